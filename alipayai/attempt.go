@@ -1,0 +1,235 @@
+package alipayai
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/signer"
+)
+
+// maxUnsentAttempts is how often a request that provably never left is tried
+// at one provider.
+const maxUnsentAttempts = 3
+
+// ask gets an answer of p. It repeats an attempt only where that is safe
+// whatever the call does: the request never left, or the upstream refused it
+// before doing anything for a token or a clock that has been put right since.
+// Each of the latter is done once.
+func (c *call) ask(p *Provider) (*answer, *failure) {
+	c.outcome.Provider = p.Name
+	deadline := c.start.Add(c.g.Deadline)
+	var refreshed, resigned bool
+	for {
+		a, f := c.attempt(p, deadline)
+		if f == nil {
+			c.g.Observer.Attempted(p.Name, "")
+			return a, nil
+		}
+		c.g.Observer.Attempted(p.Name, f.Code)
+		switch {
+		case f.Code == codeUnreachable && !f.sent && c.outcome.Attempts < maxUnsentAttempts && c.g.Now().Before(deadline):
+		case f.action == ActionRefreshToken && !refreshed && p.Tokens != nil:
+			refreshed = true
+		case f.action == ActionResign && !resigned && f.clockLearned:
+			resigned = true
+		default:
+			return nil, f
+		}
+	}
+}
+
+// answer is an upstream's answer, ready to go to the client.
+type answer struct {
+	status int
+	header http.Header
+	usage  wire.Usage
+	// body of a JSON answer, complete.
+	body []byte
+	// stream of an event stream whose first content has arrived.
+	stream *stream
+}
+
+// attempt makes one request to p and classifies what comes back.
+func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) {
+	ctx, cancel := context.WithCancelCause(c.r.Context())
+	now := c.g.Now()
+	dog := newWatchdog(cancel)
+	dog.arm(deadline.Sub(now), &errDeadline)
+	defer func() {
+		if a == nil || a.stream == nil {
+			dog.disarm()
+			cancel(errAttemptIsEnded)
+		}
+	}()
+
+	token, f := c.admit(ctx, p, now)
+	if f != nil {
+		return nil, f
+	}
+	var sent atomic.Bool
+	req, f := c.signed(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteHeaderField: func(string, []string) { sent.Store(true) },
+	}), p, token)
+	if f != nil {
+		return nil, f
+	}
+
+	start := c.g.Now()
+	dog.arm(min(p.Timeout, deadline.Sub(start)), &errNoHead)
+	c.outcome.Attempts++
+	resp, err := p.Transport.RoundTrip(req)
+	if err != nil {
+		return nil, c.lost(ctx, err, sent.Load())
+	}
+	received := c.g.Now()
+	clockLearned := p.Clock.Learn(resp.Header, start, received)
+
+	if c.request.Stream && resp.StatusCode == http.StatusOK && isEventStream(resp.Header) {
+		dog.arm(min(p.Timeout, deadline.Sub(start))-received.Sub(start), &errNoContent)
+		a, f = c.openStream(&stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.Timeout, resp: resp})
+	} else {
+		dog.arm(deadline.Sub(received), &errDeadline)
+		a, f = c.readAnswer(ctx, p, req, resp)
+	}
+	if f != nil {
+		f.clockLearned = clockLearned
+		if f.action == ActionRefreshToken && token != "" {
+			p.Tokens.Drop(token)
+		}
+	}
+	return a, f
+}
+
+// signed makes the request for one attempt, with a time and a signature that
+// no other attempt has.
+func (c *call) signed(ctx context.Context, p *Provider, token string) (*http.Request, *failure) {
+	to := p.targets[c.outcome.Endpoint]
+	method, body := http.MethodPost, c.request.Body
+	if c.outcome.Endpoint == EndpointModels {
+		method = http.MethodGet
+	} else if model := p.upstreamModel(c.request.Model); model != c.request.Model {
+		body = c.request.WithModel(model)
+	}
+	h := make(http.Header, 12)
+	h["User-Agent"] = userAgentValue
+	h["Accept-Encoding"] = identity
+	if body != nil {
+		h["Content-Type"] = jsonType
+	}
+	if c.request.Stream {
+		h["Accept"] = eventStream
+	} else {
+		h["Accept"] = jsonType
+	}
+	h["Idempotency-Key"] = []string{c.idempotencyID}
+	forward(h, c.r.Header, forwardedToUpstream[:])
+	if p.Profile.Scheme == signer.NameOpenAPIV3 {
+		h["Alipay-Request-Id"] = h["Idempotency-Key"]
+	}
+	for name, values := range p.Header {
+		h[name] = values
+	}
+	if token != "" {
+		h["Authorization"] = []string{"Bearer " + token}
+	}
+	u := to.url
+	if p.Scheme != nil {
+		s, err := p.Scheme.Sign(p.message(method, to.requestTarget, body, c.g.Now()))
+		if err != nil {
+			c.g.Observer.SigningFailed(p.Name)
+			return nil, down(codeSigning, "provider "+p.Name+": the request could not be signed: "+err.Error())
+		}
+		for _, field := range s.Fields {
+			h[field.Name] = []string{field.Value}
+		}
+		if s.Target != to.requestTarget {
+			if u, err = to.url.Parse(s.Target); err != nil {
+				return nil, down(codeSigning, "provider "+p.Name+": the signed target is not a URL")
+			}
+		}
+		body = s.Body
+	}
+	req := &http.Request{
+		Method: method, URL: u, Host: u.Host, Header: h,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	if body != nil {
+		// GetBody stays nil: with it, net/http itself would replay a POST
+		// that carries an Idempotency-Key, under the old signature.
+		req.Body = io.NopCloser(bytes.NewReader(body))
+		req.ContentLength = int64(len(body))
+	}
+	return req.WithContext(ctx), nil
+}
+
+// readAnswer reads an answer that is not a stream, and tells a success from a
+// failure in any of the shapes and under any status.
+func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, resp *http.Response) (*answer, *failure) {
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		// A redirect could carry the signed request to another host.
+		return nil, upstreamFault(codeRedirect, "the provider answered with a redirect, which is not followed")
+	}
+	body, err := readAll(resp, c.g.MaxAnswer)
+	if errors.Is(err, errTooLarge) {
+		return nil, upstreamFault(codeTooLarge, "the provider's answer is larger than this gateway takes")
+	}
+	if err != nil {
+		return nil, c.lost(ctx, err, true)
+	}
+	if p.Scheme != nil && p.Verify != VerifyOff && p.Profile.Signs() {
+		m := signer.Message{Method: req.Method, Target: req.URL.RequestURI(), Body: body}
+		err := p.Scheme.VerifyResponse(m, resp.Header)
+		if err != nil && (p.Verify == VerifyRequire || !errors.Is(err, signer.ErrUnsigned)) {
+			return nil, upstreamFault(codeBadSignature, "the provider's answer does not carry its valid signature")
+		}
+	}
+	if resp.StatusCode == http.StatusPaymentRequired {
+		// Agent payments: the client pays and comes back with the proof.
+		return &answer{status: resp.StatusCode, header: resp.Header, body: body}, nil
+	}
+	parsed, err := wire.ParseBody(body, wire.Limits{})
+	switch {
+	case err != nil && resp.StatusCode < http.StatusBadRequest:
+		return nil, upstreamFault(codeMalformed, "the provider's answer is not valid JSON")
+	case parsed.Failure != nil:
+		return nil, reported(resp.StatusCode, parsed.Failure, resp.Header, c.g.Now())
+	case resp.StatusCode >= http.StatusBadRequest:
+		return nil, reported(resp.StatusCode, &wire.Failure{Message: "the provider answered " + http.StatusText(resp.StatusCode)}, resp.Header, c.g.Now())
+	}
+	return &answer{status: resp.StatusCode, header: resp.Header, body: body, usage: parsed.Usage}, nil
+}
+
+// upstreamFault makes the failure of an answer that cannot be used. What the
+// upstream did for it is not known, so nobody should repeat it blindly.
+func upstreamFault(code, message string) *failure {
+	f := &failure{action: ActionFail, sent: true}
+	f.Status, f.Code, f.Message, f.NoRetry = http.StatusBadGateway, code, message, true
+	return f
+}
+
+var errTooLarge = errors.New("answer is too large")
+
+// readAll reads an answer's body up to limit bytes.
+func readAll(resp *http.Response, limit int64) ([]byte, error) {
+	if resp.ContentLength > limit {
+		return nil, errTooLarge
+	}
+	if resp.ContentLength > 0 {
+		body := make([]byte, resp.ContentLength)
+		_, err := io.ReadFull(resp.Body, body)
+		return body, err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if int64(len(body)) > limit {
+		return nil, errTooLarge
+	}
+	return body, err
+}

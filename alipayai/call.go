@@ -1,0 +1,131 @@
+package alipayai
+
+import (
+	"compress/gzip"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// call is one request on its way through the gateway. It belongs to one
+// goroutine.
+type call struct {
+	g *Gateway
+	w http.ResponseWriter
+	r *http.Request
+
+	start   time.Time
+	request wire.Request
+	// idempotencyID stays the same over the call's attempts.
+	idempotencyID string
+	outcome       Outcome
+}
+
+// endpoints by the path's end, so that a site may serve them below a prefix.
+var endpoints = []struct {
+	suffix, method string
+	endpoint       Endpoint
+}{
+	{"/chat/completions", http.MethodPost, EndpointChat},
+	{"/embeddings", http.MethodPost, EndpointEmbeddings},
+	{"/models", http.MethodGet, EndpointModels},
+}
+
+// read finds the endpoint and reads the body: once, capped, and refused when
+// it is not strict JSON.
+func (c *call) read() *failure {
+	for _, e := range endpoints {
+		if !strings.HasSuffix(c.r.URL.Path, e.suffix) {
+			continue
+		}
+		if c.r.Method != e.method {
+			c.w.Header().Set("Allow", e.method)
+			return invalid(http.StatusMethodNotAllowed, codeMethodNotAllowed, "use "+e.method+" for this path")
+		}
+		c.outcome.Endpoint = e.endpoint
+	}
+	if c.outcome.Endpoint == "" {
+		return invalid(http.StatusNotFound, codeNotFound,
+			"this gateway serves POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models")
+	}
+	if keys := c.r.Header["Idempotency-Key"]; len(keys) > 1 || len(keys) == 1 && !validIdempotencyKey(keys[0]) {
+		return invalid(http.StatusBadRequest, codeIdempotencyKey,
+			"Idempotency-Key must be sent once, as at most 255 characters of visible ASCII")
+	}
+	c.idempotencyID = idempotencyID(c.outcome.Tenant, c.r.Header.Get("Idempotency-Key"), c.outcome.RequestID)
+	if c.outcome.Endpoint == EndpointModels {
+		return nil
+	}
+	if contentType := c.r.Header.Get("Content-Type"); contentType != "application/json" {
+		if media, _, err := mime.ParseMediaType(contentType); err != nil || media != "application/json" {
+			return invalid(http.StatusUnsupportedMediaType, codeContentType, "Content-Type must be application/json")
+		}
+	}
+	body, f := c.readBody()
+	if f != nil {
+		return f
+	}
+	parse := wire.ParseChatRequest
+	if c.outcome.Endpoint == EndpointEmbeddings {
+		parse = wire.ParseEmbeddingsRequest
+	}
+	request, err := parse(body, wire.Limits{})
+	if err != nil {
+		f := invalid(http.StatusBadRequest, wire.CodeInvalidJSON, "the body cannot be read")
+		if e, ok := errors.AsType[*wire.RequestError](err); ok {
+			f.Error = e.HTTP()
+		}
+		return f
+	}
+	c.request = request
+	c.outcome.Model, c.outcome.Stream = request.Model, request.Stream
+	return nil
+}
+
+// readBody gives the whole body, inflated when the client deflated it. The
+// buffer is not pooled: a transport may still read it after a round trip has
+// returned.
+func (c *call) readBody() ([]byte, *failure) {
+	tooLarge := invalid(http.StatusRequestEntityTooLarge, codeBodyTooLarge, "the body is larger than this gateway takes")
+	if c.r.ContentLength > c.g.MaxBody {
+		return nil, tooLarge
+	}
+	var body []byte
+	var err error
+	switch encoding := c.r.Header.Get("Content-Encoding"); {
+	case encoding == "" && c.r.ContentLength > 0:
+		body = make([]byte, c.r.ContentLength)
+		_, err = io.ReadFull(c.r.Body, body)
+	case encoding == "" || strings.EqualFold(encoding, "identity"):
+		body, err = io.ReadAll(io.LimitReader(c.r.Body, c.g.MaxBody+1))
+	case strings.EqualFold(encoding, "gzip"):
+		var inflated *gzip.Reader
+		if inflated, err = gzip.NewReader(c.r.Body); err == nil {
+			body, err = io.ReadAll(io.LimitReader(inflated, c.g.MaxBody+1))
+		}
+	default:
+		return nil, invalid(http.StatusUnsupportedMediaType, codeContentType, "Content-Encoding must be gzip or absent")
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok || int64(len(body)) > c.g.MaxBody {
+		return nil, tooLarge
+	}
+	if err != nil {
+		if c.r.Context().Err() != nil {
+			return nil, c.lost(c.r.Context(), err, false)
+		}
+		return nil, invalid(http.StatusBadRequest, codeBodyUnreadable, "the body ended early or could not be inflated")
+	}
+	return body, nil
+}
+
+// invalid makes the failure of a request that no provider is asked about.
+func invalid(status int, code, message string) *failure {
+	f := &failure{action: ActionFail}
+	f.Status, f.Code, f.Message = status, code, message
+	return f
+}

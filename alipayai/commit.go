@@ -1,0 +1,56 @@
+package alipayai
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// Headers that tell a client how it was served.
+const (
+	headerRequestID = "X-Request-Id"
+	headerProvider  = "X-Alipayai-Provider"
+	headerAttempts  = "X-Alipayai-Attempts"
+)
+
+// commit gives the answer to the client. From here on nothing else can.
+func (c *call) commit(a *answer) {
+	h := c.w.Header()
+	forward(h, a.header, forwardedToClient[:])
+	c.describe(h)
+	c.outcome.Status = a.status
+	if a.stream == nil {
+		h["Content-Length"] = []string{strconv.Itoa(len(a.body))}
+	}
+	c.w.WriteHeader(a.status)
+	c.outcome.FirstByte = c.g.Now().Sub(c.start)
+	if a.stream != nil {
+		c.pass(a.stream)
+		return
+	}
+	c.outcome.Usage = a.usage
+	if _, err := c.w.Write(a.body); err != nil {
+		c.outcome.Code, c.outcome.Aborted = codeClientGone, true
+	}
+}
+
+// refuse answers with a failure, in OpenAI's form.
+func (c *call) refuse(f *failure) {
+	c.outcome.Status, c.outcome.Code = f.Status, f.Code
+	if f.clientGone {
+		// Nobody reads it; the access log shows it.
+		c.w.WriteHeader(f.Status)
+		return
+	}
+	c.describe(c.w.Header())
+	f.RequestID = c.outcome.RequestID
+	f.WriteHTTP(c.w)
+}
+
+// describe sets the headers that tell how the call was served.
+func (c *call) describe(h http.Header) {
+	h[headerRequestID] = []string{c.outcome.RequestID}
+	if c.outcome.Provider != "" {
+		h[headerProvider] = []string{c.outcome.Provider}
+		h[headerAttempts] = []string{strconv.Itoa(c.outcome.Attempts)}
+	}
+}

@@ -1,0 +1,137 @@
+package alipayai
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// Codes of the gateway's own failures, beside the upstreams' codes.
+const (
+	codeTimeout          = "upstream_timeout"
+	codeUnreachable      = "upstream_unreachable"
+	codeMalformed        = "upstream_malformed_response"
+	codeTruncated        = "upstream_truncated_response"
+	codeTooLarge         = "upstream_response_too_large"
+	codeRedirect         = "upstream_redirect"
+	codeBadSignature     = "invalid_response_signature"
+	codeNoToken          = "token_unavailable"
+	codeSigning          = "signing_failed"
+	codeProviderDown     = "provider_unavailable"
+	codeModelNotFound    = "model_not_found"
+	codeNotFound         = "unknown_url"
+	codeMethodNotAllowed = "method_not_allowed"
+	codeBodyTooLarge     = "request_too_large"
+	codeBodyUnreadable   = "request_unreadable"
+	codeContentType      = "unsupported_content_type"
+	codeIdempotencyKey   = "invalid_idempotency_key"
+	codeClientGone       = "client_gone"
+)
+
+// localCodes are the gateway's own codes and those of OpenAI's error form
+// that it answers itself; as metric labels they are safe.
+var localCodes = map[string]bool{
+	codeTimeout: true, codeUnreachable: true, codeMalformed: true, codeTruncated: true, codeTooLarge: true,
+	codeRedirect: true, codeBadSignature: true, codeNoToken: true, codeSigning: true, codeProviderDown: true,
+	codeModelNotFound: true, codeNotFound: true, codeMethodNotAllowed: true, codeBodyTooLarge: true,
+	codeBodyUnreadable: true, codeContentType: true, codeIdempotencyKey: true, codeClientGone: true,
+	wire.CodeInvalidJSON: true, wire.CodeDuplicateKey: true, wire.CodeNestingTooDeep: true,
+	wire.CodeMissingParameter: true, wire.CodeInvalidType: true, wire.CodeEmptyString: true,
+	wire.CodeEmptyArray: true, wire.CodeUnknownParameter: true,
+	"": true, // a success
+}
+
+// Causes of a cancelled attempt, beside the client's leaving.
+var (
+	errNoHead         = errors.New("no answer within the timeout")
+	errNoContent      = errors.New("no content within the timeout")
+	errNoEvent        = errors.New("no further event within the timeout")
+	errDeadline       = errors.New("the call's deadline has passed")
+	errAttemptIsEnded = errors.New("the attempt has ended")
+)
+
+// failure is why an attempt brought no answer.
+type failure struct {
+	wire.Error
+	action Action
+	// upstream says that Code is the upstream's, not the gateway's own.
+	upstream bool
+	// sent says that bytes of the request may have reached the upstream: what
+	// they did there, and what it costs, is not known.
+	sent bool
+	// clockLearned says that the answer corrected the upstream's clock.
+	clockLearned bool
+	// clientGone says that nobody waits for an answer any more.
+	clientGone bool
+}
+
+// clientClosedRequest is the status that the access log shows for a client
+// that left, as nginx and Caddy use it. No client ever sees it.
+const clientClosedRequest = 499
+
+// lost makes the failure of a round trip that ended in err: a timeout, a
+// client that left, or a connection that broke.
+func (c *call) lost(ctx context.Context, err error, sent bool) *failure {
+	f := &failure{sent: sent, action: ActionRetry}
+	cause := context.Cause(ctx)
+	switch {
+	case c.r.Context().Err() != nil:
+		f.clientGone = true
+		f.Status, f.Code, f.Message = clientClosedRequest, codeClientGone, "the client closed the request"
+	case errors.Is(cause, errNoHead), errors.Is(cause, errNoContent), errors.Is(cause, errNoEvent), errors.Is(cause, errDeadline):
+		f.Status, f.Code, f.Message = http.StatusGatewayTimeout, codeTimeout, "the provider did not answer in time: "+cause.Error()
+		f.NoRetry = sent
+	case isTimeout(err):
+		f.Status, f.Code, f.Message = http.StatusGatewayTimeout, codeTimeout, "the provider could not be reached in time"
+		f.NoRetry = sent
+	case sent:
+		f.Status, f.Code, f.Message = http.StatusBadGateway, codeTruncated, "the connection to the provider broke before its answer was complete"
+		f.NoRetry = true
+	default:
+		f.Status, f.Code, f.Message = http.StatusBadGateway, codeUnreachable, "the provider could not be reached"
+	}
+	return f
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// reported makes the failure that an upstream's answer reports.
+func reported(status int, f *wire.Failure, header http.Header, now time.Time) *failure {
+	code := f.BareCode()
+	action := Classify(status, code)
+	out := &failure{action: action, upstream: true, sent: true}
+	out.Status = statusOf(status, action, code)
+	out.Code, out.Message, out.Param = code, f.Message, f.Param
+	if out.Message == "" {
+		out.Message = "the provider reports a failure"
+	}
+	out.RetryAfter = retryAfter(header, now)
+	return out
+}
+
+// maxRetryAfter caps what an upstream can make a client wait, except where a
+// longer hold is documented.
+const maxRetryAfter = 60 * time.Second
+
+// retryAfter reads Retry-After, in seconds or as a date (RFC 9110, section
+// 10.2.3), and gives 0 where there is none.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	value := h.Get("Retry-After")
+	if value == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return min(max(date.Sub(now), 0), maxRetryAfter)
+	}
+	return 0
+}

@@ -1,0 +1,78 @@
+package alipayai
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"net/http"
+)
+
+// userAgent names the gateway to upstreams.
+const userAgent = "caddy-alipayai"
+
+// Header values that every request shares.
+var (
+	jsonType       = []string{"application/json"}
+	eventStream    = []string{"text/event-stream"}
+	identity       = []string{"identity"}
+	userAgentValue = []string{userAgent}
+)
+
+// forwardedToUpstream are the client's headers that go upstream; all others
+// stay: Authorization, cookies, forwarding and hop-by-hop headers are the
+// client's business with the gateway. Payment-Proof belongs to agent payments
+// (HTTP 402), the other two are W3C Trace Context.
+var forwardedToUpstream = [...]string{"Payment-Proof", "Traceparent", "Tracestate"}
+
+// forwardedToClient are the upstream's headers that reach the client.
+var forwardedToClient = [...]string{
+	"Content-Type",
+	"Cache-Control",
+	"Retry-After",
+	"Payment-Needed",
+	"Openai-Processing-Ms",
+	"X-Ratelimit-Limit-Requests",
+	"X-Ratelimit-Limit-Tokens",
+	"X-Ratelimit-Remaining-Requests",
+	"X-Ratelimit-Remaining-Tokens",
+	"X-Ratelimit-Reset-Requests",
+	"X-Ratelimit-Reset-Tokens",
+}
+
+func forward(to, from http.Header, names []string) {
+	for _, name := range names {
+		if values := from[name]; len(values) > 0 {
+			to[name] = values
+		}
+	}
+}
+
+// maxIdempotencyKey bounds the Idempotency-Key that a client may send, in bytes.
+const maxIdempotencyKey = 255
+
+// idempotencyID is what goes upstream as Idempotency-Key: the same for every
+// attempt of a call. A client's own key is bound to its tenant, since two
+// tenants that use the same key at one upstream account mean two calls.
+func idempotencyID(tenant, key, requestID string) string {
+	if key == "" {
+		return requestID
+	}
+	h := sha256.New()
+	var length [8]byte
+	for _, part := range [...]string{tenant, key} {
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		h.Write(length[:])
+		h.Write([]byte(part))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// validIdempotencyKey takes visible ASCII, as header values of this kind are.
+func validIdempotencyKey(key string) bool {
+	for i := range len(key) {
+		if key[i] <= ' ' || key[i] > '~' {
+			return false
+		}
+	}
+	return len(key) <= maxIdempotencyKey
+}

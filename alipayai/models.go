@@ -1,0 +1,85 @@
+package alipayai
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// listModels answers GET /v1/models with the union over the call's providers:
+// the models that a provider is configured to serve or, where it serves any,
+// those that its upstream lists. Only when no provider can say anything does
+// the call fail, with the first one's failure.
+func (c *call) listModels() {
+	var models []wire.Model
+	var failed *failure
+	listed := make(map[string]bool)
+	answered := false
+	add := func(m wire.Model) {
+		if !listed[m.ID] {
+			listed[m.ID] = true
+			models = append(models, m)
+		}
+	}
+	for _, p := range c.g.Providers {
+		if len(p.Models) > 0 {
+			answered = true
+			for _, id := range p.Models {
+				add(wire.Model{ID: id, OwnedBy: p.Name})
+			}
+			continue
+		}
+		upstream, f := c.upstreamModels(p)
+		if f != nil {
+			if f.clientGone {
+				c.refuse(f)
+				return
+			}
+			if failed == nil {
+				failed = f
+			}
+			continue
+		}
+		answered = true
+		for _, id := range upstream {
+			add(wire.Model{ID: id, OwnedBy: p.Name})
+		}
+	}
+	if !answered {
+		c.refuse(failed)
+		return
+	}
+	body := wire.AppendModels(nil, models)
+	h := c.w.Header()
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h[headerRequestID] = []string{c.outcome.RequestID}
+	c.outcome.Status = http.StatusOK
+	c.w.WriteHeader(http.StatusOK)
+	_, _ = c.w.Write(body)
+}
+
+// upstreamModels asks p for its models.
+func (c *call) upstreamModels(p *Provider) ([]string, *failure) {
+	a, f := c.ask(p)
+	if f != nil {
+		return nil, f
+	}
+	var list struct {
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(a.body, &list); err != nil {
+		return nil, upstreamFault(codeMalformed, "the provider's list of models is not in OpenAI's form")
+	}
+	ids := make([]string, 0, len(list.Data))
+	for _, m := range list.Data {
+		if m.ID != "" {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids, nil
+}

@@ -1,0 +1,19 @@
+package alipayai
+
+import "net/http"
+
+// plan gives the providers that may serve the call, in order of preference.
+func (c *call) plan() ([]*Provider, *failure) {
+	providers := make([]*Provider, 0, 4)
+	for _, p := range c.g.Providers {
+		if p.Serves(c.request.Model) {
+			providers = append(providers, p)
+		}
+	}
+	if len(providers) == 0 {
+		f := invalid(http.StatusNotFound, codeModelNotFound, "no provider of this gateway serves the model asked for; GET /v1/models lists those served")
+		f.Param = "model"
+		return nil, f
+	}
+	return providers, nil
+}

@@ -1,0 +1,108 @@
+package alipayai
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddy-alipayai/gateway/signer"
+)
+
+// Endpoint is one of the OpenAI API's calls that the gateway serves.
+type Endpoint string
+
+// The endpoints, as metric labels and option names call them.
+const (
+	EndpointChat       Endpoint = "chat"
+	EndpointEmbeddings Endpoint = "embeddings"
+	EndpointModels     Endpoint = "models"
+)
+
+// Profile is what the gateway knows of a kind of upstream: where it is, how a
+// request is authenticated, and under which paths the endpoints are.
+type Profile struct {
+	Name string
+	// BaseURL is the default address, empty where only the user knows it.
+	BaseURL string
+	// Scheme is the signing scheme's name; empty for none.
+	Scheme string
+	// KeyHeader is the header of scheme "header".
+	KeyHeader string
+	// TakesToken says that requests carry an OAuth access token as Bearer.
+	TakesToken bool
+	// Paths are appended to the base URL's path.
+	Paths map[Endpoint]string
+}
+
+// Signs reports whether requests are signed over their bytes, as against
+// carrying a fixed key.
+func (p Profile) Signs() bool {
+	switch p.Scheme {
+	case "", signer.NameBearer, signer.NameHeader:
+		return false
+	}
+	return true
+}
+
+// versionedPaths are for base URLs without a version, openAIPaths for those
+// that end in it, as the OpenAI SDKs' base URLs do.
+var (
+	versionedPaths = map[Endpoint]string{
+		EndpointChat:       "/v1/chat/completions",
+		EndpointEmbeddings: "/v1/embeddings",
+		EndpointModels:     "/v1/models",
+	}
+	openAIPaths = map[Endpoint]string{
+		EndpointChat:       "/chat/completions",
+		EndpointEmbeddings: "/embeddings",
+		EndpointModels:     "/models",
+	}
+)
+
+// profiles holds every profile by name. Addresses are those of the vendors'
+// own documentation. The Alipay AI API has no public byte-level contract: its
+// profile puts HMAC-SHA256 into the layout of Ant's global APIs, and all of
+// it can be configured.
+var profiles = func() map[string]Profile {
+	m := make(map[string]Profile)
+	for _, p := range []Profile{
+		{Name: "alipay", Scheme: signer.NameHMAC, TakesToken: true, Paths: versionedPaths},
+		{Name: "sandbox", BaseURL: "http://127.0.0.1:8081", Scheme: signer.NameHMAC, TakesToken: true, Paths: versionedPaths},
+		{Name: "openapi-v3", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV3, Paths: versionedPaths},
+		{Name: "openapi-v2", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV2, Paths: versionedPaths},
+		{Name: "global", BaseURL: "https://open-sea-global.alipay.com", Scheme: signer.NameGlobal, Paths: versionedPaths},
+		{Name: "ant_ling", BaseURL: "https://api.ant-ling.com/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
+		{Name: "openai", BaseURL: "https://api.openai.com/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
+		{Name: "deepseek", BaseURL: "https://api.deepseek.com", Scheme: signer.NameBearer, Paths: openAIPaths},
+		{Name: "mistral", BaseURL: "https://api.mistral.ai/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
+		{Name: "qwen", BaseURL: "https://dashscope.aliyuncs.com/compatible-mode/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
+		{Name: "openrouter", BaseURL: "https://openrouter.ai/api/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
+		{Name: "tokenmix", BaseURL: "https://api.tokenmix.ai/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
+		{Name: "litellm", BaseURL: "http://127.0.0.1:4000/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
+		{Name: "portkey", BaseURL: "https://api.portkey.ai/v1", Scheme: signer.NameHeader, KeyHeader: "x-portkey-api-key", Paths: openAIPaths},
+		{Name: "ollama", BaseURL: "http://127.0.0.1:11434/v1", Paths: openAIPaths},
+	} {
+		m[p.Name] = p
+	}
+	return m
+}()
+
+// ProfileNames lists the profiles in order.
+func ProfileNames() []string {
+	names := make([]string, 0, len(profiles))
+	for name := range profiles {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// LookupProfile gives the profile of that name, or an error that lists the
+// names there are.
+func LookupProfile(name string) (Profile, error) {
+	p, ok := profiles[name]
+	if !ok {
+		return Profile{}, fmt.Errorf("profile %q is unknown; use one of %s", name, strings.Join(ProfileNames(), ", "))
+	}
+	return p, nil
+}

@@ -1,0 +1,152 @@
+package alipayai
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/signer"
+)
+
+// DefaultTimeout is how long an upstream may take to the head of its answer,
+// to a stream's first content, and between a stream's events.
+const DefaultTimeout = 15 * time.Second
+
+// VerifyMode says what an answer's signature is worth.
+type VerifyMode string
+
+// The modes. Streams are never verified: their body has no end to sign when
+// the head is sent.
+const (
+	VerifyOff       VerifyMode = "off"
+	VerifyIfPresent VerifyMode = "if_present"
+	VerifyRequire   VerifyMode = "require"
+)
+
+// Provider is one upstream as configured: where it is, how requests to it are
+// authenticated, and which models it serves. Its fields do not change after
+// Prepare.
+type Provider struct {
+	Name        string
+	Profile     Profile
+	BaseURL     *url.URL
+	Environment Environment
+	// Region is where the provider's data stays; empty when not declared.
+	Region   string
+	ClientID string
+
+	// Scheme authenticates requests; nil where the upstream wants nothing.
+	Scheme signer.Scheme
+	// Tokens keeps the OAuth access token; nil where there is none.
+	Tokens *TokenSource
+	// Clock is the upstream's time.
+	Clock *Clock
+	// Transport carries the requests. Redirects are not followed.
+	Transport http.RoundTripper
+
+	// Models are those served, in the client's names; none means any.
+	Models []string
+	// Model is what every model becomes upstream, unless ModelMap names it;
+	// empty leaves the request's.
+	Model string
+	// ModelMap is the upstream's model by the client's.
+	ModelMap map[string]string
+	// Paths replace the profile's.
+	Paths map[Endpoint]string
+	// Header is sent with every request.
+	Header http.Header
+
+	Timeout time.Duration
+	Verify  VerifyMode
+	// Unavailable, if set, says why the provider cannot be used now, such as
+	// an expired certificate; nil while it can.
+	Unavailable func(now time.Time) error
+
+	targets map[Endpoint]target
+}
+
+// target is one endpoint's address, worked out once.
+type target struct {
+	url *url.URL
+	// requestTarget is the encoded path and query, as it is sent and signed.
+	requestTarget string
+}
+
+// Prepare checks the provider and works out what every call needs. It does no
+// input or output.
+func (p *Provider) Prepare() error {
+	if p.BaseURL == nil || p.BaseURL.Host == "" || p.BaseURL.Scheme != "http" && p.BaseURL.Scheme != "https" {
+		return errors.New("base_url is missing or not absolute; write it like https://api.example.com")
+	}
+	if p.BaseURL.User != nil || p.BaseURL.RawQuery != "" || p.BaseURL.Fragment != "" {
+		return errors.New("base_url takes no user, query or fragment")
+	}
+	if p.Timeout == 0 {
+		p.Timeout = DefaultTimeout
+	}
+	if p.Timeout < 0 {
+		return errors.New("timeout is negative; write it like 15s")
+	}
+	switch p.Verify {
+	case "":
+		p.Verify = VerifyIfPresent
+	case VerifyOff, VerifyIfPresent, VerifyRequire:
+	default:
+		return fmt.Errorf("verify_response %q is unknown; use off, if_present or require", string(p.Verify))
+	}
+	if p.Verify == VerifyRequire && !p.Profile.Signs() {
+		return fmt.Errorf("verify_response require: answers of profile %s are not signed", p.Profile.Name)
+	}
+	p.targets = make(map[Endpoint]target, len(p.Profile.Paths))
+	for endpoint, path := range p.Profile.Paths {
+		if own, ok := p.Paths[endpoint]; ok {
+			path = own
+		}
+		if !strings.HasPrefix(path, "/") {
+			return fmt.Errorf("path of %s does not begin with a slash", endpoint)
+		}
+		if p.Profile.Scheme == signer.NameGlobal {
+			path = signer.SandboxTarget(p.ClientID, path)
+		}
+		u, err := url.Parse(strings.TrimSuffix(p.BaseURL.String(), "/") + path)
+		if err != nil || u.Host != p.BaseURL.Host || u.Fragment != "" {
+			return fmt.Errorf("path of %s cannot be joined to base_url", endpoint)
+		}
+		p.targets[endpoint] = target{url: u, requestTarget: u.RequestURI()}
+	}
+	return nil
+}
+
+// Serves reports whether the provider serves model, by the client's name.
+func (p *Provider) Serves(model string) bool {
+	if len(p.Models) == 0 {
+		return true
+	}
+	return slices.Contains(p.Models, model)
+}
+
+// upstreamModel is what the client's model is called upstream.
+func (p *Provider) upstreamModel(model string) string {
+	if to, ok := p.ModelMap[model]; ok {
+		return to
+	}
+	if p.Model != "" {
+		return p.Model
+	}
+	return model
+}
+
+// message is what gets signed for one attempt: the exact bytes, with a time
+// and a nonce that no other attempt has.
+func (p *Provider) message(method, requestTarget string, body []byte, now time.Time) signer.Message {
+	m := signer.Message{Method: method, Target: requestTarget, Body: body, Time: p.Clock.At(now)}
+	if p.Profile.Scheme == signer.NameOpenAPIV3 {
+		m.Nonce = rand.Text()
+	}
+	return m
+}

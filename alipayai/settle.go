@@ -1,0 +1,7 @@
+package alipayai
+
+// settle ends the call's bookkeeping, whichever way it went.
+func (c *call) settle() {
+	c.outcome.Duration = c.g.Now().Sub(c.start)
+	c.g.Observer.Settled(c.r.Context(), c.outcome)
+}

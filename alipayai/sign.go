@@ -1,0 +1,81 @@
+package alipayai
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/signer"
+)
+
+// SignRequest makes, of a request that somebody else composed and its whole
+// body, the signed request that goes to p: freshly signed at each call, with
+// header fields from an allow-list and p's own host. req stays as it is.
+//
+// net/http cannot repeat the result by itself: a replay would carry a used
+// signature, and such requests may move money.
+func (p *Provider) SignRequest(req *http.Request, body []byte) (*http.Request, error) {
+	now := time.Now()
+	if p.Unavailable != nil {
+		if err := p.Unavailable(now); err != nil {
+			return nil, fmt.Errorf("provider %s is unavailable: %w", p.Name, err)
+		}
+	}
+	var token string
+	if p.Tokens != nil {
+		var err error
+		if token, err = p.Tokens.Token(req.Context()); err != nil {
+			return nil, err
+		}
+	}
+	target := req.URL.RequestURI()
+	if p.Profile.Scheme == signer.NameGlobal {
+		target = signer.SandboxTarget(p.ClientID, target)
+	}
+	signed, err := p.Scheme.Sign(p.message(req.Method, target, body, now))
+	if err != nil {
+		return nil, fmt.Errorf("provider %s: signing: %w", p.Name, err)
+	}
+	u := *req.URL
+	if signed.Target != req.URL.RequestURI() {
+		parsed, err := req.URL.Parse(signed.Target)
+		if err != nil {
+			return nil, fmt.Errorf("provider %s: the signed target is not a URL", p.Name)
+		}
+		u = *parsed
+	}
+	out := req.WithContext(req.Context())
+	out.URL = &u
+	out.Host = p.BaseURL.Host
+	out.Header = make(http.Header, 12)
+	forward(out.Header, req.Header, forwardedToUpstream[:])
+	forward(out.Header, req.Header, composedByClient[:])
+	out.Header["User-Agent"] = userAgentValue
+	for name, values := range p.Header {
+		out.Header[name] = values
+	}
+	if token != "" {
+		out.Header["Authorization"] = []string{"Bearer " + token}
+	}
+	for _, field := range signed.Fields {
+		out.Header[field.Name] = []string{field.Value}
+	}
+	out.TransferEncoding, out.Trailer, out.GetBody = nil, nil, nil
+	out.Body, out.ContentLength = nil, int64(len(signed.Body))
+	switch {
+	case len(signed.Body) > 0:
+		out.Body = io.NopCloser(bytes.NewReader(signed.Body))
+	case req.Method == http.MethodGet || req.Method == http.MethodHead:
+		// net/http repeats these unless they have a body, so they get an
+		// empty one, of which nothing shows on the wire.
+		out.Body = io.NopCloser(bytes.NewReader(nil))
+	}
+	return out, nil
+}
+
+// composedByClient are the header fields that describe a body and the wanted
+// answer. Idempotency-Key is not among them: with it net/http would repeat a
+// POST that has no body.
+var composedByClient = [...]string{"Content-Type", "Accept", "Accept-Language"}

@@ -1,0 +1,122 @@
+package alipayai
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+)
+
+// keyPrefix marks the gateway's own keys, so that a leak scanner can find
+// them; hashPrefix marks how a stored hash was made.
+const (
+	keyPrefix  = "sk-alipayai-"
+	hashPrefix = "sha256:"
+)
+
+// KeyHash is the SHA-256 of a bearer key. The keys are 256 random bits, so a
+// slow hash would add nothing but load: there is no dictionary to try.
+type KeyHash [sha256.Size]byte
+
+// NewKey makes a random key for a client, and its hash for the configuration.
+func NewKey() (key string, hash KeyHash) {
+	// Two texts of at least 128 bits each.
+	key = keyPrefix + rand.Text() + rand.Text()
+	return key, HashKey(key)
+}
+
+// HashKey gives the hash under which a key is stored.
+func HashKey(key string) KeyHash { return sha256.Sum256([]byte(key)) }
+
+// String writes the hash as a configuration takes it: sha256:<hex>.
+func (h KeyHash) String() string { return hashPrefix + hex.EncodeToString(h[:]) }
+
+// ParseKeyHash reads what String writes.
+func ParseKeyHash(s string) (KeyHash, error) {
+	digits, ok := strings.CutPrefix(s, hashPrefix)
+	var h KeyHash
+	b, err := hex.DecodeString(digits)
+	if !ok || err != nil || len(b) != len(h) {
+		// The text itself may be a key that was pasted by mistake.
+		return KeyHash{}, errors.New("a key's hash must be sha256: and 64 hexadecimal digits, as `caddy alipayai key new` prints it")
+	}
+	copy(h[:], b)
+	return h, nil
+}
+
+// CheckTenant refuses names that would be ambiguous in a log or a header.
+func CheckTenant(name string) error {
+	if name == "" || name == AnonymousTenant || len(name) > 128 {
+		return fmt.Errorf("a tenant's name must have 1 to 128 characters and not be %q", AnonymousTenant)
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return errors.New("a tenant's name must not hold white space or control characters")
+	}
+	return nil
+}
+
+// TenantKeys finds the tenant that a bearer key belongs to. It is safe for
+// concurrent use; Replace swaps the whole table at once.
+type TenantKeys struct {
+	byHash atomic.Pointer[map[KeyHash]string]
+}
+
+// Replace puts a table in the place of the one before.
+func (t *TenantKeys) Replace(byHash map[KeyHash]string) { t.byHash.Store(&byHash) }
+
+// Lookup gives the tenant of key. What gets compared are hashes, in a table
+// of the process's own random seed: how long that takes tells nothing about a
+// key, since nobody can choose a key by its hash.
+func (t *TenantKeys) Lookup(key string) (tenant string, ok bool) {
+	table := t.byHash.Load()
+	if table == nil {
+		return "", false
+	}
+	tenant, ok = (*table)[HashKey(key)]
+	return tenant, ok
+}
+
+// ParseTenantKeys reads a file of keys: on each line a tenant and a key's
+// hash, with white space between. Empty lines and lines that begin with #
+// count for nothing; a tenant may have several keys.
+func ParseTenantKeys(file []byte) (map[KeyHash]string, error) {
+	table := make(map[KeyHash]string)
+	lines := bufio.NewScanner(bytes.NewReader(file))
+	for n := 1; lines.Scan(); n++ {
+		fields := strings.Fields(lines.Text())
+		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		if len(fields) != 2 {
+			return nil, fmt.Errorf("line %d: write a tenant and its key's hash", n)
+		}
+		if err := AddTenantKey(table, fields[0], fields[1]); err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("reading keys: %w", err)
+	}
+	return table, nil
+}
+
+// AddTenantKey adds one key to a table, and refuses a key of two tenants.
+func AddTenantKey(table map[KeyHash]string, tenant, hash string) error {
+	if err := CheckTenant(tenant); err != nil {
+		return err
+	}
+	h, err := ParseKeyHash(hash)
+	if err != nil {
+		return err
+	}
+	if other, ok := table[h]; ok && other != tenant {
+		return fmt.Errorf("tenants %s and %s have the same key", other, tenant)
+	}
+	table[h] = tenant
+	return nil
+}

@@ -1,0 +1,132 @@
+package alipayai
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// defaultTokenLife is how long an access token lives when the answer does not
+// say: the Alipay AI API's tokens die after 30 minutes.
+const defaultTokenLife = 30 * time.Minute
+
+// errTokenAnswer is an answer of a token endpoint that holds no token.
+var errTokenAnswer = errors.New("token endpoint answered without an access token")
+
+// tokenAnswer is what a token endpoint said.
+type tokenAnswer struct {
+	accessToken  string
+	refreshToken string
+	life         time.Duration
+	expiry       time.Time // absolute, where the answer gives it so; else zero
+	// code is the failure's code: RFC 6749's error, or the vendor's.
+	code string
+}
+
+// parseTokenAnswer reads an answer of any of these forms:
+//
+//   - RFC 6749, section 5.1: access_token, expires_in, refresh_token; errors
+//     as in section 5.2, with error
+//   - alipay.system.oauth.token: the same names at the top level or inside
+//     alipay_system_oauth_token_response, seconds as strings; errors inside
+//     error_response with code and sub_code
+//   - Antom's applyToken: accessToken, accessTokenExpiryTime (ISO 8601),
+//     refreshToken; errors inside result with resultCode
+//
+// Numbers of seconds may be strings; a missing one means 30 minutes.
+func parseTokenAnswer(body []byte) (tokenAnswer, error) {
+	a := tokenAnswer{life: defaultTokenLife}
+	d := jsontext.NewDecoder(strings.NewReader(string(body)))
+	if err := a.readObject(d, ""); err != nil {
+		return tokenAnswer{}, err
+	}
+	if a.accessToken == "" && a.code == "" {
+		return tokenAnswer{}, errTokenAnswer
+	}
+	return a, nil
+}
+
+// readObject reads one object; inside names the member that holds it.
+func (a *tokenAnswer) readObject(d *jsontext.Decoder, inside string) error {
+	if kind := d.PeekKind(); kind != '{' {
+		return errTokenAnswer
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return errTokenAnswer
+	}
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return errTokenAnswer
+		}
+		if err := a.readMember(d, inside, name.String()); err != nil {
+			return err
+		}
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return errTokenAnswer
+	}
+	return nil
+}
+
+func (a *tokenAnswer) readMember(d *jsontext.Decoder, inside, name string) error {
+	if inside == "" {
+		switch name {
+		case "result", "error_response", "alipay_system_oauth_token_response", "error":
+			if d.PeekKind() == '{' {
+				return a.readObject(d, name)
+			}
+		}
+	}
+	value, err := readScalar(d)
+	if err != nil {
+		return err
+	}
+	switch name {
+	case "access_token", "accessToken":
+		a.accessToken = value
+	case "refresh_token", "refreshToken":
+		a.refreshToken = value
+	case "expires_in":
+		seconds, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || seconds <= 0 || seconds > int64(10*365*24*time.Hour/time.Second) {
+			return fmt.Errorf("%w: expires_in is not a number of seconds", errTokenAnswer)
+		}
+		a.life = time.Duration(seconds) * time.Second
+	case "accessTokenExpiryTime":
+		if a.expiry, err = time.Parse(time.RFC3339, value); err != nil {
+			return fmt.Errorf("%w: accessTokenExpiryTime is not an ISO 8601 time", errTokenAnswer)
+		}
+	case "error", "sub_code":
+		a.code = value
+	case "code":
+		if inside != "" && a.code == "" || inside == "" && a.accessToken == "" && a.code == "" {
+			a.code = value
+		}
+	case "resultCode":
+		if value != "SUCCESS" {
+			a.code = value
+		}
+	}
+	return nil
+}
+
+// readScalar gives a string or number as text, and skips anything else.
+func readScalar(d *jsontext.Decoder) (string, error) {
+	switch d.PeekKind() {
+	case '"', '0':
+		token, err := d.ReadToken()
+		if err != nil {
+			return "", errTokenAnswer
+		}
+		return token.String(), nil
+	}
+	if err := d.SkipValue(); err != nil {
+		return "", errTokenAnswer
+	}
+	return "", nil
+}

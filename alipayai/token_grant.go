@@ -1,0 +1,128 @@
+package alipayai
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// maxTokenAnswer bounds what is read of a token endpoint's answer, in bytes.
+const maxTokenAnswer = 64 << 10
+
+// Errors of fetching a token. A caller that has to wait for a token gets one
+// of them, wrapped with the endpoint's own code where it gave one.
+var (
+	// ErrTokenRefused is a definite no: repeating the request cannot help.
+	ErrTokenRefused = errors.New("token endpoint refused the grant")
+	// ErrTokenUnavailable is a failure that may pass.
+	ErrTokenUnavailable = errors.New("token endpoint is unavailable")
+)
+
+// Grant is how access tokens are had from a token endpoint (RFC 6749,
+// sections 4.4 and 6). With a refresh token the grant is refresh_token, and
+// client_credentials without.
+type Grant struct {
+	// URL of the token endpoint.
+	URL string
+	// ClientID and Secret authenticate the client, by HTTP Basic.
+	ClientID, Secret string
+	// Scope asked for; empty for none.
+	Scope string
+	// Transport carries the requests. Redirects are not followed.
+	Transport http.RoundTripper
+	// Clock learns from the answers' Date; nil for none.
+	Clock *Clock
+	// Now is the local time.
+	Now func() time.Time
+}
+
+// Fetch makes one request. refreshToken is empty for client_credentials. The
+// errors are ErrTokenRefused and ErrTokenUnavailable, and hold no secret.
+func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
+	form := url.Values{"grant_type": {"client_credentials"}}
+	if refreshToken != "" {
+		form = url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}}
+	}
+	if g.Scope != "" {
+		form.Set("scope", g.Scope)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.URL, io.NopCloser(strings.NewReader(form.Encode())))
+	if err != nil {
+		return Token{}, fmt.Errorf("%w: token url cannot be used", ErrTokenRefused)
+	}
+	req.ContentLength = int64(len(form.Encode()))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", userAgent)
+	// RFC 6749, section 2.3.1: both are form-encoded before they are joined.
+	req.SetBasicAuth(url.QueryEscape(g.ClientID), url.QueryEscape(g.Secret))
+
+	sent := g.Now()
+	resp, err := g.Transport.RoundTrip(req)
+	if err != nil {
+		// The transport's message may quote the URL, nothing of the request.
+		return Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	received := g.Now()
+	if g.Clock != nil {
+		g.Clock.Learn(resp.Header, sent, received)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer))
+	if err != nil {
+		return Token{}, fmt.Errorf("%w: reading the answer: %w", ErrTokenUnavailable, err)
+	}
+	return readGrant(resp.StatusCode, body, sent)
+}
+
+// readGrant turns an answer into a token whose life is counted from sent.
+func readGrant(status int, body []byte, sent time.Time) (Token, error) {
+	answer, err := parseTokenAnswer(body)
+	failed := status < 200 || status > 299
+	switch {
+	case err != nil && !failed:
+		return Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, err)
+	case failed || answer.code != "":
+		reason := ErrTokenUnavailable
+		// Definite: the client or its grant is not accepted (RFC 6749,
+		// section 5.2). Everything else may pass.
+		if status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden ||
+			!failed && answer.code != "" && Classify(http.StatusOK, answer.code) == ActionFail {
+			reason = ErrTokenRefused
+		}
+		return Token{}, fmt.Errorf("%w: status %d, code %q", reason, status, printable(answer.code, 64))
+	}
+	for name, value := range map[string]string{"access_token": answer.accessToken, "refresh_token": answer.refreshToken} {
+		// It becomes a header value: nothing may end the line early.
+		if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+			return Token{}, fmt.Errorf("%w: %s holds white space or a control character", ErrTokenUnavailable, name)
+		}
+	}
+	expiry := answer.expiry
+	if expiry.IsZero() {
+		expiry = sent.Add(answer.life)
+	}
+	if !expiry.After(sent) {
+		return Token{}, fmt.Errorf("%w: the token it gave has expired already", ErrTokenUnavailable)
+	}
+	return Token{Access: answer.accessToken, Refresh: answer.refreshToken, Issued: sent, Expiry: expiry}, nil
+}
+
+// printable cuts s to at most n bytes of visible ASCII, for an error message.
+func printable(s string, n int) string {
+	var b strings.Builder
+	for _, r := range s {
+		if b.Len() == n {
+			break
+		}
+		if r > ' ' && r < 0x7f {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,43 @@
+package wire
+
+import (
+	"bytes"
+	"strings"
+)
+
+// Chunk is one payload of a streamed answer.
+type Chunk struct {
+	Answer
+	// Done: the stream is complete, by OpenAI's [DONE] or nextbuilder's {"type":"end"}.
+	Done bool
+}
+
+var done = []byte("[DONE]")
+
+// ParseChunk reads the data of one server-sent event of a streamed answer. Like the OpenAI SDKs, it takes whatever begins
+// with [DONE] for the end. It fails with [ErrMalformed] when data is neither that nor one strict JSON object.
+func ParseChunk(data []byte) (Chunk, error) {
+	if bytes.HasPrefix(data, done) {
+		return Chunk{Done: true}, nil
+	}
+	e, err := parseEnvelope(data, Limits{}, false)
+	return Chunk{Answer: e.Answer, Done: e.ended}, err
+}
+
+// ParseEvent is [ParseChunk] for an event. An event without data is an empty Chunk. An event of type "error" always has a
+// Failure, in whatever shape, and be its data no JSON at all.
+func ParseEvent(ev Event) (Chunk, error) {
+	isError := string(ev.Type) == "error"
+	if !isError {
+		if len(ev.Data) == 0 {
+			return Chunk{}, nil
+		}
+		return ParseChunk(ev.Data)
+	}
+	e, err := parseEnvelope(ev.Data, Limits{}, true)
+	if err != nil {
+		message := cleanText(strings.ToValidUTF8(string(ev.Data), "\uFFFD"), maxMessage)
+		return Chunk{Answer: Answer{Failure: &Failure{Message: message}}}, nil
+	}
+	return Chunk{Answer: e.Answer}, nil
+}

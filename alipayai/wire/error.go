@@ -1,0 +1,121 @@
+package wire
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Error types, as in the "type" member of OpenAI's error object.
+const (
+	TypeInvalidRequest = "invalid_request_error"
+	TypeAuthentication = "authentication_error"
+	TypePermission     = "permission_error"
+	TypeRateLimit      = "rate_limit_error"
+	TypeServer         = "server_error"
+)
+
+// Error is an error answer in OpenAI's form. Every handler that answers with an error writes one of these.
+type Error struct {
+	Status  int    // HTTP status, 500 when zero
+	Message string // for people; must hold no secret and no payload
+	Type    string // empty: [TypeForStatus] of Status
+	Param   string // the request's field at fault; empty is written as null
+	Code    string // for programs; empty is written as null
+	// RequestID identifies the call, in the body and as X-Request-Id; left out when empty.
+	RequestID string
+	// RetryAfter is when a repeat has a chance, sent as Retry-After in whole seconds, rounded up; left out when zero.
+	RetryAfter time.Duration
+	// NoRetry sends X-Should-Retry: false. The OpenAI SDKs otherwise repeat 408, 409, 429 and 5xx by themselves, which is
+	// wrong after a call that was tried everywhere or that may have been billed.
+	NoRetry bool
+}
+
+// TypeForStatus returns the error type that belongs to an HTTP status. OpenAI's SDKs choose their exception by the
+// status alone; the types are those of OpenAI's error codes guide, with server_error as OpenAI's API sends it for 5xx.
+func TypeForStatus(status int) string {
+	switch {
+	case status == http.StatusUnauthorized:
+		return TypeAuthentication
+	case status == http.StatusForbidden:
+		return TypePermission
+	case status == http.StatusTooManyRequests:
+		return TypeRateLimit
+	case status >= 400 && status < 500:
+		return TypeInvalidRequest
+	}
+	return TypeServer
+}
+
+// AppendJSON appends {"error":{"message","type","param","code","request_id"}} and returns the extended slice.
+// The text has no line break. Invalid UTF-8 becomes U+FFFD.
+func (e Error) AppendJSON(dst []byte) []byte {
+	typ := e.Type
+	if typ == "" {
+		typ = TypeForStatus(e.Status)
+	}
+	dst = append(dst, `{"error":{"message":`...)
+	dst = appendString(dst, e.Message)
+	dst = append(dst, `,"type":`...)
+	dst = appendString(dst, typ)
+	dst = append(dst, `,"param":`...)
+	dst = appendNullable(dst, e.Param)
+	dst = append(dst, `,"code":`...)
+	dst = appendNullable(dst, e.Code)
+	if e.RequestID != "" {
+		dst = append(dst, `,"request_id":`...)
+		dst = appendString(dst, e.RequestID)
+	}
+	return append(dst, "}}"...)
+}
+
+// AppendEvent appends the error as a server-sent event, for a stream whose status has gone out already. The OpenAI SDKs
+// raise an exception at a chunk that has an "error" member.
+func (e Error) AppendEvent(dst []byte) []byte {
+	dst = append(dst, "data: "...)
+	dst = e.AppendJSON(dst)
+	return append(dst, "\n\n"...)
+}
+
+// WriteHTTP writes the error as a whole answer. Headers that described another body are removed. A failed write is not
+// reported: the client has gone, and there is nobody left to tell.
+func (e Error) WriteHTTP(w http.ResponseWriter) {
+	h := w.Header()
+	for _, stale := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified", "Cache-Control"} {
+		h.Del(stale)
+	}
+	h.Set("Content-Type", "application/json")
+	if e.RequestID != "" {
+		h.Set("X-Request-Id", e.RequestID)
+	}
+	if e.RetryAfter > 0 {
+		seconds := int64(e.RetryAfter / time.Second)
+		if e.RetryAfter%time.Second > 0 {
+			seconds++
+		}
+		h.Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
+	if e.NoRetry {
+		h.Set("X-Should-Retry", "false")
+	}
+	status := e.Status
+	if status == 0 {
+		status = http.StatusInternalServerError
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(e.AppendJSON(nil))
+}
+
+func appendString(dst []byte, s string) []byte {
+	dst, _ = jsontext.AppendQuote(dst, s) // the error only says that invalid UTF-8 was replaced
+	return dst
+}
+
+func appendNullable(dst []byte, s string) []byte {
+	if s == "" {
+		return append(dst, "null"...)
+	}
+	return appendString(dst, s)
+}

@@ -1,0 +1,246 @@
+package wire
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// What is kept of an upstream's words, in bytes. A hostile upstream must not fill logs and headers.
+const (
+	maxWord    = 128  // codes, types, parameters, finish reasons
+	maxMessage = 1024 // messages
+)
+
+// Failure is an upstream's error, in its own words: cut to 128 bytes, the message to 1 KiB, control characters dropped.
+type Failure struct {
+	// Code is the most specific code, as sent: a v2 sub_code rather than its code. Numbers are kept as text. It is empty
+	// when the upstream gave none, as OpenAI does for some errors; Type then is what there is to go by.
+	Code    string
+	Message string
+	Type    string // "type" of OpenAI's form
+	Param   string // "param" of OpenAI's form
+	// Status is the resultStatus of an Antom or Alipay+ result: "F" failed, "U" unknown. Empty in other shapes.
+	Status string
+	// GatewayCode is the Open Platform v2 code (20000 service unavailable, 40004 business failure, ..) that Code refines
+	// when there is a sub_code. Empty in other shapes.
+	GatewayCode string
+}
+
+// BareCode is Code without the name spaces of Alipay Open Platform v2, which the same code does not have elsewhere:
+// aop.ACQ.SYSTEM_ERROR and ACQ.SYSTEM_ERROR are SYSTEM_ERROR, isv.app-call-limited is v3's app-call-limited.
+func (f Failure) BareCode() string {
+	code := f.Code
+	for _, space := range []string{"aop.", "isp.", "isv.", "ACQ."} {
+		code = strings.TrimPrefix(code, space)
+	}
+	return code
+}
+
+// conclude decides, when all members have been seen, whether the answer is a failure.
+//
+// A top-level "code" alone does not make one: there are upstreams that wrap successes as {"code":200,"data":..}. It is a
+// failure unless the code says success or the answer carries what was asked for, a non-empty array of choices or data.
+// An empty "choices", a "data" that is null or an object of details, or an "object" member beside the code do not excuse
+// it: {"code":"SYSTEM_ERROR","data":null} and the {"object":"error","code":400} of older vLLM releases are failures.
+//
+// Shapes may be mixed, as in {"error":"Bad Request","code":"..","message":".."}: what the nested form left out is taken
+// from the top level.
+func (e *envelope) conclude(lim Limits, isError bool) {
+	typeError := equals(e.typ, "error")
+	if typeError && e.payload != nil && e.Failure == nil {
+		e.Failure = payloadFailure(e.payload, lim)
+	}
+	failed := isFailureCode(e.code) && !e.HasChoices
+	if e.Failure == nil {
+		if !failed && !typeError && !isError && !e.hasError {
+			return
+		}
+		e.Failure = new(Failure)
+	}
+	f := e.Failure
+	if f.Code == "" && isFailureCode(e.code) {
+		f.Code = clean(e.code, maxWord)
+	}
+	if f.Message == "" && e.message.Kind() == '"' {
+		f.Message = clean(e.message, maxMessage)
+	}
+	if f.Type == "" && e.typ.Kind() == '"' && !typeError {
+		f.Type = clean(e.typ, maxWord)
+	}
+	if f.Param == "" && e.param.Kind() == '"' {
+		f.Param = clean(e.param, maxWord)
+	}
+}
+
+// isFailureCode reports whether v is a code and none of those that say success: 10000 is Open Platform v2's, SUCCESS is
+// Antom's; 0, 200 and OK are what wrappers around other APIs send.
+func isFailureCode(v jsontext.Value) bool {
+	if v.Kind() != '"' && v.Kind() != '0' {
+		return false
+	}
+	switch code := clean(v, maxWord); strings.ToUpper(code) {
+	case "", "0", "200", "10000", "OK", "SUCCESS":
+		return false
+	}
+	return true
+}
+
+// errorMember reads "error". null, false, 0, "", {} and [] are no error: many upstreams send them with every success, and
+// OpenAI's Python SDK judges by truth as well.
+func (s *scanner) errorMember(e *envelope) error {
+	switch {
+	case s.is('{'):
+		var f Failure
+		members := 0
+		err := s.object(func(name []byte) (err error) {
+			members++
+			switch string(name) {
+			case "code":
+				return s.word(&f.Code, maxWord)
+			case "message", "msg":
+				return s.word(&f.Message, maxMessage)
+			case "type":
+				return s.word(&f.Type, maxWord)
+			case "param":
+				return s.word(&f.Param, maxWord)
+			}
+			_, err = s.skip()
+			return err
+		})
+		if err == nil && true {
+			e.Failure = &f
+		}
+		return err
+	case s.is('['):
+		filled, err := s.skip()
+		e.hasError = filled
+		return err
+	}
+	v, err := s.scalar()
+	switch v.Kind() {
+	case '"':
+		if len(v) > len(`""`) {
+			e.Failure = &Failure{Message: clean(v, maxMessage)}
+		}
+	case 't':
+		e.hasError = true
+	case '0':
+		e.hasError = string(v) != "0"
+	}
+	return err
+}
+
+// globalResult reads "result" of Antom and Alipay+. S is a success, and so is any other status that is not F or U.
+func (s *scanner) globalResult(e *envelope) error {
+	var f Failure
+	err := s.eachMember(func(name []byte) error {
+		switch string(name) {
+		case "resultCode":
+			return s.word(&f.Code, maxWord)
+		case "resultMessage":
+			return s.word(&f.Message, maxMessage)
+		case "resultStatus":
+			return s.word(&f.Status, maxWord)
+		}
+		_, err := s.skip()
+		return err
+	})
+	if err == nil && e.Failure == nil && (f.Status == "F" || f.Status == "U") {
+		e.Failure = &f
+	}
+	return err
+}
+
+// gatewayResponse reads <method>_response of Open Platform v2. 10000 is a success, and so is no code at all: the answer of
+// alipay.system.oauth.token has none.
+func (s *scanner) gatewayResponse(e *envelope) error {
+	var code, msg, subCode, subMsg string
+	err := s.eachMember(func(name []byte) error {
+		switch string(name) {
+		case "code":
+			return s.word(&code, maxWord)
+		case "msg":
+			return s.word(&msg, maxMessage)
+		case "sub_code":
+			return s.word(&subCode, maxWord)
+		case "sub_msg":
+			return s.word(&subMsg, maxMessage)
+		}
+		_, err := s.skip()
+		return err
+	})
+	if err != nil || e.Failure != nil || code == "" || code == "10000" {
+		return err
+	}
+	f := &Failure{Code: code, Message: msg, GatewayCode: code}
+	if subCode != "" {
+		f.Code = subCode
+	}
+	if subMsg != "" {
+		f.Message = subMsg
+	}
+	e.Failure = f
+	return nil
+}
+
+// payloadFailure reads the payload of a nextbuilder error event: JSON, usually once more inside a string. Only errorCode
+// is known of it; the names of a message are guesses, and a payload that is no JSON is taken for the message.
+func payloadFailure(payload jsontext.Value, lim Limits) *Failure {
+	text := []byte(payload)
+	if payload.Kind() == '"' {
+		text = []byte(unquote(payload))
+	}
+	f := new(Failure)
+	s := newScanner(text, lim)
+	defer s.release()
+	err := s.document(func(name []byte) error {
+		switch string(name) {
+		case "errorCode", "code":
+			return s.word(&f.Code, maxWord)
+		case "errorMessage", "errorMsg", "message":
+			return s.word(&f.Message, maxMessage)
+		}
+		_, err := s.skip()
+		return err
+	})
+	if err != nil && payload.Kind() == '"' {
+		return &Failure{Message: clean(payload, maxMessage)}
+	}
+	return f
+}
+
+// word reads a string or number into dst, cut to limit bytes; any other value leaves dst as it is.
+func (s *scanner) word(dst *string, limit int) error {
+	v, err := s.scalar()
+	if err == nil && (v.Kind() == '"' || v.Kind() == '0') {
+		*dst = clean(v, limit)
+	}
+	return err
+}
+
+// clean decodes a string or number for people and logs: without control characters, at most limit bytes, cut between
+// characters.
+func clean(v jsontext.Value, limit int) string {
+	text := string(v)
+	if v.Kind() == '"' {
+		text = unquote(v)
+	}
+	return cleanText(text, limit)
+}
+
+func cleanText(text string, limit int) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsControl(r) {
+			continue
+		}
+		if b.Len()+utf8.RuneLen(r) > limit {
+			break
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}

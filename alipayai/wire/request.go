@@ -1,0 +1,246 @@
+package wire
+
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Request is what the gateway needs to know of a client's request. The rest of the body is the upstream's business and
+// is never touched.
+type Request struct {
+	Body         []byte // the body as received; not a copy
+	Model        string // never empty
+	Stream       bool   // the client asked for server-sent events
+	IncludeUsage bool   // stream_options.include_usage: the stream ends with a usage chunk
+	HasTools     bool   // tools, or the older functions, are offered
+	// HostedTools: a tool of a type other than "function" and "custom" is offered. Those two are run by the client;
+	// any other is run by the provider and may act.
+	HostedTools bool
+	HasImages   bool // a message has an image_url part
+
+	modelStart, modelEnd int // the model's value in Body, with its quotes
+}
+
+// WithModel returns the body with the value of "model" replaced and every other byte as it was. When the name is the
+// one already asked for, that is Body itself; otherwise it is a new slice. Invalid UTF-8 in model becomes U+FFFD.
+func (r Request) WithModel(model string) []byte {
+	if model == r.Model {
+		return r.Body
+	}
+	out := make([]byte, 0, len(r.Body)+len(model)+len(`""`))
+	out = append(out, r.Body[:r.modelStart]...)
+	out, _ = jsontext.AppendQuote(out, model)
+	return append(out, r.Body[r.modelEnd:]...)
+}
+
+// ParseChatRequest reads the body of POST /v1/chat/completions. It wants one strict JSON object with a non-empty string
+// "model", a non-empty array "messages" and, if present, a boolean (or null) "stream", as OpenAI's API reference has
+// them. Every error is a [*RequestError].
+func ParseChatRequest(body []byte, lim Limits) (Request, error) {
+	s := newScanner(body, lim)
+	defer s.release()
+	r := Request{Body: body}
+	messages := false
+	err := s.document(func(name []byte) (err error) {
+		switch string(name) {
+		case "model":
+			return s.requestModel(&r)
+		case "messages":
+			messages = true
+			return s.messages(&r)
+		case "stream":
+			r.Stream, err = s.flag("stream")
+			return err
+		case "stream_options":
+			return s.streamOptions(&r)
+		case "tools":
+			return s.tools(&r)
+		case "functions":
+			filled, err := s.skip()
+			r.HasTools = r.HasTools || filled
+			return err
+		}
+		return s.other(name, "model", "messages", "stream", "stream_options", "tools", "functions")
+	})
+	if err != nil {
+		return Request{}, s.requestError(err)
+	}
+	if r.Model == "" {
+		return Request{}, missing("model", "a string")
+	}
+	if !messages {
+		return Request{}, missing("messages", "an array of messages")
+	}
+	return r, nil
+}
+
+// ParseEmbeddingsRequest reads the body of POST /v1/embeddings. It wants one strict JSON object with a non-empty string
+// "model" and a non-empty string or array "input". Every error is a [*RequestError].
+func ParseEmbeddingsRequest(body []byte, lim Limits) (Request, error) {
+	s := newScanner(body, lim)
+	defer s.release()
+	r := Request{Body: body}
+	input := false
+	err := s.document(func(name []byte) error {
+		switch string(name) {
+		case "model":
+			return s.requestModel(&r)
+		case "input":
+			input = true
+			return s.input()
+		}
+		return s.other(name, "model", "input")
+	})
+	if err != nil {
+		return Request{}, s.requestError(err)
+	}
+	if r.Model == "" {
+		return Request{}, missing("model", "a string")
+	}
+	if !input {
+		return Request{}, missing("input", "a string or an array")
+	}
+	return r, nil
+}
+
+func (s *scanner) requestModel(r *Request) error {
+	if !s.is('"') {
+		return s.wrongType("model", "a string")
+	}
+	v, err := s.scalar()
+	if err != nil {
+		return err
+	}
+	if len(v) == len(`""`) {
+		return empty("model", "string")
+	}
+	r.Model = s.intern(v)
+	r.modelEnd = int(s.dec.InputOffset())
+	r.modelStart = r.modelEnd - len(v)
+	return nil
+}
+
+// flag reads a boolean. OpenAI's schema lets it be null, which means absent.
+func (s *scanner) flag(param string) (bool, error) {
+	if !s.is('t') && !s.is('f') && !s.is('n') {
+		return false, s.wrongType(param, "a boolean")
+	}
+	v, err := s.scalar()
+	return v.Kind() == 't', err
+}
+
+func (s *scanner) streamOptions(r *Request) error {
+	if !s.is('{') {
+		_, err := s.skip()
+		return err
+	}
+	return s.object(func(name []byte) error {
+		if string(name) != "include_usage" {
+			_, err := s.skip()
+			return err
+		}
+		v, err := s.scalar()
+		r.IncludeUsage = v.Kind() == 't'
+		return err
+	})
+}
+
+func (s *scanner) messages(r *Request) error {
+	if !s.is('[') {
+		return s.wrongType("messages", "an array")
+	}
+	n := 0
+	err := s.array(func() error {
+		n++
+		return s.message(r)
+	})
+	if err == nil && n == 0 {
+		return empty("messages", "array")
+	}
+	return err
+}
+
+// message looks for images in the parts of a message's content.
+func (s *scanner) message(r *Request) error {
+	return s.eachMember(func(name []byte) error {
+		if string(name) != "content" || !s.is('[') {
+			_, err := s.skip()
+			return err
+		}
+		return s.array(func() error {
+			return s.eachMember(func(name []byte) error {
+				if string(name) != "type" {
+					_, err := s.skip()
+					return err
+				}
+				v, err := s.scalar()
+				r.HasImages = r.HasImages || equals(v, "image_url")
+				return err
+			})
+		})
+	})
+}
+
+func (s *scanner) tools(r *Request) error {
+	if !s.is('[') {
+		_, err := s.skip()
+		return err
+	}
+	return s.array(func() error {
+		r.HasTools = true
+		client := false
+		err := s.eachMember(func(name []byte) error {
+			if string(name) != "type" {
+				_, err := s.skip()
+				return err
+			}
+			v, err := s.scalar()
+			client = equals(v, "function") || equals(v, "custom")
+			return err
+		})
+		r.HostedTools = r.HostedTools || !client
+		return err
+	})
+}
+
+func (s *scanner) input() error {
+	kind := "string"
+	if s.is('[') {
+		kind = "array"
+	} else if !s.is('"') {
+		return s.wrongType("input", "a string or an array")
+	}
+	filled, err := s.skip()
+	if err == nil && !filled {
+		return empty("input", kind)
+	}
+	return err
+}
+
+// eachMember is object for a value that need not be one: anything else is skipped, for the upstream to judge.
+func (s *scanner) eachMember(member func(name []byte) error) error {
+	if !s.is('{') {
+		_, err := s.skip()
+		return err
+	}
+	return s.object(member)
+}
+
+// other skips a member that the gateway does not read. It refuses a name that differs only in case from one that it
+// does read: upstreams built on Go's encoding/json match names regardless of case, so {"model":"a","MODEL":"b"} would be
+// routed and charged as a, and answered by b.
+func (s *scanner) other(name []byte, known ...string) error {
+	lower := true
+	for _, c := range name {
+		lower = lower && c < 0x80 && (c < 'A' || c > 'Z')
+	}
+	for i := 0; !lower && i < len(known); i++ {
+		if bytes.EqualFold(name, []byte(known[i])) {
+			return &RequestError{Param: known[i], Code: CodeUnknownParameter,
+				Message: "a key differs from '" + known[i] + "' only in case: write it in lower case, once"}
+		}
+	}
+	_, err := s.skip()
+	return err
+}

@@ -1,0 +1,251 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"sync"
+)
+
+// MaxEventBytes is the size of the largest event accepted when [NewEventReader] is given none.
+const MaxEventBytes = 1 << 20
+
+const (
+	firstBuffer = 4 << 10  // holds a dozen chat chunks
+	keepBuffer  = 64 << 10 // larger ones are left to the garbage collector
+)
+
+// ErrEventTooLarge means that an event is longer than the reader accepts.
+var ErrEventTooLarge = errors.New("event is larger than the reader accepts")
+
+// Event is one block of a text/event-stream. Its slices are valid until the next call of Next or Release.
+type Event struct {
+	// Type is the value of the event's last "event" line, nil when it has none.
+	Type []byte
+	// Data is the values of the event's "data" lines joined by \n. It is nil when there are none, as in a block that
+	// holds a comment only (": ping") or an extra blank line: nothing to read, but still to be forwarded.
+	Data []byte
+	// Raw is the exact bytes of the event with the blank line that ends it. The Raws of a stream, in order, are the stream.
+	Raw []byte
+}
+
+// EventReader splits a text/event-stream into events, as the WHATWG HTML standard, section 9.2.6 "Interpreting an event
+// stream", has it: lines end in LF, CRLF or CR, a byte order mark may come first. How the bytes arrive makes no
+// difference to the events. It is for one goroutine at a time.
+//
+// A blank line that ends in CR raises a question: is the event complete, or is this the first half of a CRLF? The reader
+// goes by the line before. If that one ended in a bare CR, the event is complete and is delivered at once, and an LF that
+// may follow is a blank line of its own, which means nothing. Otherwise the upstream writes LFs, the second half is under
+// way, and the reader waits for that one byte: an event forwarded without it would leave clients that split on "\r\n\r\n"
+// waiting until the next event. Only a stream that mixes LF lines with CR blank lines could suffer from this, by a delay
+// until its next byte.
+type EventReader struct {
+	r      io.Reader
+	err    error   // what reading ended with
+	pooled *[]byte // where buf came from
+	buf    []byte  // buf[:filled] holds bytes of the stream
+	joined []byte  // data of events with several data lines
+	max    int
+
+	start, end int // the event given out last is buf[start:end]
+	line       int // the line being read begins here
+	scanned    int // no line ends in buf[line:scanned]
+	filled     int
+	framed     int  // the next event ends here; 0 when that is not known yet
+	bareCR     bool // the line before ended in CR alone
+	begun      bool // a byte order mark has been found or can no longer come
+	mark       int  // length of the byte order mark at the front of the event to be parsed
+}
+
+var eventBuffers = sync.Pool{New: func() any {
+	b := make([]byte, firstBuffer)
+	return &b
+}}
+
+// NewEventReader returns a reader of the events in r. An event of more than maxEvent bytes, its line ends included, is
+// refused with [ErrEventTooLarge]; maxEvent 0 means [MaxEventBytes]. Call Release when done.
+func NewEventReader(r io.Reader, maxEvent int) *EventReader {
+	if maxEvent <= 0 {
+		maxEvent = MaxEventBytes
+	}
+	pooled := eventBuffers.Get().(*[]byte)
+	return &EventReader{r: r, max: maxEvent, pooled: pooled, buf: *pooled}
+}
+
+// Release gives the reader's buffer back. Next fails afterwards, and events given out before are no longer valid. It does
+// not close the underlying reader. A second call does nothing.
+func (r *EventReader) Release() {
+	if r.pooled == nil {
+		return
+	}
+	if len(r.buf) <= keepBuffer {
+		*r.pooled = r.buf
+		eventBuffers.Put(r.pooled)
+	}
+	*r = EventReader{err: io.ErrClosedPipe}
+}
+
+// Next returns the next event, reading until it is complete. At the end of the stream it returns io.EOF if the last event
+// was complete, and io.ErrUnexpectedEOF, together with what there is of the event, if it was not. Other errors are
+// ErrEventTooLarge and those of the underlying reader. Errors are final.
+func (r *EventReader) Next() (Event, error) {
+	r.start = r.end
+	for !r.frame() {
+		if r.filled-r.start > r.max {
+			r.err = ErrEventTooLarge
+		}
+		if r.err != nil {
+			return r.finish()
+		}
+		r.fill()
+	}
+	if r.framed-r.start > r.max {
+		r.err = ErrEventTooLarge
+		return Event{}, r.err
+	}
+	r.end, r.framed = r.framed, 0
+	return r.parse(r.buf[r.start:r.end]), nil
+}
+
+// Buffered reports whether a complete event is buffered already, so that Next will not read. When it is false, a
+// forwarder should flush what it has written before it calls Next, which may block.
+func (r *EventReader) Buffered() bool { return r.frame() }
+
+// finish returns the reader's error, and at an early end of the stream the rest of it.
+func (r *EventReader) finish() (Event, error) {
+	if !errors.Is(r.err, io.EOF) || r.start == r.filled {
+		return Event{}, r.err
+	}
+	rest := r.buf[r.start:r.filled]
+	r.err = io.ErrUnexpectedEOF
+	return r.parse(rest), r.err
+}
+
+// frame looks for the end of the event that begins at r.end, from where it stopped the last time, and reports whether
+// the event is complete.
+func (r *EventReader) frame() bool {
+	if !r.begun && r.filled >= len(byteOrderMark) {
+		r.begun = true
+		if bytes.HasPrefix(r.buf[:r.filled], byteOrderMark) {
+			r.mark = len(byteOrderMark)
+			r.line, r.scanned = r.mark, r.mark
+		}
+	}
+	for r.framed == 0 {
+		i := lineEnd(r.buf[r.scanned:r.filled])
+		if i < 0 {
+			r.scanned = r.filled
+			return false
+		}
+		eol := r.scanned + i
+		blank := eol == r.line
+		next, cr := eol+1, r.buf[eol] == '\r'
+		if cr && !(blank && r.bareCR) {
+			switch {
+			case next < r.filled:
+				if r.buf[next] == '\n' {
+					next, cr = next+1, false
+				}
+			case r.err == nil: // the LF, if there is one, has not come yet
+				r.scanned = eol
+				return false
+			}
+		}
+		r.line, r.scanned = next, next
+		r.bareCR, r.begun = cr, true
+		if blank {
+			r.framed = next
+		}
+	}
+	return true
+}
+
+// fill makes room and reads once. The event given out last is overwritten.
+func (r *EventReader) fill() {
+	if r.start > 0 {
+		copy(r.buf, r.buf[r.start:r.filled])
+		r.line -= r.start
+		r.scanned -= r.start
+		r.filled -= r.start
+		r.start, r.end = 0, 0
+	}
+	if r.filled == len(r.buf) {
+		grown := make([]byte, 2*len(r.buf))
+		copy(grown, r.buf)
+		r.buf = grown
+	}
+	for range 100 {
+		n, err := r.r.Read(r.buf[r.filled:])
+		r.filled += n
+		r.err = err
+		if n > 0 || err != nil {
+			return
+		}
+	}
+	r.err = io.ErrNoProgress
+}
+
+// parse reads the fields of a block.
+func (r *EventReader) parse(raw []byte) Event {
+	ev := Event{Raw: raw}
+	several := false
+	rest := raw[r.mark:]
+	r.mark = 0
+	for len(rest) > 0 {
+		line := rest
+		if i := lineEnd(rest); i >= 0 {
+			line, rest = rest[:i], rest[i+1:] // the LF of a CRLF then is a blank line, which has no field either
+		} else {
+			rest = nil
+		}
+		name, value, _ := bytes.Cut(line, colon)
+		if len(value) > 0 && value[0] == ' ' {
+			value = value[1:]
+		}
+		switch string(name) {
+		case "event":
+			ev.Type = value
+		case "data":
+			switch {
+			case ev.Data == nil:
+				ev.Data = value[:len(value):len(value)]
+				if value == nil {
+					ev.Data = []byte{}
+				}
+			case !several:
+				several = true
+				r.joined = append(append(append(r.joined[:0], ev.Data...), '\n'), value...)
+				ev.Data = r.joined
+			default:
+				r.joined = append(append(r.joined, '\n'), value...)
+				ev.Data = r.joined
+			}
+		}
+	}
+	return ev
+}
+
+var (
+	colon         = []byte(":")
+	byteOrderMark = []byte("\xEF\xBB\xBF")
+)
+
+// lineEnd returns the index of the first CR or LF in b, -1 when there is none. It goes in steps, so that a stream of
+// short CR lines in a large buffer does not have it look for an LF to the end of the buffer at each of them.
+func lineEnd(b []byte) int {
+	const step = 512
+	for at := 0; at < len(b); at += step {
+		part := b[at:min(at+step, len(b))]
+		lf := bytes.IndexByte(part, '\n')
+		if lf >= 0 {
+			part = part[:lf]
+		}
+		if cr := bytes.IndexByte(part, '\r'); cr >= 0 {
+			return at + cr
+		}
+		if lf >= 0 {
+			return at + lf
+		}
+	}
+	return -1
+}

@@ -1,0 +1,396 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// event is an Event that outlives Next. nil and empty data differ, as they do in Event.
+type event struct {
+	typ, data, raw string
+	hasData        bool
+}
+
+func keep(ev Event) event {
+	return event{typ: string(ev.Type), data: string(ev.Data), raw: string(ev.Raw), hasData: ev.Data != nil}
+}
+
+// readAll returns all events of r and the final error, which for an early end follows the rest of the stream.
+func readAll(r io.Reader, maxEvent int) (events []event, end error) {
+	er := NewEventReader(r, maxEvent)
+	defer er.Release()
+	for {
+		ev, err := er.Next()
+		if len(ev.Raw) > 0 {
+			events = append(events, keep(ev))
+		}
+		if err != nil {
+			return events, err
+		}
+	}
+}
+
+func TestEventReader(t *testing.T) {
+	data := func(data, raw string) event { return event{data: data, raw: raw, hasData: true} }
+	silent := func(raw string) event { return event{raw: raw} }
+	tests := map[string]struct {
+		stream string
+		want   []event
+		end    error
+	}{
+		"nothing":                {"", nil, io.EOF},
+		"one event":              {"data: x\n\n", []event{data("x", "data: x\n\n")}, io.EOF},
+		"LF":                     {"data: a\n\ndata: b\n\n", []event{data("a", "data: a\n\n"), data("b", "data: b\n\n")}, io.EOF},
+		"CRLF":                   {"data: a\r\n\r\ndata: b\r\n\r\n", []event{data("a", "data: a\r\n\r\n"), data("b", "data: b\r\n\r\n")}, io.EOF},
+		"CR":                     {"data: a\r\rdata: b\r\r", []event{data("a", "data: a\r\r"), data("b", "data: b\r\r")}, io.EOF},
+		"LF lines, CRLF blank":   {"data: a\n\r\ndata: b\n\n", []event{data("a", "data: a\n\r\n"), data("b", "data: b\n\n")}, io.EOF},
+		"CR lines, CRLF blank":   {"data: a\r\r\ndata: b\r\r", []event{data("a", "data: a\r\r"), silent("\n"), data("b", "data: b\r\r")}, io.EOF},
+		"CRLF lines, LF blank":   {"data: a\r\n\ndata: b\r\n\n", []event{data("a", "data: a\r\n\n"), data("b", "data: b\r\n\n")}, io.EOF},
+		"CR blank at the end":    {"data: a\r\n\r", []event{data("a", "data: a\r\n\r")}, io.EOF},
+		"extra blank lines":      {"\n\ndata: a\n\n\n", []event{silent("\n"), silent("\n"), data("a", "data: a\n\n"), silent("\n")}, io.EOF},
+		"byte order mark":        {"\uFEFFdata: a\n\ndata: b\n\n", []event{data("a", "\uFEFFdata: a\n\n"), data("b", "data: b\n\n")}, io.EOF},
+		"mark and blank line":    {"\uFEFF\ndata: a\n\n", []event{silent("\uFEFF\n"), data("a", "data: a\n\n")}, io.EOF},
+		"mark only at the start": {"\n\uFEFFdata: a\n\n", []event{silent("\n"), silent("\uFEFFdata: a\n\n")}, io.EOF},
+		"mark once":              {"\uFEFF\uFEFFdata: a\n\n", []event{silent("\uFEFF\uFEFFdata: a\n\n")}, io.EOF},
+		"comment":                {": ping\n\ndata: a\n\n", []event{silent(": ping\n\n"), data("a", "data: a\n\n")}, io.EOF},
+		"comment within":         {"data: a\n: ping\ndata: b\n\n", []event{data("a\nb", "data: a\n: ping\ndata: b\n\n")}, io.EOF},
+		"several data lines":     {"data: a\ndata:\ndata: c\n\n", []event{data("a\n\nc", "data: a\ndata:\ndata: c\n\n")}, io.EOF},
+		"no colon":               {"data\n\n", []event{data("", "data\n\n")}, io.EOF},
+		"no colon twice":         {"data\ndata\n\n", []event{data("\n", "data\ndata\n\n")}, io.EOF},
+		"empty data":             {"data:\n\n", []event{data("", "data:\n\n")}, io.EOF},
+		"one space is removed":   {"data:  a \n\n", []event{data(" a ", "data:  a \n\n")}, io.EOF},
+		"no space":               {"data:a:b\n\n", []event{data("a:b", "data:a:b\n\n")}, io.EOF},
+		"tab stays":              {"data:\ta\n\n", []event{data("\ta", "data:\ta\n\n")}, io.EOF},
+		"name is exact":          {"Data: a\ndata : b\n data: c\ndatax: d\n\n", []event{silent("Data: a\ndata : b\n data: c\ndatax: d\n\n")}, io.EOF},
+		"id and retry":           {"id: 1\nretry: 5\ndata: a\n\n", []event{data("a", "id: 1\nretry: 5\ndata: a\n\n")}, io.EOF},
+		"type": {"event: error\ndata: a\n\ndata: b\n\n", []event{
+			{typ: "error", data: "a", hasData: true, raw: "event: error\ndata: a\n\n"}, data("b", "data: b\n\n")}, io.EOF},
+		"last type counts": {"event: a\nevent: b\n\n", []event{{typ: "b", raw: "event: a\nevent: b\n\n"}}, io.EOF},
+		"cut in a line":    {"data: a\n\ndata: b", []event{data("a", "data: a\n\n"), data("b", "data: b")}, io.ErrUnexpectedEOF},
+		"cut after a line": {"data: [DONE]\n", []event{data("[DONE]", "data: [DONE]\n")}, io.ErrUnexpectedEOF},
+		"cut after a CR":   {"data: a\r", []event{data("a", "data: a\r")}, io.ErrUnexpectedEOF},
+		"cut comment":      {": pi", []event{silent(": pi")}, io.ErrUnexpectedEOF},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			readers := map[string]io.Reader{
+				"whole":           strings.NewReader(tt.stream),
+				"byte by byte":    iotest.OneByteReader(strings.NewReader(tt.stream)),
+				"data with error": iotest.DataErrReader(strings.NewReader(tt.stream)),
+			}
+			for how, r := range readers {
+				got, err := readAll(r, 0)
+				if !slices.Equal(got, tt.want) {
+					t.Errorf("%s: events\n got %+v\nwant %+v", how, got, tt.want)
+				}
+				if !errors.Is(err, tt.end) {
+					t.Errorf("%s: end = %v, want %v", how, err, tt.end)
+				}
+			}
+		})
+	}
+}
+
+func TestEventReaderLimit(t *testing.T) {
+	fits := "data: 89\n\n" // 10 bytes
+	tests := map[string]struct {
+		stream string
+		events int
+		end    error
+	}{
+		"at the limit":              {fits + fits, 2, io.EOF},
+		"over the limit":            {fits + "data: 890\n\n", 1, ErrEventTooLarge},
+		"over by the LF of CRLF":    {"data: 7\r\n\r\n", 0, ErrEventTooLarge},
+		"endless line":              {strings.Repeat("x", 1<<16), 0, ErrEventTooLarge},
+		"endless comments":          {strings.Repeat(":\n", 1<<16), 0, ErrEventTooLarge},
+		"cut over the limit":        {"data: 89012", 0, ErrEventTooLarge},
+		"many events, each allowed": {strings.Repeat(fits, 5000), 5000, io.EOF},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			for _, r := range []io.Reader{strings.NewReader(tt.stream), iotest.OneByteReader(strings.NewReader(tt.stream))} {
+				events, err := readAll(r, 10)
+				if len(events) != tt.events || !errors.Is(err, tt.end) {
+					t.Errorf("%d events, %v, want %d, %v", len(events), err, tt.events, tt.end)
+				}
+			}
+		})
+	}
+
+	t.Run("default", func(t *testing.T) {
+		big := "data: " + strings.Repeat("x", MaxEventBytes-len("data: \n\n")) + "\n\n"
+		if events, err := readAll(strings.NewReader(big), 0); len(events) != 1 || !errors.Is(err, io.EOF) {
+			t.Errorf("an event of MaxEventBytes: %d events, %v", len(events), err)
+		}
+		if _, err := readAll(strings.NewReader("data: x"+big[6:]), 0); !errors.Is(err, ErrEventTooLarge) {
+			t.Errorf("one byte more: %v", err)
+		}
+	})
+}
+
+// script returns one part of a stream for each Read, and then end. It remembers that it was asked for more than it had,
+// which is where a real stream would block.
+type script struct {
+	parts   []string
+	end     error
+	blocked bool
+}
+
+func (s *script) Read(p []byte) (int, error) {
+	if len(s.parts) == 0 {
+		s.blocked = true
+		return 0, s.end
+	}
+	n := copy(p, s.parts[0])
+	if s.parts[0] = s.parts[0][n:]; s.parts[0] == "" {
+		s.parts = s.parts[1:]
+	}
+	return n, nil
+}
+
+func TestEventReaderDoesNotWaitForMore(t *testing.T) {
+	tests := map[string]struct {
+		parts []string
+		want  []string // raw events to be had before the reader needs another part
+	}{
+		"LF":                       {[]string{"data: a\n\n"}, []string{"data: a\n\n"}},
+		"CRLF":                     {[]string{"data: a\r\n\r\n"}, []string{"data: a\r\n\r\n"}},
+		"CR":                       {[]string{"data: a\r\r"}, []string{"data: a\r\r"}},
+		"CR, a late LF":            {[]string{"data: a\r\r", "\n"}, []string{"data: a\r\r", "\n"}},
+		"CRLF, its LF under way":   {[]string{"data: a\r\n\r"}, nil},
+		"CRLF, its LF in the next": {[]string{"data: a\r\n\r", "\n"}, []string{"data: a\r\n\r\n"}},
+		"CRLF throughout, split":   {[]string{"data: a\r", "\n\r", "\ndata: b\r", "\n", "\r\n"}, []string{"data: a\r\n\r\n", "data: b\r\n\r\n"}},
+		"comment":                  {[]string{": ping\n\n"}, []string{": ping\n\n"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			stream := &script{parts: tt.parts, end: io.EOF}
+			er := NewEventReader(stream, 0)
+			defer er.Release()
+			for _, want := range tt.want {
+				ev, err := er.Next()
+				if err != nil || string(ev.Raw) != want {
+					t.Fatalf("Next = %q, %v, want %q", ev.Raw, err, want)
+				}
+				if stream.blocked {
+					t.Fatalf("%q was there, but Next read on", ev.Raw)
+				}
+			}
+			if ev, _ := er.Next(); !stream.blocked {
+				t.Errorf("Next = %q, want to need more bytes", ev.Raw)
+			}
+		})
+	}
+}
+
+func TestEventReaderBuffered(t *testing.T) {
+	er := NewEventReader(&script{parts: []string{"data: a\n\ndata: b\ndata: c\n\ndata: d\n", "\n"}, end: io.EOF}, 0)
+	defer er.Release()
+	if er.Buffered() {
+		t.Error("Buffered before anything was read")
+	}
+	first, err := er.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !er.Buffered() || !er.Buffered() {
+		t.Error("not Buffered, although the second event is complete")
+	}
+	if string(first.Data) != "a" || string(first.Raw) != "data: a\n\n" {
+		t.Errorf("Buffered changed the event: %q, %q", first.Data, first.Raw)
+	}
+	if ev, err := er.Next(); err != nil || string(ev.Data) != "b\nc" {
+		t.Fatalf("Next = %q, %v", ev.Data, err)
+	}
+	if er.Buffered() {
+		t.Error("Buffered, although the third event lacks its blank line")
+	}
+	if ev, err := er.Next(); err != nil || string(ev.Data) != "d" {
+		t.Fatalf("Next = %q, %v", ev.Data, err)
+	}
+	if _, err := er.Next(); !errors.Is(err, io.EOF) || er.Buffered() {
+		t.Errorf("at the end: %v, Buffered %t", err, er.Buffered())
+	}
+}
+
+func TestEventReaderErrors(t *testing.T) {
+	t.Run("the reader's error comes after the events", func(t *testing.T) {
+		reset := errors.New("connection reset")
+		events, err := readAll(&script{parts: []string{"data: a\n\ndata: b"}, end: reset}, 0)
+		if len(events) != 1 || !errors.Is(err, reset) {
+			t.Errorf("%d events, %v, want 1, %v", len(events), err, reset)
+		}
+	})
+	t.Run("a CR blank line counts when an error follows", func(t *testing.T) {
+		reset := errors.New("connection reset")
+		events, err := readAll(&script{parts: []string{"data: a\r\n\r"}, end: reset}, 0)
+		if len(events) != 1 || !errors.Is(err, reset) {
+			t.Errorf("%d events, %v, want 1, %v", len(events), err, reset)
+		}
+	})
+	t.Run("errors are final", func(t *testing.T) {
+		er := NewEventReader(strings.NewReader("data: a"), 0)
+		defer er.Release()
+		for range 2 {
+			if _, err := er.Next(); !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("Next = %v, want %v", err, io.ErrUnexpectedEOF)
+			}
+		}
+	})
+	t.Run("a reader that never progresses", func(t *testing.T) {
+		if _, err := readAll(noProgress{}, 0); !errors.Is(err, io.ErrNoProgress) {
+			t.Errorf("Next = %v, want %v", err, io.ErrNoProgress)
+		}
+	})
+	t.Run("after Release", func(t *testing.T) {
+		er := NewEventReader(strings.NewReader("data: a\n\n"), 0)
+		er.Release()
+		er.Release()
+		if _, err := er.Next(); !errors.Is(err, io.ErrClosedPipe) || er.Buffered() {
+			t.Errorf("Next = %v, want %v", err, io.ErrClosedPipe)
+		}
+	})
+}
+
+type noProgress struct{}
+
+func (noProgress) Read([]byte) (int, error) { return 0, nil }
+
+// TestEventReaderSingleLineIsNotCopied holds the hot path: one data line is a part of the event's own bytes.
+func TestEventReaderSingleLineIsNotCopied(t *testing.T) {
+	er := NewEventReader(strings.NewReader("data: abc\n\n"), 0)
+	defer er.Release()
+	ev, err := er.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if &ev.Data[0] != &ev.Raw[len("data: ")] {
+		t.Error("Data is a copy")
+	}
+	if cap(ev.Data) != len(ev.Data) {
+		t.Error("appending to Data would overwrite the stream")
+	}
+}
+
+// splitReader returns at most as many bytes a time as its source of randomness says.
+type splitReader struct {
+	rest []byte
+	rnd  *rand.Rand
+}
+
+func (s *splitReader) Read(p []byte) (int, error) {
+	if len(s.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, s.rest[:min(1+s.rnd.IntN(12), len(s.rest))])
+	s.rest = s.rest[n:]
+	return n, nil
+}
+
+func FuzzEventReaderSplits(f *testing.F) {
+	for i, stream := range []string{
+		"data: a\n\ndata: b\r\n\r\ndata: c\r\r", "\uFEFFdata: a\n\n", "\r\n\r\r\n\n\r", "data\ndata: \n\nevent: x\r\r\n",
+		": ping\n\ndata: {\"a\":1}\n\ndata: [DONE]", "\xEF\xBB\ndata: x\n\n", "data: long enough to be too large\n\n",
+	} {
+		f.Add([]byte(stream), uint64(i))
+	}
+	f.Fuzz(func(t *testing.T, stream []byte, seed uint64) {
+		const maxEvent = 24
+		want, wantErr := readAll(bytes.NewReader(stream), maxEvent)
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		for how, r := range map[string]io.Reader{
+			"byte by byte": iotest.OneByteReader(bytes.NewReader(stream)),
+			"random parts": &splitReader{stream, rnd},
+			"other parts":  &splitReader{stream, rnd},
+		} {
+			got, err := readAll(r, maxEvent)
+			if !slices.Equal(got, want) || !errors.Is(err, wantErr) {
+				t.Fatalf("%s\n got %+v, %v\nwant %+v, %v", how, got, err, want, wantErr)
+			}
+		}
+		var raw, decoded []string
+		for _, ev := range want {
+			raw = append(raw, ev.raw)
+			if ev.hasData {
+				decoded = append(decoded, ev.data)
+			}
+		}
+		if all := strings.Join(raw, ""); !errors.Is(wantErr, ErrEventTooLarge) && all != string(stream) {
+			t.Fatalf("the raw events are %q, the stream is %q", all, stream)
+		}
+		if errors.Is(wantErr, io.EOF) {
+			if model := modelDecode(string(stream)); !slices.Equal(decoded, model) {
+				t.Fatalf("data %q, by the standard %q", decoded, model)
+			}
+		}
+	})
+}
+
+// modelDecode is the standard's algorithm as it is written there, on the whole stream.
+func modelDecode(stream string) (data []string) {
+	stream = strings.TrimPrefix(stream, "\uFEFF")
+	stream = strings.ReplaceAll(strings.ReplaceAll(stream, "\r\n", "\n"), "\r", "\n")
+	buffer := ""
+	for line := range strings.Lines(stream) {
+		line, ended := strings.CutSuffix(line, "\n")
+		if !ended {
+			break
+		}
+		if line == "" {
+			if buffer != "" {
+				data = append(data, strings.TrimSuffix(buffer, "\n"))
+			}
+			buffer = ""
+			continue
+		}
+		name, value, _ := strings.Cut(line, ":")
+		if name == "data" {
+			buffer += strings.TrimPrefix(value, " ") + "\n"
+		}
+	}
+	return data
+}
+
+// TestEventReaderIsLinear feeds what makes naive splitters quadratic: short CR lines in one large event, and one long line
+// in single bytes. Both take minutes if each line or byte costs a look over the whole buffer.
+func TestEventReaderIsLinear(t *testing.T) {
+	streams := map[string]string{
+		"CR lines":  strings.Repeat(":\r", MaxEventBytes/2-1) + "\r\r",
+		"LF lines":  strings.Repeat(":\n", MaxEventBytes/2-1) + "\n",
+		"long line": "data: " + strings.Repeat("x", MaxEventBytes-8) + "\n\n",
+	}
+	for name, stream := range streams {
+		t.Run(name, func(t *testing.T) {
+			events, err := readAll(iotest.OneByteReader(strings.NewReader(stream)), 0)
+			if len(events) == 0 || !errors.Is(err, io.EOF) {
+				t.Errorf("%d events, %v", len(events), err)
+			}
+		})
+	}
+}
+
+func ExampleEventReader() {
+	stream := ": ping\n\ndata: {\"id\":1}\n\ndata: [DONE]\n\n"
+	events := NewEventReader(strings.NewReader(stream), 0)
+	defer events.Release()
+	for {
+		ev, err := events.Next()
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Printf("%q of %d bytes\n", ev.Data, len(ev.Raw))
+	}
+	// Output:
+	// "" of 8 bytes
+	// "{\"id\":1}" of 16 bytes
+	// "[DONE]" of 14 bytes
+	// EOF
+}

@@ -1,0 +1,55 @@
+package alipaycaddy
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+func init() {
+	caddy.RegisterModule(new(Auth))
+}
+
+// Auth authenticates requests as Caddy's `authentication` handler does, with
+// the same providers, but answers a rejected one in OpenAI's error form, which
+// OpenAI clients can read.
+type Auth struct {
+	caddyauth.Authentication
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Auth) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.alipayai_auth",
+		New: func() caddy.Module { return new(Auth) },
+	}
+}
+
+// ServeHTTP lets authenticated requests pass.
+func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	passed := false
+	err := a.Authentication.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		passed = true
+		return next.ServeHTTP(w, r)
+	}))
+	if passed || err == nil {
+		return err
+	}
+	w.Header().Set("WWW-Authenticate", "Bearer")
+	wire.Error{
+		Status:  http.StatusUnauthorized,
+		Code:    "invalid_api_key",
+		Message: "no valid API key was sent; send it as Authorization: Bearer <key>",
+	}.WriteHTTP(w)
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Auth)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Auth)(nil)
+)

@@ -1,0 +1,205 @@
+package alipaycaddy
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/dustin/go-humanize"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("alipayai", parseApp)
+	httpcaddyfile.RegisterHandlerDirective("alipayai_auth", parseAuth)
+	httpcaddyfile.RegisterHandlerDirective("alipayai_proxy", parseProxy)
+	httpcaddyfile.RegisterHandlerDirective("alipayai_sandbox", parseSandbox)
+	// Authentication comes where Caddy has its own; the others answer
+	// requests, as reverse_proxy does.
+	httpcaddyfile.RegisterDirectiveOrder("alipayai_auth", httpcaddyfile.After, "basic_auth")
+	httpcaddyfile.RegisterDirectiveOrder("alipayai_proxy", httpcaddyfile.Before, "reverse_proxy")
+	httpcaddyfile.RegisterDirectiveOrder("alipayai_sandbox", httpcaddyfile.Before, "reverse_proxy")
+}
+
+// parseApp reads the global option. Syntax:
+//
+//	alipayai {
+//		insecure_literals
+//		token_key <key>
+//		provider <name> {
+//			...
+//		}
+//	}
+func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
+	if existing != nil {
+		return nil, d.Err("the alipayai global option is already given; put all providers into one")
+	}
+	app := new(App)
+	if err := app.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: "alipayai", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// UnmarshalCaddyfile reads the global option; see parseApp for its syntax.
+func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the option's name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return block(d, []string{"provider"}, func(option string) error {
+		switch option {
+		case "insecure_literals":
+			return flag(d, &a.InsecureLiterals)
+		case "token_key":
+			return text(d, &a.TokenKey)
+		case "provider":
+			var name string
+			if err := text(d, &name); err != nil {
+				return err
+			}
+			if err := checkProviderName(name); err != nil {
+				return d.WrapErr(err)
+			}
+			if _, ok := a.Providers[name]; ok {
+				return d.Errf("provider %s is declared twice", name)
+			}
+			p := new(Provider)
+			if err := p.unmarshalBlock(d); err != nil {
+				return err
+			}
+			if a.Providers == nil {
+				a.Providers = make(map[string]*Provider)
+			}
+			a.Providers[name] = p
+			return nil
+		}
+		return d.Errf("unrecognized option %q of alipayai; use provider, token_key or insecure_literals", option)
+	})
+}
+
+// block reads a block's options, each at most once unless it may repeat.
+func block(d *caddyfile.Dispenser, repeatable []string, option func(name string) error) error {
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		if seen[name] && !slices.Contains(repeatable, name) {
+			return d.Errf("%s is given twice", name)
+		}
+		seen[name] = true
+		if err := option(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// args reads exactly the given arguments, and no more.
+func args(d *caddyfile.Dispenser, to ...*string) error {
+	given := d.RemainingArgs()
+	if len(given) != len(to) {
+		return d.ArgErr()
+	}
+	for i, value := range given {
+		if value == "" {
+			return d.Err("an argument is empty")
+		}
+		*to[i] = value
+	}
+	return nil
+}
+
+// text reads one argument.
+func text(d *caddyfile.Dispenser, to *string) error { return args(d, to) }
+
+// flag reads an option that has no arguments.
+func flag(d *caddyfile.Dispenser, to *bool) error {
+	*to = true
+	return args(d)
+}
+
+// duration reads a positive duration.
+func duration(d *caddyfile.Dispenser, to *caddy.Duration) error {
+	option := d.Val()
+	var value string
+	if err := text(d, &value); err != nil {
+		return err
+	}
+	parsed, err := caddy.ParseDuration(value)
+	if err != nil || parsed <= 0 {
+		return d.Errf("%s %q is not a positive duration; write it like 15s", option, value)
+	}
+	*to = caddy.Duration(parsed)
+	return nil
+}
+
+// size reads a positive number of bytes.
+func size(d *caddyfile.Dispenser, to *int64) error {
+	option := d.Val()
+	var value string
+	if err := text(d, &value); err != nil {
+		return err
+	}
+	parsed, err := humanize.ParseBytes(value)
+	if err != nil || parsed == 0 || parsed > 1<<40 {
+		return d.Errf("%s %q is not a size; write it like 4MiB", option, value)
+	}
+	*to = int64(parsed)
+	return nil
+}
+
+// versioned reads a key's version and its value.
+func versioned(d *caddyfile.Dispenser, to *map[int]string) error {
+	option := d.Val()
+	var version, value string
+	if err := args(d, &version, &value); err != nil {
+		return d.Errf("write %s <version> <key>", option)
+	}
+	n, err := strconv.Atoi(version)
+	if err != nil || n < 1 {
+		return d.Errf("%s version %q is not a number from 1", option, version)
+	}
+	if _, ok := (*to)[n]; ok {
+		return d.Errf("%s %d is given twice", option, n)
+	}
+	if *to == nil {
+		*to = make(map[int]string)
+	}
+	(*to)[n] = value
+	return nil
+}
+
+// named reads a name and its value.
+func named(d *caddyfile.Dispenser, to *map[string]string) error {
+	option := d.Val()
+	var name, value string
+	if err := args(d, &name, &value); err != nil {
+		return err
+	}
+	if _, ok := (*to)[name]; ok {
+		return d.Errf("%s %s is given twice", option, name)
+	}
+	if *to == nil {
+		*to = make(map[string]string)
+	}
+	(*to)[name] = value
+	return nil
+}
+
+// list reads one argument or more.
+func list(d *caddyfile.Dispenser, to *[]string) error {
+	if *to = d.RemainingArgs(); len(*to) == 0 {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// unrecognized is the error for an option that does not exist.
+func unrecognized(d *caddyfile.Dispenser, directive, option string) error {
+	return d.Errf("unrecognized option %q of %s", option, directive)
+}
+
+// Interface guards
+var _ caddyfile.Unmarshaler = (*App)(nil)

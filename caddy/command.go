@@ -1,0 +1,42 @@
+package alipaycaddy
+
+import (
+	"fmt"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "alipayai",
+		Short: "Manages the Alipay AI gateway's keys",
+		CobraFunc: func(cmd *cobra.Command) {
+			key := &cobra.Command{Use: "key", Short: "Manages the keys that clients authenticate with"}
+			key.AddCommand(&cobra.Command{
+				Use:   "new <tenant>",
+				Short: "Makes a key, prints it once, and its hash for the configuration",
+				Args:  cobra.ExactArgs(1),
+				RunE:  newKey,
+			})
+			cmd.AddCommand(key)
+		},
+	})
+}
+
+func newKey(cmd *cobra.Command, args []string) error {
+	tenant := args[0]
+	if err := alipayai.CheckTenant(tenant); err != nil {
+		return err
+	}
+	key, hash := alipayai.NewKey()
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), `# The key, for the client. It is shown this once.
+%s
+
+# Its hash, for the Caddyfile, inside alipayai_auth:
+key %s %s
+`, key, tenant, hash)
+	return err
+}

@@ -1,0 +1,10 @@
+// Package alipaycaddy adapts the alipayai domain to Caddy: modules, Caddyfile
+// directives and the state that survives a reload.
+//
+//	alipayai                                      app.go        providers, declared once
+//	http.handlers.alipayai_proxy                  proxy.go      serves OpenAI's endpoints
+//	http.reverse_proxy.transport.alipayai         transport.go  signs what reverse_proxy sends
+//	http.handlers.alipayai_auth                   auth.go       authentication with OpenAI's errors
+//	http.authentication.providers.alipayai_keys   keys_auth.go  bearer keys to tenants
+//	http.handlers.alipayai_sandbox                sandbox.go    the simulated Alipay AI API
+package alipaycaddy

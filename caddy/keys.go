@@ -1,0 +1,272 @@
+package alipaycaddy
+
+import (
+	"context"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/filewatch"
+	"github.com/caddy-alipayai/gateway/signer"
+)
+
+// keyLoader gives a provider its signing scheme.
+type keyLoader struct {
+	app      *App
+	config   *Provider
+	provider *alipayai.Provider
+	secrets  secrets
+	uses     credentialUses
+}
+
+// load reads the keys and makes the scheme that the profile signs with.
+func (l keyLoader) load() error {
+	if err := l.refuseUnused(); err != nil {
+		return err
+	}
+	switch scheme := l.provider.Profile.Scheme; scheme {
+	case "":
+		return nil
+	case signer.NameBearer, signer.NameHeader:
+		return l.credential(scheme)
+	case signer.NameHMAC:
+		keys, err := ring(l, signer.ParseHMACKey, func(text []byte, _ *signer.HMACKey) []byte { return text })
+		if err != nil {
+			return err
+		}
+		l.provider.Scheme, err = signer.NewHMAC(signer.HMACConfig{ClientID: l.provider.ClientID, Keys: keys})
+		return err
+	default:
+		return l.rsa(scheme)
+	}
+}
+
+// refuseUnused refuses options that the profile would ignore.
+func (l keyLoader) refuseUnused() error {
+	c, profile := l.config, l.provider.Profile
+	keys := len(c.Keys) > 0 || c.KeysDir != ""
+	rsaScheme := profile.Signs() && profile.Scheme != signer.NameHMAC
+	openPlatform := profile.Scheme == signer.NameOpenAPIV3 || profile.Scheme == signer.NameOpenAPIV2
+	for _, o := range []struct {
+		name       string
+		set, taken bool
+	}{
+		{"key", keys, profile.Signs()},
+		{"client_id", c.ClientID != "", profile.Signs()},
+		{"api_key", c.APIKey != "", !profile.Signs() && profile.Scheme != ""},
+		{"public_key", len(c.PublicKeys) > 0, rsaScheme},
+		{"app_certificate", c.AppCertificate != "", openPlatform},
+		{"root_certificates", c.RootCertificates != "", openPlatform},
+		{"app_auth_token", c.AppAuthToken != "", openPlatform},
+		{"token", c.Token != nil, profile.TakesToken},
+	} {
+		if o.set && !o.taken {
+			return fmt.Errorf("%s has no meaning for profile %s", o.name, profile.Name)
+		}
+	}
+	if len(c.Keys) > 0 && c.KeysDir != "" {
+		return errors.New("key and keys dir exclude each other")
+	}
+	return nil
+}
+
+// credential makes the scheme of a preset, which carries a fixed key.
+func (l keyLoader) credential(scheme string) error {
+	key, err := l.secrets.resolve("api_key", l.config.APIKey)
+	if err != nil {
+		return err
+	}
+	if key, err = signer.ParseToken([]byte(key)); err != nil {
+		return fmt.Errorf("api_key: %w", err)
+	}
+	if err := l.uses.add(l.provider, "api_key", []byte(key)); err != nil {
+		return err
+	}
+	keys, err := signer.NewRing(map[int]string{1: key})
+	if err != nil {
+		return err
+	}
+	if scheme == signer.NameBearer {
+		l.provider.Scheme, err = signer.NewBearer(keys)
+	} else {
+		l.provider.Scheme, err = signer.NewHeader(signer.HeaderConfig{Name: l.provider.Profile.KeyHeader, Keys: keys})
+	}
+	return err
+}
+
+// rsa makes one of the schemes that sign with RSA.
+func (l keyLoader) rsa(scheme string) error {
+	keys, err := ring(l, signer.ParseRSAPrivateKey, func(_ []byte, k *rsa.PrivateKey) []byte {
+		return x509.MarshalPKCS1PublicKey(&k.PublicKey)
+	})
+	if err != nil {
+		return err
+	}
+	rsaKeys := signer.RSAKeys{Keys: keys}
+	if len(l.config.PublicKeys) > 0 {
+		texts := make(map[int]string, len(l.config.PublicKeys))
+		for version, text := range l.config.PublicKeys {
+			if texts[version], err = l.public(fmt.Sprintf("public_key %d", version), text); err != nil {
+				return err
+			}
+		}
+		public, err := signer.ParseKeys(texts, signer.ParseRSAPublicKey)
+		if err != nil {
+			return fmt.Errorf("public_key: %w", err)
+		}
+		if rsaKeys.ResponseKeys, err = signer.NewRing(public); err != nil {
+			return fmt.Errorf("public_key: %w", err)
+		}
+	}
+	if err := l.verifiable(rsaKeys.ResponseKeys); err != nil {
+		return err
+	}
+	if scheme == signer.NameGlobal {
+		l.provider.Scheme, err = signer.NewGlobal(signer.GlobalConfig{ClientID: l.provider.ClientID, RSAKeys: rsaKeys})
+		return err
+	}
+	config := signer.OpenAPIConfig{AppID: l.provider.ClientID, RSAKeys: rsaKeys}
+	if err := l.certificates(&config); err != nil {
+		return err
+	}
+	if l.config.AppAuthToken != "" {
+		if config.AppAuthToken, err = l.secrets.resolve("app_auth_token", l.config.AppAuthToken); err != nil {
+			return err
+		}
+	}
+	if scheme == signer.NameOpenAPIV2 {
+		l.provider.Scheme, err = signer.NewOpenAPIV2(config)
+	} else {
+		l.provider.Scheme, err = signer.NewOpenAPIV3(config)
+	}
+	return err
+}
+
+// verifiable turns verification off where there is nothing to verify with.
+func (l keyLoader) verifiable(publicKeys *signer.Ring[*rsa.PublicKey]) error {
+	if publicKeys != nil {
+		return nil
+	}
+	switch l.provider.Verify {
+	case alipayai.VerifyRequire:
+		return errors.New("verify_response require needs public_key, to verify answers with")
+	case "":
+		l.app.logger.Warn("answers are not verified: no public_key is set", zap.String("provider", l.provider.Name))
+	}
+	l.provider.Verify = alipayai.VerifyOff
+	return nil
+}
+
+// certificates reads what the certificate mode needs. An expired certificate
+// makes the provider unavailable, not the configuration invalid: the other
+// providers must keep serving.
+func (l keyLoader) certificates(config *signer.OpenAPIConfig) error {
+	if l.config.AppCertificate == "" && l.config.RootCertificates == "" {
+		return nil
+	}
+	text, err := l.public("app_certificate", l.config.AppCertificate)
+	if err != nil {
+		return err
+	}
+	certificate, err := signer.ParseCertificate([]byte(text))
+	if err != nil {
+		return fmt.Errorf("app_certificate: %w", err)
+	}
+	roots, err := l.public("root_certificates", l.config.RootCertificates)
+	if err != nil {
+		return err
+	}
+	if config.RootCertSN, err = signer.RootCertSN([]byte(roots)); err != nil {
+		return fmt.Errorf("root_certificates: %w", err)
+	}
+	config.AppCertSN = certificate.SN
+	l.provider.Unavailable = func(now time.Time) error {
+		if certificate.Expired(now) {
+			return fmt.Errorf("its app_certificate expired on %s", certificate.NotAfter.UTC().Format(time.DateOnly))
+		}
+		return nil
+	}
+	if err := l.provider.Unavailable(time.Now()); err != nil {
+		l.app.logger.Error("provider is unavailable", zap.String("provider", l.provider.Name), zap.Error(err))
+	}
+	return nil
+}
+
+// public resolves what is no secret, and may therefore stand in the
+// configuration as it is.
+func (l keyLoader) public(option, value string) (string, error) {
+	if value == "" {
+		return "", fmt.Errorf("%s is empty", option)
+	}
+	if !isPlaceholder(value) {
+		return value, nil
+	}
+	return l.secrets.resolve(option, value)
+}
+
+// ring reads the provider's signing keys, from the configuration or from a
+// folder that is watched from then on. identity gives what tells one key from
+// another, however it was written.
+func ring[K any](l keyLoader, parse func([]byte) (K, error), identity func(text []byte, key K) []byte) (*signer.Ring[K], error) {
+	keys, err := readKeys(l, func(text []byte) (K, error) {
+		key, err := parse(text)
+		if err != nil {
+			return key, err
+		}
+		return key, l.uses.add(l.provider, "it", identity(text, key))
+	})
+	if err != nil {
+		return nil, err
+	}
+	r, err := signer.NewRing(keys)
+	if err != nil {
+		return nil, fmt.Errorf("key: %w", err)
+	}
+	if dir := l.config.KeysDir; dir != "" {
+		logger := l.app.logger.With(zap.String("provider", l.provider.Name), zap.String("keys_dir", dir))
+		l.app.jobs = append(l.app.jobs, func(ctx context.Context) {
+			filewatch.Run(ctx, filewatch.Dir(dir), filewatch.Interval,
+				func() error { return r.LoadDir(os.DirFS(dir), parse) },
+				func(err error) { logger.Error("new keys are not usable; the old ones stay", zap.Error(err)) })
+		})
+	}
+	return r, nil
+}
+
+func readKeys[K any](l keyLoader, parse func([]byte) (K, error)) (map[int]K, error) {
+	if dir := l.config.KeysDir; dir != "" {
+		keys, err := signer.ReadKeyDir(os.DirFS(dir), parse)
+		if err != nil {
+			return nil, fmt.Errorf("keys dir %s: %w", dir, err)
+		}
+		return keys, nil
+	}
+	texts := make(map[int]string, len(l.config.Keys))
+	for version, value := range l.config.Keys {
+		text, err := l.secrets.resolve(fmt.Sprintf("key %d", version), value)
+		if err != nil {
+			return nil, err
+		}
+		texts[version] = text
+	}
+	if len(texts) == 0 {
+		if l.provider.Profile.Name != "sandbox" {
+			return nil, errors.New("key is missing; write key <version> {env.NAME}, or keys dir <path>")
+		}
+		for version, key := range sandbox.DemoKeys() {
+			texts[version] = string(key)
+		}
+	}
+	keys, err := signer.ParseKeys(texts, parse)
+	if err != nil {
+		return nil, fmt.Errorf("key: %w", err)
+	}
+	return keys, nil
+}

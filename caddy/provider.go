@@ -1,0 +1,227 @@
+package alipaycaddy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// Provider declares one upstream: where it is, how requests to it are signed,
+// and which models it serves.
+type Provider struct {
+	// The kind of upstream, which sets the address, the paths and the way of
+	// signing: `alipay`, `openapi-v3`, `openapi-v2`, `global`, `sandbox` (the
+	// simulator, with built-in demo keys, on loopback only), or one of the
+	// presets `ant_ling`, `openai`, `deepseek`, `mistral`, `qwen`,
+	// `openrouter`, `tokenmix`, `litellm`, `portkey`, `ollama`. Required.
+	Profile string `json:"profile,omitempty"`
+
+	// The upstream's address, such as `https://api.example.com`. Default: the
+	// profile's. The profile `alipay` has none.
+	BaseURL string `json:"base_url,omitempty"`
+
+	// `sandbox` or `production`. Credentials and hosts of one are refused
+	// together with those of the other. Default: derived from host and client id.
+	Environment string `json:"environment,omitempty"`
+
+	// The app id or client id that requests are signed for.
+	ClientID string `json:"client_id,omitempty"`
+
+	// The signing keys by version; the highest signs. HMAC secrets of at least
+	// 16 bytes, or RSA private keys as PEM or bare base64. By placeholder.
+	Keys map[int]string `json:"keys,omitempty"`
+
+	// A folder that holds one file per key version, named by it (`1`, `2.pem`).
+	// It is read anew within two seconds of a change. Replaces `keys`.
+	KeysDir string `json:"keys_dir,omitempty"`
+
+	// The RSA public keys that the upstream's answers are verified with, by
+	// version, as PEM, bare base64 or certificate. Profiles `openapi-v3`,
+	// `openapi-v2` and `global`.
+	PublicKeys map[int]string `json:"public_keys,omitempty"`
+
+	// The app's certificate as PEM, for the Open Platform's certificate mode.
+	// Once it has expired, the provider is unavailable.
+	AppCertificate string `json:"app_certificate,omitempty"`
+
+	// Alipay's root certificates as PEM, for the certificate mode.
+	RootCertificates string `json:"root_certificates,omitempty"`
+
+	// The merchant's token of the Open Platform, sent as
+	// `alipay-app-auth-token` and signed with the request. By placeholder.
+	AppAuthToken string `json:"app_auth_token,omitempty"`
+
+	// The API key of a preset. By placeholder.
+	APIKey string `json:"api_key,omitempty"`
+
+	// Where OAuth access tokens are had. Profiles `alipay` and `sandbox`.
+	Token *Token `json:"token,omitempty"`
+
+	// The models that the provider serves, by the names clients use. Default: any.
+	Models []string `json:"models,omitempty"`
+
+	// The upstream's model for every model asked for that `model_map` does not
+	// name. Default: the one asked for.
+	Model string `json:"model,omitempty"`
+
+	// The upstream's models by the clients' names.
+	ModelMap map[string]string `json:"model_map,omitempty"`
+
+	// Replaces the profile's paths of `chat`, `embeddings` and `models`, which
+	// are appended to the base URL.
+	Paths map[string]string `json:"paths,omitempty"`
+
+	// Header fields sent with every request. Values may be placeholders.
+	Headers map[string]string `json:"headers,omitempty"`
+
+	// Where the provider's data stays, such as `cn`. A proxy refuses providers
+	// of different regions unless it allows them. Default: none.
+	Region string `json:"region,omitempty"`
+
+	// How long the upstream may take to the head of its answer, to a stream's
+	// first content, and between a stream's events. Default: `15s`
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// What to do about an answer's signature: `off`, `if_present` or
+	// `require`. Streams are never verified. Default: `if_present`, and `off`
+	// where `public_keys` are needed but missing.
+	VerifyResponse string `json:"verify_response,omitempty"`
+
+	// How to connect. Default: `{"protocol": "http"}`
+	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
+}
+
+// buildProvider makes the domain's provider of its configuration.
+func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses) (*alipayai.Provider, error) {
+	if c == nil {
+		return nil, errors.New("is null; declare at least its profile")
+	}
+	profile, err := alipayai.LookupProfile(c.Profile)
+	if err != nil {
+		return nil, err
+	}
+	p := &alipayai.Provider{
+		Name: name, Profile: profile, Region: c.Region, ClientID: c.ClientID,
+		Models: c.Models, Model: c.Model, ModelMap: c.ModelMap,
+		Timeout: time.Duration(c.Timeout), Verify: alipayai.VerifyMode(c.VerifyResponse),
+		Paths: make(map[alipayai.Endpoint]string, len(c.Paths)),
+	}
+	if c.BaseURL == "" && profile.BaseURL == "" {
+		return nil, fmt.Errorf("base_url is missing; profile %s has no address of its own", profile.Name)
+	}
+	base := c.BaseURL
+	if base == "" {
+		base = profile.BaseURL
+	}
+	if p.BaseURL, err = url.Parse(base); err != nil {
+		return nil, errors.New("base_url is not a URL; write it like https://api.example.com")
+	}
+	if profile.Name == "sandbox" {
+		if !alipayai.IsLoopback(p.BaseURL.Hostname()) {
+			return nil, fmt.Errorf("base_url: profile sandbox has public demo keys and is for loopback hosts only, not %s", p.BaseURL.Hostname())
+		}
+		if p.ClientID == "" {
+			p.ClientID = sandbox.DemoClientID
+		}
+	}
+	for endpoint, path := range c.Paths {
+		if _, ok := profile.Paths[alipayai.Endpoint(endpoint)]; !ok {
+			return nil, fmt.Errorf("path %q is unknown; use chat, embeddings or models", endpoint)
+		}
+		p.Paths[alipayai.Endpoint(endpoint)] = path
+	}
+	if p.Environment, err = alipayai.CheckEnvironment(alipayai.Environment(c.Environment), profile.Name, p.BaseURL, p.ClientID); err != nil {
+		return nil, err
+	}
+	resolver := newSecrets(a.InsecureLiterals)
+	if p.Header, err = c.header(resolver); err != nil {
+		return nil, err
+	}
+	clock, release := acquire[alipayai.Clock]("clock", p.BaseURL.Host)
+	a.releases = append(a.releases, release)
+	p.Clock = clock
+
+	if p.Transport, err = c.transport(ctx); err != nil {
+		return nil, err
+	}
+	keys := keyLoader{app: a, config: c, provider: p, secrets: resolver, uses: uses}
+	if err := keys.load(); err != nil {
+		return nil, err
+	}
+	if err := a.buildTokens(ctx, p, c, resolver, uses); err != nil {
+		return nil, err
+	}
+	if err := p.Prepare(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// header resolves the fixed header fields.
+func (c *Provider) header(s secrets) (http.Header, error) {
+	h := make(http.Header, len(c.Headers))
+	for name, value := range c.Headers {
+		option := "header " + name
+		if reserved(name) {
+			return nil, fmt.Errorf("%s is set by the gateway itself", option)
+		}
+		if isPlaceholder(value) {
+			var err error
+			if value, err = s.resolve(option, value); err != nil {
+				return nil, err
+			}
+		}
+		if err := checkHeaderValue(option, value); err != nil {
+			return nil, err
+		}
+		h.Set(name, value)
+	}
+	return h, nil
+}
+
+// reserved are the header fields whose values decide how a request is framed,
+// signed or answered.
+func reserved(name string) bool {
+	return slices.Contains([]string{
+		"Authorization", "Client-Id", "Request-Time", "Signature", "Content-Type", "Content-Length",
+		"Transfer-Encoding", "Connection", "Host", "Accept", "Accept-Encoding", "Idempotency-Key",
+	}, http.CanonicalHeaderKey(name))
+}
+
+// transport loads the connection module.
+func (c *Provider) transport(ctx caddy.Context) (http.RoundTripper, error) {
+	if c.TransportRaw == nil {
+		c.TransportRaw = caddyconfig.JSONModuleObject(new(reverseproxy.HTTPTransport), "protocol", "http", nil)
+	}
+	mod, err := ctx.LoadModule(c, "TransportRaw")
+	if err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	return mod.(http.RoundTripper), nil
+}
+
+// credentialUses remembers which environment each credential belongs to, by
+// its hash: a key of the sandbox must not sign for production.
+type credentialUses map[[32]byte]*alipayai.Provider
+
+// add records that p uses the credential, and refuses a second environment.
+func (u credentialUses) add(p *alipayai.Provider, option string, credential []byte) error {
+	key := hashAll([]string{string(credential)})
+	if other, ok := u[key]; ok && other.Environment != p.Environment {
+		return fmt.Errorf("%s is the same as one of provider %s: one is for %s, the other for %s",
+			option, other.Name, p.Environment, other.Environment)
+	}
+	u[key] = p
+	return nil
+}

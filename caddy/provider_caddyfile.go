@@ -1,0 +1,141 @@
+package alipaycaddy
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// unmarshalBlock reads a provider's block. Syntax:
+//
+//	provider <name> {
+//		profile            <profile>
+//		base_url           <url>
+//		environment        sandbox|production
+//		client_id          <id>
+//		key                <version> <key>
+//		keys dir           <path>
+//		public_key         <version> <key>
+//		app_certificate    <pem>
+//		root_certificates  <pem>
+//		app_auth_token     <token>
+//		api_key            <key>
+//		token              <url> <secret> {
+//			client_id     <id>
+//			scope         <scope>
+//			refresh_token <token>
+//		}
+//		models             <names...>
+//		model              [<asked>] <to>
+//		path               chat|embeddings|models <path>
+//		header             <name> <value>
+//		region             <region>
+//		timeout            <duration>
+//		verify_response    off|if_present|require
+//		transport          <module> {
+//			...
+//		}
+//	}
+//
+// key, public_key, model, path and header may be repeated.
+func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
+	repeatable := []string{"key", "public_key", "model", "path", "header"}
+	return block(d, repeatable, func(option string) error {
+		switch option {
+		case "profile":
+			return text(d, &p.Profile)
+		case "base_url":
+			return text(d, &p.BaseURL)
+		case "environment":
+			return text(d, &p.Environment)
+		case "client_id":
+			return text(d, &p.ClientID)
+		case "key":
+			return versioned(d, &p.Keys)
+		case "keys":
+			var dir string
+			if err := args(d, &dir, &p.KeysDir); err != nil || dir != "dir" {
+				return d.Err("write keys dir <path>")
+			}
+			return nil
+		case "public_key":
+			return versioned(d, &p.PublicKeys)
+		case "app_certificate":
+			return text(d, &p.AppCertificate)
+		case "root_certificates":
+			return text(d, &p.RootCertificates)
+		case "app_auth_token":
+			return text(d, &p.AppAuthToken)
+		case "api_key":
+			return text(d, &p.APIKey)
+		case "token":
+			p.Token = new(Token)
+			return p.Token.unmarshal(d)
+		case "models":
+			return list(d, &p.Models)
+		case "model":
+			return p.unmarshalModel(d)
+		case "path":
+			return named(d, &p.Paths)
+		case "header":
+			return named(d, &p.Headers)
+		case "region":
+			return text(d, &p.Region)
+		case "timeout":
+			return duration(d, &p.Timeout)
+		case "verify_response":
+			return text(d, &p.VerifyResponse)
+		case "transport":
+			return p.unmarshalTransport(d)
+		}
+		return unrecognized(d, "provider", option)
+	})
+}
+
+// unmarshalModel reads `model <to>` or `model <asked> <to>`.
+func (p *Provider) unmarshalModel(d *caddyfile.Dispenser) error {
+	if d.CountRemainingArgs() == 2 {
+		return named(d, &p.ModelMap)
+	}
+	if p.Model != "" {
+		return d.Err("model for all names is given twice")
+	}
+	return text(d, &p.Model)
+}
+
+// unmarshalTransport reads any of Caddy's reverse_proxy transports.
+func (p *Provider) unmarshalTransport(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	protocol := d.Val()
+	id := "http.reverse_proxy.transport." + protocol
+	module, err := caddyfile.UnmarshalModule(d, id)
+	if err != nil {
+		return err
+	}
+	if _, ok := module.(http.RoundTripper); !ok {
+		return d.Errf("module %s (%T) is not a RoundTripper", id, module)
+	}
+	p.TransportRaw = caddyconfig.JSONModuleObject(module, "protocol", protocol, nil)
+	return nil
+}
+
+// unmarshal reads the token option.
+func (t *Token) unmarshal(d *caddyfile.Dispenser) error {
+	if err := args(d, &t.URL, &t.Secret); err != nil {
+		return d.Err("write token <url> <secret>")
+	}
+	return block(d, nil, func(option string) error {
+		switch option {
+		case "client_id":
+			return text(d, &t.ClientID)
+		case "scope":
+			return text(d, &t.Scope)
+		case "refresh_token":
+			return text(d, &t.RefreshToken)
+		}
+		return unrecognized(d, "token", option)
+	})
+}

@@ -1,0 +1,59 @@
+package alipaycaddy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// secrets resolves the placeholders that secrets are configured with.
+type secrets struct {
+	repl *caddy.Replacer
+	// literals permits secrets in the configuration itself, where /config/ and
+	// the autosave show them.
+	literals bool
+}
+
+func newSecrets(literals bool) secrets {
+	return secrets{repl: caddy.NewReplacer(), literals: literals}
+}
+
+// resolve gives the secret that value stands for. Errors name the option and
+// never hold the value.
+func (s secrets) resolve(option, value string) (string, error) {
+	if value == "" {
+		return "", fmt.Errorf("%s is empty; set it like {env.NAME} or {file./path}", option)
+	}
+	if !isPlaceholder(value) {
+		if !s.literals {
+			return "", fmt.Errorf("%s is a literal secret, which /config/ and the autosave would show; use {env.NAME} or {file./path}, or set insecure_literals", option)
+		}
+		return value, nil
+	}
+	resolved, err := s.repl.ReplaceOrErr(value, true, true)
+	if err != nil || resolved == "" {
+		return "", fmt.Errorf("%s: placeholder %s is not set or empty", option, value)
+	}
+	return resolved, nil
+}
+
+// isPlaceholder reports whether value is exactly one placeholder that is
+// resolved when the configuration is loaded.
+func isPlaceholder(value string) bool {
+	inner, ok := strings.CutPrefix(value, "{")
+	if !ok {
+		return false
+	}
+	inner, ok = strings.CutSuffix(inner, "}")
+	return ok && !strings.ContainsAny(inner, "{}") &&
+		(strings.HasPrefix(inner, "env.") || strings.HasPrefix(inner, "file."))
+}
+
+// checkHeaderValue refuses what would end a header line early.
+func checkHeaderValue(option, value string) error {
+	if strings.ContainsAny(value, "\r\n\x00") {
+		return fmt.Errorf("%s holds a line break or NUL", option)
+	}
+	return nil
+}

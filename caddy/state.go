@@ -1,0 +1,47 @@
+package alipaycaddy
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// pool holds what outlives a configuration: tokens, clocks, counters. While a
+// new configuration replaces an old one both hold a reference, so nothing is
+// lost; what only a rejected one asked for goes when it is cleaned up. The
+// values are history only: no limits, no logger, no context.
+var pool = caddy.NewUsagePool()
+
+// stateKey names a pooled value by its kind and the hash of what it belongs to.
+type stateKey struct {
+	kind string
+	hash [sha256.Size]byte
+}
+
+// acquire gives the value of that kind that belongs to identity, made new
+// where there is none yet, and the function that gives the reference back.
+// Calling release again does nothing.
+func acquire[T any](kind string, identity ...string) (value *T, release func()) {
+	key := stateKey{kind: kind, hash: hashAll(identity)}
+	v, _ := pool.LoadOrStore(key, new(T))
+	return v.(*T), sync.OnceFunc(func() {
+		// The only error there is comes from a destructor, and T has none.
+		_, _ = pool.Delete(key)
+	})
+}
+
+// hashAll hashes the parts with their lengths, so that no two lists of parts
+// give the same bytes.
+func hashAll(parts []string) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	var length [8]byte
+	for _, part := range parts {
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		h.Write(length[:])
+		h.Write([]byte(part))
+	}
+	h.Sum(sum[:0])
+	return sum
+}

@@ -1,0 +1,100 @@
+package alipaycaddy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// Token says where a provider's OAuth access tokens are had. A token is
+// cached for its life and renewed in the background at about 80 % of it.
+type Token struct {
+	// The token endpoint's address. Required.
+	URL string `json:"url,omitempty"`
+
+	// The client secret. By placeholder. Required.
+	Secret string `json:"secret,omitempty"`
+
+	// The client id, where it differs from the provider's. Default: `client_id`
+	ClientID string `json:"client_id,omitempty"`
+
+	// The scope to ask for. Default: none.
+	Scope string `json:"scope,omitempty"`
+
+	// The first refresh token, which makes the grant `refresh_token`. Rotated
+	// ones are kept, encrypted with the app's `token_key`, in Caddy's storage.
+	// By placeholder. Default: none, and the grant `client_credentials`.
+	RefreshToken string `json:"refresh_token,omitempty"`
+}
+
+// buildTokens gives the provider its access tokens, where it takes them.
+func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, s secrets, uses credentialUses) error {
+	if !p.Profile.TakesToken {
+		return nil
+	}
+	token := c.Token
+	secret := sandbox.DemoOAuthSecret
+	switch {
+	case token == nil && p.Profile.Name == "sandbox":
+		token = &Token{URL: p.BaseURL.JoinPath("/oauth2/token").String()}
+	case token == nil:
+		return fmt.Errorf("token is missing; profile %s needs one: token <url> {env.NAME}", p.Profile.Name)
+	default:
+		var err error
+		if secret, err = s.resolve("token secret", token.Secret); err != nil {
+			return err
+		}
+	}
+	u, err := url.Parse(token.URL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return errors.New("token url is not absolute; write it like https://auth.example.com/oauth2/token")
+	}
+	if p.Profile.Name == "sandbox" && !alipayai.IsLoopback(u.Hostname()) {
+		return fmt.Errorf("token url: profile sandbox is for loopback hosts only, not %s", u.Hostname())
+	}
+	if err := uses.add(p, "token secret", []byte(secret)); err != nil {
+		return err
+	}
+	clientID := token.ClientID
+	if clientID == "" {
+		clientID = p.ClientID
+	}
+	source := &alipayai.TokenSource{
+		Fetcher: &alipayai.Grant{
+			URL: token.URL, ClientID: clientID, Secret: secret, Scope: token.Scope,
+			Transport: p.Transport, Clock: p.Clock, Now: time.Now,
+		},
+		Now: time.Now,
+	}
+	if token.RefreshToken != "" {
+		if source.RefreshToken, err = s.resolve("refresh_token", token.RefreshToken); err != nil {
+			return err
+		}
+		if source.Store, err = a.refreshTokenStore(ctx, s, token.URL, clientID, source.RefreshToken); err != nil {
+			return err
+		}
+	}
+	// Whatever would make another token belongs to the cell's identity.
+	cell, release := acquire[alipayai.TokenCell]("token", token.URL, clientID, secret, token.Scope, source.RefreshToken)
+	a.releases = append(a.releases, release)
+	source.Cell = cell
+
+	logger := a.logger.With(zap.String("provider", p.Name))
+	source.OnFetch = func(err error) {
+		a.metrics.tokenFetched(p.Name, err)
+		if err != nil {
+			logger.Error("access token could not be fetched", zap.Error(err))
+		}
+	}
+	p.Tokens = source
+	a.jobs = append(a.jobs, func(ctx context.Context) { source.Run(ctx) })
+	return nil
+}

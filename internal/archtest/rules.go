@@ -1,0 +1,137 @@
+// Package archtest holds the directions in which the packages of this module
+// look at each other:
+//
+//	caddy -> alipayai -> { signer, limiter, failover }
+//
+// Nothing points back, the three know nothing of each other, and Caddy itself
+// is known to caddy/ and internal/ alone. The package has no use outside of its
+// own test.
+package archtest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+const (
+	// module is the path of this module; its packages are named relative to it.
+	module = "github.com/caddy-alipayai/gateway"
+
+	// caddyModule is what the domain and the libraries must stay free of.
+	caddyModule = "github.com/caddyserver/caddy"
+)
+
+// A room is a folder of the repository, and what its packages may look at. A
+// room within a room, such as alipayai/wire, is one of its own.
+type room struct {
+	// imports are the rooms whose packages it may import besides its own.
+	imports []string
+
+	// caddy says that it may depend on Caddy, itself or through others.
+	caddy bool
+}
+
+// rooms is the picture. A package belongs to the deepest room above it, and a
+// package without a room is a violation: a new folder is drawn here first.
+var rooms = map[string]room{
+	"signer":           {},
+	"limiter":          {},
+	"failover":         {},
+	"alipayai/wire":    {},
+	"alipayai/sandbox": {},
+	"alipayai":         {imports: []string{"signer", "limiter", "failover", "alipayai/wire"}},
+	"caddy": {caddy: true, imports: []string{
+		"alipayai", "alipayai/wire", "alipayai/sandbox", "signer", "limiter", "failover",
+	}},
+	"internal": {caddy: true, imports: []string{
+		"caddy", "alipayai", "alipayai/wire", "alipayai/sandbox", "signer", "limiter", "failover",
+	}},
+}
+
+// topLevel names what may stand at the top of the repository besides dotfiles,
+// and whether it must. A folder that has nothing to hold yet does not exist.
+var topLevel = map[string]bool{
+	"alipayai":          true,
+	"signer":            true,
+	"failover":          false,
+	"limiter":           false,
+	"caddy":             true,
+	"internal":          true,
+	"Caddyfile.example": true,
+	"xcaddy.md":         true,
+	"README.md":         true,
+	"LICENSE":           true,
+	"go.mod":            true,
+	"go.sum":            true,
+}
+
+// pkg is one package as `go list -json` describes it.
+type pkg struct {
+	ImportPath string
+	Imports    []string // what it imports itself
+	Deps       []string // what it depends on, itself or through others
+}
+
+// roomOf names the deepest room that holds an import path of this module.
+func roomOf(importPath string) (string, bool) {
+	dir, ok := strings.CutPrefix(importPath, module+"/")
+	for ok {
+		if _, found := rooms[dir]; found {
+			return dir, true
+		}
+		i := strings.LastIndexByte(dir, '/')
+		if i < 0 {
+			break
+		}
+		dir = dir[:i]
+	}
+	return "", false
+}
+
+// violations lists, sorted, each import in pkgs that the picture does not allow.
+func violations(pkgs []pkg) []string {
+	var found []string
+	for _, p := range pkgs {
+		from, ok := roomOf(p.ImportPath)
+		if !ok {
+			found = append(found, fmt.Sprintf("%s belongs to no room", p.ImportPath))
+			continue
+		}
+		for _, imported := range p.Imports {
+			if !within(imported, module) {
+				continue
+			}
+			to, ok := roomOf(imported)
+			if !ok || to != from && !slices.Contains(rooms[from].imports, to) {
+				found = append(found, fmt.Sprintf("%s must not import %s", p.ImportPath, imported))
+			}
+		}
+		if rooms[from].caddy {
+			continue
+		}
+		if i := slices.IndexFunc(p.Deps, func(dep string) bool { return within(dep, caddyModule) }); i >= 0 {
+			found = append(found, fmt.Sprintf("%s must not depend on %s", p.ImportPath, p.Deps[i]))
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// strays lists, sorted, the names that may not stand at the top of the repository.
+func strays(names []string) []string {
+	var found []string
+	for _, name := range names {
+		if _, ok := topLevel[name]; !ok && !strings.HasPrefix(name, ".") {
+			found = append(found, name)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// within reports whether an import path is the module's root or lies below it.
+func within(importPath, root string) bool {
+	rest, ok := strings.CutPrefix(importPath, root)
+	return ok && (rest == "" || rest[0] == '/')
+}

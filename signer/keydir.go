@@ -1,0 +1,118 @@
+package signer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+)
+
+// maxKeyFile bounds a key file: a chain of certificates stays far below it.
+const maxKeyFile = 64 << 10
+
+// ParseKeys parses the texts of a ring's keys, by version. Errors name the version, never the text.
+func ParseKeys[K any](texts map[int]string, parse func([]byte) (K, error)) (map[int]K, error) {
+	keys := make(map[int]K, len(texts))
+	for version, text := range texts {
+		key, err := parse([]byte(text))
+		if err != nil {
+			return nil, fmt.Errorf("key %d: %w", version, err)
+		}
+		keys[version] = key
+	}
+	return keys, nil
+}
+
+// ReadKeyDir reads a folder that holds one file per key version, named by it: 1, 2.pem, 3.key or 4.crt. One
+// newline at a file's end is taken off, since editors and shells put it there. Entries whose names begin with
+// a dot are ignored: they are editors' files and the links (..data) that Kubernetes swaps below a mounted
+// secret. Anything else that is no key fails the whole read, with an error that names the file and never tells
+// its content: half a ring would sign with the wrong version.
+func ReadKeyDir[K any](fsys fs.FS, parse func([]byte) (K, error)) (map[int]K, error) {
+	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return nil, fmt.Errorf("key folder: %w", pathless(err))
+	}
+	keys := make(map[int]K, len(entries))
+	for _, entry := range entries {
+		name := entry.Name()
+		if strings.HasPrefix(name, ".") {
+			continue
+		}
+		version, err := keyVersion(name)
+		if err != nil {
+			return nil, fmt.Errorf("key file %q: %w", name, err)
+		}
+		if _, taken := keys[version]; taken {
+			return nil, fmt.Errorf("key file %q: version %d is there twice", name, version)
+		}
+		text, err := readKeyFile(fsys, name)
+		if err != nil {
+			return nil, fmt.Errorf("key file %q: %w", name, err)
+		}
+		key, err := parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("key file %q: %w", name, err)
+		}
+		keys[version] = key
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("key folder: %w: it must hold one file per version, named by it", ErrNoKeys)
+	}
+	return keys, nil
+}
+
+// keyVersion reads the version from a file's name.
+func keyVersion(name string) (int, error) {
+	number := name
+	for _, ext := range []string{".pem", ".key", ".crt"} {
+		if rest, ok := strings.CutSuffix(name, ext); ok {
+			number = rest
+		}
+	}
+	version, err := strconv.ParseInt(number, 10, 32)
+	if err != nil || !isDigits(number) {
+		return 0, errors.New("must be named by its version, e.g. 1 or 2.pem")
+	}
+	return int(version), nil
+}
+
+// readKeyFile reads a regular file (or a link to one: anything else might block) without its last newline.
+func readKeyFile(fsys fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(fsys, name)
+	if err != nil {
+		return nil, pathless(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("must be a regular file")
+	}
+	file, err := fsys.Open(name)
+	if err != nil {
+		return nil, pathless(err)
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
+	if err != nil {
+		return nil, pathless(err)
+	}
+	if len(text) > maxKeyFile {
+		return nil, fmt.Errorf("must not be larger than %d bytes", maxKeyFile)
+	}
+	text, cut := bytes.CutSuffix(text, []byte("\n"))
+	if cut {
+		text = bytes.TrimSuffix(text, []byte("\r"))
+	}
+	return text, nil
+}
+
+// pathless drops the operation and path of an fs error, which the message around it names already.
+func pathless(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}

@@ -1,0 +1,84 @@
+package signer
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"iter"
+	"slices"
+	"sync/atomic"
+)
+
+// Ring holds the versions of one key. The highest version signs and all verify, so a key is rotated by adding
+// the next version, waiting until the other side knows it, and removing the old one. A ring is never empty.
+// It is safe for concurrent use; Replace swaps all versions at once.
+type Ring[K any] struct {
+	keys atomic.Pointer[[]versioned[K]] // sorted, highest version first
+}
+
+type versioned[K any] struct {
+	version int
+	key     K
+}
+
+// NewRing returns a ring of keys by version. Versions are positive; ErrNoKeys when there are none.
+func NewRing[K any](keys map[int]K) (*Ring[K], error) {
+	r := new(Ring[K])
+	if err := r.Replace(keys); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Replace puts keys in the place of all held so far; on an error, those stay.
+func (r *Ring[K]) Replace(keys map[int]K) error {
+	if len(keys) == 0 {
+		return ErrNoKeys
+	}
+	list := make([]versioned[K], 0, len(keys))
+	for version, key := range keys {
+		if version < 1 {
+			return fmt.Errorf("key version %d: must be 1 or more", version)
+		}
+		list = append(list, versioned[K]{version, key})
+	}
+	slices.SortFunc(list, func(a, b versioned[K]) int { return cmp.Compare(b.version, a.version) })
+	r.keys.Store(&list)
+	return nil
+}
+
+// LoadDir replaces the keys by those that ReadKeyDir finds in fsys; on an error, those held stay.
+func (r *Ring[K]) LoadDir(fsys fs.FS, parse func([]byte) (K, error)) error {
+	keys, err := ReadKeyDir(fsys, parse)
+	if err != nil {
+		return err
+	}
+	return r.Replace(keys)
+}
+
+// Newest returns the key that signs and its version.
+func (r *Ring[K]) Newest() (version int, key K) {
+	newest := &(*r.keys.Load())[0]
+	return newest.version, newest.key
+}
+
+// Get returns the key of a version and whether it is held.
+func (r *Ring[K]) Get(version int) (key K, ok bool) {
+	for _, k := range *r.keys.Load() {
+		if k.version == version {
+			return k.key, true
+		}
+	}
+	return key, false
+}
+
+// All yields every version and its key, newest first, as they were when the loop began.
+func (r *Ring[K]) All() iter.Seq2[int, K] {
+	return func(yield func(int, K) bool) {
+		for _, k := range *r.keys.Load() {
+			if !yield(k.version, k.key) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package signer
+
+import (
+	"errors"
+	"net/http"
+	"time"
+)
+
+// Names of the schemes, as a configuration spells them.
+const (
+	NameHMAC      = "hmac-sha256"
+	NameOpenAPIV3 = "openapi-v3"
+	NameOpenAPIV2 = "openapi-v2"
+	NameGlobal    = "global"
+	NameBearer    = "bearer"
+	NameHeader    = "header"
+)
+
+// Names lists the schemes of this package.
+func Names() []string {
+	return []string{NameHMAC, NameOpenAPIV3, NameOpenAPIV2, NameGlobal, NameBearer, NameHeader}
+}
+
+// Message is the exact HTTP message that a scheme signs or verifies.
+type Message struct {
+	// Method as it stands on the request line, e.g. "POST".
+	Method string
+	// Target is the encoded path and query exactly as sent, without scheme and host, e.g. "/v1/models?a=%20".
+	Target string
+	// Body holds the exact bytes of the body, after any content encoding is undone; nil for none.
+	Body []byte
+	// Time that the signature carries, to the precision of the scheme (a millisecond, or a second).
+	// Sign and Canonical need it; the verifiers read theirs from the message.
+	Time time.Time
+	// Nonce makes an openapi-v3 signature unique, usually a UUID. Other schemes have none.
+	Nonce string
+	// AppAuthToken is the merchant's token of the Open Platform schemes; it overrides the scheme's own.
+	AppAuthToken string
+}
+
+// Field is a header field. Name is in canonical form, so it may index an [http.Header] directly.
+type Field struct{ Name, Value string }
+
+// Signed is what Sign adds to a message, and what is to be sent.
+type Signed struct {
+	// Fields replace the request's header fields of the same names.
+	Fields []Field
+	// Target to send. It differs from Message.Target for openapi-v2 only, which signs in the query.
+	Target string
+	// Body to send. It differs from Message.Body for openapi-v2 only, and only where that body held
+	// parameters that the scheme sets itself.
+	Body []byte
+}
+
+// Scheme signs requests and verifies messages. Implementations are immutable apart from their key rings
+// and safe for concurrent use. They keep no copy of a message and never write to Message.Body.
+type Scheme interface {
+	// Sign signs m with the newest key. It fails when m cannot be signed unambiguously or no key is held.
+	Sign(m Message) (Signed, error)
+	// Canonical returns the string that Sign signs for m, for inspection; ErrNoCanonical where there is none.
+	Canonical(m Message) (string, error)
+	// VerifyRequest does what the server does with a received request: it reads time and nonce from h (for
+	// openapi-v2 from the parameters) and checks the signature with every key held. Whether the time is
+	// recent is for the caller to judge.
+	VerifyRequest(m Message, h http.Header) error
+	// VerifyResponse verifies an answer: m.Body is the response's raw body, m.Method and m.Target are those
+	// of the request as sent, h is the response's header. ErrUnsigned when the response carries no signature.
+	VerifyResponse(m Message, h http.Header) error
+}
+
+// Errors that callers tell apart with errors.Is. None carries a secret, a signature or a payload.
+var (
+	// ErrNoCanonical: the scheme presents a credential and signs nothing.
+	ErrNoCanonical = errors.New("the scheme has no canonical string")
+	// ErrUnsigned: the message carries no signature, or the scheme knows none for it.
+	ErrUnsigned = errors.New("message is not signed")
+	// ErrBadSignature: the signature or credential does not match the message.
+	ErrBadSignature = errors.New("signature does not match")
+	// ErrUnknownKeyVersion: the signature names a key version that the ring does not hold.
+	ErrUnknownKeyVersion = errors.New("unknown key version")
+	// ErrWrongIdentity: the message names another client, app, certificate or kind of signature than the scheme's.
+	ErrWrongIdentity = errors.New("message names another identity")
+	// ErrMalformed: a message, or a field of one, is not in the form that the layout demands.
+	ErrMalformed = errors.New("malformed message")
+	// ErrNoKeys: no key is held for what is asked.
+	ErrNoKeys = errors.New("no keys")
+	// ErrKeyTooShort: an HMAC secret of less than MinSecretSize bytes or an RSA key of less than MinRSABits bits.
+	ErrKeyTooShort = errors.New("key is too short")
+	// ErrKeyType: a key of another kind than the scheme uses.
+	ErrKeyType = errors.New("wrong kind of key")
+	// ErrKeyFormat: the text is no key at all.
+	ErrKeyFormat = errors.New("malformed key")
+)
