@@ -2,7 +2,7 @@ package signer
 
 import (
 	"bytes"
-	"crypto/md5"
+	"crypto/md5" //nolint:gosec // it names certificates as Alipay does and protects nothing
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -109,6 +109,7 @@ func certSN(der []byte) (sn string, signedWithRSA bool, err error) {
 		}
 	}
 	slices.Reverse(issuer)
+	//nolint:gosec // as above
 	sum := md5.Sum([]byte(strings.Join(issuer, ",") + certificate.TBS.Serial.String()))
 	pkcs1 := asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1}
 	algorithm := certificate.Algorithm.Algorithm

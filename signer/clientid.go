@@ -4,7 +4,6 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/http"
-	"strconv"
 )
 
 // Headers names the header fields of the layout that hmac-sha256 and global share. An empty name stands for
@@ -117,5 +116,5 @@ func (l *clientLayout) open(h http.Header, timeName string, needID bool) (time s
 
 // unknownVersion is ErrUnknownKeyVersion with the version, which is public.
 func unknownVersion(version int) error {
-	return fmt.Errorf("%w: %s", ErrUnknownKeyVersion, strconv.Itoa(version))
+	return fmt.Errorf("%w: %d", ErrUnknownKeyVersion, version)
 }

@@ -2,15 +2,18 @@ package signer
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"os"
 	"strings"
 	"testing"
@@ -164,6 +167,24 @@ func TestCertificate(t *testing.T) {
 }
 
 func TestRefusedCertificates(t *testing.T) {
+	certify := func(key crypto.Signer) []byte {
+		t.Helper()
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "x"}}
+		return must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))(t)
+	}
+	for name, c := range map[string]struct {
+		der  []byte
+		want error
+	}{
+		"for an EC key":       {certify(must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)), ErrKeyType},
+		"for a short RSA key": {certify(newRSAKey(1024)), ErrKeyTooShort},
+		"cut":                 {certify(appKey())[:300], ErrKeyFormat},
+	} {
+		text := base64.StdEncoding.EncodeToString(c.der)
+		if got, err := ParseCertificate([]byte(text)); !errors.Is(err, c.want) || got != nil {
+			t.Errorf("%s: got %v, %v", name, got, err)
+		}
+	}
 	public := must(os.ReadFile("testdata/vectors/test_app_public.pem"))(t)
 	sm2 := must(os.ReadFile("testdata/certs/sm2.pem"))(t)
 	if _, err := ParseCertificate(public); !errors.Is(err, ErrKeyType) {

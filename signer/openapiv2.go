@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -213,7 +214,7 @@ func splitResponseV2(body []byte, method string) (content []byte, sign string, e
 	if _, err := dec.Token(); err != nil {
 		return malformed("must be a JSON object")
 	}
-	if _, err := dec.Token(); err != io.EOF {
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return malformed("must be one JSON object")
 	}
 	if content == nil {

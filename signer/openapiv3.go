@@ -3,6 +3,7 @@ package signer
 import (
 	"cmp"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -39,7 +40,7 @@ func (c *OpenAPIConfig) check(scheme, separators string) error {
 		return err
 	}
 	if (c.AppCertSN == "") != (c.RootCertSN == "") {
-		return fmt.Errorf("app_cert_sn: must be set together with root_cert_sn")
+		return errors.New("app_cert_sn: must be set together with root_cert_sn")
 	}
 	if err := checkOptionalID("app_auth_token", c.AppAuthToken, "&"); err != nil {
 		return err

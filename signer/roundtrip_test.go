@@ -3,6 +3,7 @@ package signer
 import (
 	"bytes"
 	"crypto/rsa"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"slices"
@@ -230,6 +231,44 @@ func TestGlobalResponse(t *testing.T) {
 	}
 	if err := without.VerifyResponse(answer, http.Header{}); !errors.Is(err, ErrUnsigned) {
 		t.Errorf("unsigned: got %v", err)
+	}
+}
+
+func TestOpenAPIV3Response(t *testing.T) {
+	s := must(NewOpenAPIV3(openAPIConfig(t)))(t)
+	vendor := RSAKeys{Keys: ring(t, map[int]*rsa.PrivateKey{1: vendorKey()})}
+	answer := Message{Method: "POST", Target: "/v3/x", Body: []byte(`{"ok":true}`)}
+	_, raw, err := vendor.sign([]byte("1767322800000\nn1\n"), answer.Body, []byte("\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := http.Header{
+		"Alipay-Timestamp": {"1767322800000"},
+		"Alipay-Nonce":     {"n1"},
+		"Alipay-Signature": {base64.StdEncoding.EncodeToString(raw)},
+	}
+	for name, c := range map[string]struct {
+		change func(http.Header)
+		want   error
+	}{
+		"as sent":             {func(http.Header) {}, nil},
+		"unsigned":            {func(h http.Header) { h.Del("Alipay-Signature") }, ErrUnsigned},
+		"no nonce":            {func(h http.Header) { h.Del("Alipay-Nonce") }, ErrMalformed},
+		"no timestamp":        {func(h http.Header) { h.Del("Alipay-Timestamp") }, ErrMalformed},
+		"two nonces":          {func(h http.Header) { h.Add("Alipay-Nonce", "n1") }, ErrMalformed},
+		"nonce with newline":  {func(h http.Header) { h["Alipay-Nonce"] = []string{"n1\n"} }, ErrMalformed},
+		"other nonce":         {func(h http.Header) { h.Set("Alipay-Nonce", "n2") }, ErrBadSignature},
+		"other timestamp":     {func(h http.Header) { h.Set("Alipay-Timestamp", "1767322800001") }, ErrBadSignature},
+		"signature no base64": {func(h http.Header) { h.Set("Alipay-Signature", "a") }, ErrMalformed},
+		"signature cut":       {func(h http.Header) { h.Set("Alipay-Signature", "AAAA") }, ErrBadSignature},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := signed.Clone()
+			c.change(h)
+			if err := s.VerifyResponse(answer, h); !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+		})
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -84,7 +83,7 @@ func encodeMAC(mac [sha256.Size]byte) string {
 func computeMAC(key []byte, method, target, clientID, at string, body []byte) (mac [sha256.Size]byte) {
 	h := hmac.New(sha256.New, key)
 	for _, s := range [...]string{method, " ", target, "\n", clientID, ".", at, "."} {
-		io.WriteString(h, s)
+		h.Write([]byte(s))
 	}
 	h.Write(body)
 	h.Sum(mac[:0])

@@ -110,7 +110,7 @@ func (s *scanner) errorMember(e *envelope) error {
 			_, err = s.skip()
 			return err
 		})
-		if err == nil && true {
+		if err == nil && members > 0 {
 			e.Failure = &f
 		}
 		return err

@@ -210,6 +210,16 @@ func TestLimitsMaxDepth(t *testing.T) {
 		_, err := ParseChatRequest(body(limit+1), Limits{MaxDepth: limit})
 		checkRequestError(t, err, CodeNestingTooDeep, "", "levels are accepted")
 	}
+
+	// Fields that are read are held to the limit as well as those that are skipped.
+	read := []byte(`{"model":"m","messages":[{"content":[{"type":"text"}]}]}`)
+	if _, err := ParseChatRequest(read, Limits{MaxDepth: 5}); err != nil {
+		t.Errorf("5 levels of 5: %v", err)
+	}
+	for limit := 1; limit < 5; limit++ {
+		_, err := ParseChatRequest(read, Limits{MaxDepth: limit})
+		checkRequestError(t, err, CodeNestingTooDeep, "", "levels are accepted")
+	}
 }
 
 func TestRequestErrorHTTP(t *testing.T) {

@@ -13,6 +13,7 @@ package filewatch
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"hash"
 	"io"
@@ -64,7 +65,7 @@ func File(path string) Fingerprint {
 	return func() string {
 		h := sha256.New()
 		addFile(h, path)
-		return fmt.Sprintf("%x", h.Sum(nil))
+		return hex.EncodeToString(h.Sum(nil))
 	}
 }
 
@@ -82,7 +83,7 @@ func Dir(path string) Fingerprint {
 				addFile(h, filepath.Join(path, entry.Name()))
 			}
 		}
-		return fmt.Sprintf("%x", h.Sum(nil))
+		return hex.EncodeToString(h.Sum(nil))
 	}
 }
 
