@@ -11,7 +11,7 @@ import (
 
 // Ring holds the versions of one key. The highest version signs and all verify, so a key is rotated by adding
 // the next version, waiting until the other side knows it, and removing the old one. A ring is never empty.
-// It is safe for concurrent use; Replace swaps all versions at once.
+// NewRing makes one. It is safe for concurrent use; Replace swaps all versions at once.
 type Ring[K any] struct {
 	keys atomic.Pointer[[]versioned[K]] // sorted, highest version first
 }

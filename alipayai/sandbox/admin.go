@@ -17,7 +17,7 @@ const (
 // may set faults may stop the service.
 func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request) {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !peer.Addr().Unmap().IsLoopback() {
+	if err != nil || !peer.Addr().IsLoopback() {
 		writeAdmin(w, http.StatusForbidden, apiError{codeForbidden, "/_sandbox/ answers loopback peers only"})
 		return
 	}

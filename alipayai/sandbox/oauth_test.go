@@ -136,6 +136,24 @@ func TestRefreshRotation(t *testing.T) {
 			}
 		}
 	})
+	t.Run("another app's", func(t *testing.T) {
+		g := newRig(t, Config{Apps: []App{
+			{ClientID: DemoClientID, Keys: DemoKeys(), OAuthSecret: DemoOAuthSecret},
+			{ClientID: "other", Keys: DemoKeys(), OAuthSecret: "s", RefreshToken: DemoRefreshToken},
+		}})
+		var got tokenAnswer
+		g.postForm(pathToken, refreshForm(DemoRefreshToken), 400, &got)
+		if got.Error != "invalid_grant" {
+			t.Errorf("got %+v", got)
+		}
+	})
+	t.Run("dies of age", func(t *testing.T) {
+		clk := newClock()
+		g := newRig(t, Config{Now: clk.now})
+		clk.advance(refreshLife)
+		var got tokenAnswer
+		g.postForm(pathToken, refreshForm(DemoRefreshToken), 400, &got)
+	})
 	t.Run("one winner", func(t *testing.T) {
 		g := newRig(t, Config{RotateRefreshTokens: true})
 		var wg sync.WaitGroup
