@@ -1,13 +1,10 @@
 package alipayai
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptrace"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -73,10 +70,7 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 	if f != nil {
 		return nil, f
 	}
-	var sent atomic.Bool
-	req, f := c.signed(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteHeaderField: func(string, []string) { sent.Store(true) },
-	}), p, token)
+	req, body, f := c.signed(ctx, p, token)
 	if f != nil {
 		return nil, f
 	}
@@ -86,7 +80,7 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 	c.outcome.Attempts++
 	resp, err := p.Transport.RoundTrip(req)
 	if err != nil {
-		return nil, c.lost(ctx, err, sent.Load())
+		return nil, c.lost(ctx, err, body.left())
 	}
 	received := c.g.Now()
 	clockLearned := p.Clock.Learn(resp.Header, start, received)
@@ -105,68 +99,6 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 		}
 	}
 	return a, f
-}
-
-// signed makes the request for one attempt, with a time and a signature that
-// no other attempt has.
-func (c *call) signed(ctx context.Context, p *Provider, token string) (*http.Request, *failure) {
-	to := p.targets[c.outcome.Endpoint]
-	method, body := http.MethodPost, c.request.Body
-	if c.outcome.Endpoint == EndpointModels {
-		method = http.MethodGet
-	} else if model := p.upstreamModel(c.request.Model); model != c.request.Model {
-		body = c.request.WithModel(model)
-	}
-	h := make(http.Header, 12)
-	h["User-Agent"] = userAgentValue
-	h["Accept-Encoding"] = identity
-	if body != nil {
-		h["Content-Type"] = jsonType
-	}
-	if c.request.Stream {
-		h["Accept"] = eventStream
-	} else {
-		h["Accept"] = jsonType
-	}
-	h["Idempotency-Key"] = []string{c.idempotencyID}
-	forward(h, c.r.Header, forwardedToUpstream[:])
-	if p.Profile.Scheme == signer.NameOpenAPIV3 {
-		h["Alipay-Request-Id"] = h["Idempotency-Key"]
-	}
-	for name, values := range p.Header {
-		h[name] = values
-	}
-	if token != "" {
-		h["Authorization"] = []string{"Bearer " + token}
-	}
-	u := to.url
-	if p.Scheme != nil {
-		s, err := p.Scheme.Sign(p.message(method, to.requestTarget, body, c.g.Now()))
-		if err != nil {
-			c.g.Observer.SigningFailed(p.Name)
-			return nil, down(codeSigning, "provider "+p.Name+": the request could not be signed: "+err.Error())
-		}
-		for _, field := range s.Fields {
-			h[field.Name] = []string{field.Value}
-		}
-		if s.Target != to.requestTarget {
-			if u, err = to.url.Parse(s.Target); err != nil {
-				return nil, down(codeSigning, "provider "+p.Name+": the signed target is not a URL")
-			}
-		}
-		body = s.Body
-	}
-	req := &http.Request{
-		Method: method, URL: u, Host: u.Host, Header: h,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
-	if body != nil {
-		// GetBody stays nil: with it, net/http itself would replay a POST
-		// that carries an Idempotency-Key, under the old signature.
-		req.Body = io.NopCloser(bytes.NewReader(body))
-		req.ContentLength = int64(len(body))
-	}
-	return req.WithContext(ctx), nil
 }
 
 // readAnswer reads an answer that is not a stream, and tells a success from a
@@ -203,6 +135,9 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 		return nil, reported(resp.StatusCode, parsed.Failure, resp.Header, c.g.Now())
 	case resp.StatusCode >= http.StatusBadRequest:
 		return nil, reported(resp.StatusCode, &wire.Failure{Message: "the provider answered " + http.StatusText(resp.StatusCode)}, resp.Header, c.g.Now())
+	}
+	if !parsed.HasChoices && c.outcome.Endpoint != EndpointModels {
+		return nil, upstreamFault(codeMalformed, "the provider's answer has neither choices nor data")
 	}
 	return &answer{status: resp.StatusCode, header: resp.Header, body: body, usage: parsed.Usage}, nil
 }

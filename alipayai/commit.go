@@ -48,9 +48,11 @@ func (c *call) refuse(f *failure) {
 
 // describe sets the headers that tell how the call was served.
 func (c *call) describe(h http.Header) {
-	h[headerRequestID] = []string{c.outcome.RequestID}
+	// One array for all values.
+	own := [3]string{c.outcome.RequestID, c.outcome.Provider, strconv.Itoa(c.outcome.Attempts)}
+	h[headerRequestID] = own[0:1:1]
 	if c.outcome.Provider != "" {
-		h[headerProvider] = []string{c.outcome.Provider}
-		h[headerAttempts] = []string{strconv.Itoa(c.outcome.Attempts)}
+		h[headerProvider] = own[1:2:2]
+		h[headerAttempts] = own[2:3:3]
 	}
 }

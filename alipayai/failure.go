@@ -105,6 +105,9 @@ func isTimeout(err error) bool {
 // reported makes the failure that an upstream's answer reports.
 func reported(status int, f *wire.Failure, header http.Header, now time.Time) *failure {
 	code := f.BareCode()
+	if code == "" {
+		code = f.Type // OpenAI-like servers often send a type alone
+	}
 	action := Classify(status, code)
 	out := &failure{action: action, upstream: true, sent: true}
 	out.Status = statusOf(status, action, code)

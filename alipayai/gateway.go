@@ -3,6 +3,7 @@ package alipayai
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -121,7 +122,7 @@ func (g *Gateway) Prepare() error {
 func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
 	c := &call{g: g, w: w, r: r, start: g.Now()}
 	c.outcome.Tenant = tenant
-	c.outcome.RequestID = "req_" + rand.Text()
+	c.outcome.RequestID = newRequestID()
 	defer c.settle()
 
 	if f := c.read(); f != nil {
@@ -143,6 +144,17 @@ func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
 		return
 	}
 	c.commit(answer)
+}
+
+// newRequestID makes an id of 128 random bits.
+func newRequestID() string {
+	const prefix = "req_"
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails
+	var id [len(prefix) + 2*len(random)]byte
+	copy(id[:], prefix)
+	hex.Encode(id[len(prefix):], random[:])
+	return string(id[:])
 }
 
 type unobserved struct{}

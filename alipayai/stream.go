@@ -1,6 +1,7 @@
 package alipayai
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -30,12 +31,16 @@ type stream struct {
 	resp    *http.Response
 
 	events *wire.EventReader
-	// held are the raw bytes of the events up to the first content.
-	held []byte
+	chunks wire.ChunkReader
+	// pending are the raw bytes of events that have not been sent yet, at
+	// first those up to the first content.
+	pending []byte
 	// finished says that a finish reason was seen, done that [DONE] was.
 	finished, done bool
 	usage          wire.Usage
 }
+
+var doneData, doneEvent = []byte("[DONE]"), []byte("data: [DONE]\n\n")
 
 func isEventStream(h http.Header) bool {
 	return strings.HasPrefix(h.Get("Content-Type"), "text/event-stream")
@@ -63,11 +68,11 @@ func (c *call) openStream(s *stream) (*answer, *failure) {
 			s.close()
 			return nil, upstreamFault(codeTruncated, "the provider ended its stream before any content")
 		}
-		if len(s.held)+len(event.Raw) > maxHeld {
+		if len(s.pending)+len(event.Raw) > maxHeld {
 			s.close()
 			return nil, upstreamFault(codeTooLarge, "the provider's stream has no content within its first mebibyte")
 		}
-		s.held = append(s.held, event.Raw...)
+		s.pending = append(s.pending, event.Raw...)
 		if chunk.Content || s.done {
 			return &answer{status: s.resp.StatusCode, header: s.resp.Header, stream: s}, nil
 		}
@@ -78,6 +83,9 @@ func (c *call) openStream(s *stream) (*answer, *failure) {
 func (c *call) next(s *stream) (wire.Event, wire.Chunk, *failure) {
 	event, err := s.events.Next()
 	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF) && bytes.HasPrefix(event.Data, doneData):
+		// Some servers close without the blank line that should follow.
+		event.Raw = doneEvent
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return event, wire.Chunk{}, upstreamFault(codeTruncated, "the provider's stream broke off before its end")
 	case errors.Is(err, wire.ErrEventTooLarge):
@@ -85,8 +93,7 @@ func (c *call) next(s *stream) (wire.Event, wire.Chunk, *failure) {
 	case err != nil:
 		return event, wire.Chunk{}, c.lost(s.ctx, err, true)
 	}
-	// A comment, as servers send to keep connections alive, is an empty chunk.
-	chunk, err := wire.ParseEvent(event)
+	chunk, err := s.chunks.Read(event)
 	if err != nil {
 		return event, chunk, upstreamFault(codeMalformed, "an event of the provider's stream is not valid JSON")
 	}
@@ -101,50 +108,68 @@ func (c *call) next(s *stream) (wire.Event, wire.Chunk, *failure) {
 	return event, chunk, nil
 }
 
-// pass sends the stream to the client, each event as soon as it is there.
+// pass sends the stream to the client. Whatever has arrived goes out with one
+// write and one flush before the next read, which may block.
 func (c *call) pass(s *stream) {
 	defer s.close()
-	s.dog.disarm()
+	defer func() { c.outcome.Usage = s.usage }()
+	s.dog.arm(s.timeout, &errNoEvent)
+	s.dog.pause()
 	flusher := http.NewResponseController(c.w)
-	_, err := c.w.Write(s.held)
-	for err == nil && !s.done {
-		if !s.events.Buffered() {
-			if err = flusher.Flush(); err != nil {
-				break
+	for {
+		if !s.done && s.events.Buffered() {
+			if f := c.take(s); f != nil {
+				c.abort(f, s.pending, flusher)
 			}
-			s.dog.arm(s.timeout, &errNoEvent)
+			continue
 		}
-		event, _, f := c.next(s)
-		s.dog.disarm()
-		if f != nil {
-			c.outcome.Usage = s.usage
-			c.abort(f, flusher)
+		if err := c.send(s, flusher); err != nil {
+			c.outcome.Code, c.outcome.Aborted = codeClientGone, true
 			return
 		}
-		_, err = c.w.Write(event.Raw)
-	}
-	c.outcome.Usage = s.usage
-	if err == nil {
-		err = flusher.Flush()
-	}
-	if err != nil {
-		c.outcome.Code, c.outcome.Aborted = codeClientGone, true
-		return
+		if s.done {
+			break
+		}
+		s.dog.resume()
+		f := c.take(s)
+		s.dog.pause()
+		if f != nil {
+			c.abort(f, s.pending, flusher)
+		}
 	}
 	// Nothing after [DONE] matters but the end of the body.
 	s.dog.arm(drainTime, &errAttemptIsEnded)
 	_, _ = s.events.Next()
 }
 
-// abort breaks off a stream that has content already: the format's error
-// event, and a connection that does not end cleanly.
-func (c *call) abort(f *failure, flusher *http.ResponseController) {
-	c.outcome.Code, c.outcome.Aborted = f.Code, true
-	if f.clientGone {
-		return
+// take adds the next event to what is pending.
+func (c *call) take(s *stream) *failure {
+	event, _, f := c.next(s)
+	if f == nil {
+		s.pending = append(s.pending, event.Raw...)
 	}
-	f.RequestID = c.outcome.RequestID
-	_, _ = c.w.Write(f.AppendEvent(nil))
-	_ = flusher.Flush()
+	return f
+}
+
+// send writes what is pending.
+func (c *call) send(s *stream, flusher *http.ResponseController) error {
+	_, err := c.w.Write(s.pending)
+	s.pending = s.pending[:0]
+	if err != nil {
+		return err
+	}
+	return flusher.Flush()
+}
+
+// abort breaks off a stream that has content already: what is pending, the
+// format's error event, and a connection that does not end cleanly. It does
+// not return.
+func (c *call) abort(f *failure, pending []byte, flusher *http.ResponseController) {
+	c.outcome.Code, c.outcome.Aborted = f.Code, true
+	if !f.clientGone {
+		f.RequestID = c.outcome.RequestID
+		_, _ = c.w.Write(f.AppendEvent(pending))
+		_ = flusher.Flush()
+	}
 	panic(http.ErrAbortHandler)
 }

@@ -49,6 +49,12 @@ type TokenSource struct {
 	OnFetch func(err error)
 }
 
+// String hides the refresh token.
+func (s TokenSource) String() string { return "[token source]" }
+
+// GoString hides the refresh token.
+func (s TokenSource) GoString() string { return s.String() }
+
 // Token gives an access token that is valid for some seconds more. When there
 // is none it waits for one, until ctx is done; the error then wraps the reason
 // (ErrTokenRefused, ErrTokenUnavailable) and ctx's cause.
@@ -138,7 +144,12 @@ func (s *TokenSource) fetch(now time.Time) (chan struct{}, error) {
 			ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 			defer cancel()
 			t, err := s.renew(ctx)
-			s.Cell.end(t, err, s.Now())
+			now := s.Now()
+			if err == nil && !t.valid(now) {
+				// A failure like others: it would be asked for without a pause.
+				err = fmt.Errorf("%w: the token it gave has expired already", ErrTokenUnavailable)
+			}
+			s.Cell.end(t, err, now)
 			if s.OnFetch != nil {
 				s.OnFetch(err)
 			}
@@ -147,27 +158,31 @@ func (s *TokenSource) fetch(now time.Time) (chan struct{}, error) {
 	return flight, err
 }
 
-// renew makes one request. A rotated refresh token is stored before the new
-// access token is used: the old one is dead by then, and a crash in between
-// would need a person to authorise again.
+// renew makes one request. A rotated refresh token is stored before it and the
+// new access token are used: the old one is dead by then, and a crash in
+// between would need a person to authorise again.
 func (s *TokenSource) renew(ctx context.Context) (Token, error) {
 	if s.RefreshToken == "" {
 		return s.Fetcher.Fetch(ctx, "")
 	}
-	refresh, err := s.currentRefreshToken(ctx)
-	if err != nil {
-		return Token{}, err
-	}
-	t, err := s.Fetcher.Fetch(ctx, refresh)
-	if err != nil || t.Refresh == "" || t.Refresh == refresh {
-		return t, err
+	t, held := s.Cell.unstored()
+	if !held {
+		refresh, err := s.currentRefreshToken(ctx)
+		if err != nil {
+			return Token{}, err
+		}
+		t, err = s.Fetcher.Fetch(ctx, refresh)
+		if err != nil || t.Refresh == "" || t.Refresh == refresh {
+			return t, err
+		}
 	}
 	// A rotated token that cannot be stored is still the only living one:
-	// keep it in the cell, and say that a crash would lose it.
+	// the cell holds it until it can.
 	if err := s.Store.Store(ctx, t.Refresh); err != nil {
-		s.Cell.keepRefreshToken(t.Refresh)
+		s.Cell.hold(t)
 		return Token{}, fmt.Errorf("%w: storing the rotated refresh token: %w", ErrTokenUnavailable, err)
 	}
+	s.Cell.keepRefreshToken(t.Refresh)
 	return t, nil
 }
 

@@ -38,6 +38,8 @@ type TokenCell struct {
 	flight chan struct{}
 	// refresh is the newest refresh token, which outlives its access token.
 	refresh string
+	// held is what was fetched with a refresh token that could not be stored yet.
+	held *Token
 	// failed and notBefore keep a failing endpoint from being hammered.
 	failed    error
 	failures  int
@@ -83,9 +85,6 @@ func (c *TokenCell) end(t Token, err error, now time.Time) {
 	defer c.mu.Unlock()
 	if err == nil {
 		c.failed, c.failures, c.notBefore = nil, 0, time.Time{}
-		if t.Refresh != "" {
-			c.refresh = t.Refresh
-		}
 		c.live.Store(&t)
 	} else {
 		c.failed = err
@@ -110,12 +109,35 @@ func (c *TokenCell) refreshToken() string {
 	return c.refresh
 }
 
-// keepRefreshToken remembers a refresh token.
+// keepRefreshToken remembers a refresh token that is stored.
 func (c *TokenCell) keepRefreshToken(t string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.refresh = t
+	c.refresh, c.held = t, nil
 }
+
+// hold keeps t for the next attempt to store its refresh token.
+func (c *TokenCell) hold(t Token) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held = &t
+}
+
+// unstored gives what hold has kept.
+func (c *TokenCell) unstored() (t Token, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held == nil {
+		return Token{}, false
+	}
+	return *c.held, true
+}
+
+// String hides the tokens.
+func (c *TokenCell) String() string { return "[token cell]" }
+
+// GoString hides the tokens.
+func (c *TokenCell) GoString() string { return c.String() }
 
 // pause is how long the endpoint is still left alone after a failure.
 func (c *TokenCell) pause(now time.Time) time.Duration {

@@ -41,6 +41,12 @@ type Grant struct {
 	Now func() time.Time
 }
 
+// String hides the secret.
+func (g Grant) String() string { return "[grant of " + g.ClientID + " at " + g.URL + "]" }
+
+// GoString hides the secret.
+func (g Grant) GoString() string { return g.String() }
+
 // Fetch makes one request. refreshToken is empty for client_credentials. The
 // errors are ErrTokenRefused and ErrTokenUnavailable, and hold no secret.
 func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {

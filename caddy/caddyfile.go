@@ -34,6 +34,7 @@ func init() {
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
+		d.Next() // so that the error says where
 		return nil, d.Err("the alipayai global option is already given; put all providers into one")
 	}
 	app := new(App)
@@ -52,7 +53,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return block(d, []string{"provider"}, func(option string) error {
 		switch option {
 		case "insecure_literals":
-			return flag(d, &a.InsecureLiterals)
+			return enable(d, &a.InsecureLiterals)
 		case "token_key":
 			return text(d, &a.TokenKey)
 		case "provider":
@@ -114,8 +115,8 @@ func args(d *caddyfile.Dispenser, to ...*string) error {
 // text reads one argument.
 func text(d *caddyfile.Dispenser, to *string) error { return args(d, to) }
 
-// flag reads an option that has no arguments.
-func flag(d *caddyfile.Dispenser, to *bool) error {
+// enable reads an option that has no arguments.
+func enable(d *caddyfile.Dispenser, to *bool) error {
 	*to = true
 	return args(d)
 }

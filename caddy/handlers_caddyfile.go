@@ -33,7 +33,7 @@ func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return block(d, nil, func(option string) error {
 		switch option {
 		case "allow_cross_region":
-			return flag(d, &h.AllowCrossRegion)
+			return enable(d, &h.AllowCrossRegion)
 		case "max_body":
 			return size(d, &h.MaxBody)
 		case "max_answer":
@@ -123,7 +123,7 @@ func (h *SandboxHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "token_life":
 			return duration(d, &h.TokenLife)
 		case "rotate_refresh_tokens":
-			return flag(d, &h.RotateRefreshTokens)
+			return enable(d, &h.RotateRefreshTokens)
 		case "requests_per_second":
 			var value string
 			if err := text(d, &value); err != nil {
@@ -193,10 +193,15 @@ func (t *SigningTransport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "paths":
 			return list(d, &t.Paths)
 		case "allow_anonymous":
-			return flag(d, &t.AllowAnonymous)
+			return enable(d, &t.AllowAnonymous)
 		case "max_body":
 			return size(d, &t.MaxBody)
 		case "http":
+			if d.CountRemainingArgs() > 0 {
+				// It would make the block count for nothing.
+				d.NextArg()
+				return d.ArgErr()
+			}
 			t.HTTP = new(reverseproxy.HTTPTransport)
 			return t.HTTP.UnmarshalCaddyfile(d.NewFromNextSegment())
 		}

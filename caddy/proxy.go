@@ -111,8 +111,10 @@ func (o observer) SigningFailed(provider string) {
 
 func (o observer) Settled(ctx context.Context, out alipayai.Outcome) {
 	o.metrics.settled(&out)
-	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Add(zap.Object("alipayai", loggedOutcome(out)))
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.Logs != nil {
+		if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+			extra.Add(zap.Object("alipayai", loggedOutcome(out)))
+		}
 	}
 	if out.Aborted {
 		if c := o.logger.Check(zapcore.WarnLevel, "stream aborted"); c != nil {

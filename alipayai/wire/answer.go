@@ -53,6 +53,8 @@ type envelope struct {
 	code, message, typ, param, payload jsontext.Value
 	hasError                           bool // {"error": something that is no object and no string}
 	ended                              bool // {"type":"end"}
+	// contentStart and contentEnd are where the characters of the last content string stand in the text.
+	contentStart, contentEnd int
 }
 
 // parseEnvelope reads text; isError says that it came in an event of type "error", and so is a failure in any case.
@@ -71,7 +73,7 @@ func parseEnvelope(text []byte, lim Limits, isError bool) (envelope, error) {
 				return err
 			}
 		case "choices":
-			return s.choices(&e.Answer)
+			return s.choices(&e)
 		case "usage":
 			return s.usage(&e.Usage)
 		case "data":
@@ -115,7 +117,8 @@ func parseEnvelope(text []byte, lim Limits, isError bool) (envelope, error) {
 }
 
 // choices reads the array of that name.
-func (s *scanner) choices(a *Answer) error {
+func (s *scanner) choices(e *envelope) error {
+	a := &e.Answer
 	if !s.is('[') {
 		_, err := s.skip()
 		return err
@@ -128,8 +131,13 @@ func (s *scanner) choices(a *Answer) error {
 				return s.eachMember(func(name []byte) error {
 					switch string(name) {
 					case "content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call", "audio":
+						isContent := string(name) == "content" && s.is('"')
 						filled, err := s.skip()
 						a.Content = a.Content || filled
+						if isContent && err == nil {
+							e.contentEnd = int(s.dec.InputOffset()) - 1
+							e.contentStart = bytes.LastIndexByte(s.text[:e.contentEnd], '"') + 1
+						}
 						return err
 					}
 					_, err := s.skip()

@@ -41,11 +41,14 @@ var rooms = map[string]room{
 	"alipayai/wire":    {},
 	"alipayai/sandbox": {},
 	"alipayai":         {imports: []string{"signer", "limiter", "failover", "alipayai/wire"}},
+	// What the adapter uses and nobody else has use for.
+	"internal/filewatch": {},
 	"caddy": {caddy: true, imports: []string{
-		"alipayai", "alipayai/wire", "alipayai/sandbox", "signer", "limiter", "failover",
+		"alipayai", "alipayai/wire", "alipayai/sandbox", "signer", "limiter", "failover", "internal/filewatch",
 	}},
+	// Test helpers, benchmark and tests.
 	"internal": {caddy: true, imports: []string{
-		"caddy", "alipayai", "alipayai/wire", "alipayai/sandbox", "signer", "limiter", "failover",
+		"caddy", "alipayai", "alipayai/wire", "alipayai/sandbox", "signer", "limiter", "failover", "internal/filewatch",
 	}},
 }
 

@@ -112,7 +112,7 @@ func TestViolations(t *testing.T) {
 			pkg: importing("alipayai", "alipayai/wire", "signer", "limiter", "failover"),
 		},
 		"everything under one roof": {
-			pkg: importing("caddy", "alipayai", "alipayai/wire", "alipayai/sandbox", "signer"),
+			pkg: importing("caddy", "alipayai", "alipayai/wire", "alipayai/sandbox", "signer", "internal/filewatch"),
 		},
 		"a sub-package of the same room": {
 			pkg: importing("internal/e2e", "internal/redistest", "caddy"),

@@ -1,0 +1,103 @@
+package alipayai
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/caddy-alipayai/gateway/signer"
+)
+
+// payload is the body of one attempt, which knows whether a transport has
+// begun to read it. A request without its body is no request: as long as
+// nothing was read, nothing complete can have left.
+type payload struct {
+	content bytes.Reader
+	read    atomic.Bool
+}
+
+// Read implements io.Reader.
+func (p *payload) Read(b []byte) (int, error) {
+	p.read.Store(true)
+	return p.content.Read(b)
+}
+
+// Close implements io.Closer.
+func (*payload) Close() error { return nil }
+
+// left reports whether the request may have reached the upstream. Only GET
+// /v1/models has no payload, and that may be repeated as one likes.
+func (p *payload) left() bool { return p != nil && p.read.Load() }
+
+// blank is what all requests have in common.
+var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+
+// signed makes the request for one attempt, with a time and a signature that
+// no other attempt has.
+//
+// GetBody stays nil: with it, net/http itself would replay a POST that carries
+// an Idempotency-Key, under the old signature.
+func (c *call) signed(ctx context.Context, p *Provider, token string) (*http.Request, *payload, *failure) {
+	to := p.targets[c.outcome.Endpoint]
+	method, body := http.MethodPost, c.request.Body
+	if c.outcome.Endpoint == EndpointModels {
+		method = http.MethodGet
+	} else if model := p.upstreamModel(c.request.Model); model != c.request.Model {
+		body = c.request.WithModel(model)
+	}
+	u, h := to.url, c.upstreamHeader(p, token)
+	if p.Scheme != nil {
+		s, err := p.Scheme.Sign(p.message(method, to.requestTarget, body, c.g.Now()))
+		if err != nil {
+			c.g.Observer.SigningFailed(p.Name)
+			return nil, nil, down(codeSigning, "provider "+p.Name+": the request could not be signed: "+err.Error())
+		}
+		for i := range s.Fields {
+			h[s.Fields[i].Name] = []string{s.Fields[i].Value}
+		}
+		if s.Target != to.requestTarget {
+			if u, err = to.url.Parse(s.Target); err != nil {
+				return nil, nil, down(codeSigning, "provider "+p.Name+": the signed target is not a URL")
+			}
+		}
+		body = s.Body
+	}
+	req := blank.WithContext(ctx)
+	req.Method, req.URL, req.Host, req.Header = method, u, u.Host, h
+	if body == nil {
+		return req, nil, nil
+	}
+	sent := new(payload)
+	sent.content.Reset(body)
+	req.Body, req.ContentLength = sent, int64(len(body))
+	return req, sent, nil
+}
+
+// upstreamHeader makes the header of a request, apart from its signature.
+func (c *call) upstreamHeader(p *Provider, token string) http.Header {
+	h := make(http.Header, 12)
+	h["User-Agent"] = userAgentValue
+	h["Accept-Encoding"] = identity
+	h["Accept"] = jsonType
+	if c.request.Stream {
+		h["Accept"] = eventStream
+	}
+	if c.request.Body != nil {
+		h["Content-Type"] = jsonType
+	}
+	// One array for the values that are this call's own.
+	own := [2]string{c.idempotencyID, "Bearer " + token}
+	h["Idempotency-Key"] = own[0:1:1]
+	if p.Profile.Scheme == signer.NameOpenAPIV3 {
+		h["Alipay-Request-Id"] = own[0:1:1]
+	}
+	forward(h, c.r.Header, forwardedToUpstream[:])
+	for name, values := range p.Header {
+		h[name] = values
+	}
+	if token != "" {
+		h["Authorization"] = own[1:2:2]
+	}
+	return h
+}

@@ -1,0 +1,355 @@
+package alipayai
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/signer"
+)
+
+// patience bounds every wait of a test for something that has to happen.
+const patience = 10 * time.Second
+
+// rig is a gateway on a real listener, before an upstream on another: the
+// simulator, unless a test brings its own.
+type rig struct {
+	t        *testing.T
+	sim      *sandbox.Server
+	gateway  *Gateway
+	provider *Provider
+	url      string
+	client   *http.Client
+	seen     *recorder
+	arrived  *arrivals
+}
+
+// newRig starts a simulator without a rate cap, unless cfg sets one, and a
+// gateway before it. The edits come before the gateway is prepared.
+func newRig(t *testing.T, cfg sandbox.Config, edits ...func(*Gateway)) *rig {
+	t.Helper()
+	if cfg.RequestsPerSecond == 0 {
+		cfg.RequestsPerSecond = -1
+	}
+	arrived := &arrivals{}
+	cfg.OnRequest = arrived.note
+	sim, err := sandbox.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := startRig(t, sim, simProvider, edits...)
+	r.sim, r.arrived = sim, arrived
+	return r
+}
+
+// newPlainRig starts a gateway before an upstream that wants no credentials.
+func newPlainRig(t *testing.T, upstream http.HandlerFunc, edits ...func(*Gateway)) *rig {
+	t.Helper()
+	return startRig(t, upstream, plainProvider, edits...)
+}
+
+func startRig(t *testing.T, upstream http.Handler, provider func(testing.TB, string) *Provider, edits ...func(*Gateway)) *rig {
+	t.Helper()
+	server := httptest.NewServer(upstream)
+	t.Cleanup(server.Close)
+	return startGateway(t, provider(t, server.URL), edits...)
+}
+
+// startGateway starts a gateway before p.
+func startGateway(t *testing.T, p *Provider, edits ...func(*Gateway)) *rig {
+	t.Helper()
+	seen := &recorder{settled: make(chan Outcome, 1024)}
+	g := &Gateway{Providers: []*Provider{p}, Observer: seen}
+	for _, edit := range edits {
+		edit(g)
+	}
+	for _, p := range g.Providers {
+		if err := p.Prepare(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := g.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.Serve(w, r, AnonymousTenant)
+	}))
+	t.Cleanup(front.Close)
+	return &rig{t: t, gateway: g, provider: p, url: front.URL, client: front.Client(), seen: seen}
+}
+
+// simProvider is the demo app at a simulator.
+func simProvider(t testing.TB, base string) *Provider {
+	t.Helper()
+	p := &Provider{Name: "alipay", ClientID: sandbox.DemoClientID, Scheme: demoScheme(t), Clock: new(Clock), Transport: newTransport(t)}
+	p.Profile = profile(t, "alipay")
+	p.BaseURL = parseURL(t, base)
+	p.Tokens = &TokenSource{Cell: new(TokenCell), Now: time.Now, Fetcher: demoGrant(p)}
+	return p
+}
+
+// demoGrant asks for tokens where p is, with the demo app's secret.
+func demoGrant(p *Provider) *Grant {
+	return &Grant{
+		URL: p.BaseURL.String() + "/oauth2/token", ClientID: sandbox.DemoClientID, Secret: sandbox.DemoOAuthSecret,
+		Transport: p.Transport, Clock: p.Clock, Now: time.Now,
+	}
+}
+
+// plainProvider wants no credentials.
+func plainProvider(t testing.TB, base string) *Provider {
+	t.Helper()
+	p := &Provider{Name: "plain", Clock: new(Clock), Transport: newTransport(t)}
+	p.Profile = profile(t, "ollama")
+	p.Profile.Paths = versionedPaths
+	p.BaseURL = parseURL(t, base)
+	return p
+}
+
+func demoScheme(t testing.TB) signer.Scheme {
+	t.Helper()
+	keys := make(map[int]*signer.HMACKey)
+	for version, secret := range sandbox.DemoKeys() {
+		keys[version] = signer.NewHMACKey(secret)
+	}
+	ring, err := signer.NewRing(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scheme, err := signer.NewHMAC(signer.HMACConfig{ClientID: sandbox.DemoClientID, Keys: ring})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return scheme
+}
+
+func newTransport(t testing.TB) *http.Transport {
+	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256}
+	t.Cleanup(transport.CloseIdleConnections)
+	return transport
+}
+
+func profile(t testing.TB, name string) Profile {
+	t.Helper()
+	p, err := LookupProfile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func parseURL(t testing.TB, s string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// first edits the gateway's first provider.
+func first(edit func(*Provider)) func(*Gateway) {
+	return func(g *Gateway) { edit(g.Providers[0]) }
+}
+
+// reply is an answer as a client saw it; err is what reading its body ended with.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+	err    error
+}
+
+// do sends a request of alternating header names and values, and reads the whole answer.
+func (r *rig) do(ctx context.Context, method, path, body string, header ...string) reply {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, method, r.url+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(header); i += 2 {
+		req.Header[header[i]] = append(req.Header[header[i]], header[i+1])
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return reply{err: err}
+	}
+	defer resp.Body.Close()
+	all, err := io.ReadAll(resp.Body)
+	return reply{status: resp.StatusCode, header: resp.Header, body: string(all), err: err}
+}
+
+// post is do for a POST, which has to be answered at all.
+func (r *rig) post(path, body string, header ...string) reply {
+	r.t.Helper()
+	got := r.do(r.t.Context(), http.MethodPost, path, body, header...)
+	if got.status == 0 {
+		r.t.Fatal(got.err)
+	}
+	return got
+}
+
+func (r *rig) chat(prompt string, header ...string) reply {
+	r.t.Helper()
+	return r.post("/v1/chat/completions", chatBody(prompt), header...)
+}
+
+func (r *rig) stream(prompt string, header ...string) reply {
+	r.t.Helper()
+	return r.post("/v1/chat/completions", streamBody(prompt), header...)
+}
+
+func (r *rig) set(faults ...sandbox.Fault) {
+	r.t.Helper()
+	if err := r.sim.SetFaults(faults...); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// outcome is what the next call came to.
+func (r *rig) outcome() Outcome {
+	r.t.Helper()
+	return receive(r.t, r.seen.settled, "a settled call")
+}
+
+func chatBody(prompt string) string {
+	text, _ := json.Marshal(prompt)
+	return `{"model":"alipay-fin-1","messages":[{"role":"user","content":` + string(text) + `}]}`
+}
+
+func streamBody(prompt string) string {
+	return strings.Replace(chatBody(prompt), `{`, `{"stream":true,`, 1)
+}
+
+// wantError checks that got is an error in OpenAI's form and gives its message.
+func wantError(t *testing.T, got reply, status int, code string) (message string) {
+	t.Helper()
+	var body struct {
+		Error *struct {
+			Message, Type string
+			Code          *string
+			RequestID     string `json:"request_id"`
+		}
+	}
+	if err := json.Unmarshal([]byte(got.body), &body); err != nil || body.Error == nil {
+		t.Fatalf("status %d, body %q: want an error in OpenAI's form (%v)", got.status, got.body, err)
+	}
+	gotCode := ""
+	if body.Error.Code != nil {
+		gotCode = *body.Error.Code
+	}
+	if got.status != status || gotCode != code {
+		t.Errorf("got %d %q, want %d %q: %s", got.status, gotCode, status, code, body.Error.Message)
+	}
+	if body.Error.Message == "" || body.Error.Type == "" {
+		t.Errorf("an error without message or type: %s", got.body)
+	}
+	id := got.header.Get("X-Request-Id")
+	if !strings.HasPrefix(id, "req_") || body.Error.RequestID != id {
+		t.Errorf("request id %q in the body and %q in the header", body.Error.RequestID, id)
+	}
+	if kind := got.header.Get("Content-Type"); kind != "application/json" {
+		t.Errorf("Content-Type %q", kind)
+	}
+	return body.Error.Message
+}
+
+// recorder is an Observer that remembers.
+type recorder struct {
+	settled chan Outcome
+
+	mu       sync.Mutex
+	attempts []string
+	signing  []string
+}
+
+func (r *recorder) Attempted(provider, code string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.attempts = append(r.attempts, provider+":"+code)
+}
+
+func (r *recorder) SigningFailed(provider string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.signing = append(r.signing, provider)
+}
+
+func (r *recorder) Settled(_ context.Context, o Outcome) { r.settled <- o }
+
+func (r *recorder) attempted() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.attempts)
+}
+
+// arrival is a request as the simulator got it.
+type arrival struct {
+	path   string
+	header http.Header
+	body   []byte
+}
+
+type arrivals struct {
+	mu  sync.Mutex
+	all []arrival
+}
+
+func (a *arrivals) note(r *http.Request, body []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.all = append(a.all, arrival{r.URL.Path, r.Header.Clone(), bytes.Clone(body)})
+}
+
+// at gives the requests that came to a path.
+func (a *arrivals) at(path string) (list []arrival) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, one := range a.all {
+		if one.path == path {
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
+// receive takes a value from c, for which it does not wait for ever.
+func receive[T any](t testing.TB, c <-chan T, what string) T {
+	t.Helper()
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	select {
+	case v := <-c:
+		return v
+	case <-timeout.C:
+		t.Fatalf("waited %v for %s", patience, what)
+		panic("unreachable")
+	}
+}
+
+// waitFor looks for something that has to become true.
+func waitFor(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for !done() {
+		select {
+		case <-look.C:
+		case <-timeout.C:
+			t.Fatalf("waited %v for %s", patience, what)
+		}
+	}
+}

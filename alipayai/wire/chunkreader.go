@@ -1,0 +1,55 @@
+package wire
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// ChunkReader reads the chunks of one stream, as [ParseEvent] does and with the same results, but faster: the chunks of
+// a stream mostly differ in one string alone, the content. A chunk that has the bytes of the one before around a content
+// that is plain text is valid JSON if that one was, and says the same. The zero ChunkReader is ready for use; it belongs
+// to one goroutine.
+type ChunkReader struct {
+	// before and after are the bytes around the content of the last chunk that was read whole; none: no such chunk.
+	before, after []byte
+	last          Chunk
+}
+
+// Read reads one event.
+func (r *ChunkReader) Read(ev Event) (Chunk, error) {
+	if len(r.before) > 0 && len(ev.Type) == 0 && r.onlyContentDiffers(ev.Data) {
+		return r.last, nil
+	}
+	r.before, r.after = r.before[:0], r.after[:0]
+	if len(ev.Type) > 0 || len(ev.Data) == 0 || bytes.HasPrefix(ev.Data, done) {
+		return ParseEvent(ev)
+	}
+	e, err := parseEnvelope(ev.Data, Limits{}, false)
+	chunk := Chunk{Answer: e.Answer, Done: e.ended}
+	if err == nil && chunk.Failure == nil && !chunk.Done && plainText(ev.Data[e.contentStart:e.contentEnd]) {
+		r.before = append(r.before, ev.Data[:e.contentStart]...)
+		r.after = append(r.after, ev.Data[e.contentEnd:]...)
+		r.last = chunk
+	}
+	return chunk, err
+}
+
+// onlyContentDiffers reports whether data is the last chunk with another text for its content.
+func (r *ChunkReader) onlyContentDiffers(data []byte) bool {
+	around := len(r.before) + len(r.after)
+	return len(data) > around &&
+		bytes.HasPrefix(data, r.before) && bytes.HasSuffix(data, r.after) &&
+		plainText(data[len(r.before):len(data)-len(r.after)])
+}
+
+// plainText reports whether b, not empty, stands for itself inside the quotes of a JSON string.
+func plainText(b []byte) bool {
+	ascii := true
+	for _, c := range b {
+		if c < ' ' || c == '"' || c == '\\' {
+			return false
+		}
+		ascii = ascii && c < utf8.RuneSelf
+	}
+	return len(b) > 0 && (ascii || utf8.Valid(b))
+}
