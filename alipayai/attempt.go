@@ -1,10 +1,12 @@
 package alipayai
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -47,8 +49,8 @@ type answer struct {
 	status int
 	header http.Header
 	usage  wire.Usage
-	// body of a JSON answer, complete.
-	body []byte
+	// body of a JSON answer, complete; nil for a stream.
+	body *bytes.Buffer
 	// stream of an event stream whose first content has arrived.
 	stream *stream
 }
@@ -70,7 +72,12 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 	if f != nil {
 		return nil, f
 	}
-	req, body, f := c.signed(ctx, p, token)
+	skew := p.Clock.Skew()
+	// Once there is a connection, bytes of the request may be on their way.
+	var connected atomic.Bool
+	req, f := c.signed(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	}), p, token)
 	if f != nil {
 		return nil, f
 	}
@@ -80,10 +87,10 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 	c.outcome.Attempts++
 	resp, err := p.Transport.RoundTrip(req)
 	if err != nil {
-		return nil, c.lost(ctx, err, body.left())
+		return nil, c.lost(ctx, err, connected.Load())
 	}
 	received := c.g.Now()
-	clockLearned := p.Clock.Learn(resp.Header, start, received)
+	p.Clock.Learn(resp.Header, start, received)
 
 	if c.request.Stream && resp.StatusCode == http.StatusOK && isEventStream(resp.Header) {
 		dog.arm(min(p.Timeout, deadline.Sub(start))-received.Sub(start), &errNoContent)
@@ -93,7 +100,8 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 		a, f = c.readAnswer(ctx, p, req, resp)
 	}
 	if f != nil {
-		f.clockLearned = clockLearned
+		// Another call may have been the one that taught the clock.
+		f.clockLearned = (p.Clock.Skew() - skew).Abs() > minSkew
 		if f.action == ActionRefreshToken && token != "" {
 			p.Tokens.Drop(token)
 		}
@@ -109,13 +117,14 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 		// A redirect could carry the signed request to another host.
 		return nil, upstreamFault(codeRedirect, "the provider answered with a redirect, which is not followed")
 	}
-	body, err := readAll(resp, c.g.MaxAnswer)
+	buffer, err := readAll(resp, c.g.MaxAnswer)
 	if errors.Is(err, errTooLarge) {
 		return nil, upstreamFault(codeTooLarge, "the provider's answer is larger than this gateway takes")
 	}
 	if err != nil {
 		return nil, c.lost(ctx, err, true)
 	}
+	body := buffer.Bytes()
 	if p.Scheme != nil && p.Verify != VerifyOff && p.Profile.Signs() {
 		m := signer.Message{Method: req.Method, Target: req.URL.RequestURI(), Body: body}
 		err := p.Scheme.VerifyResponse(m, resp.Header)
@@ -125,7 +134,7 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 	}
 	if resp.StatusCode == http.StatusPaymentRequired {
 		// Agent payments: the client pays and comes back with the proof.
-		return &answer{status: resp.StatusCode, header: resp.Header, body: body}, nil
+		return &answer{status: resp.StatusCode, header: resp.Header, body: buffer}, nil
 	}
 	parsed, err := wire.ParseBody(body, wire.Limits{})
 	switch {
@@ -139,7 +148,7 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 	if !parsed.HasChoices && c.outcome.Endpoint != EndpointModels {
 		return nil, upstreamFault(codeMalformed, "the provider's answer has neither choices nor data")
 	}
-	return &answer{status: resp.StatusCode, header: resp.Header, body: body, usage: parsed.Usage}, nil
+	return &answer{status: resp.StatusCode, header: resp.Header, body: buffer, usage: parsed.Usage}, nil
 }
 
 // upstreamFault makes the failure of an answer that cannot be used. What the
@@ -148,23 +157,4 @@ func upstreamFault(code, message string) *failure {
 	f := &failure{action: ActionFail, sent: true}
 	f.Status, f.Code, f.Message, f.NoRetry = http.StatusBadGateway, code, message, true
 	return f
-}
-
-var errTooLarge = errors.New("answer is too large")
-
-// readAll reads an answer's body up to limit bytes.
-func readAll(resp *http.Response, limit int64) ([]byte, error) {
-	if resp.ContentLength > limit {
-		return nil, errTooLarge
-	}
-	if resp.ContentLength > 0 {
-		body := make([]byte, resp.ContentLength)
-		_, err := io.ReadFull(resp.Body, body)
-		return body, err
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if int64(len(body)) > limit {
-		return nil, errTooLarge
-	}
-	return body, err
 }

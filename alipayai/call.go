@@ -91,9 +91,8 @@ func (c *call) read() *failure {
 // buffer is not pooled: a transport may still read it after a round trip has
 // returned.
 func (c *call) readBody() ([]byte, *failure) {
-	tooLarge := invalid(http.StatusRequestEntityTooLarge, codeBodyTooLarge, "the body is larger than this gateway takes")
 	if c.r.ContentLength > c.g.MaxBody {
-		return nil, tooLarge
+		return nil, bodyTooLarge()
 	}
 	var body []byte
 	var err error
@@ -112,7 +111,7 @@ func (c *call) readBody() ([]byte, *failure) {
 		return nil, invalid(http.StatusUnsupportedMediaType, codeContentType, "Content-Encoding must be gzip or absent")
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok || int64(len(body)) > c.g.MaxBody {
-		return nil, tooLarge
+		return nil, bodyTooLarge()
 	}
 	if err != nil {
 		if c.r.Context().Err() != nil {
@@ -121,6 +120,10 @@ func (c *call) readBody() ([]byte, *failure) {
 		return nil, invalid(http.StatusBadRequest, codeBodyUnreadable, "the body ended early or could not be inflated")
 	}
 	return body, nil
+}
+
+func bodyTooLarge() *failure {
+	return invalid(http.StatusRequestEntityTooLarge, codeBodyTooLarge, "the body is larger than this gateway takes")
 }
 
 // invalid makes the failure of a request that no provider is asked about.

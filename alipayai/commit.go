@@ -19,7 +19,7 @@ func (c *call) commit(a *answer) {
 	c.describe(h)
 	c.outcome.Status = a.status
 	if a.stream == nil {
-		h["Content-Length"] = []string{strconv.Itoa(len(a.body))}
+		h["Content-Length"] = []string{strconv.Itoa(a.body.Len())}
 	}
 	c.w.WriteHeader(a.status)
 	c.outcome.FirstByte = c.g.Now().Sub(c.start)
@@ -28,9 +28,10 @@ func (c *call) commit(a *answer) {
 		return
 	}
 	c.outcome.Usage = a.usage
-	if _, err := c.w.Write(a.body); err != nil {
+	if _, err := c.w.Write(a.body.Bytes()); err != nil {
 		c.outcome.Code, c.outcome.Aborted = codeClientGone, true
 	}
+	recycle(a.body)
 }
 
 // refuse answers with a failure, in OpenAI's form.

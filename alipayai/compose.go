@@ -3,32 +3,11 @@ package alipayai
 import (
 	"bytes"
 	"context"
+	"io"
 	"net/http"
-	"sync/atomic"
 
 	"github.com/caddy-alipayai/gateway/signer"
 )
-
-// payload is the body of one attempt, which knows whether a transport has
-// begun to read it. A request without its body is no request: as long as
-// nothing was read, nothing complete can have left.
-type payload struct {
-	content bytes.Reader
-	read    atomic.Bool
-}
-
-// Read implements io.Reader.
-func (p *payload) Read(b []byte) (int, error) {
-	p.read.Store(true)
-	return p.content.Read(b)
-}
-
-// Close implements io.Closer.
-func (*payload) Close() error { return nil }
-
-// left reports whether the request may have reached the upstream. Only GET
-// /v1/models has no payload, and that may be repeated as one likes.
-func (p *payload) left() bool { return p != nil && p.read.Load() }
 
 // blank is what all requests have in common.
 var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
@@ -38,7 +17,7 @@ var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 //
 // GetBody stays nil: with it, net/http itself would replay a POST that carries
 // an Idempotency-Key, under the old signature.
-func (c *call) signed(ctx context.Context, p *Provider, token string) (*http.Request, *payload, *failure) {
+func (c *call) signed(ctx context.Context, p *Provider, token string) (*http.Request, *failure) {
 	to := p.targets[c.outcome.Endpoint]
 	method, body := http.MethodPost, c.request.Body
 	if c.outcome.Endpoint == EndpointModels {
@@ -51,35 +30,35 @@ func (c *call) signed(ctx context.Context, p *Provider, token string) (*http.Req
 		s, err := p.Scheme.Sign(p.message(method, to.requestTarget, body, c.g.Now()))
 		if err != nil {
 			c.g.Observer.SigningFailed(p.Name)
-			return nil, nil, down(codeSigning, "provider "+p.Name+": the request could not be signed: "+err.Error())
+			return nil, down(codeSigning, "provider "+p.Name+": the request could not be signed: "+err.Error())
 		}
 		for i := range s.Fields {
 			h[s.Fields[i].Name] = []string{s.Fields[i].Value}
 		}
 		if s.Target != to.requestTarget {
 			if u, err = to.url.Parse(s.Target); err != nil {
-				return nil, nil, down(codeSigning, "provider "+p.Name+": the signed target is not a URL")
+				return nil, down(codeSigning, "provider "+p.Name+": the signed target is not a URL")
 			}
 		}
 		body = s.Body
 	}
 	req := blank.WithContext(ctx)
 	req.Method, req.URL, req.Host, req.Header = method, u, u.Host, h
-	if body == nil {
-		return req, nil, nil
+	if body != nil {
+		// This very type tells net/http that the body will not keep it
+		// waiting, so head and body leave in one packet.
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	}
-	sent := new(payload)
-	sent.content.Reset(body)
-	req.Body, req.ContentLength = sent, int64(len(body))
-	return req, sent, nil
+	return req, nil
 }
 
 // upstreamHeader makes the header of a request, apart from its signature.
 func (c *call) upstreamHeader(p *Provider, token string) http.Header {
-	h := make(http.Header, 12)
+	// A map of at most eight entries is one small allocation, and an ordinary
+	// signed call has just so many.
+	h := make(http.Header, 8)
 	h["User-Agent"] = userAgentValue
 	h["Accept-Encoding"] = identity
-	h["Accept"] = jsonType
 	if c.request.Stream {
 		h["Accept"] = eventStream
 	}

@@ -63,7 +63,8 @@ type failure struct {
 	// sent says that bytes of the request may have reached the upstream: what
 	// they did there, and what it costs, is not known.
 	sent bool
-	// clockLearned says that the answer corrected the upstream's clock.
+	// clockLearned says that the upstream's clock has been corrected since the
+	// request was signed.
 	clockLearned bool
 	// clientGone says that nobody waits for an answer any more.
 	clientGone bool

@@ -72,7 +72,7 @@ func (c *call) upstreamModels(p *Provider) ([]string, *failure) {
 			ID string `json:"id"`
 		} `json:"data"`
 	}
-	if err := json.Unmarshal(a.body, &list); err != nil {
+	if err := json.Unmarshal(a.body.Bytes(), &list); err != nil {
 		return nil, upstreamFault(codeMalformed, "the provider's list of models is not in OpenAI's form")
 	}
 	ids := make([]string, 0, len(list.Data))

@@ -3,6 +3,7 @@ package alipayai
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,9 @@ type tokenAnswer struct {
 	expiry       time.Time // absolute, where the answer gives it so; else zero
 	// code is the failure's code: RFC 6749's error, or the vendor's.
 	code string
+	// plainCode is a member "code", which says something only where neither a
+	// token nor a more specific code is there.
+	plainCode string
 }
 
 // parseTokenAnswer reads an answer of any of these forms:
@@ -37,12 +41,18 @@ type tokenAnswer struct {
 //   - Antom's applyToken: accessToken, accessTokenExpiryTime (ISO 8601),
 //     refreshToken; errors inside result with resultCode
 //
-// Numbers of seconds may be strings; a missing one means 30 minutes.
+// Numbers of seconds may be strings; a missing one, or null, means 30 minutes.
 func parseTokenAnswer(body []byte) (tokenAnswer, error) {
 	a := tokenAnswer{life: defaultTokenLife}
 	d := jsontext.NewDecoder(strings.NewReader(string(body)))
 	if err := a.readObject(d, ""); err != nil {
 		return tokenAnswer{}, err
+	}
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+		return tokenAnswer{}, errTokenAnswer
+	}
+	if a.code == "" && a.accessToken == "" {
+		a.code = a.plainCode
 	}
 	if a.accessToken == "" && a.code == "" {
 		return tokenAnswer{}, errTokenAnswer
@@ -92,6 +102,9 @@ func (a *tokenAnswer) readMember(d *jsontext.Decoder, inside, name string) error
 	case "refresh_token", "refreshToken":
 		a.refreshToken = value
 	case "expires_in":
+		if value == "" { // null
+			break
+		}
 		seconds, err := strconv.ParseInt(value, 10, 64)
 		if err != nil || seconds <= 0 || seconds > int64(10*365*24*time.Hour/time.Second) {
 			return fmt.Errorf("%w: expires_in is not a number of seconds", errTokenAnswer)
@@ -104,9 +117,7 @@ func (a *tokenAnswer) readMember(d *jsontext.Decoder, inside, name string) error
 	case "error", "sub_code":
 		a.code = value
 	case "code":
-		if inside != "" && a.code == "" || inside == "" && a.accessToken == "" && a.code == "" {
-			a.code = value
-		}
+		a.plainCode = value
 	case "resultCode":
 		if value != "SUCCESS" {
 			a.code = value

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // maxTokenAnswer bounds what is read of a token endpoint's answer, in bytes.
@@ -76,18 +78,21 @@ func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	received := g.Now()
+	var skew time.Duration
 	if g.Clock != nil {
 		g.Clock.Learn(resp.Header, sent, received)
+		skew = g.Clock.Skew()
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer))
 	if err != nil {
 		return Token{}, fmt.Errorf("%w: reading the answer: %w", ErrTokenUnavailable, err)
 	}
-	return readGrant(resp.StatusCode, body, sent)
+	return readGrant(resp.StatusCode, body, sent, skew)
 }
 
-// readGrant turns an answer into a token whose life is counted from sent.
-func readGrant(status int, body []byte, sent time.Time) (Token, error) {
+// readGrant turns an answer into a token whose life is counted from sent. skew
+// is how far the endpoint's clock, by which it names times, is ahead.
+func readGrant(status int, body []byte, sent time.Time, skew time.Duration) (Token, error) {
 	answer, err := parseTokenAnswer(body)
 	failed := status < 200 || status > 299
 	switch {
@@ -98,7 +103,7 @@ func readGrant(status int, body []byte, sent time.Time) (Token, error) {
 		// Definite: the client or its grant is not accepted (RFC 6749,
 		// section 5.2). Everything else may pass.
 		if status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden ||
-			!failed && answer.code != "" && Classify(http.StatusOK, answer.code) == ActionFail {
+			!failed && Classify(http.StatusOK, wire.Failure{Code: answer.code}.BareCode()) == ActionFail {
 			reason = ErrTokenRefused
 		}
 		return Token{}, fmt.Errorf("%w: status %d, code %q", reason, status, printable(answer.code, 64))
@@ -109,8 +114,8 @@ func readGrant(status int, body []byte, sent time.Time) (Token, error) {
 			return Token{}, fmt.Errorf("%w: %s holds white space or a control character", ErrTokenUnavailable, name)
 		}
 	}
-	expiry := answer.expiry
-	if expiry.IsZero() {
+	expiry := answer.expiry.Add(-skew)
+	if answer.expiry.IsZero() {
 		expiry = sent.Add(answer.life)
 	}
 	if !expiry.After(sent) {

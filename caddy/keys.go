@@ -113,7 +113,7 @@ func (l keyLoader) rsa(scheme string) error {
 	if len(l.config.PublicKeys) > 0 {
 		texts := make(map[int]string, len(l.config.PublicKeys))
 		for version, text := range l.config.PublicKeys {
-			if texts[version], err = l.public(fmt.Sprintf("public_key %d", version), text); err != nil {
+			if texts[version], err = l.secrets.public(fmt.Sprintf("public_key %d", version), text); err != nil {
 				return err
 			}
 		}
@@ -171,7 +171,7 @@ func (l keyLoader) certificates(config *signer.OpenAPIConfig) error {
 	if l.config.AppCertificate == "" && l.config.RootCertificates == "" {
 		return nil
 	}
-	text, err := l.public("app_certificate", l.config.AppCertificate)
+	text, err := l.secrets.public("app_certificate", l.config.AppCertificate)
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func (l keyLoader) certificates(config *signer.OpenAPIConfig) error {
 	if err != nil {
 		return fmt.Errorf("app_certificate: %w", err)
 	}
-	roots, err := l.public("root_certificates", l.config.RootCertificates)
+	roots, err := l.secrets.public("root_certificates", l.config.RootCertificates)
 	if err != nil {
 		return err
 	}
@@ -197,18 +197,6 @@ func (l keyLoader) certificates(config *signer.OpenAPIConfig) error {
 		l.app.logger.Error("provider is unavailable", zap.String("provider", l.provider.Name), zap.Error(err))
 	}
 	return nil
-}
-
-// public resolves what is no secret, and may therefore stand in the
-// configuration as it is.
-func (l keyLoader) public(option, value string) (string, error) {
-	if value == "" {
-		return "", fmt.Errorf("%s is empty", option)
-	}
-	if !isPlaceholder(value) {
-		return value, nil
-	}
-	return l.secrets.resolve(option, value)
 }
 
 // ring reads the provider's signing keys, from the configuration or from a

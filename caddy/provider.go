@@ -27,15 +27,16 @@ type Provider struct {
 	// `openrouter`, `tokenmix`, `litellm`, `portkey`, `ollama`. Required.
 	Profile string `json:"profile,omitempty"`
 
-	// The upstream's address, such as `https://api.example.com`. Default: the
-	// profile's. The profile `alipay` has none.
+	// The upstream's address, such as `https://api.example.com`, or a
+	// placeholder. Default: the profile's. The profile `alipay` has none.
 	BaseURL string `json:"base_url,omitempty"`
 
 	// `sandbox` or `production`. Credentials and hosts of one are refused
 	// together with those of the other. Default: derived from host and client id.
 	Environment string `json:"environment,omitempty"`
 
-	// The app id or client id that requests are signed for.
+	// The app id or client id that requests are signed for; it may be a
+	// placeholder. Required by the profiles that sign, except for `sandbox`.
 	ClientID string `json:"client_id,omitempty"`
 
 	// The signing keys by version; the highest signs. HMAC secrets of at least
@@ -113,17 +114,25 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 		return nil, err
 	}
 	p := &alipayai.Provider{
-		Name: name, Profile: profile, Region: c.Region, ClientID: c.ClientID,
+		Name: name, Profile: profile, Region: c.Region,
 		Models: c.Models, Model: c.Model, ModelMap: c.ModelMap,
 		Timeout: time.Duration(c.Timeout), Verify: alipayai.VerifyMode(c.VerifyResponse),
 		Paths: make(map[alipayai.Endpoint]string, len(c.Paths)),
 	}
-	if c.BaseURL == "" && profile.BaseURL == "" {
+	resolver := newSecrets(a.InsecureLiterals)
+	base := profile.BaseURL
+	if c.BaseURL != "" {
+		if base, err = resolver.public("base_url", c.BaseURL); err != nil {
+			return nil, err
+		}
+	}
+	if base == "" {
 		return nil, fmt.Errorf("base_url is missing; profile %s has no address of its own", profile.Name)
 	}
-	base := c.BaseURL
-	if base == "" {
-		base = profile.BaseURL
+	if c.ClientID != "" {
+		if p.ClientID, err = resolver.public("client_id", c.ClientID); err != nil {
+			return nil, err
+		}
 	}
 	if p.BaseURL, err = url.Parse(base); err != nil {
 		return nil, errors.New("base_url is not a URL; write it like https://api.example.com")
@@ -145,7 +154,6 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	if p.Environment, err = alipayai.CheckEnvironment(alipayai.Environment(c.Environment), profile.Name, p.BaseURL, p.ClientID); err != nil {
 		return nil, err
 	}
-	resolver := newSecrets(a.InsecureLiterals)
 	if p.Header, err = c.header(resolver); err != nil {
 		return nil, err
 	}

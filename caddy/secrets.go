@@ -38,6 +38,18 @@ func (s secrets) resolve(option, value string) (string, error) {
 	return resolved, nil
 }
 
+// public resolves what is no secret, and may therefore stand in the
+// configuration as it is.
+func (s secrets) public(option, value string) (string, error) {
+	if value == "" {
+		return "", fmt.Errorf("%s is empty", option)
+	}
+	if !isPlaceholder(value) {
+		return value, nil
+	}
+	return s.resolve(option, value)
+}
+
 // isPlaceholder reports whether value is exactly one placeholder that is
 // resolved when the configuration is loaded.
 func isPlaceholder(value string) bool {

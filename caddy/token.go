@@ -17,13 +17,14 @@ import (
 // Token says where a provider's OAuth access tokens are had. A token is
 // cached for its life and renewed in the background at about 80 % of it.
 type Token struct {
-	// The token endpoint's address. Required.
+	// The token endpoint's address; it may be a placeholder. Required.
 	URL string `json:"url,omitempty"`
 
 	// The client secret. By placeholder. Required.
 	Secret string `json:"secret,omitempty"`
 
-	// The client id, where it differs from the provider's. Default: `client_id`
+	// The client id, where it differs from the provider's; it may be a
+	// placeholder. Default: the provider's `client_id`
 	ClientID string `json:"client_id,omitempty"`
 
 	// The scope to ask for. Default: none.
@@ -53,7 +54,11 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 			return err
 		}
 	}
-	u, err := url.Parse(token.URL)
+	address, err := s.public("token url", token.URL)
+	if err != nil {
+		return err
+	}
+	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return errors.New("token url is not absolute; write it like https://auth.example.com/oauth2/token")
 	}
@@ -63,13 +68,15 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 	if err := uses.add(p, "token secret", []byte(secret)); err != nil {
 		return err
 	}
-	clientID := token.ClientID
-	if clientID == "" {
-		clientID = p.ClientID
+	clientID := p.ClientID
+	if token.ClientID != "" {
+		if clientID, err = s.public("token client_id", token.ClientID); err != nil {
+			return err
+		}
 	}
 	source := &alipayai.TokenSource{
 		Fetcher: &alipayai.Grant{
-			URL: token.URL, ClientID: clientID, Secret: secret, Scope: token.Scope,
+			URL: address, ClientID: clientID, Secret: secret, Scope: token.Scope,
 			Transport: p.Transport, Clock: p.Clock, Now: time.Now,
 		},
 		Now: time.Now,
@@ -78,12 +85,12 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 		if source.RefreshToken, err = s.resolve("refresh_token", token.RefreshToken); err != nil {
 			return err
 		}
-		if source.Store, err = a.refreshTokenStore(ctx, s, token.URL, clientID, source.RefreshToken); err != nil {
+		if source.Store, err = a.refreshTokenStore(ctx, s, address, clientID, source.RefreshToken); err != nil {
 			return err
 		}
 	}
 	// Whatever would make another token belongs to the cell's identity.
-	cell, release := acquire[alipayai.TokenCell]("token", token.URL, clientID, secret, token.Scope, source.RefreshToken)
+	cell, release := acquire[alipayai.TokenCell]("token", address, clientID, secret, token.Scope, source.RefreshToken)
 	a.releases = append(a.releases, release)
 	source.Cell = cell
 

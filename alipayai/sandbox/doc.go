@@ -16,8 +16,8 @@
 //
 //	mac = HMAC-SHA256(key, "<METHOD> <path[?query]>\n<Client-Id>.<Request-Time>.<raw body>")
 //
-// JSON answers are signed in the same layout, with Response-Time in place of
-// Request-Time, as soon as the request's own signature has verified; streams are
+// JSON answers are signed in the same layout, over the path without its query
+// and with Response-Time in place of Request-Time, as soon as the request's own signature has verified; streams are
 // never signed.
 //
 // # Codes

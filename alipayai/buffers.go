@@ -1,0 +1,45 @@
+package alipayai
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+)
+
+// answers are the buffers that answers are read into. Large ones are not
+// kept: a few embeddings would hold their memory for ever.
+var answers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+const maxKept = 64 << 10
+
+// recycle gives back an answer's buffer once nobody reads it any more.
+func recycle(b *bytes.Buffer) {
+	if b.Cap() <= maxKept {
+		b.Reset()
+		answers.Put(b)
+	}
+}
+
+var errTooLarge = errors.New("answer is too large")
+
+// readAll reads an answer's body up to limit bytes.
+func readAll(resp *http.Response, limit int64) (*bytes.Buffer, error) {
+	if resp.ContentLength > limit {
+		return nil, errTooLarge
+	}
+	b := answers.Get().(*bytes.Buffer)
+	if resp.ContentLength > 0 {
+		b.Grow(int(resp.ContentLength) + bytes.MinRead)
+	}
+	n, err := b.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	if err == nil && n > limit {
+		err = errTooLarge
+	}
+	if err != nil {
+		recycle(b)
+		return nil, err
+	}
+	return b, nil
+}

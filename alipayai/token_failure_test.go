@@ -1,0 +1,225 @@
+package alipayai
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+var errEndpointDown = fmt.Errorf("%w: status 503, code \"server_error\"", ErrTokenUnavailable)
+
+func TestTokenBacksOffFromAFailingEndpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked []time.Time
+		s := newSource(func(context.Context, string) (Token, error) {
+			asked = append(asked, time.Now())
+			return Token{}, errEndpointDown
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { s.Run(ctx); close(ended) }()
+		// Callers come all the time, and must not make it worse.
+		for range 20 {
+			go func() {
+				waiting, leave := context.WithTimeout(t.Context(), 100*time.Second)
+				defer leave()
+				if token, err := s.Token(waiting); err == nil {
+					t.Errorf("got the token %q", token)
+				}
+			}()
+		}
+		time.Sleep(2 * time.Minute)
+		stop()
+		<-ended
+		var gaps []time.Duration
+		for i := 1; i < len(asked); i++ {
+			gaps = append(gaps, asked[i].Sub(asked[i-1]))
+		}
+		want := []time.Duration{
+			250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second,
+			8 * time.Second, 16 * time.Second, 30 * time.Second, 30 * time.Second,
+		}
+		if !slices.Equal(gaps, want) {
+			t.Errorf("pauses %v, want %v", gaps, want)
+		}
+	})
+}
+
+func TestTokenServesOnWhileTheEndpointFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const life = 30 * time.Minute
+		var calls atomic.Int64
+		var broken atomic.Bool
+		s := newSource(func(context.Context, string) (Token, error) {
+			n := calls.Add(1)
+			if broken.Load() {
+				return Token{}, errEndpointDown
+			}
+			return freshToken(fmt.Sprint("token-", n), life), nil
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { s.Run(ctx); close(ended) }()
+		synctest.Wait()
+		broken.Store(true)
+		time.Sleep(life - 10*time.Second)
+		if n := calls.Load(); n < 5 {
+			t.Fatalf("%d fetches: the endpoint was not tried again", n)
+		}
+		wantToken(t, s, "token-1")
+
+		time.Sleep(20 * time.Second)
+		start := time.Now()
+		waiting, leave := context.WithTimeout(t.Context(), 2*time.Second)
+		defer leave()
+		_, err := s.Token(waiting)
+		if waited := time.Since(start); waited > 2*time.Second {
+			t.Errorf("waited %v, longer than the caller's deadline", waited)
+		}
+		if !errors.Is(err, ErrTokenUnavailable) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "status 503") {
+			t.Errorf("the error does not tell its reason: %v", err)
+		}
+
+		broken.Store(false)
+		waiting, leave = context.WithTimeout(t.Context(), 31*time.Second)
+		defer leave()
+		if token, err := s.Token(waiting); err != nil || token == "token-1" {
+			t.Errorf("after the endpoint's return: %q, %v", token, err)
+		}
+		stop()
+		<-ended
+	})
+}
+
+func TestTokenOfAHangingEndpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(func(ctx context.Context, _ string) (Token, error) {
+			<-ctx.Done()
+			return Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, ctx.Err())
+		})
+		start := time.Now()
+		waiting, leave := context.WithTimeoutCause(t.Context(), 3*time.Second, errDeadline)
+		defer leave()
+		_, err := s.Token(waiting)
+		if waited := time.Since(start); waited != 3*time.Second {
+			t.Errorf("waited %v", waited)
+		}
+		if !errors.Is(err, ErrTokenUnavailable) || !errors.Is(err, errDeadline) {
+			t.Errorf("got %v", err)
+		}
+		time.Sleep(fetchTimeout)
+	})
+}
+
+func TestTokenRefusalIsToldAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		s := newSource(func(context.Context, string) (Token, error) {
+			calls++
+			return Token{}, fmt.Errorf("%w: status 401, code \"invalid_client\"", ErrTokenRefused)
+		})
+		start := time.Now()
+		for range 3 { // the later ones during the pause after the first
+			if _, err := s.Token(t.Context()); !errors.Is(err, ErrTokenRefused) || !strings.Contains(err.Error(), "invalid_client") {
+				t.Errorf("got %v", err)
+			}
+		}
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("waited %v for a definite no", waited)
+		}
+		if calls != 1 {
+			t.Errorf("%d fetches at once, want 1", calls)
+		}
+	})
+}
+
+// The endpoint may give what is over when it arrives; asking on and on helps nobody.
+func TestTokenThatArrivesExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		s := newSource(func(context.Context, string) (Token, error) {
+			calls.Add(1)
+			token := freshToken("late", time.Second)
+			time.Sleep(time.Second)
+			return token, nil
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { s.Run(ctx); close(ended) }()
+		waiting, leave := context.WithTimeout(t.Context(), time.Minute)
+		defer leave()
+		if _, err := s.Token(waiting); !errors.Is(err, ErrTokenUnavailable) || !strings.Contains(err.Error(), "expired") {
+			t.Errorf("got %v", err)
+		}
+		if n := calls.Load(); n > 10 {
+			t.Errorf("%d fetches in a minute, want pauses between them", n)
+		}
+		stop()
+		<-ended
+		time.Sleep(fetchTimeout)
+	})
+}
+
+func TestTokenOfAShortLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		s := newSource(func(context.Context, string) (Token, error) {
+			calls++
+			return freshToken(fmt.Sprint(calls), time.Second), nil
+		})
+		wantToken(t, s, "1") // although it lives shorter than the usual margin
+		time.Sleep(890 * time.Millisecond)
+		wantToken(t, s, "1")
+		time.Sleep(20 * time.Millisecond)
+		wantToken(t, s, "2")
+	})
+}
+
+func TestTokenOfTheSimulatorsFailures(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault sandbox.Fault
+		want  error
+		code  string
+	}{
+		"unavailable":         {sandbox.Fault{Kind: sandbox.TokenError}, ErrTokenUnavailable, "server_error"},
+		"too many":            {sandbox.Fault{Kind: sandbox.TokenError, Status: 429, Code: "slow_down"}, ErrTokenUnavailable, "slow_down"},
+		"not JSON":            {sandbox.Fault{Kind: sandbox.TokenError, Garbage: true}, ErrTokenUnavailable, ""},
+		"not JSON, and a 500": {sandbox.Fault{Kind: sandbox.TokenError, Garbage: true, Status: 500}, ErrTokenUnavailable, "status 500"},
+		"wrong client":        {sandbox.Fault{Kind: sandbox.TokenError, Code: "invalid_client"}, ErrTokenRefused, "invalid_client"},
+		"dead grant":          {sandbox.Fault{Kind: sandbox.TokenError, Status: 400, Code: "invalid_grant"}, ErrTokenRefused, "invalid_grant"},
+		"reset":               {sandbox.Fault{Kind: sandbox.ResetBefore, Path: "/oauth2/token"}, ErrTokenUnavailable, ""},
+		"broken body":         {sandbox.Fault{Kind: sandbox.TruncatedBody, Path: "/oauth2/token"}, ErrTokenUnavailable, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, sandbox.Config{}, func(g *Gateway) { g.Deadline = 300 * time.Millisecond })
+			r.set(test.fault)
+			start := time.Now()
+			got := r.chat("hello")
+			message := wantError(t, got, http.StatusServiceUnavailable, codeNoToken)
+			if !strings.Contains(message, test.want.Error()) || !strings.Contains(message, test.code) {
+				t.Errorf("message %q, want the reason %q %q", message, test.want, test.code)
+			}
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("answered after %v", took)
+			}
+			if got.header.Get("X-Should-Retry") != "" {
+				t.Error("tells the client not to retry what never was sent")
+			}
+			if n := len(r.arrived.at("/v1/chat/completions")); n != 0 {
+				t.Errorf("%d calls went out without a token", n)
+			}
+			if o := r.outcome(); o.Status != http.StatusServiceUnavailable || o.Code != codeNoToken || o.Attempts != 0 {
+				t.Errorf("outcome %+v", o)
+			}
+		})
+	}
+}

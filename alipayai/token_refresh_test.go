@@ -1,0 +1,225 @@
+package alipayai
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// diary is a token endpoint that rotates refresh tokens and a store for them.
+// Both write down what happens, in one list.
+type diary struct {
+	cell *TokenCell
+
+	mu      sync.Mutex
+	entries []string
+	stored  string
+	// rotated names the tokens that the endpoint gives out, one after the other.
+	rotated []string
+	// loadErr and storeErr are what the store fails with.
+	loadErr, storeErr error
+}
+
+func (d *diary) note(entry string) {
+	if live, ok := d.cell.Peek(); ok {
+		entry += " while " + live.Access + " serves"
+	}
+	d.entries = append(d.entries, entry)
+}
+
+func (d *diary) Fetch(_ context.Context, refreshToken string) (Token, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.note("fetch with " + refreshToken)
+	token := freshToken("access-of-"+refreshToken, 30*time.Minute)
+	if len(d.rotated) > 0 {
+		token.Refresh, d.rotated = d.rotated[0], d.rotated[1:]
+	}
+	return token, nil
+}
+
+func (d *diary) Load(context.Context) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.note("load")
+	return d.stored, d.loadErr
+}
+
+func (d *diary) Store(_ context.Context, refreshToken string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.note("store " + refreshToken)
+	if d.storeErr != nil {
+		return d.storeErr
+	}
+	d.stored = refreshToken
+	return nil
+}
+
+func (d *diary) fail(load, store error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.loadErr, d.storeErr = load, store
+}
+
+// source is a process that starts: with an empty cell, and the first refresh token configured.
+func (d *diary) source() *TokenSource {
+	d.cell = new(TokenCell)
+	return &TokenSource{Cell: d.cell, Fetcher: d, Store: d, RefreshToken: "first", Now: time.Now}
+}
+
+func (d *diary) want(t *testing.T, entries ...string) {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !slices.Equal(d.entries, entries) {
+		t.Errorf("it happened:\n  %s\nwant:\n  %s", strings.Join(d.entries, "\n  "), strings.Join(entries, "\n  "))
+	}
+	d.entries = nil
+}
+
+func TestRotatedRefreshTokenIsStoredBeforeUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &diary{rotated: []string{"second", "third"}}
+		s := d.source()
+		wantToken(t, s, "access-of-first")
+		// "while … serves" is missing at the store: nobody had the token yet.
+		d.want(t, "load", "fetch with first", "store second")
+
+		time.Sleep(30 * time.Minute)
+		wantToken(t, s, "access-of-second")
+		d.want(t, "fetch with second while access-of-first serves", "store third while access-of-first serves")
+	})
+}
+
+func TestRefreshTokenThatDoesNotRotateIsNotStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &diary{rotated: []string{"first"}}
+		s := d.source()
+		wantToken(t, s, "access-of-first")
+		s.Drop("access-of-first")
+		wantToken(t, s, "access-of-first")
+		d.want(t, "load", "fetch with first", "fetch with first")
+	})
+}
+
+func TestRefreshTokenSurvivesACrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &diary{rotated: []string{"second"}}
+		wantToken(t, d.source(), "access-of-first")
+		d.want(t, "load", "fetch with first", "store second")
+		// A new process, configured with the token that is dead by now.
+		wantToken(t, d.source(), "access-of-second")
+		d.want(t, "load", "fetch with second")
+	})
+}
+
+func TestRefreshTokenThatCannotBeStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		full := errors.New("no space left")
+		d := &diary{rotated: []string{"second"}}
+		s := d.source()
+		d.fail(nil, full)
+		waiting, leave := context.WithTimeout(t.Context(), 700*time.Millisecond)
+		defer leave()
+		_, err := s.Token(waiting)
+		if !errors.Is(err, full) || !errors.Is(err, ErrTokenUnavailable) {
+			t.Errorf("got %v", err)
+		}
+		if strings.Contains(err.Error(), "second") {
+			t.Errorf("the error tells the token: %v", err)
+		}
+		// The only living one is neither lost nor used: what is tried again is to store it.
+		d.want(t, "load", "fetch with first", "store second", "store second")
+
+		d.fail(nil, nil)
+		if token, err := s.Token(t.Context()); err != nil || token != "access-of-first" {
+			t.Errorf("got %q, %v", token, err)
+		}
+		d.want(t, "store second")
+		s.Drop("access-of-first")
+		wantToken(t, s, "access-of-second")
+		d.want(t, "fetch with second")
+	})
+}
+
+func TestRefreshTokenHeldLongerThanItsAccessTokenLives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &diary{rotated: []string{"second"}}
+		s := d.source()
+		d.fail(nil, errors.New("no space left"))
+		waiting, leave := context.WithTimeout(t.Context(), time.Hour)
+		defer leave()
+		if _, err := s.Token(waiting); err == nil {
+			t.Fatal("no error although nothing can be stored")
+		}
+		d.fail(nil, nil)
+		if token, err := s.Token(t.Context()); err != nil || token != "access-of-second" {
+			t.Errorf("got %q, %v", token, err)
+		}
+	})
+}
+
+func TestRefreshTokenThatCannotBeLoaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := errors.New("storage is away")
+		d := &diary{}
+		s := d.source()
+		d.fail(away, nil)
+		waiting, leave := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer leave()
+		if _, err := s.Token(waiting); !errors.Is(err, away) || !errors.Is(err, ErrTokenUnavailable) {
+			t.Errorf("got %v", err)
+		}
+		// The configured token may be dead: it must not be tried on a guess.
+		d.want(t, "load")
+		d.fail(nil, nil)
+		if token, err := s.Token(t.Context()); err != nil || token != "access-of-first" {
+			t.Errorf("got %q, %v", token, err)
+		}
+	})
+}
+
+// The simulator kills a refresh token as it gives out the next.
+func TestRotationAgainstTheSimulator(t *testing.T) {
+	store := new(memoryStore)
+	r := newRig(t, sandbox.Config{RotateRefreshTokens: true}, first(func(p *Provider) {
+		p.Tokens.RefreshToken, p.Tokens.Store = sandbox.DemoRefreshToken, store
+	}))
+	for range 3 {
+		if got := r.chat("hello"); got.status != 200 {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+		token, _ := r.provider.Tokens.Cell.Peek()
+		if token.Refresh == "" || token.Refresh != store.token {
+			t.Error("the stored refresh token is not the newest")
+		}
+		r.provider.Tokens.Drop(token.Access)
+	}
+	restarted := &TokenSource{
+		Cell: new(TokenCell), Fetcher: demoGrant(r.provider), RefreshToken: sandbox.DemoRefreshToken, Store: store, Now: time.Now,
+	}
+	if _, err := restarted.Token(t.Context()); err != nil {
+		t.Errorf("after a restart: %v", err)
+	}
+	if n := r.sim.Stats().TokenFetches["refresh_token"]; n != 4 {
+		t.Errorf("%d fetches, want 4", n)
+	}
+}
+
+// memoryStore is used by one fetch at a time, and read between them.
+type memoryStore struct{ token string }
+
+func (m *memoryStore) Load(context.Context) (string, error) { return m.token, nil }
+
+func (m *memoryStore) Store(_ context.Context, token string) error {
+	m.token = token
+	return nil
+}

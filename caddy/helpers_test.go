@@ -1,0 +1,366 @@
+package alipaycaddy
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// TestMain keeps what Caddy stores out of the home of whoever runs the tests.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "alipaycaddy-")
+	if err != nil {
+		panic(err)
+	}
+	caddy.DefaultStorage.Path = dir
+	caddy.ConfigAutosavePath = filepath.Join(dir, "autosave.json")
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// rig is a running Caddy with the plugin in it, and a simulated API outside of
+// it. Caddy runs once in a process, so tests with a rig are not parallel.
+type rig struct {
+	t    *testing.T
+	api  *sandbox.Server
+	http *http.Client
+	// vars are what ${name} stands for in Caddyfiles: gateway, admin and api are
+	// addresses, log is the file of all logs and dir an empty folder.
+	vars map[string]string
+}
+
+// oneProvider is a global option that declares the rig's API.
+const oneProvider = `
+alipayai {
+	provider alipay {
+		profile sandbox
+		base_url http://${api}
+	}
+}`
+
+// proxySite is a site that serves it.
+const proxySite = `
+http://${gateway} {
+	log
+	alipayai_proxy alipay
+}`
+
+func newRig(t *testing.T, config sandbox.Config) *rig {
+	t.Helper()
+	api, err := sandbox.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(api)
+	t.Cleanup(server.Close)
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	t.Cleanup(transport.CloseIdleConnections)
+	dir := t.TempDir()
+	g := &rig{
+		t: t, api: api, http: &http.Client{Transport: transport, Timeout: 20 * time.Second},
+		vars: map[string]string{
+			"gateway": freeAddr(t), "admin": freeAddr(t), "api": server.Listener.Addr().String(),
+			"log": filepath.Join(t.TempDir(), "caddy.log"), "dir": dir,
+		},
+	}
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Errorf("stopping Caddy: %v", err)
+		}
+		if t.Failed() {
+			logs := g.logs()
+			t.Logf("end of the logs:\n%s", logs[max(0, len(logs)-8<<10):])
+		}
+	})
+	return g
+}
+
+var handedOut sync.Map // addresses of freeAddr: none twice, whoever closes first
+
+// freeAddr is a loopback address that nothing listens on.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		if _, twice := handedOut.LoadOrStore(l.Addr().String(), true); !twice {
+			return l.Addr().String()
+		}
+	}
+}
+
+// config adapts a Caddyfile of these global options and sites.
+func (g *rig) config(global, sites string) []byte {
+	g.t.Helper()
+	text := os.Expand(`{
+	admin ${admin}
+	skip_install_trust
+	log {
+		output file ${log} {
+			roll_disabled
+		}
+		level DEBUG
+	}
+	`+global+"\n}\n"+sites, func(name string) string {
+		value, ok := g.vars[name]
+		if !ok {
+			g.t.Fatalf("the Caddyfile names ${%s}, which nobody has set", name)
+		}
+		return value
+	})
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), nil)
+	if err != nil {
+		g.t.Fatalf("adapting: %v\n%s", err, text)
+	}
+	return config
+}
+
+// load runs a configuration; called again, it is a reload.
+func (g *rig) load(global, sites string) {
+	g.t.Helper()
+	if err := caddy.Load(g.config(global, sites), true); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// provision builds a configuration's modules and starts nothing, as `caddy
+// validate` does.
+func (g *rig) provision(global, sites string) error {
+	g.t.Helper()
+	var config *caddy.Config
+	if err := json.Unmarshal(g.config(global, sites), &config); err != nil {
+		g.t.Fatal(err)
+	}
+	return caddy.Validate(config)
+}
+
+// logs gives all that was logged so far.
+func (g *rig) logs() string {
+	content, err := os.ReadFile(g.vars["log"])
+	if err != nil && !os.IsNotExist(err) {
+		g.t.Error(err)
+	}
+	return string(content)
+}
+
+// answer is a whole answer.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// code is the code of an error in OpenAI's form; there must be exactly one.
+func (a answer) code() string {
+	var body struct {
+		Error struct{ Message, Type, Code string }
+	}
+	d := json.NewDecoder(strings.NewReader(a.body))
+	if err := d.Decode(&body); err != nil || body.Error.Message == "" || body.Error.Type == "" {
+		return "no error in OpenAI's form: " + a.body
+	}
+	if rest, _ := io.ReadAll(d.Buffered()); len(bytes.TrimSpace(rest)) > 0 {
+		return "a second body: " + a.body
+	}
+	return body.Error.Code
+}
+
+// send sends a request with header fields as "Name: value", in that order, to
+// the address that name stands for.
+func (g *rig) send(name, method, target, body string, fields ...string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(g.t.Context(), method, "http://"+g.vars[name]+target, strings.NewReader(body))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for _, field := range fields {
+		key, value, _ := strings.Cut(field, ": ")
+		// As it is spelt: some spellings are what a test is about.
+		req.Header[key] = append(req.Header[key], value)
+	}
+	return g.http.Do(req)
+}
+
+// do sends a request to the gateway and reads the answer.
+func (g *rig) do(method, target, body string, fields ...string) answer {
+	g.t.Helper()
+	return g.read(g.send("gateway", method, target, body, fields...))
+}
+
+func (g *rig) read(resp *http.Response, err error) answer {
+	g.t.Helper()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(body)}
+}
+
+const chatPath = "/v1/chat/completions"
+
+func chatBody(prompt string, stream bool) string {
+	return fmt.Sprintf(`{"model":"alipay-fin-1","messages":[{"role":"user","content":%q}],"stream":%v}`, prompt, stream)
+}
+
+// chat makes a call that must be answered, and gives its answer.
+func (g *rig) chat(prompt string, fields ...string) answer {
+	g.t.Helper()
+	a := g.do("POST", chatPath, chatBody(prompt, false), fields...)
+	if a.status != http.StatusOK || !strings.Contains(a.body, prompt) {
+		g.t.Fatalf("status %d: %s", a.status, a.body)
+	}
+	return a
+}
+
+// openStream begins a stream and gives it with its first event read.
+func (g *rig) openStream(prompt string, fields ...string) (events *bufio.Reader, closeStream func()) {
+	g.t.Helper()
+	resp, err := g.send("gateway", "POST", chatPath, chatBody(prompt, true), fields...)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		g.t.Fatalf("status %d: %s", resp.StatusCode, g.read(resp, nil).body)
+	}
+	events = bufio.NewReader(resp.Body)
+	if line, err := events.ReadString('\n'); err != nil || !strings.HasPrefix(line, "data: ") {
+		g.t.Fatalf("first line %q: %v", line, err)
+	}
+	return events, func() { resp.Body.Close() }
+}
+
+// tokenFetches is how often the API was asked for a token.
+func (g *rig) tokenFetches() (n int64) {
+	for _, fetches := range g.api.Stats().TokenFetches {
+		n += fetches
+	}
+	return n
+}
+
+// outcome gives the "alipayai" fields that the access log has of an answer.
+func (g *rig) outcome(a answer) map[string]any {
+	g.t.Helper()
+	id := a.header.Get("X-Request-Id")
+	if id == "" {
+		g.t.Fatalf("an answer without X-Request-Id: %v", a.header)
+	}
+	var found map[string]any
+	g.eventually("the access log to have "+id, func() bool {
+		for line := range strings.SplitSeq(g.logs(), "\n") {
+			var entry struct {
+				Logger   string
+				Alipayai map[string]any
+			}
+			if json.Unmarshal([]byte(line), &entry) == nil && strings.HasPrefix(entry.Logger, "http.log.access") &&
+				entry.Alipayai["request_id"] == id {
+				found = entry.Alipayai
+			}
+		}
+		return found != nil
+	})
+	return found
+}
+
+// eventually waits for a condition, which must come true soon.
+func (g *rig) eventually(what string, condition func() bool) {
+	g.t.Helper()
+	deadline := time.After(15 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline:
+			g.t.Fatalf("waited in vain for %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// file writes a file below dir and gives its path.
+func (g *rig) file(name, content string) string {
+	g.t.Helper()
+	path := filepath.Join(g.vars["dir"], name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		g.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		g.t.Fatal(err)
+	}
+	return path
+}
+
+// references tells how often each pooled value is held, by kind and hash.
+func references() map[string]int {
+	var keys []stateKey
+	pool.Range(func(key, _ any) bool {
+		keys = append(keys, key.(stateKey))
+		return true
+	})
+	held := make(map[string]int, len(keys))
+	for _, key := range keys {
+		held[fmt.Sprintf("%s %x", key.kind, key.hash[:6])], _ = pool.References(key)
+	}
+	return held
+}
+
+// Keys that are made once: an RSA key takes a good part of a second.
+var (
+	rsaKey   = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
+	otherRSA = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
+	ecKey    = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
+)
+
+func privatePEM(key any) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(key))}))
+}
+
+func publicPEM(key any) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: must(x509.MarshalPKIXPublicKey(key))}))
+}
+
+// bare gives the base64 inside of a PEM text, as Alipay's consoles export keys.
+func bare(text string) string {
+	block, _ := pem.Decode([]byte(text))
+	return base64.StdEncoding.EncodeToString(block.Bytes)
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}

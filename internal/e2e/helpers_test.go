@@ -1,0 +1,274 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
+	"github.com/openai/openai-go/v3/packages/ssestream"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	_ "github.com/caddy-alipayai/gateway/caddy"
+)
+
+// The simulator's models and paths.
+const (
+	modelChat  = "alipay-fin-1"
+	modelEmbed = "alipay-embed-1"
+
+	pathChat       = "/v1/chat/completions"
+	pathEmbeddings = "/v1/embeddings"
+	pathModels     = "/v1/models"
+)
+
+// TestMain keeps what Caddy stores out of the home of whoever runs the tests.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "gateway-e2e-")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("XDG_DATA_HOME", dir)
+	caddy.DefaultStorage.Path = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// gateway is a running Caddy with the plugin in it, and the API behind it. Caddy
+// runs once in a process, so tests that start one do not run in parallel.
+type gateway struct {
+	addr, tlsAddr string // of its sites, on loopback
+	key           string // of the only tenant
+	api           *sandbox.Server
+	config        *strings.Replacer
+
+	mu       sync.Mutex
+	arrivals []arrival
+}
+
+// arrival is a request that reached the API.
+type arrival struct {
+	path string
+	body []byte
+}
+
+// options go into the Caddyfile as they are.
+type options struct {
+	provider, proxy string
+}
+
+const caddyfile = `{
+	admin off
+	persist_config off
+	skip_install_trust
+	auto_https disable_redirects
+	servers {
+		protocols h1 h2
+	}
+	log {
+		level ERROR
+	}
+	alipayai {
+		provider alipay {
+			profile sandbox
+			base_url UPSTREAM
+			PROVIDER
+		}
+	}
+}
+(gateway) {
+	bind 127.0.0.1
+	header X-Generation GENERATION
+	alipayai_auth {
+		key acme HASH
+	}
+	alipayai_proxy /v1/* alipay {
+		PROXY
+	}
+}
+http://PLAIN {
+	import gateway
+}
+https://TLS {
+	tls internal
+	import gateway
+}
+`
+
+// startGateway runs a gateway of generation 1, without the cap on requests per
+// second, in front of an API that blocks what is not compliant. When the test
+// ends, nothing of the plugin may be left running.
+func startGateway(t *testing.T, o options) *gateway {
+	t.Helper()
+	key, hash := alipayai.NewKey()
+	g := &gateway{addr: freeAddr(t), tlsAddr: freeAddr(t), key: key}
+	api, err := sandbox.New(sandbox.Config{
+		Mode: sandbox.Production, RequestsPerSecond: -1, OnRequest: g.arrived,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.api = api
+	upstream := httptest.NewServer(api)
+	g.config = strings.NewReplacer("UPSTREAM", upstream.URL, "PROVIDER", o.provider, "PROXY", o.proxy,
+		"HASH", hash.String(), "PLAIN", g.addr, "TLS", g.tlsAddr)
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Errorf("stopping Caddy: %v", err)
+		}
+		upstream.Close()
+		eventually(t, "everything of the plugin to end", noGoroutines)
+	})
+	g.load(t, 1)
+	eventually(t, "the internal certificate", g.certified)
+	return g
+}
+
+// load runs the gateway; called again, it is a reload.
+func (g *gateway) load(t *testing.T, generation int) {
+	t.Helper()
+	config := strings.ReplaceAll(g.config.Replace(caddyfile), "GENERATION", strconv.Itoa(generation))
+	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(config), nil)
+	if err != nil {
+		t.Fatalf("adapting the Caddyfile: %v", err)
+	}
+	for _, w := range warnings {
+		// The formatting of what tests fill in is no matter.
+		if !strings.Contains(w.Message, "not formatted") {
+			t.Errorf("Caddyfile: %s", w)
+		}
+	}
+	if err := caddy.Load(adapted, true); err != nil {
+		t.Fatalf("loading the configuration: %v", err)
+	}
+}
+
+func (g *gateway) arrived(r *http.Request, body []byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.arrivals = append(g.arrivals, arrival{r.URL.Path, slices.Clone(body)})
+}
+
+// take gives the bodies that have reached the API under path since the last
+// take, and forgets all others too.
+func (g *gateway) take(path string) (bodies []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, a := range g.arrivals {
+		if a.path == path {
+			bodies = append(bodies, string(a.body))
+		}
+	}
+	g.arrivals = nil
+	return bodies
+}
+
+// setFaults sets the faults of the calls to come, until the test ends.
+func (g *gateway) setFaults(t *testing.T, faults ...sandbox.Fault) {
+	t.Helper()
+	if err := g.api.SetFaults(faults...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = g.api.SetFaults() }) // no fault is a good list
+}
+
+// ask makes a chat of one prompt.
+func ask(prompt string) openai.ChatCompletionNewParams {
+	return openai.ChatCompletionNewParams{
+		Model:    modelChat,
+		Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage(prompt)},
+	}
+}
+
+// complete gets a chat's whole answer, in one piece or streamed.
+func (c *client) complete(ctx context.Context, streamed bool, chat openai.ChatCompletionNewParams, opts ...option.RequestOption) (openai.ChatCompletion, error) {
+	if streamed {
+		return collect(c.Chat.Completions.NewStreaming(ctx, chat, opts...))
+	}
+	answer, err := c.Chat.Completions.New(ctx, chat, opts...)
+	if err != nil {
+		return openai.ChatCompletion{}, err
+	}
+	return *answer, nil
+}
+
+// collect reads a stream to its end, and gives what came of it also when that
+// is an error.
+func collect(stream *ssestream.Stream[openai.ChatCompletionChunk]) (openai.ChatCompletion, error) {
+	defer stream.Close()
+	var whole openai.ChatCompletionAccumulator
+	for stream.Next() {
+		if !whole.AddChunk(stream.Current()) {
+			return whole.ChatCompletion, errors.New("a chunk belongs to another answer")
+		}
+	}
+	return whole.ChatCompletion, stream.Err()
+}
+
+// text is what an answer says, empty unless it is whole.
+func text(answer openai.ChatCompletion) string {
+	if len(answer.Choices) != 1 || answer.Choices[0].FinishReason != "stop" {
+		return ""
+	}
+	return answer.Choices[0].Message.Content
+}
+
+// forms are the two ways of asking for a chat.
+var forms = map[string]bool{"json": false, "stream": true}
+
+// eventually waits for what is needed before a test can go on.
+func eventually(t *testing.T, what string, holds func() error) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := holds()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited too long for %s: %v", what, err)
+		}
+	}
+}
+
+// noGoroutines says which goroutine of the plugin still runs.
+func noGoroutines() error {
+	buf := make([]byte, 4<<20)
+	for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if strings.Contains(stack, "caddy-alipayai/gateway/alipayai") || strings.Contains(stack, "caddy-alipayai/gateway/caddy") {
+			return errors.New(stack)
+		}
+	}
+	return nil
+}
+
+// freeAddr is a loopback address that nothing listens on.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
