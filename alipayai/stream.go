@@ -33,8 +33,8 @@ type stream struct {
 	events *wire.EventReader
 	chunks wire.ChunkReader
 	// pending are the raw bytes of events that have not been sent yet, at
-	// first those up to the first content.
-	pending []byte
+	// first those up to the first content. Its buffer is pooled.
+	pending *bytes.Buffer
 	// finished says that a finish reason was seen, done that [DONE] was.
 	finished, done bool
 	usage          wire.Usage
@@ -52,12 +52,14 @@ func (s *stream) close() {
 	s.cancel(errAttemptIsEnded)
 	_ = s.resp.Body.Close()
 	s.events.Release()
+	recycle(s.pending)
 }
 
 // openStream reads s up to its first content, or to a clean end of an answer
 // that has none.
 func (c *call) openStream(s *stream) (*answer, *failure) {
 	s.events = wire.NewEventReader(s.resp.Body, wire.MaxEventBytes)
+	s.pending = answers.Get().(*bytes.Buffer)
 	for {
 		event, chunk, f := c.next(s)
 		if f != nil {
@@ -68,11 +70,11 @@ func (c *call) openStream(s *stream) (*answer, *failure) {
 			s.close()
 			return nil, upstreamFault(codeTruncated, "the provider ended its stream before any content")
 		}
-		if len(s.pending)+len(event.Raw) > maxHeld {
+		if s.pending.Len()+len(event.Raw) > maxHeld {
 			s.close()
 			return nil, upstreamFault(codeTooLarge, "the provider's stream has no content within its first mebibyte")
 		}
-		s.pending = append(s.pending, event.Raw...)
+		s.pending.Write(event.Raw)
 		if chunk.Content || s.done {
 			return &answer{status: s.resp.StatusCode, header: s.resp.Header, stream: s}, nil
 		}
@@ -119,7 +121,7 @@ func (c *call) pass(s *stream) {
 	for {
 		if !s.done && s.events.Buffered() {
 			if f := c.take(s); f != nil {
-				c.abort(f, s.pending, flusher)
+				c.abort(f, s, flusher)
 			}
 			continue
 		}
@@ -134,7 +136,7 @@ func (c *call) pass(s *stream) {
 		f := c.take(s)
 		s.dog.pause()
 		if f != nil {
-			c.abort(f, s.pending, flusher)
+			c.abort(f, s, flusher)
 		}
 	}
 	// Nothing after [DONE] matters but the end of the body.
@@ -146,15 +148,15 @@ func (c *call) pass(s *stream) {
 func (c *call) take(s *stream) *failure {
 	event, _, f := c.next(s)
 	if f == nil {
-		s.pending = append(s.pending, event.Raw...)
+		s.pending.Write(event.Raw)
 	}
 	return f
 }
 
 // send writes what is pending.
 func (c *call) send(s *stream, flusher *http.ResponseController) error {
-	_, err := c.w.Write(s.pending)
-	s.pending = s.pending[:0]
+	_, err := c.w.Write(s.pending.Bytes())
+	s.pending.Reset()
 	if err != nil {
 		return err
 	}
@@ -164,11 +166,11 @@ func (c *call) send(s *stream, flusher *http.ResponseController) error {
 // abort breaks off a stream that has content already: what is pending, the
 // format's error event, and a connection that does not end cleanly. It does
 // not return.
-func (c *call) abort(f *failure, pending []byte, flusher *http.ResponseController) {
+func (c *call) abort(f *failure, s *stream, flusher *http.ResponseController) {
 	c.outcome.Code, c.outcome.Aborted = f.Code, true
 	if !f.clientGone {
 		f.RequestID = c.outcome.RequestID
-		_, _ = c.w.Write(f.AppendEvent(pending))
+		_, _ = c.w.Write(f.AppendEvent(s.pending.Bytes()))
 		_ = flusher.Flush()
 	}
 	panic(http.ErrAbortHandler)

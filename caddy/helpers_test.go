@@ -94,7 +94,7 @@ func newRig(t *testing.T, config sandbox.Config) *rig {
 		}
 		if t.Failed() {
 			logs := g.logs()
-			t.Logf("end of the logs:\n%s", logs[max(0, len(logs)-8<<10):])
+			t.Logf("end of the logs:\n%s", logs[max(0, len(logs)-4<<10):])
 		}
 	})
 	return g
@@ -122,6 +122,7 @@ func (g *rig) config(global, sites string) []byte {
 	g.t.Helper()
 	text := os.Expand(`{
 	admin ${admin}
+	default_bind 127.0.0.1
 	skip_install_trust
 	log {
 		output file ${log} {
@@ -270,6 +271,9 @@ func (g *rig) tokenFetches() (n int64) {
 	}
 	return n
 }
+
+// chats is how many chat calls reached the API.
+func (g *rig) chats() int64 { return g.api.Stats().Paths[chatPath] }
 
 // outcome gives the "alipayai" fields that the access log has of an answer.
 func (g *rig) outcome(a answer) map[string]any {

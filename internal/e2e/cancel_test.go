@@ -5,9 +5,6 @@ import (
 	"errors"
 	"testing"
 	"time"
-
-	"github.com/openai/openai-go/v3"
-	"github.com/openai/openai-go/v3/packages/ssestream"
 )
 
 // cancelledWithin is how long the API may go on working for a client that left.
@@ -25,19 +22,6 @@ func checkCancelled(t *testing.T, g *gateway, left time.Time) {
 	})
 	if took := g.api.Stats().Cancellations[0].At.Sub(left); took > cancelledWithin {
 		t.Errorf("the API noticed after %v, want %v at most", took, cancelledWithin)
-	}
-}
-
-// readContents reads n events with content.
-func readContents(t *testing.T, stream *ssestream.Stream[openai.ChatCompletionChunk], n int) {
-	t.Helper()
-	for n > 0 {
-		if !stream.Next() {
-			t.Fatalf("the stream ended with %d events to come: %v", n, stream.Err())
-		}
-		if choices := stream.Current().Choices; len(choices) == 1 && choices[0].Delta.Content != "" {
-			n--
-		}
 	}
 }
 

@@ -1,13 +1,14 @@
 package e2e
 
 import (
+	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
-	"github.com/tidwall/gjson"
 )
 
 // apiError is what the SDK's error says, and what there is to tell a person
@@ -32,11 +33,27 @@ func checkError(t *testing.T, err error, want apiError) *openai.Error {
 	if got.Message == "" {
 		t.Error("the error has no message")
 	}
-	id := header.Get("X-Request-Id")
-	if inBody := gjson.Get(got.RawJSON(), "request_id").String(); !strings.HasPrefix(id, "req_") || inBody != id {
-		t.Errorf("request id %q in the header, %q in the body", id, inBody)
+	var body errorObject
+	if err := json.Unmarshal([]byte(got.RawJSON()), &body); err != nil {
+		t.Fatal(err)
 	}
+	checkRequestID(t, header, body)
 	return got
+}
+
+// errorObject is what the SDK does not show by itself of an error in OpenAI's
+// form.
+type errorObject struct {
+	Code      string `json:"code"`
+	Type      string `json:"type"`
+	RequestID string `json:"request_id"`
+}
+
+func checkRequestID(t *testing.T, header http.Header, body errorObject) {
+	t.Helper()
+	if id := header.Get("X-Request-Id"); !strings.HasPrefix(id, "req_") || body.RequestID != id {
+		t.Errorf("request id %q in the header, %q in the body", id, body.RequestID)
+	}
 }
 
 // TestRefusedCalls: what the gateway refuses itself never reaches the API.
@@ -118,7 +135,7 @@ func TestRefusedCalls(t *testing.T) {
 func TestUpstreamErrors(t *testing.T) {
 	const (
 		either = ""
-		json   = "json"
+		whole  = "json"
 		stream = "stream"
 	)
 	systemError := apiError{status: 502, code: "SYSTEM_ERROR", typ: "server_error"}
@@ -161,11 +178,11 @@ func TestUpstreamErrors(t *testing.T) {
 
 		"reset before the head":    {prompt: "[[fault:reset_before]]", want: truncated},
 		"reset in the body":        {prompt: "[[fault:reset_after]]", want: truncated},
-		"truncated body":           {prompt: "[[fault:truncated_body]]", form: json, want: truncated},
+		"truncated body":           {prompt: "[[fault:truncated_body]]", form: whole, want: truncated},
 		"stream without events":    {prompt: "[[fault:empty_stream]]", form: stream, want: truncated},
 		"stream of its end alone":  {prompt: "[[fault:done_first]]", form: stream, want: truncated},
-		"body that is no JSON":     {prompt: "[[fault:malformed_json]]", form: json, want: apiError{status: 502, code: "upstream_malformed_response", typ: "server_error"}},
-		"wrong response signature": {prompt: "[[fault:wrong_response_signature]]", form: json, want: apiError{status: 502, code: "invalid_response_signature", typ: "server_error"}},
+		"body that is no JSON":     {prompt: "[[fault:malformed_json]]", form: whole, want: apiError{status: 502, code: "upstream_malformed_response", typ: "server_error"}},
+		"wrong response signature": {prompt: "[[fault:wrong_response_signature]]", form: whole, want: apiError{status: 502, code: "invalid_response_signature", typ: "server_error"}},
 	}
 	g := startGateway(t, options{})
 	g.overEachProtocol(t, func(t *testing.T, c *client) {

@@ -221,6 +221,19 @@ func collect(stream *ssestream.Stream[openai.ChatCompletionChunk]) (openai.ChatC
 	return whole.ChatCompletion, stream.Err()
 }
 
+// readContents reads n events with content.
+func readContents(t *testing.T, stream *ssestream.Stream[openai.ChatCompletionChunk], n int) {
+	t.Helper()
+	for n > 0 {
+		if !stream.Next() {
+			t.Fatalf("the stream ended with %d events to come: %v", n, stream.Err())
+		}
+		if choices := stream.Current().Choices; len(choices) == 1 && choices[0].Delta.Content != "" {
+			n--
+		}
+	}
+}
+
 // text is what an answer says, empty unless it is whole.
 func text(answer openai.ChatCompletion) string {
 	if len(answer.Choices) != 1 || answer.Choices[0].FinishReason != "stop" {

@@ -112,4 +112,3 @@ func TestCancelAfterReload(t *testing.T) {
 		checkCancelled(t, g, left)
 	})
 }
-
