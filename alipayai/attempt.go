@@ -24,6 +24,7 @@ const maxUnsentAttempts = 3
 func (c *call) ask(p *Provider) (*answer, *failure) {
 	c.outcome.Provider = p.Name
 	deadline := c.start.Add(c.g.Deadline)
+	before := c.outcome.Attempts // at other providers
 	var refreshed, resigned bool
 	for {
 		a, f := c.attempt(p, deadline)
@@ -33,7 +34,7 @@ func (c *call) ask(p *Provider) (*answer, *failure) {
 		}
 		c.g.Observer.Attempted(p.Name, f.Code)
 		switch {
-		case f.Code == codeUnreachable && !f.sent && c.outcome.Attempts < maxUnsentAttempts && c.g.Now().Before(deadline):
+		case f.Code == codeUnreachable && !f.sent && c.outcome.Attempts-before < maxUnsentAttempts && c.g.Now().Before(deadline):
 		case f.action == ActionRefreshToken && !refreshed && p.Tokens != nil:
 			refreshed = true
 		case f.action == ActionResign && !resigned && f.clockLearned:
@@ -132,7 +133,7 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 			return nil, upstreamFault(codeBadSignature, "the provider's answer does not carry its valid signature")
 		}
 	}
-	if resp.StatusCode == http.StatusPaymentRequired {
+	if resp.StatusCode == http.StatusPaymentRequired && c.outcome.Endpoint != EndpointModels {
 		// Agent payments: the client pays and comes back with the proof.
 		return &answer{status: resp.StatusCode, header: resp.Header, body: buffer}, nil
 	}

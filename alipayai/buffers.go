@@ -14,7 +14,9 @@ var answers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 const maxKept = 64 << 10
 
-// recycle gives back an answer's buffer once nobody reads it any more.
+// recycle gives back an answer's buffer once nobody reads it any more. One that
+// could not be written to the client is left to the garbage collector: net/http
+// may still be reading it when a write to a reset HTTP/2 stream returns.
 func recycle(b *bytes.Buffer) {
 	if b.Cap() <= maxKept {
 		b.Reset()

@@ -29,7 +29,8 @@ func (c *call) commit(a *answer) {
 	}
 	c.outcome.Usage = a.usage
 	if _, err := c.w.Write(a.body.Bytes()); err != nil {
-		c.outcome.Code, c.outcome.Aborted = codeClientGone, true
+		c.outcome.Status, c.outcome.Code, c.outcome.Aborted = clientClosedRequest, codeClientGone, true
+		return // without the buffer: see recycle
 	}
 	recycle(a.body)
 }

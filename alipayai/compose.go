@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -27,7 +28,10 @@ func (c *call) signed(ctx context.Context, p *Provider, token string) (*http.Req
 	}
 	u, h := to.url, c.upstreamHeader(p, token)
 	if p.Scheme != nil {
-		s, err := p.Scheme.Sign(p.message(method, to.requestTarget, body, c.g.Now()))
+		// A millisecond apart at least, as the layout's times go: attempts that
+		// follow each other at once would carry the same signature.
+		now := c.g.Now().Add(time.Duration(c.outcome.Attempts) * time.Millisecond)
+		s, err := p.Scheme.Sign(p.message(method, to.requestTarget, body, now))
 		if err != nil {
 			c.g.Observer.SigningFailed(p.Name)
 			return nil, down(codeSigning, "provider "+p.Name+": the request could not be signed: "+err.Error())
@@ -44,11 +48,10 @@ func (c *call) signed(ctx context.Context, p *Provider, token string) (*http.Req
 	}
 	req := blank.WithContext(ctx)
 	req.Method, req.URL, req.Host, req.Header = method, u, u.Host, h
-	if body != nil {
-		// This very type tells net/http that the body will not keep it
-		// waiting, so head and body leave in one packet.
-		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	}
+	// This very type tells net/http that the body will not keep it waiting, so
+	// head and body leave in one packet. A GET gets an empty one, of which
+	// nothing shows on the wire: without, net/http would repeat it by itself.
+	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	return req, nil
 }
 

@@ -52,7 +52,7 @@ func CheckEnvironment(declared Environment, profile string, base *url.URL, clien
 // isSandboxHost knows the Open Platform's sandbox domain, and takes a label
 // that says sandbox at its word.
 func isSandboxHost(host string) bool {
-	host = strings.ToLower(host)
+	host = plainHost(host)
 	if host == "alipaydev.com" || strings.HasSuffix(host, ".alipaydev.com") {
 		return true
 	}
@@ -68,8 +68,14 @@ func isSandboxHost(host string) bool {
 
 // isProductionHost knows the hosts of Alipay and Antom that move real money.
 func isProductionHost(host string) bool {
-	host = strings.ToLower(host)
+	host = plainHost(host)
 	return (host == "alipay.com" || strings.HasSuffix(host, ".alipay.com")) && !isSandboxHost(host)
+}
+
+// plainHost is host without the ways to write the same one otherwise: upper
+// case, and the dot that ends a fully qualified name.
+func plainHost(host string) string {
+	return strings.TrimSuffix(strings.ToLower(host), ".")
 }
 
 // IsLoopback reports whether host (without port) can only be this machine.

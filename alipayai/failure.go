@@ -117,6 +117,8 @@ func reported(status int, f *wire.Failure, header http.Header, now time.Time) *f
 		out.Message = "the provider reports a failure"
 	}
 	out.RetryAfter = retryAfter(header, now)
+	// What a system error has done, and charged, upstream is not known.
+	out.NoRetry = action == ActionSystemError
 	return out
 }
 

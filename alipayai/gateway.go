@@ -122,7 +122,7 @@ func (g *Gateway) Prepare() error {
 func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
 	c := &call{g: g, w: w, r: r, start: g.Now()}
 	c.outcome.Tenant = tenant
-	c.outcome.RequestID = newRequestID()
+	c.outcome.RequestID = NewRequestID()
 	defer c.settle()
 
 	if f := c.read(); f != nil {
@@ -146,8 +146,9 @@ func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
 	c.commit(answer)
 }
 
-// newRequestID makes an id of 128 random bits.
-func newRequestID() string {
+// NewRequestID makes the id under which a client and a log know a call: 128
+// random bits. Handlers that answer in place of the gateway use it too.
+func NewRequestID() string {
 	const prefix = "req_"
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // never fails

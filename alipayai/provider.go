@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/signer"
@@ -68,6 +69,9 @@ type Provider struct {
 	Unavailable func(now time.Time) error
 
 	targets map[Endpoint]target
+	// signedAt is the time of the last signature of SignRequest, in Unix
+	// milliseconds.
+	signedAt atomic.Int64
 }
 
 // target is one endpoint's address, worked out once.

@@ -34,7 +34,7 @@ func (p *Provider) SignRequest(req *http.Request, body []byte) (*http.Request, e
 	if p.Profile.Scheme == signer.NameGlobal {
 		target = signer.SandboxTarget(p.ClientID, target)
 	}
-	signed, err := p.Scheme.Sign(p.message(req.Method, target, body, now))
+	signed, err := p.Scheme.Sign(p.message(req.Method, target, body, p.signingTime(time.Now())))
 	if err != nil {
 		return nil, fmt.Errorf("provider %s: signing: %w", p.Name, err)
 	}
@@ -67,12 +67,27 @@ func (p *Provider) SignRequest(req *http.Request, body []byte) (*http.Request, e
 	switch {
 	case len(signed.Body) > 0:
 		out.Body = io.NopCloser(bytes.NewReader(signed.Body))
-	case req.Method == http.MethodGet || req.Method == http.MethodHead:
+	case req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == http.MethodOptions:
 		// net/http repeats these unless they have a body, so they get an
 		// empty one, of which nothing shows on the wire.
 		out.Body = io.NopCloser(bytes.NewReader(nil))
 	}
 	return out, nil
+}
+
+// signingTime is now, or so little later that no two signatures have the same
+// millisecond: tries that follow each other at once would carry the same one.
+func (p *Provider) signingTime(now time.Time) time.Time {
+	const most = 1000 // milliseconds that a burst may run ahead
+	for {
+		ms, last := now.UnixMilli(), p.signedAt.Load()
+		if ms <= last && last-ms < most {
+			ms = last + 1
+		}
+		if p.signedAt.CompareAndSwap(last, ms) {
+			return time.UnixMilli(ms)
+		}
+	}
 }
 
 // composedByClient are the header fields that describe a body and the wanted

@@ -126,7 +126,7 @@ func (c *call) pass(s *stream) {
 			continue
 		}
 		if err := c.send(s, flusher); err != nil {
-			c.outcome.Code, c.outcome.Aborted = codeClientGone, true
+			c.outcome.Status, c.outcome.Code, c.outcome.Aborted = clientClosedRequest, codeClientGone, true
 			return
 		}
 		if s.done {
@@ -155,11 +155,11 @@ func (c *call) take(s *stream) *failure {
 
 // send writes what is pending.
 func (c *call) send(s *stream, flusher *http.ResponseController) error {
-	_, err := c.w.Write(s.pending.Bytes())
-	s.pending.Reset()
-	if err != nil {
+	if _, err := c.w.Write(s.pending.Bytes()); err != nil {
+		s.pending = new(bytes.Buffer) // see recycle
 		return err
 	}
+	s.pending.Reset()
 	return flusher.Flush()
 }
 
@@ -168,10 +168,13 @@ func (c *call) send(s *stream, flusher *http.ResponseController) error {
 // not return.
 func (c *call) abort(f *failure, s *stream, flusher *http.ResponseController) {
 	c.outcome.Code, c.outcome.Aborted = f.Code, true
-	if !f.clientGone {
-		f.RequestID = c.outcome.RequestID
-		_, _ = c.w.Write(f.AppendEvent(s.pending.Bytes()))
-		_ = flusher.Flush()
+	if f.clientGone {
+		c.outcome.Status = f.Status
+		panic(http.ErrAbortHandler)
 	}
+	f.RequestID = c.outcome.RequestID
+	_, _ = c.w.Write(f.AppendEvent(s.pending.Bytes()))
+	_ = flusher.Flush()
+	s.pending = new(bytes.Buffer) // see recycle
 	panic(http.ErrAbortHandler)
 }

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"unicode"
+	"unicode/utf8"
 )
 
 // keyPrefix marks the gateway's own keys, so that a leak scanner can find
@@ -54,8 +56,11 @@ func CheckTenant(name string) error {
 	if name == "" || name == AnonymousTenant || len(name) > 128 {
 		return fmt.Errorf("a tenant's name must have 1 to 128 characters and not be %q", AnonymousTenant)
 	}
-	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return errors.New("a tenant's name must not hold white space or control characters")
+	if strings.HasPrefix(name, keyPrefix) {
+		return errors.New("a tenant's name must not begin like a key: write the tenant first, then its key's hash")
+	}
+	if !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }) {
+		return errors.New("a tenant's name must be valid UTF-8 without white space and control characters")
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ func init() {
 // App declares the providers that the handlers of the configuration use, and
 // does their background work: it keeps tokens fresh and watches key folders.
 type App struct {
-	// The providers by name. Handlers refer to them by it.
+	// The providers by name. Handlers refer to them by it. Default: none.
 	Providers map[string]*Provider `json:"providers,omitempty"`
 
 	// Encrypts what the plugin keeps in Caddy's storage, such as rotated

@@ -72,6 +72,9 @@ func TestAuth(t *testing.T) {
 			if a.header.Get("Content-Type") != "application/json" || a.header.Get("Www-Authenticate") != "Bearer" {
 				t.Errorf("header %v", a.header)
 			}
+			if a.header.Get("X-Request-Id") == "" {
+				t.Error("no X-Request-Id")
+			}
 			if n := g.chats() - before; n != 0 {
 				t.Errorf("the upstream was asked %d times", n)
 			}

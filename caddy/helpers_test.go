@@ -49,8 +49,8 @@ type rig struct {
 	t    *testing.T
 	api  *sandbox.Server
 	http *http.Client
-	// vars are what ${name} stands for in Caddyfiles: gateway, admin and api are
-	// addresses, log is the file of all logs and dir an empty folder.
+	// vars are what ${name} stands for in Caddyfiles: gateway, admin, api and gone are
+	// addresses (nothing listens at gone), log is the file of all logs and dir an empty folder.
 	vars map[string]string
 }
 
@@ -84,7 +84,7 @@ func newRig(t *testing.T, config sandbox.Config) *rig {
 	g := &rig{
 		t: t, api: api, http: &http.Client{Transport: transport, Timeout: 20 * time.Second},
 		vars: map[string]string{
-			"gateway": freeAddr(t), "admin": freeAddr(t), "api": server.Listener.Addr().String(),
+			"gateway": freeAddr(t), "admin": freeAddr(t), "gone": freeAddr(t), "api": server.Listener.Addr().String(),
 			"log": filepath.Join(t.TempDir(), "caddy.log"), "dir": dir,
 		},
 	}

@@ -24,7 +24,7 @@ func init() {
 // keys' hashes are configured; `caddy alipayai key new <tenant>` makes a key
 // and its hash. The authenticated user's id is the tenant.
 type KeysAuth struct {
-	// The hashes (`sha256:<hex>`) of each tenant's keys.
+	// The hashes (`sha256:<hex>`) of each tenant's keys. Default: those of `file`
 	Keys map[string][]string `json:"keys,omitempty"`
 
 	// A file with a tenant and a key's hash on each line, separated by white

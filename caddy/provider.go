@@ -41,32 +41,38 @@ type Provider struct {
 
 	// The signing keys by version; the highest signs. HMAC secrets of at least
 	// 16 bytes, or RSA private keys as PEM or bare base64. By placeholder.
+	// Default: those of `keys_dir`, and the demo keys for profile `sandbox`
 	Keys map[int]string `json:"keys,omitempty"`
 
 	// A folder that holds one file per key version, named by it (`1`, `2.pem`).
 	// It is read anew within two seconds of a change. Replaces `keys`.
+	// Default: none.
 	KeysDir string `json:"keys_dir,omitempty"`
 
 	// The RSA public keys that the upstream's answers are verified with, by
 	// version, as PEM, bare base64 or certificate. Profiles `openapi-v3`,
-	// `openapi-v2` and `global`.
+	// `openapi-v2` and `global`. Default: none, and answers are not verified.
 	PublicKeys map[int]string `json:"public_keys,omitempty"`
 
 	// The app's certificate as PEM, for the Open Platform's certificate mode.
-	// Once it has expired, the provider is unavailable.
+	// Once it has expired, the provider is unavailable. Default: none.
 	AppCertificate string `json:"app_certificate,omitempty"`
 
-	// Alipay's root certificates as PEM, for the certificate mode.
+	// Alipay's root certificates as PEM, for the certificate mode. Required
+	// with `app_certificate`.
 	RootCertificates string `json:"root_certificates,omitempty"`
 
 	// The merchant's token of the Open Platform, sent as
 	// `alipay-app-auth-token` and signed with the request. By placeholder.
+	// Default: none.
 	AppAuthToken string `json:"app_auth_token,omitempty"`
 
-	// The API key of a preset. By placeholder.
+	// The API key of a preset. By placeholder. Required by every preset but
+	// `ollama`.
 	APIKey string `json:"api_key,omitempty"`
 
-	// Where OAuth access tokens are had. Profiles `alipay` and `sandbox`.
+	// Where OAuth access tokens are had. Required by profile `alipay`. Default:
+	// the simulator's own endpoint for profile `sandbox`
 	Token *Token `json:"token,omitempty"`
 
 	// The models that the provider serves, by the names clients use. Default: any.
@@ -76,14 +82,15 @@ type Provider struct {
 	// name. Default: the one asked for.
 	Model string `json:"model,omitempty"`
 
-	// The upstream's models by the clients' names.
+	// The upstream's models by the clients' names. Default: none.
 	ModelMap map[string]string `json:"model_map,omitempty"`
 
-	// Replaces the profile's paths of `chat`, `embeddings` and `models`, which
-	// are appended to the base URL.
+	// The paths of `chat`, `embeddings` and `models`, which are appended to the
+	// base URL. Default: the profile's.
 	Paths map[string]string `json:"paths,omitempty"`
 
 	// Header fields sent with every request. Values may be placeholders.
+	// Default: none.
 	Headers map[string]string `json:"headers,omitempty"`
 
 	// Where the provider's data stays, such as `cn`. A proxy refuses providers

@@ -60,10 +60,10 @@ type simulator struct {
 // SandboxApp is one client of the simulated API. Its credentials are good for
 // the simulator only.
 type SandboxApp struct {
-	// The HMAC keys by version. By placeholder.
+	// The HMAC keys by version. By placeholder. Required.
 	Keys map[int]string `json:"keys,omitempty"`
 
-	// The OAuth client secret. By placeholder.
+	// The OAuth client secret. By placeholder. Required.
 	OAuthSecret string `json:"oauth_secret,omitempty"`
 
 	// A refresh token that is good from the start. By placeholder. Default: none.

@@ -1,13 +1,16 @@
 package alipaycaddy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -16,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 func init() {
@@ -107,12 +111,13 @@ func (t *SigningTransport) Cleanup() error {
 // RoundTrip signs req and sends it once. The request that it is given stays
 // as it is, so that the next try starts from the same.
 func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if status, err := t.refuse(req); err != nil {
-		return nil, caddyhttp.Error(status, err)
+	refusal := t.refuse(req)
+	var body []byte
+	if refusal == nil {
+		body, refusal = t.readBody(req)
 	}
-	body, err := t.readBody(req)
-	if err != nil {
-		return nil, err
+	if refusal != nil {
+		return answerTo(req, refusal), nil
 	}
 	out, err := t.provider.SignRequest(req, body)
 	if err != nil {
@@ -129,16 +134,23 @@ func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	return resp, nil
 }
 
-// refuse says why a request may not be signed.
-func (t *SigningTransport) refuse(req *http.Request) (int, error) {
+// refuse says why a request may not be signed; nil when it may.
+func (t *SigningTransport) refuse(req *http.Request) *wire.Error {
+	forbid := func(message string) *wire.Error {
+		return &wire.Error{Status: http.StatusForbidden, Code: "not_signed", Message: message}
+	}
 	if !t.AllowAnonymous && tenantOf(req) == alipayai.AnonymousTenant {
-		return http.StatusUnauthorized, errors.New("requests are signed for authenticated users only")
+		return &wire.Error{Status: http.StatusUnauthorized, Code: "invalid_api_key", Message: "requests are signed for authenticated users only"}
+	}
+	if req.Method == http.MethodTrace {
+		// The answer would show the signature and the access token.
+		return forbid("the method TRACE is not signed")
 	}
 	if host := canonicalHost(req.URL.Host, t.HTTP.TLSEnabled()); host != canonicalHost(t.provider.BaseURL.Host, t.provider.BaseURL.Scheme == "https") {
-		return http.StatusForbidden, fmt.Errorf("provider %s signs for its own host only, not for %s", t.provider.Name, host)
+		return forbid(fmt.Sprintf("provider %s signs for its own host only, not for %s", t.provider.Name, host))
 	}
-	if plain := path.Clean(req.URL.Path); req.URL.RawPath != "" || plain != req.URL.Path && plain+"/" != req.URL.Path {
-		return http.StatusForbidden, errors.New("the path is not in its plain form")
+	if !isPlain(req.URL) {
+		return forbid("the path is not in its plain form")
 	}
 	if !slices.ContainsFunc(t.Paths, func(allowed string) bool {
 		if prefix, ok := strings.CutSuffix(allowed, "*"); ok {
@@ -146,9 +158,39 @@ func (t *SigningTransport) refuse(req *http.Request) (int, error) {
 		}
 		return req.URL.Path == allowed
 	}) {
-		return http.StatusForbidden, errors.New("the path is not among those that may be signed")
+		return forbid("the path is not among those that may be signed")
 	}
-	return 0, nil
+	return nil
+}
+
+// isPlain reports whether every server reads the path as it is written here.
+// Some take a backslash for a slash, cut segments at a semicolon, or decode
+// twice: to them the path could be one that is not allowed.
+func isPlain(u *url.URL) bool {
+	odd := func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' || r == ';' || r == '%' }
+	clean := path.Clean(u.Path)
+	return u.RawPath == "" && (clean == u.Path || clean+"/" == u.Path) && !strings.ContainsFunc(u.Path, odd)
+}
+
+// answerTo makes the answer to a request that is refused. An error would count
+// as a failure of the upstream, so that whoever is refused could take it out of
+// service, and it would be tried again.
+func answerTo(req *http.Request, refusal *wire.Error) *http.Response {
+	refusal.RequestID = alipayai.NewRequestID()
+	body := refusal.AppendJSON(nil)
+	return &http.Response{
+		Status:     http.StatusText(refusal.Status),
+		StatusCode: refusal.Status,
+		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{
+			"Content-Type":   {"application/json"},
+			"Content-Length": {strconv.Itoa(len(body))},
+			"X-Request-Id":   {refusal.RequestID},
+		},
+		Body:          io.NopCloser(bytes.NewReader(body)),
+		ContentLength: int64(len(body)),
+		Request:       req,
+	}
 }
 
 // canonicalHost gives host with its port, in lower case.
@@ -164,17 +206,17 @@ func canonicalHost(host string, tls bool) string {
 }
 
 // readBody gives the whole body: what is signed are its exact bytes.
-func (t *SigningTransport) readBody(req *http.Request) ([]byte, error) {
+func (t *SigningTransport) readBody(req *http.Request) ([]byte, *wire.Error) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return nil, nil
 	}
 	defer func() { _ = req.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(req.Body, t.MaxBody+1))
-	if int64(len(body)) > t.MaxBody {
-		return nil, caddyhttp.Error(http.StatusRequestEntityTooLarge, fmt.Errorf("the body is larger than the %d bytes that are signed", t.MaxBody))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok || int64(len(body)) > t.MaxBody {
+		return nil, &wire.Error{Status: http.StatusRequestEntityTooLarge, Code: "request_too_large", Message: "the body is larger than what is signed"}
 	}
 	if err != nil {
-		return nil, caddyhttp.Error(http.StatusBadRequest, errors.New("the body could not be read"))
+		return nil, &wire.Error{Status: http.StatusBadRequest, Code: "request_unreadable", Message: "the body could not be read"}
 	}
 	return body, nil
 }

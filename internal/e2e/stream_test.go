@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
@@ -11,7 +14,8 @@ import (
 func TestStream(t *testing.T) {
 	g := startGateway(t, options{})
 	g.overEachProtocol(t, func(t *testing.T, c *client) {
-		chat := ask("It is 22 °C in 杭州. [[events:50]]")
+		const events = 50
+		chat := ask(fmt.Sprintf("It is 22 °C in 杭州. [[events:%d]]", events))
 		chat.StreamOptions = openai.ChatCompletionStreamOptionsParam{IncludeUsage: openai.Bool(true)}
 		var resp *http.Response
 		stream := c.Chat.Completions.NewStreaming(t.Context(), chat, option.WithResponseInto(&resp))
@@ -33,12 +37,13 @@ func TestStream(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The simulator fills up what is too short for as many events.
-		const want = "You said: It is 22 °C in 杭州......................"
+		want := "You said: It is 22 °C in 杭州."
+		want += strings.Repeat(".", events-utf8.RuneCountInString(want))
 		if got := text(whole.ChatCompletion); got != want {
 			t.Errorf("answer %q, want %q", got, want)
 		}
-		if contents != 50 || usages != 1 {
-			t.Errorf("%d content events and %d with usage, want 50 and 1", contents, usages)
+		if contents != events || usages != 1 {
+			t.Errorf("%d content events and %d with usage, want %d and 1", contents, usages, events)
 		}
 		if got := resp.Header.Get("Content-Type"); got != "text/event-stream" {
 			t.Errorf("Content-Type is %q", got)

@@ -1,0 +1,85 @@
+package alipayai
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+func TestClassify(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		code   string
+		want   Action
+		shown  int // status that a client sees
+	}{
+		"system error in a 200":         {200, "SYSTEM_ERROR", ActionSystemError, 502},
+		"system error in a 500":         {500, "SYSTEM_ERROR", ActionSystemError, 500},
+		"v3's unknown error":            {200, "unknow-error", ActionSystemError, 502},
+		"v2's unavailable":              {200, "20000", ActionSystemError, 502},
+		"throttled in a 200":            {200, "REQUEST_TRAFFIC_EXCEED_LIMIT", ActionThrottle, 429},
+		"throttled without a code":      {429, "", ActionThrottle, 429},
+		"app's limit":                   {400, "app-call-limited", ActionThrottle, 400},
+		"expired token":                 {401, "EXPIRED_ACCESS_TOKEN", ActionRefreshToken, 502},
+		"expired token in a 200":        {200, "EXPIRED_ACCESS_TOKEN", ActionRefreshToken, 502},
+		"a 401 of any kind":             {401, "whatever", ActionRefreshToken, 502},
+		"grant gone":                    {401, "app-auth-token-time-out", ActionReauthorise, 502},
+		"clock":                         {401, "INVALID_REQUEST_TIME", ActionResign, 502},
+		"clock, v2":                     {200, "invalid-timestamp", ActionResign, 502},
+		"signature":                     {401, "INVALID_SIGNATURE", ActionFail, 502},
+		"key version":                   {401, "INVALID_KEY_VERSION", ActionFail, 502},
+		"permission, v2":                {200, "40006", ActionFail, 502},
+		"compliance":                    {403, "COMPLIANCE_BLOCKED", ActionBlocked, 403},
+		"compliance in a 200":           {200, "COMPLIANCE_BLOCKED", ActionBlocked, 403},
+		"content filter of OpenAI":      {400, "content_filter", ActionBlocked, 400},
+		"500":                           {500, "", ActionRetry, 500},
+		"502":                           {502, "", ActionRetry, 502},
+		"503":                           {503, "x", ActionRetry, 503},
+		"504":                           {504, "", ActionRetry, 504},
+		"501":                           {501, "", ActionFail, 501},
+		"bad request":                   {400, "PARAM_ILLEGAL", ActionFail, 400},
+		"a failure in a 200":            {200, "PARAM_ILLEGAL", ActionFail, 502},
+		"not found":                     {404, "MODEL_NOT_FOUND", ActionFail, 404},
+		"forbidden":                     {403, "", ActionFail, 403},
+		"forbidden for its credentials": {403, "ACCESS_DENIED", ActionFail, 502},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := Classify(test.status, test.code); got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+			if got := statusOf(test.status, test.want, test.code); got != test.shown {
+				t.Errorf("the client sees %d, want %d", got, test.shown)
+			}
+		})
+	}
+}
+
+// What becomes a metric's label is one of the codes that the gateway knows.
+func TestKnownCode(t *testing.T) {
+	for code, want := range map[string]string{
+		"": "", "SYSTEM_ERROR": "SYSTEM_ERROR", "INVALID_SIGNATURE": "INVALID_SIGNATURE", codeTimeout: codeTimeout,
+		codeModelNotFound: codeModelNotFound, codeClientGone: codeClientGone, wire.CodeDuplicateKey: wire.CodeDuplicateKey,
+		"made-up": "other", "system_error": "other", "SYSTEM_ERROR\n": "other",
+	} {
+		if got := KnownCode(code); got != want {
+			t.Errorf("%q: %q, want %q", code, got, want)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"": 0, "0": 0, "7": 7 * time.Second, "60": time.Minute, "61": time.Minute, "4294967295": time.Minute,
+		"99999999999999999999": 0, "-1": 0, "1.5": 0, "soon": 0,
+		now.Add(20 * time.Second).Format(http.TimeFormat): 20 * time.Second,
+		now.Add(time.Hour).Format(http.TimeFormat):        time.Minute,
+		now.Add(-time.Hour).Format(http.TimeFormat):       0,
+	} {
+		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got != want {
+			t.Errorf("%q: %v, want %v", value, got, want)
+		}
+	}
+}

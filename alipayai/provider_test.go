@@ -1,0 +1,168 @@
+package alipayai
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/signer"
+)
+
+func TestProfiles(t *testing.T) {
+	signing := []string{"alipay", "sandbox", "openapi-v3", "openapi-v2", "global"}
+	names := ProfileNames()
+	if !slices.IsSorted(names) || len(names) < 15 {
+		t.Errorf("profiles %v", names)
+	}
+	for _, name := range names {
+		p := profile(t, name)
+		if p.Name != name || p.Signs() != slices.Contains(signing, name) {
+			t.Errorf("%s: %+v", name, p)
+		}
+		if p.Scheme != "" && !slices.Contains(signer.Names(), p.Scheme) {
+			t.Errorf("%s: scheme %q is none of the signer's", name, p.Scheme)
+		}
+		if p.BaseURL != "" {
+			u := parseURL(t, p.BaseURL)
+			if u.Scheme != "https" && !IsLoopback(u.Hostname()) {
+				t.Errorf("%s: %s is neither safe nor local", name, u)
+			}
+			// An OpenAI client's base URL ends in the version, the others' paths begin with it.
+			if _, err := CheckEnvironment("", name, u, "app"); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for _, endpoint := range []Endpoint{EndpointChat, EndpointEmbeddings, EndpointModels} {
+			if !strings.HasPrefix(p.Paths[endpoint], "/") {
+				t.Errorf("%s: path of %s is %q", name, endpoint, p.Paths[endpoint])
+			}
+		}
+	}
+	if _, err := LookupProfile("antling"); err == nil || !strings.Contains(err.Error(), "ant_ling") {
+		t.Errorf("an unknown name: %v", err)
+	}
+}
+
+func TestProviderTargets(t *testing.T) {
+	for name, test := range map[string]struct {
+		profile, base, id string
+		paths             map[Endpoint]string
+		want              string
+	}{
+		"host alone":        {"alipay", "https://h", "", nil, "https://h/v1/chat/completions"},
+		"a final slash":     {"alipay", "https://h/", "", nil, "https://h/v1/chat/completions"},
+		"a path":            {"alipay", "https://h/team/", "", nil, "https://h/team/v1/chat/completions"},
+		"an encoded path":   {"alipay", "https://h/a%2Fb%20c", "", nil, "https://h/a%2Fb%20c/v1/chat/completions"},
+		"OpenAI's base":     {"openai", "https://h/v1", "", nil, "https://h/v1/chat/completions"},
+		"a path of its own": {"alipay", "https://h", "", map[Endpoint]string{EndpointChat: "/x?y=1&z=%20"}, "https://h/x?y=1&z=%20"},
+		"global":            {"global", "https://h", "app", map[Endpoint]string{EndpointChat: "/ams/api/v1/chat"}, "https://h/ams/api/v1/chat"},
+		"global, sandbox":   {"global", "https://h", "SANDBOX_1", map[Endpoint]string{EndpointChat: "/ams/api/v1/chat"}, "https://h/ams/sandbox/api/v1/chat"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &Provider{Profile: profile(t, test.profile), BaseURL: parseURL(t, test.base), ClientID: test.id, Paths: test.paths}
+			if err := p.Prepare(); err != nil {
+				t.Fatal(err)
+			}
+			target := p.targets[EndpointChat]
+			if target.url.String() != test.want || "https://h"+target.requestTarget != test.want {
+				t.Errorf("%s and %s, want %s", target.url, target.requestTarget, test.want)
+			}
+			if p.Timeout != DefaultTimeout || p.Verify != VerifyIfPresent {
+				t.Errorf("defaults %v, %q", p.Timeout, p.Verify)
+			}
+		})
+	}
+}
+
+func TestProvidersThatAreRefused(t *testing.T) {
+	for name, test := range map[string]struct {
+		edit func(*Provider)
+		want string
+	}{
+		"no base URL":            {func(p *Provider) { p.BaseURL = nil }, "base_url"},
+		"a relative one":         {func(p *Provider) { p.BaseURL = &url.URL{Path: "/v1"} }, "base_url"},
+		"another scheme":         {func(p *Provider) { p.BaseURL.Scheme = "ftp" }, "base_url"},
+		"a user":                 {func(p *Provider) { p.BaseURL.User = url.UserPassword("u", "secret-value") }, "base_url"},
+		"a query":                {func(p *Provider) { p.BaseURL.RawQuery = "key=secret-value" }, "base_url"},
+		"a fragment":             {func(p *Provider) { p.BaseURL.Fragment = "x" }, "base_url"},
+		"a negative timeout":     {func(p *Provider) { p.Timeout = -time.Second }, "timeout"},
+		"a mode that is none":    {func(p *Provider) { p.Verify = "always" }, "verify_response"},
+		"require without a sign": {func(p *Provider) { p.Profile, p.Verify = profile(t, "openai"), VerifyRequire }, "verify_response"},
+		"a path without a slash": {func(p *Provider) { p.Paths = map[Endpoint]string{EndpointChat: "v1"} }, "path of chat"},
+		"a path to elsewhere":    {func(p *Provider) { p.Paths = map[Endpoint]string{EndpointModels: "/x#y"} }, "path of models"},
+		"a path that is broken":  {func(p *Provider) { p.Paths = map[Endpoint]string{EndpointChat: "/%zz"} }, "path of chat"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := simProvider(t, "http://127.0.0.1:1")
+			test.edit(p)
+			err := p.Prepare()
+			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "secret-value") {
+				t.Errorf("got %v, want an error that names %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestGatewaysThatAreRefused(t *testing.T) {
+	provider := func(name, region string) *Provider { return &Provider{Name: name, Region: region} }
+	for name, test := range map[string]struct {
+		gateway Gateway
+		want    string
+	}{
+		"no provider":         {Gateway{}, "provider"},
+		"two regions":         {Gateway{Providers: []*Provider{provider("a", "cn"), provider("b", "eu")}}, "allow_cross_region"},
+		"one without region":  {Gateway{Providers: []*Provider{provider("a", "cn"), provider("b", "cn"), provider("c", "")}}, "allow_cross_region"},
+		"a negative body":     {Gateway{Providers: []*Provider{provider("a", "")}, MaxBody: -1}, "max_body"},
+		"a negative answer":   {Gateway{Providers: []*Provider{provider("a", "")}, MaxAnswer: -1}, "max_answer"},
+		"a negative deadline": {Gateway{Providers: []*Provider{provider("a", "")}, Deadline: -1}, "deadline"},
+	} {
+		if err := test.gateway.Prepare(); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	g := Gateway{Providers: []*Provider{provider("a", "cn"), provider("b", "eu")}, AllowCrossRegion: true}
+	if err := g.Prepare(); err != nil {
+		t.Error(err)
+	}
+	if g.MaxBody != DefaultMaxBody || g.MaxAnswer != DefaultMaxAnswer || g.Deadline != DefaultDeadline || g.Now == nil || g.Observer == nil {
+		t.Errorf("defaults %+v", g)
+	}
+}
+
+// Without an observer, and with a tenant, a call is served all the same.
+func TestGatewayWithoutAnObserver(t *testing.T) {
+	r := newRig(t, sandbox.Config{}, func(g *Gateway) { g.Observer = nil })
+	for _, got := range []reply{r.chat("hello"), r.stream("hello"), r.post("/nowhere", "")} {
+		if got.status == 0 || got.err != nil {
+			t.Errorf("%d (%v)", got.status, got.err)
+		}
+	}
+}
+
+// Open Platform v3 has a nonce, and a request id that is the call's idempotency id.
+func TestMessageHasANonceWhereTheSchemeDoes(t *testing.T) {
+	now := time.Now()
+	for scheme, want := range map[string]bool{"alipay": false, "global": false, "openapi-v2": false, "openapi-v3": true} {
+		p := &Provider{Profile: profile(t, scheme), Clock: new(Clock)}
+		a, b := p.message("POST", "/x", nil, now), p.message("POST", "/x", nil, now)
+		if (a.Nonce != "") != want || want && a.Nonce == b.Nonce {
+			t.Errorf("%s: nonces %q and %q", scheme, a.Nonce, b.Nonce)
+		}
+	}
+	calls := 0
+	r := newPlainRig(t, func(w http.ResponseWriter, req *http.Request) {
+		calls++
+		if id := req.Header.Get("Alipay-Request-Id"); id == "" || id != req.Header.Get("Idempotency-Key") {
+			t.Errorf("header %v", slices.Sorted(maps.Keys(req.Header)))
+		}
+		w.Write([]byte(`{"choices":[{}]}`))
+	}, first(func(p *Provider) { p.Profile.Scheme = signer.NameOpenAPIV3 }))
+	if r.chat("hello"); calls != 1 {
+		t.Errorf("%d calls", calls)
+	}
+}

@@ -1,0 +1,138 @@
+package alipayai
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// The deadline bounds the whole call where the provider's own timeout would not.
+func TestDeadline(t *testing.T) {
+	for name, test := range map[string]struct {
+		prompt string
+		stream bool
+	}{
+		"to the head":                   {"[[fault:latency=60s]] hello", false},
+		"to a JSON answer's end":        {"[[fault:stall]] hello", false},
+		"to a stream's head":            {"[[fault:latency=60s]] hello", true},
+		"to a stream's first content":   {"[[fault:stall]] hello", true},
+		"to the first content, earlier": {"[[fault:slow_first_byte=60s]] hello", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, sandbox.Config{}, func(g *Gateway) {
+				g.Deadline, g.Providers[0].Timeout = 200*time.Millisecond, time.Hour
+			})
+			body := chatBody(test.prompt)
+			if test.stream {
+				body = streamBody(test.prompt)
+			}
+			start := time.Now()
+			got := r.post("/v1/chat/completions", body)
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("answered after %v", took)
+			}
+			message := wantError(t, got, http.StatusGatewayTimeout, codeTimeout)
+			if got.header.Get("X-Should-Retry") != "false" || !strings.Contains(message, "in time") {
+				t.Errorf("%v %s", got.header, message)
+			}
+			if o := r.outcome(); o.Attempts != 1 || o.Code != codeTimeout || o.Status != http.StatusGatewayTimeout {
+				t.Errorf("outcome %+v", o)
+			}
+		})
+	}
+}
+
+// A stream lives as long as it likes, deadline or not, while its events come in time.
+func TestLongStreamOutlivesTheDeadline(t *testing.T) {
+	r := newRig(t, sandbox.Config{}, func(g *Gateway) {
+		g.Deadline, g.Providers[0].Timeout = 300*time.Millisecond, 250*time.Millisecond
+	})
+	start := time.Now()
+	got := r.stream("[[events:30]] [[interval:20ms]] hello")
+	if got.err != nil || !strings.HasSuffix(got.body, "data: [DONE]\n\n") {
+		t.Errorf("%s (%v)", got.body, got.err)
+	}
+	if took := time.Since(start); took < 500*time.Millisecond {
+		t.Errorf("took %v: the test shows nothing", took)
+	}
+	if o := r.outcome(); o.Code != "" || o.FirstByte > o.Duration/2 {
+		t.Errorf("outcome %+v", o)
+	}
+}
+
+// Comments keep a connection alive: they count as a sign of life, before and after the content.
+func TestCommentsKeepAStreamAlive(t *testing.T) {
+	release := make(chan struct{}, 64)
+	r := newPlainRig(t, func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		flush := http.NewResponseController(w)
+		send := func(s string) {
+			w.Write([]byte(s))
+			flush.Flush()
+		}
+		ticker := time.NewTicker(50 * time.Millisecond)
+		defer ticker.Stop()
+		send("data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n")
+		for range 10 {
+			select {
+			case <-ticker.C:
+				send(": ping\n\n")
+			case <-req.Context().Done():
+				return
+			}
+		}
+		send("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
+		release <- struct{}{}
+	}, first(func(p *Provider) { p.Timeout = 300 * time.Millisecond }))
+	got := r.stream("hello")
+	if got.err != nil || strings.Count(got.body, ": ping") != 10 || !strings.HasSuffix(got.body, "[DONE]\n\n") {
+		t.Errorf("%s (%v)", got.body, got.err)
+	}
+	receive(t, release, "the upstream")
+}
+
+func TestWatchdog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		dog := newWatchdog(cancel)
+		dog.arm(10*time.Second, &errNoHead)
+		time.Sleep(9 * time.Second)
+		dog.arm(10*time.Second, &errNoEvent)
+		// Only waiting counts, however often it begins anew.
+		for range 10 {
+			time.Sleep(9 * time.Second)
+			dog.pause()
+			time.Sleep(time.Minute)
+			dog.resume()
+		}
+		synctest.Wait()
+		if ctx.Err() != nil {
+			t.Fatalf("cancelled: %v", context.Cause(ctx))
+		}
+		resumed := time.Now()
+		<-ctx.Done()
+		if waited := time.Since(resumed); waited != 10*time.Second || context.Cause(ctx) != errNoEvent {
+			t.Errorf("cancelled after %v by %v", waited, context.Cause(ctx))
+		}
+	})
+}
+
+func TestWatchdogThatIsDisarmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		dog := newWatchdog(cancel)
+		dog.arm(time.Second, &errNoHead)
+		dog.disarm()
+		time.Sleep(time.Hour)
+		if ctx.Err() != nil {
+			t.Errorf("cancelled: %v", context.Cause(ctx))
+		}
+	})
+}

@@ -1,0 +1,103 @@
+package alipayai
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// stripped hides the named headers of a simulator's answers.
+func stripped(names ...string) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer := httptest.NewRecorder()
+			next.ServeHTTP(answer, r)
+			for name, values := range answer.Header() {
+				w.Header()[name] = values
+			}
+			for _, name := range names {
+				w.Header().Del(name)
+			}
+			w.WriteHeader(answer.Code)
+			w.Write(answer.Body.Bytes())
+		})
+	}
+}
+
+// swapped changes what a simulator's answers say, after they were signed.
+func swapped(from, to string) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer := httptest.NewRecorder()
+			next.ServeHTTP(answer, r)
+			for name, values := range answer.Header() {
+				w.Header()[name] = values
+			}
+			w.WriteHeader(answer.Code)
+			w.Write([]byte(strings.ReplaceAll(answer.Body.String(), from, to)))
+		})
+	}
+}
+
+func TestResponseSignatures(t *testing.T) {
+	untouched := func(next http.Handler) http.Handler { return next }
+	unsigned := stripped("Signature", "Response-Time", "Client-Id")
+	for name, test := range map[string]struct {
+		between func(http.Handler) http.Handler
+		fault   sandbox.Fault
+		// ok says for which modes the answer is taken.
+		off, ifPresent, require bool
+	}{
+		"right":               {between: untouched, off: true, ifPresent: true, require: true},
+		"none":                {between: unsigned, off: true, ifPresent: true},
+		"wrong":               {between: untouched, fault: sandbox.Fault{Kind: sandbox.WrongResponseSignature}, off: true},
+		"of another body":     {between: swapped("You said", "You owe!"), off: true},
+		"without its time":    {between: stripped("Response-Time"), off: true},
+		"of nobody in person": {between: stripped("Client-Id"), off: true, ifPresent: true, require: true},
+	} {
+		for mode, ok := range map[VerifyMode]bool{VerifyOff: test.off, VerifyIfPresent: test.ifPresent, VerifyRequire: test.require} {
+			t.Run(name+", "+string(mode), func(t *testing.T) {
+				sim, err := sandbox.New(sandbox.Config{RequestsPerSecond: -1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := startRig(t, test.between(sim), simProvider, first(func(p *Provider) { p.Verify = mode }))
+				r.sim = sim
+				if test.fault.Kind != "" {
+					test.fault.Path = "/v1/chat/completions"
+					r.set(test.fault)
+				}
+				got := r.chat("hello")
+				if ok {
+					if got.status != http.StatusOK {
+						t.Errorf("%d %s", got.status, got.body)
+					}
+				} else {
+					wantError(t, got, http.StatusBadGateway, codeBadSignature)
+					if got.header.Get("X-Should-Retry") != "false" || strings.Contains(got.body, "hello") {
+						t.Errorf("%v %s", got.header, got.body)
+					}
+				}
+				if n := sim.Stats().Paths["/v1/chat/completions"]; n != 1 {
+					t.Errorf("%d calls went upstream", n)
+				}
+				// A stream has no signature in any mode.
+				if got := r.stream("hello"); test.fault.Kind == "" && got.status != http.StatusOK {
+					t.Errorf("stream: %d %s", got.status, got.body)
+				}
+			})
+		}
+	}
+}
+
+// A system error in a 200 is no less signed than an answer, and a forged one is not believed.
+func TestErrorsAreVerifiedToo(t *testing.T) {
+	r := newRig(t, sandbox.Config{}, first(func(p *Provider) { p.Verify = VerifyRequire }))
+	r.set(sandbox.Fault{Kind: sandbox.SystemError200})
+	wantError(t, r.chat("hello"), http.StatusBadGateway, "SYSTEM_ERROR")
+	r.set(sandbox.Fault{Kind: sandbox.SystemError200}, sandbox.Fault{Kind: sandbox.WrongResponseSignature})
+	wantError(t, r.chat("hello"), http.StatusBadGateway, codeBadSignature)
+}

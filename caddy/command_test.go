@@ -1,0 +1,79 @@
+package alipaycaddy
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"testing"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// runCommand runs `caddy alipayai` with these arguments.
+func runCommand(t *testing.T, args ...string) (output string, err error) {
+	t.Helper()
+	registered, ok := caddycmd.Commands()["alipayai"]
+	if !ok {
+		t.Fatal("the command alipayai is not registered")
+	}
+	var out bytes.Buffer
+	cmd := &cobra.Command{Use: registered.Name, SilenceErrors: true, SilenceUsage: true}
+	registered.CobraFunc(cmd)
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	err = cmd.Execute()
+	return out.String(), err
+}
+
+var newKeyPattern = regexp.MustCompile(`(?s)^# .*\n(sk-alipayai-[A-Z0-9]+)\n.*\n(key (\S+) sha256:[0-9a-f]{64})\n$`)
+
+// TestKeyNew puts what the command prints where it says, and uses it.
+func TestKeyNew(t *testing.T) {
+	output, err := runCommand(t, "key", "new", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := newKeyPattern.FindStringSubmatch(output)
+	if found == nil || found[3] != "acme" {
+		t.Fatalf("printed %q", output)
+	}
+	if again, _ := runCommand(t, "key", "new", "acme"); again == output {
+		t.Error("printed the same key twice")
+	}
+	g := newRig(t, sandbox.Config{})
+	g.vars["line"] = found[2]
+	g.load(oneProvider, `
+http://${gateway} {
+	log
+	alipayai_auth {
+		${line}
+	}
+	alipayai_proxy alipay
+}`)
+	if got := g.outcome(g.chat("hello", "Authorization: Bearer "+found[1]))["tenant"]; got != "acme" {
+		t.Errorf("the key belongs to tenant %v", got)
+	}
+}
+
+func TestKeyNewRefuses(t *testing.T) {
+	tests := map[string][]string{
+		"no tenant":         {"key", "new"},
+		"two tenants":       {"key", "new", "acme", "zeta"},
+		"empty tenant":      {"key", "new", ""},
+		"anonymous":         {"key", "new", "anonymous"},
+		"white space":       {"key", "new", "acme corp"},
+		"control character": {"key", "new", "acme\x1b[2J"},
+		"much too long":     {"key", "new", strings.Repeat("a", 129)},
+	}
+	for name, args := range tests {
+		t.Run(name, func(t *testing.T) {
+			if output, err := runCommand(t, args...); err == nil || strings.Contains(output, "sk-alipayai-") {
+				t.Errorf("error %v, printed %q", err, output)
+			}
+		})
+	}
+}

@@ -1,0 +1,209 @@
+package alipaycaddy
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// TestStreamSurvivesReload reloads twice in the middle of a stream, once to a
+// configuration that no longer serves it.
+func TestStreamSurvivesReload(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	g.load(oneProvider, proxySite)
+	events, stop := g.openStream("x [[events:40]] [[interval:20ms]]")
+	defer stop()
+	g.load(oneProvider, proxySite)
+	g.load("", "http://${gateway} {\nrespond new\n}")
+	if a := g.do("POST", chatPath, "{}", "Connection: close"); a.body != "new" {
+		t.Errorf("the old configuration still answers: %s", a.body)
+	}
+	if left := references(); len(left) != 0 {
+		t.Errorf("left in the pool: %v", left)
+	}
+	rest, err := io.ReadAll(events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The first event, which has been read, is the role's.
+	if n := strings.Count(string(rest), `"content":"`); n < 39 || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
+		t.Errorf("%d events after the reload, ending in %q", n, rest[max(0, len(rest)-40):])
+	}
+	g.eventually("the stream to end at the upstream", func() bool { return g.api.Stats().InFlight == 0 })
+	if stats := g.api.Stats(); stats.Cancelled != 0 {
+		t.Errorf("the upstream saw a cancelled request: %+v", stats.Cancellations)
+	}
+}
+
+// TestCallCrossesReload has a call under way while its configuration is
+// stopped and cleaned up; after that it has to fetch another token.
+func TestCallCrossesReload(t *testing.T) {
+	for name, next := range map[string]struct{ global, sites string }{
+		"same provider": {oneProvider, proxySite},
+		"no provider":   {"", "http://${gateway} {\nrespond new\n}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, sandbox.Config{})
+			if err := g.api.SetFaults(
+				sandbox.Fault{Kind: sandbox.Latency, Times: 1, Delay: 300 * time.Millisecond},
+				sandbox.Fault{Kind: sandbox.ExpiredToken, Times: 1},
+			); err != nil {
+				t.Fatal(err)
+			}
+			g.load(oneProvider, proxySite)
+			type result struct {
+				resp *http.Response
+				err  error
+			}
+			done := make(chan result, 1)
+			go func() {
+				resp, err := g.send("gateway", "POST", chatPath, chatBody("crossing", false))
+				done <- result{resp, err}
+			}()
+			g.eventually("the call to arrive", func() bool { return g.chats() == 1 })
+			g.load(next.global, next.sites)
+			got := <-done
+			a := g.read(got.resp, got.err)
+			if a.status != http.StatusOK || !strings.Contains(a.body, "crossing") {
+				t.Errorf("status %d: %s", a.status, a.body)
+			}
+			if n := g.tokenFetches(); n != 2 {
+				t.Errorf("%d tokens were fetched, want 2", n)
+			}
+		})
+	}
+}
+
+// TestRejectedReloadChangesNothing loads configurations that fail at different
+// points, each with a provider and a listener more.
+func TestRejectedReloadChangesNothing(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	g.vars["taken"] = taken.Addr().String()
+	g.load(oneProvider, metricsSite)
+	g.chat("hello")
+	config := g.read(g.send("admin", "GET", "/config/", "")).body
+	before := references()
+
+	more := strings.Replace(oneProvider, "alipayai {", "alipayai {\nprovider other {\nprofile sandbox\nbase_url http://${gone}\n}", 1)
+	for name, bad := range map[string]struct{ global, sites string }{
+		"provider":   {strings.Replace(more, "provider alipay", "provider zzz {\nprofile nothing\n}\nprovider alipay", 1), metricsSite},
+		"handler":    {more, metricsSite + "\nhttp://${gone} {\nalipayai_proxy other nobody\n}"},
+		"auth":       {more, metricsSite + "\nhttp://${gone} {\nalipayai_auth {\nfile ${dir}/nothing\n}\n}"},
+		"transport":  {more, metricsSite + "\nhttp://${gone} {\n" + signing("other", "") + "\n}"},
+		"simulator":  {more, metricsSite + "\nhttp://${gone} {\nalipayai_sandbox {\nmode nothing\n}\n}"},
+		"a listener": {more, metricsSite + "\nhttp://${taken} {\nalipayai_proxy other\n}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := caddy.Load(g.config(bad.global, bad.sites), true); err == nil {
+				t.Fatal("it was accepted")
+			}
+			g.chat("still here")
+			if after := references(); !maps.Equal(after, before) {
+				t.Errorf("the pool held %v, now %v", before, after)
+			}
+			if after := g.read(g.send("admin", "GET", "/config/", "")).body; after != config {
+				t.Errorf("the configuration is now %s", after)
+			}
+		})
+	}
+	if n := g.tokenFetches(); n != 1 {
+		t.Errorf("%d tokens were fetched, want 1", n)
+	}
+	g.load(oneProvider, metricsSite)
+	g.eventually("the metrics to count on", func() bool {
+		return g.scrape()[`caddy_alipayai_requests_total{code="",endpoint="chat",provider="alipay",status="200"}`] == "7"
+	})
+}
+
+// TestManyReloads leaves nothing behind: no goroutine, no reference, no token
+// that was fetched again, and metrics that count on.
+func TestManyReloads(t *testing.T) {
+	g := newRig(t, sandbox.Config{Apps: []sandbox.App{{
+		ClientID: "app", Keys: map[int][]byte{1: []byte(hmacKey)}, OAuthSecret: oauthSecret,
+	}}, RequestsPerSecond: -1})
+	t.Setenv("TEST_SECRET", oauthSecret)
+	g.file("keys/1", hmacKey)
+	key, hash := alipayai.NewKey()
+	g.file("tenants", "acme "+hash.String()+"\n")
+	load := func(n int) {
+		g.load(`
+alipayai {
+	provider alipay {
+		profile alipay
+		base_url http://${api}
+		client_id app
+		keys dir ${dir}/keys
+		token http://${api}/oauth2/token {env.TEST_SECRET}
+	}
+}`, `
+http://${gateway} {
+	metrics /metrics
+	header X-Load `+fmt.Sprint(n)+`
+	handle /sandbox/* {
+		alipayai_sandbox
+	}
+	@calls not path /metrics
+	alipayai_auth @calls {
+		file ${dir}/tenants
+	}
+	handle /raw/* {
+		uri strip_prefix /raw
+		reverse_proxy http://${api} {
+			transport alipayai alipay {
+				paths /v1/*
+			}
+		}
+	}
+	alipayai_proxy alipay
+}`)
+		// The connection belongs to one configuration.
+		a := g.chat("hello", "Authorization: Bearer "+key, "Connection: close")
+		if got := a.header.Get("X-Load"); got != fmt.Sprint(n) {
+			t.Errorf("load %s answered after load %d", got, n)
+		}
+		if a := g.do("POST", "/raw"+chatPath, chatBody("raw", false), "Authorization: Bearer "+key, "Connection: close"); a.status != http.StatusOK {
+			t.Errorf("status %d: %s", a.status, a.body)
+		}
+	}
+	const settled, reloads = 3, 50
+	for n := range settled {
+		load(n)
+	}
+	references0, goroutines0 := references(), runtime.NumGoroutine()
+	for n := range reloads {
+		load(settled + n)
+	}
+	if after := references(); !maps.Equal(after, references0) {
+		t.Errorf("the pool held %v, now %v", references0, after)
+	}
+	g.eventually(fmt.Sprintf("no more than %d goroutines", goroutines0), func() bool { return runtime.NumGoroutine() <= goroutines0 })
+	if n := g.tokenFetches(); n != 1 {
+		t.Errorf("%d tokens were fetched, want 1", n)
+	}
+	want := fmt.Sprint(settled + reloads)
+	g.eventually("the metrics to count on", func() bool {
+		return g.scrape()[`caddy_alipayai_requests_total{code="",endpoint="chat",provider="alipay",status="200"}`] == want
+	})
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if left := references(); len(left) != 0 {
+		t.Errorf("left in the pool: %v", left)
+	}
+}

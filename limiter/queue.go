@@ -1,0 +1,254 @@
+package limiter
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Priority is the class of a call. As long as calls of a higher class wait, a
+// lower one gets one departure in ten, so that it is late but never starved.
+// Values beyond High and Low count as those.
+type Priority int
+
+// The classes.
+const (
+	Low    Priority = -1
+	Normal Priority = 0
+	High   Priority = 1
+)
+
+const (
+	classes = 3
+	// patience is how often in a row a class that waits is passed over; once
+	// more where the third class is due at the same time.
+	patience = 9
+)
+
+// class is the index of a priority, the highest first.
+func (p Priority) class() int { return int(High - max(Low, min(p, High))) }
+
+// Request is a call that wants to depart, and what its configuration allows.
+type Request struct {
+	// Tenant shares the departures with the others of its class.
+	Tenant string
+	// Weight is the tenant's share against those of others; less than 1
+	// counts as 1.
+	Weight int
+	// Priority is the call's class.
+	Priority Priority
+	// Bytes is what the call holds in memory while it waits.
+	Bytes int64
+	// MaxWait is the longest wait, inside the deadline of the call's context.
+	// A call that would wait longer is turned away at once.
+	MaxWait time.Duration
+	// Limit is the cap on departures.
+	Limit Limit
+	// MaxCount and MaxBytes are the most that may wait, this call included.
+	MaxCount int
+	MaxBytes int64
+}
+
+// Queue lets calls depart one by one as a Window allows, and makes the others
+// wait: fairly among tenants, by weight and by Priority.
+//
+// A full queue turns newcomers away, unless another tenant holds more of it
+// than the newcomer's would: then the latest of that tenant go instead, so
+// that nobody can fill the queue against the rest.
+//
+// It is safe for concurrent use. While nobody waits it has no goroutine.
+type Queue struct {
+	now  func() time.Time
+	wake chan struct{} // tells dispatch to look again; capacity 1
+
+	mu       sync.Mutex
+	window   Window
+	draining bool
+	// reserving is how many calls that need not queue are at the window.
+	reserving int
+	// running tells that dispatch does.
+	running bool
+	// next is the departure booked for whoever is the head when it comes.
+	next   booking
+	seq    uint64
+	count  int
+	bytes  int64
+	class  [classes]fair
+	passed [classes]int // how often in a row a class was passed over
+	pace   pace
+}
+
+// NewQueue returns a queue in front of w. Its clock must run with real time,
+// as time.Now does.
+func NewQueue(w Window, now func() time.Time) *Queue {
+	return &Queue{window: w, now: now, wake: make(chan struct{}, 1)}
+}
+
+// Wait returns when r may depart: at once, or what is left to do with the slot
+// is to give it to Return. The error is a *Rejection, that of the window, or
+// ErrLimit.
+func (q *Queue) Wait(ctx context.Context, r Request) (Slot, error) {
+	if err := r.Limit.Check(); err != nil {
+		return Slot{}, err
+	}
+	r.Weight = max(r.Weight, 1)
+	var b booking
+	var err error
+	now := q.now()
+	q.mu.Lock()
+	if q.count == 0 && q.reserving < r.Limit.Requests && ctx.Err() == nil &&
+		!q.window.Next(r.Limit, now).After(now) {
+		q.reserving++
+		b, err = q.reserve(ctx, r.Limit)
+		q.reserving--
+		now = q.now()
+		if err == nil && ctx.Err() == nil && q.fits(b, r.Limit, now) && !b.slot.At.After(now) {
+			q.mu.Unlock()
+			return b.slot, nil
+		}
+	}
+	var w *waiter
+	switch {
+	case ctx.Err() != nil:
+		err = q.gone(ctx, r, now)
+	case err != nil:
+		err = failed(err)
+	default:
+		w, err = q.enter(ctx, r, now)
+	}
+	b = q.offer(b) // where others were faster its time is yet to come
+	q.mu.Unlock()
+	b.giveBack()
+	if err != nil {
+		return Slot{}, err
+	}
+	return q.await(ctx, w)
+}
+
+// Return gives back a slot whose departure does not happen.
+func (q *Queue) Return(s Slot) { booking{slot: s}.giveBack() }
+
+// Depth is how many calls wait, and what they hold in memory.
+func (q *Queue) Depth() (count int, bytes int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.count, q.bytes
+}
+
+// Predict is how long r would have to wait if it came now, as long as nobody
+// else comes or leaves.
+func (q *Queue) Predict(r Request) time.Duration {
+	r.Weight = max(r.Weight, 1)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.now()
+	return q.predict(r.Limit, q.ahead(r), now)
+}
+
+// Drain turns away all that wait, and from now on all that would have to.
+func (q *Queue) Drain() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.draining = true
+	for q.count > 0 {
+		w := q.head()
+		q.remove(w)
+		w.deliver(booking{}, &Rejection{Reason: Draining})
+	}
+}
+
+// SetWindow moves the queue, with all that wait, to another window. It does
+// not know what departed under the old one: w has to begin with a pause.
+func (q *Queue) SetWindow(w Window) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.window = w
+	q.pace = pace{}
+	q.look()
+}
+
+// enter puts a call in line, or says why it must not wait.
+func (q *Queue) enter(ctx context.Context, r Request, now time.Time) (*waiter, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		r.MaxWait = min(r.MaxWait, deadline.Sub(now))
+	}
+	if q.draining {
+		return nil, &Rejection{Reason: Draining}
+	}
+	// Nobody goes behind everybody: only where that is too late does it
+	// matter how many really go first.
+	if q.predict(r.Limit, q.count, now) > r.MaxWait {
+		if wait := q.predict(r.Limit, q.ahead(r), now); wait > r.MaxWait {
+			return nil, &Rejection{Reason: QueueDeadline, RetryAfter: wait}
+		}
+	}
+	if !q.makeRoom(r, now) {
+		return nil, q.full(r, now)
+	}
+	q.seq++
+	w := &waiter{Request: r, seq: q.seq, ready: make(chan struct{}, 1)}
+	q.class[r.Priority.class()].push(w)
+	q.add(w)
+	return w, nil
+}
+
+// await waits for w's turn, its context or its longest wait.
+func (q *Queue) await(ctx context.Context, w *waiter) (Slot, error) {
+	last := q.now().Add(w.MaxWait)
+	// A departure at the very end of the longest wait is still in time.
+	timer := time.NewTimer(w.MaxWait + time.Millisecond)
+	defer timer.Stop()
+	for {
+		served := false
+		select {
+		case <-w.ready:
+			served = true
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		q.mu.Lock()
+		now := q.now()
+		switch {
+		case w.line != nil: // still: it leaves
+			q.remove(w)
+			err := q.gone(ctx, w.Request, now)
+			q.mu.Unlock()
+			return Slot{}, err
+		case !served: // but it was, at the same time
+			<-w.ready
+		}
+		b, err := w.booked, w.err
+		switch {
+		case err != nil:
+			q.mu.Unlock()
+			return Slot{}, err
+		case ctx.Err() != nil:
+			b, err = q.offer(b), q.gone(ctx, w.Request, now)
+		case q.fits(b, w.Limit, now):
+			q.mu.Unlock()
+			return b.slot, nil
+		case q.draining:
+			err = &Rejection{Reason: Draining}
+		case !now.Before(last):
+			err = q.gone(ctx, w.Request, now)
+		default: // woken too late to depart: first in line again
+			q.class[w.Priority.class()].restore(w)
+			q.add(w)
+		}
+		q.mu.Unlock()
+		b.giveBack()
+		if err != nil {
+			return Slot{}, err
+		}
+	}
+}
+
+// gone is the rejection of a call whose context or longest wait has ended. A
+// deadline is not the client's doing.
+func (q *Queue) gone(ctx context.Context, r Request, now time.Time) *Rejection {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return &Rejection{Reason: ClientGone}
+	}
+	return &Rejection{Reason: QueueDeadline, RetryAfter: q.predict(r.Limit, q.ahead(r), now)}
+}

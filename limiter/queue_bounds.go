@@ -1,0 +1,114 @@
+package limiter
+
+import "time"
+
+// ahead counts who goes before r if it comes now, as long as nobody else comes
+// or leaves. Between classes it may be wrong by the few departures that the
+// rule of one in ten moves.
+func (q *Queue) ahead(r Request) int {
+	class := r.Priority.class()
+	n := q.class[class].ahead(r.Tenant)
+	higher := 0
+	for c := range class {
+		higher += q.class[c].count
+	}
+	// The call has its turn after all of the higher classes, or as one in ten.
+	n = min(n+higher, n*(patience+1)+patience-q.passed[class])
+	passed := n
+	for c := class + 1; c < classes; c++ {
+		n += min(q.class[c].count, (passed+q.passed[c])/patience)
+	}
+	return n
+}
+
+// predict is how long it takes until ahead departures have gone and one more
+// may go.
+func (q *Queue) predict(l Limit, ahead int, now time.Time) time.Duration {
+	next := q.next.slot.At
+	if q.next.slot.window == nil {
+		next = q.window.Next(l, now)
+	}
+	wait := max(next.Sub(now), 0)
+	if ahead > 0 {
+		rate := max(q.window.Rate(l, now), 1) / l.Span().Seconds()
+		if q.pace.rate > 0 {
+			rate = min(rate, q.pace.rate)
+		}
+		wait += time.Duration(float64(ahead) / rate * float64(time.Second))
+	}
+	return wait
+}
+
+// pace measures how many departures a second the queue gets while it is never
+// empty. Behind a window that several replicas share that is less than the
+// window's rate.
+//
+// Departures repeat from one window to the next, so that a whole window, from
+// one departure to another, holds what every window does.
+type pace struct {
+	rate  float64 // of the last whole window; zero until there is one
+	since time.Time
+	count int // departures from since on
+}
+
+func (p *pace) depart(at time.Time, span time.Duration) {
+	elapsed := at.Sub(p.since)
+	switch {
+	case p.count == 0:
+		p.since = at
+	case elapsed >= span:
+		*p = pace{rate: float64(p.count) / elapsed.Seconds(), since: at}
+	}
+	p.count++
+}
+
+// makeRoom sees to it that r fits into the queue, at the cost of the tenant
+// that holds most of what is short if that is still no less than r's then.
+func (q *Queue) makeRoom(r Request, now time.Time) bool {
+	count := q.count + 1 - r.MaxCount
+	bytes := q.bytes + r.Bytes - r.MaxBytes
+	if count <= 0 && bytes <= 0 {
+		return true
+	}
+	if r.MaxCount < 1 || r.Bytes > r.MaxBytes {
+		return false
+	}
+	// Bounds that a reload has narrowed throw nobody out: what comes in takes
+	// the place of no more than itself.
+	count, bytes = min(count, 1), min(bytes, r.Bytes)
+	holds := func(l *line) int64 {
+		if count > 0 {
+			return int64(l.count)
+		}
+		return l.bytes
+	}
+	var most *line
+	for c := range q.class {
+		for _, l := range q.class[c].heap {
+			if most == nil || holds(l) >= holds(most) {
+				most = l
+			}
+		}
+	}
+	own := q.class[r.Priority.class()].lines[r.Tenant]
+	if own == nil {
+		own = &line{}
+	}
+	if most == nil || most == own ||
+		count > 0 && most.count-count < own.count+1 ||
+		bytes > 0 && most.bytes-bytes < own.bytes+r.Bytes {
+		return false
+	}
+	for count > 0 || bytes > 0 {
+		w := most.last
+		count--
+		bytes -= w.Bytes
+		q.remove(w)
+		w.deliver(booking{}, q.full(w.Request, now))
+	}
+	return true
+}
+
+func (q *Queue) full(r Request, now time.Time) *Rejection {
+	return &Rejection{Reason: QueueFull, RetryAfter: q.predict(r.Limit, q.ahead(r), now)}
+}

@@ -1,0 +1,192 @@
+package limiter
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// booking is a slot, and what it is good for.
+type booking struct {
+	slot  Slot
+	limit Limit
+}
+
+// giveBack returns the slot, if there is one. It must not be called with the
+// queue's lock held: the window may ask a store.
+func (b booking) giveBack() {
+	if b.slot.window != nil {
+		b.slot.window.Return(b.slot)
+	}
+}
+
+// fits tells whether a call under l may use b: it comes from the window and
+// the limit that hold for the call, the window has not revoked it, and its
+// time is not over. With a guard shorter than a millisecond a slot is good for
+// a millisecond all the same, or a busy machine would use none.
+func (q *Queue) fits(b booking, l Limit, now time.Time) bool {
+	select {
+	case <-b.slot.Revoked():
+		return false
+	default:
+	}
+	return b.slot.window == q.window && b.limit == l &&
+		now.Sub(b.slot.At) <= max(l.Guard, time.Millisecond)
+}
+
+// reserve books the next departure under l. The lock is released meanwhile.
+func (q *Queue) reserve(ctx context.Context, l Limit) (booking, error) {
+	w := q.window
+	q.mu.Unlock()
+	slot, err := w.Reserve(ctx, l)
+	q.mu.Lock()
+	if err != nil {
+		return booking{}, err
+	}
+	slot.window = w
+	return booking{slot, l}, nil
+}
+
+// offer makes b the next departure if it is the earliest at hand and somebody
+// waits for it. It returns what is left over, to be given back.
+func (q *Queue) offer(b booking) booking {
+	switch {
+	case q.count == 0 || b.slot.window == nil:
+	case q.next.slot.window == nil || b.slot.At.Before(q.next.slot.At):
+		b, q.next = q.next, b
+		q.look()
+	}
+	return b
+}
+
+// look makes dispatch look again at what is to be done.
+func (q *Queue) look() {
+	select {
+	case q.wake <- struct{}{}:
+	default: // it is told already
+	}
+}
+
+// dispatch lets one waiter after the other depart, and ends when nobody waits.
+//
+// The departure it books is nobody's until its time has come: then it goes to
+// whoever is the head, so that a better one that came meanwhile overtakes, and
+// one that left costs nothing.
+func (q *Queue) dispatch() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	q.mu.Lock()
+	for q.count > 0 {
+		now, limit := q.now(), q.head().Limit
+		if !q.fits(q.next, limit, now) {
+			old := q.next
+			q.next = booking{}
+			q.mu.Unlock()
+			old.giveBack()
+			q.mu.Lock()
+			b, err := q.reserve(context.Background(), limit)
+			if err != nil {
+				q.fail(err)
+				continue
+			}
+			old = q.offer(b)
+			q.mu.Unlock()
+			old.giveBack()
+			q.mu.Lock()
+			continue
+		}
+		if wait := q.next.slot.At.Sub(now); wait > 0 {
+			revoked := q.next.slot.Revoked()
+			q.mu.Unlock()
+			timer.Reset(wait)
+			select {
+			case <-timer.C:
+			case <-q.wake:
+			case <-revoked:
+			}
+			q.mu.Lock()
+			continue
+		}
+		w := q.head()
+		q.take(w)
+		q.pace.depart(q.next.slot.At, limit.Span())
+		w.deliver(q.next, nil)
+		q.next = booking{}
+	}
+	old := q.next
+	q.next = booking{}
+	q.running = false
+	q.mu.Unlock()
+	old.giveBack()
+}
+
+// fail ends the wait of the head, as the error would have ended its call had
+// it not waited; who comes next has an attempt of its own.
+func (q *Queue) fail(err error) {
+	if q.count == 0 {
+		return
+	}
+	w := q.head()
+	q.remove(w)
+	w.deliver(booking{}, failed(err))
+}
+
+func failed(err error) error { return fmt.Errorf("reserve a departure: %w", err) }
+
+// turn is the class whose head goes next: the highest, unless a lower one has
+// been passed over often enough. Somebody must wait.
+func (q *Queue) turn() int {
+	first := -1
+	for c := range q.class {
+		switch {
+		case q.class[c].count == 0:
+		case first < 0:
+			first = c
+		case q.passed[c] >= patience:
+			return c
+		}
+	}
+	return first
+}
+
+func (q *Queue) head() *waiter { return q.class[q.turn()].head() }
+
+// take lets the head depart.
+func (q *Queue) take(head *waiter) {
+	turn := head.Priority.class()
+	for c := range q.class {
+		if c == turn || q.class[c].count == 0 {
+			q.passed[c] = 0
+		} else {
+			q.passed[c]++
+		}
+	}
+	q.class[turn].pop()
+	q.drop(head)
+}
+
+// remove takes a waiter out that leaves before its turn.
+func (q *Queue) remove(w *waiter) {
+	q.class[w.Priority.class()].remove(w)
+	q.drop(w)
+}
+
+// add counts a waiter in, and sees to it that somebody serves it.
+func (q *Queue) add(w *waiter) {
+	q.count++
+	q.bytes += w.Bytes
+	if !q.running {
+		q.running = true
+		go q.dispatch()
+	}
+}
+
+// drop counts a waiter out, and ends dispatch with the last.
+func (q *Queue) drop(w *waiter) {
+	q.count--
+	q.bytes -= w.Bytes
+	if q.count == 0 {
+		q.pace = pace{}
+		q.look()
+	}
+}

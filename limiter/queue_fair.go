@@ -1,0 +1,223 @@
+package limiter
+
+import (
+	"container/heap"
+	"math"
+)
+
+// waiter is one call in line.
+type waiter struct {
+	Request
+
+	seq        uint64  // order of arrival
+	line       *line   // nil once it has left
+	prev, next *waiter // in its line
+
+	// ready, of capacity 1, says that booked or err is set.
+	ready  chan struct{}
+	booked booking
+	err    error
+}
+
+// deliver tells the waiter, which has left its line, how its wait ended.
+func (w *waiter) deliver(b booking, err error) {
+	w.booked, w.err = b, err
+	w.ready <- struct{}{}
+}
+
+// share is how much virtual time the departure of a call takes.
+func (r Request) share() float64 { return 1 / float64(r.Weight) }
+
+// line holds the calls of one tenant, first come first served.
+type line struct {
+	tenant string
+	// start is the virtual time at which the first of the line, or whoever
+	// comes first to an empty one, may start.
+	start       float64
+	share       float64 // of all in line together
+	first, last *waiter
+	count       int
+	bytes       int64
+	index       int // in fair.heap
+}
+
+// insert puts w behind prev; in front where that is nil.
+func (l *line) insert(w, prev *waiter) {
+	w.line, w.prev = l, prev
+	if prev == nil {
+		w.next, l.first = l.first, w
+	} else {
+		w.next, prev.next = prev.next, w
+	}
+	if w.next == nil {
+		l.last = w
+	} else {
+		w.next.prev = w
+	}
+	l.count++
+	l.bytes += w.Bytes
+	l.share += w.share()
+}
+
+func (l *line) remove(w *waiter) {
+	if w.prev == nil {
+		l.first = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		l.last = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+	w.line, w.prev, w.next = nil, nil, nil
+	l.count--
+	l.bytes -= w.Bytes
+	l.share -= w.share()
+}
+
+// fair serves tenants by start-time fair queueing (P. Goyal, H. M. Vin and
+// H. Cheng, "Start-time Fair Queueing: A Scheduling Algorithm for Integrated
+// Services Packet Switching Networks", SIGCOMM 1996): a departure takes
+// 1/weight of virtual time from its tenant, the tenant whose next one starts
+// earliest goes first, and the clock is the start of the last one served. A
+// tenant that was away starts at the clock, so that it neither saves up turns
+// nor pays for what others have queued.
+//
+// Only the first of a line has a start: who leaves before its turn costs its
+// tenant nothing. A line that has run empty is kept until the clock passes
+// its start, or its tenant would gain by coming back at once. Every operation
+// takes O(log tenants), but ahead, which looks at each.
+type fair struct {
+	clock float64
+	lines map[string]*line
+	heap  lines
+	count int
+}
+
+// push puts w at the end of its tenant's line.
+func (f *fair) push(w *waiter) {
+	l := f.open(w.Tenant)
+	l.insert(w, l.last)
+	f.count++
+	heap.Fix(&f.heap, l.index)
+}
+
+// restore undoes the pop of w, whose departure did not happen.
+func (f *fair) restore(w *waiter) {
+	l := f.open(w.Tenant)
+	l.start -= w.share()
+	l.insert(w, nil)
+	f.count++
+	heap.Fix(&f.heap, l.index)
+}
+
+// open returns the line of a tenant, ready to be joined.
+func (f *fair) open(tenant string) *line {
+	l := f.lines[tenant]
+	if l == nil {
+		l = &line{tenant: tenant}
+		if f.lines == nil {
+			f.lines = make(map[string]*line)
+		}
+		f.lines[tenant] = l
+		heap.Push(&f.heap, l)
+	}
+	if l.count == 0 {
+		l.start = max(l.start, f.clock)
+		l.share = 0 // what rounding has left
+	}
+	return l
+}
+
+// head is who goes next; there must be somebody.
+func (f *fair) head() *waiter {
+	for f.heap[0].count == 0 {
+		f.close(f.heap[0])
+	}
+	return f.heap[0].first
+}
+
+// pop takes the head out and charges its tenant for a departure.
+func (f *fair) pop() *waiter {
+	w := f.head()
+	l := w.line
+	f.clock = max(f.clock, l.start)
+	l.start += w.share()
+	f.remove(w)
+	return w
+}
+
+// remove takes w out.
+func (f *fair) remove(w *waiter) {
+	l := w.line
+	l.remove(w)
+	f.count--
+	switch {
+	case f.count == 0:
+		*f = fair{} // all are served: nobody is owed anything
+	case l.count == 0 && l.start <= f.clock:
+		f.close(l)
+	default:
+		heap.Fix(&f.heap, l.index)
+	}
+}
+
+func (f *fair) close(l *line) {
+	heap.Remove(&f.heap, l.index)
+	delete(f.lines, l.tenant)
+}
+
+// ahead counts who will have gone before a call of the tenant that comes now,
+// as long as nobody comes or leaves.
+func (f *fair) ahead(tenant string) int {
+	start, n := f.clock, 0
+	own := f.lines[tenant]
+	if own != nil {
+		start, n = max(own.start, f.clock), own.count
+		if n > 0 {
+			start = own.start + own.share
+		}
+	}
+	for _, l := range f.heap {
+		if l == own || l.count == 0 || l.start > start {
+			continue
+		}
+		each := l.share / float64(l.count)
+		const rounding = 1e-9
+		n += min(l.count, 1+int(math.Floor((start-l.start)/each+rounding)))
+	}
+	return n
+}
+
+// lines is a heap with the line on top whose turn it is. Where starts are
+// equal the longest wait decides, and a line that nobody waits in comes last.
+type lines []*line
+
+func (h lines) Len() int { return len(h) }
+
+func (h lines) Less(i, j int) bool {
+	a, b := h[i], h[j]
+	if a.start != b.start || a.count == 0 || b.count == 0 {
+		return a.start < b.start || a.start == b.start && a.count > b.count
+	}
+	return a.first.seq < b.first.seq
+}
+
+func (h lines) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+func (h *lines) Push(l any) {
+	l.(*line).index = len(*h)
+	*h = append(*h, l.(*line))
+}
+
+func (h *lines) Pop() any {
+	old := *h
+	l := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return l
+}

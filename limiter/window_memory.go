@@ -1,0 +1,133 @@
+package limiter
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// MemoryWindow is the Window of a gateway that shares its cap with no other. It
+// is exact: a departure is the first time that is neither in the past, nor
+// before the departure reserved last, nor less than a span after the n-th
+// latest one, where n is the cap or what throttling leaves of it. So no span
+// holds more than n departures, whichever are returned later: a slot taken out
+// only widens the distances between the others, and one taken out of the middle
+// is not given to anybody else.
+//
+// It holds history only, for as many departures as the largest limit it has
+// seen. A limit that grows beyond that finds what is forgotten counted as if it
+// had departed with the oldest that is known: late, never early.
+type MemoryWindow struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	clock   clock
+	ring    ring
+	easing  easing
+	span    time.Duration // of the last limit seen
+	keep    int           // the most requests seen in a limit
+	revoked chan struct{} // of all slots since the last throttle
+}
+
+// NewMemoryWindow starts with no history. The readings of now should carry a
+// monotonic part, as those of time.Now do; if they do not, a jump backwards
+// delays departures by no more than itself and a jump forwards is believed.
+func NewMemoryWindow(now func() time.Time) *MemoryWindow {
+	return &MemoryWindow{
+		now:     now,
+		clock:   clock{base: now()},
+		ring:    newRing(),
+		easing:  newEasing(),
+		revoked: make(chan struct{}),
+	}
+}
+
+// Reserve takes the next free departure. It never blocks, and fails only for a
+// limit that cannot be kept and a context that has ended.
+func (w *MemoryWindow) Reserve(ctx context.Context, l Limit) (Slot, error) {
+	if err := l.Check(); err != nil {
+		return Slot{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Slot{}, err
+	}
+	return w.reserve(l, time.Time{}), nil
+}
+
+// reserve takes the next free departure that is not before from.
+func (w *MemoryWindow) reserve(l Limit, from time.Time) Slot {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := w.next(l, w.clock.read(w.now()))
+	if !from.IsZero() {
+		at = max(at, w.clock.at(from))
+	}
+	return Slot{At: w.clock.time(at), id: w.add(l, at), revoked: w.revoked}
+}
+
+// record notes a departure that another authority has given, and returns its
+// id. It counts as not earlier than the one before it.
+func (w *MemoryWindow) record(l Limit, t time.Time) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.clock.read(w.now())
+	return w.add(l, max(w.clock.at(t), w.ring.latest(1)))
+}
+
+func (w *MemoryWindow) add(l Limit, at int64) uint64 {
+	w.span, w.keep = l.Span(), max(w.keep, l.Requests)
+	return w.ring.add(at, w.keep)
+}
+
+// next is the first free departure at or after now.
+func (w *MemoryWindow) next(l Limit, now int64) int64 {
+	n := departures(l.Requests, w.easing.share(now, l.Span()))
+	return max(now, w.easing.closed, w.ring.latest(1), w.ring.latest(n)+int64(l.Span()))
+}
+
+// Return gives back a slot whose departure does not happen.
+func (w *MemoryWindow) Return(s Slot) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ring.remove(s.id)
+}
+
+// Next predicts when the next free departure is.
+func (w *MemoryWindow) Next(l Limit, now time.Time) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.clock.time(w.next(l, w.clock.at(now)))
+}
+
+// Throttle closes the window for d and revokes the slots reserved before. The
+// rate then starts again at half of what it was, at least one departure in a
+// window, and grows by a twentieth of the cap with every window.
+func (w *MemoryWindow) Throttle(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.easing.throttle(w.clock.read(w.now()), d, w.span)
+	close(w.revoked)
+	w.revoked = make(chan struct{})
+}
+
+// closedFor is how long the window stays closed yet, by a throttle.
+func (w *MemoryWindow) closedFor() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Duration(max(0, w.easing.closed-w.clock.read(w.now())))
+}
+
+// Rate is the effective number of departures in a window: none while a throttle
+// holds the window closed.
+func (w *MemoryWindow) Rate(l Limit, now time.Time) float64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := w.clock.at(now)
+	if n < w.easing.closed {
+		return 0
+	}
+	return max(1, float64(l.Requests)*float64(w.easing.share(n, l.Span()))/ppm)
+}
