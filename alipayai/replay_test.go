@@ -3,6 +3,7 @@ package alipayai
 import (
 	"bufio"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -76,7 +77,11 @@ func hangUp(s *socketServer, conn net.Conn) {
 			return
 		}
 		answer := `{"choices":[{}],"data":[{"id":"m"}]}`
-		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 36\r\n\r\n"+answer)
+		head := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", len(answer))
+		if req.Method == http.MethodHead {
+			answer = ""
+		}
+		io.WriteString(conn, head+answer)
 	}
 }
 

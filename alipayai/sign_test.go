@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -120,7 +119,7 @@ func TestSignedRequestsAreNotReplayed(t *testing.T) {
 	for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"} {
 		for name, body := range map[string][]byte{"without a body": nil, "with one": []byte(`{"a":1}`)} {
 			t.Run(method+" "+name, func(t *testing.T) {
-				server := listen(t, func(s *socketServer, conn net.Conn) { hangUp(s, conn) })
+				server := listen(t, hangUp)
 				p := simProvider(t, server.url)
 				p.Tokens = nil
 				for try := range 2 {

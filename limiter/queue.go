@@ -76,7 +76,7 @@ type Queue struct {
 	bytes  int64
 	class  [classes]fair
 	passed [classes]int // how often in a row a class was passed over
-	pace   pace
+	got    throughput
 }
 
 // NewQueue returns a queue in front of w. Its clock must run with real time,
@@ -164,7 +164,7 @@ func (q *Queue) SetWindow(w Window) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.window = w
-	q.pace = pace{}
+	q.got = throughput{}
 	q.look()
 }
 

@@ -29,37 +29,39 @@ func (q *Queue) predict(l Limit, ahead int, now time.Time) time.Duration {
 		next = q.window.Next(l, now)
 	}
 	wait := max(next.Sub(now), 0)
-	if ahead > 0 {
-		rate := max(q.window.Rate(l, now), 1) / l.Span().Seconds()
-		if q.pace.rate > 0 {
-			rate = min(rate, q.pace.rate)
-		}
-		wait += time.Duration(float64(ahead) / rate * float64(time.Second))
+	if ahead == 0 {
+		return wait
 	}
-	return wait
+	// While the window is closed the rate is none: what counts is the rate
+	// when it opens.
+	rate := max(q.window.Rate(l, now.Add(wait)), 1) / l.Span().Seconds()
+	if q.got.rate > 0 {
+		rate = min(rate, q.got.rate)
+	}
+	return wait + time.Duration(float64(ahead)/rate*float64(time.Second))
 }
 
-// pace measures how many departures a second the queue gets while it is never
-// empty. Behind a window that several replicas share that is less than the
-// window's rate.
+// throughput measures how many departures a second the queue gets while it is
+// never empty. Behind a window that several replicas share that is less than
+// the window's rate.
 //
 // Departures repeat from one window to the next, so that a whole window, from
 // one departure to another, holds what every window does.
-type pace struct {
+type throughput struct {
 	rate  float64 // of the last whole window; zero until there is one
 	since time.Time
 	count int // departures from since on
 }
 
-func (p *pace) depart(at time.Time, span time.Duration) {
-	elapsed := at.Sub(p.since)
+func (t *throughput) depart(at time.Time, span time.Duration) {
+	elapsed := at.Sub(t.since)
 	switch {
-	case p.count == 0:
-		p.since = at
+	case t.count == 0:
+		t.since = at
 	case elapsed >= span:
-		*p = pace{rate: float64(p.count) / elapsed.Seconds(), since: at}
+		*t = throughput{rate: float64(t.count) / elapsed.Seconds(), since: at}
 	}
-	p.count++
+	t.count++
 }
 
 // makeRoom sees to it that r fits into the queue, at the cost of the tenant

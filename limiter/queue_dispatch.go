@@ -109,7 +109,7 @@ func (q *Queue) dispatch() {
 		}
 		w := q.head()
 		q.take(w)
-		q.pace.depart(q.next.slot.At, limit.Span())
+		q.got.depart(q.next.slot.At, limit.Span())
 		w.deliver(q.next, nil)
 		q.next = booking{}
 	}
@@ -186,7 +186,7 @@ func (q *Queue) drop(w *waiter) {
 	q.count--
 	q.bytes -= w.Bytes
 	if q.count == 0 {
-		q.pace = pace{}
+		q.got = throughput{}
 		q.look()
 	}
 }

@@ -42,6 +42,7 @@ local booked = tonumber(state[6] or 0)
 local lost = seen > alive and now - opened > settle
 if math.abs(now - alive) > quiet or lost then
   redis.call('DEL', key)
+  closed = math.min(closed, now + math.max(0, closed - alive))
   opened, alive, cut, booked = now, now, false, 0
   redis.call('ZADD', key, -opened, 'opened', -closed, 'closed', -left, 'left', 0, 'cut')
 end

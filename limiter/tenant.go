@@ -22,6 +22,13 @@ type TenantLimit struct {
 	Concurrent int
 }
 
+func (l TenantLimit) burst() int {
+	if l.Burst > 0 {
+		return l.Burst
+	}
+	return max(1, int(math.Ceil(l.RequestsPerSecond)))
+}
+
 // The reasons why TenantLimits does not let a call through.
 const (
 	TenantRequests    Reason = "tenant_requests"
@@ -62,14 +69,13 @@ func (t *TenantLimits) Allow(now time.Time, tenant string, l TenantLimit, n int)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.evict(now)
-	u := t.use(tenant)
-	l.apply(u, now)
+	u := t.touch(tenant)
+	u.requests = adjust(u.requests, now, l.RequestsPerSecond, l.burst())
+	u.tokens = adjust(u.tokens, now, float64(l.TokensPerMinute)/60, l.TokensPerMinute)
 
 	if l.Concurrent > 0 && u.concurrent >= l.Concurrent {
 		return nil, &Rejection{Reason: TenantConcurrency}
 	}
-	n = max(n, 0)
-	now = now.Round(0) // compared with times of other processes' making in tests
 	requests, tokens := shortage(u.requests, now, 1), shortage(u.tokens, now, n)
 	switch {
 	case requests > 0 && requests >= tokens:
@@ -86,4 +92,115 @@ func (t *TenantLimits) Allow(now time.Time, tenant string, l TenantLimit, n int)
 		u.concurrent--
 		charge(u.tokens, now, more)
 	}, nil
+}
+
+// adjust returns the bucket with the rate and size that hold now; nil where
+// there is no limit. A new one is full.
+func adjust(b *rate.Limiter, now time.Time, perSecond float64, size int) *rate.Limiter {
+	if perSecond <= 0 {
+		return nil
+	}
+	limit := rate.Limit(perSecond)
+	if b == nil {
+		return rate.NewLimiter(limit, size)
+	}
+	if b.Limit() != limit {
+		b.SetLimitAt(now, limit)
+	}
+	if b.Burst() != size {
+		b.SetBurstAt(now, size)
+	}
+	return b
+}
+
+// shortage is how long it takes until b holds n, or all that it can.
+func shortage(b *rate.Limiter, now time.Time, n int) time.Duration {
+	if b == nil {
+		return 0
+	}
+	const rounding = 1e-6
+	missing := float64(min(n, b.Burst())) - b.TokensAt(now)
+	if missing <= rounding {
+		return 0
+	}
+	return time.Duration(math.Ceil(missing / float64(b.Limit()) * float64(time.Second)))
+}
+
+// charge takes n out of b, which owes what it does not hold.
+func charge(b *rate.Limiter, now time.Time, n int) {
+	if b == nil {
+		return
+	}
+	for size := b.Burst(); n > 0; n -= size {
+		b.ReserveN(now, min(n, size))
+	}
+}
+
+// idle tells that forgetting the tenant makes no difference.
+func (u *usage) idle(now time.Time) bool {
+	return u.concurrent == 0 && full(u.requests, now) && full(u.tokens, now)
+}
+
+func full(b *rate.Limiter, now time.Time) bool {
+	return b == nil || b.TokensAt(now) >= float64(b.Burst())
+}
+
+// touch returns the usage of a tenant and makes it the newest.
+func (t *TenantLimits) touch(tenant string) *usage {
+	u := t.tenants[tenant]
+	if u == nil {
+		if t.tenants == nil {
+			t.tenants = make(map[string]*usage)
+		}
+		u = &usage{tenant: tenant}
+		t.tenants[tenant] = u
+	} else {
+		t.unlink(u)
+	}
+	t.append(u)
+	return u
+}
+
+// evict forgets up to two idle tenants of those that were not heard of for
+// longest: one more than a call can add, so that the idle die out while the
+// work per call stays constant.
+func (t *TenantLimits) evict(now time.Time) {
+	for range 2 {
+		u := t.oldest
+		if u == nil {
+			return
+		}
+		t.unlink(u)
+		if !u.idle(now) {
+			t.append(u) // to be asked again when the others have been
+			continue
+		}
+		delete(t.tenants, u.tenant)
+		if len(t.tenants) == 0 {
+			t.tenants = nil // a map does not shrink
+		}
+	}
+}
+
+func (t *TenantLimits) append(u *usage) {
+	u.older, u.newer = t.newest, nil
+	if t.newest == nil {
+		t.oldest = u
+	} else {
+		t.newest.newer = u
+	}
+	t.newest = u
+}
+
+func (t *TenantLimits) unlink(u *usage) {
+	if u.older == nil {
+		t.oldest = u.newer
+	} else {
+		u.older.newer = u.newer
+	}
+	if u.newer == nil {
+		t.newest = u.older
+	} else {
+		u.newer.older = u.older
+	}
 }

@@ -1,0 +1,148 @@
+package limiter
+
+import (
+	"math"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestThrottleHoldsBackTheReservedSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.call(t.Context(), "", patient("a"))
+		h.call(t.Context(), "", patient("a"))
+		h.outcomes()
+		h.window.Throttle(5 * time.Second)
+		if got := h.Predict(patient("b")); got < 5*time.Second || got > 10*time.Second {
+			t.Errorf("prediction while closed is %v, want a little more than 5 s", got)
+		}
+		time.Sleep(time.Minute)
+		if o := h.outcomes()[0]; o.err != nil || o.at < 5*time.Second || o.at > 6*time.Second {
+			t.Errorf("after %v: %v, want a departure when the window opens", o.at, o.err)
+		}
+	})
+}
+
+// A reload changes the limit while a slot is reserved under the old one.
+func TestEveryCallPassesItsOwnLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		r := patient("a")
+		h.call(t.Context(), "", r)
+		h.call(t.Context(), "", r)
+		r.Limit = Limit{Requests: 1, Per: 3 * time.Second}
+		r.Priority = High
+		h.call(t.Context(), "new", r)
+		h.outcomes()
+		time.Sleep(time.Minute)
+		out := h.outcomes()
+		if out[0].name != "new" || out[0].at != 3*time.Second {
+			t.Errorf("%q departs after %v, want the one with the new limit after 3 s", out[0].name, out[0].at)
+		}
+	})
+}
+
+func TestSetWindowMovesAllThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		for range 3 {
+			h.call(t.Context(), "", patient("a"))
+		}
+		old := h.window
+		h.window = newSpy(t)
+		h.outcomes()
+		h.SetWindow(h.window)
+		if out := h.outcomes(); len(out) != 1 || out[0].err != nil {
+			t.Errorf("%v end at once, want one, with the slot that the new window has", out)
+		}
+		time.Sleep(time.Second)
+		if out := h.outcomes(); len(out) != 1 || out[0].err != nil {
+			t.Errorf("%v end after a second, want the last", out)
+		}
+		if old.future() != 0 || old.returned != 1 || h.window.reserved != 2 {
+			t.Errorf("the old window got %d slots back, the new gave %d; want 1 and 2", old.returned, h.window.reserved)
+		}
+	})
+}
+
+// A waiter that wakes up too late for its slot is the first in line again.
+func TestSlotThatIsTooOldIsTakenAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.call(t.Context(), "", patient("a"))
+		seen := 0
+		h.now = func() time.Time {
+			now := time.Now()
+			if now.Sub(h.began) == time.Second {
+				if seen++; seen == 2 { // the first is the dispatcher
+					return now.Add(50 * time.Millisecond)
+				}
+			}
+			return now
+		}
+		h.call(t.Context(), "head", patient("a"))
+		h.call(t.Context(), "next", patient("a"))
+		h.outcomes()
+		time.Sleep(10 * time.Second)
+		out := h.outcomes()
+		if seen < 2 || h.window.returned == 0 {
+			t.Fatal("no slot was given back")
+		}
+		if len(out) != 2 || out[0].name != "head" || out[0].err != nil || out[1].err != nil {
+			t.Errorf("%v, want head and next", out)
+		}
+	})
+}
+
+// The queue behind a window that two others use as much learns that it gets a
+// third.
+func TestPredictionKnowsItsShareOfTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.window.others = 2
+		r := patient("a")
+		r.Limit.Requests = 50
+		for range 1000 {
+			h.call(t.Context(), "", r)
+		}
+		h.outcomes()
+		time.Sleep(5 * time.Second)
+		h.outcomes()
+		count, _ := h.Depth()
+		got, want := h.Predict(r), float64(count)/(50./3)
+		if math.Abs(got.Seconds()/want-1) > 0.1 {
+			t.Errorf("prediction behind %d is %v, want about %.1f s", count, got, want)
+		}
+		h.Drain()
+	})
+}
+
+// With nobody else coming, what is predicted is what happens.
+func TestPredictionIsExactWhenNothingChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.call(t.Context(), "", patient("a"))
+		for i := range 60 {
+			r := patient(string(rune('a' + i%7)))
+			r.Weight = 1 + i%7
+			h.call(t.Context(), "", r)
+		}
+		for _, tenant := range []string{"a", "g", "new"} {
+			r := patient(tenant)
+			r.Weight = 7
+			h.outcomes()
+			want := h.Predict(r)
+			before := time.Now()
+			h.call(t.Context(), "this", r)
+			for !slices.Contains(h.names(), "this") {
+				time.Sleep(time.Second / 2)
+			}
+			if got := time.Since(before); got.Truncate(time.Second) != want.Truncate(time.Second) {
+				t.Errorf("%s waits %v, predicted were %v", tenant, got, want)
+			}
+		}
+		h.Drain()
+	})
+}

@@ -1,0 +1,168 @@
+package limiter
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// spyWindow is a MemoryWindow that keeps book of its slots, and fails when it
+// is told to.
+type spyWindow struct {
+	*MemoryWindow
+	t *testing.T
+
+	mu       sync.Mutex
+	fail     error
+	others   int // departures that other replicas take before each of ours
+	reserved int
+	returned int
+	out      map[uint64]time.Time // slots that were not returned
+}
+
+func newSpy(t *testing.T) *spyWindow {
+	return &spyWindow{MemoryWindow: NewMemoryWindow(time.Now), t: t, out: make(map[uint64]time.Time)}
+}
+
+func (w *spyWindow) Reserve(ctx context.Context, l Limit) (Slot, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fail != nil {
+		return Slot{}, w.fail
+	}
+	now, future := time.Now(), 0
+	for _, at := range w.out {
+		if at.After(now) {
+			future++
+		}
+	}
+	if future > 0 {
+		w.t.Errorf("a slot is reserved while %d wait for their time", future)
+	}
+	for range w.others {
+		if _, err := w.MemoryWindow.Reserve(ctx, l); err != nil {
+			return Slot{}, err
+		}
+	}
+	s, err := w.MemoryWindow.Reserve(ctx, l)
+	if err == nil {
+		w.reserved++
+		w.out[s.id] = s.At
+	}
+	return s, err
+}
+
+func (w *spyWindow) Return(s Slot) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, ok := w.out[s.id]; !ok {
+		w.t.Errorf("slot %d is returned but not out", s.id)
+	}
+	delete(w.out, s.id)
+	w.returned++
+	w.MemoryWindow.Return(s)
+}
+
+// future is how many reserved slots have their time yet to come.
+func (w *spyWindow) future() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, at := range w.out {
+		if at.After(time.Now()) {
+			n++
+		}
+	}
+	return n
+}
+
+// outcome is how a call's wait ended.
+type outcome struct {
+	name string
+	slot Slot
+	err  error
+	at   time.Duration // since the harness began
+}
+
+func (o outcome) reason() Reason {
+	var r *Rejection
+	if errors.As(o.err, &r) {
+		return r.Reason
+	}
+	return ""
+}
+
+func (o outcome) retryAfter() time.Duration {
+	var r *Rejection
+	errors.As(o.err, &r)
+	return r.RetryAfter
+}
+
+// harness sends calls through a queue, in a synctest bubble.
+type harness struct {
+	*Queue
+	t      *testing.T
+	window *spyWindow
+	began  time.Time
+	mu     sync.Mutex
+	done   []outcome // in order
+}
+
+func newHarness(t *testing.T) *harness {
+	w := newSpy(t)
+	return &harness{Queue: NewQueue(w, time.Now), t: t, window: w, began: time.Now()}
+}
+
+// call sends one and returns as soon as it waits or is through.
+func (h *harness) call(ctx context.Context, name string, r Request) {
+	go h.do(ctx, name, r)
+	synctest.Wait()
+}
+
+func (h *harness) do(ctx context.Context, name string, r Request) {
+	s, err := h.Wait(ctx, r)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.done = append(h.done, outcome{name, s, err, time.Since(h.began)})
+	if late := time.Since(s.At); err == nil && late != 0 {
+		h.t.Errorf("%s departs %v after its slot", name, late)
+	}
+}
+
+// outcomes returns those since it was last called.
+func (h *harness) outcomes() []outcome {
+	synctest.Wait()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	done := h.done
+	h.done = nil
+	return done
+}
+
+func (h *harness) names() (names []string) {
+	for _, o := range h.outcomes() {
+		names = append(names, o.name)
+	}
+	return names
+}
+
+// checkWindow fails where a span holds more departures than the limit allows.
+func checkWindow(t *testing.T, l Limit, departures []time.Duration) {
+	t.Helper()
+	for i := l.Requests; i < len(departures); i++ {
+		if apart := departures[i] - departures[i-l.Requests]; apart < l.Span() {
+			t.Fatalf("departures %d to %d are within %v, less than %v", i-l.Requests, i, apart, l.Span())
+		}
+	}
+}
+
+// one is a limit of one departure a second.
+var one = Limit{Requests: 1, Per: time.Second}
+
+// patient waits as long as it takes.
+func patient(tenant string) Request {
+	return Request{Tenant: tenant, Bytes: 1, MaxWait: time.Hour, Limit: one, MaxCount: 1 << 20, MaxBytes: 1 << 40}
+}

@@ -1,0 +1,133 @@
+package limiter
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+const (
+	// redisTimeout bounds one exchange with Redis, connecting included.
+	redisTimeout = 50 * time.Millisecond
+	// redisDialTimeout is longer because connections are made in the
+	// background: a handshake that outlasts the call serves the next one.
+	redisDialTimeout = 250 * time.Millisecond
+	// redisPoolSize is the most connections to one server.
+	redisPoolSize = 64
+)
+
+// RedisOptions say where Redis is: one server, a master that Sentinel knows, or
+// a Cluster. Version 6.2 or later is needed, for ZMSCORE.
+type RedisOptions struct {
+	// Addresses are host:port: of the server, of the Sentinels if MasterName
+	// is set, of some nodes if Cluster is.
+	Addresses []string
+	// MasterName is the master's name at the Sentinels.
+	MasterName string
+	// Cluster says that the servers are a Redis Cluster.
+	Cluster bool
+	// Username and Password authenticate at the servers, not the Sentinels.
+	Username, Password string
+	// TLS is used for every connection if it is set.
+	TLS *tls.Config
+	// DB is the number of the database; a Cluster has only 0.
+	DB int
+}
+
+// ErrRedisOptions are options that contradict each other.
+var ErrRedisOptions = errors.New("redis options")
+
+// Check says what contradicts what.
+func (o RedisOptions) Check() error {
+	switch {
+	case len(o.Addresses) == 0:
+		return fmt.Errorf("%w: at least one address is needed", ErrRedisOptions)
+	case o.Cluster && o.MasterName != "":
+		return fmt.Errorf("%w: cluster and master_name exclude each other", ErrRedisOptions)
+	case o.Cluster && o.DB != 0:
+		return fmt.Errorf("%w: a cluster has no database but 0", ErrRedisOptions)
+	case !o.Cluster && o.MasterName == "" && len(o.Addresses) > 1:
+		return fmt.Errorf("%w: several addresses need master_name or cluster", ErrRedisOptions)
+	}
+	return nil
+}
+
+// NewRedisClient makes a client that is safe for windows: it repeats nothing by
+// itself, keeps to the deadline of every call, and gives up after 50 ms where
+// there is none. It connects when it is first used. The caller closes it.
+func NewRedisClient(o RedisOptions) (redis.UniversalClient, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	options := &redis.UniversalOptions{
+		Addrs:      o.Addresses,
+		MasterName: o.MasterName,
+		Username:   o.Username,
+		Password:   o.Password,
+		DB:         o.DB,
+		Dialer:     redisDialer(o.TLS),
+		TLSConfig:  o.TLS,
+
+		// A repeat by the client would go unseen; windows repeat by themselves.
+		MaxRetries:            -1,
+		ContextTimeoutEnabled: true,
+		DialTimeout:           redisDialTimeout,
+		DialerRetries:         1,
+		ReadTimeout:           redisTimeout,
+		WriteTimeout:          redisTimeout,
+		PoolTimeout:           redisTimeout,
+		PoolSize:              redisPoolSize,
+		// What follows a new connection is one exchange, not three.
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	switch {
+	case o.Cluster:
+		cluster := options.Cluster()
+		// Scripts go to the master of their key; nothing is to be looked up.
+		cluster.DisableRoutingPolicies = true
+		return redis.NewClusterClient(cluster), nil
+	case o.MasterName != "":
+		return redis.NewFailoverClient(options.Failover()), nil
+	}
+	return redis.NewClient(options.Simple()), nil
+}
+
+// redisDialer connects, with TLS if it is configured. It reports a failure as a
+// connection that fails: the client's pool counts failures to connect, and after
+// some it tries no more than once a second, too seldom to be back in time.
+func redisDialer(config *tls.Config) func(context.Context, string, string) (net.Conn, error) {
+	plain := &net.Dialer{}
+	dial := plain.DialContext
+	if config != nil {
+		dial = (&tls.Dialer{NetDialer: plain, Config: config}).DialContext
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return failedConn{err: err}, nil
+		}
+		return conn, nil
+	}
+}
+
+// failedConn is a connection that could not be made.
+type failedConn struct {
+	net.Conn
+	err error
+}
+
+func (c failedConn) Read([]byte) (int, error)         { return 0, c.err }
+func (c failedConn) Write([]byte) (int, error)        { return 0, c.err }
+func (c failedConn) Close() error                     { return nil }
+func (c failedConn) SetDeadline(time.Time) error      { return nil }
+func (c failedConn) SetReadDeadline(time.Time) error  { return nil }
+func (c failedConn) SetWriteDeadline(time.Time) error { return nil }
+func (c failedConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (c failedConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
