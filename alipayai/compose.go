@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 
@@ -75,9 +76,7 @@ func (c *call) upstreamHeader(p *Provider, token string) http.Header {
 		h["Alipay-Request-Id"] = own[0:1:1]
 	}
 	forward(h, c.r.Header, forwardedToUpstream[:])
-	for name, values := range p.Header {
-		h[name] = values
-	}
+	maps.Copy(h, p.Header)
 	if token != "" {
 		h["Authorization"] = own[1:2:2]
 	}

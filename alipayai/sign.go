@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 
@@ -53,9 +54,7 @@ func (p *Provider) SignRequest(req *http.Request, body []byte) (*http.Request, e
 	forward(out.Header, req.Header, forwardedToUpstream[:])
 	forward(out.Header, req.Header, composedByClient[:])
 	out.Header["User-Agent"] = userAgentValue
-	for name, values := range p.Header {
-		out.Header[name] = values
-	}
+	maps.Copy(out.Header, p.Header)
 	if token != "" {
 		out.Header["Authorization"] = []string{"Bearer " + token}
 	}

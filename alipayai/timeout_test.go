@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -117,7 +118,7 @@ func TestWatchdog(t *testing.T) {
 		}
 		resumed := time.Now()
 		<-ctx.Done()
-		if waited := time.Since(resumed); waited != 10*time.Second || context.Cause(ctx) != errNoEvent {
+		if waited := time.Since(resumed); waited != 10*time.Second || !errors.Is(context.Cause(ctx), errNoEvent) {
 			t.Errorf("cancelled after %v by %v", waited, context.Cause(ctx))
 		}
 	})

@@ -117,7 +117,7 @@ func TestTokenAnswersThatFail(t *testing.T) {
 			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.tells) {
 				t.Fatalf("got %v (%v), want %v that tells %q", err, got, test.want, test.tells)
 			}
-			if test.want == ErrTokenUnavailable && errors.Is(err, ErrTokenRefused) {
+			if errors.Is(test.want, ErrTokenUnavailable) && errors.Is(err, ErrTokenRefused) {
 				t.Errorf("%v is both", err)
 			}
 			if got != (Token{}) {

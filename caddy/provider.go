@@ -185,9 +185,9 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 }
 
 // header resolves the fixed header fields.
-func (c *Provider) header(s secrets) (http.Header, error) {
-	h := make(http.Header, len(c.Headers))
-	for name, value := range c.Headers {
+func (p *Provider) header(s secrets) (http.Header, error) {
+	h := make(http.Header, len(p.Headers))
+	for name, value := range p.Headers {
 		option := "header " + name
 		if reserved(name) {
 			return nil, fmt.Errorf("%s is set by the gateway itself", option)
@@ -221,13 +221,13 @@ func reserved(name string) bool {
 const defaultIdleConns = 256
 
 // transport loads the connection module.
-func (c *Provider) transport(ctx caddy.Context) (http.RoundTripper, error) {
-	if c.TransportRaw == nil {
-		c.TransportRaw = caddyconfig.JSONModuleObject(&reverseproxy.HTTPTransport{
+func (p *Provider) transport(ctx caddy.Context) (http.RoundTripper, error) {
+	if p.TransportRaw == nil {
+		p.TransportRaw = caddyconfig.JSONModuleObject(&reverseproxy.HTTPTransport{
 			KeepAlive: &reverseproxy.KeepAlive{MaxIdleConnsPerHost: defaultIdleConns},
 		}, "protocol", "http", nil)
 	}
-	mod, err := ctx.LoadModule(c, "TransportRaw")
+	mod, err := ctx.LoadModule(p, "TransportRaw")
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}

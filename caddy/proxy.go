@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -70,10 +71,8 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, earlier := range h.Providers[:i] {
-			if earlier == name {
-				return fmt.Errorf("provider %s is named twice", name)
-			}
+		if slices.Contains(h.Providers[:i], name) {
+			return fmt.Errorf("provider %s is named twice", name)
 		}
 		h.gateway.Providers = append(h.gateway.Providers, p)
 	}

@@ -110,8 +110,7 @@ func readKeyFile(fsys fs.FS, name string) ([]byte, error) {
 
 // pathless drops the operation and path of an fs error, which the message around it names already.
 func pathless(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathErr.Err
 	}
 	return err

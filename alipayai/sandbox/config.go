@@ -163,14 +163,14 @@ func (a App) check() error {
 		return fmt.Errorf("ClientID %q: want no dot and no control character", a.ClientID)
 	}
 	if len(a.Keys) == 0 {
-		return errors.New("Keys is empty: want one key at least")
+		return errors.New("field Keys is empty: want one key at least")
 	}
 	for version, key := range a.Keys {
 		if version < 1 {
-			return fmt.Errorf("Keys[%d]: want a version of 1 or more", version)
+			return fmt.Errorf("field Keys[%d]: want a version of 1 or more", version)
 		}
 		if len(key) < minKeyBytes {
-			return fmt.Errorf("Keys[%d] has %d bytes: want %d at least", version, len(key), minKeyBytes)
+			return fmt.Errorf("field Keys[%d] has %d bytes: want %d at least", version, len(key), minKeyBytes)
 		}
 	}
 	if a.OAuthSecret == "" {

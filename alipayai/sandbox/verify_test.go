@@ -127,7 +127,7 @@ func TestVerification(t *testing.T) {
 }
 
 func edit(r *http.Request, name, old, repl string) {
-	r.Header.Set(name, strings.Replace(r.Header.Get(name), old, repl, -1))
+	r.Header.Set(name, strings.ReplaceAll(r.Header.Get(name), old, repl))
 }
 
 // TestEveryByteCounts changes each byte of the body, the target, the time and

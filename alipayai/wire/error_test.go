@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -82,9 +83,7 @@ func TestErrorWriteHTTP(t *testing.T) {
 			}
 			want := map[string]string{"Content-Type": "application/json", "Content-Length": "", "Content-Encoding": "", "Etag": "",
 				"Cache-Control": "", "X-Provider": "kept"}
-			for k, v := range tt.header {
-				want[k] = v
-			}
+			maps.Copy(want, tt.header)
 			for k, v := range want {
 				if got := w.Header().Get(k); got != v {
 					t.Errorf("%s: %q, want %q", k, got, v)

@@ -67,8 +67,7 @@ func (s *scanner) wrongType(param, want string) error {
 
 // requestError turns what stopped the walk into the client's error.
 func (s *scanner) requestError(err error) error {
-	var own *RequestError
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*RequestError](err); ok {
 		return own
 	}
 	at := s.offset(err)
@@ -99,8 +98,7 @@ func (s *scanner) requestError(err error) error {
 
 // offset is the byte at or after which err occurred.
 func (s *scanner) offset(err error) int64 {
-	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		return syntax.ByteOffset
 	}
 	return s.dec.InputOffset()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -208,7 +209,7 @@ func (r *EventReader) parse(raw []byte) Event {
 		case "data":
 			switch {
 			case ev.Data == nil:
-				ev.Data = value[:len(value):len(value)]
+				ev.Data = slices.Clip(value)
 				if value == nil {
 					ev.Data = []byte{}
 				}
