@@ -3,14 +3,7 @@ package alipaycaddy
 import (
 	"bufio"
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -325,41 +318,6 @@ func (g *rig) file(name, content string) string {
 		g.t.Fatal(err)
 	}
 	return path
-}
-
-// references tells how often each pooled value is held, by kind and hash.
-func references() map[string]int {
-	var keys []stateKey
-	pool.Range(func(key, _ any) bool {
-		keys = append(keys, key.(stateKey))
-		return true
-	})
-	held := make(map[string]int, len(keys))
-	for _, key := range keys {
-		held[fmt.Sprintf("%s %x", key.kind, key.hash[:6])], _ = pool.References(key)
-	}
-	return held
-}
-
-// Keys that are made once: an RSA key takes a good part of a second.
-var (
-	rsaKey   = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
-	otherRSA = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
-	ecKey    = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
-)
-
-func privatePEM(key any) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(key))}))
-}
-
-func publicPEM(key any) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: must(x509.MarshalPKIXPublicKey(key))}))
-}
-
-// bare gives the base64 inside of a PEM text, as Alipay's consoles export keys.
-func bare(text string) string {
-	block, _ := pem.Decode([]byte(text))
-	return base64.StdEncoding.EncodeToString(block.Bytes)
 }
 
 func must[T any](value T, err error) T {

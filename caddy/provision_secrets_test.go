@@ -1,7 +1,15 @@
 package alipaycaddy
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -147,4 +155,24 @@ func TestProvisionRefusesMixedEnvironments(t *testing.T) {
 			refuses(t, tt.global, "", tt.want)
 		})
 	}
+}
+
+// Keys that are made once: an RSA key takes a good part of a second.
+var (
+	rsaKey   = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
+	ecKey    = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
+)
+
+func privatePEM(key any) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(key))}))
+}
+
+func publicPEM(key any) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: must(x509.MarshalPKIXPublicKey(key))}))
+}
+
+// bare gives the base64 inside of a PEM text, as Alipay's consoles export keys.
+func bare(text string) string {
+	block, _ := pem.Decode([]byte(text))
+	return base64.StdEncoding.EncodeToString(block.Bytes)
 }

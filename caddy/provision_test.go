@@ -42,10 +42,10 @@ func TestProvisionRefuses(t *testing.T) {
 		"base_url with user":      {hmacProviderAt("https://user:" + aSecret + "@api.example.com"), "", []string{"provider alipay: base_url"}},
 		"base_url with query":     {hmacProviderAt("https://api.example.com?a=1"), "", []string{"provider alipay: base_url"}},
 		"base_url unset":          {hmacProviderAt("{env.TEST_UNSET}"), "", []string{"provider alipay: base_url", "{env.TEST_UNSET}"}},
-		"client_id with dot":      {provider("profile alipay", "base_url https://api.example.com", "client_id a.b", "key 1 {env.TEST_HMAC_KEY}", "token https://auth.example.com/token {env.TEST_SECRET}"), "", []string{"provider alipay: client_id"}},
-		"client_id with control":  {provider("profile alipay", "base_url https://api.example.com", "client_id \"a\tb\"", "key 1 {env.TEST_HMAC_KEY}", "token https://auth.example.com/token {env.TEST_SECRET}"), "", []string{"provider alipay: client_id"}},
-		"client_id missing":       {provider("profile alipay", "base_url https://api.example.com", "key 1 {env.TEST_HMAC_KEY}", "token https://auth.example.com/token {env.TEST_SECRET}"), "", []string{"provider alipay: client_id"}},
-		"client_id unset":         {provider("profile alipay", "base_url https://api.example.com", "client_id {env.TEST_UNSET}"), "", []string{"provider alipay: client_id", "{env.TEST_UNSET}"}},
+		"client_id with dot":      {otherClientID("client_id a.b"), "", []string{"provider alipay: client_id"}},
+		"client_id with control":  {otherClientID("client_id \"a\tb\""), "", []string{"provider alipay: client_id"}},
+		"client_id missing":       {otherClientID(""), "", []string{"provider alipay: client_id"}},
+		"client_id unset":         {otherClientID("client_id {env.TEST_UNSET}"), "", []string{"provider alipay: client_id", "{env.TEST_UNSET}"}},
 		"unknown environment":     {hmacProvider("environment test"), "", []string{"provider alipay: environment", "sandbox or production"}},
 		"unknown path":            {hmacProvider("path images /v1/images"), "", []string{"provider alipay: path", "images"}},
 		"path without slash":      {hmacProvider("path chat v1/chat"), "", []string{"provider alipay: path of chat"}},
@@ -101,6 +101,10 @@ const someHash = "sha256:1111111111111111111111111111111111111111111111111111111
 
 func hmacProviderAt(url string) string {
 	return strings.Replace(hmacProvider(), "https://api.example.com", url, 1)
+}
+
+func otherClientID(option string) string {
+	return strings.Replace(hmacProvider(), "client_id app", option, 1)
 }
 
 func signing(provider, options string) string {

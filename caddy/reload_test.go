@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -154,7 +155,7 @@ alipayai {
 }`, `
 http://${gateway} {
 	metrics /metrics
-	header X-Load `+fmt.Sprint(n)+`
+	header X-Load `+strconv.Itoa(n)+`
 	handle /sandbox/* {
 		alipayai_sandbox
 	}
@@ -174,7 +175,7 @@ http://${gateway} {
 }`)
 		// The connection belongs to one configuration.
 		a := g.chat("hello", "Authorization: Bearer "+key, "Connection: close")
-		if got := a.header.Get("X-Load"); got != fmt.Sprint(n) {
+		if got := a.header.Get("X-Load"); got != strconv.Itoa(n) {
 			t.Errorf("load %s answered after load %d", got, n)
 		}
 		if a := g.do("POST", "/raw"+chatPath, chatBody("raw", false), "Authorization: Bearer "+key, "Connection: close"); a.status != http.StatusOK {
@@ -196,7 +197,7 @@ http://${gateway} {
 	if n := g.tokenFetches(); n != 1 {
 		t.Errorf("%d tokens were fetched, want 1", n)
 	}
-	want := fmt.Sprint(settled + reloads)
+	want := strconv.Itoa(settled + reloads)
 	g.eventually("the metrics to count on", func() bool {
 		return g.scrape()[`caddy_alipayai_requests_total{code="",endpoint="chat",provider="alipay",status="200"}`] == want
 	})
@@ -206,4 +207,18 @@ http://${gateway} {
 	if left := references(); len(left) != 0 {
 		t.Errorf("left in the pool: %v", left)
 	}
+}
+
+// references tells how often each pooled value is held, by kind and hash.
+func references() map[string]int {
+	var keys []stateKey
+	pool.Range(func(key, _ any) bool {
+		keys = append(keys, key.(stateKey))
+		return true
+	})
+	held := make(map[string]int, len(keys))
+	for _, key := range keys {
+		held[fmt.Sprintf("%s %x", key.kind, key.hash[:6])], _ = pool.References(key)
+	}
+	return held
 }

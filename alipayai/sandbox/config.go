@@ -144,8 +144,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	seen := make(map[string]bool, len(cfg.Apps))
 	for i, a := range cfg.Apps {
-		if err := a.check(); err != nil {
-			return cfg, fmt.Errorf("%w: Apps[%d].%w", ErrConfig, i, err)
+		if field, reason := a.check(); field != "" {
+			return cfg, fmt.Errorf("%w: Apps[%d].%s%s", ErrConfig, i, field, reason)
 		}
 		if seen[a.ClientID] {
 			return cfg, fmt.Errorf("%w: Apps[%d].ClientID %q is listed twice", ErrConfig, i, a.ClientID)
@@ -155,26 +155,28 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, nil
 }
 
-func (a App) check() error {
+// check gives the field that cannot work and why, to be put behind the app's place.
+func (a App) check() (field, reason string) {
 	if a.ClientID == "" {
-		return errors.New("ClientID is empty")
+		return "ClientID", " is empty"
 	}
 	if strings.ContainsFunc(a.ClientID, func(r rune) bool { return r == '.' || r < ' ' || r == 0x7f }) {
-		return fmt.Errorf("ClientID %q: want no dot and no control character", a.ClientID)
+		return "ClientID", fmt.Sprintf(" %q: want no dot and no control character", a.ClientID)
 	}
 	if len(a.Keys) == 0 {
-		return errors.New("field Keys is empty: want one key at least")
+		return "Keys", " is empty: want one key at least"
 	}
 	for version, key := range a.Keys {
+		field := fmt.Sprintf("Keys[%d]", version)
 		if version < 1 {
-			return fmt.Errorf("field Keys[%d]: want a version of 1 or more", version)
+			return field, ": want a version of 1 or more"
 		}
 		if len(key) < minKeyBytes {
-			return fmt.Errorf("field Keys[%d] has %d bytes: want %d at least", version, len(key), minKeyBytes)
+			return field, fmt.Sprintf(" has %d bytes: want %d at least", len(key), minKeyBytes)
 		}
 	}
 	if a.OAuthSecret == "" {
-		return errors.New("OAuthSecret is empty")
+		return "OAuthSecret", " is empty"
 	}
-	return nil
+	return "", ""
 }

@@ -53,3 +53,20 @@ func TestSentinelNamesTheMaster(t *testing.T) {
 		t.Errorf("sentinel says %q, %v, without %s", info, err, w.Master.Addr)
 	}
 }
+
+func TestRelayBecomesABlackHole(t *testing.T) {
+	s := redistest.Start(t)
+	r := redistest.StartRelay(t, s.Addr)
+	through := s.At(r.Addr)
+	if got, err := through.Do("PING"); err != nil || got != "+PONG" {
+		t.Fatalf("PING through the relay: %q, %v", got, err)
+	}
+	r.Swallow()
+	if got, err := through.Do("PING"); err == nil {
+		t.Fatalf("a black hole answers %q", got)
+	}
+	r.Pass()
+	if got, err := through.Do("PING"); err != nil || got != "+PONG" {
+		t.Fatalf("PING through the relay again: %q, %v", got, err)
+	}
+}

@@ -8,6 +8,7 @@ package redistest
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -108,6 +109,9 @@ func (s *Server) launch() {
 	})
 }
 
+// At is the server as it is reached at another address.
+func (s *Server) At(addr string) *Server { return &Server{Addr: addr, tb: s.tb} }
+
 // Do sends one command on a connection of its own and returns the first line of
 // the answer, as the protocol has it.
 func (s *Server) Do(words ...string) (string, error) {
@@ -134,11 +138,7 @@ func (s *Server) Do(words ...string) (string, error) {
 		// A text: its lines follow the length.
 		n, _ := strconv.Atoi(line[1:])
 		text := make([]byte, n)
-		for read := 0; read < n && err == nil; {
-			var more int
-			more, err = answer.Read(text[read:])
-			read += more
-		}
+		_, err = io.ReadFull(answer, text)
 		line = string(text)
 	}
 	return line, err
