@@ -24,6 +24,7 @@ func TestClassify(t *testing.T) {
 		"app's limit":                   {400, "app-call-limited", ActionThrottle, 400},
 		"expired token":                 {401, "EXPIRED_ACCESS_TOKEN", ActionRefreshToken, 502},
 		"expired token in a 200":        {200, "EXPIRED_ACCESS_TOKEN", ActionRefreshToken, 502},
+		"system error in a 401":         {401, "SYSTEM_ERROR", ActionSystemError, 502},
 		"a 401 of any kind":             {401, "whatever", ActionRefreshToken, 502},
 		"grant gone":                    {401, "app-auth-token-time-out", ActionReauthorise, 502},
 		"clock":                         {401, "INVALID_REQUEST_TIME", ActionResign, 502},

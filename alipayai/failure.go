@@ -21,6 +21,7 @@ const (
 	codeBadSignature     = "invalid_response_signature"
 	codeNoToken          = "token_unavailable"
 	codeSigning          = "signing_failed"
+	codeNoSlot           = "rate_limit_unavailable"
 	codeProviderDown     = "provider_unavailable"
 	codeModelNotFound    = "model_not_found"
 	codeNotFound         = "unknown_url"
@@ -36,7 +37,7 @@ const (
 // that it answers itself; as metric labels they are safe.
 var localCodes = map[string]bool{
 	codeTimeout: true, codeUnreachable: true, codeMalformed: true, codeTruncated: true, codeTooLarge: true,
-	codeRedirect: true, codeBadSignature: true, codeNoToken: true, codeSigning: true, codeProviderDown: true,
+	codeRedirect: true, codeBadSignature: true, codeNoToken: true, codeSigning: true, codeNoSlot: true, codeProviderDown: true,
 	codeModelNotFound: true, codeNotFound: true, codeMethodNotAllowed: true, codeBodyTooLarge: true,
 	codeBodyUnreadable: true, codeContentType: true, codeIdempotencyKey: true, codeClientGone: true,
 	wire.CodeInvalidJSON: true, wire.CodeDuplicateKey: true, wire.CodeNestingTooDeep: true,

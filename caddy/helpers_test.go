@@ -143,6 +143,8 @@ func (g *rig) load(global, sites string) {
 	if err := caddy.Load(g.config(global, sites), true); err != nil {
 		g.t.Fatal(err)
 	}
+	// Caddy closes those of the old configuration, perhaps just as one is used.
+	g.http.CloseIdleConnections()
 }
 
 // provision builds a configuration's modules and starts nothing, as `caddy

@@ -86,7 +86,7 @@ func (q *Queue) makeRoom(r Request, now time.Time) bool {
 	}
 	var most *line
 	for c := range q.class {
-		for _, l := range q.class[c].heap {
+		for _, l := range q.class[c].busy {
 			if most == nil || holds(l) >= holds(most) {
 				most = l
 			}

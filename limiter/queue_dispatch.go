@@ -140,10 +140,10 @@ func (q *Queue) turn() int {
 	for c := range q.class {
 		switch {
 		case q.class[c].count == 0:
-		case first < 0:
-			first = c
 		case q.passed[c] >= patience:
 			return c
+		case first < 0:
+			first = c
 		}
 	}
 	return first

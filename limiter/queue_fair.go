@@ -38,7 +38,8 @@ type line struct {
 	first, last *waiter
 	count       int
 	bytes       int64
-	index       int // in fair.heap
+	in          *lines // nil, or where it stands
+	index       int    // there
 }
 
 // insert puts w behind prev; in front where that is nil.
@@ -91,8 +92,9 @@ func (l *line) remove(w *waiter) {
 type fair struct {
 	clock float64
 	lines map[string]*line
-	heap  lines
-	count int
+	busy  lines // where somebody waits
+	idle  lines // where nobody does, and the start is yet to come
+	count int   // of waiters
 }
 
 // push puts w at the end of its tenant's line.
@@ -100,7 +102,7 @@ func (f *fair) push(w *waiter) {
 	l := f.open(w.Tenant)
 	l.insert(w, l.last)
 	f.count++
-	heap.Fix(&f.heap, l.index)
+	f.settle(l)
 }
 
 // restore undoes the pop of w, whose departure did not happen.
@@ -109,34 +111,11 @@ func (f *fair) restore(w *waiter) {
 	l.start -= w.share()
 	l.insert(w, nil)
 	f.count++
-	heap.Fix(&f.heap, l.index)
-}
-
-// open returns the line of a tenant, ready to be joined.
-func (f *fair) open(tenant string) *line {
-	l := f.lines[tenant]
-	if l == nil {
-		l = &line{tenant: tenant}
-		if f.lines == nil {
-			f.lines = make(map[string]*line)
-		}
-		f.lines[tenant] = l
-		heap.Push(&f.heap, l)
-	}
-	if l.count == 0 {
-		l.start = max(l.start, f.clock)
-		l.share = 0 // what rounding has left
-	}
-	return l
+	f.settle(l)
 }
 
 // head is who goes next; there must be somebody.
-func (f *fair) head() *waiter {
-	for f.heap[0].count == 0 {
-		f.close(f.heap[0])
-	}
-	return f.heap[0].first
-}
+func (f *fair) head() *waiter { return f.busy[0].first }
 
 // pop takes the head out and charges its tenant for a departure.
 func (f *fair) pop() *waiter {
@@ -145,6 +124,9 @@ func (f *fair) pop() *waiter {
 	f.clock = max(f.clock, l.start)
 	l.start += w.share()
 	f.remove(w)
+	for len(f.idle) > 0 && f.idle[0].start <= f.clock {
+		delete(f.lines, heap.Pop(&f.idle).(*line).tenant)
+	}
 	return w
 }
 
@@ -153,19 +135,49 @@ func (f *fair) remove(w *waiter) {
 	l := w.line
 	l.remove(w)
 	f.count--
-	switch {
-	case f.count == 0:
+	if f.count == 0 {
 		*f = fair{} // all are served: nobody is owed anything
-	case l.count == 0 && l.start <= f.clock:
-		f.close(l)
-	default:
-		heap.Fix(&f.heap, l.index)
+		return
 	}
+	f.settle(l)
 }
 
-func (f *fair) close(l *line) {
-	heap.Remove(&f.heap, l.index)
-	delete(f.lines, l.tenant)
+// open returns the line of a tenant, to be joined and settled.
+func (f *fair) open(tenant string) *line {
+	l := f.lines[tenant]
+	if l == nil {
+		l = &line{tenant: tenant}
+		if f.lines == nil {
+			f.lines = make(map[string]*line)
+		}
+		f.lines[tenant] = l
+	}
+	if l.count == 0 {
+		l.start = max(l.start, f.clock)
+		l.share = 0 // what rounding has left
+	}
+	return l
+}
+
+// settle puts a line that has changed into its place.
+func (f *fair) settle(l *line) {
+	want := &f.busy
+	if l.count == 0 {
+		want = &f.idle
+	}
+	if l.in == want {
+		heap.Fix(want, l.index)
+		return
+	}
+	if l.in != nil {
+		heap.Remove(l.in, l.index)
+	}
+	if l.count == 0 && l.start <= f.clock {
+		delete(f.lines, l.tenant)
+		return
+	}
+	l.in = want
+	heap.Push(want, l)
 }
 
 // ahead counts who will have gone before a call of the tenant that comes now,
@@ -173,14 +185,15 @@ func (f *fair) close(l *line) {
 func (f *fair) ahead(tenant string) int {
 	start, n := f.clock, 0
 	own := f.lines[tenant]
-	if own != nil {
-		start, n = max(own.start, f.clock), own.count
-		if n > 0 {
-			start = own.start + own.share
-		}
+	switch {
+	case own == nil:
+	case own.count == 0:
+		start = max(own.start, f.clock)
+	default:
+		start, n = own.start+own.share, own.count
 	}
-	for _, l := range f.heap {
-		if l == own || l.count == 0 || l.start > start {
+	for _, l := range f.busy {
+		if l == own || l.start > start {
 			continue
 		}
 		each := l.share / float64(l.count)
@@ -190,18 +203,18 @@ func (f *fair) ahead(tenant string) int {
 	return n
 }
 
-// lines is a heap with the line on top whose turn it is. Where starts are
-// equal the longest wait decides, and a line that nobody waits in comes last.
+// lines is a heap with the line on top that starts earliest; where several do,
+// the one that has waited longest.
 type lines []*line
 
 func (h lines) Len() int { return len(h) }
 
 func (h lines) Less(i, j int) bool {
 	a, b := h[i], h[j]
-	if a.start != b.start || a.count == 0 || b.count == 0 {
-		return a.start < b.start || a.start == b.start && a.count > b.count
+	if a.start != b.start {
+		return a.start < b.start
 	}
-	return a.first.seq < b.first.seq
+	return a.first != nil && a.first.seq < b.first.seq
 }
 
 func (h lines) Swap(i, j int) {

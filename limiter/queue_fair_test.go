@@ -113,7 +113,6 @@ func TestFairDecidesLikeANaiveReference(t *testing.T) {
 				f.restore(last)
 				ref.restore(last)
 				last = nil
-				continue
 			default:
 				got, want := f.pop(), ref.pop()
 				if got != want {
@@ -121,6 +120,9 @@ func TestFairDecidesLikeANaiveReference(t *testing.T) {
 						seed, step, got.seq, got.Tenant, want.seq, want.Tenant)
 				}
 				last = got
+			}
+			if f.count > 0 && f.head() != ref.head() {
+				t.Fatalf("seed %d, step %d: call %d is next, want %d", seed, step, f.head().seq, ref.head().seq)
 			}
 			if f.count != len(ref.calls) {
 				t.Fatalf("seed %d, step %d: %d wait, want %d", seed, step, f.count, len(ref.calls))
@@ -168,11 +170,11 @@ func TestFairForgetsTenantsThatOweNothing(t *testing.T) {
 	for f.count > 1 {
 		f.pop()
 	}
-	if len(f.lines) > 2 || len(f.heap) != len(f.lines) {
+	if len(f.lines) > 2 || len(f.busy)+len(f.idle) != len(f.lines) {
 		t.Errorf("%d lines are kept, want those of who waits and who was just served", len(f.lines))
 	}
 	f.pop()
-	if f.lines != nil || f.heap != nil {
+	if f.lines != nil || f.idle != nil {
 		t.Errorf("%d lines are kept when nobody waits", len(f.lines))
 	}
 }

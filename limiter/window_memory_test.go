@@ -39,13 +39,13 @@ func TestMemoryWindowTakesSlotsBack(t *testing.T) {
 		back []int // of four slots: two now, two in a second
 		want time.Duration
 	}{
-		"none":                      {nil, 2 * time.Second},
-		"the last":                  {[]int{3}, time.Second},
-		"one in the middle":         {[]int{1}, time.Second},
-		"one twice":                 {[]int{3, 3}, time.Second},
-		"the last two":              {[]int{2, 3}, time.Second},
-		"all of them":               {[]int{0, 1, 2, 3}, 0},
-		"the first": {[]int{0}, time.Second},
+		"none":              {nil, 2 * time.Second},
+		"the last":          {[]int{3}, time.Second},
+		"one in the middle": {[]int{1}, 2 * time.Second},
+		"one twice":         {[]int{3, 3}, time.Second},
+		"the last two":      {[]int{2, 3}, time.Second},
+		"all of them":       {[]int{0, 1, 2, 3}, 0},
+		"the first":         {[]int{0}, 2 * time.Second},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -26,11 +26,14 @@ type Error struct {
 	Code    string // for programs; empty is written as null
 	// RequestID identifies the call, in the body and as X-Request-Id; left out when empty.
 	RequestID string
-	// RetryAfter is when a repeat has a chance, sent as Retry-After in whole seconds, rounded up; left out when zero.
+	// RetryAfter is when a repeat has a chance, sent as Retry-After in whole seconds and as
+	// Retry-After-Ms, both rounded up; left out when zero.
 	RetryAfter time.Duration
 	// NoRetry sends X-Should-Retry: false. The OpenAI SDKs otherwise repeat 408, 409, 429 and 5xx by themselves, which is
 	// wrong after a call that was tried everywhere or that may have been billed.
 	NoRetry bool
+	// RateLimit is sent as X-Ratelimit-*; left out when zero.
+	RateLimit RateLimit
 }
 
 // TypeForStatus returns the error type that belongs to an HTTP status. OpenAI's SDKs choose their exception by the
@@ -96,7 +99,10 @@ func (e Error) WriteHTTP(w http.ResponseWriter) {
 			seconds++
 		}
 		h.Set("Retry-After", strconv.FormatInt(seconds, 10))
+		// The OpenAI SDKs prefer this one, which need not be rounded up to a second.
+		h.Set("Retry-After-Ms", strconv.FormatInt(int64((e.RetryAfter+time.Millisecond-1)/time.Millisecond), 10))
 	}
+	e.RateLimit.writeHeader(h)
 	if e.NoRetry {
 		h.Set("X-Should-Retry", "false")
 	}

@@ -1,0 +1,93 @@
+package alipayai
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/limiter"
+)
+
+// Defaults of a Cap.
+const (
+	// DefaultGuard lengthens a cap's window against jitter on the way.
+	DefaultGuard = 10 * time.Millisecond
+	// DefaultMaxWait is the longest predicted wait that a call is queued for.
+	DefaultMaxWait = 10 * time.Second
+	// DefaultQueueCount and DefaultQueueBytes bound a provider's queue.
+	DefaultQueueCount = 1000
+	DefaultQueueBytes = 256 << 20
+)
+
+// throttleHold is how long a window stays closed when the upstream throttles
+// without saying for how long.
+const throttleHold = time.Second
+
+// Cap is a provider's rate cap, and what becomes of the calls over it. Every
+// attempt takes a departure of its own, whatever it is for.
+type Cap struct {
+	Limit  limiter.Limit
+	Window limiter.Window
+	Queue  *limiter.Queue
+	// MaxWait is the longest predicted wait, inside the call's deadline.
+	MaxWait time.Duration
+	// MaxCount and MaxBytes bound the queue.
+	MaxCount int
+	MaxBytes int64
+}
+
+// Share is a tenant's part of the departures that it competes for.
+type Share struct {
+	// Weight against the other tenants of the same class; less than 1 is 1.
+	Weight   int
+	Priority limiter.Priority
+}
+
+// depart waits for a departure. The errors are *limiter.Rejection and those
+// of the window.
+func (k *Cap) depart(ctx context.Context, tenant string, share Share, bytes int64) (limiter.Slot, error) {
+	return k.Queue.Wait(ctx, limiter.Request{
+		Tenant: tenant, Weight: share.Weight, Priority: share.Priority,
+		Bytes: bytes, MaxWait: k.MaxWait, Limit: k.Limit,
+		MaxCount: k.MaxCount, MaxBytes: k.MaxBytes,
+	})
+}
+
+// stale reports whether a slot is too old to depart with, or void. It is then
+// given back and taken anew: the guard covers no more than itself.
+func (k *Cap) stale(s limiter.Slot, now time.Time) bool {
+	select {
+	case <-s.Revoked():
+		return true
+	default:
+		return now.Sub(s.At) > k.Limit.Guard
+	}
+}
+
+// throttled closes the window after the upstream has throttled: for as long
+// as it said, or a second.
+func (k *Cap) throttled(hold time.Duration) {
+	if hold <= 0 {
+		hold = throttleHold
+	}
+	k.Window.Throttle(hold)
+}
+
+// rejected makes the failure of a call that was not let through. Its headers
+// are named as OpenAI names them, so that SDKs heed them.
+func (k *Cap) rejected(err error, now time.Time) *failure {
+	rejection, ok := errors.AsType[*limiter.Rejection](err)
+	if !ok {
+		return down(codeNoSlot, "the provider's rate limit cannot be kept just now: "+err.Error())
+	}
+	f := &failure{action: ActionThrottle}
+	f.Error = wire.Error{
+		Status: http.StatusTooManyRequests, Code: string(rejection.Reason),
+		Message:    "the provider's rate limit is used up: " + string(rejection.Reason),
+		RetryAfter: rejection.RetryAfter,
+	}
+	f.RateLimit = wire.RateLimit{Limit: k.Limit.Requests, Reset: max(k.Window.Next(k.Limit, now).Sub(now), 0)}
+	return f
+}

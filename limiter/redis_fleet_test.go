@@ -1,0 +1,210 @@
+package limiter
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// fleetLimit is the cap of Alipay's production tier.
+var fleetLimit = Limit{Requests: 50, Per: time.Second, Guard: 10 * time.Millisecond}
+
+// change is a change of state of one replica.
+type change struct {
+	at    time.Time
+	state State
+	err   error
+}
+
+// replica is one gateway that always has a call at the head of its queue.
+type replica struct {
+	window *RedisWindow
+
+	mu         sync.Mutex
+	departures []time.Time
+	changes    []change
+	slowest    time.Duration // reservation
+	failures   int
+	degraded   int // departures on its own
+}
+
+// fleet is several replicas with one cap.
+type fleet struct {
+	t        *testing.T
+	replicas []*replica
+	began    time.Time
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+}
+
+// newFleet starts three replicas at full load, each with a client of its own.
+func newFleet(t *testing.T, client func() redis.UniversalClient) *fleet {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	f := &fleet{t: t, began: time.Now(), stop: cancel}
+	for range 3 {
+		r := &replica{}
+		window, err := NewRedisWindow(client(), RedisWindowOptions{
+			Key: t.Name(), Replicas: 3, Limit: fleetLimit,
+			OnState: func(s State, err error) {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.changes = append(r.changes, change{time.Now(), s, err})
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.window = window
+		f.replicas = append(f.replicas, r)
+		f.running.Go(func() { r.saturate(ctx) })
+	}
+	t.Cleanup(f.end)
+	return f
+}
+
+// end stops the load and the windows.
+func (f *fleet) end() {
+	f.stop()
+	f.running.Wait()
+	for _, r := range f.replicas {
+		_ = r.window.Close()
+	}
+}
+
+// saturate reserves the next slot as soon as one has departed, as a queue does
+// that is never empty.
+func (r *replica) saturate(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		began := time.Now()
+		slot, err := r.window.Reserve(ctx, fleetLimit)
+		took := time.Since(began)
+		r.mu.Lock()
+		r.slowest = max(r.slowest, took)
+		if err != nil && ctx.Err() == nil {
+			r.failures++
+		}
+		r.mu.Unlock()
+		if err != nil {
+			continue
+		}
+		timer.Reset(time.Until(slot.At))
+		select {
+		case <-ctx.Done():
+		case <-slot.Revoked():
+		case <-timer.C:
+			now := time.Now()
+			select {
+			case <-slot.Revoked():
+			default:
+				if now.Sub(slot.At) <= fleetLimit.Guard {
+					r.mu.Lock()
+					r.departures = append(r.departures, now)
+					if slot.seq == 0 {
+						r.degraded++
+					}
+					r.mu.Unlock()
+					continue
+				}
+			}
+		}
+		r.window.Return(slot)
+	}
+}
+
+// departures are those of all replicas since a time, in nanoseconds.
+func (f *fleet) departures(since time.Time) []int64 {
+	var all []int64
+	for _, r := range f.replicas {
+		r.mu.Lock()
+		for _, d := range r.departures {
+			if !d.Before(since) {
+				all = append(all, int64(d.Sub(since)))
+			}
+		}
+		r.mu.Unlock()
+	}
+	return all
+}
+
+// reach waits until all replicas are in a state, and fails if one is late.
+func (f *fleet) reach(s State, within time.Duration) {
+	f.t.Helper()
+	began := time.Now()
+	f.await(within, fmt.Sprintf("all replicas are %s", s), func() bool {
+		for _, r := range f.replicas {
+			if r.window.State() != s {
+				return false
+			}
+		}
+		return true
+	})
+	f.t.Logf("%s after %s", s, time.Since(began).Round(time.Millisecond))
+}
+
+// resume waits until departures happen again.
+func (f *fleet) resume(within time.Duration) {
+	f.t.Helper()
+	began := time.Now()
+	f.await(within, "departures", func() bool { return len(f.departures(began)) > 0 })
+	f.t.Logf("departures after %s", time.Since(began).Round(time.Millisecond))
+}
+
+func (f *fleet) await(within time.Duration, what string, holds func() bool) {
+	f.t.Helper()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for began := time.Now(); !holds(); <-again.C {
+		if time.Since(began) > within {
+			f.t.Fatalf("not within %s: %s", within, what)
+		}
+	}
+}
+
+// onTheirOwn says whether every replica has departed without Redis.
+func (f *fleet) onTheirOwn() bool {
+	for _, r := range f.replicas {
+		r.mu.Lock()
+		n := r.degraded
+		r.mu.Unlock()
+		if n == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// opened is when the history in use began.
+func (f *fleet) opened() int64 {
+	w := f.replicas[0].window
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.opened
+}
+
+// pass lets time pass under load.
+func (f *fleet) pass(d time.Duration) { <-time.After(d) }
+
+// check ends the fleet and judges what must hold whatever has happened.
+func (f *fleet) check() {
+	f.t.Helper()
+	f.end()
+	all := f.departures(f.began)
+	for _, r := range f.replicas {
+		f.t.Logf("%d departures, %d of them on its own; slowest reservation %s; %d changes of state",
+			len(r.departures), r.degraded, r.slowest, len(r.changes))
+		if r.slowest > 60*time.Millisecond {
+			f.t.Errorf("a reservation took %s, more than 60ms", r.slowest)
+		}
+		if r.failures > 0 {
+			f.t.Errorf("%d reservations failed", r.failures)
+		}
+	}
+	overfull(f.t, all, fleetLimit.Requests, int64(fleetLimit.Per))
+}

@@ -1,0 +1,235 @@
+package limiter
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/internal/redistest"
+)
+
+// newTestClient is a client as windows use it.
+func newTestClient(t testing.TB, o RedisOptions) redis.UniversalClient {
+	t.Helper()
+	client, err := NewRedisClient(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// scriptUnderTest runs the script with times of its own choice, in microseconds.
+type scriptUnderTest struct {
+	t             *testing.T
+	client        redis.UniversalClient
+	script        *redis.Script
+	quiet, settle int64
+	seen          int64
+}
+
+const scriptKey = "{test}:window"
+
+func newScriptUnderTest(t *testing.T) *scriptUnderTest {
+	client := newTestClient(t, RedisOptions{Addresses: []string{redistest.Start(t).Addr}})
+	return &scriptUnderTest{t: t, client: client, script: redis.NewScript(redisWindowScript), quiet: 1_000_000}
+}
+
+func (s *scriptUnderTest) run(op string, requests int, span int64, arg any) redisAnswer {
+	s.t.Helper()
+	ctx := s.t.Context()
+	v, err := s.script.Run(ctx, s.client, []string{scriptKey},
+		op, requests, span, s.quiet, s.settle, s.seen, arg).Int64Slice()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.seen = v[0]
+	return redisAnswer{v[0], v[1], v[2], v[3], v[4], v[5]}
+}
+
+// do sends another command.
+func (s *scriptUnderTest) do(args ...any) {
+	s.t.Helper()
+	if err := s.client.Do(s.t.Context(), args...).Err(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestScriptAgainstReference(t *testing.T) {
+	s := newScriptUnderTest(t)
+	s.quiet = 100_000_000 // a pause of the test is no reason to start anew
+	for seed := range uint64(6) {
+		random := rand.New(rand.NewPCG(seed, 3))
+		requests, span := 1+random.IntN(60), 200+random.Int64N(20_000)
+		want := newReference()
+		s.do("DEL", scriptKey)
+		// The silence at the beginning is a hold without a throttle.
+		first := s.run(opLook, requests, span, "")
+		want.closed = first.opened + s.quiet
+		s.do("ZADD", scriptKey, -(first.opened - s.quiet), "opened")
+		want.closed = first.opened
+		var members []string
+		at := make(map[string]int64)
+		for step := range 600 {
+			switch random.IntN(12) {
+			case 0:
+				if random.IntN(20) == 0 {
+					d := 1 + random.Int64N(2*span)
+					a := s.run(opThrottle, requests, span, d)
+					want.throttle(a.now, d, span)
+				}
+			case 1:
+				if len(members) > 0 {
+					i := max(0, len(members)-1-random.IntN(3))
+					s.do("ZREM", scriptKey, members[i])
+					want.giveBack(at[members[i]])
+					members = slices.Delete(members, i, i+1)
+				}
+			case 2:
+				if len(members) > 0 { // a repeated run
+					last := members[len(members)-1]
+					if a := s.run(opReserve, requests, span, last); a.slot != at[last] {
+						t.Fatalf("seed %d, step %d: a repeated run is given %d, was %d", seed, step, a.slot, at[last])
+					}
+				}
+			default:
+				member := "owner:" + strconv.FormatUint(seed, 36) + strconv.Itoa(step)
+				a := s.run(opReserve, requests, span, member)
+				if slot := want.reserve(a.now, requests, span); a.slot != slot {
+					t.Fatalf("seed %d, step %d: slot at now%+d, reference says now%+d", seed, step, a.slot-a.now, slot-a.now)
+				}
+				members, at[member] = append(members, member), a.slot
+			}
+		}
+		overfull(t, want.all, requests, span)
+	}
+}
+
+func TestScriptPredictsTheNextSlot(t *testing.T) {
+	s := newScriptUnderTest(t)
+	a := s.run(opReserve, 2, 1_000_000, "a:0")
+	for i := range 7 {
+		next := s.run(opReserve, 2, 1_000_000, "a:"+strconv.Itoa(i+1))
+		if next.slot != a.free {
+			t.Errorf("slot %d is %d µs after what was predicted", i, next.slot-a.free)
+		}
+		a = next
+	}
+}
+
+func TestScriptBeginsAnew(t *testing.T) {
+	const span = int64(1_000_000)
+	tests := map[string]struct {
+		fault func(s *scriptUnderTest, now int64)
+		want  bool
+	}{
+		"nothing happened": {func(*scriptUnderTest, int64) {}, false},
+		"empty":            {func(s *scriptUnderTest, _ int64) { s.do("FLUSHALL") }, true},
+		"nobody was here for a window": {func(s *scriptUnderTest, now int64) {
+			s.do("ZADD", scriptKey, -(now - 1_500_000), "alive")
+		}, true},
+		"nobody was here for less": {func(s *scriptUnderTest, now int64) {
+			s.seen = 0
+			s.do("ZADD", scriptKey, -(now - 500_000), "alive")
+		}, false},
+		"last writes lost": {func(s *scriptUnderTest, now int64) {
+			s.do("ZADD", scriptKey, -(now - 500_000), "alive")
+		}, true},
+		"clock set back by far": {func(s *scriptUnderTest, now int64) {
+			s.do("ZADD", scriptKey, -(now + 3600_000_000), "alive")
+		}, true},
+		"clock set back a little": {func(s *scriptUnderTest, now int64) {
+			s.do("ZADD", scriptKey, -(now + 300_000), "alive")
+		}, false},
+	}
+	s := newScriptUnderTest(t)
+	s.settle = 250_000
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			s.do("FLUSHALL")
+			a := s.run(opReserve, 2, span, "a:1")
+			if want := a.now + s.quiet + s.settle; a.slot != want {
+				t.Fatalf("the first slot is %d µs from what it should be", a.slot-want)
+			}
+			// As if that were long past.
+			s.do("ZADD", scriptKey, -(a.opened - 10_000_000), "opened", a.now-5_000_000, "a:1")
+			test.fault(s, a.now)
+			b := s.run(opReserve, 2, span, "a:2")
+			anew := b.opened > a.opened
+			if anew != test.want {
+				t.Errorf("a new history: %t, want %t", anew, test.want)
+			}
+			if silent := b.slot >= b.now+s.quiet+s.settle; silent != test.want {
+				t.Errorf("silent: %t, want %t", silent, test.want)
+			}
+		})
+	}
+}
+
+func TestScriptBeginsAnewOnceForAllReplicas(t *testing.T) {
+	s := newScriptUnderTest(t)
+	s.settle = 5_000_000
+	a := s.run(opLook, 2, 1_000_000, "")
+	s.do("ZADD", scriptKey, -(a.now - 900_000), "alive", -(a.now - 60_000_000), "opened")
+	b := s.run(opLook, 2, 1_000_000, "")
+	if b.opened == a.opened {
+		t.Fatal("lost writes go unnoticed")
+	}
+	s.seen = b.now + 500_000 // another replica has been told more
+	if c := s.run(opLook, 2, 1_000_000, ""); c.opened != b.opened {
+		t.Error("the second replica that comes back begins yet another history")
+	}
+}
+
+func TestScriptKeepsAThrottleThroughANewHistory(t *testing.T) {
+	s := newScriptUnderTest(t)
+	s.run(opLook, 10, 1_000_000, "")
+	a := s.run(opThrottle, 10, 1_000_000, 30_000_000)
+	s.do("ZADD", scriptKey, -(a.now - 2_000_000), "alive")
+	b := s.run(opReserve, 10, 1_000_000, "a:1")
+	if b.opened == a.opened || b.closed != a.closed || b.slot != a.closed {
+		t.Errorf("opened %d then %d, closed until %d then %d, slot %d", a.opened, b.opened, a.closed, b.closed, b.slot)
+	}
+}
+
+func TestScriptBoundsWhatItKeeps(t *testing.T) {
+	s := newScriptUnderTest(t)
+	for i := range 500 {
+		s.run(opReserve, 50, 1_000, "a:"+strconv.Itoa(i))
+	}
+	n, err := s.client.ZCard(context.Background(), scriptKey).Result()
+	if err != nil || n > 50+16+5 {
+		t.Errorf("%d entries kept for a cap of 50, %v", n, err)
+	}
+	ttl, err := s.client.PTTL(context.Background(), scriptKey).Result()
+	if err != nil || ttl <= 0 || ttl > time.Minute {
+		t.Errorf("time to live %s, %v", ttl, err)
+	}
+}
+
+func TestRedisTimeIsNeverEarly(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 4))
+	var r redisTime
+	ahead := int64(5_000_000_000) // of the server, truly
+	for step := range 5000 {
+		if step%1000 == 999 {
+			ahead += random.Int64N(4_000_000_000) - 2_000_000_000 // the server's clock is set
+		}
+		sent := int64(step) * 10_000_000
+		there, back := random.Int64N(2_000_000), random.Int64N(2_000_000)
+		read := (sent + there - ahead) / 1000 * 1000 // it tells microseconds
+		received := sent + there + back
+		r.observe(sent, received, read/1000)
+		slot := read/1000 + random.Int64N(1_000_000)
+		if late := r.local(slot) - (slot*1000 + ahead); late < 0 {
+			t.Fatalf("step %d: %d ns too early", step, -late)
+		} else if step%1000 > 100 && late > 4_000_000 {
+			t.Fatalf("step %d: %d ns late", step, late)
+		}
+	}
+}

@@ -1,0 +1,283 @@
+package limiter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/internal/redistest"
+)
+
+// newTestWindow starts a window whose first silence is over.
+func newTestWindow(t *testing.T, client redis.UniversalClient, key string) *RedisWindow {
+	t.Helper()
+	w, err := NewRedisWindow(client, RedisWindowOptions{Key: key, Replicas: 2, Limit: fleetLimit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Close() })
+	return w
+}
+
+// overSilence makes the history of a window as old as if it had begun a minute ago.
+func overSilence(t *testing.T, w *RedisWindow) {
+	t.Helper()
+	if _, _, err := w.exchange(opLook, fleetLimit, ""); err != nil {
+		t.Fatal(err)
+	}
+	w.mu.Lock()
+	w.opened -= time.Minute.Microseconds()
+	opened := w.opened
+	w.mu.Unlock()
+	z := redis.Z{Score: -float64(opened), Member: "opened"}
+	if err := w.script.client.ZAdd(t.Context(), w.script.keys[0], z).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.exchange(opLook, fleetLimit, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func isRevoked(s Slot) bool {
+	select {
+	case <-s.Revoked():
+		return true
+	default:
+		return false
+	}
+}
+
+func TestRedisWindowSharesSlotsAndTakesThemBack(t *testing.T) {
+	server := redistest.Start(t)
+	client := newTestClient(t, RedisOptions{Addresses: []string{server.Addr}})
+	a, b := newTestWindow(t, client, "k"), newTestWindow(t, client, "k")
+	overSilence(t, a)
+	if wait := b.Next(fleetLimit, time.Now()); time.Until(wait) > 5*time.Second {
+		t.Errorf("next slot predicted in %s", time.Until(wait))
+	}
+	var last Slot
+	for range fleetLimit.Requests / 2 {
+		_, _ = take(t, a, fleetLimit, time.Now())
+		last, _ = take(t, b, fleetLimit, time.Now())
+	}
+	if wait := time.Until(last.At); wait > 20*time.Millisecond {
+		t.Errorf("the last free slot is in %s", wait)
+	}
+	b.Return(last)
+	if _, wait := take(t, a, fleetLimit, time.Now()); wait > 20*time.Millisecond {
+		t.Errorf("a slot that was returned by another replica is in %s", wait)
+	}
+	if wait := time.Until(a.Next(fleetLimit, time.Now())); wait < 500*time.Millisecond {
+		t.Errorf("the slot after the last free one is predicted in %s", wait)
+	}
+	if _, wait := take(t, a, fleetLimit, time.Now()); wait < 500*time.Millisecond || wait > fleetLimit.Span() {
+		t.Errorf("the slot after the last free one is in %s", wait)
+	}
+}
+
+func TestRedisWindowThrottlesEveryReplica(t *testing.T) {
+	server := redistest.Start(t)
+	client := newTestClient(t, RedisOptions{Addresses: []string{server.Addr}})
+	a, b := newTestWindow(t, client, "k"), newTestWindow(t, client, "k")
+	overSilence(t, a)
+	overSilence(t, b)
+	if got := a.Rate(fleetLimit, time.Now()); got != 50 {
+		t.Errorf("rate %g before", got)
+	}
+	waits, _ := take(t, b, fleetLimit, time.Now())
+	a.Throttle(0)
+	a.Throttle(400 * time.Millisecond)
+	deadline := time.After(time.Second)
+	select {
+	case <-waits.Revoked():
+	case <-deadline:
+		t.Fatal("the other replica does not hear of the throttle")
+	}
+	for name, w := range map[string]*RedisWindow{"its own": a, "the other's": b} {
+		if got := w.Rate(fleetLimit, time.Now()); got != 0 {
+			t.Errorf("%s rate is %g while closed", name, got)
+		}
+	}
+	s, wait := take(t, b, fleetLimit, time.Now())
+	if wait > 400*time.Millisecond {
+		t.Errorf("after a throttle the next slot is in %s", wait)
+	}
+	<-time.After(time.Until(s.At) + 2*beat)
+	if isRevoked(s) {
+		t.Error("a slot that was reserved after the throttle is revoked")
+	}
+	if got := b.Rate(fleetLimit, time.Now()); got < 25 || got > 28 {
+		t.Errorf("rate %g when it opens, want about 25", got)
+	}
+}
+
+func TestThrottleWhileRedisIsAwayIsToldLater(t *testing.T) {
+	server := redistest.Start(t)
+	client := newTestClient(t, RedisOptions{Addresses: []string{server.Addr}})
+	w := newTestWindow(t, client, "k")
+	overSilence(t, w)
+	server.Pause()
+	own, _ := take(t, w, fleetLimit, time.Now())
+	if w.State() != Degraded || own.seq != 0 {
+		t.Fatal("not degraded")
+	}
+	w.Throttle(30 * time.Second)
+	if !isRevoked(own) {
+		t.Error("a slot of its own is not revoked by a throttle")
+	}
+	if got := w.Rate(fleetLimit, time.Now()); got != 0 {
+		t.Errorf("rate %g while closed", got)
+	}
+	if wait := time.Until(w.Next(fleetLimit, time.Now())); wait < 29*time.Second {
+		t.Errorf("next slot in %s while closed", wait)
+	}
+	server.Resume()
+	other := newTestWindow(t, client, "k")
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for began := time.Now(); other.Rate(fleetLimit, time.Now()) != 0; <-again.C {
+		if time.Since(began) > 2*time.Second {
+			t.Fatal("the other replica does not hear of the throttle")
+		}
+	}
+}
+
+func TestSlotOfItsOwnIsRevokedWhenRedisIsBack(t *testing.T) {
+	server := redistest.Start(t)
+	w := newTestWindow(t, newTestClient(t, RedisOptions{Addresses: []string{server.Addr}}), "k")
+	overSilence(t, w)
+	shared, _ := take(t, w, fleetLimit, time.Now())
+	server.Pause()
+	own, wait := take(t, w, fleetLimit, time.Now())
+	if wait < fleetLimit.Span() {
+		t.Errorf("the first slot of its own is in %s, within the window that Redis has given away", wait)
+	}
+	if isRevoked(shared) {
+		t.Error("a slot that Redis has given is revoked by Redis being away")
+	}
+	server.Resume()
+	select {
+	case <-own.Revoked():
+	case <-time.After(2 * time.Second):
+		t.Error("a slot of its own is not revoked by Redis being back")
+	}
+}
+
+func TestRedisWindowHeedsItsCaller(t *testing.T) {
+	server := redistest.Start(t)
+	w := newTestWindow(t, newTestClient(t, RedisOptions{Addresses: []string{server.Addr}}), "k")
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := w.Reserve(gone, fleetLimit); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v for a caller that is gone", err)
+	}
+	if _, err := w.Reserve(t.Context(), Limit{}); !errors.Is(err, ErrLimit) {
+		t.Errorf("error %v for no limit", err)
+	}
+	tests := map[string]RedisWindowOptions{
+		"no key":      {Replicas: 1, Limit: fleetLimit},
+		"no replicas": {Key: "k", Limit: fleetLimit},
+		"no limit":    {Key: "k", Replicas: 1},
+	}
+	for name, o := range tests {
+		if _, err := NewRedisWindow(w.script.client, o); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestPartOfTheCap(t *testing.T) {
+	tests := map[string]struct {
+		requests, replicas int
+		want               Limit
+	}{
+		"alone":             {50, 1, Limit{50, time.Second, time.Millisecond}},
+		"three":             {50, 3, Limit{16, time.Second, time.Millisecond}},
+		"one each":          {3, 3, Limit{1, time.Second, time.Millisecond}},
+		"more than the cap": {2, 3, Limit{1, 3 * time.Second, 3 * time.Millisecond}},
+	}
+	for name, test := range tests {
+		if got := part(Limit{test.requests, time.Second, time.Millisecond}, test.replicas); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
+func TestRedisOptions(t *testing.T) {
+	one, two := []string{"a:1"}, []string{"a:1", "b:1"}
+	tests := map[string]struct {
+		o    RedisOptions
+		good bool
+	}{
+		"one server":         {RedisOptions{Addresses: one, DB: 3}, true},
+		"sentinel":           {RedisOptions{Addresses: two, MasterName: "m"}, true},
+		"cluster":            {RedisOptions{Addresses: one, Cluster: true}, true},
+		"no address":         {RedisOptions{}, false},
+		"two servers":        {RedisOptions{Addresses: two}, false},
+		"both":               {RedisOptions{Addresses: two, MasterName: "m", Cluster: true}, false},
+		"database of a node": {RedisOptions{Addresses: two, Cluster: true, DB: 1}, false},
+	}
+	for name, test := range tests {
+		client, err := NewRedisClient(test.o)
+		if test.good != (err == nil) || !test.good && !errors.Is(err, ErrRedisOptions) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if client != nil {
+			_ = client.Close()
+		}
+	}
+}
+
+func TestPasswordIsUsedAndNotTold(t *testing.T) {
+	server := redistest.Start(t, "--requirepass", "swordfish-right")
+	right := newTestClient(t, RedisOptions{Addresses: []string{server.Addr}, Password: "swordfish-right"})
+	if err := right.Ping(t.Context()).Err(); err != nil {
+		t.Error(err)
+	}
+	wrong := newTestClient(t, RedisOptions{Addresses: []string{server.Addr}, Password: "swordfish-wrong"})
+	var reported error
+	w, err := NewRedisWindow(wrong, RedisWindowOptions{
+		Key: "k", Replicas: 1, Limit: fleetLimit,
+		OnState: func(_ State, err error) { reported = err },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = take(t, w, fleetLimit, time.Now())
+	_ = w.Close()
+	if reported == nil || strings.Contains(reported.Error(), "swordfish") {
+		t.Errorf("reported: %v", reported)
+	}
+}
+
+func TestAnswersAreNotCrossed(t *testing.T) {
+	server := redistest.Start(t)
+	client := newTestClient(t, RedisOptions{Addresses: []string{server.Addr}})
+	const callers, calls = 20, 1000
+	var work sync.WaitGroup
+	for caller := range callers {
+		work.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(caller), 5))
+			for call := range calls {
+				ctx, cancel := context.WithCancel(context.Background())
+				if random.IntN(10) == 0 { // leaves before, while, or after
+					timer := time.AfterFunc(time.Duration(random.IntN(300))*time.Microsecond, cancel)
+					defer timer.Stop()
+				}
+				want := fmt.Sprint(caller, ":", call)
+				if got, err := client.Echo(ctx, want).Result(); err == nil && got != want {
+					t.Errorf("answer %s to %s", got, want)
+				}
+				cancel()
+			}
+		})
+	}
+	work.Wait()
+}
