@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
-	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // maxUnsentAttempts is how often a request that provably never left is tried
@@ -126,12 +125,8 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 		return nil, c.lost(ctx, err, true)
 	}
 	body := buffer.Bytes()
-	if p.Scheme != nil && p.Verify != VerifyOff && p.Profile.Signs() {
-		m := signer.Message{Method: req.Method, Target: req.URL.RequestURI(), Body: body}
-		err := p.Scheme.VerifyResponse(m, resp.Header)
-		if err != nil && (p.Verify == VerifyRequire || !errors.Is(err, signer.ErrUnsigned)) {
-			return nil, upstreamFault(codeBadSignature, "the provider's answer does not carry its valid signature")
-		}
+	if p.verifies() && p.verify(req, resp.Header, body) != nil {
+		return nil, upstreamFault(codeBadSignature, ErrBadAnswer.Error())
 	}
 	if resp.StatusCode == http.StatusPaymentRequired && c.outcome.Endpoint != EndpointModels {
 		// Agent payments: the client pays and comes back with the proof.

@@ -12,8 +12,8 @@ import (
 
 // brief makes a gateway that does not wait long.
 func brief(g *Gateway) {
-	g.Deadline = 600 * time.Millisecond
-	g.Providers[0].Timeout = 250 * time.Millisecond
+	g.Deadline = 2 * time.Second
+	g.Providers[0].Timeout = time.Second
 }
 
 // expectation is what a client sees of a call that fails.

@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,9 +12,16 @@ import (
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
+// ErrProviderUnavailable is a provider that cannot be used now, such as one
+// whose certificate has expired.
+var ErrProviderUnavailable = errors.New("provider is unavailable")
+
 // SignRequest makes, of a request that somebody else composed and its whole
 // body, the signed request that goes to p: freshly signed at each call, with
 // header fields from an allow-list and p's own host. req stays as it is.
+//
+// The errors are ErrProviderUnavailable, those of TokenSource.Token, and those
+// of the signing scheme.
 //
 // net/http cannot repeat the result by itself: a replay would carry a used
 // signature, and such requests may move money.
@@ -21,7 +29,7 @@ func (p *Provider) SignRequest(req *http.Request, body []byte) (*http.Request, e
 	now := time.Now()
 	if p.Unavailable != nil {
 		if err := p.Unavailable(now); err != nil {
-			return nil, fmt.Errorf("provider %s is unavailable: %w", p.Name, err)
+			return nil, fmt.Errorf("%w: %w", ErrProviderUnavailable, err)
 		}
 	}
 	var token string
@@ -54,6 +62,7 @@ func (p *Provider) SignRequest(req *http.Request, body []byte) (*http.Request, e
 	forward(out.Header, req.Header, forwardedToUpstream[:])
 	forward(out.Header, req.Header, composedByClient[:])
 	out.Header["User-Agent"] = userAgentValue
+	out.Header["Accept-Encoding"] = identity
 	maps.Copy(out.Header, p.Header)
 	if token != "" {
 		out.Header["Authorization"] = []string{"Bearer " + token}

@@ -48,7 +48,7 @@ func TestSignRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"Accept", "Authorization", "Client-Id", "Content-Type", "Payment-Proof", "Request-Time", "Signature", "User-Agent", "X-Team"}
+	want := []string{"Accept", "Accept-Encoding", "Authorization", "Client-Id", "Content-Type", "Payment-Proof", "Request-Time", "Signature", "User-Agent", "X-Team"}
 	if names := slices.Sorted(maps.Keys(out.Header)); !slices.Equal(names, want) {
 		t.Errorf("header %v, want %v", names, want)
 	}

@@ -52,10 +52,10 @@ func TestDeadline(t *testing.T) {
 // A stream lives as long as it likes, deadline or not, while its events come in time.
 func TestLongStreamOutlivesTheDeadline(t *testing.T) {
 	r := newRig(t, sandbox.Config{}, func(g *Gateway) {
-		g.Deadline, g.Providers[0].Timeout = 300*time.Millisecond, 250*time.Millisecond
+		g.Deadline, g.Providers[0].Timeout = 500*time.Millisecond, 2*time.Second
 	})
 	start := time.Now()
-	got := r.stream("[[events:30]] [[interval:20ms]] hello")
+	got := r.stream("[[events:40]] [[interval:20ms]] hello")
 	if got.err != nil || !strings.HasSuffix(got.body, "data: [DONE]\n\n") {
 		t.Errorf("%s (%v)", got.body, got.err)
 	}
@@ -80,7 +80,7 @@ func TestCommentsKeepAStreamAlive(t *testing.T) {
 		ticker := time.NewTicker(50 * time.Millisecond)
 		defer ticker.Stop()
 		send("data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n")
-		for range 10 {
+		for range 25 {
 			select {
 			case <-ticker.C:
 				send(": ping\n\n")
@@ -90,9 +90,9 @@ func TestCommentsKeepAStreamAlive(t *testing.T) {
 		}
 		send("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
 		release <- struct{}{}
-	}, first(func(p *Provider) { p.Timeout = 300 * time.Millisecond }))
+	}, first(func(p *Provider) { p.Timeout = time.Second }))
 	got := r.stream("hello")
-	if got.err != nil || strings.Count(got.body, ": ping") != 10 || !strings.HasSuffix(got.body, "[DONE]\n\n") {
+	if got.err != nil || strings.Count(got.body, ": ping") != 25 || !strings.HasSuffix(got.body, "[DONE]\n\n") {
 		t.Errorf("%s (%v)", got.body, got.err)
 	}
 	receive(t, release, "the upstream")
@@ -106,7 +106,7 @@ func TestWatchdog(t *testing.T) {
 		time.Sleep(9 * time.Second)
 		dog.arm(10*time.Second, &errNoEvent)
 		// Only waiting counts, however often it begins anew.
-		for range 10 {
+		for range 25 {
 			time.Sleep(9 * time.Second)
 			dog.pause()
 			time.Sleep(time.Minute)

@@ -64,7 +64,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	a.providers = make(map[string]*alipayai.Provider, len(a.Providers))
-	credentials := make(credentialUses)
+	credentials := newCredentialUses()
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
 		if err := checkProviderName(name); err != nil {
 			return err

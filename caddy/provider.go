@@ -238,6 +238,17 @@ func (p *Provider) transport(ctx caddy.Context) (http.RoundTripper, error) {
 // its hash: a key of the sandbox must not sign for production.
 type credentialUses map[[32]byte]*alipayai.Provider
 
+// newCredentialUses knows the simulator's credentials already: they are public.
+func newCredentialUses() credentialUses {
+	uses := make(credentialUses)
+	simulator := &alipayai.Provider{Name: "sandbox (the simulator)", Environment: alipayai.Sandbox}
+	uses[hashAll([]string{sandbox.DemoOAuthSecret})] = simulator
+	for _, key := range sandbox.DemoKeys() {
+		uses[hashAll([]string{string(key)})] = simulator
+	}
+	return uses
+}
+
 // add records that p uses the credential, and refuses a second environment.
 func (u credentialUses) add(p *alipayai.Provider, option string, credential []byte) error {
 	key := hashAll([]string{string(credential)})

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -96,14 +98,17 @@ func (h *SandboxHandler) Provision(ctx caddy.Context) error {
 		Models:              h.Models,
 	}
 	s := newSecrets(app.InsecureLiterals)
-	for id, a := range h.Apps {
-		built, err := a.build(id, s)
+	// The apps' credentials as they resolve are part of what tells simulators apart.
+	identity := []string{string(options)}
+	for _, id := range slices.Sorted(maps.Keys(h.Apps)) {
+		built, err := h.Apps[id].build(id, s)
 		if err != nil {
 			return fmt.Errorf("app %s: %w", id, err)
 		}
 		config.Apps = append(config.Apps, built)
+		identity = append(identity, fmt.Sprint(built))
 	}
-	shared, release := acquire[simulator]("sandbox", string(options))
+	shared, release := acquire[simulator]("sandbox", identity...)
 	h.release = release
 	shared.once.Do(func() { shared.server, shared.err = sandbox.New(config) })
 	h.server = shared.server

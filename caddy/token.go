@@ -74,13 +74,14 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 			return err
 		}
 	}
-	source := &alipayai.TokenSource{
-		Fetcher: &alipayai.Grant{
-			URL: address, ClientID: clientID, Secret: secret, Scope: token.Scope,
-			Transport: p.Transport, Clock: p.Clock, Now: time.Now,
-		},
-		Now: time.Now,
+	grant := &alipayai.Grant{
+		URL: address, ClientID: clientID, Secret: secret, Scope: token.Scope,
+		Transport: p.Transport, Now: time.Now,
 	}
+	if u.Host == p.BaseURL.Host {
+		grant.Clock = p.Clock // another host has another clock
+	}
+	source := &alipayai.TokenSource{Fetcher: grant, Now: time.Now}
 	if token.RefreshToken != "" {
 		if source.RefreshToken, err = s.resolve("refresh_token", token.RefreshToken); err != nil {
 			return err

@@ -12,9 +12,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
@@ -121,17 +121,44 @@ func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	}
 	out, err := t.provider.SignRequest(req, body)
 	if err != nil {
-		t.metrics.signingFailures.WithLabelValues(t.provider.Name).Inc()
-		return nil, caddyhttp.Error(http.StatusBadGateway, err)
+		return t.unsigned(req, err)
 	}
 	t.HTTP.SetScheme(out)
 	resp, err := t.HTTP.RoundTrip(out)
 	if err != nil {
-		t.metrics.attempted(t.provider.Name, "upstream_unreachable")
+		code := "upstream_unreachable"
+		if req.Context().Err() != nil {
+			code = "client_gone"
+		}
+		t.metrics.attempted(t.provider.Name, code)
 		return nil, err
+	}
+	if err := t.provider.VerifyAnswer(out, resp, alipayai.DefaultMaxAnswer); err != nil {
+		t.metrics.attempted(t.provider.Name, "invalid_response_signature")
+		return answerTo(req, &wire.Error{
+			Status: http.StatusBadGateway, Code: "invalid_response_signature", Message: err.Error(), NoRetry: true,
+		}), nil
 	}
 	t.metrics.attempted(t.provider.Name, "")
 	return resp, nil
+}
+
+// unsigned says why a request could not be signed. Nothing was sent.
+func (t *SigningTransport) unsigned(req *http.Request, err error) (*http.Response, error) {
+	if req.Context().Err() != nil {
+		return nil, req.Context().Err()
+	}
+	e := &wire.Error{Status: http.StatusServiceUnavailable, Message: err.Error(), RetryAfter: time.Second}
+	switch {
+	case errors.Is(err, alipayai.ErrProviderUnavailable):
+		e.Code = "provider_unavailable"
+	case errors.Is(err, alipayai.ErrTokenRefused), errors.Is(err, alipayai.ErrTokenUnavailable):
+		e.Code = "token_unavailable"
+	default:
+		e.Code = "signing_failed"
+		t.metrics.signingFailures.WithLabelValues(t.provider.Name).Inc()
+	}
+	return answerTo(req, e), nil
 }
 
 // refuse says why a request may not be signed; nil when it may.
@@ -177,16 +204,13 @@ func isPlain(u *url.URL) bool {
 // service, and it would be tried again.
 func answerTo(req *http.Request, refusal *wire.Error) *http.Response {
 	refusal.RequestID = alipayai.NewRequestID()
-	body := refusal.AppendJSON(nil)
+	header, body := refusal.HTTP()
+	header.Set("Content-Length", strconv.Itoa(len(body)))
 	return &http.Response{
 		Status:     http.StatusText(refusal.Status),
 		StatusCode: refusal.Status,
 		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{
-			"Content-Type":   {"application/json"},
-			"Content-Length": {strconv.Itoa(len(body))},
-			"X-Request-Id":   {refusal.RequestID},
-		},
+		Header:        header,
 		Body:          io.NopCloser(bytes.NewReader(body)),
 		ContentLength: int64(len(body)),
 		Request:       req,

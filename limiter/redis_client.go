@@ -71,7 +71,6 @@ func NewRedisClient(o RedisOptions) (redis.UniversalClient, error) {
 		Username:   o.Username,
 		Password:   o.Password,
 		DB:         o.DB,
-		Dialer:     redisDialer(o.TLS),
 		TLSConfig:  o.TLS,
 
 		// A repeat by the client would go unseen; windows repeat by themselves.
@@ -89,32 +88,44 @@ func NewRedisClient(o RedisOptions) (redis.UniversalClient, error) {
 	}
 	switch {
 	case o.Cluster:
-		cluster := options.Cluster()
+		nodes := options.Cluster()
 		// Scripts go to the master of their key; nothing is to be looked up.
-		cluster.DisableRoutingPolicies = true
-		return redis.NewClusterClient(cluster), nil
+		nodes.DisableRoutingPolicies = true
+		client := redis.NewClusterClient(nodes)
+		client.OnNewNode(func(node *redis.Client) { node.AddHook(eagerDialing{}) })
+		return client, nil
 	case o.MasterName != "":
-		return redis.NewFailoverClient(options.Failover()), nil
+		client := redis.NewFailoverClient(options.Failover())
+		client.AddHook(eagerDialing{})
+		return client, nil
 	}
-	return redis.NewClient(options.Simple()), nil
+	client := redis.NewClient(options.Simple())
+	client.AddHook(eagerDialing{})
+	return client, nil
 }
 
-// redisDialer connects, with TLS if it is configured. It reports a failure as a
-// connection that fails: the client's pool counts failures to connect, and after
-// some it tries no more than once a second, too seldom to be back in time.
-func redisDialer(config *tls.Config) func(context.Context, string, string) (net.Conn, error) {
-	plain := &net.Dialer{}
-	dial := plain.DialContext
-	if config != nil {
-		dial = (&tls.Dialer{NetDialer: plain, Config: config}).DialContext
-	}
+// eagerDialing reports that a connection cannot be made as a connection that
+// fails. The client's pool counts failures to connect, and after some it tries no
+// more than once a second: too seldom to be back in time.
+type eagerDialing struct{}
+
+// DialHook implements redis.Hook.
+func (eagerDialing) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dial(ctx, network, address)
+		conn, err := next(ctx, network, address)
 		if err != nil {
 			return failedConn{err: err}, nil
 		}
 		return conn, nil
 	}
+}
+
+// ProcessHook implements redis.Hook; it changes nothing.
+func (eagerDialing) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+// ProcessPipelineHook implements redis.Hook; it changes nothing.
+func (eagerDialing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
 }
 
 // failedConn is a connection that could not be made.

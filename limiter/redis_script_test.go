@@ -3,6 +3,7 @@ package limiter
 import (
 	"context"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strconv"
 	"testing"
@@ -12,6 +13,16 @@ import (
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
+
+// quietLogger drops what the client says of servers that tests have broken.
+type quietLogger struct{}
+
+func (quietLogger) Printf(context.Context, string, ...any) {}
+
+func TestMain(m *testing.M) {
+	redis.SetLogger(quietLogger{})
+	os.Exit(m.Run())
+}
 
 // newTestClient is a client as windows use it.
 func newTestClient(t testing.TB, o RedisOptions) redis.UniversalClient {

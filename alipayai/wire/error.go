@@ -89,29 +89,48 @@ func (e Error) WriteHTTP(w http.ResponseWriter) {
 	for _, stale := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified", "Cache-Control"} {
 		h.Del(stale)
 	}
+	e.writeHeader(h)
+	w.WriteHeader(e.status())
+	_, _ = w.Write(e.AppendJSON(nil))
+}
+
+// HTTP returns the header and the body of the error as a whole answer, for those that have no http.ResponseWriter.
+func (e Error) HTTP() (http.Header, []byte) {
+	h := make(http.Header)
+	e.writeHeader(h)
+	return h, e.AppendJSON(nil)
+}
+
+func (e Error) status() int {
+	if e.Status == 0 {
+		return http.StatusInternalServerError
+	}
+	return e.Status
+}
+
+func (e Error) writeHeader(h http.Header) {
 	h.Set("Content-Type", "application/json")
 	if e.RequestID != "" {
 		h.Set("X-Request-Id", e.RequestID)
 	}
 	if e.RetryAfter > 0 {
-		seconds := int64(e.RetryAfter / time.Second)
-		if e.RetryAfter%time.Second > 0 {
-			seconds++
-		}
-		h.Set("Retry-After", strconv.FormatInt(seconds, 10))
+		h.Set("Retry-After", roundedUp(e.RetryAfter, time.Second))
 		// The OpenAI SDKs prefer this one, which need not be rounded up to a second.
-		h.Set("Retry-After-Ms", strconv.FormatInt(int64((e.RetryAfter+time.Millisecond-1)/time.Millisecond), 10))
+		h.Set("Retry-After-Ms", roundedUp(e.RetryAfter, time.Millisecond))
 	}
 	e.RateLimit.writeHeader(h)
 	if e.NoRetry {
 		h.Set("X-Should-Retry", "false")
 	}
-	status := e.Status
-	if status == 0 {
-		status = http.StatusInternalServerError
+}
+
+// roundedUp writes d in whole units.
+func roundedUp(d, unit time.Duration) string {
+	n := int64(d / unit)
+	if d%unit > 0 {
+		n++
 	}
-	w.WriteHeader(status)
-	_, _ = w.Write(e.AppendJSON(nil))
+	return strconv.FormatInt(n, 10)
 }
 
 func appendString(dst []byte, s string) []byte {

@@ -105,7 +105,7 @@ func (s *Server) launch() {
 	}
 	until(s.tb, "redis-server answers", func() bool {
 		answer, err := s.Do("PING")
-		return err == nil && answer == "+PONG"
+		return err == nil && (answer == "+PONG" || strings.HasPrefix(answer, "-NOAUTH"))
 	})
 }
 
