@@ -27,6 +27,45 @@ func (c *call) admit(ctx context.Context, p *Provider, now time.Time) (token str
 	return "", down(codeNoToken, "provider "+p.Name+" has no access token: "+err.Error())
 }
 
+// ready takes a departure at p and signs the request with that in hand, so
+// that nothing is left to do but to write it. The departure comes last of all
+// since it is worth something only at its time.
+func (c *call) ready(ctx context.Context, p *Provider, token string) (*http.Request, *Departure, *failure) {
+	for {
+		d, f := c.depart(ctx, p)
+		if f != nil {
+			return nil, nil, f
+		}
+		req, f := c.signed(d.trace(ctx), p, token)
+		if f == nil && !d.stale(c.g.Now()) {
+			return req, d, nil
+		}
+		d.Cancel()
+		if f != nil {
+			return nil, nil, f
+		}
+	}
+}
+
+// depart waits for a departure at p.
+func (c *call) depart(ctx context.Context, p *Provider) (*Departure, *failure) {
+	began := c.g.Now()
+	tenant := c.outcome.Tenant
+	d, err := p.Cap.depart(ctx, tenant, c.g.share(tenant), int64(len(c.request.Body)))
+	if err == nil {
+		if p.Cap != nil {
+			c.g.Observer.Departed(p.Name, c.g.Now().Sub(began))
+		}
+		return d, nil
+	}
+	f := p.Cap.rejected(err, c.g.Now())
+	if c.r.Context().Err() != nil {
+		f = c.lost(ctx, err, false)
+	}
+	c.g.Observer.Rejected(p.Name, f.Code)
+	return nil, f
+}
+
 // down makes the failure of a provider that was not asked.
 func down(code, message string) *failure {
 	f := &failure{action: ActionRetry}

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptrace"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -73,11 +71,7 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 		return nil, f
 	}
 	skew := p.Clock.Skew()
-	// Once there is a connection, bytes of the request may be on their way.
-	var connected atomic.Bool
-	req, f := c.signed(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	}), p, token)
+	req, departure, f := c.ready(ctx, p, token)
 	if f != nil {
 		return nil, f
 	}
@@ -87,7 +81,8 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 	c.outcome.Attempts++
 	resp, err := p.Transport.RoundTrip(req)
 	if err != nil {
-		return nil, c.lost(ctx, err, connected.Load())
+		departure.Cancel()
+		return nil, c.lost(ctx, err, departure.Left())
 	}
 	received := c.g.Now()
 	p.Clock.Learn(resp.Header, start, received)
@@ -102,8 +97,11 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 	if f != nil {
 		// Another call may have been the one that taught the clock.
 		f.clockLearned = (p.Clock.Skew() - skew).Abs() > minSkew
-		if f.action == ActionRefreshToken && token != "" {
+		switch {
+		case f.action == ActionRefreshToken && token != "":
 			p.Tokens.Drop(token)
+		case f.action == ActionThrottle:
+			p.Cap.throttled(f.RetryAfter)
 		}
 	}
 	return a, f
@@ -137,7 +135,7 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 	case err != nil && resp.StatusCode < http.StatusBadRequest:
 		return nil, upstreamFault(codeMalformed, "the provider's answer is not valid JSON")
 	case parsed.Failure != nil:
-		return nil, reported(resp.StatusCode, parsed.Failure, resp.Header, c.g.Now())
+		return nil, p.slowDown(reported(resp.StatusCode, parsed.Failure, resp.Header, c.g.Now()))
 	case resp.StatusCode >= http.StatusBadRequest:
 		return nil, reported(resp.StatusCode, &wire.Failure{Message: "the provider answered " + http.StatusText(resp.StatusCode)}, resp.Header, c.g.Now())
 	}

@@ -1,9 +1,9 @@
 package alipayai
 
 import (
-	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -45,34 +45,28 @@ type Share struct {
 	Priority limiter.Priority
 }
 
-// depart waits for a departure. The errors are *limiter.Rejection and those
-// of the window.
-func (k *Cap) depart(ctx context.Context, tenant string, share Share, bytes int64) (limiter.Slot, error) {
-	return k.Queue.Wait(ctx, limiter.Request{
-		Tenant: tenant, Weight: share.Weight, Priority: share.Priority,
-		Bytes: bytes, MaxWait: k.MaxWait, Limit: k.Limit,
-		MaxCount: k.MaxCount, MaxBytes: k.MaxBytes,
-	})
-}
-
-// stale reports whether a slot is too old to depart with, or void. It is then
-// given back and taken anew: the guard covers no more than itself.
-func (k *Cap) stale(s limiter.Slot, now time.Time) bool {
-	select {
-	case <-s.Revoked():
-		return true
-	default:
-		return now.Sub(s.At) > k.Limit.Guard
-	}
-}
-
 // throttled closes the window after the upstream has throttled: for as long
 // as it said, or a second.
 func (k *Cap) throttled(hold time.Duration) {
+	if k == nil {
+		return
+	}
 	if hold <= 0 {
 		hold = throttleHold
 	}
 	k.Window.Throttle(hold)
+}
+
+// slowDownHold is how long Ant Ling asks to be left alone when it answers 503
+// with "Slow Down": at least 15 minutes, as its documentation has it.
+const slowDownHold = 15 * time.Minute
+
+// slowDown turns that answer into the throttling that it is.
+func (p *Provider) slowDown(f *failure) *failure {
+	if p.Profile.Name == "ant_ling" && f.Status == http.StatusServiceUnavailable && strings.Contains(f.Message, "Slow Down") {
+		f.action, f.RetryAfter = ActionThrottle, slowDownHold
+	}
+	return f
 }
 
 // rejected makes the failure of a call that was not let through. Its headers

@@ -95,7 +95,7 @@ func Classify(status int, code string) Action {
 // KnownCode gives code if the gateway knows it and "other" if not, so that an
 // upstream cannot choose the labels of a metric.
 func KnownCode(code string) string {
-	if _, ok := codeActions[code]; ok || credentialCodes[code] || localCodes[code] {
+	if _, ok := codeActions[code]; ok || credentialCodes[code] || localCodes[code] || limitCodes[code] {
 		return code
 	}
 	return "other"

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 // Codes of the gateway's own failures, beside the upstreams' codes.
@@ -44,6 +45,13 @@ var localCodes = map[string]bool{
 	wire.CodeMissingParameter: true, wire.CodeInvalidType: true, wire.CodeEmptyString: true,
 	wire.CodeEmptyArray: true, wire.CodeUnknownParameter: true,
 	"": true, // a success
+}
+
+// limitCodes are the reasons for not letting a call through.
+var limitCodes = map[string]bool{
+	string(limiter.QueueFull): true, string(limiter.QueueDeadline): true,
+	string(limiter.ClientGone): true, string(limiter.Draining): true,
+	string(limiter.TenantRequests): true, string(limiter.TenantTokens): true, string(limiter.TenantConcurrency): true,
 }
 
 // Causes of a cancelled attempt, beside the client's leaving.

@@ -37,6 +37,12 @@ type Gateway struct {
 	// MaxBody, MaxAnswer (bytes) and Deadline have the defaults named above.
 	MaxBody, MaxAnswer int64
 	Deadline           time.Duration
+	// Shares are the tenants' shares of the providers' caps; DefaultShare is
+	// that of all others.
+	Shares       map[string]Share
+	DefaultShare Share
+	// TenantLimits hold tenants to what they may use; nil for no limits.
+	TenantLimits *TenantLimits
 	// Observer is told what happens; nil for nobody.
 	Observer Observer
 	// Now is the local time; time.Now when nil.
@@ -49,6 +55,10 @@ type Observer interface {
 	// Attempted is told of each attempt at a provider: whether it brought an
 	// answer, and the code of its failure if not.
 	Attempted(provider, code string)
+	// Departed is told how long an attempt waited for the provider's rate cap.
+	Departed(provider string, waited time.Duration)
+	// Rejected is told of a call that was not let through, and the reason.
+	Rejected(provider, reason string)
 	// SigningFailed is told of a request that could not be signed.
 	SigningFailed(provider string)
 	// Settled is told once of each call, when nothing more happens to it.
@@ -133,6 +143,13 @@ func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
 		c.listModels()
 		return
 	}
+	done, f := g.TenantLimits.allow(tenant, c.start)
+	if f != nil {
+		g.Observer.Rejected("", f.Code)
+		c.refuse(f)
+		return
+	}
+	defer func() { done(g.Now(), int(c.outcome.Usage.Total)) }()
 	providers, f := c.plan()
 	if f != nil {
 		c.refuse(f)
@@ -158,8 +175,18 @@ func NewRequestID() string {
 	return string(id[:])
 }
 
+// share gives the tenant's share.
+func (g *Gateway) share(tenant string) Share {
+	if s, ok := g.Shares[tenant]; ok {
+		return s
+	}
+	return g.DefaultShare
+}
+
 type unobserved struct{}
 
 func (unobserved) Attempted(string, string)         {}
+func (unobserved) Departed(string, time.Duration)   {}
+func (unobserved) Rejected(string, string)          {}
 func (unobserved) SigningFailed(string)             {}
 func (unobserved) Settled(context.Context, Outcome) {}

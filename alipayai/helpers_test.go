@@ -267,7 +267,8 @@ func wantError(t *testing.T, got reply, status int, code string) (message string
 
 // recorder is an Observer that remembers.
 type recorder struct {
-	settled chan Outcome
+	rejected []string
+	settled  chan Outcome
 
 	mu       sync.Mutex
 	attempts []string
@@ -278,6 +279,14 @@ func (r *recorder) Attempted(provider, code string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.attempts = append(r.attempts, provider+":"+code)
+}
+
+func (r *recorder) Departed(string, time.Duration) {}
+
+func (r *recorder) Rejected(_, reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rejected = append(r.rejected, reason)
 }
 
 func (r *recorder) SigningFailed(provider string) {

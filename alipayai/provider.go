@@ -45,6 +45,8 @@ type Provider struct {
 	Scheme signer.Scheme
 	// Tokens keeps the OAuth access token; nil where there is none.
 	Tokens *TokenSource
+	// Cap is the upstream's rate cap; nil for none.
+	Cap *Cap
 	// Clock is the upstream's time.
 	Clock *Clock
 	// Transport carries the requests. Redirects are not followed.

@@ -18,27 +18,46 @@ var ErrProviderUnavailable = errors.New("provider is unavailable")
 
 // SignRequest makes, of a request that somebody else composed and its whole
 // body, the signed request that goes to p: freshly signed at each call, with
-// header fields from an allow-list and p's own host. req stays as it is.
+// header fields from an allow-list and p's own host. req stays as it is. It
+// waits for a departure within p's rate cap, which the caller cancels if
+// sending fails.
 //
-// The errors are ErrProviderUnavailable, those of TokenSource.Token, and those
-// of the signing scheme.
+// The errors are ErrProviderUnavailable, those of TokenSource.Token,
+// *limiter.Rejection, and those of the signing scheme.
 //
 // net/http cannot repeat the result by itself: a replay would carry a used
 // signature, and such requests may move money.
-func (p *Provider) SignRequest(req *http.Request, body []byte) (*http.Request, error) {
-	now := time.Now()
+func (p *Provider) SignRequest(req *http.Request, body []byte, tenant string) (*http.Request, *Departure, error) {
 	if p.Unavailable != nil {
-		if err := p.Unavailable(now); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrProviderUnavailable, err)
+		if err := p.Unavailable(time.Now()); err != nil {
+			return nil, nil, fmt.Errorf("%w: %w", ErrProviderUnavailable, err)
 		}
 	}
 	var token string
 	if p.Tokens != nil {
 		var err error
 		if token, err = p.Tokens.Token(req.Context()); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
+	for {
+		d, err := p.Cap.depart(req.Context(), tenant, Share{}, int64(len(body)))
+		if err != nil {
+			return nil, nil, err
+		}
+		out, err := p.signed(req, body, token)
+		if err == nil && !d.stale(time.Now()) {
+			return out.WithContext(d.trace(req.Context())), d, nil
+		}
+		d.Cancel()
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// signed makes the signed request.
+func (p *Provider) signed(req *http.Request, body []byte, token string) (*http.Request, error) {
 	target := req.URL.RequestURI()
 	if p.Profile.Scheme == signer.NameGlobal {
 		target = signer.SandboxTarget(p.ClientID, target)

@@ -44,7 +44,7 @@ func TestSignRequest(t *testing.T) {
 	target := r.provider.BaseURL.String() + "/v1/chat/completions?a=%20b"
 	req := composed(t, http.MethodPost, target)
 	before := req.Header.Clone()
-	out, err := r.provider.SignRequest(req, body)
+	out, _, err := r.provider.SignRequest(req, body, "acme")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestSignRequestIsFreshEachTime(t *testing.T) {
 	req := composed(t, http.MethodPost, r.provider.BaseURL.String()+"/v1/chat/completions")
 	seen := make(map[string]bool)
 	for range 100 {
-		out, err := r.provider.SignRequest(req, []byte(chatBody("hello")))
+		out, _, err := r.provider.SignRequest(req, []byte(chatBody("hello")), "acme")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +124,7 @@ func TestSignedRequestsAreNotReplayed(t *testing.T) {
 				p.Tokens = nil
 				for try := range 2 {
 					req := composed(t, method, server.url+"/v3/pay")
-					out, err := p.SignRequest(req, body)
+					out, _, err := p.SignRequest(req, body, "acme")
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -167,7 +167,7 @@ func TestSignRequestThatFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := simProvider(t, "http://127.0.0.1:1")
 			test.edit(p)
-			out, err := p.SignRequest(composed(t, http.MethodPost, "http://127.0.0.1:1/v3/pay"), nil)
+			out, _, err := p.SignRequest(composed(t, http.MethodPost, "http://127.0.0.1:1/v3/pay"), nil, "acme")
 			if err == nil || out != nil || test.want != nil && !errors.Is(err, test.want) {
 				t.Errorf("got %v, %v", out, err)
 			}

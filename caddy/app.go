@@ -34,12 +34,17 @@ type App struct {
 	// the autosaved configuration can then read them. Default: false
 	InsecureLiterals bool `json:"insecure_literals,omitempty"`
 
+	// Where replicas share rate limits. Default: the memory of this process.
+	Redis *Redis `json:"redis,omitempty"`
+
 	providers map[string]*alipayai.Provider
 	metrics   *metrics
 	logger    *zap.Logger
 	// releases give back what the configuration holds of the pooled state.
 	releases []func()
 
+	// opens connect to what the configuration uses, at Start.
+	opens []func()
 	// jobs run from Start to Stop.
 	jobs   []func(context.Context)
 	cancel context.CancelFunc
@@ -63,25 +68,32 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := m.register(ctx.GetMetricsRegistry()); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
+	store, err := a.openStore()
+	if err != nil {
+		return err
+	}
 	a.providers = make(map[string]*alipayai.Provider, len(a.Providers))
 	credentials := newCredentialUses()
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
 		if err := checkProviderName(name); err != nil {
 			return err
 		}
-		built, err := a.buildProvider(ctx, name, a.Providers[name], credentials)
+		built, err := a.buildProvider(ctx, name, a.Providers[name], credentials, store)
 		if err != nil {
 			return fmt.Errorf("provider %s: %w", name, err)
 		}
 		a.providers[name] = built
 	}
-	return nil
+	return ctx.GetMetricsRegistry().Register(capCollector{a.providers})
 }
 
 // Start begins the background work.
 func (a *App) Start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
+	for _, open := range a.opens {
+		open()
+	}
 	for _, job := range a.jobs {
 		a.wait.Go(func() { job(ctx) })
 	}

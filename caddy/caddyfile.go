@@ -28,6 +28,17 @@ func init() {
 //	alipayai {
 //		insecure_literals
 //		token_key <key>
+//		store     memory
+//		store     redis [<addresses...>] {
+//			address     <addresses...>
+//			master_name <name>
+//			cluster
+//			username    <name>
+//			password    <password>
+//			tls
+//			db          <number>
+//			replicas    <number>
+//		}
 //		provider <name> {
 //			...
 //		}
@@ -56,6 +67,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return enable(d, &a.InsecureLiterals)
 		case "token_key":
 			return text(d, &a.TokenKey)
+		case "store":
+			return a.unmarshalStore(d)
 		case "provider":
 			var name string
 			if err := text(d, &name); err != nil {
@@ -77,7 +90,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			a.Providers[name] = p
 			return nil
 		}
-		return d.Errf("unrecognized option %q of alipayai; use provider, token_key or insecure_literals", option)
+		return d.Errf("unrecognized option %q of alipayai; use provider, store, token_key or insecure_literals", option)
 	})
 }
 
@@ -128,11 +141,34 @@ func duration(d *caddyfile.Dispenser, to *caddy.Duration) error {
 	if err := text(d, &value); err != nil {
 		return err
 	}
+	return parseDuration(d, option, value, to)
+}
+
+func parseDuration(d *caddyfile.Dispenser, option, value string, to *caddy.Duration) error {
 	parsed, err := caddy.ParseDuration(value)
 	if err != nil || parsed <= 0 {
 		return d.Errf("%s %q is not a positive duration; write it like 15s", option, value)
 	}
 	*to = caddy.Duration(parsed)
+	return nil
+}
+
+// number reads a number from 1.
+func number(d *caddyfile.Dispenser, to *int) error {
+	option := d.Val()
+	var value string
+	if err := text(d, &value); err != nil {
+		return err
+	}
+	return parseNumber(d, option, value, to)
+}
+
+func parseNumber(d *caddyfile.Dispenser, option, value string, to *int) error {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 {
+		return d.Errf("%s %q is not a number from 1", option, value)
+	}
+	*to = n
 	return nil
 }
 

@@ -24,14 +24,30 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		max_body   <size>
 //		max_answer <size>
 //		deadline   <duration>
+//		limit      <tenant>|* {
+//			requests_per_second <number>
+//			burst               <number>
+//			tokens_per_minute   <number>
+//			concurrent          <number>
+//		}
+//		weight     <tenant>|* <number>
+//		priority   <tenant>|* high|normal|low
 //	}
+//
+// limit, weight and priority may be repeated, once for each tenant.
 func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if err := list(d, &h.Providers); err != nil {
 		return err
 	}
-	return block(d, nil, func(option string) error {
+	return block(d, []string{"limit", "weight", "priority"}, func(option string) error {
 		switch option {
+		case "limit":
+			return h.unmarshalLimit(d)
+		case "weight":
+			return h.unmarshalWeight(d)
+		case "priority":
+			return named(d, &h.Priorities)
 		case "allow_cross_region":
 			return enable(d, &h.AllowCrossRegion)
 		case "max_body":
@@ -43,6 +59,66 @@ func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		return unrecognized(d, "alipayai_proxy", option)
 	})
+}
+
+func (h *Proxy) unmarshalLimit(d *caddyfile.Dispenser) error {
+	var tenant string
+	if err := text(d, &tenant); err != nil {
+		return err
+	}
+	if _, ok := h.Limits[tenant]; ok {
+		return d.Errf("limit of tenant %s is given twice", tenant)
+	}
+	var l TenantLimit
+	err := block(d, nil, func(option string) error {
+		switch option {
+		case "requests_per_second":
+			var value string
+			if err := text(d, &value); err != nil {
+				return err
+			}
+			rate, err := strconv.ParseFloat(value, 64)
+			if err != nil || !(rate > 0) || rate > 1e6 {
+				return d.Errf("requests_per_second %q is not a positive number", value)
+			}
+			l.RequestsPerSecond = rate
+			return nil
+		case "burst":
+			return number(d, &l.Burst)
+		case "tokens_per_minute":
+			return number(d, &l.TokensPerMinute)
+		case "concurrent":
+			return number(d, &l.Concurrent)
+		}
+		return unrecognized(d, "limit", option)
+	})
+	if err == nil && l == (TenantLimit{}) {
+		return d.Errf("limit of tenant %s is empty", tenant)
+	}
+	if h.Limits == nil {
+		h.Limits = make(map[string]TenantLimit)
+	}
+	h.Limits[tenant] = l
+	return err
+}
+
+func (h *Proxy) unmarshalWeight(d *caddyfile.Dispenser) error {
+	var tenant, value string
+	if err := args(d, &tenant, &value); err != nil {
+		return err
+	}
+	if _, ok := h.Weights[tenant]; ok {
+		return d.Errf("weight of tenant %s is given twice", tenant)
+	}
+	var weight int
+	if err := parseNumber(d, "weight", value, &weight); err != nil {
+		return err
+	}
+	if h.Weights == nil {
+		h.Weights = make(map[string]int)
+	}
+	h.Weights[tenant] = weight
+	return nil
 }
 
 func parseAuth(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -21,6 +22,9 @@ type metrics struct {
 	signingFailures *prometheus.CounterVec
 	firstByte       *prometheus.HistogramVec
 	duration        *prometheus.HistogramVec
+	queueWait       *prometheus.HistogramVec
+	rejections      *prometheus.CounterVec
+	storeDegraded   *prometheus.GaugeVec
 }
 
 const metricsNamespace, metricsSubsystem = "caddy", "alipayai"
@@ -48,8 +52,55 @@ func (m *metrics) init() {
 		"Requests that could not be signed.", "provider")
 	m.firstByte = seconds("time_to_first_byte_seconds",
 		"Time from a call's start until the first byte of content went to the client.")
+	m.queueWait = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "queue_wait_seconds",
+		Help:    "Time that calls waited for the provider's rate cap.",
+		Buckets: []float64{.001, .01, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	}, []string{"provider"})
+	m.rejections = counter("rejections_total",
+		"Calls that were not let through, by reason.", "provider", "reason")
+	m.storeDegraded = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "store_degraded",
+		Help: "1 while Redis is away and this replica keeps to its part of the provider's rate cap.",
+	}, []string{"provider"})
 	m.duration = seconds("request_duration_seconds",
 		"Time from a call's start to its end.")
+}
+
+// capCollector reads the providers' caps when it is asked. It belongs to one
+// configuration.
+type capCollector struct{ providers map[string]*alipayai.Provider }
+
+var (
+	queueDepth = prometheus.NewDesc("caddy_alipayai_queue_depth",
+		"Calls that wait for the provider's rate cap.", []string{"provider"}, nil)
+	queueBytes = prometheus.NewDesc("caddy_alipayai_queue_bytes",
+		"Bytes of request bodies that wait for the provider's rate cap.", []string{"provider"}, nil)
+	effectiveRate = prometheus.NewDesc("caddy_alipayai_rate_limit_requests",
+		"Requests that may depart in a window just now: the cap, less after the upstream has throttled.", []string{"provider"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (capCollector) Describe(to chan<- *prometheus.Desc) {
+	to <- queueDepth
+	to <- queueBytes
+	to <- effectiveRate
+}
+
+// Collect implements prometheus.Collector.
+func (c capCollector) Collect(to chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, value float64, provider string) {
+		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, provider)
+	}
+	for name, p := range c.providers {
+		if p.Cap == nil {
+			continue
+		}
+		count, bytes := p.Cap.Queue.Depth()
+		gauge(queueDepth, float64(count), name)
+		gauge(queueBytes, float64(bytes), name)
+		gauge(effectiveRate, p.Cap.Window.Rate(p.Cap.Limit, time.Now()), name)
+	}
 }
 
 // register makes the metrics visible in a configuration's registry.
@@ -57,6 +108,7 @@ func (m *metrics) register(registry *prometheus.Registry) error {
 	m.once.Do(m.init)
 	for _, c := range []prometheus.Collector{
 		m.requests, m.attempts, m.tokenFetches, m.signingFailures, m.firstByte, m.duration,
+		m.queueWait, m.rejections, m.storeDegraded,
 	} {
 		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return err

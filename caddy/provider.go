@@ -93,6 +93,14 @@ type Provider struct {
 	// Default: none.
 	Headers map[string]string `json:"headers,omitempty"`
 
+	// The upstream's rate cap, shared by all that use the same host and client
+	// id. Default: 50 requests in `1s` for the profiles `alipay` and `sandbox`,
+	// none for others.
+	Limit *Limit `json:"limit,omitempty"`
+
+	// What waits for the cap. Default: see its fields.
+	Queue *Queue `json:"queue,omitempty"`
+
 	// Where the provider's data stays, such as `cn`. A proxy refuses providers
 	// of different regions unless it allows them. Default: none.
 	Region string `json:"region,omitempty"`
@@ -112,7 +120,7 @@ type Provider struct {
 }
 
 // buildProvider makes the domain's provider of its configuration.
-func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses) (*alipayai.Provider, error) {
+func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses, store *storeState) (*alipayai.Provider, error) {
 	if c == nil {
 		return nil, errors.New("is null; declare at least its profile")
 	}
@@ -176,6 +184,9 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 		return nil, err
 	}
 	if err := a.buildTokens(ctx, p, c, resolver, uses); err != nil {
+		return nil, err
+	}
+	if err := a.buildCap(p, c, store); err != nil {
 		return nil, err
 	}
 	if err := p.Prepare(); err != nil {

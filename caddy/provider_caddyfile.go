@@ -30,6 +30,12 @@ import (
 //		model              [<asked>] <to>
 //		path               chat|embeddings|models <path>
 //		header             <name> <value>
+//		limit              <requests> <window> [<guard>] | off
+//		queue {
+//			max_wait  <duration>
+//			max_count <number>
+//			max_bytes <size>
+//		}
 //		region             <region>
 //		timeout            <duration>
 //		verify_response    off|if_present|require
@@ -80,6 +86,11 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 			return named(d, &p.Paths)
 		case "header":
 			return named(d, &p.Headers)
+		case "limit":
+			return p.unmarshalLimit(d)
+		case "queue":
+			p.Queue = new(Queue)
+			return p.Queue.unmarshal(d)
 		case "region":
 			return text(d, &p.Region)
 		case "timeout":
@@ -102,6 +113,47 @@ func (p *Provider) unmarshalModel(d *caddyfile.Dispenser) error {
 		return d.Err("model for all names is given twice")
 	}
 	return text(d, &p.Model)
+}
+
+// unmarshalLimit reads `limit <requests> <window> [<guard>]` or `limit off`.
+func (p *Provider) unmarshalLimit(d *caddyfile.Dispenser) error {
+	p.Limit = new(Limit)
+	given := d.RemainingArgs()
+	if len(given) == 1 && given[0] == "off" {
+		p.Limit.Off = true
+		return nil
+	}
+	if len(given) != 2 && len(given) != 3 {
+		return d.Err("write limit <requests> <window> [<guard>], such as limit 50 1s, or limit off")
+	}
+	if err := parseNumber(d, "limit", given[0], &p.Limit.Requests); err != nil {
+		return err
+	}
+	if err := parseDuration(d, "limit's window", given[1], &p.Limit.Window); err != nil {
+		return err
+	}
+	if len(given) == 3 {
+		return parseDuration(d, "limit's guard", given[2], &p.Limit.Guard)
+	}
+	return nil
+}
+
+// unmarshal reads the queue option.
+func (q *Queue) unmarshal(d *caddyfile.Dispenser) error {
+	if err := args(d); err != nil {
+		return err
+	}
+	return block(d, nil, func(option string) error {
+		switch option {
+		case "max_wait":
+			return duration(d, &q.MaxWait)
+		case "max_count":
+			return number(d, &q.MaxCount)
+		case "max_bytes":
+			return size(d, &q.MaxBytes)
+		}
+		return unrecognized(d, "queue", option)
+	})
 }
 
 // unmarshalTransport reads any of Caddy's reverse_proxy transports.

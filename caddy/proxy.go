@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 func init() {
@@ -42,8 +43,40 @@ type Proxy struct {
 	// first content for a stream. Default: `30s`
 	Deadline caddy.Duration `json:"deadline,omitempty"`
 
+	// What tenants may use, by name; `*` stands for each of all others.
+	// Default: no limits.
+	Limits map[string]TenantLimit `json:"limits,omitempty"`
+
+	// How much of a provider's cap tenants get against each other when calls
+	// have to wait, by name; `*` stands for each of all others. Default: `1`
+	Weights map[string]int `json:"weights,omitempty"`
+
+	// The class in which a tenant's calls wait, by name: `high`, `normal` or
+	// `low`; `*` stands for each of all others. Default: `normal`
+	Priorities map[string]string `json:"priorities,omitempty"`
+
 	gateway *alipayai.Gateway
+	release func()
 }
+
+// TenantLimit is what one tenant may use of the gateway.
+type TenantLimit struct {
+	// The sustained rate of calls. Default: no limit.
+	RequestsPerSecond float64 `json:"requests_per_second,omitempty"`
+
+	// How many calls may come at once. Default: those of a second.
+	Burst int `json:"burst,omitempty"`
+
+	// The sustained rate of model tokens, and how many may be used at once.
+	// Default: no limit.
+	TokensPerMinute int `json:"tokens_per_minute,omitempty"`
+
+	// How many calls may be under way. Default: no limit.
+	Concurrent int `json:"concurrent,omitempty"`
+}
+
+// anyTenant stands for each tenant that is not named.
+const anyTenant = "*"
 
 // CaddyModule returns the Caddy module information.
 func (*Proxy) CaddyModule() caddy.ModuleInfo {
@@ -76,8 +109,70 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 		}
 		h.gateway.Providers = append(h.gateway.Providers, p)
 	}
+	if err := h.provisionTenants(); err != nil {
+		return err
+	}
 	return h.gateway.Prepare()
 }
+
+// Cleanup gives back the pooled state.
+func (h *Proxy) Cleanup() error {
+	if h.release != nil {
+		h.release()
+	}
+	return nil
+}
+
+// provisionTenants sets the tenants' limits and shares.
+func (h *Proxy) provisionTenants() error {
+	if len(h.Limits) > 0 {
+		usage, release := acquire[limiter.TenantLimits]("tenant limits", h.Providers...)
+		h.release = release
+		limits := &alipayai.TenantLimits{Usage: usage, Of: make(map[string]limiter.TenantLimit)}
+		for tenant, l := range h.Limits {
+			if l.RequestsPerSecond < 0 || l.Burst < 0 || l.TokensPerMinute < 0 || l.Concurrent < 0 {
+				return fmt.Errorf("limits of tenant %s must be positive", tenant)
+			}
+			limits.Of[tenant] = limiter.TenantLimit(l)
+		}
+		limits.Default = limits.Of[anyTenant]
+		h.gateway.TenantLimits = limits
+	}
+	shares := make(map[string]alipayai.Share)
+	for tenant, weight := range h.Weights {
+		if weight < 1 {
+			return fmt.Errorf("weight of tenant %s must be a number from 1", tenant)
+		}
+		shares[tenant] = alipayai.Share{}
+	}
+	for tenant, class := range h.Priorities {
+		if _, ok := priorities[class]; !ok {
+			return fmt.Errorf("priority %q of tenant %s is unknown; use high, normal or low", class, tenant)
+		}
+		shares[tenant] = alipayai.Share{}
+	}
+	for tenant := range shares {
+		shares[tenant] = h.share(tenant)
+	}
+	h.gateway.Shares, h.gateway.DefaultShare = shares, h.share(anyTenant)
+	return nil
+}
+
+// share gives what is configured for the tenant, and for any tenant where
+// nothing is.
+func (h *Proxy) share(tenant string) alipayai.Share {
+	weight, ok := h.Weights[tenant]
+	if !ok {
+		weight = h.Weights[anyTenant]
+	}
+	class, ok := h.Priorities[tenant]
+	if !ok {
+		class = h.Priorities[anyTenant]
+	}
+	return alipayai.Share{Weight: weight, Priority: priorities[class]}
+}
+
+var priorities = map[string]limiter.Priority{"high": limiter.High, "normal": limiter.Normal, "low": limiter.Low}
 
 // ServeHTTP serves the call; it writes every error itself, in OpenAI's form.
 func (h *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
@@ -102,6 +197,14 @@ type observer struct {
 }
 
 func (o observer) Attempted(provider, code string) { o.metrics.attempted(provider, code) }
+
+func (o observer) Departed(provider string, waited time.Duration) {
+	o.metrics.queueWait.WithLabelValues(provider).Observe(waited.Seconds())
+}
+
+func (o observer) Rejected(provider, reason string) {
+	o.metrics.rejections.WithLabelValues(provider, reason).Inc()
+}
 
 func (o observer) SigningFailed(provider string) {
 	o.metrics.signingFailures.WithLabelValues(provider).Inc()
@@ -150,5 +253,6 @@ func (o loggedOutcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 // Interface guards
 var (
 	_ caddy.Provisioner           = (*Proxy)(nil)
+	_ caddy.CleanerUpper          = (*Proxy)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Proxy)(nil)
 )

@@ -20,6 +20,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 func init() {
@@ -119,13 +120,14 @@ func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	if refusal != nil {
 		return answerTo(req, refusal), nil
 	}
-	out, err := t.provider.SignRequest(req, body)
+	out, departure, err := t.provider.SignRequest(req, body, tenantOf(req))
 	if err != nil {
 		return t.unsigned(req, err)
 	}
 	t.HTTP.SetScheme(out)
 	resp, err := t.HTTP.RoundTrip(out)
 	if err != nil {
+		departure.Cancel()
 		code := "upstream_unreachable"
 		if req.Context().Err() != nil {
 			code = "client_gone"
@@ -149,11 +151,15 @@ func (t *SigningTransport) unsigned(req *http.Request, err error) (*http.Respons
 		return nil, req.Context().Err()
 	}
 	e := &wire.Error{Status: http.StatusServiceUnavailable, Message: err.Error(), RetryAfter: time.Second}
+	var rejection *limiter.Rejection
 	switch {
 	case errors.Is(err, alipayai.ErrProviderUnavailable):
 		e.Code = "provider_unavailable"
 	case errors.Is(err, alipayai.ErrTokenRefused), errors.Is(err, alipayai.ErrTokenUnavailable):
 		e.Code = "token_unavailable"
+	case errors.As(err, &rejection):
+		t.metrics.rejections.WithLabelValues(t.provider.Name, string(rejection.Reason)).Inc()
+		e.Status, e.Code, e.RetryAfter = http.StatusTooManyRequests, string(rejection.Reason), rejection.RetryAfter
 	default:
 		e.Code = "signing_failed"
 		t.metrics.signingFailures.WithLabelValues(t.provider.Name).Inc()

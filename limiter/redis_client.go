@@ -23,7 +23,7 @@ const (
 )
 
 // RedisOptions say where Redis is: one server, a master that Sentinel knows, or
-// a Cluster. Version 6.2 or later is needed, for ZMSCORE.
+// a Cluster; version 5 or later.
 type RedisOptions struct {
 	// Addresses are host:port: of the server, of the Sentinels if MasterName
 	// is set, of some nodes if Cluster is.

@@ -68,6 +68,7 @@ func TestFaults(t *testing.T) {
 			f.resume(firstSilence)
 			f.pass(500 * time.Millisecond)
 			fault()
+			f.callInTheMiddle()
 			f.reach(Degraded, degradedWithin)
 			f.await(firstSilence, "every replica departs on its own", f.onTheirOwn)
 			f.pass(1200 * time.Millisecond)

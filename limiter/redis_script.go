@@ -17,6 +17,7 @@ var redisWindowScript string
 // Commands of the script.
 const (
 	opReserve  = "reserve"
+	opReturn   = "return"
 	opThrottle = "throttle"
 	opLook     = "look"
 )
@@ -45,7 +46,8 @@ type redisAnswer struct {
 // run lets the script work with the limit l. What it takes is bounded by
 // redisTimeout; it goes by EVALSHA, and by EVAL where the server has lost the
 // script. After an error that is not a timeout, such as a connection that was
-// closed while it idled, it is repeated once: the script recognises its member.
+// closed while it idled, it is repeated once: the script recognises a slot it
+// has given.
 func (s redisScript) run(op string, l Limit, seen int64, arg any) (redisAnswer, error) {
 	// Not the context of a caller: one that leaves in the middle would cost a
 	// connection and, as likely as not, a slot.
@@ -66,13 +68,6 @@ func (s redisScript) run(op string, l Limit, seen int64, arg any) (redisAnswer, 
 		return redisAnswer{}, fmt.Errorf("script of the window returned %d values instead of 6", len(values))
 	}
 	return redisAnswer{values[0], values[1], values[2], values[3], values[4], values[5]}, nil
-}
-
-// remove takes a departure out of the window.
-func (s redisScript) remove(member string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), redisTimeout)
-	defer cancel()
-	return s.client.ZRem(ctx, s.keys[0], member).Err()
 }
 
 func isTimeout(err error) bool {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,7 +47,7 @@ import (
 // same holds for the first start of a fleet, and for one that was gone as a whole.
 type RedisWindow struct {
 	script   redisScript
-	owner    string
+	owner    [8]byte // random
 	replicas int
 	now      func() time.Time
 	onState  func(State, error)
@@ -119,7 +119,6 @@ func NewRedisWindow(client redis.UniversalClient, o RedisWindowOptions) (*RedisW
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &RedisWindow{
 		script:   newRedisScript(client, "alipayai:{"+hex.EncodeToString(key[:16])+"}:window"),
-		owner:    rand.Text(),
 		replicas: o.Replicas,
 		now:      o.Now,
 		onState:  o.OnState,
@@ -136,6 +135,7 @@ func NewRedisWindow(client redis.UniversalClient, o RedisWindowOptions) (*RedisW
 		stop:     cancel,
 		done:     make(chan struct{}),
 	}
+	_, _ = rand.Read(w.owner[:]) // it never fails
 	close(w.revoked)
 	go w.keepInTouch(ctx)
 	return w, nil
@@ -176,7 +176,7 @@ func (w *RedisWindow) Reserve(ctx context.Context, l Limit) (Slot, error) {
 // reserveShared takes the next free departure of all replicas.
 func (w *RedisWindow) reserveShared(l Limit) (Slot, error) {
 	seq := w.seq.Add(1)
-	answer, heard, err := w.exchange(opReserve, l, w.member(seq))
+	answer, heard, err := w.exchange(opReserve, l, w.slotID(seq))
 	if err != nil {
 		return Slot{}, err
 	}
@@ -198,17 +198,22 @@ func (w *RedisWindow) reserveAlone(l Limit) Slot {
 	return slot
 }
 
-func (w *RedisWindow) member(seq uint64) string {
-	return w.owner + ":" + strconv.FormatUint(seq, 36)
+// slotID is the slot's name in Redis, 16 bytes.
+func (w *RedisWindow) slotID(seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(w.owner[:len(w.owner):len(w.owner)], seq)
 }
 
 // Return gives back a slot whose departure does not happen. Where Redis cannot
 // be told the slot is lost for one window, no more.
 func (w *RedisWindow) Return(s Slot) {
 	w.memory.Return(s)
-	if s.seq != 0 && w.State() == Shared {
-		_ = w.script.remove(w.member(s.seq))
+	if s.seq == 0 || w.State() == Degraded {
+		return
 	}
+	w.mu.Lock()
+	l := w.limit
+	w.mu.Unlock()
+	_, _, _ = w.exchange(opReturn, l, w.slotID(s.seq))
 }
 
 // Next predicts when the next free departure is, from what Redis said last; it

@@ -1,39 +1,43 @@
--- A sliding window of departures that all replicas share, in one sorted set:
+-- A sliding window of departures that all replicas share.
 --
---   departures  member "owner:sequence", score the time in microseconds
---   state       five members whose score is a value negated, so that they
---               always rank below all departures:
---     alive     when the script last ran
---     opened    when this history began
---     closed    until when a throttle holds the window closed
---     left      share of the cap at that time, in millionths
---     cut       1 once departures have been forgotten
+-- KEYS[1] is one string, because what it says must be lost together or not at
+-- all, and because reading and writing it whole takes a run least time. It holds
+-- five numbers and then the latest departures in order, each a number and the 16
+-- bytes that identify the slot:
 --
--- Everything stands under one key because it must be lost together or not at
--- all. Times are those of the server, but never run backwards.
+--   alive      when the script last ran
+--   opened     when this history began
+--   closed     until when a throttle holds the window closed
+--   left       share of the cap at that time, in millionths
+--   forgotten  the latest departure that is not kept any more; 0 for none
 --
--- KEYS[1]  the set
--- ARGV[1]  reserve, throttle or look
+-- Times are microseconds of the server's clock, made never to run backwards.
+--
+-- ARGV[1]  reserve, return, throttle or look
 -- ARGV[2]  the cap: departures in a span
--- ARGV[3]  the span, in microseconds
+-- ARGV[3]  the span
 -- ARGV[4]  quiet: after how long without a run the replicas may be on their own
 -- ARGV[5]  settle: how long they take to notice that the store is back
 -- ARGV[6]  the newest "now" that the caller has been told; 0 for none
--- ARGV[7]  reserve: the member; throttle: for how long, in microseconds
+-- ARGV[7]  reserve and return: the 16 bytes; throttle: for how long
 --
 -- Returns now, the slot (0 but for reserve), the next free one, opened, closed
 -- and the present share of the cap.
-local key, op = KEYS[1], ARGV[1]
+local key, op, arg = KEYS[1], ARGV[1], ARGV[7]
 local cap, span = tonumber(ARGV[2]), tonumber(ARGV[3])
 local quiet, settle, seen = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local header, entry = 40, 24
+local max, floor, unpack, pack = math.max, math.floor, struct.unpack, struct.pack
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local state = redis.call('ZMSCORE', key, 'alive', 'opened', 'closed', 'left', 'cut', ARGV[7] or '')
-local alive, opened = -(state[1] or 0), -(state[2] or 0)
-local closed, left = -(state[3] or 0), -(state[4] or -1000000)
-local cut = state[5] == '-1'
-local booked = tonumber(state[6] or 0)
+local alive, opened, closed, left, forgotten = 0, 0, 0, 1000000, 0
+local stored = redis.call('GET', key)
+if stored then
+  alive, opened, closed, left, forgotten = unpack('>ddddd', stored)
+else
+  stored = ''
+end
 
 -- The history is worthless when nobody was served for so long that replicas may
 -- have departed on their own, when the clock has jumped, or when the server
@@ -41,53 +45,68 @@ local booked = tonumber(state[6] or 0)
 -- have come back, and one window beyond.
 local lost = seen > alive and now - opened > settle
 if math.abs(now - alive) > quiet or lost then
-  redis.call('DEL', key)
-  closed = math.min(closed, now + math.max(0, closed - alive))
-  opened, alive, cut, booked = now, now, false, 0
-  redis.call('ZADD', key, -opened, 'opened', -closed, 'closed', -left, 'left', 0, 'cut')
+  closed = math.min(closed, now + max(0, closed - alive))
+  alive, opened, forgotten, stored = now, now, 0, ''
 end
-now = math.max(now, alive)
+now = max(now, alive)
+-- The departures are those in stored from first on, and then one in added.
+local first, added, slot = header + 1, '', 0
 
 local function share()
   if now <= closed or left >= 1000000 then return left end
-  return math.floor(math.min(1000000, left + (now - closed) / span * 1000000 / 20))
+  return floor(math.min(1000000, left + (now - closed) / span * 1000000 / 20))
 end
 
 -- latest is the time of the n-th latest departure, 0 where there were not that
--- many. The oldest that is known stands in for those that are forgotten.
+-- many. Of those forgotten it takes the worst.
 local function latest(n)
-  local found = tonumber(redis.call('ZREVRANGE', key, n - 1, n - 1, 'WITHSCORES')[2] or 0)
-  if found <= 0 and cut then
-    found = tonumber(redis.call('ZRANGEBYSCORE', key, '(0', '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2] or 0)
+  if added ~= '' then
+    if n == 1 then return slot end
+    n = n - 1
   end
-  return math.max(0, found)
+  local i = #stored - n * entry + 1
+  if i < first then return forgotten end
+  return (unpack('>d', stored, i))
 end
 
 local function free()
-  local n = math.max(1, math.floor(cap * share() / 1000000))
-  return math.max(now, closed, opened + quiet + settle, latest(1), latest(n) + span)
+  local n = max(1, floor(cap * share() / 1000000))
+  return max(now, closed, opened + quiet + settle, latest(1), latest(n) + span)
 end
 
-local slot = 0
+-- find is where the entry of a slot begins, if it is kept.
+local function find(id)
+  local i = stored:find(id, first, true)
+  while i and (i - header) % entry ~= 9 do i = stored:find(id, i + 1, true) end
+  return i and i - 8
+end
+
 if op == 'reserve' then
-  -- A run that is repeated because its answer was lost finds its slot booked.
-  slot = booked > 0 and booked or free()
-  redis.call('ZADD', key, -now, 'alive', slot, ARGV[7])
-  -- Some more than the cap are kept, for slots that are returned.
-  if redis.call('ZREMRANGEBYRANK', key, 5, -(cap + 17)) > 0 and not cut then
-    cut = true
-    redis.call('ZADD', key, -1, 'cut')
+  local booked = find(arg)
+  if booked then
+    -- The run is repeated because its answer was lost.
+    slot = unpack('>d', stored, booked)
+  else
+    slot = free()
+    added = pack('>d', slot) .. arg
+    -- Some more than the cap are kept, for slots that are returned.
+    local excess = #stored - header - (cap + 15) * entry
+    if excess > 0 then
+      first = first + excess
+      forgotten = unpack('>d', stored, first - entry)
+    end
   end
-else
-  if op == 'throttle' then
-    if now >= closed then left = math.floor(share() / 2) end
-    closed = math.max(closed, now + tonumber(ARGV[7]))
-    redis.call('ZADD', key, -closed, 'closed', -left, 'left')
-  end
-  redis.call('ZADD', key, -now, 'alive')
+elseif op == 'return' then
+  local booked = find(arg)
+  if booked then stored = stored:sub(1, booked - 1) .. stored:sub(booked + entry) end
+elseif op == 'throttle' then
+  if now >= closed then left = floor(share() / 2) end
+  closed = max(closed, now + tonumber(arg))
 end
 
 -- Nothing of this is needed once the rate has grown back: an expired history
 -- is one that nobody was served from.
-redis.call('PEXPIRE', key, math.ceil((math.max(closed - now, 0) + 30 * quiet) / 1000))
+local ttl = math.ceil((max(closed - now, 0) + 30 * quiet) / 1000)
+local numbers = pack('>ddddd', now, opened, closed, left, forgotten)
+redis.call('SET', key, numbers .. stored:sub(first) .. added, 'PX', ttl)
 return { now, slot, free(), opened, closed, share() }

@@ -45,7 +45,7 @@ const (
 type TenantLimits struct {
 	mu      sync.Mutex
 	tenants map[string]*usage
-	// oldest and newest are the ends of a list in the order of last use.
+	// oldest and newest are the ends of a list in the order of usage.seen.
 	oldest, newest *usage
 }
 
@@ -54,6 +54,7 @@ type usage struct {
 	tenant           string
 	requests, tokens *rate.Limiter // nil as long as there was no limit
 	concurrent       int
+	seen             time.Time // by Allow, or by evict, which let it be
 	older, newer     *usage
 }
 
@@ -69,7 +70,7 @@ func (t *TenantLimits) Allow(now time.Time, tenant string, l TenantLimit, n int)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.evict(now)
-	u := t.touch(tenant)
+	u := t.touch(tenant, now)
 	u.requests = adjust(u.requests, now, l.RequestsPerSecond, l.burst())
 	u.tokens = adjust(u.tokens, now, float64(l.TokensPerMinute)/60, l.TokensPerMinute)
 
@@ -132,7 +133,9 @@ func charge(b *rate.Limiter, now time.Time, n int) {
 		return
 	}
 	for size := b.Burst(); n > 0; n -= size {
-		b.ReserveN(now, min(n, size))
+		if part := min(n, size); !b.AllowN(now, part) {
+			b.ReserveN(now, part)
+		}
 	}
 }
 
@@ -146,7 +149,7 @@ func full(b *rate.Limiter, now time.Time) bool {
 }
 
 // touch returns the usage of a tenant and makes it the newest.
-func (t *TenantLimits) touch(tenant string) *usage {
+func (t *TenantLimits) touch(tenant string, now time.Time) *usage {
 	u := t.tenants[tenant]
 	if u == nil {
 		if t.tenants == nil {
@@ -157,22 +160,23 @@ func (t *TenantLimits) touch(tenant string) *usage {
 	} else {
 		t.unlink(u)
 	}
-	t.append(u)
+	t.append(u, now)
 	return u
 }
 
-// evict forgets up to two idle tenants of those that were not heard of for
+// evict forgets up to two idle tenants of those that were not seen for
 // longest: one more than a call can add, so that the idle die out while the
-// work per call stays constant.
+// work per call stays constant. Who was seen lately will come again.
 func (t *TenantLimits) evict(now time.Time) {
+	const lately = time.Minute
 	for range 2 {
 		u := t.oldest
-		if u == nil {
+		if u == nil || now.Sub(u.seen) < lately {
 			return
 		}
 		t.unlink(u)
 		if !u.idle(now) {
-			t.append(u) // to be asked again when the others have been
+			t.append(u, now) // to be asked again when the others have been
 			continue
 		}
 		delete(t.tenants, u.tenant)
@@ -182,8 +186,8 @@ func (t *TenantLimits) evict(now time.Time) {
 	}
 }
 
-func (t *TenantLimits) append(u *usage) {
-	u.older, u.newer = t.newest, nil
+func (t *TenantLimits) append(u *usage, now time.Time) {
+	u.seen, u.older, u.newer = now, t.newest, nil
 	if t.newest == nil {
 		t.oldest = u
 	} else {

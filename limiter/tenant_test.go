@@ -138,18 +138,18 @@ func TestIdleTenantsAreForgotten(t *testing.T) {
 	}
 }
 
-// forgetting must not be noticed: the same calls get the same answers from a
+// Forgetting must not be noticed: the same calls get the same answers from a
 // TenantLimits of their own, which never has reason to forget.
 func TestForgettingMakesNoDifference(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	var all TenantLimits
 	own := make(map[string]*usage)
-	limit := TenantLimit{RequestsPerSecond: 2, Burst: 3, TokensPerMinute: 600}
+	limit := TenantLimit{RequestsPerSecond: 0.2, Burst: 3, TokensPerMinute: 60}
 	now := epoch
 	refused, forgotten := 0, 0
 	for range 20_000 {
-		now = now.Add(time.Duration(rng.ExpFloat64() * float64(10*time.Millisecond)))
-		tenant, n := fmt.Sprint(rng.IntN(50)), rng.IntN(30)
+		now = now.Add(time.Duration(rng.ExpFloat64() * float64(100*time.Millisecond)))
+		tenant, n := fmt.Sprint(rng.IntN(1+rng.IntN(400))), rng.IntN(30)
 		if own[tenant] == nil {
 			own[tenant] = &usage{}
 		} else if all.tenants[tenant] == nil {

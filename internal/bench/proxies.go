@@ -42,6 +42,7 @@ func caddyfile(role, addr, upstream, idle string) string {
 			client_id BENCH01
 			key 1 bench-hmac-key-0001
 			token http://%[1]s%[2]s bench-secret
+			limit 100000 1s
 		}
 	}`, upstream, tokenPath), "alipayai_proxy alipay"
 	}

@@ -1,0 +1,117 @@
+package alipaycaddy
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/limiter"
+)
+
+// Redis says where the store is that replicas share: one server, a master that
+// Sentinel knows, or a Cluster.
+type Redis struct {
+	// The addresses, `host:port`: of the server, of the Sentinels with
+	// `master_name`, of some nodes with `cluster`. May be placeholders. Required.
+	Addresses []string `json:"addresses,omitempty"`
+
+	// The master's name at the Sentinels. Default: none.
+	MasterName string `json:"master_name,omitempty"`
+
+	// Whether the servers are a Redis Cluster. Default: false
+	Cluster bool `json:"cluster,omitempty"`
+
+	// The user to authenticate as. May be a placeholder. Default: none.
+	Username string `json:"username,omitempty"`
+
+	// The password. By placeholder. Default: none.
+	Password string `json:"password,omitempty"`
+
+	// Whether to connect with TLS, trusting the system's roots. Default: false
+	TLS bool `json:"tls,omitempty"`
+
+	// The number of the database. Default: `0`
+	DB int `json:"db,omitempty"`
+
+	// The most gateways that share the store at once. While Redis is away each
+	// keeps to its part of every rate limit. Default: `1`
+	Replicas int `json:"replicas,omitempty"`
+}
+
+// storeState is the pooled connection to a store; without a client it is the
+// memory of this process.
+type storeState struct {
+	once     sync.Once
+	identity string
+	client   redis.UniversalClient
+	replicas int
+	err      error
+}
+
+// Destruct closes the connections, when no configuration uses them.
+func (s *storeState) Destruct() error {
+	if s.client == nil {
+		return nil
+	}
+	return s.client.Close()
+}
+
+// openStore gives the configuration's store. It does no network input or output.
+func (a *App) openStore() (*storeState, error) {
+	if a.Redis == nil {
+		return &storeState{identity: "memory"}, nil
+	}
+	options, err := a.Redis.resolve(newSecrets(a.InsecureLiterals))
+	if err != nil {
+		return nil, fmt.Errorf("store redis: %w", err)
+	}
+	if a.Redis.Replicas < 0 {
+		return nil, errors.New("store redis: replicas must be a number from 1")
+	}
+	config, err := json.Marshal(a.Redis)
+	if err != nil {
+		return nil, err
+	}
+	identity := hashAll([]string{string(config), options.Username, options.Password})
+	shared, release := acquire[storeState]("store", string(identity[:]))
+	a.releases = append(a.releases, release)
+	shared.once.Do(func() {
+		shared.identity, shared.replicas = string(identity[:]), max(a.Redis.Replicas, 1)
+		shared.client, shared.err = limiter.NewRedisClient(options)
+	})
+	if shared.err != nil {
+		return nil, fmt.Errorf("store redis: %w", shared.err)
+	}
+	return shared, nil
+}
+
+// resolve makes the client's options.
+func (r *Redis) resolve(s secrets) (limiter.RedisOptions, error) {
+	o := limiter.RedisOptions{MasterName: r.MasterName, Cluster: r.Cluster, DB: r.DB}
+	for _, address := range r.Addresses {
+		resolved, err := s.public("address", address)
+		if err != nil {
+			return o, err
+		}
+		o.Addresses = append(o.Addresses, resolved)
+	}
+	var err error
+	if r.Username != "" {
+		if o.Username, err = s.public("username", r.Username); err != nil {
+			return o, err
+		}
+	}
+	if r.Password != "" {
+		if o.Password, err = s.resolve("password", r.Password); err != nil {
+			return o, err
+		}
+	}
+	if r.TLS {
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return o, o.Check()
+}
