@@ -51,7 +51,7 @@ func (c *call) ready(ctx context.Context, p *Provider, token string) (*http.Requ
 func (c *call) depart(ctx context.Context, p *Provider) (*Departure, *failure) {
 	began := c.g.Now()
 	tenant := c.outcome.Tenant
-	d, err := p.Cap.depart(ctx, tenant, c.g.share(tenant), int64(len(c.request.Body)))
+	d, err := p.Cap.depart(ctx, tenant, c.g.share(tenant), int64(len(c.request.Body)), c.start.Add(c.g.Deadline))
 	if err == nil {
 		if p.Cap != nil {
 			c.g.Observer.Departed(p.Name, c.g.Now().Sub(began))
@@ -59,7 +59,7 @@ func (c *call) depart(ctx context.Context, p *Provider) (*Departure, *failure) {
 		return d, nil
 	}
 	f := p.Cap.rejected(err, c.g.Now())
-	if c.r.Context().Err() != nil {
+	if ctx.Err() != nil { // the client left, or the call's deadline has passed
 		f = c.lost(ctx, err, false)
 	}
 	c.g.Observer.Rejected(p.Name, f.Code)

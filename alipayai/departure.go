@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
 	"time"
@@ -18,24 +19,29 @@ type Departure struct {
 	connected atomic.Bool
 }
 
-// depart waits for a departure. The errors are *limiter.Rejection and those
-// of the window.
-func (k *Cap) depart(ctx context.Context, tenant string, share Share, bytes int64) (*Departure, error) {
+// depart waits for a departure, which must be possible before the deadline;
+// zero is none. The errors are *limiter.Rejection and those of the window.
+func (k *Cap) depart(ctx context.Context, tenant string, share Share, bytes int64, deadline time.Time) (*Departure, error) {
 	d := &Departure{cap: k}
 	if k == nil {
 		return d, nil
 	}
+	maxWait := k.MaxWait
+	if !deadline.IsZero() {
+		maxWait = min(maxWait, time.Until(deadline))
+	}
 	var err error
 	d.slot, err = k.Queue.Wait(ctx, limiter.Request{
 		Tenant: tenant, Weight: share.Weight, Priority: share.Priority,
-		Bytes: bytes, MaxWait: k.MaxWait, Limit: k.Limit,
+		Bytes: bytes, MaxWait: maxWait, Limit: k.Limit,
 		MaxCount: k.MaxCount, MaxBytes: k.MaxBytes,
 	})
 	return d, err
 }
 
 // stale reports whether the slot is too old to depart with, or void. It is
-// then given back and taken anew: the guard covers no more than itself.
+// then given back and taken anew: the guard covers no more than itself. Like
+// the queue it never asks for better than a millisecond.
 func (d *Departure) stale(now time.Time) bool {
 	if d.cap == nil {
 		return false
@@ -44,7 +50,7 @@ func (d *Departure) stale(now time.Time) bool {
 	case <-d.slot.Revoked():
 		return true
 	default:
-		return now.Sub(d.slot.At) > d.cap.Limit.Guard
+		return now.Sub(d.slot.At) > max(d.cap.Limit.Guard, time.Millisecond)
 	}
 }
 
@@ -65,7 +71,7 @@ func (d *Departure) trace(ctx context.Context) context.Context {
 // ends first, what was booked stays booked.
 func (d *Departure) renew(ctx context.Context) {
 	for ctx.Err() == nil && d.stale(time.Now()) {
-		d.cap.Queue.Return(d.slot)
+		d.cap.Window.Return(d.slot)
 		next, err := d.cap.Window.Reserve(ctx, d.cap.Limit)
 		if err != nil {
 			return // ctx has ended
@@ -85,6 +91,13 @@ func (d *Departure) Left() bool { return d.connected.Load() }
 // Cancel gives the departure back, unless the request may have left.
 func (d *Departure) Cancel() {
 	if d.cap != nil && !d.Left() {
-		d.cap.Queue.Return(d.slot)
+		d.cap.Window.Return(d.slot)
+	}
+}
+
+// Answered takes note of the answer's head: a 429 closes the window.
+func (d *Departure) Answered(resp *http.Response) {
+	if resp.StatusCode == http.StatusTooManyRequests {
+		d.cap.throttled(retryAfter(resp.Header, time.Now()))
 	}
 }

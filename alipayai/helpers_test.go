@@ -267,12 +267,13 @@ func wantError(t *testing.T, got reply, status int, code string) (message string
 
 // recorder is an Observer that remembers.
 type recorder struct {
-	rejected []string
-	settled  chan Outcome
+	settled chan Outcome
 
 	mu       sync.Mutex
 	attempts []string
 	signing  []string
+	rejected []string
+	waits    []time.Duration
 }
 
 func (r *recorder) Attempted(provider, code string) {
@@ -281,7 +282,11 @@ func (r *recorder) Attempted(provider, code string) {
 	r.attempts = append(r.attempts, provider+":"+code)
 }
 
-func (r *recorder) Departed(string, time.Duration) {}
+func (r *recorder) Departed(_ string, waited time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waits = append(r.waits, waited)
+}
 
 func (r *recorder) Rejected(_, reason string) {
 	r.mu.Lock()
@@ -295,6 +300,19 @@ func (r *recorder) SigningFailed(provider string) {
 	r.signing = append(r.signing, provider)
 }
 
+// departed gives how long each attempt waited, rejections the reasons of those that did not depart.
+func (r *recorder) departed() []time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.waits)
+}
+
+func (r *recorder) rejections() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.rejected)
+}
+
 func (r *recorder) Settled(_ context.Context, o Outcome) { r.settled <- o }
 
 func (r *recorder) attempted() []string {
@@ -305,6 +323,7 @@ func (r *recorder) attempted() []string {
 
 // arrival is a request as the simulator got it.
 type arrival struct {
+	when   time.Time
 	path   string
 	header http.Header
 	body   []byte
@@ -318,7 +337,7 @@ type arrivals struct {
 func (a *arrivals) note(r *http.Request, body []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.all = append(a.all, arrival{r.URL.Path, r.Header.Clone(), bytes.Clone(body)})
+	a.all = append(a.all, arrival{time.Now(), r.URL.Path, r.Header.Clone(), bytes.Clone(body)})
 }
 
 // at gives the requests that came to a path.
@@ -331,6 +350,18 @@ func (a *arrivals) at(path string) (list []arrival) {
 		}
 	}
 	return list
+}
+
+// most is the most requests at a path in any time span of that length.
+func (a *arrivals) most(path string, span time.Duration) (most int) {
+	list := a.at(path)
+	for first, last := 0, 0; last < len(list); last++ {
+		for list[last].when.Sub(list[first].when) >= span {
+			first++
+		}
+		most = max(most, last-first+1)
+	}
+	return most
 }
 
 // receive takes a value from c, for which it does not wait for ever.

@@ -41,7 +41,7 @@ func (p *Provider) SignRequest(req *http.Request, body []byte, tenant string) (*
 		}
 	}
 	for {
-		d, err := p.Cap.depart(req.Context(), tenant, Share{}, int64(len(body)))
+		d, err := p.Cap.depart(req.Context(), tenant, Share{}, int64(len(body)), time.Time{})
 		if err != nil {
 			return nil, nil, err
 		}

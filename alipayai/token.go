@@ -19,13 +19,6 @@ const (
 	refreshAt, refreshJitter = 0.8, 0.05
 )
 
-// RefreshTokenStore keeps a rotated refresh token where a crash cannot lose
-// it. Load gives "" when nothing is stored.
-type RefreshTokenStore interface {
-	Load(ctx context.Context) (refreshToken string, err error)
-	Store(ctx context.Context, refreshToken string) error
-}
-
 // Fetcher gets one token from an endpoint, as Grant does.
 type Fetcher interface {
 	Fetch(ctx context.Context, refreshToken string) (Token, error)
@@ -43,10 +36,15 @@ type TokenSource struct {
 	RefreshToken string
 	// Store keeps rotated refresh tokens; nil with client_credentials.
 	Store RefreshTokenStore
+	// Share is where replicas have the token in common; nil for none.
+	Share TokenShare
 	// Now is the local time.
 	Now func() time.Time
 	// OnFetch, if set, is told of every fetch's end.
 	OnFetch func(err error)
+	// OnShare, if set, is told when Share begins to fail, and of nil when it
+	// works again. It is told of ErrTokenSealed once.
+	OnShare func(err error)
 }
 
 // String hides the refresh token.
@@ -95,7 +93,7 @@ func (s *TokenSource) gaveUp(ctx context.Context, last error) error {
 	return fmt.Errorf("%w (waited: %w)", last, context.Cause(ctx))
 }
 
-// Drop forgets an access token that the API refused.
+// Drop forgets an access token that the API refused, for all replicas.
 func (s *TokenSource) Drop(access string) { s.Cell.drop(access) }
 
 // Run renews the token in the background, at about 80 % of its life, until
@@ -141,16 +139,15 @@ func (s *TokenSource) fetch(now time.Time) (chan struct{}, error) {
 		// Detached from every caller: one that leaves must not end the
 		// request that the others wait for.
 		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
-			defer cancel()
-			t, err := s.renew(ctx)
+			t, asked, err := s.renew()
 			now := s.Now()
 			if err == nil && !t.valid(now) {
 				// A failure like others: it would be asked for without a pause.
 				err = fmt.Errorf("%w: the token it gave has expired already", ErrTokenUnavailable)
 			}
 			s.Cell.end(t, err, now)
-			if s.OnFetch != nil {
+			// What the store fails with is for OnShare.
+			if s.OnFetch != nil && (asked || err != nil && !errors.Is(err, ErrTokenStore)) {
 				s.OnFetch(err)
 			}
 		}()
@@ -158,45 +155,23 @@ func (s *TokenSource) fetch(now time.Time) (chan struct{}, error) {
 	return flight, err
 }
 
-// renew makes one request. A rotated refresh token is stored before it and the
-// new access token are used: the old one is dead by then, and a crash in
-// between would need a person to authorise again.
-func (s *TokenSource) renew(ctx context.Context) (Token, error) {
-	if s.RefreshToken == "" {
-		return s.Fetcher.Fetch(ctx, "")
+// renew gets a newer token: one that another replica has got meanwhile, or by a
+// request of its own. asked says whether the endpoint was asked.
+func (s *TokenSource) renew() (t Token, asked bool, err error) {
+	release, shared, err := s.lead()
+	if release == nil {
+		return shared, false, err
 	}
-	t, held := s.Cell.unstored()
-	if !held {
-		refresh, err := s.currentRefreshToken(ctx)
-		if err != nil {
-			return Token{}, err
+	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+	defer cancel()
+	if s.RefreshToken != "" {
+		t, asked, err = s.refresh(ctx, shared)
+		if _, _, held := s.Cell.unstored(); held {
+			return t, asked, err // the lease ends by itself, or goes on with the next attempt
 		}
-		t, err = s.Fetcher.Fetch(ctx, refresh)
-		if err != nil || t.Refresh == "" || t.Refresh == refresh {
-			return t, err
-		}
+	} else if t, err = s.Fetcher.Fetch(ctx, ""); err == nil {
+		_ = s.share(ctx, t) // without it each replica has its own
 	}
-	// A rotated token that cannot be stored is still the only living one:
-	// the cell holds it until it can.
-	if err := s.Store.Store(ctx, t.Refresh); err != nil {
-		s.Cell.hold(t)
-		return Token{}, fmt.Errorf("%w: storing the rotated refresh token: %w", ErrTokenUnavailable, err)
-	}
-	s.Cell.keepRefreshToken(t.Refresh)
-	return t, nil
-}
-
-func (s *TokenSource) currentRefreshToken(ctx context.Context) (string, error) {
-	if t := s.Cell.refreshToken(); t != "" {
-		return t, nil
-	}
-	stored, err := s.Store.Load(ctx)
-	if err != nil {
-		return "", fmt.Errorf("%w: loading the stored refresh token: %w", ErrTokenUnavailable, err)
-	}
-	if stored == "" {
-		stored = s.RefreshToken
-	}
-	s.Cell.keepRefreshToken(stored)
-	return stored, nil
+	release()
+	return t, asked || s.RefreshToken == "", err
 }

@@ -1,6 +1,7 @@
 package alipayai
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,10 +37,17 @@ type TokenCell struct {
 	mu sync.Mutex
 	// flight is closed when the fetch under way has ended; nil when none is.
 	flight chan struct{}
-	// refresh is the newest refresh token, which outlives its access token.
-	refresh string
-	// held is what was fetched with a refresh token that could not be stored yet.
-	held *Token
+	// pair is the newest token with a refresh token, which outlives the access
+	// token.
+	pair Token
+	// held is what was fetched with a refresh token that could not be stored
+	// yet, and unlock ends the lock on what is stored.
+	held   *Token
+	unlock func()
+	// refused is the access token that was dropped last.
+	refused string
+	// shareAway and shareSealed are what has been told of the shared store.
+	shareAway, shareSealed bool
 	// failed and notBefore keep a failing endpoint from being hammered.
 	failed    error
 	failures  int
@@ -57,9 +65,30 @@ func (c *TokenCell) Peek() (t Token, ok bool) {
 // drop forgets the live token if it is still this one: a caller that was
 // refused must not throw away what somebody else has fetched meanwhile.
 func (c *TokenCell) drop(access string) {
-	if p := c.live.Load(); p != nil && p.Access == access {
-		c.live.CompareAndSwap(p, nil)
+	if p := c.live.Load(); p != nil && p.Access == access && c.live.CompareAndSwap(p, nil) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.refused = access
 	}
+}
+
+// lastRefused gives the access token that was dropped last.
+func (c *TokenCell) lastRefused() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refused
+}
+
+// wants reports whether another replica's token t is worth taking: newer than
+// the live one, not refused, and nothing else is to be brought to an end first.
+func (c *TokenCell) wants(t Token, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.Access == "" || t.Access == c.refused || c.held != nil || !t.valid(now) {
+		return false
+	}
+	live := c.live.Load()
+	return live == nil || t.Issued.After(live.Issued)
 }
 
 // begin takes the right to fetch. It gives the flight to wait for; mine is
@@ -85,9 +114,14 @@ func (c *TokenCell) end(t Token, err error, now time.Time) {
 	defer c.mu.Unlock()
 	if err == nil {
 		c.failed, c.failures, c.notBefore = nil, 0, time.Time{}
+		if t.Refresh != "" && t.Issued.After(c.pair.Issued) {
+			c.pair = t
+		}
 		c.live.Store(&t)
+	} else if c.failed = err; errors.Is(err, ErrTokenStore) {
+		// Not the endpoint's fault, and soon over.
+		c.notBefore = now.Add(backoff(0))
 	} else {
-		c.failed = err
 		c.notBefore = now.Add(backoff(c.failures))
 		c.failures++
 	}
@@ -102,35 +136,50 @@ func (c *TokenCell) lastError() error {
 	return c.failed
 }
 
-// refreshToken gives the newest refresh token.
-func (c *TokenCell) refreshToken() string {
+// lastPair gives the newest token with a refresh token.
+func (c *TokenCell) lastPair() Token {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.refresh
+	return c.pair
 }
 
-// keepRefreshToken remembers a refresh token that is stored.
-func (c *TokenCell) keepRefreshToken(t string) {
+// hold keeps t, and the lock on what it replaces, for the next attempt to store
+// its refresh token.
+func (c *TokenCell) hold(t Token, unlock func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.refresh, c.held = t, nil
-}
-
-// hold keeps t for the next attempt to store its refresh token.
-func (c *TokenCell) hold(t Token) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.held = &t
+	c.held, c.unlock = &t, unlock
 }
 
 // unstored gives what hold has kept.
-func (c *TokenCell) unstored() (t Token, ok bool) {
+func (c *TokenCell) unstored() (t Token, unlock func(), ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held == nil {
-		return Token{}, false
+		return Token{}, nil, false
 	}
-	return *c.held, true
+	return *c.held, c.unlock, true
+}
+
+// letGo forgets what hold has kept.
+func (c *TokenCell) letGo() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held, c.unlock = nil, nil
+}
+
+// shareChanged reports whether err is news of the shared store.
+func (c *TokenCell) shareChanged(err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if errors.Is(err, ErrTokenSealed) {
+		told := c.shareSealed
+		c.shareSealed = true
+		return !told
+	}
+	told := c.shareAway
+	c.shareAway = err != nil
+	return told != c.shareAway
 }
 
 // String hides the tokens.

@@ -20,7 +20,8 @@ type diary struct {
 
 	mu      sync.Mutex
 	entries []string
-	stored  string
+	stored  Token
+	locked  bool
 	// rotated names the tokens that the endpoint gives out, one after the other.
 	rotated []string
 	// loadErr and storeErr are what the store fails with.
@@ -45,22 +46,37 @@ func (d *diary) Fetch(_ context.Context, refreshToken string) (Token, error) {
 	return token, nil
 }
 
-func (d *diary) Load(context.Context) (string, error) {
+func (d *diary) Load(context.Context) (Token, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.note("load")
 	return d.stored, d.loadErr
 }
 
-func (d *diary) Store(_ context.Context, refreshToken string) error {
+func (d *diary) Store(_ context.Context, t Token) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.note("store " + refreshToken)
+	d.note("store " + t.Refresh)
 	if d.storeErr != nil {
 		return d.storeErr
 	}
-	d.stored = refreshToken
+	d.stored = t
 	return nil
+}
+
+// Lock fails where it would have to wait: these tests have one replica.
+func (d *diary) Lock(context.Context) (func(), error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.locked {
+		return nil, errors.New("it is locked already")
+	}
+	d.locked = true
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.locked = false
+	}, nil
 }
 
 func (d *diary) fail(load, store error) {
@@ -95,7 +111,7 @@ func TestRotatedRefreshTokenIsStoredBeforeUse(t *testing.T) {
 
 		time.Sleep(30 * time.Minute)
 		wantToken(t, s, "access-of-second")
-		d.want(t, "fetch with second while access-of-first serves", "store third while access-of-first serves")
+		d.want(t, "load while access-of-first serves", "fetch with second while access-of-first serves", "store third while access-of-first serves")
 	})
 }
 
@@ -106,7 +122,7 @@ func TestRefreshTokenThatDoesNotRotateIsNotStored(t *testing.T) {
 		wantToken(t, s, "access-of-first")
 		s.Drop("access-of-first")
 		wantToken(t, s, "access-of-first")
-		d.want(t, "load", "fetch with first", "fetch with first")
+		d.want(t, "load", "fetch with first", "load", "fetch with first")
 	})
 }
 
@@ -138,6 +154,9 @@ func TestRefreshTokenThatCannotBeStored(t *testing.T) {
 		}
 		// The only living one is neither lost nor used: what is tried again is to store it.
 		d.want(t, "load", "fetch with first", "store second", "store second")
+		if !d.locked {
+			t.Error("others may redeem the token that is dead by now")
+		}
 
 		d.fail(nil, nil)
 		if token, err := s.Token(t.Context()); err != nil || token != "access-of-first" {
@@ -146,7 +165,7 @@ func TestRefreshTokenThatCannotBeStored(t *testing.T) {
 		d.want(t, "store second")
 		s.Drop("access-of-first")
 		wantToken(t, s, "access-of-second")
-		d.want(t, "fetch with second")
+		d.want(t, "load", "fetch with second")
 	})
 }
 
@@ -198,7 +217,7 @@ func TestRotationAgainstTheSimulator(t *testing.T) {
 			t.Fatalf("%d %s", got.status, got.body)
 		}
 		token, _ := r.provider.Tokens.Cell.Peek()
-		if token.Refresh == "" || token.Refresh != store.token {
+		if token.Refresh == "" || token.Refresh != store.token.Refresh {
 			t.Error("the stored refresh token is not the newest")
 		}
 		r.provider.Tokens.Drop(token.Access)
@@ -214,12 +233,27 @@ func TestRotationAgainstTheSimulator(t *testing.T) {
 	}
 }
 
-// memoryStore is used by one fetch at a time, and read between them.
-type memoryStore struct{ token string }
+// memoryStore is a store that replicas share.
+type memoryStore struct {
+	turn  chan struct{} // of one, where there are several replicas
+	token Token
+}
 
-func (m *memoryStore) Load(context.Context) (string, error) { return m.token, nil }
+func (m *memoryStore) Load(context.Context) (Token, error) { return m.token, nil }
 
-func (m *memoryStore) Store(_ context.Context, token string) error {
-	m.token = token
+func (m *memoryStore) Store(_ context.Context, t Token) error {
+	m.token = t
 	return nil
+}
+
+func (m *memoryStore) Lock(ctx context.Context) (func(), error) {
+	if m.turn == nil {
+		return func() {}, nil
+	}
+	select {
+	case m.turn <- struct{}{}:
+		return func() { <-m.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

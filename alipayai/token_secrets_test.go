@@ -19,8 +19,8 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	token := Token{Access: access, Refresh: refresh, Issued: tokenSentAt, Expiry: tokenSentAt.Add(time.Hour)}
 	cell := new(TokenCell)
 	cell.live.Store(&token)
-	cell.keepRefreshToken(refresh)
-	cell.hold(token)
+	cell.pair, cell.refused = token, access
+	cell.hold(token, func() {})
 	grant := &Grant{URL: "http://127.0.0.1/token", ClientID: "app", Secret: secret, Transport: http.DefaultTransport, Now: time.Now}
 	source := &TokenSource{Cell: cell, Fetcher: grant, RefreshToken: refresh, Now: time.Now}
 	provider := plainProvider(t, "http://127.0.0.1")

@@ -24,9 +24,10 @@ type App struct {
 	// The providers by name. Handlers refer to them by it. Default: none.
 	Providers map[string]*Provider `json:"providers,omitempty"`
 
-	// Encrypts what the plugin keeps in Caddy's storage, such as rotated
-	// refresh tokens: 32 bytes as 64 hexadecimal digits or in base64, by
-	// placeholder. Without it the refresh grant is refused. Default: none.
+	// Encrypts tokens that are kept: rotated refresh tokens in Caddy's storage,
+	// and the tokens that replicas share through Redis. 32 bytes as 64
+	// hexadecimal digits or in base64, by placeholder. Without it the refresh
+	// grant is refused and each replica gets its own access tokens. Default: none.
 	TokenKey string `json:"token_key,omitempty"`
 
 	// Permits secrets to stand in the configuration itself instead of
@@ -34,7 +35,8 @@ type App struct {
 	// the autosaved configuration can then read them. Default: false
 	InsecureLiterals bool `json:"insecure_literals,omitempty"`
 
-	// Where replicas share rate limits. Default: the memory of this process.
+	// Where replicas share rate limits and, with `token_key`, access tokens.
+	// Default: the memory of this process.
 	Redis *Redis `json:"redis,omitempty"`
 
 	providers map[string]*alipayai.Provider
@@ -110,7 +112,8 @@ func (a *App) Stop() error {
 
 // Cleanup gives back the pooled state.
 func (a *App) Cleanup() error {
-	for _, release := range a.releases {
+	// What was acquired later may use what was acquired before.
+	for _, release := range slices.Backward(a.releases) {
 		release()
 	}
 	a.releases = nil

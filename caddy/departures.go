@@ -27,14 +27,14 @@ type departures struct {
 func (d *departures) Destruct() error { return d.close() }
 
 // init makes the window and the queue: in memory, or shared through the store.
-func (d *departures) init(store *storeState, account string, limit limiter.Limit, provider string, m *metrics) {
+func (d *departures) init(store *storeState, account string, limit limiter.Limit, provider string) {
 	d.open, d.close = func() {}, func() error { return nil }
 	if store.client == nil {
 		d.window = limiter.NewMemoryWindow(time.Now)
 	} else {
 		shared := &lateWindow{make: func() (*limiter.RedisWindow, error) {
 			return limiter.NewRedisWindow(store.client, limiter.RedisWindowOptions{
-				Key: account, Replicas: store.replicas, Limit: limit, OnState: tellState(provider, m),
+				Key: account, Replicas: store.replicas, Limit: limit, OnState: tellState(provider),
 			})
 		}}
 		d.window, d.open, d.close = shared, func() { _, _ = shared.get() }, shared.Close
@@ -42,11 +42,10 @@ func (d *departures) init(store *storeState, account string, limit limiter.Limit
 	d.queue = limiter.NewQueue(d.window, time.Now)
 }
 
-// tellState tells of the store's state, through the process's log and the
-// pooled metrics: the window outlives the configuration that made it.
-func tellState(provider string, m *metrics) func(limiter.State, error) {
+// tellState tells of the store's state through the process's log: the window
+// outlives the configuration that made it.
+func tellState(provider string) func(limiter.State, error) {
 	return func(state limiter.State, err error) {
-		m.storeDegraded.WithLabelValues(provider).Set(float64(state))
 		logger := caddy.Log().Named("alipayai").With(zap.String("provider", provider))
 		if state == limiter.Degraded {
 			logger.Error("redis is away: each replica keeps to its part of the rate limit", zap.Error(err))
@@ -124,6 +123,15 @@ func (l *lateWindow) Rate(limit limiter.Limit, now time.Time) float64 {
 		return 0
 	}
 	return w.Rate(limit, now)
+}
+
+// State says who decides about departures.
+func (l *lateWindow) State() limiter.State {
+	w, err := l.get()
+	if err != nil {
+		return limiter.Degraded
+	}
+	return w.State()
 }
 
 // Interface guards

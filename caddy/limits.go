@@ -77,10 +77,10 @@ func (a *App) buildCap(p *alipayai.Provider, c *Provider, store *storeState) err
 	}
 	// The window belongs to the account at the upstream, whatever the
 	// provider is called, and to the store that shares it.
-	account := hashAll([]string{p.BaseURL.Host, p.ClientID})
+	account := hashAll([]string{canonicalHost(p.BaseURL.Host, p.BaseURL.Scheme == "https"), p.ClientID})
 	shared, release := acquire[departures]("departures", string(account[:]), store.identity)
 	a.releases = append(a.releases, release)
-	shared.once.Do(func() { shared.init(store, string(account[:]), k.Limit, p.Name, a.metrics) })
+	shared.once.Do(func() { shared.init(store, string(account[:]), k.Limit, p.Name) })
 	a.opens = append(a.opens, shared.open)
 	k.Window, k.Queue = shared.window, shared.queue
 	p.Cap = k

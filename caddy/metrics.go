@@ -24,7 +24,6 @@ type metrics struct {
 	duration        *prometheus.HistogramVec
 	queueWait       *prometheus.HistogramVec
 	rejections      *prometheus.CounterVec
-	storeDegraded   *prometheus.GaugeVec
 }
 
 const metricsNamespace, metricsSubsystem = "caddy", "alipayai"
@@ -59,10 +58,6 @@ func (m *metrics) init() {
 	}, []string{"provider"})
 	m.rejections = counter("rejections_total",
 		"Calls that were not let through, by reason.", "provider", "reason")
-	m.storeDegraded = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "store_degraded",
-		Help: "1 while Redis is away and this replica keeps to its part of the provider's rate cap.",
-	}, []string{"provider"})
 	m.duration = seconds("request_duration_seconds",
 		"Time from a call's start to its end.")
 }
@@ -78,6 +73,8 @@ var (
 		"Bytes of request bodies that wait for the provider's rate cap.", []string{"provider"}, nil)
 	effectiveRate = prometheus.NewDesc("caddy_alipayai_rate_limit_requests",
 		"Requests that may depart in a window just now: the cap, less after the upstream has throttled.", []string{"provider"}, nil)
+	storeDegraded = prometheus.NewDesc("caddy_alipayai_store_degraded",
+		"1 while Redis is away and this replica keeps to its part of the provider's rate cap; only with store redis.", []string{"provider"}, nil)
 )
 
 // Describe implements prometheus.Collector.
@@ -85,6 +82,7 @@ func (capCollector) Describe(to chan<- *prometheus.Desc) {
 	to <- queueDepth
 	to <- queueBytes
 	to <- effectiveRate
+	to <- storeDegraded
 }
 
 // Collect implements prometheus.Collector.
@@ -100,6 +98,9 @@ func (c capCollector) Collect(to chan<- prometheus.Metric) {
 		gauge(queueDepth, float64(count), name)
 		gauge(queueBytes, float64(bytes), name)
 		gauge(effectiveRate, p.Cap.Window.Rate(p.Cap.Limit, time.Now()), name)
+		if shared, ok := p.Cap.Window.(*lateWindow); ok {
+			gauge(storeDegraded, float64(shared.State()), name)
+		}
 	}
 }
 
@@ -108,7 +109,7 @@ func (m *metrics) register(registry *prometheus.Registry) error {
 	m.once.Do(m.init)
 	for _, c := range []prometheus.Collector{
 		m.requests, m.attempts, m.tokenFetches, m.signingFailures, m.firstByte, m.duration,
-		m.queueWait, m.rejections, m.storeDegraded,
+		m.queueWait, m.rejections,
 	} {
 		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return err

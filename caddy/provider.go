@@ -183,7 +183,7 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	if err := keys.load(); err != nil {
 		return nil, err
 	}
-	if err := a.buildTokens(ctx, p, c, resolver, uses); err != nil {
+	if err := a.buildTokens(ctx, p, c, resolver, uses, store); err != nil {
 		return nil, err
 	}
 	if err := a.buildCap(p, c, store); err != nil {

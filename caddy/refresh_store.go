@@ -2,17 +2,16 @@ package alipaycaddy
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
 )
 
 // refreshTokenStore keeps the newest refresh token of one grant, encrypted,
@@ -20,34 +19,38 @@ import (
 type refreshTokenStore struct {
 	storage certmagic.Storage
 	key     string // in the storage
-	aead    cipher.AEAD
+	seal    *alipayai.TokenSeal
 }
 
 // refreshTokenStore makes the store of the grant that began with the token
 // first. A new first token, after a person has authorised anew, begins a new
 // grant: what was kept for the old one is not looked at again.
-func (a *App) refreshTokenStore(ctx caddy.Context, s secrets, url, clientID, first string) (*refreshTokenStore, error) {
-	if a.TokenKey == "" {
+func (a *App) refreshTokenStore(ctx caddy.Context, seal *alipayai.TokenSeal, url, clientID, first string) (*refreshTokenStore, error) {
+	if seal == nil {
 		return nil, errors.New("refresh_token needs the global option token_key: the tokens that replace it are kept encrypted with that")
-	}
-	text, err := s.resolve("token_key", a.TokenKey)
-	if err != nil {
-		return nil, err
-	}
-	aead, err := parseTokenKey(text)
-	if err != nil {
-		return nil, err
 	}
 	id := hashAll([]string{url, clientID, first})
 	return &refreshTokenStore{
 		storage: ctx.Storage(),
 		key:     path.Join("alipayai", "refresh_tokens", hex.EncodeToString(id[:16])),
-		aead:    aead,
+		seal:    seal,
 	}, nil
 }
 
+// tokenSeal gives what tokens are encrypted with; nil without token_key.
+func (a *App) tokenSeal(s secrets) (*alipayai.TokenSeal, error) {
+	if a.TokenKey == "" {
+		return nil, nil
+	}
+	text, err := s.resolve("token_key", a.TokenKey)
+	if err != nil {
+		return nil, err
+	}
+	return parseTokenKey(text)
+}
+
 // parseTokenKey reads 32 bytes in hexadecimal digits or base64.
-func parseTokenKey(text string) (cipher.AEAD, error) {
+func parseTokenKey(text string) (*alipayai.TokenSeal, error) {
 	key, err := hex.DecodeString(text)
 	if err != nil {
 		key, err = base64.StdEncoding.DecodeString(text)
@@ -55,31 +58,35 @@ func parseTokenKey(text string) (cipher.AEAD, error) {
 	if err != nil || len(key) != 32 {
 		return nil, errors.New("token_key must be 32 bytes, as 64 hexadecimal digits or in base64; `openssl rand -hex 32` makes one")
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("token_key: %w", err)
-	}
-	return cipher.NewGCMWithRandomNonce(block)
+	return alipayai.NewTokenSeal([32]byte(key))
 }
 
-// Load gives the stored token, and "" when there is none.
-func (s *refreshTokenStore) Load(ctx context.Context) (string, error) {
+// Load implements alipayai.RefreshTokenStore.
+func (s *refreshTokenStore) Load(ctx context.Context) (alipayai.Token, error) {
 	sealed, err := s.storage.Load(ctx, s.key)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return alipayai.Token{}, nil
 	}
 	if err != nil {
-		return "", err
+		return alipayai.Token{}, err
 	}
-	// The place is authenticated too: a record cannot be moved to another grant.
-	token, err := s.aead.Open(nil, nil, sealed, []byte(s.key))
-	if err != nil {
-		return "", errors.New("it cannot be decrypted with token_key")
-	}
-	return string(token), nil
+	return s.seal.Open(s.key, sealed)
 }
 
-// Store replaces the stored token.
-func (s *refreshTokenStore) Store(ctx context.Context, token string) error {
-	return s.storage.Store(ctx, s.key, s.aead.Seal(nil, nil, []byte(token), []byte(s.key)))
+// Store implements alipayai.RefreshTokenStore. The access token, which nobody
+// reads there, is left out.
+func (s *refreshTokenStore) Store(ctx context.Context, t alipayai.Token) error {
+	t.Access = ""
+	return s.storage.Store(ctx, s.key, s.seal.Seal(s.key, t))
+}
+
+// Lock implements alipayai.RefreshTokenStore, by the storage's own lock.
+func (s *refreshTokenStore) Lock(ctx context.Context) (unlock func(), err error) {
+	if err := s.storage.Lock(ctx, s.key); err != nil {
+		return nil, err
+	}
+	return func() {
+		// The storage itself frees the lock of a process that is gone.
+		_ = s.storage.Unlock(context.WithoutCancel(ctx), s.key)
+	}, nil
 }

@@ -27,7 +27,8 @@ func acquire[T any](kind string, identity ...string) (value *T, release func()) 
 	key := stateKey{kind: kind, hash: hashAll(identity)}
 	v, _ := pool.LoadOrStore(key, new(T))
 	return v.(*T), sync.OnceFunc(func() {
-		// The only error there is comes from a destructor, and T has none.
+		// The only error there is comes from a destructor, at the end of
+		// everything: nothing could be done about it.
 		_, _ = pool.Delete(key)
 	})
 }

@@ -1,12 +1,14 @@
 package alipaycaddy
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -60,6 +62,16 @@ func (s *storeState) Destruct() error {
 	return s.client.Close()
 }
 
+// redisLog takes what go-redis says of its own accord, into Caddy's log.
+type redisLog struct{}
+
+// Printf implements go-redis's logger.
+func (redisLog) Printf(_ context.Context, format string, v ...any) {
+	caddy.Log().Named("alipayai.redis").Debug(fmt.Sprintf(format, v...))
+}
+
+func init() { redis.SetLogger(redisLog{}) }
+
 // openStore gives the configuration's store. It does no network input or output.
 func (a *App) openStore() (*storeState, error) {
 	if a.Redis == nil {
@@ -69,8 +81,8 @@ func (a *App) openStore() (*storeState, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store redis: %w", err)
 	}
-	if a.Redis.Replicas < 0 {
-		return nil, errors.New("store redis: replicas must be a number from 1")
+	if a.Redis.Replicas < 0 || a.Redis.DB < 0 {
+		return nil, errors.New("store redis: replicas must be a number from 1, and db one from 0")
 	}
 	config, err := json.Marshal(a.Redis)
 	if err != nil {

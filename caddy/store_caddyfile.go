@@ -11,7 +11,7 @@ func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 	given := d.RemainingArgs()
 	switch {
 	case len(given) == 1 && given[0] == "memory":
-		return nil
+		return block(d, nil, func(option string) error { return unrecognized(d, "store memory", option) })
 	case len(given) == 0 || given[0] != "redis":
 		return d.Err("write store memory, or store redis <address>")
 	}

@@ -31,13 +31,14 @@ type Token struct {
 	Scope string `json:"scope,omitempty"`
 
 	// The first refresh token, which makes the grant `refresh_token`. Rotated
-	// ones are kept, encrypted with the app's `token_key`, in Caddy's storage.
+	// ones are kept, encrypted with the app's `token_key`, in Caddy's storage,
+	// whose lock lets replicas that share it redeem them one after the other.
 	// By placeholder. Default: none, and the grant `client_credentials`.
 	RefreshToken string `json:"refresh_token,omitempty"`
 }
 
 // buildTokens gives the provider its access tokens, where it takes them.
-func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, s secrets, uses credentialUses) error {
+func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, s secrets, uses credentialUses, store *storeState) error {
 	if !p.Profile.TakesToken {
 		return nil
 	}
@@ -81,12 +82,16 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 	if u.Host == p.BaseURL.Host {
 		grant.Clock = p.Clock // another host has another clock
 	}
+	seal, err := a.tokenSeal(s)
+	if err != nil {
+		return err
+	}
 	source := &alipayai.TokenSource{Fetcher: grant, Now: time.Now}
 	if token.RefreshToken != "" {
 		if source.RefreshToken, err = s.resolve("refresh_token", token.RefreshToken); err != nil {
 			return err
 		}
-		if source.Store, err = a.refreshTokenStore(ctx, s, address, clientID, source.RefreshToken); err != nil {
+		if source.Store, err = a.refreshTokenStore(ctx, seal, address, clientID, source.RefreshToken); err != nil {
 			return err
 		}
 	}
@@ -102,6 +107,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 			logger.Error("access token could not be fetched", zap.Error(err))
 		}
 	}
+	a.shareTokens(source, store, seal, logger, address, clientID, token.Scope, source.RefreshToken)
 	p.Tokens = source
 	a.jobs = append(a.jobs, func(ctx context.Context) { source.Run(ctx) })
 	return nil

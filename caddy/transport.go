@@ -135,6 +135,7 @@ func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		t.metrics.attempted(t.provider.Name, code)
 		return nil, err
 	}
+	departure.Answered(resp)
 	if err := t.provider.VerifyAnswer(out, resp, alipayai.DefaultMaxAnswer); err != nil {
 		t.metrics.attempted(t.provider.Name, "invalid_response_signature")
 		return answerTo(req, &wire.Error{

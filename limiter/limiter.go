@@ -35,7 +35,7 @@ type Slot struct {
 	At time.Time
 
 	id      uint64          // finds the slot in the memory window
-	seq     uint64          // finds it in Redis; zero when Redis does not know it
+	seq     uint32          // finds it in Redis; zero when Redis does not know it
 	revoked <-chan struct{} // see Revoked
 	window  Window          // where a Queue gives it back to
 }

@@ -142,3 +142,44 @@ func TestPredictionIsExactWhenNothingChanges(t *testing.T) {
 		h.Drain()
 	})
 }
+
+func TestPredictionAcrossClasses(t *testing.T) {
+	tests := map[string]struct {
+		waiting map[Priority]int
+		class   Priority
+		want    int // seconds
+	}{
+		"behind the higher":        {map[Priority]int{High: 5}, Low, 6},
+		"one in ten":               {map[Priority]int{High: 100}, Low, 10},
+		"second of one in ten":     {map[Priority]int{High: 100, Low: 1}, Low, 20},
+		"before the lower":         {map[Priority]int{Low: 100}, High, 1},
+		"but for one in ten":       {map[Priority]int{High: 20, Low: 100}, High, 23},
+		"in the middle":            {map[Priority]int{High: 3, Normal: 4, Low: 100}, Normal, 8},
+		"in the middle, late":      {map[Priority]int{High: 100, Low: 100}, Normal, 10},
+		"with the classes reduced": {map[Priority]int{High: 1, Normal: 1, Low: 1}, Low, 4},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHarness(t)
+				h.call(t.Context(), "", patient("a"))
+				r := patient("a")
+				for _, p := range []Priority{High, Normal, Low} {
+					r.Priority = p
+					for range tt.waiting[p] {
+						h.call(t.Context(), "", r)
+					}
+				}
+				r.Priority = tt.class
+				predicted := h.Predict(r).Seconds()
+				h.call(t.Context(), "this", r)
+				time.Sleep(time.Hour)
+				out := h.outcomes()
+				at := out[slices.IndexFunc(out, func(o outcome) bool { return o.name == "this" })].at.Seconds()
+				if math.Abs(predicted-at) > 1 || math.Abs(at-float64(tt.want)) > 1 {
+					t.Errorf("it waits %v s, predicted were %v, want %d", at, predicted, tt.want)
+				}
+			})
+		})
+	}
+}

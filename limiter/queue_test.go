@@ -121,25 +121,25 @@ func TestLastToLeaveReturnsTheSlotAtOnce(t *testing.T) {
 func TestSlotOfOneThatHasLeftIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)
-		h.call(t.Context(), "first", patient("a"))
-		ctx, leave := context.WithTimeout(t.Context(), time.Second)
-		defer leave()
-		r := patient("a")
-		h.call(ctx, "second", r)
-		h.call(t.Context(), "third", patient("a"))
-		time.Sleep(3 * time.Second)
+		s, err := h.window.Reserve(t.Context(), one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.window = h.window
+		h.call(t.Context(), "next", patient("a")) // has a slot in a second
+		w := &waiter{Request: patient("a"), ready: make(chan struct{}, 1)}
+		w.deliver(booking{s, one}, nil)
+		ctx, leave := context.WithCancel(t.Context())
+		leave()
+		if _, err := h.await(ctx, w); (outcome{err: err}).reason() != ClientGone {
+			t.Errorf("it is told %v, want %s", err, ClientGone)
+		}
 		out := h.outcomes()
-		last := out[len(out)-1]
-		if last.name != "third" {
-			t.Fatalf("%s is last, want third", last.name)
+		if len(out) != 1 || out[0].err != nil || out[0].at != 0 {
+			t.Errorf("%v depart, want the next at once", out)
 		}
-		taken := slices.ContainsFunc(out, func(o outcome) bool { return o.name == "second" && o.err == nil })
-		want := time.Second
-		if taken {
-			want = 2 * time.Second
-		}
-		if last.err != nil || last.at != want {
-			t.Errorf("third departs after %v (%v), want %v", last.at, last.err, want)
+		if h.window.returned != 1 || h.window.future() != 0 {
+			t.Errorf("%d slots are returned, want the later one", h.window.returned)
 		}
 	})
 }
@@ -227,8 +227,8 @@ func TestFullQueueGivesWayToWhoHoldsLess(t *testing.T) {
 		bounds func(*Request)
 		full   int // waiting calls of a that fill it
 	}{
-		"count": {func(r *Request) { r.MaxCount = 10 }, 10},
-		"bytes": {func(r *Request) { r.Bytes = 100; r.MaxBytes = 1099 }, 10},
+		"count": {func(r *Request) { r.MaxCount = 11 }, 11},
+		"bytes": {func(r *Request) { r.Bytes = 100; r.MaxBytes = 1199 }, 11},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -245,17 +245,17 @@ func TestFullQueueGivesWayToWhoHoldsLess(t *testing.T) {
 				if n := len(h.outcomes()); n != 1 {
 					t.Fatalf("%d calls end, want only the first", n)
 				}
-				call("a", 11)
+				call("a", 12)
 				o := h.outcomes()[0]
-				if o.name != "a11" || o.reason() != QueueFull || o.retryAfter() != 11*time.Second {
-					t.Fatalf("%s: %v, want a11: %s of 11 s", o.name, o.err, QueueFull)
+				if o.name != "a12" || o.reason() != QueueFull || o.retryAfter() != 12*time.Second {
+					t.Fatalf("%s: %v, want a12: %s of 12 s", o.name, o.err, QueueFull)
 				}
-				// b pushes a out until both hold the same, the latest first.
+				// b pushes a out, the latest first, until it would hold more.
 				for i := range 6 {
 					call("b", i)
 				}
 				for i, o := range h.outcomes() {
-					want := []string{"a10", "a9", "a8", "a7", "a6", "b5"}[i]
+					want := []string{"a11", "a10", "a9", "a8", "a7", "b5"}[i]
 					if o.name != want || o.reason() != QueueFull {
 						t.Errorf("%s: %v, want %s: %s", o.name, o.err, want, QueueFull)
 					}

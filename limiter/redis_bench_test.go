@@ -1,7 +1,6 @@
 package limiter
 
 import (
-	"context"
 	"slices"
 	"testing"
 	"time"
@@ -19,7 +18,7 @@ func BenchmarkRedisWindow(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer w.Close()
-	ctx := context.Background()
+	ctx := b.Context()
 	reservations := make([]time.Duration, 0, b.N)
 	pings := make([]time.Duration, 0, b.N)
 	b.ReportAllocs()
@@ -60,7 +59,7 @@ func BenchmarkRedisWindowThroughput(b *testing.B) {
 	b.SetParallelism(16)
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
-			_, _ = w.Reserve(context.Background(), fleetLimit)
+			_, _ = w.Reserve(b.Context(), fleetLimit)
 		}
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "reservations/s")

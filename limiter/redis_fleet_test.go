@@ -44,7 +44,7 @@ type fleet struct {
 // newFleet starts three replicas at full load, each with a client of its own.
 func newFleet(t *testing.T, client func() redis.UniversalClient) *fleet {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	f := &fleet{t: t, began: time.Now(), stop: cancel}
 	for range 3 {
 		r := &replica{}
@@ -65,6 +65,13 @@ func newFleet(t *testing.T, client func() redis.UniversalClient) *fleet {
 	}
 	t.Cleanup(f.end)
 	return f
+}
+
+// newRunningFleet is a fleet that is past its first silence.
+func newRunningFleet(t *testing.T, client func() redis.UniversalClient) *fleet {
+	t.Helper()
+	openHistory(t, client(), t.Name())
+	return newFleet(t, client)
 }
 
 // end stops the load and the windows.

@@ -99,7 +99,7 @@ func (s *scriptUnderTest) edit(keep bool, change func(*header)) {
 }
 
 // id names a slot.
-func id(n int) string { return fmt.Sprintf("owner:%010d", n) }
+func id(n int) string { return fmt.Sprintf("id%06d", n) }
 
 func TestScriptAgainstReference(t *testing.T) {
 	s := newScriptUnderTest(t)
@@ -245,7 +245,7 @@ func TestScriptBoundsWhatItKeeps(t *testing.T) {
 		s.run(opReserve, 50, 1_000, id(i))
 	}
 	n, err := s.client.StrLen(t.Context(), scriptKey).Result()
-	if want := int64(5*8 + (50+16)*24); err != nil || n != want {
+	if want := int64(5*8 + (50+8)*16); err != nil || n != want {
 		t.Errorf("%d bytes kept for a cap of 50, want %d, %v", n, want, err)
 	}
 	ttl, err := s.client.PTTL(t.Context(), scriptKey).Result()

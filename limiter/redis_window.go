@@ -2,12 +2,12 @@ package limiter
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,13 +47,13 @@ import (
 // same holds for the first start of a fleet, and for one that was gone as a whole.
 type RedisWindow struct {
 	script   redisScript
-	owner    [8]byte // random
+	owner    uint32 // random
 	replicas int
 	now      func() time.Time
 	onState  func(State, error)
 
 	memory *MemoryWindow // the departures of this replica, whoever gave them
-	seq    atomic.Uint64
+	seq    atomic.Uint32
 	state  atomic.Int32
 
 	mu       sync.Mutex
@@ -114,11 +114,10 @@ func NewRedisWindow(client redis.UniversalClient, o RedisWindowOptions) (*RedisW
 	if o.OnState == nil {
 		o.OnState = func(State, error) {}
 	}
-	// The braces are what a Cluster places the key by.
-	key := sha256.Sum256([]byte(o.Key))
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &RedisWindow{
-		script:   newRedisScript(client, "alipayai:{"+hex.EncodeToString(key[:16])+"}:window"),
+		script:   newRedisScript(client, redisKey(o.Key)),
+		owner:    rand.Uint32(),
 		replicas: o.Replicas,
 		now:      o.Now,
 		onState:  o.OnState,
@@ -135,10 +134,16 @@ func NewRedisWindow(client redis.UniversalClient, o RedisWindowOptions) (*RedisW
 		stop:     cancel,
 		done:     make(chan struct{}),
 	}
-	_, _ = rand.Read(w.owner[:]) // it never fails
 	close(w.revoked)
 	go w.keepInTouch(ctx)
 	return w, nil
+}
+
+// redisKey is the key of a window in Redis. The braces are what a Cluster places
+// it by.
+func redisKey(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return "alipayai:{" + hex.EncodeToString(sum[:16]) + "}:window"
 }
 
 // Close ends the asking in the background and waits for its end, at most the
@@ -198,9 +203,9 @@ func (w *RedisWindow) reserveAlone(l Limit) Slot {
 	return slot
 }
 
-// slotID is the slot's name in Redis, 16 bytes.
-func (w *RedisWindow) slotID(seq uint64) []byte {
-	return binary.BigEndian.AppendUint64(w.owner[:len(w.owner):len(w.owner)], seq)
+// slotID is the slot's name in Redis, 8 bytes: unique among the few that are kept.
+func (w *RedisWindow) slotID(seq uint32) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(w.owner)<<32|uint64(seq))
 }
 
 // Return gives back a slot whose departure does not happen. Where Redis cannot

@@ -2,7 +2,7 @@
 --
 -- KEYS[1] is one string, because what it says must be lost together or not at
 -- all, and because reading and writing it whole takes a run least time. It holds
--- five numbers and then the latest departures in order, each a number and the 16
+-- five numbers and then the latest departures in order, each a number and the 8
 -- bytes that identify the slot:
 --
 --   alive      when the script last ran
@@ -19,14 +19,14 @@
 -- ARGV[4]  quiet: after how long without a run the replicas may be on their own
 -- ARGV[5]  settle: how long they take to notice that the store is back
 -- ARGV[6]  the newest "now" that the caller has been told; 0 for none
--- ARGV[7]  reserve and return: the 16 bytes; throttle: for how long
+-- ARGV[7]  reserve and return: the 8 bytes; throttle: for how long
 --
 -- Returns now, the slot (0 but for reserve), the next free one, opened, closed
 -- and the present share of the cap.
 local key, op, arg = KEYS[1], ARGV[1], ARGV[7]
 local cap, span = tonumber(ARGV[2]), tonumber(ARGV[3])
 local quiet, settle, seen = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local header, entry = 40, 24
+local header, entry = 40, 16
 local max, floor, unpack, pack = math.max, math.floor, struct.unpack, struct.pack
 
 local time = redis.call('TIME')
@@ -90,7 +90,7 @@ if op == 'reserve' then
     slot = free()
     added = pack('>d', slot) .. arg
     -- Some more than the cap are kept, for slots that are returned.
-    local excess = #stored - header - (cap + 15) * entry
+    local excess = #stored - header - (cap + 7) * entry
     if excess > 0 then
       first = first + excess
       forgotten = unpack('>d', stored, first - entry)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -16,38 +17,34 @@ import (
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
-// newTestWindow starts a window whose first silence is over.
-func newTestWindow(t *testing.T, client redis.UniversalClient, key string) *RedisWindow {
+// openHistory begins the history of a window as if that were a minute ago, so
+// that it does not start with silence. One that exists is left alone.
+func openHistory(t *testing.T, client redis.UniversalClient, name string) {
 	t.Helper()
-	w, err := NewRedisWindow(client, RedisWindowOptions{Key: key, Replicas: 2, Limit: fleetLimit})
+	now := float64(time.Now().UnixMicro())
+	h := header{Alive: now, Opened: now - float64(time.Minute.Microseconds()), Left: ppm}
+	value, err := binary.Append(nil, binary.BigEndian, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.SetNX(t.Context(), redisKey(name), value, time.Minute).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newTestWindow starts one of two replicas.
+func newTestWindow(t *testing.T, client redis.UniversalClient, name string) *RedisWindow {
+	t.Helper()
+	openHistory(t, client, name)
+	w, err := NewRedisWindow(client, RedisWindowOptions{Key: name, Replicas: 2, Limit: fleetLimit})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.Close() })
+	if _, _, err := w.exchange(opLook, fleetLimit, ""); err != nil {
+		t.Fatal(err)
+	}
 	return w
-}
-
-// overSilence makes the history of a window as old as if it had begun a minute ago.
-func overSilence(t *testing.T, w *RedisWindow) {
-	t.Helper()
-	if _, _, err := w.exchange(opLook, fleetLimit, ""); err != nil {
-		t.Fatal(err)
-	}
-	w.mu.Lock()
-	w.opened -= time.Minute.Microseconds()
-	opened := float64(w.opened)
-	w.mu.Unlock()
-	value, err := binary.Append(nil, binary.BigEndian, opened)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const second = 8 // the second number
-	if err := w.script.client.SetRange(t.Context(), w.script.keys[0], second, string(value)).Err(); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := w.exchange(opLook, fleetLimit, ""); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func isRevoked(s Slot) bool {
@@ -63,7 +60,6 @@ func TestRedisWindowSharesSlotsAndTakesThemBack(t *testing.T) {
 	server := redistest.Start(t)
 	client := newTestClient(t, RedisOptions{Addresses: []string{server.Addr}})
 	a, b := newTestWindow(t, client, "k"), newTestWindow(t, client, "k")
-	overSilence(t, a)
 	if wait := b.Next(fleetLimit, time.Now()); time.Until(wait) > 5*time.Second {
 		t.Errorf("next slot predicted in %s", time.Until(wait))
 	}
@@ -91,8 +87,6 @@ func TestRedisWindowThrottlesEveryReplica(t *testing.T) {
 	server := redistest.Start(t)
 	client := newTestClient(t, RedisOptions{Addresses: []string{server.Addr}})
 	a, b := newTestWindow(t, client, "k"), newTestWindow(t, client, "k")
-	overSilence(t, a)
-	overSilence(t, b)
 	if got := a.Rate(fleetLimit, time.Now()); got != 50 {
 		t.Errorf("rate %g before", got)
 	}
@@ -127,7 +121,6 @@ func TestThrottleWhileRedisIsAwayIsToldLater(t *testing.T) {
 	server := redistest.Start(t)
 	client := newTestClient(t, RedisOptions{Addresses: []string{server.Addr}})
 	w := newTestWindow(t, client, "k")
-	overSilence(t, w)
 	server.Pause()
 	own, _ := take(t, w, fleetLimit, time.Now())
 	if w.State() != Degraded || own.seq != 0 {
@@ -157,7 +150,6 @@ func TestThrottleWhileRedisIsAwayIsToldLater(t *testing.T) {
 func TestSlotOfItsOwnIsRevokedWhenRedisIsBack(t *testing.T) {
 	server := redistest.Start(t)
 	w := newTestWindow(t, newTestClient(t, RedisOptions{Addresses: []string{server.Addr}}), "k")
-	overSilence(t, w)
 	shared, _ := take(t, w, fleetLimit, time.Now())
 	server.Pause()
 	own, wait := take(t, w, fleetLimit, time.Now())
@@ -271,7 +263,7 @@ func TestAnswersAreNotCrossed(t *testing.T) {
 		work.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(caller), 5))
 			for call := range calls {
-				ctx, cancel := context.WithCancel(context.Background())
+				ctx, cancel := context.WithCancel(t.Context())
 				if random.IntN(10) == 0 { // leaves before, while, or after
 					timer := time.AfterFunc(time.Duration(random.IntN(300))*time.Microsecond, cancel)
 					defer timer.Stop()
@@ -285,4 +277,28 @@ func TestAnswersAreNotCrossed(t *testing.T) {
 		})
 	}
 	work.Wait()
+}
+
+func TestClosedWindowLeavesNothingBehind(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 10 {
+		client, err := NewRedisClient(RedisOptions{Addresses: []string{"127.0.0.1:1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := NewRedisWindow(client, RedisWindowOptions{Key: "k", Replicas: 2, Limit: fleetLimit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = take(t, w, fleetLimit, time.Now())
+		_ = w.Close()
+		_ = client.Close()
+	}
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for began := time.Now(); runtime.NumGoroutine() > before; <-again.C {
+		if time.Since(began) > 2*time.Second {
+			t.Fatalf("%d goroutines are left of %d", runtime.NumGoroutine()-before, runtime.NumGoroutine())
+		}
+	}
 }

@@ -138,6 +138,20 @@ func TestIdleTenantsAreForgotten(t *testing.T) {
 	}
 }
 
+func TestTenantsSeenLatelyAreKept(t *testing.T) {
+	var l TenantLimits
+	limit := TenantLimit{RequestsPerSecond: 1000}
+	allow(t, &l, epoch, limit, 0)(epoch, 0)
+	before := l.tenants["a"]
+	for i := range 10 {
+		now := epoch.Add(time.Duration(i) * 10 * time.Second)
+		allow(t, &l, now, limit, 0)(now, 0)
+	}
+	if l.tenants["a"] != before {
+		t.Error("a tenant that comes all the time is forgotten in between")
+	}
+}
+
 // Forgetting must not be noticed: the same calls get the same answers from a
 // TenantLimits of their own, which never has reason to forget.
 func TestForgettingMakesNoDifference(t *testing.T) {

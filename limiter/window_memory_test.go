@@ -12,7 +12,7 @@ import (
 // take reserves a slot and says how long it is away from now.
 func take(t *testing.T, w Window, l Limit, now time.Time) (Slot, time.Duration) {
 	t.Helper()
-	s, err := w.Reserve(context.Background(), l)
+	s, err := w.Reserve(t.Context(), l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestMemoryWindowThrottleAndRegrowth(t *testing.T) {
 }
 
 func TestMemoryWindowRefuses(t *testing.T) {
-	gone, cancel := context.WithCancel(context.Background())
+	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	good := Limit{Requests: 1, Per: time.Second}
 	tests := map[string]struct {
@@ -247,9 +247,9 @@ func TestMemoryWindowRefuses(t *testing.T) {
 		l    Limit
 		want error
 	}{
-		"no requests":    {context.Background(), Limit{Per: time.Second}, ErrLimit},
-		"no window":      {context.Background(), Limit{Requests: 1}, ErrLimit},
-		"negative guard": {context.Background(), Limit{Requests: 1, Per: 1, Guard: -1}, ErrLimit},
+		"no requests":    {t.Context(), Limit{Per: time.Second}, ErrLimit},
+		"no window":      {t.Context(), Limit{Requests: 1}, ErrLimit},
+		"negative guard": {t.Context(), Limit{Requests: 1, Per: 1, Guard: -1}, ErrLimit},
 		"caller gone":    {gone, good, context.Canceled},
 	}
 	for name, test := range tests {
@@ -268,7 +268,7 @@ func TestMemoryWindowRefuses(t *testing.T) {
 func TestMemoryWindowAllocatesNothing(t *testing.T) {
 	w := NewMemoryWindow(time.Now)
 	l := Limit{Requests: 50, Per: time.Second}
-	ctx := context.Background()
+	ctx := t.Context()
 	if n := testing.AllocsPerRun(1000, func() {
 		s, _ := w.Reserve(ctx, l)
 		w.Return(s)
@@ -281,7 +281,7 @@ func TestMemoryWindowAllocatesNothing(t *testing.T) {
 func BenchmarkMemoryWindow(b *testing.B) {
 	w := NewMemoryWindow(time.Now)
 	l := Limit{Requests: 50, Per: time.Second, Guard: 10 * time.Millisecond}
-	ctx := context.Background()
+	ctx := b.Context()
 	b.ReportAllocs()
 	for b.Loop() {
 		_, _ = w.Reserve(ctx, l)

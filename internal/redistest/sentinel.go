@@ -40,8 +40,8 @@ sentinel failover-timeout %[2]s 2000
 		tb.Fatal(err)
 	}
 	s.args = []string{file, "--sentinel"}
-	s.launch()
 	tb.Cleanup(s.Kill)
+	s.launch()
 	w.Sentinel = s
 
 	until(tb, "replica has its copy", func() bool { return linked(w.Replica) })

@@ -49,8 +49,8 @@ func Start(tb testing.TB, args ...string) *Server {
 		"--port", strconv.Itoa(port), "--bind", "127.0.0.1",
 		"--save", "", "--appendonly", "no", "--dir", s.dir,
 	}, args...)
-	s.launch()
 	tb.Cleanup(s.Kill)
+	s.launch()
 	return s
 }
 

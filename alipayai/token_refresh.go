@@ -1,0 +1,85 @@
+package alipayai
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// keepTimeout bounds the keeping of a rotated refresh token.
+const keepTimeout = 3 * time.Second
+
+// RefreshTokenStore keeps a rotated refresh token where a crash cannot lose
+// it. Replicas that redeem one after the other share it.
+type RefreshTokenStore interface {
+	// Load gives what was stored last, of which Refresh and Issued count; the
+	// zero Token when nothing is stored.
+	Load(ctx context.Context) (Token, error)
+	// Store replaces it.
+	Store(ctx context.Context, t Token) error
+	// Lock keeps everybody else from redeeming what is stored. It waits for
+	// its turn until ctx is done.
+	Lock(ctx context.Context) (unlock func(), err error)
+}
+
+// refresh redeems the newest refresh token. The one that replaces it is kept
+// before it and the new access token are used: the old one is dead by then, and
+// a crash in between would need a person to authorise again. asked says whether
+// the endpoint was asked.
+func (s *TokenSource) refresh(ctx context.Context, shared Token) (t Token, asked bool, err error) {
+	t, unlock, held := s.Cell.unstored()
+	if !held {
+		if unlock, err = s.Store.Lock(ctx); err != nil {
+			return Token{}, false, fmt.Errorf("%w: locking the stored refresh token: %w", ErrTokenUnavailable, err)
+		}
+		stored, err := s.Store.Load(ctx)
+		if err != nil {
+			unlock()
+			return Token{}, false, fmt.Errorf("%w: loading the stored refresh token: %w", ErrTokenUnavailable, err)
+		}
+		refresh := s.newest(stored, shared)
+		t, err = s.Fetcher.Fetch(ctx, refresh)
+		if err != nil {
+			unlock()
+			return Token{}, true, err
+		}
+		if asked = true; t.Refresh == "" || t.Refresh == refresh {
+			t.Refresh = refresh
+			_ = s.share(ctx, t) // the others can get one like it
+			unlock()
+			return t, true, nil
+		}
+	}
+	if err := s.keep(ctx, t); err != nil {
+		// It is still the only living one: the cell holds it until it can be
+		// kept, and until then nobody may redeem its predecessor.
+		s.Cell.hold(t, unlock)
+		return Token{}, asked, fmt.Errorf("%w: storing the rotated refresh token: %w", ErrTokenUnavailable, err)
+	}
+	s.Cell.letGo()
+	unlock()
+	return t, asked, nil
+}
+
+// newest gives the refresh token to redeem. The store, the share and the cell
+// may differ: any of them can have lost the last one.
+func (s *TokenSource) newest(stored, shared Token) string {
+	newest := Token{Refresh: s.RefreshToken}
+	for _, t := range []Token{stored, shared, s.Cell.lastPair()} {
+		if t.Refresh != "" && t.Issued.After(newest.Issued) {
+			newest = t
+		}
+	}
+	return newest.Refresh
+}
+
+// keep stores a rotated refresh token, for the other replicas first: they are
+// the ones that could redeem its predecessor after a crash in between.
+func (s *TokenSource) keep(ctx context.Context, t Token) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
+	defer cancel()
+	if err := s.share(ctx, t); err != nil {
+		return err
+	}
+	return s.Store.Store(ctx, t)
+}

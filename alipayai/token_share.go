@@ -1,0 +1,119 @@
+package alipayai
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// leaseLife is how long a replica may be the one that asks for a token: a
+	// request (fetchTimeout) and keeping its answer (keepTimeout) fit in.
+	leaseLife = 15 * time.Second
+	// leasePoll is how often the others look for what it brings.
+	leasePoll = 100 * time.Millisecond
+)
+
+// Errors of sharing tokens.
+var (
+	// ErrTokenStore is a shared store that cannot be reached.
+	ErrTokenStore = errors.New("store of the shared token is unavailable")
+	// ErrTokenSealed is a kept token that another key has encrypted, or for
+	// another place.
+	ErrTokenSealed = errors.New("kept token cannot be decrypted with token_key")
+)
+
+// TokenShare is where replicas have one client's token in common, and agree on
+// who asks for the next. Its errors are ErrTokenStore and ErrTokenSealed, and
+// hold no token.
+type TokenShare interface {
+	// Load gives the token that was stored last, without Access if that was
+	// dropped; the zero Token when there is none.
+	Load(ctx context.Context) (Token, error)
+	// Store shares t for the rest of its life.
+	Store(ctx context.Context, t Token) error
+	// Drop forgets the access token for all if it is still this one.
+	Drop(ctx context.Context, access string) error
+	// Lease takes the right to ask, for life at most; ok is false while
+	// another replica has it. Who has it already has it for life from now.
+	Lease(ctx context.Context, life time.Duration) (release func(), ok bool, err error)
+}
+
+// lead waits until this replica is the one to ask for a token, and gives the
+// function that ends that, and what is shared at the time. release is nil where
+// shared is a newer live token, so that nobody has to be asked.
+//
+// Without the store each replica leads: a token more does no harm. Not so where
+// a refresh token is redeemed, which must happen once; that fails.
+func (s *TokenSource) lead() (release func(), shared Token, err error) {
+	alone := func() {}
+	if s.Share == nil {
+		return alone, Token{}, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaseLife+fetchTimeout)
+	defer cancel()
+	for {
+		release, shared, err = s.tryLead(ctx)
+		s.shareSaid(err)
+		switch {
+		case err != nil && s.RefreshToken == "":
+			return alone, Token{}, nil
+		case err != nil:
+			return nil, Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, err)
+		case release != nil:
+			return release, shared, nil
+		case s.Cell.wants(shared, s.Now()):
+			return nil, shared, nil
+		}
+		select {
+		case <-time.After(leasePoll):
+		case <-ctx.Done():
+			if s.RefreshToken == "" {
+				return alone, Token{}, nil
+			}
+			return nil, Token{}, fmt.Errorf("%w: other replicas keep asking in vain", ErrTokenUnavailable)
+		}
+	}
+}
+
+// tryLead takes the lease if it is free and looks what is shared, in this order:
+// whoever had the lease before may have stored a token until it gave it back.
+// release is nil where another replica has the lease or nothing is to be asked.
+func (s *TokenSource) tryLead(ctx context.Context) (release func(), shared Token, err error) {
+	if refused := s.Cell.lastRefused(); refused != "" {
+		if err := s.Share.Drop(ctx, refused); err != nil {
+			return nil, Token{}, err
+		}
+	}
+	release, ok, err := s.Share.Lease(ctx, leaseLife)
+	if err != nil {
+		return nil, Token{}, err
+	}
+	shared, err = s.Share.Load(ctx)
+	switch {
+	case !ok:
+		release = nil
+	case err != nil || s.Cell.wants(shared, s.Now()):
+		release()
+		release = nil
+	}
+	return release, shared, err
+}
+
+// share gives the other replicas a token.
+func (s *TokenSource) share(ctx context.Context, t Token) error {
+	if s.Share == nil {
+		return nil
+	}
+	err := s.Share.Store(ctx, t)
+	s.shareSaid(err)
+	return err
+}
+
+// shareSaid tells OnShare what is new about the store.
+func (s *TokenSource) shareSaid(err error) {
+	if s.Cell.shareChanged(err) && s.OnShare != nil {
+		s.OnShare(err)
+	}
+}

@@ -1,0 +1,146 @@
+package alipaycaddy
+
+import (
+	"encoding/json"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// store declares hmacProvider and where limits are shared.
+func store(options ...string) string {
+	return strings.Replace(hmacProvider(), "alipayai {", "alipayai {\nstore redis {\n"+strings.Join(options, "\n")+"\n}", 1)
+}
+
+// TestProvisionRefusesLimits loads caps, queues, stores and tenants' limits that
+// the syntax allows and nobody can keep.
+func TestProvisionRefusesLimits(t *testing.T) {
+	tests := map[string]struct {
+		global, site string
+		want         []string
+	}{
+		"queue without a limit": {provider("profile ollama", "queue {\nmax_count 1\n}"), "",
+			[]string{"provider alipay: queue", "without a limit"}},
+		"queue of a limit off": {hmacProvider("limit off", "queue {\nmax_count 1\n}"), "",
+			[]string{"provider alipay: queue", "without a limit"}},
+
+		"no address":    {store("replicas 2"), "", []string{"store redis: ", "address"}},
+		"unset address": {store("address {env.TEST_UNSET}"), "", []string{"store redis: address", "{env.TEST_UNSET}"}},
+		"cluster and master_name": {store("address a:1", "cluster", "master_name m"), "",
+			[]string{"store redis: ", "cluster and master_name"}},
+		"cluster and db":      {store("address a:1", "cluster", "db 1"), "", []string{"store redis: ", "cluster", "database"}},
+		"two plain addresses": {store("address a:1 b:1"), "", []string{"store redis: ", "master_name or cluster"}},
+		"literal password":    {store("address a:1", "password "+aSecret), "", []string{"store redis: password", "literal", "insecure_literals"}},
+		"text around a password": {store("address a:1", "password x{env.TEST_SECRET}"), "",
+			[]string{"store redis: password", "literal"}},
+		"unset password": {store("address a:1", "password {env.TEST_UNSET}"), "", []string{"store redis: password", "{env.TEST_UNSET}"}},
+		"unset username": {store("address a:1", "username {env.TEST_UNSET}"), "", []string{"store redis: username", "{env.TEST_UNSET}"}},
+
+		"unknown priority": {hmacProvider(), "alipayai_proxy alipay {\npriority acme urgent\n}",
+			[]string{`priority "urgent" of tenant acme`, "high, normal or low"}},
+		"unknown priority of all": {hmacProvider(), "alipayai_proxy alipay {\npriority * High\n}",
+			[]string{`priority "High" of tenant *`}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			refuses(t, tt.global, tt.site, tt.want)
+		})
+	}
+}
+
+// TestProvisionRefusesJSON changes an accepted configuration to what only its
+// JSON can say.
+func TestProvisionRefusesJSON(t *testing.T) {
+	global := strings.Replace(hmacProvider("limit 50 1s 10ms", "queue {\nmax_wait 5s\nmax_count 7\nmax_bytes 9\n}"),
+		"alipayai {", "alipayai {\nstore redis a:1 {\nreplicas 3\ndb 2\n}", 1)
+	site := ":0 {\nalipayai_proxy alipay {\nlimit acme {\nrequests_per_second 2\nburst 3\ntokens_per_minute 4\nconcurrent 5\n}\nweight acme 6\n}\n}"
+	tests := map[string]struct {
+		old, changed string
+		want         []string
+	}{
+		"limit without a window": {`,"window":1000000000`, ``, []string{"provider alipay: limit", "window"}},
+		"limit of nothing":       {`"requests":50,`, ``, []string{"provider alipay: limit", "at least one request"}},
+		"negative limit":         {`"requests":50`, `"requests":-1`, []string{"provider alipay: limit", "at least one request"}},
+		"negative window":        {`"window":1000000000`, `"window":-1`, []string{"provider alipay: limit", "window"}},
+		"negative guard":         {`"guard":10000000`, `"guard":-1`, []string{"provider alipay: limit"}},
+		"negative max_wait":      {`"max_wait":5000000000`, `"max_wait":-1`, []string{"provider alipay: queue", "max_wait"}},
+		"negative max_count":     {`"max_count":7`, `"max_count":-1`, []string{"provider alipay: queue", "max_count"}},
+		"negative max_bytes":     {`"max_bytes":9`, `"max_bytes":-1`, []string{"provider alipay: queue", "max_bytes"}},
+		"negative replicas":      {`"replicas":3`, `"replicas":-1`, []string{"store redis: replicas"}},
+		"negative db":            {`"db":2`, `"db":-1`, []string{"store redis: ", "db"}},
+		"negative rate":          {`"requests_per_second":2`, `"requests_per_second":-1`, []string{"limits of tenant acme"}},
+		"negative burst":         {`"burst":3`, `"burst":-1`, []string{"limits of tenant acme"}},
+		"negative tokens":        {`"tokens_per_minute":4`, `"tokens_per_minute":-1`, []string{"limits of tenant acme"}},
+		"negative concurrency":   {`"concurrent":5`, `"concurrent":-1`, []string{"limits of tenant acme"}},
+		"weight of nothing":      {`"weights":{"acme":6}`, `"weights":{"acme":0}`, []string{"weight of tenant acme"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := newSecretRig(t)
+			text := string(g.config(global, site))
+			if strings.Count(text, tt.old) != 1 {
+				t.Fatalf("%s does not stand once in %s", tt.old, text)
+			}
+			var config *caddy.Config
+			if err := json.Unmarshal([]byte(strings.Replace(text, tt.old, tt.changed, 1)), &config); err != nil {
+				t.Fatal(err)
+			}
+			err := caddy.Validate(config)
+			if err == nil {
+				t.Fatal("it was accepted")
+			}
+			for _, text := range tt.want {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("error %q does not say %q", err, text)
+				}
+			}
+			if left := references(); len(left) != 0 {
+				t.Errorf("left in the pool: %v", left)
+			}
+		})
+	}
+}
+
+// TestValidateDoesNotConnectToRedis provisions stores of every kind.
+func TestValidateDoesNotConnectToRedis(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	var connections atomic.Int32
+	go func() {
+		for {
+			conn, err := silent.Accept()
+			if err != nil {
+				return
+			}
+			connections.Add(1)
+			conn.Close()
+		}
+	}()
+	for name, options := range map[string][]string{
+		"one server": {"password {env.TEST_SECRET}"},
+		"tls":        {"tls"},
+		"sentinel":   {"master_name gateway"},
+		"cluster":    {"cluster"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newSecretRig(t)
+			g.vars["silent"] = silent.Addr().String()
+			global := store(append(options, "address ${silent}", "replicas 3")...)
+			if err := g.provision(global, ":0 {\nalipayai_proxy alipay\n}"); err != nil {
+				t.Fatal(err)
+			}
+			if n := connections.Load(); n != 0 {
+				t.Errorf("%d connections while provisioning", n)
+			}
+			if left := references(); len(left) != 0 {
+				t.Errorf("left in the pool: %v", left)
+			}
+		})
+	}
+}
