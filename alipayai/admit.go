@@ -31,20 +31,16 @@ func (c *call) admit(ctx context.Context, p *Provider, now time.Time) (token str
 // that nothing is left to do but to write it. The departure comes last of all
 // since it is worth something only at its time.
 func (c *call) ready(ctx context.Context, p *Provider, token string) (*http.Request, *Departure, *failure) {
-	for {
-		d, f := c.depart(ctx, p)
-		if f != nil {
-			return nil, nil, f
-		}
-		req, f := c.signed(d.trace(ctx), p, token)
-		if f == nil && !d.stale(c.g.Now()) {
-			return req, d, nil
-		}
-		d.Cancel()
-		if f != nil {
-			return nil, nil, f
-		}
+	d, f := c.depart(ctx, p)
+	if f != nil {
+		return nil, nil, f
 	}
+	req, f := c.signed(d.trace(ctx), p, token)
+	if f != nil {
+		d.Cancel()
+		return nil, nil, f
+	}
+	return req, d, nil
 }
 
 // depart waits for a departure at p.

@@ -45,6 +45,10 @@ type Share struct {
 	Priority limiter.Priority
 }
 
+// pace spreads a window's departures over an eighth of it, where they could all
+// depart at once.
+func (k *Cap) pace() time.Duration { return k.Limit.Span() / time.Duration(8*k.Limit.Requests) }
+
 // throttled closes the window after the upstream has throttled: for as long
 // as it said, or a second.
 func (k *Cap) throttled(hold time.Duration) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +14,9 @@ import (
 // Departure is the leave to send one request to a provider, within its rate
 // cap. It is used once, by the goroutine that sends the request.
 type Departure struct {
-	cap  *Cap // nil: every request may depart at once
+	cap *Cap // nil: every request may depart at once
+
+	mu   sync.Mutex // net/http may try a second connection while it writes to the first
 	slot limiter.Slot
 	// connected says that there was a connection to write the request to.
 	connected atomic.Bool
@@ -33,34 +36,34 @@ func (k *Cap) depart(ctx context.Context, tenant string, share Share, bytes int6
 	var err error
 	d.slot, err = k.Queue.Wait(ctx, limiter.Request{
 		Tenant: tenant, Weight: share.Weight, Priority: share.Priority,
-		Bytes: bytes, MaxWait: maxWait, Limit: k.Limit,
+		Bytes: bytes, MaxWait: maxWait, Limit: k.Limit, Pace: k.pace(),
 		MaxCount: k.MaxCount, MaxBytes: k.MaxBytes,
 	})
 	return d, err
 }
 
 // stale reports whether the slot is too old to depart with, or void. It is
-// then given back and taken anew: the guard covers no more than itself. Like
-// the queue it never asks for better than a millisecond.
+// then given back and taken anew. Half of the guard is for coming late; the
+// other half is for the way. Like the queue, stale never asks for better than
+// a millisecond.
 func (d *Departure) stale(now time.Time) bool {
-	if d.cap == nil {
-		return false
-	}
 	select {
 	case <-d.slot.Revoked():
 		return true
 	default:
-		return now.Sub(d.slot.At) > max(d.cap.Limit.Guard, time.Millisecond)
+		return now.Sub(d.slot.At) > max(d.cap.Limit.Guard/2, time.Millisecond)
 	}
 }
 
-// trace makes a context whose request tells d when it has a connection.
+// trace makes a context whose request tells d when it has a connection, and
+// when it is written.
 func (d *Departure) trace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) {
 			d.renew(ctx)
 			d.connected.Store(true)
 		},
+		WroteRequest: func(httptrace.WroteRequestInfo) { d.correct() },
 	})
 }
 
@@ -70,9 +73,13 @@ func (d *Departure) trace(ctx context.Context) context.Context {
 // It goes past the queue, since its call has waited its turn already. When ctx
 // ends first, what was booked stays booked.
 func (d *Departure) renew(ctx context.Context) {
+	if d.cap == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for ctx.Err() == nil && d.stale(time.Now()) {
-		d.cap.Window.Return(d.slot)
-		next, err := d.cap.Window.Reserve(ctx, d.cap.Limit)
+		next, err := d.cap.Queue.Renew(ctx, d.slot, d.cap.Limit)
 		if err != nil {
 			return // ctx has ended
 		}
@@ -85,13 +92,27 @@ func (d *Departure) renew(ctx context.Context) {
 	}
 }
 
+// correct runs when the request is written. Where a busy machine took its time
+// for that, the departure counts from now on, so that those which are a window
+// later keep their distance from what has happened.
+func (d *Departure) correct() {
+	if d.cap == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now := time.Now(); now.Sub(d.slot.At) > max(d.cap.Limit.Guard/8, time.Millisecond) {
+		d.slot, _ = d.cap.Queue.Renew(context.Background(), d.slot, d.cap.Limit)
+	}
+}
+
 // Left reports whether bytes of the request may have reached the upstream.
 func (d *Departure) Left() bool { return d.connected.Load() }
 
 // Cancel gives the departure back, unless the request may have left.
 func (d *Departure) Cancel() {
 	if d.cap != nil && !d.Left() {
-		d.cap.Window.Return(d.slot)
+		d.cap.Queue.Return(d.slot)
 	}
 }
 

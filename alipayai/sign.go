@@ -40,20 +40,16 @@ func (p *Provider) SignRequest(req *http.Request, body []byte, tenant string) (*
 			return nil, nil, err
 		}
 	}
-	for {
-		d, err := p.Cap.depart(req.Context(), tenant, Share{}, int64(len(body)), time.Time{})
-		if err != nil {
-			return nil, nil, err
-		}
-		out, err := p.signed(req, body, token)
-		if err == nil && !d.stale(time.Now()) {
-			return out.WithContext(d.trace(req.Context())), d, nil
-		}
-		d.Cancel()
-		if err != nil {
-			return nil, nil, err
-		}
+	d, err := p.Cap.depart(req.Context(), tenant, Share{}, int64(len(body)), time.Time{})
+	if err != nil {
+		return nil, nil, err
 	}
+	out, err := p.signed(req, body, token)
+	if err != nil {
+		d.Cancel()
+		return nil, nil, err
+	}
+	return out.WithContext(d.trace(req.Context())), d, nil
 }
 
 // signed makes the signed request.

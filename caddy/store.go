@@ -3,7 +3,6 @@ package alipaycaddy
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -84,11 +83,8 @@ func (a *App) openStore() (*storeState, error) {
 	if a.Redis.Replicas < 0 || a.Redis.DB < 0 {
 		return nil, errors.New("store redis: replicas must be a number from 1, and db one from 0")
 	}
-	config, err := json.Marshal(a.Redis)
-	if err != nil {
-		return nil, err
-	}
-	identity := hashAll([]string{string(config), options.Username, options.Password})
+	// With the secrets as they resolve: a changed one is another store.
+	identity := hashAll([]string{fmt.Sprintf("%+v", *a.Redis), options.Username, options.Password})
 	shared, release := acquire[storeState]("store", string(identity[:]))
 	a.releases = append(a.releases, release)
 	shared.once.Do(func() {

@@ -75,7 +75,7 @@ const (
 )
 
 // Rejection is the error of a call that was not let through.
-type Rejection struct {
+type Rejection struct { //nolint:errname // a rejection is what it is called wherever it is spoken of
 	Reason Reason
 	// RetryAfter is when a repeat has a chance; zero when that is unknown.
 	RetryAfter time.Duration

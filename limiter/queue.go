@@ -45,6 +45,10 @@ type Request struct {
 	MaxWait time.Duration
 	// Limit is the cap on departures.
 	Limit Limit
+	// Pace is the least time since the departure before, so that a burst does
+	// not outrun its own sending: what is late on the way arrives on top of
+	// what departs a window later. Zero lets a whole window's depart at once.
+	Pace time.Duration
 	// MaxCount and MaxBytes are the most that may wait, this call included.
 	MaxCount int
 	MaxBytes int64
@@ -77,6 +81,7 @@ type Queue struct {
 	class  [classes]fair
 	passed [classes]int // how often in a row a class was passed over
 	got    throughput
+	last   time.Time // when the latest call was let through
 }
 
 // NewQueue returns a queue in front of w. Its clock must run with real time,
@@ -98,12 +103,13 @@ func (q *Queue) Wait(ctx context.Context, r Request) (Slot, error) {
 	now := q.now()
 	q.mu.Lock()
 	if q.count == 0 && q.reserving < r.Limit.Requests && ctx.Err() == nil &&
-		!q.window.Next(r.Limit, now).After(now) {
+		now.Sub(q.last) >= r.Pace && !q.window.Next(r.Limit, now).After(now) {
 		q.reserving++
 		b, err = q.reserve(ctx, r.Limit)
 		q.reserving--
 		now = q.now()
-		if err == nil && ctx.Err() == nil && q.fits(b, r.Limit, now) && !b.slot.At.After(now) {
+		if err == nil && ctx.Err() == nil && q.fits(b, r.Limit, now) && !b.slot.At.After(now) && now.Sub(q.last) >= r.Pace {
+			q.last = now
 			q.mu.Unlock()
 			return b.slot, nil
 		}
@@ -125,9 +131,6 @@ func (q *Queue) Wait(ctx context.Context, r Request) (Slot, error) {
 	}
 	return q.await(ctx, w)
 }
-
-// Return gives back a slot whose departure does not happen.
-func (q *Queue) Return(s Slot) { booking{slot: s}.giveBack() }
 
 // Depth is how many calls wait, and what they hold in memory.
 func (q *Queue) Depth() (count int, bytes int64) {

@@ -78,6 +78,17 @@ func (q *Queue) dispatch() {
 	q.mu.Lock()
 	for q.count > 0 {
 		now, limit := q.now(), q.head().Limit
+		if wait := q.last.Add(q.head().Pace).Sub(now); wait > 0 && !q.next.slot.At.After(now) {
+			// A slot that is booked for now would only grow old meanwhile.
+			old := q.next
+			q.next = booking{}
+			q.mu.Unlock()
+			old.giveBack()
+			timer.Reset(wait)
+			<-timer.C
+			q.mu.Lock()
+			continue
+		}
 		if !q.fits(q.next, limit, now) {
 			old := q.next
 			q.next = booking{}
@@ -110,6 +121,7 @@ func (q *Queue) dispatch() {
 		w := q.head()
 		q.take(w)
 		q.got.depart(q.next.slot.At, limit.Span())
+		q.last = now
 		w.deliver(q.next, nil)
 		q.next = booking{}
 	}

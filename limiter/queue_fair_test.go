@@ -2,6 +2,7 @@ package limiter
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -16,11 +17,7 @@ type naive struct {
 }
 
 func (n *naive) clone() *naive {
-	c := &naive{clock: n.clock, starts: make(map[string]float64), calls: slices.Clone(n.calls)}
-	for tenant, start := range n.starts {
-		c.starts[tenant] = start
-	}
-	return c
+	return &naive{clock: n.clock, starts: maps.Clone(n.starts), calls: slices.Clone(n.calls)}
 }
 
 func (n *naive) waits(tenant string) bool {

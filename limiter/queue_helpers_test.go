@@ -80,8 +80,7 @@ type outcome struct {
 }
 
 func (o outcome) reason() Reason {
-	var r *Rejection
-	if errors.As(o.err, &r) {
+	if r, ok := errors.AsType[*Rejection](o.err); ok {
 		return r.Reason
 	}
 	return ""

@@ -26,7 +26,6 @@ type model struct {
 	departures []time.Duration
 	classes    [classes]*naive
 	passed     [classes]int
-	arrivals   map[*waiter]*arrival
 	ends       map[string]string
 }
 

@@ -23,8 +23,9 @@ func TestMemoryWindowIsExact(t *testing.T) {
 	l := Limit{Requests: 3, Per: time.Second, Guard: 10 * time.Millisecond}
 	clock := newTestClock()
 	w := NewMemoryWindow(clock.now)
-	for i, want := range []time.Duration{0, 0, 0, 1010, 1010, 1010, 2020} {
-		if want *= time.Millisecond; w.Next(l, clock.now()).Sub(clock.now()) != want {
+	const once, twice = 1010 * time.Millisecond, 2020 * time.Millisecond
+	for i, want := range []time.Duration{0, 0, 0, once, once, once, twice} {
+		if w.Next(l, clock.now()).Sub(clock.now()) != want {
 			t.Errorf("slot %d is predicted in %s, want %s", i, w.Next(l, clock.now()).Sub(clock.now()), want)
 		}
 		if _, wait := take(t, w, l, clock.now()); wait != want {

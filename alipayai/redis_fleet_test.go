@@ -1,0 +1,239 @@
+package alipayai
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/redistest"
+)
+
+// fleet is gateways' token sources before one simulator, with a real Redis.
+type fleet struct {
+	*rig
+	addr string
+}
+
+func newFleet(t *testing.T, addr string, cfg sandbox.Config) *fleet {
+	return &fleet{newRig(t, cfg), addr}
+}
+
+// replica is one that starts.
+func (f *fleet) replica() *TokenSource {
+	f.t.Helper()
+	return &TokenSource{
+		Cell: new(TokenCell), Fetcher: demoGrant(f.provider), Now: time.Now, Share: newShare(f.t, f.addr),
+	}
+}
+
+// token asks for a token that must come within a time.
+func (f *fleet) token(s *TokenSource, within time.Duration) string {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), within)
+	defer cancel()
+	token, err := s.Token(ctx)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return token
+}
+
+func (f *fleet) wantFetches(grant string, want int64) {
+	f.t.Helper()
+	if n := f.sim.Stats().TokenFetches[grant]; n != want {
+		f.t.Errorf("%d fetches by %s, want %d", n, grant, want)
+	}
+}
+
+func TestFleetFetchesOnceForAllCallers(t *testing.T) {
+	f := newFleet(t, redistest.Start(t).Addr, sandbox.Config{})
+	f.set(sandbox.Fault{Kind: sandbox.Latency, Path: "/oauth2/token", Delay: 200 * time.Millisecond})
+	const callers = 200
+	tokens := make(chan string, 3*callers)
+	var all sync.WaitGroup
+	for range 3 {
+		s := f.replica()
+		for range callers {
+			all.Go(func() {
+				token, err := s.Token(t.Context())
+				if err != nil {
+					t.Error(err)
+				}
+				tokens <- token
+			})
+		}
+	}
+	all.Wait()
+	close(tokens)
+	distinct := make(map[string]int)
+	for token := range tokens {
+		distinct[token]++
+	}
+	if len(distinct) != 1 {
+		t.Errorf("3 replicas have %d tokens", len(distinct))
+	}
+	f.wantFetches("client_credentials", 1)
+
+	late := f.replica()
+	if token := f.token(late, time.Second); distinct[token] == 0 {
+		t.Error("a replica that starts has a token of its own")
+	}
+	f.wantFetches("client_credentials", 1)
+	// What all have in Redis, read by somebody who should not.
+	_, everything := dumpRedis(t, late.Share.(*RedisTokens).client)
+	for token := range distinct {
+		if strings.Contains(everything, token) {
+			t.Error("the token stands in Redis")
+		}
+	}
+}
+
+func TestFleetTakesOverFromADeadReplica(t *testing.T) {
+	f := newFleet(t, redistest.Start(t).Addr, sandbox.Config{})
+	dead := newShare(t, f.addr)
+	const life = 700 * time.Millisecond
+	began := time.Now()
+	if _, ok, err := dead.Lease(t.Context(), life); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	f.token(f.replica(), patience)
+	if took := time.Since(began); took < life || took > life+time.Second {
+		t.Errorf("took over after %v, want after %v", took, life)
+	}
+	f.wantFetches("client_credentials", 1)
+}
+
+// With Redis gone each replica has a token at once, though of its own, and shares again later.
+func TestFleetWithoutRedis(t *testing.T) {
+	for name, start := range map[string]func(t *testing.T) (addr string, fault, heal func()){
+		"stopped": func(t *testing.T) (string, func(), func()) {
+			s := redistest.Start(t)
+			return s.Addr, s.Pause, s.Resume
+		},
+		"killed, restarted empty": func(t *testing.T) (string, func(), func()) {
+			s := redistest.Start(t)
+			return s.Addr, s.Kill, s.Restart
+		},
+		"black hole": func(t *testing.T) (string, func(), func()) {
+			r := redistest.StartRelay(t, redistest.Start(t).Addr)
+			return r.Addr, r.Swallow, r.Pass
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			addr, fault, heal := start(t)
+			f := newFleet(t, addr, sandbox.Config{})
+			told := make(chan error, 16)
+			a, b := f.replica(), f.replica()
+			a.OnShare = func(err error) { told <- err }
+			first := f.token(a, patience)
+			if f.token(b, patience) != first {
+				t.Fatal("the replicas share nothing")
+			}
+			fault()
+			if f.token(a, time.Millisecond) != first {
+				t.Error("the live token is gone with Redis")
+			}
+			a.Drop(first)
+			b.Drop(first)
+			own := f.token(a, 2*time.Second)
+			if f.token(b, 2*time.Second) == own {
+				t.Error("the replicas have a token in common without Redis")
+			}
+			if err := receive(t, told, "word of the failure"); !errors.Is(err, ErrTokenStore) {
+				t.Errorf("told of %v", err)
+			}
+			heal()
+			a.Drop(own)
+			shared := f.token(a, 2*time.Second)
+			for shared == own || f.token(f.replica(), 2*time.Second) != shared {
+				// The first exchange may still have met a connection of before.
+				a.Drop(shared)
+				shared = f.token(a, 2*time.Second)
+				if t.Context().Err() != nil || f.sim.Stats().TokenFetches["client_credentials"] > 20 {
+					t.Fatal("nothing is shared again")
+				}
+			}
+			waitFor(t, "word of the return", func() bool {
+				select {
+				case err := <-told:
+					return err == nil
+				default:
+					return false
+				}
+			})
+		})
+	}
+}
+
+func TestReplicaWithAnotherTokenKey(t *testing.T) {
+	f := newFleet(t, redistest.Start(t).Addr, sandbox.Config{})
+	right, wrong := f.replica(), f.replica()
+	share := wrong.Share.(*RedisTokens)
+	share.seal = newSeal(t, 2)
+	var told []error
+	wrong.OnShare = func(err error) { told = append(told, err) }
+	for range 3 {
+		a, b := f.token(right, time.Second), f.token(wrong, time.Second)
+		if a == b {
+			t.Fatal("a token was read with another key")
+		}
+		right.Drop(a)
+		wrong.Drop(b)
+	}
+	if len(told) != 1 || !errors.Is(told[0], ErrTokenSealed) {
+		t.Errorf("told %v, want once that the keys differ", told)
+	}
+	f.wantFetches("client_credentials", 6)
+}
+
+// Three replicas redeem each refresh token once between them, over many lives of an access token.
+func TestFleetRotatesOnce(t *testing.T) {
+	const life, lives = 2 * time.Second, 4
+	f := newFleet(t, redistest.Start(t).Addr, sandbox.Config{RotateRefreshTokens: true, TokenLife: life})
+	store := newMemoryStore()
+	var replicas []*TokenSource
+	for range 3 {
+		s := f.replica()
+		s.RefreshToken, s.Store = sandbox.DemoRefreshToken, store
+		s.OnFetch = func(err error) {
+			if err != nil {
+				t.Errorf("a fetch failed: %v", err)
+			}
+		}
+		replicas = append(replicas, s)
+	}
+	stop := runAll(t, replicas...)
+	end := time.NewTimer(lives * life)
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for running := true; running; {
+		select {
+		case <-look.C:
+			for _, s := range replicas {
+				f.token(s, 2*time.Second)
+			}
+		case <-end.C:
+			running = false
+		}
+	}
+	stop()
+	n := f.sim.Stats().TokenFetches["refresh_token"]
+	// Each at 75 % to 80 % of a life; the others may come late on a busy machine, never early.
+	if n < lives-1 || n > lives*4/3+1 {
+		t.Errorf("%d refreshes in %d lives", n, lives)
+	}
+	// The last of them is alive: the chain was never broken.
+	restarted := f.replica()
+	restarted.RefreshToken, restarted.Store = sandbox.DemoRefreshToken, store
+	for range 2 {
+		restarted.Drop(f.token(restarted, 2*time.Second))
+	}
+	_, everything := dumpRedis(t, restarted.Share.(*RedisTokens).client)
+	if strings.Contains(everything, store.token.Refresh) || store.token.Refresh == "" {
+		t.Error("the refresh token stands in Redis")
+	}
+}

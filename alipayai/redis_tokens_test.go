@@ -1,0 +1,290 @@
+package alipayai
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/limiter"
+)
+
+// tokenPlace is what the tests' tokens belong to.
+const tokenPlace = "https://auth.example.com/token of client-1"
+
+// newRedis gives a client as a replica has one.
+func newRedis(t *testing.T, options limiter.RedisOptions) redis.UniversalClient {
+	t.Helper()
+	client, err := limiter.NewRedisClient(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+func newSeal(t *testing.T, first byte) *TokenSeal {
+	t.Helper()
+	seal, err := NewTokenSeal([32]byte{first})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seal
+}
+
+// newShare is one replica's share of a token, through a client of its own.
+func newShare(t *testing.T, addr string) *RedisTokens {
+	t.Helper()
+	return NewRedisTokens(newRedis(t, limiter.RedisOptions{Addresses: []string{addr}}), tokenPlace, newSeal(t, 1), time.Now)
+}
+
+// wantShared checks what is shared at present.
+func wantShared(t *testing.T, r *RedisTokens, access, refresh string) {
+	t.Helper()
+	got, err := r.Load(t.Context())
+	if err != nil || got.Access != access || got.Refresh != refresh {
+		t.Errorf("shared are %q and %q, want %q and %q (%v)", got.Access, got.Refresh, access, refresh, err)
+	}
+}
+
+// pair is a token with a refresh token.
+func pair(access, refresh string, life time.Duration) Token {
+	t := freshToken(access, life)
+	t.Refresh = refresh
+	return t
+}
+
+func TestRedisTokensKeepATokenForItsLife(t *testing.T) {
+	server := redistest.Start(t)
+	a, b := newShare(t, server.Addr), newShare(t, server.Addr)
+	wantShared(t, a, "", "")
+	stored := freshToken("one", time.Hour)
+	if err := a.Store(t.Context(), stored); err != nil {
+		t.Fatal(err)
+	}
+	got, err := b.Load(t.Context())
+	if err != nil || got.Access != "one" || !got.Issued.Equal(stored.Issued) || !got.Expiry.Equal(stored.Expiry) {
+		t.Errorf("loaded %q %v, want what was stored: %v (%v)", got.Access, got, stored, err)
+	}
+	if err := a.Store(t.Context(), freshToken("short", 100*time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	wantShared(t, b, "short", "")
+	waitFor(t, "its end", func() bool { got, err := b.Load(t.Context()); return err == nil && got == (Token{}) })
+	if err := a.Store(t.Context(), freshToken("over", -time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	wantShared(t, b, "", "")
+}
+
+func TestRedisTokensDropThatTokenOnly(t *testing.T) {
+	server := redistest.Start(t)
+	a, b := newShare(t, server.Addr), newShare(t, server.Addr)
+	drop := func(access string) {
+		t.Helper()
+		if err := b.Drop(t.Context(), access); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drop("nothing is there")
+	wantShared(t, a, "", "")
+	if err := a.Store(t.Context(), pair("one", "refresh-1", time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	drop("another")
+	wantShared(t, a, "one", "refresh-1")
+	drop("one")
+	wantShared(t, a, "", "refresh-1") // that is not refused
+	if err := a.Store(t.Context(), pair("two", "refresh-2", time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	drop("one") // late
+	wantShared(t, a, "two", "refresh-2")
+}
+
+func TestRedisTokensLease(t *testing.T) {
+	server := redistest.Start(t)
+	a, b := newShare(t, server.Addr), newShare(t, server.Addr)
+	take := func(r *RedisTokens, life time.Duration, want bool) func() {
+		t.Helper()
+		release, ok, err := r.Lease(t.Context(), life)
+		if err != nil || ok != want {
+			t.Fatalf("lease: %v, %v, want %v", ok, err, want)
+		}
+		return release
+	}
+	releaseA := take(a, 200*time.Millisecond, true)
+	take(b, time.Minute, false)
+	take(a, 200*time.Millisecond, true) // it goes on
+	var releaseB func()
+	waitFor(t, "the deadline of a", func() bool {
+		release, ok, err := b.Lease(t.Context(), time.Minute)
+		releaseB = release
+		return err == nil && ok
+	})
+	releaseA() // late: it is b's by now
+	take(a, time.Minute, false)
+	releaseB()
+	take(a, time.Minute, true)
+}
+
+// Whoever reads all of Redis learns no token, client or address.
+func TestRedisTokensAreNothingToRead(t *testing.T) {
+	server := redistest.Start(t)
+	share := newShare(t, server.Addr)
+	if _, _, err := share.Lease(t.Context(), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if err := share.Store(t.Context(), pair("the-access-token", "the-refresh-token", time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	keys, everything := dumpRedis(t, share.client)
+	if len(keys) != 2 {
+		t.Errorf("keys %q, want the token and its lease", keys)
+	}
+	for _, never := range []string{"the-access-token", "the-refresh-token", "auth.example.com", "client-1", "issued"} {
+		if strings.Contains(everything, never) {
+			t.Errorf("Redis holds %q", never)
+		}
+	}
+	slot := func(key string) string { _, rest, _ := strings.Cut(key, "{"); tag, _, _ := strings.Cut(rest, "}"); return tag }
+	if tag := slot(keys[0]); len(tag) != 32 || slot(keys[1]) != tag {
+		t.Errorf("keys %q, want one hash tag", keys)
+	}
+	for _, key := range keys {
+		most := time.Minute
+		if strings.HasSuffix(key, "token") {
+			most = time.Hour + refreshKept
+		}
+		if left := share.client.PTTL(t.Context(), key).Val(); left <= 0 || left > most {
+			t.Errorf("%s lives on for %v, want at most %v", key, left, most)
+		}
+	}
+}
+
+// dumpRedis gives all keys, and these with all values as one text.
+func dumpRedis(t *testing.T, client redis.UniversalClient) (keys []string, everything string) {
+	t.Helper()
+	keys, err := client.Keys(t.Context(), "*").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(keys)
+	var all strings.Builder
+	for _, key := range keys {
+		all.WriteString(key + "\n")
+		if client.Type(t.Context(), key).Val() == "string" {
+			all.WriteString(client.Get(t.Context(), key).Val() + "\n")
+			continue
+		}
+		values, err := client.HGetAll(t.Context(), key).Result()
+		if err != nil || len(values) == 0 {
+			t.Fatalf("%s holds %d fields: %v", key, len(values), err)
+		}
+		for field, value := range values {
+			all.WriteString(field + "=" + value + "\n")
+		}
+	}
+	return keys, all.String()
+}
+
+// A record that was moved or changed, or that another key sealed, is none.
+func TestRedisTokensRefuseWhatIsNotTheirs(t *testing.T) {
+	server := redistest.Start(t)
+	mine := newShare(t, server.Addr)
+	for name, other := range map[string]*RedisTokens{
+		"another key":    NewRedisTokens(mine.client, tokenPlace, newSeal(t, 2), time.Now),
+		"another client": NewRedisTokens(mine.client, "client-2", mine.seal, time.Now),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := other.Store(t.Context(), freshToken("theirs", time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			if other.token != mine.token {
+				if err := mine.client.Rename(t.Context(), other.token, mine.token).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := mine.Load(t.Context())
+			if !errors.Is(err, ErrTokenSealed) || got != (Token{}) {
+				t.Errorf("loaded %v, %v", got, err)
+			}
+		})
+	}
+	if err := mine.Store(t.Context(), freshToken("mine", time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	sealed := mine.client.HGet(t.Context(), mine.token, "token").Val()
+	for i := range len(sealed) {
+		changed := []byte(sealed)
+		changed[i] ^= 1
+		if _, err := mine.seal.Open(mine.token, changed); !errors.Is(err, ErrTokenSealed) {
+			t.Fatalf("byte %d may be changed: %v", i, err)
+		}
+	}
+}
+
+func TestRedisTokensWithoutRedis(t *testing.T) {
+	server := redistest.Start(t)
+	share := newShare(t, server.Addr)
+	if err := share.Store(t.Context(), freshToken("the-access-token", time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]func(context.Context) error{
+		"load":  func(ctx context.Context) error { _, err := share.Load(ctx); return err },
+		"store": func(ctx context.Context) error { return share.Store(ctx, freshToken("the-access-token", time.Hour)) },
+		"drop":  func(ctx context.Context) error { return share.Drop(ctx, "the-access-token") },
+		"lease": func(ctx context.Context) error { _, _, err := share.Lease(ctx, time.Minute); return err },
+	}
+	failing := func(t *testing.T) {
+		for name, do := range all {
+			began := time.Now()
+			err := do(t.Context())
+			if !errors.Is(err, ErrTokenStore) || strings.Contains(err.Error(), "the-access-token") {
+				t.Errorf("%s: %v", name, err)
+			}
+			if took := time.Since(began); took > 2*redisTokenTimeout {
+				t.Errorf("%s failed after %v", name, took)
+			}
+		}
+	}
+	server.Pause()
+	t.Run("stopped", failing)
+	server.Resume()
+	waitFor(t, "the server to go on", func() bool { return all["load"](t.Context()) == nil })
+	server.Kill()
+	t.Run("killed", failing)
+	server.Restart()
+	// Its scripts are gone as well.
+	for name, do := range all {
+		if err := do(t.Context()); err != nil {
+			t.Errorf("%s after the restart: %v", name, err)
+		}
+	}
+}
+
+func TestRedisTokensInACluster(t *testing.T) {
+	cluster := redistest.StartCluster(t)
+	client := newRedis(t, limiter.RedisOptions{Addresses: cluster.Addrs(), Cluster: true})
+	for _, key := range []string{"a", "b", "c", "d", "e"} {
+		share := NewRedisTokens(client, key, newSeal(t, 1), time.Now)
+		release, ok, err := share.Lease(t.Context(), time.Minute)
+		if err != nil || !ok {
+			t.Fatalf("lease: %v, %v", ok, err)
+		}
+		if err := share.Store(t.Context(), pair("one", "refresh-1", time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		wantShared(t, share, "one", "refresh-1")
+		if err := share.Drop(t.Context(), "one"); err != nil {
+			t.Fatal(err)
+		}
+		wantShared(t, share, "", "refresh-1")
+		release()
+	}
+}

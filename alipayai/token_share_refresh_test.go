@@ -1,0 +1,179 @@
+package alipayai
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// crashing is a store of a process that dies as it stores.
+type crashing struct {
+	*memoryStore
+	after bool // it has stored
+}
+
+func (s crashing) Store(ctx context.Context, t Token) error {
+	if s.after {
+		_ = s.memoryStore.Store(ctx, t)
+	}
+	runtime.Goexit() // it gives nothing back
+	panic("unreachable")
+}
+
+func TestRefreshTokenSurvivesTheCrashOfAReplica(t *testing.T) {
+	for name, test := range map[string]struct{ stored, redisLost bool }{
+		"before it is in the storage":            {},
+		"after it is in the storage":             {stored: true},
+		"after that, and Redis comes back empty": {stored: true, redisLost: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, e, store := new(common), &endpoint{life: time.Hour}, newMemoryStore()
+				go func() {
+					_, _ = c.refresher(e, crashing{store, test.stored}).Token(t.Context())
+				}()
+				synctest.Wait()
+				<-store.turn // as Caddy's storage ends the lock of the dead
+				if test.redisLost {
+					c.token, c.owner = Token{}, nil
+				}
+				next := c.refresher(e, store)
+				if test.redisLost {
+					wantToken(t, next, "access-2")
+				} else {
+					wantToken(t, next, "access-1") // at once, in spite of the lease
+				}
+				time.Sleep(time.Hour)
+				want := len(e.asked) + 1
+				wantToken(t, next, fmt.Sprint("access-", want))
+				wantToken(t, c.refresher(e, store), fmt.Sprint("access-", want))
+				e.times(t, want)
+				if store.token.Refresh != fmt.Sprint("refresh-", want) {
+					t.Errorf("the storage holds %s", store.token.Refresh)
+				}
+			})
+		})
+	}
+}
+
+// While the store is away nobody redeems anything; callers wait for it, within their time.
+func TestRefreshWaitsForTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const life = 30 * time.Minute
+		c, e, store := new(common), &endpoint{life: life}, newMemoryStore()
+		s := c.refresher(e, store)
+		s.OnFetch = func(err error) {
+			if err != nil {
+				t.Errorf("told of a fetch that failed: %v", err)
+			}
+		}
+		stop := runAll(t, s)
+		synctest.Wait()
+		c.fail(fmt.Errorf("%w: connection refused", ErrTokenStore))
+		time.Sleep(life - 10*time.Second)
+		wantToken(t, s, "access-1")
+		e.times(t, 1)
+
+		time.Sleep(10 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		began := time.Now()
+		if _, err := s.Token(ctx); !errors.Is(err, ErrTokenUnavailable) || !errors.Is(err, ErrTokenStore) {
+			t.Errorf("got %v", err)
+		}
+		if waited := time.Since(began); waited != 3*time.Second {
+			t.Errorf("waited %v, want all the time that there is", waited)
+		}
+		e.times(t, 1)
+
+		c.fail(nil)
+		began = time.Now()
+		if token, err := s.Token(t.Context()); err != nil || token != "access-2" {
+			t.Errorf("got %q, %v", token, err)
+		}
+		if waited := time.Since(began); waited > time.Second {
+			t.Errorf("waited %v for a store that is back", waited)
+		}
+		e.times(t, 2)
+		stop()
+	})
+}
+
+// The store goes away between the request and its answer: the pair is held, and used when others can know it.
+func TestRefreshTokenThatCannotBeShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, e, store := new(common), &endpoint{life: time.Hour, delay: time.Second}, newMemoryStore()
+		holder, other := c.refresher(e, store), c.refresher(e, store)
+		got := make(chan string)
+		go func() { token, _ := holder.Token(t.Context()); got <- token }()
+		synctest.Wait()
+		c.fail(fmt.Errorf("%w: connection refused", ErrTokenStore))
+		time.Sleep(5 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if token, err := other.Token(ctx); err == nil {
+			t.Errorf("another replica got %q", token)
+		}
+		select {
+		case token := <-got:
+			t.Errorf("%q is used although it is not stored", token)
+		default:
+		}
+		c.fail(nil)
+		if token := <-got; token != "access-1" {
+			t.Errorf("got %q", token)
+		}
+		if token, err := other.Token(t.Context()); err != nil || token != "access-1" {
+			t.Errorf("another replica got %q, %v", token, err)
+		}
+		e.times(t, 1)
+		if store.token.Refresh != "refresh-1" {
+			t.Errorf("the storage holds %s", store.token.Refresh)
+		}
+		other.Drop("access-1")
+		if token, err := other.Token(t.Context()); err != nil || token != "access-2" {
+			t.Errorf("after that another replica got %q, %v", token, err)
+		}
+		time.Sleep(leaseLife + fetchTimeout)
+	})
+}
+
+// A dropped access token takes no refresh token with it, even where only Redis has that.
+func TestRefreshTokenOutlivesItsRefusedAccessToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, e := new(common), &endpoint{life: time.Hour}
+		a, b := c.refresher(e, newMemoryStore()), c.refresher(e, newMemoryStore())
+		wantToken(t, a, "access-1")
+		a.Drop("access-1")
+		wantToken(t, a, "access-2")
+		wantToken(t, b, "access-2")
+		b.Drop("access-2")
+		wantToken(t, b, "access-3")
+		e.times(t, 3)
+	})
+}
+
+// Without a shared store replicas redeem in turn, by the lock of what they share.
+func TestReplicasWithNothingButAStorageInCommon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const life = 30 * time.Minute
+		e, store := &endpoint{life: life, delay: time.Second}, newMemoryStore()
+		var replicas []*TokenSource
+		for range 3 {
+			s := new(common).refresher(e, store)
+			s.Share = nil
+			replicas = append(replicas, s)
+		}
+		stop := runAll(t, replicas...)
+		time.Sleep(10 * life)
+		stop()
+		if n := len(e.asked); n < 30 || n > 45 {
+			t.Errorf("%d requests of 3 replicas in 10 lives", n)
+		}
+		e.times(t, len(e.asked))
+	})
+}

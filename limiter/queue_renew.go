@@ -1,0 +1,36 @@
+package limiter
+
+import "context"
+
+// Return gives back a slot whose departure does not happen. Whoever waits may
+// then depart earlier than booked.
+func (q *Queue) Return(s Slot) {
+	next := q.unbook()
+	booking{slot: s}.giveBack()
+	next.giveBack()
+	q.look()
+}
+
+// Renew takes the next departure in place of s, which its call came too late
+// for. The call has had its turn already: it goes before all that wait. The
+// error is that of the window, and s is given back all the same.
+func (q *Queue) Renew(ctx context.Context, s Slot, l Limit) (Slot, error) {
+	next := q.unbook()
+	booking{slot: s}.giveBack()
+	next.giveBack()
+	q.mu.Lock()
+	b, err := q.reserve(ctx, l)
+	q.mu.Unlock()
+	q.look()
+	return b.slot, err
+}
+
+// unbook takes the departure that is booked for the head, to be given back: as
+// windows give departures in order, none could be had before it.
+func (q *Queue) unbook() booking {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	next := q.next
+	q.next = booking{}
+	return next
+}
