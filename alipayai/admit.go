@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 )
@@ -11,20 +12,24 @@ import (
 func (c *call) admit(ctx context.Context, p *Provider, now time.Time) (token string, f *failure) {
 	if p.Unavailable != nil {
 		if err := p.Unavailable(now); err != nil {
-			return "", down(codeProviderDown, "provider "+p.Name+" is unavailable: "+err.Error())
+			return "", misconfigured(codeProviderDown, "provider "+p.Name+" is unavailable: "+err.Error(), err)
 		}
 	}
 	if p.Tokens == nil {
 		return "", nil
 	}
-	token, err := p.Tokens.Token(ctx)
+	waiting, cancel := context.WithTimeoutCause(ctx, tokenWait, errNoToken)
+	defer cancel()
+	token, err := p.Tokens.Token(waiting)
 	if err == nil {
 		return token, nil
 	}
 	if c.r.Context().Err() != nil {
 		return "", c.lost(ctx, err, false)
 	}
-	return "", down(codeNoToken, "provider "+p.Name+" has no access token: "+err.Error())
+	f = down(codeNoToken, "provider "+p.Name+" has no access token: "+err.Error())
+	f.cause = err
+	return "", f
 }
 
 // ready takes a departure at p and signs the request with that in hand, so
@@ -60,6 +65,20 @@ func (c *call) depart(ctx context.Context, p *Provider) (*Departure, *failure) {
 	}
 	c.g.Observer.Rejected(p.Name, f.Code)
 	return nil, f
+}
+
+// tokenWait is how long a call waits for an access token when there is none:
+// long enough for a fetch and a repeat, too short to pile up calls.
+const tokenWait = 5 * time.Second
+
+var errNoToken = errors.New("no access token could be had in time")
+
+// misconfigured makes the failure of a provider that cannot serve until an operator
+// has done something.
+func misconfigured(code, message string, cause error) *failure {
+	f := down(code, message)
+	f.cause, f.RetryAfter, f.NoRetry = cause, 0, true
+	return f
 }
 
 // down makes the failure of a provider that was not asked.

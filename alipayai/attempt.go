@@ -26,10 +26,10 @@ func (c *call) ask(p *Provider) (*answer, *failure) {
 	for {
 		a, f := c.attempt(p, deadline)
 		if f == nil {
-			c.g.Observer.Attempted(p.Name, "")
+			c.g.Observer.Attempted(c.outcome, nil)
 			return a, nil
 		}
-		c.g.Observer.Attempted(p.Name, f.Code)
+		c.g.Observer.Attempted(c.failed(f), f.cause)
 		switch {
 		case f.Code == codeUnreachable && !f.sent && c.outcome.Attempts-before < maxUnsentAttempts && c.g.Now().Before(deadline):
 		case f.action == ActionRefreshToken && !refreshed && p.Tokens != nil:
@@ -40,6 +40,13 @@ func (c *call) ask(p *Provider) (*answer, *failure) {
 			return nil, f
 		}
 	}
+}
+
+// failed is the outcome so far, with the failure of the last attempt.
+func (c *call) failed(f *failure) Outcome {
+	o := c.outcome
+	o.Status, o.Code = f.Status, f.Code
+	return o
 }
 
 // answer is an upstream's answer, ready to go to the client.

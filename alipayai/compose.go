@@ -35,14 +35,14 @@ func (c *call) signed(ctx context.Context, p *Provider, token string) (*http.Req
 		s, err := p.Scheme.Sign(p.message(method, to.requestTarget, body, now))
 		if err != nil {
 			c.g.Observer.SigningFailed(p.Name)
-			return nil, down(codeSigning, "provider "+p.Name+": the request could not be signed: "+err.Error())
+			return nil, misconfigured(codeSigning, "provider "+p.Name+" cannot sign the request", err)
 		}
 		for i := range s.Fields {
 			h[s.Fields[i].Name] = []string{s.Fields[i].Value}
 		}
 		if s.Target != to.requestTarget {
 			if u, err = to.url.Parse(s.Target); err != nil {
-				return nil, down(codeSigning, "provider "+p.Name+": the signed target is not a URL")
+				return nil, misconfigured(codeSigning, "provider "+p.Name+" cannot sign the request", err)
 			}
 		}
 		body = s.Body

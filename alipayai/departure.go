@@ -102,7 +102,7 @@ func (d *Departure) correct() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if now := time.Now(); now.Sub(d.slot.At) > max(d.cap.Limit.Guard/8, time.Millisecond) {
-		d.slot, _ = d.cap.Queue.Renew(context.Background(), d.slot, d.cap.Limit)
+		d.cap.Queue.Correct(d.slot, d.cap.Limit)
 	}
 }
 

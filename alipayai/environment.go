@@ -25,6 +25,10 @@ const sandboxClientPrefix = "SANDBOX_"
 // environment is derived: sandbox for a sandbox host, client id or the
 // profile sandbox, production otherwise.
 func CheckEnvironment(declared Environment, profile string, base *url.URL, clientID string) (Environment, error) {
+	named := "environment"
+	if declared == "" {
+		named = "environment is not set; by host and client_id it is"
+	}
 	sandboxID := strings.HasPrefix(clientID, sandboxClientPrefix)
 	sandboxHost := isSandboxHost(base.Hostname()) || profile == "sandbox"
 	switch declared {
@@ -40,9 +44,9 @@ func CheckEnvironment(declared Environment, profile string, base *url.URL, clien
 	}
 	switch {
 	case declared == Production && sandboxHost:
-		return "", fmt.Errorf("environment production with the sandbox host %s in base_url: use the production host or environment sandbox", base.Host)
+		return "", fmt.Errorf("%s production with the sandbox host %s in base_url: use the production host or environment sandbox", named, base.Host)
 	case declared == Production && sandboxID:
-		return "", fmt.Errorf("environment production with the sandbox client_id %s: use the production id or environment sandbox", clientID)
+		return "", fmt.Errorf("%s production with the sandbox client_id %s: use the production id or environment sandbox", named, clientID)
 	case declared == Sandbox && isProductionHost(base.Hostname()) && !(profile == "global" && sandboxID):
 		return "", fmt.Errorf("environment sandbox with the production host %s in base_url: use the sandbox host or environment production", base.Host)
 	}

@@ -75,6 +75,8 @@ type failure struct {
 	// clockLearned says that the upstream's clock has been corrected since the
 	// request was signed.
 	clockLearned bool
+	// cause is why, for the operator's log; a client gets Message alone.
+	cause error
 	// clientGone says that nobody waits for an answer any more.
 	clientGone bool
 }
@@ -86,7 +88,7 @@ const clientClosedRequest = 499
 // lost makes the failure of a round trip that ended in err: a timeout, a
 // client that left, or a connection that broke.
 func (c *call) lost(ctx context.Context, err error, sent bool) *failure {
-	f := &failure{sent: sent, action: ActionRetry}
+	f := &failure{sent: sent, action: ActionRetry, cause: err}
 	cause := context.Cause(ctx)
 	switch {
 	case c.r.Context().Err() != nil:
@@ -126,8 +128,15 @@ func reported(status int, f *wire.Failure, header http.Header, now time.Time) *f
 		out.Message = "the provider reports a failure"
 	}
 	out.RetryAfter = retryAfter(header, now)
-	// What a system error has done, and charged, upstream is not known.
-	out.NoRetry = action == ActionSystemError
+	if status != http.StatusBadGateway && out.Status == http.StatusBadGateway && status >= http.StatusBadRequest {
+		// How the gateway's credentials failed is the operator's business.
+		out.cause = errors.New(out.Message)
+		out.Message = "the provider refuses the gateway's credentials"
+	}
+	// What a system error has done, and charged, upstream is not known, nor
+	// what an answer did that calls itself a success; and credentials do not
+	// mend by asking again.
+	out.NoRetry = action == ActionSystemError || out.Status == http.StatusBadGateway
 	return out
 }
 

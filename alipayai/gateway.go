@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // Defaults of a Gateway.
@@ -52,9 +53,10 @@ type Gateway struct {
 // Observer is told what happens to calls, for metrics and logs. Its methods
 // are called on the calls' own goroutines and must not block.
 type Observer interface {
-	// Attempted is told of each attempt at a provider: whether it brought an
-	// answer, and the code of its failure if not.
-	Attempted(provider, code string)
+	// Attempted is told of each attempt at a provider: the outcome so far, whose
+	// Code is empty if there is an answer, and why there is none, where more is
+	// known than the client is told.
+	Attempted(o Outcome, cause error)
 	// Departed is told how long an attempt waited for the provider's rate cap.
 	Departed(provider string, waited time.Duration)
 	// Rejected is told of a call that was not let through, and the reason.
@@ -96,6 +98,11 @@ type Outcome struct {
 func (g *Gateway) Prepare() error {
 	if len(g.Providers) == 0 {
 		return errors.New("no provider is named; name at least one that the alipayai global option declares")
+	}
+	for _, p := range g.Providers {
+		if p.Profile.Scheme == signer.NameOpenAPIV2 {
+			return fmt.Errorf("provider %s: profile %s signs form parameters, not OpenAI calls; use it with reverse_proxy and transport alipayai", p.Name, p.Profile.Name)
+		}
 	}
 	for _, p := range g.Providers[1:] {
 		if first := g.Providers[0]; p.Region != first.Region && !g.AllowCrossRegion {
@@ -185,7 +192,7 @@ func (g *Gateway) share(tenant string) Share {
 
 type unobserved struct{}
 
-func (unobserved) Attempted(string, string)         {}
+func (unobserved) Attempted(Outcome, error)         {}
 func (unobserved) Departed(string, time.Duration)   {}
 func (unobserved) Rejected(string, string)          {}
 func (unobserved) SigningFailed(string)             {}

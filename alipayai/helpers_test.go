@@ -276,10 +276,10 @@ type recorder struct {
 	waits    []time.Duration
 }
 
-func (r *recorder) Attempted(provider, code string) {
+func (r *recorder) Attempted(o Outcome, _ error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.attempts = append(r.attempts, provider+":"+code)
+	r.attempts = append(r.attempts, o.Provider+":"+o.Code)
 }
 
 func (r *recorder) Departed(_ string, waited time.Duration) {

@@ -152,7 +152,11 @@ func TestRedisTokensAreNothingToRead(t *testing.T) {
 			t.Errorf("Redis holds %q", never)
 		}
 	}
-	slot := func(key string) string { _, rest, _ := strings.Cut(key, "{"); tag, _, _ := strings.Cut(rest, "}"); return tag }
+	slot := func(key string) string {
+		_, rest, _ := strings.Cut(key, "{")
+		tag, _, _ := strings.Cut(rest, "}")
+		return tag
+	}
 	if tag := slot(keys[0]); len(tag) != 32 || slot(keys[1]) != tag {
 		t.Errorf("keys %q, want one hash tag", keys)
 	}

@@ -130,7 +130,7 @@ func TestUnavailableProvider(t *testing.T) {
 func TestSigningThatFails(t *testing.T) {
 	r := newRig(t, sandbox.Config{}, first(func(p *Provider) { p.Scheme = unsignable{} }))
 	message := wantError(t, r.chat("hello"), http.StatusServiceUnavailable, codeSigning)
-	if !strings.Contains(message, "no keys") {
+	if !strings.Contains(message, "cannot sign") || strings.Contains(message, "no keys") {
 		t.Errorf("message %q", message)
 	}
 	if !slices.Equal(r.seen.signing, []string{"alipay"}) {

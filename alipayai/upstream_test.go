@@ -70,8 +70,12 @@ func TestErrorShapes(t *testing.T) {
 					fmt.Fprint(w, test.answer)
 				})
 				message := wantError(t, r.post("/v1/chat/completions", body), test.want, test.code)
-				if strings.Contains(test.answer, "why") && !strings.HasPrefix(test.answer, "<") && message != "why" {
-					t.Errorf("%s: message %q, want the upstream's own", mode, message)
+				want := "why"
+				if test.status >= 400 && test.status != test.want {
+					want = "the provider refuses the gateway's credentials"
+				}
+				if strings.Contains(test.answer, "why") && !strings.HasPrefix(test.answer, "<") && message != want {
+					t.Errorf("%s: message %q, want %q", mode, message, want)
 				}
 				if o := r.outcome(); o.Code != test.code || o.Status != test.want || o.Attempts != 1 {
 					t.Errorf("%s: outcome %+v", mode, o)

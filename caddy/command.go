@@ -33,10 +33,13 @@ func newKey(cmd *cobra.Command, args []string) error {
 	}
 	key, hash := alipayai.NewKey()
 	_, err := fmt.Fprintf(cmd.OutOrStdout(), `# The key, for the client. It is shown this once.
-%s
+%[1]s
 
 # Its hash, for the Caddyfile, inside alipayai_auth:
-key %s %s
+key %[2]s %[3]s
+
+# Or for a file of keys:
+%[2]s %[3]s
 `, key, tenant, hash)
 	return err
 }

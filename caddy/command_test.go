@@ -29,7 +29,7 @@ func runCommand(t *testing.T, args ...string) (output string, err error) {
 	return out.String(), err
 }
 
-var newKeyPattern = regexp.MustCompile(`(?s)^# .*\n(sk-alipayai-[A-Z0-9]+)\n.*\n(key (\S+) sha256:[0-9a-f]{64})\n$`)
+var newKeyPattern = regexp.MustCompile(`(?s)^# .*\n(sk-alipayai-[A-Z0-9]+)\n.*\n(key (\S+) sha256:[0-9a-f]{64})\n\n# .*\n\S+ sha256:[0-9a-f]{64}\n$`)
 
 // TestKeyNew puts what the command prints where it says, and uses it.
 func TestKeyNew(t *testing.T) {

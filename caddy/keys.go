@@ -221,7 +221,14 @@ func ring[K any](l keyLoader, parse func([]byte) (K, error), identity func(text 
 		logger := l.app.logger.With(zap.String("provider", l.provider.Name), zap.String("keys_dir", dir))
 		l.app.jobs = append(l.app.jobs, func(ctx context.Context) {
 			filewatch.Run(ctx, filewatch.Dir(dir), filewatch.Interval,
-				func() error { return r.LoadDir(os.DirFS(dir), parse) },
+				func() error {
+					if err := r.LoadDir(os.DirFS(dir), parse); err != nil {
+						return err
+					}
+					version, _ := r.Newest()
+					logger.Info("keys are loaded", zap.Int("signing_with", version))
+					return nil
+				},
 				func(err error) { logger.Error("new keys are not usable; the old ones stay", zap.Error(err)) })
 		})
 	}

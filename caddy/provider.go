@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -203,7 +204,7 @@ func (p *Provider) header(s secrets) (http.Header, error) {
 		if reserved(name) {
 			return nil, fmt.Errorf("%s is set by the gateway itself", option)
 		}
-		if isPlaceholder(value) {
+		if isPlaceholder(value) || isSecretName(name) {
 			var err error
 			if value, err = s.resolve(option, value); err != nil {
 				return nil, err
@@ -215,6 +216,15 @@ func (p *Provider) header(s secrets) (http.Header, error) {
 		h.Set(name, value)
 	}
 	return h, nil
+}
+
+// isSecretName reports whether a header field's name says that its value is a
+// secret, which must not stand in the configuration.
+func isSecretName(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{"key", "token", "secret", "auth", "password", "cookie"}, func(word string) bool {
+		return strings.Contains(name, word)
+	})
 }
 
 // reserved are the header fields whose values decide how a request is framed,

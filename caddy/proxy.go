@@ -112,6 +112,13 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	if err := h.provisionTenants(); err != nil {
 		return err
 	}
+	for i, p := range h.gateway.Providers[:max(len(h.Providers)-1, 0)] {
+		if len(p.Models) == 0 {
+			ctx.Logger().Warn("a provider without models serves every model: those after it are not asked",
+				zap.String("provider", p.Name), zap.Strings("not_asked", h.Providers[i+1:]))
+			break
+		}
+	}
 	return h.gateway.Prepare()
 }
 
@@ -196,7 +203,16 @@ type observer struct {
 	logger  *zap.Logger
 }
 
-func (o observer) Attempted(provider, code string) { o.metrics.attempted(provider, code) }
+func (o observer) Attempted(out alipayai.Outcome, cause error) {
+	o.metrics.attempted(out.Provider, out.Code)
+	if out.Code == "" {
+		return
+	}
+	if c := o.logger.Check(zapcore.WarnLevel, "attempt failed"); c != nil {
+		c.Write(zap.String("provider", out.Provider), zap.String("code", out.Code), zap.Int("status", out.Status),
+			zap.Int("attempt", out.Attempts), zap.String("request_id", out.RequestID), zap.Error(cause))
+	}
+}
 
 func (o observer) Departed(provider string, waited time.Duration) {
 	o.metrics.queueWait.WithLabelValues(provider).Observe(waited.Seconds())
@@ -208,7 +224,6 @@ func (o observer) Rejected(provider, reason string) {
 
 func (o observer) SigningFailed(provider string) {
 	o.metrics.signingFailures.WithLabelValues(provider).Inc()
-	o.logger.Error("request could not be signed", zap.String("provider", provider))
 }
 
 func (o observer) Settled(ctx context.Context, out alipayai.Outcome) {

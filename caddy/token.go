@@ -82,15 +82,17 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 	if u.Host == p.BaseURL.Host {
 		grant.Clock = p.Clock // another host has another clock
 	}
-	seal, err := a.tokenSeal(s)
-	if err != nil {
-		return err
-	}
 	source := &alipayai.TokenSource{Fetcher: grant, Now: time.Now}
 	if token.RefreshToken != "" {
 		if source.RefreshToken, err = s.resolve("refresh_token", token.RefreshToken); err != nil {
 			return err
 		}
+	}
+	seal, err := a.tokenSeal(s)
+	if err != nil {
+		return err
+	}
+	if source.RefreshToken != "" {
 		if source.Store, err = a.refreshTokenStore(ctx, seal, address, clientID, source.RefreshToken); err != nil {
 			return err
 		}

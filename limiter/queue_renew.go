@@ -25,6 +25,21 @@ func (q *Queue) Renew(ctx context.Context, s Slot, l Limit) (Slot, error) {
 	return b.slot, err
 }
 
+// Correct makes the departure of s count from now on, because its call took so
+// long to depart: those that are a window later keep their distance from what
+// has happened. A window that is shared would take longer to be told than what
+// it is about; its departures count from when they were to be.
+func (q *Queue) Correct(s Slot, l Limit) {
+	w, ok := s.window.(*MemoryWindow)
+	if !ok {
+		return
+	}
+	next := q.unbook()
+	next.giveBack()
+	w.move(s, l)
+	q.look()
+}
+
 // unbook takes the departure that is booked for the head, to be given back: as
 // windows give departures in order, none could be had before it.
 func (q *Queue) unbook() booking {

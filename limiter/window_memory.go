@@ -92,6 +92,15 @@ func (w *MemoryWindow) Return(s Slot) {
 	w.ring.remove(s.id)
 }
 
+// move puts the departure of a slot to the present.
+func (w *MemoryWindow) move(s Slot, l Limit) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.clock.read(w.now())
+	w.ring.remove(s.id)
+	w.add(l, max(now, w.ring.latest(1)))
+}
+
 // Next predicts when the next free departure is.
 func (w *MemoryWindow) Next(l Limit, now time.Time) time.Time {
 	w.mu.Lock()

@@ -1,0 +1,178 @@
+package alipaycaddy
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/redistest"
+)
+
+// sharingRig is a rig with a Redis, and what was seen of access tokens upstream.
+type sharingRig struct {
+	*rig
+	redis *redistest.Server
+
+	mu     sync.Mutex
+	tokens []string
+}
+
+func newSharingRig(t *testing.T) *sharingRig {
+	t.Helper()
+	g := &sharingRig{redis: redistest.Start(t)}
+	g.rig = newRig(t, sandbox.Config{
+		Apps: []sandbox.App{{
+			ClientID: "app", OAuthSecret: oauthSecret, RefreshToken: "the-first-refresh-token",
+			Keys: map[int][]byte{1: []byte(hmacKey)},
+		}},
+		RotateRefreshTokens: true, RequestsPerSecond: -1,
+		OnRequest: func(r *http.Request, _ []byte) {
+			if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				g.tokens = append(g.tokens, token)
+			}
+		},
+	})
+	g.vars["redis"] = g.redis.Addr
+	t.Setenv("TEST_SECRET", oauthSecret)
+	t.Setenv("TEST_HMAC_KEY", hmacKey)
+	t.Setenv("TEST_REFRESH", "the-first-refresh-token")
+	t.Setenv("TEST_TOKEN_KEY", strings.Repeat("5a", 32))
+	return g
+}
+
+// start starts the gateway, with options of its app and of its token, and makes a call.
+func (g *sharingRig) start(app, token string) {
+	g.t.Helper()
+	g.load(`
+storage file_system ${dir}/storage
+alipayai {
+	store redis ${redis}
+	`+app+`
+	provider alipay {
+		profile alipay
+		base_url http://${api}
+		client_id app
+		key 1 {env.TEST_HMAC_KEY}
+		limit off
+		token http://${api}/oauth2/token {env.TEST_SECRET} {
+			scope all
+			`+token+`
+		}
+	}
+}`, proxySite)
+	g.chat("hello")
+}
+
+// stop ends it, so that what starts next is a new replica for all that it knows.
+func (g *sharingRig) stop() {
+	g.t.Helper()
+	if err := caddy.Stop(); err != nil {
+		g.t.Fatal(err)
+	}
+	if left := references(); len(left) != 0 {
+		g.t.Errorf("left in the pool: %v", left)
+	}
+}
+
+// seen is how many tokens were used.
+func (g *sharingRig) seen() (tokens map[string]bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	tokens = make(map[string]bool)
+	for _, token := range g.tokens {
+		tokens[token] = true
+	}
+	return tokens
+}
+
+const withTokenKey = "token_key {env.TEST_TOKEN_KEY}"
+
+// TestReplicasShareTokens starts a replica after another.
+func TestReplicasShareTokens(t *testing.T) {
+	tests := map[string]struct {
+		app, token string
+		want       int64 // fetches of two replicas
+		log        string
+	}{
+		"client_credentials":          {withTokenKey, "", 1, ""},
+		"refresh_token":               {withTokenKey, "refresh_token {env.TEST_REFRESH}", 1, ""},
+		"client_credentials, no key":  {"", "", 2, "access tokens are not shared: without token_key"},
+		"client_credentials, another": {"token_key {env.TEST_OTHER_KEY}", "", 2, "do all replicas have the same token_key?"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := newSharingRig(t)
+			t.Setenv("TEST_OTHER_KEY", strings.Repeat("a5", 32))
+			first := tt.app
+			if strings.Contains(first, "OTHER") {
+				first = withTokenKey
+			}
+			g.start(first, tt.token)
+			g.stop()
+			g.start(tt.app, tt.token)
+			if n := g.tokenFetches(); n != tt.want {
+				t.Errorf("%d tokens were fetched, want %d", n, tt.want)
+			}
+			if n := len(g.seen()); n != int(tt.want) {
+				t.Errorf("%d tokens were used, want %d", n, tt.want)
+			}
+			if got := strings.Count(g.logs(), "access token"); tt.log == "" && got > 0 {
+				t.Error("the log tells of tokens, although all is well")
+			}
+			if tt.log != "" && !strings.Contains(g.logs(), tt.log) {
+				t.Errorf("the log does not say %q", tt.log)
+			}
+			g.nothingShows(t)
+		})
+	}
+}
+
+// nothingShows reads all that Redis and the log hold.
+func (g *sharingRig) nothingShows(t *testing.T) {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: g.redis.Addr})
+	defer client.Close()
+	all := []string{g.logs()}
+	for _, key := range must(client.Keys(t.Context(), "*").Result()) {
+		all = append(all, key, must(client.Dump(t.Context(), key).Result()))
+		if left := must(client.PTTL(t.Context(), key).Result()); left <= 0 {
+			t.Errorf("%s has no end", key)
+		}
+	}
+	everything := strings.Join(all, "\n")
+	for _, never := range []string{oauthSecret, hmacKey, "the-first-refresh-token"} {
+		if strings.Contains(everything, never) {
+			t.Errorf("%s shows", never)
+		}
+	}
+	for token := range g.seen() {
+		if strings.Contains(everything, token) {
+			t.Errorf("the access token %s shows", token)
+		}
+	}
+}
+
+// TestReplicaWithoutRedisGetsItsOwnToken calls while Redis is gone.
+func TestReplicaWithoutRedisGetsItsOwnToken(t *testing.T) {
+	g := newSharingRig(t)
+	g.redis.Kill()
+	began := time.Now()
+	g.start(withTokenKey, "")
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("the first call took %v", took)
+	}
+	g.eventually("word of it in the log", func() bool {
+		return strings.Contains(g.logs(), "access tokens are not shared at present")
+	})
+	if n := g.tokenFetches(); n != 1 {
+		t.Errorf("%d tokens were fetched", n)
+	}
+}
