@@ -45,9 +45,14 @@ type Share struct {
 	Priority limiter.Priority
 }
 
+// maxPace is time enough to send a request.
+const maxPace = 5 * time.Millisecond
+
 // pace spreads a window's departures over an eighth of it, where they could all
 // depart at once.
-func (k *Cap) pace() time.Duration { return k.Limit.Span() / time.Duration(8*k.Limit.Requests) }
+func (k *Cap) pace() time.Duration {
+	return min(k.Limit.Span()/time.Duration(8*max(k.Limit.Requests, 1)), maxPace)
+}
 
 // throttled closes the window after the upstream has throttled: for as long
 // as it said, or a second.

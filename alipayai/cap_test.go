@@ -48,6 +48,9 @@ func TestEveryAttemptDeparts(t *testing.T) {
 			k := newCap(2, time.Hour)
 			k.MaxWait = time.Second
 			r := newRig(t, sandbox.Config{}, capped(k))
+			if _, err := r.provider.Tokens.Token(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			r.set(fault)
 			if fault.Kind == sandbox.Latency {
 				r.do(t.Context(), http.MethodGet, "/v1/models", "")
@@ -177,7 +180,7 @@ func TestClientThatLeavesTheQueue(t *testing.T) {
 // What cannot be asked for a departure is no client's fault.
 func TestWindowThatFails(t *testing.T) {
 	k := newCap(1, time.Second)
-	k.Limit.Per = 0
+	k.Limit.Requests = 0
 	r := newRig(t, sandbox.Config{}, capped(k))
 	wantError(t, r.chat("hello"), http.StatusServiceUnavailable, codeNoSlot)
 	r.wantTraffic(0, 1)

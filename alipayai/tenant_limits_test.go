@@ -1,0 +1,100 @@
+package alipayai
+
+import (
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/limiter"
+)
+
+func limitTenants(l limiter.TenantLimit) func(*Gateway) {
+	return func(g *Gateway) { g.TenantLimits = &TenantLimits{Usage: new(limiter.TenantLimits), Default: l} }
+}
+
+// A tenant that is over its limit is told which, and when to come again.
+func TestTenantLimits(t *testing.T) {
+	for name, test := range map[string]struct {
+		limit limiter.TenantLimit
+		code  string
+		after time.Duration // most
+	}{
+		"requests": {limiter.TenantLimit{RequestsPerSecond: 0.1, Burst: 2}, "tenant_requests", 10 * time.Second},
+		"tokens":   {limiter.TenantLimit{TokensPerMinute: 1}, "tenant_tokens", 10 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, sandbox.Config{}, limitTenants(test.limit))
+			passed := 0
+			var got reply
+			for ; passed < 3; passed++ {
+				if got = r.chat("hello"); got.status != http.StatusOK {
+					break
+				}
+				r.outcome()
+			}
+			if want := map[string]int{"requests": 2, "tokens": 1}[name]; passed != want {
+				t.Errorf("%d calls were let through, want %d", passed, want)
+			}
+			wantError(t, got, http.StatusTooManyRequests, test.code)
+			after, _ := strconv.Atoi(got.header.Get("Retry-After-Ms"))
+			if after == 0 || time.Duration(after)*time.Millisecond > test.after || got.header.Get("Retry-After") == "" {
+				t.Errorf("header %v", got.header)
+			}
+			if o := r.outcome(); o.Provider != "" || o.Attempts != 0 || o.Code != test.code {
+				t.Errorf("outcome %+v", o)
+			}
+			r.wantTraffic(int64(passed), 1)
+			if got := r.do(t.Context(), http.MethodGet, "/v1/models", ""); got.status != http.StatusOK {
+				t.Errorf("the list of models: %d %s", got.status, got.body)
+			}
+		})
+	}
+}
+
+// A stream is under way until its end, and its tokens count then.
+func TestTenantLimitOfConcurrency(t *testing.T) {
+	r := newRig(t, sandbox.Config{}, limitTenants(limiter.TenantLimit{Concurrent: 1}))
+	r.set(sandbox.Fault{Kind: sandbox.Latency, Delay: 500 * time.Millisecond, Times: 1})
+	waiting := r.inBackground(t.Context(), streamBody("hello"))
+	waitFor(t, "the call to arrive", func() bool { return len(r.arrived.at(chatPath)) == 1 })
+	got := r.chat("at the same time")
+	wantError(t, got, http.StatusTooManyRequests, "tenant_concurrency")
+	if got.header.Get("Retry-After") != "" {
+		t.Errorf("nobody knows when the other call ends, and yet Retry-After is %s", got.header.Get("Retry-After"))
+	}
+	if got := receive(t, waiting, "the stream"); got.status != http.StatusOK {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	waitFor(t, "the stream to count no more", func() bool { return r.chat("after it").status == http.StatusOK })
+	wantRejected(t, r, "tenant_concurrency")
+}
+
+// A named tenant's limit replaces the others'; one that is empty is none.
+func TestTenantLimitByName(t *testing.T) {
+	l := &TenantLimits{
+		Usage:   new(limiter.TenantLimits),
+		Of:      map[string]limiter.TenantLimit{"two": {Concurrent: 2}, "free": {}},
+		Default: limiter.TenantLimit{Concurrent: 1},
+	}
+	for tenant, want := range map[string]int{"two": 2, "free": 100, "other": 1, "another": 1, "": 1} {
+		n := 0
+		for ; n < 100; n++ {
+			if _, f := l.allow(tenant, time.Now()); f != nil {
+				break
+			}
+		}
+		if n != want {
+			t.Errorf("tenant %q has %d calls under way, want %d", tenant, n, want)
+		}
+	}
+}
+
+func wantRejected(t *testing.T, r *rig, reason string) {
+	t.Helper()
+	rejected := r.seen.rejections()
+	if len(rejected) == 0 || rejected[0] != reason {
+		t.Errorf("the observer was told of %v, want %s", rejected, reason)
+	}
+}
