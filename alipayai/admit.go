@@ -52,7 +52,7 @@ func (c *call) ready(ctx context.Context, p *Provider, token string) (*http.Requ
 func (c *call) depart(ctx context.Context, p *Provider) (*Departure, *failure) {
 	began := c.g.Now()
 	tenant := c.outcome.Tenant
-	d, err := p.Cap.depart(ctx, tenant, c.g.share(tenant), int64(len(c.request.Body)), c.start.Add(c.g.Deadline))
+	d, err := p.Cap.depart(ctx, tenant, c.g.share(tenant), int64(len(c.request.Body)), c.deadline())
 	if err == nil {
 		if p.Cap != nil {
 			c.g.Observer.Departed(p.Name, c.g.Now().Sub(began))

@@ -20,7 +20,7 @@ const maxUnsentAttempts = 3
 // Each of the latter is done once.
 func (c *call) ask(p *Provider) (*answer, *failure) {
 	c.outcome.Provider = p.Name
-	deadline := c.start.Add(c.g.Deadline)
+	deadline := c.deadline()
 	before := c.outcome.Attempts // at other providers
 	var refreshed, resigned bool
 	for {
@@ -32,7 +32,7 @@ func (c *call) ask(p *Provider) (*answer, *failure) {
 		c.g.Observer.Attempted(c.failed(f), f.cause)
 		switch {
 		case f.Code == codeUnreachable && !f.sent && c.outcome.Attempts-before < maxUnsentAttempts && c.g.Now().Before(deadline):
-		case f.action == ActionRefreshToken && !refreshed && p.Tokens != nil:
+		case f.action == ActionRefreshToken && !refreshed && c.dropToken(p, f):
 			refreshed = true
 		case f.action == ActionResign && !resigned && f.clockLearned:
 			resigned = true
@@ -40,6 +40,16 @@ func (c *call) ask(p *Provider) (*answer, *failure) {
 			return nil, f
 		}
 	}
+}
+
+// dropToken drops the token that f was refused with, and reports whether
+// another one may help.
+func (c *call) dropToken(p *Provider, f *failure) bool {
+	if p.Tokens == nil || f.token == "" {
+		return false
+	}
+	p.Tokens.Drop(f.token)
+	return true
 }
 
 // failed is the outcome so far, with the failure of the last attempt.
@@ -96,7 +106,7 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 
 	if c.request.Stream && resp.StatusCode == http.StatusOK && isEventStream(resp.Header) {
 		dog.arm(min(p.Timeout, deadline.Sub(start))-received.Sub(start), &errNoContent)
-		a, f = c.openStream(&stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.Timeout, resp: resp})
+		a, f = c.openStream(&stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.Timeout, provider: p, resp: resp})
 	} else {
 		dog.arm(deadline.Sub(received), &errDeadline)
 		a, f = c.readAnswer(ctx, p, req, resp)
@@ -104,10 +114,8 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 	if f != nil {
 		// Another call may have been the one that taught the clock.
 		f.clockLearned = (p.Clock.Skew() - skew).Abs() > minSkew
-		switch {
-		case f.action == ActionRefreshToken && token != "":
-			p.Tokens.Drop(token)
-		case f.action == ActionThrottle:
+		f.token = token
+		if f.action == ActionThrottle {
 			p.Cap.throttled(f.RetryAfter)
 		}
 	}
@@ -118,6 +126,9 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 // failure in any of the shapes and under any status.
 func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, resp *http.Response) (*answer, *failure) {
 	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode < 200 || resp.StatusCode > 599 {
+		return nil, upstreamFault(codeMalformed, "the provider answered with a status that is none")
+	}
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		// A redirect could carry the signed request to another host.
 		return nil, upstreamFault(codeRedirect, "the provider answered with a redirect, which is not followed")
@@ -142,9 +153,9 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 	case err != nil && resp.StatusCode < http.StatusBadRequest:
 		return nil, upstreamFault(codeMalformed, "the provider's answer is not valid JSON")
 	case parsed.Failure != nil:
-		return nil, p.slowDown(reported(resp.StatusCode, parsed.Failure, resp.Header, c.g.Now()))
+		return nil, p.reported(resp.StatusCode, parsed.Failure, resp, c.g.Now())
 	case resp.StatusCode >= http.StatusBadRequest:
-		return nil, reported(resp.StatusCode, &wire.Failure{Message: "the provider answered " + http.StatusText(resp.StatusCode)}, resp.Header, c.g.Now())
+		return nil, p.reported(resp.StatusCode, &wire.Failure{Message: "the provider answered " + http.StatusText(resp.StatusCode)}, resp, c.g.Now())
 	}
 	if !parsed.HasChoices && c.outcome.Endpoint != EndpointModels {
 		return nil, upstreamFault(codeMalformed, "the provider's answer has neither choices nor data")

@@ -33,7 +33,8 @@ func readAll(resp *http.Response, limit int64) (*bytes.Buffer, error) {
 	}
 	b := answers.Get().(*bytes.Buffer)
 	if resp.ContentLength > 0 {
-		b.Grow(int(resp.ContentLength) + bytes.MinRead)
+		// What is announced may never come: no more than this on its word.
+		b.Grow(int(min(resp.ContentLength, maxKept)) + bytes.MinRead)
 	}
 	n, err := b.ReadFrom(io.LimitReader(resp.Body, limit+1))
 	if err == nil && n > limit {

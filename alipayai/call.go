@@ -19,12 +19,18 @@ type call struct {
 	w http.ResponseWriter
 	r *http.Request
 
-	start   time.Time
-	request wire.Request
+	start time.Time
+	// received is when the request was read: a slow upload is the client's
+	// own, and does not count against the deadline.
+	received time.Time
+	request  wire.Request
 	// idempotencyID stays the same over the call's attempts.
 	idempotencyID string
 	outcome       Outcome
 }
+
+// deadline is when the call must have its answer.
+func (c *call) deadline() time.Time { return c.received.Add(c.g.Deadline) }
 
 // endpoints by the path's end, so that a site may serve them below a prefix.
 var endpoints = []struct {
@@ -57,7 +63,7 @@ func (c *call) read() *failure {
 		return invalid(http.StatusBadRequest, codeIdempotencyKey,
 			"Idempotency-Key must be sent once, as at most 255 characters of visible ASCII")
 	}
-	c.idempotencyID = idempotencyID(c.outcome.Tenant, c.r.Header.Get("Idempotency-Key"), c.outcome.RequestID)
+	c.idempotencyID = idempotencyID(c.outcome.Tenant, c.outcome.Endpoint, c.r.Header.Get("Idempotency-Key"), c.outcome.RequestID)
 	if c.outcome.Endpoint == EndpointModels {
 		return nil
 	}
@@ -104,7 +110,8 @@ func (c *call) readBody() ([]byte, *failure) {
 		body, err = io.ReadAll(io.LimitReader(c.r.Body, c.g.MaxBody+1))
 	case strings.EqualFold(encoding, "gzip"):
 		var inflated *gzip.Reader
-		if inflated, err = gzip.NewReader(c.r.Body); err == nil {
+		// Deflated bytes are capped too: empty members inflate to nothing.
+		if inflated, err = gzip.NewReader(io.LimitReader(c.r.Body, c.g.MaxBody)); err == nil {
 			body, err = io.ReadAll(io.LimitReader(inflated, c.g.MaxBody+1))
 		}
 	default:

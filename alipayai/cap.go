@@ -3,7 +3,6 @@ package alipayai
 import (
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -69,14 +68,6 @@ func (k *Cap) throttled(hold time.Duration) {
 // slowDownHold is how long Ant Ling asks to be left alone when it answers 503
 // with "Slow Down": at least 15 minutes, as its documentation has it.
 const slowDownHold = 15 * time.Minute
-
-// slowDown turns that answer into the throttling that it is.
-func (p *Provider) slowDown(f *failure) *failure {
-	if p.Profile.Name == "ant_ling" && f.Status == http.StatusServiceUnavailable && strings.Contains(f.Message, "Slow Down") {
-		f.action, f.RetryAfter = ActionThrottle, slowDownHold
-	}
-	return f
-}
 
 // rejected makes the failure of a call that was not let through. Its headers
 // are named as OpenAI names them, so that SDKs heed them.

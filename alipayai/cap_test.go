@@ -115,6 +115,7 @@ func TestPredictedWaitIsTooLong(t *testing.T) {
 
 // The call's deadline also ends the wait of one that was let in: that is a timeout, not the client's leaving.
 func TestDeadlineInTheQueue(t *testing.T) {
+	t.Parallel()
 	k := newCap(1, 400*time.Millisecond)
 	r := newRig(t, sandbox.Config{}, capped(k), func(g *Gateway) { g.Deadline = 600 * time.Millisecond })
 	r.chat("hello")
@@ -130,11 +131,13 @@ func TestDeadlineInTheQueue(t *testing.T) {
 }
 
 func TestQueueIsFull(t *testing.T) {
+	t.Parallel()
 	for name, bound := range map[string]func(*Cap){
 		"by count": func(k *Cap) { k.MaxCount = 1 },
 		"by bytes": func(k *Cap) { k.MaxBytes = int64(len(chatBody("waits"))) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			k := newCap(1, time.Second)
 			bound(k)
 			r := newRig(t, sandbox.Config{}, capped(k))

@@ -88,7 +88,7 @@ func TestStreamsThroughTheSimulator(t *testing.T) {
 	if !o.Usage.OK || o.Usage.Completion == 0 || o.Usage.Total != o.Usage.Prompt+o.Usage.Completion {
 		t.Errorf("usage %+v", o.Usage)
 	}
-	if o.Endpoint != EndpointChat || o.Model != "alipay-fin-1" || !o.Stream || o.Provider != "alipay" || o.Tenant != AnonymousTenant {
+	if o.Endpoint != EndpointChat || o.Model != "alipay-fin-1" || !o.Stream || o.Provider != "alipay" || o.Tenant != "acme" {
 		t.Errorf("outcome %+v", o)
 	}
 	if got.header.Get("X-Alipayai-Provider") != "alipay" || got.header.Get("X-Alipayai-Attempts") != "1" {

@@ -12,6 +12,8 @@ import (
 const (
 	minSkew = 2 * time.Second
 	maxSkew = 24 * time.Hour
+	// An answer that took longer may have its date from either end of it.
+	maxTravel = 4 * time.Second
 )
 
 // Clock is the time at one upstream host: the local time, corrected by what
@@ -38,7 +40,7 @@ func (c *Clock) Skew() time.Duration {
 // and unreadable dates teach nothing. RFC 9110, section 6.6.1.
 func (c *Clock) Learn(h http.Header, sent, received time.Time) bool {
 	values := h["Date"]
-	if len(values) != 1 || len(h["Age"]) > 0 {
+	if len(values) != 1 || len(h["Age"]) > 0 || received.Sub(sent) > maxTravel {
 		return false
 	}
 	// The second has not changed since the last answer: nothing new in it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -72,6 +73,8 @@ type failure struct {
 	// sent says that bytes of the request may have reached the upstream: what
 	// they did there, and what it costs, is not known.
 	sent bool
+	// token is the access token that was sent.
+	token string
 	// clockLearned says that the upstream's clock has been corrected since the
 	// request was signed.
 	clockLearned bool
@@ -88,7 +91,7 @@ const clientClosedRequest = 499
 // lost makes the failure of a round trip that ended in err: a timeout, a
 // client that left, or a connection that broke.
 func (c *call) lost(ctx context.Context, err error, sent bool) *failure {
-	f := &failure{sent: sent, action: ActionRetry, cause: err}
+	f := &failure{sent: sent, action: ActionRetry, cause: reasonOf(err)}
 	cause := context.Cause(ctx)
 	switch {
 	case c.r.Context().Err() != nil:
@@ -114,8 +117,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// reported makes the failure that an upstream's answer reports.
-func reported(status int, f *wire.Failure, header http.Header, now time.Time) *failure {
+// reported makes the failure that an answer of p reports.
+func (p *Provider) reported(status int, f *wire.Failure, resp *http.Response, now time.Time) *failure {
 	code := f.BareCode()
 	if code == "" {
 		code = f.Type // OpenAI-like servers often send a type alone
@@ -124,20 +127,62 @@ func reported(status int, f *wire.Failure, header http.Header, now time.Time) *f
 	out := &failure{action: action, upstream: true, sent: true}
 	out.Status = statusOf(status, action, code)
 	out.Code, out.Message, out.Param = code, f.Message, f.Param
-	if out.Message == "" {
+	out.RetryAfter = retryAfter(resp.Header, now)
+	switch {
+	case status == http.StatusUnauthorized || credentialCodes[code] ||
+		action == ActionRefreshToken || action == ActionResign || action == ActionReauthorise:
+		// How the gateway's credentials failed is the operator's business, and
+		// some servers quote what they were sent.
+		out.Message = "the provider refuses the gateway's credentials"
+	case out.Message == "" || quotes(out.Message, resp.Request):
 		out.Message = "the provider reports a failure"
 	}
-	out.RetryAfter = retryAfter(header, now)
-	if status != http.StatusBadGateway && out.Status == http.StatusBadGateway && status >= http.StatusBadRequest {
-		// How the gateway's credentials failed is the operator's business.
-		out.cause = errors.New(out.Message)
-		out.Message = "the provider refuses the gateway's credentials"
+	out.NoRetry = out.ambiguous(status)
+	if p.Profile.Name == "ant_ling" && status == http.StatusServiceUnavailable && strings.Contains(f.Message, "Slow Down") {
+		out.action, out.RetryAfter = ActionThrottle, slowDownHold
 	}
-	// What a system error has done, and charged, upstream is not known, nor
-	// what an answer did that calls itself a success; and credentials do not
-	// mend by asking again.
-	out.NoRetry = action == ActionSystemError || out.Status == http.StatusBadGateway
 	return out
+}
+
+// ambiguous reports whether a repeat could do, and cost, twice what has been
+// done: what a system error or a gateway's failure has done is not known, nor
+// what an answer did that calls itself a success. Credentials do not mend by
+// asking again either. A 503 that names a time was refused.
+func (f *failure) ambiguous(status int) bool {
+	switch {
+	case f.action == ActionThrottle, f.action == ActionBlocked:
+		return false
+	case f.action == ActionSystemError, f.Status == http.StatusBadGateway:
+		return true
+	case status == http.StatusServiceUnavailable && f.RetryAfter > 0:
+		return false
+	default:
+		return status >= http.StatusInternalServerError || status == http.StatusRequestTimeout || status == http.StatusConflict
+	}
+}
+
+// quotes reports whether message holds a value of the request's header that is
+// the gateway's secret.
+func quotes(message string, req *http.Request) bool {
+	if req == nil {
+		return false
+	}
+	for name, values := range req.Header {
+		switch name {
+		case "Accept", "Accept-Encoding", "Content-Type", "User-Agent", "Idempotency-Key", "Client-Id", "Traceparent", "Tracestate":
+			continue
+		}
+		for _, value := range values {
+			_, secret, found := strings.Cut(value, " ") // Bearer <secret>
+			if !found {
+				secret = value
+			}
+			if len(secret) >= 8 && strings.Contains(message, secret) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // maxRetryAfter caps what an upstream can make a client wait, except where a
@@ -151,7 +196,11 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	if value == "" {
 		return 0
 	}
-	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
+	if strings.Trim(value, "0123456789") == "" {
+		seconds, err := strconv.ParseUint(value, 10, 32)
+		if err != nil {
+			return maxRetryAfter // more seconds than fit
+		}
 		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
 	}
 	if date, err := http.ParseTime(value); err == nil {

@@ -142,7 +142,9 @@ func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
 	c.outcome.RequestID = NewRequestID()
 	defer c.settle()
 
-	if f := c.read(); f != nil {
+	f := c.read()
+	c.received = g.Now()
+	if f != nil {
 		c.refuse(f)
 		return
 	}

@@ -28,7 +28,6 @@ var forwardedToUpstream = [...]string{"Payment-Proof", "Traceparent", "Tracestat
 var forwardedToClient = [...]string{
 	"Content-Type",
 	"Cache-Control",
-	"Retry-After",
 	"Payment-Needed",
 	"Openai-Processing-Ms",
 	"X-Ratelimit-Limit-Requests",
@@ -51,15 +50,16 @@ func forward(to, from http.Header, names []string) {
 const maxIdempotencyKey = 255
 
 // idempotencyID is what goes upstream as Idempotency-Key: the same for every
-// attempt of a call. A client's own key is bound to its tenant, since two
-// tenants that use the same key at one upstream account mean two calls.
-func idempotencyID(tenant, key, requestID string) string {
-	if key == "" {
+// attempt of a call. A client's own key is bound to its tenant and endpoint,
+// since two tenants that use the same key at one upstream account mean two
+// calls. Anonymous clients cannot be told apart, so theirs counts for nothing.
+func idempotencyID(tenant string, endpoint Endpoint, key, requestID string) string {
+	if key == "" || tenant == AnonymousTenant {
 		return requestID
 	}
 	h := sha256.New()
 	var length [8]byte
-	for _, part := range [...]string{tenant, key} {
+	for _, part := range [...]string{tenant, string(endpoint), key} {
 		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
 		h.Write(length[:])
 		h.Write([]byte(part))

@@ -86,7 +86,7 @@ func TestClientHeadersThatGoUpstream(t *testing.T) {
 
 func TestUpstreamHeadersThatReachTheClient(t *testing.T) {
 	pass := map[string]string{
-		"Content-Type": "application/json", "Cache-Control": "no-cache", "Retry-After": "3", "Payment-Needed": "invoice",
+		"Content-Type": "application/json", "Cache-Control": "no-cache", "Payment-Needed": "invoice",
 		"Openai-Processing-Ms": "17", "X-Ratelimit-Remaining-Requests": "9", "X-Ratelimit-Reset-Tokens": "1s",
 	}
 	stay := []string{
@@ -140,7 +140,7 @@ func TestIdempotencyID(t *testing.T) {
 	if got.status != http.StatusOK {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
-	want := idempotencyID(AnonymousTenant, "order-1", "")
+	want := idempotencyID("acme", EndpointChat, "order-1", "")
 	for _, a := range r.arrived.at("/v1/chat/completions") {
 		if !slices.Equal(a.header["Idempotency-Key"], []string{want}) {
 			t.Errorf("Idempotency-Key %v, want %q", a.header["Idempotency-Key"], want)
@@ -150,10 +150,10 @@ func TestIdempotencyID(t *testing.T) {
 		t.Errorf("bodies %v", hashes)
 	}
 
-	if id := idempotencyID("t", "", "req_1"); id != "req_1" {
+	if id := idempotencyID("t", EndpointChat, "", "req_1"); id != "req_1" {
 		t.Errorf("without a key: %q", id)
 	}
-	if a, b := idempotencyID("t", "k", "req_1"), idempotencyID("t", "k", "req_2"); a != b || len(a) != 32 || strings.Contains(a, "k") {
+	if a, b := idempotencyID("t", EndpointChat, "k", "req_1"), idempotencyID("t", EndpointChat, "k", "req_2"); a != b || len(a) != 32 || strings.Contains(a, "k") {
 		t.Errorf("%q and %q", a, b)
 	}
 	// However tenant and key are cut, the lengths tell them apart.
@@ -162,13 +162,16 @@ func TestIdempotencyID(t *testing.T) {
 			return true // no key
 		}
 		a, b := int(i)%len(text), int(j)%len(text)
-		same := idempotencyID(text[:a], text[a:], "") == idempotencyID(text[:b], text[b:], "")
+		same := idempotencyID(text[:a], EndpointChat, text[a:], "") == idempotencyID(text[:b], EndpointChat, text[b:], "")
 		return same == (a == b)
 	}
 	if err := quick.Check(property, &quick.Config{MaxCount: 5000}); err != nil {
 		t.Error(err)
 	}
-	if idempotencyID("ab", "c", "") == idempotencyID("a", "bc", "") || idempotencyID("a", "b", "") == idempotencyID("b", "a", "") {
+	if id := idempotencyID(AnonymousTenant, EndpointChat, "k", "req_1"); id != "req_1" {
+		t.Errorf("of anonymous clients, who cannot be told apart: %q", id)
+	}
+	if idempotencyID("ab", EndpointChat, "c", "") == idempotencyID("a", EndpointChat, "bc", "") || idempotencyID("a", EndpointChat, "b", "") == idempotencyID("b", EndpointChat, "a", "") {
 		t.Error("two tenants share a key")
 	}
 }

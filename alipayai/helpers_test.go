@@ -82,7 +82,7 @@ func startGateway(t *testing.T, p *Provider, edits ...func(*Gateway)) *rig {
 		t.Fatal(err)
 	}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.Serve(w, r, AnonymousTenant)
+		g.Serve(w, r, "acme")
 	}))
 	t.Cleanup(front.Close)
 	return &rig{t: t, gateway: g, provider: p, url: front.URL, client: front.Client(), seen: seen}

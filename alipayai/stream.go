@@ -28,7 +28,9 @@ type stream struct {
 	cancel  context.CancelCauseFunc
 	dog     *watchdog
 	timeout time.Duration
-	resp    *http.Response
+	// provider is whose stream it is.
+	provider *Provider
+	resp     *http.Response
 
 	events *wire.EventReader
 	chunks wire.ChunkReader
@@ -43,7 +45,8 @@ type stream struct {
 var doneData, doneEvent = []byte("[DONE]"), []byte("data: [DONE]\n\n")
 
 func isEventStream(h http.Header) bool {
-	return strings.HasPrefix(h.Get("Content-Type"), "text/event-stream")
+	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
 }
 
 // close ends the attempt that the stream belongs to.
@@ -100,7 +103,7 @@ func (c *call) next(s *stream) (wire.Event, wire.Chunk, *failure) {
 		return event, chunk, upstreamFault(codeMalformed, "an event of the provider's stream is not valid JSON")
 	}
 	if chunk.Failure != nil {
-		return event, chunk, reported(http.StatusOK, chunk.Failure, s.resp.Header, c.g.Now())
+		return event, chunk, s.provider.reported(http.StatusOK, chunk.Failure, s.resp, c.g.Now())
 	}
 	s.done = chunk.Done
 	s.finished = s.finished || chunk.FinishReason != ""

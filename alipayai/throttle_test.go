@@ -51,6 +51,7 @@ func TestUpstreamThatThrottlesClosesTheWindow(t *testing.T) {
 
 // After a throttle the rate starts at half and grows back.
 func TestRateGrowsBack(t *testing.T) {
+	t.Parallel()
 	k := newCap(20, 100*time.Millisecond)
 	r := newRig(t, sandbox.Config{}, capped(k))
 	r.set(sandbox.Fault{Kind: sandbox.Throttle, RetryAfter: 1, Times: 1})
@@ -71,6 +72,7 @@ func TestRateGrowsBack(t *testing.T) {
 
 // Those that wait when the upstream throttles are held back too, and none of them is dropped.
 func TestThrottleHoldsBackTheQueue(t *testing.T) {
+	t.Parallel()
 	k := newCap(1, 300*time.Millisecond)
 	r := newRig(t, sandbox.Config{}, capped(k))
 	r.chat("hello")

@@ -162,16 +162,20 @@ func (s *TokenSource) renew() (t Token, asked bool, err error) {
 	if release == nil {
 		return shared, false, err
 	}
+	defer func() {
+		// While a pair is held the lease goes on with the next attempt, or
+		// ends by itself.
+		if _, _, held := s.Cell.unstored(); !held {
+			release()
+		}
+	}()
+	if s.RefreshToken != "" {
+		return s.refresh(shared)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	defer cancel()
-	if s.RefreshToken != "" {
-		t, asked, err = s.refresh(ctx, shared)
-		if _, _, held := s.Cell.unstored(); held {
-			return t, asked, err // the lease ends by itself, or goes on with the next attempt
-		}
-	} else if t, err = s.Fetcher.Fetch(ctx, ""); err == nil {
+	if t, err = s.Fetcher.Fetch(ctx, ""); err == nil {
 		_ = s.share(ctx, t) // without it each replica has its own
 	}
-	release()
-	return t, asked || s.RefreshToken == "", err
+	return t, true, err
 }

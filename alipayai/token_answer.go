@@ -41,7 +41,7 @@ type tokenAnswer struct {
 //   - Antom's applyToken: accessToken, accessTokenExpiryTime (ISO 8601),
 //     refreshToken; errors inside result with resultCode
 //
-// Numbers of seconds may be strings; a missing one, or null, means 30 minutes.
+// Numbers of seconds may be strings; a missing or senseless one means 30 minutes.
 func parseTokenAnswer(body []byte) (tokenAnswer, error) {
 	a := tokenAnswer{life: defaultTokenLife}
 	d := jsontext.NewDecoder(strings.NewReader(string(body)))
@@ -102,14 +102,12 @@ func (a *tokenAnswer) readMember(d *jsontext.Decoder, inside, name string) error
 	case "refresh_token", "refreshToken":
 		a.refreshToken = value
 	case "expires_in":
-		if value == "" { // null
-			break
+		// What makes no sense means the default: refusing the answer would
+		// lose the refresh token that comes with it.
+		const most = float64(10*365*24*time.Hour) / float64(time.Second)
+		if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds >= 1 && seconds <= most {
+			a.life = time.Duration(seconds) * time.Second
 		}
-		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds <= 0 || seconds > int64(10*365*24*time.Hour/time.Second) {
-			return fmt.Errorf("%w: expires_in is not a number of seconds", errTokenAnswer)
-		}
-		a.life = time.Duration(seconds) * time.Second
 	case "accessTokenExpiryTime":
 		if a.expiry, err = time.Parse(time.RFC3339, value); err != nil {
 			return fmt.Errorf("%w: accessTokenExpiryTime is not an ISO 8601 time", errTokenAnswer)

@@ -80,11 +80,11 @@ func (c *TokenCell) lastRefused() string {
 }
 
 // wants reports whether another replica's token t is worth taking: newer than
-// the live one, not refused, and nothing else is to be brought to an end first.
+// the live one, and nothing else is to be brought to an end first.
 func (c *TokenCell) wants(t Token, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t.Access == "" || t.Access == c.refused || c.held != nil || !t.valid(now) {
+	if t.Access == "" || c.held != nil || !t.valid(now) {
 		return false
 	}
 	live := c.live.Load()

@@ -73,8 +73,7 @@ func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	sent := g.Now()
 	resp, err := g.Transport.RoundTrip(req)
 	if err != nil {
-		// The transport's message may quote the URL, nothing of the request.
-		return Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, err)
+		return Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, reasonOf(err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	received := g.Now()
@@ -85,7 +84,7 @@ func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer))
 	if err != nil {
-		return Token{}, fmt.Errorf("%w: reading the answer: %w", ErrTokenUnavailable, err)
+		return Token{}, fmt.Errorf("%w: reading the answer: %w", ErrTokenUnavailable, reasonOf(err))
 	}
 	return readGrant(resp.StatusCode, body, sent, skew)
 }

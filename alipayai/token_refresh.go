@@ -6,8 +6,12 @@ import (
 	"time"
 )
 
-// keepTimeout bounds the keeping of a rotated refresh token.
-const keepTimeout = 3 * time.Second
+const (
+	// lockTimeout bounds the wait for the stored refresh token.
+	lockTimeout = 5 * time.Second
+	// keepTimeout bounds the keeping of a rotated one.
+	keepTimeout = 3 * time.Second
+)
 
 // RefreshTokenStore keeps a rotated refresh token where a crash cannot lose
 // it. Replicas that redeem one after the other share it.
@@ -26,18 +30,17 @@ type RefreshTokenStore interface {
 // before it and the new access token are used: the old one is dead by then, and
 // a crash in between would need a person to authorise again. asked says whether
 // the endpoint was asked.
-func (s *TokenSource) refresh(ctx context.Context, shared Token) (t Token, asked bool, err error) {
+func (s *TokenSource) refresh(shared Token) (t Token, asked bool, err error) {
 	t, unlock, held := s.Cell.unstored()
 	if !held {
-		if unlock, err = s.Store.Lock(ctx); err != nil {
-			return Token{}, false, fmt.Errorf("%w: locking the stored refresh token: %w", ErrTokenUnavailable, err)
+		var refresh string
+		if refresh, unlock, err = s.newest(shared); err != nil {
+			return Token{}, false, err
 		}
-		stored, err := s.Store.Load(ctx)
-		if err != nil {
-			unlock()
-			return Token{}, false, fmt.Errorf("%w: loading the stored refresh token: %w", ErrTokenUnavailable, err)
-		}
-		refresh := s.newest(stored, shared)
+		// All of its time for the request: an answer that is cut off may be the
+		// only one that tells the next refresh token.
+		ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+		defer cancel()
 		t, err = s.Fetcher.Fetch(ctx, refresh)
 		if err != nil {
 			unlock()
@@ -50,7 +53,7 @@ func (s *TokenSource) refresh(ctx context.Context, shared Token) (t Token, asked
 			return t, true, nil
 		}
 	}
-	if err := s.keep(ctx, t); err != nil {
+	if err := s.keep(t); err != nil {
 		// It is still the only living one: the cell holds it until it can be
 		// kept, and until then nobody may redeem its predecessor.
 		s.Cell.hold(t, unlock)
@@ -61,22 +64,32 @@ func (s *TokenSource) refresh(ctx context.Context, shared Token) (t Token, asked
 	return t, asked, nil
 }
 
-// newest gives the refresh token to redeem. The store, the share and the cell
-// may differ: any of them can have lost the last one.
-func (s *TokenSource) newest(stored, shared Token) string {
+// newest locks the stored refresh token and gives the one to redeem. The store,
+// the share and the cell may differ: any of them can have lost the last one.
+func (s *TokenSource) newest(shared Token) (refresh string, unlock func(), err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
+	defer cancel()
+	if unlock, err = s.Store.Lock(ctx); err != nil {
+		return "", nil, fmt.Errorf("%w: locking the stored refresh token: %w", ErrTokenUnavailable, err)
+	}
+	stored, err := s.Store.Load(ctx)
+	if err != nil {
+		unlock()
+		return "", nil, fmt.Errorf("%w: loading the stored refresh token: %w", ErrTokenUnavailable, err)
+	}
 	newest := Token{Refresh: s.RefreshToken}
 	for _, t := range []Token{stored, shared, s.Cell.lastPair()} {
 		if t.Refresh != "" && t.Issued.After(newest.Issued) {
 			newest = t
 		}
 	}
-	return newest.Refresh
+	return newest.Refresh, unlock, nil
 }
 
 // keep stores a rotated refresh token, for the other replicas first: they are
 // the ones that could redeem its predecessor after a crash in between.
-func (s *TokenSource) keep(ctx context.Context, t Token) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
+func (s *TokenSource) keep(t Token) error {
+	ctx, cancel := context.WithTimeout(context.Background(), keepTimeout)
 	defer cancel()
 	if err := s.share(ctx, t); err != nil {
 		return err

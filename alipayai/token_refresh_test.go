@@ -237,13 +237,16 @@ func TestRotationAgainstTheSimulator(t *testing.T) {
 type memoryStore struct {
 	turn  chan struct{} // of one, where there are several replicas
 	token Token
+	err   error // of storing
 }
 
 func (m *memoryStore) Load(context.Context) (Token, error) { return m.token, nil }
 
 func (m *memoryStore) Store(_ context.Context, t Token) error {
-	m.token = t
-	return nil
+	if m.err == nil {
+		m.token = t
+	}
+	return m.err
 }
 
 func (m *memoryStore) Lock(ctx context.Context) (func(), error) {

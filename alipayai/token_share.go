@@ -8,9 +8,12 @@ import (
 )
 
 const (
-	// leaseLife is how long a replica may be the one that asks for a token: a
-	// request (fetchTimeout) and keeping its answer (keepTimeout) fit in.
-	leaseLife = 15 * time.Second
+	// leaseLife is how long a replica may be the one that asks for a token.
+	// Another one after that is no harm, and sooner than calls give up.
+	leaseLife = 3 * time.Second
+	// refreshLeaseLife is that where a refresh token is redeemed: lockTimeout,
+	// fetchTimeout and keepTimeout fit in.
+	refreshLeaseLife = 20 * time.Second
 	// leasePoll is how often the others look for what it brings.
 	leasePoll = 100 * time.Millisecond
 )
@@ -51,7 +54,7 @@ func (s *TokenSource) lead() (release func(), shared Token, err error) {
 	if s.Share == nil {
 		return alone, Token{}, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), leaseLife+fetchTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), refreshLeaseLife+fetchTimeout)
 	defer cancel()
 	for {
 		release, shared, err = s.tryLead(ctx)
@@ -60,7 +63,7 @@ func (s *TokenSource) lead() (release func(), shared Token, err error) {
 		case err != nil && s.RefreshToken == "":
 			return alone, Token{}, nil
 		case err != nil:
-			return nil, Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, err)
+			return nil, Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, bare(err))
 		case release != nil:
 			return release, shared, nil
 		case s.Cell.wants(shared, s.Now()):
@@ -86,7 +89,11 @@ func (s *TokenSource) tryLead(ctx context.Context) (release func(), shared Token
 			return nil, Token{}, err
 		}
 	}
-	release, ok, err := s.Share.Lease(ctx, leaseLife)
+	life := leaseLife
+	if s.RefreshToken != "" {
+		life = refreshLeaseLife
+	}
+	release, ok, err := s.Share.Lease(ctx, life)
 	if err != nil {
 		return nil, Token{}, err
 	}
@@ -108,7 +115,20 @@ func (s *TokenSource) share(ctx context.Context, t Token) error {
 	}
 	err := s.Share.Store(ctx, t)
 	s.shareSaid(err)
-	return err
+	return bare(err)
+}
+
+// bare takes from a share's error what only OnShare is told, such as addresses:
+// callers may show theirs to clients.
+func bare(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrTokenSealed):
+		return ErrTokenSealed
+	default:
+		return ErrTokenStore
+	}
 }
 
 // shareSaid tells OnShare what is new about the store.

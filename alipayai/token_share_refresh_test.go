@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,9 +34,9 @@ func TestRefreshTokenSurvivesTheCrashOfAReplica(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, e, store := new(common), &endpoint{life: time.Hour}, newMemoryStore()
-				go func() {
-					_, _ = c.refresher(e, crashing{store, test.stored}).Token(t.Context())
-				}()
+				crashes := c.refresher(e, crashing{store, test.stored})
+				crashes.Share = mortal{&member{c}}
+				go func() { _, _ = crashes.Token(t.Context()) }()
 				synctest.Wait()
 				<-store.turn // as Caddy's storage ends the lock of the dead
 				if test.redisLost {
@@ -82,7 +83,8 @@ func TestRefreshWaitsForTheStore(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		began := time.Now()
-		if _, err := s.Token(ctx); !errors.Is(err, ErrTokenUnavailable) || !errors.Is(err, ErrTokenStore) {
+		if _, err := s.Token(ctx); !errors.Is(err, ErrTokenUnavailable) || !errors.Is(err, ErrTokenStore) ||
+			strings.Contains(err.Error(), "connection refused") { // that is for the log
 			t.Errorf("got %v", err)
 		}
 		if waited := time.Since(began); waited != 3*time.Second {
@@ -105,55 +107,103 @@ func TestRefreshWaitsForTheStore(t *testing.T) {
 
 // The store goes away between the request and its answer: the pair is held, and used when others can know it.
 func TestRefreshTokenThatCannotBeShared(t *testing.T) {
+	for name, apart := range map[string]bool{"one storage": false, "a storage each": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, e, store := new(common), &endpoint{life: time.Hour, delay: time.Second}, newMemoryStore()
+				others := store
+				if apart {
+					others = newMemoryStore()
+				}
+				holder, other := c.refresher(e, store), c.refresher(e, others)
+				got := make(chan string, 1)
+				go func() { token, _ := holder.Token(t.Context()); got <- token }()
+				synctest.Wait()
+				c.fail(fmt.Errorf("%w: connection refused", ErrTokenStore))
+				time.Sleep(5 * time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				if token, err := other.Token(ctx); err == nil {
+					t.Errorf("another replica got %q", token)
+				}
+				select {
+				case token := <-got:
+					t.Errorf("%q is used although it is not stored", token)
+				default:
+				}
+				// Whoever comes first now: the pair must not be lost to its predecessor.
+				synctest.Wait()
+				c.fail(nil)
+				fresh := c.refresher(e, others)
+				if token, err := fresh.Token(t.Context()); err != nil || token != "access-1" {
+					t.Errorf("another replica got %q, %v", token, err)
+				}
+				if token := <-got; token != "access-1" {
+					t.Errorf("got %q", token)
+				}
+				e.times(t, 1)
+				if store.token.Refresh != "refresh-1" {
+					t.Errorf("the storage holds %s", store.token.Refresh)
+				}
+				fresh.Drop("access-1")
+				if token, err := fresh.Token(t.Context()); err != nil || token != "access-2" {
+					t.Errorf("after that another replica got %q, %v", token, err)
+				}
+				time.Sleep(refreshLeaseLife + fetchTimeout)
+			})
+		})
+	}
+}
+
+// The storage fails while Redis works: the others have the pair, and it is stored in the end.
+func TestRefreshTokenThatIsSharedAndNotStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, e, store := new(common), &endpoint{life: time.Hour, delay: time.Second}, newMemoryStore()
-		holder, other := c.refresher(e, store), c.refresher(e, store)
-		got := make(chan string)
-		go func() { token, _ := holder.Token(t.Context()); got <- token }()
-		synctest.Wait()
-		c.fail(fmt.Errorf("%w: connection refused", ErrTokenStore))
-		time.Sleep(5 * time.Second)
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		c, e, store := new(common), &endpoint{life: time.Hour}, newMemoryStore()
+		store.err = errors.New("no space left")
+		s := c.refresher(e, store)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		if token, err := other.Token(ctx); err == nil {
-			t.Errorf("another replica got %q", token)
+		if _, err := s.Token(ctx); !errors.Is(err, store.err) {
+			t.Errorf("got %v", err)
 		}
-		select {
-		case token := <-got:
-			t.Errorf("%q is used although it is not stored", token)
-		default:
+		wantToken(t, c.refresher(e, newMemoryStore()), "access-1")
+		store.err = nil
+		if token, err := s.Token(t.Context()); err != nil || token != "access-1" {
+			t.Errorf("got %q, %v", token, err)
 		}
-		c.fail(nil)
-		if token := <-got; token != "access-1" {
-			t.Errorf("got %q", token)
-		}
-		if token, err := other.Token(t.Context()); err != nil || token != "access-1" {
-			t.Errorf("another replica got %q, %v", token, err)
+		if store.token.Refresh != "refresh-1" {
+			t.Errorf("the storage holds %q", store.token.Refresh)
 		}
 		e.times(t, 1)
-		if store.token.Refresh != "refresh-1" {
-			t.Errorf("the storage holds %s", store.token.Refresh)
-		}
-		other.Drop("access-1")
-		if token, err := other.Token(t.Context()); err != nil || token != "access-2" {
-			t.Errorf("after that another replica got %q, %v", token, err)
-		}
-		time.Sleep(leaseLife + fetchTimeout)
 	})
 }
 
-// A dropped access token takes no refresh token with it, even where only Redis has that.
-func TestRefreshTokenOutlivesItsRefusedAccessToken(t *testing.T) {
+// Replicas without a storage in common go by what Redis holds, and by what they remember of it.
+func TestNewestRefreshTokenOfReplicasApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, e := new(common), &endpoint{life: time.Hour}
 		a, b := c.refresher(e, newMemoryStore()), c.refresher(e, newMemoryStore())
 		wantToken(t, a, "access-1")
+		time.Sleep(time.Second)
 		a.Drop("access-1")
 		wantToken(t, a, "access-2")
 		wantToken(t, b, "access-2")
+		time.Sleep(time.Second)
 		b.Drop("access-2")
 		wantToken(t, b, "access-3")
-		e.times(t, 3)
+
+		c.token.Access = "" // dropped, which is no fault of the refresh token
+		time.Sleep(time.Second)
+		fresh := c.refresher(e, newMemoryStore())
+		wantToken(t, fresh, "access-4")
+		a.Drop("access-2")
+		wantToken(t, a, "access-4")
+
+		c.token = Token{} // Redis comes back empty
+		time.Sleep(time.Second)
+		a.Drop("access-4")
+		wantToken(t, a, "access-5")
+		e.times(t, 5)
 	})
 }
 

@@ -63,6 +63,14 @@ func (m *member) Lease(_ context.Context, life time.Duration) (func(), bool, err
 	}, true, nil
 }
 
+// mortal is the access of a replica that dies before it gives a lease back.
+type mortal struct{ *member }
+
+func (m mortal) Lease(ctx context.Context, life time.Duration) (func(), bool, error) {
+	_, ok, err := m.member.Lease(ctx, life)
+	return func() {}, ok, err
+}
+
 // fail lets the store fail with err; nil ends that.
 func (c *common) fail(err error) {
 	c.mu.Lock()
@@ -194,25 +202,45 @@ func TestReplicaThatStartsTakesTheLiveToken(t *testing.T) {
 }
 
 func TestLeaseOfADeadReplicaEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, e := new(common), &endpoint{life: time.Hour}
-		dead := fetcherFunc(func(context.Context, string) (Token, error) {
-			runtime.Goexit() // no answer, no error, no release
-			panic("unreachable")
+	for name, test := range map[string]struct {
+		refresh bool
+		life    time.Duration
+	}{
+		"client_credentials": {false, leaseLife},
+		"refresh_token":      {true, refreshLeaseLife},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, e, store := new(common), &endpoint{life: time.Hour}, newMemoryStore()
+				join := func(f Fetcher) *TokenSource {
+					if test.refresh {
+						return c.refresher(f, store)
+					}
+					return c.replica(f)
+				}
+				dead := join(fetcherFunc(func(context.Context, string) (Token, error) {
+					runtime.Goexit() // no answer, no error
+					panic("unreachable")
+				}))
+				dead.Share = mortal{&member{c}}
+				go func() { _, _ = dead.Token(t.Context()) }()
+				synctest.Wait()
+				if test.refresh {
+					<-store.turn // as Caddy's storage ends the lock of the dead
+				}
+				began := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				defer cancel()
+				if token, err := join(e).Token(ctx); err != nil || token != "access-1" {
+					t.Errorf("got %q, %v", token, err)
+				}
+				if took := time.Since(began); took < test.life || took > test.life+2*leasePoll {
+					t.Errorf("took over after %v, want after %v", took, test.life)
+				}
+				e.times(t, 1)
+			})
 		})
-		go func() { _, _ = c.replica(dead).Token(t.Context()) }()
-		synctest.Wait()
-		began := time.Now()
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-		defer cancel()
-		if token, err := c.replica(e).Token(ctx); err != nil || token != "access-1" {
-			t.Errorf("got %q, %v", token, err)
-		}
-		if took := time.Since(began); took < leaseLife-time.Second || took > leaseLife+time.Second {
-			t.Errorf("took over after %v, want after %v", took, leaseLife)
-		}
-		e.times(t, 1)
-	})
+	}
 }
 
 // Replicas take turns at an endpoint that fails, and each tells why it has no token.
@@ -237,7 +265,7 @@ func TestFleetAtAFailingEndpoint(t *testing.T) {
 		if n < 6 || n > 21 {
 			t.Errorf("%d requests of 3 replicas in 10 s, want each to pause as it does alone", n)
 		}
-		time.Sleep(leaseLife + fetchTimeout)
+		time.Sleep(refreshLeaseLife + fetchTimeout)
 	})
 }
 

@@ -2,17 +2,38 @@ package alipayai
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/hmac"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
+	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
-// ErrBadAnswer is an answer whose signature is wrong, or missing where the
-// provider requires one.
-var ErrBadAnswer = errors.New("the provider's answer does not carry its valid signature")
+// Errors of TakeAnswer.
+var (
+	// ErrBadAnswer is an answer whose signature is wrong, or missing where the
+	// provider requires one.
+	ErrBadAnswer = errors.New("the provider's answer does not carry its valid signature")
+	// ErrAnswerTruncated is an answer whose body could not be read to its end.
+	ErrAnswerTruncated = errors.New("the connection to the provider broke before its answer was complete")
+	// ErrAnswerTooLarge is an answer of more bytes than are read.
+	ErrAnswerTooLarge = errTooLarge
+)
+
+const (
+	signatureField   = "Signature"        // of hmac-sha256 and global
+	signatureFieldV3 = "Alipay-Signature" // of openapi-v3
+)
+
+// maxReport is the largest body, in bytes, that is searched for a failure's
+// code: answers that are longer report none.
+const maxReport = 16 << 10
 
 // verifies reports whether answers are looked at at all.
 func (p *Provider) verifies() bool {
@@ -23,33 +44,81 @@ func (p *Provider) verifies() bool {
 func (p *Provider) verify(req *http.Request, header http.Header, body []byte) error {
 	m := signer.Message{Method: req.Method, Target: req.URL.RequestURI(), Body: body}
 	err := p.Scheme.VerifyResponse(m, header)
-	if err == nil || errors.Is(err, signer.ErrUnsigned) && p.Verify == VerifyIfPresent {
+	switch {
+	case err == nil && !p.reflects(req, header):
+		return nil
+	case errors.Is(err, signer.ErrUnsigned) && p.Verify == VerifyIfPresent:
 		return nil
 	}
 	return ErrBadAnswer
 }
 
-// VerifyAnswer checks the signature of the answer to a request that
-// SignRequest made, as p.Verify says. It reads the body, up to limit bytes,
-// and leaves it to be read again; event streams are left alone. What has been
-// verified loses its signature, which belongs into no log.
-func (p *Provider) VerifyAnswer(req *http.Request, resp *http.Response, limit int64) error {
-	if !p.verifies() || isEventStream(resp.Header) {
+// reflects reports whether an answer's signature is its request's own. With
+// hmac-sha256 both directions have one layout and one key, so a request that is
+// sent back, with its time as the answer's, would verify.
+func (p *Provider) reflects(req *http.Request, header http.Header) bool {
+	if s := p.Profile.Scheme; s != signer.NameHMAC && s != signer.NameGlobal {
+		return false
+	}
+	sent, err := signer.ParseSignature(req.Header.Get(signatureField))
+	if err != nil {
+		return false
+	}
+	got, err := signer.ParseSignature(header.Get(signatureField))
+	return err == nil && hmac.Equal(sent.Value, got.Value)
+}
+
+// TakeAnswer takes in the answer to a request that SignRequest made and that
+// left at sent: it learns the upstream's time, forgets an access token that was
+// refused, and checks the signature, as p.Verify says. For that it reads the
+// body, up to limit bytes, and leaves it to be read again; redirects, which
+// nobody signs, and event streams are left alone. What has been verified loses
+// its signature, which belongs into no log.
+//
+// The errors are ErrBadAnswer, ErrAnswerTooLarge, and ErrAnswerTruncated with
+// the reason, which is for no client.
+func (p *Provider) TakeAnswer(req *http.Request, resp *http.Response, sent time.Time, limit int64) error {
+	p.Clock.Learn(resp.Header, sent, time.Now())
+	if !p.verifies() || isEventStream(resp.Header) || resp.StatusCode/100 == 3 {
+		p.dropRefused(req, resp.StatusCode, nil)
 		return nil
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	_ = resp.Body.Close()
+	p.dropRefused(req, resp.StatusCode, body)
 	if err != nil {
-		return fmt.Errorf("reading the answer: %w", err)
+		return fmt.Errorf("%w: %w", ErrAnswerTruncated, err)
 	}
 	if int64(len(body)) > limit {
-		return errTooLarge
+		return ErrAnswerTooLarge
 	}
 	if err := p.verify(req, resp.Header, body); err != nil {
 		return err
 	}
-	resp.Header.Del("Signature")
-	resp.Header.Del("Alipay-Signature")
+	// Where the scheme's own field is still there, it has been verified.
+	if p.Profile.Scheme == signer.NameOpenAPIV3 {
+		resp.Header.Del(signatureFieldV3)
+	} else {
+		resp.Header.Del(signatureField)
+	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
+}
+
+// dropRefused forgets the access token of a request whose answer says that it
+// was refused. body is nil where it has not been read: the status then decides.
+func (p *Provider) dropRefused(req *http.Request, status int, body []byte) {
+	token, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
+	if p.Tokens == nil || !ok {
+		return
+	}
+	var code string
+	if len(body) <= maxReport {
+		if parsed, err := wire.ParseBody(body, wire.Limits{}); err == nil && parsed.Failure != nil {
+			code = cmp.Or(parsed.Failure.BareCode(), parsed.Failure.Type)
+		}
+	}
+	if Classify(status, code) == ActionRefreshToken {
+		p.Tokens.Drop(token)
+	}
 }

@@ -253,6 +253,7 @@ func (h *SandboxHandler) unmarshalApp(d *caddyfile.Dispenser) error {
 //
 //	transport alipayai <provider> {
 //		paths           <paths...>
+//		methods         <names...>
 //		allow_anonymous
 //		max_body        <size>
 //		http {
@@ -268,6 +269,8 @@ func (t *SigningTransport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		switch option {
 		case "paths":
 			return list(d, &t.Paths)
+		case "methods":
+			return list(d, &t.Methods)
 		case "allow_anonymous":
 			return enable(d, &t.AllowAnonymous)
 		case "max_body":

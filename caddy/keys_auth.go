@@ -78,6 +78,10 @@ func (k *KeysAuth) load() error {
 		if table, err = alipayai.ParseTenantKeys(content); err != nil {
 			return fmt.Errorf("file of keys %s: %w", k.File, err)
 		}
+		if len(table) == 0 {
+			// Likely a file that is being written just now.
+			return fmt.Errorf("file of keys %s holds no key", k.File)
+		}
 	}
 	for tenant, hashes := range k.Keys {
 		for _, hash := range hashes {

@@ -26,6 +26,12 @@ func (g *rig) scrape() map[string]string {
 		"caddy_alipayai_signing_failures_total":     "provider",
 		"caddy_alipayai_time_to_first_byte_seconds": "endpoint provider",
 		"caddy_alipayai_request_duration_seconds":   "endpoint provider",
+		"caddy_alipayai_queue_wait_seconds":         "provider",
+		"caddy_alipayai_queue_depth":                "provider",
+		"caddy_alipayai_queue_bytes":                "provider",
+		"caddy_alipayai_rate_limit_requests":        "provider",
+		"caddy_alipayai_rejections_total":           "provider reason",
+		"caddy_alipayai_store_degraded":             "provider",
 	}
 	series := make(map[string]string)
 	for _, found := range metricPattern.FindAllStringSubmatch(g.do("GET", "/metrics", "").body, -1) {
@@ -80,6 +86,11 @@ func TestMetrics(t *testing.T) {
 		`caddy_alipayai_attempts_total{code="SYSTEM_ERROR",provider="alipay"}`:                              "1",
 		`caddy_alipayai_token_refreshes_total{provider="alipay",result="ok"}`:                               "1",
 		`caddy_alipayai_time_to_first_byte_seconds_count{endpoint="chat",provider="alipay"}`:                "2",
+		`caddy_alipayai_queue_wait_seconds_count{provider="alipay"}`:                                        "5",
+		`caddy_alipayai_queue_depth{provider="alipay"}`:                                                     "0",
+		`caddy_alipayai_queue_bytes{provider="alipay"}`:                                                     "0",
+		`caddy_alipayai_rate_limit_requests{provider="alipay"}`:                                             "50",
+		`caddy_alipayai_store_degraded{provider="alipay"}`:                                                  "",
 	} {
 		if series[name] != want {
 			t.Errorf("%s is %q, want %q", name, series[name], want)

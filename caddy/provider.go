@@ -204,9 +204,9 @@ func (p *Provider) header(s secrets) (http.Header, error) {
 		if reserved(name) {
 			return nil, fmt.Errorf("%s is set by the gateway itself", option)
 		}
-		if isPlaceholder(value) || isSecretName(name) {
+		if hasPlaceholder(value) || isSecretName(name) {
 			var err error
-			if value, err = s.resolve(option, value); err != nil {
+			if value, err = s.fill(option, value); err != nil {
 				return nil, err
 			}
 		}

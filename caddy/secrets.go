@@ -50,6 +50,25 @@ func (s secrets) public(option, value string) (string, error) {
 	return s.resolve(option, value)
 }
 
+// fill resolves a secret that may have plain words around its placeholders,
+// such as Bearer {env.NAME}.
+func (s secrets) fill(option, value string) (string, error) {
+	if !hasPlaceholder(value) {
+		return s.resolve(option, value)
+	}
+	filled, err := s.repl.ReplaceOrErr(value, true, true)
+	if err != nil {
+		return "", fmt.Errorf("%s: one of its placeholders is not set or empty", option)
+	}
+	return filled, nil
+}
+
+// hasPlaceholder reports whether value holds a placeholder that is resolved
+// when the configuration is loaded.
+func hasPlaceholder(value string) bool {
+	return strings.Contains(value, "{env.") || strings.Contains(value, "{file.")
+}
+
 // isPlaceholder reports whether value is exactly one placeholder that is
 // resolved when the configuration is loaded.
 func isPlaceholder(value string) bool {

@@ -60,7 +60,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 		return err
 	}
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return errors.New("token url is not absolute; write it like https://auth.example.com/oauth2/token")
 	}
 	if p.Profile.Name == "sandbox" && !alipayai.IsLoopback(u.Hostname()) {

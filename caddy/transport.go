@@ -1,17 +1,10 @@
 package alipaycaddy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/url"
-	"path"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -20,7 +13,6 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
-	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 func init() {
@@ -32,8 +24,9 @@ func init() {
 // repeats a request by itself, since such calls may move money.
 //
 // Whoever reaches the site could have anything signed, so it refuses calls
-// without an authenticated user, upstreams other than the provider's host and
-// paths that it does not list. Client headers go upstream from an allow-list.
+// without an authenticated user, upstreams other than the provider's host, and
+// paths and APIs that it does not list. Client headers go upstream from an
+// allow-list, and cookies do not come back.
 type SigningTransport struct {
 	// The provider whose keys sign. The `alipayai` app declares it. Required.
 	Provider string `json:"provider,omitempty"`
@@ -41,6 +34,11 @@ type SigningTransport struct {
 	// The request paths that may be signed, as Caddy's path matcher takes them:
 	// exact, or ending in `*`. Required.
 	Paths []string `json:"paths,omitempty"`
+
+	// The APIs that may be called, by their parameter `method`: exact, or ending
+	// in `*`. Required for the profile `openapi-v2`, which has all of them under
+	// one path; not allowed for others.
+	Methods []string `json:"methods,omitempty"`
 
 	// Permits calls without an authenticated user. Default: false
 	AllowAnonymous bool `json:"allow_anonymous,omitempty"`
@@ -77,13 +75,8 @@ func (t *SigningTransport) Provision(ctx caddy.Context) error {
 	if !t.provider.Profile.Signs() {
 		return fmt.Errorf("provider %s does not sign requests; use reverse_proxy without this transport", t.Provider)
 	}
-	if len(t.Paths) == 0 {
-		return errors.New("paths are missing; list the paths that may be signed, such as /v3/*")
-	}
-	for _, p := range t.Paths {
-		if !strings.HasPrefix(p, "/") || strings.Contains(strings.TrimSuffix(p, "*"), "*") {
-			return fmt.Errorf("path %q must begin with a slash and may have one asterisk, at its end", p)
-		}
+	if err := t.checkLists(); err != nil {
+		return err
 	}
 	if t.MaxBody < 0 {
 		return errors.New("max_body is negative")
@@ -117,6 +110,9 @@ func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	if refusal == nil {
 		body, refusal = t.readBody(req)
 	}
+	if refusal == nil {
+		refusal = t.refuseAPI(req.URL.RawQuery, body)
+	}
 	if refusal != nil {
 		return answerTo(req, refusal), nil
 	}
@@ -125,6 +121,7 @@ func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		return t.unsigned(req, err)
 	}
 	t.HTTP.SetScheme(out)
+	sent := time.Now()
 	resp, err := t.HTTP.RoundTrip(out)
 	if err != nil {
 		departure.Cancel()
@@ -136,104 +133,12 @@ func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		return nil, err
 	}
 	departure.Answered(resp)
-	if err := t.provider.VerifyAnswer(out, resp, alipayai.DefaultMaxAnswer); err != nil {
-		t.metrics.attempted(t.provider.Name, "invalid_response_signature")
-		return answerTo(req, &wire.Error{
-			Status: http.StatusBadGateway, Code: "invalid_response_signature", Message: err.Error(), NoRetry: true,
-		}), nil
+	resp.Header.Del("Set-Cookie")
+	if err := t.provider.TakeAnswer(out, resp, sent, alipayai.DefaultMaxAnswer); err != nil {
+		return t.unusable(req, err)
 	}
 	t.metrics.attempted(t.provider.Name, "")
 	return resp, nil
-}
-
-// unsigned says why a request could not be signed. Nothing was sent.
-func (t *SigningTransport) unsigned(req *http.Request, err error) (*http.Response, error) {
-	if req.Context().Err() != nil {
-		return nil, req.Context().Err()
-	}
-	e := &wire.Error{Status: http.StatusServiceUnavailable, Message: err.Error(), RetryAfter: time.Second}
-	var rejection *limiter.Rejection
-	switch {
-	case errors.Is(err, alipayai.ErrProviderUnavailable):
-		e.Code = "provider_unavailable"
-	case errors.Is(err, alipayai.ErrTokenRefused), errors.Is(err, alipayai.ErrTokenUnavailable):
-		e.Code = "token_unavailable"
-	case errors.As(err, &rejection):
-		t.metrics.rejections.WithLabelValues(t.provider.Name, string(rejection.Reason)).Inc()
-		e.Status, e.Code, e.RetryAfter = http.StatusTooManyRequests, string(rejection.Reason), rejection.RetryAfter
-	default:
-		e.Code = "signing_failed"
-		t.metrics.signingFailures.WithLabelValues(t.provider.Name).Inc()
-	}
-	return answerTo(req, e), nil
-}
-
-// refuse says why a request may not be signed; nil when it may.
-func (t *SigningTransport) refuse(req *http.Request) *wire.Error {
-	forbid := func(message string) *wire.Error {
-		return &wire.Error{Status: http.StatusForbidden, Code: "not_signed", Message: message}
-	}
-	if !t.AllowAnonymous && tenantOf(req) == alipayai.AnonymousTenant {
-		return &wire.Error{Status: http.StatusUnauthorized, Code: "invalid_api_key", Message: "requests are signed for authenticated users only"}
-	}
-	if req.Method == http.MethodTrace {
-		// The answer would show the signature and the access token.
-		return forbid("the method TRACE is not signed")
-	}
-	if host := canonicalHost(req.URL.Host, t.HTTP.TLSEnabled()); host != canonicalHost(t.provider.BaseURL.Host, t.provider.BaseURL.Scheme == "https") {
-		return forbid(fmt.Sprintf("provider %s signs for its own host only, not for %s", t.provider.Name, host))
-	}
-	if !isPlain(req.URL) {
-		return forbid("the path is not in its plain form")
-	}
-	if !slices.ContainsFunc(t.Paths, func(allowed string) bool {
-		if prefix, ok := strings.CutSuffix(allowed, "*"); ok {
-			return strings.HasPrefix(req.URL.Path, prefix)
-		}
-		return req.URL.Path == allowed
-	}) {
-		return forbid("the path is not among those that may be signed")
-	}
-	return nil
-}
-
-// isPlain reports whether every server reads the path as it is written here.
-// Some take a backslash for a slash, cut segments at a semicolon, or decode
-// twice: to them the path could be one that is not allowed.
-func isPlain(u *url.URL) bool {
-	odd := func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' || r == ';' || r == '%' }
-	clean := path.Clean(u.Path)
-	return u.RawPath == "" && (clean == u.Path || clean+"/" == u.Path) && !strings.ContainsFunc(u.Path, odd)
-}
-
-// answerTo makes the answer to a request that is refused. An error would count
-// as a failure of the upstream, so that whoever is refused could take it out of
-// service, and it would be tried again.
-func answerTo(req *http.Request, refusal *wire.Error) *http.Response {
-	refusal.RequestID = alipayai.NewRequestID()
-	header, body := refusal.HTTP()
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	return &http.Response{
-		Status:     http.StatusText(refusal.Status),
-		StatusCode: refusal.Status,
-		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header:        header,
-		Body:          io.NopCloser(bytes.NewReader(body)),
-		ContentLength: int64(len(body)),
-		Request:       req,
-	}
-}
-
-// canonicalHost gives host with its port, in lower case.
-func canonicalHost(host string, tls bool) string {
-	if _, _, err := net.SplitHostPort(host); err != nil {
-		port := "80"
-		if tls {
-			port = "443"
-		}
-		host = net.JoinHostPort(strings.Trim(host, "[]"), port)
-	}
-	return strings.ToLower(host)
 }
 
 // readBody gives the whole body: what is signed are its exact bytes.

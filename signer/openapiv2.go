@@ -24,9 +24,13 @@ const timestampV2 = "2006-01-02 15:04:05"
 //	sign = base64(RSASSA-PKCS1-v1_5-SHA256("k1=v1&k2=v2.."))     raw UTF-8 values; without sign, with sign_type
 //
 // Sign sets the parameters app_id, sign_type (RSA2), timestamp (Message.Time) and sign, in the certificate mode
-// app_cert_sn and alipay_root_cert_sn, and an app_auth_token where the message has none. It puts them at the
-// query's end, where the Node SDK has them as well, and takes them out of where they were; all other parameters
-// stay byte for byte. The layout is the vendor's and not injective: a="1&b=2" signs like a=1, b=2.
+// app_cert_sn and alipay_root_cert_sn, and app_auth_token where there is one. It puts them at the query's end,
+// where the Node SDK has them as well, and takes them out of where they were; all other parameters stay byte for
+// byte. The layout is the vendor's and not injective: a="1&b=2" signs like a=1, b=2.
+//
+// The app_auth_token says for which merchant the app acts. It comes from Message.AppAuthToken or the
+// configuration, never from a parameter: one that says anything else is refused with ErrWrongIdentity, as
+// whoever composed the parameters could otherwise act for another merchant.
 //
 // File uploads (multipart bodies) are refused.
 type OpenAPIV2 struct {
@@ -71,17 +75,14 @@ func (s *OpenAPIV2) prepare(m Message) (target string, body []byte, params []Fie
 	if _, err := m.millis(); err != nil {
 		return "", nil, nil, err
 	}
-	for _, own := range []Field{{"app_id", s.config.AppID}, {"sign_type", "RSA2"}} {
+	token := cmp.Or(m.AppAuthToken, s.config.AppAuthToken)
+	if err := checkOptionalID("app auth token", token, "&"); err != nil {
+		return "", nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	for _, own := range []Field{{"app_id", s.config.AppID}, {"sign_type", "RSA2"}, {"app_auth_token", token}} {
 		if got, ok := lookup(params, own.Name); ok && got != own.Value {
 			return "", nil, nil, fmt.Errorf("%w: parameter %s", ErrWrongIdentity, own.Name)
 		}
-	}
-	token := cmp.Or(m.AppAuthToken, s.config.AppAuthToken)
-	if got, ok := lookup(params, "app_auth_token"); ok && m.AppAuthToken == "" {
-		token = got
-	}
-	if err := checkOptionalID("app auth token", token, "&"); err != nil {
-		return "", nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	own := []Field{
 		{"app_id", s.config.AppID},
@@ -149,6 +150,8 @@ func (s *OpenAPIV2) VerifyRequest(m Message, _ http.Header) error {
 // VerifyResponse implements Scheme. What is signed are the raw bytes of the answer's member <method>_response
 // (or error_response), as in the official SDKs; sign stands beside it. When the request's method is not in
 // m.Target, because it went in the form, the one member whose name ends in _response counts.
+//
+// What is not in this form at all, such as a proxy's error page, is ErrUnsigned.
 func (s *OpenAPIV2) VerifyResponse(m Message, _ http.Header) error {
 	if err := m.check(); err != nil {
 		return err
@@ -163,9 +166,6 @@ func (s *OpenAPIV2) VerifyResponse(m Message, _ http.Header) error {
 	if err != nil {
 		return err
 	}
-	if sign == "" {
-		return ErrUnsigned
-	}
 	signature, err := decodeBase64(sign)
 	if err != nil {
 		return fmt.Errorf("%w: sign of the response must be base64", ErrMalformed)
@@ -173,26 +173,33 @@ func (s *OpenAPIV2) VerifyResponse(m Message, _ http.Header) error {
 	return s.config.verifyResponse(0, signature, content)
 }
 
-// splitResponseV2 returns the signed bytes of an answer and its sign, empty when there is none. It reads the
+// splitResponseV2 returns the signed bytes of an answer and its sign; ErrUnsigned without one. It reads the
 // outermost object member by member and refuses repeated names, where the SDKs search the text for the name:
 // on well-formed answers both find the same bytes, and nothing inside a string can pose as a member here.
 func splitResponseV2(body []byte, method string) (content []byte, sign string, err error) {
 	malformed := func(what string) ([]byte, string, error) {
 		return nil, "", fmt.Errorf("%w: response %s", ErrMalformed, what)
 	}
+	// other refuses what is not in the form of an answer: it is malformed only if it claims to be signed.
+	other := func(what string) ([]byte, string, error) {
+		if sign == "" {
+			return nil, "", ErrUnsigned
+		}
+		return malformed(what)
+	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
-		return malformed("must be a JSON object")
+		return other("must be a JSON object")
 	}
 	seen := make(map[string]bool)
 	for dec.More() {
 		name, err := dec.Token()
 		if err != nil {
-			return malformed("must be a JSON object")
+			return other("must be a JSON object")
 		}
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
-			return malformed("must be a JSON object")
+			return other("must be a JSON object")
 		}
 		key, _ := name.(string)
 		if seen[key] {
@@ -212,13 +219,13 @@ func splitResponseV2(body []byte, method string) (content []byte, sign string, e
 		}
 	}
 	if _, err := dec.Token(); err != nil {
-		return malformed("must be a JSON object")
+		return other("must be a JSON object")
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return malformed("must be one JSON object")
+		return other("must be one JSON object")
 	}
-	if content == nil {
-		return malformed("lacks the member that is signed")
+	if content == nil || sign == "" {
+		return other("lacks the member that is signed")
 	}
 	return content, sign, nil
 }

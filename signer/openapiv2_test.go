@@ -47,8 +47,10 @@ func TestOpenAPIV2KeepsOtherBytes(t *testing.T) {
 	m := Message{
 		Method: "POST",
 		Target: "/gateway.do?method=a%2eb&notify_url=https://x/?a%3d1",
-		Body:   []byte("biz_content={%22a%22:1}&app_id=2021000000000001&app_auth_token=theirs&x=a+b%20c"),
+		Body:   []byte("biz_content={%22a%22:1}&app_id=2021000000000001&app_auth_token=ours&x=a+b%20c"),
 		Time:   testTime,
+
+		AppAuthToken: "ours",
 	}
 	signed := must(s.Sign(m))(t)
 	if want := "/gateway.do?method=a%2eb&notify_url=https://x/?a%3d1&app_id="; !strings.HasPrefix(signed.Target, want) {
@@ -57,14 +59,10 @@ func TestOpenAPIV2KeepsOtherBytes(t *testing.T) {
 	if want := "biz_content={%22a%22:1}&x=a+b%20c"; string(signed.Body) != want {
 		t.Errorf("body: got %s, want %s", signed.Body, want)
 	}
-	const want = `app_auth_token=theirs&app_id=2021000000000001&biz_content={"a":1}&method=a.b&` +
+	const want = `app_auth_token=ours&app_id=2021000000000001&biz_content={"a":1}&method=a.b&` +
 		`notify_url=https://x/?a=1&sign_type=RSA2&timestamp=2026-01-02 11:00:00&x=a b c`
 	if got := must(s.Canonical(m))(t); got != want {
 		t.Errorf("canonical\n got %s\nwant %s", got, want)
-	}
-	m.AppAuthToken = "ours"
-	if got := must(s.Canonical(m))(t); !strings.Contains(got, "app_auth_token=ours&") {
-		t.Errorf("the message's token must win: got %s", got)
 	}
 }
 
@@ -86,7 +84,7 @@ func TestOpenAPIV2RefusedRequests(t *testing.T) {
 		"bad escape":         {"a=%zz", "", ErrMalformed},
 		"JSON body":          {"a=1", `{"b":"&c=d"}`, ErrMalformed},
 		"multipart body":     {"a=1", "--x\r\nContent-Disposition: form-data; name=\"b\"\r\n\r\n1\r\n--x--", ErrMalformed},
-		"token with &":       {"app_auth_token=a%26b", "", ErrMalformed},
+		"token with &":       {"app_auth_token=a%26b", "", ErrWrongIdentity},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := Message{Method: "POST", Target: "/gateway.do?" + c.query, Body: []byte(c.body), Time: testTime}
@@ -132,10 +130,14 @@ func TestOpenAPIV2Response(t *testing.T) {
 		"more behind":       {share, `{"alipay_user_share_response":` + inner + `,"sign":"` + sign(inner) + `"}{}`, ErrMalformed},
 		"sign not a string": {share, `{"alipay_user_share_response":` + inner + `,"sign":1}`, ErrMalformed},
 		"sign not base64":   {share, `{"alipay_user_share_response":` + inner + `,"sign":"a"}`, ErrMalformed},
-		"no object":         {share, `[]`, ErrMalformed},
-		"cut":               {share, `{"alipay_user_share_response":` + inner, ErrMalformed},
-		"no JSON":           {share, `<html>`, ErrMalformed},
-		"empty":             {share, ``, ErrMalformed},
+		"no object":         {share, `[]`, ErrUnsigned},
+		"cut":               {share, `{"alipay_user_share_response":` + inner, ErrUnsigned},
+		"cut after sign":    {share, `{"sign":"` + sign(inner) + `","alipay_user_share_response":` + inner, ErrMalformed},
+		"no member":         {share, `{"sign":"` + sign(inner) + `"}`, ErrMalformed},
+		"another JSON":      {share, `{"error":"no route"}`, ErrUnsigned},
+		"empty sign":        {share, `{"alipay_user_share_response":` + inner + `,"sign":""}`, ErrUnsigned},
+		"no JSON":           {share, `<html>`, ErrUnsigned},
+		"empty":             {share, ``, ErrUnsigned},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := Message{Method: "POST", Target: c.target, Body: []byte(c.body)}

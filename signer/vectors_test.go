@@ -137,8 +137,9 @@ func TestVectorsOpenAPIV2(t *testing.T) {
 	}](t, "v2_request_sign_vectors.json") {
 		t.Run(v.Name, func(t *testing.T) {
 			s := must(NewOpenAPIV2(OpenAPIConfig{
-				AppID:   v.Params["app_id"],
-				RSAKeys: RSAKeys{RequestKeys: vectorKeys(t, "test_app_public.pem")},
+				AppID:        v.Params["app_id"],
+				AppAuthToken: v.Params["app_auth_token"],
+				RSAKeys:      RSAKeys{RequestKeys: vectorKeys(t, "test_app_public.pem")},
 			}))(t)
 			at := must(time.ParseInLocation(timestampV2, v.Params["timestamp"], s.zone))(t)
 			query, form := url.Values{}, url.Values{}

@@ -1,0 +1,302 @@
+package alipaycaddy
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// limited declares the rig's API with more options.
+func limited(options ...string) string {
+	return strings.Replace(oneProvider, "base_url", strings.Join(options, "\n")+"\nbase_url", 1)
+}
+
+// limitedSite serves it in both ways: a raw call goes through the transport.
+const limitedSite = `
+http://${gateway} {
+	metrics /metrics
+	handle_path /raw/* {
+		reverse_proxy http://${api} {
+			transport alipayai alipay {
+				paths /v1/*
+				allow_anonymous
+			}
+		}
+	}
+	alipayai_proxy alipay
+}`
+
+// inBackground makes calls at once, each at the target it is given, and gives
+// their answers when all are there.
+func (g *rig) inBackground(n int, target func(i int) string, fields ...string) (wait func() []answer) {
+	answers := make([]answer, n)
+	var calls sync.WaitGroup
+	for i := range answers {
+		calls.Go(func() {
+			resp, err := g.send("gateway", "POST", target(i), chatBody("call "+strconv.Itoa(i), false), fields...)
+			if err != nil {
+				answers[i].body = err.Error()
+				return
+			}
+			answers[i] = g.read(resp, nil)
+		})
+	}
+	return func() []answer { calls.Wait(); return answers }
+}
+
+func toChat(int) string { return chatPath }
+
+// gauge gives the value of a metric of the provider alipay.
+func (g *rig) gauge(name string) string {
+	return g.scrape()["caddy_alipayai_"+name+`{provider="alipay"}`]
+}
+
+func (g *rig) wantServed(answers []answer) {
+	g.t.Helper()
+	for i, a := range answers {
+		if a.status != http.StatusOK {
+			g.t.Errorf("call %d: %d %s", i, a.status, a.body)
+		}
+	}
+}
+
+func (g *rig) wantWithin(perSecond int) {
+	g.t.Helper()
+	stats := g.api.Stats()
+	for app, n := range stats.PeakPerSecond {
+		if n > perSecond {
+			g.t.Errorf("%d arrivals of %s in a second, want at most %d", n, app, perSecond)
+		}
+	}
+	if n := stats.Codes["REQUEST_TRAFFIC_EXCEED_LIMIT"]; n != 0 {
+		g.t.Errorf("the upstream refused %d", n)
+	}
+}
+
+// TestDefaultLimit sends far more at once than the API takes in a second, half
+// of it through the transport: all is served, and nothing refused.
+func TestDefaultLimit(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	g.load(oneProvider, limitedSite)
+	if got := g.gauge("rate_limit_requests"); got != "50" {
+		t.Errorf("%s requests in a window by default, want 50", got)
+	}
+	// Client, gateway and API share this machine's cores: the way takes longer
+	// than the default guard allows for.
+	g.load(limited("limit 50 1s 60ms"), limitedSite)
+	began := time.Now()
+	g.wantServed(g.inBackground(120, func(i int) string { return []string{"", "/raw"}[i%2] + chatPath })())
+	if took := time.Since(began); took < 2*time.Second || took > 4*time.Second {
+		t.Errorf("120 calls took %v, want a little more than 2s", took)
+	}
+	g.wantWithin(50)
+	if n := g.chats(); n != 120 {
+		t.Errorf("%d calls arrived", n)
+	}
+}
+
+// TestLimitOff sends them all at once.
+func TestLimitOff(t *testing.T) {
+	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
+	g.load(limited("limit off"), limitedSite)
+	g.wantServed(g.inBackground(80, toChat)())
+	if value := g.gauge("queue_depth"); value != "" {
+		t.Errorf("a queue without a limit: %s", value)
+	}
+}
+
+// TestQueueIsSeen looks at the gauges while a call waits and after its client
+// has left.
+func TestQueueIsSeen(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	g.load(limited("limit 1 8s"), limitedSite)
+	g.chat("hello")
+	ctx, leave := context.WithCancel(t.Context())
+	body := chatBody("waits", false)
+	ended := make(chan error, 1)
+	go func() {
+		req, err := http.NewRequestWithContext(ctx, "POST", "http://"+g.vars["gateway"]+chatPath, strings.NewReader(body))
+		if err == nil {
+			req.Header.Set("Content-Type", "application/json")
+			_, err = g.http.Do(req)
+		}
+		ended <- err
+	}()
+	g.eventually("the call to wait", func() bool { return g.gauge("queue_depth") == "1" })
+	if got := g.gauge("queue_bytes"); got != strconv.Itoa(len(body)) {
+		t.Errorf("%s bytes wait, want %d", got, len(body))
+	}
+	if got := g.gauge("rate_limit_requests"); got != "1" {
+		t.Errorf("rate %s, want 1", got)
+	}
+	leave()
+	if err := <-ended; err == nil {
+		t.Error("the client that left has an answer")
+	}
+	g.eventually("the call to be taken out", func() bool { return g.gauge("queue_depth") == "0" && g.gauge("queue_bytes") == "0" })
+	g.eventually("the rejection to be counted", func() bool {
+		return g.scrape()[`caddy_alipayai_rejections_total{provider="alipay",reason="client_gone"}`] == "1"
+	})
+	if n := g.chats(); n != 1 {
+		t.Errorf("%d calls arrived, want 1", n)
+	}
+}
+
+// TestTurnedAway asks for what would have to wait longer than is allowed, in
+// both ways.
+func TestTurnedAway(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	g.load(limited("limit 1 20s", "queue {\nmax_wait 2s\n}"), limitedSite)
+	g.chat("hello")
+	for _, target := range []string{chatPath, "/raw" + chatPath} {
+		began := time.Now()
+		a := g.do("POST", target, chatBody("too late", false))
+		if took := time.Since(began); a.status != http.StatusTooManyRequests || a.code() != "queue_deadline" || took > time.Second {
+			t.Errorf("%s: %d %s after %v", target, a.status, a.body, took)
+		}
+		if seconds, _ := strconv.Atoi(a.header.Get("Retry-After")); seconds < 15 || seconds > 21 || a.header.Get("Retry-After-Ms") == "" {
+			t.Errorf("%s: header %v", target, a.header)
+		}
+	}
+	g.eventually("both to be counted", func() bool {
+		return g.scrape()[`caddy_alipayai_rejections_total{provider="alipay",reason="queue_deadline"}`] == "2"
+	})
+}
+
+// TestThrottledThroughTheTransport closes the window for the proxy too.
+func TestThrottledThroughTheTransport(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	if err := g.api.SetFaults(sandbox.Fault{Kind: sandbox.Throttle, RetryAfter: 30, Times: 1}); err != nil {
+		t.Fatal(err)
+	}
+	g.load(oneProvider, limitedSite)
+	if a := g.do("POST", "/raw"+chatPath, chatBody("hello", false)); a.status != http.StatusTooManyRequests {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if got := g.gauge("rate_limit_requests"); got != "0" {
+		t.Errorf("rate %s, want 0", got)
+	}
+	if a := g.do("POST", chatPath, chatBody("hello", false)); a.code() != "queue_deadline" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// newTenantsRig is a rig with keys for acme and zeta. The prompts tell in what
+// order their calls arrive.
+func newTenantsRig(t *testing.T, global, options string) (g *rig, acme, zeta string, order func() string) {
+	t.Helper()
+	var mu sync.Mutex
+	var arrived strings.Builder
+	g = newRig(t, sandbox.Config{RequestsPerSecond: -1, OnRequest: func(r *http.Request, body []byte) {
+		if r.URL.Path == chatPath {
+			mu.Lock()
+			defer mu.Unlock()
+			// The body is acme's or zeta's by its model.
+			if strings.Contains(string(body), "alipay-fin-mini") {
+				arrived.WriteByte('z')
+			} else {
+				arrived.WriteByte('a')
+			}
+		}
+	}})
+	acme, acmeHash := alipayai.NewKey()
+	zeta, zetaHash := alipayai.NewKey()
+	g.vars["acme"], g.vars["zeta"] = acmeHash.String(), zetaHash.String()
+	g.load(global, `
+http://${gateway} {
+	metrics /metrics
+	@calls not path /metrics
+	alipayai_auth @calls {
+		key acme ${acme}
+		key zeta ${zeta}
+	}
+	alipayai_proxy alipay {
+		`+options+`
+	}
+}`)
+	return g, "Authorization: Bearer " + acme, "Authorization: Bearer " + zeta, func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return arrived.String()
+	}
+}
+
+func zetaBody() string {
+	return strings.Replace(chatBody("hello", false), "alipay-fin-1", "alipay-fin-mini", 1)
+}
+
+// TestTenantLimits holds one tenant to its own limit and the others to theirs.
+func TestTenantLimits(t *testing.T) {
+	g, acme, zeta, _ := newTenantsRig(t, oneProvider, `
+		limit acme {
+			requests_per_second 0.01
+			burst 3
+		}
+		limit * {
+			tokens_per_minute 1
+		}`)
+	for tenant, want := range map[string]struct {
+		calls int
+		code  string
+	}{acme: {3, "tenant_requests"}, zeta: {1, "tenant_tokens"}} {
+		for i := range want.calls + 1 {
+			a := g.do("POST", chatPath, chatBody("hello", false), tenant)
+			if i < want.calls && a.status != http.StatusOK {
+				t.Errorf("call %d: %d %s", i, a.status, a.body)
+			}
+			if i == want.calls && (a.status != http.StatusTooManyRequests || a.code() != want.code || a.header.Get("Retry-After") == "") {
+				t.Errorf("want %s: %d %s %v", want.code, a.status, a.body, a.header)
+			}
+		}
+		g.eventually(want.code+" to be counted", func() bool {
+			return g.scrape()[`caddy_alipayai_rejections_total{provider="",reason="`+want.code+`"}`] == "1"
+		})
+	}
+}
+
+// TestSharesOfTenants lets two tenants compete for a cap that is used up.
+func TestSharesOfTenants(t *testing.T) {
+	for name, test := range map[string]struct {
+		options     string
+		least, most int // of acme's among the first 20 after all had come
+	}{
+		"equal":            {"", 8, 12},
+		"by weight":        {"weight acme 3", 13, 17},
+		"by weight of all": {"weight acme 1\nweight * 3", 3, 7},
+		"by priority":      {"priority acme high", 17, 19},
+		"by low priority":  {"priority acme low", 1, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, acme, zeta, order := newTenantsRig(t, limited("limit 1 15ms 1ms", "queue {\nmax_wait 1m\n}"), test.options)
+			g.do("POST", chatPath, chatBody("first", false), acme)
+			var calls sync.WaitGroup
+			const backlog = 40
+			for range backlog {
+				for _, tenant := range []struct{ key, body string }{{acme, chatBody("hello", false)}, {zeta, zetaBody()}} {
+					calls.Go(func() {
+						if resp, err := g.send("gateway", "POST", chatPath, tenant.body, tenant.key); err == nil {
+							resp.Body.Close()
+						}
+					})
+				}
+			}
+			g.eventually("the calls to wait", func() bool {
+				n, _ := strconv.Atoi(g.gauge("queue_depth"))
+				return n+len(order()) >= 2*backlog+1
+			})
+			skipped := len(order())
+			calls.Wait()
+			waited := order()[skipped:]
+			if n := strings.Count(waited[:20], "a"); n < test.least || n > test.most {
+				t.Errorf("%d of the first 20 are acme's, want %d to %d: %s", n, test.least, test.most, waited)
+			}
+		})
+	}
+}

@@ -1,0 +1,79 @@
+package alipaycaddy
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/limiter"
+	"github.com/caddy-alipayai/gateway/signer"
+)
+
+// unsigned says why a request could not be signed. Nothing was sent.
+func (t *SigningTransport) unsigned(req *http.Request, err error) (*http.Response, error) {
+	if req.Context().Err() != nil {
+		return nil, req.Context().Err()
+	}
+	e := &wire.Error{Status: http.StatusServiceUnavailable, Message: err.Error(), RetryAfter: time.Second}
+	var rejection *limiter.Rejection
+	switch {
+	case errors.Is(err, alipayai.ErrProviderUnavailable):
+		e.Code = "provider_unavailable"
+	case errors.Is(err, signer.ErrMalformed), errors.Is(err, signer.ErrWrongIdentity):
+		// Such as openapi-v2 parameters that only the gateway may set.
+		e.Status, e.Code, e.RetryAfter = http.StatusForbidden, "not_signed", 0
+	case errors.Is(err, alipayai.ErrTokenRefused), errors.Is(err, alipayai.ErrTokenUnavailable):
+		e.Code = "token_unavailable"
+	case errors.As(err, &rejection):
+		t.metrics.rejections.WithLabelValues(t.provider.Name, string(rejection.Reason)).Inc()
+		e.Status, e.Code, e.RetryAfter = http.StatusTooManyRequests, string(rejection.Reason), rejection.RetryAfter
+	default:
+		e.Code = "signing_failed"
+		t.metrics.signingFailures.WithLabelValues(t.provider.Name).Inc()
+	}
+	return answerTo(req, e), nil
+}
+
+// unusable says why an answer cannot be handed on. The request has arrived, so
+// nobody should repeat it blindly.
+func (t *SigningTransport) unusable(req *http.Request, err error) (*http.Response, error) {
+	if gone := req.Context().Err(); gone != nil {
+		t.metrics.attempted(t.provider.Name, "client_gone")
+		return nil, gone
+	}
+	e := &wire.Error{Status: http.StatusBadGateway, NoRetry: true}
+	switch {
+	case errors.Is(err, alipayai.ErrAnswerTruncated):
+		// Not err, which names the network's addresses.
+		e.Code, e.Message = "upstream_truncated_response", alipayai.ErrAnswerTruncated.Error()
+	case errors.Is(err, alipayai.ErrAnswerTooLarge):
+		e.Code, e.Message = "upstream_response_too_large", "the provider's answer is larger than this gateway takes"
+	default:
+		e.Code, e.Message = "invalid_response_signature", alipayai.ErrBadAnswer.Error()
+	}
+	t.metrics.attempted(t.provider.Name, e.Code)
+	return answerTo(req, e), nil
+}
+
+// answerTo makes the answer to a request that is refused. An error would count
+// as a failure of the upstream, so that whoever is refused could take it out of
+// service, and it would be tried again.
+func answerTo(req *http.Request, refusal *wire.Error) *http.Response {
+	refusal.RequestID = alipayai.NewRequestID()
+	header, body := refusal.HTTP()
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	return &http.Response{
+		Status:     http.StatusText(refusal.Status),
+		StatusCode: refusal.Status,
+		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header:        header,
+		Body:          io.NopCloser(bytes.NewReader(body)),
+		ContentLength: int64(len(body)),
+		Request:       req,
+	}
+}

@@ -1,0 +1,133 @@
+package alipaycaddy
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/signer"
+)
+
+// checkLists checks the allow-lists of paths and methods.
+func (t *SigningTransport) checkLists() error {
+	if len(t.Paths) == 0 {
+		return errors.New("paths are missing; list the paths that may be signed, such as /v3/*")
+	}
+	for _, p := range t.Paths {
+		if !strings.HasPrefix(p, "/") || strings.Contains(strings.TrimSuffix(p, "*"), "*") {
+			return fmt.Errorf("path %q must begin with a slash and may have one asterisk, at its end", p)
+		}
+	}
+	profile := t.provider.Profile
+	if profile.Scheme != signer.NameOpenAPIV2 {
+		if len(t.Methods) > 0 {
+			return fmt.Errorf("methods are for profile openapi-v2 only; with profile %s, paths say what may be called", profile.Name)
+		}
+		return nil
+	}
+	if len(t.Methods) == 0 {
+		return errors.New("methods are missing; list the APIs that may be called, such as alipay.trade.query")
+	}
+	for _, m := range t.Methods {
+		if m == "" || strings.Contains(strings.TrimSuffix(m, "*"), "*") {
+			return fmt.Errorf("method %q must not be empty and may have one asterisk, at its end", m)
+		}
+	}
+	return nil
+}
+
+// refuse says why a request may not be signed; nil when it may.
+func (t *SigningTransport) refuse(req *http.Request) *wire.Error {
+	if !t.AllowAnonymous && tenantOf(req) == alipayai.AnonymousTenant {
+		return &wire.Error{Status: http.StatusUnauthorized, Code: "invalid_api_key", Message: "requests are signed for authenticated users only"}
+	}
+	if !isSignedMethod(req.Method) {
+		return forbid("the method is not one that is signed")
+	}
+	if host := canonicalHost(req.URL.Host, t.HTTP.TLSEnabled()); host != canonicalHost(t.provider.BaseURL.Host, t.provider.BaseURL.Scheme == "https") {
+		return forbid(fmt.Sprintf("provider %s signs for its own host only, not for %s", t.provider.Name, host))
+	}
+	if !isPlain(req.URL) {
+		return forbid("the path is not in its plain form")
+	}
+	if !listed(t.Paths, req.URL.Path) {
+		return forbid("the path is not among those that may be signed")
+	}
+	return nil
+}
+
+// refuseAPI says why an API of openapi-v2 may not be called; nil when it may.
+// Its name is one of the parameters, in the query or in a form.
+func (t *SigningTransport) refuseAPI(query string, form []byte) *wire.Error {
+	if len(t.Methods) == 0 {
+		return nil
+	}
+	inQuery, err := url.ParseQuery(query)
+	inForm, formErr := url.ParseQuery(string(form))
+	if err != nil || formErr != nil {
+		return forbid("query and body are not parameters, percent-encoded")
+	}
+	names := slices.Concat(inQuery["method"], inForm["method"])
+	if len(names) != 1 {
+		return forbid("the parameter method must be there once")
+	}
+	if !listed(t.Methods, names[0]) {
+		return forbid("the parameter method is not among those that may be signed")
+	}
+	return nil
+}
+
+func forbid(message string) *wire.Error {
+	return &wire.Error{Status: http.StatusForbidden, Code: "not_signed", Message: message}
+}
+
+// isSignedMethod reports whether requests of this HTTP method are signed. To
+// TRACE the answer would show the signature and the access token; others, and
+// other spellings, mean something else to each server.
+func isSignedMethod(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut,
+		http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return true
+	}
+	return false
+}
+
+// listed reports whether an allow-list, of names that are exact or end in an
+// asterisk, has name.
+func listed(list []string, name string) bool {
+	return slices.ContainsFunc(list, func(allowed string) bool {
+		if prefix, ok := strings.CutSuffix(allowed, "*"); ok {
+			return strings.HasPrefix(name, prefix)
+		}
+		return name == allowed
+	})
+}
+
+// isPlain reports whether every server reads the path as it is written here.
+// Some take a backslash for a slash, cut segments at a semicolon, or decode
+// twice: to them the path could be one that is not allowed.
+func isPlain(u *url.URL) bool {
+	odd := func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' || r == ';' || r == '%' }
+	clean := path.Clean(u.Path)
+	return u.RawPath == "" && (clean == u.Path || clean+"/" == u.Path) && !strings.ContainsFunc(u.Path, odd)
+}
+
+// canonicalHost gives host with its port, in lower case.
+func canonicalHost(host string, tls bool) string {
+	if _, _, err := net.SplitHostPort(host); err != nil {
+		port := "80"
+		if tls {
+			port = "443"
+		}
+		host = net.JoinHostPort(strings.Trim(host, "[]"), port)
+	}
+	return strings.ToLower(host)
+}

@@ -1,0 +1,124 @@
+package limiter
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A slot that is given back is there for the head at once, though a later one was booked for it.
+func TestReturnedSlotServesTheHead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		s, err := h.Wait(t.Context(), patient("a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.call(t.Context(), "head", patient("a"))
+		h.Return(s)
+		if out := h.outcomes(); len(out) != 1 || out[0].err != nil || out[0].at != 0 {
+			t.Errorf("%v depart, want the head at once", out)
+		}
+	})
+}
+
+// A call that is late goes before all that wait, and the window stays whole.
+func TestRenewGoesBeforeAllThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		s, err := h.Wait(t.Context(), patient("a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.call(t.Context(), "head", patient("a"))
+		h.call(t.Context(), "next", patient("a"))
+		time.Sleep(300 * time.Millisecond)
+		late, err := h.Renew(t.Context(), s, one)
+		if err != nil || !late.At.Equal(time.Now()) {
+			t.Errorf("it departs %v from now, %v; want at once", time.Until(late.At), err)
+		}
+		time.Sleep(time.Minute)
+		out := h.outcomes()
+		if len(out) != 2 || out[0].at != 1300*time.Millisecond || out[1].at != 2300*time.Millisecond {
+			t.Errorf("%v depart, want both a second apart", out)
+		}
+		if n := h.window.reserved - h.window.returned; n != 3 {
+			t.Errorf("%d slots are taken, want 3", n)
+		}
+	})
+}
+
+// Where the window fails there is no slot, and the old one is given back.
+func TestRenewAtAWindowThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		s, err := h.Wait(t.Context(), patient("a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.window.fail = errors.New("out of order")
+		if _, err := h.Renew(t.Context(), s, one); !errors.Is(err, h.window.fail) {
+			t.Errorf("error %v, want the window's", err)
+		}
+		if h.window.returned != 1 {
+			t.Errorf("%d slots are returned, want 1", h.window.returned)
+		}
+	})
+}
+
+// What departs late counts from when it departed, whatever was booked before.
+func TestCorrectMovesTheDeparture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := NewQueue(NewMemoryWindow(time.Now), time.Now)
+		s, err := q.Wait(t.Context(), patient("a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		departed := make(chan time.Time, 1)
+		go func() {
+			if _, err := q.Wait(t.Context(), patient("a")); err != nil {
+				t.Error(err)
+			}
+			departed <- time.Now()
+		}()
+		synctest.Wait()
+		time.Sleep(300 * time.Millisecond)
+		corrected := time.Now()
+		q.Correct(s, one)
+		if apart := (<-departed).Sub(corrected); apart != time.Second {
+			t.Errorf("the next departs %v later, want 1s", apart)
+		}
+	})
+}
+
+// With a pace no two depart at once, whether they have to wait or not.
+func TestPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		r := patient("a")
+		r.Limit, r.Pace = Limit{Requests: 10, Per: time.Second}, 20*time.Millisecond
+		for range 12 {
+			h.call(t.Context(), "", r)
+		}
+		time.Sleep(time.Minute)
+		h.call(t.Context(), "alone", r)
+		var last time.Duration
+		for i, o := range h.outcomes() {
+			want := time.Duration(i) * r.Pace
+			switch {
+			case i >= 12:
+				want = time.Minute
+			case i >= 10:
+				want = time.Second + time.Duration(i-10)*r.Pace
+			}
+			if o.err != nil || o.at != want {
+				t.Errorf("call %d departs after %v (%v), want %v", i, o.at, o.err, want)
+			}
+			last = o.at
+		}
+		if last != time.Minute {
+			t.Errorf("the last departs after %v", last)
+		}
+	})
+}
