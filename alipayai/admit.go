@@ -18,7 +18,10 @@ func (c *call) admit(ctx context.Context, p *Provider, now time.Time) (token str
 	if p.Tokens == nil {
 		return "", nil
 	}
-	waiting, cancel := context.WithTimeoutCause(ctx, tokenWait, errNoToken)
+	if live := p.Tokens.Cell.live.Load(); live != nil && live.valid(now) {
+		return live.Access, nil
+	}
+	waiting, cancel := context.WithTimeoutCause(ctx, min(tokenWait, c.deadline().Sub(now)), errNoToken)
 	defer cancel()
 	token, err := p.Tokens.Token(waiting)
 	if err == nil {

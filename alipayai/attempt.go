@@ -75,7 +75,6 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 	ctx, cancel := context.WithCancelCause(c.r.Context())
 	now := c.g.Now()
 	dog := newWatchdog(cancel)
-	dog.arm(deadline.Sub(now), &errDeadline)
 	defer func() {
 		if a == nil || a.stream == nil {
 			dog.disarm()
@@ -94,7 +93,7 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 	}
 
 	start := c.g.Now()
-	dog.arm(min(p.Timeout, deadline.Sub(start)), &errNoHead)
+	dog.arm(min(p.Timeout, deadline.Sub(start)), errNoHead)
 	c.outcome.Attempts++
 	resp, err := p.Transport.RoundTrip(req)
 	if err != nil {
@@ -105,10 +104,10 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 	p.Clock.Learn(resp.Header, start, received)
 
 	if c.request.Stream && resp.StatusCode == http.StatusOK && isEventStream(resp.Header) {
-		dog.arm(min(p.Timeout, deadline.Sub(start))-received.Sub(start), &errNoContent)
+		dog.arm(min(p.Timeout, deadline.Sub(start))-received.Sub(start), errNoContent)
 		a, f = c.openStream(&stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.Timeout, provider: p, resp: resp})
 	} else {
-		dog.arm(deadline.Sub(received), &errDeadline)
+		dog.arm(deadline.Sub(received), errDeadline)
 		a, f = c.readAnswer(ctx, p, req, resp)
 	}
 	if f != nil {

@@ -25,11 +25,12 @@ func dialer(dial func(n int64, ctx context.Context, network, address string) (ne
 // Calls that are held up while they connect must not arrive on top of those that depart a window later.
 func TestSlowDialsDoNotBunchUp(t *testing.T) {
 	k := newCap(20, time.Second)
+	k.Limit.Guard = 60 * time.Millisecond // for all that shares this machine's cores
 	r := newRig(t, sandbox.Config{RequestsPerSecond: 20}, capped(k),
 		dialer(func(n int64, ctx context.Context, network, address string) (net.Conn, error) {
 			if n > 1 && n%2 == 0 {
-				// Until just before the next window opens.
-				held := time.NewTimer(time.Duration(600+10*n) * time.Millisecond)
+				// Until the next window is in use.
+				held := time.NewTimer(1150 * time.Millisecond)
 				defer held.Stop()
 				select {
 				case <-held.C:
@@ -41,6 +42,7 @@ func TestSlowDialsDoNotBunchUp(t *testing.T) {
 	if _, err := r.provider.Tokens.Token(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	r.provider.Transport.(*http.Transport).DisableKeepAlives = true // or they would take over each other's connections
 	for i, got := range r.burst(50) {
 		if got.status != http.StatusOK {
 			t.Errorf("call %d: %d %s %v", i, got.status, got.body, got.err)

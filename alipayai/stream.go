@@ -118,7 +118,7 @@ func (c *call) next(s *stream) (wire.Event, wire.Chunk, *failure) {
 func (c *call) pass(s *stream) {
 	defer s.close()
 	defer func() { c.outcome.Usage = s.usage }()
-	s.dog.arm(s.timeout, &errNoEvent)
+	s.dog.arm(s.timeout, errNoEvent)
 	s.dog.pause()
 	flusher := http.NewResponseController(c.w)
 	for {
@@ -143,7 +143,7 @@ func (c *call) pass(s *stream) {
 		}
 	}
 	// Nothing after [DONE] matters but the end of the body.
-	s.dog.arm(drainTime, &errAttemptIsEnded)
+	s.dog.arm(drainTime, errAttemptIsEnded)
 	_, _ = s.events.Next()
 }
 

@@ -102,9 +102,9 @@ func TestWatchdog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		dog := newWatchdog(cancel)
-		dog.arm(10*time.Second, &errNoHead)
+		dog.arm(10*time.Second, errNoHead)
 		time.Sleep(9 * time.Second)
-		dog.arm(10*time.Second, &errNoEvent)
+		dog.arm(10*time.Second, errNoEvent)
 		// Only waiting counts, however often it begins anew.
 		for range 25 {
 			time.Sleep(9 * time.Second)
@@ -129,7 +129,7 @@ func TestWatchdogThatIsDisarmed(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
 		dog := newWatchdog(cancel)
-		dog.arm(time.Second, &errNoHead)
+		dog.arm(time.Second, errNoHead)
 		dog.disarm()
 		time.Sleep(time.Hour)
 		if ctx.Err() != nil {

@@ -95,11 +95,11 @@ func (p *Provider) TakeAnswer(req *http.Request, resp *http.Response, sent time.
 	if err := p.verify(req, resp.Header, body); err != nil {
 		return err
 	}
-	// Where the scheme's own field is still there, it has been verified.
-	if p.Profile.Scheme == signer.NameOpenAPIV3 {
-		resp.Header.Del(signatureFieldV3)
-	} else {
+	switch p.Profile.Scheme { // an unsigned answer has no such field
+	case signer.NameHMAC, signer.NameGlobal:
 		resp.Header.Del(signatureField)
+	case signer.NameOpenAPIV3:
+		resp.Header.Del(signatureFieldV3)
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return nil

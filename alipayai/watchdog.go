@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -14,12 +15,15 @@ import (
 // each, since a stream calls them for every event.
 type watchdog struct {
 	cancel context.CancelCauseFunc
-	timer  *time.Timer
 	start  time.Time
-	limit  atomic.Int64 // nanoseconds
-	cause  atomic.Pointer[error]
 	// since is when the waiting began, in nanoseconds after start.
 	since atomic.Int64
+
+	mu    sync.Mutex // arm against check
+	timer *time.Timer
+	fires time.Duration // when the timer does, after start
+	limit time.Duration
+	cause error
 }
 
 // Values of since that are no time.
@@ -32,16 +36,22 @@ func newWatchdog(cancel context.CancelCauseFunc) *watchdog {
 	return &watchdog{cancel: cancel, start: time.Now()}
 }
 
-// arm begins to wait, for at most d before the attempt is cancelled with *cause.
-func (w *watchdog) arm(d time.Duration, cause *error) {
-	w.cause.Store(cause)
-	w.limit.Store(int64(d))
+// arm begins to wait, for at most d before the attempt is cancelled with cause.
+func (w *watchdog) arm(d time.Duration, cause error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.limit, w.cause = d, cause
 	w.resume()
-	if w.timer == nil {
+	now := time.Duration(w.since.Load())
+	switch {
+	case w.timer == nil:
 		w.timer = time.AfterFunc(d, w.check)
-		return
+	case w.fires > now && w.fires <= now+d:
+		return // early enough: it looks then what is due
+	default:
+		w.timer.Reset(d)
 	}
-	w.timer.Reset(d)
+	w.fires = now + d
 }
 
 // pause ends a time of waiting, resume begins the next with the same limit.
@@ -51,22 +61,29 @@ func (w *watchdog) resume() { w.since.Store(int64(time.Since(w.start))) }
 // disarm ends the watch for good.
 func (w *watchdog) disarm() {
 	w.since.Store(ended)
-	w.timer.Stop()
+	if w.timer != nil {
+		w.timer.Stop()
+	}
 }
 
 // check runs when the timer fires, which is never later than the limit of the
 // waiting under way, but may be earlier.
 func (w *watchdog) check() {
-	since, limit := w.since.Load(), time.Duration(w.limit.Load())
-	switch since {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Since(w.start)
+	left := w.limit
+	switch since := w.since.Load(); since {
 	case ended:
+		return
 	case notWaiting:
-		w.timer.Reset(limit)
 	default:
-		if waited := time.Since(w.start) - time.Duration(since); waited < limit {
-			w.timer.Reset(limit - waited)
-			return
-		}
-		w.cancel(*w.cause.Load())
+		left -= now - time.Duration(since)
 	}
+	if left <= 0 {
+		w.cancel(w.cause)
+		return
+	}
+	w.fires = now + left
+	w.timer.Reset(left)
 }

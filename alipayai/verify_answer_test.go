@@ -1,0 +1,254 @@
+package alipayai
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/signer"
+)
+
+// reflecting sends each request back as its answer: its own body, under its own signature and time.
+func reflecting(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/oauth2/token" {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"access_token":"t-1","token_type":"Bearer","expires_in":3600}`)
+		return
+	}
+	for from, to := range map[string]string{"Signature": "Signature", "Request-Time": "Response-Time", "Client-Id": "Client-Id"} {
+		w.Header().Set(to, r.Header.Get(from))
+	}
+	w.Header().Set("Content-Type", "application/json")
+	io.Copy(w, r.Body)
+}
+
+// Both directions have one key and one layout, so a reflected request is signed well. It is no answer.
+func TestReflectedRequestIsNoAnswer(t *testing.T) {
+	for _, mode := range []VerifyMode{VerifyIfPresent, VerifyRequire} {
+		r := startRig(t, http.HandlerFunc(reflecting), simProvider, first(func(p *Provider) { p.Verify = mode }))
+		body := strings.Replace(chatBody("hello"), "{", `{"choices":[{"index":0,"message":{"role":"assistant","content":"forged"}}],`, 1)
+		wantError(t, r.post("/v1/chat/completions", body), http.StatusBadGateway, codeBadSignature)
+	}
+}
+
+// A Signature header has several spellings; the value counts.
+func TestReflectedSignatureInOtherWords(t *testing.T) {
+	p := simProvider(t, "http://127.0.0.1:1")
+	p.Tokens, p.Verify = nil, VerifyRequire
+	const body = "the same"
+	req, resp := exchange(t, p, 200, body)
+	parts := strings.Split(req.Header.Get("Signature"), ",")
+	resp.Header.Set("Signature", strings.Join([]string{parts[2], parts[0], parts[1]}, ", "))
+	resp.Header.Set("Response-Time", req.Header.Get("Request-Time"))
+	if err := p.Scheme.VerifyResponse(signer.Message{Method: "POST", Target: "/v3/pay", Body: []byte(body)}, resp.Header); err != nil {
+		t.Fatalf("the reflected signature is wrong in itself: %v", err)
+	}
+	if err := p.TakeAnswer(req, resp, time.Now(), 100); !errors.Is(err, ErrBadAnswer) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// exchange is a signed request and an answer to it that nobody has signed; both have the same body.
+func exchange(t *testing.T, p *Provider, status int, body string) (*http.Request, *http.Response) {
+	t.Helper()
+	req, _, err := p.SignRequest(composed(t, http.MethodPost, p.BaseURL.String()+"/v3/pay"), []byte(body), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req, &http.Response{StatusCode: status, Header: make(http.Header), Body: io.NopCloser(strings.NewReader(body))}
+}
+
+var testRSAKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+// rsaProvider signs by an RSA scheme and verifies answers with the same key.
+func rsaProvider(t *testing.T, name string) *Provider {
+	t.Helper()
+	private, err := signer.NewRing(map[int]*rsa.PrivateKey{1: testRSAKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := signer.NewRing(map[int]*rsa.PublicKey{1: &testRSAKey().PublicKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := signer.RSAKeys{Keys: private, ResponseKeys: public}
+	p := &Provider{Name: "alipay", ClientID: "2021000000000001", Profile: profile(t, name), BaseURL: parseURL(t, "http://127.0.0.1:1"), Clock: new(Clock)}
+	switch config := (signer.OpenAPIConfig{AppID: p.ClientID, RSAKeys: keys}); name {
+	case "openapi-v2":
+		p.Scheme, err = signer.NewOpenAPIV2(config)
+	case "openapi-v3":
+		p.Scheme, err = signer.NewOpenAPIV3(config)
+	case "global":
+		p.Scheme, err = signer.NewGlobal(signer.GlobalConfig{ClientID: p.ClientID, RSAKeys: keys})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// What stands in for the API, such as a load balancer, signs nothing.
+func TestTakeAnswerUnsigned(t *testing.T) {
+	const badSign = `{"alipay_trade_query_response":{"code":"10000"},"sign":"AAAA"}`
+	for name, test := range map[string]struct {
+		scheme string
+		status int
+		body   string
+		field  string // a signature that the header has
+		// wanted by mode
+		ifPresent, require error
+	}{
+		"v2, HTML page":           {"openapi-v2", 503, "<html>down</html>", "", nil, ErrBadAnswer},
+		"v2, HTML with 200":       {"openapi-v2", 200, "<html>down</html>", "", nil, ErrBadAnswer},
+		"v2, nothing":             {"openapi-v2", 502, "", "", nil, ErrBadAnswer},
+		"v2, other JSON":          {"openapi-v2", 503, `{"message":"no upstream"}`, "", nil, ErrBadAnswer},
+		"v2, wrong sign":          {"openapi-v2", 200, badSign, "", ErrBadAnswer, ErrBadAnswer},
+		"v2, wrong sign, 503":     {"openapi-v2", 503, badSign, "", ErrBadAnswer, ErrBadAnswer},
+		"v2, redirect":            {"openapi-v2", 302, "<html>moved</html>", "", nil, nil},
+		"v3, HTML page":           {"openapi-v3", 503, "<html>down</html>", "", nil, ErrBadAnswer},
+		"v3, failure":             {"openapi-v3", 400, `{"code":"invalid-parameter"}`, "", nil, ErrBadAnswer},
+		"v3, wrong signature":     {"openapi-v3", 200, "{}", "Alipay-Signature", ErrBadAnswer, ErrBadAnswer},
+		"v3, failure, wrong too":  {"openapi-v3", 400, "{}", "Alipay-Signature", ErrBadAnswer, ErrBadAnswer},
+		"v3, redirect":            {"openapi-v3", 307, "", "", nil, nil},
+		"global, HTML page":       {"global", 503, "<html>down</html>", "", nil, ErrBadAnswer},
+		"global, wrong signature": {"global", 503, "<html>down</html>", "Signature", ErrBadAnswer, ErrBadAnswer},
+	} {
+		for mode, want := range map[VerifyMode]error{VerifyOff: nil, VerifyIfPresent: test.ifPresent, VerifyRequire: test.require} {
+			t.Run(name+", "+string(mode), func(t *testing.T) {
+				p := rsaProvider(t, test.scheme)
+				p.Verify = mode
+				req, _ := exchange(t, p, 200, "")
+				resp := &http.Response{StatusCode: test.status, Header: make(http.Header), Body: io.NopCloser(strings.NewReader(test.body))}
+				if test.field != "" {
+					resp.Header.Set(test.field, "AAAA")
+				}
+				if err := p.TakeAnswer(req, resp, time.Now(), 100); !errors.Is(err, want) || want == nil && err != nil {
+					t.Fatalf("got %v, want %v", err, want)
+				}
+				if want == nil {
+					if left, err := io.ReadAll(resp.Body); string(left) != test.body || err != nil {
+						t.Errorf("left %q, %v", left, err)
+					}
+				}
+				if mode == VerifyOff && test.field != "" && resp.Header.Get(test.field) == "" {
+					t.Errorf("%s is gone, and nobody has verified it", test.field)
+				}
+			})
+		}
+	}
+}
+
+// A signature that is right is taken, and goes no further.
+func TestTakeAnswerSigned(t *testing.T) {
+	p := simProvider(t, "http://127.0.0.1:1")
+	p.Tokens, p.Verify = nil, VerifyRequire
+	req, resp := exchange(t, p, 200, "{}")
+	signed, err := p.Scheme.(*signer.HMAC).SignResponse(
+		signer.Message{Method: "POST", Target: "/v3/pay", Body: []byte("{}"), Time: time.Now().Add(time.Minute)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range signed.Fields {
+		resp.Header.Set(f.Name, f.Value)
+	}
+	resp.Header.Set("Alipay-Signature", "of somebody else")
+	if err := p.TakeAnswer(req, resp, time.Now(), 100); err != nil {
+		t.Fatal(err)
+	}
+	if resp.Header.Get("Signature") != "" || resp.Header.Get("Alipay-Signature") == "" {
+		t.Errorf("header %v", resp.Header)
+	}
+}
+
+func TestTakeAnswerUnreadable(t *testing.T) {
+	broken := errors.New("read tcp 10.0.0.1:443: connection reset by peer")
+	for name, test := range map[string]struct {
+		body io.Reader
+		want error
+	}{
+		"just fits": {strings.NewReader(strings.Repeat("a", 100)), nil},
+		"too large": {strings.NewReader(strings.Repeat("a", 101)), ErrAnswerTooLarge},
+		"cut":       {io.MultiReader(strings.NewReader("a"), iotest.ErrReader(io.ErrUnexpectedEOF)), ErrAnswerTruncated},
+		"reset":     {io.MultiReader(strings.NewReader("a"), iotest.ErrReader(broken)), ErrAnswerTruncated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := rsaProvider(t, "openapi-v3")
+			p.Verify = VerifyIfPresent
+			req, resp := exchange(t, p, 200, "")
+			resp.Body = io.NopCloser(test.body)
+			err := p.TakeAnswer(req, resp, time.Now(), 100)
+			if !errors.Is(err, test.want) || test.want == nil && err != nil || errors.Is(err, ErrBadAnswer) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+		})
+	}
+}
+
+// What an answer says of the access token counts, whether it is signed or not.
+func TestTakeAnswerDropsRefusedTokens(t *testing.T) {
+	long := bytes.Repeat([]byte("a"), maxReport)
+	for name, test := range map[string]struct {
+		status  int
+		body    string
+		off     bool
+		dropped bool
+	}{
+		"success":                    {200, `{"choices":[]}`, false, false},
+		"401":                        {401, "", false, true},
+		"401, body not read":         {401, "", true, true},
+		"code in a 200":              {200, `{"result":{"resultStatus":"F","resultCode":"EXPIRED_ACCESS_TOKEN"}}`, false, true},
+		"code in a 400":              {400, `{"code":"INVALID_ACCESS_TOKEN","message":"m"}`, false, true},
+		"401 for another credential": {401, `{"code":"INVALID_SIGNATURE","message":"m"}`, false, false},
+		"another failure":            {500, `{"code":"SYSTEM_ERROR","message":"m"}`, false, false},
+		"code in a large body":       {400, `{"code":"INVALID_ACCESS_TOKEN","message":"` + string(long) + `"}`, false, false},
+		"code in a body not read":    {400, `{"code":"INVALID_ACCESS_TOKEN","message":"m"}`, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := simProvider(t, "http://127.0.0.1:1")
+			p.Verify = VerifyIfPresent
+			if test.off {
+				p.Verify = VerifyOff
+			}
+			p.Tokens = newSource(func(context.Context, string) (Token, error) {
+				return freshToken("t-1", time.Hour), nil
+			})
+			req, resp := exchange(t, p, test.status, "")
+			resp.Body = io.NopCloser(strings.NewReader(test.body))
+			if err := p.TakeAnswer(req, resp, time.Now(), 1<<20); err != nil {
+				t.Fatal(err)
+			}
+			if _, live := p.Tokens.Cell.Peek(); live == test.dropped {
+				t.Errorf("token live: %t, want dropped: %t", live, test.dropped)
+			}
+		})
+	}
+}
+
+func TestTakeAnswerLearnsTheClock(t *testing.T) {
+	for _, mode := range []VerifyMode{VerifyOff, VerifyRequire} {
+		p := rsaProvider(t, "openapi-v3")
+		p.Verify = mode
+		req, resp := exchange(t, p, 400, "{}")
+		now := time.Now()
+		resp.Header.Set("Date", now.Add(time.Hour).UTC().Format(http.TimeFormat))
+		_ = p.TakeAnswer(req, resp, now, 100)
+		if off := (p.Clock.Skew() - time.Hour).Abs(); off > minSkew {
+			t.Errorf("%s: learned %v", mode, p.Clock.Skew())
+		}
+	}
+}
