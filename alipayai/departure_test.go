@@ -25,7 +25,7 @@ func dialer(dial func(n int64, ctx context.Context, network, address string) (ne
 // Calls that are held up while they connect must not arrive on top of those that depart a window later.
 func TestSlowDialsDoNotBunchUp(t *testing.T) {
 	k := newCap(20, time.Second)
-	k.Limit.Guard = 60 * time.Millisecond // for all that shares this machine's cores
+	k.Limit.Guard = 300 * time.Millisecond // for all that shares this machine's cores
 	r := newRig(t, sandbox.Config{RequestsPerSecond: 20}, capped(k),
 		dialer(func(n int64, ctx context.Context, network, address string) (net.Conn, error) {
 			if n > 1 && n%2 == 0 {

@@ -41,7 +41,7 @@ func TestFleetKeepsTheCap(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = client.Close() })
 		// The guard is for all that shares this machine's cores.
-		limit := limiter.Limit{Requests: 50, Per: time.Second, Guard: 60 * time.Millisecond}
+		limit := limiter.Limit{Requests: 50, Per: time.Second, Guard: 100 * time.Millisecond}
 		window, err := limiter.NewRedisWindow(client, limiter.RedisWindowOptions{Key: t.Name(), Replicas: replicas, Limit: limit})
 		if err != nil {
 			t.Fatal(err)
@@ -96,8 +96,8 @@ func TestFleetKeepsTheCap(t *testing.T) {
 		t.Errorf("%d arrivals in a second, want at most 50", n)
 	}
 	lasted := calls[len(calls)-1].when.Sub(calls[0].when).Seconds()
-	if mean := float64(len(calls)) / lasted; mean < 45 {
-		t.Errorf("%.1f arrivals a second on average, want at least 45", mean)
+	if mean := float64(len(calls)) / lasted; mean < 43 {
+		t.Errorf("%.1f arrivals a second on average, want at least 43", mean)
 	}
 	acme, zeta := served[0].Load(), served[1].Load()
 	if total := acme + zeta; acme*100 < total*45 || acme*100 > total*55 {

@@ -14,7 +14,7 @@ import (
 func TestReloadUnderLoad(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
 	// The guard is for all that shares this machine's cores.
-	global := limited("limit 50 1s 60ms")
+	global := limited("limit 50 1s 300ms")
 	g.load(global, limitedSite)
 	wait := g.inBackground(120, toChat)
 	for n := int64(10); n < 120; n += 20 {
