@@ -48,9 +48,13 @@ type Share struct {
 const maxPace = 5 * time.Millisecond
 
 // pace spreads a window's departures over an eighth of it, where they could all
-// depart at once.
+// depart at once. What is less than a timer can keep is no pace.
 func (k *Cap) pace() time.Duration {
-	return min(k.Limit.Span()/time.Duration(8*max(k.Limit.Requests, 1)), maxPace)
+	pace := min(k.Limit.Span()/time.Duration(8*max(k.Limit.Requests, 1)), maxPace)
+	if pace < time.Millisecond {
+		return 0
+	}
+	return pace
 }
 
 // throttled closes the window after the upstream has throttled: for as long
