@@ -35,7 +35,9 @@ func (q *Queue) predict(l Limit, ahead int, now time.Time) time.Duration {
 	// While the window is closed the rate is none: what counts is the rate
 	// when it opens.
 	rate := max(q.window.Rate(l, now.Add(wait)), 1) / l.Span().Seconds()
-	if q.got.rate > 0 {
+	// A window of this process alone gives all that it has; what was got of it
+	// is less only where the process was held up.
+	if _, own := q.window.(*MemoryWindow); !own && q.got.rate > 0 {
 		rate = min(rate, q.got.rate)
 	}
 	return wait + time.Duration(float64(ahead)/rate*float64(time.Second))
