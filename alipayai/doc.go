@@ -6,8 +6,8 @@
 //
 //	read     call.go      body read once, capped, parsed once
 //	plan     plan.go      the providers that may serve this call, in order
-//	admit    admit.go     a live token in hand before anything is sent
-//	attempt  attempt.go   sign the exact bytes, round trip, classify the answer
+//	admit    admit.go, departure.go   a live token, then a place within the rate cap
+//	attempt  attempt.go, compose.go   sign the exact bytes, round trip, classify the answer
 //	commit   commit.go, stream.go   the answer goes to the client, once
 //	settle   settle.go    one outcome for metrics and logs
 package alipayai
