@@ -1,0 +1,116 @@
+package failover
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Key names a breaker: each tenant has its own at each provider, so that one
+// tenant's calls never close a provider to another.
+type Key struct{ Tenant, Provider string }
+
+// Rule says when a breaker opens and for how long. A field that is zero or less
+// has its default; no time is longer than an hour, for which breakers remember.
+type Rule struct {
+	// Failures is how many in a row are tolerated: one more opens the breaker.
+	// 3 by default.
+	Failures int
+	// Within is the time from the first of these failures to the one that
+	// opens; 5 minutes by default.
+	Within time.Duration
+	// OpenFor is how long nothing is let through; 60 seconds by default.
+	OpenFor time.Duration
+	// ProbeFor is how long the first call after that may take before another
+	// one is tried in its place; 30 seconds by default.
+	ProbeFor time.Duration
+	// Changed hears of the changes that calls of this replica have caused, not
+	// of those that it learns of from others. It is called by the goroutine of
+	// the call, or later by one in the background where the replicas together
+	// made the change. No lock is held, but whoever calls it waits: it should
+	// return soon. Nil is none.
+	Changed func(Key, State)
+}
+
+// withDefaults fills what is not set.
+func (r Rule) withDefaults() Rule {
+	if r.Failures <= 0 {
+		r.Failures = 3
+	}
+	r.Within = duration(r.Within, 5*time.Minute)
+	r.OpenFor = duration(r.OpenFor, 60*time.Second)
+	r.ProbeFor = duration(r.ProbeFor, 30*time.Second)
+	return r
+}
+
+func duration(d, preset time.Duration) time.Duration {
+	if d <= 0 {
+		return preset
+	}
+	return min(d, remembered)
+}
+
+// changed reports a change to the owner of the rule.
+func (r Rule) changed(key Key, state State) {
+	if r.Changed != nil {
+		r.Changed(key, state)
+	}
+}
+
+// Result is how a call ended, as far as it tells of its provider's health.
+type Result int8
+
+// The results.
+const (
+	// Ignored tells nothing: the client left, the request was at fault, it was
+	// rejected before it was sent, or the answer was a compliance block.
+	Ignored Result = iota
+	// Success is an answer.
+	Success
+	// Failure is a failure of the provider, counted once for a call however
+	// many attempts it took.
+	Failure
+)
+
+// State is what a breaker does with calls.
+type State int8
+
+// The states.
+const (
+	// Closed lets calls through.
+	Closed State = iota
+	// Open turns calls away.
+	Open
+	// HalfOpen turns calls away but for one, the probe, that is under way.
+	HalfOpen
+)
+
+// String is the state in a word, as metrics and logs have it.
+func (s State) String() string {
+	switch s {
+	case Open:
+		return "open"
+	case HalfOpen:
+		return "half_open"
+	default:
+		return "closed"
+	}
+}
+
+// ErrOpen is what every OpenError is.
+var ErrOpen = errors.New("breaker is open")
+
+// OpenError is the error of a call that a breaker turned away.
+type OpenError struct {
+	// RetryAfter is when a call may be let through again, unless the probe that
+	// is then under way, or is now, ends otherwise.
+	RetryAfter time.Duration
+}
+
+// Error says how long the breaker stays open.
+func (e *OpenError) Error() string {
+	return fmt.Sprintf("%s; retry after %s", ErrOpen, e.RetryAfter)
+}
+
+// Unwrap makes it an ErrOpen.
+func (*OpenError) Unwrap() error { return ErrOpen }

@@ -1,0 +1,129 @@
+package failover
+
+import (
+	"container/list"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// remembered is how long a breaker that nothing happens to is remembered.
+	remembered = time.Hour
+	// mostPairs is how many are remembered at most.
+	mostPairs = 100_000
+)
+
+// memory holds the histories of those breakers that have one.
+type memory struct {
+	pairs sync.Map // *pair by Key
+	turns atomic.Uint64
+
+	mu sync.Mutex // for every change
+	// recent are the pairs in the order of their latest change.
+	recent list.List
+}
+
+// pair is a breaker with something to remember.
+type pair struct {
+	key     Key
+	history atomic.Pointer[history]
+
+	// Under the lock of the memory:
+	changed time.Time
+	place   *list.Element
+	// untold are the events that the replicas' common memory is still to hear of.
+	untold int
+}
+
+// find is nil for a breaker with nothing to remember. It needs no lock.
+func (m *memory) find(key Key) *pair {
+	if p, ok := m.pairs.Load(key); ok {
+		return p.(*pair)
+	}
+	return nil
+}
+
+// read is what is remembered of a breaker. It needs no lock.
+func (m *memory) read(key Key) history {
+	if p := m.find(key); p != nil {
+		return *p.history.Load()
+	}
+	return history{}
+}
+
+// write replaces the history of a breaker, and counts its turn if it has opened
+// or closed. The pair is nil if there is nothing to remember.
+func (m *memory) write(key Key, h history, now time.Time) *pair {
+	p := m.find(key)
+	before := m.read(key)
+	h.turn = before.turn
+	if h.isOpen() != before.isOpen() {
+		h.turn = m.turns.Add(1)
+	}
+	if p == nil {
+		if h.isEmpty() {
+			return nil
+		}
+		m.makeRoom(now)
+		p = &pair{key: key}
+		p.place = m.recent.PushBack(p)
+		p.history.Store(&h)
+		m.pairs.Store(key, p)
+	} else if h.isEmpty() && p.untold == 0 {
+		m.forget(p)
+		return nil
+	}
+	p.history.Store(&h)
+	p.changed = now
+	m.recent.MoveToBack(p.place)
+	return p
+}
+
+// makeRoom forgets up to two breakers that nothing has happened to for too long:
+// one more than are added, so that they die out while the work stays constant.
+// Where there are too many, the one that changed longest ago goes in any case.
+func (m *memory) makeRoom(now time.Time) {
+	for range 2 {
+		oldest := m.recent.Front()
+		if oldest == nil {
+			return
+		}
+		p := oldest.Value.(*pair)
+		if now.Sub(p.changed) < remembered && m.recent.Len() < mostPairs {
+			return
+		}
+		m.forget(p)
+	}
+}
+
+func (m *memory) forget(p *pair) {
+	m.pairs.Delete(p.key)
+	m.recent.Remove(p.place)
+}
+
+// Tally is how many breakers are not closed.
+type Tally struct{ Open, HalfOpen int }
+
+// States are the breakers that are not closed, as this replica knows them,
+// counted by provider; one that has none is left out. It holds up nobody, and
+// takes as long as it takes to look at all that is remembered: little where
+// calls succeed, some milliseconds at the most.
+func (m *memory) States() map[string]Tally {
+	now := time.Now()
+	tallies := make(map[string]Tally)
+	for key, p := range m.pairs.Range {
+		provider := key.(Key).Provider
+		tally := tallies[provider]
+		switch p.(*pair).history.Load().state(now) {
+		case Closed:
+			continue
+		case Open:
+			tally.Open++
+		case HalfOpen:
+			tally.HalfOpen++
+		}
+		tallies[provider] = tally
+	}
+	return tallies
+}

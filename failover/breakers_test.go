@@ -1,0 +1,357 @@
+package failover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var testKey = Key{Tenant: "tenant", Provider: "alipay"}
+
+// stage plays a script of calls at one breaker:
+//
+//   - - o   a call that succeeds, fails, or tells nothing; let through
+//     x       a call that is turned away
+//     ( a     a call begins that goes by the name a, and is let through
+//     a+ a- ao  it ends
+//     5s      time passes
+type stage struct {
+	t        *testing.T
+	breakers *Breakers
+	rule     Rule
+	calls    map[byte]func(Result)
+	changes  []string
+}
+
+func newStage(t *testing.T, rule Rule) *stage {
+	s := &stage{t: t, breakers: new(Breakers), rule: rule, calls: make(map[byte]func(Result))}
+	s.rule.Changed = func(key Key, state State) {
+		if key != testKey {
+			t.Errorf("a change of %v is reported", key)
+		}
+		s.changes = append(s.changes, state.String())
+	}
+	return s
+}
+
+func (s *stage) play(script string) {
+	s.t.Helper()
+	results := map[byte]Result{'+': Success, '-': Failure, 'o': Ignored}
+	for i, word := range strings.Fields(script) {
+		fail := func(format string, args ...any) {
+			s.t.Helper()
+			s.t.Fatalf("%s, at %q (word %d): %s", script, word, i, fmt.Sprintf(format, args...))
+		}
+		if d, err := time.ParseDuration(word); err == nil {
+			time.Sleep(d)
+			continue
+		}
+		result, isResult := results[word[len(word)-1]]
+		if isResult && len(word) == 2 {
+			s.calls[word[0]](result)
+			continue
+		}
+		done, err := s.breakers.Allow(s.t.Context(), testKey, s.rule)
+		switch {
+		case word == "x":
+			var open *OpenError
+			if !errors.As(err, &open) || !errors.Is(err, ErrOpen) || open.RetryAfter <= 0 {
+				fail("error %v, want an OpenError", err)
+			}
+		case err != nil:
+			fail("%v", err)
+		case isResult:
+			done(result)
+		default:
+			s.calls[word[1]] = done
+		}
+	}
+}
+
+func TestBreaker(t *testing.T) {
+	tests := map[string]struct {
+		rule    Rule
+		script  string
+		changes string
+	}{
+		"three failures are tolerated": {script: "- - - (a a+"},
+		"the fourth opens":             {script: "- - - - x", changes: "open"},
+		"a success resets":             {script: "- - - + - - - + (a"},
+		"what tells nothing does not":  {script: "- o - o - o - x", changes: "open"},
+		"what tells nothing is not counted": {
+			script: "o o o o o o (a",
+		},
+		"the first to the fourth within five minutes": {
+			script: "- 2m - 2m - 1m - x", changes: "open",
+		},
+		"the first to the fourth a little further apart": {
+			script: "- 2m - 2m - 60001ms - (a",
+		},
+		"the window slides": {
+			script: "- 2m - 2m - 2m - 1m - x", changes: "open",
+		},
+		"one failure of a call, however often it is reported": {
+			script: "(a a- a- a- a- a- (b b+",
+		},
+		"open for a minute": {script: "- - - - 59999ms x x 1ms (a", changes: "open half_open"},
+		"the probe closes": {
+			script: "- - - - 60s (a x a+ (b - - - (c", changes: "open half_open closed",
+		},
+		"failures from before do not count after the probe": {
+			script: "- - - - 60s + - - - (a", changes: "open half_open closed",
+		},
+		"the probe opens again": {
+			script: "- - - - 60s (a 10s a- x 59999ms x 1ms (b", changes: "open half_open open half_open",
+		},
+		"a probe that tells nothing gives its place back": {
+			script: "- - - - 60s (a x ao (b x b+ (c", changes: "open half_open open half_open closed",
+		},
+		"a probe that hangs frees its place": {
+			script: "- - - - 60s (a 29999ms x 1ms (b x b+ (c", changes: "open half_open half_open closed",
+		},
+		"a probe that comes late, and in whose place nobody is": {
+			script: "- - - - 60s (a 40s a+ (b", changes: "open half_open closed",
+		},
+		"a probe that comes too late closes nothing": {
+			script: "- - - - 60s (a 30s (b a+ x b- x", changes: "open half_open half_open open",
+		},
+		"a probe that comes too late opens nothing": {
+			script: "- - - - 60s (a 30s (b b+ a- - - - (c", changes: "open half_open half_open closed",
+		},
+		"a success from before it opened does not close it": {
+			script: "(a - - - - a+ x 60s (b a+ x", changes: "open half_open",
+		},
+		"a failure from before it opened does not keep it open": {
+			script: "(a - - - - 50s a- 10s (b b+ (c", changes: "open half_open closed",
+		},
+		"failures from before it opened do not count when it is closed": {
+			script:  "(a (b (c (d - - - - 60s + a- b- c- d- - - - (e",
+			changes: "open half_open closed",
+		},
+		"a success from before it opened resets nothing when it is closed": {
+			script: "(a - - - - 60s + - - - a+ - x", changes: "open half_open closed open",
+		},
+		"a success of a slow call resets": {script: "(a - - - a+ - - - (b"},
+		"failures of calls that were under way together": {
+			script: "(a (b (c (d (e a- b- c- d- e- x", changes: "open",
+		},
+		"never done": {script: "(a (b (c (d (e (f - - - (g"},
+		"a rule of its own": {
+			rule:    Rule{Failures: 1, Within: time.Second, OpenFor: 2 * time.Second, ProbeFor: 3 * time.Second},
+			script:  "- 1001ms - 1s - x 2s (a 2999ms x 1ms (b",
+			changes: "open half_open half_open",
+		},
+		"no time is longer than an hour": {
+			rule:    Rule{Failures: 1, Within: 24 * time.Hour, OpenFor: 24 * time.Hour, ProbeFor: 24 * time.Hour},
+			script:  "- 61m - (a 10m - x 1h (b 1h (c",
+			changes: "open half_open half_open",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, tt.rule)
+				s.play(tt.script)
+				if got := strings.Join(s.changes, " "); got != tt.changes {
+					t.Errorf("%s: changes %q, want %q", tt.script, got, tt.changes)
+				}
+			})
+		})
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, Rule{})
+		after := func(want time.Duration) {
+			t.Helper()
+			_, err := s.breakers.Allow(t.Context(), testKey, s.rule)
+			var open *OpenError
+			if !errors.As(err, &open) || open.RetryAfter != want {
+				t.Errorf("error %v, want one that says %s", err, want)
+			}
+		}
+		s.play("- - - -")
+		after(60 * time.Second)
+		s.play("59s")
+		after(time.Second)
+		s.play("1s (a")
+		after(30 * time.Second)
+		s.play("29s")
+		after(time.Second)
+		s.play("a-")
+		after(60 * time.Second)
+	})
+}
+
+func TestBreakersAreApart(t *testing.T) {
+	var b Breakers
+	keys := []Key{{"a", "x"}, {"a", "y"}, {"b", "x"}, {"", "ax"}, {"ax", ""}}
+	for range 4 {
+		done, err := b.Allow(t.Context(), keys[0], Rule{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done(Failure)
+	}
+	for i, key := range keys {
+		if _, err := b.Allow(t.Context(), key, Rule{}); errors.Is(err, ErrOpen) != (i == 0) {
+			t.Errorf("%v: %v", key, err)
+		}
+	}
+}
+
+func TestRuleIsThatOfTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, Rule{})
+		s.play("- -")
+		s.rule.Failures = 2
+		s.play("- x 30s x")
+		s.rule.OpenFor = 30 * time.Second
+		s.play("(a a+ - -")
+		s.rule.Failures = 1
+		s.play("- x")
+		if want := []string{"open", "half_open", "closed", "open"}; !slices.Equal(s.changes, want) {
+			t.Errorf("changes %q, want %q", s.changes, want)
+		}
+	})
+}
+
+func TestCallerThatIsGoneIsNoProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, Rule{})
+		s.play("- - - - 60s")
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := s.breakers.Allow(gone, testKey, s.rule); !errors.Is(err, context.Canceled) || errors.Is(err, ErrOpen) {
+			t.Errorf("error %v, want the context's", err)
+		}
+		s.play("(a x")
+	})
+}
+
+// A Changed that takes its time holds up neither other calls nor itself when it
+// calls the breakers.
+func TestChangedHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b Breakers
+		rule := Rule{Failures: 1}
+		entered, leave := make(chan struct{}), make(chan struct{})
+		rule.Changed = func(key Key, state State) {
+			if _, err := b.Allow(t.Context(), key, rule); !errors.Is(err, ErrOpen) {
+				t.Errorf("within Changed: %v", err)
+			}
+			_ = b.States()
+			close(entered)
+			<-leave
+		}
+		first, _ := b.Allow(t.Context(), testKey, rule)
+		second, _ := b.Allow(t.Context(), testKey, rule)
+		first(Failure)
+		go second(Failure)
+		<-entered
+		other, err := b.Allow(t.Context(), Key{"other", "alipay"}, rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other(Failure)
+		close(leave)
+	})
+}
+
+func TestOneProbeOfManyCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, Rule{})
+		s.play("- - - - 60s")
+		var (
+			calls sync.WaitGroup
+			mu    sync.Mutex
+			n     int
+		)
+		s.rule.Changed = nil
+		for range 100 {
+			calls.Go(func() {
+				if _, err := s.breakers.Allow(t.Context(), testKey, s.rule); err == nil {
+					mu.Lock()
+					n++
+					mu.Unlock()
+				}
+			})
+		}
+		calls.Wait()
+		if n != 1 {
+			t.Errorf("%d of 100 calls are the probe, want 1", n)
+		}
+	})
+}
+
+// Calls that found a probe due together are told apart under the lock.
+func TestProbeIsDecidedUnderTheLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, Rule{})
+		s.play("- - - - 60s")
+		rule := s.rule.withDefaults()
+		probe, err := s.breakers.probe(testKey, rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.breakers.probe(testKey, rule); !errors.Is(err, ErrOpen) {
+			t.Errorf("a second probe: %v", err)
+		}
+		probe(Success)
+		if done, err := s.breakers.probe(testKey, rule); err != nil {
+			t.Errorf("a call that came too late to be the probe: %v", err)
+		} else {
+			done(Failure)
+		}
+		s.play("- - - x")
+		if want := []string{"open", "half_open", "closed", "open"}; !slices.Equal(s.changes, want) {
+			t.Errorf("changes %q, want %q", s.changes, want)
+		}
+	})
+}
+
+func TestDoneOfAnEndedCallDoesNotEndAnother(t *testing.T) {
+	var b Breakers
+	rule := Rule{Failures: 1}
+	var ended []func(Result)
+	for range 200 {
+		done, err := b.Allow(t.Context(), testKey, rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done(Success)
+		ended = append(ended, done)
+	}
+	under, _ := b.Allow(t.Context(), testKey, rule)
+	for _, done := range ended {
+		done(Failure)
+	}
+	if h := b.read(testKey); len(h.failures) != 0 || h.isOpen() {
+		t.Errorf("calls that had ended have failed: %+v", h)
+	}
+	under(Failure)
+	if h := b.read(testKey); len(h.failures) != 1 {
+		t.Errorf("the call under way is not counted: %+v", h)
+	}
+}
+
+func TestClosedCallAllocatesOnce(t *testing.T) {
+	if raceEnabled {
+		return // the detector makes pools forget
+	}
+	var b Breakers
+	ctx, rule := t.Context(), Rule{}
+	if n := testing.AllocsPerRun(1000, func() {
+		done, _ := b.Allow(ctx, testKey, rule)
+		done(Success)
+	}); n > 1 {
+		t.Errorf("%g allocations of a call through a closed breaker, want at most 1", n)
+	}
+}
