@@ -1,0 +1,97 @@
+package replay
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+)
+
+// entryOverhead is what an entry takes besides its answer, in bytes: the entry,
+// its place in a list or heap, and its share of a map.
+const entryOverhead = 448
+
+// MemoryCache holds cached answers of one process. It is used through Within.
+type MemoryCache struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	entries map[Key]*list.Element // of *cached
+	recent  *list.List            // the entry used last in front
+	bytes   int64
+}
+
+// cached is an answer and until when it is kept.
+type cached struct {
+	key     Key
+	answer  Answer
+	size    int64
+	expires time.Time
+}
+
+// NewMemoryCache makes an empty one.
+func NewMemoryCache(now func() time.Time) *MemoryCache {
+	return &MemoryCache{now: now, entries: make(map[Key]*list.Element), recent: list.New()}
+}
+
+// Within is the cache as one that may take maxBytes: whoever puts more into it
+// puts out the answers that were used least recently. An answer of more than an
+// eighth of that is not kept.
+func (m *MemoryCache) Within(maxBytes int64) Cache { return memoryCache{m, maxBytes} }
+
+// memoryCache is a MemoryCache under a budget.
+type memoryCache struct {
+	*MemoryCache
+	maxBytes int64
+}
+
+// Get implements Cache.
+func (m memoryCache) Get(ctx context.Context, key Key) (Answer, bool, error) {
+	if err := ctx.Err(); err != nil {
+		return Answer{}, false, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	element, ok := m.entries[key]
+	if !ok {
+		return Answer{}, false, nil
+	}
+	entry := element.Value.(*cached)
+	if !m.now().Before(entry.expires) {
+		m.remove(element)
+		return Answer{}, false, nil
+	}
+	m.recent.MoveToFront(element)
+	return entry.answer, true, nil
+}
+
+// Put implements Cache.
+func (m memoryCache) Put(_ context.Context, key Key, answer Answer, ttl time.Duration) error {
+	entry := &cached{key: key, answer: answer, size: entryOverhead + answer.size(), expires: m.now().Add(ttl)}
+	if entry.size > m.maxBytes/8 {
+		return ErrTooLarge
+	}
+	if ttl < time.Millisecond {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if former, ok := m.entries[key]; ok {
+		m.remove(former)
+	}
+	m.entries[key] = m.recent.PushFront(entry)
+	m.bytes += entry.size
+	for m.bytes > m.maxBytes {
+		m.remove(m.recent.Back())
+	}
+	return nil
+}
+
+func (m *MemoryCache) remove(element *list.Element) {
+	entry := m.recent.Remove(element).(*cached)
+	delete(m.entries, entry.key)
+	m.bytes -= entry.size
+}
+
+// Interface guards
+var _ Cache = memoryCache{}

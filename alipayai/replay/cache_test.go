@@ -1,0 +1,204 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestCacheKeepsTheLastAnswerForItsTime(t *testing.T) {
+	eachKind(t, func(t *testing.T, s stores) {
+		if got := bodyOf(t, s, keyOf(1)); got != "" {
+			t.Errorf("at first there is %q", got)
+		}
+		first := answerOf("first")
+		if err := s.Put(t.Context(), keyOf(1), first, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok, err := s.Get(t.Context(), keyOf(1)); !ok || !reflect.DeepEqual(got, first) {
+			t.Errorf("kept is %+v, %t, want %+v (%v)", got, ok, first, err)
+		}
+		if got := bodyOf(t, s, keyOf(2)); got != "" {
+			t.Errorf("another key has %q", got)
+		}
+		s.pass(40 * time.Minute)
+		if err := s.Put(t.Context(), keyOf(1), answerOf("second"), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		s.pass(40 * time.Minute)
+		if got := bodyOf(t, s, keyOf(1)); got != "second" {
+			t.Errorf("within the second's time there is %q", got)
+		}
+		s.pass(20 * time.Minute)
+		if got := bodyOf(t, s, keyOf(1)); got != "" {
+			t.Errorf("after the second's time there is %q", got)
+		}
+	})
+}
+
+func TestCacheKeepsNothingWithoutATime(t *testing.T) {
+	eachKind(t, func(t *testing.T, s stores) {
+		for _, ttl := range []time.Duration{-time.Hour, 0, time.Millisecond - 1} {
+			if err := s.Put(t.Context(), keyOf(1), answerOf("x"), ttl); err != nil {
+				t.Errorf("for %v: %v", ttl, err)
+			}
+			if got := bodyOf(t, s, keyOf(1)); got != "" {
+				t.Errorf("for %v %q is kept", ttl, got)
+			}
+		}
+	})
+}
+
+func TestCacheAndContextsThatHaveEnded(t *testing.T) {
+	eachKind(t, func(t *testing.T, s stores) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.Put(ctx, keyOf(1), answerOf("kept"), time.Hour); err != nil {
+			t.Errorf("put: %v", err)
+		}
+		if _, ok, err := s.Get(ctx, keyOf(1)); ok || !errors.Is(err, context.Canceled) {
+			t.Errorf("get: %t, %v", ok, err)
+		}
+		if got := bodyOf(t, s, keyOf(1)); got != "kept" {
+			t.Errorf("%q is kept", got)
+		}
+	})
+}
+
+func TestMemoryCacheLetsGoWhatWasUsedLeastRecently(t *testing.T) {
+	answer := longAnswer(1000)
+	one := entryOverhead + answer.size()
+	c := NewMemoryCache(newClock().now)
+	cache := c.Within(10 * one)
+	put := func(cache Cache, n int) {
+		t.Helper()
+		if err := cache.Put(t.Context(), keyOf(n), answer, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(numbers ...int) {
+		t.Helper()
+		if len(c.entries) != len(numbers) || c.recent.Len() != len(numbers) || c.bytes != int64(len(numbers))*one {
+			t.Errorf("%d entries, %d in the list, %d bytes, want %d of %d bytes", len(c.entries), c.recent.Len(), c.bytes, len(numbers), one)
+		}
+		for _, n := range numbers {
+			if _, ok := c.entries[keyOf(n)]; !ok {
+				t.Errorf("answer %d is not kept", n)
+			}
+		}
+	}
+	for n := range 10 {
+		put(cache, n)
+	}
+	want(0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+	bodyOf(t, cache, keyOf(0))
+	put(cache, 10)
+	put(cache, 2)
+	put(cache, 11)
+	want(0, 2, 4, 5, 6, 7, 8, 9, 10, 11)
+	// A budget that is smaller by a reload counts from the next use on.
+	put(c.Within(8*one), 12)
+	want(0, 2, 7, 8, 9, 10, 11, 12)
+	put(cache, 13)
+	want(0, 2, 7, 8, 9, 10, 11, 12, 13)
+}
+
+func TestMemoryCacheKeepsNoAnswerOfMoreThanAnEighth(t *testing.T) {
+	const budget = 80_000
+	cache := NewMemoryCache(newClock().now).Within(budget)
+	small := answerOf("")
+	most := budget/8 - entryOverhead - int(small.size())
+	if err := cache.Put(t.Context(), keyOf(1), longAnswer(most), time.Hour); err != nil {
+		t.Errorf("an eighth: %v", err)
+	}
+	for name, answer := range map[string]Answer{
+		"a byte more":           longAnswer(most + 1),
+		"a byte more elsewhere": {Body: make([]byte, 0, budget)},
+	} {
+		if err := cache.Put(t.Context(), keyOf(1), answer, time.Hour); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got := bodyOf(t, cache, keyOf(1)); len(got) != most {
+		t.Errorf("what was kept before is now %d bytes, want %d", len(got), most)
+	}
+	if err := NewMemoryCache(time.Now).Within(0).Put(t.Context(), keyOf(1), small, time.Hour); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("without a budget: %v", err)
+	}
+}
+
+// heap is what is in use after a collection.
+func heapBytes() int64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+func TestBudgetsAreBytesOfMemory(t *testing.T) {
+	const budget = 16 << 20
+	smallest := func(int) Answer { return Answer{Status: 200} }
+	usual := func(n int) Answer { return answerOf("body " + strconv.Itoa(n)) }
+	cache, claims := NewMemoryCache(time.Now), NewMemoryClaims(time.Now)
+	for name, fill := range map[string]func(n int){
+		"cache, smallest answers": func(n int) { _ = cache.Within(budget).Put(t.Context(), keyOf(n), smallest(n), time.Hour) },
+		"cache, usual answers":    func(n int) { _ = cache.Within(budget).Put(t.Context(), keyOf(n), usual(n), time.Hour) },
+		"claims, usual answers": func(n int) {
+			claim := mustClaim(t, claims.Within(budget), keyOf(n), requestOf(n), time.Hour)
+			if err := claim.Finish(t.Context(), usual(n), time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"claims, open": func(n int) {
+			_, _, _ = claims.Within(budget).Claim(t.Context(), keyOf(n), requestOf(n), time.Hour)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cache, claims = nil, nil
+			before := heapBytes()
+			cache, claims = NewMemoryCache(time.Now), NewMemoryClaims(time.Now)
+			for n := range budget / 400 {
+				fill(n)
+			}
+			used := heapBytes() - before
+			t.Logf("%d bytes for a budget of %d", used, budget)
+			if used < budget/4 || used > budget*11/10 {
+				t.Errorf("%d bytes are used for a budget of %d", used, budget)
+			}
+			runtime.KeepAlive(cache)
+			runtime.KeepAlive(claims)
+		})
+	}
+}
+
+func TestMemoryCacheIsSafeForConcurrentUse(t *testing.T) {
+	c := NewMemoryCache(time.Now)
+	const small, large = 20_000, 60_000
+	var workers sync.WaitGroup
+	for worker := range 8 {
+		cache := c.Within([]int64{small, large}[worker%2])
+		workers.Go(func() {
+			for i := range 2000 {
+				n := random(uint64(worker*10_000+i), 100)
+				answer, ok, err := cache.Get(t.Context(), keyOf(n))
+				if err != nil || ok && string(answer.Body) != strconv.Itoa(n) {
+					t.Errorf("under %d: %q, %v", n, answer.Body, err)
+				}
+				_ = cache.Put(t.Context(), keyOf(n), answerOf(strconv.Itoa(n)), time.Duration(i%3)*time.Millisecond)
+			}
+		})
+	}
+	workers.Wait()
+	var bytes int64
+	for _, element := range c.entries {
+		bytes += element.Value.(*cached).size
+	}
+	if bytes != c.bytes || len(c.entries) != c.recent.Len() || bytes > large {
+		t.Errorf("%d bytes in %d entries, counted are %d in %d", bytes, len(c.entries), c.bytes, c.recent.Len())
+	}
+}

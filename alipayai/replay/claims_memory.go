@@ -1,0 +1,214 @@
+package replay
+
+import (
+	"container/heap"
+	"container/list"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// MemoryClaims holds the claims of one process. It is used through Within.
+type MemoryClaims struct {
+	now func() time.Time
+
+	mu       sync.Mutex
+	records  map[Key]*record
+	ending   endings    // the same, by when they end
+	finished *list.List // those with an answer, the oldest in front
+	bytes    int64      // of all
+	answers  int64      // of those with an answer
+}
+
+// record is a claimed key. It is its owner's as long as it is under the key.
+type record struct {
+	key     Key
+	request [32]byte
+	state   state
+	answer  Answer
+	size    int64
+	expires time.Time
+	index   int           // in ending
+	element *list.Element // in finished, nil unless it is
+}
+
+// NewMemoryClaims makes an empty one.
+func NewMemoryClaims(now func() time.Time) *MemoryClaims {
+	return &MemoryClaims{now: now, records: make(map[Key]*record), finished: list.New()}
+}
+
+// Within are the claims as ones that may take maxBytes. Where there is no room,
+// the oldest answers go first, and their keys are free again. Keys in flight and
+// held stay: when there is no room but theirs, nothing new can be claimed. An
+// answer of more than an eighth of that is not kept.
+func (m *MemoryClaims) Within(maxBytes int64) Claims { return memoryClaims{m, maxBytes} }
+
+// memoryClaims are MemoryClaims under a budget.
+type memoryClaims struct {
+	*MemoryClaims
+	maxBytes int64
+}
+
+// errFull is a budget that keys in flight and held have used up.
+var errFull = fmt.Errorf("%w: the memory for claims is full of open ones", ErrUnavailable)
+
+// Claim implements Claims.
+func (m memoryClaims) Claim(ctx context.Context, key Key, request [32]byte, lease time.Duration) (Claim, *Answer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.expire()
+	r, taken := m.records[key]
+	switch {
+	case !taken:
+		claim := &memoryClaim{claims: m, record: &record{key: key, request: request}}
+		if !m.room(entryOverhead, m.maxBytes) {
+			return nil, nil, errFull
+		}
+		m.insert(claim.record, inFlight, Answer{}, lease)
+		return claim, nil, nil
+	case r.request != request:
+		return nil, nil, ErrMismatch
+	case r.state == inFlight:
+		return nil, nil, ErrInFlight
+	case r.state == held:
+		return nil, nil, ErrHeld
+	}
+	answer := r.answer
+	return nil, &answer, nil
+}
+
+// memoryClaim is a Claim in memory.
+type memoryClaim struct {
+	claims memoryClaims
+	record *record
+}
+
+// Extend implements Claim.
+func (c *memoryClaim) Extend(_ context.Context, lease time.Duration) error {
+	return c.settle(inFlight, Answer{}, lease)
+}
+
+// Finish implements Claim.
+func (c *memoryClaim) Finish(_ context.Context, answer Answer, ttl time.Duration) error {
+	return c.settle(finished, answer, ttl)
+}
+
+// Hold implements Claim.
+func (c *memoryClaim) Hold(_ context.Context, ttl time.Duration) error {
+	return c.settle(held, Answer{}, ttl)
+}
+
+// Release implements Claim.
+func (c *memoryClaim) Release(context.Context) error {
+	m, r := c.claims, c.record
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.expire()
+	if m.records[r.key] == r && r.state == inFlight {
+		m.remove(r)
+	}
+	return nil
+}
+
+func (c *memoryClaim) settle(to state, answer Answer, ttl time.Duration) error {
+	m, r := c.claims, c.record
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.expire()
+	switch at := m.records[r.key]; {
+	case at == nil:
+		if !m.room(entryOverhead, m.maxBytes) {
+			return errFull
+		}
+	case at != r, r.state != inFlight && r.state != to:
+		return ErrLost
+	default:
+		m.remove(r)
+	}
+	size := entryOverhead + answer.size()
+	if to == finished && (size > m.maxBytes/8 || !m.room(size, m.maxBytes)) {
+		m.insert(r, held, Answer{}, ttl)
+		return ErrTooLarge
+	}
+	m.insert(r, to, answer, ttl)
+	return nil
+}
+
+// room lets the oldest answers go until there is room for size more bytes. It
+// lets none go if that is of no use.
+func (m *MemoryClaims) room(size, maxBytes int64) bool {
+	if m.bytes-m.answers+size > maxBytes {
+		return false
+	}
+	for m.bytes+size > maxBytes {
+		m.remove(m.finished.Front().Value.(*record))
+	}
+	return true
+}
+
+// expire removes what has ended.
+func (m *MemoryClaims) expire() {
+	for now := m.now(); len(m.ending) > 0 && !now.Before(m.ending[0].expires); {
+		m.remove(m.ending[0])
+	}
+}
+
+func (m *MemoryClaims) insert(r *record, to state, answer Answer, ttl time.Duration) {
+	r.state, r.answer = to, answer
+	r.size = entryOverhead + answer.size()
+	r.expires = m.now().Add(max(ttl.Truncate(time.Millisecond), time.Millisecond))
+	m.records[r.key] = r
+	heap.Push(&m.ending, r)
+	m.bytes += r.size
+	if to == finished {
+		r.element = m.finished.PushBack(r)
+		m.answers += r.size
+	}
+}
+
+func (m *MemoryClaims) remove(r *record) {
+	delete(m.records, r.key)
+	heap.Remove(&m.ending, r.index)
+	m.bytes -= r.size
+	if r.element != nil {
+		m.finished.Remove(r.element)
+		m.answers -= r.size
+		r.element = nil
+	}
+}
+
+// endings is a heap of records by when they end.
+type endings []*record
+
+func (e endings) Len() int           { return len(e) }
+func (e endings) Less(i, j int) bool { return e[i].expires.Before(e[j].expires) }
+
+func (e endings) Swap(i, j int) {
+	e[i], e[j] = e[j], e[i]
+	e[i].index, e[j].index = i, j
+}
+
+// Push implements heap.Interface.
+func (e *endings) Push(r any) {
+	r.(*record).index = len(*e)
+	*e = append(*e, r.(*record))
+}
+
+// Pop implements heap.Interface.
+func (e *endings) Pop() any {
+	last := len(*e) - 1
+	r := (*e)[last]
+	(*e)[last] = nil
+	*e = (*e)[:last]
+	return r
+}
+
+// Interface guards
+var (
+	_ Claims = memoryClaims{}
+	_ Claim  = (*memoryClaim)(nil)
+)

@@ -1,0 +1,124 @@
+package replay
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+// unavailable is what comes of a claim that there is no room for.
+var unavailable = errFull.Error()
+
+func TestOldestAnswersMakeRoomForClaims(t *testing.T) {
+	c := newClock()
+	answer := longAnswer(1000)
+	one := entryOverhead + answer.size()
+	m := NewMemoryClaims(c.now)
+	claims := m.Within(10 * one)
+	finish := func(n int) {
+		t.Helper()
+		claim := mustClaim(t, claims, keyOf(n), requestOf(n), time.Minute)
+		if err := claim.Finish(t.Context(), answer, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := mustClaim(t, claims, keyOf(100), requestOf(100), time.Hour)
+	unclear := mustClaim(t, claims, keyOf(101), requestOf(101), time.Hour)
+	if err := unclear.Hold(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 12 {
+		finish(n)
+		checkBooks(t, claims, len(m.records))
+		if m.bytes > 10*one {
+			t.Fatalf("%d bytes, more than %d", m.bytes, 10*one)
+		}
+	}
+	for n, want := range map[int]string{
+		2: "claimed", 3: "answer " + string(answer.Body), 11: "answer " + string(answer.Body),
+		100: ErrInFlight.Error(), 101: ErrHeld.Error(),
+	} {
+		wantClaim(t, claims, keyOf(n), requestOf(n), want)
+	}
+	if err := open.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenClaimsMakeNoRoom(t *testing.T) {
+	c := newClock()
+	const n = 10
+	m := NewMemoryClaims(c.now)
+	claims := m.Within(n*entryOverhead + entryOverhead/2)
+	var open []Claim
+	for i := range n {
+		open = append(open, mustClaim(t, claims, keyOf(i), requestOf(i), time.Duration(1+i)*time.Minute))
+	}
+	if err := open[n-1].Hold(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	wantClaim(t, claims, keyOf(n), requestOf(n), unavailable)
+	if !errors.Is(errFull, ErrUnavailable) {
+		t.Error("a full memory is not an unavailable store")
+	}
+	// What is there is still known, and can be ended.
+	wantClaim(t, claims, keyOf(0), requestOf(0), ErrInFlight.Error())
+	wantClaim(t, claims, keyOf(n-1), requestOf(n-1), ErrHeld.Error())
+	wantClaim(t, claims, keyOf(0), requestOf(1), ErrMismatch.Error())
+	if err := open[1].Finish(t.Context(), answerOf(""), time.Hour); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("finished without room for the answer: %v", err)
+	}
+	wantClaim(t, claims, keyOf(1), requestOf(1), ErrHeld.Error())
+	if err := open[2].Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mustClaim(t, claims, keyOf(n), requestOf(n), time.Hour)
+	wantClaim(t, claims, keyOf(n+1), requestOf(n+1), unavailable)
+	// A lease that has ended frees its room to others, not to its owner.
+	c.time = c.time.Add(time.Minute)
+	wantClaim(t, claims, keyOf(n+1), requestOf(n+1), "claimed")
+	if err := open[0].Finish(t.Context(), answerOf(""), time.Hour); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("finished after its place was taken: %v", err)
+	}
+	wantClaim(t, claims, keyOf(0), requestOf(0), unavailable)
+	checkBooks(t, claims, len(m.records))
+}
+
+func TestAnswerWithoutRoomLetsNoOthersGo(t *testing.T) {
+	answer := longAnswer(1000)
+	one := entryOverhead + answer.size()
+	m := NewMemoryClaims(newClock().now)
+	claims := m.Within(10 * one)
+	for n := range 3 {
+		if err := mustClaim(t, claims, keyOf(n), requestOf(n), time.Minute).Finish(t.Context(), answer, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	large := mustClaim(t, claims, keyOf(9), requestOf(9), time.Minute)
+	if err := large.Finish(t.Context(), longAnswer(int(one)*10/8), time.Hour); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("an answer of more than an eighth: %v", err)
+	}
+	for n := range 3 {
+		wantClaim(t, claims, keyOf(n), requestOf(n), "answer "+string(answer.Body))
+	}
+	wantClaim(t, claims, keyOf(9), requestOf(9), ErrHeld.Error())
+}
+
+func TestSmallerBudgetLosesNoOpenClaim(t *testing.T) {
+	m := NewMemoryClaims(newClock().now)
+	var open []Claim
+	for n := range 10 {
+		open = append(open, mustClaim(t, m.Within(1<<20), keyOf(n), requestOf(n), time.Minute))
+	}
+	small := m.Within(5 * entryOverhead)
+	wantClaim(t, small, keyOf(10), requestOf(10), unavailable)
+	for n := range 10 {
+		wantClaim(t, small, keyOf(n), requestOf(n), ErrInFlight.Error())
+	}
+	// Claims made under the larger budget end under it.
+	if err := open[0].Finish(t.Context(), answerOf("it"), time.Minute); err != nil {
+		t.Error(err)
+	}
+	wantClaim(t, small, keyOf(0), requestOf(0), "answer it")
+	checkBooks(t, small, 10)
+}

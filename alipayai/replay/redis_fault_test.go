@@ -1,0 +1,293 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/limiter"
+)
+
+const (
+	// The bounds that are promised, for a claim and after a fault.
+	blockedAtMost   = 60 * time.Millisecond
+	recoveredWithin = 2 * time.Second
+)
+
+func TestRedisAway(t *testing.T) {
+	for name, start := range map[string]func(t *testing.T) (addr string, fault, heal func()){
+		"stopped": func(t *testing.T) (string, func(), func()) {
+			s := redistest.Start(t)
+			return s.Addr, s.Pause, s.Resume
+		},
+		"killed, restarted empty": func(t *testing.T) (string, func(), func()) {
+			s := redistest.Start(t)
+			return s.Addr, s.Kill, s.Restart
+		},
+		"black hole": func(t *testing.T) (string, func(), func()) {
+			r := redistest.StartRelay(t, redistest.Start(t).Addr)
+			return r.Addr, r.Swallow, r.Pass
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			addr, fault, heal := start(t)
+			o := redisOptions(t, limiter.RedisOptions{Addresses: []string{addr}})
+			claims, cache := NewRedisClaims(o), NewRedisCache(o)
+			o.ClaimTimeout = 10 * time.Second
+			unhurried := NewRedisClaims(o)
+			finishing := mustClaim(t, unhurried, keyOf(1), requestOf(1), time.Minute)
+			holding := mustClaim(t, unhurried, keyOf(2), requestOf(2), time.Minute)
+			fault()
+			// The quickest of some: this machine may be slow, Redis is not there.
+			quickest := time.Hour
+			for range 5 {
+				began := time.Now()
+				claim, _, err := claims.Claim(t.Context(), keyOf(3), requestOf(3), time.Millisecond)
+				quickest = min(quickest, time.Since(began))
+				if claim != nil || !errors.Is(err, ErrUnavailable) {
+					t.Fatalf("a claim without Redis: %v", err)
+				}
+			}
+			if quickest > blockedAtMost {
+				t.Errorf("a claim takes %v without Redis, want at most %v", quickest, blockedAtMost)
+			}
+			for what, err := range map[string]error{
+				"get":     func() error { _, _, err := cache.Get(t.Context(), keyOf(1)); return err }(),
+				"put":     cache.Put(t.Context(), keyOf(1), answerOf("it"), time.Minute),
+				"extend":  finishing.Extend(t.Context(), time.Minute),
+				"finish":  finishing.Finish(t.Context(), answerOf("it"), time.Minute),
+				"hold":    holding.Hold(t.Context(), time.Minute),
+				"release": holding.Release(t.Context()),
+			} {
+				if !errors.Is(err, ErrUnavailable) {
+					t.Errorf("%s without Redis: %v", what, err)
+				}
+			}
+			heal()
+			healed := time.Now()
+			waitFor(t, "a claim", func() bool {
+				claim, _, _ := claims.Claim(t.Context(), keyOf(4), requestOf(4), time.Minute)
+				return claim != nil
+			})
+			if took := time.Since(healed); took > recoveredWithin {
+				t.Errorf("claims are back after %v, want %v", took, recoveredWithin)
+			}
+			// What has ended meanwhile is told once more, and kept.
+			if err := finishing.Finish(t.Context(), answerOf("it"), time.Minute); err != nil {
+				t.Errorf("finish: %v", err)
+			}
+			wantClaim(t, unhurried, keyOf(1), requestOf(1), "answer it")
+		})
+	}
+}
+
+func TestClaimWhoseReplyIsLostEndsByItself(t *testing.T) {
+	server := redistest.Start(t)
+	o := redisOptions(t, limiter.RedisOptions{Addresses: []string{server.Addr}})
+	claims := NewRedisClaims(o)
+	if err := mustClaim(t, claims, keyOf(1), requestOf(1), time.Hour).Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	server.Pause()
+	if claim, _, err := claims.Claim(t.Context(), keyOf(1), requestOf(1), time.Hour); claim != nil || !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("a claim without a reply: %v", err)
+	}
+	server.Resume()
+	waitFor(t, "the claim is made", func() bool { size, err := server.Do("DBSIZE"); return err == nil && size == ":1" })
+	patient := NewRedisClaims(patientOptions(t, server.Addr))
+	wantClaim(t, patient, keyOf(1), requestOf(1), ErrInFlight.Error())
+	passInRedis(t, o.Client, time.Hour)
+	wantClaim(t, patient, keyOf(1), requestOf(1), "claimed")
+}
+
+func TestTimeouts(t *testing.T) {
+	server := redistest.Start(t)
+	patient := patientOptions(t, server.Addr)
+	claim := mustClaim(t, NewRedisClaims(patient), keyOf(1), requestOf(1), time.Minute)
+	claim.(*redisClaim).options.Timeout = defaultTimeout
+	// The client alone would wait for long.
+	o := patient
+	o.ClaimTimeout, o.Timeout = 0, 0
+	quick := o
+	quick.ClaimTimeout, quick.Timeout = 5*time.Millisecond, 5*time.Millisecond
+	server.Pause()
+	claimIn := func(o RedisOptions) error {
+		_, _, err := NewRedisClaims(o).Claim(t.Context(), keyOf(2), requestOf(2), time.Minute)
+		return err
+	}
+	for name, c := range map[string]struct {
+		do            func() error
+		least, atMost time.Duration
+	}{
+		"claim":       {func() error { return claimIn(o) }, 50 * time.Millisecond, blockedAtMost},
+		"quick claim": {func() error { return claimIn(quick) }, 5 * time.Millisecond, 40 * time.Millisecond},
+		"get":         {func() error { _, _, err := NewRedisCache(o).Get(t.Context(), keyOf(1)); return err }, 250 * time.Millisecond, 300 * time.Millisecond},
+		"quick get":   {func() error { _, _, err := NewRedisCache(quick).Get(t.Context(), keyOf(1)); return err }, 5 * time.Millisecond, 40 * time.Millisecond},
+		"finish":      {func() error { return claim.Finish(t.Context(), answerOf("it"), time.Minute) }, 250 * time.Millisecond, 300 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			quickest := time.Hour
+			for range 4 {
+				began := time.Now()
+				if err := c.do(); !errors.Is(err, ErrUnavailable) {
+					t.Fatal(err)
+				}
+				quickest = min(quickest, time.Since(began))
+			}
+			if quickest < c.least || quickest > c.atMost {
+				t.Errorf("it took %v, want %v to %v", quickest, c.least, c.atMost)
+			}
+		})
+	}
+}
+
+// lossy loses one reply when it is told to: with the connection, after the
+// command was obeyed.
+type lossy struct{ lose atomic.Bool }
+
+func (l *lossy) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (l *lossy) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (l *lossy) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, command redis.Cmder) error {
+		err := next(ctx, command)
+		if err == nil && l.lose.CompareAndSwap(true, false) {
+			return io.EOF
+		}
+		return err
+	}
+}
+
+func TestReplyLostWithItsConnection(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(context.Context, Claim) error
+		want string
+	}{
+		"claim":   {func(context.Context, Claim) error { return nil }, ErrInFlight.Error()},
+		"extend":  {func(ctx context.Context, c Claim) error { return c.Extend(ctx, time.Minute) }, ErrInFlight.Error()},
+		"finish":  {func(ctx context.Context, c Claim) error { return c.Finish(ctx, answerOf("it"), time.Minute) }, "answer it"},
+		"hold":    {func(ctx context.Context, c Claim) error { return c.Hold(ctx, time.Minute) }, ErrHeld.Error()},
+		"release": {func(ctx context.Context, c Claim) error { return c.Release(ctx) }, "claimed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := patientOptions(t, startRedis(t))
+			link := new(lossy)
+			o.Client.AddHook(link)
+			claims := NewRedisClaims(o)
+			mustClaim(t, claims, keyOf(2), requestOf(2), time.Minute) // connects
+			link.lose.Store(true)
+			claim := mustClaim(t, claims, keyOf(1), requestOf(1), time.Minute)
+			link.lose.Store(true)
+			if err := c.end(t.Context(), claim); err != nil {
+				t.Error(err)
+			}
+			wantClaim(t, claims, keyOf(1), requestOf(1), c.want)
+			if link.lose.Load() {
+				t.Error("no reply was lost")
+			}
+		})
+	}
+}
+
+func TestRepliesAreNotCrossed(t *testing.T) {
+	const calls, workers = 20_000, 32
+	server := redistest.Start(t)
+	o := redisOptions(t, limiter.RedisOptions{Addresses: []string{server.Addr}})
+	hasty := o
+	hasty.Timeout, hasty.ClaimTimeout = 300*time.Microsecond, 300*time.Microsecond
+	var good, cancelled, unavailable, crossed atomic.Int64
+	count := func(text, want string, err error) {
+		switch {
+		case errors.Is(err, context.Canceled):
+			cancelled.Add(1)
+		case errors.Is(err, ErrUnavailable):
+			unavailable.Add(1)
+		case err != nil:
+			t.Error(err)
+		case text != want:
+			crossed.Add(1)
+		default:
+			good.Add(1)
+		}
+	}
+	var working sync.WaitGroup
+	for worker := range workers {
+		working.Go(func() {
+			for i := range calls / workers / 2 {
+				seed := uint64(worker*calls + i)
+				options := o
+				if random(seed, 10) == 1 {
+					options = hasty // loses replies in the middle
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				if random(seed, 10) == 2 {
+					go cancel()
+				}
+				key, text := NewKey("call", strconv.FormatUint(seed, 10)), fmt.Sprint("answer ", seed)
+				var err error
+				if i%2 == 0 {
+					err = NewRedisCache(options).Put(ctx, key, answerOf(text), time.Minute)
+				} else {
+					err = finishOnce(ctx, NewRedisClaims(options), key, text)
+				}
+				count("", "", err)
+				if err == nil {
+					got, err := replayed(ctx, options, i%2 == 0, key)
+					count(got, text, err)
+				}
+				cancel()
+			}
+		})
+	}
+	working.Wait()
+	t.Logf("%d good, %d cancelled, %d unavailable", good.Load(), cancelled.Load(), unavailable.Load())
+	if crossed.Load() != 0 {
+		t.Errorf("%d replies went to other callers", crossed.Load())
+	}
+	if good.Load() < calls/2 || cancelled.Load() == 0 || unavailable.Load() == 0 {
+		t.Error("the mixture is not the one that was meant")
+	}
+}
+
+// finishOnce makes a claim and finishes it.
+func finishOnce(ctx context.Context, claims Claims, key Key, text string) error {
+	claim, answer, err := claims.Claim(ctx, key, requestOf(1), time.Minute)
+	if err != nil {
+		return err
+	}
+	if answer != nil {
+		return fmt.Errorf("a key that nobody has used has the answer %q", answer.Body)
+	}
+	return claim.Finish(ctx, answerOf(text), time.Minute)
+}
+
+// replayed is the body that is kept under a key.
+func replayed(ctx context.Context, o RedisOptions, cached bool, key Key) (string, error) {
+	if cached {
+		answer, ok, err := NewRedisCache(o).Get(ctx, key)
+		if err == nil && !ok {
+			err = errors.New("a cached answer is gone")
+		}
+		return string(answer.Body), err
+	}
+	_, answer, err := NewRedisClaims(o).Claim(ctx, key, requestOf(1), time.Minute)
+	if err != nil {
+		return "", err
+	}
+	if answer == nil {
+		return "", errors.New("a finished answer is gone")
+	}
+	return string(answer.Body), nil
+}

@@ -1,0 +1,202 @@
+package replay
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/limiter"
+)
+
+// startRedis gives the address of a server of the test's own.
+func startRedis(t *testing.T) string { return redistest.Start(t).Addr }
+
+// dump is all that is to be seen in Redis, by key.
+func dump(t *testing.T, client redis.UniversalClient) map[string]string {
+	t.Helper()
+	keys, err := client.Keys(t.Context(), "*").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]string)
+	for _, key := range keys {
+		if seen[key], err = client.Get(t.Context(), key).Result(); err == nil {
+			continue
+		}
+		fields, err := client.HGetAll(t.Context(), key).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range fields {
+			seen[key] += name + "=" + value + "\n"
+		}
+	}
+	return seen
+}
+
+func TestRedisSeesNothingOfAnAnswer(t *testing.T) {
+	o := patientOptions(t, startRedis(t))
+	o.Namespace = "secret-namespace"
+	key := NewKey("secret-tenant", "secret-body")
+	answer := answerOf("secret-body")
+	answer.Provider, answer.Model = "secret-provider", "secret-model"
+	answer.Header.Set("X-Secret", "secret-field")
+	if err := NewRedisCache(o).Put(t.Context(), key, answer, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	claim := mustClaim(t, NewRedisClaims(o), key, requestOf(1), time.Hour)
+	if err := claim.Finish(t.Context(), answer, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	name := regexp.MustCompile(`^alipayai:\{[0-9a-f]{64}\}:(answer|claim)$`)
+	seen := dump(t, o.Client)
+	for place, value := range seen {
+		if !name.MatchString(place) || strings.Contains(strings.ToLower(place+value), "secret") {
+			t.Errorf("%s: %q", place, value)
+		}
+	}
+	if len(seen) != 2 {
+		t.Errorf("%d keys, want 2", len(seen))
+	}
+}
+
+func TestRecordsBelongToTheirPlace(t *testing.T) {
+	o := patientOptions(t, startRedis(t))
+	other, resealed := o, o
+	other.Namespace = "another"
+	resealed.Seal = newSeal(t, 2)
+	put := func(o RedisOptions, key Key, body string) {
+		t.Helper()
+		if err := NewRedisCache(o).Put(t.Context(), key, answerOf(body), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if err := mustClaim(t, NewRedisClaims(o), key, requestOf(1), time.Hour).Finish(t.Context(), answerOf(body), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(o, keyOf(1), "one")
+	put(o, keyOf(2), "two")
+	if got := bodyOf(t, NewRedisCache(other), keyOf(1)); got != "" {
+		t.Errorf("in another namespace there is %q", got)
+	}
+	wantClaim(t, NewRedisClaims(other), keyOf(1), requestOf(1), "claimed")
+
+	unreadable := func(what string, o RedisOptions) {
+		t.Helper()
+		if got, ok, err := NewRedisCache(o).Get(t.Context(), keyOf(2)); ok || !errors.Is(err, ErrUnreadable) {
+			t.Errorf("%s: cached is %q, %t, %v", what, got.Body, ok, err)
+		}
+		claim, got, err := NewRedisClaims(o).Claim(t.Context(), keyOf(2), requestOf(1), time.Hour)
+		if claim != nil || got != nil || !errors.Is(err, ErrHeld) || !errors.Is(err, ErrUnreadable) {
+			t.Errorf("%s: what comes of a claim is %q", what, outcome(got, err))
+		}
+	}
+	unreadable("sealed by another", resealed)
+	for _, kind := range []string{"answer", "claim"} {
+		if err := o.Client.Do(t.Context(), "COPY", o.place(kind, keyOf(1)), o.place(kind, keyOf(2)), "REPLACE").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unreadable("moved from another key", o)
+	for damage, value := range map[string]string{"empty": "", "short": "abc", "unsealed": string((&Answer{Status: 200}).encode())} {
+		if err := o.Client.Set(t.Context(), o.place("answer", keyOf(2)), value, time.Hour).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Client.HSet(t.Context(), o.place("claim", keyOf(2)), "answer", value).Err(); err != nil {
+			t.Fatal(err)
+		}
+		unreadable(damage, o)
+	}
+}
+
+func TestRedisKeepsNoAnswerBeyondItsCap(t *testing.T) {
+	o := patientOptions(t, startRedis(t))
+	answer := answerOf("")
+	o.MaxBytes = len(answer.encode()) + 100
+	cache := NewRedisCache(o)
+	if err := cache.Put(t.Context(), keyOf(1), longAnswer(100), time.Hour); err != nil {
+		t.Errorf("at the cap: %v", err)
+	}
+	if err := cache.Put(t.Context(), keyOf(1), longAnswer(101), time.Hour); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("a byte more: %v", err)
+	}
+	if got := bodyOf(t, cache, keyOf(1)); len(got) != 100 {
+		t.Errorf("what was kept before is now %d bytes", len(got))
+	}
+}
+
+func TestScriptsAndConnectionsThatAreGone(t *testing.T) {
+	server := redistest.Start(t)
+	for name, command := range map[string][]string{
+		"scripts flushed":    {"SCRIPT", "FLUSH"},
+		"connections closed": {"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := patientOptions(t, server.Addr)
+			o.Namespace = name
+			claims := NewRedisClaims(o)
+			fault := func() {
+				t.Helper()
+				if answer, err := server.Do(command...); err != nil || strings.HasPrefix(answer, "-") {
+					t.Fatalf("%q, %v", answer, err)
+				}
+			}
+			mustClaim(t, claims, keyOf(9), requestOf(9), time.Minute)
+			for n, end := range []func(Claim) error{
+				func(c Claim) error { return c.Finish(t.Context(), answerOf("it"), time.Minute) },
+				func(c Claim) error { return c.Hold(t.Context(), time.Minute) },
+				func(c Claim) error { return c.Extend(t.Context(), time.Minute) },
+				func(c Claim) error { return c.Release(t.Context()) },
+			} {
+				fault()
+				claim := mustClaim(t, claims, keyOf(n), requestOf(n), time.Minute)
+				fault()
+				if err := end(claim); err != nil {
+					t.Error(err)
+				}
+			}
+			for n, want := range []string{"answer it", ErrHeld.Error(), ErrInFlight.Error(), "claimed"} {
+				wantClaim(t, claims, keyOf(n), requestOf(n), want)
+			}
+		})
+	}
+}
+
+func TestRedisCluster(t *testing.T) {
+	cluster := redistest.StartCluster(t)
+	o := redisOptions(t, limiter.RedisOptions{Addresses: cluster.Addrs(), Cluster: true})
+	o.ClaimTimeout, o.Timeout = 10*time.Second, 10*time.Second
+	claims, cache := NewRedisClaims(o), NewRedisCache(o)
+	masters := make(map[int]bool)
+	for n := range 30 {
+		masters[cluster.Owner(o.place("claim", keyOf(n)))] = true
+		if cluster.Owner(o.place("claim", keyOf(n))) != cluster.Owner(o.place("answer", keyOf(n))) {
+			t.Error("claim and answer of a key are at different masters")
+		}
+		// The client's own timeout is short for the first connection to a node. A
+		// claim whose reply it has missed ends soon.
+		var claim Claim
+		waitFor(t, "a claim", func() (ok bool) {
+			claim, _, _ = claims.Claim(t.Context(), keyOf(n), requestOf(n), time.Millisecond)
+			return claim != nil
+		})
+		if err := claim.Finish(t.Context(), answerOf("it"), time.Minute); err != nil {
+			t.Error(err)
+		}
+		wantClaim(t, claims, keyOf(n), requestOf(n), "answer it")
+		if err := cache.Put(t.Context(), keyOf(n), answerOf("it"), time.Minute); err != nil {
+			t.Error(err)
+		}
+		if got := bodyOf(t, cache, keyOf(n)); got != "it" {
+			t.Errorf("cached is %q", got)
+		}
+	}
+	if len(masters) != 3 {
+		t.Errorf("the keys are at %d masters, want 3", len(masters))
+	}
+}
