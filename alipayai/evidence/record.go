@@ -1,0 +1,106 @@
+package evidence
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+	"unicode/utf8"
+)
+
+// Record is one failed attempt at an upstream.
+type Record struct {
+	Time      time.Time `json:"time"`
+	RequestID string    `json:"request_id"`
+	Tenant    string    `json:"tenant"`
+	Provider  string    `json:"provider"`
+	Endpoint  string    `json:"endpoint"`
+	Model     string    `json:"model"`
+	Attempt   int       `json:"attempt"` // 1 for the first of the call
+	Code      string    `json:"code"`    // the upstream's
+	Request   Request   `json:"request"`
+	Response  Response  `json:"response"`
+}
+
+// Request is what was sent.
+type Request struct {
+	Method string      `json:"method"`
+	URL    string      `json:"url"`
+	Header http.Header `json:"header"`
+	Body   Payload     `json:"body"`
+}
+
+// Response is what came back.
+type Response struct {
+	Status int         `json:"status"`
+	Header http.Header `json:"header"`
+	Body   Payload     `json:"body"`
+}
+
+// Payload is the bytes of a body. In JSON it is a string where the bytes are
+// UTF-8, as they nearly always are, and {"base64": "…"} where they are not, so
+// that no byte is lost.
+type Payload []byte
+
+type binaryPayload struct {
+	Base64 []byte `json:"base64"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (p Payload) MarshalJSON() ([]byte, error) {
+	if utf8.Valid(p) {
+		return json.Marshal(string(p))
+	}
+	return json.Marshal(binaryPayload{p})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *Payload) UnmarshalJSON(text []byte) error {
+	if len(text) > 0 && text[0] == '"' {
+		var s string
+		err := json.Unmarshal(text, &s)
+		*p = Payload(s)
+		return err
+	}
+	var b binaryPayload
+	err := json.Unmarshal(text, &b)
+	*p = b.Base64
+	return err
+}
+
+// WriteJSON writes the record as indented JSON, for people to read.
+func WriteJSON(w io.Writer, r Record) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(r); err != nil {
+		return fmt.Errorf("write the record: %w", err)
+	}
+	return nil
+}
+
+// detached copies what the caller goes on using, without what carries secrets.
+func (r Record) detached() Record {
+	r.Request.URL = withoutSecrets(r.Request.URL)
+	r.Request.Header = pick(r.Request.Header, loggedOfRequest)
+	r.Response.Header = withoutCredentials(r.Response.Header)
+	r.Request.Body = append(Payload(nil), r.Request.Body...)
+	r.Response.Body = append(Payload(nil), r.Response.Body...)
+	return r
+}
+
+// size is about what the record takes in memory, in bytes.
+func (r Record) size() int64 {
+	const fixed = 1 << 10 // the names
+	size := fixed + len(r.Request.Body) + len(r.Response.Body) + len(r.Request.URL)
+	for _, header := range [...]http.Header{r.Request.Header, r.Response.Header} {
+		for name, values := range header {
+			size += len(name)
+			for _, value := range values {
+				size += len(value)
+			}
+		}
+	}
+	return int64(size)
+}
