@@ -1,0 +1,112 @@
+package alert
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// endpoint is an address that takes JSON. The address is a secret: whoever
+// knows a Slack webhook's can write there.
+type endpoint struct {
+	name    string
+	address string
+	client  *http.Client
+}
+
+// newEndpoint checks the address. Its errors do not repeat it.
+func newEndpoint(name, address string) (endpoint, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return endpoint{}, fmt.Errorf("alert %s: the address must be a URL with https or http and a host", name)
+	}
+	return endpoint{name, address, &http.Client{
+		Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+			TLSHandshakeTimeout:   5 * time.Second,
+			ResponseHeaderTimeout: sendTimeout,
+			ForceAttemptHTTP2:     true,
+			// Alerts are rare, and an idle connection keeps goroutines.
+			DisableKeepAlives: true,
+		},
+		// A redirect would carry what is secret to somebody else.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// Name implements [Sink].
+func (e endpoint) Name() string { return e.name }
+
+// String keeps the address out of whatever is printed.
+func (e endpoint) String() string { return e.name }
+
+// GoString is String for %#v.
+func (e endpoint) GoString() string { return e.name }
+
+// post delivers v as JSON. Any 2xx is a success.
+func (e endpoint) post(ctx context.Context, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return &SendError{Reason: "the notification is no JSON", Final: true}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.address, bytes.NewReader(body))
+	if err != nil {
+		return &SendError{Reason: "the address is no URL", Final: true}
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "caddy-alipayai")
+	resp, err := e.client.Do(req)
+	if err != nil {
+		return &SendError{Reason: networkReason(err)}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
+	return statusFailure(resp.StatusCode, resp.Header.Get("Retry-After"))
+}
+
+// networkReason tells what went wrong without the URL that [url.Error] carries.
+func networkReason(err error) string {
+	if withURL, ok := errors.AsType[*url.Error](err); ok {
+		if withURL.Timeout() {
+			return "no answer in time"
+		}
+		err = withURL.Err
+	}
+	return err.Error()
+}
+
+// statusFailure reads the answer's status as Slack and PagerDuty document
+// theirs: 429 and 5xx may be tried again, 429 after Retry-After, all other
+// failures stay.
+func statusFailure(status int, retryAfter string) error {
+	if status/100 == 2 {
+		return nil
+	}
+	failure := &SendError{
+		Reason: "status " + strconv.Itoa(status),
+		Final:  status != http.StatusTooManyRequests && status/100 != 5,
+	}
+	if seconds, err := strconv.Atoi(retryAfter); err == nil && seconds > 0 {
+		failure.After = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
+	} else if at, err := http.ParseTime(retryAfter); err == nil {
+		failure.After = max(time.Until(at), 0)
+	}
+	return failure
+}
+
+// atMost cuts a text to so many characters.
+func atMost(n int, text string) string {
+	if runes := []rune(text); len(runes) > n {
+		return string(runes[:n-1]) + "…"
+	}
+	return text
+}

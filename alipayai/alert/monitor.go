@@ -1,0 +1,152 @@
+package alert
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	// DefaultSystemErrors is how many SYSTEM_ERRORs a provider may report in
+	// any minute before operators are told.
+	DefaultSystemErrors = 10
+	// calm is how long all must be well before a rate or a throttle is over.
+	calm = time.Minute
+)
+
+// Monitor turns what calls meet into alerts. Saying that all is well costs two loads and
+// a look into a small map. It is safe for concurrent use, starts no goroutine,
+// and its timers run only while something is wrong.
+type Monitor struct {
+	alerter      *Alerter
+	systemErrors int
+	until        map[subject]time.Time // what this monitor's timers wait for; locked by the state
+}
+
+// NewMonitor makes a monitor that tells operators of more than systemErrors
+// SYSTEM_ERRORs a minute at one provider; zero means [DefaultSystemErrors].
+func NewMonitor(a *Alerter, systemErrors int) *Monitor {
+	if systemErrors == 0 {
+		systemErrors = DefaultSystemErrors
+	}
+	return &Monitor{alerter: a, systemErrors: systemErrors, until: map[subject]time.Time{}}
+}
+
+// SystemError counts a SYSTEM_ERROR of the provider.
+func (m *Monitor) SystemError(provider string) {
+	state, sub := m.alerter.state, subject{SystemErrorRate, provider}
+	m.alerter.change(func() (Notification, bool) {
+		now := time.Now()
+		recent := append(state.errors[provider], now)
+		recent = recent[max(0, len(recent)-m.systemErrors-1):]
+		state.errors[provider] = recent
+		// It is above the rate as long as the oldest of one too many is within
+		// the minute.
+		above := recent[0].Add(time.Minute)
+		if len(recent) <= m.systemErrors || !above.After(now) {
+			return Notification{}, false
+		}
+		m.hold(sub, above.Add(calm))
+		return state.raise(sub, fmt.Sprintf("%s reports more than %d system errors a minute", provider, m.systemErrors))
+	})
+}
+
+// Throttled says that the provider refused a request for its rate.
+func (m *Monitor) Throttled(provider string) {
+	sub := subject{Throttled, provider}
+	m.alerter.change(func() (Notification, bool) {
+		m.hold(sub, time.Now().Add(calm))
+		return m.alerter.state.raise(sub, provider+" throttles requests below its limit")
+	})
+}
+
+// Exhausted says that all providers of the site failed for a call.
+func (m *Monitor) Exhausted(site string) {
+	state, sub := m.alerter.state, subject{AllProvidersFailing, site}
+	m.alerter.change(func() (Notification, bool) {
+		state.until[sub] = time.Now().Add(calm)
+		return state.raise(sub, "all providers are failing")
+	})
+}
+
+// Served says that a provider of the site answered a call. All is well when none
+// was left without an answer for a while: where some fail and some do not,
+// operators are told once.
+func (m *Monitor) Served(site string) {
+	state, sub := m.alerter.state, subject{AllProvidersFailing, site}
+	if state.get(sub) == nil {
+		return
+	}
+	m.alerter.change(func() (Notification, bool) {
+		if time.Now().Before(state.until[sub]) {
+			return Notification{}, false
+		}
+		delete(state.until, sub)
+		return state.resolve(sub, "a provider answers again")
+	})
+}
+
+// BreakerOpened says that the breaker of a tenant at the provider was opened.
+func (m *Monitor) BreakerOpened(provider string) {
+	m.alerter.Raise(BreakerOpen, provider, "the breaker at "+provider+" is open")
+}
+
+// BreakersClosed says that no breaker at the provider is open.
+func (m *Monitor) BreakersClosed(provider string) {
+	m.alerter.Resolve(BreakerOpen, provider, "the breakers at "+provider+" are closed")
+}
+
+// TokenRefresh says how the last refresh of the provider's token went. The
+// error is not told: it is in the log.
+func (m *Monitor) TokenRefresh(provider string, err error) {
+	if err != nil {
+		m.alerter.Raise(TokenRefreshFailing, provider, provider+" gives no new access token")
+		return
+	}
+	m.alerter.Resolve(TokenRefreshFailing, provider, provider+" gives access tokens again")
+}
+
+// Store says whether the provider's shared state can be reached.
+func (m *Monitor) Store(ok bool, provider string) {
+	if !ok {
+		m.alerter.Raise(StoreLost, provider, "the store is lost: "+provider+" is limited to this replica's share")
+		return
+	}
+	m.alerter.Resolve(StoreLost, provider, "the store is back")
+}
+
+// hold keeps the subject firing at least until then. Each monitor waits for what it was
+// told itself; the one that was told last, whatever configuration it is of, finds that all is well.
+// The state is locked.
+func (m *Monitor) hold(sub subject, until time.Time) {
+	if state := m.alerter.state; until.After(state.until[sub]) {
+		state.until[sub] = until
+	}
+	if _, waiting := m.until[sub]; !waiting {
+		time.AfterFunc(time.Until(until), func() { m.expire(sub) })
+	}
+	m.until[sub] = until
+}
+
+// expire resolves the subject unless something happened since.
+func (m *Monitor) expire(sub subject) {
+	state := m.alerter.state
+	m.alerter.change(func() (Notification, bool) {
+		if left := time.Until(m.until[sub]); left > 0 {
+			time.AfterFunc(left, func() { m.expire(sub) })
+			return Notification{}, false
+		}
+		delete(m.until, sub)
+		if state.until[sub].After(time.Now()) {
+			return Notification{}, false
+		}
+		delete(state.until, sub)
+		return state.resolve(sub, resolution(sub))
+	})
+}
+
+func resolution(sub subject) string {
+	if sub.kind == Throttled {
+		return sub.provider + " throttles no more"
+	}
+	return sub.provider + " reports fewer system errors again"
+}

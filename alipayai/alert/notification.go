@@ -1,0 +1,74 @@
+package alert
+
+import "time"
+
+// Kind is what can be wrong.
+type Kind string
+
+// The kinds.
+const (
+	// BreakerOpen: a provider gets no calls of at least one tenant for a while.
+	BreakerOpen Kind = "breaker_open"
+	// SystemErrorRate: a provider reports more SYSTEM_ERRORs a minute than usual.
+	SystemErrorRate Kind = "system_error_rate"
+	// AllProvidersFailing: a site has nobody left to ask. Its provider is the site.
+	AllProvidersFailing Kind = "all_providers_failing"
+	// TokenRefreshFailing: a provider gives no new access token.
+	TokenRefreshFailing Kind = "token_refresh_failing"
+	// StoreLost: replicas cannot see each other's state.
+	StoreLost Kind = "store_lost"
+	// Throttled: a provider takes fewer requests than its limit says.
+	Throttled Kind = "throttled"
+)
+
+// Severity says how bad the kind is, in the words of PagerDuty's Common Event
+// Format.
+func (k Kind) Severity() string {
+	switch k {
+	case AllProvidersFailing:
+		return "critical"
+	case Throttled:
+		return "warning"
+	default:
+		return "error"
+	}
+}
+
+// Action is what a notification says.
+type Action string
+
+// The actions, as PagerDuty names them.
+const (
+	Trigger Action = "trigger" // it is wrong
+	Resolve Action = "resolve" // it is over
+)
+
+// Notification is what a sink gets.
+type Notification struct {
+	Action   Action
+	Kind     Kind
+	Provider string
+	Summary  string    // one line for people; no secrets, no payloads
+	Source   string    // who says so: this gateway among others
+	Time     time.Time // of what happened
+	Since    time.Time // when it began to be wrong; Time for a trigger
+	Repeats  int64     // how often it was reported again meanwhile; 0 for a trigger
+}
+
+// Key is the same for all notifications of one source about the same.
+func (n Notification) Key() string {
+	return "alipayai/" + n.Source + "/" + string(n.Kind) + "/" + n.Provider
+}
+
+// line is the notification in one line of text.
+func (n Notification) line() string {
+	text := "[FIRING] "
+	if n.Action == Resolve {
+		text = "[RESOLVED] "
+	}
+	text += n.Summary + " (" + string(n.Kind) + " at " + n.Provider + ", " + n.Source
+	if n.Action == Resolve {
+		text += ", after " + n.Time.Sub(n.Since).Round(time.Second).String()
+	}
+	return text + ")"
+}
