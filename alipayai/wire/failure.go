@@ -50,7 +50,7 @@ func (f Failure) BareCode() string {
 // from the top level.
 func (e *envelope) conclude(lim Limits, isError bool) {
 	typeError := equals(e.typ, "error")
-	if typeError && e.payload != nil && e.Failure == nil {
+	if (typeError || isError) && e.payload != nil && e.Failure == nil {
 		e.Failure = payloadFailure(e.payload, lim)
 	}
 	failed := isFailureCode(e.code) && !e.HasChoices

@@ -1,0 +1,226 @@
+package anthropic
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// maxWord bounds a name of the upstream's that is repeated to the client, in bytes as written.
+const maxWord = 256
+
+// DecodeAnswer implements [wire.Format].
+func (f *Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error) {
+	known, err := wire.ParseBody(body, wire.Limits{})
+	if err != nil || known.Failure != nil {
+		return nil, known, err
+	}
+	var a answer
+	if err := a.read(body); err != nil {
+		return nil, wire.Answer{}, err
+	}
+	if a.content.Kind() != '[' || a.stopReason == "" {
+		return nil, wire.Answer{}, malformed("a message without content or stop_reason")
+	}
+	if err := elements(a.content, a.block); err != nil {
+		return nil, wire.Answer{}, asMalformed(err)
+	}
+	return a.completion(f.created()), wire.Answer{
+		Model:        unquote(a.model),
+		Usage:        a.usage.wire(),
+		HasChoices:   true,
+		Content:      len(a.text) > 0 || len(a.thinking) > 0 || a.calls > 0,
+		FinishReason: finishReason(a.stopReason),
+	}, nil
+}
+
+// answer is a message of Anthropic's and what becomes of it. Texts are the characters of JSON strings as written: so they
+// need not be decoded and encoded again.
+type answer struct {
+	id, model  jsontext.Value
+	content    jsontext.Value
+	stopReason string
+	usage      usage
+
+	text, thinking []byte
+	toolCalls      []byte // in OpenAI's form, with commas between them
+	calls          int
+}
+
+// read reads the message v up to its content, which it leaves as it is.
+func (a *answer) read(v jsontext.Value) error {
+	var typ string
+	err := members(v, func(name string, v jsontext.Value) (err error) {
+		switch name {
+		case "type":
+			typ = unquote(v)
+		case "id":
+			a.id, err = word(v)
+		case "model":
+			a.model, err = word(v)
+		case "content":
+			a.content = v
+		case "stop_reason":
+			if v.Kind() != 'n' {
+				v, err = word(v)
+				a.stopReason = visible(unquote(v))
+			}
+		case "usage":
+			err = a.usage.read(v)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return asMalformed(err)
+	case typ != "message" || a.id == nil || a.model == nil:
+		return malformed("not a message with an id and a model")
+	}
+	return nil
+}
+
+// block reads one block of the content.
+func (a *answer) block(_ int, v jsontext.Value) error {
+	b, err := readBlock(v)
+	if err != nil {
+		return err
+	}
+	switch b.kind {
+	case "text":
+		a.text = append(a.text, characters(b.text)...)
+	case "thinking":
+		a.thinking = append(a.thinking, characters(b.thinking)...)
+	case "tool_use":
+		call := append(append([]byte(`{"id":`), b.id...), `,"type":"function","function":{"name":`...)
+		call = append(append(call, b.name...), `,"arguments":`...)
+		call = append(quote(call, string(b.input)), "}}"...)
+		a.toolCalls = join(a.toolCalls, call)
+		a.calls++
+	}
+	return nil
+}
+
+// completion writes the answer in OpenAI's form.
+func (a *answer) completion(created int64) []byte {
+	out := make([]byte, 0, len(a.text)+len(a.thinking)+len(a.toolCalls)+512)
+	out = a.appendHead(out, "chat.completion", created)
+	out = append(out, `{"index":0,"message":{"role":"assistant","content":`...)
+	if len(a.text) == 0 && a.calls > 0 {
+		out = append(out, "null"...)
+	} else {
+		out = append(append(append(out, '"'), a.text...), '"')
+	}
+	if len(a.thinking) > 0 {
+		out = append(append(append(out, `,"reasoning_content":"`...), a.thinking...), '"')
+	}
+	out = append(out, `,"refusal":null`...)
+	if a.calls > 0 {
+		out = append(append(append(out, `,"tool_calls":[`...), a.toolCalls...), ']')
+	}
+	out = append(quote(append(out, `},"logprobs":null,"finish_reason":`...), finishReason(a.stopReason)), "}]"...)
+	if a.usage.ok {
+		out = a.usage.append(append(out, `,"usage":`...))
+	}
+	return append(out, '}')
+}
+
+// appendHead writes an answer of that kind up to its choices.
+func (a *answer) appendHead(dst []byte, kind string, created int64) []byte {
+	dst = append(append(append(dst, `{"id":`...), a.id...), `,"object":"`...)
+	dst = strconv.AppendInt(append(append(dst, kind...), `","created":`...), created, 10)
+	return append(append(append(dst, `,"model":`...), a.model...), `,"choices":[`...)
+}
+
+// block is one block of content. Its strings are as written.
+type block struct {
+	kind           string
+	text, thinking jsontext.Value
+	id, name       jsontext.Value // of a tool_use, as is the input, a JSON object
+	input          jsontext.Value
+}
+
+// readBlock reads a block, and of a kind that is known it makes sure that all of it is there. New kinds may come at any
+// time, says Anthropic's policy on versions.
+func readBlock(v jsontext.Value) (block, error) {
+	var b block
+	err := members(v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "type":
+			b.kind = unquote(v)
+		case "text":
+			b.text = v
+		case "thinking":
+			b.thinking = v
+		case "id":
+			b.id = v
+		case "name":
+			b.name = v
+		case "input":
+			b.input = v
+		}
+		return nil
+	})
+	if err != nil {
+		return b, err
+	}
+	complete := true
+	switch b.kind {
+	case "":
+		complete = false
+	case "text":
+		complete = b.text.Kind() == '"'
+	case "thinking":
+		complete = b.thinking.Kind() == '"'
+	case "tool_use":
+		complete = len(characters(b.id)) > 0 && len(characters(b.name)) > 0 && b.input.Kind() == '{'
+	}
+	if !complete {
+		return b, malformed("a content block that is not complete")
+	}
+	return b, nil
+}
+
+// finishReason gives OpenAI's word for a stop reason.
+func finishReason(stopReason string) string {
+	switch stopReason {
+	case "end_turn", "stop_sequence":
+		return "stop"
+	case "tool_use":
+		return "tool_calls"
+	case "max_tokens", "model_context_window_exceeded", "pause_turn":
+		return "length"
+	case "refusal":
+		return "content_filter"
+	}
+	return stopReason
+}
+
+// word gives v if it is a string of bearable length with something in it.
+func word(v jsontext.Value) (jsontext.Value, error) {
+	if len(characters(v)) == 0 || len(v) > maxWord {
+		return nil, malformed("an id, model or stop_reason that is none")
+	}
+	return v, nil
+}
+
+// characters gives what stands between the quotes of a string, nothing for anything else.
+func characters(v jsontext.Value) []byte {
+	if v.Kind() != '"' {
+		return nil
+	}
+	return v[1 : len(v)-1]
+}
+
+func malformed(what string) error { return fmt.Errorf("%w: %s", wire.ErrMalformed, what) }
+
+// asMalformed is for errors of the JSON reader, which quote what they read.
+func asMalformed(err error) error {
+	if errors.Is(err, wire.ErrMalformed) {
+		return err
+	}
+	return malformed("not one strict JSON object")
+}

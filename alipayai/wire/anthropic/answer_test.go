@@ -1,0 +1,201 @@
+package anthropic
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+func TestDecodeAnswer(t *testing.T) {
+	const text = `{"type":"text","text":"hi"}`
+	message := func(content, stopReason, usage string) string {
+		return `{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[` + content + `],"stop_reason":"` + stopReason + `"` + usage + `}`
+	}
+	completion := func(message, finishReason, usage string) string {
+		return `{"id":"msg_1","object":"chat.completion","created":1700000000,"model":"claude","choices":[{"index":0,"message":{"role":"assistant",` +
+			message + `},"logprobs":null,"finish_reason":"` + finishReason + `"}]` + usage + `}`
+	}
+	hi := func(finishReason string) string { return completion(`"content":"hi","refusal":null`, finishReason, "") }
+	says := func(finishReason string) wire.Answer {
+		return wire.Answer{Model: "claude", HasChoices: true, Content: true, FinishReason: finishReason}
+	}
+	quiet := wire.Answer{Model: "claude", HasChoices: true, FinishReason: "stop"}
+	counted := func(u wire.Usage) wire.Answer {
+		a := says("stop")
+		a.Usage = u
+		return a
+	}
+	tests := map[string]struct {
+		body, want string
+		answer     wire.Answer
+	}{
+		"end_turn":       {message(text, "end_turn", ""), hi("stop"), says("stop")},
+		"stop_sequence":  {message(text, "stop_sequence", `,"stop_sequence":"END"`), hi("stop"), says("stop")},
+		"max_tokens":     {message(text, "max_tokens", ""), hi("length"), says("length")},
+		"window":         {message(text, "model_context_window_exceeded", ""), hi("length"), says("length")},
+		"pause_turn":     {message(text, "pause_turn", ""), hi("length"), says("length")},
+		"refusal":        {message(text, "refusal", ""), hi("content_filter"), says("content_filter")},
+		"unknown reason": {message(text, `compac\u0074ion\n`, ""), hi("compaction"), says("compaction")},
+		"nothing said":   {message("", "end_turn", ""), completion(`"content":"","refusal":null`, "stop", ""), quiet},
+		"empty text":     {message(`{"type":"text","text":""}`, "end_turn", ""), completion(`"content":"","refusal":null`, "stop", ""), quiet},
+		"texts":          {message(text+`,{"type":"text","text":" \u65e5\"","citations":[{"type":"x"}]}`, "end_turn", ""), completion(`"content":"hi \u65e5\"","refusal":null`, "stop", ""), says("stop")},
+		"thinking":       {message(`{"type":"thinking","thinking":"a","signature":"s"},{"type":"redacted_thinking","data":"d"},{"type":"thinking","thinking":"b"},`+text, "end_turn", ""), completion(`"content":"hi","reasoning_content":"ab","refusal":null`, "stop", ""), says("stop")},
+		"only thinking":  {message(`{"type":"thinking","thinking":"a","signature":"s"}`, "max_tokens", ""), completion(`"content":"","reasoning_content":"a","refusal":null`, "length", ""), says("length")},
+		"only redacted":  {message(`{"type":"redacted_thinking","data":"d"}`, "end_turn", ""), completion(`"content":"","refusal":null`, "stop", ""), quiet},
+		"tool use": {message(text+`,{"type":"tool_use","id":"t","name":"f","input":{"a": 1.0e2,"b":"\u65e5"}},{"type":"tool_use","id":"u","name":"g","input":{}}`, "tool_use", ""),
+			completion(`"content":"hi","refusal":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{\"a\": 1.0e2,\"b\":\"\\u65e5\"}"}},{"id":"u","type":"function","function":{"name":"g","arguments":"{}"}}]`, "tool_calls", ""), says("tool_calls")},
+		"only tool use":   {message(`{"type":"tool_use","id":"t","name":"f","input":{}}`, "tool_use", ""), completion(`"content":null,"refusal":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]`, "tool_calls", ""), says("tool_calls")},
+		"unknown blocks":  {message(`{"type":"server_tool_use","id":7},`+text+`,{"type":"fallback"}`, "end_turn", ""), hi("stop"), says("stop")},
+		"unknown members": {message(text, "end_turn", `,"container":{"id":"c"},"code":null,"stop_details":null`), hi("stop"), says("stop")},
+		"usage": {message(text, "end_turn", `,"usage":{"input_tokens":1,"cache_read_input_tokens":20,"cache_creation_input_tokens":300,"output_tokens":4000,"cache_creation":{"input_tokens":9},"inference_geo":null}`),
+			completion(`"content":"hi","refusal":null`, "stop", `,"usage":{"prompt_tokens":321,"completion_tokens":4000,"total_tokens":4321,"prompt_tokens_details":{"cached_tokens":20}}`),
+			counted(wire.Usage{Prompt: 321, Completion: 4000, Total: 4321, OK: true})},
+		"usage with nulls": {message(text, "end_turn", `,"usage":{"input_tokens":1,"cache_read_input_tokens":null,"cache_creation_input_tokens":null,"output_tokens":2}`),
+			completion(`"content":"hi","refusal":null`, "stop", `,"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":0}}`),
+			counted(wire.Usage{Prompt: 1, Completion: 2, Total: 3, OK: true})},
+		"usage below zero":     {message(text, "end_turn", `,"usage":{"input_tokens":1,"output_tokens":-2}`), hi("stop"), says("stop")},
+		"usage too large":      {message(text, "end_turn", `,"usage":{"input_tokens":1099511627777,"output_tokens":2}`), hi("stop"), says("stop")},
+		"usage, sum too large": {message(text, "end_turn", `,"usage":{"input_tokens":1099511627776,"output_tokens":1099511627776}`), hi("stop"), says("stop")},
+		"usage, as large as can be": {message(text, "end_turn", `,"usage":{"input_tokens":1099511627776,"output_tokens":0}`),
+			completion(`"content":"hi","refusal":null`, "stop", `,"usage":{"prompt_tokens":1099511627776,"completion_tokens":0,"total_tokens":1099511627776,"prompt_tokens_details":{"cached_tokens":0}}`),
+			counted(wire.Usage{Prompt: 1 << 40, Total: 1 << 40, OK: true})},
+		"usage as text":      {message(text, "end_turn", `,"usage":{"input_tokens":"1","output_tokens":2}`), hi("stop"), says("stop")},
+		"usage in fractions": {message(text, "end_turn", `,"usage":{"input_tokens":1.5}`), hi("stop"), says("stop")},
+		"usage null":         {message(text, "end_turn", `,"usage":null`), hi("stop"), says("stop")},
+		"usage empty":        {message(text, "end_turn", `,"usage":{}`), hi("stop"), says("stop")},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, answer, err := format().DecodeAnswer([]byte(tt.body), wire.Ask{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got) != tt.want || !jsontext.Value(got).IsValid() {
+				t.Errorf("\n got %s\nwant %s", got, tt.want)
+			}
+			if answer != tt.answer {
+				t.Errorf("\n got %+v\nwant %+v", answer, tt.answer)
+			}
+			// The gateway reads the translation as it reads any answer in OpenAI's form.
+			again, err := wire.ParseBody(got, wire.Limits{})
+			if err != nil || again != answer {
+				t.Errorf("read again: %+v, %v", again, err)
+			}
+		})
+	}
+}
+
+func TestDecodeAnswerFailures(t *testing.T) {
+	tests := map[string]struct {
+		body string
+		want wire.Failure
+	}{
+		"overloaded": {`{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_1"}`, wire.Failure{Type: "overloaded_error", Message: "Overloaded"}},
+		"rate limit": {`{"type":"error","error":{"type":"rate_limit_error","message":"slow"}}`, wire.Failure{Type: "rate_limit_error", Message: "slow"}},
+		"no details": {`{"type":"error"}`, wire.Failure{}},
+		"of a proxy": {`{"error":{"code":"SYSTEM_ERROR"}}`, wire.Failure{Code: "SYSTEM_ERROR"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, answer, err := format().DecodeAnswer([]byte(tt.body), wire.Ask{})
+			if err != nil || got != nil || answer.Failure == nil || *answer.Failure != tt.want {
+				t.Fatalf("got %s, %+v, %v", got, answer.Failure, err)
+			}
+			asError, _ := wire.ParseBody([]byte(tt.body), wire.Limits{})
+			if !reflect.DeepEqual(asError, answer) {
+				t.Errorf("with a status of 400 and above it is %+v", asError)
+			}
+		})
+	}
+}
+
+func TestDecodeAnswerMalformed(t *testing.T) {
+	const secret = "S3CR3T"
+	const head = `{"id":"msg_1","type":"message","model":"claude","stop_reason":"end_turn",`
+	content := func(block string) string { return head + `"content":[` + block + `]}` }
+	for name, body := range map[string]string{
+		"empty":               ``,
+		"no JSON":             secret,
+		"array":               `[]`,
+		"cut":                 head + `"content":[{"type":"text","text":"` + secret,
+		"duplicate":           head + `"content":[],"content":[]}`,
+		"duplicate inside":    content(`{"type":"text","text":"a","text":"` + secret + `"}`),
+		"invalid UTF-8":       content("{\"type\":\"text\",\"text\":\"\xff\"}"),
+		"empty object":        `{}`,
+		"completion":          `{"id":"x","object":"chat.completion","model":"m","choices":[{"message":{"content":"` + secret + `"},"finish_reason":"stop"}]}`,
+		"no type":             `{"id":"msg_1","model":"claude","stop_reason":"end_turn","content":[]}`,
+		"no id":               `{"type":"message","model":"claude","stop_reason":"end_turn","content":[]}`,
+		"no model":            `{"id":"msg_1","type":"message","stop_reason":"end_turn","content":[]}`,
+		"id too long":         `{"id":"` + strings.Repeat("x", 1000) + `","type":"message","model":"claude","stop_reason":"end_turn","content":[]}`,
+		"model not a string":  `{"id":"msg_1","type":"message","model":7,"stop_reason":"end_turn","content":[]}`,
+		"no stop reason":      `{"id":"msg_1","type":"message","model":"claude","stop_reason":null,"content":[]}`,
+		"stop reason a count": `{"id":"msg_1","type":"message","model":"claude","stop_reason":1,"content":[]}`,
+		"stop reason too odd": `{"id":"msg_1","type":"message","model":"claude","stop_reason":"a\n"b","content":[]}`,
+		"no content":          head + `"role":"assistant"}`,
+		"content as text":     head + `"content":"` + secret + `"}`,
+		"block that is none":  content(`"` + secret + `"`),
+		"block without type":  content(`{"text":"a"}`),
+		"text without text":   content(`{"type":"text"}`),
+		"text of numbers":     content(`{"type":"text","text":7}`),
+		"thinking of numbers": content(`{"type":"thinking","thinking":7}`),
+		"tool without id":     content(`{"type":"tool_use","name":"f","input":{}}`),
+		"tool of empty id":    content(`{"type":"tool_use","id":"","name":"f","input":{}}`),
+		"tool without name":   content(`{"type":"tool_use","id":"t","input":{}}`),
+		"tool without input":  content(`{"type":"tool_use","id":"t","name":"f"}`),
+		"input as text":       content(`{"type":"tool_use","id":"t","name":"f","input":"{}"}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, answer, err := format().DecodeAnswer([]byte(body), wire.Ask{})
+			if !errors.Is(err, wire.ErrMalformed) || got != nil || answer != (wire.Answer{}) {
+				t.Fatalf("got %s, %+v, %v", got, answer, err)
+			}
+			if strings.Contains(err.Error(), secret) {
+				t.Errorf("the error quotes the answer: %v", err)
+			}
+		})
+	}
+}
+
+// TestAnswerIsOpenAIs reads a translation with a reader that knows OpenAI's form only.
+func TestAnswerIsOpenAIs(t *testing.T) {
+	got, _, err := (&Format{}).DecodeAnswer([]byte(`{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[
+		{"type":"text","text":"a\ud83d\ude00"},{"type":"tool_use","id":"t","name":"f","input":{"q":"\"x\"\n"}}],"stop_reason":"tool_use","usage":{"input_tokens":3,"output_tokens":4}}`), wire.Ask{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var completion struct {
+		ID, Object, Model string
+		Created           int64
+		Choices           []struct {
+			FinishReason string `json:"finish_reason"`
+			Message      struct {
+				Role, Content string
+				ToolCalls     []struct {
+					ID, Type string
+					Function struct{ Name, Arguments string }
+				} `json:"tool_calls"`
+			}
+		}
+		Usage struct {
+			Prompt int64 `json:"prompt_tokens"`
+		}
+	}
+	if err := json.Unmarshal(got, &completion); err != nil {
+		t.Fatal(err)
+	}
+	m := completion.Choices[0].Message
+	var arguments struct{ Q string }
+	if err := json.Unmarshal([]byte(m.ToolCalls[0].Function.Arguments), &arguments); err != nil || arguments.Q != "\"x\"\n" {
+		t.Errorf("arguments %q: %v", m.ToolCalls[0].Function.Arguments, err)
+	}
+	if completion.Object != "chat.completion" || completion.Created < 1700000000 || m.Role != "assistant" || m.Content != "a😀" ||
+		m.ToolCalls[0].Type != "function" || completion.Choices[0].FinishReason != "tool_calls" || completion.Usage.Prompt != 3 {
+		t.Errorf("got %+v", completion)
+	}
+}

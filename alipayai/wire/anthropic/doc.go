@@ -1,0 +1,41 @@
+// Package anthropic is the form in which Anthropic's Messages API speaks: requests of OpenAI's chat completions become
+// bodies of POST /v1/messages with anthropic-version 2023-06-01, answers and streams come back as OpenAI's.
+//
+// The facts are those of Anthropic's Messages API reference and its guides on streaming, tool use, vision, stop reasons,
+// versions and errors, and of OpenAI's API reference for chat completions. Where the two differ and Anthropic's own page
+// "OpenAI SDK compatibility" has decided, that decision is taken.
+//
+// # Requests
+//
+//	model                  the upstream's name for it
+//	system, developer      system, in their order, wherever in the conversation they stood
+//	user, assistant        turns; neighbours of one role are one turn
+//	tool                   a tool_result, those of one round in one user turn
+//	image_url              a base64 source for a data: URL, a url source for http and https
+//	tools, tool_calls      tools, tool_use; schemas and arguments keep their exact text
+//	tool_choice            none, auto, required and a function: none, auto, any, tool
+//	parallel_tool_calls    false: disable_parallel_tool_use
+//	max_completion_tokens, or the older max_tokens; neither: [DefaultMaxTokens]
+//	temperature            0 to 1; above 1 it is left at Anthropic's default, which is 1
+//	top_p                  without a temperature: newer models refuse the two together
+//	stop                   stop_sequences, but for those of white space only, which the API refuses
+//	safety_identifier, or the older user: metadata.user_id, as a hash scoped to the tenant
+//	thinking               as it is, where the conversation has no tool calls
+//	stream, stream_options.include_usage
+//
+// A number that is the default of both APIs is not sent, since some models refuse sampling parameters altogether.
+// reasoning_effort has no counterpart that every model takes. thinking cannot go on through tool calls: the API wants the
+// signed thinking of the turn before, which OpenAI's form cannot hold. Blocks of white space only are left out, since the
+// API refuses them. All that is left out and would have mattered is in [wire.Encoded.Unsupported].
+//
+// # Answers
+//
+// Text blocks are the content, thinking blocks the reasoning_content, tool_use blocks the tool calls; redacted thinking
+// and blocks of servers' tools, which are never asked for, have no counterpart. The stop reasons end_turn and
+// stop_sequence are "stop", tool_use is "tool_calls", max_tokens and model_context_window_exceeded are "length", refusal
+// is "content_filter". pause_turn is an answer that is not finished, and so "length" too; a reason that is not known is
+// given as it is. prompt_tokens is the whole input: what was read, what came from the cache and what was written to it.
+//
+// Errors are read by [wire.ParseBody] and [wire.ParseEvent], as those with an HTTP status of 400 and above are: the type
+// of Anthropic's error is [wire.Failure.Type].
+package anthropic

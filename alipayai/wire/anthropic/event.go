@@ -1,0 +1,41 @@
+package anthropic
+
+import (
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// event is one event of Anthropic's stream.
+type event struct {
+	kind                         string
+	index                        int // of a content block; -1: none
+	message, block, delta, usage jsontext.Value
+}
+
+func readEvent(data []byte) (event, error) {
+	e := event{index: -1}
+	err := members(data, func(name string, v jsontext.Value) error {
+		switch name {
+		case "type":
+			e.kind = unquote(v)
+		case "index":
+			if i, err := strconv.ParseUint(string(v), 10, 31); err == nil {
+				e.index = int(i)
+			}
+		case "message":
+			e.message = v
+		case "content_block":
+			e.block = v
+		case "delta":
+			e.delta = v
+		case "usage":
+			e.usage = v
+		}
+		return nil
+	})
+	if err != nil {
+		return e, asMalformed(err)
+	}
+	return e, nil
+}

@@ -1,0 +1,59 @@
+package anthropic
+
+import (
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// image gives the block of the image that stands at path.
+func (r *request) image(path string, v jsontext.Value) ([]byte, error) {
+	if len(v) == 0 {
+		return nil, missing(path, "an object")
+	}
+	var address jsontext.Value
+	err := object(path, v, func(name string, v jsontext.Value) error {
+		if name == "url" {
+			address = v
+		} else {
+			r.left.leave(path, name, v)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	url, err := str(path+".url", address)
+	if err != nil {
+		return nil, err
+	}
+	scheme, rest, _ := strings.Cut(url, ":")
+	switch strings.ToLower(scheme) {
+	case "http", "https":
+		return append(append([]byte(`{"type":"image","source":{"type":"url","url":`), address...), "}}"...), nil
+	case "data":
+		mediaType, data, ok := imageData(rest)
+		if !ok {
+			return nil, invalid(path+".url", "a data: URL of a jpeg, png, gif or webp image in base64")
+		}
+		block := append([]byte(`{"type":"image","source":{"type":"base64","media_type":"`), mediaType...)
+		block = quote(append(block, `","data":`...), data)
+		return append(block, "}}"...), nil
+	}
+	return nil, invalid(path+".url", "an address that begins with https:, http: or data:")
+}
+
+// imageData reads what follows data: in an address, as RFC 2397 has it. Media types that the API knows are good only.
+func imageData(rest string) (mediaType, data string, ok bool) {
+	meta, data, _ := strings.Cut(rest, ",")
+	mediaType, encoding, _ := strings.Cut(strings.ToLower(meta), ";")
+	switch mediaType {
+	case "image/jpeg", "image/png", "image/gif", "image/webp":
+	case "image/jpg": // a common slip
+		mediaType = "image/jpeg"
+	default:
+		return "", "", false
+	}
+	ok = data != "" && (encoding == "base64" || strings.HasSuffix(encoding, ";base64"))
+	return mediaType, data, ok
+}

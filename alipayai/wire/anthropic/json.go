@@ -1,0 +1,120 @@
+package anthropic
+
+import (
+	"bytes"
+	"errors"
+	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+var (
+	errNotObject = errors.New("not one JSON object")
+	errNotArray  = errors.New("not a JSON array")
+)
+
+// members calls member for each member of the object v. The values are parts of v.
+func members(v jsontext.Value, member func(name string, value jsontext.Value) error) error {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(v))
+	if dec.PeekKind() != '{' {
+		return errNotObject
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	for dec.PeekKind() != '}' {
+		quoted, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		name := quoted.String()
+		value, err := read(dec, v)
+		if err != nil {
+			return err
+		}
+		if err := member(name, value); err != nil {
+			return err
+		}
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
+		return errNotObject
+	}
+	return nil
+}
+
+// elements calls element for each element of the array v. The values are parts of v.
+func elements(v jsontext.Value, element func(i int, value jsontext.Value) error) error {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(v))
+	if dec.PeekKind() != '[' {
+		return errNotArray
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	for i := 0; dec.PeekKind() != ']'; i++ {
+		value, err := read(dec, v)
+		if err != nil {
+			return err
+		}
+		if err := element(i, value); err != nil {
+			return err
+		}
+	}
+	_, err := dec.ReadToken()
+	return err
+}
+
+// read gives the next value as the part of text that it is: what the decoder gives is valid until its next call only.
+func read(dec *jsontext.Decoder, text []byte) (jsontext.Value, error) {
+	v, err := dec.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	end := int(dec.InputOffset())
+	return text[end-len(v) : end : end], nil
+}
+
+// isObject reports whether text is one strict JSON object that nests no deeper than requests may.
+func isObject(text []byte) bool {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(text))
+	if dec.PeekKind() != '{' {
+		return false
+	}
+	for {
+		if _, err := dec.ReadToken(); err != nil || dec.StackDepth() > wire.DefaultMaxDepth {
+			return false
+		}
+		if dec.StackDepth() == 0 {
+			_, err := dec.ReadToken()
+			return errors.Is(err, io.EOF)
+		}
+	}
+}
+
+// unquote decodes a JSON string that a decoder has accepted; anything else is "".
+func unquote(v jsontext.Value) string {
+	if v.Kind() != '"' {
+		return ""
+	}
+	b, _ := jsontext.AppendUnquote(nil, v)
+	return string(b)
+}
+
+// quote appends s as a JSON string.
+func quote(dst []byte, s string) []byte {
+	dst, _ = jsontext.AppendQuote(dst, s) // the error only says that invalid UTF-8 was replaced
+	return dst
+}
+
+// join appends more to list, with a comma where both hold something.
+func join(list, more []byte) []byte {
+	if len(list) > 0 && len(more) > 0 {
+		list = append(list, ',')
+	}
+	return append(list, more...)
+}

@@ -1,0 +1,175 @@
+package anthropic
+
+import (
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// turns are the messages in Anthropic's form. Neighbours of one role become one turn: the API wants all results of a
+// round of tool calls in one.
+type turns struct {
+	text []byte
+	role string // of the turn that is open
+}
+
+// add appends blocks, which may be none, to a turn of that role.
+func (t *turns) add(role string, blocks []byte) {
+	switch {
+	case len(blocks) == 0:
+		return
+	case t.role == role:
+		t.text = append(t.text, ',')
+	default:
+		if t.role != "" {
+			t.text = append(t.text, "]},"...)
+		}
+		t.text = append(append(append(t.text, `{"role":"`...), role...), `","content":[`...)
+		t.role = role
+	}
+	t.text = append(t.text, blocks...)
+}
+
+// close gives the turns, with commas between them. There must be one.
+func (t *turns) close() []byte { return append(t.text, "]}"...) }
+
+// message is one of the request's, as written.
+type message struct {
+	role, content, refusal, toolCalls, toolCallID jsontext.Value
+}
+
+// message reads the message that stands at path.
+func (r *request) message(path string, v jsontext.Value) error {
+	var m message
+	err := object(path, v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "role":
+			m.role = v
+		case "content":
+			m.content = v
+		case "refusal":
+			m.refusal = v
+		case "tool_calls":
+			m.toolCalls = v
+		case "tool_call_id":
+			m.toolCallID = v
+		default:
+			r.left.leave(path, name, v)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	role, err := str(path+".role", m.role)
+	if err != nil {
+		return err
+	}
+	if role != "assistant" {
+		r.left.leave(path, "refusal", m.refusal)
+		r.left.leave(path, "tool_calls", m.toolCalls)
+	}
+	if role != "tool" {
+		r.left.leave(path, "tool_call_id", m.toolCallID)
+	}
+	switch role {
+	case "system", "developer":
+		blocks, err := r.content(path+".content", m.content, false)
+		r.system = join(r.system, blocks)
+		return err
+	case "user":
+		blocks, err := r.content(path+".content", m.content, true)
+		r.turns.add("user", blocks)
+		return err
+	case "assistant":
+		return r.assistant(path, m)
+	case "tool":
+		return r.toolResult(path, m)
+	}
+	return invalid(path+".role", "system, developer, user, assistant or tool")
+}
+
+// assistant reads what the model said before. A refusal was said as well.
+func (r *request) assistant(path string, m message) error {
+	blocks, err := r.content(path+".content", m.content, false)
+	if err != nil {
+		return err
+	}
+	refusal, err := r.content(path+".refusal", m.refusal, false)
+	if err != nil {
+		return err
+	}
+	calls, err := r.calls(path+".tool_calls", m.toolCalls)
+	if err != nil {
+		return err
+	}
+	r.turns.add("assistant", join(join(blocks, refusal), calls))
+	return nil
+}
+
+// content gives the blocks of the content that stands at path, with commas between them. Only users and tools may show
+// images.
+func (r *request) content(path string, v jsontext.Value, images bool) (blocks []byte, err error) {
+	switch {
+	case len(v) == 0 || v.Kind() == 'n':
+		return nil, nil
+	case v.Kind() == '"':
+		return r.text(path, v), nil
+	case v.Kind() != '[':
+		return nil, wrongType(path, "a string or an array of parts")
+	}
+	err = array(path, v, func(path string, v jsontext.Value) error {
+		block, err := r.part(path, v, images)
+		blocks = join(blocks, block)
+		return err
+	})
+	return blocks, err
+}
+
+// text gives the block of a text, none if it is empty. The API refuses blocks of white space only.
+func (r *request) text(path string, v jsontext.Value) []byte {
+	text := unquote(v)
+	if strings.TrimSpace(text) == "" {
+		if text != "" {
+			r.left.leaveOut(path)
+		}
+		return nil
+	}
+	return append(append([]byte(`{"type":"text","text":`), v...), '}')
+}
+
+// part gives the block of the part that stands at path.
+func (r *request) part(path string, v jsontext.Value, images bool) ([]byte, error) {
+	var typ jsontext.Value
+	payloads := make(map[string]jsontext.Value)
+	err := object(path, v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "type":
+			typ = v
+		case "text", "refusal", "image_url", "input_audio", "file":
+			payloads[name] = v
+		default:
+			r.left.leave(path, name, v)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	kind, err := str(path+".type", typ)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case kind == "text", kind == "refusal":
+		_, err := str(path+"."+kind, payloads[kind])
+		return r.text(path+"."+kind, payloads[kind]), err
+	case kind == "image_url" && images:
+		return r.image(path+".image_url", payloads[kind])
+	case kind == "image_url", kind == "input_audio", kind == "file":
+		r.left.leaveOut(path + "." + kind)
+	default:
+		r.left.leaveOut(path + ".type")
+	}
+	return nil, nil
+}

@@ -1,0 +1,126 @@
+package anthropic
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestMessages(t *testing.T) {
+	text := func(s string) string { return `{"type":"text","text":"` + s + `"}` }
+	turn := func(role string, blocks ...string) string {
+		return `{"role":"` + role + `","content":[` + strings.Join(blocks, ",") + `]}`
+	}
+	image := func(source string) string { return `{"type":"image","source":` + source + `}` }
+	user := func(parts string) string { return `{"role":"user","content":[` + parts + `]}` }
+	show := func(url string) string {
+		return user(`{"image_url":{"url":"` + url + `","detail":"auto"},"type":"image_url"}`)
+	}
+	use := func(id, input string) string {
+		return `{"type":"tool_use","id":"` + id + `","name":"f","input":` + input + `}`
+	}
+	call := func(id, arguments string) string {
+		return `{"id":"` + id + `","type":"function","function":{"name":"f","arguments":"` + arguments + `"}}`
+	}
+	const hi = `{"role":"user","content":"hi"}`
+	hello := turn("user", text("hi"))
+	tests := map[string]struct {
+		messages     string
+		system, want string // the blocks; the turns
+		left         string
+	}{
+		"string":                {hi, "", hello, ""},
+		"parts":                 {user(text("a") + `,` + text(`\u65e5\n`)), "", turn("user", text("a"), text(`\u65e5\n`)), ""},
+		"content before role":   {`{"content":"hi","role":"user"}`, "", hello, ""},
+		"system":                {`{"role":"system","content":"s"},` + hi, text("s"), hello, ""},
+		"developer":             {`{"role":"developer","content":[` + text("a") + `,` + text("b") + `]},` + hi, text("a") + `,` + text("b"), hello, ""},
+		"system in between":     {hi + `,{"role":"system","content":"s"},` + hi + `,{"role":"developer","content":"d"}`, text("s") + `,` + text("d"), turn("user", text("hi"), text("hi")), ""},
+		"merged turns":          {hi + `,` + hi + `,{"role":"assistant","content":"a"},{"role":"assistant","content":"b"},` + hi, "", turn("user", text("hi"), text("hi")) + `,` + turn("assistant", text("a"), text("b")) + `,` + hello, ""},
+		"assistant first":       {`{"role":"assistant","content":"a"},` + hi, "", turn("assistant", text("a")) + `,` + hello, ""},
+		"nothing said":          {hi + `,{"role":"assistant","content":""},{"role":"user","content":[]},{"role":"user"}`, "", hello, ""},
+		"blank":                 {hi + `,{"role":"user","content":" \n"},` + user(text("")+`,`+text(`\t`)), "", hello, "messages.content messages.content.text"},
+		"refusal":               {hi + `,{"role":"assistant","refusal":"no"},` + hi, "", hello + `,` + turn("assistant", text("no")) + `,` + hello, ""},
+		"refusal part":          {hi + `,{"role":"assistant","content":[{"type":"refusal","refusal":"no"}]}`, "", hello + `,` + turn("assistant", text("no")), ""},
+		"data URL":              {show("data:image/png;base64,aGk="), "", turn("user", image(`{"type":"base64","media_type":"image/png","data":"aGk="}`)), ""},
+		"data URL, capitals":    {show("DATA:Image/WebP;BASE64,aGk="), "", turn("user", image(`{"type":"base64","media_type":"image/webp","data":"aGk="}`)), ""},
+		"data URL, parameters":  {show("data:image/gif;a=b;base64,aGk="), "", turn("user", image(`{"type":"base64","media_type":"image/gif","data":"aGk="}`)), ""},
+		"data URL, jpg":         {show("data:image/jpg;base64,aGk="), "", turn("user", image(`{"type":"base64","media_type":"image/jpeg","data":"aGk="}`)), ""},
+		"data URL, quoted":      {show(`data:image/png;base64,a\"b`), "", turn("user", image(`{"type":"base64","media_type":"image/png","data":"a\"b"}`)), ""},
+		"image by https":        {show(`https:\/\/a.b/c`), "", turn("user", image(`{"type":"url","url":"https:\/\/a.b/c"}`)), ""},
+		"image by http":         {show("HTTP://a.b/c"), "", turn("user", image(`{"type":"url","url":"HTTP://a.b/c"}`)), ""},
+		"detail":                {user(`{"type":"image_url","image_url":{"url":"http://a","detail":"low"}}`), "", turn("user", image(`{"type":"url","url":"http://a"}`)), "messages.content.image_url.detail"},
+		"image of the model's":  {hi + `,{"role":"assistant","content":[{"type":"image_url","image_url":{"url":"http://a"}}]}`, "", hello, "messages.content.image_url"},
+		"image of the system's": {`{"role":"system","content":[{"type":"image_url","image_url":{"url":"http://a"}}]},` + hi, "", hello, "messages.content.image_url"},
+		"image of a tool's":     {`{"role":"tool","tool_call_id":"a","content":[{"type":"image_url","image_url":{"url":"http://a"}}]}`, "", turn("user", `{"type":"tool_result","tool_use_id":"a","content":[`+image(`{"type":"url","url":"http://a"}`)+`]}`), ""},
+		"deep arguments":        {`{"role":"assistant","tool_calls":[` + call("a", `{\"a\":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)+`}`) + `]}`, "", turn("assistant", use("a", `{"a":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)+`}`)), ""},
+		"audio and files":       {user(text("a") + `,{"type":"input_audio","input_audio":{"data":"x"}},{"type":"file","file":{"file_id":"x"}}`), "", turn("user", text("a")), "messages.content.file messages.content.input_audio"},
+		"unknown part":          {user(text("a") + `,{"type":"S3CR3T","video_url":{}}`), "", turn("user", text("a")), "messages.content.type messages.content.video_url"},
+		"cache control":         {user(`{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}`), "", turn("user", text("a")), "messages.content.cache_control"},
+		"members of messages":   {`{"role":"user","content":"hi","name":"li","refusal":null,"tool_calls":[]},{"role":"assistant","content":"a","audio":{"id":"x"},"annotations":[],"function_call":{"name":"f"},"reasoning_content":"r"}`, "", hello + `,` + turn("assistant", text("a")), "messages.audio messages.function_call messages.name messages.reasoning_content"},
+		"members out of place":  {`{"role":"user","content":"hi","tool_calls":[{}],"tool_call_id":"a","refusal":"r"}`, "", hello, "messages.refusal messages.tool_call_id messages.tool_calls"},
+		"tool call":             {hi + `,{"role":"assistant","content":"a","tool_calls":[` + call("call_1", `{\"a\": 1.0e2, \"b\":\"\\u65e5\"}`) + `]}`, "", hello + `,` + turn("assistant", text("a"), use("call_1", `{"a": 1.0e2, "b":"\u65e5"}`)), ""},
+		"no arguments":          {hi + `,{"role":"assistant","tool_calls":[` + call("a", ` `) + `,` + call("b", `\n{ }\t`) + `]}`, "", hello + `,` + turn("assistant", use("a", `{}`), use("b", `{ }`)), ""},
+		"call of a delta":       {hi + `,{"role":"assistant","tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}`, "", hello + `,` + turn("assistant", use("a", `{}`)), ""},
+		"tool results":          {hi + `,{"role":"assistant","tool_calls":[` + call("a", `{}`) + `,` + call("b", `{}`) + `]},{"role":"tool","tool_call_id":"a","content":"1"},{"role":"tool","tool_call_id":"b","content":[` + text("2") + `]},` + hi, "", hello + `,` + turn("assistant", use("a", "{}"), use("b", "{}")) + `,` + turn("user", `{"type":"tool_result","tool_use_id":"a","content":[`+text("1")+`]}`, `{"type":"tool_result","tool_use_id":"b","content":[`+text("2")+`]}`, text("hi")), ""},
+		"empty result":          {`{"role":"tool","tool_call_id":"a","content":""}`, "", turn("user", `{"type":"tool_result","tool_use_id":"a"}`), ""},
+		"strange ids":           {`{"role":"assistant","tool_calls":[` + call("f:0", `{}`) + `]},{"role":"tool","tool_call_id":"f:0","content":"1"}`, "", turn("assistant", use("toolu_ebff85250728f0de6847c8bf", "{}")) + `,` + turn("user", `{"type":"tool_result","tool_use_id":"toolu_ebff85250728f0de6847c8bf","content":[`+text("1")+`]}`), ""},
+		"custom call":           {hi + `,{"role":"assistant","tool_calls":[{"id":"a","type":"custom","custom":{"name":"f","input":"x"}}]},{"role":"tool","tool_call_id":"a","content":"1"}`, "", hello, "messages.tool_calls.custom"},
+		"unknown call":          {hi + `,{"role":"assistant","tool_calls":[{"id":"a","type":"S3CR3T"},` + call("b", `{}`) + `]},{"role":"tool","tool_call_id":"b","content":"1"}`, "", hello + `,` + turn("assistant", use("b", "{}")) + `,` + turn("user", `{"type":"tool_result","tool_use_id":"b","content":[`+text("1")+`]}`), "messages.tool_calls.type"},
+		"members of calls":      {`{"role":"assistant","tool_calls":[{"id":"a","x":1,"function":{"name":"f","arguments":"{}","y":1}}]}`, "", turn("assistant", use("a", "{}")), "messages.tool_calls.function.y messages.tool_calls.x"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, left := encode(t, `{"model":"m","messages":[`+tt.messages+`]}`)
+			want := `{"model":"claude-haiku-4-5","max_tokens":8192`
+			if tt.system != "" {
+				want += `,"system":[` + tt.system + `]`
+			}
+			if want += `,"messages":[` + tt.want + `]}`; got != want {
+				t.Errorf("\n got %s\nwant %s", got, want)
+			}
+			checkLeft(t, left, tt.left)
+		})
+	}
+}
+
+func TestThinkingStopsAtToolCalls(t *testing.T) {
+	got, left := encode(t, `{"model":"m","thinking":{"type":"enabled","budget_tokens":1024},"messages":[
+		{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"1"}]}`)
+	if strings.Contains(got, "thinking") || !strings.Contains(got, `"max_tokens":8192`) {
+		t.Errorf("thinking goes on: %s", got)
+	}
+	checkLeft(t, left, "thinking")
+}
+
+func TestTools(t *testing.T) {
+	function := func(members string) string { return `{"type":"function","function":{"name":"f"` + members + `}}` }
+	tool := func(schema, more string) string { return `{"name":"f","input_schema":` + schema + more + `}` }
+	const deep = `{ "type" : ["object"], "properties":{"a":{"minimum":1.000,"pattern":"\u0041\\d"}}, "x":1E400}`
+	tests := map[string]struct{ tools, want, left string }{
+		"name only":        {function(``), tool(`{"type":"object"}`, ``), ""},
+		"nulls":            {function(`,"description":null,"parameters":null,"strict":null`), tool(`{"type":"object"}`, ``), ""},
+		"description":      {function(`,"description":"d\n"`), `{"name":"f","description":"d\n","input_schema":{"type":"object"}}`, ""},
+		"no description":   {function(`,"description":""`), tool(`{"type":"object"}`, ``), ""},
+		"schema":           {function(`,"parameters":` + deep), tool(deep, ``), ""},
+		"empty schema":     {function(`,"parameters":{ }`), tool(`{"type":"object" }`, ``), ""},
+		"schema, no type":  {function(`,"parameters":{"properties":{"type":{}}}`), tool(`{"type":"object","properties":{"type":{}}}`, ``), ""},
+		"strict":           {function(`,"strict":true`), tool(`{"type":"object"}`, `,"strict":true`), ""},
+		"not strict":       {function(`,"strict":false`), tool(`{"type":"object"}`, ``), ""},
+		"two":              {function(``) + `,` + function(``), tool(`{"type":"object"}`, ``) + `,` + tool(`{"type":"object"}`, ``), ""},
+		"custom":           {function(``) + `,{"type":"custom","custom":{"name":"x"}}`, tool(`{"type":"object"}`, ``), "tools.custom"},
+		"hosted":           {`{"type":"web_search_preview"},` + function(``), tool(`{"type":"object"}`, ``), "tools.type"},
+		"tool of no type":  {`{"function":{"name":"g"}},` + function(``), tool(`{"type":"object"}`, ``), "tools.type"},
+		"type not a word":  {`{"type":7},` + function(``), tool(`{"type":"object"}`, ``), "tools.type"},
+		"type comes last":  {`{"function":{"name":"f"},"type":"function"}`, tool(`{"type":"object"}`, ``), ""},
+		"unknown, allowed": {function(`,"examples":[]`), tool(`{"type":"object"}`, ``), "tools.function.examples"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, left := encode(t, `{"model":"m","tools":[`+tt.tools+`],"messages":[{"role":"user","content":"hi"}]}`)
+			_, got, _ = strings.Cut(got, `,"tools":[`)
+			if want := tt.want + `]}`; got != want {
+				t.Errorf("\n got %s\nwant %s", got, want)
+			}
+			checkLeft(t, left, tt.left)
+		})
+	}
+}

@@ -1,0 +1,226 @@
+package anthropic
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// DefaultMaxTokens is how many tokens an answer may have, thinking aside, when the request does not say: Anthropic's API
+// must be told, OpenAI's need not. No model that Anthropic still serves has a lower limit; an answer that reaches it ends
+// with the finish reason "length".
+const DefaultMaxTokens = 8192
+
+// EncodeRequest implements [wire.Format].
+func (f *Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
+	r := request{ask: ask, left: make(omissions)}
+	if err := members(ask.Body, r.field); err != nil {
+		return wire.Encoded{}, requestError(err)
+	}
+	if r.turns.role == "" {
+		return wire.Encoded{}, invalid("messages", "a message of role user or assistant that has content")
+	}
+	r.settle()
+	return wire.Encoded{Body: r.body(), Unsupported: r.left.names()}, nil
+}
+
+// request is an OpenAI request on its way to Anthropic's form.
+type request struct {
+	ask  wire.Ask
+	left omissions
+
+	system []byte // the text blocks, with commas between them
+	turns  turns
+	tools  []byte // the tools, with commas between them
+	choice choice
+
+	maxTokens, maxCompletionTokens int64
+	temperature, topP              jsontext.Value // as written; nil: the default
+	stop                           []byte         // the sequences, with commas between them
+	user, safetyIdentifier         string
+	thinking                       jsontext.Value
+	thinkingBudget                 int64
+	toolCalls                      bool // the conversation has some
+	// dropped are the ids of tool calls that were left out: so must be their results.
+	dropped map[string]bool
+}
+
+// field reads one member of the request.
+func (r *request) field(name string, v jsontext.Value) (err error) {
+	if v.Kind() == 'n' {
+		return nil
+	}
+	switch name {
+	case "model", "stream": // in r.ask
+	case "messages":
+		return array(name, v, r.message)
+	case "tools":
+		return array(name, v, r.tool)
+	case "tool_choice":
+		return r.toolChoice(v)
+	case "parallel_tool_calls":
+		parallel, err := boolean(name, v)
+		r.choice.oneAtATime = !parallel
+		return err
+	case "max_tokens":
+		r.maxTokens, err = count(name, v)
+	case "max_completion_tokens":
+		r.maxCompletionTokens, err = count(name, v)
+	case "temperature":
+		return r.readTemperature(v)
+	case "top_p":
+		p, err := number(name, v, 0, 1)
+		if p < 1 {
+			r.topP = v
+		}
+		return err
+	case "stop":
+		return r.stopSequences(v)
+	case "user":
+		r.user, err = str(name, v)
+	case "safety_identifier":
+		r.safetyIdentifier, err = str(name, v)
+	case "stream_options":
+		return object(name, v, func(option string, v jsontext.Value) error {
+			if option != "include_usage" { // in r.ask
+				r.left.leave(name, option, v)
+			}
+			return nil
+		})
+	case "thinking":
+		r.thinking = v
+		return object(name, v, func(option string, v jsontext.Value) error {
+			if option == "budget_tokens" {
+				r.thinkingBudget, err = count(name+"."+option, v)
+			}
+			return err
+		})
+	default:
+		r.left.leave("", name, v)
+	}
+	return err
+}
+
+// readTemperature caps a temperature at 1, as Anthropic's own OpenAI compatibility does.
+func (r *request) readTemperature(v jsontext.Value) error {
+	t, err := number("temperature", v, 0, 2)
+	switch {
+	case t > 1:
+		r.left.leaveOut("temperature")
+	case t < 1:
+		r.temperature = v
+	}
+	return err
+}
+
+func (r *request) stopSequences(v jsontext.Value) error {
+	if v.Kind() == '"' {
+		return r.stopSequence("stop", v)
+	}
+	if v.Kind() != '[' {
+		return wrongType("stop", "a string or an array of strings")
+	}
+	return array("stop", v, r.stopSequence)
+}
+
+func (r *request) stopSequence(path string, v jsontext.Value) error {
+	sequence, err := str(path, v)
+	switch {
+	case err != nil || sequence == "":
+	case strings.TrimSpace(sequence) == "":
+		r.left.leaveOut("stop")
+	default:
+		r.stop = join(r.stop, v)
+	}
+	return err
+}
+
+// settle decides what cannot be decided field by field.
+func (r *request) settle() {
+	if r.temperature != nil && r.topP != nil {
+		r.topP = nil
+		r.left.leaveOut("top_p")
+	}
+	if r.safetyIdentifier != "" && r.user != "" && r.user != r.safetyIdentifier {
+		r.left.leaveOut("user")
+	}
+	if r.thinking != nil && r.toolCalls {
+		r.thinking = nil
+		r.left.leaveOut("thinking")
+	}
+	if len(r.tools) == 0 && r.choice.demands() {
+		r.left.leaveOut("tool_choice")
+	}
+}
+
+// body writes the request in Anthropic's form.
+func (r *request) body() []byte {
+	b := make([]byte, 0, len(r.ask.Body)+len(r.ask.UpstreamModel)+256)
+	b = append(b, `{"model":`...)
+	b = quote(b, r.ask.UpstreamModel)
+	b = append(b, `,"max_tokens":`...)
+	b = strconv.AppendInt(b, r.limit(), 10)
+	if len(r.system) > 0 {
+		b = append(append(append(b, `,"system":[`...), r.system...), ']')
+	}
+	b = append(append(append(b, `,"messages":[`...), r.turns.close()...), ']')
+	if len(r.tools) > 0 {
+		b = append(append(append(b, `,"tools":[`...), r.tools...), ']')
+		b = r.choice.append(b)
+	}
+	if r.temperature != nil {
+		b = append(append(b, `,"temperature":`...), r.temperature...)
+	}
+	if r.topP != nil {
+		b = append(append(b, `,"top_p":`...), r.topP...)
+	}
+	if len(r.stop) > 0 {
+		b = append(append(append(b, `,"stop_sequences":[`...), r.stop...), ']')
+	}
+	if id := r.userID(); id != "" {
+		b = append(append(append(b, `,"metadata":{"user_id":"`...), id...), `"}`...)
+	}
+	if r.thinking != nil {
+		b = append(append(b, `,"thinking":`...), r.thinking...)
+	}
+	if r.ask.Stream {
+		b = append(b, `,"stream":true`...)
+	}
+	return append(b, '}')
+}
+
+// limit is how many tokens the answer may have. The budget for thinking is a part of it at Anthropic.
+func (r *request) limit() int64 {
+	switch {
+	case r.maxCompletionTokens > 0:
+		return r.maxCompletionTokens
+	case r.maxTokens > 0:
+		return r.maxTokens
+	case r.thinking != nil && r.thinkingBudget < 1<<32:
+		return DefaultMaxTokens + r.thinkingBudget
+	}
+	return DefaultMaxTokens
+}
+
+// userID tells users apart without saying who they are, as Anthropic asks for: the same id of two tenants is two users.
+func (r *request) userID() string {
+	user := r.safetyIdentifier
+	if user == "" {
+		user = r.user
+	}
+	if user == "" {
+		return ""
+	}
+	h := sha256.New()
+	for _, part := range []string{"anthropic metadata.user_id", r.ask.Tenant, user} {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		h.Write([]byte(part))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}

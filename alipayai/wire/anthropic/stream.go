@@ -1,0 +1,237 @@
+package anthropic
+
+import (
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// DecodeStream implements [wire.Format].
+func (f *Format) DecodeStream(ask wire.Ask) wire.StreamDecoder {
+	return &decoder{chunks: chunkWriter{created: f.created(), includeUsage: ask.IncludeUsage}, index: -1}
+}
+
+// decoder is where a stream stands. What it keeps does not grow with the stream.
+type decoder struct {
+	chunks chunkWriter
+	state  state
+
+	model      string
+	usage      usage
+	stopReason string
+
+	index int    // of the block that is open or was last, -1: none
+	kind  string // of the block that is open, empty if it has no counterpart
+	calls int    // tool calls begun
+	// input is what the open tool call has for its arguments unless deltas give some.
+	input jsontext.Value
+}
+
+// state is what may come next.
+type state int
+
+const (
+	awaitingStart state = iota // message_start
+	betweenBlocks              // content_block_start or message_delta
+	inBlock                    // content_block_delta or content_block_stop
+	concluding                 // message_delta or message_stop
+	ended                      // nothing
+)
+
+// Decode implements [wire.StreamDecoder].
+func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) {
+	if len(ev.Data) == 0 || string(ev.Type) == "error" {
+		chunk, err := wire.ParseEvent(ev)
+		return dst, chunk, err
+	}
+	e, err := readEvent(ev.Data)
+	if err != nil {
+		return dst, wire.Chunk{}, err
+	}
+	var step func([]byte, event) ([]byte, wire.Chunk, error)
+	var in state
+	switch e.kind {
+	case "message_start":
+		step, in = d.start, awaitingStart
+	case "content_block_start":
+		step, in = d.startBlock, betweenBlocks
+	case "content_block_delta":
+		step, in = d.delta, inBlock
+	case "content_block_stop":
+		step, in = d.stopBlock, inBlock
+	case "message_delta":
+		step, in = d.conclude, betweenBlocks
+		if d.state == concluding {
+			in = concluding
+		}
+	case "message_stop":
+		step, in = d.stop, concluding
+	default:
+		return other(dst, ev, e)
+	}
+	if d.state != in {
+		return dst, wire.Chunk{}, malformed("an event of the stream is out of order")
+	}
+	return step(dst, e)
+}
+
+// other is for ping, error and the events that are not known, which are to be ignored, says Anthropic's guide.
+func other(dst []byte, ev wire.Event, e event) ([]byte, wire.Chunk, error) {
+	chunk, err := wire.ParseEvent(ev)
+	if err == nil && chunk.Failure == nil && e.kind == "" {
+		err = malformed("an event of the stream has no type")
+	}
+	return dst, wire.Chunk{Answer: wire.Answer{Failure: chunk.Failure}}, err
+}
+
+func (d *decoder) start(dst []byte, e event) ([]byte, wire.Chunk, error) {
+	var a answer
+	if err := a.read(e.message); err != nil {
+		return dst, wire.Chunk{}, err
+	}
+	err := elements(a.content, func(int, jsontext.Value) error { return malformed("a stream begins with content") })
+	if err != nil {
+		return dst, wire.Chunk{}, asMalformed(err)
+	}
+	d.state, d.model, d.usage = betweenBlocks, unquote(a.model), a.usage
+	d.chunks.head = a.appendHead(nil, "chat.completion.chunk", d.chunks.created)
+	return d.chunks.delta(dst, `{"role":"assistant","content":""}`), d.chunk(), nil
+}
+
+func (d *decoder) startBlock(dst []byte, e event) ([]byte, wire.Chunk, error) {
+	b, err := readBlock(e.block)
+	if err != nil {
+		return dst, wire.Chunk{}, asMalformed(err)
+	}
+	if e.index <= d.index {
+		return dst, wire.Chunk{}, malformed("a content block repeats an index")
+	}
+	d.state, d.index, d.kind = inBlock, e.index, b.kind
+	switch b.kind {
+	case "text":
+		return d.text(dst, "content", b.text)
+	case "thinking":
+		return d.text(dst, "reasoning_content", b.thinking)
+	case "tool_use":
+		d.calls++
+		d.input = b.input.Clone()
+		return d.chunks.call(dst, d.calls-1, b.id, b.name), d.content(), nil
+	}
+	d.kind = ""
+	return dst, wire.Chunk{}, nil
+}
+
+func (d *decoder) delta(dst []byte, e event) ([]byte, wire.Chunk, error) {
+	if e.index != d.index {
+		return dst, wire.Chunk{}, malformed("a delta is not of the open block")
+	}
+	var kind string
+	var text, thinking, partialJSON jsontext.Value
+	err := members(e.delta, func(name string, v jsontext.Value) error {
+		switch name {
+		case "type":
+			kind = unquote(v)
+		case "text":
+			text = v
+		case "thinking":
+			thinking = v
+		case "partial_json":
+			partialJSON = v
+		}
+		return nil
+	})
+	if err != nil {
+		return dst, wire.Chunk{}, asMalformed(err)
+	}
+	of := blockOf(kind)
+	switch {
+	case of == "" || d.kind == "": // signatures, citations, and what there is no counterpart of
+		return dst, wire.Chunk{}, nil
+	case of != d.kind:
+		return dst, wire.Chunk{}, malformed("a delta is not of its block's kind")
+	case of == "text":
+		return d.text(dst, "content", text)
+	case of == "thinking":
+		return d.text(dst, "reasoning_content", thinking)
+	}
+	return d.arguments(dst, partialJSON)
+}
+
+// blockOf gives the kind of the blocks that such deltas belong to, empty for deltas that have no counterpart.
+func blockOf(delta string) string {
+	switch delta {
+	case "text_delta":
+		return "text"
+	case "thinking_delta":
+		return "thinking"
+	case "input_json_delta":
+		return "tool_use"
+	}
+	return ""
+}
+
+func (d *decoder) stopBlock(dst []byte, e event) ([]byte, wire.Chunk, error) {
+	if e.index != d.index {
+		return dst, wire.Chunk{}, malformed("the block that ends is not the open one")
+	}
+	d.state = betweenBlocks
+	if d.input == nil {
+		return dst, wire.Chunk{}, nil
+	}
+	return d.arguments(dst, quote(nil, string(d.input)))
+}
+
+func (d *decoder) conclude(dst []byte, e event) ([]byte, wire.Chunk, error) {
+	err := members(e.delta, func(name string, v jsontext.Value) (err error) {
+		if name == "stop_reason" && v.Kind() != 'n' {
+			v, err = word(v)
+			d.state, d.stopReason = concluding, visible(unquote(v))
+		}
+		return err
+	})
+	if err == nil {
+		err = d.usage.read(e.usage)
+	}
+	if err != nil {
+		return dst, wire.Chunk{}, asMalformed(err)
+	}
+	return dst, wire.Chunk{Answer: wire.Answer{Model: d.model, Usage: d.usage.wire()}}, nil
+}
+
+func (d *decoder) stop(dst []byte, _ event) ([]byte, wire.Chunk, error) {
+	d.state = ended
+	chunk := d.chunk()
+	chunk.FinishReason, chunk.Done = finishReason(d.stopReason), true
+	return d.chunks.end(dst, chunk.FinishReason, d.usage), chunk, nil
+}
+
+// text gives a piece of text, nothing for an empty one.
+func (d *decoder) text(dst []byte, field string, v jsontext.Value) ([]byte, wire.Chunk, error) {
+	if v.Kind() != '"' {
+		return dst, wire.Chunk{}, malformed("a delta without its text")
+	}
+	if len(characters(v)) == 0 {
+		return dst, wire.Chunk{}, nil
+	}
+	return d.chunks.text(dst, field, v), d.content(), nil
+}
+
+// arguments gives a piece of the open tool call's arguments, nothing for an empty one.
+func (d *decoder) arguments(dst []byte, v jsontext.Value) ([]byte, wire.Chunk, error) {
+	if v.Kind() != '"' {
+		return dst, wire.Chunk{}, malformed("a delta without its JSON")
+	}
+	if len(characters(v)) == 0 {
+		return dst, wire.Chunk{}, nil
+	}
+	d.input = nil
+	return d.chunks.arguments(dst, d.calls-1, v), d.content(), nil
+}
+
+func (d *decoder) chunk() wire.Chunk {
+	return wire.Chunk{Answer: wire.Answer{Model: d.model, HasChoices: true, Usage: d.usage.wire()}}
+}
+
+func (d *decoder) content() wire.Chunk {
+	return wire.Chunk{Answer: wire.Answer{Model: d.model, HasChoices: true, Content: true}}
+}

@@ -1,0 +1,134 @@
+package anthropic
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// calls gives the blocks of the tool calls that stand at path, with commas between them.
+func (r *request) calls(path string, v jsontext.Value) (blocks []byte, err error) {
+	if len(v) == 0 || v.Kind() == 'n' {
+		return nil, nil
+	}
+	err = array(path, v, func(path string, v jsontext.Value) error {
+		block, err := r.call(path, v)
+		blocks = join(blocks, block)
+		return err
+	})
+	return blocks, err
+}
+
+func (r *request) call(path string, v jsontext.Value) ([]byte, error) {
+	var id, function jsontext.Value
+	typ := "function"
+	err := object(path, v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "id":
+			id = v
+		case "type":
+			typ = unquote(v)
+		case "function":
+			function = v
+		case "custom", "index": // told by the type; of a stream's delta, and said by the order
+		default:
+			r.left.leave(path, name, v)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	name, err := str(path+".id", id)
+	if err != nil {
+		return nil, err
+	}
+	if typ != "function" {
+		if typ != "custom" {
+			typ = "type"
+		}
+		r.left.leaveOut(path + "." + typ)
+		if r.dropped == nil {
+			r.dropped = make(map[string]bool)
+		}
+		r.dropped[name] = true
+		return nil, nil
+	}
+	if len(function) == 0 {
+		return nil, missing(path+".function", "an object")
+	}
+	r.toolCalls = true
+	return r.toolUse(path+".function", name, function)
+}
+
+// toolUse gives the block of the call with that id of the function that stands at path.
+func (r *request) toolUse(path, id string, v jsontext.Value) ([]byte, error) {
+	var name, arguments jsontext.Value
+	err := object(path, v, func(member string, v jsontext.Value) error {
+		switch member {
+		case "name":
+			name = v
+		case "arguments":
+			arguments = v
+		default:
+			r.left.leave(path, member, v)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := str(path+".name", name); err != nil {
+		return nil, err
+	}
+	text, err := str(path+".arguments", arguments)
+	if err != nil {
+		return nil, err
+	}
+	input := bytes.Trim([]byte(text), " \t\r\n")
+	if len(input) == 0 { // some models say so that there are none
+		input = []byte("{}")
+	}
+	if !isObject(input) {
+		return nil, &wire.RequestError{Param: path + ".arguments", Code: wire.CodeInvalidJSON,
+			Message: "invalid '" + path + ".arguments': expected a JSON object as text"}
+	}
+	block := quote([]byte(`{"type":"tool_use","id":`), toolUseID(id))
+	block = append(append(block, `,"name":`...), name...)
+	return append(append(append(block, `,"input":`...), input...), '}'), nil
+}
+
+// toolResult reads what a tool gave.
+func (r *request) toolResult(path string, m message) error {
+	id, err := str(path+".tool_call_id", m.toolCallID)
+	if err != nil {
+		return err
+	}
+	content, err := r.content(path+".content", m.content, true)
+	if err != nil || r.dropped[id] {
+		return err
+	}
+	block := quote([]byte(`{"type":"tool_result","tool_use_id":`), toolUseID(id))
+	if len(content) > 0 {
+		block = append(append(append(block, `,"content":[`...), content...), ']')
+	}
+	r.turns.add("user", append(block, '}'))
+	return nil
+}
+
+// toolUseID gives the id of a tool call as Anthropic's API takes it: letters, digits, _ and - only. Others come from a
+// provider that answered earlier in the conversation, as functions.get_weather:0 does, and are replaced alike in the call
+// and its result.
+func toolUseID(id string) string {
+	const fine = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+	if id != "" && strings.Trim(id, fine) == "" {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return "toolu_" + hex.EncodeToString(sum[:12])
+}

@@ -1,0 +1,180 @@
+package anthropic
+
+import "github.com/go-json-experiment/json/jsontext"
+
+// tool reads the tool that stands at path. Only functions are known to both.
+func (r *request) tool(path string, v jsontext.Value) error {
+	var typ string
+	var function jsontext.Value
+	err := object(path, v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "type":
+			typ = unquote(v)
+		case "function":
+			function = v
+		case "custom": // told by the type
+		default:
+			r.left.leave(path, name, v)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case typ == "custom":
+		r.left.leaveOut(path + ".custom")
+		return nil
+	case typ != "function":
+		r.left.leaveOut(path + ".type")
+		return nil
+	case len(function) == 0:
+		return missing(path+".function", "an object")
+	}
+	return r.function(path+".function", function)
+}
+
+// function reads the function that stands at path. What describes it keeps its exact text.
+func (r *request) function(path string, v jsontext.Value) error {
+	var name, description jsontext.Value
+	schema := jsontext.Value(`{"type":"object"}`)
+	strict := false
+	err := object(path, v, func(member string, v jsontext.Value) (err error) {
+		switch {
+		case v.Kind() == 'n':
+		case member == "name":
+			name = v
+		case member == "description":
+			_, err = str(path+".description", v)
+			description = v
+		case member == "parameters":
+			schema, err = inputSchema(path+".parameters", v)
+		case member == "strict":
+			strict, err = boolean(path+".strict", v)
+		default:
+			r.left.leave(path, member, v)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := str(path+".name", name); err != nil {
+		return err
+	}
+	tool := append([]byte(`{"name":`), name...)
+	if len(description) > len(`""`) {
+		tool = append(append(tool, `,"description":`...), description...)
+	}
+	tool = append(append(tool, `,"input_schema":`...), schema...)
+	if strict {
+		tool = append(tool, `,"strict":true`...)
+	}
+	r.tools = join(r.tools, append(tool, '}'))
+	return nil
+}
+
+// inputSchema gives the schema that stands at path, with the type that arguments have anyway and that Anthropic's API
+// wants to see.
+func inputSchema(path string, v jsontext.Value) (jsontext.Value, error) {
+	typed, empty := false, true
+	err := object(path, v, func(name string, _ jsontext.Value) error {
+		typed, empty = typed || name == "type", false
+		return nil
+	})
+	if err != nil || typed {
+		return v, err
+	}
+	schema := jsontext.Value(`{"type":"object"`)
+	if !empty {
+		schema = append(schema, ',')
+	}
+	return append(schema, v[1:]...), nil
+}
+
+// choice is which tools the answer may or must call.
+type choice struct {
+	typ        string         // Anthropic's word; empty: not said
+	name       jsontext.Value // of the tool, where typ is "tool"
+	oneAtATime bool
+}
+
+func (c choice) demands() bool { return c.typ == "any" || c.typ == "tool" }
+
+// append writes the choice unless it is the default.
+func (c choice) append(dst []byte) []byte {
+	if c.typ == "" || c.typ == "auto" {
+		if !c.oneAtATime {
+			return dst
+		}
+		c.typ = "auto"
+	}
+	dst = append(append(append(dst, `,"tool_choice":{"type":"`...), c.typ...), '"')
+	if c.typ == "tool" {
+		dst = append(append(dst, `,"name":`...), c.name...)
+	}
+	if c.oneAtATime && c.typ != "none" {
+		dst = append(dst, `,"disable_parallel_tool_use":true`...)
+	}
+	return append(dst, '}')
+}
+
+// toolChoice reads tool_choice.
+func (r *request) toolChoice(v jsontext.Value) error {
+	if v.Kind() == '"' {
+		switch unquote(v) {
+		case "none", "auto":
+			r.choice.typ = unquote(v)
+		case "required":
+			r.choice.typ = "any"
+		default:
+			return invalid("tool_choice", "none, auto, required or an object that names a function")
+		}
+		return nil
+	}
+	if v.Kind() != '{' {
+		return wrongType("tool_choice", "a string or an object")
+	}
+	var typ string
+	var function jsontext.Value
+	err := members(v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "type":
+			typ = unquote(v)
+		case "function":
+			function = v
+		case "allowed_tools", "custom": // told by the type
+		default:
+			r.left.leave("tool_choice", name, v)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	switch typ {
+	case "function":
+	case "allowed_tools", "custom":
+		r.left.leaveOut("tool_choice." + typ)
+		return nil
+	default:
+		r.left.leaveOut("tool_choice.type")
+		return nil
+	}
+	r.choice.typ = "tool"
+	if len(function) == 0 {
+		return missing("tool_choice.function", "an object")
+	}
+	err = object("tool_choice.function", function, func(name string, v jsontext.Value) error {
+		if name == "name" {
+			r.choice.name = v
+		} else {
+			r.left.leave("tool_choice.function", name, v)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	_, err = str("tool_choice.function.name", r.choice.name)
+	return err
+}

@@ -1,0 +1,49 @@
+package wire
+
+// Format is the form in which a provider speaks, translated from and to
+// OpenAI's. It is safe for concurrent use.
+type Format interface {
+	// EncodeRequest gives the provider's request for what ask wants. It fails
+	// with a [*RequestError] that names what the provider could not be asked at
+	// all, whatever is left out.
+	EncodeRequest(ask Ask) (Encoded, error)
+	// DecodeAnswer reads the whole body of an answer with status 200 and gives
+	// it in OpenAI's form, with what the gateway needs to know of it. A failure
+	// that the body reports is in Answer.Failure, and the translation then is
+	// nil. It fails with [ErrMalformed] when body is not of the format.
+	DecodeAnswer(body []byte, ask Ask) (translated []byte, a Answer, err error)
+	// DecodeStream gives the reader of one streamed answer.
+	DecodeStream(ask Ask) StreamDecoder
+}
+
+// Ask is one chat request on its way to a provider.
+type Ask struct {
+	Request
+	// UpstreamModel is the model by the provider's name.
+	UpstreamModel string
+	// ID names the call; it is the same for each of its attempts.
+	ID string
+	// Tenant is whose call it is.
+	Tenant string
+}
+
+// Encoded is a request in a provider's form.
+type Encoded struct {
+	Body []byte
+	// Unsupported names, sorted and each once, what of the request could not be
+	// carried over and was left out: a field as "seed", a part of one as
+	// "messages.content.input_audio". Never a value.
+	Unsupported []string
+}
+
+// StreamDecoder reads a provider's stream as OpenAI's. It belongs to one
+// goroutine.
+type StreamDecoder interface {
+	// Decode reads one event. It appends to dst the events that it is in
+	// OpenAI's form, each whole and with its blank line, none for an event that
+	// has no counterpart, and says what they are. The chunk of the provider's
+	// last event is Done, and the events appended for it end in data: [DONE]. A
+	// chunk with a Failure appends nothing. It fails with [ErrMalformed] when
+	// the event is not of the format.
+	Decode(dst []byte, ev Event) ([]byte, Chunk, error)
+}
