@@ -1,145 +1,116 @@
 package sandbox
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
-// answer is what the model says: a text, or a tool call.
+// answer is what the model says: a text, or the call of a function.
 type answer struct {
-	id      string
-	model   string
-	created int64
-	text    string
-	call    *toolCall
-	events  int // content events asked for, 0: as the words fall
-	usage   usage
+	id        string
+	number    int64 // how many answers there were, with this one
+	model     string
+	created   time.Time
+	thought   string // what comes before the text, "" for nothing
+	text      string
+	function  string // the one called, "" for an answer in words
+	arguments string // of the call, as a JSON object
+	end       ending
+	stop      string // the text that ended it
+	events    int    // content events asked for, 0: as the words fall
+
+	promptTokens, answerTokens int
+
+	session   string
+	withUsage bool
 }
 
-type toolCall struct {
-	ID       string       `json:"id"`
-	Type     string       `json:"type"`
-	Function toolFunction `json:"function"`
+// pieces cuts the text, or else the arguments, into the content events of a
+// stream. A thought is one of them too.
+func (a *answer) pieces() []string {
+	n := a.events
+	if n > 1 && a.thought != "" {
+		n--
+	}
+	if a.end == endsInCall {
+		return split(a.arguments, n)
+	}
+	return split(a.text, n)
 }
 
-type toolFunction struct {
-	Name      string `json:"name"`
-	Arguments string `json:"arguments"`
-}
+// ending is why an answer ends where it does.
+type ending int
 
-type usage struct {
-	Prompt     int `json:"prompt_tokens"`
-	Completion int `json:"completion_tokens"`
-	Total      int `json:"total_tokens"`
-}
-
-// maxEcho is how many characters of a prompt an answer repeats.
-const maxEcho = 256
+const (
+	endsItself ending = iota
+	endsInCall
+	endsAtMost // it has as many tokens as it may
+	endsAtStop // it came to a text that ends it
+)
 
 // answer makes the answer to a request. Its content depends on the request only;
 // its id counts up, so that a repeated call can be told from a repeated answer.
-func (c *call) answer(req *chatRequest) answer {
+func (c *call) answer(q *ask) answer {
 	n := c.srv.answers.Add(1)
 	a := answer{
-		id:      fmt.Sprintf("chatcmpl-%08d", n),
-		model:   req.Model,
-		created: c.wall.Unix(),
+		id:      fmt.Sprintf("%s%08d", q.prefix, n),
+		number:  n,
+		model:   q.model,
+		created: c.wall,
 		events:  c.marks.events,
+
+		promptTokens: q.images * tokensPerImage,
+		session:      q.session,
+		withUsage:    q.usage,
 	}
-	if t := req.wantedTool(c.marks.text); t != nil {
-		a.call = &toolCall{
-			ID:       fmt.Sprintf("call_%08d", n),
-			Type:     "function",
-			Function: toolFunction{t.Function.Name, arguments(t.Function.Parameters, c.marks.text)},
-		}
-	} else {
-		a.text = req.echo(c.marks)
+	if q.thinking {
+		a.thought = "Thinking of: " + clip(c.marks.text)
 	}
-	for _, m := range req.Messages {
-		a.usage.Prompt += countTokens(m.Content.text) + m.Content.images*85
+	for _, text := range q.texts {
+		a.promptTokens += countTokens(text)
 	}
-	a.usage.Completion = countTokens(a.text)
-	if a.call != nil {
-		a.usage.Completion = countTokens(a.call.Function.Arguments)
+	if t := q.wantedTool(c.marks.text); t != nil {
+		a.function, a.arguments = t.name, arguments(t.schema, c.marks.text)
+		a.end = endsInCall
+		a.answerTokens = countTokens(a.arguments)
+		return a
 	}
-	a.usage.Total = a.usage.Prompt + a.usage.Completion
+	a.text = q.echo(c.marks)
+	a.shorten(q.stops, q.most)
+	a.answerTokens = countTokens(a.text)
 	return a
 }
 
+// shorten ends the text at the first of stops, and when it has most tokens.
+func (a *answer) shorten(stops []string, most int) {
+	for _, stop := range stops {
+		if before, _, found := strings.Cut(a.text, stop); found {
+			a.text, a.stop, a.end = before, stop, endsAtStop
+		}
+	}
+	if most == 0 || countTokens(a.text) <= most {
+		return
+	}
+	characters := 0
+	for i := range a.text {
+		if characters++; characters > most*charactersPerToken {
+			a.text, a.stop, a.end = a.text[:i], "", endsAtMost
+			return
+		}
+	}
+}
+
+const (
+	charactersPerToken = 4
+	tokensPerImage     = 85
+)
+
 // countTokens guesses as the vendors advise: four characters a token, one at least.
 func countTokens(text string) int {
-	return max(1, (utf8.RuneCountInString(text)+3)/4)
-}
-
-// echo repeats the prompt, so that a crossed answer shows.
-func (r *chatRequest) echo(m marks) string {
-	text := "You said: " + clip(m.text)
-	if last := r.Messages[len(r.Messages)-1]; last.Role == "tool" {
-		text = "The tool said: " + clip(last.Content.text)
-	}
-	switch n := r.prompt().images; {
-	case n == 1:
-		text += " (with 1 image)"
-	case n > 1:
-		text += " (with " + strconv.Itoa(n) + " images)"
-	}
-	if m.bytes > 0 {
-		text = fit(text, m.bytes)
-	}
-	if short := m.events - utf8.RuneCountInString(text); short > 0 {
-		text += strings.Repeat(".", short)
-	}
-	return text
-}
-
-// clip shortens a long text, and adds the hash of the whole in its place.
-func clip(text string) string {
-	n := 0
-	for i := range text {
-		if n++; n > maxEcho {
-			return fmt.Sprintf("%s… [sha256 %x]", text[:i], sha256.Sum256([]byte(text)))
-		}
-	}
-	return text
-}
-
-// fit makes text exactly n bytes long, at a character's end.
-func fit(text string, n int) string {
-	cut := min(n, len(text))
-	for cut < len(text) && cut > 0 && !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return text[:cut] + strings.Repeat(".", n-cut)
-}
-
-// wantedTool decides on a tool call: tool_choice asks for it, or the prompt
-// names a function or says "use the tool". A tool's result is answered in words.
-func (r *chatRequest) wantedTool(prompt string) *tool {
-	if len(r.Tools) == 0 || r.Messages[len(r.Messages)-1].Role == "tool" {
-		return nil
-	}
-	var choice string
-	var named tool
-	if json.Unmarshal(r.ToolChoice, &choice) != nil {
-		_ = json.Unmarshal(r.ToolChoice, &named) // absent, or of a form that asks for nothing
-	}
-	if choice == "none" {
-		return nil
-	}
-	for i, t := range r.Tools {
-		name := t.Function.Name
-		if name == named.Function.Name || strings.Contains(prompt, name) {
-			return &r.Tools[i]
-		}
-	}
-	if choice == "required" || strings.Contains(strings.ToLower(prompt), "use the tool") {
-		return &r.Tools[0]
-	}
-	return nil
+	return max(1, (utf8.RuneCountInString(text)+charactersPerToken-1)/charactersPerToken)
 }
 
 // arguments makes a JSON object with a value for each required property of a
@@ -176,37 +147,4 @@ func arguments(schema json.RawMessage, prompt string) string {
 		panic(err) // raw values came out of valid JSON
 	}
 	return string(b)
-}
-
-func (a *answer) finish() string {
-	if a.call != nil {
-		return "tool_calls"
-	}
-	return "stop"
-}
-
-// completion is the answer as one JSON object.
-func (a *answer) completion() any {
-	type msg struct {
-		Role      string     `json:"role"`
-		Content   *string    `json:"content"`
-		ToolCalls []toolCall `json:"tool_calls,omitempty"`
-	}
-	type choice struct {
-		Index        int    `json:"index"`
-		Message      msg    `json:"message"`
-		FinishReason string `json:"finish_reason"`
-	}
-	m := msg{Role: "assistant", Content: &a.text}
-	if a.call != nil {
-		m.Content, m.ToolCalls = nil, []toolCall{*a.call}
-	}
-	return struct {
-		ID      string   `json:"id"`
-		Object  string   `json:"object"`
-		Created int64    `json:"created"`
-		Model   string   `json:"model"`
-		Choices []choice `json:"choices"`
-		Usage   usage    `json:"usage"`
-	}{a.id, "chat.completion", a.created, a.model, []choice{{0, m, a.finish()}}, a.usage}
 }

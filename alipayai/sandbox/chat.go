@@ -20,30 +20,26 @@ type chatRequest struct {
 	StreamOptions struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
-	Tools      []tool          `json:"tools"`
+	Tools      []chatTool      `json:"tools"`
 	ToolChoice json.RawMessage `json:"tool_choice"`
 }
 
 type message struct {
-	Role    string  `json:"role"`
-	Content content `json:"content"`
+	Role    string      `json:"role"`
+	Content chatContent `json:"content"`
 }
 
-type tool struct {
+type chatTool struct {
 	Function struct {
 		Name       string          `json:"name"`
 		Parameters json.RawMessage `json:"parameters"`
 	} `json:"function"`
 }
 
-// content is a message's text and how many images came with it. On the wire it
-// is null, a string, or a list of parts.
-type content struct {
-	text   string
-	images int
-}
+// chatContent is null, a string, or a list of parts.
+type chatContent struct{ content }
 
-func (c *content) UnmarshalJSON(data []byte) error {
+func (c *chatContent) UnmarshalJSON(data []byte) error {
 	if json.Unmarshal(data, &c.text) == nil { // null too
 		return nil
 	}
@@ -96,14 +92,35 @@ func (r *chatRequest) parse(body []byte) error {
 	return nil
 }
 
-// prompt is the last message of the user.
-func (r *chatRequest) prompt() content {
-	for _, m := range slices.Backward(r.Messages) {
+// ask is what the request wants.
+func (r *chatRequest) ask() *ask {
+	q := &ask{
+		model: r.Model, stream: r.Stream, usage: r.StreamOptions.IncludeUsage, choice: r.choice(), prefix: "chatcmpl-",
+	}
+	for _, m := range r.Messages {
+		q.texts = append(q.texts, m.Content.text)
+		q.images += m.Content.images
 		if m.Role == "user" {
-			return m.Content
+			q.prompt = m.Content.content
 		}
 	}
-	return content{}
+	if last := r.Messages[len(r.Messages)-1]; last.Role == "tool" {
+		q.result = &last.Content.text
+	}
+	for _, t := range r.Tools {
+		q.tools = append(q.tools, tool{t.Function.Name, t.Function.Parameters})
+	}
+	return q
+}
+
+func (r *chatRequest) choice() toolChoice {
+	var word string
+	if json.Unmarshal(r.ToolChoice, &word) == nil {
+		return toolChoice{forbidden: word == "none", required: word == "required"}
+	}
+	var named chatTool
+	_ = json.Unmarshal(r.ToolChoice, &named) // absent, or of a form that asks for nothing
+	return toolChoice{name: named.Function.Name}
 }
 
 // chat is POST /v1/chat/completions.
@@ -116,26 +133,13 @@ func (c *call) chat() {
 		c.fail(http.StatusBadRequest, codeParam, err.Error())
 		return
 	}
-	if !c.wantModel(req.Model) || !c.begin(req.prompt().text, req.Stream) {
-		return
+	if c.wantModel(req.Model) {
+		c.converse(req.ask())
 	}
-	texts := make([]string, len(req.Messages))
-	for i, m := range req.Messages {
-		texts[i] = m.Content.text
-	}
-	if !c.compliant(texts...) {
-		return
-	}
-	a := c.answer(&req)
-	if req.Stream {
-		c.stream(a, req.StreamOptions.IncludeUsage)
-		return
-	}
-	c.succeed(a.completion())
 }
 
-// models is GET /v1/models.
-func (c *call) models() {
+// listModels is GET /v1/models.
+func (c *call) listModels() {
 	if !c.begin("", false) {
 		return
 	}
@@ -147,7 +151,7 @@ func (c *call) models() {
 	}
 	list := make([]model, len(c.srv.cfg.Models))
 	for i, id := range c.srv.cfg.Models {
-		list[i] = model{id, "model", 1767225600, "alipay-sandbox"}
+		list[i] = model{id, "model", modelsSince.Unix(), "alipay-sandbox"}
 	}
 	c.succeed(map[string]any{"object": "list", "data": list})
 }
@@ -162,7 +166,7 @@ func (c *call) wantJSON() bool {
 }
 
 func (c *call) wantModel(id string) bool {
-	if slices.Contains(c.srv.cfg.Models, id) {
+	if c.serves(id) {
 		return true
 	}
 	c.fail(http.StatusNotFound, codeModel, "model: want one of "+strings.Join(c.srv.cfg.Models, ", "))
@@ -174,11 +178,9 @@ func (c *call) compliant(texts ...string) bool {
 	if c.srv.cfg.Mode != Production {
 		return true
 	}
-	for _, text := range texts {
-		if policy := violated(text); policy != "" {
-			c.fail(http.StatusForbidden, codeBlocked, "the prompt was blocked by policy "+policy)
-			return false
-		}
+	i := slices.IndexFunc(texts, func(text string) bool { return violated(text) != "" })
+	if i >= 0 {
+		c.fail(http.StatusForbidden, codeBlocked, "the prompt was blocked by policy "+violated(texts[i]))
 	}
-	return true
+	return i < 0
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -12,7 +11,8 @@ import (
 type Mode string
 
 // The two modes. Only [Production] blocks non-compliant prompts, as the real
-// environments differ; everything else is the same in both.
+// environments differ; everything else is the same in both. Of the formats only
+// [OpenAI] has it.
 const (
 	Sandbox    Mode = "sandbox"
 	Production Mode = "production"
@@ -31,10 +31,13 @@ const (
 
 // Credentials of the app that a simulator without [Config.Apps] knows. They are
 // public, and good for nothing but a simulator. [DemoKeys] has the HMAC keys.
+// DemoAPIKey is for format [Anthropic]. Format [NextBuilder] has no demo app,
+// since a private key that everybody has would sign for nobody.
 const (
 	DemoClientID     = "SANDBOX_DEMO"
 	DemoOAuthSecret  = "sandbox-demo-oauth-secret"
 	DemoRefreshToken = "sandbox-demo-refresh-token"
+	DemoAPIKey       = "sk-ant-sandbox-demo"
 )
 
 // DemoKeys returns the demo app's HMAC keys by version. Each call returns a new map.
@@ -45,40 +48,26 @@ func DemoKeys() map[int][]byte {
 const (
 	defaultTokenLife = 30 * time.Minute
 	defaultRate      = 50
-	minKeyBytes      = 16
 )
 
-// Default model ids, served when [Config.Models] is empty.
-const (
-	modelChat  = "alipay-fin-1"
-	modelMini  = "alipay-fin-mini"
-	modelEmbed = "alipay-embed-1"
-)
+// modelsSince is when every model says it was made.
+var modelsSince = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // ErrConfig is wrapped by every error of [New].
 var ErrConfig = errors.New("sandbox: bad configuration")
 
-// App is one client of the API.
-type App struct {
-	// ClientID is the value of Client-Id. It must not contain a dot or a control
-	// character, which would make the signed string ambiguous.
-	ClientID string
-	// Keys are the HMAC keys by version (1 or more), at least 16 bytes each. All verify.
-	Keys map[int][]byte
-	// OAuthSecret is the client secret at /oauth2/token. Required.
-	OAuthSecret string
-	// RefreshToken, when set, is a refresh token that is good from the start, as
-	// if a person had authorised the app already.
-	RefreshToken string
-}
-
-// Config sets up a [Server]. The zero value is a sandbox with the demo app.
+// Config sets up a [Server]. The zero value is a sandbox of the Alipay AI API
+// with the demo app.
 type Config struct {
+	// Format is OpenAI unless set.
+	Format Format
 	// Mode is Sandbox unless set.
 	Mode Mode
-	// Apps lists the clients; empty means the demo app alone.
+	// Apps lists the clients; empty means the demo app alone. Format NextBuilder
+	// has none and wants one at least.
 	Apps []App
-	// TokenLife is the life of an access token. Default 30 minutes.
+	// TokenLife is the life of an access token. Default 30 minutes. Only format
+	// OpenAI has tokens: with another, this and the two options below stay unset.
 	TokenLife time.Duration
 	// ExpiresIn is the form of expires_in at /oauth2/token. Default ExpiresNumber.
 	ExpiresIn ExpiresForm
@@ -88,8 +77,10 @@ type Config struct {
 	// RequestsPerSecond is the cap of one app in any sliding second. 0 means 50,
 	// a negative number means no cap (for benchmarks).
 	RequestsPerSecond int
-	// Models lists the model ids served. Default alipay-fin-1, alipay-fin-mini
-	// and alipay-embed-1.
+	// Models lists the ids of the models served, or of the agents of format
+	// NextBuilder. Default alipay-fin-1, alipay-fin-mini and alipay-embed-1;
+	// claude-haiku-4-5 and claude-sonnet-4-5 with format Anthropic; sandbox-agent
+	// with NextBuilder.
 	Models []string
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
@@ -100,6 +91,15 @@ type Config struct {
 
 // withDefaults fills in what was left out and refuses what cannot work, naming the field.
 func (cfg Config) withDefaults() (Config, error) {
+	if cfg.Format == "" {
+		cfg.Format = OpenAI
+	}
+	if formats[cfg.Format] == nil {
+		return cfg, fmt.Errorf("%w: Format %q: want %q, %q or %q", ErrConfig, cfg.Format, OpenAI, Anthropic, NextBuilder)
+	}
+	if field := cfg.alipayOnly(); field != "" && cfg.Format != OpenAI {
+		return cfg, fmt.Errorf("%w: %s: format %s has no such thing", ErrConfig, field, cfg.Format)
+	}
 	if cfg.Mode == "" {
 		cfg.Mode = Sandbox
 	}
@@ -124,7 +124,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		cfg.RequestsPerSecond = defaultRate
 	}
 	if len(cfg.Models) == 0 {
-		cfg.Models = []string{modelChat, modelMini, modelEmbed}
+		cfg.Models = formats[cfg.Format].models()
 	}
 	for i, m := range cfg.Models {
 		if m == "" {
@@ -135,48 +135,39 @@ func (cfg Config) withDefaults() (Config, error) {
 		cfg.Now = time.Now
 	}
 	if len(cfg.Apps) == 0 {
-		cfg.Apps = []App{{
-			ClientID:     DemoClientID,
-			Keys:         DemoKeys(),
-			OAuthSecret:  DemoOAuthSecret,
-			RefreshToken: DemoRefreshToken,
-		}}
+		demo, ok := demoApp(cfg.Format)
+		if !ok {
+			return cfg, fmt.Errorf("%w: Apps: format %s has no demo app: want one at least", ErrConfig, cfg.Format)
+		}
+		cfg.Apps = []App{demo}
 	}
-	seen := make(map[string]bool, len(cfg.Apps))
+	seen, keys := make(map[string]bool, len(cfg.Apps)), make(map[string]bool)
 	for i, a := range cfg.Apps {
-		if field, reason := a.check(); field != "" {
+		if field, reason := a.check(cfg.Format); field != "" {
 			return cfg, fmt.Errorf("%w: Apps[%d].%s%s", ErrConfig, i, field, reason)
 		}
 		if seen[a.ClientID] {
 			return cfg, fmt.Errorf("%w: Apps[%d].ClientID %q is listed twice", ErrConfig, i, a.ClientID)
 		}
-		seen[a.ClientID] = true
+		if a.APIKey != "" && keys[a.APIKey] {
+			return cfg, fmt.Errorf("%w: Apps[%d].APIKey is another app's", ErrConfig, i)
+		}
+		seen[a.ClientID], keys[a.APIKey] = true, true
 	}
 	return cfg, nil
 }
 
-// check gives the field that cannot work and why, to be put behind the app's place.
-func (a App) check() (field, reason string) {
-	if a.ClientID == "" {
-		return "ClientID", " is empty"
+// alipayOnly names an option that is set and that only the Alipay AI API has.
+func (cfg Config) alipayOnly() string {
+	switch {
+	case cfg.Mode == Production:
+		return "Mode"
+	case cfg.TokenLife != 0:
+		return "TokenLife"
+	case cfg.ExpiresIn != "":
+		return "ExpiresIn"
+	case cfg.RotateRefreshTokens:
+		return "RotateRefreshTokens"
 	}
-	if strings.ContainsFunc(a.ClientID, func(r rune) bool { return r == '.' || r < ' ' || r == 0x7f }) {
-		return "ClientID", fmt.Sprintf(" %q: want no dot and no control character", a.ClientID)
-	}
-	if len(a.Keys) == 0 {
-		return "Keys", " is empty: want one key at least"
-	}
-	for version, key := range a.Keys {
-		field := fmt.Sprintf("Keys[%d]", version)
-		if version < 1 {
-			return field, ": want a version of 1 or more"
-		}
-		if len(key) < minKeyBytes {
-			return field, fmt.Sprintf(" has %d bytes: want %d at least", len(key), minKeyBytes)
-		}
-	}
-	if a.OAuthSecret == "" {
-		return "OAuthSecret", " is empty"
-	}
-	return "", ""
+	return ""
 }

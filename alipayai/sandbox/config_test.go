@@ -1,6 +1,9 @@
 package sandbox
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"strings"
 	"testing"
@@ -31,6 +34,27 @@ func TestNewRefuses(t *testing.T) {
 		"version zero":       {app(func(a *App) { a.Keys = map[int][]byte{0: make([]byte, 16)} }), "Apps[1].Keys[0]"},
 		"short key":          {app(func(a *App) { a.Keys = map[int][]byte{3: make([]byte, 15)} }), "Apps[1].Keys[3]"},
 		"no oauth secret":    {app(func(a *App) { a.OAuthSecret = "" }), "Apps[1].OAuthSecret"},
+
+		"format":                  {Config{Format: "grpc"}, "Format"},
+		"claude in production":    {Config{Format: Anthropic, Mode: Production}, "Mode"},
+		"claude with token life":  {Config{Format: Anthropic, TokenLife: time.Hour}, "TokenLife"},
+		"claude with expires_in":  {Config{Format: Anthropic, ExpiresIn: ExpiresString}, "ExpiresIn"},
+		"agent that rotates":      {Config{Format: NextBuilder, RotateRefreshTokens: true}, "RotateRefreshTokens"},
+		"client id with comma":    {app(func(a *App) { a.ClientID = "a,b" }), "Apps[1].ClientID"},
+		"client id with equals":   {app(func(a *App) { a.ClientID = "a=b" }), "Apps[1].ClientID"},
+		"API key for chat":        {app(func(a *App) { a.APIKey = "k" }), "Apps[1].APIKey"},
+		"public key for chat":     {app(func(a *App) { a.PublicKey = "k" }), "Apps[1].PublicKey"},
+		"claude without key":      {Config{Format: Anthropic, Apps: []App{{ClientID: "a"}}}, "Apps[0].APIKey is empty"},
+		"claude with OAuth":       {Config{Format: Anthropic, Apps: []App{{ClientID: "a", APIKey: "k", OAuthSecret: "s"}}}, "Apps[0].OAuthSecret"},
+		"claude with HMAC":        {Config{Format: Anthropic, Apps: []App{{ClientID: "a", APIKey: "k", Keys: DemoKeys()}}}, "Apps[0].Keys"},
+		"one key for two":         {Config{Format: Anthropic, Apps: []App{{ClientID: "a", APIKey: "k"}, {ClientID: "b", APIKey: "k"}}}, "Apps[1].APIKey"},
+		"agent without apps":      {Config{Format: NextBuilder}, "Apps"},
+		"agent without key":       {Config{Format: NextBuilder, Apps: []App{{ClientID: "a"}}}, "Apps[0].PublicKey is empty"},
+		"agent with refresh":      {Config{Format: NextBuilder, Apps: []App{{ClientID: "a", PublicKey: "k", RefreshToken: "r"}}}, "Apps[0].RefreshToken"},
+		"public key, no base64":   {Config{Format: NextBuilder, Apps: []App{{ClientID: "a", PublicKey: "-"}}}, "Apps[0].PublicKey: want PEM"},
+		"public key, other bytes": {Config{Format: NextBuilder, Apps: []App{{ClientID: "a", PublicKey: "AAAA"}}}, "Apps[0].PublicKey: want an RSA public key"},
+		"public key of a curve":   {Config{Format: NextBuilder, Apps: []App{{ClientID: "a", PublicKey: curvePEM(t)}}}, "Apps[0].PublicKey: want an RSA public key"},
+		"public key too short":    {Config{Format: NextBuilder, Apps: []App{{ClientID: "a", PublicKey: shortPEM}}}, "Apps[0].PublicKey: has 1024 bits"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -39,6 +63,38 @@ func TestNewRefuses(t *testing.T) {
 				t.Errorf("error %v, want one that names %s", err, tc.want)
 			}
 		})
+	}
+}
+
+func curvePEM(t *testing.T) string {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return publicPEM(&key.PublicKey)
+}
+
+// shortPEM was made with: openssl genrsa 1024 | openssl rsa -pubout
+const shortPEM = `-----BEGIN PUBLIC KEY-----
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDAvBzapopN3r9Mei88TxIMRGCM
+SJ2pnm0D2zql9iobkJwSKbhJwHNhYv7tpeCeL4zPBVFyRbGVDMieVpU9d4WZpDsz
+4ZinHgBXFAmxLC/5yHZmYzWeHHiEdVEs/eiLy/ZxeuXrJ/g4Msvl5Vkzodrlm+ws
+K+Q9WGCzAPEMSUKPzwIDAQAB
+-----END PUBLIC KEY-----`
+
+func TestFormatDefaults(t *testing.T) {
+	for format, want := range map[Format]string{
+		OpenAI: "alipay-fin-1", Anthropic: "claude-haiku-4-5", NextBuilder: "sandbox-agent",
+	} {
+		cfg, err := Config{Format: format, Apps: map[Format][]App{NextBuilder: {agentApp()}}[format]}.withDefaults()
+		if err != nil || cfg.Models[0] != want || len(cfg.Apps) != 1 {
+			t.Errorf("%s: %v, %+v", format, err, cfg)
+		}
+	}
+	bare := agentApp()
+	bare.PublicKey = strings.Join(strings.Split(strings.TrimSpace(bare.PublicKey), "\n")[1:8], "")
+	if _, err := New(Config{Format: NextBuilder, Apps: []App{bare}}); err != nil {
+		t.Errorf("a key without its frame: %v", err)
 	}
 }
 

@@ -39,20 +39,6 @@ const (
 	DoneFirst            Kind = "done_first"
 )
 
-// Shape is the form in which an error is written.
-type Shape string
-
-// The shapes of errors: {"code","message"} of the API itself, OpenAI's, that of
-// Antom and Alipay+, that of the Open Platform's gateway.do, and the error event
-// of its streaming agent API.
-const (
-	ShapeAlipay      Shape = "alipay"
-	ShapeOpenAI      Shape = "openai"
-	ShapeGlobal      Shape = "global"
-	ShapeGateway     Shape = "gateway"
-	ShapeNextBuilder Shape = "nextbuilder"
-)
-
 // ErrFault is wrapped by every error of [Server.SetFaults].
 var ErrFault = errors.New("sandbox: bad fault")
 
@@ -62,10 +48,10 @@ type Fault struct {
 	Kind Kind `json:"kind"`
 	// Times is how many calls it hits; 0 means all until it is cleared.
 	Times int `json:"times,omitzero"`
-	// Path limits it to one endpoint. Unset, it hits /v1/*; token_error hits every
-	// token endpoint and clock_skew hits everything.
+	// Path limits it to one endpoint. Unset, it hits all but the token endpoints;
+	// token_error hits these and clock_skew hits everything.
 	Path string `json:"path,omitzero"`
-	// ClientID limits it to the calls that carry this Client-Id.
+	// ClientID limits it to the calls of this app.
 	ClientID string `json:"client_id,omitzero"`
 
 	// Delay is the wait of latency and slow_first_byte.
@@ -76,7 +62,7 @@ type Fault struct {
 	Status int `json:"status,omitzero"`
 	// Code replaces the code of an error.
 	Code string `json:"code,omitzero"`
-	// Shape is that of a system error.
+	// Shape is that of a system error; unset, the format's own.
 	Shape Shape `json:"shape,omitzero"`
 	// RetryAfter, in seconds, is sent as Retry-After when positive.
 	RetryAfter int `json:"retry_after,omitzero"`
@@ -95,6 +81,8 @@ type spec struct {
 	arg  string // the one that [[fault:kind=…]] sets
 	only string // the answers it fits: streamAnswer, jsonAnswer, or any
 	adds bool   // it joins other faults, where the rest come one per call
+	// formats are those whose calls it can hit; unset means all.
+	formats []Format
 }
 
 const (
@@ -106,7 +94,7 @@ var kinds = map[Kind]spec{
 	Latency:                {uses: "delay", need: "delay", arg: "delay", adds: true},
 	SlowFirstByte:          {uses: "delay", need: "delay", arg: "delay", adds: true},
 	ClockSkew:              {uses: "skew", need: "skew", adds: true},
-	WrongResponseSignature: {only: jsonAnswer, adds: true},
+	WrongResponseSignature: {only: jsonAnswer, adds: true, formats: []Format{OpenAI}},
 	SystemError200:         {uses: "code shape", arg: "shape"},
 	SystemError500:         {uses: "code shape", arg: "shape"},
 	SystemErrorFirst:       {uses: "code shape", arg: "shape", only: streamAnswer},
@@ -114,15 +102,15 @@ var kinds = map[Kind]spec{
 	HTTPStatus:             {uses: "status code retry_after", need: "status", arg: "status"},
 	Throttle:               {uses: "retry_after", arg: "retry_after"},
 	PaymentRequired:        {},
-	ExpiredToken:           {},
-	TokenError:             {uses: "status code garbage"},
+	ExpiredToken:           {formats: []Format{OpenAI}},
+	TokenError:             {uses: "status code garbage", formats: []Format{OpenAI}},
 	ResetBefore:            {},
 	ResetAfter:             {uses: "after_events", arg: "after_events"},
 	Stall:                  {uses: "after_events", arg: "after_events"},
 	Cut:                    {uses: "after_events mid_event", arg: "after_events", only: streamAnswer},
 	MalformedChunk:         {uses: "after_events", arg: "after_events", only: streamAnswer},
-	MalformedJSON:          {only: jsonAnswer},
-	TruncatedBody:          {only: jsonAnswer},
+	MalformedJSON:          {only: jsonAnswer, formats: []Format{OpenAI, Anthropic}},
+	TruncatedBody:          {only: jsonAnswer, formats: []Format{OpenAI, Anthropic}},
 	EmptyStream:            {only: streamAnswer},
 	DoneFirst:              {only: streamAnswer},
 }
@@ -148,15 +136,8 @@ func (f Fault) check() (Fault, error) {
 	case strings.ContainsFunc(f.Code, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return f, errors.New("code: want no control character")
 	}
-	switch f.Shape {
-	case "", ShapeAlipay, ShapeOpenAI, ShapeGlobal, ShapeGateway, ShapeNextBuilder:
-	default:
-		return f, fmt.Errorf("shape: %q is not one of alipay openai global gateway nextbuilder", f.Shape)
-	}
-	if ep, known := endpointOf(f.Path); f.Path != "" && !known {
-		return f, fmt.Errorf("path: no endpoint %q", f.Path)
-	} else if known && !ep.token && f.Kind == TokenError {
-		return f, errors.New("path: want a token endpoint for token_error")
+	if f.Shape != "" && !slices.Contains(shapes, f.Shape) {
+		return f, fmt.Errorf("shape: %q is not one of %s", f.Shape, strings.Trim(fmt.Sprint(shapes), "[]"))
 	}
 	given := f.given()
 	for _, name := range given {
@@ -171,6 +152,23 @@ func (f Fault) check() (Fault, error) {
 		f.AfterEvents = 1 // at 0 they would be empty_stream and system_error_first
 	}
 	return f, nil
+}
+
+// fits refuses what no call of a format could meet, naming the JSON field.
+func (f Fault) fits(spoken Format) error {
+	if sp := kinds[f.Kind]; sp.formats != nil && !slices.Contains(sp.formats, spoken) {
+		return fmt.Errorf("kind: format %s has no %s", spoken, f.Kind)
+	}
+	ep, known := formats[spoken].endpoint(f.Path)
+	switch {
+	case f.Path == "":
+		return nil
+	case !known:
+		return fmt.Errorf("path: no endpoint %q", f.Path)
+	case !ep.token && f.Kind == TokenError:
+		return errors.New("path: want a token endpoint for token_error")
+	}
+	return nil
 }
 
 // given lists the fields that are set, of those that not every kind has.
@@ -194,7 +192,10 @@ func (s *Server) SetFaults(faults ...Fault) error {
 	checked := make([]Fault, len(faults))
 	for i, f := range faults {
 		var err error
-		if checked[i], err = f.check(); err != nil {
+		if checked[i], err = f.check(); err == nil {
+			err = f.fits(s.cfg.Format)
+		}
+		if err != nil {
 			return fmt.Errorf("%w: faults[%d].%w", ErrFault, i, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -99,8 +100,8 @@ func notJSON(t *testing.T, o outcome) {
 
 func broken(t *testing.T, o outcome) {
 	t.Helper()
-	if o.err == nil {
-		t.Errorf("no error: %+v", o)
+	if o.err == nil || errors.Is(o.err, context.DeadlineExceeded) {
+		t.Errorf("want a broken connection: %+v", o)
 	}
 }
 

@@ -5,22 +5,27 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 )
+
+const systemMessage = "system error, try again later"
 
 // begin reads the marks of a prompt, takes the faults that hit this call, and
 // carries out those that come instead of an answer. It reports false when the
 // call needs no answer any more.
 func (c *call) begin(prompt string, stream bool) bool {
 	var err error
-	if c.marks, err = parseMarks(prompt); err != nil {
-		c.fail(http.StatusBadRequest, codeParam, err.Error())
-		return false
-	}
+	c.marks, err = parseMarks(prompt)
 	for _, f := range c.marks.faults {
+		if err == nil {
+			err = f.fits(c.srv.cfg.Format)
+		}
 		if f.hits(c, stream) {
 			c.plan.add(f)
 		}
+	}
+	if err != nil {
+		c.fail(http.StatusBadRequest, codeParam, err.Error())
+		return false
 	}
 	return c.inject(stream)
 }
@@ -41,11 +46,10 @@ func (c *call) inject(stream bool) bool {
 		if f.Kind == SystemError500 {
 			status = http.StatusInternalServerError
 		}
-		code := orElse(f.Code, codeSystem)
-		c.reply(status, code, errorBody(f.Shape, code, "system error, try again later"))
+		c.refuse(status, f.Shape, orElse(f.Code, c.systemCode()), systemMessage)
 	case HTTPStatus:
-		code := orElse(f.Code, statusCode(f.Status))
-		c.reply(f.Status, code, errorBody(ShapeAlipay, code, http.StatusText(f.Status)))
+		_, code := c.srv.format.refusal(f.Status, "")
+		c.refuse(f.Status, "", orElse(f.Code, code), orElse(http.StatusText(f.Status), "status "+strconv.Itoa(f.Status)))
 	case Throttle:
 		c.fail(http.StatusTooManyRequests, codeTraffic, "too many requests")
 	case PaymentRequired:
@@ -62,18 +66,40 @@ func (c *call) inject(stream bool) bool {
 	return false
 }
 
-// fail answers with the API's own error form.
-func (c *call) fail(status int, code, message string) {
-	c.reply(status, code, errorBody(ShapeAlipay, code, message))
+// systemCode is the format's word for a system error.
+func (c *call) systemCode() string {
+	_, code := c.srv.format.refusal(http.StatusInternalServerError, codeSystem)
+	return code
 }
+
+// fail answers with an error, given in the simulator's own terms.
+func (c *call) fail(status int, code, message string) {
+	status, code = c.srv.format.refusal(status, code)
+	c.refuse(status, "", code, message)
+}
+
+// refuse answers with an error in the format's own shape, where none is given.
+func (c *call) refuse(status int, shape Shape, code, message string) {
+	if shape == "" {
+		shape, _ = c.srv.format.shapes()
+	}
+	c.reply(status, code, errorBody(shape, c.failure(code, message)))
+}
+
+func (c *call) failure(code, message string) failure { return failure{code, message, c.id()} }
 
 // succeed answers 200 with v as JSON.
 func (c *call) succeed(v any) {
+	c.reply(http.StatusOK, codeOK, mustJSON(v))
+}
+
+// mustJSON writes what always can be written: the simulator's own types.
+func mustJSON(v any) []byte {
 	body, err := json.Marshal(v)
-	if err != nil { // the simulator's own types always marshal
+	if err != nil {
 		panic(err)
 	}
-	c.reply(http.StatusOK, codeOK, body)
+	return body
 }
 
 // reply sends one signed body. A success is broken as the call's plan says; the
@@ -148,73 +174,6 @@ func (c *call) reset() {
 		_ = tcp.SetLinger(0) // on failure the connection still closes, only politely
 	}
 	_ = conn.Close()
-}
-
-// errorBody writes an error in one of the shapes that Ant's interfaces and
-// OpenAI's use.
-func errorBody(shape Shape, code, message string) []byte {
-	var v any
-	switch shape {
-	case ShapeOpenAI:
-		v = map[string]any{"error": map[string]string{"code": code, "message": message, "type": "server_error"}}
-	case ShapeGlobal:
-		v = map[string]any{"result": globalResult{code, "U", message}}
-	case ShapeGateway:
-		sub := code
-		if code == codeSystem {
-			sub = "aop.ACQ." + code
-		}
-		v = map[string]any{
-			"alipay_ai_chat_completions_response": gatewayError{"20000", "Service Currently Unavailable", sub, message},
-			"sign":                                "",
-		}
-	case ShapeNextBuilder:
-		payload, _ := json.Marshal(map[string]string{"errorCode": code}) // strings always marshal
-		v = map[string]string{"type": "error", "payload": string(payload)}
-	default:
-		v = apiError{code, message}
-	}
-	body, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return body
-}
-
-type apiError struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-}
-
-type globalResult struct {
-	Code    string `json:"resultCode"`
-	Status  string `json:"resultStatus"`
-	Message string `json:"resultMessage"`
-}
-
-type gatewayError struct {
-	Code    string `json:"code"`
-	Msg     string `json:"msg"`
-	SubCode string `json:"sub_code"`
-	SubMsg  string `json:"sub_msg"`
-}
-
-// errorEvent writes an error as it comes within a stream.
-func errorEvent(shape Shape, code, message string) []byte {
-	if shape == "" {
-		shape = ShapeOpenAI
-	}
-	var b strings.Builder
-	if shape == ShapeNextBuilder {
-		b.WriteString("event: error\n")
-	}
-	b.WriteString("data: ")
-	b.Write(errorBody(shape, code, message))
-	b.WriteString("\n\n")
-	if shape == ShapeNextBuilder {
-		b.WriteString("event: end\ndata: {\"type\":\"end\"}\n\n")
-	}
-	return []byte(b.String())
 }
 
 func orElse(s, fallback string) string {

@@ -21,8 +21,7 @@ func (f Fault) hits(c *call, stream bool) bool {
 	if f.Path != "" || f.Kind == ClockSkew {
 		return f.Path == "" || f.Path == c.r.URL.Path
 	}
-	ep, known := endpointOf(c.r.URL.Path)
-	return known && ep.token == (f.Kind == TokenError)
+	return c.ep.serve != nil && c.ep.token == (f.Kind == TokenError)
 }
 
 // plan is what goes wrong with one call.

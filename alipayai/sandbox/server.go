@@ -2,7 +2,10 @@ package sandbox
 
 import (
 	"bytes"
+	"crypto/rsa"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -14,10 +17,12 @@ import (
 // and starts no goroutine.
 type Server struct {
 	cfg     Config
+	format  format
 	apps    map[string]*app
 	tokens  *tokens
 	faults  faultList
 	stats   *stats
+	calls   atomic.Int64
 	answers atomic.Int64
 }
 
@@ -25,6 +30,8 @@ type app struct {
 	id      string
 	keys    map[int][]byte
 	secret  string
+	apiKey  [sha256.Size]byte // hashed, so that the time of a comparison says nothing
+	public  *rsa.PublicKey
 	traffic traffic
 }
 
@@ -34,9 +41,16 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, apps: make(map[string]*app, len(cfg.Apps)), tokens: newTokens(), stats: newStats()}
+	s := &Server{
+		cfg: cfg, format: formats[cfg.Format], apps: make(map[string]*app, len(cfg.Apps)), tokens: newTokens(), stats: newStats(),
+	}
 	for _, a := range cfg.Apps {
-		known := &app{id: a.ClientID, keys: a.Keys, secret: a.OAuthSecret}
+		known := &app{id: a.ClientID, keys: a.Keys, secret: a.OAuthSecret, apiKey: sha256.Sum256([]byte(a.APIKey))}
+		if a.PublicKey != "" {
+			if known.public, err = parsePublicKey(a.PublicKey); err != nil {
+				return nil, fmt.Errorf("%w: app %s: PublicKey: %w", ErrConfig, a.ClientID, err)
+			}
+		}
 		known.traffic.cap = newWindow(cfg.RequestsPerSecond)
 		s.apps[a.ClientID] = known
 		if a.RefreshToken != "" {
@@ -44,42 +58,6 @@ func New(cfg Config) (*Server, error) {
 		}
 	}
 	return s, nil
-}
-
-// Paths that the simulator answers, besides those of adminPrefix.
-const (
-	pathChat         = "/v1/chat/completions"
-	pathEmbeddings   = "/v1/embeddings"
-	pathModels       = "/v1/models"
-	pathToken        = "/oauth2/token"
-	pathGateway      = "/gateway.do"
-	pathApply        = "/ams/api/v1/authorizations/applyToken"
-	pathApplySandbox = "/ams/sandbox/api/v1/authorizations/applyToken"
-)
-
-type endpoint struct {
-	method string
-	// token marks the endpoints that hand out tokens: no signature, no cap.
-	token bool
-	serve func(*call)
-}
-
-func endpointOf(path string) (endpoint, bool) {
-	switch path {
-	case pathChat:
-		return endpoint{method: http.MethodPost, serve: (*call).chat}, true
-	case pathEmbeddings:
-		return endpoint{method: http.MethodPost, serve: (*call).embeddings}, true
-	case pathModels:
-		return endpoint{method: http.MethodGet, serve: (*call).models}, true
-	case pathToken:
-		return endpoint{method: http.MethodPost, token: true, serve: (*call).oauthToken}, true
-	case pathGateway:
-		return endpoint{method: http.MethodPost, token: true, serve: (*call).gatewayToken}, true
-	case pathApply, pathApplySandbox:
-		return endpoint{method: http.MethodPost, token: true, serve: (*call).applyToken}, true
-	}
-	return endpoint{}, false
 }
 
 const (
@@ -107,8 +85,12 @@ type call struct {
 	w    http.ResponseWriter
 	r    *http.Request
 	body []byte
-	app  *app // nil until a known client id was seen
+	app  *app // nil unless a known client says it calls
+	ep   endpoint
 
+	number     int64  // how many calls there were, with this one
+	callID     string // the caller's own id of it, the same when it is repeated
+	answerID   string
 	token      string
 	key        []byte // nil until the signature verified
 	keyVersion int
@@ -131,11 +113,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := s.cfg.Now()
-	c := &call{srv: s, w: w, r: r, start: now, lastWrite: now, code: codeBroken}
-	if id, ok := single(r.Header, "Client-Id"); ok {
-		c.app = s.apps[id]
-	}
-	ep, known := endpointOf(r.URL.Path)
+	c := &call{srv: s, w: w, r: r, number: s.calls.Add(1), start: now, lastWrite: now, code: codeBroken}
+	c.app = s.format.caller(c)
+	ep, known := s.format.endpoint(r.URL.Path)
+	c.ep = ep
 	admitted, wait := true, time.Duration(0)
 	if known && !ep.token && c.app != nil {
 		admitted, wait = c.app.traffic.arrive(s.cfg.Now)
@@ -148,7 +129,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !c.readBody() {
 		return
 	}
-	s.stats.sawBody(r, c.body)
+	c.callID = s.format.callID(r, c.body)
+	s.stats.sawBody(c.callID, c.body)
 	if s.cfg.OnRequest != nil {
 		s.cfg.OnRequest(r, c.body)
 	}
@@ -168,18 +150,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveAPI judges a call before its endpoint sees it. The signature comes first,
 // so that the answer to any call that verified, a 429 too, can be signed.
 func (c *call) serveAPI(ep endpoint, admitted bool, wait time.Duration) {
-	if code, reason := c.verifySignature(); code != "" {
-		c.fail(http.StatusUnauthorized, code, reason)
+	if wrong := c.srv.format.verify(c); wrong != nil {
+		c.fail(wrong.status, wrong.code, wrong.reason)
 		return
 	}
 	if !admitted {
 		seconds := int64((wait + time.Second - 1) / time.Second)
 		c.w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
 		c.fail(http.StatusTooManyRequests, codeTraffic, "too many requests in one second")
-		return
-	}
-	if code, reason := c.verifyToken(); code != "" {
-		c.fail(http.StatusUnauthorized, code, reason)
 		return
 	}
 	ep.serve(c)
@@ -203,6 +181,9 @@ func (c *call) readBody() bool {
 	}
 	return false
 }
+
+// id names the call in its answer.
+func (c *call) id() string { return fmt.Sprintf("req_%08d", c.number) }
 
 // leave notes that the client went away before it had its answer.
 func (c *call) leave() {

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -15,8 +14,8 @@ import (
 const (
 	maxSignatures  = 65536
 	maxConnections = 65536
-	maxBodyIDs     = 16384
-	maxBodyHashes  = 32 // per idempotency id
+	maxIDs         = 16384
+	maxPerID       = 32 // bodies, and answers, of one idempotency id
 	maxIDLength    = 256
 	maxRecent      = 64 // cancellations and header records
 	maxCodes       = 256
@@ -40,14 +39,19 @@ type Stats struct {
 	Connections map[string]int64 `json:"connections"`
 	// TokenFetches counts requests for tokens by grant, failed ones too.
 	TokenFetches map[string]int64 `json:"token_fetches"`
-	// PeakPerSecond is the most arrivals at /v1/* in any sliding second, by app,
-	// those answered 429 included.
+	// PeakPerSecond is the most arrivals in any sliding second, by app, those
+	// answered 429 included; those at token endpoints do not count.
 	PeakPerSecond map[string]int `json:"peak_per_second"`
 	// RepeatedSignatures counts requests whose signature came before.
 	RepeatedSignatures int64 `json:"repeated_signatures"`
 	// Bodies has the hexadecimal SHA-256 of each body, in order of arrival, by the
-	// value of Idempotency-Key.
+	// call's idempotency id: the value of Idempotency-Key, or the request_id of
+	// format nextbuilder. More than one means that the call was repeated.
 	Bodies map[string][]string `json:"bodies"`
+	// Answers has the ids of the whole answers that were given, by the same id.
+	// More than one means that a call was answered again; an answer that reaches a
+	// client without being listed under its call's id was another's.
+	Answers map[string][]string `json:"answers"`
 	// Faults counts the faults that hit, by kind.
 	Faults map[Kind]int64 `json:"faults"`
 	// Cancelled counts requests whose client left early; Cancellations has the last 64.
@@ -86,6 +90,7 @@ type stats struct {
 	signatures  *bounded[[sha256.Size]byte, struct{}]
 	connections *bounded[connection, struct{}]
 	bodies      *bounded[string, []string]
+	answers     *bounded[string, []string]
 }
 
 type connection struct{ peer, proto string }
@@ -112,7 +117,8 @@ func (s *stats) reset() {
 	}
 	s.signatures = newBounded[[sha256.Size]byte, struct{}](maxSignatures)
 	s.connections = newBounded[connection, struct{}](maxConnections)
-	s.bodies = newBounded[string, []string](maxBodyIDs)
+	s.bodies = newBounded[string, []string](maxIDs)
+	s.answers = newBounded[string, []string](maxIDs)
 }
 
 func (s *stats) arrived(c *call, knownPath bool) {
@@ -139,20 +145,24 @@ func (s *stats) arrived(c *call, knownPath bool) {
 	s.shown.Headers = appendRecent(s.shown.Headers, names)
 }
 
-func (s *stats) sawBody(r *http.Request, body []byte) {
-	id := r.Header.Get("Idempotency-Key")
+func (s *stats) sawBody(id string, body []byte) {
 	if id == "" {
 		return
 	}
 	hash := sha256.Sum256(body)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	hashes, _ := s.bodies.get(id)
-	if len(id) > maxIDLength || len(hashes) == maxBodyHashes {
+	s.note(s.bodies, id, hex.EncodeToString(hash[:]))
+}
+
+// note adds v to what is kept by the id of a call.
+func (s *stats) note(kept *bounded[string, []string], id, v string) {
+	list, _ := kept.get(id)
+	if len(id) > maxIDLength || len(list) == maxPerID {
 		s.shown.Dropped++
 		return
 	}
-	s.bodies.put(id, append(hashes, hex.EncodeToString(hash[:])))
+	kept.put(id, append(list, v))
 }
 
 // sawSignature counts a signature that came before. The layout has no nonce, so
@@ -192,7 +202,6 @@ func (s *stats) settled(c *call) {
 	if c.app != nil {
 		name = c.app.id
 	}
-	ep, _ := endpointOf(c.r.URL.Path)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shown.InFlight--
@@ -202,7 +211,10 @@ func (s *stats) settled(c *call) {
 	} else {
 		s.shown.Codes[c.code]++
 	}
-	if ep.token {
+	if c.code == codeOK && c.answerID != "" && c.callID != "" {
+		s.note(s.answers, c.callID, c.answerID)
+	}
+	if c.ep.token {
 		switch c.grant {
 		case grantClient, grantRefresh, grantCode:
 			s.shown.TokenFetches[c.grant]++
@@ -244,11 +256,16 @@ func (s *stats) copy() Stats {
 	out.Faults = maps.Clone(out.Faults)
 	out.Cancellations = append([]Cancellation{}, out.Cancellations...)
 	out.Headers = append([]HeaderNames{}, out.Headers...)
-	out.Bodies = make(map[string][]string, len(s.bodies.values))
-	for id, hashes := range s.bodies.values {
-		out.Bodies[id] = slices.Clone(hashes)
+	out.Bodies, out.Answers = cloneLists(s.bodies.values), cloneLists(s.answers.values)
+	out.Dropped += s.signatures.dropped + s.connections.dropped + s.bodies.dropped + s.answers.dropped
+	return out
+}
+
+func cloneLists(lists map[string][]string) map[string][]string {
+	out := make(map[string][]string, len(lists))
+	for id, list := range lists {
+		out[id] = slices.Clone(list)
 	}
-	out.Dropped += s.signatures.dropped + s.connections.dropped + s.bodies.dropped
 	return out
 }
 

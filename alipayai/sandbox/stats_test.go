@@ -91,20 +91,15 @@ func TestStatsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := func(id string) *http.Request {
-		r := httptest.NewRequest("POST", pathChat, nil)
-		r.Header.Set("Idempotency-Key", id)
-		return r
+	for i := range maxIDs + 10 {
+		srv.stats.sawBody(fmt.Sprint(i), nil)
 	}
-	for i := range maxBodyIDs + 10 {
-		srv.stats.sawBody(c(fmt.Sprint(i)), nil)
+	for range maxPerID + 5 {
+		srv.stats.sawBody("many", nil)
 	}
-	for range maxBodyHashes + 5 {
-		srv.stats.sawBody(c("many"), nil)
-	}
-	srv.stats.sawBody(c(strings.Repeat("x", maxIDLength+1)), nil)
+	srv.stats.sawBody(strings.Repeat("x", maxIDLength+1), nil)
 	got := srv.Stats()
-	if len(got.Bodies) != maxBodyIDs || len(got.Bodies["many"]) != maxBodyHashes || got.Dropped != 11+5+1 {
+	if len(got.Bodies) != maxIDs || len(got.Bodies["many"]) != maxPerID || got.Dropped != 11+5+1 {
 		t.Errorf("%d ids, %d hashes, %d dropped", len(got.Bodies), len(got.Bodies["many"]), got.Dropped)
 	}
 	for range maxRecent + 5 {

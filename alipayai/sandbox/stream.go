@@ -1,10 +1,7 @@
 package sandbox
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/http"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -14,83 +11,75 @@ import (
 // maxPlainEvents is the most content events of a stream that asks for no number.
 const maxPlainEvents = 16
 
-// stream writes the answer as server-sent events: a role chunk, the content, a
-// finish chunk, usage if asked for, and [DONE]. It is not signed, since no body
-// exists when the head goes out.
-func (c *call) stream(a answer, includeUsage bool) {
-	h := c.w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-cache")
-	c.w.WriteHeader(http.StatusOK)
-	c.flush()
+// stream writes the answer as server-sent events. It is not signed, since no
+// body exists when the head goes out.
+func (c *call) stream(s script) {
+	c.openStream()
 	if !c.wait(c.plan.firstByte) {
 		return
 	}
-	s := newEvents(&a, includeUsage)
-	deltas := a.deltas()
-	for i, delta := range deltas {
-		if c.breakStream(i, len(deltas), s, delta) {
-			return
-		}
-		if i == 0 && !c.send(s.chunk(`{"role":"assistant","content":""}`, "")) {
+	for i, event := range s.content {
+		if c.breakStream(i, &s) || i == 0 && !c.send(s.open...) {
 			return
 		}
 		if i > 0 && !c.wait(c.marks.interval) {
 			return
 		}
-		if !c.send(s.chunk(delta, "")) {
+		if !c.send(event) {
 			return
 		}
 		c.events++
 	}
-	if c.breakStream(len(deltas), len(deltas), s, `{}`) || !c.send(s.chunk(`{}`, a.finish())) {
+	if c.breakStream(len(s.content), &s) {
 		return
 	}
-	if includeUsage && !c.send(s.usage(a.usage)) {
-		return
-	}
-	if c.send([]byte("data: [DONE]\n\n")) && c.plan.outcome.Kind != MalformedChunk {
+	if c.send(s.finish...) && c.plan.outcome.Kind != MalformedChunk {
 		c.code = codeOK
 	}
 }
 
-// send writes one event and sends it on its way.
-func (c *call) send(event []byte) bool {
-	if !c.write(event) {
-		return false
-	}
+// openStream sends the head of a stream.
+func (c *call) openStream() {
+	h := c.w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-cache")
+	c.w.WriteHeader(http.StatusOK)
 	c.flush()
+}
+
+// send writes events, and sends each on its way.
+func (c *call) send(events ...[]byte) bool {
+	for _, event := range events {
+		if !c.write(event) {
+			return false
+		}
+		c.flush()
+	}
 	return true
 }
 
-// breakStream carries out the stream's fault when its turn has come: after
-// `sent` of `total` content events, with `next` to follow. It reports whether
-// the stream is over.
-func (c *call) breakStream(sent, total int, s *events, next string) bool {
+// breakStream carries out the stream's fault when its turn has come, after
+// `sent` content events. It reports whether the stream is over.
+func (c *call) breakStream(sent int, s *script) bool {
 	f := c.plan.outcome
-	if sent != min(f.AfterEvents, total) {
+	if sent != min(f.AfterEvents, len(s.content)) {
 		return false
 	}
 	switch f.Kind {
 	case SystemErrorFirst, SystemErrorMidstream:
-		code := orElse(f.Code, codeSystem)
-		if c.send(errorEvent(f.Shape, code, "system error, try again later")) {
-			c.code = code
-		}
+		c.failStream(f.Shape, orElse(f.Code, c.systemCode()), systemMessage)
 	case Stall:
 		c.wait(forever)
 	case ResetAfter:
 		c.reset()
 	case Cut:
 		if f.MidEvent {
-			event := s.chunk(next, "")
-			c.send(event[:len(event)/2])
+			c.send(half(s.next(sent)))
 		}
 	case MalformedChunk:
-		event := s.chunk(next, "")
-		return !c.send(append(event[:len(event)/2:len(event)/2], "\n\n"...))
+		return !c.send(append(half(s.next(sent)), "\n\n"...))
 	case DoneFirst:
-		c.send([]byte("data: [DONE]\n\n"))
+		c.send(s.end)
 	case EmptyStream:
 	default:
 		return false
@@ -98,77 +87,15 @@ func (c *call) breakStream(sent, total int, s *events, next string) bool {
 	return true
 }
 
-// events renders chunks into one buffer, each valid until the next.
-type events struct {
-	buf    bytes.Buffer
-	prefix string
-	suffix string
-}
-
-func newEvents(a *answer, includeUsage bool) *events {
-	var b []byte
-	b = append(b, `data: {"id":`...)
-	b = appendString(b, a.id)
-	b = append(b, `,"object":"chat.completion.chunk","created":`...)
-	b = strconv.AppendInt(b, a.created, 10)
-	b = append(b, `,"model":`...)
-	b = appendString(b, a.model)
-	b = append(b, `,"choices":[`...)
-	s := &events{prefix: string(b), suffix: "]}\n\n"}
-	if includeUsage {
-		s.suffix = "],\"usage\":null}\n\n"
+// failStream ends a stream with an error, in the format's own shape where none
+// is given.
+func (c *call) failStream(shape Shape, code, message string) {
+	if shape == "" {
+		_, shape = c.srv.format.shapes()
 	}
-	return s
-}
-
-// chunk renders a delta, given as JSON, with finish as its reason or none.
-func (s *events) chunk(delta, finish string) []byte {
-	s.buf.Reset()
-	s.buf.WriteString(s.prefix)
-	s.buf.WriteString(`{"index":0,"delta":`)
-	s.buf.WriteString(delta)
-	s.buf.WriteString(`,"finish_reason":`)
-	if finish == "" {
-		s.buf.WriteString("null}")
-	} else {
-		s.buf.WriteString(`"` + finish + `"}`)
+	if c.send(errorEvent(shape, c.failure(code, message))) {
+		c.code = code
 	}
-	s.buf.WriteString(s.suffix)
-	return s.buf.Bytes()
-}
-
-func (s *events) usage(u usage) []byte {
-	b, err := json.Marshal(u)
-	if err != nil {
-		panic(err) // three integers
-	}
-	s.buf.Reset()
-	s.buf.WriteString(s.prefix)
-	s.buf.WriteString(`],"usage":`)
-	s.buf.Write(b)
-	s.buf.WriteString("}\n\n")
-	return s.buf.Bytes()
-}
-
-// deltas cuts the answer into content events.
-func (a *answer) deltas() []string {
-	if a.call == nil {
-		pieces := split(a.text, a.events)
-		for i, p := range pieces {
-			pieces[i] = string(append(appendString([]byte(`{"content":`), p), '}'))
-		}
-		return pieces
-	}
-	first, err := json.Marshal(toolCall{a.call.ID, a.call.Type, toolFunction{Name: a.call.Function.Name}})
-	if err != nil {
-		panic(err) // strings always marshal
-	}
-	out := []string{`{"tool_calls":[{"index":0,` + string(first[1:]) + `]}`}
-	for _, p := range split(a.call.Function.Arguments, a.events-1) {
-		b := appendString([]byte(`{"tool_calls":[{"index":0,"function":{"arguments":`), p)
-		out = append(out, string(append(b, `}}]}`...)))
-	}
-	return out
 }
 
 // split cuts text into n pieces, or without a number into its words, but few.

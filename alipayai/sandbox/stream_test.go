@@ -185,3 +185,18 @@ func TestSplitKeepsText(t *testing.T) {
 		}
 	}
 }
+
+func TestHalf(t *testing.T) {
+	for name, tc := range map[string]struct{ events, want string }{
+		"data alone":          {"data: 0123456789\n\n", "data: 012345"},
+		"with a name":         {"event: e\ndata: 0123456789\n\n", "event: e\ndata: 012345"},
+		"the last of several": {"event: a\ndata: first\n\nevent: b\ndata: 0123456789\n\n", "event: b\ndata: 012345"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			events := []byte(tc.events)
+			if got := string(append(half(events), "more"...)); got != tc.want+"more" || string(events) != tc.events {
+				t.Errorf("got %q, and left %q", got, events)
+			}
+		})
+	}
+}
