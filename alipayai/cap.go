@@ -57,6 +57,14 @@ func (k *Cap) pace() time.Duration {
 	return pace
 }
 
+// maxWait is how long a call may be made to wait.
+func (k *Cap) maxWait() time.Duration {
+	if k == nil {
+		return DefaultMaxWait
+	}
+	return k.MaxWait
+}
+
 // throttled closes the window after the upstream has throttled: for as long
 // as it said, or a second.
 func (k *Cap) throttled(hold time.Duration) {
@@ -66,7 +74,7 @@ func (k *Cap) throttled(hold time.Duration) {
 	if hold <= 0 {
 		hold = throttleHold
 	}
-	k.Window.Throttle(hold)
+	k.Queue.Window().Throttle(hold) // a reload may have changed the store since
 }
 
 // slowDownHold is how long Ant Ling asks to be left alone when it answers 503
@@ -85,6 +93,10 @@ func (k *Cap) rejected(err error, now time.Time) *failure {
 		Status: http.StatusTooManyRequests, Code: string(rejection.Reason),
 		Message:    "the provider's rate limit is used up: " + string(rejection.Reason),
 		RetryAfter: rejection.RetryAfter,
+	}
+	if rejection.Reason == limiter.Draining {
+		f.Status, f.Message = http.StatusServiceUnavailable, "the gateway is shutting down: "+string(rejection.Reason)
+		return f
 	}
 	f.RateLimit = wire.RateLimit{Limit: k.Limit.Requests, Reset: max(k.Window.Next(k.Limit, now).Sub(now), 0)}
 	return f

@@ -191,3 +191,13 @@ func TestWindowThatFails(t *testing.T) {
 	wantError(t, r.chat("hello"), http.StatusServiceUnavailable, codeNoSlot)
 	r.wantTraffic(0, 1)
 }
+
+// Who waits when the gateway shuts down may try elsewhere at once.
+func TestDrainedCallsAreToldSo(t *testing.T) {
+	r := newRig(t, sandbox.Config{}, capped(newCap(1, 8*time.Second)))
+	r.chat("departs")
+	waiting := r.inBackground(t.Context(), chatBody("waits"))
+	waitFor(t, "the call to wait", func() bool { return r.waiting() == 1 })
+	r.provider.Cap.Queue.Drain()
+	wantError(t, receive(t, waiting, "the call that waited"), http.StatusServiceUnavailable, "draining")
+}

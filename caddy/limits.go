@@ -2,6 +2,7 @@ package alipaycaddy
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -75,14 +76,36 @@ func (a *App) buildCap(p *alipayai.Provider, c *Provider, store *storeState) err
 		k.MaxCount = cmp.Or(q.MaxCount, k.MaxCount)
 		k.MaxBytes = cmp.Or(q.MaxBytes, k.MaxBytes)
 	}
-	// The window belongs to the account at the upstream, whatever the
-	// provider is called, and to the store that shares it.
-	account := hashAll([]string{canonicalHost(p.BaseURL.Host, p.BaseURL.Scheme == "https"), p.ClientID})
-	shared, release := acquire[departures]("departures", string(account[:]), store.identity)
-	a.releases = append(a.releases, release)
-	shared.once.Do(func() { shared.init(store, string(account[:]), k.Limit, p.Name) })
-	a.opens = append(a.opens, shared.open)
-	k.Window, k.Queue = shared.window, shared.queue
 	p.Cap = k
+	a.shareCap(k, p, store)
 	return nil
+}
+
+// shareCap gives the cap the window and the queue that belong to the account at
+// the upstream, whatever the provider is called; the window also to the store
+// that shares it. Both outlive the configuration as long as calls wait.
+func (a *App) shareCap(k *alipayai.Cap, p *alipayai.Provider, store *storeState) {
+	hash := hashAll([]string{canonicalHost(p.BaseURL.Host, p.BaseURL.Scheme == "https"), p.ClientID})
+	account, span := string(hash[:]), k.Limit.Span()
+	_, releaseStore := acquire[storeState]("store", store.identity)
+	window, releaseWindow := acquire[departures]("departures", account, store.identity)
+	window.once.Do(func() { window.init(store, account, k.Limit, p.Name) })
+	queue, releaseQueue := acquire[waiting]("queue", account)
+	queue.once.Do(func() { queue.queue = limiter.NewQueue(window.window, time.Now) })
+	k.Window, k.Queue = window.window, queue.queue
+
+	a.opens = append(a.opens, window.open)
+	a.jobs = append(a.jobs, func(ctx context.Context) {
+		queue.use(window, span)
+		queue.drain(ctx, caddy.Exiting)
+		<-ctx.Done()
+		queue.leave(window, span)
+	})
+	a.releases = append(a.releases, func() {
+		queue.release(window, func() {
+			releaseQueue()
+			releaseWindow()
+			releaseStore()
+		})
+	})
 }

@@ -34,9 +34,7 @@ func TestWaitingCallsOutliveTheirProvider(t *testing.T) {
 	g.eventually("calls to wait", func() bool { return g.gauge("queue_depth") == "6" })
 	g.load("", "http://${gateway} {\nrespond new\n}")
 	g.wantServed(wait())
-	if left := references(); len(left) != 0 {
-		t.Errorf("left in the pool: %v", left)
-	}
+	g.eventually("the state to be given back", func() bool { return len(references()) == 0 })
 }
 
 // TestReloadChangesTheLimit counts what has departed before against the limit

@@ -32,6 +32,12 @@ type Redis struct {
 	// The password. By placeholder. Default: none.
 	Password string `json:"password,omitempty"`
 
+	// The user to authenticate as at the Sentinels. May be a placeholder. Default: none.
+	SentinelUsername string `json:"sentinel_username,omitempty"`
+
+	// The password at the Sentinels. By placeholder. Default: none.
+	SentinelPassword string `json:"sentinel_password,omitempty"`
+
 	// Whether to connect with TLS, trusting the system's roots. Default: false
 	TLS bool `json:"tls,omitempty"`
 
@@ -84,7 +90,7 @@ func (a *App) openStore() (*storeState, error) {
 		return nil, errors.New("store redis: replicas must be a number from 1, and db one from 0")
 	}
 	// With the secrets as they resolve: a changed one is another store.
-	identity := hashAll([]string{fmt.Sprintf("%+v", *a.Redis), options.Username, options.Password})
+	identity := hashAll([]string{fmt.Sprintf("%+v", *a.Redis), options.Username, options.Password, options.SentinelUsername, options.SentinelPassword})
 	shared, release := acquire[storeState]("store", string(identity[:]))
 	a.releases = append(a.releases, release)
 	shared.once.Do(func() {
@@ -108,13 +114,25 @@ func (r *Redis) resolve(s secrets) (limiter.RedisOptions, error) {
 		o.Addresses = append(o.Addresses, resolved)
 	}
 	var err error
-	if r.Username != "" {
-		if o.Username, err = s.public("username", r.Username); err != nil {
+	for name, user := range map[string]struct {
+		configured string
+		resolved   *string
+	}{"username": {r.Username, &o.Username}, "sentinel_username": {r.SentinelUsername, &o.SentinelUsername}} {
+		if user.configured == "" {
+			continue
+		}
+		if *user.resolved, err = s.public(name, user.configured); err != nil {
 			return o, err
 		}
 	}
-	if r.Password != "" {
-		if o.Password, err = s.resolve("password", r.Password); err != nil {
+	for name, password := range map[string]struct {
+		configured string
+		resolved   *string
+	}{"password": {r.Password, &o.Password}, "sentinel_password": {r.SentinelPassword, &o.SentinelPassword}} {
+		if password.configured == "" {
+			continue
+		}
+		if *password.resolved, err = s.resolve(name, password.configured); err != nil {
 			return o, err
 		}
 	}

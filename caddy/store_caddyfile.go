@@ -35,6 +35,10 @@ func (r *Redis) unmarshalOption(d *caddyfile.Dispenser) func(string) error {
 			return text(d, &r.Username)
 		case "password":
 			return text(d, &r.Password)
+		case "sentinel_username":
+			return text(d, &r.SentinelUsername)
+		case "sentinel_password":
+			return text(d, &r.SentinelPassword)
 		case "tls":
 			return enable(d, &r.TLS)
 		case "db":

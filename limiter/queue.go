@@ -82,6 +82,7 @@ type Queue struct {
 	passed [classes]int // how often in a row a class was passed over
 	got    throughput
 	last   time.Time // when the latest call was let through
+	opens  time.Time // nothing is reserved before
 }
 
 // NewQueue returns a queue in front of w. Its clock must run with real time,
@@ -103,7 +104,7 @@ func (q *Queue) Wait(ctx context.Context, r Request) (Slot, error) {
 	now := q.now()
 	q.mu.Lock()
 	if q.count == 0 && q.reserving < r.Limit.Requests && ctx.Err() == nil &&
-		now.Sub(q.last) >= r.Pace && !q.window.Next(r.Limit, now).After(now) {
+		now.Sub(q.last) >= r.Pace && !q.nextFree(r.Limit, now).After(now) {
 		q.reserving++
 		b, err = q.reserve(ctx, r.Limit)
 		q.reserving--
@@ -161,14 +162,24 @@ func (q *Queue) Drain() {
 	}
 }
 
-// SetWindow moves the queue, with all that wait, to another window. It does
-// not know what departed under the old one: w has to begin with a pause.
-func (q *Queue) SetWindow(w Window) {
+// SetWindow moves the queue, with all that wait, to another window, which is
+// asked for nothing before opens: w does not know what has departed under the
+// window before, so that all of it has to be out of the span by then.
+func (q *Queue) SetWindow(w Window, opens time.Time) {
+	booked := q.unbook()
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.window = w
+	q.window, q.opens = w, opens
 	q.got = throughput{}
 	q.look()
+	q.mu.Unlock()
+	booked.giveBack()
+}
+
+// Window is the one that the queue is in front of at present.
+func (q *Queue) Window() Window {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.window
 }
 
 // enter puts a call in line, or says why it must not wait.

@@ -26,7 +26,7 @@ func (q *Queue) ahead(r Request) int {
 func (q *Queue) predict(l Limit, ahead int, now time.Time) time.Duration {
 	next := q.next.slot.At
 	if q.next.slot.window == nil {
-		next = q.window.Next(l, now)
+		next = q.nextFree(l, now)
 	}
 	wait := max(next.Sub(now), 0)
 	if ahead == 0 {
@@ -43,25 +43,40 @@ func (q *Queue) predict(l Limit, ahead int, now time.Time) time.Duration {
 	return wait + time.Duration(float64(ahead)/rate*float64(time.Second))
 }
 
+// nextFree predicts when the window gives the next departure.
+func (q *Queue) nextFree(l Limit, now time.Time) time.Time {
+	next := q.window.Next(l, now)
+	if next.Before(q.opens) {
+		return q.opens
+	}
+	return next
+}
+
 // throughput measures how many departures a second the queue gets while it is
 // never empty. Behind a window that several replicas share that is less than
 // the window's rate.
 //
 // Departures repeat from one window to the next, so that a whole window, from
-// one departure to another, holds what every window does.
+// one departure to another, holds what every window does. What a process that
+// was held up did not ask for counts neither as a departure nor as time: a
+// stall says nothing of what the window gives.
 type throughput struct {
 	rate  float64 // of the last whole window; zero until there is one
 	since time.Time
 	count int // departures from since on
+	held  time.Duration
 }
 
-func (t *throughput) depart(at time.Time, span time.Duration) {
+// depart notes a departure that was asked for so much later than it could have
+// been.
+func (t *throughput) depart(at time.Time, held, span time.Duration) {
 	elapsed := at.Sub(t.since)
+	t.held += held
 	switch {
 	case t.count == 0:
-		t.since = at
+		t.since, t.held = at, 0
 	case elapsed >= span:
-		*t = throughput{rate: float64(t.count) / elapsed.Seconds(), since: at}
+		*t = throughput{rate: float64(t.count) / max(elapsed-t.held, 1).Seconds(), since: at}
 	}
 	t.count++
 }

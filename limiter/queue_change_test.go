@@ -55,7 +55,7 @@ func TestSetWindowMovesAllThatWait(t *testing.T) {
 		old := h.window
 		h.window = newSpy(t)
 		h.outcomes()
-		h.SetWindow(h.window)
+		h.SetWindow(h.window, time.Time{})
 		if out := h.outcomes(); len(out) != 1 || out[0].err != nil {
 			t.Errorf("%v end at once, want one, with the slot that the new window has", out)
 		}

@@ -10,6 +10,7 @@ import (
 type booking struct {
 	slot  Slot
 	limit Limit
+	asked time.Time // when the window was asked for it
 }
 
 // giveBack returns the slot, if there is one. It must not be called with the
@@ -36,7 +37,7 @@ func (q *Queue) fits(b booking, l Limit, now time.Time) bool {
 
 // reserve books the next departure under l. The lock is released meanwhile.
 func (q *Queue) reserve(ctx context.Context, l Limit) (booking, error) {
-	w := q.window
+	w, asked := q.window, q.now()
 	q.mu.Unlock()
 	slot, err := w.Reserve(ctx, l)
 	q.mu.Lock()
@@ -44,7 +45,7 @@ func (q *Queue) reserve(ctx context.Context, l Limit) (booking, error) {
 		return booking{}, err
 	}
 	slot.window = w
-	return booking{slot, l}, nil
+	return booking{slot, l, asked}, nil
 }
 
 // offer makes b the next departure if it is the earliest at hand and somebody
@@ -89,9 +90,25 @@ func (q *Queue) dispatch() {
 			q.mu.Lock()
 			continue
 		}
+		if wait := q.opens.Sub(now); wait > 0 {
+			old := q.next // of the window before
+			q.next = booking{}
+			q.mu.Unlock()
+			old.giveBack()
+			timer.Reset(wait)
+			select {
+			case <-timer.C:
+			case <-q.wake:
+			}
+			q.mu.Lock()
+			continue
+		}
 		if !q.fits(q.next, limit, now) {
 			old := q.next
 			q.next = booking{}
+			if old.slot.window != nil {
+				q.got = throughput{} // it was held up, or is to count anew
+			}
 			q.mu.Unlock()
 			old.giveBack()
 			q.mu.Lock()
@@ -119,8 +136,9 @@ func (q *Queue) dispatch() {
 			continue
 		}
 		w := q.head()
+		held := max(0, q.next.asked.Sub(q.last)-w.Pace)
 		q.take(w)
-		q.got.depart(q.next.slot.At, limit.Span())
+		q.got.depart(q.next.slot.At, held, limit.Span())
 		q.last = now
 		w.deliver(q.next, nil)
 		q.next = booking{}

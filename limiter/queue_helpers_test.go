@@ -18,7 +18,8 @@ type spyWindow struct {
 
 	mu       sync.Mutex
 	fail     error
-	others   int // departures that other replicas take before each of ours
+	others   int           // departures that other replicas take before each of ours
+	stall    time.Duration // for which the process stands still with the next slot in hand
 	reserved int
 	returned int
 	out      []Slot // not returned, in order
@@ -30,7 +31,15 @@ func newSpy(t *testing.T) *spyWindow {
 
 func (w *spyWindow) Reserve(ctx context.Context, l Limit) (Slot, error) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	stall := w.stall
+	w.stall = 0
+	s, err := w.take(ctx, l)
+	w.mu.Unlock()
+	time.Sleep(stall)
+	return s, err
+}
+
+func (w *spyWindow) take(ctx context.Context, l Limit) (Slot, error) {
 	if w.fail != nil {
 		return Slot{}, w.fail
 	}

@@ -1,6 +1,9 @@
 package limiter
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Return gives back a slot whose departure does not happen. Whoever waits may
 // then depart earlier than booked.
@@ -19,6 +22,15 @@ func (q *Queue) Renew(ctx context.Context, s Slot, l Limit) (Slot, error) {
 	booking{slot: s}.giveBack()
 	next.giveBack()
 	q.mu.Lock()
+	for wait := q.opens.Sub(q.now()); wait > 0; wait = q.opens.Sub(q.now()) {
+		q.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return Slot{}, ctx.Err()
+		case <-time.After(wait):
+		}
+		q.mu.Lock()
+	}
 	b, err := q.reserve(ctx, l)
 	q.mu.Unlock()
 	q.look()

@@ -163,7 +163,7 @@ func TestTooLateForAnotherSlot(t *testing.T) {
 				}
 				late = 3 * time.Second
 				h.draining = tt.drain
-				w.deliver(booking{s, w.Limit}, nil)
+				w.deliver(booking{slot: s, limit: w.Limit}, nil)
 				_, err = h.await(t.Context(), w)
 				if o := (outcome{err: err}); o.reason() != tt.want {
 					t.Errorf("it is told %v, want %s", err, tt.want)

@@ -128,7 +128,7 @@ func TestSlotOfOneThatHasLeftIsNotLost(t *testing.T) {
 		s.window = h.window
 		h.call(t.Context(), "next", patient("a")) // has a slot in a second
 		w := &waiter{Request: patient("a"), ready: make(chan struct{}, 1)}
-		w.deliver(booking{s, one}, nil)
+		w.deliver(booking{slot: s, limit: one}, nil)
 		ctx, leave := context.WithCancel(t.Context())
 		leave()
 		if _, err := h.await(ctx, w); (outcome{err: err}).reason() != ClientGone {

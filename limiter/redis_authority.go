@@ -69,6 +69,9 @@ func (w *RedisWindow) shared(l Limit) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.limit = l
+	if w.over.Err() != nil {
+		return false
+	}
 	return w.State() == Shared || w.clock.read(w.now())-w.failed > int64(settle)
 }
 

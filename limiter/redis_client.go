@@ -34,6 +34,8 @@ type RedisOptions struct {
 	Cluster bool
 	// Username and Password authenticate at the servers, not the Sentinels.
 	Username, Password string
+	// SentinelUsername and SentinelPassword authenticate at the Sentinels.
+	SentinelUsername, SentinelPassword string
 	// TLS is used for every connection if it is set.
 	TLS *tls.Config
 	// DB is the number of the database; a Cluster has only 0.
@@ -50,6 +52,8 @@ func (o RedisOptions) Check() error {
 		return fmt.Errorf("%w: at least one address is needed", ErrRedisOptions)
 	case o.Cluster && o.MasterName != "":
 		return fmt.Errorf("%w: cluster and master_name exclude each other", ErrRedisOptions)
+	case o.MasterName == "" && (o.SentinelUsername != "" || o.SentinelPassword != ""):
+		return fmt.Errorf("%w: sentinel_username and sentinel_password need master_name", ErrRedisOptions)
 	case o.Cluster && o.DB != 0:
 		return fmt.Errorf("%w: a cluster has no database but 0", ErrRedisOptions)
 	case !o.Cluster && o.MasterName == "" && len(o.Addresses) > 1:
@@ -71,7 +75,11 @@ func NewRedisClient(o RedisOptions) (redis.UniversalClient, error) {
 		Username:   o.Username,
 		Password:   o.Password,
 		DB:         o.DB,
-		TLSConfig:  o.TLS,
+
+		SentinelUsername: o.SentinelUsername,
+		SentinelPassword: o.SentinelPassword,
+
+		TLSConfig: o.TLS,
 
 		// A repeat by the client would go unseen; windows repeat by themselves.
 		MaxRetries:            -1,

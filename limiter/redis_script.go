@@ -3,8 +3,10 @@ package limiter
 import (
 	"context"
 	_ "embed" // the script
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"time"
 
@@ -53,21 +55,38 @@ func (s redisScript) run(op string, l Limit, seen int64, arg any) (redisAnswer, 
 	// connection and, as likely as not, a slot.
 	ctx, cancel := context.WithTimeout(context.Background(), redisTimeout)
 	defer cancel()
-	args := []any{
-		op, l.Requests, l.Span().Microseconds(),
-		quiet(l).Microseconds(), settle.Microseconds(), seen, arg,
-	}
-	values, err := s.script.Run(ctx, s.client, s.keys, args...).Int64Slice()
+	args := []any{op, arg, pack(
+		int64(l.Requests), l.Span().Microseconds(), quiet(l).Microseconds(), settle.Microseconds(), seen,
+	)}
+	answer, err := s.script.Run(ctx, s.client, s.keys, args...).Text()
 	if err != nil && ctx.Err() == nil && !isTimeout(err) {
-		values, err = s.script.Run(ctx, s.client, s.keys, args...).Int64Slice()
+		answer, err = s.script.Run(ctx, s.client, s.keys, args...).Text()
 	}
 	if err != nil {
 		return redisAnswer{}, err
 	}
-	if len(values) != 6 {
-		return redisAnswer{}, fmt.Errorf("script of the window returned %d values instead of 6", len(values))
+	return parseAnswer(answer)
+}
+
+// pack makes the string of numbers that the script unpacks: big-endian doubles.
+func pack(numbers ...int64) []byte {
+	b := make([]byte, 0, 8*len(numbers))
+	for _, n := range numbers {
+		b = binary.BigEndian.AppendUint64(b, math.Float64bits(float64(n)))
 	}
-	return redisAnswer{values[0], values[1], values[2], values[3], values[4], values[5]}, nil
+	return b
+}
+
+// parseAnswer reads what the script has packed.
+func parseAnswer(s string) (redisAnswer, error) {
+	var v [6]int64
+	if len(s) != 8*len(v) {
+		return redisAnswer{}, fmt.Errorf("script of the window returned %d bytes instead of %d", len(s), 8*len(v))
+	}
+	for i := range v {
+		v[i] = int64(math.Float64frombits(binary.BigEndian.Uint64([]byte(s[8*i : 8*i+8]))))
+	}
+	return redisAnswer{v[0], v[1], v[2], v[3], v[4], v[5]}, nil
 }
 
 func isTimeout(err error) bool {

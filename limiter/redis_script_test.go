@@ -55,13 +55,17 @@ func newScriptUnderTest(t *testing.T) *scriptUnderTest {
 func (s *scriptUnderTest) run(op string, requests int, span int64, arg any) redisAnswer {
 	s.t.Helper()
 	ctx := s.t.Context()
-	v, err := s.script.Run(ctx, s.client, []string{scriptKey},
-		op, requests, span, s.quiet, s.settle, s.seen, arg).Int64Slice()
+	packed, err := s.script.Run(ctx, s.client, []string{scriptKey},
+		op, arg, pack(int64(requests), span, s.quiet, s.settle, s.seen)).Text()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.seen = v[0]
-	return redisAnswer{v[0], v[1], v[2], v[3], v[4], v[5]}
+	answer, err := parseAnswer(packed)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.seen = answer.now
+	return answer
 }
 
 // do sends another command.

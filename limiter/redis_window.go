@@ -74,6 +74,7 @@ type RedisWindow struct {
 	revoked  chan struct{} // closed
 
 	wake chan struct{}
+	over context.Context // done once the window is closed
 	stop context.CancelFunc
 	done chan struct{}
 }
@@ -131,6 +132,7 @@ func NewRedisWindow(client redis.UniversalClient, o RedisWindowOptions) (*RedisW
 		alone:    make(chan struct{}),
 		revoked:  make(chan struct{}),
 		wake:     make(chan struct{}, 1),
+		over:     ctx,
 		stop:     cancel,
 		done:     make(chan struct{}),
 	}
@@ -147,10 +149,16 @@ func redisKey(name string) string {
 }
 
 // Close ends the asking in the background and waits for its end, at most the
-// 50 ms that an exchange takes.
+// 50 ms that an exchange takes. From then on Redis is not asked any more, and
+// nobody is told: what a call still reserves is this replica's part.
 func (w *RedisWindow) Close() error {
 	w.stop()
 	<-w.done
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if silence := w.now().Add(quiet(w.limit)); silence.After(w.silence) {
+		w.silence = silence
+	}
 	return nil
 }
 
@@ -194,7 +202,7 @@ func (w *RedisWindow) reserveShared(l Limit) (Slot, error) {
 func (w *RedisWindow) reserveAlone(l Limit) Slot {
 	w.mu.Lock()
 	silence, valid := w.silence, w.alone
-	if w.State() == Shared {
+	if w.State() == Shared && w.over.Err() == nil {
 		valid = w.revoked // Redis came back just now
 	}
 	w.mu.Unlock()
@@ -203,16 +211,17 @@ func (w *RedisWindow) reserveAlone(l Limit) Slot {
 	return slot
 }
 
-// slotID is the slot's name in Redis, 8 bytes: unique among the few that are kept.
+// slotID is the slot's name in Redis, 8 bytes: unique among the few that are
+// kept. What differs most between them comes first, where a search looks.
 func (w *RedisWindow) slotID(seq uint32) []byte {
-	return binary.BigEndian.AppendUint64(nil, uint64(w.owner)<<32|uint64(seq))
+	return binary.LittleEndian.AppendUint64(nil, uint64(w.owner)<<32|uint64(seq))
 }
 
 // Return gives back a slot whose departure does not happen. Where Redis cannot
 // be told the slot is lost for one window, no more.
 func (w *RedisWindow) Return(s Slot) {
 	w.memory.Return(s)
-	if s.seq == 0 || w.State() == Degraded {
+	if s.seq == 0 || w.State() == Degraded || w.over.Err() != nil {
 		return
 	}
 	w.mu.Lock()

@@ -14,20 +14,22 @@
 -- Times are microseconds of the server's clock, made never to run backwards.
 --
 -- ARGV[1]  reserve, return, throttle or look
--- ARGV[2]  the cap: departures in a span
--- ARGV[3]  the span
--- ARGV[4]  quiet: after how long without a run the replicas may be on their own
--- ARGV[5]  settle: how long they take to notice that the store is back
--- ARGV[6]  the newest "now" that the caller has been told; 0 for none
--- ARGV[7]  reserve and return: the 8 bytes; throttle: for how long
+-- ARGV[2]  reserve and return: the 8 bytes; throttle: for how long
+-- ARGV[3]  five numbers, packed because that takes least time to pass:
 --
--- Returns now, the slot (0 but for reserve), the next free one, opened, closed
--- and the present share of the cap.
-local key, op, arg = KEYS[1], ARGV[1], ARGV[7]
-local cap, span = tonumber(ARGV[2]), tonumber(ARGV[3])
-local quiet, settle, seen = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+--   cap     departures in a span
+--   span
+--   quiet   after how long without a run the replicas may be on their own
+--   settle  how long they take to notice that the store is back
+--   seen    the newest "now" that the caller has been told; 0 for none
+--
+-- Returns, packed too, now, the slot (0 but for reserve), the next free one,
+-- opened, closed and the present share of the cap. All numbers in strings are
+-- big-endian doubles, which hold these times exactly.
+local key, op, arg = KEYS[1], ARGV[1], ARGV[2]
 local header, entry = 40, 16
 local max, floor, unpack, pack = math.max, math.floor, struct.unpack, struct.pack
+local cap, span, quiet, settle, seen = unpack('>ddddd', ARGV[3])
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -109,4 +111,4 @@ end
 local ttl = math.ceil((max(closed - now, 0) + 30 * quiet) / 1000)
 local numbers = pack('>ddddd', now, opened, closed, left, forgotten)
 redis.call('SET', key, numbers .. stored:sub(first) .. added, 'PX', ttl)
-return { now, slot, free(), opened, closed, share() }
+return pack('>dddddd', now, slot, free(), opened, closed, share())

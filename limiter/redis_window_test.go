@@ -190,6 +190,40 @@ func TestRedisWindowHeedsItsCaller(t *testing.T) {
 	}
 }
 
+// A window that is closed asks nobody and tells nobody, and what is reserved all
+// the same is this replica's part, after a silence.
+func TestClosedRedisWindow(t *testing.T) {
+	server := redistest.Start(t)
+	client := newTestClient(t, RedisOptions{Addresses: []string{server.Addr}})
+	w, err := NewRedisWindow(client, RedisWindowOptions{
+		Key: "k", Replicas: 2, Limit: fleetLimit,
+		OnState: func(s State, err error) { t.Errorf("told of %v, %v", s, err) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := w.Reserve(t.Context(), fleetLimit)
+	if err != nil || before.seq == 0 {
+		t.Fatalf("reserved without Redis: %v", err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	closed := time.Now()
+	_ = client.Close()
+	w.Return(before)
+	w.Throttle(time.Millisecond)
+	after, err := w.Reserve(t.Context(), fleetLimit)
+	if err != nil || after.seq != 0 || after.At.Before(closed.Add(fleetLimit.Span()-time.Millisecond)) {
+		t.Errorf("reserved for %v after the end: %v", after.At.Sub(closed), err)
+	}
+	select {
+	case <-after.Revoked():
+		t.Error("what is reserved is revoked")
+	default:
+	}
+}
+
 func TestPartOfTheCap(t *testing.T) {
 	tests := map[string]struct {
 		requests, replicas int
@@ -216,6 +250,8 @@ func TestRedisOptions(t *testing.T) {
 		"one server":         {RedisOptions{Addresses: one, DB: 3}, true},
 		"sentinel":           {RedisOptions{Addresses: two, MasterName: "m"}, true},
 		"cluster":            {RedisOptions{Addresses: one, Cluster: true}, true},
+		"sentinel, secured":  {RedisOptions{Addresses: two, MasterName: "m", SentinelUsername: "u", SentinelPassword: "p"}, true},
+		"secured, unwatched": {RedisOptions{Addresses: one, SentinelPassword: "p"}, false},
 		"no address":         {RedisOptions{}, false},
 		"two servers":        {RedisOptions{Addresses: two}, false},
 		"both":               {RedisOptions{Addresses: two, MasterName: "m", Cluster: true}, false},

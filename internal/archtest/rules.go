@@ -40,15 +40,23 @@ var rooms = map[string]room{
 	"failover":         {},
 	"alipayai/wire":    {},
 	"alipayai/sandbox": {},
-	"alipayai":         {imports: []string{"signer", "limiter", "failover", "alipayai/wire"}},
+	// What a call leaves behind, and the outside hears of.
+	"alipayai/replay":   {},
+	"alipayai/evidence": {},
+	"alipayai/alert":    {},
+	"alipayai": {imports: []string{
+		"signer", "limiter", "failover", "alipayai/wire", "alipayai/replay", "alipayai/evidence",
+	}},
 	// What the adapter uses and nobody else has use for.
 	"internal/filewatch": {},
 	"caddy": {caddy: true, imports: []string{
-		"alipayai", "alipayai/wire", "alipayai/sandbox", "signer", "limiter", "failover", "internal/filewatch",
+		"alipayai", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
+		"signer", "limiter", "failover", "internal/filewatch",
 	}},
 	// Test helpers, benchmark and tests.
 	"internal": {caddy: true, imports: []string{
-		"caddy", "alipayai", "alipayai/wire", "alipayai/sandbox", "signer", "limiter", "failover", "internal/filewatch",
+		"caddy", "alipayai", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
+		"signer", "limiter", "failover", "internal/filewatch",
 	}},
 }
 

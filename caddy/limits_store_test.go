@@ -1,0 +1,149 @@
+package alipaycaddy
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/limiter"
+)
+
+// inRedis puts the windows of a global option into the Redis that name stands
+// for.
+func inRedis(global, name string) string {
+	return strings.Replace(global, "alipayai {", "alipayai {\nencryption_key "+strings.Repeat("42", 32)+"\ninsecure_literals\nstore redis ${"+name+"}\n", 1)
+}
+
+// TestReloadChangesTheStore moves the windows from one store to the next while
+// calls wait: none is dropped, and no window is overfull, though none of the
+// stores knows what has departed through another.
+func TestReloadChangesTheStore(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	g.vars["first"], g.vars["second"] = redistest.Start(t).Addr, redistest.Start(t).Addr
+	// The guard is for all that shares this machine's cores.
+	global := limited("limit 50 1s 300ms", "queue {\nmax_wait 25s\n}")
+	g.load(global, limitedSite)
+	wait := g.inBackground(200, toChat)
+	g.eventually("all calls to have come", func() bool { return g.gauge("queue_depth") == "150" })
+	for n, next := range []string{inRedis(global, "first"), inRedis(global, "second"), global} {
+		g.eventually("more calls to arrive", func() bool { return g.chats() >= int64(51+50*n) })
+		g.load(next, limitedSite)
+	}
+	g.wantServed(wait())
+	g.wantWithin(50)
+}
+
+// TestReloadForgetsTheStoreBeneathWaiters takes provider and store away while
+// calls wait for their window.
+func TestReloadForgetsTheStoreBeneathWaiters(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	g.vars["first"] = redistest.Start(t).Addr
+	g.load(inRedis(limited("limit 4 400ms"), "first"), limitedSite)
+	wait := g.inBackground(12, toChat)
+	g.eventually("calls to wait", func() bool { return g.gauge("queue_depth") == "8" })
+	g.load("", "http://${gateway} {\nrespond new\n}")
+	g.wantServed(wait())
+	if strings.Contains(g.logs(), "redis is away") {
+		t.Error("the store was closed beneath those who waited")
+	}
+	g.eventually("everything to be given back", func() bool { return len(references()) == 0 })
+}
+
+// TestRejectedReloadKeepsTheStore starts with another store and then fails: the
+// calls that wait are served through the store of before.
+func TestRejectedReloadKeepsTheStore(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	g.vars["first"] = redistest.Start(t).Addr
+	global := limited("limit 50 1s 300ms")
+	g.load(global, limitedSite)
+	wait := g.inBackground(120, toChat)
+	g.eventually("all calls to have come", func() bool { return g.gauge("queue_depth") == "70" })
+	// The second site's address is taken by the simulated API.
+	if err := caddy.Load(g.config(inRedis(global, "first"), limitedSite+"\nhttp://${api} {\nrespond taken\n}"), true); err == nil {
+		t.Fatal("it was accepted")
+	}
+	g.wantServed(wait())
+	g.wantWithin(50)
+	if got := g.gauge("store_degraded"); got != "" {
+		t.Errorf("store_degraded %s without a store", got)
+	}
+}
+
+// TestWindowChangesWithItsUses switches the queue only where the window differs,
+// and back when the latest use ends first.
+func TestWindowChangesWithItsUses(t *testing.T) {
+	limit := limiter.Limit{Requests: 50, Per: time.Second}
+	memory, other := new(departures), new(departures)
+	memory.init(&storeState{}, "account", limit, "alipay")
+	other.init(&storeState{}, "account", limit, "alipay")
+	w := &waiting{queue: limiter.NewQueue(memory.window, time.Now)}
+	const span = time.Second
+	for i, step := range []struct {
+		do   func(*departures, time.Duration)
+		with *departures
+		want *departures
+	}{
+		{w.use, memory, memory},
+		{w.use, memory, memory}, // a reload
+		{w.leave, memory, memory},
+		{w.use, other, other}, // a reload to another store, which is rejected
+		{w.leave, other, memory},
+		{w.use, other, other}, // one which is not
+		{w.leave, memory, other},
+		{w.leave, other, other}, // the end
+	} {
+		step.do(step.with, span)
+		if w.queue.Window() != step.want.window {
+			t.Errorf("step %d: another window than expected", i)
+		}
+	}
+}
+
+// TestDrainsWhenTheProcessExits turns away who waits when the process ends, and
+// nobody when a configuration does.
+func TestDrainsWhenTheProcessExits(t *testing.T) {
+	for name, exits := range map[string]bool{"exit": true, "reload": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &waiting{queue: limiter.NewQueue(limiter.NewMemoryWindow(time.Now), time.Now)}
+				r := limiter.Request{
+					Tenant: "acme", MaxWait: time.Minute, MaxCount: 10, MaxBytes: 10,
+					Limit: limiter.Limit{Requests: 1, Per: 10 * time.Second},
+				}
+				ended := make(chan error, 2)
+				for range 2 {
+					go func() {
+						_, err := w.queue.Wait(t.Context(), r)
+						ended <- err
+					}()
+				}
+				var exiting atomic.Bool
+				ctx, stop := context.WithCancel(t.Context())
+				go w.drain(ctx, exiting.Load)
+				synctest.Wait()
+				if err := <-ended; err != nil {
+					t.Fatal(err)
+				}
+				exiting.Store(exits)
+				began := time.Now()
+				if !exits {
+					stop()
+				}
+				err := <-ended
+				rejection, drained := errors.AsType[*limiter.Rejection](err)
+				if drained != exits || drained && (rejection.Reason != limiter.Draining || time.Since(began) > time.Second) {
+					t.Errorf("after %v: %v", time.Since(began), err)
+				}
+				stop()
+			})
+		})
+	}
+}
