@@ -21,7 +21,7 @@ func (c *call) admit(ctx context.Context, p *Provider, now time.Time) (token str
 	if live := p.Tokens.Cell.live.Load(); live != nil && live.valid(now) {
 		return live.Access, nil
 	}
-	waiting, cancel := context.WithTimeoutCause(ctx, min(tokenWait, c.deadline().Sub(now)), errNoToken)
+	waiting, cancel := context.WithTimeoutCause(ctx, min(tokenWait, c.latest().Sub(now)), errNoToken)
 	defer cancel()
 	token, err := p.Tokens.Token(waiting)
 	if err == nil {
@@ -38,12 +38,12 @@ func (c *call) admit(ctx context.Context, p *Provider, now time.Time) (token str
 // ready takes a departure at p and signs the request with that in hand, so
 // that nothing is left to do but to write it. The departure comes last of all
 // since it is worth something only at its time.
-func (c *call) ready(ctx context.Context, p *Provider, token string) (*http.Request, *Departure, *failure) {
+func (c *call) ready(ctx context.Context, p *Provider, token string, body []byte) (*http.Request, *Departure, *failure) {
 	d, f := c.depart(ctx, p)
 	if f != nil {
 		return nil, nil, f
 	}
-	req, f := c.signed(d.trace(ctx), p, token)
+	req, f := c.signed(d.trace(ctx), p, token, body)
 	if f != nil {
 		d.Cancel()
 		return nil, nil, f
@@ -55,7 +55,7 @@ func (c *call) ready(ctx context.Context, p *Provider, token string) (*http.Requ
 func (c *call) depart(ctx context.Context, p *Provider) (*Departure, *failure) {
 	began := c.g.Now()
 	tenant := c.outcome.Tenant
-	d, err := p.Cap.depart(ctx, tenant, c.g.share(tenant), int64(len(c.request.Body)), c.deadline())
+	d, err := p.Cap.depart(ctx, tenant, c.g.share(tenant), int64(len(c.request.Body)), c.latest())
 	if err == nil {
 		if p.Cap != nil {
 			c.g.Observer.Departed(p.Name, c.g.Now().Sub(began))

@@ -4,60 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
-
-// maxUnsentAttempts is how often a request that provably never left is tried
-// at one provider.
-const maxUnsentAttempts = 3
-
-// ask gets an answer of p. It repeats an attempt only where that is safe
-// whatever the call does: the request never left, or the upstream refused it
-// before doing anything for a token or a clock that has been put right since.
-// Each of the latter is done once.
-func (c *call) ask(p *Provider) (*answer, *failure) {
-	c.outcome.Provider = p.Name
-	deadline := c.deadline()
-	before := c.outcome.Attempts // at other providers
-	var refreshed, resigned bool
-	for {
-		a, f := c.attempt(p, deadline)
-		if f == nil {
-			c.g.Observer.Attempted(c.outcome, nil)
-			return a, nil
-		}
-		c.g.Observer.Attempted(c.failed(f), f.cause)
-		switch {
-		case f.Code == codeUnreachable && !f.sent && c.outcome.Attempts-before < maxUnsentAttempts && c.g.Now().Before(deadline):
-		case f.action == ActionRefreshToken && !refreshed && c.dropToken(p, f):
-			refreshed = true
-		case f.action == ActionResign && !resigned && f.clockLearned:
-			resigned = true
-		default:
-			return nil, f
-		}
-	}
-}
-
-// dropToken drops the token that f was refused with, and reports whether
-// another one may help.
-func (c *call) dropToken(p *Provider, f *failure) bool {
-	if p.Tokens == nil || f.token == "" {
-		return false
-	}
-	p.Tokens.Drop(f.token)
-	return true
-}
-
-// failed is the outcome so far, with the failure of the last attempt.
-func (c *call) failed(f *failure) Outcome {
-	o := c.outcome
-	o.Status, o.Code = f.Status, f.Code
-	return o
-}
 
 // answer is an upstream's answer, ready to go to the client.
 type answer struct {
@@ -68,10 +20,12 @@ type answer struct {
 	body *bytes.Buffer
 	// stream of an event stream whose first content has arrived.
 	stream *stream
+	// stored says that the answer was given before, and to whom it is due.
+	stored *stored
 }
 
 // attempt makes one request to p and classifies what comes back.
-func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) {
+func (c *call) attempt(p *Provider, body []byte, deadline time.Time) (a *answer, f *failure) {
 	ctx, cancel := context.WithCancelCause(c.r.Context())
 	now := c.g.Now()
 	dog := newWatchdog(cancel)
@@ -87,7 +41,7 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 		return nil, f
 	}
 	skew := p.Clock.Skew()
-	req, departure, f := c.ready(ctx, p, token)
+	req, departure, f := c.ready(ctx, p, token, body)
 	if f != nil {
 		return nil, f
 	}
@@ -98,16 +52,23 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 	resp, err := p.Transport.RoundTrip(req)
 	if err != nil {
 		departure.Cancel()
-		return nil, c.lost(ctx, err, departure.Left())
+		f := c.lost(ctx, err, departure.Left())
+		f.idled = f.Code == codeTruncated && departure.idled.Load()
+		return nil, f
 	}
+	resp.Request = req // what was sent, whatever the transport made of it
 	received := c.g.Now()
 	p.Clock.Learn(resp.Header, start, received)
 
 	if c.request.Stream && resp.StatusCode == http.StatusOK && isEventStream(resp.Header) {
 		dog.arm(min(p.Timeout, deadline.Sub(start))-received.Sub(start), errNoContent)
-		a, f = c.openStream(&stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.Timeout, provider: p, resp: resp})
+		s := &stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.Timeout, provider: p, resp: resp}
+		if p.Format != nil {
+			s.decoder = p.Format.DecodeStream(c.asked(p))
+		}
+		a, f = c.openStream(s)
 	} else {
-		dog.arm(deadline.Sub(received), errDeadline)
+		resp.Body = &awaited{ReadCloser: resp.Body, call: c, dog: dog, timeout: p.Timeout}
 		a, f = c.readAnswer(ctx, p, req, resp)
 	}
 	if f != nil {
@@ -119,6 +80,24 @@ func (c *call) attempt(p *Provider, deadline time.Time) (a *answer, f *failure) 
 		}
 	}
 	return a, f
+}
+
+// awaited is the body of an answer, of which each part has to come within the
+// timeout, and all before the call's deadline.
+type awaited struct {
+	io.ReadCloser
+	call    *call
+	dog     *watchdog
+	timeout time.Duration
+}
+
+func (w *awaited) Read(b []byte) (int, error) {
+	if left := w.call.deadline().Sub(w.call.g.Now()); left < w.timeout {
+		w.dog.arm(left, errDeadline)
+	} else {
+		w.dog.arm(w.timeout, errNoMore)
+	}
+	return w.ReadCloser.Read(b)
 }
 
 // readAnswer reads an answer that is not a stream, and tells a success from a
@@ -140,26 +119,53 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 		return nil, c.lost(ctx, err, true)
 	}
 	body := buffer.Bytes()
-	if p.verifies() && p.verify(req, resp.Header, body) != nil {
+	// A format may have streams as its only answers; they carry no signature.
+	streamed := p.Format != nil && isEventStream(resp.Header)
+	if p.verifies() && !streamed && p.verify(req, resp.Header, body) != nil {
 		return nil, upstreamFault(codeBadSignature, ErrBadAnswer.Error())
 	}
-	if resp.StatusCode == http.StatusPaymentRequired && c.outcome.Endpoint != EndpointModels {
+	if resp.StatusCode == http.StatusPaymentRequired && p.Format == nil && c.outcome.Endpoint != EndpointModels {
 		// Agent payments: the client pays and comes back with the proof.
 		return &answer{status: resp.StatusCode, header: resp.Header, body: buffer}, nil
 	}
-	parsed, err := wire.ParseBody(body, wire.Limits{})
+	a := &answer{status: resp.StatusCode, header: resp.Header, body: buffer}
+	parsed, err := c.decode(p, a)
 	switch {
 	case err != nil && resp.StatusCode < http.StatusBadRequest:
 		return nil, upstreamFault(codeMalformed, "the provider's answer is not valid JSON")
-	case parsed.Failure != nil:
-		return nil, p.reported(resp.StatusCode, parsed.Failure, resp, c.g.Now())
-	case resp.StatusCode >= http.StatusBadRequest:
-		return nil, p.reported(resp.StatusCode, &wire.Failure{Message: "the provider answered " + http.StatusText(resp.StatusCode)}, resp, c.g.Now())
+	case err == nil && parsed.Failure == nil && resp.StatusCode < http.StatusBadRequest:
+		if !parsed.HasChoices && c.outcome.Endpoint != EndpointModels {
+			return nil, upstreamFault(codeMalformed, "the provider's answer has neither choices nor data")
+		}
+		a.usage = parsed.Usage
+		return a, nil
+	case parsed.Failure == nil:
+		parsed.Failure = &wire.Failure{Message: "the provider answered " + http.StatusText(resp.StatusCode)}
 	}
-	if !parsed.HasChoices && c.outcome.Endpoint != EndpointModels {
-		return nil, upstreamFault(codeMalformed, "the provider's answer has neither choices nor data")
+	f := p.reported(resp.StatusCode, parsed.Failure, resp, c.g.Now())
+	c.testify(p, f, resp, body)
+	return nil, f
+}
+
+// decode makes sense of an answer's body, and puts it into OpenAI's form.
+func (c *call) decode(p *Provider, a *answer) (wire.Answer, error) {
+	body := a.body.Bytes()
+	if p.Format == nil || c.outcome.Endpoint != EndpointChat || a.status != http.StatusOK {
+		return wire.ParseBody(body, wire.Limits{})
 	}
-	return &answer{status: resp.StatusCode, header: resp.Header, body: buffer, usage: parsed.Usage}, nil
+	translated, parsed, err := p.Format.DecodeAnswer(body, c.asked(p))
+	if err == nil && parsed.Failure == nil {
+		a.body, a.header = bytes.NewBuffer(translated), http.Header{"Content-Type": jsonType}
+	}
+	return parsed, err
+}
+
+// asked is the request as p's format needs to know it.
+func (c *call) asked(p *Provider) wire.Ask {
+	return wire.Ask{
+		Request: c.request, UpstreamModel: p.upstreamModel(c.request.Model),
+		ID: c.idempotencyID, Tenant: c.outcome.Tenant,
+	}
 }
 
 // upstreamFault makes the failure of an answer that cannot be used. What the

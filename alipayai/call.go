@@ -26,7 +26,21 @@ type call struct {
 	request  wire.Request
 	// idempotencyID stays the same over the call's attempts.
 	idempotencyID string
-	outcome       Outcome
+	// rungs are the providers that brought no answer.
+	rungs []rung
+	// unsupported names what of the request was not carried over to the
+	// provider that answers, and that the client is told of.
+	unsupported string
+	// claim is the call's hold of its Idempotency-Key; nil without one.
+	claim *claim
+	// taking keeps a copy of the answer, to give it again; nil where nobody will.
+	taking *taking
+	// sent is the body of the last attempt.
+	sent []byte
+	// doubtful says that an attempt may have been served although it brought no
+	// answer.
+	doubtful bool
+	outcome  Outcome
 }
 
 // deadline is when the call must have its answer.
@@ -82,11 +96,7 @@ func (c *call) read() *failure {
 	}
 	request, err := parse(body, wire.Limits{})
 	if err != nil {
-		f := invalid(http.StatusBadRequest, wire.CodeInvalidJSON, "the body cannot be read")
-		if e, ok := errors.AsType[*wire.RequestError](err); ok {
-			f.Error = e.HTTP()
-		}
-		return f
+		return refused(err)
 	}
 	c.request = request
 	c.outcome.Model, c.outcome.Stream = request.Model, request.Stream

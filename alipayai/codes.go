@@ -1,6 +1,12 @@
 package alipayai
 
-import "net/http"
+import (
+	"fmt"
+	"net/http"
+	"path"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
 
 // Action is what the gateway does about an upstream's failure code.
 type Action string
@@ -56,6 +62,57 @@ var codeActions = map[string]Action{
 
 	"COMPLIANCE_BLOCKED": ActionBlocked,
 	"content_filter":     ActionBlocked, // OpenAI's own
+
+	// Anthropic's error types.
+	"overloaded_error": ActionRetry,
+	"api_error":        ActionRetry,
+	"timeout_error":    ActionRetry,
+	"rate_limit_error": ActionThrottle,
+}
+
+// actions are all there are.
+var actions = map[Action]bool{
+	ActionFail: true, ActionRetry: true, ActionRefreshToken: true, ActionResign: true,
+	ActionThrottle: true, ActionSystemError: true, ActionBlocked: true, ActionReauthorise: true,
+}
+
+// CodeRule says what to do about the codes of an upstream that a pattern
+// matches, instead of what the gateway does by itself.
+type CodeRule struct {
+	// Pattern is matched as path.Match does, against the code as the upstream
+	// sends it and against its bare form (see wire.Failure); where the upstream
+	// sends a type alone, that is the code.
+	Pattern string
+	Action  Action
+}
+
+func (r CodeRule) check() error {
+	if _, err := path.Match(r.Pattern, ""); err != nil || r.Pattern == "" {
+		return fmt.Errorf("on %q: is no pattern; write a code, with * for any characters", r.Pattern)
+	}
+	if !actions[r.Action] {
+		return fmt.Errorf("on %s: action %q is unknown; use retry, refresh_token, resign, throttle, system_error, blocked, reauthorise or fail", r.Pattern, string(r.Action))
+	}
+	return nil
+}
+
+func (r CodeRule) matches(code string) bool {
+	ok, _ := path.Match(r.Pattern, code)
+	return ok
+}
+
+// classify gives the code that f goes by, and what to do about it.
+func (p *Provider) classify(status int, f *wire.Failure) (code string, action Action) {
+	sent := f.Code
+	if code = f.BareCode(); code == "" {
+		code, sent = f.Type, f.Type // OpenAI-like servers often send a type alone
+	}
+	for _, rule := range p.Codes {
+		if rule.matches(code) || rule.matches(sent) {
+			return code, rule.Action
+		}
+	}
+	return code, Classify(status, code)
 }
 
 // credentialCodes are failures of the gateway's own credentials. A client can
@@ -69,6 +126,8 @@ var credentialCodes = map[string]bool{
 	"invalid-app-id":               true,
 	"insufficient-isv-permissions": true,
 	"40006":                        true,
+
+	"billing_error": true, // Anthropic's
 }
 
 // Classify says what to do about an answer with this HTTP status that failed
@@ -84,8 +143,9 @@ func Classify(status int, code string) Action {
 		return ActionRefreshToken
 	case status == http.StatusTooManyRequests:
 		return ActionThrottle
-	case status == http.StatusInternalServerError, status == http.StatusBadGateway,
-		status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
+	case status == http.StatusNotImplemented, status == http.StatusHTTPVersionNotSupported:
+		return ActionFail
+	case status >= http.StatusInternalServerError:
 		return ActionRetry
 	default:
 		return ActionFail

@@ -7,19 +7,28 @@ import (
 
 // Headers that tell a client how it was served.
 const (
-	headerRequestID = "X-Request-Id"
-	headerProvider  = "X-Alipayai-Provider"
-	headerAttempts  = "X-Alipayai-Attempts"
+	headerRequestID   = "X-Request-Id"
+	headerProvider    = "X-Alipayai-Provider"
+	headerAttempts    = "X-Alipayai-Attempts"
+	headerModel       = "X-Alipayai-Model"
+	headerReason      = "X-Alipayai-Reason"
+	headerUnsupported = "X-Alipayai-Unsupported"
 )
 
 // commit gives the answer to the client. From here on nothing else can.
 func (c *call) commit(a *answer) {
 	h := c.w.Header()
 	forward(h, a.header, forwardedToClient[:])
+	if a.stored != nil {
+		c.describeStored(h, a.stored)
+	}
 	c.describe(h)
 	c.outcome.Status = a.status
+	c.takes(a)
 	if a.stream == nil {
 		h["Content-Length"] = []string{strconv.Itoa(a.body.Len())}
+		c.taking.add(a.body.Bytes())
+		c.resolve()
 	}
 	c.w.WriteHeader(a.status)
 	c.outcome.FirstByte = c.g.Now().Sub(c.start)
@@ -32,12 +41,15 @@ func (c *call) commit(a *answer) {
 		c.outcome.Status, c.outcome.Code, c.outcome.Aborted = clientClosedRequest, codeClientGone, true
 		return // without the buffer: see recycle
 	}
-	recycle(a.body)
+	if a.stored == nil {
+		recycle(a.body)
+	}
 }
 
 // refuse answers with a failure, in OpenAI's form.
 func (c *call) refuse(f *failure) {
 	c.outcome.Status, c.outcome.Code = f.Status, f.Code
+	c.resolve()
 	if f.clientGone {
 		// Nobody reads it; the access log shows it.
 		c.w.WriteHeader(f.Status)
@@ -51,10 +63,20 @@ func (c *call) refuse(f *failure) {
 // describe sets the headers that tell how the call was served.
 func (c *call) describe(h http.Header) {
 	// One array for all values.
-	own := [3]string{c.outcome.RequestID, c.outcome.Provider, strconv.Itoa(c.outcome.Attempts)}
+	own := [4]string{c.outcome.RequestID, c.outcome.Provider, strconv.Itoa(c.outcome.Attempts), c.outcome.UpstreamModel}
 	h[headerRequestID] = own[0:1:1]
 	if c.outcome.Provider != "" {
 		h[headerProvider] = own[1:2:2]
 		h[headerAttempts] = own[2:3:3]
+	}
+	if c.outcome.UpstreamModel != "" {
+		h[headerModel] = own[3:4:4]
+	}
+	if len(c.rungs) > 0 {
+		c.outcome.Reasons = c.reasons()
+		h[headerReason] = []string{c.outcome.Reasons}
+	}
+	if c.unsupported != "" {
+		h[headerUnsupported] = []string{c.unsupported}
 	}
 }

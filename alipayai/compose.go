@@ -19,13 +19,11 @@ var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 //
 // GetBody stays nil: with it, net/http itself would replay a POST that carries
 // an Idempotency-Key, under the old signature.
-func (c *call) signed(ctx context.Context, p *Provider, token string) (*http.Request, *failure) {
+func (c *call) signed(ctx context.Context, p *Provider, token string, body []byte) (*http.Request, *failure) {
 	to := p.targets[c.outcome.Endpoint]
-	method, body := http.MethodPost, c.request.Body
+	method := http.MethodPost
 	if c.outcome.Endpoint == EndpointModels {
 		method = http.MethodGet
-	} else if model := p.upstreamModel(c.request.Model); model != c.request.Model {
-		body = c.request.WithModel(model)
 	}
 	u, h := to.url, c.upstreamHeader(p, token)
 	if p.Scheme != nil {

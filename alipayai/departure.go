@@ -20,6 +20,8 @@ type Departure struct {
 	slot limiter.Slot
 	// connected says that there was a connection to write the request to.
 	connected atomic.Bool
+	// idled says that the connection was kept since another request.
+	idled atomic.Bool
 }
 
 // depart waits for a departure, which must be possible before the deadline;
@@ -59,8 +61,9 @@ func (d *Departure) stale(now time.Time) bool {
 // when it is written.
 func (d *Departure) trace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) {
+		GotConn: func(conn httptrace.GotConnInfo) {
 			d.renew(ctx)
+			d.idled.Store(conn.Reused)
 			d.connected.Store(true)
 		},
 		WroteRequest: func(httptrace.WroteRequestInfo) { d.correct() },

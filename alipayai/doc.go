@@ -6,8 +6,14 @@
 //
 //	read     call.go      body read once, capped, parsed once
 //	plan     plan.go      the providers that may serve this call, in order
+//	claim    claims.go    its Idempotency-Key, so that it happens once
+//	walk     walk.go      each provider in turn, as its breaker lets it
+//	ask      ask.go       one provider, in its own format and as often as is safe
 //	admit    admit.go, departure.go   a live token, then a place within the rate cap
-//	attempt  attempt.go, compose.go   sign the exact bytes, round trip, classify the answer
+//	attempt  compose.go, attempt.go   sign the exact bytes, round trip, classify the answer
 //	commit   commit.go, stream.go   the answer goes to the client, once
-//	settle   settle.go    one outcome for metrics and logs
+//	settle   settle.go    claim, stored answer, one outcome for metrics and logs
+//
+// failure.go and codes.go say what a failure means; stored.go and evidence.go
+// keep what is given again, and what has to be shown.
 package alipayai

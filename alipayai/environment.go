@@ -22,15 +22,15 @@ const sandboxClientPrefix = "SANDBOX_"
 
 // CheckEnvironment gives the environment that a provider belongs to, or an
 // error when what it is configured with belongs to both. An empty declared
-// environment is derived: sandbox for a sandbox host, client id or the
-// profile sandbox, production otherwise.
+// environment is derived: sandbox for a sandbox host, client id or a profile of
+// the simulator, production otherwise.
 func CheckEnvironment(declared Environment, profile string, base *url.URL, clientID string) (Environment, error) {
 	named := "environment"
 	if declared == "" {
 		named = "environment is not set; by host and client_id it is"
 	}
 	sandboxID := strings.HasPrefix(clientID, sandboxClientPrefix)
-	sandboxHost := isSandboxHost(base.Hostname()) || profile == "sandbox"
+	sandboxHost := isSandboxHost(base.Hostname()) || profiles[profile].Simulated
 	switch declared {
 	case "":
 		if sandboxID && profile == "global" || sandboxHost {

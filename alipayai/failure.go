@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -33,6 +34,13 @@ const (
 	codeContentType      = "unsupported_content_type"
 	codeIdempotencyKey   = "invalid_idempotency_key"
 	codeClientGone       = "client_gone"
+	codeBreakerOpen      = "breaker_open"
+	codeUnsupported      = "unsupported_parameter"
+	codeExhausted        = "all_providers_failed"
+	codeInFlight         = "idempotency_in_flight"
+	codeHeld             = "idempotency_unresolved"
+	codeMismatch         = "idempotency_key_reused"
+	codeNoClaim          = "idempotency_unavailable"
 )
 
 // localCodes are the gateway's own codes and those of OpenAI's error form
@@ -42,9 +50,11 @@ var localCodes = map[string]bool{
 	codeRedirect: true, codeBadSignature: true, codeNoToken: true, codeSigning: true, codeNoSlot: true, codeProviderDown: true,
 	codeModelNotFound: true, codeNotFound: true, codeMethodNotAllowed: true, codeBodyTooLarge: true,
 	codeBodyUnreadable: true, codeContentType: true, codeIdempotencyKey: true, codeClientGone: true,
+	codeBreakerOpen: true, codeUnsupported: true, codeExhausted: true,
+	codeInFlight: true, codeHeld: true, codeMismatch: true, codeNoClaim: true,
 	wire.CodeInvalidJSON: true, wire.CodeDuplicateKey: true, wire.CodeNestingTooDeep: true,
 	wire.CodeMissingParameter: true, wire.CodeInvalidType: true, wire.CodeEmptyString: true,
-	wire.CodeEmptyArray: true, wire.CodeUnknownParameter: true,
+	wire.CodeEmptyArray: true, wire.CodeUnknownParameter: true, anthropic.CodeInvalidValue: true,
 	"": true, // a success
 }
 
@@ -55,11 +65,16 @@ var limitCodes = map[string]bool{
 	string(limiter.TenantRequests): true, string(limiter.TenantTokens): true, string(limiter.TenantConcurrency): true,
 }
 
+// IsRejection reports whether code is the gateway's own reason for not letting a
+// call through.
+func IsRejection(code string) bool { return limitCodes[code] }
+
 // Causes of a cancelled attempt, beside the client's leaving.
 var (
 	errNoHead         = errors.New("no answer within the timeout")
 	errNoContent      = errors.New("no content within the timeout")
 	errNoEvent        = errors.New("no further event within the timeout")
+	errNoMore         = errors.New("no more of the answer within the timeout")
 	errDeadline       = errors.New("the call's deadline has passed")
 	errAttemptIsEnded = errors.New("the attempt has ended")
 )
@@ -73,6 +88,9 @@ type failure struct {
 	// sent says that bytes of the request may have reached the upstream: what
 	// they did there, and what it costs, is not known.
 	sent bool
+	// idled says that a connection broke that was kept since another request: the
+	// upstream has closed it, most likely, before it read this one.
+	idled bool
 	// token is the access token that was sent.
 	token string
 	// clockLearned says that the upstream's clock has been corrected since the
@@ -80,6 +98,9 @@ type failure struct {
 	clockLearned bool
 	// cause is why, for the operator's log; a client gets Message alone.
 	cause error
+	// elsewhere says that the provider cannot do what the request asks for, but
+	// another may.
+	elsewhere bool
 	// clientGone says that nobody waits for an answer any more.
 	clientGone bool
 }
@@ -97,7 +118,8 @@ func (c *call) lost(ctx context.Context, err error, sent bool) *failure {
 	case c.r.Context().Err() != nil:
 		f.clientGone = true
 		f.Status, f.Code, f.Message = clientClosedRequest, codeClientGone, "the client closed the request"
-	case errors.Is(cause, errNoHead), errors.Is(cause, errNoContent), errors.Is(cause, errNoEvent), errors.Is(cause, errDeadline):
+	case errors.Is(cause, errNoHead), errors.Is(cause, errNoContent), errors.Is(cause, errNoEvent), errors.Is(cause, errNoMore),
+		errors.Is(cause, errDeadline):
 		f.Status, f.Code, f.Message = http.StatusGatewayTimeout, codeTimeout, "the provider did not answer in time: "+cause.Error()
 		f.NoRetry = sent
 	case isTimeout(err):
@@ -119,11 +141,7 @@ func isTimeout(err error) bool {
 
 // reported makes the failure that an answer of p reports.
 func (p *Provider) reported(status int, f *wire.Failure, resp *http.Response, now time.Time) *failure {
-	code := f.BareCode()
-	if code == "" {
-		code = f.Type // OpenAI-like servers often send a type alone
-	}
-	action := Classify(status, code)
+	code, action := p.classify(status, f)
 	out := &failure{action: action, upstream: true, sent: true}
 	out.Status = statusOf(status, action, code)
 	out.Code, out.Message, out.Param = code, f.Message, f.Param
@@ -158,6 +176,19 @@ func (f *failure) ambiguous(status int) bool {
 		return false
 	default:
 		return status >= http.StatusInternalServerError || status == http.StatusRequestTimeout || status == http.StatusConflict
+	}
+}
+
+// doubtful reports whether the call may have been served although f is all that
+// came of it. Whose credentials are refused is not served.
+func (f *failure) doubtful() bool {
+	switch {
+	case !f.sent || f.clientGone:
+		return f.sent
+	case f.upstream && (f.action == ActionRefreshToken || f.action == ActionResign || f.action == ActionReauthorise || credentialCodes[f.Code]):
+		return false
+	default:
+		return f.NoRetry
 	}
 }
 

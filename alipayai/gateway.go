@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -44,6 +45,18 @@ type Gateway struct {
 	DefaultShare Share
 	// TenantLimits hold tenants to what they may use; nil for no limits.
 	TenantLimits *TenantLimits
+	// Class is what repeating a call may cost; ClassInference when empty.
+	Class Class
+	// Breakers leave providers alone that answer with system errors, by Breaker's
+	// rule; nil for none.
+	Breakers *failover.Breakers
+	Breaker  failover.Rule
+	// Answers are given again when no provider answers; nil for never.
+	Answers *Answers
+	// Claims make a call with an Idempotency-Key happen once; nil for not.
+	Claims *Claims
+	// Evidence takes the records of system errors; nil for nobody.
+	Evidence Evidence
 	// Observer is told what happens; nil for nobody.
 	Observer Observer
 	// Now is the local time; time.Now when nil.
@@ -53,10 +66,13 @@ type Gateway struct {
 // Observer is told what happens to calls, for metrics and logs. Its methods
 // are called on the calls' own goroutines and must not block.
 type Observer interface {
-	// Attempted is told of each attempt at a provider: the outcome so far, whose
-	// Code is empty if there is an answer, and why there is none, where more is
-	// known than the client is told.
-	Attempted(o Outcome, cause error)
+	// Attempted is told of each attempt at a provider.
+	Attempted(a Attempt)
+	// FellOver is told of each provider that brought no answer, and the reason,
+	// before the next one is asked.
+	FellOver(provider, reason string)
+	// BreakerChanged is told of a breaker that this process has opened or closed.
+	BreakerChanged(tenant, provider string, state failover.State)
 	// Departed is told how long an attempt waited for the provider's rate cap.
 	Departed(provider string, waited time.Duration)
 	// Rejected is told of a call that was not let through, and the reason.
@@ -65,6 +81,22 @@ type Observer interface {
 	SigningFailed(provider string)
 	// Settled is told once of each call, when nothing more happens to it.
 	Settled(ctx context.Context, o Outcome)
+}
+
+// Attempt is one request to a provider, and what came of it.
+type Attempt struct {
+	RequestID string
+	Provider  string
+	// Number counts the call's attempts from 1, over all providers; attempts that
+	// sent nothing do not count.
+	Number int
+	Status int
+	// Code is the failure's, empty if there is an answer, and Action what it
+	// leads to.
+	Code   string
+	Action Action
+	// Cause is why there is no answer, where more is known than the client is told.
+	Cause error
 }
 
 // Outcome is what became of a call.
@@ -78,8 +110,17 @@ type Outcome struct {
 	Stream bool
 	// Provider that served, or failed, the call; empty when none was asked.
 	Provider string
+	// UpstreamModel is the model by that provider's name.
+	UpstreamModel string
 	// Attempts is how many requests went to providers.
 	Attempts int
+	// Reasons are why those before Provider brought no answer.
+	Reasons string
+	// Exhausted says that no provider did, and not for rate limits alone.
+	Exhausted bool
+	// Stored says where an answer was kept that had been given before; empty for
+	// one of a provider's.
+	Stored Stored
 	// Status is the HTTP status that the client saw; 499 when it had left.
 	Status int
 	// Code is the failure's code, empty for a success.
@@ -122,11 +163,23 @@ func (g *Gateway) Prepare() error {
 	if g.MaxBody < 0 || g.MaxAnswer < 0 || g.Deadline < 0 {
 		return errors.New("max_body, max_answer and deadline must be positive")
 	}
+	switch g.Class {
+	case "":
+		g.Class = ClassInference
+	case ClassInference, ClassMoney:
+	default:
+		return fmt.Errorf("class %q is unknown; use inference or money", string(g.Class))
+	}
 	if g.Now == nil {
 		g.Now = time.Now
 	}
 	if g.Observer == nil {
 		g.Observer = unobserved{}
+	}
+	if g.Breaker.Changed == nil {
+		g.Breaker.Changed = func(key failover.Key, state failover.State) {
+			g.Observer.BreakerChanged(key.Tenant, providerOf(key.Provider), state)
+		}
 	}
 	return nil
 }
@@ -164,7 +217,7 @@ func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
 		c.refuse(f)
 		return
 	}
-	answer, f := c.ask(providers[0])
+	answer, f := c.claimed(func() (*answer, *failure) { return c.walk(providers) })
 	if f != nil {
 		c.refuse(f)
 		return
@@ -194,8 +247,10 @@ func (g *Gateway) share(tenant string) Share {
 
 type unobserved struct{}
 
-func (unobserved) Attempted(Outcome, error)         {}
-func (unobserved) Departed(string, time.Duration)   {}
-func (unobserved) Rejected(string, string)          {}
-func (unobserved) SigningFailed(string)             {}
-func (unobserved) Settled(context.Context, Outcome) {}
+func (unobserved) Attempted(Attempt)                             {}
+func (unobserved) FellOver(string, string)                       {}
+func (unobserved) BreakerChanged(string, string, failover.State) {}
+func (unobserved) Departed(string, time.Duration)                {}
+func (unobserved) Rejected(string, string)                       {}
+func (unobserved) SigningFailed(string)                          {}
+func (unobserved) Settled(context.Context, Outcome)              {}

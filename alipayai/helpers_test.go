@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -15,11 +16,15 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // patience bounds every wait of a test for something that has to happen.
 const patience = 10 * time.Second
+
+// tenantHeader says whose call it is, where that is not acme's.
+const tenantHeader = "Test-Tenant"
 
 // rig is a gateway on a real listener, before an upstream on another: the
 // simulator, unless a test brings its own.
@@ -82,7 +87,7 @@ func startGateway(t *testing.T, p *Provider, edits ...func(*Gateway)) *rig {
 		t.Fatal(err)
 	}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.Serve(w, r, "acme")
+		g.Serve(w, r, cmp.Or(r.Header.Get(tenantHeader), "acme"))
 	}))
 	t.Cleanup(front.Close)
 	return &rig{t: t, gateway: g, provider: p, url: front.URL, client: front.Client(), seen: seen}
@@ -269,17 +274,31 @@ func wantError(t *testing.T, got reply, status int, code string) (message string
 type recorder struct {
 	settled chan Outcome
 
-	mu       sync.Mutex
-	attempts []string
-	signing  []string
-	rejected []string
-	waits    []time.Duration
+	mu        sync.Mutex
+	attempts  []string
+	fallbacks []string
+	breakers  []string
+	signing   []string
+	rejected  []string
+	waits     []time.Duration
 }
 
-func (r *recorder) Attempted(o Outcome, _ error) {
+func (r *recorder) Attempted(a Attempt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.attempts = append(r.attempts, o.Provider+":"+o.Code)
+	r.attempts = append(r.attempts, a.Provider+":"+a.Code)
+}
+
+func (r *recorder) FellOver(provider, reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fallbacks = append(r.fallbacks, provider+":"+reason)
+}
+
+func (r *recorder) BreakerChanged(tenant, provider string, state failover.State) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.breakers = append(r.breakers, tenant+"@"+provider+":"+state.String())
 }
 
 func (r *recorder) Departed(_ string, waited time.Duration) {
@@ -298,6 +317,26 @@ func (r *recorder) SigningFailed(provider string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.signing = append(r.signing, provider)
+}
+
+// fallen gives the providers that brought no answer, and why; changes what breakers did.
+func (r *recorder) fallen() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.fallbacks)
+}
+
+// reset forgets what was seen so far.
+func (r *recorder) reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.attempts, r.fallbacks, r.breakers, r.rejected = nil, nil, nil, nil
+}
+
+func (r *recorder) changes() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.breakers)
 }
 
 // departed gives how long each attempt waited, rejections the reasons of those that did not depart.

@@ -31,6 +31,10 @@ func (c *call) listModels() {
 			}
 			continue
 		}
+		if _, ok := p.targets[EndpointModels]; !ok {
+			answered = true // it serves what it is asked for
+			continue
+		}
 		upstream, f := c.upstreamModels(p)
 		if f != nil {
 			if f.clientGone {
@@ -63,7 +67,8 @@ func (c *call) listModels() {
 
 // upstreamModels asks p for its models.
 func (c *call) upstreamModels(p *Provider) ([]string, *failure) {
-	a, f := c.ask(p)
+	c.outcome.Provider = p.Name
+	a, f := c.ask(p, false)
 	if f != nil {
 		return nil, f
 	}

@@ -165,10 +165,10 @@ func TestModelsAttemptsAreCountedPerProvider(t *testing.T) {
 	for _, attempt := range r.seen.attempted() {
 		perProvider[attempt]++
 	}
-	if perProvider["plain:"+codeUnreachable] != maxUnsentAttempts || perProvider["second:"+codeUnreachable] != maxUnsentAttempts {
+	if perProvider["plain:"+codeUnreachable] != maxAttempts || perProvider["second:"+codeUnreachable] != maxAttempts {
 		t.Errorf("attempts %v", perProvider)
 	}
-	if o := r.outcome(); o.Attempts != 2*maxUnsentAttempts {
+	if o := r.outcome(); o.Attempts != 2*maxAttempts {
 		t.Errorf("outcome %+v", o)
 	}
 }

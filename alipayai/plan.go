@@ -6,7 +6,7 @@ import "net/http"
 func (c *call) plan() ([]*Provider, *failure) {
 	providers := make([]*Provider, 0, 4)
 	for _, p := range c.g.Providers {
-		if p.Serves(c.request.Model) {
+		if p.Serves(c.outcome.Endpoint, c.request.Model) {
 			providers = append(providers, p)
 		}
 	}

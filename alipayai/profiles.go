@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -30,9 +31,30 @@ type Profile struct {
 	KeyHeader string
 	// TakesToken says that requests carry an OAuth access token as Bearer.
 	TakesToken bool
-	// Paths are appended to the base URL's path.
+	// Paths are appended to the base URL's path. Endpoints without one are not
+	// served.
 	Paths map[Endpoint]string
+	// Format is what the upstream speaks instead of OpenAI's form; empty for that.
+	Format FormatName
+	// Model is what every model becomes upstream unless the provider says more.
+	Model string
+	// Header is sent with every request.
+	Header map[string]string
+	// Simulated says that the upstream is a simulator on this machine, whose
+	// credentials are public.
+	Simulated bool
 }
+
+// FormatName names what an upstream speaks, where that is not OpenAI's form.
+type FormatName string
+
+// The formats.
+const (
+	// FormatAnthropic is Anthropic's Messages API.
+	FormatAnthropic FormatName = "anthropic"
+	// FormatNextBuilder is the streaming agent API of Alipay's Open Platform.
+	FormatNextBuilder FormatName = "nextbuilder"
+)
 
 // Signs reports whether requests are signed over their bytes, as against
 // carrying a fixed key.
@@ -67,12 +89,16 @@ var profiles = func() map[string]Profile {
 	m := make(map[string]Profile)
 	for _, p := range []Profile{
 		{Name: "alipay", Scheme: signer.NameHMAC, TakesToken: true, Paths: versionedPaths},
-		{Name: "sandbox", BaseURL: "http://127.0.0.1:8081", Scheme: signer.NameHMAC, TakesToken: true, Paths: versionedPaths},
+		{Name: "sandbox", BaseURL: "http://127.0.0.1:8081", Scheme: signer.NameHMAC, TakesToken: true, Paths: versionedPaths, Simulated: true},
 		{Name: "openapi-v3", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV3, Paths: versionedPaths},
 		{Name: "openapi-v2", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV2, Paths: versionedPaths},
 		{Name: "global", BaseURL: "https://open-sea-global.alipay.com", Scheme: signer.NameGlobal, Paths: versionedPaths},
 		{Name: "ant_ling", BaseURL: "https://api.ant-ling.com/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
 		{Name: "openai", BaseURL: "https://api.openai.com/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
+		anthropicProfile("anthropic", "https://api.anthropic.com/v1", false),
+		anthropicProfile("sandbox_anthropic", "http://127.0.0.1:8082/v1", true),
+		{Name: "nextbuilder", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV3, Format: FormatNextBuilder,
+			Paths: map[Endpoint]string{EndpointChat: nextbuilder.Path}},
 		{Name: "deepseek", BaseURL: "https://api.deepseek.com", Scheme: signer.NameBearer, Paths: openAIPaths},
 		{Name: "mistral", BaseURL: "https://api.mistral.ai/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
 		{Name: "qwen", BaseURL: "https://dashscope.aliyuncs.com/compatible-mode/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
@@ -86,6 +112,16 @@ var profiles = func() map[string]Profile {
 	}
 	return m
 }()
+
+// anthropicProfile is Anthropic's Messages API, as its reference has it.
+func anthropicProfile(name, base string, simulated bool) Profile {
+	return Profile{
+		Name: name, BaseURL: base, Simulated: simulated,
+		Scheme: signer.NameHeader, KeyHeader: "x-api-key", Header: map[string]string{"Anthropic-Version": "2023-06-01"},
+		Format: FormatAnthropic, Model: "claude-haiku-4-5",
+		Paths: map[Endpoint]string{EndpointChat: "/messages", EndpointModels: "/models"},
+	}
+}
 
 // ProfileNames lists the profiles in order.
 func ProfileNames() []string {

@@ -11,11 +11,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // DefaultTimeout is how long an upstream may take to the head of its answer,
-// to a stream's first content, and between a stream's events.
+// to a stream's first content, and between a stream's events or the parts of
+// another answer.
 const DefaultTimeout = 15 * time.Second
 
 // VerifyMode says what an answer's signature is worth.
@@ -64,17 +67,45 @@ type Provider struct {
 	// Header is sent with every request.
 	Header http.Header
 
+	// Format translates where the upstream does not speak OpenAI's form; nil
+	// where it does.
+	Format wire.Format
+	// OnUnsupported says what becomes of a request of which Format cannot carry
+	// everything over; OnUnsupportedWarn when empty.
+	OnUnsupported OnUnsupported
+	// Codes come before the built-in actions, the first match counts.
+	Codes []CodeRule
+	// Budget bounds the repeats; a new one when nil.
+	Budget *failover.Budget
+
 	Timeout time.Duration
 	Verify  VerifyMode
 	// Unavailable, if set, says why the provider cannot be used now, such as
 	// an expired certificate; nil while it can.
 	Unavailable func(now time.Time) error
 
+	// account tells the provider from others that had its name.
+	account string
 	targets map[Endpoint]target
 	// signedAt is the time of the last signature of SignRequest, in Unix
 	// milliseconds.
 	signedAt atomic.Int64
 }
+
+// OnUnsupported says what becomes of a request that a provider's format cannot
+// carry over whole.
+type OnUnsupported string
+
+// The choices.
+const (
+	// OnUnsupportedWarn drops what cannot be carried, and says so in a header
+	// of the answer.
+	OnUnsupportedWarn OnUnsupported = "warn"
+	// OnUnsupportedDrop drops it and says nothing.
+	OnUnsupportedDrop OnUnsupported = "drop"
+	// OnUnsupportedReject does not ask the provider.
+	OnUnsupportedReject OnUnsupported = "reject"
+)
 
 // target is one endpoint's address, worked out once.
 type target struct {
@@ -105,9 +136,25 @@ func (p *Provider) Prepare() error {
 	default:
 		return fmt.Errorf("verify_response %q is unknown; use off, if_present or require", string(p.Verify))
 	}
+	switch p.OnUnsupported {
+	case "":
+		p.OnUnsupported = OnUnsupportedWarn
+	case OnUnsupportedWarn, OnUnsupportedDrop, OnUnsupportedReject:
+	default:
+		return fmt.Errorf("on_unsupported %q is unknown; use reject, warn or drop", string(p.OnUnsupported))
+	}
+	for _, rule := range p.Codes {
+		if err := rule.check(); err != nil {
+			return err
+		}
+	}
+	if p.Budget == nil {
+		p.Budget = new(failover.Budget)
+	}
 	if p.Verify == VerifyRequire && !p.Profile.Signs() {
 		return fmt.Errorf("verify_response require: answers of profile %s are not signed", p.Profile.Name)
 	}
+	p.account = p.Name + "@" + p.BaseURL.Host
 	p.targets = make(map[Endpoint]target, len(p.Profile.Paths))
 	for endpoint, path := range p.Profile.Paths {
 		if own, ok := p.Paths[endpoint]; ok {
@@ -128,12 +175,22 @@ func (p *Provider) Prepare() error {
 	return nil
 }
 
-// Serves reports whether the provider serves model, by the client's name.
-func (p *Provider) Serves(model string) bool {
-	if len(p.Models) == 0 {
-		return true
+// Account tells the provider from others that had its name, as breakers know it.
+func (p *Provider) Account() string { return p.account }
+
+// providerOf gives the name of the provider with that account.
+func providerOf(account string) string {
+	name, _, _ := strings.Cut(account, "@")
+	return name
+}
+
+// Serves reports whether the provider serves model, by the client's name, at
+// that endpoint.
+func (p *Provider) Serves(endpoint Endpoint, model string) bool {
+	if _, ok := p.targets[endpoint]; !ok {
+		return false
 	}
-	return slices.Contains(p.Models, model)
+	return len(p.Models) == 0 || slices.Contains(p.Models, model)
 }
 
 // upstreamModel is what the client's model is called upstream.

@@ -14,7 +14,7 @@ import (
 )
 
 func TestProfiles(t *testing.T) {
-	signing := []string{"alipay", "sandbox", "openapi-v3", "openapi-v2", "global"}
+	signing := []string{"alipay", "sandbox", "openapi-v3", "openapi-v2", "global", "nextbuilder"}
 	names := ProfileNames()
 	if !slices.IsSorted(names) || len(names) < 15 {
 		t.Errorf("profiles %v", names)
@@ -38,7 +38,7 @@ func TestProfiles(t *testing.T) {
 			}
 		}
 		for _, endpoint := range []Endpoint{EndpointChat, EndpointEmbeddings, EndpointModels} {
-			if !strings.HasPrefix(p.Paths[endpoint], "/") {
+			if path, ok := p.Paths[endpoint]; ok && !strings.HasPrefix(path, "/") || !ok && p.Format == "" {
 				t.Errorf("%s: path of %s is %q", name, endpoint, p.Paths[endpoint])
 			}
 		}

@@ -169,7 +169,7 @@ func TestFleetWithoutRedis(t *testing.T) {
 	}
 }
 
-func TestReplicaWithAnotherTokenKey(t *testing.T) {
+func TestReplicaWithAnotherEncryptionKey(t *testing.T) {
 	f := newFleet(t, redistest.Start(t).Addr, sandbox.Config{})
 	right, wrong := f.replica(), f.replica()
 	share := wrong.Share.(*RedisTokens)
@@ -184,7 +184,7 @@ func TestReplicaWithAnotherTokenKey(t *testing.T) {
 		right.Drop(a)
 		wrong.Drop(b)
 	}
-	if len(told) != 1 || !errors.Is(told[0], ErrTokenSealed) {
+	if len(told) != 1 || !errors.Is(told[0], ErrSealed) {
 		t.Errorf("told %v, want once that the keys differ", told)
 	}
 	f.wantFetches("client_credentials", 6)

@@ -49,7 +49,7 @@ return redis.call('DEL', KEYS[1])`)
 // which may differ by a part of a token's life without any harm.
 type RedisTokens struct {
 	client redis.UniversalClient
-	seal   *TokenSeal
+	seal   *Seal
 	owner  string // random: of the leases
 	token  string // key, and the place that is sealed in
 	lease  string // key
@@ -59,7 +59,7 @@ type RedisTokens struct {
 // NewRedisTokens makes the share of what key names: replicas with the same key
 // share a token. Only its hash is seen in Redis. The client stays the caller's;
 // nothing is sent yet.
-func NewRedisTokens(client redis.UniversalClient, key string, seal *TokenSeal, now func() time.Time) *RedisTokens {
+func NewRedisTokens(client redis.UniversalClient, key string, seal *Seal, now func() time.Time) *RedisTokens {
 	hash := sha256.Sum256([]byte(key))
 	// The braces are what a Cluster places both keys by.
 	prefix := "alipayai:{" + hex.EncodeToString(hash[:16]) + "}:"
@@ -83,7 +83,7 @@ func (r *RedisTokens) Load(ctx context.Context) (Token, error) {
 	if !ok {
 		return Token{}, nil
 	}
-	t, err := r.seal.Open(r.token, []byte(sealed))
+	t, err := r.seal.OpenToken(r.token, []byte(sealed))
 	if err == nil && fields[1] != nil {
 		t.Access = ""
 	}
@@ -99,7 +99,7 @@ func (r *RedisTokens) Store(ctx context.Context, t Token) error {
 	if life < time.Millisecond {
 		return nil
 	}
-	return r.run(ctx, redisStoreToken, r.token, nil, r.id(t.Access), r.seal.Seal(r.token, t), life.Milliseconds())
+	return r.run(ctx, redisStoreToken, r.token, nil, r.id(t.Access), r.seal.SealToken(r.token, t), life.Milliseconds())
 }
 
 // Drop implements TokenShare.

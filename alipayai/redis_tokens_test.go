@@ -28,9 +28,9 @@ func newRedis(t *testing.T, options limiter.RedisOptions) redis.UniversalClient 
 	return client
 }
 
-func newSeal(t *testing.T, first byte) *TokenSeal {
+func newSeal(t *testing.T, first byte) *Seal {
 	t.Helper()
-	seal, err := NewTokenSeal([32]byte{first})
+	seal, err := NewSeal([32]byte{first})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestRedisTokensRefuseWhatIsNotTheirs(t *testing.T) {
 				}
 			}
 			got, err := mine.Load(t.Context())
-			if !errors.Is(err, ErrTokenSealed) || got != (Token{}) {
+			if !errors.Is(err, ErrSealed) || got != (Token{}) {
 				t.Errorf("loaded %v, %v", got, err)
 			}
 		})
@@ -227,7 +227,7 @@ func TestRedisTokensRefuseWhatIsNotTheirs(t *testing.T) {
 	for i := range len(sealed) {
 		changed := []byte(sealed)
 		changed[i] ^= 1
-		if _, err := mine.seal.Open(mine.token, changed); !errors.Is(err, ErrTokenSealed) {
+		if _, err := mine.seal.OpenToken(mine.token, changed); !errors.Is(err, ErrSealed) {
 			t.Fatalf("byte %d may be changed: %v", i, err)
 		}
 	}

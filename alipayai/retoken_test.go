@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
@@ -99,7 +100,8 @@ func TestGrantThatIsGone(t *testing.T) {
 	r.wantTraffic(1, 1)
 }
 
-// All calls in flight are refused for one dead token: that is one new token, not one for each.
+// All calls in flight are refused for one dead token: that is one new token, not one for each. As many are repeated as
+// the budget of repeats has; the others are told to come again, since they were not served.
 func TestRefusedTokenUnderLoad(t *testing.T) {
 	r := newRig(t, sandbox.Config{})
 	r.chat("the first token")
@@ -108,16 +110,27 @@ func TestRefusedTokenUnderLoad(t *testing.T) {
 	r.chat("kills the token of all")
 	r.provider.Tokens.Cell.live.Store(&old) // as it is for calls that have it in hand already
 	r.sim.ResetStats()
+	const calls = 50
+	var served atomic.Int64
 	var all sync.WaitGroup
-	for i := range 50 {
+	for i := range calls {
 		all.Go(func() {
-			if got := r.do(t.Context(), http.MethodPost, "/v1/chat/completions", chatBody(fmt.Sprint("call ", i))); got.status != http.StatusOK {
-				t.Errorf("%d %s", got.status, got.body)
+			got := r.do(t.Context(), http.MethodPost, "/v1/chat/completions", chatBody(fmt.Sprint("call ", i)))
+			if got.status == http.StatusOK {
+				served.Add(1)
+			} else if got.header.Get("Retry-After") != "1" || got.header.Get("X-Should-Retry") != "" {
+				t.Errorf("%d %v %s", got.status, got.header, got.body)
 			}
 		})
 	}
 	all.Wait()
 	if n := r.sim.Stats().TokenFetches["client_credentials"]; n != 1 {
 		t.Errorf("%d tokens were fetched, want 1", n)
+	}
+	if n := served.Load(); n < 9 {
+		t.Errorf("%d calls were served, want those that the budget can repeat", n)
+	}
+	if n := len(r.arrived.at("/v1/chat/completions")); n > calls*12/10+10+3 {
+		t.Errorf("%d requests went upstream", n)
 	}
 }

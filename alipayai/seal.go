@@ -4,15 +4,20 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/json"
+	"errors"
 	"time"
 )
 
-// TokenSeal encrypts tokens that are kept outside of the process, by
-// AES-256-GCM with random nonces. It is safe for concurrent use.
-type TokenSeal struct{ aead cipher.AEAD }
+// ErrSealed is something kept that another key has encrypted, or for another
+// place, or that was damaged.
+var ErrSealed = errors.New("what is kept cannot be decrypted with encryption_key")
 
-// NewTokenSeal makes the seal of a key.
-func NewTokenSeal(key [32]byte) (*TokenSeal, error) {
+// Seal encrypts what is kept outside of the process, by AES-256-GCM with random
+// nonces. It is safe for concurrent use.
+type Seal struct{ aead cipher.AEAD }
+
+// NewSeal makes the seal of a key.
+func NewSeal(key [32]byte) (*Seal, error) {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		return nil, err
@@ -21,10 +26,31 @@ func NewTokenSeal(key [32]byte) (*TokenSeal, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &TokenSeal{aead}, nil
+	return &Seal{aead}, nil
 }
 
-// sealedToken is what is encrypted.
+// Seal encrypts plain for one place, which is authenticated: a record cannot be
+// moved to another's.
+func (s *Seal) Seal(place string, plain []byte) []byte {
+	return s.aead.Seal(nil, nil, plain, []byte(place))
+}
+
+// Open decrypts what Seal gave for the same place, or fails with ErrSealed.
+func (s *Seal) Open(place string, sealed []byte) ([]byte, error) {
+	plain, err := s.aead.Open(nil, nil, sealed, []byte(place))
+	if err != nil {
+		return nil, ErrSealed
+	}
+	return plain, nil
+}
+
+// String hides the key.
+func (s *Seal) String() string { return "[seal]" }
+
+// GoString hides the key.
+func (s *Seal) GoString() string { return s.String() }
+
+// sealedToken is what is encrypted of a token.
 type sealedToken struct {
 	Access  string    `json:"access,omitempty"`
 	Refresh string    `json:"refresh,omitempty"`
@@ -32,31 +58,25 @@ type sealedToken struct {
 	Expiry  time.Time `json:"expiry"`
 }
 
-// Seal encrypts t for one place, which is authenticated: a record cannot be
-// moved to another client's.
-func (s *TokenSeal) Seal(place string, t Token) []byte {
+// SealToken encrypts t for one place.
+func (s *Seal) SealToken(place string, t Token) []byte {
 	text, err := json.Marshal(sealedToken(t))
 	if err != nil {
 		panic(err) // strings and times of this era always marshal
 	}
-	return s.aead.Seal(nil, nil, text, []byte(place))
+	return s.Seal(place, text)
 }
 
-// Open decrypts what Seal gave for the same place, or fails with ErrTokenSealed.
-func (s *TokenSeal) Open(place string, sealed []byte) (Token, error) {
-	text, err := s.aead.Open(nil, nil, sealed, []byte(place))
+// OpenToken decrypts what SealToken gave for the same place, or fails with
+// ErrSealed.
+func (s *Seal) OpenToken(place string, sealed []byte) (Token, error) {
+	text, err := s.Open(place, sealed)
 	if err != nil {
-		return Token{}, ErrTokenSealed
+		return Token{}, err
 	}
 	var t sealedToken
 	if json.Unmarshal(text, &t) != nil {
-		return Token{}, ErrTokenSealed
+		return Token{}, ErrSealed
 	}
 	return Token(t), nil
 }
-
-// String hides the key.
-func (s *TokenSeal) String() string { return "[token seal]" }
-
-// GoString hides the key.
-func (s *TokenSeal) GoString() string { return s.String() }

@@ -2,6 +2,8 @@ package alipayai
 
 // settle ends the call's bookkeeping, whichever way it went.
 func (c *call) settle() {
+	c.resolve()
+	c.remember()
 	c.outcome.Duration = c.g.Now().Sub(c.start)
 	c.g.Observer.Settled(c.r.Context(), c.outcome)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/failover"
 )
 
 const (
@@ -33,10 +34,15 @@ type stream struct {
 	resp     *http.Response
 
 	events *wire.EventReader
-	chunks wire.ChunkReader
+	// decoder translates the provider's format; nil for OpenAI's, which chunks
+	// reads.
+	decoder wire.StreamDecoder
+	chunks  wire.ChunkReader
 	// pending are the raw bytes of events that have not been sent yet, at
 	// first those up to the first content. Its buffer is pooled.
 	pending *bytes.Buffer
+	// ended tells the provider's breaker what came of the stream; nil for none.
+	ended func(failover.Result)
 	// finished says that a finish reason was seen, done that [DONE] was.
 	finished, done bool
 	usage          wire.Usage
@@ -64,66 +70,90 @@ func (c *call) openStream(s *stream) (*answer, *failure) {
 	s.events = wire.NewEventReader(s.resp.Body, wire.MaxEventBytes)
 	s.pending = answers.Get().(*bytes.Buffer)
 	for {
-		event, chunk, f := c.next(s)
+		chunk, f := c.take(s)
+		switch {
+		case f != nil:
+		case s.done && !s.finished:
+			f = upstreamFault(codeTruncated, "the provider ended its stream before any content")
+		case s.pending.Len() > maxHeld:
+			f = upstreamFault(codeTooLarge, "the provider's stream has no content within its first mebibyte")
+		}
 		if f != nil {
 			s.close()
 			return nil, f
 		}
-		if s.done && !s.finished {
-			s.close()
-			return nil, upstreamFault(codeTruncated, "the provider ended its stream before any content")
-		}
-		if s.pending.Len()+len(event.Raw) > maxHeld {
-			s.close()
-			return nil, upstreamFault(codeTooLarge, "the provider's stream has no content within its first mebibyte")
-		}
-		s.pending.Write(event.Raw)
 		if chunk.Content || s.done {
 			return &answer{status: s.resp.StatusCode, header: s.resp.Header, stream: s}, nil
 		}
 	}
 }
 
-// next reads one event and makes sense of it.
-func (c *call) next(s *stream) (wire.Event, wire.Chunk, *failure) {
+// take reads one event, makes sense of it, and adds it to what is pending.
+func (c *call) take(s *stream) (wire.Chunk, *failure) {
 	event, err := s.events.Next()
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF) && bytes.HasPrefix(event.Data, doneData):
 		// Some servers close without the blank line that should follow.
 		event.Raw = doneEvent
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return event, wire.Chunk{}, upstreamFault(codeTruncated, "the provider's stream broke off before its end")
+		return wire.Chunk{}, upstreamFault(codeTruncated, "the provider's stream broke off before its end")
 	case errors.Is(err, wire.ErrEventTooLarge):
-		return event, wire.Chunk{}, upstreamFault(codeTooLarge, "an event of the provider's stream is larger than this gateway takes")
+		return wire.Chunk{}, upstreamFault(codeTooLarge, "an event of the provider's stream is larger than this gateway takes")
 	case err != nil:
-		return event, wire.Chunk{}, c.lost(s.ctx, err, true)
+		return wire.Chunk{}, c.lost(s.ctx, err, true)
 	}
-	chunk, err := s.chunks.Read(event)
+	chunk, err := s.decode(event)
 	if err != nil {
-		return event, chunk, upstreamFault(codeMalformed, "an event of the provider's stream is not valid JSON")
+		return chunk, upstreamFault(codeMalformed, "the provider's stream does not keep to its format")
 	}
 	if chunk.Failure != nil {
-		return event, chunk, s.provider.reported(http.StatusOK, chunk.Failure, s.resp, c.g.Now())
+		f := s.provider.reported(http.StatusOK, chunk.Failure, s.resp, c.g.Now())
+		c.testify(s.provider, f, s.resp, event.Raw)
+		return chunk, f
 	}
 	s.done = chunk.Done
 	s.finished = s.finished || chunk.FinishReason != ""
 	if chunk.Usage.OK {
 		s.usage = chunk.Usage
 	}
-	return event, chunk, nil
+	return chunk, nil
+}
+
+// decode makes sense of an event, and adds it to what is pending in OpenAI's
+// form.
+func (s *stream) decode(event wire.Event) (wire.Chunk, error) {
+	if s.decoder == nil {
+		chunk, err := s.chunks.Read(event)
+		if err == nil && chunk.Failure == nil {
+			s.pending.Write(event.Raw)
+		}
+		return chunk, err
+	}
+	translated, chunk, err := s.decoder.Decode(s.pending.AvailableBuffer(), event)
+	if err == nil {
+		s.pending.Write(translated)
+	}
+	return chunk, err
 }
 
 // pass sends the stream to the client. Whatever has arrived goes out with one
 // write and one flush before the next read, which may block.
 func (c *call) pass(s *stream) {
+	var f *failure
+	complete := false
 	defer s.close()
-	defer func() { c.outcome.Usage = s.usage }()
+	defer func() {
+		c.outcome.Usage = s.usage
+		if s.ended != nil {
+			s.ended(f.streamResult(complete))
+		}
+	}()
 	s.dog.arm(s.timeout, errNoEvent)
 	s.dog.pause()
 	flusher := http.NewResponseController(c.w)
 	for {
 		if !s.done && s.events.Buffered() {
-			if f := c.take(s); f != nil {
+			if _, f = c.take(s); f != nil {
 				c.abort(f, s, flusher)
 			}
 			continue
@@ -133,10 +163,12 @@ func (c *call) pass(s *stream) {
 			return
 		}
 		if s.done {
+			complete = true
 			break
 		}
+		c.extend(s.timeout)
 		s.dog.resume()
-		f := c.take(s)
+		_, f = c.take(s)
 		s.dog.pause()
 		if f != nil {
 			c.abort(f, s, flusher)
@@ -147,17 +179,9 @@ func (c *call) pass(s *stream) {
 	_, _ = s.events.Next()
 }
 
-// take adds the next event to what is pending.
-func (c *call) take(s *stream) *failure {
-	event, _, f := c.next(s)
-	if f == nil {
-		s.pending.Write(event.Raw)
-	}
-	return f
-}
-
 // send writes what is pending.
 func (c *call) send(s *stream, flusher *http.ResponseController) error {
+	c.taking.add(s.pending.Bytes())
 	if _, err := c.w.Write(s.pending.Bytes()); err != nil {
 		s.pending = new(bytes.Buffer) // see recycle
 		return err

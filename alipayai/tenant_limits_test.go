@@ -29,7 +29,7 @@ func TestTenantLimits(t *testing.T) {
 			passed := 0
 			var got reply
 			for ; passed < 3; passed++ {
-				if got = r.chat("hello"); got.status != http.StatusOK {
+				if got = r.chat("hello " + strconv.Itoa(passed)); got.status != http.StatusOK {
 					break
 				}
 				r.outcome()

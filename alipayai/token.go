@@ -43,7 +43,7 @@ type TokenSource struct {
 	// OnFetch, if set, is told of every fetch's end.
 	OnFetch func(err error)
 	// OnShare, if set, is told when Share begins to fail, and of nil when it
-	// works again. It is told of ErrTokenSealed once.
+	// works again. It is told of ErrSealed once.
 	OnShare func(err error)
 }
 

@@ -172,7 +172,7 @@ func (c *TokenCell) letGo() {
 func (c *TokenCell) shareChanged(err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if errors.Is(err, ErrTokenSealed) {
+	if errors.Is(err, ErrSealed) {
 		told := c.shareSealed
 		c.shareSealed = true
 		return !told

@@ -18,17 +18,11 @@ const (
 	leasePoll = 100 * time.Millisecond
 )
 
-// Errors of sharing tokens.
-var (
-	// ErrTokenStore is a shared store that cannot be reached.
-	ErrTokenStore = errors.New("store of the shared token is unavailable")
-	// ErrTokenSealed is a kept token that another key has encrypted, or for
-	// another place.
-	ErrTokenSealed = errors.New("kept token cannot be decrypted with token_key")
-)
+// ErrTokenStore is a shared store that cannot be reached.
+var ErrTokenStore = errors.New("store of the shared token is unavailable")
 
 // TokenShare is where replicas have one client's token in common, and agree on
-// who asks for the next. Its errors are ErrTokenStore and ErrTokenSealed, and
+// who asks for the next. Its errors are ErrTokenStore and ErrSealed, and
 // hold no token.
 type TokenShare interface {
 	// Load gives the token that was stored last, without Access if that was
@@ -124,8 +118,8 @@ func bare(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, ErrTokenSealed):
-		return ErrTokenSealed
+	case errors.Is(err, ErrSealed):
+		return ErrSealed
 	default:
 		return ErrTokenStore
 	}

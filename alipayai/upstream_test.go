@@ -64,6 +64,7 @@ func TestErrorShapes(t *testing.T) {
 		"empty with a 204":           {204, 502, codeMalformed, ``},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for mode, body := range map[string]string{"JSON": chatBody("hello"), "stream": streamBody("hello")} {
 				r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
 					w.WriteHeader(test.status)
@@ -77,8 +78,12 @@ func TestErrorShapes(t *testing.T) {
 				if strings.Contains(test.answer, "why") && !strings.HasPrefix(test.answer, "<") && message != want {
 					t.Errorf("%s: message %q, want %q", mode, message, want)
 				}
-				if o := r.outcome(); o.Code != test.code || o.Status != test.want || o.Attempts != 1 {
-					t.Errorf("%s: outcome %+v", mode, o)
+				attempts := 1
+				if action := Classify(test.status, test.code); action == ActionRetry || action == ActionThrottle {
+					attempts = maxAttempts
+				}
+				if o := r.outcome(); o.Code != test.code || o.Status != test.want || o.Attempts != attempts {
+					t.Errorf("%s: outcome %+v, want %d attempts", mode, o, attempts)
 				}
 			}
 		})

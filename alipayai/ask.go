@@ -1,0 +1,201 @@
+package alipayai
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/failover"
+)
+
+// maxAttempts is how often a call is tried at one provider.
+const maxAttempts = 3
+
+// repeatBackoff is how long a call waits before it is repeated.
+var repeatBackoff = failover.Backoff{Base: failover.DefaultBase, Max: failover.DefaultMax}
+
+// asking is a call at one provider.
+type asking struct {
+	*call
+	p *Provider
+	// alternatives says that there is somebody else to ask.
+	alternatives bool
+
+	attempts int
+	// What is done once.
+	refreshed, resigned, reconnected bool
+}
+
+// ask gets an answer of p, in as many attempts as that may take.
+func (c *call) ask(p *Provider, alternatives bool) (*answer, *failure) {
+	body, f := c.encode(p)
+	if f != nil {
+		return nil, f
+	}
+	c.sent = body
+	p.Budget.Deposit()
+	q := asking{call: c, p: p, alternatives: alternatives}
+	for {
+		q.attempts++
+		a, f := c.attempt(p, body, c.deadline())
+		c.g.Observer.Attempted(c.attempted(f))
+		if f == nil {
+			return a, nil
+		}
+		c.doubtful = c.doubtful || f.doubtful()
+		pause, ok := q.repeats(f)
+		if !ok {
+			return nil, f
+		}
+		if !c.wait(pause) {
+			return nil, c.lost(c.r.Context(), c.r.Context().Err(), f.sent)
+		}
+	}
+}
+
+// encode puts the request into p's form.
+func (c *call) encode(p *Provider) ([]byte, *failure) {
+	c.unsupported = ""
+	switch {
+	case c.outcome.Endpoint == EndpointModels:
+		return nil, nil
+	case p.Format == nil:
+		return c.request.WithModel(p.upstreamModel(c.request.Model)), nil
+	}
+	encoded, err := p.Format.EncodeRequest(c.asked(p))
+	if err != nil {
+		f := refused(err)
+		f.elsewhere = true
+		return nil, f
+	}
+	if len(encoded.Unsupported) == 0 {
+		return encoded.Body, nil
+	}
+	switch names := listed(encoded.Unsupported); p.OnUnsupported {
+	case OnUnsupportedReject:
+		f := invalid(http.StatusBadRequest, codeUnsupported, "provider "+p.Name+" cannot do what the request asks for: "+names)
+		f.Param, f.elsewhere = encoded.Unsupported[0], true
+		return nil, f
+	case OnUnsupportedWarn:
+		c.unsupported = names
+	}
+	return encoded.Body, nil
+}
+
+// listed names as much as a header may hold.
+func listed(names []string) string {
+	const most = 20
+	if more := len(names) - most; more > 0 {
+		return strings.Join(names[:most], ", ") + " and " + strconv.Itoa(more) + " more"
+	}
+	return strings.Join(names, ", ")
+}
+
+// repeats says whether to make another attempt after f, and how long to wait
+// before. Safe are those where the request never left, or where the upstream
+// has refused it; as good as safe, and worth it, is one after a connection that
+// broke because it had idled, unless the client asks for the call to happen
+// once. A timeout or another connection that broke is none of these: the call
+// may have been served, and billed. Every repeat comes out of p's budget.
+func (q *asking) repeats(f *failure) (pause time.Duration, ok bool) {
+	now := q.g.Now()
+	// A token that is refused is no good to the next call either.
+	replaced := f.action == ActionRefreshToken && !q.refreshed && q.dropToken(q.p, f)
+	switch {
+	case f.clientGone || q.attempts >= maxAttempts:
+		return 0, false
+	case f.Code == codeUnreachable && !f.sent:
+		pause = repeatBackoff.Delay(q.attempts - 1)
+	case q.class() == ClassMoney:
+		return 0, false
+	case f.idled && !q.reconnected && q.claim == nil:
+		q.reconnected = true
+	case replaced:
+		q.refreshed = true
+	case f.action == ActionResign && !q.resigned && f.clockLearned:
+		q.resigned = true
+	case f.action == ActionRetry && f.upstream:
+		pause = max(repeatBackoff.Delay(q.attempts-1), f.RetryAfter)
+		if q.alternatives && f.RetryAfter > repeatBackoff.Max {
+			return 0, false
+		}
+	case f.action == ActionThrottle && f.upstream && !q.alternatives:
+		// The provider's window is closed for so long; its queue says whether
+		// waiting is worth it.
+		if pause = f.RetryAfter; pause == 0 {
+			pause = throttleHold
+		}
+		if pause > q.p.Cap.maxWait() {
+			return 0, false
+		}
+	default:
+		return 0, false
+	}
+	if now.Add(pause).After(q.latest()) {
+		return 0, false
+	}
+	if q.p.Budget.Withdraw() {
+		return pause, true
+	}
+	if f.action == ActionRefreshToken || f.action == ActionResign {
+		// It was refused, not served: another call, with the new token, will be.
+		f.NoRetry, f.RetryAfter = false, time.Second
+	}
+	return 0, false
+}
+
+// latest is when an attempt may start at the latest: with less time than that
+// leaves it would be sent, and billed, in vain.
+func (c *call) latest() time.Time {
+	return c.deadline().Add(-min(time.Second, c.g.Deadline/10))
+}
+
+// wait waits, and reports whether the client did too.
+func (c *call) wait(d time.Duration) bool {
+	if d <= 0 {
+		return c.r.Context().Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-c.r.Context().Done():
+		return false
+	}
+}
+
+// dropToken drops the token that f was refused with, and reports whether
+// another one may help.
+func (c *call) dropToken(p *Provider, f *failure) bool {
+	if p.Tokens == nil || f.token == "" {
+		return false
+	}
+	p.Tokens.Drop(f.token)
+	return true
+}
+
+// attempted is the last attempt, which ended in f; nil for an answer.
+func (c *call) attempted(f *failure) Attempt {
+	a := Attempt{
+		RequestID: c.outcome.RequestID, Provider: c.outcome.Provider,
+		Number: c.outcome.Attempts, Status: http.StatusOK,
+	}
+	if f != nil {
+		a.Status, a.Code, a.Action, a.Cause = f.Status, f.Code, f.action, f.cause
+	}
+	return a
+}
+
+// refused makes the failure of a request that cannot be read, or put into a
+// provider's form.
+func refused(err error) *failure {
+	f := invalid(http.StatusBadRequest, wire.CodeInvalidJSON, "the request cannot be read")
+	if e, ok := errors.AsType[*wire.RequestError](err); ok {
+		f.Error = e.HTTP()
+	}
+	return f
+}

@@ -1,0 +1,266 @@
+package alipayai
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/failover"
+)
+
+// breakers gives a gateway breakers of its own.
+func breakers(rule failover.Rule) func(*Gateway) {
+	return func(g *Gateway) { g.Breakers, g.Breaker = new(failover.Breakers), rule }
+}
+
+func TestBreakerOpens(t *testing.T) {
+	inStream := streams(nil, `{"error":{"code":"SYSTEM_ERROR"}}`)
+	later := streams(nil, deltaEvent, `{"error":{"code":"SYSTEM_ERROR"}}`)
+	for name, test := range map[string]struct {
+		turn turn
+		body string
+		edit func(*Gateway)
+	}{
+		"500":                      {turn: sysError},
+		"in a 200":                 {turn: says(200, `{"code":"SYSTEM_ERROR"}`)},
+		"Antom's shape":            {turn: says(200, `{"result":{"resultCode":"SYSTEM_ERROR","resultStatus":"U"}}`)},
+		"v2's shape":               {turn: says(200, `{"x_response":{"code":"20000","sub_code":"aop.ACQ.SYSTEM_ERROR"}}`)},
+		"another name":             {turn: says(503, `{"code":"UNKNOWN_EXCEPTION"}`)},
+		"a stream, first":          {turn: inStream, body: streamBody("hello")},
+		"a stream, after content":  {turn: later, body: streamBody("hello")},
+		"a code that a rule names": {turn: says(400, `{"code":"ODD"}`), edit: rule("ODD", ActionSystemError)},
+		"a call of money":          {turn: sysError, edit: money},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := perform(t, [][]turn{{test.turn}, {good}}, breakers(failover.Rule{}), func(g *Gateway) {
+					if test.edit != nil {
+						test.edit(g)
+					}
+				})
+				if test.body == "" {
+					test.body = chatBody("hello")
+				}
+				for range 4 {
+					if s.scripts[0].count() < 3 && len(s.seen.changes()) != 0 {
+						t.Errorf("changes %v", s.seen.changes())
+					}
+					s.call(test.body)
+				}
+				asked := s.scripts[1].count()
+				if seen := s.seen.changes(); !slices.Equal(seen, []string{"acme@first:open"}) {
+					t.Errorf("changes %v", seen)
+				}
+				s.seen.reset()
+				got := s.call(chatBody("hello"))
+				if s.gateway.Class == ClassMoney {
+					wantError(t, got, http.StatusServiceUnavailable, codeBreakerOpen)
+					asked--
+				} else {
+					wantServed(t, got, "second", "1", codeBreakerOpen)
+				}
+				s.wantCalls(4, asked+1)
+				if seen := s.seen.rejections(); !slices.Equal(seen, []string{codeBreakerOpen}) {
+					t.Errorf("rejections %v", seen)
+				}
+				if states := s.gateway.Breakers.States(); states[s.gateway.Providers[0].account].Open != 1 || len(states) != 1 {
+					t.Errorf("states %v", states)
+				}
+			})
+		})
+	}
+}
+
+// What does not tell of the provider's health neither opens the breaker nor closes it.
+func TestBreakerIgnores(t *testing.T) {
+	for name, test := range map[string]struct {
+		turn turn
+		body string
+	}{
+		"400":                 {turn: says(400, `{"code":"PARAM_ILLEGAL"}`)},
+		"404":                 {turn: says(404, `{"code":"MODEL_NOT_FOUND"}`)},
+		"throttled":           {turn: says(429, `{"code":"BUSY"}`)},
+		"blocked":             {turn: says(403, `{"code":"COMPLIANCE_BLOCKED"}`)},
+		"blocked in a 200":    {turn: says(200, `{"code":"COMPLIANCE_BLOCKED"}`)},
+		"timeout":             {turn: hangs},
+		"broken connection":   {turn: breaks},
+		"unreachable":         {turn: refuses},
+		"credentials":         {turn: says(401, `{"code":"INVALID_SIGNATURE"}`)},
+		"5xx":                 {turn: busy},
+		"malformed":           {turn: says(200, "nonsense")},
+		"a stream that ends":  {turn: streams(nil, deltaEvent), body: streamBody("hello")},
+		"a stream that stays": {turn: streams(silent, deltaEvent), body: streamBody("hello")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				turns := []turn{sysError, sysError, sysError}
+				for range maxAttempts * 6 {
+					turns = append(turns, test.turn)
+				}
+				if test.body == "" {
+					test.body = chatBody("hello")
+				}
+				s := perform(t, [][]turn{turns, {good}}, breakers(failover.Rule{}))
+				for range 3 + 6 {
+					s.call(test.body)
+				}
+				if seen := s.seen.changes(); len(seen) != 0 {
+					t.Fatalf("changes %v", seen)
+				}
+				// Three in a row are remembered: the next one opens.
+				s.scripts[0].turns = []turn{sysError}
+				s.call(chatBody("hello"))
+				if seen := s.seen.changes(); !slices.Equal(seen, []string{"acme@first:open"}) {
+					t.Errorf("changes %v", seen)
+				}
+			})
+		})
+	}
+}
+
+// A client that leaves tells nothing of the provider, wherever it does.
+func TestBreakerIgnoresClientsThatLeave(t *testing.T) {
+	for name, leaving := range map[string]turn{
+		"before": hangs, "in the stream": streams(silent, deltaEvent), "while it is written to": wholeStream,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := perform(t, [][]turn{{sysError, sysError, sysError, leaving, sysError}, {good}}, breakers(failover.Rule{}))
+				for range 3 {
+					s.call(streamBody("hello"))
+				}
+				if name == "while it is written to" {
+					s.through = func(w http.ResponseWriter) http.ResponseWriter { return deaf{w} }
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan struct{})
+				go func() { defer close(ended); s.callWith(ctx, streamBody("hello")) }()
+				synctest.Wait()
+				cancel()
+				<-ended
+				s.through = nil
+				if o := s.outcome(); o.Status != clientClosedRequest {
+					t.Errorf("outcome %+v", o)
+				}
+				if seen := s.seen.changes(); len(seen) != 0 {
+					t.Errorf("changes %v", seen)
+				}
+				s.call(chatBody("hello"))
+				if seen := s.seen.changes(); !slices.Equal(seen, []string{"acme@first:open"}) {
+					t.Errorf("changes %v", seen)
+				}
+			})
+		})
+	}
+}
+
+// deaf is a client that is not there to be written to.
+type deaf struct{ http.ResponseWriter }
+
+func (deaf) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
+
+// Each tenant has its own, and a success begins anew.
+func TestBreakerOfEachTenant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := perform(t, [][]turn{{sysError}, {good}}, breakers(failover.Rule{}))
+		for range 4 {
+			s.call(chatBody("hello"))
+		}
+		s.call(chatBody("hello"))
+		s.wantCalls(4, 5)
+		for i := range 3 {
+			s.call(chatBody("hello"), tenantHeader, "other")
+			s.wantCalls(4 + 1 + i)
+		}
+		s.scripts[0].turns = []turn{good}
+		s.call(chatBody("hello"), tenantHeader, "other")
+		s.scripts[0].turns = []turn{sysError}
+		for range 4 {
+			s.call(chatBody("hello"), tenantHeader, "other")
+		}
+		s.wantCalls(4 + 3 + 1 + 4)
+		s.call(chatBody("hello"), tenantHeader, "other")
+		s.call(chatBody("hello"), tenantHeader, "other")
+		s.wantCalls(4 + 3 + 1 + 4)
+		if seen := s.seen.changes(); !slices.Equal(seen, []string{"acme@first:open", "other@first:open"}) {
+			t.Errorf("changes %v", seen)
+		}
+	})
+}
+
+// Failures that are too far apart do not open it.
+func TestBreakerForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := perform(t, [][]turn{{sysError}, {good}}, breakers(failover.Rule{Within: time.Minute}))
+		for range 20 {
+			s.call(chatBody("hello"))
+			time.Sleep(21 * time.Second)
+		}
+		s.wantCalls(20, 20)
+	})
+}
+
+// After its time one call is let through, and what comes of it decides. That of a stream is known when it ends.
+func TestBreakerProbes(t *testing.T) {
+	for name, test := range map[string]struct {
+		probe turn
+		body  string
+		want  []string
+	}{
+		"success":          {good, chatBody("hello"), []string{"half_open", "closed"}},
+		"another failure":  {sysError, chatBody("hello"), []string{"half_open", "open"}},
+		"tells nothing":    {says(400, `{"code":"PARAM_ILLEGAL"}`), chatBody("hello"), []string{"half_open", "open"}},
+		"a stream":         {streams(nil, deltaEvent, finishEvent, "[DONE]"), streamBody("hello"), []string{"half_open", "closed"}},
+		"a stream, broken": {streams(nil, deltaEvent, `{"error":{"code":"SYSTEM_ERROR"}}`), streamBody("hello"), []string{"half_open", "open"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := perform(t, [][]turn{{sysError, sysError, sysError, sysError, test.probe}, {good}}, breakers(failover.Rule{}))
+				for range 4 {
+					s.call(chatBody("hello"))
+				}
+				time.Sleep(59 * time.Second)
+				s.call(chatBody("hello"))
+				s.wantCalls(4, 5)
+				time.Sleep(time.Second)
+				s.seen.reset()
+				s.call(test.body)
+				s.wantCalls(5)
+				want := []string{"acme@first:" + test.want[0], "acme@first:" + test.want[1]}
+				if seen := s.seen.changes(); !slices.Equal(seen, want) {
+					t.Errorf("changes %v, want %v", seen, want)
+				}
+			})
+		})
+	}
+}
+
+// While a stream is the probe, no other call is let through; when it hangs, another one takes its place.
+func TestBreakerProbesWithALongStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		going := make(chan struct{})
+		long := streams(func(context.Context) error { <-going; return errors.New("broken") }, deltaEvent)
+		s := perform(t, [][]turn{{sysError, sysError, sysError, sysError, long, good}, {good}},
+			breakers(failover.Rule{}), first(func(p *Provider) { p.Timeout = time.Hour }))
+		for range 4 {
+			s.call(chatBody("hello"))
+		}
+		time.Sleep(60 * time.Second)
+		ended := make(chan struct{})
+		go func() { defer close(ended); s.call(streamBody("hello")) }()
+		synctest.Wait()
+		s.wantCalls(5)
+		s.call(chatBody("hello"))
+		s.wantCalls(5)
+		time.Sleep(30 * time.Second) // the probe's lease
+		wantServed(t, s.call(chatBody("hello")), "first", "1", "")
+		s.wantCalls(6)
+		close(going)
+		<-ended
+		wantServed(t, s.call(chatBody("hello")), "first", "1", "")
+	})
+}

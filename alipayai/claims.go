@@ -1,0 +1,104 @@
+package alipayai
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
+)
+
+// Claims make a call with an Idempotency-Key happen once per tenant, endpoint
+// and key. Anonymous clients cannot be told apart, so theirs counts for nothing.
+type Claims struct {
+	Store replay.Claims
+	// TTL is how long an answer is given again, and how long a call of which
+	// nobody knows whether it was served stays claimed.
+	TTL time.Duration
+}
+
+// leaseMargin is what a claim's lease is longer than the call may take.
+const leaseMargin = 5 * time.Second
+
+// claim is the call's hold of its Idempotency-Key.
+type claim struct {
+	replay.Claim
+	// until is when its lease ends.
+	until time.Time
+}
+
+// claimed serves the call unless its Idempotency-Key says that it is, or was,
+// served already.
+func (c *call) claimed(serve func() (*answer, *failure)) (*answer, *failure) {
+	key := c.r.Header.Get("Idempotency-Key")
+	if c.g.Claims == nil || key == "" || c.outcome.Tenant == AnonymousTenant {
+		return serve()
+	}
+	lease := c.deadline().Sub(c.g.Now()) + leaseMargin
+	held, given, err := c.g.Claims.Store.Claim(c.r.Context(),
+		replay.NewKey(c.outcome.Tenant, string(c.outcome.Endpoint), key), sha256.Sum256(c.request.Body), lease)
+	if err != nil {
+		return nil, c.unclaimed(err)
+	}
+	if given != nil {
+		s := &stored{Answer: *given, from: StoredClaim}
+		return s.answer(), nil
+	}
+	c.claim = &claim{Claim: held, until: c.g.Now().Add(lease)}
+	return serve()
+}
+
+// unclaimed makes the failure of a call whose key cannot be claimed.
+func (c *call) unclaimed(err error) *failure {
+	var f *failure
+	switch {
+	case c.r.Context().Err() != nil:
+		return c.lost(c.r.Context(), err, false)
+	case errors.Is(err, replay.ErrMismatch):
+		f = invalid(http.StatusUnprocessableEntity, codeMismatch, "this Idempotency-Key was used for another request; use a new key")
+	case errors.Is(err, replay.ErrInFlight):
+		f = invalid(http.StatusConflict, codeInFlight, "a request with this Idempotency-Key is being served; repeat it for its answer")
+		f.RetryAfter = time.Second
+	case errors.Is(err, replay.ErrHeld):
+		f = invalid(http.StatusConflict, codeHeld, "a request with this Idempotency-Key may have been served, but its answer is lost; use a new key if it may happen twice")
+		f.NoRetry = true
+	default:
+		f = down(codeNoClaim, "the Idempotency-Key cannot be claimed just now, so the request is not sent")
+		f.cause = err
+	}
+	c.g.Observer.Rejected("", f.Code)
+	return f
+}
+
+// extend keeps the claim of a stream that goes on, and that may be silent for
+// as long as wait.
+func (c *call) extend(wait time.Duration) {
+	if c.claim == nil || c.claim.until.Sub(c.g.Now()) > wait+leaseMargin {
+		return
+	}
+	lease := c.g.Deadline + wait + leaseMargin
+	_ = c.claim.Extend(context.WithoutCancel(c.r.Context()), lease) // or it ends
+	c.claim.until = c.g.Now().Add(lease)
+}
+
+// resolve ends the claim: with the answer if there is one, open for another try
+// if the call was definitely not served, and held where that is not known.
+func (c *call) resolve() {
+	if c.claim == nil {
+		return
+	}
+	claim, ctx := c.claim, context.WithoutCancel(c.r.Context())
+	c.claim = nil
+	a, ok := c.taken()
+	// A claim that cannot be ended now ends with its lease.
+	switch {
+	case ok:
+		_ = claim.Finish(ctx, a, c.g.Claims.TTL)
+	case c.taking != nil || c.doubtful || c.outcome.Status == 0: // or a panic broke it off
+		_ = claim.Hold(ctx, c.g.Claims.TTL)
+	default:
+		_ = claim.Release(ctx)
+	}
+}

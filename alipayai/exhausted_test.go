@@ -1,0 +1,171 @@
+package alipayai
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/failover"
+)
+
+func TestAllProvidersFail(t *testing.T) {
+	throttled := func(seconds string) turn { return says(429, `{"code":"BUSY"}`, "Retry-After", seconds) }
+	for name, test := range map[string]struct {
+		turns      [][]turn
+		status     int
+		message    string
+		retryAfter string
+		noRetry    bool
+		exhausted  bool
+	}{
+		"system errors": {
+			[][]turn{{sysError}, {sysError}}, 503,
+			"no provider answered: first: system_error (SYSTEM_ERROR); second: system_error (SYSTEM_ERROR)", "1", true, true,
+		},
+		"in three ways": {
+			[][]turn{{busy}, {throttled("7")}, {hangs}}, 504,
+			"no provider answered: first: server_error (BUSY) after 3 attempts; second: throttled (BUSY); third: upstream_timeout", "7", true, true,
+		},
+		"a timeout that is not the last": {
+			[][]turn{{hangs}, {throttled("20")}}, 503,
+			"no provider answered: first: upstream_timeout; second: throttled (BUSY)", "20", true, true,
+		},
+		"throttled everywhere: the soonest counts": {
+			[][]turn{{throttled("30")}, {throttled("20")}, {throttled("40")}}, 503,
+			"no provider answered: first: throttled (BUSY); second: throttled (BUSY); third: throttled (BUSY)", "20", false, false,
+		},
+		"nobody listens": {
+			[][]turn{{refuses}, {refuses}}, 503,
+			"no provider answered: first: upstream_unreachable after 3 attempts; second: upstream_unreachable after 3 attempts", "1", true, true,
+		},
+		"what is no answer": {
+			[][]turn{{says(200, "{}")}, {says(200, "nonsense")}}, 503,
+			"no provider answered: first: upstream_malformed_response; second: upstream_malformed_response", "1", true, true,
+		},
+		"codes without a name": {
+			[][]turn{{says(500, "oh")}, {says(503, "")}}, 503,
+			"no provider answered: first: server_error after 3 attempts; second: server_error after 3 attempts", "1", true, true,
+		},
+	} {
+		for mode, body := range map[string]string{"JSON": chatBody("hello"), "stream": streamBody("hello")} {
+			t.Run(name+", "+mode, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := perform(t, test.turns, deadline(time.Minute))
+					got := s.call(body)
+					if message := wantError(t, got, test.status, codeExhausted); message != test.message {
+						t.Errorf("says %q", message)
+					}
+					noRetry := ""
+					if test.noRetry {
+						noRetry = "false"
+					}
+					wantHeader(t, got, "Retry-After", test.retryAfter, "X-Should-Retry", noRetry)
+					if o := s.outcome(); o.Exhausted != test.exhausted || o.Code != codeExhausted || o.Status != test.status {
+						t.Errorf("outcome %+v", o)
+					}
+					if n := len(s.seen.fallen()); n != len(test.turns) {
+						t.Errorf("fallbacks %v", s.seen.fallen())
+					}
+				})
+			})
+		}
+	}
+}
+
+// The failure of one provider alone speaks for itself, but says that enough was tried.
+func TestTheOnlyProviderFails(t *testing.T) {
+	for name, test := range map[string]struct {
+		fails   turn
+		status  int
+		code    string
+		reason  string
+		noRetry string
+	}{
+		"503":          {busy, 503, "BUSY", "server_error", "false"},
+		"system error": {sysError, 500, "SYSTEM_ERROR", "system_error", "false"},
+		"throttled":    {says(429, `{"code":"BUSY"}`, "Retry-After", "60"), 429, "BUSY", "throttled", ""},
+		"unreachable":  {refuses, 502, codeUnreachable, codeUnreachable, "false"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := perform(t, [][]turn{{test.fails}})
+				got := s.call(chatBody("hello"))
+				wantError(t, got, test.status, test.code)
+				wantHeader(t, got, "X-Should-Retry", test.noRetry, "X-Alipayai-Reason", test.reason, "X-Alipayai-Provider", "first")
+			})
+		})
+	}
+}
+
+// One deadline is over everything, and nothing begins that could not end.
+func TestOneDeadlineOverAll(t *testing.T) {
+	for name, test := range map[string]struct {
+		deadline time.Duration
+		turns    [][]turn
+		calls    []int
+		took     time.Duration
+		code     string
+	}{
+		"the second has what is left": {20 * time.Second, [][]turn{{hangs}, {hangs}}, []int{1, 1}, 20 * time.Second, codeExhausted},
+		"the second is too late":      {15500 * ms, [][]turn{{hangs}, {good}}, []int{1, 0}, 15 * time.Second, codeTimeout},
+		"the third is too late":       {30500 * ms, [][]turn{{hangs}, {hangs}, {good}}, []int{1, 1, 0}, 30 * time.Second, codeExhausted},
+		"the second is in time":       {17 * time.Second, [][]turn{{hangs}, {after(time.Second, good)}}, []int{1, 1}, 16 * time.Second, ""},
+		"a short one":                 {time.Second, [][]turn{{hangs}, {good}}, []int{1, 0}, time.Second, codeTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := perform(t, test.turns, deadline(test.deadline))
+				began := time.Now()
+				got := s.call(chatBody("hello"))
+				if took := time.Since(began); took != test.took {
+					t.Errorf("took %v, want %v", took, test.took)
+				}
+				if test.code != "" {
+					wantError(t, got, http.StatusGatewayTimeout, test.code)
+				} else if got.status != http.StatusOK {
+					t.Errorf("%d %s", got.status, got.body)
+				}
+				s.wantCalls(test.calls...)
+			})
+		})
+	}
+}
+
+// A call that would depart too late to be answered does not wait for it.
+func TestQueueLeavesTimeForTheAttempt(t *testing.T) {
+	for hold, want := range map[time.Duration]int{8 * time.Second: 200, 9500 * ms: 429} {
+		synctest.Test(t, func(t *testing.T) {
+			k := newCap(50, time.Second)
+			s := perform(t, [][]turn{{good}}, deadline(10*time.Second), capped(k))
+			k.throttled(hold)
+			began := time.Now()
+			got := s.call(chatBody("hello"))
+			if got.status != want {
+				t.Errorf("held back for %v: %d %s", hold, got.status, got.body)
+			}
+			if took := time.Since(began); want == 429 && took > 0 {
+				t.Errorf("refused after %v", took)
+			}
+		})
+	}
+}
+
+// With its breaker open the only provider is not asked, and the client hears for how long.
+func TestTheOnlyBreakerIsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := perform(t, [][]turn{{sysError}}, breakers(failover.Rule{OpenFor: 40 * time.Second}))
+		for range 4 {
+			s.call(chatBody("hello"))
+		}
+		time.Sleep(10 * time.Second)
+		got := s.call(chatBody("hello"))
+		message := wantError(t, got, http.StatusServiceUnavailable, codeBreakerOpen)
+		if !strings.Contains(message, "first") {
+			t.Errorf("says %q", message)
+		}
+		wantHeader(t, got, "Retry-After", "30", "X-Should-Retry", "", "X-Alipayai-Attempts", "0", "X-Alipayai-Reason", codeBreakerOpen)
+		s.wantCalls(4)
+	})
+}

@@ -1,0 +1,201 @@
+package alipayai
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/failover"
+)
+
+// Class is what repeating a call may cost.
+type Class string
+
+// The classes.
+const (
+	// ClassInference is text for money: a repeat costs tokens.
+	ClassInference Class = "inference"
+	// ClassMoney acts, and may move money: it is repeated only if it provably
+	// never left, and has one provider and no cached answers.
+	ClassMoney Class = "money"
+)
+
+// class is that of the call. Tools that the provider runs may act.
+func (c *call) class() Class {
+	if c.request.HostedTools {
+		return ClassMoney
+	}
+	return c.g.Class
+}
+
+// rung is a provider that brought no answer, and why.
+type rung struct {
+	provider string
+	attempts int
+	f        *failure
+}
+
+// walk asks the providers in order until one answers, and falls back on the
+// tenant's last good answer to the same request when none does.
+func (c *call) walk(providers []*Provider) (*answer, *failure) {
+	for i, p := range providers {
+		before := c.outcome.Attempts
+		a, f := c.try(p, i < len(providers)-1)
+		if f == nil {
+			return a, nil
+		}
+		if c.class() == ClassMoney || !f.fallsOver() {
+			return nil, f
+		}
+		c.rungs = append(c.rungs, rung{p.Name, c.outcome.Attempts - before, f})
+		c.g.Observer.FellOver(p.Name, f.reason())
+		if i == 0 && c.g.Answers.first() {
+			if a := c.recall(); a != nil {
+				return a, nil
+			}
+		}
+		if c.g.Now().After(c.latest()) {
+			break
+		}
+	}
+	if !c.g.Answers.first() {
+		if a := c.recall(); a != nil {
+			return a, nil
+		}
+	}
+	return nil, c.exhausted()
+}
+
+// try asks p if its breaker lets it, and tells the breaker what came of it:
+// of a stream, when it ends.
+func (c *call) try(p *Provider, alternatives bool) (*answer, *failure) {
+	c.outcome.Provider, c.outcome.UpstreamModel = p.Name, p.upstreamModel(c.request.Model)
+	if c.g.Breakers == nil {
+		return c.ask(p, alternatives)
+	}
+	done, err := c.g.Breakers.Allow(c.r.Context(), failover.Key{Tenant: c.outcome.Tenant, Provider: p.account}, c.g.Breaker)
+	if err != nil && c.r.Context().Err() != nil {
+		return nil, c.lost(c.r.Context(), err, false)
+	}
+	if err != nil {
+		f := down(codeBreakerOpen, "provider "+p.Name+" is left alone after system errors in a row")
+		if open, ok := errors.AsType[*failover.OpenError](err); ok {
+			f.RetryAfter = max(open.RetryAfter, time.Millisecond)
+		}
+		c.g.Observer.Rejected(p.Name, f.Code)
+		return nil, f
+	}
+	a, f := c.ask(p, alternatives)
+	switch {
+	case f == nil && a.stream != nil:
+		a.stream.ended = done
+	default:
+		done(f.result())
+	}
+	return a, f
+}
+
+// result is what an attempt's end means to a breaker.
+func (f *failure) result() failover.Result {
+	switch {
+	case f == nil:
+		return failover.Success
+	case f.action == ActionSystemError:
+		return failover.Failure
+	default:
+		return failover.Ignored
+	}
+}
+
+// streamResult is what the end of a stream that had content means to a breaker.
+func (f *failure) streamResult(complete bool) failover.Result {
+	if f == nil && !complete {
+		return failover.Ignored // the client left
+	}
+	return f.result()
+}
+
+// fallsOver reports whether another provider may serve a call that failed by f.
+// What the upstream says of the request itself is an answer, and so is a
+// compliance decision.
+func (f *failure) fallsOver() bool {
+	switch {
+	case f.clientGone || f.action == ActionBlocked:
+		return false
+	case f.upstream:
+		return f.action != ActionFail || credentialCodes[f.Code]
+	default:
+		return f.elsewhere || f.Status >= http.StatusInternalServerError || f.action == ActionThrottle
+	}
+}
+
+// reason is a word for f: one of the gateway's own codes, or what the
+// upstream's code amounts to.
+func (f *failure) reason() string {
+	switch {
+	case !f.upstream:
+		return f.Code
+	case f.action == ActionThrottle:
+		return "throttled"
+	case f.action == ActionSystemError:
+		return "system_error"
+	case f.action == ActionRetry:
+		return "server_error"
+	default:
+		return "credentials"
+	}
+}
+
+// reasons says, for the client, why the providers before the one that answers
+// did not.
+func (c *call) reasons() string {
+	reasons := make([]string, len(c.rungs))
+	for i, r := range c.rungs {
+		reasons[i] = r.f.reason()
+	}
+	return strings.Join(reasons, ", ")
+}
+
+// exhausted makes the failure of a call that no provider has answered. That of
+// one provider alone speaks for itself.
+func (c *call) exhausted() *failure {
+	if !slices.ContainsFunc(c.rungs, func(r rung) bool { return !r.f.elsewhere }) {
+		return c.rungs[0].f // nobody can do what the request asks for
+	}
+	c.outcome.Exhausted = slices.ContainsFunc(c.rungs, func(r rung) bool { return r.f.action != ActionThrottle })
+	last := c.rungs[len(c.rungs)-1].f
+	if len(c.rungs) == 1 {
+		last.NoRetry = last.NoRetry || c.rungs[0].attempts >= maxAttempts
+		return last
+	}
+	f := &failure{action: ActionFail}
+	f.Status, f.Code = http.StatusServiceUnavailable, codeExhausted
+	if last.Status == http.StatusGatewayTimeout {
+		f.Status = http.StatusGatewayTimeout
+	}
+	var tried strings.Builder
+	tried.WriteString("no provider answered: ")
+	for i, r := range c.rungs {
+		if i > 0 {
+			tried.WriteString("; ")
+		}
+		tried.WriteString(r.provider + ": " + r.f.reason())
+		if r.f.upstream && r.f.Code != "" {
+			tried.WriteString(" (" + r.f.Code + ")")
+		}
+		if r.attempts > 1 {
+			tried.WriteString(" after " + strconv.Itoa(r.attempts) + " attempts")
+		}
+		f.NoRetry = f.NoRetry || r.f.NoRetry || r.attempts >= maxAttempts
+		f.sent = f.sent || r.f.sent
+		if r.f.RetryAfter > 0 && (f.RetryAfter == 0 || r.f.RetryAfter < f.RetryAfter) {
+			f.RetryAfter = r.f.RetryAfter
+		}
+	}
+	f.Message = tried.String()
+	f.RetryAfter = max(f.RetryAfter, time.Second)
+	return f
+}
