@@ -123,7 +123,7 @@ func serve(role string, stdin io.Reader, stdout io.Writer) error {
 	switch role {
 	case roleUpstream:
 		addr, err = serveUpstream()
-	case roleStock, roleGateway:
+	case roleStock, roleGateway, rolePlain, roleFailover, roleDirect, roleOpen:
 		addr, err = serveCaddy(role, os.Getenv(upstreamVariable), os.Getenv(idleVariable))
 	default:
 		err = fmt.Errorf("unknown role %q", role)

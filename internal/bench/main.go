@@ -13,6 +13,11 @@
 // the answer to the one before. Load, upstream and proxy share the machine, so
 // calls per second say how much of it the proxy leaves to the others; CPU per
 // call is the proxy's alone.
+//
+// Then it measures what failing over costs: a gateway with all of it configured
+// but unused, beside one with none; and a call that finds its first provider's
+// breaker open, beside one that has the second provider alone. Last comes the
+// rate cap by itself, beside a Redis that it starts.
 package main
 
 import (
@@ -31,7 +36,7 @@ import (
 type settings struct {
 	rounds     int           // measured rounds for each proxy and workload
 	duration   time.Duration // how long a round lasts
-	only       string        // name of the one workload to run, or empty
+	only       string        // name of the one part to run, or empty
 	idle       int           // idle connections that the stock proxy keeps, 0 for its own default
 	cpuprofile string        // folder for a CPU profile of the gateway, or empty
 }
@@ -45,7 +50,7 @@ func main() {
 	var seconds float64
 	flag.IntVar(&s.rounds, "rounds", 7, "measured rounds for each proxy and workload")
 	flag.Float64Var(&seconds, "seconds", 3, "length of a round in seconds")
-	flag.StringVar(&s.only, "only", "", "run one workload: json or stream (default both)")
+	flag.StringVar(&s.only, "only", "", "run one part: json, stream, failover or limiter (default all)")
 	flag.IntVar(&s.idle, "idle", 0, "idle upstream connections that reverse_proxy keeps (default its own 32, which is fewer\n"+
 		"than are under way here, so that it opens new ones all the time)")
 	flag.StringVar(&s.cpuprofile, "cpuprofile", "", "folder to write gateway.pprof to, a CPU profile of the gateway;\n"+
@@ -63,12 +68,33 @@ func main() {
 	fmt.Print(report)
 }
 
-// run starts the children, measures and returns the report.
+// run measures what is chosen and returns the report.
 func run(ctx context.Context, s settings) (string, error) {
 	chosen, err := s.workloads()
 	if err != nil {
 		return "", err
 	}
+	var calls, failing, limiter string
+	if len(chosen) > 0 {
+		if calls, err = benchCalls(ctx, s, chosen); err != nil {
+			return "", err
+		}
+	}
+	if s.only == "" || s.only == onlyFailover {
+		if failing, err = benchFailover(ctx, s); err != nil {
+			return "", err
+		}
+	}
+	if s.only == "" || s.only == onlyLimiter {
+		if limiter, err = benchLimiter(ctx, s); err != nil {
+			return "", err
+		}
+	}
+	return calls + failing + limiter, nil
+}
+
+// benchCalls measures what calls cost, and returns its part of the report.
+func benchCalls(ctx context.Context, s settings, chosen []workload) (string, error) {
 	dir, err := os.MkdirTemp("", "gateway-bench-")
 	if err != nil {
 		return "", err
@@ -81,10 +107,35 @@ func run(ctx context.Context, s settings) (string, error) {
 	}
 	defer upstream.stop()
 
-	var proxies [2]*child
-	for i, role := range [...]string{roleStock, roleGateway} {
+	proxies, stop, err := startPair(ctx, s, dir, upstream.addr, [2]string{roleStock, roleGateway})
+	if err != nil {
+		return "", err
+	}
+	defer stop()
+
+	var results []result
+	for _, w := range chosen {
+		r, err := interleave(ctx, s, proxies, w)
+		if err != nil {
+			return "", err
+		}
+		results = append(results, r)
+	}
+	return report(s, results), nil
+}
+
+// startPair starts two proxies before the upstream.
+func startPair(ctx context.Context, s settings, dir, upstream string, roles [2]string) (pair [2]*child, stop func(), err error) {
+	stop = func() {
+		for _, c := range pair {
+			if c != nil {
+				c.stop()
+			}
+		}
+	}
+	for i, role := range roles {
 		env := []string{
-			upstreamVariable + "=" + upstream.addr,
+			upstreamVariable + "=" + upstream,
 			"XDG_DATA_HOME=" + filepath.Join(dir, role),
 			"XDG_CONFIG_HOME=" + filepath.Join(dir, role),
 		}
@@ -94,34 +145,42 @@ func run(ctx context.Context, s settings) (string, error) {
 		if role == roleGateway && s.cpuprofile != "" {
 			env = append(env, profileVariable+"="+filepath.Join(s.cpuprofile, "gateway.pprof"))
 		}
-		if proxies[i], err = start(ctx, role, env...); err != nil {
-			return "", err
+		if pair[i], err = start(ctx, role, env...); err != nil {
+			stop()
+			return pair, nil, err
 		}
-		defer proxies[i].stop()
 	}
-
-	var results []result
-	for _, w := range chosen {
-		r := result{workload: w}
-		// The round before the first warms up pools, tokens and the collector.
-		for round := -1; round < s.rounds; round++ {
-			var pair [2]sample
-			for turn := range pair {
-				i := (turn + round + 1) % 2 // who goes first alternates
-				if pair[i], err = measure(ctx, proxies[i], w, s.duration); err != nil {
-					return "", fmt.Errorf("%s: %s: %w", proxies[i].role, w.name, err)
-				}
-			}
-			if round >= 0 {
-				r.rounds = append(r.rounds, pair)
-			}
-		}
-		results = append(results, r)
-	}
-	return report(s, results), nil
+	return pair, stop, nil
 }
 
-// workloads picks what -only names, and checks the other settings.
+// interleave measures a workload at both proxies, in rounds that alternate.
+func interleave(ctx context.Context, s settings, proxies [2]*child, w workload) (result, error) {
+	r := result{workload: w}
+	// The round before the first warms up pools, tokens and the collector.
+	for round := -1; round < s.rounds; round++ {
+		var pair [2]sample
+		for turn := range pair {
+			i := (turn + round + 1) % 2 // who goes first alternates
+			var err error
+			if pair[i], err = measure(ctx, proxies[i], w, s.duration); err != nil {
+				return r, fmt.Errorf("%s: %s: %w", proxies[i].role, w.name, err)
+			}
+		}
+		if round >= 0 {
+			r.rounds = append(r.rounds, pair)
+		}
+	}
+	return r, nil
+}
+
+// These choose figures that are no workload: the rate cap's, and those of failing
+// over.
+const (
+	onlyLimiter  = "limiter"
+	onlyFailover = "failover"
+)
+
+// workloads picks those that -only names, and checks the other settings.
 func (s settings) workloads() ([]workload, error) {
 	if s.rounds < 1 {
 		return nil, errors.New("-rounds must be at least 1")
@@ -132,15 +191,18 @@ func (s settings) workloads() ([]workload, error) {
 	if s.idle < 0 {
 		return nil, errors.New("-idle must not be negative")
 	}
-	if s.only == "" {
+	switch s.only {
+	case "":
 		return workloads(), nil
+	case onlyLimiter, onlyFailover:
+		return nil, nil
 	}
 	for _, w := range workloads() {
 		if w.name == s.only {
 			return []workload{w}, nil
 		}
 	}
-	return nil, fmt.Errorf("-only must be json or stream, not %q", s.only)
+	return nil, fmt.Errorf("-only must be json, stream, failover or limiter, not %q", s.only)
 }
 
 // measure loads one proxy for a while and says what a call took of it.

@@ -23,6 +23,8 @@ func TestRun(t *testing.T) {
 	for _, want := range []string{
 		"| JSON (64 at once): CPU per call | ",
 		"| Stream (100 at once): allocations per call | ",
+		"| CPU per call, JSON (64 at once), all configured",
+		"| latency p50, one call at a time, the first",
 		"reverse_proxy keeps 128 idle connections.",
 	} {
 		if !strings.Contains(got, want) {
@@ -50,7 +52,8 @@ func TestSettings(t *testing.T) {
 	}{
 		"both workloads": {change: func(*settings) {}, want: 2},
 		"one workload":   {change: func(s *settings) { s.only = "stream" }, want: 1},
-		"another":        {change: func(s *settings) { s.only = "grpc" }, wantErr: `-only must be json or stream, not "grpc"`},
+		"no workload":    {change: func(s *settings) { s.only = "limiter" }, want: 0},
+		"another":        {change: func(s *settings) { s.only = "grpc" }, wantErr: `-only must be json, stream, failover or limiter, not "grpc"`},
 		"no rounds":      {change: func(s *settings) { s.rounds = 0 }, wantErr: "-rounds must be at least 1"},
 		"no time":        {change: func(s *settings) { s.duration = 0 }, wantErr: "-seconds must be positive"},
 		"less than none": {change: func(s *settings) { s.idle = -1 }, wantErr: "-idle must not be negative"},
@@ -82,6 +85,8 @@ func TestCaddyfile(t *testing.T) {
 		"stock as it comes":       {stock, "reverse_proxy 127.0.0.1:2\n", "keepalive"},
 		"stock with a wider pool": {caddyfile(roleStock, "127.0.0.1:1", "127.0.0.1:2", "99"), "keepalive_idle_conns_per_host 99\n", "alipayai"},
 		"stock without the app":   {stock, "\tmetrics\n", "alipayai"},
+		"nothing of failing over": {caddyfile(rolePlain, "127.0.0.1:1", "127.0.0.1:2", ""), "breaker     off\n", "alert"},
+		"all of it":               {caddyfile(roleFailover, "127.0.0.1:1", "127.0.0.1:2", ""), "cached_answer 24h\n", "breaker     off"},
 		"gateway":                 {gateway, "base_url http://127.0.0.1:2\n", "reverse_proxy"},
 	}
 	for name, tt := range tests {

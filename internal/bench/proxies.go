@@ -29,6 +29,9 @@ func serveCaddy(role, upstream, idle string) (string, error) {
 // idle, unless empty, is the number of idle connections that the stock proxy keeps.
 func caddyfile(role, addr, upstream, idle string) string {
 	app, directive := "", "reverse_proxy "+upstream
+	if failing, ok := failoverSites[role]; ok {
+		return failing.caddyfile(addr, upstream)
+	}
 	if idle != "" {
 		directive += " {\n\t\ttransport http {\n\t\t\tkeepalive_idle_conns_per_host " + idle + "\n\t\t}\n\t}"
 	}

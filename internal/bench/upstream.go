@@ -17,8 +17,12 @@ const (
 	streamEvents = 50   // events of a streamed answer, its [DONE] included
 )
 
-// tokenPath is where the upstream grants access tokens.
-const tokenPath = "/oauth2/token"
+const (
+	// tokenPath is where the upstream grants access tokens.
+	tokenPath = "/oauth2/token"
+	// brokenPath is below which every call is a system error.
+	brokenPath = "/broken"
+)
 
 var (
 	streamAsked = []byte(`"stream":true`)
@@ -44,6 +48,10 @@ func upstream() http.Handler {
 	mux.HandleFunc("POST "+tokenPath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, `{"access_token":"bench-token","token_type":"Bearer","expires_in":1800}`)
+	})
+	mux.HandleFunc("POST "+brokenPath+"/v1/chat/completions", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"code":"SYSTEM_ERROR","message":"broken"}`)
 	})
 	mux.HandleFunc("POST /v1/chat/completions", func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
