@@ -15,6 +15,10 @@ func (c *call) admit(ctx context.Context, p *Provider, now time.Time) (token str
 			return "", misconfigured(codeProviderDown, "provider "+p.Name+" is unavailable: "+err.Error(), err)
 		}
 	}
+	if f := c.holdOn(ctx, p, now); f != nil {
+		return "", f
+	}
+	now = c.g.Now()
 	if p.Tokens == nil {
 		return "", nil
 	}

@@ -111,7 +111,7 @@ func (q *asking) repeats(f *failure) (pause time.Duration, ok bool) {
 		pause = repeatBackoff.Delay(q.attempts - 1)
 	case q.class() == ClassMoney:
 		return 0, false
-	case f.idled && !q.reconnected && q.claim == nil:
+	case f.idled && !q.reconnected && q.r.Header.Get("Idempotency-Key") == "":
 		q.reconnected = true
 	case replaced:
 		q.refreshed = true

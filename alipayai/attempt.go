@@ -76,7 +76,7 @@ func (c *call) attempt(p *Provider, body []byte, deadline time.Time) (a *answer,
 		f.clockLearned = (p.Clock.Skew() - skew).Abs() > minSkew
 		f.token = token
 		if f.action == ActionThrottle {
-			p.Cap.throttled(f.RetryAfter)
+			p.throttled(received, f.RetryAfter)
 		}
 	}
 	return a, f

@@ -35,6 +35,7 @@ const (
 	codeIdempotencyKey   = "invalid_idempotency_key"
 	codeClientGone       = "client_gone"
 	codeBreakerOpen      = "breaker_open"
+	codeHeldOff          = "upstream_throttled"
 	codeUnsupported      = "unsupported_parameter"
 	codeExhausted        = "all_providers_failed"
 	codeInFlight         = "idempotency_in_flight"
@@ -50,7 +51,7 @@ var localCodes = map[string]bool{
 	codeRedirect: true, codeBadSignature: true, codeNoToken: true, codeSigning: true, codeNoSlot: true, codeProviderDown: true,
 	codeModelNotFound: true, codeNotFound: true, codeMethodNotAllowed: true, codeBodyTooLarge: true,
 	codeBodyUnreadable: true, codeContentType: true, codeIdempotencyKey: true, codeClientGone: true,
-	codeBreakerOpen: true, codeUnsupported: true, codeExhausted: true,
+	codeBreakerOpen: true, codeHeldOff: true, codeUnsupported: true, codeExhausted: true,
 	codeInFlight: true, codeHeld: true, codeMismatch: true, codeNoClaim: true,
 	wire.CodeInvalidJSON: true, wire.CodeDuplicateKey: true, wire.CodeNestingTooDeep: true,
 	wire.CodeMissingParameter: true, wire.CodeInvalidType: true, wire.CodeEmptyString: true,
@@ -67,7 +68,7 @@ var limitCodes = map[string]bool{
 
 // IsRejection reports whether code is the gateway's own reason for not letting a
 // call through.
-func IsRejection(code string) bool { return limitCodes[code] }
+func IsRejection(code string) bool { return limitCodes[code] || code == codeHeldOff }
 
 // Causes of a cancelled attempt, beside the client's leaving.
 var (

@@ -50,6 +50,9 @@ type Provider struct {
 	Tokens *TokenSource
 	// Cap is the upstream's rate cap; nil for none.
 	Cap *Cap
+	// Hold keeps an upstream without a Cap from being asked too early; a new one
+	// when nil.
+	Hold *Hold
 	// Clock is the upstream's time.
 	Clock *Clock
 	// Transport carries the requests. Redirects are not followed.
@@ -147,6 +150,9 @@ func (p *Provider) Prepare() error {
 		if err := rule.check(); err != nil {
 			return err
 		}
+	}
+	if p.Hold == nil {
+		p.Hold = new(Hold)
 	}
 	if p.Budget == nil {
 		p.Budget = new(failover.Budget)

@@ -1,0 +1,61 @@
+package alipayai
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Hold is how long an upstream without a rate cap of its own asks to be left
+// alone. One with a Cap closes its window instead. The zero value holds nothing.
+type Hold struct{ until atomic.Int64 } // Unix nanoseconds
+
+// extend holds until d from now, or longer if that was asked for already.
+func (h *Hold) extend(now time.Time, d time.Duration) {
+	for until := now.Add(d).UnixNano(); ; {
+		held := h.until.Load()
+		if held >= until || h.until.CompareAndSwap(held, until) {
+			return
+		}
+	}
+}
+
+// left is how long it still holds.
+func (h *Hold) left(now time.Time) time.Duration {
+	until := h.until.Load()
+	if until == 0 {
+		return 0
+	}
+	return max(time.Unix(0, until).Sub(now), 0)
+}
+
+// throttled takes note that p takes no more calls for as long as it said, or a
+// second.
+func (p *Provider) throttled(now time.Time, hold time.Duration) {
+	if p.Cap != nil {
+		p.Cap.throttled(hold)
+		return
+	}
+	p.Hold.extend(now, cmp.Or(hold, throttleHold))
+}
+
+// holdOn waits until p may be asked again, if that is worth it.
+func (c *call) holdOn(ctx context.Context, p *Provider, now time.Time) *failure {
+	left := p.Hold.left(now)
+	if left == 0 {
+		return nil
+	}
+	if left <= p.Cap.maxWait() && now.Add(left).Before(c.latest()) {
+		if !c.wait(left) {
+			return c.lost(ctx, ctx.Err(), false)
+		}
+		return nil
+	}
+	f := &failure{action: ActionThrottle}
+	f.Status, f.Code, f.RetryAfter = http.StatusTooManyRequests, codeHeldOff, left
+	f.Message = "provider " + p.Name + " asks to be left alone"
+	c.g.Observer.Rejected(p.Name, f.Code)
+	return f
+}

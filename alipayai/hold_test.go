@@ -1,0 +1,76 @@
+package alipayai
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Ant Ling's documentation asks for 15 minutes after its Slow Down, whether or not a rate cap is configured.
+func TestSlowDownWithoutACap(t *testing.T) {
+	var calls atomic.Int64
+	r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprint(w, `{"error":{"message":"Slow Down"}}`)
+	}, first(func(p *Provider) { p.Profile.Name = "ant_ling" }))
+	if got := r.chat("hello"); got.status != http.StatusServiceUnavailable {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	got := r.chat("too early")
+	wantError(t, got, http.StatusTooManyRequests, codeHeldOff)
+	if after, _ := strconv.Atoi(got.header.Get("Retry-After")); after < 890 || after > 900 {
+		t.Errorf("Retry-After %s", got.header.Get("Retry-After"))
+	}
+	if n := calls.Load(); n != 1 {
+		t.Errorf("%d requests went upstream, want 1", n)
+	}
+	wantRejected(t, r, codeHeldOff)
+}
+
+// A short hold is waited for, by all.
+func TestRetryAfterWithoutACap(t *testing.T) {
+	var calls atomic.Int64
+	r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
+		if calls.Add(1) == 1 {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		fmt.Fprint(w, `{"choices":[{"message":{"content":"hi"}}]}`)
+	})
+	began := time.Now()
+	throttled := r.inBackground(t.Context(), chatBody("throttled"))
+	waitFor(t, "the throttle", func() bool { return r.provider.Hold.left(time.Now()) > 0 })
+	if got := r.chat("comes meanwhile"); got.status != http.StatusOK {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := receive(t, throttled, "the throttled call"); got.status != http.StatusOK || got.header.Get("X-Alipayai-Attempts") != "2" {
+		t.Errorf("%d %v %s", got.status, got.header, got.body)
+	}
+	if took := time.Since(began); took < 900*time.Millisecond {
+		t.Errorf("both were served after %v", took)
+	}
+	if n := calls.Load(); n != 3 {
+		t.Errorf("%d requests went upstream, want 3", n)
+	}
+}
+
+func TestHoldNeverShortens(t *testing.T) {
+	var h Hold
+	now := time.Now()
+	if h.left(now) != 0 {
+		t.Error("holds from the start")
+	}
+	h.extend(now, time.Minute)
+	h.extend(now, time.Second)
+	if left := h.left(now.Add(10 * time.Second)); left != 50*time.Second {
+		t.Errorf("holds for %v", left)
+	}
+	if left := h.left(now.Add(time.Minute)); left != 0 {
+		t.Errorf("still holds for %v", left)
+	}
+}
