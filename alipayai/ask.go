@@ -21,8 +21,6 @@ var repeatBackoff = failover.Backoff{Base: failover.DefaultBase, Max: failover.D
 type asking struct {
 	*call
 	p *Provider
-	// alternatives says that there is somebody else to ask.
-	alternatives bool
 
 	attempts int
 	// What is done once.
@@ -31,13 +29,14 @@ type asking struct {
 
 // ask gets an answer of p, in as many attempts as that may take.
 func (c *call) ask(p *Provider, alternatives bool) (*answer, *failure) {
+	c.alternatives = alternatives
 	body, f := c.encode(p)
 	if f != nil {
 		return nil, f
 	}
 	c.sent = body
 	p.Budget.Deposit()
-	q := asking{call: c, p: p, alternatives: alternatives}
+	q := asking{call: c, p: p}
 	for {
 		q.attempts++
 		a, f := c.attempt(p, body, c.deadline())

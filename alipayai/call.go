@@ -28,6 +28,8 @@ type call struct {
 	idempotencyID string
 	// rungs are the providers that brought no answer.
 	rungs []rung
+	// alternatives says that there are providers after the one that is asked.
+	alternatives bool
 	// unsupported names what of the request was not carried over to the
 	// provider that answers, and that the client is told of.
 	unsupported string

@@ -87,8 +87,8 @@ type Observer interface {
 type Attempt struct {
 	RequestID string
 	Provider  string
-	// Number counts the call's attempts from 1, over all providers; attempts that
-	// sent nothing do not count.
+	// Number counts the call's attempts from 1, over all providers; one that was
+	// rejected before a connection was asked for does not count.
 	Number int
 	Status int
 	// Code is the failure's, empty if there is an answer, and Action what it

@@ -41,13 +41,14 @@ func (p *Provider) throttled(now time.Time, hold time.Duration) {
 	p.Hold.extend(now, cmp.Or(hold, throttleHold))
 }
 
-// holdOn waits until p may be asked again, if that is worth it.
+// holdOn waits until p may be asked again, if that is worth it: not where
+// another provider can be asked at once.
 func (c *call) holdOn(ctx context.Context, p *Provider, now time.Time) *failure {
 	left := p.Hold.left(now)
 	if left == 0 {
 		return nil
 	}
-	if left <= p.Cap.maxWait() && now.Add(left).Before(c.latest()) {
+	if !c.alternatives && left <= p.Cap.maxWait() && now.Add(left).Before(c.latest()) {
 		if !c.wait(left) {
 			return c.lost(ctx, ctx.Err(), false)
 		}

@@ -3,6 +3,7 @@ package alipayai
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -72,5 +73,28 @@ func TestHoldNeverShortens(t *testing.T) {
 	}
 	if left := h.left(now.Add(time.Minute)); left != 0 {
 		t.Errorf("still holds for %v", left)
+	}
+}
+
+// Nobody waits for a provider while another can be asked.
+func TestHoldWithAnotherProvider(t *testing.T) {
+	var calls atomic.Int64
+	second := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"choices":[{"message":{"content":"hi"}}]}`)
+	}))
+	t.Cleanup(second.Close)
+	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) }, func(g *Gateway) {
+		p := plainProvider(t, second.URL)
+		p.Name = "second"
+		g.Providers = append(g.Providers, p)
+	})
+	r.provider.Hold.extend(time.Now(), time.Second)
+	began := time.Now()
+	got := r.chat("hello")
+	if got.status != http.StatusOK || got.header.Get(headerProvider) != "second" || got.header.Get(headerReason) != codeHeldOff {
+		t.Errorf("%d %v %s", got.status, got.header, got.body)
+	}
+	if took := time.Since(began); took > 900*time.Millisecond || calls.Load() != 0 {
+		t.Errorf("took %v, and the first was asked %d times", took, calls.Load())
 	}
 }

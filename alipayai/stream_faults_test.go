@@ -168,6 +168,7 @@ func TestStreamFaultsInEveryFormat(t *testing.T) {
 				t.Run(string(format)+", "+mode+", "+name, func(t *testing.T) {
 					t.Parallel()
 					l := newLadder(t, append([]sandbox.Format{format}, second...), first(func(p *Provider) {
+						fresh(p)
 						if test.slow {
 							hasty(p)
 						}
@@ -189,6 +190,7 @@ func TestStreamFaultsBehindJSON(t *testing.T) {
 			t.Run(mode+", "+name, func(t *testing.T) {
 				t.Parallel()
 				l := newLadder(t, append([]sandbox.Format{sandbox.NextBuilder}, second...), func(g *Gateway) {
+					fresh(g.Providers[0])
 					if test.slow {
 						hasty(g.Providers[0])
 					}
