@@ -95,10 +95,11 @@ func listed(names []string) string {
 
 // repeats says whether to make another attempt after f, and how long to wait
 // before. Safe are those where the request never left, or where the upstream
-// has refused it; as good as safe, and worth it, is one after a connection that
-// broke because it had idled, unless the client asks for the call to happen
-// once. A timeout or another connection that broke is none of these: the call
-// may have been served, and billed. Every repeat comes out of p's budget.
+// has refused it or failed for good. As good as safe is one after a connection
+// that had idled and broke as soon as it was used: where nobody else can be
+// asked, and the client has not asked for the call to happen once, it is worth
+// it. A timeout or another connection that broke is none of these: the call may
+// have been served, and billed. Every repeat comes out of p's budget.
 func (q *asking) repeats(f *failure) (pause time.Duration, ok bool) {
 	now := q.g.Now()
 	// A token that is refused is no good to the next call either.
@@ -110,7 +111,7 @@ func (q *asking) repeats(f *failure) (pause time.Duration, ok bool) {
 		pause = repeatBackoff.Delay(q.attempts - 1)
 	case q.class() == ClassMoney:
 		return 0, false
-	case f.idled && !q.reconnected && q.r.Header.Get("Idempotency-Key") == "":
+	case f.idled && !q.reconnected && !q.alternatives && q.r.Header.Get("Idempotency-Key") == "":
 		q.reconnected = true
 	case replaced:
 		q.refreshed = true

@@ -16,6 +16,8 @@ type answer struct {
 	status int
 	header http.Header
 	usage  wire.Usage
+	// finish is the finish reason of a JSON answer.
+	finish string
 	// body of a JSON answer, complete; nil for a stream.
 	body *bytes.Buffer
 	// stream of an event stream whose first content has arrived.
@@ -53,7 +55,7 @@ func (c *call) attempt(p *Provider, body []byte, deadline time.Time) (a *answer,
 	if err != nil {
 		departure.Cancel()
 		f := c.lost(ctx, err, departure.Left())
-		f.idled = f.Code == codeTruncated && departure.idled.Load()
+		f.idled = f.Code == codeTruncated && departure.foundClosed(time.Now())
 		return nil, f
 	}
 	resp.Request = req // what was sent, whatever the transport made of it
@@ -62,7 +64,7 @@ func (c *call) attempt(p *Provider, body []byte, deadline time.Time) (a *answer,
 
 	if c.request.Stream && resp.StatusCode == http.StatusOK && isEventStream(resp.Header) {
 		dog.arm(min(p.Timeout, deadline.Sub(start))-received.Sub(start), errNoContent)
-		s := &stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.Timeout, provider: p, resp: resp}
+		s := &stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.StreamTimeout, provider: p, resp: resp}
 		if p.Format != nil {
 			s.decoder = p.Format.DecodeStream(c.asked(p))
 		}
@@ -137,7 +139,7 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 		if !parsed.HasChoices && c.outcome.Endpoint != EndpointModels {
 			return nil, upstreamFault(codeMalformed, "the provider's answer has neither choices nor data")
 		}
-		a.usage = parsed.Usage
+		a.usage, a.finish = parsed.Usage, parsed.FinishReason
 		return a, nil
 	case parsed.Failure == nil:
 		parsed.Failure = &wire.Failure{Message: "the provider answered " + http.StatusText(resp.StatusCode)}

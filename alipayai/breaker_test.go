@@ -112,6 +112,7 @@ func TestBreakerIgnores(t *testing.T) {
 					t.Fatalf("changes %v", seen)
 				}
 				// Three in a row are remembered: the next one opens.
+				time.Sleep(time.Second) // after a throttle
 				s.scripts[0].turns = []turn{sysError}
 				s.call(chatBody("hello"))
 				if seen := s.seen.changes(); !slices.Equal(seen, []string{"acme@first:open"}) {

@@ -143,8 +143,6 @@ func Classify(status int, code string) Action {
 		return ActionRefreshToken
 	case status == http.StatusTooManyRequests:
 		return ActionThrottle
-	case status == http.StatusNotImplemented, status == http.StatusHTTPVersionNotSupported:
-		return ActionFail
 	case status >= http.StatusInternalServerError:
 		return ActionRetry
 	default:

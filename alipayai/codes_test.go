@@ -39,7 +39,7 @@ func TestClassify(t *testing.T) {
 		"502":                           {502, "", ActionRetry, 502},
 		"503":                           {503, "x", ActionRetry, 503},
 		"504":                           {504, "", ActionRetry, 504},
-		"501":                           {501, "", ActionFail, 501},
+		"501":                           {501, "", ActionRetry, 501},
 		"bad request":                   {400, "PARAM_ILLEGAL", ActionFail, 400},
 		"a failure in a 200":            {200, "PARAM_ILLEGAL", ActionFail, 502},
 		"not found":                     {404, "MODEL_NOT_FOUND", ActionFail, 404},

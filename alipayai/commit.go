@@ -28,6 +28,7 @@ func (c *call) commit(a *answer) {
 	if a.stream == nil {
 		h["Content-Length"] = []string{strconv.Itoa(a.body.Len())}
 		c.taking.add(a.body.Bytes())
+		c.taking.end(a.finish)
 		c.resolve()
 	}
 	c.w.WriteHeader(a.status)
@@ -49,6 +50,7 @@ func (c *call) commit(a *answer) {
 // refuse answers with a failure, in OpenAI's form.
 func (c *call) refuse(f *failure) {
 	c.outcome.Status, c.outcome.Code = f.Status, f.Code
+	f.NoRetry = f.NoRetry || c.doubtful
 	c.resolve()
 	if f.clientGone {
 		// Nobody reads it; the access log shows it.

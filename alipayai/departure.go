@@ -2,6 +2,8 @@ package alipayai
 
 import (
 	"context"
+	"crypto/tls"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"sync"
@@ -20,8 +22,9 @@ type Departure struct {
 	slot limiter.Slot
 	// connected says that there was a connection to write the request to.
 	connected atomic.Bool
-	// idled says that the connection was kept since another request.
-	idled atomic.Bool
+	// reused is when a connection was there that had idled, in Unix
+	// nanoseconds; 0 for a new one.
+	reused atomic.Int64
 }
 
 // depart waits for a departure, which must be possible before the deadline;
@@ -63,7 +66,9 @@ func (d *Departure) trace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(conn httptrace.GotConnInfo) {
 			d.renew(ctx)
-			d.idled.Store(conn.Reused)
+			if conn.WasIdle && !multiplexed(conn.Conn) {
+				d.reused.Store(time.Now().UnixNano())
+			}
 			d.connected.Store(true)
 		},
 		WroteRequest: func(httptrace.WroteRequestInfo) { d.correct() },
@@ -107,6 +112,21 @@ func (d *Departure) correct() {
 	if now := time.Now(); now.Sub(d.slot.At) > max(d.cap.Limit.Guard/8, time.Millisecond) {
 		d.cap.Queue.Correct(d.slot, d.cap.Limit)
 	}
+}
+
+// foundClosed reports whether a connection that has broken by now was closed by
+// the upstream while it idled, most likely: it broke as soon as it was used.
+func (d *Departure) foundClosed(now time.Time) bool {
+	const soon = time.Second
+	reused := d.reused.Load()
+	return reused != 0 && now.Sub(time.Unix(0, reused)) < soon
+}
+
+// multiplexed reports whether a connection carries several requests at once,
+// and so is not closed for having idled.
+func multiplexed(conn net.Conn) bool {
+	t, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
+	return ok && t.ConnectionState().NegotiatedProtocol == "h2"
 }
 
 // Left reports whether bytes of the request may have reached the upstream.

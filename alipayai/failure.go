@@ -156,10 +156,13 @@ func (p *Provider) reported(status int, f *wire.Failure, resp *http.Response, no
 	case out.Message == "" || quotes(out.Message, resp.Request):
 		out.Message = "the provider reports a failure"
 	}
-	out.NoRetry = out.ambiguous(status)
+	if quotes(out.Code, resp.Request) || quotes(out.Param, resp.Request) {
+		out.Code, out.Param = "", ""
+	}
 	if p.Profile.Name == "ant_ling" && status == http.StatusServiceUnavailable && strings.Contains(f.Message, "Slow Down") {
 		out.action, out.RetryAfter = ActionThrottle, slowDownHold
 	}
+	out.NoRetry = out.ambiguous(status)
 	return out
 }
 
@@ -171,6 +174,8 @@ func (f *failure) ambiguous(status int) bool {
 	switch {
 	case f.action == ActionThrottle, f.action == ActionBlocked:
 		return false
+	case status < http.StatusBadRequest:
+		return true
 	case f.action == ActionSystemError, f.Status == http.StatusBadGateway:
 		return true
 	case status == http.StatusServiceUnavailable && f.RetryAfter > 0:

@@ -3,6 +3,7 @@ package alipayai
 import (
 	"cmp"
 	"context"
+	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -10,7 +11,10 @@ import (
 
 // Hold is how long an upstream without a rate cap of its own asks to be left
 // alone. One with a Cap closes its window instead. The zero value holds nothing.
-type Hold struct{ until atomic.Int64 } // Unix nanoseconds
+type Hold struct {
+	until   atomic.Int64 // Unix nanoseconds
+	waiting atomic.Int64
+}
 
 // extend holds until d from now, or longer if that was asked for already.
 func (h *Hold) extend(now time.Time, d time.Duration) {
@@ -41,6 +45,9 @@ func (p *Provider) throttled(now time.Time, hold time.Duration) {
 	p.Hold.extend(now, cmp.Or(hold, throttleHold))
 }
 
+// holdSpread is over how long calls come back that a hold has kept.
+const holdSpread = time.Second
+
 // holdOn waits until p may be asked again, if that is worth it: not where
 // another provider can be asked at once.
 func (c *call) holdOn(ctx context.Context, p *Provider, now time.Time) *failure {
@@ -48,11 +55,17 @@ func (c *call) holdOn(ctx context.Context, p *Provider, now time.Time) *failure 
 	if left == 0 {
 		return nil
 	}
-	if !c.alternatives && left <= p.Cap.maxWait() && now.Add(left).Before(c.latest()) {
-		if !c.wait(left) {
+	// Those who wait come one after the other, not all at once.
+	defer p.Hold.waiting.Add(-1)
+	fits := p.Hold.waiting.Add(1) <= DefaultQueueCount
+	for !c.alternatives && fits && left <= p.Cap.maxWait() && now.Add(left).Before(c.latest()) {
+		if !c.wait(left + rand.N(holdSpread)) {
 			return c.lost(ctx, ctx.Err(), false)
 		}
-		return nil
+		now = c.g.Now()
+		if left = p.Hold.left(now); left == 0 {
+			return nil
+		}
 	}
 	f := &failure{action: ActionThrottle}
 	f.Status, f.Code, f.RetryAfter = http.StatusTooManyRequests, codeHeldOff, left

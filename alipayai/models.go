@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/failover"
 )
 
 // listModels answers GET /v1/models with the union over the call's providers:
@@ -34,6 +35,9 @@ func (c *call) listModels() {
 		if _, ok := p.targets[EndpointModels]; !ok {
 			answered = true // it serves what it is asked for
 			continue
+		}
+		if c.g.Now().After(c.latest()) {
+			break
 		}
 		upstream, f := c.upstreamModels(p)
 		if f != nil {
@@ -68,6 +72,12 @@ func (c *call) listModels() {
 // upstreamModels asks p for its models.
 func (c *call) upstreamModels(p *Provider) ([]string, *failure) {
 	c.outcome.Provider = p.Name
+	done, f := c.allowed(p)
+	if f != nil {
+		return nil, f
+	}
+	// A list of models says nothing of how calls fare.
+	defer done(failover.Ignored)
 	a, f := c.ask(p, false)
 	if f != nil {
 		return nil, f

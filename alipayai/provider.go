@@ -16,9 +16,8 @@ import (
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
-// DefaultTimeout is how long an upstream may take to the head of its answer,
-// to a stream's first content, and between a stream's events or the parts of
-// another answer.
+// DefaultTimeout is how long an upstream may take to the head of its answer, to
+// a stream's first content, and between the parts of a JSON answer.
 const DefaultTimeout = 15 * time.Second
 
 // VerifyMode says what an answer's signature is worth.
@@ -81,8 +80,14 @@ type Provider struct {
 	// Budget bounds the repeats; a new one when nil.
 	Budget *failover.Budget
 
+	// Timeout is how long the upstream may take to the head of its answer, to a
+	// stream's first content, and between the parts of a JSON answer.
 	Timeout time.Duration
-	Verify  VerifyMode
+	// StreamTimeout is how long may pass between a stream's events; twice Timeout
+	// when 0.
+	StreamTimeout time.Duration
+
+	Verify VerifyMode
 	// Unavailable, if set, says why the provider cannot be used now, such as
 	// an expired certificate; nil while it can.
 	Unavailable func(now time.Time) error
@@ -131,6 +136,12 @@ func (p *Provider) Prepare() error {
 	}
 	if p.Timeout < 0 {
 		return errors.New("timeout is negative; write it like 15s")
+	}
+	if p.StreamTimeout == 0 {
+		p.StreamTimeout = 2 * p.Timeout
+	}
+	if p.StreamTimeout < 0 {
+		return errors.New("stream_timeout is negative; write it like 30s")
 	}
 	switch p.Verify {
 	case "":

@@ -45,7 +45,7 @@ func TestRepeats(t *testing.T) {
 		"none at all":                   {turns: []turn{refuses}, attempts: 3, most: 300 * ms, status: 502, code: codeUnreachable},
 		"system error":                  {turns: []turn{sysError, good}, attempts: 1, status: 500, code: "SYSTEM_ERROR"},
 		"400":                           {turns: []turn{says(400, body), good}, attempts: 1, status: 400, code: "BUSY"},
-		"501":                           {turns: []turn{says(501, body), good}, attempts: 1, status: 501, code: "BUSY"},
+		"501":                           {turns: []turn{says(501, body), good}, attempts: 2, most: 100 * ms, status: 200},
 		"what is no answer":             {turns: []turn{says(200, `{"choices":[]}`), good}, attempts: 1, status: 502, code: codeMalformed},
 		"money: a 503":                  {turns: []turn{busy, good}, edit: money, attempts: 1, status: 503, code: "BUSY"},
 		"money: throttled":              {turns: []turn{says(429, body), good}, edit: money, attempts: 1, status: 429, code: "BUSY"},
@@ -132,7 +132,7 @@ func TestBudget(t *testing.T) {
 				}
 				all.Wait()
 				const calls = clients * each
-				if n := s.scripts[0].count(); n > calls*12/10+10 || n < calls*12/10 {
+				if n := s.scripts[0].count(); n > calls*12/10+10 || n < calls*12/10 && name != "throttled" { // while one is, others are not sent
 					t.Errorf("%d attempts for %d calls", n, calls)
 				}
 			})
@@ -232,7 +232,7 @@ func TestMoneyWithARefusedToken(t *testing.T) {
 	r.set(sandbox.Fault{Kind: sandbox.ExpiredToken, Times: 1})
 	wantError(t, r.chat("hello"), http.StatusBadGateway, "EXPIRED_ACCESS_TOKEN")
 	r.wantTraffic(1, 1)
-	if got := r.chat("hello"); got.status != http.StatusOK {
+	if got := r.chat("hello again"); got.status != http.StatusOK {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	r.wantTraffic(2, 2)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -48,18 +49,20 @@ func (s *stored) answer() *answer {
 	return &answer{status: s.Status, header: s.Header, body: bytes.NewBuffer(s.Body), stored: s}
 }
 
-// caches reports whether the call's answer may be given again.
+// caches reports whether the call's answer may be given again. What an agent
+// answers depends on its session as well, so it is not.
 func (c *call) caches() bool {
 	return c.g.Answers != nil && c.outcome.Tenant != AnonymousTenant && c.class() == ClassInference &&
-		c.r.Header.Get("Payment-Proof") == ""
+		c.r.Header.Get("Payment-Proof") == "" &&
+		!slices.ContainsFunc(c.g.Providers, func(p *Provider) bool { return p.Profile.Format == FormatNextBuilder })
 }
 
 // answerKey covers all that shapes the call's answer.
 func (c *call) answerKey() replay.Key {
-	parts := make([]string, 0, 3+2*len(c.g.Providers))
+	parts := make([]string, 0, 3+5*len(c.g.Providers))
 	parts = append(parts, c.outcome.Tenant, string(c.outcome.Endpoint), string(c.request.Body))
 	for _, p := range c.g.Providers {
-		parts = append(parts, p.Name, p.upstreamModel(c.request.Model))
+		parts = append(parts, p.Name, p.Profile.Name, p.BaseURL.String(), p.ClientID, p.upstreamModel(c.request.Model))
 	}
 	return replay.NewKey(parts...)
 }
@@ -84,8 +87,10 @@ type taking struct {
 	// since is when the answer was given first.
 	since time.Time
 	body  bytes.Buffer
-	// large says that it is more than may be kept.
-	large bool
+	// finish is the answer's finish reason.
+	finish string
+	// large says that it is more than may be kept, whole that it is all there.
+	large, whole bool
 }
 
 // add takes note of more of the answer; nil takes none.
@@ -98,6 +103,13 @@ func (t *taking) add(b []byte) {
 		return
 	}
 	t.body.Write(b)
+}
+
+// end says that the answer is whole, and how it finished; nil takes no note.
+func (t *taking) end(finish string) {
+	if t != nil {
+		t.whole, t.finish = true, finish
+	}
 }
 
 // takes decides whether a copy of the answer is needed: one that was cached is
@@ -115,7 +127,7 @@ func (c *call) takes(a *answer) {
 // taken is the answer that has gone to the client, whole; false where it
 // cannot be given again.
 func (c *call) taken() (replay.Answer, bool) {
-	if c.taking == nil || c.taking.large || c.outcome.Code != "" {
+	if c.taking == nil || c.taking.large || !c.taking.whole || c.outcome.Code != "" {
 		return replay.Answer{}, false
 	}
 	h := http.Header{"Content-Type": jsonType}
@@ -132,9 +144,11 @@ func (c *call) taken() (replay.Answer, bool) {
 }
 
 // remember keeps a good answer for when there will be none. The client has it
-// already, and does not wait for this.
+// already, and does not wait for this. One that was filtered, or cut for its
+// length, does not replace a better one.
 func (c *call) remember() {
-	if c.taking == nil || c.outcome.Stored != "" || !c.caches() {
+	if c.taking == nil || c.outcome.Stored != "" || !c.caches() ||
+		c.taking.finish == "content_filter" || c.taking.finish == "length" {
 		return
 	}
 	if a, ok := c.taken(); ok {

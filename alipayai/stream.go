@@ -29,6 +29,8 @@ type stream struct {
 	cancel  context.CancelCauseFunc
 	dog     *watchdog
 	timeout time.Duration
+	// writeBy is when the client must have read what was sent.
+	writeBy time.Time
 	// provider is whose stream it is.
 	provider *Provider
 	resp     *http.Response
@@ -43,9 +45,10 @@ type stream struct {
 	pending *bytes.Buffer
 	// ended tells the provider's breaker what came of the stream; nil for none.
 	ended func(failover.Result)
-	// finished says that a finish reason was seen, done that [DONE] was.
-	finished, done bool
-	usage          wire.Usage
+	// finish is the finish reason, once it was seen; done says that [DONE] was.
+	finish string
+	done   bool
+	usage  wire.Usage
 }
 
 var doneData, doneEvent = []byte("[DONE]"), []byte("data: [DONE]\n\n")
@@ -73,7 +76,7 @@ func (c *call) openStream(s *stream) (*answer, *failure) {
 		chunk, f := c.take(s)
 		switch {
 		case f != nil:
-		case s.done && !s.finished:
+		case s.done && s.finish == "":
 			f = upstreamFault(codeTruncated, "the provider ended its stream before any content")
 		case s.pending.Len() > maxHeld:
 			f = upstreamFault(codeTooLarge, "the provider's stream has no content within its first mebibyte")
@@ -112,7 +115,9 @@ func (c *call) take(s *stream) (wire.Chunk, *failure) {
 		return chunk, f
 	}
 	s.done = chunk.Done
-	s.finished = s.finished || chunk.FinishReason != ""
+	if chunk.FinishReason != "" {
+		s.finish = chunk.FinishReason
+	}
 	if chunk.Usage.OK {
 		s.usage = chunk.Usage
 	}
@@ -164,9 +169,10 @@ func (c *call) pass(s *stream) {
 		}
 		if s.done {
 			complete = true
+			c.taking.end(s.finish)
 			break
 		}
-		c.extend(s.timeout)
+		c.extend(s.timeout + clientTimeout)
 		s.dog.resume()
 		_, f = c.take(s)
 		s.dog.pause()
@@ -174,13 +180,22 @@ func (c *call) pass(s *stream) {
 			c.abort(f, s, flusher)
 		}
 	}
+	_ = flusher.SetWriteDeadline(time.Time{}) // the connection goes on
 	// Nothing after [DONE] matters but the end of the body.
 	s.dog.arm(drainTime, errAttemptIsEnded)
 	_, _ = s.events.Next()
 }
 
+// clientTimeout is how long a client may take to read what it is sent.
+const clientTimeout = time.Minute
+
 // send writes what is pending.
 func (c *call) send(s *stream, flusher *http.ResponseController) error {
+	// A client that reads no more must not hold a stream, nor its claim, for ever.
+	if now := c.g.Now(); s.writeBy.Sub(now) < clientTimeout/2 {
+		s.writeBy = now.Add(clientTimeout)
+		_ = flusher.SetWriteDeadline(s.writeBy) // where the server knows deadlines
+	}
 	c.taking.add(s.pending.Bytes())
 	if _, err := c.w.Write(s.pending.Bytes()); err != nil {
 		s.pending = new(bytes.Buffer) // see recycle

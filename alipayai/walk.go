@@ -73,19 +73,8 @@ func (c *call) walk(providers []*Provider) (*answer, *failure) {
 // of a stream, when it ends.
 func (c *call) try(p *Provider, alternatives bool) (*answer, *failure) {
 	c.outcome.Provider, c.outcome.UpstreamModel = p.Name, p.upstreamModel(c.request.Model)
-	if c.g.Breakers == nil {
-		return c.ask(p, alternatives)
-	}
-	done, err := c.g.Breakers.Allow(c.r.Context(), failover.Key{Tenant: c.outcome.Tenant, Provider: p.account}, c.g.Breaker)
-	if err != nil && c.r.Context().Err() != nil {
-		return nil, c.lost(c.r.Context(), err, false)
-	}
-	if err != nil {
-		f := down(codeBreakerOpen, "provider "+p.Name+" is left alone after system errors in a row")
-		if open, ok := errors.AsType[*failover.OpenError](err); ok {
-			f.RetryAfter = max(open.RetryAfter, time.Millisecond)
-		}
-		c.g.Observer.Rejected(p.Name, f.Code)
+	done, f := c.allowed(p)
+	if f != nil {
 		return nil, f
 	}
 	a, f := c.ask(p, alternatives)
@@ -96,6 +85,26 @@ func (c *call) try(p *Provider, alternatives bool) (*answer, *failure) {
 		done(f.result())
 	}
 	return a, f
+}
+
+// allowed asks p's breaker, which has to be told by done what came of the call.
+func (c *call) allowed(p *Provider) (done func(failover.Result), f *failure) {
+	if c.g.Breakers == nil {
+		return func(failover.Result) {}, nil
+	}
+	done, err := c.g.Breakers.Allow(c.r.Context(), failover.Key{Tenant: c.outcome.Tenant, Provider: p.account}, c.g.Breaker)
+	switch {
+	case err == nil:
+		return done, nil
+	case c.r.Context().Err() != nil:
+		return nil, c.lost(c.r.Context(), err, false)
+	}
+	f = down(codeBreakerOpen, "provider "+p.Name+" is left alone after system errors in a row")
+	if open, ok := errors.AsType[*failover.OpenError](err); ok {
+		f.RetryAfter = max(open.RetryAfter, time.Millisecond)
+	}
+	c.g.Observer.Rejected(p.Name, f.Code)
+	return nil, f
 }
 
 // result is what an attempt's end means to a breaker.
