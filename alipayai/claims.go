@@ -91,14 +91,34 @@ func (c *call) resolve() {
 	}
 	claim, ctx := c.claim, context.WithoutCancel(c.r.Context())
 	c.claim = nil
-	a, ok := c.taken()
-	// A claim that cannot be ended now ends with its lease.
-	switch {
+	ttl := c.g.Claims.TTL
+	var end func() error
+	switch a, ok := c.taken(); {
 	case ok:
-		_ = claim.Finish(ctx, a, c.g.Claims.TTL)
+		end = func() error { return claim.Finish(ctx, a, ttl) }
 	case c.taking != nil || c.doubtful || c.outcome.Status == 0: // or a panic broke it off
-		_ = claim.Hold(ctx, c.g.Claims.TTL)
+		end = func() error { return claim.Hold(ctx, ttl) }
 	default:
-		_ = claim.Release(ctx)
+		end = func() error { return claim.Release(ctx) }
+	}
+	if err := end(); errors.Is(err, replay.ErrUnavailable) {
+		go claim.insist(end)
+	}
+}
+
+// endAgain is how often a claim is tried to be ended while its store is away.
+const endAgain = 50 * time.Millisecond
+
+// insist ends a claim as soon as its store is back. Were it left to its lease, the
+// key would be free, and a call that was served would be served again. There are
+// never more of these than calls were under way when the store went: with it
+// away nothing is claimed. What the lease leaves no time for ends with it.
+func (c *claim) insist(end func() error) {
+	again := time.NewTicker(endAgain)
+	defer again.Stop()
+	for range again.C {
+		if err := end(); !errors.Is(err, replay.ErrUnavailable) || !time.Now().Before(c.until) {
+			return
+		}
 	}
 }

@@ -24,8 +24,9 @@ type Rule struct {
 	// ProbeFor is how long the first call after that may take before another
 	// one is tried in its place; 30 seconds by default.
 	ProbeFor time.Duration
-	// Changed hears of the changes that calls of this replica have caused, not
-	// of those that it learns of from others. It is called by the goroutine of
+	// Changed hears that calls of this replica have opened a breaker, again after
+	// a probe, or closed it; not of probes, nor of what it learns of from
+	// others. It is called by the goroutine of
 	// the call, or later by one in the background where the replicas together
 	// made the change. No lock is held, but whoever calls it waits: it should
 	// return soon. Nil is none.

@@ -67,15 +67,14 @@ const (
 	probing  event = "probing"  // a call asks to be the probe
 )
 
-// changed says which state the event leads to, if it is another.
+// changed says which state the event leads to, if its owner has to hear of it:
+// not of probes, of which there may be many, until one has told something.
 func (e event) changed() (state State, ok bool) {
 	switch e {
-	case opened, reopened, released:
+	case opened, reopened:
 		return Open, true
 	case closed:
 		return Closed, true
-	case probing:
-		return HalfOpen, true
 	default:
 		return 0, false
 	}

@@ -86,7 +86,6 @@ func (b *Breakers) probe(key Key, rule Rule) (done func(Result), err error) {
 	if common, granted, ok := b.askToProbe(key, rule, h); ok && !granted {
 		return b.decide(key, rule, common, time.Now())
 	}
-	rule.changed(key, HalfOpen)
 	return b.admit(key, rule, h.turn, h.probe.holder), nil
 }
 
