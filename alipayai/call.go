@@ -75,7 +75,7 @@ func (c *call) read() *failure {
 		return invalid(http.StatusNotFound, codeNotFound,
 			"this gateway serves POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models")
 	}
-	if keys := c.r.Header["Idempotency-Key"]; len(keys) > 1 || len(keys) == 1 && !validIdempotencyKey(keys[0]) {
+	if keys := c.r.Header["Idempotency-Key"]; len(keys) > 1 || len(keys) == 1 && !isVisible(keys[0]) {
 		return invalid(http.StatusBadRequest, codeIdempotencyKey,
 			"Idempotency-Key must be sent once, as at most 255 characters of visible ASCII")
 	}

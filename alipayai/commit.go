@@ -71,7 +71,8 @@ func (c *call) describe(h http.Header) {
 		h[headerProvider] = own[1:2:2]
 		h[headerAttempts] = own[2:3:3]
 	}
-	if c.outcome.UpstreamModel != "" {
+	// Without a mapping it is the client's own word, which may be anything.
+	if c.outcome.UpstreamModel != "" && isVisible(c.outcome.UpstreamModel) {
 		h[headerModel] = own[3:4:4]
 	}
 	if len(c.rungs) > 0 {

@@ -46,8 +46,8 @@ func forward(to, from http.Header, names []string) {
 	}
 }
 
-// maxIdempotencyKey bounds the Idempotency-Key that a client may send, in bytes.
-const maxIdempotencyKey = 255
+// maxVisible bounds what isVisible takes, in bytes.
+const maxVisible = 255
 
 // idempotencyID is what goes upstream as Idempotency-Key: the same for every
 // attempt of a call. A client's own key is bound to its tenant and endpoint,
@@ -67,12 +67,13 @@ func idempotencyID(tenant string, endpoint Endpoint, key, requestID string) stri
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// validIdempotencyKey takes visible ASCII, as header values of this kind are.
-func validIdempotencyKey(key string) bool {
-	for i := range len(key) {
-		if key[i] <= ' ' || key[i] > '~' {
+// isVisible takes at most 255 bytes of visible ASCII, as header values that are
+// keys and names should be.
+func isVisible(value string) bool {
+	for i := range len(value) {
+		if value[i] <= ' ' || value[i] > '~' {
 			return false
 		}
 	}
-	return len(key) <= maxIdempotencyKey
+	return len(value) <= maxVisible
 }
