@@ -181,7 +181,7 @@ func TestValidIdempotencyKeys(t *testing.T) {
 		"": true, "a": true, "A-1_~!": true, strings.Repeat("k", 255): true,
 		strings.Repeat("k", 256): false, " a": false, "a\x7f": false, "a\x00": false, "a\n": false, "é": false,
 	} {
-		if got := validIdempotencyKey(key); got != want {
+		if got := isVisible(key); got != want {
 			t.Errorf("%q: %v", key, got)
 		}
 	}
