@@ -2,6 +2,7 @@ package alipaycaddy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,9 +10,13 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/alert"
+	"github.com/caddy-alipayai/gateway/alipayai/evidence"
+	"github.com/caddy-alipayai/gateway/failover"
 )
 
 func init() {
@@ -24,24 +29,41 @@ type App struct {
 	// The providers by name. Handlers refer to them by it. Default: none.
 	Providers map[string]*Provider `json:"providers,omitempty"`
 
-	// Encrypts tokens that are kept: rotated refresh tokens in Caddy's storage,
-	// and the tokens that replicas share through Redis. 32 bytes as 64
-	// hexadecimal digits or in base64, by placeholder. Without it the refresh
-	// grant is refused and each replica gets its own access tokens. Default: none.
-	TokenKey string `json:"token_key,omitempty"`
+	// Encrypts what is kept outside of the process: rotated refresh tokens in
+	// Caddy's storage, and the tokens and answers that replicas share through
+	// Redis. 32 bytes as 64 hexadecimal digits or in base64, by placeholder.
+	// Required with `redis`, and for refresh tokens. Default: none.
+	EncryptionKey string `json:"encryption_key,omitempty"`
 
 	// Permits secrets to stand in the configuration itself instead of
 	// `{env.*}` or `{file.*}` placeholders. Anyone who can read `/config/` or
 	// the autosaved configuration can then read them. Default: false
 	InsecureLiterals bool `json:"insecure_literals,omitempty"`
 
-	// Where replicas share rate limits and, with `token_key`, access tokens.
-	// Default: the memory of this process.
+	// Where replicas share rate limits, access tokens, breakers, cached answers
+	// and claimed idempotency keys. Default: the memory of this process.
 	Redis *Redis `json:"redis,omitempty"`
+
+	// Where complete records of system errors go, sealed. Default: nowhere.
+	Evidence *Evidence `json:"evidence,omitempty"`
+
+	// Where operators are told of what is wrong. Default: in the log alone.
+	Alerts []*Alert `json:"alerts,omitempty"`
+
+	// How many system errors a minute of one provider are too many. Default: `10`
+	AlertSystemErrors int `json:"alert_system_errors,omitempty"`
 
 	providers map[string]*alipayai.Provider
 	metrics   *metrics
 	logger    *zap.Logger
+	sealing   *alipayai.Seal
+	store     *storeState
+	breakers  *failover.Breakers
+	memory    *answersState
+	evidence  *evidence.Recorder
+	monitor   *alert.Monitor
+	// sites are those of the handlers, as alerts call them.
+	sites map[string]bool
 	// releases give back what the configuration holds of the pooled state.
 	releases []func()
 
@@ -70,10 +92,25 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := m.register(ctx.GetMetricsRegistry()); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
+	var err error
+	if a.sealing, err = a.seal(newSecrets(a.InsecureLiterals)); err != nil {
+		return err
+	}
+	if a.Redis != nil && a.sealing == nil {
+		return errors.New("store redis needs encryption_key, for the tokens and answers that are kept there; `openssl rand -hex 32` makes one")
+	}
 	store, err := a.openStore()
 	if err != nil {
 		return err
 	}
+	a.openFailover(store)
+	if err := a.openEvidence(); err != nil {
+		return err
+	}
+	if err := a.openAlerts(); err != nil {
+		return err
+	}
+	a.sites = make(map[string]bool)
 	a.providers = make(map[string]*alipayai.Provider, len(a.Providers))
 	credentials := newCredentialUses()
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
@@ -86,7 +123,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.providers[name] = built
 	}
-	return ctx.GetMetricsRegistry().Register(capCollector{a.providers})
+	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}} {
+		if err := ctx.GetMetricsRegistry().Register(c); err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return nil
 }
 
 // Start begins the background work.

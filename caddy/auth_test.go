@@ -30,7 +30,10 @@ http://${gateway} {
 		key acme ${acme}
 		key zeta ${zeta}
 	}
-	alipayai_proxy alipay
+	alipayai_proxy alipay {
+		# The same key comes again and again.
+		idempotency off
+	}
 }`)
 	return g, acme, zeta, func() string { id, _ := last.Load().(string); return id }
 }

@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/dustin/go-humanize"
@@ -21,77 +20,6 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("alipayai_auth", httpcaddyfile.After, "basic_auth")
 	httpcaddyfile.RegisterDirectiveOrder("alipayai_proxy", httpcaddyfile.Before, "reverse_proxy")
 	httpcaddyfile.RegisterDirectiveOrder("alipayai_sandbox", httpcaddyfile.Before, "reverse_proxy")
-}
-
-// parseApp reads the global option. Syntax:
-//
-//	alipayai {
-//		insecure_literals
-//		token_key <key>
-//		store     memory
-//		store     redis [<addresses...>] {
-//			address     <addresses...>
-//			master_name <name>
-//			cluster
-//			username    <name>
-//			password    <password>
-//			tls
-//			db          <number>
-//			replicas    <number>
-//		}
-//		provider <name> {
-//			...
-//		}
-//	}
-func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
-	if existing != nil {
-		d.Next() // so that the error says where
-		return nil, d.Err("the alipayai global option is already given; put all providers into one")
-	}
-	app := new(App)
-	if err := app.UnmarshalCaddyfile(d); err != nil {
-		return nil, err
-	}
-	return httpcaddyfile.App{Name: "alipayai", Value: caddyconfig.JSON(app, nil)}, nil
-}
-
-// UnmarshalCaddyfile reads the global option; see parseApp for its syntax.
-func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the option's name
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	return block(d, []string{"provider"}, func(option string) error {
-		switch option {
-		case "insecure_literals":
-			return enable(d, &a.InsecureLiterals)
-		case "token_key":
-			return text(d, &a.TokenKey)
-		case "store":
-			return a.unmarshalStore(d)
-		case "provider":
-			var name string
-			if err := text(d, &name); err != nil {
-				return err
-			}
-			if err := checkProviderName(name); err != nil {
-				return d.WrapErr(err)
-			}
-			if _, ok := a.Providers[name]; ok {
-				return d.Errf("provider %s is declared twice", name)
-			}
-			p := new(Provider)
-			if err := p.unmarshalBlock(d); err != nil {
-				return err
-			}
-			if a.Providers == nil {
-				a.Providers = make(map[string]*Provider)
-			}
-			a.Providers[name] = p
-			return nil
-		}
-		return d.Errf("unrecognized option %q of alipayai; use provider, store, token_key or insecure_literals", option)
-	})
 }
 
 // block reads a block's options, each at most once unless it may repeat.
@@ -237,6 +165,3 @@ func list(d *caddyfile.Dispenser, to *[]string) error {
 func unrecognized(d *caddyfile.Dispenser, directive, option string) error {
 	return d.Errf("unrecognized option %q of %s", option, directive)
 }
-
-// Interface guards
-var _ caddyfile.Unmarshaler = (*App)(nil)

@@ -7,12 +7,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 )
 
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "alipayai",
-		Short: "Manages the Alipay AI gateway's keys",
+		Short: "Manages the Alipay AI gateway's keys and evidence",
 		CobraFunc: func(cmd *cobra.Command) {
 			key := &cobra.Command{Use: "key", Short: "Manages the keys that clients authenticate with"}
 			key.AddCommand(&cobra.Command{
@@ -22,8 +23,32 @@ func init() {
 				RunE:  newKey,
 			})
 			cmd.AddCommand(key)
+
+			sealed := &cobra.Command{Use: "evidence", Short: "Reads the sealed records of system errors"}
+			open := &cobra.Command{
+				Use:   "open --identity <file> <record>",
+				Short: "Prints a record as JSON",
+				Args:  cobra.ExactArgs(1),
+				RunE:  openEvidence,
+			}
+			open.Flags().String("identity", "", "the file that age-keygen has made (required)")
+			_ = open.MarkFlagRequired("identity") // the flag is there
+			sealed.AddCommand(open)
+			cmd.AddCommand(sealed)
 		},
 	})
+}
+
+func openEvidence(cmd *cobra.Command, args []string) error {
+	identity, err := cmd.Flags().GetString("identity")
+	if err != nil {
+		return err
+	}
+	record, err := evidence.OpenFile(args[0], identity)
+	if err != nil {
+		return err
+	}
+	return evidence.WriteJSON(cmd.OutOrStdout(), record)
 }
 
 func newKey(cmd *cobra.Command, args []string) error {

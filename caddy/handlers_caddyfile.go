@@ -12,115 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-	p := new(Proxy)
-	return p, p.UnmarshalCaddyfile(h.Dispenser)
-}
-
-// UnmarshalCaddyfile reads the directive. Syntax:
-//
-//	alipayai_proxy [<matcher>] <providers...> {
-//		allow_cross_region
-//		max_body   <size>
-//		max_answer <size>
-//		deadline   <duration>
-//		limit      <tenant>|* {
-//			requests_per_second <number>
-//			burst               <number>
-//			tokens_per_minute   <number>
-//			concurrent          <number>
-//		}
-//		weight     <tenant>|* <number>
-//		priority   <tenant>|* high|normal|low
-//	}
-//
-// limit, weight and priority may be repeated, once for each tenant.
-func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the directive's name
-	if err := list(d, &h.Providers); err != nil {
-		return err
-	}
-	return block(d, []string{"limit", "weight", "priority"}, func(option string) error {
-		switch option {
-		case "limit":
-			return h.unmarshalLimit(d)
-		case "weight":
-			return h.unmarshalWeight(d)
-		case "priority":
-			return named(d, &h.Priorities)
-		case "allow_cross_region":
-			return enable(d, &h.AllowCrossRegion)
-		case "max_body":
-			return size(d, &h.MaxBody)
-		case "max_answer":
-			return size(d, &h.MaxAnswer)
-		case "deadline":
-			return duration(d, &h.Deadline)
-		}
-		return unrecognized(d, "alipayai_proxy", option)
-	})
-}
-
-func (h *Proxy) unmarshalLimit(d *caddyfile.Dispenser) error {
-	var tenant string
-	if err := text(d, &tenant); err != nil {
-		return err
-	}
-	if _, ok := h.Limits[tenant]; ok {
-		return d.Errf("limit of tenant %s is given twice", tenant)
-	}
-	var l TenantLimit
-	err := block(d, nil, func(option string) error {
-		switch option {
-		case "requests_per_second":
-			var value string
-			if err := text(d, &value); err != nil {
-				return err
-			}
-			rate, err := strconv.ParseFloat(value, 64)
-			if err != nil || !(rate > 0) || rate > 1e6 {
-				return d.Errf("requests_per_second %q is not a positive number", value)
-			}
-			l.RequestsPerSecond = rate
-			return nil
-		case "burst":
-			return number(d, &l.Burst)
-		case "tokens_per_minute":
-			return number(d, &l.TokensPerMinute)
-		case "concurrent":
-			return number(d, &l.Concurrent)
-		}
-		return unrecognized(d, "limit", option)
-	})
-	if err == nil && l == (TenantLimit{}) {
-		return d.Errf("limit of tenant %s is empty", tenant)
-	}
-	if h.Limits == nil {
-		h.Limits = make(map[string]TenantLimit)
-	}
-	h.Limits[tenant] = l
-	return err
-}
-
-func (h *Proxy) unmarshalWeight(d *caddyfile.Dispenser) error {
-	var tenant, value string
-	if err := args(d, &tenant, &value); err != nil {
-		return err
-	}
-	if _, ok := h.Weights[tenant]; ok {
-		return d.Errf("weight of tenant %s is given twice", tenant)
-	}
-	var weight int
-	if err := parseNumber(d, "weight", value, &weight); err != nil {
-		return err
-	}
-	if h.Weights == nil {
-		h.Weights = make(map[string]int)
-	}
-	h.Weights[tenant] = weight
-	return nil
-}
-
 func parseAuth(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	keys := new(KeysAuth)
 	if err := keys.UnmarshalCaddyfile(h.Dispenser); err != nil {
@@ -172,11 +63,14 @@ func parseSandbox(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //
 //	alipayai_sandbox [<matcher>] {
 //		name                  <name>
+//		format                openai|anthropic|nextbuilder
 //		mode                  sandbox|production
 //		app                   <client_id> {
 //			key           <version> <key>
 //			oauth_secret  <secret>
 //			refresh_token <token>
+//			api_key       <key>
+//			public_key    <key>
 //		}
 //		token_life            <duration>
 //		rotate_refresh_tokens
@@ -192,6 +86,8 @@ func (h *SandboxHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		switch option {
 		case "name":
 			return text(d, &h.Name)
+		case "format":
+			return text(d, &h.Format)
 		case "mode":
 			return text(d, &h.Mode)
 		case "app":
@@ -239,6 +135,10 @@ func (h *SandboxHandler) unmarshalApp(d *caddyfile.Dispenser) error {
 			return text(d, &app.OAuthSecret)
 		case "refresh_token":
 			return text(d, &app.RefreshToken)
+		case "api_key":
+			return text(d, &app.APIKey)
+		case "public_key":
+			return text(d, &app.PublicKey)
 		}
 		return unrecognized(d, "app", option)
 	})
@@ -290,7 +190,6 @@ func (t *SigningTransport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Interface guards
 var (
-	_ caddyfile.Unmarshaler = (*Proxy)(nil)
 	_ caddyfile.Unmarshaler = (*KeysAuth)(nil)
 	_ caddyfile.Unmarshaler = (*SandboxHandler)(nil)
 	_ caddyfile.Unmarshaler = (*SigningTransport)(nil)

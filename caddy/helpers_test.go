@@ -6,13 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,19 +20,6 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
-
-// TestMain keeps what Caddy stores out of the home of whoever runs the tests.
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "alipaycaddy-")
-	if err != nil {
-		panic(err)
-	}
-	caddy.DefaultStorage.Path = dir
-	caddy.ConfigAutosavePath = filepath.Join(dir, "autosave.json")
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
 
 // rig is a running Caddy with the plugin in it, and a simulated API outside of
 // it. Caddy runs once in a process, so tests with a rig are not parallel.
@@ -71,7 +56,7 @@ func newRig(t *testing.T, config sandbox.Config) *rig {
 	}
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
-	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	transport := &http.Transport{MaxIdleConnsPerHost: 64, DialContext: dialAgain}
 	t.Cleanup(transport.CloseIdleConnections)
 	dir := t.TempDir()
 	g := &rig{
@@ -91,23 +76,6 @@ func newRig(t *testing.T, config sandbox.Config) *rig {
 		}
 	})
 	return g
-}
-
-var handedOut sync.Map // addresses of freeAddr: none twice, whoever closes first
-
-// freeAddr is a loopback address that nothing listens on.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.Close()
-		if _, twice := handedOut.LoadOrStore(l.Addr().String(), true); !twice {
-			return l.Addr().String()
-		}
-	}
 }
 
 // config adapts a Caddyfile of these global options and sites.

@@ -79,11 +79,15 @@ func (l keyLoader) refuseUnused() error {
 
 // credential makes the scheme of a preset, which carries a fixed key.
 func (l keyLoader) credential(scheme string) error {
-	key, err := l.secrets.resolve("api_key", l.config.APIKey)
-	if err != nil {
-		return err
+	given := sandbox.DemoAPIKey
+	if !l.provider.Profile.Simulated || l.config.APIKey != "" {
+		var err error
+		if given, err = l.secrets.resolve("api_key", l.config.APIKey); err != nil {
+			return err
+		}
 	}
-	if key, err = signer.ParseToken([]byte(key)); err != nil {
+	key, err := signer.ParseToken([]byte(given))
+	if err != nil {
 		return fmt.Errorf("api_key: %w", err)
 	}
 	if err := l.uses.add(l.provider, "api_key", []byte(key)); err != nil {
@@ -252,7 +256,7 @@ func readKeys[K any](l keyLoader, parse func([]byte) (K, error)) (map[int]K, err
 		texts[version] = text
 	}
 	if len(texts) == 0 {
-		if l.provider.Profile.Name != "sandbox" {
+		if !l.provider.Profile.Simulated {
 			return nil, errors.New("key is missing; write key <version> {env.NAME}, or keys dir <path>")
 		}
 		for version, key := range sandbox.DemoKeys() {

@@ -4,11 +4,12 @@ import (
 	"errors"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/alert"
+	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 )
 
 // metrics are the plugin's Prometheus metrics. They count on over reloads:
@@ -24,6 +25,10 @@ type metrics struct {
 	duration        *prometheus.HistogramVec
 	queueWait       *prometheus.HistogramVec
 	rejections      *prometheus.CounterVec
+	fallbacks       *prometheus.CounterVec
+	stored          *prometheus.CounterVec
+	evidence        *prometheus.CounterVec
+	alerts          *prometheus.CounterVec
 }
 
 const metricsNamespace, metricsSubsystem = "caddy", "alipayai"
@@ -44,7 +49,7 @@ func (m *metrics) init() {
 		"Calls served, by provider, endpoint, the HTTP status the client saw, and the failure's code (empty for a success).",
 		"provider", "endpoint", "status", "code")
 	m.attempts = counter("attempts_total",
-		"Requests sent to a provider, by the code of their failure (empty for a success).", "provider", "code")
+		"Attempts at a provider, also those that were turned away before anything was sent, by the code of their failure (empty for a success).", "provider", "code")
 	m.tokenFetches = counter("token_refreshes_total",
 		"Access tokens asked of a token endpoint, by result: ok, refused or unavailable.", "provider", "result")
 	m.signingFailures = counter("signing_failures_total",
@@ -58,50 +63,16 @@ func (m *metrics) init() {
 	}, []string{"provider"})
 	m.rejections = counter("rejections_total",
 		"Calls that were not let through, by reason.", "provider", "reason")
+	m.fallbacks = counter("fallbacks_total",
+		"Providers that brought a call no answer, so that the next one was asked if there was one, by reason.", "provider", "reason")
+	m.stored = counter("stored_answers_total",
+		"Answers that had been given before, by where they were kept: cache or idempotency.", "provider", "store")
+	m.evidence = counter("evidence_total",
+		"Records of system errors, by what became of them: logged, suppressed, sealed, seal_failed or dropped.", "result")
+	m.alerts = counter("alerts_total",
+		"Alerts, by sink and kind, and by result: sent, failed or dropped.", "sink", "kind", "result")
 	m.duration = seconds("request_duration_seconds",
 		"Time from a call's start to its end.")
-}
-
-// capCollector reads the providers' caps when it is asked. It belongs to one
-// configuration.
-type capCollector struct{ providers map[string]*alipayai.Provider }
-
-var (
-	queueDepth = prometheus.NewDesc("caddy_alipayai_queue_depth",
-		"Calls that wait for the provider's rate cap.", []string{"provider"}, nil)
-	queueBytes = prometheus.NewDesc("caddy_alipayai_queue_bytes",
-		"Bytes of request bodies that wait for the provider's rate cap.", []string{"provider"}, nil)
-	effectiveRate = prometheus.NewDesc("caddy_alipayai_rate_limit_requests",
-		"Requests that may depart in a window just now: the cap, less after the upstream has throttled.", []string{"provider"}, nil)
-	storeDegraded = prometheus.NewDesc("caddy_alipayai_store_degraded",
-		"1 while Redis is away and this replica keeps to its part of the provider's rate cap; only with store redis.", []string{"provider"}, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (capCollector) Describe(to chan<- *prometheus.Desc) {
-	to <- queueDepth
-	to <- queueBytes
-	to <- effectiveRate
-	to <- storeDegraded
-}
-
-// Collect implements prometheus.Collector.
-func (c capCollector) Collect(to chan<- prometheus.Metric) {
-	gauge := func(desc *prometheus.Desc, value float64, provider string) {
-		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, provider)
-	}
-	for name, p := range c.providers {
-		if p.Cap == nil {
-			continue
-		}
-		count, bytes := p.Cap.Queue.Depth()
-		gauge(queueDepth, float64(count), name)
-		gauge(queueBytes, float64(bytes), name)
-		gauge(effectiveRate, p.Cap.Window.Rate(p.Cap.Limit, time.Now()), name)
-		if shared, ok := p.Cap.Window.(*lateWindow); ok {
-			gauge(storeDegraded, float64(shared.State()), name)
-		}
-	}
 }
 
 // register makes the metrics visible in a configuration's registry.
@@ -109,7 +80,7 @@ func (m *metrics) register(registry *prometheus.Registry) error {
 	m.once.Do(m.init)
 	for _, c := range []prometheus.Collector{
 		m.requests, m.attempts, m.tokenFetches, m.signingFailures, m.firstByte, m.duration,
-		m.queueWait, m.rejections,
+		m.queueWait, m.rejections, m.fallbacks, m.stored, m.evidence, m.alerts,
 	} {
 		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return err
@@ -120,6 +91,18 @@ func (m *metrics) register(registry *prometheus.Registry) error {
 
 func (m *metrics) attempted(provider, code string) {
 	m.attempts.WithLabelValues(provider, alipayai.KnownCode(code)).Inc()
+}
+
+func (m *metrics) fellOver(provider, reason string) {
+	m.fallbacks.WithLabelValues(provider, reason).Inc()
+}
+
+func (m *metrics) evidenced(result evidence.Result) {
+	m.evidence.WithLabelValues(string(result)).Inc()
+}
+
+func (m *metrics) alerted(sink string, kind alert.Kind, result alert.Result) {
+	m.alerts.WithLabelValues(sink, string(kind), string(result)).Inc()
 }
 
 func (m *metrics) tokenFetched(provider string, err error) {
@@ -136,6 +119,9 @@ func (m *metrics) tokenFetched(provider string, err error) {
 func (m *metrics) settled(o *alipayai.Outcome) {
 	endpoint := string(o.Endpoint)
 	m.requests.WithLabelValues(o.Provider, endpoint, strconv.Itoa(o.Status), alipayai.KnownCode(o.Code)).Inc()
+	if o.Stored != "" {
+		m.stored.WithLabelValues(o.Provider, string(o.Stored)).Inc()
+	}
 	m.duration.WithLabelValues(o.Provider, endpoint).Observe(o.Duration.Seconds())
 	if o.FirstByte > 0 {
 		m.firstByte.WithLabelValues(o.Provider, endpoint).Observe(o.FirstByte.Seconds())

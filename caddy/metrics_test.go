@@ -32,6 +32,11 @@ func (g *rig) scrape() map[string]string {
 		"caddy_alipayai_rate_limit_requests":        "provider",
 		"caddy_alipayai_rejections_total":           "provider reason",
 		"caddy_alipayai_store_degraded":             "provider",
+		"caddy_alipayai_breakers":                   "provider state",
+		"caddy_alipayai_fallbacks_total":            "provider reason",
+		"caddy_alipayai_stored_answers_total":       "provider store",
+		"caddy_alipayai_evidence_total":             "result",
+		"caddy_alipayai_alerts_total":               "kind result sink",
 	}
 	series := make(map[string]string)
 	for _, found := range metricPattern.FindAllStringSubmatch(g.do("GET", "/metrics", "").body, -1) {
@@ -86,7 +91,7 @@ func TestMetrics(t *testing.T) {
 		`caddy_alipayai_attempts_total{code="SYSTEM_ERROR",provider="alipay"}`:                              "1",
 		`caddy_alipayai_token_refreshes_total{provider="alipay",result="ok"}`:                               "1",
 		`caddy_alipayai_time_to_first_byte_seconds_count{endpoint="chat",provider="alipay"}`:                "2",
-		`caddy_alipayai_queue_wait_seconds_count{provider="alipay"}`:                                        "5",
+		`caddy_alipayai_queue_wait_seconds_count{provider="alipay"}`:                                        "7",
 		`caddy_alipayai_queue_depth{provider="alipay"}`:                                                     "0",
 		`caddy_alipayai_queue_bytes{provider="alipay"}`:                                                     "0",
 		`caddy_alipayai_rate_limit_requests{provider="alipay"}`:                                             "50",

@@ -2,20 +2,8 @@ package alipaycaddy
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"net/http"
-	"net/url"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-
-	"github.com/caddy-alipayai/gateway/alipayai"
-	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
 // Provider declares one upstream: where it is, how requests to it are signed,
@@ -24,7 +12,7 @@ type Provider struct {
 	// The kind of upstream, which sets the address, the paths and the way of
 	// signing: `alipay`, `openapi-v3`, `openapi-v2`, `global`, `sandbox` (the
 	// simulator, with built-in demo keys, on loopback only), or one of the
-	// presets `ant_ling`, `openai`, `deepseek`, `mistral`, `qwen`,
+	// presets `ant_ling`, `openai`, `anthropic`, `nextbuilder`, `deepseek`, `mistral`, `qwen`,
 	// `openrouter`, `tokenmix`, `litellm`, `portkey`, `ollama`. Required.
 	Profile string `json:"profile,omitempty"`
 
@@ -107,176 +95,53 @@ type Provider struct {
 	Region string `json:"region,omitempty"`
 
 	// How long the upstream may take to the head of its answer, to a stream's
-	// first content, and between a stream's events. Default: `15s`
+	// first content, and between the parts of a JSON answer. Default: `15s`
 	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// How long may pass between a stream's events. Default: twice `timeout`
+	StreamTimeout caddy.Duration `json:"stream_timeout,omitempty"`
 
 	// What to do about an answer's signature: `off`, `if_present` or
 	// `require`. Streams are never verified. Default: `if_present`, and `off`
 	// where `public_keys` are needed but missing.
 	VerifyResponse string `json:"verify_response,omitempty"`
 
+	// What to do about the upstream's failure codes, before what is built in; the
+	// first that matches counts. Default: none.
+	Codes []CodeRule `json:"codes,omitempty"`
+
+	// What becomes of a request of which the upstream's format cannot carry
+	// everything over: `reject`, `warn`, which drops it and says so in
+	// `X-Alipayai-Unsupported`, or `drop`. Default: `warn`
+	OnUnsupported string `json:"on_unsupported,omitempty"`
+
+	// The agent to ask. Required by profile `nextbuilder`.
+	Agent *Agent `json:"agent,omitempty"`
+
 	// How to connect. Default: `{"protocol": "http"}`, keeping up to 256 idle
 	// connections.
 	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
 }
 
-// buildProvider makes the domain's provider of its configuration.
-func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses, store *storeState) (*alipayai.Provider, error) {
-	if c == nil {
-		return nil, errors.New("is null; declare at least its profile")
-	}
-	profile, err := alipayai.LookupProfile(c.Profile)
-	if err != nil {
-		return nil, err
-	}
-	p := &alipayai.Provider{
-		Name: name, Profile: profile, Region: c.Region,
-		Models: c.Models, Model: c.Model, ModelMap: c.ModelMap,
-		Timeout: time.Duration(c.Timeout), Verify: alipayai.VerifyMode(c.VerifyResponse),
-		Paths: make(map[alipayai.Endpoint]string, len(c.Paths)),
-	}
-	resolver := newSecrets(a.InsecureLiterals)
-	base := profile.BaseURL
-	if c.BaseURL != "" {
-		if base, err = resolver.public("base_url", c.BaseURL); err != nil {
-			return nil, err
-		}
-	}
-	if base == "" {
-		return nil, fmt.Errorf("base_url is missing; profile %s has no address of its own", profile.Name)
-	}
-	if c.ClientID != "" {
-		if p.ClientID, err = resolver.public("client_id", c.ClientID); err != nil {
-			return nil, err
-		}
-	}
-	if p.BaseURL, err = url.Parse(base); err != nil {
-		return nil, errors.New("base_url is not a URL; write it like https://api.example.com")
-	}
-	if profile.Name == "sandbox" {
-		if !alipayai.IsLoopback(p.BaseURL.Hostname()) {
-			return nil, fmt.Errorf("base_url: profile sandbox has public demo keys and is for loopback hosts only, not %s", p.BaseURL.Hostname())
-		}
-		if p.ClientID == "" {
-			p.ClientID = sandbox.DemoClientID
-		}
-	}
-	for endpoint, path := range c.Paths {
-		if _, ok := profile.Paths[alipayai.Endpoint(endpoint)]; !ok {
-			return nil, fmt.Errorf("path %q is unknown; use chat, embeddings or models", endpoint)
-		}
-		p.Paths[alipayai.Endpoint(endpoint)] = path
-	}
-	if p.Environment, err = alipayai.CheckEnvironment(alipayai.Environment(c.Environment), profile.Name, p.BaseURL, p.ClientID); err != nil {
-		return nil, err
-	}
-	if p.Header, err = c.header(resolver); err != nil {
-		return nil, err
-	}
-	clock, release := acquire[alipayai.Clock]("clock", p.BaseURL.Host)
-	a.releases = append(a.releases, release)
-	p.Clock = clock
+// CodeRule says what to do about an upstream's failure code.
+type CodeRule struct {
+	// The code, with `*` for any characters. Required.
+	Pattern string `json:"pattern,omitempty"`
 
-	if p.Transport, err = c.transport(ctx); err != nil {
-		return nil, err
-	}
-	keys := keyLoader{app: a, config: c, provider: p, secrets: resolver, uses: uses}
-	if err := keys.load(); err != nil {
-		return nil, err
-	}
-	if err := a.buildTokens(ctx, p, c, resolver, uses, store); err != nil {
-		return nil, err
-	}
-	if err := a.buildCap(p, c, store); err != nil {
-		return nil, err
-	}
-	if err := p.Prepare(); err != nil {
-		return nil, err
-	}
-	return p, nil
+	// `retry`, `refresh_token`, `resign`, `throttle`, `system_error`, `blocked`,
+	// `reauthorise` or `fail`. Required.
+	Action string `json:"action,omitempty"`
 }
 
-// header resolves the fixed header fields.
-func (p *Provider) header(s secrets) (http.Header, error) {
-	h := make(http.Header, len(p.Headers))
-	for name, value := range p.Headers {
-		option := "header " + name
-		if reserved(name) {
-			return nil, fmt.Errorf("%s is set by the gateway itself", option)
-		}
-		if hasPlaceholder(value) || isSecretName(name) {
-			var err error
-			if value, err = s.fill(option, value); err != nil {
-				return nil, err
-			}
-		}
-		if err := checkHeaderValue(option, value); err != nil {
-			return nil, err
-		}
-		h.Set(name, value)
-	}
-	return h, nil
-}
+// Agent is an agent of the Open Platform's agent API.
+type Agent struct {
+	// The agent's id; it may be a placeholder. Required.
+	ID string `json:"id,omitempty"`
 
-// isSecretName reports whether a header field's name says that its value is a
-// secret, which must not stand in the configuration.
-func isSecretName(name string) bool {
-	name = strings.ToLower(name)
-	return slices.ContainsFunc([]string{"key", "token", "secret", "auth", "password", "cookie"}, func(word string) bool {
-		return strings.Contains(name, word)
-	})
-}
+	// A published configuration of the agent. Default: the latest.
+	ConfigVersion string `json:"config_version,omitempty"`
 
-// reserved are the header fields whose values decide how a request is framed,
-// signed or answered.
-func reserved(name string) bool {
-	return slices.Contains([]string{
-		"Authorization", "Client-Id", "Request-Time", "Signature", "Content-Type", "Content-Length",
-		"Transfer-Encoding", "Connection", "Host", "Accept", "Accept-Encoding", "Idempotency-Key",
-	}, http.CanonicalHeaderKey(name))
-}
-
-// defaultIdleConns is how many idle connections are kept to a provider. All
-// its calls go to one host, and a connection more is cheaper than the
-// handshake that it saves; Caddy's own default of 32 is for many hosts.
-const defaultIdleConns = 256
-
-// transport loads the connection module.
-func (p *Provider) transport(ctx caddy.Context) (http.RoundTripper, error) {
-	if p.TransportRaw == nil {
-		p.TransportRaw = caddyconfig.JSONModuleObject(&reverseproxy.HTTPTransport{
-			KeepAlive: &reverseproxy.KeepAlive{MaxIdleConnsPerHost: defaultIdleConns},
-		}, "protocol", "http", nil)
-	}
-	mod, err := ctx.LoadModule(p, "TransportRaw")
-	if err != nil {
-		return nil, fmt.Errorf("transport: %w", err)
-	}
-	return mod.(http.RoundTripper), nil
-}
-
-// credentialUses remembers which environment each credential belongs to, by
-// its hash: a key of the sandbox must not sign for production.
-type credentialUses map[[32]byte]*alipayai.Provider
-
-// newCredentialUses knows the simulator's credentials already: they are public.
-func newCredentialUses() credentialUses {
-	uses := make(credentialUses)
-	simulator := &alipayai.Provider{Name: "sandbox (the simulator)", Environment: alipayai.Sandbox}
-	uses[hashAll([]string{sandbox.DemoOAuthSecret})] = simulator
-	for _, key := range sandbox.DemoKeys() {
-		uses[hashAll([]string{string(key)})] = simulator
-	}
-	return uses
-}
-
-// add records that p uses the credential, and refuses a second environment.
-func (u credentialUses) add(p *alipayai.Provider, option string, credential []byte) error {
-	key := hashAll([]string{string(credential)})
-	if other, ok := u[key]; ok && other.Environment != p.Environment {
-		return fmt.Errorf("%s is the same as one of provider %s: one is for %s, the other for %s",
-			option, other.Name, p.Environment, other.Environment)
-	}
-	u[key] = p
-	return nil
+	// Asks for the agent's chain of thought, which clients get as
+	// `reasoning_content`. Default: false
+	Thinking bool `json:"thinking,omitempty"`
 }

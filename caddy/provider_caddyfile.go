@@ -38,15 +38,22 @@ import (
 //		}
 //		region             <region>
 //		timeout            <duration>
+//		stream_timeout     <duration>
 //		verify_response    off|if_present|require
+//		on                 <code-pattern> <action>
+//		on_unsupported     reject|warn|drop
+//		agent              <id> {
+//			config_version <version>
+//			thinking
+//		}
 //		transport          <module> {
 //			...
 //		}
 //	}
 //
-// key, public_key, model, path and header may be repeated.
+// key, public_key, model, path, header and on may be repeated.
 func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
-	repeatable := []string{"key", "public_key", "model", "path", "header"}
+	repeatable := []string{"key", "public_key", "model", "path", "header", "on"}
 	return block(d, repeatable, func(option string) error {
 		switch option {
 		case "profile":
@@ -95,8 +102,22 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 			return text(d, &p.Region)
 		case "timeout":
 			return duration(d, &p.Timeout)
+		case "stream_timeout":
+			return duration(d, &p.StreamTimeout)
 		case "verify_response":
 			return text(d, &p.VerifyResponse)
+		case "on":
+			var rule CodeRule
+			if err := args(d, &rule.Pattern, &rule.Action); err != nil {
+				return d.Err("write on <code-pattern> <action>, as on ACQ.* system_error")
+			}
+			p.Codes = append(p.Codes, rule)
+			return nil
+		case "on_unsupported":
+			return text(d, &p.OnUnsupported)
+		case "agent":
+			p.Agent = new(Agent)
+			return p.Agent.unmarshal(d)
 		case "transport":
 			return p.unmarshalTransport(d)
 		}
@@ -189,5 +210,21 @@ func (t *Token) unmarshal(d *caddyfile.Dispenser) error {
 			return text(d, &t.RefreshToken)
 		}
 		return unrecognized(d, "token", option)
+	})
+}
+
+// unmarshal reads `agent <id>` and its block.
+func (a *Agent) unmarshal(d *caddyfile.Dispenser) error {
+	if err := text(d, &a.ID); err != nil {
+		return err
+	}
+	return block(d, nil, func(option string) error {
+		switch option {
+		case "config_version":
+			return text(d, &a.ConfigVersion)
+		case "thinking":
+			return enable(d, &a.Thinking)
+		}
+		return unrecognized(d, "agent", option)
 	})
 }

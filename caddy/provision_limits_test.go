@@ -12,7 +12,7 @@ import (
 
 // store declares hmacProvider and where limits are shared.
 func store(options ...string) string {
-	return strings.Replace(hmacProvider(), "alipayai {", "alipayai {\nstore redis {\n"+strings.Join(options, "\n")+"\n}", 1)
+	return strings.Replace(hmacProvider(), "alipayai {", "alipayai {\nencryption_key {env.TEST_ENCRYPTION_KEY}\nstore redis {\n"+strings.Join(options, "\n")+"\n}", 1)
 }
 
 // TestProvisionRefusesLimits loads caps, queues, stores and tenants' limits that
@@ -55,12 +55,9 @@ func TestProvisionRefusesLimits(t *testing.T) {
 // JSON can say.
 func TestProvisionRefusesJSON(t *testing.T) {
 	global := strings.Replace(hmacProvider("limit 50 1s 10ms", "queue {\nmax_wait 5s\nmax_count 7\nmax_bytes 9\n}"),
-		"alipayai {", "alipayai {\nstore redis a:1 {\nreplicas 3\ndb 2\n}", 1)
+		"alipayai {", "alipayai {\nencryption_key {env.TEST_ENCRYPTION_KEY}\nstore redis a:1 {\nreplicas 3\ndb 2\n}", 1)
 	site := ":0 {\nalipayai_proxy alipay {\nlimit acme {\nrequests_per_second 2\nburst 3\ntokens_per_minute 4\nconcurrent 5\n}\nweight acme 6\n}\n}"
-	tests := map[string]struct {
-		old, changed string
-		want         []string
-	}{
+	refusesJSON(t, global, site, map[string]changedJSON{
 		"limit without a window": {`,"window":1000000000`, ``, []string{"provider alipay: limit", "window"}},
 		"limit of nothing":       {`"requests":50,`, ``, []string{"provider alipay: limit", "at least one request"}},
 		"negative limit":         {`"requests":50`, `"requests":-1`, []string{"provider alipay: limit", "at least one request"}},
@@ -76,7 +73,18 @@ func TestProvisionRefusesJSON(t *testing.T) {
 		"negative tokens":        {`"tokens_per_minute":4`, `"tokens_per_minute":-1`, []string{"limits of tenant acme"}},
 		"negative concurrency":   {`"concurrent":5`, `"concurrent":-1`, []string{"limits of tenant acme"}},
 		"weight of nothing":      {`"weights":{"acme":6}`, `"weights":{"acme":0}`, []string{"weight of tenant acme"}},
-	}
+	})
+}
+
+// changedJSON is a change of a configuration's JSON, and what the error says of it.
+type changedJSON struct {
+	old, changed string
+	want         []string
+}
+
+// refusesJSON provisions a configuration with each of the changes; it must fail.
+func refusesJSON(t *testing.T, global, site string, tests map[string]changedJSON) {
+	t.Helper()
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			g := newSecretRig(t)

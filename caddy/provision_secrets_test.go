@@ -37,7 +37,7 @@ func TestProvisionRefusesSecrets(t *testing.T) {
 		"literal token secret":    {secret(aSecret), []string{"provider alipay: token secret", "insecure_literals"}},
 		"literal api_key":         {bearer(aSecret), []string{"provider alipay: api_key", "insecure_literals"}},
 		"literal app_auth_token":  {openAPI("key 1 {file.${rsa}}", "app_auth_token "+aSecret), []string{"provider alipay: app_auth_token", "insecure_literals"}},
-		"literal refresh_token":   {refreshing("token_key {env.TEST_HMAC_KEY}", aSecret), []string{"provider alipay: refresh_token", "insecure_literals"}},
+		"literal refresh_token":   {refreshing(withEncryptionKey, aSecret), []string{"provider alipay: refresh_token", "insecure_literals"}},
 		"text around placeholder": {bearer("Bearer-{env.TEST_SECRET}"), []string{"provider alipay: api_key", "literal"}},
 		"placeholder at request":  {bearer("{http.request.header.X-Key}"), []string{"provider alipay: api_key", "literal"}},
 		"unset environment":       {key("{env.TEST_UNSET}"), []string{"provider alipay: key 1", "{env.TEST_UNSET}"}},
@@ -60,11 +60,11 @@ func TestProvisionRefusesSecrets(t *testing.T) {
 		"roots alone":             {openAPI("key 1 {file.${rsa}}", "root_certificates {file.${root_bundle}}"), []string{"provider alipay: app_certificate"}},
 		"no certificate":          {openAPI("key 1 {file.${rsa}}", "app_certificate {file.${rsa}}", "root_certificates {file.${root_bundle}}"), []string{"provider alipay: app_certificate", "an RSA private key"}},
 		"roots without RSA":       {openAPI("key 1 {file.${rsa}}", "app_certificate {file.${app_expired}}", "root_certificates {file.${sm2}}"), []string{"provider alipay: root_certificates"}},
-		"refresh without key":     {refreshing("", "{env.TEST_SECRET}"), []string{"provider alipay: refresh_token", "token_key"}},
-		"literal token_key":       {refreshing("token_key "+strings.Repeat("ab", 32), "{env.TEST_SECRET}"), []string{"provider alipay: token_key", "literal"}},
-		"short token_key":         {refreshing("token_key {env.TEST_HMAC_KEY}", "{env.TEST_SECRET}"), []string{"provider alipay: token_key", "32 bytes"}},
-		"unset token_key":         {refreshing("token_key {env.TEST_UNSET}", "{env.TEST_SECRET}"), []string{"provider alipay: token_key", "{env.TEST_UNSET}"}},
-		"unset refresh_token":     {refreshing("token_key {env.TEST_HMAC_KEY}", "{env.TEST_UNSET}"), []string{"provider alipay: refresh_token", "{env.TEST_UNSET}"}},
+		"refresh without key":     {refreshing("", "{env.TEST_SECRET}"), []string{"provider alipay: refresh_token", "encryption_key"}},
+		"literal encryption_key":  {refreshing("encryption_key "+strings.Repeat("ab", 32), "{env.TEST_SECRET}"), []string{"provision alipayai: encryption_key", "literal"}},
+		"short encryption_key":    {refreshing("encryption_key {env.TEST_HMAC_KEY}", "{env.TEST_SECRET}"), []string{"provision alipayai: encryption_key", "32 bytes"}},
+		"unset encryption_key":    {refreshing("encryption_key {env.TEST_UNSET}", "{env.TEST_SECRET}"), []string{"provision alipayai: encryption_key", "{env.TEST_UNSET}"}},
+		"unset refresh_token":     {refreshing(withEncryptionKey, "{env.TEST_UNSET}"), []string{"provider alipay: refresh_token", "{env.TEST_UNSET}"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -74,9 +74,9 @@ func TestProvisionRefusesSecrets(t *testing.T) {
 }
 
 // refreshing declares a provider whose grant is refresh_token.
-func refreshing(tokenKey, refreshToken string) string {
+func refreshing(encryptionKey, refreshToken string) string {
 	declared := strings.Replace(hmacProvider(), "{env.TEST_SECRET}", "{env.TEST_SECRET} {\nrefresh_token "+refreshToken+"\n}", 1)
-	return strings.Replace(declared, "alipayai {", "alipayai {\n"+tokenKey, 1)
+	return strings.Replace(declared, "alipayai {", "alipayai {\n"+encryptionKey, 1)
 }
 
 // TestProvisionRefusesKeysDir loads folders that hold no good ring of keys.

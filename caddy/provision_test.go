@@ -2,10 +2,13 @@ package alipaycaddy
 
 import (
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"filippo.io/age"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
@@ -117,7 +120,7 @@ func signing(provider, options string) string {
 
 // refuses provisions a configuration, which must fail with an error that holds
 // each of want and no secret.
-func refuses(t *testing.T, global, site string, want []string) {
+func refuses(t *testing.T, global, site string, want []string, secrets ...string) {
 	t.Helper()
 	g := newSecretRig(t)
 	if site != "" {
@@ -133,7 +136,7 @@ func refuses(t *testing.T, global, site string, want []string) {
 			t.Errorf("error %q does not say %q", err, text)
 		}
 	}
-	for _, secret := range []string{aSecret, hmacKey, oauthSecret, strings.Repeat("ab", 20), "short-key"} {
+	for _, secret := range append(secrets, aSecret, hmacKey, oauthSecret, strings.Repeat("ab", 20), "short-key") {
 		if strings.Contains(err.Error(), secret) {
 			t.Errorf("error %q holds the secret %q", err, secret)
 		}
@@ -156,7 +159,9 @@ func newSecretRig(t *testing.T) *rig {
 	t.Setenv("TEST_HMAC_KEY", hmacKey)
 	t.Setenv("TEST_SECRET", oauthSecret)
 	t.Setenv("TEST_SHORT_KEY", "short-key")
+	t.Setenv("TEST_ENCRYPTION_KEY", strings.Repeat("5a", 32))
 	t.Setenv("TEST_EMPTY", "")
+	t.Setenv("TEST_DEMO_KEY", sandbox.DemoAPIKey)
 	t.Setenv("TEST_CONTROL", "a\nb-and-some-more")
 	for name, content := range map[string]string{
 		"rsa": privatePEM(rsaKey()), "rsa_bare": bare(privatePEM(rsaKey())), "rsa_public": publicPEM(&rsaKey().PublicKey), "ec": privatePEM(ecKey()),
@@ -196,16 +201,22 @@ func TestValidateIsOffline(t *testing.T) {
 	}()
 	g := newSecretRig(t)
 	g.vars["silent"] = silent.Addr().String()
-	global := "alipayai {\nprovider alipay {\nprofile sandbox\nbase_url http://${silent}\n}\n" +
+	global := "alipayai {\nencryption_key {env.TEST_ENCRYPTION_KEY}\nstore redis ${silent}\n" +
+		"alert webhook http://${silent}/\nalert shoutrrr generic://${silent}/?disabletls=yes\n" +
+		"evidence {\nrecipient " + must(age.GenerateX25519Identity()).Recipient().String() + "\ndir ${dir}/evidence\n}\n" +
+		"provider alipay {\nprofile sandbox\nbase_url http://${silent}\n}\n" +
 		"provider far {\nprofile alipay\nbase_url https://nothing.invalid\nclient_id app\nkey 1 {env.TEST_HMAC_KEY}\n" +
 		"token https://nothing.invalid/token {env.TEST_SECRET}\n}\n}"
-	site := ":0 {\nalipayai_proxy alipay far\n" +
+	site := ":0 {\nalipayai_proxy alipay far {\ncached_answer 1h\n}\n" +
 		"reverse_proxy /raw/* http://${silent} {\ntransport alipayai alipay {\npaths /raw/*\n}\n}\n}"
 	if err := g.provision(global, site); err != nil {
 		t.Fatal(err)
 	}
 	if n := connections.Load(); n != 0 {
 		t.Errorf("%d connections while provisioning", n)
+	}
+	if _, err := os.Stat(g.vars["dir"] + "/evidence"); !os.IsNotExist(err) {
+		t.Errorf("the folder of evidence: %v", err)
 	}
 	if left := references(); len(left) != 0 {
 		t.Errorf("left in the pool: %v", left)

@@ -1,16 +1,14 @@
 package alipaycaddy
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -26,8 +24,9 @@ func init() {
 // The tenant of a call is `{http.auth.user.id}`, as any authentication
 // handler before this one has set it, and nothing else.
 type Proxy struct {
-	// The providers to serve from, in order of preference; a call goes to the
-	// first that serves its model. The `alipayai` app declares them. Required.
+	// The providers to serve from, in order of preference: each is asked when
+	// those before it that serve the call's model have not answered. The
+	// `alipayai` app declares them. Required.
 	Providers []string `json:"providers,omitempty"`
 
 	// Permits providers of different regions. Default: false
@@ -43,6 +42,21 @@ type Proxy struct {
 	// first content for a stream. Default: `30s`
 	Deadline caddy.Duration `json:"deadline,omitempty"`
 
+	// What repeating a call may cost. Calls of class `money` are repeated only
+	// if they provably never left, never go to a second provider, and are never
+	// answered from a cache. Default: `inference`
+	Class string `json:"class,omitempty"`
+
+	// When a tenant's calls leave a provider alone. Default: see its fields.
+	Breaker *Breaker `json:"breaker,omitempty"`
+
+	// Gives a tenant its last good answer to the same request when no provider
+	// answers. Default: none.
+	CachedAnswer *CachedAnswer `json:"cached_answer,omitempty"`
+
+	// What becomes of an `Idempotency-Key`. Default: see its fields.
+	Idempotency *Idempotency `json:"idempotency,omitempty"`
+
 	// What tenants may use, by name; `*` stands for each of all others.
 	// Default: no limits.
 	Limits map[string]TenantLimit `json:"limits,omitempty"`
@@ -56,7 +70,10 @@ type Proxy struct {
 	Priorities map[string]string `json:"priorities,omitempty"`
 
 	gateway *alipayai.Gateway
-	release func()
+	// releases give back what the handler holds of the pooled state, when the
+	// last of its calls has ended.
+	releases []func()
+	calls    underWay
 }
 
 // TenantLimit is what one tenant may use of the gateway.
@@ -92,12 +109,16 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	site := strings.Join(h.Providers, " ")
+	app.sites[site] = true
 	h.gateway = &alipayai.Gateway{
 		AllowCrossRegion: h.AllowCrossRegion,
 		MaxBody:          h.MaxBody,
 		MaxAnswer:        h.MaxAnswer,
 		Deadline:         time.Duration(h.Deadline),
-		Observer:         observer{metrics: app.metrics, logger: ctx.Logger()},
+		Observer: observer{
+			metrics: app.metrics, monitor: app.monitor, logger: ctx.Logger(), site: site,
+		},
 	}
 	for i, name := range h.Providers {
 		p, err := app.provider(name)
@@ -112,21 +133,19 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	if err := h.provisionTenants(); err != nil {
 		return err
 	}
-	for i, p := range h.gateway.Providers[:max(len(h.Providers)-1, 0)] {
-		if len(p.Models) == 0 {
-			ctx.Logger().Warn("a provider without models serves every model: those after it are not asked",
-				zap.String("provider", p.Name), zap.Strings("not_asked", h.Providers[i+1:]))
-			break
-		}
+	if err := h.provisionFailover(app); err != nil {
+		return err
 	}
 	return h.gateway.Prepare()
 }
 
 // Cleanup gives back the pooled state.
 func (h *Proxy) Cleanup() error {
-	if h.release != nil {
-		h.release()
-	}
+	h.calls.whenEnded(func() {
+		for _, release := range h.releases {
+			release()
+		}
+	})
 	return nil
 }
 
@@ -134,7 +153,7 @@ func (h *Proxy) Cleanup() error {
 func (h *Proxy) provisionTenants() error {
 	if len(h.Limits) > 0 {
 		usage, release := acquire[limiter.TenantLimits]("tenant limits", h.Providers...)
-		h.release = release
+		h.releases = append(h.releases, release)
 		limits := &alipayai.TenantLimits{Usage: usage, Of: make(map[string]limiter.TenantLimit)}
 		for tenant, l := range h.Limits {
 			if l.RequestsPerSecond < 0 || l.Burst < 0 || l.TokensPerMinute < 0 || l.Concurrent < 0 {
@@ -183,6 +202,8 @@ var priorities = map[string]limiter.Priority{"high": limiter.High, "normal": lim
 
 // ServeHTTP serves the call; it writes every error itself, in OpenAI's form.
 func (h *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	h.calls.begin()
+	defer h.calls.end()
 	h.gateway.Serve(w, r, tenantOf(r))
 	return nil
 }
@@ -195,74 +216,6 @@ func tenantOf(r *http.Request) string {
 		}
 	}
 	return alipayai.AnonymousTenant
-}
-
-// observer turns what happens to calls into metrics and log fields.
-type observer struct {
-	metrics *metrics
-	logger  *zap.Logger
-}
-
-func (o observer) Attempted(out alipayai.Outcome, cause error) {
-	o.metrics.attempted(out.Provider, out.Code)
-	if out.Code == "" {
-		return
-	}
-	if c := o.logger.Check(zapcore.WarnLevel, "attempt failed"); c != nil {
-		c.Write(zap.String("provider", out.Provider), zap.String("code", out.Code), zap.Int("status", out.Status),
-			zap.Int("attempt", out.Attempts), zap.String("request_id", out.RequestID), zap.Error(cause))
-	}
-}
-
-func (o observer) Departed(provider string, waited time.Duration) {
-	o.metrics.queueWait.WithLabelValues(provider).Observe(waited.Seconds())
-}
-
-func (o observer) Rejected(provider, reason string) {
-	o.metrics.rejections.WithLabelValues(provider, reason).Inc()
-}
-
-func (o observer) SigningFailed(provider string) {
-	o.metrics.signingFailures.WithLabelValues(provider).Inc()
-}
-
-func (o observer) Settled(ctx context.Context, out alipayai.Outcome) {
-	o.metrics.settled(&out)
-	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.Logs != nil {
-		if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-			extra.Add(zap.Object("alipayai", loggedOutcome(out)))
-		}
-	}
-	if out.Aborted {
-		if c := o.logger.Check(zapcore.WarnLevel, "stream aborted"); c != nil {
-			c.Write(zap.String("provider", out.Provider), zap.String("code", out.Code), zap.String("request_id", out.RequestID))
-		}
-	}
-}
-
-// maxLoggedModel cuts the model's name, which the client chooses, in bytes.
-const maxLoggedModel = 64
-
-// loggedOutcome is an outcome as the access log shows it, under "alipayai".
-type loggedOutcome alipayai.Outcome
-
-// MarshalLogObject implements zapcore.ObjectMarshaler.
-func (o loggedOutcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
-	enc.AddString("request_id", o.RequestID)
-	enc.AddString("tenant", o.Tenant)
-	enc.AddString("endpoint", string(o.Endpoint))
-	enc.AddString("provider", o.Provider)
-	enc.AddString("model", o.Model[:min(len(o.Model), maxLoggedModel)])
-	enc.AddBool("stream", o.Stream)
-	enc.AddInt("attempts", o.Attempts)
-	enc.AddString("code", o.Code)
-	enc.AddBool("aborted", o.Aborted)
-	enc.AddDuration("first_byte", o.FirstByte)
-	if o.Usage.OK {
-		enc.AddInt64("prompt_tokens", o.Usage.Prompt)
-		enc.AddInt64("completion_tokens", o.Usage.Completion)
-	}
-	return nil
 }
 
 // Interface guards

@@ -19,15 +19,15 @@ import (
 type refreshTokenStore struct {
 	storage certmagic.Storage
 	key     string // in the storage
-	seal    *alipayai.TokenSeal
+	seal    *alipayai.Seal
 }
 
 // refreshTokenStore makes the store of the grant that began with the token
 // first. A new first token, after a person has authorised anew, begins a new
 // grant: what was kept for the old one is not looked at again.
-func (a *App) refreshTokenStore(ctx caddy.Context, seal *alipayai.TokenSeal, url, clientID, first string) (*refreshTokenStore, error) {
+func (a *App) refreshTokenStore(ctx caddy.Context, seal *alipayai.Seal, url, clientID, first string) (*refreshTokenStore, error) {
 	if seal == nil {
-		return nil, errors.New("refresh_token needs the global option token_key: the tokens that replace it are kept encrypted with that")
+		return nil, errors.New("refresh_token needs the global option encryption_key: the tokens that replace it are kept encrypted with that")
 	}
 	id := hashAll([]string{url, clientID, first})
 	return &refreshTokenStore{
@@ -37,28 +37,28 @@ func (a *App) refreshTokenStore(ctx caddy.Context, seal *alipayai.TokenSeal, url
 	}, nil
 }
 
-// tokenSeal gives what tokens are encrypted with; nil without token_key.
-func (a *App) tokenSeal(s secrets) (*alipayai.TokenSeal, error) {
-	if a.TokenKey == "" {
+// seal gives what tokens are encrypted with; nil without encryption_key.
+func (a *App) seal(s secrets) (*alipayai.Seal, error) {
+	if a.EncryptionKey == "" {
 		return nil, nil
 	}
-	text, err := s.resolve("token_key", a.TokenKey)
+	text, err := s.resolve("encryption_key", a.EncryptionKey)
 	if err != nil {
 		return nil, err
 	}
-	return parseTokenKey(text)
+	return parseEncryptionKey(text)
 }
 
-// parseTokenKey reads 32 bytes in hexadecimal digits or base64.
-func parseTokenKey(text string) (*alipayai.TokenSeal, error) {
+// parseEncryptionKey reads 32 bytes in hexadecimal digits or base64.
+func parseEncryptionKey(text string) (*alipayai.Seal, error) {
 	key, err := hex.DecodeString(text)
 	if err != nil {
 		key, err = base64.StdEncoding.DecodeString(text)
 	}
 	if err != nil || len(key) != 32 {
-		return nil, errors.New("token_key must be 32 bytes, as 64 hexadecimal digits or in base64; `openssl rand -hex 32` makes one")
+		return nil, errors.New("encryption_key must be 32 bytes, as 64 hexadecimal digits or in base64; `openssl rand -hex 32` makes one")
 	}
-	return alipayai.NewTokenSeal([32]byte(key))
+	return alipayai.NewSeal([32]byte(key))
 }
 
 // Load implements alipayai.RefreshTokenStore.
@@ -70,14 +70,14 @@ func (s *refreshTokenStore) Load(ctx context.Context) (alipayai.Token, error) {
 	if err != nil {
 		return alipayai.Token{}, err
 	}
-	return s.seal.Open(s.key, sealed)
+	return s.seal.OpenToken(s.key, sealed)
 }
 
 // Store implements alipayai.RefreshTokenStore. The access token, which nobody
 // reads there, is left out.
 func (s *refreshTokenStore) Store(ctx context.Context, t alipayai.Token) error {
 	t.Access = ""
-	return s.storage.Store(ctx, s.key, s.seal.Seal(s.key, t))
+	return s.storage.Store(ctx, s.key, s.seal.SealToken(s.key, t))
 }
 
 // Lock implements alipayai.RefreshTokenStore, by the storage's own lock.

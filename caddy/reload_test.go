@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
 // TestStreamSurvivesReload reloads twice in the middle of a stream, once to a
@@ -182,22 +183,11 @@ http://${gateway} {
 			t.Errorf("status %d: %s", a.status, a.body)
 		}
 	}
-	const settled, reloads = 3, 50
-	for n := range settled {
-		load(n)
-	}
-	references0, goroutines0 := references(), runtime.NumGoroutine()
-	for n := range reloads {
-		load(settled + n)
-	}
-	if after := references(); !maps.Equal(after, references0) {
-		t.Errorf("the pool held %v, now %v", references0, after)
-	}
-	g.eventually(fmt.Sprintf("no more than %d goroutines", goroutines0), func() bool { return runtime.NumGoroutine() <= goroutines0 })
+	g.reloadManyTimes(load)
 	if n := g.tokenFetches(); n != 1 {
 		t.Errorf("%d tokens were fetched, want 1", n)
 	}
-	want := strconv.Itoa(settled + reloads)
+	want := strconv.Itoa(manyReloads)
 	g.eventually("the metrics to count on", func() bool {
 		return g.scrape()[`caddy_alipayai_requests_total{code="",endpoint="chat",provider="alipay",status="200"}`] == want
 	})
@@ -207,6 +197,48 @@ http://${gateway} {
 	if left := references(); len(left) != 0 {
 		t.Errorf("left in the pool: %v", left)
 	}
+}
+
+// manyReloads is how often reloadManyTimes loads.
+const manyReloads = 53
+
+// reloadManyTimes loads again and again: nothing may grow once all is settled.
+func (g *rig) reloadManyTimes(load func(n int)) {
+	g.t.Helper()
+	const settled = 3
+	for n := range settled {
+		load(n)
+	}
+	references0, goroutines0 := references(), runtime.NumGoroutine()
+	for n := range manyReloads - settled {
+		load(settled + n)
+	}
+	g.eventually(fmt.Sprintf("the pool to hold %v", references0), func() bool { return maps.Equal(references(), references0) })
+	g.eventually(fmt.Sprintf("no more than %d goroutines", goroutines0), func() bool { return runtime.NumGoroutine() <= goroutines0 })
+}
+
+// TestManyReloadsOfFailover does so with Redis, alerts and evidence, while the
+// first provider fails: operators are told once.
+func TestManyReloadsOfFailover(t *testing.T) {
+	g := newFailoverRig(t)
+	g.vars["redis"] = redistest.Start(t).Addr
+	global, n := g.alerting(inRedis(g.testified("${dir}/evidence"), "redis"))
+	g.fail(g.api, systemError)
+	g.reloadManyTimes(func(n int) {
+		options := []string{"cached_answer 1h", "cached_answer first 2h", "breaker 5 1m", ""}
+		g.load(global, failoverSite(options[n%len(options)]))
+		if a := g.do("POST", chatPath, chatBody("tea", false), g.acme, "Connection: close", "Idempotency-Key: "+strconv.Itoa(n)); a.status != http.StatusOK {
+			t.Errorf("load %d: %d %s", n, a.status, a.body)
+		}
+	})
+	g.wantTold(n, "breaker_open", "trigger alipay")
+	if got := g.chats(); got != 4 {
+		t.Errorf("Alipay was asked %d times, want 4", got)
+	}
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	g.eventually("the last call to give back what it held", func() bool { return len(references()) == 0 })
 }
 
 // references tells how often each pooled value is held, by kind and hash.

@@ -164,12 +164,12 @@ func TestRefreshTokenSurvivesRestart(t *testing.T) {
 	t.Setenv("TEST_HMAC_KEY", hmacKey)
 	t.Setenv("TEST_SECRET", oauthSecret)
 	t.Setenv("TEST_REFRESH", first)
-	t.Setenv("TEST_TOKEN_KEY", strings.Repeat("5a", 32))
+	t.Setenv("TEST_ENCRYPTION_KEY", strings.Repeat("5a", 32))
 	start := func() {
 		g.load(`
 storage file_system ${dir}/storage
 alipayai {
-	token_key {env.TEST_TOKEN_KEY}
+	encryption_key {env.TEST_ENCRYPTION_KEY}
 	provider alipay {
 		profile alipay
 		base_url http://${api}
@@ -210,11 +210,11 @@ alipayai {
 	}
 
 	t.Run("with another key", func(t *testing.T) {
-		t.Setenv("TEST_TOKEN_KEY", strings.Repeat("5b", 32))
+		t.Setenv("TEST_ENCRYPTION_KEY", strings.Repeat("5b", 32))
 		start()
 		defer stop()
 		g.eventually("the log to say why there is no token", func() bool {
-			return strings.Contains(g.logs(), "cannot be decrypted with token_key")
+			return strings.Contains(g.logs(), "cannot be decrypted with encryption_key")
 		})
 	})
 	start()

@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,27 +21,38 @@ func init() {
 	caddy.RegisterModule(new(SandboxHandler))
 }
 
-// SandboxHandler is a simulated Alipay AI API, with every fault that the real
-// one has and statistics of what reached it. It is for development and tests.
+// SandboxHandler is a simulated Alipay AI API, or one of those that calls fall
+// over to, with every fault that the real ones have and statistics of what
+// reached it. It is for development and tests.
 type SandboxHandler struct {
+	// The API that is simulated: `openai`, which is the Alipay AI API, OpenAI's
+	// with Ant's signatures; `anthropic`, the Messages API; or `nextbuilder`, the
+	// streaming agent API of the Open Platform. Default: `openai`
+	Format string `json:"format,omitempty"`
+
 	// `sandbox`, or `production`, which also blocks non-compliant prompts, as
-	// the real environments differ. Default: `sandbox`
+	// the real environments differ; only format `openai` has it. Default: `sandbox`
 	Mode string `json:"mode,omitempty"`
 
-	// The apps that may call, by client id. Default: the built-in demo app.
+	// The apps that may call, by client id, or for format `anthropic` by any name.
+	// Default: the built-in demo app, which format `nextbuilder` does not have.
 	Apps map[string]SandboxApp `json:"apps,omitempty"`
 
-	// How long access tokens live. Default: `30m`
+	// How long access tokens live; only format `openai` has them. Default: `30m`
 	TokenLife caddy.Duration `json:"token_life,omitempty"`
 
-	// Whether a refresh token is replaced when it is used. Default: false
+	// Whether a refresh token is replaced when it is used; only format `openai`
+	// has them. Default: false
 	RotateRefreshTokens bool `json:"rotate_refresh_tokens,omitempty"`
 
 	// The most requests of one app in any sliding second; negative for no cap.
 	// Default: `50`
 	RequestsPerSecond int `json:"requests_per_second,omitempty"`
 
-	// The models served. Default: `alipay-fin-1`, `alipay-fin-mini`, `alipay-embed-1`
+	// The models served, or the agents of format `nextbuilder`.
+	// Default: `alipay-fin-1`, `alipay-fin-mini` and `alipay-embed-1`;
+	// `claude-haiku-4-5` and `claude-sonnet-4-5` for format `anthropic`;
+	// `sandbox-agent` for `nextbuilder`
 	Models []string `json:"models,omitempty"`
 
 	// Tells simulators with the same options apart: those with the same name
@@ -60,16 +72,24 @@ type simulator struct {
 }
 
 // SandboxApp is one client of the simulated API. Its credentials are good for
-// the simulator only.
+// the simulator only, and are those of its format.
 type SandboxApp struct {
-	// The HMAC keys by version. By placeholder. Required.
+	// The HMAC keys by version. By placeholder. Required for format `openai`.
 	Keys map[int]string `json:"keys,omitempty"`
 
-	// The OAuth client secret. By placeholder. Required.
+	// The OAuth client secret. By placeholder. Required for format `openai`.
 	OAuthSecret string `json:"oauth_secret,omitempty"`
 
-	// A refresh token that is good from the start. By placeholder. Default: none.
+	// A refresh token of format `openai` that is good from the start. By
+	// placeholder. Default: none.
 	RefreshToken string `json:"refresh_token,omitempty"`
+
+	// The value of X-Api-Key. By placeholder. Required for format `anthropic`.
+	APIKey string `json:"api_key,omitempty"`
+
+	// The RSA public key that verifies the app's signatures, as PEM or as the
+	// base64 between its lines. Required for format `nextbuilder`.
+	PublicKey string `json:"public_key,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -91,6 +111,7 @@ func (h *SandboxHandler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	config := sandbox.Config{
+		Format:              cmp.Or(sandbox.Format(h.Format), sandbox.OpenAI),
 		Mode:                sandbox.Mode(h.Mode),
 		TokenLife:           time.Duration(h.TokenLife),
 		RotateRefreshTokens: h.RotateRefreshTokens,
@@ -101,7 +122,7 @@ func (h *SandboxHandler) Provision(ctx caddy.Context) error {
 	// The apps' credentials as they resolve are part of what tells simulators apart.
 	identity := []string{string(options)}
 	for _, id := range slices.Sorted(maps.Keys(h.Apps)) {
-		built, err := h.Apps[id].build(id, s)
+		built, err := h.Apps[id].build(id, config.Format, s)
 		if err != nil {
 			return fmt.Errorf("app %s: %w", id, err)
 		}
@@ -123,10 +144,14 @@ func (h *SandboxHandler) Cleanup() error {
 	return nil
 }
 
-func (a SandboxApp) build(id string, s secrets) (sandbox.App, error) {
+// build resolves the credentials that a format wants, and refuses others.
+func (a SandboxApp) build(id string, format sandbox.Format, s secrets) (sandbox.App, error) {
 	app := sandbox.App{ClientID: id, Keys: make(map[int][]byte, len(a.Keys))}
-	if len(a.Keys) == 0 {
+	switch signs := format == sandbox.OpenAI; {
+	case signs && len(a.Keys) == 0:
 		return app, errors.New("key is missing; write key <version> {env.NAME}")
+	case !signs && len(a.Keys) > 0:
+		return app, fmt.Errorf("key is not used by format %s", format)
 	}
 	for version, value := range a.Keys {
 		key, err := s.resolve(fmt.Sprintf("key %d", version), value)
@@ -135,17 +160,32 @@ func (a SandboxApp) build(id string, s secrets) (sandbox.App, error) {
 		}
 		app.Keys[version] = []byte(key)
 	}
-	var err error
-	if app.OAuthSecret, err = s.resolve("oauth_secret", a.OAuthSecret); err != nil {
-		return app, err
+	for _, option := range []struct {
+		name, value string
+		format      sandbox.Format
+		required    bool
+		resolve     func(option, value string) (string, error)
+		into        *string
+	}{
+		{"oauth_secret", a.OAuthSecret, sandbox.OpenAI, true, s.resolve, &app.OAuthSecret},
+		{"refresh_token", a.RefreshToken, sandbox.OpenAI, false, s.resolve, &app.RefreshToken},
+		{"api_key", a.APIKey, sandbox.Anthropic, true, s.resolve, &app.APIKey},
+		{"public_key", a.PublicKey, sandbox.NextBuilder, true, s.public, &app.PublicKey},
+	} {
+		switch given := option.value != ""; {
+		case given && option.format != format:
+			return app, fmt.Errorf("%s is not used by format %s", option.name, format)
+		case given || option.required && option.format == format:
+			var err error
+			if *option.into, err = option.resolve(option.name, option.value); err != nil {
+				return app, err
+			}
+		}
 	}
-	if a.RefreshToken != "" {
-		app.RefreshToken, err = s.resolve("refresh_token", a.RefreshToken)
-	}
-	return app, err
+	return app, nil
 }
 
-// ServeHTTP answers as the Alipay AI API would.
+// ServeHTTP answers as the API that is simulated would.
 func (h *SandboxHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	h.server.ServeHTTP(w, r)
 	return nil

@@ -2,47 +2,11 @@ package alipaycaddy
 
 import (
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
-
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
-
-// TestExample runs Caddyfile.example as it is, but for its addresses.
-func TestExample(t *testing.T) {
-	g := newRig(t, sandbox.Config{})
-	example, err := os.ReadFile("../Caddyfile.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	moved := string(example)
-	for address, to := range map[string]string{
-		"127.0.0.1:2019": g.vars["admin"], "127.0.0.1:8080": g.vars["gateway"], "127.0.0.1:8081": g.vars["gone"],
-		"profile sandbox": "profile sandbox\nbase_url http://" + g.vars["gone"],
-	} {
-		if !strings.Contains(moved, address) {
-			t.Errorf("the example does not mention %s", address)
-		}
-		moved = strings.ReplaceAll(moved, address, to)
-	}
-	config, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(moved), nil)
-	if err != nil {
-		t.Fatal(err, warnings)
-	}
-	if err := caddy.Load(config, true); err != nil {
-		t.Fatal(err)
-	}
-	g.chat("hello there")
-	events, stop := g.openStream("hello there")
-	defer stop()
-	if line, err := events.ReadString('\n'); err != nil || line != "\n" {
-		t.Errorf("after the first event: %q, %v", line, err)
-	}
-}
 
 // TestSandboxDirective serves two simulated APIs, one with every option.
 func TestSandboxDirective(t *testing.T) {

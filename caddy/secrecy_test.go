@@ -54,18 +54,18 @@ func TestSecretsAreNotShown(t *testing.T) {
 		OnRequest:           w.request,
 	})
 	clientKey, clientHash := alipayai.NewKey()
-	tokenKey := strings.Repeat("5a", 32)
+	encryptionKey := strings.Repeat("5a", 32)
 	t.Setenv("TEST_HMAC_KEY", hmacKey)
 	t.Setenv("TEST_SECRET", oauthSecret)
 	t.Setenv("TEST_REFRESH", refresh)
-	t.Setenv("TEST_TOKEN_KEY", tokenKey)
+	t.Setenv("TEST_ENCRYPTION_KEY", encryptionKey)
 	t.Setenv("TEST_API_KEY", refusedKey)
 	g.vars["hash"] = clientHash.String()
 	g.load(`
 metrics
 storage file_system ${dir}
 alipayai {
-	token_key {env.TEST_TOKEN_KEY}
+	encryption_key {env.TEST_ENCRYPTION_KEY}
 	provider alipay {
 		profile alipay
 		base_url http://${api}
@@ -136,31 +136,36 @@ http://${gateway} {
 	shown = append(shown, g.do("POST", chatPath, chatBody("x", false), auth+"x").body)
 	resp, err := g.send("gateway", "POST", chatPath, chatBody("x", true), auth)
 	shown = append(shown, g.read(resp, err).body)
-	shown = append(shown, g.do("GET", "/metrics", "").body)
-	config := g.read(g.send("admin", "GET", "/config/", ""))
-	if !strings.Contains(config.body, "{env.TEST_HMAC_KEY}") {
-		t.Fatalf("/config/ does not show the configuration: %s", config.body)
-	}
-	autosave, err := os.ReadFile(caddy.ConfigAutosavePath)
-	if err != nil || !strings.Contains(string(autosave), "{env.TEST_HMAC_KEY}") {
-		t.Fatalf("no autosave: %v", err)
-	}
-	if err := caddy.Stop(); err != nil { // so that everything is logged
-		t.Fatal(err)
-	}
-	shown = append(shown, config.body, string(autosave), g.logs())
-	if !strings.Contains(g.logs(), "access token could not be fetched") {
-		t.Error("the logs do not tell of the token endpoint that is gone")
-	}
-
-	secrets := append(w.secrets(), hmacKey, oauthSecret, refresh, tokenKey, clientKey)
+	secrets := append(w.secrets(), hmacKey, oauthSecret, refresh, encryptionKey, clientKey)
 	if len(secrets) < 5+8 {
 		t.Fatalf("only %d secrets were seen", len(secrets))
 	}
-	for _, text := range shown {
+	g.wantHidden(shown, secrets...)
+	if !strings.Contains(g.logs(), "access token could not be fetched") {
+		t.Error("the logs do not tell of the token endpoint that is gone")
+	}
+}
+
+// wantHidden stops Caddy and looks for secrets in what was shown, and in all
+// else that Caddy shows. The configuration names TEST_HMAC_KEY.
+func (g *rig) wantHidden(shown []string, secrets ...string) {
+	g.t.Helper()
+	shown = append(shown, g.do("GET", "/metrics", "").body)
+	config := g.read(g.send("admin", "GET", "/config/", ""))
+	if !strings.Contains(config.body, "{env.TEST_HMAC_KEY}") {
+		g.t.Fatalf("/config/ does not show the configuration: %s", config.body)
+	}
+	autosave, err := os.ReadFile(caddy.ConfigAutosavePath)
+	if err != nil || !strings.Contains(string(autosave), "{env.TEST_HMAC_KEY}") {
+		g.t.Fatalf("no autosave: %v", err)
+	}
+	if err := caddy.Stop(); err != nil { // so that everything is logged
+		g.t.Fatal(err)
+	}
+	for _, text := range append(shown, config.body, string(autosave), g.logs()) {
 		for _, secret := range secrets {
 			if at := strings.Index(text, secret); at >= 0 {
-				t.Errorf("%q is shown in …%s…", secret, text[max(0, at-200):min(len(text), at+200)])
+				g.t.Errorf("%q is shown in …%s…", secret, text[max(0, at-200):min(len(text), at+200)])
 			}
 		}
 	}

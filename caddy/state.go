@@ -46,3 +46,38 @@ func hashAll(parts []string) (sum [sha256.Size]byte) {
 	h.Sum(sum[:0])
 	return sum
 }
+
+// underWay counts the calls of a handler, which outlive its configuration.
+type underWay struct {
+	mu    sync.Mutex
+	calls int
+	ended func()
+}
+
+func (u *underWay) begin() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.calls++
+}
+
+func (u *underWay) end() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.calls--
+	u.tell()
+}
+
+// whenEnded calls f, once, as soon as no call is under way.
+func (u *underWay) whenEnded(f func()) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.ended = f
+	u.tell()
+}
+
+func (u *underWay) tell() {
+	if u.calls == 0 && u.ended != nil {
+		u.ended()
+		u.ended = nil
+	}
+}

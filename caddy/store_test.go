@@ -17,8 +17,7 @@ func TestStoreRedis(t *testing.T) {
 	t.Setenv("TEST_REDIS_PASSWORD", password)
 	g := newRig(t, sandbox.Config{})
 	g.vars["redis"] = server.Addr
-	global := strings.Replace(oneProvider, "alipayai {", `alipayai {
-	store redis ${redis} {
+	global := strings.Replace(inRedis(oneProvider, "redis"), "store redis ${redis}", `store redis ${redis} {
 		password {env.TEST_REDIS_PASSWORD}
 		replicas 2
 	}`, 1)
@@ -69,8 +68,7 @@ func TestStoreRedis(t *testing.T) {
 // TestStoreRedisThatIsNotThere starts without Redis: it serves its own part.
 func TestStoreRedisThatIsNotThere(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
-	global := strings.Replace(oneProvider, "alipayai {", "alipayai {\nstore redis ${gone}\n", 1)
-	g.load(global, limitedSite)
+	g.load(inRedis(oneProvider, "gone"), limitedSite)
 	if a := g.do("POST", chatPath, chatBody("hello", false)); a.status != http.StatusOK {
 		t.Errorf("%d %s", a.status, a.body)
 	}

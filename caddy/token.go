@@ -31,7 +31,7 @@ type Token struct {
 	Scope string `json:"scope,omitempty"`
 
 	// The first refresh token, which makes the grant `refresh_token`. Rotated
-	// ones are kept, encrypted with the app's `token_key`, in Caddy's storage,
+	// ones are kept, encrypted with the app's `encryption_key`, in Caddy's storage,
 	// whose lock lets replicas that share it redeem them one after the other.
 	// By placeholder. Default: none, and the grant `client_credentials`.
 	RefreshToken string `json:"refresh_token,omitempty"`
@@ -45,7 +45,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 	token := c.Token
 	secret := sandbox.DemoOAuthSecret
 	switch {
-	case token == nil && p.Profile.Name == "sandbox":
+	case token == nil && p.Profile.Simulated:
 		token = &Token{URL: p.BaseURL.JoinPath("/oauth2/token").String()}
 	case token == nil:
 		return fmt.Errorf("token is missing; profile %s needs one: token <url> {env.NAME}", p.Profile.Name)
@@ -63,8 +63,8 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return errors.New("token url is not absolute; write it like https://auth.example.com/oauth2/token")
 	}
-	if p.Profile.Name == "sandbox" && !alipayai.IsLoopback(u.Hostname()) {
-		return fmt.Errorf("token url: profile sandbox is for loopback hosts only, not %s", u.Hostname())
+	if p.Profile.Simulated && !alipayai.IsLoopback(u.Hostname()) {
+		return fmt.Errorf("token url: profile %s is for loopback hosts only, not %s", p.Profile.Name, u.Hostname())
 	}
 	if err := uses.add(p, "token secret", []byte(secret)); err != nil {
 		return err
@@ -88,12 +88,8 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 			return err
 		}
 	}
-	seal, err := a.tokenSeal(s)
-	if err != nil {
-		return err
-	}
 	if source.RefreshToken != "" {
-		if source.Store, err = a.refreshTokenStore(ctx, seal, address, clientID, source.RefreshToken); err != nil {
+		if source.Store, err = a.refreshTokenStore(ctx, a.sealing, address, clientID, source.RefreshToken); err != nil {
 			return err
 		}
 	}
@@ -105,11 +101,12 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 	logger := a.logger.With(zap.String("provider", p.Name))
 	source.OnFetch = func(err error) {
 		a.metrics.tokenFetched(p.Name, err)
+		a.monitor.TokenRefresh(p.Name, err)
 		if err != nil {
 			logger.Error("access token could not be fetched", zap.Error(err))
 		}
 	}
-	a.shareTokens(source, store, seal, logger, address, clientID, token.Scope, source.RefreshToken)
+	a.shareTokens(source, store, logger, address, clientID, token.Scope, source.RefreshToken)
 	p.Tokens = source
 	a.jobs = append(a.jobs, func(ctx context.Context) { source.Run(ctx) })
 	return nil

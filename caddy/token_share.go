@@ -10,27 +10,21 @@ import (
 )
 
 // shareTokens lets replicas with the same store have the token of source in
-// common, where there is a key to encrypt it with. identity is what makes
+// common. identity is what makes
 // another token; the secret is left out, so that it cannot be guessed by the
 // name that it gives in Redis.
-func (a *App) shareTokens(source *alipayai.TokenSource, store *storeState, seal *alipayai.TokenSeal, logger *zap.Logger, identity ...string) {
+func (a *App) shareTokens(source *alipayai.TokenSource, store *storeState, logger *zap.Logger, identity ...string) {
 	if store.client == nil {
 		return
 	}
-	if seal == nil {
-		a.opens = append(a.opens, func() {
-			logger.Warn("access tokens are not shared: without token_key each replica gets its own")
-		})
-		return
-	}
 	key := hashAll(identity)
-	source.Share = alipayai.NewRedisTokens(store.client, string(key[:]), seal, time.Now)
+	source.Share = alipayai.NewRedisTokens(store.client, string(key[:]), a.sealing, time.Now)
 	source.OnShare = func(err error) {
 		switch {
 		case err == nil:
 			logger.Info("access tokens are shared again")
-		case errors.Is(err, alipayai.ErrTokenSealed):
-			logger.Error("shared access token is not used: do all replicas have the same token_key?", zap.Error(err))
+		case errors.Is(err, alipayai.ErrSealed):
+			logger.Error("shared access token is not used: do all replicas have the same encryption_key?", zap.Error(err))
 		default:
 			logger.Error("access tokens are not shared at present", zap.Error(err))
 		}

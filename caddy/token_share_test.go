@@ -44,7 +44,7 @@ func newSharingRig(t *testing.T) *sharingRig {
 	t.Setenv("TEST_SECRET", oauthSecret)
 	t.Setenv("TEST_HMAC_KEY", hmacKey)
 	t.Setenv("TEST_REFRESH", "the-first-refresh-token")
-	t.Setenv("TEST_TOKEN_KEY", strings.Repeat("5a", 32))
+	t.Setenv("TEST_ENCRYPTION_KEY", strings.Repeat("5a", 32))
 	return g
 }
 
@@ -93,7 +93,7 @@ func (g *sharingRig) seen() (tokens map[string]bool) {
 	return tokens
 }
 
-const withTokenKey = "token_key {env.TEST_TOKEN_KEY}"
+const withEncryptionKey = "encryption_key {env.TEST_ENCRYPTION_KEY}"
 
 // TestReplicasShareTokens starts a replica after another.
 func TestReplicasShareTokens(t *testing.T) {
@@ -102,10 +102,9 @@ func TestReplicasShareTokens(t *testing.T) {
 		want       int64 // fetches of two replicas
 		log        string
 	}{
-		"client_credentials":          {withTokenKey, "", 1, ""},
-		"refresh_token":               {withTokenKey, "refresh_token {env.TEST_REFRESH}", 1, ""},
-		"client_credentials, no key":  {"", "", 2, "access tokens are not shared: without token_key"},
-		"client_credentials, another": {"token_key {env.TEST_OTHER_KEY}", "", 2, "do all replicas have the same token_key?"},
+		"client_credentials":          {withEncryptionKey, "", 1, ""},
+		"refresh_token":               {withEncryptionKey, "refresh_token {env.TEST_REFRESH}", 1, ""},
+		"client_credentials, another": {"encryption_key {env.TEST_OTHER_KEY}", "", 2, "do all replicas have the same encryption_key?"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -113,7 +112,7 @@ func TestReplicasShareTokens(t *testing.T) {
 			t.Setenv("TEST_OTHER_KEY", strings.Repeat("a5", 32))
 			first := tt.app
 			if strings.Contains(first, "OTHER") {
-				first = withTokenKey
+				first = withEncryptionKey
 			}
 			g.start(first, tt.token)
 			g.stop()
@@ -165,7 +164,7 @@ func TestReplicaWithoutRedisGetsItsOwnToken(t *testing.T) {
 	g := newSharingRig(t)
 	g.redis.Kill()
 	began := time.Now()
-	g.start(withTokenKey, "")
+	g.start(withEncryptionKey, "")
 	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("the first call took %v", took)
 	}

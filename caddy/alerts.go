@@ -1,0 +1,112 @@
+package alipaycaddy
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"sync"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/alert"
+)
+
+// Alert is where operators are told that something is wrong, and that it is
+// over: breakers that open, too many system errors, calls that no provider
+// answers, access tokens that cannot be had, a lost store, and throttling.
+type Alert struct {
+	// `slack`, `pagerduty`, `webhook` or `shoutrrr`. Required.
+	Type string `json:"type,omitempty"`
+
+	// The address: Slack's incoming webhook, one that takes this gateway's own
+	// JSON, or that of any service as shoutrrr writes it. By placeholder, since
+	// such addresses are secrets, unless it is one of this machine or
+	// PagerDuty's. Required but for `pagerduty`, where it is
+	// `https://events.pagerduty.com/v2/enqueue` by default.
+	URL string `json:"url,omitempty"`
+
+	// The integration key of PagerDuty's Events API v2. By placeholder.
+	// Required for `pagerduty`.
+	RoutingKey string `json:"routing_key,omitempty"`
+}
+
+// alertState is the pooled memory of what is wrong.
+type alertState struct {
+	once sync.Once
+	*alert.State
+	watchers watchers
+}
+
+// openAlerts makes what tells operators.
+func (a *App) openAlerts() error {
+	kept, release := acquire[alertState]("alerts")
+	a.releases = append(a.releases, release)
+	kept.once.Do(func() { kept.State = alert.NewState() })
+	host, err := os.Hostname()
+	if err != nil {
+		host = "caddy"
+	}
+	options := alert.Options{Source: host, Logger: a.logger.Named("alert"), Observe: a.metrics.alerted}
+	s := newSecrets(a.InsecureLiterals)
+	for i, c := range a.Alerts {
+		sink, err := c.sink(s)
+		if err != nil {
+			return fmt.Errorf("alert %d: %w", i+1, err)
+		}
+		options.Sinks = append(options.Sinks, sink)
+	}
+	if a.AlertSystemErrors < 0 {
+		return errors.New("alert_system_errors must be a number from 1")
+	}
+	a.monitor = alert.NewMonitor(alert.New(kept.State, options), a.AlertSystemErrors)
+	a.jobs = append(a.jobs, (&watch{app: a, known: kept}).run)
+	return nil
+}
+
+// sink makes what the alert is sent to.
+func (c *Alert) sink(s secrets) (alert.Sink, error) {
+	if c == nil {
+		return nil, errors.New("is null; write its type")
+	}
+	if c.RoutingKey != "" && c.Type != "pagerduty" {
+		return nil, errors.New("routing_key goes with pagerduty")
+	}
+	switch c.Type {
+	case "slack":
+		return addressed(c, s, alert.NewSlack)
+	case "webhook":
+		return addressed(c, s, alert.NewWebhook)
+	case "shoutrrr":
+		return addressed(c, s, alert.NewShoutrrr)
+	case "pagerduty":
+		return c.pagerDuty(s)
+	}
+	return nil, fmt.Errorf("type %q is unknown; use slack, pagerduty, webhook or shoutrrr", c.Type)
+}
+
+// addressed makes a sink of the address alone, which is a secret unless it
+// leads nowhere but here.
+func addressed[S alert.Sink](c *Alert, s secrets, sink func(address string) (S, error)) (alert.Sink, error) {
+	address := c.URL
+	if u, err := url.Parse(address); err != nil || u.User != nil || !alipayai.IsLoopback(u.Hostname()) {
+		if address, err = s.resolve(c.Type+" url", address); err != nil {
+			return nil, err
+		}
+	}
+	return sink(address)
+}
+
+// pagerDuty makes a sink of the routing key, which is the secret here.
+func (c *Alert) pagerDuty(s secrets) (alert.Sink, error) {
+	key, err := s.resolve("pagerduty routing_key", c.RoutingKey)
+	if err != nil {
+		return nil, err
+	}
+	address := c.URL
+	if address != "" {
+		if address, err = s.public("pagerduty url", address); err != nil {
+			return nil, err
+		}
+	}
+	return alert.NewPagerDuty(key, address)
+}

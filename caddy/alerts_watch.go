@@ -1,0 +1,112 @@
+package alipaycaddy
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/alert"
+	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/limiter"
+)
+
+// watchEvery is how often is looked at what nobody reports.
+const watchEvery = time.Second
+
+// watch looks at what changes without a call of this process: breakers that
+// another replica has closed, the store, and what a reload has taken away.
+type watch struct {
+	app   *App
+	known *alertState
+}
+
+// run watches until ctx ends.
+func (w *watch) run(ctx context.Context) {
+	w.known.watchers.enter(w)
+	defer w.known.watchers.leave(w)
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if w.known.watchers.isLatest(w) {
+			w.look()
+		}
+	}
+}
+
+// look tells of a store that is lost, and ends what is over.
+func (w *watch) look() {
+	a := w.app
+	// Before the breakers are read: one that opens meanwhile must not be told
+	// to be closed.
+	wrong := w.known.Firing()
+	tallies := a.breakers.States()
+	for _, f := range wrong {
+		p := a.providers[f.Provider]
+		switch f.Kind {
+		case alert.BreakerOpen:
+			if p == nil || tallies[p.Account()] == (failover.Tally{}) {
+				a.monitor.BreakersClosed(f.Provider)
+			}
+		case alert.StoreLost:
+			if p == nil || !storeLost(p) {
+				a.monitor.Store(true, f.Provider)
+			}
+		case alert.TokenRefreshFailing:
+			if p == nil || p.Tokens == nil {
+				a.monitor.TokenRefresh(f.Provider, nil)
+			}
+		case alert.AllProvidersFailing:
+			if !a.sites[f.Provider] {
+				a.monitor.Served(f.Provider)
+			}
+		}
+	}
+	for name, p := range a.providers {
+		if storeLost(p) {
+			a.monitor.Store(false, name)
+		}
+	}
+}
+
+// storeLost reports whether the provider's cap is shared with replicas that
+// cannot be reached.
+func storeLost(p *alipayai.Provider) bool {
+	if p.Cap == nil {
+		return false
+	}
+	shared, ok := p.Cap.Window.(*lateWindow)
+	return ok && shared.State() == limiter.Degraded
+}
+
+// watchers are the watches of the configurations that run, the latest last.
+// Only that one looks: a configuration that was replaced lives on as long as
+// its calls, and would contradict it.
+type watchers struct {
+	mu      sync.Mutex
+	running []*watch
+}
+
+func (w *watchers) enter(of *watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running = append(w.running, of)
+}
+
+func (w *watchers) leave(of *watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running = slices.DeleteFunc(w.running, func(other *watch) bool { return other == of })
+}
+
+func (w *watchers) isLatest(of *watch) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.running[len(w.running)-1] == of
+}

@@ -1,0 +1,90 @@
+package alipaycaddy
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/alert"
+	"github.com/caddy-alipayai/gateway/failover"
+)
+
+// TestAlertsEndWithTheirProvider takes away what something is wrong with.
+func TestAlertsEndWithTheirProvider(t *testing.T) {
+	g := newFailoverRig(t)
+	global, n := g.alerting(twoProviders)
+	g.load(global, failoverSite())
+	g.openBreaker()
+	g.wantTold(n, "breaker_open", "trigger alipay")
+	g.load(strings.Replace(global, "provider alipay", "provider other", 1), strings.Replace(failoverSite(), "alipayai_proxy alipay", "alipayai_proxy", 1))
+	g.wantTold(n, "breaker_open", "trigger alipay", "resolve alipay")
+}
+
+// TestLatestWatches has configurations come, go and be rejected.
+func TestLatestWatches(t *testing.T) {
+	old, rejected, next := new(watch), &watch{app: new(App)}, &watch{known: new(alertState)}
+	var w watchers
+	for i, step := range []struct {
+		do   func(*watch)
+		with *watch
+		want *watch
+	}{
+		{w.enter, old, old},
+		{w.enter, rejected, rejected},
+		{w.leave, rejected, old},
+		{w.enter, next, next},
+		{w.leave, old, next}, // when its last call has ended
+	} {
+		step.do(step.with)
+		for _, one := range []*watch{old, rejected, next} {
+			if got := w.isLatest(one); got != (one == step.want) {
+				t.Errorf("step %d: %v", i, got)
+			}
+		}
+	}
+}
+
+// TestWatchEndsWhatIsOver has all kinds of things wrong with a provider and a
+// site that the configuration has, and with others that it has no more.
+func TestWatchEndsWhatIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known := &alertState{State: alert.NewState()}
+		monitor := alert.NewMonitor(alert.New(known.State, alert.Options{Logger: zap.NewNop()}), 0)
+		here := &alipayai.Provider{Tokens: new(alipayai.TokenSource)}
+		w := &watch{known: known, app: &App{
+			providers: map[string]*alipayai.Provider{"here": here}, sites: map[string]bool{"here": true},
+			breakers: new(failover.Breakers), monitor: monitor,
+		}}
+		fail := func() { // as a call does, in the breaker of here
+			done, err := w.app.breakers.Allow(t.Context(), failover.Key{Tenant: "acme", Provider: here.Account()}, failover.Rule{OpenFor: time.Hour})
+			if err != nil {
+				t.Fatal(err)
+			}
+			done(failover.Failure)
+		}
+		for range 4 {
+			fail()
+		}
+		for _, name := range []string{"here", "gone"} {
+			monitor.BreakerOpened(name)
+			monitor.TokenRefresh(name, errors.New("refused"))
+			monitor.Store(false, name)
+			monitor.Exhausted(name)
+		}
+		time.Sleep(2 * time.Minute) // for so long must all be well before Exhausted is over
+		w.look()
+		var left []string
+		for _, f := range known.Firing() {
+			left = append(left, string(f.Kind)+" "+f.Provider)
+		}
+		// The store of here is the memory of this process, which is not lost.
+		if got, want := strings.Join(left, ", "), "all_providers_failing here, breaker_open here, token_refresh_failing here"; got != want {
+			t.Errorf("still wrong are %s; want %s", got, want)
+		}
+	})
+}

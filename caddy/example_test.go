@@ -1,0 +1,85 @@
+package alipaycaddy
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// TestExample runs Caddyfile.example as it is, but for its addresses and its
+// log, and walks the way that the README shows: Alipay fails, claude answers,
+// the breaker opens and the alert arrives.
+func TestExample(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	g.vars["alipay"], g.vars["claude"], g.vars["alerts"] = freeAddr(t), freeAddr(t), freeAddr(t)
+	g.loadExample()
+	g.chat("hello there")
+	events, stop := g.openStream("hello there")
+	defer stop()
+	if line, err := events.ReadString('\n'); err != nil || line != "\n" {
+		t.Errorf("after the first event: %q, %v", line, err)
+	}
+
+	if a := g.read(g.send("alipay", "PUT", "/_sandbox/faults", `{"faults": [{"kind": "system_error_200"}]}`)); a.status != http.StatusOK {
+		t.Fatalf("setting the fault: %d %s", a.status, a.body)
+	}
+	for n := range 5 {
+		reason := "system_error"
+		if n == 4 {
+			reason = "breaker_open"
+		}
+		g.chat("tea").answeredBy(t, "claude", "claude-haiku-4-5", reason)
+	}
+	var stats sandbox.Stats
+	if err := json.Unmarshal([]byte(g.read(g.send("alipay", "GET", "/_sandbox/stats", "")).body), &stats); err != nil {
+		t.Fatal(err)
+	}
+	if n := stats.Faults[sandbox.SystemError200]; n != 4 {
+		t.Errorf("Alipay was asked %d times while it failed, want 4", n)
+	}
+	if metrics := g.read(g.send("admin", "GET", "/metrics", "")).body; !strings.Contains(metrics, `caddy_alipayai_breakers{provider="alipay",state="open"} 1`) {
+		t.Errorf("no breaker is open: %s", metrics)
+	}
+	g.eventually("the alert to arrive", func() bool {
+		return strings.Contains(g.logs(), `"alert":"{\"action\":\"trigger\"`) && strings.Contains(g.logs(), `\"kind\":\"breaker_open\",\"provider\":\"alipay\"`)
+	})
+	if !strings.Contains(g.logs(), `"logger":"alipayai.evidence"`) {
+		t.Error("the log has no evidence")
+	}
+}
+
+// loadExample runs Caddyfile.example.
+func (g *rig) loadExample() {
+	g.t.Helper()
+	example, err := os.ReadFile("../Caddyfile.example")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	moved := string(example)
+	for old, to := range map[string]string{
+		"admin 127.0.0.1:2019": "admin " + g.vars["admin"] + "\nlog {\noutput file " + g.vars["log"] + "\n}",
+		"127.0.0.1:8080":       g.vars["gateway"], "127.0.0.1:8081": g.vars["alipay"],
+		"127.0.0.1:8082": g.vars["claude"], "127.0.0.1:8083": g.vars["alerts"],
+		"profile sandbox\n":           "profile sandbox\nbase_url http://" + g.vars["alipay"] + "\n",
+		"profile sandbox_anthropic\n": "profile sandbox_anthropic\nbase_url http://" + g.vars["claude"] + "/v1\n",
+	} {
+		if !strings.Contains(moved, old) {
+			g.t.Errorf("the example does not mention %q", old)
+		}
+		moved = strings.ReplaceAll(moved, old, to)
+	}
+	config, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(moved), nil)
+	if err != nil {
+		g.t.Fatal(err, warnings)
+	}
+	if err := caddy.Load(config, true); err != nil {
+		g.t.Fatal(err)
+	}
+}

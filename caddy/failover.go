@@ -1,0 +1,165 @@
+package alipaycaddy
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/failover"
+)
+
+// Breaker says when a provider is left alone by a tenant's calls: after system
+// errors in a row.
+type Breaker struct {
+	// How many system errors in a row are tolerated. One more opens the breaker.
+	// Default: `3`
+	Failures int `json:"failures,omitempty"`
+
+	// The time from the first of these errors to the one that opens. At most
+	// an hour. Default: `5m`
+	Within caddy.Duration `json:"within,omitempty"`
+
+	// How long the provider is left alone, until one call tries it again. At
+	// most an hour. Default: `60s`
+	OpenFor caddy.Duration `json:"open_for,omitempty"`
+
+	// Asks the provider whatever it has answered before. Default: false
+	Off bool `json:"off,omitempty"`
+}
+
+// CachedAnswer gives a tenant its last good answer to the same request again.
+type CachedAnswer struct {
+	// How long an answer may be given again. Required.
+	TTL caddy.Duration `json:"ttl,omitempty"`
+
+	// Gives it before the second provider is asked, instead of after the last.
+	// Default: false
+	First bool `json:"first,omitempty"`
+
+	// The most bytes of answers in the memory of this process, those of all
+	// proxies together. Has no meaning with Redis. Default: `67108864` (64 MiB)
+	MaxBytes int64 `json:"max_bytes,omitempty"`
+}
+
+// Idempotency says what becomes of an `Idempotency-Key`.
+type Idempotency struct {
+	// How long the answer to a key is given again, and how long a key stays
+	// claimed of which it is not known whether the call was served. Default: `24h`
+	TTL caddy.Duration `json:"ttl,omitempty"`
+
+	// Serves every call, whatever its key. Default: false
+	Off bool `json:"off,omitempty"`
+}
+
+const (
+	defaultIdempotencyTTL = 24 * time.Hour
+	// defaultAnswerBytes and claimBytes are what answers may take in memory.
+	defaultAnswerBytes = 64 << 20
+	claimBytes         = 64 << 20
+)
+
+// provisionFailover sets what becomes of calls that fail, or come twice.
+func (h *Proxy) provisionFailover(app *App) error {
+	h.gateway.Class = alipayai.Class(h.Class)
+	h.gateway.Evidence = app.evidence
+	if app.store.client != nil {
+		// Calls outlive their configuration, and a claim must end where it began.
+		_, release := acquire[storeState]("store", app.store.identity)
+		h.releases = append(h.releases, release)
+	}
+	if b := h.Breaker; b == nil || !b.Off {
+		if b == nil {
+			b = new(Breaker)
+		}
+		if b.Failures < 0 || b.Within < 0 || b.OpenFor < 0 {
+			return errors.New("breaker: failures, within and open_for must be positive")
+		}
+		h.gateway.Breakers = app.breakers
+		h.gateway.Breaker = failover.Rule{
+			Failures: b.Failures, Within: time.Duration(b.Within), OpenFor: time.Duration(b.OpenFor),
+		}
+	}
+	if i := h.Idempotency; i == nil || !i.Off {
+		ttl := defaultIdempotencyTTL
+		if i != nil && i.TTL != 0 {
+			ttl = time.Duration(i.TTL)
+		}
+		if ttl < time.Second {
+			return errors.New("idempotency: the time to live must be a second or more")
+		}
+		h.gateway.Claims = &alipayai.Claims{Store: app.claims(), TTL: ttl}
+	}
+	if a := h.CachedAnswer; a != nil {
+		if a.TTL < caddy.Duration(time.Second) || a.MaxBytes < 0 {
+			return errors.New("cached_answer: write how long an answer may be given again, as 24h; max_bytes must be positive")
+		}
+		h.gateway.Answers = &alipayai.Answers{Cache: app.answers(a.MaxBytes), TTL: time.Duration(a.TTL), First: a.First}
+	}
+	return nil
+}
+
+// breakersState is the pooled state of the breakers.
+type breakersState struct {
+	once sync.Once
+	*failover.Breakers
+}
+
+// Destruct ends what shares the state, when no configuration uses it.
+func (b *breakersState) Destruct() error { return b.Close() }
+
+// answersState is the pooled memory of answers.
+type answersState struct {
+	once   sync.Once
+	cache  *replay.MemoryCache
+	claims *replay.MemoryClaims
+}
+
+// openFailover finds the state of what fails or comes twice: it survives
+// reloads.
+func (a *App) openFailover(store *storeState) {
+	shared, release := acquire[breakersState]("breakers", store.identity)
+	a.releases = append(a.releases, release)
+	shared.once.Do(func() {
+		if store.client == nil {
+			shared.Breakers = new(failover.Breakers)
+			return
+		}
+		shared.Breakers = failover.NewSharedBreakers(store.client, "breakers")
+	})
+	a.breakers = shared.Breakers
+	a.opens = append(a.opens, shared.Start)
+
+	kept, release := acquire[answersState]("answers")
+	a.releases = append(a.releases, release)
+	kept.once.Do(func() {
+		kept.cache, kept.claims = replay.NewMemoryCache(time.Now), replay.NewMemoryClaims(time.Now)
+	})
+	a.memory, a.store = kept, store
+}
+
+// claims is where idempotency keys are claimed.
+func (a *App) claims() replay.Claims {
+	if a.store.client == nil {
+		return a.memory.claims.Within(claimBytes)
+	}
+	return replay.NewRedisClaims(a.redisAnswers())
+}
+
+// answers is where cached answers are kept.
+func (a *App) answers(maxBytes int64) replay.Cache {
+	if a.store.client == nil {
+		if maxBytes == 0 {
+			maxBytes = defaultAnswerBytes
+		}
+		return a.memory.cache.Within(maxBytes)
+	}
+	return replay.NewRedisCache(a.redisAnswers())
+}
+
+func (a *App) redisAnswers() replay.RedisOptions {
+	return replay.RedisOptions{Client: a.store.client, Namespace: "answers", Seal: a.sealing}
+}

@@ -1,0 +1,76 @@
+package alipaycaddy
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/failover"
+)
+
+// capCollector reads the providers' caps when it is asked. It belongs to one
+// configuration.
+type capCollector struct{ providers map[string]*alipayai.Provider }
+
+var (
+	queueDepth = prometheus.NewDesc("caddy_alipayai_queue_depth",
+		"Calls that wait for the provider's rate cap.", []string{"provider"}, nil)
+	queueBytes = prometheus.NewDesc("caddy_alipayai_queue_bytes",
+		"Bytes of request bodies that wait for the provider's rate cap.", []string{"provider"}, nil)
+	effectiveRate = prometheus.NewDesc("caddy_alipayai_rate_limit_requests",
+		"Requests that may depart in a window just now: the cap, less after the upstream has throttled.", []string{"provider"}, nil)
+	storeDegraded = prometheus.NewDesc("caddy_alipayai_store_degraded",
+		"1 while Redis is away and this replica keeps to its part of the provider's rate cap; only with store redis.", []string{"provider"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (capCollector) Describe(to chan<- *prometheus.Desc) {
+	to <- queueDepth
+	to <- queueBytes
+	to <- effectiveRate
+	to <- storeDegraded
+}
+
+// Collect implements prometheus.Collector.
+func (c capCollector) Collect(to chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, value float64, provider string) {
+		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, provider)
+	}
+	for name, p := range c.providers {
+		if p.Cap == nil {
+			continue
+		}
+		count, bytes := p.Cap.Queue.Depth()
+		gauge(queueDepth, float64(count), name)
+		gauge(queueBytes, float64(bytes), name)
+		gauge(effectiveRate, p.Cap.Window.Rate(p.Cap.Limit, time.Now()), name)
+		if shared, ok := p.Cap.Window.(*lateWindow); ok {
+			gauge(storeDegraded, float64(shared.State()), name)
+		}
+	}
+}
+
+// breakerCollector reads the breakers when it is asked. It belongs to one
+// configuration.
+type breakerCollector struct {
+	breakers  *failover.Breakers
+	providers map[string]*alipayai.Provider
+}
+
+var breakersOpen = prometheus.NewDesc("caddy_alipayai_breakers",
+	"Tenants whose breaker leaves the provider alone (open), or tries it again (half_open).", []string{"provider", "state"}, nil)
+
+// Describe implements prometheus.Collector.
+func (breakerCollector) Describe(to chan<- *prometheus.Desc) { to <- breakersOpen }
+
+// Collect implements prometheus.Collector.
+func (c breakerCollector) Collect(to chan<- prometheus.Metric) {
+	tallies := c.breakers.States()
+	for name, p := range c.providers {
+		tally := tallies[p.Account()]
+		for state, n := range map[failover.State]int{failover.Open: tally.Open, failover.HalfOpen: tally.HalfOpen} {
+			to <- prometheus.MustNewConstMetric(breakersOpen, prometheus.GaugeValue, float64(n), name, state.String())
+		}
+	}
+}

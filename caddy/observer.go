@@ -1,0 +1,135 @@
+package alipaycaddy
+
+import (
+	"context"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/alert"
+	"github.com/caddy-alipayai/gateway/failover"
+)
+
+// observer turns what happens to calls into metrics, log fields and alerts.
+type observer struct {
+	metrics *metrics
+	monitor *alert.Monitor
+	logger  *zap.Logger
+	// site names the providers together, as alerts call them.
+	site string
+}
+
+func (o observer) Attempted(a alipayai.Attempt) {
+	code := a.Code
+	if code == "" && a.Action != "" {
+		code = "none" // a failure that names none
+	}
+	o.metrics.attempted(a.Provider, code)
+	o.told(a)
+	if a.Action == "" {
+		return
+	}
+	if c := o.logger.Check(zapcore.WarnLevel, "attempt failed"); c != nil {
+		c.Write(zap.String("provider", a.Provider), zap.String("code", a.Code), zap.String("action", string(a.Action)),
+			zap.Int("status", a.Status), zap.Int("attempt", a.Number), zap.String("request_id", a.RequestID), zap.Error(a.Cause))
+	}
+}
+
+// told passes on to the operators' monitor what an attempt came to.
+func (o observer) told(a alipayai.Attempt) {
+	switch a.Action {
+	case alipayai.ActionSystemError:
+		o.monitor.SystemError(a.Provider)
+	case alipayai.ActionThrottle:
+		if !alipayai.IsRejection(a.Code) {
+			o.monitor.Throttled(a.Provider)
+		}
+	}
+}
+
+func (o observer) FellOver(provider, reason string) {
+	o.metrics.fellOver(provider, reason)
+}
+
+func (o observer) BreakerChanged(tenant, provider string, state failover.State) {
+	level := zapcore.WarnLevel
+	if state == failover.Closed {
+		level = zapcore.InfoLevel
+	}
+	if state == failover.Open {
+		o.monitor.BreakerOpened(provider)
+	}
+	if c := o.logger.Check(level, "breaker changed"); c != nil {
+		c.Write(zap.String("provider", provider), zap.String("tenant", tenant), zap.Stringer("state", state))
+	}
+}
+
+func (o observer) Departed(provider string, waited time.Duration) {
+	o.metrics.queueWait.WithLabelValues(provider).Observe(waited.Seconds())
+}
+
+func (o observer) Rejected(provider, reason string) {
+	o.metrics.rejections.WithLabelValues(provider, reason).Inc()
+}
+
+func (o observer) SigningFailed(provider string) {
+	o.metrics.signingFailures.WithLabelValues(provider).Inc()
+}
+
+func (o observer) Settled(ctx context.Context, out alipayai.Outcome) {
+	o.metrics.settled(&out)
+	switch {
+	case out.Exhausted:
+		o.monitor.Exhausted(o.site)
+	case out.Code == "" && out.Stored == "" && out.Endpoint != alipayai.EndpointModels:
+		o.monitor.Served(o.site)
+	}
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.Logs != nil {
+		if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+			extra.Add(zap.Object("alipayai", loggedOutcome(out)))
+		}
+	}
+	if out.Aborted {
+		if c := o.logger.Check(zapcore.WarnLevel, "stream aborted"); c != nil {
+			c.Write(zap.String("provider", out.Provider), zap.String("code", out.Code), zap.String("request_id", out.RequestID))
+		}
+	}
+}
+
+// maxLoggedModel cuts the model's name, which the client chooses, in bytes.
+const maxLoggedModel = 64
+
+// loggedOutcome is an outcome as the access log shows it, under "alipayai".
+type loggedOutcome alipayai.Outcome
+
+// MarshalLogObject implements zapcore.ObjectMarshaler.
+func (o loggedOutcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("request_id", o.RequestID)
+	enc.AddString("tenant", o.Tenant)
+	enc.AddString("endpoint", string(o.Endpoint))
+	enc.AddString("provider", o.Provider)
+	enc.AddString("model", o.Model[:min(len(o.Model), maxLoggedModel)])
+	enc.AddBool("stream", o.Stream)
+	enc.AddString("upstream_model", o.UpstreamModel[:min(len(o.UpstreamModel), maxLoggedModel)])
+	enc.AddInt("attempts", o.Attempts)
+	if o.Reasons != "" {
+		enc.AddString("reasons", o.Reasons)
+	}
+	if o.Stored != "" {
+		enc.AddString("stored", string(o.Stored))
+	}
+	enc.AddString("code", o.Code)
+	enc.AddBool("aborted", o.Aborted)
+	enc.AddDuration("first_byte", o.FirstByte)
+	if o.Usage.OK {
+		enc.AddInt64("prompt_tokens", o.Usage.Prompt)
+		enc.AddInt64("completion_tokens", o.Usage.Completion)
+	}
+	return nil
+}
+
+// Interface guards
+var _ alipayai.Observer = observer{}

@@ -1,0 +1,221 @@
+package alipaycaddy
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
+	"github.com/caddy-alipayai/gateway/failover"
+)
+
+// buildProvider makes the domain's provider of its configuration.
+func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses, store *storeState) (*alipayai.Provider, error) {
+	if c == nil {
+		return nil, errors.New("is null; declare at least its profile")
+	}
+	profile, err := alipayai.LookupProfile(c.Profile)
+	if err != nil {
+		return nil, err
+	}
+	p := &alipayai.Provider{
+		Name: name, Profile: profile, Region: c.Region,
+		Models: c.Models, Model: c.Model, ModelMap: c.ModelMap,
+		Timeout: time.Duration(c.Timeout), StreamTimeout: time.Duration(c.StreamTimeout), Verify: alipayai.VerifyMode(c.VerifyResponse),
+		Paths:         make(map[alipayai.Endpoint]string, len(c.Paths)),
+		OnUnsupported: alipayai.OnUnsupported(c.OnUnsupported),
+	}
+	p.Model = cmp.Or(p.Model, profile.Model)
+	for _, rule := range c.Codes {
+		p.Codes = append(p.Codes, alipayai.CodeRule{Pattern: rule.Pattern, Action: alipayai.Action(rule.Action)})
+	}
+	resolver := newSecrets(a.InsecureLiterals)
+	if p.Format, err = c.format(resolver, profile); err != nil {
+		return nil, err
+	}
+	base := profile.BaseURL
+	if c.BaseURL != "" {
+		if base, err = resolver.public("base_url", c.BaseURL); err != nil {
+			return nil, err
+		}
+	}
+	if base == "" {
+		return nil, fmt.Errorf("base_url is missing; profile %s has no address of its own", profile.Name)
+	}
+	if c.ClientID != "" {
+		if p.ClientID, err = resolver.public("client_id", c.ClientID); err != nil {
+			return nil, err
+		}
+	}
+	if p.BaseURL, err = url.Parse(base); err != nil {
+		return nil, errors.New("base_url is not a URL; write it like https://api.example.com")
+	}
+	if profile.Simulated && !alipayai.IsLoopback(p.BaseURL.Hostname()) {
+		return nil, fmt.Errorf("base_url: profile %s has public demo keys and is for loopback hosts only, not %s", profile.Name, p.BaseURL.Hostname())
+	}
+	if profile.Simulated && profile.Signs() {
+		p.ClientID = cmp.Or(p.ClientID, sandbox.DemoClientID)
+	}
+	for endpoint, path := range c.Paths {
+		if _, ok := profile.Paths[alipayai.Endpoint(endpoint)]; !ok {
+			return nil, fmt.Errorf("path %q is unknown; use chat, embeddings or models", endpoint)
+		}
+		p.Paths[alipayai.Endpoint(endpoint)] = path
+	}
+	if p.Environment, err = alipayai.CheckEnvironment(alipayai.Environment(c.Environment), profile.Name, p.BaseURL, p.ClientID); err != nil {
+		return nil, err
+	}
+	if p.Header, err = c.header(resolver, profile.Header); err != nil {
+		return nil, err
+	}
+	clock, release := acquire[alipayai.Clock]("clock", p.BaseURL.Host)
+	a.releases = append(a.releases, release)
+	p.Clock = clock
+	budget, release := acquire[failover.Budget]("budget", p.BaseURL.Host, p.ClientID, name)
+	a.releases = append(a.releases, release)
+	p.Budget = budget
+	hold, release := acquire[alipayai.Hold]("hold", p.BaseURL.Host, p.ClientID)
+	a.releases = append(a.releases, release)
+	p.Hold = hold
+
+	if p.Transport, err = c.transport(ctx); err != nil {
+		return nil, err
+	}
+	keys := keyLoader{app: a, config: c, provider: p, secrets: resolver, uses: uses}
+	if err := keys.load(); err != nil {
+		return nil, err
+	}
+	if err := a.buildTokens(ctx, p, c, resolver, uses, store); err != nil {
+		return nil, err
+	}
+	if err := a.buildCap(p, c, store); err != nil {
+		return nil, err
+	}
+	if err := p.Prepare(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// format gives what the upstream speaks, where that is not OpenAI's form.
+func (p *Provider) format(s secrets, profile alipayai.Profile) (wire.Format, error) {
+	if (p.Agent != nil) != (profile.Format == alipayai.FormatNextBuilder) {
+		return nil, errors.New("agent goes with profile nextbuilder, and that needs it: agent <id>")
+	}
+	if p.OnUnsupported != "" && profile.Format == "" {
+		return nil, fmt.Errorf("on_unsupported has no meaning for profile %s: its requests go as they come", profile.Name)
+	}
+	switch profile.Format {
+	case alipayai.FormatAnthropic:
+		return new(anthropic.Format), nil
+	case alipayai.FormatNextBuilder:
+		id, err := s.public("agent", p.Agent.ID)
+		if err != nil {
+			return nil, err
+		}
+		return nextbuilder.Format{AgentID: id, ConfigVersion: p.Agent.ConfigVersion, Thinking: p.Agent.Thinking}, nil
+	}
+	return nil, nil
+}
+
+// header resolves the fixed header fields.
+func (p *Provider) header(s secrets, preset map[string]string) (http.Header, error) {
+	h := make(http.Header, len(preset)+len(p.Headers))
+	for name, value := range preset {
+		h.Set(name, value)
+	}
+	for name, value := range p.Headers {
+		option := "header " + name
+		if reserved(name) {
+			return nil, fmt.Errorf("%s is set by the gateway itself", option)
+		}
+		if hasPlaceholder(value) || isSecretName(name) {
+			var err error
+			if value, err = s.fill(option, value); err != nil {
+				return nil, err
+			}
+		}
+		if err := checkHeaderValue(option, value); err != nil {
+			return nil, err
+		}
+		h.Set(name, value)
+	}
+	return h, nil
+}
+
+// isSecretName reports whether a header field's name says that its value is a
+// secret, which must not stand in the configuration.
+func isSecretName(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{"key", "token", "secret", "auth", "password", "cookie"}, func(word string) bool {
+		return strings.Contains(name, word)
+	})
+}
+
+// reserved are the header fields whose values decide how a request is framed,
+// signed or answered.
+func reserved(name string) bool {
+	return slices.Contains([]string{
+		"Authorization", "Client-Id", "Request-Time", "Signature", "Content-Type", "Content-Length",
+		"Transfer-Encoding", "Connection", "Host", "Accept", "Accept-Encoding", "Idempotency-Key",
+	}, http.CanonicalHeaderKey(name))
+}
+
+// defaultIdleConns is how many idle connections are kept to a provider. All
+// its calls go to one host, and a connection more is cheaper than the
+// handshake that it saves; Caddy's own default of 32 is for many hosts.
+const defaultIdleConns = 256
+
+// transport loads the connection module.
+func (p *Provider) transport(ctx caddy.Context) (http.RoundTripper, error) {
+	if p.TransportRaw == nil {
+		p.TransportRaw = caddyconfig.JSONModuleObject(&reverseproxy.HTTPTransport{
+			KeepAlive: &reverseproxy.KeepAlive{MaxIdleConnsPerHost: defaultIdleConns},
+		}, "protocol", "http", nil)
+	}
+	mod, err := ctx.LoadModule(p, "TransportRaw")
+	if err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	return mod.(http.RoundTripper), nil
+}
+
+// credentialUses remembers which environment each credential belongs to, by
+// its hash: a key of the sandbox must not sign for production.
+type credentialUses map[[32]byte]*alipayai.Provider
+
+// newCredentialUses knows the simulator's credentials already: they are public.
+func newCredentialUses() credentialUses {
+	uses := make(credentialUses)
+	simulator := &alipayai.Provider{Name: "sandbox (the simulator)", Environment: alipayai.Sandbox}
+	uses[hashAll([]string{sandbox.DemoOAuthSecret})] = simulator
+	uses[hashAll([]string{sandbox.DemoAPIKey})] = simulator
+	for _, key := range sandbox.DemoKeys() {
+		uses[hashAll([]string{string(key)})] = simulator
+	}
+	return uses
+}
+
+// add records that p uses the credential, and refuses a second environment.
+func (u credentialUses) add(p *alipayai.Provider, option string, credential []byte) error {
+	key := hashAll([]string{string(credential)})
+	if other, ok := u[key]; ok && other.Environment != p.Environment {
+		return fmt.Errorf("%s is the same as one of provider %s: one is for %s, the other for %s",
+			option, other.Name, p.Environment, other.Environment)
+	}
+	u[key] = p
+	return nil
+}

@@ -1,0 +1,143 @@
+package alipaycaddy
+
+import (
+	"bytes"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/redistest"
+)
+
+// startReplica runs the configuration in a second process, whose gateway is
+// then at ${second}, and gives what kills it.
+func (g *failoverRig) startReplica(global, sites string) (kill func()) {
+	g.t.Helper()
+	g.vars["second"] = freeAddr(g.t)
+	first := maps.Clone(g.vars)
+	g.vars["gateway"], g.vars["admin"], g.vars["log"] = g.vars["second"], freeAddr(g.t), g.vars["dir"]+"/second.log"
+	file := g.file("second.json", string(g.config(global, sites)))
+	g.vars = first
+
+	var output bytes.Buffer
+	replica := exec.Command(must(os.Executable()))
+	replica.Env = append(os.Environ(), replicaConfig+"="+file)
+	replica.Stdout, replica.Stderr = &output, &output
+	stdin := must(replica.StdinPipe())
+	if err := replica.Start(); err != nil {
+		g.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = replica.Wait() // an error tells of the signal
+		close(ended)
+	}()
+	g.t.Cleanup(func() {
+		stdin.Close()
+		<-ended
+		if g.t.Failed() {
+			g.t.Logf("the second process says %s", output.String())
+		}
+	})
+	g.eventually("the second gateway to answer", func() bool {
+		resp, err := g.send("second", "GET", "/metrics", "")
+		return err == nil && resp.Body.Close() == nil
+	})
+	return func() {
+		_ = replica.Process.Kill()
+		<-ended
+	}
+}
+
+// newFleet is a rig with two gateways that share a Redis.
+func newFleet(t *testing.T, options ...string) (g *failoverRig, kill func()) {
+	t.Helper()
+	g = newFailoverRig(t)
+	g.vars["redis"] = redistest.Start(t).Addr
+	global := inRedis(twoProviders, "redis")
+	g.load(global, failoverSite(options...))
+	return g, g.startReplica(global, failoverSite(options...))
+}
+
+// at makes a call at one of the gateways.
+func (g *failoverRig) at(name, prompt string, fields ...string) answer {
+	g.t.Helper()
+	return g.read(g.send(name, "POST", chatPath, chatBody(prompt, false), fields...))
+}
+
+// TestReplicasShareBreakers opens one at the first gateway.
+func TestReplicasShareBreakers(t *testing.T) {
+	g, _ := newFleet(t, "breaker 3 5m 3s")
+	g.fail(g.api, systemError)
+	for n := range 4 { // the failures of both count
+		g.at([]string{"gateway", "second"}[n%2], "failing", g.acme).answeredBy(t, "claude", "claude-haiku-4-5", "system_error")
+	}
+	for _, name := range []string{"gateway", "second"} {
+		g.eventually(name+" to know that the breaker is open", func() bool {
+			return g.at(name, "failing", g.acme).header.Get("X-Alipayai-Reason") == "breaker_open"
+		})
+	}
+	if n := g.chats(); n > 6 {
+		t.Errorf("Alipay was asked %d times, want 4 and what each may ask before it knows", n)
+	}
+	if n := g.tokenFetches(); n != 1 {
+		t.Errorf("%d tokens were fetched, want 1 for both", n)
+	}
+	g.fail(g.api)
+	for _, name := range []string{"gateway", "second"} {
+		g.eventually(name+" to ask Alipay again", func() bool { return g.at(name, "tried", g.acme).header.Get("X-Alipayai-Provider") == "alipay" })
+	}
+}
+
+// TestReplicasShareAnswers gives at the second gateway what the first was answered.
+func TestReplicasShareAnswers(t *testing.T) {
+	g, _ := newFleet(t, "cached_answer 1h")
+	first := g.at("gateway", "tea", g.acme, "Idempotency-Key: once")
+	if first.status != http.StatusOK {
+		t.Fatalf("%d %s", first.status, first.body)
+	}
+	if a := g.at("second", "tea", g.acme, "Idempotency-Key: once"); a.body != first.body || a.header.Get("Idempotent-Replayed") != "true" {
+		t.Errorf("with the same key %d %v %s", a.status, a.header, a.body)
+	}
+	if a := g.at("second", "coffee", g.acme, "Idempotency-Key: once"); a.code() != "idempotency_key_reused" {
+		t.Errorf("with the key of another request %d %s", a.status, a.body)
+	}
+	g.fail(g.api, systemError)
+	g.fail(g.claude, systemError)
+	if a := g.at("second", "tea", g.acme); a.body != first.body || a.header.Get("Cache-Status") != "alipayai; hit" {
+		t.Errorf("when nobody answers %d %v %s", a.status, a.header, a.body)
+	}
+	if a := g.at("second", "tea", g.zeta); a.code() != "all_providers_failed" {
+		t.Errorf("to another tenant %d %s", a.status, a.body)
+	}
+}
+
+// TestClaimOfAReplicaThatDies is free again when its lease ends, and not before.
+func TestClaimOfAReplicaThatDies(t *testing.T) {
+	g, kill := newFleet(t, "deadline 1s")
+	g.at("second", "to have a token", g.acme)
+	before := g.chats()
+	g.fail(g.api, sandbox.Fault{Kind: sandbox.Stall, Times: 1})
+	go func() {
+		if resp, err := g.send("second", "POST", chatPath, chatBody("tea", false), g.acme, "Idempotency-Key: once"); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	g.eventually("the call to arrive", func() bool { return g.chats() > before })
+	kill()
+	began := time.Now()
+	if a := g.at("gateway", "tea", g.acme, "Idempotency-Key: once"); a.code() != "idempotency_in_flight" {
+		t.Errorf("at once: %d %s", a.status, a.body)
+	}
+	g.eventually("the lease to end", func() bool {
+		return strings.Contains(g.at("gateway", "tea", g.acme, "Idempotency-Key: once").body, "You said: tea")
+	})
+	if took := time.Since(began); took < 3*time.Second || took > 9*time.Second {
+		t.Errorf("the lease ended after %v, want the call's deadline and 5 seconds more", took)
+	}
+}

@@ -1,0 +1,62 @@
+package alipaycaddy
+
+import "testing"
+
+// TestUnderWay gives back when the last call has ended, once, and at once where
+// there is none.
+func TestUnderWay(t *testing.T) {
+	var u underWay
+	given := 0
+	want := func(n int) {
+		t.Helper()
+		if given != n {
+			t.Errorf("given back %d times, want %d", given, n)
+		}
+	}
+	u.begin()
+	u.begin()
+	u.end()
+	u.whenEnded(func() { given++ })
+	want(0)
+	u.begin()
+	u.end()
+	want(0)
+	u.end()
+	want(1)
+	u.begin() // one that was late
+	u.end()
+	want(1)
+	new(underWay).whenEnded(func() { given++ })
+	want(2)
+}
+
+// TestAcquire shares values by kind and identity, for as long as somebody holds them.
+func TestAcquire(t *testing.T) {
+	type value struct{ n int }
+	one, release := acquire[value]("test", "a", "bc")
+	same, releaseSame := acquire[value]("test", "a", "bc")
+	other, releaseOther := acquire[value]("test", "ab", "c")
+	kind, releaseKind := acquire[value]("another", "a", "bc")
+	one.n = 7
+	if same != one || other == one || kind == one {
+		t.Error("shared what is another's, or did not share")
+	}
+	release()
+	release() // does nothing
+	if still, releaseStill := acquire[value]("test", "a", "bc"); still != one {
+		t.Error("lost what somebody holds")
+	} else {
+		releaseStill()
+	}
+	releaseSame()
+	if fresh, releaseFresh := acquire[value]("test", "a", "bc"); fresh.n != 0 {
+		t.Error("kept what nobody held")
+	} else {
+		releaseFresh()
+	}
+	releaseOther()
+	releaseKind()
+	if left := references(); len(left) != 0 {
+		t.Errorf("left in the pool: %v", left)
+	}
+}
