@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -159,10 +160,6 @@ func TestUpstreamErrors(t *testing.T) {
 
 		"compliance":            {prompt: "Please predict future income.", want: blocked},
 		"compliance in Chinese": {prompt: "请帮我预测未来收入。", want: blocked},
-		"throttled": {
-			prompt: "[[fault:throttle=7]]",
-			want:   apiError{status: 429, code: "REQUEST_TRAFFIC_EXCEED_LIMIT", typ: "rate_limit_error", retryAfter: "7"},
-		},
 		"parameter that the API refuses": {
 			prompt: "Hello.", opts: []option.RequestOption{option.WithJSONSet("n", 2)},
 			want: apiError{status: 400, code: "PARAM_ILLEGAL", typ: "invalid_request_error"},
@@ -184,7 +181,8 @@ func TestUpstreamErrors(t *testing.T) {
 		"body that is no JSON":     {prompt: "[[fault:malformed_json]]", form: whole, want: apiError{status: 502, code: "upstream_malformed_response", typ: "server_error"}},
 		"wrong response signature": {prompt: "[[fault:wrong_response_signature]]", form: whole, want: apiError{status: 502, code: "invalid_response_signature", typ: "server_error"}},
 	}
-	g := startGateway(t, options{})
+	// With so little time, nothing is repeated after the seconds that the API asks for.
+	g := startGateway(t, options{provider: newConnections, proxy: "deadline 2s"})
 	g.overEachProtocol(t, func(t *testing.T, c *client) {
 		for name, tc := range cases {
 			for form, streamed := range forms {
@@ -198,6 +196,36 @@ func TestUpstreamErrors(t *testing.T) {
 						t.Errorf("the API was asked %d times, want once", len(got))
 					}
 				})
+			}
+		}
+	})
+}
+
+// TestThrottled: who comes when the API takes no more calls is told when to come
+// back, and so is everybody until then, without the API being asked again.
+func TestThrottled(t *testing.T) {
+	g := startGateway(t, options{proxy: "deadline 2s"})
+	throttled := false
+	g.overEachProtocol(t, func(t *testing.T, c *client) {
+		if !throttled {
+			_, err := c.complete(t.Context(), false, ask("[[fault:throttle=30]]"))
+			checkError(t, err, apiError{status: 429, code: "REQUEST_TRAFFIC_EXCEED_LIMIT", typ: "rate_limit_error", retryAfter: "30"})
+			if got := g.take(pathChat); len(got) != 1 {
+				t.Errorf("the API was asked %d times, want once", len(got))
+			}
+			throttled = true
+		}
+		for form, streamed := range forms {
+			_, err := c.complete(t.Context(), streamed, ask("Hello."))
+			var refused *openai.Error
+			if !errors.As(err, &refused) || refused.StatusCode != http.StatusTooManyRequests {
+				t.Fatalf("%s: error %v, want a 429", form, err)
+			}
+			if seconds, _ := strconv.Atoi(refused.Response.Header.Get("Retry-After")); seconds < 20 || seconds > 30 {
+				t.Errorf("%s: Retry-After is %d", form, seconds)
+			}
+			if got := g.take(pathChat); len(got) != 0 {
+				t.Errorf("%s: the API was asked %d times, want never", form, len(got))
 			}
 		}
 	})

@@ -1,17 +1,14 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -50,28 +47,33 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// gateway is a running Caddy with the plugin in it, and the API behind it. Caddy
+// gateway is a running Caddy with the plugin in it, and the APIs behind it. Caddy
 // runs once in a process, so tests that start one do not run in parallel.
 type gateway struct {
 	addr, tlsAddr string // of its sites, on loopback
 	key           string // of the only tenant
-	api           *sandbox.Server
+	api           *simulator
+	claude        *simulator // Anthropic's API
 	config        *strings.Replacer
-
-	mu       sync.Mutex
-	arrivals []arrival
-}
-
-// arrival is a request that reached the API.
-type arrival struct {
-	path string
-	body []byte
 }
 
 // options go into the Caddyfile as they are.
 type options struct {
-	provider, proxy string
+	provider, proxy string // of provider alipay, and of the directive
+	claude          string // of provider claude
+	providers       string // that serve, in order; alipay unless set
+	breaker         string // off unless set: tests make many calls fail in a row
+	claudeURL       string // what provider claude asks instead of the simulator
+	// between puts something before a simulator's address, and gives its own.
+	between func(addr string) string
 }
+
+// newConnections makes a provider keep none: a call whose connection broke may
+// be repeated where that had idled.
+const newConnections = `transport http {
+	keepalive off
+}
+`
 
 const caddyfile = `{
 	admin off
@@ -83,12 +85,20 @@ const caddyfile = `{
 	}
 	log {
 		level ERROR
+		exclude alipayai.evidence
 	}
 	alipayai {
 		provider alipay {
 			profile sandbox
 			base_url UPSTREAM
+			limit off
 			PROVIDER
+		}
+		provider claude {
+			profile sandbox_anthropic
+			base_url ANTHROPIC
+			limit off
+			CLAUDE
 		}
 	}
 }
@@ -98,7 +108,8 @@ const caddyfile = `{
 	alipayai_auth {
 		key acme HASH
 	}
-	alipayai_proxy /v1/* alipay {
+	alipayai_proxy /v1/* LIST {
+		breaker BREAKER
 		PROXY
 	}
 }
@@ -118,21 +129,22 @@ func startGateway(t *testing.T, o options) *gateway {
 	t.Helper()
 	key, hash := alipayai.NewKey()
 	g := &gateway{addr: freeAddr(t), tlsAddr: freeAddr(t), key: key}
-	api, err := sandbox.New(sandbox.Config{
-		Mode: sandbox.Production, RequestsPerSecond: -1, OnRequest: g.arrived,
-	})
-	if err != nil {
-		t.Fatal(err)
+	api, apiAddr := startSimulator(t, sandbox.Config{Mode: sandbox.Production, RequestsPerSecond: -1})
+	claude, claudeAddr := startSimulator(t, sandbox.Config{Format: sandbox.Anthropic, RequestsPerSecond: -1})
+	g.api, g.claude = api, claude
+	if o.between != nil {
+		apiAddr, claudeAddr = o.between(apiAddr), o.between(claudeAddr)
 	}
-	g.api = api
-	upstream := httptest.NewServer(api)
-	g.config = strings.NewReplacer("UPSTREAM", upstream.URL, "PROVIDER", o.provider, "PROXY", o.proxy,
+	g.config = strings.NewReplacer("UPSTREAM", "http://"+apiAddr, "PROVIDER", o.provider, "PROXY", o.proxy,
+		"ANTHROPIC", cmp.Or(o.claudeURL, "http://"+claudeAddr)+"/v1", "CLAUDE", o.claude,
+		"LIST", cmp.Or(o.providers, "alipay"), "BREAKER", cmp.Or(o.breaker, "off"),
 		"HASH", hash.String(), "PLAIN", g.addr, "TLS", g.tlsAddr)
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
 			t.Errorf("stopping Caddy: %v", err)
 		}
-		upstream.Close()
+		api.close()
+		claude.close()
 		eventually(t, "everything of the plugin to end", noGoroutines)
 	})
 	g.load(t, 1)
@@ -159,33 +171,15 @@ func (g *gateway) load(t *testing.T, generation int) {
 	}
 }
 
-func (g *gateway) arrived(r *http.Request, body []byte) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.arrivals = append(g.arrivals, arrival{r.URL.Path, slices.Clone(body)})
-}
+// take gives the bodies that have reached the Alipay AI API under path since the
+// last take, and forgets all others too.
+func (g *gateway) take(path string) []string { return g.api.take(path) }
 
-// take gives the bodies that have reached the API under path since the last
-// take, and forgets all others too.
-func (g *gateway) take(path string) (bodies []string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, a := range g.arrivals {
-		if a.path == path {
-			bodies = append(bodies, string(a.body))
-		}
-	}
-	g.arrivals = nil
-	return bodies
-}
-
-// setFaults sets the faults of the calls to come, until the test ends.
+// setFaults sets the faults of the calls to come to the Alipay AI API, until the
+// test ends.
 func (g *gateway) setFaults(t *testing.T, faults ...sandbox.Fault) {
 	t.Helper()
-	if err := g.api.SetFaults(faults...); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = g.api.SetFaults() }) // no fault is a good list
+	g.api.setFaults(t, faults...)
 }
 
 // ask makes a chat of one prompt.

@@ -36,6 +36,7 @@ func (g *gateway) overEachProtocol(t *testing.T, test func(t *testing.T, c *clie
 	for name, p := range protocols {
 		t.Run(name, func(t *testing.T) {
 			g.take("")
+			g.claude.take("")
 			test(t, g.client(t, p))
 		})
 	}

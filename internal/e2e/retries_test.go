@@ -26,7 +26,7 @@ func TestSDKDoesNotRepeat(t *testing.T) {
 		"reset":                 {"[[fault:reset_before]]", apiError{status: 502, code: "upstream_truncated_response", typ: "server_error"}, true},
 		"compliance":            {"Please predict future income.", apiError{status: 403, code: "COMPLIANCE_BLOCKED", typ: "permission_error"}, false},
 	}
-	g := startGateway(t, options{provider: "timeout 500ms", proxy: "deadline 800ms"})
+	g := startGateway(t, options{provider: "timeout 500ms\n" + newConnections, proxy: "deadline 800ms"})
 	g.overEachProtocol(t, func(t *testing.T, c *client) {
 		for name, tc := range cases {
 			for form, streamed := range forms {
