@@ -131,6 +131,9 @@ func (q *asking) repeats(f *failure) (pause time.Duration, ok bool) {
 		if pause > q.p.Cap.maxWait() {
 			return 0, false
 		}
+		if q.p.Cap == nil {
+			pause = q.spread(now, pause) // a cap spaces the calls by itself
+		}
 	default:
 		return 0, false
 	}

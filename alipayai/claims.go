@@ -37,6 +37,9 @@ func (c *call) claimed(serve func() (*answer, *failure)) (*answer, *failure) {
 		return serve()
 	}
 	lease := c.deadline().Sub(c.g.Now()) + leaseMargin
+	if c.request.Stream {
+		lease += clientTimeout // until its first content is sent
+	}
 	held, given, err := c.g.Claims.Store.Claim(c.r.Context(),
 		replay.NewKey(c.outcome.Tenant, string(c.outcome.Endpoint), key), sha256.Sum256(c.request.Body), lease)
 	if err != nil {

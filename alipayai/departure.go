@@ -66,9 +66,11 @@ func (d *Departure) trace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(conn httptrace.GotConnInfo) {
 			d.renew(ctx)
+			var reused int64
 			if conn.WasIdle && !multiplexed(conn.Conn) {
-				d.reused.Store(time.Now().UnixNano())
+				reused = time.Now().UnixNano()
 			}
+			d.reused.Store(reused) // net/http may have had another one before
 			d.connected.Store(true)
 		},
 		WroteRequest: func(httptrace.WroteRequestInfo) { d.correct() },

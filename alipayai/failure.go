@@ -214,7 +214,8 @@ func quotes(message string, req *http.Request) bool {
 			if !found {
 				secret = value
 			}
-			if len(secret) >= 8 && strings.Contains(message, secret) {
+			// The message may be cut: a beginning is enough.
+			if len(secret) >= 8 && strings.Contains(message, secret[:min(len(secret), 32)]) {
 				return true
 			}
 		}

@@ -10,9 +10,9 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
-// brief makes a gateway that does not wait long, and keeps no connections: one that had idled would be replaced.
+// brief makes a gateway that does not wait long.
 func brief(g *Gateway) {
-	g.Providers[0].Transport.(*http.Transport).DisableKeepAlives = true
+	fresh(g.Providers[0])
 	g.Deadline = 2 * time.Second
 	g.Providers[0].Timeout = time.Second
 }

@@ -48,6 +48,16 @@ func (p *Provider) throttled(now time.Time, hold time.Duration) {
 // holdSpread is over how long calls come back that a hold has kept.
 const holdSpread = time.Second
 
+// spread makes a pause longer, so that not all calls that wait come back at once,
+// but not so long that there is no time for an answer.
+func (c *call) spread(now time.Time, pause time.Duration) time.Duration {
+	spare := c.latest().Sub(now) - pause
+	if spare <= 0 {
+		return pause
+	}
+	return pause + rand.N(min(spare, holdSpread))
+}
+
 // holdOn waits until p may be asked again, if that is worth it: not where
 // another provider can be asked at once.
 func (c *call) holdOn(ctx context.Context, p *Provider, now time.Time) *failure {
@@ -55,11 +65,10 @@ func (c *call) holdOn(ctx context.Context, p *Provider, now time.Time) *failure 
 	if left == 0 {
 		return nil
 	}
-	// Those who wait come one after the other, not all at once.
 	defer p.Hold.waiting.Add(-1)
 	fits := p.Hold.waiting.Add(1) <= DefaultQueueCount
 	for !c.alternatives && fits && left <= p.Cap.maxWait() && now.Add(left).Before(c.latest()) {
-		if !c.wait(left + rand.N(holdSpread)) {
+		if !c.wait(c.spread(now, left)) {
 			return c.lost(ctx, ctx.Err(), false)
 		}
 		now = c.g.Now()

@@ -36,7 +36,7 @@ func (c *call) listModels() {
 			answered = true // it serves what it is asked for
 			continue
 		}
-		if c.g.Now().After(c.latest()) {
+		if (answered || failed != nil) && c.g.Now().After(c.latest()) {
 			break
 		}
 		upstream, f := c.upstreamModels(p)

@@ -95,7 +95,7 @@ type taking struct {
 
 // add takes note of more of the answer; nil takes none.
 func (t *taking) add(b []byte) {
-	if t == nil || t.large {
+	if t == nil || t.large || t.whole {
 		return
 	}
 	if t.body.Len()+len(b) > DefaultMaxStored {

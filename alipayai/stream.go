@@ -163,13 +163,18 @@ func (c *call) pass(s *stream) {
 			}
 			continue
 		}
+		if s.done {
+			// The client may repeat its key as soon as it has seen the end.
+			c.taking.add(s.pending.Bytes())
+			c.taking.end(s.finish)
+			c.resolve()
+		}
 		if err := c.send(s, flusher); err != nil {
 			c.outcome.Status, c.outcome.Code, c.outcome.Aborted = clientClosedRequest, codeClientGone, true
 			return
 		}
 		if s.done {
 			complete = true
-			c.taking.end(s.finish)
 			break
 		}
 		c.extend(s.timeout + clientTimeout)
@@ -186,13 +191,14 @@ func (c *call) pass(s *stream) {
 	_, _ = s.events.Next()
 }
 
-// clientTimeout is how long a client may take to read what it is sent.
+// clientTimeout is how long a client may take to read what it is sent, to within
+// a second.
 const clientTimeout = time.Minute
 
 // send writes what is pending.
 func (c *call) send(s *stream, flusher *http.ResponseController) error {
 	// A client that reads no more must not hold a stream, nor its claim, for ever.
-	if now := c.g.Now(); s.writeBy.Sub(now) < clientTimeout/2 {
+	if now := c.g.Now(); s.writeBy.Sub(now) < clientTimeout-time.Second {
 		s.writeBy = now.Add(clientTimeout)
 		_ = flusher.SetWriteDeadline(s.writeBy) // where the server knows deadlines
 	}

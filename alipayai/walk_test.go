@@ -12,10 +12,8 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
-// hasty makes a provider that is not waited for, fresh one whose connections have not idled.
+// hasty makes a provider that is not waited for.
 func hasty(p *Provider) { p.Timeout = 300 * time.Millisecond }
-
-func fresh(p *Provider) { p.Transport.(*http.Transport).DisableKeepAlives = true }
 
 func TestFallsOver(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -39,7 +37,7 @@ func TestFallsOver(t *testing.T) {
 		"malformed first event":   {fault: sandbox.Fault{Kind: sandbox.MalformedChunk}, reason: codeMalformed, attempts: 1, stream: true},
 		"empty stream":            {fault: sandbox.Fault{Kind: sandbox.EmptyStream}, reason: codeTruncated, attempts: 1, stream: true},
 		"truncated":               {fault: sandbox.Fault{Kind: sandbox.TruncatedBody}, reason: codeTruncated, attempts: 1},
-		"reset":                   {fault: sandbox.Fault{Kind: sandbox.ResetBefore}, edit: fresh, reason: codeTruncated, attempts: 1},
+		"reset":                   {fault: sandbox.Fault{Kind: sandbox.ResetBefore}, reason: codeTruncated, attempts: 1},
 		"token, again and again":  {fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 401, Code: "INVALID_ACCESS_TOKEN"}, reason: "credentials", attempts: 2},
 		"credentials":             {fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 401, Code: "INVALID_SIGNATURE"}, reason: "credentials", attempts: 1},
 		"access denied":           {fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 403, Code: "ACCESS_DENIED"}, reason: "credentials", attempts: 1},

@@ -149,9 +149,8 @@ func TestBudgetsAreBytesOfMemory(t *testing.T) {
 		"cache, smallest answers": func(n int) { _ = cache.Within(budget).Put(t.Context(), keyOf(n), smallest(n), time.Hour) },
 		"cache, usual answers":    func(n int) { _ = cache.Within(budget).Put(t.Context(), keyOf(n), usual(n), time.Hour) },
 		"claims, usual answers": func(n int) {
-			claim := mustClaim(t, claims.Within(budget), keyOf(n), requestOf(n), time.Hour)
-			if err := claim.Finish(t.Context(), usual(n), time.Hour); err != nil {
-				t.Fatal(err)
+			if claim, _, _ := claims.Within(budget).Claim(t.Context(), keyOf(n), requestOf(n), time.Hour); claim != nil {
+				_ = claim.Finish(t.Context(), usual(n), time.Hour)
 			}
 		},
 		"claims, open": func(n int) {

@@ -50,7 +50,8 @@ type Claim interface {
 	// Extend lets the claim be in flight for as long as lease, from now on.
 	Extend(ctx context.Context, lease time.Duration) error
 	// Finish keeps the answer for ttl, for those who claim the key again. One that
-	// is too large to be kept is told by ErrTooLarge, and the key is held.
+	// is too large to be kept is told by ErrTooLarge, and the key is held; so it
+	// is, for what is left of ttl, where memory has no room for the answer later.
 	Finish(ctx context.Context, answer Answer, ttl time.Duration) error
 	// Hold keeps the key from being claimed for ttl: how the call has ended is
 	// not known, or its answer is not kept.

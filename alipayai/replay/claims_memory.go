@@ -18,7 +18,7 @@ type MemoryClaims struct {
 	ending   endings    // the same, by when they end
 	finished *list.List // those with an answer, the oldest in front
 	bytes    int64      // of all
-	answers  int64      // of those with an answer
+	answers  int64      // of the answers alone
 }
 
 // record is a claimed key. It is its owner's as long as it is under the key.
@@ -30,7 +30,7 @@ type record struct {
 	size    int64
 	expires time.Time
 	index   int           // in ending
-	element *list.Element // in finished, nil unless it is
+	element *list.Element // in finished, nil unless it is there
 }
 
 // NewMemoryClaims makes an empty one.
@@ -39,9 +39,10 @@ func NewMemoryClaims(now func() time.Time) *MemoryClaims {
 }
 
 // Within are the claims as ones that may take maxBytes. Where there is no room,
-// the oldest answers go first, and their keys are free again. Keys in flight and
-// held stay: when there is no room but theirs, nothing new can be claimed. An
-// answer of more than an eighth of that is not kept.
+// the oldest answers go first, and their keys are held for the time that was
+// left to them: no key is free before its time. When keys alone take all the
+// room, nothing new can be claimed. An answer of more than an eighth of that is
+// not kept.
 func (m *MemoryClaims) Within(maxBytes int64) Claims { return memoryClaims{m, maxBytes} }
 
 // memoryClaims are MemoryClaims under a budget.
@@ -50,8 +51,8 @@ type memoryClaims struct {
 	maxBytes int64
 }
 
-// errFull is a budget that keys in flight and held have used up.
-var errFull = fmt.Errorf("%w: the memory for claims is full of open ones", ErrUnavailable)
+// errFull is a budget that keys without their answers have used up.
+var errFull = fmt.Errorf("%w: the memory for claims is full of keys", ErrUnavailable)
 
 // Claim implements Claims.
 func (m memoryClaims) Claim(ctx context.Context, key Key, request [32]byte, lease time.Duration) (Claim, *Answer, error) {
@@ -145,9 +146,22 @@ func (m *MemoryClaims) room(size, maxBytes int64) bool {
 		return false
 	}
 	for m.bytes+size > maxBytes {
-		m.remove(m.finished.Front().Value.(*record))
+		r := m.finished.Front().Value.(*record)
+		m.forget(r)
+		r.state = held
 	}
 	return true
+}
+
+// forget drops the answer of a record, if it has one.
+func (m *MemoryClaims) forget(r *record) {
+	if r.state != finished {
+		return
+	}
+	m.finished.Remove(r.element)
+	m.answers -= r.size - entryOverhead
+	m.bytes -= r.size - entryOverhead
+	r.element, r.answer, r.size = nil, Answer{}, entryOverhead
 }
 
 // expire removes what has ended.
@@ -166,19 +180,15 @@ func (m *MemoryClaims) insert(r *record, to state, answer Answer, ttl time.Durat
 	m.bytes += r.size
 	if to == finished {
 		r.element = m.finished.PushBack(r)
-		m.answers += r.size
+		m.answers += r.size - entryOverhead
 	}
 }
 
 func (m *MemoryClaims) remove(r *record) {
+	m.forget(r)
 	delete(m.records, r.key)
 	heap.Remove(&m.ending, r.index)
 	m.bytes -= r.size
-	if r.element != nil {
-		m.finished.Remove(r.element)
-		m.answers -= r.size
-		r.element = nil
-	}
 }
 
 // endings is a heap of records by when they end.

@@ -9,6 +9,7 @@ import (
 // unavailable is what comes of a claim that there is no room for.
 var unavailable = errFull.Error()
 
+// Answers make room, the oldest first, but their keys are not free before their time.
 func TestOldestAnswersMakeRoomForClaims(t *testing.T) {
 	c := newClock()
 	answer := longAnswer(1000)
@@ -34,15 +35,43 @@ func TestOldestAnswersMakeRoomForClaims(t *testing.T) {
 			t.Fatalf("%d bytes, more than %d", m.bytes, 10*one)
 		}
 	}
+	oldest := m.finished.Front().Value.(*record)
 	for n, want := range map[int]string{
-		2: "claimed", 3: "answer " + string(answer.Body), 11: "answer " + string(answer.Body),
-		100: ErrInFlight.Error(), 101: ErrHeld.Error(),
+		0: ErrHeld.Error(), 11: "answer " + string(answer.Body), 100: ErrInFlight.Error(), 101: ErrHeld.Error(),
 	} {
 		wantClaim(t, claims, keyOf(n), requestOf(n), want)
 	}
+	wantClaim(t, claims, keyOf(0), requestOf(1), ErrMismatch.Error())
+	wantClaim(t, claims, oldest.key, oldest.request, "answer "+string(answer.Body))
 	if err := open.Release(t.Context()); err != nil {
 		t.Error(err)
 	}
+	c.time = c.time.Add(time.Hour - time.Millisecond)
+	wantClaim(t, claims, keyOf(0), requestOf(0), ErrHeld.Error())
+	c.time = c.time.Add(time.Millisecond)
+	wantClaim(t, claims, keyOf(0), requestOf(0), "claimed")
+	checkBooks(t, claims, 1)
+}
+
+// Keys that have lost their answers fill the memory like others.
+func TestKeysWithoutAnswersMakeNoRoom(t *testing.T) {
+	c := newClock()
+	const n = 20
+	claims := NewMemoryClaims(c.now).Within(n * entryOverhead)
+	for i := range n {
+		err := mustClaim(t, claims, keyOf(i), requestOf(i), time.Minute).Finish(t.Context(), answerOf("it"), time.Duration(1+i)*time.Hour)
+		if err != nil && !errors.Is(err, ErrTooLarge) {
+			t.Fatal(err)
+		}
+	}
+	for i := range n {
+		wantClaim(t, claims, keyOf(i), requestOf(i), ErrHeld.Error())
+	}
+	wantClaim(t, claims, keyOf(n), requestOf(n), unavailable)
+	c.time = c.time.Add(time.Hour) // and the first is free
+	wantClaim(t, claims, keyOf(n), requestOf(n), "claimed")
+	wantClaim(t, claims, keyOf(0), requestOf(0), unavailable)
+	checkBooks(t, claims, n)
 }
 
 func TestOpenClaimsMakeNoRoom(t *testing.T) {

@@ -13,6 +13,10 @@ import (
 type reference struct {
 	now  time.Duration
 	keys map[Key]referenceRecord
+	// most is what it may take, in bytes; 0 for as much as it likes.
+	most int64
+	// steps counts what was done.
+	steps int
 }
 
 type referenceRecord struct {
@@ -21,6 +25,40 @@ type referenceRecord struct {
 	state   state
 	body    string
 	ends    time.Duration
+	since   int // the step of its state
+}
+
+func (r referenceRecord) size() int64 {
+	if r.state != finished {
+		return entryOverhead
+	}
+	answer := answerOf(r.body)
+	return entryOverhead + answer.size()
+}
+
+// room takes answers away until there is room for size more bytes, the oldest
+// first, unless all of them are not enough.
+func (r *reference) room(size int64) bool {
+	fits := func(used int64) bool { return r.most == 0 || used+size <= r.most }
+	if !fits(int64(len(r.keys)) * entryOverhead) {
+		return false
+	}
+	for {
+		var used int64
+		var oldest Key
+		for key, kept := range r.keys {
+			used += kept.size()
+			if kept.state == finished && (r.keys[oldest].state != finished || kept.since < r.keys[oldest].since) {
+				oldest = key
+			}
+		}
+		if fits(used) {
+			return true
+		}
+		kept := r.keys[oldest]
+		kept.state, kept.body = held, ""
+		r.keys[oldest] = kept
+	}
 }
 
 func (r *reference) pass(d time.Duration) {
@@ -31,8 +69,10 @@ func (r *reference) pass(d time.Duration) {
 func (r *reference) claim(owner int, key Key, request [32]byte, lease time.Duration) string {
 	kept, taken := r.keys[key]
 	switch {
+	case !taken && !r.room(entryOverhead):
+		return unavailable
 	case !taken:
-		r.keys[key] = referenceRecord{owner, request, inFlight, "", r.now + lease}
+		r.keys[key] = referenceRecord{owner, request, inFlight, "", r.now + lease, r.steps}
 		return "claimed"
 	case kept.request != request:
 		return ErrMismatch.Error()
@@ -49,8 +89,16 @@ func (r *reference) settle(owner int, key Key, request [32]byte, to state, body 
 	if taken && (kept.owner != owner || kept.state != inFlight && kept.state != to) {
 		return ErrLost.Error()
 	}
-	r.keys[key] = referenceRecord{owner, request, to, body, r.now + ttl}
-	return "done"
+	if !taken && !r.room(entryOverhead) {
+		return unavailable
+	}
+	delete(r.keys, key)
+	settled, said := referenceRecord{owner, request, to, body, r.now + ttl, r.steps}, "done"
+	if to == finished && (r.most > 0 && settled.size() > r.most/8 || !r.room(settled.size())) {
+		settled.state, said = held, ErrTooLarge.Error()
+	}
+	r.keys[key] = settled
+	return said
 }
 
 func (r *reference) release(owner int, key Key) string {
@@ -71,40 +119,55 @@ type claimant struct {
 func TestClaimsAgainstReference(t *testing.T) {
 	eachKind(t, func(t *testing.T, s stores) {
 		for seed := range uint64(8) {
-			random := rand.New(rand.NewPCG(seed, 7))
-			want := &reference{keys: make(map[Key]referenceRecord)}
-			var claimants []claimant
-			minutes := func() time.Duration { return time.Duration(1+random.IntN(20)) * time.Minute }
-			for step := 1; step <= 600; step++ {
-				var op, got, should string
-				if random.IntN(3) == 0 || len(claimants) == 0 {
-					c := claimant{owner: step, key: keyOf(random.IntN(4)), request: requestOf(random.IntN(8) / 7)}
-					lease := minutes()
-					claim, answer, err := s.Claim(t.Context(), c.key, c.request, lease)
-					op, got = "claim", outcome(answer, err)
-					should = want.claim(c.owner, c.key, c.request, lease)
-					if c.Claim = claim; claim != nil {
-						claimants = append(claimants, c)
-					}
-				} else {
-					// Most often one of the latest; those before are of interest for
-					// what they must not do.
-					i := max(0, len(claimants)-1-random.IntN(6))
-					op, got, should = end(t, random.IntN(5), claimants[i], want, strconv.Itoa(step), minutes())
-				}
-				if got != should {
-					t.Fatalf("seed %d, step %d, %s: %q, want %q", seed, step, op, got, should)
-				}
-				if random.IntN(4) == 0 {
-					d := minutes()
-					s.pass(d)
-					want.pass(d)
-				}
-				checkBooks(t, s.Claims, len(want.keys))
-			}
-			s.pass(24 * time.Hour)
+			playClaims(t, s, seed, 4, 0)
 		}
 	})
+}
+
+// In little memory keys lose their answers, and some calls cannot be claimed; none is let through twice.
+func TestClaimsInLittleMemoryAgainstReference(t *testing.T) {
+	for seed := range uint64(40) {
+		c := newClock()
+		most := int64(8+seed%8) * entryOverhead
+		playClaims(t, stores{Claims: NewMemoryClaims(c.now).Within(most), pass: func(d time.Duration) { c.time = c.time.Add(d) }}, seed, 16, most)
+	}
+}
+
+// playClaims does random things to claims of so many keys, in the store and in the reference.
+func playClaims(t *testing.T, s stores, seed uint64, keys int, most int64) {
+	t.Helper()
+	random := rand.New(rand.NewPCG(seed, 7))
+	want := &reference{keys: make(map[Key]referenceRecord), most: most}
+	var claimants []claimant
+	minutes := func() time.Duration { return time.Duration(1+random.IntN(20)) * time.Minute }
+	for want.steps = 1; want.steps <= 600; want.steps++ {
+		var op, got, should string
+		if random.IntN(3) == 0 || len(claimants) == 0 {
+			c := claimant{owner: want.steps, key: keyOf(random.IntN(keys)), request: requestOf(random.IntN(8) / 7)}
+			lease := minutes()
+			claim, answer, err := s.Claim(t.Context(), c.key, c.request, lease)
+			op, got = "claim", outcome(answer, err)
+			should = want.claim(c.owner, c.key, c.request, lease)
+			if c.Claim = claim; claim != nil {
+				claimants = append(claimants, c)
+			}
+		} else {
+			// Most often one of the latest; those before are of interest for
+			// what they must not do.
+			i := max(0, len(claimants)-1-random.IntN(6))
+			op, got, should = end(t, random.IntN(5), claimants[i], want, strconv.Itoa(want.steps), minutes())
+		}
+		if got != should {
+			t.Fatalf("seed %d, step %d, %s: %q, want %q", seed, want.steps, op, got, should)
+		}
+		if random.IntN(4) == 0 {
+			d := minutes()
+			s.pass(d)
+			want.pass(d)
+		}
+		checkBooks(t, s.Claims, len(want.keys))
+	}
+	s.pass(24 * time.Hour)
 }
 
 // end does one thing to a claim, in the store and in the reference.
@@ -145,7 +208,7 @@ func checkBooks(t *testing.T, claims Claims, most int) {
 		bytes += r.size
 		if r.state == finished {
 			with++
-			answers += r.size
+			answers += r.size - entryOverhead
 		}
 	}
 	if bytes != m.bytes || answers != m.answers || len(m.ending) != len(m.records) || m.finished.Len() != with {

@@ -7,5 +7,6 @@
 // configuration: its budget comes with each use, by Within.
 //
 // The two differ in what a store that is away means. A cache that cannot be
-// asked is a miss; a claim that cannot be made is not skipped.
+// asked is a miss; a claim that cannot be made is not skipped. Nor do they let
+// go alike where memory is short: a cache forgets, claims lose answers alone.
 package replay

@@ -1,0 +1,98 @@
+package alipayai
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
+)
+
+// A cached answer is of the upstreams that were asked: where one of them is another by now, it is not theirs.
+func TestCachedAnswerBelongsToItsUpstreams(t *testing.T) {
+	// each edits the first or the second provider: both may have answered.
+	each := func(edit func(*Provider)) []func(*scripted) {
+		return []func(*scripted){
+			func(s *scripted) { edit(s.gateway.Providers[0]) },
+			func(s *scripted) { edit(s.gateway.Providers[1]) },
+		}
+	}
+	for name, test := range map[string]struct {
+		edits []func(*scripted)
+		same  bool
+	}{
+		"name":            {edits: each(func(p *Provider) { p.Name = "another" })},
+		"profile":         {edits: each(func(p *Provider) { p.Profile.Name = "another" })},
+		"host":            {edits: each(func(p *Provider) { p.BaseURL = parseURL(t, "http://127.0.0.1:9") })},
+		"path":            {edits: each(func(p *Provider) { p.BaseURL = p.BaseURL.JoinPath("another") })},
+		"client":          {edits: each(func(p *Provider) { p.ClientID = "another" })},
+		"model":           {edits: each(func(p *Provider) { p.Model = "another" })},
+		"model by name":   {edits: each(func(p *Provider) { p.ModelMap = map[string]string{"alipay-fin-1": "another"} })},
+		"timeout":         {edits: each(func(p *Provider) { p.Timeout = time.Minute }), same: true},
+		"another's model": {edits: each(func(p *Provider) { p.ModelMap = map[string]string{"other": "another"} }), same: true},
+		"order": {edits: []func(*scripted){func(s *scripted) {
+			s.gateway.Providers = []*Provider{s.gateway.Providers[1], s.gateway.Providers[0]}
+		}}},
+		"one less": {edits: []func(*scripted){func(s *scripted) { s.gateway.Providers = s.gateway.Providers[:1] }}},
+	} {
+		for i, edit := range test.edits {
+			t.Run(name+", "+[]string{"first", "second"}[i], func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := perform(t, [][]turn{{good}, {good}}, caching())
+					s.call(chatBody("hello"))
+					s.fails(sysError)
+					edit(s)
+					got := s.call(chatBody("hello"))
+					if cached := got.header.Get("Cache-Status") != ""; cached != test.same {
+						t.Errorf("%d %v", got.status, got.header)
+					}
+				})
+			})
+		}
+	}
+}
+
+// What an agent answers depends on its session as well, so nothing is kept where one of the providers is an agent's platform.
+func TestAnswersOfAgentsAreNotCached(t *testing.T) {
+	for i := range 2 {
+		synctest.Test(t, func(t *testing.T) {
+			kept := &counting{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20)}
+			s := perform(t, [][]turn{{good}, {good}}, caching(func(a *Answers) { a.Cache = kept }), func(g *Gateway) {
+				g.Providers[i].Profile.Format = FormatNextBuilder
+			})
+			s.call(chatBody("hello"))
+			s.fails(sysError)
+			if got := s.call(chatBody("hello")); kept.puts != 0 || got.header.Get("Cache-Status") != "" {
+				t.Errorf("kept %d answers: %d %s", kept.puts, got.status, got.body)
+			}
+		})
+	}
+}
+
+// Answers that were filtered, or cut for their length, take no better one's place; but who claimed the call gets them again.
+func TestPoorAnswersAreNotCached(t *testing.T) {
+	finished := func(reason string) map[string]turn {
+		return map[string]turn{
+			chatBody("hello"):   says(200, `{"choices":[{"message":{"content":"poor"},"finish_reason":"`+reason+`"}]}`),
+			streamBody("hello"): streams(nil, `{"choices":[{"delta":{"content":"poor"},"finish_reason":"`+reason+`"}]}`, "[DONE]"),
+		}
+	}
+	for reason, kept := range map[string]bool{"stop": true, "tool_calls": true, "length": false, "content_filter": false} {
+		for body, poor := range finished(reason) {
+			t.Run(reason+", "+body[:10], func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					better := map[string]turn{chatBody("hello"): good, streamBody("hello"): wholeStream}[body]
+					s := perform(t, [][]turn{{better, poor, sysError}}, claiming, caching())
+					before := s.call(body)
+					replaced := s.call(body, keyed...)
+					wantReplayed(t, s.call(body, keyed...), replaced, "0")
+					if kept {
+						before = replaced
+					}
+					wantCached(t, s.call(body), before, "0")
+					s.wantCalls(3)
+				})
+			})
+		}
+	}
+}
