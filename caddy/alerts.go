@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
@@ -88,6 +89,9 @@ func (c *Alert) sink(s secrets) (alert.Sink, error) {
 // leads nowhere but here.
 func addressed[S alert.Sink](c *Alert, s secrets, sink func(address string) (S, error)) (alert.Sink, error) {
 	address := c.URL
+	if address != "" && !hasPlaceholder(address) && !strings.Contains(address, "://") {
+		return nil, fmt.Errorf("%s url has no scheme; begin it with http://, https:// or the service as shoutrrr has it, or use {env.NAME}", c.Type)
+	}
 	if u, err := url.Parse(address); err != nil || u.User != nil || !alipayai.IsLoopback(u.Hostname()) {
 		if address, err = s.resolve(c.Type+" url", address); err != nil {
 			return nil, err

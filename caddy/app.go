@@ -67,6 +67,8 @@ type App struct {
 	// releases give back what the configuration holds of the pooled state.
 	releases []func()
 
+	// checks say, at Start, whether what is configured can be used.
+	checks []func() error
 	// opens connect to what the configuration uses, at Start.
 	opens []func()
 	// jobs run from Start to Stop.
@@ -133,6 +135,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 
 // Start begins the background work.
 func (a *App) Start() error {
+	for _, check := range a.checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
 	for _, open := range a.opens {

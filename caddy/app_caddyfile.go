@@ -116,7 +116,7 @@ func (e *Evidence) unmarshal(d *caddyfile.Dispenser) error {
 		case "max_bytes":
 			return size(d, &e.MaxBytes)
 		}
-		return unrecognized(d, "evidence", option)
+		return unrecognized(d, "evidence", option, "recipient", "dir", "ttl", "max_bytes")
 	})
 }
 

@@ -3,6 +3,7 @@ package alipaycaddy
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -161,7 +162,11 @@ func list(d *caddyfile.Dispenser, to *[]string) error {
 	return nil
 }
 
-// unrecognized is the error for an option that does not exist.
-func unrecognized(d *caddyfile.Dispenser, directive, option string) error {
-	return d.Errf("unrecognized option %q of %s", option, directive)
+// unrecognized is the error for an option that does not exist, where those do
+// that are known.
+func unrecognized(d *caddyfile.Dispenser, directive, option string, known ...string) error {
+	if len(known) == 0 {
+		return d.Errf("unrecognized option %q of %s, which has none", option, directive)
+	}
+	return d.Errf("unrecognized option %q of %s; use %s", option, directive, strings.Join(known, ", "))
 }

@@ -39,6 +39,12 @@ func (a *App) openEvidence() error {
 		}
 		options.Vault = vault
 		a.releases = append(a.releases, vault.Close)
+		a.checks = append(a.checks, func() error {
+			if err := vault.Check(); err != nil {
+				return fmt.Errorf("evidence: dir: %w", err)
+			}
+			return nil
+		})
 		a.jobs = append(a.jobs, func(context.Context) {
 			if err := vault.Sweep(); err != nil {
 				a.logger.Error("old evidence could not be deleted", zap.Error(err))

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"filippo.io/age"
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
@@ -32,8 +33,8 @@ func TestEvidence(t *testing.T) {
 	g := newFailoverRig(t)
 	global := g.testified("${dir}/evidence")
 	g.load(global, failoverSite())
-	if _, err := os.Stat(g.vars["dir"] + "/evidence"); !os.IsNotExist(err) {
-		t.Errorf("the folder is there before there is any evidence: %v", err)
+	if info, err := os.Stat(g.vars["dir"] + "/evidence"); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder is not there, for the owner alone: %v, %v", info, err)
 	}
 	g.fail(g.api, sandbox.Fault{Kind: sandbox.SystemError500})
 	prompt := "tea for " + strings.Join(private, ", ")
@@ -106,8 +107,11 @@ func (g *failoverRig) wantLogged(requestID string) {
 // TestEvidenceThatCannotBeWritten delays and fails no call.
 func TestEvidenceThatCannotBeWritten(t *testing.T) {
 	g := newFailoverRig(t)
+	g.load(g.testified("${dir}/a-file"), failoverSite("breaker off"))
+	if err := os.RemoveAll(g.vars["dir"] + "/a-file"); err != nil {
+		t.Fatal(err)
+	}
 	g.file("a-file", "in the way")
-	g.load(g.testified("${dir}/a-file/evidence"), failoverSite("breaker off"))
 	g.fail(g.api, systemError)
 	for range 5 {
 		g.chat("tea", g.acme).answeredBy(t, "claude", "claude-haiku-4-5", "system_error")
@@ -118,6 +122,18 @@ func TestEvidenceThatCannotBeWritten(t *testing.T) {
 	if !strings.Contains(g.logs(), "a-file") {
 		t.Error("the log does not say what is in the way")
 	}
+}
+
+// A folder that cannot be made fails the configuration, and the one before serves on.
+func TestEvidenceWithoutItsFolder(t *testing.T) {
+	g := newFailoverRig(t)
+	g.load(g.testified("${dir}/evidence"), failoverSite("breaker off"))
+	g.file("a-file", "in the way")
+	err := caddy.Load(g.config(g.testified("${dir}/a-file/evidence"), failoverSite("breaker off")), true)
+	if err == nil || !strings.Contains(err.Error(), "evidence: dir") || !strings.Contains(err.Error(), "a-file") {
+		t.Errorf("loaded with %v", err)
+	}
+	g.chat("tea", g.acme).answeredBy(t, "alipay", "alipay-fin-1", "")
 }
 
 func TestEvidenceOpenRefuses(t *testing.T) {

@@ -94,6 +94,9 @@ func (h *Proxy) provisionFailover(app *App) error {
 		h.gateway.Claims = &alipayai.Claims{Store: app.claims(), TTL: ttl}
 	}
 	if a := h.CachedAnswer; a != nil {
+		if h.gateway.Class == alipayai.ClassMoney {
+			return errors.New("cached_answer has no meaning for class money, whose calls are never answered from a cache")
+		}
 		if a.TTL < caddy.Duration(time.Second) || a.MaxBytes < 0 {
 			return errors.New("cached_answer: write how long an answer may be given again, as 24h; max_bytes must be positive")
 		}

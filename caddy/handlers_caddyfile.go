@@ -50,7 +50,7 @@ func (k *KeysAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "file":
 			return text(d, &k.File)
 		}
-		return unrecognized(d, "alipayai_auth", option)
+		return unrecognized(d, "alipayai_auth", option, "key", "file")
 	})
 }
 
@@ -114,7 +114,9 @@ func (h *SandboxHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "models":
 			return list(d, &h.Models)
 		}
-		return unrecognized(d, "alipayai_sandbox", option)
+		return unrecognized(d, "alipayai_sandbox", option,
+			"name", "format", "mode", "app", "token_life", "rotate_refresh_tokens",
+			"requests_per_second", "models")
 	})
 }
 
@@ -140,7 +142,7 @@ func (h *SandboxHandler) unmarshalApp(d *caddyfile.Dispenser) error {
 		case "public_key":
 			return text(d, &app.PublicKey)
 		}
-		return unrecognized(d, "app", option)
+		return unrecognized(d, "app", option, "key", "oauth_secret", "refresh_token", "api_key", "public_key")
 	})
 	if h.Apps == nil {
 		h.Apps = make(map[string]SandboxApp)
@@ -184,7 +186,7 @@ func (t *SigningTransport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			t.HTTP = new(reverseproxy.HTTPTransport)
 			return t.HTTP.UnmarshalCaddyfile(d.NewFromNextSegment())
 		}
-		return unrecognized(d, "transport alipayai", option)
+		return unrecognized(d, "transport alipayai", option, "paths", "methods", "allow_anonymous", "max_body", "http")
 	})
 }
 

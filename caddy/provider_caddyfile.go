@@ -121,7 +121,11 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 		case "transport":
 			return p.unmarshalTransport(d)
 		}
-		return unrecognized(d, "provider", option)
+		return unrecognized(d, "provider", option,
+			"profile", "base_url", "environment", "client_id", "key", "keys", "public_key",
+			"app_certificate", "root_certificates", "app_auth_token", "api_key", "token", "models",
+			"model", "path", "header", "limit", "queue", "region", "timeout", "stream_timeout",
+			"verify_response", "on", "on_unsupported", "agent", "transport")
 	})
 }
 
@@ -173,7 +177,7 @@ func (q *Queue) unmarshal(d *caddyfile.Dispenser) error {
 		case "max_bytes":
 			return size(d, &q.MaxBytes)
 		}
-		return unrecognized(d, "queue", option)
+		return unrecognized(d, "queue", option, "max_wait", "max_count", "max_bytes")
 	})
 }
 
@@ -209,7 +213,7 @@ func (t *Token) unmarshal(d *caddyfile.Dispenser) error {
 		case "refresh_token":
 			return text(d, &t.RefreshToken)
 		}
-		return unrecognized(d, "token", option)
+		return unrecognized(d, "token", option, "client_id", "scope", "refresh_token")
 	})
 }
 
@@ -225,6 +229,6 @@ func (a *Agent) unmarshal(d *caddyfile.Dispenser) error {
 		case "thinking":
 			return enable(d, &a.Thinking)
 		}
-		return unrecognized(d, "agent", option)
+		return unrecognized(d, "agent", option, "config_version", "thinking")
 	})
 }

@@ -49,6 +49,8 @@ func TestProvisionRefusesFailover(t *testing.T) {
 		"unknown class": {hmacProvider(), failing("class free"), []string{`class "free"`, "inference or money"}},
 		"cached answers for a moment": {hmacProvider(), failing("cached_answer 10ms"),
 			[]string{"cached_answer", "24h"}},
+		"cached answers of money": {hmacProvider(), failing("class money", "cached_answer 24h"),
+			[]string{"cached_answer", "class money"}},
 		"claims for a moment": {hmacProvider(), failing("idempotency 10ms"), []string{"idempotency", "a second or more"}},
 
 		"redis without encryption_key": {operators("store redis a:1"), "", []string{"store redis", "encryption_key", "openssl rand -hex 32"}},
@@ -88,6 +90,7 @@ func TestProvisionRefusesOperators(t *testing.T) {
 		"literal webhook":      {operators("alert slack {env.TEST_URL}", "alert webhook https://example.com/"+aSecret), []string{"alert 2: webhook url", "literal"}},
 		"literal shoutrrr":     {operators("alert shoutrrr lark://open.larksuite.com/" + aSecret), []string{"alert 1: shoutrrr url", "literal"}},
 		"local, with password": {operators("alert webhook http://ops:" + aSecret + "@127.0.0.1/"), []string{"alert 1: webhook url", "literal"}},
+		"no scheme":            {operators("alert webhook 127.0.0.1:8083/alerts"), []string{"alert 1: webhook url", "http://"}},
 		"local, by its name":   {operators("alert webhook http://127.0.0.1.example.com/" + aSecret), []string{"alert 1: webhook url", "literal"}},
 		"empty address":        {operators("alert slack \"\""), []string{"alert 1: slack url is empty"}},
 		"unset address":        {operators("alert slack {env.TEST_UNSET}"), []string{"alert 1: slack url", "{env.TEST_UNSET}"}},

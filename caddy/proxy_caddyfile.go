@@ -70,7 +70,9 @@ func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			h.Idempotency = new(Idempotency)
 			return h.Idempotency.unmarshal(d)
 		}
-		return unrecognized(d, "alipayai_proxy", option)
+		return unrecognized(d, "alipayai_proxy", option,
+			"allow_cross_region", "max_body", "max_answer", "deadline", "class", "breaker",
+			"cached_answer", "idempotency", "limit", "weight", "priority")
 	})
 }
 
@@ -103,7 +105,7 @@ func (h *Proxy) unmarshalLimit(d *caddyfile.Dispenser) error {
 		case "concurrent":
 			return number(d, &l.Concurrent)
 		}
-		return unrecognized(d, "limit", option)
+		return unrecognized(d, "limit", option, "requests_per_second", "burst", "tokens_per_minute", "concurrent")
 	})
 	if err == nil && l == (TenantLimit{}) {
 		return d.Errf("limit of tenant %s is empty", tenant)
@@ -144,8 +146,9 @@ func (b *Breaker) unmarshal(d *caddyfile.Dispenser) error {
 	if len(given) != 2 && len(given) != 3 {
 		return d.Err("write breaker <failures> <within> [<open_for>], as breaker 3 5m 60s, or breaker off")
 	}
-	if err := parseNumber(d, "breaker: failures", given[0], &b.Failures); err != nil {
-		return err
+	var err error
+	if b.Failures, err = strconv.Atoi(given[0]); err != nil || b.Failures < 1 {
+		return d.Errf("breaker: %q is not a number of failures from 1; write breaker <failures> <within> [<open_for>], as breaker 3 5m 60s", given[0])
 	}
 	if err := parseDuration(d, "breaker: within", given[1], &b.Within); err != nil {
 		return err
@@ -172,7 +175,7 @@ func (a *CachedAnswer) unmarshal(d *caddyfile.Dispenser) error {
 		if option == "max_bytes" {
 			return size(d, &a.MaxBytes)
 		}
-		return unrecognized(d, "cached_answer", option)
+		return unrecognized(d, "cached_answer", option, "max_bytes")
 	})
 }
 

@@ -55,6 +55,8 @@ func (r *Redis) unmarshalOption(d *caddyfile.Dispenser) func(string) error {
 		case "replicas":
 			return number(d, &r.Replicas)
 		}
-		return unrecognized(d, "store redis", option)
+		return unrecognized(d, "store redis", option,
+			"address", "master_name", "cluster", "username", "password", "sentinel_username",
+			"sentinel_password", "tls", "db", "replicas")
 	}
 }

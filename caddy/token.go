@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -99,11 +100,20 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 	source.Cell = cell
 
 	logger := a.logger.With(zap.String("provider", p.Name))
+	// One failure is told but no alarm: the next try comes at once, and at the
+	// start the upstream may be this very process, which does not listen yet.
+	var failures atomic.Int64
 	source.OnFetch = func(err error) {
 		a.metrics.tokenFetched(p.Name, err)
-		a.monitor.TokenRefresh(p.Name, err)
-		if err != nil {
+		switch {
+		case err == nil:
+			failures.Store(0)
+			a.monitor.TokenRefresh(p.Name, nil)
+		case failures.Add(1) == 1:
+			logger.Warn("access token could not be fetched; trying again", zap.Error(err))
+		default:
 			logger.Error("access token could not be fetched", zap.Error(err))
+			a.monitor.TokenRefresh(p.Name, err)
 		}
 	}
 	a.shareTokens(source, store, logger, address, clientID, token.Scope, source.RefreshToken)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -58,6 +59,11 @@ func (o RedisOptions) Check() error {
 		return fmt.Errorf("%w: a cluster has no database but 0", ErrRedisOptions)
 	case !o.Cluster && o.MasterName == "" && len(o.Addresses) > 1:
 		return fmt.Errorf("%w: several addresses need master_name or cluster", ErrRedisOptions)
+	}
+	for _, address := range o.Addresses {
+		if _, port, err := net.SplitHostPort(address); err != nil || port == "" || strings.Contains(address, "/") {
+			return fmt.Errorf("%w: an address is not host:port; write it like 10.0.0.5:6379", ErrRedisOptions)
+		}
 	}
 	return nil
 }

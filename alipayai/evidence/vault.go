@@ -69,6 +69,18 @@ func NewVault(opt VaultOptions) (*Vault, error) {
 	return &Vault{opt: opt}, nil
 }
 
+// Check makes the directory, and reports whether records can be put there.
+func (v *Vault) Check() error {
+	if err := os.MkdirAll(v.opt.Dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(v.opt.Dir, tempPattern)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
 // Seal writes the record, with mode 0600, and makes room for it. What fails
 // is told without anything of the record.
 func (v *Vault) Seal(r Record) error {
