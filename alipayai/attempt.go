@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -140,6 +141,9 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 			return nil, upstreamFault(codeMalformed, "the provider's answer has neither choices nor data")
 		}
 		a.usage, a.finish = parsed.Usage, parsed.FinishReason
+		if !strings.HasPrefix(resp.Header.Get("Content-Type"), jsonType[0]) {
+			a.header["Content-Type"] = jsonType // whatever it called itself
+		}
 		return a, nil
 	case parsed.Failure == nil:
 		parsed.Failure = &wire.Failure{Message: "the provider answered " + http.StatusText(resp.StatusCode)}

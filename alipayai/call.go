@@ -75,9 +75,9 @@ func (c *call) read() *failure {
 		return invalid(http.StatusNotFound, codeNotFound,
 			"this gateway serves POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models")
 	}
-	if keys := c.r.Header["Idempotency-Key"]; len(keys) > 1 || len(keys) == 1 && !isVisible(keys[0]) {
+	if keys := c.r.Header["Idempotency-Key"]; len(keys) > 1 || len(keys) == 1 && (keys[0] == "" || !isVisible(keys[0])) {
 		return invalid(http.StatusBadRequest, codeIdempotencyKey,
-			"Idempotency-Key must be sent once, as at most 255 characters of visible ASCII")
+			"Idempotency-Key must be sent once, as 1 to 255 characters of visible ASCII")
 	}
 	c.idempotencyID = idempotencyID(c.outcome.Tenant, c.outcome.Endpoint, c.r.Header.Get("Idempotency-Key"), c.outcome.RequestID)
 	if c.outcome.Endpoint == EndpointModels {
@@ -115,10 +115,11 @@ func (c *call) readBody() ([]byte, *failure) {
 	var body []byte
 	var err error
 	switch encoding := c.r.Header.Get("Content-Encoding"); {
-	case encoding == "" && c.r.ContentLength > 0:
+	case encoding == "" && c.r.ContentLength > 0 && c.r.ContentLength <= maxKept:
 		body = make([]byte, c.r.ContentLength)
 		_, err = io.ReadFull(c.r.Body, body)
 	case encoding == "" || strings.EqualFold(encoding, "identity"):
+		// What is announced may never come: memory grows with what has.
 		body, err = io.ReadAll(io.LimitReader(c.r.Body, c.g.MaxBody+1))
 	case strings.EqualFold(encoding, "gzip"):
 		var inflated *gzip.Reader

@@ -17,11 +17,12 @@ func (c *call) testify(p *Provider, f *failure, resp *http.Response, body []byte
 		return
 	}
 	req := resp.Request
+	header, body := withoutCredentials(resp.Header, body, req)
 	c.g.Evidence.Record(evidence.Record{
 		Time: c.g.Now(), RequestID: c.outcome.RequestID, Tenant: c.outcome.Tenant,
 		Provider: p.Name, Endpoint: string(c.outcome.Endpoint), Model: c.outcome.UpstreamModel,
 		Attempt: c.outcome.Attempts, Code: f.Code,
 		Request:  evidence.Request{Method: req.Method, URL: req.URL.String(), Header: req.Header, Body: c.sent},
-		Response: evidence.Response{Status: resp.StatusCode, Header: resp.Header, Body: body},
+		Response: evidence.Response{Status: resp.StatusCode, Header: header, Body: body},
 	})
 }

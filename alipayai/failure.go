@@ -198,31 +198,6 @@ func (f *failure) doubtful() bool {
 	}
 }
 
-// quotes reports whether message holds a value of the request's header that is
-// the gateway's secret.
-func quotes(message string, req *http.Request) bool {
-	if req == nil {
-		return false
-	}
-	for name, values := range req.Header {
-		switch name {
-		case "Accept", "Accept-Encoding", "Content-Type", "User-Agent", "Idempotency-Key", "Client-Id", "Traceparent", "Tracestate":
-			continue
-		}
-		for _, value := range values {
-			_, secret, found := strings.Cut(value, " ") // Bearer <secret>
-			if !found {
-				secret = value
-			}
-			// The message may be cut: a beginning is enough.
-			if len(secret) >= 8 && strings.Contains(message, secret[:min(len(secret), 32)]) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // maxRetryAfter caps what an upstream can make a client wait, except where a
 // longer hold is documented.
 const maxRetryAfter = 60 * time.Second

@@ -201,10 +201,6 @@ func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
 		c.refuse(f)
 		return
 	}
-	if c.outcome.Endpoint == EndpointModels {
-		c.listModels()
-		return
-	}
 	done, f := g.TenantLimits.allow(tenant, c.start)
 	if f != nil {
 		g.Observer.Rejected("", f.Code)
@@ -212,6 +208,10 @@ func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
 		return
 	}
 	defer func() { done(g.Now(), int(c.outcome.Usage.Total)) }()
+	if c.outcome.Endpoint == EndpointModels {
+		c.listModels()
+		return
+	}
 	providers, f := c.plan()
 	if f != nil {
 		c.refuse(f)

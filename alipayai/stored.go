@@ -53,7 +53,6 @@ func (s *stored) answer() *answer {
 // answers depends on its session as well, so it is not.
 func (c *call) caches() bool {
 	return c.g.Answers != nil && c.outcome.Tenant != AnonymousTenant && c.class() == ClassInference &&
-		c.r.Header.Get("Payment-Proof") == "" &&
 		!slices.ContainsFunc(c.g.Providers, func(p *Provider) bool { return p.Profile.Format == FormatNextBuilder })
 }
 

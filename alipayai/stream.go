@@ -166,7 +166,9 @@ func (c *call) pass(s *stream) {
 		if s.done {
 			// The client may repeat its key as soon as it has seen the end.
 			c.taking.add(s.pending.Bytes())
-			c.taking.end(s.finish)
+			if s.finish != "" { // or nobody knows whether it is all
+				c.taking.end(s.finish)
+			}
 			c.resolve()
 		}
 		if err := c.send(s, flusher); err != nil {

@@ -46,8 +46,8 @@ func TestTenantLimits(t *testing.T) {
 				t.Errorf("outcome %+v", o)
 			}
 			r.wantTraffic(int64(passed), 1)
-			if got := r.do(t.Context(), http.MethodGet, "/v1/models", ""); got.status != http.StatusOK {
-				t.Errorf("the list of models: %d %s", got.status, got.body)
+			if got := r.do(t.Context(), http.MethodGet, "/v1/models", ""); got.status != http.StatusTooManyRequests {
+				t.Errorf("the list of models, which asks the upstream too: %d %s", got.status, got.body)
 			}
 		})
 	}

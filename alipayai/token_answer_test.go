@@ -42,7 +42,7 @@ func TestTokenAnswers(t *testing.T) {
 		"white space around it all ": {" \r\n{ \"access_token\" : \"at\" }\n", half, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := readGrant(http.StatusOK, []byte(test.body), tokenSentAt, 0)
+			got, err := (&Grant{}).read(http.StatusOK, []byte(test.body), tokenSentAt, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,7 +57,7 @@ func TestTokenAnswers(t *testing.T) {
 // A time is the endpoint's own: with a clock that runs ahead, a token would seem to live longer.
 func TestTokenAnswerTimeIsByTheEndpointsClock(t *testing.T) {
 	body := []byte(`{"accessToken":"at","accessTokenExpiryTime":"2026-03-01T14:10:00Z"}`)
-	got, err := readGrant(http.StatusOK, body, tokenSentAt, 2*time.Hour)
+	got, err := (&Grant{}).read(http.StatusOK, body, tokenSentAt, 2*time.Hour)
 	if err != nil || !got.Expiry.Equal(tokenSentAt.Add(10*time.Minute)) {
 		t.Errorf("lives until %v, want ten minutes from %v (%v)", got.Expiry, tokenSentAt, err)
 	}
@@ -114,7 +114,7 @@ func TestTokenAnswersThatFail(t *testing.T) {
 		"a code without end":        {400, `{"error":"` + strings.Repeat("x", 5000) + `"}`, ErrTokenRefused, `"` + strings.Repeat("x", 64) + `"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := readGrant(test.status, []byte(test.body), tokenSentAt, 0)
+			got, err := (&Grant{}).read(test.status, []byte(test.body), tokenSentAt, 0)
 			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.tells) {
 				t.Fatalf("got %v (%v), want %v that tells %q", err, got, test.want, test.tells)
 			}
@@ -148,7 +148,7 @@ func FuzzParseTokenAnswer(f *testing.F) {
 		f.Add(http.StatusBadRequest, []byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
-		got, err := readGrant(status, body, tokenSentAt, 0)
+		got, err := (&Grant{}).read(status, body, tokenSentAt, 0)
 		if err != nil {
 			if got != (Token{}) {
 				t.Errorf("a token comes with %v", err)

@@ -86,12 +86,12 @@ func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	if err != nil {
 		return Token{}, fmt.Errorf("%w: reading the answer: %w", ErrTokenUnavailable, reasonOf(err))
 	}
-	return readGrant(resp.StatusCode, body, sent, skew)
+	return g.read(resp.StatusCode, body, sent, skew)
 }
 
-// readGrant turns an answer into a token whose life is counted from sent. skew
+// read turns an answer into a token whose life is counted from sent. skew
 // is how far the endpoint's clock, by which it names times, is ahead.
-func readGrant(status int, body []byte, sent time.Time, skew time.Duration) (Token, error) {
+func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration) (Token, error) {
 	answer, err := parseTokenAnswer(body)
 	failed := status < 200 || status > 299
 	switch {
@@ -105,7 +105,11 @@ func readGrant(status int, body []byte, sent time.Time, skew time.Duration) (Tok
 			!failed && Classify(http.StatusOK, wire.Failure{Code: answer.code}.BareCode()) == ActionFail {
 			reason = ErrTokenRefused
 		}
-		return Token{}, fmt.Errorf("%w: status %d, code %q", reason, status, printable(answer.code, 64))
+		code := answer.code
+		if g.Secret != "" && strings.Contains(code, g.Secret) {
+			code = string(hidden)
+		}
+		return Token{}, fmt.Errorf("%w: status %d, code %q", reason, status, printable(code, 64))
 	}
 	for name, value := range map[string]string{"access_token": answer.accessToken, "refresh_token": answer.refreshToken} {
 		// It becomes a header value: nothing may end the line early.

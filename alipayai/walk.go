@@ -23,9 +23,10 @@ const (
 	ClassMoney Class = "money"
 )
 
-// class is that of the call. Tools that the provider runs may act.
+// class is that of the call. Tools that the provider runs may act, and a proof of
+// payment is good for one call at one provider.
 func (c *call) class() Class {
-	if c.request.HostedTools {
+	if c.request.HostedTools || len(c.r.Header["Payment-Proof"]) > 0 {
 		return ClassMoney
 	}
 	return c.g.Class

@@ -184,14 +184,18 @@ func (s *scanner) message(r *Request) error {
 
 func (s *scanner) tools(r *Request) error {
 	if !s.is('[') {
-		_, err := s.skip()
+		// What an upstream makes of another value is not known.
+		filled, err := s.skip()
+		r.HostedTools = r.HostedTools || filled
 		return err
 	}
 	return s.array(func() error {
 		r.HasTools = true
-		client := false
+		client, odd := false, false
 		err := s.eachMember(func(name []byte) error {
 			if string(name) != "type" {
+				// Some upstreams read names in any letters; the last one counts there.
+				odd = odd || bytes.EqualFold(name, []byte("type"))
 				_, err := s.skip()
 				return err
 			}
@@ -199,7 +203,7 @@ func (s *scanner) tools(r *Request) error {
 			client = equals(v, "function") || equals(v, "custom")
 			return err
 		})
-		r.HostedTools = r.HostedTools || !client
+		r.HostedTools = r.HostedTools || !client || odd
 		return err
 	})
 }
