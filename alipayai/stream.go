@@ -177,6 +177,9 @@ func (c *call) pass(s *stream) {
 		}
 		if s.done {
 			complete = true
+			if s.ended != nil {
+				s.ended(failover.Success) // the rest may take a moment
+			}
 			break
 		}
 		c.extend(s.timeout + clientTimeout)

@@ -180,7 +180,7 @@ func TestNobodyAnswers(t *testing.T) {
 // TestMoneyStays has neither a second provider nor a cached answer.
 func TestMoneyStays(t *testing.T) {
 	g := newFailoverRig(t)
-	g.load(twoProviders, failoverSite("class money", "cached_answer first 1h"))
+	g.load(twoProviders, failoverSite("class money"))
 	g.chat("pay", g.acme)
 	g.fail(g.api, systemError)
 	if a := g.do("POST", chatPath, chatBody("pay", false), g.acme); a.status != http.StatusBadGateway || a.code() != "SYSTEM_ERROR" {

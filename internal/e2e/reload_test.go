@@ -52,15 +52,19 @@ func TestReloadMidStream(t *testing.T) {
 			t.Fatal("the stream ended before the reload did")
 		}
 
-		var after *http.Response
-		answer, err := c.complete(t.Context(), false, ask("Hello, new one."),
-			option.WithMaxRetries(defaultRetries), option.WithResponseInto(&after))
-		if got, want := text(answer), "You said: Hello, new one."; err != nil || got != want {
-			t.Fatalf("answer %q, %v; want %q", got, err, want)
-		}
-		if got, want := after.Header.Get("X-Generation"), strconv.Itoa(generation); got != want {
-			t.Errorf("after the reload, generation %s serves, want %s", got, want)
-		}
+		// Caddy tells connections that are open already a moment after the reload.
+		eventually(t, "the new generation to serve", func() error {
+			var after *http.Response
+			answer, err := c.complete(t.Context(), false, ask("Hello, new one."),
+				option.WithMaxRetries(defaultRetries), option.WithResponseInto(&after))
+			if got, want := text(answer), "You said: Hello, new one."; err != nil || got != want {
+				t.Fatalf("answer %q, %v; want %q", got, err, want)
+			}
+			if got, want := after.Header.Get("X-Generation"), strconv.Itoa(generation); got != want {
+				return fmt.Errorf("generation %s serves, want %s", got, want)
+			}
+			return nil
+		})
 		if err := <-streamed; err != nil {
 			t.Errorf("the stream broke: %v", err)
 		}
