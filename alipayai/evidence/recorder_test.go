@@ -133,7 +133,7 @@ func TestRecorderLogs(t *testing.T) {
 	for field, want := range map[string]any{
 		"level": "error", "msg": "system error", "request_id": "req_7f3a", "tenant": "acme", "provider": "alipay",
 		"endpoint": "chat.completions", "model": "alipay-1", "attempt": 1.0, "code": "SYSTEM_ERROR", "method": "POST",
-		"url": "https://api.example.test/v1/chat?token=-", "status": 500.0,
+		"url": "https://api.example.test/v1/chat?token=[secret]", "status": 500.0,
 		"request_body": `{"messages":[{"content":"card [card]"}]}`, "request_bytes": 50.0, "request_cut": false,
 		"response_body":  `{"code":"SYSTEM_ERROR","message":"for [mobile]","sign":"[secret]"}`,
 		"response_bytes": 70.0, "response_cut": false,

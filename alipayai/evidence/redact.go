@@ -15,21 +15,25 @@ import (
 //   - resident ids: 17 digits and a digit or X with the right check character
 //     (GB 11643-1999),
 //   - mobile numbers of mainland China, with or without +86,
-//     each of them also with spaces or dashes between the digits;
+//     each of them also with spaces or dashes between the digits, however
+//     grouped, and with other signs between them where the groups are those of
+//     one number, as in 4111.1111.1111.1111;
 //   - e-mail addresses;
-//   - tokens, signatures and passwords by their field's name, and Bearer tokens.
+//   - tokens, keys, signatures and passwords by their field's name, whether text,
+//     number or object, and Bearer tokens.
 //
 // Images, audio and files, in OpenAI's and Anthropic's forms, and whatever
 // else looks like a long base64 text, give way to type, length and SHA-256.
 //
-// Digits may be full-width, and hidden in the escapes of JSON strings, of JSON
-// within such strings, and of URLs. What is valid JSON stays so: a number that
-// must go becomes a string. A body that is none, such as a stream of events, one
-// that was cut, or a page of HTML, is read line by line, in part as JSON and
-// else as text.
+// Digits may be those of any script, have invisible characters between them, and
+// be hidden in the escapes of JSON strings, of JSON within such strings, of URLs
+// and of HTML. What is valid JSON stays so: a number that must go becomes a
+// string. A body that is none, such as a stream of events, one that was cut, or a
+// page of HTML, is read line by line, in part as JSON and else as text.
 //
 // It errs on the side of hiding, and cannot know a number that is spread over
-// several fields or events.
+// several fields or events, or one with other signs between digits that are
+// grouped as in no such number: those stay, as lists and decimals do.
 func Redact(body []byte) []byte {
 	if out, ok := redactJSON(body); ok {
 		return out
@@ -87,6 +91,12 @@ func redactJSON(body []byte) ([]byte, bool) {
 	enc := jsontext.NewEncoder(&out, lenient...)
 	var path fieldPath
 	for {
+		if dec.PeekKind() == '{' && path.secret() {
+			if dec.SkipValue() != nil || enc.WriteToken(jsontext.String(secretLabel)) != nil {
+				return nil, false
+			}
+			continue
+		}
 		token, err := dec.ReadToken()
 		if errors.Is(err, io.EOF) && dec.StackDepth() == 0 {
 			return bytes.TrimRight(out.Bytes(), "\n"), true

@@ -27,7 +27,7 @@ func (p *fieldPath) step(dec *jsontext.Decoder, token jsontext.Token) (isName bo
 	case '"':
 		// Inside an object, every second value is a value.
 		if in, length := dec.StackIndex(dec.StackDepth()); in == '{' && length%2 == 1 {
-			p.name = strings.ToLower(token.String())
+			p.name = strings.ToLower(string(plainView([]byte(token.String())).text))
 			return true
 		}
 	}
@@ -61,24 +61,27 @@ func (p *fieldPath) secret() bool { return isSecretField(p.name) }
 // isSecretField reports whether a field of this name holds a credential or a
 // signature, however its words are joined.
 func isSecretField(name string) bool {
-	var joined [len("app-auth-token")]byte
-	if len(name) > len(joined) {
-		return false
-	}
+	var joined [len("proxyauthorization")]byte
 	n := 0
 	for _, c := range []byte(name) {
-		if c != '-' && c != '_' {
-			joined[n] = c | 0x20 // as a small letter
-			n++
+		if !isAlphanumeric(c) {
+			continue
 		}
+		if n == len(joined) {
+			return false
+		}
+		joined[n] = c | 0x20 // as a small letter
+		n++
 	}
 	return secretFields[string(joined[:n])]
 }
 
 var secretFields = map[string]bool{
-	"sign": true, "signature": true, "authorization": true, "password": true, "secret": true, "clientsecret": true,
-	"apikey": true, "xapikey": true, "accesstoken": true, "refreshtoken": true, "authtoken": true,
-	"appauthtoken": true, "idtoken": true,
+	"sign": true, "signature": true, "authorization": true, "proxyauthorization": true,
+	"password": true, "passwd": true, "cvv": true, "cvc": true,
+	"secret": true, "clientsecret": true, "appsecret": true,
+	"privatekey": true, "accesskey": true, "sessionkey": true, "apikey": true, "xapikey": true,
+	"token": true, "accesstoken": true, "refreshtoken": true, "authtoken": true, "appauthtoken": true, "idtoken": true,
 }
 
 // redactString is what stays of a string in this field.

@@ -1,10 +1,15 @@
 package evidence
 
+import (
+	"unicode"
+	"unicode/utf8"
+)
+
 const (
 	shortestNumber = 11 // a mobile number
 	longestNumber  = 19 // a card number
-	// maxGap is how many separators may stand between two digits of a number.
-	maxGap = 3
+	// maxGap is how many characters may stand between two digits of a number.
+	maxGap = 4
 )
 
 // digit is one of a row of digits with separators between them.
@@ -13,18 +18,22 @@ type digit struct {
 	at    int  // in the text
 	first bool // a separator, or nothing, is before it
 	last  bool // a separator, or nothing, comes after it
+	odd   bool // the separator before it is more than spaces and dashes
 }
 
 // findNumbers finds cards, resident ids and mobile numbers. A number begins and
 // ends where its digits are set apart from others: 30 digits in a row hold none.
 func findNumbers(text []byte, add found) {
 	row := make([]digit, 0, 2*longestNumber)
-	gap := 0
+	gap, odd := 0, false
 	flush := func() {
 		findInRow(text, row, add)
-		row, gap = row[:0], 0
+		row, gap, odd = row[:0], 0, false
 	}
-	for i, c := range text {
+	var size int
+	for i := 0; i < len(text); i += size {
+		c := text[i]
+		size = 1
 		switch {
 		case '0' <= c && c <= '9' || (c == 'X' || c == 'x') && len(row) >= 17:
 			value := c - '0'
@@ -34,25 +43,33 @@ func findNumbers(text []byte, add found) {
 			if n := len(row); n > 0 {
 				row[n-1].last = gap > 0
 			}
-			row = append(row, digit{value: value, at: i, first: len(row) == 0 || gap > 0, last: true})
-			if gap = 0; value == 10 {
+			row = append(row, digit{value: value, at: i, first: len(row) == 0 || gap > 0, last: true, odd: odd})
+			if gap, odd = 0, false; value == 10 {
 				// It may end an id, or only follow a number that ends before it.
 				if n := len(row); !row[n-1].first {
 					row[n-2].last = true
 				}
 				flush()
 			}
-		case isSeparator(c) && len(row) > 0 && gap < maxGap:
+		case len(row) == 0:
+		default:
+			var r rune
+			r, size = utf8.DecodeRune(text[i:])
+			if unicode.IsLetter(r) || unicode.IsNumber(r) || gap == maxGap {
+				flush()
+				continue
+			}
 			gap++
-		case len(row) > 0:
-			flush()
+			odd = odd || !isPlainSeparator(r)
 		}
 	}
 	flush()
 }
 
-func isSeparator(c byte) bool {
-	return c == ' ' || c == '-' || c == '\t' || c == '\n' || c == '\r' || c == '+'
+// isPlainSeparator: what stands between the digits of one number rather than
+// between two numbers.
+func isPlainSeparator(r rune) bool {
+	return r == ' ' || r == '-' || '\t' <= r && r <= '\r' || r == '+'
 }
 
 // findInRow tries each part of the row that begins and ends between groups.
@@ -66,7 +83,7 @@ func findInRow(text []byte, row []digit, add found) {
 			if !part[n-1].last {
 				continue
 			}
-			if label := numberLabel(part); label != "" {
+			if label := numberLabel(part); label != "" && isOneNumber(text, row, i, n, label) {
 				start := part[0].at
 				if label == mobileLabel && start > 0 && text[start-1] == '+' {
 					start--

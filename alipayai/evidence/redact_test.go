@@ -104,7 +104,7 @@ func TestRedactJSON(t *testing.T) {
 		"JSON in a string":     {`{"payload":"{\"card\":\"\\u0034111111111111111\"}"}`, `{"payload":"{\"card\":\"[card]\"}"}`},
 		"duplicate names":      {`{"a":"` + mobile + `","a":"` + visa + `"}`, `{"a":"[mobile]","a":"[card]"}`},
 		"secret fields":        {`{"sign":"abc","Access_Token":"x","refresh-token":5,"assign":"x"}`, `{"sign":"[secret]","Access_Token":"[secret]","refresh-token":"[secret]","assign":"x"}`},
-		"usage counts tokens":  {`{"total_tokens":12,"token":"x"}`, `{"total_tokens":12,"token":"x"}`},
+		"usage counts tokens":  {`{"total_tokens":12,"token":"x"}`, `{"total_tokens":12,"token":"[secret]"}`},
 		"array of secrets":     {`{"secret":["a","b"],"c":"d"}`, `{"secret":["[secret]","[secret]"],"c":"d"}`},
 		"white space":          {" {\n \"a\" : 1 }\n", `{"a":1}`},
 		"invalid UTF-8":        {"{\"a\":\"\xff" + mobile + "\"}", "{\"a\":\"�[mobile]\"}"},

@@ -86,6 +86,9 @@ func findSecrets(text []byte, add found) {
 			}
 			start := i + 1 + leading(text[i+1:], isBeforeValue)
 			end := start + leading(text[start:], isValue)
+			if start < len(text) && (text[start] == '{' || text[start] == '[') {
+				end = start + bracketed(text[start:])
+			}
 			// "Authorization: Bearer x" is for the other case.
 			if end > start && !bytes.EqualFold(text[start:end], []byte("bearer")) {
 				add(start, end, secretLabel)
@@ -102,6 +105,28 @@ func findSecrets(text []byte, add found) {
 			}
 		}
 	}
+}
+
+// bracketed is the length of the JSON object or array at the front of text, which
+// goes to the end if it is cut.
+func bracketed(text []byte) int {
+	depth, quoted := 0, false
+	for i, c := range text {
+		switch {
+		case c == '"':
+			if i == 0 || text[i-1] != '\\' {
+				quoted = !quoted
+			}
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return len(text)
 }
 
 // shortestToken keeps "bearer of news" readable.
