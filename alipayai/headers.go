@@ -1,10 +1,11 @@
 package alipayai
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"net/http"
+	"slices"
+
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
 )
 
 // userAgent names the gateway to upstreams.
@@ -38,10 +39,12 @@ var forwardedToClient = [...]string{
 	"X-Ratelimit-Reset-Tokens",
 }
 
+// forward copies the named fields. The values are to's own: what comes after the
+// gateway may change them where they are, as Caddy's header directive does.
 func forward(to, from http.Header, names []string) {
 	for _, name := range names {
 		if values := from[name]; len(values) > 0 {
-			to[name] = values
+			to[name] = slices.Clone(values)
 		}
 	}
 }
@@ -57,14 +60,8 @@ func idempotencyID(tenant string, endpoint Endpoint, key, requestID string) stri
 	if key == "" || tenant == AnonymousTenant {
 		return requestID
 	}
-	h := sha256.New()
-	var length [8]byte
-	for _, part := range [...]string{tenant, string(endpoint), key} {
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		h.Write(length[:])
-		h.Write([]byte(part))
-	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	id := replay.NewKey(tenant, string(endpoint), key)
+	return hex.EncodeToString(id[:16])
 }
 
 // isVisible takes at most 255 bytes of visible ASCII, as header values that are

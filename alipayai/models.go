@@ -61,7 +61,7 @@ func (c *call) listModels() {
 	}
 	body := wire.AppendModels(nil, models)
 	h := c.w.Header()
-	h["Content-Type"] = jsonType
+	h.Set("Content-Type", "application/json")
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	h[headerRequestID] = []string{c.outcome.RequestID}
 	c.outcome.Status = http.StatusOK

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -94,6 +96,8 @@ type Provider struct {
 
 	// account tells the provider from others that had its name.
 	account string
+	// shape tells it from others that might answer the same request differently.
+	shape   replay.Key
 	targets map[Endpoint]target
 	// signedAt is the time of the last signature of SignRequest, in Unix
 	// milliseconds.
@@ -189,7 +193,22 @@ func (p *Provider) Prepare() error {
 		}
 		p.targets[endpoint] = target{url: u, requestTarget: u.RequestURI()}
 	}
+	p.shape = p.shapeOf()
 	return nil
+}
+
+// shapeOf is over all of the provider that shapes its answers, but for the model,
+// which depends on the request.
+func (p *Provider) shapeOf() replay.Key {
+	parts := []string{p.Name, p.Profile.Name, string(p.Profile.Format), p.BaseURL.String(), p.ClientID, string(p.OnUnsupported)}
+	for _, endpoint := range slices.Sorted(maps.Keys(p.targets)) {
+		parts = append(parts, string(endpoint), p.targets[endpoint].requestTarget)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Header)) {
+		values := replay.NewKey(p.Header[name]...)
+		parts = append(parts, name, string(values[:]))
+	}
+	return replay.NewKey(parts...)
 }
 
 // Account tells the provider from others that had its name, as breakers know it.

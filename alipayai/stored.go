@@ -3,6 +3,7 @@ package alipayai
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"net/http"
 	"slices"
 	"strconv"
@@ -34,6 +35,8 @@ type Answers struct {
 	TTL time.Duration
 	// First gives it before the second provider is asked.
 	First bool
+	// Remote says that the cache is reached over a network.
+	Remote bool
 }
 
 func (a *Answers) first() bool { return a != nil && a.First }
@@ -58,10 +61,11 @@ func (c *call) caches() bool {
 
 // answerKey covers all that shapes the call's answer.
 func (c *call) answerKey() replay.Key {
-	parts := make([]string, 0, 3+5*len(c.g.Providers))
-	parts = append(parts, c.outcome.Tenant, string(c.outcome.Endpoint), string(c.request.Body))
+	var room [16]string
+	body := sha256.Sum256(c.request.Body)
+	parts := append(room[:0], c.outcome.Tenant, string(c.outcome.Endpoint), string(body[:]))
 	for _, p := range c.g.Providers {
-		parts = append(parts, p.Name, p.Profile.Name, p.BaseURL.String(), p.ClientID, p.upstreamModel(c.request.Model))
+		parts = append(parts, string(p.shape[:]), p.upstreamModel(c.request.Model))
 	}
 	return replay.NewKey(parts...)
 }
@@ -123,15 +127,18 @@ func (c *call) takes(a *answer) {
 	}
 }
 
+// jsonAnswer is what most stored answers have for a header.
+var jsonAnswer = http.Header{"Content-Type": jsonType}
+
 // taken is the answer that has gone to the client, whole; false where it
 // cannot be given again.
 func (c *call) taken() (replay.Answer, bool) {
 	if c.taking == nil || c.taking.large || !c.taking.whole || c.outcome.Code != "" {
 		return replay.Answer{}, false
 	}
-	h := http.Header{"Content-Type": jsonType}
-	if c.request.Stream {
-		h["Content-Type"] = c.w.Header()["Content-Type"]
+	h := jsonAnswer
+	if c.request.Stream || c.unsupported != "" {
+		h = http.Header{"Content-Type": slices.Clone(c.w.Header()["Content-Type"])}
 	}
 	if c.unsupported != "" {
 		h[headerUnsupported] = []string{c.unsupported}
@@ -142,16 +149,17 @@ func (c *call) taken() (replay.Answer, bool) {
 	}, true
 }
 
-// remember keeps a good answer for when there will be none. The client has it
-// already, and does not wait for this. One that was filtered, or cut for its
-// length, does not replace a better one.
+// remember keeps a good answer for when there will be none. One that was
+// filtered, or cut for its length, does not replace a better one.
 func (c *call) remember() {
 	if c.taking == nil || c.outcome.Stored != "" || !c.caches() ||
 		c.taking.finish == "content_filter" || c.taking.finish == "length" {
 		return
 	}
 	if a, ok := c.taken(); ok {
-		_ = http.NewResponseController(c.w).Flush()
+		if c.g.Answers.Remote {
+			_ = http.NewResponseController(c.w).Flush() // the client does not wait for this
+		}
 		// One that cannot be kept is missed later, and no harm now.
 		_ = c.g.Answers.Cache.Put(context.WithoutCancel(c.r.Context()), c.answerKey(), a, c.g.Answers.TTL)
 	}

@@ -1,6 +1,7 @@
 package alipayai
 
 import (
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,11 +22,16 @@ func TestCachedAnswerBelongsToItsUpstreams(t *testing.T) {
 		edits []func(*scripted)
 		same  bool
 	}{
-		"name":            {edits: each(func(p *Provider) { p.Name = "another" })},
-		"profile":         {edits: each(func(p *Provider) { p.Profile.Name = "another" })},
-		"host":            {edits: each(func(p *Provider) { p.BaseURL = parseURL(t, "http://127.0.0.1:9") })},
-		"path":            {edits: each(func(p *Provider) { p.BaseURL = p.BaseURL.JoinPath("another") })},
-		"client":          {edits: each(func(p *Provider) { p.ClientID = "another" })},
+		"name":    {edits: each(func(p *Provider) { p.Name = "another" })},
+		"profile": {edits: each(func(p *Provider) { p.Profile.Name = "another" })},
+		"host":    {edits: each(func(p *Provider) { p.BaseURL = parseURL(t, "http://127.0.0.1:9") })},
+		"path":    {edits: each(func(p *Provider) { p.BaseURL = p.BaseURL.JoinPath("another") })},
+		"client":  {edits: each(func(p *Provider) { p.ClientID = "another" })},
+		"path of chat": {edits: each(func(p *Provider) {
+			p.Paths = map[Endpoint]string{EndpointChat: "/another"}
+		})},
+		"header":          {edits: each(func(p *Provider) { p.Header = http.Header{"Openai-Organization": {"another"}} })},
+		"on_unsupported":  {edits: each(func(p *Provider) { p.OnUnsupported = OnUnsupportedDrop })},
 		"model":           {edits: each(func(p *Provider) { p.Model = "another" })},
 		"model by name":   {edits: each(func(p *Provider) { p.ModelMap = map[string]string{"alipay-fin-1": "another"} })},
 		"timeout":         {edits: each(func(p *Provider) { p.Timeout = time.Minute }), same: true},
@@ -42,6 +48,11 @@ func TestCachedAnswerBelongsToItsUpstreams(t *testing.T) {
 					s.call(chatBody("hello"))
 					s.fails(sysError)
 					edit(s)
+					for _, p := range s.gateway.Providers {
+						if err := p.Prepare(); err != nil {
+							t.Fatal(err)
+						}
+					}
 					got := s.call(chatBody("hello"))
 					if cached := got.header.Get("Cache-Status") != ""; cached != test.same {
 						t.Errorf("%d %v", got.status, got.header)

@@ -100,7 +100,9 @@ func (h *Proxy) provisionFailover(app *App) error {
 		if a.TTL < caddy.Duration(time.Second) || a.MaxBytes < 0 {
 			return errors.New("cached_answer: write how long an answer may be given again, as 24h; max_bytes must be positive")
 		}
-		h.gateway.Answers = &alipayai.Answers{Cache: app.answers(a.MaxBytes), TTL: time.Duration(a.TTL), First: a.First}
+		h.gateway.Answers = &alipayai.Answers{
+			Cache: app.answers(a.MaxBytes), TTL: time.Duration(a.TTL), First: a.First, Remote: app.store.client != nil,
+		}
 	}
 	return nil
 }

@@ -50,6 +50,23 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// A directive may change header values where they are: each answer has its own.
+func TestServeWithHeaderDirective(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	g.load(oneProvider, `
+http://${gateway} {
+	header >Content-Type json json+x
+	alipayai_proxy alipay
+}`)
+	for range 3 {
+		for _, a := range []answer{g.do("GET", "/v1/models", ""), g.chat("hello")} {
+			if got := a.header.Get("Content-Type"); got != "application/json+x" {
+				t.Errorf("Content-Type %q of %s", got, a.body)
+			}
+		}
+	}
+}
+
 func TestServeStream(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
 	g.load(oneProvider, proxySite)

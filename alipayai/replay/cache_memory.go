@@ -76,10 +76,13 @@ func (m memoryCache) Put(_ context.Context, key Key, answer Answer, ttl time.Dur
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if former, ok := m.entries[key]; ok {
-		m.remove(former)
+	if element, ok := m.entries[key]; ok {
+		m.bytes -= element.Value.(*cached).size
+		element.Value = entry
+		m.recent.MoveToFront(element)
+	} else {
+		m.entries[key] = m.recent.PushFront(entry)
 	}
-	m.entries[key] = m.recent.PushFront(entry)
 	m.bytes += entry.size
 	for m.bytes > m.maxBytes {
 		m.remove(m.recent.Back())

@@ -219,6 +219,6 @@ func TestPassInRedisNoticesWhatLivesForEver(t *testing.T) {
 
 // random is a small number that follows from a seed, for the soak.
 func random(seed uint64, below int) int {
-	key := NewKey(binary.BigEndian.AppendUint64(nil, seed))
+	key := NewKey(string(binary.BigEndian.AppendUint64(nil, seed)))
 	return int(binary.BigEndian.Uint32(key[:]) % uint32(below))
 }

@@ -13,13 +13,12 @@ type Key [sha256.Size]byte
 // that ("ab", "c") and ("a", "bc") differ. Their order and number count. A list
 // among the parts has to be one part, such as the bytes of its own key: the end
 // of a list is not seen otherwise.
-func NewKey[P string | []byte](parts ...P) Key {
-	hash := sha256.New()
-	var length [8]byte
+func NewKey(parts ...string) Key {
+	var room [512]byte // for what most keys are made of, without an allocation
+	b := room[:0]
 	for _, part := range parts {
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		hash.Write(length[:])
-		hash.Write([]byte(part))
+		b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
+		b = append(b, part...)
 	}
-	return Key(hash.Sum(nil))
+	return sha256.Sum256(b)
 }

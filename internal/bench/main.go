@@ -38,7 +38,7 @@ type settings struct {
 	duration   time.Duration // how long a round lasts
 	only       string        // name of the one part to run, or empty
 	idle       int           // idle connections that the stock proxy keeps, 0 for its own default
-	cpuprofile string        // folder for a CPU profile of the gateway, or empty
+	cpuprofile string        // folder for CPU profiles of the proxies, or empty
 }
 
 func main() {
@@ -53,7 +53,7 @@ func main() {
 	flag.StringVar(&s.only, "only", "", "run one part: json, stream, failover or limiter (default all)")
 	flag.IntVar(&s.idle, "idle", 0, "idle upstream connections that reverse_proxy keeps (default its own 32, which is fewer\n"+
 		"than are under way here, so that it opens new ones all the time)")
-	flag.StringVar(&s.cpuprofile, "cpuprofile", "", "folder to write gateway.pprof to, a CPU profile of the gateway;\n"+
+	flag.StringVar(&s.cpuprofile, "cpuprofile", "", "folder to write CPU profiles of the proxies to, each named by its role;\n"+
 		"profiling costs CPU itself, so such a run's figures are not for publishing")
 	flag.Parse()
 	s.duration = time.Duration(seconds * float64(time.Second))
@@ -142,8 +142,8 @@ func startPair(ctx context.Context, s settings, dir, upstream string, roles [2]s
 		if role == roleStock && s.idle > 0 {
 			env = append(env, idleVariable+"="+strconv.Itoa(s.idle))
 		}
-		if role == roleGateway && s.cpuprofile != "" {
-			env = append(env, profileVariable+"="+filepath.Join(s.cpuprofile, "gateway.pprof"))
+		if s.cpuprofile != "" {
+			env = append(env, profileVariable+"="+filepath.Join(s.cpuprofile, role+".pprof"))
 		}
 		if pair[i], err = start(ctx, role, env...); err != nil {
 			stop()
