@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/failover"
 )
 
 // Calls of the sizes that the gateway's own benchmark uses: 700 bytes in, 1.2 KB out, 50 events, signed, with a token.
@@ -44,7 +46,7 @@ func (d *discard) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func benchmarkServe(b *testing.B, body, kind string, answer []byte) {
+func benchmarkServe(b *testing.B, body, kind string, answer []byte, edits ...func(*Gateway)) {
 	b.Helper()
 	p := simProvider(b, "http://127.0.0.1:1")
 	now := time.Now()
@@ -56,6 +58,9 @@ func benchmarkServe(b *testing.B, body, kind string, answer []byte) {
 		b.Fatal(err)
 	}
 	g := &Gateway{Providers: []*Provider{p}}
+	for _, edit := range edits {
+		edit(g)
+	}
 	if err := g.Prepare(); err != nil {
 		b.Fatal(err)
 	}
@@ -73,7 +78,7 @@ func benchmarkServe(b *testing.B, body, kind string, answer []byte) {
 		reader.Reset(body)
 		clear(w.header)
 		w.written = 0
-		g.Serve(w, req, AnonymousTenant)
+		g.Serve(w, req, "acme")
 		if w.status != http.StatusOK || w.written != len(answer) {
 			b.Fatalf("%d, %d bytes of %d", w.status, w.written, len(answer))
 		}
@@ -86,11 +91,24 @@ func padded(stream bool) string {
 	return head + strings.Repeat("x", 700-len(head)-len(`"}]}`)) + `"}]}`
 }
 
-func BenchmarkServeJSON(b *testing.B) {
+// jsonAnswer1200 is a chat answer of 1.2 KB.
+func jsonAnswer1200() []byte {
 	head := `{"id":"chatcmpl-1","object":"chat.completion","created":1767225600,"model":"alipay-fin-1","choices":[{"index":0,` +
 		`"message":{"role":"assistant","content":"`
 	tail := `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":150,"completion_tokens":230,"total_tokens":380}}`
-	benchmarkServe(b, padded(false), "application/json", []byte(head+strings.Repeat("x", 1200-len(head)-len(tail))+tail))
+	return []byte(head + strings.Repeat("x", 1200-len(head)-len(tail)) + tail)
+}
+
+func BenchmarkServeJSON(b *testing.B) {
+	for name, edits := range map[string][]func(*Gateway){
+		"plain":   nil,
+		"breaker": {func(g *Gateway) { g.Breakers = new(failover.Breakers) }},
+		"cached":  {caching()},
+	} {
+		b.Run(name, func(b *testing.B) {
+			benchmarkServe(b, padded(false), "application/json", jsonAnswer1200(), edits...)
+		})
+	}
 }
 
 func BenchmarkServeStream(b *testing.B) {

@@ -1,6 +1,7 @@
 package alipayai
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"io"
@@ -35,8 +36,10 @@ type call struct {
 	unsupported string
 	// claim is the call's hold of its Idempotency-Key; nil without one.
 	claim *claim
-	// taking keeps a copy of the answer, to give it again; nil where nobody will.
+	// taking keeps the answer, to give it again; nil where nobody will.
 	taking *taking
+	// spent is a pooled buffer that nobody reads once the call is settled.
+	spent *bytes.Buffer
 	// sent is the body of the last attempt.
 	sent []byte
 	// doubtful says that an attempt may have been served although it brought no

@@ -1,6 +1,7 @@
 package alipayai
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -40,7 +41,7 @@ func (c *call) claimed(serve func() (*answer, *failure)) (*answer, *failure) {
 	if c.request.Stream {
 		lease += clientTimeout // until its first content is sent
 	}
-	held, given, err := c.g.Claims.Store.Claim(c.r.Context(),
+	held, given, err := c.g.Claims.Store.Claim(c.r.Context(), c.outcome.Tenant,
 		replay.NewKey(c.outcome.Tenant, string(c.outcome.Endpoint), key), sha256.Sum256(c.request.Body), lease)
 	if err != nil {
 		return nil, c.unclaimed(err)
@@ -96,7 +97,8 @@ func (c *call) resolve() {
 	c.claim = nil
 	ttl := c.g.Claims.TTL
 	var end func() error
-	switch a, ok := c.taken(); {
+	a, ok := c.taken()
+	switch {
 	case ok:
 		end = func() error { return claim.Finish(ctx, a, ttl) }
 	case c.taking != nil || c.doubtful || c.outcome.Status == 0: // or a panic broke it off
@@ -105,6 +107,7 @@ func (c *call) resolve() {
 		end = func() error { return claim.Release(ctx) }
 	}
 	if err := end(); errors.Is(err, replay.ErrUnavailable) {
+		a.Body = bytes.Clone(a.Body) // its buffer goes back with the call
 		go claim.insist(end)
 	}
 }

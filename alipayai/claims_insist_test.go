@@ -17,8 +17,8 @@ type outage struct {
 	left atomic.Int64
 }
 
-func (o *outage) Claim(ctx context.Context, key replay.Key, request [32]byte, lease time.Duration) (replay.Claim, *replay.Answer, error) {
-	c, a, err := o.Claims.Claim(ctx, key, request, lease)
+func (o *outage) Claim(ctx context.Context, tenant string, key replay.Key, request [32]byte, lease time.Duration) (replay.Claim, *replay.Answer, error) {
+	c, a, err := o.Claims.Claim(ctx, tenant, key, request, lease)
 	if c != nil {
 		c = outageClaim{c, o}
 	}

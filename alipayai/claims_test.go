@@ -278,7 +278,7 @@ func TestWhoseClaims(t *testing.T) {
 // gone are claims of a store that is not there.
 type gone struct{}
 
-func (gone) Claim(context.Context, replay.Key, [32]byte, time.Duration) (replay.Claim, *replay.Answer, error) {
+func (gone) Claim(context.Context, string, replay.Key, [32]byte, time.Duration) (replay.Claim, *replay.Answer, error) {
 	return nil, nil, replay.ErrUnavailable
 }
 

@@ -27,7 +27,6 @@ func (c *call) commit(a *answer) {
 	c.takes(a)
 	if a.stream == nil {
 		h["Content-Length"] = []string{strconv.Itoa(a.body.Len())}
-		c.taking.add(a.body.Bytes())
 		c.taking.end(a.finish)
 		c.resolve()
 	}
@@ -43,7 +42,7 @@ func (c *call) commit(a *answer) {
 		return // without the buffer: see recycle
 	}
 	if a.stored == nil {
-		recycle(a.body)
+		c.spent = a.body
 	}
 }
 

@@ -4,6 +4,9 @@ package alipayai
 func (c *call) settle() {
 	c.resolve()
 	c.remember()
+	if c.spent != nil {
+		recycle(c.spent)
+	}
 	c.outcome.Duration = c.g.Now().Sub(c.start)
 	c.g.Observer.Settled(c.r.Context(), c.outcome)
 }

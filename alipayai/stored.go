@@ -85,27 +85,28 @@ func (c *call) recall() *answer {
 	return s.answer()
 }
 
-// taking keeps a copy of an answer while it goes to the client.
+// taking keeps an answer while it goes to the client.
 type taking struct {
 	// since is when the answer was given first.
 	since time.Time
-	body  bytes.Buffer
+	// body is the answer's own buffer, or the pooled one that a stream's events are
+	// copied to; nil where it is more than may be kept.
+	body *bytes.Buffer
 	// finish is the answer's finish reason.
 	finish string
-	// large says that it is more than may be kept, whole that it is all there.
-	large, whole bool
+	// whole says that it is all there.
+	whole bool
 }
 
-// add takes note of more of the answer; nil takes none.
+// add takes note of more of a stream; nil takes none.
 func (t *taking) add(b []byte) {
-	if t == nil || t.large || t.whole {
-		return
+	switch {
+	case t == nil || t.body == nil || t.whole:
+	case t.body.Len()+len(b) > DefaultMaxStored:
+		t.body = nil
+	default:
+		t.body.Write(b)
 	}
-	if t.body.Len()+len(b) > DefaultMaxStored {
-		t.large, t.body = true, bytes.Buffer{}
-		return
-	}
-	t.body.Write(b)
 }
 
 // end says that the answer is whole, and how it finished; nil takes no note.
@@ -115,15 +116,25 @@ func (t *taking) end(finish string) {
 	}
 }
 
-// takes decides whether a copy of the answer is needed: one that was cached is
+// takes decides whether the answer is needed once more: one that was cached is
 // not cached anew, but it is what a claimed call was answered.
 func (c *call) takes(a *answer) {
+	since := c.g.Now()
 	switch {
 	case a.status < 200 || a.status > 299:
+		return
 	case a.stored != nil && c.claim != nil:
-		c.taking = &taking{since: a.stored.Answer.Stored}
-	case a.stored == nil && (c.claim != nil || c.caches()):
-		c.taking = &taking{since: c.g.Now()}
+		since = a.stored.Answer.Stored
+	case a.stored != nil || c.claim == nil && !c.caches():
+		return
+	}
+	c.taking = &taking{since: since, body: a.body}
+	switch {
+	case a.stream != nil:
+		c.spent = answers.Get().(*bytes.Buffer)
+		c.taking.body = c.spent
+	case a.body.Len() > DefaultMaxStored:
+		c.taking.body = nil
 	}
 }
 
@@ -133,7 +144,7 @@ var jsonAnswer = http.Header{"Content-Type": jsonType}
 // taken is the answer that has gone to the client, whole; false where it
 // cannot be given again.
 func (c *call) taken() (replay.Answer, bool) {
-	if c.taking == nil || c.taking.large || !c.taking.whole || c.outcome.Code != "" {
+	if c.taking == nil || c.taking.body == nil || !c.taking.whole || c.outcome.Code != "" {
 		return replay.Answer{}, false
 	}
 	h := jsonAnswer

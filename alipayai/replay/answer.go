@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// Answer is what a client was told once. Stores and callers share its header
-// and its body: nobody changes either after it was handed over.
+// Answer is what a client was told once. Nobody changes the header of one that
+// was handed over, nor the body of one that a store gave; the body that a store
+// is given it copies.
 type Answer struct {
 	Status int
 	// Header are the few fields that belong to the answer itself, by the
@@ -29,10 +30,11 @@ type Answer struct {
 var ErrUnreadable = errors.New("stored answer cannot be read")
 
 // size is what the answer takes in memory besides its own fields, in bytes: texts
-// and body, and the map of the header with its places.
+// and body, with what room the body may have to spare, and the map of the header
+// with its places.
 func (a *Answer) size() int64 {
 	const fields, field, value = 320, 64, 16
-	n := len(a.Provider) + len(a.Model) + cap(a.Body)
+	n := len(a.Provider) + len(a.Model) + len(a.Body) + spareRoom(len(a.Body))
 	if a.Header != nil {
 		n += fields
 	}
@@ -44,6 +46,10 @@ func (a *Answer) size() int64 {
 	}
 	return int64(n)
 }
+
+// spareRoom is how much longer than a body of n bytes the memory may be that it is
+// in.
+func spareRoom(n int) int { return n / 8 }
 
 // answerVersion is the first byte of an encoded answer. This layout is the
 // gateway's own: numbers are varints, texts follow their length, a list its

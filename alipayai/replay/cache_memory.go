@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"container/list"
 	"context"
 	"sync"
@@ -62,38 +63,46 @@ func (m memoryCache) Get(ctx context.Context, key Key) (Answer, bool, error) {
 		return Answer{}, false, nil
 	}
 	m.recent.MoveToFront(element)
-	return entry.answer, true, nil
+	answer := entry.answer
+	answer.Body = bytes.Clone(answer.Body) // the entry's own is written over some time
+	return answer, true, nil
 }
 
 // Put implements Cache.
 func (m memoryCache) Put(_ context.Context, key Key, answer Answer, ttl time.Duration) error {
-	entry := &cached{key: key, answer: answer, size: entryOverhead + answer.size(), expires: m.now().Add(ttl)}
-	if entry.size > m.maxBytes/8 {
+	size := entryOverhead + answer.size()
+	if size > m.maxBytes/8 {
 		return ErrTooLarge
 	}
 	if ttl < time.Millisecond {
 		return nil
 	}
+	expires := m.now().Add(ttl)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if element, ok := m.entries[key]; ok {
-		m.bytes -= element.Value.(*cached).size
-		element.Value = entry
-		m.recent.MoveToFront(element)
-	} else {
-		m.entries[key] = m.recent.PushFront(entry)
+	// A full cache works in the memory that it has: the collector need not come.
+	var spare []byte
+	if former, ok := m.entries[key]; ok {
+		spare = m.remove(former)
 	}
-	m.bytes += entry.size
-	for m.bytes > m.maxBytes {
-		m.remove(m.recent.Back())
+	for m.bytes+size > m.maxBytes {
+		spare = m.remove(m.recent.Back())
 	}
+	if n := len(answer.Body); cap(spare) > n+spareRoom(n) {
+		spare = nil
+	}
+	answer.Body = append(spare[:0], answer.Body...)
+	m.entries[key] = m.recent.PushFront(&cached{key, answer, size, expires})
+	m.bytes += size
 	return nil
 }
 
-func (m *MemoryCache) remove(element *list.Element) {
+// remove gives the body that nobody has any more.
+func (m *MemoryCache) remove(element *list.Element) []byte {
 	entry := m.recent.Remove(element).(*cached)
 	delete(m.entries, entry.key)
 	m.bytes -= entry.size
+	return entry.answer.Body
 }
 
 // Interface guards

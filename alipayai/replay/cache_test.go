@@ -112,13 +112,16 @@ func TestMemoryCacheKeepsNoAnswerOfMoreThanAnEighth(t *testing.T) {
 	const budget = 80_000
 	cache := NewMemoryCache(newClock().now).Within(budget)
 	small := answerOf("")
-	most := budget/8 - entryOverhead - int(small.size())
+	most := 0
+	for room := budget/8 - entryOverhead - int(small.size()); most+1+spareRoom(most+1) <= room; {
+		most++
+	}
 	if err := cache.Put(t.Context(), keyOf(1), longAnswer(most), time.Hour); err != nil {
 		t.Errorf("an eighth: %v", err)
 	}
 	for name, answer := range map[string]Answer{
 		"a byte more":           longAnswer(most + 1),
-		"a byte more elsewhere": {Body: make([]byte, 0, budget)},
+		"a byte more elsewhere": {Provider: string(make([]byte, budget/8))},
 	} {
 		if err := cache.Put(t.Context(), keyOf(1), answer, time.Hour); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%s: %v", name, err)
@@ -149,12 +152,12 @@ func TestBudgetsAreBytesOfMemory(t *testing.T) {
 		"cache, smallest answers": func(n int) { _ = cache.Within(budget).Put(t.Context(), keyOf(n), smallest(n), time.Hour) },
 		"cache, usual answers":    func(n int) { _ = cache.Within(budget).Put(t.Context(), keyOf(n), usual(n), time.Hour) },
 		"claims, usual answers": func(n int) {
-			if claim, _, _ := claims.Within(budget).Claim(t.Context(), keyOf(n), requestOf(n), time.Hour); claim != nil {
+			if claim, _, _ := claims.Within(budget).Claim(t.Context(), tenantOf(keyOf(n)), keyOf(n), requestOf(n), time.Hour); claim != nil {
 				_ = claim.Finish(t.Context(), usual(n), time.Hour)
 			}
 		},
 		"claims, open": func(n int) {
-			_, _, _ = claims.Within(budget).Claim(t.Context(), keyOf(n), requestOf(n), time.Hour)
+			_, _, _ = claims.Within(budget).Claim(t.Context(), tenantOf(keyOf(n)), keyOf(n), requestOf(n), time.Hour)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,8 +22,9 @@ var (
 // Claims let no two calls with the same key run, at once or one after the other,
 // unless the first is known to have failed. They are safe for concurrent use.
 type Claims interface {
-	// Claim asks for a key, on behalf of a call whose request has that hash. One
-	// of three is given: the claim, which is in flight until it is ended, or at
+	// Claim asks for a key, on behalf of a tenant's call whose request has that
+	// hash. Keys of different tenants have to differ; who the tenant is decides
+	// only whose room the key takes. One of three is given: the claim, which is in flight until it is ended, or at
 	// the latest for as long as its lease; the answer of the call that had it
 	// before; or an error:
 	//
@@ -35,7 +36,7 @@ type Claims interface {
 	// or that of ctx, if it had ended before: then nothing was claimed. It does
 	// not end with ctx after that. After ErrUnavailable the claim may have been
 	// made all the same; its lease ends by itself.
-	Claim(ctx context.Context, key Key, request [32]byte, lease time.Duration) (Claim, *Answer, error)
+	Claim(ctx context.Context, tenant string, key Key, request [32]byte, lease time.Duration) (Claim, *Answer, error)
 }
 
 // Claim is a key that its owner, one goroutine at a time, ends by one of Finish,

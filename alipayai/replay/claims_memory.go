@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"container/heap"
 	"container/list"
 	"context"
@@ -19,11 +20,14 @@ type MemoryClaims struct {
 	finished *list.List // those with an answer, the oldest in front
 	bytes    int64      // of all
 	answers  int64      // of the answers alone
+	// keys are how many each tenant has.
+	keys map[string]int64
 }
 
 // record is a claimed key. It is its owner's as long as it is under the key.
 type record struct {
 	key     Key
+	tenant  string
 	request [32]byte
 	state   state
 	answer  Answer
@@ -35,14 +39,17 @@ type record struct {
 
 // NewMemoryClaims makes an empty one.
 func NewMemoryClaims(now func() time.Time) *MemoryClaims {
-	return &MemoryClaims{now: now, records: make(map[Key]*record), finished: list.New()}
+	return &MemoryClaims{now: now, records: make(map[Key]*record), finished: list.New(), keys: make(map[string]int64)}
 }
 
 // Within are the claims as ones that may take maxBytes. Where there is no room,
 // the oldest answers go first, and their keys are held for the time that was
-// left to them: no key is free before its time. When keys alone take all the
-// room, nothing new can be claimed. An answer of more than an eighth of that is
-// not kept.
+// left to them: no key is free before its time. An answer of more than an eighth
+// of the room is not kept.
+//
+// A tenant may take no more room for keys than that leaves for others: half of it
+// when it is alone, a third when there are two that take all they can get. Beyond
+// that it can claim nothing new, while others still can.
 func (m *MemoryClaims) Within(maxBytes int64) Claims { return memoryClaims{m, maxBytes} }
 
 // memoryClaims are MemoryClaims under a budget.
@@ -52,10 +59,10 @@ type memoryClaims struct {
 }
 
 // errFull is a budget that keys without their answers have used up.
-var errFull = fmt.Errorf("%w: the memory for claims is full of keys", ErrUnavailable)
+var errFull = fmt.Errorf("%w: the memory for claims has no room for more keys of this tenant", ErrUnavailable)
 
 // Claim implements Claims.
-func (m memoryClaims) Claim(ctx context.Context, key Key, request [32]byte, lease time.Duration) (Claim, *Answer, error) {
+func (m memoryClaims) Claim(ctx context.Context, tenant string, key Key, request [32]byte, lease time.Duration) (Claim, *Answer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
@@ -65,8 +72,8 @@ func (m memoryClaims) Claim(ctx context.Context, key Key, request [32]byte, leas
 	r, taken := m.records[key]
 	switch {
 	case !taken:
-		claim := &memoryClaim{claims: m, record: &record{key: key, request: request}}
-		if !m.room(entryOverhead, m.maxBytes) {
+		claim := &memoryClaim{claims: m, record: &record{key: key, tenant: tenant, request: request}}
+		if !m.roomForKey(tenant, m.maxBytes) {
 			return nil, nil, errFull
 		}
 		m.insert(claim.record, inFlight, Answer{}, lease)
@@ -122,7 +129,7 @@ func (c *memoryClaim) settle(to state, answer Answer, ttl time.Duration) error {
 	m.expire()
 	switch at := m.records[r.key]; {
 	case at == nil:
-		if !m.room(entryOverhead, m.maxBytes) {
+		if !m.roomForKey(r.tenant, m.maxBytes) {
 			return errFull
 		}
 	case at != r, r.state != inFlight && r.state != to:
@@ -135,8 +142,16 @@ func (c *memoryClaim) settle(to state, answer Answer, ttl time.Duration) error {
 		m.insert(r, held, Answer{}, ttl)
 		return ErrTooLarge
 	}
+	answer.Body = bytes.Clone(answer.Body)
 	m.insert(r, to, answer, ttl)
 	return nil
+}
+
+// roomForKey lets the oldest answers go until there is room for one more key of
+// the tenant.
+func (m *MemoryClaims) roomForKey(tenant string, maxBytes int64) bool {
+	left := maxBytes - int64(len(m.records))*entryOverhead
+	return (m.keys[tenant]+1)*entryOverhead <= left && m.room(entryOverhead, maxBytes)
 }
 
 // room lets the oldest answers go until there is room for size more bytes. It
@@ -176,6 +191,7 @@ func (m *MemoryClaims) insert(r *record, to state, answer Answer, ttl time.Durat
 	r.size = entryOverhead + answer.size()
 	r.expires = m.now().Add(max(ttl.Truncate(time.Millisecond), time.Millisecond))
 	m.records[r.key] = r
+	m.keys[r.tenant]++
 	heap.Push(&m.ending, r)
 	m.bytes += r.size
 	if to == finished {
@@ -187,6 +203,9 @@ func (m *MemoryClaims) insert(r *record, to state, answer Answer, ttl time.Durat
 func (m *MemoryClaims) remove(r *record) {
 	m.forget(r)
 	delete(m.records, r.key)
+	if m.keys[r.tenant]--; m.keys[r.tenant] == 0 {
+		delete(m.keys, r.tenant)
+	}
 	heap.Remove(&m.ending, r.index)
 	m.bytes -= r.size
 }

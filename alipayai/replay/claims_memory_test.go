@@ -2,6 +2,7 @@ package replay
 
 import (
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -111,6 +112,52 @@ func TestOpenClaimsMakeNoRoom(t *testing.T) {
 	}
 	wantClaim(t, claims, keyOf(0), requestOf(0), unavailable)
 	checkBooks(t, claims, len(m.records))
+}
+
+// However many keys one tenant leaves in doubt, others can claim theirs; and what a tenant has given back it can have again.
+func TestTenantsLeaveRoomForKeysOfOthers(t *testing.T) {
+	c := newClock()
+	m := NewMemoryClaims(c.now)
+	claims := m.Within(60 * entryOverhead)
+	next := 0
+	claimAll := func(tenant string) (open []Claim) {
+		for {
+			claim, _, err := claims.Claim(t.Context(), tenant, keyOf(next), requestOf(next), time.Minute)
+			next++
+			if err != nil {
+				if !errors.Is(err, ErrUnavailable) {
+					t.Fatal(err)
+				}
+				return open
+			}
+			open = append(open, claim)
+		}
+	}
+	greedy := claimAll("greedy")
+	if len(greedy) != 30 {
+		t.Errorf("alone, a tenant has %d of 60, want half", len(greedy))
+	}
+	for i, want := range []int{15, 8, 4} {
+		if got := len(claimAll(strconv.Itoa(i))); got != want {
+			t.Errorf("the tenant after %d others has %d, want %d", i+1, got, want)
+		}
+	}
+	for _, claim := range greedy[:20] {
+		if err := claim.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(claimAll("greedy")); got != 7 {
+		t.Errorf("a tenant that has 10 left gets %d more of the 23 that nobody has, want 7", got)
+	}
+	if got := len(claimAll("late")); got != 8 {
+		t.Errorf("a late tenant has %d, want 8", got)
+	}
+	c.time = c.time.Add(time.Minute)
+	wantClaim(t, claims, keyOf(next), requestOf(next), "claimed")
+	if len(m.keys) != 1 || len(m.records) != 1 {
+		t.Errorf("with one key there are %v and %d records", m.keys, len(m.records))
+	}
 }
 
 func TestAnswerWithoutRoomLetsNoOthersGo(t *testing.T) {

@@ -145,7 +145,7 @@ func playClaims(t *testing.T, s stores, seed uint64, keys int, most int64) {
 		if random.IntN(3) == 0 || len(claimants) == 0 {
 			c := claimant{owner: want.steps, key: keyOf(random.IntN(keys)), request: requestOf(random.IntN(8) / 7)}
 			lease := minutes()
-			claim, answer, err := s.Claim(t.Context(), c.key, c.request, lease)
+			claim, answer, err := s.Claim(t.Context(), tenantOf(c.key), c.key, c.request, lease)
 			op, got = "claim", outcome(answer, err)
 			should = want.claim(c.owner, c.key, c.request, lease)
 			if c.Claim = claim; claim != nil {

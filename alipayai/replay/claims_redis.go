@@ -52,7 +52,7 @@ type RedisClaims struct{ options RedisOptions }
 func NewRedisClaims(o RedisOptions) RedisClaims { return RedisClaims{o.withDefaults()} }
 
 // Claim implements Claims.
-func (c RedisClaims) Claim(ctx context.Context, key Key, request [32]byte, lease time.Duration) (Claim, *Answer, error) {
+func (c RedisClaims) Claim(ctx context.Context, _ string, key Key, request [32]byte, lease time.Duration) (Claim, *Answer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}

@@ -110,7 +110,7 @@ func TestFinishedAnswerIsGivenWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if _, got, err := s.Claim(t.Context(), keyOf(1), requestOf(1), time.Minute); got == nil || !reflect.DeepEqual(*got, want) {
+			if _, got, err := s.Claim(t.Context(), tenantOf(keyOf(1)), keyOf(1), requestOf(1), time.Minute); got == nil || !reflect.DeepEqual(*got, want) {
 				t.Errorf("given is %+v, want %+v (%v)", got, want, err)
 			}
 		}
@@ -159,7 +159,7 @@ func TestNobodyClaimsForAClientThatHasLeft(t *testing.T) {
 	eachKind(t, func(t *testing.T, s stores) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if claim, answer, err := s.Claim(ctx, keyOf(1), requestOf(1), time.Minute); claim != nil || !errors.Is(err, context.Canceled) {
+		if claim, answer, err := s.Claim(ctx, tenantOf(keyOf(1)), keyOf(1), requestOf(1), time.Minute); claim != nil || !errors.Is(err, context.Canceled) {
 			t.Errorf("what comes of it is %q", outcome(answer, err))
 		}
 		wantClaim(t, s, keyOf(1), requestOf(1), "claimed")
@@ -175,7 +175,7 @@ func TestOneOfAHundredOwnsTheKey(t *testing.T) {
 			for range 100 {
 				callers.Go(func() {
 					<-start
-					claim, _, err := s.Claim(t.Context(), keyOf(round), requestOf(1), time.Hour)
+					claim, _, err := s.Claim(t.Context(), tenantOf(keyOf(round)), keyOf(round), requestOf(1), time.Hour)
 					switch {
 					case claim != nil:
 						owners.Add(1)

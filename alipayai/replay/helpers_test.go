@@ -146,6 +146,9 @@ func waitFor(t testing.TB, what string, holds func() bool) {
 }
 
 // keyOf is a key for tests, requestOf the hash of a request.
+// tenantOf gives each key a tenant of its own, where tenants are not what is tested.
+func tenantOf(key Key) string { return string(key[:]) }
+
 func keyOf(n int) Key          { return NewKey("tenant", strconv.Itoa(n)) }
 func requestOf(n int) [32]byte { return [32]byte(keyOf(1000 + n)) }
 
@@ -184,7 +187,7 @@ func outcome(answer *Answer, err error) string {
 // mustClaim claims a key that is free.
 func mustClaim(t testing.TB, c Claims, key Key, request [32]byte, lease time.Duration) Claim {
 	t.Helper()
-	claim, answer, err := c.Claim(t.Context(), key, request, lease)
+	claim, answer, err := c.Claim(t.Context(), tenantOf(key), key, request, lease)
 	if claim == nil {
 		t.Fatalf("claim of a free key: %s", outcome(answer, err))
 	}
@@ -194,7 +197,7 @@ func mustClaim(t testing.TB, c Claims, key Key, request [32]byte, lease time.Dur
 // wantClaim claims a key and wants this to come of it.
 func wantClaim(t testing.TB, c Claims, key Key, request [32]byte, want string) {
 	t.Helper()
-	claim, answer, err := c.Claim(t.Context(), key, request, time.Minute)
+	claim, answer, err := c.Claim(t.Context(), tenantOf(key), key, request, time.Minute)
 	if got := outcome(answer, err); got != want || (claim != nil) != (got == "claimed") {
 		t.Errorf("what comes of a claim is %q with %v, want %q", got, claim, want)
 	}

@@ -51,7 +51,7 @@ func TestRedisAway(t *testing.T) {
 			quickest := time.Hour
 			for range 5 {
 				began := time.Now()
-				claim, _, err := claims.Claim(t.Context(), keyOf(3), requestOf(3), time.Millisecond)
+				claim, _, err := claims.Claim(t.Context(), tenantOf(keyOf(3)), keyOf(3), requestOf(3), time.Millisecond)
 				quickest = min(quickest, time.Since(began))
 				if claim != nil || !errors.Is(err, ErrUnavailable) {
 					t.Fatalf("a claim without Redis: %v", err)
@@ -75,7 +75,7 @@ func TestRedisAway(t *testing.T) {
 			heal()
 			healed := time.Now()
 			waitFor(t, "a claim", func() bool {
-				claim, _, _ := claims.Claim(t.Context(), keyOf(4), requestOf(4), time.Minute)
+				claim, _, _ := claims.Claim(t.Context(), tenantOf(keyOf(4)), keyOf(4), requestOf(4), time.Minute)
 				return claim != nil
 			})
 			if took := time.Since(healed); took > recoveredWithin {
@@ -98,7 +98,7 @@ func TestClaimWhoseReplyIsLostEndsByItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Pause()
-	if claim, _, err := claims.Claim(t.Context(), keyOf(1), requestOf(1), time.Hour); claim != nil || !errors.Is(err, ErrUnavailable) {
+	if claim, _, err := claims.Claim(t.Context(), tenantOf(keyOf(1)), keyOf(1), requestOf(1), time.Hour); claim != nil || !errors.Is(err, ErrUnavailable) {
 		t.Fatalf("a claim without a reply: %v", err)
 	}
 	server.Resume()
@@ -121,7 +121,7 @@ func TestTimeouts(t *testing.T) {
 	quick.ClaimTimeout, quick.Timeout = 5*time.Millisecond, 5*time.Millisecond
 	server.Pause()
 	claimIn := func(o RedisOptions) error {
-		_, _, err := NewRedisClaims(o).Claim(t.Context(), keyOf(2), requestOf(2), time.Minute)
+		_, _, err := NewRedisClaims(o).Claim(t.Context(), tenantOf(keyOf(2)), keyOf(2), requestOf(2), time.Minute)
 		return err
 	}
 	for name, c := range map[string]struct {
@@ -263,7 +263,7 @@ func TestRepliesAreNotCrossed(t *testing.T) {
 
 // finishOnce makes a claim and finishes it.
 func finishOnce(ctx context.Context, claims Claims, key Key, text string) error {
-	claim, answer, err := claims.Claim(ctx, key, requestOf(1), time.Minute)
+	claim, answer, err := claims.Claim(ctx, tenantOf(key), key, requestOf(1), time.Minute)
 	if err != nil {
 		return err
 	}
@@ -282,7 +282,7 @@ func replayed(ctx context.Context, o RedisOptions, cached bool, key Key) (string
 		}
 		return string(answer.Body), err
 	}
-	_, answer, err := NewRedisClaims(o).Claim(ctx, key, requestOf(1), time.Minute)
+	_, answer, err := NewRedisClaims(o).Claim(ctx, tenantOf(key), key, requestOf(1), time.Minute)
 	if err != nil {
 		return "", err
 	}

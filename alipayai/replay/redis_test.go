@@ -91,7 +91,7 @@ func TestRecordsBelongToTheirPlace(t *testing.T) {
 		if got, ok, err := NewRedisCache(o).Get(t.Context(), keyOf(2)); ok || !errors.Is(err, ErrUnreadable) {
 			t.Errorf("%s: cached is %q, %t, %v", what, got.Body, ok, err)
 		}
-		claim, got, err := NewRedisClaims(o).Claim(t.Context(), keyOf(2), requestOf(1), time.Hour)
+		claim, got, err := NewRedisClaims(o).Claim(t.Context(), tenantOf(keyOf(2)), keyOf(2), requestOf(1), time.Hour)
 		if claim != nil || got != nil || !errors.Is(err, ErrHeld) || !errors.Is(err, ErrUnreadable) {
 			t.Errorf("%s: what comes of a claim is %q", what, outcome(got, err))
 		}
@@ -182,7 +182,7 @@ func TestRedisCluster(t *testing.T) {
 		// claim whose reply it has missed ends soon.
 		var claim Claim
 		waitFor(t, "a claim", func() (ok bool) {
-			claim, _, _ = claims.Claim(t.Context(), keyOf(n), requestOf(n), time.Millisecond)
+			claim, _, _ = claims.Claim(t.Context(), tenantOf(keyOf(n)), keyOf(n), requestOf(n), time.Millisecond)
 			return claim != nil
 		})
 		if err := claim.Finish(t.Context(), answerOf("it"), time.Minute); err != nil {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -63,8 +64,15 @@ type client struct {
 	conn    net.Conn
 	r       *bufio.Reader
 	request []byte
+	number  []byte // the digits of the request that make it another one than all before
 	body    []byte // of the last answer
 }
+
+// calls counts the calls of this run.
+var calls atomic.Int64
+
+// firstCall is the number of the first one: all have as many digits.
+const firstCall = 100_000_000_000
 
 // clients are all connections of a round.
 type clients []*client
@@ -73,9 +81,10 @@ type clients []*client
 // handshake and no first use is measured.
 func dial(ctx context.Context, addr string, w workload) (clients, error) {
 	var cs clients
-	request := fmt.Appendf(nil, "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\n"+
-		"Accept: */*\r\nAuthorization: Bearer bench-client\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		addr, len(w.body), w.body)
+	head := fmt.Appendf(nil, "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\n"+
+		"Accept: */*\r\nAuthorization: Bearer bench-client\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
+		addr, len(w.body))
+	digits := len(strconv.Itoa(firstCall))
 	var dialer net.Dialer
 	for range w.clients {
 		conn, err := dialer.DialContext(ctx, "tcp", addr)
@@ -83,7 +92,10 @@ func dial(ctx context.Context, addr string, w workload) (clients, error) {
 			cs.close()
 			return nil, err
 		}
-		cs = append(cs, &client{conn: conn, r: bufio.NewReaderSize(conn, 16<<10), request: request})
+		request := slices.Concat(head, w.body)
+		number := request[:len(request)-len(requestTail)]
+		number = number[len(number)-digits:]
+		cs = append(cs, &client{conn: conn, r: bufio.NewReaderSize(conn, 16<<10), request: request, number: number})
 	}
 	if _, err := cs.load(ctx, w, 0); err != nil {
 		cs.close()
@@ -139,6 +151,7 @@ func (c *client) call() error {
 	if err := c.conn.SetDeadline(time.Now().Add(callTimeout)); err != nil {
 		return err
 	}
+	strconv.AppendInt(c.number[:0], firstCall+calls.Add(1), 10)
 	if _, err := c.conn.Write(c.request); err != nil {
 		return err
 	}

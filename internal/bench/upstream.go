@@ -84,8 +84,11 @@ func requestBody(stream bool) []byte {
 		head += string(streamAsked) + ","
 	}
 	return fill(head+`"messages":[{"role":"system","content":"You answer in one sentence."},{"role":"user","content":"`,
-		`"}]}`, requestSize)
+		requestTail, requestSize)
 }
+
+// requestTail is what follows the prompt in a request.
+const requestTail = `"}]}`
 
 // answerBody is a chat completion of answerSize bytes.
 func answerBody() []byte {
