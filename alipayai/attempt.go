@@ -144,6 +144,9 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 		if !strings.HasPrefix(resp.Header.Get("Content-Type"), jsonType[0]) {
 			a.header["Content-Type"] = jsonType // whatever it called itself
 		}
+		if c.request.Stream {
+			return a.streamed(c.request.IncludeUsage)
+		}
 		return a, nil
 	case parsed.Failure == nil:
 		parsed.Failure = &wire.Failure{Message: "the provider answered " + http.StatusText(resp.StatusCode)}
@@ -151,6 +154,18 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 	f := p.reported(resp.StatusCode, parsed.Failure, resp, c.g.Now())
 	c.testify(p, f, resp, body)
 	return nil, f
+}
+
+// streamed gives a whole answer as the stream that the client has asked for, and
+// would read nothing else as.
+func (a *answer) streamed(includeUsage bool) (*answer, *failure) {
+	events, err := wire.AppendStream(nil, a.body.Bytes(), includeUsage)
+	if err != nil {
+		return nil, upstreamFault(codeMalformed, "the provider's answer is no chat completion")
+	}
+	a.body = bytes.NewBuffer(events)
+	a.header["Content-Type"] = eventStream
+	return a, nil
 }
 
 // decode makes sense of an answer's body, and puts it into OpenAI's form.
