@@ -29,10 +29,9 @@ func TestReloadUnderLoad(t *testing.T) {
 // longer has the provider which calls wait for.
 func TestWaitingCallsOutliveTheirProvider(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
-	g.load(limited("limit 2 400ms"), limitedSite)
+	g.load(limited("limit 2 800ms"), limitedSite)
 	wait := g.inBackground(8, toChat)
-	// All have arrived: one that comes while listeners change may be reset by Caddy.
-	g.eventually("calls to wait", func() bool { return g.chats() == 2 && g.gauge("queue_depth") == "6" })
+	g.allCome(8) // one that comes while listeners change may be reset by Caddy
 	g.load("", "http://${gateway} {\nrespond new\n}")
 	g.wantServed(wait())
 	g.eventually("the state to be given back", func() bool { return len(references()) == 0 })

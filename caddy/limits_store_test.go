@@ -32,7 +32,7 @@ func TestReloadChangesTheStore(t *testing.T) {
 	global := limited("limit 50 1s 300ms", "queue {\nmax_wait 25s\n}")
 	g.load(global, limitedSite)
 	wait := g.inBackground(200, toChat)
-	g.eventually("all calls to have come", func() bool { return g.gauge("queue_depth") == "150" })
+	g.allCome(200)
 	for n, next := range []string{inRedis(global, "first"), inRedis(global, "second"), global} {
 		g.eventually("more calls to arrive", func() bool { return g.chats() >= int64(51+50*n) })
 		g.load(next, limitedSite)
@@ -46,9 +46,9 @@ func TestReloadChangesTheStore(t *testing.T) {
 func TestReloadForgetsTheStoreBeneathWaiters(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
 	g.vars["first"] = redistest.Start(t).Addr
-	g.load(inRedis(limited("limit 4 400ms"), "first"), limitedSite)
+	g.load(inRedis(limited("limit 4 800ms"), "first"), limitedSite)
 	wait := g.inBackground(12, toChat)
-	g.eventually("calls to wait", func() bool { return g.gauge("queue_depth") == "8" })
+	g.allCome(12)
 	g.load("", "http://${gateway} {\nrespond new\n}")
 	g.wantServed(wait())
 	if strings.Contains(g.logs(), "redis is away") {
@@ -65,7 +65,7 @@ func TestRejectedReloadKeepsTheStore(t *testing.T) {
 	global := limited("limit 50 1s 300ms")
 	g.load(global, limitedSite)
 	wait := g.inBackground(120, toChat)
-	g.eventually("all calls to have come", func() bool { return g.gauge("queue_depth") == "70" })
+	g.allCome(120)
 	// The second site's address is taken by the simulated API.
 	if err := caddy.Load(g.config(inRedis(global, "first"), limitedSite+"\nhttp://${api} {\nrespond taken\n}"), true); err == nil {
 		t.Fatal("it was accepted")

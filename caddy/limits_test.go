@@ -58,6 +58,15 @@ func (g *rig) gauge(name string) string {
 	return g.scrape()["caddy_alipayai_"+name+`{provider="alipay"}`]
 }
 
+// allCome waits until n calls have come, of which some still wait for the window.
+func (g *rig) allCome(n int) {
+	g.t.Helper()
+	g.eventually("all calls to have come", func() bool {
+		waiting, _ := strconv.Atoi(g.gauge("queue_depth"))
+		return waiting > 0 && waiting+int(g.chats()) == n
+	})
+}
+
 func (g *rig) wantServed(answers []answer) {
 	g.t.Helper()
 	for i, a := range answers {
