@@ -17,6 +17,8 @@ type answer struct {
 	status int
 	header http.Header
 	usage  wire.Usage
+	// model is what the upstream says has answered; empty where it does not say.
+	model string
 	// finish is the finish reason of a JSON answer.
 	finish string
 	// body of a JSON answer, complete; nil for a stream.
@@ -140,7 +142,7 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 		if !parsed.HasChoices && c.outcome.Endpoint != EndpointModels {
 			return nil, upstreamFault(codeMalformed, "the provider's answer has neither choices nor data")
 		}
-		a.usage, a.finish = parsed.Usage, parsed.FinishReason
+		a.usage, a.model, a.finish = parsed.Usage, parsed.Model, parsed.FinishReason
 		if !strings.HasPrefix(resp.Header.Get("Content-Type"), jsonType[0]) {
 			a.header["Content-Type"] = jsonType // whatever it called itself
 		}

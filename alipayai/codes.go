@@ -127,7 +127,9 @@ var credentialCodes = map[string]bool{
 	"insufficient-isv-permissions": true,
 	"40006":                        true,
 
-	"billing_error": true, // Anthropic's
+	// Anthropic's, of which others have the second too.
+	"billing_error":    true,
+	"permission_error": true,
 }
 
 // Classify says what to do about an answer with this HTTP status that failed

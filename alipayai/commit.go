@@ -17,6 +17,9 @@ const (
 
 // commit gives the answer to the client. From here on nothing else can.
 func (c *call) commit(a *answer) {
+	if a.model != "" {
+		c.outcome.UpstreamModel = a.model
+	}
 	h := c.w.Header()
 	forward(h, a.header, forwardedToClient[:])
 	if a.stored != nil {
@@ -70,7 +73,7 @@ func (c *call) describe(h http.Header) {
 		h[headerProvider] = own[1:2:2]
 		h[headerAttempts] = own[2:3:3]
 	}
-	// Without a mapping it is the client's own word, which may be anything.
+	// It is the upstream's word, or without a mapping the client's: it may be anything.
 	if c.outcome.UpstreamModel != "" && isVisible(c.outcome.UpstreamModel) {
 		h[headerModel] = own[3:4:4]
 	}

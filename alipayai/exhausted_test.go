@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -99,6 +100,35 @@ func TestTheOnlyProviderFails(t *testing.T) {
 	}
 }
 
+// A request that another provider's form was made of, and that is refused there, leaves the failure before in its place.
+func TestTranslatedRequestIsRefusedAfterAFailure(t *testing.T) {
+	t.Parallel()
+	l := newLadder(t, []sandbox.Format{sandbox.OpenAI, sandbox.Anthropic})
+	l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
+	l.rungs[1].set(t, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400})
+	got := l.chat("hello")
+	const want = "no provider answered: first: system_error (SYSTEM_ERROR); second: request_refused (invalid_request_error)"
+	if message := wantError(t, got, 503, codeExhausted); message != want {
+		t.Errorf("says %q", message)
+	}
+	wantHeader(t, got, "X-Alipayai-Reason", "system_error, request_refused", "Retry-After", "1", "X-Should-Retry", "false")
+	if o := l.outcome(); !o.Exhausted {
+		t.Errorf("outcome %+v", o)
+	}
+	l.wantCalls(1, 1)
+}
+
+func TestProvidersThatNoTimeIsLeftForAreNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := perform(t, [][]turn{{hangs}, {good}, {good}}, deadline(15500*ms))
+		message := wantError(t, s.call(chatBody("hello")), 504, codeExhausted)
+		const want = "no provider answered: first: upstream_timeout; second: not asked, since no time was left; third: not asked, since no time was left"
+		if message != want {
+			t.Errorf("says %q", message)
+		}
+	})
+}
+
 // One deadline is over everything, and nothing begins that could not end.
 func TestOneDeadlineOverAll(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -109,10 +139,10 @@ func TestOneDeadlineOverAll(t *testing.T) {
 		code     string
 	}{
 		"the second has what is left": {20 * time.Second, [][]turn{{hangs}, {hangs}}, []int{1, 1}, 20 * time.Second, codeExhausted},
-		"the second is too late":      {15500 * ms, [][]turn{{hangs}, {good}}, []int{1, 0}, 15 * time.Second, codeTimeout},
+		"the second is too late":      {15500 * ms, [][]turn{{hangs}, {good}}, []int{1, 0}, 15 * time.Second, codeExhausted},
 		"the third is too late":       {30500 * ms, [][]turn{{hangs}, {hangs}, {good}}, []int{1, 1, 0}, 30 * time.Second, codeExhausted},
 		"the second is in time":       {17 * time.Second, [][]turn{{hangs}, {after(time.Second, good)}}, []int{1, 1}, 16 * time.Second, ""},
-		"a short one":                 {time.Second, [][]turn{{hangs}, {good}}, []int{1, 0}, time.Second, codeTimeout},
+		"a short one":                 {time.Second, [][]turn{{hangs}, {good}}, []int{1, 0}, time.Second, codeExhausted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

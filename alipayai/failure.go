@@ -99,8 +99,8 @@ type failure struct {
 	clockLearned bool
 	// cause is why, for the operator's log; a client gets Message alone.
 	cause error
-	// elsewhere says that the provider cannot do what the request asks for, but
-	// another may.
+	// elsewhere says that the provider cannot do what the request asks for, or
+	// refuses the form that it was translated to, but another may do it.
 	elsewhere bool
 	// clientGone says that nobody waits for an answer any more.
 	clientGone bool
@@ -162,6 +162,7 @@ func (p *Provider) reported(status int, f *wire.Failure, resp *http.Response, no
 	if p.Profile.Name == "ant_ling" && status == http.StatusServiceUnavailable && strings.Contains(f.Message, "Slow Down") {
 		out.action, out.RetryAfter = ActionThrottle, slowDownHold
 	}
+	out.elsewhere = p.Format != nil && out.action == ActionFail && !credentialCodes[code]
 	out.NoRetry = out.ambiguous(status)
 	return out
 }

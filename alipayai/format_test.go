@@ -197,38 +197,39 @@ func TestFailuresOfOtherFormats(t *testing.T) {
 	for name, test := range map[string]struct {
 		format   sandbox.Format
 		fault    sandbox.Fault
-		reason   string // to fall over
+		reason   string
 		attempts int
-		status   int // where it does not
+		status   int // where nobody else can be asked
 		code     string
 	}{
 		"claude: overloaded":   {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 529}, reason: "server_error", attempts: 3},
 		"claude: api_error":    {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.SystemError500}, reason: "server_error", attempts: 3},
 		"claude: rate limit":   {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.Throttle, RetryAfter: 3}, reason: "throttled", attempts: 1},
 		"claude: key":          {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 401}, reason: "credentials", attempts: 1},
+		"claude: permission":   {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 403}, reason: "credentials", attempts: 1, status: 502, code: "permission_error"},
 		"claude: billing":      {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 402}, reason: "credentials", attempts: 1},
-		"claude: request":      {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400}, attempts: 1, status: 400, code: "invalid_request_error"},
-		"claude: model":        {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 404}, attempts: 1, status: 404, code: "not_found_error"},
+		"claude: request":      {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400}, reason: "request_refused", attempts: 1, status: 400, code: "invalid_request_error"},
+		"claude: model":        {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 404}, reason: "request_refused", attempts: 1, status: 404, code: "not_found_error"},
 		"claude: no JSON":      {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.MalformedJSON}, reason: codeMalformed, attempts: 1},
 		"agent: system error":  {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.SystemError500}, reason: "system_error", attempts: 1},
 		"agent: in its stream": {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.SystemErrorFirst}, reason: "system_error", attempts: 1},
 		"agent: later":         {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.SystemErrorMidstream, AfterEvents: 1}, reason: "system_error", attempts: 1},
 		"agent: rate limit":    {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.Throttle}, reason: "throttled", attempts: 1},
 		"agent: signature":     {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 401, Code: "invalid-signature"}, reason: "credentials", attempts: 1},
-		"agent: parameter":     {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400}, attempts: 1, status: 400, code: "INVALID_PARAMETER"},
+		"agent: parameter":     {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400}, reason: "request_refused", attempts: 1, status: 400, code: "INVALID_PARAMETER"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLadder(t, []sandbox.Format{test.format, sandbox.OpenAI})
 			l.rungs[0].set(t, test.fault)
 			got := l.chat("hello")
-			if test.reason != "" {
-				wantServed(t, got, "second", string(rune('1'+test.attempts)), test.reason)
-				l.wantCalls(test.attempts, 1)
-				return
+			wantServed(t, got, "second", string(rune('1'+test.attempts)), test.reason)
+			l.wantCalls(test.attempts, 1)
+			if test.code != "" {
+				alone := newLadder(t, []sandbox.Format{test.format})
+				alone.rungs[0].set(t, test.fault)
+				wantError(t, alone.chat("hello"), test.status, test.code)
 			}
-			wantError(t, got, test.status, test.code)
-			l.wantCalls(test.attempts, 0)
 		})
 	}
 }

@@ -110,7 +110,8 @@ type Outcome struct {
 	Stream bool
 	// Provider that served, or failed, the call; empty when none was asked.
 	Provider string
-	// UpstreamModel is the model by that provider's name.
+	// UpstreamModel is the model by that provider's name: the one that answered,
+	// where the provider says which, and else the one that it was asked for.
 	UpstreamModel string
 	// Attempts is how many requests went to providers.
 	Attempts int

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 // Without a mapping the upstream's model is what the client wrote: that must not become just any header.
@@ -22,6 +23,27 @@ func TestModelHeader(t *testing.T) {
 			if got.status != http.StatusOK || got.header.Get(headerModel) != test.want || len(got.header["Set-Cookie"]) > 0 {
 				t.Errorf("%d %.200v", got.status, got.header)
 			}
+		})
+	}
+}
+
+// The model that answers may be another than the one that was asked for.
+func TestModelThatAnswered(t *testing.T) {
+	const answered = "qwen3-max-2026-01-23"
+	for body, turns := range map[string]turn{
+		chatBody("hello"): says(200, `{"model":"`+answered+`","choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}`),
+		streamBody("hello"): streams(nil, `{"model":"`+answered+`","choices":[{"delta":{"role":"assistant"}}]}`,
+			`{"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}`, "[DONE]"),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := perform(t, [][]turn{{turns}}, caching())
+			got := s.call(body)
+			wantHeader(t, got, headerModel, answered)
+			if o := s.outcome(); o.UpstreamModel != answered || o.Model != "alipay-fin-1" {
+				t.Errorf("outcome %+v", o)
+			}
+			s.fails(sysError)
+			wantHeader(t, s.call(body), headerModel, answered, "Cache-Status", "alipayai; hit")
 		})
 	}
 }

@@ -45,6 +45,8 @@ type stream struct {
 	pending *bytes.Buffer
 	// ended tells the provider's breaker what came of the stream; nil for none.
 	ended func(failover.Result)
+	// model is what the upstream says answers, once it was seen.
+	model string
 	// finish is the finish reason, once it was seen; done says that [DONE] was.
 	finish string
 	done   bool
@@ -86,7 +88,7 @@ func (c *call) openStream(s *stream) (*answer, *failure) {
 			return nil, f
 		}
 		if chunk.Content || s.done {
-			return &answer{status: s.resp.StatusCode, header: s.resp.Header, stream: s}, nil
+			return &answer{status: s.resp.StatusCode, header: s.resp.Header, model: s.model, stream: s}, nil
 		}
 	}
 }
@@ -115,6 +117,9 @@ func (c *call) take(s *stream) (wire.Chunk, *failure) {
 		return chunk, f
 	}
 	s.done = chunk.Done
+	if s.model == "" {
+		s.model = chunk.Model
+	}
 	if chunk.FinishReason != "" {
 		s.finish = chunk.FinishReason
 	}

@@ -62,12 +62,13 @@ func (c *call) walk(providers []*Provider) (*answer, *failure) {
 			break
 		}
 	}
+	c.outcome.Exhausted = slices.ContainsFunc(c.rungs, func(r rung) bool { return !r.f.elsewhere && r.f.action != ActionThrottle })
 	if !c.g.Answers.first() {
 		if a := c.recall(); a != nil {
 			return a, nil
 		}
 	}
-	return nil, c.exhausted()
+	return nil, c.exhausted(providers)
 }
 
 // try asks p if its breaker lets it, and tells the breaker what came of it:
@@ -136,7 +137,7 @@ func (f *failure) fallsOver() bool {
 	case f.clientGone || f.action == ActionBlocked:
 		return false
 	case f.upstream:
-		return f.action != ActionFail || credentialCodes[f.Code]
+		return f.action != ActionFail || f.elsewhere || credentialCodes[f.Code]
 	default:
 		return f.elsewhere || f.Status >= http.StatusInternalServerError || f.action == ActionThrottle
 	}
@@ -154,6 +155,8 @@ func (f *failure) reason() string {
 		return "system_error"
 	case f.action == ActionRetry:
 		return "server_error"
+	case f.elsewhere:
+		return "request_refused"
 	default:
 		return "credentials"
 	}
@@ -169,15 +172,14 @@ func (c *call) reasons() string {
 	return strings.Join(reasons, ", ")
 }
 
-// exhausted makes the failure of a call that no provider has answered. That of
-// one provider alone speaks for itself.
-func (c *call) exhausted() *failure {
+// exhausted makes the failure of a call that none of the providers has answered.
+// That of one provider alone speaks for itself.
+func (c *call) exhausted(providers []*Provider) *failure {
 	if !slices.ContainsFunc(c.rungs, func(r rung) bool { return !r.f.elsewhere }) {
 		return c.rungs[0].f // nobody can do what the request asks for
 	}
-	c.outcome.Exhausted = slices.ContainsFunc(c.rungs, func(r rung) bool { return r.f.action != ActionThrottle })
 	last := c.rungs[len(c.rungs)-1].f
-	if len(c.rungs) == 1 {
+	if len(providers) == 1 {
 		last.NoRetry = last.NoRetry || c.rungs[0].attempts >= maxAttempts
 		return last
 	}
@@ -204,6 +206,9 @@ func (c *call) exhausted() *failure {
 		if r.f.RetryAfter > 0 && (f.RetryAfter == 0 || r.f.RetryAfter < f.RetryAfter) {
 			f.RetryAfter = r.f.RetryAfter
 		}
+	}
+	for _, p := range providers[len(c.rungs):] {
+		tried.WriteString("; " + p.Name + ": not asked, since no time was left")
 	}
 	f.Message = tried.String()
 	f.RetryAfter = max(f.RetryAfter, time.Second)
