@@ -154,7 +154,11 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 		parsed.Failure = &wire.Failure{Message: "the provider answered " + http.StatusText(resp.StatusCode)}
 	}
 	f := p.reported(resp.StatusCode, parsed.Failure, resp, c.g.Now())
-	c.testify(p, f, resp, body)
+	var event []byte
+	if streamed {
+		event = failingEvent(body)
+	}
+	c.testify(p, f, resp, body, event)
 	return nil, f
 }
 

@@ -1,9 +1,11 @@
 package alipayai
 
 import (
+	"bytes"
 	"net/http"
 
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // Evidence takes the records of system errors. Record must not block.
@@ -11,18 +13,35 @@ type Evidence interface {
 	Record(r evidence.Record)
 }
 
-// testify records what p answered with a system error, and to what.
-func (c *call) testify(p *Provider, f *failure, resp *http.Response, body []byte) {
+// failingEvent is the event of a whole stream that reports its failure.
+func failingEvent(stream []byte) []byte {
+	events := wire.NewEventReader(bytes.NewReader(stream), 0)
+	defer events.Release()
+	for {
+		event, err := events.Next()
+		if err != nil {
+			return nil
+		}
+		if chunk, err := wire.ParseEvent(event); err == nil && chunk.Failure != nil {
+			return bytes.Clone(event.Raw)
+		}
+	}
+}
+
+// testify records what p answered with a system error, and to what. Of a stream,
+// event is what reports the error; nil for none.
+func (c *call) testify(p *Provider, f *failure, resp *http.Response, body, event []byte) {
 	if c.g.Evidence == nil || f.action != ActionSystemError {
 		return
 	}
 	req := resp.Request
 	header, body := withoutCredentials(resp.Header, body, req)
+	_, event = withoutCredentials(nil, event, req)
 	c.g.Evidence.Record(evidence.Record{
 		Time: c.g.Now(), RequestID: c.outcome.RequestID, Tenant: c.outcome.Tenant,
 		Provider: p.Name, Endpoint: string(c.outcome.Endpoint), Model: c.outcome.UpstreamModel,
 		Attempt: c.outcome.Attempts, Code: f.Code,
 		Request:  evidence.Request{Method: req.Method, URL: req.URL.String(), Header: req.Header, Body: c.sent},
-		Response: evidence.Response{Status: resp.StatusCode, Header: header, Body: body},
+		Response: evidence.Response{Status: resp.StatusCode, Header: header, Body: body, Event: event},
 	})
 }

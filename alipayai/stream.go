@@ -16,6 +16,8 @@ import (
 const (
 	// maxHeld bounds what is held of a stream before its first content, in bytes.
 	maxHeld = 1 << 20
+	// maxEvidence bounds what is kept of a stream as evidence, in bytes.
+	maxEvidence = 1 << 20
 	// drainTime is how long a finished stream may take to its end, so that
 	// its connection can be used again.
 	drainTime = 250 * time.Millisecond
@@ -43,6 +45,9 @@ type stream struct {
 	// pending are the raw bytes of events that have not been sent yet, at
 	// first those up to the first content. Its buffer is pooled.
 	pending *bytes.Buffer
+	// received is what has come of the body, for evidence; nil where nobody asks
+	// for it. It is pooled.
+	received *bytes.Buffer
 	// ended tells the provider's breaker what came of the stream; nil for none.
 	ended func(failover.Result)
 	// model is what the upstream says answers, once it was seen.
@@ -67,12 +72,32 @@ func (s *stream) close() {
 	_ = s.resp.Body.Close()
 	s.events.Release()
 	recycle(s.pending)
+	if s.received != nil {
+		recycle(s.received)
+	}
+}
+
+// kept is a body of which the first part is copied while it is read.
+type kept struct {
+	io.Reader
+	to *bytes.Buffer
+}
+
+func (k kept) Read(b []byte) (int, error) {
+	n, err := k.Reader.Read(b)
+	k.to.Write(b[:min(n, maxEvidence-k.to.Len())])
+	return n, err
 }
 
 // openStream reads s up to its first content, or to a clean end of an answer
 // that has none.
 func (c *call) openStream(s *stream) (*answer, *failure) {
-	s.events = wire.NewEventReader(s.resp.Body, wire.MaxEventBytes)
+	body := io.Reader(s.resp.Body)
+	if c.g.Evidence != nil {
+		s.received = answers.Get().(*bytes.Buffer)
+		body = kept{body, s.received}
+	}
+	s.events = wire.NewEventReader(body, wire.MaxEventBytes)
 	s.pending = answers.Get().(*bytes.Buffer)
 	for {
 		chunk, f := c.take(s)
@@ -113,7 +138,9 @@ func (c *call) take(s *stream) (wire.Chunk, *failure) {
 	}
 	if chunk.Failure != nil {
 		f := s.provider.reported(http.StatusOK, chunk.Failure, s.resp, c.g.Now())
-		c.testify(s.provider, f, s.resp, event.Raw)
+		if s.received != nil {
+			c.testify(s.provider, f, s.resp, s.received.Bytes(), event.Raw)
+		}
 		return chunk, f
 	}
 	s.done = chunk.Done

@@ -135,6 +135,18 @@ func TestEvidenceOfEverySystemError(t *testing.T) {
 				r.Model != l.rungs[0].model || r.Attempt != 1 || r.Code != test.code || r.Time.IsZero() {
 				t.Errorf("recorded %+v", r)
 			}
+			// What the model had said is in the sealed record alone.
+			if strings.Contains(w.log.String(), `You `) {
+				t.Errorf("log %s", &w.log)
+			}
+			// Of a stream all that had come is kept, and its last event is what the log shows.
+			if event := string(r.Response.Event); (event != "") != (test.status == 200 && (test.stream || test.format == sandbox.NextBuilder)) ||
+				!strings.HasSuffix(strings.TrimSpace(string(r.Response.Body)), strings.TrimSpace(event)) && !strings.Contains(event, "error") {
+				t.Errorf("event %q of %q", event, r.Response.Body)
+			}
+			if n := strings.Count(string(r.Response.Body), "data:"); test.fault.AfterEvents > 0 && n <= test.fault.AfterEvents {
+				t.Errorf("%d events are recorded, want more than %d", n, test.fault.AfterEvents)
+			}
 			if r.Request.Method != "POST" || !strings.HasSuffix(r.Request.URL, l.rungs[0].path) || r.Response.Status != test.status ||
 				!strings.Contains(string(r.Response.Body), test.code) || r.Response.Header.Get("Date") == "" {
 				t.Errorf("recorded %+v", r)

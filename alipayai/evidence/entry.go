@@ -24,7 +24,11 @@ const (
 
 // entry gives the redacted record as fields of the log.
 func entry(r Record) []zap.Field {
-	response, responseCut := cutJSON(Redact(r.Response.Body), maxBodies/2)
+	body := r.Response.Body
+	if len(r.Response.Event) > 0 {
+		body = r.Response.Event
+	}
+	response, responseCut := cutJSON(Redact(body), maxBodies/2)
 	request, requestCut := cutJSON(Redact(r.Request.Body), maxBodies-sizeJSON(response))
 	return append(identify(r),
 		zap.String("endpoint", shown(r.Endpoint, maxField)),
@@ -40,7 +44,7 @@ func entry(r Record) []zap.Field {
 		zap.Object("response_headers", headers(pick(r.Response.Header, loggedOfResponse))),
 		zap.ByteString("response_body", response),
 		zap.Int("response_bytes", len(r.Response.Body)),
-		zap.Bool("response_cut", responseCut),
+		zap.Bool("response_cut", responseCut || len(body) < len(r.Response.Body)),
 	)
 }
 

@@ -35,7 +35,12 @@ type Request struct {
 type Response struct {
 	Status int         `json:"status"`
 	Header http.Header `json:"header"`
-	Body   Payload     `json:"body"`
+	// Body is all of it; of a stream, as much as had come.
+	Body Payload `json:"body"`
+	// Event is the one of a stream that reports the failure. The log shows it
+	// alone: a number that a model writes comes in pieces, one in each event, and
+	// there no redactor finds it.
+	Event Payload `json:"event,omitempty"`
 }
 
 // Payload is the bytes of a body. In JSON it is a string where the bytes are
@@ -87,13 +92,14 @@ func (r Record) detached() Record {
 	r.Response.Header = withoutCredentials(r.Response.Header)
 	r.Request.Body = append(Payload(nil), r.Request.Body...)
 	r.Response.Body = append(Payload(nil), r.Response.Body...)
+	r.Response.Event = append(Payload(nil), r.Response.Event...)
 	return r
 }
 
 // size is about what the record takes in memory, in bytes.
 func (r Record) size() int64 {
 	const fixed = 1 << 10 // the names
-	size := fixed + len(r.Request.Body) + len(r.Response.Body) + len(r.Request.URL)
+	size := fixed + len(r.Request.Body) + len(r.Response.Body) + len(r.Response.Event) + len(r.Request.URL)
 	for _, header := range [...]http.Header{r.Request.Header, r.Response.Header} {
 		for name, values := range header {
 			size += len(name)
