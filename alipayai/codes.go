@@ -132,6 +132,16 @@ var credentialCodes = map[string]bool{
 	"permission_error": true,
 }
 
+// credentialFault reports whether the gateway's own credentials were refused.
+func credentialFault(action Action, code string) bool {
+	switch action {
+	case ActionRefreshToken, ActionResign, ActionReauthorise:
+		return true
+	default:
+		return credentialCodes[code]
+	}
+}
+
 // Classify says what to do about an answer with this HTTP status that failed
 // with this bare code; the code decides first, the status where it is unknown.
 func Classify(status int, code string) Action {
@@ -164,7 +174,7 @@ func KnownCode(code string) string {
 // statusOf is the status a client sees for a failure that arrived with this
 // upstream status: the true one, also where the upstream said 200.
 func statusOf(upstream int, action Action, code string) int {
-	if action == ActionRefreshToken || action == ActionResign || action == ActionReauthorise || credentialCodes[code] {
+	if credentialFault(action, code) {
 		return http.StatusBadGateway
 	}
 	if upstream >= http.StatusBadRequest {

@@ -66,7 +66,7 @@ func TestAllProvidersFail(t *testing.T) {
 					if o := s.outcome(); o.Exhausted != test.exhausted || o.Code != codeExhausted || o.Status != test.status {
 						t.Errorf("outcome %+v", o)
 					}
-					if n := len(s.seen.fallen()); n != len(test.turns) {
+					if n := len(s.seen.fallen()); n != len(test.turns)-1 {
 						t.Errorf("fallbacks %v", s.seen.fallen())
 					}
 				})

@@ -148,8 +148,7 @@ func (p *Provider) reported(status int, f *wire.Failure, resp *http.Response, no
 	out.Code, out.Message, out.Param = code, f.Message, f.Param
 	out.RetryAfter = retryAfter(resp.Header, now)
 	switch {
-	case status == http.StatusUnauthorized || credentialCodes[code] ||
-		action == ActionRefreshToken || action == ActionResign || action == ActionReauthorise:
+	case status == http.StatusUnauthorized || credentialFault(action, code):
 		// How the gateway's credentials failed is the operator's business, and
 		// some servers quote what they were sent.
 		out.Message = "the provider refuses the gateway's credentials"
@@ -192,7 +191,7 @@ func (f *failure) doubtful() bool {
 	switch {
 	case !f.sent || f.clientGone:
 		return f.sent
-	case f.upstream && (f.action == ActionRefreshToken || f.action == ActionResign || f.action == ActionReauthorise || credentialCodes[f.Code]):
+	case f.upstream && credentialFault(f.action, f.Code):
 		return false
 	default:
 		return f.NoRetry

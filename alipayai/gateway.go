@@ -69,7 +69,7 @@ type Observer interface {
 	// Attempted is told of each attempt at a provider.
 	Attempted(a Attempt)
 	// FellOver is told of each provider that brought no answer, and the reason,
-	// before the next one is asked.
+	// before the next one is asked or a cached answer is given.
 	FellOver(provider, reason string)
 	// BreakerChanged is told of a breaker that this process has opened or closed.
 	BreakerChanged(tenant, provider string, state failover.State)

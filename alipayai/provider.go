@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -104,6 +105,9 @@ type Provider struct {
 	signedAt atomic.Int64
 }
 
+// hasControl reports whether s has a control character, such as CR, LF or NUL.
+func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }
+
 // OnUnsupported says what becomes of a request that a provider's format cannot
 // carry over whole.
 type OnUnsupported string
@@ -134,6 +138,14 @@ func (p *Provider) Prepare() error {
 	}
 	if p.BaseURL.User != nil || p.BaseURL.RawQuery != "" || p.BaseURL.Fragment != "" {
 		return errors.New("base_url takes no user, query or fragment")
+	}
+	for option, values := range map[string][]string{
+		"name": {p.Name}, "region": {p.Region}, "models": p.Models,
+		"model": slices.Concat([]string{p.Model}, slices.Collect(maps.Keys(p.ModelMap)), slices.Collect(maps.Values(p.ModelMap))),
+	} {
+		if slices.ContainsFunc(values, hasControl) {
+			return fmt.Errorf("%s has a line break or another control character in it", option)
+		}
 	}
 	if p.Timeout == 0 {
 		p.Timeout = DefaultTimeout

@@ -52,21 +52,22 @@ func (c *call) walk(providers []*Provider) (*answer, *failure) {
 			return nil, f
 		}
 		c.rungs = append(c.rungs, rung{p.Name, c.outcome.Attempts - before, f})
-		c.g.Observer.FellOver(p.Name, f.reason())
-		if i == 0 && c.g.Answers.first() {
+		last := i == len(providers)-1 || c.g.Now().After(c.latest())
+		if last {
+			c.outcome.Exhausted = slices.ContainsFunc(c.rungs, func(r rung) bool {
+				return !r.f.elsewhere && r.f.action != ActionThrottle
+			})
+		}
+		if c.g.Answers.first() && i == 0 || !c.g.Answers.first() && last {
 			if a := c.recall(); a != nil {
+				c.g.Observer.FellOver(p.Name, f.reason())
 				return a, nil
 			}
 		}
-		if c.g.Now().After(c.latest()) {
+		if last {
 			break
 		}
-	}
-	c.outcome.Exhausted = slices.ContainsFunc(c.rungs, func(r rung) bool { return !r.f.elsewhere && r.f.action != ActionThrottle })
-	if !c.g.Answers.first() {
-		if a := c.recall(); a != nil {
-			return a, nil
-		}
+		c.g.Observer.FellOver(p.Name, f.reason())
 	}
 	return nil, c.exhausted(providers)
 }

@@ -2,6 +2,7 @@ package alipaycaddy
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -78,6 +79,9 @@ func (h *Proxy) provisionFailover(app *App) error {
 		if b.Failures < 0 || b.Within < 0 || b.OpenFor < 0 {
 			return errors.New("breaker: failures, within and open_for must be positive")
 		}
+		if time.Duration(max(b.Within, b.OpenFor)) > failover.MaxSpan {
+			return errors.New("breaker: within and open_for are an hour at most")
+		}
 		h.gateway.Breakers = app.breakers
 		h.gateway.Breaker = failover.Rule{
 			Failures: b.Failures, Within: time.Duration(b.Within), OpenFor: time.Duration(b.OpenFor),
@@ -99,6 +103,11 @@ func (h *Proxy) provisionFailover(app *App) error {
 		}
 		if a.TTL < caddy.Duration(time.Second) || a.MaxBytes < 0 {
 			return errors.New("cached_answer: write how long an answer may be given again, as 24h; max_bytes must be positive")
+		}
+		for _, p := range h.gateway.Providers {
+			if p.Profile.Format == alipayai.FormatNextBuilder {
+				return fmt.Errorf("cached_answer has no meaning with provider %s: what an agent answers depends on its session as well", p.Name)
+			}
 		}
 		h.gateway.Answers = &alipayai.Answers{
 			Cache: app.answers(a.MaxBytes), TTL: time.Duration(a.TTL), First: a.First, Remote: app.store.client != nil,

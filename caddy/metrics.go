@@ -64,7 +64,7 @@ func (m *metrics) init() {
 	m.rejections = counter("rejections_total",
 		"Calls that were not let through, by reason.", "provider", "reason")
 	m.fallbacks = counter("fallbacks_total",
-		"Providers that brought a call no answer, so that the next one was asked if there was one, by reason.", "provider", "reason")
+		"Calls that went on from a provider to the next one or to a cached answer, by reason.", "provider", "reason")
 	m.stored = counter("stored_answers_total",
 		"Answers that had been given before, by where they were kept: cache or idempotency.", "provider", "store")
 	m.evidence = counter("evidence_total",
@@ -117,13 +117,14 @@ func (m *metrics) tokenFetched(provider string, err error) {
 }
 
 func (m *metrics) settled(o *alipayai.Outcome) {
-	endpoint := string(o.Endpoint)
-	m.requests.WithLabelValues(o.Provider, endpoint, strconv.Itoa(o.Status), alipayai.KnownCode(o.Code)).Inc()
+	endpoint, provider := string(o.Endpoint), o.Provider
 	if o.Stored != "" {
-		m.stored.WithLabelValues(o.Provider, string(o.Stored)).Inc()
+		m.stored.WithLabelValues(provider, string(o.Stored)).Inc()
+		provider = string(o.Stored) // which was asked, and fast
 	}
-	m.duration.WithLabelValues(o.Provider, endpoint).Observe(o.Duration.Seconds())
+	m.requests.WithLabelValues(provider, endpoint, strconv.Itoa(o.Status), alipayai.KnownCode(o.Code)).Inc()
+	m.duration.WithLabelValues(provider, endpoint).Observe(o.Duration.Seconds())
 	if o.FirstByte > 0 {
-		m.firstByte.WithLabelValues(o.Provider, endpoint).Observe(o.FirstByte.Seconds())
+		m.firstByte.WithLabelValues(provider, endpoint).Observe(o.FirstByte.Seconds())
 	}
 }

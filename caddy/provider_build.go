@@ -126,6 +126,11 @@ func (p *Provider) format(s secrets, profile alipayai.Profile) (wire.Format, err
 		if err != nil {
 			return nil, err
 		}
+		for _, value := range []string{id, p.Agent.ConfigVersion} {
+			if err := checkHeaderValue("agent", value); err != nil {
+				return nil, err
+			}
+		}
 		return nextbuilder.Format{AgentID: id, ConfigVersion: p.Agent.ConfigVersion, Thinking: p.Agent.Thinking}, nil
 	}
 	return nil, nil

@@ -37,6 +37,7 @@ func TestProvisionRefusesFailover(t *testing.T) {
 		"on_unsupported of OpenAI's form": {provider("profile openai", "api_key {env.TEST_SECRET}", "on_unsupported warn"), "",
 			[]string{"provider alipay: on_unsupported", "profile openai"}},
 		"agent of another profile": {hmacProvider("agent a"), "", []string{"provider alipay: agent", "nextbuilder"}},
+		"agent in two lines":       {agentProvider("agent \"a\nb\""), "", []string{"provider alipay: agent"}},
 		"nextbuilder alone":        {agentProvider(), "", []string{"provider alipay: agent", "agent <id>"}},
 		"agent unset":              {agentProvider("agent {env.TEST_UNSET}"), "", []string{"provider alipay: agent", "{env.TEST_UNSET}"}},
 		"simulated Anthropic elsewhere": {provider("profile sandbox_anthropic", "base_url http://192.0.2.1/v1"), "",
@@ -51,7 +52,11 @@ func TestProvisionRefusesFailover(t *testing.T) {
 			[]string{"cached_answer", "24h"}},
 		"cached answers of money": {hmacProvider(), failing("class money", "cached_answer 24h"),
 			[]string{"cached_answer", "class money"}},
-		"claims for a moment": {hmacProvider(), failing("idempotency 10ms"), []string{"idempotency", "a second or more"}},
+		"cached answers of an agent": {agentProvider("agent a"), failing("cached_answer 24h"),
+			[]string{"cached_answer", "provider alipay", "session"}},
+		"a breaker that is open for long": {hmacProvider(), failing("breaker 3 5m 61m"), []string{"breaker", "open_for", "an hour"}},
+		"a breaker that looks far back":   {hmacProvider(), failing("breaker 3 2h"), []string{"breaker", "within", "an hour"}},
+		"claims for a moment":             {hmacProvider(), failing("idempotency 10ms"), []string{"idempotency", "a second or more"}},
 
 		"redis without encryption_key": {operators("store redis a:1"), "", []string{"store redis", "encryption_key", "openssl rand -hex 32"}},
 	}

@@ -2,10 +2,11 @@ package alipaycaddy
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
 )
 
 // pool holds what outlives a configuration: tokens, clocks, counters. While a
@@ -35,17 +36,7 @@ func acquire[T any](kind string, identity ...string) (value *T, release func()) 
 
 // hashAll hashes the parts with their lengths, so that no two lists of parts
 // give the same bytes.
-func hashAll(parts []string) (sum [sha256.Size]byte) {
-	h := sha256.New()
-	var length [8]byte
-	for _, part := range parts {
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		h.Write(length[:])
-		h.Write([]byte(part))
-	}
-	h.Sum(sum[:0])
-	return sum
-}
+func hashAll(parts []string) [sha256.Size]byte { return replay.NewKey(parts...) }
 
 // underWay counts the calls of a handler, which outlive its configuration.
 type underWay struct {

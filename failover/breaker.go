@@ -10,8 +10,11 @@ import (
 // tenant's calls never close a provider to another.
 type Key struct{ Tenant, Provider string }
 
+// MaxSpan is the longest time in a Rule, since breakers remember for so long.
+const MaxSpan = time.Hour
+
 // Rule says when a breaker opens and for how long. A field that is zero or less
-// has its default; no time is longer than an hour, for which breakers remember.
+// has its default, and a time that is longer than MaxSpan is cut to it.
 type Rule struct {
 	// Failures is how many in a row are tolerated: one more opens the breaker.
 	// 3 by default.
@@ -48,7 +51,7 @@ func duration(d, preset time.Duration) time.Duration {
 	if d <= 0 {
 		return preset
 	}
-	return min(d, remembered)
+	return min(d, MaxSpan)
 }
 
 // changed reports a change to the owner of the rule.

@@ -9,7 +9,7 @@ import (
 
 const (
 	// remembered is how long a breaker that nothing happens to is remembered.
-	remembered = time.Hour
+	remembered = MaxSpan
 	// mostPairs is how many are remembered at most.
 	mostPairs = 100_000
 )
