@@ -167,7 +167,7 @@ var (
 		sandbox.ResetAfter, sandbox.Stall, sandbox.Cut, sandbox.MalformedChunk, sandbox.MalformedJSON,
 		sandbox.TruncatedBody, sandbox.EmptyStream, sandbox.DoneFirst,
 	}
-	alipayFaults = []sandbox.Kind{sandbox.ExpiredToken, sandbox.TokenError, sandbox.WrongResponseSignature}
+	alipayFaults = []sandbox.Kind{sandbox.ExpiredToken, sandbox.TokenError, sandbox.WrongResponseSignature, sandbox.ClockSkew}
 )
 
 func drawFault(r *rand.Rand, alipay bool) sandbox.Fault {
@@ -176,7 +176,12 @@ func drawFault(r *rand.Rand, alipay bool) sandbox.Fault {
 		n -= len(alipayFaults)
 	}
 	if n >= len(faults) {
-		return sandbox.Fault{Kind: alipayFaults[n-len(faults)]}
+		f := sandbox.Fault{Kind: alipayFaults[n-len(faults)]}
+		if f.Kind == sandbox.ClockSkew {
+			f.Skew = time.Duration(r.IntN(2*20)-20) * time.Minute
+			f.Skew += time.Second // none is not taken
+		}
+		return f
 	}
 	f := sandbox.Fault{Kind: faults[n]}
 	switch f.Kind {
