@@ -9,7 +9,8 @@ import (
 
 // admit gets what an attempt at p needs before anything is sent: a provider
 // that can be used now and, where p takes one, a live access token.
-func (c *call) admit(ctx context.Context, p *Provider, now time.Time) (token string, f *failure) {
+func (c *call) admit(ctx context.Context, p *Provider) (token string, f *failure) {
+	now := c.g.Now()
 	if p.Unavailable != nil {
 		if err := p.Unavailable(now); err != nil {
 			return "", misconfigured(codeProviderDown, "provider "+p.Name+" is unavailable: "+err.Error(), err)
@@ -32,9 +33,9 @@ func (c *call) admit(ctx context.Context, p *Provider, now time.Time) (token str
 		return token, nil
 	}
 	if c.r.Context().Err() != nil {
-		return "", c.lost(ctx, err, false)
+		return "", c.transportFailure(ctx, err, false)
 	}
-	f = down(codeNoToken, "provider "+p.Name+" has no access token: "+err.Error())
+	f = unavailable(codeNoToken, "provider "+p.Name+" has no access token: "+err.Error())
 	f.cause = err
 	return "", f
 }
@@ -68,7 +69,7 @@ func (c *call) depart(ctx context.Context, p *Provider) (*Departure, *failure) {
 	}
 	f := p.Cap.rejected(err, c.g.Now())
 	if ctx.Err() != nil { // the client left, or the call's deadline has passed
-		f = c.lost(ctx, err, false)
+		f = c.transportFailure(ctx, err, false)
 	}
 	c.g.Observer.Rejected(p.Name, f.Code)
 	return nil, f
@@ -83,13 +84,13 @@ var errNoToken = errors.New("no access token could be had in time")
 // misconfigured makes the failure of a provider that cannot serve until an operator
 // has done something.
 func misconfigured(code, message string, cause error) *failure {
-	f := down(code, message)
+	f := unavailable(code, message)
 	f.cause, f.RetryAfter, f.NoRetry = cause, 0, true
 	return f
 }
 
-// down makes the failure of a provider that was not asked.
-func down(code, message string) *failure {
+// unavailable makes the failure of a provider that was not asked.
+func unavailable(code, message string) *failure {
 	f := &failure{action: ActionRetry}
 	f.Status, f.Code, f.Message = http.StatusServiceUnavailable, code, message
 	f.RetryAfter = time.Second

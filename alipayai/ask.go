@@ -14,8 +14,8 @@ import (
 // maxAttempts is how often a call is tried at one provider.
 const maxAttempts = 3
 
-// repeatBackoff is how long a call waits before it is repeated.
-var repeatBackoff = failover.Backoff{Base: failover.DefaultBase, Max: failover.DefaultMax}
+// retryBackoff is how long a call waits before it is repeated.
+var retryBackoff = failover.Backoff{Base: failover.DefaultBase, Max: failover.DefaultMax}
 
 // asking is a call at one provider.
 type asking struct {
@@ -34,23 +34,23 @@ func (c *call) ask(p *Provider, alternatives bool) (*answer, *failure) {
 	if f != nil {
 		return nil, f
 	}
-	c.sent = body
+	c.sentBody = body
 	p.Budget.Deposit()
 	q := asking{call: c, p: p}
 	for {
 		q.attempts++
-		a, f := c.attempt(p, body, c.deadline())
+		a, f := c.attempt(p, body)
 		c.g.Observer.Attempted(c.attempted(f))
 		if f == nil {
 			return a, nil
 		}
 		c.doubtful = c.doubtful || f.doubtful()
-		pause, ok := q.repeats(f)
+		pause, ok := q.planRetry(f)
 		if !ok {
 			return nil, f
 		}
 		if !c.wait(pause) {
-			return nil, c.lost(c.r.Context(), c.r.Context().Err(), f.sent)
+			return nil, c.transportFailure(c.r.Context(), c.r.Context().Err(), f.sent)
 		}
 	}
 }
@@ -64,9 +64,9 @@ func (c *call) encode(p *Provider) ([]byte, *failure) {
 	case p.Format == nil:
 		return c.request.WithModel(p.upstreamModel(c.request.Model)), nil
 	}
-	encoded, err := p.Format.EncodeRequest(c.asked(p))
+	encoded, err := p.Format.EncodeRequest(c.wireAsk(p))
 	if err != nil {
-		f := refused(err)
+		f := requestFailure(err)
 		f.elsewhere = true
 		return nil, f
 	}
@@ -93,22 +93,22 @@ func listed(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// repeats says whether to make another attempt after f, and how long to wait
+// planRetry says whether to make another attempt after f, and how long to wait
 // before. Safe are those where the request never left, or where the upstream
 // has refused it or failed for good. As good as safe is one after a connection
 // that had idled and broke as soon as it was used: where nobody else can be
 // asked, and the client has not asked for the call to happen once, it is worth
 // it. A timeout or another connection that broke is none of these: the call may
 // have been served, and billed. Every repeat comes out of p's budget.
-func (q *asking) repeats(f *failure) (pause time.Duration, ok bool) {
+func (q *asking) planRetry(f *failure) (pause time.Duration, ok bool) {
 	now := q.g.Now()
 	// A token that is refused is no good to the next call either.
-	replaced := f.action == ActionRefreshToken && !q.refreshed && q.dropToken(q.p, f)
+	replaced := f.action == ActionRefreshToken && !q.refreshed && q.p.dropToken(f)
 	switch {
 	case f.clientGone || q.attempts >= maxAttempts:
 		return 0, false
 	case f.Code == codeUnreachable && !f.sent:
-		pause = repeatBackoff.Delay(q.attempts - 1)
+		pause = retryBackoff.Delay(q.attempts - 1)
 	case q.class() == ClassMoney:
 		return 0, false
 	case f.idled && !q.reconnected && !q.alternatives && q.r.Header.Get("Idempotency-Key") == "":
@@ -118,8 +118,8 @@ func (q *asking) repeats(f *failure) (pause time.Duration, ok bool) {
 	case f.action == ActionResign && !q.resigned && f.clockLearned:
 		q.resigned = true
 	case f.action == ActionRetry && f.upstream:
-		pause = max(repeatBackoff.Delay(q.attempts-1), f.RetryAfter)
-		if q.alternatives && f.RetryAfter > repeatBackoff.Max {
+		pause = max(retryBackoff.Delay(q.attempts-1), f.RetryAfter)
+		if q.alternatives && f.RetryAfter > retryBackoff.Max {
 			return 0, false
 		}
 	case f.action == ActionThrottle && f.upstream && !q.alternatives:
@@ -150,8 +150,8 @@ func (q *asking) repeats(f *failure) (pause time.Duration, ok bool) {
 	return 0, false
 }
 
-// latest is when an attempt may start at the latest: with less time than that
-// leaves it would be sent, and billed, in vain.
+// latest is the last moment to start an attempt: a later one would be billed, but
+// not finish in time.
 func (c *call) latest() time.Time {
 	return c.deadline().Add(-min(time.Second, c.g.Deadline/10))
 }
@@ -173,7 +173,7 @@ func (c *call) wait(d time.Duration) bool {
 
 // dropToken drops the token that f was refused with, and reports whether
 // another one may help.
-func (c *call) dropToken(p *Provider, f *failure) bool {
+func (p *Provider) dropToken(f *failure) bool {
 	if p.Tokens == nil || f.token == "" {
 		return false
 	}
@@ -193,9 +193,9 @@ func (c *call) attempted(f *failure) Attempt {
 	return a
 }
 
-// refused makes the failure of a request that cannot be read, or put into a
+// requestFailure makes the failure of a request that cannot be read, or put into a
 // provider's form.
-func refused(err error) *failure {
+func requestFailure(err error) *failure {
 	f := invalid(http.StatusBadRequest, wire.CodeInvalidJSON, "the request cannot be read")
 	if e, ok := errors.AsType[*wire.RequestError](err); ok {
 		f.Error = e.HTTP()

@@ -25,14 +25,13 @@ type answer struct {
 	body *bytes.Buffer
 	// stream of an event stream whose first content has arrived.
 	stream *stream
-	// stored says that the answer was given before, and to whom it is due.
-	stored *stored
+	// replayed says that the answer was given before, and to whom it is due.
+	replayed *replayed
 }
 
 // attempt makes one request to p and classifies what comes back.
-func (c *call) attempt(p *Provider, body []byte, deadline time.Time) (a *answer, f *failure) {
+func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure) {
 	ctx, cancel := context.WithCancelCause(c.r.Context())
-	now := c.g.Now()
 	dog := newWatchdog(cancel)
 	defer func() {
 		if a == nil || a.stream == nil {
@@ -41,7 +40,7 @@ func (c *call) attempt(p *Provider, body []byte, deadline time.Time) (a *answer,
 		}
 	}()
 
-	token, f := c.admit(ctx, p, now)
+	token, f := c.admit(ctx, p)
 	if f != nil {
 		return nil, f
 	}
@@ -52,12 +51,13 @@ func (c *call) attempt(p *Provider, body []byte, deadline time.Time) (a *answer,
 	}
 
 	start := c.g.Now()
-	dog.arm(min(p.Timeout, deadline.Sub(start)), errNoHead)
+	within := min(p.Timeout, c.deadline().Sub(start))
+	dog.arm(within, errNoHead)
 	c.outcome.Attempts++
 	resp, err := p.Transport.RoundTrip(req)
 	if err != nil {
 		departure.Cancel()
-		f := c.lost(ctx, err, departure.Left())
+		f := c.transportFailure(ctx, err, departure.Left())
 		f.idled = f.Code == codeTruncated && departure.foundClosed(time.Now())
 		return nil, f
 	}
@@ -66,10 +66,10 @@ func (c *call) attempt(p *Provider, body []byte, deadline time.Time) (a *answer,
 	p.Clock.Learn(resp.Header, start, received)
 
 	if c.request.Stream && resp.StatusCode == http.StatusOK && isEventStream(resp.Header) {
-		dog.arm(min(p.Timeout, deadline.Sub(start))-received.Sub(start), errNoContent)
+		dog.arm(within-received.Sub(start), errNoContent)
 		s := &stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.StreamTimeout, provider: p, resp: resp}
 		if p.Format != nil {
-			s.decoder = p.Format.DecodeStream(c.asked(p))
+			s.decoder = p.Format.DecodeStream(c.wireAsk(p))
 		}
 		a, f = c.openStream(s)
 	} else {
@@ -110,37 +110,36 @@ func (w *awaited) Read(b []byte) (int, error) {
 func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, resp *http.Response) (*answer, *failure) {
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode < 200 || resp.StatusCode > 599 {
-		return nil, upstreamFault(codeMalformed, "the provider answered with a status that is none")
+		return nil, badAnswer(codeMalformed, "the provider answered with an invalid status")
 	}
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		// A redirect could carry the signed request to another host.
-		return nil, upstreamFault(codeRedirect, "the provider answered with a redirect, which is not followed")
+		return nil, badAnswer(codeRedirect, "the provider answered with a redirect, which is not followed")
 	}
 	buffer, err := readAll(resp, c.g.MaxAnswer)
 	if errors.Is(err, errTooLarge) {
-		return nil, upstreamFault(codeTooLarge, "the provider's answer is larger than this gateway takes")
+		return nil, badAnswer(codeTooLarge, "the provider's answer is larger than this gateway takes")
 	}
 	if err != nil {
-		return nil, c.lost(ctx, err, true)
+		return nil, c.transportFailure(ctx, err, true)
 	}
 	body := buffer.Bytes()
 	// A format may have streams as its only answers; they carry no signature.
 	streamed := p.Format != nil && isEventStream(resp.Header)
 	if p.verifies() && !streamed && p.verify(req, resp.Header, body) != nil {
-		return nil, upstreamFault(codeBadSignature, ErrBadAnswer.Error())
-	}
-	if resp.StatusCode == http.StatusPaymentRequired && p.Format == nil && c.outcome.Endpoint != EndpointModels {
-		// Agent payments: the client pays and comes back with the proof.
-		return &answer{status: resp.StatusCode, header: resp.Header, body: buffer}, nil
+		return nil, badAnswer(codeBadSignature, ErrBadAnswer.Error())
 	}
 	a := &answer{status: resp.StatusCode, header: resp.Header, body: buffer}
+	if resp.StatusCode == http.StatusPaymentRequired && p.Format == nil && c.outcome.Endpoint != EndpointModels {
+		return a, nil // agent payments: the client pays and comes back with the proof
+	}
 	parsed, err := c.decode(p, a)
 	switch {
 	case err != nil && resp.StatusCode < http.StatusBadRequest:
-		return nil, upstreamFault(codeMalformed, "the provider's answer is not valid JSON")
+		return nil, badAnswer(codeMalformed, "the provider's answer is not valid JSON")
 	case err == nil && parsed.Failure == nil && resp.StatusCode < http.StatusBadRequest:
 		if !parsed.HasChoices && c.outcome.Endpoint != EndpointModels {
-			return nil, upstreamFault(codeMalformed, "the provider's answer has neither choices nor data")
+			return nil, badAnswer(codeMalformed, "the provider's answer has neither choices nor data")
 		}
 		a.usage, a.model, a.finish = parsed.Usage, parsed.Model, parsed.FinishReason
 		if !strings.HasPrefix(resp.Header.Get("Content-Type"), jsonType[0]) {
@@ -153,12 +152,12 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 	case parsed.Failure == nil:
 		parsed.Failure = &wire.Failure{Message: "the provider answered " + http.StatusText(resp.StatusCode)}
 	}
-	f := p.reported(resp.StatusCode, parsed.Failure, resp, c.g.Now())
+	f := p.upstreamFailure(resp.StatusCode, parsed.Failure, resp, c.g.Now())
 	var event []byte
 	if streamed {
 		event = failingEvent(body)
 	}
-	c.testify(p, f, resp, body, event)
+	c.recordEvidence(p, f, resp, body, event)
 	return nil, f
 }
 
@@ -167,7 +166,7 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 func (a *answer) streamed(includeUsage bool) (*answer, *failure) {
 	events, err := wire.AppendStream(nil, a.body.Bytes(), includeUsage)
 	if err != nil {
-		return nil, upstreamFault(codeMalformed, "the provider's answer is no chat completion")
+		return nil, badAnswer(codeMalformed, "the provider's answer is no chat completion")
 	}
 	a.body = bytes.NewBuffer(events)
 	a.header["Content-Type"] = eventStream
@@ -180,24 +179,24 @@ func (c *call) decode(p *Provider, a *answer) (wire.Answer, error) {
 	if p.Format == nil || c.outcome.Endpoint != EndpointChat || a.status != http.StatusOK {
 		return wire.ParseBody(body, wire.Limits{})
 	}
-	translated, parsed, err := p.Format.DecodeAnswer(body, c.asked(p))
+	translated, parsed, err := p.Format.DecodeAnswer(body, c.wireAsk(p))
 	if err == nil && parsed.Failure == nil {
 		a.body, a.header = bytes.NewBuffer(translated), http.Header{"Content-Type": jsonType}
 	}
 	return parsed, err
 }
 
-// asked is the request as p's format needs to know it.
-func (c *call) asked(p *Provider) wire.Ask {
+// wireAsk is the request as p's format needs to know it.
+func (c *call) wireAsk(p *Provider) wire.Ask {
 	return wire.Ask{
 		Request: c.request, UpstreamModel: p.upstreamModel(c.request.Model),
 		ID: c.idempotencyID, Tenant: c.outcome.Tenant,
 	}
 }
 
-// upstreamFault makes the failure of an answer that cannot be used. What the
+// badAnswer makes the failure of an answer that cannot be used. What the
 // upstream did for it is not known, so nobody should repeat it blindly.
-func upstreamFault(code, message string) *failure {
+func badAnswer(code, message string) *failure {
 	f := &failure{action: ActionFail, sent: true}
 	f.Status, f.Code, f.Message, f.NoRetry = http.StatusBadGateway, code, message, true
 	return f

@@ -62,7 +62,7 @@ func TestAnswersAreAwaitedPartByPart(t *testing.T) {
 					t.Errorf("took %v, want %v", took, test.took)
 				}
 				if test.fails {
-					if message := wantError(t, got, http.StatusGatewayTimeout, codeTimeout); !strings.Contains(message, "deadline") {
+					if message := wantError(t, got, http.StatusGatewayTimeout, codeExhausted); !strings.Contains(message, "first: upstream_timeout; second: not asked") {
 						t.Errorf("says %q", message)
 					}
 					return

@@ -75,7 +75,7 @@ func TestPanicInAnAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				kept := &counting{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20)}
-				s := perform(t, [][]turn{{pausing}}, claiming, caching(func(a *Answers) { a.Cache = kept }))
+				s := perform(t, [][]turn{{pausing}}, claiming, caching(func(a *AnswerCache) { a.Cache = kept }))
 				if test.body == chatBody("hello") {
 					s.fails(good)
 				} else {

@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// answers are the buffers that answers are read into. Large ones are not
+// buffers are what answers are read into. Large ones are not
 // kept: a few embeddings would hold their memory for ever.
-var answers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 const maxKept = 64 << 10
 
@@ -20,7 +20,7 @@ const maxKept = 64 << 10
 func recycle(b *bytes.Buffer) {
 	if b.Cap() <= maxKept {
 		b.Reset()
-		answers.Put(b)
+		buffers.Put(b)
 	}
 }
 
@@ -31,7 +31,7 @@ func readAll(resp *http.Response, limit int64) (*bytes.Buffer, error) {
 	if resp.ContentLength > limit {
 		return nil, errTooLarge
 	}
-	b := answers.Get().(*bytes.Buffer)
+	b := buffers.Get().(*bytes.Buffer)
 	if resp.ContentLength > 0 {
 		// What is announced may never come: no more than this on its word.
 		b.Grow(int(min(resp.ContentLength, maxKept)) + bytes.MinRead)

@@ -36,12 +36,12 @@ type call struct {
 	unsupported string
 	// claim is the call's hold of its Idempotency-Key; nil without one.
 	claim *claim
-	// taking keeps the answer, to give it again; nil where nobody will.
-	taking *taking
+	// recording keeps the answer, to give it again; nil where nobody will.
+	recording *recording
 	// spent is a pooled buffer that nobody reads once the call is settled.
 	spent *bytes.Buffer
-	// sent is the body of the last attempt.
-	sent []byte
+	// sentBody is the body of the last attempt.
+	sentBody []byte
 	// doubtful says that an attempt may have been served although it brought no
 	// answer.
 	doubtful bool
@@ -101,14 +101,14 @@ func (c *call) read() *failure {
 	}
 	request, err := parse(body, wire.Limits{})
 	if err != nil {
-		return refused(err)
+		return requestFailure(err)
 	}
 	c.request = request
 	c.outcome.Model, c.outcome.Stream = request.Model, request.Stream
 	return nil
 }
 
-// readBody gives the whole body, inflated when the client deflated it. The
+// readBody gives the whole body, decompressed if it came gzipped. The
 // buffer is not pooled: a transport may still read it after a round trip has
 // returned.
 func (c *call) readBody() ([]byte, *failure) {
@@ -138,7 +138,7 @@ func (c *call) readBody() ([]byte, *failure) {
 	}
 	if err != nil {
 		if c.r.Context().Err() != nil {
-			return nil, c.lost(c.r.Context(), err, false)
+			return nil, c.transportFailure(c.r.Context(), err, false)
 		}
 		return nil, invalid(http.StatusBadRequest, codeBodyUnreadable, "the body ended early or could not be inflated")
 	}

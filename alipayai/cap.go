@@ -86,7 +86,7 @@ const slowDownHold = 15 * time.Minute
 func (k *Cap) rejected(err error, now time.Time) *failure {
 	rejection, ok := errors.AsType[*limiter.Rejection](err)
 	if !ok {
-		return down(codeNoSlot, "the provider's rate limit cannot be kept just now: "+err.Error())
+		return unavailable(codeNoSlot, "the provider's rate limit cannot be kept just now: "+err.Error())
 	}
 	f := &failure{action: ActionThrottle}
 	f.Error = wire.Error{

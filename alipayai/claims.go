@@ -20,7 +20,7 @@ type Claims struct {
 	TTL time.Duration
 }
 
-// leaseMargin is what a claim's lease is longer than the call may take.
+// leaseMargin is how much longer a claim's lease is than the call may take.
 const leaseMargin = 5 * time.Second
 
 // claim is the call's hold of its Idempotency-Key.
@@ -30,9 +30,9 @@ type claim struct {
 	until time.Time
 }
 
-// claimed serves the call unless its Idempotency-Key says that it is, or was,
+// withClaim serves the call unless its Idempotency-Key says that it is, or was,
 // served already.
-func (c *call) claimed(serve func() (*answer, *failure)) (*answer, *failure) {
+func (c *call) withClaim(serve func() (*answer, *failure)) (*answer, *failure) {
 	key := c.r.Header.Get("Idempotency-Key")
 	if c.g.Claims == nil || key == "" || c.outcome.Tenant == AnonymousTenant {
 		return serve()
@@ -44,22 +44,22 @@ func (c *call) claimed(serve func() (*answer, *failure)) (*answer, *failure) {
 	held, given, err := c.g.Claims.Store.Claim(c.r.Context(), c.outcome.Tenant,
 		replay.NewKey(c.outcome.Tenant, string(c.outcome.Endpoint), key), sha256.Sum256(c.request.Body), lease)
 	if err != nil {
-		return nil, c.unclaimed(err)
+		return nil, c.claimFailure(err)
 	}
 	if given != nil {
-		s := &stored{Answer: *given, from: StoredClaim}
+		s := &replayed{Answer: *given, from: StoredClaim}
 		return s.answer(), nil
 	}
 	c.claim = &claim{Claim: held, until: c.g.Now().Add(lease)}
 	return serve()
 }
 
-// unclaimed makes the failure of a call whose key cannot be claimed.
-func (c *call) unclaimed(err error) *failure {
+// claimFailure makes the failure of a call whose key cannot be claimed.
+func (c *call) claimFailure(err error) *failure {
 	var f *failure
 	switch {
 	case c.r.Context().Err() != nil:
-		return c.lost(c.r.Context(), err, false)
+		return c.transportFailure(c.r.Context(), err, false)
 	case errors.Is(err, replay.ErrMismatch):
 		f = invalid(http.StatusUnprocessableEntity, codeMismatch, "this Idempotency-Key was used for another request; use a new key")
 	case errors.Is(err, replay.ErrInFlight):
@@ -69,7 +69,7 @@ func (c *call) unclaimed(err error) *failure {
 		f = invalid(http.StatusConflict, codeHeld, "a request with this Idempotency-Key may have been served, but its answer is lost; use a new key if it may happen twice")
 		f.NoRetry = true
 	default:
-		f = down(codeNoClaim, "the Idempotency-Key cannot be claimed just now, so the request is not sent")
+		f = unavailable(codeNoClaim, "the Idempotency-Key cannot be claimed just now, so the request is not sent")
 		f.cause = err
 	}
 	c.g.Observer.Rejected("", f.Code)
@@ -87,9 +87,9 @@ func (c *call) extend(wait time.Duration) {
 	c.claim.until = c.g.Now().Add(lease)
 }
 
-// resolve ends the claim: with the answer if there is one, open for another try
+// endClaim ends the claim: with the answer if there is one, open for another try
 // if the call was definitely not served, and held where that is not known.
-func (c *call) resolve() {
+func (c *call) endClaim() {
 	if c.claim == nil {
 		return
 	}
@@ -97,30 +97,30 @@ func (c *call) resolve() {
 	c.claim = nil
 	ttl := c.g.Claims.TTL
 	var end func() error
-	a, ok := c.taken()
+	a, ok := c.recorded()
 	switch {
 	case ok:
 		end = func() error { return claim.Finish(ctx, a, ttl) }
-	case c.taking != nil || c.doubtful || c.outcome.Status == 0: // or a panic broke it off
+	case c.recording != nil || c.doubtful || c.outcome.Status == 0: // or a panic broke it off
 		end = func() error { return claim.Hold(ctx, ttl) }
 	default:
 		end = func() error { return claim.Release(ctx) }
 	}
 	if err := end(); errors.Is(err, replay.ErrUnavailable) {
 		a.Body = bytes.Clone(a.Body) // its buffer goes back with the call
-		go claim.insist(end)
+		go claim.retryEnd(end)
 	}
 }
 
-// endAgain is how often a claim is tried to be ended while its store is away.
-const endAgain = 50 * time.Millisecond
+// endPause is the pause between tries to end a claim while its store is away.
+const endPause = 50 * time.Millisecond
 
-// insist ends a claim as soon as its store is back. Were it left to its lease, the
+// retryEnd ends a claim as soon as its store is back. Were it left to its lease, the
 // key would be free, and a call that was served would be served again. There are
 // never more of these than calls were under way when the store went: with it
 // away nothing is claimed. What the lease leaves no time for ends with it.
-func (c *claim) insist(end func() error) {
-	again := time.NewTicker(endAgain)
+func (c *claim) retryEnd(end func() error) {
+	again := time.NewTicker(endPause)
 	defer again.Stop()
 	for range again.C {
 		if err := end(); !errors.Is(err, replay.ErrUnavailable) || !time.Now().Before(c.until) {

@@ -122,7 +122,7 @@ func TestClaimsOfCallsThatFail(t *testing.T) {
 		"an empty stream":             {turns: []turn{streams(nil)}, body: streamBody("hello"), held: true},
 		"a stream blocked at once":    {turns: []turn{streams(nil, `{"error":{"code":"content_filter"}}`)}, body: streamBody("hello")},
 		"a stream that hangs":         {turns: []turn{streams(silent, deltaEvent)}, body: streamBody("hello"), held: true},
-		"too large to be given again": {turns: []turn{says(200, `{"choices":[{}],"x":"`+strings.Repeat("x", DefaultMaxStored)+`"}`)}, held: true},
+		"too large to be given again": {turns: []turn{says(200, `{"choices":[{}],"x":"`+strings.Repeat("x", maxRecorded)+`"}`)}, held: true},
 		"a panic":                     {turns: []turn{func(*http.Request) (*http.Response, error) { panic(http.ErrAbortHandler) }}, held: true},
 		"money that never left":       {turns: []turn{refuses}, edit: money},
 		"money that may have":         {turns: []turn{breaks}, edit: money, held: true},

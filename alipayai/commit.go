@@ -15,23 +15,24 @@ const (
 	headerUnsupported = "X-Alipayai-Unsupported"
 )
 
-// commit gives the answer to the client. From here on nothing else can.
+// commit gives the answer to the client. After this no other provider can be
+// asked.
 func (c *call) commit(a *answer) {
 	if a.model != "" {
 		c.outcome.UpstreamModel = a.model
 	}
 	h := c.w.Header()
 	forward(h, a.header, forwardedToClient[:])
-	if a.stored != nil {
-		c.describeStored(h, a.stored)
+	if a.replayed != nil {
+		c.describeReplay(h, a.replayed)
 	}
 	c.describe(h)
 	c.outcome.Status = a.status
-	c.takes(a)
+	c.startRecording(a)
 	if a.stream == nil {
 		h["Content-Length"] = []string{strconv.Itoa(a.body.Len())}
-		c.taking.end(a.finish)
-		c.resolve()
+		c.recording.end(a.finish)
+		c.endClaim()
 	}
 	c.w.WriteHeader(a.status)
 	c.outcome.FirstByte = c.g.Now().Sub(c.start)
@@ -44,7 +45,7 @@ func (c *call) commit(a *answer) {
 		c.outcome.Status, c.outcome.Code, c.outcome.Aborted = clientClosedRequest, codeClientGone, true
 		return // without the buffer: see recycle
 	}
-	if a.stored == nil {
+	if a.replayed == nil {
 		c.spent = a.body
 	}
 }
@@ -53,7 +54,7 @@ func (c *call) commit(a *answer) {
 func (c *call) refuse(f *failure) {
 	c.outcome.Status, c.outcome.Code = f.Status, f.Code
 	f.NoRetry = f.NoRetry || c.doubtful
-	c.resolve()
+	c.endClaim()
 	if f.clientGone {
 		// Nobody reads it; the access log shows it.
 		c.w.WriteHeader(f.Status)

@@ -12,8 +12,9 @@
 //	admit    admit.go, departure.go   a live token, then a place within the rate cap
 //	attempt  compose.go, attempt.go   sign the exact bytes, round trip, classify the answer
 //	commit   commit.go, stream.go   the answer goes to the client, once
-//	settle   settle.go    claim, stored answer, one outcome for metrics and logs
+//	settle   settle.go    claim, cached answer, one outcome for metrics and logs
 //
-// failure.go and codes.go say what a failure means; stored.go and evidence.go
-// keep what is given again, and what has to be shown.
+// failure.go and codes.go say what a failure means. cached.go, recording.go and
+// replayed.go are about answers that are given again, evidence.go about failures
+// that have to be shown.
 package alipayai

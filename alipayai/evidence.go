@@ -28,9 +28,9 @@ func failingEvent(stream []byte) []byte {
 	}
 }
 
-// testify records what p answered with a system error, and to what. Of a stream,
+// recordEvidence records what p answered with a system error, and to what. Of a stream,
 // event is what reports the error; nil for none.
-func (c *call) testify(p *Provider, f *failure, resp *http.Response, body, event []byte) {
+func (c *call) recordEvidence(p *Provider, f *failure, resp *http.Response, body, event []byte) {
 	if c.g.Evidence == nil || f.action != ActionSystemError {
 		return
 	}
@@ -41,7 +41,7 @@ func (c *call) testify(p *Provider, f *failure, resp *http.Response, body, event
 		Time: c.g.Now(), RequestID: c.outcome.RequestID, Tenant: c.outcome.Tenant,
 		Provider: p.Name, Endpoint: string(c.outcome.Endpoint), Model: c.outcome.UpstreamModel,
 		Attempt: c.outcome.Attempts, Code: f.Code,
-		Request:  evidence.Request{Method: req.Method, URL: req.URL.String(), Header: req.Header, Body: c.sent},
+		Request:  evidence.Request{Method: req.Method, URL: req.URL.String(), Header: req.Header, Body: c.sentBody},
 		Response: evidence.Response{Status: resp.StatusCode, Header: header, Body: body, Event: event},
 	})
 }

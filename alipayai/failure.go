@@ -110,9 +110,9 @@ type failure struct {
 // that left, as nginx and Caddy use it. No client ever sees it.
 const clientClosedRequest = 499
 
-// lost makes the failure of a round trip that ended in err: a timeout, a
+// transportFailure makes the failure of a round trip that ended in err: a timeout, a
 // client that left, or a connection that broke.
-func (c *call) lost(ctx context.Context, err error, sent bool) *failure {
+func (c *call) transportFailure(ctx context.Context, err error, sent bool) *failure {
 	f := &failure{sent: sent, action: ActionRetry, cause: reasonOf(err)}
 	cause := context.Cause(ctx)
 	switch {
@@ -140,8 +140,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// reported makes the failure that an answer of p reports.
-func (p *Provider) reported(status int, f *wire.Failure, resp *http.Response, now time.Time) *failure {
+// upstreamFailure makes the failure that an answer of p reports.
+func (p *Provider) upstreamFailure(status int, f *wire.Failure, resp *http.Response, now time.Time) *failure {
 	code, action := p.classify(status, f)
 	out := &failure{action: action, upstream: true, sent: true}
 	out.Status = statusOf(status, action, code)

@@ -52,8 +52,8 @@ type Gateway struct {
 	Breakers *failover.Breakers
 	Breaker  failover.Rule
 	// Answers are given again when no provider answers; nil for never.
-	Answers *Answers
-	// Claims make a call with an Idempotency-Key happen once; nil for not.
+	Answers *AnswerCache
+	// Claims make a call with an Idempotency-Key happen once; nil disables that.
 	Claims *Claims
 	// Evidence takes the records of system errors; nil for nobody.
 	Evidence Evidence
@@ -117,7 +117,7 @@ type Outcome struct {
 	Attempts int
 	// Reasons are why those before Provider brought no answer.
 	Reasons string
-	// Exhausted says that no provider did, and not for rate limits alone.
+	// Exhausted says that every provider failed, not only for rate limits.
 	Exhausted bool
 	// Stored says where an answer was kept that had been given before; empty for
 	// one of a provider's.
@@ -218,7 +218,7 @@ func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
 		c.refuse(f)
 		return
 	}
-	answer, f := c.claimed(func() (*answer, *failure) { return c.walk(providers) })
+	answer, f := c.withClaim(func() (*answer, *failure) { return c.walk(providers) })
 	if f != nil {
 		c.refuse(f)
 		return

@@ -88,7 +88,7 @@ func (c *call) upstreamModels(p *Provider) ([]string, *failure) {
 		} `json:"data"`
 	}
 	if err := json.Unmarshal(a.body.Bytes(), &list); err != nil {
-		return nil, upstreamFault(codeMalformed, "the provider's list of models is not in OpenAI's form")
+		return nil, badAnswer(codeMalformed, "the provider's list of models is not in OpenAI's form")
 	}
 	ids := make([]string, 0, len(list.Data))
 	for _, m := range list.Data {

@@ -2,8 +2,8 @@ package alipayai
 
 // settle ends the call's bookkeeping, whichever way it went.
 func (c *call) settle() {
-	c.resolve()
-	c.remember()
+	c.endClaim()
+	c.cacheAnswer()
 	if c.spent != nil {
 		recycle(c.spent)
 	}

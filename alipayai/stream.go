@@ -94,19 +94,19 @@ func (k kept) Read(b []byte) (int, error) {
 func (c *call) openStream(s *stream) (*answer, *failure) {
 	body := io.Reader(s.resp.Body)
 	if c.g.Evidence != nil {
-		s.received = answers.Get().(*bytes.Buffer)
+		s.received = buffers.Get().(*bytes.Buffer)
 		body = kept{body, s.received}
 	}
 	s.events = wire.NewEventReader(body, wire.MaxEventBytes)
-	s.pending = answers.Get().(*bytes.Buffer)
+	s.pending = buffers.Get().(*bytes.Buffer)
 	for {
-		chunk, f := c.take(s)
+		chunk, f := c.readEvent(s)
 		switch {
 		case f != nil:
 		case s.done && s.finish == "":
-			f = upstreamFault(codeTruncated, "the provider ended its stream before any content")
+			f = badAnswer(codeTruncated, "the provider ended its stream before any content")
 		case s.pending.Len() > maxHeld:
-			f = upstreamFault(codeTooLarge, "the provider's stream has no content within its first mebibyte")
+			f = badAnswer(codeTooLarge, "the provider's stream has no content within its first mebibyte")
 		}
 		if f != nil {
 			s.close()
@@ -118,28 +118,28 @@ func (c *call) openStream(s *stream) (*answer, *failure) {
 	}
 }
 
-// take reads one event, makes sense of it, and adds it to what is pending.
-func (c *call) take(s *stream) (wire.Chunk, *failure) {
+// readEvent reads one event, makes sense of it, and adds it to what is pending.
+func (c *call) readEvent(s *stream) (wire.Chunk, *failure) {
 	event, err := s.events.Next()
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF) && bytes.HasPrefix(event.Data, doneData):
 		// Some servers close without the blank line that should follow.
 		event.Raw = doneEvent
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return wire.Chunk{}, upstreamFault(codeTruncated, "the provider's stream broke off before its end")
+		return wire.Chunk{}, badAnswer(codeTruncated, "the provider's stream broke off before its end")
 	case errors.Is(err, wire.ErrEventTooLarge):
-		return wire.Chunk{}, upstreamFault(codeTooLarge, "an event of the provider's stream is larger than this gateway takes")
+		return wire.Chunk{}, badAnswer(codeTooLarge, "an event of the provider's stream is larger than this gateway takes")
 	case err != nil:
-		return wire.Chunk{}, c.lost(s.ctx, err, true)
+		return wire.Chunk{}, c.transportFailure(s.ctx, err, true)
 	}
 	chunk, err := s.decode(event)
 	if err != nil {
-		return chunk, upstreamFault(codeMalformed, "the provider's stream does not keep to its format")
+		return chunk, badAnswer(codeMalformed, "the provider's stream does not keep to its format")
 	}
 	if chunk.Failure != nil {
-		f := s.provider.reported(http.StatusOK, chunk.Failure, s.resp, c.g.Now())
+		f := s.provider.upstreamFailure(http.StatusOK, chunk.Failure, s.resp, c.g.Now())
 		if s.received != nil {
-			c.testify(s.provider, f, s.resp, s.received.Bytes(), event.Raw)
+			c.recordEvidence(s.provider, f, s.resp, s.received.Bytes(), event.Raw)
 		}
 		return chunk, f
 	}
@@ -189,38 +189,36 @@ func (c *call) pass(s *stream) {
 	s.dog.pause()
 	flusher := http.NewResponseController(c.w)
 	for {
-		if !s.done && s.events.Buffered() {
-			if _, f = c.take(s); f != nil {
+		for !s.done && s.events.Buffered() {
+			if _, f = c.readEvent(s); f != nil {
 				c.abort(f, s, flusher)
 			}
-			continue
 		}
+		c.recording.add(s.pending.Bytes())
 		if s.done {
-			// The client may repeat its key as soon as it has seen the end.
-			c.taking.add(s.pending.Bytes())
-			if s.finish != "" { // or nobody knows whether it is all
-				c.taking.end(s.finish)
-			}
-			c.resolve()
-		}
-		if err := c.send(s, flusher); err != nil {
-			c.outcome.Status, c.outcome.Code, c.outcome.Aborted = clientClosedRequest, codeClientGone, true
-			return
-		}
-		if s.done {
-			complete = true
-			if s.ended != nil {
-				s.ended(failover.Success) // the rest may take a moment
-			}
 			break
+		}
+		if c.send(s, flusher) != nil {
+			return
 		}
 		c.extend(s.timeout + clientTimeout)
 		s.dog.resume()
-		_, f = c.take(s)
+		_, f = c.readEvent(s)
 		s.dog.pause()
 		if f != nil {
 			c.abort(f, s, flusher)
 		}
+	}
+	if s.finish != "" { // or nobody knows whether it is all
+		c.recording.end(s.finish)
+	}
+	c.endClaim() // the client may repeat its key as soon as it has seen the end
+	if c.send(s, flusher) != nil {
+		return
+	}
+	complete = true
+	if s.ended != nil {
+		s.ended(failover.Success) // the rest may take a moment
 	}
 	_ = flusher.SetWriteDeadline(time.Time{}) // the connection goes on
 	// Nothing after [DONE] matters but the end of the body.
@@ -232,20 +230,24 @@ func (c *call) pass(s *stream) {
 // a second.
 const clientTimeout = time.Minute
 
-// send writes what is pending.
+// send writes what is pending. After an error the client is gone.
 func (c *call) send(s *stream, flusher *http.ResponseController) error {
 	// A client that reads no more must not hold a stream, nor its claim, for ever.
 	if now := c.g.Now(); s.writeBy.Sub(now) < clientTimeout-time.Second {
 		s.writeBy = now.Add(clientTimeout)
 		_ = flusher.SetWriteDeadline(s.writeBy) // where the server knows deadlines
 	}
-	c.taking.add(s.pending.Bytes())
-	if _, err := c.w.Write(s.pending.Bytes()); err != nil {
+	_, err := c.w.Write(s.pending.Bytes())
+	if err != nil {
 		s.pending = new(bytes.Buffer) // see recycle
-		return err
+	} else {
+		s.pending.Reset()
+		err = flusher.Flush()
 	}
-	s.pending.Reset()
-	return flusher.Flush()
+	if err != nil {
+		c.outcome.Status, c.outcome.Code, c.outcome.Aborted = clientClosedRequest, codeClientGone, true
+	}
+	return err
 }
 
 // abort breaks off a stream that has content already: what is pending, the

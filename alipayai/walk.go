@@ -16,7 +16,7 @@ type Class string
 
 // The classes.
 const (
-	// ClassInference is text for money: a repeat costs tokens.
+	// ClassInference only generates text: a retry costs tokens.
 	ClassInference Class = "inference"
 	// ClassMoney acts, and may move money: it is repeated only if it provably
 	// never left, and has one provider and no cached answers.
@@ -59,7 +59,7 @@ func (c *call) walk(providers []*Provider) (*answer, *failure) {
 			})
 		}
 		if c.g.Answers.first() && i == 0 || !c.g.Answers.first() && last {
-			if a := c.recall(); a != nil {
+			if a := c.cachedAnswer(); a != nil {
 				c.g.Observer.FellOver(p.Name, f.reason())
 				return a, nil
 			}
@@ -100,9 +100,9 @@ func (c *call) allowed(p *Provider) (done func(failover.Result), f *failure) {
 	case err == nil:
 		return done, nil
 	case c.r.Context().Err() != nil:
-		return nil, c.lost(c.r.Context(), err, false)
+		return nil, c.transportFailure(c.r.Context(), err, false)
 	}
-	f = down(codeBreakerOpen, "provider "+p.Name+" is left alone after system errors in a row")
+	f = unavailable(codeBreakerOpen, "provider "+p.Name+" is left alone after system errors in a row")
 	if open, ok := errors.AsType[*failover.OpenError](err); ok {
 		f.RetryAfter = max(open.RetryAfter, time.Millisecond)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
-// watchEvery is how often is looked at what nobody reports.
+// watchEvery is the poll interval for changes that no call reports.
 const watchEvery = time.Second
 
 // watch looks at what changes without a call of this process: breakers that

@@ -82,7 +82,7 @@ func (w *waiting) change(span time.Duration) {
 	w.span = span
 }
 
-// lookAgain is how often is looked whether those who wait are gone, or have to go.
+// lookAgain is the poll interval while calls wait, or Caddy may exit.
 const lookAgain = 100 * time.Millisecond
 
 // release gives back what a configuration held of d, once no other uses it and

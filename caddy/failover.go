@@ -28,7 +28,7 @@ type Breaker struct {
 	// most an hour. Default: `60s`
 	OpenFor caddy.Duration `json:"open_for,omitempty"`
 
-	// Asks the provider whatever it has answered before. Default: false
+	// Disables the breaker. Default: false
 	Off bool `json:"off,omitempty"`
 }
 
@@ -52,7 +52,7 @@ type Idempotency struct {
 	// claimed of which it is not known whether the call was served. Default: `24h`
 	TTL caddy.Duration `json:"ttl,omitempty"`
 
-	// Serves every call, whatever its key. Default: false
+	// Disables idempotency: the key still goes upstream. Default: false
 	Off bool `json:"off,omitempty"`
 }
 
@@ -109,7 +109,7 @@ func (h *Proxy) provisionFailover(app *App) error {
 				return fmt.Errorf("cached_answer has no meaning with provider %s: what an agent answers depends on its session as well", p.Name)
 			}
 		}
-		h.gateway.Answers = &alipayai.Answers{
+		h.gateway.Answers = &alipayai.AnswerCache{
 			Cache: app.answers(a.MaxBytes), TTL: time.Duration(a.TTL), First: a.First, Remote: app.store.client != nil,
 		}
 	}
@@ -132,7 +132,7 @@ type answersState struct {
 	claims *replay.MemoryClaims
 }
 
-// openFailover finds the state of what fails or comes twice: it survives
+// openFailover acquires the breakers, cached answers and claims, which survive
 // reloads.
 func (a *App) openFailover(store *storeState) {
 	shared, release := acquire[breakersState]("breakers", store.identity)

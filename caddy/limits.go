@@ -25,7 +25,7 @@ type Limit struct {
 	// What the window is lengthened by, against jitter on the way. Default: `10ms`
 	Guard caddy.Duration `json:"guard,omitempty"`
 
-	// Sends every request at once, whatever the upstream's cap. Default: false
+	// Disables the limit: every request is sent at once. Default: false
 	Off bool `json:"off,omitempty"`
 }
 

@@ -28,7 +28,7 @@ func (o observer) Attempted(a alipayai.Attempt) {
 		code = "none" // a failure that names none
 	}
 	o.metrics.attempted(a.Provider, code)
-	o.told(a)
+	o.alertOn(a)
 	if a.Action == "" {
 		return
 	}
@@ -38,8 +38,8 @@ func (o observer) Attempted(a alipayai.Attempt) {
 	}
 }
 
-// told passes on to the operators' monitor what an attempt came to.
-func (o observer) told(a alipayai.Attempt) {
+// alertOn passes system errors and throttling on to the alert monitor.
+func (o observer) alertOn(a alipayai.Attempt) {
 	switch a.Action {
 	case alipayai.ActionSystemError:
 		o.monitor.SystemError(a.Provider)

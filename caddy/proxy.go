@@ -32,7 +32,7 @@ type Proxy struct {
 	// Permits providers of different regions. Default: false
 	AllowCrossRegion bool `json:"allow_cross_region,omitempty"`
 
-	// The largest request body in bytes, inflated. Default: `4194304` (4 MiB)
+	// The largest request body in bytes, after decompression. Default: `4194304` (4 MiB)
 	MaxBody int64 `json:"max_body,omitempty"`
 
 	// The largest answer in bytes that is not a stream. Default: `33554432` (32 MiB)
@@ -42,19 +42,19 @@ type Proxy struct {
 	// first content for a stream. Default: `30s`
 	Deadline caddy.Duration `json:"deadline,omitempty"`
 
-	// What repeating a call may cost. Calls of class `money` are repeated only
+	// What retrying a call may cost. Calls of class `money` are retried only
 	// if they provably never left, never go to a second provider, and are never
 	// answered from a cache. Default: `inference`
 	Class string `json:"class,omitempty"`
 
-	// When a tenant's calls leave a provider alone. Default: see its fields.
+	// When a tenant's calls skip a provider after system errors. Default: see its fields.
 	Breaker *Breaker `json:"breaker,omitempty"`
 
 	// Gives a tenant its last good answer to the same request when no provider
 	// answers. Default: none.
 	CachedAnswer *CachedAnswer `json:"cached_answer,omitempty"`
 
-	// What becomes of an `Idempotency-Key`. Default: see its fields.
+	// How calls with an `Idempotency-Key` are deduplicated. Default: see its fields.
 	Idempotency *Idempotency `json:"idempotency,omitempty"`
 
 	// What tenants may use, by name; `*` stands for each of all others.
@@ -103,7 +103,7 @@ func (*Proxy) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision finds the providers.
+// Provision builds the gateway.
 func (h *Proxy) Provision(ctx caddy.Context) error {
 	app, err := loadApp(ctx)
 	if err != nil {

@@ -27,11 +27,10 @@ type Rule struct {
 	// ProbeFor is how long the first call after that may take before another
 	// one is tried in its place; 30 seconds by default.
 	ProbeFor time.Duration
-	// Changed hears that calls of this replica have opened a breaker, again after
-	// a probe, or closed it; not of probes, nor of what it learns of from
-	// others. It is called by the goroutine of
-	// the call, or later by one in the background where the replicas together
-	// made the change. No lock is held, but whoever calls it waits: it should
+	// Changed is called when a call of this replica opens, reopens or closes a
+	// breaker; not for probes, nor for what other replicas do. It is called
+	// without locks, on the call's goroutine, or in the background where the
+	// replicas together made the change. The caller waits for it, so it should
 	// return soon. Nil is none.
 	Changed func(Key, State)
 }

@@ -17,9 +17,9 @@ import (
 // is one for all replicas where they share their state (NewSharedBreakers).
 //
 // Memory is held only for breakers that have seen failures since a success or
-// have been open, for an hour after their latest change and for at most 100,000, of which the one that
-// changed longest ago is forgotten first. An open breaker that is forgotten is
-// closed, and nobody is told. The zero value is ready, is this process's own, and
+// have been open: for an hour after their latest change, and for at most 100,000,
+// of which the one that changed longest ago is forgotten first. An open breaker
+// that is forgotten is closed, and nobody is told. The zero value is ready, is this process's own, and
 // is safe for concurrent use.
 type Breakers struct {
 	memory

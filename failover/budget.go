@@ -5,8 +5,8 @@ import "sync/atomic"
 // A budget is counted in fifths of a repeat, so that it stays exact.
 const (
 	perCall   = 1
-	perRepeat = 5
-	mostSaved = 10 * perRepeat
+	perRetry  = 5
+	mostSaved = 10 * perRetry
 )
 
 // Budget bounds the repeats at one provider, whatever fails there: attempts are
@@ -32,10 +32,10 @@ func (b *Budget) Deposit() {
 func (b *Budget) Withdraw() bool {
 	for {
 		spent := b.spent.Load()
-		if spent+perRepeat > mostSaved {
+		if spent+perRetry > mostSaved {
 			return false
 		}
-		if b.spent.CompareAndSwap(spent, spent+perRepeat) {
+		if b.spent.CompareAndSwap(spent, spent+perRetry) {
 			return true
 		}
 	}

@@ -29,9 +29,9 @@ func (l Limit) Span() time.Duration { return l.Per + l.Guard }
 
 // Slot is one departure that a Window has reserved.
 type Slot struct {
-	// At is when the departure may happen, in local time. A shared window may
-	// have taken longer to answer than the slot was away: then At has passed,
-	// and the caller judges as with any slot that it comes late to.
+	// At is when the departure may happen, in local time. It may have passed
+	// already if a shared window answered slowly: the slot is then as good as
+	// any that its holder comes late to.
 	At time.Time
 
 	id      uint64          // finds the slot in the memory window

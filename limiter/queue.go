@@ -91,9 +91,8 @@ func NewQueue(w Window, now func() time.Time) *Queue {
 	return &Queue{window: w, now: now, wake: make(chan struct{}, 1)}
 }
 
-// Wait returns when r may depart: at once, or what is left to do with the slot
-// is to give it to Return. The error is a *Rejection, that of the window, or
-// ErrLimit.
+// Wait blocks until r may depart. The caller then sends at once, or gives the slot
+// to Return. The error is a *Rejection, that of the window, or ErrLimit.
 func (q *Queue) Wait(ctx context.Context, r Request) (Slot, error) {
 	if err := r.Limit.Check(); err != nil {
 		return Slot{}, err

@@ -67,8 +67,8 @@ type throughput struct {
 	held  time.Duration
 }
 
-// depart notes a departure that was asked for so much later than it could have
-// been.
+// depart records a departure; held is how much later than possible it was asked
+// for.
 func (t *throughput) depart(at time.Time, held, span time.Duration) {
 	elapsed := at.Sub(t.since)
 	t.held += held
@@ -81,8 +81,8 @@ func (t *throughput) depart(at time.Time, held, span time.Duration) {
 	t.count++
 }
 
-// makeRoom sees to it that r fits into the queue, at the cost of the tenant
-// that holds most of what is short if that is still no less than r's then.
+// makeRoom evicts the newest calls of the tenant that holds most of what is short,
+// if it still holds no less than r's tenant then. It reports whether r fits.
 func (q *Queue) makeRoom(r Request, now time.Time) bool {
 	count := q.count + 1 - r.MaxCount
 	bytes := q.bytes + r.Bytes - r.MaxBytes

@@ -20,9 +20,9 @@ type Answer struct {
 	Body []byte
 	// Provider and Model are who really answered.
 	Provider, Model string
-	// Stored is when the answer was given, by the clock of the replica that gave
+	// StoredAt is when the answer was given, by the clock of the replica that gave
 	// it; Redis keeps its milliseconds.
-	Stored time.Time
+	StoredAt time.Time
 }
 
 // ErrUnreadable is a stored answer that cannot be read: damaged, moved from
@@ -61,7 +61,7 @@ func (a *Answer) encode() []byte {
 	b := make([]byte, 0, len(a.Body)+512)
 	b = append(b, answerVersion)
 	b = binary.AppendUvarint(b, uint64(a.Status))
-	b = binary.AppendVarint(b, a.Stored.UnixMilli())
+	b = binary.AppendVarint(b, a.StoredAt.UnixMilli())
 	b = appendText(b, a.Provider)
 	b = appendText(b, a.Model)
 	b = binary.AppendUvarint(b, uint64(len(a.Header)))
@@ -87,7 +87,7 @@ func decodeAnswer(b []byte) (Answer, error) {
 	}
 	a := Answer{
 		Status:   int(min(r.number(), 1000)),
-		Stored:   time.UnixMilli(r.signed()).UTC(),
+		StoredAt: time.UnixMilli(r.signed()).UTC(),
 		Provider: r.text(),
 		Model:    r.text(),
 	}

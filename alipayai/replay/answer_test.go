@@ -15,11 +15,11 @@ func TestAnswersAreDecodedAsTheyWere(t *testing.T) {
 			Status: 200,
 			Header: http.Header{"Content-Type": {"text/event-stream"}, "X-Many": {"a", "", "c"}, "X-None": {}},
 			Body:   []byte("data: {}\n\ndata: [DONE]\n\n"), Provider: "alipay", Model: "通义",
-			Stored: time.Date(2026, 5, 4, 3, 2, 1, 999e6, time.UTC),
+			StoredAt: time.Date(2026, 5, 4, 3, 2, 1, 999e6, time.UTC),
 		},
-		"bare":       {Status: 204, Body: []byte{}, Stored: time.UnixMilli(0).UTC()},
+		"bare":       {Status: 204, Body: []byte{}, StoredAt: time.UnixMilli(0).UTC()},
 		"no time":    {Status: 999, Body: []byte("x")},
-		"long texts": {Status: 100, Body: make([]byte, 1<<16), Model: strings.Repeat("m", 300), Stored: time.UnixMilli(-1).UTC()},
+		"long texts": {Status: 100, Body: make([]byte, 1<<16), Model: strings.Repeat("m", 300), StoredAt: time.UnixMilli(-1).UTC()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			encoded := answer.encode()

@@ -35,9 +35,8 @@ func NewMemoryCache(now func() time.Time) *MemoryCache {
 	return &MemoryCache{now: now, entries: make(map[Key]*list.Element), recent: list.New()}
 }
 
-// Within is the cache as one that may take maxBytes: whoever puts more into it
-// puts out the answers that were used least recently. An answer of more than an
-// eighth of that is not kept.
+// Within bounds the cache to maxBytes: Put evicts the answers that were used least
+// recently. An answer of more than an eighth of that is not kept.
 func (m *MemoryCache) Within(maxBytes int64) Cache { return memoryCache{m, maxBytes} }
 
 // memoryCache is a MemoryCache under a budget.

@@ -156,7 +156,7 @@ func requestOf(n int) [32]byte { return [32]byte(keyOf(1000 + n)) }
 func answerOf(text string) Answer {
 	return Answer{
 		Status: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: slices.Clip([]byte(text)),
-		Provider: "alipay", Model: "model-1", Stored: newClock().now(),
+		Provider: "alipay", Model: "model-1", StoredAt: newClock().now(),
 	}
 }
 

@@ -186,7 +186,7 @@ func newReplica(ctx context.Context, s settings, r *rig, number int) (*replica, 
 		Deadline:  3 * time.Second,
 		Breakers:  common.breakers,
 		Breaker:   failover.Rule{OpenFor: time.Second, ProbeFor: time.Second},
-		Answers:   &alipayai.Answers{Cache: common.cache, TTL: time.Hour},
+		Answers:   &alipayai.AnswerCache{Cache: common.cache, TTL: time.Hour},
 		Claims:    &alipayai.Claims{Store: common.claims, TTL: time.Hour},
 		Observer:  &witness{ledger: r.seen, replica: number},
 	}

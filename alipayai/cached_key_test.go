@@ -68,7 +68,7 @@ func TestAnswersOfAgentsAreNotCached(t *testing.T) {
 	for i := range 2 {
 		synctest.Test(t, func(t *testing.T) {
 			kept := &counting{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20)}
-			s := perform(t, [][]turn{{good}, {good}}, caching(func(a *Answers) { a.Cache = kept }), func(g *Gateway) {
+			s := perform(t, [][]turn{{good}, {good}}, caching(func(a *AnswerCache) { a.Cache = kept }), func(g *Gateway) {
 				g.Providers[i].Profile.Format = FormatNextBuilder
 			})
 			s.call(chatBody("hello"))

@@ -14,16 +14,16 @@ import (
 )
 
 // caching gives a gateway a cache of answers.
-func caching(edits ...func(*Answers)) func(*Gateway) {
+func caching(edits ...func(*AnswerCache)) func(*Gateway) {
 	return func(g *Gateway) {
-		g.Answers = &Answers{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20), TTL: time.Hour}
+		g.Answers = &AnswerCache{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20), TTL: time.Hour}
 		for _, edit := range edits {
 			edit(g.Answers)
 		}
 	}
 }
 
-func firstOfAll(a *Answers) { a.First = true }
+func firstOfAll(a *AnswerCache) { a.First = true }
 
 // fails makes every provider fail from now on.
 func (s *scripted) fails(with turn) {
@@ -194,7 +194,7 @@ func TestWhatIsNotCached(t *testing.T) {
 		"hosted tools":               {turn: good, body: strings.Replace(chatBody("hello"), "{", `{"tools":[{"type":"web_search"}],`, 1)},
 		"paid for":                   {turn: good, header: []string{"Payment-Proof", "paid"}},
 		"402":                        {turn: says(402, `{"choices":[{}]}`)},
-		"what is too large":          {turn: says(200, `{"choices":[{}],"x":"`+strings.Repeat("x", DefaultMaxStored)+`"}`)},
+		"what is too large":          {turn: says(200, `{"choices":[{}],"x":"`+strings.Repeat("x", maxRecorded)+`"}`)},
 		"nobody's":                   {turn: good, header: []string{tenantHeader, AnonymousTenant}},
 		"a stream that is too large": {turn: streams(nil, append(manyEvents(), finishEvent, "[DONE]")...), body: streamBody("hello")},
 	} {
@@ -202,7 +202,7 @@ func TestWhatIsNotCached(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				kept := &counting{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20)}
 				s := perform(t, [][]turn{{test.turn}}, func(g *Gateway) {
-					g.Answers = &Answers{Cache: kept, TTL: time.Hour}
+					g.Answers = &AnswerCache{Cache: kept, TTL: time.Hour}
 					if test.edit != nil {
 						test.edit(g)
 					}
@@ -231,7 +231,7 @@ func manyEvents() []string {
 func TestAbandonedStreamIsNotCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kept := &counting{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20)}
-		s := perform(t, [][]turn{{streams(silent, deltaEvent)}}, caching(func(a *Answers) { a.Cache = kept }))
+		s := perform(t, [][]turn{{streams(silent, deltaEvent)}}, caching(func(a *AnswerCache) { a.Cache = kept }))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		s.callWith(ctx, streamBody("hello"))
@@ -266,7 +266,7 @@ func (away) Put(context.Context, replay.Key, replay.Answer, time.Duration) error
 // A cache that is away is a miss, and nobody's call fails for it.
 func TestCacheThatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := perform(t, [][]turn{{good, sysError}}, caching(func(a *Answers) { a.Cache = away{} }))
+		s := perform(t, [][]turn{{good, sysError}}, caching(func(a *AnswerCache) { a.Cache = away{} }))
 		if got := s.call(chatBody("hello")); got.status != http.StatusOK {
 			t.Errorf("%d %s", got.status, got.body)
 		}

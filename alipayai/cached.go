@@ -1,0 +1,75 @@
+package alipayai
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
+)
+
+// AnswerCache gives tenants their last good answers to the same requests again.
+// Anonymous calls have none, since they are nobody's own, nor have those of
+// ClassMoney.
+type AnswerCache struct {
+	Cache replay.Cache
+	// TTL is how long an answer may be given again.
+	TTL time.Duration
+	// First gives it before the second provider is asked.
+	First bool
+	// Remote says that the cache is reached over a network.
+	Remote bool
+}
+
+func (a *AnswerCache) first() bool { return a != nil && a.First }
+
+// caches reports whether the call's answer may be given again. What an agent
+// answers depends on its session as well, so it is not.
+func (c *call) caches() bool {
+	return c.g.Answers != nil && c.outcome.Tenant != AnonymousTenant && c.class() == ClassInference &&
+		!slices.ContainsFunc(c.g.Providers, func(p *Provider) bool { return p.Profile.Format == FormatNextBuilder })
+}
+
+// answerKey covers all that shapes the call's answer.
+func (c *call) answerKey() replay.Key {
+	var room [16]string
+	body := sha256.Sum256(c.request.Body)
+	parts := append(room[:0], c.outcome.Tenant, string(c.outcome.Endpoint), string(body[:]))
+	for _, p := range c.g.Providers {
+		parts = append(parts, string(p.shape[:]), p.upstreamModel(c.request.Model))
+	}
+	return replay.NewKey(parts...)
+}
+
+// cachedAnswer gives the tenant's last good answer to the same request; nil where
+// there is none.
+func (c *call) cachedAnswer() *answer {
+	if !c.caches() {
+		return nil
+	}
+	// The store's own timeouts bound this.
+	last, ok, err := c.g.Answers.Cache.Get(c.r.Context(), c.answerKey())
+	if err != nil || !ok {
+		return nil
+	}
+	s := &replayed{Answer: last, from: StoredCache}
+	return s.answer()
+}
+
+// cacheAnswer keeps a good answer for when there will be none. One that was
+// filtered, or cut for its length, does not replace a better one.
+func (c *call) cacheAnswer() {
+	if c.recording == nil || c.outcome.Stored != "" || !c.caches() ||
+		c.recording.finish == "content_filter" || c.recording.finish == "length" {
+		return
+	}
+	if a, ok := c.recorded(); ok {
+		if c.g.Answers.Remote {
+			_ = http.NewResponseController(c.w).Flush() // the client does not wait for this
+		}
+		// One that cannot be kept is missed later, and no harm now.
+		_ = c.g.Answers.Cache.Put(context.WithoutCancel(c.r.Context()), c.answerKey(), a, c.g.Answers.TTL)
+	}
+}

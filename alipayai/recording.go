@@ -1,0 +1,88 @@
+package alipayai
+
+import (
+	"bytes"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
+)
+
+// maxRecorded is the size of the largest answer that is given again, in bytes.
+const maxRecorded = 1 << 20
+
+// recording keeps an answer while it goes to the client.
+type recording struct {
+	// since is when the answer was given first.
+	since time.Time
+	// body is the answer's own buffer, or the pooled one that a stream's events are
+	// copied to; nil where it is more than may be kept.
+	body *bytes.Buffer
+	// finish is the answer's finish reason.
+	finish string
+	// whole says that it is all there.
+	whole bool
+}
+
+// add records more of a stream; a nil recording ignores it.
+func (r *recording) add(b []byte) {
+	switch {
+	case r == nil || r.body == nil:
+	case r.body.Len()+len(b) > maxRecorded:
+		r.body = nil
+	default:
+		r.body.Write(b)
+	}
+}
+
+// end marks the answer as whole, and how it finished.
+func (r *recording) end(finish string) {
+	if r != nil {
+		r.whole, r.finish = true, finish
+	}
+}
+
+// startRecording records an answer that the cache or a claim needs. One from the
+// cache is not cached again.
+func (c *call) startRecording(a *answer) {
+	since := c.g.Now()
+	switch {
+	case a.status < 200 || a.status > 299:
+		return
+	case a.replayed != nil && c.claim != nil:
+		since = a.replayed.Answer.StoredAt
+	case a.replayed != nil || c.claim == nil && !c.caches():
+		return
+	}
+	c.recording = &recording{since: since, body: a.body}
+	switch {
+	case a.stream != nil:
+		c.spent = buffers.Get().(*bytes.Buffer)
+		c.recording.body = c.spent
+	case a.body.Len() > maxRecorded:
+		c.recording.body = nil
+	}
+}
+
+// jsonAnswer is what most stored answers have for a header.
+var jsonAnswer = http.Header{"Content-Type": jsonType}
+
+// recorded is the whole answer that went to the client; false if it cannot be given
+// again.
+func (c *call) recorded() (replay.Answer, bool) {
+	if c.recording == nil || c.recording.body == nil || !c.recording.whole || c.outcome.Code != "" {
+		return replay.Answer{}, false
+	}
+	h := jsonAnswer
+	if c.request.Stream || c.unsupported != "" {
+		h = http.Header{"Content-Type": slices.Clone(c.w.Header()["Content-Type"])}
+	}
+	if c.unsupported != "" {
+		h[headerUnsupported] = []string{c.unsupported}
+	}
+	return replay.Answer{
+		Status: c.outcome.Status, Header: h, Body: c.recording.body.Bytes(), StoredAt: c.recording.since,
+		Provider: c.outcome.Provider, Model: c.outcome.UpstreamModel,
+	}, true
+}
