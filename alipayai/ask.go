@@ -111,7 +111,7 @@ func (q *asking) planRetry(f *failure) (pause time.Duration, ok bool) {
 		pause = retryBackoff.Delay(q.attempts - 1)
 	case q.class() == ClassMoney:
 		return 0, false
-	case f.idled && !q.reconnected && !q.alternatives && q.r.Header.Get("Idempotency-Key") == "":
+	case f.idled && !q.reconnected && !q.alternatives && q.idempotencyKey == "":
 		q.reconnected = true
 	case replaced:
 		q.refreshed = true

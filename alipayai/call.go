@@ -25,7 +25,9 @@ type call struct {
 	// own, and does not count against the deadline.
 	received time.Time
 	request  wire.Request
-	// idempotencyID stays the same over the call's attempts.
+	// idempotencyKey is the client's; empty where there is none.
+	idempotencyKey string
+	// idempotencyID goes upstream, and stays the same over the call's attempts.
 	idempotencyID string
 	// rungs are the providers that brought no answer.
 	rungs []rung
@@ -78,11 +80,15 @@ func (c *call) read() *failure {
 		return invalid(http.StatusNotFound, codeNotFound,
 			"this gateway serves POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models")
 	}
-	if keys := c.r.Header["Idempotency-Key"]; len(keys) > 1 || len(keys) == 1 && (keys[0] == "" || !isVisible(keys[0])) {
+	switch keys := c.r.Header["Idempotency-Key"]; {
+	case len(keys) == 0:
+	case len(keys) == 1 && keys[0] != "" && isVisible(keys[0]):
+		c.idempotencyKey = keys[0]
+	default:
 		return invalid(http.StatusBadRequest, codeIdempotencyKey,
 			"Idempotency-Key must be sent once, as 1 to 255 characters of visible ASCII")
 	}
-	c.idempotencyID = idempotencyID(c.outcome.Tenant, c.outcome.Endpoint, c.r.Header.Get("Idempotency-Key"), c.outcome.RequestID)
+	c.idempotencyID = idempotencyID(c.outcome.Tenant, c.outcome.Endpoint, c.idempotencyKey, c.outcome.RequestID)
 	if c.outcome.Endpoint == EndpointModels {
 		return nil
 	}

@@ -33,8 +33,7 @@ type claim struct {
 // withClaim serves the call unless its Idempotency-Key says that it is, or was,
 // served already.
 func (c *call) withClaim(serve func() (*answer, *failure)) (*answer, *failure) {
-	key := c.r.Header.Get("Idempotency-Key")
-	if c.g.Claims == nil || key == "" || c.outcome.Tenant == AnonymousTenant {
+	if c.g.Claims == nil || c.idempotencyKey == "" || c.outcome.Tenant == AnonymousTenant {
 		return serve()
 	}
 	lease := c.deadline().Sub(c.g.Now()) + leaseMargin
@@ -42,7 +41,7 @@ func (c *call) withClaim(serve func() (*answer, *failure)) (*answer, *failure) {
 		lease += clientTimeout // until its first content is sent
 	}
 	held, given, err := c.g.Claims.Store.Claim(c.r.Context(), c.outcome.Tenant,
-		replay.NewKey(c.outcome.Tenant, string(c.outcome.Endpoint), key), sha256.Sum256(c.request.Body), lease)
+		replay.NewKey(c.outcome.Tenant, string(c.outcome.Endpoint), c.idempotencyKey), sha256.Sum256(c.request.Body), lease)
 	if err != nil {
 		return nil, c.claimFailure(err)
 	}

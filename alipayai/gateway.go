@@ -162,7 +162,7 @@ func (g *Gateway) Prepare() error {
 		g.Deadline = DefaultDeadline
 	}
 	if g.MaxBody < 0 || g.MaxAnswer < 0 || g.Deadline < 0 {
-		return errors.New("max_body, max_answer and deadline must be positive")
+		return errors.New("max_body, max_answer and deadline must not be negative")
 	}
 	switch g.Class {
 	case "":

@@ -157,7 +157,7 @@ func (h *Proxy) provisionTenants() error {
 		limits := &alipayai.TenantLimits{Usage: usage, Of: make(map[string]limiter.TenantLimit)}
 		for tenant, l := range h.Limits {
 			if l.RequestsPerSecond < 0 || l.Burst < 0 || l.TokensPerMinute < 0 || l.Concurrent < 0 {
-				return fmt.Errorf("limits of tenant %s must be positive", tenant)
+				return fmt.Errorf("limits of tenant %s must not be negative", tenant)
 			}
 			limits.Of[tenant] = limiter.TenantLimit(l)
 		}
@@ -169,15 +169,12 @@ func (h *Proxy) provisionTenants() error {
 		if weight < 1 {
 			return fmt.Errorf("weight of tenant %s must be a number from 1", tenant)
 		}
-		shares[tenant] = alipayai.Share{}
+		shares[tenant] = h.share(tenant)
 	}
 	for tenant, class := range h.Priorities {
 		if _, ok := priorities[class]; !ok {
 			return fmt.Errorf("priority %q of tenant %s is unknown; use high, normal or low", class, tenant)
 		}
-		shares[tenant] = alipayai.Share{}
-	}
-	for tenant := range shares {
 		shares[tenant] = h.share(tenant)
 	}
 	h.gateway.Shares, h.gateway.DefaultShare = shares, h.share(anyTenant)

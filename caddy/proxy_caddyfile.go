@@ -107,14 +107,17 @@ func (h *Proxy) unmarshalLimit(d *caddyfile.Dispenser) error {
 		}
 		return unrecognized(d, "limit", option, "requests_per_second", "burst", "tokens_per_minute", "concurrent")
 	})
-	if err == nil && l == (TenantLimit{}) {
+	if err != nil {
+		return err
+	}
+	if l == (TenantLimit{}) {
 		return d.Errf("limit of tenant %s is empty", tenant)
 	}
 	if h.Limits == nil {
 		h.Limits = make(map[string]TenantLimit)
 	}
 	h.Limits[tenant] = l
-	return err
+	return nil
 }
 
 func (h *Proxy) unmarshalWeight(d *caddyfile.Dispenser) error {
