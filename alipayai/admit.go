@@ -26,6 +26,9 @@ func (c *call) admit(ctx context.Context, p *Provider) (token string, f *failure
 	if live := p.Tokens.Cell.live.Load(); live != nil && live.valid(now) {
 		return live.Access, nil
 	}
+	if err := p.Tokens.Cell.paused(now); err != nil && c.alternatives {
+		return "", noToken(p, err)
+	}
 	waiting, cancel := context.WithTimeoutCause(ctx, min(tokenWait, c.latest().Sub(now)), errNoToken)
 	defer cancel()
 	token, err := p.Tokens.Token(waiting)
@@ -35,9 +38,14 @@ func (c *call) admit(ctx context.Context, p *Provider) (token string, f *failure
 	if c.r.Context().Err() != nil {
 		return "", c.transportFailure(ctx, err, false)
 	}
-	f = unavailable(codeNoToken, "provider "+p.Name+" has no access token: "+err.Error())
+	return "", noToken(p, err)
+}
+
+// noToken makes the failure of a call that has to do without p's token.
+func noToken(p *Provider, err error) *failure {
+	f := unavailable(codeNoToken, "provider "+p.Name+" has no access token: "+err.Error())
 	f.cause = err
-	return "", f
+	return f
 }
 
 // ready takes a departure at p and signs the request with that in hand, so

@@ -35,11 +35,14 @@ func (c *call) ask(p *Provider, alternatives bool) (*answer, *failure) {
 		return nil, f
 	}
 	c.sentBody = body
-	p.Budget.Deposit()
 	q := asking{call: c, p: p}
+	unsent := c.outcome.Attempts
 	for {
 		q.attempts++
 		a, f := c.attempt(p, body)
+		if q.attempts == 1 && c.outcome.Attempts > unsent {
+			p.Budget.Deposit() // a call that was turned away here pays for nothing
+		}
 		c.g.Observer.Attempted(c.attempted(f))
 		if f == nil {
 			return a, nil
@@ -117,7 +120,7 @@ func (q *asking) planRetry(f *failure) (pause time.Duration, ok bool) {
 		q.refreshed = true
 	case f.action == ActionResign && !q.resigned && f.clockLearned:
 		q.resigned = true
-	case f.action == ActionRetry && f.upstream:
+	case f.action == ActionRetry && f.upstream && !f.timedOut():
 		pause = max(retryBackoff.Delay(q.attempts-1), f.RetryAfter)
 		if q.alternatives && f.RetryAfter > retryBackoff.Max {
 			return 0, false
@@ -143,9 +146,11 @@ func (q *asking) planRetry(f *failure) (pause time.Duration, ok bool) {
 	if q.p.Budget.Withdraw() {
 		return pause, true
 	}
-	if f.action == ActionRefreshToken || f.action == ActionResign {
-		// It was refused, not served: another call, with the new token, will be.
-		f.NoRetry, f.RetryAfter = false, time.Second
+	// That there were enough repeats already goes for the client's as well; but what
+	// was refused for its token or time will be served with the new one.
+	f.NoRetry = f.action != ActionRefreshToken && f.action != ActionResign
+	if !f.NoRetry {
+		f.RetryAfter = time.Second
 	}
 	return 0, false
 }

@@ -80,9 +80,6 @@ func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure) {
 		// Another call may have been the one that taught the clock.
 		f.clockLearned = (p.Clock.Skew() - skew).Abs() > minSkew
 		f.token = token
-		if f.action == ActionThrottle {
-			p.throttled(received, f.RetryAfter)
-		}
 	}
 	return a, f
 }
@@ -124,16 +121,15 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 		return nil, c.transportFailure(ctx, err, true)
 	}
 	body := buffer.Bytes()
-	// A format may have streams as its only answers; they carry no signature.
-	streamed := p.Format != nil && isEventStream(resp.Header)
-	if p.verifies() && !streamed && p.verify(req, resp.Header, body) != nil {
+	// Streams carry no signature.
+	if p.verifies() && !isEventStream(resp.Header) && p.verify(req, resp.Header, body) != nil {
 		return nil, badAnswer(codeBadSignature, ErrBadAnswer.Error())
 	}
 	a := &answer{status: resp.StatusCode, header: resp.Header, body: buffer}
 	if resp.StatusCode == http.StatusPaymentRequired && p.Format == nil && c.outcome.Endpoint != EndpointModels {
 		return a, nil // agent payments: the client pays and comes back with the proof
 	}
-	parsed, err := c.decode(p, a)
+	parsed, event, err := c.decode(p, a)
 	switch {
 	case err != nil && resp.StatusCode < http.StatusBadRequest:
 		return nil, badAnswer(codeMalformed, "the provider's answer is not valid JSON")
@@ -152,13 +148,7 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 	case parsed.Failure == nil:
 		parsed.Failure = &wire.Failure{Message: "the provider answered " + http.StatusText(resp.StatusCode)}
 	}
-	f := p.upstreamFailure(resp.StatusCode, parsed.Failure, resp, c.g.Now())
-	var event []byte
-	if streamed {
-		event = failingEvent(body)
-	}
-	c.recordEvidence(p, f, resp, body, event)
-	return nil, f
+	return nil, c.failed(p, parsed.Failure, resp, body, event)
 }
 
 // streamed gives a whole answer as the stream that the client has asked for, and
@@ -173,17 +163,54 @@ func (a *answer) streamed(includeUsage bool) (*answer, *failure) {
 	return a, nil
 }
 
-// decode makes sense of an answer's body, and puts it into OpenAI's form.
-func (c *call) decode(p *Provider, a *answer) (wire.Answer, error) {
+// failed makes the failure that p reports in its answer, or in an event of its
+// stream, and does what has to be done about it at once.
+func (c *call) failed(p *Provider, reported *wire.Failure, resp *http.Response, body, event []byte) *failure {
+	now := c.g.Now()
+	f := p.upstreamFailure(resp.StatusCode, reported, resp, now)
+	switch f.action {
+	case ActionThrottle:
+		p.throttled(now, f.RetryAfter)
+	case ActionSystemError:
+		c.recordEvidence(p, f, resp, body, event)
+	}
+	return f
+}
+
+// decode makes sense of an answer's body, and puts it into OpenAI's form. Of a
+// body that is a stream, event is what reports its failure.
+func (c *call) decode(p *Provider, a *answer) (parsed wire.Answer, event []byte, err error) {
 	body := a.body.Bytes()
+	if isEventStream(a.header) {
+		if failure, event := failingEvent(body); failure != nil {
+			return wire.Answer{Failure: failure}, event, nil
+		}
+	}
 	if p.Format == nil || c.outcome.Endpoint != EndpointChat || a.status != http.StatusOK {
-		return wire.ParseBody(body, wire.Limits{})
+		parsed, err = wire.ParseBody(body, wire.Limits{})
+		return parsed, nil, err
 	}
 	translated, parsed, err := p.Format.DecodeAnswer(body, c.wireAsk(p))
 	if err == nil && parsed.Failure == nil {
 		a.body, a.header = bytes.NewBuffer(translated), http.Header{"Content-Type": jsonType}
 	}
-	return parsed, err
+	return parsed, nil, err
+}
+
+// failingEvent finds the event of a whole stream that reports a failure; nil where
+// none does.
+func failingEvent(stream []byte) (*wire.Failure, []byte) {
+	events := wire.NewEventReader(bytes.NewReader(stream), 0)
+	defer events.Release()
+	for {
+		event, err := events.Next()
+		if err != nil {
+			return nil, nil
+		}
+		if chunk, err := wire.ParseEvent(event); err == nil && chunk.Failure != nil {
+			return chunk.Failure, bytes.Clone(event.Raw)
+		}
+	}
 }
 
 // wireAsk is the request as p's format needs to know it.

@@ -205,7 +205,7 @@ func TestBreakerForgets(t *testing.T) {
 	})
 }
 
-// After its time one call is let through, and what comes of it decides. That of a stream is known when it ends.
+// After its time one call is let through, and what comes of it decides. Of a stream that is known when it has content.
 func TestBreakerProbes(t *testing.T) {
 	for name, test := range map[string]struct {
 		probe turn
@@ -216,7 +216,8 @@ func TestBreakerProbes(t *testing.T) {
 		"another failure":  {sysError, chatBody("hello"), "open"},
 		"tells nothing":    {says(400, `{"code":"PARAM_ILLEGAL"}`), chatBody("hello"), ""},
 		"a stream":         {streams(nil, deltaEvent, finishEvent, "[DONE]"), streamBody("hello"), "closed"},
-		"a stream, broken": {streams(nil, deltaEvent, `{"error":{"code":"SYSTEM_ERROR"}}`), streamBody("hello"), "open"},
+		"a stream, broken": {streams(nil, deltaEvent, `{"error":{"code":"SYSTEM_ERROR"}}`), streamBody("hello"), "closed"},
+		"no stream":        {streams(nil, `{"error":{"code":"SYSTEM_ERROR"}}`), streamBody("hello"), "open"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -243,11 +244,14 @@ func TestBreakerProbes(t *testing.T) {
 	}
 }
 
-// While a stream is the probe, no other call is let through; when it hangs, another one takes its place.
+// A stream that has begun has answered, however long it goes on: the provider is asked again meanwhile.
 func TestBreakerProbesWithALongStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		going := make(chan struct{})
-		long := streams(func(context.Context) error { <-going; return errors.New("broken") }, deltaEvent)
+		begins, goes := make(chan struct{}), make(chan struct{})
+		long := func(req *http.Request) (*http.Response, error) {
+			<-begins
+			return streams(func(context.Context) error { <-goes; return errors.New("broken") }, deltaEvent)(req)
+		}
 		s := perform(t, [][]turn{{sysError, sysError, sysError, sysError, long, good}, {good}},
 			breakers(failover.Rule{}), first(func(p *Provider) { p.Timeout = time.Hour }))
 		for range 4 {
@@ -260,11 +264,34 @@ func TestBreakerProbesWithALongStream(t *testing.T) {
 		s.wantCalls(5)
 		s.call(chatBody("hello"))
 		s.wantCalls(5)
-		time.Sleep(30 * time.Second) // the probe's lease
-		wantServed(t, s.call(chatBody("hello")), "first", "1", "")
-		s.wantCalls(6)
-		close(going)
+		close(begins)
+		synctest.Wait()
+		for range 3 {
+			wantServed(t, s.call(chatBody("hello")), "first", "1", "")
+			time.Sleep(time.Minute)
+		}
+		s.wantCalls(8)
+		close(goes)
 		<-ended
 		wantServed(t, s.call(chatBody("hello")), "first", "1", "")
+	})
+}
+
+// A probe keeps its place for as long as a call may take, and its success counts.
+func TestBreakerProbesWithALongAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := perform(t, [][]turn{{sysError, sysError, sysError, sysError, after(90*time.Second, good), good}, {good}},
+			breakers(failover.Rule{}), deadline(2*time.Minute), first(func(p *Provider) { p.Timeout = time.Hour }))
+		for range 4 {
+			s.call(chatBody("hello"))
+		}
+		time.Sleep(60 * time.Second)
+		ended := make(chan struct{})
+		go func() { defer close(ended); s.call(chatBody("hello")) }()
+		time.Sleep(80 * time.Second)
+		wantServed(t, s.call(chatBody("hello")), "second", "1", codeBreakerOpen)
+		<-ended
+		wantServed(t, s.call(chatBody("hello")), "first", "1", "")
+		s.wantCalls(6)
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
@@ -25,11 +24,9 @@ type AnswerCache struct {
 
 func (a *AnswerCache) first() bool { return a != nil && a.First }
 
-// caches reports whether the call's answer may be given again. What an agent
-// answers depends on its session as well, so it is not.
+// caches reports whether the call's answer may be given again.
 func (c *call) caches() bool {
-	return c.g.Answers != nil && c.outcome.Tenant != AnonymousTenant && c.class() == ClassInference &&
-		!slices.ContainsFunc(c.g.Providers, func(p *Provider) bool { return p.Profile.Format == FormatNextBuilder })
+	return c.g.Answers != nil && c.outcome.Tenant != AnonymousTenant && c.class() == ClassInference
 }
 
 // answerKey covers all that shapes the call's answer.

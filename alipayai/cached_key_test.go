@@ -2,11 +2,10 @@ package alipayai
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/caddy-alipayai/gateway/alipayai/replay"
 )
 
 // A cached answer is of the upstreams that were asked: where one of them is another by now, it is not theirs.
@@ -63,20 +62,15 @@ func TestCachedAnswerBelongsToItsUpstreams(t *testing.T) {
 	}
 }
 
-// What an agent answers depends on its session as well, so nothing is kept where one of the providers is an agent's platform.
+// What an agent answers depends on its session as well: nothing of it can be kept.
 func TestAnswersOfAgentsAreNotCached(t *testing.T) {
 	for i := range 2 {
-		synctest.Test(t, func(t *testing.T) {
-			kept := &counting{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20)}
-			s := perform(t, [][]turn{{good}, {good}}, caching(func(a *AnswerCache) { a.Cache = kept }), func(g *Gateway) {
-				g.Providers[i].Profile.Format = FormatNextBuilder
-			})
-			s.call(chatBody("hello"))
-			s.fails(sysError)
-			if got := s.call(chatBody("hello")); kept.puts != 0 || got.header.Get("Cache-Status") != "" {
-				t.Errorf("kept %d answers: %d %s", kept.puts, got.status, got.body)
-			}
-		})
+		g := &Gateway{Providers: []*Provider{plainProvider(t, "http://127.0.0.1:1"), plainProvider(t, "http://127.0.0.1:2")}}
+		caching()(g)
+		g.Providers[i].Profile.Format, g.Providers[i].Name = FormatNextBuilder, "agents"
+		if err := g.Prepare(); err == nil || !strings.Contains(err.Error(), "cached_answer") || !strings.Contains(err.Error(), "agents") {
+			t.Errorf("provider %d: %v", i, err)
+		}
 	}
 }
 

@@ -96,6 +96,7 @@ func (c *call) endClaim() {
 	c.claim = nil
 	ttl := c.g.Claims.TTL
 	var end func() error
+	until := c.g.Now().Add(ttl)
 	a, ok := c.recorded()
 	switch {
 	case ok:
@@ -104,25 +105,25 @@ func (c *call) endClaim() {
 		end = func() error { return claim.Hold(ctx, ttl) }
 	default:
 		end = func() error { return claim.Release(ctx) }
+		until = claim.until // it ends by itself
 	}
 	if err := end(); errors.Is(err, replay.ErrUnavailable) {
 		a.Body = bytes.Clone(a.Body) // its buffer goes back with the call
-		go claim.retryEnd(end)
+		go retryEnd(end, until)
 	}
 }
 
-// endPause is the pause between tries to end a claim while its store is away.
-const endPause = 50 * time.Millisecond
+// The pauses between tries to end a claim while its store is away: they double.
+const firstEndPause, maxEndPause = 50 * time.Millisecond, 400 * time.Millisecond
 
 // retryEnd ends a claim as soon as its store is back. Were it left to its lease, the
 // key would be free, and a call that was served would be served again. There are
 // never more of these than calls were under way when the store went: with it
-// away nothing is claimed. What the lease leaves no time for ends with it.
-func (c *claim) retryEnd(end func() error) {
-	again := time.NewTicker(endPause)
-	defer again.Stop()
-	for range again.C {
-		if err := end(); !errors.Is(err, replay.ErrUnavailable) || !time.Now().Before(c.until) {
+// away nothing is claimed. They end with the process, though.
+func retryEnd(end func() error, until time.Time) {
+	for pause := firstEndPause; time.Now().Before(until); pause = min(2*pause, maxEndPause) {
+		time.Sleep(pause)
+		if !errors.Is(end(), replay.ErrUnavailable) {
 			return
 		}
 	}

@@ -48,15 +48,18 @@ func (c outageClaim) Hold(ctx context.Context, ttl time.Duration) error {
 func TestClaimThatCannotBeEndedAtOnce(t *testing.T) {
 	for name, test := range map[string]struct {
 		turn turn
-		then int // status of the same call later
+		away int64 // how often the store cannot be reached
+		then int   // status of the same call later
 	}{
-		"served":    {good, http.StatusOK},
-		"ambiguous": {sysError, http.StatusConflict},
+		"served":                {good, 3, http.StatusOK},
+		"ambiguous":             {sysError, 3, http.StatusConflict},
+		"served, for long":      {good, 600, http.StatusOK}, // some four minutes: the lease is over
+		"ambiguous, for longer": {sysError, 600, http.StatusConflict},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := &outage{Claims: replay.NewMemoryClaims(time.Now).Within(1 << 20)}
-				store.left.Store(3)
+				store.left.Store(test.away)
 				s := perform(t, [][]turn{{test.turn}}, func(g *Gateway) { g.Claims = &Claims{Store: store, TTL: time.Hour} })
 				s.call(chatBody("hello"), "Idempotency-Key", "order-1")
 				if got := s.call(chatBody("hello"), "Idempotency-Key", "order-1"); got.status != http.StatusConflict {

@@ -177,6 +177,9 @@ func statusOf(upstream int, action Action, code string) int {
 	if credentialFault(action, code) {
 		return http.StatusBadGateway
 	}
+	if action == ActionBlocked && upstream >= http.StatusInternalServerError {
+		return http.StatusForbidden // or the client's SDK would repeat it
+	}
 	if upstream >= http.StatusBadRequest {
 		if upstream == http.StatusUnauthorized {
 			return http.StatusBadGateway

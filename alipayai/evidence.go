@@ -1,11 +1,9 @@
 package alipayai
 
 import (
-	"bytes"
 	"net/http"
 
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
-	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // Evidence takes the records of system errors. Record must not block.
@@ -13,25 +11,10 @@ type Evidence interface {
 	Record(r evidence.Record)
 }
 
-// failingEvent is the event of a whole stream that reports its failure.
-func failingEvent(stream []byte) []byte {
-	events := wire.NewEventReader(bytes.NewReader(stream), 0)
-	defer events.Release()
-	for {
-		event, err := events.Next()
-		if err != nil {
-			return nil
-		}
-		if chunk, err := wire.ParseEvent(event); err == nil && chunk.Failure != nil {
-			return bytes.Clone(event.Raw)
-		}
-	}
-}
-
 // recordEvidence records what p answered with a system error, and to what. Of a stream,
 // event is what reports the error; nil for none.
 func (c *call) recordEvidence(p *Provider, f *failure, resp *http.Response, body, event []byte) {
-	if c.g.Evidence == nil || f.action != ActionSystemError {
+	if c.g.Evidence == nil {
 		return
 	}
 	req := resp.Request

@@ -185,6 +185,12 @@ func (f *failure) ambiguous(status int) bool {
 	}
 }
 
+// timedOut reports whether the upstream says that it gave up waiting for what lies
+// behind it: that may have been done, and billed.
+func (f *failure) timedOut() bool {
+	return f.Status == http.StatusGatewayTimeout || f.Code == "timeout_error"
+}
+
 // doubtful reports whether the call may have been served although f is all that
 // came of it. Whose credentials are refused is not served.
 func (f *failure) doubtful() bool {

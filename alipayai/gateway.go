@@ -142,6 +142,9 @@ func (g *Gateway) Prepare() error {
 		return errors.New("no provider is named; name at least one that the alipayai global option declares")
 	}
 	for _, p := range g.Providers {
+		if g.Answers != nil && p.Profile.Format == FormatNextBuilder {
+			return fmt.Errorf("cached_answer has no meaning with provider %s: what an agent answers depends on its session as well", p.Name)
+		}
 		if p.Profile.Scheme == signer.NameOpenAPIV2 {
 			return fmt.Errorf("provider %s: profile %s signs form parameters, not OpenAI calls; use it with reverse_proxy and transport alipayai", p.Name, p.Profile.Name)
 		}
@@ -150,6 +153,10 @@ func (g *Gateway) Prepare() error {
 		if first := g.Providers[0]; p.Region != first.Region && !g.AllowCrossRegion {
 			return fmt.Errorf("providers %s (region %q) and %s (region %q) would move data between regions; allow_cross_region says that this is meant",
 				first.Name, first.Region, p.Name, p.Region)
+		}
+		if first := g.Providers[0]; p.Region == "" && p.place() != first.place() && !g.AllowCrossRegion {
+			return fmt.Errorf("providers %s and %s do not say where data stays; declare the region of each, or permit it to move with allow_cross_region",
+				first.Name, p.Name)
 		}
 	}
 	if g.MaxBody == 0 {
@@ -176,6 +183,9 @@ func (g *Gateway) Prepare() error {
 	}
 	if g.Observer == nil {
 		g.Observer = unobserved{}
+	}
+	if g.Breaker.ProbeFor == 0 {
+		g.Breaker.ProbeFor = g.Deadline + leaseMargin
 	}
 	if g.Breaker.Changed == nil {
 		g.Breaker.Changed = func(key failover.Key, state failover.State) {

@@ -66,6 +66,20 @@ func TestHeldCallsComeBackSpread(t *testing.T) {
 	}
 }
 
+// A stream that ends in a throttle asks to be left alone as any other answer does.
+func TestThrottleWithinAStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		throttled := streams(nil, deltaEvent, `{"error":{"code":"REQUEST_TRAFFIC_EXCEED_LIMIT"}}`)
+		s := perform(t, [][]turn{{throttled, good}, {good}})
+		if got := s.call(streamBody("hello")); got.err == nil {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+		wantServed(t, s.call(chatBody("hello")), "second", "1", codeHeldOff)
+		time.Sleep(throttleHold)
+		wantServed(t, s.call(chatBody("hello")), "first", "1", "")
+	})
+}
+
 // No more wait than would in a queue; those that are too many are told so at once.
 func TestHeldCallsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -226,6 +226,18 @@ func (p *Provider) shapeOf() replay.Key {
 // Account tells the provider from others that had its name, as breakers know it.
 func (p *Provider) Account() string { return p.account }
 
+// place is where data goes as long as no region is declared.
+func (p *Provider) place() string {
+	switch {
+	case p.BaseURL == nil:
+		return ""
+	case IsLoopback(p.BaseURL.Hostname()):
+		return "this machine"
+	default:
+		return p.BaseURL.Host
+	}
+}
+
 // providerOf gives the name of the provider with that account.
 func providerOf(account string) string {
 	name, _, _ := strings.Cut(account, "@")

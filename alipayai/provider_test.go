@@ -130,6 +130,31 @@ func TestGatewaysThatAreRefused(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
+	at := func(addr string) *Provider {
+		return &Provider{Name: "at " + addr, BaseURL: parseURL(t, addr)}
+	}
+	for name, test := range map[string]struct {
+		addrs []string
+		fine  bool
+	}{
+		"hosts nobody speaks of":      {[]string{"https://a.example", "https://b.example"}, false},
+		"a third one":                 {[]string{"https://a.example", "https://a.example", "https://b.example"}, false},
+		"one on this machine":         {[]string{"http://127.0.0.1:1", "https://b.example"}, false},
+		"two on this machine":         {[]string{"http://127.0.0.1:1", "http://localhost:2"}, true},
+		"two accounts of one address": {[]string{"https://a.example/v1", "https://a.example/v2"}, true},
+	} {
+		g := Gateway{}
+		for _, addr := range test.addrs {
+			g.Providers = append(g.Providers, at(addr))
+		}
+		if err := g.Prepare(); (err == nil) != test.fine || err != nil && !strings.Contains(err.Error(), "allow_cross_region") {
+			t.Errorf("%s: %v", name, err)
+		}
+		g.AllowCrossRegion = true
+		if err := g.Prepare(); err != nil {
+			t.Errorf("%s, allowed: %v", name, err)
+		}
+	}
 	g := Gateway{Providers: []*Provider{provider("a", "cn"), provider("b", "eu")}, AllowCrossRegion: true}
 	if err := g.Prepare(); err != nil {
 		t.Error(err)

@@ -43,6 +43,8 @@ func TestRepeats(t *testing.T) {
 		"a connection that broke":       {turns: []turn{breaks, good}, attempts: 1, status: 502, code: codeTruncated},
 		"one that was never there":      {turns: []turn{refuses, refuses, good}, attempts: 3, most: 300 * ms, status: 200},
 		"none at all":                   {turns: []turn{refuses}, attempts: 3, most: 300 * ms, status: 502, code: codeUnreachable},
+		"a 504":                         {turns: []turn{says(504, body), good}, attempts: 1, status: 504, code: "BUSY"},
+		"a timeout behind a 500":        {turns: []turn{says(500, `{"error":{"type":"timeout_error"}}`), good}, attempts: 1, status: 500, code: "timeout_error"},
 		"system error":                  {turns: []turn{sysError, good}, attempts: 1, status: 500, code: "SYSTEM_ERROR"},
 		"400":                           {turns: []turn{says(400, body), good}, attempts: 1, status: 400, code: "BUSY"},
 		"501":                           {turns: []turn{says(501, body), good}, attempts: 2, most: 100 * ms, status: 200},
@@ -138,6 +140,58 @@ func TestBudget(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Calls that are turned away before anything is sent pay for no repeats of others.
+func TestBudgetOfCallsThatAreSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newCap(10, time.Second)
+		k.MaxCount = 5
+		s := perform(t, [][]turn{{busy}, {good}}, capped(k))
+		calls := 0
+		for range 60 {
+			var all sync.WaitGroup
+			for range 100 {
+				all.Go(func() { s.call(chatBody("hello")) })
+			}
+			all.Wait()
+			for range 100 {
+				if o := <-s.seen.settled; o.Attempts > 1 { // one is the second provider's
+					calls++
+				}
+			}
+			time.Sleep(time.Second)
+		}
+		if n := s.scripts[0].count(); calls < 200 || n > calls*12/10+10 {
+			t.Errorf("%d attempts for %d calls that were sent", n, calls)
+		}
+	})
+}
+
+// Where the budget says that enough is repeated, clients are told so too.
+func TestBudgetThatIsSpent(t *testing.T) {
+	for name, fails := range map[string]turn{"unreachable": refuses, "503 with a time": says(503, `{"code":"BUSY"}`, "Retry-After", "1")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := perform(t, [][]turn{{fails}})
+				var got reply
+				for range 20 {
+					got = s.call(chatBody("hello"))
+				}
+				wantHeader(t, got, "X-Should-Retry", "false", "X-Alipayai-Attempts", "1")
+			})
+		})
+	}
+}
+
+// Money waits for a provider that asks to be left alone: there is no other one for it.
+func TestMoneyWaitsForItsProvider(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := perform(t, [][]turn{{says(429, `{"code":"BUSY"}`, "Retry-After", "2"), good}, {good}}, money)
+		wantError(t, s.call(chatBody("hello")), http.StatusTooManyRequests, "BUSY")
+		wantServed(t, s.call(chatBody("hello")), "first", "1", "")
+		s.wantCalls(2, 0)
+	})
 }
 
 // The budget is that of a provider: another one has its own.

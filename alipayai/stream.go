@@ -137,11 +137,11 @@ func (c *call) readEvent(s *stream) (wire.Chunk, *failure) {
 		return chunk, badAnswer(codeMalformed, "the provider's stream does not keep to its format")
 	}
 	if chunk.Failure != nil {
-		f := s.provider.upstreamFailure(http.StatusOK, chunk.Failure, s.resp, c.g.Now())
+		var received []byte
 		if s.received != nil {
-			c.recordEvidence(s.provider, f, s.resp, s.received.Bytes(), event.Raw)
+			received = s.received.Bytes()
 		}
-		return chunk, f
+		return chunk, c.failed(s.provider, chunk.Failure, s.resp, received, event.Raw)
 	}
 	s.done = chunk.Done
 	if s.model == "" {

@@ -44,7 +44,7 @@ type rung struct {
 func (c *call) walk(providers []*Provider) (*answer, *failure) {
 	for i, p := range providers {
 		before := c.outcome.Attempts
-		a, f := c.try(p, i < len(providers)-1)
+		a, f := c.try(p, i < len(providers)-1 && c.class() != ClassMoney)
 		if f == nil {
 			return a, nil
 		}
@@ -83,6 +83,7 @@ func (c *call) try(p *Provider, alternatives bool) (*answer, *failure) {
 	a, f := c.ask(p, alternatives)
 	switch {
 	case f == nil && a.stream != nil:
+		done(failover.Begun)
 		a.stream.ended = done
 	default:
 		done(f.result())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,23 @@ func TestFallsOver(t *testing.T) {
 	}
 }
 
+// While a token endpoint that fails is left alone, nobody waits for it who can be served elsewhere.
+func TestFallsOverAtOnceWithoutAToken(t *testing.T) {
+	t.Parallel()
+	l := newLadder(t, alipays)
+	l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.TokenError, Status: 500})
+	wantServed(t, l.chat("hello"), "second", "1", codeNoToken)
+	began := time.Now()
+	const calls = 20
+	for i := range calls {
+		wantServed(t, l.chat("hello "+strconv.Itoa(i)), "second", "1", codeNoToken)
+	}
+	if took := time.Since(began); took > calls*tokenWait/4 {
+		t.Errorf("%d calls took %v", calls, took)
+	}
+	l.wantCalls(0, 1+calls)
+}
+
 // An unreachable provider is tried three times, since nothing ever left.
 func TestFallsOverWhereNobodyListens(t *testing.T) {
 	t.Parallel()
@@ -107,7 +125,7 @@ func TestDoesNotFallOver(t *testing.T) {
 		"413":                  {fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 413}, status: 413, code: "PARAM_ILLEGAL"},
 		"422":                  {fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 422}, status: 422, code: "PARAM_ILLEGAL"},
 		"blocked":              {fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 403, Code: "COMPLIANCE_BLOCKED"}, status: 403, code: "COMPLIANCE_BLOCKED"},
-		"blocked in a 500":     {fault: sandbox.Fault{Kind: sandbox.SystemError500, Code: "COMPLIANCE_BLOCKED"}, status: 500, code: "COMPLIANCE_BLOCKED"},
+		"blocked in a 500":     {fault: sandbox.Fault{Kind: sandbox.SystemError500, Code: "COMPLIANCE_BLOCKED"}, status: 403, code: "COMPLIANCE_BLOCKED"},
 		"blocked in a 200":     {fault: sandbox.Fault{Kind: sandbox.SystemError200, Code: "COMPLIANCE_BLOCKED"}, status: 403, code: "COMPLIANCE_BLOCKED"},
 		"blocked in a stream":  {fault: sandbox.Fault{Kind: sandbox.SystemErrorFirst, Code: "COMPLIANCE_BLOCKED"}, stream: true, status: 403, code: "COMPLIANCE_BLOCKED"},
 		"content filter":       {fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400, Code: "content_filter"}, status: 400, code: "content_filter"},

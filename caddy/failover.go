@@ -2,7 +2,6 @@ package alipaycaddy
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -103,11 +102,6 @@ func (h *Proxy) provisionFailover(app *App) error {
 		}
 		if a.TTL < caddy.Duration(time.Second) || a.MaxBytes < 0 {
 			return errors.New("cached_answer: write how long an answer may be given again, as 24h; max_bytes must be positive")
-		}
-		for _, p := range h.gateway.Providers {
-			if p.Profile.Format == alipayai.FormatNextBuilder {
-				return fmt.Errorf("cached_answer has no meaning with provider %s: what an agent answers depends on its session as well", p.Name)
-			}
 		}
 		h.gateway.Answers = &alipayai.AnswerCache{
 			Cache: app.answers(a.MaxBytes), TTL: time.Duration(a.TTL), First: a.First, Remote: app.store.client != nil,

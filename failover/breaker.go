@@ -73,6 +73,10 @@ const (
 	// Failure is a failure of the provider, counted once for a call however
 	// many attempts it took.
 	Failure
+	// Begun is an answer that has begun and may take long, as a stream does: a
+	// Success of a probe, which is an ordinary call from then on. How the call ends
+	// is still to be told.
+	Begun
 )
 
 // State is what a breaker does with calls.

@@ -108,6 +108,13 @@ func (b *Breakers) admit(key Key, rule Rule, turn, probe uint64) func(Result) {
 	c.key, c.rule, c.turn, c.probe = key, rule, turn, probe
 	ended := c.ended.Load()
 	return func(result Result) {
+		if result == Begun {
+			if c.ended.Load() == ended && c.probe != 0 {
+				b.settle(c, Success)
+				c.turn, c.probe = b.turns.Load(), 0 // and goes on as any other call
+			}
+			return
+		}
 		if !c.ended.CompareAndSwap(ended, ended+1) {
 			return // it may be another call by now
 		}

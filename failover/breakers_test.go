@@ -20,6 +20,7 @@ var testKey = Key{Tenant: "tenant", Provider: "alipay"}
 //     x       a call that is turned away
 //     ( a     a call begins that goes by the name a, and is let through
 //     a+ a- ao  it ends
+//     a~        its answer begins
 //     5s      time passes
 type stage struct {
 	t        *testing.T
@@ -42,7 +43,7 @@ func newStage(t *testing.T, rule Rule) *stage {
 
 func (s *stage) play(script string) {
 	s.t.Helper()
-	results := map[byte]Result{'+': Success, '-': Failure, 'o': Ignored}
+	results := map[byte]Result{'+': Success, '-': Failure, 'o': Ignored, '~': Begun}
 	for i, word := range strings.Fields(script) {
 		fail := func(format string, args ...any) {
 			s.t.Helper()
@@ -114,6 +115,24 @@ func TestBreaker(t *testing.T) {
 		},
 		"a probe that hangs frees its place": {
 			script: "- - - - 60s (a 29999ms x 1ms (b x b+ (c", changes: "open closed",
+		},
+		"a probe whose answer begins closes": {
+			script: "- - - - 60s (a x a~ (b b+ a+ (c", changes: "open closed",
+		},
+		"and counts from then on as any other call": {
+			script: "- - - - 60s (a a~ - - - a- x", changes: "open closed open",
+		},
+		"and once": {
+			script: "- - - - 60s (a a~ a+ a- a~ a- - - - (b", changes: "open closed",
+		},
+		"answers that begin tell nothing of other calls": {
+			script: "(a a~ - - - a- x", changes: "open",
+		},
+		"nor do they close what opened meanwhile": {
+			script: "(a - - - - a~ a+ x", changes: "open",
+		},
+		"a probe that begins to answer too late closes nothing": {
+			script: "- - - - 60s (a 30s (b a~ x b- x", changes: "open open",
 		},
 		"a probe that comes late, and in whose place nobody is": {
 			script: "- - - - 60s (a 40s a+ (b", changes: "open closed",

@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -93,7 +94,10 @@ func exchange[T any](ctx context.Context, timeout time.Duration, do func(context
 	if err != nil && ctx.Err() == nil {
 		result, err = do(ctx)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, redis.ErrClosed):
+		return result, err // for good, and not just away
+	case err != nil:
 		return result, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return result, nil
