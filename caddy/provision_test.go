@@ -207,7 +207,7 @@ func TestValidateIsOffline(t *testing.T) {
 		"provider alipay {\nprofile sandbox\nbase_url http://${silent}\n}\n" +
 		"provider far {\nprofile alipay\nbase_url https://nothing.invalid\nclient_id app\nkey 1 {env.TEST_HMAC_KEY}\n" +
 		"token https://nothing.invalid/token {env.TEST_SECRET}\n}\n}"
-	site := ":0 {\nalipayai_proxy alipay far {\ncached_answer 1h\n}\n" +
+	site := ":0 {\nalipayai_proxy alipay far {\nallow_cross_region\ncached_answer 1h\n}\n" +
 		"reverse_proxy /raw/* http://${silent} {\ntransport alipayai alipay {\npaths /raw/*\n}\n}\n}"
 	if err := g.provision(global, site); err != nil {
 		t.Fatal(err)

@@ -167,12 +167,12 @@ func TestClaudeErrors(t *testing.T) {
 		"invalid_request_error": {400, apiError{status: 400, typ: "invalid_request_error"}, 1},
 		"authentication_error":  {401, apiError{status: 502, typ: "server_error"}, 1},
 		"billing_error":         {402, apiError{status: 502, typ: "server_error"}, 1},
-		"permission_error":      {403, apiError{status: 403, typ: "permission_error"}, 1},
+		"permission_error":      {403, apiError{status: 502, typ: "server_error"}, 1},
 		"not_found_error":       {404, apiError{status: 404, typ: "invalid_request_error"}, 1},
 		"request_too_large":     {413, apiError{status: 413, typ: "invalid_request_error"}, 1},
 		"rate_limit_error":      {429, apiError{status: 429, typ: "rate_limit_error", retryAfter: "9"}, 1},
 		"api_error":             {500, apiError{status: 500, typ: "server_error"}, 3},
-		"timeout_error":         {504, apiError{status: 504, typ: "server_error"}, 3},
+		"timeout_error":         {504, apiError{status: 504, typ: "server_error"}, 1},
 		"overloaded_error":      {529, apiError{status: 529, typ: "server_error"}, 3},
 	}
 	server := startClaudeServer(t, nil)
