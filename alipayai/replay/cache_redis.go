@@ -20,7 +20,7 @@ func (c RedisCache) Get(ctx context.Context, key Key) (Answer, bool, error) {
 		return Answer{}, false, err
 	}
 	place := c.options.place("answer", key)
-	sealed, err := exchange(ctx, c.options.Timeout, func(ctx context.Context) ([]byte, error) {
+	sealed, err := exchange(ctx, c.options.Client, c.options.Timeout, func(ctx context.Context) ([]byte, error) {
 		sealed, err := c.options.Client.Get(ctx, place).Bytes()
 		if errors.Is(err, redis.Nil) {
 			return nil, nil
@@ -41,7 +41,7 @@ func (c RedisCache) Put(ctx context.Context, key Key, answer Answer, ttl time.Du
 	if err != nil || ttl < time.Millisecond {
 		return err
 	}
-	_, err = exchange(ctx, c.options.Timeout, func(ctx context.Context) (string, error) {
+	_, err = exchange(ctx, c.options.Client, c.options.Timeout, func(ctx context.Context) (string, error) {
 		return c.options.Client.Set(ctx, place, sealed, ttl.Truncate(time.Millisecond)).Result()
 	})
 	return err

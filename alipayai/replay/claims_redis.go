@@ -58,7 +58,7 @@ func (c RedisClaims) Claim(ctx context.Context, _ string, key Key, request [32]b
 	}
 	o := c.options
 	claim := &redisClaim{options: o, place: o.place("claim", key), owner: rand.Text(), request: request}
-	reply, err := exchange(ctx, o.ClaimTimeout, func(ctx context.Context) ([]string, error) {
+	reply, err := exchange(ctx, o.Client, o.ClaimTimeout, func(ctx context.Context) ([]string, error) {
 		return redisMakeClaim.Run(ctx, o.Client, []string{claim.place}, claim.owner, request[:], millis(lease)).StringSlice()
 	})
 	if err != nil {
@@ -131,7 +131,7 @@ func (c *redisClaim) settle(ctx context.Context, to state, sealed []byte, ttl ti
 
 // run lets a script work at the claim's key.
 func (c *redisClaim) run(ctx context.Context, script *redis.Script, args ...any) (int64, error) {
-	return exchange(ctx, c.options.Timeout, func(ctx context.Context) (int64, error) {
+	return exchange(ctx, c.options.Client, c.options.Timeout, func(ctx context.Context) (int64, error) {
 		return script.Run(ctx, c.options.Client, []string{c.place}, args...).Int64()
 	})
 }

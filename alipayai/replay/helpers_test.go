@@ -145,10 +145,10 @@ func waitFor(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// keyOf is a key for tests, requestOf the hash of a request.
 // tenantOf gives each key a tenant of its own, where tenants are not what is tested.
 func tenantOf(key Key) string { return string(key[:]) }
 
+// keyOf is a key for tests, requestOf the hash of a request.
 func keyOf(n int) Key          { return NewKey("tenant", strconv.Itoa(n)) }
 func requestOf(n int) [32]byte { return [32]byte(keyOf(1000 + n)) }
 

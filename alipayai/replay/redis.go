@@ -87,7 +87,7 @@ func (o RedisOptions) open(place string, sealed []byte) (Answer, error) {
 // was closed while it idled, it is repeated once in what is left of the time. It
 // does not end with ctx, but within timeout: a caller that leaves in the middle
 // would cost a connection, and would not know what it has left behind.
-func exchange[T any](ctx context.Context, timeout time.Duration, do func(context.Context) (T, error)) (T, error) {
+func exchange[T any](ctx context.Context, client redis.UniversalClient, timeout time.Duration, do func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	result, err := do(ctx)
@@ -98,6 +98,9 @@ func exchange[T any](ctx context.Context, timeout time.Duration, do func(context
 	case errors.Is(err, redis.ErrClosed):
 		return result, err // for good, and not just away
 	case err != nil:
+		if cluster, ok := client.(*redis.ClusterClient); ok {
+			cluster.ReloadState(ctx) // another node may be master now; it does not wait
+		}
 		return result, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return result, nil

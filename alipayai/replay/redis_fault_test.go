@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"strconv"
@@ -201,8 +202,11 @@ func TestReplyLostWithItsConnection(t *testing.T) {
 	}
 }
 
+// crossedCalls is how many calls are interleaved: -calls 1000000 makes a soak of it.
+var crossedCalls = flag.Int("calls", 20_000, "calls of TestRepliesAreNotCrossed")
+
 func TestRepliesAreNotCrossed(t *testing.T) {
-	const calls, workers = 20_000, 32
+	calls, workers := *crossedCalls, 32
 	server := redistest.Start(t)
 	o := redisOptions(t, limiter.RedisOptions{Addresses: []string{server.Addr}})
 	hasty := o
@@ -256,7 +260,7 @@ func TestRepliesAreNotCrossed(t *testing.T) {
 	if crossed.Load() != 0 {
 		t.Errorf("%d replies went to other callers", crossed.Load())
 	}
-	if good.Load() < calls/2 || cancelled.Load() == 0 || unavailable.Load() == 0 {
+	if good.Load() < int64(calls/2) || cancelled.Load() == 0 || unavailable.Load() == 0 {
 		t.Error("the mixture is not the one that was meant")
 	}
 }
@@ -290,4 +294,44 @@ func replayed(ctx context.Context, o RedisOptions, cached bool, key Key) (string
 		return "", errors.New("a finished answer is gone")
 	}
 	return string(answer.Body), nil
+}
+
+// A master that is lost takes no claim with it: its replica has them, and until then nothing can be claimed.
+func TestClaimsThroughAClusterFailover(t *testing.T) {
+	cluster := redistest.StartCluster(t)
+	o := redisOptions(t, limiter.RedisOptions{Addresses: cluster.Addrs(), Cluster: true})
+	claims := NewRedisClaims(o)
+	var keys []Key // of the same master
+	for n := 0; len(keys) < 4; n++ {
+		if cluster.Owner(o.place("claim", keyOf(n))) == 0 {
+			keys = append(keys, keyOf(n))
+		}
+	}
+	open := make([]Claim, 3)
+	for i := range open {
+		waitFor(t, "a claim", func() (ok bool) {
+			open[i], _, _ = claims.Claim(t.Context(), "acme", keys[i], requestOf(i), time.Minute)
+			return open[i] != nil
+		})
+	}
+	if err := errors.Join(open[1].Finish(t.Context(), answerOf("it"), time.Minute), open[2].Hold(t.Context(), time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := cluster.Masters[0].Do("WAIT", "1", "5000"); got != ":1" {
+		t.Fatalf("%s replicas have it, %v", got, err)
+	}
+	cluster.Masters[0].Kill()
+	if claim, _, err := claims.Claim(t.Context(), "acme", keys[3], requestOf(3), time.Minute); claim != nil || !errors.Is(err, ErrUnavailable) {
+		t.Errorf("without its master a key is claimed: %v, %v", claim, err)
+	}
+	waitFor(t, "the replica to become master, and the claims to come back", func() bool {
+		_, answer, _ := claims.Claim(t.Context(), "acme", keys[1], requestOf(1), time.Minute)
+		return answer != nil && string(answer.Body) == "it"
+	})
+	wantClaim(t, claims, keys[2], requestOf(2), ErrHeld.Error())
+	wantClaim(t, claims, keys[0], requestOf(0), ErrInFlight.Error())
+	if err := open[0].Finish(t.Context(), answerOf("late"), time.Minute); err != nil {
+		t.Error(err)
+	}
+	wantClaim(t, claims, keys[0], requestOf(0), "answer late")
 }
