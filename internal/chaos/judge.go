@@ -50,7 +50,7 @@ func (r report) String() string {
 		}
 		fmt.Fprintf(&b, "%s  %-62s %7d  %s\n", verdict, l.what, l.count, bound)
 	}
-	b.WriteString("calls went on to the next provider, or failed, for")
+	b.WriteString("calls went on to the next provider for")
 	for _, reason := range slices.Sorted(maps.Keys(r.reasons)) {
 		fmt.Fprintf(&b, " %s (%d)", reason, r.reasons[reason])
 	}

@@ -83,7 +83,7 @@ func TestJudgesKeys(t *testing.T) {
 			for _, o := range test.runs {
 				o.RequestID = alipayai.NewRequestID()
 				if o.Attempts > 0 {
-					w.Attempted(alipayai.Attempt{RequestID: o.RequestID, Provider: first, Code: o.Code})
+					w.Attempted(alipayai.Attempt{RequestID: o.RequestID, Provider: first, Number: 1, Code: o.Code})
 				}
 				w.Settled(withKey(context.Background(), "tenant-1", "k"), o)
 			}
@@ -101,8 +101,8 @@ func TestJudgesUpstreams(t *testing.T) {
 		return func(r *rig) {
 			for i := range 10 {
 				w := &witness{ledger: r.seen, replica: 1}
-				w.Attempted(alipayai.Attempt{RequestID: string(rune('a' + i)), Provider: first})
-				w.Attempted(alipayai.Attempt{RequestID: string(rune('a' + i)), Provider: first})
+				w.Attempted(alipayai.Attempt{RequestID: string(rune('a' + i)), Provider: first, Number: 1})
+				w.Attempted(alipayai.Attempt{RequestID: string(rune('a' + i)), Provider: first, Number: 2})
 			}
 			r.alipay.arrived[1] = n
 		}

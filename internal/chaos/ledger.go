@@ -35,8 +35,9 @@ type asked struct {
 
 // attempted is what a call under way has tried.
 type attempted struct {
-	providers []string
+	providers []string // that were sent something
 	codes     []string
+	sent      int // how many attempts were
 }
 
 // keyedRun is what became of one call with an Idempotency-Key.
@@ -87,11 +88,11 @@ func (w *witness) Attempted(a alipayai.Attempt) {
 		run = new(attempted)
 		w.runs[a.RequestID] = run
 	}
-	if !slices.Contains(run.providers, a.Provider) {
+	if sent := a.Number > run.sent; sent && !slices.Contains(run.providers, a.Provider) {
 		run.providers = append(run.providers, a.Provider)
 		w.calls[asked{w.replica, a.Provider}]++
 	}
-	run.codes = append(run.codes, a.Code)
+	run.sent, run.codes = a.Number, append(run.codes, a.Code)
 }
 
 // unusable are the codes of answers that may have been whole at the upstream.

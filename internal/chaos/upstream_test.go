@@ -55,11 +55,12 @@ func TestUpstreamNotes(t *testing.T) {
 func TestWitness(t *testing.T) {
 	l := newLedger()
 	a, b := &witness{ledger: l}, &witness{ledger: l, replica: 1}
-	a.Attempted(alipayai.Attempt{RequestID: "one", Provider: first, Code: "upstream_timeout"})
-	b.Attempted(alipayai.Attempt{RequestID: "three", Provider: first})
-	a.Attempted(alipayai.Attempt{RequestID: "one", Provider: second, Code: "SYSTEM_ERROR"})
-	a.Attempted(alipayai.Attempt{RequestID: "one", Provider: second})
-	a.Attempted(alipayai.Attempt{RequestID: "two", Provider: second})
+	a.Attempted(alipayai.Attempt{RequestID: "one", Provider: first, Number: 1, Code: "upstream_timeout"})
+	b.Attempted(alipayai.Attempt{RequestID: "three", Provider: first, Number: 1})
+	b.Attempted(alipayai.Attempt{RequestID: "three", Provider: second, Number: 1, Code: "queue_deadline"}) // is not sent
+	a.Attempted(alipayai.Attempt{RequestID: "one", Provider: second, Number: 2, Code: "SYSTEM_ERROR"})
+	a.Attempted(alipayai.Attempt{RequestID: "one", Provider: second, Number: 3})
+	a.Attempted(alipayai.Attempt{RequestID: "two", Provider: second, Number: 1})
 	for at, want := range map[asked]int{{0, first}: 1, {1, first}: 1, {0, second}: 2, {1, second}: 0} {
 		if l.calls[at] != want {
 			t.Errorf("%v: %d calls, want %d", at, l.calls[at], want)
