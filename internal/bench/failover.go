@@ -117,16 +117,18 @@ const cpuPerCall, latencyP50 = 1, 2
 func failoverReport(s settings, results [2]result) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nFailing over; medians of %d interleaved rounds of %v each.\n\n", s.rounds, s.duration)
-	b.WriteString("| | without | with | |\n|---|---:|---:|---:|\n")
+	b.WriteString("| | without | with | in the same round | half of the rounds |\n|---|---:|---:|---:|---:|\n")
 	without, with, ratios := results[0].column(cpuPerCall)
-	fmt.Fprintf(&b, "| CPU per call, JSON (%d at once), all configured and nothing failing | %s | %s | × %.2f |\n",
-		results[0].workload.clients, micros(median(without)), micros(median(with)), median(ratios))
+	fmt.Fprintf(&b, "| CPU per call, JSON (%d at once), all configured and nothing failing | %s | %s | × %.2f | %.2f–%.2f |\n",
+		results[0].workload.clients, micros(median(without)), micros(median(with)),
+		median(ratios), quantile(ratios, .25), quantile(ratios, .75))
 	without, with, _ = results[1].column(latencyP50)
 	added := make([]float64, len(without))
 	for i := range added {
 		added[i] = with[i] - without[i]
 	}
-	fmt.Fprintf(&b, "| latency p50, one call at a time, the first provider's breaker open | %s | %s | + %s |\n",
-		micros(median(without)), micros(median(with)), micros(median(added)))
+	fmt.Fprintf(&b, "| latency p50, one call at a time, the first provider's breaker open | %s | %s | + %s | %s–%s |\n",
+		micros(median(without)), micros(median(with)),
+		micros(median(added)), micros(quantile(added, .25)), micros(quantile(added, .75)))
 	return b.String()
 }

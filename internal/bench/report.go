@@ -97,6 +97,15 @@ func median(values []float64) float64 {
 	return (sorted[mid-1] + sorted[mid]) / 2
 }
 
+// quantile is the value that p of them, a fraction, do not exceed.
+func quantile(values []float64, p float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[int(p*float64(len(sorted)-1)+.5)]
+}
+
 // percentile is the smallest of the ascending values that p of them, a fraction,
 // do not exceed.
 func percentile(sorted []time.Duration, p float64) time.Duration {

@@ -109,3 +109,26 @@ func TestReport(t *testing.T) {
 		t.Errorf("the report does not say how it was made:\n%s", got)
 	}
 }
+
+func TestQuantile(t *testing.T) {
+	for name, tt := range map[string]struct {
+		values []float64
+		p      float64
+		want   float64
+	}{
+		"one value":     {[]float64{7}, .25, 7},
+		"the middle":    {[]float64{3, 1, 2}, .5, 2},
+		"a quarter":     {[]float64{5, 4, 3, 2, 1}, .25, 2},
+		"three of four": {[]float64{5, 4, 3, 2, 1}, .75, 4},
+		"all":           {[]float64{2, 1}, 1, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := quantile(tt.values, tt.p); got != tt.want {
+				t.Errorf("got %g, want %g", got, tt.want)
+			}
+		})
+	}
+	if got := quantile(nil, .5); !math.IsNaN(got) {
+		t.Errorf("of nothing %g", got)
+	}
+}
