@@ -32,9 +32,8 @@ func (c *call) class() Class {
 	return c.g.Class
 }
 
-// rung is a provider that brought no answer, and why.
+// rung is why one of the providers, in their order, brought no answer.
 type rung struct {
-	provider string
 	attempts int
 	f        *failure
 }
@@ -51,7 +50,7 @@ func (c *call) walk(providers []*Provider) (*answer, *failure) {
 		if c.class() == ClassMoney || !f.fallsOver() {
 			return nil, f
 		}
-		c.rungs = append(c.rungs, rung{p.Name, c.outcome.Attempts - before, f})
+		c.rungs = append(c.rungs, rung{c.outcome.Attempts - before, f})
 		last := i == len(providers)-1 || c.g.Now().After(c.latest())
 		if last {
 			c.outcome.Exhausted = slices.ContainsFunc(c.rungs, func(r rung) bool {
@@ -177,42 +176,51 @@ func (c *call) reasons() string {
 // exhausted makes the failure of a call that none of the providers has answered.
 // That of one provider alone speaks for itself.
 func (c *call) exhausted(providers []*Provider) *failure {
+	first, last := c.rungs[0], c.rungs[len(c.rungs)-1]
 	if !slices.ContainsFunc(c.rungs, func(r rung) bool { return !r.f.elsewhere }) {
-		return c.rungs[0].f // nobody can do what the request asks for
+		return first.f // nobody can do what the request asks for
 	}
-	last := c.rungs[len(c.rungs)-1].f
 	if len(providers) == 1 {
-		last.NoRetry = last.NoRetry || c.rungs[0].attempts >= maxAttempts
-		return last
+		first.f.NoRetry = first.f.NoRetry || first.attempts >= maxAttempts
+		return first.f
 	}
 	f := &failure{action: ActionFail}
 	f.Status, f.Code = http.StatusServiceUnavailable, codeExhausted
-	if last.Status == http.StatusGatewayTimeout {
+	if last.f.Status == http.StatusGatewayTimeout {
 		f.Status = http.StatusGatewayTimeout
 	}
-	var tried strings.Builder
-	tried.WriteString("no provider answered: ")
-	for i, r := range c.rungs {
-		if i > 0 {
-			tried.WriteString("; ")
-		}
-		tried.WriteString(r.provider + ": " + r.f.reason())
-		if r.f.upstream && r.f.Code != "" {
-			tried.WriteString(" (" + r.f.Code + ")")
-		}
-		if r.attempts > 1 {
-			tried.WriteString(" after " + strconv.Itoa(r.attempts) + " attempts")
-		}
+	for _, r := range c.rungs {
 		f.NoRetry = f.NoRetry || r.f.NoRetry || r.attempts >= maxAttempts
 		f.sent = f.sent || r.f.sent
 		if r.f.RetryAfter > 0 && (f.RetryAfter == 0 || r.f.RetryAfter < f.RetryAfter) {
 			f.RetryAfter = r.f.RetryAfter
 		}
 	}
-	for _, p := range providers[len(c.rungs):] {
-		tried.WriteString("; " + p.Name + ": not asked, since no time was left")
-	}
-	f.Message = tried.String()
 	f.RetryAfter = max(f.RetryAfter, time.Second)
+	f.Message = "no provider answered: " + c.tried(providers)
 	return f
+}
+
+// tried says who was asked and what came of it, and who was not.
+func (c *call) tried(providers []*Provider) string {
+	var what strings.Builder
+	for i, p := range providers {
+		if i > 0 {
+			what.WriteString("; ")
+		}
+		what.WriteString(p.Name + ": ")
+		if i >= len(c.rungs) {
+			what.WriteString("not asked, since no time was left")
+			continue
+		}
+		r := c.rungs[i]
+		what.WriteString(r.f.reason())
+		if r.f.upstream && r.f.Code != "" {
+			what.WriteString(" (" + r.f.Code + ")")
+		}
+		if r.attempts > 1 {
+			what.WriteString(" after " + strconv.Itoa(r.attempts) + " attempts")
+		}
+	}
+	return what.String()
 }
