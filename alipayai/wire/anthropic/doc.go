@@ -9,7 +9,7 @@
 //
 //	model                  the upstream's name for it
 //	system, developer      system, in their order, wherever in the conversation they stood
-//	user, assistant        turns; neighbours of one role are one turn
+//	user, assistant        turns; neighbours of one role are one turn, and the first is a user's, if need be a "."
 //	tool                   a tool_result, those of one round in one user turn
 //	image_url              a base64 source for a data: URL, a url source for http and https
 //	tools, tool_calls      tools, tool_use; schemas and arguments keep their exact text
@@ -26,7 +26,8 @@
 // A number that is the default of both APIs is not sent, since some models refuse sampling parameters altogether.
 // reasoning_effort has no counterpart that every model takes. thinking cannot go on through tool calls: the API wants the
 // signed thinking of the turn before, which OpenAI's form cannot hold. Blocks of white space only are left out, since the
-// API refuses them. All that is left out and would have mattered is in [wire.Encoded.Unsupported].
+// API refuses them, and so is white space at the end of an assistant's last words. strict is left out, as on Anthropic's
+// page: schemas that OpenAI takes with it are refused. All that is left out and would have mattered is in [wire.Encoded.Unsupported].
 //
 // # Answers
 //

@@ -1,7 +1,9 @@
 package anthropic
 
 import (
+	"bytes"
 	"strings"
+	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -30,8 +32,23 @@ func (t *turns) add(role string, blocks []byte) {
 	t.text = append(t.text, blocks...)
 }
 
+// textBlock is what the block of a text begins with.
+const textBlock = `{"type":"text","text":`
+
 // close gives the turns, with commas between them. There must be one.
-func (t *turns) close() []byte { return append(t.text, "]}"...) }
+//
+// A conversation may end in words of the model that it is to go on from. The API
+// refuses those that end in white space.
+func (t *turns) close() []byte {
+	if i := bytes.LastIndex(t.text, []byte(textBlock)); i >= 0 && t.role == "assistant" {
+		i += len(textBlock)
+		if last := jsontext.Value(t.text[i : len(t.text)-1]); last.IsValid() { // and no tool call follows
+			text := strings.TrimRightFunc(unquote(last), unicode.IsSpace)
+			t.text = append(quote(t.text[:i], text), '}')
+		}
+	}
+	return append(t.text, "]}"...)
+}
 
 // message is one of the request's, as written.
 type message struct {
@@ -103,7 +120,13 @@ func (r *request) assistant(path string, m message) error {
 	if err != nil {
 		return err
 	}
-	r.turns.add("assistant", join(join(blocks, refusal), calls))
+	said := join(join(blocks, refusal), calls)
+	if r.turns.role == "" && len(said) > 0 {
+		// The API wants the first turn to be a user's.
+		r.turns.add("user", []byte(textBlock+`"."}`))
+		r.left.leaveOut("messages.role")
+	}
+	r.turns.add("assistant", said)
 	return nil
 }
 
@@ -135,7 +158,7 @@ func (r *request) text(path string, v jsontext.Value) []byte {
 		}
 		return nil
 	}
-	return append(append([]byte(`{"type":"text","text":`), v...), '}')
+	return append(append([]byte(textBlock), v...), '}')
 }
 
 // part gives the block of the part that stands at path.

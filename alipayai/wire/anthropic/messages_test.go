@@ -35,7 +35,11 @@ func TestMessages(t *testing.T) {
 		"developer":             {`{"role":"developer","content":[` + text("a") + `,` + text("b") + `]},` + hi, text("a") + `,` + text("b"), hello, ""},
 		"system in between":     {hi + `,{"role":"system","content":"s"},` + hi + `,{"role":"developer","content":"d"}`, text("s") + `,` + text("d"), turn("user", text("hi"), text("hi")), ""},
 		"merged turns":          {hi + `,` + hi + `,{"role":"assistant","content":"a"},{"role":"assistant","content":"b"},` + hi, "", turn("user", text("hi"), text("hi")) + `,` + turn("assistant", text("a"), text("b")) + `,` + hello, ""},
-		"assistant first":       {`{"role":"assistant","content":"a"},` + hi, "", turn("assistant", text("a")) + `,` + hello, ""},
+		"assistant first":       {`{"role":"assistant","content":"a"},` + hi, "", turn("user", text(".")) + `,` + turn("assistant", text("a")) + `,` + hello, "messages.role"},
+		"nobody's words first":  {`{"role":"assistant","content":""},` + hi, "", hello, ""},
+		"assistant last":        {hi + `,{"role":"assistant","content":"a  b \n\t"}`, "", hello + `,` + turn("assistant", text("a  b")), ""},
+		"assistant not last":    {hi + `,{"role":"assistant","content":"a "},` + hi, "", hello + `,` + turn("assistant", text("a ")) + `,` + hello, ""},
+		"assistant's parts":     {hi + `,{"role":"assistant","content":[` + text("a ") + `,` + text("b ") + `]}`, "", hello + `,` + turn("assistant", text("a ")+`,`+text("b")), ""},
 		"nothing said":          {hi + `,{"role":"assistant","content":""},{"role":"user","content":[]},{"role":"user"}`, "", hello, ""},
 		"blank":                 {hi + `,{"role":"user","content":" \n"},` + user(text("")+`,`+text(`\t`)), "", hello, "messages.content messages.content.text"},
 		"refusal":               {hi + `,{"role":"assistant","refusal":"no"},` + hi, "", hello + `,` + turn("assistant", text("no")) + `,` + hello, ""},
@@ -51,7 +55,7 @@ func TestMessages(t *testing.T) {
 		"image of the model's":  {hi + `,{"role":"assistant","content":[{"type":"image_url","image_url":{"url":"http://a"}}]}`, "", hello, "messages.content.image_url"},
 		"image of the system's": {`{"role":"system","content":[{"type":"image_url","image_url":{"url":"http://a"}}]},` + hi, "", hello, "messages.content.image_url"},
 		"image of a tool's":     {`{"role":"tool","tool_call_id":"a","content":[{"type":"image_url","image_url":{"url":"http://a"}}]}`, "", turn("user", `{"type":"tool_result","tool_use_id":"a","content":[`+image(`{"type":"url","url":"http://a"}`)+`]}`), ""},
-		"deep arguments":        {`{"role":"assistant","tool_calls":[` + call("a", `{\"a\":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)+`}`) + `]}`, "", turn("assistant", use("a", `{"a":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)+`}`)), ""},
+		"deep arguments":        {hi + `,{"role":"assistant","tool_calls":[` + call("a", `{\"a\":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)+`}`) + `]}`, "", hello + `,` + turn("assistant", use("a", `{"a":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)+`}`)), ""},
 		"audio and files":       {user(text("a") + `,{"type":"input_audio","input_audio":{"data":"x"}},{"type":"file","file":{"file_id":"x"}}`), "", turn("user", text("a")), "messages.content.file messages.content.input_audio"},
 		"unknown part":          {user(text("a") + `,{"type":"S3CR3T","video_url":{}}`), "", turn("user", text("a")), "messages.content.type messages.content.video_url"},
 		"cache control":         {user(`{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}`), "", turn("user", text("a")), "messages.content.cache_control"},
@@ -62,10 +66,10 @@ func TestMessages(t *testing.T) {
 		"call of a delta":       {hi + `,{"role":"assistant","tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}`, "", hello + `,` + turn("assistant", use("a", `{}`)), ""},
 		"tool results":          {hi + `,{"role":"assistant","tool_calls":[` + call("a", `{}`) + `,` + call("b", `{}`) + `]},{"role":"tool","tool_call_id":"a","content":"1"},{"role":"tool","tool_call_id":"b","content":[` + text("2") + `]},` + hi, "", hello + `,` + turn("assistant", use("a", "{}"), use("b", "{}")) + `,` + turn("user", `{"type":"tool_result","tool_use_id":"a","content":[`+text("1")+`]}`, `{"type":"tool_result","tool_use_id":"b","content":[`+text("2")+`]}`, text("hi")), ""},
 		"empty result":          {`{"role":"tool","tool_call_id":"a","content":""}`, "", turn("user", `{"type":"tool_result","tool_use_id":"a"}`), ""},
-		"strange ids":           {`{"role":"assistant","tool_calls":[` + call("f:0", `{}`) + `]},{"role":"tool","tool_call_id":"f:0","content":"1"}`, "", turn("assistant", use("toolu_ebff85250728f0de6847c8bf", "{}")) + `,` + turn("user", `{"type":"tool_result","tool_use_id":"toolu_ebff85250728f0de6847c8bf","content":[`+text("1")+`]}`), ""},
+		"strange ids":           {hi + `,{"role":"assistant","tool_calls":[` + call("f:0", `{}`) + `]},{"role":"tool","tool_call_id":"f:0","content":"1"}`, "", hello + `,` + turn("assistant", use("toolu_ebff85250728f0de6847c8bf", "{}")) + `,` + turn("user", `{"type":"tool_result","tool_use_id":"toolu_ebff85250728f0de6847c8bf","content":[`+text("1")+`]}`), ""},
 		"custom call":           {hi + `,{"role":"assistant","tool_calls":[{"id":"a","type":"custom","custom":{"name":"f","input":"x"}}]},{"role":"tool","tool_call_id":"a","content":"1"}`, "", hello, "messages.tool_calls.custom"},
 		"unknown call":          {hi + `,{"role":"assistant","tool_calls":[{"id":"a","type":"S3CR3T"},` + call("b", `{}`) + `]},{"role":"tool","tool_call_id":"b","content":"1"}`, "", hello + `,` + turn("assistant", use("b", "{}")) + `,` + turn("user", `{"type":"tool_result","tool_use_id":"b","content":[`+text("1")+`]}`), "messages.tool_calls.type"},
-		"members of calls":      {`{"role":"assistant","tool_calls":[{"id":"a","x":1,"function":{"name":"f","arguments":"{}","y":1}}]}`, "", turn("assistant", use("a", "{}")), "messages.tool_calls.function.y messages.tool_calls.x"},
+		"members of calls":      {hi + `,{"role":"assistant","tool_calls":[{"id":"a","x":1,"function":{"name":"f","arguments":"{}","y":1}}]}`, "", hello + `,` + turn("assistant", use("a", "{}")), "messages.tool_calls.function.y messages.tool_calls.x"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +88,7 @@ func TestMessages(t *testing.T) {
 
 func TestThinkingStopsAtToolCalls(t *testing.T) {
 	got, left := encode(t, `{"model":"m","thinking":{"type":"enabled","budget_tokens":1024},"messages":[
-		{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"1"}]}`)
+		{"role":"user","content":"hi"},{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"1"}]}`)
 	if strings.Contains(got, "thinking") || !strings.Contains(got, `"max_tokens":8192`) {
 		t.Errorf("thinking goes on: %s", got)
 	}
@@ -103,7 +107,7 @@ func TestTools(t *testing.T) {
 		"schema":           {function(`,"parameters":` + deep), tool(deep, ``), ""},
 		"empty schema":     {function(`,"parameters":{ }`), tool(`{"type":"object" }`, ``), ""},
 		"schema, no type":  {function(`,"parameters":{"properties":{"type":{}}}`), tool(`{"type":"object","properties":{"type":{}}}`, ``), ""},
-		"strict":           {function(`,"strict":true`), tool(`{"type":"object"}`, `,"strict":true`), ""},
+		"strict":           {function(`,"strict":true`), tool(`{"type":"object"}`, ``), "tools.function.strict"},
 		"not strict":       {function(`,"strict":false`), tool(`{"type":"object"}`, ``), ""},
 		"two":              {function(``) + `,` + function(``), tool(`{"type":"object"}`, ``) + `,` + tool(`{"type":"object"}`, ``), ""},
 		"custom":           {function(``) + `,{"type":"custom","custom":{"name":"x"}}`, tool(`{"type":"object"}`, ``), "tools.custom"},
