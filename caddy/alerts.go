@@ -59,7 +59,8 @@ func (a *App) openAlerts() error {
 	if a.AlertSystemErrors < 0 {
 		return errors.New("alert_system_errors must be a number from 1")
 	}
-	a.monitor = alert.NewMonitor(alert.New(kept.State, options), a.AlertSystemErrors)
+	a.alerter = alert.New(kept.State, options)
+	a.monitor = alert.NewMonitor(a.alerter, a.AlertSystemErrors)
 	a.jobs = append(a.jobs, (&watch{app: a, known: kept}).run)
 	return nil
 }

@@ -20,6 +20,8 @@ const watchEvery = time.Second
 type watch struct {
 	app   *App
 	known *alertState
+	// away is how many looks in a row have found Redis out of reach.
+	away int
 }
 
 // run watches until ctx ends.
@@ -43,6 +45,11 @@ func (w *watch) run(ctx context.Context) {
 // look tells of a store that is lost, and ends what is over.
 func (w *watch) look() {
 	a := w.app
+	w.away++
+	if a.breakers.Reachable() {
+		w.away = 0
+	}
+	away := w.away > 1 // one reply may be lost
 	// Before the breakers are read: one that opens meanwhile must not be told
 	// to be closed.
 	wrong := w.known.Firing()
@@ -55,7 +62,7 @@ func (w *watch) look() {
 				a.monitor.BreakersClosed(f.Provider)
 			}
 		case alert.StoreLost:
-			if p == nil || !storeLost(p) {
+			if p == nil || !away && !storeLost(p) {
 				a.monitor.Store(true, f.Provider)
 			}
 		case alert.TokenRefreshFailing:
@@ -69,7 +76,7 @@ func (w *watch) look() {
 		}
 	}
 	for name, p := range a.providers {
-		if storeLost(p) {
+		if away || storeLost(p) {
 			a.monitor.Store(false, name)
 		}
 	}

@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -11,7 +12,9 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
+	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
 // TestAlertsEndWithTheirProvider takes away what something is wrong with.
@@ -88,3 +91,55 @@ func TestWatchEndsWhatIsOver(t *testing.T) {
 		}
 	})
 }
+
+// TestAlertOfAStoreWithoutCaps takes Redis away from providers that have no cap to share there.
+func TestAlertOfAStoreWithoutCaps(t *testing.T) {
+	g := newFailoverRig(t)
+	server := redistest.Start(t)
+	g.vars["redis"] = server.Addr
+	global, n := g.alerting(inRedis(twoProviders, "redis"))
+	g.load(global, failoverSite())
+	g.chat("shared", g.acme)
+	server.Kill()
+	g.eventually("both to be told of", func() bool { return len(n.of("store_lost")) == 2 })
+	server.Restart()
+	g.eventually("it to be over for both", func() bool { return len(n.of("store_lost")) == 4 })
+}
+
+// TestAlertsAreSentBeforeTheEnd ends with a sink that takes its time, and with one that never answers.
+func TestAlertsAreSentBeforeTheEnd(t *testing.T) {
+	for name, pause := range map[string]time.Duration{"slow": 100 * time.Millisecond, "hangs": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				told := 0
+				sink := sinkFunc(func(ctx context.Context) error {
+					select {
+					case <-time.After(pause):
+						told++
+						return nil
+					case <-ctx.Done():
+						return &alert.SendError{Reason: "no answer", Final: true}
+					}
+				})
+				a := &App{logger: zap.NewNop()}
+				a.evidence = evidence.NewRecorder(evidence.Options{Logger: a.logger})
+				a.alerter = alert.New(alert.NewState(), alert.Options{Sinks: []alert.Sink{sink}, Logger: a.logger, Observe: func(string, alert.Kind, alert.Result) {}})
+				a.alerter.Raise(alert.StoreLost, "alipay", "x")
+				began := time.Now()
+				a.flush()
+				if took := time.Since(began); took != min(pause, exitTime) || told != 1 && pause < exitTime {
+					t.Errorf("%d told within %v", told, took)
+				}
+				if err := a.alerter.Flush(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// sinkFunc is a sink.
+type sinkFunc func(ctx context.Context) error
+
+func (sinkFunc) Name() string                                           { return "s" }
+func (f sinkFunc) Send(ctx context.Context, _ alert.Notification) error { return f(ctx) }

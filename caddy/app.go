@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -61,6 +62,7 @@ type App struct {
 	breakers  *failover.Breakers
 	memory    *answersState
 	evidence  *evidence.Recorder
+	alerter   *alert.Alerter
 	monitor   *alert.Monitor
 	// sites are those of the handlers, as alerts call them.
 	sites map[string]bool
@@ -156,7 +158,23 @@ func (a *App) Start() error {
 func (a *App) Stop() error {
 	a.cancel()
 	a.wait.Wait()
+	if caddy.Exiting() {
+		a.flush()
+	}
 	return nil
+}
+
+// exitTime is how long the process waits, when it ends, for evidence and alerts
+// that are under way.
+const exitTime = 2 * time.Second
+
+// flush waits for them. What it does not wait for is lost.
+func (a *App) flush() {
+	ctx, cancel := context.WithTimeout(context.Background(), exitTime)
+	defer cancel()
+	if err := errors.Join(a.evidence.Flush(ctx), a.alerter.Flush(ctx)); err != nil {
+		a.logger.Warn("evidence or alerts are lost", zap.Error(err))
+	}
 }
 
 // Cleanup gives back the pooled state.

@@ -79,6 +79,10 @@ func (b *Breakers) Close() error {
 	return nil
 }
 
+// Reachable reports whether Redis answered when it was asked last, which is four
+// times a second; true where nothing is shared, and at the beginning.
+func (b *Breakers) Reachable() bool { return b.shared == nil || b.shared.reachable.Load() }
+
 // Dropped is how many events the other replicas were not told of, because Redis
 // was away or too slow.
 func (b *Breakers) Dropped() uint64 {

@@ -121,14 +121,14 @@ func TestRepeats(t *testing.T) {
 		least  time.Duration
 		most   time.Duration
 	}{
-		"at once":               {nil, Sent, 1, 0, 0},
-		"after an error":        {[]error{errors.New("x")}, Sent, 2, 0, time.Second},
-		"after three errors":    {[]error{&SendError{}, &SendError{}, &SendError{}}, Sent, 4, 0, 7 * time.Second},
-		"never":                 {[]error{&SendError{}, &SendError{}, &SendError{}, &SendError{}}, Failed, 4, 0, 7 * time.Second},
-		"final":                 {[]error{&SendError{Final: true}}, Failed, 1, 0, 0},
-		"wrapped final":         {[]error{fmt.Errorf("w: %w", &SendError{Final: true})}, Failed, 1, 0, 0},
-		"as the service asks":   {[]error{&SendError{After: 30 * time.Second}}, Sent, 2, 30 * time.Second, 30 * time.Second},
-		"not as long as it may": {[]error{&SendError{After: time.Hour}}, Sent, 2, time.Minute, time.Minute},
+		"at once":                {nil, Sent, 1, 0, 0},
+		"after an error":         {[]error{errors.New("x")}, Sent, 2, 0, time.Second},
+		"after three errors":     {[]error{&SendError{}, &SendError{}, &SendError{}}, Sent, 4, 0, 7 * time.Second},
+		"after a minute's error": {slices.Repeat([]error{&SendError{After: 10 * time.Second}}, 6), Sent, 7, time.Minute, 3 * time.Minute},
+		"final":                  {[]error{&SendError{Final: true}}, Failed, 1, 0, 0},
+		"wrapped final":          {[]error{fmt.Errorf("w: %w", &SendError{Final: true})}, Failed, 1, 0, 0},
+		"as the service asks":    {[]error{&SendError{After: 30 * time.Second}}, Sent, 2, 30 * time.Second, 30 * time.Second},
+		"not as long as it may":  {[]error{&SendError{After: time.Hour}}, Sent, 2, time.Minute, time.Minute},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -155,6 +155,25 @@ func TestRepeats(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A sink that cannot be reached is tried for some minutes, with pauses that grow.
+func TestSinkThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		sink := &fakeSink{name: "s", send: func(context.Context, Notification) error { sent++; return &SendError{} }}
+		var seen observed
+		a := New(NewState(), Options{Sinks: []Sink{sink}, Logger: zap.NewNop(), Observe: seen.observe})
+		start := time.Now()
+		a.Raise(Throttled, "alipay", "")
+		flush(t, a)
+		if took := time.Since(start); took < sendFor || took > sendFor+maxBackoff || sent < 10 || sent > 100 {
+			t.Errorf("sent %d times in %v", sent, took)
+		}
+		if seen.count("s throttled failed") != 1 || len(seen.n) != 1 {
+			t.Errorf("observed %v", seen.n)
+		}
+	})
 }
 
 // A sink that hangs delays neither calls nor the other sink; its queue is

@@ -14,11 +14,14 @@ import (
 const (
 	// maxQueued is how many notifications wait for one sink.
 	maxQueued = 256
-	// attempts are made for one notification, each within sendTimeout, and with
-	// up to firstBackoff, twice that, and so on between them.
-	attempts     = 4
+	// sendFor is how long a notification is tried to be sent: what opens a breaker,
+	// such as a network that fails, may keep the sink out of reach as well. An
+	// attempt takes up to sendTimeout; between attempts are up to firstBackoff,
+	// twice that, and so on, up to maxBackoff.
+	sendFor      = 5 * time.Minute
 	sendTimeout  = 10 * time.Second
 	firstBackoff = time.Second
+	maxBackoff   = 30 * time.Second
 	// maxRetryAfter is the longest wait that a service may ask for.
 	maxRetryAfter = time.Minute
 )
@@ -116,13 +119,14 @@ func (l *lane) work(j job) {
 
 // deliver sends, and tries again where that may help.
 func (l *lane) deliver(n Notification) error {
-	for attempt := 1; ; attempt++ {
+	until := time.Now().Add(sendFor)
+	for attempt := 0; ; attempt++ {
 		err := l.send(n)
 		var failure *SendError
-		if err == nil || attempt == attempts || errors.As(err, &failure) && failure.Final {
+		if err == nil || !time.Now().Before(until) || errors.As(err, &failure) && failure.Final {
 			return err
 		}
-		wait := time.Duration(rand.Int64N(int64(firstBackoff << (attempt - 1))))
+		wait := rand.N(min(firstBackoff<<min(attempt, 8), maxBackoff))
 		if failure != nil {
 			wait = max(wait, min(failure.After, maxRetryAfter))
 		}
