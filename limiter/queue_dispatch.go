@@ -80,33 +80,59 @@ func (q *Queue) dispatch() {
 	for q.count > 0 {
 		now, limit := q.now(), q.head().Limit
 		if wait := q.last.Add(q.head().Pace).Sub(now); wait > 0 && !q.next.slot.At.After(now) {
-			q.discardNext() // a slot that is booked for now would only grow old
-			q.sleep(timer, wait, nil, nil)
+			// A slot that is booked for now would only grow old meanwhile.
+			old := q.next
+			q.next = booking{}
+			q.mu.Unlock()
+			old.giveBack()
+			timer.Reset(wait)
+			<-timer.C
+			q.mu.Lock()
 			continue
 		}
 		if wait := q.opens.Sub(now); wait > 0 {
-			q.discardNext() // it is of the window before
-			q.sleep(timer, wait, q.wake, nil)
+			old := q.next // of the window before
+			q.next = booking{}
+			q.mu.Unlock()
+			old.giveBack()
+			timer.Reset(wait)
+			select {
+			case <-timer.C:
+			case <-q.wake:
+			}
+			q.mu.Lock()
 			continue
 		}
 		if !q.fits(q.next, limit, now) {
-			if q.next.slot.window != nil {
+			old := q.next
+			q.next = booking{}
+			if old.slot.window != nil {
 				q.got = throughput{} // it was held up, or is to count anew
 			}
-			q.discardNext()
+			q.mu.Unlock()
+			old.giveBack()
+			q.mu.Lock()
 			b, err := q.reserve(context.Background(), limit)
 			if err != nil {
 				q.fail(err)
 				continue
 			}
-			old := q.offer(b)
+			old = q.offer(b)
 			q.mu.Unlock()
 			old.giveBack()
 			q.mu.Lock()
 			continue
 		}
 		if wait := q.next.slot.At.Sub(now); wait > 0 {
-			q.sleep(timer, wait, q.wake, q.next.slot.Revoked())
+			revoked := q.next.slot.Revoked()
+			q.mu.Unlock()
+			timer.Reset(wait)
+			select {
+			case <-timer.C:
+			case <-q.wake:
+			case <-revoked:
+			}
+			q.mu.Lock()
 			continue
 		}
 		w := q.head()
@@ -117,32 +143,11 @@ func (q *Queue) dispatch() {
 		w.deliver(q.next, nil)
 		q.next = booking{}
 	}
-	q.running = false
-	q.discardNext()
-	q.mu.Unlock()
-}
-
-// discardNext gives back the departure that is booked, if there is one. The lock
-// is free meanwhile.
-func (q *Queue) discardNext() {
 	old := q.next
 	q.next = booking{}
+	q.running = false
 	q.mu.Unlock()
 	old.giveBack()
-	q.mu.Lock()
-}
-
-// sleep waits until d has passed, or one of the channels that are not nil says
-// something. The lock is free meanwhile.
-func (q *Queue) sleep(timer *time.Timer, d time.Duration, wake, revoked <-chan struct{}) {
-	q.mu.Unlock()
-	timer.Reset(d)
-	select {
-	case <-timer.C:
-	case <-wake:
-	case <-revoked:
-	}
-	q.mu.Lock()
 }
 
 // fail ends the wait of the head, as the error would have ended its call had
