@@ -26,8 +26,7 @@
 // A number that is the default of both APIs is not sent, since some models refuse sampling parameters altogether.
 // reasoning_effort has no counterpart that every model takes. thinking cannot go on through tool calls: the API wants the
 // signed thinking of the turn before, which OpenAI's form cannot hold. Blocks of white space only are left out, since the
-// API refuses them, and so is white space at the end of an assistant's last words. strict is left out, as on Anthropic's
-// page: schemas that OpenAI takes with it are refused. All that is left out and would have mattered is in [wire.Encoded.Unsupported].
+// API refuses them, and so is white space at the end of an assistant's last words. All that is left out and would have mattered is in [wire.Encoded.Unsupported].
 //
 // # Answers
 //

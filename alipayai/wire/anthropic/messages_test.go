@@ -107,7 +107,7 @@ func TestTools(t *testing.T) {
 		"schema":           {function(`,"parameters":` + deep), tool(deep, ``), ""},
 		"empty schema":     {function(`,"parameters":{ }`), tool(`{"type":"object" }`, ``), ""},
 		"schema, no type":  {function(`,"parameters":{"properties":{"type":{}}}`), tool(`{"type":"object","properties":{"type":{}}}`, ``), ""},
-		"strict":           {function(`,"strict":true`), tool(`{"type":"object"}`, ``), "tools.function.strict"},
+		"strict":           {function(`,"strict":true`), tool(`{"type":"object"}`, `,"strict":true`), ""},
 		"not strict":       {function(`,"strict":false`), tool(`{"type":"object"}`, ``), ""},
 		"two":              {function(``) + `,` + function(``), tool(`{"type":"object"}`, ``) + `,` + tool(`{"type":"object"}`, ``), ""},
 		"custom":           {function(``) + `,{"type":"custom","custom":{"name":"x"}}`, tool(`{"type":"object"}`, ``), "tools.custom"},

@@ -67,7 +67,7 @@ func (r *request) function(path string, v jsontext.Value) error {
 	}
 	tool = append(append(tool, `,"input_schema":`...), schema...)
 	if strict {
-		r.left.leaveOut(path + ".strict")
+		tool = append(tool, `,"strict":true`...)
 	}
 	r.tools = join(r.tools, append(tool, '}'))
 	return nil
