@@ -41,8 +41,11 @@ func parseMessages(body []byte) (*ask, error) {
 	if system := readContent(o, "system", "text"); o.has("system") {
 		q.add(system)
 	}
-	readTurns(o, q)
-	readTools(o, q)
+	prefilled := readTurns(o, q)
+	var g grammar
+	readTools(o, q, &g)
+	readOutputConfig(o, &g, prefilled)
+	g.check(o)
 	return q, *o.err
 }
 
@@ -186,15 +189,15 @@ func readSource(o object, kinds ...string) {
 		s.required("data", "base64 string", &data)
 	case "url":
 		s.required("url", "string", &value)
-		if value != "" && !strings.HasPrefix(value, "https://") && !strings.HasPrefix(value, "http://") {
-			s.wrong("url", "Only HTTP(S) URLs are supported")
+		if value != "" && !strings.HasPrefix(strings.ToLower(value), "https://") {
+			s.wrong("url", "Only HTTPS URLs are supported")
 		}
 	}
 }
 
 var toolName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
 
-func readTools(o object, q *ask) {
+func readTools(o object, q *ask, g *grammar) {
 	var items []json.RawMessage
 	o.optional("tools", "list", &items)
 	seen := make(map[string]bool, len(items))
@@ -217,6 +220,11 @@ func readTools(o object, q *ask) {
 			t.wrong("input_schema.type", "Input should be 'object'")
 		}
 		seen[name] = true
+		var strict bool
+		if t.optional("strict", "boolean", &strict); strict {
+			g.tools++
+			g.read(o, entry("tools", i)+".custom", t.fields["input_schema"])
+		}
 		q.tools = append(q.tools, tool{name, t.fields["input_schema"]})
 	}
 	if !o.has("tool_choice") {

@@ -330,7 +330,10 @@ func TestMessagesRefusals(t *testing.T) {
 		"image of unknown kind": {turns(user(`[{"type":"image","source":{"type":"hex"}}]`)), "source.type: Input should be one of"},
 		"image, kind missing":   {turns(user(`[{"type":"image","source":{"url":"https://x"}}]`)), "source.type: Field required"},
 		"image, bad base64":     {turns(user(`[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"***"}}]`)), "source.data"},
-		"image as data URL":     {turns(user(`[{"type":"image","source":{"type":"url","url":"data:image/png;base64,AAAA"}}]`)), "Only HTTP(S) URLs are supported"},
+		"image as data URL":     {turns(user(`[{"type":"image","source":{"type":"url","url":"data:image/png;base64,AAAA"}}]`)), "Only HTTPS URLs are supported"},
+		"image by http":         {turns(user(`[{"type":"image","source":{"type":"url","url":"http://x"}}]`)), "source.url: Only HTTPS URLs are supported"},
+		"blank at the end":      {turns(user(`"x"`) + `,{"role":"assistant","content":"The answer is "}`), "messages: final assistant content cannot end with trailing whitespace"},
+		"blank block at last":   {turns(user(`"x"`) + `,{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"text","text":"b\n"}]}`), "trailing whitespace"},
 		"call by the user":      {turns(user(`[{"type":"tool_use","id":"t","name":"f","input":{}}]`)), `Input tag "tool_use" found`},
 		"result by assistant":   {turns(user(`"x"`) + `,{"role":"assistant","content":[{"type":"tool_result","tool_use_id":"t"}]}`), `Input tag "tool_result" found`},
 		"result without call":   {turns(user(`[{"type":"tool_result","tool_use_id":"t"}]`)), "messages.0.content.0: unexpected `tool_use_id` found in `tool_result` blocks: t."},
@@ -393,7 +396,7 @@ func TestMessagesAccepts(t *testing.T) {
 		"document": `{"role":"user","content":[{"type":"document","title":"t","source":{"type":"text","media_type":"text/plain","data":"d"}},{"type":"text","text":"a"}]}`,
 		"results, then words": `{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"f","input":{"x":1}},` +
 			`{"type":"tool_use","id":"b","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"b","is_error":true,"content":"no"},` +
-			`{"type":"tool_result","tool_use_id":"a","content":[{"type":"image","source":{"type":"url","url":"http://x"}}]},{"type":"text","text":"so?"}]}`,
+			`{"type":"tool_result","tool_use_id":"a","content":[{"type":"image","source":{"type":"url","url":"https://x"}}]},{"type":"text","text":"so?"}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			g.ask([]byte(`{"model":"claude-haiku-4-5","max_tokens":9,"messages":[`+turns+`]}`), 200)

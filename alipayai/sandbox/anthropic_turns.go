@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Roles of a turn.
@@ -19,14 +20,16 @@ var roleBlocks = map[string][]string{
 }
 
 // readTurns reads the conversation: turns that alternate, of which the first is
-// the user's, and results that follow the calls that they belong to.
-func readTurns(o object, q *ask) {
+// the user's, and results that follow the calls that they belong to. It reports
+// whether the last is the assistant's, which the model then goes on from.
+func readTurns(o object, q *ask) (prefilled bool) {
 	var items []json.RawMessage
 	o.required("messages", "list", &items)
 	if len(items) == 0 {
 		o.wrong("messages", "at least one message is required")
 	}
 	var calls []string // of the turn before
+	var last []block
 	before := roleAssistant
 	for i, item := range items {
 		turn := o.child(entry("messages", i), item, "role", "content")
@@ -50,6 +53,7 @@ func readTurns(o object, q *ask) {
 		if empty(blocks) && (role == roleUser || i < len(items)-1) {
 			o.wrong("messages", "all messages must have non-empty content except for the optional final assistant message")
 		}
+		last = blocks
 		checkResults(o, turn, i, calls, blocks)
 		calls = nil
 		for _, b := range blocks {
@@ -65,6 +69,11 @@ func readTurns(o object, q *ask) {
 	if len(calls) > 0 {
 		unanswered(o, len(items)-1, calls)
 	}
+	prefilled = before == roleAssistant && len(items) > 0
+	if n := len(last); prefilled && n > 0 && strings.TrimRightFunc(last[n-1].text, unicode.IsSpace) != last[n-1].text {
+		o.wrong("messages", "final assistant content cannot end with trailing whitespace")
+	}
+	return prefilled
 }
 
 // empty reports whether a message says nothing.

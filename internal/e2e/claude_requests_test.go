@@ -36,6 +36,10 @@ func TestClaudeRequests(t *testing.T) {
 			ExtraFields: map[string]any{"additionalProperties": false},
 		},
 	}}}
+	city := map[string]any{
+		"type": "object", "properties": map[string]any{"city": map[string]any{"type": "string"}}, "required": []any{"city"},
+		"additionalProperties": false,
+	}
 	called := func(id, city string) openai.ChatCompletionMessageToolCallUnionParam {
 		return openai.ChatCompletionMessageToolCallUnionParam{OfFunction: &openai.ChatCompletionMessageFunctionToolCallParam{
 			ID:       id,
@@ -151,6 +155,35 @@ func TestClaudeRequests(t *testing.T) {
 				Stop: openai.ChatCompletionNewParamsStopUnion{OfString: openai.String("END")}},
 			want: anthropic.MessageNewParams{MaxTokens: 9, Messages: asHello, TopP: anthropic.Float(0.5), StopSequences: []string{"END"}},
 		},
+		"the assistant begins": {
+			chat: openai.ChatCompletionNewParams{Messages: []openai.ChatCompletionMessageParamUnion{
+				openai.AssistantMessage("Hi! How can I help?"), openai.UserMessage("Hello."),
+			}},
+			want: anthropic.MessageNewParams{MaxTokens: 8192, Messages: []anthropic.MessageParam{
+				anthropic.NewUserMessage(anthropic.NewTextBlock(".")),
+				anthropic.NewAssistantMessage(anthropic.NewTextBlock("Hi! How can I help?")), asHello[0],
+			}},
+			unsupported: "messages.role",
+		},
+		"the assistant is to go on": {
+			chat: openai.ChatCompletionNewParams{Messages: []openai.ChatCompletionMessageParamUnion{
+				openai.UserMessage("Hello."), openai.AssistantMessage("Hi, "),
+			}},
+			want: anthropic.MessageNewParams{MaxTokens: 8192, Messages: []anthropic.MessageParam{
+				asHello[0], anthropic.NewAssistantMessage(anthropic.NewTextBlock("Hi,")),
+			}},
+		},
+		"a schema of the answer": {
+			chat: openai.ChatCompletionNewParams{Messages: hello, ResponseFormat: answerSchema(city)},
+			want: anthropic.MessageNewParams{MaxTokens: 8192, Messages: asHello,
+				OutputConfig: anthropic.OutputConfigParam{Format: anthropic.JSONOutputFormatParam{Schema: city}}},
+		},
+		"any JSON": {
+			chat: openai.ChatCompletionNewParams{Messages: hello, ResponseFormat: openai.ChatCompletionNewParamsResponseFormatUnion{
+				OfJSONObject: &shared.ResponseFormatJSONObjectParam{}}},
+			want:        anthropic.MessageNewParams{MaxTokens: 8192, Messages: asHello},
+			unsupported: "response_format",
+		},
 		"what Anthropic's API does not have": {
 			chat: openai.ChatCompletionNewParams{Messages: hello, Seed: openai.Int(7), PresencePenalty: openai.Float(0.5), N: openai.Int(1),
 				Temperature: openai.Float(1.5)},
@@ -200,6 +233,13 @@ func TestClaudeRequests(t *testing.T) {
 			})
 		}
 	}
+}
+
+// answerSchema asks for an answer by a schema.
+func answerSchema(schema map[string]any) openai.ChatCompletionNewParamsResponseFormatUnion {
+	return openai.ChatCompletionNewParamsResponseFormatUnion{OfJSONSchema: &shared.ResponseFormatJSONSchemaParam{
+		JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{Name: "answer", Strict: openai.Bool(true), Schema: schema},
+	}}
 }
 
 // TestClaudeUser: who the user is stays with the gateway.

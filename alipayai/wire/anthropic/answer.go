@@ -67,7 +67,7 @@ func (a *answer) read(v jsontext.Value) error {
 		case "stop_reason":
 			if v.Kind() != 'n' {
 				v, err = word(v)
-				a.stopReason = visible(unquote(v))
+				a.stopReason = wire.Visible(unquote(v))
 			}
 		case "usage":
 			err = a.usage.read(v)

@@ -41,7 +41,7 @@ func TestDecodeAnswer(t *testing.T) {
 		"window":         {message(text, "model_context_window_exceeded", ""), hi("length"), says("length")},
 		"pause_turn":     {message(text, "pause_turn", ""), hi("length"), says("length")},
 		"refusal":        {message(text, "refusal", ""), hi("content_filter"), says("content_filter")},
-		"unknown reason": {message(text, `compac\u0074ion\n`, ""), hi("compaction"), says("compaction")},
+		"unknown reason": {message(text, `compac\u0074ion\n`, ""), hi("compaction?"), says("compaction?")},
 		"nothing said":   {message("", "end_turn", ""), completion(`"content":"","refusal":null`, "stop", ""), quiet},
 		"empty text":     {message(`{"type":"text","text":""}`, "end_turn", ""), completion(`"content":"","refusal":null`, "stop", ""), quiet},
 		"texts":          {message(text+`,{"type":"text","text":" \u65e5\"","citations":[{"type":"x"}]}`, "end_turn", ""), completion(`"content":"hi \u65e5\"","refusal":null`, "stop", ""), says("stop")},

@@ -9,10 +9,13 @@
 //
 //	model                  the upstream's name for it
 //	system, developer      system, in their order, wherever in the conversation they stood
-//	user, assistant        turns; neighbours of one role are one turn, and the first is a user's, if need be a "."
+//	user, assistant        turns; neighbours of one role are one turn. Where the assistant begins, a user's "." goes before,
+//	                       which is named "messages.role"; white space that ends an assistant's last turn is cut
 //	tool                   a tool_result, those of one round in one user turn
-//	image_url              a base64 source for a data: URL, a url source for http and https
+//	image_url              a base64 source for a data: URL, a url source for https; not http, which is not fetched
 //	tools, tool_calls      tools, tool_use; schemas and arguments keep their exact text
+//	strict                 strict, for schemas that are known to be taken
+//	response_format        json_schema: output_config.format, for such schemas, unless the assistant has the last turn
 //	tool_choice            none, auto, required and a function: none, auto, any, tool
 //	parallel_tool_calls    false: disable_parallel_tool_use
 //	max_completion_tokens, or the older max_tokens; neither: [DefaultMaxTokens]
@@ -26,7 +29,12 @@
 // A number that is the default of both APIs is not sent, since some models refuse sampling parameters altogether.
 // reasoning_effort has no counterpart that every model takes. thinking cannot go on through tool calls: the API wants the
 // signed thinking of the turn before, which OpenAI's form cannot hold. Blocks of white space only are left out, since the
-// API refuses them, and so is white space at the end of an assistant's last words. All that is left out and would have mattered is in [wire.Encoded.Unsupported].
+// API refuses them. All that is left out and would have mattered is in [wire.Encoded.Unsupported].
+//
+// A schema is known to be taken if it has nothing in it but what Anthropic's guide on structured outputs and its SDKs
+// name: objects without further properties, no bounds of numbers and lengths, no recursion, and in all schemas of a
+// request together at most 24 optional properties, 16 unions and 20 strict tools. For any other the API refuses the whole
+// request, so the promise is left out and named, and the tool goes without it.
 //
 // # Answers
 //

@@ -6,7 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// image gives the block of the image that stands at path.
+// image gives the block of the image that stands at path, none if the API could not fetch it.
 func (r *request) image(path string, v jsontext.Value) ([]byte, error) {
 	if len(v) == 0 {
 		return nil, missing(path, "an object")
@@ -29,7 +29,12 @@ func (r *request) image(path string, v jsontext.Value) ([]byte, error) {
 	}
 	scheme, rest, _ := strings.Cut(url, ":")
 	switch strings.ToLower(scheme) {
-	case "http", "https":
+	case "http":
+		// The API fetches by https only: LiteLLM, which sends it such addresses as they are, fetches those of http
+		// itself. A gateway that fetched what clients name would open its own network to them.
+		r.left.leaveOut(path)
+		return nil, nil
+	case "https":
 		return append(append([]byte(`{"type":"image","source":{"type":"url","url":`), address...), "}}"...), nil
 	case "data":
 		mediaType, data, ok := imageData(rest)

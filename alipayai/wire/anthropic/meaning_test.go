@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // meaning is what a request says, in whatever form: one line for each thing said, shown, called or answered, in order.
@@ -112,6 +113,10 @@ func meaningOfOpenAI(body []byte) (m meaning, err error) {
 			}
 			m.turns = append(m.turns, fmt.Sprint("assistant calls ", m.call(call.ID), " ", call.Function.Name, " ", compact([]byte(arguments))))
 		}
+	}
+	if last := len(m.turns) - 1; last >= 0 && strings.HasPrefix(m.turns[last], "assistant says ") {
+		// What the model is to go on from may not end in white space.
+		m.turns[last] = strings.TrimRightFunc(m.turns[last], unicode.IsSpace)
 	}
 	for _, tool := range r.Tools {
 		m.tools = append(m.tools, tool.Function.Name+" "+tool.Function.Description+" "+schema(tool.Function.Parameters))
@@ -231,6 +236,7 @@ func conversations(t testing.TB) map[string]string {
 			{"role":"assistant","content":"a","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}},{"id":"x:2","type":"function","function":{"name":"g","arguments":""}}]},
 			{"role":"tool","tool_call_id":"x:2","content":"two"},{"role":"tool","tool_call_id":"1","content":[{"type":"text","text":"one"}]},
 			{"role":"developer","content":"d"},{"role":"assistant","content":"so"},{"role":"user","content":"and?"}]}`,
-		"images": `{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/webp;base64,aGk="}},{"type":"text","text":"?"},{"type":"image_url","image_url":{"url":"https://a/b"}}]}]}`,
+		"prefill": `{"model":"m","messages":[{"role":"user","content":"q "},{"role":"assistant","content":"a "},{"role":"assistant","content":"b\u2003\n"}]}`,
+		"images":  `{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/webp;base64,aGk="}},{"type":"text","text":"?"},{"type":"image_url","image_url":{"url":"https://a/b"}}]}]}`,
 	}
 }

@@ -37,14 +37,16 @@ const textBlock = `{"type":"text","text":`
 
 // close gives the turns, with commas between them. There must be one.
 //
-// A conversation may end in words of the model that it is to go on from. The API
-// refuses those that end in white space.
+// A conversation may end in words of the model that it is to go on from. The API refuses those that end in white space
+// ("final assistant content cannot end with trailing whitespace"); words of white space only are none, see [request.text].
 func (t *turns) close() []byte {
 	if i := bytes.LastIndex(t.text, []byte(textBlock)); i >= 0 && t.role == "assistant" {
 		i += len(textBlock)
 		if last := jsontext.Value(t.text[i : len(t.text)-1]); last.IsValid() { // and no tool call follows
-			text := strings.TrimRightFunc(unquote(last), unicode.IsSpace)
-			t.text = append(quote(t.text[:i], text), '}')
+			text := unquote(last)
+			if trimmed := strings.TrimRightFunc(text, unicode.IsSpace); trimmed != text {
+				t.text = append(quote(t.text[:i], trimmed), '}')
+			}
 		}
 	}
 	return append(t.text, "]}"...)
@@ -122,7 +124,8 @@ func (r *request) assistant(path string, m message) error {
 	}
 	said := join(join(blocks, refusal), calls)
 	if r.turns.role == "" && len(said) > 0 {
-		// The API wants the first turn to be a user's.
+		// The API wants the first turn to be a user's ('first message must use the "user" role'). LiteLLM puts the same
+		// there.
 		r.turns.add("user", []byte(textBlock+`"."}`))
 		r.left.leaveOut("messages.role")
 	}

@@ -39,6 +39,12 @@ func TestMessages(t *testing.T) {
 		"nobody's words first":  {`{"role":"assistant","content":""},` + hi, "", hello, ""},
 		"assistant last":        {hi + `,{"role":"assistant","content":"a  b \n\t"}`, "", hello + `,` + turn("assistant", text("a  b")), ""},
 		"assistant not last":    {hi + `,{"role":"assistant","content":"a "},` + hi, "", hello + `,` + turn("assistant", text("a ")) + `,` + hello, ""},
+		"last words blank":      {hi + `,{"role":"assistant","content":" \n"}`, "", hello, "messages.content"},
+		"last part blank":       {hi + `,{"role":"assistant","content":[` + text(`a\n`) + `,` + text(" ") + `]}`, "", hello + `,` + turn("assistant", text("a")), "messages.content.text"},
+		"last after the trim":   {hi + `,{"role":"assistant","content":"a "},{"role":"user","content":" "}`, "", hello + `,` + turn("assistant", text("a")), "messages.content"},
+		"last kept as written":  {hi + `,{"role":"assistant","content":"\u65e5"}`, "", hello + `,` + turn("assistant", text(`\u65e5`)), ""},
+		"last is a call":        {hi + `,{"role":"assistant","content":"a ","tool_calls":[` + call("b", `{\"type\":\"text\",\"text\":\"x \"}`) + `]}`, "", hello + `,` + turn("assistant", text("a "), use("b", `{"type":"text","text":"x "}`)), ""},
+		"refusal last":          {hi + `,{"role":"assistant","refusal":"no "}`, "", hello + `,` + turn("assistant", text("no")), ""},
 		"assistant's parts":     {hi + `,{"role":"assistant","content":[` + text("a ") + `,` + text("b ") + `]}`, "", hello + `,` + turn("assistant", text("a ")+`,`+text("b")), ""},
 		"nothing said":          {hi + `,{"role":"assistant","content":""},{"role":"user","content":[]},{"role":"user"}`, "", hello, ""},
 		"blank":                 {hi + `,{"role":"user","content":" \n"},` + user(text("")+`,`+text(`\t`)), "", hello, "messages.content messages.content.text"},
@@ -50,11 +56,13 @@ func TestMessages(t *testing.T) {
 		"data URL, jpg":         {show("data:image/jpg;base64,aGk="), "", turn("user", image(`{"type":"base64","media_type":"image/jpeg","data":"aGk="}`)), ""},
 		"data URL, quoted":      {show(`data:image/png;base64,a\"b`), "", turn("user", image(`{"type":"base64","media_type":"image/png","data":"a\"b"}`)), ""},
 		"image by https":        {show(`https:\/\/a.b/c`), "", turn("user", image(`{"type":"url","url":"https:\/\/a.b/c"}`)), ""},
-		"image by http":         {show("HTTP://a.b/c"), "", turn("user", image(`{"type":"url","url":"HTTP://a.b/c"}`)), ""},
-		"detail":                {user(`{"type":"image_url","image_url":{"url":"http://a","detail":"low"}}`), "", turn("user", image(`{"type":"url","url":"http://a"}`)), "messages.content.image_url.detail"},
-		"image of the model's":  {hi + `,{"role":"assistant","content":[{"type":"image_url","image_url":{"url":"http://a"}}]}`, "", hello, "messages.content.image_url"},
-		"image of the system's": {`{"role":"system","content":[{"type":"image_url","image_url":{"url":"http://a"}}]},` + hi, "", hello, "messages.content.image_url"},
-		"image of a tool's":     {`{"role":"tool","tool_call_id":"a","content":[{"type":"image_url","image_url":{"url":"http://a"}}]}`, "", turn("user", `{"type":"tool_result","tool_use_id":"a","content":[`+image(`{"type":"url","url":"http://a"}`)+`]}`), ""},
+		"image by HTTPS":        {show("HTTPS://a.b/c"), "", turn("user", image(`{"type":"url","url":"HTTPS://a.b/c"}`)), ""},
+		"image by http":         {user(text("a") + `,{"type":"image_url","image_url":{"url":"HTTP://a.b/c"}}`), "", turn("user", text("a")), "messages.content.image_url"},
+		"tool's image by http":  {`{"role":"tool","tool_call_id":"a","content":[` + text("a") + `,{"type":"image_url","image_url":{"url":"http://a"}}]}`, "", turn("user", `{"type":"tool_result","tool_use_id":"a","content":[`+text("a")+`]}`), "messages.content.image_url"},
+		"detail":                {user(`{"type":"image_url","image_url":{"url":"https://a","detail":"low"}}`), "", turn("user", image(`{"type":"url","url":"https://a"}`)), "messages.content.image_url.detail"},
+		"image of the model's":  {hi + `,{"role":"assistant","content":[{"type":"image_url","image_url":{"url":"https://a"}}]}`, "", hello, "messages.content.image_url"},
+		"image of the system's": {`{"role":"system","content":[{"type":"image_url","image_url":{"url":"https://a"}}]},` + hi, "", hello, "messages.content.image_url"},
+		"image of a tool's":     {`{"role":"tool","tool_call_id":"a","content":[{"type":"image_url","image_url":{"url":"https://a"}}]}`, "", turn("user", `{"type":"tool_result","tool_use_id":"a","content":[`+image(`{"type":"url","url":"https://a"}`)+`]}`), ""},
 		"deep arguments":        {hi + `,{"role":"assistant","tool_calls":[` + call("a", `{\"a\":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)+`}`) + `]}`, "", hello + `,` + turn("assistant", use("a", `{"a":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)+`}`)), ""},
 		"audio and files":       {user(text("a") + `,{"type":"input_audio","input_audio":{"data":"x"}},{"type":"file","file":{"file_id":"x"}}`), "", turn("user", text("a")), "messages.content.file messages.content.input_audio"},
 		"unknown part":          {user(text("a") + `,{"type":"S3CR3T","video_url":{}}`), "", turn("user", text("a")), "messages.content.type messages.content.video_url"},
@@ -98,6 +106,7 @@ func TestThinkingStopsAtToolCalls(t *testing.T) {
 func TestTools(t *testing.T) {
 	function := func(members string) string { return `{"type":"function","function":{"name":"f"` + members + `}}` }
 	tool := func(schema, more string) string { return `{"name":"f","input_schema":` + schema + more + `}` }
+	const closed = `{"type":"object","additionalProperties":false}`
 	const deep = `{ "type" : ["object"], "properties":{"a":{"minimum":1.000,"pattern":"\u0041\\d"}}, "x":1E400}`
 	tests := map[string]struct{ tools, want, left string }{
 		"name only":        {function(``), tool(`{"type":"object"}`, ``), ""},
@@ -107,7 +116,9 @@ func TestTools(t *testing.T) {
 		"schema":           {function(`,"parameters":` + deep), tool(deep, ``), ""},
 		"empty schema":     {function(`,"parameters":{ }`), tool(`{"type":"object" }`, ``), ""},
 		"schema, no type":  {function(`,"parameters":{"properties":{"type":{}}}`), tool(`{"type":"object","properties":{"type":{}}}`, ``), ""},
-		"strict":           {function(`,"strict":true`), tool(`{"type":"object"}`, `,"strict":true`), ""},
+		"strict":           {function(`,"strict":true,"parameters":` + closed), tool(closed, `,"strict":true`), ""},
+		"strict, open":     {function(`,"strict":true`), tool(`{"type":"object"}`, ``), "tools.function.strict"},
+		"strict, minimum":  {function(`,"strict":true,"parameters":` + deep), tool(deep, ``), "tools.function.strict"},
 		"not strict":       {function(`,"strict":false`), tool(`{"type":"object"}`, ``), ""},
 		"two":              {function(``) + `,` + function(``), tool(`{"type":"object"}`, ``) + `,` + tool(`{"type":"object"}`, ``), ""},
 		"custom":           {function(``) + `,{"type":"custom","custom":{"name":"x"}}`, tool(`{"type":"object"}`, ``), "tools.custom"},

@@ -39,6 +39,9 @@ type request struct {
 	turns  turns
 	tools  []byte // the tools, with commas between them
 	choice choice
+	format jsontext.Value // the schema of the answer
+	// grammar is what the schemas use that the API is to hold the model to.
+	grammar grammar
 
 	maxTokens, maxCompletionTokens int64
 	temperature, topP              jsontext.Value // as written; nil: the default
@@ -68,6 +71,8 @@ func (r *request) field(name string, v jsontext.Value) (err error) {
 		parallel, err := boolean(name, v)
 		r.choice.oneAtATime = !parallel
 		return err
+	case "response_format":
+		return r.responseFormat(v)
 	case "max_tokens":
 		r.maxTokens, err = count(name, v)
 	case "max_completion_tokens":
@@ -154,6 +159,11 @@ func (r *request) settle() {
 		r.thinking = nil
 		r.left.leaveOut("thinking")
 	}
+	if r.format != nil && r.turns.role == "assistant" {
+		// The answer would go on from the model's own words, which the API does not do to a schema.
+		r.format = nil
+		r.left.leaveOut("response_format")
+	}
 	if len(r.tools) == 0 && r.choice.demands() {
 		r.left.leaveOut("tool_choice")
 	}
@@ -173,6 +183,9 @@ func (r *request) body() []byte {
 	if len(r.tools) > 0 {
 		b = append(append(append(b, `,"tools":[`...), r.tools...), ']')
 		b = r.choice.append(b)
+	}
+	if r.format != nil {
+		b = append(append(append(b, `,"output_config":{"format":{"type":"json_schema","schema":`...), r.format...), "}}"...)
 	}
 	if r.temperature != nil {
 		b = append(append(b, `,"temperature":`...), r.temperature...)

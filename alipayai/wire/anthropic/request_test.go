@@ -37,6 +37,7 @@ func TestFields(t *testing.T) {
 	const messages = `"messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}]`
 	const tools = `,"tools":[{"name":"f","input_schema":{"type":"object"}}]`
 	const f = `,"tools":[{"type":"function","function":{"name":"f"}}]`
+	const closed = `{ "type":"object","properties":{"a":{"type":"string"}},"required":["a"],"additionalProperties":false}`
 	const user = `,"metadata":{"user_id":"ea086357d69ec3202faf29aba28b963c6cc6f44f394aef20386b12cce2a12027"}` // li@example.com of acme
 	tests := map[string]struct {
 		fields string
@@ -86,10 +87,17 @@ func TestFields(t *testing.T) {
 		"choice without tools":       {fields: `,"tool_choice":"auto","parallel_tool_calls":false`},
 		"demand without tools":       {fields: `,"tool_choice":"required"`, left: "tool_choice"},
 		"demand for a hosted tool":   {fields: `,"tools":[{"type":"web_search"}],"tool_choice":"required"`, left: "tool_choice tools.type"},
-		"what has no counterpart":    {fields: `,"n":2,"logprobs":true,"top_logprobs":3,"seed":1,"frequency_penalty":0.5,"presence_penalty":-1,"logit_bias":{"50256":-100},"response_format":{"type":"json_object"},"audio":{"voice":"alloy"},"modalities":["text","audio"],"prediction":{"type":"content","content":"x"},"service_tier":"flex","store":true,"metadata":{"k":"v"},"reasoning_effort":"high","verbosity":"low","functions":[{"name":"f"}],"function_call":"auto","web_search_options":{},"prompt_cache_key":"k"`, left: "audio frequency_penalty function_call functions logit_bias logprobs metadata modalities n prediction presence_penalty prompt_cache_key reasoning_effort response_format seed service_tier store top_logprobs verbosity web_search_options"},
-		"response schema":            {fields: `,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{}}}`, left: "response_format"},
+		"what has no counterpart":    {fields: `,"n":2,"logprobs":true,"top_logprobs":3,"seed":1,"frequency_penalty":0.5,"presence_penalty":-1,"logit_bias":{"50256":-100},"response_format":{"type":"json_object"},"audio":{"voice":"alloy"},"modalities":["text","audio"],"prediction":{"type":"content","content":"x"},"service_tier":"flex","store":true,"metadata":{"k":"v"},"reasoning_effort":"high","verbosity":"low","functions":[{"name":"f"}],"function_call":"auto","web_search_options":{},"prompt_cache_key":"k"`, left: "audio frequency_penalty functions logit_bias logprobs metadata modalities n prediction presence_penalty prompt_cache_key reasoning_effort response_format seed service_tier store top_logprobs verbosity web_search_options"},
+		"response schema":            {fields: `,"response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":` + closed + `}}`, want: `,"output_config":{"format":{"type":"json_schema","schema":` + closed + `}}`},
+		"response schema, described": {fields: `,"response_format":{"json_schema":{"schema":` + closed + `,"description":"d"},"type":"json_schema"}`, want: `,"output_config":{"format":{"type":"json_schema","schema":` + closed + `}}`, left: "response_format.json_schema.description"},
+		"response schema and tools":  {fields: `,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":` + closed + `}}` + f, want: tools + `,"output_config":{"format":{"type":"json_schema","schema":` + closed + `}}`},
+		"response schema, open":      {fields: `,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{}}}`, left: "response_format"},
+		"response schema, none":      {fields: `,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":null}}`, left: "response_format"},
+		"response of text":           {fields: `,"response_format":{"type":"text"}`},
+		"response of JSON":           {fields: `,"response_format":{"type":"json_object","x":1}`, left: "response_format response_format.x"},
+		"response of another kind":   {fields: `,"response_format":{"type":"S3CR3T"}`, left: "response_format"},
 		"unknown":                    {fields: `,"enable_search":false`, left: "enable_search"},
-		"unknown, hostile":           {fields: `,"a\r\nX-Evil: \u65e5b":1`, left: "aX-Evil:b"},
+		"unknown, hostile":           {fields: `,"a\r\nX-Evil: \u65e5b":1`, left: "a??X-Evil:??b"},
 		"unknown, nothing to see":    {fields: `,"\u65e5":1,"":1`, left: "?"},
 		"unknown, long":              {fields: `,"` + strings.Repeat("x", 100) + `":1`, left: strings.Repeat("x", 64)},
 		"unknown, in a known object": {fields: `,"tools":[{"type":"function","cache_control":{},"function":{"name":"f","x":1}}]`, want: tools, left: "tools.cache_control tools.function.x"},
@@ -215,6 +223,9 @@ func TestRequestErrors(t *testing.T) {
 		"description of numbers":     {hi + `,"tools":[{"type":"function","function":{"name":"f","description":1}}]`, wire.CodeInvalidType, "tools[0].function.description"},
 		"parameters of text":         {hi + `,"tools":[{"type":"function","function":{"name":"f","parameters":"` + secret + `"}}]`, wire.CodeInvalidType, "tools[0].function.parameters"},
 		"strict of text":             {hi + `,"tools":[{"type":"function","function":{"name":"f","strict":"yes"}}]`, wire.CodeInvalidType, "tools[0].function.strict"},
+		"response format of text":    {hi + `,"response_format":"` + secret + `"`, wire.CodeInvalidType, "response_format"},
+		"response without schema":    {hi + `,"response_format":{"type":"json_schema"}`, wire.CodeMissingParameter, "response_format.json_schema"},
+		"response schema of text":    {hi + `,"response_format":{"type":"json_schema","json_schema":"` + secret + `"}`, wire.CodeInvalidType, "response_format.json_schema"},
 		"unknown choice":             {hi + `,"tool_choice":"` + secret + `"`, CodeInvalidValue, "tool_choice"},
 		"choice of another type":     {hi + `,"tool_choice":7`, wire.CodeInvalidType, "tool_choice"},
 		"choice without function":    {hi + `,"tool_choice":{"type":"function"}`, wire.CodeMissingParameter, "tool_choice.function"},

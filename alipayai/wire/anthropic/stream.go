@@ -185,7 +185,7 @@ func (d *decoder) conclude(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	err := members(e.delta, func(name string, v jsontext.Value) (err error) {
 		if name == "stop_reason" && v.Kind() != 'n' {
 			v, err = word(v)
-			d.state, d.stopReason = concluding, visible(unquote(v))
+			d.state, d.stopReason = concluding, wire.Visible(unquote(v))
 		}
 		return err
 	})

@@ -66,8 +66,11 @@ func (r *request) function(path string, v jsontext.Value) error {
 		tool = append(append(tool, `,"description":`...), description...)
 	}
 	tool = append(append(tool, `,"input_schema":`...), schema...)
-	if strict {
+	switch {
+	case strict && r.grammar.takesTool(schema):
 		tool = append(tool, `,"strict":true`...)
+	case strict:
+		r.left.leaveOut(path + ".strict")
 	}
 	r.tools = join(r.tools, append(tool, '}'))
 	return nil

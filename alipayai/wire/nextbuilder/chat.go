@@ -2,8 +2,6 @@ package nextbuilder
 
 import (
 	"errors"
-	"slices"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -51,12 +49,17 @@ func wrongType(param, want string) error {
 		Message: "invalid type for '" + param + "': expected " + want}
 }
 
-// unsupportedFields names what is asked for beside the messages and cannot be had.
+// unsupportedFields names what is asked for beside the messages and cannot be had. The model is in the ask, and how the
+// answer is delivered is the gateway's business.
 func (c chat) unsupportedFields() []string {
 	var names []string
 	for name, value := range c.Other {
-		if value.Kind() != 'n' && !saysNothing(name, value) {
-			names = append(names, cleanName(name))
+		switch name {
+		case "model", "stream", "stream_options":
+			continue
+		}
+		if !wire.IsDefault(name, value) {
+			names = append(names, wire.Visible(name))
 		}
 	}
 	for key := range c.Metadata {
@@ -64,56 +67,8 @@ func (c chat) unsupportedFields() []string {
 			names = append(names, "metadata")
 		}
 	}
-	return names
-}
-
-// saysNothing reports whether a field has the value that it has in OpenAI's API when it is absent, or one that is heeded
-// without being carried over: there are no tools, so that none is called whatever tool_choice says, and how the answer
-// is delivered is the gateway's business.
-func saysNothing(name string, value jsontext.Value) bool {
-	var same []string
-	switch name {
-	case "model", "stream", "stream_options":
-		return true
-	case "n", "temperature", "top_p":
-		same = []string{"1"}
-	case "frequency_penalty", "presence_penalty", "top_logprobs":
-		same = []string{"0"}
-	case "logprobs", "store":
-		same = []string{"false"}
-	case "parallel_tool_calls":
-		same = []string{"true", "false"}
-	case "tools", "functions", "stop":
-		same = []string{"[]"}
-	case "tool_choice", "function_call":
-		same = []string{`"auto"`, `"none"`}
-	case "logit_bias":
-		same = []string{"{}"}
-	case "modalities":
-		same = []string{`["text"]`}
-	case "response_format":
-		same = []string{`{"type":"text"}`}
-	case "service_tier":
-		same = []string{`"auto"`, `"default"`}
-	case "verbosity":
-		same = []string{`"medium"`}
-	default:
-		return false
+	if c.User != "" && c.SafetyIdentifier != "" && c.SafetyIdentifier != c.User {
+		names = append(names, "safety_identifier")
 	}
-	value = value.Clone()
-	return value.Canonicalize() == nil && slices.Contains(same, string(value)) // 1.0 is 1
-}
-
-// maxName is how much is kept of a name that the client chose, in bytes.
-const maxName = 64
-
-// cleanName makes a client's name fit for a header field: visible ASCII, and not without end.
-func cleanName(name string) string {
-	name = strings.Map(func(r rune) rune {
-		if r <= ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, name)
-	return name[:min(len(name), maxName)]
+	return names
 }

@@ -29,6 +29,7 @@
 //	messages.content.image_url   and .input_audio, .file: the platform takes files by their id in its own store only
 //	metadata                     keys other than session_id
 //	metadata.session_id          of callers without a name
+//	safety_identifier            beside a user that differs
 //	tools, temperature, seed, …  every other field that is neither null nor what OpenAI takes for granted
 //
 // # The answer

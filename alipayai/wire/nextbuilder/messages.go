@@ -54,8 +54,8 @@ func readMessages(messages []message, hasSession bool) (query string, left []str
 // text gives the text of a message of the user, and names what else is in it. Several parts of text are paragraphs.
 func (m message) text() (text string, left []string, err error) {
 	for name, value := range m.Other {
-		if value.Kind() != 'n' {
-			left = append(left, "messages."+cleanName(name))
+		if name = "messages." + wire.Visible(name); !wire.IsDefault(name, value) {
+			left = append(left, name)
 		}
 	}
 	var paragraphs []string

@@ -63,7 +63,10 @@ func TestEncodeRequestFields(t *testing.T) {
 		want []string
 	}{
 		"delivery":          {body(`"stream":true,"stream_options":{"include_usage":true,"include_obfuscation":false}`), nil},
-		"callers":           {body(`"user":"u","safety_identifier":"s"`), nil},
+		"one caller twice":  {body(`"user":"u","safety_identifier":"u"`), nil},
+		"either caller":     {body(`"user":"","safety_identifier":"s"`), nil},
+		"two callers":       {body(`"safety_identifier":"s","user":"u"`), []string{"safety_identifier"}},
+		"empty caller":      {body(`"safety_identifier":"","user":"u"`), nil},
 		"session":           {body(`"metadata":{"session_id":"s"}`), nil},
 		"no metadata":       {body(`"metadata":null,"user":null,"safety_identifier":null`), nil},
 		"nulls":             {body(`"temperature":null,"tools":null,"seed":null,"unheard_of":null`), nil},
@@ -79,6 +82,7 @@ func TestEncodeRequestFields(t *testing.T) {
 		"effort":            {body(`"reasoning_effort":"low","web_search_options":{}`), []string{"reasoning_effort", "web_search_options"}},
 		"labels":            {body(`"metadata":{"a":"1","b":"2","session_id":"s"},"store":true`), []string{"metadata", "store"}},
 		"unknown":           {body(`"unheard_of":0`), []string{"unheard_of"}},
+		"no name":           {body(`"":0`), []string{"?"}},
 		"long name":         {body(`"` + strings.Repeat("x", 100) + `":0`), []string{strings.Repeat("x", 64)}},
 		"unfit for headers": {body(`"a\r\nb: c\u00e9\u7528":0`), []string{"a??b:?c??"}},
 		"same when cut":     {body(`"` + strings.Repeat("x", 64) + `a":0,"` + strings.Repeat("x", 64) + `b":0`), []string{strings.Repeat("x", 64)}},
