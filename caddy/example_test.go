@@ -2,6 +2,7 @@ package alipaycaddy
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -25,6 +26,10 @@ func TestExample(t *testing.T) {
 	defer stop()
 	if line, err := events.ReadString('\n'); err != nil || line != "\n" {
 		t.Errorf("after the first event: %q, %v", line, err)
+	}
+	// To its end: a success that is told late would close what is to open.
+	if rest, err := io.ReadAll(events); err != nil || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
+		t.Errorf("the stream ends in %q, %v", rest[max(0, len(rest)-40):], err)
 	}
 
 	if a := g.read(g.send("alipay", "PUT", "/_sandbox/faults", `{"faults": [{"kind": "system_error_200"}]}`)); a.status != http.StatusOK {
