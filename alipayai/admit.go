@@ -26,8 +26,11 @@ func (c *call) admit(ctx context.Context, p *Provider) (token string, f *failure
 	if live := p.Tokens.Cell.live.Load(); live != nil && live.valid(now) {
 		return live.Access, nil
 	}
-	if err := p.Tokens.Cell.paused(now); err != nil && c.alternatives {
-		return "", noToken(p, err)
+	// One that has failed once, as at a start, is asked again soon.
+	if c.alternatives && p.Tokens.Cell.pause(now) > shortPause {
+		if err := p.Tokens.Cell.lastError(); err != nil {
+			return "", noToken(p, err)
+		}
 	}
 	waiting, cancel := context.WithTimeoutCause(ctx, min(tokenWait, c.latest().Sub(now)), errNoToken)
 	defer cancel()
@@ -40,6 +43,10 @@ func (c *call) admit(ctx context.Context, p *Provider) (token string, f *failure
 	}
 	return "", noToken(p, err)
 }
+
+// shortPause is what is worth waiting for the next try of a token endpoint, although
+// another provider could be asked.
+const shortPause = time.Second
 
 // noToken makes the failure of a call that has to do without p's token.
 func noToken(p *Provider, err error) *failure {

@@ -195,16 +195,6 @@ func (c *TokenCell) pause(now time.Time) time.Duration {
 	return max(c.notBefore.Sub(now), 0)
 }
 
-// paused says why the endpoint is left alone, nil while it is not.
-func (c *TokenCell) paused(now time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now.Before(c.notBefore) {
-		return c.failed
-	}
-	return nil
-}
-
 // backoff is how long to wait after the nth failure in a row: 0.25 s doubling
 // up to 30 s.
 func backoff(n int) time.Duration {
