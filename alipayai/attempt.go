@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -30,7 +31,7 @@ type answer struct {
 }
 
 // attempt makes one request to p and classifies what comes back.
-func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure) {
+func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure.Failure) {
 	ctx, cancel := context.WithCancelCause(c.r.Context())
 	dog := newWatchdog(cancel)
 	defer func() {
@@ -52,13 +53,13 @@ func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure) {
 
 	start := c.g.Now()
 	within := min(p.Timeout, c.deadline().Sub(start))
-	dog.arm(within, errNoHead)
+	dog.arm(within, failure.NoHead)
 	c.outcome.Attempts++
 	resp, err := p.Transport.RoundTrip(req)
 	if err != nil {
 		departure.Cancel()
-		f := c.transportFailure(ctx, err, departure.Left())
-		f.idled = f.Code == codeTruncated && departure.foundClosed(time.Now())
+		f := failure.OfTransport(c.r.Context(), ctx, err, departure.Left())
+		f.StaleConnection = f.Code == failure.CodeTruncated && departure.foundClosed(time.Now())
 		return nil, f
 	}
 	resp.Request = req // what was sent, whatever the transport made of it
@@ -66,7 +67,7 @@ func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure) {
 	p.Clock.Learn(resp.Header, start, received)
 
 	if c.request.Stream && resp.StatusCode == http.StatusOK && isEventStream(resp.Header) {
-		dog.arm(within-received.Sub(start), errNoContent)
+		dog.arm(within-received.Sub(start), failure.NoContent)
 		s := &stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.StreamTimeout, provider: p, resp: resp}
 		if p.Format != nil {
 			s.decoder = p.Format.DecodeStream(c.wireAsk(p))
@@ -78,8 +79,8 @@ func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure) {
 	}
 	if f != nil {
 		// Another call may have been the one that taught the clock.
-		f.clockLearned = (p.Clock.Skew() - skew).Abs() > minSkew
-		f.token = token
+		f.ClockLearned = (p.Clock.Skew() - skew).Abs() > minSkew
+		f.Token = token
 	}
 	return a, f
 }
@@ -95,35 +96,35 @@ type awaited struct {
 
 func (w *awaited) Read(b []byte) (int, error) {
 	if left := w.call.deadline().Sub(w.call.g.Now()); left < w.timeout {
-		w.dog.arm(left, errDeadline)
+		w.dog.arm(left, failure.Deadline)
 	} else {
-		w.dog.arm(w.timeout, errNoMore)
+		w.dog.arm(w.timeout, failure.NoMore)
 	}
 	return w.ReadCloser.Read(b)
 }
 
 // readAnswer reads an answer that is not a stream, and tells a success from a
 // failure in any of the shapes and under any status.
-func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, resp *http.Response) (*answer, *failure) {
+func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, resp *http.Response) (*answer, *failure.Failure) {
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode < 200 || resp.StatusCode > 599 {
-		return nil, badAnswer(codeMalformed, "the provider answered with an invalid status")
+		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider answered with an invalid status")
 	}
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		// A redirect could carry the signed request to another host.
-		return nil, badAnswer(codeRedirect, "the provider answered with a redirect, which is not followed")
+		return nil, failure.BadAnswer(failure.CodeRedirect, "the provider answered with a redirect, which is not followed")
 	}
 	buffer, err := readAll(resp, c.g.MaxAnswer)
 	if errors.Is(err, errTooLarge) {
-		return nil, badAnswer(codeTooLarge, "the provider's answer is larger than this gateway takes")
+		return nil, failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes")
 	}
 	if err != nil {
-		return nil, c.transportFailure(ctx, err, true)
+		return nil, failure.OfTransport(c.r.Context(), ctx, err, true)
 	}
 	body := buffer.Bytes()
 	// Streams carry no signature.
 	if p.verifies() && !isEventStream(resp.Header) && p.verify(req, resp.Header, body) != nil {
-		return nil, badAnswer(codeBadSignature, ErrBadAnswer.Error())
+		return nil, failure.BadAnswer(failure.CodeBadSignature, ErrBadAnswer.Error())
 	}
 	a := &answer{status: resp.StatusCode, header: resp.Header, body: buffer}
 	if resp.StatusCode == http.StatusPaymentRequired && p.Format == nil && c.outcome.Endpoint != EndpointModels {
@@ -132,10 +133,10 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 	parsed, event, err := c.decode(p, a)
 	switch {
 	case err != nil && resp.StatusCode < http.StatusBadRequest:
-		return nil, badAnswer(codeMalformed, "the provider's answer is not valid JSON")
+		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is not valid JSON")
 	case err == nil && parsed.Failure == nil && resp.StatusCode < http.StatusBadRequest:
 		if !parsed.HasChoices && c.outcome.Endpoint != EndpointModels {
-			return nil, badAnswer(codeMalformed, "the provider's answer has neither choices nor data")
+			return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer has neither choices nor data")
 		}
 		a.usage, a.model, a.finish = parsed.Usage, parsed.Model, parsed.FinishReason
 		if !strings.HasPrefix(resp.Header.Get("Content-Type"), jsonType[0]) {
@@ -153,10 +154,10 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 
 // streamed gives a whole answer as the stream that the client has asked for, and
 // would read nothing else as.
-func (a *answer) streamed(includeUsage bool) (*answer, *failure) {
+func (a *answer) streamed(includeUsage bool) (*answer, *failure.Failure) {
 	events, err := wire.AppendStream(nil, a.body.Bytes(), includeUsage)
 	if err != nil {
-		return nil, badAnswer(codeMalformed, "the provider's answer is no chat completion")
+		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is no chat completion")
 	}
 	a.body = bytes.NewBuffer(events)
 	a.header["Content-Type"] = eventStream
@@ -165,13 +166,13 @@ func (a *answer) streamed(includeUsage bool) (*answer, *failure) {
 
 // failed makes the failure that p reports in its answer, or in an event of its
 // stream, and does what has to be done about it at once.
-func (c *call) failed(p *Provider, reported *wire.Failure, resp *http.Response, body, event []byte) *failure {
+func (c *call) failed(p *Provider, reported *wire.Failure, resp *http.Response, body, event []byte) *failure.Failure {
 	now := c.g.Now()
-	f := p.upstreamFailure(resp.StatusCode, reported, resp, now)
-	switch f.action {
-	case ActionThrottle:
+	f := p.failed(resp, reported, now)
+	if f.Class == failure.Throttle {
 		p.throttled(now, f.RetryAfter)
-	case ActionSystemError:
+	}
+	if f.Class.Policy().Evidence {
 		c.recordEvidence(p, f, resp, body, event)
 	}
 	return f
@@ -182,8 +183,8 @@ func (c *call) failed(p *Provider, reported *wire.Failure, resp *http.Response, 
 func (c *call) decode(p *Provider, a *answer) (parsed wire.Answer, event []byte, err error) {
 	body := a.body.Bytes()
 	if isEventStream(a.header) {
-		if failure, event := failingEvent(body); failure != nil {
-			return wire.Answer{Failure: failure}, event, nil
+		if reported, event := failingEvent(body); reported != nil {
+			return wire.Answer{Failure: reported}, event, nil
 		}
 	}
 	if p.Format == nil || c.outcome.Endpoint != EndpointChat || a.status != http.StatusOK {
@@ -219,12 +220,4 @@ func (c *call) wireAsk(p *Provider) wire.Ask {
 		Request: c.request, UpstreamModel: p.upstreamModel(c.request.Model),
 		ID: c.idempotencyID, Tenant: c.outcome.Tenant,
 	}
-}
-
-// badAnswer makes the failure of an answer that cannot be used. What the
-// upstream did for it is not known, so nobody should repeat it blindly.
-func badAnswer(code, message string) *failure {
-	f := &failure{action: ActionFail, sent: true}
-	f.Status, f.Code, f.Message, f.NoRetry = http.StatusBadGateway, code, message, true
-	return f
 }

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -32,7 +33,7 @@ func TestBreakerOpens(t *testing.T) {
 		"another name":             {turn: says(503, `{"code":"UNKNOWN_EXCEPTION"}`)},
 		"a stream, first":          {turn: inStream, body: streamBody("hello")},
 		"a stream, after content":  {turn: later, body: streamBody("hello")},
-		"a code that a rule names": {turn: says(400, `{"code":"ODD"}`), edit: rule("ODD", ActionSystemError)},
+		"a code that a rule names": {turn: says(400, `{"code":"ODD"}`), edit: rule("ODD", failure.SystemError)},
 		"a call of money":          {turn: sysError, edit: money},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -58,13 +59,13 @@ func TestBreakerOpens(t *testing.T) {
 				s.seen.reset()
 				got := s.call(chatBody("hello"))
 				if s.gateway.Class == ClassMoney {
-					wantError(t, got, http.StatusServiceUnavailable, codeBreakerOpen)
+					wantError(t, got, http.StatusServiceUnavailable, failure.CodeBreakerOpen)
 					asked--
 				} else {
-					wantServed(t, got, "second", "1", codeBreakerOpen)
+					wantServed(t, got, "second", "1", failure.CodeBreakerOpen)
 				}
 				s.wantCalls(4, asked+1)
-				if seen := s.seen.rejections(); !slices.Equal(seen, []string{codeBreakerOpen}) {
+				if seen := s.seen.rejections(); !slices.Equal(seen, []string{failure.CodeBreakerOpen}) {
 					t.Errorf("rejections %v", seen)
 				}
 				if states := s.gateway.Breakers.States(); states[s.gateway.Providers[0].account].Open != 1 || len(states) != 1 {
@@ -144,7 +145,7 @@ func TestBreakerIgnoresClientsThatLeave(t *testing.T) {
 				cancel()
 				<-ended
 				s.through = nil
-				if o := s.outcome(); o.Status != clientClosedRequest {
+				if o := s.outcome(); o.Status != failure.ClientClosedRequest {
 					t.Errorf("outcome %+v", o)
 				}
 				if seen := s.seen.changes(); len(seen) != 0 {
@@ -289,7 +290,7 @@ func TestBreakerProbesWithALongAnswer(t *testing.T) {
 		ended := make(chan struct{})
 		go func() { defer close(ended); s.call(chatBody("hello")) }()
 		time.Sleep(80 * time.Second)
-		wantServed(t, s.call(chatBody("hello")), "second", "1", codeBreakerOpen)
+		wantServed(t, s.call(chatBody("hello")), "second", "1", failure.CodeBreakerOpen)
 		<-ended
 		wantServed(t, s.call(chatBody("hello")), "first", "1", "")
 		s.wantCalls(6)

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -88,7 +89,7 @@ func TestPanicInAnAnswer(t *testing.T) {
 				if test.whole {
 					wantHeader(t, got, "Idempotent-Replayed", "true")
 				} else {
-					wantError(t, got, http.StatusConflict, codeHeld)
+					wantError(t, got, http.StatusConflict, failure.CodeIdempotencyUnresolved)
 				}
 				s.wantCalls(1)
 				if (kept.puts == 1) != test.whole {

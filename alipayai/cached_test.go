@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/failover"
 )
@@ -121,7 +122,7 @@ func TestLastGoodAnswerWithTheBreakerOpen(t *testing.T) {
 		}
 		got := s.call(chatBody("hello"))
 		wantCached(t, got, before, "0")
-		wantHeader(t, got, "X-Alipayai-Reason", codeBreakerOpen, "X-Alipayai-Attempts", "0")
+		wantHeader(t, got, "X-Alipayai-Reason", failure.CodeBreakerOpen, "X-Alipayai-Attempts", "0")
 		s.wantCalls(5)
 	})
 }
@@ -235,7 +236,7 @@ func TestAbandonedStreamIsNotCached(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		s.callWith(ctx, streamBody("hello"))
-		if o := s.outcome(); o.Code != codeClientGone || kept.puts != 0 {
+		if o := s.outcome(); o.Code != failure.CodeClientGone || kept.puts != 0 {
 			t.Errorf("outcome %+v, kept %d answers", o, kept.puts)
 		}
 	})

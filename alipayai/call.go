@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -65,19 +66,19 @@ var endpoints = []struct {
 
 // read finds the endpoint and reads the body: once, capped, and refused when
 // it is not strict JSON.
-func (c *call) read() *failure {
+func (c *call) read() *failure.Failure {
 	for _, e := range endpoints {
 		if !strings.HasSuffix(c.r.URL.Path, e.suffix) {
 			continue
 		}
 		if c.r.Method != e.method {
 			c.w.Header().Set("Allow", e.method)
-			return invalid(http.StatusMethodNotAllowed, codeMethodNotAllowed, "use "+e.method+" for this path")
+			return failure.InvalidRequest(http.StatusMethodNotAllowed, failure.CodeMethodNotAllowed, "use "+e.method+" for this path")
 		}
 		c.outcome.Endpoint = e.endpoint
 	}
 	if c.outcome.Endpoint == "" {
-		return invalid(http.StatusNotFound, codeNotFound,
+		return failure.InvalidRequest(http.StatusNotFound, failure.CodeUnknownURL,
 			"this gateway serves POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models")
 	}
 	switch keys := c.r.Header["Idempotency-Key"]; {
@@ -85,7 +86,7 @@ func (c *call) read() *failure {
 	case len(keys) == 1 && keys[0] != "" && isVisible(keys[0]):
 		c.idempotencyKey = keys[0]
 	default:
-		return invalid(http.StatusBadRequest, codeIdempotencyKey,
+		return failure.InvalidRequest(http.StatusBadRequest, failure.CodeInvalidIdempotencyKey,
 			"Idempotency-Key must be sent once, as 1 to 255 characters of visible ASCII")
 	}
 	c.idempotencyID = idempotencyID(c.outcome.Tenant, c.outcome.Endpoint, c.idempotencyKey, c.outcome.RequestID)
@@ -94,7 +95,7 @@ func (c *call) read() *failure {
 	}
 	if contentType := c.r.Header.Get("Content-Type"); contentType != "application/json" {
 		if media, _, err := mime.ParseMediaType(contentType); err != nil || media != "application/json" {
-			return invalid(http.StatusUnsupportedMediaType, codeContentType, "Content-Type must be application/json")
+			return failure.InvalidRequest(http.StatusUnsupportedMediaType, failure.CodeContentType, "Content-Type must be application/json")
 		}
 	}
 	body, f := c.readBody()
@@ -107,7 +108,7 @@ func (c *call) read() *failure {
 	}
 	request, err := parse(body, wire.Limits{})
 	if err != nil {
-		return requestFailure(err)
+		return failure.UnreadableRequest(err)
 	}
 	c.request = request
 	c.outcome.Model, c.outcome.Stream = request.Model, request.Stream
@@ -117,7 +118,7 @@ func (c *call) read() *failure {
 // readBody gives the whole body, decompressed if it came gzipped. The
 // buffer is not pooled: a transport may still read it after a round trip has
 // returned.
-func (c *call) readBody() ([]byte, *failure) {
+func (c *call) readBody() ([]byte, *failure.Failure) {
 	if c.r.ContentLength > c.g.MaxBody {
 		return nil, bodyTooLarge()
 	}
@@ -137,27 +138,20 @@ func (c *call) readBody() ([]byte, *failure) {
 			body, err = io.ReadAll(io.LimitReader(inflated, c.g.MaxBody+1))
 		}
 	default:
-		return nil, invalid(http.StatusUnsupportedMediaType, codeContentType, "Content-Encoding must be gzip or absent")
+		return nil, failure.InvalidRequest(http.StatusUnsupportedMediaType, failure.CodeContentType, "Content-Encoding must be gzip or absent")
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok || int64(len(body)) > c.g.MaxBody {
 		return nil, bodyTooLarge()
 	}
 	if err != nil {
 		if c.r.Context().Err() != nil {
-			return nil, c.transportFailure(c.r.Context(), err, false)
+			return nil, failure.OfTransport(c.r.Context(), c.r.Context(), err, false)
 		}
-		return nil, invalid(http.StatusBadRequest, codeBodyUnreadable, "the body ended early or could not be inflated")
+		return nil, failure.InvalidRequest(http.StatusBadRequest, failure.CodeRequestUnreadable, "the body ended early or could not be inflated")
 	}
 	return body, nil
 }
 
-func bodyTooLarge() *failure {
-	return invalid(http.StatusRequestEntityTooLarge, codeBodyTooLarge, "the body is larger than this gateway takes")
-}
-
-// invalid makes the failure of a request that no provider is asked about.
-func invalid(status int, code, message string) *failure {
-	f := &failure{action: ActionFail}
-	f.Status, f.Code, f.Message = status, code, message
-	return f
+func bodyTooLarge() *failure.Failure {
+	return failure.InvalidRequest(http.StatusRequestEntityTooLarge, failure.CodeRequestTooLarge, "the body is larger than this gateway takes")
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -127,7 +128,7 @@ func TestDeadlineInTheQueue(t *testing.T) {
 	waitFor(t, "the call to wait", func() bool { return r.waiting() == 1 })
 	k.Window.Throttle(time.Minute)
 	got := receive(t, waiting, "the call")
-	if code := r.outcome().Code; code != codeTimeout && code != "queue_deadline" {
+	if code := r.outcome().Code; code != failure.CodeTimeout && code != "queue_deadline" {
 		t.Errorf("%d %s, code %s", got.status, got.body, code)
 	}
 	r.wantTraffic(1, 1)
@@ -171,7 +172,7 @@ func TestClientThatLeavesTheQueue(t *testing.T) {
 	began := time.Now()
 	leave()
 	receive(t, waiting, "the client")
-	if o := r.outcome(); o.Status != clientClosedRequest || o.Code != codeClientGone || o.Attempts != 0 {
+	if o := r.outcome(); o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || o.Attempts != 0 {
 		t.Errorf("outcome %+v", o)
 	}
 	if took := time.Since(began); took > 2*time.Second || r.waiting() != 0 {
@@ -188,7 +189,7 @@ func TestWindowThatFails(t *testing.T) {
 	k := newCap(1, time.Second)
 	k.Limit.Requests = 0
 	r := newRig(t, sandbox.Config{}, capped(k))
-	wantError(t, r.chat("hello"), http.StatusServiceUnavailable, codeNoSlot)
+	wantError(t, r.chat("hello"), http.StatusServiceUnavailable, failure.CodeRateLimit)
 	r.wantTraffic(0, 1)
 }
 

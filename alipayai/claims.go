@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 )
 
@@ -32,7 +33,7 @@ type claim struct {
 
 // withClaim serves the call unless its Idempotency-Key says that it is, or was,
 // served already.
-func (c *call) withClaim(serve func() (*answer, *failure)) (*answer, *failure) {
+func (c *call) withClaim(serve func() (*answer, *failure.Failure)) (*answer, *failure.Failure) {
 	if c.g.Claims == nil || c.idempotencyKey == "" || c.outcome.Tenant == AnonymousTenant {
 		return serve()
 	}
@@ -54,22 +55,22 @@ func (c *call) withClaim(serve func() (*answer, *failure)) (*answer, *failure) {
 }
 
 // claimFailure makes the failure of a call whose key cannot be claimed.
-func (c *call) claimFailure(err error) *failure {
-	var f *failure
+func (c *call) claimFailure(err error) *failure.Failure {
+	var f *failure.Failure
 	switch {
 	case c.r.Context().Err() != nil:
-		return c.transportFailure(c.r.Context(), err, false)
+		return failure.OfTransport(c.r.Context(), c.r.Context(), err, false)
 	case errors.Is(err, replay.ErrMismatch):
-		f = invalid(http.StatusUnprocessableEntity, codeMismatch, "this Idempotency-Key was used for another request; use a new key")
+		f = failure.InvalidRequest(http.StatusUnprocessableEntity, failure.CodeIdempotencyReused, "this Idempotency-Key was used for another request; use a new key")
 	case errors.Is(err, replay.ErrInFlight):
-		f = invalid(http.StatusConflict, codeInFlight, "a request with this Idempotency-Key is being served; repeat it for its answer")
+		f = failure.InvalidRequest(http.StatusConflict, failure.CodeIdempotencyInFlight, "a request with this Idempotency-Key is being served; repeat it for its answer")
 		f.RetryAfter = time.Second
 	case errors.Is(err, replay.ErrHeld):
-		f = invalid(http.StatusConflict, codeHeld, "a request with this Idempotency-Key may have been served, but its answer is lost; use a new key if it may happen twice")
+		f = failure.InvalidRequest(http.StatusConflict, failure.CodeIdempotencyUnresolved, "a request with this Idempotency-Key may have been served, but its answer is lost; use a new key if it may happen twice")
 		f.NoRetry = true
 	default:
-		f = unavailable(codeNoClaim, "the Idempotency-Key cannot be claimed just now, so the request is not sent")
-		f.cause = err
+		f = failure.Unavailable(failure.CodeIdempotencyUnavailable, "the Idempotency-Key cannot be claimed just now, so the request is not sent")
+		f.Cause = err
 	}
 	c.g.Observer.Rejected("", f.Code)
 	return f

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 )
 
@@ -57,7 +58,7 @@ func TestFinishedCallIsGivenAgain(t *testing.T) {
 				s.wantCalls(test.calls)
 
 				// Another request under the key is a mistake, whatever became of the first one.
-				wantError(t, s.call(chatBody("bye"), keyed...), http.StatusUnprocessableEntity, codeMismatch)
+				wantError(t, s.call(chatBody("bye"), keyed...), http.StatusUnprocessableEntity, failure.CodeIdempotencyReused)
 				s.wantCalls(test.calls)
 				// Its life ends, and the key is free.
 				time.Sleep(time.Hour)
@@ -79,11 +80,11 @@ func TestParallelDuplicates(t *testing.T) {
 			for range 20 {
 				all.Go(func() {
 					got := s.call(mode, keyed...)
-					wantError(t, got, http.StatusConflict, codeInFlight)
+					wantError(t, got, http.StatusConflict, failure.CodeIdempotencyInFlight)
 					wantHeader(t, got, "Retry-After", "1", "X-Should-Retry", "")
 				})
 				all.Go(func() {
-					wantError(t, s.call(chatBody("bye"), keyed...), http.StatusUnprocessableEntity, codeMismatch)
+					wantError(t, s.call(chatBody("bye"), keyed...), http.StatusUnprocessableEntity, failure.CodeIdempotencyReused)
 				})
 			}
 			all.Wait()
@@ -152,11 +153,11 @@ func TestClaimsOfCallsThatFail(t *testing.T) {
 					s.wantCalls(asked + 1)
 					return
 				}
-				wantError(t, got, http.StatusConflict, codeHeld)
+				wantError(t, got, http.StatusConflict, failure.CodeIdempotencyUnresolved)
 				wantHeader(t, got, "X-Should-Retry", "false", "Retry-After", "")
 				s.wantCalls(asked)
 				time.Sleep(time.Hour - 2*time.Minute)
-				wantError(t, s.call(test.body, keyed...), http.StatusConflict, codeHeld)
+				wantError(t, s.call(test.body, keyed...), http.StatusConflict, failure.CodeIdempotencyUnresolved)
 				time.Sleep(time.Minute)
 				s.call(test.body, keyed...)
 				s.wantCalls(asked + 1)
@@ -182,13 +183,13 @@ func TestClaimsOfClientsThatLeave(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				s.callWith(ctx, test.body, keyed...)
-				if o := s.outcome(); o.Code != codeClientGone {
+				if o := s.outcome(); o.Code != failure.CodeClientGone {
 					t.Errorf("outcome %+v", o)
 				}
 				s.wantCalls(1)
 				got := s.call(test.body, keyed...)
 				if test.held {
-					wantError(t, got, http.StatusConflict, codeHeld)
+					wantError(t, got, http.StatusConflict, failure.CodeIdempotencyUnresolved)
 					s.wantCalls(1)
 				} else {
 					s.wantCalls(2)
@@ -216,7 +217,7 @@ func TestClaimOfACallThatFellOver(t *testing.T) {
 				s.fails(good)
 				got := s.call(chatBody("hello"), keyed...)
 				if test.held {
-					wantError(t, got, http.StatusConflict, codeHeld)
+					wantError(t, got, http.StatusConflict, failure.CodeIdempotencyUnresolved)
 				} else if got.status != http.StatusOK {
 					t.Errorf("%d %s", got.status, got.body)
 				}
@@ -288,7 +289,7 @@ func TestClaimsThatAreAway(t *testing.T) {
 		s := perform(t, [][]turn{{good}}, func(g *Gateway) { g.Claims = &Claims{Store: gone{}, TTL: time.Hour} })
 		for range 3 {
 			got := s.call(chatBody("hello"), keyed...)
-			wantError(t, got, http.StatusServiceUnavailable, codeNoClaim)
+			wantError(t, got, http.StatusServiceUnavailable, failure.CodeIdempotencyUnavailable)
 			wantHeader(t, got, "Retry-After", "1")
 		}
 		s.wantCalls(0)

@@ -3,6 +3,8 @@ package alipayai
 import (
 	"net/http"
 	"strconv"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // Headers that tell a client how it was served.
@@ -42,7 +44,7 @@ func (c *call) commit(a *answer) {
 	}
 	c.outcome.Usage = a.usage
 	if _, err := c.w.Write(a.body.Bytes()); err != nil {
-		c.outcome.Status, c.outcome.Code, c.outcome.Aborted = clientClosedRequest, codeClientGone, true
+		c.outcome.Status, c.outcome.Code, c.outcome.Aborted = failure.ClientClosedRequest, failure.CodeClientGone, true
 		return // without the buffer: see recycle
 	}
 	if a.replayed == nil {
@@ -51,11 +53,11 @@ func (c *call) commit(a *answer) {
 }
 
 // refuse answers with a failure, in OpenAI's form.
-func (c *call) refuse(f *failure) {
+func (c *call) refuse(f *failure.Failure) {
 	c.outcome.Status, c.outcome.Code = f.Status, f.Code
 	f.NoRetry = f.NoRetry || c.doubtful
 	c.endClaim()
-	if f.clientGone {
+	if f.ClientGone {
 		// Nobody reads it; the access log shows it.
 		c.w.WriteHeader(f.Status)
 		return

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -19,7 +20,7 @@ var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 //
 // GetBody stays nil: with it, net/http itself would replay a POST that carries
 // an Idempotency-Key, under the old signature.
-func (c *call) signed(ctx context.Context, p *Provider, token string, body []byte) (*http.Request, *failure) {
+func (c *call) signed(ctx context.Context, p *Provider, token string, body []byte) (*http.Request, *failure.Failure) {
 	to := p.targets[c.outcome.Endpoint]
 	method := http.MethodPost
 	if c.outcome.Endpoint == EndpointModels {
@@ -33,14 +34,14 @@ func (c *call) signed(ctx context.Context, p *Provider, token string, body []byt
 		s, err := p.Scheme.Sign(p.message(method, to.requestTarget, body, now))
 		if err != nil {
 			c.g.Observer.SigningFailed(p.Name)
-			return nil, misconfigured(codeSigning, "provider "+p.Name+" cannot sign the request", err)
+			return nil, failure.Misconfigured(failure.CodeSigningFailed, "provider "+p.Name+" cannot sign the request", err)
 		}
 		for i := range s.Fields {
 			h[s.Fields[i].Name] = []string{s.Fields[i].Value}
 		}
 		if s.Target != to.requestTarget {
 			if u, err = to.url.Parse(s.Target); err != nil {
-				return nil, misconfigured(codeSigning, "provider "+p.Name+" cannot sign the request", err)
+				return nil, failure.Misconfigured(failure.CodeSigningFailed, "provider "+p.Name+" cannot sign the request", err)
 			}
 		}
 		body = s.Body

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -71,7 +72,7 @@ func TestUnconnectedAttemptsGiveTheirSlotBack(t *testing.T) {
 		return nil, errors.New("no route to host")
 	}
 	for range 3 {
-		wantError(t, r.chat("unreachable"), http.StatusBadGateway, codeUnreachable)
+		wantError(t, r.chat("unreachable"), http.StatusBadGateway, failure.CodeUnreachable)
 	}
 	if n := len(r.seen.departed()); n != 9 {
 		t.Errorf("%d departures, want 9 of 3 calls", n)
@@ -128,7 +129,7 @@ func TestUnsignedRequestGivesItsSlotBack(t *testing.T) {
 	r := newRig(t, sandbox.Config{}, capped(k))
 	signs := r.provider.Scheme
 	r.provider.Scheme = unsignable{}
-	wantError(t, r.chat("hello"), http.StatusServiceUnavailable, codeSigning)
+	wantError(t, r.chat("hello"), http.StatusServiceUnavailable, failure.CodeSigningFailed)
 	r.provider.Scheme = signs
 	if got := r.chat("hello"); got.status != http.StatusOK {
 		t.Errorf("%d %s", got.status, got.body)

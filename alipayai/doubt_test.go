@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // One attempt that may have been served is enough for the client not to repeat the call, whatever came after it.
@@ -56,12 +58,12 @@ func TestDoubtAboutCodes(t *testing.T) {
 		edit func(*Gateway)
 		held bool
 	}{
-		"retry in a 200":          {says(200, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", ActionRetry), true},
+		"retry in a 200":          {says(200, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", failure.Retry), true},
 		"overloaded in a 200":     {says(200, `{"error":{"type":"overloaded_error"}}`), chatBody("hello"), nil, true},
 		"overloaded in a stream":  {streams(nil, `{"error":{"type":"overloaded_error"}}`), streamBody("hello"), nil, true},
-		"fail in a 200":           {says(200, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", ActionFail), true},
-		"retry in a 400":          {says(400, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", ActionRetry), false},
-		"throttle in a 200":       {says(200, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", ActionThrottle), false},
+		"fail in a 200":           {says(200, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", failure.Fail), true},
+		"retry in a 400":          {says(400, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", failure.Retry), false},
+		"throttle in a 200":       {says(200, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", failure.Throttle), false},
 		"Slow Down":               {slowDown, chatBody("hello"), antLing, false},
 		"Slow Down of other kind": {slowDown, chatBody("hello"), nil, true},
 	} {
@@ -83,7 +85,7 @@ func TestDoubtAboutCodes(t *testing.T) {
 				time.Sleep(slowDownHold)
 				got = s.call(test.body, keyed...)
 				if test.held {
-					wantError(t, got, http.StatusConflict, codeHeld)
+					wantError(t, got, http.StatusConflict, failure.CodeIdempotencyUnresolved)
 				} else if s.outcome(); got.status != http.StatusOK {
 					t.Errorf("%d %s", got.status, got.body)
 				}

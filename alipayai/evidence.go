@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // Evidence takes the records of system errors. Record must not block.
@@ -13,7 +14,7 @@ type Evidence interface {
 
 // recordEvidence records what p answered with a system error, and to what. Of a stream,
 // event is what reports the error; nil for none.
-func (c *call) recordEvidence(p *Provider, f *failure, resp *http.Response, body, event []byte) {
+func (c *call) recordEvidence(p *Provider, f *failure.Failure, resp *http.Response, body, event []byte) {
 	if c.g.Evidence == nil {
 		return
 	}

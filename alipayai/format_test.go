@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -66,7 +67,7 @@ func TestUnsupported(t *testing.T) {
 				l.wantCalls(test.calls...)
 				wantHeader(t, got, "X-Alipayai-Unsupported", test.told)
 				if test.served == "" {
-					message := wantError(t, got, http.StatusBadRequest, codeUnsupported)
+					message := wantError(t, got, http.StatusBadRequest, failure.CodeUnsupported)
 					if !strings.Contains(message, "first") || !strings.Contains(message, "seed") || strings.Contains(message, "50256") {
 						t.Errorf("says %q", message)
 					}
@@ -80,7 +81,7 @@ func TestUnsupported(t *testing.T) {
 				}
 				reason := ""
 				if test.served == "second" {
-					reason = codeUnsupported
+					reason = failure.CodeUnsupported
 				}
 				wantServed(t, got, test.served, "1", reason)
 			})
@@ -210,7 +211,7 @@ func TestFailuresOfOtherFormats(t *testing.T) {
 		"claude: billing":      {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 402}, reason: "credentials", attempts: 1},
 		"claude: request":      {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400}, reason: "request_refused", attempts: 1, status: 400, code: "invalid_request_error"},
 		"claude: model":        {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 404}, reason: "request_refused", attempts: 1, status: 404, code: "not_found_error"},
-		"claude: no JSON":      {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.MalformedJSON}, reason: codeMalformed, attempts: 1},
+		"claude: no JSON":      {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.MalformedJSON}, reason: failure.CodeMalformed, attempts: 1},
 		"agent: system error":  {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.SystemError500}, reason: "system_error", attempts: 1},
 		"agent: in its stream": {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.SystemErrorFirst}, reason: "system_error", attempts: 1},
 		"agent: later":         {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.SystemErrorMidstream, AfterEvents: 1}, reason: "system_error", attempts: 1},
@@ -244,5 +245,5 @@ func TestAgentThatIsVerified(t *testing.T) {
 		wantServed(t, l.post(chatPath, body), "first", "1", "")
 	}
 	l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400})
-	wantError(t, l.chat("hello"), http.StatusBadGateway, codeBadSignature)
+	wantError(t, l.chat("hello"), http.StatusBadGateway, failure.CodeBadSignature)
 }

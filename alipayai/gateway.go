@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -91,10 +92,10 @@ type Attempt struct {
 	// rejected before a connection was asked for does not count.
 	Number int
 	Status int
-	// Code is the failure's, empty if there is an answer, and Action what it
-	// leads to.
-	Code   string
-	Action Action
+	// Code is the failure's, empty if there is an answer, and Class what it
+	// means.
+	Code  string
+	Class failure.Class
 	// Cause is why there is no answer, where more is known than the client is told.
 	Cause error
 }
@@ -228,7 +229,7 @@ func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
 		c.refuse(f)
 		return
 	}
-	answer, f := c.withClaim(func() (*answer, *failure) { return c.walk(providers) })
+	answer, f := c.withClaim(func() (*answer, *failure.Failure) { return c.walk(providers) })
 	if f != nil {
 		c.refuse(f)
 		return

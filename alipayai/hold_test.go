@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // Ant Ling's documentation asks for 15 minutes after its Slow Down, whether or not a rate cap is configured.
@@ -22,14 +24,14 @@ func TestSlowDownWithoutACap(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	got := r.chat("too early")
-	wantError(t, got, http.StatusTooManyRequests, codeHeldOff)
+	wantError(t, got, http.StatusTooManyRequests, failure.CodeThrottled)
 	if after, _ := strconv.Atoi(got.header.Get("Retry-After")); after < 890 || after > 900 {
 		t.Errorf("Retry-After %s", got.header.Get("Retry-After"))
 	}
 	if n := calls.Load(); n != 1 {
 		t.Errorf("%d requests went upstream, want 1", n)
 	}
-	wantRejected(t, r, codeHeldOff)
+	wantRejected(t, r, failure.CodeThrottled)
 }
 
 // A short hold is waited for, by all.
@@ -91,7 +93,7 @@ func TestHoldWithAnotherProvider(t *testing.T) {
 	r.provider.Hold.extend(time.Now(), time.Second)
 	began := time.Now()
 	got := r.chat("hello")
-	if got.status != http.StatusOK || got.header.Get(headerProvider) != "second" || got.header.Get(headerReason) != codeHeldOff {
+	if got.status != http.StatusOK || got.header.Get(headerProvider) != "second" || got.header.Get(headerReason) != failure.CodeThrottled {
 		t.Errorf("%d %v %s", got.status, got.header, got.body)
 	}
 	if took := time.Since(began); took > 900*time.Millisecond || calls.Load() != 0 {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // wantSpread checks that all after the first n requests came within the second after the hold, and not at one time.
@@ -74,7 +76,7 @@ func TestThrottleWithinAStream(t *testing.T) {
 		if got := s.call(streamBody("hello")); got.err == nil {
 			t.Errorf("%d %s", got.status, got.body)
 		}
-		wantServed(t, s.call(chatBody("hello")), "second", "1", codeHeldOff)
+		wantServed(t, s.call(chatBody("hello")), "second", "1", failure.CodeThrottled)
 		time.Sleep(throttleHold)
 		wantServed(t, s.call(chatBody("hello")), "first", "1", "")
 	})
@@ -98,7 +100,7 @@ func TestHeldCallsAreBounded(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		for range 3 {
-			wantError(t, s.call(chatBody("one too many")), http.StatusTooManyRequests, codeHeldOff)
+			wantError(t, s.call(chatBody("one too many")), http.StatusTooManyRequests, failure.CodeThrottled)
 		}
 		if took := time.Since(began); took != 0 {
 			t.Errorf("told after %v", took)
@@ -138,7 +140,7 @@ func TestHoldThatGrows(t *testing.T) {
 					t.Errorf("%d after %v: %s", got.status, took, got.body)
 				}
 				if test.status != http.StatusOK {
-					wantError(t, got, test.status, codeHeldOff)
+					wantError(t, got, test.status, failure.CodeThrottled)
 				}
 				if hold.waiting.Load() != 0 {
 					t.Error("still waits")

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -24,7 +25,7 @@ func (r *rig) wantLeft(left time.Time) Outcome {
 		r.t.Errorf("the upstream was let go %v after the client had left", took)
 	}
 	o := r.outcome()
-	if o.Status != clientClosedRequest || o.Code != codeClientGone || o.Attempts != 1 {
+	if o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || o.Attempts != 1 {
 		r.t.Errorf("outcome %+v", o)
 	}
 	return o
@@ -100,7 +101,7 @@ func TestClientThatLeavesBeforeTheToken(t *testing.T) {
 	waitFor(t, "the token to be asked for", func() bool { return len(r.arrived.at("/oauth2/token")) == 1 })
 	leave()
 	receive(t, ended, "the client")
-	if o := r.outcome(); o.Status != clientClosedRequest || o.Code != codeClientGone || o.Attempts != 0 {
+	if o := r.outcome(); o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || o.Attempts != 0 {
 		t.Errorf("outcome %+v", o)
 	}
 	// The token that was under way is there for the next call.
@@ -122,7 +123,7 @@ func TestClientThatLeavesWhileItSends(t *testing.T) {
 	req := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", failingBody{}).WithContext(pipe)
 	req.Header.Set("Content-Type", "application/json")
 	r.gateway.Serve(w, req, "tenant-1")
-	if o := r.outcome(); o.Status != clientClosedRequest || o.Code != codeClientGone || o.Tenant != "tenant-1" {
+	if o := r.outcome(); o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || o.Tenant != "tenant-1" {
 		t.Errorf("outcome %+v", o)
 	}
 }
@@ -139,7 +140,7 @@ func TestClientThatTakesNothing(t *testing.T) {
 			req := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(body))
 			req.Header.Set("Content-Type", "application/json")
 			r.gateway.Serve(&deafWriter{ResponseRecorder: httptest.NewRecorder()}, req, AnonymousTenant)
-			if o := r.outcome(); o.Status != clientClosedRequest || o.Code != codeClientGone || !o.Aborted {
+			if o := r.outcome(); o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || !o.Aborted {
 				t.Errorf("outcome %+v", o)
 			}
 			waitFor(t, "the upstream to be let go", func() bool { return r.sim.Stats().InFlight == 0 })

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 )
@@ -15,7 +16,7 @@ import (
 // the call fail, with the first one's failure.
 func (c *call) listModels() {
 	var models []wire.Model
-	var failed *failure
+	var failed *failure.Failure
 	listed := make(map[string]bool)
 	answered := false
 	add := func(m wire.Model) {
@@ -41,7 +42,7 @@ func (c *call) listModels() {
 		}
 		upstream, f := c.upstreamModels(p)
 		if f != nil {
-			if f.clientGone {
+			if f.ClientGone {
 				c.refuse(f)
 				return
 			}
@@ -70,7 +71,7 @@ func (c *call) listModels() {
 }
 
 // upstreamModels asks p for its models.
-func (c *call) upstreamModels(p *Provider) ([]string, *failure) {
+func (c *call) upstreamModels(p *Provider) ([]string, *failure.Failure) {
 	c.outcome.Provider = p.Name
 	done, f := c.allowed(p)
 	if f != nil {
@@ -88,7 +89,7 @@ func (c *call) upstreamModels(p *Provider) ([]string, *failure) {
 		} `json:"data"`
 	}
 	if err := json.Unmarshal(a.body.Bytes(), &list); err != nil {
-		return nil, badAnswer(codeMalformed, "the provider's list of models is not in OpenAI's form")
+		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's list of models is not in OpenAI's form")
 	}
 	ids := make([]string, 0, len(list.Data))
 	for _, m := range list.Data {

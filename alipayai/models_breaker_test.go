@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -30,7 +31,7 @@ func TestModelsWithTheBreakerOpen(t *testing.T) {
 		}
 		s.fails(modelList)
 		got := s.models("")
-		wantError(t, got, http.StatusServiceUnavailable, codeBreakerOpen)
+		wantError(t, got, http.StatusServiceUnavailable, failure.CodeBreakerOpen)
 		if got.header.Get("Retry-After") == "" {
 			t.Errorf("%v", got.header)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -103,9 +104,9 @@ func TestModelsFailWhenNobodyCanSay(t *testing.T) {
 	}{
 		"system error":   {200, `{"code":"SYSTEM_ERROR"}`, 502, "SYSTEM_ERROR"},
 		"throttled":      {429, `{"error":{"code":"REQUEST_TRAFFIC_EXCEED_LIMIT"}}`, 429, "REQUEST_TRAFFIC_EXCEED_LIMIT"},
-		"not OpenAI":     {200, `{"models":3,"data":{}}`, 502, codeMalformed},
-		"data of words":  {200, `{"data":["a"]}`, 502, codeMalformed},
-		"not JSON":       {200, `<html>`, 502, codeMalformed},
+		"not OpenAI":     {200, `{"models":3,"data":{}}`, 502, failure.CodeMalformed},
+		"data of words":  {200, `{"data":["a"]}`, 502, failure.CodeMalformed},
+		"not JSON":       {200, `<html>`, 502, failure.CodeMalformed},
 		"wants payment":  {402, `{"code":"PAYMENT_REQUIRED"}`, 402, "PAYMENT_REQUIRED"},
 		"payment, plain": {402, `pay`, 402, ""},
 	} {
@@ -127,7 +128,7 @@ func TestModelThatNobodyServes(t *testing.T) {
 		"/v1/embeddings":       `{"model":"A","input":"x"}`,
 	} {
 		got := r.post(path, body)
-		message := wantError(t, got, http.StatusNotFound, codeModelNotFound)
+		message := wantError(t, got, http.StatusNotFound, failure.CodeModelNotFound)
 		if !strings.Contains(got.body, `"param":"model"`) || !strings.Contains(message, "/v1/models") {
 			t.Errorf("%s", got.body)
 		}
@@ -160,12 +161,12 @@ func TestModelChoosesTheProvider(t *testing.T) {
 func TestModelsAttemptsAreCountedPerProvider(t *testing.T) {
 	refusing := unreachable(t)
 	r := startGateway(t, refusing(), add("second", refusing()))
-	wantError(t, r.do(t.Context(), http.MethodGet, "/v1/models", ""), http.StatusBadGateway, codeUnreachable)
+	wantError(t, r.do(t.Context(), http.MethodGet, "/v1/models", ""), http.StatusBadGateway, failure.CodeUnreachable)
 	perProvider := make(map[string]int)
 	for _, attempt := range r.seen.attempted() {
 		perProvider[attempt]++
 	}
-	if perProvider["plain:"+codeUnreachable] != maxAttempts || perProvider["second:"+codeUnreachable] != maxAttempts {
+	if perProvider["plain:"+failure.CodeUnreachable] != maxAttempts || perProvider["second:"+failure.CodeUnreachable] != maxAttempts {
 		t.Errorf("attempts %v", perProvider)
 	}
 	if o := r.outcome(); o.Attempts != 2*maxAttempts {

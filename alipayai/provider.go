@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -78,8 +79,8 @@ type Provider struct {
 	// OnUnsupported says what becomes of a request of which Format cannot carry
 	// everything over; OnUnsupportedWarn when empty.
 	OnUnsupported OnUnsupported
-	// Codes come before the built-in actions, the first match counts.
-	Codes []CodeRule
+	// Codes come before the built-in classes, the first match counts.
+	Codes []failure.Rule
 	// Budget bounds the repeats; a new one when nil.
 	Budget *failover.Budget
 
@@ -174,7 +175,7 @@ func (p *Provider) Prepare() error {
 		return fmt.Errorf("on_unsupported %q is unknown; use reject, warn or drop", string(p.OnUnsupported))
 	}
 	for _, rule := range p.Codes {
-		if err := rule.check(); err != nil {
+		if err := rule.Check(); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,10 @@ import (
 	"iter"
 	"net/http"
 	"strings"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // credentials are the values in a request's header that are the gateway's
@@ -45,6 +49,21 @@ func quotes(text string, req *http.Request) bool {
 }
 
 var hidden = []byte("[credential]")
+
+// failed makes the failure that an answer of p reports.
+func (p *Provider) failed(resp *http.Response, reported *wire.Failure, now time.Time) *failure.Failure {
+	f := failure.OfUpstream(resp.StatusCode, resp.Header, reported, p.Codes, p.Format != nil, now)
+	if quotes(f.Message, resp.Request) {
+		f.Message = "the provider reports a failure"
+	}
+	if quotes(f.Code, resp.Request) || quotes(f.Param, resp.Request) {
+		f.Code, f.Param = "", ""
+	}
+	if p.Profile.Name == "ant_ling" && resp.StatusCode == http.StatusServiceUnavailable && strings.Contains(reported.Message, "Slow Down") {
+		f.Class, f.RetryAfter, f.NoRetry, f.UnsupportedHere = failure.Throttle, slowDownHold, false, false
+	}
+	return f
+}
 
 // withoutCredentials is what an upstream answered, without what it quotes of the
 // request's credentials. Both are copies where something is left out.

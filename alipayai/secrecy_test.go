@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -54,7 +55,7 @@ func TestTokenEndpointThatQuotes(t *testing.T) {
 		}}
 	}))
 	got := r.chat("hello")
-	wantError(t, got, http.StatusServiceUnavailable, codeNoToken)
+	wantError(t, got, http.StatusServiceUnavailable, failure.CodeTokenUnavailable)
 	if strings.Contains(got.body, secret) {
 		t.Errorf("the client is told %s", got.body)
 	}
@@ -76,6 +77,6 @@ func TestPaymentProofIsMoney(t *testing.T) {
 // An empty key claims nothing, and is none.
 func TestEmptyIdempotencyKey(t *testing.T) {
 	s := perform(t, [][]turn{{good}})
-	wantError(t, s.call(chatBody("hello"), "Idempotency-Key", ""), http.StatusBadRequest, codeIdempotencyKey)
+	wantError(t, s.call(chatBody("hello"), "Idempotency-Key", ""), http.StatusBadRequest, failure.CodeInvalidIdempotencyKey)
 	s.wantCalls(0)
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // reluctant is a client that takes its time to read each piece that it is sent, on a connection that knows deadlines.
@@ -58,7 +60,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 				if took < clientTimeout-time.Second || took > clientTimeout+2*time.Second {
 					t.Errorf("let go after %v", took)
 				}
-				if o := s.outcome(); o.Status != clientClosedRequest || o.Code != codeClientGone || !o.Aborted {
+				if o := s.outcome(); o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || !o.Aborted {
 					t.Errorf("outcome %+v", o)
 				}
 			})
@@ -122,7 +124,7 @@ func TestSlowClientKeepsItsClaim(t *testing.T) {
 			default:
 				// From the last event on the answer is whole, though this client has yet to read it.
 				if got.header.Get("Idempotent-Replayed") == "" {
-					wantError(t, got, http.StatusConflict, codeInFlight)
+					wantError(t, got, http.StatusConflict, failure.CodeIdempotencyInFlight)
 				}
 			}
 		}

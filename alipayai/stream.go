@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 )
@@ -91,7 +92,7 @@ func (k kept) Read(b []byte) (int, error) {
 
 // openStream reads s up to its first content, or to a clean end of an answer
 // that has none.
-func (c *call) openStream(s *stream) (*answer, *failure) {
+func (c *call) openStream(s *stream) (*answer, *failure.Failure) {
 	body := io.Reader(s.resp.Body)
 	if c.g.Evidence != nil {
 		s.received = buffers.Get().(*bytes.Buffer)
@@ -104,9 +105,9 @@ func (c *call) openStream(s *stream) (*answer, *failure) {
 		switch {
 		case f != nil:
 		case s.done && s.finish == "":
-			f = badAnswer(codeTruncated, "the provider ended its stream before any content")
+			f = failure.BadAnswer(failure.CodeTruncated, "the provider ended its stream before any content")
 		case s.pending.Len() > maxHeld:
-			f = badAnswer(codeTooLarge, "the provider's stream has no content within its first mebibyte")
+			f = failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's stream has no content within its first mebibyte")
 		}
 		if f != nil {
 			s.close()
@@ -119,22 +120,22 @@ func (c *call) openStream(s *stream) (*answer, *failure) {
 }
 
 // readEvent reads one event, makes sense of it, and adds it to what is pending.
-func (c *call) readEvent(s *stream) (wire.Chunk, *failure) {
+func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
 	event, err := s.events.Next()
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF) && bytes.HasPrefix(event.Data, doneData):
 		// Some servers close without the blank line that should follow.
 		event.Raw = doneEvent
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return wire.Chunk{}, badAnswer(codeTruncated, "the provider's stream broke off before its end")
+		return wire.Chunk{}, failure.BadAnswer(failure.CodeTruncated, "the provider's stream broke off before its end")
 	case errors.Is(err, wire.ErrEventTooLarge):
-		return wire.Chunk{}, badAnswer(codeTooLarge, "an event of the provider's stream is larger than this gateway takes")
+		return wire.Chunk{}, failure.BadAnswer(failure.CodeResponseTooLarge, "an event of the provider's stream is larger than this gateway takes")
 	case err != nil:
-		return wire.Chunk{}, c.transportFailure(s.ctx, err, true)
+		return wire.Chunk{}, failure.OfTransport(c.r.Context(), s.ctx, err, true)
 	}
 	chunk, err := s.decode(event)
 	if err != nil {
-		return chunk, badAnswer(codeMalformed, "the provider's stream does not keep to its format")
+		return chunk, failure.BadAnswer(failure.CodeMalformed, "the provider's stream does not keep to its format")
 	}
 	if chunk.Failure != nil {
 		var received []byte
@@ -176,16 +177,20 @@ func (s *stream) decode(event wire.Event) (wire.Chunk, error) {
 // pass sends the stream to the client. Whatever has arrived goes out with one
 // write and one flush before the next read, which may block.
 func (c *call) pass(s *stream) {
-	var f *failure
+	var f *failure.Failure
 	complete := false
 	defer s.close()
 	defer func() {
 		c.outcome.Usage = s.usage
 		if s.ended != nil {
-			s.ended(f.streamResult(complete))
+			if f != nil || complete { // or the client left, which tells nothing
+				s.ended(f.Result())
+			} else {
+				s.ended(failover.Ignored)
+			}
 		}
 	}()
-	s.dog.arm(s.timeout, errNoEvent)
+	s.dog.arm(s.timeout, failure.NoEvent)
 	s.dog.pause()
 	flusher := http.NewResponseController(c.w)
 	for {
@@ -245,7 +250,7 @@ func (c *call) send(s *stream, flusher *http.ResponseController) error {
 		err = flusher.Flush()
 	}
 	if err != nil {
-		c.outcome.Status, c.outcome.Code, c.outcome.Aborted = clientClosedRequest, codeClientGone, true
+		c.outcome.Status, c.outcome.Code, c.outcome.Aborted = failure.ClientClosedRequest, failure.CodeClientGone, true
 	}
 	return err
 }
@@ -253,9 +258,9 @@ func (c *call) send(s *stream, flusher *http.ResponseController) error {
 // abort breaks off a stream that has content already: what is pending, the
 // format's error event, and a connection that does not end cleanly. It does
 // not return.
-func (c *call) abort(f *failure, s *stream, flusher *http.ResponseController) {
+func (c *call) abort(f *failure.Failure, s *stream, flusher *http.ResponseController) {
 	c.outcome.Code, c.outcome.Aborted = f.Code, true
-	if f.clientGone {
+	if f.ClientGone {
 		c.outcome.Status = f.Status
 		panic(http.ErrAbortHandler)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // later is an event that comes after a pause.
@@ -82,7 +84,7 @@ func TestPausesOfAStream(t *testing.T) {
 				if whole := strings.HasSuffix(got.body, "[DONE]\n\n"); got.status != test.status || whole != test.whole {
 					t.Errorf("%d %s", got.status, got.body)
 				}
-				if o := s.outcome(); (o.Code == codeTimeout) == test.whole {
+				if o := s.outcome(); (o.Code == failure.CodeTimeout) == test.whole {
 					t.Errorf("outcome %+v", o)
 				}
 			})

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -38,11 +39,11 @@ func TestDeadline(t *testing.T) {
 			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("answered after %v", took)
 			}
-			message := wantError(t, got, http.StatusGatewayTimeout, codeTimeout)
+			message := wantError(t, got, http.StatusGatewayTimeout, failure.CodeTimeout)
 			if got.header.Get("X-Should-Retry") != "false" || !strings.Contains(message, "in time") {
 				t.Errorf("%v %s", got.header, message)
 			}
-			if o := r.outcome(); o.Attempts != 1 || o.Code != codeTimeout || o.Status != http.StatusGatewayTimeout {
+			if o := r.outcome(); o.Attempts != 1 || o.Code != failure.CodeTimeout || o.Status != http.StatusGatewayTimeout {
 				t.Errorf("outcome %+v", o)
 			}
 		})
@@ -102,9 +103,9 @@ func TestWatchdog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		dog := newWatchdog(cancel)
-		dog.arm(10*time.Second, errNoHead)
+		dog.arm(10*time.Second, failure.NoHead)
 		time.Sleep(9 * time.Second)
-		dog.arm(10*time.Second, errNoEvent)
+		dog.arm(10*time.Second, failure.NoEvent)
 		// Only waiting counts, however often it begins anew.
 		for range 25 {
 			time.Sleep(9 * time.Second)
@@ -118,7 +119,7 @@ func TestWatchdog(t *testing.T) {
 		}
 		resumed := time.Now()
 		<-ctx.Done()
-		if waited := time.Since(resumed); waited != 10*time.Second || !errors.Is(context.Cause(ctx), errNoEvent) {
+		if waited := time.Since(resumed); waited != 10*time.Second || !errors.Is(context.Cause(ctx), failure.NoEvent) {
 			t.Errorf("cancelled after %v by %v", waited, context.Cause(ctx))
 		}
 	})
@@ -129,7 +130,7 @@ func TestWatchdogThatIsDisarmed(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
 		dog := newWatchdog(cancel)
-		dog.arm(time.Second, errNoHead)
+		dog.arm(time.Second, failure.NoHead)
 		dog.disarm()
 		time.Sleep(time.Hour)
 		if ctx.Err() != nil {

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -107,13 +108,13 @@ func TestTokenOfAHangingEndpoint(t *testing.T) {
 			return Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, ctx.Err())
 		})
 		start := time.Now()
-		waiting, leave := context.WithTimeoutCause(t.Context(), 3*time.Second, errDeadline)
+		waiting, leave := context.WithTimeoutCause(t.Context(), 3*time.Second, failure.Deadline)
 		defer leave()
 		_, err := s.Token(waiting)
 		if waited := time.Since(start); waited != 3*time.Second {
 			t.Errorf("waited %v", waited)
 		}
-		if !errors.Is(err, ErrTokenUnavailable) || !errors.Is(err, errDeadline) {
+		if !errors.Is(err, ErrTokenUnavailable) || !errors.Is(err, failure.Deadline) {
 			t.Errorf("got %v", err)
 		}
 		time.Sleep(fetchTimeout)
@@ -204,7 +205,7 @@ func TestTokenOfTheSimulatorsFailures(t *testing.T) {
 			r.set(test.fault)
 			start := time.Now()
 			got := r.chat("hello")
-			message := wantError(t, got, http.StatusServiceUnavailable, codeNoToken)
+			message := wantError(t, got, http.StatusServiceUnavailable, failure.CodeTokenUnavailable)
 			if !strings.Contains(message, test.want.Error()) || !strings.Contains(message, test.code) {
 				t.Errorf("message %q, want the reason %q %q", message, test.want, test.code)
 			}
@@ -217,7 +218,7 @@ func TestTokenOfTheSimulatorsFailures(t *testing.T) {
 			if n := len(r.arrived.at("/v1/chat/completions")); n != 0 {
 				t.Errorf("%d calls went out without a token", n)
 			}
-			if o := r.outcome(); o.Status != http.StatusServiceUnavailable || o.Code != codeNoToken || o.Attempts != 0 {
+			if o := r.outcome(); o.Status != http.StatusServiceUnavailable || o.Code != failure.CodeTokenUnavailable || o.Attempts != 0 {
 				t.Errorf("outcome %+v", o)
 			}
 		})

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -73,7 +74,7 @@ func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	sent := g.Now()
 	resp, err := g.Transport.RoundTrip(req)
 	if err != nil {
-		return Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, reasonOf(err))
+		return Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, failure.ReasonOf(err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	received := g.Now()
@@ -84,7 +85,7 @@ func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer))
 	if err != nil {
-		return Token{}, fmt.Errorf("%w: reading the answer: %w", ErrTokenUnavailable, reasonOf(err))
+		return Token{}, fmt.Errorf("%w: reading the answer: %w", ErrTokenUnavailable, failure.ReasonOf(err))
 	}
 	return g.read(resp.StatusCode, body, sent, skew)
 }
@@ -102,7 +103,7 @@ func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration
 		// Definite: the client or its grant is not accepted (RFC 6749,
 		// section 5.2). Everything else may pass.
 		if status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden ||
-			!failed && Classify(http.StatusOK, wire.Failure{Code: answer.code}.BareCode()) == ActionFail {
+			!failed && failure.ClassOf(http.StatusOK, wire.Failure{Code: answer.code}.BareCode()) == failure.Fail {
 			reason = ErrTokenRefused
 		}
 		code := answer.code

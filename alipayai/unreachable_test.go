@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -38,7 +39,7 @@ func TestUnreachableProvider(t *testing.T) {
 			}
 			r := startGateway(t, p)
 			got := r.post("/v1/chat/completions", body)
-			message := wantError(t, got, http.StatusBadGateway, codeUnreachable)
+			message := wantError(t, got, http.StatusBadGateway, failure.CodeUnreachable)
 			if got.header.Get("X-Should-Retry") != "false" {
 				t.Error("the client is to repeat what was repeated already")
 			}
@@ -51,10 +52,10 @@ func TestUnreachableProvider(t *testing.T) {
 			if got.header.Get("X-Alipayai-Attempts") != "3" {
 				t.Errorf("header %v", got.header)
 			}
-			if o := r.outcome(); o.Attempts != maxAttempts || o.Status != 502 || o.Code != codeUnreachable || o.FirstByte != 0 {
+			if o := r.outcome(); o.Attempts != maxAttempts || o.Status != 502 || o.Code != failure.CodeUnreachable || o.FirstByte != 0 {
 				t.Errorf("outcome %+v", o)
 			}
-			if want := slices.Repeat([]string{"plain:" + codeUnreachable}, 3); !slices.Equal(r.seen.attempted(), want) {
+			if want := slices.Repeat([]string{"plain:" + failure.CodeUnreachable}, 3); !slices.Equal(r.seen.attempted(), want) {
 				t.Errorf("attempts %v", r.seen.attempted())
 			}
 		})
@@ -96,7 +97,7 @@ func TestDialThatHangs(t *testing.T) {
 	}
 	r := startGateway(t, p)
 	got := r.chat("hello")
-	wantError(t, got, http.StatusGatewayTimeout, codeTimeout)
+	wantError(t, got, http.StatusGatewayTimeout, failure.CodeTimeout)
 	if got.header.Get("X-Should-Retry") != "" {
 		t.Error("tells the client not to retry what never was sent")
 	}
@@ -113,11 +114,11 @@ func TestUnavailableProvider(t *testing.T) {
 		}
 	}))
 	for _, got := range []reply{r.chat("hello"), r.stream("hello"), r.do(t.Context(), http.MethodGet, "/v1/models", "")} {
-		message := wantError(t, got, http.StatusServiceUnavailable, codeProviderDown)
+		message := wantError(t, got, http.StatusServiceUnavailable, failure.CodeProviderUnavailable)
 		if !strings.Contains(message, expired.Error()) || !strings.Contains(message, "alipay") {
 			t.Errorf("message %q does not say which and why", message)
 		}
-		if o := r.outcome(); o.Status != 503 || o.Code != codeProviderDown || o.Attempts != 0 || o.Provider != "alipay" {
+		if o := r.outcome(); o.Status != 503 || o.Code != failure.CodeProviderUnavailable || o.Attempts != 0 || o.Provider != "alipay" {
 			t.Errorf("outcome %+v", o)
 		}
 	}
@@ -129,7 +130,7 @@ func TestUnavailableProvider(t *testing.T) {
 // A message that cannot be signed never leaves.
 func TestSigningThatFails(t *testing.T) {
 	r := newRig(t, sandbox.Config{}, first(func(p *Provider) { p.Scheme = unsignable{} }))
-	message := wantError(t, r.chat("hello"), http.StatusServiceUnavailable, codeSigning)
+	message := wantError(t, r.chat("hello"), http.StatusServiceUnavailable, failure.CodeSigningFailed)
 	if !strings.Contains(message, "cannot sign") || strings.Contains(message, "no keys") {
 		t.Errorf("message %q", message)
 	}
@@ -139,7 +140,7 @@ func TestSigningThatFails(t *testing.T) {
 	if n := len(r.arrived.at("/v1/chat/completions")); n != 0 {
 		t.Errorf("%d calls went out unsigned", n)
 	}
-	if o := r.outcome(); o.Attempts != 0 || o.Code != codeSigning {
+	if o := r.outcome(); o.Attempts != 0 || o.Code != failure.CodeSigningFailed {
 		t.Errorf("outcome %+v", o)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -18,7 +19,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 				w.WriteHeader(status)
 			})
 			got := r.chat("hello")
-			wantError(t, got, http.StatusBadGateway, codeRedirect)
+			wantError(t, got, http.StatusBadGateway, failure.CodeRedirect)
 			if got.header.Get("Location") != "" || got.header.Get("X-Should-Retry") != "false" {
 				t.Errorf("header %v", got.header)
 			}
@@ -52,16 +53,16 @@ func TestErrorShapes(t *testing.T) {
 		"compliance in a 200":        {200, 403, "content_filter", `{"error":{"message":"why","code":"content_filter"}}`},
 		"no JSON in a 503":           {503, 503, "", `<html>why</html>`},
 		"nothing in a 500":           {500, 500, "", ``},
-		"nothing in a 200":           {200, 502, codeMalformed, ``},
-		"no answer in a 200":         {200, 502, codeMalformed, `{}`},
-		"empty choices in a 200":     {200, 502, codeMalformed, `{"choices":[]}`},
-		"a list in a 200":            {200, 502, codeMalformed, `[]`},
-		"half an answer in a 200":    {200, 502, codeMalformed, `{"choices":[{}]`},
-		"two answers in a 200":       {200, 502, codeMalformed, `{"choices":[{}]}{"choices":[{}]}`},
-		"a repeated key in a 200":    {200, 502, codeMalformed, `{"choices":[{}],"choices":[]}`},
-		"invalid UTF-8 in a 200":     {200, 502, codeMalformed, "{\"choices\":[\"\xff\"]}"},
-		"too deep":                   {200, 502, codeMalformed, `{"choices":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`},
-		"empty with a 204":           {204, 502, codeMalformed, ``},
+		"nothing in a 200":           {200, 502, failure.CodeMalformed, ``},
+		"no answer in a 200":         {200, 502, failure.CodeMalformed, `{}`},
+		"empty choices in a 200":     {200, 502, failure.CodeMalformed, `{"choices":[]}`},
+		"a list in a 200":            {200, 502, failure.CodeMalformed, `[]`},
+		"half an answer in a 200":    {200, 502, failure.CodeMalformed, `{"choices":[{}]`},
+		"two answers in a 200":       {200, 502, failure.CodeMalformed, `{"choices":[{}]}{"choices":[{}]}`},
+		"a repeated key in a 200":    {200, 502, failure.CodeMalformed, `{"choices":[{}],"choices":[]}`},
+		"invalid UTF-8 in a 200":     {200, 502, failure.CodeMalformed, "{\"choices\":[\"\xff\"]}"},
+		"too deep":                   {200, 502, failure.CodeMalformed, `{"choices":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`},
+		"empty with a 204":           {204, 502, failure.CodeMalformed, ``},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -79,7 +80,7 @@ func TestErrorShapes(t *testing.T) {
 					t.Errorf("%s: message %q, want %q", mode, message, want)
 				}
 				attempts := 1
-				if action := Classify(test.status, test.code); action == ActionRetry || action == ActionThrottle {
+				if action := failure.ClassOf(test.status, test.code); action == failure.Retry || action == failure.Throttle {
 					attempts = maxAttempts
 				}
 				if o := r.outcome(); o.Code != test.code || o.Status != test.want || o.Attempts != attempts {
@@ -125,7 +126,7 @@ func TestAnswersThatAreTooLarge(t *testing.T) {
 			if test.stream {
 				got = r.stream("hello")
 			}
-			wantError(t, got, http.StatusBadGateway, codeTooLarge)
+			wantError(t, got, http.StatusBadGateway, failure.CodeResponseTooLarge)
 			if got.header.Get("X-Should-Retry") != "false" {
 				t.Errorf("header %v", got.header)
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -73,7 +74,7 @@ func TestResponseSignatures(t *testing.T) {
 						t.Errorf("%d %s", got.status, got.body)
 					}
 				} else {
-					wantError(t, got, http.StatusBadGateway, codeBadSignature)
+					wantError(t, got, http.StatusBadGateway, failure.CodeBadSignature)
 					if got.header.Get("X-Should-Retry") != "false" || strings.Contains(got.body, "hello") {
 						t.Errorf("%v %s", got.header, got.body)
 					}
@@ -96,5 +97,5 @@ func TestErrorsAreVerifiedToo(t *testing.T) {
 	r.set(sandbox.Fault{Kind: sandbox.SystemError200})
 	wantError(t, r.chat("hello"), http.StatusBadGateway, "SYSTEM_ERROR")
 	r.set(sandbox.Fault{Kind: sandbox.SystemError200}, sandbox.Fault{Kind: sandbox.WrongResponseSignature})
-	wantError(t, r.chat("hello"), http.StatusBadGateway, codeBadSignature)
+	wantError(t, r.chat("hello"), http.StatusBadGateway, failure.CodeBadSignature)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
@@ -40,7 +41,7 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	}
 	p.Model = cmp.Or(p.Model, profile.Model)
 	for _, rule := range c.Codes {
-		p.Codes = append(p.Codes, alipayai.CodeRule{Pattern: rule.Pattern, Action: alipayai.Action(rule.Action)})
+		p.Codes = append(p.Codes, failure.Rule{Pattern: rule.Pattern, Class: failure.Class(rule.Action)})
 	}
 	resolver := newSecrets(a.InsecureLiterals)
 	if p.Format, err = c.format(resolver, profile); err != nil {

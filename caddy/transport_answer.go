@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/limiter"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -23,17 +24,17 @@ func (t *SigningTransport) unsigned(req *http.Request, err error) (*http.Respons
 	var rejection *limiter.Rejection
 	switch {
 	case errors.Is(err, alipayai.ErrProviderUnavailable):
-		e.Code = "provider_unavailable"
+		e.Code = failure.CodeProviderUnavailable
 	case errors.Is(err, signer.ErrMalformed), errors.Is(err, signer.ErrWrongIdentity):
 		// Such as openapi-v2 parameters that only the gateway may set.
-		e.Status, e.Code, e.RetryAfter = http.StatusForbidden, "not_signed", 0
+		e.Status, e.Code, e.RetryAfter = http.StatusForbidden, failure.CodeNotSigned, 0
 	case errors.Is(err, alipayai.ErrTokenRefused), errors.Is(err, alipayai.ErrTokenUnavailable):
-		e.Code = "token_unavailable"
+		e.Code = failure.CodeTokenUnavailable
 	case errors.As(err, &rejection):
 		t.metrics.rejections.WithLabelValues(t.provider.Name, string(rejection.Reason)).Inc()
 		e.Status, e.Code, e.RetryAfter = http.StatusTooManyRequests, string(rejection.Reason), rejection.RetryAfter
 	default:
-		e.Code = "signing_failed"
+		e.Code = failure.CodeSigningFailed
 		t.metrics.signingFailures.WithLabelValues(t.provider.Name).Inc()
 	}
 	return answerTo(req, e), nil
@@ -43,18 +44,18 @@ func (t *SigningTransport) unsigned(req *http.Request, err error) (*http.Respons
 // nobody should repeat it blindly.
 func (t *SigningTransport) unusable(req *http.Request, err error) (*http.Response, error) {
 	if gone := req.Context().Err(); gone != nil {
-		t.metrics.attempted(t.provider.Name, "client_gone")
+		t.metrics.attempted(t.provider.Name, failure.CodeClientGone)
 		return nil, gone
 	}
 	e := &wire.Error{Status: http.StatusBadGateway, NoRetry: true}
 	switch {
 	case errors.Is(err, alipayai.ErrAnswerTruncated):
 		// Not err, which names the network's addresses.
-		e.Code, e.Message = "upstream_truncated_response", alipayai.ErrAnswerTruncated.Error()
+		e.Code, e.Message = failure.CodeTruncated, alipayai.ErrAnswerTruncated.Error()
 	case errors.Is(err, alipayai.ErrAnswerTooLarge):
-		e.Code, e.Message = "upstream_response_too_large", "the provider's answer is larger than this gateway takes"
+		e.Code, e.Message = failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes"
 	default:
-		e.Code, e.Message = "invalid_response_signature", alipayai.ErrBadAnswer.Error()
+		e.Code, e.Message = failure.CodeBadSignature, alipayai.ErrBadAnswer.Error()
 	}
 	t.metrics.attempted(t.provider.Name, e.Code)
 	return answerTo(req, e), nil

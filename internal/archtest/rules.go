@@ -44,18 +44,19 @@ var rooms = map[string]room{
 	"alipayai/replay":   {},
 	"alipayai/evidence": {},
 	"alipayai/alert":    {},
+	"alipayai/failure": {imports: []string{"limiter", "failover", "alipayai/wire"}},
 	"alipayai": {imports: []string{
-		"signer", "limiter", "failover", "alipayai/wire", "alipayai/replay", "alipayai/evidence",
+		"signer", "limiter", "failover", "alipayai/failure", "alipayai/wire", "alipayai/replay", "alipayai/evidence",
 	}},
 	// What the adapter uses and nobody else has use for.
 	"internal/filewatch": {},
 	"caddy": {caddy: true, imports: []string{
-		"alipayai", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
+		"alipayai", "alipayai/failure", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
 		"signer", "limiter", "failover", "internal/filewatch",
 	}},
 	// Test helpers, benchmark and tests.
 	"internal": {caddy: true, imports: []string{
-		"caddy", "alipayai", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
+		"caddy", "alipayai", "alipayai/failure", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
 		"signer", "limiter", "failover", "internal/filewatch",
 	}},
 }
