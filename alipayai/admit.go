@@ -25,12 +25,12 @@ func (c *call) admit(ctx context.Context, p *Provider) (token string, f *failure
 	if p.Tokens == nil {
 		return "", nil
 	}
-	if live := p.Tokens.Cell.live.Load(); live != nil && live.valid(now) {
-		return live.Access, nil
+	if access, ok := p.Tokens.Cell.Live(now); ok {
+		return access, nil
 	}
 	// One that has failed once, as at a start, is asked again soon.
-	if c.alternatives && p.Tokens.Cell.pause(now) > shortPause {
-		if err := p.Tokens.Cell.lastError(); err != nil {
+	if c.alternatives && p.Tokens.Cell.Pause(now) > shortPause {
+		if err := p.Tokens.Cell.LastError(); err != nil {
 			return "", noToken(p, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -50,7 +51,7 @@ func benchmarkServe(b *testing.B, body, kind string, answer []byte, edits ...fun
 	b.Helper()
 	p := simProvider(b, "http://127.0.0.1:1")
 	now := time.Now()
-	p.Tokens.Cell.live.Store(&Token{Access: strings.Repeat("t", 32), Issued: now, Expiry: now.Add(24 * time.Hour)})
+	p.Tokens.Cell.Set(token.Token{Access: strings.Repeat("t", 32), Issued: now, Expiry: now.Add(24 * time.Hour)})
 	p.Transport = &memory{http.Header{
 		"Content-Type": {kind}, "Date": {now.UTC().Format(http.TimeFormat)}, "Content-Length": {strconv.Itoa(len(answer))},
 	}, answer}

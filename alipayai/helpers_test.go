@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -99,13 +100,25 @@ func simProvider(t testing.TB, base string) *Provider {
 	p := &Provider{Name: "alipay", ClientID: sandbox.DemoClientID, Scheme: demoScheme(t), Clock: new(Clock), Transport: newTransport(t)}
 	p.Profile = profile(t, "alipay")
 	p.BaseURL = parseURL(t, base)
-	p.Tokens = &TokenSource{Cell: new(TokenCell), Now: time.Now, Fetcher: demoGrant(p)}
+	p.Tokens = &token.Source{Cell: new(token.Cell), Now: time.Now, Fetcher: demoGrant(p)}
 	return p
 }
 
+// fetch is a Fetcher made of a function.
+type fetch func(ctx context.Context, refreshToken string) (token.Token, error)
+
+func (f fetch) Fetch(ctx context.Context, refreshToken string) (token.Token, error) {
+	return f(ctx, refreshToken)
+}
+
+// tokensFrom gives a source with an empty cell.
+func tokensFrom(f fetch) *token.Source {
+	return &token.Source{Cell: new(token.Cell), Fetcher: f, Now: time.Now}
+}
+
 // demoGrant asks for tokens where p is, with the demo app's secret.
-func demoGrant(p *Provider) *Grant {
-	return &Grant{
+func demoGrant(p *Provider) *token.Grant {
+	return &token.Grant{
 		URL: p.BaseURL.String() + "/oauth2/token", ClientID: sandbox.DemoClientID, Secret: sandbox.DemoOAuthSecret,
 		Transport: p.Transport, Clock: p.Clock, Now: time.Now,
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 )
 
 // Servers quote what they were sent, credentials included: none of it reaches a client.
@@ -97,7 +98,7 @@ func TestTokenEndpointIsNotQuoted(t *testing.T) {
 					conn.Close()
 				}
 			}()
-			g := &Grant{URL: "http://" + listener.Addr().String(), ClientID: "a", Secret: "b", Transport: newTransport(t), Now: time.Now}
+			g := &token.Grant{URL: "http://" + listener.Addr().String(), ClientID: "a", Secret: "b", Transport: newTransport(t), Now: time.Now}
 			_, err = g.Fetch(t.Context(), "")
 			if err == nil || strings.Contains(err.Error(), "MARK") || strings.Contains(err.Error(), listener.Addr().String()) {
 				t.Errorf("error %v", err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -50,7 +51,7 @@ type Provider struct {
 	// Scheme authenticates requests; nil where the upstream wants nothing.
 	Scheme signer.Scheme
 	// Tokens keeps the OAuth access token; nil where there is none.
-	Tokens *TokenSource
+	Tokens *token.Source
 	// Cap is the upstream's rate cap; nil for none.
 	Cap *Cap
 	// Hold keeps an upstream without a Cap from being asked too early; a new one

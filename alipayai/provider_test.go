@@ -1,6 +1,7 @@
 package alipayai
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -194,5 +196,23 @@ func TestMessageHasANonceWhereTheSchemeDoes(t *testing.T) {
 	}, first(func(p *Provider) { p.Profile.Scheme = signer.NameOpenAPIV3 }))
 	if r.chat("hello"); calls != 1 {
 		t.Errorf("%d calls", calls)
+	}
+}
+
+func TestProviderIsPrintedWithoutItsSecrets(t *testing.T) {
+	const access, refresh, secret = "access-token-value", "refresh-token-value", "client-secret-value"
+	p := plainProvider(t, "http://127.0.0.1")
+	p.Tokens = &token.Source{
+		Cell: new(token.Cell), RefreshToken: refresh, Now: time.Now,
+		Fetcher: &token.Grant{URL: "http://127.0.0.1/token", ClientID: "app", Secret: secret, Now: time.Now},
+	}
+	p.Tokens.Cell.Set(token.Token{Access: access, Refresh: refresh})
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		text := fmt.Sprintf(verb, p)
+		for _, never := range []string{access, refresh, secret} {
+			if strings.Contains(text, never) {
+				t.Errorf("%s shows %s: %s", verb, never, text)
+			}
+		}
 	}
 }

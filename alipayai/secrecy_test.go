@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -50,7 +51,7 @@ func TestTokenEndpointThatQuotes(t *testing.T) {
 	}))
 	t.Cleanup(endpoint.Close)
 	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { t.Error("asked without a token") }, first(func(p *Provider) {
-		p.Tokens = &TokenSource{Cell: new(TokenCell), Now: time.Now, Fetcher: &Grant{
+		p.Tokens = &token.Source{Cell: new(token.Cell), Now: time.Now, Fetcher: &token.Grant{
 			URL: endpoint.URL, ClientID: "app", Secret: secret, Transport: p.Transport, Now: time.Now,
 		}}
 	}))

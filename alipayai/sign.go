@@ -22,7 +22,7 @@ var ErrProviderUnavailable = errors.New("provider is unavailable")
 // waits for a departure within p's rate cap, which the caller cancels if
 // sending fails.
 //
-// The errors are ErrProviderUnavailable, those of TokenSource.Token,
+// The errors are ErrProviderUnavailable, those of token.Source,
 // *limiter.Rejection, and those of the signing scheme.
 //
 // net/http cannot repeat the result by itself: a replay would carry a used

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 )
 
 // composed is a request that somebody else has made, with everything on it that must not go on.
@@ -153,15 +154,15 @@ func TestSignedRequestsAreNotReplayed(t *testing.T) {
 
 func TestSignRequestThatFails(t *testing.T) {
 	broken := errors.New("its certificate has expired")
-	refused := fmt.Errorf("%w: status 401", ErrTokenRefused)
+	refused := fmt.Errorf("%w: status 401", token.ErrRefused)
 	for name, test := range map[string]struct {
 		edit func(*Provider)
 		want error
 	}{
 		"unavailable": {func(p *Provider) { p.Unavailable = func(time.Time) error { return broken } }, broken},
 		"no token": {func(p *Provider) {
-			p.Tokens = newSource(func(context.Context, string) (Token, error) { return Token{}, refused })
-		}, ErrTokenRefused},
+			p.Tokens = tokensFrom(func(context.Context, string) (token.Token, error) { return token.Token{}, refused })
+		}, token.ErrRefused},
 		"cannot be signed": {func(p *Provider) { p.Tokens, p.Scheme = nil, unsignable{} }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

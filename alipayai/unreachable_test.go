@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -66,14 +67,14 @@ func TestUnreachableProvider(t *testing.T) {
 func TestProviderThatComesBack(t *testing.T) {
 	var dials atomic.Int64
 	r := newRig(t, sandbox.Config{}, first(func(p *Provider) {
-		p.Tokens.Cell.live.Store(&Token{}) // the token is asked for by the second dial
+		p.Tokens.Cell.Set(token.Token{}) // the token is asked for by the second dial
 		p.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			if dials.Add(1) < 3 {
 				return nil, errors.New("no route to host")
 			}
 			return new(net.Dialer).DialContext(ctx, network, address)
 		}
-		p.Tokens.Fetcher = fetcherFunc(func(ctx context.Context, refresh string) (Token, error) {
+		p.Tokens.Fetcher = fetch(func(ctx context.Context, refresh string) (token.Token, error) {
 			own := demoGrant(p)
 			own.Transport = newTransport(t)
 			return own.Fetch(ctx, refresh)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -225,8 +226,9 @@ func TestTakeAnswerDropsRefusedTokens(t *testing.T) {
 			if test.off {
 				p.Verify = VerifyOff
 			}
-			p.Tokens = newSource(func(context.Context, string) (Token, error) {
-				return freshToken("t-1", time.Hour), nil
+			p.Tokens = tokensFrom(func(context.Context, string) (token.Token, error) {
+				now := time.Now()
+				return token.Token{Access: "t-1", Issued: now, Expiry: now.Add(time.Hour)}, nil
 			})
 			req, resp := exchange(t, p, test.status, "")
 			resp.Body = io.NopCloser(strings.NewReader(test.body))

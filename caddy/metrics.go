@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 )
 
 // metrics are the plugin's Prometheus metrics. They count on over reloads:
@@ -109,7 +110,7 @@ func (m *metrics) alerted(sink string, kind alert.Kind, result alert.Result) {
 func (m *metrics) tokenFetched(provider string, err error) {
 	result := "ok"
 	switch {
-	case errors.Is(err, alipayai.ErrTokenRefused):
+	case errors.Is(err, token.ErrRefused):
 		result = "refused"
 	case err != nil:
 		result = "unavailable"

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/limiter"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -28,7 +29,7 @@ func (t *SigningTransport) unsigned(req *http.Request, err error) (*http.Respons
 	case errors.Is(err, signer.ErrMalformed), errors.Is(err, signer.ErrWrongIdentity):
 		// Such as openapi-v2 parameters that only the gateway may set.
 		e.Status, e.Code, e.RetryAfter = http.StatusForbidden, failure.CodeNotSigned, 0
-	case errors.Is(err, alipayai.ErrTokenRefused), errors.Is(err, alipayai.ErrTokenUnavailable):
+	case errors.Is(err, token.ErrRefused), errors.Is(err, token.ErrUnavailable):
 		e.Code = failure.CodeTokenUnavailable
 	case errors.As(err, &rejection):
 		t.metrics.rejections.WithLabelValues(t.provider.Name, string(rejection.Reason)).Inc()

@@ -44,20 +44,21 @@ var rooms = map[string]room{
 	"alipayai/replay":   {},
 	"alipayai/evidence": {},
 	"alipayai/alert":    {},
-	"alipayai/failure": {imports: []string{"limiter", "failover", "alipayai/wire"}},
+	"alipayai/failure":  {imports: []string{"limiter", "failover", "alipayai/wire"}},
+	"alipayai/token":    {imports: []string{"alipayai/failure", "alipayai/wire", "internal/seal"}},
 	"alipayai": {imports: []string{
-		"signer", "limiter", "failover", "alipayai/failure", "alipayai/wire", "alipayai/replay", "alipayai/evidence",
+		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/wire", "alipayai/replay", "alipayai/evidence",
 	}},
-	// What the adapter uses and nobody else has use for.
 	"internal/filewatch": {},
+	"internal/seal":      {},
 	"caddy": {caddy: true, imports: []string{
-		"alipayai", "alipayai/failure", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
-		"signer", "limiter", "failover", "internal/filewatch",
+		"alipayai", "alipayai/failure", "alipayai/token", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
+		"signer", "limiter", "failover", "internal/filewatch", "internal/seal",
 	}},
 	// Test helpers, benchmark and tests.
 	"internal": {caddy: true, imports: []string{
-		"caddy", "alipayai", "alipayai/failure", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
-		"signer", "limiter", "failover", "internal/filewatch",
+		"caddy", "alipayai", "alipayai/failure", "alipayai/token", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
+		"signer", "limiter", "failover", "internal/filewatch", "internal/seal",
 	}},
 }
 

@@ -12,7 +12,9 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -35,7 +37,7 @@ type shared struct {
 	breakers *failover.Breakers
 	cache    replay.Cache
 	claims   replay.Claims
-	token    alipayai.TokenShare // nil for a token of one's own
+	token    token.Share // nil for a token of one's own
 	close    func()
 }
 
@@ -87,7 +89,7 @@ func (r *rig) share(s settings, limit limiter.Limit) (*shared, error) {
 const namespace = "chaos"
 
 func inRedis(client redis.UniversalClient, s settings, limit limiter.Limit) (*shared, error) {
-	seal, err := alipayai.NewSeal(sha256.Sum256([]byte(namespace)))
+	seal, err := seal.New(sha256.Sum256([]byte(namespace)))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +102,7 @@ func inRedis(client redis.UniversalClient, s settings, limit limiter.Limit) (*sh
 	breakers.Start()
 	return &shared{
 		window: window, breakers: breakers, cache: replay.NewRedisCache(kept), claims: replay.NewRedisClaims(kept),
-		token: alipayai.NewRedisTokens(client, namespace, seal, time.Now),
+		token: token.NewRedis(client, namespace, seal, time.Now),
 		close: func() {
 			_ = window.Close()
 			_ = breakers.Close()
