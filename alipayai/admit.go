@@ -40,8 +40,8 @@ func (c *call) admit(ctx context.Context, p *Provider) (token string, f *failure
 	if err == nil {
 		return token, nil
 	}
-	if c.r.Context().Err() != nil {
-		return "", failure.OfTransport(c.r.Context(), ctx, err, false)
+	if c.ctx.Err() != nil {
+		return "", failure.OfTransport(c.ctx, ctx, err, false)
 	}
 	return "", noToken(p, err)
 }
@@ -76,8 +76,8 @@ func (c *call) ready(ctx context.Context, p *Provider, token string, body []byte
 // depart waits for a departure at p.
 func (c *call) depart(ctx context.Context, p *Provider) (*Departure, *failure.Failure) {
 	began := c.g.Now()
-	tenant := c.outcome.Tenant
-	d, err := p.Cap.depart(ctx, tenant, c.g.share(tenant), int64(len(c.request.Body)), c.latest())
+	tenant := c.Tenant
+	d, err := p.Cap.depart(ctx, tenant, c.g.share(tenant), int64(len(c.Request.Body)), c.latest())
 	if err == nil {
 		if p.Cap != nil {
 			c.g.Observer.Departed(p.Name, c.g.Now().Sub(began))
@@ -86,7 +86,7 @@ func (c *call) depart(ctx context.Context, p *Provider) (*Departure, *failure.Fa
 	}
 	f := p.Cap.rejected(err, c.g.Now())
 	if ctx.Err() != nil { // the client left, or the call's deadline has passed
-		f = failure.OfTransport(c.r.Context(), ctx, err, false)
+		f = failure.OfTransport(c.ctx, ctx, err, false)
 	}
 	c.g.Observer.Rejected(p.Name, f.Code)
 	return nil, f

@@ -27,7 +27,7 @@ type asking struct {
 }
 
 // ask gets an answer of p, in as many attempts as that may take.
-func (c *call) ask(p *Provider, alternatives bool) (*answer, *failure.Failure) {
+func (c *call) ask(p *Provider, alternatives bool) (*Answer, *failure.Failure) {
 	c.alternatives = alternatives
 	body, f := c.encode(p)
 	if f != nil {
@@ -46,13 +46,13 @@ func (c *call) ask(p *Provider, alternatives bool) (*answer, *failure.Failure) {
 		if f == nil {
 			return a, nil
 		}
-		c.doubtful = c.doubtful || f.MayHaveExecuted()
+		c.mayHaveExecuted = c.mayHaveExecuted || f.MayHaveExecuted()
 		pause, ok := q.planRetry(f)
 		if !ok {
 			return nil, f
 		}
 		if !c.wait(pause) {
-			return nil, failure.OfTransport(c.r.Context(), c.r.Context(), c.r.Context().Err(), f.Sent)
+			return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), f.Sent)
 		}
 	}
 }
@@ -60,11 +60,8 @@ func (c *call) ask(p *Provider, alternatives bool) (*answer, *failure.Failure) {
 // encode puts the request into p's form.
 func (c *call) encode(p *Provider) ([]byte, *failure.Failure) {
 	c.unsupported = ""
-	switch {
-	case c.outcome.Endpoint == EndpointModels:
+	if c.Endpoint == EndpointModels {
 		return nil, nil
-	case p.Format == nil:
-		return c.request.WithModel(p.upstreamModel(c.request.Model)), nil
 	}
 	encoded, err := p.Format.EncodeRequest(c.wireAsk(p))
 	if err != nil {
@@ -114,7 +111,7 @@ func (q *asking) planRetry(f *failure.Failure) (pause time.Duration, ok bool) {
 		pause = retryBackoff.Delay(q.attempts - 1)
 	case q.class() == ClassMoney:
 		return 0, false
-	case f.StaleConnection && !q.reconnected && !q.alternatives && q.idempotencyKey == "":
+	case f.StaleConnection && !q.reconnected && !q.alternatives && q.IdempotencyKey == "":
 		q.reconnected = true
 	case replaced:
 		q.refreshed = true
@@ -164,14 +161,14 @@ func (c *call) latest() time.Time {
 // wait waits, and reports whether the client did too.
 func (c *call) wait(d time.Duration) bool {
 	if d <= 0 {
-		return c.r.Context().Err() == nil
+		return c.ctx.Err() == nil
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-c.r.Context().Done():
+	case <-c.ctx.Done():
 		return false
 	}
 }

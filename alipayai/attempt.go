@@ -13,26 +13,9 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
-// answer is an upstream's answer, ready to go to the client.
-type answer struct {
-	status int
-	header http.Header
-	usage  wire.Usage
-	// model is what the upstream says has answered; empty where it does not say.
-	model string
-	// finish is the finish reason of a JSON answer.
-	finish string
-	// body of a JSON answer, complete; nil for a stream.
-	body *bytes.Buffer
-	// stream of an event stream whose first content has arrived.
-	stream *stream
-	// replayed says that the answer was given before, and to whom it is due.
-	replayed *replayed
-}
-
 // attempt makes one request to p and classifies what comes back.
-func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure.Failure) {
-	ctx, cancel := context.WithCancelCause(c.r.Context())
+func (c *call) attempt(p *Provider, body []byte) (a *Answer, f *failure.Failure) {
+	ctx, cancel := context.WithCancelCause(c.ctx)
 	dog := newWatchdog(cancel)
 	defer func() {
 		if a == nil || a.stream == nil {
@@ -58,7 +41,7 @@ func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure.Failure)
 	resp, err := p.Transport.RoundTrip(req)
 	if err != nil {
 		departure.Cancel()
-		f := failure.OfTransport(c.r.Context(), ctx, err, departure.Left())
+		f := failure.OfTransport(c.ctx, ctx, err, departure.Left())
 		f.StaleConnection = f.Code == failure.CodeTruncated && departure.foundClosed(time.Now())
 		return nil, f
 	}
@@ -66,12 +49,10 @@ func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure.Failure)
 	received := c.g.Now()
 	p.Clock.Learn(resp.Header, start, received)
 
-	if c.request.Stream && resp.StatusCode == http.StatusOK && isEventStream(resp.Header) {
+	if c.Request.Stream && resp.StatusCode == http.StatusOK && isEventStream(resp.Header) {
 		dog.arm(within-received.Sub(start), failure.NoContent)
-		s := &stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.StreamTimeout, provider: p, resp: resp}
-		if p.Format != nil {
-			s.decoder = p.Format.DecodeStream(c.wireAsk(p))
-		}
+		s := &stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.StreamTimeout, provider: p, resp: resp,
+			decoder: p.Format.DecodeStream(c.wireAsk(p))}
 		a, f = c.openStream(s)
 	} else {
 		resp.Body = &awaited{ReadCloser: resp.Body, call: c, dog: dog, timeout: p.Timeout}
@@ -105,7 +86,7 @@ func (w *awaited) Read(b []byte) (int, error) {
 
 // readAnswer reads an answer that is not a stream, and tells a success from a
 // failure in any of the shapes and under any status.
-func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, resp *http.Response) (*answer, *failure.Failure) {
+func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, resp *http.Response) (*Answer, *failure.Failure) {
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode < 200 || resp.StatusCode > 599 {
 		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider answered with an invalid status")
@@ -119,15 +100,15 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 		return nil, failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes")
 	}
 	if err != nil {
-		return nil, failure.OfTransport(c.r.Context(), ctx, err, true)
+		return nil, failure.OfTransport(c.ctx, ctx, err, true)
 	}
 	body := buffer.Bytes()
 	// Streams carry no signature.
 	if p.verifies() && !isEventStream(resp.Header) && p.verify(req, resp.Header, body) != nil {
 		return nil, failure.BadAnswer(failure.CodeBadSignature, ErrBadAnswer.Error())
 	}
-	a := &answer{status: resp.StatusCode, header: resp.Header, body: buffer}
-	if resp.StatusCode == http.StatusPaymentRequired && p.Format == nil && c.outcome.Endpoint != EndpointModels {
+	a := &Answer{Status: resp.StatusCode, header: resp.Header, body: buffer}
+	if resp.StatusCode == http.StatusPaymentRequired && c.untouched(p) && c.Endpoint != EndpointModels {
 		return a, nil // agent payments: the client pays and comes back with the proof
 	}
 	parsed, event, err := c.decode(p, a)
@@ -135,15 +116,15 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 	case err != nil && resp.StatusCode < http.StatusBadRequest:
 		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is not valid JSON")
 	case err == nil && parsed.Failure == nil && resp.StatusCode < http.StatusBadRequest:
-		if !parsed.HasChoices && c.outcome.Endpoint != EndpointModels {
+		if !parsed.HasChoices && c.Endpoint != EndpointModels {
 			return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer has neither choices nor data")
 		}
 		a.usage, a.model, a.finish = parsed.Usage, parsed.Model, parsed.FinishReason
 		if !strings.HasPrefix(resp.Header.Get("Content-Type"), jsonType[0]) {
 			a.header["Content-Type"] = jsonType // whatever it called itself
 		}
-		if c.request.Stream {
-			return a.streamed(c.request.IncludeUsage)
+		if c.Request.Stream {
+			return a.streamed(c.Request.IncludeUsage)
 		}
 		return a, nil
 	case parsed.Failure == nil:
@@ -154,7 +135,7 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 
 // streamed gives a whole answer as the stream that the client has asked for, and
 // would read nothing else as.
-func (a *answer) streamed(includeUsage bool) (*answer, *failure.Failure) {
+func (a *Answer) streamed(includeUsage bool) (*Answer, *failure.Failure) {
 	events, err := wire.AppendStream(nil, a.body.Bytes(), includeUsage)
 	if err != nil {
 		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is no chat completion")
@@ -180,14 +161,14 @@ func (c *call) failed(p *Provider, reported *wire.Failure, resp *http.Response, 
 
 // decode makes sense of an answer's body, and puts it into OpenAI's form. Of a
 // body that is a stream, event is what reports its failure.
-func (c *call) decode(p *Provider, a *answer) (parsed wire.Answer, event []byte, err error) {
+func (c *call) decode(p *Provider, a *Answer) (parsed wire.Answer, event []byte, err error) {
 	body := a.body.Bytes()
 	if isEventStream(a.header) {
 		if reported, event := failingEvent(body); reported != nil {
 			return wire.Answer{Failure: reported}, event, nil
 		}
 	}
-	if p.Format == nil || c.outcome.Endpoint != EndpointChat || a.status != http.StatusOK {
+	if c.untouched(p) || c.Endpoint != EndpointChat || a.Status != http.StatusOK {
 		parsed, err = wire.ParseBody(body, wire.Limits{})
 		return parsed, nil, err
 	}
@@ -214,10 +195,14 @@ func failingEvent(stream []byte) (*wire.Failure, []byte) {
 	}
 }
 
+// untouched reports whether the client and p speak the same format, so that the
+// bytes pass as they are.
+func (c *call) untouched(p *Provider) bool { return p.Format.Name() == c.Format.Name() }
+
 // wireAsk is the request as p's format needs to know it.
 func (c *call) wireAsk(p *Provider) wire.Ask {
 	return wire.Ask{
-		Request: c.request, UpstreamModel: p.upstreamModel(c.request.Model),
-		ID: c.idempotencyID, Tenant: c.outcome.Tenant,
+		Request: c.Request, UpstreamModel: p.upstreamModel(c.Request.Model),
+		ID: c.idempotencyID, Tenant: c.Tenant,
 	}
 }

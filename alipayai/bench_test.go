@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
 )
@@ -47,7 +48,7 @@ func (d *discard) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func benchmarkServe(b *testing.B, body, kind string, answer []byte, edits ...func(*Gateway)) {
+func benchmarkServe(b *testing.B, body, kind string, answer []byte, edits ...func(*alipayai.Gateway)) {
 	b.Helper()
 	p := simProvider(b, "http://127.0.0.1:1")
 	now := time.Now()
@@ -58,7 +59,7 @@ func benchmarkServe(b *testing.B, body, kind string, answer []byte, edits ...fun
 	if err := p.Prepare(); err != nil {
 		b.Fatal(err)
 	}
-	g := &Gateway{Providers: []*Provider{p}}
+	g := &alipayai.Gateway{Providers: []*alipayai.Provider{p}}
 	for _, edit := range edits {
 		edit(g)
 	}
@@ -79,7 +80,7 @@ func benchmarkServe(b *testing.B, body, kind string, answer []byte, edits ...fun
 		reader.Reset(body)
 		clear(w.header)
 		w.written = 0
-		g.Serve(w, req, "acme")
+		serve(g, w, req, "acme")
 		if w.status != http.StatusOK || w.written != len(answer) {
 			b.Fatalf("%d, %d bytes of %d", w.status, w.written, len(answer))
 		}
@@ -101,9 +102,9 @@ func jsonAnswer1200() []byte {
 }
 
 func BenchmarkServeJSON(b *testing.B) {
-	for name, edits := range map[string][]func(*Gateway){
+	for name, edits := range map[string][]func(*alipayai.Gateway){
 		"plain":   nil,
-		"breaker": {func(g *Gateway) { g.Breakers = new(failover.Breakers) }},
+		"breaker": {func(g *alipayai.Gateway) { g.Breakers = new(failover.Breakers) }},
 		"cached":  {caching()},
 	} {
 		b.Run(name, func(b *testing.B) {

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -9,13 +9,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
 // breakers gives a gateway breakers of its own.
-func breakers(rule failover.Rule) func(*Gateway) {
-	return func(g *Gateway) { g.Breakers, g.Breaker = new(failover.Breakers), rule }
+func breakers(rule failover.Rule) func(*alipayai.Gateway) {
+	return func(g *alipayai.Gateway) { g.Breakers, g.Breaker = new(failover.Breakers), rule }
 }
 
 func TestBreakerOpens(t *testing.T) {
@@ -24,7 +25,7 @@ func TestBreakerOpens(t *testing.T) {
 	for name, test := range map[string]struct {
 		turn turn
 		body string
-		edit func(*Gateway)
+		edit func(*alipayai.Gateway)
 	}{
 		"500":                      {turn: sysError},
 		"in a 200":                 {turn: says(200, `{"code":"SYSTEM_ERROR"}`)},
@@ -38,7 +39,7 @@ func TestBreakerOpens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := perform(t, [][]turn{{test.turn}, {good}}, breakers(failover.Rule{}), func(g *Gateway) {
+				s := perform(t, [][]turn{{test.turn}, {good}}, breakers(failover.Rule{}), func(g *alipayai.Gateway) {
 					if test.edit != nil {
 						test.edit(g)
 					}
@@ -58,7 +59,7 @@ func TestBreakerOpens(t *testing.T) {
 				}
 				s.seen.reset()
 				got := s.call(chatBody("hello"))
-				if s.gateway.Class == ClassMoney {
+				if s.gateway.Class == alipayai.ClassMoney {
 					wantError(t, got, http.StatusServiceUnavailable, failure.CodeBreakerOpen)
 					asked--
 				} else {
@@ -68,7 +69,7 @@ func TestBreakerOpens(t *testing.T) {
 				if seen := s.seen.rejections(); !slices.Equal(seen, []string{failure.CodeBreakerOpen}) {
 					t.Errorf("rejections %v", seen)
 				}
-				if states := s.gateway.Breakers.States(); states[s.gateway.Providers[0].account].Open != 1 || len(states) != 1 {
+				if states := s.gateway.Breakers.States(); states[s.gateway.Providers[0].Account()].Open != 1 || len(states) != 1 {
 					t.Errorf("states %v", states)
 				}
 			})
@@ -99,7 +100,7 @@ func TestBreakerIgnores(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				turns := []turn{sysError, sysError, sysError}
-				for range maxAttempts * 6 {
+				for range alipayai.MaxAttempts * 6 {
 					turns = append(turns, test.turn)
 				}
 				if test.body == "" {
@@ -254,7 +255,7 @@ func TestBreakerProbesWithALongStream(t *testing.T) {
 			return streams(func(context.Context) error { <-goes; return errors.New("broken") }, deltaEvent)(req)
 		}
 		s := perform(t, [][]turn{{sysError, sysError, sysError, sysError, long, good}, {good}},
-			breakers(failover.Rule{}), first(func(p *Provider) { p.Timeout = time.Hour }))
+			breakers(failover.Rule{}), first(func(p *alipayai.Provider) { p.Timeout = time.Hour }))
 		for range 4 {
 			s.call(chatBody("hello"))
 		}
@@ -282,7 +283,7 @@ func TestBreakerProbesWithALongStream(t *testing.T) {
 func TestBreakerProbesWithALongAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{sysError, sysError, sysError, sysError, after(90*time.Second, good), good}, {good}},
-			breakers(failover.Rule{}), deadline(2*time.Minute), first(func(p *Provider) { p.Timeout = time.Hour }))
+			breakers(failover.Rule{}), deadline(2*time.Minute), first(func(p *alipayai.Provider) { p.Timeout = time.Hour }))
 		for range 4 {
 			s.call(chatBody("hello"))
 		}

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"net/http"
@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -76,7 +77,7 @@ func TestPanicInAnAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				kept := &counting{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20)}
-				s := perform(t, [][]turn{{pausing}}, claiming, caching(func(a *AnswerCache) { a.Cache = kept }))
+				s := perform(t, [][]turn{{pausing}}, claiming, caching(func(a *alipayai.AnswerCache) { a.Cache = kept }))
 				if test.body == chatBody("hello") {
 					s.fails(good)
 				} else {

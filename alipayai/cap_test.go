@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -80,7 +81,7 @@ func TestPredictedWaitIsTooLong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := newCap(1, 20*time.Second)
 			k.MaxWait = test.maxWait
-			r := newRig(t, sandbox.Config{}, capped(k), func(g *Gateway) { g.Deadline = test.deadline })
+			r := newRig(t, sandbox.Config{}, capped(k), func(g *alipayai.Gateway) { g.Deadline = test.deadline })
 			if got := r.chat("hello"); got.status != http.StatusOK {
 				t.Fatalf("%d %s", got.status, got.body)
 			}
@@ -121,7 +122,7 @@ func TestPredictedWaitIsTooLong(t *testing.T) {
 func TestDeadlineInTheQueue(t *testing.T) {
 	t.Parallel()
 	k := newCap(1, 400*time.Millisecond)
-	r := newRig(t, sandbox.Config{}, capped(k), func(g *Gateway) { g.Deadline = 600 * time.Millisecond })
+	r := newRig(t, sandbox.Config{}, capped(k), func(g *alipayai.Gateway) { g.Deadline = 600 * time.Millisecond })
 	r.chat("hello")
 	r.outcome()
 	waiting := r.inBackground(t.Context(), chatBody("held up"))
@@ -136,9 +137,9 @@ func TestDeadlineInTheQueue(t *testing.T) {
 
 func TestQueueIsFull(t *testing.T) {
 	t.Parallel()
-	for name, bound := range map[string]func(*Cap){
-		"by count": func(k *Cap) { k.MaxCount = 1 },
-		"by bytes": func(k *Cap) { k.MaxBytes = int64(len(chatBody("waits"))) },
+	for name, bound := range map[string]func(*alipayai.Cap){
+		"by count": func(k *alipayai.Cap) { k.MaxCount = 1 },
+		"by bytes": func(k *alipayai.Cap) { k.MaxBytes = int64(len(chatBody("waits"))) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

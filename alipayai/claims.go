@@ -33,16 +33,16 @@ type claim struct {
 
 // withClaim serves the call unless its Idempotency-Key says that it is, or was,
 // served already.
-func (c *call) withClaim(serve func() (*answer, *failure.Failure)) (*answer, *failure.Failure) {
-	if c.g.Claims == nil || c.idempotencyKey == "" || c.outcome.Tenant == AnonymousTenant {
+func (c *call) withClaim(serve func() (*Answer, *failure.Failure)) (*Answer, *failure.Failure) {
+	if c.g.Claims == nil || c.IdempotencyKey == "" || c.Tenant == AnonymousTenant {
 		return serve()
 	}
 	lease := c.deadline().Sub(c.g.Now()) + leaseMargin
-	if c.request.Stream {
-		lease += clientTimeout // until its first content is sent
+	if c.Request.Stream {
+		lease += ClientTimeout // until its first content is sent
 	}
-	held, given, err := c.g.Claims.Store.Claim(c.r.Context(), c.outcome.Tenant,
-		replay.NewKey(c.outcome.Tenant, string(c.outcome.Endpoint), c.idempotencyKey), sha256.Sum256(c.request.Body), lease)
+	held, given, err := c.g.Claims.Store.Claim(c.ctx, c.Tenant,
+		replay.NewKey(c.Tenant, string(c.Endpoint), c.IdempotencyKey), sha256.Sum256(c.Request.Body), lease)
 	if err != nil {
 		return nil, c.claimFailure(err)
 	}
@@ -58,8 +58,8 @@ func (c *call) withClaim(serve func() (*answer, *failure.Failure)) (*answer, *fa
 func (c *call) claimFailure(err error) *failure.Failure {
 	var f *failure.Failure
 	switch {
-	case c.r.Context().Err() != nil:
-		return failure.OfTransport(c.r.Context(), c.r.Context(), err, false)
+	case c.ctx.Err() != nil:
+		return failure.OfTransport(c.ctx, c.ctx, err, false)
 	case errors.Is(err, replay.ErrMismatch):
 		f = failure.InvalidRequest(http.StatusUnprocessableEntity, failure.CodeIdempotencyReused, "this Idempotency-Key was used for another request; use a new key")
 	case errors.Is(err, replay.ErrInFlight):
@@ -83,7 +83,7 @@ func (c *call) extend(wait time.Duration) {
 		return
 	}
 	lease := c.g.Deadline + wait + leaseMargin
-	_ = c.claim.Extend(context.WithoutCancel(c.r.Context()), lease) // or it ends
+	_ = c.claim.Extend(context.WithoutCancel(c.ctx), lease) // or it ends
 	c.claim.until = c.g.Now().Add(lease)
 }
 
@@ -93,7 +93,7 @@ func (c *call) endClaim() {
 	if c.claim == nil {
 		return
 	}
-	claim, ctx := c.claim, context.WithoutCancel(c.r.Context())
+	claim, ctx := c.claim, context.WithoutCancel(c.ctx)
 	c.claim = nil
 	ttl := c.g.Claims.TTL
 	var end func() error
@@ -102,7 +102,7 @@ func (c *call) endClaim() {
 	switch {
 	case ok:
 		end = func() error { return claim.Finish(ctx, a, ttl) }
-	case c.recording != nil || c.doubtful || c.outcome.Status == 0: // or a panic broke it off
+	case c.recording != nil || c.mayHaveExecuted || c.outcome.Status == 0: // or a panic broke it off
 		end = func() error { return claim.Hold(ctx, ttl) }
 	default:
 		end = func() error { return claim.Release(ctx) }

@@ -21,9 +21,9 @@ var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 // GetBody stays nil: with it, net/http itself would replay a POST that carries
 // an Idempotency-Key, under the old signature.
 func (c *call) signed(ctx context.Context, p *Provider, token string, body []byte) (*http.Request, *failure.Failure) {
-	to := p.targets[c.outcome.Endpoint]
+	to := p.targets[c.Endpoint]
 	method := http.MethodPost
-	if c.outcome.Endpoint == EndpointModels {
+	if c.Endpoint == EndpointModels {
 		method = http.MethodGet
 	}
 	u, h := to.url, c.upstreamHeader(p, token)
@@ -62,10 +62,10 @@ func (c *call) upstreamHeader(p *Provider, token string) http.Header {
 	h := make(http.Header, 8)
 	h["User-Agent"] = userAgentValue
 	h["Accept-Encoding"] = identity
-	if c.request.Stream {
+	if c.Request.Stream {
 		h["Accept"] = eventStream
 	}
-	if c.request.Body != nil {
+	if c.Request.Body != nil {
 		h["Content-Type"] = jsonType
 	}
 	// One array for the values that are this call's own.
@@ -74,7 +74,7 @@ func (c *call) upstreamHeader(p *Provider, token string) http.Header {
 	if p.Profile.Scheme == signer.NameOpenAPIV3 {
 		h["Alipay-Request-Id"] = own[0:1:1]
 	}
-	forward(h, c.r.Header, forwardedToUpstream[:])
+	forward(h, c.Header, forwardedToUpstream[:])
 	maps.Copy(h, p.Header)
 	if token != "" {
 		h["Authorization"] = own[1:2:2]

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -9,13 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
 // dialer replaces how p connects.
-func dialer(dial func(n int64, ctx context.Context, network, address string) (net.Conn, error)) func(*Gateway) {
-	return first(func(p *Provider) {
+func dialer(dial func(n int64, ctx context.Context, network, address string) (net.Conn, error)) func(*alipayai.Gateway) {
+	return first(func(p *alipayai.Provider) {
 		var dials atomic.Int64
 		p.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			return dial(dials.Add(1), ctx, network, address)

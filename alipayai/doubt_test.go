@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"net/http"
@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
@@ -51,11 +52,11 @@ func TestDoubtAboutAnyAttempt(t *testing.T) {
 // A failure within a 200 that may be repeated has perhaps been served; where the upstream asks for a pause it was not.
 func TestDoubtAboutCodes(t *testing.T) {
 	slowDown := says(503, `{"error":{"message":"Slow Down"}}`)
-	antLing := first(func(p *Provider) { p.Profile.Name = "ant_ling" })
+	antLing := first(func(p *alipayai.Provider) { p.Profile.Name = "ant_ling" })
 	for name, test := range map[string]struct {
 		turn turn
 		body string
-		edit func(*Gateway)
+		edit func(*alipayai.Gateway)
 		held bool
 	}{
 		"retry in a 200":          {says(200, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", failure.Retry), true},
@@ -69,7 +70,7 @@ func TestDoubtAboutCodes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := perform(t, [][]turn{{test.turn}}, claiming, func(g *Gateway) {
+				s := perform(t, [][]turn{{test.turn}}, claiming, func(g *alipayai.Gateway) {
 					if test.edit != nil {
 						test.edit(g)
 					}
@@ -78,11 +79,11 @@ func TestDoubtAboutCodes(t *testing.T) {
 				if got.status < 400 {
 					t.Fatalf("%d %s", got.status, got.body)
 				}
-				if doubt := got.header.Get("X-Should-Retry") == "false"; doubt != test.held && s.scripts[0].count() < maxAttempts {
+				if doubt := got.header.Get("X-Should-Retry") == "false"; doubt != test.held && s.scripts[0].count() < alipayai.MaxAttempts {
 					t.Errorf("%v", got.header)
 				}
 				s.fails(good)
-				time.Sleep(slowDownHold)
+				time.Sleep(alipayai.SlowDownHold)
 				got = s.call(test.body, keyed...)
 				if test.held {
 					wantError(t, got, http.StatusConflict, failure.CodeIdempotencyUnresolved)
@@ -98,10 +99,10 @@ func TestDoubtAboutCodes(t *testing.T) {
 func TestSlowDownIsNoDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{says(503, `{"error":{"message":"Slow Down"}}`)}, {says(400, `{"code":"PARAM_ILLEGAL"}`)}},
-			first(func(p *Provider) { p.Profile.Name = "ant_ling" }))
+			first(func(p *alipayai.Provider) { p.Profile.Name = "ant_ling" }))
 		wantHeader(t, s.call(chatBody("hello")), "X-Should-Retry", "", "X-Alipayai-Reason", "throttled")
 		s.gateway.Providers = s.gateway.Providers[:1]
-		time.Sleep(slowDownHold)
+		time.Sleep(alipayai.SlowDownHold)
 		wantHeader(t, s.call(chatBody("hello")), "X-Should-Retry", "", "Retry-After", "900")
 		s.wantCalls(2, 1)
 	})

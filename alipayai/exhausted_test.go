@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"net/http"
@@ -170,7 +170,7 @@ func TestQueueLeavesTimeForTheAttempt(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			k := newCap(50, time.Second)
 			s := perform(t, [][]turn{{good}}, deadline(10*time.Second), capped(k))
-			k.throttled(hold)
+			k.Throttled(hold)
 			began := time.Now()
 			got := s.call(chatBody("hello"))
 			if got.status != want {

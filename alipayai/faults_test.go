@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"net/http"
@@ -7,12 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
 // brief makes a gateway that does not wait long.
-func brief(g *Gateway) {
+func brief(g *alipayai.Gateway) {
 	fresh(g.Providers[0])
 	g.Deadline = 2 * time.Second
 	g.Providers[0].Timeout = time.Second

@@ -2,11 +2,8 @@ package alipayai
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
@@ -26,9 +23,6 @@ const (
 	// the first content for a stream.
 	DefaultDeadline = 30 * time.Second
 )
-
-// AnonymousTenant is the tenant of calls without an authenticated user.
-const AnonymousTenant = "anonymous"
 
 // Gateway serves OpenAI's endpoints from a list of providers. It is safe for
 // concurrent use; its fields do not change after Prepare.
@@ -143,7 +137,7 @@ func (g *Gateway) Prepare() error {
 		return errors.New("no provider is named; name at least one that the alipayai global option declares")
 	}
 	for _, p := range g.Providers {
-		if g.Answers != nil && p.Profile.Format == FormatNextBuilder {
+		if g.Answers != nil && p.Profile.Format == wire.NextBuilder {
 			return fmt.Errorf("cached_answer has no meaning with provider %s: what an agent answers depends on its session as well", p.Name)
 		}
 		if p.Profile.Scheme == signer.NameOpenAPIV2 {
@@ -194,59 +188,6 @@ func (g *Gateway) Prepare() error {
 		}
 	}
 	return nil
-}
-
-// Serve answers one request of an authenticated tenant (AnonymousTenant
-// without one). It writes every error itself. When a stream breaks after its
-// first content it sends the error event and panics http.ErrAbortHandler, as
-// net/http's own reverse proxy does, so that the client cannot take the
-// truncation for an end.
-func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
-	c := &call{g: g, w: w, r: r, start: g.Now()}
-	c.outcome.Tenant = tenant
-	c.outcome.RequestID = NewRequestID()
-	defer c.settle()
-
-	f := c.read()
-	c.received = g.Now()
-	if f != nil {
-		c.refuse(f)
-		return
-	}
-	done, f := g.TenantLimits.allow(tenant, c.start)
-	if f != nil {
-		g.Observer.Rejected("", f.Code)
-		c.refuse(f)
-		return
-	}
-	defer func() { done(g.Now(), int(c.outcome.Usage.Total)) }()
-	if c.outcome.Endpoint == EndpointModels {
-		c.listModels()
-		return
-	}
-	providers, f := c.plan()
-	if f != nil {
-		c.refuse(f)
-		return
-	}
-	answer, f := c.withClaim(func() (*answer, *failure.Failure) { return c.walk(providers) })
-	if f != nil {
-		c.refuse(f)
-		return
-	}
-	c.commit(answer)
-}
-
-// NewRequestID makes the id under which a client and a log know a call: 128
-// random bits. Handlers that answer in place of the gateway use it too.
-func NewRequestID() string {
-	const prefix = "req_"
-	var random [16]byte
-	_, _ = rand.Read(random[:]) // never fails
-	var id [len(prefix) + 2*len(random)]byte
-	copy(id[:], prefix)
-	hex.Encode(id[len(prefix):], random[:])
-	return string(id[:])
 }
 
 // share gives the tenant's share.

@@ -70,7 +70,7 @@ func (c *call) holdOn(ctx context.Context, p *Provider, now time.Time) *failure.
 	fits := p.Hold.waiting.Add(1) <= DefaultQueueCount
 	for !c.alternatives && fits && left <= p.Cap.maxWait() && now.Add(left).Before(c.latest()) {
 		if !c.wait(c.spread(now, left)) {
-			return failure.OfTransport(c.r.Context(), ctx, ctx.Err(), false)
+			return failure.OfTransport(c.ctx, ctx, ctx.Err(), false)
 		}
 		now = c.g.Now()
 		if left = p.Hold.left(now); left == 0 {

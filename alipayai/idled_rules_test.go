@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
@@ -38,7 +39,7 @@ func TestWhenAConnectionThatIdledIsReplaced(t *testing.T) {
 	atOnce := closing(0, nil)
 	for name, test := range map[string]struct {
 		turns [][]turn
-		edit  func(*Gateway)
+		edit  func(*alipayai.Gateway)
 		body  string
 		key   []string
 		calls []int
@@ -65,7 +66,7 @@ func TestWhenAConnectionThatIdledIsReplaced(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := perform(t, test.turns, func(g *Gateway) {
+				s := perform(t, test.turns, func(g *alipayai.Gateway) {
 					if test.edit != nil {
 						test.edit(g)
 					}

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"bufio"
@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
@@ -18,7 +19,7 @@ import (
 const cancelledWithin = 100 * time.Millisecond
 
 // wantLeft checks that the upstream was let go in time after the client left, and what became of the call.
-func (r *rig) wantLeft(left time.Time) Outcome {
+func (r *rig) wantLeft(left time.Time) alipayai.Outcome {
 	r.t.Helper()
 	waitFor(r.t, "the upstream to be let go", func() bool { return len(r.sim.Stats().Cancellations) == 1 })
 	if took := r.sim.Stats().Cancellations[0].At.Sub(left); took > cancelledWithin {
@@ -122,7 +123,7 @@ func TestClientThatLeavesWhileItSends(t *testing.T) {
 	w := httptest.NewRecorder()
 	req := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", failingBody{}).WithContext(pipe)
 	req.Header.Set("Content-Type", "application/json")
-	r.gateway.Serve(w, req, "tenant-1")
+	serve(r.gateway, w, req, "tenant-1")
 	if o := r.outcome(); o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || o.Tenant != "tenant-1" {
 		t.Errorf("outcome %+v", o)
 	}
@@ -139,7 +140,7 @@ func TestClientThatTakesNothing(t *testing.T) {
 			r := newRig(t, sandbox.Config{})
 			req := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(body))
 			req.Header.Set("Content-Type", "application/json")
-			r.gateway.Serve(&deafWriter{ResponseRecorder: httptest.NewRecorder()}, req, AnonymousTenant)
+			serve(r.gateway, &deafWriter{ResponseRecorder: httptest.NewRecorder()}, req, alipayai.AnonymousTenant)
 			if o := r.outcome(); o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || !o.Aborted {
 				t.Errorf("outcome %+v", o)
 			}

@@ -1,9 +1,9 @@
 package alipayai
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
-	"strconv"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -14,7 +14,7 @@ import (
 // the models that a provider is configured to serve or, where it serves any,
 // those that its upstream lists. Only when no provider can say anything does
 // the call fail, with the first one's failure.
-func (c *call) listModels() {
+func (c *call) listModels() (*Answer, *failure.Failure) {
 	var models []wire.Model
 	var failed *failure.Failure
 	listed := make(map[string]bool)
@@ -43,8 +43,7 @@ func (c *call) listModels() {
 		upstream, f := c.upstreamModels(p)
 		if f != nil {
 			if f.ClientGone {
-				c.refuse(f)
-				return
+				return nil, f
 			}
 			if failed == nil {
 				failed = f
@@ -57,17 +56,11 @@ func (c *call) listModels() {
 		}
 	}
 	if !answered {
-		c.refuse(failed)
-		return
+		return nil, failed
 	}
-	body := wire.AppendModels(nil, models)
-	h := c.w.Header()
-	h.Set("Content-Type", "application/json")
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	h[headerRequestID] = []string{c.outcome.RequestID}
-	c.outcome.Status = http.StatusOK
-	c.w.WriteHeader(http.StatusOK)
-	_, _ = c.w.Write(body)
+	return &Answer{
+		Status: http.StatusOK, header: http.Header{"Content-Type": jsonType}, body: bytes.NewBuffer(wire.AppendModels(nil, models)),
+	}, nil
 }
 
 // upstreamModels asks p for its models.

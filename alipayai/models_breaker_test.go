@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"cmp"
@@ -16,7 +16,7 @@ import (
 // models asks for the list of models, for a tenant, acme when empty.
 func (s *scripted) models(tenant string) reply {
 	w := httptest.NewRecorder()
-	s.gateway.Serve(w, httptest.NewRequest(http.MethodGet, "/v1/models", nil), cmp.Or(tenant, "acme"))
+	serve(s.gateway, w, httptest.NewRequest(http.MethodGet, "/v1/models", nil), cmp.Or(tenant, "acme"))
 	return reply{status: w.Code, header: w.Result().Header, body: w.Body.String()}
 }
 

@@ -10,7 +10,7 @@ import (
 func (c *call) plan() ([]*Provider, *failure.Failure) {
 	providers := make([]*Provider, 0, 4)
 	for _, p := range c.g.Providers {
-		if p.Serves(c.outcome.Endpoint, c.request.Model) {
+		if p.Serves(c.Endpoint, c.Request.Model) {
 			providers = append(providers, p)
 		}
 	}

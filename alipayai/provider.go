@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -74,8 +75,8 @@ type Provider struct {
 	// Header is sent with every request.
 	Header http.Header
 
-	// Format translates where the upstream does not speak OpenAI's form; nil
-	// where it does.
+	// Format is what the upstream speaks. Prepare sets OpenAI's where the profile
+	// says so.
 	Format wire.Format
 	// OnUnsupported says what becomes of a request of which Format cannot carry
 	// everything over; OnUnsupportedWarn when empty.
@@ -180,6 +181,12 @@ func (p *Provider) Prepare() error {
 			return err
 		}
 	}
+	switch {
+	case p.Format == nil && p.Profile.Format == wire.OpenAI:
+		p.Format = openai.Format{}
+	case p.Format == nil || p.Format.Name() != p.Profile.Format:
+		return fmt.Errorf("profile %s needs the format %s", p.Profile.Name, p.Profile.Format)
+	}
 	if p.Hold == nil {
 		p.Hold = new(Hold)
 	}
@@ -214,7 +221,7 @@ func (p *Provider) Prepare() error {
 // shapeOf is over all of the provider that shapes its answers, but for the model,
 // which depends on the request.
 func (p *Provider) shapeOf() replay.Key {
-	parts := []string{p.Name, p.Profile.Name, string(p.Profile.Format), p.BaseURL.String(), p.ClientID, string(p.OnUnsupported)}
+	parts := []string{p.Name, p.Profile.Name, p.Format.Name(), p.BaseURL.String(), p.ClientID, string(p.OnUnsupported)}
 	for _, endpoint := range slices.Sorted(maps.Keys(p.targets)) {
 		parts = append(parts, string(endpoint), p.targets[endpoint].requestTarget)
 	}

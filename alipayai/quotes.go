@@ -52,7 +52,7 @@ var hidden = []byte("[credential]")
 
 // failed makes the failure that an answer of p reports.
 func (p *Provider) failed(resp *http.Response, reported *wire.Failure, now time.Time) *failure.Failure {
-	f := failure.OfUpstream(resp.StatusCode, resp.Header, reported, p.Codes, p.Format != nil, now)
+	f := failure.OfUpstream(resp.StatusCode, resp.Header, reported, p.Codes, p.Format.Name() != wire.OpenAI, now)
 	if quotes(f.Message, resp.Request) {
 		f.Message = "the provider reports a failure"
 	}

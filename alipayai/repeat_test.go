@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
@@ -20,7 +21,7 @@ func TestRepeats(t *testing.T) {
 	const body = `{"code":"BUSY"}`
 	for name, test := range map[string]struct {
 		turns    []turn
-		edit     func(*Gateway)
+		edit     func(*alipayai.Gateway)
 		attempts int
 		// least and most are how long the call takes.
 		least, most time.Duration
@@ -36,11 +37,11 @@ func TestRepeats(t *testing.T) {
 		"Retry-After, too late":         {turns: []turn{says(503, body, "Retry-After", "30"), good}, attempts: 1, status: 503, code: "BUSY"},
 		"too little time is left":       {turns: []turn{after(8*time.Second, says(503, body, "Retry-After", "2")), good}, edit: deadline(10 * time.Second), attempts: 1, least: 8 * time.Second, most: 8 * time.Second, status: 503, code: "BUSY"},
 		"just enough time is left":      {turns: []turn{after(7*time.Second, says(503, body, "Retry-After", "2")), good}, edit: deadline(10 * time.Second), attempts: 2, least: 9 * time.Second, most: 9 * time.Second, status: 200},
-		"throttled":                     {turns: []turn{says(429, body, "Retry-After", "4"), good}, attempts: 2, least: 4 * time.Second, most: 4*time.Second + holdSpread, status: 200},
-		"throttled without a time":      {turns: []turn{says(429, body), good}, attempts: 2, least: time.Second, most: time.Second + holdSpread, status: 200},
+		"throttled":                     {turns: []turn{says(429, body, "Retry-After", "4"), good}, attempts: 2, least: 4 * time.Second, most: 4*time.Second + alipayai.HoldSpread, status: 200},
+		"throttled without a time":      {turns: []turn{says(429, body), good}, attempts: 2, least: time.Second, most: time.Second + alipayai.HoldSpread, status: 200},
 		"throttled for too long":        {turns: []turn{says(429, body, "Retry-After", "11"), good}, attempts: 1, status: 429, code: "BUSY"},
-		"a timeout":                     {turns: []turn{hangs, good}, attempts: 1, least: DefaultTimeout, most: DefaultTimeout, status: 504, code: failure.CodeTimeout},
-		"a timeout of a 503":            {turns: []turn{busy, hangs, good}, attempts: 2, least: DefaultTimeout, most: DefaultTimeout + 100*ms, status: 504, code: failure.CodeTimeout},
+		"a timeout":                     {turns: []turn{hangs, good}, attempts: 1, least: alipayai.DefaultTimeout, most: alipayai.DefaultTimeout, status: 504, code: failure.CodeTimeout},
+		"a timeout of a 503":            {turns: []turn{busy, hangs, good}, attempts: 2, least: alipayai.DefaultTimeout, most: alipayai.DefaultTimeout + 100*ms, status: 504, code: failure.CodeTimeout},
 		"a connection that broke":       {turns: []turn{breaks, good}, attempts: 1, status: 502, code: failure.CodeTruncated},
 		"one that was never there":      {turns: []turn{refuses, refuses, good}, attempts: 3, most: 300 * ms, status: 200},
 		"none at all":                   {turns: []turn{refuses}, attempts: 3, most: 300 * ms, status: 502, code: failure.CodeUnreachable},
@@ -65,7 +66,7 @@ func TestRepeats(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := perform(t, [][]turn{test.turns}, func(g *Gateway) {
+				s := perform(t, [][]turn{test.turns}, func(g *alipayai.Gateway) {
 					if test.edit != nil {
 						test.edit(g)
 					}
@@ -85,7 +86,7 @@ func TestRepeats(t *testing.T) {
 				if o := s.outcome(); o.Attempts != test.attempts || o.Code != test.code {
 					t.Errorf("outcome %+v", o)
 				}
-				if last := test.attempts == maxAttempts && test.code != ""; last && got.header.Get("X-Should-Retry") != "false" {
+				if last := test.attempts == alipayai.MaxAttempts && test.code != ""; last && got.header.Get("X-Should-Retry") != "false" {
 					t.Error("does not tell the client that enough was tried")
 				}
 			})
@@ -94,16 +95,18 @@ func TestRepeats(t *testing.T) {
 }
 
 // deadline, money, rule and both edit a gateway.
-func deadline(d time.Duration) func(*Gateway) { return func(g *Gateway) { g.Deadline = d } }
-
-func money(g *Gateway) { g.Class = ClassMoney }
-
-func rule(pattern string, action failure.Class) func(*Gateway) {
-	return first(func(p *Provider) { p.Codes = append(p.Codes, failure.Rule{Pattern: pattern, Class: action}) })
+func deadline(d time.Duration) func(*alipayai.Gateway) {
+	return func(g *alipayai.Gateway) { g.Deadline = d }
 }
 
-func both(one, other func(*Gateway)) func(*Gateway) {
-	return func(g *Gateway) { one(g); other(g) }
+func money(g *alipayai.Gateway) { g.Class = alipayai.ClassMoney }
+
+func rule(pattern string, action failure.Class) func(*alipayai.Gateway) {
+	return first(func(p *alipayai.Provider) { p.Codes = append(p.Codes, failure.Rule{Pattern: pattern, Class: action}) })
+}
+
+func both(one, other func(*alipayai.Gateway)) func(*alipayai.Gateway) {
+	return func(g *alipayai.Gateway) { one(g); other(g) }
 }
 
 // Whatever fails, and even if everything does, attempts are at most 1.2 times the calls, and 10.
@@ -252,10 +255,10 @@ func TestMoneyStaysWhereItIs(t *testing.T) {
 	hosted := strings.Replace(chatBody("hello"), `{`, `{"tools":[{"type":"web_search"}],`, 1)
 	for name, test := range map[string]struct {
 		body string
-		edit func(*Gateway)
+		edit func(*alipayai.Gateway)
 	}{
 		"by class":     {chatBody("hello"), money},
-		"hosted tools": {hosted, func(*Gateway) {}},
+		"hosted tools": {hosted, func(*alipayai.Gateway) {}},
 	} {
 		for name2, fails := range map[string]turn{
 			"503": busy, "throttled": says(429, `{"code":"BUSY"}`), "system error": sysError, "broken": breaks, "timeout": hangs,

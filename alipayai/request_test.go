@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"bufio"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -72,7 +73,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		"an idempotency key in UTF-8": {chat, good, []string{"Idempotency-Key", "schlüssel"}, 400, failure.CodeInvalidIdempotencyKey, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, sandbox.Config{}, func(g *Gateway) { g.MaxBody = smallBodies })
+			r := newRig(t, sandbox.Config{}, func(g *alipayai.Gateway) { g.MaxBody = smallBodies })
 			header := test.header
 			if len(header) > 0 && header[0] == "Content-Type" {
 				r.client = &http.Client{Transport: replacingHeader{r.client.Transport, header[0], header[1]}}
@@ -138,7 +139,7 @@ func TestMethodsThatAreRefused(t *testing.T) {
 // Bodies at the cap pass, with a length, in chunks and deflated.
 func TestBodiesAtTheCap(t *testing.T) {
 	body := chatBody(strings.Repeat("hello ", 100))
-	r := newRig(t, sandbox.Config{}, func(g *Gateway) { g.MaxBody = int64(len(body)) })
+	r := newRig(t, sandbox.Config{}, func(g *alipayai.Gateway) { g.MaxBody = int64(len(body)) })
 	if got := r.post("/v1/chat/completions", body); got.status != http.StatusOK {
 		t.Errorf("with a length: %d %s", got.status, got.body)
 	}

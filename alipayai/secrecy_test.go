@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
@@ -25,7 +26,7 @@ func TestEvidenceHoldsNoCredential(t *testing.T) {
 	r := newPlainRig(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Server", "got "+r.Header.Get("Authorization"))
 		fmt.Fprintf(w, `{"code":"SYSTEM_ERROR","message":"failed","sent":%q}`, r.Header.Get("Authorization"))
-	}, func(g *Gateway) {
+	}, func(g *alipayai.Gateway) {
 		ring, err := signer.NewRing(map[int]string{1: key})
 		if err != nil {
 			t.Fatal(err)
@@ -50,7 +51,7 @@ func TestTokenEndpointThatQuotes(t *testing.T) {
 		fmt.Fprintf(w, `{"error":%q}`, "no client with "+secret)
 	}))
 	t.Cleanup(endpoint.Close)
-	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { t.Error("asked without a token") }, first(func(p *Provider) {
+	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { t.Error("asked without a token") }, first(func(p *alipayai.Provider) {
 		p.Tokens = &token.Source{Cell: new(token.Cell), Now: time.Now, Fetcher: &token.Grant{
 			URL: endpoint.URL, ClientID: "app", Secret: secret, Transport: p.Transport, Now: time.Now,
 		}}

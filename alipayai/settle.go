@@ -3,10 +3,10 @@ package alipayai
 // settle ends the call's bookkeeping, whichever way it went.
 func (c *call) settle() {
 	c.endClaim()
-	c.cacheAnswer()
+	c.used(c.g.Now(), int(c.outcome.Usage.Total))
 	if c.spent != nil {
 		recycle(c.spent)
 	}
-	c.outcome.Duration = c.g.Now().Sub(c.start)
-	c.g.Observer.Settled(c.r.Context(), c.outcome)
+	c.outcome.Duration = c.g.Now().Sub(c.Began)
+	c.g.Observer.Settled(c.ctx, c.outcome)
 }

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 )
@@ -40,7 +41,7 @@ func composed(t *testing.T, method, url string) *http.Request {
 }
 
 func TestSignRequest(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, first(func(p *Provider) { p.Header = http.Header{"X-Team": {"payments"}} }))
+	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) { p.Header = http.Header{"X-Team": {"payments"}} }))
 	body := []byte(chatBody("hello"))
 	target := r.provider.BaseURL.String() + "/v1/chat/completions?a=%20b"
 	req := composed(t, http.MethodPost, target)
@@ -99,18 +100,18 @@ func TestSignRequestIsFreshEachTime(t *testing.T) {
 }
 
 func TestSigningTime(t *testing.T) {
-	p := new(Provider)
+	p := new(alipayai.Provider)
 	now := time.UnixMilli(1_700_000_000_000)
 	for i := range 1000 {
-		if got := p.signingTime(now); got.Sub(now) != time.Duration(i)*time.Millisecond {
+		if got := p.SigningTime(now); got.Sub(now) != time.Duration(i)*time.Millisecond {
 			t.Fatalf("time %d is %v after now", i, got.Sub(now))
 		}
 	}
 	// A second is the most that it runs ahead: a clock that was set back is followed.
-	if got := p.signingTime(now.Add(-time.Hour)); got.Sub(now) != -time.Hour {
+	if got := p.SigningTime(now.Add(-time.Hour)); got.Sub(now) != -time.Hour {
 		t.Errorf("%v after now", got.Sub(now))
 	}
-	if got := p.signingTime(now); !got.Equal(now) {
+	if got := p.SigningTime(now); !got.Equal(now) {
 		t.Errorf("%v after now", got.Sub(now))
 	}
 }
@@ -156,14 +157,14 @@ func TestSignRequestThatFails(t *testing.T) {
 	broken := errors.New("its certificate has expired")
 	refused := fmt.Errorf("%w: status 401", token.ErrRefused)
 	for name, test := range map[string]struct {
-		edit func(*Provider)
+		edit func(*alipayai.Provider)
 		want error
 	}{
-		"unavailable": {func(p *Provider) { p.Unavailable = func(time.Time) error { return broken } }, broken},
-		"no token": {func(p *Provider) {
+		"unavailable": {func(p *alipayai.Provider) { p.Unavailable = func(time.Time) error { return broken } }, broken},
+		"no token": {func(p *alipayai.Provider) {
 			p.Tokens = tokensFrom(func(context.Context, string) (token.Token, error) { return token.Token{}, refused })
 		}, token.ErrRefused},
-		"cannot be signed": {func(p *Provider) { p.Tokens, p.Scheme = nil, unsignable{} }, nil},
+		"cannot be signed": {func(p *alipayai.Provider) { p.Tokens, p.Scheme = nil, unsignable{} }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := simProvider(t, "http://127.0.0.1:1")

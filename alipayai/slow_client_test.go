@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"net/http"
@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
@@ -57,7 +58,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 				began := time.Now()
 				s.call(streamBody("hello"))
 				took := time.Since(began)
-				if took < clientTimeout-time.Second || took > clientTimeout+2*time.Second {
+				if took < alipayai.ClientTimeout-time.Second || took > alipayai.ClientTimeout+2*time.Second {
 					t.Errorf("let go after %v", took)
 				}
 				if o := s.outcome(); o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || !o.Aborted {
@@ -73,7 +74,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 func TestClientThatReadsSlowly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{chatty(20, time.Second)}})
-		last := s.slowly(clientTimeout - 2*time.Second)
+		last := s.slowly(alipayai.ClientTimeout - 2*time.Second)
 		got := s.call(streamBody("hello"))
 		if got.status != http.StatusOK || !strings.HasSuffix(got.body, "data: [DONE]\n\n") {
 			t.Errorf("%d %s", got.status, got.body)
@@ -108,8 +109,8 @@ func chatty(events int, pause time.Duration) turn {
 // The claim is kept for as long as a slow client and a slow provider may take together, from the first event on.
 func TestSlowClientKeepsItsClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := perform(t, [][]turn{{chatty(5, 14*time.Second)}}, claiming, first(func(p *Provider) { p.StreamTimeout = 15 * time.Second }))
-		s.slowly(clientTimeout - time.Second)
+		s := perform(t, [][]turn{{chatty(5, 14*time.Second)}}, claiming, first(func(p *alipayai.Provider) { p.StreamTimeout = 15 * time.Second }))
+		s.slowly(alipayai.ClientTimeout - time.Second)
 		var before reply
 		ended := make(chan struct{})
 		go func() { defer close(ended); before = s.call(streamBody("hello"), keyed...) }()

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
@@ -27,7 +28,7 @@ func TestDeadline(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, sandbox.Config{}, func(g *Gateway) {
+			r := newRig(t, sandbox.Config{}, func(g *alipayai.Gateway) {
 				g.Deadline, g.Providers[0].Timeout = 200*time.Millisecond, time.Hour
 			})
 			body := chatBody(test.prompt)
@@ -52,7 +53,7 @@ func TestDeadline(t *testing.T) {
 
 // A stream lives as long as it likes, deadline or not, while its events come in time.
 func TestLongStreamOutlivesTheDeadline(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, func(g *Gateway) {
+	r := newRig(t, sandbox.Config{}, func(g *alipayai.Gateway) {
 		g.Deadline, g.Providers[0].Timeout = 500*time.Millisecond, 2*time.Second
 	})
 	start := time.Now()
@@ -91,7 +92,7 @@ func TestCommentsKeepAStreamAlive(t *testing.T) {
 		}
 		send("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
 		release <- struct{}{}
-	}, first(func(p *Provider) { p.Timeout = time.Second }))
+	}, first(func(p *alipayai.Provider) { p.Timeout = time.Second }))
 	got := r.stream("hello")
 	if got.err != nil || strings.Count(got.body, ": ping") != 25 || !strings.HasSuffix(got.body, "[DONE]\n\n") {
 		t.Errorf("%s (%v)", got.body, got.err)
@@ -102,16 +103,16 @@ func TestCommentsKeepAStreamAlive(t *testing.T) {
 func TestWatchdog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
-		dog := newWatchdog(cancel)
-		dog.arm(10*time.Second, failure.NoHead)
+		dog := alipayai.NewWatchdog(cancel)
+		dog.Arm(10*time.Second, failure.NoHead)
 		time.Sleep(9 * time.Second)
-		dog.arm(10*time.Second, failure.NoEvent)
+		dog.Arm(10*time.Second, failure.NoEvent)
 		// Only waiting counts, however often it begins anew.
 		for range 25 {
 			time.Sleep(9 * time.Second)
-			dog.pause()
+			dog.Pause()
 			time.Sleep(time.Minute)
-			dog.resume()
+			dog.Resume()
 		}
 		synctest.Wait()
 		if ctx.Err() != nil {
@@ -129,9 +130,9 @@ func TestWatchdogThatIsDisarmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
-		dog := newWatchdog(cancel)
-		dog.arm(time.Second, failure.NoHead)
-		dog.disarm()
+		dog := alipayai.NewWatchdog(cancel)
+		dog.Arm(time.Second, failure.NoHead)
+		dog.Disarm()
 		time.Sleep(time.Hour)
 		if ctx.Err() != nil {
 			t.Errorf("cancelled: %v", context.Cause(ctx))

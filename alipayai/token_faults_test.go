@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"net/http"
@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
@@ -27,7 +28,7 @@ func TestTokenOfTheSimulatorsFailures(t *testing.T) {
 		"broken body":         {sandbox.Fault{Kind: sandbox.TruncatedBody, Path: "/oauth2/token"}, token.ErrUnavailable, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, sandbox.Config{}, func(g *Gateway) { g.Deadline = 300 * time.Millisecond })
+			r := newRig(t, sandbox.Config{}, func(g *alipayai.Gateway) { g.Deadline = 300 * time.Millisecond })
 			r.set(test.fault)
 			start := time.Now()
 			got := r.chat("hello")

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
@@ -18,7 +19,7 @@ import (
 )
 
 // unreachable makes providers at an address where nobody listens.
-func unreachable(t *testing.T) func() *Provider {
+func unreachable(t *testing.T) func() *alipayai.Provider {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -26,7 +27,7 @@ func unreachable(t *testing.T) func() *Provider {
 	}
 	address := l.Addr().String()
 	l.Close()
-	return func() *Provider { return plainProvider(t, "http://"+address) }
+	return func() *alipayai.Provider { return plainProvider(t, "http://"+address) }
 }
 
 func TestUnreachableProvider(t *testing.T) {
@@ -47,13 +48,13 @@ func TestUnreachableProvider(t *testing.T) {
 			if strings.Contains(message, p.BaseURL.Host) {
 				t.Errorf("the message tells an internal address: %s", message)
 			}
-			if n := dials.Load(); n != maxAttempts {
-				t.Errorf("%d dials, want %d", n, maxAttempts)
+			if n := dials.Load(); n != alipayai.MaxAttempts {
+				t.Errorf("%d dials, want %d", n, alipayai.MaxAttempts)
 			}
 			if got.header.Get("X-Alipayai-Attempts") != "3" {
 				t.Errorf("header %v", got.header)
 			}
-			if o := r.outcome(); o.Attempts != maxAttempts || o.Status != 502 || o.Code != failure.CodeUnreachable || o.FirstByte != 0 {
+			if o := r.outcome(); o.Attempts != alipayai.MaxAttempts || o.Status != 502 || o.Code != failure.CodeUnreachable || o.FirstByte != 0 {
 				t.Errorf("outcome %+v", o)
 			}
 			if want := slices.Repeat([]string{"plain:" + failure.CodeUnreachable}, 3); !slices.Equal(r.seen.attempted(), want) {
@@ -66,7 +67,7 @@ func TestUnreachableProvider(t *testing.T) {
 // A provider that is away for a moment is there for the same call's next attempt.
 func TestProviderThatComesBack(t *testing.T) {
 	var dials atomic.Int64
-	r := newRig(t, sandbox.Config{}, first(func(p *Provider) {
+	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) {
 		p.Tokens.Cell.Set(token.Token{}) // the token is asked for by the second dial
 		p.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			if dials.Add(1) < 3 {
@@ -106,7 +107,7 @@ func TestDialThatHangs(t *testing.T) {
 
 func TestUnavailableProvider(t *testing.T) {
 	expired := errors.New("its certificate expired on 2026-01-01")
-	r := newRig(t, sandbox.Config{}, first(func(p *Provider) {
+	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) {
 		p.Unavailable = func(now time.Time) error {
 			if now.IsZero() {
 				t.Error("asked without the time")
@@ -130,7 +131,7 @@ func TestUnavailableProvider(t *testing.T) {
 
 // A message that cannot be signed never leaves.
 func TestSigningThatFails(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, first(func(p *Provider) { p.Scheme = unsignable{} }))
+	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) { p.Scheme = unsignable{} }))
 	message := wantError(t, r.chat("hello"), http.StatusServiceUnavailable, failure.CodeSigningFailed)
 	if !strings.Contains(message, "cannot sign") || strings.Contains(message, "no keys") {
 		t.Errorf("message %q", message)

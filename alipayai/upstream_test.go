@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -81,7 +82,7 @@ func TestErrorShapes(t *testing.T) {
 				}
 				attempts := 1
 				if action := failure.ClassOf(test.status, test.code); action == failure.Retry || action == failure.Throttle {
-					attempts = maxAttempts
+					attempts = alipayai.MaxAttempts
 				}
 				if o := r.outcome(); o.Code != test.code || o.Status != test.want || o.Attempts != attempts {
 					t.Errorf("%s: outcome %+v, want %d attempts", mode, o, attempts)
@@ -117,11 +118,11 @@ func TestAnswersThatAreTooLarge(t *testing.T) {
 		}},
 		"comments without end": {true, func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "text/event-stream")
-			fmt.Fprint(w, strings.Repeat(": "+large+"\n\n", maxHeld/limit+1))
+			fmt.Fprint(w, strings.Repeat(": "+large+"\n\n", alipayai.MaxHeld/limit+1))
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) { test.answer(w) }, func(g *Gateway) { g.MaxAnswer = limit })
+			r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) { test.answer(w) }, func(g *alipayai.Gateway) { g.MaxAnswer = limit })
 			got := r.chat("hello")
 			if test.stream {
 				got = r.stream("hello")
@@ -134,7 +135,7 @@ func TestAnswersThatAreTooLarge(t *testing.T) {
 	}
 	r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, `{"choices":[%q]}`, large[:limit-len(`{"choices":[""]}`)])
-	}, func(g *Gateway) { g.MaxAnswer = limit })
+	}, func(g *alipayai.Gateway) { g.MaxAnswer = limit })
 	if got := r.chat("hello"); got.status != http.StatusOK || len(got.body) != limit {
 		t.Errorf("an answer of just that size: %d, %d bytes", got.status, len(got.body))
 	}

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"maps"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
@@ -56,13 +57,13 @@ func TestResponseSignatures(t *testing.T) {
 		"without its time":    {between: stripped("Response-Time"), off: true},
 		"of nobody in person": {between: stripped("Client-Id"), off: true, ifPresent: true, require: true},
 	} {
-		for mode, ok := range map[VerifyMode]bool{VerifyOff: test.off, VerifyIfPresent: test.ifPresent, VerifyRequire: test.require} {
+		for mode, ok := range map[alipayai.VerifyMode]bool{alipayai.VerifyOff: test.off, alipayai.VerifyIfPresent: test.ifPresent, alipayai.VerifyRequire: test.require} {
 			t.Run(name+", "+string(mode), func(t *testing.T) {
 				sim, err := sandbox.New(sandbox.Config{RequestsPerSecond: -1})
 				if err != nil {
 					t.Fatal(err)
 				}
-				r := startRig(t, test.between(sim), simProvider, first(func(p *Provider) { p.Verify = mode }))
+				r := startRig(t, test.between(sim), simProvider, first(func(p *alipayai.Provider) { p.Verify = mode }))
 				r.sim = sim
 				if test.fault.Kind != "" {
 					test.fault.Path = "/v1/chat/completions"
@@ -93,7 +94,7 @@ func TestResponseSignatures(t *testing.T) {
 
 // A system error in a 200 is no less signed than an answer, and a forged one is not believed.
 func TestErrorsAreVerifiedToo(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, first(func(p *Provider) { p.Verify = VerifyRequire }))
+	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) { p.Verify = alipayai.VerifyRequire }))
 	r.set(sandbox.Fault{Kind: sandbox.SystemError200})
 	wantError(t, r.chat("hello"), http.StatusBadGateway, "SYSTEM_ERROR")
 	r.set(sandbox.Fault{Kind: sandbox.SystemError200}, sandbox.Fault{Kind: sandbox.WrongResponseSignature})

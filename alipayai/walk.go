@@ -27,7 +27,7 @@ const (
 // class is that of the call. Tools that the provider runs may act, and a proof of
 // payment is good for one call at one provider.
 func (c *call) class() Class {
-	if c.request.HostedTools || len(c.r.Header["Payment-Proof"]) > 0 {
+	if c.Request.HostedTools || len(c.Header["Payment-Proof"]) > 0 {
 		return ClassMoney
 	}
 	return c.g.Class
@@ -41,7 +41,7 @@ type rung struct {
 
 // walk asks the providers in order until one answers, and falls back on the
 // tenant's last good answer to the same request when none does.
-func (c *call) walk(providers []*Provider) (*answer, *failure.Failure) {
+func (c *call) walk(providers []*Provider) (*Answer, *failure.Failure) {
 	for i, p := range providers {
 		before := c.outcome.Attempts
 		a, f := c.try(p, i < len(providers)-1 && c.class() != ClassMoney)
@@ -74,8 +74,8 @@ func (c *call) walk(providers []*Provider) (*answer, *failure.Failure) {
 
 // try asks p if its breaker lets it, and tells the breaker what came of it:
 // of a stream, when it ends.
-func (c *call) try(p *Provider, alternatives bool) (*answer, *failure.Failure) {
-	c.outcome.Provider, c.outcome.UpstreamModel = p.Name, p.upstreamModel(c.request.Model)
+func (c *call) try(p *Provider, alternatives bool) (*Answer, *failure.Failure) {
+	c.outcome.Provider, c.outcome.UpstreamModel = p.Name, p.upstreamModel(c.Request.Model)
 	done, f := c.allowed(p)
 	if f != nil {
 		return nil, f
@@ -96,12 +96,12 @@ func (c *call) allowed(p *Provider) (done func(failover.Result), f *failure.Fail
 	if c.g.Breakers == nil {
 		return func(failover.Result) {}, nil
 	}
-	done, err := c.g.Breakers.Allow(c.r.Context(), failover.Key{Tenant: c.outcome.Tenant, Provider: p.account}, c.g.Breaker)
+	done, err := c.g.Breakers.Allow(c.ctx, failover.Key{Tenant: c.Tenant, Provider: p.account}, c.g.Breaker)
 	switch {
 	case err == nil:
 		return done, nil
-	case c.r.Context().Err() != nil:
-		return nil, failure.OfTransport(c.r.Context(), c.r.Context(), err, false)
+	case c.ctx.Err() != nil:
+		return nil, failure.OfTransport(c.ctx, c.ctx, err, false)
 	}
 	f = failure.Unavailable(failure.CodeBreakerOpen, "provider "+p.Name+" is left alone after system errors in a row")
 	if open, ok := errors.AsType[*failover.OpenError](err); ok {

@@ -20,6 +20,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -111,18 +112,18 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	return p, nil
 }
 
-// format gives what the upstream speaks, where that is not OpenAI's form.
+// format gives what the upstream speaks.
 func (p *Provider) format(s secrets, profile alipayai.Profile) (wire.Format, error) {
-	if (p.Agent != nil) != (profile.Format == alipayai.FormatNextBuilder) {
+	if (p.Agent != nil) != (profile.Format == wire.NextBuilder) {
 		return nil, errors.New("agent goes with profile nextbuilder, and that needs it: agent <id>")
 	}
-	if p.OnUnsupported != "" && profile.Format == "" {
+	if p.OnUnsupported != "" && profile.Format == wire.OpenAI {
 		return nil, fmt.Errorf("on_unsupported has no meaning for profile %s: its requests go as they come", profile.Name)
 	}
 	switch profile.Format {
-	case alipayai.FormatAnthropic:
+	case wire.Anthropic:
 		return new(anthropic.Format), nil
-	case alipayai.FormatNextBuilder:
+	case wire.NextBuilder:
 		id, err := s.public("agent", p.Agent.ID)
 		if err != nil {
 			return nil, err
@@ -134,7 +135,7 @@ func (p *Provider) format(s secrets, profile alipayai.Profile) (wire.Format, err
 		}
 		return nextbuilder.Format{AgentID: id, ConfigVersion: p.Agent.ConfigVersion, Thinking: p.Agent.Thinking}, nil
 	}
-	return nil, nil
+	return openai.Format{}, nil
 }
 
 // header resolves the fixed header fields.

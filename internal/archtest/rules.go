@@ -46,21 +46,24 @@ var rooms = map[string]room{
 	"alipayai/alert":    {},
 	"alipayai/failure":  {imports: []string{"limiter", "failover", "alipayai/wire"}},
 	"alipayai/token":    {imports: []string{"alipayai/failure", "alipayai/wire", "internal/seal"}},
-	"alipayai": {imports: []string{
-		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/wire", "alipayai/replay", "alipayai/evidence",
-	}},
+	"alipayai":          {imports: domain},
+	// A door for each dialect of clients.
+	"alipayai/door": {imports: []string{"alipayai", "alipayai/failure", "alipayai/wire"}},
+	// What the adapter and its libraries use.
 	"internal/filewatch": {},
 	"internal/seal":      {},
-	"caddy": {caddy: true, imports: []string{
-		"alipayai", "alipayai/failure", "alipayai/token", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
-		"signer", "limiter", "failover", "internal/filewatch", "internal/seal",
-	}},
+	"caddy":              {caddy: true, imports: all},
 	// Test helpers, benchmark and tests.
-	"internal": {caddy: true, imports: []string{
-		"caddy", "alipayai", "alipayai/failure", "alipayai/token", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
-		"signer", "limiter", "failover", "internal/filewatch", "internal/seal",
-	}},
+	"internal": {caddy: true, imports: append(all[:len(all):len(all)], "caddy")},
 }
+
+var (
+	// domain is what a call is made of.
+	domain = []string{
+		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/wire", "alipayai/replay", "alipayai/evidence",
+	}
+	all = append(domain[:len(domain):len(domain)], "alipayai", "alipayai/door", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/seal")
+)
 
 // topLevel names what may stand at the top of the repository besides dotfiles,
 // and whether it must. A folder that has nothing to hold yet does not exist.

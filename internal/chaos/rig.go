@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
@@ -201,9 +202,10 @@ func newReplica(ctx context.Context, s settings, r *rig, number int) (*replica, 
 	if err := g.Prepare(); err != nil {
 		return nil, err
 	}
+	door := openai.Door{Gateway: g}
 	front, err := newSite(ctx, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		tenant := req.Header.Get(tenantHeader)
-		g.Serve(w, req.WithContext(withKey(req.Context(), tenant, req.Header.Get("Idempotency-Key"))), tenant)
+		door.Serve(w, req.WithContext(withKey(req.Context(), tenant, req.Header.Get("Idempotency-Key"))), tenant)
 	}))
 	if err != nil {
 		return nil, err
