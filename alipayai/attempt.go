@@ -38,6 +38,9 @@ func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure) {
 			dog.disarm()
 			cancel(errAttemptIsEnded)
 		}
+		if a == nil {
+			c.buffered.release()
+		}
 	}()
 
 	token, f := c.admit(ctx, p)
@@ -74,7 +77,7 @@ func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure) {
 		a, f = c.openStream(s)
 	} else {
 		resp.Body = &awaited{ReadCloser: resp.Body, call: c, dog: dog, timeout: p.Timeout}
-		a, f = c.readAnswer(ctx, p, req, resp)
+		a, f = c.readAnswer(ctx, dog, p, req, resp)
 	}
 	if f != nil {
 		// Another call may have been the one that taught the clock.
@@ -104,7 +107,7 @@ func (w *awaited) Read(b []byte) (int, error) {
 
 // readAnswer reads an answer that is not a stream, and tells a success from a
 // failure in any of the shapes and under any status.
-func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, resp *http.Response) (*answer, *failure) {
+func (c *call) readAnswer(ctx context.Context, dog *watchdog, p *Provider, req *http.Request, resp *http.Response) (*answer, *failure) {
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode < 200 || resp.StatusCode > 599 {
 		return nil, badAnswer(codeMalformed, "the provider answered with an invalid status")
@@ -113,11 +116,16 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 		// A redirect could carry the signed request to another host.
 		return nil, badAnswer(codeRedirect, "the provider answered with a redirect, which is not followed")
 	}
-	buffer, err := readAll(resp, c.g.MaxAnswer)
-	if errors.Is(err, errTooLarge) {
+	buffer, err := c.readAll(ctx, dog, resp)
+	switch {
+	case errors.Is(err, errTooLarge):
 		return nil, badAnswer(codeTooLarge, "the provider's answer is larger than this gateway takes")
-	}
-	if err != nil {
+	case errors.Is(err, errNoRoom):
+		// What has been generated was paid for: a repeat would pay again, and find no room either.
+		f := badAnswer(codeBuffersFull, "the gateway holds as many answers as it may that clients have yet to read")
+		f.Status = http.StatusServiceUnavailable
+		return nil, f
+	case err != nil:
 		return nil, c.transportFailure(ctx, err, true)
 	}
 	body := buffer.Bytes()

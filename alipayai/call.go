@@ -42,6 +42,8 @@ type call struct {
 	recording *recording
 	// spent is a pooled buffer that nobody reads once the call is settled.
 	spent *bytes.Buffer
+	// buffered is the room that the answer takes until it is written.
+	buffered buffered
 	// sentBody is the body of the last attempt.
 	sentBody []byte
 	// doubtful says that an attempt may have been served although it brought no

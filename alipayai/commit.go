@@ -1,8 +1,11 @@
 package alipayai
 
 import (
+	"errors"
 	"net/http"
+	"slices"
 	"strconv"
+	"time"
 )
 
 // Headers that tell a client how it was served.
@@ -41,13 +44,38 @@ func (c *call) commit(a *answer) {
 		return
 	}
 	c.outcome.Usage = a.usage
-	if _, err := c.w.Write(a.body.Bytes()); err != nil {
+	if err := c.write(a.body.Bytes()); err != nil {
 		c.outcome.Status, c.outcome.Code, c.outcome.Aborted = clientClosedRequest, codeClientGone, true
 		return // without the buffer: see recycle
 	}
 	if a.replayed == nil {
 		c.spent = a.body
 	}
+}
+
+// writtenAtOnce is how many bytes of a large answer a client has to read within
+// clientTimeout: at 17 KiB a second it is slower than any that works.
+const writtenAtOnce = 1 << 20
+
+// write gives a whole answer's body to the client. One that does not read must not
+// hold a large one for ever.
+func (c *call) write(body []byte) error {
+	if len(body) <= maxKept {
+		_, err := c.w.Write(body)
+		return err
+	}
+	client := http.NewResponseController(c.w)
+	for part := range slices.Chunk(body, writtenAtOnce) {
+		_ = client.SetWriteDeadline(c.g.Now().Add(clientTimeout)) // where the server knows deadlines
+		if _, err := c.w.Write(part); err != nil {
+			return err
+		}
+	}
+	if err := client.Flush(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	_ = client.SetWriteDeadline(time.Time{}) // the connection goes on
+	return nil
 }
 
 // refuse answers with a failure, in OpenAI's form.

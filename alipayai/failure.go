@@ -20,6 +20,7 @@ const (
 	codeMalformed        = "upstream_malformed_response"
 	codeTruncated        = "upstream_truncated_response"
 	codeTooLarge         = "upstream_response_too_large"
+	codeBuffersFull      = "buffers_full"
 	codeRedirect         = "upstream_redirect"
 	codeBadSignature     = "invalid_response_signature"
 	codeNoToken          = "token_unavailable"
@@ -47,7 +48,7 @@ const (
 // localCodes are the gateway's own codes and those of OpenAI's error form
 // that it answers itself; as metric labels they are safe.
 var localCodes = map[string]bool{
-	codeTimeout: true, codeUnreachable: true, codeMalformed: true, codeTruncated: true, codeTooLarge: true,
+	codeTimeout: true, codeUnreachable: true, codeMalformed: true, codeTruncated: true, codeTooLarge: true, codeBuffersFull: true,
 	codeRedirect: true, codeBadSignature: true, codeNoToken: true, codeSigning: true, codeNoSlot: true, codeProviderDown: true,
 	codeModelNotFound: true, codeNotFound: true, codeMethodNotAllowed: true, codeBodyTooLarge: true,
 	codeBodyUnreadable: true, codeContentType: true, codeIdempotencyKey: true, codeClientGone: true,

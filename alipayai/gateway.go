@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -21,6 +23,8 @@ const (
 	// DefaultMaxAnswer is the largest answer of an upstream in bytes that is
 	// not a stream.
 	DefaultMaxAnswer = 32 << 20
+	// DefaultMaxBuffered is how many bytes of answers are held at once.
+	DefaultMaxBuffered = 256 << 20
 	// DefaultDeadline bounds a whole call: to the answer's end for JSON, to
 	// the first content for a stream.
 	DefaultDeadline = 30 * time.Second
@@ -39,6 +43,12 @@ type Gateway struct {
 	// MaxBody, MaxAnswer (bytes) and Deadline have the defaults named above.
 	MaxBody, MaxAnswer int64
 	Deadline           time.Duration
+	// MaxBuffered bounds, over all calls, the bytes of answers that are held until
+	// their clients have read them: those of more than 64 KiB that are no streams.
+	// Beyond it such an answer waits, until its call's deadline; then the call fails
+	// with 503 and X-Should-Retry: false, since it was served upstream.
+	// DefaultMaxBuffered when 0, or MaxAnswer where that is more.
+	MaxBuffered int64
 	// Shares are the tenants' shares of the providers' caps; DefaultShare is
 	// that of all others.
 	Shares       map[string]Share
@@ -61,6 +71,9 @@ type Gateway struct {
 	Observer Observer
 	// Now is the local time; time.Now when nil.
 	Now func() time.Time
+
+	// room is MaxBuffered, less what is reserved.
+	room *semaphore.Weighted
 }
 
 // Observer is told what happens to calls, for metrics and logs. Its methods
@@ -168,9 +181,17 @@ func (g *Gateway) Prepare() error {
 	if g.Deadline == 0 {
 		g.Deadline = DefaultDeadline
 	}
-	if g.MaxBody < 0 || g.MaxAnswer < 0 || g.Deadline < 0 {
-		return errors.New("max_body, max_answer and deadline must not be negative")
+	if g.MaxBuffered == 0 {
+		g.MaxBuffered = max(DefaultMaxBuffered, g.MaxAnswer)
 	}
+	if g.MaxBody < 0 || g.MaxAnswer < 0 || g.MaxBuffered < 0 || g.Deadline < 0 {
+		return errors.New("max_body, max_answer, max_buffered and deadline must not be negative")
+	}
+	if g.MaxBuffered < g.MaxAnswer {
+		return fmt.Errorf("max_buffered is %d bytes, less than the %d of max_answer: an answer of that size could never be held; raise the one or lower the other",
+			g.MaxBuffered, g.MaxAnswer)
+	}
+	g.room = semaphore.NewWeighted(g.MaxBuffered)
 	switch g.Class {
 	case "":
 		g.Class = ClassInference
@@ -205,6 +226,7 @@ func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
 	c.outcome.Tenant = tenant
 	c.outcome.RequestID = NewRequestID()
 	defer c.settle()
+	defer c.buffered.release()
 
 	f := c.read()
 	c.received = g.Now()

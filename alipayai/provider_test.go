@@ -124,6 +124,8 @@ func TestGatewaysThatAreRefused(t *testing.T) {
 		"one without region":  {Gateway{Providers: []*Provider{provider("a", "cn"), provider("b", "cn"), provider("c", "")}}, "allow_cross_region"},
 		"a negative body":     {Gateway{Providers: []*Provider{provider("a", "")}, MaxBody: -1}, "max_body"},
 		"a negative answer":   {Gateway{Providers: []*Provider{provider("a", "")}, MaxAnswer: -1}, "max_answer"},
+		"negative buffers":    {Gateway{Providers: []*Provider{provider("a", "")}, MaxBuffered: -1}, "max_buffered"},
+		"buffers too small":   {Gateway{Providers: []*Provider{provider("a", "")}, MaxBuffered: 1 << 20}, "raise the one or lower the other"},
 		"a negative deadline": {Gateway{Providers: []*Provider{provider("a", "")}, Deadline: -1}, "deadline"},
 	} {
 		if err := test.gateway.Prepare(); err == nil || !strings.Contains(err.Error(), test.want) {
