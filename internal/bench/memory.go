@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// eventsSeen is how many events each slow stream has brought when memory is read.
-// The gateway holds a stream back until its first content, so the first event
-// alone would not show what a stream under way takes.
-const eventsSeen = 2
+// opening is how many slow streams wait for their first event at once. If all came
+// at the same moment, some would fail where the machine is busy: Caddy gives up a
+// connection that takes three seconds.
+const opening = 50
 
 // measureMemory holds a workload's streams open, and says what each takes of the
 // proxy.
@@ -26,23 +26,35 @@ func measureMemory(ctx context.Context, proxy *child, w workload, d time.Duratio
 	}
 	defer streams.close()
 	begun, ended := make(chan struct{}, len(streams)), make(chan error, len(streams))
-	for _, c := range streams {
+	await := func() error {
+		select {
+		case <-begun:
+			return nil
+		case err := <-ended:
+			return fmt.Errorf("a stream ended before all had begun: %w", err)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	for i, c := range streams {
+		if i >= opening {
+			if err := await(); err != nil {
+				return sample{}, err
+			}
+		}
 		if err := c.send(); err != nil {
 			return sample{}, err
 		}
 		go func() { ended <- c.follow(begun) }() // at the latest when its connection is closed
 	}
-	for range streams {
-		select {
-		case <-begun:
-		case err := <-ended:
-			return sample{}, fmt.Errorf("a stream ended before all had begun: %w", err)
-		case <-ctx.Done():
-			return sample{}, ctx.Err()
+	for range min(opening, len(streams)) {
+		if err := await(); err != nil {
+			return sample{}, err
 		}
 	}
+	// Each stream is to have brought an event more.
 	select {
-	case <-time.After(d):
+	case <-time.After(d + slowEvery):
 	case <-ctx.Done():
 		return sample{}, ctx.Err()
 	}
@@ -67,16 +79,17 @@ func measureMemory(ctx context.Context, proxy *child, w workload, d time.Duratio
 	}, nil
 }
 
-// follow reads a stream to its end, and says why it ended. It sends on begun once
-// the stream has brought eventsSeen events.
+// follow reads a stream to its end, and says why it ended. It sends on begun when
+// the stream has brought its first event.
 func (c *client) follow(begun chan<- struct{}) error {
 	line, err := c.line()
 	if err == nil && !bytes.HasPrefix(line, statusOK) {
 		return fmt.Errorf("answered %q", line)
 	}
-	for events := 0; err == nil; {
+	for first := true; err == nil; {
 		if line, err = c.line(); bytes.HasPrefix(line, []byte("data: ")) {
-			if events++; events == eventsSeen {
+			if first {
+				first = false
 				begun <- struct{}{}
 			}
 			if bytes.HasPrefix(streamEnd, line) {
