@@ -42,7 +42,8 @@ func comparisons(streams int) []comparison {
 	}
 }
 
-// compare runs the chosen comparisons and returns their part of the report.
+// compare runs the chosen comparisons and returns their part of the report. With
+// an error, it is that of the comparisons before.
 func compare(ctx context.Context, s settings) (string, error) {
 	var chosen []comparison
 	for _, c := range comparisons(s.streams) {
@@ -80,7 +81,7 @@ func compare(ctx context.Context, s settings) (string, error) {
 		fmt.Fprintf(os.Stderr, "bench: %s: %s and %s\n", c.name, c.roles[0], c.roles[1])
 		rounds, err := b.run(ctx, c)
 		if err != nil {
-			return "", fmt.Errorf("%s: %w", c.name, err)
+			return report(s, cpus, results), fmt.Errorf("%s: %w", c.name, err)
 		}
 		results = append(results, result{c, rounds})
 	}

@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// callTimeout is how long one call may take before the run is given up.
-const callTimeout = 30 * time.Second
+// callTimeout is how long one call may take before the run is given up; a slow
+// stream takes streamEvents times slowEvery.
+const callTimeout = time.Minute
 
 // statusOK begins every answer that is counted.
 var statusOK = []byte("HTTP/1.1 200 ")

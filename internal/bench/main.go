@@ -60,8 +60,9 @@ func main() {
 		defer stop()
 		began := time.Now()
 		var report string
-		if report, err = run(ctx, s); err == nil {
-			fmt.Print(report)
+		report, err = run(ctx, s)
+		fmt.Print(report)
+		if err == nil {
 			fmt.Fprintf(os.Stderr, "bench: it took %v\n", time.Since(began).Round(time.Second))
 			return
 		}
@@ -132,18 +133,13 @@ func parts() []string {
 	return append(slices.Compact(names), onlyLimiter)
 }
 
-// run measures what is chosen and returns the report.
+// run measures what is chosen and returns the report. With an error, the report is
+// of what had been measured before.
 func run(ctx context.Context, s settings) (string, error) {
 	report, err := compare(ctx, s)
-	if err != nil {
-		return "", err
+	if err != nil || !s.runs(onlyLimiter) {
+		return report, err
 	}
-	if s.runs(onlyLimiter) {
-		limiter, err := benchLimiter(ctx, s)
-		if err != nil {
-			return "", err
-		}
-		report += limiter
-	}
-	return report, nil
+	limiter, err := benchLimiter(ctx, s)
+	return report + limiter, err
 }
