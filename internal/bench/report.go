@@ -70,6 +70,9 @@ func newSample(d done, before, after usage) sample {
 // beside each other. A ratio is the median of the single rounds' own, so that it
 // compares what ran one right after the other.
 func report(s settings, cpus division, results []result) string {
+	if len(results) == 0 {
+		return ""
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "Caddy %s, %s %s/%s, %d CPUs: %v.\nMedians of %d alternating rounds of %v each, with the smallest and the largest.\n",
 		caddyVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cpus, s.rounds, s.duration)
