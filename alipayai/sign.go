@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -25,8 +26,8 @@ var ErrProviderUnavailable = errors.New("provider is unavailable")
 // The errors are ErrProviderUnavailable, those of TokenSource.Token,
 // *limiter.Rejection, and those of the signing scheme.
 //
-// The result is for [outgoing.Send]: a replay would carry a used signature, and
-// such requests may move money.
+// net/http cannot repeat the result by itself (see [outgoing.Once]): a replay
+// would carry a used signature, and such requests may move money.
 func (p *Provider) SignRequest(req *http.Request, body []byte, tenant string) (*http.Request, *Departure, error) {
 	if p.Unavailable != nil {
 		if err := p.Unavailable(time.Now()); err != nil {
@@ -90,6 +91,7 @@ func (p *Provider) signed(req *http.Request, body []byte, token string) (*http.R
 	if len(signed.Body) > 0 {
 		out.Body = io.NopCloser(bytes.NewReader(signed.Body))
 	}
+	outgoing.Once(out)
 	return out, nil
 }
 

@@ -12,9 +12,15 @@ import (
 	"net/http"
 )
 
-// Send sends req over rt, once. It changes req, which has to be the caller's
-// own: its Body may be nil, but not a reader of unknown length (a body comes
-// with its ContentLength), and GetBody is dropped.
+// Send sends req over rt, once. It changes req as [Once] does.
+func Send(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
+	Once(req)
+	return rt.RoundTrip(req)
+}
+
+// Once changes req, which has to be the caller's own, so that no transport can
+// send it again by itself. Its Body may be nil; a body comes with its
+// ContentLength, and loses its GetBody.
 //
 // net/http and golang.org/x/net/http2 repeat requests by themselves, under the
 // same signature, after the upstream may have executed them. All of their
@@ -35,12 +41,11 @@ import (
 // empty one where there is nothing to send, and no GetBody. What remains are
 // repeats of requests of which nothing has been written yet (HTTP/2 connections
 // that turn out to be unusable before the request's HEADERS).
-func Send(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
+func Once(req *http.Request) {
 	req.GetBody = nil
 	if req.Body == nil || req.Body == http.NoBody {
 		sendNothing(req)
 	}
-	return rt.RoundTrip(req)
 }
 
 // sendNothing gives req an empty body. A body whose ContentLength is 0 has an

@@ -72,7 +72,8 @@ func (t *Transport) newPool() *pool {
 	return &pool{transport: made}
 }
 
-// protocolsOf says what t speaks, however it was configured.
+// protocolsOf says what t speaks, however it was configured. Clone has filled in
+// its TLSNextProto.
 func protocolsOf(t *http.Transport) *http.Protocols {
 	p := new(http.Protocols)
 	if t.Protocols != nil {
@@ -80,7 +81,7 @@ func protocolsOf(t *http.Transport) *http.Protocols {
 	} else {
 		p.SetHTTP1(true)
 	}
-	if t.ForceAttemptHTTP2 || t.TLSNextProto["h2"] != nil {
+	if t.TLSNextProto["h2"] != nil {
 		p.SetHTTP2(true)
 	}
 	return p
