@@ -30,9 +30,12 @@ type site struct {
 
 // newSite starts an upstream that says to whom it speaks. It answers /slow only when it is released, but for its head if
 // it is asked for ?head.
-func newSite(t *testing.T, protocol string, pingAfter, pingTimeout time.Duration) *site {
+func newSite(t *testing.T, protocol badupstream.Protocol, pingAfter, pingTimeout time.Duration) *site {
 	t.Helper()
-	l, base := connect(t, protocol)
+	l, base, err := protocol.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
 	base.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout}
 	released := make(chan struct{})
 	server := &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -59,7 +62,7 @@ func newSite(t *testing.T, protocol string, pingAfter, pingTimeout time.Duration
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, url: protocols[protocol].scheme + "://" + front.Addr().String(), release: sync.OnceFunc(func() { close(released) })}
+	s := &site{t: t, url: protocol.Scheme() + "://" + front.Addr().String(), release: sync.OnceFunc(func() { close(released) })}
 	s.relay, s.transport = badupstream.NewRelay(front, l.Addr().String()), NewTransport(base)
 	t.Cleanup(func() {
 		s.release()
@@ -107,13 +110,13 @@ func (s *site) must(path string) (from string) {
 	return from
 }
 
-var bothHTTP2 = []string{"HTTP/2 over TLS", "HTTP/2 in clear text"}
+var bothHTTP2 = []badupstream.Protocol{badupstream.HTTP2TLS, badupstream.HTTP2}
 
 // Requests that are on a connection when it goes silent are lost, but none that starts after the first of them has timed
 // out. No ping is due here.
 func TestSilentConnectionTakesNoNewRequests(t *testing.T) {
 	for _, protocol := range bothHTTP2 {
-		t.Run(protocol, func(t *testing.T) {
+		t.Run(string(protocol), func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, protocol, never, never)
 			s.must("/")
@@ -151,7 +154,7 @@ func TestSilentConnectionTakesNoNewRequests(t *testing.T) {
 func TestSilentConnectionIsPinged(t *testing.T) {
 	for _, protocol := range bothHTTP2 {
 		for name, busy := range map[string]bool{"idle": false, "with a request": true} {
-			t.Run(protocol+" "+name, func(t *testing.T) {
+			t.Run(string(protocol)+" "+name, func(t *testing.T) {
 				t.Parallel()
 				s := newSite(t, protocol, 50*time.Millisecond, 100*time.Millisecond)
 				var resp *http.Response
@@ -184,7 +187,7 @@ func TestSilentConnectionIsPinged(t *testing.T) {
 // An upstream that is merely slow keeps what is under way on the connection; new requests go by another.
 func TestSlowConnectionKeepsItsRequests(t *testing.T) {
 	for _, protocol := range bothHTTP2 {
-		t.Run(protocol, func(t *testing.T) {
+		t.Run(string(protocol), func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, protocol, 50*time.Millisecond, 10*time.Second)
 			old := s.must("/")
@@ -210,13 +213,13 @@ func TestSlowConnectionKeepsItsRequests(t *testing.T) {
 // A client that leaves says nothing about the connection, and over HTTP/1.1 a timeout concerns one connection alone.
 func TestConnectionsThatStayInUse(t *testing.T) {
 	for name, test := range map[string]struct {
-		protocol string
+		protocol badupstream.Protocol
 		cause    error
 	}{
-		"client that leaves, HTTP/2 over TLS":      {"HTTP/2 over TLS", context.Canceled},
-		"client that leaves, HTTP/2 in clear text": {"HTTP/2 in clear text", context.Canceled},
-		"timeout, HTTP/1.1":                        {"HTTP/1.1", context.DeadlineExceeded},
-		"timeout, HTTP/1.1 over TLS":               {"HTTP/1.1 over TLS", context.DeadlineExceeded},
+		"client that leaves, HTTP/2 over TLS":      {badupstream.HTTP2TLS, context.Canceled},
+		"client that leaves, HTTP/2 in clear text": {badupstream.HTTP2, context.Canceled},
+		"timeout, HTTP/1.1":                        {badupstream.HTTP1, context.DeadlineExceeded},
+		"timeout, HTTP/1.1 over TLS":               {badupstream.HTTP1TLS, context.DeadlineExceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
