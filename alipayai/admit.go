@@ -63,7 +63,7 @@ func (c *call) ready(ctx context.Context, p *Provider, token string, body []byte
 	if f != nil {
 		return nil, nil, f
 	}
-	req, f := c.signed(d.trace(ctx), p, token, body)
+	req, f := c.signed(d.trace(ctx, p.BaseURL.Scheme), p, token, body)
 	if f != nil {
 		d.Cancel()
 		return nil, nil, f

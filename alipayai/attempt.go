@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -57,7 +58,7 @@ func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure) {
 	within := min(p.Timeout, c.deadline().Sub(start))
 	dog.arm(within, errNoHead)
 	c.outcome.Attempts++
-	resp, err := p.Transport.RoundTrip(req)
+	resp, err := outgoing.Send(p.Transport, req)
 	if err != nil {
 		departure.Cancel()
 		f := c.transportFailure(ctx, err, departure.Left())

@@ -73,13 +73,20 @@ func IsRejection(code string) bool { return limitCodes[code] || code == codeHeld
 
 // Causes of a cancelled attempt, beside the client's leaving.
 var (
-	errNoHead         = errors.New("no answer within the timeout")
-	errNoContent      = errors.New("no content within the timeout")
-	errNoEvent        = errors.New("no further event within the timeout")
-	errNoMore         = errors.New("no more of the answer within the timeout")
-	errDeadline       = errors.New("the call's deadline has passed")
-	errAttemptIsEnded = errors.New("the attempt has ended")
+	errNoHead         error = noHead{}
+	errNoContent            = errors.New("no content within the timeout")
+	errNoEvent              = errors.New("no further event within the timeout")
+	errNoMore               = errors.New("no more of the answer within the timeout")
+	errDeadline             = errors.New("the call's deadline has passed")
+	errAttemptIsEnded       = errors.New("the attempt has ended")
 )
+
+// noHead has the method by which [outgoing.Transport] knows that a connection
+// was silent.
+type noHead struct{}
+
+func (noHead) Error() string { return "no answer within the timeout" }
+func (noHead) Timeout() bool { return true }
 
 // failure is why an attempt brought no answer.
 type failure struct {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -25,8 +26,8 @@ var ErrProviderUnavailable = errors.New("provider is unavailable")
 // The errors are ErrProviderUnavailable, those of TokenSource.Token,
 // *limiter.Rejection, and those of the signing scheme.
 //
-// net/http cannot repeat the result by itself: a replay would carry a used
-// signature, and such requests may move money.
+// net/http cannot repeat the result by itself (see [outgoing.Once]): a replay
+// would carry a used signature, and such requests may move money.
 func (p *Provider) SignRequest(req *http.Request, body []byte, tenant string) (*http.Request, *Departure, error) {
 	if p.Unavailable != nil {
 		if err := p.Unavailable(time.Now()); err != nil {
@@ -49,7 +50,7 @@ func (p *Provider) SignRequest(req *http.Request, body []byte, tenant string) (*
 		d.Cancel()
 		return nil, nil, err
 	}
-	return out.WithContext(d.trace(req.Context())), d, nil
+	return out.WithContext(d.trace(req.Context(), p.BaseURL.Scheme)), d, nil
 }
 
 // signed makes the signed request.
@@ -87,14 +88,10 @@ func (p *Provider) signed(req *http.Request, body []byte, token string) (*http.R
 	}
 	out.TransferEncoding, out.Trailer, out.GetBody = nil, nil, nil
 	out.Body, out.ContentLength = nil, int64(len(signed.Body))
-	switch {
-	case len(signed.Body) > 0:
+	if len(signed.Body) > 0 {
 		out.Body = io.NopCloser(bytes.NewReader(signed.Body))
-	case req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == http.MethodOptions:
-		// net/http repeats these unless they have a body, so they get an
-		// empty one, of which nothing shows on the wire.
-		out.Body = io.NopCloser(bytes.NewReader(nil))
 	}
+	outgoing.Once(out)
 	return out, nil
 }
 
@@ -114,6 +111,5 @@ func (p *Provider) signingTime(now time.Time) time.Time {
 }
 
 // composedByClient are the header fields that describe a body and the wanted
-// answer. Idempotency-Key is not among them: with it net/http would repeat a
-// POST that has no body.
+// answer. Idempotency-Key is not among them: each try is a request of its own.
 var composedByClient = [...]string{"Content-Type", "Accept", "Accept-Language"}

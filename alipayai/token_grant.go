@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -49,7 +50,8 @@ func (g Grant) String() string { return "[grant of " + g.ClientID + " at " + g.U
 // GoString hides the secret.
 func (g Grant) GoString() string { return g.String() }
 
-// Fetch makes one request. refreshToken is empty for client_credentials. The
+// Fetch makes one request, which is not repeated: an endpoint that rotates
+// refresh tokens takes each once. refreshToken is empty for client_credentials. The
 // errors are ErrTokenRefused and ErrTokenUnavailable, and hold no secret.
 func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	form := url.Values{"grant_type": {"client_credentials"}}
@@ -71,7 +73,7 @@ func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	req.SetBasicAuth(url.QueryEscape(g.ClientID), url.QueryEscape(g.Secret))
 
 	sent := g.Now()
-	resp, err := g.Transport.RoundTrip(req)
+	resp, err := outgoing.Send(g.Transport, req)
 	if err != nil {
 		return Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, reasonOf(err))
 	}

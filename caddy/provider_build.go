@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
@@ -195,7 +196,22 @@ func (p *Provider) transport(ctx caddy.Context) (http.RoundTripper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
+	if h, ok := mod.(*reverseproxy.HTTPTransport); ok {
+		return connectionsOf(ctx, h), nil
+	}
 	return mod.(http.RoundTripper), nil
+}
+
+// connectionsOf gives what carries requests with the settings of h, which is
+// provisioned, and keeps no silent HTTP/2 connection in use. HTTP/3 stays
+// Caddy's: QUIC ends idle connections by itself (RFC 9000, section 10.1).
+func connectionsOf(ctx caddy.Context, h *reverseproxy.HTTPTransport) http.RoundTripper {
+	if slices.Contains(h.Versions, "3") {
+		return h
+	}
+	connections := outgoing.NewTransport(h.Transport)
+	ctx.OnCancel(connections.CloseIdleConnections)
+	return connections
 }
 
 // credentialUses remembers which environment each credential belongs to, by

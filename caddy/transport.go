@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -50,8 +51,9 @@ type SigningTransport struct {
 	// How to connect: Caddy's own HTTP transport. Default: its defaults.
 	HTTP *reverseproxy.HTTPTransport `json:"http,omitempty"`
 
-	provider *alipayai.Provider
-	metrics  *metrics
+	provider    *alipayai.Provider
+	metrics     *metrics
+	connections http.RoundTripper
 }
 
 // CaddyModule returns the Caddy module information.
@@ -85,7 +87,11 @@ func (t *SigningTransport) Provision(ctx caddy.Context) error {
 		t.MaxBody = alipayai.DefaultMaxBody
 	}
 	t.ensureHTTP()
-	return t.HTTP.Provision(ctx)
+	if err := t.HTTP.Provision(ctx); err != nil {
+		return err
+	}
+	t.connections = connectionsOf(ctx, t.HTTP)
+	return nil
 }
 
 func (t *SigningTransport) ensureHTTP() {
@@ -122,7 +128,7 @@ func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	}
 	t.HTTP.SetScheme(out)
 	sent := time.Now()
-	resp, err := t.HTTP.RoundTrip(out)
+	resp, err := outgoing.Send(t.connections, out)
 	if err != nil {
 		departure.Cancel()
 		code := "upstream_unreachable"

@@ -40,22 +40,24 @@ var rooms = map[string]room{
 	"failover":         {},
 	"alipayai/wire":    {},
 	"alipayai/sandbox": {},
+	// How requests leave.
+	"alipayai/outgoing": {},
 	// What a call leaves behind, and the outside hears of.
 	"alipayai/replay":   {},
 	"alipayai/evidence": {},
-	"alipayai/alert":    {},
+	"alipayai/alert":    {imports: []string{"alipayai/outgoing"}},
 	"alipayai": {imports: []string{
-		"signer", "limiter", "failover", "alipayai/wire", "alipayai/replay", "alipayai/evidence",
+		"signer", "limiter", "failover", "alipayai/outgoing", "alipayai/wire", "alipayai/replay", "alipayai/evidence",
 	}},
 	// What the adapter uses and nobody else has use for.
 	"internal/filewatch": {},
 	"caddy": {caddy: true, imports: []string{
-		"alipayai", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
+		"alipayai", "alipayai/outgoing", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
 		"signer", "limiter", "failover", "internal/filewatch",
 	}},
 	// Test helpers, benchmark and tests.
 	"internal": {caddy: true, imports: []string{
-		"caddy", "alipayai", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
+		"caddy", "alipayai", "alipayai/outgoing", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
 		"signer", "limiter", "failover", "internal/filewatch",
 	}},
 }
