@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -42,6 +43,12 @@ type call struct {
 	recording *recording
 	// spent is a pooled buffer that nobody reads once the call is settled.
 	spent *bytes.Buffer
+	// filter knows the credentials of the provider that is asked; sent are the
+	// requests that went out, which carry more of them.
+	filter *credentials.Filter
+	sent   []*http.Request
+	// hiding is what mask has made of them; nil when it has to be made anew.
+	hiding *credentials.Mask
 	// sentBody is the body of the last attempt.
 	sentBody []byte
 	// doubtful says that an attempt may have been served although it brought no

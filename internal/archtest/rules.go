@@ -40,23 +40,26 @@ var rooms = map[string]room{
 	"failover":         {},
 	"alipayai/wire":    {},
 	"alipayai/sandbox": {},
+	// What must not leave, and stands at each way out.
+	"alipayai/credentials": {},
 	// What a call leaves behind, and the outside hears of.
 	"alipayai/replay":   {},
 	"alipayai/evidence": {},
-	"alipayai/alert":    {},
+	"alipayai/alert":    {imports: []string{"alipayai/credentials"}},
 	"alipayai": {imports: []string{
 		"signer", "limiter", "failover", "alipayai/wire", "alipayai/replay", "alipayai/evidence",
+		"alipayai/credentials",
 	}},
 	// What the adapter uses and nobody else has use for.
 	"internal/filewatch": {},
 	"caddy": {caddy: true, imports: []string{
 		"alipayai", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
-		"signer", "limiter", "failover", "internal/filewatch",
+		"alipayai/credentials", "signer", "limiter", "failover", "internal/filewatch",
 	}},
 	// Test helpers, benchmark and tests.
 	"internal": {caddy: true, imports: []string{
 		"caddy", "alipayai", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
-		"signer", "limiter", "failover", "internal/filewatch",
+		"alipayai/credentials", "signer", "limiter", "failover", "internal/filewatch",
 	}},
 }
 
