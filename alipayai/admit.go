@@ -51,13 +51,13 @@ const shortPause = time.Second
 // noToken makes the failure of a call that has to do without p's token. Why is for
 // the operator: the storage's path and the endpoint's words are in it.
 func noToken(p *Provider, err error) *failure {
-	f := unavailable(codeNoToken, "provider "+p.Name+" has no access token: "+tokenReason(err))
+	f := unavailable(codeNoToken, "provider "+p.Name+" has no access token: "+TokenReason(err))
 	f.cause = err
 	return f
 }
 
-// tokenReason is what a client is told of err.
-func tokenReason(err error) string {
+// TokenReason is what a client may be told of an error of TokenSource.Token.
+func TokenReason(err error) string {
 	reason := ErrTokenUnavailable
 	if errors.Is(err, ErrTokenRefused) {
 		reason = ErrTokenRefused

@@ -87,3 +87,21 @@ func clientSecrets(h http.Header) (secrets []string) {
 	}
 	return secrets
 }
+
+// HideError gives an error of sending req, which SignRequest made, without what its
+// text quotes of credentials: net/http quotes what it cannot read of an answer.
+func (p *Provider) HideError(req *http.Request, err error) error {
+	text := p.Credentials.With(func() []string { return sentSecrets(nil, req) }).Text(err.Error())
+	if text == err.Error() {
+		return err
+	}
+	return hiddenError{err, text}
+}
+
+type hiddenError struct {
+	error
+	text string
+}
+
+func (e hiddenError) Error() string { return e.text }
+func (e hiddenError) Unwrap() error { return e.error }

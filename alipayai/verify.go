@@ -99,7 +99,11 @@ func (p *Provider) checkAnswer(req *http.Request, resp *http.Response, limit int
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	_ = resp.Body.Close()
-	p.dropRefused(req, resp.StatusCode, body)
+	if p.verifies() {
+		p.dropRefused(req, resp.StatusCode, body)
+	} else {
+		p.dropRefused(req, resp.StatusCode, nil)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrAnswerTruncated, err)
 	}
@@ -117,10 +121,11 @@ func (p *Provider) checkAnswer(req *http.Request, resp *http.Response, limit int
 			resp.Header.Set("Content-Length", strconv.Itoa(len(shown)))
 		}
 	}
-	switch p.Profile.Scheme { // an unsigned answer has no such field
-	case signer.NameHMAC, signer.NameGlobal:
+	switch scheme := p.Profile.Scheme; { // an unsigned answer has no such field
+	case !p.verifies():
+	case scheme == signer.NameHMAC, scheme == signer.NameGlobal:
 		resp.Header.Del(signatureField)
-	case signer.NameOpenAPIV3:
+	case scheme == signer.NameOpenAPIV3:
 		resp.Header.Del(signatureFieldV3)
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))

@@ -89,7 +89,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision builds the providers. It does no network input or output.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger = ctx.Logger()
+	a.logger = live.Log(ctx.Logger())
 	m, release := acquire[metrics]("metrics")
 	a.metrics = m
 	a.releases = append(a.releases, release)

@@ -117,7 +117,7 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 		MaxAnswer:        h.MaxAnswer,
 		Deadline:         time.Duration(h.Deadline),
 		Observer: observer{
-			metrics: app.metrics, monitor: app.monitor, logger: ctx.Logger(), site: site,
+			metrics: app.metrics, monitor: app.monitor, logger: live.Log(ctx.Logger()), site: site,
 		},
 	}
 	for i, name := range h.Providers {

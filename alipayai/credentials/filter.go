@@ -151,8 +151,13 @@ func (s *snapshot) pass(text string) {
 // when there is something to compare them with. A nil Filter knows none but these.
 func (f *Filter) With(secrets func() []string) *Mask { return &Mask{filter: f, secrets: secrets} }
 
-// Text gives text with [Hidden] for each secret in it.
-func (f *Filter) Text(text string) string { return f.With(nil).Text(text) }
+// Text gives text with [Hidden] for each secret in it. A nil Filter knows none.
+func (f *Filter) Text(text string) string {
+	if f == nil || len(text) < minSecret {
+		return text
+	}
+	return without(text, 0, search(text, []*grams{&f.snapshot().grams}))
+}
 
 // Mask hides the secrets of a Filter and of one request. It is safe for concurrent
 // use.
@@ -177,6 +182,16 @@ func (m *Mask) Texts(texts ...*string) {
 	if m.passed(texts) {
 		return
 	}
+	m.hide(texts)
+	for _, text := range texts {
+		if !strings.Contains(*text, Hidden) {
+			m.snapshot.pass(*text)
+		}
+	}
+}
+
+// hide is Texts, of texts that are not known.
+func (m *Mask) hide(texts []*string) {
 	known := m.compile()
 	var joined strings.Builder
 	starts := make([]int, 0, len(texts)+1)
@@ -189,9 +204,6 @@ func (m *Mask) Texts(texts ...*string) {
 	for i, text := range texts {
 		if len(found) > 0 {
 			*text = without(*text, starts[i], found)
-		}
-		if !strings.Contains(*text, Hidden) {
-			m.snapshot.pass(*text)
 		}
 	}
 }
@@ -216,7 +228,7 @@ func (m *Mask) Header(h http.Header) {
 			texts = append(texts, &h[name][i])
 		}
 	}
-	m.Texts(texts...)
+	m.hide(texts)
 }
 
 // compile gives all secrets that m hides.
@@ -291,6 +303,9 @@ func look(v view, known []*grams, found func(v view, start, end int)) (any bool)
 
 // without gives text, which began at start, with Hidden for what was found.
 func without(text string, start int, found []span) string {
+	if len(found) == 0 {
+		return text
+	}
 	var out strings.Builder
 	done := 0
 	for _, s := range found {

@@ -13,8 +13,7 @@ func (f *Filter) Log(logger *zap.Logger) *zap.Logger {
 	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return filteredCore{core, f} }))
 }
 
-// Object gives an object of a log without the secrets that f knows.
-func (f *Filter) Object(object zapcore.ObjectMarshaler) zapcore.ObjectMarshaler {
+func (f *Filter) object(object zapcore.ObjectMarshaler) zapcore.ObjectMarshaler {
 	return zapcore.ObjectMarshalerFunc(func(enc zapcore.ObjectEncoder) error {
 		return object.MarshalLogObject(filteredObject{enc, f})
 	})
@@ -85,7 +84,7 @@ func (e filteredObject) AddReflected(key string, value any) error {
 }
 
 func (e filteredObject) AddObject(key string, object zapcore.ObjectMarshaler) error {
-	return e.ObjectEncoder.AddObject(key, e.filter.Object(object))
+	return e.ObjectEncoder.AddObject(key, e.filter.object(object))
 }
 
 func (e filteredObject) AddArray(key string, array zapcore.ArrayMarshaler) error {
@@ -125,7 +124,7 @@ func (e filteredArray) AppendReflected(value any) error {
 }
 
 func (e filteredArray) AppendObject(object zapcore.ObjectMarshaler) error {
-	return e.ArrayEncoder.AppendObject(e.filter.Object(object))
+	return e.ArrayEncoder.AppendObject(e.filter.object(object))
 }
 
 func (e filteredArray) AppendArray(array zapcore.ArrayMarshaler) error {
