@@ -48,11 +48,24 @@ func (c *call) admit(ctx context.Context, p *Provider) (token string, f *failure
 // another provider could be asked.
 const shortPause = time.Second
 
-// noToken makes the failure of a call that has to do without p's token.
+// noToken makes the failure of a call that has to do without p's token. Why is for
+// the operator: the storage's path and the endpoint's words are in it.
 func noToken(p *Provider, err error) *failure {
-	f := unavailable(codeNoToken, "provider "+p.Name+" has no access token: "+err.Error())
+	f := unavailable(codeNoToken, "provider "+p.Name+" has no access token: "+TokenReason(err))
 	f.cause = err
 	return f
+}
+
+// TokenReason is what a client may be told of an error of TokenSource.Token.
+func TokenReason(err error) string {
+	reason := ErrTokenUnavailable
+	if errors.Is(err, ErrTokenRefused) {
+		reason = ErrTokenRefused
+	}
+	if said, ok := errors.AsType[*endpointError](err); ok {
+		return said.Error()
+	}
+	return reason.Error()
 }
 
 // ready takes a departure at p and signs the request with that in hand, so

@@ -54,6 +54,7 @@ func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure) {
 		return nil, f
 	}
 
+	c.sending(p, req)
 	start := c.g.Now()
 	within := min(p.Timeout, c.deadline().Sub(start))
 	dog.arm(within, errNoHead)
@@ -136,6 +137,7 @@ func (c *call) readAnswer(ctx context.Context, dog *watchdog, p *Provider, req *
 	}
 	a := &answer{status: resp.StatusCode, header: resp.Header, body: buffer}
 	if resp.StatusCode == http.StatusPaymentRequired && p.Format == nil && c.outcome.Endpoint != EndpointModels {
+		a.body = bytes.NewBuffer(c.mask().Bytes(body))
 		return a, nil // agent payments: the client pays and comes back with the proof
 	}
 	parsed, event, err := c.decode(p, a)
@@ -176,7 +178,7 @@ func (a *answer) streamed(includeUsage bool) (*answer, *failure) {
 // stream, and does what has to be done about it at once.
 func (c *call) failed(p *Provider, reported *wire.Failure, resp *http.Response, body, event []byte) *failure {
 	now := c.g.Now()
-	f := p.upstreamFailure(resp.StatusCode, reported, resp, now)
+	f := p.upstreamFailure(resp.StatusCode, reported, resp, now, c.mask())
 	switch f.action {
 	case ActionThrottle:
 		p.throttled(now, f.RetryAfter)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -44,6 +45,12 @@ type call struct {
 	spent *bytes.Buffer
 	// buffered is the room that the answer takes until it is written.
 	buffered buffered
+	// filter knows the credentials of the provider that is asked; sent are the
+	// requests that went out, which carry more of them.
+	filter *credentials.Filter
+	sent   []*http.Request
+	// hiding is what mask has made of them; nil when it has to be made anew.
+	hiding *credentials.Mask
 	// sentBody is the body of the last attempt.
 	sentBody []byte
 	// doubtful says that an attempt may have been served although it brought no

@@ -86,7 +86,9 @@ const slowDownHold = 15 * time.Minute
 func (k *Cap) rejected(err error, now time.Time) *failure {
 	rejection, ok := errors.AsType[*limiter.Rejection](err)
 	if !ok {
-		return unavailable(codeNoSlot, "the provider's rate limit cannot be kept just now: "+err.Error())
+		f := unavailable(codeNoSlot, "the provider's rate limit cannot be kept just now")
+		f.cause = err
+		return f
 	}
 	f := &failure{action: ActionThrottle}
 	f.Error = wire.Error{

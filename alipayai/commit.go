@@ -26,6 +26,7 @@ func (c *call) commit(a *answer) {
 	}
 	h := c.w.Header()
 	forward(h, a.header, forwardedToClient[:])
+	c.hide(h)
 	if a.replayed != nil {
 		c.describeReplay(h, a.replayed)
 	}
@@ -90,7 +91,32 @@ func (c *call) refuse(f *failure) {
 	}
 	c.describe(c.w.Header())
 	f.RequestID = c.outcome.RequestID
+	c.mask().Texts(&f.Code, &f.Message, &f.Param)
 	f.WriteHTTP(c.w)
+}
+
+// hide takes credentials out of what goes to the client in headers: of what the
+// upstream has sent, the model's name, and what the client's own request names.
+// What was seen before costs a look into a map.
+func (c *call) hide(h http.Header) {
+	model, unsupported := c.outcome.UpstreamModel, c.unsupported
+	passed := c.filter.Passed(model) && c.filter.Passed(unsupported)
+	for _, name := range forwardedToClient {
+		for _, value := range h[name] {
+			passed = passed && c.filter.Passed(value)
+		}
+	}
+	if passed {
+		return
+	}
+	texts := []*string{&model, &unsupported}
+	for _, name := range forwardedToClient {
+		for i := range h[name] {
+			texts = append(texts, &h[name][i])
+		}
+	}
+	c.mask().Texts(texts...)
+	c.outcome.UpstreamModel, c.unsupported = model, unsupported
 }
 
 // describe sets the headers that tell how the call was served.

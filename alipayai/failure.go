@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -148,23 +149,25 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// upstreamFailure makes the failure that an answer of p reports.
-func (p *Provider) upstreamFailure(status int, f *wire.Failure, resp *http.Response, now time.Time) *failure {
+// upstreamFailure makes the failure that an answer of p reports. What mask finds in it
+// is left out.
+func (p *Provider) upstreamFailure(status int, f *wire.Failure, resp *http.Response, now time.Time, mask *credentials.Mask) *failure {
 	code, action := p.classify(status, f)
 	out := &failure{action: action, upstream: true, sent: true}
 	out.Status = statusOf(status, action, code)
 	out.Code, out.Message, out.Param = code, f.Message, f.Param
+	mask.Texts(&out.Code, &out.Message, &out.Param)
+	if out.Code != code || out.Param != f.Param {
+		out.Code, out.Param = "", ""
+	}
 	out.RetryAfter = retryAfter(resp.Header, now)
 	switch {
 	case status == http.StatusUnauthorized || credentialFault(action, code):
 		// How the gateway's credentials failed is the operator's business, and
 		// some servers quote what they were sent.
 		out.Message = "the provider refuses the gateway's credentials"
-	case out.Message == "" || quotes(out.Message, resp.Request):
+	case out.Message == "" || out.Message != f.Message:
 		out.Message = "the provider reports a failure"
-	}
-	if quotes(out.Code, resp.Request) || quotes(out.Param, resp.Request) {
-		out.Code, out.Param = "", ""
 	}
 	if p.Profile.Name == "ant_ling" && status == http.StatusServiceUnavailable && strings.Contains(f.Message, "Slow Down") {
 		out.action, out.RetryAfter = ActionThrottle, slowDownHold

@@ -222,7 +222,7 @@ func (g *Gateway) Prepare() error {
 // net/http's own reverse proxy does, so that the client cannot take the
 // truncation for an end.
 func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
-	c := &call{g: g, w: w, r: r, start: g.Now()}
+	c := &call{g: g, w: w, r: r, start: g.Now(), filter: g.Providers[0].Credentials}
 	c.outcome.Tenant = tenant
 	c.outcome.RequestID = NewRequestID()
 	defer c.settle()

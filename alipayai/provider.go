@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -50,6 +51,9 @@ type Provider struct {
 	Scheme signer.Scheme
 	// Tokens keeps the OAuth access token; nil where there is none.
 	Tokens *TokenSource
+	// Credentials knows the secrets that p uses, beside those that each request
+	// carries; a new one when nil.
+	Credentials *credentials.Filter
 	// Cap is the upstream's rate cap; nil for none.
 	Cap *Cap
 	// Hold keeps an upstream without a Cap from being asked too early; a new one
@@ -92,7 +96,7 @@ type Provider struct {
 
 	Verify VerifyMode
 	// Unavailable, if set, says why the provider cannot be used now, such as
-	// an expired certificate; nil while it can.
+	// an expired certificate; nil while it can. Clients are told its text.
 	Unavailable func(now time.Time) error
 
 	// account tells the provider from others that had its name.
@@ -176,6 +180,12 @@ func (p *Provider) Prepare() error {
 	for _, rule := range p.Codes {
 		if err := rule.check(); err != nil {
 			return err
+		}
+	}
+	if p.Credentials == nil {
+		p.Credentials = new(credentials.Filter)
+		if p.Tokens != nil && p.Tokens.Cell != nil {
+			p.Credentials.Watch(p.Tokens.Cell)
 		}
 	}
 	if p.Hold == nil {

@@ -260,6 +260,7 @@ func (c *call) abort(f *failure, s *stream, flusher *http.ResponseController) {
 		panic(http.ErrAbortHandler)
 	}
 	f.RequestID = c.outcome.RequestID
+	c.mask().Texts(&f.Code, &f.Message, &f.Param)
 	_, _ = c.w.Write(f.AppendEvent(s.pending.Bytes()))
 	_ = flusher.Flush()
 	s.pending = new(bytes.Buffer) // see recycle

@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +49,10 @@ type TokenCell struct {
 	refused string
 	// shareAway and shareSealed are what has been told of the shared store.
 	shareAway, shareSealed bool
+	// recent are the tokens that were known last, the newest at the end, and changes
+	// counts them: whoever was sent one may quote it.
+	recent  []string
+	changes atomic.Uint64
 	// failed and notBefore keep a failing endpoint from being hammered.
 	failed    error
 	failures  int
@@ -117,6 +122,7 @@ func (c *TokenCell) end(t Token, err error, now time.Time) {
 		if t.Refresh != "" && t.Issued.After(c.pair.Issued) {
 			c.pair = t
 		}
+		c.remember(t)
 		c.live.Store(&t)
 	} else if c.failed = err; errors.Is(err, ErrTokenStore) {
 		// Not the endpoint's fault, and soon over.
@@ -148,6 +154,7 @@ func (c *TokenCell) lastPair() Token {
 func (c *TokenCell) hold(t Token, unlock func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.remember(t)
 	c.held, c.unlock = &t, unlock
 }
 
@@ -181,6 +188,34 @@ func (c *TokenCell) shareChanged(err error) bool {
 	c.shareAway = err != nil
 	return told != c.shareAway
 }
+
+// maxRecent is how many tokens a cell remembers as used: access and refresh
+// tokens of eight fetches.
+const maxRecent = 16
+
+// remember notes tokens that may be quoted from now on. The cell is locked.
+func (c *TokenCell) remember(t Token) {
+	for _, token := range [...]string{t.Access, t.Refresh} {
+		if token != "" && !slices.Contains(c.recent, token) {
+			c.recent = append(c.recent[max(0, len(c.recent)-maxRecent+1):], token)
+		}
+	}
+	c.changes.Add(1)
+}
+
+// Credentials implements credentials.Source: the tokens of the last fetches.
+func (c *TokenCell) Credentials() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	secrets := append(slices.Clone(c.recent), c.pair.Access, c.pair.Refresh, c.refused)
+	if t := c.live.Load(); t != nil {
+		secrets = append(secrets, t.Access, t.Refresh)
+	}
+	return secrets
+}
+
+// CredentialsChanged implements credentials.Source.
+func (c *TokenCell) CredentialsChanged() uint64 { return c.changes.Load() }
 
 // String hides the tokens.
 func (c *TokenCell) String() string { return "[token cell]" }

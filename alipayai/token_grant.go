@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -40,6 +41,8 @@ type Grant struct {
 	Transport http.RoundTripper
 	// Clock learns from the answers' Date; nil for none.
 	Clock *Clock
+	// Credentials knows further secrets, which errors must not hold; nil for none.
+	Credentials *credentials.Filter
 	// Now is the local time.
 	Now func() time.Time
 }
@@ -88,12 +91,13 @@ func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	if err != nil {
 		return Token{}, fmt.Errorf("%w: reading the answer: %w", ErrTokenUnavailable, reasonOf(err))
 	}
-	return g.read(resp.StatusCode, body, sent, skew)
+	return g.read(resp.StatusCode, body, sent, skew, refreshToken)
 }
 
 // read turns an answer into a token whose life is counted from sent. skew
-// is how far the endpoint's clock, by which it names times, is ahead.
-func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration) (Token, error) {
+// is how far the endpoint's clock, by which it names times, is ahead. The errors
+// hold nothing of the grant's credentials, among them the refresh tokens.
+func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration, refreshTokens ...string) (Token, error) {
 	answer, err := parseTokenAnswer(body)
 	failed := status < 200 || status > 299
 	switch {
@@ -107,11 +111,11 @@ func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration
 			!failed && Classify(http.StatusOK, wire.Failure{Code: answer.code}.BareCode()) == ActionFail {
 			reason = ErrTokenRefused
 		}
-		code := answer.code
-		if g.Secret != "" && strings.Contains(code, g.Secret) {
-			code = string(hidden)
-		}
-		return Token{}, fmt.Errorf("%w: status %d, code %q", reason, status, printable(code, 64))
+		code := g.Credentials.With(func() []string {
+			id, secret := url.QueryEscape(g.ClientID), url.QueryEscape(g.Secret)
+			return append([]string{g.Secret, secret, credentials.Basic(id, secret), answer.accessToken, answer.refreshToken}, refreshTokens...)
+		}).Text(answer.code)
+		return Token{}, &endpointError{reason, status, printable(code, 64)}
 	}
 	for name, value := range map[string]string{"access_token": answer.accessToken, "refresh_token": answer.refreshToken} {
 		// It becomes a header value: nothing may end the line early.
@@ -128,6 +132,20 @@ func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration
 	}
 	return Token{Access: answer.accessToken, Refresh: answer.refreshToken, Issued: sent, Expiry: expiry}, nil
 }
+
+// endpointError is what a token endpoint said instead of a token, without
+// credentials.
+type endpointError struct {
+	reason error // ErrTokenRefused or ErrTokenUnavailable
+	status int
+	code   string
+}
+
+func (e *endpointError) Error() string {
+	return fmt.Sprintf("%v: status %d, code %q", e.reason, e.status, e.code)
+}
+
+func (e *endpointError) Unwrap() error { return e.reason }
 
 // printable cuts s to at most n bytes of visible ASCII, for an error message.
 func printable(s string, n int) string {

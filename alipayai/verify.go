@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -73,32 +75,57 @@ func (p *Provider) reflects(req *http.Request, header http.Header) bool {
 // refused, and checks the signature, as p.Verify says. For that it reads the
 // body, up to limit bytes, and leaves it to be read again; redirects, which
 // nobody signs, and event streams are left alone. What has been verified loses
-// its signature, which belongs into no log.
+// its signature, which belongs into no log. The header, and the body of an error,
+// lose what they quote of the credentials of p and of req.
 //
 // The errors are ErrBadAnswer, ErrAnswerTooLarge, and ErrAnswerTruncated with
 // the reason, which is for no client.
 func (p *Provider) TakeAnswer(req *http.Request, resp *http.Response, sent time.Time, limit int64) error {
 	p.Clock.Learn(resp.Header, sent, time.Now())
-	if !p.verifies() || isEventStream(resp.Header) || resp.StatusCode/100 == 3 {
+	mask := p.Credentials.With(func() []string { return sentSecrets(nil, req) })
+	if err := p.checkAnswer(req, resp, limit, mask); err != nil {
+		return err
+	}
+	mask.Header(resp.Header)
+	return nil
+}
+
+// checkAnswer is TakeAnswer but for the header.
+func (p *Provider) checkAnswer(req *http.Request, resp *http.Response, limit int64, mask *credentials.Mask) error {
+	isError := resp.StatusCode >= http.StatusBadRequest && !isEventStream(resp.Header)
+	if !p.verifies() && !isError || isEventStream(resp.Header) || resp.StatusCode/100 == 3 {
 		p.dropRefused(req, resp.StatusCode, nil)
 		return nil
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	_ = resp.Body.Close()
-	p.dropRefused(req, resp.StatusCode, body)
+	if p.verifies() {
+		p.dropRefused(req, resp.StatusCode, body)
+	} else {
+		p.dropRefused(req, resp.StatusCode, nil)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrAnswerTruncated, err)
 	}
 	if int64(len(body)) > limit {
 		return ErrAnswerTooLarge
 	}
-	if err := p.verify(req, resp.Header, body); err != nil {
-		return err
+	if p.verifies() {
+		if err := p.verify(req, resp.Header, body); err != nil {
+			return err
+		}
 	}
-	switch p.Profile.Scheme { // an unsigned answer has no such field
-	case signer.NameHMAC, signer.NameGlobal:
+	if isError {
+		if shown := mask.Bytes(body); len(shown) != len(body) || !bytes.Equal(shown, body) {
+			body, resp.ContentLength = shown, int64(len(shown))
+			resp.Header.Set("Content-Length", strconv.Itoa(len(shown)))
+		}
+	}
+	switch scheme := p.Profile.Scheme; { // an unsigned answer has no such field
+	case !p.verifies():
+	case scheme == signer.NameHMAC, scheme == signer.NameGlobal:
 		resp.Header.Del(signatureField)
-	case signer.NameOpenAPIV3:
+	case scheme == signer.NameOpenAPIV3:
 		resp.Header.Del(signatureFieldV3)
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))

@@ -121,7 +121,7 @@ func (w *waiting) drain(ctx context.Context, exiting func() bool) {
 // outlives the configuration that made it.
 func tellState(provider string) func(limiter.State, error) {
 	return func(state limiter.State, err error) {
-		logger := caddy.Log().Named("alipayai").With(zap.String("provider", provider))
+		logger := live.Log(caddy.Log()).Named("alipayai").With(zap.String("provider", provider))
 		if state == limiter.Degraded {
 			logger.Error("redis is away: each replica keeps to its part of the rate limit", zap.Error(err))
 			return

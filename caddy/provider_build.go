@@ -38,6 +38,7 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 		Timeout: time.Duration(c.Timeout), StreamTimeout: time.Duration(c.StreamTimeout), Verify: alipayai.VerifyMode(c.VerifyResponse),
 		Paths:         make(map[alipayai.Endpoint]string, len(c.Paths)),
 		OnUnsupported: alipayai.OnUnsupported(c.OnUnsupported),
+		Credentials:   live,
 	}
 	p.Model = cmp.Or(p.Model, profile.Model)
 	for _, rule := range c.Codes {

@@ -125,7 +125,7 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 		MaxBuffered:      h.MaxBuffered,
 		Deadline:         time.Duration(h.Deadline),
 		Observer: observer{
-			metrics: app.metrics, monitor: app.monitor, logger: ctx.Logger(), site: site,
+			metrics: app.metrics, monitor: app.monitor, logger: live.Log(ctx.Logger()), site: site,
 		},
 	}
 	for i, name := range h.Providers {

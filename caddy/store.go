@@ -72,7 +72,7 @@ type redisLog struct{}
 
 // Printf implements go-redis's logger.
 func (redisLog) Printf(_ context.Context, format string, v ...any) {
-	caddy.Log().Named("alipayai.redis").Debug(fmt.Sprintf(format, v...))
+	live.Log(caddy.Log()).Named("alipayai.redis").Debug(fmt.Sprintf(format, v...))
 }
 
 func init() { redis.SetLogger(redisLog{}) }

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
@@ -53,6 +54,7 @@ type SigningTransport struct {
 
 	provider    *alipayai.Provider
 	metrics     *metrics
+	logger      *zap.Logger
 	connections http.RoundTripper
 }
 
@@ -73,7 +75,7 @@ func (t *SigningTransport) Provision(ctx caddy.Context) error {
 	if t.provider, err = app.provider(t.Provider); err != nil {
 		return err
 	}
-	t.metrics = app.metrics
+	t.metrics, t.logger = app.metrics, live.Log(ctx.Logger())
 	if !t.provider.Profile.Signs() {
 		return fmt.Errorf("provider %s does not sign requests; use reverse_proxy without this transport", t.Provider)
 	}
@@ -136,7 +138,7 @@ func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 			code = "client_gone"
 		}
 		t.metrics.attempted(t.provider.Name, code)
-		return nil, err
+		return nil, t.provider.HideError(out, err)
 	}
 	departure.Answered(resp)
 	resp.Header.Del("Set-Cookie")

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -19,22 +21,26 @@ func (t *SigningTransport) unsigned(req *http.Request, err error) (*http.Respons
 	if req.Context().Err() != nil {
 		return nil, req.Context().Err()
 	}
-	e := &wire.Error{Status: http.StatusServiceUnavailable, Message: err.Error(), RetryAfter: time.Second}
+	e := &wire.Error{Status: http.StatusServiceUnavailable, RetryAfter: time.Second}
 	var rejection *limiter.Rejection
 	switch {
 	case errors.Is(err, alipayai.ErrProviderUnavailable):
-		e.Code = "provider_unavailable"
+		e.Code, e.Message = "provider_unavailable", err.Error()
 	case errors.Is(err, signer.ErrMalformed), errors.Is(err, signer.ErrWrongIdentity):
 		// Such as openapi-v2 parameters that only the gateway may set.
-		e.Status, e.Code, e.RetryAfter = http.StatusForbidden, "not_signed", 0
+		e.Status, e.Code, e.RetryAfter, e.Message = http.StatusForbidden, "not_signed", 0, live.Text(err.Error())
 	case errors.Is(err, alipayai.ErrTokenRefused), errors.Is(err, alipayai.ErrTokenUnavailable):
-		e.Code = "token_unavailable"
+		e.Code, e.Message = "token_unavailable", "provider "+t.provider.Name+" has no access token: "+alipayai.TokenReason(err)
 	case errors.As(err, &rejection):
 		t.metrics.rejections.WithLabelValues(t.provider.Name, string(rejection.Reason)).Inc()
 		e.Status, e.Code, e.RetryAfter = http.StatusTooManyRequests, string(rejection.Reason), rejection.RetryAfter
+		e.Message = rejection.Error()
 	default:
-		e.Code = "signing_failed"
+		e.Code, e.Message = "signing_failed", "provider "+t.provider.Name+" cannot sign the request"
 		t.metrics.signingFailures.WithLabelValues(t.provider.Name).Inc()
+	}
+	if e.Status == http.StatusServiceUnavailable { // the operator's business
+		t.logger.Warn("request could not be signed", zap.String("provider", t.provider.Name), zap.String("code", e.Code), zap.Error(err))
 	}
 	return answerTo(req, e), nil
 }

@@ -40,27 +40,28 @@ var rooms = map[string]room{
 	"failover":         {},
 	"alipayai/wire":    {},
 	"alipayai/sandbox": {},
-	// How requests leave.
-	"alipayai/outgoing": {},
+	// How requests leave, and what must not leave.
+	"alipayai/outgoing":    {},
+	"alipayai/credentials": {},
 	// What a call leaves behind, and the outside hears of.
 	"alipayai/replay":   {},
 	"alipayai/evidence": {},
-	"alipayai/alert":    {imports: []string{"alipayai/outgoing"}},
-	"alipayai": {imports: []string{
-		"signer", "limiter", "failover", "alipayai/outgoing", "alipayai/wire", "alipayai/replay", "alipayai/evidence",
-	}},
-	// What the adapter uses and nobody else has use for.
+	"alipayai/alert":    {imports: []string{"alipayai/outgoing", "alipayai/credentials"}},
+	"alipayai":          {imports: domain},
+	// What the adapter and its libraries use.
 	"internal/filewatch": {},
-	"caddy": {caddy: true, imports: []string{
-		"alipayai", "alipayai/outgoing", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
-		"signer", "limiter", "failover", "internal/filewatch",
-	}},
+	"caddy":              {caddy: true, imports: all},
 	// Test helpers, benchmark and tests.
-	"internal": {caddy: true, imports: []string{
-		"caddy", "alipayai", "alipayai/outgoing", "alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/alert", "alipayai/sandbox",
-		"signer", "limiter", "failover", "internal/filewatch",
-	}},
+	"internal": {caddy: true, imports: append(all[:len(all):len(all)], "caddy")},
 }
+
+var (
+	// domain is what a call is made of.
+	domain = []string{
+		"signer", "limiter", "failover", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "alipayai/replay", "alipayai/evidence",
+	}
+	all = append(domain[:len(domain):len(domain)], "alipayai", "alipayai/alert", "alipayai/sandbox", "internal/filewatch")
+)
 
 // topLevel names what may stand at the top of the repository besides dotfiles,
 // and whether it must. A folder that has nothing to hold yet does not exist.
