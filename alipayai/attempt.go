@@ -49,6 +49,10 @@ func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure) {
 	if f != nil {
 		return nil, f
 	}
+	if f := c.leave(); f != nil {
+		departure.Cancel()
+		return nil, f
+	}
 
 	start := c.g.Now()
 	within := min(p.Timeout, c.deadline().Sub(start))
