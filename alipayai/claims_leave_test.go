@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,9 +68,9 @@ type freezingScheme struct {
 	freeze func()
 }
 
-func (f freezingScheme) Sign(m signer.Message) (signer.Signed, error) {
+func (f freezingScheme) Sign(signer.Message) (signer.Signed, error) {
 	f.freeze()
-	return f.Scheme.Sign(m)
+	return signer.Signed{}, nil
 }
 
 // A call whose replica stands still before it has sent anything frees its key with the lease, and sends nothing after.
@@ -79,14 +80,18 @@ func TestCallWhoseReplicaFreezesBeforeSending(t *testing.T) {
 			p.Unavailable = func(time.Time) error { freeze(); return nil }
 		},
 		"after its turn in the queue": func(p *Provider, freeze func()) {
-			p.Scheme = freezingScheme{p.Scheme, freeze}
+			p.Scheme = freezingScheme{freeze: freeze}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var once sync.Once
+				var slept atomic.Bool
 				s := perform(t, [][]turn{{good}}, claiming, money, first(func(p *Provider) {
-					moment(p, func() { once.Do(func() { time.Sleep(2 * time.Minute) }) })
+					moment(p, func() {
+						if slept.CompareAndSwap(false, true) {
+							time.Sleep(2 * time.Minute)
+						}
+					})
 				}))
 				frozen := make(chan reply, 1)
 				go func() { frozen <- s.call(chatBody("hello"), keyed...) }()
@@ -215,13 +220,14 @@ func TestFailedCallFreesItsKeyAfterAnOutage(t *testing.T) {
 func TestAnswersThatAreNotKeptSaySo(t *testing.T) {
 	const notKept, unknown = "was served, but its answer is not kept", "its outcome is unknown"
 	large := slices.Repeat([]byte("x"), maxRecorded)
+	halfEvent := `{"x":"` + string(large[:maxRecorded/2]) + `","choices":[{"delta":{"content":"x"}}]}`
 	for name, test := range map[string]struct {
 		turn    turn
 		body    string
 		message string
 	}{
 		"too large":                      {says(200, `{"choices":[{}],"x":"`+string(large)+`"}`), chatBody("hello"), notKept},
-		"a stream that is too large":     {streams(nil, `{"x":"`+string(large)+`","choices":[{"delta":{"content":"x"}}]}`, finishEvent, "[DONE]"), streamBody("hello"), notKept},
+		"a stream that is too large":     {streams(nil, halfEvent, halfEvent, finishEvent, "[DONE]"), streamBody("hello"), notKept},
 		"a stream that broke off":        {streams(nil, deltaEvent), streamBody("hello"), unknown},
 		"a stream with no finish reason": {streams(nil, deltaEvent, "[DONE]"), streamBody("hello"), unknown},
 		"a system error":                 {sysError, chatBody("hello"), unknown},
