@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/heldport"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
@@ -18,9 +19,9 @@ import (
 // then at ${second}, and gives what kills it.
 func (g *failoverRig) startReplica(global, sites string) (kill func()) {
 	g.t.Helper()
-	g.vars["second"] = freeAddr(g.t)
+	g.vars["second"] = heldport.Addr(g.t)
 	first := maps.Clone(g.vars)
-	g.vars["gateway"], g.vars["admin"], g.vars["log"] = g.vars["second"], freeAddr(g.t), g.vars["dir"]+"/second.log"
+	g.vars["gateway"], g.vars["admin"], g.vars["log"] = g.vars["second"], heldport.Addr(g.t), g.vars["dir"]+"/second.log"
 	file := g.file("second.json", string(g.config(global, sites)))
 	g.vars = first
 
