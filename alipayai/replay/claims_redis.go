@@ -163,17 +163,17 @@ func newRedisClaim(o RedisOptions, tenant string, key Key, request [32]byte) *re
 
 // Leave implements Claim.
 func (c *redisClaim) Leave(ctx context.Context, lease, ttl time.Duration) error {
-	return c.leave(ctx, c.options.ClaimTimeout, lease, ttl, true)
+	return c.leave(ctx, lease, ttl, true)
 }
 
 // Extend implements Claim.
 func (c *redisClaim) Extend(ctx context.Context, lease, ttl time.Duration) error {
-	return c.leave(ctx, c.options.Timeout, lease, ttl, false)
+	return c.leave(ctx, lease, ttl, false)
 }
 
-func (c *redisClaim) leave(ctx context.Context, timeout, lease, ttl time.Duration, mustExist bool) error {
+func (c *redisClaim) leave(ctx context.Context, lease, ttl time.Duration, mustExist bool) error {
 	life := max(millis(lease), millis(ttl))
-	return c.settle(ctx, timeout, left, nil, life, life-millis(lease), mustExist)
+	return c.settle(ctx, left, nil, life, life-millis(lease), mustExist)
 }
 
 // Finish implements Claim.
@@ -196,7 +196,7 @@ func (c *redisClaim) Hold(ctx context.Context, ttl time.Duration) error {
 }
 
 func (c *redisClaim) end(ctx context.Context, to state, sealed []byte, ttl time.Duration) error {
-	return c.settle(ctx, c.options.Timeout, to, sealed, millis(ttl), 0, false)
+	return c.settle(ctx, to, sealed, millis(ttl), 0, false)
 }
 
 // Release implements Claim.
@@ -207,8 +207,8 @@ func (c *redisClaim) Release(ctx context.Context) error {
 	return err
 }
 
-func (c *redisClaim) settle(ctx context.Context, timeout time.Duration, to state, sealed []byte, ttl, after int64, mustExist bool) error {
-	reply, err := exchange(ctx, c.options.Client, timeout, func(ctx context.Context) (string, error) {
+func (c *redisClaim) settle(ctx context.Context, to state, sealed []byte, ttl, after int64, mustExist bool) error {
+	reply, err := exchange(ctx, c.options.Client, c.options.Timeout, func(ctx context.Context) (string, error) {
 		return c.run(ctx, redisSettleClaim, c.request[:], string(to), sealed, ttl, after, mustExist).Text()
 	})
 	switch {

@@ -41,8 +41,8 @@ type RedisOptions struct {
 	// answers together, and likewise its cached answers; 128 MiB if it is 0. One
 	// answer may take an eighth of that.
 	TenantBytes int64
-	// ClaimTimeout bounds the making of a claim, and the mark that its call leaves,
-	// which a call waits for; 50 ms if it is 0.
+	// ClaimTimeout bounds the making of a claim, which a call waits for;
+	// 50 ms if it is 0.
 	ClaimTimeout time.Duration
 	// Timeout bounds everything else; 250 ms if it is 0. The timeouts of the
 	// client hold as well.
