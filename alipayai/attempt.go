@@ -53,6 +53,10 @@ func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure) {
 	if f != nil {
 		return nil, f
 	}
+	if f := c.leave(); f != nil {
+		departure.Cancel()
+		return nil, f
+	}
 
 	c.sending(p, req)
 	start := c.g.Now()

@@ -47,7 +47,7 @@ func (c *call) cachedAnswer() *answer {
 		return nil
 	}
 	// The store's own timeouts bound this.
-	last, ok, err := c.g.Answers.Cache.Get(c.r.Context(), c.answerKey())
+	last, ok, err := c.g.Answers.Cache.Get(c.r.Context(), c.outcome.Tenant, c.answerKey())
 	if err != nil || !ok {
 		return nil
 	}
@@ -67,6 +67,6 @@ func (c *call) cacheAnswer() {
 			_ = http.NewResponseController(c.w).Flush() // the client does not wait for this
 		}
 		// One that cannot be kept is missed later, and no harm now.
-		_ = c.g.Answers.Cache.Put(context.WithoutCancel(c.r.Context()), c.answerKey(), a, c.g.Answers.TTL)
+		_ = c.g.Answers.Cache.Put(context.WithoutCancel(c.r.Context()), c.outcome.Tenant, c.answerKey(), a, c.g.Answers.TTL)
 	}
 }

@@ -135,8 +135,8 @@ func (f *failure) streamResult(complete bool) failover.Result {
 // compliance decision.
 func (f *failure) fallsOver() bool {
 	switch {
-	case f.clientGone || f.action == ActionBlocked:
-		return false
+	case f.clientGone || f.action == ActionBlocked || f.Code == codeNoClaim && !f.upstream:
+		return false // nor has any other a claim to send by
 	case f.upstream:
 		return f.action != ActionFail || f.elsewhere || credentialCodes[f.Code]
 	default:
