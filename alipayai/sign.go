@@ -23,7 +23,7 @@ var ErrProviderUnavailable = errors.New("provider is unavailable")
 // sending fails.
 //
 // The errors are ErrProviderUnavailable, those of TokenSource.Token,
-// *limiter.Rejection, and those of the signing scheme.
+// *limiter.Rejection, ErrNotSigned, and those of the signing scheme.
 //
 // net/http cannot repeat the result by itself: a replay would carry a used
 // signature, and such requests may move money.
@@ -85,6 +85,9 @@ func (p *Provider) signed(req *http.Request, body []byte, token string) (*http.R
 	for _, field := range signed.Fields {
 		out.Header[field.Name] = []string{field.Value}
 	}
+	if err := p.checkSame(req, out.Header); err != nil {
+		return nil, err
+	}
 	out.TransferEncoding, out.Trailer, out.GetBody = nil, nil, nil
 	out.Body, out.ContentLength = nil, int64(len(signed.Body))
 	switch {
@@ -114,6 +117,11 @@ func (p *Provider) signingTime(now time.Time) time.Time {
 }
 
 // composedByClient are the header fields that describe a body and the wanted
-// answer. Idempotency-Key is not among them: with it net/http would repeat a
+// answer, and the Open Platform's that belong to a request; no signature covers
+// them. Its SDKs send a request id always, and the other two with an encrypted
+// body. Idempotency-Key is not among them: with it net/http would repeat a
 // POST that has no body.
-var composedByClient = [...]string{"Content-Type", "Accept", "Accept-Language"}
+var composedByClient = [...]string{
+	"Content-Type", "Accept", "Accept-Language",
+	"Alipay-Request-Id", "Alipay-Encrypt-Type", "Alipay-Encryption-Algm",
+}

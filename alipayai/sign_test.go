@@ -25,8 +25,8 @@ func composed(t *testing.T, method, url string) *http.Request {
 	}
 	req.Host = "site.example.com"
 	for _, name := range []string{
-		"Authorization", "Cookie", "Via", "X-Forwarded-For", "Forwarded", "Client-Id", "Signature", "Request-Time", "Idempotency-Key",
-		"X-Idempotency-Key", "Connection", "Te", "Origin", "Referer", "X-Api-Key", "User-Agent", "Alipay-Request-Id",
+		"Authorization", "Cookie", "Via", "X-Forwarded-For", "Forwarded", "Signature", "Request-Time", "Idempotency-Key",
+		"X-Idempotency-Key", "Connection", "Te", "Origin", "Referer", "X-Api-Key", "User-Agent",
 	} {
 		req.Header[name] = []string{"client-value", "client-value"}
 	}

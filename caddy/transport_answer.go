@@ -24,7 +24,7 @@ func (t *SigningTransport) unsigned(req *http.Request, err error) (*http.Respons
 	switch {
 	case errors.Is(err, alipayai.ErrProviderUnavailable):
 		e.Code = "provider_unavailable"
-	case errors.Is(err, signer.ErrMalformed), errors.Is(err, signer.ErrWrongIdentity):
+	case errors.Is(err, alipayai.ErrNotSigned), errors.Is(err, signer.ErrMalformed), errors.Is(err, signer.ErrWrongIdentity):
 		// Such as openapi-v2 parameters that only the gateway may set.
 		e.Status, e.Code, e.RetryAfter = http.StatusForbidden, "not_signed", 0
 	case errors.Is(err, alipayai.ErrTokenRefused), errors.Is(err, alipayai.ErrTokenUnavailable):

@@ -228,7 +228,7 @@ func TestTransportSendsAnAllowList(t *testing.T) {
 	g.load(signingProvider, strings.Replace(signingSite, "lb_try_duration", "header_up Host evil.example\nheader_up X-Up operator\nlb_try_duration", 1))
 	a := g.do("POST", chatPath, chatBody("x", false),
 		"Authorization: Bearer client", "Cookie: a=b", "Via: 1.1 x", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Host: evil.example",
-		"Forwarded: for=192.0.2.1", "X-Real-Ip: 192.0.2.1", "X-Fixed: from-the-client", "Signature: forged", "Client-Id: forged",
+		"Forwarded: for=192.0.2.1", "X-Real-Ip: 192.0.2.1", "X-Fixed: from-the-client", "Signature: forged",
 		"Request-Time: 1", "Idempotency-Key: a", "Connection: X-Any", "X-Any: a", "Te: trailers", "Proxy-Authorization: Basic eDp5",
 		"User-Agent: client", "Accept: text/plain", "Accept-Language: zh", "Traceparent: 00-1-1-01", "Payment-Proof: paid")
 	if a.status != http.StatusOK {
