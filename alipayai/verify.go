@@ -17,8 +17,8 @@ import (
 
 // Errors of TakeAnswer.
 var (
-	// ErrBadAnswer is an answer whose signature is wrong, or missing where the
-	// provider requires one.
+	// ErrBadAnswer is an answer whose signature is wrong, or that is no error
+	// and has none where the provider requires one.
 	ErrBadAnswer = errors.New("the provider's answer does not carry its valid signature")
 	// ErrAnswerTruncated is an answer whose body could not be read to its end.
 	ErrAnswerTruncated = errors.New("the connection to the provider broke before its answer was complete")
@@ -40,15 +40,24 @@ func (p *Provider) verifies() bool {
 	return p.Scheme != nil && p.Profile.Signs() && p.Verify != VerifyOff
 }
 
-// verify checks the signature over an answer's whole body, as p.Verify says.
+// verify checks the signature over an answer's whole body. The errors are
+// ErrBadAnswer for a wrong signature, and signer.ErrUnsigned for none where
+// p.Verify requires one: such an answer may be a failure, since the platform's
+// come unsigned from before its signer, and its SDKs take them so
+// (alipay-sdk-java-all, v3 ApiClient.verifyResponse). It is no success, and no
+// demand for money. A failure whose signature is wrong is not what the platform
+// said.
 func (p *Provider) verify(req *http.Request, header http.Header, body []byte) error {
 	m := signer.Message{Method: req.Method, Target: req.URL.RequestURI(), Body: body}
 	err := p.Scheme.VerifyResponse(m, header)
 	switch {
 	case err == nil && !p.reflects(req, header):
 		return nil
-	case errors.Is(err, signer.ErrUnsigned) && p.Verify == VerifyIfPresent:
-		return nil
+	case errors.Is(err, signer.ErrUnsigned):
+		if p.Verify == VerifyIfPresent {
+			return nil
+		}
+		return signer.ErrUnsigned
 	}
 	return ErrBadAnswer
 }
@@ -66,6 +75,12 @@ func (p *Provider) reflects(req *http.Request, header http.Header) bool {
 	}
 	got, err := signer.ParseSignature(header.Get(signatureField))
 	return err == nil && hmac.Equal(sent.Value, got.Value)
+}
+
+// isError reports whether an answer with this status is a failure by that alone:
+// a 402 says what has to be paid.
+func isError(status int) bool {
+	return status >= http.StatusBadRequest && status != http.StatusPaymentRequired
 }
 
 // TakeAnswer takes in the answer to a request that SignRequest made and that
@@ -92,8 +107,8 @@ func (p *Provider) TakeAnswer(req *http.Request, resp *http.Response, sent time.
 	if int64(len(body)) > limit {
 		return ErrAnswerTooLarge
 	}
-	if err := p.verify(req, resp.Header, body); err != nil {
-		return err
+	if err := p.verify(req, resp.Header, body); err != nil && !(errors.Is(err, signer.ErrUnsigned) && isError(resp.StatusCode)) {
+		return ErrBadAnswer
 	}
 	switch p.Profile.Scheme { // an unsigned answer has no such field
 	case signer.NameHMAC, signer.NameGlobal:
