@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,8 +20,9 @@ var ErrProviderUnavailable = errors.New("provider is unavailable")
 // SignRequest makes, of a request that somebody else composed and its whole
 // body, the signed request that goes to p: freshly signed at each call, with
 // header fields from an allow-list and p's own host. req stays as it is. It
-// waits for a departure within p's rate cap, which the caller cancels if
-// sending fails.
+// waits for an access token, as long as a gateway's call does, and then for a
+// departure within p's rate cap, which the caller cancels if sending fails; req's
+// context bounds both.
 //
 // The errors are ErrProviderUnavailable, those of TokenSource.Token,
 // *limiter.Rejection, ErrNotSigned, and those of the signing scheme.
@@ -35,8 +37,10 @@ func (p *Provider) SignRequest(req *http.Request, body []byte, tenant string) (*
 	}
 	var token string
 	if p.Tokens != nil {
+		waiting, cancel := context.WithTimeoutCause(req.Context(), tokenWait, errNoToken)
+		defer cancel()
 		var err error
-		if token, err = p.Tokens.Token(req.Context()); err != nil {
+		if token, err = p.Tokens.Token(waiting); err != nil {
 			return nil, nil, err
 		}
 	}

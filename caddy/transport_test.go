@@ -95,7 +95,7 @@ alipayai {
 	}
 }`
 
-// signingSite retries what no answer came for, and what got a 503. Two tries in
+// signingSite retries what no answer came for, which is a 502, and what got a 503. Two tries in
 // one millisecond would have the same time, and with it the same signature.
 const signingSite = `
 http://${gateway} {
@@ -112,10 +112,7 @@ http://${gateway} {
 		lb_try_interval 5ms
 		lb_retries 3
 		lb_retry_match {
-			method POST
-		}
-		lb_retry_match {
-			expression {rp.status_code} == 503
+			expression "{rp.status_code} in [502, 503]"
 		}
 	}
 }`
