@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 )
 
 // admit gets what an attempt at p needs before anything is sent: a provider
@@ -50,9 +51,10 @@ func (c *call) admit(ctx context.Context, p *Provider) (token string, f *failure
 // another provider could be asked.
 const shortPause = time.Second
 
-// noToken makes the failure of a call that has to do without p's token.
+// noToken makes the failure of a call that has to do without p's token. Why is for
+// the operator: the storage's path and the endpoint's words are in it.
 func noToken(p *Provider, err error) *failure.Failure {
-	f := failure.Unavailable(failure.CodeTokenUnavailable, "provider "+p.Name+" has no access token: "+err.Error())
+	f := failure.Unavailable(failure.CodeTokenUnavailable, "provider "+p.Name+" has no access token: "+token.Reason(err))
 	f.Cause = err
 	return f
 }
@@ -65,7 +67,7 @@ func (c *call) ready(ctx context.Context, p *Provider, token string, body []byte
 	if f != nil {
 		return nil, nil, f
 	}
-	req, f := c.signed(d.trace(ctx), p, token, body)
+	req, f := c.signed(d.trace(ctx, p.BaseURL.Scheme), p, token, body)
 	if f != nil {
 		d.Cancel()
 		return nil, nil, f

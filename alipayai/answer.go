@@ -108,7 +108,20 @@ func (s *Served) Describe(h http.Header) {
 // client may see, and how the call was served.
 func (a *Answer) Describe(h http.Header) {
 	forward(h, a.header, forwardedToClient[:])
+	a.call.hide(h)
 	a.Served.Describe(h)
+}
+
+// hide takes credentials out of what an upstream's header gives to the client, and
+// out of the model's name. What was seen before costs a look into a map.
+func (c *call) hide(h http.Header) {
+	for _, name := range forwardedToClient {
+		for i, value := range h[name] {
+			if !c.filter.Passed(value) {
+				c.mask().Texts(&h[name][i])
+			}
+		}
+	}
 }
 
 // Body is the whole answer, valid until Close; nil for a stream.
@@ -184,7 +197,7 @@ func (c *call) commit(a *Answer) *Answer {
 		a.stream.dog.arm(a.stream.timeout, failure.NoEvent)
 		a.stream.dog.pause() // until it is pulled
 	} else {
-		c.outcome.Usage = a.usage
+		c.outcome.Usage, c.answered = a.usage, int64(a.body.Len())
 		c.recording.end(a.finish)
 		c.endClaim() // the client may repeat its key as soon as it has the answer
 	}
@@ -197,12 +210,16 @@ func (c *call) refused(f *failure.Failure) *Error {
 	c.outcome.Status, c.outcome.Code = f.Status, f.Code
 	f.NoRetry = f.NoRetry || c.mayHaveExecuted
 	f.RequestID = c.outcome.RequestID
+	c.mask().Texts(&f.Code, &f.Message, &f.Param)
 	return &Error{Failure: f, Served: c.served()}
 }
 
 func (c *call) served() Served {
 	if len(c.rungs) > 0 {
 		c.outcome.Reasons = c.reasons()
+	}
+	if !c.filter.Passed(c.outcome.UpstreamModel) || !c.filter.Passed(c.unsupported) {
+		c.mask().Texts(&c.outcome.UpstreamModel, &c.unsupported)
 	}
 	return Served{
 		RequestID: c.outcome.RequestID, Provider: c.outcome.Provider, Attempts: c.outcome.Attempts,

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // attempt makes one request to p and classifies what comes back.
@@ -21,6 +23,9 @@ func (c *call) attempt(p *Provider, body []byte) (a *Answer, f *failure.Failure)
 		if a == nil || a.stream == nil {
 			dog.disarm()
 			cancel(errAttemptIsEnded)
+		}
+		if a == nil {
+			c.buffered.release()
 		}
 	}()
 
@@ -33,12 +38,17 @@ func (c *call) attempt(p *Provider, body []byte) (a *Answer, f *failure.Failure)
 	if f != nil {
 		return nil, f
 	}
+	if f := c.leave(); f != nil {
+		departure.Cancel()
+		return nil, f
+	}
 
+	c.sending(p, req)
 	start := c.g.Now()
 	within := min(p.Timeout, c.deadline().Sub(start))
 	dog.arm(within, failure.NoHead)
 	c.outcome.Attempts++
-	resp, err := p.Transport.RoundTrip(req)
+	resp, err := outgoing.Send(p.Transport, req)
 	if err != nil {
 		departure.Cancel()
 		f := failure.OfTransport(c.ctx, ctx, err, departure.Left())
@@ -56,7 +66,7 @@ func (c *call) attempt(p *Provider, body []byte) (a *Answer, f *failure.Failure)
 		a, f = c.openStream(s)
 	} else {
 		resp.Body = &awaited{ReadCloser: resp.Body, call: c, dog: dog, timeout: p.Timeout}
-		a, f = c.readAnswer(ctx, p, req, resp)
+		a, f = c.readAnswer(ctx, dog, p, req, resp)
 	}
 	if f != nil {
 		// Another call may have been the one that taught the clock.
@@ -86,7 +96,7 @@ func (w *awaited) Read(b []byte) (int, error) {
 
 // readAnswer reads an answer that is not a stream, and tells a success from a
 // failure in any of the shapes and under any status.
-func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, resp *http.Response) (*Answer, *failure.Failure) {
+func (c *call) readAnswer(ctx context.Context, dog *watchdog, p *Provider, req *http.Request, resp *http.Response) (*Answer, *failure.Failure) {
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode < 200 || resp.StatusCode > 599 {
 		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider answered with an invalid status")
@@ -95,24 +105,33 @@ func (c *call) readAnswer(ctx context.Context, p *Provider, req *http.Request, r
 		// A redirect could carry the signed request to another host.
 		return nil, failure.BadAnswer(failure.CodeRedirect, "the provider answered with a redirect, which is not followed")
 	}
-	buffer, err := readAll(resp, c.g.MaxAnswer)
-	if errors.Is(err, errTooLarge) {
+	buffer, err := c.readAll(ctx, dog, resp)
+	switch {
+	case errors.Is(err, errTooLarge):
 		return nil, failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes")
-	}
-	if err != nil {
+	case errors.Is(err, errNoRoom):
+		// What has been generated was paid for: a repeat would pay again, and find no room either.
+		f := failure.BadAnswer(failure.CodeBuffersFull, "the gateway holds as many answers as it may that clients have yet to read")
+		f.Status = http.StatusServiceUnavailable
+		return nil, f
+	case err != nil:
 		return nil, failure.OfTransport(c.ctx, ctx, err, true)
 	}
 	body := buffer.Bytes()
-	// Streams carry no signature.
-	if p.verifies() && !isEventStream(resp.Header) && p.verify(req, resp.Header, body) != nil {
-		return nil, failure.BadAnswer(failure.CodeBadSignature, ErrBadAnswer.Error())
+	var unverified error
+	if p.verifies() && !isEventStream(resp.Header) { // streams carry no signature
+		unverified = p.verify(req, resp.Header, body)
 	}
 	a := &Answer{Status: resp.StatusCode, header: resp.Header, body: buffer}
-	if resp.StatusCode == http.StatusPaymentRequired && c.untouched(p) && c.Endpoint != EndpointModels {
+	if resp.StatusCode == http.StatusPaymentRequired && c.untouched(p) && c.Endpoint != EndpointModels && unverified == nil {
+		a.body = bytes.NewBuffer(c.mask().Bytes(body))
 		return a, nil // agent payments: the client pays and comes back with the proof
 	}
 	parsed, event, err := c.decode(p, a)
+	failed := isError(resp.StatusCode) || resp.StatusCode < http.StatusBadRequest && err == nil && parsed.Failure != nil
 	switch {
+	case unverified != nil && !(failed && errors.Is(unverified, signer.ErrUnsigned)):
+		return nil, failure.BadAnswer(failure.CodeBadSignature, ErrBadAnswer.Error())
 	case err != nil && resp.StatusCode < http.StatusBadRequest:
 		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is not valid JSON")
 	case err == nil && parsed.Failure == nil && resp.StatusCode < http.StatusBadRequest:
@@ -149,7 +168,7 @@ func (a *Answer) streamed(includeUsage bool) (*Answer, *failure.Failure) {
 // stream, and does what has to be done about it at once.
 func (c *call) failed(p *Provider, reported *wire.Failure, resp *http.Response, body, event []byte) *failure.Failure {
 	now := c.g.Now()
-	f := p.failed(resp, reported, now)
+	f := p.failed(resp, reported, now, c.mask())
 	if f.Class == failure.Throttle {
 		p.throttled(now, f.RetryAfter)
 	}

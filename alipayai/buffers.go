@@ -2,10 +2,13 @@ package alipayai
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"sync"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // buffers are what answers are read into. Large ones are not
@@ -24,10 +27,44 @@ func recycle(b *bytes.Buffer) {
 	}
 }
 
-var errTooLarge = errors.New("answer is too large")
+var (
+	errTooLarge = errors.New("answer is too large")
+	errNoRoom   = errors.New("no room to buffer the answer")
+)
 
-// readAll reads an answer's body up to limit bytes.
-func readAll(resp *http.Response, limit int64) (*bytes.Buffer, error) {
+// buffered is how many bytes of the gateway's MaxBuffered a call has reserved.
+type buffered struct {
+	of    *semaphore.Weighted
+	bytes int64
+}
+
+// reserve waits for n bytes, until ctx is done. They are reserved at once, for all
+// that may come: were they taken as the answer grows, calls that have each a part
+// could wait for one another.
+func (b *buffered) reserve(ctx context.Context, of *semaphore.Weighted, n int64) error {
+	b.release()
+	if err := of.Acquire(ctx, n); err != nil {
+		return err
+	}
+	b.of, b.bytes = of, n
+	return nil
+}
+
+// shrink gives back all but n bytes.
+func (b *buffered) shrink(n int64) {
+	if n < b.bytes {
+		b.of.Release(b.bytes - n)
+		b.bytes = n
+	}
+}
+
+func (b *buffered) release() { b.shrink(0) }
+
+// readAll reads an answer's body up to MaxAnswer bytes. One of more than maxKept
+// bytes takes its room from MaxBuffered first, and waits for it until the call's
+// deadline; smaller ones, which are most, share nothing.
+func (c *call) readAll(ctx context.Context, dog *watchdog, resp *http.Response) (*bytes.Buffer, error) {
+	limit := c.g.MaxAnswer
 	if resp.ContentLength > limit {
 		return nil, errTooLarge
 	}
@@ -36,13 +73,45 @@ func readAll(resp *http.Response, limit int64) (*bytes.Buffer, error) {
 		// What is announced may never come: no more than this on its word.
 		b.Grow(int(min(resp.ContentLength, maxKept)) + bytes.MinRead)
 	}
-	n, err := b.ReadFrom(io.LimitReader(resp.Body, limit+1))
-	if err == nil && n > limit {
+	n, err := b.ReadFrom(io.LimitReader(resp.Body, min(limit, maxKept)+1))
+	switch {
+	case err == nil && n > limit:
 		err = errTooLarge
+	case err == nil && n > maxKept:
+		defer recycle(b)
+		return c.readLarge(ctx, dog, resp, b.Bytes())
 	}
 	if err != nil {
 		recycle(b)
 		return nil, err
 	}
 	return b, nil
+}
+
+// readLarge reads the rest of an answer that begins with head.
+func (c *call) readLarge(ctx context.Context, dog *watchdog, resp *http.Response, head []byte) (*bytes.Buffer, error) {
+	limit := c.g.MaxAnswer
+	need := limit
+	if resp.ContentLength > 0 {
+		need = resp.ContentLength
+	}
+	dog.pause() // it is not the upstream that is waited for
+	room, cancel := context.WithTimeout(ctx, c.deadline().Sub(c.g.Now()))
+	defer cancel()
+	if c.buffered.reserve(room, c.g.room, need) != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, errNoRoom
+	}
+	// Its slice has the size of what has come, so that no more is held than reserved.
+	body, err := io.ReadAll(io.LimitReader(io.MultiReader(bytes.NewReader(head), resp.Body), limit+1))
+	if err == nil && int64(len(body)) > limit {
+		err = errTooLarge
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.buffered.shrink(int64(len(body)))
+	return bytes.NewBuffer(body), nil
 }

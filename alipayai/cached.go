@@ -46,7 +46,7 @@ func (c *call) cachedAnswer() *Answer {
 		return nil
 	}
 	// The store's own timeouts bound this.
-	last, ok, err := c.g.Answers.Cache.Get(c.ctx, c.answerKey())
+	last, ok, err := c.g.Answers.Cache.Get(c.ctx, c.Tenant, c.answerKey())
 	if err != nil || !ok {
 		return nil
 	}
@@ -63,6 +63,6 @@ func (c *call) cacheAnswer() {
 	}
 	if a, ok := c.recorded(); ok {
 		// One that cannot be kept is missed later, and no harm now.
-		_ = c.g.Answers.Cache.Put(context.WithoutCancel(c.ctx), c.answerKey(), a, c.g.Answers.TTL)
+		_ = c.g.Answers.Cache.Put(context.WithoutCancel(c.ctx), c.Tenant, c.answerKey(), a, c.g.Answers.TTL)
 	}
 }

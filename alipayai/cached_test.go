@@ -249,19 +249,19 @@ type counting struct {
 	puts int
 }
 
-func (c *counting) Put(ctx context.Context, key replay.Key, a replay.Answer, ttl time.Duration) error {
+func (c *counting) Put(ctx context.Context, tenant string, key replay.Key, a replay.Answer, ttl time.Duration) error {
 	c.puts++
-	return c.Cache.Put(ctx, key, a, ttl)
+	return c.Cache.Put(ctx, tenant, key, a, ttl)
 }
 
 // away is a store that is not there.
 type away struct{}
 
-func (away) Get(context.Context, replay.Key) (replay.Answer, bool, error) {
+func (away) Get(context.Context, string, replay.Key) (replay.Answer, bool, error) {
 	return replay.Answer{}, false, replay.ErrUnavailable
 }
 
-func (away) Put(context.Context, replay.Key, replay.Answer, time.Duration) error {
+func (away) Put(context.Context, string, replay.Key, replay.Answer, time.Duration) error {
 	return errors.New("away")
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -57,11 +58,21 @@ type call struct {
 	recording *recording
 	// spent is a pooled buffer that has no reader once the call is settled.
 	spent *bytes.Buffer
+	// buffered is the room that the answer takes until it is written.
+	buffered buffered
+	// filter knows the credentials of the provider that is asked; sent are the
+	// requests that went out, which carry more of them.
+	filter *credentials.Filter
+	sent   []*http.Request
+	// hiding is what mask has made of them; nil when it has to be made anew.
+	hiding *credentials.Mask
 	// sentBody is the body of the last attempt.
 	sentBody []byte
 	// mayHaveExecuted says that an attempt may have been served although it
 	// brought no answer.
 	mayHaveExecuted bool
+	// answered is how many bytes of the answer were given out.
+	answered int64
 	// used takes what the call has used into account for the tenant's limits.
 	used    func(now time.Time, tokens int)
 	outcome Outcome
@@ -97,7 +108,7 @@ func (g *Gateway) Refuse(ctx context.Context, in *Call, f *failure.Failure) *Err
 }
 
 func (g *Gateway) begin(ctx context.Context, in *Call) *call {
-	c := &call{Call: in, g: g, ctx: ctx, used: func(time.Time, int) {}}
+	c := &call{Call: in, g: g, ctx: ctx, used: func(time.Time, int) {}, filter: g.Providers[0].Credentials}
 	if c.Tenant == "" {
 		c.Tenant = AnonymousTenant
 	}

@@ -87,7 +87,9 @@ const slowDownHold = 15 * time.Minute
 func (k *Cap) rejected(err error, now time.Time) *failure.Failure {
 	rejection, ok := errors.AsType[*limiter.Rejection](err)
 	if !ok {
-		return failure.Unavailable(failure.CodeRateLimit, "the provider's rate limit cannot be kept just now: "+err.Error())
+		f := failure.Unavailable(failure.CodeRateLimit, "the provider's rate limit cannot be kept just now")
+		f.Cause = err
+		return f
 	}
 	f := failure.Limited(string(rejection.Reason), "the provider's rate limit is used up: "+string(rejection.Reason), rejection.RetryAfter)
 	if rejection.Reason == limiter.Draining {

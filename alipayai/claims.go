@@ -16,8 +16,8 @@ import (
 // and key. Anonymous clients cannot be told apart, so theirs counts for nothing.
 type Claims struct {
 	Store replay.Claims
-	// TTL is how long an answer is given again, and how long a call of which
-	// nobody knows whether it was served stays claimed.
+	// TTL is how long an answer is given again, and how long a call stays claimed of
+	// which it is not known whether it was served.
 	TTL time.Duration
 }
 
@@ -29,6 +29,8 @@ type claim struct {
 	replay.Claim
 	// until is when its lease ends.
 	until time.Time
+	// left says that the store knows, or may know, that the call has left.
+	left bool
 }
 
 // withClaim serves the call unless its Idempotency-Key says that it is, or was,
@@ -66,14 +68,39 @@ func (c *call) claimFailure(err error) *failure.Failure {
 		f = failure.InvalidRequest(http.StatusConflict, failure.CodeIdempotencyInFlight, "a request with this Idempotency-Key is being served; repeat it for its answer")
 		f.RetryAfter = time.Second
 	case errors.Is(err, replay.ErrHeld):
-		f = failure.InvalidRequest(http.StatusConflict, failure.CodeIdempotencyUnresolved, "a request with this Idempotency-Key may have been served, but its answer is lost; use a new key if it may happen twice")
+		f = failure.InvalidRequest(http.StatusConflict, failure.CodeIdempotencyUnresolved, "a request with this Idempotency-Key may have been served, but its outcome is unknown; use a new key if it may happen twice")
 		f.NoRetry = true
+	case errors.Is(err, replay.ErrNotKept):
+		f = failure.InvalidRequest(http.StatusConflict, failure.CodeIdempotencyUnresolved, "a request with this Idempotency-Key was served, but its answer is not kept; use a new key if it may happen twice")
+		f.NoRetry = true
+	case errors.Is(err, replay.ErrLost):
+		f = failure.Unavailable(failure.CodeIdempotencyUnavailable, "the claim of this Idempotency-Key has ended before the request could be sent, so it is not sent")
 	default:
 		f = failure.Unavailable(failure.CodeIdempotencyUnavailable, "the Idempotency-Key cannot be claimed just now, so the request is not sent")
 		f.Cause = err
 	}
 	c.g.Observer.Rejected("", f.Code)
 	return f
+}
+
+// leave marks the claim, before the first request of the call is written: from then
+// on the end of its lease, with this process dead or frozen, does not free the key.
+// A call whose mark cannot be made is not sent. Whatever the process sleeps through
+// after that, the key is the call's alone.
+func (c *call) leave() *failure.Failure {
+	if c.claim == nil || c.claim.left {
+		return nil
+	}
+	lease := c.claim.until.Sub(c.g.Now())
+	if lease <= 0 {
+		return c.claimFailure(replay.ErrLost)
+	}
+	err := c.claim.Leave(context.WithoutCancel(c.ctx), lease, c.g.Claims.TTL)
+	c.claim.left = !errors.Is(err, replay.ErrLost)
+	if err != nil {
+		return c.claimFailure(err)
+	}
+	return nil
 }
 
 // extend keeps the claim of a stream that goes on, and that may be silent for
@@ -83,7 +110,7 @@ func (c *call) extend(wait time.Duration) {
 		return
 	}
 	lease := c.g.Deadline + wait + leaseMargin
-	_ = c.claim.Extend(context.WithoutCancel(c.ctx), lease) // or it ends
+	_ = c.claim.Extend(context.WithoutCancel(c.ctx), lease, c.g.Claims.TTL) // or it counts as held
 	c.claim.until = c.g.Now().Add(lease)
 }
 
@@ -102,11 +129,15 @@ func (c *call) endClaim() {
 	switch {
 	case ok:
 		end = func() error { return claim.Finish(ctx, a, ttl) }
+	case c.recording != nil && c.recording.whole && c.outcome.Code == "":
+		end = func() error { return claim.Served(ctx, ttl) }
 	case c.recording != nil || c.mayHaveExecuted || c.outcome.Status == 0: // or a panic broke it off
 		end = func() error { return claim.Hold(ctx, ttl) }
 	default:
 		end = func() error { return claim.Release(ctx) }
-		until = claim.until // it ends by itself
+		if !claim.left {
+			until = claim.until // it ends by itself
+		}
 	}
 	if err := end(); errors.Is(err, replay.ErrUnavailable) {
 		a.Body = bytes.Clone(a.Body) // its buffer goes back with the call
@@ -117,10 +148,10 @@ func (c *call) endClaim() {
 // The pauses between tries to end a claim while its store is away: they double.
 const firstEndPause, maxEndPause = 50 * time.Millisecond, 400 * time.Millisecond
 
-// retryEnd ends a claim as soon as its store is back. Were it left to its lease, the
-// key would be free, and a call that was served would be served again. There are
-// never more of these than calls were under way when the store went: with it
-// away nothing is claimed. They end with the process, though.
+// retryEnd ends a claim as soon as its store is back. Were it left to its lease, an
+// answer that is there would be lost, and a call that failed would count as one whose
+// outcome is unknown. There are never more of these than calls were under way when the
+// store went: with it away nothing is claimed. They end with the process, though.
 func retryEnd(end func() error, until time.Time) {
 	for pause := firstEndPause; time.Now().Before(until); pause = min(2*pause, maxEndPause) {
 		time.Sleep(pause)

@@ -45,6 +45,13 @@ func (c outageClaim) Hold(ctx context.Context, ttl time.Duration) error {
 	return c.Claim.Hold(ctx, ttl)
 }
 
+func (c outageClaim) Release(ctx context.Context) error {
+	if c.left.Add(-1) >= 0 {
+		return replay.ErrUnavailable
+	}
+	return c.Claim.Release(ctx)
+}
+
 // A call that was served while the store went away is not served again when it is back.
 func TestClaimThatCannotBeEndedAtOnce(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -17,9 +17,6 @@ var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 
 // signed makes the request for one attempt, with a time and a signature that
 // no other attempt has.
-//
-// GetBody stays nil: with it, net/http itself would replay a POST that carries
-// an Idempotency-Key, under the old signature.
 func (c *call) signed(ctx context.Context, p *Provider, token string, body []byte) (*http.Request, *failure.Failure) {
 	to := p.targets[c.Endpoint]
 	method := http.MethodPost
@@ -48,10 +45,11 @@ func (c *call) signed(ctx context.Context, p *Provider, token string, body []byt
 	}
 	req := blank.WithContext(ctx)
 	req.Method, req.URL, req.Host, req.Header = method, u, u.Host, h
-	// This very type tells net/http that the body will not keep it waiting, so
-	// head and body leave in one packet. A GET gets an empty one, of which
-	// nothing shows on the wire: without, net/http would repeat it by itself.
-	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	if len(body) > 0 {
+		// This very type tells net/http that the body will not keep it waiting,
+		// so head and body leave in one packet.
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	}
 	return req, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +25,8 @@ type Departure struct {
 	// connected says that there was a connection to write the request to.
 	connected atomic.Bool
 	// reused is when a connection was there that had idled, in Unix
-	// nanoseconds; 0 for a new one.
+	// nanoseconds; 0 for a new one, and for one that carries several requests
+	// at once.
 	reused atomic.Int64
 }
 
@@ -61,10 +63,10 @@ func (d *Departure) stale(now time.Time) bool {
 	}
 }
 
-// trace makes a context whose request tells d when it has a connection, and
-// when it is written.
-func (d *Departure) trace(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+// trace makes a context whose request, to a URL with that scheme, tells d when
+// it has a connection, and when it is written.
+func (d *Departure) trace(ctx context.Context, scheme string) context.Context {
+	trace := &httptrace.ClientTrace{
 		GotConn: func(conn httptrace.GotConnInfo) {
 			d.renew(ctx)
 			var reused int64
@@ -75,7 +77,19 @@ func (d *Departure) trace(ctx context.Context) context.Context {
 			d.connected.Store(true)
 		},
 		WroteRequest: func(httptrace.WroteRequestInfo) { d.correct() },
-	})
+	}
+	if scheme == "http" {
+		// Such a connection does not tell its protocol (HTTP/2 with prior
+		// knowledge, "h2c"), but the fields that are written do: a
+		// pseudo-header (RFC 9113, section 8.3) is of HTTP/2 or later. Over
+		// TLS the handshake has told, so each field's call is saved.
+		trace.WroteHeaderField = func(name string, _ []string) {
+			if strings.HasPrefix(name, ":") {
+				d.reused.Store(0)
+			}
+		}
+	}
+	return httptrace.WithClientTrace(ctx, trace)
 }
 
 // renew runs when a connection is there and the next thing is to write. If
@@ -125,8 +139,8 @@ func (d *Departure) foundClosed(now time.Time) bool {
 	return reused != 0 && now.Sub(time.Unix(0, reused)) < soon
 }
 
-// multiplexed reports whether a connection carries several requests at once,
-// and so is not closed for having idled.
+// multiplexed reports whether a connection over TLS carries several requests at
+// once, and so is not closed for having idled.
 func multiplexed(conn net.Conn) bool {
 	t, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
 	return ok && t.ConnectionState().NegotiatedProtocol == "h2"

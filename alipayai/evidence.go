@@ -19,13 +19,12 @@ func (c *call) recordEvidence(p *Provider, f *failure.Failure, resp *http.Respon
 		return
 	}
 	req := resp.Request
-	header, body := withoutCredentials(resp.Header, body, req)
-	_, event = withoutCredentials(nil, event, req)
 	c.g.Evidence.Record(evidence.Record{
 		Time: c.g.Now(), RequestID: c.outcome.RequestID, Tenant: c.Tenant,
 		Provider: p.Name, Endpoint: string(c.Endpoint), Model: c.outcome.UpstreamModel,
 		Attempt: c.outcome.Attempts, Code: f.Code,
 		Request:  evidence.Request{Method: req.Method, URL: req.URL.String(), Header: req.Header, Body: c.sentBody},
-		Response: evidence.Response{Status: resp.StatusCode, Header: header, Body: body, Event: event},
+		Response: evidence.Response{Status: resp.StatusCode, Header: resp.Header, Body: body, Event: event},
+		Conceal:  c.mask().Bytes,
 	})
 }

@@ -17,6 +17,7 @@ const (
 	HeaderModel    = headerModel
 	HeaderProvider = headerProvider
 	HeaderReason   = headerReason
+	LeaseMargin    = leaseMargin
 	HoldSpread     = holdSpread
 	MaxAttempts    = maxAttempts
 	MaxHeld        = maxHeld
@@ -60,3 +61,14 @@ func (p *Provider) Target(e Endpoint) (u *url.URL, requestTarget string) {
 
 // DepartWith is the permit to send with a slot that is taken already.
 func DepartWith(k *Cap, slot limiter.Slot) *Departure { return &Departure{cap: k, slot: slot} }
+
+// Held is how much of MaxBuffered is reserved, to within a MiB.
+func (g *Gateway) Held() int64 {
+	for free := g.MaxBuffered; free > 0; free -= 1 << 20 {
+		if g.room.TryAcquire(free) {
+			g.room.Release(free)
+			return g.MaxBuffered - free
+		}
+	}
+	return g.MaxBuffered
+}

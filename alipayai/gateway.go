@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -19,6 +21,8 @@ const (
 	// DefaultMaxAnswer is the largest answer of an upstream in bytes that is
 	// not a stream.
 	DefaultMaxAnswer = 32 << 20
+	// DefaultMaxBuffered is how many bytes of answers are held at once.
+	DefaultMaxBuffered = 256 << 20
 	// DefaultDeadline bounds a whole call: to the answer's end for JSON, to
 	// the first content for a stream.
 	DefaultDeadline = 30 * time.Second
@@ -34,6 +38,12 @@ type Gateway struct {
 	// MaxBody, MaxAnswer (bytes) and Deadline have the defaults named above.
 	MaxBody, MaxAnswer int64
 	Deadline           time.Duration
+	// MaxBuffered bounds, over all calls, the bytes of answers that are held until
+	// their clients have read them: those of more than 64 KiB that are no streams.
+	// Beyond it such an answer waits, until its call's deadline; then the call fails
+	// with 503 and X-Should-Retry: false, since it was served upstream.
+	// DefaultMaxBuffered when 0, or MaxAnswer where that is more.
+	MaxBuffered int64
 	// Shares are the tenants' shares of the providers' caps; DefaultShare is
 	// that of all others.
 	Shares       map[string]Share
@@ -56,6 +66,9 @@ type Gateway struct {
 	Observer Observer
 	// Now is the local time; time.Now when nil.
 	Now func() time.Time
+
+	// room is MaxBuffered, less what is reserved.
+	room *semaphore.Weighted
 }
 
 // Observer is told what happens to calls, for metrics and logs. Its methods
@@ -129,6 +142,9 @@ type Outcome struct {
 	Duration  time.Duration
 	// Usage is what the upstream says the call took, where it says so.
 	Usage wire.Usage
+	// UsageEstimated says that the upstream's usage was more than the bytes of
+	// prompt and answer allow, so that Usage is an estimate.
+	UsageEstimated bool
 }
 
 // Prepare checks the gateway and sets defaults.
@@ -163,9 +179,17 @@ func (g *Gateway) Prepare() error {
 	if g.Deadline == 0 {
 		g.Deadline = DefaultDeadline
 	}
-	if g.MaxBody < 0 || g.MaxAnswer < 0 || g.Deadline < 0 {
-		return errors.New("max_body, max_answer and deadline must not be negative")
+	if g.MaxBuffered == 0 {
+		g.MaxBuffered = max(DefaultMaxBuffered, g.MaxAnswer)
 	}
+	if g.MaxBody < 0 || g.MaxAnswer < 0 || g.MaxBuffered < 0 || g.Deadline < 0 {
+		return errors.New("max_body, max_answer, max_buffered and deadline must not be negative")
+	}
+	if g.MaxBuffered < g.MaxAnswer {
+		return fmt.Errorf("max_buffered is %d bytes, less than the %d of max_answer: an answer of that size could never be held; raise the one or lower the other",
+			g.MaxBuffered, g.MaxAnswer)
+	}
+	g.room = semaphore.NewWeighted(g.MaxBuffered)
 	switch g.Class {
 	case "":
 		g.Class = ClassInference

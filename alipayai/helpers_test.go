@@ -15,11 +15,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/limiter"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -451,4 +454,15 @@ func waitFor(t testing.TB, what string, done func() bool) {
 // serve serves one request through OpenAI's door.
 func serve(g *alipayai.Gateway, w http.ResponseWriter, r *http.Request, tenant string) {
 	(&openai.Door{Gateway: g}).Serve(w, r, tenant)
+}
+
+// newRedis is a client of a Redis.
+func newRedis(t *testing.T, options limiter.RedisOptions) redis.UniversalClient {
+	t.Helper()
+	client, err := limiter.NewRedisClient(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
 }

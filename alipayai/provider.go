@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
@@ -53,6 +54,9 @@ type Provider struct {
 	Scheme signer.Scheme
 	// Tokens keeps the OAuth access token; nil where there is none.
 	Tokens *token.Source
+	// Credentials knows the secrets that p uses, beside those that each request
+	// carries; a new one when nil.
+	Credentials *credentials.Filter
 	// Cap is the upstream's rate cap; nil for none.
 	Cap *Cap
 	// Hold keeps an upstream without a Cap from being asked too early; a new one
@@ -95,7 +99,7 @@ type Provider struct {
 
 	Verify VerifyMode
 	// Unavailable, if set, says why the provider cannot be used now, such as
-	// an expired certificate; nil while it can.
+	// an expired certificate; nil while it can. Clients are told its text.
 	Unavailable func(now time.Time) error
 
 	// account tells the provider from others that had its name.
@@ -186,6 +190,12 @@ func (p *Provider) Prepare() error {
 		p.Format = openai.Format{}
 	case p.Format == nil || p.Format.Name() != p.Profile.Format:
 		return fmt.Errorf("profile %s needs the format %s", p.Profile.Name, p.Profile.Format)
+	}
+	if p.Credentials == nil {
+		p.Credentials = new(credentials.Filter)
+		if p.Tokens != nil && p.Tokens.Cell != nil {
+			p.Credentials.Watch(p.Tokens.Cell)
+		}
 	}
 	if p.Hold == nil {
 		p.Hold = new(Hold)

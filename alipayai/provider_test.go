@@ -127,6 +127,8 @@ func TestGatewaysThatAreRefused(t *testing.T) {
 		"one without region":  {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "cn"), provider("b", "cn"), provider("c", "")}}, "allow_cross_region"},
 		"a negative body":     {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "")}, MaxBody: -1}, "max_body"},
 		"a negative answer":   {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "")}, MaxAnswer: -1}, "max_answer"},
+		"negative buffers":    {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "")}, MaxBuffered: -1}, "max_buffered"},
+		"buffers too small":   {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "")}, MaxBuffered: 1 << 20}, "raise the one or lower the other"},
 		"a negative deadline": {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "")}, Deadline: -1}, "deadline"},
 	} {
 		if err := test.gateway.Prepare(); err == nil || !strings.Contains(err.Error(), test.want) {

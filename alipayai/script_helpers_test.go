@@ -178,8 +178,12 @@ func (s *scripted) call(body string, header ...string) reply {
 	return s.callWith(context.Background(), body, header...)
 }
 
-func (s *scripted) callWith(ctx context.Context, body string, header ...string) (got reply) {
-	req := httptest.NewRequest(http.MethodPost, chatPath, strings.NewReader(body)).WithContext(ctx)
+func (s *scripted) callWith(ctx context.Context, body string, header ...string) reply {
+	return s.callAt(ctx, chatPath, body, header...)
+}
+
+func (s *scripted) callAt(ctx context.Context, path, body string, header ...string) (got reply) {
+	req := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body)).WithContext(ctx)
 	req.Header.Set("Content-Type", "application/json")
 	tenant := "acme"
 	for i := 0; i < len(header); i += 2 {

@@ -1,7 +1,9 @@
 package alipayai_test
 
 import (
+	"context"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -17,7 +19,7 @@ import (
 
 type records chan evidence.Record
 
-func (r records) Record(record evidence.Record) { r <- record }
+func (r records) Record(record evidence.Record) { r <- record.Concealed() }
 
 // An upstream that says what it was sent does not get it into the evidence.
 func TestEvidenceHoldsNoCredential(t *testing.T) {
@@ -81,4 +83,29 @@ func TestEmptyIdempotencyKey(t *testing.T) {
 	s := perform(t, [][]turn{{good}})
 	wantError(t, s.call(chatBody("hello"), "Idempotency-Key", ""), http.StatusBadRequest, failure.CodeInvalidIdempotencyKey)
 	s.wantCalls(0)
+}
+
+// brokenStore keeps no refresh token, and says where.
+type brokenStore struct{}
+
+func (brokenStore) Load(context.Context) (token.Token, error) {
+	return token.Token{}, &fs.PathError{Op: "open", Path: "/var/lib/caddy/alipayai/refresh_tokens/5a5a", Err: fs.ErrPermission}
+}
+func (brokenStore) Store(context.Context, token.Token) error { return fs.ErrPermission }
+func (brokenStore) Lock(context.Context) (func(), error) {
+	return func() {}, nil
+}
+
+// Where the gateway keeps what it keeps is for the operator's log alone.
+func TestStoragePathIsNotForClients(t *testing.T) {
+	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { t.Error("asked without a token") }, first(func(p *alipayai.Provider) {
+		p.Tokens = &token.Source{Cell: new(token.Cell), Now: time.Now, RefreshToken: "first-refresh-token", Store: brokenStore{}, Fetcher: &token.Grant{
+			URL: "http://127.0.0.1/none", ClientID: "app", Secret: "s", Transport: p.Transport, Now: time.Now,
+		}}
+	}), func(g *alipayai.Gateway) { g.Deadline = 300 * time.Millisecond })
+	got := r.chat("hello")
+	message := wantError(t, got, http.StatusServiceUnavailable, failure.CodeTokenUnavailable)
+	if strings.Contains(got.body, "/var/lib") || !strings.Contains(message, "token endpoint is unavailable") {
+		t.Errorf("the client is told %s", got.body)
+	}
 }

@@ -204,6 +204,7 @@ func (c *call) next(s *stream) ([]byte, error) {
 		c.endClaim() // the client may repeat its key as soon as it has seen the end
 	}
 	s.given = true
+	c.answered += int64(s.pending.Len())
 	return s.pending.Bytes(), nil
 }
 
@@ -216,6 +217,7 @@ func (c *call) broken(s *stream) *Error {
 		c.outcome.Status = f.Status
 	}
 	f.RequestID = c.outcome.RequestID
+	c.mask().Texts(&f.Code, &f.Message, &f.Param)
 	return &Error{Failure: f, Served: c.served()}
 }
 

@@ -148,7 +148,6 @@ func TestStreamsThatEndWell(t *testing.T) {
 		"plainly":                   {content + "data: [DONE]\n\n", ""},
 		"without the blank line":    {content + "data: [DONE]\n", content + "data: [DONE]\n\n"},
 		"without any line end":      {content + "data: [DONE]", content + "data: [DONE]\n\n"},
-		"nextbuilder's way":         {content + "event: end\ndata: {\"type\":\"end\"}\n\n", ""},
 		"with a finish, no content": {"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"content_filter\"}]}\n\ndata: [DONE]\n\n", ""},
 		"in CRLF":                   {strings.ReplaceAll(content+"data: [DONE]\n\n", "\n", "\r\n"), ""},
 		"with more after it":        {content + "data: [DONE]\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"late\"}}]}\n\n", content + "data: [DONE]\n\n"},

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -17,8 +19,8 @@ import (
 
 // Errors of TakeAnswer.
 var (
-	// ErrBadAnswer is an answer whose signature is wrong, or missing where the
-	// provider requires one.
+	// ErrBadAnswer is an answer whose signature is wrong, or that is no error
+	// and has none where the provider requires one.
 	ErrBadAnswer = errors.New("the provider's answer does not carry its valid signature")
 	// ErrAnswerTruncated is an answer whose body could not be read to its end.
 	ErrAnswerTruncated = errors.New("the connection to the provider broke before its answer was complete")
@@ -40,15 +42,24 @@ func (p *Provider) verifies() bool {
 	return p.Scheme != nil && p.Profile.Signs() && p.Verify != VerifyOff
 }
 
-// verify checks the signature over an answer's whole body, as p.Verify says.
+// verify checks the signature over an answer's whole body. The errors are
+// ErrBadAnswer for a wrong signature, and signer.ErrUnsigned for none where
+// p.Verify requires one: such an answer may be a failure, since the platform's
+// come unsigned from before its signer, and its SDKs take them so
+// (alipay-sdk-java-all, v3 ApiClient.verifyResponse). It is no success, and no
+// demand for money. A failure whose signature is wrong is not what the platform
+// said.
 func (p *Provider) verify(req *http.Request, header http.Header, body []byte) error {
 	m := signer.Message{Method: req.Method, Target: req.URL.RequestURI(), Body: body}
 	err := p.Scheme.VerifyResponse(m, header)
 	switch {
 	case err == nil && !p.reflects(req, header):
 		return nil
-	case errors.Is(err, signer.ErrUnsigned) && p.Verify == VerifyIfPresent:
-		return nil
+	case errors.Is(err, signer.ErrUnsigned):
+		if p.Verify == VerifyIfPresent {
+			return nil
+		}
+		return signer.ErrUnsigned
 	}
 	return ErrBadAnswer
 }
@@ -68,37 +79,68 @@ func (p *Provider) reflects(req *http.Request, header http.Header) bool {
 	return err == nil && hmac.Equal(sent.Value, got.Value)
 }
 
+// isError reports whether an answer with this status is a failure by that alone:
+// a 402 says what has to be paid.
+func isError(status int) bool {
+	return status >= http.StatusBadRequest && status != http.StatusPaymentRequired
+}
+
 // TakeAnswer takes in the answer to a request that SignRequest made and that
 // left at sent: it learns the upstream's time, forgets an access token that was
 // refused, and checks the signature, as p.Verify says. For that it reads the
 // body, up to limit bytes, and leaves it to be read again; redirects, which
 // nobody signs, and event streams are left alone. What has been verified loses
-// its signature, which belongs into no log.
+// its signature, which belongs into no log. The header, and the body of an error,
+// lose what they quote of the credentials of p and of req.
 //
 // The errors are ErrBadAnswer, ErrAnswerTooLarge, and ErrAnswerTruncated with
 // the reason, which is for no client.
 func (p *Provider) TakeAnswer(req *http.Request, resp *http.Response, sent time.Time, limit int64) error {
 	p.Clock.Learn(resp.Header, sent, time.Now())
-	if !p.verifies() || isEventStream(resp.Header) || resp.StatusCode/100 == 3 {
+	mask := p.Credentials.With(func() []string { return sentSecrets(nil, req) })
+	if err := p.checkAnswer(req, resp, limit, mask); err != nil {
+		return err
+	}
+	mask.Header(resp.Header)
+	return nil
+}
+
+// checkAnswer is TakeAnswer but for the header.
+func (p *Provider) checkAnswer(req *http.Request, resp *http.Response, limit int64, mask *credentials.Mask) error {
+	mayQuote := resp.StatusCode >= http.StatusBadRequest && !isEventStream(resp.Header)
+	if !p.verifies() && !mayQuote || isEventStream(resp.Header) || resp.StatusCode/100 == 3 {
 		p.dropRefused(req, resp.StatusCode, nil)
 		return nil
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	_ = resp.Body.Close()
-	p.dropRefused(req, resp.StatusCode, body)
+	if p.verifies() {
+		p.dropRefused(req, resp.StatusCode, body)
+	} else {
+		p.dropRefused(req, resp.StatusCode, nil)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrAnswerTruncated, err)
 	}
 	if int64(len(body)) > limit {
 		return ErrAnswerTooLarge
 	}
-	if err := p.verify(req, resp.Header, body); err != nil {
-		return err
+	if p.verifies() {
+		if err := p.verify(req, resp.Header, body); err != nil && !(errors.Is(err, signer.ErrUnsigned) && isError(resp.StatusCode)) {
+			return ErrBadAnswer
+		}
 	}
-	switch p.Profile.Scheme { // an unsigned answer has no such field
-	case signer.NameHMAC, signer.NameGlobal:
+	if mayQuote {
+		if shown := mask.Bytes(body); len(shown) != len(body) || !bytes.Equal(shown, body) {
+			body, resp.ContentLength = shown, int64(len(shown))
+			resp.Header.Set("Content-Length", strconv.Itoa(len(shown)))
+		}
+	}
+	switch scheme := p.Profile.Scheme; { // an unsigned answer has no such field
+	case !p.verifies():
+	case scheme == signer.NameHMAC, scheme == signer.NameGlobal:
 		resp.Header.Del(signatureField)
-	case signer.NameOpenAPIV3:
+	case scheme == signer.NameOpenAPIV3:
 		resp.Header.Del(signatureFieldV3)
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))

@@ -47,7 +47,7 @@ func (a *App) openAlerts() error {
 	if err != nil {
 		host = "caddy"
 	}
-	options := alert.Options{Source: host, Logger: a.logger.Named("alert"), Observe: a.metrics.alerted}
+	options := alert.Options{Source: host, Logger: a.logger.Named("alert"), Credentials: live, Observe: a.metrics.alerted}
 	s := newSecrets(a.InsecureLiterals)
 	for i, c := range a.Alerts {
 		sink, err := c.sink(s)

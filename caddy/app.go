@@ -78,6 +78,8 @@ type App struct {
 	jobs   []func(context.Context)
 	cancel context.CancelFunc
 	wait   sync.WaitGroup
+	// exiting says whether the process ends: caddy.Exiting.
+	exiting func() bool
 }
 
 // CaddyModule returns the Caddy module information.
@@ -90,7 +92,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision builds the providers. It does no network input or output.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger = ctx.Logger()
+	a.logger, a.exiting = live.Log(ctx.Logger()), caddy.Exiting
 	m, release := acquire[metrics]("metrics")
 	a.metrics = m
 	a.releases = append(a.releases, release)
@@ -159,7 +161,7 @@ func (a *App) Start() error {
 func (a *App) Stop() error {
 	a.cancel()
 	a.wait.Wait()
-	if caddy.Exiting() {
+	if a.exiting() {
 		a.flush()
 	}
 	return nil

@@ -21,6 +21,7 @@ import (
 //			tls
 //			db          <number>
 //			replicas    <number>
+//			tenant_bytes <bytes>
 //		}
 //		evidence {
 //			recipient <age public key>

@@ -121,7 +121,7 @@ func (w *waiting) drain(ctx context.Context, exiting func() bool) {
 // outlives the configuration that made it.
 func tellState(provider string) func(limiter.State, error) {
 	return func(state limiter.State, err error) {
-		logger := caddy.Log().Named("alipayai").With(zap.String("provider", provider))
+		logger := live.Log(caddy.Log()).Named("alipayai").With(zap.String("provider", provider))
 		if state == limiter.Degraded {
 			logger.Error("redis is away: each replica keeps to its part of the rate limit", zap.Error(err))
 			return
@@ -182,6 +182,15 @@ func (l *lateWindow) Next(limit limiter.Limit, now time.Time) time.Time {
 		return now
 	}
 	return w.Next(limit, now)
+}
+
+// NextAfter implements limiter.Window.
+func (l *lateWindow) NextAfter(limit limiter.Limit, from time.Time, ahead int) time.Time {
+	w, err := l.get()
+	if err != nil {
+		return from
+	}
+	return w.NextAfter(limit, from, ahead)
 }
 
 // Throttle implements limiter.Window.

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/heldport"
 )
 
 // TestExample runs Caddyfile.example as it is, but for its addresses and its
@@ -19,7 +20,7 @@ import (
 // the breaker opens and the alert arrives.
 func TestExample(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
-	g.vars["alipay"], g.vars["claude"], g.vars["alerts"] = freeAddr(t), freeAddr(t), freeAddr(t)
+	g.vars["alipay"], g.vars["claude"], g.vars["alerts"] = heldport.Addr(t), heldport.Addr(t), heldport.Addr(t)
 	g.loadExample()
 	g.chat("hello there")
 	events, stop := g.openStream("hello there")

@@ -41,7 +41,7 @@ type CachedAnswer struct {
 	First bool `json:"first,omitempty"`
 
 	// The most bytes of answers in the memory of this process, those of all
-	// proxies together. Has no meaning with Redis. Default: `67108864` (64 MiB)
+	// proxies together. With Redis `tenant_bytes` of the store holds instead. Default: `67108864` (64 MiB)
 	MaxBytes int64 `json:"max_bytes,omitempty"`
 }
 
@@ -169,5 +169,5 @@ func (a *App) answers(maxBytes int64) replay.Cache {
 }
 
 func (a *App) redisAnswers() replay.RedisOptions {
-	return replay.RedisOptions{Client: a.store.client, Namespace: "answers", Seal: a.sealing}
+	return replay.RedisOptions{Client: a.store.client, Namespace: "answers", Seal: a.sealing, TenantBytes: a.Redis.TenantBytes}
 }

@@ -19,6 +19,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/heldport"
 )
 
 // rig is a running Caddy with the plugin in it, and a simulated API outside of
@@ -62,7 +63,7 @@ func newRig(t *testing.T, config sandbox.Config) *rig {
 	g := &rig{
 		t: t, api: api, http: &http.Client{Transport: transport, Timeout: 20 * time.Second},
 		vars: map[string]string{
-			"gateway": freeAddr(t), "admin": freeAddr(t), "gone": freeAddr(t), "api": server.Listener.Addr().String(),
+			"gateway": heldport.Addr(t), "admin": heldport.Addr(t), "gone": heldport.Addr(t), "api": server.Listener.Addr().String(),
 			"log": filepath.Join(t.TempDir(), "caddy.log"), "dir": dir,
 		},
 	}

@@ -207,6 +207,11 @@ func (l keyLoader) certificates(config *signer.OpenAPIConfig) error {
 // folder that is watched from then on. identity gives what tells one key from
 // another, however it was written.
 func ring[K any](l keyLoader, parse func([]byte) (K, error), identity func(text []byte, key K) []byte) (*signer.Ring[K], error) {
+	parseKey := parse
+	parse = func(text []byte) (K, error) {
+		known(string(text))
+		return parseKey(text)
+	}
 	keys, err := readKeys(l, func(text []byte) (K, error) {
 		key, err := parse(text)
 		if err != nil {

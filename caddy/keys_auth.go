@@ -58,7 +58,7 @@ func (k *KeysAuth) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	logger := ctx.Logger().With(zap.String("file", k.File))
+	logger := live.Log(ctx.Logger()).With(zap.String("file", k.File))
 	app.jobs = append(app.jobs, func(ctx context.Context) {
 		filewatch.Run(ctx, filewatch.File(k.File), filewatch.Interval, k.load, func(err error) {
 			logger.Error("new keys are not usable; the old ones stay", zap.Error(err))

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -49,23 +48,6 @@ func runReplica(file string) int {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	_ = caddy.Stop()
 	return 0
-}
-
-var handedOut sync.Map // addresses of freeAddr: none twice, whoever closes first
-
-// freeAddr is a loopback address that nothing listens on.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.Close()
-		if _, twice := handedOut.LoadOrStore(l.Addr().String(), true); !twice {
-			return l.Addr().String()
-		}
-	}
 }
 
 // dialAgain dials until the connection is not reset before it is there. Caddy

@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
@@ -39,6 +40,7 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 		Timeout: time.Duration(c.Timeout), StreamTimeout: time.Duration(c.StreamTimeout), Verify: alipayai.VerifyMode(c.VerifyResponse),
 		Paths:         make(map[alipayai.Endpoint]string, len(c.Paths)),
 		OnUnsupported: alipayai.OnUnsupported(c.OnUnsupported),
+		Credentials:   live,
 	}
 	p.Model = cmp.Or(p.Model, profile.Model)
 	for _, rule := range c.Codes {
@@ -178,6 +180,7 @@ func reserved(name string) bool {
 	return slices.Contains([]string{
 		"Authorization", "Client-Id", "Request-Time", "Signature", "Content-Type", "Content-Length",
 		"Transfer-Encoding", "Connection", "Host", "Accept", "Accept-Encoding", "Idempotency-Key",
+		"Alipay-App-Auth-Token", "Alipay-Root-Cert-Sn",
 	}, http.CanonicalHeaderKey(name))
 }
 
@@ -197,7 +200,22 @@ func (p *Provider) transport(ctx caddy.Context) (http.RoundTripper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
+	if h, ok := mod.(*reverseproxy.HTTPTransport); ok {
+		return connectionsOf(ctx, h), nil
+	}
 	return mod.(http.RoundTripper), nil
+}
+
+// connectionsOf gives what carries requests with the settings of h, which is
+// provisioned, and keeps no silent HTTP/2 connection in use. HTTP/3 stays
+// Caddy's: QUIC ends idle connections by itself (RFC 9000, section 10.1).
+func connectionsOf(ctx caddy.Context, h *reverseproxy.HTTPTransport) http.RoundTripper {
+	if slices.Contains(h.Versions, "3") {
+		return h
+	}
+	connections := outgoing.NewTransport(h.Transport)
+	ctx.OnCancel(connections.CloseIdleConnections)
+	return connections
 }
 
 // credentialUses remembers which environment each credential belongs to, by

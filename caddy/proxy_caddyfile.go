@@ -19,6 +19,7 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		allow_cross_region
 //		max_body   <size>
 //		max_answer <size>
+//		max_buffered <size>
 //		deadline   <duration>
 //		class      inference|money
 //		breaker    <failures> <within> [<open_for>] | off
@@ -56,6 +57,8 @@ func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return size(d, &h.MaxBody)
 		case "max_answer":
 			return size(d, &h.MaxAnswer)
+		case "max_buffered":
+			return size(d, &h.MaxBuffered)
 		case "deadline":
 			return duration(d, &h.Deadline)
 		case "class":
@@ -71,7 +74,7 @@ func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return h.Idempotency.unmarshal(d)
 		}
 		return unrecognized(d, "alipayai_proxy", option,
-			"allow_cross_region", "max_body", "max_answer", "deadline", "class", "breaker",
+			"allow_cross_region", "max_body", "max_answer", "max_buffered", "deadline", "class", "breaker",
 			"cached_answer", "idempotency", "limit", "weight", "priority")
 	})
 }

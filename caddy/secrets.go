@@ -19,9 +19,18 @@ func newSecrets(literals bool) secrets {
 	return secrets{repl: caddy.NewReplacer(), literals: literals}
 }
 
-// resolve gives the secret that value stands for. Errors name the option and
-// never hold the value.
+// resolve gives the secret that value stands for, and makes it known to the
+// filter of credentials. Errors name the option and never hold the value.
 func (s secrets) resolve(option, value string) (string, error) {
+	secret, err := s.lookup(option, value)
+	if err == nil {
+		known(secret)
+	}
+	return secret, err
+}
+
+// lookup is resolve of what need not be a secret.
+func (s secrets) lookup(option, value string) (string, error) {
 	if value == "" {
 		return "", fmt.Errorf("%s is empty; set it like {env.NAME} or {file./path}", option)
 	}
@@ -47,7 +56,7 @@ func (s secrets) public(option, value string) (string, error) {
 	if !isPlaceholder(value) {
 		return value, nil
 	}
-	return s.resolve(option, value)
+	return s.lookup(option, value)
 }
 
 // fill resolves a secret that may have plain words around its placeholders,
@@ -59,6 +68,9 @@ func (s secrets) fill(option, value string) (string, error) {
 	filled, err := s.repl.ReplaceOrErr(value, true, true)
 	if err != nil {
 		return "", fmt.Errorf("%s: one of its placeholders is not set or empty", option)
+	}
+	for _, word := range strings.Fields(filled) {
+		known(word)
 	}
 	return filled, nil
 }

@@ -5,10 +5,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -47,6 +50,12 @@ type Redis struct {
 	// The most gateways that share the store at once. While Redis is away each
 	// keeps to its part of every rate limit. Default: `1`
 	Replicas int `json:"replicas,omitempty"`
+
+	// The most bytes that one tenant's idempotency keys and their answers may take in
+	// Redis, and likewise its cached answers. The oldest answers make room; a tenant
+	// whose keys alone take it all can claim no more. A key takes 768 bytes. At least
+	// 1 MiB. Default: `134217728` (128 MiB)
+	TenantBytes int64 `json:"tenant_bytes,omitempty"`
 }
 
 // storeState is the pooled connection to a store; without a client it is the
@@ -56,7 +65,9 @@ type storeState struct {
 	identity string
 	client   redis.UniversalClient
 	replicas int
-	err      error
+	// evicts is done once: it warns of a server that would evict claims.
+	evicts sync.Once
+	err    error
 }
 
 // Destruct closes the connections, when no configuration uses them.
@@ -72,10 +83,13 @@ type redisLog struct{}
 
 // Printf implements go-redis's logger.
 func (redisLog) Printf(_ context.Context, format string, v ...any) {
-	caddy.Log().Named("alipayai.redis").Debug(fmt.Sprintf(format, v...))
+	live.Log(caddy.Log()).Named("alipayai.redis").Debug(fmt.Sprintf(format, v...))
 }
 
 func init() { redis.SetLogger(redisLog{}) }
+
+// minTenantBytes is the least room of a tenant.
+const minTenantBytes = 1 << 20
 
 // openStore gives the configuration's store. It does no network input or output.
 func (a *App) openStore() (*storeState, error) {
@@ -89,6 +103,9 @@ func (a *App) openStore() (*storeState, error) {
 	if a.Redis.Replicas < 0 || a.Redis.DB < 0 {
 		return nil, errors.New("store redis: replicas must be a number from 1, and db one from 0")
 	}
+	if b := a.Redis.TenantBytes; b != 0 && b < minTenantBytes {
+		return nil, fmt.Errorf("store redis: tenant_bytes %d is too little; write at least %d (1 MiB)", b, minTenantBytes)
+	}
 	// With the secrets as they resolve: a changed one is another store.
 	identity := hashAll([]string{fmt.Sprintf("%+v", *a.Redis), options.Username, options.Password, options.SentinelUsername, options.SentinelPassword})
 	shared, release := acquire[storeState]("store", string(identity[:]))
@@ -100,7 +117,60 @@ func (a *App) openStore() (*storeState, error) {
 	if shared.err != nil {
 		return nil, fmt.Errorf("store redis: %w", shared.err)
 	}
+	a.jobs = append(a.jobs, func(ctx context.Context) {
+		shared.evicts.Do(func() { a.warnOfEviction(ctx, shared.client) })
+	})
 	return shared, nil
+}
+
+// evictionTimeout bounds the question what Redis does when its memory is full.
+const evictionTimeout = 5 * time.Second
+
+// warnOfEviction says in the log that Redis may drop idempotency keys before their
+// time: then a call can be served twice. It asks by INFO, which more servers permit
+// than CONFIG; one that cannot be asked, or that does not say, is not warned of.
+func (a *App) warnOfEviction(ctx context.Context, client redis.UniversalClient) {
+	ctx, cancel := context.WithTimeout(ctx, evictionTimeout)
+	defer cancel()
+	ask := func(ctx context.Context, server *redis.Client) error {
+		info, err := server.Info(ctx, "memory").Result()
+		if err != nil {
+			return err
+		}
+		if policy := evictionPolicy(info); policy != "" && policy != "noeviction" {
+			a.logger.Warn("Redis may evict idempotency keys when its memory is full, and their calls could be served twice; set maxmemory-policy noeviction",
+				zap.String("maxmemory_policy", policy))
+		}
+		return nil
+	}
+	var err error
+	switch c := client.(type) {
+	case *redis.ClusterClient:
+		err = c.ForEachMaster(ctx, ask)
+	case *redis.Client:
+		err = ask(ctx, c)
+	}
+	if err != nil {
+		a.logger.Debug("Redis does not say what it does when its memory is full", zap.Error(err))
+	}
+}
+
+// evictionPolicy reads what Redis does when its memory is full; it is empty where
+// there is no such time.
+func evictionPolicy(info string) (policy string) {
+	bounded := false
+	for line := range strings.Lines(info) {
+		switch name, value, _ := strings.Cut(strings.TrimSpace(line), ":"); name {
+		case "maxmemory":
+			bounded = value != "0"
+		case "maxmemory_policy":
+			policy = value
+		}
+	}
+	if !bounded {
+		return ""
+	}
+	return policy
 }
 
 // resolve makes the client's options.

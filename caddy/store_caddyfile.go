@@ -54,9 +54,11 @@ func (r *Redis) unmarshalOption(d *caddyfile.Dispenser) func(string) error {
 			return nil
 		case "replicas":
 			return number(d, &r.Replicas)
+		case "tenant_bytes":
+			return size(d, &r.TenantBytes)
 		}
 		return unrecognized(d, "store redis", option,
 			"address", "master_name", "cluster", "username", "password", "sentinel_username",
-			"sentinel_password", "tls", "db", "replicas")
+			"sentinel_password", "tls", "db", "replicas", "tenant_bytes")
 	}
 }

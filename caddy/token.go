@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 )
@@ -79,8 +80,9 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 	}
 	grant := &token.Grant{
 		URL: address, ClientID: clientID, Secret: secret, Scope: asked.Scope,
-		Transport: p.Transport, Now: time.Now,
+		Transport: p.Transport, Credentials: live, Now: time.Now,
 	}
+	live.Add(credentials.Basic(url.QueryEscape(clientID), url.QueryEscape(secret)))
 	if u.Host == p.BaseURL.Host {
 		grant.Clock = p.Clock // another host has another clock
 	}
@@ -99,6 +101,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 	cell, release := acquire[token.Cell]("token", address, clientID, secret, asked.Scope, source.RefreshToken)
 	a.releases = append(a.releases, release)
 	source.Cell = cell
+	a.releases = append(a.releases, live.Watch(cell))
 
 	logger := a.logger.With(zap.String("provider", p.Name))
 	// One failure is told but no alarm: the next try comes at once, and at the

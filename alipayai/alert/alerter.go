@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 )
 
 // Sink is a service that notifications go to. It is safe for concurrent use.
@@ -35,6 +37,8 @@ type Options struct {
 	// other's alerts. Usually the host's name.
 	Source string
 	Logger *zap.Logger
+	// Credentials knows what summaries must not hold; nil for nothing.
+	Credentials *credentials.Filter
 	// Observe is told what became of each notification; nil for nobody. It must
 	// not block.
 	Observe func(sink string, kind Kind, result Result)
@@ -119,7 +123,7 @@ func (a *Alerter) changeLocked(of func() (Notification, bool)) (Notification, bo
 	if !changed {
 		return n, false
 	}
-	n.Source = a.opt.Source
+	n.Source, n.Summary = a.opt.Source, a.opt.Credentials.Text(n.Summary)
 	for _, l := range a.lanes {
 		l.push(n)
 	}

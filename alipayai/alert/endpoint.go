@@ -12,14 +12,16 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 )
 
 // endpoint is an address that takes JSON. The address is a secret: whoever
 // knows a Slack webhook's can write there.
 type endpoint struct {
-	name    string
-	address string
-	client  *http.Client
+	name      string
+	address   string
+	transport http.RoundTripper
 }
 
 // newEndpoint checks the address. Its errors do not repeat it.
@@ -28,18 +30,14 @@ func newEndpoint(name, address string) (endpoint, error) {
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 		return endpoint{}, fmt.Errorf("alert %s: the address must be a URL with https or http and a host", name)
 	}
-	return endpoint{name, address, &http.Client{
-		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-			TLSHandshakeTimeout:   5 * time.Second,
-			ResponseHeaderTimeout: sendTimeout,
-			ForceAttemptHTTP2:     true,
-			// Alerts are rare, and an idle connection keeps goroutines.
-			DisableKeepAlives: true,
-		},
-		// A redirect would carry what is secret to somebody else.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	return endpoint{name, address, &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   5 * time.Second,
+		ResponseHeaderTimeout: sendTimeout,
+		ForceAttemptHTTP2:     true,
+		// Alerts are rare, and an idle connection keeps goroutines.
+		DisableKeepAlives: true,
 	}}, nil
 }
 
@@ -52,7 +50,8 @@ func (e endpoint) String() string { return e.name }
 // GoString is String for %#v.
 func (e endpoint) GoString() string { return e.name }
 
-// post delivers v as JSON. Any 2xx is a success.
+// post delivers v as JSON. Any 2xx is a success. Redirects are not followed: one
+// would carry what is secret to somebody else.
 func (e endpoint) post(ctx context.Context, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -64,7 +63,11 @@ func (e endpoint) post(ctx context.Context, v any) error {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "caddy-alipayai")
-	resp, err := e.client.Do(req)
+	if user := req.URL.User; user != nil {
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
+	}
+	resp, err := outgoing.Send(e.transport, req)
 	if err != nil {
 		return &SendError{Reason: networkReason(err)}
 	}
@@ -73,13 +76,11 @@ func (e endpoint) post(ctx context.Context, v any) error {
 	return statusFailure(resp.StatusCode, resp.Header.Get("Retry-After"))
 }
 
-// networkReason tells what went wrong without the URL that [url.Error] carries.
+// networkReason tells what went wrong.
 func networkReason(err error) string {
-	if withURL, ok := errors.AsType[*url.Error](err); ok {
-		if withURL.Timeout() {
-			return "no answer in time"
-		}
-		err = withURL.Err
+	var t interface{ Timeout() bool }
+	if errors.As(err, &t) && t.Timeout() {
+		return "no answer in time"
 	}
 	return err.Error()
 }

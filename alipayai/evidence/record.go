@@ -21,6 +21,30 @@ type Record struct {
 	Code      string    `json:"code"`    // the upstream's
 	Request   Request   `json:"request"`
 	Response  Response  `json:"response"`
+	// Conceal gives a text without the credentials of the attempt; nil for none. It is
+	// called in the background, also by several goroutines at once.
+	Conceal func(text []byte) []byte `json:"-"`
+}
+
+// Concealed is r without what Conceal hides, as it is logged and sealed.
+func (r Record) Concealed() Record {
+	if r.Conceal == nil {
+		return r
+	}
+	text := func(s string) string { return string(r.Conceal([]byte(s))) }
+	header := func(h http.Header) http.Header {
+		h = h.Clone()
+		for _, values := range h {
+			for i := range values {
+				values[i] = text(values[i])
+			}
+		}
+		return h
+	}
+	r.Model, r.Code, r.Request.URL = text(r.Model), text(r.Code), text(r.Request.URL)
+	r.Request.Header, r.Response.Header = header(r.Request.Header), header(r.Response.Header)
+	r.Request.Body, r.Response.Body, r.Response.Event = r.Conceal(r.Request.Body), r.Conceal(r.Response.Body), r.Conceal(r.Response.Event)
+	return r
 }
 
 // Request is what was sent.

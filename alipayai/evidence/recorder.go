@@ -140,12 +140,12 @@ func guarded(record Record, entry func(Record) []zap.Field) (fields []zap.Field)
 			fields = append(identify(record), zap.Bool("redaction_failed", true))
 		}
 	}()
-	return entry(record)
+	return entry(record.Concealed())
 }
 
 // seal is the work of the vault's queue.
 func (r *Recorder) seal(record Record) {
-	err := r.opt.Vault.Seal(record)
+	err := r.opt.Vault.Seal(record.Concealed())
 	if err == nil {
 		r.opt.Observe(Sealed)
 		return

@@ -12,6 +12,7 @@ const (
 	CodeMalformed           = "upstream_malformed_response"
 	CodeTruncated           = "upstream_truncated_response"
 	CodeResponseTooLarge    = "upstream_response_too_large"
+	CodeBuffersFull         = "buffers_full"
 	CodeRedirect            = "upstream_redirect"
 	CodeBadSignature        = "invalid_response_signature"
 	CodeTokenUnavailable    = "token_unavailable"
@@ -42,7 +43,7 @@ const (
 // own are the gateway's own codes and those of OpenAI's error form that it
 // answers itself; as metric labels they are safe.
 var own = set(
-	CodeTimeout, CodeUnreachable, CodeMalformed, CodeTruncated, CodeResponseTooLarge, CodeRedirect, CodeBadSignature,
+	CodeTimeout, CodeUnreachable, CodeMalformed, CodeTruncated, CodeResponseTooLarge, CodeBuffersFull, CodeRedirect, CodeBadSignature,
 	CodeTokenUnavailable, CodeSigningFailed, CodeNotSigned, CodeRateLimit, CodeProviderUnavailable, CodeModelNotFound,
 	CodeUnknownURL, CodeMethodNotAllowed, CodeRequestTooLarge, CodeRequestUnreadable, CodeContentType, CodeClientGone,
 	CodeBreakerOpen, CodeThrottled, CodeUnsupported, CodeAllProvidersFailed, CodeInvalidAPIKey,

@@ -77,8 +77,8 @@ func (f *Failure) TimedOut() bool {
 // compliance decision.
 func (f *Failure) FallsOver() bool {
 	switch {
-	case f.ClientGone || f.Class == Blocked:
-		return false
+	case f.ClientGone || f.Class == Blocked || f.Code == CodeIdempotencyUnavailable && !f.FromUpstream:
+		return false // nor has any other provider a claim to send by
 	case f.FromUpstream:
 		return f.Class.Policy().FallsOver || f.UnsupportedHere || credentialCodes[f.Code]
 	default:

@@ -18,6 +18,10 @@ type Timeout string
 // Error implements error.
 func (t Timeout) Error() string { return string(t) }
 
+// Timeout says whether the connection was silent: no head has come on it. It is
+// the method by which [outgoing.Transport] knows.
+func (t Timeout) Timeout() bool { return t == NoHead }
+
 // What an upstream did not send in time.
 const (
 	NoHead    Timeout = "no answer within the timeout"

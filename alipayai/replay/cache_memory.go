@@ -46,7 +46,7 @@ type memoryCache struct {
 }
 
 // Get implements Cache.
-func (m memoryCache) Get(ctx context.Context, key Key) (Answer, bool, error) {
+func (m memoryCache) Get(ctx context.Context, _ string, key Key) (Answer, bool, error) {
 	if err := ctx.Err(); err != nil {
 		return Answer{}, false, err
 	}
@@ -68,7 +68,7 @@ func (m memoryCache) Get(ctx context.Context, key Key) (Answer, bool, error) {
 }
 
 // Put implements Cache.
-func (m memoryCache) Put(_ context.Context, key Key, answer Answer, ttl time.Duration) error {
+func (m memoryCache) Put(_ context.Context, _ string, key Key, answer Answer, ttl time.Duration) error {
 	size := entryOverhead + answer.size()
 	if size > m.maxBytes/8 {
 		return ErrTooLarge

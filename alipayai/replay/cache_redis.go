@@ -8,18 +8,32 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// RedisCache is a Cache in Redis that replicas share. Answers are there sealed.
+// redisPutAnswer keeps an answer, KEYS[1], in the room of its tenant's, KEYS[2].
+// ARGV: the answer, its time to live, the room, its name, and what stands before the
+// names of all. Returns 0 if it is too large.
+var redisPutAnswer = accounting(`
+local bytes, room = charge(#ARGV[1]), tonumber(ARGV[3])
+if bytes > room / 8 then return 0 end
+remove(KEYS[2], ARGV[4], charge(redis.call('STRLEN', KEYS[1])))
+make_room(KEYS[2], room - bytes, function(name) redis.call('DEL', ARGV[5] .. name) end)
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+note(KEYS[2], ARGV[4] .. ':' .. bytes, ARGV[2])
+add(KEYS[2], bytes)
+return 1`)
+
+// RedisCache is a Cache in Redis that replicas share. Answers are there sealed. A
+// tenant's oldest make room for its new ones.
 type RedisCache struct{ options RedisOptions }
 
 // NewRedisCache makes it. Nothing is sent yet.
 func NewRedisCache(o RedisOptions) RedisCache { return RedisCache{o.withDefaults()} }
 
 // Get implements Cache.
-func (c RedisCache) Get(ctx context.Context, key Key) (Answer, bool, error) {
+func (c RedisCache) Get(ctx context.Context, tenant string, key Key) (Answer, bool, error) {
 	if err := ctx.Err(); err != nil {
 		return Answer{}, false, err
 	}
-	place := c.options.place("answer", key)
+	place := c.prefix(tenant) + key.name()
 	sealed, err := exchange(ctx, c.options.Client, c.options.Timeout, func(ctx context.Context) ([]byte, error) {
 		sealed, err := c.options.Client.Get(ctx, place).Bytes()
 		if errors.Is(err, redis.Nil) {
@@ -35,17 +49,25 @@ func (c RedisCache) Get(ctx context.Context, key Key) (Answer, bool, error) {
 }
 
 // Put implements Cache.
-func (c RedisCache) Put(ctx context.Context, key Key, answer Answer, ttl time.Duration) error {
-	place := c.options.place("answer", key)
-	sealed, err := c.options.seal(place, answer)
+func (c RedisCache) Put(ctx context.Context, tenant string, key Key, answer Answer, ttl time.Duration) error {
+	o, prefix := c.options, c.prefix(tenant)
+	place := prefix + key.name()
+	sealed, err := o.seal(place, answer)
 	if err != nil || ttl < time.Millisecond {
 		return err
 	}
-	_, err = exchange(ctx, c.options.Client, c.options.Timeout, func(ctx context.Context) (string, error) {
-		return c.options.Client.Set(ctx, place, sealed, ttl.Truncate(time.Millisecond)).Result()
+	kept, err := exchange(ctx, o.Client, o.Timeout, func(ctx context.Context) (int64, error) {
+		return redisPutAnswer.Run(ctx, o.Client, []string{place, o.place(tenant, "answers")},
+			sealed, millis(ttl), o.TenantBytes, key.name(), prefix).Int64()
 	})
+	if err == nil && kept == 0 {
+		return ErrTooLarge
+	}
 	return err
 }
+
+// prefix stands before the names of a tenant's answers.
+func (c RedisCache) prefix(tenant string) string { return c.options.place(tenant, "answer:") }
 
 // Interface guards
 var _ Cache = RedisCache{}

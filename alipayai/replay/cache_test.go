@@ -17,17 +17,17 @@ func TestCacheKeepsTheLastAnswerForItsTime(t *testing.T) {
 			t.Errorf("at first there is %q", got)
 		}
 		first := answerOf("first")
-		if err := s.Put(t.Context(), keyOf(1), first, time.Hour); err != nil {
+		if err := s.Put(t.Context(), tenantOf(keyOf(1)), keyOf(1), first, time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		if got, ok, err := s.Get(t.Context(), keyOf(1)); !ok || !reflect.DeepEqual(got, first) {
+		if got, ok, err := s.Get(t.Context(), tenantOf(keyOf(1)), keyOf(1)); !ok || !reflect.DeepEqual(got, first) {
 			t.Errorf("kept is %+v, %t, want %+v (%v)", got, ok, first, err)
 		}
 		if got := bodyOf(t, s, keyOf(2)); got != "" {
 			t.Errorf("another key has %q", got)
 		}
 		s.pass(40 * time.Minute)
-		if err := s.Put(t.Context(), keyOf(1), answerOf("second"), time.Hour); err != nil {
+		if err := s.Put(t.Context(), tenantOf(keyOf(1)), keyOf(1), answerOf("second"), time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		s.pass(40 * time.Minute)
@@ -44,7 +44,7 @@ func TestCacheKeepsTheLastAnswerForItsTime(t *testing.T) {
 func TestCacheKeepsNothingWithoutATime(t *testing.T) {
 	eachKind(t, func(t *testing.T, s stores) {
 		for _, ttl := range []time.Duration{-time.Hour, 0, time.Millisecond - 1} {
-			if err := s.Put(t.Context(), keyOf(1), answerOf("x"), ttl); err != nil {
+			if err := s.Put(t.Context(), tenantOf(keyOf(1)), keyOf(1), answerOf("x"), ttl); err != nil {
 				t.Errorf("for %v: %v", ttl, err)
 			}
 			if got := bodyOf(t, s, keyOf(1)); got != "" {
@@ -58,10 +58,10 @@ func TestCacheAndContextsThatHaveEnded(t *testing.T) {
 	eachKind(t, func(t *testing.T, s stores) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := s.Put(ctx, keyOf(1), answerOf("kept"), time.Hour); err != nil {
+		if err := s.Put(ctx, tenantOf(keyOf(1)), keyOf(1), answerOf("kept"), time.Hour); err != nil {
 			t.Errorf("put: %v", err)
 		}
-		if _, ok, err := s.Get(ctx, keyOf(1)); ok || !errors.Is(err, context.Canceled) {
+		if _, ok, err := s.Get(ctx, tenantOf(keyOf(1)), keyOf(1)); ok || !errors.Is(err, context.Canceled) {
 			t.Errorf("get: %t, %v", ok, err)
 		}
 		if got := bodyOf(t, s, keyOf(1)); got != "kept" {
@@ -77,7 +77,7 @@ func TestMemoryCacheLetsGoWhatWasUsedLeastRecently(t *testing.T) {
 	cache := c.Within(10 * one)
 	put := func(cache Cache, n int) {
 		t.Helper()
-		if err := cache.Put(t.Context(), keyOf(n), answer, time.Hour); err != nil {
+		if err := cache.Put(t.Context(), tenantOf(keyOf(n)), keyOf(n), answer, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -116,21 +116,21 @@ func TestMemoryCacheKeepsNoAnswerOfMoreThanAnEighth(t *testing.T) {
 	for room := budget/8 - entryOverhead - int(small.size()); most+1+spareRoom(most+1) <= room; {
 		most++
 	}
-	if err := cache.Put(t.Context(), keyOf(1), longAnswer(most), time.Hour); err != nil {
+	if err := cache.Put(t.Context(), tenantOf(keyOf(1)), keyOf(1), longAnswer(most), time.Hour); err != nil {
 		t.Errorf("an eighth: %v", err)
 	}
 	for name, answer := range map[string]Answer{
 		"a byte more":           longAnswer(most + 1),
 		"a byte more elsewhere": {Provider: string(make([]byte, budget/8))},
 	} {
-		if err := cache.Put(t.Context(), keyOf(1), answer, time.Hour); !errors.Is(err, ErrTooLarge) {
+		if err := cache.Put(t.Context(), tenantOf(keyOf(1)), keyOf(1), answer, time.Hour); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if got := bodyOf(t, cache, keyOf(1)); len(got) != most {
 		t.Errorf("what was kept before is now %d bytes, want %d", len(got), most)
 	}
-	if err := NewMemoryCache(time.Now).Within(0).Put(t.Context(), keyOf(1), small, time.Hour); !errors.Is(err, ErrTooLarge) {
+	if err := NewMemoryCache(time.Now).Within(0).Put(t.Context(), tenantOf(keyOf(1)), keyOf(1), small, time.Hour); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("without a budget: %v", err)
 	}
 }
@@ -149,8 +149,12 @@ func TestBudgetsAreBytesOfMemory(t *testing.T) {
 	usual := func(n int) Answer { return answerOf("body " + strconv.Itoa(n)) }
 	cache, claims := NewMemoryCache(time.Now), NewMemoryClaims(time.Now)
 	for name, fill := range map[string]func(n int){
-		"cache, smallest answers": func(n int) { _ = cache.Within(budget).Put(t.Context(), keyOf(n), smallest(n), time.Hour) },
-		"cache, usual answers":    func(n int) { _ = cache.Within(budget).Put(t.Context(), keyOf(n), usual(n), time.Hour) },
+		"cache, smallest answers": func(n int) {
+			_ = cache.Within(budget).Put(t.Context(), tenantOf(keyOf(n)), keyOf(n), smallest(n), time.Hour)
+		},
+		"cache, usual answers": func(n int) {
+			_ = cache.Within(budget).Put(t.Context(), tenantOf(keyOf(n)), keyOf(n), usual(n), time.Hour)
+		},
 		"claims, usual answers": func(n int) {
 			if claim, _, _ := claims.Within(budget).Claim(t.Context(), tenantOf(keyOf(n)), keyOf(n), requestOf(n), time.Hour); claim != nil {
 				_ = claim.Finish(t.Context(), usual(n), time.Hour)
@@ -187,11 +191,11 @@ func TestMemoryCacheIsSafeForConcurrentUse(t *testing.T) {
 		workers.Go(func() {
 			for i := range 2000 {
 				n := random(uint64(worker*10_000+i), 100)
-				answer, ok, err := cache.Get(t.Context(), keyOf(n))
+				answer, ok, err := cache.Get(t.Context(), tenantOf(keyOf(n)), keyOf(n))
 				if err != nil || ok && string(answer.Body) != strconv.Itoa(n) {
 					t.Errorf("under %d: %q, %v", n, answer.Body, err)
 				}
-				_ = cache.Put(t.Context(), keyOf(n), answerOf(strconv.Itoa(n)), time.Duration(i%3)*time.Millisecond)
+				_ = cache.Put(t.Context(), tenantOf(keyOf(n)), keyOf(n), answerOf(strconv.Itoa(n)), time.Duration(i%3)*time.Millisecond)
 			}
 		})
 	}

@@ -33,6 +33,7 @@ type record struct {
 	answer  Answer
 	size    int64
 	expires time.Time
+	lease   time.Time     // when a call that has left counts as held
 	index   int           // in ending
 	element *list.Element // in finished, nil unless it is there
 }
@@ -43,7 +44,7 @@ func NewMemoryClaims(now func() time.Time) *MemoryClaims {
 }
 
 // Within are the claims as ones that may take maxBytes. Where there is no room,
-// the oldest answers go first, and their keys are held for the time that was
+// the oldest answers go first, and their keys stay served for the time that was
 // left to them: no key is free before its time. An answer of more than an eighth
 // of the room is not kept.
 //
@@ -80,10 +81,10 @@ func (m memoryClaims) Claim(ctx context.Context, tenant string, key Key, request
 		return claim, nil, nil
 	case r.request != request:
 		return nil, nil, ErrMismatch
-	case r.state == inFlight:
-		return nil, nil, ErrInFlight
-	case r.state == held:
+	case r.state == left && !m.now().Before(r.lease):
 		return nil, nil, ErrHeld
+	case r.state != finished:
+		return nil, nil, r.state.err()
 	}
 	answer := r.answer
 	return nil, &answer, nil
@@ -95,18 +96,51 @@ type memoryClaim struct {
 	record *record
 }
 
+// Leave implements Claim.
+func (c *memoryClaim) Leave(_ context.Context, lease, ttl time.Duration) error {
+	m := c.claims
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.expire()
+	if m.records[c.record.key] != c.record {
+		return ErrLost
+	}
+	return c.leave(lease, ttl)
+}
+
 // Extend implements Claim.
-func (c *memoryClaim) Extend(_ context.Context, lease time.Duration) error {
-	return c.settle(inFlight, Answer{}, lease)
+func (c *memoryClaim) Extend(_ context.Context, lease, ttl time.Duration) error {
+	c.claims.mu.Lock()
+	defer c.claims.mu.Unlock()
+	return c.leave(lease, ttl)
+}
+
+func (c *memoryClaim) leave(lease, ttl time.Duration) error {
+	err := c.settle(left, Answer{}, max(lease, ttl))
+	if err == nil {
+		c.record.lease = c.claims.now().Add(wholeMillis(lease))
+	}
+	return err
 }
 
 // Finish implements Claim.
 func (c *memoryClaim) Finish(_ context.Context, answer Answer, ttl time.Duration) error {
+	c.claims.mu.Lock()
+	defer c.claims.mu.Unlock()
 	return c.settle(finished, answer, ttl)
+}
+
+// Served implements Claim.
+func (c *memoryClaim) Served(_ context.Context, ttl time.Duration) error {
+	c.claims.mu.Lock()
+	defer c.claims.mu.Unlock()
+	return c.settle(served, Answer{}, ttl)
 }
 
 // Hold implements Claim.
 func (c *memoryClaim) Hold(_ context.Context, ttl time.Duration) error {
+	c.claims.mu.Lock()
+	defer c.claims.mu.Unlock()
 	return c.settle(held, Answer{}, ttl)
 }
 
@@ -116,30 +150,31 @@ func (c *memoryClaim) Release(context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.expire()
-	if m.records[r.key] == r && r.state == inFlight {
+	if m.records[r.key] == r && r.state.open() {
 		m.remove(r)
 	}
 	return nil
 }
 
+// settle runs under the mutex.
 func (c *memoryClaim) settle(to state, answer Answer, ttl time.Duration) error {
 	m, r := c.claims, c.record
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.expire()
 	switch at := m.records[r.key]; {
 	case at == nil:
 		if !m.roomForKey(r.tenant, m.maxBytes) {
 			return errFull
 		}
-	case at != r, r.state != inFlight && r.state != to:
+	case at == r && r.state == served && to == finished:
+		return ErrTooLarge
+	case at != r, !r.state.open() && r.state != to:
 		return ErrLost
 	default:
 		m.remove(r)
 	}
 	size := entryOverhead + answer.size()
 	if to == finished && (size > m.maxBytes/8 || !m.room(size, m.maxBytes)) {
-		m.insert(r, held, Answer{}, ttl)
+		m.insert(r, served, Answer{}, ttl)
 		return ErrTooLarge
 	}
 	answer.Body = bytes.Clone(answer.Body)
@@ -163,7 +198,7 @@ func (m *MemoryClaims) room(size, maxBytes int64) bool {
 	for m.bytes+size > maxBytes {
 		r := m.finished.Front().Value.(*record)
 		m.forget(r)
-		r.state = held
+		r.state = served
 	}
 	return true
 }
@@ -189,7 +224,7 @@ func (m *MemoryClaims) expire() {
 func (m *MemoryClaims) insert(r *record, to state, answer Answer, ttl time.Duration) {
 	r.state, r.answer = to, answer
 	r.size = entryOverhead + answer.size()
-	r.expires = m.now().Add(max(ttl.Truncate(time.Millisecond), time.Millisecond))
+	r.expires = m.now().Add(wholeMillis(ttl))
 	m.records[r.key] = r
 	m.keys[r.tenant]++
 	heap.Push(&m.ending, r)

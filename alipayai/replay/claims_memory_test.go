@@ -38,7 +38,7 @@ func TestOldestAnswersMakeRoomForClaims(t *testing.T) {
 	}
 	oldest := m.finished.Front().Value.(*record)
 	for n, want := range map[int]string{
-		0: ErrHeld.Error(), 11: "answer " + string(answer.Body), 100: ErrInFlight.Error(), 101: ErrHeld.Error(),
+		0: ErrNotKept.Error(), 11: "answer " + string(answer.Body), 100: ErrInFlight.Error(), 101: ErrHeld.Error(),
 	} {
 		wantClaim(t, claims, keyOf(n), requestOf(n), want)
 	}
@@ -48,7 +48,7 @@ func TestOldestAnswersMakeRoomForClaims(t *testing.T) {
 		t.Error(err)
 	}
 	c.time = c.time.Add(time.Hour - time.Millisecond)
-	wantClaim(t, claims, keyOf(0), requestOf(0), ErrHeld.Error())
+	wantClaim(t, claims, keyOf(0), requestOf(0), ErrNotKept.Error())
 	c.time = c.time.Add(time.Millisecond)
 	wantClaim(t, claims, keyOf(0), requestOf(0), "claimed")
 	checkBooks(t, claims, 1)
@@ -66,7 +66,7 @@ func TestKeysWithoutAnswersMakeNoRoom(t *testing.T) {
 		}
 	}
 	for i := range n {
-		wantClaim(t, claims, keyOf(i), requestOf(i), ErrHeld.Error())
+		wantClaim(t, claims, keyOf(i), requestOf(i), ErrNotKept.Error())
 	}
 	wantClaim(t, claims, keyOf(n), requestOf(n), unavailable)
 	c.time = c.time.Add(time.Hour) // and the first is free
@@ -98,7 +98,7 @@ func TestOpenClaimsMakeNoRoom(t *testing.T) {
 	if err := open[1].Finish(t.Context(), answerOf(""), time.Hour); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("finished without room for the answer: %v", err)
 	}
-	wantClaim(t, claims, keyOf(1), requestOf(1), ErrHeld.Error())
+	wantClaim(t, claims, keyOf(1), requestOf(1), ErrNotKept.Error())
 	if err := open[2].Release(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestAnswerWithoutRoomLetsNoOthersGo(t *testing.T) {
 	for n := range 3 {
 		wantClaim(t, claims, keyOf(n), requestOf(n), "answer "+string(answer.Body))
 	}
-	wantClaim(t, claims, keyOf(9), requestOf(9), ErrHeld.Error())
+	wantClaim(t, claims, keyOf(9), requestOf(9), ErrNotKept.Error())
 }
 
 func TestSmallerBudgetLosesNoOpenClaim(t *testing.T) {

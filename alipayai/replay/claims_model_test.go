@@ -25,7 +25,8 @@ type referenceRecord struct {
 	state   state
 	body    string
 	ends    time.Duration
-	since   int // the step of its state
+	lease   time.Duration // when a call that has left counts as held
+	since   int           // the step of its state
 }
 
 func (r referenceRecord) size() int64 {
@@ -56,7 +57,7 @@ func (r *reference) room(size int64) bool {
 			return true
 		}
 		kept := r.keys[oldest]
-		kept.state, kept.body = held, ""
+		kept.state, kept.body = served, ""
 		r.keys[oldest] = kept
 	}
 }
@@ -72,37 +73,55 @@ func (r *reference) claim(owner int, key Key, request [32]byte, lease time.Durat
 	case !taken && !r.room(entryOverhead):
 		return unavailable
 	case !taken:
-		r.keys[key] = referenceRecord{owner, request, inFlight, "", r.now + lease, r.steps}
+		r.keys[key] = referenceRecord{owner, request, inFlight, "", r.now + lease, 0, r.steps}
 		return "claimed"
 	case kept.request != request:
 		return ErrMismatch.Error()
-	case kept.state == inFlight:
+	case kept.state == inFlight, kept.state == left && r.now < kept.lease:
 		return ErrInFlight.Error()
-	case kept.state == held:
+	case kept.state == left, kept.state == held:
 		return ErrHeld.Error()
+	case kept.state == served:
+		return ErrNotKept.Error()
 	}
 	return "answer " + kept.body
 }
 
 func (r *reference) settle(owner int, key Key, request [32]byte, to state, body string, ttl time.Duration) string {
 	kept, taken := r.keys[key]
-	if taken && (kept.owner != owner || kept.state != inFlight && kept.state != to) {
+	switch open := kept.state == inFlight || kept.state == left; {
+	case taken && kept.owner == owner && kept.state == served && to == finished:
+		return ErrTooLarge.Error()
+	case taken && (kept.owner != owner || !open && kept.state != to):
 		return ErrLost.Error()
 	}
 	if !taken && !r.room(entryOverhead) {
 		return unavailable
 	}
 	delete(r.keys, key)
-	settled, said := referenceRecord{owner, request, to, body, r.now + ttl, r.steps}, "done"
+	settled, said := referenceRecord{owner, request, to, body, r.now + ttl, 0, r.steps}, "done"
 	if to == finished && (r.most > 0 && settled.size() > r.most/8 || !r.room(settled.size())) {
-		settled.state, said = held, ErrTooLarge.Error()
+		settled.state, settled.body, said = served, "", ErrTooLarge.Error()
 	}
 	r.keys[key] = settled
 	return said
 }
 
+func (r *reference) leave(owner int, key Key, request [32]byte, mustExist bool, lease, ttl time.Duration) string {
+	if _, taken := r.keys[key]; mustExist && !taken {
+		return ErrLost.Error()
+	}
+	said := r.settle(owner, key, request, left, "", max(lease, ttl))
+	if said == "done" {
+		kept := r.keys[key]
+		kept.lease = r.now + lease
+		r.keys[key] = kept
+	}
+	return said
+}
+
 func (r *reference) release(owner int, key Key) string {
-	if kept := r.keys[key]; kept.owner == owner && kept.state == inFlight {
+	if kept := r.keys[key]; kept.owner == owner && (kept.state == inFlight || kept.state == left) {
 		delete(r.keys, key)
 	}
 	return "done"
@@ -155,7 +174,7 @@ func playClaims(t *testing.T, s stores, seed uint64, keys int, most int64) {
 			// Most often one of the latest; those before are of interest for
 			// what they must not do.
 			i := max(0, len(claimants)-1-random.IntN(6))
-			op, got, should = end(t, random.IntN(5), claimants[i], want, strconv.Itoa(want.steps), minutes())
+			op, got, should = end(t, random.IntN(8), claimants[i], want, strconv.Itoa(want.steps), minutes(), minutes())
 		}
 		if got != should {
 			t.Fatalf("seed %d, step %d, %s: %q, want %q", seed, want.steps, op, got, should)
@@ -171,7 +190,7 @@ func playClaims(t *testing.T, s stores, seed uint64, keys int, most int64) {
 }
 
 // end does one thing to a claim, in the store and in the reference.
-func end(t *testing.T, which int, c claimant, want *reference, body string, d time.Duration) (op, got, should string) {
+func end(t *testing.T, which int, c claimant, want *reference, body string, d, ttl time.Duration) (op, got, should string) {
 	said := func(err error) string {
 		if err != nil {
 			return err.Error()
@@ -184,7 +203,11 @@ func end(t *testing.T, which int, c claimant, want *reference, body string, d ti
 	case 1:
 		return "hold", said(c.Hold(t.Context(), d)), want.settle(c.owner, c.key, c.request, held, "", d)
 	case 2:
-		return "extend", said(c.Extend(t.Context(), d)), want.settle(c.owner, c.key, c.request, inFlight, "", d)
+		return "extend", said(c.Extend(t.Context(), d, ttl)), want.leave(c.owner, c.key, c.request, false, d, ttl)
+	case 3, 4:
+		return "leave", said(c.Leave(t.Context(), d, ttl)), want.leave(c.owner, c.key, c.request, true, d, ttl)
+	case 5:
+		return "served", said(c.Served(t.Context(), d)), want.settle(c.owner, c.key, c.request, served, "", d)
 	default:
 		return "finish", said(c.Finish(t.Context(), answerOf(body), d)), want.settle(c.owner, c.key, c.request, finished, body, d)
 	}

@@ -5,45 +5,96 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// The scripts work at one key each, a hash: the random owner, the hash of the
-// request, the state, and the sealed answer, empty unless the state is finished.
-// The key lives as long as the state does, by Redis' own clock. A repeated run
-// finds its own owner and comes to the same end.
+// The scripts work at one claim, KEYS[1], a hash: the random owner, the hash of the
+// request, the state, and the sealed answer, empty unless the state is finished. Of a
+// call that has left, "after" is how much of the key's life is still to come when its
+// lease ends. The key lives as long as the state does, by Redis' own clock. KEYS[2]
+// has the names of the tenant's claims and KEYS[3] is the account of their answers. A
+// repeated run finds its own owner and comes to the same end.
+//
+// ARGV of all begin with what stands before the claims' names, this one's name, and
+// the tenant's room; then the owner.
+const redisClaimPrelude = `
+-- What a claim takes without its answer.
+local claim_bytes = 768
+
+-- What room there is for answers beside so many claims.
+local function beside(claims) return ARGV[3] - claims * claim_bytes end
+
+local function drop_answer(name)
+  local key = ARGV[1] .. name
+  if redis.call('HGET', key, 'state') == 'finished' then redis.call('HSET', key, 'state', 'served', 'answer', '') end
+end
+`
+
 var (
-	// ARGV: owner, request, lease. Returns the outcome and the answer.
-	redisMakeClaim = redis.NewScript(`
-local kept = redis.call('HMGET', KEYS[1], 'owner', 'request', 'state', 'answer')
-if kept[1] == ARGV[1] then return {'claimed', ''} end
+	// ARGV[5:]: request, lease. Returns the outcome and the answer.
+	redisMakeClaim = accounting(redisClaimPrelude + `
+local kept = redis.call('HMGET', KEYS[1], 'owner', 'request', 'state', 'answer', 'after')
+if kept[1] == ARGV[4] then return {'claimed', ''} end
 if kept[1] then
-  if kept[2] ~= ARGV[2] then return {'mismatch', ''} end
+  if kept[2] ~= ARGV[5] then return {'mismatch', ''} end
+  if kept[3] == 'left' and redis.call('PTTL', KEYS[1]) <= tonumber(kept[5]) then return {'held', ''} end
   return {kept[3], kept[4]}
 end
-redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'request', ARGV[2], 'state', 'in flight', 'answer', '')
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+local ended = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, 100)
+if ended[1] then redis.call('ZREM', KEYS[2], unpack(ended)) end
+local room = beside(redis.call('ZCARD', KEYS[2]) + 1)
+if room < 0 then return {'full', ''} end
+make_room(KEYS[3], room, drop_answer)
+redis.call('HSET', KEYS[1], 'owner', ARGV[4], 'request', ARGV[5], 'state', 'in flight', 'answer', '')
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
+note(KEYS[2], ARGV[2], ARGV[6])
 return {'claimed', ''}`)
 
-	// ARGV: owner, request, state, answer, time to live. Returns 0 if the key is
-	// not the owner's any more.
-	redisSettleClaim = redis.NewScript(`
+	// ARGV[5:]: request, state, answer, time to live, after, and whether the claim has
+	// to be there. Returns 'done'; 'lost' if the key is not the owner's any more; or
+	// 'served' if the answer has no room.
+	redisSettleClaim = accounting(redisClaimPrelude + `
+local to, answer, ttl = ARGV[6], ARGV[7], ARGV[8]
 local kept = redis.call('HMGET', KEYS[1], 'owner', 'state')
-if kept[1] and (kept[1] ~= ARGV[1] or kept[2] ~= 'in flight' and kept[2] ~= ARGV[3]) then return 0 end
-redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'request', ARGV[2], 'state', ARGV[3], 'answer', ARGV[4])
-redis.call('PEXPIRE', KEYS[1], ARGV[5])
-return 1`)
+if kept[1] then
+  if kept[1] ~= ARGV[4] then return 'lost' end
+  if kept[2] == 'served' and to == 'finished' then return 'served' end
+  if kept[2] ~= 'in flight' and kept[2] ~= 'left' and kept[2] ~= to then return 'lost' end
+elseif ARGV[10] == '1' then
+  return 'lost'
+end
+note(KEYS[2], ARGV[2], ttl)
+if to == 'finished' then
+  remove(KEYS[3], ARGV[2], charge(redis.call('HSTRLEN', KEYS[1], 'answer')))
+  local bytes, room = charge(#answer), beside(redis.call('ZCARD', KEYS[2]))
+  if bytes > room or bytes > ARGV[3] / 8 then
+    to, answer = 'served', ''
+  else
+    make_room(KEYS[3], room - bytes, drop_answer)
+    note(KEYS[3], ARGV[2] .. ':' .. bytes, ttl)
+    add(KEYS[3], bytes)
+  end
+end
+redis.call('HSET', KEYS[1], 'owner', ARGV[4], 'request', ARGV[5], 'state', to, 'answer', answer, 'after', ARGV[9])
+redis.call('PEXPIRE', KEYS[1], ttl)
+if to ~= ARGV[6] then return to end
+return 'done'`)
 
-	// ARGV: owner.
 	redisReleaseClaim = redis.NewScript(`
 local kept = redis.call('HMGET', KEYS[1], 'owner', 'state')
-if kept[1] ~= ARGV[1] or kept[2] ~= 'in flight' then return 0 end
-return redis.call('DEL', KEYS[1])`)
+if kept[1] ~= ARGV[4] or kept[2] ~= 'in flight' and kept[2] ~= 'left' then return 'lost' end
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], ARGV[2])
+return 'done'`)
 )
 
 // RedisClaims are Claims in Redis that replicas share. Answers are there sealed.
+// Where a tenant has no room, its oldest answers go first, and their keys stay
+// served; no key is free before its time.
+//
 // A Redis that forgets, by a restart or because its memory is full, frees keys
 // before their time.
 type RedisClaims struct{ options RedisOptions }
@@ -52,14 +103,14 @@ type RedisClaims struct{ options RedisOptions }
 func NewRedisClaims(o RedisOptions) RedisClaims { return RedisClaims{o.withDefaults()} }
 
 // Claim implements Claims.
-func (c RedisClaims) Claim(ctx context.Context, _ string, key Key, request [32]byte, lease time.Duration) (Claim, *Answer, error) {
+func (c RedisClaims) Claim(ctx context.Context, tenant string, key Key, request [32]byte, lease time.Duration) (Claim, *Answer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
 	o := c.options
-	claim := &redisClaim{options: o, place: o.place("claim", key), owner: rand.Text(), request: request}
+	claim := newRedisClaim(o, tenant, key, request)
 	reply, err := exchange(ctx, o.Client, o.ClaimTimeout, func(ctx context.Context) ([]string, error) {
-		return redisMakeClaim.Run(ctx, o.Client, []string{claim.place}, claim.owner, request[:], millis(lease)).StringSlice()
+		return claim.run(ctx, redisMakeClaim, request[:], millis(lease)).StringSlice()
 	})
 	if err != nil {
 		return nil, nil, err
@@ -72,68 +123,108 @@ func (c RedisClaims) Claim(ctx context.Context, _ string, key Key, request [32]b
 		return claim, nil, nil
 	case "mismatch":
 		return nil, nil, ErrMismatch
-	case string(inFlight):
-		return nil, nil, ErrInFlight
-	case string(held):
-		return nil, nil, ErrHeld
+	case "full":
+		return nil, nil, errTenantFull
 	case string(finished):
-		answer, err := o.open(claim.place, []byte(reply[1]))
+		answer, err := o.open(claim.keys[0], []byte(reply[1]))
 		if err != nil {
 			// It was answered: that it cannot be read makes it no freer.
-			return nil, nil, fmt.Errorf("%w: %w", ErrHeld, err)
+			return nil, nil, fmt.Errorf("%w: %w", ErrNotKept, err)
 		}
 		return nil, &answer, nil
 	default:
+		if err := state(outcome).err(); err != nil {
+			return nil, nil, err
+		}
 		return nil, nil, fmt.Errorf("%w: script of claims returned the outcome %q", ErrUnavailable, outcome)
 	}
 }
 
+// errTenantFull is a tenant whose keys, without their answers, take all its room.
+var errTenantFull = fmt.Errorf("%w: this tenant's claims take all the room that it has in Redis", ErrUnavailable)
+
 // redisClaim is a Claim in Redis.
 type redisClaim struct {
 	options RedisOptions
-	place   string
-	owner   string
+	keys    []string
+	args    []any // that all scripts begin with
 	request [32]byte
 }
 
+func newRedisClaim(o RedisOptions, tenant string, key Key, request [32]byte) *redisClaim {
+	prefix, name := o.place(tenant, "claim:"), key.name()
+	return &redisClaim{
+		options: o,
+		keys:    []string{prefix + name, o.place(tenant, "claims"), o.place(tenant, "claimed answers")},
+		args:    []any{prefix, name, o.TenantBytes, rand.Text()},
+		request: request,
+	}
+}
+
+// Leave implements Claim.
+func (c *redisClaim) Leave(ctx context.Context, lease, ttl time.Duration) error {
+	return c.leave(ctx, lease, ttl, true)
+}
+
 // Extend implements Claim.
-func (c *redisClaim) Extend(ctx context.Context, lease time.Duration) error {
-	return c.settle(ctx, inFlight, nil, lease)
+func (c *redisClaim) Extend(ctx context.Context, lease, ttl time.Duration) error {
+	return c.leave(ctx, lease, ttl, false)
+}
+
+func (c *redisClaim) leave(ctx context.Context, lease, ttl time.Duration, mustExist bool) error {
+	life := max(millis(lease), millis(ttl))
+	return c.settle(ctx, left, nil, life, life-millis(lease), mustExist)
 }
 
 // Finish implements Claim.
 func (c *redisClaim) Finish(ctx context.Context, answer Answer, ttl time.Duration) error {
-	sealed, tooLarge := c.options.seal(c.place, answer)
+	sealed, tooLarge := c.options.seal(c.keys[0], answer)
 	if tooLarge != nil {
-		return cmp.Or(c.Hold(ctx, ttl), tooLarge)
+		return cmp.Or(c.Served(ctx, ttl), tooLarge)
 	}
-	return c.settle(ctx, finished, sealed, ttl)
+	return c.end(ctx, finished, sealed, ttl)
+}
+
+// Served implements Claim.
+func (c *redisClaim) Served(ctx context.Context, ttl time.Duration) error {
+	return c.end(ctx, served, nil, ttl)
 }
 
 // Hold implements Claim.
 func (c *redisClaim) Hold(ctx context.Context, ttl time.Duration) error {
-	return c.settle(ctx, held, nil, ttl)
+	return c.end(ctx, held, nil, ttl)
+}
+
+func (c *redisClaim) end(ctx context.Context, to state, sealed []byte, ttl time.Duration) error {
+	return c.settle(ctx, to, sealed, millis(ttl), 0, false)
 }
 
 // Release implements Claim.
 func (c *redisClaim) Release(ctx context.Context) error {
-	_, err := c.run(ctx, redisReleaseClaim, c.owner)
-	return err
-}
-
-func (c *redisClaim) settle(ctx context.Context, to state, sealed []byte, ttl time.Duration) error {
-	done, err := c.run(ctx, redisSettleClaim, c.owner, c.request[:], string(to), sealed, millis(ttl))
-	if err == nil && done == 0 {
-		return ErrLost
-	}
-	return err
-}
-
-// run lets a script work at the claim's key.
-func (c *redisClaim) run(ctx context.Context, script *redis.Script, args ...any) (int64, error) {
-	return exchange(ctx, c.options.Client, c.options.Timeout, func(ctx context.Context) (int64, error) {
-		return script.Run(ctx, c.options.Client, []string{c.place}, args...).Int64()
+	_, err := exchange(ctx, c.options.Client, c.options.Timeout, func(ctx context.Context) (string, error) {
+		return c.run(ctx, redisReleaseClaim).Text()
 	})
+	return err
+}
+
+func (c *redisClaim) settle(ctx context.Context, to state, sealed []byte, ttl, after int64, mustExist bool) error {
+	reply, err := exchange(ctx, c.options.Client, c.options.Timeout, func(ctx context.Context) (string, error) {
+		return c.run(ctx, redisSettleClaim, c.request[:], string(to), sealed, ttl, after, mustExist).Text()
+	})
+	switch {
+	case err != nil:
+		return err
+	case reply == "lost":
+		return ErrLost
+	case reply == string(served):
+		return ErrTooLarge
+	}
+	return nil
+}
+
+// run lets a script work at the claim.
+func (c *redisClaim) run(ctx context.Context, script *redis.Script, args ...any) *redis.Cmd {
+	return script.Run(ctx, c.options.Client, c.keys, append(slices.Clip(c.args), args...)...)
 }
 
 // Interface guards

@@ -23,9 +23,41 @@ func TestWhatComesOfAClaim(t *testing.T) {
 			func(context.Context, Claim) error { return nil }, nil,
 			ErrInFlight.Error(), ErrMismatch.Error(), 10 * time.Minute,
 		},
-		"extended": {
-			func(ctx context.Context, c Claim) error { return c.Extend(ctx, 30*time.Minute) }, nil,
+		"left, in its lease": {
+			func(ctx context.Context, c Claim) error { return c.Leave(ctx, 30*time.Minute, time.Minute) }, nil,
 			ErrInFlight.Error(), ErrMismatch.Error(), 30 * time.Minute,
+		},
+		"left, after its lease": {
+			func(ctx context.Context, c Claim) error { return c.Leave(ctx, 10*time.Minute, time.Hour) }, nil,
+			ErrHeld.Error(), ErrMismatch.Error(), time.Hour,
+		},
+		"left twice": {
+			func(ctx context.Context, c Claim) error {
+				return errors.Join(c.Leave(ctx, time.Minute, time.Minute), c.Leave(ctx, 10*time.Minute, time.Hour))
+			}, nil,
+			ErrHeld.Error(), ErrMismatch.Error(), time.Hour,
+		},
+		"left and extended": {
+			func(ctx context.Context, c Claim) error {
+				return errors.Join(c.Leave(ctx, time.Minute, time.Hour), c.Extend(ctx, 80*time.Minute, 80*time.Minute))
+			}, nil,
+			ErrInFlight.Error(), ErrMismatch.Error(), 80 * time.Minute,
+		},
+		"left and finished": {
+			func(ctx context.Context, c Claim) error {
+				return errors.Join(c.Leave(ctx, time.Minute, time.Hour), c.Finish(ctx, answerOf("it"), 2*time.Hour))
+			}, nil,
+			"answer it", ErrMismatch.Error(), 2 * time.Hour,
+		},
+		"left and released": {
+			func(ctx context.Context, c Claim) error {
+				return errors.Join(c.Leave(ctx, time.Minute, time.Hour), c.Release(ctx))
+			}, nil,
+			"claimed", "claimed", 0,
+		},
+		"served": {
+			func(ctx context.Context, c Claim) error { return c.Served(ctx, time.Hour) }, nil,
+			ErrNotKept.Error(), ErrMismatch.Error(), time.Hour,
 		},
 		"finished": {
 			func(ctx context.Context, c Claim) error { return c.Finish(ctx, answerOf("it"), time.Hour) }, nil,
@@ -47,7 +79,7 @@ func TestWhatComesOfAClaim(t *testing.T) {
 		},
 		"extended after its end": {
 			func(ctx context.Context, c Claim) error {
-				return errors.Join(c.Finish(ctx, answerOf("it"), time.Hour), c.Extend(ctx, time.Minute))
+				return errors.Join(c.Finish(ctx, answerOf("it"), time.Hour), c.Extend(ctx, time.Minute, time.Hour))
 			}, ErrLost,
 			"answer it", ErrMismatch.Error(), time.Hour,
 		},
@@ -96,7 +128,7 @@ func TestWhatComesOfAClaim(t *testing.T) {
 			if err := claim.Finish(t.Context(), long, time.Hour); !errors.Is(err, ErrTooLarge) {
 				t.Errorf("%s: %v", kind, err)
 			}
-			wantClaim(t, claims, keyOf(1), requestOf(1), ErrHeld.Error())
+			wantClaim(t, claims, keyOf(1), requestOf(1), ErrNotKept.Error())
 			wantClaim(t, claims, keyOf(1), requestOf(2), ErrMismatch.Error())
 		}
 	})
@@ -123,7 +155,7 @@ func TestLeaseThatHasEnded(t *testing.T) {
 		free string // what then comes of a claim, if nobody had taken the key
 		lost error  // if somebody had
 	}{
-		"extend":  {func(ctx context.Context, c Claim) error { return c.Extend(ctx, time.Hour) }, ErrInFlight.Error(), ErrLost},
+		"extend":  {func(ctx context.Context, c Claim) error { return c.Extend(ctx, time.Hour, time.Hour) }, ErrInFlight.Error(), ErrLost},
 		"finish":  {func(ctx context.Context, c Claim) error { return c.Finish(ctx, answerOf("late"), time.Hour) }, "answer late", ErrLost},
 		"hold":    {func(ctx context.Context, c Claim) error { return c.Hold(ctx, time.Hour) }, ErrHeld.Error(), ErrLost},
 		"release": {func(ctx context.Context, c Claim) error { return c.Release(ctx) }, "claimed", nil},
@@ -150,6 +182,39 @@ func TestLeaseThatHasEnded(t *testing.T) {
 					t.Errorf("with no other owner: %v", err)
 				}
 				wantClaim(t, s, keyOf(2), requestOf(2), c.free)
+			})
+		})
+	}
+}
+
+// An owner that was frozen until its lease had ended cannot send any more, whoever has the key by then.
+func TestCallThatSleptThroughItsLeaseCannotLeave(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile func(ctx context.Context, other Claim) error
+		then      string // what comes of a claim
+	}{
+		"another is under way": {func(context.Context, Claim) error { return nil }, ErrInFlight.Error()},
+		"another has left":     {func(ctx context.Context, c Claim) error { return c.Leave(ctx, time.Hour, time.Hour) }, ErrInFlight.Error()},
+		"another has finished": {func(ctx context.Context, c Claim) error { return c.Finish(ctx, answerOf("it"), time.Hour) }, "answer it"},
+		"another is unclear":   {func(ctx context.Context, c Claim) error { return c.Hold(ctx, time.Hour) }, ErrHeld.Error()},
+		"another had failed":   {func(ctx context.Context, c Claim) error { return c.Release(ctx) }, "claimed"},
+		"the key is free":      {nil, "claimed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachKind(t, func(t *testing.T, s stores) {
+				frozen := mustClaim(t, s, keyOf(1), requestOf(1), time.Minute)
+				s.pass(time.Minute)
+				if c.meanwhile != nil {
+					if err := c.meanwhile(t.Context(), mustClaim(t, s, keyOf(1), requestOf(1), time.Hour)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for range 2 {
+					if err := frozen.Leave(t.Context(), time.Minute, time.Hour); !errors.Is(err, ErrLost) {
+						t.Errorf("it may leave: %v", err)
+					}
+				}
+				wantClaim(t, s, keyOf(1), requestOf(1), c.then)
 			})
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -109,7 +110,8 @@ func eachKind(t *testing.T, test func(t *testing.T, s stores)) {
 	})
 }
 
-// passInRedis makes every key older, and fails for one that lives for ever.
+// passInRedis makes every key older, and what sorted sets say of when something ends, and fails for a key that lives
+// for ever.
 func passInRedis(t testing.TB, client redis.UniversalClient, d time.Duration) {
 	t.Helper()
 	keys, err := client.Keys(t.Context(), "*").Result()
@@ -125,12 +127,26 @@ func passInRedis(t testing.TB, client redis.UniversalClient, d time.Duration) {
 		case left <= d:
 			err = client.Del(t.Context(), key).Err()
 		default:
-			err = client.PExpire(t.Context(), key, left-d).Err()
+			err = errors.Join(client.PExpire(t.Context(), key, left-d).Err(), passInAccount(t, client, key, d))
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// passInAccount makes the members of a sorted set older, but for its total.
+func passInAccount(t testing.TB, client redis.UniversalClient, key string, d time.Duration) error {
+	if client.Type(t.Context(), key).Val() != "zset" {
+		return nil
+	}
+	members, err := client.ZRange(t.Context(), key, 0, -1).Result()
+	for _, member := range members {
+		if member != "total" {
+			err = errors.Join(err, client.ZIncrBy(t.Context(), key, -float64(d.Milliseconds()), member).Err())
+		}
+	}
+	return err
 }
 
 // waitFor asks again and again until something holds.
@@ -147,6 +163,11 @@ func waitFor(t testing.TB, what string, holds func() bool) {
 
 // tenantOf gives each key a tenant of its own, where tenants are not what is tested.
 func tenantOf(key Key) string { return string(key[:]) }
+
+// placeOf is where Redis keeps what is of a kind under a key, for the key's own tenant.
+func placeOf(o RedisOptions, kind string, key Key) string {
+	return o.place(tenantOf(key), kind+":") + key.name()
+}
 
 // keyOf is a key for tests, requestOf the hash of a request.
 func keyOf(n int) Key          { return NewKey("tenant", strconv.Itoa(n)) }
@@ -166,7 +187,7 @@ func longAnswer(n int) Answer { return answerOf(strings.Repeat("x", n)) }
 // bodyOf is what a cache has under a key, "" for nothing.
 func bodyOf(t testing.TB, c Cache, key Key) string {
 	t.Helper()
-	answer, ok, err := c.Get(t.Context(), key)
+	answer, ok, err := c.Get(t.Context(), tenantOf(key), key)
 	if err != nil || ok != (answer.Body != nil) {
 		t.Fatalf("answer of %d bytes, %t, %v", len(answer.Body), ok, err)
 	}

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 )
 
@@ -22,3 +23,6 @@ func NewKey(parts ...string) Key {
 	}
 	return sha256.Sum256(b)
 }
+
+// name is the key in the name of something.
+func (k Key) name() string { return base64.RawURLEncoding.EncodeToString(k[:]) }

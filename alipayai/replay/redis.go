@@ -2,7 +2,6 @@ package replay
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -21,6 +20,7 @@ type Sealer interface {
 
 const (
 	defaultMaxBytes     = 1 << 20
+	defaultTenantBytes  = 128 << 20
 	defaultTimeout      = 250 * time.Millisecond
 	defaultClaimTimeout = 50 * time.Millisecond
 )
@@ -37,6 +37,10 @@ type RedisOptions struct {
 	Seal Sealer
 	// MaxBytes is the most that one answer may take, encoded; 1 MiB if it is 0.
 	MaxBytes int
+	// TenantBytes is the most that the claims of one tenant may take, keys and
+	// answers together, and likewise its cached answers; 128 MiB if it is 0. One
+	// answer may take an eighth of that.
+	TenantBytes int64
 	// ClaimTimeout bounds the making of a claim, which a call waits for;
 	// 50 ms if it is 0.
 	ClaimTimeout time.Duration
@@ -49,6 +53,9 @@ func (o RedisOptions) withDefaults() RedisOptions {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = defaultMaxBytes
 	}
+	if o.TenantBytes == 0 {
+		o.TenantBytes = defaultTenantBytes
+	}
 	if o.ClaimTimeout == 0 {
 		o.ClaimTimeout = defaultClaimTimeout
 	}
@@ -58,11 +65,11 @@ func (o RedisOptions) withDefaults() RedisOptions {
 	return o
 }
 
-// place is the name in Redis of what is kept of a kind under a key. The braces
-// are what a Cluster places it by.
-func (o RedisOptions) place(kind string, key Key) string {
-	hash := NewKey(o.Namespace, string(key[:]))
-	return "alipayai:{" + hex.EncodeToString(hash[:]) + "}:" + kind
+// place names what Redis keeps of one tenant, of a kind. The braces are what a
+// Cluster places it by: all of a tenant is in one slot, so that a script can count
+// what it takes. Of namespace, tenant and key only hashes are seen.
+func (o RedisOptions) place(tenant, kind string) string {
+	return "alipayai:{" + NewKey(o.Namespace, tenant).name() + "}:" + kind
 }
 
 // seal encodes and encrypts an answer for a place.
@@ -108,3 +115,6 @@ func exchange[T any](ctx context.Context, client redis.UniversalClient, timeout 
 
 // millis is d in whole milliseconds, at least one: Redis has no shorter life.
 func millis(d time.Duration) int64 { return max(d.Milliseconds(), 1) }
+
+// wholeMillis is d as Redis would have it.
+func wholeMillis(d time.Duration) time.Duration { return time.Duration(millis(d)) * time.Millisecond }

@@ -62,9 +62,11 @@ func TestRedisAway(t *testing.T) {
 				t.Errorf("a claim takes %v without Redis, want at most %v", quickest, blockedAtMost)
 			}
 			for what, err := range map[string]error{
-				"get":     func() error { _, _, err := cache.Get(t.Context(), keyOf(1)); return err }(),
-				"put":     cache.Put(t.Context(), keyOf(1), answerOf("it"), time.Minute),
-				"extend":  finishing.Extend(t.Context(), time.Minute),
+				"get":     func() error { _, _, err := cache.Get(t.Context(), tenantOf(keyOf(1)), keyOf(1)); return err }(),
+				"put":     cache.Put(t.Context(), tenantOf(keyOf(1)), keyOf(1), answerOf("it"), time.Minute),
+				"leave":   finishing.Leave(t.Context(), time.Minute, time.Hour),
+				"extend":  finishing.Extend(t.Context(), time.Minute, time.Hour),
+				"served":  holding.Served(t.Context(), time.Minute),
 				"finish":  finishing.Finish(t.Context(), answerOf("it"), time.Minute),
 				"hold":    holding.Hold(t.Context(), time.Minute),
 				"release": holding.Release(t.Context()),
@@ -103,7 +105,7 @@ func TestClaimWhoseReplyIsLostEndsByItself(t *testing.T) {
 		t.Fatalf("a claim without a reply: %v", err)
 	}
 	server.Resume()
-	waitFor(t, "the claim is made", func() bool { size, err := server.Do("DBSIZE"); return err == nil && size == ":1" })
+	waitFor(t, "the claim is made", func() bool { size, err := server.Do("DBSIZE"); return err == nil && size == ":2" })
 	patient := NewRedisClaims(patientOptions(t, server.Addr))
 	wantClaim(t, patient, keyOf(1), requestOf(1), ErrInFlight.Error())
 	passInRedis(t, o.Client, time.Hour)
@@ -131,9 +133,12 @@ func TestTimeouts(t *testing.T) {
 	}{
 		"claim":       {func() error { return claimIn(o) }, 50 * time.Millisecond, blockedAtMost},
 		"quick claim": {func() error { return claimIn(quick) }, 5 * time.Millisecond, 40 * time.Millisecond},
-		"get":         {func() error { _, _, err := NewRedisCache(o).Get(t.Context(), keyOf(1)); return err }, 250 * time.Millisecond, 300 * time.Millisecond},
-		"quick get":   {func() error { _, _, err := NewRedisCache(quick).Get(t.Context(), keyOf(1)); return err }, 5 * time.Millisecond, 40 * time.Millisecond},
-		"finish":      {func() error { return claim.Finish(t.Context(), answerOf("it"), time.Minute) }, 250 * time.Millisecond, 300 * time.Millisecond},
+		"get":         {func() error { _, _, err := NewRedisCache(o).Get(t.Context(), tenantOf(keyOf(1)), keyOf(1)); return err }, 250 * time.Millisecond, 300 * time.Millisecond},
+		"quick get": {func() error {
+			_, _, err := NewRedisCache(quick).Get(t.Context(), tenantOf(keyOf(1)), keyOf(1))
+			return err
+		}, 5 * time.Millisecond, 40 * time.Millisecond},
+		"finish": {func() error { return claim.Finish(t.Context(), answerOf("it"), time.Minute) }, 250 * time.Millisecond, 300 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			quickest := time.Hour
@@ -177,7 +182,9 @@ func TestReplyLostWithItsConnection(t *testing.T) {
 		want string
 	}{
 		"claim":   {func(context.Context, Claim) error { return nil }, ErrInFlight.Error()},
-		"extend":  {func(ctx context.Context, c Claim) error { return c.Extend(ctx, time.Minute) }, ErrInFlight.Error()},
+		"leave":   {func(ctx context.Context, c Claim) error { return c.Leave(ctx, time.Minute, time.Hour) }, ErrInFlight.Error()},
+		"extend":  {func(ctx context.Context, c Claim) error { return c.Extend(ctx, time.Minute, time.Hour) }, ErrInFlight.Error()},
+		"served":  {func(ctx context.Context, c Claim) error { return c.Served(ctx, time.Minute) }, ErrNotKept.Error()},
 		"finish":  {func(ctx context.Context, c Claim) error { return c.Finish(ctx, answerOf("it"), time.Minute) }, "answer it"},
 		"hold":    {func(ctx context.Context, c Claim) error { return c.Hold(ctx, time.Minute) }, ErrHeld.Error()},
 		"release": {func(ctx context.Context, c Claim) error { return c.Release(ctx) }, "claimed"},
@@ -242,7 +249,7 @@ func TestRepliesAreNotCrossed(t *testing.T) {
 				key, text := NewKey("call", strconv.FormatUint(seed, 10)), fmt.Sprint("answer ", seed)
 				var err error
 				if i%2 == 0 {
-					err = NewRedisCache(options).Put(ctx, key, answerOf(text), time.Minute)
+					err = NewRedisCache(options).Put(ctx, tenantOf(key), key, answerOf(text), time.Minute)
 				} else {
 					err = finishOnce(ctx, NewRedisClaims(options), key, text)
 				}
@@ -280,7 +287,7 @@ func finishOnce(ctx context.Context, claims Claims, key Key, text string) error 
 // replayed is the body that is kept under a key.
 func replayed(ctx context.Context, o RedisOptions, cached bool, key Key) (string, error) {
 	if cached {
-		answer, ok, err := NewRedisCache(o).Get(ctx, key)
+		answer, ok, err := NewRedisCache(o).Get(ctx, tenantOf(key), key)
 		if err == nil && !ok {
 			err = errors.New("a cached answer is gone")
 		}
@@ -303,14 +310,14 @@ func TestClaimsThroughAClusterFailover(t *testing.T) {
 	claims := NewRedisClaims(o)
 	var keys []Key // of the same master
 	for n := 0; len(keys) < 4; n++ {
-		if cluster.Owner(o.place("claim", keyOf(n))) == 0 {
+		if cluster.Owner(placeOf(o, "claim", keyOf(n))) == 0 {
 			keys = append(keys, keyOf(n))
 		}
 	}
 	open := make([]Claim, 3)
 	for i := range open {
 		waitFor(t, "a claim", func() (ok bool) {
-			open[i], _, _ = claims.Claim(t.Context(), "acme", keys[i], requestOf(i), time.Minute)
+			open[i], _, _ = claims.Claim(t.Context(), tenantOf(keys[i]), keys[i], requestOf(i), time.Minute)
 			return open[i] != nil
 		})
 	}
@@ -321,11 +328,11 @@ func TestClaimsThroughAClusterFailover(t *testing.T) {
 		t.Fatalf("%s replicas have it, %v", got, err)
 	}
 	cluster.Masters[0].Kill()
-	if claim, _, err := claims.Claim(t.Context(), "acme", keys[3], requestOf(3), time.Minute); claim != nil || !errors.Is(err, ErrUnavailable) {
+	if claim, _, err := claims.Claim(t.Context(), tenantOf(keys[3]), keys[3], requestOf(3), time.Minute); claim != nil || !errors.Is(err, ErrUnavailable) {
 		t.Errorf("without its master a key is claimed: %v, %v", claim, err)
 	}
 	waitFor(t, "the replica to become master, and the claims to come back", func() bool {
-		_, answer, _ := claims.Claim(t.Context(), "acme", keys[1], requestOf(1), time.Minute)
+		_, answer, _ := claims.Claim(t.Context(), tenantOf(keys[1]), keys[1], requestOf(1), time.Minute)
 		return answer != nil && string(answer.Body) == "it"
 	})
 	wantClaim(t, claims, keys[2], requestOf(2), ErrHeld.Error())

@@ -28,6 +28,10 @@ func dump(t *testing.T, client redis.UniversalClient) map[string]string {
 		if seen[key], err = client.Get(t.Context(), key).Result(); err == nil {
 			continue
 		}
+		if members, err := client.ZRange(t.Context(), key, 0, -1).Result(); err == nil {
+			seen[key] = strings.Join(members, "\n")
+			continue
+		}
 		fields, err := client.HGetAll(t.Context(), key).Result()
 		if err != nil {
 			t.Fatal(err)
@@ -46,22 +50,25 @@ func TestRedisSeesNothingOfAnAnswer(t *testing.T) {
 	answer := answerOf("secret-body")
 	answer.Provider, answer.Model = "secret-provider", "secret-model"
 	answer.Header.Set("X-Secret", "secret-field")
-	if err := NewRedisCache(o).Put(t.Context(), key, answer, time.Hour); err != nil {
+	if err := NewRedisCache(o).Put(t.Context(), "secret-tenant", key, answer, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	claim := mustClaim(t, NewRedisClaims(o), key, requestOf(1), time.Hour)
+	claim, _, err := NewRedisClaims(o).Claim(t.Context(), "secret-tenant", key, requestOf(1), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := claim.Finish(t.Context(), answer, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	name := regexp.MustCompile(`^alipayai:\{[0-9a-f]{64}\}:(answer|claim)$`)
+	name := regexp.MustCompile(`^alipayai:\{[\w-]{43}\}:((answer|claim):[\w-]{43}|answers|claims|claimed answers)$`)
 	seen := dump(t, o.Client)
 	for place, value := range seen {
 		if !name.MatchString(place) || strings.Contains(strings.ToLower(place+value), "secret") {
 			t.Errorf("%s: %q", place, value)
 		}
 	}
-	if len(seen) != 2 {
-		t.Errorf("%d keys, want 2", len(seen))
+	if len(seen) != 5 {
+		t.Errorf("%d keys, want those of two answers and three accounts", len(seen))
 	}
 }
 
@@ -72,7 +79,7 @@ func TestRecordsBelongToTheirPlace(t *testing.T) {
 	resealed.Seal = newSeal(t, 2)
 	put := func(o RedisOptions, key Key, body string) {
 		t.Helper()
-		if err := NewRedisCache(o).Put(t.Context(), key, answerOf(body), time.Hour); err != nil {
+		if err := NewRedisCache(o).Put(t.Context(), tenantOf(key), key, answerOf(body), time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		if err := mustClaim(t, NewRedisClaims(o), key, requestOf(1), time.Hour).Finish(t.Context(), answerOf(body), time.Hour); err != nil {
@@ -88,26 +95,26 @@ func TestRecordsBelongToTheirPlace(t *testing.T) {
 
 	unreadable := func(what string, o RedisOptions) {
 		t.Helper()
-		if got, ok, err := NewRedisCache(o).Get(t.Context(), keyOf(2)); ok || !errors.Is(err, ErrUnreadable) {
+		if got, ok, err := NewRedisCache(o).Get(t.Context(), tenantOf(keyOf(2)), keyOf(2)); ok || !errors.Is(err, ErrUnreadable) {
 			t.Errorf("%s: cached is %q, %t, %v", what, got.Body, ok, err)
 		}
 		claim, got, err := NewRedisClaims(o).Claim(t.Context(), tenantOf(keyOf(2)), keyOf(2), requestOf(1), time.Hour)
-		if claim != nil || got != nil || !errors.Is(err, ErrHeld) || !errors.Is(err, ErrUnreadable) {
+		if claim != nil || got != nil || !errors.Is(err, ErrNotKept) || !errors.Is(err, ErrUnreadable) {
 			t.Errorf("%s: what comes of a claim is %q", what, outcome(got, err))
 		}
 	}
 	unreadable("sealed by another", resealed)
 	for _, kind := range []string{"answer", "claim"} {
-		if err := o.Client.Do(t.Context(), "COPY", o.place(kind, keyOf(1)), o.place(kind, keyOf(2)), "REPLACE").Err(); err != nil {
+		if err := o.Client.Do(t.Context(), "COPY", placeOf(o, kind, keyOf(1)), placeOf(o, kind, keyOf(2)), "REPLACE").Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	unreadable("moved from another key", o)
 	for damage, value := range map[string]string{"empty": "", "short": "abc", "unsealed": string((&Answer{Status: 200}).encode())} {
-		if err := o.Client.Set(t.Context(), o.place("answer", keyOf(2)), value, time.Hour).Err(); err != nil {
+		if err := o.Client.Set(t.Context(), placeOf(o, "answer", keyOf(2)), value, time.Hour).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if err := o.Client.HSet(t.Context(), o.place("claim", keyOf(2)), "answer", value).Err(); err != nil {
+		if err := o.Client.HSet(t.Context(), placeOf(o, "claim", keyOf(2)), "answer", value).Err(); err != nil {
 			t.Fatal(err)
 		}
 		unreadable(damage, o)
@@ -119,10 +126,10 @@ func TestRedisKeepsNoAnswerBeyondItsCap(t *testing.T) {
 	answer := answerOf("")
 	o.MaxBytes = len(answer.encode()) + 100
 	cache := NewRedisCache(o)
-	if err := cache.Put(t.Context(), keyOf(1), longAnswer(100), time.Hour); err != nil {
+	if err := cache.Put(t.Context(), tenantOf(keyOf(1)), keyOf(1), longAnswer(100), time.Hour); err != nil {
 		t.Errorf("at the cap: %v", err)
 	}
-	if err := cache.Put(t.Context(), keyOf(1), longAnswer(101), time.Hour); !errors.Is(err, ErrTooLarge) {
+	if err := cache.Put(t.Context(), tenantOf(keyOf(1)), keyOf(1), longAnswer(101), time.Hour); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("a byte more: %v", err)
 	}
 	if got := bodyOf(t, cache, keyOf(1)); len(got) != 100 {
@@ -150,7 +157,7 @@ func TestScriptsAndConnectionsThatAreGone(t *testing.T) {
 			for n, end := range []func(Claim) error{
 				func(c Claim) error { return c.Finish(t.Context(), answerOf("it"), time.Minute) },
 				func(c Claim) error { return c.Hold(t.Context(), time.Minute) },
-				func(c Claim) error { return c.Extend(t.Context(), time.Minute) },
+				func(c Claim) error { return c.Extend(t.Context(), time.Minute, time.Minute) },
 				func(c Claim) error { return c.Release(t.Context()) },
 			} {
 				fault()
@@ -174,8 +181,8 @@ func TestRedisCluster(t *testing.T) {
 	claims, cache := NewRedisClaims(o), NewRedisCache(o)
 	masters := make(map[int]bool)
 	for n := range 30 {
-		masters[cluster.Owner(o.place("claim", keyOf(n)))] = true
-		if cluster.Owner(o.place("claim", keyOf(n))) != cluster.Owner(o.place("answer", keyOf(n))) {
+		masters[cluster.Owner(placeOf(o, "claim", keyOf(n)))] = true
+		if cluster.Owner(placeOf(o, "claim", keyOf(n))) != cluster.Owner(placeOf(o, "answer", keyOf(n))) {
 			t.Error("claim and answer of a key are at different masters")
 		}
 		// The client's own timeout is short for the first connection to a node. A
@@ -189,7 +196,7 @@ func TestRedisCluster(t *testing.T) {
 			t.Error(err)
 		}
 		wantClaim(t, claims, keyOf(n), requestOf(n), "answer it")
-		if err := cache.Put(t.Context(), keyOf(n), answerOf("it"), time.Minute); err != nil {
+		if err := cache.Put(t.Context(), tenantOf(keyOf(n)), keyOf(n), answerOf("it"), time.Minute); err != nil {
 			t.Error(err)
 		}
 		if got := bodyOf(t, cache, keyOf(n)); got != "it" {

@@ -2,6 +2,7 @@ package token
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,6 +51,10 @@ type Cell struct {
 	refused string
 	// shareAway and shareSealed are what has been told of the shared store.
 	shareAway, shareSealed bool
+	// recent are the tokens that were known last, the newest at the end, and changes
+	// counts them: whoever was sent one may quote it.
+	recent  []string
+	changes atomic.Uint64
 	// failed and notBefore keep a failing endpoint from being hammered.
 	failed    error
 	failures  int
@@ -131,6 +136,7 @@ func (c *Cell) end(t Token, err error, now time.Time) {
 		if t.Refresh != "" && t.Issued.After(c.pair.Issued) {
 			c.pair = t
 		}
+		c.remember(t)
 		c.Set(t)
 	} else if c.failed = err; errors.Is(err, ErrStore) {
 		// Not the endpoint's fault, and soon over.
@@ -162,6 +168,7 @@ func (c *Cell) lastPair() Token {
 func (c *Cell) setPending(t Token, unlock func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.remember(t)
 	c.pending, c.unlock = &t, unlock
 }
 
@@ -195,6 +202,34 @@ func (c *Cell) shareChanged(err error) bool {
 	c.shareAway = err != nil
 	return told != c.shareAway
 }
+
+// maxRecent is how many tokens a cell remembers as used: access and refresh
+// tokens of eight fetches.
+const maxRecent = 16
+
+// remember notes tokens that may be quoted from now on. The cell is locked.
+func (c *Cell) remember(t Token) {
+	for _, token := range [...]string{t.Access, t.Refresh} {
+		if token != "" && !slices.Contains(c.recent, token) {
+			c.recent = append(c.recent[max(0, len(c.recent)-maxRecent+1):], token)
+		}
+	}
+	c.changes.Add(1)
+}
+
+// Credentials implements credentials.Source: the tokens of the last fetches.
+func (c *Cell) Credentials() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	secrets := append(slices.Clone(c.recent), c.pair.Access, c.pair.Refresh, c.refused)
+	if t := c.live.Load(); t != nil {
+		secrets = append(secrets, t.Access, t.Refresh)
+	}
+	return secrets
+}
+
+// CredentialsChanged implements credentials.Source.
+func (c *Cell) CredentialsChanged() uint64 { return c.changes.Load() }
 
 // String hides the tokens.
 func (c *Cell) String() string { return "[token cell]" }

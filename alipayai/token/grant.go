@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -40,6 +42,8 @@ type Grant struct {
 	Transport http.RoundTripper
 	// Clock learns from the answers' Date; nil for none.
 	Clock Clock
+	// Credentials knows further secrets, which errors must not hold; nil for none.
+	Credentials *credentials.Filter
 	// Now is the local time.
 	Now func() time.Time
 }
@@ -59,7 +63,8 @@ func (g Grant) String() string { return "[grant of " + g.ClientID + " at " + g.U
 // GoString hides the secret.
 func (g Grant) GoString() string { return g.String() }
 
-// Fetch makes one request. refreshToken is empty for client_credentials. The
+// Fetch makes one request, which is not repeated: an endpoint that rotates
+// refresh tokens takes each once. refreshToken is empty for client_credentials. The
 // errors are ErrRefused and ErrUnavailable, and hold no secret.
 func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	form := url.Values{"grant_type": {"client_credentials"}}
@@ -81,7 +86,7 @@ func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	req.SetBasicAuth(url.QueryEscape(g.ClientID), url.QueryEscape(g.Secret))
 
 	sent := g.Now()
-	resp, err := g.Transport.RoundTrip(req)
+	resp, err := outgoing.Send(g.Transport, req)
 	if err != nil {
 		return Token{}, fmt.Errorf("%w: %w", ErrUnavailable, failure.ReasonOf(err))
 	}
@@ -96,12 +101,13 @@ func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	if err != nil {
 		return Token{}, fmt.Errorf("%w: reading the answer: %w", ErrUnavailable, failure.ReasonOf(err))
 	}
-	return g.read(resp.StatusCode, body, sent, skew)
+	return g.read(resp.StatusCode, body, sent, skew, refreshToken)
 }
 
 // read turns an answer into a token whose life is counted from sent. skew
-// is how far the endpoint's clock, by which it names times, is ahead.
-func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration) (Token, error) {
+// is how far the endpoint's clock, by which it names times, is ahead. The errors
+// hold nothing of the grant's credentials, among them the refresh tokens.
+func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration, refreshTokens ...string) (Token, error) {
 	answer, err := parseTokenAnswer(body)
 	failed := status < 200 || status > 299
 	switch {
@@ -115,11 +121,11 @@ func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration
 			!failed && failure.ClassOf(http.StatusOK, wire.Failure{Code: answer.code}.BareCode()) == failure.Fail {
 			reason = ErrRefused
 		}
-		code := answer.code
-		if g.Secret != "" && strings.Contains(code, g.Secret) {
-			code = "[credential]"
-		}
-		return Token{}, fmt.Errorf("%w: status %d, code %q", reason, status, printable(code, 64))
+		code := g.Credentials.With(func() []string {
+			id, secret := url.QueryEscape(g.ClientID), url.QueryEscape(g.Secret)
+			return append([]string{g.Secret, secret, credentials.Basic(id, secret), answer.accessToken, answer.refreshToken}, refreshTokens...)
+		}).Text(answer.code)
+		return Token{}, &endpointError{reason, status, printable(code, 64)}
 	}
 	for name, value := range map[string]string{"access_token": answer.accessToken, "refresh_token": answer.refreshToken} {
 		// It becomes a header value: nothing may end the line early.
@@ -137,6 +143,20 @@ func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration
 	return Token{Access: answer.accessToken, Refresh: answer.refreshToken, Issued: sent, Expiry: expiry}, nil
 }
 
+// endpointError is what a token endpoint said instead of a token, without
+// credentials.
+type endpointError struct {
+	reason error // ErrRefused or ErrUnavailable
+	status int
+	code   string
+}
+
+func (e *endpointError) Error() string {
+	return fmt.Sprintf("%v: status %d, code %q", e.reason, e.status, e.code)
+}
+
+func (e *endpointError) Unwrap() error { return e.reason }
+
 // printable cuts s to at most n bytes of visible ASCII, for an error message.
 func printable(s string, n int) string {
 	var b strings.Builder
@@ -149,4 +169,16 @@ func printable(s string, n int) string {
 		}
 	}
 	return b.String()
+}
+
+// Reason is what a client may be told of an error of Source.Token.
+func Reason(err error) string {
+	reason := ErrUnavailable
+	if errors.Is(err, ErrRefused) {
+		reason = ErrRefused
+	}
+	if said, ok := errors.AsType[*endpointError](err); ok {
+		return said.Error()
+	}
+	return reason.Error()
 }

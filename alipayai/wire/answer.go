@@ -52,7 +52,6 @@ type envelope struct {
 	Answer
 	code, message, typ, param, payload jsontext.Value
 	hasError                           bool // {"error": something that is no object and no string}
-	ended                              bool // {"type":"end"}
 	// contentStart and contentEnd are where the characters of the last content string stand in the text.
 	contentStart, contentEnd int
 }
@@ -111,7 +110,6 @@ func parseEnvelope(text []byte, lim Limits, isError bool) (envelope, error) {
 	if err != nil {
 		return envelope{}, s.malformed(err)
 	}
-	e.ended = equals(e.typ, "end")
 	e.conclude(lim, isError)
 	return e, nil
 }

@@ -8,7 +8,9 @@ import (
 // Chunk is one payload of a streamed answer.
 type Chunk struct {
 	Answer
-	// Done: the stream is complete, by OpenAI's [DONE] or nextbuilder's {"type":"end"}.
+	// Done: the stream is complete, as its own format says it: by [DONE] in OpenAI's, which is the only end that
+	// [ParseChunk] knows, and by what a [StreamDecoder] reads in another. Failures are read in every format's shape,
+	// since they must never pass for a success; an end must never be made of what the format does not call one.
 	Done bool
 }
 
@@ -21,7 +23,7 @@ func ParseChunk(data []byte) (Chunk, error) {
 		return Chunk{Done: true}, nil
 	}
 	e, err := parseEnvelope(data, Limits{}, false)
-	return Chunk{Answer: e.Answer, Done: e.ended}, err
+	return Chunk{Answer: e.Answer}, err
 }
 
 // ParseEvent is [ParseChunk] for an event. An event without data is an empty Chunk. An event of type "error" always has a

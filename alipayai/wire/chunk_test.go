@@ -36,7 +36,7 @@ func TestParseChunk(t *testing.T) {
 		"null usage":         {`{"choices":[{"delta":{"content":"a"}}],"usage":null,"error":null}`, Chunk{Answer: Answer{HasChoices: true, Content: true}}},
 		"done":               {`[DONE]`, Chunk{Done: true}},
 		"done and more":      {`[DONE] `, Chunk{Done: true}},
-		"end of nextbuilder": {`{"type":"end"}`, Chunk{Done: true}},
+		"end of nextbuilder": {`{"type":"end"}`, Chunk{}},
 		"nextbuilder text":   {`{"type":"text","payload":"{\"text\":\"x\"}"}`, Chunk{}},
 		"escaped model":      {`{"model":"\u006d"}`, Chunk{Answer: Answer{Model: "m"}}},
 	}
@@ -72,7 +72,7 @@ func TestParseEvent(t *testing.T) {
 		"OpenAI error":            {"", `{"error":{"code":"SYSTEM_ERROR"}}`, fails(Failure{Code: "SYSTEM_ERROR"})},
 		"OpenAI error event":      {"error", `{"error":{"code":"SYSTEM_ERROR"}}`, fails(Failure{Code: "SYSTEM_ERROR"})},
 		"nextbuilder error":       {"error", `{"payload":"{\"errorCode\":\"Resource-Not-Found\"}","type":"error"}`, fails(Failure{Code: "Resource-Not-Found"})},
-		"nextbuilder end":         {"end", `{"type":"end"}`, Chunk{Done: true}},
+		"nextbuilder end":         {"end", `{"type":"end"}`, Chunk{}},
 		"error, message only":     {"error", `{"message":"m"}`, fails(Failure{Message: "m"})},
 		"error, success code":     {"error", `{"code":"200","message":"m"}`, fails(Failure{Message: "m"})},
 		"error, plain text":       {"error", "upstream\x00 said no", fails(Failure{Message: "upstream said no"})},

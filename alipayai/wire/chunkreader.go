@@ -25,8 +25,8 @@ func (r *ChunkReader) Read(ev Event) (Chunk, error) {
 		return ParseEvent(ev)
 	}
 	e, err := parseEnvelope(ev.Data, Limits{}, false)
-	chunk := Chunk{Answer: e.Answer, Done: e.ended}
-	if err == nil && chunk.Failure == nil && !chunk.Done && plainText(ev.Data[e.contentStart:e.contentEnd]) {
+	chunk := Chunk{Answer: e.Answer}
+	if err == nil && chunk.Failure == nil && plainText(ev.Data[e.contentStart:e.contentEnd]) {
 		r.before = append(r.before, ev.Data[:e.contentStart]...)
 		r.after = append(r.after, ev.Data[e.contentEnd:]...)
 		r.last = chunk

@@ -40,12 +40,15 @@ var rooms = map[string]room{
 	"failover":         {},
 	"alipayai/wire":    {},
 	"alipayai/sandbox": {},
+	// How requests leave, and what must not leave.
+	"alipayai/outgoing":    {},
+	"alipayai/credentials": {},
 	// What a call leaves behind, and the outside hears of.
 	"alipayai/replay":   {},
 	"alipayai/evidence": {},
-	"alipayai/alert":    {},
+	"alipayai/alert":    {imports: []string{"alipayai/outgoing", "alipayai/credentials"}},
 	"alipayai/failure":  {imports: []string{"limiter", "failover", "alipayai/wire"}},
-	"alipayai/token":    {imports: []string{"alipayai/failure", "alipayai/wire", "internal/seal"}},
+	"alipayai/token":    {imports: []string{"alipayai/failure", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "internal/seal"}},
 	"alipayai":          {imports: domain},
 	// A door for each dialect of clients.
 	"alipayai/door": {imports: []string{"alipayai", "alipayai/failure", "alipayai/wire"}},
@@ -60,7 +63,8 @@ var rooms = map[string]room{
 var (
 	// domain is what a call is made of.
 	domain = []string{
-		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/wire", "alipayai/replay", "alipayai/evidence",
+		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
+		"alipayai/wire", "alipayai/replay", "alipayai/evidence",
 	}
 	all = append(domain[:len(domain):len(domain)], "alipayai", "alipayai/door", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/seal")
 )

@@ -4,38 +4,52 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"runtime"
-	"runtime/pprof"
+	"slices"
+	"strconv"
 	"time"
 )
 
 // The roles a child can have, and the variables that tell it of them.
 const (
-	roleUpstream = "upstream"
-	roleStock    = "stock"
-	roleGateway  = "gateway"
+	roleUpstream   = "upstream"
+	roleStock      = "stock"      // Caddy's reverse_proxy
+	roleGateway    = "gateway"    // alipayai_proxy with its defaults and one provider
+	roleProduction = "production" // the same with everything a production site has
+	roleDirect     = "direct"     // the provider that answers, alone
+	roleOpen       = "open"       // the same, behind one whose breaker is open
 
 	roleVariable     = "GATEWAY_BENCH_ROLE"
 	upstreamVariable = "GATEWAY_BENCH_UPSTREAM"
-	idleVariable     = "GATEWAY_BENCH_IDLE"
 	profileVariable  = "GATEWAY_BENCH_PROFILE"
 )
 
-// A usage is what a child process has consumed since it started.
+// A usage is what a child process has consumed since it started, and what it
+// holds.
 type usage struct {
-	CPU     time.Duration `json:"cpu"`     // user and system time, by getrusage
-	Mallocs uint64        `json:"mallocs"` // heap objects allocated
-	Bytes   uint64        `json:"bytes"`   // heap bytes allocated
+	CPU      time.Duration `json:"cpu"`      // user and system time, by getrusage
+	Mallocs  uint64        `json:"mallocs"`  // heap objects allocated
+	Bytes    uint64        `json:"bytes"`    // heap bytes allocated
+	Live     uint64        `json:"live"`     // heap and stack bytes in use
+	Resident uint64        `json:"resident"` // bytes of the process in memory
 }
 
-// A greeting is a child's first line: where it listens.
+// The questions that a child answers with its usage.
+const (
+	asItIs    = "usage"   // without disturbing it
+	collected = "collect" // after a garbage collection
+)
+
+// A greeting is a child's first line: where it listens, and where it runs.
 type greeting struct {
-	Addr string `json:"addr"`
+	Addr  string `json:"addr"`
+	CPUs  []int  `json:"cpus"`  // that it may run on
+	Procs int    `json:"procs"` // GOMAXPROCS
 }
 
 // A child is this binary, running again in one of the roles. Each line written to
@@ -43,22 +57,25 @@ type greeting struct {
 // JSON on its standard output; the end of the input ends it, so that it cannot
 // outlive its parent.
 type child struct {
+	greeting
 	role  string
-	addr  string
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 	out   *json.Decoder
 }
 
-// start runs this binary in a role, with env added to its environment, and
-// returns when it listens.
-func start(ctx context.Context, role string, env ...string) (*child, error) {
+// start runs this binary in a role on the given CPUs, with env added to its
+// environment, and returns when it listens.
+func start(ctx context.Context, role string, cpus []int, env ...string) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	c := &child{role: role, cmd: exec.CommandContext(ctx, self)} //nolint:gosec // it is this very program
 	c.cmd.Env = append(append(os.Environ(), roleVariable+"="+role), env...)
+	if len(cpus) > 0 {
+		c.cmd.Env = append(c.cmd.Env, "GOMAXPROCS="+strconv.Itoa(len(cpus)))
+	}
 	c.cmd.Stderr = os.Stderr
 	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -68,21 +85,24 @@ func start(ctx context.Context, role string, env ...string) (*child, error) {
 		return nil, err
 	}
 	c.out = json.NewDecoder(stdout)
-	if err := c.cmd.Start(); err != nil {
+	if err := startOn(cpus, c.cmd.Start); err != nil {
 		return nil, err
 	}
-	var hello greeting
-	if err := c.out.Decode(&hello); err != nil {
+	if err := c.out.Decode(&c.greeting); err != nil {
 		c.stop()
 		return nil, fmt.Errorf("%s did not start: %w", role, err)
 	}
-	c.addr = hello.Addr
+	// Nothing is measured on other terms than the report says.
+	if len(cpus) > 0 && (!slices.Equal(c.CPUs, cpus) || c.Procs != len(cpus)) {
+		c.stop()
+		return nil, fmt.Errorf("%s runs on CPUs %v with GOMAXPROCS=%d, not on %v", role, c.CPUs, c.Procs, cpus)
+	}
 	return c, nil
 }
 
-// usage asks the child what it has consumed so far.
-func (c *child) usage() (usage, error) {
-	if _, err := io.WriteString(c.stdin, "\n"); err != nil {
+// usage asks the child what it has consumed so far, and what it holds.
+func (c *child) usage(question string) (usage, error) {
+	if _, err := io.WriteString(c.stdin, question+"\n"); err != nil {
 		return usage{}, err
 	}
 	var u usage
@@ -105,57 +125,55 @@ func runChild(role string) int {
 }
 
 // serve runs a role until stdin ends.
-func serve(role string, stdin io.Reader, stdout io.Writer) error {
+func serve(role string, stdin io.Reader, stdout io.Writer) (err error) {
 	if path := os.Getenv(profileVariable); path != "" {
-		file, err := os.Create(path)
+		stop, err := profile(path)
 		if err != nil {
 			return err
 		}
-		defer file.Close()
-		if err := pprof.StartCPUProfile(file); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
+		defer func() { err = errors.Join(err, stop()) }()
 	}
 
 	var addr string
-	var err error
-	switch role {
-	case roleUpstream:
+	if role == roleUpstream {
 		addr, err = serveUpstream()
-	case roleStock, roleGateway, rolePlain, roleFailover, roleDirect, roleOpen:
-		addr, err = serveCaddy(role, os.Getenv(upstreamVariable), os.Getenv(idleVariable))
-	default:
-		err = fmt.Errorf("unknown role %q", role)
+	} else {
+		addr, err = serveCaddy(role, os.Getenv(upstreamVariable))
 	}
+	if err != nil {
+		return err
+	}
+	cpus, err := allowedCPUs()
 	if err != nil {
 		return err
 	}
 
 	answers := json.NewEncoder(stdout)
-	if err := answers.Encode(greeting{Addr: addr}); err != nil {
+	if err := answers.Encode(greeting{Addr: addr, CPUs: cpus, Procs: runtime.GOMAXPROCS(0)}); err != nil {
 		return err
 	}
 	for questions := bufio.NewScanner(stdin); questions.Scan(); {
-		var mem runtime.MemStats
-		runtime.ReadMemStats(&mem)
-		cpu, err := cpuTime()
+		if questions.Text() == collected {
+			runtime.GC()
+		}
+		u, err := readUsage()
 		if err != nil {
 			return err
 		}
-		if err := answers.Encode(usage{CPU: cpu, Mallocs: mem.Mallocs, Bytes: mem.TotalAlloc}); err != nil {
+		if err := answers.Encode(u); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// freeAddr is a loopback address that nothing listens on.
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// readUsage reads this process's.
+func readUsage() (u usage, err error) {
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	u = usage{Mallocs: mem.Mallocs, Bytes: mem.TotalAlloc, Live: mem.HeapAlloc + mem.StackInuse}
+	if u.CPU, err = cpuTime(); err == nil {
+		u.Resident, err = residentBytes()
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return u, err
 }

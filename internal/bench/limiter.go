@@ -30,7 +30,7 @@ var alipayCap = limiter.Limit{Requests: 50, Per: time.Second, Guard: 10 * time.M
 // A row is one figure, by round.
 type row struct {
 	title  string
-	format func(v float64) string
+	unit   unit
 	values []float64
 }
 
@@ -38,14 +38,14 @@ type row struct {
 type rows []row
 
 // add adds the figure of one round.
-func (rs *rows) add(title string, format func(float64) string, value float64) {
+func (rs *rows) add(title string, u unit, value float64) {
 	for i := range *rs {
 		if (*rs)[i].title == title {
 			(*rs)[i].values = append((*rs)[i].values, value)
 			return
 		}
 	}
-	*rs = append(*rs, row{title, format, []float64{value}})
+	*rs = append(*rs, row{title, u, []float64{value}})
 }
 
 // benchLimiter measures the rate cap by itself, without calls, and returns its
@@ -70,17 +70,16 @@ func benchLimiter(ctx context.Context, s settings) (string, error) {
 				return "", fmt.Errorf("with redis: %w", err)
 			}
 		}
-		rs.add(whole(idleTenants)+" tenants just served, memory", mebibytes, servedTenants())
+		rs.add(whole.number(idleTenants)+" tenants just served, memory", mebibytes, servedTenants())
 		share, err := drain(ctx, s.duration)
 		if err != nil {
 			return "", err
 		}
-		rs.add(whole(waiters)+" waiters, 50 leave a second: CPU of a core", percent, share)
+		rs.add(whole.number(waiters)+" waiters, 50 leave a second: CPU of a core", percent, share)
 	}
-	b.WriteString("| | median | range |\n|---|---:|---:|\n")
+	b.WriteString("| | median (range) |\n|---|---:|\n")
 	for _, r := range rs {
-		fmt.Fprintf(&b, "| %s | %s | %s–%s |\n", r.title, r.format(median(r.values)),
-			r.format(slices.Min(r.values)), r.format(slices.Max(r.values)))
+		fmt.Fprintf(&b, "| %s | %s |\n", r.title, r.unit.spread(r.values))
 	}
 	return b.String(), nil
 }
@@ -222,7 +221,3 @@ func drain(ctx context.Context, d time.Duration) (share float64, err error) {
 	after, err := cpuTime()
 	return (after - before).Seconds() / time.Since(began).Seconds(), err
 }
-
-func mebibytes(v float64) string { return fmt.Sprintf("%.1f MiB", v/(1<<20)) }
-func percent(v float64) string   { return fmt.Sprintf("%.2f %%", v*100) }
-func times(v float64) string     { return fmt.Sprintf("%.2f", v) }

@@ -15,47 +15,89 @@ import (
 	"time"
 )
 
-// callTimeout is how long one call may take before the run is given up.
-const callTimeout = 30 * time.Second
+// callTimeout is how long one call may take before the run is given up; a slow
+// stream takes streamEvents times slowEvery.
+const callTimeout = time.Minute
 
-// A workload is one kind of call and how many of them are under way at once.
+// statusOK begins every answer that is counted.
+var statusOK = []byte("HTTP/1.1 200 ")
+
+// A workload is one kind of call and how calls are made.
 type workload struct {
-	name    string
 	title   string
-	clients int
+	clients int  // connections, each with at most one call under way
+	rate    int  // calls per second in an open loop; 0 for a closed one
+	slow    bool // calls are streams that are held open
+	keyed   bool // calls carry an Idempotency-Key
 	body    []byte
 	check   func(answer []byte) error
 }
 
-// workloads are the two kinds of call that are measured.
-func workloads() []workload {
+// productionCalls are what a production site is measured with.
+func productionCalls() workload {
+	w := jsonCalls(64)
+	w.title, w.keyed = "JSON, a production site", true
+	return w
+}
+
+// openBreakerCalls come one at a time, so that their latency is the call's own.
+func openBreakerCalls() workload {
+	w := jsonCalls(1)
+	w.title = "JSON, the first provider's breaker open"
+	return w
+}
+
+// at makes a workload an open loop of so many calls per second.
+func (w workload) at(rate int) workload {
+	w.rate = rate
+	return w
+}
+
+// String is the workload's name in the report.
+func (w workload) String() string {
+	if w.rate > 0 {
+		return w.title + ", " + whole.number(float64(w.rate)) + " a second"
+	}
+	return w.title + ", " + whole.number(float64(w.clients)) + " at once"
+}
+
+// jsonCalls are answered with one body.
+func jsonCalls(clients int) workload {
 	answer := answerBody()
-	return []workload{
-		{
-			name: "json", title: "JSON", clients: 64, body: requestBody(false),
-			check: func(got []byte) error {
-				if !bytes.Equal(got, answer) {
-					return fmt.Errorf("%d bytes of answer are not the upstream's", len(got))
-				}
-				return nil
-			},
-		},
-		{
-			name: "stream", title: "Stream", clients: 100, body: requestBody(true),
-			check: func(got []byte) error {
-				if n := bytes.Count(got, []byte("data: ")); n != streamEvents || !bytes.HasSuffix(got, streamEnd) {
-					return fmt.Errorf("a stream of %d events, not of %d and whole", n, streamEvents)
-				}
-				return nil
-			},
+	return workload{
+		title: "JSON", clients: clients, body: requestBody(modelName, false),
+		check: func(got []byte) error {
+			if !bytes.Equal(got, answer) {
+				return fmt.Errorf("%d bytes of answer are not the upstream's", len(got))
+			}
+			return nil
 		},
 	}
 }
 
-// done is what a round's load amounted to.
+// streamCalls are answered with events, one right after the other.
+func streamCalls(clients int) workload {
+	return workload{
+		title: "Stream", clients: clients, body: requestBody(modelName, true),
+		check: func(got []byte) error {
+			if n := bytes.Count(got, []byte("data: ")); n != streamEvents || !bytes.HasSuffix(got, streamEnd) {
+				return fmt.Errorf("a stream of %d events, not of %d and whole", n, streamEvents)
+			}
+			return nil
+		},
+	}
+}
+
+// slowStreams bring an event every slowEvery.
+func slowStreams(clients int) workload {
+	return workload{title: "Slow streams", clients: clients, slow: true, body: requestBody(slowModel, true)}
+}
+
+// done is what a round's load brought.
 type done struct {
 	elapsed   time.Duration
 	latencies []time.Duration // one for each call, ascending
+	lateness  []time.Duration // in an open loop, how long after it was due each call was sent, ascending
 }
 
 // A client is one connection that is kept alive. It reads only as much HTTP/1.1
@@ -64,7 +106,8 @@ type client struct {
 	conn    net.Conn
 	r       *bufio.Reader
 	request []byte
-	number  []byte // the digits of the request that make it another one than all before
+	prompt  []byte // the part of request that is the call's number in its prompt,
+	key     []byte // and the one in its Idempotency-Key, if it has one
 	body    []byte // of the last answer
 }
 
@@ -77,14 +120,19 @@ const firstCall = 100_000_000_000
 // clients are all connections of a round.
 type clients []*client
 
-// dial opens a workload's connections and makes one call on each, so that no
-// handshake and no first use is measured.
-func dial(ctx context.Context, addr string, w workload) (clients, error) {
+// connect opens a workload's connections. Every call of this run differs from all
+// before in its prompt, and in its Idempotency-Key if it has one, so that no answer
+// is one that was given before.
+func connect(ctx context.Context, addr string, w workload) (clients, error) {
+	number := strconv.Itoa(firstCall)
+	header := ""
+	if w.keyed {
+		header = "Idempotency-Key: " + number + "\r\n"
+	}
+	request := fmt.Appendf(nil, "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\n"+
+		"Accept: */*\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s",
+		addr, clientKey, len(w.body), header, w.body)
 	var cs clients
-	head := fmt.Appendf(nil, "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\n"+
-		"Accept: */*\r\nAuthorization: Bearer bench-client\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
-		addr, len(w.body))
-	digits := len(strconv.Itoa(firstCall))
 	var dialer net.Dialer
 	for range w.clients {
 		conn, err := dialer.DialContext(ctx, "tcp", addr)
@@ -92,12 +140,24 @@ func dial(ctx context.Context, addr string, w workload) (clients, error) {
 			cs.close()
 			return nil, err
 		}
-		request := slices.Concat(head, w.body)
-		number := request[:len(request)-len(requestTail)]
-		number = number[len(number)-digits:]
-		cs = append(cs, &client{conn: conn, r: bufio.NewReaderSize(conn, 16<<10), request: request, number: number})
+		c := &client{conn: conn, r: bufio.NewReaderSize(conn, 4<<10), request: bytes.Clone(request)}
+		if w.keyed {
+			c.key = c.request[bytes.Index(c.request, []byte(number)):][:len(number)]
+		}
+		c.prompt = c.request[len(c.request)-len(requestTail)-len(number):][:len(number)]
+		cs = append(cs, c)
 	}
-	if _, err := cs.load(ctx, w, 0); err != nil {
+	return cs, nil
+}
+
+// dial connects and makes one call on each connection, so that no handshake and no
+// first use is measured.
+func dial(ctx context.Context, addr string, w workload) (clients, error) {
+	cs, err := connect(ctx, addr, w)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := cs.closedLoop(ctx, w, 0); err != nil {
 		cs.close()
 		return nil, err
 	}
@@ -110,9 +170,9 @@ func (cs clients) close() {
 	}
 }
 
-// load makes calls on all connections until d has passed, at least one on each,
-// and stops all of them at the first call that fails.
-func (cs clients) load(ctx context.Context, w workload, d time.Duration) (done, error) {
+// closedLoop makes calls on all connections until d has passed, at least one on
+// each, and stops all of them at the first call that fails.
+func (cs clients) closedLoop(ctx context.Context, w workload, d time.Duration) (done, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	began := time.Now()
@@ -121,11 +181,7 @@ func (cs clients) load(ctx context.Context, w workload, d time.Duration) (done, 
 	for i, c := range cs {
 		wg.Go(func() {
 			for last := began; ; {
-				err := c.call()
-				if err == nil {
-					err = w.check(c.body)
-				}
-				if err != nil {
+				if err := c.checked(w); err != nil {
 					cancel(err)
 					return
 				}
@@ -141,25 +197,39 @@ func (cs clients) load(ctx context.Context, w workload, d time.Duration) (done, 
 	if err := context.Cause(ctx); err != nil {
 		return done{}, err
 	}
-	all := slices.Concat(latencies...)
-	slices.Sort(all)
-	return done{elapsed: time.Since(began), latencies: all}, nil
+	return newDone(time.Since(began), latencies, nil), nil
+}
+
+// checked makes a call and checks its answer: a benchmark that counted failures as
+// calls would praise a proxy that fails fast.
+func (c *client) checked(w workload) error {
+	if err := c.call(); err != nil {
+		return err
+	}
+	return w.check(c.body)
+}
+
+// send sends the request, with a number of its own.
+func (c *client) send() error {
+	if err := c.conn.SetDeadline(time.Now().Add(callTimeout)); err != nil {
+		return err
+	}
+	strconv.AppendInt(c.prompt[:0], firstCall+calls.Add(1), 10)
+	copy(c.key, c.prompt)
+	_, err := c.conn.Write(c.request)
+	return err
 }
 
 // call sends the request and reads the answer's body into c.body.
 func (c *client) call() error {
-	if err := c.conn.SetDeadline(time.Now().Add(callTimeout)); err != nil {
-		return err
-	}
-	strconv.AppendInt(c.number[:0], firstCall+calls.Add(1), 10)
-	if _, err := c.conn.Write(c.request); err != nil {
+	if err := c.send(); err != nil {
 		return err
 	}
 	line, err := c.line()
 	if err != nil {
 		return err
 	}
-	if !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
+	if !bytes.HasPrefix(line, statusOK) {
 		return fmt.Errorf("answered %q", line)
 	}
 	length, chunked := 0, false

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -17,8 +18,9 @@ func TestBodies(t *testing.T) {
 		body []byte
 		size int
 	}{
-		"request":          {requestBody(false), requestSize},
-		"streamed request": {requestBody(true), requestSize},
+		"request":          {requestBody(modelName, false), requestSize},
+		"streamed request": {requestBody(modelName, true), requestSize},
+		"slow request":     {requestBody(slowModel, true), requestSize},
 		"answer":           {answerBody(), answerSize},
 	}
 	for name, tt := range tests {
@@ -43,18 +45,23 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-func TestLoad(t *testing.T) {
+// serve1 is the address of the upstream, served in this process.
+func serve1(t *testing.T) string {
 	server := httptest.NewServer(upstream())
-	defer server.Close()
-	for _, w := range workloads() {
-		t.Run(w.name, func(t *testing.T) {
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+func TestClosedLoop(t *testing.T) {
+	for name, w := range map[string]workload{"json": jsonCalls(3), "stream": streamCalls(3), "keyed": productionCalls()} {
+		t.Run(name, func(t *testing.T) {
 			w.clients = 3
-			cs, err := dial(t.Context(), server.Listener.Addr().String(), w)
+			cs, err := dial(t.Context(), serve1(t), w)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer cs.close()
-			got, err := cs.load(t.Context(), w, 20*time.Millisecond)
+			got, err := cs.closedLoop(t.Context(), w, 20*time.Millisecond)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,13 +72,50 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// No two calls are alike: a gateway would answer the second from what it keeps.
+func TestCallsDiffer(t *testing.T) {
+	for name, w := range map[string]workload{"keyed": productionCalls(), "without keys": jsonCalls(2)} {
+		t.Run(name, func(t *testing.T) {
+			var mu sync.Mutex
+			prompts, keys, n := map[string]bool{}, map[string]bool{}, 0
+			server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				mu.Lock()
+				defer mu.Unlock()
+				n++
+				prompts[string(body)] = true
+				keys[r.Header.Get("Idempotency-Key")] = true
+				rw.Write(answerBody())
+			}))
+			defer server.Close()
+			w.clients = 2
+			w.check = func([]byte) error { return nil }
+			cs, err := dial(t.Context(), server.Listener.Addr().String(), w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer cs.close()
+			if _, err := cs.closedLoop(t.Context(), w, 5*time.Millisecond); err != nil {
+				t.Fatal(err)
+			}
+			want := n
+			if !w.keyed {
+				want = 1 // the empty one
+			}
+			if len(prompts) != n || len(keys) != want {
+				t.Errorf("%d calls had %d prompts and %d keys, want %d", n, len(prompts), len(keys), want)
+			}
+		})
+	}
+}
+
 // A benchmark that counts failures as calls would praise a proxy that fails fast.
 func TestLoadRefuses(t *testing.T) {
 	wholeStream := string(bytes.Join(eventBodies(), nil))
 	tests := map[string]struct {
-		workload int
-		answer   func(w http.ResponseWriter)
-		want     string
+		stream bool
+		answer func(w http.ResponseWriter)
+		want   string
 	}{
 		"another status": {
 			answer: func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) },
@@ -82,14 +126,14 @@ func TestLoadRefuses(t *testing.T) {
 			want:   "2 bytes of answer are not the upstream's",
 		},
 		"a stream without its end": {
-			workload: 1,
+			stream: true,
 			answer: func(w http.ResponseWriter) {
 				io.WriteString(w, strings.TrimSuffix(wholeStream, string(streamEnd)))
 			},
 			want: "a stream of 49 events",
 		},
 		"a stream cut off": {
-			workload: 1,
+			stream: true,
 			answer: func(w http.ResponseWriter) {
 				io.WriteString(w, wholeStream)
 				_ = http.NewResponseController(w).Flush()
@@ -98,14 +142,14 @@ func TestLoadRefuses(t *testing.T) {
 			want: "EOF",
 		},
 		"a chunk longer than it says": {
-			workload: 1,
+			stream: true,
 			answer: func(w http.ResponseWriter) {
 				raw(w, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n")
 			},
 			want: "a chunk does not end where it says",
 		},
 		"a chunk of no size": {
-			workload: 1,
+			stream: true,
 			answer: func(w http.ResponseWriter) {
 				raw(w, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")
 			},
@@ -116,8 +160,10 @@ func TestLoadRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { tt.answer(w) }))
 			defer server.Close()
-			w := workloads()[tt.workload]
-			w.clients = 2
+			w := jsonCalls(2)
+			if tt.stream {
+				w = streamCalls(2)
+			}
 			cs, err := dial(t.Context(), server.Listener.Addr().String(), w)
 			if err == nil {
 				cs.close()

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"flag"
+	"io"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -16,16 +19,21 @@ func TestMain(m *testing.M) {
 }
 
 func TestRun(t *testing.T) {
-	got, err := run(t.Context(), settings{rounds: 1, duration: time.Millisecond, idle: 128})
+	got, err := run(t.Context(), settings{rounds: 1, duration: time.Millisecond, streams: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"| JSON (64 at once): CPU per call | ",
-		"| Stream (100 at once): allocations per call | ",
-		"| CPU per call, JSON (64 at once), all configured",
-		"| latency p50, one call at a time, the first",
-		"reverse_proxy keeps 128 idle connections.",
+		"| | `reverse_proxy` | `alipayai_proxy` | ratio |",
+		"| JSON, 64 at once: CPU per call | ",
+		"| Stream, 100 at once: allocations per call | ",
+		"| JSON, 500 a second: latency p99 | ",
+		"| JSON, 2,000 a second: CPU per call | ",
+		"| JSON, a production site, 64 at once: CPU per call | ",
+		"| Slow streams, 10 at once: live memory per stream | ",
+		"| | gateway without | with | ratio |",
+		"| JSON, the first provider's breaker open, 1 at once: latency p50 | ",
+		"| reservations per second, in memory | ",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the report lacks %q:\n%s", want, got)
@@ -37,63 +45,70 @@ func TestRun(t *testing.T) {
 }
 
 func TestChildUnknownRole(t *testing.T) {
-	if c, err := start(t.Context(), "other"); err == nil {
+	cpus, err := allowedCPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := start(t.Context(), "other", cpus)
+	if err == nil {
 		c.stop()
-		t.Fatal("a child without a known role started")
+	}
+	if err == nil || !strings.Contains(err.Error(), "other did not start") {
+		t.Fatalf("a child without a known role: error %v", err)
 	}
 }
 
-func TestSettings(t *testing.T) {
-	good := settings{rounds: 1, duration: time.Second}
+func TestParseFlags(t *testing.T) {
+	defaults := settings{rounds: 9, duration: 3 * time.Second, streams: 2000}
+	const names = "json, stream, rate500, rate2000, production, memory, failover, limiter"
 	tests := map[string]struct {
-		change  func(s *settings)
-		want    int
+		args    string
+		want    settings
 		wantErr string
 	}{
-		"both workloads": {change: func(*settings) {}, want: 2},
-		"one workload":   {change: func(s *settings) { s.only = "stream" }, want: 1},
-		"no workload":    {change: func(s *settings) { s.only = "limiter" }, want: 0},
-		"another":        {change: func(s *settings) { s.only = "grpc" }, wantErr: `-only must be json, stream, failover or limiter, not "grpc"`},
-		"no rounds":      {change: func(s *settings) { s.rounds = 0 }, wantErr: "-rounds must be at least 1"},
-		"no time":        {change: func(s *settings) { s.duration = 0 }, wantErr: "-seconds must be positive"},
-		"less than none": {change: func(s *settings) { s.idle = -1 }, wantErr: "-idle must not be negative"},
+		"none":               {want: defaults},
+		"all numbers":        {args: "-rounds 2 -seconds 0.5 -streams 7", want: settings{rounds: 2, duration: time.Second / 2, streams: 7}},
+		"quick":              {args: "-quick", want: quick},
+		"quick and one part": {args: "-quick -only json", want: settings{rounds: 1, duration: 200 * time.Millisecond, streams: 50, only: []string{"json"}}},
+		"two parts": {args: "-only stream,limiter", want: settings{
+			rounds: 9, duration: 3 * time.Second, streams: 2000, only: []string{"stream", "limiter"},
+		}},
+		"profile":       {args: "-profile dir", want: settings{rounds: 9, duration: 3 * time.Second, streams: 2000, profile: "dir"}},
+		"no such part":  {args: "-only json,grpc", wantErr: `-only must name parts of ` + names + `, not "grpc"`},
+		"no rounds":     {args: "-rounds 0", wantErr: "-rounds must be at least 1"},
+		"no time":       {args: "-seconds 0", wantErr: "-seconds must be positive"},
+		"no streams":    {args: "-streams 0", wantErr: "-streams must be at least 1"},
+		"nothing known": {args: "-other", wantErr: "flag provided but not defined: -other"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := good
-			tt.change(&s)
-			got, err := s.workloads()
+			flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+			flags.SetOutput(io.Discard)
+			got, err := parseFlags(flags, strings.Fields(tt.args))
 			if tt.wantErr != "" {
 				if err == nil || err.Error() != tt.wantErr {
 					t.Errorf("error %v, want %q", err, tt.wantErr)
 				}
 				return
 			}
-			if err != nil || len(got) != tt.want {
-				t.Errorf("%d workloads, error %v; want %d", len(got), err, tt.want)
+			if err != nil || !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("got %+v, error %v; want %+v", got, err, tt.want)
 			}
 		})
 	}
 }
 
-func TestCaddyfile(t *testing.T) {
-	stock := caddyfile(roleStock, "127.0.0.1:1", "127.0.0.1:2", "")
-	gateway := caddyfile(roleGateway, "127.0.0.1:1", "127.0.0.1:2", "")
-	tests := map[string]struct {
-		config, has, lacks string
-	}{
-		"stock as it comes":       {stock, "reverse_proxy 127.0.0.1:2\n", "keepalive"},
-		"stock with a wider pool": {caddyfile(roleStock, "127.0.0.1:1", "127.0.0.1:2", "99"), "keepalive_idle_conns_per_host 99\n", "alipayai"},
-		"stock without the app":   {stock, "\tmetrics\n", "alipayai"},
-		"nothing of failing over": {caddyfile(rolePlain, "127.0.0.1:1", "127.0.0.1:2", ""), "breaker     off\n", "alert"},
-		"all of it":               {caddyfile(roleFailover, "127.0.0.1:1", "127.0.0.1:2", ""), "cached_answer 24h\n", "breaker     off"},
-		"gateway":                 {gateway, "base_url http://127.0.0.1:2\n", "reverse_proxy"},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			if !strings.Contains(tt.config, tt.has) || strings.Contains(tt.config, tt.lacks) {
-				t.Errorf("want %q and no %q in:\n%s", tt.has, tt.lacks, tt.config)
+// Each part is run by its name alone, and by no other's.
+func TestRuns(t *testing.T) {
+	for _, name := range parts() {
+		s := settings{only: []string{name}}
+		for _, other := range parts() {
+			if s.runs(other) != (other == name) {
+				t.Errorf("-only %s: runs(%s) is %v", name, other, s.runs(other))
 			}
-		})
+		}
+		if !(settings{}).runs(name) {
+			t.Errorf("%s is not run by default", name)
+		}
 	}
 }

@@ -11,77 +11,137 @@ import (
 	"time"
 )
 
-// A metric is one figure of a round, as the report shows it.
-type metric struct {
-	title  string
-	format func(v float64) string
+// A metric is one figure of a round.
+type metric int
+
+const (
+	callRate metric = iota
+	cpuPerCall
+	latencyP50
+	latencyP99
+	sentLate
+	allocsPerCall
+	bytesPerCall
+	residentPerStream
+	livePerStream
+	metricCount
+)
+
+// metrics say how the report shows each.
+var metrics = [metricCount]struct {
+	title string
+	unit  unit
+}{
+	callRate:          {"calls per second", whole},
+	cpuPerCall:        {"CPU per call", micros},
+	latencyP50:        {"latency p50", millis},
+	latencyP99:        {"latency p99", millis},
+	sentLate:          {"sent after it was due, p50", millis},
+	allocsPerCall:     {"allocations per call", whole},
+	bytesPerCall:      {"bytes allocated per call", whole},
+	residentPerStream: {"resident memory per stream", kilobytes},
+	livePerStream:     {"live memory per stream", kilobytes},
 }
 
-// The figures of a round, in the order of the report.
-var metrics = [...]metric{
-	{"calls per second", whole},
-	{"CPU per call", micros},
-	{"latency p50", millis},
-	{"latency p99", millis},
-	{"allocations per call", whole},
-	{"bytes allocated per call", whole},
-}
+// A sample holds the figures of one proxy's round.
+type sample [metricCount]float64
 
-// A sample holds the figures of one proxy's round, in the order of metrics.
-type sample [len(metrics)]float64
-
-// A result is all rounds of a workload, as pairs of the stock proxy and the
-// gateway that ran one after the other.
+// A result is all rounds of a comparison.
 type result struct {
-	workload workload
-	rounds   [][2]sample
+	comparison
+	rounds [][2]sample
 }
 
 // newSample divides what was consumed between two readings by the calls made.
 func newSample(d done, before, after usage) sample {
 	calls := float64(len(d.latencies))
 	return sample{
-		calls / d.elapsed.Seconds(),
-		(after.CPU - before.CPU).Seconds() / calls,
-		percentile(d.latencies, 0.50).Seconds(),
-		percentile(d.latencies, 0.99).Seconds(),
-		float64(after.Mallocs-before.Mallocs) / calls,
-		float64(after.Bytes-before.Bytes) / calls,
+		callRate:      calls / d.elapsed.Seconds(),
+		cpuPerCall:    (after.CPU - before.CPU).Seconds() / calls,
+		latencyP50:    percentile(d.latencies, 0.50).Seconds(),
+		latencyP99:    percentile(d.latencies, 0.99).Seconds(),
+		sentLate:      percentile(d.lateness, 0.50).Seconds(),
+		allocsPerCall: float64(after.Mallocs-before.Mallocs) / calls,
+		bytesPerCall:  float64(after.Bytes-before.Bytes) / calls,
 	}
 }
 
-// report is a Markdown table of the medians over the rounds, and of the
-// gateway's in proportion to the stock proxy's. The range beside a ratio is that
-// of the single rounds.
-func report(s settings, results []result) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Caddy %s, %s %s/%s, %d CPUs; medians of %d interleaved rounds of %v each.\n\n",
-		caddyVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), s.rounds, s.duration)
-	if s.idle > 0 {
-		fmt.Fprintf(&b, "reverse_proxy keeps %d idle connections.\n\n", s.idle)
+// report is two Markdown tables: the gateway beside the stock proxy, and gateways
+// beside each other. A ratio is the median of the single rounds' own, so that it
+// compares what ran one right after the other.
+func report(s settings, cpus division, results []result) string {
+	if len(results) == 0 {
+		return ""
 	}
-	b.WriteString("| | `reverse_proxy` | `alipayai_proxy` | ratio | range |\n|---|---:|---:|---:|---:|\n")
+	var b strings.Builder
+	fmt.Fprintf(&b, "Caddy %s, %s %s/%s, %d CPUs: %v.\nMedians of %d alternating rounds of %v each, with the smallest and the largest.\n",
+		caddyVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cpus, s.rounds, s.duration)
+	heading := ""
 	for _, r := range results {
-		for i, m := range metrics {
-			stock, gateway, ratios := r.column(i)
-			fmt.Fprintf(&b, "| %s (%d at once): %s | %s | %s | %.2f | %.2f–%.2f |\n",
-				r.workload.title, r.workload.clients, m.title,
-				m.format(median(stock)), m.format(median(gateway)),
-				median(gateway)/median(stock), slices.Min(ratios), slices.Max(ratios))
+		if h := r.heading(); h != heading {
+			heading = h
+			fmt.Fprintf(&b, "\n| | %s | ratio |\n|---|---:|---:|---:|\n", heading)
+		}
+		for _, m := range r.metrics {
+			yardstick, other, ratios := r.column(m)
+			unit := metrics[m].unit
+			fmt.Fprintf(&b, "| %v: %s | %s | %s | %s |\n", r.workload, metrics[m].title,
+				unit.spread(yardstick), unit.spread(other), times.spread(ratios))
 		}
 	}
 	return b.String()
 }
 
-// column is one figure over all rounds: the stock proxy's, the gateway's, and
-// each round's ratio of them.
-func (r result) column(metric int) (stock, gateway, ratios []float64) {
-	for _, pair := range r.rounds {
-		stock = append(stock, pair[0][metric])
-		gateway = append(gateway, pair[1][metric])
-		ratios = append(ratios, pair[1][metric]/pair[0][metric])
+// heading names what a comparison compares.
+func (c comparison) heading() string {
+	if c.roles[0] == roleStock {
+		return "`reverse_proxy` | `alipayai_proxy`"
 	}
-	return stock, gateway, ratios
+	return "gateway without | with"
+}
+
+// column is one figure over all rounds: the yardstick's, the other's, and each
+// round's ratio of them.
+func (r result) column(m metric) (yardstick, other, ratios []float64) {
+	for _, pair := range r.rounds {
+		yardstick = append(yardstick, pair[0][m])
+		other = append(other, pair[1][m])
+		ratios = append(ratios, pair[1][m]/pair[0][m])
+	}
+	return yardstick, other, ratios
+}
+
+// A unit is how the report shows a value.
+type unit struct {
+	size     float64 // the value that is shown as 1
+	decimals int
+	name     string
+}
+
+var (
+	whole     = unit{1, 0, ""}
+	times     = unit{1, 2, ""}
+	percent   = unit{.01, 2, " %"}
+	micros    = unit{1e-6, 1, " µs"} // of seconds
+	millis    = unit{1e-3, 2, " ms"} // of seconds
+	kilobytes = unit{1e3, 1, " KB"}  // of bytes
+	mebibytes = unit{1 << 20, 1, " MiB"}
+)
+
+// number shows a value without its unit, with a comma between thousands.
+func (u unit) number(v float64) string {
+	digits := strconv.FormatFloat(v/u.size, 'f', u.decimals, 64)
+	end, _, _ := strings.Cut(digits, ".")
+	for i := len(end) - 3; i > 0 && end[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// spread shows the values' median, and between which two they lie.
+func (u unit) spread(values []float64) string {
+	return fmt.Sprintf("%s%s (%s–%s)", u.number(median(values)), u.name,
+		u.number(slices.Min(values)), u.number(slices.Max(values)))
 }
 
 // median is the middle of the values, or the mean of the two in the middle.
@@ -97,15 +157,6 @@ func median(values []float64) float64 {
 	return (sorted[mid-1] + sorted[mid]) / 2
 }
 
-// quantile is the value that p of them, a fraction, do not exceed.
-func quantile(values []float64, p float64) float64 {
-	if len(values) == 0 {
-		return math.NaN()
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[int(p*float64(len(sorted)-1)+.5)]
-}
-
 // percentile is the smallest of the ascending values that p of them, a fraction,
 // do not exceed.
 func percentile(sorted []time.Duration, p float64) time.Duration {
@@ -115,21 +166,6 @@ func percentile(sorted []time.Duration, p float64) time.Duration {
 	rank := int(math.Ceil(p * float64(len(sorted))))
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
-
-// whole shows a count, with a comma between thousands.
-func whole(v float64) string {
-	digits := strconv.FormatFloat(v, 'f', 0, 64)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
-}
-
-// micros shows seconds as microseconds.
-func micros(v float64) string { return strconv.FormatFloat(v*1e6, 'f', 1, 64) + " µs" }
-
-// millis shows seconds as milliseconds.
-func millis(v float64) string { return strconv.FormatFloat(v*1e3, 'f', 2, 64) + " ms" }
 
 // caddyVersion is the version of Caddy that this binary was built with.
 func caddyVersion() string {

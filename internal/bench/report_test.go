@@ -56,79 +56,81 @@ func TestPercentile(t *testing.T) {
 	}
 }
 
-func TestWhole(t *testing.T) {
+func TestUnits(t *testing.T) {
 	tests := map[string]struct {
+		unit unit
 		v    float64
 		want string
 	}{
-		"nothing":   {0, "0"},
-		"hundreds":  {999.4, "999"},
-		"thousands": {999.6, "1,000"},
-		"millions":  {1234567, "1,234,567"},
+		"nothing":             {whole, 0, "0"},
+		"hundreds":            {whole, 999.4, "999"},
+		"thousands":           {whole, 999.6, "1,000"},
+		"millions":            {whole, 1234567, "1,234,567"},
+		"less than nothing":   {whole, -123456, "-123,456"},
+		"a ratio":             {times, 0.734, "0.73"},
+		"microseconds":        {micros, 195.64e-6, "195.6"},
+		"many microseconds":   {micros, 1.5, "1,500,000.0"},
+		"milliseconds":        {millis, 12.345e-3, "12.35"},
+		"per cent":            {percent, .003, "0.30"},
+		"kilobytes":           {kilobytes, 80_040, "80.0"},
+		"mebibytes":           {mebibytes, 3 << 19, "1.5"},
+		"a negative fraction": {kilobytes, -1_234_567, "-1,234.6"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := whole(tt.v); got != tt.want {
-				t.Errorf("whole(%v) = %q, want %q", tt.v, got, tt.want)
+			if got := tt.unit.number(tt.v); got != tt.want {
+				t.Errorf("number(%v) = %q, want %q", tt.v, got, tt.want)
 			}
 		})
+	}
+	if got, want := micros.spread([]float64{3e-6, 1e-6, 2e-6}), "2.0 µs (1.0–3.0)"; got != want {
+		t.Errorf("spread: %q, want %q", got, want)
 	}
 }
 
 func TestNewSample(t *testing.T) {
-	d := done{elapsed: 2 * time.Second, latencies: []time.Duration{time.Millisecond, time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond}}
+	d := newDone(2*time.Second, [][]time.Duration{ms(5, 1), ms(2, 1)}, [][]time.Duration{ms(3, 0), ms(0)})
 	before := usage{CPU: time.Second, Mallocs: 1000, Bytes: 5000}
 	after := usage{CPU: time.Second + 400*time.Microsecond, Mallocs: 1400, Bytes: 9000}
-	if got, want := newSample(d, before, after), (sample{2, 100e-6, 1e-3, 5e-3, 100, 1000}); got != want {
+	want := sample{
+		callRate: 2, cpuPerCall: 100e-6, latencyP50: 1e-3, latencyP99: 5e-3, sentLate: 0, allocsPerCall: 100, bytesPerCall: 1000,
+	}
+	if got := newSample(d, before, after); got != want {
 		t.Errorf("newSample: got %v, want %v", got, want)
 	}
 }
 
 func TestReport(t *testing.T) {
-	stock, gateway := sample{1000, 100e-6, 1e-3, 9e-3, 240, 20000}, sample{1300, 75e-6, 1e-3, 6e-3, 120, 9000}
-	faster, slower := stock, gateway
-	faster[1], slower[1] = 60e-6, 90e-6
-	got := report(settings{rounds: 3, duration: 2 * time.Second}, []result{{
-		workload: workload{title: "JSON", clients: 64},
-		rounds:   [][2]sample{{stock, gateway}, {faster, slower}, {stock, gateway}},
-	}})
-	_, table, _ := strings.Cut(got, "\n\n")
-	const want = `| | ` + "`reverse_proxy` | `alipayai_proxy`" + ` | ratio | range |
-|---|---:|---:|---:|---:|
-| JSON (64 at once): calls per second | 1,000 | 1,300 | 1.30 | 1.30–1.30 |
-| JSON (64 at once): CPU per call | 100.0 µs | 75.0 µs | 0.75 | 0.75–1.50 |
-| JSON (64 at once): latency p50 | 1.00 ms | 1.00 ms | 1.00 | 1.00–1.00 |
-| JSON (64 at once): latency p99 | 9.00 ms | 6.00 ms | 0.67 | 0.67–0.67 |
-| JSON (64 at once): allocations per call | 240 | 120 | 0.50 | 0.50–0.50 |
-| JSON (64 at once): bytes allocated per call | 20,000 | 9,000 | 0.45 | 0.45–0.45 |
-`
-	if table != want {
-		t.Errorf("report:\n got %s\nwant %s", table, want)
+	with := func(cpu, allocs float64) sample { return sample{cpuPerCall: cpu, allocsPerCall: allocs} }
+	// The machine is twice as slow in the second round, for both.
+	rounds := [][2]sample{
+		{with(100e-6, 240), with(80e-6, 120)},
+		{with(200e-6, 240), with(160e-6, 120)},
+		{with(110e-6, 240), with(99e-6, 120)},
 	}
-	if !strings.Contains(got, "medians of 3 interleaved rounds of 2s each") {
-		t.Errorf("the report does not say how it was made:\n%s", got)
-	}
-}
+	figures := []metric{cpuPerCall, allocsPerCall}
+	got := report(settings{rounds: 3, duration: 2 * time.Second}, division{[]int{0}, []int{1}}, []result{
+		{comparison{"json", [2]string{roleStock, roleGateway}, jsonCalls(64), figures}, rounds},
+		{comparison{"rate500", [2]string{roleStock, roleGateway}, jsonCalls(64).at(500), figures[:1]}, rounds},
+		{comparison{"failover", [2]string{roleGateway, roleProduction}, productionCalls(), figures[:1]}, rounds[:1]},
+	})
+	head, tables, _ := strings.Cut(got, "\n\n")
+	const want = `| | ` + "`reverse_proxy` | `alipayai_proxy`" + ` | ratio |
+|---|---:|---:|---:|
+| JSON, 64 at once: CPU per call | 110.0 µs (100.0–200.0) | 99.0 µs (80.0–160.0) | 0.80 (0.80–0.90) |
+| JSON, 64 at once: allocations per call | 240 (240–240) | 120 (120–120) | 0.50 (0.50–0.50) |
+| JSON, 500 a second: CPU per call | 110.0 µs (100.0–200.0) | 99.0 µs (80.0–160.0) | 0.80 (0.80–0.90) |
 
-func TestQuantile(t *testing.T) {
-	for name, tt := range map[string]struct {
-		values []float64
-		p      float64
-		want   float64
-	}{
-		"one value":     {[]float64{7}, .25, 7},
-		"the middle":    {[]float64{3, 1, 2}, .5, 2},
-		"a quarter":     {[]float64{5, 4, 3, 2, 1}, .25, 2},
-		"three of four": {[]float64{5, 4, 3, 2, 1}, .75, 4},
-		"all":           {[]float64{2, 1}, 1, 2},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := quantile(tt.values, tt.p); got != tt.want {
-				t.Errorf("got %g, want %g", got, tt.want)
-			}
-		})
+| | gateway without | with | ratio |
+|---|---:|---:|---:|
+| JSON, a production site, 64 at once: CPU per call | 100.0 µs (100.0–100.0) | 80.0 µs (80.0–80.0) | 0.80 (0.80–0.80) |
+`
+	if tables != want {
+		t.Errorf("report:\n got %s\nwant %s", tables, want)
 	}
-	if got := quantile(nil, .5); !math.IsNaN(got) {
-		t.Errorf("of nothing %g", got)
+	for _, want := range []string{"each proxy alone on CPU 0, upstream and load on CPU 1", "Medians of 3 alternating rounds of 2s each"} {
+		if !strings.Contains(head, want) {
+			t.Errorf("the report does not say %q:\n%s", want, head)
+		}
 	}
 }

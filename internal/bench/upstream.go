@@ -24,8 +24,16 @@ const (
 	brokenPath = "/broken"
 )
 
+const (
+	modelName = "bench-1"
+	// slowModel is the model whose streams take slowEvery from event to event.
+	slowModel = "bench-slow"
+	slowEvery = time.Second
+)
+
 var (
 	streamAsked = []byte(`"stream":true`)
+	slowAsked   = []byte(`"model":"` + slowModel + `"`)
 	streamEnd   = []byte("data: [DONE]\n\n")
 )
 
@@ -67,7 +75,20 @@ func upstream() http.Handler {
 		}
 		w.Header().Set("Content-Type", "text/event-stream")
 		flusher := http.NewResponseController(w)
-		for _, event := range events {
+		var pause <-chan time.Time
+		if bytes.Contains(body, slowAsked) {
+			ticker := time.NewTicker(slowEvery)
+			defer ticker.Stop()
+			pause = ticker.C
+		}
+		for i, event := range events {
+			if i > 0 && pause != nil {
+				select {
+				case <-pause:
+				case <-r.Context().Done():
+					return
+				}
+			}
 			w.Write(event)
 			if flusher.Flush() != nil {
 				return
@@ -78,8 +99,8 @@ func upstream() http.Handler {
 }
 
 // requestBody is a chat request of requestSize bytes.
-func requestBody(stream bool) []byte {
-	head := `{"model":"bench-1","temperature":0.2,`
+func requestBody(model string, stream bool) []byte {
+	head := `{"model":"` + model + `","temperature":0.2,`
 	if stream {
 		head += string(streamAsked) + ","
 	}

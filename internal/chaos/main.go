@@ -8,7 +8,8 @@
 // Behind them stand two simulators, the Alipay AI API and one in Anthropic's
 // format, whose faults change several times a second. The tenants' clients call
 // with and without an Idempotency-Key, for JSON and for streams, twice at once,
-// again later, and some leave in the middle. Each prompt is unique and each answer
+// again later, and some leave in the middle. Besides, requests over HTTP/2 are
+// broken off in all ways, and their connections go silent. Each prompt is unique and each answer
 // repeats it, so that no answer can be lost, crossed, spliced or cut unseen.
 //
 // It prints a line for each invariant, and fails unless all hold. A seed draws the
@@ -85,8 +86,9 @@ func run(ctx context.Context, s settings) (report, error) {
 	w := newStorm(s, r)
 	unserved := l.unserved() // a window that is new opens late
 	w.begin()
+	frames := beginHTTP2(ctx, s)
 	l.run(ctx)
-	err = w.end()
+	err = errors.Join(w.end(), frames.end())
 	l.repeatLate()
 	unserved += l.unserved()
 	l.transport.CloseIdleConnections()
@@ -98,5 +100,7 @@ func run(ctx context.Context, s settings) (report, error) {
 		return report{}, err
 	}
 	behind.goroutines = settled(0, func() int { return goroutines() - before })
-	return judge(r, l.replies, w, unserved, behind), nil
+	judged := judge(r, l.replies, w, unserved, behind)
+	judged.lines = append(judged.lines, frames.lines()...)
+	return judged, nil
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/internal/heldport"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -29,6 +30,7 @@ type redisServer struct {
 	args    []string
 	dir     string
 	process *exec.Cmd
+	release func() // of its port
 }
 
 // startRedis starts a server on a free port, and returns when it answers.
@@ -37,20 +39,16 @@ func startRedis(ctx context.Context) (*redisServer, error) {
 	if err != nil {
 		return nil, errNoRedis
 	}
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+	port, release, err := heldport.Hold()
 	if err != nil {
-		return nil, err
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
 		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "gateway-chaos-")
 	if err != nil {
+		release()
 		return nil, err
 	}
-	s := &redisServer{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), dir: dir}
+	s := &redisServer{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), dir: dir, release: release}
 	s.args = []string{
 		path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--logfile", "log",
 		// Written in time to outlive the process, if not the machine.
@@ -110,5 +108,6 @@ func (s *redisServer) restart(ctx context.Context) error {
 // close ends it and removes what it has left behind.
 func (s *redisServer) close() {
 	s.kill()
+	s.release()
 	_ = os.RemoveAll(s.dir)
 }

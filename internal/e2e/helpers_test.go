@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net"
 	"os"
 	"runtime"
 	"strconv"
@@ -22,6 +21,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	_ "github.com/caddy-alipayai/gateway/caddy"
+	"github.com/caddy-alipayai/gateway/internal/heldport"
 )
 
 // The simulator's models and paths.
@@ -128,7 +128,7 @@ https://TLS {
 func startGateway(t *testing.T, o options) *gateway {
 	t.Helper()
 	key, hash := alipayai.NewKey()
-	g := &gateway{addr: freeAddr(t), tlsAddr: freeAddr(t), key: key}
+	g := &gateway{addr: heldport.Addr(t), tlsAddr: heldport.Addr(t), key: key}
 	api, apiAddr := startSimulator(t, sandbox.Config{Mode: sandbox.Production, RequestsPerSecond: -1})
 	claude, claudeAddr := startSimulator(t, sandbox.Config{Format: sandbox.Anthropic, RequestsPerSecond: -1})
 	g.api, g.claude = api, claude
@@ -267,15 +267,4 @@ func noGoroutines() error {
 		}
 	}
 	return nil
-}
-
-// freeAddr is a loopback address that nothing listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -24,7 +24,7 @@ func StartCluster(tb testing.TB) *Cluster {
 	ids := make(map[*Server]string)
 	bus := make(map[*Server]string)
 	start := func() *Server {
-		port := strconv.Itoa(freePort(tb))
+		port := heldPort(tb)
 		s := Start(tb,
 			"--cluster-enabled", "yes", "--cluster-port", port,
 			"--cluster-node-timeout", "500", "--cluster-replica-validity-factor", "0",

@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -27,7 +26,7 @@ func StartWatched(tb testing.TB) *Watched {
 	w.Replica = Start(tb, "--replicaof", host+" "+port, "--repl-diskless-load", "swapdb")
 
 	// A Sentinel writes into its configuration, so that it needs a file.
-	sentinelPort := strconv.Itoa(freePort(tb))
+	sentinelPort := heldPort(tb)
 	s := &Server{Addr: net.JoinHostPort(host, sentinelPort), tb: tb, dir: tb.TempDir()}
 	file := filepath.Join(s.dir, "sentinel.conf")
 	config := fmt.Sprintf(`port %s

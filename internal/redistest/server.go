@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/heldport"
 )
 
 // patience is how long a server may take for anything.
@@ -39,14 +41,14 @@ type Server struct {
 // when it answers.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
-	port := freePort(tb)
+	port := heldPort(tb)
 	s := &Server{
-		Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
+		Addr: net.JoinHostPort("127.0.0.1", port),
 		tb:   tb,
 		dir:  tb.TempDir(),
 	}
 	s.args = append([]string{
-		"--port", strconv.Itoa(port), "--bind", "127.0.0.1",
+		"--port", port, "--bind", "127.0.0.1",
 		"--save", "", "--appendonly", "no", "--dir", s.dir,
 	}, args...)
 	tb.Cleanup(s.Kill)
@@ -152,14 +154,14 @@ func (s *Server) must(words ...string) {
 	}
 }
 
-func freePort(tb testing.TB) int {
+// heldPort is a port that stays the test's.
+func heldPort(tb testing.TB) string {
 	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	_, port, err := net.SplitHostPort(heldport.Addr(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // until asks again and again until something holds.

@@ -3,6 +3,7 @@ package openai
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -46,13 +47,38 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
 	body := a.Body()
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(a.Status)
-	if _, err := w.Write(body); err != nil {
+	if d.write(w, body) != nil {
 		return
 	}
 	delivered = true
 	if a.ClosesSlowly() {
 		_ = http.NewResponseController(w).Flush()
 	}
+}
+
+// writtenAtOnce is how many bytes of a large answer a client has to read within
+// alipayai.ClientTimeout: at 17 KiB a second it is slower than any that works.
+const writtenAtOnce = 1 << 20
+
+// write gives a whole answer's body to the client. One that does not read must not
+// hold a large one for ever.
+func (d *Door) write(w http.ResponseWriter, body []byte) error {
+	if len(body) <= maxTrusted {
+		_, err := w.Write(body)
+		return err
+	}
+	client := http.NewResponseController(w)
+	for part := range slices.Chunk(body, writtenAtOnce) {
+		_ = client.SetWriteDeadline(d.Gateway.Now().Add(alipayai.ClientTimeout)) // where the server knows deadlines
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+	}
+	if err := client.Flush(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	_ = client.SetWriteDeadline(time.Time{}) // the connection goes on
+	return nil
 }
 
 // stream passes a stream on: whatever has arrived goes out with one write and one

@@ -37,7 +37,7 @@ func read(ev wire.Event) (said, error) {
 	if err := json.Unmarshal(ev.Data, &data); err != nil {
 		return said{}, fmt.Errorf("%w: the data of an event is not of the format", wire.ErrMalformed)
 	}
-	s := said{usage: chunk.Usage, end: chunk.Done || name == "end"}
+	s := said{usage: chunk.Usage, end: data.Type == "end" || name == "end"}
 	s.thinking = data.Type == "thinking"
 	if s.thinking || data.Type == "text" {
 		s.words, err = words(data.Payload)

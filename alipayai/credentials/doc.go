@@ -1,0 +1,31 @@
+// Package credentials keeps the gateway's secrets out of everything that leaves
+// the process, whoever quotes them: an upstream, a token endpoint, a store or an
+// alert's sink.
+//
+// A [Filter] knows the live secrets. A text holds one where 12 characters in a
+// row are those of a secret, in one of its forms:
+//
+//   - as it is, and what it stands for in base64, hexadecimal digits or percent-encoding
+//   - base64, standard or for URLs, padded or not, wherever in an encoded text it begins
+//   - hexadecimal digits
+//   - two of these after each other
+//
+// Upper and lower case, white space, control and invisible characters make no
+// difference, nor do percent-encoding, escapes of JSON and character references of
+// HTML, up to four deep. A secret of 8 to 11 characters is found whole; a shorter
+// one is not looked for, since it would be found everywhere.
+//
+// The ways out, and where the filter stands:
+//
+//	the client's headers     alipayai: commit; of the signing transport: Provider.TakeAnswer
+//	the client's errors      alipayai: refuse, abort, upstreamFailure; bodies of status 402;
+//	                         of the signing transport: Provider.TakeAnswer, for status >= 400
+//	the access log           alipayai: settle, for what the gateway adds; the headers are the client's
+//	the process's log        [Filter.Log], around the core of every logger
+//	alerts                   alert.Options.Credentials
+//	evidence, log and sealed alipayai: recordEvidence
+//	metrics                  labels are codes from a fixed list: alipayai.KnownCode
+//	token endpoints' errors  alipayai: Grant.Fetch
+//
+// The contents of answers are not filtered: they belong to the client.
+package credentials

@@ -1,0 +1,324 @@
+package credentials
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Hidden stands where a secret was.
+const Hidden = "[credential]"
+
+// Source has secrets that change, such as access tokens.
+type Source interface {
+	// Credentials are the present secrets, and those that may still be quoted.
+	Credentials() []string
+	// CredentialsChanged counts the changes. It is called often.
+	CredentialsChanged() uint64
+}
+
+// Filter knows secrets and finds them in texts. The zero Filter knows none; it is
+// safe for concurrent use. It prints nothing of what it knows.
+type Filter struct {
+	mu      sync.Mutex
+	secrets []string
+	sources []Source
+	current atomic.Pointer[snapshot]
+}
+
+// snapshot is what a filter knows at one time.
+type snapshot struct {
+	grams   grams
+	sources []Source
+	changes uint64
+	// passed are texts that held no secret. They never will: secrets are random, and
+	// those that the texts were not compared with are younger.
+	passed atomic.Pointer[map[string]struct{}]
+}
+
+// Bounds of what is remembered as passed.
+const (
+	maxPassed     = 256
+	maxPassedText = 256 // bytes
+)
+
+// Add makes secrets known, for good. Those of less than 8 characters are ignored.
+func (f *Filter) Add(secrets ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, secret := range secrets {
+		if secret != "" && !slices.Contains(f.secrets, secret) {
+			f.secrets = append(f.secrets, secret)
+			f.current.Store(nil)
+		}
+	}
+}
+
+// Watch makes the secrets of a source known, as they are at each time, until
+// stop is called.
+func (f *Filter) Watch(source Source) (stop func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sources = append(slices.Clone(f.sources), source)
+	f.current.Store(nil)
+	return sync.OnceFunc(func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if i := slices.Index(f.sources, source); i >= 0 {
+			f.sources = slices.Delete(slices.Clone(f.sources), i, i+1)
+			f.current.Store(nil)
+		}
+	})
+}
+
+// String hides the secrets.
+func (f *Filter) String() string { return "[credentials]" }
+
+// GoString hides the secrets.
+func (f *Filter) GoString() string { return f.String() }
+
+func changes(sources []Source) (sum uint64) {
+	for _, source := range sources {
+		sum += source.CredentialsChanged()
+	}
+	return sum
+}
+
+// snapshot gives what f knows now.
+func (f *Filter) snapshot() *snapshot {
+	if s := f.current.Load(); s != nil && s.changes == changes(s.sources) {
+		return s
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := &snapshot{sources: f.sources, changes: changes(f.sources)}
+	secrets := slices.Clone(f.secrets)
+	for _, source := range f.sources {
+		secrets = append(secrets, source.Credentials()...)
+	}
+	slices.Sort(secrets)
+	for _, secret := range slices.Compact(secrets) {
+		s.grams.addSecret(secret)
+	}
+	f.current.Store(s)
+	return s
+}
+
+// Passed reports, at next to no cost, whether text is known to hold no secret,
+// nor a part of one: it is a short number, or was looked at before. A secret of
+// one request cannot be in what another has brought before.
+func (f *Filter) Passed(text string) bool {
+	if f == nil {
+		return false
+	}
+	s := f.snapshot()
+	if isNumber(text) && (len(text) < minSecret || len(text) < gram && len(s.grams.whole) == 0) {
+		return true
+	}
+	passed := s.passed.Load()
+	if passed == nil {
+		return false
+	}
+	_, ok := (*passed)[text]
+	return ok
+}
+
+// isNumber reports whether text is a number, or a time as headers have it (6m0s):
+// such values are other ones each time.
+func isNumber(text string) bool {
+	return strings.Trim(text, "0123456789.hms") == ""
+}
+
+// pass remembers that text holds no secret.
+func (s *snapshot) pass(text string) {
+	if len(text) > maxPassedText {
+		return
+	}
+	old := s.passed.Load()
+	passed := map[string]struct{}{text: {}}
+	if old != nil && len(*old) < maxPassed {
+		for known := range *old {
+			passed[known] = struct{}{}
+		}
+	}
+	s.passed.CompareAndSwap(old, &passed)
+}
+
+// With gives f with the secrets of one request besides, which are compared only
+// when there is something to compare them with. A nil Filter knows none but these.
+func (f *Filter) With(secrets func() []string) *Mask { return &Mask{filter: f, secrets: secrets} }
+
+// Text gives text with [Hidden] for each secret in it. A nil Filter knows none.
+func (f *Filter) Text(text string) string {
+	if f == nil || len(text) < minSecret {
+		return text
+	}
+	return without(text, 0, search(text, []*grams{&f.snapshot().grams}))
+}
+
+// Mask hides the secrets of a Filter and of one request. It is safe for concurrent
+// use.
+type Mask struct {
+	filter  *Filter
+	secrets func() []string
+	once    sync.Once
+	// snapshot is what filter knew when a text was compared first.
+	snapshot *snapshot
+	known    []*grams
+}
+
+// Text gives text with [Hidden] for each secret in it.
+func (m *Mask) Text(text string) string {
+	m.Texts(&text)
+	return text
+}
+
+// Texts hides secrets in texts that a reader may put together: also one that goes
+// on from one to the next.
+func (m *Mask) Texts(texts ...*string) {
+	if m.passed(texts) {
+		return
+	}
+	m.hide(texts)
+	for _, text := range texts {
+		if !strings.Contains(*text, Hidden) {
+			m.snapshot.pass(*text)
+		}
+	}
+}
+
+// hide is Texts, of texts that are not known.
+func (m *Mask) hide(texts []*string) {
+	known := m.compile()
+	var joined strings.Builder
+	starts := make([]int, 0, len(texts)+1)
+	for _, text := range texts {
+		starts = append(starts, joined.Len())
+		joined.WriteString(*text)
+	}
+	starts = append(starts, joined.Len())
+	found := search(joined.String(), known)
+	for i, text := range texts {
+		if len(found) > 0 {
+			*text = without(*text, starts[i], found)
+		}
+	}
+}
+
+func (m *Mask) passed(texts []*string) bool {
+	return !slices.ContainsFunc(texts, func(text *string) bool { return !m.filter.Passed(*text) })
+}
+
+// Bytes gives text with [Hidden] for each secret in it: itself where there is none.
+func (m *Mask) Bytes(text []byte) []byte {
+	if found := search(string(text), m.compile()); len(found) > 0 {
+		return []byte(without(string(text), 0, found))
+	}
+	return text
+}
+
+// Header hides secrets in the values of a header, where they are.
+func (m *Mask) Header(h http.Header) {
+	var texts []*string
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for i := range h[name] {
+			texts = append(texts, &h[name][i])
+		}
+	}
+	m.hide(texts)
+}
+
+// compile gives all secrets that m hides.
+func (m *Mask) compile() []*grams {
+	m.once.Do(func() {
+		own := new(grams)
+		if m.secrets != nil {
+			for _, secret := range m.secrets() {
+				own.addSecret(secret)
+			}
+		}
+		m.known, m.snapshot = []*grams{own}, new(snapshot)
+		if m.filter != nil {
+			m.snapshot = m.filter.snapshot()
+			m.known = append(m.known, &m.snapshot.grams)
+		}
+	})
+	return m.known
+}
+
+// span is a part of a text.
+type span struct{ start, end int }
+
+// search gives the parts of text that are secrets', in order and apart.
+func search(text string, known []*grams) []span {
+	if !look(plain(text, false), known, nil) {
+		return nil
+	}
+	var found []span
+	look(plain(text, true), known, func(v view, start, end int) {
+		from, to := v.place(start, end)
+		found = append(found, span{from, to})
+	})
+	slices.SortFunc(found, func(a, b span) int { return a.start - b.start })
+	apart := found[:1]
+	for _, s := range found[1:] {
+		if last := &apart[len(apart)-1]; s.start <= last.end {
+			last.end = max(last.end, s.end)
+		} else {
+			apart = append(apart, s)
+		}
+	}
+	return apart
+}
+
+// look reports whether v holds a secret, with escapes undone none, one or more
+// times, and where.
+func look(v view, known []*grams, found func(v view, start, end int)) (any bool) {
+	for depth := 0; ; depth++ {
+		folded := make([]byte, len(v.text))
+		for i, c := range v.text {
+			folded[i] = fold(c)
+		}
+		for _, g := range known {
+			g.find(folded, func(start, end int) {
+				any = true
+				if found != nil {
+					found(v, start, end)
+				}
+			})
+		}
+		if any && found == nil || depth == maxEscapes {
+			return any
+		}
+		next, escaped := v.unescape()
+		if !escaped {
+			return any
+		}
+		v = next
+	}
+}
+
+// without gives text, which began at start, with Hidden for what was found.
+func without(text string, start int, found []span) string {
+	if len(found) == 0 {
+		return text
+	}
+	var out strings.Builder
+	done := 0
+	for _, s := range found {
+		from, to := max(s.start-start, done), min(s.end-start, len(text))
+		if from >= to {
+			continue
+		}
+		// The white space after a secret is not its own.
+		shown := strings.TrimRight(text[from:to], " \t\r\n")
+		out.WriteString(text[done:from])
+		out.WriteString(Hidden)
+		done = from + len(shown)
+	}
+	out.WriteString(text[done:])
+	return out.String()
+}

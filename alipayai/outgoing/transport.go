@@ -1,0 +1,133 @@
+package outgoing
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// When an HTTP/2 connection counts as dead.
+const (
+	// PingAfter is how long it may be silent, with requests on it or idle,
+	// before it is pinged.
+	PingAfter = 10 * time.Second
+	// PingTimeout is how long the answer to a ping may take before the
+	// connection is closed, and all that is on it fails.
+	PingTimeout = 5 * time.Second
+)
+
+// idleTimeout is how long an unused connection is kept where that is not set;
+// Caddy has the same.
+const idleTimeout = 2 * time.Minute
+
+// Transport keeps connections to upstreams, as [http.Transport] does, and takes
+// silent HTTP/2 connections out of use: net/http keeps using one whose peer is
+// gone, for each new request, until the kernel gives it up after minutes.
+//
+// After a request has had no answer in time, those that start later go by new
+// connections. What is under way on the old ones goes on, unless their peer does
+// not answer a ping. HTTP/1.1 needs neither: net/http closes a connection whose
+// request is cancelled.
+type Transport struct {
+	base    *http.Transport // what pools are made from; has no connections itself
+	current atomic.Pointer[pool]
+}
+
+// pool is a set of connections, and the protocols that they have shown.
+type pool struct {
+	transport    *http.Transport
+	http1, http2 atomic.Bool
+}
+
+// NewTransport makes a Transport that connects as base does, which must not
+// carry requests itself. Base's HTTP2 may set other times for pings.
+func NewTransport(base *http.Transport) *Transport {
+	t := &Transport{base: base}
+	t.current.Store(t.newPool())
+	return t
+}
+
+// newPool makes a pool without connections.
+func (t *Transport) newPool() *pool {
+	made := t.base.Clone()
+	// Clone shares the connections of an HTTP/2 implementation that was
+	// configured by hand (TLSNextProto), as Caddy's is. Protocols asks for
+	// net/http's own, with its own connections.
+	made.Protocols = protocolsOf(t.base)
+	made.TLSNextProto = nil
+	if made.HTTP2 == nil {
+		made.HTTP2 = new(http.HTTP2Config)
+	}
+	if made.HTTP2.SendPingTimeout == 0 {
+		made.HTTP2.SendPingTimeout = PingAfter
+	}
+	if made.HTTP2.PingTimeout == 0 {
+		made.HTTP2.PingTimeout = PingTimeout
+	}
+	if made.IdleConnTimeout == 0 {
+		made.IdleConnTimeout = idleTimeout // what ends connections of former pools
+	}
+	return &pool{transport: made}
+}
+
+// protocolsOf says what t speaks, however it was configured. Clone has filled in
+// its TLSNextProto.
+func protocolsOf(t *http.Transport) *http.Protocols {
+	p := new(http.Protocols)
+	if t.Protocols != nil {
+		*p = *t.Protocols
+	} else {
+		p.SetHTTP1(true)
+	}
+	if t.TLSNextProto["h2"] != nil {
+		p.SetHTTP2(true)
+	}
+	return p
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	p := t.current.Load()
+	resp, err := p.transport.RoundTrip(req)
+	switch {
+	case err != nil:
+		if timedOut(req.Context(), err) {
+			t.abandon(p)
+		}
+	case resp.ProtoMajor == 1:
+		show(&p.http1)
+	default:
+		show(&p.http2)
+	}
+	return resp, err
+}
+
+// show sets seen without taking its cache line from others each time.
+func show(seen *atomic.Bool) {
+	if !seen.Load() {
+		seen.Store(true)
+	}
+}
+
+// abandon makes a new pool for the requests to come, once for each pool, unless
+// p's connections are known to be of HTTP/1 alone.
+func (t *Transport) abandon(p *pool) {
+	if p.http1.Load() && !p.http2.Load() || t.current.Load() != p {
+		return
+	}
+	if t.current.CompareAndSwap(p, t.newPool()) {
+		p.transport.CloseIdleConnections()
+	}
+}
+
+// timedOut reports whether a round trip ended because the answer's head did not
+// come in time. A client that leaves says nothing about the connection.
+func timedOut(ctx context.Context, err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout() || errors.As(context.Cause(ctx), &t) && t.Timeout()
+}
+
+// CloseIdleConnections closes the connections that no request is on.
+func (t *Transport) CloseIdleConnections() { t.current.Load().transport.CloseIdleConnections() }

@@ -1,0 +1,128 @@
+package alipayai
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// notSecret are the fields of a request's header that are known to hold no secret.
+var notSecret = map[string]bool{
+	"Accept": true, "Accept-Encoding": true, "Accept-Language": true, "Content-Type": true, "User-Agent": true, "Idempotency-Key": true,
+	"Client-Id": true, "Request-Time": true, "Alipay-Request-Id": true, "Anthropic-Version": true, "Traceparent": true, "Tracestate": true,
+}
+
+// notSecretPart are the parts of a signature's field, as in name=value, that are
+// none: of Signature, and of openapi-v3's Authorization.
+var notSecretPart = map[string]bool{
+	"algorithm": true, "keyversion": true, "app_id": true, "app_cert_sn": true, "nonce": true, "timestamp": true, "expired_seconds": true,
+}
+
+// secretParameter are those of openapi-v2's parameters that are secrets.
+var secretParameter = [...]string{"sign", "app_auth_token", "auth_token"}
+
+// sentSecrets adds the secrets that a request carries: keys, tokens, signatures.
+func sentSecrets(secrets []string, req *http.Request) []string {
+	for name, values := range req.Header {
+		if notSecret[name] {
+			continue
+		}
+		for _, value := range values {
+			if scheme, rest, ok := strings.Cut(value, " "); ok && strings.HasSuffix(name, "Authorization") && !strings.ContainsAny(scheme, "=,") {
+				value = rest // Bearer <secret>
+			}
+			for part := range strings.SplitSeq(value, ",") {
+				key, secret, ok := strings.Cut(strings.TrimSpace(part), "=")
+				if !ok || strings.Trim(secret, "=") == "" { // no name, but the padding of base64
+					secret = strings.TrimSpace(part)
+				} else if notSecretPart[strings.ToLower(key)] {
+					continue
+				}
+				secrets = append(secrets, secret)
+			}
+		}
+	}
+	if req.URL != nil && req.URL.RawQuery != "" {
+		query, _ := url.ParseQuery(req.URL.RawQuery)
+		for _, name := range secretParameter {
+			secrets = append(secrets, query[name]...)
+		}
+	}
+	return secrets
+}
+
+// mask hides the credentials of the provider that is asked, of each request that
+// went out for the call, and the client's own.
+func (c *call) mask() *credentials.Mask {
+	if c.hiding == nil {
+		client, sent := c.Header, c.sent
+		c.hiding = c.filter.With(func() []string {
+			secrets := clientSecrets(client)
+			for _, req := range sent {
+				secrets = sentSecrets(secrets, req)
+			}
+			return secrets
+		})
+	}
+	return c.hiding
+}
+
+// sending notes a request that is about to be sent.
+func (c *call) sending(p *Provider, req *http.Request) {
+	c.filter, c.sent, c.hiding = p.Credentials, append(c.sent, req), nil
+}
+
+// clientSecrets are what a client may authenticate with.
+func clientSecrets(h http.Header) (secrets []string) {
+	for _, name := range [...]string{"Authorization", "X-Api-Key", "Api-Key", "Proxy-Authorization", "Cookie"} {
+		for _, value := range h[name] {
+			_, secret, ok := strings.Cut(value, " ")
+			if !ok {
+				secret = value
+			}
+			secrets = append(secrets, secret)
+		}
+	}
+	return secrets
+}
+
+// HideError gives an error of sending req, which SignRequest made, without what its
+// text quotes of credentials: net/http quotes what it cannot read of an answer.
+func (p *Provider) HideError(req *http.Request, err error) error {
+	text := p.Credentials.With(func() []string { return sentSecrets(nil, req) }).Text(err.Error())
+	if text == err.Error() {
+		return err
+	}
+	return hiddenError{err, text}
+}
+
+type hiddenError struct {
+	error
+	text string
+}
+
+func (e hiddenError) Error() string { return e.text }
+func (e hiddenError) Unwrap() error { return e.error }
+
+// failed makes the failure that an answer of p reports. What mask finds in it is
+// left out.
+func (p *Provider) failed(resp *http.Response, reported *wire.Failure, now time.Time, mask *credentials.Mask) *failure.Failure {
+	f := failure.OfUpstream(resp.StatusCode, resp.Header, reported, p.Codes, p.Format.Name() != wire.OpenAI, now)
+	code, message, param := f.Code, f.Message, f.Param
+	mask.Texts(&f.Code, &f.Message, &f.Param)
+	if f.Message != message {
+		f.Message = "the provider reports a failure"
+	}
+	if f.Code != code || f.Param != param {
+		f.Code, f.Param = "", ""
+	}
+	if p.Profile.Name == "ant_ling" && resp.StatusCode == http.StatusServiceUnavailable && strings.Contains(reported.Message, "Slow Down") {
+		f.Class, f.RetryAfter, f.NoRetry, f.UnsupportedHere = failure.Throttle, slowDownHold, false, false
+	}
+	return f
+}

@@ -1,0 +1,89 @@
+package alipaycaddy
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-alipayai/gateway/alipayai/alert"
+	"github.com/caddy-alipayai/gateway/alipayai/evidence"
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// TestExitWaitsForEvidence stops an app while a record is being written: only a process that ends has to wait for it.
+func TestExitWaitsForEvidence(t *testing.T) {
+	for name, exits := range map[string]bool{"exit": true, "reload": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				written := false
+				slow := zap.New(zapcore.NewNopCore(), zap.WrapCore(func(zapcore.Core) zapcore.Core {
+					return zapcore.RegisterHooks(zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{}), zapcore.AddSync(&strings.Builder{}), zap.DebugLevel),
+						func(zapcore.Entry) error {
+							time.Sleep(time.Second)
+							written = true
+							return nil
+						})
+				}))
+				a := &App{
+					logger: zap.NewNop(), cancel: func() {}, exiting: func() bool { return exits },
+					evidence: evidence.NewRecorder(evidence.Options{Logger: slow}), alerter: alert.New(alert.NewState(), alert.Options{}),
+				}
+				a.evidence.Record(evidence.Record{})
+				if err := a.Stop(); err != nil {
+					t.Fatal(err)
+				}
+				if written != exits {
+					t.Errorf("written %v after Stop", written)
+				}
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// TestAccessLogHasTheUsage compares the log with the answer.
+func TestAccessLogHasTheUsage(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	g.load(oneProvider, proxySite)
+	logged := g.outcome(g.chat("hello"))
+	for _, name := range []string{"prompt_tokens", "completion_tokens"} {
+		if tokens, ok := logged[name].(float64); !ok || tokens < 1 {
+			t.Errorf("%s is logged as %v", name, logged[name])
+		}
+	}
+}
+
+// TestChangedPasswordIsAnotherStore has a password that changes behind its placeholder.
+func TestChangedPasswordIsAnotherStore(t *testing.T) {
+	open := func(password, sentinel string) *storeState {
+		t.Helper()
+		t.Setenv("TEST_REDIS_PASSWORD", password)
+		t.Setenv("TEST_SENTINEL_PASSWORD", sentinel)
+		a := &App{Redis: &Redis{
+			Addresses: []string{"127.0.0.1:1"}, MasterName: "main",
+			Password: "{env.TEST_REDIS_PASSWORD}", SentinelPassword: "{env.TEST_SENTINEL_PASSWORD}",
+		}}
+		store, err := a.openStore()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			for _, release := range a.releases {
+				release()
+			}
+		})
+		return store
+	}
+	first := open("the-first-password", "of-the-sentinels")
+	if open("the-first-password", "of-the-sentinels") != first {
+		t.Error("the same store is opened twice")
+	}
+	if open("the-second-password", "of-the-sentinels") == first || open("the-first-password", "changed-at-sentinels") == first {
+		t.Error("a changed password keeps the old client")
+	}
+}

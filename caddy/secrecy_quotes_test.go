@@ -1,0 +1,268 @@
+package alipaycaddy
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// quoter is an upstream, a token endpoint and an alert's sink that say in everything what they know.
+type quoter struct {
+	mu      sync.Mutex
+	secrets map[string]bool
+	place   string
+	spell   func(string) string
+	fail    bool // the token endpoint
+	fetches int
+}
+
+// spellings are how secrets may be written; made without the code under test.
+var spellings = map[string]func(string) string{
+	"raw":              func(s string) string { return s },
+	"URL":              func(s string) string { return strings.ToLower(url.QueryEscape(url.QueryEscape(s))) },
+	"URL-decoded":      func(s string) string { u, _ := url.QueryUnescape(s); return u },
+	"base64":           func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
+	"base64, in other": func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte("x" + s + "z")) },
+	"hex":              func(s string) string { return hex.EncodeToString([]byte(s)) },
+	"hex of what it stands for": func(s string) string {
+		u, _ := url.QueryUnescape(s)
+		binary, err := base64.StdEncoding.DecodeString(u)
+		if err != nil {
+			return ""
+		}
+		return strings.ToUpper(hex.EncodeToString(binary))
+	},
+	"spaces":   func(s string) string { return strings.Join(strings.Split(s, ""), " ") },
+	"its tail": func(s string) string { return s[len(s)-16:] },
+}
+
+func (q *quoter) know(secrets ...string) {
+	for _, secret := range secrets {
+		if len(secret) >= 16 {
+			q.secrets[secret] = true
+		}
+	}
+}
+
+func (q *quoter) quote(secrets []string) string {
+	var said []string
+	for _, secret := range secrets {
+		if len(secret) >= 16 {
+			said = append(said, q.spell(secret))
+		}
+	}
+	return strings.Join(said, ";")
+}
+
+var quotingHeaders = []string{
+	"Cache-Control", "Payment-Needed", "Openai-Processing-Ms", "X-Ratelimit-Limit-Requests", "X-Ratelimit-Reset-Tokens", "Server", "Request-Id",
+}
+
+func (q *quoter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if r.URL.Path == "/oauth2/token" {
+		body, _ := io.ReadAll(r.Body)
+		form, _ := url.ParseQuery(string(body))
+		_, secret, _ := r.BasicAuth()
+		basic := strings.TrimPrefix(r.Header.Get("Authorization"), "Basic ")
+		q.know(secret, form.Get("refresh_token"), basic[12:])
+		if q.fail {
+			w.WriteHeader(http.StatusBadRequest)
+			_ = json.NewEncoder(w).Encode(map[string]string{"error": q.quote([]string{form.Get("refresh_token"), secret, basic})})
+			return
+		}
+		q.fetches++
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"access_token": fmt.Sprintf("an-access-token-of-fetch-%04d-Zq", q.fetches), "expires_in": 1800,
+			"refresh_token": fmt.Sprintf("a-rotated-token-of-fetch-%04d-Yw", q.fetches),
+		})
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, "/hook/") {
+		w.Header().Set("Retry-After", q.quote([]string{r.URL.Path[len("/hook/"):]}))
+		http.Error(w, q.quote([]string{r.URL.Path[len("/hook/"):]}), http.StatusNotFound)
+		return
+	}
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	_, mac, _ := strings.Cut(r.Header.Get("Signature"), ",signature=")
+	secrets := []string{token, mac}
+	q.know(secrets...)
+	quoted := q.quote(secrets)
+	model := "alipay-fin-1"
+	failure, status := map[string]string{"message": "bad", "code": "BAD"}, http.StatusBadRequest
+	switch q.place {
+	case "headers":
+		for _, name := range quotingHeaders {
+			w.Header().Set(name, quoted)
+		}
+	case "model":
+		model = quoted
+	case "payment":
+		w.Header().Set("Payment-Needed", quoted)
+		w.WriteHeader(http.StatusPaymentRequired)
+		_, _ = io.WriteString(w, quoted)
+		return
+	case "system error":
+		for _, name := range quotingHeaders {
+			w.Header().Set(name, quoted)
+		}
+		failure["code"], failure["message"] = "SYSTEM_ERROR", quoted
+	default:
+		failure[q.place] = quoted
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if q.place != "headers" && q.place != "model" {
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(map[string]any{"error": failure})
+		return
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"id": "1", "object": "chat.completion", "model": model, "choices": []any{map[string]any{"index": 0, "finish_reason": "stop", "message": map[string]string{"role": "assistant", "content": "x"}}},
+	})
+}
+
+// TestWhatOthersQuote has an upstream, a token endpoint and an alert's sink quote each credential in each place and spelling.
+// Of none is a part of 12 characters left in anything that leaves the process.
+func TestWhatOthersQuote(t *testing.T) {
+	const (
+		apiKey, secret, refresh = "sk-an_api/key+for-tests-9Q", "a client secret/with+signs-7T", "the-first-refresh-token-5R"
+		hook                    = "T0123-an-alert-path-for-tests-4E"
+	)
+	g := newRig(t, sandbox.Config{})
+	q := &quoter{secrets: make(map[string]bool), spell: spellings["raw"]}
+	server := httptest.NewServer(q)
+	t.Cleanup(server.Close)
+	g.vars["quoter"] = server.Listener.Addr().String()
+	t.Setenv("TEST_HMAC_KEY", hmacKey)
+	t.Setenv("TEST_SECRET", secret)
+	t.Setenv("TEST_REFRESH", refresh)
+	t.Setenv("TEST_ENCRYPTION_KEY", strings.Repeat("5a", 32))
+	t.Setenv("TEST_API_KEY", apiKey)
+	t.Setenv("TEST_WEBHOOK", server.URL+"/hook/"+hook)
+	clientKey, hash := alipayai.NewKey()
+	g.vars["hash"] = hash.String()
+	q.know(apiKey, url.QueryEscape(secret), refresh, hook, hmacKey, clientKey)
+	provider := func(name, token string) string {
+		return `
+	provider ` + name + ` {
+		profile alipay
+		base_url http://${quoter}
+		client_id app
+		key 1 {env.TEST_HMAC_KEY}
+		token http://${quoter}/oauth2/token {env.TEST_SECRET} {
+			refresh_token {env.TEST_REFRESH}
+		` + token + `
+		}
+	}`
+	}
+	load := func(client string) {
+		g.load(`
+metrics
+storage file_system ${dir}
+alipayai {
+	encryption_key {env.TEST_ENCRYPTION_KEY}
+	alert_system_errors 1
+	alert webhook {env.TEST_WEBHOOK}`+provider("signed", "client_id "+client)+`
+	provider keyed {
+		profile openai
+		base_url http://${quoter}/v1
+		api_key {env.TEST_API_KEY}
+	}
+}`, `
+http://${gateway} {
+	log
+	metrics /metrics
+	alipayai_auth {
+		key acme ${hash}
+	}
+	handle /keyed/* {
+		alipayai_proxy keyed {
+			breaker 1000 5m
+		}
+	}
+	handle /raw/* {
+		uri strip_prefix /raw
+		reverse_proxy http://${quoter} {
+			transport alipayai signed {
+				paths /v1/*
+			}
+		}
+	}
+	alipayai_proxy signed {
+		breaker 1000 5m
+		deadline 2s
+	}
+}`)
+	}
+	load("app")
+	auth := "Authorization: Bearer " + clientKey
+	g.eventually("a token", func() bool { q.mu.Lock(); defer q.mu.Unlock(); return q.fetches > 0 })
+	var shown []string
+	call := func(path string) {
+		a := g.do("POST", path, chatBody("hello", false), auth)
+		if a.status != http.StatusOK { // or it is the client's own
+			shown = append(shown, a.body)
+		}
+		for name, values := range a.header {
+			shown = append(shown, name+": "+strings.Join(values, ","))
+		}
+	}
+	for _, spell := range spellings {
+		for _, place := range []string{"headers", "model", "payment", "message", "code", "type", "param", "system error"} {
+			q.mu.Lock()
+			q.spell, q.place = spell, place
+			q.mu.Unlock()
+			for _, path := range []string{chatPath, "/keyed" + chatPath, "/raw" + chatPath} {
+				call(path)
+			}
+		}
+	}
+	i := 0
+	for _, spell := range spellings {
+		q.mu.Lock()
+		q.spell, q.fail = spell, true
+		q.mu.Unlock()
+		load(fmt.Sprintf("other%d", i)) // which has no token yet
+		i++
+		call(chatPath)
+		call("/raw" + chatPath)
+	}
+	g.eventually("the alert to be refused", func() bool { return strings.Contains(g.logs(), "alert could not be sent") })
+	shown = append(shown, g.do("GET", "/metrics", "").body, g.read(g.send("admin", "GET", "/config/", "")).body, g.logs())
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.secrets) < 20 {
+		t.Fatalf("only %d secrets were seen", len(q.secrets))
+	}
+	parts := make(map[string]string)
+	for secret := range q.secrets {
+		for name, spell := range spellings {
+			for text := spell(secret); len(text) >= 12; text = text[1:] {
+				parts[text[:12]] = name + " of " + secret
+			}
+		}
+	}
+	for _, text := range shown {
+		for i := 0; i+12 <= len(text); i++ {
+			if of, ok := parts[text[i:i+12]]; ok {
+				t.Errorf("%s: …%s…", of, text[max(0, i-80):min(len(text), i+80)])
+				i += 500
+			}
+		}
+	}
+	if !strings.Contains(strings.Join(shown, ""), "[credential]") {
+		t.Error("nothing was hidden")
+	}
+}
