@@ -108,20 +108,31 @@ func (s *Served) Describe(h http.Header) {
 // client may see, and how the call was served.
 func (a *Answer) Describe(h http.Header) {
 	forward(h, a.header, forwardedToClient[:])
-	a.call.hide(h)
+	a.hide(h)
 	a.Served.Describe(h)
 }
 
-// hide takes credentials out of what an upstream's header gives to the client, and
-// out of the model's name. What was seen before costs a look into a map.
-func (c *call) hide(h http.Header) {
+// hide takes credentials out of what the upstream gives to the client in a header,
+// and of the model's name: they are compared together, since a reader may put parts
+// of one together. What was seen before costs a look into a map.
+func (a *Answer) hide(h http.Header) {
+	c := a.call
+	passed := c.filter.Passed(a.Served.Model) && c.filter.Passed(a.Served.Unsupported)
 	for _, name := range forwardedToClient {
-		for i, value := range h[name] {
-			if !c.filter.Passed(value) {
-				c.mask().Texts(&h[name][i])
-			}
+		for _, value := range h[name] {
+			passed = passed && c.filter.Passed(value)
 		}
 	}
+	if passed {
+		return
+	}
+	texts := []*string{&a.Served.Model, &a.Served.Unsupported}
+	for _, name := range forwardedToClient {
+		for i := range h[name] {
+			texts = append(texts, &h[name][i])
+		}
+	}
+	c.mask().Texts(texts...)
 }
 
 // Body is the whole answer, valid until Close; nil for a stream.
