@@ -136,8 +136,13 @@ func TestClaimOfAReplicaThatDies(t *testing.T) {
 	g.fail(g.api, sandbox.Fault{Kind: sandbox.Stall, Times: 1})
 	sent := time.Now()
 	go func() {
-		if resp, err := g.send("second", "POST", chatPath, chatBody("tea", false), g.acme, "Idempotency-Key: once"); err == nil {
+		for status := http.StatusServiceUnavailable; status == http.StatusServiceUnavailable; { // see once
+			resp, err := g.send("second", "POST", chatPath, chatBody("tea", false), g.acme, "Idempotency-Key: once")
+			if err != nil {
+				return
+			}
 			resp.Body.Close()
+			status = resp.StatusCode
 		}
 	}()
 	g.eventually("the call to arrive", func() bool { return g.chats() > before })
