@@ -38,10 +38,10 @@ type Gateway struct {
 	// MaxBody, MaxAnswer (bytes) and Deadline have the defaults named above.
 	MaxBody, MaxAnswer int64
 	Deadline           time.Duration
-	// MaxBuffered bounds, over all calls, the bytes of answers that are held until
-	// their clients have read them: those of more than 64 KiB that are no streams.
-	// Beyond it such an answer waits, until its call's deadline; then the call fails
-	// with 503 and X-Should-Retry: false, since it was served upstream.
+	// MaxBuffered bounds, over all calls of this Gateway, the bytes of answers that
+	// are held until their clients have read them: those of more than 64 KiB that are
+	// no streams. Beyond it such an answer waits, until its call's deadline; then the
+	// call fails with 503 and X-Should-Retry: false, since it was served upstream.
 	// DefaultMaxBuffered when 0, or MaxAnswer where that is more.
 	MaxBuffered int64
 	// Shares are the tenants' shares of the providers' caps; DefaultShare is

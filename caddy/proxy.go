@@ -39,11 +39,13 @@ type Proxy struct {
 	// The largest answer in bytes that is not a stream. Default: `33554432` (32 MiB)
 	MaxAnswer int64 `json:"max_answer,omitempty"`
 
-	// How many bytes of answers may be held at once, over all calls, until clients
-	// have read them: of answers of more than 64 KiB that are not streams. Beyond
-	// it such an answer waits, until its call's deadline, and then fails with 503
-	// and `X-Should-Retry: false`. A client has a minute to read each mebibyte. At
-	// least `max_answer`. Default: `268435456` (256 MiB), or `max_answer` if that is more
+	// How many bytes of answers may be held at once, over all calls of this handler,
+	// until clients have read them: of answers of more than 64 KiB that are not
+	// streams. Each handler has its own, and a reload begins anew while calls of
+	// before may hold theirs: plan the sum. Beyond it such
+	// an answer waits, until its call's deadline, and then fails with 503 and
+	// `X-Should-Retry: false`. A client has a minute to read each mebibyte. At least
+	// `max_answer`. Default: `268435456` (256 MiB), or `max_answer` if that is more
 	MaxBuffered int64 `json:"max_buffered,omitempty"`
 
 	// How long a whole call may take: to the answer's end for JSON, to the
