@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -79,6 +80,7 @@ type Proxy struct {
 	Priorities map[string]string `json:"priorities,omitempty"`
 
 	gateway *alipayai.Gateway
+	door    openai.Door
 	// releases give back what the handler holds of the pooled state, when the
 	// last of its calls has ended.
 	releases []func()
@@ -146,6 +148,7 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	if err := h.provisionFailover(app); err != nil {
 		return err
 	}
+	h.door.Gateway = h.gateway
 	return h.gateway.Prepare()
 }
 
@@ -211,7 +214,7 @@ var priorities = map[string]limiter.Priority{"high": limiter.High, "normal": lim
 func (h *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	h.calls.begin()
 	defer h.calls.end()
-	h.gateway.Serve(w, r, tenantOf(r))
+	h.door.Serve(w, r, tenantOf(r))
 	return nil
 }
 
