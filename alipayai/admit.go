@@ -2,7 +2,7 @@ package alipayai
 
 import (
 	"context"
-	"errors"
+	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -47,6 +47,39 @@ func (c *call) admit(ctx context.Context, p *Provider) (token string, f *failure
 	return "", noToken(p, err)
 }
 
+// spread makes a pause longer, so that not all calls that wait come back at once,
+// but not so long that there is no time for an answer.
+func (c *call) spread(now time.Time, pause time.Duration) time.Duration {
+	spare := c.latest().Sub(now) - pause
+	if spare <= 0 {
+		return pause
+	}
+	return pause + rand.N(min(spare, holdSpread))
+}
+
+// holdOn waits until p may be asked again, if that is worth it: not where
+// another provider can be asked at once.
+func (c *call) holdOn(ctx context.Context, p *Provider, now time.Time) *failure.Failure {
+	left := p.Hold.left(now)
+	if left == 0 {
+		return nil
+	}
+	defer p.Hold.waiting.Add(-1)
+	fits := p.Hold.waiting.Add(1) <= DefaultQueueCount
+	for !c.alternatives && fits && left <= p.Cap.maxWait() && now.Add(left).Before(c.latest()) {
+		if !c.wait(c.spread(now, left)) {
+			return failure.OfTransport(c.ctx, ctx, ctx.Err(), false)
+		}
+		now = c.g.Now()
+		if left = p.Hold.left(now); left == 0 {
+			return nil
+		}
+	}
+	f := failure.Limited(failure.CodeThrottled, "provider "+p.Name+" is throttling", left)
+	c.g.Observer.Rejected(p.Name, f.Code)
+	return f
+}
+
 // shortPause is what is worth waiting for the next try of a token endpoint, although
 // another provider could be asked.
 const shortPause = time.Second
@@ -67,9 +100,12 @@ func (c *call) ready(ctx context.Context, p *Provider, token string, body []byte
 	if f != nil {
 		return nil, nil, f
 	}
-	req, f := c.signed(d.trace(ctx, p.BaseURL.Scheme), p, token, body)
+	req, f := p.compose(d.trace(ctx, p.BaseURL.Scheme), composed{
+		endpoint: c.Endpoint, body: body, id: c.idempotencyID, stream: c.Request.Stream, header: c.Header,
+	}, token, c.g.Now())
 	if f != nil {
 		d.Cancel()
+		c.g.Observer.SigningFailed(p.Name)
 		return nil, nil, f
 	}
 	return req, d, nil
@@ -93,9 +129,3 @@ func (c *call) depart(ctx context.Context, p *Provider) (*Departure, *failure.Fa
 	c.g.Observer.Rejected(p.Name, f.Code)
 	return nil, f
 }
-
-// tokenWait is how long a call waits for an access token when there is none:
-// long enough for a fetch and a repeat, too short to pile up calls.
-const tokenWait = 5 * time.Second
-
-var errNoToken = errors.New("no access token could be had in time")

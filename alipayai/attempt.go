@@ -22,7 +22,7 @@ func (c *call) attempt(p *Provider, body []byte) (a *Answer, f *failure.Failure)
 	defer func() {
 		if a == nil || a.stream == nil {
 			dog.disarm()
-			cancel(errAttemptIsEnded)
+			cancel(ErrEnded)
 		}
 		if a == nil {
 			c.buffered.release()
@@ -107,7 +107,7 @@ func (c *call) readAnswer(ctx context.Context, dog *watchdog, p *Provider, req *
 	}
 	buffer, err := c.readAll(ctx, dog, resp)
 	switch {
-	case errors.Is(err, errTooLarge):
+	case errors.Is(err, ErrAnswerTooLarge):
 		return nil, failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes")
 	case errors.Is(err, errNoRoom):
 		// What has been generated was paid for: a repeat would pay again, and find no room either.

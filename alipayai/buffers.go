@@ -27,10 +27,7 @@ func recycle(b *bytes.Buffer) {
 	}
 }
 
-var (
-	errTooLarge = errors.New("answer is too large")
-	errNoRoom   = errors.New("no room to buffer the answer")
-)
+var errNoRoom = errors.New("no room to buffer the answer")
 
 // Room is how many bytes of answers may be held, less what is reserved. The zero
 // Room gets its size from the first Gateway that uses it.
@@ -77,7 +74,7 @@ func (b *buffered) release() { b.shrink(0) }
 func (c *call) readAll(ctx context.Context, dog *watchdog, resp *http.Response) (*bytes.Buffer, error) {
 	limit := c.g.MaxAnswer
 	if resp.ContentLength > limit {
-		return nil, errTooLarge
+		return nil, ErrAnswerTooLarge
 	}
 	b := buffers.Get().(*bytes.Buffer)
 	if resp.ContentLength > 0 {
@@ -87,7 +84,7 @@ func (c *call) readAll(ctx context.Context, dog *watchdog, resp *http.Response) 
 	n, err := b.ReadFrom(io.LimitReader(resp.Body, min(limit, maxKept)+1))
 	switch {
 	case err == nil && n > limit:
-		err = errTooLarge
+		err = ErrAnswerTooLarge
 	case err == nil && n > maxKept:
 		defer recycle(b)
 		return c.readLarge(ctx, dog, resp, b.Bytes())
@@ -118,7 +115,7 @@ func (c *call) readLarge(ctx context.Context, dog *watchdog, resp *http.Response
 	// Its slice has the size of what has come, so that no more is held than reserved.
 	body, err := io.ReadAll(io.LimitReader(io.MultiReader(bytes.NewReader(head), resp.Body), limit+1))
 	if err == nil && int64(len(body)) > limit {
-		err = errTooLarge
+		err = ErrAnswerTooLarge
 	}
 	if err != nil {
 		return nil, err

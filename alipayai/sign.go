@@ -125,3 +125,9 @@ var composedByClient = [...]string{
 	"Content-Type", "Accept", "Accept-Language",
 	"Alipay-Request-Id", "Alipay-Encrypt-Type", "Alipay-Encryption-Algm",
 }
+
+// tokenWait is how long a call waits for an access token when there is none:
+// long enough for a fetch and a repeat, too short to pile up calls.
+const tokenWait = 5 * time.Second
+
+var errNoToken = errors.New("no access token could be had in time")

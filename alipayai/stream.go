@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
@@ -61,15 +60,10 @@ type stream struct {
 
 var doneData, doneEvent = []byte("[DONE]"), []byte("data: [DONE]\n\n")
 
-func isEventStream(h http.Header) bool {
-	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
-}
-
 // close ends the attempt that the stream belongs to.
 func (s *stream) close() {
 	s.dog.disarm()
-	s.cancel(errAttemptIsEnded)
+	s.cancel(ErrEnded)
 	_ = s.resp.Body.Close()
 	s.events.Release()
 	if s.pending != nil {
@@ -241,7 +235,7 @@ func (c *call) closeStream(s *stream, delivered bool) {
 	}
 	if result == failover.Success {
 		// Nothing after [DONE] matters but the end of the body.
-		s.dog.arm(drainTime, errAttemptIsEnded)
+		s.dog.arm(drainTime, ErrEnded)
 		_, _ = s.events.Next()
 	}
 }

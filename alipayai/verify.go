@@ -25,7 +25,7 @@ var (
 	// ErrAnswerTruncated is an answer whose body could not be read to its end.
 	ErrAnswerTruncated = errors.New("the connection to the provider broke before its answer was complete")
 	// ErrAnswerTooLarge is an answer of more bytes than are read.
-	ErrAnswerTooLarge = errTooLarge
+	ErrAnswerTooLarge = errors.New("answer is too large")
 )
 
 const (

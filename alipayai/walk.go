@@ -96,7 +96,7 @@ func (c *call) allowed(p *Provider) (done func(failover.Result), f *failure.Fail
 	if c.g.Breakers == nil {
 		return func(failover.Result) {}, nil
 	}
-	done, err := c.g.Breakers.Allow(c.ctx, failover.Key{Tenant: c.Tenant, Provider: p.account}, c.g.Breaker)
+	done, err := c.g.Breakers.Allow(c.ctx, failover.Key{Tenant: c.Tenant, Provider: p.Account()}, c.g.Breaker)
 	switch {
 	case err == nil:
 		return done, nil

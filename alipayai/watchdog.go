@@ -27,8 +27,8 @@ type watchdog struct {
 	cause error
 }
 
-// errAttemptIsEnded is the cause of an attempt that nothing waits for any more.
-var errAttemptIsEnded = errors.New("the attempt has ended")
+// ErrEnded is the cause of an attempt that nothing waits for any more.
+var ErrEnded = errors.New("the attempt has ended")
 
 // Values of since that are no time.
 const (
