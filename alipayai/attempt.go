@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // answer is an upstream's answer, ready to go to the client.
@@ -135,17 +136,20 @@ func (c *call) readAnswer(ctx context.Context, dog *watchdog, p *Provider, req *
 		return nil, c.transportFailure(ctx, err, true)
 	}
 	body := buffer.Bytes()
-	// Streams carry no signature.
-	if p.verifies() && !isEventStream(resp.Header) && p.verify(req, resp.Header, body) != nil {
-		return nil, badAnswer(codeBadSignature, ErrBadAnswer.Error())
+	var unverified error
+	if p.verifies() && !isEventStream(resp.Header) { // streams carry no signature
+		unverified = p.verify(req, resp.Header, body)
 	}
 	a := &answer{status: resp.StatusCode, header: resp.Header, body: buffer}
-	if resp.StatusCode == http.StatusPaymentRequired && p.Format == nil && c.outcome.Endpoint != EndpointModels {
+	if resp.StatusCode == http.StatusPaymentRequired && p.Format == nil && c.outcome.Endpoint != EndpointModels && unverified == nil {
 		a.body = bytes.NewBuffer(c.mask().Bytes(body))
 		return a, nil // agent payments: the client pays and comes back with the proof
 	}
 	parsed, event, err := c.decode(p, a)
+	failed := isError(resp.StatusCode) || resp.StatusCode < http.StatusBadRequest && err == nil && parsed.Failure != nil
 	switch {
+	case unverified != nil && !(failed && errors.Is(unverified, signer.ErrUnsigned)):
+		return nil, badAnswer(codeBadSignature, ErrBadAnswer.Error())
 	case err != nil && resp.StatusCode < http.StatusBadRequest:
 		return nil, badAnswer(codeMalformed, "the provider's answer is not valid JSON")
 	case err == nil && parsed.Failure == nil && resp.StatusCode < http.StatusBadRequest:

@@ -56,6 +56,8 @@ type call struct {
 	// doubtful says that an attempt may have been served although it brought no
 	// answer.
 	doubtful bool
+	// answered is how many bytes of the answer were sent to the client.
+	answered int64
 	outcome  Outcome
 }
 

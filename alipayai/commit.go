@@ -44,7 +44,7 @@ func (c *call) commit(a *answer) {
 		c.pass(a.stream)
 		return
 	}
-	c.outcome.Usage = a.usage
+	c.outcome.Usage, c.answered = a.usage, int64(a.body.Len())
 	if err := c.write(a.body.Bytes()); err != nil {
 		c.outcome.Status, c.outcome.Code, c.outcome.Aborted = clientClosedRequest, codeClientGone, true
 		return // without the buffer: see recycle

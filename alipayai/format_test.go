@@ -234,7 +234,7 @@ func TestFailuresOfOtherFormats(t *testing.T) {
 	}
 }
 
-// The agents' platform signs no stream, and has nothing else: requiring signatures is for its refusals.
+// The agents' platform signs no stream, and has nothing else but refusals, which may be unsigned.
 func TestAgentThatIsVerified(t *testing.T) {
 	t.Parallel()
 	l := newLadder(t, []sandbox.Format{sandbox.NextBuilder}, func(g *Gateway) {
@@ -244,5 +244,5 @@ func TestAgentThatIsVerified(t *testing.T) {
 		wantServed(t, l.post(chatPath, body), "first", "1", "")
 	}
 	l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400})
-	wantError(t, l.chat("hello"), http.StatusBadGateway, codeBadSignature)
+	wantError(t, l.chat("hello"), http.StatusBadRequest, "INVALID_PARAMETER")
 }

@@ -147,6 +147,9 @@ type Outcome struct {
 	Duration  time.Duration
 	// Usage is what the upstream says the call took, where it says so.
 	Usage wire.Usage
+	// UsageEstimated says that the upstream's usage was more than the bytes of
+	// prompt and answer allow, so that Usage is an estimate.
+	UsageEstimated bool
 }
 
 // Prepare checks the gateway and sets defaults.
@@ -240,7 +243,10 @@ func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
 		c.refuse(f)
 		return
 	}
-	defer func() { done(g.Now(), int(c.outcome.Usage.Total)) }()
+	defer func() {
+		c.checkUsage()
+		done(g.Now(), int(c.outcome.Usage.Total))
+	}()
 	if c.outcome.Endpoint == EndpointModels {
 		c.listModels()
 		return

@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,11 +21,12 @@ var ErrProviderUnavailable = errors.New("provider is unavailable")
 // SignRequest makes, of a request that somebody else composed and its whole
 // body, the signed request that goes to p: freshly signed at each call, with
 // header fields from an allow-list and p's own host. req stays as it is. It
-// waits for a departure within p's rate cap, which the caller cancels if
-// sending fails.
+// waits for an access token, as long as a gateway's call does, and then for a
+// departure within p's rate cap, which the caller cancels if sending fails; req's
+// context bounds both.
 //
 // The errors are ErrProviderUnavailable, those of TokenSource.Token,
-// *limiter.Rejection, and those of the signing scheme.
+// *limiter.Rejection, ErrNotSigned, and those of the signing scheme.
 //
 // net/http cannot repeat the result by itself (see [outgoing.Once]): a replay
 // would carry a used signature, and such requests may move money.
@@ -36,8 +38,10 @@ func (p *Provider) SignRequest(req *http.Request, body []byte, tenant string) (*
 	}
 	var token string
 	if p.Tokens != nil {
+		waiting, cancel := context.WithTimeoutCause(req.Context(), tokenWait, errNoToken)
+		defer cancel()
 		var err error
-		if token, err = p.Tokens.Token(req.Context()); err != nil {
+		if token, err = p.Tokens.Token(waiting); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -86,6 +90,9 @@ func (p *Provider) signed(req *http.Request, body []byte, token string) (*http.R
 	for _, field := range signed.Fields {
 		out.Header[field.Name] = []string{field.Value}
 	}
+	if err := p.checkSame(req, out.Header); err != nil {
+		return nil, err
+	}
 	out.TransferEncoding, out.Trailer, out.GetBody = nil, nil, nil
 	out.Body, out.ContentLength = nil, int64(len(signed.Body))
 	if len(signed.Body) > 0 {
@@ -111,5 +118,10 @@ func (p *Provider) signingTime(now time.Time) time.Time {
 }
 
 // composedByClient are the header fields that describe a body and the wanted
-// answer. Idempotency-Key is not among them: each try is a request of its own.
-var composedByClient = [...]string{"Content-Type", "Accept", "Accept-Language"}
+// answer, and the Open Platform's that belong to a request; no signature covers
+// them. Its SDKs send a request id always, and the other two with an encrypted
+// body. Idempotency-Key is not among them: each try is a request of its own.
+var composedByClient = [...]string{
+	"Content-Type", "Accept", "Accept-Language",
+	"Alipay-Request-Id", "Alipay-Encrypt-Type", "Alipay-Encryption-Algm",
+}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
@@ -25,8 +26,8 @@ func composed(t *testing.T, method, url string) *http.Request {
 	}
 	req.Host = "site.example.com"
 	for _, name := range []string{
-		"Authorization", "Cookie", "Via", "X-Forwarded-For", "Forwarded", "Client-Id", "Signature", "Request-Time", "Idempotency-Key",
-		"X-Idempotency-Key", "Connection", "Te", "Origin", "Referer", "X-Api-Key", "User-Agent", "Alipay-Request-Id",
+		"Authorization", "Cookie", "Via", "X-Forwarded-For", "Forwarded", "Signature", "Request-Time", "Idempotency-Key",
+		"X-Idempotency-Key", "Connection", "Te", "Origin", "Referer", "X-Api-Key", "User-Agent",
 	} {
 		req.Header[name] = []string{"client-value", "client-value"}
 	}
@@ -171,6 +172,35 @@ func TestSignRequestThatFails(t *testing.T) {
 			if err == nil || out != nil || test.want != nil && !errors.Is(err, test.want) {
 				t.Errorf("got %v, %v", out, err)
 			}
+		})
+	}
+}
+
+// A token endpoint that never answers holds a call as long as it holds a gateway's, and the caller's own deadline holds too.
+func TestSignRequestWaitsSoLongForAToken(t *testing.T) {
+	for name, test := range map[string]struct{ within, want time.Duration }{
+		"without a deadline": {0, tokenWait}, "a later one": {time.Minute, tokenWait}, "an earlier one": {time.Second, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := simProvider(t, "http://127.0.0.1:1")
+				p.Tokens = newSource(func(ctx context.Context, _ string) (Token, error) {
+					<-ctx.Done()
+					return Token{}, fmt.Errorf("%w: no answer", ErrTokenUnavailable)
+				})
+				req := composed(t, http.MethodPost, "http://127.0.0.1:1/v3/pay")
+				if test.within > 0 {
+					ctx, cancel := context.WithTimeout(req.Context(), test.within)
+					defer cancel()
+					req = req.WithContext(ctx)
+				}
+				began := time.Now()
+				_, _, err := p.SignRequest(req, nil, "acme")
+				if took := time.Since(began); took != test.want || !errors.Is(err, ErrTokenUnavailable) {
+					t.Errorf("%v after %v, want %v", err, took, test.want)
+				}
+				time.Sleep(2 * fetchTimeout) // the fetch ends by itself
+			})
 		})
 	}
 }

@@ -33,7 +33,8 @@ func TestAnnouncedBodyHasRoomAtOnce(t *testing.T) {
 		body := &widest{Reader: bytes.NewReader(make([]byte, min(announced, 1000)))}
 		for buffers.Get().(*bytes.Buffer).Cap() > 0 { // others have left some that had room
 		}
-		if _, err := readAll(&http.Response{ContentLength: announced, Body: body}, 1<<30); err != nil {
+		c := &call{g: &Gateway{MaxAnswer: 1 << 30}}
+		if _, err := c.readAll(t.Context(), newWatchdog(nil), &http.Response{ContentLength: announced, Body: body}); err != nil {
 			t.Fatal(err)
 		}
 		if body.most < min(want, int(announced)) || body.most > want+4*bytes.MinRead+want/4 {

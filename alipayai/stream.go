@@ -237,6 +237,7 @@ func (c *call) send(s *stream, flusher *http.ResponseController) error {
 		s.writeBy = now.Add(clientTimeout)
 		_ = flusher.SetWriteDeadline(s.writeBy) // where the server knows deadlines
 	}
+	c.answered += int64(s.pending.Len())
 	_, err := c.w.Write(s.pending.Bytes())
 	if err != nil {
 		s.pending = new(bytes.Buffer) // see recycle

@@ -19,8 +19,8 @@ import (
 
 // Errors of TakeAnswer.
 var (
-	// ErrBadAnswer is an answer whose signature is wrong, or missing where the
-	// provider requires one.
+	// ErrBadAnswer is an answer whose signature is wrong, or that is no error
+	// and has none where the provider requires one.
 	ErrBadAnswer = errors.New("the provider's answer does not carry its valid signature")
 	// ErrAnswerTruncated is an answer whose body could not be read to its end.
 	ErrAnswerTruncated = errors.New("the connection to the provider broke before its answer was complete")
@@ -42,15 +42,24 @@ func (p *Provider) verifies() bool {
 	return p.Scheme != nil && p.Profile.Signs() && p.Verify != VerifyOff
 }
 
-// verify checks the signature over an answer's whole body, as p.Verify says.
+// verify checks the signature over an answer's whole body. The errors are
+// ErrBadAnswer for a wrong signature, and signer.ErrUnsigned for none where
+// p.Verify requires one: such an answer may be a failure, since the platform's
+// come unsigned from before its signer, and its SDKs take them so
+// (alipay-sdk-java-all, v3 ApiClient.verifyResponse). It is no success, and no
+// demand for money. A failure whose signature is wrong is not what the platform
+// said.
 func (p *Provider) verify(req *http.Request, header http.Header, body []byte) error {
 	m := signer.Message{Method: req.Method, Target: req.URL.RequestURI(), Body: body}
 	err := p.Scheme.VerifyResponse(m, header)
 	switch {
 	case err == nil && !p.reflects(req, header):
 		return nil
-	case errors.Is(err, signer.ErrUnsigned) && p.Verify == VerifyIfPresent:
-		return nil
+	case errors.Is(err, signer.ErrUnsigned):
+		if p.Verify == VerifyIfPresent {
+			return nil
+		}
+		return signer.ErrUnsigned
 	}
 	return ErrBadAnswer
 }
@@ -68,6 +77,12 @@ func (p *Provider) reflects(req *http.Request, header http.Header) bool {
 	}
 	got, err := signer.ParseSignature(header.Get(signatureField))
 	return err == nil && hmac.Equal(sent.Value, got.Value)
+}
+
+// isError reports whether an answer with this status is a failure by that alone:
+// a 402 says what has to be paid.
+func isError(status int) bool {
+	return status >= http.StatusBadRequest && status != http.StatusPaymentRequired
 }
 
 // TakeAnswer takes in the answer to a request that SignRequest made and that
@@ -92,8 +107,8 @@ func (p *Provider) TakeAnswer(req *http.Request, resp *http.Response, sent time.
 
 // checkAnswer is TakeAnswer but for the header.
 func (p *Provider) checkAnswer(req *http.Request, resp *http.Response, limit int64, mask *credentials.Mask) error {
-	isError := resp.StatusCode >= http.StatusBadRequest && !isEventStream(resp.Header)
-	if !p.verifies() && !isError || isEventStream(resp.Header) || resp.StatusCode/100 == 3 {
+	mayQuote := resp.StatusCode >= http.StatusBadRequest && !isEventStream(resp.Header)
+	if !p.verifies() && !mayQuote || isEventStream(resp.Header) || resp.StatusCode/100 == 3 {
 		p.dropRefused(req, resp.StatusCode, nil)
 		return nil
 	}
@@ -111,11 +126,11 @@ func (p *Provider) checkAnswer(req *http.Request, resp *http.Response, limit int
 		return ErrAnswerTooLarge
 	}
 	if p.verifies() {
-		if err := p.verify(req, resp.Header, body); err != nil {
-			return err
+		if err := p.verify(req, resp.Header, body); err != nil && !(errors.Is(err, signer.ErrUnsigned) && isError(resp.StatusCode)) {
+			return ErrBadAnswer
 		}
 	}
-	if isError {
+	if mayQuote {
 		if shown := mask.Bytes(body); len(shown) != len(body) || !bytes.Equal(shown, body) {
 			body, resp.ContentLength = shown, int64(len(shown))
 			resp.Header.Set("Content-Length", strconv.Itoa(len(shown)))

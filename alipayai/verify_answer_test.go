@@ -102,31 +102,40 @@ func rsaProvider(t *testing.T, name string) *Provider {
 	return p
 }
 
-// What stands in for the API, such as a load balancer, signs nothing.
+// What stands in for the API, such as a load balancer, signs nothing, nor does the platform where it fails early.
 func TestTakeAnswerUnsigned(t *testing.T) {
 	const badSign = `{"alipay_trade_query_response":{"code":"10000"},"sign":"AAAA"}`
 	for name, test := range map[string]struct {
 		scheme string
 		status int
 		body   string
-		field  string // a signature that the header has
+		// a signature that the header has
+		field, signature string
 		// wanted by mode
 		ifPresent, require error
 	}{
-		"v2, HTML page":           {"openapi-v2", 503, "<html>down</html>", "", nil, ErrBadAnswer},
-		"v2, HTML with 200":       {"openapi-v2", 200, "<html>down</html>", "", nil, ErrBadAnswer},
-		"v2, nothing":             {"openapi-v2", 502, "", "", nil, ErrBadAnswer},
-		"v2, other JSON":          {"openapi-v2", 503, `{"message":"no upstream"}`, "", nil, ErrBadAnswer},
-		"v2, wrong sign":          {"openapi-v2", 200, badSign, "", ErrBadAnswer, ErrBadAnswer},
-		"v2, wrong sign, 503":     {"openapi-v2", 503, badSign, "", ErrBadAnswer, ErrBadAnswer},
-		"v2, redirect":            {"openapi-v2", 302, "<html>moved</html>", "", nil, nil},
-		"v3, HTML page":           {"openapi-v3", 503, "<html>down</html>", "", nil, ErrBadAnswer},
-		"v3, failure":             {"openapi-v3", 400, `{"code":"invalid-parameter"}`, "", nil, ErrBadAnswer},
-		"v3, wrong signature":     {"openapi-v3", 200, "{}", "Alipay-Signature", ErrBadAnswer, ErrBadAnswer},
-		"v3, failure, wrong too":  {"openapi-v3", 400, "{}", "Alipay-Signature", ErrBadAnswer, ErrBadAnswer},
-		"v3, redirect":            {"openapi-v3", 307, "", "", nil, nil},
-		"global, HTML page":       {"global", 503, "<html>down</html>", "", nil, ErrBadAnswer},
-		"global, wrong signature": {"global", 503, "<html>down</html>", "Signature", ErrBadAnswer, ErrBadAnswer},
+		"v2, HTML page":           {"openapi-v2", 503, "<html>down</html>", "", "", nil, nil},
+		"v2, HTML with 200":       {"openapi-v2", 200, "<html>down</html>", "", "", nil, ErrBadAnswer},
+		"v2, nothing":             {"openapi-v2", 502, "", "", "", nil, nil},
+		"v2, other JSON":          {"openapi-v2", 503, `{"message":"no upstream"}`, "", "", nil, nil},
+		"v2, failure with 200":    {"openapi-v2", 200, `{"error_response":{"code":"40005"}}`, "", "", nil, ErrBadAnswer},
+		"v2, money":               {"openapi-v2", 402, `{"error_response":{"code":"40005"}}`, "", "", nil, ErrBadAnswer},
+		"v2, no sign":             {"openapi-v2", 400, `{"error_response":{"code":"40005"},"sign":null}`, "", "", nil, nil},
+		"v2, wrong sign":          {"openapi-v2", 200, badSign, "", "", ErrBadAnswer, ErrBadAnswer},
+		"v2, wrong sign, 503":     {"openapi-v2", 503, badSign, "", "", ErrBadAnswer, ErrBadAnswer},
+		"v2, redirect":            {"openapi-v2", 302, "<html>moved</html>", "", "", nil, nil},
+		"v3, HTML page":           {"openapi-v3", 503, "<html>down</html>", "", "", nil, nil},
+		"v3, success":             {"openapi-v3", 200, "{}", "", "", nil, ErrBadAnswer},
+		"v3, success, null":       {"openapi-v3", 200, "{}", "Alipay-Signature", "null", nil, ErrBadAnswer},
+		"v3, failure":             {"openapi-v3", 400, `{"code":"invalid-parameter"}`, "", "", nil, nil},
+		"v3, failure, empty":      {"openapi-v3", 400, `{"code":"app-call-limited"}`, "Alipay-Signature", "", nil, nil},
+		"v3, failure, null":       {"openapi-v3", 400, `{"code":"app-call-limited"}`, "Alipay-Signature", "null", nil, nil},
+		"v3, wrong signature":     {"openapi-v3", 200, "{}", "Alipay-Signature", "AAAA", ErrBadAnswer, ErrBadAnswer},
+		"v3, failure, wrong too":  {"openapi-v3", 400, "{}", "Alipay-Signature", "AAAA", ErrBadAnswer, ErrBadAnswer},
+		"v3, redirect":            {"openapi-v3", 307, "", "", "", nil, nil},
+		"global, HTML page":       {"global", 503, "<html>down</html>", "", "", nil, nil},
+		"global, failure, empty":  {"global", 500, "{}", "Signature", "", nil, nil},
+		"global, wrong signature": {"global", 503, "<html>down</html>", "Signature", "AAAA", ErrBadAnswer, ErrBadAnswer},
 	} {
 		for mode, want := range map[VerifyMode]error{VerifyOff: nil, VerifyIfPresent: test.ifPresent, VerifyRequire: test.require} {
 			t.Run(name+", "+string(mode), func(t *testing.T) {
@@ -135,7 +144,7 @@ func TestTakeAnswerUnsigned(t *testing.T) {
 				req, _ := exchange(t, p, 200, "")
 				resp := &http.Response{StatusCode: test.status, Header: make(http.Header), Body: io.NopCloser(strings.NewReader(test.body))}
 				if test.field != "" {
-					resp.Header.Set(test.field, "AAAA")
+					resp.Header[test.field] = []string{test.signature}
 				}
 				if err := p.TakeAnswer(req, resp, time.Now(), 100); !errors.Is(err, want) || want == nil && err != nil {
 					t.Fatalf("got %v, want %v", err, want)
@@ -145,7 +154,7 @@ func TestTakeAnswerUnsigned(t *testing.T) {
 						t.Errorf("left %q, %v", left, err)
 					}
 				}
-				if mode == VerifyOff && test.field != "" && resp.Header.Get(test.field) == "" {
+				if mode == VerifyOff && test.field != "" && resp.Header.Get(test.field) != test.signature {
 					t.Errorf("%s is gone, and nobody has verified it", test.field)
 				}
 			})

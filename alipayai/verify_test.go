@@ -98,3 +98,63 @@ func TestErrorsAreVerifiedToo(t *testing.T) {
 	r.set(sandbox.Fault{Kind: sandbox.SystemError200}, sandbox.Fault{Kind: sandbox.WrongResponseSignature})
 	wantError(t, r.chat("hello"), http.StatusBadGateway, codeBadSignature)
 }
+
+// failuresWith gives a simulator's failures another signature: none when it is nil.
+func failuresWith(signature []string) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer := httptest.NewRecorder()
+			next.ServeHTTP(answer, r)
+			maps.Copy(w.Header(), answer.Header())
+			if answer.Code >= http.StatusBadRequest || strings.Contains(answer.Body.String(), "SYSTEM_ERROR") {
+				w.Header().Del("Signature")
+				if signature != nil {
+					w.Header()["Signature"] = signature
+				}
+			}
+			w.WriteHeader(answer.Code)
+			w.Write(answer.Body.Bytes())
+		})
+	}
+}
+
+// What comes from before the platform's signer is not signed, and is a failure all the same: it may be throttling, or a
+// token that has expired. One whose signature is wrong is not what the platform said.
+func TestUnsignedFailuresAreClassified(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault  sandbox.Fault
+		status int
+		code   string // empty: the call is served in the end
+	}{
+		"throttled":         {sandbox.Fault{Kind: sandbox.Throttle, Times: 1, RetryAfter: 60}, http.StatusTooManyRequests, "REQUEST_TRAFFIC_EXCEED_LIMIT"},
+		"token expired":     {sandbox.Fault{Kind: sandbox.ExpiredToken, Times: 1}, http.StatusOK, ""},
+		"system error":      {sandbox.Fault{Kind: sandbox.SystemError500}, http.StatusInternalServerError, "SYSTEM_ERROR"},
+		"under a success":   {sandbox.Fault{Kind: sandbox.SystemError200}, http.StatusBadGateway, "SYSTEM_ERROR"},
+		"asking for money":  {sandbox.Fault{Kind: sandbox.PaymentRequired}, http.StatusBadGateway, codeBadSignature},
+		"one that succeeds": {sandbox.Fault{}, http.StatusOK, ""},
+	} {
+		for spelling, signature := range map[string][]string{"absent": nil, "empty": {""}, "null": {"null"}, "wrong": {"algorithm=HMAC-SHA256,keyVersion=1,signature=AAAA"}} {
+			t.Run(name+", "+spelling, func(t *testing.T) {
+				sim, err := sandbox.New(sandbox.Config{RequestsPerSecond: -1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := startRig(t, failuresWith(signature)(sim), simProvider, first(func(p *Provider) { p.Verify = VerifyRequire }))
+				r.sim = sim
+				if test.fault.Kind != "" {
+					r.set(test.fault)
+				}
+				status, code := test.status, test.code
+				if spelling == "wrong" && test.fault.Kind != "" {
+					status, code = http.StatusBadGateway, codeBadSignature
+				}
+				got := r.chat("hello")
+				if code != "" {
+					wantError(t, got, status, code)
+				} else if got.status != status {
+					t.Errorf("%d %s", got.status, got.body)
+				}
+			})
+		}
+	}
+}

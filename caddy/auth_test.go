@@ -2,6 +2,9 @@ package alipaycaddy
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -180,3 +183,26 @@ http://${gateway} {
 
 // bcryptOfPassword is the hash of "a-password", of the least cost there is.
 const bcryptOfPassword = "$2a$04$yfVyfkPBEDRyLTB6SRXa0.gKeJR0PJ58kqypu.Bv61V1.58OyvtKi"
+
+// TestEmptyKeyFile finds the file of keys empty, as it is while somebody writes it: nobody is locked out.
+func TestEmptyKeyFile(t *testing.T) {
+	key, hash := alipayai.NewKey()
+	path := filepath.Join(t.TempDir(), "tenants")
+	auth := &KeysAuth{File: path}
+	for _, tt := range []struct {
+		content string
+		ok      bool
+	}{{"acme " + hash.String() + "\n", true}, {"", false}, {"# people\n\n", false}} {
+		if err := os.WriteFile(path, []byte(tt.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := auth.load(); (err == nil) != tt.ok {
+			t.Errorf("%q: %v", tt.content, err)
+		}
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", "Bearer "+key)
+		if user, ok, err := auth.Authenticate(nil, r); !ok || err != nil || user.ID != "acme" {
+			t.Errorf("%q: %v, %t, %v", tt.content, user, ok, err)
+		}
+	}
+}

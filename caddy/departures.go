@@ -184,6 +184,15 @@ func (l *lateWindow) Next(limit limiter.Limit, now time.Time) time.Time {
 	return w.Next(limit, now)
 }
 
+// NextAfter implements limiter.Window.
+func (l *lateWindow) NextAfter(limit limiter.Limit, from time.Time, ahead int) time.Time {
+	w, err := l.get()
+	if err != nil {
+		return from
+	}
+	return w.NextAfter(limit, from, ahead)
+}
+
 // Throttle implements limiter.Window.
 func (l *lateWindow) Throttle(d time.Duration) {
 	if w, err := l.get(); err == nil {

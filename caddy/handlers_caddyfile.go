@@ -158,6 +158,7 @@ func (h *SandboxHandler) unmarshalApp(d *caddyfile.Dispenser) error {
 //		methods         <names...>
 //		allow_anonymous
 //		max_body        <size>
+//		deadline        <duration>
 //		http {
 //			... as in transport http
 //		}
@@ -177,6 +178,8 @@ func (t *SigningTransport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return enable(d, &t.AllowAnonymous)
 		case "max_body":
 			return size(d, &t.MaxBody)
+		case "deadline":
+			return duration(d, &t.Deadline)
 		case "http":
 			if d.CountRemainingArgs() > 0 {
 				// It would make the block count for nothing.
@@ -186,7 +189,7 @@ func (t *SigningTransport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			t.HTTP = new(reverseproxy.HTTPTransport)
 			return t.HTTP.UnmarshalCaddyfile(d.NewFromNextSegment())
 		}
-		return unrecognized(d, "transport alipayai", option, "paths", "methods", "allow_anonymous", "max_body", "http")
+		return unrecognized(d, "transport alipayai", option, "paths", "methods", "allow_anonymous", "max_body", "deadline", "http")
 	})
 }
 

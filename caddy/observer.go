@@ -92,6 +92,11 @@ func (o observer) Settled(ctx context.Context, out alipayai.Outcome) {
 			extra.Add(zap.Object("alipayai", loggedOutcome(out)))
 		}
 	}
+	if out.UsageEstimated {
+		if c := o.logger.Check(zapcore.WarnLevel, "implausible usage"); c != nil {
+			c.Write(zap.String("provider", out.Provider), zap.Int64("estimated_tokens", out.Usage.Total), zap.String("request_id", out.RequestID))
+		}
+	}
 	if out.Aborted {
 		if c := o.logger.Check(zapcore.WarnLevel, "stream aborted"); c != nil {
 			c.Write(zap.String("provider", out.Provider), zap.String("code", out.Code), zap.String("request_id", out.RequestID))

@@ -102,7 +102,8 @@ type Provider struct {
 	StreamTimeout caddy.Duration `json:"stream_timeout,omitempty"`
 
 	// What to do about an answer's signature: `off`, `if_present` or
-	// `require`. Streams are never verified. Default: `if_present`, and `off`
+	// `require`. Streams are never verified, and failures need no signature.
+	// Default: `if_present`, and `off`
 	// where `public_keys` are needed but missing.
 	VerifyResponse string `json:"verify_response,omitempty"`
 

@@ -178,6 +178,7 @@ func reserved(name string) bool {
 	return slices.Contains([]string{
 		"Authorization", "Client-Id", "Request-Time", "Signature", "Content-Type", "Content-Length",
 		"Transfer-Encoding", "Connection", "Host", "Accept", "Accept-Encoding", "Idempotency-Key",
+		"Alipay-App-Auth-Token", "Alipay-Root-Cert-Sn",
 	}, http.CanonicalHeaderKey(name))
 }
 

@@ -25,9 +25,7 @@ func TestProvisionRefusesSecrets(t *testing.T) {
 	key := func(value string) string {
 		return strings.Replace(hmacProvider(), "{env.TEST_HMAC_KEY}", value, 1)
 	}
-	secret := func(value string) string {
-		return strings.Replace(hmacProvider(), "{env.TEST_SECRET}", value, 1)
-	}
+	secret := secretOf
 	bearer := func(value string) string { return provider("profile openai", "api_key "+value) }
 	tests := map[string]struct {
 		global string
@@ -38,6 +36,8 @@ func TestProvisionRefusesSecrets(t *testing.T) {
 		"literal api_key":         {bearer(aSecret), []string{"provider alipay: api_key", "insecure_literals"}},
 		"literal app_auth_token":  {openAPI("key 1 {file.${rsa}}", "app_auth_token "+aSecret), []string{"provider alipay: app_auth_token", "insecure_literals"}},
 		"literal refresh_token":   {refreshing(withEncryptionKey, aSecret), []string{"provider alipay: refresh_token", "insecure_literals"}},
+		"literal cookie":          {hmacProvider("header Cookie session=" + aSecret), []string{"provider alipay: header Cookie", "literal"}},
+		"two placeholders":        {bearer("{env.TEST_SECRET}{env.TEST_SECRET}"), []string{"provider alipay: api_key", "literal"}},
 		"text around placeholder": {bearer("Bearer-{env.TEST_SECRET}"), []string{"provider alipay: api_key", "literal"}},
 		"placeholder at request":  {bearer("{http.request.header.X-Key}"), []string{"provider alipay: api_key", "literal"}},
 		"unset environment":       {key("{env.TEST_UNSET}"), []string{"provider alipay: key 1", "{env.TEST_UNSET}"}},
@@ -71,6 +71,11 @@ func TestProvisionRefusesSecrets(t *testing.T) {
 			refuses(t, tt.global, "", tt.want)
 		})
 	}
+}
+
+// secretOf declares a provider with another token secret.
+func secretOf(value string) string {
+	return strings.Replace(hmacProvider(), "{env.TEST_SECRET}", value, 1)
 }
 
 // refreshing declares a provider whose grant is refresh_token.
@@ -146,6 +151,8 @@ func TestProvisionRefusesMixedEnvironments(t *testing.T) {
 			[]string{"profile openapi-v3", "client_id 1", "key 1 {file.${rsa}}"},
 			[]string{"profile openapi-v2", "base_url https://openapi-sandbox.dl.alipaydev.com", "client_id 2", "key 7 {file.${rsa_bare}}"}),
 			[]string{"provider b: key", "provider a"}},
+		"demo token secret": {secretOf("{env.TEST_DEMO_SECRET}"), []string{"provider alipay: token secret", "the simulator", "production"}},
+		"demo api_key":      {provider("profile openai", "api_key {env.TEST_DEMO_KEY}"), []string{"provider alipay: api_key", "the simulator"}},
 		"one api_key": {two([]string{"profile openai", "api_key {env.TEST_SECRET}"},
 			[]string{"profile openai", "base_url https://sandbox.example.com", "api_key {env.TEST_SECRET}"}),
 			[]string{"provider b: api_key", "provider a"}},

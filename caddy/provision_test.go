@@ -55,6 +55,10 @@ func TestProvisionRefuses(t *testing.T) {
 		"unknown verify_response": {hmacProvider("verify_response maybe"), "", []string{"provider alipay: verify_response", "if_present"}},
 		"require for a preset":    {provider("profile ollama", "verify_response require"), "", []string{"provider alipay: verify_response require"}},
 		"reserved header":         {hmacProvider("header authorization x"), "", []string{"provider alipay: header authorization"}},
+		"idempotency header":      {hmacProvider("header idempotency-key x"), "", []string{"provider alipay: header idempotency-key", "the gateway itself"}},
+		"merchant as a header":    {openAPI("key 1 {file.${rsa}}", "header Alipay-App-Auth-Token {env.TEST_SECRET}"), "", []string{"provider alipay: header Alipay-App-Auth-Token"}},
+		"merchant for HMAC":       {hmacProvider("app_auth_token {env.TEST_SECRET}"), "", []string{"provider alipay: app_auth_token", "profile alipay"}},
+		"merchant for global":     {provider("profile global", "client_id 5X", "key 1 {file.${rsa}}", "app_auth_token {env.TEST_SECRET}"), "", []string{"provider alipay: app_auth_token", "profile global"}},
 		"header line break":       {hmacProvider("header X-Team \"a\nX-Admin: b\""), "", []string{"provider alipay: header X-Team"}},
 		"header unset":            {hmacProvider("header X-Team {env.TEST_UNSET}"), "", []string{"provider alipay: header X-Team", "placeholder"}},
 		"option of another kind":  {provider("profile ollama", "client_id app"), "", []string{"provider alipay: client_id", "profile ollama"}},
@@ -162,6 +166,7 @@ func newSecretRig(t *testing.T) *rig {
 	t.Setenv("TEST_ENCRYPTION_KEY", strings.Repeat("5a", 32))
 	t.Setenv("TEST_EMPTY", "")
 	t.Setenv("TEST_DEMO_KEY", sandbox.DemoAPIKey)
+	t.Setenv("TEST_DEMO_SECRET", sandbox.DemoOAuthSecret)
 	t.Setenv("TEST_CONTROL", "a\nb-and-some-more")
 	for name, content := range map[string]string{
 		"rsa": privatePEM(rsaKey()), "rsa_bare": bare(privatePEM(rsaKey())), "rsa_public": publicPEM(&rsaKey().PublicKey), "ec": privatePEM(ecKey()),

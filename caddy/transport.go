@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -49,6 +50,12 @@ type SigningTransport struct {
 	// status 413. Default: `4194304` (4 MiB)
 	MaxBody int64 `json:"max_body,omitempty"`
 
+	// The longest time from the call's arrival, with its body, until the request
+	// leaves: over the wait for an access token, which is at most five seconds, the
+	// wait for the rate cap, connecting, and all tries of `reverse_proxy`. Then
+	// the call gets status 504, or 503 where a token is missing. Default: `30s`
+	Deadline caddy.Duration `json:"deadline,omitempty"`
+
 	// How to connect: Caddy's own HTTP transport. Default: its defaults.
 	HTTP *reverseproxy.HTTPTransport `json:"http,omitempty"`
 
@@ -88,6 +95,12 @@ func (t *SigningTransport) Provision(ctx caddy.Context) error {
 	if t.MaxBody == 0 {
 		t.MaxBody = alipayai.DefaultMaxBody
 	}
+	if t.Deadline < 0 {
+		return errors.New("deadline is negative; write it like 30s")
+	}
+	if t.Deadline == 0 {
+		t.Deadline = caddy.Duration(alipayai.DefaultDeadline)
+	}
 	t.ensureHTTP()
 	if err := t.HTTP.Provision(ctx); err != nil {
 		return err
@@ -112,6 +125,10 @@ func (t *SigningTransport) Cleanup() error {
 
 // RoundTrip signs req and sends it once. The request that it is given stays
 // as it is, so that the next try starts from the same.
+//
+// An error is a request that has not left, which reverse_proxy may send to the
+// next upstream. Where one may have left and nothing came back, that is an
+// answer: it has to tell the client not to repeat the call.
 func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	refusal := t.refuse(req)
 	var body []byte
@@ -124,22 +141,21 @@ func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	if refusal != nil {
 		return answerTo(req, refusal), nil
 	}
-	out, departure, err := t.provider.SignRequest(req, body, tenantOf(req))
+	sending := sendingOf(req.Context(), time.Duration(t.Deadline))
+	ctx, disarm := sending.arm(req.Context())
+	defer disarm()
+	out, departure, err := t.provider.SignRequest(req.WithContext(ctx), body, tenantOf(req))
 	if err != nil {
-		return t.unsigned(req, err)
+		return t.unsigned(req, err, errors.Is(context.Cause(ctx), errNotSent))
 	}
 	t.HTTP.SetScheme(out)
 	sent := time.Now()
 	resp, err := outgoing.Send(t.connections, out)
 	if err != nil {
 		departure.Cancel()
-		code := "upstream_unreachable"
-		if req.Context().Err() != nil {
-			code = "client_gone"
-		}
-		t.metrics.attempted(t.provider.Name, code)
-		return nil, t.provider.HideError(out, err)
+		return t.broken(req, t.provider.HideError(out, err), departure.Left(), errors.Is(context.Cause(ctx), errNotSent))
 	}
+	sending.left = true
 	departure.Answered(resp)
 	resp.Header.Del("Set-Cookie")
 	if err := t.provider.TakeAnswer(out, resp, sent, alipayai.DefaultMaxAnswer); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -16,8 +17,9 @@ import (
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
-// unsigned says why a request could not be signed. Nothing was sent.
-func (t *SigningTransport) unsigned(req *http.Request, err error) (*http.Response, error) {
+// unsigned says why a request could not be signed. This try has sent nothing; late
+// says that the deadline has passed.
+func (t *SigningTransport) unsigned(req *http.Request, err error, late bool) (*http.Response, error) {
 	if req.Context().Err() != nil {
 		return nil, req.Context().Err()
 	}
@@ -26,11 +28,13 @@ func (t *SigningTransport) unsigned(req *http.Request, err error) (*http.Respons
 	switch {
 	case errors.Is(err, alipayai.ErrProviderUnavailable):
 		e.Code, e.Message = "provider_unavailable", err.Error()
-	case errors.Is(err, signer.ErrMalformed), errors.Is(err, signer.ErrWrongIdentity):
+	case errors.Is(err, alipayai.ErrNotSigned), errors.Is(err, signer.ErrMalformed), errors.Is(err, signer.ErrWrongIdentity):
 		// Such as openapi-v2 parameters that only the gateway may set.
 		e.Status, e.Code, e.RetryAfter, e.Message = http.StatusForbidden, "not_signed", 0, live.Text(err.Error())
 	case errors.Is(err, alipayai.ErrTokenRefused), errors.Is(err, alipayai.ErrTokenUnavailable):
 		e.Code, e.Message = "token_unavailable", "provider "+t.provider.Name+" has no access token: "+alipayai.TokenReason(err)
+	case late:
+		return answerTo(req, notSent()), nil
 	case errors.As(err, &rejection):
 		t.metrics.rejections.WithLabelValues(t.provider.Name, string(rejection.Reason)).Inc()
 		e.Status, e.Code, e.RetryAfter = http.StatusTooManyRequests, string(rejection.Reason), rejection.RetryAfter
@@ -42,6 +46,38 @@ func (t *SigningTransport) unsigned(req *http.Request, err error) (*http.Respons
 	if e.Status == http.StatusServiceUnavailable { // the operator's business
 		t.logger.Warn("request could not be signed", zap.String("provider", t.provider.Name), zap.String("code", e.Code), zap.Error(err))
 	}
+	return answerTo(req, e), nil
+}
+
+// notSent is the failure of a call that could not leave before its deadline.
+func notSent() *wire.Error {
+	return &wire.Error{Status: http.StatusGatewayTimeout, Code: "upstream_timeout", Message: errNotSent.Error(), RetryAfter: time.Second}
+}
+
+// broken says what became of a request that got no answer. left says that it may
+// have reached the upstream, late that it could not be sent before the deadline.
+func (t *SigningTransport) broken(req *http.Request, err error, left, late bool) (*http.Response, error) {
+	if req.Context().Err() != nil {
+		t.metrics.attempted(t.provider.Name, "client_gone")
+		return nil, err
+	}
+	e := &wire.Error{Status: http.StatusBadGateway, Code: "upstream_unreachable", Message: "the provider could not be reached"}
+	timeout, ok := errors.AsType[net.Error](err)
+	switch {
+	case left && ok && timeout.Timeout():
+		e.Status, e.Code, e.Message = http.StatusGatewayTimeout, "upstream_timeout", "the provider did not answer in time"
+	case left:
+		e.Code, e.Message = "upstream_truncated_response", "the connection to the provider broke before its answer"
+	case late:
+		e = notSent()
+	}
+	t.metrics.attempted(t.provider.Name, e.Code)
+	if left {
+		sendingOf(req.Context(), 0).left = true
+	} else if !late && !mayHaveLeft(req.Context()) {
+		return nil, err
+	}
+	e.NoRetry = left
 	return answerTo(req, e), nil
 }
 
@@ -68,8 +104,12 @@ func (t *SigningTransport) unusable(req *http.Request, err error) (*http.Respons
 
 // answerTo makes the answer to a request that is refused. An error would count
 // as a failure of the upstream, so that whoever is refused could take it out of
-// service, and it would be tried again.
+// service, and it would be tried again. Once a try of the call may have left, the
+// client is told not to repeat it.
 func answerTo(req *http.Request, refusal *wire.Error) *http.Response {
+	if mayHaveLeft(req.Context()) {
+		refusal.NoRetry, refusal.RetryAfter = true, 0
+	}
 	refusal.RequestID = alipayai.NewRequestID()
 	header, body := refusal.HTTP()
 	header.Set("Content-Length", strconv.Itoa(len(body)))

@@ -151,3 +151,28 @@ func TestTransportDropsRefusedTokens(t *testing.T) {
 		t.Errorf("%d more tokens fetched, want 1", n)
 	}
 }
+
+// TestTransportWithoutPublicKey is told to verify what is signed, and has nothing to verify with.
+func TestTransportWithoutPublicKey(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Alipay-Signature", "AAAA")
+		io.WriteString(w, "{}")
+	}))
+	t.Cleanup(server.Close)
+	g.vars["upstream"], g.vars["rsa"] = server.URL, g.file("rsa", privatePEM(rsaKey()))
+	for _, option := range []string{"", "verify_response if_present", "verify_response off"} {
+		g.load(openAPI("base_url ${upstream}", "key 1 {file.${rsa}}", option), `
+http://${gateway} {
+	reverse_proxy ${upstream} {
+		transport alipayai alipay {
+			paths /v3/*
+			allow_anonymous
+		}
+	}
+}`)
+		if a := g.do("POST", "/v3/a", "{}"); a.status != http.StatusOK || a.header.Get("Alipay-Signature") != "AAAA" {
+			t.Errorf("%q: %d %s %v", option, a.status, a.body, a.header)
+		}
+	}
+}

@@ -152,3 +152,33 @@ func TestTransportSignsKnownMethods(t *testing.T) {
 		}
 	}
 }
+
+// TestTransportNamesWhatComesTwice gives two APIs that are both listed.
+func TestTransportNamesWhatComesTwice(t *testing.T) {
+	g := newGatewayDo(t)
+	a := g.do("GET", "/gateway.do?method=alipay.trade.query&method=alipay.user.info", "")
+	if a.status != http.StatusForbidden || !strings.Contains(a.body, "method must be there once") || len(g.arrived()) != 0 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// TestCanonicalHost spells one host in several ways.
+func TestCanonicalHost(t *testing.T) {
+	for name, tt := range map[string]struct {
+		a, b string
+		tls  bool
+		same bool
+	}{
+		"other letters":   {"API.Example.COM", "api.example.com", true, true},
+		"with its port":   {"api.example.com:443", "API.EXAMPLE.com", true, true},
+		"another port":    {"api.example.com:80", "api.example.com", true, false},
+		"without TLS":     {"api.example.com:80", "Api.example.com", false, true},
+		"address":         {"[::1]", "[::1]:443", true, true},
+		"another host":    {"api.example.org", "api.example.com", true, false},
+		"letters in IPv6": {"[FE80::1]:443", "[fe80::1]", true, true},
+	} {
+		if a, b := canonicalHost(tt.a, tt.tls), canonicalHost(tt.b, tt.tls); (a == b) != tt.same {
+			t.Errorf("%s: %s and %s", name, a, b)
+		}
+	}
+}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -59,6 +61,23 @@ func (t *SigningTransport) refuse(req *http.Request) *wire.Error {
 	}
 	if !listed(t.Paths, req.URL.Path) {
 		return forbid("the path is not among those that may be signed")
+	}
+	return refuseHidden(req)
+}
+
+// refuseHidden refuses a request whose Connection field names one that says
+// whose or what the request is: reverse_proxy has removed that one, so that
+// SignRequest could not compare it. The placeholder has the client's own field.
+func refuseHidden(req *http.Request) *wire.Error {
+	repl, ok := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return nil
+	}
+	options, _ := repl.GetString("http.request.header.Connection")
+	for option := range strings.SplitSeq(options, ",") {
+		if alipayai.IsDecisive(strings.TrimSpace(option)) {
+			return forbid("the header Connection names a field that says whose or what the request is")
+		}
 	}
 	return nil
 }

@@ -120,7 +120,10 @@ func (g *rig) raw(method, target, body, field string) answer {
 		g.t.Fatal(err)
 	}
 	defer conn.Close()
-	go fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n%s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+	if !strings.HasPrefix(field, "Content-Type:") {
+		field += "\r\nContent-Type: application/json"
+	}
+	go fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
 		method, target, g.vars["gateway"], field, len(body), body)
 	return g.read(http.ReadResponse(bufio.NewReader(conn), nil))
 }

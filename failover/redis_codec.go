@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -53,6 +54,9 @@ func decode(value string, now int64, received time.Time) (Key, history, error) {
 	if err := binary.Read(r, binary.BigEndian, failures); err != nil {
 		return Key{}, history{}, errForeign
 	}
+	if !(s.Version >= 0 && s.Version <= maxVersion) || slices.ContainsFunc(append(failures, s.Opened, s.Until), math.IsNaN) {
+		return Key{}, history{}, errForeign
+	}
 	tenant, ok := readPart(r)
 	provider, too := readPart(r)
 	if !ok || !too || r.Len() > 0 {
@@ -75,6 +79,9 @@ func decode(value string, now int64, received time.Time) (Key, history, error) {
 	}
 	return Key{Tenant: tenant, Provider: provider}, h, nil
 }
+
+// maxVersion is the largest whole number up to which a double counts one by one.
+const maxVersion = 1 << 53
 
 // maxAge in microseconds keeps times that a broken clock has written in bounds.
 const maxAge = float64(24 * time.Hour / time.Microsecond)

@@ -71,6 +71,9 @@ type Queue struct {
 	draining bool
 	// reserving is how many calls that need not queue are at the window.
 	reserving int
+	// returning is how many slots are on their way back: until they are there
+	// the window seems fuller than it is.
+	returning int
 	// running tells that dispatch does.
 	running bool
 	// next is the departure booked for whoever is the head when it comes.
@@ -102,8 +105,7 @@ func (q *Queue) Wait(ctx context.Context, r Request) (Slot, error) {
 	var err error
 	now := q.now()
 	q.mu.Lock()
-	if q.count == 0 && q.reserving < r.Limit.Requests && ctx.Err() == nil &&
-		now.Sub(q.last) >= r.Pace && !q.nextFree(r.Limit, now).After(now) {
+	if ctx.Err() == nil && q.isFree(r, now) {
 		q.reserving++
 		b, err = q.reserve(ctx, r.Limit)
 		q.reserving--
@@ -123,13 +125,20 @@ func (q *Queue) Wait(ctx context.Context, r Request) (Slot, error) {
 	default:
 		w, err = q.enter(ctx, r, now)
 	}
-	b = q.offer(b) // where others were faster its time is yet to come
+	q.giveBack(q.offer(b)) // where others were faster its time is yet to come
 	q.mu.Unlock()
-	b.giveBack()
 	if err != nil {
 		return Slot{}, err
 	}
 	return q.await(ctx, w)
+}
+
+// isFree tells whether r need not queue: nobody waits, and there are departures
+// now for those that are at the window and for one more. With a pace only one can
+// be due at a time, and the others would bring back slots that they cannot use.
+func (q *Queue) isFree(r Request, now time.Time) bool {
+	return q.count == 0 && (q.reserving == 0 || r.Pace == 0) && now.Sub(q.last) >= r.Pace &&
+		!q.opens.After(now) && !q.window.NextAfter(r.Limit, now, q.reserving).After(now)
 }
 
 // Depth is how many calls wait, and what they hold in memory.
@@ -146,7 +155,7 @@ func (q *Queue) Predict(r Request) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.now()
-	return q.predict(r.Limit, q.ahead(r), now)
+	return q.predict(r, q.ahead(r), now)
 }
 
 // Drain turns away all that wait, and from now on all that would have to.
@@ -165,13 +174,14 @@ func (q *Queue) Drain() {
 // asked for nothing before opens: w does not know what has departed under the
 // window before, so that all of it has to be out of the span by then.
 func (q *Queue) SetWindow(w Window, opens time.Time) {
-	booked := q.unbook()
 	q.mu.Lock()
+	defer q.mu.Unlock()
+	booked := q.next
+	q.next = booking{}
 	q.window, q.opens = w, opens
 	q.got = throughput{}
 	q.look()
-	q.mu.Unlock()
-	booked.giveBack()
+	q.giveBack(booked)
 }
 
 // Window is the one that the queue is in front of at present.
@@ -190,10 +200,10 @@ func (q *Queue) enter(ctx context.Context, r Request, now time.Time) (*waiter, e
 		return nil, &Rejection{Reason: Draining}
 	}
 	// Nobody goes behind everybody: only where that is too late does it
-	// matter how many really go first.
-	if q.predict(r.Limit, q.count, now) > r.MaxWait {
-		if wait := q.predict(r.Limit, q.ahead(r), now); wait > r.MaxWait {
-			return nil, &Rejection{Reason: QueueDeadline, RetryAfter: wait}
+	// matter how many really go first. What is on its way back is somebody's yet.
+	if q.returning == 0 && q.earliest(r, q.count, now) > r.MaxWait {
+		if ahead := q.ahead(r); q.earliest(r, ahead, now) > r.MaxWait {
+			return nil, &Rejection{Reason: QueueDeadline, RetryAfter: q.predict(r, ahead, now)}
 		}
 	}
 	if !q.makeRoom(r, now) {
@@ -249,8 +259,8 @@ func (q *Queue) await(ctx context.Context, w *waiter) (Slot, error) {
 			q.class[w.Priority.class()].restore(w)
 			q.add(w)
 		}
+		q.giveBack(b)
 		q.mu.Unlock()
-		b.giveBack()
 		if err != nil {
 			return Slot{}, err
 		}
@@ -263,5 +273,5 @@ func (q *Queue) gone(ctx context.Context, r Request, now time.Time) *Rejection {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return &Rejection{Reason: ClientGone}
 	}
-	return &Rejection{Reason: QueueDeadline, RetryAfter: q.predict(r.Limit, q.ahead(r), now)}
+	return &Rejection{Reason: QueueDeadline, RetryAfter: q.predict(r, q.ahead(r), now)}
 }

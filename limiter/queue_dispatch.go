@@ -13,12 +13,17 @@ type booking struct {
 	asked time.Time // when the window was asked for it
 }
 
-// giveBack returns the slot, if there is one. It must not be called with the
-// queue's lock held: the window may ask a store.
-func (b booking) giveBack() {
-	if b.slot.window != nil {
-		b.slot.window.Return(b.slot)
+// giveBack returns the slot, if there is one. The lock is released meanwhile: the
+// window may ask a store.
+func (q *Queue) giveBack(b booking) {
+	if b.slot.window == nil {
+		return
 	}
+	q.returning++
+	q.mu.Unlock()
+	b.slot.window.Return(b.slot)
+	q.mu.Lock()
+	q.returning--
 }
 
 // fits tells whether a call under l may use b: it comes from the window and
@@ -83,8 +88,8 @@ func (q *Queue) dispatch() {
 			// A slot that is booked for now would only grow old meanwhile.
 			old := q.next
 			q.next = booking{}
+			q.giveBack(old)
 			q.mu.Unlock()
-			old.giveBack()
 			timer.Reset(wait)
 			<-timer.C
 			q.mu.Lock()
@@ -93,8 +98,8 @@ func (q *Queue) dispatch() {
 		if wait := q.opens.Sub(now); wait > 0 {
 			old := q.next // of the window before
 			q.next = booking{}
+			q.giveBack(old)
 			q.mu.Unlock()
-			old.giveBack()
 			timer.Reset(wait)
 			select {
 			case <-timer.C:
@@ -109,18 +114,13 @@ func (q *Queue) dispatch() {
 			if old.slot.window != nil {
 				q.got = throughput{} // it was held up, or is to count anew
 			}
-			q.mu.Unlock()
-			old.giveBack()
-			q.mu.Lock()
+			q.giveBack(old)
 			b, err := q.reserve(context.Background(), limit)
 			if err != nil {
 				q.fail(err)
 				continue
 			}
-			old = q.offer(b)
-			q.mu.Unlock()
-			old.giveBack()
-			q.mu.Lock()
+			q.giveBack(q.offer(b))
 			continue
 		}
 		if wait := q.next.slot.At.Sub(now); wait > 0 {
@@ -137,8 +137,8 @@ func (q *Queue) dispatch() {
 		}
 		w := q.head()
 		held := max(0, q.next.asked.Sub(q.last)-w.Pace)
-		q.take(w)
 		q.got.depart(q.next.slot.At, held, limit.Span())
+		q.take(w) // which forgets what was got where nobody is left waiting
 		q.last = now
 		w.deliver(q.next, nil)
 		q.next = booking{}
@@ -146,8 +146,8 @@ func (q *Queue) dispatch() {
 	old := q.next
 	q.next = booking{}
 	q.running = false
+	q.giveBack(old)
 	q.mu.Unlock()
-	old.giveBack()
 }
 
 // fail ends the wait of the head, as the error would have ended its call had

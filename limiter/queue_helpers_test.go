@@ -22,7 +22,9 @@ type spyWindow struct {
 	stall    time.Duration // for which the process stands still with the next slot in hand
 	reserved int
 	returned int
-	out      []Slot // not returned, in order
+	// unmatched are departures of others that were taken before ours that came back.
+	unmatched int
+	out       []Slot // not returned, in order
 }
 
 func newSpy(t *testing.T) *spyWindow {
@@ -43,7 +45,10 @@ func (w *spyWindow) take(ctx context.Context, l Limit) (Slot, error) {
 	if w.fail != nil {
 		return Slot{}, w.fail
 	}
-	for range w.others {
+	// Others do not depart anew for a slot of ours that came back.
+	others := max(0, w.others-w.unmatched)
+	w.unmatched = max(0, w.unmatched-w.others)
+	for range others {
 		if _, err := w.MemoryWindow.Reserve(ctx, l); err != nil {
 			return Slot{}, err
 		}
@@ -66,6 +71,7 @@ func (w *spyWindow) Return(s Slot) {
 	}
 	w.out = slices.Delete(w.out, i, i+1)
 	w.returned++
+	w.unmatched += w.others
 	w.MemoryWindow.Return(s)
 }
 

@@ -8,9 +8,9 @@ import (
 // Return gives back a slot whose departure does not happen. Whoever waits may
 // then depart earlier than booked.
 func (q *Queue) Return(s Slot) {
-	next := q.unbook()
-	booking{slot: s}.giveBack()
-	next.giveBack()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.unbook(s)
 	q.look()
 }
 
@@ -18,10 +18,8 @@ func (q *Queue) Return(s Slot) {
 // for. The call has had its turn already: it goes before all that wait. The
 // error is that of the window, and s is given back all the same.
 func (q *Queue) Renew(ctx context.Context, s Slot, l Limit) (Slot, error) {
-	next := q.unbook()
-	booking{slot: s}.giveBack()
-	next.giveBack()
 	q.mu.Lock()
+	q.unbook(s)
 	for wait := q.opens.Sub(q.now()); wait > 0; wait = q.opens.Sub(q.now()) {
 		q.mu.Unlock()
 		select {
@@ -46,18 +44,18 @@ func (q *Queue) Correct(s Slot, l Limit) {
 	if !ok {
 		return
 	}
-	next := q.unbook()
-	next.giveBack()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.unbook(Slot{})
 	w.move(s, l)
 	q.look()
 }
 
-// unbook takes the departure that is booked for the head, to be given back: as
-// windows give departures in order, none could be had before it.
-func (q *Queue) unbook() booking {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+// unbook gives back s and the departure that is booked for the head: as windows
+// give departures in order, none could be had before it.
+func (q *Queue) unbook(s Slot) {
 	next := q.next
 	q.next = booking{}
-	return next
+	q.giveBack(booking{slot: s})
+	q.giveBack(next)
 }

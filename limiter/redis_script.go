@@ -84,10 +84,21 @@ func parseAnswer(s string) (redisAnswer, error) {
 		return redisAnswer{}, fmt.Errorf("script of the window returned %d bytes instead of %d", len(s), 8*len(v))
 	}
 	for i := range v {
-		v[i] = int64(math.Float64frombits(binary.BigEndian.Uint64([]byte(s[8*i : 8*i+8]))))
+		f := math.Float64frombits(binary.BigEndian.Uint64([]byte(s[8*i : 8*i+8])))
+		if !(f >= 0 && f <= maxServerTime) { // also if it is not a number
+			return redisAnswer{}, fmt.Errorf("script of the window returned %g, which is no time", f)
+		}
+		v[i] = int64(f)
+	}
+	if v[5] > ppm {
+		return redisAnswer{}, fmt.Errorf("script of the window returned a share of %d ppm, more than %d", v[5], ppm)
 	}
 	return redisAnswer{v[0], v[1], v[2], v[3], v[4], v[5]}, nil
 }
+
+// maxServerTime is the latest time of a server that is believed, in microseconds,
+// in the year 2200: what follows from it is nanoseconds that fit.
+const maxServerTime = 7_258_118_400_000_000
 
 func isTimeout(err error) bool {
 	var timeout net.Error

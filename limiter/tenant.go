@@ -4,8 +4,6 @@ import (
 	"math"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // TenantLimit is what one tenant may use. A field that is zero sets no limit.
@@ -52,7 +50,7 @@ type TenantLimits struct {
 // usage is what a tenant has used lately.
 type usage struct {
 	tenant           string
-	requests, tokens *rate.Limiter // nil as long as there was no limit
+	requests, tokens *bucket // nil as long as there was no limit
 	concurrent       int
 	seen             time.Time // by Allow, or by evict, which let it be
 	older, newer     *usage
@@ -65,7 +63,8 @@ type usage struct {
 // back, it should be what the call uses at least.
 //
 // Tokens beyond those of a minute do not make a call impossible: it needs a
-// full minute's, and owes the rest.
+// full minute's, and owes the rest. What a tenant owes is bounded, whatever
+// number an upstream says: no wait is longer than ten minutes for tokens.
 func (t *TenantLimits) Allow(now time.Time, tenant string, l TenantLimit, n int) (done func(now time.Time, more int), err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -95,57 +94,9 @@ func (t *TenantLimits) Allow(now time.Time, tenant string, l TenantLimit, n int)
 	}, nil
 }
 
-// adjust returns the bucket with the rate and size that hold now; nil where
-// there is no limit. A new one is full.
-func adjust(b *rate.Limiter, now time.Time, perSecond float64, size int) *rate.Limiter {
-	if perSecond <= 0 {
-		return nil
-	}
-	limit := rate.Limit(perSecond)
-	if b == nil {
-		return rate.NewLimiter(limit, size)
-	}
-	if b.Limit() != limit {
-		b.SetLimitAt(now, limit)
-	}
-	if b.Burst() != size {
-		b.SetBurstAt(now, size)
-	}
-	return b
-}
-
-// shortage is how long it takes until b holds n, or all that it can.
-func shortage(b *rate.Limiter, now time.Time, n int) time.Duration {
-	if b == nil {
-		return 0
-	}
-	const rounding = 1e-6
-	missing := float64(min(n, b.Burst())) - b.TokensAt(now)
-	if missing <= rounding {
-		return 0
-	}
-	return time.Duration(math.Ceil(missing / float64(b.Limit()) * float64(time.Second)))
-}
-
-// charge takes n out of b, which owes what it does not hold.
-func charge(b *rate.Limiter, now time.Time, n int) {
-	if b == nil {
-		return
-	}
-	for size := b.Burst(); n > 0; n -= size {
-		if part := min(n, size); !b.AllowN(now, part) {
-			b.ReserveN(now, part)
-		}
-	}
-}
-
 // idle tells that forgetting the tenant makes no difference.
 func (u *usage) idle(now time.Time) bool {
 	return u.concurrent == 0 && full(u.requests, now) && full(u.tokens, now)
-}
-
-func full(b *rate.Limiter, now time.Time) bool {
-	return b == nil || b.TokensAt(now) >= float64(b.Burst())
 }
 
 // touch returns the usage of a tenant and makes it the newest.

@@ -1,6 +1,9 @@
 package limiter
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // clock makes nanoseconds that never run backwards of the readings of a clock
 // that may. Where the readings carry a monotonic part, as those of time.Now do,
@@ -29,3 +32,11 @@ func (c *clock) at(t time.Time) int64 { return int64(t.Sub(c.base)) + c.offset }
 
 // time turns clock time into a time as the readings show it now.
 func (c *clock) time(n int64) time.Time { return c.base.Add(time.Duration(n - c.offset)) }
+
+// seconds is so many as a duration, the longest there is where they do not fit.
+func seconds(n float64) time.Duration {
+	if n >= math.MaxInt64/float64(time.Second) {
+		return math.MaxInt64
+	}
+	return time.Duration(n * float64(time.Second))
+}

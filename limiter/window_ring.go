@@ -39,6 +39,32 @@ func (r *ring) latest(n int) int64 {
 	return r.entry(r.count - n).at
 }
 
+// nextAfter is the departure, not before from, that is free when ahead others
+// have taken theirs, each as early as it can: one that is n after another is a
+// span later, so that whole windows need not be walked through, but for the few
+// in which the rate grows.
+func (r *ring) nextAfter(e easing, l Limit, from int64, ahead int) int64 {
+	span := int64(l.Span())
+	from = max(from, e.closed, r.latest(1))
+	first := departures(l.Requests, e.share(from, l.Span()))
+	from = max(from, r.latest(first)+span)
+	at := func(i int) int64 { return max(from, r.latest(first-i)+span) }
+	after := int64(0)
+	for n := first; ; after += span {
+		if share := e.share(from+after+span, l.Span()); share < ppm {
+			n = departures(l.Requests, share)
+		} else {
+			n = l.Requests
+			after += span * min(int64(ahead/n), (math.MaxInt64/4-after)/span)
+			ahead %= n
+		}
+		if ahead < n {
+			return at(ahead*first/n) + after
+		}
+		ahead -= n
+	}
+}
+
 // add appends a departure, not earlier than the latest, and returns its id. The
 // ring grows until it holds keep departures, and then forgets the oldest.
 func (r *ring) add(at int64, keep int) uint64 {

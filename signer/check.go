@@ -122,3 +122,14 @@ func single(h http.Header, name string) (string, error) {
 		return "", fmt.Errorf("%w: header %s comes more than once", ErrMalformed, name)
 	}
 }
+
+// isUnsigned reports whether a message has no signature in a header field. The platform also sends an empty one, or the word
+// null, with errors that come from before its signer (official Java SDK, v3 ApiClient.verifyResponse).
+func isUnsigned(h http.Header, name string) bool {
+	for _, value := range h.Values(name) {
+		if value != "" && value != "null" {
+			return false
+		}
+	}
+	return true
+}

@@ -83,7 +83,7 @@ func (l *clientLayout) fields(timeName, time, signature string) []Field {
 // open reads the fields of a received message. A response may leave the client id out, since whoever gets it
 // knows to whom it speaks.
 func (l *clientLayout) open(h http.Header, timeName string, needID bool) (time string, s Signature, err error) {
-	if len(h.Values(l.headers.Signature)) == 0 {
+	if isUnsigned(h, l.headers.Signature) {
 		return "", s, ErrUnsigned
 	}
 	text, err := single(h, l.headers.Signature)

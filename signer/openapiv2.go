@@ -30,7 +30,8 @@ const timestampV2 = "2006-01-02 15:04:05"
 //
 // The app_auth_token says for which merchant the app acts. It comes from Message.AppAuthToken or the
 // configuration, never from a parameter: one that says anything else is refused with ErrWrongIdentity, as
-// whoever composed the parameters could otherwise act for another merchant.
+// whoever composed the parameters could otherwise act for another merchant. So is a target_app_id (official Java
+// SDK, AlipayConstants) other than the app's own, and each of these names in another spelling.
 //
 // File uploads (multipart bodies) are refused.
 type OpenAPIV2 struct {
@@ -79,9 +80,13 @@ func (s *OpenAPIV2) prepare(m Message) (target string, body []byte, params []Fie
 	if err := checkOptionalID("app auth token", token, "&"); err != nil {
 		return "", nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	for _, own := range []Field{{"app_id", s.config.AppID}, {"sign_type", "RSA2"}, {"app_auth_token", token}} {
-		if got, ok := lookup(params, own.Name); ok && got != own.Value {
-			return "", nil, nil, fmt.Errorf("%w: parameter %s", ErrWrongIdentity, own.Name)
+	for _, own := range []Field{
+		{"app_id", s.config.AppID}, {"target_app_id", s.config.AppID}, {"sign_type", "RSA2"}, {"app_auth_token", token},
+	} {
+		for _, param := range params {
+			if plainParam(param.Name) == own.Name && (param.Name != own.Name || param.Value != own.Value) {
+				return "", nil, nil, fmt.Errorf("%w: parameter %s", ErrWrongIdentity, own.Name)
+			}
 		}
 	}
 	own := []Field{

@@ -56,3 +56,47 @@ func TestOpenAPIV2AppAuthToken(t *testing.T) {
 		})
 	}
 }
+
+// Whatever else says whose a request is has to be the app's own, in the platform's one spelling.
+func TestOpenAPIV2Identity(t *testing.T) {
+	config := openAPIConfig(t)
+	config.AppAuthToken = "ours"
+	s := must(NewOpenAPIV2(config))(t)
+	for own, value := range map[string]string{
+		"app_id": config.AppID, "target_app_id": config.AppID, "app_auth_token": "ours", "sign_type": "RSA2",
+	} {
+		for name, c := range map[string]struct {
+			param, value string
+			ok           bool
+		}{
+			"its own":            {own, value, true},
+			"another":            {own, "theirs", false},
+			"in capitals":        {strings.ToUpper(own), "theirs", false},
+			"in capitals, same":  {strings.ToUpper(own), value, false},
+			"with dashes":        {strings.ReplaceAll(own, "_", "-"), "theirs", false},
+			"with dots, escaped": {strings.ReplaceAll(own, "_", "%2E"), "theirs", false},
+		} {
+			for _, m := range []Message{
+				{Method: "GET", Target: "/gateway.do?method=a.b&" + c.param + "=" + c.value, Time: testTime},
+				{Method: "POST", Target: "/gateway.do?method=a.b", Body: []byte(c.param + "=" + c.value), Time: testTime},
+			} {
+				signed, err := s.Sign(m)
+				if c.ok != (err == nil) || !c.ok && !errors.Is(err, ErrWrongIdentity) {
+					t.Errorf("%s %s in %s: %v", own, name, m.Method, err)
+				}
+				if !c.ok {
+					continue
+				}
+				_, params, err := readV2(Message{Method: m.Method, Target: signed.Target, Body: signed.Body})
+				if got, _ := lookup(params, own); err != nil || got != value {
+					t.Errorf("%s %s in %s: sent %q, %v", own, name, m.Method, got, err)
+				}
+			}
+		}
+	}
+	// A user's token says for whom the merchant acts, and is signed with all else.
+	signed, err := s.Sign(Message{Method: "POST", Target: "/gateway.do?method=a.b", Body: []byte("auth_token=user"), Time: testTime})
+	if err != nil || !strings.Contains(string(signed.Body), "auth_token=user") {
+		t.Errorf("%q, %v", signed.Body, err)
+	}
+}

@@ -171,10 +171,10 @@ func (s *OpenAPIV3) VerifyRequest(m Message, h http.Header) error {
 }
 
 // VerifyResponse implements Scheme. What is signed is "<alipay-timestamp>\n<alipay-nonce>\n<raw body>\n"; it
-// does not bind the answer to the request. Callers leave it out for streams and for errors (status 400 and
-// above), as the official Node SDK does.
+// does not bind the answer to the request. Streams are not signed, and errors (status 400 and above) need not be: the
+// official Node SDK verifies none of them, the Java SDK those that have a signature.
 func (s *OpenAPIV3) VerifyResponse(m Message, h http.Header) error {
-	if len(h.Values(headerSignature)) == 0 {
+	if isUnsigned(h, headerSignature) {
 		return ErrUnsigned
 	}
 	var value [3]string

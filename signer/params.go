@@ -99,3 +99,9 @@ func isParamName(name string) bool {
 	}
 	return name != ""
 }
+
+// plainParam is a parameter's name in the spelling that the platform's own names have, so that no other spelling
+// passes for another parameter.
+func plainParam(name string) string { return paramSpelling.Replace(strings.ToLower(name)) }
+
+var paramSpelling = strings.NewReplacer("-", "_", ".", "_")

@@ -173,7 +173,7 @@ func TestHMACResponse(t *testing.T) {
 		"other time":           {func(_ *Message, h http.Header) { h.Set("Response-Time", "1767322800001") }, ErrBadSignature},
 		"no time":              {func(_ *Message, h http.Header) { h.Del("Response-Time") }, ErrMalformed},
 		"no signature":         {func(_ *Message, h http.Header) { h.Del("Signature") }, ErrUnsigned},
-		"empty signature":      {func(_ *Message, h http.Header) { h.Set("Signature", "") }, ErrMalformed},
+		"empty signature":      {func(_ *Message, h http.Header) { h.Set("Signature", "") }, ErrUnsigned},
 		"unknown key":          {func(_ *Message, h http.Header) { replaceVersion(h, 7) }, ErrUnknownKeyVersion},
 		"another version":      {func(_ *Message, h http.Header) { replaceVersion(h, 1) }, ErrBadSignature},
 		"a request's own time": {func(_ *Message, h http.Header) { h["Request-Time"] = h["Response-Time"]; h.Del("Response-Time") }, ErrMalformed},

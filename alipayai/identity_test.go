@@ -1,0 +1,89 @@
+package alipayai
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddy-alipayai/gateway/signer"
+)
+
+// Some servers take an underscore or a dot for a dash, and case never counts: no spelling of a field passes for another
+// one, and none for nothing. A trailer is a field too.
+func TestSignRequestRefusesEachSpelling(t *testing.T) {
+	for _, scheme := range []string{"openapi-v3", "openapi-v2", "global"} {
+		for _, field := range []string{
+			"Alipay-App-Auth-Token", "Agent-Token", "Client-Id", "Alipay-Encrypt-Type", "Alipay-Request-Id", "Content-Type",
+			"Content-Encoding", "X-Http-Method-Override", "Alipay-Sub-Merchant",
+		} {
+			for spelling, name := range map[string]string{
+				"lower case":  strings.ToLower(field),
+				"upper case":  strings.ToUpper(field),
+				"underscores": strings.ReplaceAll(field, "-", "_"),
+				"one of each": strings.Replace(strings.Replace(field, "-", "_", 1), "-", ".", 1),
+				"dots":        strings.ToLower(strings.ReplaceAll(field, "-", ".")),
+			} {
+				p := rsaProvider(t, scheme)
+				p.Header = http.Header{"Agent-Token": {"ours"}}
+				for place, into := range map[string]func(*http.Request, string){
+					"alone": func(r *http.Request, value string) { r.Header[name] = []string{value} },
+					"beside the right one": func(r *http.Request, value string) {
+						r.Header[field], r.Header[name] = r.Header[field], []string{value}
+					},
+					"as a trailer": func(r *http.Request, value string) { r.Trailer = http.Header{name: {value}} },
+				} {
+					req := composed(t, http.MethodPost, p.BaseURL.String()+"/v3/pay?method=a.b")
+					into(req, "theirs")
+					out, _, err := p.SignRequest(req, nil, "acme")
+					if !errors.Is(err, ErrNotSigned) || out != nil || strings.Contains(err.Error(), "theirs") {
+						t.Errorf("%s, %s in %s, %s: %v", scheme, field, spelling, place, err)
+					}
+					into(req, "")
+					if _, _, err := p.SignRequest(req, nil, "acme"); err != nil {
+						t.Errorf("%s, %s in %s, %s, empty: %v", scheme, field, spelling, place, err)
+					}
+				}
+			}
+		}
+	}
+}
+
+// What an SDK sends with every call is no reason to refuse one.
+func TestSignRequestTakesWhatSDKsSend(t *testing.T) {
+	for name, test := range map[string]struct {
+		scheme string
+		header http.Header
+	}{
+		"alipay-sdk-nodejs-all, v3": {"openapi-v3", http.Header{
+			"Alipay-Request-Id": {"1"}, "Accept": {"application/json"}, "Alipay-Encryption-Algm": {"AES"}, "Alipay-Encrypt-Type": {"AES"},
+			"Content-Type": {"text/plain"}, "Alipay-Root-Cert-Sn": {"687b59193f3f462dd5336e5abf83c5d8"},
+			"Authorization": {"ALIPAY-SHA256withRSA app_id=2021000000000001,app_cert_sn=a,nonce=n,timestamp=1,expired_seconds=120,sign=AAAA="},
+		}},
+		"alipay-sdk-java-all, v3": {"openapi-v3", http.Header{
+			"Alipay-Request-Id": {"1"}, "Alipay-Sdk-Version": {"alipay-sdk-java-3"}, "Alipay-Encrypt-Type": {"AES"}, "Content-Type": {"text/plain"},
+		}},
+		"global-open-sdk-go": {"global", http.Header{
+			"Content-Type": {"application/json; charset=UTF-8"}, "Request-Time": {"1"}, "Client-Id": {"2021000000000001"}, "Key-Version": {"1"},
+			"Signature": {"algorithm=RSA256,keyVersion=1,signature=AAAA"}, "Sdk-Version": {"global-open-sdk-go"}, "Agent-Token": {""},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := rsaProvider(t, test.scheme)
+			req := composed(t, http.MethodPost, p.BaseURL.String()+"/v3/pay")
+			req.Header = test.header
+			out, _, err := p.SignRequest(req, []byte("{}"), "acme")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for field := range test.header {
+				if IsDecisive(field) && test.header.Get(field) != "" && out.Header.Get(field) != test.header.Get(field) {
+					t.Errorf("%s: %q", field, out.Header[field])
+				}
+			}
+			if err := p.Scheme.VerifyRequest(signer.Message{Method: "POST", Target: "/v3/pay", Body: []byte("{}")}, out.Header); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

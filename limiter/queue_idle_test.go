@@ -1,0 +1,118 @@
+package limiter
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// forecast is when the model would let a call that comes now depart, as long as
+// nobody else comes or leaves.
+func (m *model) forecast(a *arrival) time.Duration {
+	future := &model{limit: m.limit, departures: append([]time.Duration(nil), m.departures...), ends: make(map[string]string)}
+	for c := range m.classes {
+		future.classes[c] = m.classes[c].clone()
+	}
+	future.passed = m.passed
+	future.classes[a.Priority.class()].push(&a.waiter)
+	for now := a.at; ; {
+		now = future.next(now)
+		future.serve(now)
+		if future.ends[fmt.Sprint(a.seq)] != "" {
+			return now
+		}
+	}
+}
+
+// bursty makes up pauses, bursts and trickles of calls that are in a hurry.
+func bursty(rng *rand.Rand, limit Limit) []*arrival {
+	var arrivals []*arrival
+	at := time.Duration(0)
+	for len(arrivals) < 600 {
+		at += time.Duration(rng.Int64N(int64(1+rng.IntN(20)) * int64(limit.Span())))
+		apart := time.Duration(rng.Int64N(int64(limit.Span())/int64(limit.Requests)) * int64(rng.IntN(3)))
+		for range 1 + rng.IntN(4*limit.Requests+2) {
+			at += apart + 1
+			a := &arrival{at: at, leaves: never64}
+			a.seq = uint64(len(arrivals))
+			a.Request = Request{
+				Tenant: "a", Bytes: 1, MaxBytes: 1 << 40, MaxCount: 1 << 20, Limit: limit,
+				MaxWait: time.Duration(rng.Int64N(4 * int64(limit.Span()))),
+			}
+			arrivals = append(arrivals, a)
+		}
+	}
+	return arrivals
+}
+
+// What could have departed within its longest wait is not refused, and what is
+// predicted is what happens, however long there was a pause before a burst.
+// Behind a window that is shared the queue is to know no less where nobody else
+// departs.
+func TestPausesAndBurstsAreServedLikeTheReference(t *testing.T) {
+	limits := []Limit{
+		{Requests: 1, Per: 100 * time.Millisecond},
+		{Requests: 5, Per: time.Second, Guard: 10 * time.Millisecond},
+		alipay,
+	}
+	refused, waited := 0, 0
+	for seed := range uint64(24) {
+		limit, shared := limits[seed%3], seed%2 == 0
+		arrivals := bursty(rand.New(rand.NewPCG(seed, 9)), limit)
+		synctest.Test(t, func(t *testing.T) {
+			h := newHarness(t)
+			if !shared {
+				h.Queue = NewQueue(h.window.MemoryWindow, time.Now)
+			}
+			m := &model{limit: limit, ends: make(map[string]string)}
+			for c := range m.classes {
+				m.classes[c] = &naive{starts: make(map[string]float64)}
+			}
+			serve := func(until time.Duration) {
+				for n, _ := m.waiting(); n > 0 && m.next(0) < until; n, _ = m.waiting() {
+					m.serve(m.next(0))
+				}
+			}
+			for _, a := range arrivals {
+				serve(a.at)
+				time.Sleep(a.at - time.Since(h.began))
+				synctest.Wait()
+				wait := m.forecast(a) - a.at
+				if got := h.Predict(a.Request); got != wait {
+					t.Fatalf("seed %d: call %d at %v is predicted to wait %v, want %v", seed, a.seq, a.at, got, wait)
+				}
+				if wait > a.MaxWait {
+					m.ends[fmt.Sprint(a.seq)] = fmt.Sprint(a.at, " ", QueueDeadline, " ", wait)
+				} else {
+					m.arrive(a)
+				}
+				h.call(t.Context(), fmt.Sprint(a.seq), a.Request)
+			}
+			serve(never64)
+			time.Sleep(time.Minute)
+			for _, o := range h.outcomes() {
+				got := fmt.Sprint(o.at, " ", o.reason())
+				if o.err != nil {
+					refused++
+					got += " " + fmt.Sprint(o.retryAfter())
+				} else if o.at > arrivals[o.number()].at {
+					waited++
+				}
+				if got != m.ends[o.name] {
+					t.Fatalf("seed %d: call %s ends %q, want %q", seed, o.name, got, m.ends[o.name])
+				}
+			}
+		})
+	}
+	if refused < 100 || waited < 100 {
+		t.Errorf("%d are refused and %d wait: the model shows little", refused, waited)
+	}
+}
+
+// number is the call's place among the arrivals.
+func (o outcome) number() (n int) {
+	_, _ = fmt.Sscan(o.name, &n)
+	return n
+}

@@ -1,0 +1,111 @@
+package limiter
+
+import "time"
+
+// ahead counts who goes before r if it comes now, as long as nobody else comes
+// or leaves. Between classes it may be wrong by the few departures that the
+// rule of one in ten moves.
+func (q *Queue) ahead(r Request) int {
+	class := r.Priority.class()
+	n := q.class[class].ahead(r.Tenant)
+	higher := 0
+	for c := range class {
+		higher += q.class[c].count
+	}
+	// The call has its turn after all of the higher classes, or as one in ten.
+	n = min(n+higher, n*(patience+1)+patience-q.passed[class])
+	passed := n
+	for c := class + 1; c < classes; c++ {
+		n += min(q.class[c].count, (passed+q.passed[c])/patience)
+	}
+	return n
+}
+
+// earliest is the shortest wait of a call behind so many others: the window
+// gives every departure to this queue, and each of the others takes one. What is
+// later than that cannot be in time.
+func (q *Queue) earliest(r Request, ahead int, now time.Time) time.Duration {
+	from := now
+	if from.Before(q.opens) {
+		from = q.opens
+	}
+	paced := q.last.Add(r.Pace)
+	if q.next.slot.window != nil { // the first of them has its departure
+		if from.Before(q.next.slot.At) {
+			from = q.next.slot.At
+		}
+		if ahead == 0 {
+			return max(from.Sub(now), paced.Sub(now), 0)
+		}
+		ahead--
+		paced = from.Add(r.Pace)
+	}
+	// The pace spreads what a window would let depart at once.
+	at := q.window.NextAfter(r.Limit, from, ahead)
+	behind := ahead % r.Limit.Requests
+	first := q.window.NextAfter(r.Limit, from, ahead-behind)
+	if first.Before(paced) {
+		first = paced
+	}
+	return max(at.Sub(now), first.Sub(now)+time.Duration(behind)*r.Pace, 0)
+}
+
+// predict is how long a call behind so many others is likely to wait: no less
+// than the earliest, and where other replicas take their part of the window, at
+// the rate at which this queue has departed of late.
+func (q *Queue) predict(r Request, ahead int, now time.Time) time.Duration {
+	wait := q.earliest(r, ahead, now)
+	if _, own := q.window.(*MemoryWindow); own || ahead == 0 || q.got.rate == 0 {
+		return wait
+	}
+	next := q.earliest(r, 0, now)
+	// While the window is closed the rate is none: what counts is the rate
+	// when it opens.
+	full := q.window.Rate(r.Limit, now.Add(next)) / r.Limit.Span().Seconds()
+	// A rate that is a little less has been measured a little late.
+	const noise = 0.9
+	if q.got.rate > noise*full {
+		return wait
+	}
+	return max(wait, next+seconds(float64(ahead)/q.got.rate))
+}
+
+// throughput measures how many departures a second the queue gets while it is
+// never empty. Behind a window that several replicas share that is less than
+// the window's rate. It says how long a wait is likely to be, and refuses
+// nothing: others may stop at any time.
+//
+// Departures repeat from one window to the next, so that a whole window, from
+// one departure to another, holds what every window does. The first one in
+// which somebody waits does not count: part of its departures went to calls
+// that did not have to, or to nobody. What a process that was held up did not
+// ask for counts neither as a departure nor as time: a stall says nothing of
+// what the window gives.
+type throughput struct {
+	rate  float64   // of the last whole window; zero until there is one
+	busy  time.Time // the first departure since somebody has waited all the time
+	since time.Time
+	count int // departures from since on
+	held  time.Duration
+}
+
+// depart records a departure that leaves others waiting; held is how much later
+// than possible it was asked for.
+func (t *throughput) depart(at time.Time, held, span time.Duration) {
+	switch elapsed := at.Sub(t.since); {
+	case t.busy.IsZero():
+		t.busy = at
+		return
+	case at.Sub(t.busy) < span:
+		return
+	case t.count == 0:
+		t.since, t.held = at, 0
+	case elapsed >= span:
+		t.held += held
+		t.rate = float64(t.count) / max(elapsed-t.held, 1).Seconds()
+		t.since, t.held, t.count = at, 0, 0
+	default:
+		t.held += held
+	}
+	t.count++
+}
