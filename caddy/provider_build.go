@@ -96,6 +96,7 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	if p.Transport, err = c.transport(ctx); err != nil {
 		return nil, err
 	}
+	a.releases = append(a.releases, func() { closeIdle(p.Transport) })
 	keys := keyLoader{app: a, config: c, provider: p, secrets: resolver, uses: uses}
 	if err := keys.load(); err != nil {
 		return nil, err
@@ -199,21 +200,28 @@ func (p *Provider) transport(ctx caddy.Context) (http.RoundTripper, error) {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	if h, ok := mod.(*reverseproxy.HTTPTransport); ok {
-		return connectionsOf(ctx, h), nil
+		return connectionsOf(h), nil
 	}
 	return mod.(http.RoundTripper), nil
 }
 
 // connectionsOf gives what carries requests with the settings of h, which is
 // provisioned, and keeps no silent HTTP/2 connection in use. HTTP/3 stays
-// Caddy's: QUIC ends idle connections by itself (RFC 9000, section 10.1).
-func connectionsOf(ctx caddy.Context, h *reverseproxy.HTTPTransport) http.RoundTripper {
+// Caddy's: QUIC ends idle connections by itself (RFC 9000, section 10.1). Who
+// is done with it calls closeIdle.
+func connectionsOf(h *reverseproxy.HTTPTransport) http.RoundTripper {
 	if slices.Contains(h.Versions, "3") {
 		return h
 	}
-	connections := outgoing.NewTransport(h.Transport)
-	ctx.OnCancel(connections.CloseIdleConnections)
-	return connections
+	return outgoing.NewTransport(h.Transport)
+}
+
+// closeIdle closes the connections that no request is on. Those that are under
+// way close theirs when they end.
+func closeIdle(connections http.RoundTripper) {
+	if c, ok := connections.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
 }
 
 // credentialUses remembers which environment each credential belongs to, by

@@ -105,7 +105,7 @@ func (t *SigningTransport) Provision(ctx caddy.Context) error {
 	if err := t.HTTP.Provision(ctx); err != nil {
 		return err
 	}
-	t.connections = connectionsOf(ctx, t.HTTP)
+	t.connections = connectionsOf(t.HTTP)
 	return nil
 }
 
@@ -120,6 +120,7 @@ func (t *SigningTransport) Cleanup() error {
 	if t.HTTP == nil {
 		return nil
 	}
+	closeIdle(t.connections)
 	return t.HTTP.Cleanup()
 }
 
