@@ -3,6 +3,7 @@ package alipaycaddy
 import (
 	"context"
 	"fmt"
+	"io"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -16,8 +17,8 @@ import (
 
 // store is where what replicas have in common is kept. It is in the pool: what it
 // makes may outlive the configuration that asked for it, and nothing is connected to
-// before a configuration starts. What leaves the process is sealed with the
-// configuration's seal.
+// before a configuration starts. One with connections is an io.Closer. What leaves
+// the process is sealed with the configuration's seal.
 type store interface {
 	// window makes the rate window of an account at an upstream. One that other
 	// replicas take part in is a sharedWindow.
@@ -35,8 +36,6 @@ type store interface {
 	// inspect warns of a server that is not set up as it should be, once. ctx ends
 	// when the configuration does.
 	inspect(ctx context.Context, logger *zap.Logger)
-	// close ends the connections, when no configuration uses the store.
-	close() error
 }
 
 // sharedWindow is a window that other replicas take part in.
@@ -110,18 +109,22 @@ func (a *App) acquireStore(identity string, open func() (store, error)) (*opened
 	return shared, shared.err
 }
 
-// hold keeps the store until release, also when no configuration uses it.
+// hold keeps the store's connections until release, also when no configuration uses
+// it. Where there are none its values serve whoever has them.
 func (s *openedStore) hold() (release func()) {
+	if _, connected := s.store.(io.Closer); !connected {
+		return func() {}
+	}
 	_, release = acquire[openedStore]("store", s.identity)
 	return release
 }
 
-// Destruct implements caddy.Destructor.
+// Destruct implements caddy.Destructor: it ends the connections.
 func (s *openedStore) Destruct() error {
-	if s.store == nil { // it could not be opened
-		return nil
+	if c, connected := s.store.(io.Closer); connected {
+		return c.Close()
 	}
-	return s.close()
+	return nil
 }
 
 // unmarshalStore reads `store memory` or `store redis`; see parseApp.

@@ -53,8 +53,5 @@ func (*memoryStore) tokens(*alipayai.Seal, string) alipayai.TokenShare { return 
 // inspect implements store.
 func (*memoryStore) inspect(context.Context, *zap.Logger) {}
 
-// close implements store.
-func (*memoryStore) close() error { return nil }
-
 // Interface guards
 var _ store = (*memoryStore)(nil)

@@ -3,6 +3,7 @@ package alipaycaddy
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -63,8 +64,8 @@ func (s *redisStore) inspect(ctx context.Context, logger *zap.Logger) {
 	s.inspected.Do(func() { s.warnOfEviction(ctx, logger) })
 }
 
-// close implements store.
-func (s *redisStore) close() error { return s.client.Close() }
+// Close ends the connections.
+func (s *redisStore) Close() error { return s.client.Close() }
 
 // redisLog takes what go-redis says of its own accord, into Caddy's log.
 type redisLog struct{}
@@ -233,5 +234,6 @@ func (l *lazyWindow) Start() { _, _ = l.get() }
 // Interface guards
 var (
 	_ store        = (*redisStore)(nil)
+	_ io.Closer    = (*redisStore)(nil)
 	_ sharedWindow = (*lazyWindow)(nil)
 )
