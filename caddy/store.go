@@ -71,7 +71,7 @@ func (a *App) openStore() (*openedStore, error) {
 	// another store.
 	memory, err := a.acquireStore("memory", newMemoryStore)
 	name, options := a.storeOptions()
-	if options == nil {
+	if err != nil || options == nil {
 		return memory, err
 	}
 	if a.sealing == nil {
