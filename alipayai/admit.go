@@ -5,15 +5,18 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 )
 
 // admit gets what an attempt at p needs before anything is sent: a provider
 // that can be used now and, where p takes one, a live access token.
-func (c *call) admit(ctx context.Context, p *Provider) (token string, f *failure) {
+func (c *call) admit(ctx context.Context, p *Provider) (token string, f *failure.Failure) {
 	now := c.g.Now()
 	if p.Unavailable != nil {
 		if err := p.Unavailable(now); err != nil {
-			return "", misconfigured(codeProviderDown, "provider "+p.Name+" is unavailable: "+err.Error(), err)
+			return "", failure.Misconfigured(failure.CodeProviderUnavailable, "provider "+p.Name+" is unavailable: "+err.Error(), err)
 		}
 	}
 	if f := c.holdOn(ctx, p, now); f != nil {
@@ -23,12 +26,12 @@ func (c *call) admit(ctx context.Context, p *Provider) (token string, f *failure
 	if p.Tokens == nil {
 		return "", nil
 	}
-	if live := p.Tokens.Cell.live.Load(); live != nil && live.valid(now) {
-		return live.Access, nil
+	if access, ok := p.Tokens.Cell.Live(now); ok {
+		return access, nil
 	}
 	// One that has failed once, as at a start, is asked again soon.
-	if c.alternatives && p.Tokens.Cell.pause(now) > shortPause {
-		if err := p.Tokens.Cell.lastError(); err != nil {
+	if c.alternatives && p.Tokens.Cell.Pause(now) > shortPause {
+		if err := p.Tokens.Cell.LastError(); err != nil {
 			return "", noToken(p, err)
 		}
 	}
@@ -38,8 +41,8 @@ func (c *call) admit(ctx context.Context, p *Provider) (token string, f *failure
 	if err == nil {
 		return token, nil
 	}
-	if c.r.Context().Err() != nil {
-		return "", c.transportFailure(ctx, err, false)
+	if c.ctx.Err() != nil {
+		return "", failure.OfTransport(c.ctx, ctx, err, false)
 	}
 	return "", noToken(p, err)
 }
@@ -50,28 +53,16 @@ const shortPause = time.Second
 
 // noToken makes the failure of a call that has to do without p's token. Why is for
 // the operator: the storage's path and the endpoint's words are in it.
-func noToken(p *Provider, err error) *failure {
-	f := unavailable(codeNoToken, "provider "+p.Name+" has no access token: "+TokenReason(err))
-	f.cause = err
+func noToken(p *Provider, err error) *failure.Failure {
+	f := failure.Unavailable(failure.CodeTokenUnavailable, "provider "+p.Name+" has no access token: "+token.Reason(err))
+	f.Cause = err
 	return f
-}
-
-// TokenReason is what a client may be told of an error of TokenSource.Token.
-func TokenReason(err error) string {
-	reason := ErrTokenUnavailable
-	if errors.Is(err, ErrTokenRefused) {
-		reason = ErrTokenRefused
-	}
-	if said, ok := errors.AsType[*endpointError](err); ok {
-		return said.Error()
-	}
-	return reason.Error()
 }
 
 // ready takes a departure at p and signs the request with that in hand, so
 // that nothing is left to do but to write it. The departure comes last of all
 // since it is worth something only at its time.
-func (c *call) ready(ctx context.Context, p *Provider, token string, body []byte) (*http.Request, *Departure, *failure) {
+func (c *call) ready(ctx context.Context, p *Provider, token string, body []byte) (*http.Request, *Departure, *failure.Failure) {
 	d, f := c.depart(ctx, p)
 	if f != nil {
 		return nil, nil, f
@@ -85,10 +76,10 @@ func (c *call) ready(ctx context.Context, p *Provider, token string, body []byte
 }
 
 // depart waits for a departure at p.
-func (c *call) depart(ctx context.Context, p *Provider) (*Departure, *failure) {
+func (c *call) depart(ctx context.Context, p *Provider) (*Departure, *failure.Failure) {
 	began := c.g.Now()
-	tenant := c.outcome.Tenant
-	d, err := p.Cap.depart(ctx, tenant, c.g.share(tenant), int64(len(c.request.Body)), c.latest())
+	tenant := c.Tenant
+	d, err := p.Cap.depart(ctx, tenant, c.g.share(tenant), int64(len(c.Request.Body)), c.latest())
 	if err == nil {
 		if p.Cap != nil {
 			c.g.Observer.Departed(p.Name, c.g.Now().Sub(began))
@@ -97,7 +88,7 @@ func (c *call) depart(ctx context.Context, p *Provider) (*Departure, *failure) {
 	}
 	f := p.Cap.rejected(err, c.g.Now())
 	if ctx.Err() != nil { // the client left, or the call's deadline has passed
-		f = c.transportFailure(ctx, err, false)
+		f = failure.OfTransport(c.ctx, ctx, err, false)
 	}
 	c.g.Observer.Rejected(p.Name, f.Code)
 	return nil, f
@@ -108,19 +99,3 @@ func (c *call) depart(ctx context.Context, p *Provider) (*Departure, *failure) {
 const tokenWait = 5 * time.Second
 
 var errNoToken = errors.New("no access token could be had in time")
-
-// misconfigured makes the failure of a provider that cannot serve until an operator
-// has done something.
-func misconfigured(code, message string, cause error) *failure {
-	f := unavailable(code, message)
-	f.cause, f.RetryAfter, f.NoRetry = cause, 0, true
-	return f
-}
-
-// unavailable makes the failure of a provider that was not asked.
-func unavailable(code, message string) *failure {
-	f := &failure{action: ActionRetry}
-	f.Status, f.Code, f.Message = http.StatusServiceUnavailable, code, message
-	f.RetryAfter = time.Second
-	return f
-}

@@ -1,13 +1,12 @@
 package alipayai
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -28,7 +27,7 @@ type asking struct {
 }
 
 // ask gets an answer of p, in as many attempts as that may take.
-func (c *call) ask(p *Provider, alternatives bool) (*answer, *failure) {
+func (c *call) ask(p *Provider, alternatives bool) (*Answer, *failure.Failure) {
 	c.alternatives = alternatives
 	body, f := c.encode(p)
 	if f != nil {
@@ -47,30 +46,27 @@ func (c *call) ask(p *Provider, alternatives bool) (*answer, *failure) {
 		if f == nil {
 			return a, nil
 		}
-		c.doubtful = c.doubtful || f.doubtful()
+		c.mayHaveExecuted = c.mayHaveExecuted || f.MayHaveExecuted()
 		pause, ok := q.planRetry(f)
 		if !ok {
 			return nil, f
 		}
 		if !c.wait(pause) {
-			return nil, c.transportFailure(c.r.Context(), c.r.Context().Err(), f.sent)
+			return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), f.Sent)
 		}
 	}
 }
 
 // encode puts the request into p's form.
-func (c *call) encode(p *Provider) ([]byte, *failure) {
+func (c *call) encode(p *Provider) ([]byte, *failure.Failure) {
 	c.unsupported = ""
-	switch {
-	case c.outcome.Endpoint == EndpointModels:
+	if c.Endpoint == EndpointModels {
 		return nil, nil
-	case p.Format == nil:
-		return c.request.WithModel(p.upstreamModel(c.request.Model)), nil
 	}
 	encoded, err := p.Format.EncodeRequest(c.wireAsk(p))
 	if err != nil {
-		f := requestFailure(err)
-		f.elsewhere = true
+		f := failure.UnreadableRequest(err)
+		f.UnsupportedHere = true
 		return nil, f
 	}
 	if len(encoded.Unsupported) == 0 {
@@ -78,8 +74,8 @@ func (c *call) encode(p *Provider) ([]byte, *failure) {
 	}
 	switch names := listed(encoded.Unsupported); p.OnUnsupported {
 	case OnUnsupportedReject:
-		f := invalid(http.StatusBadRequest, codeUnsupported, "provider "+p.Name+" cannot do what the request asks for: "+names)
-		f.Param, f.elsewhere = encoded.Unsupported[0], true
+		f := failure.InvalidRequest(http.StatusBadRequest, failure.CodeUnsupported, "provider "+p.Name+" cannot do what the request asks for: "+names)
+		f.Param, f.UnsupportedHere = encoded.Unsupported[0], true
 		return nil, f
 	case OnUnsupportedWarn:
 		c.unsupported = names
@@ -103,29 +99,30 @@ func listed(names []string) string {
 // asked, and the client has not asked for the call to happen once, it is worth
 // it. A timeout or another connection that broke is none of these: the call may
 // have been served, and billed. Every repeat comes out of p's budget.
-func (q *asking) planRetry(f *failure) (pause time.Duration, ok bool) {
+func (q *asking) planRetry(f *failure.Failure) (pause time.Duration, ok bool) {
 	now := q.g.Now()
 	// A token that is refused is no good to the next call either.
-	replaced := f.action == ActionRefreshToken && !q.refreshed && q.p.dropToken(f)
+	repeat := f.Class.Policy().Repeat
+	replaced := repeat == failure.WithNewToken && !q.refreshed && q.p.dropToken(f)
 	switch {
-	case f.clientGone || q.attempts >= maxAttempts:
+	case f.ClientGone || q.attempts >= maxAttempts:
 		return 0, false
-	case f.Code == codeUnreachable && !f.sent:
+	case f.Code == failure.CodeUnreachable && !f.Sent:
 		pause = retryBackoff.Delay(q.attempts - 1)
 	case q.class() == ClassMoney:
 		return 0, false
-	case f.idled && !q.reconnected && !q.alternatives && q.idempotencyKey == "":
+	case f.StaleConnection && !q.reconnected && !q.alternatives && q.IdempotencyKey == "":
 		q.reconnected = true
 	case replaced:
 		q.refreshed = true
-	case f.action == ActionResign && !q.resigned && f.clockLearned:
+	case repeat == failure.WithNewTime && !q.resigned && f.ClockLearned:
 		q.resigned = true
-	case f.action == ActionRetry && f.upstream && !f.timedOut():
+	case repeat == failure.AfterBackoff && f.FromUpstream && !f.TimedOut():
 		pause = max(retryBackoff.Delay(q.attempts-1), f.RetryAfter)
 		if q.alternatives && f.RetryAfter > retryBackoff.Max {
 			return 0, false
 		}
-	case f.action == ActionThrottle && f.upstream && !q.alternatives:
+	case repeat == failure.AfterHold && f.FromUpstream && !q.alternatives:
 		// The provider's window is closed for so long; its queue says whether
 		// waiting is worth it.
 		if pause = f.RetryAfter; pause == 0 {
@@ -148,7 +145,7 @@ func (q *asking) planRetry(f *failure) (pause time.Duration, ok bool) {
 	}
 	// That there were enough repeats already goes for the client's as well; but what
 	// was refused for its token or time will be served with the new one.
-	f.NoRetry = f.action != ActionRefreshToken && f.action != ActionResign
+	f.NoRetry = repeat != failure.WithNewToken && repeat != failure.WithNewTime
 	if !f.NoRetry {
 		f.RetryAfter = time.Second
 	}
@@ -164,46 +161,36 @@ func (c *call) latest() time.Time {
 // wait waits, and reports whether the client did too.
 func (c *call) wait(d time.Duration) bool {
 	if d <= 0 {
-		return c.r.Context().Err() == nil
+		return c.ctx.Err() == nil
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-c.r.Context().Done():
+	case <-c.ctx.Done():
 		return false
 	}
 }
 
 // dropToken drops the token that f was refused with, and reports whether
 // another one may help.
-func (p *Provider) dropToken(f *failure) bool {
-	if p.Tokens == nil || f.token == "" {
+func (p *Provider) dropToken(f *failure.Failure) bool {
+	if p.Tokens == nil || f.Token == "" {
 		return false
 	}
-	p.Tokens.Drop(f.token)
+	p.Tokens.Drop(f.Token)
 	return true
 }
 
 // attempted is the last attempt, which ended in f; nil for an answer.
-func (c *call) attempted(f *failure) Attempt {
+func (c *call) attempted(f *failure.Failure) Attempt {
 	a := Attempt{
 		RequestID: c.outcome.RequestID, Provider: c.outcome.Provider,
 		Number: c.outcome.Attempts, Status: http.StatusOK,
 	}
 	if f != nil {
-		a.Status, a.Code, a.Action, a.Cause = f.Status, f.Code, f.action, f.cause
+		a.Status, a.Code, a.Class, a.Cause = f.Status, f.Code, f.Class, f.Cause
 	}
 	return a
-}
-
-// requestFailure makes the failure of a request that cannot be read, or put into a
-// provider's form.
-func requestFailure(err error) *failure {
-	f := invalid(http.StatusBadRequest, wire.CodeInvalidJSON, "the request cannot be read")
-	if e, ok := errors.AsType[*wire.RequestError](err); ok {
-		f.Error = e.HTTP()
-	}
-	return f
 }

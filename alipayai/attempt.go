@@ -9,31 +9,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
-// answer is an upstream's answer, ready to go to the client.
-type answer struct {
-	status int
-	header http.Header
-	usage  wire.Usage
-	// model is what the upstream says has answered; empty where it does not say.
-	model string
-	// finish is the finish reason of a JSON answer.
-	finish string
-	// body of a JSON answer, complete; nil for a stream.
-	body *bytes.Buffer
-	// stream of an event stream whose first content has arrived.
-	stream *stream
-	// replayed says that the answer was given before, and to whom it is due.
-	replayed *replayed
-}
-
 // attempt makes one request to p and classifies what comes back.
-func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure) {
-	ctx, cancel := context.WithCancelCause(c.r.Context())
+func (c *call) attempt(p *Provider, body []byte) (a *Answer, f *failure.Failure) {
+	ctx, cancel := context.WithCancelCause(c.ctx)
 	dog := newWatchdog(cancel)
 	defer func() {
 		if a == nil || a.stream == nil {
@@ -62,25 +46,23 @@ func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure) {
 	c.sending(p, req)
 	start := c.g.Now()
 	within := min(p.Timeout, c.deadline().Sub(start))
-	dog.arm(within, errNoHead)
+	dog.arm(within, failure.NoHead)
 	c.outcome.Attempts++
 	resp, err := outgoing.Send(p.Transport, req)
 	if err != nil {
 		departure.Cancel()
-		f := c.transportFailure(ctx, err, departure.Left())
-		f.idled = f.Code == codeTruncated && departure.foundClosed(time.Now())
+		f := failure.OfTransport(c.ctx, ctx, err, departure.Left())
+		f.StaleConnection = f.Code == failure.CodeTruncated && departure.foundClosed(time.Now())
 		return nil, f
 	}
 	resp.Request = req // what was sent, whatever the transport made of it
 	received := c.g.Now()
 	p.Clock.Learn(resp.Header, start, received)
 
-	if c.request.Stream && resp.StatusCode == http.StatusOK && isEventStream(resp.Header) {
-		dog.arm(within-received.Sub(start), errNoContent)
-		s := &stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.StreamTimeout, provider: p, resp: resp}
-		if p.Format != nil {
-			s.decoder = p.Format.DecodeStream(c.wireAsk(p))
-		}
+	if c.Request.Stream && resp.StatusCode == http.StatusOK && isEventStream(resp.Header) {
+		dog.arm(within-received.Sub(start), failure.NoContent)
+		s := &stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.StreamTimeout, provider: p, resp: resp,
+			decoder: p.Format.DecodeStream(c.wireAsk(p))}
 		a, f = c.openStream(s)
 	} else {
 		resp.Body = &awaited{ReadCloser: resp.Body, call: c, dog: dog, timeout: p.Timeout}
@@ -88,8 +70,8 @@ func (c *call) attempt(p *Provider, body []byte) (a *answer, f *failure) {
 	}
 	if f != nil {
 		// Another call may have been the one that taught the clock.
-		f.clockLearned = (p.Clock.Skew() - skew).Abs() > minSkew
-		f.token = token
+		f.ClockLearned = (p.Clock.Skew() - skew).Abs() > minSkew
+		f.Token = token
 	}
 	return a, f
 }
@@ -105,43 +87,43 @@ type awaited struct {
 
 func (w *awaited) Read(b []byte) (int, error) {
 	if left := w.call.deadline().Sub(w.call.g.Now()); left < w.timeout {
-		w.dog.arm(left, errDeadline)
+		w.dog.arm(left, failure.Deadline)
 	} else {
-		w.dog.arm(w.timeout, errNoMore)
+		w.dog.arm(w.timeout, failure.NoMore)
 	}
 	return w.ReadCloser.Read(b)
 }
 
 // readAnswer reads an answer that is not a stream, and tells a success from a
 // failure in any of the shapes and under any status.
-func (c *call) readAnswer(ctx context.Context, dog *watchdog, p *Provider, req *http.Request, resp *http.Response) (*answer, *failure) {
+func (c *call) readAnswer(ctx context.Context, dog *watchdog, p *Provider, req *http.Request, resp *http.Response) (*Answer, *failure.Failure) {
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode < 200 || resp.StatusCode > 599 {
-		return nil, badAnswer(codeMalformed, "the provider answered with an invalid status")
+		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider answered with an invalid status")
 	}
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		// A redirect could carry the signed request to another host.
-		return nil, badAnswer(codeRedirect, "the provider answered with a redirect, which is not followed")
+		return nil, failure.BadAnswer(failure.CodeRedirect, "the provider answered with a redirect, which is not followed")
 	}
 	buffer, err := c.readAll(ctx, dog, resp)
 	switch {
 	case errors.Is(err, errTooLarge):
-		return nil, badAnswer(codeTooLarge, "the provider's answer is larger than this gateway takes")
+		return nil, failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes")
 	case errors.Is(err, errNoRoom):
 		// What has been generated was paid for: a repeat would pay again, and find no room either.
-		f := badAnswer(codeBuffersFull, "the gateway holds as many answers as it may that clients have yet to read")
+		f := failure.BadAnswer(failure.CodeBuffersFull, "the gateway holds as many answers as it may that clients have yet to read")
 		f.Status = http.StatusServiceUnavailable
 		return nil, f
 	case err != nil:
-		return nil, c.transportFailure(ctx, err, true)
+		return nil, failure.OfTransport(c.ctx, ctx, err, true)
 	}
 	body := buffer.Bytes()
 	var unverified error
 	if p.verifies() && !isEventStream(resp.Header) { // streams carry no signature
 		unverified = p.verify(req, resp.Header, body)
 	}
-	a := &answer{status: resp.StatusCode, header: resp.Header, body: buffer}
-	if resp.StatusCode == http.StatusPaymentRequired && p.Format == nil && c.outcome.Endpoint != EndpointModels && unverified == nil {
+	a := &Answer{Status: resp.StatusCode, header: resp.Header, body: buffer}
+	if resp.StatusCode == http.StatusPaymentRequired && c.untouched(p) && c.Endpoint != EndpointModels && unverified == nil {
 		a.body = bytes.NewBuffer(c.mask().Bytes(body))
 		return a, nil // agent payments: the client pays and comes back with the proof
 	}
@@ -149,19 +131,19 @@ func (c *call) readAnswer(ctx context.Context, dog *watchdog, p *Provider, req *
 	failed := isError(resp.StatusCode) || resp.StatusCode < http.StatusBadRequest && err == nil && parsed.Failure != nil
 	switch {
 	case unverified != nil && !(failed && errors.Is(unverified, signer.ErrUnsigned)):
-		return nil, badAnswer(codeBadSignature, ErrBadAnswer.Error())
+		return nil, failure.BadAnswer(failure.CodeBadSignature, ErrBadAnswer.Error())
 	case err != nil && resp.StatusCode < http.StatusBadRequest:
-		return nil, badAnswer(codeMalformed, "the provider's answer is not valid JSON")
+		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is not valid JSON")
 	case err == nil && parsed.Failure == nil && resp.StatusCode < http.StatusBadRequest:
-		if !parsed.HasChoices && c.outcome.Endpoint != EndpointModels {
-			return nil, badAnswer(codeMalformed, "the provider's answer has neither choices nor data")
+		if !parsed.HasChoices && c.Endpoint != EndpointModels {
+			return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer has neither choices nor data")
 		}
 		a.usage, a.model, a.finish = parsed.Usage, parsed.Model, parsed.FinishReason
 		if !strings.HasPrefix(resp.Header.Get("Content-Type"), jsonType[0]) {
 			a.header["Content-Type"] = jsonType // whatever it called itself
 		}
-		if c.request.Stream {
-			return a.streamed(c.request.IncludeUsage)
+		if c.Request.Stream {
+			return a.streamed(c.Request.IncludeUsage)
 		}
 		return a, nil
 	case parsed.Failure == nil:
@@ -172,10 +154,10 @@ func (c *call) readAnswer(ctx context.Context, dog *watchdog, p *Provider, req *
 
 // streamed gives a whole answer as the stream that the client has asked for, and
 // would read nothing else as.
-func (a *answer) streamed(includeUsage bool) (*answer, *failure) {
+func (a *Answer) streamed(includeUsage bool) (*Answer, *failure.Failure) {
 	events, err := wire.AppendStream(nil, a.body.Bytes(), includeUsage)
 	if err != nil {
-		return nil, badAnswer(codeMalformed, "the provider's answer is no chat completion")
+		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is no chat completion")
 	}
 	a.body = bytes.NewBuffer(events)
 	a.header["Content-Type"] = eventStream
@@ -184,13 +166,13 @@ func (a *answer) streamed(includeUsage bool) (*answer, *failure) {
 
 // failed makes the failure that p reports in its answer, or in an event of its
 // stream, and does what has to be done about it at once.
-func (c *call) failed(p *Provider, reported *wire.Failure, resp *http.Response, body, event []byte) *failure {
+func (c *call) failed(p *Provider, reported *wire.Failure, resp *http.Response, body, event []byte) *failure.Failure {
 	now := c.g.Now()
-	f := p.upstreamFailure(resp.StatusCode, reported, resp, now, c.mask())
-	switch f.action {
-	case ActionThrottle:
+	f := p.failed(resp, reported, now, c.mask())
+	if f.Class == failure.Throttle {
 		p.throttled(now, f.RetryAfter)
-	case ActionSystemError:
+	}
+	if f.Class.Policy().Evidence {
 		c.recordEvidence(p, f, resp, body, event)
 	}
 	return f
@@ -198,14 +180,14 @@ func (c *call) failed(p *Provider, reported *wire.Failure, resp *http.Response, 
 
 // decode makes sense of an answer's body, and puts it into OpenAI's form. Of a
 // body that is a stream, event is what reports its failure.
-func (c *call) decode(p *Provider, a *answer) (parsed wire.Answer, event []byte, err error) {
+func (c *call) decode(p *Provider, a *Answer) (parsed wire.Answer, event []byte, err error) {
 	body := a.body.Bytes()
 	if isEventStream(a.header) {
-		if failure, event := failingEvent(body); failure != nil {
-			return wire.Answer{Failure: failure}, event, nil
+		if reported, event := failingEvent(body); reported != nil {
+			return wire.Answer{Failure: reported}, event, nil
 		}
 	}
-	if p.Format == nil || c.outcome.Endpoint != EndpointChat || a.status != http.StatusOK {
+	if c.untouched(p) || c.Endpoint != EndpointChat || a.Status != http.StatusOK {
 		parsed, err = wire.ParseBody(body, wire.Limits{})
 		return parsed, nil, err
 	}
@@ -232,18 +214,14 @@ func failingEvent(stream []byte) (*wire.Failure, []byte) {
 	}
 }
 
+// untouched reports whether the client and p speak the same format, so that the
+// bytes pass as they are.
+func (c *call) untouched(p *Provider) bool { return p.Format.Name() == c.Format.Name() }
+
 // wireAsk is the request as p's format needs to know it.
 func (c *call) wireAsk(p *Provider) wire.Ask {
 	return wire.Ask{
-		Request: c.request, UpstreamModel: p.upstreamModel(c.request.Model),
-		ID: c.idempotencyID, Tenant: c.outcome.Tenant,
+		Request: c.Request, UpstreamModel: p.upstreamModel(c.Request.Model),
+		ID: c.idempotencyID, Tenant: c.Tenant,
 	}
-}
-
-// badAnswer makes the failure of an answer that cannot be used. What the
-// upstream did for it is not known, so nobody should repeat it blindly.
-func badAnswer(code, message string) *failure {
-	f := &failure{action: ActionFail, sent: true}
-	f.Status, f.Code, f.Message, f.NoRetry = http.StatusBadGateway, code, message, true
-	return f
 }

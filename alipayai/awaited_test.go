@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // parts is a body whose parts each take their time.
@@ -62,7 +64,7 @@ func TestAnswersAreAwaitedPartByPart(t *testing.T) {
 					t.Errorf("took %v, want %v", took, test.took)
 				}
 				if test.fails {
-					if message := wantError(t, got, http.StatusGatewayTimeout, codeExhausted); !strings.Contains(message, "first: upstream_timeout; second: not asked") {
+					if message := wantError(t, got, http.StatusGatewayTimeout, failure.CodeAllProvidersFailed); !strings.Contains(message, "first: upstream_timeout; second: not asked") {
 						t.Errorf("says %q", message)
 					}
 					return

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -46,18 +48,18 @@ func (d *discard) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func benchmarkServe(b *testing.B, body, kind string, answer []byte, edits ...func(*Gateway)) {
+func benchmarkServe(b *testing.B, body, kind string, answer []byte, edits ...func(*alipayai.Gateway)) {
 	b.Helper()
 	p := simProvider(b, "http://127.0.0.1:1")
 	now := time.Now()
-	p.Tokens.Cell.live.Store(&Token{Access: strings.Repeat("t", 32), Issued: now, Expiry: now.Add(24 * time.Hour)})
+	p.Tokens.Cell.Set(token.Token{Access: strings.Repeat("t", 32), Issued: now, Expiry: now.Add(24 * time.Hour)})
 	p.Transport = &memory{http.Header{
 		"Content-Type": {kind}, "Date": {now.UTC().Format(http.TimeFormat)}, "Content-Length": {strconv.Itoa(len(answer))},
 	}, answer}
 	if err := p.Prepare(); err != nil {
 		b.Fatal(err)
 	}
-	g := &Gateway{Providers: []*Provider{p}}
+	g := &alipayai.Gateway{Providers: []*alipayai.Provider{p}}
 	for _, edit := range edits {
 		edit(g)
 	}
@@ -78,7 +80,7 @@ func benchmarkServe(b *testing.B, body, kind string, answer []byte, edits ...fun
 		reader.Reset(body)
 		clear(w.header)
 		w.written = 0
-		g.Serve(w, req, "acme")
+		serve(g, w, req, "acme")
 		if w.status != http.StatusOK || w.written != len(answer) {
 			b.Fatalf("%d, %d bytes of %d", w.status, w.written, len(answer))
 		}
@@ -100,9 +102,9 @@ func jsonAnswer1200() []byte {
 }
 
 func BenchmarkServeJSON(b *testing.B) {
-	for name, edits := range map[string][]func(*Gateway){
+	for name, edits := range map[string][]func(*alipayai.Gateway){
 		"plain":   nil,
-		"breaker": {func(g *Gateway) { g.Breakers = new(failover.Breakers) }},
+		"breaker": {func(g *alipayai.Gateway) { g.Breakers = new(failover.Breakers) }},
 		"cached":  {caching()},
 	} {
 		b.Run(name, func(b *testing.B) {

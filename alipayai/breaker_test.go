@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -9,12 +9,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
 // breakers gives a gateway breakers of its own.
-func breakers(rule failover.Rule) func(*Gateway) {
-	return func(g *Gateway) { g.Breakers, g.Breaker = new(failover.Breakers), rule }
+func breakers(rule failover.Rule) func(*alipayai.Gateway) {
+	return func(g *alipayai.Gateway) { g.Breakers, g.Breaker = new(failover.Breakers), rule }
 }
 
 func TestBreakerOpens(t *testing.T) {
@@ -23,7 +25,7 @@ func TestBreakerOpens(t *testing.T) {
 	for name, test := range map[string]struct {
 		turn turn
 		body string
-		edit func(*Gateway)
+		edit func(*alipayai.Gateway)
 	}{
 		"500":                      {turn: sysError},
 		"in a 200":                 {turn: says(200, `{"code":"SYSTEM_ERROR"}`)},
@@ -32,12 +34,12 @@ func TestBreakerOpens(t *testing.T) {
 		"another name":             {turn: says(503, `{"code":"UNKNOWN_EXCEPTION"}`)},
 		"a stream, first":          {turn: inStream, body: streamBody("hello")},
 		"a stream, after content":  {turn: later, body: streamBody("hello")},
-		"a code that a rule names": {turn: says(400, `{"code":"ODD"}`), edit: rule("ODD", ActionSystemError)},
+		"a code that a rule names": {turn: says(400, `{"code":"ODD"}`), edit: rule("ODD", failure.SystemError)},
 		"a call of money":          {turn: sysError, edit: money},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := perform(t, [][]turn{{test.turn}, {good}}, breakers(failover.Rule{}), func(g *Gateway) {
+				s := perform(t, [][]turn{{test.turn}, {good}}, breakers(failover.Rule{}), func(g *alipayai.Gateway) {
 					if test.edit != nil {
 						test.edit(g)
 					}
@@ -57,17 +59,17 @@ func TestBreakerOpens(t *testing.T) {
 				}
 				s.seen.reset()
 				got := s.call(chatBody("hello"))
-				if s.gateway.Class == ClassMoney {
-					wantError(t, got, http.StatusServiceUnavailable, codeBreakerOpen)
+				if s.gateway.Class == alipayai.ClassMoney {
+					wantError(t, got, http.StatusServiceUnavailable, failure.CodeBreakerOpen)
 					asked--
 				} else {
-					wantServed(t, got, "second", "1", codeBreakerOpen)
+					wantServed(t, got, "second", "1", failure.CodeBreakerOpen)
 				}
 				s.wantCalls(4, asked+1)
-				if seen := s.seen.rejections(); !slices.Equal(seen, []string{codeBreakerOpen}) {
+				if seen := s.seen.rejections(); !slices.Equal(seen, []string{failure.CodeBreakerOpen}) {
 					t.Errorf("rejections %v", seen)
 				}
-				if states := s.gateway.Breakers.States(); states[s.gateway.Providers[0].account].Open != 1 || len(states) != 1 {
+				if states := s.gateway.Breakers.States(); states[s.gateway.Providers[0].Account()].Open != 1 || len(states) != 1 {
 					t.Errorf("states %v", states)
 				}
 			})
@@ -98,7 +100,7 @@ func TestBreakerIgnores(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				turns := []turn{sysError, sysError, sysError}
-				for range maxAttempts * 6 {
+				for range alipayai.MaxAttempts * 6 {
 					turns = append(turns, test.turn)
 				}
 				if test.body == "" {
@@ -144,7 +146,7 @@ func TestBreakerIgnoresClientsThatLeave(t *testing.T) {
 				cancel()
 				<-ended
 				s.through = nil
-				if o := s.outcome(); o.Status != clientClosedRequest {
+				if o := s.outcome(); o.Status != failure.ClientClosedRequest {
 					t.Errorf("outcome %+v", o)
 				}
 				if seen := s.seen.changes(); len(seen) != 0 {
@@ -253,7 +255,7 @@ func TestBreakerProbesWithALongStream(t *testing.T) {
 			return streams(func(context.Context) error { <-goes; return errors.New("broken") }, deltaEvent)(req)
 		}
 		s := perform(t, [][]turn{{sysError, sysError, sysError, sysError, long, good}, {good}},
-			breakers(failover.Rule{}), first(func(p *Provider) { p.Timeout = time.Hour }))
+			breakers(failover.Rule{}), first(func(p *alipayai.Provider) { p.Timeout = time.Hour }))
 		for range 4 {
 			s.call(chatBody("hello"))
 		}
@@ -281,7 +283,7 @@ func TestBreakerProbesWithALongStream(t *testing.T) {
 func TestBreakerProbesWithALongAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{sysError, sysError, sysError, sysError, after(90*time.Second, good), good}, {good}},
-			breakers(failover.Rule{}), deadline(2*time.Minute), first(func(p *Provider) { p.Timeout = time.Hour }))
+			breakers(failover.Rule{}), deadline(2*time.Minute), first(func(p *alipayai.Provider) { p.Timeout = time.Hour }))
 		for range 4 {
 			s.call(chatBody("hello"))
 		}
@@ -289,7 +291,7 @@ func TestBreakerProbesWithALongAnswer(t *testing.T) {
 		ended := make(chan struct{})
 		go func() { defer close(ended); s.call(chatBody("hello")) }()
 		time.Sleep(80 * time.Second)
-		wantServed(t, s.call(chatBody("hello")), "second", "1", codeBreakerOpen)
+		wantServed(t, s.call(chatBody("hello")), "second", "1", failure.CodeBreakerOpen)
 		<-ended
 		wantServed(t, s.call(chatBody("hello")), "first", "1", "")
 		s.wantCalls(6)

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"net/http"
@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -75,7 +77,7 @@ func TestPanicInAnAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				kept := &counting{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20)}
-				s := perform(t, [][]turn{{pausing}}, claiming, caching(func(a *AnswerCache) { a.Cache = kept }))
+				s := perform(t, [][]turn{{pausing}}, claiming, caching(func(a *alipayai.AnswerCache) { a.Cache = kept }))
 				if test.body == chatBody("hello") {
 					s.fails(good)
 				} else {
@@ -88,7 +90,7 @@ func TestPanicInAnAnswer(t *testing.T) {
 				if test.whole {
 					wantHeader(t, got, "Idempotent-Replayed", "true")
 				} else {
-					wantError(t, got, http.StatusConflict, codeHeld)
+					wantError(t, got, http.StatusConflict, failure.CodeIdempotencyUnresolved)
 				}
 				s.wantCalls(1)
 				if (kept.puts == 1) != test.whole {

@@ -3,7 +3,6 @@ package alipayai
 import (
 	"context"
 	"crypto/sha256"
-	"net/http"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
@@ -26,28 +25,28 @@ func (a *AnswerCache) first() bool { return a != nil && a.First }
 
 // caches reports whether the call's answer may be given again.
 func (c *call) caches() bool {
-	return c.g.Answers != nil && c.outcome.Tenant != AnonymousTenant && c.class() == ClassInference
+	return c.g.Answers != nil && c.Tenant != AnonymousTenant && c.class() == ClassInference
 }
 
 // answerKey covers all that shapes the call's answer.
 func (c *call) answerKey() replay.Key {
 	var room [16]string
-	body := sha256.Sum256(c.request.Body)
-	parts := append(room[:0], c.outcome.Tenant, string(c.outcome.Endpoint), string(body[:]))
+	body := sha256.Sum256(c.Request.Body)
+	parts := append(room[:0], c.Tenant, string(c.Endpoint), string(body[:]))
 	for _, p := range c.g.Providers {
-		parts = append(parts, string(p.shape[:]), p.upstreamModel(c.request.Model))
+		parts = append(parts, string(p.shape[:]), p.upstreamModel(c.Request.Model))
 	}
 	return replay.NewKey(parts...)
 }
 
 // cachedAnswer gives the tenant's last good answer to the same request; nil where
 // there is none.
-func (c *call) cachedAnswer() *answer {
+func (c *call) cachedAnswer() *Answer {
 	if !c.caches() {
 		return nil
 	}
 	// The store's own timeouts bound this.
-	last, ok, err := c.g.Answers.Cache.Get(c.r.Context(), c.outcome.Tenant, c.answerKey())
+	last, ok, err := c.g.Answers.Cache.Get(c.ctx, c.Tenant, c.answerKey())
 	if err != nil || !ok {
 		return nil
 	}
@@ -63,10 +62,7 @@ func (c *call) cacheAnswer() {
 		return
 	}
 	if a, ok := c.recorded(); ok {
-		if c.g.Answers.Remote {
-			_ = http.NewResponseController(c.w).Flush() // the client does not wait for this
-		}
 		// One that cannot be kept is missed later, and no harm now.
-		_ = c.g.Answers.Cache.Put(context.WithoutCancel(c.r.Context()), c.outcome.Tenant, c.answerKey(), a, c.g.Answers.TTL)
+		_ = c.g.Answers.Cache.Put(context.WithoutCancel(c.ctx), c.Tenant, c.answerKey(), a, c.g.Answers.TTL)
 	}
 }

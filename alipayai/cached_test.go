@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -9,21 +9,23 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
 // caching gives a gateway a cache of answers.
-func caching(edits ...func(*AnswerCache)) func(*Gateway) {
-	return func(g *Gateway) {
-		g.Answers = &AnswerCache{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20), TTL: time.Hour}
+func caching(edits ...func(*alipayai.AnswerCache)) func(*alipayai.Gateway) {
+	return func(g *alipayai.Gateway) {
+		g.Answers = &alipayai.AnswerCache{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20), TTL: time.Hour}
 		for _, edit := range edits {
 			edit(g.Answers)
 		}
 	}
 }
 
-func firstOfAll(a *AnswerCache) { a.First = true }
+func firstOfAll(a *alipayai.AnswerCache) { a.First = true }
 
 // fails makes every provider fail from now on.
 func (s *scripted) fails(with turn) {
@@ -74,7 +76,7 @@ func TestLastGoodAnswer(t *testing.T) {
 					if s.scripts[1].count() == 0 {
 						t.Error("the second provider was not asked before")
 					}
-					if o := s.outcome(); o.Stored != StoredCache || o.Status != http.StatusOK || o.Code != "" || o.Provider != "first" || o.Reasons == "" || o.Exhausted == (name == "throttled") {
+					if o := s.outcome(); o.Stored != alipayai.StoredCache || o.Status != http.StatusOK || o.Code != "" || o.Provider != "first" || o.Reasons == "" || o.Exhausted == (name == "throttled") {
 						t.Errorf("outcome %+v", o)
 					}
 					wantHeader(t, got, "X-Alipayai-Reason", strings.Join(reasonsOf(s), ", "))
@@ -121,7 +123,7 @@ func TestLastGoodAnswerWithTheBreakerOpen(t *testing.T) {
 		}
 		got := s.call(chatBody("hello"))
 		wantCached(t, got, before, "0")
-		wantHeader(t, got, "X-Alipayai-Reason", codeBreakerOpen, "X-Alipayai-Attempts", "0")
+		wantHeader(t, got, "X-Alipayai-Reason", failure.CodeBreakerOpen, "X-Alipayai-Attempts", "0")
 		s.wantCalls(5)
 	})
 }
@@ -140,12 +142,12 @@ func TestWhoseLastGoodAnswer(t *testing.T) {
 		"shortly before":      {later: time.Hour - time.Millisecond, want: true},
 		"too late":            {later: time.Hour},
 		"another tenant":      {header: []string{tenantHeader, "other"}},
-		"nobody":              {another: AnonymousTenant},
+		"nobody":              {another: alipayai.AnonymousTenant},
 		"another prompt":      {body: chatBody("Hello")},
 		"another temperature": {body: strings.Replace(chatBody("hello"), "{", `{"temperature":0,`, 1)},
 		"a stream":            {body: streamBody("hello")},
 		"another model":       {edit: func(s *scripted) { s.gateway.Providers[0].Model = "newer" }},
-		"money by now":        {edit: func(s *scripted) { s.gateway.Class = ClassMoney }},
+		"money by now":        {edit: func(s *scripted) { s.gateway.Class = alipayai.ClassMoney }},
 		"with a proof":        {header: []string{"Payment-Proof", "paid"}},
 		"the client left":     {edit: func(s *scripted) { s.fails(hangs) }},
 		"a request at fault":  {edit: func(s *scripted) { s.fails(says(400, "{}")) }},
@@ -184,7 +186,7 @@ func TestWhatIsNotCached(t *testing.T) {
 	for name, test := range map[string]struct {
 		turn   turn
 		body   string
-		edit   func(*Gateway)
+		edit   func(*alipayai.Gateway)
 		header []string
 	}{
 		"a stream that is cut":       {turn: streams(nil, deltaEvent), body: streamBody("hello")},
@@ -194,15 +196,15 @@ func TestWhatIsNotCached(t *testing.T) {
 		"hosted tools":               {turn: good, body: strings.Replace(chatBody("hello"), "{", `{"tools":[{"type":"web_search"}],`, 1)},
 		"paid for":                   {turn: good, header: []string{"Payment-Proof", "paid"}},
 		"402":                        {turn: says(402, `{"choices":[{}]}`)},
-		"what is too large":          {turn: says(200, `{"choices":[{}],"x":"`+strings.Repeat("x", maxRecorded)+`"}`)},
-		"nobody's":                   {turn: good, header: []string{tenantHeader, AnonymousTenant}},
+		"what is too large":          {turn: says(200, `{"choices":[{}],"x":"`+strings.Repeat("x", alipayai.MaxRecorded)+`"}`)},
+		"nobody's":                   {turn: good, header: []string{tenantHeader, alipayai.AnonymousTenant}},
 		"a stream that is too large": {turn: streams(nil, append(manyEvents(), finishEvent, "[DONE]")...), body: streamBody("hello")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				kept := &counting{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20)}
-				s := perform(t, [][]turn{{test.turn}}, func(g *Gateway) {
-					g.Answers = &AnswerCache{Cache: kept, TTL: time.Hour}
+				s := perform(t, [][]turn{{test.turn}}, func(g *alipayai.Gateway) {
+					g.Answers = &alipayai.AnswerCache{Cache: kept, TTL: time.Hour}
 					if test.edit != nil {
 						test.edit(g)
 					}
@@ -231,11 +233,11 @@ func manyEvents() []string {
 func TestAbandonedStreamIsNotCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kept := &counting{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20)}
-		s := perform(t, [][]turn{{streams(silent, deltaEvent)}}, caching(func(a *AnswerCache) { a.Cache = kept }))
+		s := perform(t, [][]turn{{streams(silent, deltaEvent)}}, caching(func(a *alipayai.AnswerCache) { a.Cache = kept }))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		s.callWith(ctx, streamBody("hello"))
-		if o := s.outcome(); o.Code != codeClientGone || kept.puts != 0 {
+		if o := s.outcome(); o.Code != failure.CodeClientGone || kept.puts != 0 {
 			t.Errorf("outcome %+v, kept %d answers", o, kept.puts)
 		}
 	})
@@ -266,7 +268,7 @@ func (away) Put(context.Context, string, replay.Key, replay.Answer, time.Duratio
 // A cache that is away is a miss, and nobody's call fails for it.
 func TestCacheThatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := perform(t, [][]turn{{good, sysError}}, caching(func(a *AnswerCache) { a.Cache = away{} }))
+		s := perform(t, [][]turn{{good, sysError}}, caching(func(a *alipayai.AnswerCache) { a.Cache = away{} }))
 		if got := s.call(chatBody("hello")); got.status != http.StatusOK {
 			t.Errorf("%d %s", got.status, got.body)
 		}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -83,19 +84,14 @@ const slowDownHold = 15 * time.Minute
 
 // rejected makes the failure of a call that was not let through. Its headers
 // are named as OpenAI names them, so that SDKs heed them.
-func (k *Cap) rejected(err error, now time.Time) *failure {
+func (k *Cap) rejected(err error, now time.Time) *failure.Failure {
 	rejection, ok := errors.AsType[*limiter.Rejection](err)
 	if !ok {
-		f := unavailable(codeNoSlot, "the provider's rate limit cannot be kept just now")
-		f.cause = err
+		f := failure.Unavailable(failure.CodeRateLimit, "the provider's rate limit cannot be kept just now")
+		f.Cause = err
 		return f
 	}
-	f := &failure{action: ActionThrottle}
-	f.Error = wire.Error{
-		Status: http.StatusTooManyRequests, Code: string(rejection.Reason),
-		Message:    "the provider's rate limit is used up: " + string(rejection.Reason),
-		RetryAfter: rejection.RetryAfter,
-	}
+	f := failure.Limited(string(rejection.Reason), "the provider's rate limit is used up: "+string(rejection.Reason), rejection.RetryAfter)
 	if rejection.Reason == limiter.Draining {
 		f.Status, f.Message = http.StatusServiceUnavailable, "the gateway is shutting down: "+string(rejection.Reason)
 		return f

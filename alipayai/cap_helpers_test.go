@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -7,24 +7,25 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 const chatPath = "/v1/chat/completions"
 
 // newCap is a cap in memory with the defaults of a provider.
-func newCap(requests int, per time.Duration) *Cap {
+func newCap(requests int, per time.Duration) *alipayai.Cap {
 	w := limiter.NewMemoryWindow(time.Now)
-	return &Cap{
-		Limit:  limiter.Limit{Requests: requests, Per: per, Guard: DefaultGuard},
+	return &alipayai.Cap{
+		Limit:  limiter.Limit{Requests: requests, Per: per, Guard: alipayai.DefaultGuard},
 		Window: w, Queue: limiter.NewQueue(w, time.Now),
-		MaxWait: DefaultMaxWait, MaxCount: DefaultQueueCount, MaxBytes: DefaultQueueBytes,
+		MaxWait: alipayai.DefaultMaxWait, MaxCount: alipayai.DefaultQueueCount, MaxBytes: alipayai.DefaultQueueBytes,
 	}
 }
 
 // capped gives the gateway's first provider a cap.
-func capped(k *Cap) func(*Gateway) {
-	return first(func(p *Provider) { p.Cap = k })
+func capped(k *alipayai.Cap) func(*alipayai.Gateway) {
+	return first(func(p *alipayai.Provider) { p.Cap = k })
 }
 
 // inBackground makes a call whose reply comes by the channel.

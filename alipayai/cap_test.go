@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -79,7 +81,7 @@ func TestPredictedWaitIsTooLong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := newCap(1, 20*time.Second)
 			k.MaxWait = test.maxWait
-			r := newRig(t, sandbox.Config{}, capped(k), func(g *Gateway) { g.Deadline = test.deadline })
+			r := newRig(t, sandbox.Config{}, capped(k), func(g *alipayai.Gateway) { g.Deadline = test.deadline })
 			if got := r.chat("hello"); got.status != http.StatusOK {
 				t.Fatalf("%d %s", got.status, got.body)
 			}
@@ -120,14 +122,14 @@ func TestPredictedWaitIsTooLong(t *testing.T) {
 func TestDeadlineInTheQueue(t *testing.T) {
 	t.Parallel()
 	k := newCap(1, 400*time.Millisecond)
-	r := newRig(t, sandbox.Config{}, capped(k), func(g *Gateway) { g.Deadline = 600 * time.Millisecond })
+	r := newRig(t, sandbox.Config{}, capped(k), func(g *alipayai.Gateway) { g.Deadline = 600 * time.Millisecond })
 	r.chat("hello")
 	r.outcome()
 	waiting := r.inBackground(t.Context(), chatBody("held up"))
 	waitFor(t, "the call to wait", func() bool { return r.waiting() == 1 })
 	k.Window.Throttle(time.Minute)
 	got := receive(t, waiting, "the call")
-	if code := r.outcome().Code; code != codeTimeout && code != "queue_deadline" {
+	if code := r.outcome().Code; code != failure.CodeTimeout && code != "queue_deadline" {
 		t.Errorf("%d %s, code %s", got.status, got.body, code)
 	}
 	r.wantTraffic(1, 1)
@@ -135,9 +137,9 @@ func TestDeadlineInTheQueue(t *testing.T) {
 
 func TestQueueIsFull(t *testing.T) {
 	t.Parallel()
-	for name, bound := range map[string]func(*Cap){
-		"by count": func(k *Cap) { k.MaxCount = 1 },
-		"by bytes": func(k *Cap) { k.MaxBytes = int64(len(chatBody("waits"))) },
+	for name, bound := range map[string]func(*alipayai.Cap){
+		"by count": func(k *alipayai.Cap) { k.MaxCount = 1 },
+		"by bytes": func(k *alipayai.Cap) { k.MaxBytes = int64(len(chatBody("waits"))) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -171,7 +173,7 @@ func TestClientThatLeavesTheQueue(t *testing.T) {
 	began := time.Now()
 	leave()
 	receive(t, waiting, "the client")
-	if o := r.outcome(); o.Status != clientClosedRequest || o.Code != codeClientGone || o.Attempts != 0 {
+	if o := r.outcome(); o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || o.Attempts != 0 {
 		t.Errorf("outcome %+v", o)
 	}
 	if took := time.Since(began); took > 2*time.Second || r.waiting() != 0 {
@@ -188,7 +190,7 @@ func TestWindowThatFails(t *testing.T) {
 	k := newCap(1, time.Second)
 	k.Limit.Requests = 0
 	r := newRig(t, sandbox.Config{}, capped(k))
-	wantError(t, r.chat("hello"), http.StatusServiceUnavailable, codeNoSlot)
+	wantError(t, r.chat("hello"), http.StatusServiceUnavailable, failure.CodeRateLimit)
 	r.wantTraffic(0, 1)
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 )
 
@@ -34,16 +35,16 @@ type claim struct {
 
 // withClaim serves the call unless its Idempotency-Key says that it is, or was,
 // served already.
-func (c *call) withClaim(serve func() (*answer, *failure)) (*answer, *failure) {
-	if c.g.Claims == nil || c.idempotencyKey == "" || c.outcome.Tenant == AnonymousTenant {
+func (c *call) withClaim(serve func() (*Answer, *failure.Failure)) (*Answer, *failure.Failure) {
+	if c.g.Claims == nil || c.IdempotencyKey == "" || c.Tenant == AnonymousTenant {
 		return serve()
 	}
 	lease := c.deadline().Sub(c.g.Now()) + leaseMargin
-	if c.request.Stream {
-		lease += clientTimeout // until its first content is sent
+	if c.Request.Stream {
+		lease += ClientTimeout // until its first content is sent
 	}
-	held, given, err := c.g.Claims.Store.Claim(c.r.Context(), c.outcome.Tenant,
-		replay.NewKey(c.outcome.Tenant, string(c.outcome.Endpoint), c.idempotencyKey), sha256.Sum256(c.request.Body), lease)
+	held, given, err := c.g.Claims.Store.Claim(c.ctx, c.Tenant,
+		replay.NewKey(c.Tenant, string(c.Endpoint), c.IdempotencyKey), sha256.Sum256(c.Request.Body), lease)
 	if err != nil {
 		return nil, c.claimFailure(err)
 	}
@@ -56,27 +57,27 @@ func (c *call) withClaim(serve func() (*answer, *failure)) (*answer, *failure) {
 }
 
 // claimFailure makes the failure of a call whose key cannot be claimed.
-func (c *call) claimFailure(err error) *failure {
-	var f *failure
+func (c *call) claimFailure(err error) *failure.Failure {
+	var f *failure.Failure
 	switch {
-	case c.r.Context().Err() != nil:
-		return c.transportFailure(c.r.Context(), err, false)
+	case c.ctx.Err() != nil:
+		return failure.OfTransport(c.ctx, c.ctx, err, false)
 	case errors.Is(err, replay.ErrMismatch):
-		f = invalid(http.StatusUnprocessableEntity, codeMismatch, "this Idempotency-Key was used for another request; use a new key")
+		f = failure.InvalidRequest(http.StatusUnprocessableEntity, failure.CodeIdempotencyReused, "this Idempotency-Key was used for another request; use a new key")
 	case errors.Is(err, replay.ErrInFlight):
-		f = invalid(http.StatusConflict, codeInFlight, "a request with this Idempotency-Key is being served; repeat it for its answer")
+		f = failure.InvalidRequest(http.StatusConflict, failure.CodeIdempotencyInFlight, "a request with this Idempotency-Key is being served; repeat it for its answer")
 		f.RetryAfter = time.Second
 	case errors.Is(err, replay.ErrHeld):
-		f = invalid(http.StatusConflict, codeHeld, "a request with this Idempotency-Key may have been served, but its outcome is unknown; use a new key if it may happen twice")
+		f = failure.InvalidRequest(http.StatusConflict, failure.CodeIdempotencyUnresolved, "a request with this Idempotency-Key may have been served, but its outcome is unknown; use a new key if it may happen twice")
 		f.NoRetry = true
 	case errors.Is(err, replay.ErrNotKept):
-		f = invalid(http.StatusConflict, codeHeld, "a request with this Idempotency-Key was served, but its answer is not kept; use a new key if it may happen twice")
+		f = failure.InvalidRequest(http.StatusConflict, failure.CodeIdempotencyUnresolved, "a request with this Idempotency-Key was served, but its answer is not kept; use a new key if it may happen twice")
 		f.NoRetry = true
 	case errors.Is(err, replay.ErrLost):
-		f = unavailable(codeNoClaim, "the claim of this Idempotency-Key has ended before the request could be sent, so it is not sent")
+		f = failure.Unavailable(failure.CodeIdempotencyUnavailable, "the claim of this Idempotency-Key has ended before the request could be sent, so it is not sent")
 	default:
-		f = unavailable(codeNoClaim, "the Idempotency-Key cannot be claimed just now, so the request is not sent")
-		f.cause = err
+		f = failure.Unavailable(failure.CodeIdempotencyUnavailable, "the Idempotency-Key cannot be claimed just now, so the request is not sent")
+		f.Cause = err
 	}
 	c.g.Observer.Rejected("", f.Code)
 	return f
@@ -86,7 +87,7 @@ func (c *call) claimFailure(err error) *failure {
 // on the end of its lease, with this process dead or frozen, does not free the key.
 // A call whose mark cannot be made is not sent. Whatever the process sleeps through
 // after that, the key is the call's alone.
-func (c *call) leave() *failure {
+func (c *call) leave() *failure.Failure {
 	if c.claim == nil || c.claim.left {
 		return nil
 	}
@@ -94,7 +95,7 @@ func (c *call) leave() *failure {
 	if lease <= 0 {
 		return c.claimFailure(replay.ErrLost)
 	}
-	err := c.claim.Leave(context.WithoutCancel(c.r.Context()), lease, c.g.Claims.TTL)
+	err := c.claim.Leave(context.WithoutCancel(c.ctx), lease, c.g.Claims.TTL)
 	c.claim.left = !errors.Is(err, replay.ErrLost)
 	if err != nil {
 		return c.claimFailure(err)
@@ -109,7 +110,7 @@ func (c *call) extend(wait time.Duration) {
 		return
 	}
 	lease := c.g.Deadline + wait + leaseMargin
-	_ = c.claim.Extend(context.WithoutCancel(c.r.Context()), lease, c.g.Claims.TTL) // or it counts as held
+	_ = c.claim.Extend(context.WithoutCancel(c.ctx), lease, c.g.Claims.TTL) // or it counts as held
 	c.claim.until = c.g.Now().Add(lease)
 }
 
@@ -119,7 +120,7 @@ func (c *call) endClaim() {
 	if c.claim == nil {
 		return
 	}
-	claim, ctx := c.claim, context.WithoutCancel(c.r.Context())
+	claim, ctx := c.claim, context.WithoutCancel(c.ctx)
 	c.claim = nil
 	ttl := c.g.Claims.TTL
 	var end func() error
@@ -130,7 +131,7 @@ func (c *call) endClaim() {
 		end = func() error { return claim.Finish(ctx, a, ttl) }
 	case c.recording != nil && c.recording.whole && c.outcome.Code == "":
 		end = func() error { return claim.Served(ctx, ttl) }
-	case c.recording != nil || c.doubtful || c.outcome.Status == 0: // or a panic broke it off
+	case c.recording != nil || c.mayHaveExecuted || c.outcome.Status == 0: // or a panic broke it off
 		end = func() error { return claim.Hold(ctx, ttl) }
 	default:
 		end = func() error { return claim.Release(ctx) }

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -25,11 +27,11 @@ func frozenAfter(d time.Duration, next turn) turn {
 }
 
 // inference says what a gateway's class is by default.
-func inference(*Gateway) {}
+func inference(*alipayai.Gateway) {}
 
 // While a call's replica stands still its key is in flight, and after its lease the outcome is unknown: never free.
 func TestCallWhoseReplicaFreezesAfterSending(t *testing.T) {
-	for class, edit := range map[string]func(*Gateway){"money": money, "inference": inference} {
+	for class, edit := range map[string]func(*alipayai.Gateway){"money": money, "inference": inference} {
 		for name, test := range map[string]struct {
 			wakes turn
 			then  int // what the same call gets after that
@@ -43,11 +45,11 @@ func TestCallWhoseReplicaFreezesAfterSending(t *testing.T) {
 					s := perform(t, [][]turn{{frozenAfter(30*time.Minute, test.wakes), good}}, claiming, edit)
 					go s.call(chatBody("hello"), keyed...)
 					synctest.Wait()
-					lease := DefaultDeadline + leaseMargin
+					lease := alipayai.DefaultDeadline + alipayai.LeaseMargin
 					for _, at := range []struct {
 						wait time.Duration
 						code string
-					}{{0, codeInFlight}, {5 * time.Second, codeInFlight}, {lease - 6*time.Second, codeInFlight}, {time.Second, codeHeld}, {20 * time.Minute, codeHeld}} {
+					}{{0, failure.CodeIdempotencyInFlight}, {5 * time.Second, failure.CodeIdempotencyInFlight}, {lease - 6*time.Second, failure.CodeIdempotencyInFlight}, {time.Second, failure.CodeIdempotencyUnresolved}, {20 * time.Minute, failure.CodeIdempotencyUnresolved}} {
 						time.Sleep(at.wait)
 						wantError(t, s.call(chatBody("hello"), keyed...), http.StatusConflict, at.code)
 					}
@@ -75,18 +77,18 @@ func (f freezingScheme) Sign(signer.Message) (signer.Signed, error) {
 
 // A call whose replica stands still before it has sent anything frees its key with the lease, and sends nothing after.
 func TestCallWhoseReplicaFreezesBeforeSending(t *testing.T) {
-	for name, moment := range map[string]func(p *Provider, freeze func()){
-		"before its token": func(p *Provider, freeze func()) {
+	for name, moment := range map[string]func(p *alipayai.Provider, freeze func()){
+		"before its token": func(p *alipayai.Provider, freeze func()) {
 			p.Unavailable = func(time.Time) error { freeze(); return nil }
 		},
-		"after its turn in the queue": func(p *Provider, freeze func()) {
+		"after its turn in the queue": func(p *alipayai.Provider, freeze func()) {
 			p.Scheme = freezingScheme{freeze: freeze}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var slept atomic.Bool
-				s := perform(t, [][]turn{{good}}, claiming, money, first(func(p *Provider) {
+				s := perform(t, [][]turn{{good}}, claiming, money, first(func(p *alipayai.Provider) {
 					moment(p, func() {
 						if slept.CompareAndSwap(false, true) {
 							time.Sleep(2 * time.Minute)
@@ -96,7 +98,7 @@ func TestCallWhoseReplicaFreezesBeforeSending(t *testing.T) {
 				frozen := make(chan reply, 1)
 				go func() { frozen <- s.call(chatBody("hello"), keyed...) }()
 				synctest.Wait()
-				wantError(t, s.call(chatBody("hello"), keyed...), http.StatusConflict, codeInFlight)
+				wantError(t, s.call(chatBody("hello"), keyed...), http.StatusConflict, failure.CodeIdempotencyInFlight)
 				time.Sleep(time.Minute)
 				served := s.call(chatBody("hello"), keyed...)
 				if served.status != http.StatusOK || served.header.Get("Idempotent-Replayed") != "" {
@@ -165,7 +167,7 @@ func TestCallIsMarkedOnceBeforeItLeaves(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := &marks{Claims: replay.NewMemoryClaims(time.Now).Within(1 << 20)}
-				s := perform(t, turns, func(g *Gateway) { g.Claims = &Claims{Store: store, TTL: time.Hour} })
+				s := perform(t, turns, func(g *alipayai.Gateway) { g.Claims = &alipayai.Claims{Store: store, TTL: time.Hour} })
 				store.onMark = func() { s.wantCalls(make([]int, len(turns))...) }
 				s.call(chatBody("hello"), keyed...)
 				if store.made != 1 {
@@ -187,9 +189,9 @@ func TestCallThatCannotBeMarkedIsNotSent(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					store := &marks{Claims: replay.NewMemoryClaims(time.Now).Within(1 << 20), fails: []error{err}, unmade: unmade}
-					s := perform(t, [][]turn{{good}, {good}}, func(g *Gateway) { g.Claims = &Claims{Store: store, TTL: time.Hour} }, caching())
+					s := perform(t, [][]turn{{good}, {good}}, func(g *alipayai.Gateway) { g.Claims = &alipayai.Claims{Store: store, TTL: time.Hour} }, caching())
 					got := s.call(chatBody("hello"), keyed...)
-					wantError(t, got, http.StatusServiceUnavailable, codeNoClaim)
+					wantError(t, got, http.StatusServiceUnavailable, failure.CodeIdempotencyUnavailable)
 					wantHeader(t, got, "Retry-After", "1", "X-Should-Retry", "", "X-Alipayai-Attempts", "0")
 					s.wantCalls(0, 0)
 					if got := s.call(chatBody("hello"), keyed...); got.status != http.StatusOK {
@@ -207,7 +209,7 @@ func TestFailedCallFreesItsKeyAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &outage{Claims: replay.NewMemoryClaims(time.Now).Within(1 << 20)}
 		store.left.Store(600)
-		s := perform(t, [][]turn{{says(400, "{}"), good}}, func(g *Gateway) { g.Claims = &Claims{Store: store, TTL: time.Hour} })
+		s := perform(t, [][]turn{{says(400, "{}"), good}}, func(g *alipayai.Gateway) { g.Claims = &alipayai.Claims{Store: store, TTL: time.Hour} })
 		s.call(chatBody("hello"), keyed...)
 		time.Sleep(10 * time.Minute)
 		if got := s.call(chatBody("hello"), keyed...); got.status != http.StatusOK {
@@ -219,8 +221,8 @@ func TestFailedCallFreesItsKeyAfterAnOutage(t *testing.T) {
 // An answer that was whole but is not kept says so; one that broke off is of unknown outcome.
 func TestAnswersThatAreNotKeptSaySo(t *testing.T) {
 	const notKept, unknown = "was served, but its answer is not kept", "its outcome is unknown"
-	large := slices.Repeat([]byte("x"), maxRecorded)
-	halfEvent := `{"x":"` + string(large[:maxRecorded/2]) + `","choices":[{"delta":{"content":"x"}}]}`
+	large := slices.Repeat([]byte("x"), alipayai.MaxRecorded)
+	halfEvent := `{"x":"` + string(large[:alipayai.MaxRecorded/2]) + `","choices":[{"delta":{"content":"x"}}]}`
 	for name, test := range map[string]struct {
 		turn    turn
 		body    string
@@ -237,7 +239,7 @@ func TestAnswersThatAreNotKeptSaySo(t *testing.T) {
 				s := perform(t, [][]turn{{test.turn, sysError}}, claiming, caching())
 				s.call(test.body, keyed...)
 				got := s.call(test.body, keyed...)
-				wantError(t, got, http.StatusConflict, codeHeld)
+				wantError(t, got, http.StatusConflict, failure.CodeIdempotencyUnresolved)
 				if !strings.Contains(got.body, test.message) {
 					t.Errorf("%s, want %q", got.body, test.message)
 				}
@@ -311,7 +313,7 @@ func TestKeysAndCachedAnswersAreOfOneEndpoint(t *testing.T) {
 	})
 }
 
-// The largest answer that is kept has maxRecorded bytes.
+// The largest answer that is kept has alipayai.MaxRecorded bytes.
 func TestLargestAnswerThatIsKept(t *testing.T) {
 	const frame = `{"choices":[{}],"x":""}`
 	filled := func(n int) string {
@@ -327,16 +329,16 @@ func TestLargestAnswerThatIsKept(t *testing.T) {
 		turn turn
 		kept bool
 	}{
-		"JSON":                    {chatBody("hello"), says(200, filled(maxRecorded)), true},
-		"JSON, a byte more":       {chatBody("hello"), says(200, filled(maxRecorded+1)), false},
-		"the stream":              {streamBody("hello"), streams(nil, event(maxRecorded), finishEvent, "[DONE]"), true},
-		"the stream, a byte more": {streamBody("hello"), streams(nil, event(maxRecorded+1), finishEvent, "[DONE]"), false},
+		"JSON":                    {chatBody("hello"), says(200, filled(alipayai.MaxRecorded)), true},
+		"JSON, a byte more":       {chatBody("hello"), says(200, filled(alipayai.MaxRecorded+1)), false},
+		"the stream":              {streamBody("hello"), streams(nil, event(alipayai.MaxRecorded), finishEvent, "[DONE]"), true},
+		"the stream, a byte more": {streamBody("hello"), streams(nil, event(alipayai.MaxRecorded+1), finishEvent, "[DONE]"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{test.turn}}, claiming)
 				before := s.call(test.body, keyed...)
-				if n := len(before.body) - maxRecorded; before.err != nil || n != 0 && n != 1 {
+				if n := len(before.body) - alipayai.MaxRecorded; before.err != nil || n != 0 && n != 1 {
 					t.Fatalf("%d %v, %d bytes more than are kept", before.status, before.err, n)
 				}
 				got := s.call(test.body, keyed...)

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 )
 
@@ -67,7 +68,7 @@ func TestClaimThatCannotBeEndedAtOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := &outage{Claims: replay.NewMemoryClaims(time.Now).Within(1 << 20)}
 				store.left.Store(test.away)
-				s := perform(t, [][]turn{{test.turn}}, func(g *Gateway) { g.Claims = &Claims{Store: store, TTL: time.Hour} })
+				s := perform(t, [][]turn{{test.turn}}, func(g *alipayai.Gateway) { g.Claims = &alipayai.Claims{Store: store, TTL: time.Hour} })
 				s.call(chatBody("hello"), "Idempotency-Key", "order-1")
 				if got := s.call(chatBody("hello"), "Idempotency-Key", "order-1"); got.status != http.StatusConflict {
 					t.Errorf("while the store is away: %d %s", got.status, got.body)

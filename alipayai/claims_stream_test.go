@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // A stream keeps its claim for as long as it goes on, however slowly; a process that dies loses it with the lease.
@@ -32,7 +34,7 @@ func TestLongStreamsKeepTheirClaims(t *testing.T) {
 					default:
 						// Its last event frees the answer, before the call ends.
 						if got.header.Get("Idempotent-Replayed") == "" {
-							wantError(t, got, http.StatusConflict, codeInFlight)
+							wantError(t, got, http.StatusConflict, failure.CodeIdempotencyInFlight)
 						}
 						time.Sleep(pause * 3 / 4)
 					}

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -9,12 +9,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 )
 
 // claiming gives a gateway claims of its own.
-func claiming(g *Gateway) {
-	g.Claims = &Claims{Store: replay.NewMemoryClaims(time.Now).Within(64 << 20), TTL: time.Hour}
+func claiming(g *alipayai.Gateway) {
+	g.Claims = &alipayai.Claims{Store: replay.NewMemoryClaims(time.Now).Within(64 << 20), TTL: time.Hour}
 }
 
 // keyed is the header of a call that happens once.
@@ -51,13 +53,13 @@ func TestFinishedCallIsGivenAgain(t *testing.T) {
 				s.outcome()
 				time.Sleep(42 * time.Second)
 				wantReplayed(t, s.call(test.body, keyed...), before, "42")
-				if o := s.outcome(); o.Stored != StoredClaim || o.Code != "" || o.Provider != "first" || o.Attempts != 0 {
+				if o := s.outcome(); o.Stored != alipayai.StoredClaim || o.Code != "" || o.Provider != "first" || o.Attempts != 0 {
 					t.Errorf("outcome %+v", o)
 				}
 				s.wantCalls(test.calls)
 
 				// Another request under the key is a mistake, whatever became of the first one.
-				wantError(t, s.call(chatBody("bye"), keyed...), http.StatusUnprocessableEntity, codeMismatch)
+				wantError(t, s.call(chatBody("bye"), keyed...), http.StatusUnprocessableEntity, failure.CodeIdempotencyReused)
 				s.wantCalls(test.calls)
 				// Its life ends, and the key is free.
 				time.Sleep(time.Hour)
@@ -79,11 +81,11 @@ func TestParallelDuplicates(t *testing.T) {
 			for range 20 {
 				all.Go(func() {
 					got := s.call(mode, keyed...)
-					wantError(t, got, http.StatusConflict, codeInFlight)
+					wantError(t, got, http.StatusConflict, failure.CodeIdempotencyInFlight)
 					wantHeader(t, got, "Retry-After", "1", "X-Should-Retry", "")
 				})
 				all.Go(func() {
-					wantError(t, s.call(chatBody("bye"), keyed...), http.StatusUnprocessableEntity, codeMismatch)
+					wantError(t, s.call(chatBody("bye"), keyed...), http.StatusUnprocessableEntity, failure.CodeIdempotencyReused)
 				})
 			}
 			all.Wait()
@@ -98,7 +100,7 @@ func TestClaimsOfCallsThatFail(t *testing.T) {
 	for name, test := range map[string]struct {
 		turns []turn
 		body  string
-		edit  func(*Gateway)
+		edit  func(*alipayai.Gateway)
 		held  bool
 	}{
 		"400":                         {turns: []turn{says(400, `{"code":"PARAM_ILLEGAL"}`)}},
@@ -109,8 +111,8 @@ func TestClaimsOfCallsThatFail(t *testing.T) {
 		"credentials":                 {turns: []turn{says(401, `{"code":"INVALID_SIGNATURE"}`)}},
 		"token":                       {turns: []turn{says(401, `{"code":"INVALID_ACCESS_TOKEN"}`)}},
 		"busy, and for how long":      {turns: []turn{says(503, "{}", "Retry-After", "60")}},
-		"the queue is too long":       {turns: []turn{good}, edit: first(func(p *Provider) { p.Cap = closedCap() })},
-		"a model that is not there":   {turns: []turn{good}, edit: first(func(p *Provider) { p.Models = []string{"another"} })},
+		"the queue is too long":       {turns: []turn{good}, edit: first(func(p *alipayai.Provider) { p.Cap = closedCap() })},
+		"a model that is not there":   {turns: []turn{good}, edit: first(func(p *alipayai.Provider) { p.Models = []string{"another"} })},
 		"500":                         {turns: []turn{says(500, "{}")}, held: true},
 		"timeout":                     {turns: []turn{hangs}, held: true},
 		"broken connection":           {turns: []turn{breaks}, held: true},
@@ -122,14 +124,14 @@ func TestClaimsOfCallsThatFail(t *testing.T) {
 		"an empty stream":             {turns: []turn{streams(nil)}, body: streamBody("hello"), held: true},
 		"a stream blocked at once":    {turns: []turn{streams(nil, `{"error":{"code":"content_filter"}}`)}, body: streamBody("hello")},
 		"a stream that hangs":         {turns: []turn{streams(silent, deltaEvent)}, body: streamBody("hello"), held: true},
-		"too large to be given again": {turns: []turn{says(200, `{"choices":[{}],"x":"`+strings.Repeat("x", maxRecorded)+`"}`)}, held: true},
+		"too large to be given again": {turns: []turn{says(200, `{"choices":[{}],"x":"`+strings.Repeat("x", alipayai.MaxRecorded)+`"}`)}, held: true},
 		"a panic":                     {turns: []turn{func(*http.Request) (*http.Response, error) { panic(http.ErrAbortHandler) }}, held: true},
 		"money that never left":       {turns: []turn{refuses}, edit: money},
 		"money that may have":         {turns: []turn{breaks}, edit: money, held: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := perform(t, [][]turn{test.turns}, claiming, func(g *Gateway) {
+				s := perform(t, [][]turn{test.turns}, claiming, func(g *alipayai.Gateway) {
 					if test.edit != nil {
 						test.edit(g)
 					}
@@ -152,11 +154,11 @@ func TestClaimsOfCallsThatFail(t *testing.T) {
 					s.wantCalls(asked + 1)
 					return
 				}
-				wantError(t, got, http.StatusConflict, codeHeld)
+				wantError(t, got, http.StatusConflict, failure.CodeIdempotencyUnresolved)
 				wantHeader(t, got, "X-Should-Retry", "false", "Retry-After", "")
 				s.wantCalls(asked)
 				time.Sleep(time.Hour - 2*time.Minute)
-				wantError(t, s.call(test.body, keyed...), http.StatusConflict, codeHeld)
+				wantError(t, s.call(test.body, keyed...), http.StatusConflict, failure.CodeIdempotencyUnresolved)
 				time.Sleep(time.Minute)
 				s.call(test.body, keyed...)
 				s.wantCalls(asked + 1)
@@ -182,13 +184,13 @@ func TestClaimsOfClientsThatLeave(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				s.callWith(ctx, test.body, keyed...)
-				if o := s.outcome(); o.Code != codeClientGone {
+				if o := s.outcome(); o.Code != failure.CodeClientGone {
 					t.Errorf("outcome %+v", o)
 				}
 				s.wantCalls(1)
 				got := s.call(test.body, keyed...)
 				if test.held {
-					wantError(t, got, http.StatusConflict, codeHeld)
+					wantError(t, got, http.StatusConflict, failure.CodeIdempotencyUnresolved)
 					s.wantCalls(1)
 				} else {
 					s.wantCalls(2)
@@ -216,7 +218,7 @@ func TestClaimOfACallThatFellOver(t *testing.T) {
 				s.fails(good)
 				got := s.call(chatBody("hello"), keyed...)
 				if test.held {
-					wantError(t, got, http.StatusConflict, codeHeld)
+					wantError(t, got, http.StatusConflict, failure.CodeIdempotencyUnresolved)
 				} else if got.status != http.StatusOK {
 					t.Errorf("%d %s", got.status, got.body)
 				}
@@ -258,7 +260,7 @@ func TestWhoseClaims(t *testing.T) {
 			s.wantCalls(2 + i)
 		}
 		for i := range 3 {
-			s.call(chatBody("hello"), append([]string{tenantHeader, AnonymousTenant}, keyed...)...)
+			s.call(chatBody("hello"), append([]string{tenantHeader, alipayai.AnonymousTenant}, keyed...)...)
 			s.wantCalls(4 + i)
 		}
 		for i := range 2 { // without a key every call is another
@@ -285,10 +287,10 @@ func (gone) Claim(context.Context, string, replay.Key, [32]byte, time.Duration) 
 // A claim that cannot be made is not skipped.
 func TestClaimsThatAreAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := perform(t, [][]turn{{good}}, func(g *Gateway) { g.Claims = &Claims{Store: gone{}, TTL: time.Hour} })
+		s := perform(t, [][]turn{{good}}, func(g *alipayai.Gateway) { g.Claims = &alipayai.Claims{Store: gone{}, TTL: time.Hour} })
 		for range 3 {
 			got := s.call(chatBody("hello"), keyed...)
-			wantError(t, got, http.StatusServiceUnavailable, codeNoClaim)
+			wantError(t, got, http.StatusServiceUnavailable, failure.CodeIdempotencyUnavailable)
 			wantHeader(t, got, "Retry-After", "1")
 		}
 		s.wantCalls(0)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -16,10 +17,10 @@ var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 
 // signed makes the request for one attempt, with a time and a signature that
 // no other attempt has.
-func (c *call) signed(ctx context.Context, p *Provider, token string, body []byte) (*http.Request, *failure) {
-	to := p.targets[c.outcome.Endpoint]
+func (c *call) signed(ctx context.Context, p *Provider, token string, body []byte) (*http.Request, *failure.Failure) {
+	to := p.targets[c.Endpoint]
 	method := http.MethodPost
-	if c.outcome.Endpoint == EndpointModels {
+	if c.Endpoint == EndpointModels {
 		method = http.MethodGet
 	}
 	u, h := to.url, c.upstreamHeader(p, token)
@@ -30,14 +31,14 @@ func (c *call) signed(ctx context.Context, p *Provider, token string, body []byt
 		s, err := p.Scheme.Sign(p.message(method, to.requestTarget, body, now))
 		if err != nil {
 			c.g.Observer.SigningFailed(p.Name)
-			return nil, misconfigured(codeSigning, "provider "+p.Name+" cannot sign the request", err)
+			return nil, failure.Misconfigured(failure.CodeSigningFailed, "provider "+p.Name+" cannot sign the request", err)
 		}
 		for i := range s.Fields {
 			h[s.Fields[i].Name] = []string{s.Fields[i].Value}
 		}
 		if s.Target != to.requestTarget {
 			if u, err = to.url.Parse(s.Target); err != nil {
-				return nil, misconfigured(codeSigning, "provider "+p.Name+" cannot sign the request", err)
+				return nil, failure.Misconfigured(failure.CodeSigningFailed, "provider "+p.Name+" cannot sign the request", err)
 			}
 		}
 		body = s.Body
@@ -59,10 +60,10 @@ func (c *call) upstreamHeader(p *Provider, token string) http.Header {
 	h := make(http.Header, 8)
 	h["User-Agent"] = userAgentValue
 	h["Accept-Encoding"] = identity
-	if c.request.Stream {
+	if c.Request.Stream {
 		h["Accept"] = eventStream
 	}
-	if c.request.Body != nil {
+	if c.Request.Body != nil {
 		h["Content-Type"] = jsonType
 	}
 	// One array for the values that are this call's own.
@@ -71,7 +72,7 @@ func (c *call) upstreamHeader(p *Provider, token string) http.Header {
 	if p.Profile.Scheme == signer.NameOpenAPIV3 {
 		h["Alipay-Request-Id"] = own[0:1:1]
 	}
-	forward(h, c.r.Header, forwardedToUpstream[:])
+	forward(h, c.Header, forwardedToUpstream[:])
 	maps.Copy(h, p.Header)
 	if token != "" {
 		h["Authorization"] = own[1:2:2]

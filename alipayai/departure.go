@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -158,6 +159,6 @@ func (d *Departure) Cancel() {
 // Answered takes note of the answer's head: a 429 closes the window.
 func (d *Departure) Answered(resp *http.Response) {
 	if resp.StatusCode == http.StatusTooManyRequests {
-		d.cap.throttled(retryAfter(resp.Header, time.Now()))
+		d.cap.throttled(failure.RetryAfter(resp.Header, time.Now()))
 	}
 }

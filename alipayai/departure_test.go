@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -9,12 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
 // dialer replaces how p connects.
-func dialer(dial func(n int64, ctx context.Context, network, address string) (net.Conn, error)) func(*Gateway) {
-	return first(func(p *Provider) {
+func dialer(dial func(n int64, ctx context.Context, network, address string) (net.Conn, error)) func(*alipayai.Gateway) {
+	return first(func(p *alipayai.Provider) {
 		var dials atomic.Int64
 		p.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			return dial(dials.Add(1), ctx, network, address)
@@ -71,7 +73,7 @@ func TestUnconnectedAttemptsGiveTheirSlotBack(t *testing.T) {
 		return nil, errors.New("no route to host")
 	}
 	for range 3 {
-		wantError(t, r.chat("unreachable"), http.StatusBadGateway, codeUnreachable)
+		wantError(t, r.chat("unreachable"), http.StatusBadGateway, failure.CodeUnreachable)
 	}
 	if n := len(r.seen.departed()); n != 9 {
 		t.Errorf("%d departures, want 9 of 3 calls", n)
@@ -128,7 +130,7 @@ func TestUnsignedRequestGivesItsSlotBack(t *testing.T) {
 	r := newRig(t, sandbox.Config{}, capped(k))
 	signs := r.provider.Scheme
 	r.provider.Scheme = unsignable{}
-	wantError(t, r.chat("hello"), http.StatusServiceUnavailable, codeSigning)
+	wantError(t, r.chat("hello"), http.StatusServiceUnavailable, failure.CodeSigningFailed)
 	r.provider.Scheme = signs
 	if got := r.chat("hello"); got.status != http.StatusOK {
 		t.Errorf("%d %s", got.status, got.body)

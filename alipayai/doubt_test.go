@@ -1,10 +1,13 @@
-package alipayai
+package alipayai_test
 
 import (
 	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // One attempt that may have been served is enough for the client not to repeat the call, whatever came after it.
@@ -49,25 +52,25 @@ func TestDoubtAboutAnyAttempt(t *testing.T) {
 // A failure within a 200 that may be repeated has perhaps been served; where the upstream asks for a pause it was not.
 func TestDoubtAboutCodes(t *testing.T) {
 	slowDown := says(503, `{"error":{"message":"Slow Down"}}`)
-	antLing := first(func(p *Provider) { p.Profile.Name = "ant_ling" })
+	antLing := first(func(p *alipayai.Provider) { p.Profile.Name = "ant_ling" })
 	for name, test := range map[string]struct {
 		turn turn
 		body string
-		edit func(*Gateway)
+		edit func(*alipayai.Gateway)
 		held bool
 	}{
-		"retry in a 200":          {says(200, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", ActionRetry), true},
+		"retry in a 200":          {says(200, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", failure.Retry), true},
 		"overloaded in a 200":     {says(200, `{"error":{"type":"overloaded_error"}}`), chatBody("hello"), nil, true},
 		"overloaded in a stream":  {streams(nil, `{"error":{"type":"overloaded_error"}}`), streamBody("hello"), nil, true},
-		"fail in a 200":           {says(200, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", ActionFail), true},
-		"retry in a 400":          {says(400, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", ActionRetry), false},
-		"throttle in a 200":       {says(200, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", ActionThrottle), false},
+		"fail in a 200":           {says(200, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", failure.Fail), true},
+		"retry in a 400":          {says(400, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", failure.Retry), false},
+		"throttle in a 200":       {says(200, `{"code":"BUSY"}`), chatBody("hello"), rule("BUSY", failure.Throttle), false},
 		"Slow Down":               {slowDown, chatBody("hello"), antLing, false},
 		"Slow Down of other kind": {slowDown, chatBody("hello"), nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := perform(t, [][]turn{{test.turn}}, claiming, func(g *Gateway) {
+				s := perform(t, [][]turn{{test.turn}}, claiming, func(g *alipayai.Gateway) {
 					if test.edit != nil {
 						test.edit(g)
 					}
@@ -76,14 +79,14 @@ func TestDoubtAboutCodes(t *testing.T) {
 				if got.status < 400 {
 					t.Fatalf("%d %s", got.status, got.body)
 				}
-				if doubt := got.header.Get("X-Should-Retry") == "false"; doubt != test.held && s.scripts[0].count() < maxAttempts {
+				if doubt := got.header.Get("X-Should-Retry") == "false"; doubt != test.held && s.scripts[0].count() < alipayai.MaxAttempts {
 					t.Errorf("%v", got.header)
 				}
 				s.fails(good)
-				time.Sleep(slowDownHold)
+				time.Sleep(alipayai.SlowDownHold)
 				got = s.call(test.body, keyed...)
 				if test.held {
-					wantError(t, got, http.StatusConflict, codeHeld)
+					wantError(t, got, http.StatusConflict, failure.CodeIdempotencyUnresolved)
 				} else if s.outcome(); got.status != http.StatusOK {
 					t.Errorf("%d %s", got.status, got.body)
 				}
@@ -96,10 +99,10 @@ func TestDoubtAboutCodes(t *testing.T) {
 func TestSlowDownIsNoDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{says(503, `{"error":{"message":"Slow Down"}}`)}, {says(400, `{"code":"PARAM_ILLEGAL"}`)}},
-			first(func(p *Provider) { p.Profile.Name = "ant_ling" }))
+			first(func(p *alipayai.Provider) { p.Profile.Name = "ant_ling" }))
 		wantHeader(t, s.call(chatBody("hello")), "X-Should-Retry", "", "X-Alipayai-Reason", "throttled")
 		s.gateway.Providers = s.gateway.Providers[:1]
-		time.Sleep(slowDownHold)
+		time.Sleep(alipayai.SlowDownHold)
 		wantHeader(t, s.call(chatBody("hello")), "X-Should-Retry", "", "Retry-After", "900")
 		s.wantCalls(2, 1)
 	})

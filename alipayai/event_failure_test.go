@@ -1,9 +1,11 @@
-package alipayai
+package alipayai_test
 
 import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
 )
 
 // A failure that comes as an event is that failure under any status, and to whatever was asked for.
@@ -31,7 +33,7 @@ func TestFailuresInEvents(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w := make(records, 1)
 					s := perform(t, [][]turn{{says(test.status, test.answer, "Content-Type", "text/event-stream; charset=utf-8")}, {good}},
-						func(g *Gateway) { g.Evidence = w })
+						func(g *alipayai.Gateway) { g.Evidence = w })
 					got := s.call(body)
 					wantHeader(t, got, "X-Alipayai-Provider", "second", "X-Alipayai-Reason", test.reason)
 					s.wantCalls(test.calls, 1)

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
@@ -106,7 +107,7 @@ func TestEvidenceOfEverySystemError(t *testing.T) {
 			if test.format == "" {
 				test.format = sandbox.OpenAI
 			}
-			l := newLadder(t, []sandbox.Format{test.format, sandbox.OpenAI}, func(g *Gateway) { g.Evidence = w })
+			l := newLadder(t, []sandbox.Format{test.format, sandbox.OpenAI}, func(g *alipayai.Gateway) { g.Evidence = w })
 			test.fault.Times = 1
 			l.rungs[0].set(t, test.fault)
 			body := chatBody("[[events:9]] a payload with 13812345678 in it")
@@ -174,7 +175,7 @@ func TestEvidenceOfEverySystemError(t *testing.T) {
 func TestEvidenceOfEveryProvider(t *testing.T) {
 	t.Parallel()
 	w := newWitness(t)
-	l := newLadder(t, alipays, func(g *Gateway) { g.Evidence = w })
+	l := newLadder(t, alipays, func(g *alipayai.Gateway) { g.Evidence = w })
 	for _, u := range l.rungs {
 		u.set(t, sandbox.Fault{Kind: sandbox.SystemError500})
 	}

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"net/http"
@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/failover"
 )
@@ -55,7 +56,7 @@ func TestAllProvidersFail(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := perform(t, test.turns, deadline(time.Minute))
 					got := s.call(body)
-					if message := wantError(t, got, test.status, codeExhausted); message != test.message {
+					if message := wantError(t, got, test.status, failure.CodeAllProvidersFailed); message != test.message {
 						t.Errorf("says %q", message)
 					}
 					noRetry := ""
@@ -63,7 +64,7 @@ func TestAllProvidersFail(t *testing.T) {
 						noRetry = "false"
 					}
 					wantHeader(t, got, "Retry-After", test.retryAfter, "X-Should-Retry", noRetry)
-					if o := s.outcome(); o.Exhausted != test.exhausted || o.Code != codeExhausted || o.Status != test.status {
+					if o := s.outcome(); o.Exhausted != test.exhausted || o.Code != failure.CodeAllProvidersFailed || o.Status != test.status {
 						t.Errorf("outcome %+v", o)
 					}
 					if n := len(s.seen.fallen()); n != len(test.turns)-1 {
@@ -87,7 +88,7 @@ func TestTheOnlyProviderFails(t *testing.T) {
 		"503":          {busy, 503, "BUSY", "server_error", "false"},
 		"system error": {sysError, 500, "SYSTEM_ERROR", "system_error", "false"},
 		"throttled":    {says(429, `{"code":"BUSY"}`, "Retry-After", "60"), 429, "BUSY", "throttled", ""},
-		"unreachable":  {refuses, 502, codeUnreachable, codeUnreachable, "false"},
+		"unreachable":  {refuses, 502, failure.CodeUnreachable, failure.CodeUnreachable, "false"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -108,7 +109,7 @@ func TestTranslatedRequestIsRefusedAfterAFailure(t *testing.T) {
 	l.rungs[1].set(t, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400})
 	got := l.chat("hello")
 	const want = "no provider answered: first: system_error (SYSTEM_ERROR); second: request_refused (invalid_request_error)"
-	if message := wantError(t, got, 503, codeExhausted); message != want {
+	if message := wantError(t, got, 503, failure.CodeAllProvidersFailed); message != want {
 		t.Errorf("says %q", message)
 	}
 	wantHeader(t, got, "X-Alipayai-Reason", "system_error, request_refused", "Retry-After", "1", "X-Should-Retry", "false")
@@ -121,7 +122,7 @@ func TestTranslatedRequestIsRefusedAfterAFailure(t *testing.T) {
 func TestProvidersThatNoTimeIsLeftForAreNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{hangs}, {good}, {good}}, deadline(15500*ms))
-		message := wantError(t, s.call(chatBody("hello")), 504, codeExhausted)
+		message := wantError(t, s.call(chatBody("hello")), 504, failure.CodeAllProvidersFailed)
 		const want = "no provider answered: first: upstream_timeout; second: not asked, since no time was left; third: not asked, since no time was left"
 		if message != want {
 			t.Errorf("says %q", message)
@@ -138,11 +139,11 @@ func TestOneDeadlineOverAll(t *testing.T) {
 		took     time.Duration
 		code     string
 	}{
-		"the second has what is left": {20 * time.Second, [][]turn{{hangs}, {hangs}}, []int{1, 1}, 20 * time.Second, codeExhausted},
-		"the second is too late":      {15500 * ms, [][]turn{{hangs}, {good}}, []int{1, 0}, 15 * time.Second, codeExhausted},
-		"the third is too late":       {30500 * ms, [][]turn{{hangs}, {hangs}, {good}}, []int{1, 1, 0}, 30 * time.Second, codeExhausted},
+		"the second has what is left": {20 * time.Second, [][]turn{{hangs}, {hangs}}, []int{1, 1}, 20 * time.Second, failure.CodeAllProvidersFailed},
+		"the second is too late":      {15500 * ms, [][]turn{{hangs}, {good}}, []int{1, 0}, 15 * time.Second, failure.CodeAllProvidersFailed},
+		"the third is too late":       {30500 * ms, [][]turn{{hangs}, {hangs}, {good}}, []int{1, 1, 0}, 30 * time.Second, failure.CodeAllProvidersFailed},
 		"the second is in time":       {17 * time.Second, [][]turn{{hangs}, {after(time.Second, good)}}, []int{1, 1}, 16 * time.Second, ""},
-		"a short one":                 {time.Second, [][]turn{{hangs}, {good}}, []int{1, 0}, time.Second, codeExhausted},
+		"a short one":                 {time.Second, [][]turn{{hangs}, {good}}, []int{1, 0}, time.Second, failure.CodeAllProvidersFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -169,7 +170,7 @@ func TestQueueLeavesTimeForTheAttempt(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			k := newCap(50, time.Second)
 			s := perform(t, [][]turn{{good}}, deadline(10*time.Second), capped(k))
-			k.throttled(hold)
+			k.Throttled(hold)
 			began := time.Now()
 			got := s.call(chatBody("hello"))
 			if got.status != want {
@@ -191,11 +192,11 @@ func TestTheOnlyBreakerIsOpen(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		got := s.call(chatBody("hello"))
-		message := wantError(t, got, http.StatusServiceUnavailable, codeBreakerOpen)
+		message := wantError(t, got, http.StatusServiceUnavailable, failure.CodeBreakerOpen)
 		if !strings.Contains(message, "first") {
 			t.Errorf("says %q", message)
 		}
-		wantHeader(t, got, "Retry-After", "30", "X-Should-Retry", "", "X-Alipayai-Attempts", "0", "X-Alipayai-Reason", codeBreakerOpen)
+		wantHeader(t, got, "Retry-After", "30", "X-Should-Retry", "", "X-Alipayai-Attempts", "0", "X-Alipayai-Reason", failure.CodeBreakerOpen)
 		s.wantCalls(4)
 	})
 }

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"net/http"
@@ -7,11 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
 // brief makes a gateway that does not wait long.
-func brief(g *Gateway) {
+func brief(g *alipayai.Gateway) {
 	fresh(g.Providers[0])
 	g.Deadline = 2 * time.Second
 	g.Providers[0].Timeout = time.Second
@@ -33,10 +35,10 @@ func TestEveryFaultOfAJSONAnswer(t *testing.T) {
 		fault sandbox.Fault
 		want  expectation
 	}{
-		"latency":               {sandbox.Fault{Kind: sandbox.Latency, Delay: forLong}, expectation{504, codeTimeout, true, ""}},
-		"slow first byte":       {sandbox.Fault{Kind: sandbox.SlowFirstByte, Delay: forLong}, expectation{504, codeTimeout, true, ""}},
-		"stall":                 {sandbox.Fault{Kind: sandbox.Stall}, expectation{504, codeTimeout, true, ""}},
-		"wrong signature":       {sandbox.Fault{Kind: sandbox.WrongResponseSignature}, expectation{502, codeBadSignature, true, ""}},
+		"latency":               {sandbox.Fault{Kind: sandbox.Latency, Delay: forLong}, expectation{504, failure.CodeTimeout, true, ""}},
+		"slow first byte":       {sandbox.Fault{Kind: sandbox.SlowFirstByte, Delay: forLong}, expectation{504, failure.CodeTimeout, true, ""}},
+		"stall":                 {sandbox.Fault{Kind: sandbox.Stall}, expectation{504, failure.CodeTimeout, true, ""}},
+		"wrong signature":       {sandbox.Fault{Kind: sandbox.WrongResponseSignature}, expectation{502, failure.CodeBadSignature, true, ""}},
 		"system error, 200":     {sandbox.Fault{Kind: sandbox.SystemError200}, expectation{502, "SYSTEM_ERROR", true, ""}},
 		"in OpenAI's shape":     {sandbox.Fault{Kind: sandbox.SystemError200, Shape: sandbox.ShapeOpenAI}, expectation{502, "SYSTEM_ERROR", true, ""}},
 		"in Antom's shape":      {sandbox.Fault{Kind: sandbox.SystemError200, Shape: sandbox.ShapeGlobal}, expectation{502, "SYSTEM_ERROR", true, ""}},
@@ -55,10 +57,10 @@ func TestEveryFaultOfAJSONAnswer(t *testing.T) {
 		"throttle":              {sandbox.Fault{Kind: sandbox.Throttle, RetryAfter: 7}, expectation{429, "REQUEST_TRAFFIC_EXCEED_LIMIT", false, "7"}},
 		"throttle for hours":    {sandbox.Fault{Kind: sandbox.Throttle, RetryAfter: 7200}, expectation{429, "REQUEST_TRAFFIC_EXCEED_LIMIT", false, "60"}},
 		"expired token":         {sandbox.Fault{Kind: sandbox.ExpiredToken}, expectation{502, "EXPIRED_ACCESS_TOKEN", true, ""}},
-		"reset before":          {sandbox.Fault{Kind: sandbox.ResetBefore}, expectation{502, codeTruncated, true, ""}},
-		"reset after":           {sandbox.Fault{Kind: sandbox.ResetAfter}, expectation{502, codeTruncated, true, ""}},
-		"malformed":             {sandbox.Fault{Kind: sandbox.MalformedJSON}, expectation{502, codeMalformed, true, ""}},
-		"truncated":             {sandbox.Fault{Kind: sandbox.TruncatedBody}, expectation{502, codeTruncated, true, ""}},
+		"reset before":          {sandbox.Fault{Kind: sandbox.ResetBefore}, expectation{502, failure.CodeTruncated, true, ""}},
+		"reset after":           {sandbox.Fault{Kind: sandbox.ResetAfter}, expectation{502, failure.CodeTruncated, true, ""}},
+		"malformed":             {sandbox.Fault{Kind: sandbox.MalformedJSON}, expectation{502, failure.CodeMalformed, true, ""}},
+		"truncated":             {sandbox.Fault{Kind: sandbox.TruncatedBody}, expectation{502, failure.CodeTruncated, true, ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -75,9 +77,9 @@ func TestEveryFaultOfAStreamBeforeItsContent(t *testing.T) {
 		fault sandbox.Fault
 		want  expectation
 	}{
-		"latency":             {sandbox.Fault{Kind: sandbox.Latency, Delay: forLong}, expectation{504, codeTimeout, true, ""}},
-		"slow first byte":     {sandbox.Fault{Kind: sandbox.SlowFirstByte, Delay: forLong}, expectation{504, codeTimeout, true, ""}},
-		"stall":               {sandbox.Fault{Kind: sandbox.Stall}, expectation{504, codeTimeout, true, ""}},
+		"latency":             {sandbox.Fault{Kind: sandbox.Latency, Delay: forLong}, expectation{504, failure.CodeTimeout, true, ""}},
+		"slow first byte":     {sandbox.Fault{Kind: sandbox.SlowFirstByte, Delay: forLong}, expectation{504, failure.CodeTimeout, true, ""}},
+		"stall":               {sandbox.Fault{Kind: sandbox.Stall}, expectation{504, failure.CodeTimeout, true, ""}},
 		"system error, 200":   {sandbox.Fault{Kind: sandbox.SystemError200}, expectation{502, "SYSTEM_ERROR", true, ""}},
 		"system error, 500":   {sandbox.Fault{Kind: sandbox.SystemError500}, expectation{500, "SYSTEM_ERROR", true, ""}},
 		"first event":         {sandbox.Fault{Kind: sandbox.SystemErrorFirst}, expectation{502, "SYSTEM_ERROR", true, ""}},
@@ -90,11 +92,11 @@ func TestEveryFaultOfAStreamBeforeItsContent(t *testing.T) {
 		"503":                 {sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 503, RetryAfter: 2}, expectation{503, "UNKNOWN_EXCEPTION", true, "2"}},
 		"throttle":            {sandbox.Fault{Kind: sandbox.Throttle, RetryAfter: 7}, expectation{429, "REQUEST_TRAFFIC_EXCEED_LIMIT", false, "7"}},
 		"expired token":       {sandbox.Fault{Kind: sandbox.ExpiredToken}, expectation{502, "EXPIRED_ACCESS_TOKEN", true, ""}},
-		"reset before":        {sandbox.Fault{Kind: sandbox.ResetBefore}, expectation{502, codeTruncated, true, ""}},
-		"reset after 0":       {sandbox.Fault{Kind: sandbox.ResetAfter}, expectation{502, codeTruncated, true, ""}},
-		"malformed first":     {sandbox.Fault{Kind: sandbox.MalformedChunk}, expectation{502, codeMalformed, true, ""}},
-		"no events":           {sandbox.Fault{Kind: sandbox.EmptyStream}, expectation{502, codeTruncated, true, ""}},
-		"[DONE] alone":        {sandbox.Fault{Kind: sandbox.DoneFirst}, expectation{502, codeTruncated, true, ""}},
+		"reset before":        {sandbox.Fault{Kind: sandbox.ResetBefore}, expectation{502, failure.CodeTruncated, true, ""}},
+		"reset after 0":       {sandbox.Fault{Kind: sandbox.ResetAfter}, expectation{502, failure.CodeTruncated, true, ""}},
+		"malformed first":     {sandbox.Fault{Kind: sandbox.MalformedChunk}, expectation{502, failure.CodeMalformed, true, ""}},
+		"no events":           {sandbox.Fault{Kind: sandbox.EmptyStream}, expectation{502, failure.CodeTruncated, true, ""}},
+		"[DONE] alone":        {sandbox.Fault{Kind: sandbox.DoneFirst}, expectation{502, failure.CodeTruncated, true, ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -151,12 +153,12 @@ func TestEveryFaultOfAStreamAfterItsContent(t *testing.T) {
 		"in gateway.do's shape": {sandbox.Fault{Kind: sandbox.SystemErrorMidstream, AfterEvents: 2, Shape: sandbox.ShapeGateway}, "SYSTEM_ERROR"},
 		"in nextbuilder's":      {sandbox.Fault{Kind: sandbox.SystemErrorMidstream, AfterEvents: 2, Shape: sandbox.ShapeNextBuilder}, "SYSTEM_ERROR"},
 		"a token code":          {sandbox.Fault{Kind: sandbox.SystemErrorMidstream, AfterEvents: 2, Code: "EXPIRED_ACCESS_TOKEN"}, "EXPIRED_ACCESS_TOKEN"},
-		"reset":                 {sandbox.Fault{Kind: sandbox.ResetAfter, AfterEvents: 2}, codeTruncated},
-		"stall":                 {sandbox.Fault{Kind: sandbox.Stall, AfterEvents: 2}, codeTimeout},
-		"cut":                   {sandbox.Fault{Kind: sandbox.Cut, AfterEvents: 2}, codeTruncated},
-		"cut in an event":       {sandbox.Fault{Kind: sandbox.Cut, AfterEvents: 2, MidEvent: true}, codeTruncated},
-		"cut after all content": {sandbox.Fault{Kind: sandbox.Cut, AfterEvents: 9}, codeTruncated},
-		"malformed":             {sandbox.Fault{Kind: sandbox.MalformedChunk, AfterEvents: 2}, codeMalformed},
+		"reset":                 {sandbox.Fault{Kind: sandbox.ResetAfter, AfterEvents: 2}, failure.CodeTruncated},
+		"stall":                 {sandbox.Fault{Kind: sandbox.Stall, AfterEvents: 2}, failure.CodeTimeout},
+		"cut":                   {sandbox.Fault{Kind: sandbox.Cut, AfterEvents: 2}, failure.CodeTruncated},
+		"cut in an event":       {sandbox.Fault{Kind: sandbox.Cut, AfterEvents: 2, MidEvent: true}, failure.CodeTruncated},
+		"cut after all content": {sandbox.Fault{Kind: sandbox.Cut, AfterEvents: 9}, failure.CodeTruncated},
+		"malformed":             {sandbox.Fault{Kind: sandbox.MalformedChunk, AfterEvents: 2}, failure.CodeMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -52,7 +52,7 @@ func TestFleetKeepsTheCap(t *testing.T) {
 		k.MaxWait = 25 * time.Second
 		r := startGateway(t, simProvider(t, upstream.URL), capped(k))
 		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			r.gateway.Serve(w, req, req.Header.Get("X-Tenant"))
+			serve(r.gateway, w, req, req.Header.Get("X-Tenant"))
 		}))
 		t.Cleanup(front.Close)
 		running.Go(func() { // nobody else reads what is settled

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"encoding/json"
@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -15,8 +17,8 @@ import (
 func with(body, members string) string { return strings.Replace(body, "{", "{"+members+",", 1) }
 
 // onUnsupported says what becomes of requests that the i-th provider cannot take whole.
-func onUnsupported(i int, choice OnUnsupported) func(*Gateway) {
-	return func(g *Gateway) { g.Providers[i].OnUnsupported = choice }
+func onUnsupported(i int, choice alipayai.OnUnsupported) func(*alipayai.Gateway) {
+	return func(g *alipayai.Gateway) { g.Providers[i].OnUnsupported = choice }
 }
 
 // What cannot be carried over is said, dropped, or refused: by header and over HTTP, never silently unless that is asked for.
@@ -24,19 +26,19 @@ func TestUnsupported(t *testing.T) {
 	const members = `"seed":7,"logit_bias":{"50256":-100}`
 	for name, test := range map[string]struct {
 		formats []sandbox.Format
-		edit    func(*Gateway)
+		edit    func(*alipayai.Gateway)
 		body    string
 		told    string
 		served  string // the provider; empty where the call fails
 		calls   []int
 	}{
 		"default":            {formats: []sandbox.Format{sandbox.Anthropic}, told: "logit_bias, seed", served: "first", calls: []int{1}},
-		"warn":               {formats: []sandbox.Format{sandbox.Anthropic}, edit: onUnsupported(0, OnUnsupportedWarn), told: "logit_bias, seed", served: "first", calls: []int{1}},
-		"drop":               {formats: []sandbox.Format{sandbox.Anthropic}, edit: onUnsupported(0, OnUnsupportedDrop), served: "first", calls: []int{1}},
-		"reject":             {formats: []sandbox.Format{sandbox.Anthropic}, edit: onUnsupported(0, OnUnsupportedReject), calls: []int{0}},
-		"reject, both":       {formats: []sandbox.Format{sandbox.Anthropic, sandbox.Anthropic}, edit: both(onUnsupported(0, OnUnsupportedReject), onUnsupported(1, OnUnsupportedReject)), calls: []int{0, 0}},
-		"reject, next can":   {formats: []sandbox.Format{sandbox.Anthropic, sandbox.OpenAI}, edit: onUnsupported(0, OnUnsupportedReject), served: "second", calls: []int{0, 1}},
-		"reject, next warns": {formats: []sandbox.Format{sandbox.Anthropic, sandbox.NextBuilder}, edit: onUnsupported(0, OnUnsupportedReject), told: "logit_bias, seed", served: "second", calls: []int{0, 1}},
+		"warn":               {formats: []sandbox.Format{sandbox.Anthropic}, edit: onUnsupported(0, alipayai.OnUnsupportedWarn), told: "logit_bias, seed", served: "first", calls: []int{1}},
+		"drop":               {formats: []sandbox.Format{sandbox.Anthropic}, edit: onUnsupported(0, alipayai.OnUnsupportedDrop), served: "first", calls: []int{1}},
+		"reject":             {formats: []sandbox.Format{sandbox.Anthropic}, edit: onUnsupported(0, alipayai.OnUnsupportedReject), calls: []int{0}},
+		"reject, both":       {formats: []sandbox.Format{sandbox.Anthropic, sandbox.Anthropic}, edit: both(onUnsupported(0, alipayai.OnUnsupportedReject), onUnsupported(1, alipayai.OnUnsupportedReject)), calls: []int{0, 0}},
+		"reject, next can":   {formats: []sandbox.Format{sandbox.Anthropic, sandbox.OpenAI}, edit: onUnsupported(0, alipayai.OnUnsupportedReject), served: "second", calls: []int{0, 1}},
+		"reject, next warns": {formats: []sandbox.Format{sandbox.Anthropic, sandbox.NextBuilder}, edit: onUnsupported(0, alipayai.OnUnsupportedReject), told: "logit_bias, seed", served: "second", calls: []int{0, 1}},
 		"nothing to say":     {formats: []sandbox.Format{sandbox.Anthropic}, body: chatBody("hello"), served: "first", calls: []int{1}},
 		"agent: history": {
 			formats: []sandbox.Format{sandbox.NextBuilder}, told: "messages.history, messages.system", served: "first", calls: []int{1},
@@ -50,7 +52,7 @@ func TestUnsupported(t *testing.T) {
 			}
 			t.Run(name+", "+mode, func(t *testing.T) {
 				t.Parallel()
-				l := newLadder(t, test.formats, func(g *Gateway) {
+				l := newLadder(t, test.formats, func(g *alipayai.Gateway) {
 					if test.edit != nil {
 						test.edit(g)
 					}
@@ -66,7 +68,7 @@ func TestUnsupported(t *testing.T) {
 				l.wantCalls(test.calls...)
 				wantHeader(t, got, "X-Alipayai-Unsupported", test.told)
 				if test.served == "" {
-					message := wantError(t, got, http.StatusBadRequest, codeUnsupported)
+					message := wantError(t, got, http.StatusBadRequest, failure.CodeUnsupported)
 					if !strings.Contains(message, "first") || !strings.Contains(message, "seed") || strings.Contains(message, "50256") {
 						t.Errorf("says %q", message)
 					}
@@ -80,7 +82,7 @@ func TestUnsupported(t *testing.T) {
 				}
 				reason := ""
 				if test.served == "second" {
-					reason = codeUnsupported
+					reason = failure.CodeUnsupported
 				}
 				wantServed(t, got, test.served, "1", reason)
 			})
@@ -107,7 +109,7 @@ func TestRequestThatAFormatCannotMake(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	alone.wantCalls(0)
-	l := newLadder(t, []sandbox.Format{sandbox.NextBuilder, sandbox.OpenAI}, func(g *Gateway) { g.Providers[1].Model = "alipay-fin-1" })
+	l := newLadder(t, []sandbox.Format{sandbox.NextBuilder, sandbox.OpenAI}, func(g *alipayai.Gateway) { g.Providers[1].Model = "alipay-fin-1" })
 	if got := l.post(chatPath, body); got.status != http.StatusOK || got.header.Get("X-Alipayai-Provider") != "second" {
 		t.Errorf("%d %v %s", got.status, got.header, got.body)
 	}
@@ -133,12 +135,12 @@ func TestUnsupportedOfAnswersGivenAgain(t *testing.T) {
 // Every provider has the model by its own name, and the client hears which one it was.
 func TestModelsOfEachProvider(t *testing.T) {
 	for name, test := range map[string]struct {
-		edit  func(*Gateway)
+		edit  func(*alipayai.Gateway)
 		model string
 	}{
-		"the profile's":  {func(*Gateway) {}, "claude-haiku-4-5"},
-		"the provider's": {func(g *Gateway) { g.Providers[1].Model = "claude-sonnet-4-5" }, "claude-sonnet-4-5"},
-		"by name": {func(g *Gateway) {
+		"the profile's":  {func(*alipayai.Gateway) {}, "claude-haiku-4-5"},
+		"the provider's": {func(g *alipayai.Gateway) { g.Providers[1].Model = "claude-sonnet-4-5" }, "claude-sonnet-4-5"},
+		"by name": {func(g *alipayai.Gateway) {
 			g.Providers[1].ModelMap = map[string]string{"alipay-fin-1": "claude-sonnet-4-5", "other": "none"}
 		}, "claude-sonnet-4-5"},
 	} {
@@ -210,7 +212,7 @@ func TestFailuresOfOtherFormats(t *testing.T) {
 		"claude: billing":      {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 402}, reason: "credentials", attempts: 1},
 		"claude: request":      {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400}, reason: "request_refused", attempts: 1, status: 400, code: "invalid_request_error"},
 		"claude: model":        {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 404}, reason: "request_refused", attempts: 1, status: 404, code: "not_found_error"},
-		"claude: no JSON":      {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.MalformedJSON}, reason: codeMalformed, attempts: 1},
+		"claude: no JSON":      {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.MalformedJSON}, reason: failure.CodeMalformed, attempts: 1},
 		"agent: system error":  {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.SystemError500}, reason: "system_error", attempts: 1},
 		"agent: in its stream": {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.SystemErrorFirst}, reason: "system_error", attempts: 1},
 		"agent: later":         {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.SystemErrorMidstream, AfterEvents: 1}, reason: "system_error", attempts: 1},
@@ -237,8 +239,8 @@ func TestFailuresOfOtherFormats(t *testing.T) {
 // The agents' platform signs no stream, and has nothing else but refusals, which may be unsigned.
 func TestAgentThatIsVerified(t *testing.T) {
 	t.Parallel()
-	l := newLadder(t, []sandbox.Format{sandbox.NextBuilder}, func(g *Gateway) {
-		g.Providers[0].Verify, g.Providers[0].Timeout = VerifyRequire, time.Second
+	l := newLadder(t, []sandbox.Format{sandbox.NextBuilder}, func(g *alipayai.Gateway) {
+		g.Providers[0].Verify, g.Providers[0].Timeout = alipayai.VerifyRequire, time.Second
 	})
 	for _, body := range []string{chatBody("hello"), streamBody("hello")} {
 		wantServed(t, l.post(chatPath, body), "first", "1", "")

@@ -2,15 +2,13 @@ package alipayai
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -30,9 +28,6 @@ const (
 	DefaultDeadline = 30 * time.Second
 )
 
-// AnonymousTenant is the tenant of calls without an authenticated user.
-const AnonymousTenant = "anonymous"
-
 // Gateway serves OpenAI's endpoints from a list of providers. It is safe for
 // concurrent use; its fields do not change after Prepare.
 type Gateway struct {
@@ -43,10 +38,10 @@ type Gateway struct {
 	// MaxBody, MaxAnswer (bytes) and Deadline have the defaults named above.
 	MaxBody, MaxAnswer int64
 	Deadline           time.Duration
-	// MaxBuffered bounds, over all calls, the bytes of answers that are held until
-	// their clients have read them: those of more than 64 KiB that are no streams.
-	// Beyond it such an answer waits, until its call's deadline; then the call fails
-	// with 503 and X-Should-Retry: false, since it was served upstream.
+	// MaxBuffered bounds, over all calls of this Gateway, the bytes of answers that
+	// are held until their clients have read them: those of more than 64 KiB that are
+	// no streams. Beyond it such an answer waits, until its call's deadline; then the
+	// call fails with 503 and X-Should-Retry: false, since it was served upstream.
 	// DefaultMaxBuffered when 0, or MaxAnswer where that is more.
 	MaxBuffered int64
 	// Shares are the tenants' shares of the providers' caps; DefaultShare is
@@ -104,10 +99,10 @@ type Attempt struct {
 	// rejected before a connection was asked for does not count.
 	Number int
 	Status int
-	// Code is the failure's, empty if there is an answer, and Action what it
-	// leads to.
-	Code   string
-	Action Action
+	// Code is the failure's, empty if there is an answer, and Class what it
+	// means.
+	Code  string
+	Class failure.Class
 	// Cause is why there is no answer, where more is known than the client is told.
 	Cause error
 }
@@ -158,7 +153,7 @@ func (g *Gateway) Prepare() error {
 		return errors.New("no provider is named; name at least one that the alipayai global option declares")
 	}
 	for _, p := range g.Providers {
-		if g.Answers != nil && p.Profile.Format == FormatNextBuilder {
+		if g.Answers != nil && p.Profile.Format == wire.NextBuilder {
 			return fmt.Errorf("cached_answer has no meaning with provider %s: what an agent answers depends on its session as well", p.Name)
 		}
 		if p.Profile.Scheme == signer.NameOpenAPIV2 {
@@ -217,63 +212,6 @@ func (g *Gateway) Prepare() error {
 		}
 	}
 	return nil
-}
-
-// Serve answers one request of an authenticated tenant (AnonymousTenant
-// without one). It writes every error itself. When a stream breaks after its
-// first content it sends the error event and panics http.ErrAbortHandler, as
-// net/http's own reverse proxy does, so that the client cannot take the
-// truncation for an end.
-func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
-	c := &call{g: g, w: w, r: r, start: g.Now(), filter: g.Providers[0].Credentials}
-	c.outcome.Tenant = tenant
-	c.outcome.RequestID = NewRequestID()
-	defer c.settle()
-	defer c.buffered.release()
-
-	f := c.read()
-	c.received = g.Now()
-	if f != nil {
-		c.refuse(f)
-		return
-	}
-	done, f := g.TenantLimits.allow(tenant, c.start)
-	if f != nil {
-		g.Observer.Rejected("", f.Code)
-		c.refuse(f)
-		return
-	}
-	defer func() {
-		c.checkUsage()
-		done(g.Now(), int(c.outcome.Usage.Total))
-	}()
-	if c.outcome.Endpoint == EndpointModels {
-		c.listModels()
-		return
-	}
-	providers, f := c.plan()
-	if f != nil {
-		c.refuse(f)
-		return
-	}
-	answer, f := c.withClaim(func() (*answer, *failure) { return c.walk(providers) })
-	if f != nil {
-		c.refuse(f)
-		return
-	}
-	c.commit(answer)
-}
-
-// NewRequestID makes the id under which a client and a log know a call: 128
-// random bits. Handlers that answer in place of the gateway use it too.
-func NewRequestID() string {
-	const prefix = "req_"
-	var random [16]byte
-	_, _ = rand.Read(random[:]) // never fails
-	var id [len(prefix) + 2*len(random)]byte
-	copy(id[:], prefix)
-	hex.Encode(id[len(prefix):], random[:])
-	return string(id[:])
 }
 
 // share gives the tenant's share.

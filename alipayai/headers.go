@@ -49,7 +49,7 @@ func forward(to, from http.Header, names []string) {
 	}
 }
 
-// maxVisible bounds what isVisible takes, in bytes.
+// maxVisible bounds what IsVisible takes, in bytes.
 const maxVisible = 255
 
 // idempotencyID is what goes upstream as Idempotency-Key: the same for every
@@ -64,9 +64,9 @@ func idempotencyID(tenant string, endpoint Endpoint, key, requestID string) stri
 	return hex.EncodeToString(id[:16])
 }
 
-// isVisible takes at most 255 bytes of visible ASCII, as header values that are
+// IsVisible reports whether value is at most 255 bytes of visible ASCII, as header values that are
 // keys and names should be.
-func isVisible(value string) bool {
+func IsVisible(value string) bool {
 	for i := range len(value) {
 		if value[i] <= ' ' || value[i] > '~' {
 			return false

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"maps"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/quick"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -63,7 +64,7 @@ func TestClientHeadersThatStay(t *testing.T) {
 					t.Errorf("%s came %d times", field, len(arrived[field]))
 				}
 			}
-			if arrived.Get("User-Agent") != userAgent || arrived.Get("Accept-Encoding") != "identity" {
+			if arrived.Get("User-Agent") != alipayai.UserAgent || arrived.Get("Accept-Encoding") != "identity" {
 				t.Errorf("header %v", arrived)
 			}
 		})
@@ -71,7 +72,7 @@ func TestClientHeadersThatStay(t *testing.T) {
 }
 
 func TestClientHeadersThatGoUpstream(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, first(func(p *Provider) { p.Header = http.Header{"X-Team": {"payments"}} }))
+	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) { p.Header = http.Header{"X-Team": {"payments"}} }))
 	trace := "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	r.stream("hello", "Payment-Proof", "proof-1", "Traceparent", trace, "Tracestate", "a=1", "X-Team", "other")
 	arrived := r.arrived.at("/v1/chat/completions")[0].header
@@ -140,7 +141,7 @@ func TestIdempotencyID(t *testing.T) {
 	if got.status != http.StatusOK {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
-	want := idempotencyID("acme", EndpointChat, "order-1", "")
+	want := alipayai.IdempotencyID("acme", alipayai.EndpointChat, "order-1", "")
 	for _, a := range r.arrived.at("/v1/chat/completions") {
 		if !slices.Equal(a.header["Idempotency-Key"], []string{want}) {
 			t.Errorf("Idempotency-Key %v, want %q", a.header["Idempotency-Key"], want)
@@ -150,10 +151,10 @@ func TestIdempotencyID(t *testing.T) {
 		t.Errorf("bodies %v", hashes)
 	}
 
-	if id := idempotencyID("t", EndpointChat, "", "req_1"); id != "req_1" {
+	if id := alipayai.IdempotencyID("t", alipayai.EndpointChat, "", "req_1"); id != "req_1" {
 		t.Errorf("without a key: %q", id)
 	}
-	if a, b := idempotencyID("t", EndpointChat, "k", "req_1"), idempotencyID("t", EndpointChat, "k", "req_2"); a != b || len(a) != 32 || strings.Contains(a, "k") {
+	if a, b := alipayai.IdempotencyID("t", alipayai.EndpointChat, "k", "req_1"), alipayai.IdempotencyID("t", alipayai.EndpointChat, "k", "req_2"); a != b || len(a) != 32 || strings.Contains(a, "k") {
 		t.Errorf("%q and %q", a, b)
 	}
 	// However tenant and key are cut, the lengths tell them apart.
@@ -162,16 +163,16 @@ func TestIdempotencyID(t *testing.T) {
 			return true // no key
 		}
 		a, b := int(i)%len(text), int(j)%len(text)
-		same := idempotencyID(text[:a], EndpointChat, text[a:], "") == idempotencyID(text[:b], EndpointChat, text[b:], "")
+		same := alipayai.IdempotencyID(text[:a], alipayai.EndpointChat, text[a:], "") == alipayai.IdempotencyID(text[:b], alipayai.EndpointChat, text[b:], "")
 		return same == (a == b)
 	}
 	if err := quick.Check(property, &quick.Config{MaxCount: 5000}); err != nil {
 		t.Error(err)
 	}
-	if id := idempotencyID(AnonymousTenant, EndpointChat, "k", "req_1"); id != "req_1" {
+	if id := alipayai.IdempotencyID(alipayai.AnonymousTenant, alipayai.EndpointChat, "k", "req_1"); id != "req_1" {
 		t.Errorf("of anonymous clients, who cannot be told apart: %q", id)
 	}
-	if idempotencyID("ab", EndpointChat, "c", "") == idempotencyID("a", EndpointChat, "bc", "") || idempotencyID("a", EndpointChat, "b", "") == idempotencyID("b", EndpointChat, "a", "") {
+	if alipayai.IdempotencyID("ab", alipayai.EndpointChat, "c", "") == alipayai.IdempotencyID("a", alipayai.EndpointChat, "bc", "") || alipayai.IdempotencyID("a", alipayai.EndpointChat, "b", "") == alipayai.IdempotencyID("b", alipayai.EndpointChat, "a", "") {
 		t.Error("two tenants share a key")
 	}
 }
@@ -181,7 +182,7 @@ func TestValidIdempotencyKeys(t *testing.T) {
 		"": true, "a": true, "A-1_~!": true, strings.Repeat("k", 255): true,
 		strings.Repeat("k", 256): false, " a": false, "a\x7f": false, "a\x00": false, "a\n": false, "é": false,
 	} {
-		if got := isVisible(key); got != want {
+		if got := alipayai.IsVisible(key); got != want {
 			t.Errorf("%q: %v", key, got)
 		}
 	}

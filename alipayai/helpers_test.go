@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"bytes"
@@ -15,8 +15,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/limiter"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -31,8 +37,8 @@ const tenantHeader = "Test-Tenant"
 type rig struct {
 	t        *testing.T
 	sim      *sandbox.Server
-	gateway  *Gateway
-	provider *Provider
+	gateway  *alipayai.Gateway
+	provider *alipayai.Provider
 	url      string
 	client   *http.Client
 	seen     *recorder
@@ -41,7 +47,7 @@ type rig struct {
 
 // newRig starts a simulator without a rate cap, unless cfg sets one, and a
 // gateway before it. The edits come before the gateway is prepared.
-func newRig(t *testing.T, cfg sandbox.Config, edits ...func(*Gateway)) *rig {
+func newRig(t *testing.T, cfg sandbox.Config, edits ...func(*alipayai.Gateway)) *rig {
 	t.Helper()
 	if cfg.RequestsPerSecond == 0 {
 		cfg.RequestsPerSecond = -1
@@ -58,12 +64,12 @@ func newRig(t *testing.T, cfg sandbox.Config, edits ...func(*Gateway)) *rig {
 }
 
 // newPlainRig starts a gateway before an upstream that wants no credentials.
-func newPlainRig(t *testing.T, upstream http.HandlerFunc, edits ...func(*Gateway)) *rig {
+func newPlainRig(t *testing.T, upstream http.HandlerFunc, edits ...func(*alipayai.Gateway)) *rig {
 	t.Helper()
 	return startRig(t, upstream, plainProvider, edits...)
 }
 
-func startRig(t *testing.T, upstream http.Handler, provider func(testing.TB, string) *Provider, edits ...func(*Gateway)) *rig {
+func startRig(t *testing.T, upstream http.Handler, provider func(testing.TB, string) *alipayai.Provider, edits ...func(*alipayai.Gateway)) *rig {
 	t.Helper()
 	server := httptest.NewServer(upstream)
 	t.Cleanup(server.Close)
@@ -71,10 +77,10 @@ func startRig(t *testing.T, upstream http.Handler, provider func(testing.TB, str
 }
 
 // startGateway starts a gateway before p.
-func startGateway(t *testing.T, p *Provider, edits ...func(*Gateway)) *rig {
+func startGateway(t *testing.T, p *alipayai.Provider, edits ...func(*alipayai.Gateway)) *rig {
 	t.Helper()
-	seen := &recorder{settled: make(chan Outcome, 1024)}
-	g := &Gateway{Providers: []*Provider{p}, Observer: seen}
+	seen := &recorder{settled: make(chan alipayai.Outcome, 1024)}
+	g := &alipayai.Gateway{Providers: []*alipayai.Provider{p}, Observer: seen}
 	for _, edit := range edits {
 		edit(g)
 	}
@@ -87,36 +93,48 @@ func startGateway(t *testing.T, p *Provider, edits ...func(*Gateway)) *rig {
 		t.Fatal(err)
 	}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.Serve(w, r, cmp.Or(r.Header.Get(tenantHeader), "acme"))
+		serve(g, w, r, cmp.Or(r.Header.Get(tenantHeader), "acme"))
 	}))
 	t.Cleanup(front.Close)
 	return &rig{t: t, gateway: g, provider: p, url: front.URL, client: front.Client(), seen: seen}
 }
 
 // simProvider is the demo app at a simulator.
-func simProvider(t testing.TB, base string) *Provider {
+func simProvider(t testing.TB, base string) *alipayai.Provider {
 	t.Helper()
-	p := &Provider{Name: "alipay", ClientID: sandbox.DemoClientID, Scheme: demoScheme(t), Clock: new(Clock), Transport: newTransport(t)}
+	p := &alipayai.Provider{Name: "alipay", ClientID: sandbox.DemoClientID, Scheme: demoScheme(t), Clock: new(alipayai.Clock), Transport: newTransport(t)}
 	p.Profile = profile(t, "alipay")
 	p.BaseURL = parseURL(t, base)
-	p.Tokens = &TokenSource{Cell: new(TokenCell), Now: time.Now, Fetcher: demoGrant(p)}
+	p.Tokens = &token.Source{Cell: new(token.Cell), Now: time.Now, Fetcher: demoGrant(p)}
 	return p
 }
 
+// fetch is a Fetcher made of a function.
+type fetch func(ctx context.Context, refreshToken string) (token.Token, error)
+
+func (f fetch) Fetch(ctx context.Context, refreshToken string) (token.Token, error) {
+	return f(ctx, refreshToken)
+}
+
+// tokensFrom gives a source with an empty cell.
+func tokensFrom(f fetch) *token.Source {
+	return &token.Source{Cell: new(token.Cell), Fetcher: f, Now: time.Now}
+}
+
 // demoGrant asks for tokens where p is, with the demo app's secret.
-func demoGrant(p *Provider) *Grant {
-	return &Grant{
+func demoGrant(p *alipayai.Provider) *token.Grant {
+	return &token.Grant{
 		URL: p.BaseURL.String() + "/oauth2/token", ClientID: sandbox.DemoClientID, Secret: sandbox.DemoOAuthSecret,
 		Transport: p.Transport, Clock: p.Clock, Now: time.Now,
 	}
 }
 
 // plainProvider wants no credentials.
-func plainProvider(t testing.TB, base string) *Provider {
+func plainProvider(t testing.TB, base string) *alipayai.Provider {
 	t.Helper()
-	p := &Provider{Name: "plain", Clock: new(Clock), Transport: newTransport(t)}
+	p := &alipayai.Provider{Name: "plain", Clock: new(alipayai.Clock), Transport: newTransport(t)}
 	p.Profile = profile(t, "ollama")
-	p.Profile.Paths = versionedPaths
+	p.Profile.Paths = alipayai.VersionedPaths
 	p.BaseURL = parseURL(t, base)
 	return p
 }
@@ -144,9 +162,9 @@ func newTransport(t testing.TB) *http.Transport {
 	return transport
 }
 
-func profile(t testing.TB, name string) Profile {
+func profile(t testing.TB, name string) alipayai.Profile {
 	t.Helper()
-	p, err := LookupProfile(name)
+	p, err := alipayai.LookupProfile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,8 +181,8 @@ func parseURL(t testing.TB, s string) *url.URL {
 }
 
 // first edits the gateway's first provider.
-func first(edit func(*Provider)) func(*Gateway) {
-	return func(g *Gateway) { edit(g.Providers[0]) }
+func first(edit func(*alipayai.Provider)) func(*alipayai.Gateway) {
+	return func(g *alipayai.Gateway) { edit(g.Providers[0]) }
 }
 
 // reply is an answer as a client saw it; err is what reading its body ended with.
@@ -223,7 +241,7 @@ func (r *rig) set(faults ...sandbox.Fault) {
 }
 
 // outcome is what the next call came to.
-func (r *rig) outcome() Outcome {
+func (r *rig) outcome() alipayai.Outcome {
 	r.t.Helper()
 	return receive(r.t, r.seen.settled, "a settled call")
 }
@@ -272,7 +290,7 @@ func wantError(t *testing.T, got reply, status int, code string) (message string
 
 // recorder is an Observer that remembers.
 type recorder struct {
-	settled chan Outcome
+	settled chan alipayai.Outcome
 
 	mu        sync.Mutex
 	attempts  []string
@@ -283,7 +301,7 @@ type recorder struct {
 	waits     []time.Duration
 }
 
-func (r *recorder) Attempted(a Attempt) {
+func (r *recorder) Attempted(a alipayai.Attempt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.attempts = append(r.attempts, a.Provider+":"+a.Code)
@@ -352,7 +370,7 @@ func (r *recorder) rejections() []string {
 	return slices.Clone(r.rejected)
 }
 
-func (r *recorder) Settled(_ context.Context, o Outcome) { r.settled <- o }
+func (r *recorder) Settled(_ context.Context, o alipayai.Outcome) { r.settled <- o }
 
 func (r *recorder) attempted() []string {
 	r.mu.Lock()
@@ -431,4 +449,20 @@ func waitFor(t testing.TB, what string, done func() bool) {
 			t.Fatalf("waited %v for %s", patience, what)
 		}
 	}
+}
+
+// serve serves one request through OpenAI's door.
+func serve(g *alipayai.Gateway, w http.ResponseWriter, r *http.Request, tenant string) {
+	(&openai.Door{Gateway: g}).Serve(w, r, tenant)
+}
+
+// newRedis is a client of a Redis.
+func newRedis(t *testing.T, options limiter.RedisOptions) redis.UniversalClient {
+	t.Helper()
+	client, err := limiter.NewRedisClient(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
 }

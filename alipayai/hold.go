@@ -4,9 +4,10 @@ import (
 	"cmp"
 	"context"
 	"math/rand/v2"
-	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // Hold is how long an upstream without a rate cap of its own asks to be left
@@ -60,7 +61,7 @@ func (c *call) spread(now time.Time, pause time.Duration) time.Duration {
 
 // holdOn waits until p may be asked again, if that is worth it: not where
 // another provider can be asked at once.
-func (c *call) holdOn(ctx context.Context, p *Provider, now time.Time) *failure {
+func (c *call) holdOn(ctx context.Context, p *Provider, now time.Time) *failure.Failure {
 	left := p.Hold.left(now)
 	if left == 0 {
 		return nil
@@ -69,16 +70,14 @@ func (c *call) holdOn(ctx context.Context, p *Provider, now time.Time) *failure 
 	fits := p.Hold.waiting.Add(1) <= DefaultQueueCount
 	for !c.alternatives && fits && left <= p.Cap.maxWait() && now.Add(left).Before(c.latest()) {
 		if !c.wait(c.spread(now, left)) {
-			return c.transportFailure(ctx, ctx.Err(), false)
+			return failure.OfTransport(c.ctx, ctx, ctx.Err(), false)
 		}
 		now = c.g.Now()
 		if left = p.Hold.left(now); left == 0 {
 			return nil
 		}
 	}
-	f := &failure{action: ActionThrottle}
-	f.Status, f.Code, f.RetryAfter = http.StatusTooManyRequests, codeHeldOff, left
-	f.Message = "provider " + p.Name + " asks to be left alone"
+	f := failure.Limited(failure.CodeThrottled, "provider "+p.Name+" asks to be left alone", left)
 	c.g.Observer.Rejected(p.Name, f.Code)
 	return f
 }

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"fmt"
@@ -8,6 +8,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // Ant Ling's documentation asks for 15 minutes after its Slow Down, whether or not a rate cap is configured.
@@ -17,19 +20,19 @@ func TestSlowDownWithoutACap(t *testing.T) {
 		calls.Add(1)
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprint(w, `{"error":{"message":"Slow Down"}}`)
-	}, first(func(p *Provider) { p.Profile.Name = "ant_ling" }))
+	}, first(func(p *alipayai.Provider) { p.Profile.Name = "ant_ling" }))
 	if got := r.chat("hello"); got.status != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	got := r.chat("too early")
-	wantError(t, got, http.StatusTooManyRequests, codeHeldOff)
+	wantError(t, got, http.StatusTooManyRequests, failure.CodeThrottled)
 	if after, _ := strconv.Atoi(got.header.Get("Retry-After")); after < 890 || after > 900 {
 		t.Errorf("Retry-After %s", got.header.Get("Retry-After"))
 	}
 	if n := calls.Load(); n != 1 {
 		t.Errorf("%d requests went upstream, want 1", n)
 	}
-	wantRejected(t, r, codeHeldOff)
+	wantRejected(t, r, failure.CodeThrottled)
 }
 
 // A short hold is waited for, by all.
@@ -45,7 +48,7 @@ func TestRetryAfterWithoutACap(t *testing.T) {
 	})
 	began := time.Now()
 	throttled := r.inBackground(t.Context(), chatBody("throttled"))
-	waitFor(t, "the throttle", func() bool { return r.provider.Hold.left(time.Now()) > 0 })
+	waitFor(t, "the throttle", func() bool { return r.provider.Hold.Left(time.Now()) > 0 })
 	if got := r.chat("comes meanwhile"); got.status != http.StatusOK {
 		t.Errorf("%d %s", got.status, got.body)
 	}
@@ -61,17 +64,17 @@ func TestRetryAfterWithoutACap(t *testing.T) {
 }
 
 func TestHoldNeverShortens(t *testing.T) {
-	var h Hold
+	var h alipayai.Hold
 	now := time.Now()
-	if h.left(now) != 0 {
+	if h.Left(now) != 0 {
 		t.Error("holds from the start")
 	}
-	h.extend(now, time.Minute)
-	h.extend(now, time.Second)
-	if left := h.left(now.Add(10 * time.Second)); left != 50*time.Second {
+	h.Extend(now, time.Minute)
+	h.Extend(now, time.Second)
+	if left := h.Left(now.Add(10 * time.Second)); left != 50*time.Second {
 		t.Errorf("holds for %v", left)
 	}
-	if left := h.left(now.Add(time.Minute)); left != 0 {
+	if left := h.Left(now.Add(time.Minute)); left != 0 {
 		t.Errorf("still holds for %v", left)
 	}
 }
@@ -83,15 +86,15 @@ func TestHoldWithAnotherProvider(t *testing.T) {
 		fmt.Fprint(w, `{"choices":[{"message":{"content":"hi"}}]}`)
 	}))
 	t.Cleanup(second.Close)
-	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) }, func(g *Gateway) {
+	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) }, func(g *alipayai.Gateway) {
 		p := plainProvider(t, second.URL)
 		p.Name = "second"
 		g.Providers = append(g.Providers, p)
 	})
-	r.provider.Hold.extend(time.Now(), time.Second)
+	r.provider.Hold.Extend(time.Now(), time.Second)
 	began := time.Now()
 	got := r.chat("hello")
-	if got.status != http.StatusOK || got.header.Get(headerProvider) != "second" || got.header.Get(headerReason) != codeHeldOff {
+	if got.status != http.StatusOK || got.header.Get(alipayai.HeaderProvider) != "second" || got.header.Get(alipayai.HeaderReason) != failure.CodeThrottled {
 		t.Errorf("%d %v %s", got.status, got.header, got.body)
 	}
 	if took := time.Since(began); took > 900*time.Millisecond || calls.Load() != 0 {

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"net/http"
@@ -6,6 +6,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // wantSpread checks that all after the first n requests came within the second after the hold, and not at one time.
@@ -13,7 +16,7 @@ func wantSpread(t *testing.T, s *script, n int, until time.Time) {
 	t.Helper()
 	first, last := until.Add(time.Hour), until
 	for _, a := range s.seen[n:] {
-		if a.when.Before(until) || a.when.After(until.Add(holdSpread)) {
+		if a.when.Before(until) || a.when.After(until.Add(alipayai.HoldSpread)) {
 			t.Errorf("a request came %v after the hold", a.when.Sub(until))
 		}
 		if a.when.Before(first) {
@@ -23,7 +26,7 @@ func wantSpread(t *testing.T, s *script, n int, until time.Time) {
 			last = a.when
 		}
 	}
-	if last.Sub(first) < holdSpread/4 {
+	if last.Sub(first) < alipayai.HoldSpread/4 {
 		t.Errorf("%d requests came within %v", len(s.seen)-n, last.Sub(first))
 	}
 }
@@ -45,7 +48,7 @@ func TestHeldCallsComeBackSpread(t *testing.T) {
 				s := perform(t, [][]turn{{upstream}})
 				before := calls
 				if held {
-					s.gateway.Providers[0].Hold.extend(began, 5*time.Second)
+					s.gateway.Providers[0].Hold.Extend(began, 5*time.Second)
 					before = 0
 				} else {
 					until = until.Add(time.Millisecond)
@@ -74,8 +77,8 @@ func TestThrottleWithinAStream(t *testing.T) {
 		if got := s.call(streamBody("hello")); got.err == nil {
 			t.Errorf("%d %s", got.status, got.body)
 		}
-		wantServed(t, s.call(chatBody("hello")), "second", "1", codeHeldOff)
-		time.Sleep(throttleHold)
+		wantServed(t, s.call(chatBody("hello")), "second", "1", failure.CodeThrottled)
+		time.Sleep(alipayai.ThrottleHold)
 		wantServed(t, s.call(chatBody("hello")), "first", "1", "")
 	})
 }
@@ -83,10 +86,10 @@ func TestThrottleWithinAStream(t *testing.T) {
 // No more wait than would in a queue; those that are too many are told so at once.
 func TestHeldCallsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const most = DefaultQueueCount
+		const most = alipayai.DefaultQueueCount
 		s := perform(t, [][]turn{{good}})
 		hold := s.gateway.Providers[0].Hold
-		hold.extend(time.Now(), 5*time.Second)
+		hold.Extend(time.Now(), 5*time.Second)
 		var all sync.WaitGroup
 		for range most {
 			all.Go(func() {
@@ -98,14 +101,14 @@ func TestHeldCallsAreBounded(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		for range 3 {
-			wantError(t, s.call(chatBody("one too many")), http.StatusTooManyRequests, codeHeldOff)
+			wantError(t, s.call(chatBody("one too many")), http.StatusTooManyRequests, failure.CodeThrottled)
 		}
 		if took := time.Since(began); took != 0 {
 			t.Errorf("told after %v", took)
 		}
 		all.Wait()
 		s.wantCalls(most)
-		if n := hold.waiting.Load(); n != 0 {
+		if n := hold.Waiting().Load(); n != 0 {
 			t.Errorf("%d still wait", n)
 		}
 		if got := s.call(chatBody("hello")); got.status != http.StatusOK {
@@ -130,17 +133,17 @@ func TestHoldThatGrows(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{good}}, deadline(test.deadline))
 				hold := s.gateway.Providers[0].Hold
-				hold.extend(time.Now(), 2*time.Second)
+				hold.Extend(time.Now(), 2*time.Second)
 				began := time.Now()
-				go func() { time.Sleep(time.Second); hold.extend(time.Now(), test.grows) }()
+				go func() { time.Sleep(time.Second); hold.Extend(time.Now(), test.grows) }()
 				got := s.call(chatBody("hello"))
 				if took := time.Since(began); got.status != test.status || took < test.least || took > test.most {
 					t.Errorf("%d after %v: %s", got.status, took, got.body)
 				}
 				if test.status != http.StatusOK {
-					wantError(t, got, test.status, codeHeldOff)
+					wantError(t, got, test.status, failure.CodeThrottled)
 				}
-				if hold.waiting.Load() != 0 {
+				if hold.Waiting().Load() != 0 {
 					t.Error("still waits")
 				}
 			})
@@ -153,7 +156,7 @@ func TestHeldCallsBeginInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{good}}, deadline(5*time.Second)) // of which the last half second is too late
 		began := time.Now()
-		s.gateway.Providers[0].Hold.extend(began, 4400*time.Millisecond)
+		s.gateway.Providers[0].Hold.Extend(began, 4400*time.Millisecond)
 		var all sync.WaitGroup
 		for range 50 {
 			all.Go(func() { s.call(chatBody("hello")) })

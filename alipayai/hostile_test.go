@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"bytes"
@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 )
 
 // Servers quote what they were sent, credentials included: none of it reaches a client.
@@ -31,7 +33,7 @@ func TestQuotedSecretsStayHere(t *testing.T) {
 				secret = strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer ")
 				w.WriteHeader(test.status)
 				fmt.Fprintf(w, `{"code":%q,"message":"you sent %s"}`, test.code, secret)
-			}, first(func(p *Provider) { p.Header = http.Header{"Authorization": {"Bearer preset-api-key-0001"}} }))
+			}, first(func(p *alipayai.Provider) { p.Header = http.Header{"Authorization": {"Bearer preset-api-key-0001"}} }))
 			for _, got := range []reply{r.chat("hello"), r.stream("hello")} {
 				if secret == "" || strings.Contains(got.body, secret) {
 					t.Errorf("secret %q in %s", secret, got.body)
@@ -63,7 +65,7 @@ func TestOddStatuses(t *testing.T) {
 					}()
 				}
 			}()
-			r := startGateway(t, plainProvider(t, "http://"+listener.Addr().String()), func(g *Gateway) { g.Deadline = 2 * time.Second })
+			r := startGateway(t, plainProvider(t, "http://"+listener.Addr().String()), func(g *alipayai.Gateway) { g.Deadline = 2 * time.Second })
 			if got := r.chat("hello"); got.status != http.StatusBadGateway && got.status != http.StatusGatewayTimeout {
 				t.Errorf("%d %s", got.status, got.body)
 			}
@@ -97,7 +99,7 @@ func TestTokenEndpointIsNotQuoted(t *testing.T) {
 					conn.Close()
 				}
 			}()
-			g := &Grant{URL: "http://" + listener.Addr().String(), ClientID: "a", Secret: "b", Transport: newTransport(t), Now: time.Now}
+			g := &token.Grant{URL: "http://" + listener.Addr().String(), ClientID: "a", Secret: "b", Transport: newTransport(t), Now: time.Now}
 			_, err = g.Fetch(t.Context(), "")
 			if err == nil || strings.Contains(err.Error(), "MARK") || strings.Contains(err.Error(), listener.Addr().String()) {
 				t.Errorf("error %v", err)
@@ -108,7 +110,7 @@ func TestTokenEndpointIsNotQuoted(t *testing.T) {
 
 // Empty gzip members inflate to nothing for ever: the deflated bytes are capped as well.
 func TestEndlessGzip(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, func(g *Gateway) { g.MaxBody = 64 << 10 })
+	r := newRig(t, sandbox.Config{}, func(g *alipayai.Gateway) { g.MaxBody = 64 << 10 })
 	var member bytes.Buffer
 	gzip.NewWriter(&member).Close()
 	endless := io.LimitReader(&repeated{member.Bytes(), 0}, 64<<20)

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"cmp"
@@ -10,6 +10,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // secured is a connection with this protocol.
@@ -36,12 +39,12 @@ func TestWhenAConnectionThatIdledIsReplaced(t *testing.T) {
 	atOnce := closing(0, nil)
 	for name, test := range map[string]struct {
 		turns [][]turn
-		edit  func(*Gateway)
+		edit  func(*alipayai.Gateway)
 		body  string
 		key   []string
 		calls []int
 		ok    bool
-		code  string // codeTruncated when empty
+		code  string // failure.CodeTruncated when empty
 	}{
 		"at once":                     {turns: [][]turn{{atOnce, good}}, calls: []int{2}, ok: true},
 		"within a second":             {turns: [][]turn{{closing(time.Second-1, nil), good}}, calls: []int{2}, ok: true},
@@ -58,12 +61,12 @@ func TestWhenAConnectionThatIdledIsReplaced(t *testing.T) {
 		"another can be asked":        {turns: [][]turn{{atOnce, good}, {good}}, calls: []int{1, 1}, ok: true},
 		"others have been asked":      {turns: [][]turn{{sysError}, {atOnce, good}}, calls: []int{1, 2}, ok: true},
 		"an answer that is cut":       {turns: [][]turn{{cutAnswer, good}}, calls: []int{1}},
-		"a timeout":                   {turns: [][]turn{{closing(time.Hour, nil), good}}, edit: first(hasty), calls: []int{1}, code: codeTimeout},
+		"a timeout":                   {turns: [][]turn{{closing(time.Hour, nil), good}}, edit: first(hasty), calls: []int{1}, code: failure.CodeTimeout},
 		"a stream, before its events": {turns: [][]turn{{atOnce, wholeStream}}, body: streamBody("hello"), calls: []int{2}, ok: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := perform(t, test.turns, func(g *Gateway) {
+				s := perform(t, test.turns, func(g *alipayai.Gateway) {
 					if test.edit != nil {
 						test.edit(g)
 					}
@@ -73,7 +76,7 @@ func TestWhenAConnectionThatIdledIsReplaced(t *testing.T) {
 				}
 				got := s.call(test.body, test.key...)
 				if !test.ok {
-					if o := s.outcome(); got.status < 500 || o.Code != cmp.Or(test.code, codeTruncated) {
+					if o := s.outcome(); got.status < 500 || o.Code != cmp.Or(test.code, failure.CodeTruncated) {
 						t.Errorf("%d, outcome %+v", got.status, o)
 					}
 					wantHeader(t, got, "X-Should-Retry", "false")

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"bufio"
@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
 )
 
 // forgetful is an upstream that answers the first request of each connection, and closes the connection when the
@@ -51,16 +53,16 @@ func forgetful(t *testing.T) (url string, requests *atomic.Int64) {
 // move money is not repeated even so.
 func TestConnectionThatIdled(t *testing.T) {
 	for name, test := range map[string]struct {
-		class    Class
+		class    alipayai.Class
 		status   int
 		requests int64
 	}{
-		"inference": {ClassInference, http.StatusOK, 3},
-		"money":     {ClassMoney, http.StatusBadGateway, 2},
+		"inference": {alipayai.ClassInference, http.StatusOK, 3},
+		"money":     {alipayai.ClassMoney, http.StatusBadGateway, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url, requests := forgetful(t)
-			r := startGateway(t, plainProvider(t, url), func(g *Gateway) { g.Class = test.class })
+			r := startGateway(t, plainProvider(t, url), func(g *alipayai.Gateway) { g.Class = test.class })
 			if got := r.chat("makes the connection"); got.status != http.StatusOK {
 				t.Fatalf("%d %s", got.status, got.body)
 			}

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"bufio"
@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -17,14 +19,14 @@ import (
 const cancelledWithin = 100 * time.Millisecond
 
 // wantLeft checks that the upstream was let go in time after the client left, and what became of the call.
-func (r *rig) wantLeft(left time.Time) Outcome {
+func (r *rig) wantLeft(left time.Time) alipayai.Outcome {
 	r.t.Helper()
 	waitFor(r.t, "the upstream to be let go", func() bool { return len(r.sim.Stats().Cancellations) == 1 })
 	if took := r.sim.Stats().Cancellations[0].At.Sub(left); took > cancelledWithin {
 		r.t.Errorf("the upstream was let go %v after the client had left", took)
 	}
 	o := r.outcome()
-	if o.Status != clientClosedRequest || o.Code != codeClientGone || o.Attempts != 1 {
+	if o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || o.Attempts != 1 {
 		r.t.Errorf("outcome %+v", o)
 	}
 	return o
@@ -100,7 +102,7 @@ func TestClientThatLeavesBeforeTheToken(t *testing.T) {
 	waitFor(t, "the token to be asked for", func() bool { return len(r.arrived.at("/oauth2/token")) == 1 })
 	leave()
 	receive(t, ended, "the client")
-	if o := r.outcome(); o.Status != clientClosedRequest || o.Code != codeClientGone || o.Attempts != 0 {
+	if o := r.outcome(); o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || o.Attempts != 0 {
 		t.Errorf("outcome %+v", o)
 	}
 	// The token that was under way is there for the next call.
@@ -121,8 +123,8 @@ func TestClientThatLeavesWhileItSends(t *testing.T) {
 	w := httptest.NewRecorder()
 	req := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", failingBody{}).WithContext(pipe)
 	req.Header.Set("Content-Type", "application/json")
-	r.gateway.Serve(w, req, "tenant-1")
-	if o := r.outcome(); o.Status != clientClosedRequest || o.Code != codeClientGone || o.Tenant != "tenant-1" {
+	serve(r.gateway, w, req, "tenant-1")
+	if o := r.outcome(); o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || o.Tenant != "tenant-1" {
 		t.Errorf("outcome %+v", o)
 	}
 }
@@ -138,8 +140,8 @@ func TestClientThatTakesNothing(t *testing.T) {
 			r := newRig(t, sandbox.Config{})
 			req := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(body))
 			req.Header.Set("Content-Type", "application/json")
-			r.gateway.Serve(&deafWriter{ResponseRecorder: httptest.NewRecorder()}, req, AnonymousTenant)
-			if o := r.outcome(); o.Status != clientClosedRequest || o.Code != codeClientGone || !o.Aborted {
+			serve(r.gateway, &deafWriter{ResponseRecorder: httptest.NewRecorder()}, req, alipayai.AnonymousTenant)
+			if o := r.outcome(); o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || !o.Aborted {
 				t.Errorf("outcome %+v", o)
 			}
 			waitFor(t, "the upstream to be let go", func() bool { return r.sim.Stats().InFlight == 0 })

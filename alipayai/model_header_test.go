@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"encoding/json"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
 )
 
 // Without a mapping the upstream's model is what the client wrote: that must not become just any header.
@@ -20,7 +22,7 @@ func TestModelHeader(t *testing.T) {
 			s := perform(t, [][]turn{{good}})
 			model, _ := json.Marshal(test.model)
 			got := s.call(`{"model":` + string(model) + `,"messages":[{"role":"user","content":"hello"}]}`)
-			if got.status != http.StatusOK || got.header.Get(headerModel) != test.want || len(got.header["Set-Cookie"]) > 0 {
+			if got.status != http.StatusOK || got.header.Get(alipayai.HeaderModel) != test.want || len(got.header["Set-Cookie"]) > 0 {
 				t.Errorf("%d %.200v", got.status, got.header)
 			}
 		})
@@ -38,12 +40,12 @@ func TestModelThatAnswered(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := perform(t, [][]turn{{turns}}, caching())
 			got := s.call(body)
-			wantHeader(t, got, headerModel, answered)
+			wantHeader(t, got, alipayai.HeaderModel, answered)
 			if o := s.outcome(); o.UpstreamModel != answered || o.Model != "alipay-fin-1" {
 				t.Errorf("outcome %+v", o)
 			}
 			s.fails(sysError)
-			wantHeader(t, s.call(body), headerModel, answered, "Cache-Status", "alipayai; hit")
+			wantHeader(t, s.call(body), alipayai.HeaderModel, answered, "Cache-Status", "alipayai; hit")
 		})
 	}
 }

@@ -1,10 +1,11 @@
 package alipayai
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
-	"strconv"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 )
@@ -13,9 +14,9 @@ import (
 // the models that a provider is configured to serve or, where it serves any,
 // those that its upstream lists. Only when no provider can say anything does
 // the call fail, with the first one's failure.
-func (c *call) listModels() {
+func (c *call) listModels() (*Answer, *failure.Failure) {
 	var models []wire.Model
-	var failed *failure
+	var failed *failure.Failure
 	listed := make(map[string]bool)
 	answered := false
 	add := func(m wire.Model) {
@@ -41,9 +42,8 @@ func (c *call) listModels() {
 		}
 		upstream, f := c.upstreamModels(p)
 		if f != nil {
-			if f.clientGone {
-				c.refuse(f)
-				return
+			if f.ClientGone {
+				return nil, f
 			}
 			if failed == nil {
 				failed = f
@@ -56,21 +56,15 @@ func (c *call) listModels() {
 		}
 	}
 	if !answered {
-		c.refuse(failed)
-		return
+		return nil, failed
 	}
-	body := wire.AppendModels(nil, models)
-	h := c.w.Header()
-	h.Set("Content-Type", "application/json")
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	h[headerRequestID] = []string{c.outcome.RequestID}
-	c.outcome.Status = http.StatusOK
-	c.w.WriteHeader(http.StatusOK)
-	_, _ = c.w.Write(body)
+	return &Answer{
+		Status: http.StatusOK, header: http.Header{"Content-Type": jsonType}, body: bytes.NewBuffer(wire.AppendModels(nil, models)),
+	}, nil
 }
 
 // upstreamModels asks p for its models.
-func (c *call) upstreamModels(p *Provider) ([]string, *failure) {
+func (c *call) upstreamModels(p *Provider) ([]string, *failure.Failure) {
 	c.outcome.Provider = p.Name
 	done, f := c.allowed(p)
 	if f != nil {
@@ -88,7 +82,7 @@ func (c *call) upstreamModels(p *Provider) ([]string, *failure) {
 		} `json:"data"`
 	}
 	if err := json.Unmarshal(a.body.Bytes(), &list); err != nil {
-		return nil, badAnswer(codeMalformed, "the provider's list of models is not in OpenAI's form")
+		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's list of models is not in OpenAI's form")
 	}
 	ids := make([]string, 0, len(list.Data))
 	for _, m := range list.Data {

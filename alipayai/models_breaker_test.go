@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"cmp"
@@ -9,13 +9,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
 // models asks for the list of models, for a tenant, acme when empty.
 func (s *scripted) models(tenant string) reply {
 	w := httptest.NewRecorder()
-	s.gateway.Serve(w, httptest.NewRequest(http.MethodGet, "/v1/models", nil), cmp.Or(tenant, "acme"))
+	serve(s.gateway, w, httptest.NewRequest(http.MethodGet, "/v1/models", nil), cmp.Or(tenant, "acme"))
 	return reply{status: w.Code, header: w.Result().Header, body: w.Body.String()}
 }
 
@@ -30,7 +31,7 @@ func TestModelsWithTheBreakerOpen(t *testing.T) {
 		}
 		s.fails(modelList)
 		got := s.models("")
-		wantError(t, got, http.StatusServiceUnavailable, codeBreakerOpen)
+		wantError(t, got, http.StatusServiceUnavailable, failure.CodeBreakerOpen)
 		if got.header.Get("Retry-After") == "" {
 			t.Errorf("%v", got.header)
 		}

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"encoding/json"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -36,13 +38,13 @@ func listModels(t *testing.T, r *rig) (ids, owners []string, got reply) {
 }
 
 // add puts another provider behind the gateway's first.
-func add(name string, p *Provider, models ...string) func(*Gateway) {
+func add(name string, p *alipayai.Provider, models ...string) func(*alipayai.Gateway) {
 	p.Name, p.Models = name, models
-	return func(g *Gateway) { g.Providers = append(g.Providers, p) }
+	return func(g *alipayai.Gateway) { g.Providers = append(g.Providers, p) }
 }
 
 // answering is a provider whose upstream always says this.
-func answering(t *testing.T, status int, body string) *Provider {
+func answering(t *testing.T, status int, body string) *alipayai.Provider {
 	t.Helper()
 	r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
@@ -53,26 +55,26 @@ func answering(t *testing.T, status int, body string) *Provider {
 
 func TestModelsAreTheUnionOverTheProviders(t *testing.T) {
 	for name, test := range map[string]struct {
-		edits       func(t *testing.T) []func(*Gateway)
+		edits       func(t *testing.T) []func(*alipayai.Gateway)
 		ids, owners []string
 		asked       int
 	}{
-		"asked upstream": {func(*testing.T) []func(*Gateway) { return nil },
+		"asked upstream": {func(*testing.T) []func(*alipayai.Gateway) { return nil },
 			[]string{"alipay-fin-1", "alipay-fin-mini", "alipay-embed-1"}, []string{"alipay", "alipay", "alipay"}, 1},
-		"configured": {func(*testing.T) []func(*Gateway) {
-			return []func(*Gateway){first(func(p *Provider) { p.Models = []string{"a", "b"} })}
+		"configured": {func(*testing.T) []func(*alipayai.Gateway) {
+			return []func(*alipayai.Gateway){first(func(p *alipayai.Provider) { p.Models = []string{"a", "b"} })}
 		}, []string{"a", "b"}, []string{"alipay", "alipay"}, 0},
-		"both, and one model at both": {func(t *testing.T) []func(*Gateway) {
-			return []func(*Gateway){add("second", plainProvider(t, "http://127.0.0.1:1"), "alipay-fin-1", "own")}
+		"both, and one model at both": {func(t *testing.T) []func(*alipayai.Gateway) {
+			return []func(*alipayai.Gateway){add("second", plainProvider(t, "http://127.0.0.1:1"), "alipay-fin-1", "own")}
 		}, []string{"alipay-fin-1", "alipay-fin-mini", "alipay-embed-1", "own"}, []string{"alipay", "alipay", "alipay", "second"}, 1},
-		"one upstream fails": {func(t *testing.T) []func(*Gateway) {
-			return []func(*Gateway){add("second", answering(t, 500, `{"code":"SYSTEM_ERROR"}`))}
+		"one upstream fails": {func(t *testing.T) []func(*alipayai.Gateway) {
+			return []func(*alipayai.Gateway){add("second", answering(t, 500, `{"code":"SYSTEM_ERROR"}`))}
 		}, []string{"alipay-fin-1", "alipay-fin-mini", "alipay-embed-1"}, []string{"alipay", "alipay", "alipay"}, 1},
-		"one upstream is not OpenAI": {func(t *testing.T) []func(*Gateway) {
-			return []func(*Gateway){add("second", answering(t, 200, `{"data":"none"}`))}
+		"one upstream is not OpenAI": {func(t *testing.T) []func(*alipayai.Gateway) {
+			return []func(*alipayai.Gateway){add("second", answering(t, 200, `{"data":"none"}`))}
 		}, []string{"alipay-fin-1", "alipay-fin-mini", "alipay-embed-1"}, []string{"alipay", "alipay", "alipay"}, 1},
-		"one upstream wants to be paid": {func(t *testing.T) []func(*Gateway) {
-			return []func(*Gateway){add("second", answering(t, 402, `{"data":[{"id":"not a list of models"}]}`))}
+		"one upstream wants to be paid": {func(t *testing.T) []func(*alipayai.Gateway) {
+			return []func(*alipayai.Gateway){add("second", answering(t, 402, `{"data":[{"id":"not a list of models"}]}`))}
 		}, []string{"alipay-fin-1", "alipay-fin-mini", "alipay-embed-1"}, []string{"alipay", "alipay", "alipay"}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,7 +89,7 @@ func TestModelsAreTheUnionOverTheProviders(t *testing.T) {
 			if id := got.header.Get("X-Request-Id"); !strings.HasPrefix(id, "req_") {
 				t.Errorf("request id %q", id)
 			}
-			if o := r.outcome(); o.Status != 200 || o.Code != "" || o.Endpoint != EndpointModels {
+			if o := r.outcome(); o.Status != 200 || o.Code != "" || o.Endpoint != alipayai.EndpointModels {
 				t.Errorf("outcome %+v", o)
 			}
 		})
@@ -103,9 +105,9 @@ func TestModelsFailWhenNobodyCanSay(t *testing.T) {
 	}{
 		"system error":   {200, `{"code":"SYSTEM_ERROR"}`, 502, "SYSTEM_ERROR"},
 		"throttled":      {429, `{"error":{"code":"REQUEST_TRAFFIC_EXCEED_LIMIT"}}`, 429, "REQUEST_TRAFFIC_EXCEED_LIMIT"},
-		"not OpenAI":     {200, `{"models":3,"data":{}}`, 502, codeMalformed},
-		"data of words":  {200, `{"data":["a"]}`, 502, codeMalformed},
-		"not JSON":       {200, `<html>`, 502, codeMalformed},
+		"not OpenAI":     {200, `{"models":3,"data":{}}`, 502, failure.CodeMalformed},
+		"data of words":  {200, `{"data":["a"]}`, 502, failure.CodeMalformed},
+		"not JSON":       {200, `<html>`, 502, failure.CodeMalformed},
 		"wants payment":  {402, `{"code":"PAYMENT_REQUIRED"}`, 402, "PAYMENT_REQUIRED"},
 		"payment, plain": {402, `pay`, 402, ""},
 	} {
@@ -121,13 +123,13 @@ func TestModelsFailWhenNobodyCanSay(t *testing.T) {
 }
 
 func TestModelThatNobodyServes(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, first(func(p *Provider) { p.Models = []string{"a"} }))
+	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) { p.Models = []string{"a"} }))
 	for path, body := range map[string]string{
 		"/v1/chat/completions": chatBody("hello"),
 		"/v1/embeddings":       `{"model":"A","input":"x"}`,
 	} {
 		got := r.post(path, body)
-		message := wantError(t, got, http.StatusNotFound, codeModelNotFound)
+		message := wantError(t, got, http.StatusNotFound, failure.CodeModelNotFound)
 		if !strings.Contains(got.body, `"param":"model"`) || !strings.Contains(message, "/v1/models") {
 			t.Errorf("%s", got.body)
 		}
@@ -145,10 +147,10 @@ func TestModelThatNobodyServes(t *testing.T) {
 
 // The first provider that serves a model gets the call.
 func TestModelChoosesTheProvider(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, first(func(p *Provider) { p.Models = []string{"other"} }))
+	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) { p.Models = []string{"other"} }))
 	second := simProvider(t, r.provider.BaseURL.String())
-	s := startGateway(t, second, func(g *Gateway) {
-		g.Providers = []*Provider{r.provider, second}
+	s := startGateway(t, second, func(g *alipayai.Gateway) {
+		g.Providers = []*alipayai.Provider{r.provider, second}
 		second.Name, second.Models = "second", []string{"alipay-fin-1"}
 	})
 	if got := s.chat("hello"); got.status != http.StatusOK || got.header.Get("X-Alipayai-Provider") != "second" {
@@ -160,15 +162,15 @@ func TestModelChoosesTheProvider(t *testing.T) {
 func TestModelsAttemptsAreCountedPerProvider(t *testing.T) {
 	refusing := unreachable(t)
 	r := startGateway(t, refusing(), add("second", refusing()))
-	wantError(t, r.do(t.Context(), http.MethodGet, "/v1/models", ""), http.StatusBadGateway, codeUnreachable)
+	wantError(t, r.do(t.Context(), http.MethodGet, "/v1/models", ""), http.StatusBadGateway, failure.CodeUnreachable)
 	perProvider := make(map[string]int)
 	for _, attempt := range r.seen.attempted() {
 		perProvider[attempt]++
 	}
-	if perProvider["plain:"+codeUnreachable] != maxAttempts || perProvider["second:"+codeUnreachable] != maxAttempts {
+	if perProvider["plain:"+failure.CodeUnreachable] != alipayai.MaxAttempts || perProvider["second:"+failure.CodeUnreachable] != alipayai.MaxAttempts {
 		t.Errorf("attempts %v", perProvider)
 	}
-	if o := r.outcome(); o.Attempts != 2*maxAttempts {
+	if o := r.outcome(); o.Attempts != 2*alipayai.MaxAttempts {
 		t.Errorf("outcome %+v", o)
 	}
 }

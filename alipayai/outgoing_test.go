@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/internal/badupstream"
 )
 
@@ -57,7 +58,7 @@ func TestCallsArriveOnce(t *testing.T) {
 // A refresh token that is rotated is good for one request.
 func TestTokenRequestsArriveOnce(t *testing.T) {
 	eachFault(t, 0, func(t *testing.T, _ badupstream.Protocol, s *badupstream.Server, url string, transport http.RoundTripper) {
-		g := &Grant{URL: url, ClientID: "client", Secret: "secret", Transport: transport, Now: time.Now}
+		g := &token.Grant{URL: url, ClientID: "client", Secret: "secret", Transport: transport, Now: time.Now}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		if _, err := g.Fetch(ctx, "refresh-1"); err == nil {

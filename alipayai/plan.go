@@ -1,17 +1,21 @@
 package alipayai
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+)
 
 // plan gives the providers that may serve the call, in order of preference.
-func (c *call) plan() ([]*Provider, *failure) {
+func (c *call) plan() ([]*Provider, *failure.Failure) {
 	providers := make([]*Provider, 0, 4)
 	for _, p := range c.g.Providers {
-		if p.Serves(c.outcome.Endpoint, c.request.Model) {
+		if p.Serves(c.Endpoint, c.Request.Model) {
 			providers = append(providers, p)
 		}
 	}
 	if len(providers) == 0 {
-		f := invalid(http.StatusNotFound, codeModelNotFound, "no provider of this gateway serves the model asked for; GET /v1/models lists those served")
+		f := failure.InvalidRequest(http.StatusNotFound, failure.CodeModelNotFound, "no provider of this gateway serves the model asked for; GET /v1/models lists those served")
 		f.Param = "model"
 		return nil, f
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -34,8 +35,8 @@ type Profile struct {
 	// Paths are appended to the base URL's path. Endpoints without one are not
 	// served.
 	Paths map[Endpoint]string
-	// Format is what the upstream speaks instead of OpenAI's form; empty for that.
-	Format FormatName
+	// Format is the name of what the upstream speaks.
+	Format string
 	// Model is what every model becomes upstream unless the provider says more.
 	Model string
 	// Header is sent with every request.
@@ -44,17 +45,6 @@ type Profile struct {
 	// credentials are public.
 	Simulated bool
 }
-
-// FormatName names what an upstream speaks, where that is not OpenAI's form.
-type FormatName string
-
-// The formats.
-const (
-	// FormatAnthropic is Anthropic's Messages API.
-	FormatAnthropic FormatName = "anthropic"
-	// FormatNextBuilder is the streaming agent API of Alipay's Open Platform.
-	FormatNextBuilder FormatName = "nextbuilder"
-)
 
 // Signs reports whether requests are signed over their bytes, as against
 // carrying a fixed key.
@@ -97,7 +87,7 @@ var profiles = func() map[string]Profile {
 		{Name: "openai", BaseURL: "https://api.openai.com/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
 		anthropicProfile("anthropic", "https://api.anthropic.com/v1", false),
 		anthropicProfile("sandbox_anthropic", "http://127.0.0.1:8082/v1", true),
-		{Name: "nextbuilder", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV3, Format: FormatNextBuilder,
+		{Name: "nextbuilder", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV3, Format: wire.NextBuilder,
 			Paths: map[Endpoint]string{EndpointChat: nextbuilder.Path}},
 		{Name: "deepseek", BaseURL: "https://api.deepseek.com", Scheme: signer.NameBearer, Paths: openAIPaths},
 		{Name: "mistral", BaseURL: "https://api.mistral.ai/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
@@ -108,6 +98,9 @@ var profiles = func() map[string]Profile {
 		{Name: "portkey", BaseURL: "https://api.portkey.ai/v1", Scheme: signer.NameHeader, KeyHeader: "x-portkey-api-key", Paths: openAIPaths},
 		{Name: "ollama", BaseURL: "http://127.0.0.1:11434/v1", Paths: openAIPaths},
 	} {
+		if p.Format == "" {
+			p.Format = wire.OpenAI
+		}
 		m[p.Name] = p
 	}
 	return m
@@ -118,7 +111,7 @@ func anthropicProfile(name, base string, simulated bool) Profile {
 	return Profile{
 		Name: name, BaseURL: base, Simulated: simulated,
 		Scheme: signer.NameHeader, KeyHeader: "x-api-key", Header: map[string]string{"Anthropic-Version": "2023-06-01"},
-		Format: FormatAnthropic, Model: "claude-haiku-4-5",
+		Format: wire.Anthropic, Model: "claude-haiku-4-5",
 		Paths: map[Endpoint]string{EndpointChat: "/messages", EndpointModels: "/models"},
 	}
 }

@@ -14,8 +14,11 @@ import (
 	"unicode"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -50,7 +53,7 @@ type Provider struct {
 	// Scheme authenticates requests; nil where the upstream wants nothing.
 	Scheme signer.Scheme
 	// Tokens keeps the OAuth access token; nil where there is none.
-	Tokens *TokenSource
+	Tokens *token.Source
 	// Credentials knows the secrets that p uses, beside those that each request
 	// carries; a new one when nil.
 	Credentials *credentials.Filter
@@ -76,14 +79,14 @@ type Provider struct {
 	// Header is sent with every request.
 	Header http.Header
 
-	// Format translates where the upstream does not speak OpenAI's form; nil
-	// where it does.
+	// Format is what the upstream speaks. Prepare sets OpenAI's where the profile
+	// says so.
 	Format wire.Format
 	// OnUnsupported says what becomes of a request of which Format cannot carry
 	// everything over; OnUnsupportedWarn when empty.
 	OnUnsupported OnUnsupported
-	// Codes come before the built-in actions, the first match counts.
-	Codes []CodeRule
+	// Codes come before the built-in classes, the first match counts.
+	Codes []failure.Rule
 	// Budget bounds the repeats; a new one when nil.
 	Budget *failover.Budget
 
@@ -178,9 +181,15 @@ func (p *Provider) Prepare() error {
 		return fmt.Errorf("on_unsupported %q is unknown; use reject, warn or drop", string(p.OnUnsupported))
 	}
 	for _, rule := range p.Codes {
-		if err := rule.check(); err != nil {
+		if err := rule.Check(); err != nil {
 			return err
 		}
+	}
+	switch {
+	case p.Format == nil && p.Profile.Format == wire.OpenAI:
+		p.Format = openai.Format{}
+	case p.Format == nil || p.Format.Name() != p.Profile.Format:
+		return fmt.Errorf("profile %s needs the format %s", p.Profile.Name, p.Profile.Format)
 	}
 	if p.Credentials == nil {
 		p.Credentials = new(credentials.Filter)
@@ -222,7 +231,7 @@ func (p *Provider) Prepare() error {
 // shapeOf is over all of the provider that shapes its answers, but for the model,
 // which depends on the request.
 func (p *Provider) shapeOf() replay.Key {
-	parts := []string{p.Name, p.Profile.Name, string(p.Profile.Format), p.BaseURL.String(), p.ClientID, string(p.OnUnsupported)}
+	parts := []string{p.Name, p.Profile.Name, p.Format.Name(), p.BaseURL.String(), p.ClientID, string(p.OnUnsupported)}
 	for _, endpoint := range slices.Sorted(maps.Keys(p.targets)) {
 		parts = append(parts, string(endpoint), p.targets[endpoint].requestTarget)
 	}

@@ -1,6 +1,7 @@
-package alipayai
+package alipayai_test
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -9,13 +10,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
 func TestProfiles(t *testing.T) {
 	signing := []string{"alipay", "sandbox", "openapi-v3", "openapi-v2", "global", "nextbuilder"}
-	names := ProfileNames()
+	names := alipayai.ProfileNames()
 	if !slices.IsSorted(names) || len(names) < 15 {
 		t.Errorf("profiles %v", names)
 	}
@@ -29,21 +32,21 @@ func TestProfiles(t *testing.T) {
 		}
 		if p.BaseURL != "" {
 			u := parseURL(t, p.BaseURL)
-			if u.Scheme != "https" && !IsLoopback(u.Hostname()) {
+			if u.Scheme != "https" && !alipayai.IsLoopback(u.Hostname()) {
 				t.Errorf("%s: %s is neither safe nor local", name, u)
 			}
 			// An OpenAI client's base URL ends in the version, the others' paths begin with it.
-			if _, err := CheckEnvironment("", name, u, "app"); err != nil {
+			if _, err := alipayai.CheckEnvironment("", name, u, "app"); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		for _, endpoint := range []Endpoint{EndpointChat, EndpointEmbeddings, EndpointModels} {
+		for _, endpoint := range []alipayai.Endpoint{alipayai.EndpointChat, alipayai.EndpointEmbeddings, alipayai.EndpointModels} {
 			if path, ok := p.Paths[endpoint]; ok && !strings.HasPrefix(path, "/") || !ok && p.Format == "" {
 				t.Errorf("%s: path of %s is %q", name, endpoint, p.Paths[endpoint])
 			}
 		}
 	}
-	if _, err := LookupProfile("antling"); err == nil || !strings.Contains(err.Error(), "ant_ling") {
+	if _, err := alipayai.LookupProfile("antling"); err == nil || !strings.Contains(err.Error(), "ant_ling") {
 		t.Errorf("an unknown name: %v", err)
 	}
 }
@@ -51,7 +54,7 @@ func TestProfiles(t *testing.T) {
 func TestProviderTargets(t *testing.T) {
 	for name, test := range map[string]struct {
 		profile, base, id string
-		paths             map[Endpoint]string
+		paths             map[alipayai.Endpoint]string
 		want              string
 	}{
 		"host alone":        {"alipay", "https://h", "", nil, "https://h/v1/chat/completions"},
@@ -59,20 +62,20 @@ func TestProviderTargets(t *testing.T) {
 		"a path":            {"alipay", "https://h/team/", "", nil, "https://h/team/v1/chat/completions"},
 		"an encoded path":   {"alipay", "https://h/a%2Fb%20c", "", nil, "https://h/a%2Fb%20c/v1/chat/completions"},
 		"OpenAI's base":     {"openai", "https://h/v1", "", nil, "https://h/v1/chat/completions"},
-		"a path of its own": {"alipay", "https://h", "", map[Endpoint]string{EndpointChat: "/x?y=1&z=%20"}, "https://h/x?y=1&z=%20"},
-		"global":            {"global", "https://h", "app", map[Endpoint]string{EndpointChat: "/ams/api/v1/chat"}, "https://h/ams/api/v1/chat"},
-		"global, sandbox":   {"global", "https://h", "SANDBOX_1", map[Endpoint]string{EndpointChat: "/ams/api/v1/chat"}, "https://h/ams/sandbox/api/v1/chat"},
+		"a path of its own": {"alipay", "https://h", "", map[alipayai.Endpoint]string{alipayai.EndpointChat: "/x?y=1&z=%20"}, "https://h/x?y=1&z=%20"},
+		"global":            {"global", "https://h", "app", map[alipayai.Endpoint]string{alipayai.EndpointChat: "/ams/api/v1/chat"}, "https://h/ams/api/v1/chat"},
+		"global, sandbox":   {"global", "https://h", "SANDBOX_1", map[alipayai.Endpoint]string{alipayai.EndpointChat: "/ams/api/v1/chat"}, "https://h/ams/sandbox/api/v1/chat"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &Provider{Profile: profile(t, test.profile), BaseURL: parseURL(t, test.base), ClientID: test.id, Paths: test.paths}
+			p := &alipayai.Provider{Profile: profile(t, test.profile), BaseURL: parseURL(t, test.base), ClientID: test.id, Paths: test.paths}
 			if err := p.Prepare(); err != nil {
 				t.Fatal(err)
 			}
-			target := p.targets[EndpointChat]
-			if target.url.String() != test.want || "https://h"+target.requestTarget != test.want {
-				t.Errorf("%s and %s, want %s", target.url, target.requestTarget, test.want)
+			u, target := p.Target(alipayai.EndpointChat)
+			if u.String() != test.want || "https://h"+target != test.want {
+				t.Errorf("%s and %s, want %s", u, target, test.want)
 			}
-			if p.Timeout != DefaultTimeout || p.Verify != VerifyIfPresent {
+			if p.Timeout != alipayai.DefaultTimeout || p.Verify != alipayai.VerifyIfPresent {
 				t.Errorf("defaults %v, %q", p.Timeout, p.Verify)
 			}
 		})
@@ -81,26 +84,26 @@ func TestProviderTargets(t *testing.T) {
 
 func TestProvidersThatAreRefused(t *testing.T) {
 	for name, test := range map[string]struct {
-		edit func(*Provider)
+		edit func(*alipayai.Provider)
 		want string
 	}{
-		"no base URL":            {func(p *Provider) { p.BaseURL = nil }, "base_url"},
-		"a relative one":         {func(p *Provider) { p.BaseURL = &url.URL{Path: "/v1"} }, "base_url"},
-		"another scheme":         {func(p *Provider) { p.BaseURL.Scheme = "ftp" }, "base_url"},
-		"a user":                 {func(p *Provider) { p.BaseURL.User = url.UserPassword("u", "secret-value") }, "base_url"},
-		"a query":                {func(p *Provider) { p.BaseURL.RawQuery = "key=secret-value" }, "base_url"},
-		"a fragment":             {func(p *Provider) { p.BaseURL.Fragment = "x" }, "base_url"},
-		"a negative timeout":     {func(p *Provider) { p.Timeout = -time.Second }, "timeout"},
-		"a mode that is none":    {func(p *Provider) { p.Verify = "always" }, "verify_response"},
-		"require without a sign": {func(p *Provider) { p.Profile, p.Verify = profile(t, "openai"), VerifyRequire }, "verify_response"},
-		"a model in two lines":   {func(p *Provider) { p.Model = "a\r\nb" }, "model"},
-		"a model with a NUL":     {func(p *Provider) { p.ModelMap = map[string]string{"a": "b\x00"} }, "model"},
-		"models in two lines":    {func(p *Provider) { p.Models = []string{"a", "b\n"} }, "models"},
-		"a region in two lines":  {func(p *Provider) { p.Region = "cn\n" }, "region"},
-		"a name in two lines":    {func(p *Provider) { p.Name = "a\nb" }, "name"},
-		"a path without a slash": {func(p *Provider) { p.Paths = map[Endpoint]string{EndpointChat: "v1"} }, "path of chat"},
-		"a path to elsewhere":    {func(p *Provider) { p.Paths = map[Endpoint]string{EndpointModels: "/x#y"} }, "path of models"},
-		"a path that is broken":  {func(p *Provider) { p.Paths = map[Endpoint]string{EndpointChat: "/%zz"} }, "path of chat"},
+		"no base URL":            {func(p *alipayai.Provider) { p.BaseURL = nil }, "base_url"},
+		"a relative one":         {func(p *alipayai.Provider) { p.BaseURL = &url.URL{Path: "/v1"} }, "base_url"},
+		"another scheme":         {func(p *alipayai.Provider) { p.BaseURL.Scheme = "ftp" }, "base_url"},
+		"a user":                 {func(p *alipayai.Provider) { p.BaseURL.User = url.UserPassword("u", "secret-value") }, "base_url"},
+		"a query":                {func(p *alipayai.Provider) { p.BaseURL.RawQuery = "key=secret-value" }, "base_url"},
+		"a fragment":             {func(p *alipayai.Provider) { p.BaseURL.Fragment = "x" }, "base_url"},
+		"a negative timeout":     {func(p *alipayai.Provider) { p.Timeout = -time.Second }, "timeout"},
+		"a mode that is none":    {func(p *alipayai.Provider) { p.Verify = "always" }, "verify_response"},
+		"require without a sign": {func(p *alipayai.Provider) { p.Profile, p.Verify = profile(t, "openai"), alipayai.VerifyRequire }, "verify_response"},
+		"a model in two lines":   {func(p *alipayai.Provider) { p.Model = "a\r\nb" }, "model"},
+		"a model with a NUL":     {func(p *alipayai.Provider) { p.ModelMap = map[string]string{"a": "b\x00"} }, "model"},
+		"models in two lines":    {func(p *alipayai.Provider) { p.Models = []string{"a", "b\n"} }, "models"},
+		"a region in two lines":  {func(p *alipayai.Provider) { p.Region = "cn\n" }, "region"},
+		"a name in two lines":    {func(p *alipayai.Provider) { p.Name = "a\nb" }, "name"},
+		"a path without a slash": {func(p *alipayai.Provider) { p.Paths = map[alipayai.Endpoint]string{alipayai.EndpointChat: "v1"} }, "path of chat"},
+		"a path to elsewhere":    {func(p *alipayai.Provider) { p.Paths = map[alipayai.Endpoint]string{alipayai.EndpointModels: "/x#y"} }, "path of models"},
+		"a path that is broken":  {func(p *alipayai.Provider) { p.Paths = map[alipayai.Endpoint]string{alipayai.EndpointChat: "/%zz"} }, "path of chat"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := simProvider(t, "http://127.0.0.1:1")
@@ -114,26 +117,26 @@ func TestProvidersThatAreRefused(t *testing.T) {
 }
 
 func TestGatewaysThatAreRefused(t *testing.T) {
-	provider := func(name, region string) *Provider { return &Provider{Name: name, Region: region} }
+	provider := func(name, region string) *alipayai.Provider { return &alipayai.Provider{Name: name, Region: region} }
 	for name, test := range map[string]struct {
-		gateway Gateway
+		gateway alipayai.Gateway
 		want    string
 	}{
-		"no provider":         {Gateway{}, "provider"},
-		"two regions":         {Gateway{Providers: []*Provider{provider("a", "cn"), provider("b", "eu")}}, "allow_cross_region"},
-		"one without region":  {Gateway{Providers: []*Provider{provider("a", "cn"), provider("b", "cn"), provider("c", "")}}, "allow_cross_region"},
-		"a negative body":     {Gateway{Providers: []*Provider{provider("a", "")}, MaxBody: -1}, "max_body"},
-		"a negative answer":   {Gateway{Providers: []*Provider{provider("a", "")}, MaxAnswer: -1}, "max_answer"},
-		"negative buffers":    {Gateway{Providers: []*Provider{provider("a", "")}, MaxBuffered: -1}, "max_buffered"},
-		"buffers too small":   {Gateway{Providers: []*Provider{provider("a", "")}, MaxBuffered: 1 << 20}, "raise the one or lower the other"},
-		"a negative deadline": {Gateway{Providers: []*Provider{provider("a", "")}, Deadline: -1}, "deadline"},
+		"no provider":         {alipayai.Gateway{}, "provider"},
+		"two regions":         {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "cn"), provider("b", "eu")}}, "allow_cross_region"},
+		"one without region":  {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "cn"), provider("b", "cn"), provider("c", "")}}, "allow_cross_region"},
+		"a negative body":     {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "")}, MaxBody: -1}, "max_body"},
+		"a negative answer":   {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "")}, MaxAnswer: -1}, "max_answer"},
+		"negative buffers":    {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "")}, MaxBuffered: -1}, "max_buffered"},
+		"buffers too small":   {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "")}, MaxBuffered: 1 << 20}, "raise the one or lower the other"},
+		"a negative deadline": {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "")}, Deadline: -1}, "deadline"},
 	} {
 		if err := test.gateway.Prepare(); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	at := func(addr string) *Provider {
-		return &Provider{Name: "at " + addr, BaseURL: parseURL(t, addr)}
+	at := func(addr string) *alipayai.Provider {
+		return &alipayai.Provider{Name: "at " + addr, BaseURL: parseURL(t, addr)}
 	}
 	for name, test := range map[string]struct {
 		addrs []string
@@ -145,7 +148,7 @@ func TestGatewaysThatAreRefused(t *testing.T) {
 		"two on this machine":         {[]string{"http://127.0.0.1:1", "http://localhost:2"}, true},
 		"two accounts of one address": {[]string{"https://a.example/v1", "https://a.example/v2"}, true},
 	} {
-		g := Gateway{}
+		g := alipayai.Gateway{}
 		for _, addr := range test.addrs {
 			g.Providers = append(g.Providers, at(addr))
 		}
@@ -157,18 +160,18 @@ func TestGatewaysThatAreRefused(t *testing.T) {
 			t.Errorf("%s, allowed: %v", name, err)
 		}
 	}
-	g := Gateway{Providers: []*Provider{provider("a", "cn"), provider("b", "eu")}, AllowCrossRegion: true}
+	g := alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "cn"), provider("b", "eu")}, AllowCrossRegion: true}
 	if err := g.Prepare(); err != nil {
 		t.Error(err)
 	}
-	if g.MaxBody != DefaultMaxBody || g.MaxAnswer != DefaultMaxAnswer || g.Deadline != DefaultDeadline || g.Now == nil || g.Observer == nil {
+	if g.MaxBody != alipayai.DefaultMaxBody || g.MaxAnswer != alipayai.DefaultMaxAnswer || g.Deadline != alipayai.DefaultDeadline || g.Now == nil || g.Observer == nil {
 		t.Errorf("defaults %+v", g)
 	}
 }
 
 // Without an observer, and with a tenant, a call is served all the same.
 func TestGatewayWithoutAnObserver(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, func(g *Gateway) { g.Observer = nil })
+	r := newRig(t, sandbox.Config{}, func(g *alipayai.Gateway) { g.Observer = nil })
 	for _, got := range []reply{r.chat("hello"), r.stream("hello"), r.post("/nowhere", "")} {
 		if got.status == 0 || got.err != nil {
 			t.Errorf("%d (%v)", got.status, got.err)
@@ -180,8 +183,8 @@ func TestGatewayWithoutAnObserver(t *testing.T) {
 func TestMessageHasANonceWhereTheSchemeDoes(t *testing.T) {
 	now := time.Now()
 	for scheme, want := range map[string]bool{"alipay": false, "global": false, "openapi-v2": false, "openapi-v3": true} {
-		p := &Provider{Profile: profile(t, scheme), Clock: new(Clock)}
-		a, b := p.message("POST", "/x", nil, now), p.message("POST", "/x", nil, now)
+		p := &alipayai.Provider{Profile: profile(t, scheme), Clock: new(alipayai.Clock)}
+		a, b := p.Message("POST", "/x", nil, now), p.Message("POST", "/x", nil, now)
 		if (a.Nonce != "") != want || want && a.Nonce == b.Nonce {
 			t.Errorf("%s: nonces %q and %q", scheme, a.Nonce, b.Nonce)
 		}
@@ -193,8 +196,26 @@ func TestMessageHasANonceWhereTheSchemeDoes(t *testing.T) {
 			t.Errorf("header %v", slices.Sorted(maps.Keys(req.Header)))
 		}
 		w.Write([]byte(`{"choices":[{}]}`))
-	}, first(func(p *Provider) { p.Profile.Scheme = signer.NameOpenAPIV3 }))
+	}, first(func(p *alipayai.Provider) { p.Profile.Scheme = signer.NameOpenAPIV3 }))
 	if r.chat("hello"); calls != 1 {
 		t.Errorf("%d calls", calls)
+	}
+}
+
+func TestProviderIsPrintedWithoutItsSecrets(t *testing.T) {
+	const access, refresh, secret = "access-token-value", "refresh-token-value", "client-secret-value"
+	p := plainProvider(t, "http://127.0.0.1")
+	p.Tokens = &token.Source{
+		Cell: new(token.Cell), RefreshToken: refresh, Now: time.Now,
+		Fetcher: &token.Grant{URL: "http://127.0.0.1/token", ClientID: "app", Secret: secret, Now: time.Now},
+	}
+	p.Tokens.Cell.Set(token.Token{Access: access, Refresh: refresh})
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		text := fmt.Sprintf(verb, p)
+		for _, never := range []string{access, refresh, secret} {
+			if strings.Contains(text, never) {
+				t.Errorf("%s shows %s: %s", verb, never, text)
+			}
+		}
 	}
 }

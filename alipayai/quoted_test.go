@@ -1,10 +1,12 @@
-package alipayai
+package alipayai_test
 
 import (
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
 )
 
 // What a provider quotes of the request's secrets goes nowhere, whatever field it stands in, and even if it is cut.
@@ -30,7 +32,7 @@ func TestQuotedSecrets(t *testing.T) {
 					turns := map[string]turn{
 						"JSON": says(400, failure), "stream": streams(nil, failure), "within a stream": streams(nil, deltaEvent, failure),
 					}
-					s := perform(t, [][]turn{{turns[mode]}}, first(func(p *Provider) {
+					s := perform(t, [][]turn{{turns[mode]}}, first(func(p *alipayai.Provider) {
 						p.Header = http.Header{"Authorization": {"Bearer " + secret}}
 					}))
 					got := s.call(body)

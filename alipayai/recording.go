@@ -3,7 +3,6 @@ package alipayai
 import (
 	"bytes"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
@@ -19,6 +18,8 @@ type recording struct {
 	// body is the answer's own buffer, or the pooled one that a stream's events are
 	// copied to; nil where it is more than may be kept.
 	body *bytes.Buffer
+	// contentType is the answer's.
+	contentType []string
 	// finish is the answer's finish reason.
 	finish string
 	// whole says that it is all there.
@@ -45,17 +46,17 @@ func (r *recording) end(finish string) {
 
 // startRecording records an answer that the cache or a claim needs. One from the
 // cache is not cached again.
-func (c *call) startRecording(a *answer) {
+func (c *call) startRecording(a *Answer) {
 	since := c.g.Now()
 	switch {
-	case a.status < 200 || a.status > 299:
+	case a.Status < 200 || a.Status > 299:
 		return
 	case a.replayed != nil && c.claim != nil:
 		since = a.replayed.Answer.StoredAt
 	case a.replayed != nil || c.claim == nil && !c.caches():
 		return
 	}
-	c.recording = &recording{since: since, body: a.body}
+	c.recording = &recording{since: since, body: a.body, contentType: a.header["Content-Type"]}
 	switch {
 	case a.stream != nil:
 		c.spent = buffers.Get().(*bytes.Buffer)
@@ -75,8 +76,8 @@ func (c *call) recorded() (replay.Answer, bool) {
 		return replay.Answer{}, false
 	}
 	h := jsonAnswer
-	if c.request.Stream || c.unsupported != "" {
-		h = http.Header{"Content-Type": slices.Clone(c.w.Header()["Content-Type"])}
+	if c.Request.Stream || c.unsupported != "" {
+		h = http.Header{"Content-Type": c.recording.contentType}
 	}
 	if c.unsupported != "" {
 		h[headerUnsupported] = []string{c.unsupported}

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"fmt"
@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -19,7 +21,7 @@ func TestRepeats(t *testing.T) {
 	const body = `{"code":"BUSY"}`
 	for name, test := range map[string]struct {
 		turns    []turn
-		edit     func(*Gateway)
+		edit     func(*alipayai.Gateway)
 		attempts int
 		// least and most are how long the call takes.
 		least, most time.Duration
@@ -35,36 +37,36 @@ func TestRepeats(t *testing.T) {
 		"Retry-After, too late":         {turns: []turn{says(503, body, "Retry-After", "30"), good}, attempts: 1, status: 503, code: "BUSY"},
 		"too little time is left":       {turns: []turn{after(8*time.Second, says(503, body, "Retry-After", "2")), good}, edit: deadline(10 * time.Second), attempts: 1, least: 8 * time.Second, most: 8 * time.Second, status: 503, code: "BUSY"},
 		"just enough time is left":      {turns: []turn{after(7*time.Second, says(503, body, "Retry-After", "2")), good}, edit: deadline(10 * time.Second), attempts: 2, least: 9 * time.Second, most: 9 * time.Second, status: 200},
-		"throttled":                     {turns: []turn{says(429, body, "Retry-After", "4"), good}, attempts: 2, least: 4 * time.Second, most: 4*time.Second + holdSpread, status: 200},
-		"throttled without a time":      {turns: []turn{says(429, body), good}, attempts: 2, least: time.Second, most: time.Second + holdSpread, status: 200},
+		"throttled":                     {turns: []turn{says(429, body, "Retry-After", "4"), good}, attempts: 2, least: 4 * time.Second, most: 4*time.Second + alipayai.HoldSpread, status: 200},
+		"throttled without a time":      {turns: []turn{says(429, body), good}, attempts: 2, least: time.Second, most: time.Second + alipayai.HoldSpread, status: 200},
 		"throttled for too long":        {turns: []turn{says(429, body, "Retry-After", "11"), good}, attempts: 1, status: 429, code: "BUSY"},
-		"a timeout":                     {turns: []turn{hangs, good}, attempts: 1, least: DefaultTimeout, most: DefaultTimeout, status: 504, code: codeTimeout},
-		"a timeout of a 503":            {turns: []turn{busy, hangs, good}, attempts: 2, least: DefaultTimeout, most: DefaultTimeout + 100*ms, status: 504, code: codeTimeout},
-		"a connection that broke":       {turns: []turn{breaks, good}, attempts: 1, status: 502, code: codeTruncated},
+		"a timeout":                     {turns: []turn{hangs, good}, attempts: 1, least: alipayai.DefaultTimeout, most: alipayai.DefaultTimeout, status: 504, code: failure.CodeTimeout},
+		"a timeout of a 503":            {turns: []turn{busy, hangs, good}, attempts: 2, least: alipayai.DefaultTimeout, most: alipayai.DefaultTimeout + 100*ms, status: 504, code: failure.CodeTimeout},
+		"a connection that broke":       {turns: []turn{breaks, good}, attempts: 1, status: 502, code: failure.CodeTruncated},
 		"one that was never there":      {turns: []turn{refuses, refuses, good}, attempts: 3, most: 300 * ms, status: 200},
-		"none at all":                   {turns: []turn{refuses}, attempts: 3, most: 300 * ms, status: 502, code: codeUnreachable},
+		"none at all":                   {turns: []turn{refuses}, attempts: 3, most: 300 * ms, status: 502, code: failure.CodeUnreachable},
 		"a 504":                         {turns: []turn{says(504, body), good}, attempts: 1, status: 504, code: "BUSY"},
 		"a timeout behind a 500":        {turns: []turn{says(500, `{"error":{"type":"timeout_error"}}`), good}, attempts: 1, status: 500, code: "timeout_error"},
 		"system error":                  {turns: []turn{sysError, good}, attempts: 1, status: 500, code: "SYSTEM_ERROR"},
 		"400":                           {turns: []turn{says(400, body), good}, attempts: 1, status: 400, code: "BUSY"},
 		"501":                           {turns: []turn{says(501, body), good}, attempts: 2, most: 100 * ms, status: 200},
-		"what is no answer":             {turns: []turn{says(200, `{"choices":[]}`), good}, attempts: 1, status: 502, code: codeMalformed},
+		"what is no answer":             {turns: []turn{says(200, `{"choices":[]}`), good}, attempts: 1, status: 502, code: failure.CodeMalformed},
 		"money: a 503":                  {turns: []turn{busy, good}, edit: money, attempts: 1, status: 503, code: "BUSY"},
 		"money: throttled":              {turns: []turn{says(429, body), good}, edit: money, attempts: 1, status: 429, code: "BUSY"},
 		"money: was never there":        {turns: []turn{refuses, good}, edit: money, attempts: 2, most: 100 * ms, status: 200},
-		"money: a broken connection":    {turns: []turn{breaks, good}, edit: money, attempts: 1, status: 502, code: codeTruncated},
+		"money: a broken connection":    {turns: []turn{breaks, good}, edit: money, attempts: 1, status: 502, code: failure.CodeTruncated},
 		"a 503 in a 200":                {turns: []turn{says(200, `{"error":{"type":"overloaded_error"}}`), good}, attempts: 2, most: 100 * ms, status: 200},
-		"by a rule: a code that is":     {turns: []turn{says(400, `{"code":"isv.busy-now"}`), good}, edit: rule("busy-*", ActionRetry), attempts: 2, most: 100 * ms, status: 200},
-		"by a rule: as it was sent":     {turns: []turn{says(400, `{"code":"isv.busy-now"}`), good}, edit: rule("isv.*", ActionRetry), attempts: 2, most: 100 * ms, status: 200},
-		"by a rule: a code that is not": {turns: []turn{says(400, `{"code":"other"}`), good}, edit: rule("busy-*", ActionRetry), attempts: 1, status: 400, code: "other"},
-		"by a rule: not any more":       {turns: []turn{busy, good}, edit: rule("BUSY", ActionFail), attempts: 1, status: 503, code: "BUSY"},
-		"by a rule: a type alone":       {turns: []turn{says(400, `{"error":{"type":"odd_error"}}`), good}, edit: rule("odd_error", ActionRetry), attempts: 2, most: 100 * ms, status: 200},
-		"by a rule: system error":       {turns: []turn{busy, good}, edit: rule("B*", ActionSystemError), attempts: 1, status: 503, code: "BUSY"},
-		"by a rule: the first of two":   {turns: []turn{busy, good}, edit: both(rule("BUSY", ActionFail), rule("*", ActionRetry)), attempts: 1, status: 503, code: "BUSY"},
+		"by a rule: a code that is":     {turns: []turn{says(400, `{"code":"isv.busy-now"}`), good}, edit: rule("busy-*", failure.Retry), attempts: 2, most: 100 * ms, status: 200},
+		"by a rule: as it was sent":     {turns: []turn{says(400, `{"code":"isv.busy-now"}`), good}, edit: rule("isv.*", failure.Retry), attempts: 2, most: 100 * ms, status: 200},
+		"by a rule: a code that is not": {turns: []turn{says(400, `{"code":"other"}`), good}, edit: rule("busy-*", failure.Retry), attempts: 1, status: 400, code: "other"},
+		"by a rule: not any more":       {turns: []turn{busy, good}, edit: rule("BUSY", failure.Fail), attempts: 1, status: 503, code: "BUSY"},
+		"by a rule: a type alone":       {turns: []turn{says(400, `{"error":{"type":"odd_error"}}`), good}, edit: rule("odd_error", failure.Retry), attempts: 2, most: 100 * ms, status: 200},
+		"by a rule: system error":       {turns: []turn{busy, good}, edit: rule("B*", failure.SystemError), attempts: 1, status: 503, code: "BUSY"},
+		"by a rule: the first of two":   {turns: []turn{busy, good}, edit: both(rule("BUSY", failure.Fail), rule("*", failure.Retry)), attempts: 1, status: 503, code: "BUSY"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := perform(t, [][]turn{test.turns}, func(g *Gateway) {
+				s := perform(t, [][]turn{test.turns}, func(g *alipayai.Gateway) {
 					if test.edit != nil {
 						test.edit(g)
 					}
@@ -84,7 +86,7 @@ func TestRepeats(t *testing.T) {
 				if o := s.outcome(); o.Attempts != test.attempts || o.Code != test.code {
 					t.Errorf("outcome %+v", o)
 				}
-				if last := test.attempts == maxAttempts && test.code != ""; last && got.header.Get("X-Should-Retry") != "false" {
+				if last := test.attempts == alipayai.MaxAttempts && test.code != ""; last && got.header.Get("X-Should-Retry") != "false" {
 					t.Error("does not tell the client that enough was tried")
 				}
 			})
@@ -93,16 +95,18 @@ func TestRepeats(t *testing.T) {
 }
 
 // deadline, money, rule and both edit a gateway.
-func deadline(d time.Duration) func(*Gateway) { return func(g *Gateway) { g.Deadline = d } }
-
-func money(g *Gateway) { g.Class = ClassMoney }
-
-func rule(pattern string, action Action) func(*Gateway) {
-	return first(func(p *Provider) { p.Codes = append(p.Codes, CodeRule{pattern, action}) })
+func deadline(d time.Duration) func(*alipayai.Gateway) {
+	return func(g *alipayai.Gateway) { g.Deadline = d }
 }
 
-func both(one, other func(*Gateway)) func(*Gateway) {
-	return func(g *Gateway) { one(g); other(g) }
+func money(g *alipayai.Gateway) { g.Class = alipayai.ClassMoney }
+
+func rule(pattern string, action failure.Class) func(*alipayai.Gateway) {
+	return first(func(p *alipayai.Provider) { p.Codes = append(p.Codes, failure.Rule{Pattern: pattern, Class: action}) })
+}
+
+func both(one, other func(*alipayai.Gateway)) func(*alipayai.Gateway) {
+	return func(g *alipayai.Gateway) { one(g); other(g) }
 }
 
 // Whatever fails, and even if everything does, attempts are at most 1.2 times the calls, and 10.
@@ -251,10 +255,10 @@ func TestMoneyStaysWhereItIs(t *testing.T) {
 	hosted := strings.Replace(chatBody("hello"), `{`, `{"tools":[{"type":"web_search"}],`, 1)
 	for name, test := range map[string]struct {
 		body string
-		edit func(*Gateway)
+		edit func(*alipayai.Gateway)
 	}{
 		"by class":     {chatBody("hello"), money},
-		"hosted tools": {hosted, func(*Gateway) {}},
+		"hosted tools": {hosted, func(*alipayai.Gateway) {}},
 	} {
 		for name2, fails := range map[string]turn{
 			"503": busy, "throttled": says(429, `{"code":"BUSY"}`), "system error": sysError, "broken": breaks, "timeout": hangs,
@@ -272,7 +276,7 @@ func TestMoneyStaysWhereItIs(t *testing.T) {
 		t.Run(name+", never left", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{refuses}, {good}}, test.edit)
-				wantError(t, s.call(test.body), http.StatusBadGateway, codeUnreachable)
+				wantError(t, s.call(test.body), http.StatusBadGateway, failure.CodeUnreachable)
 				s.wantCalls(3, 0)
 			})
 		})
@@ -294,13 +298,13 @@ func TestMoneyWithARefusedToken(t *testing.T) {
 
 // Rules are checked when the provider is prepared.
 func TestRulesThatAreNone(t *testing.T) {
-	for want, rule := range map[string]CodeRule{
-		`on "": is no pattern`:               {"", ActionFail},
-		`on "[": is no pattern`:              {"[", ActionFail},
-		`on A*: action "explode" is unknown`: {"A*", "explode"},
+	for want, rule := range map[string]failure.Rule{
+		`on "": is no pattern`:               {Pattern: "", Class: failure.Fail},
+		`on "[": is no pattern`:              {Pattern: "[", Class: failure.Fail},
+		`on A*: action "explode" is unknown`: {Pattern: "A*", Class: "explode"},
 	} {
 		p := plainProvider(t, "http://127.0.0.1:1")
-		p.Codes = []CodeRule{rule}
+		p.Codes = []failure.Rule{rule}
 		if err := p.Prepare(); err == nil || !strings.HasPrefix(fmt.Sprint(err), want) {
 			t.Errorf("%v, want %s", err, want)
 		}

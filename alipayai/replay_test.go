@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"bufio"
@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // net/http repeats requests by itself where it thinks that it may: with an old
@@ -103,7 +105,7 @@ func TestNothingIsReplayedOverHTTP1(t *testing.T) {
 				t.Fatalf("%d %s", got.status, got.body)
 			}
 			got := call(r, "Idempotency-Key", "order-1")
-			wantError(t, got, http.StatusBadGateway, codeTruncated)
+			wantError(t, got, http.StatusBadGateway, failure.CodeTruncated)
 			if got.header.Get("X-Should-Retry") != "false" {
 				t.Error("does not tell the client that the call may have been done")
 			}
@@ -182,7 +184,7 @@ func TestNothingIsReplayedOverHTTP2(t *testing.T) {
 					body = ""
 				}
 				got := r.do(t.Context(), method, path, body, "Idempotency-Key", "order-1")
-				wantError(t, got, http.StatusBadGateway, codeTruncated)
+				wantError(t, got, http.StatusBadGateway, failure.CodeTruncated)
 				if n := server.counted(); n != 1 {
 					t.Errorf("%d requests reached the server, want 1", n)
 				}

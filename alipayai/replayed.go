@@ -2,9 +2,6 @@ package alipayai
 
 import (
 	"bytes"
-	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 )
@@ -27,20 +24,6 @@ type replayed struct {
 }
 
 // answer makes what commit gives to the client.
-func (s *replayed) answer() *answer {
-	return &answer{status: s.Status, header: s.Header, body: bytes.NewBuffer(s.Body), replayed: s}
-}
-
-// describeReplay tells the client that the answer is not new, as RFC 9211 and
-// RFC 9111, section 5.1, have it.
-func (c *call) describeReplay(h http.Header, s *replayed) {
-	c.outcome.Stored, c.outcome.Provider, c.outcome.UpstreamModel = s.from, s.Provider, s.Model
-	c.unsupported = s.Header.Get(headerUnsupported)
-	age := max(int64(c.g.Now().Sub(s.Answer.StoredAt)/time.Second), 0)
-	h["Age"] = []string{strconv.FormatInt(age, 10)}
-	if s.from == StoredClaim {
-		h["Idempotent-Replayed"] = []string{"true"}
-		return
-	}
-	h["Cache-Status"] = []string{"alipayai; hit"}
+func (s *replayed) answer() *Answer {
+	return &Answer{Status: s.Status, header: s.Header, body: bytes.NewBuffer(s.Body), replayed: s}
 }

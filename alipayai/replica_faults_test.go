@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"bufio"
@@ -18,8 +18,11 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -36,17 +39,21 @@ const replicaDeadline = time.Second
 
 // replicaGateway is a replica of class money whose claims are in Redis. One that is queued has a window that
 // opens late, but in time.
-func replicaGateway(t *testing.T, addr, upstream, namespace string, queued bool) *Gateway {
+func replicaGateway(t *testing.T, addr, upstream, namespace string, queued bool) *alipayai.Gateway {
 	t.Helper()
 	p := plainProvider(t, upstream)
 	if queued {
 		p.Cap = newCap(50, time.Second)
-		p.Cap.throttled(replicaDeadline / 2)
+		p.Cap.Throttled(replicaDeadline / 2)
 	}
-	g := &Gateway{
-		Providers: []*Provider{p}, Class: ClassMoney, Deadline: replicaDeadline,
-		Claims: &Claims{TTL: time.Hour, Store: replay.NewRedisClaims(replay.RedisOptions{
-			Client: newRedis(t, limiter.RedisOptions{Addresses: []string{addr}}), Namespace: namespace, Seal: newSeal(t, 1),
+	sealing, err := seal.New([32]byte{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &alipayai.Gateway{
+		Providers: []*alipayai.Provider{p}, Class: alipayai.ClassMoney, Deadline: replicaDeadline,
+		Claims: &alipayai.Claims{TTL: time.Hour, Store: replay.NewRedisClaims(replay.RedisOptions{
+			Client: newRedis(t, limiter.RedisOptions{Addresses: []string{addr}}), Namespace: namespace, Seal: sealing,
 			ClaimTimeout: 2 * time.Second, Timeout: 2 * time.Second, // this machine is busy
 		})},
 	}
@@ -66,7 +73,7 @@ func TestReplicaProcess(t *testing.T) {
 		return
 	}
 	g := replicaGateway(t, addr, os.Getenv(replicaUpstream), os.Getenv(replicaNamespace), os.Getenv(replicaQueued) != "")
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.Serve(w, r, "acme") }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serve(g, w, r, "acme") }))
 	defer server.Close()
 	fmt.Println("\nreplica " + server.URL)
 	_, _ = io.Copy(io.Discard, os.Stdin)
@@ -177,7 +184,7 @@ func TestReplicasThatDieOrFreeze(t *testing.T) {
 }
 
 // faultAt breaks the replica in the middle of its call, and repeats the call at the other one.
-func faultAt(t *testing.T, name string, client redis.UniversalClient, broken *process, other *Gateway, upstream *acting) {
+func faultAt(t *testing.T, name string, client redis.UniversalClient, broken *process, other *alipayai.Gateway, upstream *acting) {
 	queued, kill := strings.HasSuffix(name, "queued"), strings.HasPrefix(name, "killed")
 	request := func(ctx context.Context, base string) *http.Request {
 		r := httptest.NewRequestWithContext(ctx, http.MethodPost, base+chatPath, strings.NewReader(chatBody(name)))
@@ -188,7 +195,7 @@ func faultAt(t *testing.T, name string, client redis.UniversalClient, broken *pr
 	}
 	repeat := func() (int, string) {
 		w := httptest.NewRecorder()
-		other.Serve(w, request(t.Context(), ""), "acme")
+		serve(other, w, request(t.Context(), ""), "acme")
 		return w.Code, w.Body.String()
 	}
 	want := func(when string, status int, code string) {
@@ -215,16 +222,16 @@ func faultAt(t *testing.T, name string, client redis.UniversalClient, broken *pr
 	if err := broken.Signal(signal); err != nil {
 		t.Error(err)
 	}
-	want("at once", http.StatusConflict, codeInFlight)
+	want("at once", http.StatusConflict, failure.CodeIdempotencyInFlight)
 	sent := upstream.asked() // a call that is queued may just have left
 	var status int
 	var body string
 	waitFor(t, name+": the end of the lease", func() bool {
 		status, body = repeat()
-		return !strings.Contains(body, codeInFlight)
+		return !strings.Contains(body, failure.CodeIdempotencyInFlight)
 	})
 	switch {
-	case sent == 0 && (status != http.StatusOK || !strings.Contains(body, "done")), sent > 0 && !strings.Contains(body, codeHeld):
+	case sent == 0 && (status != http.StatusOK || !strings.Contains(body, "done")), sent > 0 && !strings.Contains(body, failure.CodeIdempotencyUnresolved):
 		t.Errorf("%s, after the lease: %d %s", name, status, body)
 	}
 	if !kill {

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"bufio"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -45,33 +47,33 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		"stream in words":             {chat, `{"model":"m","messages":[{}],"stream":"yes"}`, nil, 400, wire.CodeInvalidType, "stream"},
 		"embeddings without input":    {embed, `{"model":"m"}`, nil, 400, wire.CodeMissingParameter, "input"},
 		"embeddings, empty input":     {embed, `{"model":"m","input":[]}`, nil, 400, wire.CodeEmptyArray, "input"},
-		"too large":                   {chat, chatBody(strings.Repeat("x", smallBodies)), nil, 413, codeBodyTooLarge, ""},
-		"too large, identity":         {chat, chatBody(strings.Repeat("x", smallBodies)), []string{"Content-Encoding", "identity"}, 413, codeBodyTooLarge, ""},
-		"a bomb":                      {chat, deflate(t, chatBody(strings.Repeat("x", 64*smallBodies))), []string{"Content-Encoding", "gzip"}, 413, codeBodyTooLarge, ""},
-		"a bomb of no JSON":           {chat, deflate(t, strings.Repeat("x", 512*smallBodies)), []string{"Content-Encoding", "gzip"}, 413, codeBodyTooLarge, ""},
-		"gzip that is none":           {chat, good, []string{"Content-Encoding", "gzip"}, 400, codeBodyUnreadable, ""},
-		"gzip that is cut":            {chat, deflate(t, good)[:40], []string{"Content-Encoding", "gzip"}, 400, codeBodyUnreadable, ""},
-		"gzip with a wrong checksum":  {chat, broken(deflate(t, good)), []string{"Content-Encoding", "gzip"}, 400, codeBodyUnreadable, ""},
+		"too large":                   {chat, chatBody(strings.Repeat("x", smallBodies)), nil, 413, failure.CodeRequestTooLarge, ""},
+		"too large, identity":         {chat, chatBody(strings.Repeat("x", smallBodies)), []string{"Content-Encoding", "identity"}, 413, failure.CodeRequestTooLarge, ""},
+		"a bomb":                      {chat, deflate(t, chatBody(strings.Repeat("x", 64*smallBodies))), []string{"Content-Encoding", "gzip"}, 413, failure.CodeRequestTooLarge, ""},
+		"a bomb of no JSON":           {chat, deflate(t, strings.Repeat("x", 512*smallBodies)), []string{"Content-Encoding", "gzip"}, 413, failure.CodeRequestTooLarge, ""},
+		"gzip that is none":           {chat, good, []string{"Content-Encoding", "gzip"}, 400, failure.CodeRequestUnreadable, ""},
+		"gzip that is cut":            {chat, deflate(t, good)[:40], []string{"Content-Encoding", "gzip"}, 400, failure.CodeRequestUnreadable, ""},
+		"gzip with a wrong checksum":  {chat, broken(deflate(t, good)), []string{"Content-Encoding", "gzip"}, 400, failure.CodeRequestUnreadable, ""},
 		"gzip in gzip":                {chat, deflate(t, deflate(t, good)), []string{"Content-Encoding", "gzip"}, 400, wire.CodeInvalidJSON, ""},
-		"gzip, and another after it":  {chat, deflate(t, good), []string{"Content-Encoding", "gzip, br"}, 415, codeContentType, ""},
-		"brotli":                      {chat, good, []string{"Content-Encoding", "br"}, 415, codeContentType, ""},
-		"deflate":                     {chat, good, []string{"Content-Encoding", "deflate"}, 415, codeContentType, ""},
-		"form":                        {chat, good, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, codeContentType, ""},
-		"no content type":             {chat, good, []string{"Content-Type", ""}, 415, codeContentType, ""},
-		"a broken content type":       {chat, good, []string{"Content-Type", "application/json; x"}, 415, codeContentType, ""},
-		"another JSON":                {chat, good, []string{"Content-Type", "application/jsonl"}, 415, codeContentType, ""},
-		"an endpoint that is none":    {"/v1/completions", good, nil, 404, codeNotFound, ""},
-		"an endpoint's end, glued on": {"/v1/xchat/completionsx", good, nil, 404, codeNotFound, ""},
-		"the root":                    {"/", good, nil, 404, codeNotFound, ""},
-		"POST for models":             {"/v1/models", good, nil, 405, codeMethodNotAllowed, ""},
-		"two idempotency keys":        {chat, good, []string{"Idempotency-Key", "a", "Idempotency-Key", "a"}, 400, codeIdempotencyKey, ""},
-		"a long idempotency key":      {chat, good, []string{"Idempotency-Key", strings.Repeat("k", 256)}, 400, codeIdempotencyKey, ""},
-		"a space in it":               {chat, good, []string{"Idempotency-Key", "a b"}, 400, codeIdempotencyKey, ""},
-		"a tab in it":                 {chat, good, []string{"Idempotency-Key", "a\tb"}, 400, codeIdempotencyKey, ""},
-		"an idempotency key in UTF-8": {chat, good, []string{"Idempotency-Key", "schlüssel"}, 400, codeIdempotencyKey, ""},
+		"gzip, and another after it":  {chat, deflate(t, good), []string{"Content-Encoding", "gzip, br"}, 415, failure.CodeContentType, ""},
+		"brotli":                      {chat, good, []string{"Content-Encoding", "br"}, 415, failure.CodeContentType, ""},
+		"deflate":                     {chat, good, []string{"Content-Encoding", "deflate"}, 415, failure.CodeContentType, ""},
+		"form":                        {chat, good, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, failure.CodeContentType, ""},
+		"no content type":             {chat, good, []string{"Content-Type", ""}, 415, failure.CodeContentType, ""},
+		"a broken content type":       {chat, good, []string{"Content-Type", "application/json; x"}, 415, failure.CodeContentType, ""},
+		"another JSON":                {chat, good, []string{"Content-Type", "application/jsonl"}, 415, failure.CodeContentType, ""},
+		"an endpoint that is none":    {"/v1/completions", good, nil, 404, failure.CodeUnknownURL, ""},
+		"an endpoint's end, glued on": {"/v1/xchat/completionsx", good, nil, 404, failure.CodeUnknownURL, ""},
+		"the root":                    {"/", good, nil, 404, failure.CodeUnknownURL, ""},
+		"POST for models":             {"/v1/models", good, nil, 405, failure.CodeMethodNotAllowed, ""},
+		"two idempotency keys":        {chat, good, []string{"Idempotency-Key", "a", "Idempotency-Key", "a"}, 400, failure.CodeInvalidIdempotencyKey, ""},
+		"a long idempotency key":      {chat, good, []string{"Idempotency-Key", strings.Repeat("k", 256)}, 400, failure.CodeInvalidIdempotencyKey, ""},
+		"a space in it":               {chat, good, []string{"Idempotency-Key", "a b"}, 400, failure.CodeInvalidIdempotencyKey, ""},
+		"a tab in it":                 {chat, good, []string{"Idempotency-Key", "a\tb"}, 400, failure.CodeInvalidIdempotencyKey, ""},
+		"an idempotency key in UTF-8": {chat, good, []string{"Idempotency-Key", "schlüssel"}, 400, failure.CodeInvalidIdempotencyKey, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, sandbox.Config{}, func(g *Gateway) { g.MaxBody = smallBodies })
+			r := newRig(t, sandbox.Config{}, func(g *alipayai.Gateway) { g.MaxBody = smallBodies })
 			header := test.header
 			if len(header) > 0 && header[0] == "Content-Type" {
 				r.client = &http.Client{Transport: replacingHeader{r.client.Transport, header[0], header[1]}}
@@ -127,7 +129,7 @@ func TestMethodsThatAreRefused(t *testing.T) {
 		"OPTIONS":       {http.MethodOptions, "/v1/chat/completions", http.MethodPost},
 	} {
 		got := r.do(t.Context(), test.method, test.path, "")
-		wantError(t, got, http.StatusMethodNotAllowed, codeMethodNotAllowed)
+		wantError(t, got, http.StatusMethodNotAllowed, failure.CodeMethodNotAllowed)
 		if got.header.Get("Allow") != test.allow {
 			t.Errorf("%s: Allow %q", name, got.header.Get("Allow"))
 		}
@@ -137,7 +139,7 @@ func TestMethodsThatAreRefused(t *testing.T) {
 // Bodies at the cap pass, with a length, in chunks and deflated.
 func TestBodiesAtTheCap(t *testing.T) {
 	body := chatBody(strings.Repeat("hello ", 100))
-	r := newRig(t, sandbox.Config{}, func(g *Gateway) { g.MaxBody = int64(len(body)) })
+	r := newRig(t, sandbox.Config{}, func(g *alipayai.Gateway) { g.MaxBody = int64(len(body)) })
 	if got := r.post("/v1/chat/completions", body); got.status != http.StatusOK {
 		t.Errorf("with a length: %d %s", got.status, got.body)
 	}
@@ -160,7 +162,7 @@ func TestBodyThatEndsEarly(t *testing.T) {
 	if !strings.HasPrefix(got, "HTTP/1.1 400 ") {
 		t.Errorf("%s", got)
 	}
-	if o := r.outcome(); o.Status != 400 || o.Code != codeBodyUnreadable {
+	if o := r.outcome(); o.Status != 400 || o.Code != failure.CodeRequestUnreadable {
 		t.Errorf("outcome %+v", o)
 	}
 	if n := r.sim.Stats().Requests; n != 0 {

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"fmt"
@@ -108,7 +108,7 @@ func TestRefusedTokenUnderLoad(t *testing.T) {
 	old, _ := r.provider.Tokens.Cell.Peek()
 	r.set(sandbox.Fault{Kind: sandbox.ExpiredToken, Times: 1})
 	r.chat("kills the token of all")
-	r.provider.Tokens.Cell.live.Store(&old) // as it is for calls that have it in hand already
+	r.provider.Tokens.Cell.Set(old) // as it is for calls that have it in hand already
 	r.sim.ResetStats()
 	const calls = 50
 	var served atomic.Int64

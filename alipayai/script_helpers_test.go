@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"bytes"
@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
 )
 
 // turn is what an upstream without sockets does with one request. Without sockets
@@ -138,7 +140,7 @@ const (
 // scripted is a gateway before scripts.
 type scripted struct {
 	t       *testing.T
-	gateway *Gateway
+	gateway *alipayai.Gateway
 	scripts []*script
 	seen    *recorder
 	// through is what answers are written through; nil for nothing.
@@ -146,10 +148,10 @@ type scripted struct {
 }
 
 // perform makes a gateway before providers that take these turns.
-func perform(t *testing.T, turns [][]turn, edits ...func(*Gateway)) *scripted {
+func perform(t *testing.T, turns [][]turn, edits ...func(*alipayai.Gateway)) *scripted {
 	t.Helper()
-	s := &scripted{t: t, seen: &recorder{settled: make(chan Outcome, 1024)}}
-	s.gateway = &Gateway{Observer: s.seen}
+	s := &scripted{t: t, seen: &recorder{settled: make(chan alipayai.Outcome, 1024)}}
+	s.gateway = &alipayai.Gateway{Observer: s.seen}
 	for i, list := range turns {
 		p := plainProvider(t, "http://127.0.0.1:"+strconv.Itoa(i+1))
 		p.Name = [...]string{"first", "second", "third"}[i]
@@ -202,7 +204,7 @@ func (s *scripted) callAt(ctx context.Context, path, body string, header ...stri
 	if s.through != nil {
 		to = s.through(w)
 	}
-	s.gateway.Serve(to, req, tenant)
+	serve(s.gateway, to, req, tenant)
 	return got
 }
 
@@ -217,7 +219,7 @@ func (s *scripted) wantCalls(want ...int) {
 }
 
 // outcome is what the last call came to.
-func (s *scripted) outcome() (o Outcome) {
+func (s *scripted) outcome() (o alipayai.Outcome) {
 	s.t.Helper()
 	o = <-s.seen.settled
 	for len(s.seen.settled) > 0 {

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -25,7 +28,7 @@ func TestEvidenceHoldsNoCredential(t *testing.T) {
 	r := newPlainRig(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Server", "got "+r.Header.Get("Authorization"))
 		fmt.Fprintf(w, `{"code":"SYSTEM_ERROR","message":"failed","sent":%q}`, r.Header.Get("Authorization"))
-	}, func(g *Gateway) {
+	}, func(g *alipayai.Gateway) {
 		ring, err := signer.NewRing(map[int]string{1: key})
 		if err != nil {
 			t.Fatal(err)
@@ -50,13 +53,13 @@ func TestTokenEndpointThatQuotes(t *testing.T) {
 		fmt.Fprintf(w, `{"error":%q}`, "no client with "+secret)
 	}))
 	t.Cleanup(endpoint.Close)
-	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { t.Error("asked without a token") }, first(func(p *Provider) {
-		p.Tokens = &TokenSource{Cell: new(TokenCell), Now: time.Now, Fetcher: &Grant{
+	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { t.Error("asked without a token") }, first(func(p *alipayai.Provider) {
+		p.Tokens = &token.Source{Cell: new(token.Cell), Now: time.Now, Fetcher: &token.Grant{
 			URL: endpoint.URL, ClientID: "app", Secret: secret, Transport: p.Transport, Now: time.Now,
 		}}
 	}))
 	got := r.chat("hello")
-	wantError(t, got, http.StatusServiceUnavailable, codeNoToken)
+	wantError(t, got, http.StatusServiceUnavailable, failure.CodeTokenUnavailable)
 	if strings.Contains(got.body, secret) {
 		t.Errorf("the client is told %s", got.body)
 	}
@@ -78,30 +81,30 @@ func TestPaymentProofIsMoney(t *testing.T) {
 // An empty key claims nothing, and is none.
 func TestEmptyIdempotencyKey(t *testing.T) {
 	s := perform(t, [][]turn{{good}})
-	wantError(t, s.call(chatBody("hello"), "Idempotency-Key", ""), http.StatusBadRequest, codeIdempotencyKey)
+	wantError(t, s.call(chatBody("hello"), "Idempotency-Key", ""), http.StatusBadRequest, failure.CodeInvalidIdempotencyKey)
 	s.wantCalls(0)
 }
 
 // brokenStore keeps no refresh token, and says where.
 type brokenStore struct{}
 
-func (brokenStore) Load(context.Context) (Token, error) {
-	return Token{}, &fs.PathError{Op: "open", Path: "/var/lib/caddy/alipayai/refresh_tokens/5a5a", Err: fs.ErrPermission}
+func (brokenStore) Load(context.Context) (token.Token, error) {
+	return token.Token{}, &fs.PathError{Op: "open", Path: "/var/lib/caddy/alipayai/refresh_tokens/5a5a", Err: fs.ErrPermission}
 }
-func (brokenStore) Store(context.Context, Token) error { return fs.ErrPermission }
+func (brokenStore) Store(context.Context, token.Token) error { return fs.ErrPermission }
 func (brokenStore) Lock(context.Context) (func(), error) {
 	return func() {}, nil
 }
 
 // Where the gateway keeps what it keeps is for the operator's log alone.
 func TestStoragePathIsNotForClients(t *testing.T) {
-	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { t.Error("asked without a token") }, first(func(p *Provider) {
-		p.Tokens = &TokenSource{Cell: new(TokenCell), Now: time.Now, RefreshToken: "first-refresh-token", Store: brokenStore{}, Fetcher: &Grant{
+	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { t.Error("asked without a token") }, first(func(p *alipayai.Provider) {
+		p.Tokens = &token.Source{Cell: new(token.Cell), Now: time.Now, RefreshToken: "first-refresh-token", Store: brokenStore{}, Fetcher: &token.Grant{
 			URL: "http://127.0.0.1/none", ClientID: "app", Secret: "s", Transport: p.Transport, Now: time.Now,
 		}}
-	}), func(g *Gateway) { g.Deadline = 300 * time.Millisecond })
+	}), func(g *alipayai.Gateway) { g.Deadline = 300 * time.Millisecond })
 	got := r.chat("hello")
-	message := wantError(t, got, http.StatusServiceUnavailable, codeNoToken)
+	message := wantError(t, got, http.StatusServiceUnavailable, failure.CodeTokenUnavailable)
 	if strings.Contains(got.body, "/var/lib") || !strings.Contains(message, "token endpoint is unavailable") {
 		t.Errorf("the client is told %s", got.body)
 	}

@@ -4,8 +4,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // notSecret are the fields of a request's header that are known to hold no secret.
@@ -57,7 +60,7 @@ func sentSecrets(secrets []string, req *http.Request) []string {
 // went out for the call, and the client's own.
 func (c *call) mask() *credentials.Mask {
 	if c.hiding == nil {
-		client, sent := c.r.Header, c.sent
+		client, sent := c.Header, c.sent
 		c.hiding = c.filter.With(func() []string {
 			secrets := clientSecrets(client)
 			for _, req := range sent {
@@ -105,3 +108,21 @@ type hiddenError struct {
 
 func (e hiddenError) Error() string { return e.text }
 func (e hiddenError) Unwrap() error { return e.error }
+
+// failed makes the failure that an answer of p reports. What mask finds in it is
+// left out.
+func (p *Provider) failed(resp *http.Response, reported *wire.Failure, now time.Time, mask *credentials.Mask) *failure.Failure {
+	f := failure.OfUpstream(resp.StatusCode, resp.Header, reported, p.Codes, p.Format.Name() != wire.OpenAI, now)
+	code, message, param := f.Code, f.Message, f.Param
+	mask.Texts(&f.Code, &f.Message, &f.Param)
+	if f.Message != message {
+		f.Message = "the provider reports a failure"
+	}
+	if f.Code != code || f.Param != param {
+		f.Code, f.Param = "", ""
+	}
+	if p.Profile.Name == "ant_ling" && resp.StatusCode == http.StatusServiceUnavailable && strings.Contains(reported.Message, "Slow Down") {
+		f.Class, f.RetryAfter, f.NoRetry, f.UnsupportedHere = failure.Throttle, slowDownHold, false, false
+	}
+	return f
+}

@@ -25,7 +25,7 @@ var ErrProviderUnavailable = errors.New("provider is unavailable")
 // departure within p's rate cap, which the caller cancels if sending fails; req's
 // context bounds both.
 //
-// The errors are ErrProviderUnavailable, those of TokenSource.Token,
+// The errors are ErrProviderUnavailable, those of token.Source,
 // *limiter.Rejection, ErrNotSigned, and those of the signing scheme.
 //
 // net/http cannot repeat the result by itself (see [outgoing.Once]): a replay

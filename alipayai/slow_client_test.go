@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"net/http"
@@ -7,6 +7,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // reluctant is a client that takes its time to read each piece that it is sent, on a connection that knows deadlines.
@@ -55,10 +58,10 @@ func TestClientThatDoesNotRead(t *testing.T) {
 				began := time.Now()
 				s.call(streamBody("hello"))
 				took := time.Since(began)
-				if took < clientTimeout-time.Second || took > clientTimeout+2*time.Second {
+				if took < alipayai.ClientTimeout-time.Second || took > alipayai.ClientTimeout+2*time.Second {
 					t.Errorf("let go after %v", took)
 				}
-				if o := s.outcome(); o.Status != clientClosedRequest || o.Code != codeClientGone || !o.Aborted {
+				if o := s.outcome(); o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || !o.Aborted {
 					t.Errorf("outcome %+v", o)
 				}
 			})
@@ -71,7 +74,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 func TestClientThatReadsSlowly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{chatty(20, time.Second)}})
-		last := s.slowly(clientTimeout - 2*time.Second)
+		last := s.slowly(alipayai.ClientTimeout - 2*time.Second)
 		got := s.call(streamBody("hello"))
 		if got.status != http.StatusOK || !strings.HasSuffix(got.body, "data: [DONE]\n\n") {
 			t.Errorf("%d %s", got.status, got.body)
@@ -106,8 +109,8 @@ func chatty(events int, pause time.Duration) turn {
 // The claim is kept for as long as a slow client and a slow provider may take together, from the first event on.
 func TestSlowClientKeepsItsClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := perform(t, [][]turn{{chatty(5, 14*time.Second)}}, claiming, first(func(p *Provider) { p.StreamTimeout = 15 * time.Second }))
-		s.slowly(clientTimeout - time.Second)
+		s := perform(t, [][]turn{{chatty(5, 14*time.Second)}}, claiming, first(func(p *alipayai.Provider) { p.StreamTimeout = 15 * time.Second }))
+		s.slowly(alipayai.ClientTimeout - time.Second)
 		var before reply
 		ended := make(chan struct{})
 		go func() { defer close(ended); before = s.call(streamBody("hello"), keyed...) }()
@@ -122,7 +125,7 @@ func TestSlowClientKeepsItsClaim(t *testing.T) {
 			default:
 				// From the last event on the answer is whole, though this client has yet to read it.
 				if got.header.Get("Idempotent-Replayed") == "" {
-					wantError(t, got, http.StatusConflict, codeInFlight)
+					wantError(t, got, http.StatusConflict, failure.CodeIdempotencyInFlight)
 				}
 			}
 		}

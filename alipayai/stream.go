@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 )
@@ -31,20 +32,18 @@ type stream struct {
 	cancel  context.CancelCauseFunc
 	dog     *watchdog
 	timeout time.Duration
-	// writeBy is when the client must have read what was sent.
-	writeBy time.Time
 	// provider is whose stream it is.
 	provider *Provider
 	resp     *http.Response
 
 	events *wire.EventReader
-	// decoder translates the provider's format; nil for OpenAI's, which chunks
-	// reads.
+	// decoder reads the provider's format.
 	decoder wire.StreamDecoder
-	chunks  wire.ChunkReader
-	// pending are the raw bytes of events that have not been sent yet, at
+	// pending are the bytes of events that have not been given out yet, at
 	// first those up to the first content. Its buffer is pooled.
 	pending *bytes.Buffer
+	// given says that pending has been given out.
+	given bool
 	// received is what has come of the body, for evidence; nil where nobody asks
 	// for it. It is pooled.
 	received *bytes.Buffer
@@ -56,6 +55,8 @@ type stream struct {
 	finish string
 	done   bool
 	usage  wire.Usage
+	// broken is what has ended the stream before its end.
+	broken *failure.Failure
 }
 
 var doneData, doneEvent = []byte("[DONE]"), []byte("data: [DONE]\n\n")
@@ -71,7 +72,9 @@ func (s *stream) close() {
 	s.cancel(errAttemptIsEnded)
 	_ = s.resp.Body.Close()
 	s.events.Release()
-	recycle(s.pending)
+	if s.pending != nil {
+		recycle(s.pending)
+	}
 	if s.received != nil {
 		recycle(s.received)
 	}
@@ -91,7 +94,7 @@ func (k kept) Read(b []byte) (int, error) {
 
 // openStream reads s up to its first content, or to a clean end of an answer
 // that has none.
-func (c *call) openStream(s *stream) (*answer, *failure) {
+func (c *call) openStream(s *stream) (*Answer, *failure.Failure) {
 	body := io.Reader(s.resp.Body)
 	if c.g.Evidence != nil {
 		s.received = buffers.Get().(*bytes.Buffer)
@@ -104,37 +107,37 @@ func (c *call) openStream(s *stream) (*answer, *failure) {
 		switch {
 		case f != nil:
 		case s.done && s.finish == "":
-			f = badAnswer(codeTruncated, "the provider ended its stream before any content")
+			f = failure.BadAnswer(failure.CodeTruncated, "the provider ended its stream before any content")
 		case s.pending.Len() > maxHeld:
-			f = badAnswer(codeTooLarge, "the provider's stream has no content within its first mebibyte")
+			f = failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's stream has no content within its first mebibyte")
 		}
 		if f != nil {
 			s.close()
 			return nil, f
 		}
 		if chunk.Content || s.done {
-			return &answer{status: s.resp.StatusCode, header: s.resp.Header, model: s.model, stream: s}, nil
+			return &Answer{Status: s.resp.StatusCode, header: s.resp.Header, model: s.model, stream: s}, nil
 		}
 	}
 }
 
 // readEvent reads one event, makes sense of it, and adds it to what is pending.
-func (c *call) readEvent(s *stream) (wire.Chunk, *failure) {
+func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
 	event, err := s.events.Next()
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF) && bytes.HasPrefix(event.Data, doneData):
 		// Some servers close without the blank line that should follow.
 		event.Raw = doneEvent
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return wire.Chunk{}, badAnswer(codeTruncated, "the provider's stream broke off before its end")
+		return wire.Chunk{}, failure.BadAnswer(failure.CodeTruncated, "the provider's stream broke off before its end")
 	case errors.Is(err, wire.ErrEventTooLarge):
-		return wire.Chunk{}, badAnswer(codeTooLarge, "an event of the provider's stream is larger than this gateway takes")
+		return wire.Chunk{}, failure.BadAnswer(failure.CodeResponseTooLarge, "an event of the provider's stream is larger than this gateway takes")
 	case err != nil:
-		return wire.Chunk{}, c.transportFailure(s.ctx, err, true)
+		return wire.Chunk{}, failure.OfTransport(c.ctx, s.ctx, err, true)
 	}
 	chunk, err := s.decode(event)
 	if err != nil {
-		return chunk, badAnswer(codeMalformed, "the provider's stream does not keep to its format")
+		return chunk, failure.BadAnswer(failure.CodeMalformed, "the provider's stream does not keep to its format")
 	}
 	if chunk.Failure != nil {
 		var received []byte
@@ -156,114 +159,89 @@ func (c *call) readEvent(s *stream) (wire.Chunk, *failure) {
 	return chunk, nil
 }
 
-// decode makes sense of an event, and adds it to what is pending in OpenAI's
+// decode makes sense of an event, and adds it to what is pending in the client's
 // form.
 func (s *stream) decode(event wire.Event) (wire.Chunk, error) {
-	if s.decoder == nil {
-		chunk, err := s.chunks.Read(event)
-		if err == nil && chunk.Failure == nil {
-			s.pending.Write(event.Raw)
-		}
-		return chunk, err
-	}
 	translated, chunk, err := s.decoder.Decode(s.pending.AvailableBuffer(), event)
-	if err == nil {
+	if err == nil && chunk.Failure == nil {
 		s.pending.Write(translated)
 	}
 	return chunk, err
 }
 
-// pass sends the stream to the client. Whatever has arrived goes out with one
-// write and one flush before the next read, which may block.
-func (c *call) pass(s *stream) {
-	var f *failure
-	complete := false
-	defer s.close()
-	defer func() {
-		c.outcome.Usage = s.usage
-		if s.ended != nil {
-			s.ended(f.streamResult(complete))
-		}
-	}()
-	s.dog.arm(s.timeout, errNoEvent)
-	s.dog.pause()
-	flusher := http.NewResponseController(c.w)
-	for {
-		for !s.done && s.events.Buffered() {
-			if _, f = c.readEvent(s); f != nil {
-				c.abort(f, s, flusher)
-			}
-		}
-		c.recording.add(s.pending.Bytes())
-		if s.done {
-			break
-		}
-		if c.send(s, flusher) != nil {
-			return
-		}
-		c.extend(s.timeout + clientTimeout)
-		s.dog.resume()
-		_, f = c.readEvent(s)
-		s.dog.pause()
-		if f != nil {
-			c.abort(f, s, flusher)
-		}
-	}
-	if s.finish != "" { // or nobody knows whether it is all
-		c.recording.end(s.finish)
-	}
-	c.endClaim() // the client may repeat its key as soon as it has seen the end
-	if c.send(s, flusher) != nil {
-		return
-	}
-	complete = true
-	if s.ended != nil {
-		s.ended(failover.Success) // the rest may take a moment
-	}
-	_ = flusher.SetWriteDeadline(time.Time{}) // the connection goes on
-	// Nothing after [DONE] matters but the end of the body.
-	s.dog.arm(drainTime, errAttemptIsEnded)
-	_, _ = s.events.Next()
-}
-
-// clientTimeout is how long a client may take to read what it is sent, to within
+// ClientTimeout is how long a client may take to read what it is sent, to within
 // a second.
-const clientTimeout = time.Minute
+const ClientTimeout = time.Minute
 
-// send writes what is pending. After an error the client is gone.
-func (c *call) send(s *stream, flusher *http.ResponseController) error {
-	// A client that reads no more must not hold a stream, nor its claim, for ever.
-	if now := c.g.Now(); s.writeBy.Sub(now) < clientTimeout-time.Second {
-		s.writeBy = now.Add(clientTimeout)
-		_ = flusher.SetWriteDeadline(s.writeBy) // where the server knows deadlines
-	}
-	c.answered += int64(s.pending.Len())
-	_, err := c.w.Write(s.pending.Bytes())
-	if err != nil {
-		s.pending = new(bytes.Buffer) // see recycle
-	} else {
+// next gives what is pending. Only the wait for the upstream counts against the
+// stream's timeout: a slow client may take its time.
+func (c *call) next(s *stream) ([]byte, error) {
+	switch {
+	case s.broken != nil:
+		return nil, c.broken(s)
+	case s.given && s.done:
+		return nil, io.EOF
+	case s.given:
 		s.pending.Reset()
-		err = flusher.Flush()
+		s.given = false
+		c.extend(s.timeout + ClientTimeout)
+		s.dog.resume()
+		_, s.broken = c.readEvent(s)
+		s.dog.pause()
 	}
-	if err != nil {
-		c.outcome.Status, c.outcome.Code, c.outcome.Aborted = clientClosedRequest, codeClientGone, true
+	for s.broken == nil && !s.done && s.events.Buffered() {
+		_, s.broken = c.readEvent(s)
 	}
-	return err
+	c.recording.add(s.pending.Bytes())
+	if s.broken != nil && s.pending.Len() == 0 {
+		return nil, c.broken(s)
+	}
+	if s.done {
+		if s.finish != "" { // or it is not known whether it is all
+			c.recording.end(s.finish)
+		}
+		c.outcome.Usage = s.usage
+		c.endClaim() // the client may repeat its key as soon as it has seen the end
+	}
+	s.given = true
+	c.answered += int64(s.pending.Len())
+	return s.pending.Bytes(), nil
 }
 
-// abort breaks off a stream that has content already: what is pending, the
-// format's error event, and a connection that does not end cleanly. It does
-// not return.
-func (c *call) abort(f *failure, s *stream, flusher *http.ResponseController) {
+// broken notes that a stream broke off after its first content, and gives what the
+// client sees of it.
+func (c *call) broken(s *stream) *Error {
+	f := s.broken
 	c.outcome.Code, c.outcome.Aborted = f.Code, true
-	if f.clientGone {
+	if f.ClientGone {
 		c.outcome.Status = f.Status
-		panic(http.ErrAbortHandler)
 	}
 	f.RequestID = c.outcome.RequestID
 	c.mask().Texts(&f.Code, &f.Message, &f.Param)
-	_, _ = c.w.Write(f.AppendEvent(s.pending.Bytes()))
-	_ = flusher.Flush()
-	s.pending = new(bytes.Buffer) // see recycle
-	panic(http.ErrAbortHandler)
+	return &Error{Failure: f, Served: c.served()}
+}
+
+// closeStream ends a stream: the provider's breaker hears how it went, and what
+// follows the last event is read, so that the connection can be used again.
+func (c *call) closeStream(s *stream, delivered bool) {
+	defer s.close()
+	c.outcome.Usage = s.usage
+	result := failover.Ignored // the client left, which tells nothing
+	switch {
+	case s.broken != nil:
+		result = s.broken.Result()
+	case delivered && s.done:
+		result = failover.Success
+	}
+	if !delivered {
+		s.pending = nil // see recycle
+	}
+	if s.ended != nil {
+		s.ended(result) // the rest may take a moment
+	}
+	if result == failover.Success {
+		// Nothing after [DONE] matters but the end of the body.
+		s.dog.arm(drainTime, errAttemptIsEnded)
+		_, _ = s.events.Next()
+	}
 }

@@ -1,10 +1,11 @@
-package alipayai
+package alipayai_test
 
 import (
 	"net/http"
 	"testing"
 	"testing/synctest"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
@@ -44,7 +45,11 @@ var spokenFormats = map[string]struct {
 func speaking(t *testing.T, format wire.Format, body string) *scripted {
 	t.Helper()
 	stream := says(http.StatusOK, body, "Content-Type", "text/event-stream")
-	return perform(t, [][]turn{{stream}}, first(func(p *Provider) { p.Format = format }))
+	return perform(t, [][]turn{{stream}}, first(func(p *alipayai.Provider) {
+		if p.Format = format; format != nil {
+			p.Profile.Format = format.Name()
+		}
+	}))
 }
 
 // A stream is complete where its own format says so. Another format's end, named or not, is none: the answer is cut.

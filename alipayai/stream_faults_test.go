@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -157,7 +158,7 @@ var streamFaults = map[string]struct {
 }
 
 // fresh makes a provider whose connections have not idled, so that one that breaks is not worth a repeat.
-func fresh(p *Provider) { p.Transport.(*http.Transport).DisableKeepAlives = true }
+func fresh(p *alipayai.Provider) { p.Transport.(*http.Transport).DisableKeepAlives = true }
 
 func TestStreamFaultsInEveryFormat(t *testing.T) {
 	for _, format := range []sandbox.Format{sandbox.OpenAI, sandbox.Anthropic, sandbox.NextBuilder} {
@@ -170,7 +171,7 @@ func TestStreamFaultsInEveryFormat(t *testing.T) {
 				}
 				t.Run(string(format)+", "+mode+", "+name, func(t *testing.T) {
 					t.Parallel()
-					l := newLadder(t, append([]sandbox.Format{format}, second...), first(func(p *Provider) {
+					l := newLadder(t, append([]sandbox.Format{format}, second...), first(func(p *alipayai.Provider) {
 						if mode == "alone" {
 							fresh(p)
 						}
@@ -194,7 +195,7 @@ func TestStreamFaultsBehindJSON(t *testing.T) {
 		for mode, second := range map[string][]sandbox.Format{"alone": nil, "openai": {sandbox.OpenAI}} {
 			t.Run(mode+", "+name, func(t *testing.T) {
 				t.Parallel()
-				l := newLadder(t, append([]sandbox.Format{sandbox.NextBuilder}, second...), func(g *Gateway) {
+				l := newLadder(t, append([]sandbox.Format{sandbox.NextBuilder}, second...), func(g *alipayai.Gateway) {
 					if mode == "alone" {
 						fresh(g.Providers[0])
 					}
@@ -238,7 +239,7 @@ func checkFault(t *testing.T, l *ladder, h harm, stream bool) {
 		wantFailed(t, got)
 	}
 	if len(l.seen.attempted()) > 2 && strings.HasSuffix(l.seen.attempted()[0], "api_error") {
-		calls[0] = maxAttempts // which a client of Anthropic's may ask again
+		calls[0] = alipayai.MaxAttempts // which a client of Anthropic's may ask again
 	}
 	l.wantCalls(calls...)
 	for _, u := range l.rungs {

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -7,6 +7,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // later is an event that comes after a pause.
@@ -50,7 +53,7 @@ func (*spacedBody) Close() error { return nil }
 func TestPausesOfAStream(t *testing.T) {
 	const (
 		role    = `{"choices":[{"delta":{"role":"assistant"}}]}`
-		timeout = DefaultTimeout
+		timeout = alipayai.DefaultTimeout
 	)
 	end := []later{{0, finishEvent}, {0, "[DONE]"}}
 	for name, test := range map[string]struct {
@@ -72,17 +75,17 @@ func TestPausesOfAStream(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := perform(t, [][]turn{{spaced(append(test.events, end...)...)}}, first(func(p *Provider) { p.StreamTimeout = test.stream }))
+				s := perform(t, [][]turn{{spaced(append(test.events, end...)...)}}, first(func(p *alipayai.Provider) { p.StreamTimeout = test.stream }))
 				began := time.Now()
 				got := s.call(streamBody("hello"))
 				// What follows [DONE] is waited for a little.
-				if took := time.Since(began); took < test.took || took > test.took+drainTime {
+				if took := time.Since(began); took < test.took || took > test.took+alipayai.DrainTime {
 					t.Errorf("took %v, want %v", took, test.took)
 				}
 				if whole := strings.HasSuffix(got.body, "[DONE]\n\n"); got.status != test.status || whole != test.whole {
 					t.Errorf("%d %s", got.status, got.body)
 				}
-				if o := s.outcome(); (o.Code == codeTimeout) == test.whole {
+				if o := s.outcome(); (o.Code == failure.CodeTimeout) == test.whole {
 					t.Errorf("outcome %+v", o)
 				}
 			})
@@ -92,7 +95,7 @@ func TestPausesOfAStream(t *testing.T) {
 
 func TestStreamTimeoutOfAProvider(t *testing.T) {
 	for name, test := range map[string]struct{ timeout, stream, want time.Duration }{
-		"neither":            {0, 0, 2 * DefaultTimeout},
+		"neither":            {0, 0, 2 * alipayai.DefaultTimeout},
 		"the provider's":     {time.Second, 0, 2 * time.Second},
 		"its own":            {time.Second, time.Minute, time.Minute},
 		"less than a second": {time.Second, time.Millisecond, time.Millisecond},

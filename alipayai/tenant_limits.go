@@ -2,10 +2,9 @@ package alipayai
 
 import (
 	"errors"
-	"net/http"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -21,7 +20,7 @@ type TenantLimits struct {
 
 // allow takes what c's tenant may use, or says what it exceeds. done is called
 // when the call is over, with the tokens that it took.
-func (l *TenantLimits) allow(tenant string, now time.Time) (done func(now time.Time, tokens int), f *failure) {
+func (l *TenantLimits) allow(tenant string, now time.Time) (done func(now time.Time, tokens int), f *failure.Failure) {
 	if l == nil {
 		return func(time.Time, int) {}, nil
 	}
@@ -34,13 +33,7 @@ func (l *TenantLimits) allow(tenant string, now time.Time) (done func(now time.T
 	}
 	done, err := l.Usage.Allow(now, tenant, limit, 0)
 	if rejection, ok := errors.AsType[*limiter.Rejection](err); ok {
-		f := &failure{action: ActionThrottle}
-		f.Error = wire.Error{
-			Status: http.StatusTooManyRequests, Code: string(rejection.Reason),
-			Message:    "your limit at this gateway is used up: " + string(rejection.Reason),
-			RetryAfter: rejection.RetryAfter,
-		}
-		return nil, f
+		return nil, failure.Limited(string(rejection.Reason), "your limit at this gateway is used up: "+string(rejection.Reason), rejection.RetryAfter)
 	}
 	return done, nil
 }

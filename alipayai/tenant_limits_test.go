@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"net/http"
@@ -6,12 +6,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
-func limitTenants(l limiter.TenantLimit) func(*Gateway) {
-	return func(g *Gateway) { g.TenantLimits = &TenantLimits{Usage: new(limiter.TenantLimits), Default: l} }
+func limitTenants(l limiter.TenantLimit) func(*alipayai.Gateway) {
+	return func(g *alipayai.Gateway) {
+		g.TenantLimits = &alipayai.TenantLimits{Usage: new(limiter.TenantLimits), Default: l}
+	}
 }
 
 // A tenant that is over its limit is told which, and when to come again.
@@ -73,7 +76,7 @@ func TestTenantLimitOfConcurrency(t *testing.T) {
 
 // A named tenant's limit replaces the others'; one that is empty is none.
 func TestTenantLimitByName(t *testing.T) {
-	l := &TenantLimits{
+	l := &alipayai.TenantLimits{
 		Usage:   new(limiter.TenantLimits),
 		Of:      map[string]limiter.TenantLimit{"two": {Concurrent: 2}, "free": {}},
 		Default: limiter.TenantLimit{Concurrent: 1},
@@ -81,7 +84,7 @@ func TestTenantLimitByName(t *testing.T) {
 	for tenant, want := range map[string]int{"two": 2, "free": 100, "other": 1, "another": 1, "": 1} {
 		n := 0
 		for ; n < 100; n++ {
-			if _, f := l.allow(tenant, time.Now()); f != nil {
+			if _, f := l.Allow(tenant, time.Now()); f != nil {
 				break
 			}
 		}

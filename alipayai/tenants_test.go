@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"fmt"
@@ -6,20 +6,22 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
 )
 
 func TestNewKey(t *testing.T) {
 	seen := make(map[string]bool)
 	for range 100 {
-		key, hash := NewKey()
+		key, hash := alipayai.NewKey()
 		if !strings.HasPrefix(key, "sk-alipayai-") || len(key) < len("sk-alipayai-")+52 || seen[key] {
 			t.Fatalf("key %q", key)
 		}
 		seen[key] = true
-		if hash != HashKey(key) || strings.Contains(hash.String(), key) {
+		if hash != alipayai.HashKey(key) || strings.Contains(hash.String(), key) {
 			t.Errorf("hash %s", hash)
 		}
-		if parsed, err := ParseKeyHash(hash.String()); err != nil || parsed != hash {
+		if parsed, err := alipayai.ParseKeyHash(hash.String()); err != nil || parsed != hash {
 			t.Errorf("%s is read as %s (%v)", hash, parsed, err)
 		}
 	}
@@ -28,14 +30,14 @@ func TestNewKey(t *testing.T) {
 // The SHA-256 of sk-alipayai-test as sha256sum prints it: stored hashes have to stay good.
 func TestHashKeyIsStable(t *testing.T) {
 	const want = "sha256:6223b31582138cc8da565872d4da956a99ba76ece0a2f2d3acb83d4c657187ac"
-	if got := HashKey("sk-alipayai-test").String(); got != want {
+	if got := alipayai.HashKey("sk-alipayai-test").String(); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
 
 func TestParseKeyHashRefuses(t *testing.T) {
-	_, good := NewKey()
-	key, _ := NewKey()
+	_, good := alipayai.NewKey()
+	key, _ := alipayai.NewKey()
 	for name, text := range map[string]string{
 		"a key that was pasted":  key,
 		"hash without its kind":  strings.TrimPrefix(good.String(), "sha256:"),
@@ -47,7 +49,7 @@ func TestParseKeyHashRefuses(t *testing.T) {
 		"something else in it":   "sha256:" + strings.Repeat("x", 64),
 		"a key after the prefix": "sha256:" + key,
 	} {
-		_, err := ParseKeyHash(text)
+		_, err := alipayai.ParseKeyHash(text)
 		if err == nil {
 			t.Errorf("%s is accepted", name)
 			continue
@@ -64,36 +66,36 @@ func TestParseKeyHashRefuses(t *testing.T) {
 func TestCheckTenant(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"a": true, "team-1": true, "团队": true, "a.b@c": true, strings.Repeat("x", 128): true,
-		"": false, AnonymousTenant: false, strings.Repeat("x", 129): false, "a b": false, "a\n": false, "a\x00": false,
+		"": false, alipayai.AnonymousTenant: false, strings.Repeat("x", 129): false, "a b": false, "a\n": false, "a\x00": false,
 		"a\x7f": false, "a\u00a0b": false, "a\u2028": false, "a\u202e": false, "a\u0085": false, "a\xff": false,
 	} {
-		err := CheckTenant(name)
+		err := alipayai.CheckTenant(name)
 		if (err == nil) != ok {
 			t.Errorf("%q: %v", name, err)
 		}
-		if err != nil && len(name) > 2 && strings.Contains(err.Error(), name) && name != AnonymousTenant {
+		if err != nil && len(name) > 2 && strings.Contains(err.Error(), name) && name != alipayai.AnonymousTenant {
 			t.Errorf("%q: the error quotes it: %v", name, err)
 		}
 	}
 }
 
 func TestParseTenantKeys(t *testing.T) {
-	key, one := NewKey()
-	_, two := NewKey()
-	_, three := NewKey()
+	key, one := alipayai.NewKey()
+	_, two := alipayai.NewKey()
+	_, three := alipayai.NewKey()
 	upper := "sha256:" + strings.ToUpper(strings.TrimPrefix(three.String(), "sha256:"))
 	for name, test := range map[string]struct {
 		file string
-		want map[KeyHash]string
+		want map[alipayai.KeyHash]string
 		err  string
 	}{
-		"empty":                 {"", map[KeyHash]string{}, ""},
-		"comments":              {"# none\n\n   \n\t# none\n", map[KeyHash]string{}, ""},
-		"keys":                  {"a " + one.String() + "\nb\t" + two.String(), map[KeyHash]string{one: "a", two: "b"}, ""},
-		"two keys of a tenant":  {"a " + one.String() + "\na " + two.String() + "\n", map[KeyHash]string{one: "a", two: "a"}, ""},
-		"the same key again":    {"a " + one.String() + "\na " + one.String() + "\n", map[KeyHash]string{one: "a"}, ""},
-		"CRLF and white space":  {"  a   " + one.String() + "  \r\n\r\nb " + two.String() + "\r\n", map[KeyHash]string{one: "a", two: "b"}, ""},
-		"upper case":            {"a " + upper, map[KeyHash]string{three: "a"}, ""},
+		"empty":                 {"", map[alipayai.KeyHash]string{}, ""},
+		"comments":              {"# none\n\n   \n\t# none\n", map[alipayai.KeyHash]string{}, ""},
+		"keys":                  {"a " + one.String() + "\nb\t" + two.String(), map[alipayai.KeyHash]string{one: "a", two: "b"}, ""},
+		"two keys of a tenant":  {"a " + one.String() + "\na " + two.String() + "\n", map[alipayai.KeyHash]string{one: "a", two: "a"}, ""},
+		"the same key again":    {"a " + one.String() + "\na " + one.String() + "\n", map[alipayai.KeyHash]string{one: "a"}, ""},
+		"CRLF and white space":  {"  a   " + one.String() + "  \r\n\r\nb " + two.String() + "\r\n", map[alipayai.KeyHash]string{one: "a", two: "b"}, ""},
+		"upper case":            {"a " + upper, map[alipayai.KeyHash]string{three: "a"}, ""},
 		"a key of two tenants":  {"a " + one.String() + "\nb " + one.String(), nil, "line 2: tenants a and b"},
 		"no hash":               {"\na\n", nil, "line 2"},
 		"one word too many":     {"a " + one.String() + " x", nil, "line 1"},
@@ -101,11 +103,11 @@ func TestParseTenantKeys(t *testing.T) {
 		"a plain key, reversed": {key + " a", nil, "line 1"},
 		"a plain key alone":     {key, nil, "line 1"},
 		"a key as the tenant":   {key + " " + one.String(), nil, "line 1"},
-		"the anonymous tenant":  {AnonymousTenant + " " + one.String(), nil, "line 1"},
+		"the anonymous tenant":  {alipayai.AnonymousTenant + " " + one.String(), nil, "line 1"},
 		"a line without end":    {"a " + strings.Repeat("x", 100_000), nil, "too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := ParseTenantKeys([]byte(test.file))
+			got, err := alipayai.ParseTenantKeys([]byte(test.file))
 			if test.err == "" {
 				if err != nil || !maps.Equal(got, test.want) {
 					t.Errorf("%v (%v)", got, err)
@@ -123,12 +125,12 @@ func TestParseTenantKeys(t *testing.T) {
 }
 
 func TestTenantKeysAreSwappedAtOnce(t *testing.T) {
-	var keys TenantKeys
-	key, hash := NewKey()
+	var keys alipayai.TenantKeys
+	key, hash := alipayai.NewKey()
 	if tenant, ok := keys.Lookup(key); ok {
 		t.Errorf("an empty table knows %q", tenant)
 	}
-	keys.Replace(map[KeyHash]string{hash: "a"})
+	keys.Replace(map[alipayai.KeyHash]string{hash: "a"})
 	for _, wrong := range []string{"", key + "x", key[:len(key)-1], strings.ToLower(key), hash.String(), " " + key} {
 		if tenant, ok := keys.Lookup(wrong); ok {
 			t.Errorf("a wrong key is %q", tenant)
@@ -138,7 +140,7 @@ func TestTenantKeysAreSwappedAtOnce(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for i := range 200 {
-				keys.Replace(map[KeyHash]string{hash: fmt.Sprint("tenant-", i%2)})
+				keys.Replace(map[alipayai.KeyHash]string{hash: fmt.Sprint("tenant-", i%2)})
 				if tenant, ok := keys.Lookup(key); !ok || !strings.HasPrefix(tenant, "tenant-") {
 					t.Errorf("%q, %v", tenant, ok)
 				}
@@ -153,12 +155,12 @@ func TestTenantKeysAreSwappedAtOnce(t *testing.T) {
 }
 
 func FuzzParseTenantKeys(f *testing.F) {
-	_, hash := NewKey()
+	_, hash := alipayai.NewKey()
 	for _, seed := range []string{"", "# x\n", "a " + hash.String(), "a " + hash.String() + "\r\nb " + hash.String(), "a b c", "a sha256:00", "\x00\xff \u00a0"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
-		table, err := ParseTenantKeys(file)
+		table, err := alipayai.ParseTenantKeys(file)
 		if err != nil {
 			if table != nil {
 				t.Errorf("a table comes with %v", err)
@@ -167,12 +169,12 @@ func FuzzParseTenantKeys(f *testing.F) {
 		}
 		var again strings.Builder
 		for hash, tenant := range table {
-			if err := CheckTenant(tenant); err != nil {
+			if err := alipayai.CheckTenant(tenant); err != nil {
 				t.Errorf("tenant %q: %v", tenant, err)
 			}
 			fmt.Fprintln(&again, tenant, hash)
 		}
-		same, err := ParseTenantKeys([]byte(again.String()))
+		same, err := alipayai.ParseTenantKeys([]byte(again.String()))
 		if err != nil || !maps.Equal(same, table) {
 			t.Errorf("%v written and read again is %v (%v)", table, same, err)
 		}

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"io"
@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -79,7 +80,7 @@ func TestThrottleHoldsBackTheQueue(t *testing.T) {
 	waiting := r.inBackground(t.Context(), chatBody("waits"))
 	waitFor(t, "the call to wait", func() bool { return r.waiting() == 1 })
 	closed := time.Now()
-	k.throttled(0)
+	k.Throttled(0)
 	if got := receive(t, waiting, "the call that waits"); got.status != http.StatusOK {
 		t.Errorf("%d %s", got.status, got.body)
 	}
@@ -105,7 +106,7 @@ func TestSlowDown(t *testing.T) {
 			r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(http.StatusServiceUnavailable)
 				_, _ = io.WriteString(w, `{"error":{"message":"`+test.message+`"}}`)
-			}, capped(k), first(func(p *Provider) {
+			}, capped(k), first(func(p *alipayai.Provider) {
 				paths := p.Profile.Paths
 				p.Profile = profile(t, test.profile)
 				p.Profile.Paths = paths
@@ -133,12 +134,12 @@ func TestDepartureIsAnswered(t *testing.T) {
 		http.StatusOK:                 0,
 	} {
 		k := newCap(50, time.Second)
-		d := &Departure{cap: k, slot: limiter.Slot{}}
+		d := alipayai.DepartWith(k, limiter.Slot{})
 		d.Answered(&http.Response{StatusCode: status, Header: http.Header{"Retry-After": {"5"}}})
 		now := time.Now()
 		if closed := max(k.Window.Next(k.Limit, now).Sub(now), 0); closed > want || closed < want-time.Second {
 			t.Errorf("status %d: the window is closed for %v, want %v", status, closed, want)
 		}
 	}
-	new(Departure).Answered(&http.Response{StatusCode: http.StatusTooManyRequests}) // without a cap
+	new(alipayai.Departure).Answered(&http.Response{StatusCode: http.StatusTooManyRequests}) // without a cap
 }

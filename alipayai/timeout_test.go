@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -26,7 +28,7 @@ func TestDeadline(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, sandbox.Config{}, func(g *Gateway) {
+			r := newRig(t, sandbox.Config{}, func(g *alipayai.Gateway) {
 				g.Deadline, g.Providers[0].Timeout = 200*time.Millisecond, time.Hour
 			})
 			body := chatBody(test.prompt)
@@ -38,11 +40,11 @@ func TestDeadline(t *testing.T) {
 			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("answered after %v", took)
 			}
-			message := wantError(t, got, http.StatusGatewayTimeout, codeTimeout)
+			message := wantError(t, got, http.StatusGatewayTimeout, failure.CodeTimeout)
 			if got.header.Get("X-Should-Retry") != "false" || !strings.Contains(message, "in time") {
 				t.Errorf("%v %s", got.header, message)
 			}
-			if o := r.outcome(); o.Attempts != 1 || o.Code != codeTimeout || o.Status != http.StatusGatewayTimeout {
+			if o := r.outcome(); o.Attempts != 1 || o.Code != failure.CodeTimeout || o.Status != http.StatusGatewayTimeout {
 				t.Errorf("outcome %+v", o)
 			}
 		})
@@ -51,7 +53,7 @@ func TestDeadline(t *testing.T) {
 
 // A stream lives as long as it likes, deadline or not, while its events come in time.
 func TestLongStreamOutlivesTheDeadline(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, func(g *Gateway) {
+	r := newRig(t, sandbox.Config{}, func(g *alipayai.Gateway) {
 		g.Deadline, g.Providers[0].Timeout = 500*time.Millisecond, 2*time.Second
 	})
 	start := time.Now()
@@ -90,7 +92,7 @@ func TestCommentsKeepAStreamAlive(t *testing.T) {
 		}
 		send("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
 		release <- struct{}{}
-	}, first(func(p *Provider) { p.Timeout = time.Second }))
+	}, first(func(p *alipayai.Provider) { p.Timeout = time.Second }))
 	got := r.stream("hello")
 	if got.err != nil || strings.Count(got.body, ": ping") != 25 || !strings.HasSuffix(got.body, "[DONE]\n\n") {
 		t.Errorf("%s (%v)", got.body, got.err)
@@ -101,16 +103,16 @@ func TestCommentsKeepAStreamAlive(t *testing.T) {
 func TestWatchdog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
-		dog := newWatchdog(cancel)
-		dog.arm(10*time.Second, errNoHead)
+		dog := alipayai.NewWatchdog(cancel)
+		dog.Arm(10*time.Second, failure.NoHead)
 		time.Sleep(9 * time.Second)
-		dog.arm(10*time.Second, errNoEvent)
+		dog.Arm(10*time.Second, failure.NoEvent)
 		// Only waiting counts, however often it begins anew.
 		for range 25 {
 			time.Sleep(9 * time.Second)
-			dog.pause()
+			dog.Pause()
 			time.Sleep(time.Minute)
-			dog.resume()
+			dog.Resume()
 		}
 		synctest.Wait()
 		if ctx.Err() != nil {
@@ -118,7 +120,7 @@ func TestWatchdog(t *testing.T) {
 		}
 		resumed := time.Now()
 		<-ctx.Done()
-		if waited := time.Since(resumed); waited != 10*time.Second || !errors.Is(context.Cause(ctx), errNoEvent) {
+		if waited := time.Since(resumed); waited != 10*time.Second || !errors.Is(context.Cause(ctx), failure.NoEvent) {
 			t.Errorf("cancelled after %v by %v", waited, context.Cause(ctx))
 		}
 	})
@@ -128,9 +130,9 @@ func TestWatchdogThatIsDisarmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
-		dog := newWatchdog(cancel)
-		dog.arm(time.Second, errNoHead)
-		dog.disarm()
+		dog := alipayai.NewWatchdog(cancel)
+		dog.Arm(time.Second, failure.NoHead)
+		dog.Disarm()
 		time.Sleep(time.Hour)
 		if ctx.Err() != nil {
 			t.Errorf("cancelled: %v", context.Cause(ctx))

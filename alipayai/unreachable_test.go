@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -11,12 +11,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // unreachable makes providers at an address where nobody listens.
-func unreachable(t *testing.T) func() *Provider {
+func unreachable(t *testing.T) func() *alipayai.Provider {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -24,7 +27,7 @@ func unreachable(t *testing.T) func() *Provider {
 	}
 	address := l.Addr().String()
 	l.Close()
-	return func() *Provider { return plainProvider(t, "http://"+address) }
+	return func() *alipayai.Provider { return plainProvider(t, "http://"+address) }
 }
 
 func TestUnreachableProvider(t *testing.T) {
@@ -38,23 +41,23 @@ func TestUnreachableProvider(t *testing.T) {
 			}
 			r := startGateway(t, p)
 			got := r.post("/v1/chat/completions", body)
-			message := wantError(t, got, http.StatusBadGateway, codeUnreachable)
+			message := wantError(t, got, http.StatusBadGateway, failure.CodeUnreachable)
 			if got.header.Get("X-Should-Retry") != "false" {
 				t.Error("the client is to repeat what was repeated already")
 			}
 			if strings.Contains(message, p.BaseURL.Host) {
 				t.Errorf("the message tells an internal address: %s", message)
 			}
-			if n := dials.Load(); n != maxAttempts {
-				t.Errorf("%d dials, want %d", n, maxAttempts)
+			if n := dials.Load(); n != alipayai.MaxAttempts {
+				t.Errorf("%d dials, want %d", n, alipayai.MaxAttempts)
 			}
 			if got.header.Get("X-Alipayai-Attempts") != "3" {
 				t.Errorf("header %v", got.header)
 			}
-			if o := r.outcome(); o.Attempts != maxAttempts || o.Status != 502 || o.Code != codeUnreachable || o.FirstByte != 0 {
+			if o := r.outcome(); o.Attempts != alipayai.MaxAttempts || o.Status != 502 || o.Code != failure.CodeUnreachable || o.FirstByte != 0 {
 				t.Errorf("outcome %+v", o)
 			}
-			if want := slices.Repeat([]string{"plain:" + codeUnreachable}, 3); !slices.Equal(r.seen.attempted(), want) {
+			if want := slices.Repeat([]string{"plain:" + failure.CodeUnreachable}, 3); !slices.Equal(r.seen.attempted(), want) {
 				t.Errorf("attempts %v", r.seen.attempted())
 			}
 		})
@@ -64,15 +67,15 @@ func TestUnreachableProvider(t *testing.T) {
 // A provider that is away for a moment is there for the same call's next attempt.
 func TestProviderThatComesBack(t *testing.T) {
 	var dials atomic.Int64
-	r := newRig(t, sandbox.Config{}, first(func(p *Provider) {
-		p.Tokens.Cell.live.Store(&Token{}) // the token is asked for by the second dial
+	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) {
+		p.Tokens.Cell.Set(token.Token{}) // the token is asked for by the second dial
 		p.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			if dials.Add(1) < 3 {
 				return nil, errors.New("no route to host")
 			}
 			return new(net.Dialer).DialContext(ctx, network, address)
 		}
-		p.Tokens.Fetcher = fetcherFunc(func(ctx context.Context, refresh string) (Token, error) {
+		p.Tokens.Fetcher = fetch(func(ctx context.Context, refresh string) (token.Token, error) {
 			own := demoGrant(p)
 			own.Transport = newTransport(t)
 			return own.Fetch(ctx, refresh)
@@ -96,7 +99,7 @@ func TestDialThatHangs(t *testing.T) {
 	}
 	r := startGateway(t, p)
 	got := r.chat("hello")
-	wantError(t, got, http.StatusGatewayTimeout, codeTimeout)
+	wantError(t, got, http.StatusGatewayTimeout, failure.CodeTimeout)
 	if got.header.Get("X-Should-Retry") != "" {
 		t.Error("tells the client not to retry what never was sent")
 	}
@@ -104,7 +107,7 @@ func TestDialThatHangs(t *testing.T) {
 
 func TestUnavailableProvider(t *testing.T) {
 	expired := errors.New("its certificate expired on 2026-01-01")
-	r := newRig(t, sandbox.Config{}, first(func(p *Provider) {
+	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) {
 		p.Unavailable = func(now time.Time) error {
 			if now.IsZero() {
 				t.Error("asked without the time")
@@ -113,11 +116,11 @@ func TestUnavailableProvider(t *testing.T) {
 		}
 	}))
 	for _, got := range []reply{r.chat("hello"), r.stream("hello"), r.do(t.Context(), http.MethodGet, "/v1/models", "")} {
-		message := wantError(t, got, http.StatusServiceUnavailable, codeProviderDown)
+		message := wantError(t, got, http.StatusServiceUnavailable, failure.CodeProviderUnavailable)
 		if !strings.Contains(message, expired.Error()) || !strings.Contains(message, "alipay") {
 			t.Errorf("message %q does not say which and why", message)
 		}
-		if o := r.outcome(); o.Status != 503 || o.Code != codeProviderDown || o.Attempts != 0 || o.Provider != "alipay" {
+		if o := r.outcome(); o.Status != 503 || o.Code != failure.CodeProviderUnavailable || o.Attempts != 0 || o.Provider != "alipay" {
 			t.Errorf("outcome %+v", o)
 		}
 	}
@@ -128,8 +131,8 @@ func TestUnavailableProvider(t *testing.T) {
 
 // A message that cannot be signed never leaves.
 func TestSigningThatFails(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, first(func(p *Provider) { p.Scheme = unsignable{} }))
-	message := wantError(t, r.chat("hello"), http.StatusServiceUnavailable, codeSigning)
+	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) { p.Scheme = unsignable{} }))
+	message := wantError(t, r.chat("hello"), http.StatusServiceUnavailable, failure.CodeSigningFailed)
 	if !strings.Contains(message, "cannot sign") || strings.Contains(message, "no keys") {
 		t.Errorf("message %q", message)
 	}
@@ -139,7 +142,7 @@ func TestSigningThatFails(t *testing.T) {
 	if n := len(r.arrived.at("/v1/chat/completions")); n != 0 {
 		t.Errorf("%d calls went out unsigned", n)
 	}
-	if o := r.outcome(); o.Attempts != 0 || o.Code != codeSigning {
+	if o := r.outcome(); o.Attempts != 0 || o.Code != failure.CodeSigningFailed {
 		t.Errorf("outcome %+v", o)
 	}
 }

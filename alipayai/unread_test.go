@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -12,6 +12,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
 // answerOf is an answer of that many bytes.
@@ -39,7 +42,7 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 				}
 				begun.Add(1)
 				_, _ = io.WriteString(w, large)
-			}, func(g *Gateway) { g.MaxBuffered = budget })
+			}, func(g *alipayai.Gateway) { g.MaxBuffered = budget })
 			before := heap()
 			for range clients {
 				conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
@@ -52,7 +55,7 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 				defer conn.Close()
 			}
 			waitFor(t, "all calls to be upstream, and as many answers to be held as may be", func() bool {
-				return begun.Load() == clients && r.gateway.held() > budget-16<<20
+				return begun.Load() == clients && r.gateway.Held() > budget-16<<20
 			})
 			for range 20 {
 				if got := r.chat("little"); got.status != http.StatusOK {
@@ -62,7 +65,7 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 					t.Fatalf("%d MiB are held, want at most %d", held>>20, (budget+allowance)>>20)
 				}
 			}
-			if held := r.gateway.held(); held > budget {
+			if held := r.gateway.Held(); held > budget {
 				t.Errorf("%d MiB are reserved", held>>20)
 			}
 		})
@@ -77,17 +80,6 @@ func heap() int64 {
 	return int64(m.HeapInuse)
 }
 
-// held is how much of MaxBuffered is reserved, to within a MiB.
-func (g *Gateway) held() int64 {
-	for free := g.MaxBuffered; free > 0; free -= 1 << 20 {
-		if g.room.TryAcquire(free) {
-			g.room.Release(free)
-			return g.MaxBuffered - free
-		}
-	}
-	return g.MaxBuffered
-}
-
 // A call whose answer finds no room until its deadline fails, is not repeated, and leaves the others as they are; the room is
 // free again when the client that does not read has had its time.
 func TestAnswerThatFindsNoRoom(t *testing.T) {
@@ -100,7 +92,7 @@ func TestAnswerThatFindsNoRoom(t *testing.T) {
 						return good(req)
 					}
 					return says(http.StatusOK, answerOf(size))(req)
-				}}}, func(g *Gateway) { g.MaxAnswer, g.MaxBuffered = size, size })
+				}}}, func(g *alipayai.Gateway) { g.MaxAnswer, g.MaxBuffered = size, size })
 				s.slowly(time.Hour)
 				began := time.Now()
 				ended := make(chan time.Duration)
@@ -109,22 +101,22 @@ func TestAnswerThatFindsNoRoom(t *testing.T) {
 				s.through = nil
 
 				got := s.call(body("hello"))
-				wantError(t, got, http.StatusServiceUnavailable, codeBuffersFull)
+				wantError(t, got, http.StatusServiceUnavailable, failure.CodeBuffersFull)
 				wantHeader(t, got, "X-Should-Retry", "false")
-				if took := time.Since(began); took != DefaultDeadline {
+				if took := time.Since(began); took != alipayai.DefaultDeadline {
 					t.Errorf("it waited %v", took)
 				}
 				s.wantCalls(2)
-				if got := s.call(body("hello"), "Payment-Proof", "small"); got.status != http.StatusOK || time.Since(began) != DefaultDeadline {
+				if got := s.call(body("hello"), "Payment-Proof", "small"); got.status != http.StatusOK || time.Since(began) != alipayai.DefaultDeadline {
 					t.Errorf("a small answer: %d after %v: %s", got.status, time.Since(began), got.body)
 				}
-				if took := <-ended; took < clientTimeout-time.Second || took > clientTimeout+time.Second {
+				if took := <-ended; took < alipayai.ClientTimeout-time.Second || took > alipayai.ClientTimeout+time.Second {
 					t.Errorf("the client that does not read was let go after %v", took)
 				}
 				if got := s.call(body("hello")); got.status != http.StatusOK {
 					t.Errorf("with room again: %d %s", got.status, got.body)
 				}
-				if held := s.gateway.held(); held != 0 {
+				if held := s.gateway.Held(); held != 0 {
 					t.Errorf("%d bytes stay reserved", held)
 				}
 			})
@@ -150,13 +142,13 @@ func TestRoomIsGivenBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := perform(t, [][]turn{{answer}}, func(g *Gateway) { g.MaxAnswer, g.MaxBuffered = size, size })
+				s := perform(t, [][]turn{{answer}}, func(g *alipayai.Gateway) { g.MaxAnswer, g.MaxBuffered = size, size })
 				for range 3 {
-					if got := s.call(chatBody("hello")); strings.Contains(got.body, codeBuffersFull) {
+					if got := s.call(chatBody("hello")); strings.Contains(got.body, failure.CodeBuffersFull) {
 						t.Error(got.body)
 					}
 				}
-				if held := s.gateway.held(); held != 0 {
+				if held := s.gateway.Held(); held != 0 {
 					t.Errorf("%d bytes stay reserved", held)
 				}
 			})
@@ -169,7 +161,7 @@ func TestClientThatReadsALargeAnswerSlowly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		want := answerOf(5 << 20)
 		s := perform(t, [][]turn{{says(http.StatusOK, want)}})
-		last := s.slowly(clientTimeout - time.Second)
+		last := s.slowly(alipayai.ClientTimeout - time.Second)
 		if got := s.call(chatBody("hello")); got.status != http.StatusOK || got.body != want {
 			t.Errorf("%d, %d bytes", got.status, len(got.body))
 		}

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"strings"

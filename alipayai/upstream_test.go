@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -18,7 +20,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 				w.WriteHeader(status)
 			})
 			got := r.chat("hello")
-			wantError(t, got, http.StatusBadGateway, codeRedirect)
+			wantError(t, got, http.StatusBadGateway, failure.CodeRedirect)
 			if got.header.Get("Location") != "" || got.header.Get("X-Should-Retry") != "false" {
 				t.Errorf("header %v", got.header)
 			}
@@ -52,16 +54,16 @@ func TestErrorShapes(t *testing.T) {
 		"compliance in a 200":        {200, 403, "content_filter", `{"error":{"message":"why","code":"content_filter"}}`},
 		"no JSON in a 503":           {503, 503, "", `<html>why</html>`},
 		"nothing in a 500":           {500, 500, "", ``},
-		"nothing in a 200":           {200, 502, codeMalformed, ``},
-		"no answer in a 200":         {200, 502, codeMalformed, `{}`},
-		"empty choices in a 200":     {200, 502, codeMalformed, `{"choices":[]}`},
-		"a list in a 200":            {200, 502, codeMalformed, `[]`},
-		"half an answer in a 200":    {200, 502, codeMalformed, `{"choices":[{}]`},
-		"two answers in a 200":       {200, 502, codeMalformed, `{"choices":[{}]}{"choices":[{}]}`},
-		"a repeated key in a 200":    {200, 502, codeMalformed, `{"choices":[{}],"choices":[]}`},
-		"invalid UTF-8 in a 200":     {200, 502, codeMalformed, "{\"choices\":[\"\xff\"]}"},
-		"too deep":                   {200, 502, codeMalformed, `{"choices":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`},
-		"empty with a 204":           {204, 502, codeMalformed, ``},
+		"nothing in a 200":           {200, 502, failure.CodeMalformed, ``},
+		"no answer in a 200":         {200, 502, failure.CodeMalformed, `{}`},
+		"empty choices in a 200":     {200, 502, failure.CodeMalformed, `{"choices":[]}`},
+		"a list in a 200":            {200, 502, failure.CodeMalformed, `[]`},
+		"half an answer in a 200":    {200, 502, failure.CodeMalformed, `{"choices":[{}]`},
+		"two answers in a 200":       {200, 502, failure.CodeMalformed, `{"choices":[{}]}{"choices":[{}]}`},
+		"a repeated key in a 200":    {200, 502, failure.CodeMalformed, `{"choices":[{}],"choices":[]}`},
+		"invalid UTF-8 in a 200":     {200, 502, failure.CodeMalformed, "{\"choices\":[\"\xff\"]}"},
+		"too deep":                   {200, 502, failure.CodeMalformed, `{"choices":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`},
+		"empty with a 204":           {204, 502, failure.CodeMalformed, ``},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -79,8 +81,8 @@ func TestErrorShapes(t *testing.T) {
 					t.Errorf("%s: message %q, want %q", mode, message, want)
 				}
 				attempts := 1
-				if action := Classify(test.status, test.code); action == ActionRetry || action == ActionThrottle {
-					attempts = maxAttempts
+				if action := failure.ClassOf(test.status, test.code); action == failure.Retry || action == failure.Throttle {
+					attempts = alipayai.MaxAttempts
 				}
 				if o := r.outcome(); o.Code != test.code || o.Status != test.want || o.Attempts != attempts {
 					t.Errorf("%s: outcome %+v, want %d attempts", mode, o, attempts)
@@ -116,16 +118,16 @@ func TestAnswersThatAreTooLarge(t *testing.T) {
 		}},
 		"comments without end": {true, func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "text/event-stream")
-			fmt.Fprint(w, strings.Repeat(": "+large+"\n\n", maxHeld/limit+1))
+			fmt.Fprint(w, strings.Repeat(": "+large+"\n\n", alipayai.MaxHeld/limit+1))
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) { test.answer(w) }, func(g *Gateway) { g.MaxAnswer = limit })
+			r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) { test.answer(w) }, func(g *alipayai.Gateway) { g.MaxAnswer = limit })
 			got := r.chat("hello")
 			if test.stream {
 				got = r.stream("hello")
 			}
-			wantError(t, got, http.StatusBadGateway, codeTooLarge)
+			wantError(t, got, http.StatusBadGateway, failure.CodeResponseTooLarge)
 			if got.header.Get("X-Should-Retry") != "false" {
 				t.Errorf("header %v", got.header)
 			}
@@ -133,7 +135,7 @@ func TestAnswersThatAreTooLarge(t *testing.T) {
 	}
 	r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, `{"choices":[%q]}`, large[:limit-len(`{"choices":[""]}`)])
-	}, func(g *Gateway) { g.MaxAnswer = limit })
+	}, func(g *alipayai.Gateway) { g.MaxAnswer = limit })
 	if got := r.chat("hello"); got.status != http.StatusOK || len(got.body) != limit {
 		t.Errorf("an answer of just that size: %d, %d bytes", got.status, len(got.body))
 	}

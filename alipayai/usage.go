@@ -13,7 +13,7 @@ const bytesPerToken = 4
 // checkUsage replaces a usage that prompt and answer cannot have taken by an
 // estimate, so that a provider's mistake costs a tenant no more than its call.
 func (c *call) checkUsage() {
-	prompt, answer := int64(len(c.request.Body)), c.answered
+	prompt, answer := int64(len(c.Request.Body)), c.answered
 	u := &c.outcome.Usage
 	most := prompt + answer + unseenTokens
 	if !u.OK || u.Prompt >= 0 && u.Completion >= 0 && u.Total >= 0 && u.Prompt <= most && u.Completion <= most && u.Total <= most {

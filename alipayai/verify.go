@@ -2,7 +2,6 @@ package alipayai
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/hmac"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -154,13 +154,13 @@ func (p *Provider) dropRefused(req *http.Request, status int, body []byte) {
 	if p.Tokens == nil || !ok {
 		return
 	}
-	var code string
+	reported := new(wire.Failure)
 	if len(body) <= maxReport {
 		if parsed, err := wire.ParseBody(body, wire.Limits{}); err == nil && parsed.Failure != nil {
-			code = cmp.Or(parsed.Failure.BareCode(), parsed.Failure.Type)
+			reported = parsed.Failure
 		}
 	}
-	if Classify(status, code) == ActionRefreshToken {
+	if _, class := failure.Classify(status, reported, nil); class == failure.RefreshToken {
 		p.Tokens.Drop(token)
 	}
 }

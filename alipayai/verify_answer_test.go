@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"bytes"
@@ -14,6 +14,9 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -33,17 +36,17 @@ func reflecting(w http.ResponseWriter, r *http.Request) {
 
 // Both directions have one key and one layout, so a reflected request is signed well. It is no answer.
 func TestReflectedRequestIsNoAnswer(t *testing.T) {
-	for _, mode := range []VerifyMode{VerifyIfPresent, VerifyRequire} {
-		r := startRig(t, http.HandlerFunc(reflecting), simProvider, first(func(p *Provider) { p.Verify = mode }))
+	for _, mode := range []alipayai.VerifyMode{alipayai.VerifyIfPresent, alipayai.VerifyRequire} {
+		r := startRig(t, http.HandlerFunc(reflecting), simProvider, first(func(p *alipayai.Provider) { p.Verify = mode }))
 		body := strings.Replace(chatBody("hello"), "{", `{"choices":[{"index":0,"message":{"role":"assistant","content":"forged"}}],`, 1)
-		wantError(t, r.post("/v1/chat/completions", body), http.StatusBadGateway, codeBadSignature)
+		wantError(t, r.post("/v1/chat/completions", body), http.StatusBadGateway, failure.CodeBadSignature)
 	}
 }
 
 // A Signature header has several spellings; the value counts.
 func TestReflectedSignatureInOtherWords(t *testing.T) {
 	p := simProvider(t, "http://127.0.0.1:1")
-	p.Tokens, p.Verify = nil, VerifyRequire
+	p.Tokens, p.Verify = nil, alipayai.VerifyRequire
 	const body = "the same"
 	req, resp := exchange(t, p, 200, body)
 	parts := strings.Split(req.Header.Get("Signature"), ",")
@@ -52,13 +55,13 @@ func TestReflectedSignatureInOtherWords(t *testing.T) {
 	if err := p.Scheme.VerifyResponse(signer.Message{Method: "POST", Target: "/v3/pay", Body: []byte(body)}, resp.Header); err != nil {
 		t.Fatalf("the reflected signature is wrong in itself: %v", err)
 	}
-	if err := p.TakeAnswer(req, resp, time.Now(), 100); !errors.Is(err, ErrBadAnswer) {
+	if err := p.TakeAnswer(req, resp, time.Now(), 100); !errors.Is(err, alipayai.ErrBadAnswer) {
 		t.Errorf("got %v", err)
 	}
 }
 
 // exchange is a signed request and an answer to it that nobody has signed; both have the same body.
-func exchange(t *testing.T, p *Provider, status int, body string) (*http.Request, *http.Response) {
+func exchange(t *testing.T, p *alipayai.Provider, status int, body string) (*http.Request, *http.Response) {
 	t.Helper()
 	req, _, err := p.SignRequest(composed(t, http.MethodPost, p.BaseURL.String()+"/v3/pay"), []byte(body), "acme")
 	if err != nil {
@@ -76,7 +79,7 @@ var testRSAKey = sync.OnceValue(func() *rsa.PrivateKey {
 })
 
 // rsaProvider signs by an RSA scheme and verifies answers with the same key.
-func rsaProvider(t *testing.T, name string) *Provider {
+func rsaProvider(t *testing.T, name string) *alipayai.Provider {
 	t.Helper()
 	private, err := signer.NewRing(map[int]*rsa.PrivateKey{1: testRSAKey()})
 	if err != nil {
@@ -87,7 +90,7 @@ func rsaProvider(t *testing.T, name string) *Provider {
 		t.Fatal(err)
 	}
 	keys := signer.RSAKeys{Keys: private, ResponseKeys: public}
-	p := &Provider{Name: "alipay", ClientID: "2021000000000001", Profile: profile(t, name), BaseURL: parseURL(t, "http://127.0.0.1:1"), Clock: new(Clock)}
+	p := &alipayai.Provider{Name: "alipay", ClientID: "2021000000000001", Profile: profile(t, name), BaseURL: parseURL(t, "http://127.0.0.1:1"), Clock: new(alipayai.Clock)}
 	switch config := (signer.OpenAPIConfig{AppID: p.ClientID, RSAKeys: keys}); name {
 	case "openapi-v2":
 		p.Scheme, err = signer.NewOpenAPIV2(config)
@@ -115,29 +118,29 @@ func TestTakeAnswerUnsigned(t *testing.T) {
 		ifPresent, require error
 	}{
 		"v2, HTML page":           {"openapi-v2", 503, "<html>down</html>", "", "", nil, nil},
-		"v2, HTML with 200":       {"openapi-v2", 200, "<html>down</html>", "", "", nil, ErrBadAnswer},
+		"v2, HTML with 200":       {"openapi-v2", 200, "<html>down</html>", "", "", nil, alipayai.ErrBadAnswer},
 		"v2, nothing":             {"openapi-v2", 502, "", "", "", nil, nil},
 		"v2, other JSON":          {"openapi-v2", 503, `{"message":"no upstream"}`, "", "", nil, nil},
-		"v2, failure with 200":    {"openapi-v2", 200, `{"error_response":{"code":"40005"}}`, "", "", nil, ErrBadAnswer},
-		"v2, money":               {"openapi-v2", 402, `{"error_response":{"code":"40005"}}`, "", "", nil, ErrBadAnswer},
+		"v2, failure with 200":    {"openapi-v2", 200, `{"error_response":{"code":"40005"}}`, "", "", nil, alipayai.ErrBadAnswer},
+		"v2, money":               {"openapi-v2", 402, `{"error_response":{"code":"40005"}}`, "", "", nil, alipayai.ErrBadAnswer},
 		"v2, no sign":             {"openapi-v2", 400, `{"error_response":{"code":"40005"},"sign":null}`, "", "", nil, nil},
-		"v2, wrong sign":          {"openapi-v2", 200, badSign, "", "", ErrBadAnswer, ErrBadAnswer},
-		"v2, wrong sign, 503":     {"openapi-v2", 503, badSign, "", "", ErrBadAnswer, ErrBadAnswer},
+		"v2, wrong sign":          {"openapi-v2", 200, badSign, "", "", alipayai.ErrBadAnswer, alipayai.ErrBadAnswer},
+		"v2, wrong sign, 503":     {"openapi-v2", 503, badSign, "", "", alipayai.ErrBadAnswer, alipayai.ErrBadAnswer},
 		"v2, redirect":            {"openapi-v2", 302, "<html>moved</html>", "", "", nil, nil},
 		"v3, HTML page":           {"openapi-v3", 503, "<html>down</html>", "", "", nil, nil},
-		"v3, success":             {"openapi-v3", 200, "{}", "", "", nil, ErrBadAnswer},
-		"v3, success, null":       {"openapi-v3", 200, "{}", "Alipay-Signature", "null", nil, ErrBadAnswer},
+		"v3, success":             {"openapi-v3", 200, "{}", "", "", nil, alipayai.ErrBadAnswer},
+		"v3, success, null":       {"openapi-v3", 200, "{}", "Alipay-Signature", "null", nil, alipayai.ErrBadAnswer},
 		"v3, failure":             {"openapi-v3", 400, `{"code":"invalid-parameter"}`, "", "", nil, nil},
 		"v3, failure, empty":      {"openapi-v3", 400, `{"code":"app-call-limited"}`, "Alipay-Signature", "", nil, nil},
 		"v3, failure, null":       {"openapi-v3", 400, `{"code":"app-call-limited"}`, "Alipay-Signature", "null", nil, nil},
-		"v3, wrong signature":     {"openapi-v3", 200, "{}", "Alipay-Signature", "AAAA", ErrBadAnswer, ErrBadAnswer},
-		"v3, failure, wrong too":  {"openapi-v3", 400, "{}", "Alipay-Signature", "AAAA", ErrBadAnswer, ErrBadAnswer},
+		"v3, wrong signature":     {"openapi-v3", 200, "{}", "Alipay-Signature", "AAAA", alipayai.ErrBadAnswer, alipayai.ErrBadAnswer},
+		"v3, failure, wrong too":  {"openapi-v3", 400, "{}", "Alipay-Signature", "AAAA", alipayai.ErrBadAnswer, alipayai.ErrBadAnswer},
 		"v3, redirect":            {"openapi-v3", 307, "", "", "", nil, nil},
 		"global, HTML page":       {"global", 503, "<html>down</html>", "", "", nil, nil},
 		"global, failure, empty":  {"global", 500, "{}", "Signature", "", nil, nil},
-		"global, wrong signature": {"global", 503, "<html>down</html>", "Signature", "AAAA", ErrBadAnswer, ErrBadAnswer},
+		"global, wrong signature": {"global", 503, "<html>down</html>", "Signature", "AAAA", alipayai.ErrBadAnswer, alipayai.ErrBadAnswer},
 	} {
-		for mode, want := range map[VerifyMode]error{VerifyOff: nil, VerifyIfPresent: test.ifPresent, VerifyRequire: test.require} {
+		for mode, want := range map[alipayai.VerifyMode]error{alipayai.VerifyOff: nil, alipayai.VerifyIfPresent: test.ifPresent, alipayai.VerifyRequire: test.require} {
 			t.Run(name+", "+string(mode), func(t *testing.T) {
 				p := rsaProvider(t, test.scheme)
 				p.Verify = mode
@@ -154,7 +157,7 @@ func TestTakeAnswerUnsigned(t *testing.T) {
 						t.Errorf("left %q, %v", left, err)
 					}
 				}
-				if mode == VerifyOff && test.field != "" && resp.Header.Get(test.field) != test.signature {
+				if mode == alipayai.VerifyOff && test.field != "" && resp.Header.Get(test.field) != test.signature {
 					t.Errorf("%s is gone, and nobody has verified it", test.field)
 				}
 			})
@@ -165,7 +168,7 @@ func TestTakeAnswerUnsigned(t *testing.T) {
 // A signature that is right is taken, and goes no further.
 func TestTakeAnswerSigned(t *testing.T) {
 	p := simProvider(t, "http://127.0.0.1:1")
-	p.Tokens, p.Verify = nil, VerifyRequire
+	p.Tokens, p.Verify = nil, alipayai.VerifyRequire
 	req, resp := exchange(t, p, 200, "{}")
 	signed, err := p.Scheme.(*signer.HMAC).SignResponse(
 		signer.Message{Method: "POST", Target: "/v3/pay", Body: []byte("{}"), Time: time.Now().Add(time.Minute)})
@@ -191,17 +194,17 @@ func TestTakeAnswerUnreadable(t *testing.T) {
 		want error
 	}{
 		"just fits": {strings.NewReader(strings.Repeat("a", 100)), nil},
-		"too large": {strings.NewReader(strings.Repeat("a", 101)), ErrAnswerTooLarge},
-		"cut":       {io.MultiReader(strings.NewReader("a"), iotest.ErrReader(io.ErrUnexpectedEOF)), ErrAnswerTruncated},
-		"reset":     {io.MultiReader(strings.NewReader("a"), iotest.ErrReader(broken)), ErrAnswerTruncated},
+		"too large": {strings.NewReader(strings.Repeat("a", 101)), alipayai.ErrAnswerTooLarge},
+		"cut":       {io.MultiReader(strings.NewReader("a"), iotest.ErrReader(io.ErrUnexpectedEOF)), alipayai.ErrAnswerTruncated},
+		"reset":     {io.MultiReader(strings.NewReader("a"), iotest.ErrReader(broken)), alipayai.ErrAnswerTruncated},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := rsaProvider(t, "openapi-v3")
-			p.Verify = VerifyIfPresent
+			p.Verify = alipayai.VerifyIfPresent
 			req, resp := exchange(t, p, 200, "")
 			resp.Body = io.NopCloser(test.body)
 			err := p.TakeAnswer(req, resp, time.Now(), 100)
-			if !errors.Is(err, test.want) || test.want == nil && err != nil || errors.Is(err, ErrBadAnswer) {
+			if !errors.Is(err, test.want) || test.want == nil && err != nil || errors.Is(err, alipayai.ErrBadAnswer) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})
@@ -210,7 +213,7 @@ func TestTakeAnswerUnreadable(t *testing.T) {
 
 // What an answer says of the access token counts, whether it is signed or not.
 func TestTakeAnswerDropsRefusedTokens(t *testing.T) {
-	long := bytes.Repeat([]byte("a"), maxReport)
+	long := bytes.Repeat([]byte("a"), alipayai.MaxReport)
 	for name, test := range map[string]struct {
 		status  int
 		body    string
@@ -229,12 +232,13 @@ func TestTakeAnswerDropsRefusedTokens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := simProvider(t, "http://127.0.0.1:1")
-			p.Verify = VerifyIfPresent
+			p.Verify = alipayai.VerifyIfPresent
 			if test.off {
-				p.Verify = VerifyOff
+				p.Verify = alipayai.VerifyOff
 			}
-			p.Tokens = newSource(func(context.Context, string) (Token, error) {
-				return freshToken("t-1", time.Hour), nil
+			p.Tokens = tokensFrom(func(context.Context, string) (token.Token, error) {
+				now := time.Now()
+				return token.Token{Access: "t-1", Issued: now, Expiry: now.Add(time.Hour)}, nil
 			})
 			req, resp := exchange(t, p, test.status, "")
 			resp.Body = io.NopCloser(strings.NewReader(test.body))
@@ -249,14 +253,14 @@ func TestTakeAnswerDropsRefusedTokens(t *testing.T) {
 }
 
 func TestTakeAnswerLearnsTheClock(t *testing.T) {
-	for _, mode := range []VerifyMode{VerifyOff, VerifyRequire} {
+	for _, mode := range []alipayai.VerifyMode{alipayai.VerifyOff, alipayai.VerifyRequire} {
 		p := rsaProvider(t, "openapi-v3")
 		p.Verify = mode
 		req, resp := exchange(t, p, 400, "{}")
 		now := time.Now()
 		resp.Header.Set("Date", now.Add(time.Hour).UTC().Format(http.TimeFormat))
 		_ = p.TakeAnswer(req, resp, now, 100)
-		if off := (p.Clock.Skew() - time.Hour).Abs(); off > minSkew {
+		if off := (p.Clock.Skew() - time.Hour).Abs(); off > alipayai.MinSkew {
 			t.Errorf("%s: learned %v", mode, p.Clock.Skew())
 		}
 	}

@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"maps"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -55,13 +57,13 @@ func TestResponseSignatures(t *testing.T) {
 		"without its time":    {between: stripped("Response-Time"), off: true},
 		"of nobody in person": {between: stripped("Client-Id"), off: true, ifPresent: true, require: true},
 	} {
-		for mode, ok := range map[VerifyMode]bool{VerifyOff: test.off, VerifyIfPresent: test.ifPresent, VerifyRequire: test.require} {
+		for mode, ok := range map[alipayai.VerifyMode]bool{alipayai.VerifyOff: test.off, alipayai.VerifyIfPresent: test.ifPresent, alipayai.VerifyRequire: test.require} {
 			t.Run(name+", "+string(mode), func(t *testing.T) {
 				sim, err := sandbox.New(sandbox.Config{RequestsPerSecond: -1})
 				if err != nil {
 					t.Fatal(err)
 				}
-				r := startRig(t, test.between(sim), simProvider, first(func(p *Provider) { p.Verify = mode }))
+				r := startRig(t, test.between(sim), simProvider, first(func(p *alipayai.Provider) { p.Verify = mode }))
 				r.sim = sim
 				if test.fault.Kind != "" {
 					test.fault.Path = "/v1/chat/completions"
@@ -73,7 +75,7 @@ func TestResponseSignatures(t *testing.T) {
 						t.Errorf("%d %s", got.status, got.body)
 					}
 				} else {
-					wantError(t, got, http.StatusBadGateway, codeBadSignature)
+					wantError(t, got, http.StatusBadGateway, failure.CodeBadSignature)
 					if got.header.Get("X-Should-Retry") != "false" || strings.Contains(got.body, "hello") {
 						t.Errorf("%v %s", got.header, got.body)
 					}
@@ -92,11 +94,11 @@ func TestResponseSignatures(t *testing.T) {
 
 // A system error in a 200 is no less signed than an answer, and a forged one is not believed.
 func TestErrorsAreVerifiedToo(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, first(func(p *Provider) { p.Verify = VerifyRequire }))
+	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) { p.Verify = alipayai.VerifyRequire }))
 	r.set(sandbox.Fault{Kind: sandbox.SystemError200})
 	wantError(t, r.chat("hello"), http.StatusBadGateway, "SYSTEM_ERROR")
 	r.set(sandbox.Fault{Kind: sandbox.SystemError200}, sandbox.Fault{Kind: sandbox.WrongResponseSignature})
-	wantError(t, r.chat("hello"), http.StatusBadGateway, codeBadSignature)
+	wantError(t, r.chat("hello"), http.StatusBadGateway, failure.CodeBadSignature)
 }
 
 // failuresWith gives a simulator's failures another signature: none when it is nil.
@@ -130,7 +132,7 @@ func TestUnsignedFailuresAreClassified(t *testing.T) {
 		"token expired":     {sandbox.Fault{Kind: sandbox.ExpiredToken, Times: 1}, http.StatusOK, ""},
 		"system error":      {sandbox.Fault{Kind: sandbox.SystemError500}, http.StatusInternalServerError, "SYSTEM_ERROR"},
 		"under a success":   {sandbox.Fault{Kind: sandbox.SystemError200}, http.StatusBadGateway, "SYSTEM_ERROR"},
-		"asking for money":  {sandbox.Fault{Kind: sandbox.PaymentRequired}, http.StatusBadGateway, codeBadSignature},
+		"asking for money":  {sandbox.Fault{Kind: sandbox.PaymentRequired}, http.StatusBadGateway, failure.CodeBadSignature},
 		"one that succeeds": {sandbox.Fault{}, http.StatusOK, ""},
 	} {
 		for spelling, signature := range map[string][]string{"absent": nil, "empty": {""}, "null": {"null"}, "wrong": {"algorithm=HMAC-SHA256,keyVersion=1,signature=AAAA"}} {
@@ -139,14 +141,14 @@ func TestUnsignedFailuresAreClassified(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r := startRig(t, failuresWith(signature)(sim), simProvider, first(func(p *Provider) { p.Verify = VerifyRequire }))
+				r := startRig(t, failuresWith(signature)(sim), simProvider, first(func(p *alipayai.Provider) { p.Verify = alipayai.VerifyRequire }))
 				r.sim = sim
 				if test.fault.Kind != "" {
 					r.set(test.fault)
 				}
 				status, code := test.status, test.code
 				if spelling == "wrong" && test.fault.Kind != "" {
-					status, code = http.StatusBadGateway, codeBadSignature
+					status, code = http.StatusBadGateway, failure.CodeBadSignature
 				}
 				got := r.chat("hello")
 				if code != "" {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -26,7 +27,7 @@ const (
 // class is that of the call. Tools that the provider runs may act, and a proof of
 // payment is good for one call at one provider.
 func (c *call) class() Class {
-	if c.request.HostedTools || len(c.r.Header["Payment-Proof"]) > 0 {
+	if c.Request.HostedTools || len(c.Header["Payment-Proof"]) > 0 {
 		return ClassMoney
 	}
 	return c.g.Class
@@ -35,46 +36,46 @@ func (c *call) class() Class {
 // rung is why one of the providers, in their order, brought no answer.
 type rung struct {
 	attempts int
-	f        *failure
+	f        *failure.Failure
 }
 
 // walk asks the providers in order until one answers, and falls back on the
 // tenant's last good answer to the same request when none does.
-func (c *call) walk(providers []*Provider) (*answer, *failure) {
+func (c *call) walk(providers []*Provider) (*Answer, *failure.Failure) {
 	for i, p := range providers {
 		before := c.outcome.Attempts
 		a, f := c.try(p, i < len(providers)-1 && c.class() != ClassMoney)
 		if f == nil {
 			return a, nil
 		}
-		if c.class() == ClassMoney || !f.fallsOver() {
+		if c.class() == ClassMoney || !f.FallsOver() {
 			return nil, f
 		}
 		c.rungs = append(c.rungs, rung{c.outcome.Attempts - before, f})
 		last := i == len(providers)-1 || c.g.Now().After(c.latest())
 		if last {
 			c.outcome.Exhausted = slices.ContainsFunc(c.rungs, func(r rung) bool {
-				return !r.f.elsewhere && r.f.action != ActionThrottle
+				return !r.f.UnsupportedHere && r.f.Class != failure.Throttle
 			})
 		}
 		if c.g.Answers.first() && i == 0 || !c.g.Answers.first() && last {
 			if a := c.cachedAnswer(); a != nil {
-				c.g.Observer.FellOver(p.Name, f.reason())
+				c.g.Observer.FellOver(p.Name, f.Reason())
 				return a, nil
 			}
 		}
 		if last {
 			break
 		}
-		c.g.Observer.FellOver(p.Name, f.reason())
+		c.g.Observer.FellOver(p.Name, f.Reason())
 	}
 	return nil, c.exhausted(providers)
 }
 
 // try asks p if its breaker lets it, and tells the breaker what came of it:
 // of a stream, when it ends.
-func (c *call) try(p *Provider, alternatives bool) (*answer, *failure) {
-	c.outcome.Provider, c.outcome.UpstreamModel = p.Name, p.upstreamModel(c.request.Model)
+func (c *call) try(p *Provider, alternatives bool) (*Answer, *failure.Failure) {
+	c.outcome.Provider, c.outcome.UpstreamModel = p.Name, p.upstreamModel(c.Request.Model)
 	done, f := c.allowed(p)
 	if f != nil {
 		return nil, f
@@ -85,24 +86,24 @@ func (c *call) try(p *Provider, alternatives bool) (*answer, *failure) {
 		done(failover.Begun)
 		a.stream.ended = done
 	default:
-		done(f.result())
+		done(f.Result())
 	}
 	return a, f
 }
 
 // allowed asks p's breaker, which has to be told by done what came of the call.
-func (c *call) allowed(p *Provider) (done func(failover.Result), f *failure) {
+func (c *call) allowed(p *Provider) (done func(failover.Result), f *failure.Failure) {
 	if c.g.Breakers == nil {
 		return func(failover.Result) {}, nil
 	}
-	done, err := c.g.Breakers.Allow(c.r.Context(), failover.Key{Tenant: c.outcome.Tenant, Provider: p.account}, c.g.Breaker)
+	done, err := c.g.Breakers.Allow(c.ctx, failover.Key{Tenant: c.Tenant, Provider: p.account}, c.g.Breaker)
 	switch {
 	case err == nil:
 		return done, nil
-	case c.r.Context().Err() != nil:
-		return nil, c.transportFailure(c.r.Context(), err, false)
+	case c.ctx.Err() != nil:
+		return nil, failure.OfTransport(c.ctx, c.ctx, err, false)
 	}
-	f = unavailable(codeBreakerOpen, "provider "+p.Name+" is left alone after system errors in a row")
+	f = failure.Unavailable(failure.CodeBreakerOpen, "provider "+p.Name+" is left alone after system errors in a row")
 	if open, ok := errors.AsType[*failover.OpenError](err); ok {
 		f.RetryAfter = max(open.RetryAfter, time.Millisecond)
 	}
@@ -110,88 +111,34 @@ func (c *call) allowed(p *Provider) (done func(failover.Result), f *failure) {
 	return nil, f
 }
 
-// result is what an attempt's end means to a breaker.
-func (f *failure) result() failover.Result {
-	switch {
-	case f == nil:
-		return failover.Success
-	case f.action == ActionSystemError:
-		return failover.Failure
-	default:
-		return failover.Ignored
-	}
-}
-
-// streamResult is what the end of a stream that had content means to a breaker.
-func (f *failure) streamResult(complete bool) failover.Result {
-	if f == nil && !complete {
-		return failover.Ignored // the client left
-	}
-	return f.result()
-}
-
-// fallsOver reports whether another provider may serve a call that failed by f.
-// What the upstream says of the request itself is an answer, and so is a
-// compliance decision.
-func (f *failure) fallsOver() bool {
-	switch {
-	case f.clientGone || f.action == ActionBlocked || f.Code == codeNoClaim && !f.upstream:
-		return false // nor has any other a claim to send by
-	case f.upstream:
-		return f.action != ActionFail || f.elsewhere || credentialCodes[f.Code]
-	default:
-		return f.elsewhere || f.Status >= http.StatusInternalServerError || f.action == ActionThrottle
-	}
-}
-
-// reason is a word for f: one of the gateway's own codes, or what the
-// upstream's code amounts to.
-func (f *failure) reason() string {
-	switch {
-	case !f.upstream:
-		return f.Code
-	case f.action == ActionThrottle:
-		return "throttled"
-	case f.action == ActionSystemError:
-		return "system_error"
-	case f.action == ActionRetry:
-		return "server_error"
-	case f.elsewhere:
-		return "request_refused"
-	default:
-		return "credentials"
-	}
-}
-
 // reasons says, for the client, why the providers before the one that answers
 // did not.
 func (c *call) reasons() string {
 	reasons := make([]string, len(c.rungs))
 	for i, r := range c.rungs {
-		reasons[i] = r.f.reason()
+		reasons[i] = r.f.Reason()
 	}
 	return strings.Join(reasons, ", ")
 }
 
 // exhausted makes the failure of a call that none of the providers has answered.
 // That of one provider alone speaks for itself.
-func (c *call) exhausted(providers []*Provider) *failure {
+func (c *call) exhausted(providers []*Provider) *failure.Failure {
 	first, last := c.rungs[0], c.rungs[len(c.rungs)-1]
-	if !slices.ContainsFunc(c.rungs, func(r rung) bool { return !r.f.elsewhere }) {
+	if !slices.ContainsFunc(c.rungs, func(r rung) bool { return !r.f.UnsupportedHere }) {
 		return first.f // nobody can do what the request asks for
 	}
 	if len(providers) == 1 {
 		first.f.NoRetry = first.f.NoRetry || first.attempts >= maxAttempts
 		return first.f
 	}
-	f := &failure{action: ActionFail}
-	f.Status, f.Code = http.StatusServiceUnavailable, codeExhausted
+	f := failure.InvalidRequest(http.StatusServiceUnavailable, failure.CodeAllProvidersFailed, "")
 	if last.f.Status == http.StatusGatewayTimeout {
 		f.Status = http.StatusGatewayTimeout
 	}
 	for _, r := range c.rungs {
 		f.NoRetry = f.NoRetry || r.f.NoRetry || r.attempts >= maxAttempts
-		f.sent = f.sent || r.f.sent
+		f.Sent = f.Sent || r.f.Sent
 		if r.f.RetryAfter > 0 && (f.RetryAfter == 0 || r.f.RetryAfter < f.RetryAfter) {
 			f.RetryAfter = r.f.RetryAfter
 		}
@@ -214,8 +161,8 @@ func (c *call) tried(providers []*Provider) string {
 			continue
 		}
 		r := c.rungs[i]
-		what.WriteString(r.f.reason())
-		if r.f.upstream && r.f.Code != "" {
+		what.WriteString(r.f.Reason())
+		if r.f.FromUpstream && r.f.Code != "" {
 			what.WriteString(" (" + r.f.Code + ")")
 		}
 		if r.attempts > 1 {

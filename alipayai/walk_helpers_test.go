@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"crypto/rand"
@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
@@ -23,7 +24,7 @@ import (
 // upstream is a simulator in one of the formats, and the provider that leads to it.
 type upstream struct {
 	*sandbox.Server
-	provider *Provider
+	provider *alipayai.Provider
 	arrived  *arrivals
 	path     string
 	// model is what it serves the models of the tests as.
@@ -77,13 +78,13 @@ func newUpstream(t *testing.T, name string, format sandbox.Format) *upstream {
 }
 
 // claudeProvider is the demo app at a simulator of Anthropic's.
-func claudeProvider(t testing.TB, base string) *Provider {
+func claudeProvider(t testing.TB, base string) *alipayai.Provider {
 	t.Helper()
 	keys, err := signer.NewRing(map[int]string{1: sandbox.DemoAPIKey})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Provider{Clock: new(Clock), Transport: newTransport(t), Format: new(anthropic.Format)}
+	p := &alipayai.Provider{Clock: new(alipayai.Clock), Transport: newTransport(t), Format: new(anthropic.Format)}
 	p.Profile = profile(t, "anthropic")
 	p.BaseURL = parseURL(t, base+"/v1")
 	p.Model = p.Profile.Model
@@ -104,16 +105,16 @@ var agentKey = sync.OnceValue(func() *rsa.PrivateKey {
 })
 
 // agentProvider is an app at a simulator of the agents' platform.
-func agentProvider(t testing.TB, base string) *Provider {
+func agentProvider(t testing.TB, base string) *alipayai.Provider {
 	t.Helper()
 	keys, err := signer.NewRing(map[int]*rsa.PrivateKey{1: agentKey()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Provider{Clock: new(Clock), Transport: newTransport(t), Format: nextbuilder.Format{AgentID: "sandbox-agent"}}
+	p := &alipayai.Provider{Clock: new(alipayai.Clock), Transport: newTransport(t), Format: nextbuilder.Format{AgentID: "sandbox-agent"}}
 	p.Profile = profile(t, "nextbuilder")
 	p.BaseURL = parseURL(t, base)
-	p.Model, p.Verify = "sandbox-agent", VerifyOff
+	p.Model, p.Verify = "sandbox-agent", alipayai.VerifyOff
 	p.Scheme, err = signer.NewOpenAPIV3(signer.OpenAPIConfig{AppID: "2021000000000000", RSAKeys: signer.RSAKeys{Keys: keys}})
 	if err != nil {
 		t.Fatal(err)
@@ -128,10 +129,10 @@ type ladder struct {
 }
 
 // newLadder starts simulators of these formats. Their names are first, second and third.
-func newLadder(t *testing.T, formats []sandbox.Format, edits ...func(*Gateway)) *ladder {
+func newLadder(t *testing.T, formats []sandbox.Format, edits ...func(*alipayai.Gateway)) *ladder {
 	t.Helper()
 	l := new(ladder)
-	edit := func(g *Gateway) {
+	edit := func(g *alipayai.Gateway) {
 		for _, u := range l.rungs[1:] {
 			g.Providers = append(g.Providers, u.provider)
 		}
@@ -140,7 +141,7 @@ func newLadder(t *testing.T, formats []sandbox.Format, edits ...func(*Gateway)) 
 	for i, format := range formats {
 		l.rungs = append(l.rungs, newUpstream(t, [...]string{"first", "second", "third"}[i], format))
 	}
-	l.rig = startGateway(t, l.rungs[0].provider, slices.Concat([]func(*Gateway){edit}, edits)...)
+	l.rig = startGateway(t, l.rungs[0].provider, slices.Concat([]func(*alipayai.Gateway){edit}, edits)...)
 	l.sim, l.arrived = l.rungs[0].Server, l.rungs[0].arrived
 	return l
 }
@@ -183,10 +184,10 @@ func wantHeader(t *testing.T, got reply, header ...string) {
 }
 
 // closedCap is one whose window stays closed for longer than calls wait.
-func closedCap() *Cap {
+func closedCap() *alipayai.Cap {
 	k := newCap(50, time.Second)
 	k.MaxWait = time.Second
-	k.throttled(time.Minute)
+	k.Throttled(time.Minute)
 	return k
 }
 

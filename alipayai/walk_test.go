@@ -1,4 +1,4 @@
-package alipayai
+package alipayai_test
 
 import (
 	"context"
@@ -10,16 +10,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
 // hasty makes a provider that is not waited for.
-func hasty(p *Provider) { p.Timeout = 300 * time.Millisecond }
+func hasty(p *alipayai.Provider) { p.Timeout = 300 * time.Millisecond }
 
 func TestFallsOver(t *testing.T) {
 	for name, test := range map[string]struct {
 		fault    sandbox.Fault
-		edit     func(*Provider)
+		edit     func(*alipayai.Provider)
 		reason   string
 		attempts int // at the first provider
 		stream   bool
@@ -28,32 +30,32 @@ func TestFallsOver(t *testing.T) {
 		"throttled in a 200":      {fault: sandbox.Fault{Kind: sandbox.SystemError200, Code: "REQUEST_TRAFFIC_EXCEED_LIMIT"}, reason: "throttled", attempts: 1},
 		"5xx":                     {fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 502, Code: "BAD"}, reason: "server_error", attempts: 3},
 		"5xx for longer":          {fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 503, Code: "BUSY", RetryAfter: 5}, reason: "server_error", attempts: 1},
-		"timeout":                 {fault: sandbox.Fault{Kind: sandbox.Latency, Delay: forLong}, edit: hasty, reason: codeTimeout, attempts: 1},
-		"timeout of the body":     {fault: sandbox.Fault{Kind: sandbox.SlowFirstByte, Delay: forLong}, edit: hasty, reason: codeTimeout, attempts: 1, stream: true},
+		"timeout":                 {fault: sandbox.Fault{Kind: sandbox.Latency, Delay: forLong}, edit: hasty, reason: failure.CodeTimeout, attempts: 1},
+		"timeout of the body":     {fault: sandbox.Fault{Kind: sandbox.SlowFirstByte, Delay: forLong}, edit: hasty, reason: failure.CodeTimeout, attempts: 1, stream: true},
 		"system error, 500":       {fault: sandbox.Fault{Kind: sandbox.SystemError500}, reason: "system_error", attempts: 1},
 		"system error, 200":       {fault: sandbox.Fault{Kind: sandbox.SystemError200}, reason: "system_error", attempts: 1},
 		"system error, first":     {fault: sandbox.Fault{Kind: sandbox.SystemErrorFirst}, reason: "system_error", attempts: 1, stream: true},
 		"system error of v2":      {fault: sandbox.Fault{Kind: sandbox.SystemError200, Shape: sandbox.ShapeGateway}, reason: "system_error", attempts: 1},
-		"malformed":               {fault: sandbox.Fault{Kind: sandbox.MalformedJSON}, reason: codeMalformed, attempts: 1},
-		"malformed first event":   {fault: sandbox.Fault{Kind: sandbox.MalformedChunk}, reason: codeMalformed, attempts: 1, stream: true},
-		"empty stream":            {fault: sandbox.Fault{Kind: sandbox.EmptyStream}, reason: codeTruncated, attempts: 1, stream: true},
-		"truncated":               {fault: sandbox.Fault{Kind: sandbox.TruncatedBody}, reason: codeTruncated, attempts: 1},
-		"reset":                   {fault: sandbox.Fault{Kind: sandbox.ResetBefore}, reason: codeTruncated, attempts: 1},
+		"malformed":               {fault: sandbox.Fault{Kind: sandbox.MalformedJSON}, reason: failure.CodeMalformed, attempts: 1},
+		"malformed first event":   {fault: sandbox.Fault{Kind: sandbox.MalformedChunk}, reason: failure.CodeMalformed, attempts: 1, stream: true},
+		"empty stream":            {fault: sandbox.Fault{Kind: sandbox.EmptyStream}, reason: failure.CodeTruncated, attempts: 1, stream: true},
+		"truncated":               {fault: sandbox.Fault{Kind: sandbox.TruncatedBody}, reason: failure.CodeTruncated, attempts: 1},
+		"reset":                   {fault: sandbox.Fault{Kind: sandbox.ResetBefore}, reason: failure.CodeTruncated, attempts: 1},
 		"token, again and again":  {fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 401, Code: "INVALID_ACCESS_TOKEN"}, reason: "credentials", attempts: 2},
 		"credentials":             {fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 401, Code: "INVALID_SIGNATURE"}, reason: "credentials", attempts: 1},
 		"access denied":           {fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 403, Code: "ACCESS_DENIED"}, reason: "credentials", attempts: 1},
 		"grant is gone":           {fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 401, Code: "app-auth-token-time-out"}, reason: "credentials", attempts: 1},
 		"clock that stays wrong":  {fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 401, Code: "INVALID_REQUEST_TIME"}, reason: "credentials", attempts: 1},
-		"bad response signature":  {fault: sandbox.Fault{Kind: sandbox.WrongResponseSignature}, reason: codeBadSignature, attempts: 1},
-		"no token":                {fault: sandbox.Fault{Kind: sandbox.TokenError, Status: 500}, reason: codeNoToken},
-		"unavailable":             {edit: func(p *Provider) { p.Unavailable = func(time.Time) error { return errors.New("expired") } }, reason: codeProviderDown},
-		"queue that is too long":  {edit: func(p *Provider) { p.Cap = closedCap() }, reason: "queue_deadline"},
-		"cannot be signed for":    {edit: func(p *Provider) { p.Scheme = brokenScheme{p.Scheme} }, reason: codeSigning},
-		"answer is far too large": {edit: func(p *Provider) { p.Transport = endless{} }, reason: codeTooLarge, attempts: -1},
+		"bad response signature":  {fault: sandbox.Fault{Kind: sandbox.WrongResponseSignature}, reason: failure.CodeBadSignature, attempts: 1},
+		"no token":                {fault: sandbox.Fault{Kind: sandbox.TokenError, Status: 500}, reason: failure.CodeTokenUnavailable},
+		"unavailable":             {edit: func(p *alipayai.Provider) { p.Unavailable = func(time.Time) error { return errors.New("expired") } }, reason: failure.CodeProviderUnavailable},
+		"queue that is too long":  {edit: func(p *alipayai.Provider) { p.Cap = closedCap() }, reason: "queue_deadline"},
+		"cannot be signed for":    {edit: func(p *alipayai.Provider) { p.Scheme = brokenScheme{p.Scheme} }, reason: failure.CodeSigningFailed},
+		"answer is far too large": {edit: func(p *alipayai.Provider) { p.Transport = endless{} }, reason: failure.CodeResponseTooLarge, attempts: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := newLadder(t, alipays, first(func(p *Provider) {
+			l := newLadder(t, alipays, first(func(p *alipayai.Provider) {
 				if test.edit != nil {
 					test.edit(p)
 				}
@@ -91,13 +93,13 @@ func TestFallsOverAtOnceWithoutAToken(t *testing.T) {
 	t.Parallel()
 	l := newLadder(t, alipays)
 	l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.TokenError, Status: 500})
-	wantServed(t, l.chat("hello"), "second", "1", codeNoToken)
+	wantServed(t, l.chat("hello"), "second", "1", failure.CodeTokenUnavailable)
 	began := time.Now()
 	const calls = 20
 	for i := range calls {
-		wantServed(t, l.chat("hello "+strconv.Itoa(i)), "second", "1", codeNoToken)
+		wantServed(t, l.chat("hello "+strconv.Itoa(i)), "second", "1", failure.CodeTokenUnavailable)
 	}
-	if took := time.Since(began); took > calls*tokenWait/4 {
+	if took := time.Since(began); took > calls*alipayai.TokenWait/4 {
 		t.Errorf("%d calls took %v", calls, took)
 	}
 	l.wantCalls(0, 1+calls)
@@ -106,8 +108,8 @@ func TestFallsOverAtOnceWithoutAToken(t *testing.T) {
 // An unreachable provider is tried three times, since nothing ever left.
 func TestFallsOverWhereNobodyListens(t *testing.T) {
 	t.Parallel()
-	l := newLadder(t, alipays, first(func(p *Provider) { p.BaseURL, p.Tokens = unreachable(t)().BaseURL, nil }))
-	wantServed(t, l.chat("hello"), "second", "4", codeUnreachable)
+	l := newLadder(t, alipays, first(func(p *alipayai.Provider) { p.BaseURL, p.Tokens = unreachable(t)().BaseURL, nil }))
+	wantServed(t, l.chat("hello"), "second", "4", failure.CodeUnreachable)
 	l.wantCalls(0, 1)
 }
 
@@ -175,7 +177,7 @@ func TestDoesNotFallOverForNobody(t *testing.T) {
 			})
 			cancel()
 			receive(t, ended, "the client to leave")
-			if o := l.outcome(); o.Status != clientClosedRequest || o.Code != codeClientGone || o.Exhausted {
+			if o := l.outcome(); o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || o.Exhausted {
 				t.Errorf("outcome %+v", o)
 			}
 			l.wantCalls(1, 0)
@@ -208,7 +210,7 @@ func TestDoesNotFallOverAfterContent(t *testing.T) {
 // Each of three is asked in turn, with the same id and the model by its own name.
 func TestThreeProviders(t *testing.T) {
 	t.Parallel()
-	l := newLadder(t, []sandbox.Format{sandbox.OpenAI, sandbox.OpenAI, sandbox.OpenAI}, func(g *Gateway) {
+	l := newLadder(t, []sandbox.Format{sandbox.OpenAI, sandbox.OpenAI, sandbox.OpenAI}, func(g *alipayai.Gateway) {
 		g.Providers[1].ModelMap = map[string]string{"alipay-fin-1": "alipay-fin-mini"}
 	})
 	l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
@@ -239,7 +241,7 @@ func TestThreeProviders(t *testing.T) {
 // Providers that do not serve the model are none.
 func TestWalksThoseThatServeTheModel(t *testing.T) {
 	t.Parallel()
-	l := newLadder(t, []sandbox.Format{sandbox.OpenAI, sandbox.OpenAI, sandbox.OpenAI}, func(g *Gateway) {
+	l := newLadder(t, []sandbox.Format{sandbox.OpenAI, sandbox.OpenAI, sandbox.OpenAI}, func(g *alipayai.Gateway) {
 		g.Providers[1].Models = []string{"another"}
 	})
 	l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})

@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,9 @@ type watchdog struct {
 	limit time.Duration
 	cause error
 }
+
+// errAttemptIsEnded is the cause of an attempt that nothing waits for any more.
+var errAttemptIsEnded = errors.New("the attempt has ended")
 
 // Values of since that are no time.
 const (

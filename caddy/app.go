@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
 func init() {
@@ -57,7 +58,7 @@ type App struct {
 	providers map[string]*alipayai.Provider
 	metrics   *metrics
 	logger    *zap.Logger
-	sealing   *alipayai.Seal
+	sealing   *seal.Seal
 	store     *openedStore
 	breakers  *failover.Breakers
 	evidence  *evidence.Recorder
@@ -98,7 +99,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	var err error
-	if a.sealing, err = a.seal(newSecrets(a.InsecureLiterals)); err != nil {
+	if a.sealing, err = a.newSeal(newSecrets(a.InsecureLiterals)); err != nil {
 		return err
 	}
 	if a.store, err = a.openStore(); err != nil {

@@ -9,10 +9,10 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
 // TestExitWaitsForEvidence stops an app while a record is being written: only a process that ends has to wait for it.
@@ -65,7 +65,7 @@ func TestChangedPasswordIsAnotherStore(t *testing.T) {
 		t.Helper()
 		t.Setenv("TEST_REDIS_PASSWORD", password)
 		t.Setenv("TEST_SENTINEL_PASSWORD", sentinel)
-		a := &App{sealing: new(alipayai.Seal), Redis: &Redis{
+		a := &App{sealing: new(seal.Seal), Redis: &Redis{
 			Addresses: []string{"127.0.0.1:1"}, MasterName: "main",
 			Password: "{env.TEST_REDIS_PASSWORD}", SentinelPassword: "{env.TEST_SENTINEL_PASSWORD}",
 		}}

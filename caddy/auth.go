@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -43,7 +44,7 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	w.Header().Set("WWW-Authenticate", "Bearer")
 	wire.Error{
 		Status:    http.StatusUnauthorized,
-		Code:      "invalid_api_key",
+		Code:      failure.CodeInvalidAPIKey,
 		Message:   "no valid API key was sent; send it as Authorization: Bearer <key>",
 		RequestID: alipayai.NewRequestID(),
 	}.WriteHTTP(w)

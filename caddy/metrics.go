@@ -10,6 +10,8 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 )
 
 // metrics are the plugin's Prometheus metrics. They count on over reloads:
@@ -90,7 +92,7 @@ func (m *metrics) register(registry *prometheus.Registry) error {
 }
 
 func (m *metrics) attempted(provider, code string) {
-	m.attempts.WithLabelValues(provider, alipayai.KnownCode(code)).Inc()
+	m.attempts.WithLabelValues(provider, failure.Known(code)).Inc()
 }
 
 func (m *metrics) fellOver(provider, reason string) {
@@ -108,7 +110,7 @@ func (m *metrics) alerted(sink string, kind alert.Kind, result alert.Result) {
 func (m *metrics) tokenFetched(provider string, err error) {
 	result := "ok"
 	switch {
-	case errors.Is(err, alipayai.ErrTokenRefused):
+	case errors.Is(err, token.ErrRefused):
 		result = "refused"
 	case err != nil:
 		result = "unavailable"
@@ -122,7 +124,7 @@ func (m *metrics) settled(o *alipayai.Outcome) {
 		m.stored.WithLabelValues(provider, string(o.Stored)).Inc()
 		provider = string(o.Stored) // which was asked, and fast
 	}
-	m.requests.WithLabelValues(provider, endpoint, strconv.Itoa(o.Status), alipayai.KnownCode(o.Code)).Inc()
+	m.requests.WithLabelValues(provider, endpoint, strconv.Itoa(o.Status), failure.Known(o.Code)).Inc()
 	m.duration.WithLabelValues(provider, endpoint).Observe(o.Duration.Seconds())
 	if o.FirstByte > 0 {
 		m.firstByte.WithLabelValues(provider, endpoint).Observe(o.FirstByte.Seconds())

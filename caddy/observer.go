@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -24,27 +25,27 @@ type observer struct {
 
 func (o observer) Attempted(a alipayai.Attempt) {
 	code := a.Code
-	if code == "" && a.Action != "" {
+	if code == "" && a.Class != "" {
 		code = "none" // a failure that names none
 	}
 	o.metrics.attempted(a.Provider, code)
 	o.alertOn(a)
-	if a.Action == "" {
+	if a.Class == "" {
 		return
 	}
 	if c := o.logger.Check(zapcore.WarnLevel, "attempt failed"); c != nil {
-		c.Write(zap.String("provider", a.Provider), zap.String("code", a.Code), zap.String("action", string(a.Action)),
+		c.Write(zap.String("provider", a.Provider), zap.String("code", a.Code), zap.String("action", string(a.Class)),
 			zap.Int("status", a.Status), zap.Int("attempt", a.Number), zap.String("request_id", a.RequestID), zap.Error(a.Cause))
 	}
 }
 
 // alertOn passes system errors and throttling on to the alert monitor.
 func (o observer) alertOn(a alipayai.Attempt) {
-	switch a.Action {
-	case alipayai.ActionSystemError:
+	switch a.Class {
+	case failure.SystemError:
 		o.monitor.SystemError(a.Provider)
-	case alipayai.ActionThrottle:
-		if !alipayai.IsRejection(a.Code) {
+	case failure.Throttle:
+		if !failure.IsRejection(a.Code) {
 			o.monitor.Throttled(a.Provider)
 		}
 	}

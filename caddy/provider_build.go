@@ -15,11 +15,13 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -42,7 +44,7 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	}
 	p.Model = cmp.Or(p.Model, profile.Model)
 	for _, rule := range c.Codes {
-		p.Codes = append(p.Codes, alipayai.CodeRule{Pattern: rule.Pattern, Action: alipayai.Action(rule.Action)})
+		p.Codes = append(p.Codes, failure.Rule{Pattern: rule.Pattern, Class: failure.Class(rule.Action)})
 	}
 	resolver := newSecrets(a.InsecureLiterals)
 	if p.Format, err = c.format(resolver, profile); err != nil {
@@ -113,18 +115,18 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	return p, nil
 }
 
-// format gives what the upstream speaks, where that is not OpenAI's form.
+// format gives what the upstream speaks.
 func (p *Provider) format(s secrets, profile alipayai.Profile) (wire.Format, error) {
-	if (p.Agent != nil) != (profile.Format == alipayai.FormatNextBuilder) {
+	if (p.Agent != nil) != (profile.Format == wire.NextBuilder) {
 		return nil, errors.New("agent goes with profile nextbuilder, and that needs it: agent <id>")
 	}
-	if p.OnUnsupported != "" && profile.Format == "" {
+	if p.OnUnsupported != "" && profile.Format == wire.OpenAI {
 		return nil, fmt.Errorf("on_unsupported has no meaning for profile %s: its requests go as they come", profile.Name)
 	}
 	switch profile.Format {
-	case alipayai.FormatAnthropic:
+	case wire.Anthropic:
 		return new(anthropic.Format), nil
-	case alipayai.FormatNextBuilder:
+	case wire.NextBuilder:
 		id, err := s.public("agent", p.Agent.ID)
 		if err != nil {
 			return nil, err
@@ -136,7 +138,7 @@ func (p *Provider) format(s secrets, profile alipayai.Profile) (wire.Format, err
 		}
 		return nextbuilder.Format{AgentID: id, ConfigVersion: p.Agent.ConfigVersion, Thinking: p.Agent.Thinking}, nil
 	}
-	return nil, nil
+	return openai.Format{}, nil
 }
 
 // header resolves the fixed header fields.

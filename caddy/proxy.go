@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -38,11 +39,13 @@ type Proxy struct {
 	// The largest answer in bytes that is not a stream. Default: `33554432` (32 MiB)
 	MaxAnswer int64 `json:"max_answer,omitempty"`
 
-	// How many bytes of answers may be held at once, over all calls, until clients
-	// have read them: of answers of more than 64 KiB that are not streams. Beyond
-	// it such an answer waits, until its call's deadline, and then fails with 503
-	// and `X-Should-Retry: false`. A client has a minute to read each mebibyte. At
-	// least `max_answer`. Default: `268435456` (256 MiB), or `max_answer` if that is more
+	// How many bytes of answers may be held at once, over all calls of this handler,
+	// until clients have read them: of answers of more than 64 KiB that are not
+	// streams. Each handler has its own, and a reload begins anew while calls of
+	// before may hold theirs: plan the sum. Beyond it such
+	// an answer waits, until its call's deadline, and then fails with 503 and
+	// `X-Should-Retry: false`. A client has a minute to read each mebibyte. At least
+	// `max_answer`. Default: `268435456` (256 MiB), or `max_answer` if that is more
 	MaxBuffered int64 `json:"max_buffered,omitempty"`
 
 	// How long a whole call may take: to the answer's end for JSON, to the
@@ -77,6 +80,7 @@ type Proxy struct {
 	Priorities map[string]string `json:"priorities,omitempty"`
 
 	gateway *alipayai.Gateway
+	door    openai.Door
 	// releases give back what the handler holds of the pooled state, when the
 	// last of its calls has ended.
 	releases []func()
@@ -144,6 +148,7 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	if err := h.provisionFailover(app); err != nil {
 		return err
 	}
+	h.door.Gateway = h.gateway
 	return h.gateway.Prepare()
 }
 
@@ -209,7 +214,7 @@ var priorities = map[string]limiter.Priority{"high": limiter.High, "normal": lim
 func (h *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	h.calls.begin()
 	defer h.calls.end()
-	h.gateway.Serve(w, r, tenantOf(r))
+	h.door.Serve(w, r, tenantOf(r))
 	return nil
 }
 

@@ -11,7 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
 // refreshTokenStore keeps the newest refresh token of one grant, encrypted,
@@ -19,26 +20,26 @@ import (
 type refreshTokenStore struct {
 	storage certmagic.Storage
 	key     string // in the storage
-	seal    *alipayai.Seal
+	seal    *seal.Seal
 }
 
 // refreshTokenStore makes the store of the grant that began with the token
 // first. A new first token, after a person has authorised anew, begins a new
 // grant: what was kept for the old one is not looked at again.
-func (a *App) refreshTokenStore(ctx caddy.Context, seal *alipayai.Seal, url, clientID, first string) (*refreshTokenStore, error) {
-	if seal == nil {
+func (a *App) refreshTokenStore(ctx caddy.Context, sealing *seal.Seal, url, clientID, first string) (*refreshTokenStore, error) {
+	if sealing == nil {
 		return nil, errors.New("refresh_token needs the global option encryption_key: the tokens that replace it are kept encrypted with that")
 	}
 	id := hashAll([]string{url, clientID, first})
 	return &refreshTokenStore{
 		storage: ctx.Storage(),
 		key:     path.Join("alipayai", "refresh_tokens", hex.EncodeToString(id[:16])),
-		seal:    seal,
+		seal:    sealing,
 	}, nil
 }
 
-// seal gives what tokens are encrypted with; nil without encryption_key.
-func (a *App) seal(s secrets) (*alipayai.Seal, error) {
+// newSeal gives what tokens are encrypted with; nil without encryption_key.
+func (a *App) newSeal(s secrets) (*seal.Seal, error) {
 	if a.EncryptionKey == "" {
 		return nil, nil
 	}
@@ -50,7 +51,7 @@ func (a *App) seal(s secrets) (*alipayai.Seal, error) {
 }
 
 // parseEncryptionKey reads 32 bytes in hexadecimal digits or base64.
-func parseEncryptionKey(text string) (*alipayai.Seal, error) {
+func parseEncryptionKey(text string) (*seal.Seal, error) {
 	key, err := hex.DecodeString(text)
 	if err != nil {
 		key, err = base64.StdEncoding.DecodeString(text)
@@ -58,29 +59,29 @@ func parseEncryptionKey(text string) (*alipayai.Seal, error) {
 	if err != nil || len(key) != 32 {
 		return nil, errors.New("encryption_key must be 32 bytes, as 64 hexadecimal digits or in base64; `openssl rand -hex 32` makes one")
 	}
-	return alipayai.NewSeal([32]byte(key))
+	return seal.New([32]byte(key))
 }
 
-// Load implements alipayai.RefreshTokenStore.
-func (s *refreshTokenStore) Load(ctx context.Context) (alipayai.Token, error) {
+// Load implements token.RefreshStore.
+func (s *refreshTokenStore) Load(ctx context.Context) (token.Token, error) {
 	sealed, err := s.storage.Load(ctx, s.key)
 	if errors.Is(err, fs.ErrNotExist) {
-		return alipayai.Token{}, nil
+		return token.Token{}, nil
 	}
 	if err != nil {
-		return alipayai.Token{}, err
+		return token.Token{}, err
 	}
-	return s.seal.OpenToken(s.key, sealed)
+	return token.Open(s.seal, s.key, sealed)
 }
 
-// Store implements alipayai.RefreshTokenStore. The access token, which nobody
+// Store implements token.RefreshStore. The access token, which nobody
 // reads there, is left out.
-func (s *refreshTokenStore) Store(ctx context.Context, t alipayai.Token) error {
+func (s *refreshTokenStore) Store(ctx context.Context, t token.Token) error {
 	t.Access = ""
-	return s.storage.Store(ctx, s.key, s.seal.SealToken(s.key, t))
+	return s.storage.Store(ctx, s.key, token.Seal(s.seal, s.key, t))
 }
 
-// Lock implements alipayai.RefreshTokenStore, by the storage's own lock.
+// Lock implements token.RefreshStore, by the storage's own lock.
 func (s *refreshTokenStore) Lock(ctx context.Context) (unlock func(), err error) {
 	if err := s.storage.Lock(ctx, s.key); err != nil {
 		return nil, err

@@ -94,17 +94,28 @@ func TestReplicasShareBreakers(t *testing.T) {
 	}
 }
 
+// once calls for acme with an idempotency key, and again while Redis answers too
+// late for a claim, as it may on busy cores: then the call was not sent.
+func (g *failoverRig) once(name, prompt string) (a answer) {
+	g.t.Helper()
+	g.eventually("the key to be claimed", func() bool {
+		a = g.at(name, prompt, g.acme, "Idempotency-Key: once")
+		return a.code() != "idempotency_unavailable"
+	})
+	return a
+}
+
 // TestReplicasShareAnswers gives at the second gateway what the first was answered.
 func TestReplicasShareAnswers(t *testing.T) {
 	g, _ := newFleet(t, "cached_answer 1h")
-	first := g.at("gateway", "tea", g.acme, "Idempotency-Key: once")
+	first := g.once("gateway", "tea")
 	if first.status != http.StatusOK {
 		t.Fatalf("%d %s", first.status, first.body)
 	}
-	if a := g.at("second", "tea", g.acme, "Idempotency-Key: once"); a.body != first.body || a.header.Get("Idempotent-Replayed") != "true" {
+	if a := g.once("second", "tea"); a.body != first.body || a.header.Get("Idempotent-Replayed") != "true" {
 		t.Errorf("with the same key %d %v %s", a.status, a.header, a.body)
 	}
-	if a := g.at("second", "coffee", g.acme, "Idempotency-Key: once"); a.code() != "idempotency_key_reused" {
+	if a := g.once("second", "coffee"); a.code() != "idempotency_key_reused" {
 		t.Errorf("with the key of another request %d %s", a.status, a.body)
 	}
 	g.fail(g.api, systemError)
@@ -123,22 +134,29 @@ func TestClaimOfAReplicaThatDies(t *testing.T) {
 	g.at("second", "to have a token", g.acme)
 	before := g.chats()
 	g.fail(g.api, sandbox.Fault{Kind: sandbox.Stall, Times: 1})
+	sent := time.Now()
 	go func() {
-		if resp, err := g.send("second", "POST", chatPath, chatBody("tea", false), g.acme, "Idempotency-Key: once"); err == nil {
+		for status := http.StatusServiceUnavailable; status == http.StatusServiceUnavailable; { // see once
+			resp, err := g.send("second", "POST", chatPath, chatBody("tea", false), g.acme, "Idempotency-Key: once")
+			if err != nil {
+				return
+			}
 			resp.Body.Close()
+			status = resp.StatusCode
 		}
 	}()
 	g.eventually("the call to arrive", func() bool { return g.chats() > before })
 	kill()
-	began := time.Now()
-	if a := g.at("gateway", "tea", g.acme, "Idempotency-Key: once"); a.code() != "idempotency_in_flight" {
+	killed := time.Now()
+	if a := g.once("gateway", "tea"); a.code() != "idempotency_in_flight" {
 		t.Errorf("at once: %d %s", a.status, a.body)
 	}
 	g.eventually("the lease to end", func() bool {
 		a := g.at("gateway", "tea", g.acme, "Idempotency-Key: once")
 		return a.code() == "idempotency_unresolved"
 	})
-	if took := time.Since(began); took < 3*time.Second || took > 9*time.Second {
-		t.Errorf("the lease ended after %v, want the call's deadline and 5 seconds more", took)
+	// The claim was made between the two.
+	if atMost, atLeast := time.Since(sent), time.Since(killed); atMost < 6*time.Second || atLeast > 9*time.Second {
+		t.Errorf("the lease ended after %v to %v, want the call's deadline and 5 seconds more", atLeast, atMost)
 	}
 }

@@ -9,9 +9,10 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -26,13 +27,13 @@ type store interface {
 	// breakers makes the breakers of all providers.
 	breakers() *failover.Breakers
 	// claims is where idempotency keys are claimed.
-	claims(seal *alipayai.Seal) replay.Claims
+	claims(sealing *seal.Seal) replay.Claims
 	// answers is where cached answers are kept, maxBytes of them in memory, or the
 	// default for 0; and whether they are reached over a network.
-	answers(seal *alipayai.Seal, maxBytes int64) (cache replay.Cache, remote bool)
+	answers(sealing *seal.Seal, maxBytes int64) (cache replay.Cache, remote bool)
 	// tokens is where replicas share the access token of that name; nil where they
 	// share none.
-	tokens(seal *alipayai.Seal, name string) alipayai.TokenShare
+	tokens(sealing *seal.Seal, name string) token.Share
 	// inspect warns of a server that is not set up as it should be, once. ctx ends
 	// when the configuration does.
 	inspect(ctx context.Context, logger *zap.Logger)

@@ -6,9 +6,10 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -37,10 +38,10 @@ func (*memoryStore) window(string, limiter.Limit, string) limiter.Window {
 func (*memoryStore) breakers() *failover.Breakers { return new(failover.Breakers) }
 
 // claims implements store.
-func (s *memoryStore) claims(*alipayai.Seal) replay.Claims { return s.claimed.Within(claimBytes) }
+func (s *memoryStore) claims(*seal.Seal) replay.Claims { return s.claimed.Within(claimBytes) }
 
 // answers implements store.
-func (s *memoryStore) answers(_ *alipayai.Seal, maxBytes int64) (cache replay.Cache, remote bool) {
+func (s *memoryStore) answers(_ *seal.Seal, maxBytes int64) (cache replay.Cache, remote bool) {
 	if maxBytes == 0 {
 		maxBytes = defaultAnswerBytes
 	}
@@ -48,7 +49,7 @@ func (s *memoryStore) answers(_ *alipayai.Seal, maxBytes int64) (cache replay.Ca
 }
 
 // tokens implements store: each process fetches its own.
-func (*memoryStore) tokens(*alipayai.Seal, string) alipayai.TokenShare { return nil }
+func (*memoryStore) tokens(*seal.Seal, string) token.Share { return nil }
 
 // inspect implements store.
 func (*memoryStore) inspect(context.Context, *zap.Logger) {}

@@ -12,9 +12,10 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -41,22 +42,22 @@ func (s *redisStore) breakers() *failover.Breakers {
 }
 
 // claims implements store.
-func (s *redisStore) claims(seal *alipayai.Seal) replay.Claims {
-	return replay.NewRedisClaims(s.replayOptions(seal))
+func (s *redisStore) claims(sealing *seal.Seal) replay.Claims {
+	return replay.NewRedisClaims(s.replayOptions(sealing))
 }
 
 // answers implements store. The server bounds them by tenant, not by maxBytes.
-func (s *redisStore) answers(seal *alipayai.Seal, _ int64) (cache replay.Cache, remote bool) {
-	return replay.NewRedisCache(s.replayOptions(seal)), true
+func (s *redisStore) answers(sealing *seal.Seal, _ int64) (cache replay.Cache, remote bool) {
+	return replay.NewRedisCache(s.replayOptions(sealing)), true
 }
 
-func (s *redisStore) replayOptions(seal *alipayai.Seal) replay.RedisOptions {
-	return replay.RedisOptions{Client: s.client, Namespace: "answers", Seal: seal, TenantBytes: s.tenantBytes}
+func (s *redisStore) replayOptions(sealing *seal.Seal) replay.RedisOptions {
+	return replay.RedisOptions{Client: s.client, Namespace: "answers", Seal: sealing, TenantBytes: s.tenantBytes}
 }
 
 // tokens implements store.
-func (s *redisStore) tokens(seal *alipayai.Seal, name string) alipayai.TokenShare {
-	return alipayai.NewRedisTokens(s.client, name, seal, time.Now)
+func (s *redisStore) tokens(sealing *seal.Seal, name string) token.Share {
+	return token.NewRedis(s.client, name, sealing, time.Now)
 }
 
 // inspect implements store.

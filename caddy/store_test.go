@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
 // TestStoreRedis serves with a Redis that goes away and comes back. Its
@@ -95,7 +95,7 @@ func TestMemoryOutlivesAnotherStore(t *testing.T) {
 		return opened
 	}
 	memory := reload(new(App))
-	if reload(&App{sealing: new(alipayai.Seal), Redis: &Redis{Addresses: []string{"127.0.0.1:1"}}}) == memory {
+	if reload(&App{sealing: new(seal.Seal), Redis: &Redis{Addresses: []string{"127.0.0.1:1"}}}) == memory {
 		t.Error("Redis is the memory")
 	}
 	if reload(new(App)) != memory {

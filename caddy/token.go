@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 )
 
 // Token says where a provider's OAuth access tokens are had. A token is
@@ -44,20 +45,20 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 	if !p.Profile.TakesToken {
 		return nil
 	}
-	token := c.Token
+	asked := c.Token
 	secret := sandbox.DemoOAuthSecret
 	switch {
-	case token == nil && p.Profile.Simulated:
-		token = &Token{URL: p.BaseURL.JoinPath("/oauth2/token").String()}
-	case token == nil:
+	case asked == nil && p.Profile.Simulated:
+		asked = &Token{URL: p.BaseURL.JoinPath("/oauth2/token").String()}
+	case asked == nil:
 		return fmt.Errorf("token is missing; profile %s needs one: token <url> {env.NAME}", p.Profile.Name)
 	default:
 		var err error
-		if secret, err = s.resolve("token secret", token.Secret); err != nil {
+		if secret, err = s.resolve("token secret", asked.Secret); err != nil {
 			return err
 		}
 	}
-	address, err := s.public("token url", token.URL)
+	address, err := s.public("token url", asked.URL)
 	if err != nil {
 		return err
 	}
@@ -72,22 +73,22 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 		return err
 	}
 	clientID := p.ClientID
-	if token.ClientID != "" {
-		if clientID, err = s.public("token client_id", token.ClientID); err != nil {
+	if asked.ClientID != "" {
+		if clientID, err = s.public("token client_id", asked.ClientID); err != nil {
 			return err
 		}
 	}
-	grant := &alipayai.Grant{
-		URL: address, ClientID: clientID, Secret: secret, Scope: token.Scope,
+	grant := &token.Grant{
+		URL: address, ClientID: clientID, Secret: secret, Scope: asked.Scope,
 		Transport: p.Transport, Credentials: live, Now: time.Now,
 	}
 	live.Add(credentials.Basic(url.QueryEscape(clientID), url.QueryEscape(secret)))
 	if u.Host == p.BaseURL.Host {
 		grant.Clock = p.Clock // another host has another clock
 	}
-	source := &alipayai.TokenSource{Fetcher: grant, Now: time.Now}
-	if token.RefreshToken != "" {
-		if source.RefreshToken, err = s.resolve("refresh_token", token.RefreshToken); err != nil {
+	source := &token.Source{Fetcher: grant, Now: time.Now}
+	if asked.RefreshToken != "" {
+		if source.RefreshToken, err = s.resolve("refresh_token", asked.RefreshToken); err != nil {
 			return err
 		}
 	}
@@ -97,7 +98,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 		}
 	}
 	// Whatever would make another token belongs to the cell's identity.
-	cell, release := acquire[alipayai.TokenCell]("token", address, clientID, secret, token.Scope, source.RefreshToken)
+	cell, release := acquire[token.Cell]("token", address, clientID, secret, asked.Scope, source.RefreshToken)
 	a.releases = append(a.releases, release)
 	source.Cell = cell
 	a.releases = append(a.releases, live.Watch(cell))
@@ -119,7 +120,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 			a.monitor.TokenRefresh(p.Name, err)
 		}
 	}
-	a.shareTokens(source, logger, address, clientID, token.Scope, source.RefreshToken)
+	a.shareTokens(source, logger, address, clientID, asked.Scope, source.RefreshToken)
 	p.Tokens = source
 	a.jobs = append(a.jobs, func(ctx context.Context) { source.Run(ctx) })
 	return nil

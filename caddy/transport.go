@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -174,10 +175,10 @@ func (t *SigningTransport) readBody(req *http.Request) ([]byte, *wire.Error) {
 	defer func() { _ = req.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(req.Body, t.MaxBody+1))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok || int64(len(body)) > t.MaxBody {
-		return nil, &wire.Error{Status: http.StatusRequestEntityTooLarge, Code: "request_too_large", Message: "the body is larger than what is signed"}
+		return nil, &wire.Error{Status: http.StatusRequestEntityTooLarge, Code: failure.CodeRequestTooLarge, Message: "the body is larger than what is signed"}
 	}
 	if err != nil {
-		return nil, &wire.Error{Status: http.StatusBadRequest, Code: "request_unreadable", Message: "the body could not be read"}
+		return nil, &wire.Error{Status: http.StatusBadRequest, Code: failure.CodeRequestUnreadable, Message: "the body could not be read"}
 	}
 	return body, nil
 }

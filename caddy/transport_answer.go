@@ -12,6 +12,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/limiter"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -27,12 +29,12 @@ func (t *SigningTransport) unsigned(req *http.Request, err error, late bool) (*h
 	var rejection *limiter.Rejection
 	switch {
 	case errors.Is(err, alipayai.ErrProviderUnavailable):
-		e.Code, e.Message = "provider_unavailable", err.Error()
+		e.Code, e.Message = failure.CodeProviderUnavailable, err.Error()
 	case errors.Is(err, alipayai.ErrNotSigned), errors.Is(err, signer.ErrMalformed), errors.Is(err, signer.ErrWrongIdentity):
 		// Such as openapi-v2 parameters that only the gateway may set.
-		e.Status, e.Code, e.RetryAfter, e.Message = http.StatusForbidden, "not_signed", 0, live.Text(err.Error())
-	case errors.Is(err, alipayai.ErrTokenRefused), errors.Is(err, alipayai.ErrTokenUnavailable):
-		e.Code, e.Message = "token_unavailable", "provider "+t.provider.Name+" has no access token: "+alipayai.TokenReason(err)
+		e.Status, e.Code, e.RetryAfter, e.Message = http.StatusForbidden, failure.CodeNotSigned, 0, live.Text(err.Error())
+	case errors.Is(err, token.ErrRefused), errors.Is(err, token.ErrUnavailable):
+		e.Code, e.Message = failure.CodeTokenUnavailable, "provider "+t.provider.Name+" has no access token: "+token.Reason(err)
 	case late:
 		return answerTo(req, notSent()), nil
 	case errors.As(err, &rejection):
@@ -40,7 +42,7 @@ func (t *SigningTransport) unsigned(req *http.Request, err error, late bool) (*h
 		e.Status, e.Code, e.RetryAfter = http.StatusTooManyRequests, string(rejection.Reason), rejection.RetryAfter
 		e.Message = rejection.Error()
 	default:
-		e.Code, e.Message = "signing_failed", "provider "+t.provider.Name+" cannot sign the request"
+		e.Code, e.Message = failure.CodeSigningFailed, "provider "+t.provider.Name+" cannot sign the request"
 		t.metrics.signingFailures.WithLabelValues(t.provider.Name).Inc()
 	}
 	if e.Status == http.StatusServiceUnavailable { // the operator's business
@@ -51,23 +53,23 @@ func (t *SigningTransport) unsigned(req *http.Request, err error, late bool) (*h
 
 // notSent is the failure of a call that could not leave before its deadline.
 func notSent() *wire.Error {
-	return &wire.Error{Status: http.StatusGatewayTimeout, Code: "upstream_timeout", Message: errNotSent.Error(), RetryAfter: time.Second}
+	return &wire.Error{Status: http.StatusGatewayTimeout, Code: failure.CodeTimeout, Message: errNotSent.Error(), RetryAfter: time.Second}
 }
 
 // broken says what became of a request that got no answer. left says that it may
 // have reached the upstream, late that it could not be sent before the deadline.
 func (t *SigningTransport) broken(req *http.Request, err error, left, late bool) (*http.Response, error) {
 	if req.Context().Err() != nil {
-		t.metrics.attempted(t.provider.Name, "client_gone")
+		t.metrics.attempted(t.provider.Name, failure.CodeClientGone)
 		return nil, err
 	}
-	e := &wire.Error{Status: http.StatusBadGateway, Code: "upstream_unreachable", Message: "the provider could not be reached"}
+	e := &wire.Error{Status: http.StatusBadGateway, Code: failure.CodeUnreachable, Message: "the provider could not be reached"}
 	timeout, ok := errors.AsType[net.Error](err)
 	switch {
 	case left && ok && timeout.Timeout():
-		e.Status, e.Code, e.Message = http.StatusGatewayTimeout, "upstream_timeout", "the provider did not answer in time"
+		e.Status, e.Code, e.Message = http.StatusGatewayTimeout, failure.CodeTimeout, "the provider did not answer in time"
 	case left:
-		e.Code, e.Message = "upstream_truncated_response", "the connection to the provider broke before its answer"
+		e.Code, e.Message = failure.CodeTruncated, "the connection to the provider broke before its answer"
 	case late:
 		e = notSent()
 	}
@@ -85,18 +87,18 @@ func (t *SigningTransport) broken(req *http.Request, err error, left, late bool)
 // nobody should repeat it blindly.
 func (t *SigningTransport) unusable(req *http.Request, err error) (*http.Response, error) {
 	if gone := req.Context().Err(); gone != nil {
-		t.metrics.attempted(t.provider.Name, "client_gone")
+		t.metrics.attempted(t.provider.Name, failure.CodeClientGone)
 		return nil, gone
 	}
 	e := &wire.Error{Status: http.StatusBadGateway, NoRetry: true}
 	switch {
 	case errors.Is(err, alipayai.ErrAnswerTruncated):
 		// Not err, which names the network's addresses.
-		e.Code, e.Message = "upstream_truncated_response", alipayai.ErrAnswerTruncated.Error()
+		e.Code, e.Message = failure.CodeTruncated, alipayai.ErrAnswerTruncated.Error()
 	case errors.Is(err, alipayai.ErrAnswerTooLarge):
-		e.Code, e.Message = "upstream_response_too_large", "the provider's answer is larger than this gateway takes"
+		e.Code, e.Message = failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes"
 	default:
-		e.Code, e.Message = "invalid_response_signature", alipayai.ErrBadAnswer.Error()
+		e.Code, e.Message = failure.CodeBadSignature, alipayai.ErrBadAnswer.Error()
 	}
 	t.metrics.attempted(t.provider.Name, e.Code)
 	return answerTo(req, e), nil

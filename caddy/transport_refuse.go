@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -48,7 +49,7 @@ func (t *SigningTransport) checkLists() error {
 // refuse says why a request may not be signed; nil when it may.
 func (t *SigningTransport) refuse(req *http.Request) *wire.Error {
 	if !t.AllowAnonymous && tenantOf(req) == alipayai.AnonymousTenant {
-		return &wire.Error{Status: http.StatusUnauthorized, Code: "invalid_api_key", Message: "requests are signed for authenticated users only"}
+		return &wire.Error{Status: http.StatusUnauthorized, Code: failure.CodeInvalidAPIKey, Message: "requests are signed for authenticated users only"}
 	}
 	if !isSignedMethod(req.Method) {
 		return forbid("the method is not one that is signed")
@@ -104,7 +105,7 @@ func (t *SigningTransport) refuseAPI(query string, form []byte) *wire.Error {
 }
 
 func forbid(message string) *wire.Error {
-	return &wire.Error{Status: http.StatusForbidden, Code: "not_signed", Message: message}
+	return &wire.Error{Status: http.StatusForbidden, Code: failure.CodeNotSigned, Message: message}
 }
 
 // isSignedMethod reports whether requests of this HTTP method are signed. To

@@ -17,15 +17,15 @@
 //
 // The ways out, and where the filter stands:
 //
-//	the client's headers     alipayai: commit; of the signing transport: Provider.TakeAnswer
-//	the client's errors      alipayai: refuse, abort, upstreamFailure; bodies of status 402;
+//	the client's headers     alipayai: Answer.Describe; of the signing transport: Provider.TakeAnswer
+//	the client's errors      alipayai: call.refused, call.broken, Provider.failed; bodies of status 402;
 //	                         of the signing transport: Provider.TakeAnswer, for status >= 400
 //	the access log           alipayai: settle, for what the gateway adds; the headers are the client's
 //	the process's log        [Filter.Log], around the core of every logger
 //	alerts                   alert.Options.Credentials
 //	evidence, log and sealed alipayai: recordEvidence
-//	metrics                  labels are codes from a fixed list: alipayai.KnownCode
-//	token endpoints' errors  alipayai: Grant.Fetch
+//	metrics                  labels are codes from a fixed list: failure.Known
+//	token endpoints' errors  token: Grant.Fetch
 //
 // The contents of answers are not filtered: they belong to the client.
 package credentials

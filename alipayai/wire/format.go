@@ -1,8 +1,22 @@
 package wire
 
-// Format is the form in which a provider speaks, translated from and to
-// OpenAI's. It is safe for concurrent use.
+// The names of the formats.
+const (
+	// OpenAI is OpenAI's chat completions API, which the others are translated
+	// from and to.
+	OpenAI = "openai"
+	// Anthropic is Anthropic's Messages API.
+	Anthropic = "anthropic"
+	// NextBuilder is the streaming agent API of Alipay's Open Platform.
+	NextBuilder = "nextbuilder"
+)
+
+// Format is the form in which a client or a provider speaks, translated from and
+// to OpenAI's. Where both speak the same one, bytes pass untouched. It is safe for
+// concurrent use.
 type Format interface {
+	// Name is what tells the format from others.
+	Name() string
 	// EncodeRequest gives the provider's request for what ask wants. It fails
 	// with a [*RequestError] that names what the provider could not be asked at
 	// all, whatever is left out.

@@ -22,6 +22,7 @@ const (
 	CodeEmptyString      = "empty_string"               // a string may not be empty
 	CodeEmptyArray       = "empty_array"                // an array may not be empty
 	CodeUnknownParameter = "unknown_parameter"          // a key differs from a known one only in case
+	CodeInvalidValue     = "invalid_value"              // a field has the right type, but a value that it may not have
 )
 
 // RequestError says what is wrong with a client's request and what would be right, for an answer with status 400.

@@ -47,9 +47,14 @@ var rooms = map[string]room{
 	"alipayai/replay":   {},
 	"alipayai/evidence": {},
 	"alipayai/alert":    {imports: []string{"alipayai/outgoing", "alipayai/credentials"}},
+	"alipayai/failure":  {imports: []string{"limiter", "failover", "alipayai/wire"}},
+	"alipayai/token":    {imports: []string{"alipayai/failure", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "internal/seal"}},
 	"alipayai":          {imports: domain},
+	// A door for each dialect of clients.
+	"alipayai/door": {imports: []string{"alipayai", "alipayai/failure", "alipayai/wire"}},
 	// What the adapter and its libraries use.
 	"internal/filewatch": {},
+	"internal/seal":      {},
 	"caddy":              {caddy: true, imports: all},
 	// Test helpers, benchmark and tests.
 	"internal": {caddy: true, imports: append(all[:len(all):len(all)], "caddy")},
@@ -58,9 +63,10 @@ var rooms = map[string]room{
 var (
 	// domain is what a call is made of.
 	domain = []string{
-		"signer", "limiter", "failover", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "alipayai/replay", "alipayai/evidence",
+		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
+		"alipayai/wire", "alipayai/replay", "alipayai/evidence",
 	}
-	all = append(domain[:len(domain):len(domain)], "alipayai", "alipayai/alert", "alipayai/sandbox", "internal/filewatch")
+	all = append(domain[:len(domain):len(domain)], "alipayai", "alipayai/door", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/seal")
 )
 
 // topLevel names what may stand at the top of the repository besides dotfiles,

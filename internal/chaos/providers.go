@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -31,9 +32,9 @@ func alipayProvider(base string, replica int, transport http.RoundTripper) (*ali
 		return nil, err
 	}
 	p.Verify = alipayai.VerifyRequire
-	p.Tokens = &alipayai.TokenSource{
-		Cell: new(alipayai.TokenCell), Now: time.Now,
-		Fetcher: &alipayai.Grant{
+	p.Tokens = &token.Source{
+		Cell: new(token.Cell), Now: time.Now,
+		Fetcher: &token.Grant{
 			URL: base + "/oauth2/token", ClientID: sandbox.DemoClientID, Secret: sandbox.DemoOAuthSecret,
 			Transport: transport, Clock: p.Clock, Now: time.Now,
 		},

@@ -10,9 +10,12 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -35,7 +38,7 @@ type shared struct {
 	breakers *failover.Breakers
 	cache    replay.Cache
 	claims   replay.Claims
-	token    alipayai.TokenShare // nil for a token of one's own
+	token    token.Share // nil for a token of one's own
 	close    func()
 }
 
@@ -87,7 +90,7 @@ func (r *rig) share(s settings, limit limiter.Limit) (*shared, error) {
 const namespace = "chaos"
 
 func inRedis(client redis.UniversalClient, s settings, limit limiter.Limit) (*shared, error) {
-	seal, err := alipayai.NewSeal(sha256.Sum256([]byte(namespace)))
+	seal, err := seal.New(sha256.Sum256([]byte(namespace)))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +103,7 @@ func inRedis(client redis.UniversalClient, s settings, limit limiter.Limit) (*sh
 	breakers.Start()
 	return &shared{
 		window: window, breakers: breakers, cache: replay.NewRedisCache(kept), claims: replay.NewRedisClaims(kept),
-		token: alipayai.NewRedisTokens(client, namespace, seal, time.Now),
+		token: token.NewRedis(client, namespace, seal, time.Now),
 		close: func() {
 			_ = window.Close()
 			_ = breakers.Close()
@@ -199,9 +202,10 @@ func newReplica(ctx context.Context, s settings, r *rig, number int) (*replica, 
 	if err := g.Prepare(); err != nil {
 		return nil, err
 	}
+	door := openai.Door{Gateway: g}
 	front, err := newSite(ctx, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		tenant := req.Header.Get(tenantHeader)
-		g.Serve(w, req.WithContext(withKey(req.Context(), tenant, req.Header.Get("Idempotency-Key"))), tenant)
+		door.Serve(w, req.WithContext(withKey(req.Context(), tenant, req.Header.Get("Idempotency-Key"))), tenant)
 	}))
 	if err != nil {
 		return nil, err

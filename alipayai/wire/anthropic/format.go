@@ -12,6 +12,9 @@ type Format struct {
 	Now func() time.Time
 }
 
+// Name implements [wire.Format].
+func (f *Format) Name() string { return wire.Anthropic }
+
 func (f *Format) created() int64 {
 	if f.Now == nil {
 		return time.Now().Unix()

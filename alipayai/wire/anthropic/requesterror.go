@@ -9,9 +9,6 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
-// CodeInvalidValue is OpenAI's code for a field whose value is of the right type and yet not one of those it may have.
-const CodeInvalidValue = "invalid_value"
-
 func missing(param, want string) error {
 	return &wire.RequestError{Param: param, Code: wire.CodeMissingParameter,
 		Message: "missing required parameter '" + param + "': expected " + want}
@@ -23,7 +20,7 @@ func wrongType(param, want string) error {
 }
 
 func invalid(param, want string) error {
-	return &wire.RequestError{Param: param, Code: CodeInvalidValue,
+	return &wire.RequestError{Param: param, Code: wire.CodeInvalidValue,
 		Message: "invalid value for '" + param + "': expected " + want}
 }
 

@@ -21,6 +21,9 @@ type Format struct {
 	Now func() time.Time
 }
 
+// Name implements [wire.Format].
+func (f Format) Name() string { return wire.NextBuilder }
+
 // DecodeStream gives the reader of one streamed answer.
 func (f Format) DecodeStream(ask wire.Ask) wire.StreamDecoder {
 	return &decoder{head: f.head(ask), includeUsage: ask.IncludeUsage}

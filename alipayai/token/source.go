@@ -1,4 +1,4 @@
-package alipayai
+package token
 
 import (
 	"context"
@@ -24,81 +24,81 @@ type Fetcher interface {
 	Fetch(ctx context.Context, refreshToken string) (Token, error)
 }
 
-// TokenSource keeps one client's access token alive. Callers never wait while
+// Source keeps one client's access token alive. Callers never wait while
 // the old token is valid; however many wait, one request is under way.
-type TokenSource struct {
+type Source struct {
 	// Cell holds the token. Sources of an old and a new configuration share it.
-	Cell *TokenCell
+	Cell *Cell
 	// Fetcher gets tokens.
 	Fetcher Fetcher
 	// RefreshToken is the first refresh token of a refresh_token grant; empty
 	// for client_credentials.
 	RefreshToken string
 	// Store keeps rotated refresh tokens; nil with client_credentials.
-	Store RefreshTokenStore
+	Store RefreshStore
 	// Share is where replicas have the token in common; nil for none.
-	Share TokenShare
+	Share Share
 	// Now is the local time.
 	Now func() time.Time
 	// OnFetch, if set, is told of every fetch's end.
 	OnFetch func(err error)
 	// OnShare, if set, is told when Share begins to fail, and of nil when it
-	// works again. It is told of ErrSealed once.
+	// works again. It is told of seal.ErrSealed once.
 	OnShare func(err error)
 }
 
 // String hides the refresh token.
-func (s TokenSource) String() string { return "[token source]" }
+func (s Source) String() string { return "[token source]" }
 
 // GoString hides the refresh token.
-func (s TokenSource) GoString() string { return s.String() }
+func (s Source) GoString() string { return s.String() }
 
 // Token gives an access token that is valid for some seconds more. When there
 // is none it waits for one, until ctx is done; the error then wraps the reason
-// (ErrTokenRefused, ErrTokenUnavailable) and ctx's cause.
-func (s *TokenSource) Token(ctx context.Context) (string, error) {
+// (ErrRefused, ErrUnavailable) and ctx's cause.
+func (s *Source) Token(ctx context.Context) (string, error) {
 	for {
 		now := s.Now()
-		if t := s.Cell.live.Load(); t != nil && t.valid(now) {
-			return t.Access, nil
+		if access, ok := s.Cell.Live(now); ok {
+			return access, nil
 		}
 		flight, err := s.fetch(now)
 		if flight == nil {
-			if errors.Is(err, ErrTokenRefused) {
+			if errors.Is(err, ErrRefused) {
 				return "", err
 			}
 			// The endpoint is left alone for a moment: wait for its end.
 			select {
 			case <-ctx.Done():
 				return "", s.gaveUp(ctx, err)
-			case <-time.After(s.Cell.pause(now)):
+			case <-time.After(s.Cell.Pause(now)):
 			}
 			continue
 		}
 		select {
 		case <-ctx.Done():
-			return "", s.gaveUp(ctx, s.Cell.lastError())
+			return "", s.gaveUp(ctx, s.Cell.LastError())
 		case <-flight:
-			if err := s.Cell.lastError(); errors.Is(err, ErrTokenRefused) {
+			if err := s.Cell.LastError(); errors.Is(err, ErrRefused) {
 				return "", err
 			}
 		}
 	}
 }
 
-func (s *TokenSource) gaveUp(ctx context.Context, last error) error {
+func (s *Source) gaveUp(ctx context.Context, last error) error {
 	if last == nil {
-		last = ErrTokenUnavailable
+		last = ErrUnavailable
 	}
 	return fmt.Errorf("%w (waited: %w)", last, context.Cause(ctx))
 }
 
 // Drop forgets an access token that the API refused, for all replicas.
-func (s *TokenSource) Drop(access string) { s.Cell.drop(access) }
+func (s *Source) Drop(access string) { s.Cell.drop(access) }
 
 // Run renews the token in the background, at about 80 % of its life, until
 // ctx is done. It fetches the first one at once.
-func (s *TokenSource) Run(ctx context.Context) {
+func (s *Source) Run(ctx context.Context) {
 	for {
 		wait := s.untilRefresh(s.Now())
 		if wait <= 0 {
@@ -110,7 +110,7 @@ func (s *TokenSource) Run(ctx context.Context) {
 				case <-flight:
 				}
 			}
-			wait = s.Cell.pause(s.Now())
+			wait = s.Cell.Pause(s.Now())
 		}
 		select {
 		case <-ctx.Done():
@@ -121,7 +121,7 @@ func (s *TokenSource) Run(ctx context.Context) {
 }
 
 // untilRefresh is how long the live token needs no renewal.
-func (s *TokenSource) untilRefresh(now time.Time) time.Duration {
+func (s *Source) untilRefresh(now time.Time) time.Duration {
 	t, ok := s.Cell.Peek()
 	if !ok {
 		return 0
@@ -133,7 +133,7 @@ func (s *TokenSource) untilRefresh(now time.Time) time.Duration {
 }
 
 // fetch starts a request unless one is under way, and gives what to wait for.
-func (s *TokenSource) fetch(now time.Time) (chan struct{}, error) {
+func (s *Source) fetch(now time.Time) (chan struct{}, error) {
 	flight, mine, err := s.Cell.begin(now)
 	if mine {
 		// Detached from every caller: one that leaves must not end the
@@ -143,11 +143,11 @@ func (s *TokenSource) fetch(now time.Time) (chan struct{}, error) {
 			now := s.Now()
 			if err == nil && !t.valid(now) {
 				// A failure like others: it would be asked for without a pause.
-				err = fmt.Errorf("%w: the token it gave has expired already", ErrTokenUnavailable)
+				err = fmt.Errorf("%w: the token it gave has expired already", ErrUnavailable)
 			}
 			s.Cell.end(t, err, now)
 			// What the store fails with is for OnShare.
-			if s.OnFetch != nil && (asked || err != nil && !errors.Is(err, ErrTokenStore)) {
+			if s.OnFetch != nil && (asked || err != nil && !errors.Is(err, ErrStore)) {
 				s.OnFetch(err)
 			}
 		}()
@@ -157,7 +157,7 @@ func (s *TokenSource) fetch(now time.Time) (chan struct{}, error) {
 
 // renew gets a newer token: one that another replica has got meanwhile, or by a
 // request of its own. asked says whether the endpoint was asked.
-func (s *TokenSource) renew() (t Token, asked bool, err error) {
+func (s *Source) renew() (t Token, asked bool, err error) {
 	release, shared, err := s.lead()
 	if release == nil {
 		return shared, false, err
@@ -165,7 +165,7 @@ func (s *TokenSource) renew() (t Token, asked bool, err error) {
 	defer func() {
 		// While a pair is held the lease goes on with the next attempt, or
 		// ends by itself.
-		if _, _, held := s.Cell.unstored(); !held {
+		if _, _, held := s.Cell.takePending(); !held {
 			release()
 		}
 	}()

@@ -1,4 +1,4 @@
-package alipayai
+package token
 
 import (
 	"errors"
@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
 // Token is an access token and what is known about it. It never reaches a
@@ -29,10 +31,10 @@ func (t Token) String() string { return "[token until " + t.Expiry.UTC().Format(
 // GoString hides the token.
 func (t Token) GoString() string { return t.String() }
 
-// TokenCell holds the live token of one client at one token endpoint. It is
+// Cell holds the live token of one client at one token endpoint. It is
 // what survives a reload: history only, no transport, no logger, no policy.
 // The zero cell is empty and ready; it is safe for concurrent use.
-type TokenCell struct {
+type Cell struct {
 	live atomic.Pointer[Token]
 
 	mu sync.Mutex
@@ -41,10 +43,10 @@ type TokenCell struct {
 	// pair is the newest token with a refresh token, which outlives the access
 	// token.
 	pair Token
-	// held is what was fetched with a refresh token that could not be stored
+	// pending is what was fetched with a refresh token that could not be stored
 	// yet, and unlock ends the lock on what is stored.
-	held   *Token
-	unlock func()
+	pending *Token
+	unlock  func()
 	// refused is the access token that was dropped last.
 	refused string
 	// shareAway and shareSealed are what has been told of the shared store.
@@ -60,16 +62,28 @@ type TokenCell struct {
 }
 
 // Peek gives the live token, valid or not; ok is false when there is none.
-func (c *TokenCell) Peek() (t Token, ok bool) {
+func (c *Cell) Peek() (t Token, ok bool) {
 	if p := c.live.Load(); p != nil {
 		return *p, true
 	}
 	return Token{}, false
 }
 
+// Live gives the access token that may still be sent at now; ok is false where
+// there is none.
+func (c *Cell) Live(now time.Time) (access string, ok bool) {
+	if p := c.live.Load(); p != nil && p.valid(now) {
+		return p.Access, true
+	}
+	return "", false
+}
+
+// Set puts t in the place of the live token.
+func (c *Cell) Set(t Token) { c.live.Store(&t) }
+
 // drop forgets the live token if it is still this one: a caller that was
 // refused must not throw away what somebody else has fetched meanwhile.
-func (c *TokenCell) drop(access string) {
+func (c *Cell) drop(access string) {
 	if p := c.live.Load(); p != nil && p.Access == access && c.live.CompareAndSwap(p, nil) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -78,7 +92,7 @@ func (c *TokenCell) drop(access string) {
 }
 
 // lastRefused gives the access token that was dropped last.
-func (c *TokenCell) lastRefused() string {
+func (c *Cell) lastRefused() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.refused
@@ -86,10 +100,10 @@ func (c *TokenCell) lastRefused() string {
 
 // wants reports whether another replica's token t is worth taking: newer than
 // the live one, and nothing else is to be brought to an end first.
-func (c *TokenCell) wants(t Token, now time.Time) bool {
+func (c *Cell) wants(t Token, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t.Access == "" || c.held != nil || !t.valid(now) {
+	if t.Access == "" || c.pending != nil || !t.valid(now) {
 		return false
 	}
 	live := c.live.Load()
@@ -99,7 +113,7 @@ func (c *TokenCell) wants(t Token, now time.Time) bool {
 // begin takes the right to fetch. It gives the flight to wait for; mine is
 // true for the one caller that has to fetch and then call end. While a failed
 // endpoint is left alone, flight is nil and err is why.
-func (c *TokenCell) begin(now time.Time) (flight chan struct{}, mine bool, err error) {
+func (c *Cell) begin(now time.Time) (flight chan struct{}, mine bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.flight != nil {
@@ -114,7 +128,7 @@ func (c *TokenCell) begin(now time.Time) (flight chan struct{}, mine bool, err e
 
 // end publishes what the flight brought: a token, or an error after which the
 // endpoint is left alone for a time that grows with each failure.
-func (c *TokenCell) end(t Token, err error, now time.Time) {
+func (c *Cell) end(t Token, err error, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
@@ -123,8 +137,8 @@ func (c *TokenCell) end(t Token, err error, now time.Time) {
 			c.pair = t
 		}
 		c.remember(t)
-		c.live.Store(&t)
-	} else if c.failed = err; errors.Is(err, ErrTokenStore) {
+		c.Set(t)
+	} else if c.failed = err; errors.Is(err, ErrStore) {
 		// Not the endpoint's fault, and soon over.
 		c.notBefore = now.Add(backoff(0))
 	} else {
@@ -136,14 +150,14 @@ func (c *TokenCell) end(t Token, err error, now time.Time) {
 }
 
 // lastError is why the last fetch failed, nil after a success.
-func (c *TokenCell) lastError() error {
+func (c *Cell) LastError() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.failed
 }
 
 // lastPair gives the newest token with a refresh token.
-func (c *TokenCell) lastPair() Token {
+func (c *Cell) lastPair() Token {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.pair
@@ -151,35 +165,35 @@ func (c *TokenCell) lastPair() Token {
 
 // hold keeps t, and the lock on what it replaces, for the next attempt to store
 // its refresh token.
-func (c *TokenCell) hold(t Token, unlock func()) {
+func (c *Cell) setPending(t Token, unlock func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.remember(t)
-	c.held, c.unlock = &t, unlock
+	c.pending, c.unlock = &t, unlock
 }
 
 // unstored gives what hold has kept.
-func (c *TokenCell) unstored() (t Token, unlock func(), ok bool) {
+func (c *Cell) takePending() (t Token, unlock func(), ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.held == nil {
+	if c.pending == nil {
 		return Token{}, nil, false
 	}
-	return *c.held, c.unlock, true
+	return *c.pending, c.unlock, true
 }
 
 // letGo forgets what hold has kept.
-func (c *TokenCell) letGo() {
+func (c *Cell) clearPending() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.held, c.unlock = nil, nil
+	c.pending, c.unlock = nil, nil
 }
 
 // shareChanged reports whether err is news of the shared store.
-func (c *TokenCell) shareChanged(err error) bool {
+func (c *Cell) shareChanged(err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if errors.Is(err, ErrSealed) {
+	if errors.Is(err, seal.ErrSealed) {
 		told := c.shareSealed
 		c.shareSealed = true
 		return !told
@@ -194,7 +208,7 @@ func (c *TokenCell) shareChanged(err error) bool {
 const maxRecent = 16
 
 // remember notes tokens that may be quoted from now on. The cell is locked.
-func (c *TokenCell) remember(t Token) {
+func (c *Cell) remember(t Token) {
 	for _, token := range [...]string{t.Access, t.Refresh} {
 		if token != "" && !slices.Contains(c.recent, token) {
 			c.recent = append(c.recent[max(0, len(c.recent)-maxRecent+1):], token)
@@ -204,7 +218,7 @@ func (c *TokenCell) remember(t Token) {
 }
 
 // Credentials implements credentials.Source: the tokens of the last fetches.
-func (c *TokenCell) Credentials() []string {
+func (c *Cell) Credentials() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	secrets := append(slices.Clone(c.recent), c.pair.Access, c.pair.Refresh, c.refused)
@@ -215,16 +229,16 @@ func (c *TokenCell) Credentials() []string {
 }
 
 // CredentialsChanged implements credentials.Source.
-func (c *TokenCell) CredentialsChanged() uint64 { return c.changes.Load() }
+func (c *Cell) CredentialsChanged() uint64 { return c.changes.Load() }
 
 // String hides the tokens.
-func (c *TokenCell) String() string { return "[token cell]" }
+func (c *Cell) String() string { return "[token cell]" }
 
 // GoString hides the tokens.
-func (c *TokenCell) GoString() string { return c.String() }
+func (c *Cell) GoString() string { return c.String() }
 
 // pause is how long the endpoint is still left alone after a failure.
-func (c *TokenCell) pause(now time.Time) time.Duration {
+func (c *Cell) Pause(now time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return max(c.notBefore.Sub(now), 0)

@@ -1,4 +1,4 @@
-package alipayai
+package token
 
 import (
 	"errors"
@@ -71,54 +71,54 @@ func TestTokenAnswersThatFail(t *testing.T) {
 		want   error
 		tells  string // what the error must say
 	}{
-		"RFC 6749 error":            {400, `{"error":"invalid_grant","error_description":"secret-payload"}`, ErrTokenRefused, "invalid_grant"},
-		"RFC 6749 client":           {401, `{"error":"invalid_client"}`, ErrTokenRefused, "invalid_client"},
-		"forbidden":                 {403, `{"error":"unauthorized_client"}`, ErrTokenRefused, "unauthorized_client"},
-		"forbidden without a code":  {403, `<html>`, ErrTokenRefused, "status 403"},
-		"throttled":                 {429, `{"error":"slow_down"}`, ErrTokenUnavailable, "slow_down"},
-		"server error":              {500, `{"error":"server_error"}`, ErrTokenUnavailable, "status 500"},
-		"not JSON, 502":             {502, `<html>bad gateway</html>`, ErrTokenUnavailable, "status 502"},
-		"redirect":                  {302, ``, ErrTokenUnavailable, "status 302"},
-		"a token under a 500":       {500, `{"access_token":"at"}`, ErrTokenUnavailable, "status 500"},
-		"error as an object":        {ok, `{"error":{"code":"SYSTEM_ERROR","message":"secret-payload"}}`, ErrTokenUnavailable, "SYSTEM_ERROR"},
-		"error beside a token":      {ok, `{"access_token":"at","error":"invalid_grant"}`, ErrTokenRefused, "invalid_grant"},
-		"a v3 code in a 200":        {ok, `{"code":"SYSTEM_ERROR","message":"secret-payload"}`, ErrTokenUnavailable, "SYSTEM_ERROR"},
-		"Open Platform, refused":    {ok, `{"error_response":{"code":"40002","msg":"Invalid Arguments","sub_code":"isv.refresh-token-invalid","sub_msg":"secret-payload"},"sign":""}`, ErrTokenRefused, "isv.refresh-token-invalid"},
-		"Open Platform, sub first":  {ok, `{"error_response":{"sub_code":"isv.code-invalid","code":"40002"}}`, ErrTokenRefused, "isv.code-invalid"},
-		"Open Platform, no sub":     {ok, `{"error_response":{"code":"40003","msg":"x"}}`, ErrTokenRefused, "40003"},
-		"Open Platform, passing":    {ok, `{"error_response":{"code":"20000","sub_code":"isp.unknow-error"}}`, ErrTokenUnavailable, "isp.unknow-error"},
-		"Open Platform, system":     {ok, `{"error_response":{"code":"40004","sub_code":"aop.ACQ.SYSTEM_ERROR"}}`, ErrTokenUnavailable, "SYSTEM_ERROR"},
-		"Open Platform, throttled":  {ok, `{"error_response":{"code":"40005","sub_code":"isv.app-call-limited"}}`, ErrTokenUnavailable, "app-call-limited"},
-		"applyToken, refused":       {ok, `{"result":{"resultCode":"PARAM_ILLEGAL","resultStatus":"F","resultMessage":"secret-payload"}}`, ErrTokenRefused, "PARAM_ILLEGAL"},
-		"applyToken, unknown":       {ok, `{"result":{"resultCode":"UNKNOWN_EXCEPTION","resultStatus":"U"}}`, ErrTokenUnavailable, "UNKNOWN_EXCEPTION"},
-		"applyToken, throttled":     {ok, `{"result":{"resultCode":"REQUEST_TRAFFIC_EXCEED_LIMIT","resultStatus":"U"}}`, ErrTokenUnavailable, "REQUEST_TRAFFIC_EXCEED_LIMIT"},
-		"applyToken, expired":       {ok, `{"accessToken":"at","accessTokenExpiryTime":"2026-03-01T11:59:59Z","result":{"resultCode":"SUCCESS"}}`, ErrTokenUnavailable, "expired already"},
-		"applyToken, no time":       {ok, `{"accessToken":"at","accessTokenExpiryTime":"tomorrow"}`, ErrTokenUnavailable, "accessTokenExpiryTime"},
-		"no token":                  {ok, `{"token_type":"Bearer"}`, ErrTokenUnavailable, "without an access token"},
-		"an empty token":            {ok, `{"access_token":""}`, ErrTokenUnavailable, "without an access token"},
-		"a token that is no string": {ok, `{"access_token":["at"]}`, ErrTokenUnavailable, "without an access token"},
-		"empty":                     {ok, ``, ErrTokenUnavailable, "without an access token"},
-		"null":                      {ok, `null`, ErrTokenUnavailable, "without an access token"},
-		"a list":                    {ok, `[{"access_token":"at"}]`, ErrTokenUnavailable, "without an access token"},
-		"HTML":                      {ok, `<html>secret-payload</html>`, ErrTokenUnavailable, "without an access token"},
-		"cut":                       {ok, `{"access_token":"at","expires_in":18`, ErrTokenUnavailable, "without an access token"},
-		"two documents":             {ok, `{"access_token":"at"}{"access_token":"bt"}`, ErrTokenUnavailable, "without an access token"},
-		"a repeated key":            {ok, `{"access_token":"at","access_token":"bt"}`, ErrTokenUnavailable, "without an access token"},
-		"invalid UTF-8":             {ok, "{\"access_token\":\"a\xff\"}", ErrTokenUnavailable, "without an access token"},
-		"a line break in it":        {ok, `{"access_token":"at\r\nX-Admin: 1"}`, ErrTokenUnavailable, "control character"},
-		"NUL in it":                 {ok, `{"access_token":"at\u0000"}`, ErrTokenUnavailable, "control character"},
-		"DEL in it":                 {ok, `{"access_token":"at\u007f"}`, ErrTokenUnavailable, "control character"},
-		"a space in it":             {ok, `{"access_token":"a t"}`, ErrTokenUnavailable, "white space"},
-		"a tab in the refresh one":  {ok, `{"access_token":"at","refresh_token":"secret-payload\t"}`, ErrTokenUnavailable, "refresh_token"},
-		"a code with line breaks":   {400, `{"error":"invalid\r\n\u0000_grant"}`, ErrTokenRefused, `"invalid_grant"`},
-		"a code without end":        {400, `{"error":"` + strings.Repeat("x", 5000) + `"}`, ErrTokenRefused, `"` + strings.Repeat("x", 64) + `"`},
+		"RFC 6749 error":            {400, `{"error":"invalid_grant","error_description":"secret-payload"}`, ErrRefused, "invalid_grant"},
+		"RFC 6749 client":           {401, `{"error":"invalid_client"}`, ErrRefused, "invalid_client"},
+		"forbidden":                 {403, `{"error":"unauthorized_client"}`, ErrRefused, "unauthorized_client"},
+		"forbidden without a code":  {403, `<html>`, ErrRefused, "status 403"},
+		"throttled":                 {429, `{"error":"slow_down"}`, ErrUnavailable, "slow_down"},
+		"server error":              {500, `{"error":"server_error"}`, ErrUnavailable, "status 500"},
+		"not JSON, 502":             {502, `<html>bad gateway</html>`, ErrUnavailable, "status 502"},
+		"redirect":                  {302, ``, ErrUnavailable, "status 302"},
+		"a token under a 500":       {500, `{"access_token":"at"}`, ErrUnavailable, "status 500"},
+		"error as an object":        {ok, `{"error":{"code":"SYSTEM_ERROR","message":"secret-payload"}}`, ErrUnavailable, "SYSTEM_ERROR"},
+		"error beside a token":      {ok, `{"access_token":"at","error":"invalid_grant"}`, ErrRefused, "invalid_grant"},
+		"a v3 code in a 200":        {ok, `{"code":"SYSTEM_ERROR","message":"secret-payload"}`, ErrUnavailable, "SYSTEM_ERROR"},
+		"Open Platform, refused":    {ok, `{"error_response":{"code":"40002","msg":"Invalid Arguments","sub_code":"isv.refresh-token-invalid","sub_msg":"secret-payload"},"sign":""}`, ErrRefused, "isv.refresh-token-invalid"},
+		"Open Platform, sub first":  {ok, `{"error_response":{"sub_code":"isv.code-invalid","code":"40002"}}`, ErrRefused, "isv.code-invalid"},
+		"Open Platform, no sub":     {ok, `{"error_response":{"code":"40003","msg":"x"}}`, ErrRefused, "40003"},
+		"Open Platform, passing":    {ok, `{"error_response":{"code":"20000","sub_code":"isp.unknow-error"}}`, ErrUnavailable, "isp.unknow-error"},
+		"Open Platform, system":     {ok, `{"error_response":{"code":"40004","sub_code":"aop.ACQ.SYSTEM_ERROR"}}`, ErrUnavailable, "SYSTEM_ERROR"},
+		"Open Platform, throttled":  {ok, `{"error_response":{"code":"40005","sub_code":"isv.app-call-limited"}}`, ErrUnavailable, "app-call-limited"},
+		"applyToken, refused":       {ok, `{"result":{"resultCode":"PARAM_ILLEGAL","resultStatus":"F","resultMessage":"secret-payload"}}`, ErrRefused, "PARAM_ILLEGAL"},
+		"applyToken, unknown":       {ok, `{"result":{"resultCode":"UNKNOWN_EXCEPTION","resultStatus":"U"}}`, ErrUnavailable, "UNKNOWN_EXCEPTION"},
+		"applyToken, throttled":     {ok, `{"result":{"resultCode":"REQUEST_TRAFFIC_EXCEED_LIMIT","resultStatus":"U"}}`, ErrUnavailable, "REQUEST_TRAFFIC_EXCEED_LIMIT"},
+		"applyToken, expired":       {ok, `{"accessToken":"at","accessTokenExpiryTime":"2026-03-01T11:59:59Z","result":{"resultCode":"SUCCESS"}}`, ErrUnavailable, "expired already"},
+		"applyToken, no time":       {ok, `{"accessToken":"at","accessTokenExpiryTime":"tomorrow"}`, ErrUnavailable, "accessTokenExpiryTime"},
+		"no token":                  {ok, `{"token_type":"Bearer"}`, ErrUnavailable, "without an access token"},
+		"an empty token":            {ok, `{"access_token":""}`, ErrUnavailable, "without an access token"},
+		"a token that is no string": {ok, `{"access_token":["at"]}`, ErrUnavailable, "without an access token"},
+		"empty":                     {ok, ``, ErrUnavailable, "without an access token"},
+		"null":                      {ok, `null`, ErrUnavailable, "without an access token"},
+		"a list":                    {ok, `[{"access_token":"at"}]`, ErrUnavailable, "without an access token"},
+		"HTML":                      {ok, `<html>secret-payload</html>`, ErrUnavailable, "without an access token"},
+		"cut":                       {ok, `{"access_token":"at","expires_in":18`, ErrUnavailable, "without an access token"},
+		"two documents":             {ok, `{"access_token":"at"}{"access_token":"bt"}`, ErrUnavailable, "without an access token"},
+		"a repeated key":            {ok, `{"access_token":"at","access_token":"bt"}`, ErrUnavailable, "without an access token"},
+		"invalid UTF-8":             {ok, "{\"access_token\":\"a\xff\"}", ErrUnavailable, "without an access token"},
+		"a line break in it":        {ok, `{"access_token":"at\r\nX-Admin: 1"}`, ErrUnavailable, "control character"},
+		"NUL in it":                 {ok, `{"access_token":"at\u0000"}`, ErrUnavailable, "control character"},
+		"DEL in it":                 {ok, `{"access_token":"at\u007f"}`, ErrUnavailable, "control character"},
+		"a space in it":             {ok, `{"access_token":"a t"}`, ErrUnavailable, "white space"},
+		"a tab in the refresh one":  {ok, `{"access_token":"at","refresh_token":"secret-payload\t"}`, ErrUnavailable, "refresh_token"},
+		"a code with line breaks":   {400, `{"error":"invalid\r\n\u0000_grant"}`, ErrRefused, `"invalid_grant"`},
+		"a code without end":        {400, `{"error":"` + strings.Repeat("x", 5000) + `"}`, ErrRefused, `"` + strings.Repeat("x", 64) + `"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := (&Grant{}).read(test.status, []byte(test.body), tokenSentAt, 0)
 			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.tells) {
 				t.Fatalf("got %v (%v), want %v that tells %q", err, got, test.want, test.tells)
 			}
-			if errors.Is(test.want, ErrTokenUnavailable) && errors.Is(err, ErrTokenRefused) {
+			if errors.Is(test.want, ErrUnavailable) && errors.Is(err, ErrRefused) {
 				t.Errorf("%v is both", err)
 			}
 			if got != (Token{}) {
@@ -153,7 +153,7 @@ func FuzzParseTokenAnswer(f *testing.F) {
 			if got != (Token{}) {
 				t.Errorf("a token comes with %v", err)
 			}
-			if !errors.Is(err, ErrTokenRefused) && !errors.Is(err, ErrTokenUnavailable) {
+			if !errors.Is(err, ErrRefused) && !errors.Is(err, ErrUnavailable) {
 				t.Errorf("neither refused nor unavailable: %v", err)
 			}
 			if strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' || r > '~' }) {

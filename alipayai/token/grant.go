@@ -1,4 +1,4 @@
-package alipayai
+package token
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -21,10 +22,10 @@ const maxTokenAnswer = 64 << 10
 // Errors of fetching a token. A caller that has to wait for a token gets one
 // of them, wrapped with the endpoint's own code where it gave one.
 var (
-	// ErrTokenRefused is a definite no: repeating the request cannot help.
-	ErrTokenRefused = errors.New("token endpoint refused the grant")
-	// ErrTokenUnavailable is a failure that may pass.
-	ErrTokenUnavailable = errors.New("token endpoint is unavailable")
+	// ErrRefused is a definite no: repeating the request cannot help.
+	ErrRefused = errors.New("token endpoint refused the grant")
+	// ErrUnavailable is a failure that may pass.
+	ErrUnavailable = errors.New("token endpoint is unavailable")
 )
 
 // Grant is how access tokens are had from a token endpoint (RFC 6749,
@@ -40,11 +41,20 @@ type Grant struct {
 	// Transport carries the requests. Redirects are not followed.
 	Transport http.RoundTripper
 	// Clock learns from the answers' Date; nil for none.
-	Clock *Clock
+	Clock Clock
 	// Credentials knows further secrets, which errors must not hold; nil for none.
 	Credentials *credentials.Filter
 	// Now is the local time.
 	Now func() time.Time
+}
+
+// GrantClock is the token endpoint's time.
+type Clock interface {
+	// Learn reads the Date of an answer to a request sent at sent and answered
+	// at received, and reports whether that has changed the time.
+	Learn(h http.Header, sent, received time.Time) bool
+	// Skew gives how far the endpoint's clock is ahead of the local one.
+	Skew() time.Duration
 }
 
 // String hides the secret.
@@ -55,7 +65,7 @@ func (g Grant) GoString() string { return g.String() }
 
 // Fetch makes one request, which is not repeated: an endpoint that rotates
 // refresh tokens takes each once. refreshToken is empty for client_credentials. The
-// errors are ErrTokenRefused and ErrTokenUnavailable, and hold no secret.
+// errors are ErrRefused and ErrUnavailable, and hold no secret.
 func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	form := url.Values{"grant_type": {"client_credentials"}}
 	if refreshToken != "" {
@@ -66,19 +76,19 @@ func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.URL, io.NopCloser(strings.NewReader(form.Encode())))
 	if err != nil {
-		return Token{}, fmt.Errorf("%w: token url cannot be used", ErrTokenRefused)
+		return Token{}, fmt.Errorf("%w: token url cannot be used", ErrRefused)
 	}
 	req.ContentLength = int64(len(form.Encode()))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", userAgent)
+	req.Header.Set("User-Agent", "caddy-alipayai")
 	// RFC 6749, section 2.3.1: both are form-encoded before they are joined.
 	req.SetBasicAuth(url.QueryEscape(g.ClientID), url.QueryEscape(g.Secret))
 
 	sent := g.Now()
 	resp, err := outgoing.Send(g.Transport, req)
 	if err != nil {
-		return Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, reasonOf(err))
+		return Token{}, fmt.Errorf("%w: %w", ErrUnavailable, failure.ReasonOf(err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	received := g.Now()
@@ -89,7 +99,7 @@ func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer))
 	if err != nil {
-		return Token{}, fmt.Errorf("%w: reading the answer: %w", ErrTokenUnavailable, reasonOf(err))
+		return Token{}, fmt.Errorf("%w: reading the answer: %w", ErrUnavailable, failure.ReasonOf(err))
 	}
 	return g.read(resp.StatusCode, body, sent, skew, refreshToken)
 }
@@ -102,14 +112,14 @@ func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration
 	failed := status < 200 || status > 299
 	switch {
 	case err != nil && !failed:
-		return Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, err)
+		return Token{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	case failed || answer.code != "":
-		reason := ErrTokenUnavailable
+		reason := ErrUnavailable
 		// Definite: the client or its grant is not accepted (RFC 6749,
 		// section 5.2). Everything else may pass.
 		if status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden ||
-			!failed && Classify(http.StatusOK, wire.Failure{Code: answer.code}.BareCode()) == ActionFail {
-			reason = ErrTokenRefused
+			!failed && failure.ClassOf(http.StatusOK, wire.Failure{Code: answer.code}.BareCode()) == failure.Fail {
+			reason = ErrRefused
 		}
 		code := g.Credentials.With(func() []string {
 			id, secret := url.QueryEscape(g.ClientID), url.QueryEscape(g.Secret)
@@ -120,7 +130,7 @@ func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration
 	for name, value := range map[string]string{"access_token": answer.accessToken, "refresh_token": answer.refreshToken} {
 		// It becomes a header value: nothing may end the line early.
 		if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-			return Token{}, fmt.Errorf("%w: %s holds white space or a control character", ErrTokenUnavailable, name)
+			return Token{}, fmt.Errorf("%w: %s holds white space or a control character", ErrUnavailable, name)
 		}
 	}
 	expiry := answer.expiry.Add(-skew)
@@ -128,7 +138,7 @@ func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration
 		expiry = sent.Add(answer.life)
 	}
 	if !expiry.After(sent) {
-		return Token{}, fmt.Errorf("%w: the token it gave has expired already", ErrTokenUnavailable)
+		return Token{}, fmt.Errorf("%w: the token it gave has expired already", ErrUnavailable)
 	}
 	return Token{Access: answer.accessToken, Refresh: answer.refreshToken, Issued: sent, Expiry: expiry}, nil
 }
@@ -136,7 +146,7 @@ func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration
 // endpointError is what a token endpoint said instead of a token, without
 // credentials.
 type endpointError struct {
-	reason error // ErrTokenRefused or ErrTokenUnavailable
+	reason error // ErrRefused or ErrUnavailable
 	status int
 	code   string
 }
@@ -159,4 +169,16 @@ func printable(s string, n int) string {
 		}
 	}
 	return b.String()
+}
+
+// Reason is what a client may be told of an error of Source.Token.
+func Reason(err error) string {
+	reason := ErrUnavailable
+	if errors.Is(err, ErrRefused) {
+		reason = ErrRefused
+	}
+	if said, ok := errors.AsType[*endpointError](err); ok {
+		return said.Error()
+	}
+	return reason.Error()
 }

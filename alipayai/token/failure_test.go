@@ -1,10 +1,9 @@
-package alipayai
+package token
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -12,10 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
-var errEndpointDown = fmt.Errorf("%w: status 503, code \"server_error\"", ErrTokenUnavailable)
+var errEndpointDown = fmt.Errorf("%w: status 503, code \"server_error\"", ErrUnavailable)
 
 func TestTokenBacksOffFromAFailingEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -85,7 +84,7 @@ func TestTokenServesOnWhileTheEndpointFails(t *testing.T) {
 		if waited := time.Since(start); waited > 2*time.Second {
 			t.Errorf("waited %v, longer than the caller's deadline", waited)
 		}
-		if !errors.Is(err, ErrTokenUnavailable) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "status 503") {
+		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "status 503") {
 			t.Errorf("the error does not tell its reason: %v", err)
 		}
 
@@ -104,16 +103,16 @@ func TestTokenOfAHangingEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource(func(ctx context.Context, _ string) (Token, error) {
 			<-ctx.Done()
-			return Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, ctx.Err())
+			return Token{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 		})
 		start := time.Now()
-		waiting, leave := context.WithTimeoutCause(t.Context(), 3*time.Second, errDeadline)
+		waiting, leave := context.WithTimeoutCause(t.Context(), 3*time.Second, failure.Deadline)
 		defer leave()
 		_, err := s.Token(waiting)
 		if waited := time.Since(start); waited != 3*time.Second {
 			t.Errorf("waited %v", waited)
 		}
-		if !errors.Is(err, ErrTokenUnavailable) || !errors.Is(err, errDeadline) {
+		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, failure.Deadline) {
 			t.Errorf("got %v", err)
 		}
 		time.Sleep(fetchTimeout)
@@ -125,11 +124,11 @@ func TestTokenRefusalIsToldAtOnce(t *testing.T) {
 		calls := 0
 		s := newSource(func(context.Context, string) (Token, error) {
 			calls++
-			return Token{}, fmt.Errorf("%w: status 401, code \"invalid_client\"", ErrTokenRefused)
+			return Token{}, fmt.Errorf("%w: status 401, code \"invalid_client\"", ErrRefused)
 		})
 		start := time.Now()
 		for range 3 { // the later ones during the pause after the first
-			if _, err := s.Token(t.Context()); !errors.Is(err, ErrTokenRefused) || !strings.Contains(err.Error(), "invalid_client") {
+			if _, err := s.Token(t.Context()); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "invalid_client") {
 				t.Errorf("got %v", err)
 			}
 		}
@@ -157,7 +156,7 @@ func TestTokenThatArrivesExpired(t *testing.T) {
 		go func() { s.Run(ctx); close(ended) }()
 		waiting, leave := context.WithTimeout(t.Context(), time.Minute)
 		defer leave()
-		if _, err := s.Token(waiting); !errors.Is(err, ErrTokenUnavailable) || !strings.Contains(err.Error(), "expired") {
+		if _, err := s.Token(waiting); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "expired") {
 			t.Errorf("got %v", err)
 		}
 		if n := calls.Load(); n > 10 {
@@ -182,44 +181,4 @@ func TestTokenOfAShortLife(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 		wantToken(t, s, "2")
 	})
-}
-
-func TestTokenOfTheSimulatorsFailures(t *testing.T) {
-	for name, test := range map[string]struct {
-		fault sandbox.Fault
-		want  error
-		code  string
-	}{
-		"unavailable":         {sandbox.Fault{Kind: sandbox.TokenError}, ErrTokenUnavailable, "server_error"},
-		"too many":            {sandbox.Fault{Kind: sandbox.TokenError, Status: 429, Code: "slow_down"}, ErrTokenUnavailable, "slow_down"},
-		"not JSON":            {sandbox.Fault{Kind: sandbox.TokenError, Garbage: true}, ErrTokenUnavailable, ""},
-		"not JSON, and a 500": {sandbox.Fault{Kind: sandbox.TokenError, Garbage: true, Status: 500}, ErrTokenUnavailable, "status 500"},
-		"wrong client":        {sandbox.Fault{Kind: sandbox.TokenError, Code: "invalid_client"}, ErrTokenRefused, "invalid_client"},
-		"dead grant":          {sandbox.Fault{Kind: sandbox.TokenError, Status: 400, Code: "invalid_grant"}, ErrTokenRefused, "invalid_grant"},
-		"reset":               {sandbox.Fault{Kind: sandbox.ResetBefore, Path: "/oauth2/token"}, ErrTokenUnavailable, ""},
-		"broken body":         {sandbox.Fault{Kind: sandbox.TruncatedBody, Path: "/oauth2/token"}, ErrTokenUnavailable, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, sandbox.Config{}, func(g *Gateway) { g.Deadline = 300 * time.Millisecond })
-			r.set(test.fault)
-			start := time.Now()
-			got := r.chat("hello")
-			message := wantError(t, got, http.StatusServiceUnavailable, codeNoToken)
-			if !strings.Contains(message, test.want.Error()) || !strings.Contains(message, test.code) {
-				t.Errorf("message %q, want the reason %q %q", message, test.want, test.code)
-			}
-			if took := time.Since(start); took > 5*time.Second {
-				t.Errorf("answered after %v", took)
-			}
-			if got.header.Get("X-Should-Retry") != "" {
-				t.Error("tells the client not to retry what never was sent")
-			}
-			if n := len(r.arrived.at("/v1/chat/completions")); n != 0 {
-				t.Errorf("%d calls went out without a token", n)
-			}
-			if o := r.outcome(); o.Status != http.StatusServiceUnavailable || o.Code != codeNoToken || o.Attempts != 0 {
-				t.Errorf("outcome %+v", o)
-			}
-		})
-	}
 }

@@ -1,4 +1,4 @@
-package alipayai
+package token
 
 import (
 	"errors"

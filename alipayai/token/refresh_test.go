@@ -1,4 +1,4 @@
-package alipayai
+package token
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 // diary is a token endpoint that rotates refresh tokens and a store for them.
 // Both write down what happens, in one list.
 type diary struct {
-	cell *TokenCell
+	cell *Cell
 
 	mu      sync.Mutex
 	entries []string
@@ -86,9 +86,9 @@ func (d *diary) fail(load, store error) {
 }
 
 // source is a process that starts: with an empty cell, and the first refresh token configured.
-func (d *diary) source() *TokenSource {
-	d.cell = new(TokenCell)
-	return &TokenSource{Cell: d.cell, Fetcher: d, Store: d, RefreshToken: "first", Now: time.Now}
+func (d *diary) source() *Source {
+	d.cell = new(Cell)
+	return &Source{Cell: d.cell, Fetcher: d, Store: d, RefreshToken: "first", Now: time.Now}
 }
 
 func (d *diary) want(t *testing.T, entries ...string) {
@@ -146,7 +146,7 @@ func TestRefreshTokenThatCannotBeStored(t *testing.T) {
 		waiting, leave := context.WithTimeout(t.Context(), 700*time.Millisecond)
 		defer leave()
 		_, err := s.Token(waiting)
-		if !errors.Is(err, full) || !errors.Is(err, ErrTokenUnavailable) {
+		if !errors.Is(err, full) || !errors.Is(err, ErrUnavailable) {
 			t.Errorf("got %v", err)
 		}
 		if strings.Contains(err.Error(), "second") {
@@ -194,7 +194,7 @@ func TestRefreshTokenThatCannotBeLoaded(t *testing.T) {
 		d.fail(away, nil)
 		waiting, leave := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer leave()
-		if _, err := s.Token(waiting); !errors.Is(err, away) || !errors.Is(err, ErrTokenUnavailable) {
+		if _, err := s.Token(waiting); !errors.Is(err, away) || !errors.Is(err, ErrUnavailable) {
 			t.Errorf("got %v", err)
 		}
 		// The configured token may be dead: it must not be tried on a guess.
@@ -209,26 +209,26 @@ func TestRefreshTokenThatCannotBeLoaded(t *testing.T) {
 // The simulator kills a refresh token as it gives out the next.
 func TestRotationAgainstTheSimulator(t *testing.T) {
 	store := new(memoryStore)
-	r := newRig(t, sandbox.Config{RotateRefreshTokens: true}, first(func(p *Provider) {
-		p.Tokens.RefreshToken, p.Tokens.Store = sandbox.DemoRefreshToken, store
-	}))
+	sim := newSimulator(t, sandbox.Config{RotateRefreshTokens: true})
+	source := func() *Source {
+		return &Source{Cell: new(Cell), Fetcher: sim.grant(), RefreshToken: sandbox.DemoRefreshToken, Store: store, Now: time.Now}
+	}
+	s := source()
 	for range 3 {
-		if got := r.chat("hello"); got.status != 200 {
-			t.Fatalf("%d %s", got.status, got.body)
+		if _, err := s.Token(t.Context()); err != nil {
+			t.Fatal(err)
 		}
-		token, _ := r.provider.Tokens.Cell.Peek()
+		token, _ := s.Cell.Peek()
 		if token.Refresh == "" || token.Refresh != store.token.Refresh {
 			t.Error("the stored refresh token is not the newest")
 		}
-		r.provider.Tokens.Drop(token.Access)
+		s.Drop(token.Access)
 	}
-	restarted := &TokenSource{
-		Cell: new(TokenCell), Fetcher: demoGrant(r.provider), RefreshToken: sandbox.DemoRefreshToken, Store: store, Now: time.Now,
-	}
+	restarted := source()
 	if _, err := restarted.Token(t.Context()); err != nil {
 		t.Errorf("after a restart: %v", err)
 	}
-	if n := r.sim.Stats().TokenFetches["refresh_token"]; n != 4 {
+	if n := sim.Stats().TokenFetches["refresh_token"]; n != 4 {
 		t.Errorf("%d fetches, want 4", n)
 	}
 }

@@ -1,4 +1,4 @@
-package alipayai
+package token
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -28,9 +29,9 @@ func newRedis(t *testing.T, options limiter.RedisOptions) redis.UniversalClient 
 	return client
 }
 
-func newSeal(t *testing.T, first byte) *Seal {
+func newSeal(t *testing.T, first byte) *seal.Seal {
 	t.Helper()
-	seal, err := NewSeal([32]byte{first})
+	seal, err := seal.New([32]byte{first})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,13 +39,13 @@ func newSeal(t *testing.T, first byte) *Seal {
 }
 
 // newShare is one replica's share of a token, through a client of its own.
-func newShare(t *testing.T, addr string) *RedisTokens {
+func newShare(t *testing.T, addr string) *Redis {
 	t.Helper()
-	return NewRedisTokens(newRedis(t, limiter.RedisOptions{Addresses: []string{addr}}), tokenPlace, newSeal(t, 1), time.Now)
+	return NewRedis(newRedis(t, limiter.RedisOptions{Addresses: []string{addr}}), tokenPlace, newSeal(t, 1), time.Now)
 }
 
 // wantShared checks what is shared at present.
-func wantShared(t *testing.T, r *RedisTokens, access, refresh string) {
+func wantShared(t *testing.T, r *Redis, access, refresh string) {
 	t.Helper()
 	got, err := r.Load(t.Context())
 	if err != nil || got.Access != access || got.Refresh != refresh {
@@ -75,7 +76,7 @@ func TestRedisTokensKeepATokenForItsLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantShared(t, b, "short", "")
-	waitFor(t, "its end", func() bool { got, err := b.Load(t.Context()); return err == nil && got == (Token{}) })
+	waitForOfToken(t, "its end", func() bool { got, err := b.Load(t.Context()); return err == nil && got == (Token{}) })
 	if err := a.Store(t.Context(), freshToken("over", -time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func TestRedisTokensDropThatTokenOnly(t *testing.T) {
 func TestRedisTokensLease(t *testing.T) {
 	server := redistest.Start(t)
 	a, b := newShare(t, server.Addr), newShare(t, server.Addr)
-	take := func(r *RedisTokens, life time.Duration, want bool) func() {
+	take := func(r *Redis, life time.Duration, want bool) func() {
 		t.Helper()
 		release, ok, err := r.Lease(t.Context(), life)
 		if err != nil || ok != want {
@@ -122,7 +123,7 @@ func TestRedisTokensLease(t *testing.T) {
 	take(b, time.Minute, false)
 	take(a, 200*time.Millisecond, true) // it goes on
 	var releaseB func()
-	waitFor(t, "the deadline of a", func() bool {
+	waitForOfToken(t, "the deadline of a", func() bool {
 		release, ok, err := b.Lease(t.Context(), time.Minute)
 		releaseB = release
 		return err == nil && ok
@@ -201,9 +202,9 @@ func dumpRedis(t *testing.T, client redis.UniversalClient) (keys []string, every
 func TestRedisTokensRefuseWhatIsNotTheirs(t *testing.T) {
 	server := redistest.Start(t)
 	mine := newShare(t, server.Addr)
-	for name, other := range map[string]*RedisTokens{
-		"another key":    NewRedisTokens(mine.client, tokenPlace, newSeal(t, 2), time.Now),
-		"another client": NewRedisTokens(mine.client, "client-2", mine.seal, time.Now),
+	for name, other := range map[string]*Redis{
+		"another key":    NewRedis(mine.client, tokenPlace, newSeal(t, 2), time.Now),
+		"another client": NewRedis(mine.client, "client-2", mine.seal, time.Now),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := other.Store(t.Context(), freshToken("theirs", time.Hour)); err != nil {
@@ -215,7 +216,7 @@ func TestRedisTokensRefuseWhatIsNotTheirs(t *testing.T) {
 				}
 			}
 			got, err := mine.Load(t.Context())
-			if !errors.Is(err, ErrSealed) || got != (Token{}) {
+			if !errors.Is(err, seal.ErrSealed) || got != (Token{}) {
 				t.Errorf("loaded %v, %v", got, err)
 			}
 		})
@@ -227,7 +228,7 @@ func TestRedisTokensRefuseWhatIsNotTheirs(t *testing.T) {
 	for i := range len(sealed) {
 		changed := []byte(sealed)
 		changed[i] ^= 1
-		if _, err := mine.seal.OpenToken(mine.token, changed); !errors.Is(err, ErrSealed) {
+		if _, err := Open(mine.seal, mine.token, changed); !errors.Is(err, seal.ErrSealed) {
 			t.Fatalf("byte %d may be changed: %v", i, err)
 		}
 	}
@@ -249,7 +250,7 @@ func TestRedisTokensWithoutRedis(t *testing.T) {
 		for name, do := range all {
 			began := time.Now()
 			err := do(t.Context())
-			if !errors.Is(err, ErrTokenStore) || strings.Contains(err.Error(), "the-access-token") {
+			if !errors.Is(err, ErrStore) || strings.Contains(err.Error(), "the-access-token") {
 				t.Errorf("%s: %v", name, err)
 			}
 			if took := time.Since(began); took > 2*redisTokenTimeout {
@@ -260,7 +261,7 @@ func TestRedisTokensWithoutRedis(t *testing.T) {
 	server.Pause()
 	t.Run("stopped", failing)
 	server.Resume()
-	waitFor(t, "the server to go on", func() bool { return all["load"](t.Context()) == nil })
+	waitForOfToken(t, "the server to go on", func() bool { return all["load"](t.Context()) == nil })
 	server.Kill()
 	t.Run("killed", failing)
 	server.Restart()
@@ -276,7 +277,7 @@ func TestRedisTokensInACluster(t *testing.T) {
 	cluster := redistest.StartCluster(t)
 	client := newRedis(t, limiter.RedisOptions{Addresses: cluster.Addrs(), Cluster: true})
 	for _, key := range []string{"a", "b", "c", "d", "e"} {
-		share := NewRedisTokens(client, key, newSeal(t, 1), time.Now)
+		share := NewRedis(client, key, newSeal(t, 1), time.Now)
 		release, ok, err := share.Lease(t.Context(), time.Minute)
 		if err != nil || !ok {
 			t.Fatalf("lease: %v, %v", ok, err)

@@ -1,10 +1,12 @@
-package alipayai
+package token
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
 const (
@@ -18,13 +20,13 @@ const (
 	leasePoll = 100 * time.Millisecond
 )
 
-// ErrTokenStore is a shared store that cannot be reached.
-var ErrTokenStore = errors.New("store of the shared token is unavailable")
+// ErrStore is a shared store that cannot be reached.
+var ErrStore = errors.New("store of the shared token is unavailable")
 
-// TokenShare is where replicas have one client's token in common, and agree on
-// who asks for the next. Its errors are ErrTokenStore and ErrSealed, and
+// Share is where replicas have one client's token in common, and agree on
+// who asks for the next. Its errors are ErrStore and seal.ErrSealed, and
 // hold no token.
-type TokenShare interface {
+type Share interface {
 	// Load gives the token that was stored last, without Access if that was
 	// dropped; the zero Token when there is none.
 	Load(ctx context.Context) (Token, error)
@@ -43,7 +45,7 @@ type TokenShare interface {
 //
 // Without the store each replica leads: a token more does no harm. Not so where
 // a refresh token is redeemed, which must happen once; that fails.
-func (s *TokenSource) lead() (release func(), shared Token, err error) {
+func (s *Source) lead() (release func(), shared Token, err error) {
 	alone := func() {}
 	if s.Share == nil {
 		return alone, Token{}, nil
@@ -57,7 +59,7 @@ func (s *TokenSource) lead() (release func(), shared Token, err error) {
 		case err != nil && s.RefreshToken == "":
 			return alone, Token{}, nil
 		case err != nil:
-			return nil, Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, bare(err))
+			return nil, Token{}, fmt.Errorf("%w: %w", ErrUnavailable, bare(err))
 		case release != nil:
 			return release, shared, nil
 		case s.Cell.wants(shared, s.Now()):
@@ -69,7 +71,7 @@ func (s *TokenSource) lead() (release func(), shared Token, err error) {
 			if s.RefreshToken == "" {
 				return alone, Token{}, nil
 			}
-			return nil, Token{}, fmt.Errorf("%w: other replicas keep asking in vain", ErrTokenUnavailable)
+			return nil, Token{}, fmt.Errorf("%w: other replicas keep asking in vain", ErrUnavailable)
 		}
 	}
 }
@@ -77,7 +79,7 @@ func (s *TokenSource) lead() (release func(), shared Token, err error) {
 // tryLead takes the lease if it is free and looks what is shared, in this order:
 // whoever had the lease before may have stored a token until it gave it back.
 // release is nil where another replica has the lease or nothing is to be asked.
-func (s *TokenSource) tryLead(ctx context.Context) (release func(), shared Token, err error) {
+func (s *Source) tryLead(ctx context.Context) (release func(), shared Token, err error) {
 	if refused := s.Cell.lastRefused(); refused != "" {
 		if err := s.Share.Drop(ctx, refused); err != nil {
 			return nil, Token{}, err
@@ -103,7 +105,7 @@ func (s *TokenSource) tryLead(ctx context.Context) (release func(), shared Token
 }
 
 // share gives the other replicas a token.
-func (s *TokenSource) share(ctx context.Context, t Token) error {
+func (s *Source) share(ctx context.Context, t Token) error {
 	if s.Share == nil {
 		return nil
 	}
@@ -118,15 +120,15 @@ func bare(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, ErrSealed):
-		return ErrSealed
+	case errors.Is(err, seal.ErrSealed):
+		return seal.ErrSealed
 	default:
-		return ErrTokenStore
+		return ErrStore
 	}
 }
 
 // shareSaid tells OnShare what is new about the store.
-func (s *TokenSource) shareSaid(err error) {
+func (s *Source) shareSaid(err error) {
 	if s.Cell.shareChanged(err) && s.OnShare != nil {
 		s.OnShare(err)
 	}

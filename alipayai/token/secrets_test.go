@@ -1,4 +1,4 @@
-package alipayai
+package token
 
 import (
 	"context"
@@ -17,20 +17,18 @@ import (
 func TestSecretsAreNotPrinted(t *testing.T) {
 	const access, refresh, secret = "access-token-value", "refresh-token-value", "client-secret-value"
 	token := Token{Access: access, Refresh: refresh, Issued: tokenSentAt, Expiry: tokenSentAt.Add(time.Hour)}
-	cell := new(TokenCell)
+	cell := new(Cell)
 	cell.live.Store(&token)
 	cell.pair, cell.refused = token, access
-	cell.hold(token, func() {})
+	cell.setPending(token, func() {})
 	grant := &Grant{URL: "http://127.0.0.1/token", ClientID: "app", Secret: secret, Transport: http.DefaultTransport, Now: time.Now}
-	source := &TokenSource{Cell: cell, Fetcher: grant, RefreshToken: refresh, Now: time.Now}
-	provider := plainProvider(t, "http://127.0.0.1")
-	provider.Tokens = source
+	source := &Source{Cell: cell, Fetcher: grant, RefreshToken: refresh, Now: time.Now}
 
 	for name, value := range map[string]any{
 		"token": token, "pointer to token": &token, "token in a list": []Token{token}, "token in a struct": struct{ T Token }{token},
 		"cell": cell, "grant": *grant, "pointer to grant": grant, "fetcher in a struct": struct{ F Fetcher }{grant},
-		"source": *source, "pointer to source": source, "provider": provider,
-		"the source in a list": []*TokenSource{source}, "key hash": struct{ E error }{errors.New(source.String())},
+		"source": *source, "pointer to source": source,
+		"the source in a list": []*Source{source}, "key hash": struct{ E error }{errors.New(source.String())},
 	} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
 			text := fmt.Sprintf(verb, value)
@@ -68,7 +66,7 @@ func TestFetchErrorsTellNoSecret(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(answer)
 			defer server.Close()
-			grant := &Grant{URL: server.URL, ClientID: "app", Secret: secret, Transport: newTransport(t), Now: time.Now}
+			grant := &Grant{URL: server.URL, ClientID: "app", Secret: secret, Transport: newTransportOfToken(t), Now: time.Now}
 			token, err := grant.Fetch(t.Context(), refresh)
 			if err == nil || token != (Token{}) {
 				t.Fatalf("got %v, %v", token, err)
@@ -90,7 +88,7 @@ func TestGrantAuthenticatesAsRFC6749Says(t *testing.T) {
 		fmt.Fprint(w, `{"access_token":"at","expires_in":60}`)
 	}))
 	defer server.Close()
-	grant := &Grant{URL: server.URL, ClientID: "app:1", Secret: "a secret/ü", Scope: "chat embed", Transport: newTransport(t), Now: time.Now}
+	grant := &Grant{URL: server.URL, ClientID: "app:1", Secret: "a secret/ü", Scope: "chat embed", Transport: newTransportOfToken(t), Now: time.Now}
 	if _, err := grant.Fetch(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -115,9 +113,9 @@ func TestGrantReadsTheSimulatorsForms(t *testing.T) {
 		"number": sandbox.ExpiresNumber, "string": sandbox.ExpiresString, "omitted": sandbox.ExpiresOmitted,
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, sandbox.Config{ExpiresIn: form})
+			sim := newSimulator(t, sandbox.Config{ExpiresIn: form})
 			before := time.Now()
-			token, err := demoGrant(r.provider).Fetch(t.Context(), "")
+			token, err := sim.grant().Fetch(t.Context(), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,10 +132,10 @@ func TestGrantReadsTheSimulatorsForms(t *testing.T) {
 		}
 	}))
 	defer endless.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patienceOfToken)
 	defer cancel()
-	grant := &Grant{URL: endless.URL, ClientID: "app", Secret: "s", Transport: newTransport(t), Now: time.Now}
-	if _, err := grant.Fetch(ctx, ""); !errors.Is(err, ErrTokenUnavailable) || ctx.Err() != nil {
+	grant := &Grant{URL: endless.URL, ClientID: "app", Secret: "s", Transport: newTransportOfToken(t), Now: time.Now}
+	if _, err := grant.Fetch(ctx, ""); !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package alipayai
+package token
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
 const (
@@ -44,33 +46,33 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])`)
 )
 
-// RedisTokens is a TokenShare in Redis, version 5 or later. Tokens are there
+// Redis is a Share in Redis, version 5 or later. Tokens are there
 // encrypted, and no longer than they live; times in them are the replicas' own,
 // which may differ by a part of a token's life without any harm.
-type RedisTokens struct {
+type Redis struct {
 	client redis.UniversalClient
-	seal   *Seal
+	seal   *seal.Seal
 	owner  string // random: of the leases
 	token  string // key, and the place that is sealed in
 	lease  string // key
 	now    func() time.Time
 }
 
-// NewRedisTokens makes the share of what key names: replicas with the same key
+// NewRedis makes the share of what key names: replicas with the same key
 // share a token. Only its hash is seen in Redis. The client stays the caller's;
 // nothing is sent yet.
-func NewRedisTokens(client redis.UniversalClient, key string, seal *Seal, now func() time.Time) *RedisTokens {
+func NewRedis(client redis.UniversalClient, key string, seal *seal.Seal, now func() time.Time) *Redis {
 	hash := sha256.Sum256([]byte(key))
 	// The braces are what a Cluster places both keys by.
 	prefix := "alipayai:{" + hex.EncodeToString(hash[:16]) + "}:"
-	return &RedisTokens{
+	return &Redis{
 		client: client, seal: seal, owner: rand.Text(),
 		token: prefix + "token", lease: prefix + "lease", now: now,
 	}
 }
 
-// Load implements TokenShare.
-func (r *RedisTokens) Load(ctx context.Context) (Token, error) {
+// Load implements Share.
+func (r *Redis) Load(ctx context.Context) (Token, error) {
 	var fields []any
 	err := r.exchange(ctx, func(ctx context.Context) (err error) {
 		fields, err = r.client.HMGet(ctx, r.token, "token", "dropped").Result()
@@ -83,15 +85,15 @@ func (r *RedisTokens) Load(ctx context.Context) (Token, error) {
 	if !ok {
 		return Token{}, nil
 	}
-	t, err := r.seal.OpenToken(r.token, []byte(sealed))
+	t, err := Open(r.seal, r.token, []byte(sealed))
 	if err == nil && fields[1] != nil {
 		t.Access = ""
 	}
 	return t, err
 }
 
-// Store implements TokenShare.
-func (r *RedisTokens) Store(ctx context.Context, t Token) error {
+// Store implements Share.
+func (r *Redis) Store(ctx context.Context, t Token) error {
 	life := t.Expiry.Sub(r.now())
 	if t.Refresh != "" {
 		life += refreshKept
@@ -99,16 +101,16 @@ func (r *RedisTokens) Store(ctx context.Context, t Token) error {
 	if life < time.Millisecond {
 		return nil
 	}
-	return r.run(ctx, redisStoreToken, r.token, nil, r.id(t.Access), r.seal.SealToken(r.token, t), life.Milliseconds())
+	return r.run(ctx, redisStoreToken, r.token, nil, r.id(t.Access), Seal(r.seal, r.token, t), life.Milliseconds())
 }
 
-// Drop implements TokenShare.
-func (r *RedisTokens) Drop(ctx context.Context, access string) error {
+// Drop implements Share.
+func (r *Redis) Drop(ctx context.Context, access string) error {
 	return r.run(ctx, redisDropToken, r.token, nil, r.id(access))
 }
 
-// Lease implements TokenShare.
-func (r *RedisTokens) Lease(ctx context.Context, life time.Duration) (release func(), ok bool, err error) {
+// Lease implements Share.
+func (r *Redis) Lease(ctx context.Context, life time.Duration) (release func(), ok bool, err error) {
 	var taken int64
 	if err := r.run(ctx, redisTakeLease, r.lease, &taken, r.owner, life.Milliseconds()); err != nil || taken == 0 {
 		return nil, false, err
@@ -120,13 +122,13 @@ func (r *RedisTokens) Lease(ctx context.Context, life time.Duration) (release fu
 }
 
 // id is the hash of an access token at this place.
-func (r *RedisTokens) id(access string) string {
+func (r *Redis) id(access string) string {
 	hash := sha256.Sum256([]byte(r.token + "\n" + access))
 	return hex.EncodeToString(hash[:16])
 }
 
 // run lets a script work at a key; its number goes to result unless that is nil.
-func (r *RedisTokens) run(ctx context.Context, script *redis.Script, key string, result *int64, args ...any) error {
+func (r *Redis) run(ctx context.Context, script *redis.Script, key string, result *int64, args ...any) error {
 	return r.exchange(ctx, func(ctx context.Context) error {
 		n, err := script.Run(ctx, r.client, []string{key}, args...).Int64()
 		if result != nil {
@@ -138,7 +140,7 @@ func (r *RedisTokens) run(ctx context.Context, script *redis.Script, key string,
 
 // exchange does what may be done twice: after an error that is not a timeout,
 // such as a connection that was closed while it idled, it is repeated once.
-func (r *RedisTokens) exchange(ctx context.Context, do func(context.Context) error) error {
+func (r *Redis) exchange(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, redisTokenTimeout)
 	defer cancel()
 	err := do(ctx)
@@ -147,10 +149,10 @@ func (r *RedisTokens) exchange(ctx context.Context, do func(context.Context) err
 		err = do(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrTokenStore, err)
+		return fmt.Errorf("%w: %w", ErrStore, err)
 	}
 	return nil
 }
 
 // Interface guards
-var _ TokenShare = (*RedisTokens)(nil)
+var _ Share = (*Redis)(nil)

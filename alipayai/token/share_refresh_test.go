@@ -1,4 +1,4 @@
-package alipayai
+package token
 
 import (
 	"context"
@@ -74,7 +74,7 @@ func TestRefreshWaitsForTheStore(t *testing.T) {
 		}
 		stop := runAll(t, s)
 		synctest.Wait()
-		c.fail(fmt.Errorf("%w: connection refused", ErrTokenStore))
+		c.fail(fmt.Errorf("%w: connection refused", ErrStore))
 		time.Sleep(life - 10*time.Second)
 		wantToken(t, s, "access-1")
 		e.times(t, 1)
@@ -83,7 +83,7 @@ func TestRefreshWaitsForTheStore(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		began := time.Now()
-		if _, err := s.Token(ctx); !errors.Is(err, ErrTokenUnavailable) || !errors.Is(err, ErrTokenStore) ||
+		if _, err := s.Token(ctx); !errors.Is(err, ErrUnavailable) || !errors.Is(err, ErrStore) ||
 			strings.Contains(err.Error(), "connection refused") { // that is for the log
 			t.Errorf("got %v", err)
 		}
@@ -119,7 +119,7 @@ func TestRefreshTokenThatCannotBeShared(t *testing.T) {
 				got := make(chan string, 1)
 				go func() { token, _ := holder.Token(t.Context()); got <- token }()
 				synctest.Wait()
-				c.fail(fmt.Errorf("%w: connection refused", ErrTokenStore))
+				c.fail(fmt.Errorf("%w: connection refused", ErrStore))
 				time.Sleep(5 * time.Second)
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()
@@ -212,7 +212,7 @@ func TestReplicasWithNothingButAStorageInCommon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const life = 30 * time.Minute
 		e, store := &endpoint{life: life, delay: time.Second}, newMemoryStore()
-		var replicas []*TokenSource
+		var replicas []*Source
 		for range 3 {
 			s := new(common).refresher(e, store)
 			s.Share = nil

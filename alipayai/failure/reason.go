@@ -1,4 +1,4 @@
-package alipayai
+package failure
 
 import (
 	"context"
@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// reasonOf says in fixed words why a round trip failed. The error itself goes
+// ReasonOf says in fixed words why a round trip failed. The error itself goes
 // nowhere: net/http quotes what it could not read, and that may be a token or
 // a payload.
-func reasonOf(err error) error {
+func ReasonOf(err error) error {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
@@ -33,4 +33,9 @@ func reasonOf(err error) error {
 	default:
 		return errors.New("the connection broke, or the answer is no HTTP")
 	}
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
 }

@@ -1,4 +1,4 @@
-package alipayai
+package token
 
 import (
 	"context"
@@ -13,9 +13,9 @@ const (
 	keepTimeout = 3 * time.Second
 )
 
-// RefreshTokenStore keeps a rotated refresh token where a crash cannot lose
+// RefreshStore keeps a rotated refresh token where a crash cannot lose
 // it. Replicas that redeem one after the other share it.
-type RefreshTokenStore interface {
+type RefreshStore interface {
 	// Load gives what was stored last, of which Refresh and Issued count; the
 	// zero Token when nothing is stored.
 	Load(ctx context.Context) (Token, error)
@@ -30,8 +30,8 @@ type RefreshTokenStore interface {
 // before it and the new access token are used: the old one is dead by then, and
 // a crash in between would need a person to authorise again. asked says whether
 // the endpoint was asked.
-func (s *TokenSource) refresh(shared Token) (t Token, asked bool, err error) {
-	t, unlock, held := s.Cell.unstored()
+func (s *Source) refresh(shared Token) (t Token, asked bool, err error) {
+	t, unlock, held := s.Cell.takePending()
 	if !held {
 		var refresh string
 		if refresh, unlock, err = s.newest(shared); err != nil {
@@ -56,26 +56,26 @@ func (s *TokenSource) refresh(shared Token) (t Token, asked bool, err error) {
 	if err := s.keep(t); err != nil {
 		// It is still the only living one: the cell holds it until it can be
 		// kept, and until then nobody may redeem its predecessor.
-		s.Cell.hold(t, unlock)
-		return Token{}, asked, fmt.Errorf("%w: storing the rotated refresh token: %w", ErrTokenUnavailable, err)
+		s.Cell.setPending(t, unlock)
+		return Token{}, asked, fmt.Errorf("%w: storing the rotated refresh token: %w", ErrUnavailable, err)
 	}
-	s.Cell.letGo()
+	s.Cell.clearPending()
 	unlock()
 	return t, asked, nil
 }
 
 // newest locks the stored refresh token and gives the one to redeem. The store,
 // the share and the cell may differ: any of them can have lost the last one.
-func (s *TokenSource) newest(shared Token) (refresh string, unlock func(), err error) {
+func (s *Source) newest(shared Token) (refresh string, unlock func(), err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
 	defer cancel()
 	if unlock, err = s.Store.Lock(ctx); err != nil {
-		return "", nil, fmt.Errorf("%w: locking the stored refresh token: %w", ErrTokenUnavailable, err)
+		return "", nil, fmt.Errorf("%w: locking the stored refresh token: %w", ErrUnavailable, err)
 	}
 	stored, err := s.Store.Load(ctx)
 	if err != nil {
 		unlock()
-		return "", nil, fmt.Errorf("%w: loading the stored refresh token: %w", ErrTokenUnavailable, err)
+		return "", nil, fmt.Errorf("%w: loading the stored refresh token: %w", ErrUnavailable, err)
 	}
 	newest := Token{Refresh: s.RefreshToken}
 	for _, t := range []Token{stored, shared, s.Cell.lastPair()} {
@@ -88,7 +88,7 @@ func (s *TokenSource) newest(shared Token) (refresh string, unlock func(), err e
 
 // keep stores a rotated refresh token, for the other replicas first: they are
 // the ones that could redeem its predecessor after a crash in between.
-func (s *TokenSource) keep(t Token) error {
+func (s *Source) keep(t Token) error {
 	ctx, cancel := context.WithTimeout(context.Background(), keepTimeout)
 	defer cancel()
 	if err := s.share(ctx, t); err != nil {

@@ -1,4 +1,4 @@
-package alipayai
+package token
 
 import (
 	"context"
@@ -21,8 +21,8 @@ func (f fetcherFunc) Fetch(ctx context.Context, refreshToken string) (Token, err
 }
 
 // newSource gives a source with an empty cell.
-func newSource(fetch fetcherFunc) *TokenSource {
-	return &TokenSource{Cell: new(TokenCell), Fetcher: fetch, Now: time.Now}
+func newSource(fetch fetcherFunc) *Source {
+	return &Source{Cell: new(Cell), Fetcher: fetch, Now: time.Now}
 }
 
 // freshToken is a token that begins to live now.
@@ -32,7 +32,7 @@ func freshToken(access string, life time.Duration) Token {
 }
 
 // wantToken asks for a token and demands that it is want, without any waiting.
-func wantToken(t *testing.T, s *TokenSource, want string) {
+func wantToken(t *testing.T, s *Source, want string) {
 	t.Helper()
 	start := time.Now()
 	got, err := s.Token(t.Context())
@@ -45,8 +45,9 @@ func wantToken(t *testing.T, s *TokenSource, want string) {
 }
 
 func TestTokenIsFetchedOnceForAllCallers(t *testing.T) {
-	r := newRig(t, sandbox.Config{})
-	r.set(sandbox.Fault{Kind: sandbox.Latency, Path: "/oauth2/token", Delay: 100 * time.Millisecond})
+	sim := newSimulator(t, sandbox.Config{})
+	s := &Source{Cell: new(Cell), Fetcher: sim.grant(), Now: time.Now}
+	sim.set(sandbox.Fault{Kind: sandbox.Latency, Path: "/oauth2/token", Delay: 100 * time.Millisecond})
 	const callers = 200
 	tokens := make(chan string, callers)
 	var begin, all sync.WaitGroup
@@ -54,7 +55,7 @@ func TestTokenIsFetchedOnceForAllCallers(t *testing.T) {
 	for range callers {
 		all.Go(func() {
 			begin.Wait()
-			token, err := r.provider.Tokens.Token(t.Context())
+			token, err := s.Token(t.Context())
 			if err != nil {
 				t.Error(err)
 			}
@@ -71,7 +72,7 @@ func TestTokenIsFetchedOnceForAllCallers(t *testing.T) {
 	if len(distinct) != 1 {
 		t.Errorf("%d callers got %d tokens", callers, len(distinct))
 	}
-	if n := r.sim.Stats().TokenFetches["client_credentials"]; n != 1 {
+	if n := sim.Stats().TokenFetches["client_credentials"]; n != 1 {
 		t.Errorf("%d callers caused %d fetches", callers, n)
 	}
 }
@@ -117,7 +118,7 @@ func TestTokenCallersNeverWaitWhileTheOldOneIsValid(t *testing.T) {
 				return freshToken("old", life), nil
 			}
 			<-ctx.Done() // hangs until its time is over
-			return Token{}, ErrTokenUnavailable
+			return Token{}, ErrUnavailable
 		})
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
@@ -156,7 +157,7 @@ func TestTokenFetchSurvivesALeavingCaller(t *testing.T) {
 		go func() { token, _ := s.Token(t.Context()); second <- token }()
 		time.Sleep(time.Second)
 		leave(left)
-		if err := <-first; !errors.Is(err, left) || !errors.Is(err, ErrTokenUnavailable) {
+		if err := <-first; !errors.Is(err, left) || !errors.Is(err, ErrUnavailable) {
 			t.Errorf("the caller that left got %v", err)
 		}
 		if token := <-second; token != "shared" {
@@ -181,7 +182,7 @@ func TestTokenCellIsSharedAcrossAReload(t *testing.T) {
 		after := newSource(fetch)
 		after.Cell = before.Cell
 		got := make(chan string, 2)
-		for _, s := range []*TokenSource{before, after} {
+		for _, s := range []*Source{before, after} {
 			go func() { token, _ := s.Token(t.Context()); got <- token }()
 		}
 		if a, b := <-got, <-got; a != "shared" || b != "shared" {

@@ -1,4 +1,4 @@
-package alipayai
+package token
 
 import (
 	"context"
@@ -10,28 +10,29 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
 // fleet is gateways' token sources before one simulator, with a real Redis.
 type fleet struct {
-	*rig
+	*simulator
 	addr string
 }
 
 func newFleet(t *testing.T, addr string, cfg sandbox.Config) *fleet {
-	return &fleet{newRig(t, cfg), addr}
+	return &fleet{newSimulator(t, cfg), addr}
 }
 
 // replica is one that starts.
-func (f *fleet) replica() *TokenSource {
+func (f *fleet) replica() *Source {
 	f.t.Helper()
-	return &TokenSource{
-		Cell: new(TokenCell), Fetcher: demoGrant(f.provider), Now: time.Now, Share: newShare(f.t, f.addr),
+	return &Source{
+		Cell: new(Cell), Fetcher: f.grant(), Now: time.Now, Share: newShare(f.t, f.addr),
 	}
 }
 
 // token asks for a token that must come within a time.
-func (f *fleet) token(s *TokenSource, within time.Duration) string {
+func (f *fleet) token(s *Source, within time.Duration) string {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), within)
 	defer cancel()
@@ -44,7 +45,7 @@ func (f *fleet) token(s *TokenSource, within time.Duration) string {
 
 func (f *fleet) wantFetches(grant string, want int64) {
 	f.t.Helper()
-	if n := f.sim.Stats().TokenFetches[grant]; n != want {
+	if n := f.Stats().TokenFetches[grant]; n != want {
 		f.t.Errorf("%d fetches by %s, want %d", n, grant, want)
 	}
 }
@@ -84,7 +85,7 @@ func TestFleetFetchesOnceForAllCallers(t *testing.T) {
 	}
 	f.wantFetches("client_credentials", 1)
 	// What all have in Redis, read by somebody who should not.
-	_, everything := dumpRedis(t, late.Share.(*RedisTokens).client)
+	_, everything := dumpRedis(t, late.Share.(*Redis).client)
 	for token := range distinct {
 		if strings.Contains(everything, token) {
 			t.Error("the token stands in Redis")
@@ -100,7 +101,7 @@ func TestFleetTakesOverFromADeadReplica(t *testing.T) {
 	if _, ok, err := dead.Lease(t.Context(), life); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	f.token(f.replica(), patience)
+	f.token(f.replica(), patienceOfToken)
 	if took := time.Since(began); took < life || took > life+time.Second {
 		t.Errorf("took over after %v, want after %v", took, life)
 	}
@@ -129,8 +130,8 @@ func TestFleetWithoutRedis(t *testing.T) {
 			told := make(chan error, 16)
 			a, b := f.replica(), f.replica()
 			a.OnShare = func(err error) { told <- err }
-			first := f.token(a, patience)
-			if f.token(b, patience) != first {
+			first := f.token(a, patienceOfToken)
+			if f.token(b, patienceOfToken) != first {
 				t.Fatal("the replicas share nothing")
 			}
 			fault()
@@ -143,7 +144,7 @@ func TestFleetWithoutRedis(t *testing.T) {
 			if f.token(b, 2*time.Second) == own {
 				t.Error("the replicas have a token in common without Redis")
 			}
-			if err := receive(t, told, "word of the failure"); !errors.Is(err, ErrTokenStore) {
+			if err := receiveOfToken(t, told, "word of the failure"); !errors.Is(err, ErrStore) {
 				t.Errorf("told of %v", err)
 			}
 			heal()
@@ -153,11 +154,11 @@ func TestFleetWithoutRedis(t *testing.T) {
 				// The first exchange may still have met a connection of before.
 				a.Drop(shared)
 				shared = f.token(a, 2*time.Second)
-				if t.Context().Err() != nil || f.sim.Stats().TokenFetches["client_credentials"] > 20 {
+				if t.Context().Err() != nil || f.Stats().TokenFetches["client_credentials"] > 20 {
 					t.Fatal("nothing is shared again")
 				}
 			}
-			waitFor(t, "word of the return", func() bool {
+			waitForOfToken(t, "word of the return", func() bool {
 				select {
 				case err := <-told:
 					return err == nil
@@ -172,7 +173,7 @@ func TestFleetWithoutRedis(t *testing.T) {
 func TestReplicaWithAnotherEncryptionKey(t *testing.T) {
 	f := newFleet(t, redistest.Start(t).Addr, sandbox.Config{})
 	right, wrong := f.replica(), f.replica()
-	share := wrong.Share.(*RedisTokens)
+	share := wrong.Share.(*Redis)
 	share.seal = newSeal(t, 2)
 	var told []error
 	wrong.OnShare = func(err error) { told = append(told, err) }
@@ -184,7 +185,7 @@ func TestReplicaWithAnotherEncryptionKey(t *testing.T) {
 		right.Drop(a)
 		wrong.Drop(b)
 	}
-	if len(told) != 1 || !errors.Is(told[0], ErrSealed) {
+	if len(told) != 1 || !errors.Is(told[0], seal.ErrSealed) {
 		t.Errorf("told %v, want once that the keys differ", told)
 	}
 	f.wantFetches("client_credentials", 6)
@@ -195,7 +196,7 @@ func TestFleetRotatesOnce(t *testing.T) {
 	const life, lives = 2 * time.Second, 4
 	f := newFleet(t, redistest.Start(t).Addr, sandbox.Config{RotateRefreshTokens: true, TokenLife: life})
 	store := newMemoryStore()
-	var replicas []*TokenSource
+	var replicas []*Source
 	for range 3 {
 		s := f.replica()
 		s.RefreshToken, s.Store = sandbox.DemoRefreshToken, store
@@ -221,7 +222,7 @@ func TestFleetRotatesOnce(t *testing.T) {
 		}
 	}
 	stop()
-	n := f.sim.Stats().TokenFetches["refresh_token"]
+	n := f.Stats().TokenFetches["refresh_token"]
 	// Each at 75 % to 80 % of a life; the others may come late on a busy machine, never early.
 	if n < lives-1 || n > lives*4/3+1 {
 		t.Errorf("%d refreshes in %d lives", n, lives)
@@ -232,7 +233,7 @@ func TestFleetRotatesOnce(t *testing.T) {
 	for range 2 {
 		restarted.Drop(f.token(restarted, 2*time.Second))
 	}
-	_, everything := dumpRedis(t, restarted.Share.(*RedisTokens).client)
+	_, everything := dumpRedis(t, restarted.Share.(*Redis).client)
 	if strings.Contains(everything, store.token.Refresh) || store.token.Refresh == "" {
 		t.Error("the refresh token stands in Redis")
 	}

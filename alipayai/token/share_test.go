@@ -1,4 +1,4 @@
-package alipayai
+package token
 
 import (
 	"context"
@@ -100,7 +100,7 @@ func (e *endpoint) Fetch(ctx context.Context, refresh string) (Token, error) {
 		if refresh != fmt.Sprint("refresh-", e.rotated) {
 			e.reused = append(e.reused, refresh)
 			e.mu.Unlock()
-			return Token{}, fmt.Errorf("%w: used already", ErrTokenRefused)
+			return Token{}, fmt.Errorf("%w: used already", ErrRefused)
 		}
 		e.rotated++
 		t.Refresh = fmt.Sprint("refresh-", e.rotated)
@@ -109,7 +109,7 @@ func (e *endpoint) Fetch(ctx context.Context, refresh string) (Token, error) {
 	select {
 	case <-time.After(e.delay):
 	case <-ctx.Done():
-		return Token{}, fmt.Errorf("%w: %w", ErrTokenUnavailable, ctx.Err())
+		return Token{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 	}
 	if e.down {
 		return Token{}, errEndpointDown
@@ -128,19 +128,19 @@ func (e *endpoint) times(t *testing.T, want int) {
 }
 
 // replica is a source of a process that starts, in a fleet with a common store.
-func (c *common) replica(e Fetcher) *TokenSource {
-	return &TokenSource{Cell: new(TokenCell), Fetcher: e, Now: time.Now, Share: &member{c}}
+func (c *common) replica(e Fetcher) *Source {
+	return &Source{Cell: new(Cell), Fetcher: e, Now: time.Now, Share: &member{c}}
 }
 
 // refresher is one with the grant refresh_token.
-func (c *common) refresher(e Fetcher, store RefreshTokenStore) *TokenSource {
+func (c *common) refresher(e Fetcher, store RefreshStore) *Source {
 	s := c.replica(e)
 	s.RefreshToken, s.Store = "refresh-0", store
 	return s
 }
 
 // runAll lets replicas renew in the background, until the function that it gives is called.
-func runAll(t *testing.T, replicas ...*TokenSource) (stop func()) {
+func runAll(t *testing.T, replicas ...*Source) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	for _, s := range replicas {
@@ -153,16 +153,16 @@ func newMemoryStore() *memoryStore { return &memoryStore{turn: make(chan struct{
 
 // One replica asks for all, once in a token's life, and nobody ever waits.
 func TestFleetRenewsOnce(t *testing.T) {
-	for name, join := range map[string]func(*common, *endpoint, *memoryStore) *TokenSource{
-		"client_credentials": func(c *common, e *endpoint, _ *memoryStore) *TokenSource { return c.replica(e) },
-		"refresh_token":      func(c *common, e *endpoint, m *memoryStore) *TokenSource { return c.refresher(e, m) },
+	for name, join := range map[string]func(*common, *endpoint, *memoryStore) *Source{
+		"client_credentials": func(c *common, e *endpoint, _ *memoryStore) *Source { return c.replica(e) },
+		"refresh_token":      func(c *common, e *endpoint, m *memoryStore) *Source { return c.refresher(e, m) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const life, lives = 30 * time.Minute, 20
 				c, store := new(common), newMemoryStore()
 				e := &endpoint{life: life, delay: 2 * time.Second}
-				replicas := []*TokenSource{join(c, e, store), join(c, e, store), join(c, e, store)}
+				replicas := []*Source{join(c, e, store), join(c, e, store), join(c, e, store)}
 				stop := runAll(t, replicas...)
 				time.Sleep(3 * time.Second)
 				for range lives * int(life/time.Second) {
@@ -212,7 +212,7 @@ func TestLeaseOfADeadReplicaEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, e, store := new(common), &endpoint{life: time.Hour}, newMemoryStore()
-				join := func(f Fetcher) *TokenSource {
+				join := func(f Fetcher) *Source {
 					if test.refresh {
 						return c.refresher(f, store)
 					}
@@ -253,7 +253,7 @@ func TestFleetAtAFailingEndpoint(t *testing.T) {
 			waiting.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
-				if _, err := s.Token(ctx); !errors.Is(err, ErrTokenUnavailable) {
+				if _, err := s.Token(ctx); !errors.Is(err, ErrUnavailable) {
 					t.Errorf("got %v", err)
 				}
 			})
@@ -299,7 +299,7 @@ func TestRefusedTokenIsDroppedForAll(t *testing.T) {
 func TestFleetWithoutItsStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, e := new(common), &endpoint{life: time.Hour}
-		away := fmt.Errorf("%w: connection refused", ErrTokenStore)
+		away := fmt.Errorf("%w: connection refused", ErrStore)
 		c.fail(away)
 		var told []error
 		a, b := c.replica(e), c.replica(e)
@@ -312,7 +312,7 @@ func TestFleetWithoutItsStore(t *testing.T) {
 		a.Drop("access-3")
 		wantToken(t, a, "access-4")
 		wantToken(t, c.replica(e), "access-4")
-		if len(told) != 2 || !errors.Is(told[0], ErrTokenStore) || told[1] != nil {
+		if len(told) != 2 || !errors.Is(told[0], ErrStore) || told[1] != nil {
 			t.Errorf("told %v, want the failure and the return, each once", told)
 		}
 	})

@@ -1,0 +1,239 @@
+package alipayai
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// Answer is what a call brought: a whole body, or a stream that is pulled. It
+// belongs to one goroutine.
+type Answer struct {
+	// Status is the HTTP status.
+	Status int
+	// Served says how the call was served.
+	Served Served
+
+	// header is the upstream's.
+	header http.Header
+	usage  wire.Usage
+	// model is what the upstream says has answered; empty where it does not say.
+	model string
+	// finish is the finish reason of a JSON answer.
+	finish string
+	// body of a JSON answer, complete; nil for a stream.
+	body *bytes.Buffer
+	// stream of an event stream whose first content has arrived.
+	stream *stream
+	// replayed says that the answer was given before, and to whom it is due.
+	replayed *replayed
+	call     *call
+}
+
+// Served says how a call was served, for the client.
+type Served struct {
+	RequestID string
+	// Provider answered, or failed last; empty when none was asked.
+	Provider string
+	// Attempts is how many requests went to providers.
+	Attempts int
+	// Model is the one that answered, by the provider's name.
+	Model string
+	// Reasons say why the providers before did not answer.
+	Reasons string
+	// Unsupported names what of the request was not carried over.
+	Unsupported string
+	// Stored says where an answer was kept that had been given before, and Age
+	// how long ago that was.
+	Stored Stored
+	Age    time.Duration
+}
+
+// Error is a call that brought no answer.
+type Error struct {
+	*failure.Failure
+	Served Served
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// Header fields that tell a client how it was served.
+const (
+	headerRequestID   = "X-Request-Id"
+	headerProvider    = "X-Alipayai-Provider"
+	headerAttempts    = "X-Alipayai-Attempts"
+	headerModel       = "X-Alipayai-Model"
+	headerReason      = "X-Alipayai-Reason"
+	headerUnsupported = "X-Alipayai-Unsupported"
+)
+
+// Describe sets the header fields that say how the call was served. Those of an
+// answer that was given before are those of RFC 9211 and RFC 9111, section 5.1.
+func (s *Served) Describe(h http.Header) {
+	// One array for all values.
+	own := [4]string{s.RequestID, s.Provider, strconv.Itoa(s.Attempts), s.Model}
+	h[headerRequestID] = own[0:1:1]
+	if s.Provider != "" {
+		h[headerProvider] = own[1:2:2]
+		h[headerAttempts] = own[2:3:3]
+	}
+	// It is the upstream's word, or without a mapping the client's: it may be anything.
+	if s.Model != "" && IsVisible(s.Model) {
+		h[headerModel] = own[3:4:4]
+	}
+	if s.Reasons != "" {
+		h[headerReason] = []string{s.Reasons}
+	}
+	if s.Unsupported != "" {
+		h[headerUnsupported] = []string{s.Unsupported}
+	}
+	if s.Stored == "" {
+		return
+	}
+	h["Age"] = []string{strconv.FormatInt(max(int64(s.Age/time.Second), 0), 10)}
+	if s.Stored == StoredClaim {
+		h["Idempotent-Replayed"] = []string{"true"}
+	} else {
+		h["Cache-Status"] = []string{"alipayai; hit"}
+	}
+}
+
+// Describe sets the header fields of the answer: those of the upstream that a
+// client may see, and how the call was served.
+func (a *Answer) Describe(h http.Header) {
+	forward(h, a.header, forwardedToClient[:])
+	a.hide(h)
+	a.Served.Describe(h)
+}
+
+// hide takes credentials out of what the upstream gives to the client in a header,
+// and of the model's name: they are compared together, since a reader may put parts
+// of one together. What was seen before costs a look into a map.
+func (a *Answer) hide(h http.Header) {
+	c := a.call
+	passed := c.filter.Passed(a.Served.Model) && c.filter.Passed(a.Served.Unsupported)
+	for _, name := range forwardedToClient {
+		for _, value := range h[name] {
+			passed = passed && c.filter.Passed(value)
+		}
+	}
+	if passed {
+		return
+	}
+	texts := []*string{&a.Served.Model, &a.Served.Unsupported}
+	for _, name := range forwardedToClient {
+		for i := range h[name] {
+			texts = append(texts, &h[name][i])
+		}
+	}
+	c.mask().Texts(texts...)
+}
+
+// Body is the whole answer, valid until Close; nil for a stream.
+func (a *Answer) Body() []byte {
+	if a.body == nil {
+		return nil
+	}
+	return a.body.Bytes()
+}
+
+// Streams reports whether the answer is pulled with Next.
+func (a *Answer) Streams() bool { return a.stream != nil }
+
+// Next gives the events of a stream that have arrived since the last call, and
+// waits where there are none: the first time, those up to the first content.
+// They are valid until the next call. After the last it fails with io.EOF;
+// an [*Error] says that the stream broke, and a client must not take what it
+// has for an end.
+func (a *Answer) Next() ([]byte, error) {
+	if a.stream == nil {
+		return nil, io.EOF
+	}
+	return a.call.next(a.stream)
+}
+
+// ClosesSlowly reports whether Close exchanges something with a shared store,
+// which a client that has its answer need not wait for.
+func (a *Answer) ClosesSlowly() bool {
+	return a.call.g.Answers != nil && a.call.g.Answers.Remote && a.call.recording != nil
+}
+
+// Close ends the call and settles it. delivered says that the client has all of
+// the answer; a call that brought one and did not deliver it counts as left by
+// the client.
+func (a *Answer) Close(delivered bool) {
+	c := a.call
+	broken := false
+	if a.stream != nil {
+		broken = a.stream.broken != nil
+		c.closeStream(a.stream, delivered)
+	}
+	c.cacheAnswer() // whether this client has it or not
+	switch {
+	case !delivered && !broken: // the buffer is not recycled: see there
+		c.outcome.Status, c.outcome.Code, c.outcome.Aborted = failure.ClientClosedRequest, failure.CodeClientGone, true
+	case delivered && a.stream == nil && a.replayed == nil:
+		c.spent = a.body
+	}
+	c.settle()
+}
+
+// commit makes a the call's answer. After this no other provider can be asked.
+func (c *call) commit(a *Answer) *Answer {
+	a.call = c
+	if a.model != "" {
+		c.outcome.UpstreamModel = a.model
+	}
+	if a.replayed != nil {
+		c.outcome.Stored, c.outcome.Provider, c.outcome.UpstreamModel = a.replayed.from, a.replayed.Provider, a.replayed.Model
+		c.unsupported = a.replayed.Header.Get(headerUnsupported)
+	}
+	a.Served = c.served()
+	if a.replayed != nil {
+		a.Served.Age = c.g.Now().Sub(a.replayed.Answer.StoredAt)
+	}
+	c.outcome.Status = a.Status
+	if c.Endpoint == EndpointModels {
+		a.Served = Served{RequestID: c.outcome.RequestID} // it is of several providers
+		return a
+	}
+	c.startRecording(a)
+	if a.stream != nil {
+		a.stream.dog.arm(a.stream.timeout, failure.NoEvent)
+		a.stream.dog.pause() // until it is pulled
+	} else {
+		c.outcome.Usage, c.answered = a.usage, int64(a.body.Len())
+		c.recording.end(a.finish)
+		c.endClaim() // the client may repeat its key as soon as it has the answer
+	}
+	c.outcome.FirstByte = c.g.Now().Sub(c.Began)
+	return a
+}
+
+// refused makes what the client sees of a failure.
+func (c *call) refused(f *failure.Failure) *Error {
+	c.outcome.Status, c.outcome.Code = f.Status, f.Code
+	f.NoRetry = f.NoRetry || c.mayHaveExecuted
+	f.RequestID = c.outcome.RequestID
+	c.mask().Texts(&f.Code, &f.Message, &f.Param)
+	return &Error{Failure: f, Served: c.served()}
+}
+
+func (c *call) served() Served {
+	if len(c.rungs) > 0 {
+		c.outcome.Reasons = c.reasons()
+	}
+	if !c.filter.Passed(c.outcome.UpstreamModel) || !c.filter.Passed(c.unsupported) {
+		c.mask().Texts(&c.outcome.UpstreamModel, &c.unsupported)
+	}
+	return Served{
+		RequestID: c.outcome.RequestID, Provider: c.outcome.Provider, Attempts: c.outcome.Attempts,
+		Model: c.outcome.UpstreamModel, Reasons: c.outcome.Reasons, Unsupported: c.unsupported, Stored: c.outcome.Stored,
+	}
+}

@@ -1,0 +1,126 @@
+package openai
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
+)
+
+// Door serves POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models.
+type Door struct {
+	// Gateway serves the calls.
+	Gateway *alipayai.Gateway
+}
+
+// Serve answers one request of an authenticated tenant (alipayai.AnonymousTenant
+// without one). It writes every error itself. When a stream breaks after its
+// first content it sends the error event and panics http.ErrAbortHandler, as
+// net/http's own reverse proxy does, so that the client cannot take the
+// truncation for an end.
+func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
+	c := &alipayai.Call{Tenant: tenant, Format: openai.Format{}, Header: r.Header, Began: d.Gateway.Now()}
+	f := d.read(c, r, w.Header())
+	c.Received = d.Gateway.Now()
+	if f != nil {
+		writeError(w, d.Gateway.Refuse(r.Context(), c, f))
+		return
+	}
+	a, err := d.Gateway.Do(r.Context(), c)
+	if err != nil {
+		if e, ok := errors.AsType[*alipayai.Error](err); ok {
+			writeError(w, e)
+		}
+		return
+	}
+	delivered := false
+	defer func() { a.Close(delivered) }()
+	a.Describe(w.Header())
+	if a.Streams() {
+		delivered = d.stream(w, a)
+		return
+	}
+	body := a.Body()
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	w.WriteHeader(a.Status)
+	if d.write(w, body) != nil {
+		return
+	}
+	delivered = true
+	if a.ClosesSlowly() {
+		_ = http.NewResponseController(w).Flush()
+	}
+}
+
+// writtenAtOnce is how many bytes of a large answer a client has to read within
+// alipayai.ClientTimeout: at 17 KiB a second it is slower than any that works.
+const writtenAtOnce = 1 << 20
+
+// write gives a whole answer's body to the client. One that does not read must not
+// hold a large one for ever.
+func (d *Door) write(w http.ResponseWriter, body []byte) error {
+	if len(body) <= maxTrusted {
+		_, err := w.Write(body)
+		return err
+	}
+	client := http.NewResponseController(w)
+	for part := range slices.Chunk(body, writtenAtOnce) {
+		_ = client.SetWriteDeadline(d.Gateway.Now().Add(alipayai.ClientTimeout)) // where the server knows deadlines
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+	}
+	if err := client.Flush(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	_ = client.SetWriteDeadline(time.Time{}) // the connection goes on
+	return nil
+}
+
+// stream passes a stream on: whatever has arrived goes out with one write and one
+// flush. It reports whether the client has all of it.
+func (d *Door) stream(w http.ResponseWriter, a *alipayai.Answer) bool {
+	w.WriteHeader(a.Status)
+	out := http.NewResponseController(w)
+	var writeBy time.Time
+	for {
+		events, err := a.Next()
+		if e, ok := errors.AsType[*alipayai.Error](err); ok {
+			if !e.ClientGone {
+				_, _ = w.Write(e.AppendEvent(nil))
+				_ = out.Flush()
+			}
+			panic(http.ErrAbortHandler) // the answer is closed by then
+		}
+		if err != nil {
+			_ = out.SetWriteDeadline(time.Time{}) // the connection goes on
+			return true
+		}
+		// A client that reads no more must not hold a stream, nor its claim, for ever.
+		if now := d.Gateway.Now(); writeBy.Sub(now) < alipayai.ClientTimeout-time.Second {
+			writeBy = now.Add(alipayai.ClientTimeout)
+			_ = out.SetWriteDeadline(writeBy) // where the server knows deadlines
+		}
+		if _, err = w.Write(events); err == nil {
+			err = out.Flush()
+		}
+		if err != nil {
+			return false
+		}
+	}
+}
+
+// writeError writes the error of a call as a whole answer. A client that has left
+// reads nothing: the access log alone shows its status.
+func writeError(w http.ResponseWriter, e *alipayai.Error) {
+	if e.ClientGone {
+		w.WriteHeader(e.Status)
+		return
+	}
+	e.Served.Describe(w.Header())
+	e.WriteHTTP(w)
+}

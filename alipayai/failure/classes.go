@@ -1,0 +1,229 @@
+package failure
+
+import (
+	"fmt"
+	"net/http"
+	"path"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/failover"
+)
+
+// Class is what a failure means, and so what is done about it; the words are
+// those of the option `on`.
+type Class string
+
+// The classes.
+const (
+	// Fail gives the failure to the client: repeating cannot help.
+	Fail Class = "fail"
+	// Retry may be repeated at the same provider.
+	Retry Class = "retry"
+	// RefreshToken drops the access token, fetches a new one and repeats once.
+	RefreshToken Class = "refresh_token"
+	// Resign corrects the clock from the answer's Date and signs once more.
+	Resign Class = "resign"
+	// Throttle means that the provider takes no more calls for a while.
+	Throttle Class = "throttle"
+	// SystemError is the provider's own fault, SYSTEM_ERROR and its kin.
+	SystemError Class = "system_error"
+	// Blocked is a compliance decision: an answer, not a fault.
+	Blocked Class = "blocked"
+	// Reauthorise needs a person: the grant itself is gone.
+	Reauthorise Class = "reauthorise"
+)
+
+// Repeat says when a call is sent to the same provider again.
+type Repeat int
+
+// The ways to repeat, all within the provider's budget and the call's deadline.
+const (
+	// Never is for what another attempt cannot change, or could pay for twice.
+	Never Repeat = iota
+	// AfterBackoff waits by the backoff, or for Retry-After where that is longer.
+	AfterBackoff
+	// WithNewToken drops the access token and repeats once.
+	WithNewToken
+	// WithNewTime repeats once, if the answer has corrected the clock.
+	WithNewTime
+	// AfterHold waits as long as the provider says, if no other can be asked.
+	AfterHold
+)
+
+// Policy is what the gateway does about a class of failures of an upstream.
+type Policy struct {
+	// Repeat is whether the same provider is asked again.
+	Repeat Repeat
+	// FallsOver says that another provider may be asked.
+	FallsOver bool
+	// Breaker is what the provider's breaker counts it as.
+	Breaker failover.Result
+	// Evidence says that request and answer are recorded.
+	Evidence bool
+	// Credentials says that the gateway's own credentials were refused: the
+	// operator's matter, which the client can do nothing about.
+	Credentials bool
+	// Status is the HTTP status that a client sees of one that came under a
+	// status of success.
+	Status int
+	// Reason is the word for it in X-Alipayai-Reason and in metrics.
+	Reason string
+}
+
+var policies = map[Class]Policy{
+	Fail:         {Status: http.StatusBadGateway, Reason: "request_refused"},
+	Retry:        {Repeat: AfterBackoff, FallsOver: true, Status: http.StatusServiceUnavailable, Reason: "server_error"},
+	RefreshToken: {Repeat: WithNewToken, FallsOver: true, Credentials: true, Status: http.StatusBadGateway, Reason: "credentials"},
+	Resign:       {Repeat: WithNewTime, FallsOver: true, Credentials: true, Status: http.StatusBadGateway, Reason: "credentials"},
+	Throttle:     {Repeat: AfterHold, FallsOver: true, Status: http.StatusTooManyRequests, Reason: "throttled"},
+	SystemError:  {FallsOver: true, Breaker: failover.Failure, Evidence: true, Status: http.StatusBadGateway, Reason: "system_error"},
+	Blocked:      {Status: http.StatusForbidden, Reason: "blocked"},
+	Reauthorise:  {FallsOver: true, Credentials: true, Status: http.StatusBadGateway, Reason: "credentials"},
+}
+
+// Policy gives what is done about failures of the class; that of Fail for an
+// unknown one.
+func (c Class) Policy() Policy {
+	if p, ok := policies[c]; ok {
+		return p
+	}
+	return policies[Fail]
+}
+
+// classes maps bare upstream codes (wire.Failure.BareCode) to classes.
+//
+// Sources: the codes in capitals without a dash are those of Antom's global
+// API and, for the Alipay AI API, where no public contract exists, ours; the
+// lower-case ones are Alipay Open Platform v3's and, with the isv. and aop.
+// prefixes cut off, v2's sub codes.
+var classes = map[string]Class{
+	"SYSTEM_ERROR":      SystemError,
+	"UNKNOWN_EXCEPTION": SystemError,
+	"unknow-error":      SystemError, // so spelt by the Open Platform
+	"20000":             SystemError,
+
+	"REQUEST_TRAFFIC_EXCEED_LIMIT": Throttle,
+	"app-call-limited":             Throttle,
+	"method-call-limited":          Throttle,
+	"40005":                        Throttle,
+
+	"INVALID_ACCESS_TOKEN": RefreshToken,
+	"EXPIRED_ACCESS_TOKEN": RefreshToken,
+	"invalid-auth-token":   RefreshToken,
+	"auth-token-time-out":  RefreshToken,
+	"20001":                RefreshToken,
+
+	"invalid-app-auth-token":  Reauthorise,
+	"app-auth-token-time-out": Reauthorise,
+
+	"INVALID_REQUEST_TIME": Resign,
+	"invalid-timestamp":    Resign,
+
+	"COMPLIANCE_BLOCKED": Blocked,
+	"content_filter":     Blocked, // OpenAI's own
+
+	// Anthropic's error types.
+	"overloaded_error": Retry,
+	"api_error":        Retry,
+	"timeout_error":    Retry,
+	"rate_limit_error": Throttle,
+}
+
+// credentialCodes are failures of the gateway's own credentials that no new
+// token mends. A client can do nothing about them, and a 401 would tell it to
+// change a key that is good.
+var credentialCodes = map[string]bool{
+	"INVALID_SIGNATURE":            true,
+	"INVALID_KEY_VERSION":          true,
+	"INVALID_CLIENT":               true,
+	"ACCESS_DENIED":                true,
+	"invalid-signature":            true,
+	"invalid-app-id":               true,
+	"insufficient-isv-permissions": true,
+	"40006":                        true,
+
+	// Anthropic's, of which others have the second too.
+	"billing_error":    true,
+	"permission_error": true,
+}
+
+// Rule says what the codes of an upstream mean that a pattern matches, instead
+// of what the gateway takes them for by itself.
+type Rule struct {
+	// Pattern is matched as path.Match does, against the code as the upstream
+	// sends it and against its bare form (see wire.Failure); where the upstream
+	// sends a type alone, that is the code.
+	Pattern string
+	Class   Class
+}
+
+// Check refuses what is no pattern and no class.
+func (r Rule) Check() error {
+	if _, err := path.Match(r.Pattern, ""); err != nil || r.Pattern == "" {
+		return fmt.Errorf("on %q: is no pattern; write a code, with * for any characters", r.Pattern)
+	}
+	if _, ok := policies[r.Class]; !ok {
+		return fmt.Errorf("on %s: action %q is unknown; use retry, refresh_token, resign, throttle, system_error, blocked, reauthorise or fail", r.Pattern, string(r.Class))
+	}
+	return nil
+}
+
+func (r Rule) matches(code string) bool {
+	ok, _ := path.Match(r.Pattern, code)
+	return ok
+}
+
+// Classify gives the code that an upstream's failure goes by, and what it
+// means under this HTTP status.
+func Classify(status int, f *wire.Failure, rules []Rule) (code string, class Class) {
+	sent := f.Code
+	if code = f.BareCode(); code == "" {
+		code, sent = f.Type, f.Type // OpenAI-like servers often send a type alone
+	}
+	for _, rule := range rules {
+		if rule.matches(code) || rule.matches(sent) {
+			return code, rule.Class
+		}
+	}
+	return code, ClassOf(status, code)
+}
+
+// ClassOf says what an answer with this HTTP status means that failed with
+// this bare code; the code decides first, the status where it is unknown.
+func ClassOf(status int, code string) Class {
+	if class, ok := classes[code]; ok {
+		return class
+	}
+	switch {
+	case credentialCodes[code]:
+		return Fail
+	case status == http.StatusUnauthorized:
+		return RefreshToken
+	case status == http.StatusTooManyRequests:
+		return Throttle
+	case status >= http.StatusInternalServerError:
+		return Retry
+	default:
+		return Fail
+	}
+}
+
+// refusesCredentials reports whether the gateway's own credentials were refused.
+func refusesCredentials(class Class, code string) bool {
+	return class.Policy().Credentials || credentialCodes[code]
+}
+
+// statusOf is the status that a client sees of a failure that arrived with this
+// upstream status: the true one, also where the upstream said 200.
+func statusOf(upstream int, class Class, code string) int {
+	if refusesCredentials(class, code) || upstream == http.StatusUnauthorized {
+		return http.StatusBadGateway
+	}
+	if class == Blocked && upstream >= http.StatusInternalServerError {
+		return http.StatusForbidden // or the client's SDK would repeat it
+	}
+	if upstream >= http.StatusBadRequest {
+		return upstream
+	}
+	return class.Policy().Status
+}

@@ -1,0 +1,86 @@
+package failure
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+func TestClassify(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		code   string
+		want   Class
+		shown  int // status that a client sees
+	}{
+		"system error in a 200":         {200, "SYSTEM_ERROR", SystemError, 502},
+		"system error in a 500":         {500, "SYSTEM_ERROR", SystemError, 500},
+		"v3's unknown error":            {200, "unknow-error", SystemError, 502},
+		"v2's unavailable":              {200, "20000", SystemError, 502},
+		"throttled in a 200":            {200, "REQUEST_TRAFFIC_EXCEED_LIMIT", Throttle, 429},
+		"throttled without a code":      {429, "", Throttle, 429},
+		"app's limit":                   {400, "app-call-limited", Throttle, 400},
+		"expired token":                 {401, "EXPIRED_ACCESS_TOKEN", RefreshToken, 502},
+		"expired token in a 200":        {200, "EXPIRED_ACCESS_TOKEN", RefreshToken, 502},
+		"system error in a 401":         {401, "SYSTEM_ERROR", SystemError, 502},
+		"a 401 of any kind":             {401, "whatever", RefreshToken, 502},
+		"grant gone":                    {401, "app-auth-token-time-out", Reauthorise, 502},
+		"clock":                         {401, "INVALID_REQUEST_TIME", Resign, 502},
+		"clock, v2":                     {200, "invalid-timestamp", Resign, 502},
+		"signature":                     {401, "INVALID_SIGNATURE", Fail, 502},
+		"key version":                   {401, "INVALID_KEY_VERSION", Fail, 502},
+		"permission, v2":                {200, "40006", Fail, 502},
+		"compliance":                    {403, "COMPLIANCE_BLOCKED", Blocked, 403},
+		"compliance in a 200":           {200, "COMPLIANCE_BLOCKED", Blocked, 403},
+		"content filter of OpenAI":      {400, "content_filter", Blocked, 400},
+		"500":                           {500, "", Retry, 500},
+		"502":                           {502, "", Retry, 502},
+		"503":                           {503, "x", Retry, 503},
+		"504":                           {504, "", Retry, 504},
+		"501":                           {501, "", Retry, 501},
+		"bad request":                   {400, "PARAM_ILLEGAL", Fail, 400},
+		"a failure in a 200":            {200, "PARAM_ILLEGAL", Fail, 502},
+		"not found":                     {404, "MODEL_NOT_FOUND", Fail, 404},
+		"forbidden":                     {403, "", Fail, 403},
+		"forbidden for its credentials": {403, "ACCESS_DENIED", Fail, 502},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := ClassOf(test.status, test.code); got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+			if got := statusOf(test.status, test.want, test.code); got != test.shown {
+				t.Errorf("the client sees %d, want %d", got, test.shown)
+			}
+		})
+	}
+}
+
+// What becomes a metric's label is one of the codes that the gateway knows.
+func TestKnown(t *testing.T) {
+	for code, want := range map[string]string{
+		"": "", "SYSTEM_ERROR": "SYSTEM_ERROR", "INVALID_SIGNATURE": "INVALID_SIGNATURE", CodeTimeout: CodeTimeout,
+		CodeModelNotFound: CodeModelNotFound, CodeClientGone: CodeClientGone, wire.CodeDuplicateKey: wire.CodeDuplicateKey,
+		"made-up": "other", "system_error": "other", "SYSTEM_ERROR\n": "other",
+	} {
+		if got := Known(code); got != want {
+			t.Errorf("%q: %q, want %q", code, got, want)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"": 0, "0": 0, "7": 7 * time.Second, "60": time.Minute, "61": time.Minute, "4294967295": time.Minute,
+		"99999999999999999999": time.Minute, "-1": 0, "1.5": 0, "soon": 0,
+		now.Add(20 * time.Second).Format(http.TimeFormat): 20 * time.Second,
+		now.Add(time.Hour).Format(http.TimeFormat):        time.Minute,
+		now.Add(-time.Hour).Format(http.TimeFormat):       0,
+	} {
+		if got := RetryAfter(http.Header{"Retry-After": {value}}, now); got != want {
+			t.Errorf("%q: %v, want %v", value, got, want)
+		}
+	}
+}

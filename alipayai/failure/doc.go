@@ -1,0 +1,20 @@
+// Package failure says what goes wrong with a call and what follows from it.
+//
+// An upstream's words become a [Class] in one place ([Classify]): the user's
+// rules come first, then the codes that are known ([classes] in classes.go),
+// then the HTTP status. A class then says all that the gateway does about it
+// ([Class.Policy]):
+//
+//	class          same provider          next provider  breaker  evidence  seen by the client under a 200
+//	fail           no                     if it is only unsupported here    502
+//	retry          after a backoff        yes            -        -         503
+//	refresh_token  once, with a new token yes            -        -         502
+//	resign         once the clock is set  yes            -        -         502
+//	throttle       after Retry-After, where it is the only one    yes       429
+//	system_error   no                     yes            counts   recorded  502
+//	blocked        no                     no             -        -         403
+//	reauthorise    no                     yes            -        -         502
+//
+// codes.go has the gateway's own codes, new.go makes the failures that they
+// belong to, and failure.go is what is known of one.
+package failure

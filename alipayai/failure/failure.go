@@ -1,0 +1,109 @@
+package failure
+
+import (
+	"net/http"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/failover"
+)
+
+// Failure is why an attempt, or a call, brought no answer.
+type Failure struct {
+	// Error is what the client sees.
+	wire.Error
+	Class Class
+	// FromUpstream says that Code is the upstream's, not the gateway's own.
+	FromUpstream bool
+	// Sent says that bytes of the request may have reached the upstream: what
+	// they did there, and what it costs, is not known.
+	Sent bool
+	// StaleConnection says that a connection broke that was kept since another
+	// request: the upstream has closed it, most likely, before it read this one.
+	StaleConnection bool
+	// Token is the access token that was sent.
+	Token string
+	// ClockLearned says that the upstream's clock has been corrected since the
+	// request was signed.
+	ClockLearned bool
+	// Cause is why, for the operator's log; a client gets Message alone.
+	Cause error
+	// UnsupportedHere says that the provider cannot do what the request asks for,
+	// or refuses the form that it was translated to, but another may do it.
+	UnsupportedHere bool
+	// ClientGone says that the client has left.
+	ClientGone bool
+}
+
+// MayHaveExecuted reports whether the call may have been served although f is
+// all that came of it. Whose credentials are refused is not served.
+func (f *Failure) MayHaveExecuted() bool {
+	switch {
+	case !f.Sent || f.ClientGone:
+		return f.Sent
+	case f.FromUpstream && refusesCredentials(f.Class, f.Code):
+		return false
+	default:
+		return f.NoRetry
+	}
+}
+
+// mayRepeatItself reports whether a repeat could do, and cost, twice what has
+// been done: what a system error or a gateway's failure has done is not known,
+// nor what an answer did that calls itself a success. Credentials do not mend by
+// asking again either. A 503 that names a time was refused.
+func (f *Failure) mayRepeatItself(status int) bool {
+	switch {
+	case f.Class == Throttle, f.Class == Blocked:
+		return false
+	case status < http.StatusBadRequest:
+		return true
+	case f.Class == SystemError, f.Status == http.StatusBadGateway:
+		return true
+	case status == http.StatusServiceUnavailable && f.RetryAfter > 0:
+		return false
+	default:
+		return status >= http.StatusInternalServerError || status == http.StatusRequestTimeout || status == http.StatusConflict
+	}
+}
+
+// TimedOut reports whether the upstream says that it gave up waiting for what
+// lies behind it: that may have been done, and billed.
+func (f *Failure) TimedOut() bool {
+	return f.Status == http.StatusGatewayTimeout || f.Code == "timeout_error"
+}
+
+// FallsOver reports whether another provider may serve a call that failed by f.
+// What the upstream says of the request itself is an answer, and so is a
+// compliance decision.
+func (f *Failure) FallsOver() bool {
+	switch {
+	case f.ClientGone || f.Class == Blocked || f.Code == CodeIdempotencyUnavailable && !f.FromUpstream:
+		return false // nor has any other provider a claim to send by
+	case f.FromUpstream:
+		return f.Class.Policy().FallsOver || f.UnsupportedHere || credentialCodes[f.Code]
+	default:
+		return f.UnsupportedHere || f.Status >= http.StatusInternalServerError || f.Class == Throttle
+	}
+}
+
+// Result is what the end of a call means to the provider's breaker; f is nil for
+// an answer.
+func (f *Failure) Result() failover.Result {
+	if f == nil {
+		return failover.Success
+	}
+	return f.Class.Policy().Breaker
+}
+
+// Reason is a word for f, for X-Alipayai-Reason and metrics: one of the
+// gateway's own codes, or what the upstream's code means.
+func (f *Failure) Reason() string {
+	switch {
+	case !f.FromUpstream:
+		return f.Code
+	case f.Class == Fail && !f.UnsupportedHere:
+		return policies[RefreshToken].Reason
+	default:
+		return f.Class.Policy().Reason
+	}
+}

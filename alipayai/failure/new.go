@@ -1,0 +1,155 @@
+package failure
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// Timeout is the cause of an attempt that the gateway has cancelled, since the
+// upstream kept it waiting.
+type Timeout string
+
+// Error implements error.
+func (t Timeout) Error() string { return string(t) }
+
+// Timeout says whether the connection was silent: no head has come on it. It is
+// the method by which [outgoing.Transport] knows.
+func (t Timeout) Timeout() bool { return t == NoHead }
+
+// What an upstream did not send in time.
+const (
+	NoHead    Timeout = "no answer within the timeout"
+	NoContent Timeout = "no content within the timeout"
+	NoEvent   Timeout = "no further event within the timeout"
+	NoMore    Timeout = "no more of the answer within the timeout"
+	Deadline  Timeout = "the call's deadline has passed"
+)
+
+// ClientClosedRequest is the status that the access log shows for a client that
+// left, as nginx and Caddy use it. No client ever sees it.
+const ClientClosedRequest = 499
+
+// InvalidRequest makes the failure of a request that no provider is asked about.
+func InvalidRequest(status int, code, message string) *Failure {
+	f := &Failure{Class: Fail}
+	f.Status, f.Code, f.Message = status, code, message
+	return f
+}
+
+// UnreadableRequest makes the failure of a request that cannot be read, or put
+// into a provider's form.
+func UnreadableRequest(err error) *Failure {
+	f := InvalidRequest(http.StatusBadRequest, wire.CodeInvalidJSON, "the request cannot be read")
+	if e, ok := errors.AsType[*wire.RequestError](err); ok {
+		f.Error = e.HTTP()
+	}
+	return f
+}
+
+// Unavailable makes the failure of a provider that was not asked.
+func Unavailable(code, message string) *Failure {
+	f := &Failure{Class: Retry}
+	f.Status, f.Code, f.Message = http.StatusServiceUnavailable, code, message
+	f.RetryAfter = time.Second
+	return f
+}
+
+// Misconfigured makes the failure of a provider that cannot serve until an
+// operator has done something.
+func Misconfigured(code, message string, cause error) *Failure {
+	f := Unavailable(code, message)
+	f.Cause, f.RetryAfter, f.NoRetry = cause, 0, true
+	return f
+}
+
+// Limited makes the failure of a call that a limit rejects for retryAfter.
+func Limited(code, message string, retryAfter time.Duration) *Failure {
+	f := &Failure{Class: Throttle}
+	f.Status, f.Code, f.Message, f.RetryAfter = http.StatusTooManyRequests, code, message, retryAfter
+	return f
+}
+
+// BadAnswer makes the failure of an answer that cannot be used. What the
+// upstream did for it is not known, so a client should not repeat it blindly.
+func BadAnswer(code, message string) *Failure {
+	f := &Failure{Class: Fail, Sent: true}
+	f.Status, f.Code, f.Message, f.NoRetry = http.StatusBadGateway, code, message, true
+	return f
+}
+
+// OfTransport makes the failure of a round trip that ended in err: a timeout, a
+// client that left, or a connection that broke. client is the client's context
+// and attempt that of the round trip, whose cause may be a [Timeout].
+func OfTransport(client, attempt context.Context, err error, sent bool) *Failure {
+	f := &Failure{Sent: sent, Class: Retry, Cause: ReasonOf(err)}
+	timeout, timedOut := errors.AsType[Timeout](context.Cause(attempt))
+	switch {
+	case client.Err() != nil:
+		f.ClientGone = true
+		f.Status, f.Code, f.Message = ClientClosedRequest, CodeClientGone, "the client closed the request"
+	case timedOut:
+		f.Status, f.Code, f.Message = http.StatusGatewayTimeout, CodeTimeout, "the provider did not answer in time: "+string(timeout)
+		f.NoRetry = sent
+	case isTimeout(err):
+		f.Status, f.Code, f.Message = http.StatusGatewayTimeout, CodeTimeout, "the provider could not be reached in time"
+		f.NoRetry = sent
+	case sent:
+		f.Status, f.Code, f.Message = http.StatusBadGateway, CodeTruncated, "the connection to the provider broke before its answer was complete"
+		f.NoRetry = true
+	default:
+		f.Status, f.Code, f.Message = http.StatusBadGateway, CodeUnreachable, "the provider could not be reached"
+	}
+	return f
+}
+
+// OfUpstream makes the failure that an answer with this status reports. rules
+// come before what the gateway takes codes for by itself; translated says that
+// the request was put into another form than the client's.
+func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule, translated bool, now time.Time) *Failure {
+	code, class := Classify(status, reported, rules)
+	f := &Failure{Class: class, FromUpstream: true, Sent: true}
+	f.Status = statusOf(status, class, code)
+	f.Code, f.Message, f.Param = code, reported.Message, reported.Param
+	f.RetryAfter = RetryAfter(h, now)
+	switch {
+	case status == http.StatusUnauthorized || refusesCredentials(class, code):
+		// How the gateway's credentials failed is the operator's business, and
+		// some servers quote what they were sent.
+		f.Message = "the provider refuses the gateway's credentials"
+	case f.Message == "":
+		f.Message = "the provider reports a failure"
+	}
+	f.UnsupportedHere = translated && class == Fail && !credentialCodes[code]
+	f.NoRetry = f.mayRepeatItself(status)
+	return f
+}
+
+// maxRetryAfter caps what an upstream can make a client wait, except where a
+// longer hold is documented.
+const maxRetryAfter = 60 * time.Second
+
+// RetryAfter reads Retry-After, in seconds or as a date (RFC 9110, section
+// 10.2.3), and gives 0 where there is none. It is a minute at most.
+func RetryAfter(h http.Header, now time.Time) time.Duration {
+	value := h.Get("Retry-After")
+	if value == "" {
+		return 0
+	}
+	if strings.Trim(value, "0123456789") == "" {
+		seconds, err := strconv.ParseUint(value, 10, 32)
+		if err != nil {
+			return maxRetryAfter // more seconds than fit
+		}
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return min(max(date.Sub(now), 0), maxRetryAfter)
+	}
+	return 0
+}

@@ -1,0 +1,41 @@
+// Package openai is OpenAI's own form, which is the canonical one: whoever speaks
+// it gets and gives the bytes as they are.
+package openai
+
+import "github.com/caddy-alipayai/gateway/alipayai/wire"
+
+// Format is OpenAI's chat completions API. Its zero value is ready.
+type Format struct{}
+
+// Name implements wire.Format.
+func (Format) Name() string { return wire.OpenAI }
+
+// EncodeRequest implements wire.Format: the request's own bytes, with the
+// provider's model in them.
+func (Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
+	return wire.Encoded{Body: ask.WithModel(ask.UpstreamModel)}, nil
+}
+
+// DecodeAnswer implements wire.Format.
+func (Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error) {
+	a, err := wire.ParseBody(body, wire.Limits{})
+	return body, a, err
+}
+
+// DecodeStream implements wire.Format.
+func (Format) DecodeStream(wire.Ask) wire.StreamDecoder { return new(stream) }
+
+// stream passes events on as they came.
+type stream struct{ chunks wire.ChunkReader }
+
+// Decode implements wire.StreamDecoder.
+func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error) {
+	chunk, err := s.chunks.Read(event)
+	if err == nil && chunk.Failure == nil {
+		dst = append(dst, event.Raw...)
+	}
+	return dst, chunk, err
+}
+
+// Interface guards
+var _ wire.Format = Format{}
