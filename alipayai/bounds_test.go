@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"testing"
 	"time"
-
-	"github.com/caddy-alipayai/gateway/alipayai"
 )
 
 // A request that has left has used its slot, whatever became of it.
@@ -22,7 +20,7 @@ func TestBrokenAttemptsKeepTheirSlot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := newCap(1, time.Hour)
 			k.MaxWait = time.Second
-			r := newPlainRig(t, upstream, capped(k), first(func(p *alipayai.Provider) { p.Timeout = 200 * time.Millisecond }))
+			r := newPlainRig(t, upstream, capped(k), first(func(p *upstream.Provider) { p.Timeout = 200 * time.Millisecond }))
 			if got := r.chat("is broken off"); got.status < 500 {
 				t.Errorf("%d %s", got.status, got.body)
 			}

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // Header values that every answer shares.
@@ -33,7 +34,7 @@ const maxVisible = 255
 // attempt of a call. A client's own key is bound to its tenant and endpoint,
 // since two tenants that use the same key at one upstream account mean two
 // calls. Anonymous clients cannot be told apart, so theirs counts for nothing.
-func idempotencyID(tenant string, endpoint Endpoint, key, requestID string) string {
+func idempotencyID(tenant string, endpoint upstream.Endpoint, key, requestID string) string {
 	if key == "" || tenant == AnonymousTenant {
 		return requestID
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // A body whose length is announced is read in one go, up to what is believed.
@@ -14,7 +16,7 @@ func TestAnnouncedBodyHasRoomAtOnce(t *testing.T) {
 		for buffers.Get().(*bytes.Buffer).Cap() > 0 { // others have left some that had room
 		}
 		c := &call{g: &Gateway{MaxAnswer: 1 << 30}}
-		if _, err := c.readAll(t.Context(), newWatchdog(nil), &http.Response{ContentLength: announced, Body: body}); err != nil {
+		if _, err := c.readAll(t.Context(), upstream.NewWatchdog(nil), &http.Response{ContentLength: announced, Body: body}); err != nil {
 			t.Fatal(err)
 		}
 		if body.most < min(want, int(announced)) || body.most > want+4*bytes.MinRead+want/4 {

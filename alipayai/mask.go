@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // mask hides the credentials of the provider that is asked, of each request that
@@ -15,7 +16,7 @@ func (c *call) mask() *credentials.Mask {
 		c.hiding = c.filter.With(func() []string {
 			secrets := clientSecrets(client)
 			for _, req := range sent {
-				secrets = sentSecrets(secrets, req)
+				secrets = upstream.SentSecrets(secrets, req)
 			}
 			return secrets
 		})
@@ -24,7 +25,7 @@ func (c *call) mask() *credentials.Mask {
 }
 
 // sending notes a request that is about to be sent.
-func (c *call) sending(p *Provider, req *http.Request) {
+func (c *call) sending(p *upstream.Provider, req *http.Request) {
 	c.filter, c.sent, c.hiding = p.Credentials, append(c.sent, req), nil
 }
 

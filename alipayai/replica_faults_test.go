@@ -51,7 +51,7 @@ func replicaGateway(t *testing.T, addr, upstream, namespace string, queued bool)
 		t.Fatal(err)
 	}
 	g := &alipayai.Gateway{
-		Providers: []*alipayai.Provider{p}, Class: alipayai.ClassMoney, Deadline: replicaDeadline,
+		Providers: []*upstream.Provider{p}, Class: alipayai.ClassMoney, Deadline: replicaDeadline,
 		Claims: &alipayai.Claims{TTL: time.Hour, Store: replay.NewRedisClaims(replay.RedisOptions{
 			Client: newRedis(t, limiter.RedisOptions{Addresses: []string{addr}}), Namespace: namespace, Seal: sealing,
 			ClaimTimeout: 2 * time.Second, Timeout: 2 * time.Second, // this machine is busy

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -106,7 +107,7 @@ func TestSlowDown(t *testing.T) {
 			r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(http.StatusServiceUnavailable)
 				_, _ = io.WriteString(w, `{"error":{"message":"`+test.message+`"}}`)
-			}, capped(k), first(func(p *alipayai.Provider) {
+			}, capped(k), first(func(p *upstream.Provider) {
 				paths := p.Profile.Paths
 				p.Profile = profile(t, test.profile)
 				p.Profile.Paths = paths
@@ -141,5 +142,5 @@ func TestDepartureIsAnswered(t *testing.T) {
 			t.Errorf("status %d: the window is closed for %v, want %v", status, closed, want)
 		}
 	}
-	new(alipayai.Departure).Answered(&http.Response{StatusCode: http.StatusTooManyRequests}) // without a cap
+	new(upstream.Permit).Answered(&http.Response{StatusCode: http.StatusTooManyRequests}) // without a cap
 }

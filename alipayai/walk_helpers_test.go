@@ -24,7 +24,7 @@ import (
 // upstream is a simulator in one of the formats, and the provider that leads to it.
 type upstream struct {
 	*sandbox.Server
-	provider *alipayai.Provider
+	provider *upstream.Provider
 	arrived  *arrivals
 	path     string
 	// model is what it serves the models of the tests as.
@@ -78,13 +78,13 @@ func newUpstream(t *testing.T, name string, format sandbox.Format) *upstream {
 }
 
 // claudeProvider is the demo app at a simulator of Anthropic's.
-func claudeProvider(t testing.TB, base string) *alipayai.Provider {
+func claudeProvider(t testing.TB, base string) *upstream.Provider {
 	t.Helper()
 	keys, err := signer.NewRing(map[int]string{1: sandbox.DemoAPIKey})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &alipayai.Provider{Clock: new(alipayai.Clock), Transport: newTransport(t), Format: new(anthropic.Format)}
+	p := &upstream.Provider{Clock: new(upstream.Clock), Transport: newTransport(t), Format: new(anthropic.Format)}
 	p.Profile = profile(t, "anthropic")
 	p.BaseURL = parseURL(t, base+"/v1")
 	p.Model = p.Profile.Model
@@ -105,16 +105,16 @@ var agentKey = sync.OnceValue(func() *rsa.PrivateKey {
 })
 
 // agentProvider is an app at a simulator of the agents' platform.
-func agentProvider(t testing.TB, base string) *alipayai.Provider {
+func agentProvider(t testing.TB, base string) *upstream.Provider {
 	t.Helper()
 	keys, err := signer.NewRing(map[int]*rsa.PrivateKey{1: agentKey()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &alipayai.Provider{Clock: new(alipayai.Clock), Transport: newTransport(t), Format: nextbuilder.Format{AgentID: "sandbox-agent"}}
+	p := &upstream.Provider{Clock: new(upstream.Clock), Transport: newTransport(t), Format: nextbuilder.Format{AgentID: "sandbox-agent"}}
 	p.Profile = profile(t, "nextbuilder")
 	p.BaseURL = parseURL(t, base)
-	p.Model, p.Verify = "sandbox-agent", alipayai.VerifyOff
+	p.Model, p.Verify = "sandbox-agent", upstream.VerifyOff
 	p.Scheme, err = signer.NewOpenAPIV3(signer.OpenAPIConfig{AppID: "2021000000000000", RSAKeys: signer.RSAKeys{Keys: keys}})
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func wantHeader(t *testing.T, got reply, header ...string) {
 }
 
 // closedCap is one whose window stays closed for longer than calls wait.
-func closedCap() *alipayai.Cap {
+func closedCap() *upstream.Cap {
 	k := newCap(50, time.Second)
 	k.MaxWait = time.Second
 	k.Throttled(time.Minute)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -76,7 +77,7 @@ func refuseHidden(req *http.Request) *wire.Error {
 	}
 	options, _ := repl.GetString("http.request.header.Connection")
 	for option := range strings.SplitSeq(options, ",") {
-		if alipayai.IsDecisive(strings.TrimSpace(option)) {
+		if upstream.IsDecisive(strings.TrimSpace(option)) {
 			return forbid("the header Connection names a field that says whose or what the request is")
 		}
 	}

@@ -10,17 +10,18 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // endpoints by the path's end, so that a site may serve them below a prefix.
 var endpoints = []struct {
 	suffix, method string
-	endpoint       alipayai.Endpoint
+	endpoint       upstream.Endpoint
 }{
-	{"/chat/completions", http.MethodPost, alipayai.EndpointChat},
-	{"/embeddings", http.MethodPost, alipayai.EndpointEmbeddings},
-	{"/models", http.MethodGet, alipayai.EndpointModels},
+	{"/chat/completions", http.MethodPost, upstream.EndpointChat},
+	{"/embeddings", http.MethodPost, upstream.EndpointEmbeddings},
+	{"/models", http.MethodGet, upstream.EndpointModels},
 }
 
 // read finds the endpoint and reads the request into c: once, capped, and refused
@@ -48,7 +49,7 @@ func (d *Door) read(c *alipayai.Call, r *http.Request, header http.Header) *fail
 		return failure.InvalidRequest(http.StatusBadRequest, failure.CodeInvalidIdempotencyKey,
 			"Idempotency-Key must be sent once, as 1 to 255 characters of visible ASCII")
 	}
-	if c.Endpoint == alipayai.EndpointModels {
+	if c.Endpoint == upstream.EndpointModels {
 		return nil
 	}
 	if contentType := r.Header.Get("Content-Type"); contentType != "application/json" {
@@ -61,7 +62,7 @@ func (d *Door) read(c *alipayai.Call, r *http.Request, header http.Header) *fail
 		return f
 	}
 	parse := wire.ParseChatRequest
-	if c.Endpoint == alipayai.EndpointEmbeddings {
+	if c.Endpoint == upstream.EndpointEmbeddings {
 		parse = wire.ParseEmbeddingsRequest
 	}
 	request, err := parse(body, wire.Limits{})

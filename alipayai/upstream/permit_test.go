@@ -1,4 +1,4 @@
-package alipayai
+package upstream
 
 import (
 	"net/http"
@@ -14,8 +14,8 @@ import (
 func TestForwardedValuesAreNotShared(t *testing.T) {
 	from := http.Header{"Traceparent": {"00-1", "00-2"}}
 	one, other := make(http.Header), make(http.Header)
-	forward(one, from, []string{"Traceparent"})
-	forward(other, from, []string{"Traceparent"})
+	Forward(one, from, []string{"Traceparent"})
+	Forward(other, from, []string{"Traceparent"})
 	one["Traceparent"][0] = "changed"
 	for name, h := range map[string]http.Header{"the source": from, "another call": other} {
 		if got := strings.Join(h["Traceparent"], " "); got != "00-1 00-2" {
@@ -40,7 +40,7 @@ func TestStaleSlots(t *testing.T) {
 		"later, without a guard":         {0, time.Millisecond + 1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := &Departure{cap: &Cap{Limit: limiter.Limit{Guard: test.guard}}, slot: limiter.Slot{At: now.Add(-test.late)}}
+			d := &Permit{cap: &Cap{Limit: limiter.Limit{Guard: test.guard}}, slot: limiter.Slot{At: now.Add(-test.late)}}
 			if got := d.stale(now); got != test.stale {
 				t.Errorf("stale %v, want %v", got, test.stale)
 			}

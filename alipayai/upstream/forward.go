@@ -1,4 +1,4 @@
-package alipayai
+package upstream
 
 import (
 	"net/http"
@@ -23,9 +23,9 @@ var (
 // (HTTP 402), the other two are W3C Trace Context.
 var forwardedToUpstream = [...]string{"Payment-Proof", "Traceparent", "Tracestate"}
 
-// forward copies the named fields. The values are to's own: what comes after the
+// Forward copies the named fields. The values are to's own: what comes after the
 // gateway may change them where they are, as Caddy's header directive does.
-func forward(to, from http.Header, names []string) {
+func Forward(to, from http.Header, names []string) {
 	for _, name := range names {
 		if values := from[name]; len(values) > 0 {
 			to[name] = slices.Clone(values)
@@ -33,8 +33,8 @@ func forward(to, from http.Header, names []string) {
 	}
 }
 
-// isEventStream reports whether an answer says that it is one.
-func isEventStream(h http.Header) bool {
+// IsEventStream reports whether an answer says that it is one.
+func IsEventStream(h http.Header) bool {
 	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
 	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
 }

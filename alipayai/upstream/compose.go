@@ -1,4 +1,4 @@
-package alipayai
+package upstream
 
 import (
 	"bytes"
@@ -15,28 +15,28 @@ import (
 // blank is what all requests have in common.
 var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 
-// composed is one request of a call.
-type composed struct {
-	endpoint Endpoint
-	// body is in the provider's form; nil for none.
-	body []byte
-	// id is what goes upstream as Idempotency-Key.
-	id string
-	// stream says that an event stream is asked for.
-	stream bool
-	// header is the client's: the fields of an allow-list go upstream.
-	header http.Header
+// Composed is one request of a call.
+type Composed struct {
+	Endpoint Endpoint
+	// Body is in the provider's form; nil for none.
+	Body []byte
+	// Id is what goes upstream as Idempotency-Key.
+	Id string
+	// Stream says that an event stream is asked for.
+	Stream bool
+	// Header is the client's: the fields of an allow-list go upstream.
+	Header http.Header
 }
 
-// compose makes the request for one attempt, with a time and a signature that no
+// Compose makes the request for one attempt, with a time and a signature that no
 // other attempt has.
-func (p *Provider) compose(ctx context.Context, r composed, token string, now time.Time) (*http.Request, *failure.Failure) {
-	to := p.targets[r.endpoint]
+func (p *Provider) Compose(ctx context.Context, r Composed, token string, now time.Time) (*http.Request, *failure.Failure) {
+	to := p.targets[r.Endpoint]
 	method := http.MethodPost
-	if r.endpoint == EndpointModels {
+	if r.Endpoint == EndpointModels {
 		method = http.MethodGet
 	}
-	u, h, body := to.url, p.composeHeader(r, token), r.body
+	u, h, body := to.url, p.composeHeader(r, token), r.Body
 	if p.Scheme != nil {
 		s, err := p.Scheme.Sign(p.message(method, to.requestTarget, body, p.signingTime(now)))
 		if err != nil {
@@ -63,25 +63,25 @@ func (p *Provider) compose(ctx context.Context, r composed, token string, now ti
 }
 
 // composeHeader makes the header of a request, apart from its signature.
-func (p *Provider) composeHeader(r composed, token string) http.Header {
+func (p *Provider) composeHeader(r Composed, token string) http.Header {
 	// A map of at most eight entries is one small allocation, and an ordinary
 	// signed call has just so many.
 	h := make(http.Header, 8)
 	h["User-Agent"] = userAgentValue
 	h["Accept-Encoding"] = identity
-	if r.stream {
+	if r.Stream {
 		h["Accept"] = eventStreamValue
 	}
-	if r.body != nil {
+	if r.Body != nil {
 		h["Content-Type"] = jsonValue
 	}
 	// One array for the values that are this call's own.
-	own := [2]string{r.id, "Bearer " + token}
+	own := [2]string{r.Id, "Bearer " + token}
 	h["Idempotency-Key"] = own[0:1:1]
 	if p.Profile.Scheme == signer.NameOpenAPIV3 {
 		h["Alipay-Request-Id"] = own[0:1:1]
 	}
-	forward(h, r.header, forwardedToUpstream[:])
+	Forward(h, r.Header, forwardedToUpstream[:])
 	maps.Copy(h, p.Header)
 	if token != "" {
 		h["Authorization"] = own[1:2:2]
