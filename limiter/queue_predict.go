@@ -29,25 +29,24 @@ func (q *Queue) earliest(r Request, ahead int, now time.Time) time.Duration {
 	if from.Before(q.opens) {
 		from = q.opens
 	}
-	paced := q.last.Add(r.Pace)
+	if paced := q.last.Add(r.Pace); from.Before(paced) {
+		from = paced
+	}
 	if q.next.slot.window != nil { // the first of them has its departure
 		if from.Before(q.next.slot.At) {
 			from = q.next.slot.At
 		}
 		if ahead == 0 {
-			return max(from.Sub(now), paced.Sub(now), 0)
+			return from.Sub(now)
 		}
 		ahead--
-		paced = from.Add(r.Pace)
+		from = from.Add(r.Pace)
 	}
 	// The pace spreads what a window would let depart at once.
 	at := q.window.NextAfter(r.Limit, from, ahead)
 	behind := ahead % r.Limit.Requests
 	first := q.window.NextAfter(r.Limit, from, ahead-behind)
-	if first.Before(paced) {
-		first = paced
-	}
-	return max(at.Sub(now), first.Sub(now)+time.Duration(behind)*r.Pace, 0)
+	return max(at.Sub(now), first.Sub(now)+time.Duration(behind)*r.Pace)
 }
 
 // predict is how long a call behind so many others is likely to wait: no less
