@@ -56,10 +56,11 @@ type Window interface {
 	// Next predicts when the next free departure is, without taking it.
 	Next(l Limit, now time.Time) time.Time
 	// NextAfter predicts the free departure, from a time on, that is left when
-	// so many others have taken theirs. It is never later than what happens as
-	// long as no departure is taken by other replicas than those it knows of,
-	// and the window is not throttled anew.
-	NextAfter(l Limit, from time.Time, ahead int) time.Time
+	// so many others have taken theirs, each at least pace after the one
+	// before. That is what happens, unless other replicas take departures that
+	// it does not know of or the window is throttled anew, which makes it
+	// later, or a slot is returned.
+	NextAfter(l Limit, from time.Time, pace time.Duration, ahead int) time.Time
 	// Throttle closes the window for d, because the upstream said so, for
 	// every replica; after that the rate grows back additively.
 	Throttle(d time.Duration)

@@ -42,11 +42,7 @@ func (q *Queue) earliest(r Request, ahead int, now time.Time) time.Duration {
 		ahead--
 		from = from.Add(r.Pace)
 	}
-	// The pace spreads what a window would let depart at once.
-	at := q.window.NextAfter(r.Limit, from, ahead)
-	behind := ahead % r.Limit.Requests
-	first := q.window.NextAfter(r.Limit, from, ahead-behind)
-	return max(at.Sub(now), first.Sub(now)+time.Duration(behind)*r.Pace)
+	return q.window.NextAfter(r.Limit, from, r.Pace, ahead).Sub(now)
 }
 
 // predict is how long a call behind so many others is likely to wait: no less
