@@ -1,6 +1,9 @@
 package limiter
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // ahead counts who goes before r if it comes now, as long as nobody else comes
 // or leaves. Between classes it may be wrong by the few departures that the
@@ -46,8 +49,8 @@ func (q *Queue) earliest(r Request, ahead int, now time.Time) time.Duration {
 }
 
 // predict is how long a call behind so many others is likely to wait: no less
-// than the earliest, and where other replicas take their part of the window, at
-// the rate at which this queue has departed of late.
+// than the earliest, and where other replicas take their part of the window, what
+// a window would make it wait that has the part of this queue alone.
 func (q *Queue) predict(r Request, ahead int, now time.Time) time.Duration {
 	wait := q.earliest(r, ahead, now)
 	if _, own := q.window.(*MemoryWindow); own || ahead == 0 || q.got.rate == 0 {
@@ -62,7 +65,10 @@ func (q *Queue) predict(r Request, ahead int, now time.Time) time.Duration {
 	if q.got.rate > noise*full {
 		return wait
 	}
-	return max(wait, next+seconds(float64(ahead)/q.got.rate))
+	part := float64(r.Limit.Requests) * q.got.rate / full
+	whole := math.Ceil(part) // in as much more time
+	r.Limit = Limit{Requests: int(whole), Per: seconds(r.Limit.Span().Seconds() * whole / part)}
+	return max(wait, q.earliest(r, ahead, now))
 }
 
 // throughput measures how many departures a second the queue gets while it is

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,13 +145,15 @@ func TestReplicasServeBurstsLikeOneQueue(t *testing.T) {
 }
 
 // Where all have had their part of the window for a while, what is predicted is
-// what happens.
+// what happens, but for calls at the edge of a part, which may come a window earlier
+// or later than thought: parts differ by a departure from window to window.
 func TestReplicasPredictTheirPartOfTheWindow(t *testing.T) {
 	redis := newBubbleRedis(t)
+	redis.oneWay = 300 * time.Microsecond
 	synctest.Test(t, func(t *testing.T) {
 		queues := redis.newQueues(t, t.Name(), alipay, 3)
 		r := patient("a")
-		r.Limit = alipay
+		r.Limit, r.Pace = alipay, alipay.Span()/(8*50)
 		for i, q := range queues {
 			h := &harness{Queue: q, t: t}
 			h.backlog(20+40*i, r, func() {})
@@ -158,6 +161,7 @@ func TestReplicasPredictTheirPartOfTheWindow(t *testing.T) {
 		time.Sleep(4 * alipay.Span())
 		rng := rand.New(rand.NewPCG(12, 12))
 		var calls sync.WaitGroup
+		var edge atomic.Int32
 		for range 60 {
 			time.Sleep(time.Duration(rng.Int64N(int64(time.Second))))
 			synctest.Wait()
@@ -167,12 +171,20 @@ func TestReplicasPredictTheirPartOfTheWindow(t *testing.T) {
 				if _, err := q.Wait(t.Context(), r); err != nil {
 					t.Error(err)
 				}
-				if got := time.Since(came); (got - want).Abs() > max(got/10, 50*time.Millisecond) {
+				got := time.Since(came)
+				off := (got - want).Abs()
+				if off > max(got/10, 50*time.Millisecond) {
+					edge.Add(1)
+				}
+				if off > alipay.Span() {
 					t.Errorf("predicted were %v, it waits %v", want, got)
 				}
 			})
 		}
 		calls.Wait()
+		if n := edge.Load(); n > 6 {
+			t.Errorf("%d of 60 predictions are wrong by more than 10 %% and 50 ms, want at most 6", n)
+		}
 		for _, q := range queues {
 			q.Drain()
 		}
