@@ -2,6 +2,13 @@
 // window of departures, in memory or shared in Redis, and a fair queue for the
 // calls that have to wait for one.
 //
+// A call is refused at once only if this replica could not serve it within its
+// longest wait although it got every departure that the window has, as far as it
+// knows of those of others. With a window of its own that is exact: who is let in
+// departs in time, unless others overtake it, the upstream throttles or the process
+// is held up. With several replicas the others take their part: some calls wait out
+// their longest wait, and are refused then.
+//
 // Windows and queues hold history only. The limits come with every call, so
 // that a reload can change them without losing what has departed.
 package limiter

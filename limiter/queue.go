@@ -41,7 +41,9 @@ type Request struct {
 	// Bytes is what the call holds in memory while it waits.
 	Bytes int64
 	// MaxWait is the longest wait, inside the deadline of the call's context.
-	// A call that would wait longer is turned away at once.
+	// A call that cannot depart within it, even with every departure that the
+	// window has, is turned away at once; another one that does not, when it
+	// is over.
 	MaxWait time.Duration
 	// Limit is the cap on departures.
 	Limit Limit

@@ -27,6 +27,12 @@ func (q *Queue) ahead(r Request) int {
 // earliest is the shortest wait of a call behind so many others: the window
 // gives every departure to this queue, and each of the others takes one. What is
 // later than that cannot be in time.
+//
+// Of the others some may leave at their own deadlines, where replicas take so many
+// departures that not all are in time. Those count all the same: who they are
+// hangs on what the replicas will take, and the queue, never empty meanwhile, loses
+// no departure by it. A call behind them is refused although it had been served if
+// the others stopped just then.
 func (q *Queue) earliest(r Request, ahead int, now time.Time) time.Duration {
 	from := now
 	if from.Before(q.opens) {
