@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -65,9 +66,9 @@ type storeState struct {
 	identity string
 	client   redis.UniversalClient
 	replicas int
-	// evicts is done once: it warns of a server that would evict claims.
-	evicts sync.Once
-	err    error
+	// asked says that it is known whether the servers would evict claims.
+	asked atomic.Bool
+	err   error
 }
 
 // Destruct closes the connections, when no configuration uses them.
@@ -117,19 +118,36 @@ func (a *App) openStore() (*storeState, error) {
 	if shared.err != nil {
 		return nil, fmt.Errorf("store redis: %w", shared.err)
 	}
-	a.jobs = append(a.jobs, func(ctx context.Context) {
-		shared.evicts.Do(func() { a.warnOfEviction(ctx, shared.client) })
-	})
+	a.jobs = append(a.jobs, func(ctx context.Context) { a.askOfEviction(ctx, shared) })
 	return shared, nil
 }
 
-// evictionTimeout bounds the question what Redis does when its memory is full.
-const evictionTimeout = 5 * time.Second
+// evictionTimeout bounds the question what Redis does when its memory is full, and
+// evictionPause is between two of them where it is away or slow.
+const evictionTimeout, evictionPause = 5 * time.Second, 500 * time.Millisecond
+
+// askOfEviction asks the servers of the store, once, when they can be reached.
+func (a *App) askOfEviction(ctx context.Context, store *storeState) {
+	for !store.asked.Load() {
+		err := a.warnOfEviction(ctx, store.client)
+		// A refusal is an answer as well; that a server still loads its data is none.
+		_, refused := errors.AsType[redis.Error](err)
+		if err == nil || refused && !redis.HasErrorPrefix(err, "LOADING") {
+			store.asked.Store(true)
+			return
+		}
+		select {
+		case <-time.After(evictionPause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
 // warnOfEviction says in the log that Redis may drop idempotency keys before their
 // time: then a call can be served twice. It asks by INFO, which more servers permit
-// than CONFIG; one that cannot be asked, or that does not say, is not warned of.
-func (a *App) warnOfEviction(ctx context.Context, client redis.UniversalClient) {
+// than CONFIG; one that does not permit it, or that does not say, is not warned of.
+func (a *App) warnOfEviction(ctx context.Context, client redis.UniversalClient) error {
 	ctx, cancel := context.WithTimeout(ctx, evictionTimeout)
 	defer cancel()
 	ask := func(ctx context.Context, server *redis.Client) error {
@@ -137,7 +155,9 @@ func (a *App) warnOfEviction(ctx context.Context, client redis.UniversalClient) 
 		if err != nil {
 			return err
 		}
-		if policy := evictionPolicy(info); policy != "" && policy != "noeviction" {
+		policy := evictionPolicy(info)
+		a.logger.Debug("Redis says what it does when its memory is full", zap.String("maxmemory_policy", policy))
+		if policy != "" && policy != "noeviction" {
 			a.logger.Warn("Redis may evict idempotency keys when its memory is full, and their calls could be served twice; set maxmemory-policy noeviction",
 				zap.String("maxmemory_policy", policy))
 		}
@@ -153,6 +173,7 @@ func (a *App) warnOfEviction(ctx context.Context, client redis.UniversalClient) 
 	if err != nil {
 		a.logger.Debug("Redis does not say what it does when its memory is full", zap.Error(err))
 	}
+	return err
 }
 
 // evictionPolicy reads what Redis does when its memory is full; it is empty where
