@@ -15,6 +15,7 @@ const (
 	LeaseMargin    = leaseMargin
 	MaxAttempts    = maxAttempts
 	MaxHeld        = maxHeld
+	UnseenTokens   = unseenTokens
 	MaxRecorded    = maxRecorded
 )
 

@@ -21,8 +21,8 @@ import (
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
-// upstream is a simulator in one of the formats, and the provider that leads to it.
-type upstream struct {
+// simulated is a simulator in one of the formats, and the provider that leads to it.
+type simulated struct {
 	*sandbox.Server
 	provider *upstream.Provider
 	arrived  *arrivals
@@ -32,10 +32,10 @@ type upstream struct {
 }
 
 // calls are the chat requests that reached it.
-func (u *upstream) calls() []arrival { return u.arrived.at(u.path) }
+func (u *simulated) calls() []arrival { return u.arrived.at(u.path) }
 
 // set arms faults of its chat endpoint.
-func (u *upstream) set(t *testing.T, faults ...sandbox.Fault) {
+func (u *simulated) set(t *testing.T, faults ...sandbox.Fault) {
 	t.Helper()
 	for i := range faults {
 		if faults[i].Kind != sandbox.TokenError {
@@ -48,9 +48,9 @@ func (u *upstream) set(t *testing.T, faults ...sandbox.Fault) {
 }
 
 // newUpstream starts a simulator without a rate cap.
-func newUpstream(t *testing.T, name string, format sandbox.Format) *upstream {
+func newUpstream(t *testing.T, name string, format sandbox.Format) *simulated {
 	t.Helper()
-	u := &upstream{arrived: new(arrivals)}
+	u := &simulated{arrived: new(arrivals)}
 	cfg := sandbox.Config{Format: format, RequestsPerSecond: -1, OnRequest: u.arrived.note}
 	if format == sandbox.NextBuilder {
 		public, err := x509.MarshalPKIXPublicKey(&agentKey().PublicKey)
