@@ -153,7 +153,11 @@ func TestExtremeNumbers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			u := &numbered{place: place}
-			r := newPlainRig(t, u.ServeHTTP, limitTenants(limiter.TenantLimit{TokensPerMinute: 100}), first(func(p *upstream.Provider) { p.Format = place.format }))
+			r := newPlainRig(t, u.ServeHTTP, limitTenants(limiter.TenantLimit{TokensPerMinute: 100}), first(func(p *upstream.Provider) {
+				if p.Format = place.format; p.Format != nil {
+					p.Profile.Format = p.Format.Name()
+				}
+			}))
 			inBody := place.header == ""
 			tenant := 0
 			for name, number := range extremes.Numbers {

@@ -52,37 +52,6 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-func TestProviderTargets(t *testing.T) {
-	for name, test := range map[string]struct {
-		profile, base, id string
-		paths             map[upstream.Endpoint]string
-		want              string
-	}{
-		"host alone":        {"alipay", "https://h", "", nil, "https://h/v1/chat/completions"},
-		"a final slash":     {"alipay", "https://h/", "", nil, "https://h/v1/chat/completions"},
-		"a path":            {"alipay", "https://h/team/", "", nil, "https://h/team/v1/chat/completions"},
-		"an encoded path":   {"alipay", "https://h/a%2Fb%20c", "", nil, "https://h/a%2Fb%20c/v1/chat/completions"},
-		"OpenAI's base":     {"openai", "https://h/v1", "", nil, "https://h/v1/chat/completions"},
-		"a path of its own": {"alipay", "https://h", "", map[upstream.Endpoint]string{upstream.EndpointChat: "/x?y=1&z=%20"}, "https://h/x?y=1&z=%20"},
-		"global":            {"global", "https://h", "app", map[upstream.Endpoint]string{upstream.EndpointChat: "/ams/api/v1/chat"}, "https://h/ams/api/v1/chat"},
-		"global, sandbox":   {"global", "https://h", "SANDBOX_1", map[upstream.Endpoint]string{upstream.EndpointChat: "/ams/api/v1/chat"}, "https://h/ams/sandbox/api/v1/chat"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := &upstream.Provider{Profile: profile(t, test.profile), BaseURL: parseURL(t, test.base), ClientID: test.id, Paths: test.paths}
-			if err := p.Prepare(); err != nil {
-				t.Fatal(err)
-			}
-			u, target := p.Target(upstream.EndpointChat)
-			if u.String() != test.want || "https://h"+target != test.want {
-				t.Errorf("%s and %s, want %s", u, target, test.want)
-			}
-			if p.Timeout != upstream.DefaultTimeout || p.Verify != upstream.VerifyIfPresent {
-				t.Errorf("defaults %v, %q", p.Timeout, p.Verify)
-			}
-		})
-	}
-}
-
 func TestProvidersThatAreRefused(t *testing.T) {
 	for name, test := range map[string]struct {
 		edit func(*upstream.Provider)
@@ -180,16 +149,8 @@ func TestGatewayWithoutAnObserver(t *testing.T) {
 	}
 }
 
-// Open Platform v3 has a nonce, and a request id that is the call's idempotency id.
-func TestMessageHasANonceWhereTheSchemeDoes(t *testing.T) {
-	now := time.Now()
-	for scheme, want := range map[string]bool{"alipay": false, "global": false, "openapi-v2": false, "openapi-v3": true} {
-		p := &upstream.Provider{Profile: profile(t, scheme), Clock: new(upstream.Clock)}
-		a, b := p.Message("POST", "/x", nil, now), p.Message("POST", "/x", nil, now)
-		if (a.Nonce != "") != want || want && a.Nonce == b.Nonce {
-			t.Errorf("%s: nonces %q and %q", scheme, a.Nonce, b.Nonce)
-		}
-	}
+// Open Platform v3 has a request id that is the call's idempotency id.
+func TestRequestHasAnIDWhereTheSchemeDoes(t *testing.T) {
 	calls := 0
 	r := newPlainRig(t, func(w http.ResponseWriter, req *http.Request) {
 		calls++

@@ -21,6 +21,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -39,9 +40,9 @@ const replicaDeadline = time.Second
 
 // replicaGateway is a replica of class money whose claims are in Redis. One that is queued has a window that
 // opens late, but in time.
-func replicaGateway(t *testing.T, addr, upstream, namespace string, queued bool) *alipayai.Gateway {
+func replicaGateway(t *testing.T, addr, to, namespace string, queued bool) *alipayai.Gateway {
 	t.Helper()
-	p := plainProvider(t, upstream)
+	p := plainProvider(t, to)
 	if queued {
 		p.Cap = newCap(50, time.Second)
 		p.Cap.Throttled(replicaDeadline / 2)

@@ -100,23 +100,6 @@ func TestSignRequestIsFreshEachTime(t *testing.T) {
 	}
 }
 
-func TestSigningTime(t *testing.T) {
-	p := new(upstream.Provider)
-	now := time.UnixMilli(1_700_000_000_000)
-	for i := range 1000 {
-		if got := p.SigningTime(now); got.Sub(now) != time.Duration(i)*time.Millisecond {
-			t.Fatalf("time %d is %v after now", i, got.Sub(now))
-		}
-	}
-	// A second is the most that it runs ahead: a clock that was set back is followed.
-	if got := p.SigningTime(now.Add(-time.Hour)); got.Sub(now) != -time.Hour {
-		t.Errorf("%v after now", got.Sub(now))
-	}
-	if got := p.SigningTime(now); !got.Equal(now) {
-		t.Errorf("%v after now", got.Sub(now))
-	}
-}
-
 // Whatever the method, with a body or without, net/http must not send it twice.
 func TestSignedRequestsAreNotReplayed(t *testing.T) {
 	for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"} {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -125,7 +126,7 @@ func agentProvider(t testing.TB, base string) *upstream.Provider {
 // ladder is a gateway before several simulators, which it asks in that order.
 type ladder struct {
 	*rig
-	rungs []*upstream
+	rungs []*simulated
 }
 
 // newLadder starts simulators of these formats. Their names are first, second and third.

@@ -40,6 +40,9 @@ func (h *Hold) Wait() (done func(), ok bool) {
 	return func() { h.waiting.Add(-1) }, h.waiting.Add(1) <= DefaultQueueCount
 }
 
+// Waiting is how many callers wait for the end of the hold.
+func (h *Hold) Waiting() int64 { return h.waiting.Load() }
+
 // ThrottledError is a provider that is throttling, and takes no request for
 // RetryAfter.
 type ThrottledError struct{ RetryAfter time.Duration }
