@@ -9,7 +9,8 @@ import (
 )
 
 // Hold is how long an upstream without a rate cap of its own says that it
-// is throttling. One with a Cap closes its window instead. The zero value holds nothing.
+// is throttling. One with a Cap closes its window instead. The zero value holds nothing,
+// and a nil Hold never does.
 type Hold struct {
 	until   atomic.Int64 // Unix nanoseconds
 	waiting atomic.Int64
@@ -17,6 +18,9 @@ type Hold struct {
 
 // Extend holds until d from now, or longer if that was asked for already.
 func (h *Hold) Extend(now time.Time, d time.Duration) {
+	if h == nil {
+		return
+	}
 	for until := now.Add(d).UnixNano(); ; {
 		held := h.until.Load()
 		if held >= until || h.until.CompareAndSwap(held, until) {
@@ -27,6 +31,9 @@ func (h *Hold) Extend(now time.Time, d time.Duration) {
 
 // Left is how long it still holds.
 func (h *Hold) Left(now time.Time) time.Duration {
+	if h == nil {
+		return 0
+	}
 	until := h.until.Load()
 	if until == 0 {
 		return 0
