@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -112,6 +113,30 @@ func BenchmarkServeJSON(b *testing.B) {
 			benchmarkServe(b, padded(false), "application/json", jsonAnswer1200(), edits...)
 		})
 	}
+	// Values that are other ones in each answer must not cost a search for credentials each.
+	for name, step := range map[string]int{"same headers": 0, "changing headers": 1} {
+		b.Run(name, func(b *testing.B) {
+			benchmarkServe(b, padded(false), "application/json", jsonAnswer1200(), func(g *alipayai.Gateway) {
+				g.Providers[0].Transport = &changing{memory: g.Providers[0].Transport.(*memory), step: step}
+			})
+		})
+	}
+}
+
+// changing is a memory with the counters that vendors send, which change with each answer by step.
+type changing struct {
+	*memory
+	n, step int
+}
+
+func (c *changing) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := c.memory.RoundTrip(req)
+	c.n += c.step
+	resp.Header = maps.Clone(resp.Header)
+	resp.Header["Openai-Processing-Ms"] = []string{strconv.Itoa(100 + c.n%900)}
+	resp.Header["X-Ratelimit-Remaining-Tokens"] = []string{strconv.Itoa(39999 - c.n%30000)}
+	resp.Header["X-Ratelimit-Reset-Requests"] = []string{strconv.Itoa(c.n%60) + "m" + strconv.Itoa(c.n%7) + "s"}
+	return resp, err
 }
 
 func BenchmarkServeStream(b *testing.B) {

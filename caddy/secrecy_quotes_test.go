@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -25,6 +26,8 @@ type quoter struct {
 	spell   func(string) string
 	fail    bool // the token endpoint
 	fetches int
+	alerts  int
+	alerted []string
 }
 
 // spellings are how secrets may be written; made without the code under test.
@@ -44,7 +47,19 @@ var spellings = map[string]func(string) string{
 		return strings.ToUpper(hex.EncodeToString(binary))
 	},
 	"spaces":   func(s string) string { return strings.Join(strings.Split(s, ""), " ") },
+	"JSON":     func(s string) string { return each(s, `\u%04x`) },
+	"HTML":     func(s string) string { return each(s, "&#%d;") },
+	"colons":   func(s string) string { return each(s, "%02X:") },
+	"base32":   func(s string) string { return base32.StdEncoding.EncodeToString([]byte("xy" + s)) },
 	"its tail": func(s string) string { return s[len(s)-16:] },
+}
+
+func each(s, verb string) string {
+	var out strings.Builder
+	for _, b := range []byte(s) {
+		fmt.Fprintf(&out, verb, b)
+	}
+	return out.String()
 }
 
 func (q *quoter) know(secrets ...string) {
@@ -91,8 +106,13 @@ func (q *quoter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if strings.HasPrefix(r.URL.Path, "/hook/") {
-		w.Header().Set("Retry-After", q.quote([]string{r.URL.Path[len("/hook/"):]}))
-		http.Error(w, q.quote([]string{r.URL.Path[len("/hook/"):]}), http.StatusNotFound)
+		said := q.quote([]string{r.URL.Path[len("/hook/"):]})
+		w.Header().Set("Retry-After", said)
+		w.Header().Set("Location", "/elsewhere/"+said)
+		q.alerts++
+		body, _ := io.ReadAll(r.Body)
+		q.alerted = append(q.alerted, string(body))
+		http.Error(w, said, [...]int{http.StatusNotFound, http.StatusInternalServerError, http.StatusFound, http.StatusTooManyRequests}[q.alerts%4])
 		return
 	}
 	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -119,6 +139,14 @@ func (q *quoter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set(name, quoted)
 		}
 		failure["code"], failure["message"] = "SYSTEM_ERROR", quoted
+	case "stream error at first", "stream error after content":
+		w.Header().Set("Content-Type", "text/event-stream")
+		if q.place == "stream error after content" {
+			_, _ = io.WriteString(w, `data: {"id":"1","object":"chat.completion.chunk","model":"alipay-fin-1","choices":[{"index":0,"delta":{"content":"x"}}]}`+"\n\n")
+		}
+		event, _ := json.Marshal(map[string]any{"error": map[string]string{"message": quoted, "code": quoted, "type": quoted, "param": quoted}})
+		_, _ = fmt.Fprintf(w, "data: %s\n\n", event)
+		return
 	default:
 		failure[q.place] = quoted
 	}
@@ -210,9 +238,20 @@ http://${gateway} {
 	auth := "Authorization: Bearer " + clientKey
 	g.eventually("a token", func() bool { q.mu.Lock(); defer q.mu.Unlock(); return q.fetches > 0 })
 	var shown []string
-	call := func(path string) {
-		a := g.do("POST", path, chatBody("hello", false), auth)
-		if a.status != http.StatusOK { // or it is the client's own
+	call := func(path string, stream bool) {
+		resp, err := g.send("gateway", "POST", path, chatBody("hello", stream), auth)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil && !stream { // a stream that failed after content is aborted
+			t.Fatal(err)
+		}
+		a := answer{resp.StatusCode, resp.Header, string(body)}
+		// The contents of answers are the client's own. Those of a stream hold errors, which are not;
+		// but of the signing transport a stream goes through as it is.
+		if a.status != http.StatusOK || stream && !strings.HasPrefix(path, "/raw") {
 			shown = append(shown, a.body)
 		}
 		for name, values := range a.header {
@@ -220,12 +259,12 @@ http://${gateway} {
 		}
 	}
 	for _, spell := range spellings {
-		for _, place := range []string{"headers", "model", "payment", "message", "code", "type", "param", "system error"} {
+		for _, place := range []string{"headers", "model", "payment", "message", "code", "type", "param", "system error", "stream error at first", "stream error after content"} {
 			q.mu.Lock()
 			q.spell, q.place = spell, place
 			q.mu.Unlock()
 			for _, path := range []string{chatPath, "/keyed" + chatPath, "/raw" + chatPath} {
-				call(path)
+				call(path, strings.HasPrefix(place, "stream"))
 			}
 		}
 	}
@@ -236,8 +275,8 @@ http://${gateway} {
 		q.mu.Unlock()
 		load(fmt.Sprintf("other%d", i)) // which has no token yet
 		i++
-		call(chatPath)
-		call("/raw" + chatPath)
+		call(chatPath, false)
+		call("/raw"+chatPath, false)
 	}
 	g.eventually("the alert to be refused", func() bool { return strings.Contains(g.logs(), "alert could not be sent") })
 	shown = append(shown, g.do("GET", "/metrics", "").body, g.read(g.send("admin", "GET", "/config/", "")).body, g.logs())
@@ -246,6 +285,7 @@ http://${gateway} {
 	if len(q.secrets) < 20 {
 		t.Fatalf("only %d secrets were seen", len(q.secrets))
 	}
+	shown = append(shown, q.alerted...)
 	parts := make(map[string]string)
 	for secret := range q.secrets {
 		for name, spell := range spellings {

@@ -7,8 +7,9 @@
 //
 //   - as it is, and what it stands for in base64, hexadecimal digits or percent-encoding
 //   - base64, standard or for URLs, padded or not, wherever in an encoded text it begins
-//   - hexadecimal digits
+//   - hexadecimal digits, also with colons, dashes, dots or commas between them
 //   - two of these after each other
+//   - base32, wherever it begins; quoted-printable
 //
 // Upper and lower case, white space, control and invisible characters make no
 // difference, nor do percent-encoding, escapes of JSON and character references of

@@ -277,7 +277,7 @@ func search(text string, known []*grams) []span {
 // look reports whether v holds a secret, with escapes undone none, one or more
 // times, and where.
 func look(v view, known []*grams, found func(v view, start, end int)) (any bool) {
-	for depth := 0; ; depth++ {
+	compare := func(v view) {
 		folded := make([]byte, len(v.text))
 		for i, c := range v.text {
 			folded[i] = fold(c)
@@ -289,6 +289,16 @@ func look(v view, known []*grams, found func(v view, start, end int)) (any bool)
 					found(v, start, end)
 				}
 			})
+		}
+	}
+	for depth := 0; ; depth++ {
+		compare(v)
+		// Besides, not instead: elsewhere in the text these characters may be a secret's.
+		if joined, ok := v.joinHex(); ok {
+			compare(joined)
+		}
+		if printable, ok := v.quotedPrintable(); ok {
+			compare(printable)
 		}
 		if any && found == nil || depth == maxEscapes {
 			return any

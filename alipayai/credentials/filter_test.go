@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -33,6 +34,17 @@ var spellings = map[string]func(string) string{
 	"hex":               func(s string) string { return hex.EncodeToString([]byte(s)) },
 	"hex, upper":        func(s string) string { return strings.ToUpper(hex.EncodeToString([]byte(s))) },
 	"hex, spaced":       func(s string) string { return percent(s, "%02x ") },
+	"hex, colons":       func(s string) string { return strings.TrimSuffix(percent(s, "%02X:"), ":") },
+	"hex, dashes":       func(s string) string { return strings.TrimSuffix(percent(s, "%02x-"), "-") },
+	"hex, dots":         func(s string) string { return strings.TrimSuffix(percent(s, "%02x."), ".") },
+	"hex, an array":     func(s string) string { return strings.TrimSuffix(percent(s, "0x%02x, "), ", ") },
+	"hex, colons, JSON": func(s string) string { return percent(strings.TrimSuffix(percent(s, "%02X:"), ":"), `\u%04x`) },
+	"base32":            func(s string) string { return base32.StdEncoding.EncodeToString([]byte(s)) },
+	"base32, 1 before":  func(s string) string { return base32.StdEncoding.EncodeToString([]byte("x" + s)) },
+	"base32, 2 before":  func(s string) string { return strings.ToLower(base32.StdEncoding.EncodeToString([]byte("xy" + s))) },
+	"base32, 3 before":  func(s string) string { return base32.StdEncoding.EncodeToString([]byte("xyz" + s + "z")) },
+	"base32, 4 before":  func(s string) string { return base32.StdEncoding.EncodeToString([]byte("xyzx" + s)) },
+	"quoted-printable":  func(s string) string { return percent(s, "=%02X") },
 	"JSON":              func(s string) string { return percent(s, `\u%04x`) },
 	"JSON in JSON":      func(s string) string { return percent(s, `\\u%04x`) },
 	"JSON, slashes":     func(s string) string { return strings.ReplaceAll(s, "/", `\/`) },
@@ -98,6 +110,7 @@ func TestTextsWithoutSecrets(t *testing.T) {
 	f.Add(aKey, "short", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC")
 	for _, text := range []string{
 		"", "short", "sk-proj_9fQ", "a%zz\\u12 & &amp; %41", "application/json", "gpt-4o-mini-2024-07-18", "no-store, max-age=0",
+		"2026-11-28T14:30:46.123", "00:1a:2b:3c:4d:5e:6f", "1f0e-4d2c-a1b2-c3d4", "a=41=42", "1.2.3.4, 5.6.7.8", "0x12, 0x34", "=", "0x", ":",
 		"\xff\xfe\x00", strings.Repeat("sk-proj_9f ", 100), "2021001234567890",
 	} {
 		if got := f.Text(text); got != text {
@@ -146,6 +159,18 @@ func TestBasicHidesTheSecretAlone(t *testing.T) {
 	}
 	if got := f.Text(base64.StdEncoding.EncodeToString([]byte(id))); strings.Contains(got, Hidden) {
 		t.Errorf("the id is hidden: %q", got)
+	}
+}
+
+// An identifier that is a secret may be written without its dashes.
+func TestSeparatorsOfASecret(t *testing.T) {
+	const id = "9c1f0e4d-2c3b-4a59-8877-66554433ab21"
+	var f Filter
+	f.Add(id)
+	for _, text := range []string{id, strings.ReplaceAll(id, "-", ""), strings.ReplaceAll(id, "-", ":"), strings.ToUpper(id)} {
+		if got := f.Text("id " + text + "."); got != "id "+Hidden+"." {
+			t.Errorf("%q became %q", text, got)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
 	"strings"
@@ -18,6 +19,9 @@ func forms(secret string, yield func(string)) {
 		variants = append(variants, secret, strings.ReplaceAll(secret, " ", "+"))
 	}
 	v := view{text: []byte(whole)}
+	if joined, ok := v.joinHex(); ok {
+		variants = append(variants, string(joined.text))
+	}
 	for range maxEscapes {
 		next, ok := v.unescape()
 		if !ok {
@@ -38,7 +42,7 @@ func forms(secret string, yield func(string)) {
 func encodings(text string, twice bool, yield func(string)) {
 	yield(text)
 	once := append(base64s(text), hex.EncodeToString([]byte(text)))
-	for _, encoded := range once {
+	for _, encoded := range append(base32s(text), once...) {
 		yield(encoded)
 	}
 	if !twice {
@@ -89,4 +93,19 @@ func Basic(id, secret string) string {
 	encoded := base64.StdEncoding.EncodeToString([]byte(id + ":" + secret))
 	first := (len(id) + 1) * 8 / 6 // with a bit of the secret in it
 	return encoded[max(0, first-gram+1):]
+}
+
+// base32s is base64s in base32, where a group has five bytes.
+func base32s(text string) []string {
+	out := make([]string, 0, 5)
+	for before, skip := range [...]int{0, 2, 4, 5, 7} {
+		encoded := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte("\x00\x00\x00\x00"[:before] + text))
+		if (before+len(text))%5 != 0 {
+			encoded = encoded[:len(encoded)-1]
+		}
+		if skip < len(encoded) {
+			out = append(out, encoded[skip:])
+		}
+	}
+	return out
 }

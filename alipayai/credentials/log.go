@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"go.uber.org/zap"
@@ -98,9 +99,13 @@ func (f *Filter) array(array zapcore.ArrayMarshaler) zapcore.ArrayMarshaler {
 }
 
 // reflected gives what is shown of a value that would be encoded by reflection,
-// if it holds a secret: then its text.
+// if it holds a secret: then its text. That is compared as zap's encoders write it,
+// in JSON, which follows pointers.
 func (f *Filter) reflected(value any) (shown string, ok bool) {
 	text := fmt.Sprintf("%+v", value)
+	if encoded, err := json.Marshal(value); err == nil {
+		text = string(encoded)
+	}
 	shown = f.Text(text)
 	return shown, shown != text
 }

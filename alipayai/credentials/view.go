@@ -91,6 +91,73 @@ func (v view) unescape() (out view, ok bool) {
 	return out, ok
 }
 
+// joinHex leaves out what stands between two hexadecimal digits: colons, dashes,
+// dots and commas, with 0x after them. ok is false where there is none.
+func (v view) joinHex() (out view, ok bool) {
+	for i := 0; i < len(v.text); {
+		n := 0
+		if i > 0 && isHex(v.text[i-1]) {
+			n = hexSeparator(v.text[i:])
+		}
+		if n > 0 && !ok {
+			ok = true
+			out = view{text: append(make([]byte, 0, len(v.text)), v.text[:i]...), end: v.end}
+			if v.at != nil {
+				out.at = append(make([]int32, 0, len(v.text)), v.at[:i]...)
+			}
+		}
+		if n == 0 {
+			if ok {
+				out.add(v, i, v.text[i])
+			}
+			n = 1
+		}
+		i += n
+	}
+	return out, ok
+}
+
+// hexSeparator is the length of what separates hexadecimal digits at the front of
+// text, before one.
+func hexSeparator(text []byte) (n int) {
+	switch text[0] {
+	case ':', '-', '.', ',':
+	default:
+		return 0
+	}
+	if n = 1; len(text) > 3 && text[1] == '0' && text[2]|0x20 == 'x' {
+		n = 3
+	}
+	if len(text) <= n || !isHex(text[n]) {
+		return 0
+	}
+	return n
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f'
+}
+
+// quotedPrintable undoes that encoding; ok is false where there is none.
+func (v view) quotedPrintable() (out view, ok bool) {
+	if bytes.IndexByte(v.text, '=') < 0 {
+		return v, false
+	}
+	out = view{text: make([]byte, 0, len(v.text)), end: v.end}
+	for i := 0; i < len(v.text); i++ {
+		if v.text[i] == '=' && i+2 < len(v.text) && isHex(v.text[i+1]) && isHex(v.text[i+2]) {
+			b, _ := strconv.ParseUint(string(v.text[i+1:i+3]), 16, 8)
+			if ok = true; !isBlank(rune(b)) {
+				out.add(v, i, byte(b))
+			}
+			i += 2
+			continue
+		}
+		out.add(v, i, v.text[i])
+	}
+	return out, ok
+}
+
 func (v *view) add(from view, i int, b byte) {
 	v.text = append(v.text, b)
 	if from.at != nil {
