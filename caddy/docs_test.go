@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -134,12 +135,13 @@ func TestOptionsAreDescribed(t *testing.T) {
 		if files[name] == nil {
 			t.Fatalf("there is no %s", name)
 		}
-		var body string
+		var body, shown string
 		for _, title := range titles {
 			if sections[title] == "" {
 				t.Fatalf("README.md has no section %q", title)
 			}
 			body += sections[title]
+			shown += syntax(sections[title])
 		}
 		ast.Inspect(files[name], func(n ast.Node) bool {
 			c, ok := n.(*ast.CaseClause)
@@ -156,7 +158,7 @@ func TestOptionsAreDescribed(t *testing.T) {
 					t.Fatal(err)
 				}
 				options++
-				if !regexp.MustCompile(`(?m)^\t+` + option + `\b`).MatchString(body) {
+				if !regexp.MustCompile(`(?m)^\t+` + option + `\b`).MatchString(shown) {
 					t.Errorf("%s: README.md shows %s in no syntax of %q", positions.Position(c.Pos()), option, titles)
 				}
 				if !says(body, option) {
@@ -173,5 +175,13 @@ func TestOptionsAreDescribed(t *testing.T) {
 
 // says reports whether a text has an option as code, alone or with its arguments.
 func says(text, option string) bool {
-	return regexp.MustCompile("`[^`\n]*\\b" + regexp.QuoteMeta(option) + "\\b[^`\n]*`").MatchString(text)
+	word := regexp.MustCompile(`\b` + regexp.QuoteMeta(option) + `\b`)
+	return slices.ContainsFunc(regexp.MustCompile("`[^`\n]+`").FindAllString(text, -1), word.MatchString)
+}
+
+// syntax is the first fenced block of a section.
+func syntax(section string) string {
+	_, rest, _ := strings.Cut(section, "\n```\n")
+	block, _, _ := strings.Cut(rest, "\n```\n")
+	return "\n" + block
 }
