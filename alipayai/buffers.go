@@ -32,7 +32,18 @@ var (
 	errNoRoom   = errors.New("no room to buffer the answer")
 )
 
-// buffered is how many bytes of the gateway's MaxBuffered a call has reserved.
+// Room is how many bytes of answers may be held, less what is reserved. The zero
+// Room gets its size from the first Gateway that uses it.
+type Room struct {
+	once sync.Once
+	left *semaphore.Weighted
+}
+
+func (r *Room) open(size int64) {
+	r.once.Do(func() { r.left = semaphore.NewWeighted(size) })
+}
+
+// buffered is how many bytes of a Room a call has reserved.
 type buffered struct {
 	of    *semaphore.Weighted
 	bytes int64
@@ -98,7 +109,7 @@ func (c *call) readLarge(ctx context.Context, dog *watchdog, resp *http.Response
 	dog.pause() // it is not the upstream that is waited for
 	room, cancel := context.WithTimeout(ctx, c.deadline().Sub(c.g.Now()))
 	defer cancel()
-	if c.buffered.reserve(room, c.g.room, need) != nil {
+	if c.buffered.reserve(room, c.g.Room.left, need) != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

@@ -65,8 +65,8 @@ func DepartWith(k *Cap, slot limiter.Slot) *Departure { return &Departure{cap: k
 // Held is how much of MaxBuffered is reserved, to within a MiB.
 func (g *Gateway) Held() int64 {
 	for free := g.MaxBuffered; free > 0; free -= 1 << 20 {
-		if g.room.TryAcquire(free) {
-			g.room.Release(free)
+		if g.Room.left.TryAcquire(free) {
+			g.Room.left.Release(free)
 			return g.MaxBuffered - free
 		}
 	}

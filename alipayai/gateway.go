@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -38,12 +36,15 @@ type Gateway struct {
 	// MaxBody, MaxAnswer (bytes) and Deadline have the defaults named above.
 	MaxBody, MaxAnswer int64
 	Deadline           time.Duration
-	// MaxBuffered bounds, over all calls of this Gateway, the bytes of answers that
-	// are held until their clients have read them: those of more than 64 KiB that are
+	// MaxBuffered bounds the bytes of answers that are held until their clients have
+	// read them, over all calls that share Room: those of more than 64 KiB that are
 	// no streams. Beyond it such an answer waits, until its call's deadline; then the
 	// call fails with 503 and X-Should-Retry: false, since it was served upstream.
 	// DefaultMaxBuffered when 0, or MaxAnswer where that is more.
 	MaxBuffered int64
+	// Room is what MaxBuffered is taken from. Gateways with the same MaxBuffered may
+	// share one; a new one when nil.
+	Room *Room
 	// Shares are the tenants' shares of the providers' caps; DefaultShare is
 	// that of all others.
 	Shares       map[string]Share
@@ -66,9 +67,6 @@ type Gateway struct {
 	Observer Observer
 	// Now is the local time; time.Now when nil.
 	Now func() time.Time
-
-	// room is MaxBuffered, less what is reserved.
-	room *semaphore.Weighted
 }
 
 // Observer is told what happens to calls, for metrics and logs. Its methods
@@ -189,7 +187,10 @@ func (g *Gateway) Prepare() error {
 		return fmt.Errorf("max_buffered is %d bytes, less than the %d of max_answer: an answer of that size could never be held; raise the one or lower the other",
 			g.MaxBuffered, g.MaxAnswer)
 	}
-	g.room = semaphore.NewWeighted(g.MaxBuffered)
+	if g.Room == nil {
+		g.Room = new(Room)
+	}
+	g.Room.open(g.MaxBuffered)
 	switch g.Class {
 	case "":
 		g.Class = ClassInference

@@ -88,7 +88,7 @@ func storeLost(p *alipayai.Provider) bool {
 	if p.Cap == nil {
 		return false
 	}
-	shared, ok := p.Cap.Window.(*lateWindow)
+	shared, ok := p.Cap.Window.(sharedWindow)
 	return ok && shared.State() == limiter.Degraded
 }
 

@@ -59,9 +59,8 @@ type App struct {
 	metrics   *metrics
 	logger    *zap.Logger
 	sealing   *seal.Seal
-	store     *storeState
+	store     *openedStore
 	breakers  *failover.Breakers
-	memory    *answersState
 	evidence  *evidence.Recorder
 	alerter   *alert.Alerter
 	monitor   *alert.Monitor
@@ -103,14 +102,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.sealing, err = a.newSeal(newSecrets(a.InsecureLiterals)); err != nil {
 		return err
 	}
-	if a.Redis != nil && a.sealing == nil {
-		return errors.New("store redis needs encryption_key, for the tokens and answers that are kept there; `openssl rand -hex 32` makes one")
-	}
-	store, err := a.openStore()
-	if err != nil {
+	if a.store, err = a.openStore(); err != nil {
 		return err
 	}
-	a.openFailover(store)
+	a.jobs = append(a.jobs, func(ctx context.Context) { a.store.inspect(ctx, a.logger) })
+	a.openBreakers()
 	if err := a.openEvidence(); err != nil {
 		return err
 	}
@@ -124,7 +120,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if err := checkProviderName(name); err != nil {
 			return err
 		}
-		built, err := a.buildProvider(ctx, name, a.Providers[name], credentials, store)
+		built, err := a.buildProvider(ctx, name, a.Providers[name], credentials)
 		if err != nil {
 			return fmt.Errorf("provider %s: %w", name, err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
 // TestExitWaitsForEvidence stops an app while a record is being written: only a process that ends has to wait for it.
@@ -60,11 +61,11 @@ func TestAccessLogHasTheUsage(t *testing.T) {
 
 // TestChangedPasswordIsAnotherStore has a password that changes behind its placeholder.
 func TestChangedPasswordIsAnotherStore(t *testing.T) {
-	open := func(password, sentinel string) *storeState {
+	open := func(password, sentinel string) *openedStore {
 		t.Helper()
 		t.Setenv("TEST_REDIS_PASSWORD", password)
 		t.Setenv("TEST_SENTINEL_PASSWORD", sentinel)
-		a := &App{Redis: &Redis{
+		a := &App{sealing: new(seal.Seal), Redis: &Redis{
 			Addresses: []string{"127.0.0.1:1"}, MasterName: "main",
 			Password: "{env.TEST_REDIS_PASSWORD}", SentinelPassword: "{env.TEST_SENTINEL_PASSWORD}",
 		}}

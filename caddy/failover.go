@@ -8,7 +8,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
-	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -55,22 +54,14 @@ type Idempotency struct {
 	Off bool `json:"off,omitempty"`
 }
 
-const (
-	defaultIdempotencyTTL = 24 * time.Hour
-	// defaultAnswerBytes and claimBytes are what answers may take in memory.
-	defaultAnswerBytes = 64 << 20
-	claimBytes         = 64 << 20
-)
+const defaultIdempotencyTTL = 24 * time.Hour
 
 // provisionFailover sets what becomes of calls that fail, or come twice.
 func (h *Proxy) provisionFailover(app *App) error {
 	h.gateway.Class = alipayai.Class(h.Class)
 	h.gateway.Evidence = app.evidence
-	if app.store.client != nil {
-		// Calls outlive their configuration, and a claim must end where it began.
-		_, release := acquire[storeState]("store", app.store.identity)
-		h.releases = append(h.releases, release)
-	}
+	// Calls outlive their configuration, and a claim must end where it began.
+	h.releases = append(h.releases, app.store.hold())
 	if b := h.Breaker; b == nil || !b.Off {
 		if b == nil {
 			b = new(Breaker)
@@ -94,7 +85,7 @@ func (h *Proxy) provisionFailover(app *App) error {
 		if ttl < time.Second {
 			return errors.New("idempotency: the time to live must be a second or more")
 		}
-		h.gateway.Claims = &alipayai.Claims{Store: app.claims(), TTL: ttl}
+		h.gateway.Claims = &alipayai.Claims{Store: app.store.claims(app.sealing), TTL: ttl}
 	}
 	if a := h.CachedAnswer; a != nil {
 		if h.gateway.Class == alipayai.ClassMoney {
@@ -103,9 +94,8 @@ func (h *Proxy) provisionFailover(app *App) error {
 		if a.TTL < caddy.Duration(time.Second) || a.MaxBytes < 0 {
 			return errors.New("cached_answer: write how long an answer may be given again, as 24h; max_bytes must be positive")
 		}
-		h.gateway.Answers = &alipayai.AnswerCache{
-			Cache: app.answers(a.MaxBytes), TTL: time.Duration(a.TTL), First: a.First, Remote: app.store.client != nil,
-		}
+		cache, remote := app.store.answers(app.sealing, a.MaxBytes)
+		h.gateway.Answers = &alipayai.AnswerCache{Cache: cache, TTL: time.Duration(a.TTL), First: a.First, Remote: remote}
 	}
 	return nil
 }
@@ -119,55 +109,11 @@ type breakersState struct {
 // Destruct ends what shares the state, when no configuration uses it.
 func (b *breakersState) Destruct() error { return b.Close() }
 
-// answersState is the pooled memory of answers.
-type answersState struct {
-	once   sync.Once
-	cache  *replay.MemoryCache
-	claims *replay.MemoryClaims
-}
-
-// openFailover acquires the breakers, cached answers and claims, which survive
-// reloads.
-func (a *App) openFailover(store *storeState) {
-	shared, release := acquire[breakersState]("breakers", store.identity)
+// openBreakers acquires the breakers, which survive reloads.
+func (a *App) openBreakers() {
+	shared, release := acquire[breakersState]("breakers", a.store.identity)
 	a.releases = append(a.releases, release)
-	shared.once.Do(func() {
-		if store.client == nil {
-			shared.Breakers = new(failover.Breakers)
-			return
-		}
-		shared.Breakers = failover.NewSharedBreakers(store.client, "breakers")
-	})
+	shared.once.Do(func() { shared.Breakers = a.store.breakers() })
 	a.breakers = shared.Breakers
 	a.opens = append(a.opens, shared.Start)
-
-	kept, release := acquire[answersState]("answers")
-	a.releases = append(a.releases, release)
-	kept.once.Do(func() {
-		kept.cache, kept.claims = replay.NewMemoryCache(time.Now), replay.NewMemoryClaims(time.Now)
-	})
-	a.memory, a.store = kept, store
-}
-
-// claims is where idempotency keys are claimed.
-func (a *App) claims() replay.Claims {
-	if a.store.client == nil {
-		return a.memory.claims.Within(claimBytes)
-	}
-	return replay.NewRedisClaims(a.redisAnswers())
-}
-
-// answers is where cached answers are kept.
-func (a *App) answers(maxBytes int64) replay.Cache {
-	if a.store.client == nil {
-		if maxBytes == 0 {
-			maxBytes = defaultAnswerBytes
-		}
-		return a.memory.cache.Within(maxBytes)
-	}
-	return replay.NewRedisCache(a.redisAnswers())
-}
-
-func (a *App) redisAnswers() replay.RedisOptions {
-	return replay.RedisOptions{Client: a.store.client, Namespace: "answers", Seal: a.sealing, TenantBytes: a.Redis.TenantBytes}
 }

@@ -45,7 +45,7 @@ func (c capCollector) Collect(to chan<- prometheus.Metric) {
 		gauge(queueDepth, float64(count), name)
 		gauge(queueBytes, float64(bytes), name)
 		gauge(effectiveRate, p.Cap.Window.Rate(p.Cap.Limit, time.Now()), name)
-		if shared, ok := p.Cap.Window.(*lateWindow); ok {
+		if shared, ok := p.Cap.Window.(sharedWindow); ok {
 			gauge(storeDegraded, float64(shared.State()), name)
 		}
 	}

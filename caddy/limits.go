@@ -46,7 +46,7 @@ type Queue struct {
 var alipayLimit = Limit{Requests: 50, Window: caddy.Duration(time.Second)}
 
 // buildCap gives the provider its rate cap.
-func (a *App) buildCap(p *alipayai.Provider, c *Provider, store *storeState) error {
+func (a *App) buildCap(p *alipayai.Provider, c *Provider) error {
 	limit := c.Limit
 	if limit == nil && p.Profile.TakesToken {
 		limit = &alipayLimit
@@ -77,19 +77,19 @@ func (a *App) buildCap(p *alipayai.Provider, c *Provider, store *storeState) err
 		k.MaxBytes = cmp.Or(q.MaxBytes, k.MaxBytes)
 	}
 	p.Cap = k
-	a.shareCap(k, p, store)
+	a.shareCap(k, p)
 	return nil
 }
 
 // shareCap gives the cap the window and the queue that belong to the account at
 // the upstream, whatever the provider is called; the window also to the store
 // that shares it. Both outlive the configuration as long as calls wait.
-func (a *App) shareCap(k *alipayai.Cap, p *alipayai.Provider, store *storeState) {
+func (a *App) shareCap(k *alipayai.Cap, p *alipayai.Provider) {
 	hash := hashAll([]string{canonicalHost(p.BaseURL.Host, p.BaseURL.Scheme == "https"), p.ClientID})
 	account, span := string(hash[:]), k.Limit.Span()
-	_, releaseStore := acquire[storeState]("store", store.identity)
-	window, releaseWindow := acquire[departures]("departures", account, store.identity)
-	window.once.Do(func() { window.init(store, account, k.Limit, p.Name) })
+	releaseStore := a.store.hold()
+	window, releaseWindow := acquire[departures]("departures", account, a.store.identity)
+	window.once.Do(func() { window.window = a.store.window(account, k.Limit, p.Name) })
 	queue, releaseQueue := acquire[waiting]("queue", account)
 	queue.once.Do(func() { queue.queue = limiter.NewQueue(window.window, time.Now) })
 	k.Window, k.Queue = window.window, queue.queue

@@ -101,10 +101,8 @@ func TestRejectedReloadKeepsTheStore(t *testing.T) {
 // TestWindowChangesWithItsUses switches the queue only where the window differs,
 // and back when the latest use ends first.
 func TestWindowChangesWithItsUses(t *testing.T) {
-	limit := limiter.Limit{Requests: 50, Per: time.Second}
-	memory, other := new(departures), new(departures)
-	memory.init(&storeState{}, "account", limit, "alipay")
-	other.init(&storeState{}, "account", limit, "alipay")
+	memory := &departures{window: limiter.NewMemoryWindow(time.Now)}
+	other := &departures{window: limiter.NewMemoryWindow(time.Now)}
 	w := &waiting{queue: limiter.NewQueue(memory.window, time.Now)}
 	const span = time.Second
 	for i, step := range []struct {

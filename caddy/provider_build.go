@@ -26,7 +26,7 @@ import (
 )
 
 // buildProvider makes the domain's provider of its configuration.
-func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses, store *storeState) (*alipayai.Provider, error) {
+func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses) (*alipayai.Provider, error) {
 	if c == nil {
 		return nil, errors.New("is null; declare at least its profile")
 	}
@@ -103,10 +103,10 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	if err := keys.load(); err != nil {
 		return nil, err
 	}
-	if err := a.buildTokens(ctx, p, c, resolver, uses, store); err != nil {
+	if err := a.buildTokens(ctx, p, c, resolver, uses); err != nil {
 		return nil, err
 	}
-	if err := a.buildCap(p, c, store); err != nil {
+	if err := a.buildCap(p, c); err != nil {
 		return nil, err
 	}
 	if err := p.Prepare(); err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// store declares hmacProvider and where limits are shared.
-func store(options ...string) string {
+// withStore declares hmacProvider and where limits are shared.
+func withStore(options ...string) string {
 	return strings.Replace(hmacProvider(), "alipayai {", "alipayai {\nencryption_key {env.TEST_ENCRYPTION_KEY}\nstore redis {\n"+strings.Join(options, "\n")+"\n}", 1)
 }
 
@@ -27,17 +27,17 @@ func TestProvisionRefusesLimits(t *testing.T) {
 		"queue of a limit off": {hmacProvider("limit off", "queue {\nmax_count 1\n}"), "",
 			[]string{"provider alipay: queue", "without a limit"}},
 
-		"no address":    {store("replicas 2"), "", []string{"store redis: ", "address"}},
-		"unset address": {store("address {env.TEST_UNSET}"), "", []string{"store redis: address", "{env.TEST_UNSET}"}},
-		"cluster and master_name": {store("address a:1", "cluster", "master_name m"), "",
+		"no address":    {withStore("replicas 2"), "", []string{"store redis: ", "address"}},
+		"unset address": {withStore("address {env.TEST_UNSET}"), "", []string{"store redis: address", "{env.TEST_UNSET}"}},
+		"cluster and master_name": {withStore("address a:1", "cluster", "master_name m"), "",
 			[]string{"store redis: ", "cluster and master_name"}},
-		"cluster and db":      {store("address a:1", "cluster", "db 1"), "", []string{"store redis: ", "cluster", "database"}},
-		"two plain addresses": {store("address a:1 b:1"), "", []string{"store redis: ", "master_name or cluster"}},
-		"literal password":    {store("address a:1", "password "+aSecret), "", []string{"store redis: password", "literal", "insecure_literals"}},
-		"text around a password": {store("address a:1", "password x{env.TEST_SECRET}"), "",
+		"cluster and db":      {withStore("address a:1", "cluster", "db 1"), "", []string{"store redis: ", "cluster", "database"}},
+		"two plain addresses": {withStore("address a:1 b:1"), "", []string{"store redis: ", "master_name or cluster"}},
+		"literal password":    {withStore("address a:1", "password "+aSecret), "", []string{"store redis: password", "literal", "insecure_literals"}},
+		"text around a password": {withStore("address a:1", "password x{env.TEST_SECRET}"), "",
 			[]string{"store redis: password", "literal"}},
-		"unset password": {store("address a:1", "password {env.TEST_UNSET}"), "", []string{"store redis: password", "{env.TEST_UNSET}"}},
-		"unset username": {store("address a:1", "username {env.TEST_UNSET}"), "", []string{"store redis: username", "{env.TEST_UNSET}"}},
+		"unset password": {withStore("address a:1", "password {env.TEST_UNSET}"), "", []string{"store redis: password", "{env.TEST_UNSET}"}},
+		"unset username": {withStore("address a:1", "username {env.TEST_UNSET}"), "", []string{"store redis: username", "{env.TEST_UNSET}"}},
 
 		"unknown priority": {hmacProvider(), "alipayai_proxy alipay {\npriority acme urgent\n}",
 			[]string{`priority "urgent" of tenant acme`, "high, normal or low"}},
@@ -139,7 +139,7 @@ func TestValidateDoesNotConnectToRedis(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := newSecretRig(t)
 			g.vars["silent"] = silent.Addr().String()
-			global := store(append(options, "address ${silent}", "replicas 3")...)
+			global := withStore(append(options, "address ${silent}", "replicas 3")...)
 			if err := g.provision(global, ":0 {\nalipayai_proxy alipay\n}"); err != nil {
 				t.Fatal(err)
 			}

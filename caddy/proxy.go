@@ -1,9 +1,11 @@
 package alipaycaddy
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,11 +41,10 @@ type Proxy struct {
 	// The largest answer in bytes that is not a stream. Default: `33554432` (32 MiB)
 	MaxAnswer int64 `json:"max_answer,omitempty"`
 
-	// How many bytes of answers may be held at once, over all calls of this handler,
-	// until clients have read them: of answers of more than 64 KiB that are not
-	// streams. Each handler has its own, and a reload begins anew while calls of
-	// before may hold theirs: plan the sum. Beyond it such
-	// an answer waits, until its call's deadline, and then fails with 503 and
+	// How many bytes of answers may be held at once until clients have read them: of
+	// answers of more than 64 KiB that are not streams. All handlers of the process
+	// with the same value share it, over reloads as well. Beyond it such an answer
+	// waits, until its call's deadline, and then fails with 503 and
 	// `X-Should-Retry: false`. A client has a minute to read each mebibyte. At least
 	// `max_answer`. Default: `268435456` (256 MiB), or `max_answer` if that is more
 	MaxBuffered int64 `json:"max_buffered,omitempty"`
@@ -148,6 +149,10 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	if err := h.provisionFailover(app); err != nil {
 		return err
 	}
+	size := cmp.Or(h.MaxBuffered, max(alipayai.DefaultMaxBuffered, h.MaxAnswer))
+	room, release := acquire[alipayai.Room]("answers held", strconv.FormatInt(size, 10))
+	app.releases = append(app.releases, release)
+	h.gateway.Room = room
 	h.door.Gateway = h.gateway
 	return h.gateway.Prepare()
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -45,6 +46,42 @@ func TestStreamSurvivesReload(t *testing.T) {
 	g.eventually("the stream to end at the upstream", func() bool { return g.api.Stats().InFlight == 0 })
 	if stats := g.api.Stats(); stats.Cancelled != 0 {
 		t.Errorf("the upstream saw a cancelled request: %+v", stats.Cancellations)
+	}
+}
+
+// TestAnswersShareARoom counts who takes the bytes of answers from one budget: two
+// directives, before and after a reload, and not one with another value.
+func TestAnswersShareARoom(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	const sites = `http://${gateway} {
+	handle /one/* {
+		alipayai_proxy alipay
+	}
+	handle /two/* {
+		alipayai_proxy alipay {
+			max_buffered 256MiB
+		}
+	}
+	handle {
+		alipayai_proxy alipay {
+			max_buffered 64MiB
+		}
+	}
+}`
+	rooms := func() (shared []int) {
+		for name, n := range references() {
+			if strings.HasPrefix(name, "answers held ") {
+				shared = append(shared, n)
+			}
+		}
+		slices.Sort(shared)
+		return shared
+	}
+	for range 2 {
+		g.load(oneProvider, sites)
+		if got := rooms(); !slices.Equal(got, []int{1, 2}) {
+			t.Errorf("rooms are used by %v handlers, want one of two handlers and one of one", got)
+		}
 	}
 }
 

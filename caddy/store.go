@@ -2,212 +2,141 @@ package alipaycaddy
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"strings"
+	"io"
 	"sync"
-	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/redis/go-redis/v9"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
-// Redis says where the store is that replicas share: one server, a master that
-// Sentinel knows, or a Cluster.
-type Redis struct {
-	// The addresses, `host:port`: of the server, of the Sentinels with
-	// `master_name`, of some nodes with `cluster`. May be placeholders. Required.
-	Addresses []string `json:"addresses,omitempty"`
-
-	// The master's name at the Sentinels. Default: none.
-	MasterName string `json:"master_name,omitempty"`
-
-	// Whether the servers are a Redis Cluster. Default: false
-	Cluster bool `json:"cluster,omitempty"`
-
-	// The user to authenticate as. May be a placeholder. Default: none.
-	Username string `json:"username,omitempty"`
-
-	// The password. By placeholder. Default: none.
-	Password string `json:"password,omitempty"`
-
-	// The user to authenticate as at the Sentinels. May be a placeholder. Default: none.
-	SentinelUsername string `json:"sentinel_username,omitempty"`
-
-	// The password at the Sentinels. By placeholder. Default: none.
-	SentinelPassword string `json:"sentinel_password,omitempty"`
-
-	// Whether to connect with TLS, trusting the system's roots. Default: false
-	TLS bool `json:"tls,omitempty"`
-
-	// The number of the database. Default: `0`
-	DB int `json:"db,omitempty"`
-
-	// The most gateways that share the store at once. While Redis is away each
-	// keeps to its part of every rate limit. Default: `1`
-	Replicas int `json:"replicas,omitempty"`
-
-	// The most bytes that one tenant's idempotency keys and their answers may take in
-	// Redis, and likewise its cached answers. The oldest answers make room; a tenant
-	// whose keys alone take it all can claim no more. A key takes 768 bytes. At least
-	// 1 MiB. Default: `134217728` (128 MiB)
-	TenantBytes int64 `json:"tenant_bytes,omitempty"`
+// store is where what replicas have in common is kept. It is in the pool: what it
+// makes may outlive the configuration that asked for it, and nothing is connected to
+// before a configuration starts. One with connections is an io.Closer. What leaves
+// the process is sealed with the configuration's seal.
+type store interface {
+	// window makes the rate window of an account at an upstream. One that other
+	// replicas take part in is a sharedWindow.
+	window(account string, limit limiter.Limit, provider string) limiter.Window
+	// breakers makes the breakers of all providers.
+	breakers() *failover.Breakers
+	// claims is where idempotency keys are claimed.
+	claims(sealing *seal.Seal) replay.Claims
+	// answers is where cached answers are kept, maxBytes of them in memory, or the
+	// default for 0; and whether they are reached over a network.
+	answers(sealing *seal.Seal, maxBytes int64) (cache replay.Cache, remote bool)
+	// tokens is where replicas share the access token of that name; nil where they
+	// share none.
+	tokens(sealing *seal.Seal, name string) token.Share
+	// inspect warns of a server that is not set up as it should be, once. ctx ends
+	// when the configuration does.
+	inspect(ctx context.Context, logger *zap.Logger)
 }
 
-// storeState is the pooled connection to a store; without a client it is the
-// memory of this process.
-type storeState struct {
-	once     sync.Once
-	identity string
-	client   redis.UniversalClient
-	replicas int
-	// evicts is done once: it warns of a server that would evict claims.
-	evicts sync.Once
-	err    error
+// sharedWindow is a window that other replicas take part in.
+type sharedWindow interface {
+	limiter.Window
+	// Start connects the window; it may be called at any time.
+	Start()
+	// State says who decides about departures.
+	State() limiter.State
+	// Close ends the background work.
+	Close() error
 }
 
-// Destruct closes the connections, when no configuration uses them.
-func (s *storeState) Destruct() error {
-	if s.client == nil {
-		return nil
+// storeOptions are a store's part of the configuration.
+type storeOptions interface {
+	// prepare checks the options and gives what makes another store, secrets
+	// included, and the function that makes it.
+	prepare(s secrets) (identity []string, open func() (store, error), err error)
+}
+
+// storeOptions gives the options of the store outside of the process; nil where
+// there is none.
+func (a *App) storeOptions() (name string, options storeOptions) {
+	if a.Redis != nil {
+		return "redis", a.Redis
 	}
-	return s.client.Close()
+	return "", nil
 }
-
-// redisLog takes what go-redis says of its own accord, into Caddy's log.
-type redisLog struct{}
-
-// Printf implements go-redis's logger.
-func (redisLog) Printf(_ context.Context, format string, v ...any) {
-	live.Log(caddy.Log()).Named("alipayai.redis").Debug(fmt.Sprintf(format, v...))
-}
-
-func init() { redis.SetLogger(redisLog{}) }
-
-// minTenantBytes is the least room of a tenant.
-const minTenantBytes = 1 << 20
 
 // openStore gives the configuration's store. It does no network input or output.
-func (a *App) openStore() (*storeState, error) {
-	if a.Redis == nil {
-		return &storeState{identity: "memory"}, nil
+func (a *App) openStore() (*openedStore, error) {
+	// Every configuration holds the memory: what it knows outlives those that use
+	// another store.
+	memory, err := a.acquireStore("memory", newMemoryStore)
+	name, options := a.storeOptions()
+	if err != nil || options == nil {
+		return memory, err
 	}
-	options, err := a.Redis.resolve(newSecrets(a.InsecureLiterals))
+	if a.sealing == nil {
+		return nil, fmt.Errorf("store %s needs encryption_key, for the tokens and answers that are kept there; `openssl rand -hex 32` makes one", name)
+	}
+	identity, open, err := options.prepare(newSecrets(a.InsecureLiterals))
 	if err != nil {
-		return nil, fmt.Errorf("store redis: %w", err)
+		return nil, fmt.Errorf("store %s: %w", name, err)
 	}
-	if a.Redis.Replicas < 0 || a.Redis.DB < 0 {
-		return nil, errors.New("store redis: replicas must be a number from 1, and db one from 0")
+	hash := hashAll(append([]string{name}, identity...))
+	opened, err := a.acquireStore(string(hash[:]), open)
+	if err != nil {
+		return nil, fmt.Errorf("store %s: %w", name, err)
 	}
-	if b := a.Redis.TenantBytes; b != 0 && b < minTenantBytes {
-		return nil, fmt.Errorf("store redis: tenant_bytes %d is too little; write at least %d (1 MiB)", b, minTenantBytes)
-	}
-	// With the secrets as they resolve: a changed one is another store.
-	identity := hashAll([]string{fmt.Sprintf("%+v", *a.Redis), options.Username, options.Password, options.SentinelUsername, options.SentinelPassword})
-	shared, release := acquire[storeState]("store", string(identity[:]))
+	return opened, nil
+}
+
+// openedStore is a store in the pool.
+type openedStore struct {
+	store
+	once     sync.Once
+	identity string
+	err      error
+}
+
+// acquireStore gives the store of that identity, opened where it is new, for as
+// long as the configuration lasts.
+func (a *App) acquireStore(identity string, open func() (store, error)) (*openedStore, error) {
+	shared, release := acquire[openedStore]("store", identity)
 	a.releases = append(a.releases, release)
 	shared.once.Do(func() {
-		shared.identity, shared.replicas = string(identity[:]), max(a.Redis.Replicas, 1)
-		shared.client, shared.err = limiter.NewRedisClient(options)
+		shared.identity = identity
+		shared.store, shared.err = open()
 	})
-	if shared.err != nil {
-		return nil, fmt.Errorf("store redis: %w", shared.err)
-	}
-	a.jobs = append(a.jobs, func(ctx context.Context) {
-		shared.evicts.Do(func() { a.warnOfEviction(ctx, shared.client) })
-	})
-	return shared, nil
+	return shared, shared.err
 }
 
-// evictionTimeout bounds the question what Redis does when its memory is full.
-const evictionTimeout = 5 * time.Second
-
-// warnOfEviction says in the log that Redis may drop idempotency keys before their
-// time: then a call can be served twice. It asks by INFO, which more servers permit
-// than CONFIG; one that cannot be asked, or that does not say, is not warned of.
-func (a *App) warnOfEviction(ctx context.Context, client redis.UniversalClient) {
-	ctx, cancel := context.WithTimeout(ctx, evictionTimeout)
-	defer cancel()
-	ask := func(ctx context.Context, server *redis.Client) error {
-		info, err := server.Info(ctx, "memory").Result()
-		if err != nil {
-			return err
-		}
-		if policy := evictionPolicy(info); policy != "" && policy != "noeviction" {
-			a.logger.Warn("Redis may evict idempotency keys when its memory is full, and their calls could be served twice; set maxmemory-policy noeviction",
-				zap.String("maxmemory_policy", policy))
-		}
-		return nil
+// hold keeps the store's connections until release, also when no configuration uses
+// it. Where there are none its values serve whoever has them.
+func (s *openedStore) hold() (release func()) {
+	if _, connected := s.store.(io.Closer); !connected {
+		return func() {}
 	}
-	var err error
-	switch c := client.(type) {
-	case *redis.ClusterClient:
-		err = c.ForEachMaster(ctx, ask)
-	case *redis.Client:
-		err = ask(ctx, c)
-	}
-	if err != nil {
-		a.logger.Debug("Redis does not say what it does when its memory is full", zap.Error(err))
-	}
+	_, release = acquire[openedStore]("store", s.identity)
+	return release
 }
 
-// evictionPolicy reads what Redis does when its memory is full; it is empty where
-// there is no such time.
-func evictionPolicy(info string) (policy string) {
-	bounded := false
-	for line := range strings.Lines(info) {
-		switch name, value, _ := strings.Cut(strings.TrimSpace(line), ":"); name {
-		case "maxmemory":
-			bounded = value != "0"
-		case "maxmemory_policy":
-			policy = value
-		}
+// Destruct implements caddy.Destructor: it ends the connections.
+func (s *openedStore) Destruct() error {
+	if c, connected := s.store.(io.Closer); connected {
+		return c.Close()
 	}
-	if !bounded {
-		return ""
-	}
-	return policy
+	return nil
 }
 
-// resolve makes the client's options.
-func (r *Redis) resolve(s secrets) (limiter.RedisOptions, error) {
-	o := limiter.RedisOptions{MasterName: r.MasterName, Cluster: r.Cluster, DB: r.DB}
-	for _, address := range r.Addresses {
-		resolved, err := s.public("address", address)
-		if err != nil {
-			return o, err
-		}
-		o.Addresses = append(o.Addresses, resolved)
+// unmarshalStore reads `store memory` or `store redis`; see parseApp.
+func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
+	given := d.RemainingArgs()
+	switch {
+	case len(given) == 1 && given[0] == "memory":
+		return block(d, nil, func(option string) error { return unrecognized(d, "store memory", option) })
+	case len(given) == 0 || given[0] != "redis":
+		return d.Err("write store memory, or store redis <address>")
 	}
-	var err error
-	for name, user := range map[string]struct {
-		configured string
-		resolved   *string
-	}{"username": {r.Username, &o.Username}, "sentinel_username": {r.SentinelUsername, &o.SentinelUsername}} {
-		if user.configured == "" {
-			continue
-		}
-		if *user.resolved, err = s.public(name, user.configured); err != nil {
-			return o, err
-		}
-	}
-	for name, password := range map[string]struct {
-		configured string
-		resolved   *string
-	}{"password": {r.Password, &o.Password}, "sentinel_password": {r.SentinelPassword, &o.SentinelPassword}} {
-		if password.configured == "" {
-			continue
-		}
-		if *password.resolved, err = s.resolve(name, password.configured); err != nil {
-			return o, err
-		}
-	}
-	if r.TLS {
-		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	return o, o.Check()
+	a.Redis = &Redis{Addresses: given[1:]}
+	return block(d, nil, a.Redis.unmarshalOption(d))
 }

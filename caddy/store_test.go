@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
 // TestStoreRedis serves with a Redis that goes away and comes back. Its
@@ -74,5 +75,34 @@ func TestStoreRedisThatIsNotThere(t *testing.T) {
 	}
 	if got := g.gauge("store_degraded"); got != "1" {
 		t.Errorf("store_degraded %s, want 1", got)
+	}
+}
+
+// TestMemoryOutlivesAnotherStore reloads from the memory to Redis and back: what
+// the memory knows of claims and answers is still there.
+func TestMemoryOutlivesAnotherStore(t *testing.T) {
+	var before *App
+	reload := func(next *App) *openedStore {
+		t.Helper()
+		opened, err := next.openStore()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if before != nil {
+			_ = before.Cleanup()
+		}
+		before = next
+		return opened
+	}
+	memory := reload(new(App))
+	if reload(&App{sealing: new(seal.Seal), Redis: &Redis{Addresses: []string{"127.0.0.1:1"}}}) == memory {
+		t.Error("Redis is the memory")
+	}
+	if reload(new(App)) != memory {
+		t.Error("the memory is a new one")
+	}
+	_ = before.Cleanup()
+	if left := references(); len(left) != 0 {
+		t.Errorf("left in the pool: %v", left)
 	}
 }

@@ -41,7 +41,7 @@ type Token struct {
 }
 
 // buildTokens gives the provider its access tokens, where it takes them.
-func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, s secrets, uses credentialUses, store *storeState) error {
+func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, s secrets, uses credentialUses) error {
 	if !p.Profile.TakesToken {
 		return nil
 	}
@@ -120,7 +120,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 			a.monitor.TokenRefresh(p.Name, err)
 		}
 	}
-	a.shareTokens(source, store, logger, address, clientID, asked.Scope, source.RefreshToken)
+	a.shareTokens(source, logger, address, clientID, asked.Scope, source.RefreshToken)
 	p.Tokens = source
 	a.jobs = append(a.jobs, func(ctx context.Context) { source.Run(ctx) })
 	return nil

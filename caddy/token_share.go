@@ -2,7 +2,6 @@ package alipaycaddy
 
 import (
 	"errors"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -11,15 +10,11 @@ import (
 )
 
 // shareTokens lets replicas with the same store have the token of source in
-// common. identity is what makes
-// another token; the secret is left out, so that it cannot be guessed by the
-// name that it gives in Redis.
-func (a *App) shareTokens(source *token.Source, store *storeState, logger *zap.Logger, identity ...string) {
-	if store.client == nil {
-		return
-	}
+// common. identity is what makes another token; the secret is left out, so that it
+// cannot be guessed by the name that it gives in the store.
+func (a *App) shareTokens(source *token.Source, logger *zap.Logger, identity ...string) {
 	key := hashAll(identity)
-	source.Share = token.NewRedis(store.client, string(key[:]), a.sealing, time.Now)
+	source.Share = a.store.tokens(a.sealing, string(key[:]))
 	source.OnShare = func(err error) {
 		switch {
 		case err == nil:

@@ -1,0 +1,58 @@
+package alipaycaddy
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/seal"
+	"github.com/caddy-alipayai/gateway/limiter"
+)
+
+// defaultAnswerBytes and claimBytes are what answers may take in memory.
+const (
+	defaultAnswerBytes = 64 << 20
+	claimBytes         = 64 << 20
+)
+
+// memoryStore is the memory of this process.
+type memoryStore struct {
+	answered *replay.MemoryCache
+	claimed  *replay.MemoryClaims
+}
+
+func newMemoryStore() (store, error) {
+	return &memoryStore{answered: replay.NewMemoryCache(time.Now), claimed: replay.NewMemoryClaims(time.Now)}, nil
+}
+
+// window implements store.
+func (*memoryStore) window(string, limiter.Limit, string) limiter.Window {
+	return limiter.NewMemoryWindow(time.Now)
+}
+
+// breakers implements store.
+func (*memoryStore) breakers() *failover.Breakers { return new(failover.Breakers) }
+
+// claims implements store.
+func (s *memoryStore) claims(*seal.Seal) replay.Claims { return s.claimed.Within(claimBytes) }
+
+// answers implements store.
+func (s *memoryStore) answers(_ *seal.Seal, maxBytes int64) (cache replay.Cache, remote bool) {
+	if maxBytes == 0 {
+		maxBytes = defaultAnswerBytes
+	}
+	return s.answered.Within(maxBytes), false
+}
+
+// tokens implements store: each process fetches its own.
+func (*memoryStore) tokens(*seal.Seal, string) token.Share { return nil }
+
+// inspect implements store.
+func (*memoryStore) inspect(context.Context, *zap.Logger) {}
+
+// Interface guards
+var _ store = (*memoryStore)(nil)

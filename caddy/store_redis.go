@@ -1,0 +1,240 @@
+package alipaycaddy
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/seal"
+	"github.com/caddy-alipayai/gateway/limiter"
+)
+
+// redisStore is the store in Redis.
+type redisStore struct {
+	client      redis.UniversalClient
+	replicas    int
+	tenantBytes int64
+	inspected   sync.Once
+}
+
+// window implements store.
+func (s *redisStore) window(account string, limit limiter.Limit, provider string) limiter.Window {
+	return &lazyWindow{make: func() (*limiter.RedisWindow, error) {
+		return limiter.NewRedisWindow(s.client, limiter.RedisWindowOptions{
+			Key: account, Replicas: s.replicas, Limit: limit, OnState: tellState(provider),
+		})
+	}}
+}
+
+// breakers implements store.
+func (s *redisStore) breakers() *failover.Breakers {
+	return failover.NewSharedBreakers(s.client, "breakers")
+}
+
+// claims implements store.
+func (s *redisStore) claims(sealing *seal.Seal) replay.Claims {
+	return replay.NewRedisClaims(s.replayOptions(sealing))
+}
+
+// answers implements store. The server bounds them by tenant, not by maxBytes.
+func (s *redisStore) answers(sealing *seal.Seal, _ int64) (cache replay.Cache, remote bool) {
+	return replay.NewRedisCache(s.replayOptions(sealing)), true
+}
+
+func (s *redisStore) replayOptions(sealing *seal.Seal) replay.RedisOptions {
+	return replay.RedisOptions{Client: s.client, Namespace: "answers", Seal: sealing, TenantBytes: s.tenantBytes}
+}
+
+// tokens implements store.
+func (s *redisStore) tokens(sealing *seal.Seal, name string) token.Share {
+	return token.NewRedis(s.client, name, sealing, time.Now)
+}
+
+// inspect implements store.
+func (s *redisStore) inspect(ctx context.Context, logger *zap.Logger) {
+	s.inspected.Do(func() { s.warnOfEviction(ctx, logger) })
+}
+
+// Close ends the connections.
+func (s *redisStore) Close() error { return s.client.Close() }
+
+// redisLog takes what go-redis says of its own accord, into Caddy's log.
+type redisLog struct{}
+
+// Printf implements go-redis's logger.
+func (redisLog) Printf(_ context.Context, format string, v ...any) {
+	live.Log(caddy.Log()).Named("alipayai.redis").Debug(fmt.Sprintf(format, v...))
+}
+
+func init() { redis.SetLogger(redisLog{}) }
+
+// evictionTimeout bounds the question what Redis does when its memory is full.
+const evictionTimeout = 5 * time.Second
+
+// warnOfEviction says in the log that Redis may drop idempotency keys before their
+// time: then a call can be served twice. It asks by INFO, which more servers permit
+// than CONFIG; one that cannot be asked, or that does not say, is not warned of.
+func (s *redisStore) warnOfEviction(ctx context.Context, logger *zap.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, evictionTimeout)
+	defer cancel()
+	ask := func(ctx context.Context, server *redis.Client) error {
+		info, err := server.Info(ctx, "memory").Result()
+		if err != nil {
+			return err
+		}
+		if policy := evictionPolicy(info); policy != "" && policy != "noeviction" {
+			logger.Warn("Redis may evict idempotency keys when its memory is full, and their calls could be served twice; set maxmemory-policy noeviction",
+				zap.String("maxmemory_policy", policy))
+		}
+		return nil
+	}
+	var err error
+	switch c := s.client.(type) {
+	case *redis.ClusterClient:
+		err = c.ForEachMaster(ctx, ask)
+	case *redis.Client:
+		err = ask(ctx, c)
+	}
+	if err != nil {
+		logger.Debug("Redis does not say what it does when its memory is full", zap.Error(err))
+	}
+}
+
+// evictionPolicy reads what Redis does when its memory is full; it is empty where
+// there is no such time.
+func evictionPolicy(info string) (policy string) {
+	bounded := false
+	for line := range strings.Lines(info) {
+		switch name, value, _ := strings.Cut(strings.TrimSpace(line), ":"); name {
+		case "maxmemory":
+			bounded = value != "0"
+		case "maxmemory_policy":
+			policy = value
+		}
+	}
+	if !bounded {
+		return ""
+	}
+	return policy
+}
+
+// tellState tells of the store's state through the process's log: the window
+// outlives the configuration that made it.
+func tellState(provider string) func(limiter.State, error) {
+	return func(state limiter.State, err error) {
+		logger := live.Log(caddy.Log()).Named("alipayai").With(zap.String("provider", provider))
+		if state == limiter.Degraded {
+			logger.Error("redis is away: each replica keeps to its part of the rate limit", zap.Error(err))
+			return
+		}
+		logger.Info("redis decides the rate limit of all replicas")
+	}
+}
+
+// lazyWindow makes its window when it is first needed: a configuration that is
+// only validated must not connect to anything.
+type lazyWindow struct {
+	make func() (*limiter.RedisWindow, error)
+
+	mu     sync.Mutex
+	window *limiter.RedisWindow
+	err    error
+}
+
+func (l *lazyWindow) get() (*limiter.RedisWindow, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.window == nil && l.err == nil {
+		l.window, l.err = l.make()
+	}
+	return l.window, l.err
+}
+
+// Close ends the window, if there is one.
+func (l *lazyWindow) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.window == nil {
+		return nil
+	}
+	return l.window.Close()
+}
+
+// Reserve implements limiter.Window.
+func (l *lazyWindow) Reserve(ctx context.Context, limit limiter.Limit) (limiter.Slot, error) {
+	w, err := l.get()
+	if err != nil {
+		return limiter.Slot{}, err
+	}
+	return w.Reserve(ctx, limit)
+}
+
+// Return implements limiter.Window.
+func (l *lazyWindow) Return(s limiter.Slot) {
+	if w, err := l.get(); err == nil {
+		w.Return(s)
+	}
+}
+
+// Next implements limiter.Window.
+func (l *lazyWindow) Next(limit limiter.Limit, now time.Time) time.Time {
+	w, err := l.get()
+	if err != nil {
+		return now
+	}
+	return w.Next(limit, now)
+}
+
+// NextAfter implements limiter.Window.
+func (l *lazyWindow) NextAfter(limit limiter.Limit, from time.Time, ahead int) time.Time {
+	w, err := l.get()
+	if err != nil {
+		return from
+	}
+	return w.NextAfter(limit, from, ahead)
+}
+
+// Throttle implements limiter.Window.
+func (l *lazyWindow) Throttle(d time.Duration) {
+	if w, err := l.get(); err == nil {
+		w.Throttle(d)
+	}
+}
+
+// Rate implements limiter.Window.
+func (l *lazyWindow) Rate(limit limiter.Limit, now time.Time) float64 {
+	w, err := l.get()
+	if err != nil {
+		return 0
+	}
+	return w.Rate(limit, now)
+}
+
+// State says who decides about departures.
+func (l *lazyWindow) State() limiter.State {
+	w, err := l.get()
+	if err != nil {
+		return limiter.Degraded
+	}
+	return w.State()
+}
+
+// Start makes the window, which connects it; it may be called at any time.
+func (l *lazyWindow) Start() { _, _ = l.get() }
+
+// Interface guards
+var (
+	_ store        = (*redisStore)(nil)
+	_ io.Closer    = (*redisStore)(nil)
+	_ sharedWindow = (*lazyWindow)(nil)
+)

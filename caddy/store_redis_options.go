@@ -1,0 +1,166 @@
+package alipaycaddy
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-alipayai/gateway/limiter"
+)
+
+// Redis says where the store is that replicas share: one server, a master that
+// Sentinel knows, or a Cluster.
+type Redis struct {
+	// The addresses, `host:port`: of the server, of the Sentinels with
+	// `master_name`, of some nodes with `cluster`. May be placeholders. Required.
+	Addresses []string `json:"addresses,omitempty"`
+
+	// The master's name at the Sentinels. Default: none.
+	MasterName string `json:"master_name,omitempty"`
+
+	// Whether the servers are a Redis Cluster. Default: false
+	Cluster bool `json:"cluster,omitempty"`
+
+	// The user to authenticate as. May be a placeholder. Default: none.
+	Username string `json:"username,omitempty"`
+
+	// The password. By placeholder. Default: none.
+	Password string `json:"password,omitempty"`
+
+	// The user to authenticate as at the Sentinels. May be a placeholder. Default: none.
+	SentinelUsername string `json:"sentinel_username,omitempty"`
+
+	// The password at the Sentinels. By placeholder. Default: none.
+	SentinelPassword string `json:"sentinel_password,omitempty"`
+
+	// Whether to connect with TLS, trusting the system's roots. Default: false
+	TLS bool `json:"tls,omitempty"`
+
+	// The number of the database. Default: `0`
+	DB int `json:"db,omitempty"`
+
+	// The most gateways that share the store at once. While Redis is away each
+	// keeps to its part of every rate limit. Default: `1`
+	Replicas int `json:"replicas,omitempty"`
+
+	// The most bytes that one tenant's idempotency keys and their answers may take in
+	// Redis, and likewise its cached answers. The oldest answers make room; a tenant
+	// whose keys alone take it all can claim no more. A key takes 768 bytes. At least
+	// 1 MiB. Default: `134217728` (128 MiB)
+	TenantBytes int64 `json:"tenant_bytes,omitempty"`
+}
+
+// minTenantBytes is the least room of a tenant.
+const minTenantBytes = 1 << 20
+
+// prepare implements storeOptions.
+func (r *Redis) prepare(s secrets) (identity []string, open func() (store, error), err error) {
+	options, err := r.resolve(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	if r.Replicas < 0 || r.DB < 0 {
+		return nil, nil, errors.New("replicas must be a number from 1, and db one from 0")
+	}
+	if b := r.TenantBytes; b != 0 && b < minTenantBytes {
+		return nil, nil, fmt.Errorf("tenant_bytes %d is too little; write at least %d (1 MiB)", b, minTenantBytes)
+	}
+	// With the secrets as they resolve: a changed one is another store.
+	identity = []string{fmt.Sprintf("%+v", *r), options.Username, options.Password, options.SentinelUsername, options.SentinelPassword}
+	return identity, func() (store, error) {
+		client, err := limiter.NewRedisClient(options)
+		if err != nil {
+			return nil, err
+		}
+		return &redisStore{client: client, replicas: max(r.Replicas, 1), tenantBytes: r.TenantBytes}, nil
+	}, nil
+}
+
+// resolve makes the client's options.
+func (r *Redis) resolve(s secrets) (limiter.RedisOptions, error) {
+	o := limiter.RedisOptions{MasterName: r.MasterName, Cluster: r.Cluster, DB: r.DB}
+	for _, address := range r.Addresses {
+		resolved, err := s.public("address", address)
+		if err != nil {
+			return o, err
+		}
+		o.Addresses = append(o.Addresses, resolved)
+	}
+	var err error
+	for name, user := range map[string]struct {
+		configured string
+		resolved   *string
+	}{"username": {r.Username, &o.Username}, "sentinel_username": {r.SentinelUsername, &o.SentinelUsername}} {
+		if user.configured == "" {
+			continue
+		}
+		if *user.resolved, err = s.public(name, user.configured); err != nil {
+			return o, err
+		}
+	}
+	for name, password := range map[string]struct {
+		configured string
+		resolved   *string
+	}{"password": {r.Password, &o.Password}, "sentinel_password": {r.SentinelPassword, &o.SentinelPassword}} {
+		if password.configured == "" {
+			continue
+		}
+		if *password.resolved, err = s.resolve(name, password.configured); err != nil {
+			return o, err
+		}
+	}
+	if r.TLS {
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return o, o.Check()
+}
+
+func (r *Redis) unmarshalOption(d *caddyfile.Dispenser) func(string) error {
+	return func(option string) error {
+		switch option {
+		case "address":
+			if len(r.Addresses) > 0 {
+				return d.Err("the addresses of redis are given twice")
+			}
+			return list(d, &r.Addresses)
+		case "master_name":
+			return text(d, &r.MasterName)
+		case "cluster":
+			return enable(d, &r.Cluster)
+		case "username":
+			return text(d, &r.Username)
+		case "password":
+			return text(d, &r.Password)
+		case "sentinel_username":
+			return text(d, &r.SentinelUsername)
+		case "sentinel_password":
+			return text(d, &r.SentinelPassword)
+		case "tls":
+			return enable(d, &r.TLS)
+		case "db":
+			var value string
+			if err := text(d, &value); err != nil {
+				return err
+			}
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 0 {
+				return d.Errf("db %q is not a number from 0", value)
+			}
+			r.DB = n
+			return nil
+		case "replicas":
+			return number(d, &r.Replicas)
+		case "tenant_bytes":
+			return size(d, &r.TenantBytes)
+		}
+		return unrecognized(d, "store redis", option,
+			"address", "master_name", "cluster", "username", "password", "sentinel_username",
+			"sentinel_password", "tls", "db", "replicas", "tenant_bytes")
+	}
+}
+
+// Interface guards
+var _ storeOptions = (*Redis)(nil)
