@@ -14,7 +14,7 @@ import (
 const (
 	// DefaultGuard lengthens a cap's window against jitter on the way.
 	DefaultGuard = 10 * time.Millisecond
-	// DefaultMaxWait is the longest predicted wait that a call is queued for.
+	// DefaultMaxWait is the longest that a call is queued for.
 	DefaultMaxWait = 10 * time.Second
 	// DefaultQueueCount and DefaultQueueBytes bound a provider's queue.
 	DefaultQueueCount = 1000
@@ -31,7 +31,7 @@ type Cap struct {
 	Limit  limiter.Limit
 	Window limiter.Window
 	Queue  *limiter.Queue
-	// MaxWait is the longest predicted wait, inside the call's deadline.
+	// MaxWait is the longest wait, inside the call's deadline.
 	MaxWait time.Duration
 	// MaxCount and MaxBytes bound the queue.
 	MaxCount int

@@ -31,7 +31,7 @@ type Limit struct {
 
 // Queue bounds what waits for a provider's cap.
 type Queue struct {
-	// The longest predicted wait; a call that would wait longer is turned away
+	// The longest wait; a call that cannot leave within it is turned away
 	// at once. Default: `10s`
 	MaxWait caddy.Duration `json:"max_wait,omitempty"`
 

@@ -196,12 +196,12 @@ func (l *lazyWindow) Next(limit limiter.Limit, now time.Time) time.Time {
 }
 
 // NextAfter implements limiter.Window.
-func (l *lazyWindow) NextAfter(limit limiter.Limit, from time.Time, ahead int) time.Time {
+func (l *lazyWindow) NextAfter(limit limiter.Limit, from time.Time, pace time.Duration, ahead int) time.Time {
 	w, err := l.get()
 	if err != nil {
 		return from
 	}
-	return w.NextAfter(limit, from, ahead)
+	return w.NextAfter(limit, from, pace, ahead)
 }
 
 // Throttle implements limiter.Window.

@@ -55,8 +55,7 @@ func TestDecodeRefusesMoreFailuresThanFollow(t *testing.T) {
 }
 
 // Each event that the others are not told of is counted: while Redis is away, when
-// too many wait, and when telling fails. An answer that is no newer than what is
-// known changes nothing.
+// too many wait, and when telling fails.
 func TestWhatIsDroppedIsCounted(t *testing.T) {
 	client := newTestClient(t, "127.0.0.1:1")
 	b := NewSharedBreakers(client, t.Name())

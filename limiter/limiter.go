@@ -2,6 +2,13 @@
 // window of departures, in memory or shared in Redis, and a fair queue for the
 // calls that have to wait for one.
 //
+// A call is refused at once only if this replica could not serve it within its
+// longest wait although it got every departure that the window has, as far as it
+// knows of those of others. With a window of its own that is exact: who is let in
+// departs in time, unless others overtake it, the upstream throttles or the process
+// is held up. With several replicas the others take their part: some calls wait out
+// their longest wait, and are refused then.
+//
 // Windows and queues hold history only. The limits come with every call, so
 // that a reload can change them without losing what has departed.
 package limiter
@@ -56,10 +63,11 @@ type Window interface {
 	// Next predicts when the next free departure is, without taking it.
 	Next(l Limit, now time.Time) time.Time
 	// NextAfter predicts the free departure, from a time on, that is left when
-	// so many others have taken theirs. It is never later than what happens as
-	// long as no departure is taken by other replicas than those it knows of,
-	// and the window is not throttled anew.
-	NextAfter(l Limit, from time.Time, ahead int) time.Time
+	// so many others have taken theirs, each at least pace after the one
+	// before. That is what happens, unless other replicas take departures that
+	// it does not know of or the window is throttled anew, which makes it
+	// later, or a slot is returned.
+	NextAfter(l Limit, from time.Time, pace time.Duration, ahead int) time.Time
 	// Throttle closes the window for d, because the upstream said so, for
 	// every replica; after that the rate grows back additively.
 	Throttle(d time.Duration)

@@ -41,7 +41,9 @@ type Request struct {
 	// Bytes is what the call holds in memory while it waits.
 	Bytes int64
 	// MaxWait is the longest wait, inside the deadline of the call's context.
-	// A call that would wait longer is turned away at once.
+	// A call that cannot depart within it, even with every departure that the
+	// window has, is turned away at once; another one that does not, when it
+	// is over.
 	MaxWait time.Duration
 	// Limit is the cap on departures.
 	Limit Limit
@@ -123,9 +125,15 @@ func (q *Queue) Wait(ctx context.Context, r Request) (Slot, error) {
 	case err != nil:
 		err = failed(err)
 	default:
+		// Where others were faster the slot's time is yet to come, and it is
+		// the head's: also where that is this call itself.
+		b = q.book(b)
 		w, err = q.enter(ctx, r, now)
+		if q.count == 0 {
+			q.giveBack(q.takeNext())
+		}
 	}
-	q.giveBack(q.offer(b)) // where others were faster its time is yet to come
+	q.giveBack(b)
 	q.mu.Unlock()
 	if err != nil {
 		return Slot{}, err
@@ -138,7 +146,7 @@ func (q *Queue) Wait(ctx context.Context, r Request) (Slot, error) {
 // be due at a time, and the others would bring back slots that they cannot use.
 func (q *Queue) isFree(r Request, now time.Time) bool {
 	return q.count == 0 && (q.reserving == 0 || r.Pace == 0) && now.Sub(q.last) >= r.Pace &&
-		!q.opens.After(now) && !q.window.NextAfter(r.Limit, now, q.reserving).After(now)
+		!q.opens.After(now) && !q.window.NextAfter(r.Limit, now, r.Pace, q.reserving).After(now)
 }
 
 // Depth is how many calls wait, and what they hold in memory.
@@ -176,8 +184,7 @@ func (q *Queue) Drain() {
 func (q *Queue) SetWindow(w Window, opens time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	booked := q.next
-	q.next = booking{}
+	booked := q.takeNext()
 	q.window, q.opens = w, opens
 	q.got = throughput{}
 	q.look()

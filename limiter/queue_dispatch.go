@@ -53,15 +53,28 @@ func (q *Queue) reserve(ctx context.Context, l Limit) (booking, error) {
 	return booking{slot, l, asked}, nil
 }
 
-// offer makes b the next departure if it is the earliest at hand and somebody
-// waits for it. It returns what is left over, to be given back.
+// offer is book where somebody waits.
 func (q *Queue) offer(b booking) booking {
-	switch {
-	case q.count == 0 || b.slot.window == nil:
-	case q.next.slot.window == nil || b.slot.At.Before(q.next.slot.At):
+	if q.count == 0 {
+		return b
+	}
+	return q.book(b)
+}
+
+// book makes b the next departure if it is the earliest at hand. It returns what is
+// left over, to be given back.
+func (q *Queue) book(b booking) booking {
+	if b.slot.window != nil && (q.next.slot.window == nil || b.slot.At.Before(q.next.slot.At)) {
 		b, q.next = q.next, b
 		q.look()
 	}
+	return b
+}
+
+// takeNext takes the next departure from whoever is the head.
+func (q *Queue) takeNext() booking {
+	b := q.next
+	q.next = booking{}
 	return b
 }
 
@@ -86,9 +99,7 @@ func (q *Queue) dispatch() {
 		now, limit := q.now(), q.head().Limit
 		if wait := q.last.Add(q.head().Pace).Sub(now); wait > 0 && !q.next.slot.At.After(now) {
 			// A slot that is booked for now would only grow old meanwhile.
-			old := q.next
-			q.next = booking{}
-			q.giveBack(old)
+			q.giveBack(q.takeNext())
 			q.mu.Unlock()
 			timer.Reset(wait)
 			<-timer.C
@@ -96,9 +107,7 @@ func (q *Queue) dispatch() {
 			continue
 		}
 		if wait := q.opens.Sub(now); wait > 0 {
-			old := q.next // of the window before
-			q.next = booking{}
-			q.giveBack(old)
+			q.giveBack(q.takeNext()) // of the window before
 			q.mu.Unlock()
 			timer.Reset(wait)
 			select {
@@ -109,8 +118,7 @@ func (q *Queue) dispatch() {
 			continue
 		}
 		if !q.fits(q.next, limit, now) {
-			old := q.next
-			q.next = booking{}
+			old := q.takeNext()
 			if old.slot.window != nil {
 				q.got = throughput{} // it was held up, or is to count anew
 			}
@@ -140,13 +148,10 @@ func (q *Queue) dispatch() {
 		q.got.depart(q.next.slot.At, held, limit.Span())
 		q.take(w) // which forgets what was got where nobody is left waiting
 		q.last = now
-		w.deliver(q.next, nil)
-		q.next = booking{}
+		w.deliver(q.takeNext(), nil)
 	}
-	old := q.next
-	q.next = booking{}
 	q.running = false
-	q.giveBack(old)
+	q.giveBack(q.takeNext())
 	q.mu.Unlock()
 }
 

@@ -11,7 +11,7 @@ import (
 // forecast is when the model would let a call that comes now depart, as long as
 // nobody else comes or leaves.
 func (m *model) forecast(a *arrival) time.Duration {
-	future := &model{limit: m.limit, departures: append([]time.Duration(nil), m.departures...), ends: make(map[string]string)}
+	future := &model{limit: m.limit, pace: m.pace, departures: append([]time.Duration(nil), m.departures...), ends: make(map[string]string)}
 	for c := range m.classes {
 		future.classes[c] = m.classes[c].clone()
 	}
@@ -26,19 +26,37 @@ func (m *model) forecast(a *arrival) time.Duration {
 	}
 }
 
+// newModel is one where nobody has come yet.
+func newModel(limit Limit, pace time.Duration) *model {
+	m := &model{limit: limit, pace: pace, ends: make(map[string]string)}
+	for c := range m.classes {
+		m.classes[c] = &naive{starts: make(map[string]float64)}
+	}
+	return m
+}
+
+// pass lets all depart that do before a time.
+func (m *model) pass(until time.Duration) {
+	for n, _ := m.waiting(); n > 0 && m.next(0) < until; n, _ = m.waiting() {
+		m.serve(m.next(0))
+	}
+}
+
 // bursty makes up pauses, bursts and trickles of calls that are in a hurry.
-func bursty(rng *rand.Rand, limit Limit) []*arrival {
+func bursty(rng *rand.Rand, limit Limit, pace time.Duration) []*arrival {
 	var arrivals []*arrival
 	at := time.Duration(0)
 	for len(arrivals) < 600 {
 		at += time.Duration(rng.Int64N(int64(1+rng.IntN(20)) * int64(limit.Span())))
 		apart := time.Duration(rng.Int64N(int64(limit.Span())/int64(limit.Requests)) * int64(rng.IntN(3)))
 		for range 1 + rng.IntN(4*limit.Requests+2) {
-			at += apart + 1
+			at += apart + time.Microsecond
+			// Redis keeps microseconds.
+			at = at.Truncate(time.Microsecond)
 			a := &arrival{at: at, leaves: never64}
 			a.seq = uint64(len(arrivals))
 			a.Request = Request{
-				Tenant: "a", Bytes: 1, MaxBytes: 1 << 40, MaxCount: 1 << 20, Limit: limit,
+				Tenant: "a", Bytes: 1, MaxBytes: 1 << 40, MaxCount: 1 << 20, Limit: limit, Pace: pace,
 				MaxWait: time.Duration(rng.Int64N(4 * int64(limit.Span()))),
 			}
 			arrivals = append(arrivals, a)
@@ -47,67 +65,76 @@ func bursty(rng *rand.Rand, limit Limit) []*arrival {
 	return arrivals
 }
 
+// idleLimits are those of the tests with pauses and bursts.
+var idleLimits = []Limit{
+	{Requests: 1, Per: 100 * time.Millisecond},
+	{Requests: 5, Per: time.Second, Guard: 10 * time.Millisecond},
+	alipay,
+}
+
 // What could have departed within its longest wait is not refused, and what is
 // predicted is what happens, however long there was a pause before a burst.
 // Behind a window that is shared the queue is to know no less where nobody else
 // departs.
 func TestPausesAndBurstsAreServedLikeTheReference(t *testing.T) {
-	limits := []Limit{
-		{Requests: 1, Per: 100 * time.Millisecond},
-		{Requests: 5, Per: time.Second, Guard: 10 * time.Millisecond},
-		alipay,
+	redis := newBubbleRedis(t)
+	windows := map[string]func(t *testing.T, key string, limit Limit) *Queue{
+		"memory": func(*testing.T, string, Limit) *Queue {
+			return NewQueue(NewMemoryWindow(time.Now), time.Now)
+		},
+		"of an unknown kind": func(t *testing.T, _ string, _ Limit) *Queue {
+			return NewQueue(newSpy(t), time.Now)
+		},
+		"redis": func(t *testing.T, key string, limit Limit) *Queue {
+			return redis.newQueues(t, key, limit, 1)[0]
+		},
 	}
-	refused, waited := 0, 0
-	for seed := range uint64(24) {
-		limit, shared := limits[seed%3], seed%2 == 0
-		arrivals := bursty(rand.New(rand.NewPCG(seed, 9)), limit)
-		synctest.Test(t, func(t *testing.T) {
-			h := newHarness(t)
-			if !shared {
-				h.Queue = NewQueue(h.window.MemoryWindow, time.Now)
+	for name, newQueue := range windows {
+		t.Run(name, func(t *testing.T) {
+			refused, waited := 0, 0
+			for seed := range uint64(12) {
+				limit := idleLimits[seed%3]
+				pace := time.Duration(seed/3%2) * (limit.Span() / time.Duration(8*limit.Requests)).Truncate(time.Microsecond)
+				arrivals := bursty(rand.New(rand.NewPCG(seed, 9)), limit, pace)
+				synctest.Test(t, func(t *testing.T) {
+					q := newQueue(t, fmt.Sprint(name, seed), limit)
+					h := &harness{Queue: q, t: t, began: time.Now()}
+					m := newModel(limit, pace)
+					for _, a := range arrivals {
+						m.pass(a.at)
+						time.Sleep(a.at - time.Since(h.began))
+						synctest.Wait()
+						wait := m.forecast(a) - a.at
+						if got := h.Predict(a.Request); got != wait {
+							t.Fatalf("seed %d: call %d at %v is predicted to wait %v, want %v", seed, a.seq, a.at, got, wait)
+						}
+						if wait > a.MaxWait {
+							m.ends[fmt.Sprint(a.seq)] = fmt.Sprint(a.at, " ", QueueDeadline, " ", wait)
+						} else {
+							m.arrive(a)
+						}
+						h.call(t.Context(), fmt.Sprint(a.seq), a.Request)
+					}
+					m.pass(never64)
+					time.Sleep(time.Minute)
+					for _, o := range h.outcomes() {
+						got := fmt.Sprint(o.at, " ", o.reason())
+						if o.err != nil {
+							refused++
+							got += " " + fmt.Sprint(o.retryAfter())
+						} else if o.at > arrivals[o.number()].at {
+							waited++
+						}
+						if got != m.ends[o.name] {
+							t.Fatalf("seed %d: call %s ends %q, want %q", seed, o.name, got, m.ends[o.name])
+						}
+					}
+				})
 			}
-			m := &model{limit: limit, ends: make(map[string]string)}
-			for c := range m.classes {
-				m.classes[c] = &naive{starts: make(map[string]float64)}
-			}
-			serve := func(until time.Duration) {
-				for n, _ := m.waiting(); n > 0 && m.next(0) < until; n, _ = m.waiting() {
-					m.serve(m.next(0))
-				}
-			}
-			for _, a := range arrivals {
-				serve(a.at)
-				time.Sleep(a.at - time.Since(h.began))
-				synctest.Wait()
-				wait := m.forecast(a) - a.at
-				if got := h.Predict(a.Request); got != wait {
-					t.Fatalf("seed %d: call %d at %v is predicted to wait %v, want %v", seed, a.seq, a.at, got, wait)
-				}
-				if wait > a.MaxWait {
-					m.ends[fmt.Sprint(a.seq)] = fmt.Sprint(a.at, " ", QueueDeadline, " ", wait)
-				} else {
-					m.arrive(a)
-				}
-				h.call(t.Context(), fmt.Sprint(a.seq), a.Request)
-			}
-			serve(never64)
-			time.Sleep(time.Minute)
-			for _, o := range h.outcomes() {
-				got := fmt.Sprint(o.at, " ", o.reason())
-				if o.err != nil {
-					refused++
-					got += " " + fmt.Sprint(o.retryAfter())
-				} else if o.at > arrivals[o.number()].at {
-					waited++
-				}
-				if got != m.ends[o.name] {
-					t.Fatalf("seed %d: call %s ends %q, want %q", seed, o.name, got, m.ends[o.name])
-				}
+			if refused < 100 || waited < 100 {
+				t.Errorf("%d are refused and %d wait: the model shows little", refused, waited)
 			}
 		})
-	}
-	if refused < 100 || waited < 100 {
-		t.Errorf("%d are refused and %d wait: the model shows little", refused, waited)
 	}
 }
 

@@ -23,6 +23,7 @@ const never64 = time.Duration(math.MaxInt64)
 // model is the queue as it is meant, over a list of all that happens.
 type model struct {
 	limit      Limit
+	pace       time.Duration
 	departures []time.Duration
 	classes    [classes]*naive
 	passed     [classes]int
@@ -47,7 +48,7 @@ func (m *model) waiting() (n int, bytes int64) {
 func (m *model) next(now time.Duration) time.Duration {
 	n := len(m.departures)
 	if n > 0 {
-		now = max(now, m.departures[n-1])
+		now = max(now, m.departures[n-1]+m.pace)
 	}
 	if n >= m.limit.Requests {
 		now = max(now, m.departures[n-m.limit.Requests]+m.limit.Span())

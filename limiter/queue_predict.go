@@ -1,6 +1,9 @@
 package limiter
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // ahead counts who goes before r if it comes now, as long as nobody else comes
 // or leaves. Between classes it may be wrong by the few departures that the
@@ -24,35 +27,36 @@ func (q *Queue) ahead(r Request) int {
 // earliest is the shortest wait of a call behind so many others: the window
 // gives every departure to this queue, and each of the others takes one. What is
 // later than that cannot be in time.
+//
+// Of the others some may leave at their own deadlines, where replicas take so many
+// departures that not all are in time. Those count all the same: who they are
+// hangs on what the replicas will take, and the queue, never empty meanwhile, loses
+// no departure by it. A call behind them is refused although it had been served if
+// the others stopped just then.
 func (q *Queue) earliest(r Request, ahead int, now time.Time) time.Duration {
 	from := now
 	if from.Before(q.opens) {
 		from = q.opens
 	}
-	paced := q.last.Add(r.Pace)
+	if paced := q.last.Add(r.Pace); from.Before(paced) {
+		from = paced
+	}
 	if q.next.slot.window != nil { // the first of them has its departure
 		if from.Before(q.next.slot.At) {
 			from = q.next.slot.At
 		}
 		if ahead == 0 {
-			return max(from.Sub(now), paced.Sub(now), 0)
+			return from.Sub(now)
 		}
 		ahead--
-		paced = from.Add(r.Pace)
+		from = from.Add(r.Pace)
 	}
-	// The pace spreads what a window would let depart at once.
-	at := q.window.NextAfter(r.Limit, from, ahead)
-	behind := ahead % r.Limit.Requests
-	first := q.window.NextAfter(r.Limit, from, ahead-behind)
-	if first.Before(paced) {
-		first = paced
-	}
-	return max(at.Sub(now), first.Sub(now)+time.Duration(behind)*r.Pace, 0)
+	return q.window.NextAfter(r.Limit, from, r.Pace, ahead).Sub(now)
 }
 
 // predict is how long a call behind so many others is likely to wait: no less
-// than the earliest, and where other replicas take their part of the window, at
-// the rate at which this queue has departed of late.
+// than the earliest, and where other replicas take their part of the window, what
+// a window would make it wait that has the part of this queue alone.
 func (q *Queue) predict(r Request, ahead int, now time.Time) time.Duration {
 	wait := q.earliest(r, ahead, now)
 	if _, own := q.window.(*MemoryWindow); own || ahead == 0 || q.got.rate == 0 {
@@ -67,7 +71,10 @@ func (q *Queue) predict(r Request, ahead int, now time.Time) time.Duration {
 	if q.got.rate > noise*full {
 		return wait
 	}
-	return max(wait, next+seconds(float64(ahead)/q.got.rate))
+	part := float64(r.Limit.Requests) * q.got.rate / full
+	whole := math.Ceil(part) // in as much more time
+	r.Limit = Limit{Requests: int(whole), Per: seconds(r.Limit.Span().Seconds() * whole / part)}
+	return max(wait, q.earliest(r, ahead, now))
 }
 
 // throughput measures how many departures a second the queue gets while it is

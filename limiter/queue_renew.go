@@ -54,8 +54,7 @@ func (q *Queue) Correct(s Slot, l Limit) {
 // unbook gives back s and the departure that is booked for the head: as windows
 // give departures in order, none could be had before it.
 func (q *Queue) unbook(s Slot) {
-	next := q.next
-	q.next = booking{}
+	next := q.takeNext()
 	q.giveBack(booking{slot: s})
 	q.giveBack(next)
 }

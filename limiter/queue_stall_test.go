@@ -65,7 +65,8 @@ func TestThroughputLeavesOutWhatWasHeldUp(t *testing.T) {
 		}
 		at = at.Add(100*time.Millisecond + held)
 		got.depart(at, held, span)
-		if i > 20 && (got.rate < 9.9 || got.rate > 10.1) {
+		known := i > 20 || got.rate != 0 // the first window does not count
+		if known && (got.rate < 9.9 || got.rate > 10.1) {
 			t.Fatalf("%.1f a second after departure %d, want 10", got.rate, i)
 		}
 	}

@@ -251,17 +251,17 @@ func (w *RedisWindow) Next(l Limit, now time.Time) time.Time {
 // NextAfter predicts the free departure that is left when so many others have
 // taken theirs, from what Redis said last and the departures of this replica: those
 // of others, of which it knows the next free one alone, can make it later.
-func (w *RedisWindow) NextAfter(l Limit, from time.Time, ahead int) time.Time {
+func (w *RedisWindow) NextAfter(l Limit, from time.Time, pace time.Duration, ahead int) time.Time {
 	if next := w.Next(l, from); from.Before(next) {
 		from = next
 	}
 	if w.State() == Degraded {
-		return w.memory.NextAfter(part(l, w.replicas), from, ahead)
+		return w.memory.NextAfter(part(l, w.replicas), from, pace, ahead)
 	}
 	w.mu.Lock()
 	closed, share := w.clock.time(max(w.server.local(w.closed), w.reached)), w.share
 	w.mu.Unlock()
-	return w.memory.nextAfter(l, from, closed, share, ahead)
+	return w.memory.nextAfter(l, from, closed, share, pace, ahead)
 }
 
 // Throttle closes the window for d for every replica, and revokes the slots that

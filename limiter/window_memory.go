@@ -110,19 +110,19 @@ func (w *MemoryWindow) Next(l Limit, now time.Time) time.Time {
 
 // NextAfter predicts the free departure that is left when so many others have
 // taken theirs.
-func (w *MemoryWindow) NextAfter(l Limit, from time.Time, ahead int) time.Time {
+func (w *MemoryWindow) NextAfter(l Limit, from time.Time, pace time.Duration, ahead int) time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.clock.time(w.ring.nextAfter(w.easing, l, w.clock.at(from), ahead))
+	return w.clock.time(w.ring.nextAfter(w.easing, l, w.clock.at(from), int64(pace), ahead))
 }
 
 // nextAfter is NextAfter by the departures here and a throttle known elsewhere:
 // the window is closed until then, and opens with so much of the cap.
-func (w *MemoryWindow) nextAfter(l Limit, from, closed time.Time, left int64, ahead int) time.Time {
+func (w *MemoryWindow) nextAfter(l Limit, from, closed time.Time, left int64, pace time.Duration, ahead int) time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e := easing{closed: w.clock.at(closed), left: left}
-	return w.clock.time(w.ring.nextAfter(e, l, w.clock.at(from), ahead))
+	return w.clock.time(w.ring.nextAfter(e, l, w.clock.at(from), int64(pace), ahead))
 }
 
 // Throttle closes the window for d and revokes the slots reserved before. The

@@ -40,28 +40,34 @@ func (r *ring) latest(n int) int64 {
 }
 
 // nextAfter is the departure, not before from, that is free when ahead others
-// have taken theirs, each as early as it can: one that is n after another is a
-// span later, so that whole windows need not be walked through, but for the few
-// in which the rate grows.
-func (r *ring) nextAfter(e easing, l Limit, from int64, ahead int) int64 {
+// have taken theirs, each as early as it can but pace after the one before. Each is
+// reserved when the pace allows, by the share of that time: while the rate grows
+// they are walked through one by one, which ends after regrowth windows.
+func (r *ring) nextAfter(e easing, l Limit, from, pace int64, ahead int) int64 {
 	span := int64(l.Span())
 	from = max(from, e.closed, r.latest(1))
-	first := departures(l.Requests, e.share(from, l.Span()))
-	from = max(from, r.latest(first)+span)
-	at := func(i int) int64 { return max(from, r.latest(first-i)+span) }
-	after := int64(0)
-	for n := first; ; after += span {
-		if share := e.share(from+after+span, l.Span()); share < ppm {
-			n = departures(l.Requests, share)
-		} else {
-			n = l.Requests
-			after += span * min(int64(ahead/n), (math.MaxInt64/4-after)/span)
-			ahead %= n
+	var taken []int64
+	latest := func(n int) int64 {
+		if n <= len(taken) {
+			return taken[len(taken)-n]
 		}
-		if ahead < n {
-			return at(ahead*first/n) + after
+		return r.latest(n - len(taken))
+	}
+	for {
+		share := e.share(from, l.Span())
+		n := departures(l.Requests, share)
+		if share >= ppm { // from here on, what is n after another is a span later
+			i, windows := ahead%n, min(int64(ahead/n), math.MaxInt64/4/span)
+			from = max(from, latest(n)+span)
+			return max(from+int64(i)*pace, latest(n-i)+span) + windows*span
 		}
-		ahead -= n
+		at := max(from, latest(n)+span)
+		if ahead == 0 {
+			return at
+		}
+		taken = append(taken, at)
+		from = at + pace
+		ahead--
 	}
 }
 

@@ -9,7 +9,8 @@
 // format, whose faults change several times a second. The tenants' clients call
 // with and without an Idempotency-Key, for JSON and for streams, twice at once,
 // again later, and some leave in the middle. Besides, requests over HTTP/2 are
-// broken off in all ways, and their connections go silent. Each prompt is unique and each answer
+// broken off in all ways, and their connections go silent; and calls come in bursts
+// after pauses, at replicas whose Redis stays. Each prompt is unique and each answer
 // repeats it, so that no answer can be lost, crossed, spliced or cut unseen.
 //
 // It prints a line for each invariant, and fails unless all hold. A seed draws the
@@ -86,9 +87,9 @@ func run(ctx context.Context, s settings) (report, error) {
 	w := newStorm(s, r)
 	unserved := l.unserved() // a window that is new opens late
 	w.begin()
-	frames := beginHTTP2(ctx, s)
+	frames, bursts := beginHTTP2(ctx, s), beginBursts(ctx, s)
 	l.run(ctx)
-	err = errors.Join(w.end(), frames.end())
+	err = errors.Join(w.end(), frames.end(), bursts.end())
 	l.repeatLate()
 	unserved += l.unserved()
 	l.transport.CloseIdleConnections()
@@ -101,6 +102,6 @@ func run(ctx context.Context, s settings) (report, error) {
 	}
 	behind.goroutines = settled(0, func() int { return goroutines() - before })
 	judged := judge(r, l.replies, w, unserved, behind)
-	judged.lines = append(judged.lines, frames.lines()...)
+	judged.lines = append(append(judged.lines, frames.lines()...), bursts.lines()...)
 	return judged, nil
 }

@@ -1,0 +1,65 @@
+package limiter
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Queues that are never empty use the cap that they share, and no more.
+func TestQueuesOverRedisUseTheWholeCap(t *testing.T) {
+	const windows = 20
+	redis := newBubbleRedis(t)
+	for _, replicas := range []int{1, 3} {
+		for _, oneWay := range []time.Duration{0, time.Millisecond} {
+			for _, pace := range []time.Duration{0, 500 * time.Microsecond} {
+				name := fmt.Sprintf("%d replicas, %v one way, pace %v", replicas, oneWay, pace)
+				t.Run(name, func(t *testing.T) {
+					redis.oneWay = oneWay
+					synctest.Test(t, func(t *testing.T) {
+						var mu sync.Mutex
+						var departures []int64
+						began := time.Now()
+						queues := redis.newQueues(t, name, alipay, replicas)
+						r := patient("a")
+						r.Limit, r.Pace = alipay, pace
+						for _, q := range queues {
+							h := &harness{Queue: q, t: t}
+							h.backlog(100, r, func() {
+								mu.Lock()
+								defer mu.Unlock()
+								departures = append(departures, int64(time.Since(began)))
+							})
+						}
+						time.Sleep(alipay.Span())
+						mu.Lock()
+						departures = departures[:0]
+						mu.Unlock()
+						time.Sleep((windows + 2) * alipay.Span())
+						for _, q := range queues {
+							q.Drain()
+						}
+						time.Sleep(time.Second) // what runs ends
+						mu.Lock()
+						defer mu.Unlock()
+						overfull(t, departures, alipay.Requests, int64(alipay.Per))
+						// They come in bursts: only whole windows, from one
+						// departure to another, have a mean.
+						n := windows * alipay.Requests
+						if len(departures) <= n {
+							t.Fatalf("only %d departures in %d windows", len(departures), windows+2)
+						}
+						slices.Sort(departures)
+						mean := float64(n) / time.Duration(departures[n]-departures[0]).Seconds()
+						if mean < 49 {
+							t.Errorf("%.2f departures a second, want at least 49", mean)
+						}
+					})
+				})
+			}
+		}
+	}
+}
