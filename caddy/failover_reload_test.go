@@ -89,16 +89,14 @@ func TestClaimsSurviveReload(t *testing.T) {
 	inEachStore(t, func(t *testing.T, g *failoverRig, global string) {
 		g.load(global, failoverSite())
 		g.fail(g.api, sandbox.Fault{Kind: sandbox.Latency, Delay: time.Second, Times: 1})
-		wait := g.inBackground(1, toChat, g.acme, "Idempotency-Key: once")
+		wait := g.keyedInBackground("call 0", g.acme)
 		g.eventually("the call to arrive", func() bool { return g.chats() == 1 })
-		again := func(prompt string, fields ...string) answer {
-			return g.do("POST", chatPath, chatBody(prompt, false), append(fields, "Idempotency-Key: once")...)
-		}
+		again := func(prompt string, fields ...string) answer { return g.keyed("gateway", prompt, fields...) }
 		g.load(global, failoverSite("idempotency 1h"))
 		if a := again("call 0", g.acme); a.status != http.StatusConflict || a.code() != "idempotency_in_flight" {
 			t.Errorf("meanwhile: %d %s", a.status, a.body)
 		}
-		first := wait()[0]
+		first := wait()
 		if first.status != http.StatusOK {
 			t.Fatalf("%d %s", first.status, first.body)
 		}
@@ -170,7 +168,7 @@ func TestRetryCrossesReload(t *testing.T) {
 func TestRejectedReloadKeepsFailover(t *testing.T) {
 	inEachStore(t, func(t *testing.T, g *failoverRig, global string) {
 		g.load(global, failoverSite("cached_answer 1h"))
-		kept := g.chat("kept", g.acme, "Idempotency-Key: once")
+		kept := g.keyed("gateway", "kept", g.acme)
 		g.eventually("the call to have ended", func() bool {
 			return g.scrape()[`caddy_alipayai_requests_total{code="",endpoint="chat",provider="alipay",status="200"}`] == "1"
 		})
@@ -195,7 +193,7 @@ func TestRejectedReloadKeepsFailover(t *testing.T) {
 			if got := g.chats() - asked; got != 0 {
 				t.Errorf("%s: Alipay was asked %d times", name, got)
 			}
-			if a := g.do("POST", chatPath, chatBody("kept", false), g.acme, "Idempotency-Key: once"); a.body != kept.body || a.header.Get("Idempotent-Replayed") != "true" {
+			if a := g.keyed("gateway", "kept", g.acme); a.body != kept.body || a.header.Get("Idempotent-Replayed") != "true" {
 				t.Errorf("%s: %d %v %s", name, a.status, a.header, a.body)
 			}
 		}
@@ -269,15 +267,15 @@ func TestClaimEndsInItsStore(t *testing.T) {
 			global := inRedis(twoProviders, "redis")
 			g.load(global, failoverSite())
 			g.fail(g.api, sandbox.Fault{Kind: sandbox.Latency, Delay: time.Second, Times: 1})
-			wait := g.inBackground(1, toChat, g.acme, "Idempotency-Key: once")
+			wait := g.keyedInBackground("tea", g.acme)
 			g.eventually("the call to arrive", func() bool { return g.chats() == 1 })
 			g.load(strings.Replace(global, "store redis ${redis}", between, 1), failoverSite())
-			first := wait()[0]
+			first := wait()
 			if first.status != http.StatusOK {
 				t.Fatalf("%d %s", first.status, first.body)
 			}
 			g.load(global, failoverSite())
-			a := g.do("POST", chatPath, chatBody("call 0", false), g.acme, "Idempotency-Key: once")
+			a := g.keyed("gateway", "tea", g.acme)
 			if a.body != first.body || a.header.Get("Idempotent-Replayed") != "true" {
 				t.Errorf("%d %v %s", a.status, a.header, a.body)
 			}

@@ -4,13 +4,16 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -193,6 +196,36 @@ func (g *rig) read(resp *http.Response, err error) answer {
 		g.t.Fatal(err)
 	}
 	return answer{resp.StatusCode, resp.Header, string(body)}
+}
+
+// keyed makes a call with the Idempotency-Key "once" at a gateway, as a client would:
+// again while the key cannot be claimed, since Redis has 50 ms for that and this
+// machine may be busy, and when the connection ends instead, since a reload of Caddy
+// closes what the old server has accepted last. Neither repeat may reach an API twice,
+// which the tests count.
+func (g *rig) keyed(name, prompt string, fields ...string) answer {
+	g.t.Helper()
+	deadline := time.Now().Add(15 * time.Second)
+	for {
+		resp, err := g.send(name, "POST", chatPath, chatBody(prompt, false), append(slices.Clip(fields), "Idempotency-Key: once")...)
+		over := time.Now().After(deadline)
+		if err != nil && !over && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+			continue
+		}
+		if a := g.read(resp, err); over || a.status != http.StatusServiceUnavailable || a.code() != "idempotency_unavailable" {
+			return a
+		}
+	}
+}
+
+// keyedInBackground makes such a call, and waits for its answer.
+func (g *rig) keyedInBackground(prompt string, fields ...string) (wait func() answer) {
+	answers := make(chan answer, 1)
+	go func() {
+		defer close(answers) // where reading it has failed
+		answers <- g.keyed("gateway", prompt, fields...)
+	}()
+	return func() answer { return <-answers }
 }
 
 const chatPath = "/v1/chat/completions"

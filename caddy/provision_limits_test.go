@@ -37,6 +37,8 @@ func TestProvisionRefusesLimits(t *testing.T) {
 		"text around a password": {withStore("address a:1", "password x{env.TEST_SECRET}"), "",
 			[]string{"store redis: password", "literal"}},
 		"unset password": {withStore("address a:1", "password {env.TEST_UNSET}"), "", []string{"store redis: password", "{env.TEST_UNSET}"}},
+		"little room for a tenant": {withStore("address a:1", "tenant_bytes 1023KiB"), "",
+			[]string{"store redis: tenant_bytes 1047552", "at least 1048576 (1 MiB)"}},
 		"unset username": {withStore("address a:1", "username {env.TEST_UNSET}"), "", []string{"store redis: username", "{env.TEST_UNSET}"}},
 
 		"unknown priority": {hmacProvider(), "alipayai_proxy alipay {\npriority acme urgent\n}",

@@ -80,9 +80,8 @@ alipayai {
 }`, strings.Replace(failoverSite("cached_answer 1h", "breaker 1 5m"), "alipay claude", "alipay refused claude", 1))
 	g.fail(g.api, systemError)
 	var shown []string
-	call := func(stream bool, fields ...string) {
+	show := func(a answer) {
 		t.Helper()
-		a := g.do("POST", chatPath, chatBody(prompt, stream), append(fields, g.acme)...)
 		shown = append(shown, a.body)
 		for name, values := range a.header {
 			shown = append(shown, name+": "+strings.Join(values, ","))
@@ -91,8 +90,12 @@ alipayai {
 			t.Errorf("%d %s", a.status, a.body)
 		}
 	}
-	call(false, "Idempotency-Key: once")
-	call(false, "Idempotency-Key: once")
+	call := func(stream bool) {
+		t.Helper()
+		show(g.do("POST", chatPath, chatBody(prompt, stream), g.acme))
+	}
+	show(g.keyed("gateway", prompt, g.acme))
+	show(g.keyed("gateway", prompt, g.acme))
 	call(true)
 	call(false)
 	if err := claude.SetFaults(sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 529}); err != nil {

@@ -2,10 +2,12 @@ package alipaycaddy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -24,7 +26,7 @@ type redisStore struct {
 	client      redis.UniversalClient
 	replicas    int
 	tenantBytes int64
-	inspected   sync.Once
+	inspected   atomic.Bool
 }
 
 // window implements store.
@@ -60,9 +62,26 @@ func (s *redisStore) tokens(sealing *seal.Seal, name string) token.Share {
 	return token.NewRedis(s.client, name, sealing, time.Now)
 }
 
-// inspect implements store.
+// evictionTimeout bounds the question what Redis does when its memory is full, and
+// evictionPause is between two of them where it is away or slow.
+const evictionTimeout, evictionPause = 5 * time.Second, 500 * time.Millisecond
+
+// inspect implements store: it asks the servers, once, when they can be reached.
 func (s *redisStore) inspect(ctx context.Context, logger *zap.Logger) {
-	s.inspected.Do(func() { s.warnOfEviction(ctx, logger) })
+	for !s.inspected.Load() {
+		err := s.warnOfEviction(ctx, logger)
+		// A refusal is an answer as well; that a server still loads its data is none.
+		_, refused := errors.AsType[redis.Error](err)
+		if err == nil || refused && !redis.HasErrorPrefix(err, "LOADING") {
+			s.inspected.Store(true)
+			return
+		}
+		select {
+		case <-time.After(evictionPause):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Close ends the connections.
@@ -78,13 +97,10 @@ func (redisLog) Printf(_ context.Context, format string, v ...any) {
 
 func init() { redis.SetLogger(redisLog{}) }
 
-// evictionTimeout bounds the question what Redis does when its memory is full.
-const evictionTimeout = 5 * time.Second
-
 // warnOfEviction says in the log that Redis may drop idempotency keys before their
 // time: then a call can be served twice. It asks by INFO, which more servers permit
-// than CONFIG; one that cannot be asked, or that does not say, is not warned of.
-func (s *redisStore) warnOfEviction(ctx context.Context, logger *zap.Logger) {
+// than CONFIG; one that does not permit it, or that does not say, is not warned of.
+func (s *redisStore) warnOfEviction(ctx context.Context, logger *zap.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, evictionTimeout)
 	defer cancel()
 	ask := func(ctx context.Context, server *redis.Client) error {
@@ -92,7 +108,9 @@ func (s *redisStore) warnOfEviction(ctx context.Context, logger *zap.Logger) {
 		if err != nil {
 			return err
 		}
-		if policy := evictionPolicy(info); policy != "" && policy != "noeviction" {
+		policy := evictionPolicy(info)
+		logger.Debug("Redis says what it does when its memory is full", zap.String("maxmemory_policy", policy))
+		if policy != "" && policy != "noeviction" {
 			logger.Warn("Redis may evict idempotency keys when its memory is full, and their calls could be served twice; set maxmemory-policy noeviction",
 				zap.String("maxmemory_policy", policy))
 		}
@@ -108,6 +126,7 @@ func (s *redisStore) warnOfEviction(ctx context.Context, logger *zap.Logger) {
 	if err != nil {
 		logger.Debug("Redis does not say what it does when its memory is full", zap.Error(err))
 	}
+	return err
 }
 
 // evictionPolicy reads what Redis does when its memory is full; it is empty where

@@ -2,6 +2,7 @@ package alipaycaddy
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,4 +106,60 @@ func TestMemoryOutlivesAnotherStore(t *testing.T) {
 	if left := references(); len(left) != 0 {
 		t.Errorf("left in the pool: %v", left)
 	}
+}
+
+// TestWarnsOfEviction starts with a Redis that would drop idempotency keys when its memory is full, and with
+// ones that would not, or cannot: the log says so once for each that would.
+func TestWarnsOfEviction(t *testing.T) {
+	for name, tt := range map[string]struct {
+		args  []string
+		warns bool
+	}{
+		"evicts the oldest":           {[]string{"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"}, true},
+		"evicts those that end":       {[]string{"--maxmemory", "100mb", "--maxmemory-policy", "volatile-ttl"}, true},
+		"evicts none":                 {[]string{"--maxmemory", "100mb", "--maxmemory-policy", "noeviction"}, false},
+		"would, and has no limit":     {[]string{"--maxmemory", "0", "--maxmemory-policy", "allkeys-lru"}, false},
+		"is not permitted to tell it": {[]string{"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru", "--rename-command", "INFO", ""}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.Start(t, tt.args...)
+			g := newRig(t, sandbox.Config{})
+			g.vars["redis"] = server.Addr
+			for range 2 { // the second time it is known
+				g.load(inRedis(oneProvider, "redis"), proxySite)
+				g.chat("hello")
+				g.wantAskedForEviction(tt.args, tt.warns)
+			}
+		})
+	}
+}
+
+// wantAskedForEviction waits until Redis has been asked, and looks for the warning.
+func (g *rig) wantAskedForEviction(args []string, warns bool) {
+	g.t.Helper()
+	asked := `"msg":"Redis says what it does when its memory is full"`
+	if slices.Contains(args, "INFO") {
+		asked = `"msg":"Redis does not say what it does when its memory is full"`
+	}
+	g.eventually("Redis to be asked", func() bool { return strings.Contains(g.logs(), asked) })
+	const warning = "set maxmemory-policy noeviction"
+	if n := strings.Count(g.logs(), warning); (n == 1) != warns || n > 1 {
+		g.t.Errorf("the log warns %d times of eviction", n)
+	}
+	if warns && !strings.Contains(g.logs(), warning+`","maxmemory_policy":"`+args[3]+`"`) {
+		g.t.Errorf("the warning does not name %s", args[3])
+	}
+}
+
+// TestWarnsOfEvictionLater starts while Redis is away: it is asked when it is back.
+func TestWarnsOfEvictionLater(t *testing.T) {
+	server := redistest.Start(t, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lfu")
+	server.Kill()
+	g := newRig(t, sandbox.Config{})
+	g.vars["redis"] = server.Addr
+	g.load(inRedis(oneProvider, "redis"), limitedSite)
+	g.chat("alone")
+	g.eventually("the loss to be seen", func() bool { return g.gauge("store_degraded") == "1" })
+	server.Restart()
+	g.eventually("the warning", func() bool { return strings.Contains(g.logs(), `noeviction","maxmemory_policy":"allkeys-lfu"`) })
 }

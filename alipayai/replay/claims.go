@@ -51,7 +51,8 @@ type Claims interface {
 	//
 	// or that of ctx, if it had ended before: then nothing was claimed. It does
 	// not end with ctx after that. After ErrUnavailable the claim may have been
-	// made all the same; its lease ends by itself.
+	// made all the same: it is released if the store can be told so in time, and
+	// else its lease ends by itself.
 	Claim(ctx context.Context, tenant string, key Key, request [32]byte, lease time.Duration) (Claim, *Answer, error)
 }
 

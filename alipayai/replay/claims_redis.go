@@ -113,6 +113,9 @@ func (c RedisClaims) Claim(ctx context.Context, tenant string, key Key, request 
 		return claim.run(ctx, redisMakeClaim, request[:], millis(lease)).StringSlice()
 	})
 	if err != nil {
+		// It may have been made, or be made when Redis gets to it, and would refuse
+		// the call's repeats for all its lease.
+		go func() { _ = claim.Release(ctx) }()
 		return nil, nil, err
 	}
 	if len(reply) != 2 {

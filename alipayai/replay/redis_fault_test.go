@@ -93,23 +93,42 @@ func TestRedisAway(t *testing.T) {
 	}
 }
 
-func TestClaimWhoseReplyIsLostEndsByItself(t *testing.T) {
-	server := redistest.Start(t)
-	o := redisOptions(t, limiter.RedisOptions{Addresses: []string{server.Addr}})
-	claims := NewRedisClaims(o)
-	if err := mustClaim(t, claims, keyOf(1), requestOf(1), time.Hour).Release(t.Context()); err != nil {
-		t.Fatal(err)
+// A claim that is made although its reply was lost is nobody's: it is released, so that the call may be
+// repeated; where that is lost as well, its lease ends by itself.
+func TestClaimWhoseReplyIsLost(t *testing.T) {
+	for name, c := range map[string]struct {
+		timeout time.Duration // of the release
+		freed   bool
+	}{
+		"it is released":              {10 * time.Second, true},
+		"its release is lost as well": {time.Nanosecond, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.Start(t)
+			o := patientOptions(t, server.Addr)
+			patient := NewRedisClaims(o)
+			o.ClaimTimeout, o.Timeout = defaultClaimTimeout, c.timeout
+			if err := mustClaim(t, patient, keyOf(1), requestOf(1), time.Hour).Release(t.Context()); err != nil {
+				t.Fatal(err) // there is a connection, and the scripts are known
+			}
+			server.Pause()
+			if claim, _, err := NewRedisClaims(o).Claim(t.Context(), tenantOf(keyOf(1)), keyOf(1), requestOf(1), time.Hour); claim != nil || !errors.Is(err, ErrUnavailable) {
+				t.Fatalf("a claim without a reply: %v", err)
+			}
+			server.Resume()
+			if c.freed {
+				waitFor(t, "the release", func() bool {
+					claim, _, _ := patient.Claim(t.Context(), tenantOf(keyOf(1)), keyOf(1), requestOf(1), time.Hour)
+					return claim != nil
+				})
+				return
+			}
+			waitFor(t, "the claim is made", func() bool { size, err := server.Do("DBSIZE"); return err == nil && size == ":2" })
+			wantClaim(t, patient, keyOf(1), requestOf(1), ErrInFlight.Error())
+			passInRedis(t, o.Client, time.Hour)
+			wantClaim(t, patient, keyOf(1), requestOf(1), "claimed")
+		})
 	}
-	server.Pause()
-	if claim, _, err := claims.Claim(t.Context(), tenantOf(keyOf(1)), keyOf(1), requestOf(1), time.Hour); claim != nil || !errors.Is(err, ErrUnavailable) {
-		t.Fatalf("a claim without a reply: %v", err)
-	}
-	server.Resume()
-	waitFor(t, "the claim is made", func() bool { size, err := server.Do("DBSIZE"); return err == nil && size == ":2" })
-	patient := NewRedisClaims(patientOptions(t, server.Addr))
-	wantClaim(t, patient, keyOf(1), requestOf(1), ErrInFlight.Error())
-	passInRedis(t, o.Client, time.Hour)
-	wantClaim(t, patient, keyOf(1), requestOf(1), "claimed")
 }
 
 func TestTimeouts(t *testing.T) {

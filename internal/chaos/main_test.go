@@ -9,8 +9,14 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain fails the package when anything leaves a goroutine behind.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain fails the package when anything leaves a goroutine behind. Where a test
+// has started this process as a replica, it is that.
+func TestMain(m *testing.M) {
+	if config := os.Getenv(childVariable); config != "" {
+		os.Exit(childMain(config))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // short is a run that a busy machine manages. The guard is for all that shares
 // its cores.
@@ -54,6 +60,7 @@ func TestCheck(t *testing.T) {
 		"too short":         func(s *settings) { s.duration = time.Second },
 		"one tenant":        func(s *settings) { s.tenants = 1 },
 		"no replica":        func(s *settings) { s.replicas = 0 },
+		"fewer than none":   func(s *settings) { s.dying = -1 },
 		"too many replicas": func(s *settings) { s.replicas = perSecond + 1 },
 	} {
 		s := short

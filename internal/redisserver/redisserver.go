@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package redisserver runs a real redis-server for commands that measure. Tests
 // have redistest, which also breaks them.
 package redisserver
@@ -12,6 +14,8 @@ import (
 	"os/exec"
 	"strconv"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/heldport"
 )
 
 // ErrNotInstalled says that there is no redis-server on the PATH.
@@ -20,32 +24,35 @@ var ErrNotInstalled = errors.New("redis-server is not installed")
 // patience is how long the server may take to answer.
 const patience = 10 * time.Second
 
-// Start runs a server that keeps nothing on disk, on a free port of loopback,
-// and returns its host:port when it answers. Stop ends it and removes what it
-// has left behind; it is to be called once.
+// Start runs a server that keeps nothing on disk, on a port of loopback that is
+// its own until it is stopped, and returns its host:port when it answers. Stop ends
+// it and removes what it has left behind; it is to be called once.
 func Start(ctx context.Context) (addr string, stop func(), err error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		return "", nil, ErrNotInstalled
 	}
-	port, err := freePort(ctx)
+	port, release, err := heldport.Hold()
 	if err != nil {
 		return "", nil, err
 	}
 	dir, err := os.MkdirTemp("", "gateway-redis-")
 	if err != nil {
+		release()
 		return "", nil, err
 	}
 	server := exec.Command(path, //nolint:gosec // the arguments are this package's own
 		"--port", strconv.Itoa(port), "--bind", "127.0.0.1",
 		"--save", "", "--appendonly", "no", "--dir", dir)
 	if err := server.Start(); err != nil {
+		release()
 		_ = os.RemoveAll(dir)
 		return "", nil, err
 	}
 	stop = func() {
 		_ = server.Process.Kill()
 		_ = server.Wait() // the error tells of the kill
+		release()
 		_ = os.RemoveAll(dir)
 	}
 	addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
@@ -96,14 +103,4 @@ func ping(ctx context.Context, addr string) error {
 		return fmt.Errorf("it says %q", answer)
 	}
 	return nil
-}
-
-func freePort(ctx context.Context) (int, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -12,6 +13,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	_ "github.com/caddy-alipayai/gateway/caddy" // the plugin
+	"github.com/caddy-alipayai/gateway/internal/heldport"
 )
 
 // A tenant is one of the two that call.
@@ -28,16 +30,14 @@ func newTenants() (both [2]tenant) {
 // listenPlaceholder stands for the address that a gateway finds for itself.
 const listenPlaceholder = "LISTEN"
 
-// serveGateway runs a Caddyfile in this process, on a free port.
+// serveGateway runs a Caddyfile in this process, on a port that is its own until
+// the process ends.
 func serveGateway(caddyfile string) (addr string, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, _, err := heldport.Hold()
 	if err != nil {
 		return "", err
 	}
-	addr = l.Addr().String()
-	if err := l.Close(); err != nil {
-		return "", err
-	}
+	addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	text := strings.ReplaceAll(caddyfile, listenPlaceholder, addr)
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), nil)
 	if err != nil {
