@@ -4,17 +4,17 @@
 //
 // A call takes one path, and the files follow it in this order:
 //
-//	read     call.go      body read once, capped, parsed once
+//	call     call.go      a parsed request, as a door has read it (door/openai)
 //	plan     plan.go      the providers that may serve this call, in order
 //	claim    claims.go    its Idempotency-Key, so that it happens once
 //	walk     walk.go      each provider in turn, as its breaker lets it
 //	ask      ask.go       one provider, in its own format and as often as is safe
-//	admit    admit.go, departure.go   a live token, then a place within the rate cap
+//	admit    admit.go, departure.go   a live token, then a permit of the rate cap
 //	attempt  compose.go, attempt.go   sign the exact bytes, round trip, classify the answer
-//	commit   commit.go, stream.go   the answer goes to the client, once
+//	commit   answer.go, stream.go   a whole answer, or a stream to pull from, given once
 //	settle   settle.go    claim, cached answer, one outcome for metrics and logs
 //
-// failure.go and codes.go say what a failure means. cached.go, recording.go and
+// Package failure says what a failure means. cached.go, recording.go and
 // replayed.go are about answers that are given again, evidence.go about failures
 // that have to be shown.
 package alipayai

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -110,5 +111,38 @@ func TestBroken(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestFilesOfDocs holds that each file that a package's doc.go names stands beside it.
+func TestFilesOfDocs(t *testing.T) {
+	named := 0
+	file := regexp.MustCompile(`\b\w+\.go\b`)
+	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && name != root && strings.HasPrefix(entry.Name(), "."):
+			return fs.SkipDir
+		case entry.IsDir() || entry.Name() != "doc.go":
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		for _, beside := range file.FindAllString(string(text), -1) {
+			named++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(name), beside)); err != nil {
+				t.Errorf("%s names %s, which is not there", name, beside)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if named < 10 {
+		t.Errorf("only %d files were named", named)
 	}
 }
