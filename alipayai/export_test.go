@@ -21,6 +21,7 @@ const (
 	HoldSpread     = holdSpread
 	MaxAttempts    = maxAttempts
 	MaxHeld        = maxHeld
+	UnseenTokens   = unseenTokens
 	MaxRecorded    = maxRecorded
 	MaxReport      = maxReport
 	MinSkew        = minSkew

@@ -141,7 +141,7 @@ type Outcome struct {
 	// Usage is what the upstream says the call took, where it says so.
 	Usage wire.Usage
 	// UsageEstimated says that the upstream's usage was more than the bytes of
-	// prompt and answer allow, so that Usage is an estimate.
+	// prompt and answer allow, or could not be counted, so that Usage is an estimate.
 	UsageEstimated bool
 }
 

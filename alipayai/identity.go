@@ -19,7 +19,8 @@ var ErrNotSigned = errors.New("the request is not one that the provider signs")
 // decisive are the header fields that say whose or what a signed request is, in lower case:
 //
 //   - the merchant or the client that it is for: Alipay-App-Auth-Token (alipay-sdk-nodejs-all, src/alipay.ts), Client-Id
-//     and Agent-Token (global-open-sdk-java, Constants; global-open-sdk-go sends an empty one where there is none);
+//     and Agent-Token (global-open-sdk-java, Constants; global-open-sdk-go sends an empty one where there is none), and the
+//     names of v2's parameters, app_auth_token and target_app_id;
 //   - how the body is to be read: Content-Type, Content-Encoding, Alipay-Encrypt-Type, and Alipay-Encryption-Algm
 //     (alipay-sdk-nodejs-all);
 //   - which method is meant: X-Http-Method-Override and its kin.
@@ -27,7 +28,7 @@ var ErrNotSigned = errors.New("the request is not one that the provider signs")
 // The Open Platform's fields all begin with Alipay-. One that is not known here may say either, so that it is
 // decisive too; composedByClient has those that go out as they come.
 var decisive = map[string]bool{
-	"client-id": true, "agent-token": true,
+	"client-id": true, "agent-token": true, "app-auth-token": true, "target-app-id": true,
 	"content-type": true, "content-encoding": true,
 	"x-http-method-override": true, "x-method-override": true, "x-http-method": true,
 }

@@ -153,7 +153,7 @@ func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
 	if chunk.FinishReason != "" {
 		s.finish = chunk.FinishReason
 	}
-	if chunk.Usage.OK {
+	if chunk.Usage.OK || chunk.Usage.Implausible {
 		s.usage = chunk.Usage
 	}
 	return chunk, nil

@@ -14,6 +14,7 @@ func TestImplausibleUsageIsEstimated(t *testing.T) {
 		estimated bool
 	}{
 		"none":                    {wire.Usage{}, false},
+		"not to be counted":       {wire.Usage{Implausible: true}, true},
 		"plausible":               {wire.Usage{Prompt: 100, Completion: 50, Total: 150, OK: true}, false},
 		"reasoning and images":    {wire.Usage{Prompt: 200_000, Completion: 100_000, Total: 300_000, OK: true}, false},
 		"one more than allowed":   {wire.Usage{Total: 1200 + unseenTokens + 1, OK: true}, true},

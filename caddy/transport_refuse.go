@@ -76,7 +76,8 @@ func refuseHidden(req *http.Request) *wire.Error {
 	}
 	options, _ := repl.GetString("http.request.header.Connection")
 	for option := range strings.SplitSeq(options, ",") {
-		if alipayai.IsDecisive(strings.TrimSpace(option)) {
+		// An SDK's Authorization says for which app it has signed.
+		if option = strings.TrimSpace(option); alipayai.IsDecisive(option) || strings.EqualFold(option, "Authorization") {
 			return forbid("the header Connection names a field that says whose or what the request is")
 		}
 	}

@@ -96,10 +96,11 @@ func statusFailure(status int, retryAfter string) error {
 		Reason: "status " + strconv.Itoa(status),
 		Final:  status != http.StatusTooManyRequests && status/100 != 5,
 	}
-	if seconds, err := strconv.Atoi(retryAfter); err == nil && seconds > 0 {
-		failure.After = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
+	// More seconds than fit into an int are the largest, with an error.
+	if seconds, err := strconv.Atoi(retryAfter); err == nil || errors.Is(err, strconv.ErrRange) {
+		failure.After = time.Duration(min(max(seconds, 0), int(maxRetryAfter/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(retryAfter); err == nil {
-		failure.After = max(time.Until(at), 0)
+		failure.After = min(max(time.Until(at), 0), maxRetryAfter)
 	}
 	return failure
 }

@@ -246,6 +246,8 @@ func TestAnswers(t *testing.T) {
 		"redirect":           {307, "", &SendError{Reason: "status 307", Final: true}},
 		"too many":           {429, "7", &SendError{Reason: "status 429", After: 7 * time.Second}},
 		"far too many":       {429, "999999999999", &SendError{Reason: "status 429", After: time.Minute}},
+		"2^63":               {429, "9223372036854775808", &SendError{Reason: "status 429", After: time.Minute}},
+		"a year 9999":        {429, "Fri, 31 Dec 9999 23:59:59 GMT", &SendError{Reason: "status 429", After: time.Minute}},
 		"a day":              {429, "86400", &SendError{Reason: "status 429", After: time.Minute}},
 		"nonsense":           {429, "soon", &SendError{Reason: "status 429"}},
 		"negative":           {503, "-5", &SendError{Reason: "status 503"}},

@@ -15,6 +15,10 @@ import (
 // say: the Alipay AI API's tokens die after 30 minutes.
 const defaultTokenLife = 30 * time.Minute
 
+// maxTokenLife is the longest life that is believed of a token. One that is said
+// to live longer has the default life: it is renewed a little too early at worst.
+const maxTokenLife = 10 * 365 * 24 * time.Hour
+
 // errTokenAnswer is an answer of a token endpoint that holds no token.
 var errTokenAnswer = errors.New("token endpoint answered without an access token")
 
@@ -41,7 +45,8 @@ type tokenAnswer struct {
 //   - Antom's applyToken: accessToken, accessTokenExpiryTime (ISO 8601),
 //     refreshToken; errors inside result with resultCode
 //
-// Numbers of seconds may be strings; a missing or senseless one means 30 minutes.
+// Numbers of seconds may be strings; a missing or senseless one means 30 minutes,
+// and so does a time that is further away than any token lives.
 func parseTokenAnswer(body []byte) (tokenAnswer, error) {
 	a := tokenAnswer{life: defaultTokenLife}
 	d := jsontext.NewDecoder(strings.NewReader(string(body)))
@@ -104,7 +109,7 @@ func (a *tokenAnswer) readMember(d *jsontext.Decoder, inside, name string) error
 	case "expires_in":
 		// What makes no sense means the default: refusing the answer would
 		// lose the refresh token that comes with it.
-		const most = float64(10*365*24*time.Hour) / float64(time.Second)
+		const most = float64(maxTokenLife) / float64(time.Second)
 		if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds >= 1 && seconds <= most {
 			a.life = time.Duration(seconds) * time.Second
 		}

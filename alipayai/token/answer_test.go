@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/extremes"
 )
 
 // tokenSentAt is when the requests of these tests were sent.
@@ -147,6 +149,10 @@ func FuzzParseTokenAnswer(f *testing.F) {
 		f.Add(http.StatusOK, []byte(seed))
 		f.Add(http.StatusBadRequest, []byte(seed))
 	}
+	for _, number := range extremes.Numbers {
+		f.Add(http.StatusOK, []byte(`{"access_token":"at","expires_in":`+number+`}`))
+		f.Add(http.StatusOK, []byte(`{"accessToken":"at","accessTokenExpiryTime":`+number+`}`))
+	}
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		got, err := (&Grant{}).read(status, body, tokenSentAt, 0)
 		if err != nil {
@@ -169,7 +175,7 @@ func FuzzParseTokenAnswer(f *testing.F) {
 		if err := req.Write(&line); err != nil || strings.Count(line.String(), "\n") != 1 || got.Access == "" {
 			t.Errorf("the token %q does not fit in a header", got.Access)
 		}
-		if !got.Expiry.After(got.Issued) {
+		if life := got.Expiry.Sub(got.Issued); life <= 0 || life > maxTokenLife {
 			t.Errorf("the token lives from %v to %v", got.Issued, got.Expiry)
 		}
 	})

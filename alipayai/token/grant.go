@@ -133,14 +133,17 @@ func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration
 			return Token{}, fmt.Errorf("%w: %s holds white space or a control character", ErrUnavailable, name)
 		}
 	}
-	expiry := answer.expiry.Add(-skew)
-	if answer.expiry.IsZero() {
-		expiry = sent.Add(answer.life)
+	life := answer.life
+	if !answer.expiry.IsZero() {
+		life = answer.expiry.Add(-skew).Sub(sent)
 	}
-	if !expiry.After(sent) {
+	if life > maxTokenLife {
+		life = defaultTokenLife
+	}
+	if life <= 0 {
 		return Token{}, fmt.Errorf("%w: the token it gave has expired already", ErrUnavailable)
 	}
-	return Token{Access: answer.accessToken, Refresh: answer.refreshToken, Issued: sent, Expiry: expiry}, nil
+	return Token{Access: answer.accessToken, Refresh: answer.refreshToken, Issued: sent, Expiry: sent.Add(life)}, nil
 }
 
 // endpointError is what a token endpoint said instead of a token, without

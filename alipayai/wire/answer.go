@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -34,10 +36,22 @@ type Answer struct {
 type Usage struct {
 	Prompt, Completion, Total int64
 	OK                        bool // the answer has a usage object with plausible numbers
+	// Implausible: it has one whose numbers cannot be counted. What the call took is not known, which is not nothing.
+	Implausible bool
 }
 
 // maxTokens bounds what is believed of a usage object, so that sums of it cannot overflow.
 const maxTokens = 1 << 40
+
+// TokenCount reads one of the numbers of a usage object, in whichever form JSON has for it (1000, 1e3, 1000.0). ok is
+// false for what is no whole number, and for one that is negative or more than 2^40.
+func TokenCount(v jsontext.Value) (n int64, ok bool) {
+	f, err := strconv.ParseFloat(string(v), 64) // exact up to 2^53
+	if err != nil || f < 0 || f > maxTokens || f != math.Trunc(f) {
+		return 0, false
+	}
+	return int64(f), true
+}
 
 // ParseBody reads a complete JSON answer in one walk, whatever its HTTP status was. It fails with [ErrMalformed] when body
 // is not one strict JSON object.
@@ -187,25 +201,25 @@ func (s *scanner) usage(u *Usage) error {
 			_, err := s.skip()
 			return err
 		}
-		if !s.is('0') {
-			plausible = plausible && s.is('n')
+		if s.is('n') {
 			_, err := s.skip()
 			return err
 		}
-		tok, err := s.dec.ReadToken()
+		v, err := s.scalar()
 		if err != nil {
 			return err
 		}
-		i, err := tok.Int()
-		if err != nil || i < 0 || i > maxTokens {
-			plausible = false
-			return nil
-		}
-		*n, got.OK = i, true
+		count, ok := TokenCount(v)
+		plausible = plausible && ok
+		*n, got.OK = count, true
 		return nil
 	})
-	if err != nil || !plausible || !got.OK {
+	if err != nil || !got.OK {
 		return err
+	}
+	if !plausible {
+		*u = Usage{Implausible: true}
+		return nil
 	}
 	if !total {
 		got.Total = got.Prompt + got.Completion

@@ -14,11 +14,11 @@ func TestParseBody(t *testing.T) {
 		"chat": {
 			`{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},` +
 				`"finish_reason":"stop","logprobs":null}],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":1}}}`,
-			Answer{Model: "m", Usage: Usage{3, 4, 7, true}, HasChoices: true, Content: true, FinishReason: "stop"},
+			Answer{Model: "m", Usage: Usage{Prompt: 3, Completion: 4, Total: 7, OK: true}, HasChoices: true, Content: true, FinishReason: "stop"},
 		},
 		"embeddings": {
 			`{"object":"list","data":[{"embedding":[0.1],"index":0}],"model":"m","usage":{"prompt_tokens":3,"total_tokens":3}}`,
-			Answer{Model: "m", Usage: Usage{3, 0, 3, true}, HasChoices: true},
+			Answer{Model: "m", Usage: Usage{Prompt: 3, Total: 3, OK: true}, HasChoices: true},
 		},
 		"tool call": {
 			`{"choices":[{"message":{"content":null,"tool_calls":[{"id":"1"}]},"finish_reason":"tool_calls"}]}`,
@@ -202,22 +202,26 @@ func TestUsage(t *testing.T) {
 		usage string
 		want  Usage
 	}{
-		"full":           {`{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}`, Usage{1, 2, 3, true}},
-		"no total":       {`{"completion_tokens":2,"prompt_tokens":1}`, Usage{1, 2, 3, true}},
-		"zeros":          {`{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`, Usage{0, 0, 0, true}},
-		"null member":    {`{"prompt_tokens":1,"completion_tokens":null,"total_tokens":1}`, Usage{1, 0, 1, true}},
+		"full":           {`{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}`, Usage{Prompt: 1, Completion: 2, Total: 3, OK: true}},
+		"no total":       {`{"completion_tokens":2,"prompt_tokens":1}`, Usage{Prompt: 1, Completion: 2, Total: 3, OK: true}},
+		"zeros":          {`{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`, Usage{OK: true}},
+		"exponent":       {`{"prompt_tokens":1e3}`, Usage{Prompt: 1000, Total: 1000, OK: true}},
+		"whole fraction": {`{"prompt_tokens":7.0}`, Usage{Prompt: 7, Total: 7, OK: true}},
+		"beyond floats":  {`{"prompt_tokens":1e400}`, Usage{Implausible: true}},
+		"an object":      {`{"prompt_tokens":{}}`, Usage{Implausible: true}},
+		"null member":    {`{"prompt_tokens":1,"completion_tokens":null,"total_tokens":1}`, Usage{Prompt: 1, Total: 1, OK: true}},
 		"null":           {`null`, Usage{}},
 		"empty":          {`{}`, Usage{}},
 		"other names":    {`{"input_tokens":1}`, Usage{}},
-		"negative":       {`{"prompt_tokens":-1,"completion_tokens":2}`, Usage{}},
-		"fraction":       {`{"prompt_tokens":1.5,"completion_tokens":2}`, Usage{}},
-		"huge":           {`{"prompt_tokens":9e99,"completion_tokens":2}`, Usage{}},
-		"overflow":       {`{"prompt_tokens":9223372036854775807,"completion_tokens":9223372036854775807}`, Usage{}},
-		"string":         {`{"prompt_tokens":"1","total_tokens":1}`, Usage{}},
-		"the largest":    {`{"prompt_tokens":1099511627776}`, Usage{1 << 40, 0, 1 << 40, true}},
-		"one more":       {`{"prompt_tokens":1099511627777}`, Usage{}},
+		"negative":       {`{"prompt_tokens":-1,"completion_tokens":2}`, Usage{Implausible: true}},
+		"fraction":       {`{"prompt_tokens":1.5,"completion_tokens":2}`, Usage{Implausible: true}},
+		"huge":           {`{"prompt_tokens":9e99,"completion_tokens":2}`, Usage{Implausible: true}},
+		"overflow":       {`{"prompt_tokens":9223372036854775807,"completion_tokens":9223372036854775807}`, Usage{Implausible: true}},
+		"string":         {`{"prompt_tokens":"1","total_tokens":1}`, Usage{Implausible: true}},
+		"the largest":    {`{"prompt_tokens":1099511627776}`, Usage{Prompt: 1 << 40, Total: 1 << 40, OK: true}},
+		"one more":       {`{"prompt_tokens":1099511627777}`, Usage{Implausible: true}},
 		"not an object":  {`7`, Usage{}},
-		"nested details": {`{"prompt_tokens":1,"prompt_tokens_details":{"total_tokens":9}}`, Usage{1, 0, 1, true}},
+		"nested details": {`{"prompt_tokens":1,"prompt_tokens_details":{"total_tokens":9}}`, Usage{Prompt: 1, Total: 1, OK: true}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -32,7 +32,7 @@ func TestParseChunk(t *testing.T) {
 		"other members":      {delta(`"provider":"x","annotations":[1]`), Chunk{Answer: quiet}},
 		"escaped names":      {delta(`"c\u006fntent":"h"`), Chunk{Answer: speaks}},
 		"finish":             {`{"choices":[{"delta":{},"finish_reason":"content_filter"}]}`, Chunk{Answer: Answer{HasChoices: true, FinishReason: "content_filter"}}},
-		"usage":              {`{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}`, Chunk{Answer: Answer{Usage: Usage{1, 2, 3, true}}}},
+		"usage":              {`{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}`, Chunk{Answer: Answer{Usage: Usage{Prompt: 1, Completion: 2, Total: 3, OK: true}}}},
 		"null usage":         {`{"choices":[{"delta":{"content":"a"}}],"usage":null,"error":null}`, Chunk{Answer: Answer{HasChoices: true, Content: true}}},
 		"done":               {`[DONE]`, Chunk{Done: true}},
 		"done and more":      {`[DONE] `, Chunk{Done: true}},

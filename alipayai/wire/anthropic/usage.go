@@ -8,16 +8,18 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
-// maxTokens bounds what is believed of a usage object, as package wire does, so that sums of it cannot overflow.
+// maxTokens bounds the sum of a usage object's numbers, as [wire.TokenCount] bounds each.
 const maxTokens = 1 << 40
 
 // usage counts tokens as Anthropic does: input is what neither came from the cache nor was written to it.
 type usage struct {
 	input, cacheRead, cacheCreation, output int64
 	ok                                      bool // there was a usage object with plausible numbers
+	implausible                             bool // there was one with numbers that cannot be counted; never with ok
 }
 
-// read takes over what v says, which is cumulative in a stream. An object that is not plausible says nothing.
+// read takes over what v says, which is cumulative in a stream. An object that is not plausible leaves it unknown what
+// the call took.
 func (u *usage) read(v jsontext.Value) error {
 	if v.Kind() != '{' {
 		return nil
@@ -40,21 +42,26 @@ func (u *usage) read(v jsontext.Value) error {
 		if v.Kind() == 'n' {
 			return nil
 		}
-		n, err := strconv.ParseInt(string(v), 10, 64)
-		plausible = plausible && err == nil && n >= 0 && n <= maxTokens
+		n, ok := wire.TokenCount(v)
+		plausible = plausible && ok
 		*count, got.ok = n, true
 		return nil
 	})
-	if err == nil && plausible && got.wire().Total <= maxTokens {
+	switch {
+	case err != nil:
+		return err
+	case plausible && !u.implausible && got.wire().Total <= maxTokens:
 		*u = got
+	default:
+		*u = usage{implausible: true}
 	}
-	return err
+	return nil
 }
 
 // wire gives the usage as the gateway counts it.
 func (u usage) wire() wire.Usage {
 	if !u.ok {
-		return wire.Usage{}
+		return wire.Usage{Implausible: u.implausible}
 	}
 	prompt := u.input + u.cacheRead + u.cacheCreation
 	return wire.Usage{Prompt: prompt, Completion: u.output, Total: prompt + u.output, OK: true}

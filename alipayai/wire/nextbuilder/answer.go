@@ -36,7 +36,7 @@ func (f Format) DecodeAnswer(body []byte, ask wire.Ask) ([]byte, wire.Answer, er
 		} else {
 			text.WriteString(s.words)
 		}
-		if s.usage.OK {
+		if s.usage.OK || s.usage.Implausible {
 			usage = s.usage
 		}
 		if s.end {

@@ -21,7 +21,7 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 	if err != nil {
 		return dst, wire.Chunk{}, err
 	}
-	if s.usage.OK {
+	if s.usage.OK || s.usage.Implausible {
 		d.usage = s.usage
 	}
 	if s.failure != nil {
