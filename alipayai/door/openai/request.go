@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
@@ -106,6 +107,11 @@ func (d *Door) readBody(r *http.Request) ([]byte, *failure.Failure) {
 		return nil, bodyTooLarge()
 	}
 	if err != nil {
+		// The server's read_body. It ends the request's context too, as if the client
+		// had left (net/http, connReader), but the client waits for an answer.
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, failure.InvalidRequest(http.StatusRequestTimeout, failure.CodeRequestUnreadable, "the body did not come in time")
+		}
 		if r.Context().Err() != nil {
 			return nil, failure.OfTransport(r.Context(), r.Context(), err, false)
 		}
