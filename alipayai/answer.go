@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -107,7 +108,7 @@ func (s *Served) Describe(h http.Header) {
 // Describe sets the header fields of the answer: those of the upstream that a
 // client may see, and how the call was served.
 func (a *Answer) Describe(h http.Header) {
-	forward(h, a.header, forwardedToClient[:])
+	upstream.Forward(h, a.header, forwardedToClient[:])
 	a.hide(h)
 	a.Served.Describe(h)
 }
@@ -199,14 +200,14 @@ func (c *call) commit(a *Answer) *Answer {
 		a.Served.Age = c.g.Now().Sub(a.replayed.Answer.StoredAt)
 	}
 	c.outcome.Status = a.Status
-	if c.Endpoint == EndpointModels {
+	if c.Endpoint == upstream.EndpointModels {
 		a.Served = Served{RequestID: c.outcome.RequestID} // it is of several providers
 		return a
 	}
 	c.startRecording(a)
 	if a.stream != nil {
-		a.stream.dog.arm(a.stream.timeout, failure.NoEvent)
-		a.stream.dog.pause() // until it is pulled
+		a.stream.dog.Arm(a.stream.timeout, failure.NoEvent)
+		a.stream.dog.Pause() // until it is pulled
 	} else {
 		c.outcome.Usage, c.answered = a.usage, int64(a.body.Len())
 		c.recording.end(a.finish)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -19,7 +20,7 @@ var retryBackoff = failover.Backoff{Base: failover.DefaultBase, Max: failover.De
 // asking is a call at one provider.
 type asking struct {
 	*call
-	p *Provider
+	p *upstream.Provider
 
 	attempts int
 	// What is done once.
@@ -27,7 +28,7 @@ type asking struct {
 }
 
 // ask gets an answer of p, in as many attempts as that may take.
-func (c *call) ask(p *Provider, alternatives bool) (*Answer, *failure.Failure) {
+func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
 	c.alternatives = alternatives
 	body, f := c.encode(p)
 	if f != nil {
@@ -58,9 +59,9 @@ func (c *call) ask(p *Provider, alternatives bool) (*Answer, *failure.Failure) {
 }
 
 // encode puts the request into p's form.
-func (c *call) encode(p *Provider) ([]byte, *failure.Failure) {
+func (c *call) encode(p *upstream.Provider) ([]byte, *failure.Failure) {
 	c.unsupported = ""
-	if c.Endpoint == EndpointModels {
+	if c.Endpoint == upstream.EndpointModels {
 		return nil, nil
 	}
 	encoded, err := p.Format.EncodeRequest(c.wireAsk(p))
@@ -73,11 +74,11 @@ func (c *call) encode(p *Provider) ([]byte, *failure.Failure) {
 		return encoded.Body, nil
 	}
 	switch names := listed(encoded.Unsupported); p.OnUnsupported {
-	case OnUnsupportedReject:
+	case upstream.OnUnsupportedReject:
 		f := failure.InvalidRequest(http.StatusBadRequest, failure.CodeUnsupported, "provider "+p.Name+" cannot do what the request asks for: "+names)
 		f.Param, f.UnsupportedHere = encoded.Unsupported[0], true
 		return nil, f
-	case OnUnsupportedWarn:
+	case upstream.OnUnsupportedWarn:
 		c.unsupported = names
 	}
 	return encoded.Body, nil
@@ -103,7 +104,7 @@ func (q *asking) planRetry(f *failure.Failure) (pause time.Duration, ok bool) {
 	now := q.g.Now()
 	// A token that is refused is no good to the next call either.
 	repeat := f.Class.Policy().Repeat
-	replaced := repeat == failure.WithNewToken && !q.refreshed && q.p.dropToken(f)
+	replaced := repeat == failure.WithNewToken && !q.refreshed && q.p.DropToken(f)
 	switch {
 	case f.ClientGone || q.attempts >= maxAttempts:
 		return 0, false
@@ -126,9 +127,9 @@ func (q *asking) planRetry(f *failure.Failure) (pause time.Duration, ok bool) {
 		// The provider's window is closed for so long; its queue says whether
 		// waiting is worth it.
 		if pause = f.RetryAfter; pause == 0 {
-			pause = throttleHold
+			pause = upstream.ThrottleHold
 		}
-		if pause > q.p.Cap.maxWait() {
+		if pause > q.p.Cap.LongestWait() {
 			return 0, false
 		}
 		if q.p.Cap == nil {
@@ -171,16 +172,6 @@ func (c *call) wait(d time.Duration) bool {
 	case <-c.ctx.Done():
 		return false
 	}
-}
-
-// dropToken drops the token that f was refused with, and reports whether
-// another one may help.
-func (p *Provider) dropToken(f *failure.Failure) bool {
-	if p.Tokens == nil || f.Token == "" {
-		return false
-	}
-	p.Tokens.Drop(f.Token)
-	return true
 }
 
 // attempted is the last attempt, which ended in f; nil for an answer.

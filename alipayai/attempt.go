@@ -11,18 +11,19 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // attempt makes one request to p and classifies what comes back.
-func (c *call) attempt(p *Provider, body []byte) (a *Answer, f *failure.Failure) {
+func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure.Failure) {
 	ctx, cancel := context.WithCancelCause(c.ctx)
-	dog := newWatchdog(cancel)
+	dog := upstream.NewWatchdog(cancel)
 	defer func() {
 		if a == nil || a.stream == nil {
-			dog.disarm()
-			cancel(errAttemptIsEnded)
+			dog.Disarm()
+			cancel(upstream.ErrEnded)
 		}
 		if a == nil {
 			c.buffered.release()
@@ -46,21 +47,21 @@ func (c *call) attempt(p *Provider, body []byte) (a *Answer, f *failure.Failure)
 	c.sending(p, req)
 	start := c.g.Now()
 	within := min(p.Timeout, c.deadline().Sub(start))
-	dog.arm(within, failure.NoHead)
+	dog.Arm(within, failure.NoHead)
 	c.outcome.Attempts++
 	resp, err := outgoing.Send(p.Transport, req)
 	if err != nil {
 		departure.Cancel()
 		f := failure.OfTransport(c.ctx, ctx, err, departure.Left())
-		f.StaleConnection = f.Code == failure.CodeTruncated && departure.foundClosed(time.Now())
+		f.StaleConnection = f.Code == failure.CodeTruncated && departure.FoundClosed(time.Now())
 		return nil, f
 	}
 	resp.Request = req // what was sent, whatever the transport made of it
 	received := c.g.Now()
 	p.Clock.Learn(resp.Header, start, received)
 
-	if c.Request.Stream && resp.StatusCode == http.StatusOK && isEventStream(resp.Header) {
-		dog.arm(within-received.Sub(start), failure.NoContent)
+	if c.Request.Stream && resp.StatusCode == http.StatusOK && upstream.IsEventStream(resp.Header) {
+		dog.Arm(within-received.Sub(start), failure.NoContent)
 		s := &stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.StreamTimeout, provider: p, resp: resp,
 			decoder: p.Format.DecodeStream(c.wireAsk(p))}
 		a, f = c.openStream(s)
@@ -70,7 +71,7 @@ func (c *call) attempt(p *Provider, body []byte) (a *Answer, f *failure.Failure)
 	}
 	if f != nil {
 		// Another call may have been the one that taught the clock.
-		f.ClockLearned = (p.Clock.Skew() - skew).Abs() > minSkew
+		f.ClockLearned = (p.Clock.Skew() - skew).Abs() > upstream.MinSkew
 		f.Token = token
 	}
 	return a, f
@@ -81,22 +82,22 @@ func (c *call) attempt(p *Provider, body []byte) (a *Answer, f *failure.Failure)
 type awaited struct {
 	io.ReadCloser
 	call    *call
-	dog     *watchdog
+	dog     *upstream.Watchdog
 	timeout time.Duration
 }
 
 func (w *awaited) Read(b []byte) (int, error) {
 	if left := w.call.deadline().Sub(w.call.g.Now()); left < w.timeout {
-		w.dog.arm(left, failure.Deadline)
+		w.dog.Arm(left, failure.Deadline)
 	} else {
-		w.dog.arm(w.timeout, failure.NoMore)
+		w.dog.Arm(w.timeout, failure.NoMore)
 	}
 	return w.ReadCloser.Read(b)
 }
 
 // readAnswer reads an answer that is not a stream, and tells a success from a
 // failure in any of the shapes and under any status.
-func (c *call) readAnswer(ctx context.Context, dog *watchdog, p *Provider, req *http.Request, resp *http.Response) (*Answer, *failure.Failure) {
+func (c *call) readAnswer(ctx context.Context, dog *upstream.Watchdog, p *upstream.Provider, req *http.Request, resp *http.Response) (*Answer, *failure.Failure) {
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode < 200 || resp.StatusCode > 599 {
 		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider answered with an invalid status")
@@ -107,7 +108,7 @@ func (c *call) readAnswer(ctx context.Context, dog *watchdog, p *Provider, req *
 	}
 	buffer, err := c.readAll(ctx, dog, resp)
 	switch {
-	case errors.Is(err, errTooLarge):
+	case errors.Is(err, upstream.ErrAnswerTooLarge):
 		return nil, failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes")
 	case errors.Is(err, errNoRoom):
 		// What has been generated was paid for: a repeat would pay again, and find no room either.
@@ -119,23 +120,23 @@ func (c *call) readAnswer(ctx context.Context, dog *watchdog, p *Provider, req *
 	}
 	body := buffer.Bytes()
 	var unverified error
-	if p.verifies() && !isEventStream(resp.Header) { // streams carry no signature
-		unverified = p.verify(req, resp.Header, body)
+	if p.Verifies() && !upstream.IsEventStream(resp.Header) { // streams carry no signature
+		unverified = p.VerifyAnswer(req, resp.Header, body)
 	}
 	a := &Answer{Status: resp.StatusCode, header: resp.Header, body: buffer}
-	if resp.StatusCode == http.StatusPaymentRequired && c.untouched(p) && c.Endpoint != EndpointModels && unverified == nil {
+	if resp.StatusCode == http.StatusPaymentRequired && c.untouched(p) && c.Endpoint != upstream.EndpointModels && unverified == nil {
 		a.body = bytes.NewBuffer(c.mask().Bytes(body))
 		return a, nil // agent payments: the client pays and comes back with the proof
 	}
 	parsed, event, err := c.decode(p, a)
-	failed := isError(resp.StatusCode) || resp.StatusCode < http.StatusBadRequest && err == nil && parsed.Failure != nil
+	failed := upstream.IsError(resp.StatusCode) || resp.StatusCode < http.StatusBadRequest && err == nil && parsed.Failure != nil
 	switch {
 	case unverified != nil && !(failed && errors.Is(unverified, signer.ErrUnsigned)):
-		return nil, failure.BadAnswer(failure.CodeBadSignature, ErrBadAnswer.Error())
+		return nil, failure.BadAnswer(failure.CodeBadSignature, upstream.ErrBadAnswer.Error())
 	case err != nil && resp.StatusCode < http.StatusBadRequest:
 		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is not valid JSON")
 	case err == nil && parsed.Failure == nil && resp.StatusCode < http.StatusBadRequest:
-		if !parsed.HasChoices && c.Endpoint != EndpointModels {
+		if !parsed.HasChoices && c.Endpoint != upstream.EndpointModels {
 			return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer has neither choices nor data")
 		}
 		a.usage, a.model, a.finish = parsed.Usage, parsed.Model, parsed.FinishReason
@@ -166,11 +167,11 @@ func (a *Answer) streamed(includeUsage bool) (*Answer, *failure.Failure) {
 
 // failed makes the failure that p reports in its answer, or in an event of its
 // stream, and does what has to be done about it at once.
-func (c *call) failed(p *Provider, reported *wire.Failure, resp *http.Response, body, event []byte) *failure.Failure {
+func (c *call) failed(p *upstream.Provider, reported *wire.Failure, resp *http.Response, body, event []byte) *failure.Failure {
 	now := c.g.Now()
-	f := p.failed(resp, reported, now, c.mask())
+	f := p.Failed(resp, reported, now, c.mask())
 	if f.Class == failure.Throttle {
-		p.throttled(now, f.RetryAfter)
+		p.Throttled(now, f.RetryAfter)
 	}
 	if f.Class.Policy().Evidence {
 		c.recordEvidence(p, f, resp, body, event)
@@ -180,14 +181,14 @@ func (c *call) failed(p *Provider, reported *wire.Failure, resp *http.Response, 
 
 // decode makes sense of an answer's body, and puts it into OpenAI's form. Of a
 // body that is a stream, event is what reports its failure.
-func (c *call) decode(p *Provider, a *Answer) (parsed wire.Answer, event []byte, err error) {
+func (c *call) decode(p *upstream.Provider, a *Answer) (parsed wire.Answer, event []byte, err error) {
 	body := a.body.Bytes()
-	if isEventStream(a.header) {
+	if upstream.IsEventStream(a.header) {
 		if reported, event := failingEvent(body); reported != nil {
 			return wire.Answer{Failure: reported}, event, nil
 		}
 	}
-	if c.untouched(p) || c.Endpoint != EndpointChat || a.Status != http.StatusOK {
+	if c.untouched(p) || c.Endpoint != upstream.EndpointChat || a.Status != http.StatusOK {
 		parsed, err = wire.ParseBody(body, wire.Limits{})
 		return parsed, nil, err
 	}
@@ -216,12 +217,12 @@ func failingEvent(stream []byte) (*wire.Failure, []byte) {
 
 // untouched reports whether the client and p speak the same format, so that the
 // bytes pass as they are.
-func (c *call) untouched(p *Provider) bool { return p.Format.Name() == c.Format.Name() }
+func (c *call) untouched(p *upstream.Provider) bool { return p.Format.Name() == c.Format.Name() }
 
 // wireAsk is the request as p's format needs to know it.
-func (c *call) wireAsk(p *Provider) wire.Ask {
+func (c *call) wireAsk(p *upstream.Provider) wire.Ask {
 	return wire.Ask{
-		Request: c.Request, UpstreamModel: p.upstreamModel(c.Request.Model),
+		Request: c.Request, UpstreamModel: p.UpstreamModel(c.Request.Model),
 		ID: c.idempotencyID, Tenant: c.Tenant,
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -60,7 +61,7 @@ func benchmarkServe(b *testing.B, body, kind string, answer []byte, edits ...fun
 	if err := p.Prepare(); err != nil {
 		b.Fatal(err)
 	}
-	g := &alipayai.Gateway{Providers: []*alipayai.Provider{p}}
+	g := &alipayai.Gateway{Providers: []*upstream.Provider{p}}
 	for _, edit := range edits {
 		edit(g)
 	}

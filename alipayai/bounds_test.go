@@ -6,12 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // A request that has left has used its slot, whatever became of it.
 func TestBrokenAttemptsKeepTheirSlot(t *testing.T) {
-	for name, upstream := range map[string]http.HandlerFunc{
+	for name, answers := range map[string]http.HandlerFunc{
 		"no answer":         func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"no answer in time": func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); <-r.Context().Done() },
 		"an answer that is cut": func(w http.ResponseWriter, _ *http.Request) {
@@ -22,7 +22,7 @@ func TestBrokenAttemptsKeepTheirSlot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := newCap(1, time.Hour)
 			k.MaxWait = time.Second
-			r := newPlainRig(t, upstream, capped(k), first(func(p *alipayai.Provider) { p.Timeout = 200 * time.Millisecond }))
+			r := newPlainRig(t, answers, capped(k), first(func(p *upstream.Provider) { p.Timeout = 200 * time.Millisecond }))
 			if got := r.chat("is broken off"); got.status < 500 {
 				t.Errorf("%d %s", got.status, got.body)
 			}

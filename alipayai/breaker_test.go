@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -255,7 +256,7 @@ func TestBreakerProbesWithALongStream(t *testing.T) {
 			return streams(func(context.Context) error { <-goes; return errors.New("broken") }, deltaEvent)(req)
 		}
 		s := perform(t, [][]turn{{sysError, sysError, sysError, sysError, long, good}, {good}},
-			breakers(failover.Rule{}), first(func(p *alipayai.Provider) { p.Timeout = time.Hour }))
+			breakers(failover.Rule{}), first(func(p *upstream.Provider) { p.Timeout = time.Hour }))
 		for range 4 {
 			s.call(chatBody("hello"))
 		}
@@ -283,7 +284,7 @@ func TestBreakerProbesWithALongStream(t *testing.T) {
 func TestBreakerProbesWithALongAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{sysError, sysError, sysError, sysError, after(90*time.Second, good), good}, {good}},
-			breakers(failover.Rule{}), deadline(2*time.Minute), first(func(p *alipayai.Provider) { p.Timeout = time.Hour }))
+			breakers(failover.Rule{}), deadline(2*time.Minute), first(func(p *upstream.Provider) { p.Timeout = time.Hour }))
 		for range 4 {
 			s.call(chatBody("hello"))
 		}

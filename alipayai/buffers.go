@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // buffers are what answers are read into. Large ones are not
@@ -27,10 +29,7 @@ func recycle(b *bytes.Buffer) {
 	}
 }
 
-var (
-	errTooLarge = errors.New("answer is too large")
-	errNoRoom   = errors.New("no room to buffer the answer")
-)
+var errNoRoom = errors.New("no room to buffer the answer")
 
 // Room is how many bytes of answers may be held, less what is reserved. The zero
 // Room gets its size from the first Gateway that uses it.
@@ -74,10 +73,10 @@ func (b *buffered) release() { b.shrink(0) }
 // readAll reads an answer's body up to MaxAnswer bytes. One of more than maxKept
 // bytes takes its room from MaxBuffered first, and waits for it until the call's
 // deadline; smaller ones, which are most, share nothing.
-func (c *call) readAll(ctx context.Context, dog *watchdog, resp *http.Response) (*bytes.Buffer, error) {
+func (c *call) readAll(ctx context.Context, dog *upstream.Watchdog, resp *http.Response) (*bytes.Buffer, error) {
 	limit := c.g.MaxAnswer
 	if resp.ContentLength > limit {
-		return nil, errTooLarge
+		return nil, upstream.ErrAnswerTooLarge
 	}
 	b := buffers.Get().(*bytes.Buffer)
 	if resp.ContentLength > 0 {
@@ -87,7 +86,7 @@ func (c *call) readAll(ctx context.Context, dog *watchdog, resp *http.Response) 
 	n, err := b.ReadFrom(io.LimitReader(resp.Body, min(limit, maxKept)+1))
 	switch {
 	case err == nil && n > limit:
-		err = errTooLarge
+		err = upstream.ErrAnswerTooLarge
 	case err == nil && n > maxKept:
 		defer recycle(b)
 		return c.readLarge(ctx, dog, resp, b.Bytes())
@@ -100,13 +99,13 @@ func (c *call) readAll(ctx context.Context, dog *watchdog, resp *http.Response) 
 }
 
 // readLarge reads the rest of an answer that begins with head.
-func (c *call) readLarge(ctx context.Context, dog *watchdog, resp *http.Response, head []byte) (*bytes.Buffer, error) {
+func (c *call) readLarge(ctx context.Context, dog *upstream.Watchdog, resp *http.Response, head []byte) (*bytes.Buffer, error) {
 	limit := c.g.MaxAnswer
 	need := limit
 	if resp.ContentLength > 0 {
 		need = resp.ContentLength
 	}
-	dog.pause() // it is not the upstream that is waited for
+	dog.Pause() // it is not the upstream that is waited for
 	room, cancel := context.WithTimeout(ctx, c.deadline().Sub(c.g.Now()))
 	defer cancel()
 	if c.buffered.reserve(room, c.g.Room.left, need) != nil {
@@ -118,7 +117,7 @@ func (c *call) readLarge(ctx context.Context, dog *watchdog, resp *http.Response
 	// Its slice has the size of what has come, so that no more is held than reserved.
 	body, err := io.ReadAll(io.LimitReader(io.MultiReader(bytes.NewReader(head), resp.Body), limit+1))
 	if err == nil && int64(len(body)) > limit {
-		err = errTooLarge
+		err = upstream.ErrAnswerTooLarge
 	}
 	if err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ func (c *call) answerKey() replay.Key {
 	body := sha256.Sum256(c.Request.Body)
 	parts := append(room[:0], c.Tenant, string(c.Endpoint), string(body[:]))
 	for _, p := range c.g.Providers {
-		parts = append(parts, string(p.shape[:]), p.upstreamModel(c.Request.Model))
+		parts = append(parts, string(p.Shape[:]), p.UpstreamModel(c.Request.Model))
 	}
 	return replay.NewKey(parts...)
 }

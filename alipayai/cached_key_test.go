@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // A cached answer is of the upstreams that were asked: where one of them is another by now, it is not theirs.
 func TestCachedAnswerBelongsToItsUpstreams(t *testing.T) {
 	// each edits the first or the second provider: both may have answered.
-	each := func(edit func(*alipayai.Provider)) []func(*scripted) {
+	each := func(edit func(*upstream.Provider)) []func(*scripted) {
 		return []func(*scripted){
 			func(s *scripted) { edit(s.gateway.Providers[0]) },
 			func(s *scripted) { edit(s.gateway.Providers[1]) },
@@ -24,22 +25,22 @@ func TestCachedAnswerBelongsToItsUpstreams(t *testing.T) {
 		edits []func(*scripted)
 		same  bool
 	}{
-		"name":    {edits: each(func(p *alipayai.Provider) { p.Name = "another" })},
-		"profile": {edits: each(func(p *alipayai.Provider) { p.Profile.Name = "another" })},
-		"host":    {edits: each(func(p *alipayai.Provider) { p.BaseURL = parseURL(t, "http://127.0.0.1:9") })},
-		"path":    {edits: each(func(p *alipayai.Provider) { p.BaseURL = p.BaseURL.JoinPath("another") })},
-		"client":  {edits: each(func(p *alipayai.Provider) { p.ClientID = "another" })},
-		"path of chat": {edits: each(func(p *alipayai.Provider) {
-			p.Paths = map[alipayai.Endpoint]string{alipayai.EndpointChat: "/another"}
+		"name":    {edits: each(func(p *upstream.Provider) { p.Name = "another" })},
+		"profile": {edits: each(func(p *upstream.Provider) { p.Profile.Name = "another" })},
+		"host":    {edits: each(func(p *upstream.Provider) { p.BaseURL = parseURL(t, "http://127.0.0.1:9") })},
+		"path":    {edits: each(func(p *upstream.Provider) { p.BaseURL = p.BaseURL.JoinPath("another") })},
+		"client":  {edits: each(func(p *upstream.Provider) { p.ClientID = "another" })},
+		"path of chat": {edits: each(func(p *upstream.Provider) {
+			p.Paths = map[upstream.Endpoint]string{upstream.EndpointChat: "/another"}
 		})},
-		"header":          {edits: each(func(p *alipayai.Provider) { p.Header = http.Header{"Openai-Organization": {"another"}} })},
-		"on_unsupported":  {edits: each(func(p *alipayai.Provider) { p.OnUnsupported = alipayai.OnUnsupportedDrop })},
-		"model":           {edits: each(func(p *alipayai.Provider) { p.Model = "another" })},
-		"model by name":   {edits: each(func(p *alipayai.Provider) { p.ModelMap = map[string]string{"alipay-fin-1": "another"} })},
-		"timeout":         {edits: each(func(p *alipayai.Provider) { p.Timeout = time.Minute }), same: true},
-		"another's model": {edits: each(func(p *alipayai.Provider) { p.ModelMap = map[string]string{"other": "another"} }), same: true},
+		"header":          {edits: each(func(p *upstream.Provider) { p.Header = http.Header{"Openai-Organization": {"another"}} })},
+		"on_unsupported":  {edits: each(func(p *upstream.Provider) { p.OnUnsupported = upstream.OnUnsupportedDrop })},
+		"model":           {edits: each(func(p *upstream.Provider) { p.Model = "another" })},
+		"model by name":   {edits: each(func(p *upstream.Provider) { p.ModelMap = map[string]string{"alipay-fin-1": "another"} })},
+		"timeout":         {edits: each(func(p *upstream.Provider) { p.Timeout = time.Minute }), same: true},
+		"another's model": {edits: each(func(p *upstream.Provider) { p.ModelMap = map[string]string{"other": "another"} }), same: true},
 		"order": {edits: []func(*scripted){func(s *scripted) {
-			s.gateway.Providers = []*alipayai.Provider{s.gateway.Providers[1], s.gateway.Providers[0]}
+			s.gateway.Providers = []*upstream.Provider{s.gateway.Providers[1], s.gateway.Providers[0]}
 		}}},
 		"one less": {edits: []func(*scripted){func(s *scripted) { s.gateway.Providers = s.gateway.Providers[:1] }}},
 	} {
@@ -68,7 +69,7 @@ func TestCachedAnswerBelongsToItsUpstreams(t *testing.T) {
 // What an agent answers depends on its session as well: nothing of it can be kept.
 func TestAnswersOfAgentsAreNotCached(t *testing.T) {
 	for i := range 2 {
-		g := &alipayai.Gateway{Providers: []*alipayai.Provider{plainProvider(t, "http://127.0.0.1:1"), plainProvider(t, "http://127.0.0.1:2")}}
+		g := &alipayai.Gateway{Providers: []*upstream.Provider{plainProvider(t, "http://127.0.0.1:1"), plainProvider(t, "http://127.0.0.1:2")}}
 		caching()(g)
 		g.Providers[i].Profile.Format, g.Providers[i].Name = wire.NextBuilder, "agents"
 		if err := g.Prepare(); err == nil || !strings.Contains(err.Error(), "cached_answer") || !strings.Contains(err.Error(), "agents") {

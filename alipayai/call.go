@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -19,7 +20,7 @@ const AnonymousTenant = "anonymous"
 // Call is one request, parsed: what a door makes of a client's dialect, and
 // what has no client makes by itself.
 type Call struct {
-	Endpoint Endpoint
+	Endpoint upstream.Endpoint
 	// Tenant is the authenticated user; AnonymousTenant when empty.
 	Tenant string
 	// Request is the request in Format, which is the form of the answer as well.
@@ -134,7 +135,7 @@ func (c *call) serve() (*Answer, *failure.Failure) {
 	}
 	c.used = used
 	c.idempotencyID = idempotencyID(c.Tenant, c.Endpoint, c.IdempotencyKey, c.outcome.RequestID)
-	if c.Endpoint == EndpointModels {
+	if c.Endpoint == upstream.EndpointModels {
 		return c.listModels()
 	}
 	providers, f := c.plan()

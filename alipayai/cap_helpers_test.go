@@ -8,24 +8,25 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 const chatPath = "/v1/chat/completions"
 
 // newCap is a cap in memory with the defaults of a provider.
-func newCap(requests int, per time.Duration) *alipayai.Cap {
+func newCap(requests int, per time.Duration) *upstream.Cap {
 	w := limiter.NewMemoryWindow(time.Now)
-	return &alipayai.Cap{
-		Limit:  limiter.Limit{Requests: requests, Per: per, Guard: alipayai.DefaultGuard},
+	return &upstream.Cap{
+		Limit:  limiter.Limit{Requests: requests, Per: per, Guard: upstream.DefaultGuard},
 		Window: w, Queue: limiter.NewQueue(w, time.Now),
-		MaxWait: alipayai.DefaultMaxWait, MaxCount: alipayai.DefaultQueueCount, MaxBytes: alipayai.DefaultQueueBytes,
+		MaxWait: upstream.DefaultMaxWait, MaxCount: upstream.DefaultQueueCount, MaxBytes: upstream.DefaultQueueBytes,
 	}
 }
 
 // capped gives the gateway's first provider a cap.
-func capped(k *alipayai.Cap) func(*alipayai.Gateway) {
-	return first(func(p *alipayai.Provider) { p.Cap = k })
+func capped(k *upstream.Cap) func(*alipayai.Gateway) {
+	return first(func(p *upstream.Provider) { p.Cap = k })
 }
 
 // inBackground makes a call whose reply comes by the channel.

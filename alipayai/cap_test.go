@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -137,9 +138,9 @@ func TestDeadlineInTheQueue(t *testing.T) {
 
 func TestQueueIsFull(t *testing.T) {
 	t.Parallel()
-	for name, bound := range map[string]func(*alipayai.Cap){
-		"by count": func(k *alipayai.Cap) { k.MaxCount = 1 },
-		"by bytes": func(k *alipayai.Cap) { k.MaxBytes = int64(len(chatBody("waits"))) },
+	for name, bound := range map[string]func(*upstream.Cap){
+		"by count": func(k *upstream.Cap) { k.MaxCount = 1 },
+		"by bytes": func(k *upstream.Cap) { k.MaxBytes = int64(len(chatBody("waits"))) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

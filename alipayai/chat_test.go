@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // oddBody is a chat request that no encoder would write: every byte of it has to arrive.
@@ -88,7 +88,7 @@ func TestStreamsThroughTheSimulator(t *testing.T) {
 	if !o.Usage.OK || o.Usage.Completion == 0 || o.Usage.Total != o.Usage.Prompt+o.Usage.Completion {
 		t.Errorf("usage %+v", o.Usage)
 	}
-	if o.Endpoint != alipayai.EndpointChat || o.Model != "alipay-fin-1" || !o.Stream || o.Provider != "alipay" || o.Tenant != "acme" {
+	if o.Endpoint != upstream.EndpointChat || o.Model != "alipay-fin-1" || !o.Stream || o.Provider != "alipay" || o.Tenant != "acme" {
 		t.Errorf("outcome %+v", o)
 	}
 	if got.header.Get("X-Alipayai-Provider") != "alipay" || got.header.Get("X-Alipayai-Attempts") != "1" {
@@ -106,16 +106,16 @@ func TestStreamsThroughTheSimulator(t *testing.T) {
 
 func TestModelMappingEditsThatValueOnly(t *testing.T) {
 	for name, test := range map[string]struct {
-		edit func(*alipayai.Provider)
+		edit func(*upstream.Provider)
 		want string
 	}{
-		"model for all": {func(p *alipayai.Provider) { p.Model = "alipay-fin-mini" }, "alipay-fin-mini"},
-		"model map":     {func(p *alipayai.Provider) { p.ModelMap = map[string]string{"alipay-fin-1": "alipay-fin-mini"} }, "alipay-fin-mini"},
-		"map before model": {func(p *alipayai.Provider) {
+		"model for all": {func(p *upstream.Provider) { p.Model = "alipay-fin-mini" }, "alipay-fin-mini"},
+		"model map":     {func(p *upstream.Provider) { p.ModelMap = map[string]string{"alipay-fin-1": "alipay-fin-mini"} }, "alipay-fin-mini"},
+		"map before model": {func(p *upstream.Provider) {
 			p.Model, p.ModelMap = "no", map[string]string{"alipay-fin-1": "alipay-fin-mini"}
 		}, "alipay-fin-mini"},
-		"another one's map":  {func(p *alipayai.Provider) { p.ModelMap = map[string]string{"other": "no"} }, "alipay-fin-1"},
-		"a name with quotes": {func(p *alipayai.Provider) { p.Model = `a"b\` }, `a\"b\\`},
+		"another one's map":  {func(p *upstream.Provider) { p.ModelMap = map[string]string{"other": "no"} }, "alipay-fin-1"},
+		"a name with quotes": {func(p *upstream.Provider) { p.Model = `a"b\` }, `a\"b\\`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, sandbox.Config{Models: []string{"alipay-fin-1", "alipay-fin-mini", `a"b\`}}, first(test.edit))
@@ -145,7 +145,7 @@ func TestEmbeddings(t *testing.T) {
 	if hashes := r.sim.Stats().Bodies[got.header.Get("X-Request-Id")]; !slices.Equal(hashes, []string{digest(body)}) {
 		t.Errorf("arrived as %q", r.arrived.at("/v1/embeddings")[0].body)
 	}
-	if o := r.outcome(); o.Endpoint != alipayai.EndpointEmbeddings || !o.Usage.OK || o.Usage.Prompt != 2 {
+	if o := r.outcome(); o.Endpoint != upstream.EndpointEmbeddings || !o.Usage.OK || o.Usage.Prompt != 2 {
 		t.Errorf("outcome %+v", o)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -77,18 +78,18 @@ func (f freezingScheme) Sign(signer.Message) (signer.Signed, error) {
 
 // A call whose replica stands still before it has sent anything frees its key with the lease, and sends nothing after.
 func TestCallWhoseReplicaFreezesBeforeSending(t *testing.T) {
-	for name, moment := range map[string]func(p *alipayai.Provider, freeze func()){
-		"before its token": func(p *alipayai.Provider, freeze func()) {
+	for name, moment := range map[string]func(p *upstream.Provider, freeze func()){
+		"before its token": func(p *upstream.Provider, freeze func()) {
 			p.Unavailable = func(time.Time) error { freeze(); return nil }
 		},
-		"after its turn in the queue": func(p *alipayai.Provider, freeze func()) {
+		"after its turn in the queue": func(p *upstream.Provider, freeze func()) {
 			p.Scheme = freezingScheme{freeze: freeze}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var slept atomic.Bool
-				s := perform(t, [][]turn{{good}}, claiming, money, first(func(p *alipayai.Provider) {
+				s := perform(t, [][]turn{{good}}, claiming, money, first(func(p *upstream.Provider) {
 					moment(p, func() {
 						if slept.CompareAndSwap(false, true) {
 							time.Sleep(2 * time.Minute)

@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // claiming gives a gateway claims of its own.
@@ -111,8 +112,8 @@ func TestClaimsOfCallsThatFail(t *testing.T) {
 		"credentials":                 {turns: []turn{says(401, `{"code":"INVALID_SIGNATURE"}`)}},
 		"token":                       {turns: []turn{says(401, `{"code":"INVALID_ACCESS_TOKEN"}`)}},
 		"busy, and for how long":      {turns: []turn{says(503, "{}", "Retry-After", "60")}},
-		"the queue is too long":       {turns: []turn{good}, edit: first(func(p *alipayai.Provider) { p.Cap = closedCap() })},
-		"a model that is not there":   {turns: []turn{good}, edit: first(func(p *alipayai.Provider) { p.Models = []string{"another"} })},
+		"the queue is too long":       {turns: []turn{good}, edit: first(func(p *upstream.Provider) { p.Cap = closedCap() })},
+		"a model that is not there":   {turns: []turn{good}, edit: first(func(p *upstream.Provider) { p.Models = []string{"another"} })},
 		"500":                         {turns: []turn{says(500, "{}")}, held: true},
 		"timeout":                     {turns: []turn{hangs}, held: true},
 		"broken connection":           {turns: []turn{breaks}, held: true},

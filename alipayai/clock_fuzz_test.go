@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/internal/extremes"
 )
 
@@ -18,7 +18,7 @@ func FuzzClockLearn(f *testing.F) {
 	}
 	f.Add("Sun, 01 Mar 2026 13:00:00 GMT", int64(0), false)
 	f.Fuzz(func(t *testing.T, date string, took int64, aged bool) {
-		var c alipayai.Clock
+		var c upstream.Clock
 		h := http.Header{"Date": {date}}
 		if aged {
 			h["Age"] = []string{date}

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 func TestClockLearnsFromDate(t *testing.T) {
@@ -41,7 +41,7 @@ func TestClockLearnsFromDate(t *testing.T) {
 		"a month that is not": {http.Header{"Date": {"Sun, 01 Foo 2026 12:00:00 GMT"}}, 0, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var c alipayai.Clock
+			var c upstream.Clock
 			if learned := c.Learn(test.header, sent, sent.Add(test.took)); learned != test.learned || c.Skew() != test.skew {
 				t.Errorf("learned %v, skew %v; want %v, %v", learned, c.Skew(), test.learned, test.skew)
 			}
@@ -54,11 +54,11 @@ func TestClockLearnsFromDate(t *testing.T) {
 
 func TestClockForgetsACorrectedSkew(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	learn := func(c *alipayai.Clock, ahead time.Duration) bool {
+	learn := func(c *upstream.Clock, ahead time.Duration) bool {
 		now = now.Add(time.Second)
 		return c.Learn(http.Header{"Date": {now.Add(ahead).Format(http.TimeFormat)}}, now, now)
 	}
-	var c alipayai.Clock
+	var c upstream.Clock
 	if !learn(&c, time.Hour) || learn(&c, time.Hour) {
 		t.Error("want something new from the first answer, and nothing from the second")
 	}

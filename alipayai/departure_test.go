@@ -12,11 +12,12 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // dialer replaces how p connects.
 func dialer(dial func(n int64, ctx context.Context, network, address string) (net.Conn, error)) func(*alipayai.Gateway) {
-	return first(func(p *alipayai.Provider) {
+	return first(func(p *upstream.Provider) {
 		var dials atomic.Int64
 		p.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			return dial(dials.Add(1), ctx, network, address)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // One attempt that may have been served is enough for the client not to repeat the call, whatever came after it.
@@ -52,7 +53,7 @@ func TestDoubtAboutAnyAttempt(t *testing.T) {
 // A failure within a 200 that may be repeated has perhaps been served; where the upstream asks for a pause it was not.
 func TestDoubtAboutCodes(t *testing.T) {
 	slowDown := says(503, `{"error":{"message":"Slow Down"}}`)
-	antLing := first(func(p *alipayai.Provider) { p.Profile.Name = "ant_ling" })
+	antLing := first(func(p *upstream.Provider) { p.Profile.Name = "ant_ling" })
 	for name, test := range map[string]struct {
 		turn turn
 		body string
@@ -83,7 +84,7 @@ func TestDoubtAboutCodes(t *testing.T) {
 					t.Errorf("%v", got.header)
 				}
 				s.fails(good)
-				time.Sleep(alipayai.SlowDownHold)
+				time.Sleep(upstream.SlowDownHold)
 				got = s.call(test.body, keyed...)
 				if test.held {
 					wantError(t, got, http.StatusConflict, failure.CodeIdempotencyUnresolved)
@@ -99,10 +100,10 @@ func TestDoubtAboutCodes(t *testing.T) {
 func TestSlowDownIsNoDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{says(503, `{"error":{"message":"Slow Down"}}`)}, {says(400, `{"code":"PARAM_ILLEGAL"}`)}},
-			first(func(p *alipayai.Provider) { p.Profile.Name = "ant_ling" }))
+			first(func(p *upstream.Provider) { p.Profile.Name = "ant_ling" }))
 		wantHeader(t, s.call(chatBody("hello")), "X-Should-Retry", "", "X-Alipayai-Reason", "throttled")
 		s.gateway.Providers = s.gateway.Providers[:1]
-		time.Sleep(alipayai.SlowDownHold)
+		time.Sleep(upstream.SlowDownHold)
 		wantHeader(t, s.call(chatBody("hello")), "X-Should-Retry", "", "Retry-After", "900")
 		s.wantCalls(2, 1)
 	})

@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // Evidence takes the records of system errors. Record must not block.
@@ -14,7 +15,7 @@ type Evidence interface {
 
 // recordEvidence records what p answered with a system error, and to what. Of a stream,
 // event is what reports the error; nil for none.
-func (c *call) recordEvidence(p *Provider, f *failure.Failure, resp *http.Response, body, event []byte) {
+func (c *call) recordEvidence(p *upstream.Provider, f *failure.Failure, resp *http.Response, body, event []byte) {
 	if c.g.Evidence == nil {
 		return
 	}

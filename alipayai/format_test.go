@@ -11,13 +11,14 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // with adds members to a chat request.
 func with(body, members string) string { return strings.Replace(body, "{", "{"+members+",", 1) }
 
 // onUnsupported says what becomes of requests that the i-th provider cannot take whole.
-func onUnsupported(i int, choice alipayai.OnUnsupported) func(*alipayai.Gateway) {
+func onUnsupported(i int, choice upstream.OnUnsupported) func(*alipayai.Gateway) {
 	return func(g *alipayai.Gateway) { g.Providers[i].OnUnsupported = choice }
 }
 
@@ -33,12 +34,12 @@ func TestUnsupported(t *testing.T) {
 		calls   []int
 	}{
 		"default":            {formats: []sandbox.Format{sandbox.Anthropic}, told: "logit_bias, seed", served: "first", calls: []int{1}},
-		"warn":               {formats: []sandbox.Format{sandbox.Anthropic}, edit: onUnsupported(0, alipayai.OnUnsupportedWarn), told: "logit_bias, seed", served: "first", calls: []int{1}},
-		"drop":               {formats: []sandbox.Format{sandbox.Anthropic}, edit: onUnsupported(0, alipayai.OnUnsupportedDrop), served: "first", calls: []int{1}},
-		"reject":             {formats: []sandbox.Format{sandbox.Anthropic}, edit: onUnsupported(0, alipayai.OnUnsupportedReject), calls: []int{0}},
-		"reject, both":       {formats: []sandbox.Format{sandbox.Anthropic, sandbox.Anthropic}, edit: both(onUnsupported(0, alipayai.OnUnsupportedReject), onUnsupported(1, alipayai.OnUnsupportedReject)), calls: []int{0, 0}},
-		"reject, next can":   {formats: []sandbox.Format{sandbox.Anthropic, sandbox.OpenAI}, edit: onUnsupported(0, alipayai.OnUnsupportedReject), served: "second", calls: []int{0, 1}},
-		"reject, next warns": {formats: []sandbox.Format{sandbox.Anthropic, sandbox.NextBuilder}, edit: onUnsupported(0, alipayai.OnUnsupportedReject), told: "logit_bias, seed", served: "second", calls: []int{0, 1}},
+		"warn":               {formats: []sandbox.Format{sandbox.Anthropic}, edit: onUnsupported(0, upstream.OnUnsupportedWarn), told: "logit_bias, seed", served: "first", calls: []int{1}},
+		"drop":               {formats: []sandbox.Format{sandbox.Anthropic}, edit: onUnsupported(0, upstream.OnUnsupportedDrop), served: "first", calls: []int{1}},
+		"reject":             {formats: []sandbox.Format{sandbox.Anthropic}, edit: onUnsupported(0, upstream.OnUnsupportedReject), calls: []int{0}},
+		"reject, both":       {formats: []sandbox.Format{sandbox.Anthropic, sandbox.Anthropic}, edit: both(onUnsupported(0, upstream.OnUnsupportedReject), onUnsupported(1, upstream.OnUnsupportedReject)), calls: []int{0, 0}},
+		"reject, next can":   {formats: []sandbox.Format{sandbox.Anthropic, sandbox.OpenAI}, edit: onUnsupported(0, upstream.OnUnsupportedReject), served: "second", calls: []int{0, 1}},
+		"reject, next warns": {formats: []sandbox.Format{sandbox.Anthropic, sandbox.NextBuilder}, edit: onUnsupported(0, upstream.OnUnsupportedReject), told: "logit_bias, seed", served: "second", calls: []int{0, 1}},
 		"nothing to say":     {formats: []sandbox.Format{sandbox.Anthropic}, body: chatBody("hello"), served: "first", calls: []int{1}},
 		"agent: history": {
 			formats: []sandbox.Format{sandbox.NextBuilder}, told: "messages.history, messages.system", served: "first", calls: []int{1},
@@ -240,7 +241,7 @@ func TestFailuresOfOtherFormats(t *testing.T) {
 func TestAgentThatIsVerified(t *testing.T) {
 	t.Parallel()
 	l := newLadder(t, []sandbox.Format{sandbox.NextBuilder}, func(g *alipayai.Gateway) {
-		g.Providers[0].Verify, g.Providers[0].Timeout = alipayai.VerifyRequire, time.Second
+		g.Providers[0].Verify, g.Providers[0].Timeout = upstream.VerifyRequire, time.Second
 	})
 	for _, body := range []string{chatBody("hello"), streamBody("hello")} {
 		wantServed(t, l.post(chatPath, body), "first", "1", "")

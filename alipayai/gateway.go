@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -30,7 +31,7 @@ const (
 // concurrent use; its fields do not change after Prepare.
 type Gateway struct {
 	// Providers serve the calls, in order of preference; at least one.
-	Providers []*Provider
+	Providers []*upstream.Provider
 	// AllowCrossRegion permits providers of different regions in the list.
 	AllowCrossRegion bool
 	// MaxBody, MaxAnswer (bytes) and Deadline have the defaults named above.
@@ -47,8 +48,8 @@ type Gateway struct {
 	Room *Room
 	// Shares are the tenants' shares of the providers' caps; DefaultShare is
 	// that of all others.
-	Shares       map[string]Share
-	DefaultShare Share
+	Shares       map[string]upstream.Share
+	DefaultShare upstream.Share
 	// TenantLimits hold tenants to what they may use; nil for no limits.
 	TenantLimits *TenantLimits
 	// Class is what repeating a call may cost; ClassInference when empty.
@@ -109,7 +110,7 @@ type Attempt struct {
 type Outcome struct {
 	RequestID string
 	Tenant    string
-	Endpoint  Endpoint
+	Endpoint  upstream.Endpoint
 	// Model is the one asked for, by the client's name. A client chooses it:
 	// it may go into a log, never into a metric's label.
 	Model  string
@@ -163,7 +164,7 @@ func (g *Gateway) Prepare() error {
 			return fmt.Errorf("providers %s (region %q) and %s (region %q) would move data between regions; allow_cross_region says that this is meant",
 				first.Name, first.Region, p.Name, p.Region)
 		}
-		if first := g.Providers[0]; p.Region == "" && p.place() != first.place() && !g.AllowCrossRegion {
+		if first := g.Providers[0]; p.Region == "" && p.Place() != first.Place() && !g.AllowCrossRegion {
 			return fmt.Errorf("providers %s and %s do not say where data stays; declare the region of each, or permit it to move with allow_cross_region",
 				first.Name, p.Name)
 		}
@@ -209,14 +210,14 @@ func (g *Gateway) Prepare() error {
 	}
 	if g.Breaker.Changed == nil {
 		g.Breaker.Changed = func(key failover.Key, state failover.State) {
-			g.Observer.BreakerChanged(key.Tenant, providerOf(key.Provider), state)
+			g.Observer.BreakerChanged(key.Tenant, upstream.ProviderOf(key.Provider), state)
 		}
 	}
 	return nil
 }
 
 // share gives the tenant's share.
-func (g *Gateway) share(tenant string) Share {
+func (g *Gateway) share(tenant string) upstream.Share {
 	if s, ok := g.Shares[tenant]; ok {
 		return s
 	}

@@ -2,28 +2,16 @@ package alipayai
 
 import (
 	"encoding/hex"
-	"net/http"
-	"slices"
 
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
-// userAgent names the gateway to upstreams.
-const userAgent = "caddy-alipayai"
-
-// Header values that every request shares.
+// Header values that every answer shares.
 var (
-	jsonType       = []string{"application/json"}
-	eventStream    = []string{"text/event-stream"}
-	identity       = []string{"identity"}
-	userAgentValue = []string{userAgent}
+	jsonType    = []string{"application/json"}
+	eventStream = []string{"text/event-stream"}
 )
-
-// forwardedToUpstream are the client's headers that go upstream; all others
-// stay: Authorization, cookies, forwarding and hop-by-hop headers are the
-// client's business with the gateway. Payment-Proof belongs to agent payments
-// (HTTP 402), the other two are W3C Trace Context.
-var forwardedToUpstream = [...]string{"Payment-Proof", "Traceparent", "Tracestate"}
 
 // forwardedToClient are the upstream's headers that reach the client.
 var forwardedToClient = [...]string{
@@ -39,16 +27,6 @@ var forwardedToClient = [...]string{
 	"X-Ratelimit-Reset-Tokens",
 }
 
-// forward copies the named fields. The values are to's own: what comes after the
-// gateway may change them where they are, as Caddy's header directive does.
-func forward(to, from http.Header, names []string) {
-	for _, name := range names {
-		if values := from[name]; len(values) > 0 {
-			to[name] = slices.Clone(values)
-		}
-	}
-}
-
 // maxVisible bounds what IsVisible takes, in bytes.
 const maxVisible = 255
 
@@ -56,7 +34,7 @@ const maxVisible = 255
 // attempt of a call. A client's own key is bound to its tenant and endpoint,
 // since two tenants that use the same key at one upstream account mean two
 // calls. Anonymous clients cannot be told apart, so theirs counts for nothing.
-func idempotencyID(tenant string, endpoint Endpoint, key, requestID string) string {
+func idempotencyID(tenant string, endpoint upstream.Endpoint, key, requestID string) string {
 	if key == "" || tenant == AnonymousTenant {
 		return requestID
 	}

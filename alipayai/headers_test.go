@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // What a client sends under these names is its business with the gateway, or an attempt to be somebody else.
@@ -64,7 +65,7 @@ func TestClientHeadersThatStay(t *testing.T) {
 					t.Errorf("%s came %d times", field, len(arrived[field]))
 				}
 			}
-			if arrived.Get("User-Agent") != alipayai.UserAgent || arrived.Get("Accept-Encoding") != "identity" {
+			if arrived.Get("User-Agent") != "caddy-alipayai" || arrived.Get("Accept-Encoding") != "identity" {
 				t.Errorf("header %v", arrived)
 			}
 		})
@@ -72,7 +73,7 @@ func TestClientHeadersThatStay(t *testing.T) {
 }
 
 func TestClientHeadersThatGoUpstream(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) { p.Header = http.Header{"X-Team": {"payments"}} }))
+	r := newRig(t, sandbox.Config{}, first(func(p *upstream.Provider) { p.Header = http.Header{"X-Team": {"payments"}} }))
 	trace := "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	r.stream("hello", "Payment-Proof", "proof-1", "Traceparent", trace, "Tracestate", "a=1", "X-Team", "other")
 	arrived := r.arrived.at("/v1/chat/completions")[0].header
@@ -141,7 +142,7 @@ func TestIdempotencyID(t *testing.T) {
 	if got.status != http.StatusOK {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
-	want := alipayai.IdempotencyID("acme", alipayai.EndpointChat, "order-1", "")
+	want := alipayai.IdempotencyID("acme", upstream.EndpointChat, "order-1", "")
 	for _, a := range r.arrived.at("/v1/chat/completions") {
 		if !slices.Equal(a.header["Idempotency-Key"], []string{want}) {
 			t.Errorf("Idempotency-Key %v, want %q", a.header["Idempotency-Key"], want)
@@ -151,10 +152,10 @@ func TestIdempotencyID(t *testing.T) {
 		t.Errorf("bodies %v", hashes)
 	}
 
-	if id := alipayai.IdempotencyID("t", alipayai.EndpointChat, "", "req_1"); id != "req_1" {
+	if id := alipayai.IdempotencyID("t", upstream.EndpointChat, "", "req_1"); id != "req_1" {
 		t.Errorf("without a key: %q", id)
 	}
-	if a, b := alipayai.IdempotencyID("t", alipayai.EndpointChat, "k", "req_1"), alipayai.IdempotencyID("t", alipayai.EndpointChat, "k", "req_2"); a != b || len(a) != 32 || strings.Contains(a, "k") {
+	if a, b := alipayai.IdempotencyID("t", upstream.EndpointChat, "k", "req_1"), alipayai.IdempotencyID("t", upstream.EndpointChat, "k", "req_2"); a != b || len(a) != 32 || strings.Contains(a, "k") {
 		t.Errorf("%q and %q", a, b)
 	}
 	// However tenant and key are cut, the lengths tell them apart.
@@ -163,16 +164,16 @@ func TestIdempotencyID(t *testing.T) {
 			return true // no key
 		}
 		a, b := int(i)%len(text), int(j)%len(text)
-		same := alipayai.IdempotencyID(text[:a], alipayai.EndpointChat, text[a:], "") == alipayai.IdempotencyID(text[:b], alipayai.EndpointChat, text[b:], "")
+		same := alipayai.IdempotencyID(text[:a], upstream.EndpointChat, text[a:], "") == alipayai.IdempotencyID(text[:b], upstream.EndpointChat, text[b:], "")
 		return same == (a == b)
 	}
 	if err := quick.Check(property, &quick.Config{MaxCount: 5000}); err != nil {
 		t.Error(err)
 	}
-	if id := alipayai.IdempotencyID(alipayai.AnonymousTenant, alipayai.EndpointChat, "k", "req_1"); id != "req_1" {
+	if id := alipayai.IdempotencyID(alipayai.AnonymousTenant, upstream.EndpointChat, "k", "req_1"); id != "req_1" {
 		t.Errorf("of anonymous clients, who cannot be told apart: %q", id)
 	}
-	if alipayai.IdempotencyID("ab", alipayai.EndpointChat, "c", "") == alipayai.IdempotencyID("a", alipayai.EndpointChat, "bc", "") || alipayai.IdempotencyID("a", alipayai.EndpointChat, "b", "") == alipayai.IdempotencyID("b", alipayai.EndpointChat, "a", "") {
+	if alipayai.IdempotencyID("ab", upstream.EndpointChat, "c", "") == alipayai.IdempotencyID("a", upstream.EndpointChat, "bc", "") || alipayai.IdempotencyID("a", upstream.EndpointChat, "b", "") == alipayai.IdempotencyID("b", upstream.EndpointChat, "a", "") {
 		t.Error("two tenants share a key")
 	}
 }

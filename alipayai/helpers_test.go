@@ -21,6 +21,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/limiter"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -38,7 +39,7 @@ type rig struct {
 	t        *testing.T
 	sim      *sandbox.Server
 	gateway  *alipayai.Gateway
-	provider *alipayai.Provider
+	provider *upstream.Provider
 	url      string
 	client   *http.Client
 	seen     *recorder
@@ -69,7 +70,7 @@ func newPlainRig(t *testing.T, upstream http.HandlerFunc, edits ...func(*alipaya
 	return startRig(t, upstream, plainProvider, edits...)
 }
 
-func startRig(t *testing.T, upstream http.Handler, provider func(testing.TB, string) *alipayai.Provider, edits ...func(*alipayai.Gateway)) *rig {
+func startRig(t *testing.T, upstream http.Handler, provider func(testing.TB, string) *upstream.Provider, edits ...func(*alipayai.Gateway)) *rig {
 	t.Helper()
 	server := httptest.NewServer(upstream)
 	t.Cleanup(server.Close)
@@ -77,10 +78,10 @@ func startRig(t *testing.T, upstream http.Handler, provider func(testing.TB, str
 }
 
 // startGateway starts a gateway before p.
-func startGateway(t *testing.T, p *alipayai.Provider, edits ...func(*alipayai.Gateway)) *rig {
+func startGateway(t *testing.T, p *upstream.Provider, edits ...func(*alipayai.Gateway)) *rig {
 	t.Helper()
 	seen := &recorder{settled: make(chan alipayai.Outcome, 1024)}
-	g := &alipayai.Gateway{Providers: []*alipayai.Provider{p}, Observer: seen}
+	g := &alipayai.Gateway{Providers: []*upstream.Provider{p}, Observer: seen}
 	for _, edit := range edits {
 		edit(g)
 	}
@@ -100,9 +101,9 @@ func startGateway(t *testing.T, p *alipayai.Provider, edits ...func(*alipayai.Ga
 }
 
 // simProvider is the demo app at a simulator.
-func simProvider(t testing.TB, base string) *alipayai.Provider {
+func simProvider(t testing.TB, base string) *upstream.Provider {
 	t.Helper()
-	p := &alipayai.Provider{Name: "alipay", ClientID: sandbox.DemoClientID, Scheme: demoScheme(t), Clock: new(alipayai.Clock), Transport: newTransport(t)}
+	p := &upstream.Provider{Name: "alipay", ClientID: sandbox.DemoClientID, Scheme: demoScheme(t), Clock: new(upstream.Clock), Transport: newTransport(t)}
 	p.Profile = profile(t, "alipay")
 	p.BaseURL = parseURL(t, base)
 	p.Tokens = &token.Source{Cell: new(token.Cell), Now: time.Now, Fetcher: demoGrant(p)}
@@ -122,7 +123,7 @@ func tokensFrom(f fetch) *token.Source {
 }
 
 // demoGrant asks for tokens where p is, with the demo app's secret.
-func demoGrant(p *alipayai.Provider) *token.Grant {
+func demoGrant(p *upstream.Provider) *token.Grant {
 	return &token.Grant{
 		URL: p.BaseURL.String() + "/oauth2/token", ClientID: sandbox.DemoClientID, Secret: sandbox.DemoOAuthSecret,
 		Transport: p.Transport, Clock: p.Clock, Now: time.Now,
@@ -130,11 +131,11 @@ func demoGrant(p *alipayai.Provider) *token.Grant {
 }
 
 // plainProvider wants no credentials.
-func plainProvider(t testing.TB, base string) *alipayai.Provider {
+func plainProvider(t testing.TB, base string) *upstream.Provider {
 	t.Helper()
-	p := &alipayai.Provider{Name: "plain", Clock: new(alipayai.Clock), Transport: newTransport(t)}
+	p := &upstream.Provider{Name: "plain", Clock: new(upstream.Clock), Transport: newTransport(t)}
 	p.Profile = profile(t, "ollama")
-	p.Profile.Paths = alipayai.VersionedPaths
+	p.Profile.Paths = profile(t, "alipay").Paths
 	p.BaseURL = parseURL(t, base)
 	return p
 }
@@ -162,9 +163,9 @@ func newTransport(t testing.TB) *http.Transport {
 	return transport
 }
 
-func profile(t testing.TB, name string) alipayai.Profile {
+func profile(t testing.TB, name string) upstream.Profile {
 	t.Helper()
-	p, err := alipayai.LookupProfile(name)
+	p, err := upstream.LookupProfile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +182,7 @@ func parseURL(t testing.TB, s string) *url.URL {
 }
 
 // first edits the gateway's first provider.
-func first(edit func(*alipayai.Provider)) func(*alipayai.Gateway) {
+func first(edit func(*upstream.Provider)) func(*alipayai.Gateway) {
 	return func(g *alipayai.Gateway) { edit(g.Providers[0]) }
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // Ant Ling's documentation asks for 15 minutes after its Slow Down, whether or not a rate cap is configured.
@@ -20,7 +21,7 @@ func TestSlowDownWithoutACap(t *testing.T) {
 		calls.Add(1)
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprint(w, `{"error":{"message":"Slow Down"}}`)
-	}, first(func(p *alipayai.Provider) { p.Profile.Name = "ant_ling" }))
+	}, first(func(p *upstream.Provider) { p.Profile.Name = "ant_ling" }))
 	if got := r.chat("hello"); got.status != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", got.status, got.body)
 	}
@@ -64,7 +65,7 @@ func TestRetryAfterWithoutACap(t *testing.T) {
 }
 
 func TestHoldNeverShortens(t *testing.T) {
-	var h alipayai.Hold
+	var h upstream.Hold
 	now := time.Now()
 	if h.Left(now) != 0 {
 		t.Error("holds from the start")

@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // wantSpread checks that all after the first n requests came within the second after the hold, and not at one time.
@@ -16,7 +16,7 @@ func wantSpread(t *testing.T, s *script, n int, until time.Time) {
 	t.Helper()
 	first, last := until.Add(time.Hour), until
 	for _, a := range s.seen[n:] {
-		if a.when.Before(until) || a.when.After(until.Add(alipayai.HoldSpread)) {
+		if a.when.Before(until) || a.when.After(until.Add(upstream.HoldSpread)) {
 			t.Errorf("a request came %v after the hold", a.when.Sub(until))
 		}
 		if a.when.Before(first) {
@@ -26,7 +26,7 @@ func wantSpread(t *testing.T, s *script, n int, until time.Time) {
 			last = a.when
 		}
 	}
-	if last.Sub(first) < alipayai.HoldSpread/4 {
+	if last.Sub(first) < upstream.HoldSpread/4 {
 		t.Errorf("%d requests came within %v", len(s.seen)-n, last.Sub(first))
 	}
 }
@@ -78,7 +78,7 @@ func TestThrottleWithinAStream(t *testing.T) {
 			t.Errorf("%d %s", got.status, got.body)
 		}
 		wantServed(t, s.call(chatBody("hello")), "second", "1", failure.CodeThrottled)
-		time.Sleep(alipayai.ThrottleHold)
+		time.Sleep(upstream.ThrottleHold)
 		wantServed(t, s.call(chatBody("hello")), "first", "1", "")
 	})
 }
@@ -86,7 +86,7 @@ func TestThrottleWithinAStream(t *testing.T) {
 // No more wait than would in a queue; those that are too many are told so at once.
 func TestHeldCallsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const most = alipayai.DefaultQueueCount
+		const most = upstream.DefaultQueueCount
 		s := perform(t, [][]turn{{good}})
 		hold := s.gateway.Providers[0].Hold
 		hold.Extend(time.Now(), 5*time.Second)
@@ -108,7 +108,7 @@ func TestHeldCallsAreBounded(t *testing.T) {
 		}
 		all.Wait()
 		s.wantCalls(most)
-		if n := hold.Waiting().Load(); n != 0 {
+		if n := hold.Waiting(); n != 0 {
 			t.Errorf("%d still wait", n)
 		}
 		if got := s.call(chatBody("hello")); got.status != http.StatusOK {
@@ -143,7 +143,7 @@ func TestHoldThatGrows(t *testing.T) {
 				if test.status != http.StatusOK {
 					wantError(t, got, test.status, failure.CodeThrottled)
 				}
-				if hold.Waiting().Load() != 0 {
+				if hold.Waiting() != 0 {
 					t.Error("still waits")
 				}
 			})

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // Servers quote what they were sent, credentials included: none of it reaches a client.
@@ -33,7 +34,7 @@ func TestQuotedSecretsStayHere(t *testing.T) {
 				secret = strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer ")
 				w.WriteHeader(test.status)
 				fmt.Fprintf(w, `{"code":%q,"message":"you sent %s"}`, test.code, secret)
-			}, first(func(p *alipayai.Provider) { p.Header = http.Header{"Authorization": {"Bearer preset-api-key-0001"}} }))
+			}, first(func(p *upstream.Provider) { p.Header = http.Header{"Authorization": {"Bearer preset-api-key-0001"}} }))
 			for _, got := range []reply{r.chat("hello"), r.stream("hello")} {
 				if secret == "" || strings.Contains(got.body, secret) {
 					t.Errorf("secret %q in %s", secret, got.body)

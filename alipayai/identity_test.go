@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -37,7 +37,7 @@ func TestSignRequestRefusesEachSpelling(t *testing.T) {
 					req := composed(t, http.MethodPost, p.BaseURL.String()+"/v3/pay?method=a.b")
 					into(req, "theirs")
 					out, _, err := p.SignRequest(req, nil, "acme")
-					if !errors.Is(err, alipayai.ErrNotSigned) || out != nil || strings.Contains(err.Error(), "theirs") {
+					if !errors.Is(err, upstream.ErrNotSigned) || out != nil || strings.Contains(err.Error(), "theirs") {
 						t.Errorf("%s, %s in %s, %s: %v", scheme, field, spelling, place, err)
 					}
 					into(req, "")
@@ -78,7 +78,7 @@ func TestSignRequestTakesWhatSDKsSend(t *testing.T) {
 				t.Fatal(err)
 			}
 			for field := range test.header {
-				if alipayai.IsDecisive(field) && test.header.Get(field) != "" && out.Header.Get(field) != test.header.Get(field) {
+				if upstream.IsDecisive(field) && test.header.Get(field) != "" && out.Header.Get(field) != test.header.Get(field) {
 					t.Errorf("%s: %q", field, out.Header[field])
 				}
 			}

@@ -4,72 +4,10 @@ import (
 	"bytes"
 	"io"
 	"net/http"
-	"strings"
 	"testing"
-	"time"
 
-	"github.com/caddy-alipayai/gateway/limiter"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
-
-// What comes after the gateway may change a header's values where they are: neither the request that they came from nor
-// another call may see that.
-func TestForwardedValuesAreNotShared(t *testing.T) {
-	from := http.Header{"Traceparent": {"00-1", "00-2"}}
-	one, other := make(http.Header), make(http.Header)
-	forward(one, from, []string{"Traceparent"})
-	forward(other, from, []string{"Traceparent"})
-	one["Traceparent"][0] = "changed"
-	for name, h := range map[string]http.Header{"the source": from, "another call": other} {
-		if got := strings.Join(h["Traceparent"], " "); got != "00-1 00-2" {
-			t.Errorf("%s has %q", name, got)
-		}
-	}
-}
-
-// A slot is good for half of the guard after its time, and for a millisecond at least.
-func TestStaleSlots(t *testing.T) {
-	now := time.Unix(1_700_000_000, 0)
-	for name, test := range map[string]struct {
-		guard, late time.Duration
-		stale       bool
-	}{
-		"in time":                        {20 * time.Millisecond, 0, false},
-		"before its time":                {20 * time.Millisecond, -time.Second, false},
-		"half of the guard":              {20 * time.Millisecond, 10 * time.Millisecond, false},
-		"later":                          {20 * time.Millisecond, 10*time.Millisecond + 1, true},
-		"the whole guard":                {20 * time.Millisecond, 20 * time.Millisecond, true},
-		"a millisecond, without a guard": {0, time.Millisecond, false},
-		"later, without a guard":         {0, time.Millisecond + 1, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			d := &Departure{cap: &Cap{Limit: limiter.Limit{Guard: test.guard}}, slot: limiter.Slot{At: now.Add(-test.late)}}
-			if got := d.stale(now); got != test.stale {
-				t.Errorf("stale %v, want %v", got, test.stale)
-			}
-		})
-	}
-}
-
-// Departures are spread over an eighth of the window, but by 5 ms at the most, and not by less than a timer can keep.
-func TestPace(t *testing.T) {
-	for name, test := range map[string]struct {
-		limit limiter.Limit
-		want  time.Duration
-	}{
-		"50 a second":             {limiter.Limit{Requests: 50, Per: time.Second}, 2500 * time.Microsecond},
-		"50 a second and a guard": {limiter.Limit{Requests: 50, Per: time.Second, Guard: 200 * time.Millisecond}, 3 * time.Millisecond},
-		"one an hour":             {limiter.Limit{Requests: 1, Per: time.Hour}, 5 * time.Millisecond},
-		"125 a second":            {limiter.Limit{Requests: 125, Per: time.Second}, time.Millisecond},
-		"126 a second":            {limiter.Limit{Requests: 126, Per: time.Second}, 0},
-		"none":                    {limiter.Limit{Per: time.Second}, 5 * time.Millisecond},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := (&Cap{Limit: test.limit}).pace(); got != test.want {
-				t.Errorf("%v, want %v", got, test.want)
-			}
-		})
-	}
-}
 
 // A body whose length is announced is read in one go, its end included, up to what is believed.
 func TestAnnouncedBodyHasRoomAtOnce(t *testing.T) {
@@ -82,7 +20,7 @@ func TestAnnouncedBodyHasRoomAtOnce(t *testing.T) {
 		for buffers.Get().(*bytes.Buffer).Cap() > 0 { // others have left some that had room
 		}
 		c := &call{g: &Gateway{MaxAnswer: 1 << 30}}
-		if _, err := c.readAll(t.Context(), newWatchdog(nil), &http.Response{ContentLength: announced, Body: body}); err != nil {
+		if _, err := c.readAll(t.Context(), upstream.NewWatchdog(nil), &http.Response{ContentLength: announced, Body: body}); err != nil {
 			t.Fatal(err)
 		}
 		if body.most < want || body.most > want+4*bytes.MinRead+want/4 {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 )
@@ -33,7 +34,7 @@ func (c *call) listModels() (*Answer, *failure.Failure) {
 			}
 			continue
 		}
-		if _, ok := p.targets[EndpointModels]; !ok {
+		if !p.Has(upstream.EndpointModels) {
 			answered = true // it serves what it is asked for
 			continue
 		}
@@ -64,7 +65,7 @@ func (c *call) listModels() (*Answer, *failure.Failure) {
 }
 
 // upstreamModels asks p for its models.
-func (c *call) upstreamModels(p *Provider) ([]string, *failure.Failure) {
+func (c *call) upstreamModels(p *upstream.Provider) ([]string, *failure.Failure) {
 	c.outcome.Provider = p.Name
 	done, f := c.allowed(p)
 	if f != nil {

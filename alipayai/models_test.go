@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // listModels gives the ids, and owners, that GET /v1/models shows.
@@ -38,13 +39,13 @@ func listModels(t *testing.T, r *rig) (ids, owners []string, got reply) {
 }
 
 // add puts another provider behind the gateway's first.
-func add(name string, p *alipayai.Provider, models ...string) func(*alipayai.Gateway) {
+func add(name string, p *upstream.Provider, models ...string) func(*alipayai.Gateway) {
 	p.Name, p.Models = name, models
 	return func(g *alipayai.Gateway) { g.Providers = append(g.Providers, p) }
 }
 
 // answering is a provider whose upstream always says this.
-func answering(t *testing.T, status int, body string) *alipayai.Provider {
+func answering(t *testing.T, status int, body string) *upstream.Provider {
 	t.Helper()
 	r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
@@ -62,7 +63,7 @@ func TestModelsAreTheUnionOverTheProviders(t *testing.T) {
 		"asked upstream": {func(*testing.T) []func(*alipayai.Gateway) { return nil },
 			[]string{"alipay-fin-1", "alipay-fin-mini", "alipay-embed-1"}, []string{"alipay", "alipay", "alipay"}, 1},
 		"configured": {func(*testing.T) []func(*alipayai.Gateway) {
-			return []func(*alipayai.Gateway){first(func(p *alipayai.Provider) { p.Models = []string{"a", "b"} })}
+			return []func(*alipayai.Gateway){first(func(p *upstream.Provider) { p.Models = []string{"a", "b"} })}
 		}, []string{"a", "b"}, []string{"alipay", "alipay"}, 0},
 		"both, and one model at both": {func(t *testing.T) []func(*alipayai.Gateway) {
 			return []func(*alipayai.Gateway){add("second", plainProvider(t, "http://127.0.0.1:1"), "alipay-fin-1", "own")}
@@ -89,7 +90,7 @@ func TestModelsAreTheUnionOverTheProviders(t *testing.T) {
 			if id := got.header.Get("X-Request-Id"); !strings.HasPrefix(id, "req_") {
 				t.Errorf("request id %q", id)
 			}
-			if o := r.outcome(); o.Status != 200 || o.Code != "" || o.Endpoint != alipayai.EndpointModels {
+			if o := r.outcome(); o.Status != 200 || o.Code != "" || o.Endpoint != upstream.EndpointModels {
 				t.Errorf("outcome %+v", o)
 			}
 		})
@@ -123,7 +124,7 @@ func TestModelsFailWhenNobodyCanSay(t *testing.T) {
 }
 
 func TestModelThatNobodyServes(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) { p.Models = []string{"a"} }))
+	r := newRig(t, sandbox.Config{}, first(func(p *upstream.Provider) { p.Models = []string{"a"} }))
 	for path, body := range map[string]string{
 		"/v1/chat/completions": chatBody("hello"),
 		"/v1/embeddings":       `{"model":"A","input":"x"}`,
@@ -147,10 +148,10 @@ func TestModelThatNobodyServes(t *testing.T) {
 
 // The first provider that serves a model gets the call.
 func TestModelChoosesTheProvider(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) { p.Models = []string{"other"} }))
+	r := newRig(t, sandbox.Config{}, first(func(p *upstream.Provider) { p.Models = []string{"other"} }))
 	second := simProvider(t, r.provider.BaseURL.String())
 	s := startGateway(t, second, func(g *alipayai.Gateway) {
-		g.Providers = []*alipayai.Provider{r.provider, second}
+		g.Providers = []*upstream.Provider{r.provider, second}
 		second.Name, second.Models = "second", []string{"alipay-fin-1"}
 	})
 	if got := s.chat("hello"); got.status != http.StatusOK || got.header.Get("X-Alipayai-Provider") != "second" {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/internal/extremes"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -59,7 +60,7 @@ func TestExtremeFraming(t *testing.T) {
 					return
 				}
 				rawUpstream(w, r, raw)
-			}, first(func(p *alipayai.Provider) { p.Timeout = 2 * time.Second }))
+			}, first(func(p *upstream.Provider) { p.Timeout = 2 * time.Second }))
 			set := func(raw string) { mu.Lock(); answer = raw; mu.Unlock() }
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
@@ -152,7 +153,7 @@ func TestExtremeNumbers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			u := &numbered{place: place}
-			r := newPlainRig(t, u.ServeHTTP, limitTenants(limiter.TenantLimit{TokensPerMinute: 100}), first(func(p *alipayai.Provider) {
+			r := newPlainRig(t, u.ServeHTTP, limitTenants(limiter.TenantLimit{TokensPerMinute: 100}), first(func(p *upstream.Provider) {
 				if p.Format = place.format; p.Format != nil {
 					p.Profile.Format = p.Format.Name()
 				}

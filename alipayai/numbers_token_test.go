@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/internal/extremes"
 )
 
@@ -32,7 +33,7 @@ func TestExtremeTokenLives(t *testing.T) {
 				_, _ = io.WriteString(w, body)
 			}))
 			t.Cleanup(tokens.Close)
-			r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, completion("")) }, first(func(p *alipayai.Provider) {
+			r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, completion("")) }, first(func(p *upstream.Provider) {
 				p.Tokens = &token.Source{Cell: new(token.Cell), Now: time.Now, Fetcher: &token.Grant{URL: tokens.URL, ClientID: "id", Secret: "secret", Transport: p.Transport, Now: time.Now}}
 			}), func(g *alipayai.Gateway) { g.Deadline = 5 * time.Second })
 			calls.Go(func() {

@@ -4,11 +4,12 @@ import (
 	"net/http"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // plan gives the providers that may serve the call, in order of preference.
-func (c *call) plan() ([]*Provider, *failure.Failure) {
-	providers := make([]*Provider, 0, 4)
+func (c *call) plan() ([]*upstream.Provider, *failure.Failure) {
+	providers := make([]*upstream.Provider, 0, 4)
 	for _, p := range c.g.Providers {
 		if p.Serves(c.Endpoint, c.Request.Model) {
 			providers = append(providers, p)

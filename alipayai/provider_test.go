@@ -13,12 +13,13 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
 func TestProfiles(t *testing.T) {
 	signing := []string{"alipay", "sandbox", "openapi-v3", "openapi-v2", "global", "nextbuilder"}
-	names := alipayai.ProfileNames()
+	names := upstream.ProfileNames()
 	if !slices.IsSorted(names) || len(names) < 15 {
 		t.Errorf("profiles %v", names)
 	}
@@ -32,78 +33,47 @@ func TestProfiles(t *testing.T) {
 		}
 		if p.BaseURL != "" {
 			u := parseURL(t, p.BaseURL)
-			if u.Scheme != "https" && !alipayai.IsLoopback(u.Hostname()) {
+			if u.Scheme != "https" && !upstream.IsLoopback(u.Hostname()) {
 				t.Errorf("%s: %s is neither safe nor local", name, u)
 			}
 			// An OpenAI client's base URL ends in the version, the others' paths begin with it.
-			if _, err := alipayai.CheckEnvironment("", name, u, "app"); err != nil {
+			if _, err := upstream.CheckEnvironment("", name, u, "app"); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		for _, endpoint := range []alipayai.Endpoint{alipayai.EndpointChat, alipayai.EndpointEmbeddings, alipayai.EndpointModels} {
+		for _, endpoint := range []upstream.Endpoint{upstream.EndpointChat, upstream.EndpointEmbeddings, upstream.EndpointModels} {
 			if path, ok := p.Paths[endpoint]; ok && !strings.HasPrefix(path, "/") || !ok && p.Format == "" {
 				t.Errorf("%s: path of %s is %q", name, endpoint, p.Paths[endpoint])
 			}
 		}
 	}
-	if _, err := alipayai.LookupProfile("antling"); err == nil || !strings.Contains(err.Error(), "ant_ling") {
+	if _, err := upstream.LookupProfile("antling"); err == nil || !strings.Contains(err.Error(), "ant_ling") {
 		t.Errorf("an unknown name: %v", err)
-	}
-}
-
-func TestProviderTargets(t *testing.T) {
-	for name, test := range map[string]struct {
-		profile, base, id string
-		paths             map[alipayai.Endpoint]string
-		want              string
-	}{
-		"host alone":        {"alipay", "https://h", "", nil, "https://h/v1/chat/completions"},
-		"a final slash":     {"alipay", "https://h/", "", nil, "https://h/v1/chat/completions"},
-		"a path":            {"alipay", "https://h/team/", "", nil, "https://h/team/v1/chat/completions"},
-		"an encoded path":   {"alipay", "https://h/a%2Fb%20c", "", nil, "https://h/a%2Fb%20c/v1/chat/completions"},
-		"OpenAI's base":     {"openai", "https://h/v1", "", nil, "https://h/v1/chat/completions"},
-		"a path of its own": {"alipay", "https://h", "", map[alipayai.Endpoint]string{alipayai.EndpointChat: "/x?y=1&z=%20"}, "https://h/x?y=1&z=%20"},
-		"global":            {"global", "https://h", "app", map[alipayai.Endpoint]string{alipayai.EndpointChat: "/ams/api/v1/chat"}, "https://h/ams/api/v1/chat"},
-		"global, sandbox":   {"global", "https://h", "SANDBOX_1", map[alipayai.Endpoint]string{alipayai.EndpointChat: "/ams/api/v1/chat"}, "https://h/ams/sandbox/api/v1/chat"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := &alipayai.Provider{Profile: profile(t, test.profile), BaseURL: parseURL(t, test.base), ClientID: test.id, Paths: test.paths}
-			if err := p.Prepare(); err != nil {
-				t.Fatal(err)
-			}
-			u, target := p.Target(alipayai.EndpointChat)
-			if u.String() != test.want || "https://h"+target != test.want {
-				t.Errorf("%s and %s, want %s", u, target, test.want)
-			}
-			if p.Timeout != alipayai.DefaultTimeout || p.Verify != alipayai.VerifyIfPresent {
-				t.Errorf("defaults %v, %q", p.Timeout, p.Verify)
-			}
-		})
 	}
 }
 
 func TestProvidersThatAreRefused(t *testing.T) {
 	for name, test := range map[string]struct {
-		edit func(*alipayai.Provider)
+		edit func(*upstream.Provider)
 		want string
 	}{
-		"no base URL":            {func(p *alipayai.Provider) { p.BaseURL = nil }, "base_url"},
-		"a relative one":         {func(p *alipayai.Provider) { p.BaseURL = &url.URL{Path: "/v1"} }, "base_url"},
-		"another scheme":         {func(p *alipayai.Provider) { p.BaseURL.Scheme = "ftp" }, "base_url"},
-		"a user":                 {func(p *alipayai.Provider) { p.BaseURL.User = url.UserPassword("u", "secret-value") }, "base_url"},
-		"a query":                {func(p *alipayai.Provider) { p.BaseURL.RawQuery = "key=secret-value" }, "base_url"},
-		"a fragment":             {func(p *alipayai.Provider) { p.BaseURL.Fragment = "x" }, "base_url"},
-		"a negative timeout":     {func(p *alipayai.Provider) { p.Timeout = -time.Second }, "timeout"},
-		"a mode that is none":    {func(p *alipayai.Provider) { p.Verify = "always" }, "verify_response"},
-		"require without a sign": {func(p *alipayai.Provider) { p.Profile, p.Verify = profile(t, "openai"), alipayai.VerifyRequire }, "verify_response"},
-		"a model in two lines":   {func(p *alipayai.Provider) { p.Model = "a\r\nb" }, "model"},
-		"a model with a NUL":     {func(p *alipayai.Provider) { p.ModelMap = map[string]string{"a": "b\x00"} }, "model"},
-		"models in two lines":    {func(p *alipayai.Provider) { p.Models = []string{"a", "b\n"} }, "models"},
-		"a region in two lines":  {func(p *alipayai.Provider) { p.Region = "cn\n" }, "region"},
-		"a name in two lines":    {func(p *alipayai.Provider) { p.Name = "a\nb" }, "name"},
-		"a path without a slash": {func(p *alipayai.Provider) { p.Paths = map[alipayai.Endpoint]string{alipayai.EndpointChat: "v1"} }, "path of chat"},
-		"a path to elsewhere":    {func(p *alipayai.Provider) { p.Paths = map[alipayai.Endpoint]string{alipayai.EndpointModels: "/x#y"} }, "path of models"},
-		"a path that is broken":  {func(p *alipayai.Provider) { p.Paths = map[alipayai.Endpoint]string{alipayai.EndpointChat: "/%zz"} }, "path of chat"},
+		"no base URL":            {func(p *upstream.Provider) { p.BaseURL = nil }, "base_url"},
+		"a relative one":         {func(p *upstream.Provider) { p.BaseURL = &url.URL{Path: "/v1"} }, "base_url"},
+		"another scheme":         {func(p *upstream.Provider) { p.BaseURL.Scheme = "ftp" }, "base_url"},
+		"a user":                 {func(p *upstream.Provider) { p.BaseURL.User = url.UserPassword("u", "secret-value") }, "base_url"},
+		"a query":                {func(p *upstream.Provider) { p.BaseURL.RawQuery = "key=secret-value" }, "base_url"},
+		"a fragment":             {func(p *upstream.Provider) { p.BaseURL.Fragment = "x" }, "base_url"},
+		"a negative timeout":     {func(p *upstream.Provider) { p.Timeout = -time.Second }, "timeout"},
+		"a mode that is none":    {func(p *upstream.Provider) { p.Verify = "always" }, "verify_response"},
+		"require without a sign": {func(p *upstream.Provider) { p.Profile, p.Verify = profile(t, "openai"), upstream.VerifyRequire }, "verify_response"},
+		"a model in two lines":   {func(p *upstream.Provider) { p.Model = "a\r\nb" }, "model"},
+		"a model with a NUL":     {func(p *upstream.Provider) { p.ModelMap = map[string]string{"a": "b\x00"} }, "model"},
+		"models in two lines":    {func(p *upstream.Provider) { p.Models = []string{"a", "b\n"} }, "models"},
+		"a region in two lines":  {func(p *upstream.Provider) { p.Region = "cn\n" }, "region"},
+		"a name in two lines":    {func(p *upstream.Provider) { p.Name = "a\nb" }, "name"},
+		"a path without a slash": {func(p *upstream.Provider) { p.Paths = map[upstream.Endpoint]string{upstream.EndpointChat: "v1"} }, "path of chat"},
+		"a path to elsewhere":    {func(p *upstream.Provider) { p.Paths = map[upstream.Endpoint]string{upstream.EndpointModels: "/x#y"} }, "path of models"},
+		"a path that is broken":  {func(p *upstream.Provider) { p.Paths = map[upstream.Endpoint]string{upstream.EndpointChat: "/%zz"} }, "path of chat"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := simProvider(t, "http://127.0.0.1:1")
@@ -117,26 +87,26 @@ func TestProvidersThatAreRefused(t *testing.T) {
 }
 
 func TestGatewaysThatAreRefused(t *testing.T) {
-	provider := func(name, region string) *alipayai.Provider { return &alipayai.Provider{Name: name, Region: region} }
+	provider := func(name, region string) *upstream.Provider { return &upstream.Provider{Name: name, Region: region} }
 	for name, test := range map[string]struct {
 		gateway alipayai.Gateway
 		want    string
 	}{
 		"no provider":         {alipayai.Gateway{}, "provider"},
-		"two regions":         {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "cn"), provider("b", "eu")}}, "allow_cross_region"},
-		"one without region":  {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "cn"), provider("b", "cn"), provider("c", "")}}, "allow_cross_region"},
-		"a negative body":     {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "")}, MaxBody: -1}, "max_body"},
-		"a negative answer":   {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "")}, MaxAnswer: -1}, "max_answer"},
-		"negative buffers":    {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "")}, MaxBuffered: -1}, "max_buffered"},
-		"buffers too small":   {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "")}, MaxBuffered: 1 << 20}, "raise the one or lower the other"},
-		"a negative deadline": {alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "")}, Deadline: -1}, "deadline"},
+		"two regions":         {alipayai.Gateway{Providers: []*upstream.Provider{provider("a", "cn"), provider("b", "eu")}}, "allow_cross_region"},
+		"one without region":  {alipayai.Gateway{Providers: []*upstream.Provider{provider("a", "cn"), provider("b", "cn"), provider("c", "")}}, "allow_cross_region"},
+		"a negative body":     {alipayai.Gateway{Providers: []*upstream.Provider{provider("a", "")}, MaxBody: -1}, "max_body"},
+		"a negative answer":   {alipayai.Gateway{Providers: []*upstream.Provider{provider("a", "")}, MaxAnswer: -1}, "max_answer"},
+		"negative buffers":    {alipayai.Gateway{Providers: []*upstream.Provider{provider("a", "")}, MaxBuffered: -1}, "max_buffered"},
+		"buffers too small":   {alipayai.Gateway{Providers: []*upstream.Provider{provider("a", "")}, MaxBuffered: 1 << 20}, "raise the one or lower the other"},
+		"a negative deadline": {alipayai.Gateway{Providers: []*upstream.Provider{provider("a", "")}, Deadline: -1}, "deadline"},
 	} {
 		if err := test.gateway.Prepare(); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	at := func(addr string) *alipayai.Provider {
-		return &alipayai.Provider{Name: "at " + addr, BaseURL: parseURL(t, addr)}
+	at := func(addr string) *upstream.Provider {
+		return &upstream.Provider{Name: "at " + addr, BaseURL: parseURL(t, addr)}
 	}
 	for name, test := range map[string]struct {
 		addrs []string
@@ -160,7 +130,7 @@ func TestGatewaysThatAreRefused(t *testing.T) {
 			t.Errorf("%s, allowed: %v", name, err)
 		}
 	}
-	g := alipayai.Gateway{Providers: []*alipayai.Provider{provider("a", "cn"), provider("b", "eu")}, AllowCrossRegion: true}
+	g := alipayai.Gateway{Providers: []*upstream.Provider{provider("a", "cn"), provider("b", "eu")}, AllowCrossRegion: true}
 	if err := g.Prepare(); err != nil {
 		t.Error(err)
 	}
@@ -179,16 +149,8 @@ func TestGatewayWithoutAnObserver(t *testing.T) {
 	}
 }
 
-// Open Platform v3 has a nonce, and a request id that is the call's idempotency id.
-func TestMessageHasANonceWhereTheSchemeDoes(t *testing.T) {
-	now := time.Now()
-	for scheme, want := range map[string]bool{"alipay": false, "global": false, "openapi-v2": false, "openapi-v3": true} {
-		p := &alipayai.Provider{Profile: profile(t, scheme), Clock: new(alipayai.Clock)}
-		a, b := p.Message("POST", "/x", nil, now), p.Message("POST", "/x", nil, now)
-		if (a.Nonce != "") != want || want && a.Nonce == b.Nonce {
-			t.Errorf("%s: nonces %q and %q", scheme, a.Nonce, b.Nonce)
-		}
-	}
+// Open Platform v3 has a request id that is the call's idempotency id.
+func TestRequestHasAnIDWhereTheSchemeDoes(t *testing.T) {
 	calls := 0
 	r := newPlainRig(t, func(w http.ResponseWriter, req *http.Request) {
 		calls++
@@ -196,7 +158,7 @@ func TestMessageHasANonceWhereTheSchemeDoes(t *testing.T) {
 			t.Errorf("header %v", slices.Sorted(maps.Keys(req.Header)))
 		}
 		w.Write([]byte(`{"choices":[{}]}`))
-	}, first(func(p *alipayai.Provider) { p.Profile.Scheme = signer.NameOpenAPIV3 }))
+	}, first(func(p *upstream.Provider) { p.Profile.Scheme = signer.NameOpenAPIV3 }))
 	if r.chat("hello"); calls != 1 {
 		t.Errorf("%d calls", calls)
 	}

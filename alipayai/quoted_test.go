@@ -6,7 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // What a provider quotes of the request's secrets goes nowhere, whatever field it stands in, and even if it is cut.
@@ -32,7 +32,7 @@ func TestQuotedSecrets(t *testing.T) {
 					turns := map[string]turn{
 						"JSON": says(400, failure), "stream": streams(nil, failure), "within a stream": streams(nil, deltaEvent, failure),
 					}
-					s := perform(t, [][]turn{{turns[mode]}}, first(func(p *alipayai.Provider) {
+					s := perform(t, [][]turn{{turns[mode]}}, first(func(p *upstream.Provider) {
 						p.Header = http.Header{"Authorization": {"Bearer " + secret}}
 					}))
 					got := s.call(body)

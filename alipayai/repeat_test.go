@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // ms makes durations easy to read in tables.
@@ -37,11 +38,11 @@ func TestRepeats(t *testing.T) {
 		"Retry-After, too late":         {turns: []turn{says(503, body, "Retry-After", "30"), good}, attempts: 1, status: 503, code: "BUSY"},
 		"too little time is left":       {turns: []turn{after(8*time.Second, says(503, body, "Retry-After", "2")), good}, edit: deadline(10 * time.Second), attempts: 1, least: 8 * time.Second, most: 8 * time.Second, status: 503, code: "BUSY"},
 		"just enough time is left":      {turns: []turn{after(7*time.Second, says(503, body, "Retry-After", "2")), good}, edit: deadline(10 * time.Second), attempts: 2, least: 9 * time.Second, most: 9 * time.Second, status: 200},
-		"throttled":                     {turns: []turn{says(429, body, "Retry-After", "4"), good}, attempts: 2, least: 4 * time.Second, most: 4*time.Second + alipayai.HoldSpread, status: 200},
-		"throttled without a time":      {turns: []turn{says(429, body), good}, attempts: 2, least: time.Second, most: time.Second + alipayai.HoldSpread, status: 200},
+		"throttled":                     {turns: []turn{says(429, body, "Retry-After", "4"), good}, attempts: 2, least: 4 * time.Second, most: 4*time.Second + upstream.HoldSpread, status: 200},
+		"throttled without a time":      {turns: []turn{says(429, body), good}, attempts: 2, least: time.Second, most: time.Second + upstream.HoldSpread, status: 200},
 		"throttled for too long":        {turns: []turn{says(429, body, "Retry-After", "11"), good}, attempts: 1, status: 429, code: "BUSY"},
-		"a timeout":                     {turns: []turn{hangs, good}, attempts: 1, least: alipayai.DefaultTimeout, most: alipayai.DefaultTimeout, status: 504, code: failure.CodeTimeout},
-		"a timeout of a 503":            {turns: []turn{busy, hangs, good}, attempts: 2, least: alipayai.DefaultTimeout, most: alipayai.DefaultTimeout + 100*ms, status: 504, code: failure.CodeTimeout},
+		"a timeout":                     {turns: []turn{hangs, good}, attempts: 1, least: upstream.DefaultTimeout, most: upstream.DefaultTimeout, status: 504, code: failure.CodeTimeout},
+		"a timeout of a 503":            {turns: []turn{busy, hangs, good}, attempts: 2, least: upstream.DefaultTimeout, most: upstream.DefaultTimeout + 100*ms, status: 504, code: failure.CodeTimeout},
 		"a connection that broke":       {turns: []turn{breaks, good}, attempts: 1, status: 502, code: failure.CodeTruncated},
 		"one that was never there":      {turns: []turn{refuses, refuses, good}, attempts: 3, most: 300 * ms, status: 200},
 		"none at all":                   {turns: []turn{refuses}, attempts: 3, most: 300 * ms, status: 502, code: failure.CodeUnreachable},
@@ -102,7 +103,7 @@ func deadline(d time.Duration) func(*alipayai.Gateway) {
 func money(g *alipayai.Gateway) { g.Class = alipayai.ClassMoney }
 
 func rule(pattern string, action failure.Class) func(*alipayai.Gateway) {
-	return first(func(p *alipayai.Provider) { p.Codes = append(p.Codes, failure.Rule{Pattern: pattern, Class: action}) })
+	return first(func(p *upstream.Provider) { p.Codes = append(p.Codes, failure.Rule{Pattern: pattern, Class: action}) })
 }
 
 func both(one, other func(*alipayai.Gateway)) func(*alipayai.Gateway) {

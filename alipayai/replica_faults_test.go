@@ -21,6 +21,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -39,9 +40,9 @@ const replicaDeadline = time.Second
 
 // replicaGateway is a replica of class money whose claims are in Redis. One that is queued has a window that
 // opens late, but in time.
-func replicaGateway(t *testing.T, addr, upstream, namespace string, queued bool) *alipayai.Gateway {
+func replicaGateway(t *testing.T, addr, to, namespace string, queued bool) *alipayai.Gateway {
 	t.Helper()
-	p := plainProvider(t, upstream)
+	p := plainProvider(t, to)
 	if queued {
 		p.Cap = newCap(50, time.Second)
 		p.Cap.Throttled(replicaDeadline / 2)
@@ -51,7 +52,7 @@ func replicaGateway(t *testing.T, addr, upstream, namespace string, queued bool)
 		t.Fatal(err)
 	}
 	g := &alipayai.Gateway{
-		Providers: []*alipayai.Provider{p}, Class: alipayai.ClassMoney, Deadline: replicaDeadline,
+		Providers: []*upstream.Provider{p}, Class: alipayai.ClassMoney, Deadline: replicaDeadline,
 		Claims: &alipayai.Claims{TTL: time.Hour, Store: replay.NewRedisClaims(replay.RedisOptions{
 			Client: newRedis(t, limiter.RedisOptions{Addresses: []string{addr}}), Namespace: namespace, Seal: sealing,
 			ClaimTimeout: 2 * time.Second, Timeout: 2 * time.Second, // this machine is busy

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -53,7 +54,7 @@ func TestTokenEndpointThatQuotes(t *testing.T) {
 		fmt.Fprintf(w, `{"error":%q}`, "no client with "+secret)
 	}))
 	t.Cleanup(endpoint.Close)
-	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { t.Error("asked without a token") }, first(func(p *alipayai.Provider) {
+	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { t.Error("asked without a token") }, first(func(p *upstream.Provider) {
 		p.Tokens = &token.Source{Cell: new(token.Cell), Now: time.Now, Fetcher: &token.Grant{
 			URL: endpoint.URL, ClientID: "app", Secret: secret, Transport: p.Transport, Now: time.Now,
 		}}
@@ -98,7 +99,7 @@ func (brokenStore) Lock(context.Context) (func(), error) {
 
 // Where the gateway keeps what it keeps is for the operator's log alone.
 func TestStoragePathIsNotForClients(t *testing.T) {
-	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { t.Error("asked without a token") }, first(func(p *alipayai.Provider) {
+	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { t.Error("asked without a token") }, first(func(p *upstream.Provider) {
 		p.Tokens = &token.Source{Cell: new(token.Cell), Now: time.Now, RefreshToken: "first-refresh-token", Store: brokenStore{}, Fetcher: &token.Grant{
 			URL: "http://127.0.0.1/none", ClientID: "app", Secret: "s", Transport: p.Transport, Now: time.Now,
 		}}

@@ -14,9 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // composed is a request that somebody else has made, with everything on it that must not go on.
@@ -42,7 +42,7 @@ func composed(t *testing.T, method, url string) *http.Request {
 }
 
 func TestSignRequest(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) { p.Header = http.Header{"X-Team": {"payments"}} }))
+	r := newRig(t, sandbox.Config{}, first(func(p *upstream.Provider) { p.Header = http.Header{"X-Team": {"payments"}} }))
 	body := []byte(chatBody("hello"))
 	target := r.provider.BaseURL.String() + "/v1/chat/completions?a=%20b"
 	req := composed(t, http.MethodPost, target)
@@ -100,23 +100,6 @@ func TestSignRequestIsFreshEachTime(t *testing.T) {
 	}
 }
 
-func TestSigningTime(t *testing.T) {
-	p := new(alipayai.Provider)
-	now := time.UnixMilli(1_700_000_000_000)
-	for i := range 1000 {
-		if got := p.SigningTime(now); got.Sub(now) != time.Duration(i)*time.Millisecond {
-			t.Fatalf("time %d is %v after now", i, got.Sub(now))
-		}
-	}
-	// A second is the most that it runs ahead: a clock that was set back is followed.
-	if got := p.SigningTime(now.Add(-time.Hour)); got.Sub(now) != -time.Hour {
-		t.Errorf("%v after now", got.Sub(now))
-	}
-	if got := p.SigningTime(now); !got.Equal(now) {
-		t.Errorf("%v after now", got.Sub(now))
-	}
-}
-
 // Whatever the method, with a body or without, net/http must not send it twice.
 func TestSignedRequestsAreNotReplayed(t *testing.T) {
 	for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"} {
@@ -158,14 +141,14 @@ func TestSignRequestThatFails(t *testing.T) {
 	broken := errors.New("its certificate has expired")
 	refused := fmt.Errorf("%w: status 401", token.ErrRefused)
 	for name, test := range map[string]struct {
-		edit func(*alipayai.Provider)
+		edit func(*upstream.Provider)
 		want error
 	}{
-		"unavailable": {func(p *alipayai.Provider) { p.Unavailable = func(time.Time) error { return broken } }, broken},
-		"no token": {func(p *alipayai.Provider) {
+		"unavailable": {func(p *upstream.Provider) { p.Unavailable = func(time.Time) error { return broken } }, broken},
+		"no token": {func(p *upstream.Provider) {
 			p.Tokens = tokensFrom(func(context.Context, string) (token.Token, error) { return token.Token{}, refused })
 		}, token.ErrRefused},
-		"cannot be signed": {func(p *alipayai.Provider) { p.Tokens, p.Scheme = nil, unsignable{} }, nil},
+		"cannot be signed": {func(p *upstream.Provider) { p.Tokens, p.Scheme = nil, unsignable{} }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := simProvider(t, "http://127.0.0.1:1")
@@ -181,7 +164,7 @@ func TestSignRequestThatFails(t *testing.T) {
 // A token endpoint that never answers holds a call as long as it holds a gateway's, and the caller's own deadline holds too.
 func TestSignRequestWaitsSoLongForAToken(t *testing.T) {
 	for name, test := range map[string]struct{ within, want time.Duration }{
-		"without a deadline": {0, alipayai.TokenWait}, "a later one": {time.Minute, alipayai.TokenWait}, "an earlier one": {time.Second, time.Second},
+		"without a deadline": {0, upstream.TokenWait}, "a later one": {time.Minute, upstream.TokenWait}, "an earlier one": {time.Second, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

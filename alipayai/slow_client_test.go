@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // reluctant is a client that takes its time to read each piece that it is sent, on a connection that knows deadlines.
@@ -109,7 +110,7 @@ func chatty(events int, pause time.Duration) turn {
 // The claim is kept for as long as a slow client and a slow provider may take together, from the first event on.
 func TestSlowClientKeepsItsClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := perform(t, [][]turn{{chatty(5, 14*time.Second)}}, claiming, first(func(p *alipayai.Provider) { p.StreamTimeout = 15 * time.Second }))
+		s := perform(t, [][]turn{{chatty(5, 14*time.Second)}}, claiming, first(func(p *upstream.Provider) { p.StreamTimeout = 15 * time.Second }))
 		s.slowly(alipayai.ClientTimeout - time.Second)
 		var before reply
 		ended := make(chan struct{})

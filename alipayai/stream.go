@@ -6,10 +6,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 )
@@ -30,10 +30,10 @@ const (
 type stream struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
-	dog     *watchdog
+	dog     *upstream.Watchdog
 	timeout time.Duration
 	// provider is whose stream it is.
-	provider *Provider
+	provider *upstream.Provider
 	resp     *http.Response
 
 	events *wire.EventReader
@@ -61,15 +61,10 @@ type stream struct {
 
 var doneData, doneEvent = []byte("[DONE]"), []byte("data: [DONE]\n\n")
 
-func isEventStream(h http.Header) bool {
-	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
-}
-
 // close ends the attempt that the stream belongs to.
 func (s *stream) close() {
-	s.dog.disarm()
-	s.cancel(errAttemptIsEnded)
+	s.dog.Disarm()
+	s.cancel(upstream.ErrEnded)
 	_ = s.resp.Body.Close()
 	s.events.Release()
 	if s.pending != nil {
@@ -185,9 +180,9 @@ func (c *call) next(s *stream) ([]byte, error) {
 		s.pending.Reset()
 		s.given = false
 		c.extend(s.timeout + ClientTimeout)
-		s.dog.resume()
+		s.dog.Resume()
 		_, s.broken = c.readEvent(s)
-		s.dog.pause()
+		s.dog.Pause()
 	}
 	for s.broken == nil && !s.done && s.events.Buffered() {
 		_, s.broken = c.readEvent(s)
@@ -241,7 +236,7 @@ func (c *call) closeStream(s *stream, delivered bool) {
 	}
 	if result == failover.Success {
 		// Nothing after [DONE] matters but the end of the body.
-		s.dog.arm(drainTime, errAttemptIsEnded)
+		s.dog.Arm(drainTime, upstream.ErrEnded)
 		_, _ = s.events.Next()
 	}
 }

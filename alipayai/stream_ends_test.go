@@ -5,7 +5,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
@@ -45,7 +45,7 @@ var spokenFormats = map[string]struct {
 func speaking(t *testing.T, format wire.Format, body string) *scripted {
 	t.Helper()
 	stream := says(http.StatusOK, body, "Content-Type", "text/event-stream")
-	return perform(t, [][]turn{{stream}}, first(func(p *alipayai.Provider) {
+	return perform(t, [][]turn{{stream}}, first(func(p *upstream.Provider) {
 		if p.Format = format; format != nil {
 			p.Profile.Format = format.Name()
 		}

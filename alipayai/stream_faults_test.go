@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // Every format meets every fault that a stream can have, with and without another provider: an answer is whole and of one
@@ -158,7 +159,7 @@ var streamFaults = map[string]struct {
 }
 
 // fresh makes a provider whose connections have not idled, so that one that breaks is not worth a repeat.
-func fresh(p *alipayai.Provider) { p.Transport.(*http.Transport).DisableKeepAlives = true }
+func fresh(p *upstream.Provider) { p.Transport.(*http.Transport).DisableKeepAlives = true }
 
 func TestStreamFaultsInEveryFormat(t *testing.T) {
 	for _, format := range []sandbox.Format{sandbox.OpenAI, sandbox.Anthropic, sandbox.NextBuilder} {
@@ -171,7 +172,7 @@ func TestStreamFaultsInEveryFormat(t *testing.T) {
 				}
 				t.Run(string(format)+", "+mode+", "+name, func(t *testing.T) {
 					t.Parallel()
-					l := newLadder(t, append([]sandbox.Format{format}, second...), first(func(p *alipayai.Provider) {
+					l := newLadder(t, append([]sandbox.Format{format}, second...), first(func(p *upstream.Provider) {
 						if mode == "alone" {
 							fresh(p)
 						}

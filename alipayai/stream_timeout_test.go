@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // later is an event that comes after a pause.
@@ -53,7 +54,7 @@ func (*spacedBody) Close() error { return nil }
 func TestPausesOfAStream(t *testing.T) {
 	const (
 		role    = `{"choices":[{"delta":{"role":"assistant"}}]}`
-		timeout = alipayai.DefaultTimeout
+		timeout = upstream.DefaultTimeout
 	)
 	end := []later{{0, finishEvent}, {0, "[DONE]"}}
 	for name, test := range map[string]struct {
@@ -75,7 +76,7 @@ func TestPausesOfAStream(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := perform(t, [][]turn{{spaced(append(test.events, end...)...)}}, first(func(p *alipayai.Provider) { p.StreamTimeout = test.stream }))
+				s := perform(t, [][]turn{{spaced(append(test.events, end...)...)}}, first(func(p *upstream.Provider) { p.StreamTimeout = test.stream }))
 				began := time.Now()
 				got := s.call(streamBody("hello"))
 				// What follows [DONE] is waited for a little.
@@ -95,7 +96,7 @@ func TestPausesOfAStream(t *testing.T) {
 
 func TestStreamTimeoutOfAProvider(t *testing.T) {
 	for name, test := range map[string]struct{ timeout, stream, want time.Duration }{
-		"neither":            {0, 0, 2 * alipayai.DefaultTimeout},
+		"neither":            {0, 0, 2 * upstream.DefaultTimeout},
 		"the provider's":     {time.Second, 0, 2 * time.Second},
 		"its own":            {time.Second, time.Minute, time.Minute},
 		"less than a second": {time.Second, time.Millisecond, time.Millisecond},

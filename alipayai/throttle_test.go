@@ -1,14 +1,17 @@
 package alipayai_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
-	"github.com/caddy-alipayai/gateway/limiter"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // A window that the upstream has closed opens after as long as it said, or a second.
@@ -106,7 +109,7 @@ func TestSlowDown(t *testing.T) {
 			r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(http.StatusServiceUnavailable)
 				_, _ = io.WriteString(w, `{"error":{"message":"`+test.message+`"}}`)
-			}, capped(k), first(func(p *alipayai.Provider) {
+			}, capped(k), first(func(p *upstream.Provider) {
 				paths := p.Profile.Paths
 				p.Profile = profile(t, test.profile)
 				p.Profile.Paths = paths
@@ -126,20 +129,60 @@ func TestSlowDown(t *testing.T) {
 	}
 }
 
-// The answer to a request that somebody else composed closes the window too.
-func TestDepartureIsAnswered(t *testing.T) {
+// The 429 of a request that somebody else composed holds the next ones back as well: by the cap's window where there is
+// one, and by the provider's hold where there is none.
+func TestComposedRequestsAreHeldBack(t *testing.T) {
 	for status, want := range map[int]time.Duration{
 		http.StatusTooManyRequests:    5 * time.Second,
 		http.StatusServiceUnavailable: 0,
 		http.StatusOK:                 0,
 	} {
-		k := newCap(50, time.Second)
-		d := alipayai.DepartWith(k, limiter.Slot{})
-		d.Answered(&http.Response{StatusCode: status, Header: http.Header{"Retry-After": {"5"}}})
-		now := time.Now()
-		if closed := max(k.Window.Next(k.Limit, now).Sub(now), 0); closed > want || closed < want-time.Second {
-			t.Errorf("status %d: the window is closed for %v, want %v", status, closed, want)
+		for name, k := range map[string]*upstream.Cap{"capped": newCap(50, time.Second), "uncapped": nil} {
+			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					p := simProvider(t, "http://127.0.0.1:1")
+					p.Tokens, p.Verify, p.Cap = nil, upstream.VerifyOff, nil
+					if k != nil {
+						p.Cap = newCap(50, time.Second)
+					}
+					if err := p.Prepare(); err != nil {
+						t.Fatal(err)
+					}
+					sign := func() (waited time.Duration, err error) {
+						began := time.Now()
+						ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+						defer cancel()
+						req := composed(t, http.MethodPost, "http://127.0.0.1:1/v3/pay").WithContext(ctx)
+						out, _, err := p.SignRequest(req, nil, "acme")
+						if err == nil {
+							resp := &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {"5"}}, Body: http.NoBody}
+							err = p.TakeAnswer(out, resp, time.Now(), 1<<20)
+						}
+						return time.Since(began), err
+					}
+					if waited, err := sign(); err != nil || waited > time.Second {
+						t.Errorf("the first: %v after %v", err, waited)
+					}
+					// Those that come back do so over a second.
+					if waited, err := sign(); err != nil || waited < want || waited > want+time.Second {
+						t.Errorf("the second: %v after %v, want %v", err, waited, want)
+					}
+				})
+			})
 		}
 	}
-	new(alipayai.Departure).Answered(&http.Response{StatusCode: http.StatusTooManyRequests}) // without a cap
+}
+
+// A hold that is longer than a call may wait rejects at once, and says when.
+func TestComposedRequestsAreRejectedWhileHeld(t *testing.T) {
+	p := simProvider(t, "http://127.0.0.1:1")
+	p.Tokens = nil
+	if err := p.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	p.Throttled(time.Now(), time.Minute)
+	_, _, err := p.SignRequest(composed(t, http.MethodPost, "http://127.0.0.1:1/v3/pay"), nil, "acme")
+	if throttled, ok := errors.AsType[*upstream.ThrottledError](err); !ok || throttled.RetryAfter < 59*time.Second {
+		t.Errorf("got %v", err)
+	}
 }

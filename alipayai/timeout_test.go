@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // The deadline bounds the whole call where the provider's own timeout would not.
@@ -92,7 +93,7 @@ func TestCommentsKeepAStreamAlive(t *testing.T) {
 		}
 		send("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
 		release <- struct{}{}
-	}, first(func(p *alipayai.Provider) { p.Timeout = time.Second }))
+	}, first(func(p *upstream.Provider) { p.Timeout = time.Second }))
 	got := r.stream("hello")
 	if got.err != nil || strings.Count(got.body, ": ping") != 25 || !strings.HasSuffix(got.body, "[DONE]\n\n") {
 		t.Errorf("%s (%v)", got.body, got.err)
@@ -103,7 +104,7 @@ func TestCommentsKeepAStreamAlive(t *testing.T) {
 func TestWatchdog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
-		dog := alipayai.NewWatchdog(cancel)
+		dog := upstream.NewWatchdog(cancel)
 		dog.Arm(10*time.Second, failure.NoHead)
 		time.Sleep(9 * time.Second)
 		dog.Arm(10*time.Second, failure.NoEvent)
@@ -130,7 +131,7 @@ func TestWatchdogThatIsDisarmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
-		dog := alipayai.NewWatchdog(cancel)
+		dog := upstream.NewWatchdog(cancel)
 		dog.Arm(time.Second, failure.NoHead)
 		dog.Disarm()
 		time.Sleep(time.Hour)

@@ -15,11 +15,12 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // unreachable makes providers at an address where nobody listens.
-func unreachable(t *testing.T) func() *alipayai.Provider {
+func unreachable(t *testing.T) func() *upstream.Provider {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -27,7 +28,7 @@ func unreachable(t *testing.T) func() *alipayai.Provider {
 	}
 	address := l.Addr().String()
 	l.Close()
-	return func() *alipayai.Provider { return plainProvider(t, "http://"+address) }
+	return func() *upstream.Provider { return plainProvider(t, "http://"+address) }
 }
 
 func TestUnreachableProvider(t *testing.T) {
@@ -67,7 +68,7 @@ func TestUnreachableProvider(t *testing.T) {
 // A provider that is away for a moment is there for the same call's next attempt.
 func TestProviderThatComesBack(t *testing.T) {
 	var dials atomic.Int64
-	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) {
+	r := newRig(t, sandbox.Config{}, first(func(p *upstream.Provider) {
 		p.Tokens.Cell.Set(token.Token{}) // the token is asked for by the second dial
 		p.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			if dials.Add(1) < 3 {
@@ -107,7 +108,7 @@ func TestDialThatHangs(t *testing.T) {
 
 func TestUnavailableProvider(t *testing.T) {
 	expired := errors.New("its certificate expired on 2026-01-01")
-	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) {
+	r := newRig(t, sandbox.Config{}, first(func(p *upstream.Provider) {
 		p.Unavailable = func(now time.Time) error {
 			if now.IsZero() {
 				t.Error("asked without the time")
@@ -131,7 +132,7 @@ func TestUnavailableProvider(t *testing.T) {
 
 // A message that cannot be signed never leaves.
 func TestSigningThatFails(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) { p.Scheme = unsignable{} }))
+	r := newRig(t, sandbox.Config{}, first(func(p *upstream.Provider) { p.Scheme = unsignable{} }))
 	message := wantError(t, r.chat("hello"), http.StatusServiceUnavailable, failure.CodeSigningFailed)
 	if !strings.Contains(message, "cannot sign") || strings.Contains(message, "no keys") {
 		t.Errorf("message %q", message)

@@ -14,9 +14,9 @@ import (
 	"testing/iotest"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -36,8 +36,8 @@ func reflecting(w http.ResponseWriter, r *http.Request) {
 
 // Both directions have one key and one layout, so a reflected request is signed well. It is no answer.
 func TestReflectedRequestIsNoAnswer(t *testing.T) {
-	for _, mode := range []alipayai.VerifyMode{alipayai.VerifyIfPresent, alipayai.VerifyRequire} {
-		r := startRig(t, http.HandlerFunc(reflecting), simProvider, first(func(p *alipayai.Provider) { p.Verify = mode }))
+	for _, mode := range []upstream.VerifyMode{upstream.VerifyIfPresent, upstream.VerifyRequire} {
+		r := startRig(t, http.HandlerFunc(reflecting), simProvider, first(func(p *upstream.Provider) { p.Verify = mode }))
 		body := strings.Replace(chatBody("hello"), "{", `{"choices":[{"index":0,"message":{"role":"assistant","content":"forged"}}],`, 1)
 		wantError(t, r.post("/v1/chat/completions", body), http.StatusBadGateway, failure.CodeBadSignature)
 	}
@@ -46,7 +46,7 @@ func TestReflectedRequestIsNoAnswer(t *testing.T) {
 // A Signature header has several spellings; the value counts.
 func TestReflectedSignatureInOtherWords(t *testing.T) {
 	p := simProvider(t, "http://127.0.0.1:1")
-	p.Tokens, p.Verify = nil, alipayai.VerifyRequire
+	p.Tokens, p.Verify = nil, upstream.VerifyRequire
 	const body = "the same"
 	req, resp := exchange(t, p, 200, body)
 	parts := strings.Split(req.Header.Get("Signature"), ",")
@@ -55,13 +55,13 @@ func TestReflectedSignatureInOtherWords(t *testing.T) {
 	if err := p.Scheme.VerifyResponse(signer.Message{Method: "POST", Target: "/v3/pay", Body: []byte(body)}, resp.Header); err != nil {
 		t.Fatalf("the reflected signature is wrong in itself: %v", err)
 	}
-	if err := p.TakeAnswer(req, resp, time.Now(), 100); !errors.Is(err, alipayai.ErrBadAnswer) {
+	if err := p.TakeAnswer(req, resp, time.Now(), 100); !errors.Is(err, upstream.ErrBadAnswer) {
 		t.Errorf("got %v", err)
 	}
 }
 
 // exchange is a signed request and an answer to it that nobody has signed; both have the same body.
-func exchange(t *testing.T, p *alipayai.Provider, status int, body string) (*http.Request, *http.Response) {
+func exchange(t *testing.T, p *upstream.Provider, status int, body string) (*http.Request, *http.Response) {
 	t.Helper()
 	req, _, err := p.SignRequest(composed(t, http.MethodPost, p.BaseURL.String()+"/v3/pay"), []byte(body), "acme")
 	if err != nil {
@@ -79,7 +79,7 @@ var testRSAKey = sync.OnceValue(func() *rsa.PrivateKey {
 })
 
 // rsaProvider signs by an RSA scheme and verifies answers with the same key.
-func rsaProvider(t *testing.T, name string) *alipayai.Provider {
+func rsaProvider(t *testing.T, name string) *upstream.Provider {
 	t.Helper()
 	private, err := signer.NewRing(map[int]*rsa.PrivateKey{1: testRSAKey()})
 	if err != nil {
@@ -90,7 +90,7 @@ func rsaProvider(t *testing.T, name string) *alipayai.Provider {
 		t.Fatal(err)
 	}
 	keys := signer.RSAKeys{Keys: private, ResponseKeys: public}
-	p := &alipayai.Provider{Name: "alipay", ClientID: "2021000000000001", Profile: profile(t, name), BaseURL: parseURL(t, "http://127.0.0.1:1"), Clock: new(alipayai.Clock)}
+	p := &upstream.Provider{Name: "alipay", ClientID: "2021000000000001", Profile: profile(t, name), BaseURL: parseURL(t, "http://127.0.0.1:1"), Clock: new(upstream.Clock)}
 	switch config := (signer.OpenAPIConfig{AppID: p.ClientID, RSAKeys: keys}); name {
 	case "openapi-v2":
 		p.Scheme, err = signer.NewOpenAPIV2(config)
@@ -118,29 +118,29 @@ func TestTakeAnswerUnsigned(t *testing.T) {
 		ifPresent, require error
 	}{
 		"v2, HTML page":           {"openapi-v2", 503, "<html>down</html>", "", "", nil, nil},
-		"v2, HTML with 200":       {"openapi-v2", 200, "<html>down</html>", "", "", nil, alipayai.ErrBadAnswer},
+		"v2, HTML with 200":       {"openapi-v2", 200, "<html>down</html>", "", "", nil, upstream.ErrBadAnswer},
 		"v2, nothing":             {"openapi-v2", 502, "", "", "", nil, nil},
 		"v2, other JSON":          {"openapi-v2", 503, `{"message":"no upstream"}`, "", "", nil, nil},
-		"v2, failure with 200":    {"openapi-v2", 200, `{"error_response":{"code":"40005"}}`, "", "", nil, alipayai.ErrBadAnswer},
-		"v2, money":               {"openapi-v2", 402, `{"error_response":{"code":"40005"}}`, "", "", nil, alipayai.ErrBadAnswer},
+		"v2, failure with 200":    {"openapi-v2", 200, `{"error_response":{"code":"40005"}}`, "", "", nil, upstream.ErrBadAnswer},
+		"v2, money":               {"openapi-v2", 402, `{"error_response":{"code":"40005"}}`, "", "", nil, upstream.ErrBadAnswer},
 		"v2, no sign":             {"openapi-v2", 400, `{"error_response":{"code":"40005"},"sign":null}`, "", "", nil, nil},
-		"v2, wrong sign":          {"openapi-v2", 200, badSign, "", "", alipayai.ErrBadAnswer, alipayai.ErrBadAnswer},
-		"v2, wrong sign, 503":     {"openapi-v2", 503, badSign, "", "", alipayai.ErrBadAnswer, alipayai.ErrBadAnswer},
+		"v2, wrong sign":          {"openapi-v2", 200, badSign, "", "", upstream.ErrBadAnswer, upstream.ErrBadAnswer},
+		"v2, wrong sign, 503":     {"openapi-v2", 503, badSign, "", "", upstream.ErrBadAnswer, upstream.ErrBadAnswer},
 		"v2, redirect":            {"openapi-v2", 302, "<html>moved</html>", "", "", nil, nil},
 		"v3, HTML page":           {"openapi-v3", 503, "<html>down</html>", "", "", nil, nil},
-		"v3, success":             {"openapi-v3", 200, "{}", "", "", nil, alipayai.ErrBadAnswer},
-		"v3, success, null":       {"openapi-v3", 200, "{}", "Alipay-Signature", "null", nil, alipayai.ErrBadAnswer},
+		"v3, success":             {"openapi-v3", 200, "{}", "", "", nil, upstream.ErrBadAnswer},
+		"v3, success, null":       {"openapi-v3", 200, "{}", "Alipay-Signature", "null", nil, upstream.ErrBadAnswer},
 		"v3, failure":             {"openapi-v3", 400, `{"code":"invalid-parameter"}`, "", "", nil, nil},
 		"v3, failure, empty":      {"openapi-v3", 400, `{"code":"app-call-limited"}`, "Alipay-Signature", "", nil, nil},
 		"v3, failure, null":       {"openapi-v3", 400, `{"code":"app-call-limited"}`, "Alipay-Signature", "null", nil, nil},
-		"v3, wrong signature":     {"openapi-v3", 200, "{}", "Alipay-Signature", "AAAA", alipayai.ErrBadAnswer, alipayai.ErrBadAnswer},
-		"v3, failure, wrong too":  {"openapi-v3", 400, "{}", "Alipay-Signature", "AAAA", alipayai.ErrBadAnswer, alipayai.ErrBadAnswer},
+		"v3, wrong signature":     {"openapi-v3", 200, "{}", "Alipay-Signature", "AAAA", upstream.ErrBadAnswer, upstream.ErrBadAnswer},
+		"v3, failure, wrong too":  {"openapi-v3", 400, "{}", "Alipay-Signature", "AAAA", upstream.ErrBadAnswer, upstream.ErrBadAnswer},
 		"v3, redirect":            {"openapi-v3", 307, "", "", "", nil, nil},
 		"global, HTML page":       {"global", 503, "<html>down</html>", "", "", nil, nil},
 		"global, failure, empty":  {"global", 500, "{}", "Signature", "", nil, nil},
-		"global, wrong signature": {"global", 503, "<html>down</html>", "Signature", "AAAA", alipayai.ErrBadAnswer, alipayai.ErrBadAnswer},
+		"global, wrong signature": {"global", 503, "<html>down</html>", "Signature", "AAAA", upstream.ErrBadAnswer, upstream.ErrBadAnswer},
 	} {
-		for mode, want := range map[alipayai.VerifyMode]error{alipayai.VerifyOff: nil, alipayai.VerifyIfPresent: test.ifPresent, alipayai.VerifyRequire: test.require} {
+		for mode, want := range map[upstream.VerifyMode]error{upstream.VerifyOff: nil, upstream.VerifyIfPresent: test.ifPresent, upstream.VerifyRequire: test.require} {
 			t.Run(name+", "+string(mode), func(t *testing.T) {
 				p := rsaProvider(t, test.scheme)
 				p.Verify = mode
@@ -157,7 +157,7 @@ func TestTakeAnswerUnsigned(t *testing.T) {
 						t.Errorf("left %q, %v", left, err)
 					}
 				}
-				if mode == alipayai.VerifyOff && test.field != "" && resp.Header.Get(test.field) != test.signature {
+				if mode == upstream.VerifyOff && test.field != "" && resp.Header.Get(test.field) != test.signature {
 					t.Errorf("%s is gone, and nobody has verified it", test.field)
 				}
 			})
@@ -168,7 +168,7 @@ func TestTakeAnswerUnsigned(t *testing.T) {
 // A signature that is right is taken, and goes no further.
 func TestTakeAnswerSigned(t *testing.T) {
 	p := simProvider(t, "http://127.0.0.1:1")
-	p.Tokens, p.Verify = nil, alipayai.VerifyRequire
+	p.Tokens, p.Verify = nil, upstream.VerifyRequire
 	req, resp := exchange(t, p, 200, "{}")
 	signed, err := p.Scheme.(*signer.HMAC).SignResponse(
 		signer.Message{Method: "POST", Target: "/v3/pay", Body: []byte("{}"), Time: time.Now().Add(time.Minute)})
@@ -194,17 +194,17 @@ func TestTakeAnswerUnreadable(t *testing.T) {
 		want error
 	}{
 		"just fits": {strings.NewReader(strings.Repeat("a", 100)), nil},
-		"too large": {strings.NewReader(strings.Repeat("a", 101)), alipayai.ErrAnswerTooLarge},
-		"cut":       {io.MultiReader(strings.NewReader("a"), iotest.ErrReader(io.ErrUnexpectedEOF)), alipayai.ErrAnswerTruncated},
-		"reset":     {io.MultiReader(strings.NewReader("a"), iotest.ErrReader(broken)), alipayai.ErrAnswerTruncated},
+		"too large": {strings.NewReader(strings.Repeat("a", 101)), upstream.ErrAnswerTooLarge},
+		"cut":       {io.MultiReader(strings.NewReader("a"), iotest.ErrReader(io.ErrUnexpectedEOF)), upstream.ErrAnswerTruncated},
+		"reset":     {io.MultiReader(strings.NewReader("a"), iotest.ErrReader(broken)), upstream.ErrAnswerTruncated},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := rsaProvider(t, "openapi-v3")
-			p.Verify = alipayai.VerifyIfPresent
+			p.Verify = upstream.VerifyIfPresent
 			req, resp := exchange(t, p, 200, "")
 			resp.Body = io.NopCloser(test.body)
 			err := p.TakeAnswer(req, resp, time.Now(), 100)
-			if !errors.Is(err, test.want) || test.want == nil && err != nil || errors.Is(err, alipayai.ErrBadAnswer) {
+			if !errors.Is(err, test.want) || test.want == nil && err != nil || errors.Is(err, upstream.ErrBadAnswer) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})
@@ -213,7 +213,7 @@ func TestTakeAnswerUnreadable(t *testing.T) {
 
 // What an answer says of the access token counts, whether it is signed or not.
 func TestTakeAnswerDropsRefusedTokens(t *testing.T) {
-	long := bytes.Repeat([]byte("a"), alipayai.MaxReport)
+	long := bytes.Repeat([]byte("a"), 16<<10)
 	for name, test := range map[string]struct {
 		status  int
 		body    string
@@ -232,9 +232,9 @@ func TestTakeAnswerDropsRefusedTokens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := simProvider(t, "http://127.0.0.1:1")
-			p.Verify = alipayai.VerifyIfPresent
+			p.Verify = upstream.VerifyIfPresent
 			if test.off {
-				p.Verify = alipayai.VerifyOff
+				p.Verify = upstream.VerifyOff
 			}
 			p.Tokens = tokensFrom(func(context.Context, string) (token.Token, error) {
 				now := time.Now()
@@ -253,14 +253,14 @@ func TestTakeAnswerDropsRefusedTokens(t *testing.T) {
 }
 
 func TestTakeAnswerLearnsTheClock(t *testing.T) {
-	for _, mode := range []alipayai.VerifyMode{alipayai.VerifyOff, alipayai.VerifyRequire} {
+	for _, mode := range []upstream.VerifyMode{upstream.VerifyOff, upstream.VerifyRequire} {
 		p := rsaProvider(t, "openapi-v3")
 		p.Verify = mode
 		req, resp := exchange(t, p, 400, "{}")
 		now := time.Now()
 		resp.Header.Set("Date", now.Add(time.Hour).UTC().Format(http.TimeFormat))
 		_ = p.TakeAnswer(req, resp, now, 100)
-		if off := (p.Clock.Skew() - time.Hour).Abs(); off > alipayai.MinSkew {
+		if off := (p.Clock.Skew() - time.Hour).Abs(); off > upstream.MinSkew {
 			t.Errorf("%s: learned %v", mode, p.Clock.Skew())
 		}
 	}

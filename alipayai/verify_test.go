@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // stripped hides the named headers of a simulator's answers.
@@ -57,13 +57,13 @@ func TestResponseSignatures(t *testing.T) {
 		"without its time":    {between: stripped("Response-Time"), off: true},
 		"of nobody in person": {between: stripped("Client-Id"), off: true, ifPresent: true, require: true},
 	} {
-		for mode, ok := range map[alipayai.VerifyMode]bool{alipayai.VerifyOff: test.off, alipayai.VerifyIfPresent: test.ifPresent, alipayai.VerifyRequire: test.require} {
+		for mode, ok := range map[upstream.VerifyMode]bool{upstream.VerifyOff: test.off, upstream.VerifyIfPresent: test.ifPresent, upstream.VerifyRequire: test.require} {
 			t.Run(name+", "+string(mode), func(t *testing.T) {
 				sim, err := sandbox.New(sandbox.Config{RequestsPerSecond: -1})
 				if err != nil {
 					t.Fatal(err)
 				}
-				r := startRig(t, test.between(sim), simProvider, first(func(p *alipayai.Provider) { p.Verify = mode }))
+				r := startRig(t, test.between(sim), simProvider, first(func(p *upstream.Provider) { p.Verify = mode }))
 				r.sim = sim
 				if test.fault.Kind != "" {
 					test.fault.Path = "/v1/chat/completions"
@@ -94,7 +94,7 @@ func TestResponseSignatures(t *testing.T) {
 
 // A system error in a 200 is no less signed than an answer, and a forged one is not believed.
 func TestErrorsAreVerifiedToo(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, first(func(p *alipayai.Provider) { p.Verify = alipayai.VerifyRequire }))
+	r := newRig(t, sandbox.Config{}, first(func(p *upstream.Provider) { p.Verify = upstream.VerifyRequire }))
 	r.set(sandbox.Fault{Kind: sandbox.SystemError200})
 	wantError(t, r.chat("hello"), http.StatusBadGateway, "SYSTEM_ERROR")
 	r.set(sandbox.Fault{Kind: sandbox.SystemError200}, sandbox.Fault{Kind: sandbox.WrongResponseSignature})
@@ -141,7 +141,7 @@ func TestUnsignedFailuresAreClassified(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r := startRig(t, failuresWith(signature)(sim), simProvider, first(func(p *alipayai.Provider) { p.Verify = alipayai.VerifyRequire }))
+				r := startRig(t, failuresWith(signature)(sim), simProvider, first(func(p *upstream.Provider) { p.Verify = upstream.VerifyRequire }))
 				r.sim = sim
 				if test.fault.Kind != "" {
 					r.set(test.fault)

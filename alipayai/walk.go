@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -41,7 +42,7 @@ type rung struct {
 
 // walk asks the providers in order until one answers, and falls back on the
 // tenant's last good answer to the same request when none does.
-func (c *call) walk(providers []*Provider) (*Answer, *failure.Failure) {
+func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) {
 	for i, p := range providers {
 		before := c.outcome.Attempts
 		a, f := c.try(p, i < len(providers)-1 && c.class() != ClassMoney)
@@ -74,8 +75,8 @@ func (c *call) walk(providers []*Provider) (*Answer, *failure.Failure) {
 
 // try asks p if its breaker lets it, and tells the breaker what came of it:
 // of a stream, when it ends.
-func (c *call) try(p *Provider, alternatives bool) (*Answer, *failure.Failure) {
-	c.outcome.Provider, c.outcome.UpstreamModel = p.Name, p.upstreamModel(c.Request.Model)
+func (c *call) try(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
+	c.outcome.Provider, c.outcome.UpstreamModel = p.Name, p.UpstreamModel(c.Request.Model)
 	done, f := c.allowed(p)
 	if f != nil {
 		return nil, f
@@ -92,11 +93,11 @@ func (c *call) try(p *Provider, alternatives bool) (*Answer, *failure.Failure) {
 }
 
 // allowed asks p's breaker, which has to be told by done what came of the call.
-func (c *call) allowed(p *Provider) (done func(failover.Result), f *failure.Failure) {
+func (c *call) allowed(p *upstream.Provider) (done func(failover.Result), f *failure.Failure) {
 	if c.g.Breakers == nil {
 		return func(failover.Result) {}, nil
 	}
-	done, err := c.g.Breakers.Allow(c.ctx, failover.Key{Tenant: c.Tenant, Provider: p.account}, c.g.Breaker)
+	done, err := c.g.Breakers.Allow(c.ctx, failover.Key{Tenant: c.Tenant, Provider: p.Account()}, c.g.Breaker)
 	switch {
 	case err == nil:
 		return done, nil
@@ -123,7 +124,7 @@ func (c *call) reasons() string {
 
 // exhausted makes the failure of a call that none of the providers has answered.
 // That of one provider alone speaks for itself.
-func (c *call) exhausted(providers []*Provider) *failure.Failure {
+func (c *call) exhausted(providers []*upstream.Provider) *failure.Failure {
 	first, last := c.rungs[0], c.rungs[len(c.rungs)-1]
 	if !slices.ContainsFunc(c.rungs, func(r rung) bool { return !r.f.UnsupportedHere }) {
 		return first.f // nobody can do what the request asks for
@@ -149,7 +150,7 @@ func (c *call) exhausted(providers []*Provider) *failure.Failure {
 }
 
 // tried says who was asked and what came of it, and who was not.
-func (c *call) tried(providers []*Provider) string {
+func (c *call) tried(providers []*upstream.Provider) string {
 	var what strings.Builder
 	for i, p := range providers {
 		if i > 0 {

@@ -16,15 +16,16 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
-// upstream is a simulator in one of the formats, and the provider that leads to it.
-type upstream struct {
+// simulated is a simulator in one of the formats, and the provider that leads to it.
+type simulated struct {
 	*sandbox.Server
-	provider *alipayai.Provider
+	provider *upstream.Provider
 	arrived  *arrivals
 	path     string
 	// model is what it serves the models of the tests as.
@@ -32,10 +33,10 @@ type upstream struct {
 }
 
 // calls are the chat requests that reached it.
-func (u *upstream) calls() []arrival { return u.arrived.at(u.path) }
+func (u *simulated) calls() []arrival { return u.arrived.at(u.path) }
 
 // set arms faults of its chat endpoint.
-func (u *upstream) set(t *testing.T, faults ...sandbox.Fault) {
+func (u *simulated) set(t *testing.T, faults ...sandbox.Fault) {
 	t.Helper()
 	for i := range faults {
 		if faults[i].Kind != sandbox.TokenError {
@@ -48,9 +49,9 @@ func (u *upstream) set(t *testing.T, faults ...sandbox.Fault) {
 }
 
 // newUpstream starts a simulator without a rate cap.
-func newUpstream(t *testing.T, name string, format sandbox.Format) *upstream {
+func newUpstream(t *testing.T, name string, format sandbox.Format) *simulated {
 	t.Helper()
-	u := &upstream{arrived: new(arrivals)}
+	u := &simulated{arrived: new(arrivals)}
 	cfg := sandbox.Config{Format: format, RequestsPerSecond: -1, OnRequest: u.arrived.note}
 	if format == sandbox.NextBuilder {
 		public, err := x509.MarshalPKIXPublicKey(&agentKey().PublicKey)
@@ -78,13 +79,13 @@ func newUpstream(t *testing.T, name string, format sandbox.Format) *upstream {
 }
 
 // claudeProvider is the demo app at a simulator of Anthropic's.
-func claudeProvider(t testing.TB, base string) *alipayai.Provider {
+func claudeProvider(t testing.TB, base string) *upstream.Provider {
 	t.Helper()
 	keys, err := signer.NewRing(map[int]string{1: sandbox.DemoAPIKey})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &alipayai.Provider{Clock: new(alipayai.Clock), Transport: newTransport(t), Format: new(anthropic.Format)}
+	p := &upstream.Provider{Clock: new(upstream.Clock), Transport: newTransport(t), Format: new(anthropic.Format)}
 	p.Profile = profile(t, "anthropic")
 	p.BaseURL = parseURL(t, base+"/v1")
 	p.Model = p.Profile.Model
@@ -105,16 +106,16 @@ var agentKey = sync.OnceValue(func() *rsa.PrivateKey {
 })
 
 // agentProvider is an app at a simulator of the agents' platform.
-func agentProvider(t testing.TB, base string) *alipayai.Provider {
+func agentProvider(t testing.TB, base string) *upstream.Provider {
 	t.Helper()
 	keys, err := signer.NewRing(map[int]*rsa.PrivateKey{1: agentKey()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &alipayai.Provider{Clock: new(alipayai.Clock), Transport: newTransport(t), Format: nextbuilder.Format{AgentID: "sandbox-agent"}}
+	p := &upstream.Provider{Clock: new(upstream.Clock), Transport: newTransport(t), Format: nextbuilder.Format{AgentID: "sandbox-agent"}}
 	p.Profile = profile(t, "nextbuilder")
 	p.BaseURL = parseURL(t, base)
-	p.Model, p.Verify = "sandbox-agent", alipayai.VerifyOff
+	p.Model, p.Verify = "sandbox-agent", upstream.VerifyOff
 	p.Scheme, err = signer.NewOpenAPIV3(signer.OpenAPIConfig{AppID: "2021000000000000", RSAKeys: signer.RSAKeys{Keys: keys}})
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +126,7 @@ func agentProvider(t testing.TB, base string) *alipayai.Provider {
 // ladder is a gateway before several simulators, which it asks in that order.
 type ladder struct {
 	*rig
-	rungs []*upstream
+	rungs []*simulated
 }
 
 // newLadder starts simulators of these formats. Their names are first, second and third.
@@ -184,7 +185,7 @@ func wantHeader(t *testing.T, got reply, header ...string) {
 }
 
 // closedCap is one whose window stays closed for longer than calls wait.
-func closedCap() *alipayai.Cap {
+func closedCap() *upstream.Cap {
 	k := newCap(50, time.Second)
 	k.MaxWait = time.Second
 	k.Throttled(time.Minute)

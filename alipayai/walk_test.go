@@ -13,15 +13,16 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // hasty makes a provider that is not waited for.
-func hasty(p *alipayai.Provider) { p.Timeout = 300 * time.Millisecond }
+func hasty(p *upstream.Provider) { p.Timeout = 300 * time.Millisecond }
 
 func TestFallsOver(t *testing.T) {
 	for name, test := range map[string]struct {
 		fault    sandbox.Fault
-		edit     func(*alipayai.Provider)
+		edit     func(*upstream.Provider)
 		reason   string
 		attempts int // at the first provider
 		stream   bool
@@ -48,14 +49,14 @@ func TestFallsOver(t *testing.T) {
 		"clock that stays wrong":  {fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 401, Code: "INVALID_REQUEST_TIME"}, reason: "credentials", attempts: 1},
 		"bad response signature":  {fault: sandbox.Fault{Kind: sandbox.WrongResponseSignature}, reason: failure.CodeBadSignature, attempts: 1},
 		"no token":                {fault: sandbox.Fault{Kind: sandbox.TokenError, Status: 500}, reason: failure.CodeTokenUnavailable},
-		"unavailable":             {edit: func(p *alipayai.Provider) { p.Unavailable = func(time.Time) error { return errors.New("expired") } }, reason: failure.CodeProviderUnavailable},
-		"queue that is too long":  {edit: func(p *alipayai.Provider) { p.Cap = closedCap() }, reason: "queue_deadline"},
-		"cannot be signed for":    {edit: func(p *alipayai.Provider) { p.Scheme = brokenScheme{p.Scheme} }, reason: failure.CodeSigningFailed},
-		"answer is far too large": {edit: func(p *alipayai.Provider) { p.Transport = endless{} }, reason: failure.CodeResponseTooLarge, attempts: -1},
+		"unavailable":             {edit: func(p *upstream.Provider) { p.Unavailable = func(time.Time) error { return errors.New("expired") } }, reason: failure.CodeProviderUnavailable},
+		"queue that is too long":  {edit: func(p *upstream.Provider) { p.Cap = closedCap() }, reason: "queue_deadline"},
+		"cannot be signed for":    {edit: func(p *upstream.Provider) { p.Scheme = brokenScheme{p.Scheme} }, reason: failure.CodeSigningFailed},
+		"answer is far too large": {edit: func(p *upstream.Provider) { p.Transport = endless{} }, reason: failure.CodeResponseTooLarge, attempts: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := newLadder(t, alipays, first(func(p *alipayai.Provider) {
+			l := newLadder(t, alipays, first(func(p *upstream.Provider) {
 				if test.edit != nil {
 					test.edit(p)
 				}
@@ -99,7 +100,7 @@ func TestFallsOverAtOnceWithoutAToken(t *testing.T) {
 	for i := range calls {
 		wantServed(t, l.chat("hello "+strconv.Itoa(i)), "second", "1", failure.CodeTokenUnavailable)
 	}
-	if took := time.Since(began); took > calls*alipayai.TokenWait/4 {
+	if took := time.Since(began); took > calls*upstream.TokenWait/4 {
 		t.Errorf("%d calls took %v", calls, took)
 	}
 	l.wantCalls(0, 1+calls)
@@ -108,7 +109,7 @@ func TestFallsOverAtOnceWithoutAToken(t *testing.T) {
 // An unreachable provider is tried three times, since nothing ever left.
 func TestFallsOverWhereNobodyListens(t *testing.T) {
 	t.Parallel()
-	l := newLadder(t, alipays, first(func(p *alipayai.Provider) { p.BaseURL, p.Tokens = unreachable(t)().BaseURL, nil }))
+	l := newLadder(t, alipays, first(func(p *upstream.Provider) { p.BaseURL, p.Tokens = unreachable(t)().BaseURL, nil }))
 	wantServed(t, l.chat("hello"), "second", "4", failure.CodeUnreachable)
 	l.wantCalls(0, 1)
 }

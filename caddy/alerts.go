@@ -8,8 +8,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // Alert is where operators are told that something is wrong, and that it is
@@ -93,7 +93,7 @@ func addressed[S alert.Sink](c *Alert, s secrets, sink func(address string) (S, 
 	if address != "" && !hasPlaceholder(address) && !strings.Contains(address, "://") {
 		return nil, fmt.Errorf("%s url has no scheme; begin it with http://, https:// or the service as shoutrrr has it, or use {env.NAME}", c.Type)
 	}
-	if u, err := url.Parse(address); err != nil || u.User != nil || !alipayai.IsLoopback(u.Hostname()) {
+	if u, err := url.Parse(address); err != nil || u.User != nil || !upstream.IsLoopback(u.Hostname()) {
 		if address, err = s.resolve(c.Type+" url", address); err != nil {
 			return nil, err
 		}

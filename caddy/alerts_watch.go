@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -84,7 +84,7 @@ func (w *watch) look() {
 
 // storeLost reports whether the provider's cap is shared with replicas that
 // cannot be reached.
-func storeLost(p *alipayai.Provider) bool {
+func storeLost(p *upstream.Provider) bool {
 	if p.Cap == nil {
 		return false
 	}

@@ -10,10 +10,10 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
@@ -59,9 +59,9 @@ func TestWatchEndsWhatIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		known := &alertState{State: alert.NewState()}
 		monitor := alert.NewMonitor(alert.New(known.State, alert.Options{Logger: zap.NewNop()}), 0)
-		here := &alipayai.Provider{Tokens: new(token.Source)}
+		here := &upstream.Provider{Tokens: new(token.Source)}
 		w := &watch{known: known, app: &App{
-			providers: map[string]*alipayai.Provider{"here": here}, sites: map[string]bool{"here": true},
+			providers: map[string]*upstream.Provider{"here": here}, sites: map[string]bool{"here": true},
 			breakers: new(failover.Breakers), monitor: monitor,
 		}}
 		fail := func() { // as a call does, in the breaker of here

@@ -14,9 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 )
@@ -55,7 +55,7 @@ type App struct {
 	// How many system errors a minute of one provider are too many. Default: `10`
 	AlertSystemErrors int `json:"alert_system_errors,omitempty"`
 
-	providers map[string]*alipayai.Provider
+	providers map[string]*upstream.Provider
 	metrics   *metrics
 	logger    *zap.Logger
 	sealing   *seal.Seal
@@ -114,7 +114,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.sites = make(map[string]bool)
-	a.providers = make(map[string]*alipayai.Provider, len(a.Providers))
+	a.providers = make(map[string]*upstream.Provider, len(a.Providers))
 	credentials := newCredentialUses()
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
 		if err := checkProviderName(name); err != nil {
@@ -187,7 +187,7 @@ func (a *App) Cleanup() error {
 }
 
 // provider finds a provider by name.
-func (a *App) provider(name string) (*alipayai.Provider, error) {
+func (a *App) provider(name string) (*upstream.Provider, error) {
 	p, ok := a.providers[name]
 	if !ok {
 		known := slices.Sorted(maps.Keys(a.providers))

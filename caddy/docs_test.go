@@ -5,71 +5,201 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
 
-// TestFieldsAreDocumented holds that Caddy's module documentation, which is made
-// of these comments, says of each option what happens without it.
-func TestFieldsAreDocumented(t *testing.T) {
-	entries, err := os.ReadDir(".")
+// parsed gives the package's files without its tests, by name.
+func parsed(t *testing.T) (map[string]*ast.File, *token.FileSet) {
+	t.Helper()
+	names, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	fields := 0
-	files := token.NewFileSet()
-	for _, entry := range entries {
-		if name := entry.Name(); !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+	positions := token.NewFileSet()
+	files := make(map[string]*ast.File)
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
-		file, err := parser.ParseFile(files, entry.Name(), nil, parser.ParseComments|parser.SkipObjectResolution)
+		file, err := parser.ParseFile(positions, name, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)
 		}
+		files[name] = file
+	}
+	return files, positions
+}
+
+// eachField calls do for every field that is an option in JSON.
+func eachField(t *testing.T, files map[string]*ast.File, do func(owner, option string, field *ast.Field)) {
+	t.Helper()
+	for _, file := range files {
 		ast.Inspect(file, func(n ast.Node) bool {
-			decl, ok := n.(*ast.GenDecl)
+			declared, ok := n.(*ast.TypeSpec)
 			if !ok {
 				return true
 			}
-			for _, spec := range decl.Specs {
-				declared, ok := spec.(*ast.TypeSpec)
-				if !ok {
+			s, ok := declared.Type.(*ast.StructType)
+			if !ok {
+				return true
+			}
+			for _, field := range s.Fields.List {
+				if field.Tag == nil || len(field.Names) != 1 || !field.Names[0].IsExported() {
 					continue
 				}
-				if s, ok := declared.Type.(*ast.StructType); ok {
-					fields += checkFields(t, files, declared.Name.Name, s)
+				tag, err := strconv.Unquote(field.Tag.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				option, _, _ := strings.Cut(reflect.StructTag(tag).Get("json"), ",")
+				if option != "" && option != "-" {
+					do(declared.Name.Name, option, field)
 				}
 			}
 			return true
 		})
 	}
+}
+
+// TestFieldsAreDocumented holds that Caddy's module documentation, which is made
+// of these comments, says of each option what happens without it.
+func TestFieldsAreDocumented(t *testing.T) {
+	files, positions := parsed(t)
+	fields := 0
+	eachField(t, files, func(owner, option string, field *ast.Field) {
+		fields++
+		doc := field.Doc.Text()
+		if !strings.Contains(doc, "Default: ") && !strings.Contains(doc, "Required") {
+			t.Errorf("%s: %s.%s (%s) says neither Default nor Required: %q",
+				positions.Position(field.Pos()), owner, field.Names[0].Name, option, doc)
+		}
+	})
 	if fields < 40 {
 		t.Errorf("only %d options were found", fields)
 	}
 }
 
-// checkFields checks the JSON fields of one struct and counts them.
-func checkFields(t *testing.T, files *token.FileSet, name string, s *ast.StructType) (n int) {
-	for _, field := range s.Fields.List {
-		if field.Tag == nil || len(field.Names) != 1 || !field.Names[0].IsExported() {
-			continue
-		}
-		tag, err := strconv.Unquote(field.Tag.Value)
-		if err != nil {
-			t.Fatal(err)
-		}
-		option, _, _ := strings.Cut(reflect.StructTag(tag).Get("json"), ",")
-		if option == "" || option == "-" {
-			continue
-		}
-		n++
-		doc := field.Doc.Text()
-		if !strings.Contains(doc, "Default: ") && !strings.Contains(doc, "Required") {
-			t.Errorf("%s: %s.%s (%s) says neither Default nor Required: %q",
-				files.Position(field.Pos()), name, field.Names[0].Name, option, doc)
-		}
+// The headings of README.md under which options stand: those of a type's fields,
+// and those that a file of the Caddyfile's syntax reads.
+var (
+	sectionOf = map[string]string{
+		"App": "Global option `alipayai`", "Redis": "Option `store`", "Evidence": "Option `evidence`", "Alert": "Option `alert`",
+		"Provider": "Option `provider`", "Token": "Option `provider`", "Limit": "Option `provider`", "Queue": "Option `provider`",
+		"CodeRule": "Option `provider`", "Agent": "Option `provider`",
+		"Proxy": "Directive `alipayai_proxy`", "Breaker": "Directive `alipayai_proxy`", "CachedAnswer": "Directive `alipayai_proxy`",
+		"Idempotency": "Directive `alipayai_proxy`", "TenantLimit": "Directive `alipayai_proxy`",
+		"KeysAuth": "Directive `alipayai_auth`", "SigningTransport": "`transport alipayai` of `reverse_proxy`",
+		"SandboxHandler": "Directive `alipayai_sandbox`", "SandboxApp": "Directive `alipayai_sandbox`",
 	}
-	return n
+	sectionsOf = map[string][]string{
+		"app_caddyfile.go":       {"Global option `alipayai`", "Option `evidence`"},
+		"store.go":               {"Option `store`", "Global option `alipayai`"},
+		"store_redis_options.go": {"Option `store`", "Global option `alipayai`"},
+		"provider_caddyfile.go":  {"Option `provider`"},
+		"proxy_caddyfile.go":     {"Directive `alipayai_proxy`"},
+		"handlers_caddyfile.go":  {"Directive `alipayai_auth`", "Directive `alipayai_sandbox`", "`transport alipayai` of `reverse_proxy`"},
+	}
+)
+
+// TestOptionsAreDescribed holds that README.md names every option: in JSON in the
+// section of its module or in that on JSON, in the Caddyfile in the syntax and in
+// the text below it.
+func TestOptionsAreDescribed(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := make(map[string]string)
+	for _, part := range regexp.MustCompile(`(?m)^#{2,3} `).Split(string(text), -1) {
+		title, body, _ := strings.Cut(part, "\n")
+		sections[title] = body
+	}
+	files, positions := parsed(t)
+	eachField(t, files, func(owner, option string, field *ast.Field) {
+		title, ok := sectionOf[owner]
+		if !ok {
+			t.Errorf("%s: no section of README.md describes the options of %s", positions.Position(field.Pos()), owner)
+			return
+		}
+		if !says(sections[title], option) && !says(sections["JSON"], option) {
+			t.Errorf("%s: README.md does not name %s, an option of %s in JSON, under %q", positions.Position(field.Pos()), option, owner, title)
+		}
+	})
+	options := 0
+	for name, file := range files {
+		if !readsOptions(file) {
+			continue
+		}
+		titles, ok := sectionsOf[name]
+		if !ok {
+			t.Errorf("%s reads options of Caddyfiles: name the sections of README.md that describe them", name)
+		}
+		var body, shown string
+		for _, title := range titles {
+			if sections[title] == "" {
+				t.Fatalf("README.md has no section %q", title)
+			}
+			body += sections[title]
+			shown += syntax(sections[title])
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			c, ok := n.(*ast.CaseClause)
+			if !ok {
+				return true
+			}
+			for _, value := range c.List {
+				literal, ok := value.(*ast.BasicLit)
+				if !ok || literal.Kind != token.STRING {
+					continue
+				}
+				option, err := strconv.Unquote(literal.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				options++
+				if !regexp.MustCompile(`(?m)^\t+` + option + `\b`).MatchString(shown) {
+					t.Errorf("%s: README.md shows %s in no syntax of %q", positions.Position(c.Pos()), option, titles)
+				}
+				if !says(body, option) {
+					t.Errorf("%s: README.md does not describe %s under %q", positions.Position(c.Pos()), option, titles)
+				}
+			}
+			return true
+		})
+	}
+	if options < 60 {
+		t.Errorf("only %d options of Caddyfiles were found", options)
+	}
+}
+
+// readsOptions reports whether a file reads blocks of Caddyfiles: it says which
+// options it does not know.
+func readsOptions(file *ast.File) (found bool) {
+	ast.Inspect(file, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			name, ok := call.Fun.(*ast.Ident)
+			found = found || ok && name.Name == "unrecognized"
+		}
+		return !found
+	})
+	return found
+}
+
+// says reports whether a text has an option as code, alone or with its arguments.
+func says(text, option string) bool {
+	word := regexp.MustCompile(`\b` + regexp.QuoteMeta(option) + `\b`)
+	return slices.ContainsFunc(regexp.MustCompile("`[^`\n]+`").FindAllString(text, -1), word.MatchString)
+}
+
+// syntax is the first fenced block of a section.
+func syntax(section string) string {
+	_, rest, _ := strings.Cut(section, "\n```\n")
+	block, _, _ := strings.Cut(rest, "\n```\n")
+	return "\n" + block
 }

@@ -5,13 +5,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
 // capCollector reads the providers' caps when it is asked. It belongs to one
 // configuration.
-type capCollector struct{ providers map[string]*alipayai.Provider }
+type capCollector struct{ providers map[string]*upstream.Provider }
 
 var (
 	queueDepth = prometheus.NewDesc("caddy_alipayai_queue_depth",
@@ -55,7 +55,7 @@ func (c capCollector) Collect(to chan<- prometheus.Metric) {
 // configuration.
 type breakerCollector struct {
 	breakers  *failover.Breakers
-	providers map[string]*alipayai.Provider
+	providers map[string]*upstream.Provider
 }
 
 var breakersOpen = prometheus.NewDesc("caddy_alipayai_breakers",

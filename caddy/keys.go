@@ -11,8 +11,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/internal/filewatch"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -21,7 +21,7 @@ import (
 type keyLoader struct {
 	app      *App
 	config   *Provider
-	provider *alipayai.Provider
+	provider *upstream.Provider
 	secrets  secrets
 	uses     credentialUses
 }
@@ -159,12 +159,12 @@ func (l keyLoader) verifiable(publicKeys *signer.Ring[*rsa.PublicKey]) error {
 		return nil
 	}
 	switch l.provider.Verify {
-	case alipayai.VerifyRequire:
+	case upstream.VerifyRequire:
 		return errors.New("verify_response require needs public_key, to verify answers with")
 	case "":
 		l.app.logger.Warn("answers are not verified: no public_key is set", zap.String("provider", l.provider.Name))
 	}
-	l.provider.Verify = alipayai.VerifyOff
+	l.provider.Verify = upstream.VerifyOff
 	return nil
 }
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -46,7 +46,7 @@ type Queue struct {
 var alipayLimit = Limit{Requests: 50, Window: caddy.Duration(time.Second)}
 
 // buildCap gives the provider its rate cap.
-func (a *App) buildCap(p *alipayai.Provider, c *Provider) error {
+func (a *App) buildCap(p *upstream.Provider, c *Provider) error {
 	limit := c.Limit
 	if limit == nil && p.Profile.TakesToken {
 		limit = &alipayLimit
@@ -57,13 +57,13 @@ func (a *App) buildCap(p *alipayai.Provider, c *Provider) error {
 		}
 		return nil
 	}
-	k := &alipayai.Cap{
+	k := &upstream.Cap{
 		Limit: limiter.Limit{
 			Requests: limit.Requests,
 			Per:      time.Duration(limit.Window),
-			Guard:    cmp.Or(time.Duration(limit.Guard), alipayai.DefaultGuard),
+			Guard:    cmp.Or(time.Duration(limit.Guard), upstream.DefaultGuard),
 		},
-		MaxWait: alipayai.DefaultMaxWait, MaxCount: alipayai.DefaultQueueCount, MaxBytes: alipayai.DefaultQueueBytes,
+		MaxWait: upstream.DefaultMaxWait, MaxCount: upstream.DefaultQueueCount, MaxBytes: upstream.DefaultQueueBytes,
 	}
 	if err := k.Limit.Check(); err != nil {
 		return fmt.Errorf("limit: %w", err)
@@ -84,7 +84,7 @@ func (a *App) buildCap(p *alipayai.Provider, c *Provider) error {
 // shareCap gives the cap the window and the queue that belong to the account at
 // the upstream, whatever the provider is called; the window also to the store
 // that shares it. Both outlive the configuration as long as calls wait.
-func (a *App) shareCap(k *alipayai.Cap, p *alipayai.Provider) {
+func (a *App) shareCap(k *upstream.Cap, p *upstream.Provider) {
 	hash := hashAll([]string{canonicalHost(p.BaseURL.Host, p.BaseURL.Scheme == "https"), p.ClientID})
 	account, span := string(hash[:]), k.Limit.Span()
 	releaseStore := a.store.hold()

@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -85,7 +86,7 @@ func (o observer) Settled(ctx context.Context, out alipayai.Outcome) {
 	switch {
 	case out.Exhausted:
 		o.monitor.Exhausted(o.site)
-	case out.Code == "" && out.Stored == "" && out.Endpoint != alipayai.EndpointModels:
+	case out.Code == "" && out.Stored == "" && out.Endpoint != upstream.EndpointModels:
 		o.monitor.Served(o.site)
 	}
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.Logs != nil {

@@ -14,10 +14,10 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
@@ -26,20 +26,20 @@ import (
 )
 
 // buildProvider makes the domain's provider of its configuration.
-func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses) (*alipayai.Provider, error) {
+func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses) (*upstream.Provider, error) {
 	if c == nil {
 		return nil, errors.New("is null; declare at least its profile")
 	}
-	profile, err := alipayai.LookupProfile(c.Profile)
+	profile, err := upstream.LookupProfile(c.Profile)
 	if err != nil {
 		return nil, err
 	}
-	p := &alipayai.Provider{
+	p := &upstream.Provider{
 		Name: name, Profile: profile, Region: c.Region,
 		Models: c.Models, Model: c.Model, ModelMap: c.ModelMap,
-		Timeout: time.Duration(c.Timeout), StreamTimeout: time.Duration(c.StreamTimeout), Verify: alipayai.VerifyMode(c.VerifyResponse),
-		Paths:         make(map[alipayai.Endpoint]string, len(c.Paths)),
-		OnUnsupported: alipayai.OnUnsupported(c.OnUnsupported),
+		Timeout: time.Duration(c.Timeout), StreamTimeout: time.Duration(c.StreamTimeout), Verify: upstream.VerifyMode(c.VerifyResponse),
+		Paths:         make(map[upstream.Endpoint]string, len(c.Paths)),
+		OnUnsupported: upstream.OnUnsupported(c.OnUnsupported),
 		Credentials:   live,
 	}
 	p.Model = cmp.Or(p.Model, profile.Model)
@@ -67,31 +67,31 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	if p.BaseURL, err = url.Parse(base); err != nil {
 		return nil, errors.New("base_url is not a URL; write it like https://api.example.com")
 	}
-	if profile.Simulated && !alipayai.IsLoopback(p.BaseURL.Hostname()) {
+	if profile.Simulated && !upstream.IsLoopback(p.BaseURL.Hostname()) {
 		return nil, fmt.Errorf("base_url: profile %s has public demo keys and is for loopback hosts only, not %s", profile.Name, p.BaseURL.Hostname())
 	}
 	if profile.Simulated && profile.Signs() {
 		p.ClientID = cmp.Or(p.ClientID, sandbox.DemoClientID)
 	}
 	for endpoint, path := range c.Paths {
-		if _, ok := profile.Paths[alipayai.Endpoint(endpoint)]; !ok {
+		if _, ok := profile.Paths[upstream.Endpoint(endpoint)]; !ok {
 			return nil, fmt.Errorf("path %q is unknown; use chat, embeddings or models", endpoint)
 		}
-		p.Paths[alipayai.Endpoint(endpoint)] = path
+		p.Paths[upstream.Endpoint(endpoint)] = path
 	}
-	if p.Environment, err = alipayai.CheckEnvironment(alipayai.Environment(c.Environment), profile.Name, p.BaseURL, p.ClientID); err != nil {
+	if p.Environment, err = upstream.CheckEnvironment(upstream.Environment(c.Environment), profile.Name, p.BaseURL, p.ClientID); err != nil {
 		return nil, err
 	}
 	if p.Header, err = c.header(resolver, profile.Header); err != nil {
 		return nil, err
 	}
-	clock, release := acquire[alipayai.Clock]("clock", p.BaseURL.Host)
+	clock, release := acquire[upstream.Clock]("clock", p.BaseURL.Host)
 	a.releases = append(a.releases, release)
 	p.Clock = clock
 	budget, release := acquire[failover.Budget]("budget", p.BaseURL.Host, p.ClientID, name)
 	a.releases = append(a.releases, release)
 	p.Budget = budget
-	hold, release := acquire[alipayai.Hold]("hold", p.BaseURL.Host, p.ClientID)
+	hold, release := acquire[upstream.Hold]("hold", p.BaseURL.Host, p.ClientID)
 	a.releases = append(a.releases, release)
 	p.Hold = hold
 
@@ -116,7 +116,7 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 }
 
 // format gives what the upstream speaks.
-func (p *Provider) format(s secrets, profile alipayai.Profile) (wire.Format, error) {
+func (p *Provider) format(s secrets, profile upstream.Profile) (wire.Format, error) {
 	if (p.Agent != nil) != (profile.Format == wire.NextBuilder) {
 		return nil, errors.New("agent goes with profile nextbuilder, and that needs it: agent <id>")
 	}
@@ -228,12 +228,12 @@ func closeIdle(connections http.RoundTripper) {
 
 // credentialUses remembers which environment each credential belongs to, by
 // its hash: a key of the sandbox must not sign for production.
-type credentialUses map[[32]byte]*alipayai.Provider
+type credentialUses map[[32]byte]*upstream.Provider
 
 // newCredentialUses knows the simulator's credentials already: they are public.
 func newCredentialUses() credentialUses {
 	uses := make(credentialUses)
-	simulator := &alipayai.Provider{Name: "sandbox (the simulator)", Environment: alipayai.Sandbox}
+	simulator := &upstream.Provider{Name: "sandbox (the simulator)", Environment: upstream.Sandbox}
 	uses[hashAll([]string{sandbox.DemoOAuthSecret})] = simulator
 	uses[hashAll([]string{sandbox.DemoAPIKey})] = simulator
 	for _, key := range sandbox.DemoKeys() {
@@ -243,7 +243,7 @@ func newCredentialUses() credentialUses {
 }
 
 // add records that p uses the credential, and refuses a second environment.
-func (u credentialUses) add(p *alipayai.Provider, option string, credential []byte) error {
+func (u credentialUses) add(p *upstream.Provider, option string, credential []byte) error {
 	key := hashAll([]string{string(credential)})
 	if other, ok := u[key]; ok && other.Environment != p.Environment {
 		return fmt.Errorf("%s is the same as one of provider %s: one is for %s, the other for %s",

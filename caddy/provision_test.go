@@ -10,8 +10,8 @@ import (
 
 	"filippo.io/age"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // aSecret stands where it must never be shown.
@@ -36,7 +36,7 @@ func TestProvisionRefuses(t *testing.T) {
 		want         []string
 	}{
 		"unknown profile": {provider("profile alipy"), "",
-			[]string{`provider alipay: profile "alipy" is unknown`, strings.Join(alipayai.ProfileNames(), ", ")}},
+			[]string{`provider alipay: profile "alipy" is unknown`, strings.Join(upstream.ProfileNames(), ", ")}},
 		"no profile":              {provider("region cn"), "", []string{`provider alipay: profile ""`}},
 		"no base_url":             {provider("profile alipay", "client_id app"), "", []string{"provider alipay: base_url is missing"}},
 		"relative base_url":       {hmacProviderAt("api.example.com"), "", []string{"provider alipay: base_url"}},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -182,7 +183,7 @@ func (h *Proxy) provisionTenants() error {
 		limits.Default = limits.Of[anyTenant]
 		h.gateway.TenantLimits = limits
 	}
-	shares := make(map[string]alipayai.Share)
+	shares := make(map[string]upstream.Share)
 	for tenant, weight := range h.Weights {
 		if weight < 1 {
 			return fmt.Errorf("weight of tenant %s must be a number from 1", tenant)
@@ -201,7 +202,7 @@ func (h *Proxy) provisionTenants() error {
 
 // share gives what is configured for the tenant, and for any tenant where
 // nothing is.
-func (h *Proxy) share(tenant string) alipayai.Share {
+func (h *Proxy) share(tenant string) upstream.Share {
 	weight, ok := h.Weights[tenant]
 	if !ok {
 		weight = h.Weights[anyTenant]
@@ -210,7 +211,7 @@ func (h *Proxy) share(tenant string) alipayai.Share {
 	if !ok {
 		class = h.Priorities[anyTenant]
 	}
-	return alipayai.Share{Weight: weight, Priority: priorities[class]}
+	return upstream.Share{Weight: weight, Priority: priorities[class]}
 }
 
 var priorities = map[string]limiter.Priority{"high": limiter.High, "normal": limiter.Normal, "low": limiter.Low}

@@ -11,10 +11,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // Token says where a provider's OAuth access tokens are had. A token is
@@ -41,7 +41,7 @@ type Token struct {
 }
 
 // buildTokens gives the provider its access tokens, where it takes them.
-func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, s secrets, uses credentialUses) error {
+func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, s secrets, uses credentialUses) error {
 	if !p.Profile.TakesToken {
 		return nil
 	}
@@ -66,7 +66,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *alipayai.Provider, c *Provider, 
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return errors.New("token url is not absolute; write it like https://auth.example.com/oauth2/token")
 	}
-	if p.Profile.Simulated && !alipayai.IsLoopback(u.Hostname()) {
+	if p.Profile.Simulated && !upstream.IsLoopback(u.Hostname()) {
 		return fmt.Errorf("token url: profile %s is for loopback hosts only, not %s", p.Profile.Name, u.Hostname())
 	}
 	if err := uses.add(p, "token secret", []byte(secret)); err != nil {

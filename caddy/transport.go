@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -60,7 +61,7 @@ type SigningTransport struct {
 	// How to connect: Caddy's own HTTP transport. Default: its defaults.
 	HTTP *reverseproxy.HTTPTransport `json:"http,omitempty"`
 
-	provider    *alipayai.Provider
+	provider    *upstream.Provider
 	metrics     *metrics
 	logger      *zap.Logger
 	connections http.RoundTripper
@@ -158,7 +159,6 @@ func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		return t.broken(req, t.provider.HideError(out, err), departure.Left(), errors.Is(context.Cause(ctx), errNotSent))
 	}
 	sending.left = true
-	departure.Answered(resp)
 	resp.Header.Del("Set-Cookie")
 	if err := t.provider.TakeAnswer(out, resp, sent, alipayai.DefaultMaxAnswer); err != nil {
 		return t.unusable(req, err)

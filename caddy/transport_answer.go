@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/limiter"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -27,10 +28,11 @@ func (t *SigningTransport) unsigned(req *http.Request, err error, late bool) (*h
 	}
 	e := &wire.Error{Status: http.StatusServiceUnavailable, RetryAfter: time.Second}
 	var rejection *limiter.Rejection
+	var throttled *upstream.ThrottledError
 	switch {
-	case errors.Is(err, alipayai.ErrProviderUnavailable):
+	case errors.Is(err, upstream.ErrProviderUnavailable):
 		e.Code, e.Message = failure.CodeProviderUnavailable, err.Error()
-	case errors.Is(err, alipayai.ErrNotSigned), errors.Is(err, signer.ErrMalformed), errors.Is(err, signer.ErrWrongIdentity):
+	case errors.Is(err, upstream.ErrNotSigned), errors.Is(err, signer.ErrMalformed), errors.Is(err, signer.ErrWrongIdentity):
 		// Such as openapi-v2 parameters that only the gateway may set.
 		e.Status, e.Code, e.RetryAfter, e.Message = http.StatusForbidden, failure.CodeNotSigned, 0, live.Text(err.Error())
 	case errors.Is(err, token.ErrRefused), errors.Is(err, token.ErrUnavailable):
@@ -41,6 +43,10 @@ func (t *SigningTransport) unsigned(req *http.Request, err error, late bool) (*h
 		t.metrics.rejections.WithLabelValues(t.provider.Name, string(rejection.Reason)).Inc()
 		e.Status, e.Code, e.RetryAfter = http.StatusTooManyRequests, string(rejection.Reason), rejection.RetryAfter
 		e.Message = rejection.Error()
+	case errors.As(err, &throttled):
+		t.metrics.rejections.WithLabelValues(t.provider.Name, failure.CodeThrottled).Inc()
+		e.Status, e.Code, e.RetryAfter = http.StatusTooManyRequests, failure.CodeThrottled, throttled.RetryAfter
+		e.Message = "provider " + t.provider.Name + " is throttling"
 	default:
 		e.Code, e.Message = failure.CodeSigningFailed, "provider "+t.provider.Name+" cannot sign the request"
 		t.metrics.signingFailures.WithLabelValues(t.provider.Name).Inc()
@@ -92,13 +98,13 @@ func (t *SigningTransport) unusable(req *http.Request, err error) (*http.Respons
 	}
 	e := &wire.Error{Status: http.StatusBadGateway, NoRetry: true}
 	switch {
-	case errors.Is(err, alipayai.ErrAnswerTruncated):
+	case errors.Is(err, upstream.ErrAnswerTruncated):
 		// Not err, which names the network's addresses.
-		e.Code, e.Message = failure.CodeTruncated, alipayai.ErrAnswerTruncated.Error()
-	case errors.Is(err, alipayai.ErrAnswerTooLarge):
+		e.Code, e.Message = failure.CodeTruncated, upstream.ErrAnswerTruncated.Error()
+	case errors.Is(err, upstream.ErrAnswerTooLarge):
 		e.Code, e.Message = failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes"
 	default:
-		e.Code, e.Message = failure.CodeBadSignature, alipayai.ErrBadAnswer.Error()
+		e.Code, e.Message = failure.CodeBadSignature, upstream.ErrBadAnswer.Error()
 	}
 	t.metrics.attempted(t.provider.Name, e.Code)
 	return answerTo(req, e), nil

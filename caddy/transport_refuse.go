@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -77,7 +78,7 @@ func refuseHidden(req *http.Request) *wire.Error {
 	options, _ := repl.GetString("http.request.header.Connection")
 	for option := range strings.SplitSeq(options, ",") {
 		// An SDK's Authorization says for which app it has signed.
-		if option = strings.TrimSpace(option); alipayai.IsDecisive(option) || strings.EqualFold(option, "Authorization") {
+		if option = strings.TrimSpace(option); upstream.IsDecisive(option) || strings.EqualFold(option, "Authorization") {
 			return forbid("the header Connection names a field that says whose or what the request is")
 		}
 	}

@@ -149,7 +149,7 @@ func (c *Cell) end(t Token, err error, now time.Time) {
 	c.flight = nil
 }
 
-// lastError is why the last fetch failed, nil after a success.
+// LastError is why the last fetch failed, nil after a success.
 func (c *Cell) LastError() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -237,7 +237,7 @@ func (c *Cell) String() string { return "[token cell]" }
 // GoString hides the tokens.
 func (c *Cell) GoString() string { return c.String() }
 
-// pause is how long the endpoint is still left alone after a failure.
+// Pause is how long the endpoint is still left alone after a failure.
 func (c *Cell) Pause(now time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

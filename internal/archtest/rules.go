@@ -49,9 +49,13 @@ var rooms = map[string]room{
 	"alipayai/alert":    {imports: []string{"alipayai/outgoing", "alipayai/credentials"}},
 	"alipayai/failure":  {imports: []string{"limiter", "failover", "alipayai/wire"}},
 	"alipayai/token":    {imports: []string{"alipayai/failure", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "internal/seal"}},
-	"alipayai":          {imports: domain},
+	// One way out to a provider.
+	"alipayai/upstream": {imports: []string{
+		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "alipayai/replay",
+	}},
+	"alipayai": {imports: append(domain[:len(domain):len(domain)], "alipayai/upstream")},
 	// A door for each dialect of clients.
-	"alipayai/door": {imports: []string{"alipayai", "alipayai/failure", "alipayai/wire"}},
+	"alipayai/door": {imports: []string{"alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire"}},
 	// What the adapter and its libraries use.
 	"internal/filewatch": {},
 	"internal/seal":      {},
@@ -66,7 +70,7 @@ var (
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
 		"alipayai/wire", "alipayai/replay", "alipayai/evidence",
 	}
-	all = append(domain[:len(domain):len(domain)], "alipayai", "alipayai/door", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/seal")
+	all = append(domain[:len(domain):len(domain)], "alipayai", "alipayai/upstream", "alipayai/door", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/seal")
 )
 
 // topLevel names what may stand at the top of the repository besides dotfiles,

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	providers "github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -56,10 +57,10 @@ func (c child) serve(ctx context.Context) (front *site, end func(), err error) {
 	p, err := newProvider(first, "ollama", c.Upstream, c.Number, transport)
 	if err == nil && c.PerSecond > 0 {
 		window := limiter.NewMemoryWindow(time.Now)
-		p.Cap = &alipayai.Cap{
+		p.Cap = &providers.Cap{
 			Limit:  limiter.Limit{Requests: c.PerSecond, Per: time.Second, Guard: time.Millisecond},
 			Window: window, Queue: limiter.NewQueue(window, time.Now), MaxWait: c.Deadline,
-			MaxCount: alipayai.DefaultQueueCount, MaxBytes: alipayai.DefaultQueueBytes,
+			MaxCount: providers.DefaultQueueCount, MaxBytes: providers.DefaultQueueBytes,
 		}
 	}
 	g := &alipayai.Gateway{
@@ -70,7 +71,7 @@ func (c child) serve(ctx context.Context) (front *site, end func(), err error) {
 		})},
 	}
 	if err == nil {
-		g.Providers = []*alipayai.Provider{p}
+		g.Providers = []*providers.Provider{p}
 		err = p.Prepare()
 	}
 	if err == nil {

@@ -6,15 +6,15 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	providers "github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // alipayProvider is the demo app at a simulator of the Alipay AI API.
-func alipayProvider(base string, replica int, transport http.RoundTripper) (*alipayai.Provider, error) {
+func alipayProvider(base string, replica int, transport http.RoundTripper) (*providers.Provider, error) {
 	p, err := newProvider(first, "alipay", base, replica, transport)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func alipayProvider(base string, replica int, transport http.RoundTripper) (*ali
 	if p.Scheme, err = signer.NewHMAC(signer.HMACConfig{ClientID: sandbox.DemoClientID, Keys: ring}); err != nil {
 		return nil, err
 	}
-	p.Verify = alipayai.VerifyRequire
+	p.Verify = providers.VerifyRequire
 	p.Tokens = &token.Source{
 		Cell: new(token.Cell), Now: time.Now,
 		Fetcher: &token.Grant{
@@ -43,7 +43,7 @@ func alipayProvider(base string, replica int, transport http.RoundTripper) (*ali
 }
 
 // claudeProvider is the demo app at a simulator in Anthropic's format.
-func claudeProvider(base string, replica int, transport http.RoundTripper) (*alipayai.Provider, error) {
+func claudeProvider(base string, replica int, transport http.RoundTripper) (*providers.Provider, error) {
 	p, err := newProvider(second, "anthropic", base+"/v1", replica, transport)
 	if err != nil {
 		return nil, err
@@ -58,13 +58,13 @@ func claudeProvider(base string, replica int, transport http.RoundTripper) (*ali
 }
 
 // newProvider is what all providers of a replica have.
-func newProvider(name, profile, base string, replica int, transport http.RoundTripper) (*alipayai.Provider, error) {
-	p := &alipayai.Provider{
-		Name: name, Clock: new(alipayai.Clock), Transport: transport,
+func newProvider(name, profile, base string, replica int, transport http.RoundTripper) (*providers.Provider, error) {
+	p := &providers.Provider{
+		Name: name, Clock: new(providers.Clock), Transport: transport,
 		Header: http.Header{replicaHeader: {strconv.Itoa(replica)}},
 	}
 	var err error
-	if p.Profile, err = alipayai.LookupProfile(profile); err != nil {
+	if p.Profile, err = providers.LookupProfile(profile); err != nil {
 		return nil, err
 	}
 	for field, value := range p.Profile.Header {

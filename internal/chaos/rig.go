@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	providers "github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -177,15 +178,15 @@ func newReplica(ctx context.Context, s settings, r *rig, number int) (*replica, 
 	if err != nil {
 		return nil, err
 	}
-	alipay.Cap = &alipayai.Cap{
+	alipay.Cap = &providers.Cap{
 		Limit: limit, Window: common.window, Queue: limiter.NewQueue(common.window, time.Now),
 		MaxWait:  300 * time.Millisecond, // so that some find it too long
-		MaxCount: alipayai.DefaultQueueCount, MaxBytes: alipayai.DefaultQueueBytes,
+		MaxCount: providers.DefaultQueueCount, MaxBytes: providers.DefaultQueueBytes,
 	}
 	alipay.Tokens.Share = common.token
 
 	g := &alipayai.Gateway{
-		Providers: []*alipayai.Provider{alipay, claude},
+		Providers: []*providers.Provider{alipay, claude},
 		Deadline:  3 * time.Second,
 		Breakers:  common.breakers,
 		Breaker:   failover.Rule{OpenFor: time.Second, ProbeFor: time.Second},

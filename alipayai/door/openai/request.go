@@ -6,21 +6,23 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // endpoints by the path's end, so that a site may serve them below a prefix.
 var endpoints = []struct {
 	suffix, method string
-	endpoint       alipayai.Endpoint
+	endpoint       upstream.Endpoint
 }{
-	{"/chat/completions", http.MethodPost, alipayai.EndpointChat},
-	{"/embeddings", http.MethodPost, alipayai.EndpointEmbeddings},
-	{"/models", http.MethodGet, alipayai.EndpointModels},
+	{"/chat/completions", http.MethodPost, upstream.EndpointChat},
+	{"/embeddings", http.MethodPost, upstream.EndpointEmbeddings},
+	{"/models", http.MethodGet, upstream.EndpointModels},
 }
 
 // read finds the endpoint and reads the request into c: once, capped, and refused
@@ -48,7 +50,7 @@ func (d *Door) read(c *alipayai.Call, r *http.Request, header http.Header) *fail
 		return failure.InvalidRequest(http.StatusBadRequest, failure.CodeInvalidIdempotencyKey,
 			"Idempotency-Key must be sent once, as 1 to 255 characters of visible ASCII")
 	}
-	if c.Endpoint == alipayai.EndpointModels {
+	if c.Endpoint == upstream.EndpointModels {
 		return nil
 	}
 	if contentType := r.Header.Get("Content-Type"); contentType != "application/json" {
@@ -61,7 +63,7 @@ func (d *Door) read(c *alipayai.Call, r *http.Request, header http.Header) *fail
 		return f
 	}
 	parse := wire.ParseChatRequest
-	if c.Endpoint == alipayai.EndpointEmbeddings {
+	if c.Endpoint == upstream.EndpointEmbeddings {
 		parse = wire.ParseEmbeddingsRequest
 	}
 	request, err := parse(body, wire.Limits{})
@@ -105,6 +107,11 @@ func (d *Door) readBody(r *http.Request) ([]byte, *failure.Failure) {
 		return nil, bodyTooLarge()
 	}
 	if err != nil {
+		// The server's read_body. It ends the request's context too, as if the client
+		// had left (net/http, connReader), but the client waits for an answer.
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, failure.InvalidRequest(http.StatusRequestTimeout, failure.CodeRequestUnreadable, "the body did not come in time")
+		}
 		if r.Context().Err() != nil {
 			return nil, failure.OfTransport(r.Context(), r.Context(), err, false)
 		}

@@ -1,4 +1,4 @@
-package alipayai
+package upstream
 
 import (
 	"errors"
@@ -54,7 +54,7 @@ func TestSentSecrets(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := &http.Request{Header: test.header, URL: &url.URL{Scheme: "https", Host: "upstream", RawQuery: test.query.Encode()}}
-			got := sentSecrets(nil, req)
+			got := SentSecrets(nil, req)
 			for _, want := range test.want {
 				if !slices.Contains(got, want) {
 					t.Errorf("%q is missing in %q", want, got)

@@ -1,4 +1,4 @@
-package alipayai
+package upstream
 
 import (
 	"crypto/subtle"

@@ -1,4 +1,4 @@
-package alipayai
+package upstream
 
 import (
 	"context"
@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// watchdog cancels an attempt that keeps the gateway waiting. One timer serves
+// Watchdog cancels an attempt that keeps the gateway waiting. One timer serves
 // all the attempt's phases, each with its own limit and cause. Only waiting
 // for the upstream counts: a slow client may take its time.
 //
 // Its methods belong to the attempt's goroutine. resume and pause are a store
 // each, since a stream calls them for every event.
-type watchdog struct {
+type Watchdog struct {
 	cancel context.CancelCauseFunc
 	start  time.Time
 	// since is when the waiting began, in nanoseconds after start.
@@ -27,8 +27,8 @@ type watchdog struct {
 	cause error
 }
 
-// errAttemptIsEnded is the cause of an attempt that nothing waits for any more.
-var errAttemptIsEnded = errors.New("the attempt has ended")
+// ErrEnded is the cause of an attempt that nothing waits for any more.
+var ErrEnded = errors.New("the attempt has ended")
 
 // Values of since that are no time.
 const (
@@ -36,16 +36,16 @@ const (
 	ended      = -2
 )
 
-func newWatchdog(cancel context.CancelCauseFunc) *watchdog {
-	return &watchdog{cancel: cancel, start: time.Now()}
+func NewWatchdog(cancel context.CancelCauseFunc) *Watchdog {
+	return &Watchdog{cancel: cancel, start: time.Now()}
 }
 
-// arm begins to wait, for at most d before the attempt is cancelled with cause.
-func (w *watchdog) arm(d time.Duration, cause error) {
+// Arm begins to wait, for at most d before the attempt is cancelled with cause.
+func (w *Watchdog) Arm(d time.Duration, cause error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.limit, w.cause = d, cause
-	w.resume()
+	w.Resume()
 	now := time.Duration(w.since.Load())
 	switch {
 	case w.timer == nil:
@@ -58,12 +58,12 @@ func (w *watchdog) arm(d time.Duration, cause error) {
 	w.fires = now + d
 }
 
-// pause ends a time of waiting, resume begins the next with the same limit.
-func (w *watchdog) pause()  { w.since.Store(notWaiting) }
-func (w *watchdog) resume() { w.since.Store(int64(time.Since(w.start))) }
+// Pause ends a time of waiting, resume begins the next with the same limit.
+func (w *Watchdog) Pause()  { w.since.Store(notWaiting) }
+func (w *Watchdog) Resume() { w.since.Store(int64(time.Since(w.start))) }
 
-// disarm ends the watch for good.
-func (w *watchdog) disarm() {
+// Disarm ends the watch for good.
+func (w *Watchdog) Disarm() {
 	w.since.Store(ended)
 	if w.timer != nil {
 		w.timer.Stop()
@@ -72,7 +72,7 @@ func (w *watchdog) disarm() {
 
 // check runs when the timer fires, which is never later than the limit of the
 // waiting under way, but may be earlier.
-func (w *watchdog) check() {
+func (w *Watchdog) check() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Since(w.start)

@@ -1,4 +1,4 @@
-package alipayai
+package upstream
 
 import (
 	"bytes"
@@ -15,22 +15,31 @@ import (
 // blank is what all requests have in common.
 var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 
-// signed makes the request for one attempt, with a time and a signature that
-// no other attempt has.
-func (c *call) signed(ctx context.Context, p *Provider, token string, body []byte) (*http.Request, *failure.Failure) {
-	to := p.targets[c.Endpoint]
+// Composed is one request of a call.
+type Composed struct {
+	Endpoint Endpoint
+	// Body is in the provider's form; nil for none.
+	Body []byte
+	// Id is what goes upstream as Idempotency-Key.
+	Id string
+	// Stream says that an event stream is asked for.
+	Stream bool
+	// Header is the client's: the fields of an allow-list go upstream.
+	Header http.Header
+}
+
+// Compose makes the request for one attempt, with a time and a signature that no
+// other attempt has.
+func (p *Provider) Compose(ctx context.Context, r Composed, token string, now time.Time) (*http.Request, *failure.Failure) {
+	to := p.targets[r.Endpoint]
 	method := http.MethodPost
-	if c.Endpoint == EndpointModels {
+	if r.Endpoint == EndpointModels {
 		method = http.MethodGet
 	}
-	u, h := to.url, c.upstreamHeader(p, token)
+	u, h, body := to.url, p.composeHeader(r, token), r.Body
 	if p.Scheme != nil {
-		// A millisecond apart at least, as the layout's times go: attempts that
-		// follow each other at once would carry the same signature.
-		now := c.g.Now().Add(time.Duration(c.outcome.Attempts) * time.Millisecond)
-		s, err := p.Scheme.Sign(p.message(method, to.requestTarget, body, now))
+		s, err := p.Scheme.Sign(p.message(method, to.requestTarget, body, p.signingTime(now)))
 		if err != nil {
-			c.g.Observer.SigningFailed(p.Name)
 			return nil, failure.Misconfigured(failure.CodeSigningFailed, "provider "+p.Name+" cannot sign the request", err)
 		}
 		for i := range s.Fields {
@@ -53,26 +62,26 @@ func (c *call) signed(ctx context.Context, p *Provider, token string, body []byt
 	return req, nil
 }
 
-// upstreamHeader makes the header of a request, apart from its signature.
-func (c *call) upstreamHeader(p *Provider, token string) http.Header {
+// composeHeader makes the header of a request, apart from its signature.
+func (p *Provider) composeHeader(r Composed, token string) http.Header {
 	// A map of at most eight entries is one small allocation, and an ordinary
 	// signed call has just so many.
 	h := make(http.Header, 8)
 	h["User-Agent"] = userAgentValue
 	h["Accept-Encoding"] = identity
-	if c.Request.Stream {
-		h["Accept"] = eventStream
+	if r.Stream {
+		h["Accept"] = eventStreamValue
 	}
-	if c.Request.Body != nil {
-		h["Content-Type"] = jsonType
+	if r.Body != nil {
+		h["Content-Type"] = jsonValue
 	}
 	// One array for the values that are this call's own.
-	own := [2]string{c.idempotencyID, "Bearer " + token}
+	own := [2]string{r.Id, "Bearer " + token}
 	h["Idempotency-Key"] = own[0:1:1]
 	if p.Profile.Scheme == signer.NameOpenAPIV3 {
 		h["Alipay-Request-Id"] = own[0:1:1]
 	}
-	forward(h, c.Header, forwardedToUpstream[:])
+	Forward(h, r.Header, forwardedToUpstream[:])
 	maps.Copy(h, p.Header)
 	if token != "" {
 		h["Authorization"] = own[1:2:2]

@@ -1,4 +1,4 @@
-package alipayai
+package upstream
 
 import (
 	"errors"
@@ -21,9 +21,9 @@ const (
 	DefaultQueueBytes = 256 << 20
 )
 
-// throttleHold is how long a window stays closed when the upstream throttles
+// ThrottleHold is how long a window stays closed when the upstream throttles
 // without saying for how long.
-const throttleHold = time.Second
+const ThrottleHold = time.Second
 
 // Cap is a provider's rate cap, and what becomes of the calls over it. Every
 // attempt takes a departure of its own, whatever it is for.
@@ -59,32 +59,32 @@ func (k *Cap) pace() time.Duration {
 }
 
 // maxWait is how long a call may be made to wait.
-func (k *Cap) maxWait() time.Duration {
+func (k *Cap) LongestWait() time.Duration {
 	if k == nil {
 		return DefaultMaxWait
 	}
 	return k.MaxWait
 }
 
-// throttled closes the window after the upstream has throttled: for as long
+// Throttled closes the window after the upstream has throttled: for as long
 // as it said, or a second.
-func (k *Cap) throttled(hold time.Duration) {
+func (k *Cap) Throttled(hold time.Duration) {
 	if k == nil {
 		return
 	}
 	if hold <= 0 {
-		hold = throttleHold
+		hold = ThrottleHold
 	}
 	k.Queue.Window().Throttle(hold) // a reload may have changed the store since
 }
 
-// slowDownHold is how long Ant Ling asks to be left alone when it answers 503
+// SlowDownHold is how long Ant Ling asks to be left alone when it answers 503
 // with "Slow Down": at least 15 minutes, as its documentation has it.
-const slowDownHold = 15 * time.Minute
+const SlowDownHold = 15 * time.Minute
 
-// rejected makes the failure of a call that was not let through. Its headers
+// Rejected makes the failure of a call that was not let through. Its headers
 // are named as OpenAI names them, so that SDKs heed them.
-func (k *Cap) rejected(err error, now time.Time) *failure.Failure {
+func (k *Cap) Rejected(err error, now time.Time) *failure.Failure {
 	rejection, ok := errors.AsType[*limiter.Rejection](err)
 	if !ok {
 		f := failure.Unavailable(failure.CodeRateLimit, "the provider's rate limit cannot be kept just now")

@@ -1,4 +1,4 @@
-package alipayai
+package upstream
 
 import (
 	"net/http"
@@ -10,7 +10,7 @@ import (
 // answer took time to travel, so smaller differences mean nothing; larger
 // ones than a day are a broken server, not a clock.
 const (
-	minSkew = 2 * time.Second
+	MinSkew = 2 * time.Second
 	maxSkew = 24 * time.Hour
 	// An answer that took longer may have its date from either end of it.
 	maxTravel = 4 * time.Second
@@ -57,9 +57,9 @@ func (c *Clock) Learn(h http.Header, sent, received time.Time) bool {
 	if skew.Abs() > maxSkew {
 		return false
 	}
-	if skew.Abs() <= minSkew {
+	if skew.Abs() <= MinSkew {
 		skew = 0
 	}
 	old := time.Duration(c.skew.Swap(int64(skew)))
-	return (skew - old).Abs() > minSkew
+	return (skew - old).Abs() > MinSkew
 }

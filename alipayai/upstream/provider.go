@@ -1,4 +1,4 @@
-package alipayai
+package upstream
 
 import (
 	"crypto/rand"
@@ -104,8 +104,8 @@ type Provider struct {
 
 	// account tells the provider from others that had its name.
 	account string
-	// shape tells it from others that might answer the same request differently.
-	shape   replay.Key
+	// Shape tells it from others that might answer the same request differently.
+	Shape   replay.Key
 	targets map[Endpoint]target
 	// signedAt is the time of the last signature of SignRequest, in Unix
 	// milliseconds.
@@ -224,7 +224,7 @@ func (p *Provider) Prepare() error {
 		}
 		p.targets[endpoint] = target{url: u, requestTarget: u.RequestURI()}
 	}
-	p.shape = p.shapeOf()
+	p.Shape = p.shapeOf()
 	return nil
 }
 
@@ -245,8 +245,8 @@ func (p *Provider) shapeOf() replay.Key {
 // Account tells the provider from others that had its name, as breakers know it.
 func (p *Provider) Account() string { return p.account }
 
-// place is where data goes as long as no region is declared.
-func (p *Provider) place() string {
+// Place is where data goes as long as no region is declared.
+func (p *Provider) Place() string {
 	switch {
 	case p.BaseURL == nil:
 		return ""
@@ -257,23 +257,29 @@ func (p *Provider) place() string {
 	}
 }
 
-// providerOf gives the name of the provider with that account.
-func providerOf(account string) string {
+// ProviderOf gives the name of the provider with that account.
+func ProviderOf(account string) string {
 	name, _, _ := strings.Cut(account, "@")
 	return name
+}
+
+// Has reports whether the provider has that endpoint.
+func (p *Provider) Has(endpoint Endpoint) bool {
+	_, ok := p.targets[endpoint]
+	return ok
 }
 
 // Serves reports whether the provider serves model, by the client's name, at
 // that endpoint.
 func (p *Provider) Serves(endpoint Endpoint, model string) bool {
-	if _, ok := p.targets[endpoint]; !ok {
+	if !p.Has(endpoint) {
 		return false
 	}
 	return len(p.Models) == 0 || slices.Contains(p.Models, model)
 }
 
-// upstreamModel is what the client's model is called upstream.
-func (p *Provider) upstreamModel(model string) string {
+// UpstreamModel is what the client's model is called upstream.
+func (p *Provider) UpstreamModel(model string) string {
 	if to, ok := p.ModelMap[model]; ok {
 		return to
 	}

@@ -1,4 +1,4 @@
-package alipayai
+package upstream
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ var (
 	// ErrAnswerTruncated is an answer whose body could not be read to its end.
 	ErrAnswerTruncated = errors.New("the connection to the provider broke before its answer was complete")
 	// ErrAnswerTooLarge is an answer of more bytes than are read.
-	ErrAnswerTooLarge = errTooLarge
+	ErrAnswerTooLarge = errors.New("answer is too large")
 )
 
 const (
@@ -37,8 +37,8 @@ const (
 // code: answers that are longer report none.
 const maxReport = 16 << 10
 
-// verifies reports whether answers are looked at at all.
-func (p *Provider) verifies() bool {
+// Verifies reports whether answers are looked at at all.
+func (p *Provider) Verifies() bool {
 	return p.Scheme != nil && p.Profile.Signs() && p.Verify != VerifyOff
 }
 
@@ -49,7 +49,7 @@ func (p *Provider) verifies() bool {
 // (alipay-sdk-java-all, v3 ApiClient.verifyResponse). It is no success, and no
 // demand for money. A failure whose signature is wrong is not what the platform
 // said.
-func (p *Provider) verify(req *http.Request, header http.Header, body []byte) error {
+func (p *Provider) VerifyAnswer(req *http.Request, header http.Header, body []byte) error {
 	m := signer.Message{Method: req.Method, Target: req.URL.RequestURI(), Body: body}
 	err := p.Scheme.VerifyResponse(m, header)
 	switch {
@@ -79,14 +79,14 @@ func (p *Provider) reflects(req *http.Request, header http.Header) bool {
 	return err == nil && hmac.Equal(sent.Value, got.Value)
 }
 
-// isError reports whether an answer with this status is a failure by that alone:
+// IsError reports whether an answer with this status is a failure by that alone:
 // a 402 says what has to be paid.
-func isError(status int) bool {
+func IsError(status int) bool {
 	return status >= http.StatusBadRequest && status != http.StatusPaymentRequired
 }
 
 // TakeAnswer takes in the answer to a request that SignRequest made and that
-// left at sent: it learns the upstream's time, forgets an access token that was
+// left at sent: it learns the upstream's time, keeps to a 429, forgets an access token that was
 // refused, and checks the signature, as p.Verify says. For that it reads the
 // body, up to limit bytes, and leaves it to be read again; redirects, which
 // nobody signs, and event streams are left alone. What has been verified loses
@@ -96,8 +96,12 @@ func isError(status int) bool {
 // The errors are ErrBadAnswer, ErrAnswerTooLarge, and ErrAnswerTruncated with
 // the reason, which is for no client.
 func (p *Provider) TakeAnswer(req *http.Request, resp *http.Response, sent time.Time, limit int64) error {
-	p.Clock.Learn(resp.Header, sent, time.Now())
-	mask := p.Credentials.With(func() []string { return sentSecrets(nil, req) })
+	now := time.Now()
+	p.Clock.Learn(resp.Header, sent, now)
+	if resp.StatusCode == http.StatusTooManyRequests {
+		p.Throttled(now, failure.RetryAfter(resp.Header, now))
+	}
+	mask := p.Credentials.With(func() []string { return SentSecrets(nil, req) })
 	if err := p.checkAnswer(req, resp, limit, mask); err != nil {
 		return err
 	}
@@ -107,14 +111,14 @@ func (p *Provider) TakeAnswer(req *http.Request, resp *http.Response, sent time.
 
 // checkAnswer is TakeAnswer but for the header.
 func (p *Provider) checkAnswer(req *http.Request, resp *http.Response, limit int64, mask *credentials.Mask) error {
-	mayQuote := resp.StatusCode >= http.StatusBadRequest && !isEventStream(resp.Header)
-	if !p.verifies() && !mayQuote || isEventStream(resp.Header) || resp.StatusCode/100 == 3 {
+	mayQuote := resp.StatusCode >= http.StatusBadRequest && !IsEventStream(resp.Header)
+	if !p.Verifies() && !mayQuote || IsEventStream(resp.Header) || resp.StatusCode/100 == 3 {
 		p.dropRefused(req, resp.StatusCode, nil)
 		return nil
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	_ = resp.Body.Close()
-	if p.verifies() {
+	if p.Verifies() {
 		p.dropRefused(req, resp.StatusCode, body)
 	} else {
 		p.dropRefused(req, resp.StatusCode, nil)
@@ -125,8 +129,8 @@ func (p *Provider) checkAnswer(req *http.Request, resp *http.Response, limit int
 	if int64(len(body)) > limit {
 		return ErrAnswerTooLarge
 	}
-	if p.verifies() {
-		if err := p.verify(req, resp.Header, body); err != nil && !(errors.Is(err, signer.ErrUnsigned) && isError(resp.StatusCode)) {
+	if p.Verifies() {
+		if err := p.VerifyAnswer(req, resp.Header, body); err != nil && !(errors.Is(err, signer.ErrUnsigned) && IsError(resp.StatusCode)) {
 			return ErrBadAnswer
 		}
 	}
@@ -137,7 +141,7 @@ func (p *Provider) checkAnswer(req *http.Request, resp *http.Response, limit int
 		}
 	}
 	switch scheme := p.Profile.Scheme; { // an unsigned answer has no such field
-	case !p.verifies():
+	case !p.Verifies():
 	case scheme == signer.NameHMAC, scheme == signer.NameGlobal:
 		resp.Header.Del(signatureField)
 	case scheme == signer.NameOpenAPIV3:
@@ -163,4 +167,14 @@ func (p *Provider) dropRefused(req *http.Request, status int, body []byte) {
 	if _, class := failure.Classify(status, reported, nil); class == failure.RefreshToken {
 		p.Tokens.Drop(token)
 	}
+}
+
+// DropToken drops the token that f was refused with, and reports whether
+// another one may help.
+func (p *Provider) DropToken(f *failure.Failure) bool {
+	if p.Tokens == nil || f.Token == "" {
+		return false
+	}
+	p.Tokens.Drop(f.Token)
+	return true
 }

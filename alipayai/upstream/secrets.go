@@ -1,4 +1,4 @@
-package alipayai
+package upstream
 
 import (
 	"net/http"
@@ -26,8 +26,8 @@ var notSecretPart = map[string]bool{
 // secretParameter are those of openapi-v2's parameters that are secrets.
 var secretParameter = [...]string{"sign", "app_auth_token", "auth_token"}
 
-// sentSecrets adds the secrets that a request carries: keys, tokens, signatures.
-func sentSecrets(secrets []string, req *http.Request) []string {
+// SentSecrets adds the secrets that a request carries: keys, tokens, signatures.
+func SentSecrets(secrets []string, req *http.Request) []string {
 	for name, values := range req.Header {
 		if notSecret[name] {
 			continue
@@ -56,45 +56,10 @@ func sentSecrets(secrets []string, req *http.Request) []string {
 	return secrets
 }
 
-// mask hides the credentials of the provider that is asked, of each request that
-// went out for the call, and the client's own.
-func (c *call) mask() *credentials.Mask {
-	if c.hiding == nil {
-		client, sent := c.Header, c.sent
-		c.hiding = c.filter.With(func() []string {
-			secrets := clientSecrets(client)
-			for _, req := range sent {
-				secrets = sentSecrets(secrets, req)
-			}
-			return secrets
-		})
-	}
-	return c.hiding
-}
-
-// sending notes a request that is about to be sent.
-func (c *call) sending(p *Provider, req *http.Request) {
-	c.filter, c.sent, c.hiding = p.Credentials, append(c.sent, req), nil
-}
-
-// clientSecrets are what a client may authenticate with.
-func clientSecrets(h http.Header) (secrets []string) {
-	for _, name := range [...]string{"Authorization", "X-Api-Key", "Api-Key", "Proxy-Authorization", "Cookie"} {
-		for _, value := range h[name] {
-			_, secret, ok := strings.Cut(value, " ")
-			if !ok {
-				secret = value
-			}
-			secrets = append(secrets, secret)
-		}
-	}
-	return secrets
-}
-
 // HideError gives an error of sending req, which SignRequest made, without what its
 // text quotes of credentials: net/http quotes what it cannot read of an answer.
 func (p *Provider) HideError(req *http.Request, err error) error {
-	text := p.Credentials.With(func() []string { return sentSecrets(nil, req) }).Text(err.Error())
+	text := p.Credentials.With(func() []string { return SentSecrets(nil, req) }).Text(err.Error())
 	if text == err.Error() {
 		return err
 	}
@@ -109,9 +74,9 @@ type hiddenError struct {
 func (e hiddenError) Error() string { return e.text }
 func (e hiddenError) Unwrap() error { return e.error }
 
-// failed makes the failure that an answer of p reports. What mask finds in it is
+// Failed makes the failure that an answer of p reports. What mask finds in it is
 // left out.
-func (p *Provider) failed(resp *http.Response, reported *wire.Failure, now time.Time, mask *credentials.Mask) *failure.Failure {
+func (p *Provider) Failed(resp *http.Response, reported *wire.Failure, now time.Time, mask *credentials.Mask) *failure.Failure {
 	f := failure.OfUpstream(resp.StatusCode, resp.Header, reported, p.Codes, p.Format.Name() != wire.OpenAI, now)
 	code, message, param := f.Code, f.Message, f.Param
 	mask.Texts(&f.Code, &f.Message, &f.Param)
@@ -122,7 +87,7 @@ func (p *Provider) failed(resp *http.Response, reported *wire.Failure, now time.
 		f.Code, f.Param = "", ""
 	}
 	if p.Profile.Name == "ant_ling" && resp.StatusCode == http.StatusServiceUnavailable && strings.Contains(reported.Message, "Slow Down") {
-		f.Class, f.RetryAfter, f.NoRetry, f.UnsupportedHere = failure.Throttle, slowDownHold, false, false
+		f.Class, f.RetryAfter, f.NoRetry, f.UnsupportedHere = failure.Throttle, SlowDownHold, false, false
 	}
 	return f
 }

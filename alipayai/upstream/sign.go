@@ -1,4 +1,4 @@
-package alipayai
+package upstream
 
 import (
 	"bytes"
@@ -21,31 +21,34 @@ var ErrProviderUnavailable = errors.New("provider is unavailable")
 // SignRequest makes, of a request that somebody else composed and its whole
 // body, the signed request that goes to p: freshly signed at each call, with
 // header fields from an allow-list and p's own host. req stays as it is. It
-// waits for an access token, as long as a gateway's call does, and then for a
+// waits while p is throttling, for an access token, as long as a gateway's call does, and then for a
 // departure within p's rate cap, which the caller cancels if sending fails; req's
 // context bounds both.
 //
 // The errors are ErrProviderUnavailable, those of token.Source,
-// *limiter.Rejection, ErrNotSigned, and those of the signing scheme.
+// *limiter.Rejection, *ThrottledError, ErrNotSigned, and those of the signing scheme.
 //
 // net/http cannot repeat the result by itself (see [outgoing.Once]): a replay
 // would carry a used signature, and such requests may move money.
-func (p *Provider) SignRequest(req *http.Request, body []byte, tenant string) (*http.Request, *Departure, error) {
+func (p *Provider) SignRequest(req *http.Request, body []byte, tenant string) (*http.Request, *Permit, error) {
 	if p.Unavailable != nil {
 		if err := p.Unavailable(time.Now()); err != nil {
 			return nil, nil, fmt.Errorf("%w: %w", ErrProviderUnavailable, err)
 		}
 	}
+	if err := p.awaitHold(req.Context()); err != nil {
+		return nil, nil, err
+	}
 	var token string
 	if p.Tokens != nil {
-		waiting, cancel := context.WithTimeoutCause(req.Context(), tokenWait, errNoToken)
+		waiting, cancel := context.WithTimeoutCause(req.Context(), TokenWait, ErrNoToken)
 		defer cancel()
 		var err error
 		if token, err = p.Tokens.Token(waiting); err != nil {
 			return nil, nil, err
 		}
 	}
-	d, err := p.Cap.depart(req.Context(), tenant, Share{}, int64(len(body)), time.Time{})
+	d, err := p.Cap.Permit(req.Context(), tenant, Share{}, int64(len(body)), time.Time{})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -54,7 +57,7 @@ func (p *Provider) SignRequest(req *http.Request, body []byte, tenant string) (*
 		d.Cancel()
 		return nil, nil, err
 	}
-	return out.WithContext(d.trace(req.Context(), p.BaseURL.Scheme)), d, nil
+	return out.WithContext(d.Trace(req.Context(), p.BaseURL.Scheme)), d, nil
 }
 
 // signed makes the signed request.
@@ -79,8 +82,8 @@ func (p *Provider) signed(req *http.Request, body []byte, token string) (*http.R
 	out.URL = &u
 	out.Host = p.BaseURL.Host
 	out.Header = make(http.Header, 12)
-	forward(out.Header, req.Header, forwardedToUpstream[:])
-	forward(out.Header, req.Header, composedByClient[:])
+	Forward(out.Header, req.Header, forwardedToUpstream[:])
+	Forward(out.Header, req.Header, composedByClient[:])
 	out.Header["User-Agent"] = userAgentValue
 	out.Header["Accept-Encoding"] = identity
 	maps.Copy(out.Header, p.Header)
@@ -125,3 +128,9 @@ var composedByClient = [...]string{
 	"Content-Type", "Accept", "Accept-Language",
 	"Alipay-Request-Id", "Alipay-Encrypt-Type", "Alipay-Encryption-Algm",
 }
+
+// TokenWait is how long a call waits for an access token when there is none:
+// long enough for a fetch and a repeat, too short to pile up calls.
+const TokenWait = 5 * time.Second
+
+var ErrNoToken = errors.New("no access token could be had in time")

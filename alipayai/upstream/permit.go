@@ -1,23 +1,21 @@
-package alipayai
+package upstream
 
 import (
 	"context"
 	"crypto/tls"
 	"net"
-	"net/http"
 	"net/http/httptrace"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 // Departure is the leave to send one request to a provider, within its rate
 // cap. It is used once, by the goroutine that sends the request.
-type Departure struct {
+type Permit struct {
 	cap *Cap // nil: every request may depart at once
 
 	mu   sync.Mutex // net/http may try a second connection while it writes to the first
@@ -32,8 +30,8 @@ type Departure struct {
 
 // depart waits for a departure, which must be possible before the deadline;
 // zero is none. The errors are *limiter.Rejection and those of the window.
-func (k *Cap) depart(ctx context.Context, tenant string, share Share, bytes int64, deadline time.Time) (*Departure, error) {
-	d := &Departure{cap: k}
+func (k *Cap) Permit(ctx context.Context, tenant string, share Share, bytes int64, deadline time.Time) (*Permit, error) {
+	d := &Permit{cap: k}
 	if k == nil {
 		return d, nil
 	}
@@ -54,7 +52,7 @@ func (k *Cap) depart(ctx context.Context, tenant string, share Share, bytes int6
 // then given back and taken anew. Half of the guard is for coming late; the
 // other half is for the way. Like the queue, stale never asks for better than
 // a millisecond.
-func (d *Departure) stale(now time.Time) bool {
+func (d *Permit) stale(now time.Time) bool {
 	select {
 	case <-d.slot.Revoked():
 		return true
@@ -63,9 +61,9 @@ func (d *Departure) stale(now time.Time) bool {
 	}
 }
 
-// trace makes a context whose request, to a URL with that scheme, tells d when
+// Trace makes a context whose request, to a URL with that scheme, tells d when
 // it has a connection, and when it is written.
-func (d *Departure) trace(ctx context.Context, scheme string) context.Context {
+func (d *Permit) Trace(ctx context.Context, scheme string) context.Context {
 	trace := &httptrace.ClientTrace{
 		GotConn: func(conn httptrace.GotConnInfo) {
 			d.renew(ctx)
@@ -97,7 +95,7 @@ func (d *Departure) trace(ctx context.Context, scheme string) context.Context {
 // requests that were held up by handshakes must not arrive on top of others.
 // It goes past the queue, since its call has waited its turn already. When ctx
 // ends first, what was booked stays booked.
-func (d *Departure) renew(ctx context.Context) {
+func (d *Permit) renew(ctx context.Context) {
 	if d.cap == nil {
 		return
 	}
@@ -120,7 +118,7 @@ func (d *Departure) renew(ctx context.Context) {
 // correct runs when the request is written. Where a busy machine took its time
 // for that, the departure counts from now on, so that those which are a window
 // later keep their distance from what has happened.
-func (d *Departure) correct() {
+func (d *Permit) correct() {
 	if d.cap == nil {
 		return
 	}
@@ -131,9 +129,9 @@ func (d *Departure) correct() {
 	}
 }
 
-// foundClosed reports whether a connection that has broken by now was closed by
+// FoundClosed reports whether a connection that has broken by now was closed by
 // the upstream while it idled, most likely: it broke as soon as it was used.
-func (d *Departure) foundClosed(now time.Time) bool {
+func (d *Permit) FoundClosed(now time.Time) bool {
 	const soon = time.Second
 	reused := d.reused.Load()
 	return reused != 0 && now.Sub(time.Unix(0, reused)) < soon
@@ -147,18 +145,11 @@ func multiplexed(conn net.Conn) bool {
 }
 
 // Left reports whether bytes of the request may have reached the upstream.
-func (d *Departure) Left() bool { return d.connected.Load() }
+func (d *Permit) Left() bool { return d.connected.Load() }
 
 // Cancel gives the departure back, unless the request may have left.
-func (d *Departure) Cancel() {
+func (d *Permit) Cancel() {
 	if d.cap != nil && !d.Left() {
 		d.cap.Queue.Return(d.slot)
-	}
-}
-
-// Answered takes note of the answer's head: a 429 closes the window.
-func (d *Departure) Answered(resp *http.Response) {
-	if resp.StatusCode == http.StatusTooManyRequests {
-		d.cap.throttled(failure.RetryAfter(resp.Header, time.Now()))
 	}
 }

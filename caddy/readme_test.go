@@ -1,0 +1,145 @@
+package alipaycaddy
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// frontPage gives the Caddyfile of the repository's README.md that has this mark.
+func frontPage(t *testing.T, mark string) string {
+	t.Helper()
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "<!-- validated: "+mark+" -->\n```\n")
+	block, _, closed := strings.Cut(rest, "\n```\n")
+	if !found || !closed {
+		t.Fatalf("README.md has no Caddyfile with the mark %q", mark)
+	}
+	block += "\n"
+	if formatted := string(caddyfile.Format([]byte(block))); formatted != block {
+		t.Errorf("the Caddyfile is not formatted; it should be\n%s", formatted)
+	}
+	return block
+}
+
+// moved is text with each of what it mentions at another place.
+func moved(t *testing.T, text string, places map[string]string) string {
+	t.Helper()
+	for from, to := range places {
+		if !strings.Contains(text, from) {
+			t.Errorf("the Caddyfile does not mention %q", from)
+		}
+		text = strings.ReplaceAll(text, from, to)
+	}
+	return text
+}
+
+// TestProductionCaddyfile validates the README's production Caddyfile as `caddy
+// validate` does, with its files in a folder and its environment set.
+func TestProductionCaddyfile(t *testing.T) {
+	block := frontPage(t, "production")
+	environment := map[string]string{
+		"ALIPAYAI_ENCRYPTION_KEY": strings.Repeat("0123456789abcdef", 4),
+		"REDIS_ADDRESS":           "127.0.0.1:6379",
+		"REDIS_PASSWORD":          "a password of Redis",
+		"AGE_RECIPIENT":           "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+		"SLACK_WEBHOOK_URL":       "https://hooks.slack.com/services/T0/B0/a-secret",
+		"PAGERDUTY_ROUTING_KEY":   strings.Repeat("0123456789abcdef", 2),
+		"ALIPAY_CLIENT_ID":        "5Y000000000000001",
+		"ALIPAY_OAUTH_SECRET":     "a client secret of the app",
+		"ANTHROPIC_API_KEY":       "sk-ant-a-key-of-the-provider",
+	}
+	for _, m := range regexp.MustCompile(`\{env\.(\w+)\}`).FindAllStringSubmatch(block, -1) {
+		if _, ok := environment[m[1]]; !ok {
+			t.Errorf("the Caddyfile needs %s, which this test does not set", m[1])
+		}
+	}
+	for name, value := range environment {
+		if !strings.Contains(block, "{env."+name+"}") {
+			t.Errorf("the Caddyfile does not need %s", name)
+		}
+		t.Setenv(name, value)
+	}
+
+	dir := t.TempDir()
+	_, hash := alipayai.NewKey()
+	write := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	block = moved(t, block, map[string]string{
+		"/etc/caddy/tenants":      write("tenants", "shop "+hash.String()+"\n"),
+		"/run/secrets/alipay":     filepath.Dir(write("keys/1", "a signing key of more than 16 bytes")),
+		"/var/lib/caddy/evidence": filepath.Join(dir, "evidence"),
+	})
+	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(block), nil)
+	if err != nil || len(warnings) > 0 {
+		t.Fatal(err, warnings)
+	}
+	var config *caddy.Config
+	if err := json.Unmarshal(adapted, &config); err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Validate(config); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCORS runs the README's site for browsers: a preflight needs no key, calls do,
+// and a page may read answers and refusals.
+func TestCORS(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	key, hash := alipayai.NewKey()
+	g.load(oneProvider, moved(t, frontPage(t, "cors"), map[string]string{
+		"ai.example.com":     "http://${gateway}",
+		"/etc/caddy/tenants": g.file("tenants", "shop "+hash.String()+"\n"),
+	}))
+	const origin = "https://app.example.com"
+	allowed := func(what string, a answer, status int) {
+		t.Helper()
+		if a.status != status {
+			t.Errorf("%s: status %d, want %d: %s", what, a.status, status, a.body)
+		}
+		if got := a.header.Values("Access-Control-Allow-Origin"); len(got) != 1 || got[0] != origin {
+			t.Errorf("%s: Access-Control-Allow-Origin is %q", what, got)
+		}
+	}
+
+	preflight := g.do("OPTIONS", chatPath, "", "Origin: "+origin, "Access-Control-Request-Method: POST",
+		"Access-Control-Request-Headers: authorization,content-type,x-stainless-lang")
+	allowed("the preflight", preflight, http.StatusNoContent)
+	for field, want := range map[string]string{"Allow-Methods": "POST", "Allow-Headers": "Authorization"} {
+		if got := preflight.header.Get("Access-Control-" + field); !strings.Contains(got, want) {
+			t.Errorf("the preflight's Access-Control-%s is %q, without %s", field, got, want)
+		}
+	}
+	allowed("without a key", g.do("POST", chatPath, chatBody("tea", false), "Origin: "+origin), http.StatusUnauthorized)
+	called := g.chat("tea", "Origin: "+origin, "Authorization: Bearer "+key)
+	allowed("with a key", called, http.StatusOK)
+	if exposed := called.header.Get("Access-Control-Expose-Headers"); !strings.Contains(exposed, "X-Request-Id") {
+		t.Errorf("a page may read %q", exposed)
+	}
+	if n := g.chats(); n != 1 {
+		t.Errorf("%d calls reached the provider, want 1", n)
+	}
+}

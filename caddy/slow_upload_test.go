@@ -1,0 +1,52 @@
+package alipaycaddy
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// TestSlowUpload holds what OPERATIONS.md says of uploads: with the server's
+// read_body, a client that stops in the middle of its body gets 408 and loses its
+// connection, and a call whose answer takes longer than that goes on.
+func TestSlowUpload(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	g.load(`servers {
+		timeouts {
+			read_body 300ms
+		}
+	}`+oneProvider, proxySite)
+	if a := g.do("POST", chatPath, chatBody("[[fault:latency=700ms]] tea", false)); a.status != http.StatusOK {
+		t.Fatalf("an answer that takes longer: status %d: %s", a.status, a.body)
+	}
+
+	conn, err := net.Dial("tcp", g.vars["gateway"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", chatPath, g.vars["gateway"]); err != nil {
+		t.Fatal(err)
+	}
+	received := bufio.NewReader(conn)
+	a := g.read(http.ReadResponse(received, nil))
+	if a.status != http.StatusRequestTimeout || a.code() != failure.CodeRequestUnreadable {
+		t.Errorf("status %d: %s", a.status, a.body)
+	}
+	if rest, err := io.ReadAll(received); err != nil || len(rest) > 0 {
+		t.Errorf("after the answer: %q, %v", rest, err)
+	}
+	if n := g.chats(); n != 1 {
+		t.Errorf("%d calls reached the provider, want 1", n)
+	}
+}
