@@ -227,7 +227,7 @@ func (c *call) refused(f *failure.Failure) *Error {
 }
 
 func (c *call) served() Served {
-	if len(c.rungs) > 0 {
+	if len(c.failedProviders) > 0 {
 		c.outcome.Reasons = c.reasons()
 	}
 	if !c.filter.Passed(c.outcome.UpstreamModel) || !c.filter.Passed(c.unsupported) {

@@ -46,8 +46,8 @@ type call struct {
 
 	// idempotencyID goes upstream, and stays the same over the call's attempts.
 	idempotencyID string
-	// rungs are the providers that brought no answer.
-	rungs []rung
+	// failedProviders are the providers that brought no answer.
+	failedProviders []failedProvider
 	// alternatives says that there are providers after the one that is asked.
 	alternatives bool
 	// unsupported names what of the request was not carried over to the

@@ -34,8 +34,8 @@ func (c *call) class() Class {
 	return c.g.Class
 }
 
-// rung is why one of the providers, in their order, brought no answer.
-type rung struct {
+// failedProvider is why one of the providers, in their order, brought no answer.
+type failedProvider struct {
 	attempts int
 	f        *failure.Failure
 }
@@ -52,10 +52,10 @@ func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) 
 		if c.class() == ClassMoney || !f.FallsOver() {
 			return nil, f
 		}
-		c.rungs = append(c.rungs, rung{c.outcome.Attempts - before, f})
+		c.failedProviders = append(c.failedProviders, failedProvider{c.outcome.Attempts - before, f})
 		last := i == len(providers)-1 || c.g.Now().After(c.latest())
 		if last {
-			c.outcome.Exhausted = slices.ContainsFunc(c.rungs, func(r rung) bool {
+			c.outcome.Exhausted = slices.ContainsFunc(c.failedProviders, func(r failedProvider) bool {
 				return !r.f.UnsupportedHere && r.f.Class != failure.Throttle
 			})
 		}
@@ -104,7 +104,7 @@ func (c *call) allowed(p *upstream.Provider) (done func(failover.Result), f *fai
 	case c.ctx.Err() != nil:
 		return nil, failure.OfTransport(c.ctx, c.ctx, err, false)
 	}
-	f = failure.Unavailable(failure.CodeBreakerOpen, "provider "+p.Name+" is left alone after system errors in a row")
+	f = failure.Unavailable(failure.CodeBreakerOpen, "provider "+p.Name+" is skipped after system errors in a row")
 	if open, ok := errors.AsType[*failover.OpenError](err); ok {
 		f.RetryAfter = max(open.RetryAfter, time.Millisecond)
 	}
@@ -115,8 +115,8 @@ func (c *call) allowed(p *upstream.Provider) (done func(failover.Result), f *fai
 // reasons says, for the client, why the providers before the one that answers
 // did not.
 func (c *call) reasons() string {
-	reasons := make([]string, len(c.rungs))
-	for i, r := range c.rungs {
+	reasons := make([]string, len(c.failedProviders))
+	for i, r := range c.failedProviders {
 		reasons[i] = r.f.Reason()
 	}
 	return strings.Join(reasons, ", ")
@@ -125,8 +125,8 @@ func (c *call) reasons() string {
 // exhausted makes the failure of a call that none of the providers has answered.
 // That of one provider alone speaks for itself.
 func (c *call) exhausted(providers []*upstream.Provider) *failure.Failure {
-	first, last := c.rungs[0], c.rungs[len(c.rungs)-1]
-	if !slices.ContainsFunc(c.rungs, func(r rung) bool { return !r.f.UnsupportedHere }) {
+	first, last := c.failedProviders[0], c.failedProviders[len(c.failedProviders)-1]
+	if !slices.ContainsFunc(c.failedProviders, func(r failedProvider) bool { return !r.f.UnsupportedHere }) {
 		return first.f // nobody can do what the request asks for
 	}
 	if len(providers) == 1 {
@@ -137,7 +137,7 @@ func (c *call) exhausted(providers []*upstream.Provider) *failure.Failure {
 	if last.f.Status == http.StatusGatewayTimeout {
 		f.Status = http.StatusGatewayTimeout
 	}
-	for _, r := range c.rungs {
+	for _, r := range c.failedProviders {
 		f.NoRetry = f.NoRetry || r.f.NoRetry || r.attempts >= maxAttempts
 		f.Sent = f.Sent || r.f.Sent
 		if r.f.RetryAfter > 0 && (f.RetryAfter == 0 || r.f.RetryAfter < f.RetryAfter) {
@@ -157,11 +157,11 @@ func (c *call) tried(providers []*upstream.Provider) string {
 			what.WriteString("; ")
 		}
 		what.WriteString(p.Name + ": ")
-		if i >= len(c.rungs) {
+		if i >= len(c.failedProviders) {
 			what.WriteString("not asked, since no time was left")
 			continue
 		}
-		r := c.rungs[i]
+		r := c.failedProviders[i]
 		what.WriteString(r.f.Reason())
 		if r.f.FromUpstream && r.f.Code != "" {
 			what.WriteString(" (" + r.f.Code + ")")

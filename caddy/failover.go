@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
-// Breaker says when a provider is left alone by a tenant's calls: after system
+// Breaker says when a tenant's calls skip a provider: after system
 // errors in a row.
 type Breaker struct {
 	// How many system errors in a row are tolerated. One more opens the breaker.
@@ -22,7 +22,7 @@ type Breaker struct {
 	// an hour. Default: `5m`
 	Within caddy.Duration `json:"within,omitempty"`
 
-	// How long the provider is left alone, until one call tries it again. At
+	// How long the provider is skipped, until one call tries it again. At
 	// most an hour. Default: `60s`
 	OpenFor caddy.Duration `json:"open_for,omitempty"`
 

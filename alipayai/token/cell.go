@@ -112,7 +112,7 @@ func (c *Cell) wants(t Token, now time.Time) bool {
 
 // begin takes the right to fetch. It gives the flight to wait for; mine is
 // true for the one caller that has to fetch and then call end. While a failed
-// endpoint is left alone, flight is nil and err is why.
+// endpoint is in a pause, flight is nil and err is why.
 func (c *Cell) begin(now time.Time) (flight chan struct{}, mine bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -127,7 +127,7 @@ func (c *Cell) begin(now time.Time) (flight chan struct{}, mine bool, err error)
 }
 
 // end publishes what the flight brought: a token, or an error after which the
-// endpoint is left alone for a time that grows with each failure.
+// endpoint is not asked for a time that grows with each failure.
 func (c *Cell) end(t Token, err error, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -237,7 +237,7 @@ func (c *Cell) String() string { return "[token cell]" }
 // GoString hides the tokens.
 func (c *Cell) GoString() string { return c.String() }
 
-// Pause is how long the endpoint is still left alone after a failure.
+// Pause is how long the endpoint is still not asked after a failure.
 func (c *Cell) Pause(now time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

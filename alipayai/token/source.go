@@ -67,7 +67,7 @@ func (s *Source) Token(ctx context.Context) (string, error) {
 			if errors.Is(err, ErrRefused) {
 				return "", err
 			}
-			// The endpoint is left alone for a moment: wait for its end.
+			// The endpoint is not asked for a moment: wait for its end.
 			select {
 			case <-ctx.Done():
 				return "", s.gaveUp(ctx, err)

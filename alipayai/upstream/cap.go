@@ -78,7 +78,7 @@ func (k *Cap) Throttled(hold time.Duration) {
 	k.Queue.Window().Throttle(hold) // a reload may have changed the store since
 }
 
-// SlowDownHold is how long Ant Ling asks to be left alone when it answers 503
+// SlowDownHold is how long Ant Ling is throttling after it has answered 503
 // with "Slow Down": at least 15 minutes, as its documentation has it.
 const SlowDownHold = 15 * time.Minute
 

@@ -89,7 +89,7 @@ func IsError(status int) bool {
 // left at sent: it learns the upstream's time, keeps to a 429, forgets an access token that was
 // refused, and checks the signature, as p.Verify says. For that it reads the
 // body, up to limit bytes, and leaves it to be read again; redirects, which
-// nobody signs, and event streams are left alone. What has been verified loses
+// nobody signs, and event streams are not read. What has been verified loses
 // its signature, which belongs into no log. The header, and the body of an error,
 // lose what they quote of the credentials of p and of req.
 //
