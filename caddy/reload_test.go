@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -243,10 +244,18 @@ const manyReloads = 53
 func (g *rig) reloadManyTimes(load func(n int)) {
 	g.t.Helper()
 	const settled = 3
+	goroutines0 := 0
 	for n := range settled {
 		load(n)
+		// What a load leaves for a moment comes and goes: one sample alone may miss it.
+		goroutines0 = max(goroutines0, runtime.NumGoroutine())
 	}
-	references0, goroutines0 := references(), runtime.NumGoroutine()
+	references0 := references()
+	defer func() {
+		if g.t.Failed() { // what is left says why
+			_ = pprof.Lookup("goroutine").WriteTo(g.t.Output(), 1)
+		}
+	}()
 	for n := range manyReloads - settled {
 		load(settled + n)
 	}
