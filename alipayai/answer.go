@@ -206,7 +206,7 @@ func (c *call) commit(a *Answer) *Answer {
 	}
 	c.startRecording(a)
 	if a.stream != nil {
-		a.stream.dog.Arm(a.stream.timeout, failure.NoEvent)
+		a.stream.dog.Arm(a.stream.timeout, failure.ErrNoEvent)
 		a.stream.dog.Pause() // until it is pulled
 	} else {
 		c.outcome.Usage, c.answered = a.usage, int64(a.body.Len())

@@ -47,7 +47,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	c.sending(p, req)
 	start := c.g.Now()
 	within := min(p.Timeout, c.deadline().Sub(start))
-	dog.Arm(within, failure.NoHead)
+	dog.Arm(within, failure.ErrNoHead)
 	c.outcome.Attempts++
 	resp, err := outgoing.Send(p.Transport, req)
 	if err != nil {
@@ -61,7 +61,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	p.Clock.Learn(resp.Header, start, received)
 
 	if c.Request.Stream && resp.StatusCode == http.StatusOK && upstream.IsEventStream(resp.Header) {
-		dog.Arm(within-received.Sub(start), failure.NoContent)
+		dog.Arm(within-received.Sub(start), failure.ErrNoContent)
 		s := &stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.StreamTimeout, provider: p, resp: resp,
 			decoder: p.Format.DecodeStream(c.wireAsk(p))}
 		a, f = c.openStream(s)
@@ -88,9 +88,9 @@ type awaited struct {
 
 func (w *awaited) Read(b []byte) (int, error) {
 	if left := w.call.deadline().Sub(w.call.g.Now()); left < w.timeout {
-		w.dog.Arm(left, failure.Deadline)
+		w.dog.Arm(left, failure.ErrDeadline)
 	} else {
-		w.dog.Arm(w.timeout, failure.NoMore)
+		w.dog.Arm(w.timeout, failure.ErrNoMore)
 	}
 	return w.ReadCloser.Read(b)
 }

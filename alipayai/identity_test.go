@@ -30,7 +30,9 @@ func TestSignRequestRefusesEachSpelling(t *testing.T) {
 				for place, into := range map[string]func(*http.Request, string){
 					"alone": func(r *http.Request, value string) { r.Header[name] = []string{value} },
 					"beside the right one": func(r *http.Request, value string) {
-						r.Header[field], r.Header[name] = r.Header[field], []string{value}
+						right := r.Header[field] // where name is field, the other one comes instead
+						r.Header[name] = []string{value}
+						r.Header[field] = right
 					},
 					"as a trailer": func(r *http.Request, value string) { r.Trailer = http.Header{name: {value}} },
 				} {

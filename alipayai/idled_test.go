@@ -13,8 +13,8 @@ import (
 )
 
 // forgetful is an upstream that answers the first request of each connection, and closes the connection when the
-// second comes, as one does whose idle timeout has just run out.
-func forgetful(t *testing.T) (url string, requests *atomic.Int64) {
+// second comes, as one does whose idle timeout has just run out; last is what it says before.
+func forgetful(t *testing.T, last string) (url string, requests *atomic.Int64) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -38,7 +38,9 @@ func forgetful(t *testing.T) (url string, requests *atomic.Int64) {
 					}
 					_, _ = io.Copy(io.Discard, req.Body)
 					requests.Add(1)
-					if n == 0 {
+					if n > 0 {
+						_, _ = io.WriteString(conn, last)
+					} else {
 						const answer = `{"choices":[{"message":{"content":"hi"}}]}`
 						fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nContent-Type: application/json\r\n\r\n%s", len(answer), answer)
 					}
@@ -61,7 +63,7 @@ func TestConnectionThatIdled(t *testing.T) {
 		"money":     {alipayai.ClassMoney, http.StatusBadGateway, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			url, requests := forgetful(t)
+			url, requests := forgetful(t, "")
 			r := startGateway(t, plainProvider(t, url), func(g *alipayai.Gateway) { g.Class = test.class })
 			if got := r.chat("makes the connection"); got.status != http.StatusOK {
 				t.Fatalf("%d %s", got.status, got.body)
@@ -71,6 +73,29 @@ func TestConnectionThatIdled(t *testing.T) {
 			}
 			if n := requests.Load(); n != test.requests {
 				t.Errorf("%d requests went upstream, want %d", n, test.requests)
+			}
+		})
+	}
+}
+
+// An upstream that has begun an answer has read the request, and may have served it: whatever became of the rest, the
+// call is not sent again.
+func TestConnectionThatBreaksInAnAnswer(t *testing.T) {
+	for name, last := range map[string]string{
+		"a byte": "H", "half of the status": "HTTP/1.1 20", "half of a field": "HTTP/1.1 200 OK\r\nConte",
+		"half of the body": "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+	} {
+		t.Run(name, func(t *testing.T) {
+			url, requests := forgetful(t, last)
+			r := startGateway(t, plainProvider(t, url))
+			if got := r.chat("makes the connection"); got.status != http.StatusOK {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+			if got := r.chat("is broken off"); got.status != http.StatusBadGateway || got.header.Get("X-Should-Retry") != "false" {
+				t.Errorf("%d %v %s", got.status, got.header, got.body)
+			}
+			if n := requests.Load(); n != 2 {
+				t.Errorf("%d requests went upstream, want 2", n)
 			}
 		})
 	}

@@ -105,9 +105,9 @@ func TestWatchdog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		dog := upstream.NewWatchdog(cancel)
-		dog.Arm(10*time.Second, failure.NoHead)
+		dog.Arm(10*time.Second, failure.ErrNoHead)
 		time.Sleep(9 * time.Second)
-		dog.Arm(10*time.Second, failure.NoEvent)
+		dog.Arm(10*time.Second, failure.ErrNoEvent)
 		// Only waiting counts, however often it begins anew.
 		for range 25 {
 			time.Sleep(9 * time.Second)
@@ -121,7 +121,7 @@ func TestWatchdog(t *testing.T) {
 		}
 		resumed := time.Now()
 		<-ctx.Done()
-		if waited := time.Since(resumed); waited != 10*time.Second || !errors.Is(context.Cause(ctx), failure.NoEvent) {
+		if waited := time.Since(resumed); waited != 10*time.Second || !errors.Is(context.Cause(ctx), failure.ErrNoEvent) {
 			t.Errorf("cancelled after %v by %v", waited, context.Cause(ctx))
 		}
 	})
@@ -132,7 +132,7 @@ func TestWatchdogThatIsDisarmed(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
 		dog := upstream.NewWatchdog(cancel)
-		dog.Arm(time.Second, failure.NoHead)
+		dog.Arm(time.Second, failure.ErrNoHead)
 		dog.Disarm()
 		time.Sleep(time.Hour)
 		if ctx.Err() != nil {

@@ -69,7 +69,7 @@ func (s secrets) fill(option, value string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: one of its placeholders is not set or empty", option)
 	}
-	for _, word := range strings.Fields(filled) {
+	for word := range strings.FieldsSeq(filled) {
 		known(word)
 	}
 	return filled, nil

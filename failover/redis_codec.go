@@ -54,7 +54,7 @@ func decode(value string, now int64, received time.Time) (Key, history, error) {
 	if err := binary.Read(r, binary.BigEndian, failures); err != nil {
 		return Key{}, history{}, errForeign
 	}
-	if !(s.Version >= 0 && s.Version <= maxVersion) || slices.ContainsFunc(append(failures, s.Opened, s.Until), math.IsNaN) {
+	if !(s.Version >= 0 && s.Version <= maxVersion) || slices.ContainsFunc(failures, math.IsNaN) || math.IsNaN(s.Opened) || math.IsNaN(s.Until) {
 		return Key{}, history{}, errForeign
 	}
 	tenant, ok := readPart(r)

@@ -75,7 +75,7 @@ func TestLog(t *testing.T) {
 					t.Errorf("%q in %s", trace, lines)
 				}
 			}
-			for _, line := range strings.Split(strings.TrimSpace(lines), "\n") {
+			for line := range strings.SplitSeq(strings.TrimSpace(lines), "\n") {
 				if !strings.Contains(line, Hidden) && !strings.Contains(line, "W2NyZWRlbnRpYWxd") { // base64 of it
 					t.Errorf("nothing is hidden in %s", line)
 				}

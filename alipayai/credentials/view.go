@@ -71,9 +71,8 @@ func (v view) unescape() (out view, ok bool) {
 	for i := 0; i < len(v.text); {
 		r, n := escape(v.text[i:])
 		if n == 0 {
-			r, n = rune(v.text[i]), 1
 			out.add(v, i, v.text[i])
-			i += n
+			i++
 			continue
 		}
 		ok = true

@@ -11,24 +11,24 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
-// Timeout is the cause of an attempt that the gateway has cancelled, since the
+// TimeoutError is the cause of an attempt that the gateway has cancelled, since the
 // upstream kept it waiting.
-type Timeout string
+type TimeoutError string
 
 // Error implements error.
-func (t Timeout) Error() string { return string(t) }
+func (t TimeoutError) Error() string { return string(t) }
 
 // Timeout says whether the connection was silent: no head has come on it. It is
 // the method by which [outgoing.Transport] knows.
-func (t Timeout) Timeout() bool { return t == NoHead }
+func (t TimeoutError) Timeout() bool { return t == ErrNoHead }
 
 // What an upstream did not send in time.
 const (
-	NoHead    Timeout = "no answer within the timeout"
-	NoContent Timeout = "no content within the timeout"
-	NoEvent   Timeout = "no further event within the timeout"
-	NoMore    Timeout = "no more of the answer within the timeout"
-	Deadline  Timeout = "the call's deadline has passed"
+	ErrNoHead    TimeoutError = "no answer within the timeout"
+	ErrNoContent TimeoutError = "no content within the timeout"
+	ErrNoEvent   TimeoutError = "no further event within the timeout"
+	ErrNoMore    TimeoutError = "no more of the answer within the timeout"
+	ErrDeadline  TimeoutError = "the call's deadline has passed"
 )
 
 // ClientClosedRequest is the status that the access log shows for a client that
@@ -85,10 +85,10 @@ func BadAnswer(code, message string) *Failure {
 
 // OfTransport makes the failure of a round trip that ended in err: a timeout, a
 // client that left, or a connection that broke. client is the client's context
-// and attempt that of the round trip, whose cause may be a [Timeout].
+// and attempt that of the round trip, whose cause may be a [TimeoutError].
 func OfTransport(client, attempt context.Context, err error, sent bool) *Failure {
 	f := &Failure{Sent: sent, Class: Retry, Cause: ReasonOf(err)}
-	timeout, timedOut := errors.AsType[Timeout](context.Cause(attempt))
+	timeout, timedOut := errors.AsType[TimeoutError](context.Cause(attempt))
 	switch {
 	case client.Err() != nil:
 		f.ClientGone = true

@@ -2,6 +2,7 @@ package outgoing
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -34,7 +35,7 @@ func TestNothingIsRepeated(t *testing.T) {
 								t.Fatalf("%s: the first request: %v", name, err)
 							}
 						}
-						if err := sendAndRead(transport, req); err == context.DeadlineExceeded {
+						if err := sendAndRead(transport, req); errors.Is(err, context.DeadlineExceeded) {
 							t.Errorf("%s: no end", name)
 						}
 						if n := s.Arrived(); n != 1 {

@@ -106,13 +106,13 @@ func TestTokenOfAHangingEndpoint(t *testing.T) {
 			return Token{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 		})
 		start := time.Now()
-		waiting, leave := context.WithTimeoutCause(t.Context(), 3*time.Second, failure.Deadline)
+		waiting, leave := context.WithTimeoutCause(t.Context(), 3*time.Second, failure.ErrDeadline)
 		defer leave()
 		_, err := s.Token(waiting)
 		if waited := time.Since(start); waited != 3*time.Second {
 			t.Errorf("waited %v", waited)
 		}
-		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, failure.Deadline) {
+		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, failure.ErrDeadline) {
 			t.Errorf("got %v", err)
 		}
 		time.Sleep(fetchTimeout)

@@ -48,7 +48,7 @@ type Grant struct {
 	Now func() time.Time
 }
 
-// GrantClock is the token endpoint's time.
+// Clock is the token endpoint's time.
 type Clock interface {
 	// Learn reads the Date of an answer to a request sent at sent and answered
 	// at received, and reports whether that has changed the time.

@@ -1,3 +1,5 @@
+// Package token keeps OAuth access tokens alive: fetched ahead of their end, once for
+// all callers and, through a shared store, once for all replicas.
 package token
 
 import (

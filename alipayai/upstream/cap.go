@@ -58,7 +58,7 @@ func (k *Cap) pace() time.Duration {
 	return pace
 }
 
-// maxWait is how long a call may be made to wait.
+// LongestWait is how long a call may be made to wait.
 func (k *Cap) LongestWait() time.Duration {
 	if k == nil {
 		return DefaultMaxWait

@@ -13,8 +13,7 @@ import (
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
-// Departure is the leave to send one request to a provider, within its rate
-// cap. It is used once, by the goroutine that sends the request.
+// Permit is a slot reserved in a provider's rate window, for one request. It is used once, by the goroutine that sends the request.
 type Permit struct {
 	cap *Cap // nil: every request may depart at once
 
@@ -26,9 +25,11 @@ type Permit struct {
 	// nanoseconds; 0 for a new one, and for one that carries several requests
 	// at once.
 	reused atomic.Int64
+	// answering says that bytes of an answer have come: the request was read.
+	answering atomic.Bool
 }
 
-// depart waits for a departure, which must be possible before the deadline;
+// Permit waits for a permit, which must be possible before the deadline;
 // zero is none. The errors are *limiter.Rejection and those of the window.
 func (k *Cap) Permit(ctx context.Context, tenant string, share Share, bytes int64, deadline time.Time) (*Permit, error) {
 	d := &Permit{cap: k}
@@ -74,7 +75,8 @@ func (d *Permit) Trace(ctx context.Context, scheme string) context.Context {
 			d.reused.Store(reused) // net/http may have had another one before
 			d.connected.Store(true)
 		},
-		WroteRequest: func(httptrace.WroteRequestInfo) { d.correct() },
+		WroteRequest:         func(httptrace.WroteRequestInfo) { d.correct() },
+		GotFirstResponseByte: func() { d.answering.Store(true) },
 	}
 	if scheme == "http" {
 		// Such a connection does not tell its protocol (HTTP/2 with prior
@@ -130,11 +132,12 @@ func (d *Permit) correct() {
 }
 
 // FoundClosed reports whether a connection that has broken by now was closed by
-// the upstream while it idled, most likely: it broke as soon as it was used.
+// the upstream while it idled, most likely: it broke as soon as it was used, and no
+// byte of an answer had come.
 func (d *Permit) FoundClosed(now time.Time) bool {
 	const soon = time.Second
 	reused := d.reused.Load()
-	return reused != 0 && now.Sub(time.Unix(0, reused)) < soon
+	return reused != 0 && !d.answering.Load() && now.Sub(time.Unix(0, reused)) < soon
 }
 
 // multiplexed reports whether a connection over TLS carries several requests at

@@ -1,3 +1,6 @@
+// Package upstream is the way to a provider: how it is configured, how a request to it
+// is permitted, composed, signed and watched, and how its answer is verified. It
+// knows neither a client nor what a call is.
 package upstream
 
 import (

@@ -133,4 +133,5 @@ var composedByClient = [...]string{
 // long enough for a fetch and a repeat, too short to pile up calls.
 const TokenWait = 5 * time.Second
 
+// ErrNoToken is why a wait for an access token was given up.
 var ErrNoToken = errors.New("no access token could be had in time")

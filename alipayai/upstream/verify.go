@@ -42,7 +42,7 @@ func (p *Provider) Verifies() bool {
 	return p.Scheme != nil && p.Profile.Signs() && p.Verify != VerifyOff
 }
 
-// verify checks the signature over an answer's whole body. The errors are
+// VerifyAnswer checks the signature over an answer's whole body. The errors are
 // ErrBadAnswer for a wrong signature, and signer.ErrUnsigned for none where
 // p.Verify requires one: such an answer may be a failure, since the platform's
 // come unsigned from before its signer, and its SDKs take them so

@@ -36,6 +36,7 @@ const (
 	ended      = -2
 )
 
+// NewWatchdog makes the watchdog of an attempt that cancel cancels.
 func NewWatchdog(cancel context.CancelCauseFunc) *Watchdog {
 	return &Watchdog{cancel: cancel, start: time.Now()}
 }
@@ -58,8 +59,10 @@ func (w *Watchdog) Arm(d time.Duration, cause error) {
 	w.fires = now + d
 }
 
-// Pause ends a time of waiting, resume begins the next with the same limit.
-func (w *Watchdog) Pause()  { w.since.Store(notWaiting) }
+// Pause ends a time of waiting.
+func (w *Watchdog) Pause() { w.since.Store(notWaiting) }
+
+// Resume begins the next time of waiting, with the same limit.
 func (w *Watchdog) Resume() { w.since.Store(int64(time.Since(w.start))) }
 
 // Disarm ends the watch for good.

@@ -53,7 +53,7 @@ var rooms = map[string]room{
 	"alipayai/upstream": {imports: []string{
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "alipayai/replay",
 	}},
-	"alipayai": {imports: append(domain[:len(domain):len(domain)], "alipayai/upstream")},
+	"alipayai": {imports: append(slices.Clip(domain), "alipayai/upstream")},
 	// A door for each dialect of clients.
 	"alipayai/door": {imports: []string{"alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire"}},
 	// What the adapter and its libraries use.
@@ -61,7 +61,7 @@ var rooms = map[string]room{
 	"internal/seal":      {},
 	"caddy":              {caddy: true, imports: all},
 	// Test helpers, benchmark and tests.
-	"internal": {caddy: true, imports: append(all[:len(all):len(all)], "caddy")},
+	"internal": {caddy: true, imports: append(slices.Clip(all), "caddy")},
 }
 
 var (
@@ -70,7 +70,7 @@ var (
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
 		"alipayai/wire", "alipayai/replay", "alipayai/evidence",
 	}
-	all = append(domain[:len(domain):len(domain)], "alipayai", "alipayai/upstream", "alipayai/door", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/seal")
+	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/door", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/seal")
 )
 
 // topLevel names what may stand at the top of the repository besides dotfiles,
