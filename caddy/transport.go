@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -152,6 +154,13 @@ func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		return t.unsigned(req, err, errors.Is(context.Cause(ctx), errNotSent))
 	}
 	t.HTTP.SetScheme(out)
+	// reverse_proxy's own hook, which hands 1xx answers on, runs after this one.
+	out = out.WithContext(httptrace.WithClientTrace(out.Context(), &httptrace.ClientTrace{
+		Got1xxResponse: func(_ int, header textproto.MIMEHeader) error {
+			t.provider.HideHints(out, http.Header(header))
+			return nil
+		},
+	}))
 	sent := time.Now()
 	resp, err := outgoing.Send(t.connections, out)
 	if err != nil {

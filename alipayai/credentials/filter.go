@@ -220,9 +220,15 @@ func (m *Mask) Bytes(text []byte) []byte {
 	return text
 }
 
-// Header hides secrets in the values of a header, where they are.
+// Header hides secrets in the values of a header, where they are. A field whose name
+// holds one goes.
 func (m *Mask) Header(h http.Header) {
 	var texts []*string
+	for name := range h {
+		if len(name) >= minSecret && len(search(name, m.compile())) > 0 {
+			delete(h, name)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		for i := range h[name] {
 			texts = append(texts, &h[name][i])

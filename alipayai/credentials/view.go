@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -77,9 +78,9 @@ func (v view) unescape() (out view, ok bool) {
 		}
 		ok = true
 		switch {
-		case r < utf8.RuneSelf && isBlank(r):
 		case r < 0: // a byte
 			out.add(v, i, byte(-r))
+		case isBlank(r), utf16.IsSurrogate(r): // half of a character that no secret has
 		default:
 			for _, b := range []byte(string(r)) {
 				out.add(v, i, b)
@@ -87,7 +88,28 @@ func (v view) unescape() (out view, ok bool) {
 		}
 		i += n
 	}
-	return out, ok
+	return out.visible(), ok
+}
+
+// visible leaves out what does not show, once the bytes of escapes are together.
+func (v view) visible() view {
+	if bytes.IndexFunc(v.text, func(r rune) bool { return r >= utf8.RuneSelf && r != utf8.RuneError && isBlank(r) }) < 0 {
+		return v
+	}
+	out := view{text: make([]byte, 0, len(v.text)), end: v.end}
+	if v.at != nil {
+		out.at = make([]int32, 0, len(v.text))
+	}
+	for i := 0; i < len(v.text); {
+		r, n := utf8.DecodeRune(v.text[i:])
+		if r == utf8.RuneError || !isBlank(r) {
+			for j := range n {
+				out.add(v, i+j, v.text[i+j])
+			}
+		}
+		i += n
+	}
+	return out
 }
 
 // joinHex leaves out what stands between two hexadecimal digits: colons, dashes,
@@ -144,17 +166,20 @@ func (v view) quotedPrintable() (out view, ok bool) {
 	}
 	out = view{text: make([]byte, 0, len(v.text)), end: v.end}
 	for i := 0; i < len(v.text); i++ {
-		if v.text[i] == '=' && i+2 < len(v.text) && isHex(v.text[i+1]) && isHex(v.text[i+2]) {
+		switch {
+		case v.text[i] != '=':
+			out.add(v, i, v.text[i])
+		case i+2 < len(v.text) && isHex(v.text[i+1]) && isHex(v.text[i+2]):
 			b, _ := strconv.ParseUint(string(v.text[i+1:i+3]), 16, 8)
-			if ok = true; !isBlank(rune(b)) {
+			if ok = true; b >= utf8.RuneSelf || !isBlank(rune(b)) {
 				out.add(v, i, byte(b))
 			}
 			i += 2
-			continue
+		default: // a soft line break, whose white space is gone
+			ok = true
 		}
-		out.add(v, i, v.text[i])
 	}
-	return out, ok
+	return out.visible(), ok
 }
 
 func (v *view) add(from view, i int, b byte) {

@@ -66,6 +66,12 @@ func (p *Provider) HideError(req *http.Request, err error) error {
 	return hiddenError{err, text}
 }
 
+// HideHints leaves out of the header of an informational answer (1xx) to req, which
+// SignRequest made, what it quotes of credentials.
+func (p *Provider) HideHints(req *http.Request, header http.Header) {
+	p.Credentials.With(func() []string { return SentSecrets(nil, req) }).Header(header)
+}
+
 type hiddenError struct {
 	error
 	text string

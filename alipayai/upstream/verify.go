@@ -89,9 +89,9 @@ func IsError(status int) bool {
 // left at sent: it learns the upstream's time, keeps to a 429, forgets an access token that was
 // refused, and checks the signature, as p.Verify says. For that it reads the
 // body, up to limit bytes, and leaves it to be read again; redirects, which
-// nobody signs, and event streams are not read. What has been verified loses
-// its signature, which belongs into no log. The header, and the body of an error,
-// lose what they quote of the credentials of p and of req.
+// nobody signs, and event streams are not verified. What has been verified loses
+// its signature, which belongs into no log. The header, the trailer, and the body of
+// an error or a redirect, lose what they quote of the credentials of p and of req.
 //
 // The errors are ErrBadAnswer, ErrAnswerTooLarge, and ErrAnswerTruncated with
 // the reason, which is for no client.
@@ -106,19 +106,37 @@ func (p *Provider) TakeAnswer(req *http.Request, resp *http.Response, sent time.
 		return err
 	}
 	mask.Header(resp.Header)
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		resp.Body = &trailed{resp.Body, func() { mask.Header(resp.Trailer) }}
+	}
 	return nil
+}
+
+// trailed is a body after which the trailer is there: net/http fills it in at the end.
+type trailed struct {
+	io.ReadCloser
+	ended func()
+}
+
+func (b *trailed) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.ended()
+	}
+	return n, err
 }
 
 // checkAnswer is TakeAnswer but for the header.
 func (p *Provider) checkAnswer(req *http.Request, resp *http.Response, limit int64, mask *credentials.Mask) error {
-	mayQuote := resp.StatusCode >= http.StatusBadRequest && !IsEventStream(resp.Header)
-	if !p.Verifies() && !mayQuote || IsEventStream(resp.Header) || resp.StatusCode/100 == 3 {
+	mayQuote := resp.StatusCode >= http.StatusMultipleChoices
+	verifies := p.Verifies() && !IsEventStream(resp.Header) && resp.StatusCode/100 != 3
+	if !verifies && !mayQuote {
 		p.dropRefused(req, resp.StatusCode, nil)
 		return nil
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	_ = resp.Body.Close()
-	if p.Verifies() {
+	if verifies {
 		p.dropRefused(req, resp.StatusCode, body)
 	} else {
 		p.dropRefused(req, resp.StatusCode, nil)
@@ -129,7 +147,7 @@ func (p *Provider) checkAnswer(req *http.Request, resp *http.Response, limit int
 	if int64(len(body)) > limit {
 		return ErrAnswerTooLarge
 	}
-	if p.Verifies() {
+	if verifies {
 		if err := p.VerifyAnswer(req, resp.Header, body); err != nil && !(errors.Is(err, signer.ErrUnsigned) && IsError(resp.StatusCode)) {
 			return ErrBadAnswer
 		}
@@ -141,7 +159,7 @@ func (p *Provider) checkAnswer(req *http.Request, resp *http.Response, limit int
 		}
 	}
 	switch scheme := p.Profile.Scheme; { // an unsigned answer has no such field
-	case !p.Verifies():
+	case !verifies:
 	case scheme == signer.NameHMAC, scheme == signer.NameGlobal:
 		resp.Header.Del(signatureField)
 	case scheme == signer.NameOpenAPIV3:
