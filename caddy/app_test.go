@@ -2,6 +2,7 @@ package alipaycaddy
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,12 +21,12 @@ func TestExitWaitsForEvidence(t *testing.T) {
 	for name, exits := range map[string]bool{"exit": true, "reload": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				written := false
+				var written atomic.Bool
 				slow := zap.New(zapcore.NewNopCore(), zap.WrapCore(func(zapcore.Core) zapcore.Core {
 					return zapcore.RegisterHooks(zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{}), zapcore.AddSync(&strings.Builder{}), zap.DebugLevel),
 						func(zapcore.Entry) error {
 							time.Sleep(time.Second)
-							written = true
+							written.Store(true)
 							return nil
 						})
 				}))
@@ -37,8 +38,8 @@ func TestExitWaitsForEvidence(t *testing.T) {
 				if err := a.Stop(); err != nil {
 					t.Fatal(err)
 				}
-				if written != exits {
-					t.Errorf("written %v after Stop", written)
+				if written.Load() != exits {
+					t.Errorf("written %v after Stop", written.Load())
 				}
 				time.Sleep(2 * time.Second)
 				synctest.Wait()
