@@ -70,7 +70,7 @@ func TestTokenRequestsArriveOnce(t *testing.T) {
 	})
 }
 
-// Nobody has to know outgoing.Send for a signed request to arrive once.
+// A caller need not know outgoing.Send for a signed request to arrive once.
 func TestSignedRequestsArriveOnce(t *testing.T) {
 	eachFault(t, 0, func(t *testing.T, _ badupstream.Protocol, s *badupstream.Server, url string, transport http.RoundTripper) {
 		p := simProvider(t, url)

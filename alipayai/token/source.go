@@ -45,7 +45,7 @@ type Source struct {
 	// OnFetch, if set, is told of every fetch's end.
 	OnFetch func(err error)
 	// OnShare, if set, is told when Share begins to fail, and of nil when it
-	// works again. It is told of seal.ErrSealed once.
+	// works again. It gets seal.ErrSealed once.
 	OnShare func(err error)
 }
 

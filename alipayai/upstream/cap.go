@@ -82,7 +82,7 @@ func (k *Cap) Throttled(hold time.Duration) {
 // with "Slow Down": at least 15 minutes, as its documentation has it.
 const SlowDownHold = 15 * time.Minute
 
-// Rejected makes the failure of a call that was not let through. Its headers
+// Rejected makes the failure of a call that the cap rejects. Its headers
 // are named as OpenAI names them, so that SDKs heed them.
 func (k *Cap) Rejected(err error, now time.Time) *failure.Failure {
 	rejection, ok := errors.AsType[*limiter.Rejection](err)

@@ -86,10 +86,10 @@ func IsError(status int) bool {
 }
 
 // TakeAnswer takes in the answer to a request that SignRequest made and that
-// left at sent: it learns the upstream's time, keeps to a 429, forgets an access token that was
-// refused, and checks the signature, as p.Verify says. For that it reads the
-// body, up to limit bytes, and leaves it to be read again; redirects, which
-// nobody signs, and event streams are not verified. What has been verified loses
+// left at sent: it learns the upstream's time, keeps to a 429, forgets an access
+// token that was refused, and checks the signature, as p.Verify says. For that it
+// reads the body, up to limit bytes, and leaves it to be read again; redirects, which
+// have no signature, and event streams are not verified. What has been verified loses
 // its signature, which belongs into no log. The header, the trailer, and the body of
 // an error or a redirect, lose what they quote of the credentials of p and of req.
 //
