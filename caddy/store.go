@@ -133,10 +133,10 @@ func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 	given := d.RemainingArgs()
 	switch {
 	case len(given) == 1 && given[0] == "memory":
-		return block(d, nil, func(option string) error { return unrecognized(d, "store memory", option) })
+		return block(d, "store memory")
 	case len(given) == 0 || given[0] != "redis":
-		return d.Err("write store memory, or store redis <address>")
+		return errArguments
 	}
 	a.Redis = &Redis{Addresses: given[1:]}
-	return block(d, nil, a.Redis.unmarshalOption(d))
+	return a.Redis.unmarshalBlock(d)
 }
