@@ -115,7 +115,7 @@ func enable(to *bool) func(*caddyfile.Dispenser) error {
 // list reads one argument or more.
 func list(to *[]string) func(*caddyfile.Dispenser) error {
 	return func(d *caddyfile.Dispenser) error {
-		if *to = d.RemainingArgs(); len(*to) == 0 || slices.Contains(*to, "") {
+		if *to = d.RemainingArgs(); len(*to) == 0 {
 			return errArguments
 		}
 		return nil
