@@ -166,7 +166,7 @@ func tenantOf(key Key) string { return string(key[:]) }
 
 // placeOf is where Redis keeps what is of a kind under a key, for the key's own tenant.
 func placeOf(o RedisOptions, kind string, key Key) string {
-	return o.place(tenantOf(key), kind+":") + key.name()
+	return o.keys(tenantOf(key)).Key(kind+":") + key.name()
 }
 
 // keyOf is a key for tests, requestOf the hash of a request.

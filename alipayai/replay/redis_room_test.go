@@ -206,7 +206,7 @@ func TestAccountsInRedisDoNotDrift(t *testing.T) {
 // checkAccount adds up a tenant's account.
 func checkAccount(t *testing.T, o RedisOptions, account string, step int) {
 	t.Helper()
-	members, err := o.Client.ZRangeWithScores(t.Context(), o.place("acme", account), 0, -1).Result()
+	members, err := o.Client.ZRangeWithScores(t.Context(), o.keys("acme").Key(account), 0, -1).Result()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,7 @@ func TestFleetFetchesOnceForAllCallers(t *testing.T) {
 	}
 	f.wantFetches("client_credentials", 1)
 	// What all have in Redis, read by somebody who should not.
-	_, everything := dumpRedis(t, late.Share.(*Redis).client)
+	_, everything := dumpRedis(t, late.Share.(*Redis).exchange.Client)
 	for token := range distinct {
 		if strings.Contains(everything, token) {
 			t.Error("the token stands in Redis")
@@ -233,7 +233,7 @@ func TestFleetRotatesOnce(t *testing.T) {
 	for range 2 {
 		restarted.Drop(f.token(restarted, 2*time.Second))
 	}
-	_, everything := dumpRedis(t, restarted.Share.(*Redis).client)
+	_, everything := dumpRedis(t, restarted.Share.(*Redis).exchange.Client)
 	if strings.Contains(everything, store.token.Refresh) || store.token.Refresh == "" {
 		t.Error("the refresh token stands in Redis")
 	}

@@ -144,7 +144,7 @@ func TestRedisTokensAreNothingToRead(t *testing.T) {
 	if err := share.Store(t.Context(), pair("the-access-token", "the-refresh-token", time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	keys, everything := dumpRedis(t, share.client)
+	keys, everything := dumpRedis(t, share.exchange.Client)
 	if len(keys) != 2 {
 		t.Errorf("keys %q, want the token and its lease", keys)
 	}
@@ -166,7 +166,7 @@ func TestRedisTokensAreNothingToRead(t *testing.T) {
 		if strings.HasSuffix(key, "token") {
 			life = time.Hour + refreshKept
 		}
-		if left := share.client.PTTL(t.Context(), key).Val(); left < life-30*time.Second || left > life {
+		if left := share.exchange.Client.PTTL(t.Context(), key).Val(); left < life-30*time.Second || left > life {
 			t.Errorf("%s lives on for %v, want %v", key, left, life)
 		}
 	}
@@ -203,15 +203,15 @@ func TestRedisTokensRefuseWhatIsNotTheirs(t *testing.T) {
 	server := redistest.Start(t)
 	mine := newShare(t, server.Addr)
 	for name, other := range map[string]*Redis{
-		"another key":    NewRedis(mine.client, tokenPlace, newSeal(t, 2), time.Now),
-		"another client": NewRedis(mine.client, "client-2", mine.seal, time.Now),
+		"another key":    NewRedis(mine.exchange.Client, tokenPlace, newSeal(t, 2), time.Now),
+		"another client": NewRedis(mine.exchange.Client, "client-2", mine.seal, time.Now),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := other.Store(t.Context(), freshToken("theirs", time.Hour)); err != nil {
 				t.Fatal(err)
 			}
 			if other.token != mine.token {
-				if err := mine.client.Rename(t.Context(), other.token, mine.token).Err(); err != nil {
+				if err := mine.exchange.Client.Rename(t.Context(), other.token, mine.token).Err(); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -224,7 +224,7 @@ func TestRedisTokensRefuseWhatIsNotTheirs(t *testing.T) {
 	if err := mine.Store(t.Context(), freshToken("mine", time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	sealed := mine.client.HGet(t.Context(), mine.token, "token").Val()
+	sealed := mine.exchange.Client.HGet(t.Context(), mine.token, "token").Val()
 	for i := range len(sealed) {
 		changed := []byte(sealed)
 		changed[i] ^= 1
@@ -291,5 +291,15 @@ func TestRedisTokensInACluster(t *testing.T) {
 		}
 		wantShared(t, share, "", "refresh-1")
 		release()
+	}
+}
+
+// Replicas of the version before share the same token.
+func TestKeysAreThoseOfRunningReplicas(t *testing.T) {
+	const tag = "alipayai:{19a8c870cc4ff45d287c38a2446f6af3}:"
+	r := NewRedis(nil, tokenPlace, nil, time.Now)
+	got := []string{r.token, r.lease, r.id("access")}
+	if want := []string{tag + "token", tag + "lease", "64911738e897e0f315ff29ceb0f7089c"}; !slices.Equal(got, want) {
+		t.Errorf("keys and id %q, want %q", got, want)
 	}
 }
