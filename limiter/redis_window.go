@@ -30,7 +30,8 @@ import (
 //   - callers heed Slot.Revoked and have, per replica, no more slots waiting
 //     than its part of the cap,
 //   - Redis is away for all replicas or for none: one that is cut off alone
-//     departs on top of the others, by no more than its part of the cap,
+//     departs on top of the others, by no more than its part of the cap, and so
+//     does each where Redis executes what they send and its replies are lost,
 //   - and the server's clock is not set forward by less than a window; slewing
 //     does no harm, a step back or a larger one is recognised.
 //

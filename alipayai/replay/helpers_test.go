@@ -149,17 +149,8 @@ func passInAccount(t testing.TB, client redis.UniversalClient, key string, d tim
 	return err
 }
 
-// waitFor asks again and again until something holds.
-func waitFor(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	again := time.NewTicker(5 * time.Millisecond)
-	defer again.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); <-again.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
-		}
-	}
-}
+// patience is for what no time is promised of.
+const patience = 20 * time.Second
 
 // tenantOf gives each key a tenant of its own, where tenants are not what is tested.
 func tenantOf(key Key) string { return string(key[:]) }

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -25,29 +26,16 @@ const (
 )
 
 func TestRedisAway(t *testing.T) {
-	for name, start := range map[string]func(t *testing.T) (addr string, fault, heal func()){
-		"stopped": func(t *testing.T) (string, func(), func()) {
-			s := redistest.Start(t)
-			return s.Addr, s.Pause, s.Resume
-		},
-		"killed, restarted empty": func(t *testing.T) (string, func(), func()) {
-			s := redistest.Start(t)
-			return s.Addr, s.Kill, s.Restart
-		},
-		"black hole": func(t *testing.T) (string, func(), func()) {
-			r := redistest.StartRelay(t, redistest.Start(t).Addr)
-			return r.Addr, r.Swallow, r.Pass
-		},
-	} {
+	for name, start := range redistest.Outages() {
 		t.Run(name, func(t *testing.T) {
-			addr, fault, heal := start(t)
-			o := redisOptions(t, limiter.RedisOptions{Addresses: []string{addr}})
+			server := start(t)
+			o := redisOptions(t, limiter.RedisOptions{Addresses: []string{server.Addr}})
 			claims, cache := NewRedisClaims(o), NewRedisCache(o)
 			o.ClaimTimeout = 10 * time.Second
 			unhurried := NewRedisClaims(o)
 			finishing := mustClaim(t, unhurried, keyOf(1), requestOf(1), time.Minute)
 			holding := mustClaim(t, unhurried, keyOf(2), requestOf(2), time.Minute)
-			fault()
+			server.Break()
 			// The quickest of some: this machine may be slow, Redis is not there.
 			quickest := time.Hour
 			for range 5 {
@@ -71,13 +59,14 @@ func TestRedisAway(t *testing.T) {
 				"hold":    holding.Hold(t.Context(), time.Minute),
 				"release": holding.Release(t.Context()),
 			} {
-				if !errors.Is(err, ErrUnavailable) {
+				answered := what == "get" && server.Reads || (what == "release" || what == "put") && server.Deletes
+				if answered != (err == nil) || !answered && !errors.Is(err, ErrUnavailable) {
 					t.Errorf("%s without Redis: %v", what, err)
 				}
 			}
-			heal()
+			server.Heal()
 			healed := time.Now()
-			waitFor(t, "a claim", func() bool {
+			testwait.For(t, patience, "a claim", func() bool {
 				claim, _, _ := claims.Claim(t.Context(), tenantOf(keyOf(4)), keyOf(4), requestOf(4), time.Minute)
 				return claim != nil
 			})
@@ -117,13 +106,13 @@ func TestClaimWhoseReplyIsLost(t *testing.T) {
 			}
 			server.Resume()
 			if c.freed {
-				waitFor(t, "the release", func() bool {
+				testwait.For(t, patience, "the release", func() bool {
 					claim, _, _ := patient.Claim(t.Context(), tenantOf(keyOf(1)), keyOf(1), requestOf(1), time.Hour)
 					return claim != nil
 				})
 				return
 			}
-			waitFor(t, "the claim is made", func() bool { size, err := server.Do("DBSIZE"); return err == nil && size == ":2" })
+			testwait.For(t, patience, "the claim is made", func() bool { size, err := server.Do("DBSIZE"); return err == nil && size == ":2" })
 			wantClaim(t, patient, keyOf(1), requestOf(1), ErrInFlight.Error())
 			passInRedis(t, o.Client, time.Hour)
 			wantClaim(t, patient, keyOf(1), requestOf(1), "claimed")
@@ -335,7 +324,7 @@ func TestClaimsThroughAClusterFailover(t *testing.T) {
 	}
 	open := make([]Claim, 3)
 	for i := range open {
-		waitFor(t, "a claim", func() (ok bool) {
+		testwait.For(t, patience, "a claim", func() (ok bool) {
 			open[i], _, _ = claims.Claim(t.Context(), tenantOf(keys[i]), keys[i], requestOf(i), time.Minute)
 			return open[i] != nil
 		})
@@ -350,7 +339,7 @@ func TestClaimsThroughAClusterFailover(t *testing.T) {
 	if claim, _, err := claims.Claim(t.Context(), tenantOf(keys[3]), keys[3], requestOf(3), time.Minute); claim != nil || !errors.Is(err, ErrUnavailable) {
 		t.Errorf("without its master a key is claimed: %v, %v", claim, err)
 	}
-	waitFor(t, "the replica to become master, and the claims to come back", func() bool {
+	testwait.For(t, patience, "the replica to become master, and the claims to come back", func() bool {
 		_, answer, _ := claims.Claim(t.Context(), tenantOf(keys[1]), keys[1], requestOf(1), time.Minute)
 		return answer != nil && string(answer.Body) == "it"
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -236,7 +237,7 @@ func TestAnswersMakeRoomOnACluster(t *testing.T) {
 	claims, cache := NewRedisClaims(o), NewRedisCache(o)
 	for tenant := range 3 {
 		name := strconv.Itoa(tenant)
-		waitFor(t, "the cluster", func() bool {
+		testwait.For(t, patience, "the cluster", func() bool {
 			return cache.Put(t.Context(), name, keyOf(0), longAnswer(1), time.Hour) == nil
 		})
 		for n := range 20 {

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -191,7 +192,7 @@ func TestRedisCluster(t *testing.T) {
 		// The client's own timeout is short for the first connection to a node. A
 		// claim whose reply it has missed ends soon.
 		var claim Claim
-		waitFor(t, "a claim", func() (ok bool) {
+		testwait.For(t, patience, "a claim", func() (ok bool) {
 			claim, _, _ = claims.Claim(t.Context(), tenantOf(keyOf(n)), keyOf(n), requestOf(n), time.Millisecond)
 			return claim != nil
 		})
