@@ -6,13 +6,16 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 	"github.com/caddy-alipayai/gateway/internal/testwait"
@@ -349,4 +352,56 @@ func TestClaimsThroughAClusterFailover(t *testing.T) {
 		t.Error(err)
 	}
 	wantClaim(t, claims, keys[0], requestOf(0), "answer late")
+}
+
+// failing answers every command with an error, and counts them.
+type failing struct {
+	err      error
+	commands atomic.Int32
+}
+
+func (f *failing) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (f *failing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (f *failing) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+	return func(context.Context, redis.Cmder) error {
+		f.commands.Add(1)
+		return f.err
+	}
+}
+
+// A claim that failed is released where it may have been made, and only there.
+func TestClaimIsReleasedWhereItMayHaveBeenMade(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want int32 // commands, each with its repeat
+	}{
+		"its reply is lost":     {io.EOF, 4},
+		"there is no server":    {&net.OpError{Op: "dial", Err: io.EOF}, 2},
+		"the client was closed": {redis.ErrClosed, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := redis.NewClient(&redis.Options{
+					Addr: "127.0.0.1:1", MaxRetries: -1, ContextTimeoutEnabled: true,
+					MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+				})
+				defer client.Close()
+				link := &failing{err: c.err}
+				client.AddHook(link)
+				claims := NewRedisClaims(RedisOptions{Client: client, Namespace: "test", Seal: newSeal(t, 1)})
+				claim, _, err := claims.Claim(t.Context(), "acme", keyOf(1), requestOf(1), time.Minute)
+				if claim != nil || !errors.Is(err, c.err) {
+					t.Errorf("claim %v, %v", claim, err)
+				}
+				synctest.Wait()
+				if got := link.commands.Load(); got != c.want {
+					t.Errorf("%d commands, want %d", got, c.want)
+				}
+			})
+		})
+	}
 }

@@ -65,7 +65,7 @@ type Exchange struct {
 }
 
 // Run runs a script, by EVALSHA, and by EVAL where the server does not have it. Its
-// errors are of type *Failure; they hold none of the arguments.
+// errors are of type *ExchangeError; they hold none of the arguments.
 func (x Exchange) Run(ctx context.Context, script *redis.Script, keys []string, args ...any) (Reply, error) {
 	var reply Reply
 	err := x.Do(ctx, func(ctx context.Context) (err error) {
@@ -76,7 +76,7 @@ func (x Exchange) Run(ctx context.Context, script *redis.Script, keys []string, 
 }
 
 // Do lets send send one command. An answer of redis.Nil is returned as it is; other
-// errors are of type *Failure.
+// errors are of type *ExchangeError.
 //
 // The end of ctx does not end the exchange, which ends within the timeout anyway: a
 // caller that leaves in the middle would cost a connection, and would not know what
@@ -103,7 +103,7 @@ func (x Exchange) Do(ctx context.Context, send func(context.Context) error) erro
 	if cluster, ok := x.Client.(*redis.ClusterClient); ok {
 		cluster.ReloadState(ctx) // another node may be master now; it does not wait
 	}
-	return &Failure{Outcome: outcome, err: err}
+	return &ExchangeError{Outcome: outcome, err: err}
 }
 
 // Outcome is what is known of an exchange that failed.
@@ -116,21 +116,21 @@ const (
 	Refused
 )
 
-// Failure is an exchange that failed. Its text is that of the last error.
-type Failure struct {
+// ExchangeError is an exchange that failed. Its text is that of the last error.
+type ExchangeError struct {
 	Outcome Outcome
 	err     error
 }
 
-func (f *Failure) Error() string { return f.err.Error() }
+func (f *ExchangeError) Error() string { return f.err.Error() }
 
 // Unwrap gives the error of the client or the server.
-func (f *Failure) Unwrap() error { return f.err }
+func (f *ExchangeError) Unwrap() error { return f.err }
 
 // MayHaveExecuted says whether what was sent may have been executed: always, unless
 // err says that it was not.
 func MayHaveExecuted(err error) bool {
-	failure, ok := errors.AsType[*Failure](err)
+	failure, ok := errors.AsType[*ExchangeError](err)
 	return !ok || failure.Outcome == OutcomeUnknown
 }
 

@@ -71,7 +71,7 @@ func TestExchange(t *testing.T) {
 			if !errors.Is(err, last) {
 				t.Errorf("error %v, want %v", err, last)
 			}
-			if failure, failed := errors.AsType[*Failure](err); failed != (last != nil && !errors.Is(last, redis.Nil)) {
+			if failure, failed := errors.AsType[*ExchangeError](err); failed != (last != nil && !errors.Is(last, redis.Nil)) {
 				t.Errorf("a failure: %t, %v", failed, err)
 			} else if failed && (failure.Outcome != tt.known || MayHaveExecuted(err) != (tt.known == OutcomeUnknown) || err.Error() != last.Error()) {
 				t.Errorf("outcome %d of %q, want %d of %q", failure.Outcome, err, tt.known, last)
