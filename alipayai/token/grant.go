@@ -174,7 +174,7 @@ func printable(s string, n int) string {
 	return b.String()
 }
 
-// Reason is what a client may be told of an error of Source.Token.
+// Reason is the part of an error of Source.Token that a client may see.
 func Reason(err error) string {
 	reason := ErrUnavailable
 	if errors.Is(err, ErrRefused) {

@@ -48,18 +48,18 @@ func newTransportOfToken(t testing.TB) *http.Transport {
 	return transport
 }
 
-// patienceOfToken bounds what a test waits for, where only a fault would make it wait.
-const patienceOfToken = 10 * time.Second
+// testTimeout bounds what a test waits for, where only a fault would make it wait.
+const testTimeout = 10 * time.Second
 
 func receiveOfToken[T any](t testing.TB, c <-chan T, what string) T {
 	t.Helper()
-	timeout := time.NewTimer(patienceOfToken)
+	timeout := time.NewTimer(testTimeout)
 	defer timeout.Stop()
 	select {
 	case v := <-c:
 		return v
 	case <-timeout.C:
-		t.Fatalf("waited %v for %s", patienceOfToken, what)
+		t.Fatalf("waited %v for %s", testTimeout, what)
 		panic("unreachable")
 	}
 }
@@ -67,7 +67,7 @@ func receiveOfToken[T any](t testing.TB, c <-chan T, what string) T {
 // waitForOfToken looks for something that has to become true.
 func waitForOfToken(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	timeout := time.NewTimer(patienceOfToken)
+	timeout := time.NewTimer(testTimeout)
 	defer timeout.Stop()
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
@@ -75,7 +75,7 @@ func waitForOfToken(t testing.TB, what string, done func() bool) {
 		select {
 		case <-look.C:
 		case <-timeout.C:
-			t.Fatalf("waited %v for %s", patienceOfToken, what)
+			t.Fatalf("waited %v for %s", testTimeout, what)
 		}
 	}
 }

@@ -101,7 +101,7 @@ func TestFleetTakesOverFromADeadReplica(t *testing.T) {
 	if _, ok, err := dead.Lease(t.Context(), life); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	f.token(f.replica(), patienceOfToken)
+	f.token(f.replica(), testTimeout)
 	if took := time.Since(began); took < life || took > life+time.Second {
 		t.Errorf("took over after %v, want after %v", took, life)
 	}
@@ -130,8 +130,8 @@ func TestFleetWithoutRedis(t *testing.T) {
 			told := make(chan error, 16)
 			a, b := f.replica(), f.replica()
 			a.OnShare = func(err error) { told <- err }
-			first := f.token(a, patienceOfToken)
-			if f.token(b, patienceOfToken) != first {
+			first := f.token(a, testTimeout)
+			if f.token(b, testTimeout) != first {
 				t.Fatal("the replicas share nothing")
 			}
 			fault()
