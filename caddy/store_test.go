@@ -60,7 +60,7 @@ func TestStoreRedis(t *testing.T) {
 	}
 	g.load(oneProvider, limitedSite)
 	if n := count("redis is away"); n != 1 {
-		t.Error("leaving Redis is told as its loss")
+		t.Error("leaving Redis is reported as its loss")
 	}
 	if got := g.gauge("store_degraded"); got != "" {
 		t.Errorf("store_degraded %s without a store", got)
