@@ -84,7 +84,7 @@ func benchLimiter(ctx context.Context, s settings) (string, error) {
 	return b.String(), nil
 }
 
-// reserveInMemory is how many departures a second one caller reserves.
+// reserveInMemory is how many permits a second one caller reserves.
 func reserveInMemory(d time.Duration) float64 {
 	w := limiter.NewMemoryWindow(time.Now)
 	n, began := 0, time.Now()

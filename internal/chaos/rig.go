@@ -156,7 +156,7 @@ func (r *rig) close() remains {
 // tenantHeader says whose call it is; replicas believe it.
 const tenantHeader = "X-Chaos-Tenant"
 
-// replica is one gateway, with what it shares with nobody.
+// replica is one gateway, with what it does not share.
 type replica struct {
 	gateway *alipayai.Gateway
 	site    *site
