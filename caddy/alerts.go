@@ -38,7 +38,7 @@ type alertState struct {
 	watchers watchers
 }
 
-// openAlerts makes what tells operators.
+// openAlerts makes the sinks and the alerter.
 func (a *App) openAlerts() error {
 	kept, release := acquire[alertState]("alerts")
 	a.releases = append(a.releases, release)

@@ -163,7 +163,7 @@ func TestAlertOfTheStore(t *testing.T) {
 	g.wantTold(n, "store_lost", "trigger alipay", "resolve alipay", "trigger alipay", "resolve alipay")
 }
 
-// TestAlertsOfCalls has what only calls tell of.
+// TestAlertsOfCalls has the alerts that only calls raise.
 func TestAlertsOfCalls(t *testing.T) {
 	g := newFailoverRig(t)
 	global, n := g.alerting(strings.Replace(twoProviders, "alipayai {", "alipayai {\nalert_system_errors 2", 1))

@@ -42,7 +42,7 @@ func (w *watch) run(ctx context.Context) {
 	}
 }
 
-// look tells of a store that is lost, and ends what is over.
+// look raises an alert for a lost store, and resolves those that are over.
 func (w *watch) look() {
 	a := w.app
 	w.away++

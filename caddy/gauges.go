@@ -59,7 +59,7 @@ type breakerCollector struct {
 }
 
 var breakersOpen = prometheus.NewDesc("caddy_alipayai_breakers",
-	"Tenants whose breaker leaves the provider alone (open), or tries it again (half_open).", []string{"provider", "state"}, nil)
+	"Tenants whose breaker skips the provider (open), or tries it again (half_open).", []string{"provider", "state"}, nil)
 
 // Describe implements prometheus.Collector.
 func (breakerCollector) Describe(to chan<- *prometheus.Desc) { to <- breakersOpen }

@@ -61,7 +61,7 @@ func TestReloadChangesTheLimit(t *testing.T) {
 			t.Errorf("status %d with limit %s, want %d", status, step.limit, step.want)
 		}
 	}
-	// The upstream is the same, whatever it is called and however it is written.
+	// The upstream is the same under any name and spelling.
 	g.load(`
 alipayai {
 	provider other {

@@ -7,7 +7,7 @@ import (
 	"filippo.io/age"
 )
 
-// operators declares what tells them, and nothing else.
+// operators declares alerts and evidence, and nothing else.
 func operators(options ...string) string {
 	return "alipayai {\n" + strings.Join(options, "\n") + "\n}"
 }

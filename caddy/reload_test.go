@@ -287,7 +287,7 @@ func TestManyReloadsOfFailover(t *testing.T) {
 	g.eventually("the last call to give back what it held", func() bool { return len(references()) == 0 })
 }
 
-// references tells how often each pooled value is held, by kind and hash.
+// references counts how often each pooled value is held, by kind and hash.
 func references() map[string]int {
 	var keys []stateKey
 	pool.Range(func(key, _ any) bool {

@@ -103,7 +103,7 @@ func (m *model) arrive(a *arrival) {
 	m.classes[a.Priority.class()].push(&a.waiter)
 }
 
-// victim is who waits in the line that has to give way to a, if any has.
+// victim is the line that has to give way to a, if there is one.
 func (m *model) victim(a *arrival, bytes int64) (most []*waiter) {
 	size := func(line []*waiter) (n int64) {
 		for _, w := range line {

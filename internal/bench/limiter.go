@@ -166,7 +166,7 @@ func inTurns(ctx context.Context, client redis.UniversalClient, w *limiter.Redis
 }
 
 // servedTenants is how many bytes the limits of tenants take that were served
-// within the last minute; who is idle for longer is forgotten.
+// within the last minute; one that is idle for longer is forgotten.
 func servedTenants() float64 {
 	before := heap()
 	limits := new(limiter.TenantLimits)

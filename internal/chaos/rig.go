@@ -20,7 +20,7 @@ import (
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
-// perSecond is what the Alipay AI API lets through in any second.
+// perSecond is how many requests the Alipay AI API admits in any second.
 const perSecond = 50
 
 // rig is everything that runs.
