@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
-	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // blank is what all requests have in common.
@@ -78,8 +77,8 @@ func (p *Provider) composeHeader(r Composed, token string) http.Header {
 	// One array for the values that are this call's own.
 	own := [2]string{r.Id, "Bearer " + token}
 	h["Idempotency-Key"] = own[0:1:1]
-	if p.Profile.Scheme == signer.NameOpenAPIV3 {
-		h["Alipay-Request-Id"] = own[0:1:1]
+	if name := p.Profile.Kind().RequestID; name != "" {
+		h[name] = own[0:1:1]
 	}
 	Forward(h, r.Header, forwardedToUpstream[:])
 	maps.Copy(h, p.Header)

@@ -218,9 +218,7 @@ func (p *Provider) Prepare() error {
 		if !strings.HasPrefix(path, "/") {
 			return fmt.Errorf("path of %s does not begin with a slash", endpoint)
 		}
-		if p.Profile.Scheme == signer.NameGlobal {
-			path = signer.SandboxTarget(p.ClientID, path)
-		}
+		path = p.Profile.Kind().Target(p.ClientID, path)
 		u, err := url.Parse(strings.TrimSuffix(p.BaseURL.String(), "/") + path)
 		if err != nil || u.Host != p.BaseURL.Host || u.Fragment != "" {
 			return fmt.Errorf("path of %s cannot be joined to base_url", endpoint)
@@ -296,7 +294,7 @@ func (p *Provider) UpstreamModel(model string) string {
 // and a nonce that no other attempt has.
 func (p *Provider) message(method, requestTarget string, body []byte, now time.Time) signer.Message {
 	m := signer.Message{Method: method, Target: requestTarget, Body: body, Time: p.Clock.At(now)}
-	if p.Profile.Scheme == signer.NameOpenAPIV3 {
+	if p.Profile.Kind().Nonce {
 		m.Nonce = rand.Text()
 	}
 	return m

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
-	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // ErrProviderUnavailable is a provider that cannot be used now, such as one
@@ -62,10 +61,7 @@ func (p *Provider) SignRequest(req *http.Request, body []byte, tenant string) (*
 
 // signed makes the signed request.
 func (p *Provider) signed(req *http.Request, body []byte, token string) (*http.Request, error) {
-	target := req.URL.RequestURI()
-	if p.Profile.Scheme == signer.NameGlobal {
-		target = signer.SandboxTarget(p.ClientID, target)
-	}
+	target := p.Profile.Kind().Target(p.ClientID, req.URL.RequestURI())
 	signed, err := p.Scheme.Sign(p.message(req.Method, target, body, p.signingTime(time.Now())))
 	if err != nil {
 		return nil, fmt.Errorf("provider %s: signing: %w", p.Name, err)

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"bytes"
-	"crypto/hmac"
 	"errors"
 	"fmt"
 	"io"
@@ -28,11 +27,6 @@ var (
 	ErrAnswerTooLarge = errors.New("answer is too large")
 )
 
-const (
-	signatureField   = "Signature"        // of hmac-sha256 and global
-	signatureFieldV3 = "Alipay-Signature" // of openapi-v3
-)
-
 // maxReport is the largest body, in bytes, that is searched for a failure's
 // code: answers that are longer report none.
 const maxReport = 16 << 10
@@ -53,7 +47,7 @@ func (p *Provider) VerifyAnswer(req *http.Request, header http.Header, body []by
 	m := signer.Message{Method: req.Method, Target: req.URL.RequestURI(), Body: body}
 	err := p.Scheme.VerifyResponse(m, header)
 	switch {
-	case err == nil && !p.reflects(req, header):
+	case err == nil && !p.Scheme.Reflects(req.Header, header):
 		return nil
 	case errors.Is(err, signer.ErrUnsigned):
 		if p.Verify == VerifyIfPresent {
@@ -62,21 +56,6 @@ func (p *Provider) VerifyAnswer(req *http.Request, header http.Header, body []by
 		return signer.ErrUnsigned
 	}
 	return ErrBadAnswer
-}
-
-// reflects reports whether an answer's signature is its request's own. With
-// hmac-sha256 both directions have one layout and one key, so a request that is
-// sent back, with its time as the answer's, would verify.
-func (p *Provider) reflects(req *http.Request, header http.Header) bool {
-	if s := p.Profile.Scheme; s != signer.NameHMAC && s != signer.NameGlobal {
-		return false
-	}
-	sent, err := signer.ParseSignature(req.Header.Get(signatureField))
-	if err != nil {
-		return false
-	}
-	got, err := signer.ParseSignature(header.Get(signatureField))
-	return err == nil && hmac.Equal(sent.Value, got.Value)
 }
 
 // IsError reports whether an answer with this status is a failure by that alone:
@@ -158,12 +137,8 @@ func (p *Provider) checkAnswer(req *http.Request, resp *http.Response, limit int
 			resp.Header.Set("Content-Length", strconv.Itoa(len(shown)))
 		}
 	}
-	switch scheme := p.Profile.Scheme; { // an unsigned answer has no such field
-	case !verifies:
-	case scheme == signer.NameHMAC, scheme == signer.NameGlobal:
-		resp.Header.Del(signatureField)
-	case scheme == signer.NameOpenAPIV3:
-		resp.Header.Del(signatureFieldV3)
+	if verifies {
+		resp.Header.Del(p.Scheme.AnswerField()) // an unsigned answer has no such field
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
