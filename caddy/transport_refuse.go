@@ -68,7 +68,7 @@ func (t *SigningTransport) refuse(req *http.Request) *wire.Error {
 
 // refuseHidden refuses a request whose Connection field names one that says
 // whose or what the request is: reverse_proxy has removed that one, so that
-// SignRequest could not compare it. The placeholder has the client's own field.
+// Provider.Send could not compare it. The placeholder has the client's own field.
 func refuseHidden(req *http.Request) *wire.Error {
 	repl, ok := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {

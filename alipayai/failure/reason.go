@@ -8,30 +8,45 @@ import (
 	"syscall"
 )
 
-// ReasonOf says in fixed words why a round trip failed. The error itself goes
-// nowhere: net/http quotes what it could not read, and that may be a token or
-// a payload.
-func ReasonOf(err error) error {
+// reason is an error in fixed words. The error itself, which they stand for, can be
+// had by errors.Unwrap, and its text goes nowhere: net/http quotes what it could not
+// read, and that may be a token or a payload.
+type reason struct {
+	text string
+	err  error
+}
+
+func (r *reason) Error() string { return r.text }
+func (r *reason) Unwrap() error { return r.err }
+
+// String and GoString keep the error itself out of what %+v and %#v write.
+func (r *reason) String() string   { return r.text }
+func (r *reason) GoString() string { return r.text }
+
+// ReasonOf says in fixed words why a round trip failed, and wraps err.
+func ReasonOf(err error) error { return &reason{text: reasonOf(err), err: err} }
+
+func reasonOf(err error) string {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	switch {
 	case errors.Is(err, context.Canceled):
-		return errors.New("cancelled")
+		return "cancelled"
 	case isTimeout(err):
-		return errors.New("timed out")
+		return "timed out"
 	case errors.As(err, &dns):
-		return errors.New("the host's name cannot be resolved")
+		return "the host's name cannot be resolved"
 	case errors.As(err, &certificate):
-		return errors.New("the host's certificate is not valid")
+		return "the host's certificate is not valid"
 	case errors.As(err, &record):
-		return errors.New("the host does not speak TLS")
+		return "the host does not speak TLS"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return errors.New("connection refused")
+		return "connection refused"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return errors.New("connection reset")
+		return "connection reset"
 	default:
-		return errors.New("the connection broke, or the answer is no HTTP")
+		return "the connection broke, or the answer is no HTTP"
 	}
 }
 
