@@ -75,6 +75,15 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 	return step(dst, e)
 }
 
+// End implements [wire.StreamDecoder]: after its stop_reason a message lacks nothing but message_stop.
+func (d *decoder) End(dst []byte) ([]byte, wire.Chunk, bool) {
+	if d.state != concluding {
+		return dst, wire.Chunk{}, false
+	}
+	dst, chunk, _ := d.stop(dst, event{})
+	return dst, chunk, true
+}
+
 // other is for ping, error and the events that are not known, which are to be ignored, says Anthropic's guide.
 func other(dst []byte, ev wire.Event, e event) ([]byte, wire.Chunk, error) {
 	chunk, err := wire.ParseEvent(ev)

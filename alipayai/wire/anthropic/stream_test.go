@@ -233,7 +233,6 @@ func TestHostileStreams(t *testing.T) {
 		"two objects":                "data: {\"type\":\"ping\"}{}\n\n",
 		"duplicate":                  stream(messageStart, textStart) + `data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a","text":"S3CR3T"}}` + "\n\n",
 		"invalid UTF-8":              stream(messageStart, textStart) + "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"\xff\"}}\n\n",
-		"lone surrogate":             stream(messageStart, textStart, `{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"\ud83d"}}`),
 		"no type":                    "data: {}\n\n",
 		"OpenAI's form":              "data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n",
 		"text before the start":      stream(textStart),
@@ -292,6 +291,39 @@ func TestHostileStreams(t *testing.T) {
 				t.Error("a clean end")
 			}
 		})
+	}
+}
+
+// TestLenientStream has an emoji that comes in two halves, and a repeated key in what the format does not read.
+func TestLenientStream(t *testing.T) {
+	half := func(text string) string {
+		return `{"type":"content_block_delta","index":0,"x":{"k":1,"k":2},"delta":{"type":"text_delta","text":"` + text + `"}}`
+	}
+	d := decodeStream(strings.NewReader(stream(messageStart, textStart, half(`a\ud83d`), half(`\ude00b`), blockStop, messageDelta, messageStop)), wire.Ask{})
+	if !d.done() || !strings.Contains(d.out, `"content":"a\ud83d"`) || !strings.Contains(d.out, `"content":"\ude00b"`) {
+		t.Errorf("%v: %s", d.err, d.out)
+	}
+}
+
+// TestStreamWithoutEnd ends streams before message_stop: with its stop_reason a message is whole.
+func TestStreamWithoutEnd(t *testing.T) {
+	whole := []string{messageStart, textStart, textDelta, blockStop, messageDelta, messageStop}
+	for n := range len(whole) + 1 {
+		decoder := format().DecodeStream(wire.Ask{})
+		var out []byte
+		for _, data := range whole[:n] {
+			var err error
+			if out, _, err = decoder.Decode(out, wire.Event{Data: []byte(data)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out, last, ok := decoder.End(out)
+		if lacksStop := n == len(whole)-1; ok != lacksStop || last.Done != ok || ok && last.FinishReason != "stop" {
+			t.Errorf("after %d events: %t, %+v", n, ok, last)
+		}
+		if ended := strings.HasSuffix(string(out), "data: [DONE]\n\n"); ended != (n >= len(whole)-1) {
+			t.Errorf("after %d events: %s", n, out)
+		}
 	}
 }
 
