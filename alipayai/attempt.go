@@ -2,10 +2,12 @@ package alipayai
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,9 +62,13 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	received := c.g.Now()
 	p.Clock.Learn(resp.Header, start, received)
 
-	if c.Request.Stream && resp.StatusCode == http.StatusOK && upstream.IsEventStream(resp.Header) {
+	var events *wire.EventReader
+	if c.Request.Stream && resp.StatusCode == http.StatusOK {
 		dog.Arm(within-received.Sub(start), failure.ErrNoContent)
-		s := &stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.StreamTimeout, provider: p, resp: resp,
+		events = c.eventsOf(ctx, resp)
+	}
+	if events != nil {
+		s := &stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.StreamTimeout, provider: p, resp: resp, events: events,
 			decoder: p.Format.DecodeStream(c.wireAsk(p))}
 		a, f = c.openStream(s)
 	} else {
@@ -111,10 +117,7 @@ func (c *call) readAnswer(ctx context.Context, dog *upstream.Watchdog, p *upstre
 	case errors.Is(err, upstream.ErrAnswerTooLarge):
 		return nil, failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes")
 	case errors.Is(err, errNoRoom):
-		// What has been generated was paid for: a repeat would pay again, and find no room either.
-		f := failure.BadAnswer(failure.CodeBuffersFull, "the gateway holds as many answers as it may that clients have yet to read")
-		f.Status = http.StatusServiceUnavailable
-		return nil, f
+		return nil, noRoom()
 	case err != nil:
 		return nil, failure.OfTransport(c.ctx, ctx, err, true)
 	}
@@ -124,12 +127,12 @@ func (c *call) readAnswer(ctx context.Context, dog *upstream.Watchdog, p *upstre
 		unverified = p.VerifyAnswer(req, resp.Header, body)
 	}
 	a := &Answer{Status: resp.StatusCode, header: resp.Header, body: buffer}
-	if resp.StatusCode == http.StatusPaymentRequired && c.untouched(p) && c.Endpoint != upstream.EndpointModels && unverified == nil {
+	if upstream.AsksForPayment(resp) && c.untouched(p) && c.Endpoint != upstream.EndpointModels && unverified == nil {
 		a.body = bytes.NewBuffer(c.mask().Bytes(body))
 		return a, nil // agent payments: the client pays and comes back with the proof
 	}
 	parsed, event, err := c.decode(p, a)
-	failed := upstream.IsError(resp.StatusCode) || resp.StatusCode < http.StatusBadRequest && err == nil && parsed.Failure != nil
+	failed := resp.StatusCode >= http.StatusBadRequest && !upstream.AsksForPayment(resp) || resp.StatusCode < http.StatusBadRequest && err == nil && parsed.Failure != nil
 	switch {
 	case unverified != nil && !(failed && errors.Is(unverified, signer.ErrUnsigned)):
 		return nil, failure.BadAnswer(failure.CodeBadSignature, upstream.ErrBadAnswer.Error())
@@ -138,6 +141,9 @@ func (c *call) readAnswer(ctx context.Context, dog *upstream.Watchdog, p *upstre
 	case err == nil && parsed.Failure == nil && resp.StatusCode < http.StatusBadRequest:
 		if !parsed.HasChoices && c.Endpoint != upstream.EndpointModels {
 			return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer has neither choices nor data")
+		}
+		if f := c.brokenOff(p, parsed, resp, body); f != nil {
+			return nil, f
 		}
 		a.usage, a.model, a.finish = parsed.Usage, parsed.Model, parsed.FinishReason
 		if !strings.HasPrefix(resp.Header.Get("Content-Type"), jsonType[0]) {
@@ -148,9 +154,37 @@ func (c *call) readAnswer(ctx context.Context, dog *upstream.Watchdog, p *upstre
 		}
 		return a, nil
 	case parsed.Failure == nil:
-		parsed.Failure = &wire.Failure{Message: "the provider answered " + http.StatusText(resp.StatusCode)}
+		parsed.Failure = refusal(resp.StatusCode, body)
 	}
 	return nil, c.failed(p, parsed.Failure, resp, body, event)
+}
+
+// refusal reads a body of which nothing but the status says that it is a failure.
+func refusal(status int, body []byte) *wire.Failure {
+	reported := wire.ParseRefusal(body)
+	if reported == (wire.Failure{}) {
+		reported.Message = "the provider answered " + cmp.Or(http.StatusText(status), strconv.Itoa(status))
+	}
+	return &reported
+}
+
+// brokenOff makes the failure of an answer whose finish reason is one. What there is
+// of it was paid for: it goes to the client where nobody else can be asked.
+func (c *call) brokenOff(p *upstream.Provider, parsed wire.Answer, resp *http.Response, body []byte) *failure.Failure {
+	if _, bad := failure.FinishClass(parsed.FinishReason); !bad || parsed.Content && !c.alternatives {
+		return nil
+	}
+	return c.failed(p, &wire.Failure{Code: parsed.FinishReason, Message: brokenOffMessage}, resp, body, nil)
+}
+
+const brokenOffMessage = "the provider broke its answer off"
+
+// noRoom makes the failure of an answer that cannot be held. What has been generated was
+// paid for: a repeat would pay again, and find no room either.
+func noRoom() *failure.Failure {
+	f := failure.BadAnswer(failure.CodeBuffersFull, "the gateway holds as many answers as it may that clients have yet to read")
+	f.Status = http.StatusServiceUnavailable
+	return f
 }
 
 // streamed gives a whole answer as the stream that the client has asked for, and

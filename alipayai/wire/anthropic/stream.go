@@ -75,14 +75,8 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 	return step(dst, e)
 }
 
-// End implements [wire.StreamDecoder]: after its stop_reason a message lacks nothing but message_stop.
-func (d *decoder) End(dst []byte) ([]byte, wire.Chunk, bool) {
-	if d.state != concluding {
-		return dst, wire.Chunk{}, false
-	}
-	dst, chunk, _ := d.stop(dst, event{})
-	return dst, chunk, true
-}
+// End implements [wire.StreamDecoder]: Anthropic's API ends its streams with message_stop, and so does whoever copies it.
+func (d *decoder) End(dst []byte) ([]byte, wire.Chunk, bool) { return dst, wire.Chunk{}, false }
 
 // other is for ping, error and the events that are not known, which are to be ignored, says Anthropic's guide.
 func other(dst []byte, ev wire.Event, e event) ([]byte, wire.Chunk, error) {

@@ -305,28 +305,6 @@ func TestLenientStream(t *testing.T) {
 	}
 }
 
-// TestStreamWithoutEnd ends streams before message_stop: with its stop_reason a message is whole.
-func TestStreamWithoutEnd(t *testing.T) {
-	whole := []string{messageStart, textStart, textDelta, blockStop, messageDelta, messageStop}
-	for n := range len(whole) + 1 {
-		decoder := format().DecodeStream(wire.Ask{})
-		var out []byte
-		for _, data := range whole[:n] {
-			var err error
-			if out, _, err = decoder.Decode(out, wire.Event{Data: []byte(data)}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		out, last, ok := decoder.End(out)
-		if lacksStop := n == len(whole)-1; ok != lacksStop || last.Done != ok || ok && last.FinishReason != "stop" {
-			t.Errorf("after %d events: %t, %+v", n, ok, last)
-		}
-		if ended := strings.HasSuffix(string(out), "data: [DONE]\n\n"); ended != (n >= len(whole)-1) {
-			t.Errorf("after %d events: %s", n, out)
-		}
-	}
-}
-
 // TestCutStreams ends streams at every byte: none but the whole one may look whole.
 func TestCutStreams(t *testing.T) {
 	for _, file := range []string{"text", "tools"} {
