@@ -61,7 +61,8 @@ func (c *call) spread(now time.Time, pause time.Duration) time.Duration {
 // holdOn waits until p may be asked again, if that is worth it: not where
 // another provider can be asked at once.
 func (c *call) holdOn(ctx context.Context, p *upstream.Provider, now time.Time) *failure.Failure {
-	left := p.Hold.Left(now)
+	model := p.UpstreamModel(c.Request.Model)
+	left := p.Held(now, model)
 	if left == 0 {
 		return nil
 	}
@@ -72,7 +73,7 @@ func (c *call) holdOn(ctx context.Context, p *upstream.Provider, now time.Time) 
 			return failure.OfTransport(c.ctx, ctx, ctx.Err(), false)
 		}
 		now = c.g.Now()
-		if left = p.Hold.Left(now); left == 0 {
+		if left = p.Held(now, model); left == 0 {
 			return nil
 		}
 	}

@@ -205,7 +205,7 @@ func (c *call) failed(p *upstream.Provider, reported *wire.Failure, resp *http.R
 	now := c.g.Now()
 	f := p.Failed(resp, reported, now, c.mask())
 	if f.Class == failure.Throttle {
-		p.Throttled(now, f.RetryAfter)
+		p.Throttled(now, f.RetryAfter, p.UpstreamModel(c.Request.Model))
 	}
 	if f.Class.Policy().Evidence {
 		c.recordEvidence(p, f, resp, body, event)

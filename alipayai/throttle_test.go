@@ -180,7 +180,7 @@ func TestComposedRequestsAreRejectedWhileHeld(t *testing.T) {
 	if err := p.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	p.Throttled(time.Now(), time.Minute)
+	p.Throttled(time.Now(), time.Minute, "")
 	_, _, err := p.SignRequest(composed(t, http.MethodPost, "http://127.0.0.1:1/v3/pay"), nil, "acme")
 	if throttled, ok := errors.AsType[*upstream.ThrottledError](err); !ok || throttled.RetryAfter < 59*time.Second {
 		t.Errorf("got %v", err)

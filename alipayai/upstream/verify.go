@@ -106,7 +106,7 @@ func (p *Provider) TakeAnswer(req *http.Request, resp *http.Response, sent time.
 	now := time.Now()
 	p.Clock.Learn(resp.Header, sent, now)
 	if resp.StatusCode == http.StatusTooManyRequests {
-		p.Throttled(now, failure.RetryAfter(resp.Header, now))
+		p.Throttled(now, failure.RetryAfter(resp.Header, now), "")
 	}
 	mask := p.Credentials.With(func() []string { return SentSecrets(nil, req) })
 	if err := p.checkAnswer(req, resp, limit, mask); err != nil {
