@@ -176,6 +176,7 @@ func TestStatusesOfFailures(t *testing.T) {
 		"402, text":               {402, "pay", "account_exhausted", 1, 502, "the provider refuses the gateway's account"},
 		"400, Arrearage":          {400, `{"code":"Arrearage","message":"why"}`, "account_exhausted", 1, 502, "the provider refuses the gateway's account"},
 		"400, credit":             {400, `{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API."}}`, "account_exhausted", 1, 502, "the provider refuses the gateway's account"},
+		"400, LiteLLM's 402":      {400, `{"error":{"message":"litellm.BadRequestError: DeepseekException - {\"error\":{\"message\":\"Insufficient Balance\"}}","type":null,"code":"400"}}`, "account_exhausted", 1, 502, "the provider refuses the gateway's account"},
 		"429, quota":              {429, `{"error":{"message":"why","type":"insufficient_quota","code":"insufficient_quota"}}`, "account_exhausted", 1, 502, "the provider refuses the gateway's account"},
 		"429, tokens":             {429, `{"error":{"message":"why","type":"tokens","code":"rate_limit_exceeded"}}`, "throttled", 1, 429, "why"},
 		"429, request":            {429, `{"error":{"message":"why","type":"invalid_request_error"}}`, "throttled", 1, 429, "why"},

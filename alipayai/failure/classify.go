@@ -2,6 +2,7 @@ package failure
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,7 +57,15 @@ func judge(status int, f *wire.Failure, rules []Rule) verdict {
 }
 
 // decide is judge without the rules.
-func decide(status int, code string, f *wire.Failure) (Class, int) {
+func decide(status int, code string, f *wire.Failure) (class Class, means int) {
+	if class, means = decideByWord(status, code, f); class == Fail && !credentialCodes[code] && saysExhausted(f.Message) {
+		class = AccountExhausted
+	}
+	return class, means
+}
+
+// decideByWord is decide but for what only the message says.
+func decideByWord(status int, code string, f *wire.Failure) (Class, int) {
 	means := status
 	if status < http.StatusBadRequest {
 		means = 0
@@ -95,15 +104,19 @@ func decide(status int, code string, f *wire.Failure) (Class, int) {
 		return ofCode.class, means
 	case status < http.StatusBadRequest && code == "":
 		return Retry, means // it was taken, and then failed: Ollama sends a message alone
-	case strings.Contains(f.Message, creditTooLow):
-		return AccountExhausted, means
 	}
 	return classOfStatus(status), means
 }
 
-// creditTooLow is how Anthropic says, under 400 invalid_request_error, what is a
-// billing_error elsewhere.
-const creditTooLow = "credit balance is too low"
+// exhaustedPhrases are how an empty account is told under a code that says nothing of it,
+// in lower case: by Anthropic under 400 invalid_request_error, and by LiteLLM, which makes
+// DeepSeek's 402 a 400.
+var exhaustedPhrases = []string{"credit balance is too low", "insufficient balance"}
+
+func saysExhausted(message string) bool {
+	message = strings.ToLower(message)
+	return slices.ContainsFunc(exhaustedPhrases, func(phrase string) bool { return strings.Contains(message, phrase) })
+}
 
 // classOfStatus says what an HTTP status means by itself. A 402 that asks the
 // client to pay (see upstream.AsksForPayment) does not come here.
