@@ -42,7 +42,7 @@ var (
 )
 
 // kinds are the words that mean the same at whichever vendor; those of one vendor
-// alone that could be another's are with its profile. upstream/testdata/failures
+// alone that could be another's are with its profile. testdata/recorded.json
 // has them as they were recorded, with the sources.
 var kinds = map[string]kind{
 	// Anthropic. "overloaded_error" and the like are what others copy.
