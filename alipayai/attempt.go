@@ -2,9 +2,11 @@ package alipayai
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +24,8 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 		}
 	}()
 	x, f := p.Send(c.ctx, &upstream.Request{
-		Endpoint: c.Endpoint, ID: c.idempotencyID, Stream: c.Request.Stream, Header: c.Header, Body: body,
+		Endpoint: c.Endpoint, ID: c.idempotencyID, Stream: c.Request.Stream, Header: c.Header,
+		Model: p.UpstreamModel(c.Request.Model), Body: body,
 		Tenant: c.Tenant, Share: c.g.share(c.Tenant),
 		Alternatives: c.alternatives, Latest: c.latest(), Deadline: c.deadline(),
 		Caller: c, Now: c.g.Now,
@@ -30,9 +33,11 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	if f != nil {
 		return nil, f
 	}
-	if resp := x.Response; c.Request.Stream && resp.StatusCode == http.StatusOK && upstream.IsEventStream(resp.Header) {
+	if c.Request.Stream && x.Response.StatusCode == http.StatusOK {
 		x.AwaitContent()
-		return c.openStream(&stream{Exchange: x, timeout: p.StreamTimeout, provider: p, decoder: p.Format.DecodeStream(c.wireAsk(p))})
+		if events := c.eventsOf(x); events != nil {
+			return c.openStream(&stream{Exchange: x, timeout: p.StreamTimeout, provider: p, events: events, decoder: p.Format.DecodeStream(c.wireAsk(p))})
+		}
 	}
 	defer x.End()
 	x.Response.Body = &awaited{ReadCloser: x.Response.Body, call: c, dog: &x.Watch, timeout: p.Timeout}
@@ -93,22 +98,20 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 	buffer, err := c.readAll(x)
 	switch {
 	case errors.Is(err, errNoRoom):
-		// What has been generated was paid for: a repeat would pay again, and find no room either.
-		f := failure.BadAnswer(failure.CodeBuffersFull, "the gateway holds as many answers as it may that clients have yet to read")
-		f.Status = http.StatusServiceUnavailable
-		return nil, f
+		return nil, noRoom()
 	case err != nil:
 		return nil, x.Broken(err)
 	}
 	body := buffer.Bytes()
 	unverified := x.Verify(body)
 	a := &Answer{Status: resp.StatusCode, header: resp.Header, body: buffer}
-	if resp.StatusCode == http.StatusPaymentRequired && c.untouched(p) && c.Endpoint != upstream.EndpointModels && unverified == nil {
+	if upstream.AsksForPayment(resp) && c.untouched(p) && c.Endpoint != upstream.EndpointModels && unverified == nil {
 		a.body = bytes.NewBuffer(c.mask().Bytes(body))
 		return a, nil // agent payments: the client pays and comes back with the proof
 	}
 	parsed, event, err := c.decode(p, a)
-	failed := upstream.IsError(resp.StatusCode) || resp.StatusCode < http.StatusBadRequest && err == nil && parsed.Failure != nil
+	failed := resp.StatusCode >= http.StatusBadRequest && !upstream.AsksForPayment(resp) ||
+		resp.StatusCode < http.StatusBadRequest && err == nil && parsed.Failure != nil
 	if f := upstream.Unverified(unverified, failed); f != nil {
 		return nil, f
 	}
@@ -119,6 +122,9 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		if !parsed.HasChoices && c.Endpoint != upstream.EndpointModels {
 			return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer has neither choices nor data")
 		}
+		if f := c.brokenOff(p, x, parsed, body); f != nil {
+			return nil, f
+		}
 		a.usage, a.model, a.finish = parsed.Usage, parsed.Model, parsed.FinishReason
 		if !strings.HasPrefix(resp.Header.Get("Content-Type"), jsonType[0]) {
 			a.header["Content-Type"] = jsonType // whatever it called itself
@@ -128,9 +134,37 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		}
 		return a, nil
 	case parsed.Failure == nil:
-		parsed.Failure = &wire.Failure{Message: "the provider answered " + http.StatusText(resp.StatusCode)}
+		parsed.Failure = refusal(resp.StatusCode, body)
 	}
 	return nil, c.failed(p, x, parsed.Failure, body, event)
+}
+
+// refusal reads a body of which nothing but the status says that it is a failure.
+func refusal(status int, body []byte) *wire.Failure {
+	reported := wire.ParseRefusal(body)
+	if reported == (wire.Failure{}) {
+		reported.Message = "the provider answered " + cmp.Or(http.StatusText(status), strconv.Itoa(status))
+	}
+	return &reported
+}
+
+// brokenOff makes the failure of an answer whose finish reason is one. What there is
+// of it was paid for: it goes to the client where nobody else can be asked.
+func (c *call) brokenOff(p *upstream.Provider, x *upstream.Exchange, parsed wire.Answer, body []byte) *failure.Failure {
+	if _, bad := failure.FinishClass(parsed.FinishReason); !bad || parsed.Content && !c.alternatives {
+		return nil
+	}
+	return c.failed(p, x, &wire.Failure{Code: parsed.FinishReason, Message: brokenOffMessage}, body, nil)
+}
+
+const brokenOffMessage = "the provider broke its answer off"
+
+// noRoom makes the failure of an answer that cannot be held. What has been generated was
+// paid for: a repeat would pay again, and find no room either.
+func noRoom() *failure.Failure {
+	f := failure.BadAnswer(failure.CodeBuffersFull, "the gateway holds as many answers as it may that clients have yet to read")
+	f.Status = http.StatusServiceUnavailable
+	return f
 }
 
 // streamed gives a whole answer as the stream that the client has asked for, and

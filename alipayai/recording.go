@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // maxRecorded is the size of the largest answer that is given again, in bytes.
@@ -70,9 +71,10 @@ func (c *call) startRecording(a *Answer) {
 var jsonAnswer = http.Header{"Content-Type": jsonType}
 
 // recorded is the whole answer that went to the client; false if it cannot be given
-// again.
+// again: one that ended in a way that is not known to be good is not.
 func (c *call) recorded() (replay.Answer, bool) {
-	if c.recording == nil || c.recording.body == nil || !c.recording.whole || c.outcome.Code != "" {
+	if c.recording == nil || c.recording.body == nil || !c.recording.whole || c.outcome.Code != "" ||
+		wire.EndingOf(c.recording.finish) == wire.EndingUnknown {
 		return replay.Answer{}, false
 	}
 	h := jsonAnswer

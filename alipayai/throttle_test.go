@@ -180,7 +180,7 @@ func TestComposedRequestsAreRejectedWhileHeld(t *testing.T) {
 	if err := p.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	p.Throttled(time.Now(), time.Minute)
+	p.Throttled(time.Now(), time.Minute, "")
 	_, f := sign(t, p, composed(t, http.MethodPost, "http://127.0.0.1:1/v3/pay"), nil)
 	if codeOf(f) != failure.CodeThrottled || f.RetryAfter < 59*time.Second {
 		t.Errorf("got %v", f)

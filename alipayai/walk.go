@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -102,6 +103,8 @@ func (c *call) try(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 	case f == nil && a.stream != nil:
 		done(failover.Begun)
 		a.stream.ended = done
+	case f == nil && wire.EndingOf(a.finish) == wire.EndingUnknown:
+		done(failover.Ignored) // whether it is in health is not known
 	default:
 		done(f.Result())
 	}

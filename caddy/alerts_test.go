@@ -136,6 +136,23 @@ func TestAlertOfTokens(t *testing.T) {
 	g.wantTold(n, "token_refresh_failing", "trigger alipay", "resolve alipay")
 }
 
+// TestAlertOfAnEmptyAccount has an account run dry and be topped up; calls fall over meanwhile.
+func TestAlertOfAnEmptyAccount(t *testing.T) {
+	g := newFailoverRig(t)
+	global, n := g.alerting(twoProviders)
+	g.load(global, failoverSite(""))
+	g.fail(g.api, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 402, Times: 2})
+	for range 2 {
+		got := g.chat("hello", g.acme)
+		if got.status != 200 || got.header.Get("X-Alipayai-Provider") != "claude" || got.header.Get("X-Alipayai-Reason") != "account_exhausted" {
+			t.Errorf("%d %v %s", got.status, got.header, got.body)
+		}
+	}
+	g.wantTold(n, "account_exhausted", "trigger alipay")
+	g.chat("topped up", g.acme)
+	g.wantTold(n, "account_exhausted", "trigger alipay", "resolve alipay")
+}
+
 // TestAlertOfTheStore takes Redis away and brings it back.
 func TestAlertOfTheStore(t *testing.T) {
 	g := newFailoverRig(t)

@@ -69,6 +69,10 @@ func (w *watch) look() {
 			if p == nil || p.Tokens == nil {
 				a.monitor.TokenRefresh(f.Provider, nil)
 			}
+		case alert.AccountExhausted:
+			if p == nil {
+				a.monitor.AccountServed(f.Provider)
+			}
 		case alert.AllProvidersFailing:
 			if !a.sites[f.Provider] {
 				a.monitor.Served(f.Provider)

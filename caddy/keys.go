@@ -24,10 +24,12 @@ type keyLoader struct {
 	provider *upstream.Provider
 	secrets  secrets
 	uses     credentialUses
+	// account is a hash of the fixed key, once it is loaded; empty where there is none.
+	account string
 }
 
 // load reads the keys and makes the scheme that the profile signs with.
-func (l keyLoader) load() error {
+func (l *keyLoader) load() error {
 	if err := l.refuseUnused(); err != nil {
 		return err
 	}
@@ -50,7 +52,7 @@ func (l keyLoader) load() error {
 }
 
 // refuseUnused refuses options that the profile would ignore.
-func (l keyLoader) refuseUnused() error {
+func (l *keyLoader) refuseUnused() error {
 	c, profile := l.config, l.provider.Profile
 	keys := len(c.Keys) > 0 || c.KeysDir != ""
 	kind := profile.Kind()
@@ -78,7 +80,7 @@ func (l keyLoader) refuseUnused() error {
 }
 
 // token reads the fixed key of a preset.
-func (l keyLoader) token(config *signer.Config) error {
+func (l *keyLoader) token(config *signer.Config) error {
 	given := sandbox.DemoAPIKey
 	if !l.provider.Profile.Simulated || l.config.APIKey != "" {
 		var err error
@@ -90,6 +92,8 @@ func (l keyLoader) token(config *signer.Config) error {
 	if err != nil {
 		return fmt.Errorf("api_key: %w", err)
 	}
+	hash := hashAll([]string{key})
+	l.account = string(hash[:])
 	if err := l.uses.add(l.provider, "api_key", []byte(key)); err != nil {
 		return err
 	}
@@ -99,7 +103,7 @@ func (l keyLoader) token(config *signer.Config) error {
 
 // rsa reads the keys of a scheme that signs with RSA, and what belongs to them on
 // the Open Platform.
-func (l keyLoader) rsa(config *signer.Config) (err error) {
+func (l *keyLoader) rsa(config *signer.Config) (err error) {
 	config.Keys, err = ring(l, signer.ParseRSAPrivateKey, func(_ []byte, k *rsa.PrivateKey) []byte {
 		return x509.MarshalPKCS1PublicKey(&k.PublicKey)
 	})
@@ -134,7 +138,7 @@ func (l keyLoader) rsa(config *signer.Config) (err error) {
 }
 
 // verifiable turns verification off where there is nothing to verify with.
-func (l keyLoader) verifiable(publicKeys *signer.Ring[*rsa.PublicKey]) error {
+func (l *keyLoader) verifiable(publicKeys *signer.Ring[*rsa.PublicKey]) error {
 	if publicKeys != nil {
 		return nil
 	}
@@ -151,7 +155,7 @@ func (l keyLoader) verifiable(publicKeys *signer.Ring[*rsa.PublicKey]) error {
 // certificates reads what the certificate mode needs. An expired certificate
 // makes the provider unavailable, not the configuration invalid: the other
 // providers must keep serving.
-func (l keyLoader) certificates(config *signer.Config) error {
+func (l *keyLoader) certificates(config *signer.Config) error {
 	if l.config.AppCertificate == "" && l.config.RootCertificates == "" {
 		return nil
 	}
@@ -186,7 +190,7 @@ func (l keyLoader) certificates(config *signer.Config) error {
 // ring reads the provider's signing keys, from the configuration or from a
 // folder that is watched from then on. identity gives what tells one key from
 // another, however it was written.
-func ring[K any](l keyLoader, parse func([]byte) (K, error), identity func(text []byte, key K) []byte) (*signer.Ring[K], error) {
+func ring[K any](l *keyLoader, parse func([]byte) (K, error), identity func(text []byte, key K) []byte) (*signer.Ring[K], error) {
 	parseKey := parse
 	parse = func(text []byte) (K, error) {
 		known(string(text))
@@ -224,7 +228,7 @@ func ring[K any](l keyLoader, parse func([]byte) (K, error), identity func(text 
 	return r, nil
 }
 
-func readKeys[K any](l keyLoader, parse func([]byte) (K, error)) (map[int]K, error) {
+func readKeys[K any](l *keyLoader, parse func([]byte) (K, error)) (map[int]K, error) {
 	if dir := l.config.KeysDir; dir != "" {
 		keys, err := signer.ReadKeyDir(os.DirFS(dir), parse)
 		if err != nil {

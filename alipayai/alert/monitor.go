@@ -59,6 +59,17 @@ func (m *Monitor) Throttled(provider string) {
 	})
 }
 
+// AccountExhausted says that the provider refused a request since the account there
+// has no money or quota left.
+func (m *Monitor) AccountExhausted(provider string) {
+	m.alerter.Raise(AccountExhausted, provider, "the account at "+provider+" is exhausted")
+}
+
+// AccountServed says that the provider answered a call.
+func (m *Monitor) AccountServed(provider string) {
+	m.alerter.Resolve(AccountExhausted, provider, provider+" serves the account again")
+}
+
 // Exhausted says that all providers of the site failed for a call.
 func (m *Monitor) Exhausted(site string) {
 	state, sub := m.alerter.state, subject{AllProvidersFailing, site}

@@ -17,6 +17,8 @@ const (
 	TokenRefreshFailing Kind = "token_refresh_failing"
 	// StoreLost: replicas cannot see each other's state.
 	StoreLost Kind = "store_lost"
+	// AccountExhausted: the account at a provider has no money or quota left.
+	AccountExhausted Kind = "account_exhausted"
 	// Throttled: a provider takes fewer requests than its limit says.
 	Throttled Kind = "throttled"
 )

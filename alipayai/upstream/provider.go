@@ -58,8 +58,8 @@ type Provider struct {
 	Credentials *credentials.Filter
 	// Cap is the upstream's rate cap; nil for none.
 	Cap *Cap
-	// Hold keeps an upstream without a Cap from being asked too early; a new one
-	// when nil.
+	// Hold keeps the account, or a model of it, from being asked too early; a new one
+	// when nil. Providers of one host and account share theirs.
 	Hold *Hold
 	// Clock is the upstream's time.
 	Clock *Clock
@@ -101,6 +101,8 @@ type Provider struct {
 	// an expired certificate; nil while it can. Clients are told its text.
 	Unavailable func(now time.Time) error
 
+	// rules are Codes and the profile's.
+	rules []failure.Rule
 	// account tells the provider from others that had its name.
 	account string
 	// Shape tells it from others that might answer the same request differently.
@@ -195,6 +197,7 @@ func (p *Provider) Prepare() error {
 			p.Credentials.Watch(p.Tokens.Cell)
 		}
 	}
+	p.rules = slices.Concat(p.Codes, p.Profile.Codes)
 	if p.Hold == nil {
 		p.Hold = new(Hold)
 	}

@@ -77,7 +77,7 @@ func (e hiddenError) Unwrap() error { return e.error }
 // Failed makes the failure that an answer of p reports. What mask finds in it is
 // left out.
 func (p *Provider) Failed(resp *http.Response, reported *wire.Failure, now time.Time, mask *credentials.Mask) *failure.Failure {
-	f := failure.OfUpstream(resp.StatusCode, resp.Header, reported, p.Codes, p.Format.Name() != wire.OpenAI, now)
+	f := failure.OfUpstream(resp.StatusCode, resp.Header, reported, p.rules, p.Format.Name() != wire.OpenAI, now)
 	code, message, param := f.Code, f.Message, f.Param
 	mask.Texts(&f.Code, &f.Message, &f.Param)
 	if f.Message != message {

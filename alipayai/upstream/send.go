@@ -28,6 +28,9 @@ type Request struct {
 	// for whom or what it is has to go out as it came. It is not changed.
 	Client *http.Request
 
+	// Model is the model by the provider's name, whose hold counts where the vendor
+	// limits models; empty where it is not known.
+	Model string
 	// Body is in the provider's form; nil for none.
 	Body []byte
 
@@ -79,11 +82,11 @@ type Exchange struct {
 
 	provider *Provider
 	// client is the caller's context, and ctx that of the exchange.
-	client, ctx context.Context
-	cancel      context.CancelCauseFunc
-	now         func() time.Time
-	token       string
-	permit      permit
+	client, ctx  context.Context
+	cancel       context.CancelCauseFunc
+	now          func() time.Time
+	token, model string
+	permit       permit
 	// skew is the correction of p's clock that the request was signed with.
 	skew time.Duration
 	// connecting says that the watch is for the connection, and not for the answer.
@@ -102,7 +105,7 @@ type Exchange struct {
 //
 // ctx is the client's: a request ends with it.
 func (p *Provider) Send(ctx context.Context, r *Request) (*Exchange, *failure.Failure) {
-	x := &Exchange{provider: p, client: ctx, now: r.Now}
+	x := &Exchange{provider: p, client: ctx, now: r.Now, model: r.Model}
 	if x.now == nil {
 		x.now = time.Now
 	}
@@ -239,7 +242,7 @@ func (x *Exchange) Failed(reported *wire.Failure, mask *credentials.Mask) *failu
 	// Another exchange may have been the one that taught the clock.
 	f.ClockLearned = (p.Clock.Skew() - x.skew).Abs() > MinSkew
 	if f.Class == failure.Throttle {
-		p.Throttled(now, f.RetryAfter)
+		p.Throttled(now, f.RetryAfter, x.model)
 	}
 	return f
 }

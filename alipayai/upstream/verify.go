@@ -69,8 +69,15 @@ func Unverified(err error, failed bool) *failure.Failure {
 	return failure.BadAnswer(failure.CodeBadSignature, ErrBadAnswer.Error())
 }
 
+// AsksForPayment reports whether an answer is the 402 of agent payments, which says
+// in Payment-Needed what the client has to pay. Any other 402 is about the account
+// of whoever runs the gateway.
+func AsksForPayment(resp *http.Response) bool {
+	return resp.StatusCode == http.StatusPaymentRequired && len(resp.Header["Payment-Needed"]) > 0
+}
+
 // IsError reports whether an answer with this status is a failure by that alone:
-// a 402 says what has to be paid.
+// a 402 may say what has to be paid.
 func IsError(status int) bool {
 	return status >= http.StatusBadRequest && status != http.StatusPaymentRequired
 }

@@ -38,7 +38,7 @@ func Spread(pause, spare time.Duration) time.Duration {
 // where another one can be asked at once.
 func (x *Exchange) awaitHold(r *Request) *failure.Failure {
 	p, now := x.provider, x.now()
-	left := p.Hold.Left(now)
+	left := p.Held(now, r.Model)
 	if left == 0 {
 		return nil
 	}
@@ -61,7 +61,7 @@ func (x *Exchange) awaitHold(r *Request) *failure.Failure {
 			return failure.OfTransport(x.client, x.ctx, x.ctx.Err(), false)
 		}
 		now = x.now()
-		if left = p.Hold.Left(now); left == 0 {
+		if left = p.Held(now, r.Model); left == 0 {
 			return nil
 		}
 	}
