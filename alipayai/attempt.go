@@ -233,7 +233,7 @@ func (c *call) untouched(p *upstream.Provider) bool { return p.Format.Name() == 
 func (c *call) wireAsk(p *upstream.Provider) wire.Ask {
 	return wire.Ask{
 		Request: c.Request, UpstreamModel: p.UpstreamModel(c.Request.Model),
-		ID: c.idempotencyID, Tenant: c.Tenant,
+		ID: c.idempotencyID, Tenant: c.Tenant, CountUsage: c.g.TenantLimits.countTokens(c.Tenant),
 	}
 }
 

@@ -152,16 +152,25 @@ type TenantLimits struct {
 	Default limiter.TenantLimit
 }
 
+// countTokens reports whether the tenant's tokens are limited.
+func (l *TenantLimits) countTokens(tenant string) bool {
+	return l != nil && l.of(tenant).TokensPerMinute > 0
+}
+
+func (l *TenantLimits) of(tenant string) limiter.TenantLimit {
+	if limit, ok := l.Of[tenant]; ok {
+		return limit
+	}
+	return l.Default
+}
+
 // allow takes what c's tenant may use, or says what it exceeds. done is called
 // when the call is over, with the tokens that it took.
 func (l *TenantLimits) allow(tenant string, now time.Time) (done func(now time.Time, tokens int), f *failure.Failure) {
 	if l == nil {
 		return func(time.Time, int) {}, nil
 	}
-	limit, ok := l.Of[tenant]
-	if !ok {
-		limit = l.Default
-	}
+	limit := l.of(tenant)
 	if limit == (limiter.TenantLimit{}) {
 		return func(time.Time, int) {}, nil
 	}

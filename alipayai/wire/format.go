@@ -35,6 +35,9 @@ type Ask struct {
 	Request
 	// UpstreamModel is the model by the provider's name.
 	UpstreamModel string
+	// CountUsage says that the gateway needs the usage of a stream, also where the client does not ask for it: the
+	// provider is asked for it then, and the client gets no chunk of it.
+	CountUsage bool
 	// ID names the call; it is the same for each of its attempts.
 	ID string
 	// Tenant is whose call it is.
