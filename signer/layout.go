@@ -11,9 +11,6 @@ import (
 	"time"
 )
 
-// NameLayout is the scheme of a layout of one's own.
-const NameLayout = "layout"
-
 // Times that a layout signs have one length in every form: 13 digits in milliseconds, from 2001 to 2286.
 const (
 	firstTime = 1_000_000_000_000
@@ -90,7 +87,10 @@ func NewLayout(c LayoutConfig) (*Layout, error) {
 	if c.AnswerContent == "" && len(c.AnswerFields) == 0 {
 		return l, nil
 	}
-	return l, l.build(&l.answer, "answer ", c.AnswerContent, c.AnswerFields, c.AllowAmbiguous)
+	if err := l.build(&l.answer, "answer ", c.AnswerContent, c.AnswerFields, c.AllowAmbiguous); err != nil {
+		return nil, err
+	}
+	return l, nil
 }
 
 // build makes a direction and judges whether its messages can be told from each other.

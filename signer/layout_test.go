@@ -89,7 +89,7 @@ func TestNewLayoutRefusesTheRest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			config := good
 			c.change(&config)
-			if _, err := NewLayout(config); err == nil || !strings.Contains(err.Error(), c.want) {
+			if l, err := NewLayout(config); l != nil || err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
