@@ -18,10 +18,10 @@
 //
 // The ways out, and where the filter stands:
 //
-//	the client's headers     alipayai: Answer.Describe; of the signing transport: Provider.TakeAnswer
-//	                         for the header and the trailer, Provider.HideHints for 1xx
+//	the client's headers     alipayai: Answer.Describe; of the signing transport: Exchange.PassOn
+//	                         for the header and the trailer, Exchange.traced for 1xx
 //	the client's errors      alipayai: call.refused, call.broken, Provider.failed; bodies of status 402;
-//	                         of the signing transport: Provider.TakeAnswer, for status >= 300
+//	                         of the signing transport: Exchange.PassOn, for status >= 300
 //	the access log           alipayai: settle, for what the gateway adds; the headers are the client's
 //	the process's log        [Filter.Log], around the core of every logger
 //	alerts                   alert.Options.Credentials
