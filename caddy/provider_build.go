@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
@@ -25,8 +26,9 @@ import (
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
-// buildProvider makes the domain's provider of its configuration.
-func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses) (*upstream.Provider, error) {
+// describe makes of its configuration what a provider is without its connections:
+// all that signing a request needs.
+func (a *App) describe(name string, c *Provider, resolver secrets, uses credentialUses) (*upstream.Provider, error) {
 	if c == nil {
 		return nil, errors.New("is null; declare at least its profile")
 	}
@@ -46,7 +48,6 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	for _, rule := range c.Codes {
 		p.Codes = append(p.Codes, failure.Rule{Pattern: rule.Pattern, Class: failure.Class(rule.Action)})
 	}
-	resolver := newSecrets(a.InsecureLiterals)
 	if p.Format, err = c.format(resolver, profile); err != nil {
 		return nil, err
 	}
@@ -85,6 +86,30 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	if p.Header, err = c.header(resolver, profile.Header); err != nil {
 		return nil, err
 	}
+	if c.IDHeader != "" {
+		if p.IDHeader, err = ownHeader("id_header", c.IDHeader); err != nil {
+			return nil, err
+		}
+	}
+	if c.Token != nil {
+		if err := c.Token.present(p); err != nil {
+			return nil, err
+		}
+	}
+	keys := keyLoader{app: a, config: c, provider: p, secrets: resolver, uses: uses}
+	if err := keys.load(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// buildProvider makes the domain's provider of its configuration.
+func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses) (*upstream.Provider, error) {
+	resolver := newSecrets(a.InsecureLiterals)
+	p, err := a.describe(name, c, resolver, uses)
+	if err != nil {
+		return nil, err
+	}
 	clock, release := acquire[upstream.Clock]("clock", p.BaseURL.Host)
 	a.releases = append(a.releases, release)
 	p.Clock = clock
@@ -99,10 +124,6 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 		return nil, err
 	}
 	a.releases = append(a.releases, func() { closeIdle(p.Transport) })
-	keys := keyLoader{app: a, config: c, provider: p, secrets: resolver, uses: uses}
-	if err := keys.load(); err != nil {
-		return nil, err
-	}
 	if err := a.buildTokens(ctx, p, c, resolver, uses); err != nil {
 		return nil, err
 	}
@@ -164,6 +185,19 @@ func (p *Provider) header(s secrets, preset map[string]string) (http.Header, err
 		h.Set(name, value)
 	}
 	return h, nil
+}
+
+// ownHeader gives the canonical name of a header field that an option names, and
+// refuses those that have another meaning.
+func ownHeader(option, name string) (string, error) {
+	if !httpguts.ValidHeaderFieldName(name) {
+		return "", fmt.Errorf("%s %q is no name of a header", option, name)
+	}
+	name = http.CanonicalHeaderKey(name)
+	if reserved(name) && name != "Authorization" && name != "Idempotency-Key" {
+		return "", fmt.Errorf("%s: %s has a meaning of its own; use another", option, name)
+	}
+	return name, nil
 }
 
 // isSecretName reports whether a header field's name says that its value is a

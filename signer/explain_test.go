@@ -60,14 +60,14 @@ func TestExplain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, s := range []Scheme{built, must(NewLayout(config))(t)} {
 				got := Explain(s, m, c.h, false)
-				if c.want == "" {
-					if got != nil {
-						t.Errorf("explains %q", got)
+				if s.VerifyRequest(m, c.h) == nil { // as the built-in takes any unit of time that header and string agree in
+					if _, own := s.(*Layout); got != nil || own && c.want != "" {
+						t.Errorf("verifies, and is explained by %q", got)
 					}
 					continue
 				}
 				if !slices.Contains(got, c.want) {
-					t.Errorf("got %q, want %q", got, c.want)
+					t.Errorf("%T: got %q, want %q", s, got, c.want)
 				}
 				for _, value := range c.h {
 					if strings.Contains(strings.Join(got, ""), value[0][len(value[0])-8:]) {

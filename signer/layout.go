@@ -231,6 +231,15 @@ func (l *Layout) NeedsNonce() bool { return l.request.nonce }
 // SignsAnswers reports whether the layout knows how answers are signed.
 func (l *Layout) SignsAnswers() bool { return l.answer.fields != nil }
 
+// Headers names the header fields that Sign gives, in canonical form.
+func (l *Layout) Headers() []string {
+	names := make([]string, len(l.request.fields))
+	for i, f := range l.request.fields {
+		names[i] = f.name
+	}
+	return names
+}
+
 // SignedHeaders names the header fields whose values are signed, in canonical form.
 func (l *Layout) SignedHeaders() (names []string) {
 	for _, p := range l.request.content {
