@@ -106,7 +106,7 @@ alipayai {
 		t.Fatal(*text)
 	}
 	age.Store(int64(2 * time.Minute))
-	if got := g.do("POST", chatPath, chatBody("hi", false)); got.status != http.StatusBadGateway || got.code() != "bad_signature" {
+	if got := g.do("POST", chatPath, chatBody("hi", false)); got.status != http.StatusBadGateway || got.code() != "invalid_response_signature" {
 		t.Errorf("of an answer of two minutes ago: status %d, %s", got.status, got.body)
 	}
 }
