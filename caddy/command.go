@@ -13,7 +13,7 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "alipayai",
-		Short: "Manages the Alipay AI gateway's keys and evidence",
+		Short: "Manages the Alipay AI gateway's keys and evidence, and inspects its signatures",
 		CobraFunc: func(cmd *cobra.Command) {
 			group(cmd)
 			key := &cobra.Command{Use: "key", Short: "Manages the keys that clients authenticate with"}
@@ -38,6 +38,7 @@ func init() {
 			sealed.AddCommand(open)
 			group(sealed)
 			cmd.AddCommand(sealed)
+			cmd.AddCommand(signCommands()...)
 		},
 	})
 }

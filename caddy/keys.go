@@ -40,7 +40,7 @@ func (l *keyLoader) load() error {
 	case signer.KeyToken:
 		err = l.token(&config)
 	case signer.KeySecret:
-		config.Secrets, err = ring(l, signer.ParseHMACKey, func(text []byte, _ *signer.HMACKey) []byte { return text })
+		return l.secret(config)
 	case signer.KeyRSA:
 		err = l.rsa(&config)
 	}
@@ -48,6 +48,29 @@ func (l *keyLoader) load() error {
 		return err
 	}
 	l.provider.Scheme, err = kind.New(config)
+	return err
+}
+
+// secret reads the keys of HMAC-SHA256, and makes the scheme of the profile's layout
+// or of one's own.
+func (l *keyLoader) secret(config signer.Config) (err error) {
+	own := l.config.Signature
+	parse := signer.ParseHMACKey
+	if own != nil {
+		encoding := signer.KeyEncoding(own.KeyEncoding)
+		if err := encoding.Check(); err != nil {
+			return fmt.Errorf("signature: %w", err)
+		}
+		parse = encoding.Parse
+	}
+	if config.Secrets, err = ring(l, parse, func(text []byte, _ *signer.HMACKey) []byte { return text }); err != nil {
+		return err
+	}
+	if own != nil {
+		l.provider.Scheme, err = own.layout(config.ClientID, config.Secrets)
+	} else {
+		l.provider.Scheme, err = l.provider.Profile.Kind().New(config)
+	}
 	return err
 }
 
@@ -68,6 +91,7 @@ func (l *keyLoader) refuseUnused() error {
 		{"root_certificates", c.RootCertificates != "", kind.OpenPlatform},
 		{"app_auth_token", c.AppAuthToken != "", kind.OpenPlatform},
 		{"token", c.Token != nil, profile.TakesToken},
+		{"signature", c.Signature != nil, kind.Key == signer.KeySecret},
 	} {
 		if o.set && !o.taken {
 			return fmt.Errorf("%s has no meaning for profile %s", o.name, profile.Name)

@@ -38,6 +38,31 @@ type Token struct {
 	// whose lock lets replicas that share it redeem them one after the other.
 	// By placeholder. Default: none, and the grant `client_credentials`.
 	RefreshToken string `json:"refresh_token,omitempty"`
+
+	// The header field that requests carry the token in. Default: `Authorization`,
+	// with the prefix `Bearer`
+	Header string `json:"header,omitempty"`
+
+	// The word before the token, with a space between. Default: none where
+	// `header` is set.
+	Prefix string `json:"prefix,omitempty"`
+}
+
+// present says where p's requests carry the token.
+func (t *Token) present(p *upstream.Provider) (err error) {
+	if t.Header == "" {
+		if t.Prefix != "" {
+			return errors.New("token prefix needs header, the field that it stands in")
+		}
+		return nil
+	}
+	if p.TokenHeader, err = ownHeader("token header", t.Header); err != nil {
+		return err
+	}
+	if t.Prefix != "" {
+		p.TokenPrefix = t.Prefix + " "
+	}
+	return checkHeaderValue("token prefix", t.Prefix)
 }
 
 // buildTokens gives the provider its access tokens, where it takes them.

@@ -24,10 +24,12 @@ type Message struct {
 	Target string
 	// Body holds the exact bytes of the body, after any content encoding is undone; nil for none.
 	Body []byte
+	// Header of the message, for a layout that signs fields of it. Other schemes look at none.
+	Header http.Header
 	// Time that the signature carries, to the precision of the scheme (a millisecond, or a second).
 	// Sign and Canonical need it; the verifiers read theirs from the message.
 	Time time.Time
-	// Nonce makes an openapi-v3 signature unique, usually a UUID. Other schemes have none.
+	// Nonce makes a signature of openapi-v3, or of a layout with {nonce}, unique. Other schemes have none.
 	Nonce string
 	// AppAuthToken is the merchant's token of the Open Platform schemes; it overrides the scheme's own.
 	AppAuthToken string

@@ -41,7 +41,7 @@ func (x *Exchange) sign(r *Request) error {
 	h, body := p.composeHeader(r, x.token), r.Body
 	x.skew = p.Clock.Skew()
 	if p.Scheme != nil {
-		s, err := p.Scheme.Sign(p.message(method, target, body, p.signingTime(x.now())))
+		s, err := p.Scheme.Sign(p.message(method, target, h, body, p.signingTime(x.now())))
 		if err != nil {
 			return fmt.Errorf("provider %s: signing: %w", p.Name, err)
 		}
@@ -102,7 +102,7 @@ func (p *Provider) composeHeader(r *Request, token string) http.Header {
 	h["User-Agent"] = userAgentValue
 	h["Accept-Encoding"] = identity
 	// One array for the values that are this request's own.
-	own := [2]string{r.ID, "Bearer " + token}
+	own := [2]string{r.ID, p.TokenPrefix + token}
 	if r.Client != nil {
 		Forward(h, r.Client.Header, forwardedToUpstream[:])
 		Forward(h, r.Client.Header, composedByClient[:])
@@ -113,7 +113,7 @@ func (p *Provider) composeHeader(r *Request, token string) http.Header {
 		if r.Body != nil {
 			h["Content-Type"] = jsonValue
 		}
-		h["Idempotency-Key"] = own[0:1:1]
+		h[p.IDHeader] = own[0:1:1]
 		if name := p.Profile.Kind().RequestID; name != "" {
 			h[name] = own[0:1:1]
 		}
@@ -121,16 +121,16 @@ func (p *Provider) composeHeader(r *Request, token string) http.Header {
 	}
 	maps.Copy(h, p.Header)
 	if token != "" {
-		h["Authorization"] = own[1:2:2]
+		h[p.TokenHeader] = own[1:2:2]
 	}
 	return h
 }
 
 // message is what gets signed: the exact bytes, with a time and a nonce that no
 // other attempt has.
-func (p *Provider) message(method, requestTarget string, body []byte, now time.Time) signer.Message {
-	m := signer.Message{Method: method, Target: requestTarget, Body: body, Time: p.Clock.At(now)}
-	if p.Profile.Kind().Nonce {
+func (p *Provider) message(method, requestTarget string, h http.Header, body []byte, now time.Time) signer.Message {
+	m := signer.Message{Method: method, Target: requestTarget, Header: h, Body: body, Time: p.Clock.At(now)}
+	if p.Profile.Kind().Nonce || p.nonce {
 		m.Nonce = rand.Text()
 	}
 	return m

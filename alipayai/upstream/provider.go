@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -77,6 +78,12 @@ type Provider struct {
 	Paths map[Endpoint]string
 	// Header is sent with every request.
 	Header http.Header
+	// IDHeader is the field, in canonical form, that holds a call's id, the same for
+	// each attempt; Idempotency-Key when empty.
+	IDHeader string
+	// TokenHeader is the field, in canonical form, that holds the access token, behind
+	// TokenPrefix; "Authorization" and "Bearer " when empty.
+	TokenHeader, TokenPrefix string
 
 	// Format is what the upstream speaks. Prepare sets OpenAI's where the profile
 	// says so.
@@ -110,6 +117,8 @@ type Provider struct {
 	targets map[Endpoint]target
 	// signedAt is the time of the last signature, in Unix milliseconds.
 	signedAt atomic.Int64
+	// nonce: the scheme wants one for each message, whatever its kind says.
+	nonce bool
 }
 
 // hasControl reports whether s has a control character, such as CR, LF or NUL.
@@ -201,6 +210,9 @@ func (p *Provider) Prepare() error {
 	if p.Hold == nil {
 		p.Hold = new(Hold)
 	}
+	if err := p.prepareHeaders(); err != nil {
+		return err
+	}
 	if p.Budget == nil {
 		p.Budget = new(failover.Budget)
 	}
@@ -226,6 +238,42 @@ func (p *Provider) Prepare() error {
 	p.Shape = p.shapeOf()
 	return nil
 }
+
+// prepareHeaders works out which fields hold the id and the token, and refuses a
+// layout that would put another value into one of them.
+func (p *Provider) prepareHeaders() error {
+	p.IDHeader = cmp.Or(p.IDHeader, "Idempotency-Key")
+	if p.TokenHeader == "" {
+		p.TokenHeader, p.TokenPrefix = "Authorization", "Bearer "
+	}
+	layout, ok := p.Scheme.(*signer.Layout)
+	if !ok {
+		return nil
+	}
+	p.nonce = layout.NeedsNonce()
+	if p.Verify == VerifyRequire && !layout.SignsAnswers() {
+		return errors.New("verify_response require: signature says nothing of answers; add an answer block to it")
+	}
+	for _, name := range layout.Headers() {
+		switch {
+		case p.Tokens != nil && name == p.TokenHeader:
+			return fmt.Errorf("signature: header %s holds the access token", name)
+		case name == p.IDHeader || composed[name] || p.Header[name] != nil:
+			return fmt.Errorf("signature: header %s has another value already", name)
+		}
+	}
+	for _, name := range layout.SignedHeaders() {
+		if !composed[name] && name != p.IDHeader && p.Header[name] == nil && (p.Tokens == nil || name != p.TokenHeader) {
+			return fmt.Errorf("signature: header %s is signed, but not sent; sent are %s, and those of option header",
+				name, strings.Join(append(slices.Sorted(maps.Keys(composed)), p.IDHeader, p.TokenHeader), ", "))
+		}
+	}
+	return nil
+}
+
+// composed are the fields, besides, that the gateway itself sets. Those that describe
+// a body are not there where there is none, and a layout then signs an empty value.
+var composed = map[string]bool{"Accept": true, "Accept-Encoding": true, "Content-Type": true, "User-Agent": true}
 
 // shapeOf is over all of the provider that shapes its answers, but for the model,
 // which depends on the request.

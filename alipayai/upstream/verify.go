@@ -43,7 +43,7 @@ func (x *Exchange) Verify(body []byte) error {
 		return nil
 	}
 	p, header := x.provider, x.Response.Header
-	m := signer.Message{Method: x.Request.Method, Target: x.Request.URL.RequestURI(), Body: body}
+	m := signer.Message{Method: x.Request.Method, Target: x.Request.URL.RequestURI(), Body: body, Time: p.Clock.At(x.now())}
 	err := p.Scheme.VerifyResponse(m, header)
 	switch {
 	case err == nil && !p.Scheme.Reflects(x.Request.Header, header):
