@@ -45,8 +45,8 @@ func (r Request) WithUsage(model string) []byte {
 		return r.WithModel(model)
 	}
 	const wanted = `"include_usage":true`
-	start, end, text := bytes.IndexByte(r.Body, '{')+1, 0, `"stream_options":{`+wanted+`},`
-	end = start
+	start := bytes.IndexByte(r.Body, '{') + 1
+	end, text := start, `"stream_options":{`+wanted+`},`
 	switch {
 	case r.usageEnd > 0:
 		start, end, text = r.usageStart, r.usageEnd, "true"
