@@ -53,7 +53,7 @@ const maxDirect = 16 << 10
 func directable(base *http.Transport, protocols *http.Protocols) bool {
 	return canLook && protocols.HTTP1() && !protocols.UnencryptedHTTP2() && !base.DisableKeepAlives &&
 		base.Dial == nil && base.DialTLS == nil && base.DialTLSContext == nil && //nolint:staticcheck // deprecated, but obeyed
-		base.MaxIdleConnsPerHost >= 0 && base.MaxConnsPerHost == 0 && base.ResponseHeaderTimeout == 0
+		base.ReadBufferSize == 0 && base.WriteBufferSize == 0 && base.MaxIdleConnsPerHost >= 0 && base.MaxConnsPerHost == 0 && base.ResponseHeaderTimeout == 0
 }
 
 // plain reports whether a request asks for no more than direct does: it needs no

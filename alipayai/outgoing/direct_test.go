@@ -533,6 +533,8 @@ func TestDirectSettings(t *testing.T) {
 		"keeps no connections":       {DisableKeepAlives: true},
 		"keeps no idle ones":         {MaxIdleConnsPerHost: -1},
 		"bounds connections":         {MaxConnsPerHost: 1},
+		"reads into other buffers":   {ReadBufferSize: 1},
+		"writes from other buffers":  {WriteBufferSize: 1},
 		"has a timeout for the head": {ResponseHeaderTimeout: time.Second},
 		"speaks HTTP/2 alone":        {Protocols: protocols((*http.Protocols).SetHTTP2)},
 		"speaks it in clear text":    {Protocols: protocols((*http.Protocols).SetHTTP1, (*http.Protocols).SetUnencryptedHTTP2)},

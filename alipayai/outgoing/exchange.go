@@ -25,8 +25,7 @@ type connection struct {
 	of       *direct
 	raw      syscall.RawConn // of the socket; nil where it has none
 	tls      *tls.ConnectionState
-	read     *bufio.Reader
-	write    *bufio.Writer
+	read     *bufio.Reader // of the pool, while a request is under way
 	close    func()
 	// left is how many bytes may still come: a head is bounded, and a body is not.
 	left int64
@@ -58,10 +57,17 @@ func (d *direct) open(ctx context.Context, conn net.Conn, trace *httptrace.Clien
 		c.nothing = nothingToRead(fd)
 		return true
 	}
-	c.read = bufio.NewReaderSize(c, cmp.Or(d.base.ReadBufferSize, 4<<10))
-	c.write = bufio.NewWriterSize(c.Conn, cmp.Or(d.base.WriteBufferSize, 4<<10))
 	return c, nil
 }
+
+// Buffers belong to requests, not to connections: those that idle need none, and
+// the few that are in use stay in the processor's cache. A reader holds what a
+// stream brings while its last events are passed on, so that they are passed on
+// together.
+var (
+	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 16<<10) }}
+	writers = sync.Pool{New: func() any { return bufio.NewWriter(nil) }}
+)
 
 // encrypt does the TLS handshake, and offers no other protocol, as net/http does
 // for requests that HTTP/2 cannot carry.
@@ -136,12 +142,11 @@ type exchange struct {
 // send writes a request and reads the head of its answer.
 func (x *exchange) send(req *http.Request, trace *httptrace.ClientTrace) (*http.Response, error) {
 	c := x.c
-	if err := req.Write(c.write); err != nil {
+	if err := c.writeRequest(req); err != nil {
 		return nil, err
 	}
-	if err := c.write.Flush(); err != nil {
-		return nil, err
-	}
+	c.read = readers.Get().(*bufio.Reader)
+	c.read.Reset(c)
 	c.left = cmp.Or(c.of.base.MaxResponseHeaderBytes, maxHead)
 	if _, err := c.read.Peek(1); err != nil {
 		return nil, err
@@ -174,6 +179,20 @@ func (x *exchange) send(req *http.Request, trace *httptrace.ClientTrace) (*http.
 	}
 	x.body, resp.Body = resp.Body, x
 	return resp, nil
+}
+
+// writeRequest writes a request whole.
+func (c *connection) writeRequest(req *http.Request) error {
+	w := writers.Get().(*bufio.Writer)
+	defer func() {
+		w.Reset(nil)
+		writers.Put(w)
+	}()
+	w.Reset(c.Conn)
+	if err := req.Write(w); err != nil {
+		return err
+	}
+	return w.Flush()
 }
 
 // Read reads the body.
@@ -210,8 +229,13 @@ func (x *exchange) end(err error) error {
 		x.err = context.Cause(x.ctx)
 	}
 	c := x.c
-	stopped := x.stop()
-	if !stopped || err != io.EOF || !x.keep || c.broken || c.read.Buffered() > 0 || c.raw == nil || !c.of.give(c) { //nolint:errorlint // see above
+	whole := err == io.EOF && c.read != nil && c.read.Buffered() == 0 //nolint:errorlint // see above
+	if whole {
+		c.read.Reset(nil) // nothing of it is read any more
+		readers.Put(c.read)
+		c.read = nil
+	}
+	if stopped := x.stop(); !stopped || !whole || !x.keep || c.broken || c.raw == nil || !c.of.give(c) {
 		c.close()
 	}
 	return x.err
