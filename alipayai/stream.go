@@ -2,10 +2,8 @@ package alipayai
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
-	"net/http"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
@@ -28,13 +26,10 @@ const (
 // first content, so that an early failure still becomes a true status; from
 // then on they pass through, each as it comes.
 type stream struct {
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	dog     *upstream.Watchdog
+	*upstream.Exchange
 	timeout time.Duration
 	// provider is whose stream it is.
 	provider *upstream.Provider
-	resp     *http.Response
 
 	events *wire.EventReader
 	// decoder reads the provider's format.
@@ -63,9 +58,8 @@ var doneData, doneEvent = []byte("[DONE]"), []byte("data: [DONE]\n\n")
 
 // close ends the attempt that the stream belongs to.
 func (s *stream) close() {
-	s.dog.Disarm()
-	s.cancel(upstream.ErrEnded)
-	_ = s.resp.Body.Close()
+	s.End()
+	_ = s.Response.Body.Close()
 	s.events.Release()
 	if s.pending != nil {
 		recycle(s.pending)
@@ -90,7 +84,7 @@ func (k kept) Read(b []byte) (int, error) {
 // openStream reads s up to its first content, or to a clean end of an answer
 // that has none.
 func (c *call) openStream(s *stream) (*Answer, *failure.Failure) {
-	body := io.Reader(s.resp.Body)
+	body := io.Reader(s.Response.Body)
 	if c.g.Evidence != nil {
 		s.received = buffers.Get().(*bytes.Buffer)
 		body = kept{body, s.received}
@@ -111,7 +105,7 @@ func (c *call) openStream(s *stream) (*Answer, *failure.Failure) {
 			return nil, f
 		}
 		if chunk.Content || s.done {
-			return &Answer{Status: s.resp.StatusCode, header: s.resp.Header, model: s.model, stream: s}, nil
+			return &Answer{Status: s.Response.StatusCode, header: s.Response.Header, model: s.model, stream: s}, nil
 		}
 	}
 }
@@ -128,7 +122,7 @@ func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
 	case errors.Is(err, wire.ErrEventTooLarge):
 		return wire.Chunk{}, failure.BadAnswer(failure.CodeResponseTooLarge, "an event of the provider's stream is larger than this gateway takes")
 	case err != nil:
-		return wire.Chunk{}, failure.OfTransport(c.ctx, s.ctx, err, true)
+		return wire.Chunk{}, s.Broken(err)
 	}
 	chunk, err := s.decode(event)
 	if err != nil {
@@ -139,7 +133,7 @@ func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
 		if s.received != nil {
 			received = s.received.Bytes()
 		}
-		return chunk, c.failed(s.provider, chunk.Failure, s.resp, received, event.Raw)
+		return chunk, c.failed(s.provider, s.Exchange, chunk.Failure, received, event.Raw)
 	}
 	s.done = chunk.Done
 	if s.model == "" {
@@ -180,9 +174,9 @@ func (c *call) next(s *stream) ([]byte, error) {
 		s.pending.Reset()
 		s.given = false
 		c.extend(s.timeout + ClientTimeout)
-		s.dog.Resume()
+		s.Watch.Resume()
 		_, s.broken = c.readEvent(s)
-		s.dog.Pause()
+		s.Watch.Pause()
 	}
 	for s.broken == nil && !s.done && s.events.Buffered() {
 		_, s.broken = c.readEvent(s)
@@ -236,7 +230,7 @@ func (c *call) closeStream(s *stream, delivered bool) {
 	}
 	if result == failover.Success {
 		// Nothing after [DONE] matters but the end of the body.
-		s.dog.Arm(drainTime, upstream.ErrEnded)
+		s.Watch.Arm(drainTime, upstream.ErrEnded)
 		_, _ = s.events.Next()
 	}
 }

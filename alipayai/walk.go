@@ -40,6 +40,22 @@ type failedProvider struct {
 	f        *failure.Failure
 }
 
+// plan gives the providers that may serve the call, in order of preference.
+func (c *call) plan() ([]*upstream.Provider, *failure.Failure) {
+	providers := make([]*upstream.Provider, 0, 4)
+	for _, p := range c.g.Providers {
+		if p.Serves(c.Endpoint, c.Request.Model) {
+			providers = append(providers, p)
+		}
+	}
+	if len(providers) == 0 {
+		f := failure.InvalidRequest(http.StatusNotFound, failure.CodeModelNotFound, "no provider of this gateway serves the model asked for; GET /v1/models lists those served")
+		f.Param = "model"
+		return nil, f
+	}
+	return providers, nil
+}
+
 // walk asks the providers in order until one answers, and falls back on the
 // tenant's last good answer to the same request when none does.
 func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) {

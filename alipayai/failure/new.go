@@ -29,6 +29,8 @@ const (
 	ErrNoEvent   TimeoutError = "no further event within the timeout"
 	ErrNoMore    TimeoutError = "no more of the answer within the timeout"
 	ErrDeadline  TimeoutError = "the call's deadline has passed"
+	// ErrNotSent is of a request that had no connection in time: nothing was sent.
+	ErrNotSent TimeoutError = "the request could not be sent in time"
 )
 
 // ClientClosedRequest is the status that the access log shows for a client that
@@ -93,6 +95,9 @@ func OfTransport(client, attempt context.Context, err error, sent bool) *Failure
 	case client.Err() != nil:
 		f.ClientGone = true
 		f.Status, f.Code, f.Message = ClientClosedRequest, CodeClientGone, "the client closed the request"
+	case timedOut && timeout == ErrNotSent && !sent:
+		f.Status, f.Code, f.Message = http.StatusGatewayTimeout, CodeTimeout, string(timeout)
+		f.Cause, f.RetryAfter = timeout, time.Second
 	case timedOut:
 		f.Status, f.Code, f.Message = http.StatusGatewayTimeout, CodeTimeout, "the provider did not answer in time: "+string(timeout)
 		f.NoRetry = sent

@@ -2,8 +2,6 @@ package upstream
 
 import (
 	"cmp"
-	"context"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 )
@@ -50,40 +48,6 @@ func (h *Hold) Wait() (done func(), ok bool) {
 // Waiting is how many callers wait for the end of the hold.
 func (h *Hold) Waiting() int64 { return h.waiting.Load() }
 
-// ThrottledError is a provider that is throttling, and takes no request for
-// RetryAfter.
-type ThrottledError struct{ RetryAfter time.Duration }
-
-// Error implements error.
-func (e *ThrottledError) Error() string {
-	return "the provider is throttling, retry after " + e.RetryAfter.Round(time.Millisecond).String()
-}
-
-// awaitHold waits until p may be asked again, if that is within the time that a
-// call may wait, and within ctx's deadline. The errors are *ThrottledError and
-// ctx's.
-func (p *Provider) awaitHold(ctx context.Context) error {
-	left := p.Hold.Left(time.Now())
-	if left == 0 {
-		return nil
-	}
-	done, ok := p.Hold.Wait()
-	defer done()
-	for ; left > 0; left = p.Hold.Left(time.Now()) {
-		if deadline, bounded := ctx.Deadline(); !ok || left > p.Cap.LongestWait() || bounded && time.Until(deadline) <= left {
-			return &ThrottledError{left}
-		}
-		timer := time.NewTimer(left + rand.N(HoldSpread))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return context.Cause(ctx)
-		}
-	}
-	return nil
-}
-
 // Throttled takes note that p takes no more calls for as long as it said, or a
 // second.
 func (p *Provider) Throttled(now time.Time, hold time.Duration) {
@@ -93,6 +57,3 @@ func (p *Provider) Throttled(now time.Time, hold time.Duration) {
 	}
 	p.Hold.Extend(now, cmp.Or(hold, ThrottleHold))
 }
-
-// HoldSpread is over how long calls come back that a hold has kept.
-const HoldSpread = time.Second

@@ -46,15 +46,12 @@ type Profile struct {
 	Simulated bool
 }
 
+// Kind is what is known of the signing scheme.
+func (p Profile) Kind() *signer.Kind { return signer.KindOf(p.Scheme) }
+
 // Signs reports whether requests are signed over their bytes, as against
 // carrying a fixed key.
-func (p Profile) Signs() bool {
-	switch p.Scheme {
-	case "", signer.NameBearer, signer.NameHeader:
-		return false
-	}
-	return true
-}
+func (p Profile) Signs() bool { return p.Kind().Signs() }
 
 // versionedPaths are for base URLs without a version, openAIPaths for those
 // that end in it, as the OpenAI SDKs' base URLs do.

@@ -1,10 +1,6 @@
-// Package upstream is the way to a provider: how it is configured, how a request to it
-// is permitted, composed, signed and watched, and how its answer is verified. It
-// knows neither a client nor what a call is.
 package upstream
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -110,8 +106,7 @@ type Provider struct {
 	// Shape tells it from others that might answer the same request differently.
 	Shape   replay.Key
 	targets map[Endpoint]target
-	// signedAt is the time of the last signature of SignRequest, in Unix
-	// milliseconds.
+	// signedAt is the time of the last signature, in Unix milliseconds.
 	signedAt atomic.Int64
 }
 
@@ -218,9 +213,7 @@ func (p *Provider) Prepare() error {
 		if !strings.HasPrefix(path, "/") {
 			return fmt.Errorf("path of %s does not begin with a slash", endpoint)
 		}
-		if p.Profile.Scheme == signer.NameGlobal {
-			path = signer.SandboxTarget(p.ClientID, path)
-		}
+		path = p.Profile.Kind().Target(p.ClientID, path)
 		u, err := url.Parse(strings.TrimSuffix(p.BaseURL.String(), "/") + path)
 		if err != nil || u.Host != p.BaseURL.Host || u.Fragment != "" {
 			return fmt.Errorf("path of %s cannot be joined to base_url", endpoint)
@@ -290,14 +283,4 @@ func (p *Provider) UpstreamModel(model string) string {
 		return p.Model
 	}
 	return model
-}
-
-// message is what gets signed for one attempt: the exact bytes, with a time
-// and a nonce that no other attempt has.
-func (p *Provider) message(method, requestTarget string, body []byte, now time.Time) signer.Message {
-	m := signer.Message{Method: method, Target: requestTarget, Body: body, Time: p.Clock.At(now)}
-	if p.Profile.Scheme == signer.NameOpenAPIV3 {
-		m.Nonce = rand.Text()
-	}
-	return m
 }
