@@ -6,8 +6,8 @@ import (
 	"reflect"
 	"runtime"
 	"strconv"
-	"sync"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
