@@ -61,7 +61,7 @@ func directable(base *http.Transport, protocols *http.Protocols) bool {
 func plain(base *http.Transport, req *http.Request) bool {
 	if req.Header == nil || req.URL == nil || req.URL.Host == "" || !isASCII(req.URL.Host) ||
 		req.URL.Scheme != "http" && req.URL.Scheme != "https" ||
-		req.ContentLength > maxDirect || !inMemory(req.Body) || len(req.Trailer) > 0 || req.Cancel != nil || //nolint:staticcheck // deprecated, but obeyed
+		req.ContentLength > maxDirect || bodyReader(req.Body) == nil || len(req.Trailer) > 0 || req.Cancel != nil || //nolint:staticcheck // deprecated, but obeyed
 		!httpguts.ValidHeaderFieldName(req.Method) || req.Method == http.MethodConnect {
 		return false
 	}
@@ -91,16 +91,7 @@ func isASCII(host string) bool {
 	return strings.IndexFunc(host, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
 
-// inMemory reports whether reading a body waits for nothing. net/http looks in the
-// same way (isKnownInMemoryReader).
-func inMemory(body io.ReadCloser) bool {
-	if reflect.TypeOf(body) != readerBody {
-		return false
-	}
-	_, ok := reflect.ValueOf(body).Field(0).Interface().(*bytes.Reader)
-	return ok
-}
-
+// readerBody is the kind of body that is in memory.
 var readerBody = reflect.TypeOf(io.NopCloser(bytes.NewReader(nil)))
 
 // newDirect makes what carries requests to the host of a URL.

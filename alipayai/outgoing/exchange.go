@@ -142,7 +142,7 @@ type exchange struct {
 // send writes a request and reads the head of its answer.
 func (x *exchange) send(req *http.Request, trace *httptrace.ClientTrace) (*http.Response, error) {
 	c := x.c
-	if err := c.writeRequest(req); err != nil {
+	if err := c.writeRequest(req, trace); err != nil {
 		return nil, err
 	}
 	c.read = readers.Get().(*bufio.Reader)
@@ -182,14 +182,18 @@ func (x *exchange) send(req *http.Request, trace *httptrace.ClientTrace) (*http.
 }
 
 // writeRequest writes a request whole.
-func (c *connection) writeRequest(req *http.Request) error {
+func (c *connection) writeRequest(req *http.Request, trace *httptrace.ClientTrace) error {
 	w := writers.Get().(*bufio.Writer)
 	defer func() {
 		w.Reset(nil)
 		writers.Put(w)
 	}()
 	w.Reset(c.Conn)
-	if err := req.Write(w); err != nil {
+	done, err := writePlain(w, req, trace)
+	if !done {
+		err = req.Write(w)
+	}
+	if err != nil {
 		return err
 	}
 	return w.Flush()
