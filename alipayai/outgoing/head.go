@@ -22,7 +22,7 @@ func writePlain(w *bufio.Writer, req *http.Request, trace *httptrace.ClientTrace
 	if host == "" {
 		host = req.URL.Host
 	}
-	target := req.URL.RequestURI()
+	target, length := req.URL.RequestURI(), strconv.FormatInt(req.ContentLength, 10)
 	if body == nil || int64(body.Len()) != req.ContentLength || body.Len() == 0 || len(req.TransferEncoding) > 0 || req.Close ||
 		req.Method == "" || len(agent) == 0 || textproto.TrimString(agent[0]) == "" || len(req.Header) > fields ||
 		strings.IndexFunc(host, isUnusualInHost) >= 0 || host == "" || strings.IndexFunc(target, isControl) >= 0 {
@@ -44,11 +44,19 @@ func writePlain(w *bufio.Writer, req *http.Request, trace *httptrace.ClientTrace
 	_ = w.WriteByte(' ')
 	_, _ = w.WriteString(target)
 	_, _ = w.WriteString(" HTTP/1.1\r\n")
-	writeField(w, trace, "Host", host)
-	writeField(w, trace, "User-Agent", agent[0])
-	writeField(w, trace, "Content-Length", strconv.Itoa(body.Len()))
+	writeField(w, "Host", host)
+	writeField(w, "User-Agent", agent[0])
+	writeField(w, "Content-Length", length)
 	for _, name := range names {
-		writeField(w, trace, name, req.Header[name]...)
+		writeField(w, name, req.Header[name]...)
+	}
+	if trace.WroteHeaderField != nil {
+		trace.WroteHeaderField("Host", []string{host})
+		trace.WroteHeaderField("User-Agent", trimmed(agent[:1]))
+		trace.WroteHeaderField("Content-Length", []string{length})
+		for _, name := range names {
+			trace.WroteHeaderField(name, trimmed(req.Header[name]))
+		}
 	}
 	_, _ = w.WriteString("\r\n")
 	if trace.WroteHeaders != nil {
@@ -63,21 +71,27 @@ func writePlain(w *bufio.Writer, req *http.Request, trace *httptrace.ClientTrace
 }
 
 // writeField writes a field, a line for each value.
-func writeField(w *bufio.Writer, trace *httptrace.ClientTrace, name string, values ...string) {
+func writeField(w *bufio.Writer, name string, values ...string) {
 	for _, value := range values {
 		_, _ = w.WriteString(name)
 		_, _ = w.WriteString(": ")
 		_, _ = w.WriteString(textproto.TrimString(value))
 		_, _ = w.WriteString("\r\n")
 	}
-	if trace.WroteHeaderField == nil {
-		return
-	}
-	trimmed := make([]string, len(values))
+}
+
+// trimmed gives values as they are written.
+func trimmed(values []string) []string {
 	for i, value := range values {
-		trimmed[i] = textproto.TrimString(value)
+		if len(textproto.TrimString(value)) < len(value) {
+			values = slices.Clone(values)
+			for j := i; j < len(values); j++ {
+				values[j] = textproto.TrimString(values[j])
+			}
+			break
+		}
 	}
-	trace.WroteHeaderField(name, trimmed)
+	return values
 }
 
 // isUnusualInHost reports whether net/http might write a host with r otherwise.
