@@ -23,8 +23,8 @@ import (
 // direct carries HTTP/1.1 requests to one host on the goroutines that send them.
 // net/http has two goroutines for each connection, one that writes and one that
 // reads, and hands each request to and fro between the three: a tenth of what a
-// short call costs. Requests are written by [http.Request.Write] and answers read
-// by [http.ReadResponse], as net/http's own connections do.
+// short call costs. Requests are written as [http.Request.Write] writes them, and
+// answers read by [http.ReadResponse], as net/http's own connections do.
 //
 // It takes only what it carries just as net/http would, which has all the rest:
 // see directable for the settings and plain for the requests. It repeats nothing.

@@ -30,11 +30,11 @@ const idleTimeout = 2 * time.Minute
 //
 // After a request has had no answer in time, those that start later go by new
 // connections. What is under way on the old ones goes on, unless their peer does
-// not answer a ping. HTTP/1.1 needs neither: net/http closes a connection whose
-// request is cancelled.
+// not answer a ping. HTTP/1.1 needs neither: a connection is closed with the
+// request that is cancelled.
 //
-// HTTP/1.1 goes by connections of its own where that makes no difference but the
-// time that it takes: see direct.
+// Plain requests over HTTP/1.1 go by connections that need no goroutines of their
+// own: see direct.
 type Transport struct {
 	base       *http.Transport // what pools are made from; has no connections itself
 	current    atomic.Pointer[pool]
@@ -132,8 +132,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// direct gives what carries requests to u's origin directly; nil where that is not
-// known to speak HTTP/1.1. http1 says that it is.
+// direct gives what carries requests to u's origin directly; nil where the origin is
+// not known to speak HTTP/1.1. http1 says that it is known by now.
 func (t *Transport) direct(u *url.URL, http1 bool) *direct {
 	key := origin{u.Scheme, u.Host}
 	t.mu.Lock()
