@@ -95,7 +95,7 @@ type oneByte struct{ io.Reader }
 func (o oneByte) Read(b []byte) (int, error) { return o.Reader.Read(b[:min(len(b), 1)]) }
 
 // newPost makes a request such as the gateway's own, that goes directly.
-func newPost(t *testing.T, ctx context.Context, url, body string) *http.Request {
+func newPost(ctx context.Context, t *testing.T, url, body string) *http.Request {
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/chat/completions?a=b", io.NopCloser(bytes.NewReader([]byte(body))))
 	if err != nil {
@@ -249,7 +249,7 @@ func converse(t *testing.T, protocol badupstream.Protocol, answers []string, dir
 	}
 	connections.directable = directly
 	for i := range answers {
-		all = append(all, see(connections, newPost(t, t.Context(), base, fmt.Sprintf(`{"number":%d}`, i))))
+		all = append(all, see(connections, newPost(t.Context(), t, base, fmt.Sprintf(`{"number":%d}`, i))))
 		if all[i].Failed || all[i].BodyFailed || all[i].Close {
 			break // whether the next one goes by the same connection is up to chance
 		}
@@ -290,7 +290,7 @@ func TestDirectLooksBeforeItSends(t *testing.T) {
 				connections := NewTransport(transport)
 				defer connections.CloseIdleConnections()
 				for i := range 10 {
-					got := see(connections, newPost(t, t.Context(), base, "{}"))
+					got := see(connections, newPost(t.Context(), t, base, "{}"))
 					if got.Failed || got.BodyFailed || got.Body != "whole" {
 						t.Fatalf("request %d: %+v", i, got)
 					}
@@ -338,10 +338,10 @@ func TestDirectLooksIntoTLS(t *testing.T) {
 			_, _ = conn.Write(held.held.Bytes()) // both records in one packet
 		}
 	}()
-	base.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // of this test
+	base.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
 	connections := NewTransport(base)
 	for range 2 {
-		if got := see(connections, newPost(t, t.Context(), "https://"+l.Addr().String(), "{}")); got.Body != "whole" {
+		if got := see(connections, newPost(t.Context(), t, "https://"+l.Addr().String(), "{}")); got.Body != "whole" {
 			t.Errorf("%+v", got)
 		}
 	}
@@ -389,7 +389,7 @@ func TestDirectEndsWithItsContext(t *testing.T) {
 			}}
 			base, transport := s.serve(t, badupstream.HTTP1)
 			connections := NewTransport(transport)
-			resp, err := Send(connections, newPost(t, ctx, base, "{}"))
+			resp, err := Send(connections, newPost(ctx, t, base, "{}"))
 			if err == nil {
 				_, err = io.ReadAll(resp.Body)
 				resp.Body.Close()
@@ -416,7 +416,7 @@ func TestDirectOfWhatHasEnded(t *testing.T) {
 	connections := NewTransport(transport)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(cause)
-	if _, err := Send(connections, newPost(t, ctx, base, "{}")); !errors.Is(err, cause) {
+	if _, err := Send(connections, newPost(ctx, t, base, "{}")); !errors.Is(err, cause) {
 		t.Errorf("error %v", err)
 	}
 	ctx, cancel = context.WithCancelCause(t.Context())
@@ -426,7 +426,7 @@ func TestDirectOfWhatHasEnded(t *testing.T) {
 		return nil, ctx.Err()
 	}
 	connections = NewTransport(transport)
-	if _, err := Send(connections, newPost(t, ctx, base, "{}")); !errors.Is(err, cause) {
+	if _, err := Send(connections, newPost(ctx, t, base, "{}")); !errors.Is(err, cause) {
 		t.Errorf("error %v", err)
 	}
 	if n := s.opened.Load(); n != 0 {
@@ -439,7 +439,7 @@ func TestDirectClosedEarly(t *testing.T) {
 	s := &scripted{answers: []string{whole[:len(whole)-2]}, after: func(conn net.Conn) { _, _ = conn.Read(make([]byte, 1)) }}
 	base, transport := s.serve(t, badupstream.HTTP1)
 	connections := NewTransport(transport)
-	resp, err := Send(connections, newPost(t, t.Context(), base, "{}"))
+	resp, err := Send(connections, newPost(t.Context(), t, base, "{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -472,7 +472,7 @@ func TestDirectKeepsConnections(t *testing.T) {
 	atOnce := func() {
 		var sent []*http.Response
 		for range requests {
-			resp, err := Send(connections, newPost(t, t.Context(), base, "{}"))
+			resp, err := Send(connections, newPost(t.Context(), t, base, "{}"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -501,7 +501,7 @@ func TestDirectKeepsConnections(t *testing.T) {
 	}
 
 	// One that a request is on when they are closed is closed after it.
-	resp, err := Send(connections, newPost(t, t.Context(), base, "{}"))
+	resp, err := Send(connections, newPost(t.Context(), t, base, "{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -527,8 +527,8 @@ func TestDirectKeepsConnections(t *testing.T) {
 func TestDirectSettings(t *testing.T) {
 	dial := new(net.Dialer).DialContext
 	for name, base := range map[string]*http.Transport{
-		"dials as in the past":       {Dial: net.Dial},    //nolint:staticcheck // that is the test
-		"dials TLS as in the past":   {DialTLS: net.Dial}, //nolint:staticcheck // that is the test
+		"dials as in the past":       {Dial: net.Dial},
+		"dials TLS as in the past":   {DialTLS: net.Dial},
 		"dials TLS by itself":        {DialTLSContext: dial},
 		"keeps no connections":       {DisableKeepAlives: true},
 		"keeps no idle ones":         {MaxIdleConnsPerHost: -1},
@@ -574,13 +574,13 @@ func TestDirectRequests(t *testing.T) {
 		"a bad name":         func(_ *http.Transport, r *http.Request) { r.Header["A B"] = []string{"c"} },
 		"a bad value":        func(_ *http.Transport, r *http.Request) { r.Header["A"] = []string{"c\r\nd: e"} },
 		"gzip to be decoded": func(_ *http.Transport, r *http.Request) { r.Header.Del("Accept-Encoding") },
-		"a channel":          func(_ *http.Transport, r *http.Request) { r.Cancel = make(chan struct{}) }, //nolint:staticcheck // that is the test
+		"a channel":          func(_ *http.Transport, r *http.Request) { r.Cancel = make(chan struct{}) },
 		"a proxy":            func(b *http.Transport, _ *http.Request) { b.Proxy = http.ProxyURL(new(url.URL)) },
 		"a proxy's error": func(b *http.Transport, _ *http.Request) {
 			b.Proxy = func(*http.Request) (*url.URL, error) { return nil, errors.New("no proxy") }
 		},
 	} {
-		base, req := new(http.Transport), newPost(t, t.Context(), "http://host.example", "{}")
+		base, req := new(http.Transport), newPost(t.Context(), t, "http://host.example", "{}")
 		if change != nil {
 			change(base, req)
 		}
@@ -601,7 +601,7 @@ func TestDirectUnsuitedConnection(t *testing.T) {
 	connections := NewTransport(transport)
 	defer connections.CloseIdleConnections()
 	for i, reused := range []bool{false, false, true} {
-		if got := see(connections, newPost(t, t.Context(), base, "{}")); got.Body != "whole" || !strings.Contains(got.Trace[0], fmt.Sprint("reused ", reused)) {
+		if got := see(connections, newPost(t.Context(), t, base, "{}")); got.Body != "whole" || !strings.Contains(got.Trace[0], fmt.Sprint("reused ", reused)) {
 			t.Errorf("request %d: %+v", i, got)
 		}
 	}
@@ -625,7 +625,7 @@ func TestDirectOverTLS(t *testing.T) {
 			connections := NewTransport(base)
 			defer connections.CloseIdleConnections()
 			for i := range 3 {
-				got := see(connections, newPost(t, t.Context(), s.url, "{}"))
+				got := see(connections, newPost(t.Context(), t, s.url, "{}"))
 				if got.Failed || !got.TLS || (got.Proto == "HTTP/1.1") != (test.directs == 1) {
 					t.Errorf("%+v", got)
 				}

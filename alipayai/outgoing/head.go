@@ -107,6 +107,6 @@ func bodyReader(body any) *bytes.Reader {
 	if reflect.TypeOf(body) != readerBody {
 		return nil
 	}
-	r, _ := reflect.ValueOf(body).Field(0).Interface().(*bytes.Reader)
+	r, _ := reflect.TypeAssert[*bytes.Reader](reflect.ValueOf(body).Field(0))
 	return r
 }

@@ -76,7 +76,7 @@ func FuzzWritePlain(f *testing.F) {
 
 // The gateway's own requests are written plainly, and cost no allocation for it.
 func TestWritePlainAllocates(t *testing.T) {
-	req, trace := newPost(t, t.Context(), "http://host.example", "{}"), new(httptrace.ClientTrace)
+	req, trace := newPost(t.Context(), t, "http://host.example", "{}"), new(httptrace.ClientTrace)
 	req.URL.RawQuery = ""
 	body, w := bodyReader(req.Body), bufio.NewWriter(io.Discard)
 	if n := testing.AllocsPerRun(100, func() {
@@ -97,7 +97,7 @@ func TestDirectAllocates(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	req := newPost(t, t.Context(), "http://"+l.Addr().String(), "{}")
+	req := newPost(t.Context(), t, "http://"+l.Addr().String(), "{}")
 	var wire strings.Builder
 	w := bufio.NewWriter(&wire)
 	if done, err := writePlain(w, req, new(httptrace.ClientTrace)); !done || err != nil {

@@ -12,5 +12,5 @@ const canLook = true
 func nothingToRead(fd uintptr) bool {
 	var b [1]byte
 	_, err := syscall.Read(int(fd), b[:])
-	return err == syscall.EAGAIN //nolint:errorlint // an errno as it is
+	return err == syscall.EAGAIN
 }
