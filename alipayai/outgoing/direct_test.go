@@ -574,7 +574,7 @@ func TestDirectRequests(t *testing.T) {
 		"a bad name":         func(_ *http.Transport, r *http.Request) { r.Header["A B"] = []string{"c"} },
 		"a bad value":        func(_ *http.Transport, r *http.Request) { r.Header["A"] = []string{"c\r\nd: e"} },
 		"gzip to be decoded": func(_ *http.Transport, r *http.Request) { r.Header.Del("Accept-Encoding") },
-		"a channel":          func(_ *http.Transport, r *http.Request) { r.Cancel = make(chan struct{}) },
+		"a channel":          func(_ *http.Transport, r *http.Request) { r.Cancel = make(chan struct{}) }, //nolint:staticcheck // deprecated, but obeyed
 		"a proxy":            func(b *http.Transport, _ *http.Request) { b.Proxy = http.ProxyURL(new(url.URL)) },
 		"a proxy's error": func(b *http.Transport, _ *http.Request) {
 			b.Proxy = func(*http.Request) (*url.URL, error) { return nil, errors.New("no proxy") }
