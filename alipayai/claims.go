@@ -125,6 +125,9 @@ func (c *call) endClaim() {
 	ttl := c.g.Claims.TTL
 	var end func() error
 	until := c.g.Now().Add(ttl)
+	if c.caches() && !c.g.Answers.Remote {
+		c.recording.keep() // for the cache as well
+	}
 	a, ok := c.recorded()
 	switch {
 	case ok:

@@ -25,6 +25,15 @@ type recording struct {
 	finish string
 	// whole says that it is all there.
 	whole bool
+	// kept says that body is the recording's own, and that it does not change.
+	kept bool
+}
+
+// keep makes the recording's own copy of the whole body, for more than one store.
+func (r *recording) keep() {
+	if r != nil && r.body != nil && r.whole && !r.kept {
+		r.body, r.kept = bytes.NewBuffer(bytes.Clone(r.body.Bytes())), true
+	}
 }
 
 // add records more of a stream; a nil recording ignores it.
@@ -85,7 +94,7 @@ func (c *call) recorded() (replay.Answer, bool) {
 		h[headerUnsupported] = []string{c.unsupported}
 	}
 	return replay.Answer{
-		Status: c.outcome.Status, Header: h, Body: c.recording.body.Bytes(), StoredAt: c.recording.since,
+		Status: c.outcome.Status, Header: h, Body: c.recording.body.Bytes(), Kept: c.recording.kept, StoredAt: c.recording.since,
 		Provider: c.outcome.Provider, Model: c.outcome.UpstreamModel,
 	}, true
 }

@@ -1,6 +1,7 @@
 package outgoing
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -20,32 +21,48 @@ func TestNothingIsRepeated(t *testing.T) {
 			for name, good := range map[string]int64{"new connection": 0, "used connection": 1} {
 				t.Run(strings.Join([]string{string(protocol), fault, name}, "/"), func(t *testing.T) {
 					t.Parallel()
-					s, base, transport := badupstream.Start(t, protocol, faulty, good)
-					methods := []string{"GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE"}
-					if protocol.Multiplexes() && !strings.HasPrefix(fault, "GOAWAY NO_ERROR") && !strings.HasPrefix(fault, "RST_STREAM REFUSED") {
-						methods = []string{"POST"} // its repeats do not ask for the method
-					}
-					everyRequest(t, methods, base, func(name string, req *http.Request) {
-						transport := NewTransport(transport)
-						defer transport.CloseIdleConnections()
-						s.Restart()
-						if good > 0 {
-							first := &http.Request{Method: "GET", URL: req.URL, Header: make(http.Header)}
-							if err := sendAndRead(transport, first.WithContext(req.Context())); err != nil {
-								t.Fatalf("%s: the first request: %v", name, err)
-							}
-						}
-						if err := sendAndRead(transport, req); errors.Is(err, context.DeadlineExceeded) {
-							t.Errorf("%s: no end", name)
-						}
-						if n := s.Arrived(); n != 1 {
-							t.Errorf("%s: arrived %d times", name, n)
-						}
-					})
+					arriveOnce(t, protocol, fault, faulty, good, false)
 				})
+				if !protocol.Multiplexes() {
+					t.Run(strings.Join([]string{string(protocol), fault, name, "directly"}, "/"), func(t *testing.T) {
+						t.Parallel()
+						arriveOnce(t, protocol, fault, faulty, good, true)
+					})
+				}
 			}
 		}
 	}
+}
+
+// arriveOnce sends each kind of request, after so many that went well, and counts how often it arrives.
+func arriveOnce(t *testing.T, protocol badupstream.Protocol, fault string, faulty *badupstream.Server, good int64, directly bool) {
+	s, base, transport := badupstream.Start(t, protocol, faulty, good)
+	transport.DisableCompression = true
+	methods := []string{"GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE"}
+	if protocol.Multiplexes() && !strings.HasPrefix(fault, "GOAWAY NO_ERROR") && !strings.HasPrefix(fault, "RST_STREAM REFUSED") {
+		methods = []string{"POST"} // its repeats do not ask for the method
+	}
+	everyRequest(t, methods, base, func(name string, req *http.Request) {
+		transport := NewTransport(transport)
+		defer transport.CloseIdleConnections()
+		transport.directable = directly
+		s.Restart()
+		if good > 0 {
+			first := &http.Request{Method: "GET", URL: req.URL, Header: make(http.Header)}
+			if err := sendAndRead(transport, first.WithContext(req.Context())); err != nil {
+				t.Fatalf("%s: the first request: %v", name, err)
+			}
+		}
+		if err := sendAndRead(transport, req); errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: no end", name)
+		}
+		if n := s.Arrived(); n != 1 {
+			t.Errorf("%s: arrived %d times", name, n)
+		}
+		if directly && len(transport.directs) != 1 {
+			t.Errorf("%s: it did not go directly", name)
+		}
+	})
 }
 
 // An upstream that says GOAWAY on each new connection, before it has read anything, gets a request once at the most.
@@ -81,7 +98,7 @@ func everyRequest(t *testing.T, methods []string, url string, use func(name stri
 			case "NoBody":
 				reader = http.NoBody
 			case "{}":
-				reader = strings.NewReader(body) // with which the request gets a GetBody
+				reader = bytes.NewReader([]byte(body)) // with which the request gets a GetBody
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			req, err := http.NewRequestWithContext(ctx, method, url+"/path", reader)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -28,12 +30,26 @@ const idleTimeout = 2 * time.Minute
 //
 // After a request has had no answer in time, those that start later go by new
 // connections. What is under way on the old ones goes on, unless their peer does
-// not answer a ping. HTTP/1.1 needs neither: net/http closes a connection whose
-// request is cancelled.
+// not answer a ping. HTTP/1.1 needs neither: a connection is closed with the
+// request that is cancelled.
+//
+// Plain requests over HTTP/1.1 go by connections that need no goroutines of their
+// own: see direct.
 type Transport struct {
-	base    *http.Transport // what pools are made from; has no connections itself
-	current atomic.Pointer[pool]
+	base       *http.Transport // what pools are made from; has no connections itself
+	current    atomic.Pointer[pool]
+	directable bool // by base's settings
+	protocols  *http.Protocols
+
+	mu      sync.Mutex
+	directs map[origin]*direct
 }
+
+// origin is where requests go.
+type origin struct{ scheme, host string }
+
+// maxDirects bounds how many origins have a direct; a provider has one or two.
+const maxDirects = 16
 
 // pool is a set of connections, and the protocols that they have shown.
 type pool struct {
@@ -44,8 +60,11 @@ type pool struct {
 // NewTransport makes a Transport that connects as base does, which must not
 // carry requests itself. Base's HTTP2 may set other times for pings.
 func NewTransport(base *http.Transport) *Transport {
-	t := &Transport{base: base}
-	t.current.Store(t.newPool())
+	t := &Transport{base: base, directs: make(map[origin]*direct)}
+	made := t.newPool()
+	t.protocols = made.transport.Protocols
+	t.directable = directable(base, t.protocols)
+	t.current.Store(made)
 	return t
 }
 
@@ -89,6 +108,13 @@ func protocolsOf(t *http.Transport) *http.Protocols {
 
 // RoundTrip implements [http.RoundTripper].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.directable && plain(t.base, req) {
+		// In clear text net/http speaks nothing but HTTP/1.1.
+		known := req.URL.Scheme == "http" || !t.protocols.HTTP2()
+		if d := t.direct(req.URL, known); d != nil && !d.unsuited.Load() {
+			return d.RoundTrip(req)
+		}
+	}
 	p := t.current.Load()
 	resp, err := p.transport.RoundTrip(req)
 	switch {
@@ -98,10 +124,39 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	case resp.ProtoMajor == 1:
 		show(&p.http1)
+		t.learn(req.URL, true)
 	default:
 		show(&p.http2)
+		t.learn(req.URL, false)
 	}
 	return resp, err
+}
+
+// direct gives what carries requests to u's origin directly; nil where the origin is
+// not known to speak HTTP/1.1. http1 says that it is known by now.
+func (t *Transport) direct(u *url.URL, http1 bool) *direct {
+	key := origin{u.Scheme, u.Host}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	d := t.directs[key]
+	if d == nil && http1 && len(t.directs) < maxDirects {
+		d = newDirect(t.base, u)
+		t.directs[key] = d
+	}
+	return d
+}
+
+// learn notes what an origin speaks if HTTP/2 is offered.
+func (t *Transport) learn(u *url.URL, http1 bool) {
+	if !t.directable {
+		return
+	}
+	if d := t.direct(u, http1); d != nil && !http1 {
+		d.closeIdle()
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.directs, origin{u.Scheme, u.Host})
+	}
 }
 
 // show sets seen without taking its cache line from others each time.
@@ -130,4 +185,11 @@ func timedOut(ctx context.Context, err error) bool {
 }
 
 // CloseIdleConnections closes the connections that no request is on.
-func (t *Transport) CloseIdleConnections() { t.current.Load().transport.CloseIdleConnections() }
+func (t *Transport) CloseIdleConnections() {
+	t.current.Load().transport.CloseIdleConnections()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, d := range t.directs {
+		d.closeIdle()
+	}
+}

@@ -11,8 +11,8 @@ import (
 )
 
 // Answer is what a client was told once. Nobody changes the header of one that
-// was handed over, nor the body of one that a store gave; the body that a store
-// is given it copies.
+// was handed over, nor the body of one that a store gave; a store copies the
+// body that it is given, unless that is Kept.
 type Answer struct {
 	Status int
 	// Header are the few fields that belong to the answer itself, by the
@@ -20,6 +20,9 @@ type Answer struct {
 	Header http.Header
 	// Body is the whole body; of a stream its raw server-sent events.
 	Body []byte
+	// Kept says that nobody will change Body, so that stores may share it instead of
+	// copying it. No store gives such a one.
+	Kept bool
 	// Provider and Model are who really answered.
 	Provider, Model string
 	// StoredAt is when the answer was given, by the clock of the replica that gave

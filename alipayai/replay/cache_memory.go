@@ -63,7 +63,7 @@ func (m memoryCache) Get(ctx context.Context, _ string, key Key) (Answer, bool, 
 	}
 	m.recent.MoveToFront(element)
 	answer := entry.answer
-	answer.Body = bytes.Clone(answer.Body) // the entry's own is written over some time
+	answer.Body, answer.Kept = bytes.Clone(answer.Body), false // the entry's own is written over some time
 	return answer, true, nil
 }
 
@@ -87,20 +87,25 @@ func (m memoryCache) Put(_ context.Context, _ string, key Key, answer Answer, tt
 	for m.bytes+size > m.maxBytes {
 		spare = m.remove(m.recent.Back())
 	}
-	if n := len(answer.Body); cap(spare) > n+spareRoom(n) {
-		spare = nil
+	if !answer.Kept {
+		if n := len(answer.Body); cap(spare) > n+spareRoom(n) {
+			spare = nil
+		}
+		answer.Body = append(spare[:0], answer.Body...)
 	}
-	answer.Body = append(spare[:0], answer.Body...)
 	m.entries[key] = m.recent.PushFront(&cached{key, answer, size, expires})
 	m.bytes += size
 	return nil
 }
 
-// remove gives the body that nobody has any more.
+// remove gives the body if only the entry had it.
 func (m *MemoryCache) remove(element *list.Element) []byte {
 	entry := m.recent.Remove(element).(*cached)
 	delete(m.entries, entry.key)
 	m.bytes -= entry.size
+	if entry.answer.Kept {
+		return nil
+	}
 	return entry.answer.Body
 }
 

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -206,5 +207,38 @@ func TestMemoryCacheIsSafeForConcurrentUse(t *testing.T) {
 	}
 	if bytes != c.bytes || len(c.entries) != c.recent.Len() || bytes > large {
 		t.Errorf("%d bytes in %d entries, counted are %d in %d", bytes, len(c.entries), c.bytes, c.recent.Len())
+	}
+}
+
+// A body that is kept is shared by claims and cache, and neither writes over it when it lets it go; others are copied.
+func TestKeptBodiesAreShared(t *testing.T) {
+	for name, kept := range map[string]bool{"kept": true, "not kept": false} {
+		t.Run(name, func(t *testing.T) {
+			answer := longAnswer(1000)
+			answer.Kept = kept
+			claims := NewMemoryClaims(newClock().now).Within(1 << 20)
+			cache := NewMemoryCache(newClock().now).Within(8 * (entryOverhead + answer.size()))
+			put := func(n int, answer Answer) {
+				t.Helper()
+				if err := cache.Put(t.Context(), tenantOf(keyOf(n)), keyOf(n), answer, time.Hour); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := mustClaim(t, claims, keyOf(0), requestOf(0), time.Hour).Finish(t.Context(), answer, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			put(0, answer)
+			for n := range 20 { // the first is let go, and its memory used again if it may be
+				other := answerOf(strings.Repeat("y", len(answer.Body)))
+				put(n+1, other)
+			}
+			if _, ok, _ := cache.Get(t.Context(), tenantOf(keyOf(0)), keyOf(0)); ok {
+				t.Fatal("the answer is still cached")
+			}
+			wantClaim(t, claims, keyOf(0), requestOf(0), "answer "+strings.Repeat("x", 1000))
+			answer.Body[0] = 'z' // which whoever says kept does not do
+			given := map[bool]string{true: "z", false: "x"}[kept] + strings.Repeat("x", 999)
+			wantClaim(t, claims, keyOf(0), requestOf(0), "answer "+given)
+		})
 	}
 }

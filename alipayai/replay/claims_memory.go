@@ -87,6 +87,7 @@ func (m memoryClaims) Claim(ctx context.Context, tenant string, key Key, request
 		return nil, nil, r.state.err()
 	}
 	answer := r.answer
+	answer.Kept = false
 	return nil, &answer, nil
 }
 
@@ -170,14 +171,17 @@ func (c *memoryClaim) settle(to state, answer Answer, ttl time.Duration) error {
 	case at != r, !r.state.open() && r.state != to:
 		return ErrLost
 	default:
-		m.remove(r)
+		m.forget(r) // and it keeps its place
+		m.bytes -= r.size
 	}
 	size := entryOverhead + answer.size()
 	if to == finished && (size > m.maxBytes/8 || !m.room(size, m.maxBytes)) {
 		m.insert(r, served, Answer{}, ttl)
 		return ErrTooLarge
 	}
-	answer.Body = bytes.Clone(answer.Body)
+	if !answer.Kept {
+		answer.Body = bytes.Clone(answer.Body)
+	}
 	m.insert(r, to, answer, ttl)
 	return nil
 }
@@ -221,13 +225,19 @@ func (m *MemoryClaims) expire() {
 	}
 }
 
+// insert puts a record under its key, or changes the one that is there, of which
+// m.bytes counts nothing then.
 func (m *MemoryClaims) insert(r *record, to state, answer Answer, ttl time.Duration) {
 	r.state, r.answer = to, answer
 	r.size = entryOverhead + answer.size()
 	r.expires = m.now().Add(wholeMillis(ttl))
-	m.records[r.key] = r
-	m.keys[r.tenant]++
-	heap.Push(&m.ending, r)
+	if m.records[r.key] == r {
+		heap.Fix(&m.ending, r.index)
+	} else {
+		m.records[r.key] = r
+		m.keys[r.tenant]++
+		heap.Push(&m.ending, r)
+	}
 	m.bytes += r.size
 	if to == finished {
 		r.element = m.finished.PushBack(r)

@@ -45,8 +45,10 @@ func (x *Exchange) sign(r *Request) error {
 		if err != nil {
 			return fmt.Errorf("provider %s: signing: %w", p.Name, err)
 		}
+		values := make([]string, len(s.Fields)) // one array for all
 		for i := range s.Fields {
-			h[s.Fields[i].Name] = []string{s.Fields[i].Value}
+			values[i] = s.Fields[i].Value
+			h[s.Fields[i].Name] = values[i : i+1 : i+1]
 		}
 		if s.Target != asked {
 			if u, err = u.Parse(s.Target); err != nil {
@@ -60,7 +62,8 @@ func (x *Exchange) sign(r *Request) error {
 			return err
 		}
 	}
-	req := blank.WithContext(x.traced())
+	req := &x.request
+	*req = *blank.WithContext(x.traced())
 	req.Method, req.URL, req.Host, req.Header = method, u, p.BaseURL.Host, h
 	if len(body) > 0 {
 		// This very type tells net/http that the body will not keep it waiting,

@@ -68,7 +68,8 @@ func (d *permit) stale(now time.Time) bool {
 // connection, and when the request is written.
 func (x *Exchange) traced() context.Context {
 	d := &x.permit
-	trace := &httptrace.ClientTrace{
+	trace := &x.trace
+	*trace = httptrace.ClientTrace{
 		GotConn: func(conn httptrace.GotConnInfo) {
 			d.renew(x.ctx)
 			var reused int64

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptrace"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
@@ -79,6 +80,10 @@ type Exchange struct {
 	Response *http.Response
 	// Watch cancels the exchange when the upstream keeps it waiting.
 	Watch Watchdog
+
+	// What Request and its context point to, in one piece with the rest.
+	request http.Request
+	trace   httptrace.ClientTrace
 
 	provider *Provider
 	// client is the caller's context, and ctx that of the exchange.

@@ -12,7 +12,7 @@ import (
 const MaxEventBytes = 1 << 20
 
 const (
-	firstBuffer = 4 << 10  // holds a dozen chat chunks
+	firstBuffer = 16 << 10 // holds fifty chat chunks
 	keepBuffer  = 64 << 10 // larger ones are left to the garbage collector
 )
 
