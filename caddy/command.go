@@ -13,7 +13,7 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "alipayai",
-		Short: "Manages the Alipay AI gateway's keys and evidence",
+		Short: "Checks the Alipay AI gateway's providers, and manages its keys and evidence",
 		CobraFunc: func(cmd *cobra.Command) {
 			key := &cobra.Command{Use: "key", Short: "Manages the keys that clients authenticate with"}
 			key.AddCommand(&cobra.Command{
@@ -23,6 +23,8 @@ func init() {
 				RunE:  newKey,
 			})
 			cmd.AddCommand(key)
+
+			cmd.AddCommand(checkCommand())
 
 			sealed := &cobra.Command{Use: "evidence", Short: "Reads the sealed records of system errors"}
 			open := &cobra.Command{
