@@ -24,6 +24,7 @@ import (
 //		token              <url> <secret> {
 //			client_id     <id>
 //			auth          basic|form|json
+//			header        <name>
 //			scope         <scope>
 //			refresh_token <token>
 //		}
@@ -171,6 +172,7 @@ func (p *Provider) unmarshalToken(d *caddyfile.Dispenser) error {
 	return block(d, "token",
 		option{form: "client_id <id>", read: text(&p.Token.ClientID)},
 		option{form: "auth basic|form|json", read: text(&p.Token.Auth)},
+		option{form: "header <name>", read: text(&p.Token.Header)},
 		option{form: "scope <scope>", read: text(&p.Token.Scope)},
 		option{form: "refresh_token <token>", read: text(&p.Token.RefreshToken)},
 	)

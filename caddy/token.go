@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +36,10 @@ type Token struct {
 	// with HTTP Basic; `form`, one with `client_id` and `client_secret` in it; or
 	// `json`, a JSON object with all of it. Default: `basic`
 	Auth string `json:"auth,omitempty"`
+
+	// The header field of calls that holds the access token, alone. Default:
+	// `Authorization`, as `Bearer <token>`
+	Header string `json:"header,omitempty"`
 
 	// The scope to ask for. Default: none.
 	Scope string `json:"scope,omitempty"`
@@ -82,6 +88,9 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 		if clientID, err = s.public("token client_id", asked.ClientID); err != nil {
 			return err
 		}
+	}
+	if p.TokenHeader, err = tokenHeader(asked.Header, p.Header); err != nil {
+		return err
 	}
 	auth := token.Auth(asked.Auth)
 	if err := auth.Check(); err != nil {
@@ -133,4 +142,21 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 	p.Tokens = source
 	a.jobs = append(a.jobs, func(ctx context.Context) { source.Run(ctx) })
 	return nil
+}
+
+// tokenHeader gives the field that holds the access token; empty for the one that
+// everybody has. others are those that are sent with every request.
+func tokenHeader(name string, others http.Header) (string, error) {
+	canonical := http.CanonicalHeaderKey(name)
+	switch {
+	case name == "", canonical == "Authorization":
+		return "", nil
+	case strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-_") != "":
+		return "", fmt.Errorf("token header %q is not the name of a header field; use letters, digits and dashes", name)
+	case reserved(name):
+		return "", fmt.Errorf("token header %s is set by the gateway itself", name)
+	case others.Values(name) != nil:
+		return "", fmt.Errorf("token header %s is set by the option header, too", name)
+	}
+	return canonical, nil
 }

@@ -57,6 +57,9 @@ type Provider struct {
 	Scheme signer.Scheme
 	// Tokens keeps the OAuth access token; nil where there is none.
 	Tokens *token.Source
+	// TokenHeader is the field that holds the access token alone, in canonical form;
+	// empty for Authorization: Bearer.
+	TokenHeader string
 	// Credentials knows the secrets that p uses, beside those that each request
 	// carries; a new one when nil.
 	Credentials *credentials.Filter
