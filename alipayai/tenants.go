@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode"
@@ -73,6 +75,16 @@ type TenantKeys struct {
 
 // Replace puts a table in the place of the one before.
 func (t *TenantKeys) Replace(byHash map[KeyHash]string) { t.byHash.Store(&byHash) }
+
+// Tenants gives the names of all tenants that have a key, in any order, perhaps
+// several times.
+func (t *TenantKeys) Tenants() []string {
+	table := t.byHash.Load()
+	if table == nil {
+		return nil
+	}
+	return slices.Collect(maps.Values(*table))
+}
 
 // Lookup gives the tenant of key. What gets compared are hashes, in a table
 // of the process's own random seed: how long that takes tells nothing about a

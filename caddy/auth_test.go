@@ -75,6 +75,9 @@ func TestAuth(t *testing.T) {
 			if a.status != http.StatusUnauthorized || a.code() != "invalid_api_key" {
 				t.Errorf("status %d: %s", a.status, a.body)
 			}
+			if missing := strings.Contains(a.body, "no API key was sent"); missing != !strings.Contains(strings.Join(tt.fields, "\n"), "Authorization") {
+				t.Errorf("does not tell an unknown key from none: %s", a.body)
+			}
 			if a.header.Get("Content-Type") != "application/json" || a.header.Get("Www-Authenticate") != "Bearer" {
 				t.Errorf("header %v", a.header)
 			}
