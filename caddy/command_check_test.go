@@ -95,6 +95,14 @@ func step(t *testing.T, r doctor.Report, name string) doctor.Step {
 	return r.Steps[i]
 }
 
+const keyedSignature = "algorithm=HMAC-SHA256,keyVersion={key_version},signature={base64_escaped}"
+
+// checkLayout is an option signature as it is printed.
+func checkLayout(content, at, field, value string) string {
+	return fmt.Sprintf("signature {\n\tcontent \"%s\"\n\theader Client-Id \"{client_id}\"\n\theader Request-Time \"{%s}\"\n\theader %s \"%s\"\n}",
+		content, at, field, value)
+}
+
 // Of an API that departs in one way, the check finds the option that says so and no other; with that option in the
 // configuration, as it is printed, all is well.
 func TestCheckFindsTheOption(t *testing.T) {
@@ -108,8 +116,15 @@ func TestCheckFindsTheOption(t *testing.T) {
 		"token post": {[]sandbox.Variant{sandbox.VariantTokenPost}, false, []string{"token <url> <secret> {\n\tauth form\n}"}},
 		"paths": {[]sandbox.Variant{sandbox.VariantPaths}, false, []string{
 			"path chat /api/v1/chat/completions\npath embeddings /api/v1/embeddings\npath models /api/v1/models"}},
-		"errors": {[]sandbox.Variant{sandbox.VariantErrors}, true, []string{"on E1002 resign", "on E1003 refresh_token"}},
-		"http1":  {[]sandbox.Variant{sandbox.VariantHTTP1}, false, []string{"transport http {\n\tversions 1.1\n}"}},
+		"errors":       {[]sandbox.Variant{sandbox.VariantErrors}, true, []string{"on E1002 resign", "on E1003 refresh_token"}},
+		"http1":        {[]sandbox.Variant{sandbox.VariantHTTP1}, false, []string{"transport http {\n\tversions 1.1\n}"}},
+		"token header": {[]sandbox.Variant{sandbox.VariantTokenHeader}, false, []string{"token <url> <secret> {\n\theader X-Access-Token\n}"}},
+		"layout":       {[]sandbox.Variant{sandbox.VariantLayout}, true, []string{checkLayout(`{method}\n{uri}\n{client_id}\n{time_ms}\n{body_sha256}`, "time_ms", "Signature", keyedSignature)}},
+		"hex":          {[]sandbox.Variant{sandbox.VariantHex}, true, []string{checkLayout(`{method} {uri}\n{client_id}.{time_ms}.{body}`, "time_ms", "X-Signature", "{hex}")}},
+		"seconds":      {[]sandbox.Variant{sandbox.VariantSeconds}, true, []string{checkLayout(`{method} {uri}\n{client_id}.{time_s}.{body}`, "time_s", "Signature", keyedSignature)}},
+		"hex and others": {[]sandbox.Variant{sandbox.VariantHex, sandbox.VariantTokenHeader, sandbox.VariantTokenPost}, true, []string{
+			"token <url> <secret> {\n\tauth form\n}", "token <url> <secret> {\n\theader X-Access-Token\n}",
+			checkLayout(`{method} {uri}\n{client_id}.{time_ms}.{body}`, "time_ms", "X-Signature", "{hex}")}},
 		"several": {[]sandbox.Variant{sandbox.VariantHTTP1, sandbox.VariantTokenJSON, sandbox.VariantPaths}, false, []string{
 			"transport http {\n\tversions 1.1\n}", "token <url> <secret> {\n\tauth json\n}",
 			"path chat /api/v1/chat/completions\npath embeddings /api/v1/embeddings\npath models /api/v1/models"}},

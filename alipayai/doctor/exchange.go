@@ -217,7 +217,7 @@ func (c *caller) Leaving(p *upstream.Provider, req *http.Request) *failure.Failu
 			Method: req.Method, Target: req.URL.RequestURI(), Body: c.request.body,
 			Time: p.Clock.At(x.sentAt).Add(c.request.signedAt),
 		}
-		if kind.Nonce {
+		if m.Header = req.Header; kind.Nonce || needsNonce(p.Scheme) {
 			m.Nonce = rand.Text()
 		}
 		if c.request.signsOther {
@@ -241,6 +241,12 @@ func (c *caller) Leaving(p *upstream.Provider, req *http.Request) *failure.Failu
 	}
 	x.sent = describe(req)
 	return nil
+}
+
+// needsNonce reports whether a layout of one's own signs a nonce.
+func needsNonce(s signer.Scheme) bool {
+	layout, ok := s.(interface{ NeedsNonce() bool })
+	return ok && layout.NeedsNonce()
 }
 
 // describe gives a request by its method, its target and the names of its fields.

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // candidates are the options that may be what the upstream wants.
@@ -14,7 +15,7 @@ func (c *check) candidates(v verdict) []option {
 	case notFound, notJSON:
 		return pathOptions(c.provider)
 	case wrongTime, wrongSignature:
-		if !c.provider.Profile.Kind().Signs() {
+		if c.provider.Profile.Kind().Key != signer.KeySecret {
 			return nil
 		}
 		if v == wrongTime {

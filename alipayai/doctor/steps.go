@@ -28,20 +28,17 @@ func (c *check) signatureStep(x *exchange) Step {
 		s.Received = "taken; the answer is " + c.answerSigned(x, &s)
 	case wrongTime:
 		s.Status, s.Advice = Fail, "the upstream refuses the time that is signed"
-		s.Suspects = texts(slices.Concat(timeOptions, signatureOptions))
+		s.Suspects = c.suspectLayouts(timeSuspect, fieldSuspect, contentSuspect)
 	case wrongSignature, refused:
 		s.Status, s.Advice = Fail, "compare this with what the contract says is signed, and the key with the upstream's"
-		s.Suspects = slices.Concat([]string{"key <version> <key>"}, texts(signatureOptions), texts(timeOptions))
+		s.Suspects = append([]string{"key <version> <key>"}, c.suspectLayouts(fieldSuspect, contentSuspect, timeSuspect)...)
 	case wrongClient:
 		s.Status, s.Advice, s.Suspects = Fail, "the upstream does not know the client, or that version of its key", []string{"client_id", "key <version> <key>"}
 	default:
 		s.Status, s.Received, s.Advice = Skipped, "", "the upstream did not come to look at it"
 	}
-	if len(s.Suspects) > 0 {
-		s.Suspects = c.untried(s.Suspects)
-		if !c.options.ProbeSignature {
-			s.Advice += "; with --probe-signature they are tried"
-		}
+	if len(s.Suspects) > 0 && x.verdict != wrongClient && !c.options.ProbeSignature {
+		s.Advice += "; with --probe-signature other layouts are tried"
 	}
 	if len(s.Options) > 0 && x.verdict == good {
 		s.Advice = strings.TrimPrefix(s.Advice+"; with this option the upstream takes the signature", "; ")
@@ -49,10 +46,25 @@ func (c *check) signatureStep(x *exchange) Step {
 	return s
 }
 
+// What a layout may have otherwise, as suspects say it.
+const (
+	fieldSuspect   = `signature { header <name> "{hex}" }`
+	contentSuspect = `signature { content "<template>" }`
+	timeSuspect    = `signature { content … {time_s} … }`
+)
+
+// suspectLayouts gives the suspects where the option signature may be set.
+func (c *check) suspectLayouts(suspects ...string) []string {
+	if c.provider.Profile.Kind().Key != signer.KeySecret {
+		return nil
+	}
+	return suspects
+}
+
 // untried leaves out what was tried in vain.
 func (c *check) untried(suspects []string) []string {
 	return slices.DeleteFunc(suspects, func(text string) bool {
-		for _, o := range slices.Concat(timeOptions, signatureOptions, tokenHeaderOptions) {
+		for _, o := range tokenHeaderOptions {
 			if o.text == text && c.tried[o.patch] {
 				return true
 			}
