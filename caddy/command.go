@@ -13,7 +13,7 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "alipayai",
-		Short: "Manages the Alipay AI gateway's keys and evidence, and inspects its signatures",
+		Short: "Checks the Alipay AI gateway's providers, inspects its signatures, and manages its keys and evidence",
 		CobraFunc: func(cmd *cobra.Command) {
 			group(cmd)
 			key := &cobra.Command{Use: "key", Short: "Manages the keys that clients authenticate with"}
@@ -25,6 +25,8 @@ func init() {
 			})
 			group(key)
 			cmd.AddCommand(key)
+
+			cmd.AddCommand(checkCommand())
 
 			sealed := &cobra.Command{Use: "evidence", Short: "Reads the sealed records of system errors"}
 			open := &cobra.Command{

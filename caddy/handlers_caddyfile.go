@@ -73,6 +73,7 @@ func parseSandbox(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		rotate_refresh_tokens
 //		requests_per_second   <number>|unlimited
 //		models                <names...>
+//		variant               <names...>
 //	}
 func (h *SandboxHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
@@ -99,6 +100,7 @@ func (h *SandboxHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return nil
 		})},
 		option{form: "models <names...>", read: list(&h.Models)},
+		option{form: "variant <names...>, as variant hex paths", read: list(&h.Variants)},
 	)
 }
 

@@ -27,6 +27,7 @@ import (
 //		api_key            <key>
 //		token              <url> <secret> {
 //			client_id     <id>
+//			auth          basic|form|json
 //			scope         <scope>
 //			refresh_token <token>
 //			header        <name> [<prefix>]
@@ -176,6 +177,7 @@ func (p *Provider) unmarshalToken(d *caddyfile.Dispenser) error {
 	}
 	return block(d, "token",
 		option{form: "client_id <id>", read: text(&p.Token.ClientID)},
+		option{form: "auth basic|form|json", read: text(&p.Token.Auth)},
 		option{form: "scope <scope>", read: text(&p.Token.Scope)},
 		option{form: "refresh_token <token>", read: text(&p.Token.RefreshToken)},
 		option{form: "header <name> [<prefix>], as header X-Access-Token, or header Authorization Token", read: p.Token.unmarshalHeader},

@@ -55,6 +55,12 @@ type SandboxHandler struct {
 	// `sandbox-agent` for `nextbuilder`
 	Models []string `json:"models,omitempty"`
 
+	// The ways in which the API departs from what the profile `alipay` takes it to
+	// be, for trying out the options that say so: `layout`, `hex`, `seconds`,
+	// `token_json`, `token_post`, `token_header`, `paths`, `errors`, `http1` and
+	// `skew`. Only format `openai` has them. Default: none.
+	Variants []string `json:"variants,omitempty"`
+
 	// Tells simulators with the same options apart: those with the same name
 	// and options are one, with one set of tokens, faults and statistics, and
 	// live on through a reload. Default: none.
@@ -117,6 +123,9 @@ func (h *SandboxHandler) Provision(ctx caddy.Context) error {
 		RotateRefreshTokens: h.RotateRefreshTokens,
 		RequestsPerSecond:   h.RequestsPerSecond,
 		Models:              h.Models,
+	}
+	for _, variant := range h.Variants {
+		config.Variants = append(config.Variants, sandbox.Variant(variant))
 	}
 	s := newSecrets(app.InsecureLiterals)
 	// The apps' credentials as they resolve are part of what tells simulators apart.

@@ -30,6 +30,11 @@ type Token struct {
 	// placeholder. Default: the provider's `client_id`
 	ClientID string `json:"client_id,omitempty"`
 
+	// How the client proves itself, and so what a token request is: `basic`, a form
+	// with HTTP Basic; `form`, one with `client_id` and `client_secret` in it; or
+	// `json`, a JSON object with all of it. Default: `basic`
+	Auth string `json:"auth,omitempty"`
+
 	// The scope to ask for. Default: none.
 	Scope string `json:"scope,omitempty"`
 
@@ -104,8 +109,12 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 			return err
 		}
 	}
+	auth := token.Auth(asked.Auth)
+	if err := auth.Check(); err != nil {
+		return err
+	}
 	grant := &token.Grant{
-		URL: address, ClientID: clientID, Secret: secret, Scope: asked.Scope,
+		URL: address, ClientID: clientID, Secret: secret, Auth: auth, Scope: asked.Scope,
 		Transport: p.Transport, Credentials: live, Now: time.Now,
 	}
 	live.Add(credentials.Basic(url.QueryEscape(clientID), url.QueryEscape(secret)))

@@ -82,6 +82,9 @@ type Config struct {
 	// claude-haiku-4-5 and claude-sonnet-4-5 with format Anthropic; sandbox-agent
 	// with NextBuilder.
 	Models []string
+	// Variants are the ways in which the API departs from what doc.go says of it.
+	// Only format OpenAI has them. Default none.
+	Variants []Variant
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 	// OnRequest, when set, sees every request to the API and its token endpoints
@@ -99,6 +102,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if field := cfg.alipayOnly(); field != "" && cfg.Format != OpenAI {
 		return cfg, fmt.Errorf("%w: %s: format %s has no such thing", ErrConfig, field, cfg.Format)
+	}
+	if err := checkVariants(cfg.Variants); err != nil {
+		return cfg, err
 	}
 	if cfg.Mode == "" {
 		cfg.Mode = Sandbox
@@ -168,6 +174,8 @@ func (cfg Config) alipayOnly() string {
 		return "ExpiresIn"
 	case cfg.RotateRefreshTokens:
 		return "RotateRefreshTokens"
+	case len(cfg.Variants) > 0:
+		return "Variants"
 	}
 	return ""
 }

@@ -51,6 +51,9 @@
 // signatures are not verified, and their answers carry none: only the tokens are
 // simulated there. Lives are measured by the clock without any skew.
 //
+// With [Config.Variants] the API departs from this in the ways that they name, as
+// one without a public contract may.
+//
 // # Format anthropic
 //
 // The Messages API, after Anthropic's API reference:

@@ -61,13 +61,13 @@ func (c *call) oauthToken() {
 		c.reply(status, code, body)
 	}
 	c.w.Header().Set("Cache-Control", "no-store")
-	form, ok := c.form()
+	form, ok, reason := c.tokenForm()
 	c.grant = form.Get("grant_type")
 	if !c.injectToken(fail) {
 		return
 	}
 	if !ok {
-		fail(http.StatusBadRequest, "invalid_request", "want application/x-www-form-urlencoded with each parameter once")
+		fail(http.StatusBadRequest, "invalid_request", reason)
 		return
 	}
 	if reason := c.authenticate(form); reason != "" {
@@ -98,7 +98,7 @@ func (c *call) oauthToken() {
 	case ExpiresString:
 		answer["expires_in"] = strconv.FormatInt(seconds, 10)
 	}
-	c.succeed(answer)
+	c.succeed(c.srv.tokenNames(answer))
 }
 
 // form reads the body's parameters. RFC 6749 allows none to come twice.
@@ -120,7 +120,7 @@ func (c *call) form() (url.Values, bool) {
 // and returns the reason of a refusal.
 func (c *call) authenticate(form url.Values) string {
 	id, secret := form.Get("client_id"), form.Get("client_secret")
-	if user, password, basic := c.r.BasicAuth(); basic {
+	if user, password, basic := c.r.BasicAuth(); basic && !c.srv.clientInBody() {
 		if secret != "" {
 			return "want HTTP Basic or client_secret, not both"
 		}

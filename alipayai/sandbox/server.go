@@ -115,8 +115,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := s.cfg.Now()
 	c := &call{srv: s, w: w, r: r, number: s.calls.Add(1), start: now, lastWrite: now, code: codeBroken}
 	c.app = s.format.caller(c)
-	ep, known := s.format.endpoint(r.URL.Path)
-	c.ep = ep
+	path, known := s.path(r.URL.Path)
+	if known {
+		c.ep, known = s.format.endpoint(path)
+	}
+	ep := c.ep
 	admitted, wait := true, time.Duration(0)
 	if known && !ep.token && c.app != nil {
 		admitted, wait = c.app.traffic.arrive(s.cfg.Now)
@@ -125,6 +128,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.stats.settled(c)
 
 	c.wall = now.Add(s.faults.skew(c))
+	if s.has(VariantSkew) {
+		c.wall = c.wall.Add(variantSkew)
+	}
 	w.Header().Set("Date", c.wall.UTC().Format(http.TimeFormat))
 	if !c.readBody() {
 		return
@@ -135,6 +141,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.cfg.OnRequest(r, c.body)
 	}
 	switch {
+	case c.refuseVersion():
 	case !known:
 		c.fail(http.StatusNotFound, codeInvalidAPI, "no such endpoint")
 	case r.Method != ep.method:

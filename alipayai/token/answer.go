@@ -37,8 +37,8 @@ type tokenAnswer struct {
 
 // parseTokenAnswer reads an answer of any of these forms:
 //
-//   - RFC 6749, section 5.1: access_token, expires_in, refresh_token; errors
-//     as in section 5.2, with error
+//   - RFC 6749, section 5.1: access_token, expires_in, refresh_token, or
+//     accessToken, expiresIn, refreshToken; errors as in section 5.2, with error
 //   - alipay.system.oauth.token: the same names at the top level or inside
 //     alipay_system_oauth_token_response, seconds as strings; errors inside
 //     error_response with code and sub_code
@@ -106,7 +106,7 @@ func (a *tokenAnswer) readMember(d *jsontext.Decoder, inside, name string) error
 		a.accessToken = value
 	case "refresh_token", "refreshToken":
 		a.refreshToken = value
-	case "expires_in":
+	case "expires_in", "expiresIn":
 		// What makes no sense means the default: refusing the answer would
 		// lose the refresh token that comes with it.
 		const most = float64(maxTokenLife) / float64(time.Second)

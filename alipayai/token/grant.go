@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,8 +35,9 @@ var (
 type Grant struct {
 	// URL of the token endpoint.
 	URL string
-	// ClientID and Secret authenticate the client, by HTTP Basic.
+	// ClientID and Secret authenticate the client, by Auth; AuthBasic when empty.
 	ClientID, Secret string
+	Auth             Auth
 	// Scope asked for; empty for none.
 	Scope string
 	// Transport carries the requests. Redirects are not followed.
@@ -46,6 +48,34 @@ type Grant struct {
 	Credentials *credentials.Filter
 	// Now is the local time.
 	Now func() time.Time
+	// OnRequest and OnAnswer, if set, see each request before it is sent, and its
+	// answer with the whole body. They must not change them.
+	OnRequest func(*http.Request)
+	OnAnswer  func(answer *http.Response, body []byte)
+}
+
+// Auth is how a client proves itself to a token endpoint, and so what form the
+// request has.
+type Auth string
+
+// The ways, of which the last has no standard.
+const (
+	// AuthBasic is HTTP Basic, with the rest in a form (RFC 6749, section 2.3.1,
+	// client_secret_basic).
+	AuthBasic Auth = "basic"
+	// AuthForm puts client_id and client_secret into the form (client_secret_post).
+	AuthForm Auth = "form"
+	// AuthJSON sends all of it as one JSON object.
+	AuthJSON Auth = "json"
+)
+
+// Check refuses what is none of them. Empty is AuthBasic.
+func (a Auth) Check() error {
+	switch a {
+	case "", AuthBasic, AuthForm, AuthJSON:
+		return nil
+	}
+	return fmt.Errorf("token auth %q is unknown; use basic, form or json", string(a))
 }
 
 // Clock is the token endpoint's time.
@@ -67,24 +97,13 @@ func (g Grant) GoString() string { return g.String() }
 // refresh tokens takes each once. refreshToken is empty for client_credentials. The
 // errors are ErrRefused and ErrUnavailable, and hold no secret.
 func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
-	form := url.Values{"grant_type": {"client_credentials"}}
-	if refreshToken != "" {
-		form = url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}}
-	}
-	if g.Scope != "" {
-		form.Set("scope", g.Scope)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.URL, io.NopCloser(strings.NewReader(form.Encode())))
+	req, err := g.request(ctx, refreshToken)
 	if err != nil {
 		return Token{}, fmt.Errorf("%w: token url cannot be used", ErrRefused)
 	}
-	req.ContentLength = int64(len(form.Encode()))
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", "caddy-alipayai")
-	// RFC 6749, section 2.3.1: both are form-encoded before they are joined.
-	req.SetBasicAuth(url.QueryEscape(g.ClientID), url.QueryEscape(g.Secret))
-
+	if g.OnRequest != nil {
+		g.OnRequest(req)
+	}
 	sent := g.Now()
 	resp, err := outgoing.Send(g.Transport, req)
 	if err != nil {
@@ -101,8 +120,55 @@ func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	if err != nil {
 		return Token{}, fmt.Errorf("%w: reading the answer: %w", ErrUnavailable, failure.ReasonOf(err))
 	}
+	if g.OnAnswer != nil {
+		g.OnAnswer(resp, body)
+	}
 	return g.read(resp.StatusCode, body, sent, skew, refreshToken)
 }
+
+// request makes the request for a token.
+func (g *Grant) request(ctx context.Context, refreshToken string) (*http.Request, error) {
+	parameters := map[string]string{"grant_type": "client_credentials"}
+	if refreshToken != "" {
+		parameters = map[string]string{"grant_type": "refresh_token", "refresh_token": refreshToken}
+	}
+	if g.Scope != "" {
+		parameters["scope"] = g.Scope
+	}
+	if g.inBody() {
+		parameters["client_id"], parameters["client_secret"] = g.ClientID, g.Secret
+	}
+	body, kind := "", "application/x-www-form-urlencoded"
+	if g.Auth == AuthJSON {
+		object, err := json.Marshal(parameters)
+		if err != nil {
+			return nil, err
+		}
+		body, kind = string(object), "application/json"
+	} else {
+		form := make(url.Values, len(parameters))
+		for name, value := range parameters {
+			form.Set(name, value)
+		}
+		body = form.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.URL, io.NopCloser(strings.NewReader(body)))
+	if err != nil {
+		return nil, err
+	}
+	req.ContentLength = int64(len(body))
+	req.Header.Set("Content-Type", kind)
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "caddy-alipayai")
+	if !g.inBody() {
+		// RFC 6749, section 2.3.1: both are form-encoded before they are joined.
+		req.SetBasicAuth(url.QueryEscape(g.ClientID), url.QueryEscape(g.Secret))
+	}
+	return req, nil
+}
+
+// inBody reports whether the client's id and secret stand in the body.
+func (g *Grant) inBody() bool { return g.Auth == AuthForm || g.Auth == AuthJSON }
 
 // read turns an answer into a token whose life is counted from sent. skew
 // is how far the endpoint's clock, by which it names times, is ahead. The errors

@@ -54,6 +54,10 @@ var rooms = map[string]room{
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "alipayai/replay",
 	}},
 	"alipayai": {imports: append(slices.Clip(domain), "alipayai/upstream")},
+	// What operators ask a provider.
+	"alipayai/doctor": {imports: []string{
+		"signer", "limiter", "alipayai/upstream", "alipayai/failure", "alipayai/token", "alipayai/credentials", "alipayai/wire",
+	}},
 	// A door for each dialect of clients.
 	"alipayai/door": {imports: []string{"alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire"}},
 	// What the adapter and its libraries use.
@@ -71,7 +75,7 @@ var (
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
 		"alipayai/wire", "alipayai/replay", "alipayai/evidence",
 	}
-	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/door", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/redisstore", "internal/seal")
+	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/door", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/redisstore", "internal/seal")
 )
 
 // topLevel names what may stand at the top of the repository besides dotfiles,

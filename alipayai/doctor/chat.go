@@ -1,0 +1,151 @@
+package doctor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// prompt is what a chat says, and maxTokens the longest answer to it.
+const (
+	prompt    = "Say OK."
+	maxTokens = 16
+	maxEvent  = 1 << 20
+)
+
+// chat makes the step on one streamed chat.
+func (c *check) chat(models *exchange) Step {
+	s := Step{Name: stepChat, Status: Skipped}
+	switch {
+	case !c.options.Chat:
+		s.Advice = "--chat permits one, which costs the smallest charge"
+		return s
+	case models != nil && models.verdict != good:
+		s.Advice = "the models have to be listed first"
+		return s
+	case c.provider.Profile.Kind().SignsParameters:
+		s.Advice = "profile " + c.provider.Profile.Name + " has no chat"
+		return s
+	}
+	name := c.model(models)
+	if name == "" {
+		s.Status, s.Advice = Fail, "no model is known: name one with --model"
+		return s
+	}
+	ask, err := c.askOf(name)
+	if err == nil {
+		s.Sent = fmt.Sprintf("model %s, a prompt of %d characters, max_tokens %d, streamed", ask.UpstreamModel, len(prompt), maxTokens)
+		var encoded wire.Encoded
+		if encoded, err = c.provider.Format.EncodeRequest(ask); err == nil {
+			x := c.ask(c.provider, &request{endpoint: upstream.EndpointChat, body: encoded.Body, stream: true})
+			c.judgeChat(&s, x)
+			return s
+		}
+	}
+	s.Status, s.Advice = Fail, "the chat cannot be put into the provider's form: "+err.Error()
+	return s
+}
+
+// model is the client's name of the model to ask; empty where none is known.
+func (c *check) model(models *exchange) string {
+	p := c.provider
+	switch {
+	case c.options.Model != "":
+		return c.options.Model
+	case len(p.Models) > 0:
+		return p.Models[0]
+	case p.Model != "":
+		return p.Model
+	case models != nil && len(models.models) > 0:
+		return models.models[0]
+	}
+	return ""
+}
+
+// askOf makes the chat.
+func (c *check) askOf(model string) (wire.Ask, error) {
+	body, err := json.Marshal(map[string]any{
+		"model": model, "stream": true, "max_tokens": maxTokens,
+		"messages": []map[string]string{{"role": "user", "content": prompt}},
+	})
+	if err != nil {
+		return wire.Ask{}, err
+	}
+	request, err := wire.ParseChatRequest(body, wire.Limits{})
+	return wire.Ask{Request: request, UpstreamModel: c.provider.UpstreamModel(model), ID: "check", Tenant: tenant}, err
+}
+
+// judgeChat says what came of the chat.
+func (c *check) judgeChat(s *Step, x *exchange) {
+	s.Received = x.received()
+	switch {
+	case x.verdict == good && x.stream.ended:
+		s.Status = OK
+		s.Received = fmt.Sprintf("%d %s, a stream of %s, first content after %v, ended as it should",
+			x.answer.StatusCode, x.answer.Proto, count(x.stream.events, "event"), x.stream.first.Round(time.Millisecond))
+	case x.verdict == good && x.stream.reason == "":
+		s.Status, s.Received = Warn, fmt.Sprintf("%d %s, a whole answer", x.answer.StatusCode, x.answer.Proto)
+		s.Advice = "the upstream does not stream: clients get its answers as one event"
+	case x.verdict == good:
+		s.Status = Fail
+		s.Received = fmt.Sprintf("%d %s, a stream of %s: %s", x.answer.StatusCode, x.answer.Proto, count(x.stream.events, "event"), x.stream.reason)
+		s.Advice = "the stream is not in the provider's format, or was cut: check profile and stream_timeout"
+	default:
+		s.Status = Fail
+		s.Advice = "the list of models was served, so this is about the chat itself: its path, or the model"
+		s.Suspects = []string{"path chat <path>", "model <to>"}
+	}
+}
+
+// streamed is what came of a stream.
+type streamed struct {
+	events int
+	first  time.Duration // until the first content
+	ended  bool
+	reason string
+}
+
+// readStream reads a stream to its end.
+func (c *check) readStream(p *upstream.Provider, sent *upstream.Exchange, x *exchange) {
+	sent.AwaitContent()
+	events := wire.NewEventReader(io.LimitReader(sent.Response.Body, maxAnswer), maxEvent)
+	defer events.Release()
+	ask, _ := c.askOf("") // a decoder needs its ids alone
+	decoder := p.Format.DecodeStream(ask)
+	for {
+		event, err := events.Next()
+		if err != nil {
+			x.stream.reason = "it ended without saying so"
+			if !errors.Is(err, io.EOF) {
+				x.stream.reason = failure.ReasonOf(err).Error()
+			}
+			return
+		}
+		sent.Watch.Arm(p.StreamTimeout, failure.ErrNoEvent)
+		_, chunk, err := decoder.Decode(nil, event)
+		switch {
+		case err != nil:
+			x.stream.reason = "an event is not in the format " + p.Format.Name()
+			return
+		case chunk.Failure != nil:
+			x.stream.reason = "the failure " + chunk.Failure.Code + ": " + chunk.Failure.Message
+			return
+		}
+		if len(event.Data) > 0 {
+			x.stream.events++
+		}
+		if chunk.Content && x.stream.first == 0 {
+			x.stream.first = c.options.Now().Sub(x.sentAt)
+		}
+		if chunk.Done {
+			x.stream.ended = true
+			return
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package doctor
+
+import (
+	"slices"
+
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/signer"
+)
+
+// candidates are the options that may be what the upstream wants.
+func (c *check) candidates(v verdict) []option {
+	switch v {
+	case version:
+		return versionOptions
+	case notFound, notJSON:
+		return pathOptions(c.provider)
+	case wrongTime, wrongSignature:
+		if c.provider.Profile.Kind().Key != signer.KeySecret {
+			return nil
+		}
+		if v == wrongTime {
+			return slices.Concat(timeOptions, signatureOptions)
+		}
+		return slices.Concat(signatureOptions, timeOptions)
+	case wrongToken:
+		if c.provider.Tokens == nil {
+			return nil
+		}
+		return tokenHeaderOptions
+	case refused:
+		return slices.Concat(c.candidates(wrongToken), c.candidates(wrongSignature))
+	}
+	return nil
+}
+
+// search tries options until the upstream takes the request, and gives the last
+// exchange with those that it has wanted. Several may be: each that gets further
+// stays.
+func (c *check) search(x *exchange) *exchange {
+	for x.verdict != good {
+		next := c.improve(x)
+		if next == nil {
+			return x
+		}
+		x = next
+	}
+	return x
+}
+
+// improve finds one option with which the upstream gets further than x; nil if
+// there is none, or none may be tried.
+func (c *check) improve(x *exchange) *exchange {
+	// A clock that was wrong is right since that answer: the gateway signs anew too.
+	if x.verdict == wrongTime && !c.tried["clock"] {
+		c.tried["clock"] = true
+		if again := c.askModels(c.provider); better(x.verdict, again.verdict) {
+			return again
+		}
+	}
+	for _, o := range c.candidates(x.verdict) {
+		p := c.try(o)
+		if p == nil {
+			continue
+		}
+		if after := c.askModels(p); better(x.verdict, after.verdict) {
+			c.keep(o, p)
+			return after
+		}
+	}
+	return nil
+}
+
+// try builds the provider with one more option; nil where it may not be tried, or
+// says nothing new.
+func (c *check) try(o option) *upstream.Provider {
+	if c.options.With == nil || c.tried[o.patch] || o.signs && !c.options.ProbeSignature || !c.left() {
+		return nil
+	}
+	c.tried[o.patch] = true
+	p, err := c.options.With(append(slices.Clone(c.patches), o.patch))
+	if err != nil || p.Shape == c.provider.Shape && o.step == stepModels {
+		return nil // it has that option already
+	}
+	return p
+}
+
+// keep takes an option for found.
+func (c *check) keep(o option, p *upstream.Provider) {
+	c.found, c.patches, c.provider = append(c.found, o), append(c.patches, o.patch), p
+}
+
+func (c *check) askModels(p *upstream.Provider) *exchange {
+	return c.ask(p, &request{endpoint: upstream.EndpointModels})
+}

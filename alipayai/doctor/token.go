@@ -1,0 +1,181 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+)
+
+// token asks the token endpoint, in other forms too where it refuses the
+// configured one. It is nil where the provider takes no token.
+func (c *check) token() *exchange {
+	if c.provider.Tokens == nil {
+		return nil
+	}
+	x := c.askToken(c.provider)
+	for _, o := range c.tokenCandidates(x) {
+		if p := c.try(o); p != nil {
+			if after := c.askToken(p); better(x.verdict, after.verdict) || after.verdict == good {
+				c.keep(o, p)
+				if after.verdict == good {
+					return after
+				}
+				x = after
+			}
+		}
+	}
+	return x
+}
+
+// tokenCandidates are the options that may be what the token endpoint wants. A
+// refresh token is good for one request, which is not risked on a guess.
+func (c *check) tokenCandidates(x *exchange) []option {
+	switch {
+	case x.verdict == version:
+		return append(append([]option(nil), versionOptions...), tokenFormOptions...)
+	case x.verdict == wrongRequest && c.provider.Tokens.RefreshToken == "":
+		return tokenFormOptions
+	}
+	return nil
+}
+
+// askToken fetches a token. One of client_credentials is fetched anew, whatever the
+// gateway keeps; a refresh token is redeemed by who keeps it, if that is due.
+func (c *check) askToken(p *upstream.Provider) *exchange {
+	x := &exchange{}
+	grant, ok := p.Tokens.Fetcher.(*token.Grant)
+	if !ok {
+		x.reason = "its tokens are not those of a token endpoint"
+		return x
+	}
+	if u, err := url.Parse(grant.URL); err == nil {
+		x.host = u.Host
+	}
+	if !c.left() {
+		x.reason = fmt.Sprintf("not sent: a check sends %d requests at most", MaxRequests)
+		return x
+	}
+	observed := *grant
+	observed.OnRequest = func(req *http.Request) {
+		c.requests++
+		x.sentAt = c.options.Now()
+		x.sent = describe(req) + ": " + formOf(p.Tokens, grant)
+		id, secret := url.QueryEscape(grant.ClientID), url.QueryEscape(grant.Secret)
+		c.secrets = append(c.secrets, grant.Secret, credentials.Basic(id, secret), p.Tokens.RefreshToken)
+	}
+	observed.OnAnswer = func(answer *http.Response, body []byte) {
+		x.gotAt, x.answer, x.body = c.options.Now(), answer, body
+	}
+	ctx, cancel := context.WithTimeout(httptrace.WithClientTrace(c.ctx, x.conn.trace()), p.Timeout)
+	defer cancel()
+	var err error
+	var got token.Token
+	if p.Tokens.RefreshToken == "" {
+		got, err = observed.Fetch(ctx, "")
+		c.secrets = append(c.secrets, got.Access, got.Refresh)
+		c.access = got
+	} else {
+		source := *p.Tokens
+		source.Fetcher = &observed
+		_, err = source.Token(ctx)
+		c.access, _ = p.Tokens.Cell.Peek()
+	}
+	x.tokenVerdict(err)
+	if err == nil && !got.Expiry.IsZero() {
+		x.message = "a token for " + got.Expiry.Sub(got.Issued).Round(time.Second).String()
+	}
+	return x
+}
+
+// formOf describes what a token request has.
+func formOf(source *token.Source, grant *token.Grant) string {
+	kind := "client_credentials"
+	if source.RefreshToken != "" {
+		kind = "refresh_token, refresh_token"
+	}
+	if grant.Scope != "" {
+		kind += ", scope"
+	}
+	switch grant.Auth {
+	case token.AuthForm:
+		return "a form with grant_type=" + kind + ", client_id, client_secret"
+	case token.AuthJSON:
+		return "JSON with grant_type=" + kind + ", client_id, client_secret"
+	}
+	return "a form with grant_type=" + kind + "; client id and secret by HTTP Basic"
+}
+
+// tokenVerdict says what an answer of a token endpoint means.
+func (x *exchange) tokenVerdict(err error) {
+	switch {
+	case err == nil:
+		x.verdict = good
+	case x.answer == nil:
+		x.verdict, x.reason = unreachable, token.Reason(err)
+		if x.conn.brokeHTTP2() {
+			x.verdict = version
+		}
+	case x.answer.StatusCode == http.StatusHTTPVersionNotSupported:
+		x.verdict = version
+	case x.answer.StatusCode == http.StatusNotFound, x.answer.StatusCode == http.StatusMethodNotAllowed:
+		x.verdict = notFound
+	case x.answer.StatusCode >= 300 && x.answer.StatusCode < 400:
+		x.verdict = redirected
+	case x.answer.StatusCode == http.StatusTooManyRequests:
+		x.verdict = throttled
+	case x.answer.StatusCode >= 500:
+		x.verdict = broken
+	default:
+		x.verdict = wrongRequest
+	}
+	if err != nil && x.answer != nil {
+		x.reason = token.Reason(err)
+	}
+}
+
+// tokenStep makes the step on the token endpoint.
+func (c *check) tokenStep(x *exchange) Step {
+	s := Step{Name: stepToken, Status: OK, Sent: x.sent, Received: x.reason, Options: c.optionsOf(stepToken)}
+	if x.answer != nil {
+		s.Received = fmt.Sprintf("%d %s, %s", x.answer.StatusCode, x.answer.Proto, members(x.answer, x.body))
+	}
+	if x.verdict == good {
+		if x.answer == nil {
+			s.Sent, s.Received = "nothing", "the token that is kept is good still"
+		} else if x.message != "" {
+			s.Received += ": " + x.message
+		}
+		if len(s.Options) > 0 {
+			s.Advice = "the upstream takes the access token in this form only"
+		}
+		return s
+	}
+	s.Status = Fail
+	if x.answer != nil && x.reason != "" {
+		s.Received += ": " + x.reason
+	}
+	switch x.verdict {
+	case unreachable, version:
+		s.Advice = "see the step on the connection"
+	case notFound:
+		s.Advice = "there is no token endpoint at that address: correct token <url>"
+	case redirected:
+		s.Advice = "it is somewhere else, and redirects are not followed: correct token <url>"
+	case throttled, broken:
+		s.Advice = "the token endpoint is throttling or failing: ask again later"
+	default:
+		s.Advice = "the client's id or secret may be wrong, or the form that they are sent in"
+		s.Suspects = append([]string{"client_id", "token <url> <secret>"}, texts(tokenFormOptions)...)
+		if c.provider.Tokens.RefreshToken != "" {
+			s.Suspects = append([]string{"token <url> <secret> {\n\trefresh_token <token>\n}"}, s.Suspects...)
+		}
+	}
+	return s
+}

@@ -1,0 +1,79 @@
+package doctor
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+)
+
+// verdict is what an answer says of the request: which of the configuration's
+// assumptions it contradicts.
+type verdict int
+
+const (
+	unreachable verdict = iota // no answer came
+	version                    // another HTTP version is wanted
+	redirected                 // it is somewhere else
+	broken                     // the upstream's own failure
+	notFound                   // there is no such path
+	notJSON                    // what is there is no API
+	throttled
+	wrongClient    // client id or key version
+	wrongTime      // the time that is signed
+	wrongSignature // what is signed, how, and where it stands
+	wrongToken     // the access token, or where it stands
+	refused        // any of the four
+	wrongRequest   // token endpoint: the form
+	good
+)
+
+// judge reads an answer that is no success. What the vendors call things differs
+// by letter case and separators only, so codes are read by their words.
+func judge(status int, code string, class failure.Class) verdict {
+	known := failure.Known(code) != "other" && code != ""
+	word := strings.NewReplacer("_", "", "-", "", ".", "", " ", "").Replace(strings.ToLower(code))
+	switch {
+	case status == http.StatusHTTPVersionNotSupported:
+		return version
+	case status >= 300 && status < 400:
+		return redirected
+	case status == http.StatusTooManyRequests, known && class == failure.Throttle:
+		return throttled
+	case class == failure.Resign, strings.Contains(word, "timestamp"), strings.Contains(word, "requesttime"):
+		return wrongTime
+	case strings.Contains(word, "sign"):
+		return wrongSignature
+	case known && class == failure.RefreshToken, strings.Contains(word, "token"):
+		return wrongToken
+	case strings.Contains(word, "client"), strings.Contains(word, "appid"), strings.Contains(word, "keyversion"):
+		return wrongClient
+	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
+		return notFound
+	case status >= 500, known && class == failure.SystemError:
+		return broken
+	}
+	return refused
+}
+
+// better reports whether an answer after a change shows that the change was right:
+// a success does, and so does getting past what was in the way. A refusal for
+// another reason of the same kind is none.
+func better(before, after verdict) bool {
+	if after == good {
+		return true
+	}
+	switch before {
+	case unreachable, version:
+		return after > notJSON || after == notFound
+	case notFound, notJSON:
+		return after > throttled
+	case wrongTime:
+		return after == wrongSignature || after == wrongToken
+	case wrongSignature:
+		return after == wrongToken
+	case wrongToken:
+		return after == wrongSignature || after == wrongTime
+	}
+	return false
+}
