@@ -100,10 +100,7 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	if err := keys.load(); err != nil {
 		return nil, err
 	}
-	// What an upstream says of one account's rate is not about another's.
-	hold, release := acquire[upstream.Hold]("hold", p.BaseURL.Host, cmp.Or(p.ClientID, keys.account))
-	a.releases = append(a.releases, release)
-	p.Hold = hold
+	a.holdAccount(p, keys.account)
 	if err := a.buildTokens(ctx, p, c, resolver, uses); err != nil {
 		return nil, err
 	}
