@@ -96,7 +96,7 @@ func listed(names []string) string {
 // planRetry says whether to make another attempt after f, and how long to wait
 // before. Safe are those where the request never left, or where the upstream
 // has refused it or failed for good. As good as safe is one after a connection
-// that had idled and broke as soon as it was used: where nobody else can be
+// that had idled and broke as soon as it was used: where no other provider can be
 // asked, and the client has not asked for the call to happen once, it is worth
 // it. A timeout or another connection that broke is none of these: the call may
 // have been served, and billed. Every repeat comes out of p's budget.

@@ -149,7 +149,7 @@ func refusal(status int, body []byte) *wire.Failure {
 }
 
 // brokenOff makes the failure of an answer whose finish reason is one. What there is
-// of it was paid for: it goes to the client where nobody else can be asked.
+// of it was paid for: it goes to the client where no other provider can be asked.
 func (c *call) brokenOff(p *upstream.Provider, x *upstream.Exchange, parsed wire.Answer, body []byte) *failure.Failure {
 	if _, bad := failure.FinishClass(parsed.FinishReason); !bad || parsed.Content && !c.alternatives {
 		return nil

@@ -208,7 +208,7 @@ func TestBreakerForgets(t *testing.T) {
 	})
 }
 
-// After its time one call is let through, and what comes of it decides. Of a stream that is known when it has content.
+// After its time one call is permitted, and what comes of it decides. Of a stream that is known when it has content.
 func TestBreakerProbes(t *testing.T) {
 	for name, test := range map[string]struct {
 		probe turn

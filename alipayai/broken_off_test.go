@@ -61,7 +61,7 @@ func pausing(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// What a panic breaks off before its end is nobody's answer, and its key stays claimed: the call was served.
+// What a panic breaks off before its end is no answer, and its key stays claimed: the call was served.
 func TestPanicInAnAnswer(t *testing.T) {
 	for name, test := range map[string]struct {
 		writes, events int

@@ -18,7 +18,7 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 const maxKept = 64 << 10
 
-// recycle gives back an answer's buffer once nobody reads it any more. One that
+// recycle gives back an answer's buffer once nothing reads it any more. One that
 // could not be written to the client is left to the garbage collector: net/http
 // may still be reading it when a write to a reset HTTP/2 stream returns.
 func recycle(b *bytes.Buffer) {

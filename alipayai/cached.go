@@ -10,7 +10,7 @@ import (
 )
 
 // AnswerCache gives tenants their last good answers to the same requests again.
-// Anonymous calls have none, since they are nobody's own, nor have those of
+// Anonymous calls have none, since no tenant owns them, nor have those of
 // ClassMoney.
 type AnswerCache struct {
 	Cache replay.Cache

@@ -142,7 +142,7 @@ func TestWhoseLastGoodAnswer(t *testing.T) {
 		"shortly before":      {later: time.Hour - time.Millisecond, want: true},
 		"too late":            {later: time.Hour},
 		"another tenant":      {header: []string{tenantHeader, "other"}},
-		"nobody":              {another: alipayai.AnonymousTenant},
+		"no tenant":           {another: alipayai.AnonymousTenant},
 		"another prompt":      {body: chatBody("Hello")},
 		"another temperature": {body: strings.Replace(chatBody("hello"), "{", `{"temperature":0,`, 1)},
 		"a stream":            {body: streamBody("hello")},
@@ -199,7 +199,7 @@ func TestWhatIsNotCached(t *testing.T) {
 		"402":                        {turn: says(402, `{"choices":[{}]}`, "Payment-Needed", "invoice")},
 		"an empty account's 402":     {turn: says(402, `{"choices":[{}]}`)},
 		"what is too large":          {turn: says(200, `{"choices":[{}],"x":"`+strings.Repeat("x", alipayai.MaxRecorded)+`"}`)},
-		"nobody's":                   {turn: good, header: []string{tenantHeader, alipayai.AnonymousTenant}},
+		"no tenant's":                {turn: good, header: []string{tenantHeader, alipayai.AnonymousTenant}},
 		"a stream that is too large": {turn: streams(nil, append(manyEvents(), finishEvent, "[DONE]")...), body: streamBody("hello")},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -267,7 +267,7 @@ func (away) Put(context.Context, string, replay.Key, replay.Answer, time.Duratio
 	return errors.New("away")
 }
 
-// A cache that is away is a miss, and nobody's call fails for it.
+// A cache that is away is a miss, and no call fails for it.
 func TestCacheThatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{good, sysError}}, caching(func(a *alipayai.AnswerCache) { a.Cache = away{} }))

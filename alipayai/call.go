@@ -51,7 +51,7 @@ type call struct {
 	// alternatives says that there are providers after the one that is asked.
 	alternatives bool
 	// unsupported names what of the request was not carried over to the
-	// provider that answers, and that the client is told of.
+	// provider that answers; a header field names it to the client.
 	unsupported string
 	// claim is the call's hold of its Idempotency-Key; nil without one.
 	claim *claim

@@ -39,12 +39,12 @@ func TestBurstIsKeptWithinTheCap(t *testing.T) {
 	}
 	waits := r.seen.departed()
 	if len(waits) != 200 || slices.Max(waits) < 2*time.Second {
-		t.Errorf("the observer was told of %d departures, the longest wait %v", len(waits), slices.Max(waits))
+		t.Errorf("the observer has %d permits, the longest wait %v", len(waits), slices.Max(waits))
 	}
 }
 
-// Each attempt takes a departure of its own: with two in a window, the repeat of the first call is the second.
-func TestEveryAttemptDeparts(t *testing.T) {
+// Each attempt takes a permit of its own: with two in a window, the repeat of the first call is the second.
+func TestEveryAttemptTakesAPermit(t *testing.T) {
 	for name, fault := range map[string]sandbox.Fault{
 		"after another token":  {Kind: sandbox.ExpiredToken, Times: 1},
 		"after another clock":  {Kind: sandbox.ClockSkew, Skew: time.Hour},
@@ -66,7 +66,7 @@ func TestEveryAttemptDeparts(t *testing.T) {
 			}
 			wantError(t, r.chat("one too many"), http.StatusTooManyRequests, "queue_deadline")
 			if n := len(r.seen.departed()); n != 2 {
-				t.Errorf("%d departures, want 2", n)
+				t.Errorf("%d permits, want 2", n)
 			}
 		})
 	}
@@ -186,7 +186,7 @@ func TestClientThatLeavesTheQueue(t *testing.T) {
 	r.wantTraffic(1, 1)
 }
 
-// What cannot be asked for a departure is no client's fault.
+// A window that cannot be asked for a permit is no client's fault.
 func TestWindowThatFails(t *testing.T) {
 	k := newCap(1, time.Second)
 	k.Limit.Requests = 0
@@ -198,7 +198,7 @@ func TestWindowThatFails(t *testing.T) {
 // Who waits when the gateway shuts down may try elsewhere at once.
 func TestDrainedCallsAreToldSo(t *testing.T) {
 	r := newRig(t, sandbox.Config{}, capped(newCap(1, 8*time.Second)))
-	r.chat("departs")
+	r.chat("takes a permit")
 	waiting := r.inBackground(t.Context(), chatBody("waits"))
 	waitFor(t, "the call to wait", func() bool { return r.waiting() == 1 })
 	r.provider.Cap.Queue.Drain()

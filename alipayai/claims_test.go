@@ -150,7 +150,7 @@ func TestClaimsOfCallsThatFail(t *testing.T) {
 				for _, p := range s.gateway.Providers {
 					p.Cap, p.Models = nil, nil
 				}
-				time.Sleep(time.Minute) // for which a provider that throttles is left alone
+				time.Sleep(time.Minute) // for which a provider that throttles is skipped
 				got := s.call(test.body, keyed...)
 				if !test.held {
 					if got.header.Get("Idempotent-Replayed") != "" {
@@ -252,7 +252,7 @@ func TestClaimOfACallThatFellOver(t *testing.T) {
 	})
 }
 
-// Keys are those of a tenant and an endpoint; nobody's count for nothing.
+// Keys are those of a tenant and an endpoint; those of no tenant count for nothing.
 func TestWhoseClaims(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{good}}, claiming)

@@ -25,7 +25,7 @@ func dialer(dial func(n int64, ctx context.Context, network, address string) (ne
 	})
 }
 
-// Calls that are held up while they connect must not arrive on top of those that depart a window later.
+// Calls that are held up while they connect must not arrive on top of those that leave a window later.
 func TestSlowDialsDoNotBunchUp(t *testing.T) {
 	const perWindow = 20
 	k := newCap(perWindow, time.Second)
@@ -60,7 +60,7 @@ func TestSlowDialsDoNotBunchUp(t *testing.T) {
 	}
 }
 
-// What never got a connection has used no departure: with two in the window, the third dial still departs.
+// What never got a connection has used no permit: with two in the window, the third dial still takes one.
 func TestUnconnectedAttemptsGiveTheirSlotBack(t *testing.T) {
 	k := newCap(2, time.Hour)
 	k.MaxWait = time.Second
@@ -77,7 +77,7 @@ func TestUnconnectedAttemptsGiveTheirSlotBack(t *testing.T) {
 		wantError(t, r.chat("unreachable"), http.StatusBadGateway, failure.CodeUnreachable)
 	}
 	if n := len(r.seen.departed()); n != 9 {
-		t.Errorf("%d departures, want 9 of 3 calls", n)
+		t.Errorf("%d permits, want 9 of 3 calls", n)
 	}
 	transport.DialContext = nil
 	for range 2 {
@@ -125,7 +125,7 @@ func TestSlotGivenBackServesTheQueue(t *testing.T) {
 	}
 }
 
-// A request that cannot be signed departs from nowhere.
+// A request that cannot be signed uses no permit.
 func TestUnsignedRequestGivesItsSlotBack(t *testing.T) {
 	k := newCap(1, time.Hour)
 	r := newRig(t, sandbox.Config{}, capped(k))

@@ -38,7 +38,7 @@ func TestAllProvidersFail(t *testing.T) {
 			[][]turn{{throttled("30")}, {throttled("20")}, {throttled("40")}}, 503,
 			"no provider answered: first: throttled (BUSY); second: throttled (BUSY); third: throttled (BUSY)", "20", false, false,
 		},
-		"nobody listens": {
+		"nothing listens": {
 			[][]turn{{refuses}, {refuses}}, 503,
 			"no provider answered: first: upstream_unreachable after 3 attempts; second: upstream_unreachable after 3 attempts", "1", true, true,
 		},
@@ -164,7 +164,7 @@ func TestOneDeadlineOverAll(t *testing.T) {
 	}
 }
 
-// A call that would depart too late to be answered does not wait for it.
+// A call whose permit would come too late to be answered does not wait for it.
 func TestQueueLeavesTimeForTheAttempt(t *testing.T) {
 	for hold, want := range map[time.Duration]int{8 * time.Second: 200, 9500 * ms: 429} {
 		synctest.Test(t, func(t *testing.T) {

@@ -55,7 +55,7 @@ func TestFleetKeepsTheCap(t *testing.T) {
 			serve(r.gateway, w, req, req.Header.Get("X-Tenant"))
 		}))
 		t.Cleanup(front.Close)
-		running.Go(func() { // nobody else reads what is settled
+		running.Go(func() { // nothing else reads what is settled
 			for {
 				select {
 				case <-r.seen.settled:

@@ -202,7 +202,7 @@ func TestFailuresOfOtherFormats(t *testing.T) {
 		fault    sandbox.Fault
 		reason   string
 		attempts int
-		status   int // where nobody else can be asked
+		status   int // where no other provider can be asked
 		code     string
 	}{
 		"claude: overloaded":   {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 529}, reason: "server_error", attempts: 3},

@@ -61,31 +61,31 @@ type Gateway struct {
 	Answers *AnswerCache
 	// Claims make a call with an Idempotency-Key happen once; nil disables that.
 	Claims *Claims
-	// Evidence takes the records of system errors; nil for nobody.
+	// Evidence takes the records of system errors; nil for none.
 	Evidence Evidence
-	// Observer is told what happens; nil for nobody.
+	// Observer observes calls; nil for none.
 	Observer Observer
 	// Now is the local time; time.Now when nil.
 	Now func() time.Time
 }
 
-// Observer is told what happens to calls, for metrics and logs. Its methods
+// Observer observes what happens to calls, for metrics and logs. Its methods
 // are called on the calls' own goroutines and must not block.
 type Observer interface {
-	// Attempted is told of each attempt at a provider.
+	// Attempted follows each attempt at a provider.
 	Attempted(a Attempt)
-	// FellOver is told of each provider that brought no answer, and the reason,
+	// FellOver follows each provider that brought no answer, with the reason,
 	// before the next one is asked or a cached answer is given.
 	FellOver(provider, reason string)
-	// BreakerChanged is told of a breaker that this process has opened or closed.
+	// BreakerChanged follows a breaker that this process has opened or closed.
 	BreakerChanged(tenant, provider string, state failover.State)
-	// Departed is told how long an attempt waited for the provider's rate cap.
+	// Departed follows an attempt that waited so long for the provider's rate cap.
 	Departed(provider string, waited time.Duration)
-	// Rejected is told of a call that was not let through, and the reason.
+	// Rejected follows a call that was rejected, with the reason.
 	Rejected(provider, reason string)
-	// SigningFailed is told of a request that could not be signed.
+	// SigningFailed follows a request that could not be signed.
 	SigningFailed(provider string)
-	// Settled is told once of each call, when nothing more happens to it.
+	// Settled comes once for each call, when nothing more happens to it.
 	Settled(ctx context.Context, o Outcome)
 }
 

@@ -362,7 +362,7 @@ func (r *recorder) changes() []string {
 	return slices.Clone(r.breakers)
 }
 
-// departed gives how long each attempt waited, rejections the reasons of those that did not depart.
+// departed gives how long each attempt waited, rejections the reasons of those that were rejected.
 func (r *recorder) departed() []time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()

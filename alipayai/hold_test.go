@@ -80,7 +80,7 @@ func TestHoldNeverShortens(t *testing.T) {
 	}
 }
 
-// Nobody waits for a provider while another can be asked.
+// No call waits for a provider while another can be asked.
 func TestHoldWithAnotherProvider(t *testing.T) {
 	var calls atomic.Int64
 	second := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

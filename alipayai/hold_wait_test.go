@@ -69,7 +69,7 @@ func TestHeldCallsComeBackSpread(t *testing.T) {
 	}
 }
 
-// A stream that ends in a throttle asks to be left alone as any other answer does.
+// A stream that ends in a throttle holds the account as any other answer does.
 func TestThrottleWithinAStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttled := streams(nil, deltaEvent, `{"error":{"code":"REQUEST_TRAFFIC_EXCEED_LIMIT"}}`)

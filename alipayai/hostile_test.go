@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
-// Servers quote what they were sent, credentials included: none of it reaches a client.
+// Servers repeat what they were sent, credentials included: none of it reaches a client.
 func TestQuotedSecretsStayHere(t *testing.T) {
 	for name, test := range map[string]struct {
 		status int

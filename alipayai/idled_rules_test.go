@@ -33,8 +33,8 @@ func closing(d time.Duration, conn net.Conn) turn {
 	}
 }
 
-// A connection that had idled and breaks is worth a repeat only where that costs nobody anything: it broke at once, on its
-// own, and nobody else can be asked.
+// A connection that had idled and breaks is worth a repeat only where that costs nothing: it broke at once, on its
+// own, and no other provider can be asked.
 func TestWhenAConnectionThatIdledIsReplaced(t *testing.T) {
 	atOnce := closing(0, nil)
 	for name, test := range map[string]struct {

@@ -22,7 +22,7 @@ func (s *scripted) models(tenant string) reply {
 
 var modelList = says(200, `{"data":[{"id":"one"}]}`)
 
-// A provider that is left alone is not asked for its models either.
+// A provider that is skipped is not asked for its models either.
 func TestModelsWithTheBreakerOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{sysError}}, breakers(failover.Rule{}))
@@ -78,7 +78,7 @@ func TestModelsDoNotCountForTheBreaker(t *testing.T) {
 	})
 }
 
-// Nobody is asked for models when there is no time for an answer.
+// No provider is asked for models when there is no time for an answer.
 func TestModelsWithoutTime(t *testing.T) {
 	for name, test := range map[string]struct {
 		turns  [][]turn

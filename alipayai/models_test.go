@@ -97,7 +97,7 @@ func TestModelsAreTheUnionOverTheProviders(t *testing.T) {
 	}
 }
 
-func TestModelsFailWhenNobodyCanSay(t *testing.T) {
+func TestModelsFailWhenNoProviderAnswers(t *testing.T) {
 	for name, test := range map[string]struct {
 		status int
 		body   string
@@ -123,7 +123,7 @@ func TestModelsFailWhenNobodyCanSay(t *testing.T) {
 	}
 }
 
-func TestModelThatNobodyServes(t *testing.T) {
+func TestModelThatNoProviderServes(t *testing.T) {
 	r := newRig(t, sandbox.Config{}, first(func(p *upstream.Provider) { p.Models = []string{"a"} }))
 	for path, body := range map[string]string{
 		"/v1/chat/completions": chatBody("hello"),
@@ -135,7 +135,7 @@ func TestModelThatNobodyServes(t *testing.T) {
 			t.Errorf("%s", got.body)
 		}
 		if strings.Contains(message, "alipay-fin-1") {
-			t.Errorf("the message quotes what was sent: %s", message)
+			t.Errorf("the message repeats what was sent: %s", message)
 		}
 		if o := r.outcome(); o.Status != 404 || o.Provider != "" || o.Attempts != 0 {
 			t.Errorf("outcome %+v", o)

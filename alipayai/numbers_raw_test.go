@@ -87,7 +87,7 @@ func TestExtremeFraming(t *testing.T) {
 	}
 }
 
-// Whatever an upstream that throttles, or is busy, says of when to come again: nobody waits longer than a minute for it,
+// Whatever an upstream that throttles, or is busy, says of when to come again: no call waits longer than a minute for it,
 // and the call ends in time.
 func TestExtremeRetryAfter(t *testing.T) {
 	var calls sync.WaitGroup
@@ -116,7 +116,7 @@ func TestExtremeRetryAfter(t *testing.T) {
 }
 
 // A usage that no call can have taken costs its tenant that call alone, while the others go on.
-func TestImplausibleUsageStopsNobody(t *testing.T) {
+func TestImplausibleUsageStopsNoTenant(t *testing.T) {
 	for name, usage := range map[string]string{
 		"2^40":     `{"total_tokens":1099511627776}`,
 		"2^40+1":   `{"total_tokens":1099511627777}`,

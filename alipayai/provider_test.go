@@ -112,7 +112,7 @@ func TestGatewaysThatAreRefused(t *testing.T) {
 		addrs []string
 		fine  bool
 	}{
-		"hosts nobody speaks of":      {[]string{"https://a.example", "https://b.example"}, false},
+		"hosts of unknown kind":       {[]string{"https://a.example", "https://b.example"}, false},
 		"a third one":                 {[]string{"https://a.example", "https://a.example", "https://b.example"}, false},
 		"one on this machine":         {[]string{"http://127.0.0.1:1", "https://b.example"}, false},
 		"two on this machine":         {[]string{"http://127.0.0.1:1", "http://localhost:2"}, true},

@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
-// What a provider quotes of the request's secrets goes nowhere, whatever field it stands in, and even if it is cut.
+// What a provider repeats of the request's secrets goes nowhere, whatever field it stands in, and even if it is cut.
 func TestQuotedSecrets(t *testing.T) {
 	secret := "sk-" + strings.Repeat("0123456789abcdef", 12)
 	for name, test := range map[string]struct {

@@ -189,7 +189,7 @@ func TestBudgetThatIsSpent(t *testing.T) {
 	}
 }
 
-// Money waits for a provider that asks to be left alone: there is no other one for it.
+// Money waits for a provider that is throttling: there is no other one for it.
 func TestMoneyWaitsForItsProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{says(429, `{"code":"BUSY"}`, "Retry-After", "2"), good}, {good}}, money)

@@ -85,7 +85,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 				t.Errorf("%s, want %s", got.body, param)
 			}
 			if strings.Contains(message, "secret-payload") || strings.Contains(message, "schlüssel") {
-				t.Errorf("the message quotes what was sent: %s", message)
+				t.Errorf("the message repeats what was sent: %s", message)
 			}
 			if n := r.sim.Stats().Requests; n != 0 {
 				t.Errorf("%d requests went upstream", n)

@@ -126,7 +126,7 @@ func (e ending) Read([]byte) (int, error) {
 	return 0, e.next(e.ctx)
 }
 
-// silent waits until nobody listens.
+// silent waits until nothing listens.
 func silent(ctx context.Context) error {
 	<-ctx.Done()
 	return ctx.Err()

@@ -47,7 +47,7 @@ func TestEvidenceHoldsNoCredential(t *testing.T) {
 }
 
 // A token endpoint that says what it was sent tells neither client nor log.
-func TestTokenEndpointThatQuotes(t *testing.T) {
+func TestTokenEndpointThatRepeats(t *testing.T) {
 	const secret = "oauth-client-secret-0123456789"
 	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)

@@ -24,7 +24,7 @@ type gives struct{ *http.Response }
 
 func (a gives) RoundTrip(*http.Request) (*http.Response, error) { return a.Response, nil }
 
-// unsigned is an answer that nobody has signed.
+// unsigned is an answer without a signature.
 func unsigned(status int, body io.Reader) *http.Response {
 	return &http.Response{StatusCode: status, Header: make(http.Header), Body: io.NopCloser(body)}
 }
@@ -48,7 +48,7 @@ func sign(t *testing.T, p *upstream.Provider, req *http.Request, body []byte) (*
 	return x.Request, nil
 }
 
-// exchange is a signed request and an answer to it that nobody has signed; both have the same body.
+// exchange is a signed request and an answer to it without a signature; both have the same body.
 func exchange(t *testing.T, p *upstream.Provider, status int, body string) *upstream.Exchange {
 	t.Helper()
 	x, f := send(t, p, composed(t, http.MethodPost, p.BaseURL.String()+"/v3/pay"), []byte(body), gives{unsigned(status, strings.NewReader(body))})

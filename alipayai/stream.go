@@ -43,8 +43,8 @@ type stream struct {
 	begun bool
 	// given says that pending has been given out.
 	given bool
-	// received is what has come of the body, for evidence; nil where nobody asks
-	// for it. It is pooled.
+	// received is what has come of the body, for evidence; nil where no
+	// evidence is kept. It is pooled.
 	received *bytes.Buffer
 	// ended tells the provider's breaker what came of the stream; nil for none.
 	ended func(failover.Result)

@@ -14,7 +14,7 @@ import (
 )
 
 // Every format meets every fault that a stream can have, with and without another provider: an answer is whole and of one
-// provider, or it is a failure, or it breaks off in a way that nobody takes for its end.
+// provider, or it is a failure, or it breaks off in a way that no client takes for its end.
 
 // spoken is an answer as a client puts it together.
 type spoken struct {

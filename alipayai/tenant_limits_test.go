@@ -39,7 +39,7 @@ func TestTenantLimits(t *testing.T) {
 				r.outcome()
 			}
 			if want := map[string]int{"requests": 2, "tokens": 1}[name]; passed != want {
-				t.Errorf("%d calls were let through, want %d", passed, want)
+				t.Errorf("%d calls were permitted, want %d", passed, want)
 			}
 			wantError(t, got, http.StatusTooManyRequests, test.code)
 			after, _ := strconv.Atoi(got.header.Get("Retry-After-Ms"))
@@ -66,7 +66,7 @@ func TestTenantLimitOfConcurrency(t *testing.T) {
 	got := r.chat("at the same time")
 	wantError(t, got, http.StatusTooManyRequests, "tenant_concurrency")
 	if got.header.Get("Retry-After") != "" {
-		t.Errorf("nobody knows when the other call ends, and yet Retry-After is %s", got.header.Get("Retry-After"))
+		t.Errorf("it is unknown when the other call ends, and yet Retry-After is %s", got.header.Get("Retry-After"))
 	}
 	if got := receive(t, waiting, "the stream"); got.status != http.StatusOK {
 		t.Errorf("%d %s", got.status, got.body)

@@ -92,7 +92,7 @@ func (t *TenantKeys) Tenants() []string {
 
 // Lookup gives the tenant of key. What gets compared are hashes, in a table
 // of the process's own random seed: how long that takes tells nothing about a
-// key, since nobody can choose a key by its hash.
+// key, since a key cannot be chosen by its hash.
 func (t *TenantKeys) Lookup(key string) (tenant string, ok bool) {
 	table := t.byHash.Load()
 	if table == nil {

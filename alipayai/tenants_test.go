@@ -74,7 +74,7 @@ func TestCheckTenant(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 		if err != nil && len(name) > 2 && strings.Contains(err.Error(), name) && name != alipayai.AnonymousTenant {
-			t.Errorf("%q: the error quotes it: %v", name, err)
+			t.Errorf("%q: the error repeats it: %v", name, err)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func TestRateGrowsBack(t *testing.T) {
 		t.Fatalf("%d %v %s", got.status, got.header, got.body)
 	}
 	if took := time.Since(began); took < 900*time.Millisecond {
-		t.Errorf("the next attempt departed after %v", took)
+		t.Errorf("the next attempt left after %v", took)
 	}
 	rate := k.Window.Rate(k.Limit, time.Now())
 	if rate < 10 || rate > 15 {
@@ -89,7 +89,7 @@ func TestThrottleHoldsBackTheQueue(t *testing.T) {
 	}
 	arrived := r.arrived.at(chatPath)
 	if d := arrived[len(arrived)-1].when.Sub(closed); d < time.Second {
-		t.Errorf("it departed %v after the window was closed", d)
+		t.Errorf("it left %v after the window was closed", d)
 	}
 }
 

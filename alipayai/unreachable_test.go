@@ -19,7 +19,7 @@ import (
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
-// unreachable makes providers at an address where nobody listens.
+// unreachable makes providers at an address where nothing listens.
 func unreachable(t *testing.T) func() *upstream.Provider {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -57,7 +57,7 @@ func inChoice(failure string) string {
 }
 
 // TestVendorsFailures has each form of a code, in each place of a 200: what a vendor means by it decides who is asked, how
-// often, and what a client sees that nobody else can serve.
+// often, and what a client sees that no other provider can serve.
 func TestVendorsFailures(t *testing.T) {
 	for name, test := range map[string]struct {
 		failure  string

@@ -150,7 +150,7 @@ func TestPassOnUnsigned(t *testing.T) {
 					}
 				}
 				if mode == upstream.VerifyOff && test.field != "" && resp.Header.Get(test.field) != test.signature {
-					t.Errorf("%s is gone, and nobody has verified it", test.field)
+					t.Errorf("%s is gone, and was not verified", test.field)
 				}
 			})
 		}

@@ -55,7 +55,7 @@ func TestResponseSignatures(t *testing.T) {
 		"wrong":               {between: untouched, fault: sandbox.Fault{Kind: sandbox.WrongResponseSignature}, off: true},
 		"of another body":     {between: swapped("You said", "You owe!"), off: true},
 		"without its time":    {between: stripped("Response-Time"), off: true},
-		"of nobody in person": {between: stripped("Client-Id"), off: true, ifPresent: true, require: true},
+		"without a client id": {between: stripped("Client-Id"), off: true, ifPresent: true, require: true},
 	} {
 		for mode, ok := range map[upstream.VerifyMode]bool{upstream.VerifyOff: test.off, upstream.VerifyIfPresent: test.ifPresent, upstream.VerifyRequire: test.require} {
 			t.Run(name+", "+string(mode), func(t *testing.T) {

@@ -146,7 +146,7 @@ func (c *call) reasons() string {
 func (c *call) exhausted(providers []*upstream.Provider) *failure.Failure {
 	first, last := c.failedProviders[0], c.failedProviders[len(c.failedProviders)-1]
 	if !slices.ContainsFunc(c.failedProviders, func(r failedProvider) bool { return !r.f.UnsupportedHere }) {
-		return first.f // nobody can do what the request asks for
+		return first.f // no provider can do what the request asks for
 	}
 	if len(providers) == 1 {
 		first.f.NoRetry = first.f.NoRetry || first.attempts >= maxAttempts

@@ -89,7 +89,7 @@ func TestFallsOver(t *testing.T) {
 	}
 }
 
-// While a token endpoint that fails is left alone, nobody waits for it who can be served elsewhere.
+// While a token endpoint that fails is skipped, no call waits for it that another provider can serve.
 func TestFallsOverAtOnceWithoutAToken(t *testing.T) {
 	t.Parallel()
 	l := newLadder(t, alipays)
@@ -107,7 +107,7 @@ func TestFallsOverAtOnceWithoutAToken(t *testing.T) {
 }
 
 // An unreachable provider is tried three times, since nothing ever left.
-func TestFallsOverWhereNobodyListens(t *testing.T) {
+func TestFallsOverWhereNothingListens(t *testing.T) {
 	t.Parallel()
 	l := newLadder(t, alipays, first(func(p *upstream.Provider) { p.BaseURL, p.Tokens = unreachable(t)().BaseURL, nil }))
 	wantServed(t, l.chat("hello"), "second", "4", failure.CodeUnreachable)
@@ -158,7 +158,7 @@ func TestDoesNotFallOver(t *testing.T) {
 }
 
 // Nothing is begun for a client that has gone, wherever it leaves.
-func TestDoesNotFallOverForNobody(t *testing.T) {
+func TestDoesNotFallOverWithoutAClient(t *testing.T) {
 	for name, test := range map[string]struct {
 		fault sandbox.Fault
 		ended int // attempts before it leaves

@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
+	"github.com/caddy-alipayai/gateway/alipayai/holds"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/internal/seal"
@@ -42,8 +43,8 @@ type App struct {
 	// the autosaved configuration can then read them. Default: false
 	InsecureLiterals bool `json:"insecure_literals,omitempty"`
 
-	// Where replicas share rate limits, access tokens, breakers, cached answers
-	// and claimed idempotency keys. Default: the memory of this process.
+	// Where replicas share rate limits, holds of throttling accounts, access tokens,
+	// breakers, cached answers and claimed idempotency keys. Default: the memory of this process.
 	Redis *Redis `json:"redis,omitempty"`
 
 	// Where complete records of system errors go, sealed. Default: nowhere.
@@ -61,6 +62,7 @@ type App struct {
 	sealing   *seal.Seal
 	store     *openedStore
 	breakers  *failover.Breakers
+	holds     *holds.Redis // nil without a store that replicas share
 	evidence  *evidence.Recorder
 	alerter   *alert.Alerter
 	monitor   *alert.Monitor
@@ -109,6 +111,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.jobs = append(a.jobs, func(ctx context.Context) { a.store.inspect(ctx, a.logger) })
 	a.openBreakers()
+	a.openHolds()
 	if err := a.openEvidence(); err != nil {
 		return err
 	}

@@ -122,10 +122,7 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 		return nil, err
 	}
 	a.releases = append(a.releases, func() { closeIdle(p.Transport) })
-	// What an upstream says of one account's rate is not about another's.
-	hold, release := acquire[upstream.Hold]("hold", p.BaseURL.Host, cmp.Or(p.ClientID, account))
-	a.releases = append(a.releases, release)
-	p.Hold = hold
+	a.holdAccount(p, account)
 	if err := a.buildTokens(ctx, p, c, resolver, uses); err != nil {
 		return nil, err
 	}

@@ -2,10 +2,13 @@ package alipaycaddy
 
 import (
 	"bytes"
+	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -146,5 +149,74 @@ func TestClaimOfAReplicaThatDies(t *testing.T) {
 	// The claim was made between the two.
 	if atMost, atLeast := time.Since(sent), time.Since(killed); atMost < 6*time.Second || atLeast > 9*time.Second {
 		t.Errorf("the lease ended after %v to %v, want the call's deadline and 5 seconds more", atLeast, atMost)
+	}
+}
+
+// TestReplicasShareHolds has one of two accounts throttled for one model, at the second gateway: neither asks for it again,
+// and they ask for all else. What the first has heard of outlives a reload, and Redis.
+func TestReplicasShareHolds(t *testing.T) {
+	g := newFailoverRig(t)
+	redis := redistest.Start(t)
+	g.vars["redis"] = redis.Addr
+	t.Setenv("TEST_ACCOUNT", "a-key-for-tests")
+	t.Setenv("TEST_OTHER_ACCOUNT", "another-key-for-tests")
+	var throttled atomic.Bool
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if throttled.CompareAndSwap(false, true) { // the first call, and no other
+			w.Header().Set("Retry-After", "60")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		_, _ = io.WriteString(w, `{"choices":[{"message":{"content":"hi"}}]}`)
+	}))
+	t.Cleanup(upstream.Close)
+	g.vars["upstream"] = upstream.Listener.Addr().String()
+	global := inRedis(`
+alipayai {
+	provider account {
+		profile openai
+		base_url http://${upstream}
+		api_key {env.TEST_ACCOUNT}
+	}
+	provider other {
+		profile openai
+		base_url http://${upstream}
+		api_key {env.TEST_OTHER_ACCOUNT}
+	}
+}`, "redis")
+	const sites = `
+http://${gateway} {
+	handle /other/* {
+		uri strip_prefix /other
+		alipayai_proxy other
+	}
+	handle {
+		alipayai_proxy account
+	}
+}`
+	g.load(global, sites)
+	g.startReplica(global, sites)
+	call := func(gateway, prefix, model string) int {
+		t.Helper()
+		return g.read(g.send(gateway, "POST", prefix+chatPath, `{"model":"`+model+`","messages":[{"role":"user","content":"hi"}]}`)).status
+	}
+	if status := call("second", "", "a"); status != http.StatusTooManyRequests {
+		t.Fatalf("the throttled call gets %d", status)
+	}
+	held := func() bool { return call("gateway", "", "a") == http.StatusTooManyRequests }
+	g.eventually("the first gateway to hold the model", held)
+	for _, gateway := range []string{"gateway", "second"} {
+		for what, want := range map[[2]string]int{
+			{"", "a"}: http.StatusTooManyRequests, {"", "b"}: http.StatusOK, {"/other", "a"}: http.StatusOK,
+		} {
+			if status := call(gateway, what[0], what[1]); status != want {
+				t.Errorf("%s: model %s of account %q gets %d, want %d", gateway, what[1], what[0], status, want)
+			}
+		}
+	}
+	redis.Kill()
+	g.load(global, sites)
+	if !held() {
+		t.Error("the hold is forgotten by a reload")
 	}
 }

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/caddy-alipayai/gateway/alipayai/holds"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -26,6 +28,9 @@ type store interface {
 	window(account string, limit limiter.Limit, provider string) limiter.Window
 	// breakers makes the breakers of all providers.
 	breakers() *failover.Breakers
+	// holds makes what replicas hold of throttling accounts, none longer than
+	// longest; nil where they share nothing.
+	holds(longest time.Duration) *holds.Redis
 	// claims is where idempotency keys are claimed.
 	claims(sealing *seal.Seal) replay.Claims
 	// answers is where cached answers are kept, maxBytes of them in memory, or the

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
+	"github.com/caddy-alipayai/gateway/alipayai/holds"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -41,6 +42,11 @@ func (s *redisStore) window(account string, limit limiter.Limit, provider string
 // breakers implements store.
 func (s *redisStore) breakers() *failover.Breakers {
 	return failover.NewSharedBreakers(s.client, "breakers")
+}
+
+// holds implements store.
+func (s *redisStore) holds(longest time.Duration) *holds.Redis {
+	return holds.NewRedis(s.client, longest)
 }
 
 // claims implements store.

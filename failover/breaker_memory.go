@@ -32,8 +32,8 @@ type pair struct {
 	// Under the lock of the memory:
 	changed time.Time
 	place   *list.Element
-	// untold counts the events that are not yet in the replicas' common memory.
-	untold int
+	// pending counts the events that are on their way to the replicas' common memory.
+	pending int
 }
 
 // find is nil for a breaker with nothing to remember. It needs no lock.
@@ -70,7 +70,7 @@ func (m *memory) write(key Key, h history, now time.Time) *pair {
 		p.place = m.recent.PushBack(p)
 		p.history.Store(&h)
 		m.pairs.Store(key, p)
-	} else if h.isEmpty() && p.untold == 0 {
+	} else if h.isEmpty() && p.pending == 0 {
 		m.forget(p)
 		return nil
 	}

@@ -136,9 +136,9 @@ func TestTurnsAreTheMemorysOwn(t *testing.T) {
 
 // A change that is still queued for Redis takes precedence over one that is polled,
 // and a newer version over an older one.
-func TestAdopt(t *testing.T) {
+func TestMerge(t *testing.T) {
 	tests := map[string]struct {
-		untold       int
+		pending      int
 		known, heard int64
 		want         int // failures
 	}{
@@ -152,9 +152,9 @@ func TestAdopt(t *testing.T) {
 			var b Breakers
 			now := time.Now()
 			b.mu.Lock()
-			b.write(testKey, history{failures: []time.Time{now}, version: tt.known}, now).untold = tt.untold
+			b.write(testKey, history{failures: []time.Time{now}, version: tt.known}, now).pending = tt.pending
 			b.mu.Unlock()
-			b.adopt([]change{
+			b.merge([]change{
 				{testKey, history{failures: []time.Time{now, now}, version: tt.heard}},
 				{Key{"new", "alipay"}, history{failures: []time.Time{now}, version: 1}},
 			})
@@ -162,7 +162,7 @@ func TestAdopt(t *testing.T) {
 				t.Errorf("%d failures, want %d", got, tt.want)
 			}
 			if b.find(Key{"new", "alipay"}) == nil {
-				t.Error("a breaker that is new here is not adopted")
+				t.Error("a breaker that is new here is not merged")
 			}
 		})
 	}

@@ -140,7 +140,7 @@ func (b *Breakers) settle(c *call, result Result) {
 	after, did := before.after(result, c.probe, rule, now)
 	if did != nothing {
 		p := b.write(c.key, after, now)
-		b.tell(report{did, c.key, rule, c.probe, after.opened, p})
+		b.enqueue(report{did, c.key, rule, c.probe, after.opened, p})
 	}
 	b.mu.Unlock()
 	if state, ok := did.changed(); ok {

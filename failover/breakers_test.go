@@ -257,7 +257,7 @@ func TestCallerThatIsGoneIsNoProbe(t *testing.T) {
 
 // A Changed that takes its time holds up neither other calls nor itself when it
 // calls the breakers.
-func TestChangedHoldsUpNobody(t *testing.T) {
+func TestChangedBlocksNoCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b Breakers
 		rule := Rule{Failures: 1}

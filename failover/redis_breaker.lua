@@ -37,8 +37,8 @@ local pack, unpack = struct.pack, struct.unpack
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local nobody = string.rep('\0', 8)
-local version, opened, lease, holder, failures = 0, 0, 0, nobody, {}
+local none = string.rep('\0', 8)
+local version, opened, lease, holder, failures = 0, 0, 0, none, {}
 local stored = redis.call('HGET', breakers, field)
 if stored then
   local n, at
@@ -46,7 +46,7 @@ if stored then
   for i = 1, n do failures[i], at = unpack('>d', stored, at) end
 end
 
--- What the caller says of a breaker counts where nobody else has said anything
+-- What the caller says of a breaker counts where no other caller has said anything
 -- since: it may have opened while the store was away, or the store has lost it.
 local newest = version <= seen
 local changed, did = false, 0
@@ -69,7 +69,7 @@ elseif event == 'probing' then
     lease, holder, changed, did = now + probe_for, caller, true, 1
   end
 elseif holder == caller or newest then
-  lease, holder, failures, changed = 0, nobody, {}, true
+  lease, holder, failures, changed = 0, none, {}, true
   if event == 'closed' then
     opened = 0
   elseif event == 'reopened' then

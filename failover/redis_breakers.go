@@ -14,9 +14,9 @@ const (
 	redisTimeout = 50 * time.Millisecond
 	// pollEvery is how often a replica asks what the others have changed.
 	pollEvery = 250 * time.Millisecond
-	// pageSize is how many changes it hears of at once.
+	// pageSize is how many changes one poll returns at most.
 	pageSize = 256
-	// queueSize is how many events wait to be told at most.
+	// queueSize is how many events wait to be sent at most.
 	queueSize = 1024
 )
 
@@ -26,7 +26,7 @@ type shared struct {
 	reports   chan report
 	reachable atomic.Bool
 	dropped   atomic.Uint64
-	latest    int64 // version that has been heard of; the worker's own
+	latest    int64 // version of the last change polled; the worker's own
 
 	start sync.Once
 	ctx   context.Context // ends with Close
@@ -36,14 +36,14 @@ type shared struct {
 
 // NewSharedBreakers makes breakers that replicas with the same namespace share
 // through Redis, version 5 or later. The client must repeat nothing by itself
-// (MaxRetries -1) and heed contexts (ContextTimeoutEnabled); it stays the
+// (MaxRetries -1) and keep to contexts (ContextTimeoutEnabled); it stays the
 // caller's. Start begins the sharing, Close ends it; without Start each replica
 // is on its own, but for the probe.
 //
-// Each replica decides from its own memory. It tells Redis of failures, and of a
+// Each replica decides from its own memory. It reports failures to Redis, and a
 // success where there were any, in the background, so that failures in a row
-// add up over the replicas; and it asks four times a second for what the others
-// have changed. While Redis is away each goes on alone, and tells of what it has
+// add up over the replicas; and it polls four times a second for what the others
+// have changed. While Redis is away each goes on alone, and reports what it has
 // open as soon as Redis is back; what its calls did besides is not made up for.
 //
 // Keys in Redis hold hashes only and expire after an hour. The values name
@@ -83,7 +83,7 @@ func (b *Breakers) Close() error {
 // times a second; true where nothing is shared, and at the beginning.
 func (b *Breakers) Reachable() bool { return b.shared == nil || b.shared.reachable.Load() }
 
-// Dropped is how many events the other replicas were not told of, because Redis
+// Dropped is how many events were not reported to the other replicas, because Redis
 // was away or too slow.
 func (b *Breakers) Dropped() uint64 {
 	if b.shared == nil {
@@ -92,9 +92,9 @@ func (b *Breakers) Dropped() uint64 {
 	return b.shared.dropped.Load()
 }
 
-// tell has the other replicas told of an event. It does not wait; the memory is
-// locked, so that events stay in their order.
-func (b *Breakers) tell(r report) {
+// enqueue has an event reported to the other replicas. It does not wait; the memory
+// is locked, so that events stay in their order.
+func (b *Breakers) enqueue(r report) {
 	s := b.shared
 	switch {
 	case s == nil:
@@ -106,7 +106,7 @@ func (b *Breakers) tell(r report) {
 	select {
 	case s.reports <- r:
 		if r.pair != nil {
-			r.pair.untold++
+			r.pair.pending++
 		}
 	default:
 		s.dropped.Add(1)
@@ -134,28 +134,28 @@ func (b *Breakers) askToProbe(key Key, rule Rule, h history) (common history, gr
 	return b.read(key), granted, true
 }
 
-// share tells and listens until the context ends.
+// share sends and polls until the context ends.
 func (b *Breakers) share(ctx context.Context) {
 	s := b.shared
 	defer close(s.done)
 	defer s.reachable.Store(false)
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	b.listen(ctx)
+	b.poll(ctx)
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case r := <-s.reports:
-			b.pass(r)
+			b.send(r)
 		case <-tick.C:
-			b.listen(ctx)
+			b.poll(ctx)
 		}
 	}
 }
 
-// pass tells Redis of an event, and adopts what came of it once there is nothing
-// more to tell of the breaker.
-func (b *Breakers) pass(r report) {
+// send reports an event to Redis, and applies what came of it once nothing more of the
+// breaker is pending.
+func (b *Breakers) send(r report) {
 	s := b.shared
 	var (
 		common history
@@ -168,34 +168,34 @@ func (b *Breakers) pass(r report) {
 			s.reachable.Store(false)
 		}
 	}
-	opens := b.heed(r, common, did, sent && err == nil)
+	opens := b.apply(r, common, did, sent && err == nil)
 	if opens {
 		r.rule.changed(r.key, Open)
 	}
 }
 
-// heed takes note of a report's end. It says whether the report has opened the
-// breaker, although this replica had not.
-func (b *Breakers) heed(r report, common history, did, told bool) (opens bool) {
+// apply takes over what became of a report; sent is false where Redis did not have it.
+// It says whether the report has opened the breaker, although this replica had not.
+func (b *Breakers) apply(r report, common history, did, sent bool) (opens bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if r.pair != nil {
-		r.pair.untold--
+		r.pair.pending--
 	}
-	if !told {
+	if !sent {
 		b.shared.dropped.Add(1)
 		return false
 	}
 	p, known := b.find(r.key), b.read(r.key)
 	opens = did && r.event == failed && !known.isOpen()
-	if common.version >= known.version && (opens || p == nil || p.untold == 0) {
+	if common.version >= known.version && (opens || p == nil || p.pending == 0) {
 		b.write(r.key, common, time.Now())
 	}
 	return opens
 }
 
-// listen adopts what has changed since the last time.
-func (b *Breakers) listen(ctx context.Context) {
+// poll merges what has changed since the last time.
+func (b *Breakers) poll(ctx context.Context) {
 	s := b.shared
 	away := !s.reachable.Load()
 	if away {
@@ -210,37 +210,37 @@ func (b *Breakers) listen(ctx context.Context) {
 			s.reachable.Store(false)
 			return
 		}
-		b.adopt(changes)
+		b.merge(changes)
 	}
 	if away {
 		s.reachable.Store(true)
-		b.tellOpen(ctx)
+		b.reportOpen(ctx)
 	}
 }
 
-// adopt takes over what others have changed, unless this replica still has to
-// tell of what it did: the answer to that says what came of both.
-func (b *Breakers) adopt(changes []change) {
+// merge takes over what others have changed, unless a report of this replica is
+// pending: the answer to that says what came of both.
+func (b *Breakers) merge(changes []change) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
 	for _, c := range changes {
 		p := b.find(c.key)
-		if p == nil || p.untold == 0 && c.history.version > p.history.Load().version {
+		if p == nil || p.pending == 0 && c.history.version > p.history.Load().version {
 			b.write(c.key, c.history, now)
 		}
 	}
 }
 
-// tellOpen tells of all breakers that are open here. Those that Redis knows to be
-// open are left alone there.
-func (b *Breakers) tellOpen(ctx context.Context) {
+// reportOpen reports all breakers that are open here. It does not change those that
+// are open in Redis too.
+func (b *Breakers) reportOpen(ctx context.Context) {
 	b.mu.Lock()
 	var reports []report
 	for e := b.recent.Front(); e != nil; e = e.Next() {
 		p := e.Value.(*pair)
 		if h := p.history.Load(); h.isOpen() {
-			p.untold++
+			p.pending++
 			reports = append(reports, report{opened, p.key, Rule{}.withDefaults(), 0, h.opened, p})
 		}
 	}
@@ -249,6 +249,6 @@ func (b *Breakers) tellOpen(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		b.pass(r)
+		b.send(r)
 	}
 }

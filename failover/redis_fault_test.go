@@ -65,7 +65,7 @@ func TestFaults(t *testing.T) {
 				t.Error("no event is counted as dropped")
 			}
 
-			// And tells the other when Redis is back.
+			// And reports it to the other when Redis is back.
 			redis.Heal()
 			if err := until(backWithin, "the other hears of it", f[1].isOpen); err != nil {
 				t.Fatal(err)
@@ -89,7 +89,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// A server that comes back with its clock set back is listened to all the same.
+// A server that comes back with its clock set back is polled all the same.
 func TestVersionsOfALostMemoryAreForgotten(t *testing.T) {
 	server := redistest.Start(t)
 	f := newFleet(t, 2, t.Name(), Rule{}, server.Addr)
@@ -191,11 +191,11 @@ func TestScriptsAreLoadedAgain(t *testing.T) {
 	})
 }
 
-func TestBurstOfFailuresHoldsUpNobody(t *testing.T) {
+func TestBurstOfFailuresBlocksNoCall(t *testing.T) {
 	server := redistest.Start(t)
 	f := newFleet(t, 1, t.Name(), Rule{}, server.Addr)
 	f.connect(t)
-	if err := errors.Join(f[0].fail(1), until(heardWithin, "it is told", func() bool {
+	if err := errors.Join(f[0].fail(1), until(heardWithin, "it is reported", func() bool {
 		return f[0].read(testKey).version > 0
 	})); err != nil {
 		t.Fatal(err)
@@ -214,7 +214,7 @@ func TestBurstOfFailuresHoldsUpNobody(t *testing.T) {
 	if took := time.Since(began); took > time.Second {
 		t.Errorf("%d failures took %s", calls, took)
 	}
-	if err := until(patience, "all that cannot be told is dropped and counted", func() bool {
+	if err := until(patience, "all that cannot be reported is dropped and counted", func() bool {
 		return f[0].Dropped() >= calls
 	}); err != nil {
 		t.Error(err)
@@ -278,7 +278,7 @@ func TestKeysInRedis(t *testing.T) {
 	done, _ := f[0].Allow(t.Context(), Key{"secret-tenant", "secret-provider"}, Rule{})
 	done(Failure)
 	var keys []string
-	if err := until(patience, "the failure is told", func() bool {
+	if err := until(patience, "the failure is reported", func() bool {
 		keys, _ = client.Keys(context.Background(), "*").Result()
 		return len(keys) > 0
 	}); err != nil {

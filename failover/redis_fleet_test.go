@@ -103,7 +103,7 @@ func (r *replica) allow() (done func(Result)) {
 	return done
 }
 
-// end makes a call that is let through and ends with the result.
+// end makes a permitted call that ends with the result.
 func (r *replica) end(result Result) error {
 	done := r.allow()
 	if done == nil {
@@ -315,7 +315,7 @@ func TestFleet(t *testing.T) {
 			probe(Failure)
 			return errors.Join(err, f.is(Open), f.changed(Open, Open), f.due())
 		}},
-		"a probe that tells nothing gives its place back": {shortRule, func(f fleet) error {
+		"a probe without an outcome gives its place back": {shortRule, func(f fleet) error {
 			err := errors.Join(f[0].fail(4), f.is(Open), f.due(), f[0].end(Ignored))
 			err = errors.Join(err, until(heardWithin, "another probe", func() bool {
 				probe := f[1].allow()
@@ -420,7 +420,7 @@ func TestReplicaThatStartsKnowsWhatIsOpen(t *testing.T) {
 				pass(20 * time.Millisecond) // the queue is bounded
 			}
 		}
-		err = errors.Join(err, until(patience, "all is told", func() bool { return len(f[0].shared.reports) == 0 }))
+		err = errors.Join(err, until(patience, "all is reported", func() bool { return len(f[0].shared.reports) == 0 }))
 		late := newFleet(t, 1, f[0].namespace, Rule{}, server.Addr)
 		return errors.Join(err, late.is(Open), until(heardWithin, "it knows of the others", func() bool {
 			return late[0].find(Key{fmt.Sprint("other", 2*pageSize+9), "alipay"}) != nil

@@ -54,15 +54,15 @@ func TestDecodeRefusesMoreFailuresThanFollow(t *testing.T) {
 	}
 }
 
-// Each event that the others are not told of is counted: while Redis is away, when
-// too many wait, and when telling fails.
+// Each event that is not reported to the others is counted: while Redis is away, when
+// too many wait, and when sending fails.
 func TestWhatIsDroppedIsCounted(t *testing.T) {
 	client := newTestClient(t, "127.0.0.1:1")
 	b := NewSharedBreakers(client, t.Name())
 	defer func() { _ = b.Close() }()
 	b.mu.Lock()
 	for range queueSize + 3 {
-		b.tell(report{event: failed})
+		b.enqueue(report{event: failed})
 	}
 	b.mu.Unlock()
 	if got := b.Dropped(); got != 3 {
@@ -70,7 +70,7 @@ func TestWhatIsDroppedIsCounted(t *testing.T) {
 	}
 	b.shared.reachable.Store(false)
 	b.mu.Lock()
-	b.tell(report{event: failed})
+	b.enqueue(report{event: failed})
 	b.mu.Unlock()
 	if got := b.Dropped(); got != 4 {
 		t.Errorf("%d are dropped with one while redis is away, want 4", got)
@@ -78,6 +78,6 @@ func TestWhatIsDroppedIsCounted(t *testing.T) {
 	b.shared.reachable.Store(true)
 	_, _, ok := b.askToProbe(Key{}, Rule{}.withDefaults(), history{})
 	if got := b.Dropped(); ok || got != 5 {
-		t.Errorf("%d are dropped with a probe that nobody heard of, want 5", got)
+		t.Errorf("%d are dropped with a probe that was not reported, want 5", got)
 	}
 }

@@ -40,7 +40,7 @@ func newScripts(client redis.UniversalClient, namespace string, timeout time.Dur
 	}
 }
 
-// report is an event to tell of.
+// report is an event of a breaker, for the other replicas.
 type report struct {
 	event  event
 	key    Key

@@ -55,22 +55,22 @@ func TestScriptAgainstHistory(t *testing.T) {
 				}
 				did = map[Result]event{Success: closed, Failure: reopened, Ignored: released}[result]
 			}
-			told := did
+			reported := did
 			if did == opened {
-				told = failed
+				reported = failed
 			}
-			got, acted, err := s.run(report{told, key, rule, holder, want.opened, nil}, -1)
+			got, acted, err := s.run(report{reported, key, rule, holder, want.opened, nil}, -1)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if opens := acted && told == failed; opens != (did == opened) {
+			if opens := acted && reported == failed; opens != (did == opened) {
 				t.Fatalf("seed %d, step %d: the failure opens: %t", seed, step, opens)
 			}
-			if granted := acted && told == probing; told == probing && granted != (want.probe.holder == holder) {
+			if granted := acted && reported == probing; reported == probing && granted != (want.probe.holder == holder) {
 				t.Fatalf("seed %d, step %d: the lease is granted: %t", seed, step, granted)
 			}
 			if got.isOpen() != want.isOpen() || len(got.failures) != len(want.failures) || got.probe.holder != want.probe.holder {
-				t.Fatalf("seed %d, step %d, %s: %+v, want %+v", seed, step, told, got, want)
+				t.Fatalf("seed %d, step %d, %s: %+v, want %+v", seed, step, reported, got, want)
 			}
 			if got.version < version {
 				t.Fatalf("seed %d, step %d: version %d after %d", seed, step, got.version, version)
@@ -80,7 +80,7 @@ func TestScriptAgainstHistory(t *testing.T) {
 	}
 }
 
-func TestScriptTrustsTheCallerWhereNobodyKnowsMore(t *testing.T) {
+func TestScriptTrustsTheCallerThatKnowsMost(t *testing.T) {
 	s := newScripts(newTestClient(t, redistest.Start(t).Addr), t.Name(), patience)
 	rule := Rule{OpenFor: time.Minute}.withDefaults()
 	run := func(e event, key Key, holder uint64, openFor time.Duration, version int64) (history, bool) {
@@ -115,7 +115,7 @@ func TestScriptTrustsTheCallerWhereNobodyKnowsMore(t *testing.T) {
 	}
 	ended := Key{"ended", "alipay"}
 	if h, _ := run(released, ended, 5, 61*time.Second, 0); !h.isOpen() || h.probe.holder != 0 {
-		t.Errorf("a probe that told nothing of a breaker that Redis has lost: %+v", h)
+		t.Errorf("a probe without an outcome, of a breaker that Redis has lost: %+v", h)
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// State says who decides about departures.
+// State says who gives permits.
 type State int32
 
 // The states.
@@ -26,8 +26,8 @@ func (s State) String() string {
 }
 
 // ErrHistoryLost is reported with Shared when Redis has restarted empty, or
-// without its last writes: nothing departs until no window can be overfull.
-var ErrHistoryLost = errors.New("redis has lost the departures of the last window")
+// without its last writes: no permit is given until no window can be overfull.
+var ErrHistoryLost = errors.New("redis has lost the permits of the last window")
 
 const (
 	// beat is how often a replica is in touch with Redis at least.
@@ -43,7 +43,7 @@ const (
 	shortestQuiet = time.Second
 )
 
-// quiet is how long Redis must be away before replicas depart on their own: a
+// quiet is how long Redis must be away before replicas send on their own: a
 // window, so that all that it has given is out of it.
 func quiet(l Limit) time.Duration { return max(l.Span(), shortestQuiet) }
 
@@ -142,7 +142,7 @@ func (w *RedisWindow) revoke(slots *chan struct{}) {
 	*slots = make(chan struct{})
 }
 
-// keepInTouch asks Redis for its state when nobody else has for a beat, so that
+// keepInTouch asks Redis for its state when no call has for a beat, so that
 // a replica that idles notices what the others do, and the mark of their being
 // alive stays fresh. While Redis is away it asks more often.
 func (w *RedisWindow) keepInTouch(ctx context.Context) {
@@ -175,7 +175,7 @@ func (w *RedisWindow) look() time.Duration {
 	}
 	if before == Degraded && answer.closed <= answer.now {
 		if d := w.memory.closedFor(); d > 0 {
-			_, _, _ = w.exchange(opThrottle, l, d.Microseconds()) // nobody was told
+			_, _, _ = w.exchange(opThrottle, l, d.Microseconds()) // the other replicas do not have it yet
 		}
 	}
 	return beat

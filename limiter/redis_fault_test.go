@@ -32,15 +32,15 @@ func TestThreeReplicasUseTheWholeCapAndNoMore(t *testing.T) {
 	f.pass(time.Second + spans*fleetLimit.Span() + 100*time.Millisecond)
 	f.check()
 	n := 0
-	for _, d := range f.departures(from) {
+	for _, d := range f.permits(from) {
 		if d < int64(spans*fleetLimit.Span()) {
 			n++
 		}
 	}
 	most := spans * fleetLimit.Requests
-	t.Logf("%d departures in %d spans, %.1f %% of %d", n, spans, 100*float64(n)/float64(most), most)
+	t.Logf("%d permits in %d spans, %.1f %% of %d", n, spans, 100*float64(n)/float64(most), most)
 	if n < most*98/100 {
-		t.Errorf("%d departures in %d spans, want at least 98 %% of %d", n, spans, most)
+		t.Errorf("%d permits in %d spans, want at least 98 %% of %d", n, spans, most)
 	}
 }
 
@@ -55,7 +55,7 @@ func TestFaults(t *testing.T) {
 			server.Break()
 			f.callInTheMiddle()
 			f.reach(Degraded, degradedWithin)
-			f.await(firstSilence, "every replica departs on its own", f.onTheirOwn)
+			f.await(firstSilence, "every replica sends on its own", f.onTheirOwn)
 			f.pass(1200 * time.Millisecond)
 			server.Heal()
 			began := time.Now()
@@ -65,7 +65,7 @@ func TestFaults(t *testing.T) {
 			f.pass(1200 * time.Millisecond)
 			most := fleetLimit.Requests
 			if server.Executes {
-				// Redis goes on without noticing: each replica departs on top of what
+				// Redis goes on without noticing: each replica sends on top of what
 				// it gives, as one does that is cut off alone.
 				most += 3 * part(fleetLimit, 3).Requests
 			}
@@ -106,10 +106,10 @@ func TestShortStopCostsNoSilence(t *testing.T) {
 	if f.opened() != opened {
 		t.Error("a new history was begun")
 	}
-	all := slices.Sorted(slices.Values(f.departures(f.began)))
+	all := slices.Sorted(slices.Values(f.permits(f.began)))
 	for i := range all[1:] {
 		if pause := time.Duration(all[i+1] - all[i]); pause > fleetLimit.Span() {
-			t.Errorf("%s without a departure", pause)
+			t.Errorf("%s without a permit", pause)
 		}
 	}
 }

@@ -24,12 +24,12 @@ type change struct {
 type replica struct {
 	window *RedisWindow
 
-	mu         sync.Mutex
-	departures []time.Time
-	changes    []change
-	slowest    time.Duration // reservation
-	failures   int
-	degraded   int // departures on its own
+	mu       sync.Mutex
+	permits  []time.Time
+	changes  []change
+	slowest  time.Duration // reservation
+	failures int
+	degraded int // permits on its own
 }
 
 // fleet is several replicas with one cap.
@@ -83,7 +83,7 @@ func (f *fleet) end() {
 	}
 }
 
-// saturate reserves the next slot as soon as one has departed, as a queue does
+// saturate reserves the next slot as soon as one is used, as a queue does
 // that is never empty.
 func (r *replica) saturate(ctx context.Context) {
 	timer := time.NewTimer(0)
@@ -112,7 +112,7 @@ func (r *replica) saturate(ctx context.Context) {
 			default:
 				if now.Sub(slot.At) <= fleetLimit.Guard {
 					r.mu.Lock()
-					r.departures = append(r.departures, now)
+					r.permits = append(r.permits, now)
 					if slot.seq == 0 {
 						r.degraded++
 					}
@@ -125,12 +125,12 @@ func (r *replica) saturate(ctx context.Context) {
 	}
 }
 
-// departures are those of all replicas since a time, in nanoseconds.
-func (f *fleet) departures(since time.Time) []int64 {
+// permits are those of all replicas since a time, in nanoseconds.
+func (f *fleet) permits(since time.Time) []int64 {
 	var all []int64
 	for _, r := range f.replicas {
 		r.mu.Lock()
-		for _, d := range r.departures {
+		for _, d := range r.permits {
 			if !d.Before(since) {
 				all = append(all, int64(d.Sub(since)))
 			}
@@ -155,12 +155,12 @@ func (f *fleet) reach(s State, within time.Duration) {
 	f.t.Logf("%s after %s", s, time.Since(began).Round(time.Millisecond))
 }
 
-// resume waits until departures happen again.
+// resume waits until permits happen again.
 func (f *fleet) resume(within time.Duration) {
 	f.t.Helper()
 	began := time.Now()
-	f.await(within, "departures", func() bool { return len(f.departures(began)) > 0 })
-	f.t.Logf("departures after %s", time.Since(began).Round(time.Millisecond))
+	f.await(within, "permits", func() bool { return len(f.permits(began)) > 0 })
+	f.t.Logf("permits after %s", time.Since(began).Round(time.Millisecond))
 }
 
 func (f *fleet) await(within time.Duration, what string, holds func() bool) {
@@ -197,7 +197,7 @@ func (f *fleet) callInTheMiddle() {
 	calls.Wait()
 }
 
-// onTheirOwn says whether every replica has departed without Redis.
+// onTheirOwn says whether every replica has sent without Redis.
 func (f *fleet) onTheirOwn() bool {
 	for _, r := range f.replicas {
 		r.mu.Lock()
@@ -227,14 +227,14 @@ func (f *fleet) check() {
 	f.checkCap(fleetLimit.Requests)
 }
 
-// checkCap is check where a span may hold most departures.
+// checkCap is check where a span may hold most permits.
 func (f *fleet) checkCap(most int) {
 	f.t.Helper()
 	f.end()
-	all := f.departures(f.began)
+	all := f.permits(f.began)
 	for _, r := range f.replicas {
-		f.t.Logf("%d departures, %d of them on its own; slowest reservation %s; %d changes of state",
-			len(r.departures), r.degraded, r.slowest, len(r.changes))
+		f.t.Logf("%d permits, %d of them on its own; slowest reservation %s; %d changes of state",
+			len(r.permits), r.degraded, r.slowest, len(r.changes))
 		if r.slowest > 60*time.Millisecond {
 			f.t.Errorf("a reservation took %s, more than 60ms", r.slowest)
 		}

@@ -41,7 +41,7 @@ func newRedisScript(client redis.UniversalClient, key string) redisScript {
 type redisAnswer struct {
 	now    int64
 	slot   int64 // what was reserved
-	free   int64 // the next free departure
+	free   int64 // the next free permit
 	opened int64 // when the history began
 	closed int64 // until when the window is closed
 	share  int64 // of the cap at present, in ppm

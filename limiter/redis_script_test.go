@@ -80,7 +80,7 @@ func (s *scriptUnderTest) do(args ...any) {
 // header are the numbers that the script keeps.
 type header struct{ Alive, Opened, Closed, Left, Forgotten float64 }
 
-// edit changes what the script keeps, and leaves its departures if keep is set.
+// edit changes what the script keeps, and leaves its permits if keep is set.
 func (s *scriptUnderTest) edit(keep bool, change func(*header)) {
 	s.t.Helper()
 	stored, err := s.client.Get(s.t.Context(), scriptKey).Bytes()
@@ -174,10 +174,10 @@ func TestScriptBeginsAnew(t *testing.T) {
 	}{
 		"nothing happened": {func(*scriptUnderTest, int64) {}, false},
 		"empty":            {func(s *scriptUnderTest, _ int64) { s.do("FLUSHALL") }, true},
-		"nobody was here for a window": {func(s *scriptUnderTest, now int64) {
+		"no run for a window": {func(s *scriptUnderTest, now int64) {
 			s.edit(true, func(h *header) { h.Alive = float64(now - 1_500_000) })
 		}, true},
-		"nobody was here for less": {func(s *scriptUnderTest, now int64) {
+		"no run for less": {func(s *scriptUnderTest, now int64) {
 			s.seen = 0
 			s.edit(true, func(h *header) { h.Alive = float64(now - 500_000) })
 		}, false},

@@ -102,8 +102,8 @@ func contains(b []byte, word string) bool {
 	return false
 }
 
-// A correction moves a departure, and counts it once.
-func TestCorrectedDepartureCountsOnce(t *testing.T) {
+// A correction moves a permit, and counts it once.
+func TestCorrectedPermitCountsOnce(t *testing.T) {
 	clock := newTestClock()
 	w := NewMemoryWindow(clock.now)
 	l := Limit{Requests: 2, Per: time.Second}
@@ -117,7 +117,7 @@ func TestCorrectedDepartureCountsOnce(t *testing.T) {
 		t.Errorf("the second of two is free %v from now, want now", got.Sub(clock.now()))
 	}
 	if w.ring.count != 1 {
-		t.Errorf("%d departures are kept, want 1", w.ring.count)
+		t.Errorf("%d permits are kept, want 1", w.ring.count)
 	}
 }
 

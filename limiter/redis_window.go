@@ -16,21 +16,21 @@ import (
 )
 
 // RedisWindow is a Window that several replicas share through Redis. While Redis
-// answers, all departures are reserved there, by the same rule as in a
+// answers, all permits are reserved there, by the same rule as in a
 // MemoryWindow and in the time of the server. While it does not, each replica
-// keeps to its part of the cap, by its own memory of its own departures.
+// keeps to its part of the cap, by its own memory of its own permits.
 //
 // # What holds
 //
-// No span holds more departures than the cap, also while Redis stops, hangs,
+// No span holds more permits than the cap, also while Redis stops, hangs,
 // restarts empty or loses its last writes in a failover, provided that
 //
 //   - Replicas is not less than their number, and not more than the cap (beyond
-//     that each departs once in Replicas spans, which keeps the mean alone),
+//     that each sends once in Replicas spans, which keeps the mean alone),
 //   - callers heed Slot.Revoked and have, per replica, no more slots waiting
 //     than its part of the cap,
 //   - Redis is away for all replicas or for none: one that is cut off alone
-//     departs on top of the others, by no more than its part of the cap, and so
+//     sends on top of the others, by no more than its part of the cap, and so
 //     does each where Redis executes what they send and its replies are lost,
 //   - and the server's clock is not set forward by less than a window; slewing
 //     does no harm, a step back or a larger one is recognised.
@@ -38,11 +38,11 @@ import (
 // # How
 //
 // A replica that fails to reach Redis once is on its own (Degraded). Its first
-// departure is silence later, and it asks Redis again all the time. The script
+// permit is silence later, and it asks Redis again all the time. The script
 // keeps a mark of when it last ran, which every replica renews at least each
 // beat. Where that mark is missing, or so old that replicas may have been on
 // their own, or older than what a replica has been told before, the history is
-// worth nothing: the script begins a new one, in which nothing departs until all
+// worth nothing: the script begins a new one, in which nothing is sent until all
 // replicas have noticed (settle) and one more window has passed. So a fault
 // shorter than a window costs nothing, and any other one window at each end. The
 // same holds for the first start of a fleet, and for one that was gone as a whole.
@@ -53,7 +53,7 @@ type RedisWindow struct {
 	now      func() time.Time
 	onState  func(State, error)
 
-	memory *MemoryWindow // the departures of this replica, whoever gave them
+	memory *MemoryWindow // the permits of this replica, whoever gave them
 	seq    atomic.Uint32
 	state  atomic.Int32
 
@@ -64,12 +64,12 @@ type RedisWindow struct {
 	seen     int64     // the newest time that the server has told
 	opened   int64     // of the history in use, as the server says
 	closed   int64     // until when it is closed, as the server says
-	free     int64     // next free departure there, in clock time
+	free     int64     // next free permit there, in clock time
 	share    int64     // of the cap
 	learned  int64     // when opened or closed changed
 	reached  int64     // when the latest attempt that succeeded began
 	failed   int64     // when the latest attempt that failed began
-	silence  time.Time // degraded: nothing departs before
+	silence  time.Time // degraded: nothing is sent before
 	together chan struct{}
 	alone    chan struct{}
 	revoked  chan struct{} // closed
@@ -147,7 +147,7 @@ func redisKey(name string) string { return redisstore.KeysOf(name).Key("window")
 
 // Close ends the asking in the background and waits for its end, at most the
 // 50 ms that an exchange takes. From then on Redis is not asked any more, and
-// nobody is told: what a call still reserves is this replica's part.
+// onState is not called: what a call still reserves is this replica's part.
 func (w *RedisWindow) Close() error {
 	w.stop()
 	<-w.done
@@ -159,7 +159,7 @@ func (w *RedisWindow) Close() error {
 	return nil
 }
 
-// Reserve takes the next free departure, from Redis or from what this replica
+// Reserve takes the next free permit, from Redis or from what this replica
 // may do on its own. It blocks for at most 50 ms, and fails only for a limit that
 // cannot be kept and a context that has ended.
 func (w *RedisWindow) Reserve(ctx context.Context, l Limit) (Slot, error) {
@@ -183,7 +183,7 @@ func (w *RedisWindow) Reserve(ctx context.Context, l Limit) (Slot, error) {
 	return slot, nil
 }
 
-// reserveShared takes the next free departure of all replicas.
+// reserveShared takes the next free permit of all replicas.
 func (w *RedisWindow) reserveShared(l Limit) (Slot, error) {
 	seq := w.seq.Add(1)
 	answer, heard, err := w.exchange(opReserve, l, w.slotID(seq))
@@ -195,7 +195,7 @@ func (w *RedisWindow) reserveShared(l Limit) (Slot, error) {
 	return slot, nil
 }
 
-// reserveAlone takes the next free departure of this replica's part of the cap.
+// reserveAlone takes the next free permit of this replica's part of the cap.
 func (w *RedisWindow) reserveAlone(l Limit) Slot {
 	w.mu.Lock()
 	silence, valid := w.silence, w.alone
@@ -214,8 +214,8 @@ func (w *RedisWindow) slotID(seq uint32) []byte {
 	return binary.LittleEndian.AppendUint64(nil, uint64(w.owner)<<32|uint64(seq))
 }
 
-// Return gives back a slot whose departure does not happen. Where Redis cannot
-// be told the slot is lost for one window, no more.
+// Return gives back a permit that is not used. Where Redis cannot be reached
+// it is lost for one window, no more.
 func (w *RedisWindow) Return(s Slot) {
 	w.memory.Return(s)
 	if s.seq == 0 || w.State() == Degraded || w.over.Err() != nil {
@@ -227,7 +227,7 @@ func (w *RedisWindow) Return(s Slot) {
 	_, _, _ = w.exchange(opReturn, l, w.slotID(s.seq))
 }
 
-// Next predicts when the next free departure is, from what Redis said last; it
+// Next predicts when the next free permit is, from what Redis said last; it
 // does not ask.
 func (w *RedisWindow) Next(l Limit, now time.Time) time.Time {
 	w.mu.Lock()
@@ -245,8 +245,8 @@ func (w *RedisWindow) Next(l Limit, now time.Time) time.Time {
 	return free
 }
 
-// NextAfter predicts the free departure that is left when so many others have
-// taken theirs, from what Redis said last and the departures of this replica: those
+// NextAfter predicts the free permit that is left when so many others have
+// taken theirs, from what Redis said last and the permits of this replica: those
 // of others, of which it knows the next free one alone, can make it later.
 func (w *RedisWindow) NextAfter(l Limit, from time.Time, pace time.Duration, ahead int) time.Time {
 	if next := w.Next(l, from); from.Before(next) {
@@ -262,8 +262,8 @@ func (w *RedisWindow) NextAfter(l Limit, from time.Time, pace time.Duration, ahe
 }
 
 // Throttle closes the window for d for every replica, and revokes the slots that
-// wait. Where Redis is away, it closes this replica's part, and the others hear
-// of it when Redis is back.
+// wait. Where Redis is away, it closes this replica's part, and the others'
+// when Redis is back.
 func (w *RedisWindow) Throttle(d time.Duration) {
 	if d <= 0 {
 		return
@@ -279,7 +279,7 @@ func (w *RedisWindow) Throttle(d time.Duration) {
 	}
 }
 
-// Rate is the effective number of departures in a window: of all replicas while
+// Rate is the effective number of permits in a window: of all replicas while
 // they share it, of this one while it is on its own, none while a throttle holds
 // the window closed.
 func (w *RedisWindow) Rate(l Limit, now time.Time) float64 {
@@ -295,7 +295,7 @@ func (w *RedisWindow) Rate(l Limit, now time.Time) float64 {
 }
 
 // part is what one of several replicas may do on its own: the same fraction of
-// the cap for each, or where that is less than one departure, one in as many
+// the cap for each, or where that is less than one permit, one in as many
 // windows as there are replicas.
 func part(l Limit, replicas int) Limit {
 	if l.Requests < replicas {

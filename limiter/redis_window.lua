@@ -1,15 +1,15 @@
--- A sliding window of departures that all replicas share.
+-- A sliding window of permits that all replicas share.
 --
 -- KEYS[1] is one string, because what it says must be lost together or not at
 -- all, and because reading and writing it whole takes a run least time. It holds
--- five numbers and then the latest departures in order, each a number and the 8
+-- five numbers and then the latest permits in order, each a number and the 8
 -- bytes that identify the slot:
 --
 --   alive      when the script last ran
 --   opened     when this history began
 --   closed     until when a throttle holds the window closed
 --   left       share of the cap at that time, in millionths
---   forgotten  the latest departure that is not kept any more; 0 for none
+--   forgotten  the latest permit that is not kept any more; 0 for none
 --
 -- Times are microseconds of the server's clock, made never to run backwards.
 --
@@ -17,7 +17,7 @@
 -- ARGV[2]  reserve and return: the 8 bytes; throttle: for how long
 -- ARGV[3]  five numbers, packed because that takes least time to pass:
 --
---   cap     departures in a span
+--   cap     permits in a span
 --   span
 --   quiet   after how long without a run the replicas may be on their own
 --   settle  how long they take to notice that the store is back
@@ -41,8 +41,8 @@ else
   stored = ''
 end
 
--- The history is worthless when nobody was served for so long that replicas may
--- have departed on their own, when the clock has jumped, or when the server
+-- The history is worthless when the script has not run for so long that replicas
+-- may have sent on their own, when the clock has jumped, or when the server
 -- knows less than it has told. Then a new one begins, with silence: until all
 -- have come back, and one window beyond.
 local lost = seen > alive and now - opened > settle
@@ -51,7 +51,7 @@ if math.abs(now - alive) > quiet or lost then
   alive, opened, forgotten, stored = now, now, 0, ''
 end
 now = max(now, alive)
--- The departures are those in stored from first on, and then one in added.
+-- The permits are those in stored from first on, and then one in added.
 local first, added, slot = header + 1, '', 0
 
 local function share()
@@ -59,7 +59,7 @@ local function share()
   return floor(math.min(1000000, left + (now - closed) / span * 1000000 / 20))
 end
 
--- latest is the time of the n-th latest departure, 0 where there were not that
+-- latest is the time of the n-th latest permit, 0 where there were not that
 -- many. Of those forgotten it takes the worst.
 local function latest(n)
   if added ~= '' then
@@ -107,7 +107,7 @@ elseif op == 'throttle' then
 end
 
 -- Nothing of this is needed once the rate has grown back: an expired history
--- is one that nobody was served from.
+-- is one that no call was served from.
 local ttl = math.ceil((max(closed - now, 0) + 30 * quiet) / 1000)
 local numbers = pack('>ddddd', now, opened, closed, left, forgotten)
 redis.call('SET', key, numbers .. stored:sub(first) .. added, 'PX', ttl)

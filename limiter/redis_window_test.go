@@ -18,7 +18,7 @@ import (
 )
 
 // openHistory begins the history of a window as if that were a minute ago, so
-// that it does not start with silence. One that exists is left alone.
+// that it does not start with silence. One that exists is not changed.
 func openHistory(t *testing.T, client redis.UniversalClient, name string) {
 	t.Helper()
 	now := float64(time.Now().UnixMicro())
@@ -190,7 +190,7 @@ func TestRedisWindowHeedsItsCaller(t *testing.T) {
 	}
 }
 
-// A window that is closed asks nobody and tells nobody, and what is reserved all
+// A window that is closed does not ask Redis and reports no state, and what is reserved all
 // the same is this replica's part, after a silence.
 func TestClosedRedisWindow(t *testing.T) {
 	server := redistest.Start(t)

@@ -26,7 +26,7 @@ const (
 const ThrottleHold = time.Second
 
 // Cap is a provider's rate cap, and what becomes of the calls over it. Every
-// attempt takes a departure of its own, whatever it is for.
+// attempt takes a permit of its own, whatever it is for.
 type Cap struct {
 	Limit  limiter.Limit
 	Window limiter.Window
@@ -38,7 +38,7 @@ type Cap struct {
 	MaxBytes int64
 }
 
-// Share is a tenant's part of the departures that it competes for.
+// Share is a tenant's part of the permits that it competes for.
 type Share struct {
 	// Weight against the other tenants of the same class; less than 1 is 1.
 	Weight   int
@@ -48,8 +48,8 @@ type Share struct {
 // maxPace is time enough to send a request.
 const maxPace = 5 * time.Millisecond
 
-// pace spreads a window's departures over an eighth of it, where they could all
-// depart at once. What is less than a timer can keep is no pace.
+// pace spreads a window's permits over an eighth of it, where they could all
+// be used at once. What is less than a timer can keep is no pace.
 func (k *Cap) pace() time.Duration {
 	pace := min(k.Limit.Span()/time.Duration(8*max(k.Limit.Requests, 1)), maxPace)
 	if pace < time.Millisecond {

@@ -10,14 +10,24 @@ import (
 
 // Hold is how long an upstream says that it is throttling an account, or the
 // account's calls for one model where the vendor counts by model (see
-// Profile.LimitsModels). An account with a Cap closes its window instead. The zero
-// value holds nothing, and a nil Hold never does.
+// Profile.LimitsModels). An account with a Cap closes its window instead. It is what
+// this process was answered. The zero value holds nothing, and a nil Hold never does.
 type Hold struct {
 	until   atomic.Int64 // Unix nanoseconds
 	waiting atomic.Int64
 
 	mu     sync.RWMutex
 	models map[string]*Hold
+}
+
+// SharedHold is how long replicas were told that an account is throttling. Neither
+// method waits.
+type SharedHold interface {
+	// Extend has all replicas hold model, or all models for "", until d from now, or
+	// longer if that was asked for already.
+	Extend(now time.Time, d time.Duration, model string)
+	// Left is how long any of them holds model, or all models for "".
+	Left(now time.Time, model string) time.Duration
 }
 
 // maxHeldModels bounds how many models of an account are held at once. Clients may
@@ -97,7 +107,8 @@ func (h *Hold) Waiting() int64 { return h.waiting.Load() }
 // account. model is empty where it is not known.
 //
 // A rate window is of the host where a provider has no client id, so only an account
-// with one may close it.
+// with one may close it. A window is shared by the store that keeps it, all else by
+// SharedHold.
 func (p *Provider) Throttled(now time.Time, hold time.Duration, model string) {
 	hold = cmp.Or(hold, ThrottleHold)
 	switch {
@@ -105,15 +116,26 @@ func (p *Provider) Throttled(now time.Time, hold time.Duration, model string) {
 		p.Hold.ExtendModel(now, hold, model)
 	case p.Cap != nil && (p.ClientID != "" || p.Profile.Signs()):
 		p.Cap.Throttled(hold)
+		return
 	default:
+		model = ""
 		p.Hold.Extend(now, hold)
+	}
+	if p.SharedHold != nil {
+		p.SharedHold.Extend(now, hold, model)
 	}
 }
 
 // Held is how long p takes no calls for model.
 func (p *Provider) Held(now time.Time, model string) time.Duration {
+	var left time.Duration
 	if p.Profile.LimitsModels {
-		return p.Hold.LeftModel(now, model)
+		left = p.Hold.LeftModel(now, model)
+	} else {
+		left, model = p.Hold.Left(now), ""
 	}
-	return p.Hold.Left(now)
+	if p.SharedHold != nil {
+		left = max(left, p.SharedHold.Left(now, model))
+	}
+	return left
 }

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"maps"
 	"strconv"
 	"testing"
 	"time"
@@ -92,5 +93,60 @@ func TestHeldModelsAreBounded(t *testing.T) {
 	h.ExtendModel(later, time.Minute, "late")
 	if len(h.models) != 1 || h.LeftModel(later, "late") != time.Minute {
 		t.Errorf("%d models, %v", len(h.models), h.LeftModel(later, "late"))
+	}
+}
+
+// fleetHold is what all replicas hold of an account, by model.
+type fleetHold map[string]time.Time
+
+func (h fleetHold) Extend(now time.Time, d time.Duration, model string) { h[model] = now.Add(d) }
+
+func (h fleetHold) Left(now time.Time, model string) time.Duration {
+	return max(h[model].Sub(now), h[""].Sub(now), 0)
+}
+
+// TestThrottledIsShared holds which throttling other replicas hear of: each but that of a rate window, which they share by
+// itself. What they were answered holds this one for no longer than its own would.
+func TestThrottledIsShared(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for name, test := range map[string]struct {
+		profile, clientID, model string
+		cap                      bool
+		hold                     time.Duration
+		want                     fleetHold
+	}{
+		"a model":                   {"openai", "", "a", false, time.Minute, fleetHold{"a": now.Add(time.Minute)}},
+		"a model under a cap":       {"openai", "", "a", true, time.Minute, fleetHold{"a": now.Add(time.Minute)}},
+		"model unknown":             {"openai", "", "", false, time.Minute, fleetHold{"": now.Add(time.Minute)}},
+		"an account":                {"deepseek", "", "a", false, time.Minute, fleetHold{"": now.Add(time.Minute)}},
+		"it does not say how long":  {"deepseek", "", "a", false, 0, fleetHold{"": now.Add(ThrottleHold)}},
+		"a window":                  {"alipay", "app", "a", true, time.Minute, fleetHold{}},
+		"a client without a window": {"alipay", "app", "a", false, time.Minute, fleetHold{"": now.Add(time.Minute)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			profile, err := LookupProfile(test.profile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			shared := make(fleetHold)
+			replica := func() *Provider {
+				p := &Provider{Profile: profile, ClientID: test.clientID, Hold: new(Hold), SharedHold: shared}
+				if test.cap {
+					window := limiter.NewMemoryWindow(time.Now)
+					p.Cap = &Cap{Limit: limiter.Limit{Requests: 50, Per: time.Second}, Window: window, Queue: limiter.NewQueue(window, time.Now)}
+				}
+				return p
+			}
+			first, second := replica(), replica()
+			first.Throttled(now, test.hold, test.model)
+			if !maps.Equal(shared, test.want) {
+				t.Errorf("shared are %v, want %v", shared, test.want)
+			}
+			for _, model := range []string{"a", "b"} {
+				if got, want := second.Held(now, model), first.Held(now, model); got != want {
+					t.Errorf("the other replica holds model %s for %v, want %v", model, got, want)
+				}
+			}
+		})
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 // permit is a slot reserved in a provider's rate window, for one request. It is used once, by the goroutine that sends the request.
 type permit struct {
-	cap *Cap // nil: every request may depart at once
+	cap *Cap // nil: every request may leave at once
 
 	mu   sync.Mutex // net/http may try a second connection while it writes to the first
 	slot limiter.Slot
@@ -51,7 +51,7 @@ func (d *permit) reserve(ctx context.Context, k *Cap, r *Request) error {
 	return err
 }
 
-// stale reports whether the slot is too old to depart with, or void. It is
+// stale reports whether the slot is too old to send with, or void. It is
 // then given back and taken anew. Half of the guard is for coming late; the
 // other half is for the way. Like the queue, stale never asks for better than
 // a millisecond.
@@ -132,7 +132,7 @@ func (d *permit) renew(ctx context.Context) {
 }
 
 // correct runs when the request is written. Where a busy machine took its time
-// for that, the departure counts from now on, so that those which are a window
+// for that, the permit counts from now on, so that those which are a window
 // later keep their distance from what has happened.
 func (d *permit) correct() {
 	if d.cap == nil {
@@ -164,7 +164,7 @@ func multiplexed(conn net.Conn) bool {
 // left reports whether bytes of the request may have reached the upstream.
 func (d *permit) left() bool { return d.connected.Load() }
 
-// cancel gives the departure back, unless the request may have left.
+// cancel gives the permit back, unless the request may have left.
 func (d *permit) cancel() {
 	if d.cap != nil && !d.left() {
 		d.cap.Queue.Return(d.slot)

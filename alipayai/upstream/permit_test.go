@@ -48,7 +48,7 @@ func TestStaleSlots(t *testing.T) {
 	}
 }
 
-// Departures are spread over an eighth of the window, but by 5 ms at the most, and not by less than a timer can keep.
+// Permits are spread over an eighth of the window, but by 5 ms at the most, and not by less than a timer can keep.
 func TestPace(t *testing.T) {
 	for name, test := range map[string]struct {
 		limit limiter.Limit

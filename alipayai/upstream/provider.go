@@ -62,6 +62,8 @@ type Provider struct {
 	// Hold keeps the account, or a model of it, from being asked too early; a new one
 	// when nil. Providers of one host and account share theirs.
 	Hold *Hold
+	// SharedHold is what all replicas hold of it; nil where they share none.
+	SharedHold SharedHold
 	// Clock is the upstream's time.
 	Clock *Clock
 	// Transport carries the requests. Redirects are not followed.

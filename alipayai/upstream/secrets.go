@@ -56,8 +56,8 @@ func SentSecrets(secrets []string, req *http.Request) []string {
 	return secrets
 }
 
-// hideError gives an error of sending req without what its text quotes of
-// credentials: net/http quotes what it cannot read of an answer.
+// hideError gives an error of sending req without the credentials in its text, where
+// net/http repeats what it cannot read of an answer.
 func (p *Provider) hideError(req *http.Request, err error) error {
 	text := p.Credentials.With(func() []string { return SentSecrets(nil, req) }).Text(err.Error())
 	if text == err.Error() {

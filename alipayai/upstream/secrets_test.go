@@ -66,13 +66,13 @@ func TestSentSecrets(t *testing.T) {
 				}
 			}
 
-			// An error of sending it quotes everything.
+			// An error of sending it repeats everything.
 			p := &Provider{Credentials: new(credentials.Filter)}
 			cause := errors.New("malformed answer: " + strings.Join(test.want, " and "))
 			err := p.hideError(req, cause)
 			for _, want := range test.want {
 				if strings.Contains(err.Error(), want[:12]) || strings.Contains(err.Error(), want[len(want)-12:]) {
-					t.Errorf("%q quotes %q", err, want)
+					t.Errorf("%q repeats %q", err, want)
 				}
 			}
 			if !errors.Is(err, cause) || !strings.HasPrefix(err.Error(), "malformed answer: ") {

@@ -87,15 +87,15 @@ func IsError(status int) bool {
 // as the provider's Verify says. For that it reads the body, up to limit bytes, and
 // leaves it to be read again; redirects, which have no signature, and event streams
 // are not verified. What has been verified loses its signature, which belongs into
-// no log. The header, the trailer, and the body of an error or a redirect, lose what
-// they quote of the credentials of the provider and of the request.
+// no log. The header, the trailer, and the body of an error or a redirect, lose the
+// credentials of the provider and of the request.
 func (x *Exchange) PassOn(limit int64) *failure.Failure {
 	resp, mask := x.Response, x.mask()
-	mayQuote := resp.StatusCode >= http.StatusMultipleChoices
+	mayLeak := resp.StatusCode >= http.StatusMultipleChoices
 	verifies := x.verifies() && resp.StatusCode/100 != 3
 	var body []byte
 	var err error
-	if verifies || mayQuote {
+	if verifies || mayLeak {
 		body, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
 		_ = resp.Body.Close()
 	}
@@ -116,13 +116,13 @@ func (x *Exchange) PassOn(limit int64) *failure.Failure {
 		}
 		resp.Header.Del(x.provider.Scheme.AnswerField()) // an unsigned answer has no such field
 	}
-	if mayQuote {
+	if mayLeak {
 		if shown := mask.Bytes(body); len(shown) != len(body) || !bytes.Equal(shown, body) {
 			body, resp.ContentLength = shown, int64(len(shown))
 			resp.Header.Set("Content-Length", strconv.Itoa(len(shown)))
 		}
 	}
-	if verifies || mayQuote {
+	if verifies || mayLeak {
 		resp.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	mask.Header(resp.Header)

@@ -45,6 +45,7 @@ var rooms = map[string]room{
 	"alipayai/credentials": {},
 	// What a call leaves behind, and the outside hears of.
 	"alipayai/replay":   {imports: []string{"internal/redisstore"}},
+	"alipayai/holds":    {imports: []string{"internal/redisstore"}},
 	"alipayai/evidence": {},
 	"alipayai/alert":    {imports: []string{"alipayai/outgoing", "alipayai/credentials"}},
 	"alipayai/failure":  {imports: []string{"limiter", "failover", "alipayai/wire"}},
@@ -75,7 +76,7 @@ var (
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
 		"alipayai/wire", "alipayai/replay", "alipayai/evidence",
 	}
-	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/door", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/redisstore", "internal/seal")
+	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/holds", "alipayai/door", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/redisstore", "internal/seal")
 )
 
 // topLevel names what may stand at the top of the repository besides dotfiles,

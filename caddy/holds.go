@@ -1,0 +1,46 @@
+package alipaycaddy
+
+import (
+	"cmp"
+	"sync"
+
+	"github.com/caddy-alipayai/gateway/alipayai/holds"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+)
+
+// pooledHolds is the pooled state of what replicas hold.
+type pooledHolds struct {
+	once sync.Once
+	*holds.Redis
+}
+
+// Destruct ends the sharing, when no configuration uses it.
+func (h *pooledHolds) Destruct() error {
+	if h.Redis == nil {
+		return nil
+	}
+	return h.Close()
+}
+
+// openHolds acquires what replicas hold, which survives reloads.
+func (a *App) openHolds() {
+	shared, release := acquire[pooledHolds]("holds", a.store.identity)
+	a.releases = append(a.releases, release)
+	shared.once.Do(func() { shared.Redis = a.store.holds(upstream.SlowDownHold) })
+	if a.holds = shared.Redis; a.holds != nil {
+		a.opens = append(a.opens, a.holds.Start)
+	}
+}
+
+// holdAccount gives p the holds of its account at its host: what an upstream says of
+// one account's rate is not about another's. key is a hash of p's key, for one
+// without a client id.
+func (a *App) holdAccount(p *upstream.Provider, key string) {
+	host, account := canonicalHost(p.BaseURL.Host, p.BaseURL.Scheme == "https"), cmp.Or(p.ClientID, key)
+	hold, release := acquire[upstream.Hold]("hold", host, account)
+	a.releases = append(a.releases, release)
+	p.Hold = hold
+	if a.holds != nil {
+		p.SharedHold = a.holds.Account(host, account)
+	}
+}
