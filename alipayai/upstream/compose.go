@@ -41,7 +41,7 @@ func (x *Exchange) sign(r *Request) error {
 	h, body := p.composeHeader(r, x.token), r.Body
 	x.skew = p.Clock.Skew()
 	if p.Scheme != nil {
-		s, err := p.Scheme.Sign(p.message(method, target, body, p.signingTime(x.now())))
+		s, err := p.Scheme.Sign(p.message(method, target, h, body, p.signingTime(x.now())))
 		if err != nil {
 			return fmt.Errorf("provider %s: signing: %w", p.Name, err)
 		}
@@ -87,8 +87,8 @@ func (p *Provider) address(r *Request) (method string, u *url.URL, asked, target
 
 // composedByClient are the header fields that describe a body and the wanted
 // answer, and the Open Platform's that belong to a request; no signature covers
-// them. Its SDKs send a request id always, and the other two with an encrypted
-// body. Idempotency-Key is not among them: each try is a request of its own.
+// them. Its SDKs always send a request id, as does the gateway where a client has
+// none, and the other two with an encrypted body. Idempotency-Key is not among them: each try is a request of its own.
 var composedByClient = [...]string{
 	"Content-Type", "Accept", "Accept-Language",
 	"Alipay-Request-Id", "Alipay-Encrypt-Type", "Alipay-Encryption-Algm",
@@ -106,6 +106,9 @@ func (p *Provider) composeHeader(r *Request, token string) http.Header {
 	if r.Client != nil {
 		Forward(h, r.Client.Header, forwardedToUpstream[:])
 		Forward(h, r.Client.Header, composedByClient[:])
+		if name := p.Profile.Kind().RequestID; name != "" && h.Get(name) == "" {
+			h[name] = []string{rand.Text()}
+		}
 	} else {
 		if r.Stream {
 			h["Accept"] = eventStreamValue
@@ -128,8 +131,8 @@ func (p *Provider) composeHeader(r *Request, token string) http.Header {
 
 // message is what gets signed: the exact bytes, with a time and a nonce that no
 // other attempt has.
-func (p *Provider) message(method, requestTarget string, body []byte, now time.Time) signer.Message {
-	m := signer.Message{Method: method, Target: requestTarget, Body: body, Time: p.Clock.At(now)}
+func (p *Provider) message(method, requestTarget string, h http.Header, body []byte, now time.Time) signer.Message {
+	m := signer.Message{Method: method, Target: requestTarget, Header: h, Body: body, Time: p.Clock.At(now)}
 	if p.Profile.Kind().Nonce {
 		m.Nonce = rand.Text()
 	}
