@@ -155,7 +155,12 @@ func startGateway(t *testing.T, o options) *gateway {
 // load runs the gateway; called again, it is a reload.
 func (g *gateway) load(t *testing.T, generation int) {
 	t.Helper()
-	config := strings.ReplaceAll(g.config.Replace(caddyfile), "GENERATION", strconv.Itoa(generation))
+	loadCaddyfile(t, strings.ReplaceAll(g.config.Replace(caddyfile), "GENERATION", strconv.Itoa(generation)))
+}
+
+// loadCaddyfile runs a configuration.
+func loadCaddyfile(t *testing.T, config string) {
+	t.Helper()
 	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(config), nil)
 	if err != nil {
 		t.Fatalf("adapting the Caddyfile: %v", err)
