@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/caddy-alipayai/gateway/internal/heldport"
 )
 
@@ -99,12 +97,7 @@ func startAlipay(t *testing.T) *alipayRig {
 		}
 		sites.WriteString("}\n")
 	}
-	t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			t.Errorf("stopping Caddy: %v", err)
-		}
-		eventually(t, "everything of the plugin to end", noGoroutines)
-	})
+	stopCaddy(t)
 	loadCaddyfile(t, strings.NewReplacer("PROVIDERS", providers.String(), "SITES", sites.String()).Replace(alipayCaddyfile))
 	return r
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/heldport"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -47,6 +49,7 @@ type sdkResult struct {
 
 // judged is what judge.mjs found in a request.
 type judged struct {
+	Nth       int    `json:"nth"`      // of those that arrived
 	Verified  bool   `json:"verified"` // by the SDK, with the app's public key
 	Certified bool   `json:"certified"`
 	AppID     string `json:"appId"`
@@ -129,6 +132,7 @@ func TestAlipaySDK(t *testing.T) {
 	if len(results) != len(names) {
 		t.Fatalf("%d results of %d calls", len(results), len(names))
 	}
+	arrived := 0
 	for i, name := range names {
 		t.Run(name, func(t *testing.T) {
 			c, got := calls[name], results[i]
@@ -148,6 +152,9 @@ func TestAlipaySDK(t *testing.T) {
 				t.Fatalf("%+v", *got.Error)
 			}
 			a := got.Answer
+			if arrived++; a.Nth != arrived {
+				t.Errorf("it is the request %d that arrived, and not %d", a.Nth, arrived)
+			}
 			if !a.Verified || a.AppID != alipayApp || a.Certified != (c.site == r.certified) {
 				t.Errorf("the SDK finds verified %t, certified %t, app %s", a.Verified, a.Certified, a.AppID)
 			}
@@ -166,6 +173,55 @@ func TestAlipaySDK(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAlipaySDKMeetsTheSimulator: the simulated agent API takes what the SDK signs, by itself and through the gateway.
+func TestAlipaySDKMeetsTheSimulator(t *testing.T) {
+	simulated, addr := startSimulator(t, sandbox.Config{
+		Format: sandbox.NextBuilder, RequestsPerSecond: -1,
+		Apps: []sandbox.App{{ClientID: alipayApp, PublicKey: publicPEM(t, appKey())}},
+	})
+	r := &alipayRig{dir: t.TempDir(), plain: heldport.Addr(t)}
+	stopCaddy(t, simulated.close)
+	loadCaddyfile(t, strings.NewReplacer("UPSTREAM", "http://"+addr, "APP", alipayApp, "KEY", r.write(t, "app.key", privatePEM(t, appKey())), "SITE", r.plain).Replace(`{
+	admin off
+	persist_config off
+	auto_https off
+	log {
+		level ERROR
+	}
+	alipayai {
+		provider agent {
+			profile nextbuilder
+			agent sandbox-agent
+			base_url UPSTREAM
+			client_id APP
+			key 1 {file.KEY}
+		}
+	}
+}
+http://SITE {
+	reverse_proxy UPSTREAM {
+		transport alipayai agent {
+			paths /v3/stream/*
+			allow_anonymous
+		}
+	}
+}`))
+	direct, through := r.config(t, r.plain), r.config(t, r.plain)
+	direct["endpoint"], direct["privateKey"], direct["additionalAuthInfo"] = "http://"+addr, privatePEM(t, appKey()), "expired_seconds=120,x=y"
+	call := &sdkSSE{"/v3/stream/alipay/cloud/nextbuilder/agent/chat/generate", map[string]any{
+		"agent_id": "sandbox-agent", "outer_user_id": "u", "query": "茶", "request_id": "1",
+	}}
+	var results []sdkResult
+	runNode(t, "client.mjs", []sdkCall{{Config: direct, SSE: call}, {Config: through, SSE: call}}, &results)
+	for i, name := range []string{"by itself", "through the gateway"} {
+		if got := results[i]; got.Error != nil {
+			t.Errorf("%s: %+v", name, *got.Error)
+		} else if events := got.Answer.Events; len(events) != 5 || !strings.Contains(events[3].Data, "茶") {
+			t.Errorf("%s: events %+v", name, events)
+		}
 	}
 }
 

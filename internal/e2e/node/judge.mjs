@@ -77,14 +77,16 @@ function answerV2(response, found) {
   response.end(`{"${found.method.replaceAll('.', '_')}_response":${content},"sign":"${signatureV3(content, platform.config.privateKey)}"}`);
 }
 
+let arrived = 0;
 const server = createServer(async (request, response) => {
+  const nth = ++arrived;
   try {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks);
     const url = new URL(request.url, 'http://judge');
-    if (url.pathname === '/gateway.do') answerV2(response, judgeV2(url, body));
-    else answerV3(response, url.pathname === '/v3/limited' ? 400 : 200, await judgeV3(request, body));
+    if (url.pathname === '/gateway.do') answerV2(response, { nth, ...judgeV2(url, body) });
+    else answerV3(response, url.pathname === '/v3/limited' ? 400 : 200, { nth, ...await judgeV3(request, body) });
   } catch (error) {
     response.writeHead(500).end(String(error.stack));
   }
