@@ -157,7 +157,7 @@ func TestComposedRequestsAreHeldBack(t *testing.T) {
 						resp := &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {"5"}}, Body: http.NoBody}
 						x, f := send(t, p, req, nil, gives{resp})
 						if f == nil {
-							f = x.PassOn(1 << 20)
+							f = x.PassOn(1<<20, false)
 						}
 						return time.Since(began), f
 					}

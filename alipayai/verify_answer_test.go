@@ -56,7 +56,7 @@ func TestReflectedSignatureInOtherWords(t *testing.T) {
 	if err := p.Scheme.VerifyResponse(signer.Message{Method: "POST", Target: "/v3/pay", Body: []byte(body)}, resp.Header); err != nil {
 		t.Fatalf("the reflected signature is wrong in itself: %v", err)
 	}
-	if f := x.PassOn(100); codeOf(f) != failure.CodeBadSignature {
+	if f := x.PassOn(100, false); codeOf(f) != failure.CodeBadSignature {
 		t.Errorf("got %v", f)
 	}
 }
@@ -141,7 +141,7 @@ func TestPassOnUnsigned(t *testing.T) {
 				if test.field != "" {
 					resp.Header[test.field] = []string{test.signature}
 				}
-				if f := x.PassOn(100); codeOf(f) != want {
+				if f := x.PassOn(100, false); codeOf(f) != want {
 					t.Fatalf("got %v, want %q", f, want)
 				}
 				if want == "" {
@@ -157,8 +157,52 @@ func TestPassOnUnsigned(t *testing.T) {
 	}
 }
 
-// A signature that is right is taken, and goes no further.
+// An error without a signature, or with the words that the platform has for none, still says that it throttles. That a
+// success has none says nothing, and what it says is not believed.
+func TestUnsignedThrottlesHoldBack(t *testing.T) {
+	for name, test := range map[string]struct {
+		scheme    string
+		status    int
+		body      string
+		signature []string
+		held      bool
+	}{
+		"v3":              {"openapi-v3", 400, `{"code":"app-call-limited","message":"m"}`, nil, true},
+		"v3, null":        {"openapi-v3", 400, `{"code":"app-call-limited","message":"m"}`, []string{"null"}, true},
+		"v3, empty":       {"openapi-v3", 429, "", []string{""}, true},
+		"v3, page":        {"openapi-v3", 429, "<html>slow down</html>", nil, true},
+		"v2, under 200":   {"openapi-v2", 200, `{"error_response":{"code":"40005","sub_code":"isv.app-call-limited"}}`, nil, true},
+		"v2, empty sign":  {"openapi-v2", 200, `{"error_response":{"code":"40005","sub_code":"isv.app-call-limited"},"sign":""}`, nil, true},
+		"v3, a success":   {"openapi-v3", 200, `{"trade_no":"1"}`, []string{"null"}, false},
+		"v3, other error": {"openapi-v3", 400, `{"code":"invalid-parameter","message":"m"}`, []string{"null"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := rsaProvider(t, test.scheme)
+			p.Verify = upstream.VerifyRequire
+			x := exchange(t, p, 200, "")
+			x.Response = unsigned(test.status, strings.NewReader(test.body))
+			if test.signature != nil {
+				x.Response.Header["Alipay-Signature"] = test.signature
+			}
+			f := x.PassOn(1<<10, true)
+			if left := p.Hold.Left(time.Now()); (left > 0) != test.held {
+				t.Errorf("held for %v, want held: %t", left, test.held)
+			}
+			if want := map[bool]string{true: failure.CodeBadSignature}[test.status == http.StatusOK]; codeOf(f) != want {
+				t.Errorf("got %v, want %q", f, want)
+			}
+		})
+	}
+}
+
+// A signature that is right is taken, and goes no further, unless it is to be kept.
 func TestPassOnSigned(t *testing.T) {
+	for name, keep := range map[string]bool{"dropped": false, "kept": true} {
+		t.Run(name, func(t *testing.T) { testPassOnSigned(t, keep) })
+	}
+}
+
+func testPassOnSigned(t *testing.T, keep bool) {
 	p := simProvider(t, "http://127.0.0.1:1")
 	p.Tokens, p.Verify = nil, upstream.VerifyRequire
 	x := exchange(t, p, 200, "{}")
@@ -172,10 +216,10 @@ func TestPassOnSigned(t *testing.T) {
 		resp.Header.Set(f.Name, f.Value)
 	}
 	resp.Header.Set("Alipay-Signature", "of somebody else")
-	if f := x.PassOn(100); f != nil {
+	if f := x.PassOn(100, keep); f != nil {
 		t.Fatal(f)
 	}
-	if resp.Header.Get("Signature") != "" || resp.Header.Get("Alipay-Signature") == "" {
+	if (resp.Header.Get("Signature") != "") != keep || resp.Header.Get("Alipay-Signature") == "" {
 		t.Errorf("header %v", resp.Header)
 	}
 }
@@ -196,7 +240,7 @@ func TestPassOnUnreadable(t *testing.T) {
 			p.Verify = upstream.VerifyIfPresent
 			x := exchange(t, p, 200, "")
 			x.Response.Body = io.NopCloser(test.body)
-			if f := x.PassOn(100); codeOf(f) != test.want {
+			if f := x.PassOn(100, false); codeOf(f) != test.want {
 				t.Errorf("got %v, want %q", f, test.want)
 			}
 		})
@@ -234,7 +278,7 @@ func TestPassOnDropsRefusedTokens(t *testing.T) {
 			})
 			x := exchange(t, p, test.status, "")
 			x.Response.Body = io.NopCloser(strings.NewReader(test.body))
-			if f := x.PassOn(1 << 20); f != nil {
+			if f := x.PassOn(1<<20, false); f != nil {
 				t.Fatal(f)
 			}
 			if _, live := p.Tokens.Cell.Peek(); live == test.dropped {

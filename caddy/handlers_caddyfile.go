@@ -150,6 +150,7 @@ func (t *SigningTransport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{form: "allow_anonymous", read: enable(&t.AllowAnonymous)},
 		option{form: "max_body <size>", read: size(&t.MaxBody)},
 		option{form: "deadline <duration>", read: duration(&t.Deadline)},
+		option{form: "keep_signature", read: enable(&t.KeepSignature)},
 		option{form: "http { ... }", read: func(d *caddyfile.Dispenser) error {
 			if d.CountRemainingArgs() > 0 {
 				// It would make the block count for nothing.

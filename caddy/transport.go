@@ -56,6 +56,11 @@ type SigningTransport struct {
 	// the call gets status 504, or 503 where a token is missing. Default: `30s`
 	Deadline caddy.Duration `json:"deadline,omitempty"`
 
+	// Leaves its signature to an answer that the gateway has verified, for clients
+	// that verify it too, as Alipay's own SDKs do. It then appears in Caddy's access
+	// log as well. Default: false
+	KeepSignature bool `json:"keep_signature,omitempty"`
+
 	// How to connect: Caddy's own HTTP transport. Default: its defaults.
 	HTTP *reverseproxy.HTTPTransport `json:"http,omitempty"`
 
@@ -151,7 +156,7 @@ func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	if f == nil {
 		sending.left = true
 		x.Response.Header.Del("Set-Cookie")
-		f = x.PassOn(alipayai.DefaultMaxAnswer)
+		f = x.PassOn(alipayai.DefaultMaxAnswer, t.KeepSignature)
 	}
 	if f != nil {
 		return try.failed(req, f)

@@ -17,14 +17,16 @@ type Authorization struct {
 	AppCertSN string // empty outside the certificate mode
 	Nonce     string
 	Timestamp string // Unix milliseconds, decimal
+	Extra     string // further parts as they stand, such as expired_seconds=120; empty for none
 	Sign      []byte // the RSA signature
 }
 
 // ParseAuthorization parses
 //
-//	ALIPAY-SHA256withRSA app_id=<id>[,app_cert_sn=<sn>],nonce=<nonce>,timestamp=<ms>,sign=<base64>
+//	ALIPAY-SHA256withRSA app_id=<id>[,app_cert_sn=<sn>],nonce=<nonce>,timestamp=<ms>[,<name>=<value>...],sign=<base64>
 //
-// with its parts in this order, as the official SDKs write it. It returns ErrMalformed for anything else. Errors
+// with its parts in this order, as the official SDKs write it; the Node SDK's additionalAuthInfo stands before sign. Each
+// name comes once. It returns ErrMalformed for anything else. Errors
 // do not tell the signature.
 func ParseAuthorization(header string) (Authorization, error) {
 	var a Authorization
@@ -60,15 +62,35 @@ func ParseAuthorization(header string) (Authorization, error) {
 	if !isDigits(a.Timestamp) {
 		return Authorization{}, malformedAuthorization("timestamp must be a number of milliseconds")
 	}
+	var err error
+	if a.Extra, rest, err = cutExtra(rest); err != nil {
+		return Authorization{}, err
+	}
 	sign, ok := strings.CutPrefix(rest, "sign=")
 	if !ok {
 		return Authorization{}, malformedAuthorization("sign must stand in its place")
 	}
-	var err error
 	if a.Sign, err = decodeBase64(sign); err != nil {
 		return Authorization{}, malformedAuthorization("sign must be base64 and come last")
 	}
 	return a, nil
+}
+
+// cutExtra cuts off the parts that stand before sign.
+func cutExtra(s string) (extra, rest string, err error) {
+	seen := map[string]bool{"app_id": true, "app_cert_sn": true, "nonce": true, "timestamp": true, "sign": true}
+	rest = s
+	for rest != "" && !strings.HasPrefix(rest, "sign=") {
+		var part string
+		part, rest, _ = strings.Cut(rest, ",")
+		name, value, _ := strings.Cut(part, "=")
+		folded := strings.ToLower(name)
+		if !isToken(name) || seen[folded] || checkID(name, value, "=") != nil {
+			return "", "", malformedAuthorization("parts between timestamp and sign must be name=value, visible ASCII, each name once")
+		}
+		seen[folded] = true
+	}
+	return strings.TrimSuffix(s[:len(s)-len(rest)], ","), rest, nil
 }
 
 // authString is the part of the header that is signed.
@@ -77,7 +99,11 @@ func (a *Authorization) authString() string {
 	if a.AppCertSN != "" {
 		s += ",app_cert_sn=" + a.AppCertSN
 	}
-	return s + ",nonce=" + a.Nonce + ",timestamp=" + a.Timestamp
+	s += ",nonce=" + a.Nonce + ",timestamp=" + a.Timestamp
+	if a.Extra != "" {
+		s += "," + a.Extra
+	}
+	return s
 }
 
 func malformedAuthorization(what string) error {

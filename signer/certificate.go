@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Certificate is what the Open Platform's certificate mode needs of an X.509 certificate.
@@ -78,17 +79,17 @@ func RootCertSN(bundle []byte) (string, error) {
 	return strings.Join(sns, "_"), nil
 }
 
-// certSN computes Alipay's serial number of a certificate as its official Node SDK does: the MD5, in hex, of
-// the issuer's name (attributes last to first, "CN=..,OU=..,O=..,C=..", unescaped) followed by the decimal
-// serial number. MD5 only names the certificate here. It reads the DER itself, because x509 cannot read the
-// SM2 certificates of Alipay's root bundle.
+// certSN computes Alipay's serial number of a certificate as its official Node SDK does (alipay-sdk-nodejs-all,
+// src/antcertutil.ts, getCertSN): the MD5, in hex, of the issuer's name (attributes last to first, as in
+// "CN=..,OU=..,O=..,C=..", unescaped) followed by the decimal serial number. MD5 only names the certificate here. It
+// reads the DER itself, because x509 cannot read the SM2 certificates of Alipay's root bundle.
 func certSN(der []byte) (sn string, signedWithRSA bool, err error) {
 	var certificate struct {
 		TBS struct {
 			Version   int `asn1:"optional,explicit,default:0,tag:0"`
 			Serial    *big.Int
 			Algorithm pkix.AlgorithmIdentifier
-			Issuer    pkix.RDNSequence
+			Issuer    []attributesSET
 			Validity  asn1.RawValue
 			Subject   asn1.RawValue
 			PublicKey asn1.RawValue
@@ -105,7 +106,7 @@ func certSN(der []byte) (sn string, signedWithRSA bool, err error) {
 	var issuer []string
 	for _, set := range certificate.TBS.Issuer {
 		for _, attribute := range set {
-			issuer = append(issuer, fmt.Sprintf("%s=%v", attributeName(attribute.Type), attribute.Value))
+			issuer = append(issuer, attributeName(attribute.Type)+"="+nodeText(attribute.Value.Bytes))
 		}
 	}
 	slices.Reverse(issuer)
@@ -117,13 +118,18 @@ func certSN(der []byte) (sn string, signedWithRSA bool, err error) {
 	return hex.EncodeToString(sum[:]), signedWithRSA, nil
 }
 
-// attributeName returns the short name of a distinguished name's attribute.
+// attributesSET is one step of a distinguished name. Its own name tells asn1 that it is a SET.
+type attributesSET []struct {
+	Type  asn1.ObjectIdentifier
+	Value asn1.RawValue
+}
+
+// attributeName returns the short name of a distinguished name's attribute. The Node SDK knows these and writes others
+// without any name, as in "=value" (@fidm/x509 1.2.1, src/x509.ts, getShortName).
 func attributeName(oid asn1.ObjectIdentifier) string {
-	switch name := oid.String(); name {
+	switch oid.String() {
 	case "2.5.4.3":
 		return "CN"
-	case "2.5.4.5":
-		return "SERIALNUMBER"
 	case "2.5.4.6":
 		return "C"
 	case "2.5.4.7":
@@ -137,6 +143,25 @@ func attributeName(oid asn1.ObjectIdentifier) string {
 	case "1.2.840.113549.1.9.1":
 		return "E"
 	default:
-		return name
+		return ""
 	}
+}
+
+// nodeText reads bytes as Node does, which takes every kind of string for UTF-8: what is not becomes U+FFFD, one for each
+// beginning of a character that is cut (WHATWG Encoding, UTF-8 decoder).
+func nodeText(b []byte) string {
+	var text strings.Builder
+	for len(b) > 0 {
+		r, size := utf8.DecodeRune(b)
+		if r == utf8.RuneError && size == 1 {
+			for n := min(3, len(b)); n > 1 && size == 1; n-- {
+				if !utf8.FullRune(b[:n]) {
+					size = n
+				}
+			}
+		}
+		text.WriteRune(r)
+		b = b[size:]
+	}
+	return text.String()
 }

@@ -1,7 +1,9 @@
 package signer
 
 import (
+	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -117,7 +119,9 @@ func (s *Global) VerifyRequest(m Message, h http.Header) error {
 	return s.keys.verifyRequest(signature.KeyVersion, signature.Value, head, m.Body)
 }
 
-// VerifyResponse implements Scheme. The signature covers the request's path without its query.
+// VerifyResponse implements Scheme. The signature covers the request's path, with its query in it or without: the Go SDK
+// checks over the path (global-open-sdk-go, defaultAlipayClient.go, httpDo), those for Java, Python and PHP over all of
+// the target (global-open-sdk-java, BaseAlipayClient.checkRspSign).
 func (s *Global) VerifyResponse(m Message, h http.Header) error {
 	if err := m.check(); err != nil {
 		return err
@@ -126,8 +130,14 @@ func (s *Global) VerifyResponse(m Message, h http.Header) error {
 	if err != nil {
 		return err
 	}
-	head := s.layout.appendHead(nil, m.Method, m.path(), []byte(at))
-	return s.keys.verifyResponse(signature.KeyVersion, signature.Value, head, m.Body)
+	for _, target := range slices.Compact([]string{m.path(), m.Target}) {
+		head := s.layout.appendHead(nil, m.Method, target, []byte(at))
+		err = s.keys.verifyResponse(signature.KeyVersion, signature.Value, head, m.Body)
+		if !errors.Is(err, ErrBadSignature) {
+			return err
+		}
+	}
+	return err
 }
 
 // Reflects implements Scheme.

@@ -65,6 +65,9 @@ func (c *OpenAPIConfig) check(scheme, separators string) error {
 //	auth      = app_id=<id>[,app_cert_sn=<sn>],nonce=<nonce>,timestamp=<Unix milliseconds>
 //	signature = RSASSA-PKCS1-v1_5-SHA256("<auth>\n<METHOD>\n<path[?query]>\n<body>\n[<app auth token>\n]")
 //
+// Of a form with files (Content-Type multipart/form-data in Message.Header), body is the content of the part data.
+// Verifiers also take an auth string with more parts behind the timestamp, such as expired_seconds=120.
+//
 // The layout is the vendor's and not injective: a body "x\nT" without a token signs like a body "x" with the
 // token T. The header alipay-request-id, which the platform wants as well, is not signed and so not set here.
 type OpenAPIV3 struct {
@@ -90,8 +93,12 @@ func (s *OpenAPIV3) Sign(m Message) (Signed, error) {
 	if err != nil {
 		return Signed{}, err
 	}
+	signed, err := signedPart(m.Header, m.Body)
+	if err != nil {
+		return Signed{}, err
+	}
 	head, tail := layoutV3(auth, m, token)
-	_, signature, err := s.config.sign(head, m.Body, tail)
+	_, signature, err := s.config.sign(head, signed, tail)
 	if err != nil {
 		return Signed{}, err
 	}
@@ -112,8 +119,12 @@ func (s *OpenAPIV3) Canonical(m Message) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	signed, err := signedPart(m.Header, m.Body)
+	if err != nil {
+		return "", err
+	}
 	head, tail := layoutV3(auth, m, token)
-	return string(head) + string(m.Body) + string(tail), nil
+	return string(head) + string(signed) + string(tail), nil
 }
 
 // authorize checks m and returns its auth string and token.
@@ -179,8 +190,12 @@ func (s *OpenAPIV3) VerifyRequest(m Message, h http.Header) error {
 			return fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
 	}
+	signed, err := signedPart(h, m.Body)
+	if err != nil {
+		return err
+	}
 	head, tail := layoutV3(a.authString(), m, token)
-	return s.config.verifyRequest(0, a.Sign, head, m.Body, tail)
+	return s.config.verifyRequest(0, a.Sign, head, signed, tail)
 }
 
 // VerifyResponse implements Scheme. What is signed is "<alipay-timestamp>\n<alipay-nonce>\n<raw body>\n"; it

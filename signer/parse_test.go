@@ -68,6 +68,8 @@ func TestParseAuthorization(t *testing.T) {
 	for name, auth := range map[string]string{
 		"plain":            "app_id=1,nonce=n,timestamp=2",
 		"with certificate": "app_id=1,app_cert_sn=c,nonce=n,timestamp=2",
+		"with an expiry":   "app_id=1,nonce=n,timestamp=2,expired_seconds=120",
+		"with more parts":  "app_id=1,app_cert_sn=c,nonce=n,timestamp=2,expired_seconds=120,x=y",
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := must(ParseAuthorization("ALIPAY-SHA256withRSA " + auth + ",sign=AA=="))(t)
@@ -92,7 +94,17 @@ func TestParseAuthorization(t *testing.T) {
 		"odd timestamp":       "ALIPAY-SHA256withRSA app_id=1,nonce=n,timestamp=-2,sign=AA==",
 		"padded timestamp":    "ALIPAY-SHA256withRSA app_id=1,nonce=n,timestamp=02,sign=AA==",
 		"other order":         "ALIPAY-SHA256withRSA nonce=n,app_id=1,timestamp=2,sign=AA==",
-		"unknown part":        "ALIPAY-SHA256withRSA app_id=1,nonce=n,timestamp=2,x=y,sign=AA==",
+		"extra before":        "ALIPAY-SHA256withRSA app_id=1,nonce=n,expired_seconds=120,timestamp=2,sign=AA==",
+		"extra without value": "ALIPAY-SHA256withRSA app_id=1,nonce=n,timestamp=2,x=,sign=AA==",
+		"extra without name":  "ALIPAY-SHA256withRSA app_id=1,nonce=n,timestamp=2,=y,sign=AA==",
+		"extra, no equals":    "ALIPAY-SHA256withRSA app_id=1,nonce=n,timestamp=2,x,sign=AA==",
+		"extra with space":    "ALIPAY-SHA256withRSA app_id=1,nonce=n,timestamp=2, x=y,sign=AA==",
+		"extra, two equals":   "ALIPAY-SHA256withRSA app_id=1,nonce=n,timestamp=2,x=y=z,sign=AA==",
+		"extra twice":         "ALIPAY-SHA256withRSA app_id=1,nonce=n,timestamp=2,x=y,x=y,sign=AA==",
+		"extra app_id":        "ALIPAY-SHA256withRSA app_id=1,nonce=n,timestamp=2,app_id=2,sign=AA==",
+		"extra APP_ID":        "ALIPAY-SHA256withRSA app_id=1,nonce=n,timestamp=2,APP_ID=2,sign=AA==",
+		"extra certificate":   "ALIPAY-SHA256withRSA app_id=1,nonce=n,timestamp=2,app_cert_sn=c,sign=AA==",
+		"sign twice":          "ALIPAY-SHA256withRSA app_id=1,nonce=n,timestamp=2,sign=AA==,sign=AA==",
 		"no sign":             "ALIPAY-SHA256withRSA app_id=1,nonce=n,timestamp=2",
 		"empty sign":          "ALIPAY-SHA256withRSA app_id=1,nonce=n,timestamp=2,sign=",
 		"sign not last":       "ALIPAY-SHA256withRSA app_id=1,nonce=n,timestamp=2,sign=AA==,x=y",

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -225,6 +226,30 @@ func TestGlobalResponse(t *testing.T) {
 	if err := s.VerifyResponse(answer, sign("2019-05-28", 1)); !errors.Is(err, ErrMalformed) {
 		t.Errorf("half a time: got %v", err)
 	}
+	// The Go SDK checks over the path, Java, Python and PHP over path and query.
+	path := answer.Target
+	signedPath := sign("1767322800000", 1)
+	answer.Target += "?id=1%2F2&x"
+	signedTarget := sign("1767322800000", 1)
+	for name, c := range map[string]struct {
+		target string
+		signed http.Header
+		want   error
+	}{
+		"the path alone":                {answer.Target, signedPath, nil},
+		"path and query":                {answer.Target, signedTarget, nil},
+		"no query, signed with one":     {path, signedTarget, ErrBadSignature},
+		"another query":                 {path + "?id=1%2F3&x", signedTarget, ErrBadSignature},
+		"the query in another spelling": {path + "?id=1/2&x", signedTarget, ErrBadSignature},
+		"another path":                  {"/ams/api/v1/payments/refund?id=1%2F2&x", signedPath, ErrBadSignature},
+	} {
+		m := answer
+		m.Target = c.target
+		if err := s.VerifyResponse(m, c.signed); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
+		}
+	}
+	answer.Target = path
 	without := must(NewGlobal(GlobalConfig{ClientID: "5X01", RSAKeys: vendor}))(t)
 	if err := without.VerifyResponse(answer, sign("1767322800000", 1)); !errors.Is(err, ErrNoKeys) {
 		t.Errorf("without response keys: got %v", err)
@@ -359,6 +384,30 @@ func TestConcurrentUse(t *testing.T) {
 		// A version may be gone between signing and verifying; nothing else may fail.
 		if err := <-failures; err != nil && !errors.Is(err, ErrUnknownKeyVersion) {
 			t.Error(err)
+		}
+	}
+}
+
+// TestOpenAPIV3ExtraParts: what an SDK is configured to add to its auth string (Node: additionalAuthInfo) is signed as it
+// stands.
+func TestOpenAPIV3ExtraParts(t *testing.T) {
+	s := must(NewOpenAPIV3(openAPIConfig(t)))(t)
+	m := Message{Method: "POST", Target: "/v3/x", Body: []byte("{}")}
+	const auth = "app_id=2021000000000001,nonce=n,timestamp=1767322800000,expired_seconds=120,x=y"
+	_, raw, err := s.config.sign([]byte(auth + "\nPOST\n/v3/x\n{}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := ",sign=" + base64.StdEncoding.EncodeToString(raw)
+	for value, want := range map[string]error{
+		auth:                                   nil,
+		strings.Replace(auth, "120", "121", 1): ErrBadSignature,
+		strings.Replace(auth, ",expired_seconds=120", "", 1): ErrBadSignature,
+		strings.Replace(auth, "=120,x=y", "=120", 1):         ErrBadSignature,
+	} {
+		h := http.Header{"Authorization": {"ALIPAY-SHA256withRSA " + value + sign}}
+		if err := s.VerifyRequest(m, h); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", value, err, want)
 		}
 	}
 }

@@ -24,7 +24,8 @@ type Message struct {
 	Target string
 	// Body holds the exact bytes of the body, after any content encoding is undone; nil for none.
 	Body []byte
-	// Header of the message, for a layout that signs fields of it. Other schemes look at none.
+	// Header of the message: openapi-v3 reads its Content-Type, and a layout of one's own the fields that it signs.
+	// Other schemes look at none.
 	Header http.Header
 	// Time that the signature carries, to the precision of the scheme (a millisecond, or a second).
 	// Sign and Canonical need it; the verifiers read theirs from the message.

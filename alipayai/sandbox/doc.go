@@ -90,7 +90,7 @@
 //	Authorization: ALIPAY-SHA256withRSA <auth>,sign=<base64(signature)>
 //	alipay-app-auth-token: <token>   (if there is one)
 //
-//	auth      = app_id=<id>[,app_cert_sn=<sn>],nonce=<nonce>,timestamp=<Unix milliseconds>
+//	auth      = app_id=<id>[,app_cert_sn=<sn>],nonce=<nonce>,timestamp=<Unix milliseconds>[,<name>=<value>...]
 //	signature = RSASSA-PKCS1-v1_5-SHA256("<auth>\n<METHOD>\n<path[?query]>\n<body>\n[<token>\n]")
 //
 // Signature, path, fields, names of events and the data's type and payload are

@@ -158,7 +158,10 @@ func TestParseAuthorizationRefuses(t *testing.T) {
 		"empty nonce":      scheme + "app_id=a,nonce=,timestamp=1,sign=AAAA",
 		"seconds, signed":  scheme + "app_id=a,nonce=n,timestamp=+1,sign=AAAA",
 		"part twice":       scheme + "app_id=a,app_id=a,nonce=n,timestamp=1,sign=AAAA",
-		"unknown part":     scheme + "app_id=a,nonce=n,timestamp=1,x=1,sign=AAAA",
+		"unknown, early":   scheme + "app_id=a,nonce=n,x=1,timestamp=1,sign=AAAA",
+		"unknown, twice":   scheme + "app_id=a,nonce=n,timestamp=1,x=1,x=1,sign=AAAA",
+		"unknown, empty":   scheme + "app_id=a,nonce=n,timestamp=1,x=,sign=AAAA",
+		"app_id, late":     scheme + "app_id=a,nonce=n,timestamp=1,app_id=b,sign=AAAA",
 		"part after sign":  scheme + "app_id=a,nonce=n,timestamp=1,sign=AAAA,x=1",
 		"sign, no base64":  scheme + "app_id=a,nonce=n,timestamp=1,sign=*",
 		"space after part": scheme + "app_id=a, nonce=n,timestamp=1,sign=AAAA",
@@ -168,6 +171,22 @@ func TestParseAuthorizationRefuses(t *testing.T) {
 				t.Errorf("accepted as %+v", a)
 			}
 		})
+	}
+}
+
+// Parts that an SDK is told to add, such as how long the signature is good, are signed like the rest.
+func TestAuthorizationWithMoreParts(t *testing.T) {
+	g := newAgent(t, newClock())
+	body := agentBody("x", "")
+	auth := "app_id=" + agentID + ",nonce=n,timestamp=" + strconv.FormatInt(g.now().UnixMilli(), 10) + ",expired_seconds=120"
+	req := g.authorized(pathGenerate, body)
+	authorize(req, auth, "", body)
+	if o := g.try(req); o.status != 200 {
+		t.Errorf("%d %s", o.status, o.body)
+	}
+	req.Header.Set("Authorization", strings.Replace(req.Header.Get("Authorization"), "=120", "=121", 1))
+	if o := g.try(req); !strings.Contains(o.body, "invalid-signature") {
+		t.Errorf("changed: %d %s", o.status, o.body)
 	}
 }
 
@@ -320,9 +339,14 @@ func FuzzParseAuthorization(f *testing.F) {
 				t.Errorf("%q lacks %s", a.signed, want)
 			}
 		}
+		seen := make(map[string]bool)
 		for _, part := range parts {
 			name, _, _ := strings.Cut(part, "=")
-			if !slices.Contains([]string{"app_id", "app_cert_sn", "nonce", "timestamp"}, name) {
+			if seen[name] {
+				t.Errorf("%q has the part %q twice", a.signed, name)
+			}
+			seen[name] = true
+			if !seen["timestamp"] && !slices.Contains([]string{"app_id", "app_cert_sn", "nonce"}, name) {
 				t.Errorf("%q has the part %q", a.signed, part)
 			}
 		}

@@ -20,31 +20,29 @@ type authorization struct {
 }
 
 var errAuthorization = errors.New(
-	"want Authorization: ALIPAY-SHA256withRSA app_id=<id>[,app_cert_sn=<sn>],nonce=<nonce>,timestamp=<ms>,sign=<base64>")
+	"want Authorization: ALIPAY-SHA256withRSA app_id=<id>[,app_cert_sn=<sn>],nonce=<nonce>,timestamp=<ms>[,<name>=<value>...],sign=<base64>")
 
 // parseAuthorization reads the header as the platform's official Node SDK writes
-// it. Each part comes once, none is empty, and sign comes last.
+// it. Each part comes once, none is empty, and sign comes last. What an SDK is told
+// to add (additionalAuthInfo), such as expired_seconds=120, stands after timestamp.
 func parseAuthorization(header string) (authorization, error) {
 	value, ok := strings.CutPrefix(header, "ALIPAY-SHA256withRSA ")
 	signed, sign, found := strings.Cut(value, ",sign=")
 	if !ok || !found {
 		return authorization{}, errAuthorization
 	}
-	parts := make(map[string]string, 4)
+	parts := map[string]string{"app_id": "", "app_cert_sn": "", "nonce": "", "timestamp": ""}
 	for part := range strings.SplitSeq(signed, ",") {
 		name, v, _ := strings.Cut(part, "=")
-		if _, twice := parts[name]; twice || v == "" {
+		before, known := parts[name]
+		if before != "" || v == "" || !known && parts["timestamp"] == "" {
 			return authorization{}, errAuthorization
 		}
 		parts[name] = v
 	}
 	at, ok := parseMillis(parts["timestamp"])
-	known := 3
-	if parts["app_cert_sn"] != "" {
-		known++
-	}
 	raw, err := base64.StdEncoding.Strict().DecodeString(sign)
-	if err != nil || !ok || len(parts) != known || parts["app_id"] == "" || parts["nonce"] == "" {
+	if err != nil || !ok || parts["app_id"] == "" || parts["nonce"] == "" {
 		return authorization{}, errAuthorization
 	}
 	return authorization{parts["app_id"], at, signed, raw}, nil

@@ -90,8 +90,8 @@ func (p *Provider) address(r *Request) (method string, u *url.URL, asked, target
 
 // composedByClient are the header fields that describe a body and the wanted
 // answer, and the Open Platform's that belong to a request; no signature covers
-// them. Its SDKs send a request id always, and the other two with an encrypted
-// body. Idempotency-Key is not among them: each try is a request of its own.
+// them. Its SDKs always send a request id, as does the gateway where a client has
+// none, and the other two with an encrypted body. Idempotency-Key is not among them: each try is a request of its own.
 var composedByClient = [...]string{
 	"Content-Type", "Accept", "Accept-Language",
 	"Alipay-Request-Id", "Alipay-Encrypt-Type", "Alipay-Encryption-Algm",
@@ -109,6 +109,9 @@ func (p *Provider) composeHeader(r *Request, token string) http.Header {
 	if r.Client != nil {
 		Forward(h, r.Client.Header, forwardedToUpstream[:])
 		Forward(h, r.Client.Header, composedByClient[:])
+		if name := p.Profile.Kind().RequestID; name != "" && h.Get(name) == "" {
+			h[name] = []string{rand.Text()}
+		}
 	} else {
 		if r.Stream {
 			h["Accept"] = eventStreamValue

@@ -87,9 +87,10 @@ func IsError(status int) bool {
 // as the provider's Verify says. For that it reads the body, up to limit bytes, and
 // leaves it to be read again; redirects, which have no signature, and event streams
 // are not verified. What has been verified loses its signature, which belongs into
-// no log. The header, the trailer, and the body of an error or a redirect, lose the
-// credentials of the provider and of the request.
-func (x *Exchange) PassOn(limit int64) *failure.Failure {
+// no log, unless keepSignature says that the client verifies it too. The header, the
+// trailer, and the body of an error or a redirect, lose the credentials of the
+// provider and of the request.
+func (x *Exchange) PassOn(limit int64, keepSignature bool) *failure.Failure {
 	resp, mask := x.Response, x.mask()
 	mayLeak := resp.StatusCode >= http.StatusMultipleChoices
 	verifies := x.verifies() && resp.StatusCode/100 != 3
@@ -114,7 +115,9 @@ func (x *Exchange) PassOn(limit int64) *failure.Failure {
 		if f := Unverified(x.Verify(body), IsError(resp.StatusCode)); f != nil {
 			return f
 		}
-		resp.Header.Del(x.provider.Scheme.AnswerField()) // an unsigned answer has no such field
+		if !keepSignature {
+			resp.Header.Del(x.provider.Scheme.AnswerField()) // an unsigned answer has no such field
+		}
 	}
 	if mayLeak {
 		if shown := mask.Bytes(body); len(shown) != len(body) || !bytes.Equal(shown, body) {

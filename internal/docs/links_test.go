@@ -21,7 +21,7 @@ func TestLinks(t *testing.T) {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && name != root && strings.HasPrefix(entry.Name(), "."):
+		case entry.IsDir() && name != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "node_modules"):
 			return fs.SkipDir
 		case entry.IsDir() || filepath.Ext(name) != ".md":
 			return nil
@@ -122,7 +122,7 @@ func TestFilesOfDocs(t *testing.T) {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && name != root && strings.HasPrefix(entry.Name(), "."):
+		case entry.IsDir() && name != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "node_modules"):
 			return fs.SkipDir
 		case entry.IsDir() || entry.Name() != "doc.go":
 			return nil

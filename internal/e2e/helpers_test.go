@@ -139,23 +139,34 @@ func startGateway(t *testing.T, o options) *gateway {
 		"ANTHROPIC", cmp.Or(o.claudeURL, "http://"+claudeAddr)+"/v1", "CLAUDE", o.claude,
 		"LIST", cmp.Or(o.providers, "alipay"), "BREAKER", cmp.Or(o.breaker, "off"),
 		"HASH", hash.String(), "PLAIN", g.addr, "TLS", g.tlsAddr)
-	t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			t.Errorf("stopping Caddy: %v", err)
-		}
-		api.close()
-		claude.close()
-		eventually(t, "everything of the plugin to end", noGoroutines)
-	})
+	stopCaddy(t, api.close, claude.close)
 	g.load(t, 1)
 	eventually(t, "the internal certificate", g.certified)
 	return g
 }
 
+// stopCaddy stops it when the test ends, and then the APIs behind it.
+func stopCaddy(t *testing.T, apis ...func()) {
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Errorf("stopping Caddy: %v", err)
+		}
+		for _, stop := range apis {
+			stop()
+		}
+		eventually(t, "everything of the plugin to end", noGoroutines)
+	})
+}
+
 // load runs the gateway; called again, it is a reload.
 func (g *gateway) load(t *testing.T, generation int) {
 	t.Helper()
-	config := strings.ReplaceAll(g.config.Replace(caddyfile), "GENERATION", strconv.Itoa(generation))
+	loadCaddyfile(t, strings.ReplaceAll(g.config.Replace(caddyfile), "GENERATION", strconv.Itoa(generation)))
+}
+
+// loadCaddyfile runs a configuration.
+func loadCaddyfile(t *testing.T, config string) {
+	t.Helper()
 	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(config), nil)
 	if err != nil {
 		t.Fatalf("adapting the Caddyfile: %v", err)
