@@ -340,6 +340,7 @@ func TestMessagesRefusals(t *testing.T) {
 		"call without result":   {turns(user(`"x"`) + "," + call + "," + user(`"y"`)), "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after: t1, t2."},
 		"one result missing":    {turns(user(`"x"`) + "," + call + "," + user(`[{"type":"tool_result","tool_use_id":"t2"}]`)), "immediately after: t1."},
 		"words before results":  {turns(user(`"x"`) + "," + call + "," + user(`[{"type":"text","text":"a"},`+result+`]`)), "messages.1: `tool_use` ids were found"},
+		"call id repeats":       {turns(user(`"x"`) + "," + call + "," + user(`[`+result+`]`) + "," + call + "," + user(`[`+result+`]`)), "messages.3.content.0: `tool_use` ids must be unique"},
 		"result twice":          {turns(user(`"x"`) + "," + call + "," + user(`[`+result+`,{"type":"tool_result","tool_use_id":"t1"}]`)), "single result"},
 		"call at the end":       {turns(user(`"x"`) + "," + call), "messages.1: `tool_use` ids were found"},
 		"call with text input":  {turns(user(`"x"`) + `,{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":"{}"}]},` + user(`"x"`)), "input: Input should be a valid object"},
