@@ -19,10 +19,12 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/limiter"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -295,6 +297,7 @@ type recorder struct {
 
 	mu        sync.Mutex
 	attempts  []string
+	classes   []failure.Class
 	fallbacks []string
 	breakers  []string
 	signing   []string
@@ -306,6 +309,7 @@ func (r *recorder) Attempted(a alipayai.Attempt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.attempts = append(r.attempts, a.Provider+":"+a.Code)
+	r.classes = append(r.classes, a.Class)
 }
 
 func (r *recorder) FellOver(provider, reason string) {
@@ -425,31 +429,13 @@ func (a *arrivals) most(path string, span time.Duration) (most int) {
 // receive takes a value from c, for which it does not wait for ever.
 func receive[T any](t testing.TB, c <-chan T, what string) T {
 	t.Helper()
-	timeout := time.NewTimer(patience)
-	defer timeout.Stop()
-	select {
-	case v := <-c:
-		return v
-	case <-timeout.C:
-		t.Fatalf("waited %v for %s", patience, what)
-		panic("unreachable")
-	}
+	return testwait.Receive(t, patience, c, what)
 }
 
-// waitFor looks for something that has to become true.
+// waitFor waits for something that has to become true.
 func waitFor(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	timeout := time.NewTimer(patience)
-	defer timeout.Stop()
-	look := time.NewTicker(time.Millisecond)
-	defer look.Stop()
-	for !done() {
-		select {
-		case <-look.C:
-		case <-timeout.C:
-			t.Fatalf("waited %v for %s", patience, what)
-		}
-	}
+	testwait.For(t, patience, what, done)
 }
 
 // serve serves one request through OpenAI's door.

@@ -8,10 +8,16 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 // keyPrefix marks the gateway's own keys, so that a leak scanner can find
@@ -74,6 +80,16 @@ type TenantKeys struct {
 // Replace puts a table in the place of the one before.
 func (t *TenantKeys) Replace(byHash map[KeyHash]string) { t.byHash.Store(&byHash) }
 
+// Tenants gives the names of all tenants that have a key, in any order, perhaps
+// several times.
+func (t *TenantKeys) Tenants() []string {
+	table := t.byHash.Load()
+	if table == nil {
+		return nil
+	}
+	return slices.Collect(maps.Values(*table))
+}
+
 // Lookup gives the tenant of key. What gets compared are hashes, in a table
 // of the process's own random seed: how long that takes tells nothing about a
 // key, since nobody can choose a key by its hash.
@@ -124,4 +140,34 @@ func AddTenantKey(table map[KeyHash]string, tenant, hash string) error {
 	}
 	table[h] = tenant
 	return nil
+}
+
+// TenantLimits hold each tenant to what it may use of the gateway, whichever
+// provider serves it. They keep averages; a provider's Cap keeps every window.
+type TenantLimits struct {
+	// Usage is what the tenants have used lately; it survives a reload.
+	Usage *limiter.TenantLimits
+	// Of is the limit of a tenant by name, Default that of all others.
+	Of      map[string]limiter.TenantLimit
+	Default limiter.TenantLimit
+}
+
+// allow takes what c's tenant may use, or says what it exceeds. done is called
+// when the call is over, with the tokens that it took.
+func (l *TenantLimits) allow(tenant string, now time.Time) (done func(now time.Time, tokens int), f *failure.Failure) {
+	if l == nil {
+		return func(time.Time, int) {}, nil
+	}
+	limit, ok := l.Of[tenant]
+	if !ok {
+		limit = l.Default
+	}
+	if limit == (limiter.TenantLimit{}) {
+		return func(time.Time, int) {}, nil
+	}
+	done, err := l.Usage.Allow(now, tenant, limit, 0)
+	if rejection, ok := errors.AsType[*limiter.Rejection](err); ok {
+		return nil, failure.Limited(string(rejection.Reason), "your limit at this gateway is used up: "+string(rejection.Reason), rejection.RetryAfter)
+	}
+	return done, nil
 }

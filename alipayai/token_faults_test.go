@@ -1,6 +1,7 @@
 package alipayai_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -33,8 +34,13 @@ func TestTokenOfTheSimulatorsFailures(t *testing.T) {
 			start := time.Now()
 			got := r.chat("hello")
 			message := wantError(t, got, http.StatusServiceUnavailable, failure.CodeTokenUnavailable)
-			if !strings.Contains(message, test.want.Error()) || !strings.Contains(message, test.code) {
-				t.Errorf("message %q, want the reason %q %q", message, test.want, test.code)
+			if want := "provider alipay has no access token: " + test.want.Error(); message != want {
+				t.Errorf("message %q, want %q without the endpoint's own words", message, want)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			if _, err := r.provider.Tokens.Token(ctx); err == nil || !strings.Contains(err.Error(), test.code) {
+				t.Errorf("error for the log %v, want the reason %q", err, test.code)
 			}
 			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("answered after %v", took)

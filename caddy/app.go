@@ -49,7 +49,7 @@ type App struct {
 	// Where complete records of system errors go, sealed. Default: nowhere.
 	Evidence *Evidence `json:"evidence,omitempty"`
 
-	// Where operators are told of what is wrong. Default: in the log alone.
+	// Where operators are notified of what is wrong. Default: in the log only.
 	Alerts []*Alert `json:"alerts,omitempty"`
 
 	// How many system errors a minute of one provider are too many. Default: `10`
@@ -64,6 +64,7 @@ type App struct {
 	evidence  *evidence.Recorder
 	alerter   *alert.Alerter
 	monitor   *alert.Monitor
+	warnings  warnings
 	// sites are those of the handlers, as alerts call them.
 	sites map[string]bool
 	// releases give back what the configuration holds of the pooled state.
@@ -92,6 +93,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision builds the providers. It does no network input or output.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger, a.exiting = live.Log(ctx.Logger()), caddy.Exiting
+	a.warnings = warnings{logger: a.logger, named: make(map[string]string)}
 	m, release := acquire[metrics]("metrics")
 	a.metrics = m
 	a.releases = append(a.releases, release)
@@ -124,6 +126,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if err != nil {
 			return fmt.Errorf("provider %s: %w", name, err)
 		}
+		a.warnings.provider(built)
 		a.providers[name] = built
 	}
 	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}} {
@@ -141,6 +144,7 @@ func (a *App) Start() error {
 			return err
 		}
 	}
+	a.warnings.tenants()
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
 	for _, open := range a.opens {
@@ -164,7 +168,7 @@ func (a *App) Stop() error {
 }
 
 // exitTime is how long the process waits, when it ends, for evidence and alerts
-// that are under way.
+// that are still being written or sent.
 const exitTime = 2 * time.Second
 
 // flush waits for them. What it does not wait for is lost.

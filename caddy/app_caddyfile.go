@@ -54,71 +54,62 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the option's name
 	if d.NextArg() {
-		return d.ArgErr()
+		return d.Err("write alipayai { ... }")
 	}
-	return block(d, []string{"provider", "alert"}, func(option string) error {
-		switch option {
-		case "insecure_literals":
-			return enable(d, &a.InsecureLiterals)
-		case "encryption_key":
-			return text(d, &a.EncryptionKey)
-		case "store":
-			return a.unmarshalStore(d)
-		case "evidence":
-			a.Evidence = new(Evidence)
-			return a.Evidence.unmarshal(d)
-		case "alert":
-			return a.unmarshalAlert(d)
-		case "alert_system_errors":
-			return number(d, &a.AlertSystemErrors)
-		case "provider":
-			var name string
-			if err := text(d, &name); err != nil {
-				return err
-			}
-			if err := checkProviderName(name); err != nil {
-				return d.WrapErr(err)
-			}
-			if _, ok := a.Providers[name]; ok {
-				return d.Errf("provider %s is declared twice", name)
-			}
-			p := new(Provider)
-			if err := p.unmarshalBlock(d); err != nil {
-				return err
-			}
-			if a.Providers == nil {
-				a.Providers = make(map[string]*Provider)
-			}
-			a.Providers[name] = p
-			return nil
-		}
-		return d.Errf("unrecognized option %q of alipayai; use provider, store, encryption_key, evidence, alert, alert_system_errors or insecure_literals", option)
-	})
+	return block(d, "alipayai",
+		option{form: "provider <name> { ... }", read: a.unmarshalProvider, repeats: true},
+		option{form: "store memory, or store redis <address>", read: a.unmarshalStore},
+		option{form: "encryption_key <key>", read: text(&a.EncryptionKey)},
+		option{form: "evidence { ... }", read: a.unmarshalEvidence},
+		option{form: "alert slack|webhook|shoutrrr <url>, or alert pagerduty <routing_key> [<url>]", read: a.unmarshalAlert, repeats: true},
+		option{form: "alert_system_errors <per_minute>", read: number(&a.AlertSystemErrors)},
+		option{form: "insecure_literals", read: enable(&a.InsecureLiterals)},
+	)
 }
 
-// unmarshal reads an `evidence` block; see parseApp.
-func (e *Evidence) unmarshal(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
+// unmarshalProvider reads one `provider`; see Provider.unmarshalBlock.
+func (a *App) unmarshalProvider(d *caddyfile.Dispenser) error {
+	var name string
+	if err := args(d, &name); err != nil {
+		return err
 	}
-	return block(d, []string{"recipient"}, func(option string) error {
-		switch option {
-		case "recipient":
+	if err := checkProviderName(name); err != nil {
+		return d.WrapErr(err)
+	}
+	if _, ok := a.Providers[name]; ok {
+		return d.Errf("provider %s is declared twice", name)
+	}
+	p := new(Provider)
+	if err := p.unmarshalBlock(d); err != nil {
+		return err
+	}
+	if a.Providers == nil {
+		a.Providers = make(map[string]*Provider)
+	}
+	a.Providers[name] = p
+	return nil
+}
+
+// unmarshalEvidence reads an `evidence` block; see parseApp.
+func (a *App) unmarshalEvidence(d *caddyfile.Dispenser) error {
+	if err := args(d); err != nil {
+		return err
+	}
+	e := new(Evidence)
+	a.Evidence = e
+	return block(d, "evidence",
+		option{form: "recipient <age public key>", repeats: true, read: func(d *caddyfile.Dispenser) error {
 			var recipient string
-			if err := text(d, &recipient); err != nil {
+			if err := args(d, &recipient); err != nil {
 				return err
 			}
 			e.Recipients = append(e.Recipients, recipient)
 			return nil
-		case "dir":
-			return text(d, &e.Dir)
-		case "ttl":
-			return duration(d, &e.TTL)
-		case "max_bytes":
-			return size(d, &e.MaxBytes)
-		}
-		return unrecognized(d, "evidence", option, "recipient", "dir", "ttl", "max_bytes")
-	})
+		}},
+		option{form: "dir <path>", read: text(&e.Dir)},
+		option{form: "ttl <duration>", read: duration(&e.TTL)},
+		option{form: "max_bytes <size>", read: size(&e.MaxBytes)},
+	)
 }
 
 // unmarshalAlert reads one `alert`; see parseApp.
@@ -133,7 +124,7 @@ func (a *App) unmarshalAlert(d *caddyfile.Dispenser) error {
 	case len(given) == 2:
 		c = Alert{Type: given[0], URL: given[1]}
 	default:
-		return d.Err("write alert slack|webhook|shoutrrr <url>, or alert pagerduty <routing_key> [<url>]")
+		return errArguments
 	}
 	a.Alerts = append(a.Alerts, &c)
 	return nil

@@ -41,11 +41,15 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if passed || err == nil {
 		return err
 	}
+	message := "the API key that was sent is not valid"
+	if len(r.Header["Authorization"]) == 0 {
+		message = "no API key was sent; send it as Authorization: Bearer <key>"
+	}
 	w.Header().Set("WWW-Authenticate", "Bearer")
 	wire.Error{
 		Status:    http.StatusUnauthorized,
 		Code:      failure.CodeInvalidAPIKey,
-		Message:   "no valid API key was sent; send it as Authorization: Bearer <key>",
+		Message:   message,
 		RequestID: alipayai.NewRequestID(),
 	}.WriteHTTP(w)
 	return nil

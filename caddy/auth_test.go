@@ -75,6 +75,9 @@ func TestAuth(t *testing.T) {
 			if a.status != http.StatusUnauthorized || a.code() != "invalid_api_key" {
 				t.Errorf("status %d: %s", a.status, a.body)
 			}
+			if missing := strings.Contains(a.body, "no API key was sent"); missing != !strings.Contains(strings.Join(tt.fields, "\n"), "Authorization") {
+				t.Errorf("does not tell an unknown key from none: %s", a.body)
+			}
 			if a.header.Get("Content-Type") != "application/json" || a.header.Get("Www-Authenticate") != "Bearer" {
 				t.Errorf("header %v", a.header)
 			}
@@ -184,7 +187,7 @@ http://${gateway} {
 // bcryptOfPassword is the hash of "a-password", of the least cost there is.
 const bcryptOfPassword = "$2a$04$yfVyfkPBEDRyLTB6SRXa0.gKeJR0PJ58kqypu.Bv61V1.58OyvtKi"
 
-// TestEmptyKeyFile finds the file of keys empty, as it is while somebody writes it: nobody is locked out.
+// TestEmptyKeyFile finds the file of keys empty, as it is while it is being written: no client is locked out.
 func TestEmptyKeyFile(t *testing.T) {
 	key, hash := alipayai.NewKey()
 	path := filepath.Join(t.TempDir(), "tenants")

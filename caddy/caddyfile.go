@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,150 +24,180 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("alipayai_sandbox", httpcaddyfile.Before, "reverse_proxy")
 }
 
-// block reads a block's options, each at most once unless it may repeat.
-func block(d *caddyfile.Dispenser, repeatable []string, option func(name string) error) error {
+// option is one of a block's.
+type option struct {
+	// form is how it is written, its name first: what an error tells where the
+	// arguments are not those.
+	form string
+	// read takes the arguments, and the block where there is one. The
+	// dispenser stands at the name.
+	read func(d *caddyfile.Dispenser) error
+	// repeats says that it may be given several times.
+	repeats bool
+}
+
+func (o option) name() string {
+	name, _, _ := strings.Cut(o.form, " ")
+	return name
+}
+
+// block reads the block of what has that name.
+func block(d *caddyfile.Dispenser, of string, options ...option) error {
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		name := d.Val()
-		if seen[name] && !slices.Contains(repeatable, name) {
+		i := slices.IndexFunc(options, func(o option) bool { return o.name() == name })
+		if i < 0 {
+			return unrecognized(d, of, name, options)
+		}
+		if seen[name] && !options[i].repeats {
 			return d.Errf("%s is given twice", name)
 		}
 		seen[name] = true
-		if err := option(name); err != nil {
+		if err := written(d, options[i].form, options[i].read(d)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// args reads exactly the given arguments, and no more.
+// unrecognized is the error for an option that does not exist: it names those that do.
+func unrecognized(d *caddyfile.Dispenser, of, name string, options []option) error {
+	if len(options) == 0 {
+		return d.Errf("unrecognized option %q of %s, which has none", name, of)
+	}
+	known := make([]string, len(options))
+	for i, o := range options {
+		known[i] = o.name()
+	}
+	return d.Errf("unrecognized option %q of %s; use %s", name, of, strings.Join(known, ", "))
+}
+
+// errArguments says that an option's arguments are not those of its form.
+var errArguments = errors.New("not the form's arguments")
+
+// written makes the error of wrong arguments one that tells the form, and passes on others.
+func written(d *caddyfile.Dispenser, form string, err error) error {
+	switch {
+	case !errors.Is(err, errArguments):
+		return err
+	case !strings.Contains(form, " "):
+		return d.Errf("write %s alone, without arguments", form)
+	}
+	return d.Errf("write %s", form)
+}
+
+// args reads exactly the given arguments, and no more; or errArguments.
 func args(d *caddyfile.Dispenser, to ...*string) error {
 	given := d.RemainingArgs()
-	if len(given) != len(to) {
-		return d.ArgErr()
+	if len(given) != len(to) || slices.Contains(given, "") {
+		return errArguments
 	}
 	for i, value := range given {
-		if value == "" {
-			return d.Err("an argument is empty")
-		}
 		*to[i] = value
 	}
 	return nil
 }
 
 // text reads one argument.
-func text(d *caddyfile.Dispenser, to *string) error { return args(d, to) }
+func text(to *string) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error { return args(d, to) }
+}
 
 // enable reads an option that has no arguments.
-func enable(d *caddyfile.Dispenser, to *bool) error {
-	*to = true
-	return args(d)
+func enable(to *bool) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		*to = true
+		return args(d)
+	}
+}
+
+// list reads one argument or more.
+func list(to *[]string) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		if *to = d.RemainingArgs(); len(*to) == 0 {
+			return errArguments
+		}
+		return nil
+	}
+}
+
+// single reads one argument as parse does.
+func single[T any](to *T, parse func(d *caddyfile.Dispenser, name, value string, to *T) error) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		name, value := d.Val(), ""
+		if err := args(d, &value); err != nil {
+			return err
+		}
+		return parse(d, name, value, to)
+	}
 }
 
 // duration reads a positive duration.
-func duration(d *caddyfile.Dispenser, to *caddy.Duration) error {
-	option := d.Val()
-	var value string
-	if err := text(d, &value); err != nil {
-		return err
-	}
-	return parseDuration(d, option, value, to)
-}
+func duration(to *caddy.Duration) func(*caddyfile.Dispenser) error { return single(to, parseDuration) }
 
-func parseDuration(d *caddyfile.Dispenser, option, value string, to *caddy.Duration) error {
-	parsed, err := caddy.ParseDuration(value)
-	if err != nil || parsed <= 0 {
-		return d.Errf("%s %q is not a positive duration; write it like 15s", option, value)
+func parseDuration(d *caddyfile.Dispenser, name, value string, to *caddy.Duration) error {
+	span, err := caddy.ParseDuration(value)
+	if err != nil || span <= 0 {
+		return d.Errf("%s %q is not a positive duration; write it like 15s", name, value)
 	}
-	*to = caddy.Duration(parsed)
+	*to = caddy.Duration(span)
 	return nil
 }
 
 // number reads a number from 1.
-func number(d *caddyfile.Dispenser, to *int) error {
-	option := d.Val()
-	var value string
-	if err := text(d, &value); err != nil {
-		return err
-	}
-	return parseNumber(d, option, value, to)
-}
+func number(to *int) func(*caddyfile.Dispenser) error { return single(to, parseNumber) }
 
-func parseNumber(d *caddyfile.Dispenser, option, value string, to *int) error {
+func parseNumber(d *caddyfile.Dispenser, name, value string, to *int) error {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 {
-		return d.Errf("%s %q is not a number from 1", option, value)
+		return d.Errf("%s %q is not a number from 1", name, value)
 	}
 	*to = n
 	return nil
 }
 
 // size reads a positive number of bytes.
-func size(d *caddyfile.Dispenser, to *int64) error {
-	option := d.Val()
-	var value string
-	if err := text(d, &value); err != nil {
-		return err
+func size(to *int64) func(*caddyfile.Dispenser) error { return single(to, parseSize) }
+
+func parseSize(d *caddyfile.Dispenser, name, value string, to *int64) error {
+	n, err := humanize.ParseBytes(value)
+	if err != nil || n == 0 || n > 1<<40 {
+		return d.Errf("%s %q is not a size; write it like 4MiB", name, value)
 	}
-	parsed, err := humanize.ParseBytes(value)
-	if err != nil || parsed == 0 || parsed > 1<<40 {
-		return d.Errf("%s %q is not a size; write it like 4MiB", option, value)
-	}
-	*to = int64(parsed)
+	*to = int64(n)
 	return nil
 }
 
-// versioned reads a key's version and its value.
-func versioned(d *caddyfile.Dispenser, to *map[int]string) error {
-	option := d.Val()
-	var version, value string
-	if err := args(d, &version, &value); err != nil {
-		return d.Errf("write %s <version> <key>", option)
+// named reads a key and its value.
+func named[K comparable](to *map[K]string, parse func(d *caddyfile.Dispenser, name, key string, to *K) error) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		name, key, value := d.Val(), "", ""
+		if err := args(d, &key, &value); err != nil {
+			return err
+		}
+		var parsed K
+		if err := parse(d, name, key, &parsed); err != nil {
+			return err
+		}
+		if _, ok := (*to)[parsed]; ok {
+			return d.Errf("%s %s is given twice", name, key)
+		}
+		if *to == nil {
+			*to = make(map[K]string)
+		}
+		(*to)[parsed] = value
+		return nil
 	}
-	n, err := strconv.Atoi(version)
-	if err != nil || n < 1 {
-		return d.Errf("%s version %q is not a number from 1", option, version)
-	}
-	if _, ok := (*to)[n]; ok {
-		return d.Errf("%s %d is given twice", option, n)
-	}
-	if *to == nil {
-		*to = make(map[int]string)
-	}
-	(*to)[n] = value
+}
+
+// word takes any key of named.
+func word(_ *caddyfile.Dispenser, _, key string, to *string) error {
+	*to = key
 	return nil
 }
 
-// named reads a name and its value.
-func named(d *caddyfile.Dispenser, to *map[string]string) error {
-	option := d.Val()
-	var name, value string
-	if err := args(d, &name, &value); err != nil {
-		return err
-	}
-	if _, ok := (*to)[name]; ok {
-		return d.Errf("%s %s is given twice", option, name)
-	}
-	if *to == nil {
-		*to = make(map[string]string)
-	}
-	(*to)[name] = value
-	return nil
-}
-
-// list reads one argument or more.
-func list(d *caddyfile.Dispenser, to *[]string) error {
-	if *to = d.RemainingArgs(); len(*to) == 0 {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-// unrecognized is the error for an option that does not exist, where those do
-// that are known.
-func unrecognized(d *caddyfile.Dispenser, directive, option string, known ...string) error {
-	if len(known) == 0 {
-		return d.Errf("unrecognized option %q of %s, which has none", option, directive)
-	}
-	return d.Errf("unrecognized option %q of %s; use %s", option, directive, strings.Join(known, ", "))
+// version takes keys of named that are numbers from 1.
+func version(d *caddyfile.Dispenser, name, key string, to *int) error {
+	return parseNumber(d, name+" version", key, to)
 }

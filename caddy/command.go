@@ -15,6 +15,7 @@ func init() {
 		Name:  "alipayai",
 		Short: "Manages the Alipay AI gateway's keys and evidence",
 		CobraFunc: func(cmd *cobra.Command) {
+			group(cmd)
 			key := &cobra.Command{Use: "key", Short: "Manages the keys that clients authenticate with"}
 			key.AddCommand(&cobra.Command{
 				Use:   "new <tenant>",
@@ -22,6 +23,7 @@ func init() {
 				Args:  cobra.ExactArgs(1),
 				RunE:  newKey,
 			})
+			group(key)
 			cmd.AddCommand(key)
 
 			sealed := &cobra.Command{Use: "evidence", Short: "Reads the sealed records of system errors"}
@@ -34,9 +36,17 @@ func init() {
 			open.Flags().String("identity", "", "the file that age-keygen has made (required)")
 			_ = open.MarkFlagRequired("identity") // the flag is there
 			sealed.AddCommand(open)
+			group(sealed)
 			cmd.AddCommand(sealed)
 		},
 	})
+}
+
+// group makes cmd one that has commands and does nothing by itself: alone it
+// shows them, and a command that it does not have is an error.
+func group(cmd *cobra.Command) {
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 }
 
 func openEvidence(cmd *cobra.Command, args []string) error {

@@ -77,3 +77,18 @@ func TestKeyNewRefuses(t *testing.T) {
 		})
 	}
 }
+
+// A command that does not exist is an error, which ends the process with status 1;
+// without one the commands are shown.
+func TestUnknownCommands(t *testing.T) {
+	for _, args := range [][]string{{"keys"}, {"key", "list"}, {"evidence", "show"}} {
+		if _, err := runCommand(t, args...); err == nil || !strings.Contains(err.Error(), "unknown command") {
+			t.Errorf("%q: error %v", args, err)
+		}
+	}
+	for _, args := range [][]string{{}, {"key"}, {"evidence"}} {
+		if output, err := runCommand(t, args...); err != nil || !strings.Contains(output, "Available Commands") {
+			t.Errorf("%q: error %v, printed %q", args, err, output)
+		}
+	}
+}

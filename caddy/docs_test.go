@@ -133,7 +133,7 @@ func TestOptionsAreDescribed(t *testing.T) {
 	})
 	options := 0
 	for name, file := range files {
-		if !readsOptions(file) {
+		if !readsOptions(t, file) {
 			continue
 		}
 		titles, ok := sectionsOf[name]
@@ -149,26 +149,17 @@ func TestOptionsAreDescribed(t *testing.T) {
 			shown += syntax(sections[title])
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
-			c, ok := n.(*ast.CaseClause)
+			form, ok := formOf(t, n)
 			if !ok {
 				return true
 			}
-			for _, value := range c.List {
-				literal, ok := value.(*ast.BasicLit)
-				if !ok || literal.Kind != token.STRING {
-					continue
-				}
-				option, err := strconv.Unquote(literal.Value)
-				if err != nil {
-					t.Fatal(err)
-				}
-				options++
-				if !regexp.MustCompile(`(?m)^\t+` + option + `\b`).MatchString(shown) {
-					t.Errorf("%s: README.md shows %s in no syntax of %q", positions.Position(c.Pos()), option, titles)
-				}
-				if !says(body, option) {
-					t.Errorf("%s: README.md does not describe %s under %q", positions.Position(c.Pos()), option, titles)
-				}
+			options++
+			option, _, _ := strings.Cut(form, " ")
+			if !regexp.MustCompile(`(?m)^\t+` + option + `\b`).MatchString(shown) {
+				t.Errorf("%s: README.md shows %s in no syntax of %q", positions.Position(n.Pos()), option, titles)
+			}
+			if !says(body, option) {
+				t.Errorf("%s: README.md does not describe %s under %q", positions.Position(n.Pos()), option, titles)
 			}
 			return true
 		})
@@ -178,17 +169,38 @@ func TestOptionsAreDescribed(t *testing.T) {
 	}
 }
 
-// readsOptions reports whether a file reads blocks of Caddyfiles: it says which
-// options it does not know.
-func readsOptions(file *ast.File) (found bool) {
+// readsOptions reports whether a file reads blocks of Caddyfiles.
+func readsOptions(t *testing.T, file *ast.File) (found bool) {
 	ast.Inspect(file, func(n ast.Node) bool {
-		if call, ok := n.(*ast.CallExpr); ok {
-			name, ok := call.Fun.(*ast.Ident)
-			found = found || ok && name.Name == "unrecognized"
-		}
+		_, ok := formOf(t, n)
+		found = found || ok
 		return !found
 	})
 	return found
+}
+
+// formOf gives the form of an option{...} of the source.
+func formOf(t *testing.T, n ast.Node) (string, bool) {
+	literal, ok := n.(*ast.CompositeLit)
+	if !ok {
+		return "", false
+	}
+	if name, ok := literal.Type.(*ast.Ident); !ok || name.Name != "option" {
+		return "", false
+	}
+	for _, element := range literal.Elts {
+		pair := element.(*ast.KeyValueExpr)
+		if pair.Key.(*ast.Ident).Name != "form" {
+			continue
+		}
+		form, err := strconv.Unquote(pair.Value.(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return form, true
+	}
+	t.Fatal("an option has no form")
+	return "", false
 }
 
 // says reports whether a text has an option as code, alone or with its arguments.

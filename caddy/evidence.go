@@ -37,6 +37,9 @@ func (a *App) openEvidence() error {
 		if err != nil {
 			return fmt.Errorf("evidence: %w", err)
 		}
+		if err := vault.CheckDir(); err != nil {
+			return fmt.Errorf("evidence: dir: %w", err)
+		}
 		options.Vault = vault
 		a.releases = append(a.releases, vault.Close)
 		a.checks = append(a.checks, func() error {

@@ -33,25 +33,22 @@ func parseAuth(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 func (k *KeysAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if d.NextArg() {
-		return d.ArgErr()
+		return d.Err("write alipayai_auth [<matcher>] { ... }")
 	}
-	return block(d, []string{"key"}, func(option string) error {
-		switch option {
-		case "key":
+	return block(d, "alipayai_auth",
+		option{form: "key <tenant> sha256:<hex>", repeats: true, read: func(d *caddyfile.Dispenser) error {
 			var tenant, hash string
 			if err := args(d, &tenant, &hash); err != nil {
-				return d.Err("write key <tenant> sha256:<hex>")
+				return err
 			}
 			if k.Keys == nil {
 				k.Keys = make(map[string][]string)
 			}
 			k.Keys[tenant] = append(k.Keys[tenant], hash)
 			return nil
-		case "file":
-			return text(d, &k.File)
-		}
-		return unrecognized(d, "alipayai_auth", option, "key", "file")
-	})
+		}},
+		option{form: "file <path>", read: text(&k.File)},
+	)
 }
 
 func parseSandbox(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
@@ -80,70 +77,47 @@ func parseSandbox(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 func (h *SandboxHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if d.NextArg() {
-		return d.ArgErr()
+		return d.Err("write alipayai_sandbox [<matcher>] { ... }")
 	}
-	return block(d, []string{"app"}, func(option string) error {
-		switch option {
-		case "name":
-			return text(d, &h.Name)
-		case "format":
-			return text(d, &h.Format)
-		case "mode":
-			return text(d, &h.Mode)
-		case "app":
-			return h.unmarshalApp(d)
-		case "token_life":
-			return duration(d, &h.TokenLife)
-		case "rotate_refresh_tokens":
-			return enable(d, &h.RotateRefreshTokens)
-		case "requests_per_second":
-			var value string
-			if err := text(d, &value); err != nil {
-				return err
-			}
+	return block(d, "alipayai_sandbox",
+		option{form: "name <name>", read: text(&h.Name)},
+		option{form: "format openai|anthropic|nextbuilder", read: text(&h.Format)},
+		option{form: "mode sandbox|production", read: text(&h.Mode)},
+		option{form: "app <client_id> { ... }", read: h.unmarshalApp, repeats: true},
+		option{form: "token_life <duration>", read: duration(&h.TokenLife)},
+		option{form: "rotate_refresh_tokens", read: enable(&h.RotateRefreshTokens)},
+		option{form: "requests_per_second <number>|unlimited", read: single(&h.RequestsPerSecond, func(d *caddyfile.Dispenser, name, value string, to *int) error {
 			if value == "unlimited" {
-				h.RequestsPerSecond = -1
+				*to = -1
 				return nil
 			}
 			n, err := strconv.Atoi(value)
 			if err != nil || n < 1 {
-				return d.Errf("requests_per_second %q is neither a number from 1 nor unlimited", value)
+				return d.Errf("%s %q is neither a number from 1 nor unlimited", name, value)
 			}
-			h.RequestsPerSecond = n
+			*to = n
 			return nil
-		case "models":
-			return list(d, &h.Models)
-		}
-		return unrecognized(d, "alipayai_sandbox", option,
-			"name", "format", "mode", "app", "token_life", "rotate_refresh_tokens",
-			"requests_per_second", "models")
-	})
+		})},
+		option{form: "models <names...>", read: list(&h.Models)},
+	)
 }
 
 func (h *SandboxHandler) unmarshalApp(d *caddyfile.Dispenser) error {
 	var id string
-	if err := text(d, &id); err != nil {
+	if err := args(d, &id); err != nil {
 		return err
 	}
 	if _, ok := h.Apps[id]; ok {
 		return d.Errf("app %s is given twice", id)
 	}
 	var app SandboxApp
-	err := block(d, []string{"key"}, func(option string) error {
-		switch option {
-		case "key":
-			return versioned(d, &app.Keys)
-		case "oauth_secret":
-			return text(d, &app.OAuthSecret)
-		case "refresh_token":
-			return text(d, &app.RefreshToken)
-		case "api_key":
-			return text(d, &app.APIKey)
-		case "public_key":
-			return text(d, &app.PublicKey)
-		}
-		return unrecognized(d, "app", option, "key", "oauth_secret", "refresh_token", "api_key", "public_key")
-	})
+	err := block(d, "app",
+		option{form: "key <version> <key>", read: named(&app.Keys, version), repeats: true},
+		option{form: "oauth_secret <secret>", read: text(&app.OAuthSecret)},
+		option{form: "refresh_token <token>", read: text(&app.RefreshToken)},
+		option{form: "api_key <key>", read: text(&app.APIKey)},
+		option{form: "public_key <key>", read: text(&app.PublicKey)},
+	)
 	if h.Apps == nil {
 		h.Apps = make(map[string]SandboxApp)
 	}
@@ -165,32 +139,24 @@ func (h *SandboxHandler) unmarshalApp(d *caddyfile.Dispenser) error {
 //	}
 func (t *SigningTransport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
-	if err := text(d, &t.Provider); err != nil {
-		return err
+	if err := args(d, &t.Provider); err != nil {
+		return written(d, "transport alipayai <provider>", err)
 	}
-	return block(d, nil, func(option string) error {
-		switch option {
-		case "paths":
-			return list(d, &t.Paths)
-		case "methods":
-			return list(d, &t.Methods)
-		case "allow_anonymous":
-			return enable(d, &t.AllowAnonymous)
-		case "max_body":
-			return size(d, &t.MaxBody)
-		case "deadline":
-			return duration(d, &t.Deadline)
-		case "http":
+	return block(d, "transport alipayai",
+		option{form: "paths <paths...>", read: list(&t.Paths)},
+		option{form: "methods <names...>", read: list(&t.Methods)},
+		option{form: "allow_anonymous", read: enable(&t.AllowAnonymous)},
+		option{form: "max_body <size>", read: size(&t.MaxBody)},
+		option{form: "deadline <duration>", read: duration(&t.Deadline)},
+		option{form: "http { ... }", read: func(d *caddyfile.Dispenser) error {
 			if d.CountRemainingArgs() > 0 {
 				// It would make the block count for nothing.
-				d.NextArg()
-				return d.ArgErr()
+				return errArguments
 			}
 			t.HTTP = new(reverseproxy.HTTPTransport)
 			return t.HTTP.UnmarshalCaddyfile(d.NewFromNextSegment())
-		}
-		return unrecognized(d, "transport alipayai", option, "paths", "methods", "allow_anonymous", "max_body", "deadline", "http")
-	})
+		}},
+	)
 }
 
 // Interface guards

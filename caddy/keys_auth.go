@@ -51,12 +51,13 @@ func (k *KeysAuth) Provision(ctx caddy.Context) error {
 	if err := k.load(); err != nil {
 		return err
 	}
-	if k.File == "" {
-		return nil
-	}
 	app, err := loadApp(ctx)
 	if err != nil {
 		return err
+	}
+	app.warnings.keys = append(app.warnings.keys, k.tenants.Tenants)
+	if k.File == "" {
+		return nil
 	}
 	logger := live.Log(ctx.Logger()).With(zap.String("file", k.File))
 	app.jobs = append(app.jobs, func(ctx context.Context) {

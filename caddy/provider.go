@@ -130,7 +130,7 @@ type CodeRule struct {
 	Pattern string `json:"pattern,omitempty"`
 
 	// `retry`, `refresh_token`, `resign`, `throttle`, `system_error`, `blocked`,
-	// `reauthorise` or `fail`. Required.
+	// `reauthorise`, `account_exhausted` or `fail`. Required.
 	Action string `json:"action,omitempty"`
 }
 

@@ -91,18 +91,19 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	budget, release := acquire[failover.Budget]("budget", p.BaseURL.Host, p.ClientID, name)
 	a.releases = append(a.releases, release)
 	p.Budget = budget
-	hold, release := acquire[upstream.Hold]("hold", p.BaseURL.Host, p.ClientID)
-	a.releases = append(a.releases, release)
-	p.Hold = hold
 
 	if p.Transport, err = c.transport(ctx); err != nil {
 		return nil, err
 	}
 	a.releases = append(a.releases, func() { closeIdle(p.Transport) })
-	keys := keyLoader{app: a, config: c, provider: p, secrets: resolver, uses: uses}
+	keys := &keyLoader{app: a, config: c, provider: p, secrets: resolver, uses: uses}
 	if err := keys.load(); err != nil {
 		return nil, err
 	}
+	// What an upstream says of one account's rate is not about another's.
+	hold, release := acquire[upstream.Hold]("hold", p.BaseURL.Host, cmp.Or(p.ClientID, keys.account))
+	a.releases = append(a.releases, release)
+	p.Hold = hold
 	if err := a.buildTokens(ctx, p, c, resolver, uses); err != nil {
 		return nil, err
 	}

@@ -53,91 +53,58 @@ import (
 //
 // key, public_key, model, path, header and on may be repeated.
 func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
-	repeatable := []string{"key", "public_key", "model", "path", "header", "on"}
-	return block(d, repeatable, func(option string) error {
-		switch option {
-		case "profile":
-			return text(d, &p.Profile)
-		case "base_url":
-			return text(d, &p.BaseURL)
-		case "environment":
-			return text(d, &p.Environment)
-		case "client_id":
-			return text(d, &p.ClientID)
-		case "key":
-			return versioned(d, &p.Keys)
-		case "keys":
+	return block(d, "provider",
+		option{form: "profile <profile>", read: text(&p.Profile)},
+		option{form: "base_url <url>", read: text(&p.BaseURL)},
+		option{form: "environment sandbox|production", read: text(&p.Environment)},
+		option{form: "client_id <id>", read: text(&p.ClientID)},
+		option{form: "key <version> <key>", read: named(&p.Keys, version), repeats: true},
+		option{form: "keys dir <path>", read: func(d *caddyfile.Dispenser) error {
 			var dir string
 			if err := args(d, &dir, &p.KeysDir); err != nil || dir != "dir" {
-				return d.Err("write keys dir <path>")
+				return errArguments
 			}
 			return nil
-		case "public_key":
-			return versioned(d, &p.PublicKeys)
-		case "app_certificate":
-			return text(d, &p.AppCertificate)
-		case "root_certificates":
-			return text(d, &p.RootCertificates)
-		case "app_auth_token":
-			return text(d, &p.AppAuthToken)
-		case "api_key":
-			return text(d, &p.APIKey)
-		case "token":
-			p.Token = new(Token)
-			return p.Token.unmarshal(d)
-		case "models":
-			return list(d, &p.Models)
-		case "model":
-			return p.unmarshalModel(d)
-		case "path":
-			return named(d, &p.Paths)
-		case "header":
-			return named(d, &p.Headers)
-		case "limit":
-			return p.unmarshalLimit(d)
-		case "queue":
-			p.Queue = new(Queue)
-			return p.Queue.unmarshal(d)
-		case "region":
-			return text(d, &p.Region)
-		case "timeout":
-			return duration(d, &p.Timeout)
-		case "stream_timeout":
-			return duration(d, &p.StreamTimeout)
-		case "verify_response":
-			return text(d, &p.VerifyResponse)
-		case "on":
+		}},
+		option{form: "public_key <version> <key>", read: named(&p.PublicKeys, version), repeats: true},
+		option{form: "app_certificate <pem>", read: text(&p.AppCertificate)},
+		option{form: "root_certificates <pem>", read: text(&p.RootCertificates)},
+		option{form: "app_auth_token <token>", read: text(&p.AppAuthToken)},
+		option{form: "api_key <key>", read: text(&p.APIKey)},
+		option{form: "token <url> <secret>", read: p.unmarshalToken},
+		option{form: "models <names...>", read: list(&p.Models)},
+		option{form: "model [<asked>] <to>", read: p.unmarshalModel, repeats: true},
+		option{form: "path chat|embeddings|models <path>", read: named(&p.Paths, word), repeats: true},
+		option{form: "header <name> <value>", read: named(&p.Headers, word), repeats: true},
+		option{form: "limit <requests> <window> [<guard>], such as limit 50 1s, or limit off", read: p.unmarshalLimit},
+		option{form: "queue { ... }", read: p.unmarshalQueue},
+		option{form: "region <region>", read: text(&p.Region)},
+		option{form: "timeout <duration>", read: duration(&p.Timeout)},
+		option{form: "stream_timeout <duration>", read: duration(&p.StreamTimeout)},
+		option{form: "verify_response off|if_present|require", read: text(&p.VerifyResponse)},
+		option{form: "on <code-pattern> <action>, as on ACQ.* system_error", repeats: true, read: func(d *caddyfile.Dispenser) error {
 			var rule CodeRule
 			if err := args(d, &rule.Pattern, &rule.Action); err != nil {
-				return d.Err("write on <code-pattern> <action>, as on ACQ.* system_error")
+				return err
 			}
 			p.Codes = append(p.Codes, rule)
 			return nil
-		case "on_unsupported":
-			return text(d, &p.OnUnsupported)
-		case "agent":
-			p.Agent = new(Agent)
-			return p.Agent.unmarshal(d)
-		case "transport":
-			return p.unmarshalTransport(d)
-		}
-		return unrecognized(d, "provider", option,
-			"profile", "base_url", "environment", "client_id", "key", "keys", "public_key",
-			"app_certificate", "root_certificates", "app_auth_token", "api_key", "token", "models",
-			"model", "path", "header", "limit", "queue", "region", "timeout", "stream_timeout",
-			"verify_response", "on", "on_unsupported", "agent", "transport")
-	})
+		}},
+		option{form: "on_unsupported reject|warn|drop", read: text(&p.OnUnsupported)},
+		option{form: "agent <id>", read: p.unmarshalAgent},
+		option{form: "transport <module> { ... }", read: p.unmarshalTransport},
+	)
 }
 
 // unmarshalModel reads `model <to>` or `model <asked> <to>`.
 func (p *Provider) unmarshalModel(d *caddyfile.Dispenser) error {
 	if d.CountRemainingArgs() == 2 {
-		return named(d, &p.ModelMap)
+		return named(&p.ModelMap, word)(d)
 	}
 	if p.Model != "" {
 		return d.Err("model for all names is given twice")
 	}
-	return text(d, &p.Model)
+	return args(d, &p.Model)
 }
 
 // unmarshalLimit reads `limit <requests> <window> [<guard>]` or `limit off`.
@@ -149,7 +116,7 @@ func (p *Provider) unmarshalLimit(d *caddyfile.Dispenser) error {
 		return nil
 	}
 	if len(given) != 2 && len(given) != 3 {
-		return d.Err("write limit <requests> <window> [<guard>], such as limit 50 1s, or limit off")
+		return errArguments
 	}
 	if err := parseNumber(d, "limit", given[0], &p.Limit.Requests); err != nil {
 		return err
@@ -163,28 +130,23 @@ func (p *Provider) unmarshalLimit(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshal reads the queue option.
-func (q *Queue) unmarshal(d *caddyfile.Dispenser) error {
+// unmarshalQueue reads the queue option.
+func (p *Provider) unmarshalQueue(d *caddyfile.Dispenser) error {
 	if err := args(d); err != nil {
 		return err
 	}
-	return block(d, nil, func(option string) error {
-		switch option {
-		case "max_wait":
-			return duration(d, &q.MaxWait)
-		case "max_count":
-			return number(d, &q.MaxCount)
-		case "max_bytes":
-			return size(d, &q.MaxBytes)
-		}
-		return unrecognized(d, "queue", option, "max_wait", "max_count", "max_bytes")
-	})
+	p.Queue = new(Queue)
+	return block(d, "queue",
+		option{form: "max_wait <duration>", read: duration(&p.Queue.MaxWait)},
+		option{form: "max_count <number>", read: number(&p.Queue.MaxCount)},
+		option{form: "max_bytes <size>", read: size(&p.Queue.MaxBytes)},
+	)
 }
 
 // unmarshalTransport reads any of Caddy's reverse_proxy transports.
 func (p *Provider) unmarshalTransport(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
-		return d.ArgErr()
+		return errArguments
 	}
 	protocol := d.Val()
 	id := "http.reverse_proxy.transport." + protocol
@@ -199,36 +161,27 @@ func (p *Provider) unmarshalTransport(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshal reads the token option.
-func (t *Token) unmarshal(d *caddyfile.Dispenser) error {
-	if err := args(d, &t.URL, &t.Secret); err != nil {
-		return d.Err("write token <url> <secret>")
-	}
-	return block(d, nil, func(option string) error {
-		switch option {
-		case "client_id":
-			return text(d, &t.ClientID)
-		case "scope":
-			return text(d, &t.Scope)
-		case "refresh_token":
-			return text(d, &t.RefreshToken)
-		}
-		return unrecognized(d, "token", option, "client_id", "scope", "refresh_token")
-	})
-}
-
-// unmarshal reads `agent <id>` and its block.
-func (a *Agent) unmarshal(d *caddyfile.Dispenser) error {
-	if err := text(d, &a.ID); err != nil {
+// unmarshalToken reads `token <url> <secret>` and its block.
+func (p *Provider) unmarshalToken(d *caddyfile.Dispenser) error {
+	p.Token = new(Token)
+	if err := args(d, &p.Token.URL, &p.Token.Secret); err != nil {
 		return err
 	}
-	return block(d, nil, func(option string) error {
-		switch option {
-		case "config_version":
-			return text(d, &a.ConfigVersion)
-		case "thinking":
-			return enable(d, &a.Thinking)
-		}
-		return unrecognized(d, "agent", option, "config_version", "thinking")
-	})
+	return block(d, "token",
+		option{form: "client_id <id>", read: text(&p.Token.ClientID)},
+		option{form: "scope <scope>", read: text(&p.Token.Scope)},
+		option{form: "refresh_token <token>", read: text(&p.Token.RefreshToken)},
+	)
+}
+
+// unmarshalAgent reads `agent <id>` and its block.
+func (p *Provider) unmarshalAgent(d *caddyfile.Dispenser) error {
+	p.Agent = new(Agent)
+	if err := args(d, &p.Agent.ID); err != nil {
+		return err
+	}
+	return block(d, "agent",
+		option{form: "config_version <version>", read: text(&p.Agent.ConfigVersion)},
+		option{form: "thinking", read: enable(&p.Agent.Thinking)},
+	)
 }

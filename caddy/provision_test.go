@@ -28,8 +28,8 @@ func hmacProvider(options ...string) string {
 		"key 1 {env.TEST_HMAC_KEY}", "token https://auth.example.com/token {env.TEST_SECRET}"}, options...)...)
 }
 
-// TestProvisionRefuses loads what the Caddyfile's syntax allows and nobody can
-// mean. Each error names the provider and the option.
+// TestProvisionRefuses loads what the Caddyfile's syntax allows but makes no
+// sense. Each error names the provider and the option.
 func TestProvisionRefuses(t *testing.T) {
 	tests := map[string]struct {
 		global, site string
@@ -66,7 +66,7 @@ func TestProvisionRefuses(t *testing.T) {
 		"key for a preset":        {provider("profile openai", "api_key {env.TEST_SECRET}", "key 1 {env.TEST_HMAC_KEY}"), "", []string{"provider alipay: key", "profile openai"}},
 		"token for a preset":      {provider("profile openai", "api_key {env.TEST_SECRET}", "token https://auth.example.com/token {env.TEST_SECRET}"), "", []string{"provider alipay: token"}},
 		"sandbox not on loopback": {provider("profile sandbox", "base_url http://192.0.2.1"), "", []string{"provider alipay: base_url", "loopback"}},
-		"sandbox token elsewhere": {provider("profile sandbox", "token https://auth.example.com/token {env.TEST_SECRET}"), "", []string{"provider alipay: token url", "loopback"}},
+		"sandbox token not local": {provider("profile sandbox", "token https://auth.example.com/token {env.TEST_SECRET}"), "", []string{"provider alipay: token url", "loopback"}},
 
 		"no provider for a proxy": {"", "alipayai_proxy alipay", []string{`provider "alipay" is not declared`}},
 		"unknown provider":        {hmacProvider(), "alipayai_proxy other", []string{`provider "other" is not declared`, "alipay"}},
@@ -93,7 +93,7 @@ func TestProvisionRefuses(t *testing.T) {
 		"signing, wild method":     {openAPIV2(), signing("alipay", "paths /gateway.do\nmethods alipay.*.query"), []string{"method", `"alipay.*.query"`}},
 		"signing, methods of v3":   {openAPI("key 1 {file.${rsa}}"), signing("alipay", "paths /*\nmethods a"), []string{"methods are for profile openapi-v2"}},
 		"signing by a preset":      {provider("profile ollama"), signing("alipay", "paths /*"), []string{"provider alipay does not sign"}},
-		"signing by nobody known":  {hmacProvider(), signing("other", "paths /*"), []string{`provider "other" is not declared`}},
+		"signing by an unknown":    {hmacProvider(), signing("other", "paths /*"), []string{`provider "other" is not declared`}},
 
 		"sandbox, mode":           {"", "alipayai_sandbox {\nmode test\n}", []string{"Mode", `"test"`}},
 		"sandbox, app without":    {"", "alipayai_sandbox {\napp a {\noauth_secret {env.TEST_SECRET}\n}\n}", []string{"app a: key is missing"}},

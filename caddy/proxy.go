@@ -86,7 +86,7 @@ type Proxy struct {
 	// releases give back what the handler holds of the pooled state, when the
 	// last of its calls has ended.
 	releases []func()
-	calls    underWay
+	calls    inFlight
 }
 
 // TenantLimit is what one tenant may use of the gateway.
@@ -101,7 +101,7 @@ type TenantLimit struct {
 	// Default: no limit.
 	TokensPerMinute int `json:"tokens_per_minute,omitempty"`
 
-	// How many calls may be under way. Default: no limit.
+	// How many calls may be in flight. Default: no limit.
 	Concurrent int `json:"concurrent,omitempty"`
 }
 
@@ -144,7 +144,7 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 		}
 		h.gateway.Providers = append(h.gateway.Providers, p)
 	}
-	if err := h.provisionTenants(); err != nil {
+	if err := h.provisionTenants(&app.warnings); err != nil {
 		return err
 	}
 	if err := h.provisionFailover(app); err != nil {
@@ -155,7 +155,11 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	app.releases = append(app.releases, release)
 	h.gateway.Room = room
 	h.door.Gateway = h.gateway
-	return h.gateway.Prepare()
+	if err := h.gateway.Prepare(); err != nil {
+		return err
+	}
+	app.warnings.deadline(site, h.gateway.Providers, h.gateway.Deadline)
+	return nil
 }
 
 // Cleanup gives back the pooled state.
@@ -169,7 +173,7 @@ func (h *Proxy) Cleanup() error {
 }
 
 // provisionTenants sets the tenants' limits and shares.
-func (h *Proxy) provisionTenants() error {
+func (h *Proxy) provisionTenants(w *warnings) error {
 	if len(h.Limits) > 0 {
 		usage, release := acquire[limiter.TenantLimits]("tenant limits", h.Providers...)
 		h.releases = append(h.releases, release)
@@ -178,6 +182,7 @@ func (h *Proxy) provisionTenants() error {
 			if l.RequestsPerSecond < 0 || l.Burst < 0 || l.TokensPerMinute < 0 || l.Concurrent < 0 {
 				return fmt.Errorf("limits of tenant %s must not be negative", tenant)
 			}
+			w.tenant("limit", tenant)
 			limits.Of[tenant] = limiter.TenantLimit(l)
 		}
 		limits.Default = limits.Of[anyTenant]
@@ -188,12 +193,14 @@ func (h *Proxy) provisionTenants() error {
 		if weight < 1 {
 			return fmt.Errorf("weight of tenant %s must be a number from 1", tenant)
 		}
+		w.tenant("weight", tenant)
 		shares[tenant] = h.share(tenant)
 	}
 	for tenant, class := range h.Priorities {
 		if _, ok := priorities[class]; !ok {
 			return fmt.Errorf("priority %q of tenant %s is unknown; use high, normal or low", class, tenant)
 		}
+		w.tenant("priority", tenant)
 		shares[tenant] = h.share(tenant)
 	}
 	h.gateway.Shares, h.gateway.DefaultShare = shares, h.share(anyTenant)

@@ -40,76 +40,47 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 // limit, weight and priority may be repeated, once for each tenant.
 func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
-	if err := list(d, &h.Providers); err != nil {
-		return err
+	if err := list(&h.Providers)(d); err != nil {
+		return written(d, "alipayai_proxy [<matcher>] <providers...>", err)
 	}
-	return block(d, []string{"limit", "weight", "priority"}, func(option string) error {
-		switch option {
-		case "limit":
-			return h.unmarshalLimit(d)
-		case "weight":
-			return h.unmarshalWeight(d)
-		case "priority":
-			return named(d, &h.Priorities)
-		case "allow_cross_region":
-			return enable(d, &h.AllowCrossRegion)
-		case "max_body":
-			return size(d, &h.MaxBody)
-		case "max_answer":
-			return size(d, &h.MaxAnswer)
-		case "max_buffered":
-			return size(d, &h.MaxBuffered)
-		case "deadline":
-			return duration(d, &h.Deadline)
-		case "class":
-			return text(d, &h.Class)
-		case "breaker":
-			h.Breaker = new(Breaker)
-			return h.Breaker.unmarshal(d)
-		case "cached_answer":
-			h.CachedAnswer = new(CachedAnswer)
-			return h.CachedAnswer.unmarshal(d)
-		case "idempotency":
-			h.Idempotency = new(Idempotency)
-			return h.Idempotency.unmarshal(d)
-		}
-		return unrecognized(d, "alipayai_proxy", option,
-			"allow_cross_region", "max_body", "max_answer", "max_buffered", "deadline", "class", "breaker",
-			"cached_answer", "idempotency", "limit", "weight", "priority")
-	})
+	return block(d, "alipayai_proxy",
+		option{form: "allow_cross_region", read: enable(&h.AllowCrossRegion)},
+		option{form: "max_body <size>", read: size(&h.MaxBody)},
+		option{form: "max_answer <size>", read: size(&h.MaxAnswer)},
+		option{form: "max_buffered <size>", read: size(&h.MaxBuffered)},
+		option{form: "deadline <duration>", read: duration(&h.Deadline)},
+		option{form: "class inference|money", read: text(&h.Class)},
+		option{form: "breaker <failures> <within> [<open_for>], as breaker 3 5m 60s, or breaker off", read: h.unmarshalBreaker},
+		option{form: "cached_answer [first] <ttl>, as cached_answer 24h", read: h.unmarshalCachedAnswer},
+		option{form: "idempotency <ttl>, or idempotency off", read: h.unmarshalIdempotency},
+		option{form: "limit <tenant>|* { ... }", read: h.unmarshalLimit, repeats: true},
+		option{form: "weight <tenant>|* <number>", read: h.unmarshalWeight, repeats: true},
+		option{form: "priority <tenant>|* high|normal|low", read: named(&h.Priorities, word), repeats: true},
+	)
 }
 
 func (h *Proxy) unmarshalLimit(d *caddyfile.Dispenser) error {
 	var tenant string
-	if err := text(d, &tenant); err != nil {
+	if err := args(d, &tenant); err != nil {
 		return err
 	}
 	if _, ok := h.Limits[tenant]; ok {
 		return d.Errf("limit of tenant %s is given twice", tenant)
 	}
 	var l TenantLimit
-	err := block(d, nil, func(option string) error {
-		switch option {
-		case "requests_per_second":
-			var value string
-			if err := text(d, &value); err != nil {
-				return err
-			}
+	err := block(d, "limit",
+		option{form: "requests_per_second <number>", read: single(&l.RequestsPerSecond, func(d *caddyfile.Dispenser, name, value string, to *float64) error {
 			rate, err := strconv.ParseFloat(value, 64)
 			if err != nil || !(rate > 0) || rate > 1e6 {
-				return d.Errf("requests_per_second %q is not a positive number", value)
+				return d.Errf("%s %q is not a positive number", name, value)
 			}
-			l.RequestsPerSecond = rate
+			*to = rate
 			return nil
-		case "burst":
-			return number(d, &l.Burst)
-		case "tokens_per_minute":
-			return number(d, &l.TokensPerMinute)
-		case "concurrent":
-			return number(d, &l.Concurrent)
-		}
-		return unrecognized(d, "limit", option, "requests_per_second", "burst", "tokens_per_minute", "concurrent")
-	})
+		})},
+		option{form: "burst <number>", read: number(&l.Burst)},
+		option{form: "tokens_per_minute <number>", read: number(&l.TokensPerMinute)},
+		option{form: "concurrent <number>", read: number(&l.Concurrent)},
+	)
 	if err != nil {
 		return err
 	}
@@ -142,15 +113,17 @@ func (h *Proxy) unmarshalWeight(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshal reads `breaker <failures> <within> [<open_for>]` or `breaker off`.
-func (b *Breaker) unmarshal(d *caddyfile.Dispenser) error {
+// unmarshalBreaker reads `breaker <failures> <within> [<open_for>]` or `breaker off`.
+func (h *Proxy) unmarshalBreaker(d *caddyfile.Dispenser) error {
+	b := new(Breaker)
+	h.Breaker = b
 	given := d.RemainingArgs()
 	if len(given) == 1 && given[0] == "off" {
 		b.Off = true
 		return nil
 	}
 	if len(given) != 2 && len(given) != 3 {
-		return d.Err("write breaker <failures> <within> [<open_for>], as breaker 3 5m 60s, or breaker off")
+		return errArguments
 	}
 	var err error
 	if b.Failures, err = strconv.Atoi(given[0]); err != nil || b.Failures < 1 {
@@ -165,30 +138,29 @@ func (b *Breaker) unmarshal(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshal reads `cached_answer [first] <ttl>` and its block.
-func (a *CachedAnswer) unmarshal(d *caddyfile.Dispenser) error {
+// unmarshalCachedAnswer reads `cached_answer [first] <ttl>` and its block.
+func (h *Proxy) unmarshalCachedAnswer(d *caddyfile.Dispenser) error {
+	a := new(CachedAnswer)
+	h.CachedAnswer = a
 	given := d.RemainingArgs()
 	if len(given) == 2 && given[0] == "first" {
 		a.First, given = true, given[1:]
 	}
 	if len(given) != 1 {
-		return d.Err("write cached_answer [first] <ttl>, as cached_answer 24h")
+		return errArguments
 	}
 	if err := parseDuration(d, "cached_answer", given[0], &a.TTL); err != nil {
 		return err
 	}
-	return block(d, nil, func(option string) error {
-		if option == "max_bytes" {
-			return size(d, &a.MaxBytes)
-		}
-		return unrecognized(d, "cached_answer", option, "max_bytes")
-	})
+	return block(d, "cached_answer", option{form: "max_bytes <size>", read: size(&a.MaxBytes)})
 }
 
-// unmarshal reads `idempotency <ttl>` or `idempotency off`.
-func (i *Idempotency) unmarshal(d *caddyfile.Dispenser) error {
+// unmarshalIdempotency reads `idempotency <ttl>` or `idempotency off`.
+func (h *Proxy) unmarshalIdempotency(d *caddyfile.Dispenser) error {
+	i := new(Idempotency)
+	h.Idempotency = i
 	var value string
-	if err := text(d, &value); err != nil {
+	if err := args(d, &value); err != nil {
 		return err
 	}
 	if value == "off" {

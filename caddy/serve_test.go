@@ -148,7 +148,7 @@ http://${gateway} {
 		}
 	}
 	encode
-	alipayai_proxy /v1/* alipay
+	alipayai_proxy alipay
 }`)
 	long := chatBody(strings.Repeat("long ", 100), false)
 	tests := map[string]struct {
@@ -160,6 +160,9 @@ http://${gateway} {
 		"below a stripped prefix":   {"/ai/v1/chat/completions", chatBody("x", false), nil, 200, ""},
 		"below a kept prefix":       {"/v1/deep/chat/completions", chatBody("x", false), nil, 200, ""},
 		"own error":                 {"/v1/images", "{}", nil, 404, "unknown_url"},
+		"base URL without v1":       {"/chat/completions", chatBody("x", false), nil, 404, "unknown_url"},
+		"base URL of its own":       {"/v2/chat/completions", chatBody("x", false), nil, 404, "unknown_url"},
+		"root":                      {"/", "{}", nil, 404, "unknown_url"},
 		"upstream's error":          {chatPath, chatBody("[[fault:http_status=503,code=BUSY]]", false), nil, 503, "BUSY"},
 		"body over max_body":        {"/capped/v1/chat/completions", long, nil, 413, "request_too_large"},
 		"compressed for the client": {chatPath, long, []string{"Accept-Encoding: gzip"}, 200, ""},
@@ -181,7 +184,7 @@ http://${gateway} {
 }
 
 // TestServeBodyOverRequestBody has Caddy's own limit before the proxy. Where
-// the length is told, Caddy refuses the call by itself.
+// the length is known, Caddy refuses the call by itself.
 func TestServeBodyOverRequestBody(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
 	g.load(oneProvider, `

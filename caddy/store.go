@@ -44,7 +44,7 @@ type sharedWindow interface {
 	limiter.Window
 	// Start connects the window; it may be called at any time.
 	Start()
-	// State says who decides about departures.
+	// State says who gives permits.
 	State() limiter.State
 	// Close ends the background work.
 	Close() error
@@ -111,7 +111,7 @@ func (a *App) acquireStore(identity string, open func() (store, error)) (*opened
 }
 
 // hold keeps the store's connections until release, also when no configuration uses
-// it. Where there are none its values serve whoever has them.
+// it. A store without connections needs no release.
 func (s *openedStore) hold() (release func()) {
 	if _, connected := s.store.(io.Closer); !connected {
 		return func() {}
@@ -133,10 +133,10 @@ func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 	given := d.RemainingArgs()
 	switch {
 	case len(given) == 1 && given[0] == "memory":
-		return block(d, nil, func(option string) error { return unrecognized(d, "store memory", option) })
+		return block(d, "store memory")
 	case len(given) == 0 || given[0] != "redis":
-		return d.Err("write store memory, or store redis <address>")
+		return errArguments
 	}
 	a.Redis = &Redis{Addresses: given[1:]}
-	return block(d, nil, a.Redis.unmarshalOption(d))
+	return a.Redis.unmarshalBlock(d)
 }

@@ -118,48 +118,33 @@ func (r *Redis) resolve(s secrets) (limiter.RedisOptions, error) {
 	return o, o.Check()
 }
 
-func (r *Redis) unmarshalOption(d *caddyfile.Dispenser) func(string) error {
-	return func(option string) error {
-		switch option {
-		case "address":
+// unmarshalBlock reads the block of `store redis`; see parseApp.
+func (r *Redis) unmarshalBlock(d *caddyfile.Dispenser) error {
+	return block(d, "store redis",
+		option{form: "address <addresses...>", read: func(d *caddyfile.Dispenser) error {
 			if len(r.Addresses) > 0 {
 				return d.Err("the addresses of redis are given twice")
 			}
-			return list(d, &r.Addresses)
-		case "master_name":
-			return text(d, &r.MasterName)
-		case "cluster":
-			return enable(d, &r.Cluster)
-		case "username":
-			return text(d, &r.Username)
-		case "password":
-			return text(d, &r.Password)
-		case "sentinel_username":
-			return text(d, &r.SentinelUsername)
-		case "sentinel_password":
-			return text(d, &r.SentinelPassword)
-		case "tls":
-			return enable(d, &r.TLS)
-		case "db":
-			var value string
-			if err := text(d, &value); err != nil {
-				return err
-			}
+			return list(&r.Addresses)(d)
+		}},
+		option{form: "master_name <name>", read: text(&r.MasterName)},
+		option{form: "cluster", read: enable(&r.Cluster)},
+		option{form: "username <name>", read: text(&r.Username)},
+		option{form: "password <password>", read: text(&r.Password)},
+		option{form: "sentinel_username <name>", read: text(&r.SentinelUsername)},
+		option{form: "sentinel_password <password>", read: text(&r.SentinelPassword)},
+		option{form: "tls", read: enable(&r.TLS)},
+		option{form: "db <number>", read: single(&r.DB, func(d *caddyfile.Dispenser, _, value string, to *int) error {
 			n, err := strconv.Atoi(value)
 			if err != nil || n < 0 {
 				return d.Errf("db %q is not a number from 0", value)
 			}
-			r.DB = n
+			*to = n
 			return nil
-		case "replicas":
-			return number(d, &r.Replicas)
-		case "tenant_bytes":
-			return size(d, &r.TenantBytes)
-		}
-		return unrecognized(d, "store redis", option,
-			"address", "master_name", "cluster", "username", "password", "sentinel_username",
-			"sentinel_password", "tls", "db", "replicas", "tenant_bytes")
-	}
+		})},
+		option{form: "replicas <number>", read: number(&r.Replicas)},
+		option{form: "tenant_bytes <size>", read: size(&r.TenantBytes)},
+	)
 }
 
 // Interface guards

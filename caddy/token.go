@@ -69,6 +69,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 	if p.Profile.Simulated && !upstream.IsLoopback(u.Hostname()) {
 		return fmt.Errorf("token url: profile %s is for loopback hosts only, not %s", p.Profile.Name, u.Hostname())
 	}
+	a.warnings.unencrypted(p, "token url", u)
 	if err := uses.add(p, "token secret", []byte(secret)); err != nil {
 		return err
 	}
@@ -97,14 +98,14 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 			return err
 		}
 	}
-	// Whatever would make another token belongs to the cell's identity.
+	// Everything that would make another token belongs to the cell's identity.
 	cell, release := acquire[token.Cell]("token", address, clientID, secret, asked.Scope, source.RefreshToken)
 	a.releases = append(a.releases, release)
 	source.Cell = cell
 	a.releases = append(a.releases, live.Watch(cell))
 
 	logger := a.logger.With(zap.String("provider", p.Name))
-	// One failure is told but no alarm: the next try comes at once, and at the
+	// One failure is logged but raises no alert: the next try comes at once, and at the
 	// start the upstream may be this very process, which does not listen yet.
 	var failures atomic.Int64
 	source.OnFetch = func(err error) {

@@ -199,9 +199,6 @@ func (b *Breakers) listen(ctx context.Context) {
 	s := b.shared
 	away := !s.reachable.Load()
 	if away {
-		if cluster, ok := s.scripts.client.(*redis.ClusterClient); ok {
-			cluster.ReloadState(ctx) // another node may be master now
-		}
 		s.latest = 0 // it may be another memory now
 	}
 	for more := true; more && ctx.Err() == nil; {

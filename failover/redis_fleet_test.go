@@ -203,7 +203,7 @@ func (r *replica) asks() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	s := r.shared.scripts
-	return r.shared.reachable.Load() && s.client.Exists(ctx, s.keys...).Err() == nil
+	return r.shared.reachable.Load() && s.reads.Client.Exists(ctx, s.keys...).Err() == nil
 }
 
 // watch says at its end whether any replica was on its own in between.

@@ -14,7 +14,7 @@ func TestRefusedProbeLearnsWhoHoldsTheLease(t *testing.T) {
 	key, rule := Key{"t", "p"}, Rule{OpenFor: time.Nanosecond}.withDefaults()
 	b := NewSharedBreakers(newTestClient(t, redistest.Start(t).Addr), t.Name())
 	defer func() { _ = b.Close() }()
-	b.shared.scripts.timeout = patience
+	b.shared.scripts.reports.Timeout = patience
 	common, _, err := b.shared.scripts.run(report{opened, key, rule, 0, time.Now(), nil}, 0)
 	if err != nil || !common.isOpen() {
 		t.Fatalf("opened: %+v, %v", common, err)

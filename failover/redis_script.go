@@ -4,10 +4,12 @@ import (
 	"context"
 	_ "embed" // the scripts
 	"encoding/binary"
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/internal/redisstore"
 )
 
 var (
@@ -19,21 +21,22 @@ var (
 
 // scripts are what replicas say to Redis, about the breakers of one namespace.
 type scripts struct {
-	client           redis.UniversalClient
+	// A failure that is reported twice counts twice.
+	reports redisstore.Exchange
+	// That the changes are read twice does no harm.
+	reads            redisstore.Exchange
 	breaker, changes *redis.Script
 	keys             []string
-	timeout          time.Duration // of an exchange
 }
 
 func newScripts(client redis.UniversalClient, namespace string, timeout time.Duration) scripts {
-	// The braces are what a Cluster places both keys by.
-	prefix := "alipayai:{" + hashed(namespace) + "}:"
+	keys := redisstore.KeysOf(string(redisstore.Texts(namespace)))
 	return scripts{
-		client:  client,
+		reports: redisstore.Exchange{Client: client, Timeout: timeout, Repeat: redisstore.Once},
+		reads:   redisstore.Exchange{Client: client, Timeout: timeout, Repeat: redisstore.Idempotent},
 		breaker: redis.NewScript(breakerSource),
 		changes: redis.NewScript(changesSource),
-		keys:    []string{prefix + "breakers", prefix + "breakers:changes"},
-		timeout: timeout,
+		keys:    []string{keys.Key("breakers"), keys.Key("breakers:changes")},
 	}
 }
 
@@ -55,20 +58,27 @@ func (s scripts) run(r report, version int64) (h history, did bool, err error) {
 	if !r.opened.IsZero() {
 		age = max(0, time.Since(r.opened))
 	}
-	values, err := s.exchange(s.breaker,
-		string(r.event), hashed(r.key.Tenant, r.key.Provider), named(r.key.Tenant, r.key.Provider),
+	name := redisstore.Texts(r.key.Tenant, r.key.Provider)
+	reply, err := s.reports.Run(context.Background(), s.breaker, s.keys,
+		string(r.event), redisstore.Digest(name), name,
 		binary.BigEndian.AppendUint64(nil, r.holder), version, age.Microseconds(),
 		r.rule.Failures+1, r.rule.Within.Microseconds(), r.rule.OpenFor.Microseconds(), r.rule.ProbeFor.Microseconds(),
 		remembered.Microseconds(), mostPairs)
 	if err != nil {
 		return history{}, false, err
 	}
-	value, _ := values[2].(string)
-	if value == "" {
-		return history{}, false, nil
+	values, err := reply.List(3)
+	if err != nil {
+		return history{}, false, err
 	}
-	_, h, err = decode(value, values[0].(int64), time.Now())
-	return h, values[1] == int64(1), err
+	now, err := values.Integer(0)
+	acted, err1 := values.Integer(1)
+	value, err2 := values.Text(2)
+	if err := errors.Join(err, err1, err2); err != nil || value == "" {
+		return history{}, false, err
+	}
+	_, h, err = decode(value, now, time.Now())
+	return h, acted == 1, err
 }
 
 // change is a breaker that has changed.
@@ -80,42 +90,28 @@ type change struct {
 // since is what has changed since a version, a page of it, and the version to
 // ask with for the next one.
 func (s scripts) since(version int64) (changes []change, latest int64, more bool, err error) {
-	values, err := s.exchange(s.changes, version, pageSize)
+	reply, err := s.reads.Run(context.Background(), s.changes, s.keys, version, pageSize)
 	if err != nil {
 		return nil, version, false, err
 	}
 	received := time.Now()
-	latest, _ = values[1].(int64)
-	for _, value := range values[2:] {
-		text, _ := value.(string)
-		if key, h, err := decode(text, values[0].(int64), received); err == nil {
+	values, err := reply.List(2)
+	if err != nil {
+		return nil, version, false, err
+	}
+	now, err := values.Integer(0)
+	latest, err1 := values.Integer(1)
+	if err := errors.Join(err, err1); err != nil {
+		return nil, version, false, err
+	}
+	for i := range values[2:] {
+		text, err := values.Text(2 + i)
+		if err != nil {
+			continue
+		}
+		if key, h, err := decode(text, now, received); err == nil {
 			changes = append(changes, change{key, h})
 		}
 	}
 	return changes, latest, len(values) == 2+pageSize, nil
-}
-
-// exchange runs a script, by EVALSHA, and by EVAL where the server has lost it.
-// The answer begins with the server's time, and has three values or more if it is
-// about a breaker.
-func (s scripts) exchange(script *redis.Script, args ...any) ([]any, error) {
-	// Not the context of a caller: one that leaves in the middle would cost a
-	// connection and, as likely as not, the probe's place.
-	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
-	defer cancel()
-	values, err := script.Run(ctx, s.client, s.keys, args...).Slice()
-	if err != nil {
-		return nil, err
-	}
-	least := 2
-	if script == s.breaker {
-		least = 3
-	}
-	if len(values) < least {
-		return nil, fmt.Errorf("script of the breakers returned %d values instead of %d", len(values), least)
-	}
-	if _, ok := values[0].(int64); !ok {
-		return nil, fmt.Errorf("script of the breakers returned %T for the time", values[0])
-	}
-	return values, nil
 }

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/caddy-alipayai/gateway/internal/redisstore"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
@@ -123,7 +125,7 @@ func TestScriptBoundsWhatItKeeps(t *testing.T) {
 	fail := func(field string, keep time.Duration, most int) {
 		t.Helper()
 		if err := s.breaker.Run(t.Context(), client, s.keys,
-			string(failed), field, named("t", "p"), binary.BigEndian.AppendUint64(nil, 0), 0, 0,
+			string(failed), field, redisstore.Texts("t", "p"), binary.BigEndian.AppendUint64(nil, 0), 0, 0,
 			4, 1e6, 1e6, 1e6, keep.Microseconds(), most).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -180,7 +182,7 @@ func TestVersionsGrow(t *testing.T) {
 func TestNamesDoNotCollide(t *testing.T) {
 	seen := make(map[string][]string)
 	for _, parts := range [][]string{{"a", "bc"}, {"ab", "c"}, {"abc", ""}, {"", "abc"}, {"abc"}, {"a", "b", "c"}, {}} {
-		sum := hashed(parts...)
+		sum := redisstore.Digest(redisstore.Texts(parts...))
 		if other, ok := seen[sum]; ok {
 			t.Errorf("%q and %q have the same hash", parts, other)
 		}
@@ -188,12 +190,20 @@ func TestNamesDoNotCollide(t *testing.T) {
 	}
 }
 
+// stored is the part of a breaker in Redis that has a fixed length; times are in
+// microseconds of the server.
+type stored struct {
+	Version, Opened, Until float64
+	Holder                 uint64
+	Failures               float64 // how many follow
+}
+
 // encode writes what decode reads.
 func encode(key Key, s stored, failures ...float64) string {
 	s.Failures = float64(len(failures))
 	b, _ := binary.Append(nil, binary.BigEndian, s)
 	b, _ = binary.Append(b, binary.BigEndian, failures)
-	return string(append(b, named(key.Tenant, key.Provider)...))
+	return string(append(b, redisstore.Texts(key.Tenant, key.Provider)...))
 }
 
 func TestDecode(t *testing.T) {
@@ -253,5 +263,14 @@ func TestChangesComeInPages(t *testing.T) {
 			t.Errorf("page %d: %d changes, more: %t, %v; want %d", page, len(changes), more, err, want)
 		}
 		latest = last
+	}
+}
+
+// Replicas of the version before share the same breakers.
+func TestKeysAreThoseOfRunningReplicas(t *testing.T) {
+	const tag = "alipayai:{8c22b4190fd741a5363e1eb684d8440b}:"
+	got := append(newScripts(nil, "breakers", 0).keys, redisstore.Digest(redisstore.Texts("acme", "alipay")))
+	if want := []string{tag + "breakers", tag + "breakers:changes", "8e3dc0cc8a2ceb3a77e17ae6e2f2d7a1"}; !slices.Equal(got, want) {
+		t.Errorf("keys and field %q, want %q", got, want)
 	}
 }

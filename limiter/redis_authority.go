@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // State says who decides about departures.
@@ -170,9 +168,6 @@ func (w *RedisWindow) look() time.Duration {
 	w.mu.Unlock()
 	if before == Shared && idle < beat {
 		return beat - idle
-	}
-	if cluster, ok := w.script.client.(*redis.ClusterClient); ok && before == Degraded {
-		cluster.ReloadState(context.Background()) // another node may be master now
 	}
 	answer, _, err := w.exchange(opLook, l, "")
 	if err != nil {

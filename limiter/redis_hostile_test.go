@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math"
 	"testing"
+
+	"github.com/caddy-alipayai/gateway/internal/redisstore"
 )
 
 // What is no time of a server is no answer: it would be reckoned with.
@@ -33,8 +35,8 @@ func TestAnswerOfTheScriptIsBounded(t *testing.T) {
 func FuzzAnswerOfTheScript(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(make([]byte, 48))
-	f.Add(pack(1e15, 1e15, 1e15, 0, 0, ppm))
-	f.Add(pack(math.MaxInt64, math.MinInt64, 0, 0, 0, ppm))
+	f.Add(redisstore.Doubles(1e15, 1e15, 1e15, 0, 0, ppm))
+	f.Add(redisstore.Doubles(math.MaxInt64, math.MinInt64, 0, 0, 0, ppm))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := parseAnswer(string(b))
 		if err != nil {

@@ -3,14 +3,12 @@ package limiter
 import (
 	"context"
 	_ "embed" // the script
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"math"
-	"net"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/internal/redisstore"
 )
 
 //go:embed redis_window.lua
@@ -24,15 +22,19 @@ const (
 	opLook     = "look"
 )
 
-// redisScript runs the script at one key.
+// redisScript runs the script at one key. The script recognises a slot that it has
+// given, so that a run may be repeated.
 type redisScript struct {
-	client redis.UniversalClient
+	redisstore.Exchange
 	script *redis.Script
 	keys   []string
 }
 
 func newRedisScript(client redis.UniversalClient, key string) redisScript {
-	return redisScript{client, redis.NewScript(redisWindowScript), []string{key}}
+	return redisScript{
+		redisstore.Exchange{Client: client, Timeout: redisTimeout, Repeat: redisstore.Idempotent},
+		redis.NewScript(redisWindowScript), []string{key},
+	}
 }
 
 // redisAnswer is what the script says; times are in microseconds of the server.
@@ -45,65 +47,42 @@ type redisAnswer struct {
 	share  int64 // of the cap at present, in ppm
 }
 
-// run lets the script work with the limit l. What it takes is bounded by
-// redisTimeout; it goes by EVALSHA, and by EVAL where the server has lost the
-// script. After an error that is not a timeout, such as a connection that was
-// closed while it idled, it is repeated once: the script recognises a slot it
-// has given.
+// run lets the script work with the limit l. It takes no context: a caller that
+// leaves in the middle would cost, as likely as not, a slot.
 func (s redisScript) run(op string, l Limit, seen int64, arg any) (redisAnswer, error) {
-	// Not the context of a caller: one that leaves in the middle would cost a
-	// connection and, as likely as not, a slot.
-	ctx, cancel := context.WithTimeout(context.Background(), redisTimeout)
-	defer cancel()
-	args := []any{op, arg, pack(
+	reply, err := s.Run(context.Background(), s.script, s.keys, op, arg, redisstore.Doubles(
 		int64(l.Requests), l.Span().Microseconds(), quiet(l).Microseconds(), settle.Microseconds(), seen,
-	)}
-	answer, err := s.script.Run(ctx, s.client, s.keys, args...).Text()
-	if err != nil && ctx.Err() == nil && !isTimeout(err) {
-		answer, err = s.script.Run(ctx, s.client, s.keys, args...).Text()
+	))
+	if err != nil {
+		return redisAnswer{}, err
 	}
+	answer, err := reply.Text()
 	if err != nil {
 		return redisAnswer{}, err
 	}
 	return parseAnswer(answer)
 }
 
-// pack makes the string of numbers that the script unpacks: big-endian doubles.
-func pack(numbers ...int64) []byte {
-	b := make([]byte, 0, 8*len(numbers))
-	for _, n := range numbers {
-		b = binary.BigEndian.AppendUint64(b, math.Float64bits(float64(n)))
-	}
-	return b
-}
-
 // parseAnswer reads what the script has packed.
 func parseAnswer(s string) (redisAnswer, error) {
-	var v [6]int64
-	if len(s) != 8*len(v) {
-		return redisAnswer{}, fmt.Errorf("script of the window returned %d bytes instead of %d", len(s), 8*len(v))
+	r := redisstore.NewReader(s)
+	a := redisAnswer{
+		now:    r.Whole(maxServerTime),
+		slot:   r.Whole(maxServerTime),
+		free:   r.Whole(maxServerTime),
+		opened: r.Whole(maxServerTime),
+		closed: r.Whole(maxServerTime),
+		share:  r.Whole(ppm),
 	}
-	for i := range v {
-		f := math.Float64frombits(binary.BigEndian.Uint64([]byte(s[8*i : 8*i+8])))
-		if !(f >= 0 && f <= maxServerTime) { // also if it is not a number
-			return redisAnswer{}, fmt.Errorf("script of the window returned %g, which is no time", f)
-		}
-		v[i] = int64(f)
+	if !r.End() {
+		return redisAnswer{}, fmt.Errorf("%w: %d bytes that are not the times of a window", redisstore.ErrReply, len(s))
 	}
-	if v[5] > ppm {
-		return redisAnswer{}, fmt.Errorf("script of the window returned a share of %d ppm, more than %d", v[5], ppm)
-	}
-	return redisAnswer{v[0], v[1], v[2], v[3], v[4], v[5]}, nil
+	return a, nil
 }
 
 // maxServerTime is the latest time of a server that is believed, in microseconds,
 // in the year 2200: what follows from it is nanoseconds that fit.
 const maxServerTime = 7_258_118_400_000_000
-
-func isTimeout(err error) bool {
-	var timeout net.Error
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
-}
 
 // redisTime converts times of the server to clock time, never to an earlier one.
 // The server read its clock between the sending of a call and its answer. What

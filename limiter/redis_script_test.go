@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/caddy-alipayai/gateway/internal/redisstore"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
@@ -56,7 +57,7 @@ func (s *scriptUnderTest) run(op string, requests int, span int64, arg any) redi
 	s.t.Helper()
 	ctx := s.t.Context()
 	packed, err := s.script.Run(ctx, s.client, []string{scriptKey},
-		op, arg, pack(int64(requests), span, s.quiet, s.settle, s.seen)).Text()
+		op, arg, redisstore.Doubles(int64(requests), span, s.quiet, s.settle, s.seen)).Text()
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -277,5 +278,12 @@ func TestRedisTimeIsNeverEarly(t *testing.T) {
 		} else if step%1000 > 100 && late > 4_000_000 {
 			t.Fatalf("step %d: %d ns late", step, late)
 		}
+	}
+}
+
+// Replicas of the version before share the same window.
+func TestKeyIsThatOfRunningReplicas(t *testing.T) {
+	if got, want := redisKey("acme at alipay"), "alipayai:{b8ec894d6044eea348fe6981fc1e4247}:window"; got != want {
+		t.Errorf("key %q, want %q", got, want)
 	}
 }

@@ -2,9 +2,7 @@ package limiter
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,6 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/internal/redisstore"
 )
 
 // RedisWindow is a Window that several replicas share through Redis. While Redis
@@ -30,7 +30,8 @@ import (
 //   - callers heed Slot.Revoked and have, per replica, no more slots waiting
 //     than its part of the cap,
 //   - Redis is away for all replicas or for none: one that is cut off alone
-//     departs on top of the others, by no more than its part of the cap,
+//     departs on top of the others, by no more than its part of the cap, and so
+//     does each where Redis executes what they send and its replies are lost,
 //   - and the server's clock is not set forward by less than a window; slewing
 //     does no harm, a step back or a larger one is recognised.
 //
@@ -141,12 +142,8 @@ func NewRedisWindow(client redis.UniversalClient, o RedisWindowOptions) (*RedisW
 	return w, nil
 }
 
-// redisKey is the key of a window in Redis. The braces are what a Cluster places
-// it by.
-func redisKey(name string) string {
-	sum := sha256.Sum256([]byte(name))
-	return "alipayai:{" + hex.EncodeToString(sum[:16]) + "}:window"
-}
+// redisKey is the key of a window in Redis.
+func redisKey(name string) string { return redisstore.KeysOf(name).Key("window") }
 
 // Close ends the asking in the background and waits for its end, at most the
 // 50 ms that an exchange takes. From then on Redis is not asked any more, and

@@ -184,7 +184,7 @@ func TestRedisWindowHeedsItsCaller(t *testing.T) {
 		"no limit":    {Key: "k", Replicas: 1},
 	}
 	for name, o := range tests {
-		if _, err := NewRedisWindow(w.script.client, o); err == nil {
+		if _, err := NewRedisWindow(w.script.Client, o); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}

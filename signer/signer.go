@@ -16,11 +16,6 @@ const (
 	NameHeader    = "header"
 )
 
-// Names lists the schemes of this package.
-func Names() []string {
-	return []string{NameHMAC, NameOpenAPIV3, NameOpenAPIV2, NameGlobal, NameBearer, NameHeader}
-}
-
 // Message is the exact HTTP message that a scheme signs or verifies.
 type Message struct {
 	// Method as it stands on the request line, e.g. "POST".
@@ -66,6 +61,12 @@ type Scheme interface {
 	// VerifyResponse verifies an answer: m.Body is the response's raw body, m.Method and m.Target are those
 	// of the request as sent, h is the response's header. ErrUnsigned when the response carries no signature.
 	VerifyResponse(m Message, h http.Header) error
+	// Reflects reports whether an answer carries the signature of its own request. Where both directions have
+	// one layout and one key, a request that is sent back, with its time as the answer's, verifies.
+	Reflects(request, answer http.Header) bool
+	// AnswerField names the header field that holds an answer's signature, in canonical form; empty where
+	// none does.
+	AnswerField() string
 }
 
 // Errors that callers tell apart with errors.Is. None carries a secret, a signature or a payload.

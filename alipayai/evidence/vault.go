@@ -69,20 +69,43 @@ func NewVault(opt VaultOptions) (*Vault, error) {
 	return &Vault{opt: opt}, nil
 }
 
+// CheckDir reports whether the directory can be made, or used where it is there,
+// and makes nothing.
+func (v *Vault) CheckDir() error {
+	dir := filepath.Clean(v.opt.Dir)
+	info, err := os.Stat(dir)
+	for errors.Is(err, os.ErrNotExist) && filepath.Dir(dir) != dir {
+		dir = filepath.Dir(dir)
+		info, err = os.Stat(dir)
+	}
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is not a directory", dir)
+	}
+	return tryFile(dir)
+}
+
 // Check makes the directory, and reports whether records can be put there.
 func (v *Vault) Check() error {
 	if err := os.MkdirAll(v.opt.Dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(v.opt.Dir, tempPattern)
+	return tryFile(v.opt.Dir)
+}
+
+// tryFile makes a file in dir and removes it.
+func tryFile(dir string) error {
+	f, err := os.CreateTemp(dir, tempPattern)
 	if err != nil {
 		return err
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// Seal writes the record, with mode 0600, and makes room for it. What fails
-// is told without anything of the record.
+// Seal writes the record, with mode 0600, and makes room for it. Its errors contain
+// nothing of the record.
 func (v *Vault) Seal(r Record) error {
 	if err := os.MkdirAll(v.opt.Dir, 0o700); err != nil {
 		return fmt.Errorf("make the directory of sealed records: %w", err)

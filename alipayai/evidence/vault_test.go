@@ -348,3 +348,39 @@ func TestSealInParallel(t *testing.T) {
 		}
 	}
 }
+
+// CheckDir finds what is in the way, and leaves the file system as it is.
+func TestVaultCheckDir(t *testing.T) {
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		dir  string
+		fits bool
+	}{
+		"is there":        {root, true},
+		"is to be made":   {filepath.Join(root, "a", "b"), true},
+		"a file":          {filepath.Join(root, "file"), false},
+		"below a file":    {filepath.Join(root, "file", "a"), false},
+		"no such devices": {"/proc/evidence", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			vault, err := NewVault(VaultOptions{Dir: test.dir, Recipients: []age.Recipient{identity.Recipient()}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := vault.CheckDir(); (err == nil) != test.fits {
+				t.Errorf("error %v", err)
+			}
+			entries, err := os.ReadDir(root)
+			if err != nil || len(entries) != 1 {
+				t.Errorf("%d entries, error %v", len(entries), err)
+			}
+		})
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/redisstore"
 )
 
 // Answer is what a client was told once. Nobody changes the header of one that
@@ -62,99 +64,49 @@ func (a *Answer) encode() []byte {
 	b = append(b, answerVersion)
 	b = binary.AppendUvarint(b, uint64(a.Status))
 	b = binary.AppendVarint(b, a.StoredAt.UnixMilli())
-	b = appendText(b, a.Provider)
-	b = appendText(b, a.Model)
+	b = redisstore.AppendText(b, a.Provider)
+	b = redisstore.AppendText(b, a.Model)
 	b = binary.AppendUvarint(b, uint64(len(a.Header)))
 	for name, values := range a.Header {
-		b = appendText(b, name)
+		b = redisstore.AppendText(b, name)
 		b = binary.AppendUvarint(b, uint64(len(values)))
 		for _, v := range values {
-			b = appendText(b, v)
+			b = redisstore.AppendText(b, v)
 		}
 	}
 	return append(b, a.Body...)
 }
 
-func appendText(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
 // decodeAnswer reads what encode gave. The body stays a part of b.
 func decodeAnswer(b []byte) (Answer, error) {
-	r := &reader{rest: b}
-	if version := r.number(); version != answerVersion {
+	r := redisstore.NewReader(b)
+	if version := r.Uvarint(); version != answerVersion {
 		return Answer{}, ErrUnreadable
 	}
 	a := Answer{
-		Status:   int(min(r.number(), 1000)),
-		StoredAt: time.UnixMilli(r.signed()).UTC(),
-		Provider: r.text(),
-		Model:    r.text(),
+		Status:   int(min(r.Uvarint(), 1000)),
+		StoredAt: time.UnixMilli(r.Varint()).UTC(),
+		Provider: r.VarText(),
+		Model:    r.VarText(),
 	}
 	// Only these can be written to a client.
 	if a.Status < 100 || a.Status > 999 {
 		return Answer{}, ErrUnreadable
 	}
-	if fields := r.count(); fields > 0 {
+	if fields := r.VarCount(); fields > 0 {
 		a.Header = make(http.Header)
 		for range fields {
-			name := r.text()
-			values := make([]string, r.count())
+			name := r.VarText()
+			values := make([]string, r.VarCount())
 			for i := range values {
-				values[i] = r.text()
+				values[i] = r.VarText()
 			}
 			a.Header[name] = values
 		}
 	}
-	if r.cut {
+	if !r.OK() {
 		return Answer{}, ErrUnreadable
 	}
-	a.Body = slices.Clip(r.rest)
+	a.Body = slices.Clip(r.Rest())
 	return a, nil
-}
-
-// reader takes values from the front of bytes. Where they are not there it
-// gives zeros, and says so by cut.
-type reader struct {
-	rest []byte
-	cut  bool
-}
-
-func (r *reader) number() uint64 {
-	v, n := binary.Uvarint(r.rest)
-	r.skip(n)
-	return v
-}
-
-func (r *reader) signed() int64 {
-	v, n := binary.Varint(r.rest)
-	r.skip(n)
-	return v
-}
-
-// skip goes on by the length of a number, which is none or negative for one
-// that is cut or too large.
-func (r *reader) skip(n int) {
-	if n <= 0 {
-		r.rest, r.cut = nil, true
-		return
-	}
-	r.rest = r.rest[n:]
-}
-
-// count is a number of things that take at least a byte each.
-func (r *reader) count() int {
-	n := r.number()
-	if n > uint64(len(r.rest)) {
-		r.rest, r.cut = nil, true
-		return 0
-	}
-	return int(n)
-}
-
-func (r *reader) text() string {
-	n := r.count()
-	s := string(r.rest[:n])
-	r.rest = r.rest[n:]
-	return s
 }

@@ -34,15 +34,16 @@ func (c RedisCache) Get(ctx context.Context, tenant string, key Key) (Answer, bo
 		return Answer{}, false, err
 	}
 	place := c.prefix(tenant) + key.name()
-	sealed, err := exchange(ctx, c.options.Client, c.options.Timeout, func(ctx context.Context) ([]byte, error) {
-		sealed, err := c.options.Client.Get(ctx, place).Bytes()
-		if errors.Is(err, redis.Nil) {
-			return nil, nil
-		}
-		return sealed, err
+	var sealed []byte
+	err := c.options.exchange(c.options.Timeout).Do(ctx, func(ctx context.Context) (err error) {
+		sealed, err = c.options.Client.Get(ctx, place).Bytes()
+		return err
 	})
-	if err != nil || sealed == nil {
-		return Answer{}, false, err
+	if errors.Is(err, redis.Nil) {
+		return Answer{}, false, nil
+	}
+	if err != nil {
+		return Answer{}, false, unavailable(err)
 	}
 	answer, err := c.options.open(place, sealed)
 	return answer, err == nil, err
@@ -56,18 +57,20 @@ func (c RedisCache) Put(ctx context.Context, tenant string, key Key, answer Answ
 	if err != nil || ttl < time.Millisecond {
 		return err
 	}
-	kept, err := exchange(ctx, o.Client, o.Timeout, func(ctx context.Context) (int64, error) {
-		return redisPutAnswer.Run(ctx, o.Client, []string{place, o.place(tenant, "answers")},
-			sealed, millis(ttl), o.TenantBytes, key.name(), prefix).Int64()
-	})
+	reply, err := o.exchange(o.Timeout).Run(ctx, redisPutAnswer, []string{place, o.keys(tenant).Key("answers")},
+		sealed, millis(ttl), o.TenantBytes, key.name(), prefix)
+	if err != nil {
+		return unavailable(err)
+	}
+	kept, err := reply.Integer()
 	if err == nil && kept == 0 {
 		return ErrTooLarge
 	}
-	return err
+	return unavailable(err)
 }
 
 // prefix stands before the names of a tenant's answers.
-func (c RedisCache) prefix(tenant string) string { return c.options.place(tenant, "answer:") }
+func (c RedisCache) prefix(tenant string) string { return c.options.keys(tenant).Key("answer:") }
 
 // Interface guards
 var _ Cache = RedisCache{}

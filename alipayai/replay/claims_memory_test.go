@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// unavailable is what comes of a claim that there is no room for.
-var unavailable = errFull.Error()
+// noRoom is what comes of a claim that there is no room for.
+var noRoom = errFull.Error()
 
 // Answers make room, the oldest first, but their keys are not free before their time.
 func TestOldestAnswersMakeRoomForClaims(t *testing.T) {
@@ -68,10 +68,10 @@ func TestKeysWithoutAnswersMakeNoRoom(t *testing.T) {
 	for i := range n {
 		wantClaim(t, claims, keyOf(i), requestOf(i), ErrNotKept.Error())
 	}
-	wantClaim(t, claims, keyOf(n), requestOf(n), unavailable)
+	wantClaim(t, claims, keyOf(n), requestOf(n), noRoom)
 	c.time = c.time.Add(time.Hour) // and the first is free
 	wantClaim(t, claims, keyOf(n), requestOf(n), "claimed")
-	wantClaim(t, claims, keyOf(0), requestOf(0), unavailable)
+	wantClaim(t, claims, keyOf(0), requestOf(0), noRoom)
 	checkBooks(t, claims, n)
 }
 
@@ -87,7 +87,7 @@ func TestOpenClaimsMakeNoRoom(t *testing.T) {
 	if err := open[n-1].Hold(t.Context(), time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	wantClaim(t, claims, keyOf(n), requestOf(n), unavailable)
+	wantClaim(t, claims, keyOf(n), requestOf(n), noRoom)
 	if !errors.Is(errFull, ErrUnavailable) {
 		t.Error("a full memory is not an unavailable store")
 	}
@@ -103,14 +103,14 @@ func TestOpenClaimsMakeNoRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustClaim(t, claims, keyOf(n), requestOf(n), time.Hour)
-	wantClaim(t, claims, keyOf(n+1), requestOf(n+1), unavailable)
+	wantClaim(t, claims, keyOf(n+1), requestOf(n+1), noRoom)
 	// A lease that has ended frees its room to others, not to its owner.
 	c.time = c.time.Add(time.Minute)
 	wantClaim(t, claims, keyOf(n+1), requestOf(n+1), "claimed")
 	if err := open[0].Finish(t.Context(), answerOf(""), time.Hour); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("finished after its place was taken: %v", err)
 	}
-	wantClaim(t, claims, keyOf(0), requestOf(0), unavailable)
+	wantClaim(t, claims, keyOf(0), requestOf(0), noRoom)
 	checkBooks(t, claims, len(m.records))
 }
 
@@ -187,7 +187,7 @@ func TestSmallerBudgetLosesNoOpenClaim(t *testing.T) {
 		open = append(open, mustClaim(t, m.Within(1<<20), keyOf(n), requestOf(n), time.Minute))
 	}
 	small := m.Within(5 * entryOverhead)
-	wantClaim(t, small, keyOf(10), requestOf(10), unavailable)
+	wantClaim(t, small, keyOf(10), requestOf(10), noRoom)
 	for n := range 10 {
 		wantClaim(t, small, keyOf(n), requestOf(n), ErrInFlight.Error())
 	}

@@ -71,7 +71,7 @@ func (r *reference) claim(owner int, key Key, request [32]byte, lease time.Durat
 	kept, taken := r.keys[key]
 	switch {
 	case !taken && !r.room(entryOverhead):
-		return unavailable
+		return noRoom
 	case !taken:
 		r.keys[key] = referenceRecord{owner, request, inFlight, "", r.now + lease, 0, r.steps}
 		return "claimed"
@@ -96,7 +96,7 @@ func (r *reference) settle(owner int, key Key, request [32]byte, to state, body 
 		return ErrLost.Error()
 	}
 	if !taken && !r.room(entryOverhead) {
-		return unavailable
+		return noRoom
 	}
 	delete(r.keys, key)
 	settled, said := referenceRecord{owner, request, to, body, r.now + ttl, 0, r.steps}, "done"

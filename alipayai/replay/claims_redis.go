@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/internal/redisstore"
 )
 
 // The scripts work at one claim, KEYS[1], a hash: the random owner, the hash of the
@@ -109,19 +112,16 @@ func (c RedisClaims) Claim(ctx context.Context, tenant string, key Key, request 
 	}
 	o := c.options
 	claim := newRedisClaim(o, tenant, key, request)
-	reply, err := exchange(ctx, o.Client, o.ClaimTimeout, func(ctx context.Context) ([]string, error) {
-		return claim.run(ctx, redisMakeClaim, request[:], millis(lease)).StringSlice()
-	})
+	outcome, sealed, err := claim.make(ctx, lease)
 	if err != nil {
-		// It may have been made, or be made when Redis gets to it, and would refuse
-		// the call's repeats for all its lease.
-		go func() { _ = claim.Release(ctx) }()
-		return nil, nil, err
+		if redisstore.MayHaveExecuted(err) {
+			// It may have been made, or be made when Redis gets to it, and would
+			// refuse the call's repeats for all its lease.
+			go func() { _ = claim.Release(ctx) }()
+		}
+		return nil, nil, unavailable(err)
 	}
-	if len(reply) != 2 {
-		return nil, nil, fmt.Errorf("%w: script of claims returned %d values instead of 2", ErrUnavailable, len(reply))
-	}
-	switch outcome := reply[0]; outcome {
+	switch outcome {
 	case "claimed":
 		return claim, nil, nil
 	case "mismatch":
@@ -129,7 +129,7 @@ func (c RedisClaims) Claim(ctx context.Context, tenant string, key Key, request 
 	case "full":
 		return nil, nil, errTenantFull
 	case string(finished):
-		answer, err := o.open(claim.keys[0], []byte(reply[1]))
+		answer, err := o.open(claim.keys[0], []byte(sealed))
 		if err != nil {
 			// It was answered: that it cannot be read makes it no freer.
 			return nil, nil, fmt.Errorf("%w: %w", ErrNotKept, err)
@@ -155,13 +155,29 @@ type redisClaim struct {
 }
 
 func newRedisClaim(o RedisOptions, tenant string, key Key, request [32]byte) *redisClaim {
-	prefix, name := o.place(tenant, "claim:"), key.name()
+	keys, name := o.keys(tenant), key.name()
+	prefix := keys.Key("claim:")
 	return &redisClaim{
 		options: o,
-		keys:    []string{prefix + name, o.place(tenant, "claims"), o.place(tenant, "claimed answers")},
+		keys:    []string{prefix + name, keys.Key("claims"), keys.Key("claimed answers")},
 		args:    []any{prefix, name, o.TenantBytes, rand.Text()},
 		request: request,
 	}
+}
+
+// make runs the script that makes the claim.
+func (c *redisClaim) make(ctx context.Context, lease time.Duration) (outcome, sealed string, err error) {
+	reply, err := c.run(ctx, c.options.ClaimTimeout, redisMakeClaim, c.request[:], millis(lease))
+	if err != nil {
+		return "", "", err
+	}
+	values, err := reply.List(2)
+	if err != nil {
+		return "", "", err
+	}
+	outcome, err = values.Text(0)
+	sealed, err1 := values.Text(1)
+	return outcome, sealed, errors.Join(err, err1)
 }
 
 // Leave implements Claim.
@@ -204,30 +220,29 @@ func (c *redisClaim) end(ctx context.Context, to state, sealed []byte, ttl time.
 
 // Release implements Claim.
 func (c *redisClaim) Release(ctx context.Context) error {
-	_, err := exchange(ctx, c.options.Client, c.options.Timeout, func(ctx context.Context) (string, error) {
-		return c.run(ctx, redisReleaseClaim).Text()
-	})
-	return err
+	_, err := c.run(ctx, c.options.Timeout, redisReleaseClaim)
+	return unavailable(err)
 }
 
 func (c *redisClaim) settle(ctx context.Context, to state, sealed []byte, ttl, after int64, mustExist bool) error {
-	reply, err := exchange(ctx, c.options.Client, c.options.Timeout, func(ctx context.Context) (string, error) {
-		return c.run(ctx, redisSettleClaim, c.request[:], string(to), sealed, ttl, after, mustExist).Text()
-	})
-	switch {
+	reply, err := c.run(ctx, c.options.Timeout, redisSettleClaim, c.request[:], string(to), sealed, ttl, after, mustExist)
+	if err != nil {
+		return unavailable(err)
+	}
+	switch result, err := reply.Text(); {
 	case err != nil:
-		return err
-	case reply == "lost":
+		return unavailable(err)
+	case result == "lost":
 		return ErrLost
-	case reply == string(served):
+	case result == string(served):
 		return ErrTooLarge
 	}
 	return nil
 }
 
 // run lets a script work at the claim.
-func (c *redisClaim) run(ctx context.Context, script *redis.Script, args ...any) *redis.Cmd {
-	return script.Run(ctx, c.options.Client, c.keys, append(slices.Clip(c.args), args...)...)
+func (c *redisClaim) run(ctx context.Context, timeout time.Duration, script *redis.Script, args ...any) (redisstore.Reply, error) {
+	return c.options.exchange(timeout).Run(ctx, script, c.keys, append(slices.Clip(c.args), args...)...)
 }
 
 // Interface guards

@@ -149,24 +149,15 @@ func passInAccount(t testing.TB, client redis.UniversalClient, key string, d tim
 	return err
 }
 
-// waitFor asks again and again until something holds.
-func waitFor(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	again := time.NewTicker(5 * time.Millisecond)
-	defer again.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); <-again.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
-		}
-	}
-}
+// patience is for what no time is promised of.
+const patience = 20 * time.Second
 
 // tenantOf gives each key a tenant of its own, where tenants are not what is tested.
 func tenantOf(key Key) string { return string(key[:]) }
 
 // placeOf is where Redis keeps what is of a kind under a key, for the key's own tenant.
 func placeOf(o RedisOptions, kind string, key Key) string {
-	return o.place(tenantOf(key), kind+":") + key.name()
+	return o.keys(tenantOf(key)).Key(kind+":") + key.name()
 }
 
 // keyOf is a key for tests, requestOf the hash of a request.

@@ -2,8 +2,9 @@ package replay
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
+
+	"github.com/caddy-alipayai/gateway/internal/redisstore"
 )
 
 // Key names an answer or a claim. Nothing can be read back from it, but who
@@ -25,4 +26,4 @@ func NewKey(parts ...string) Key {
 }
 
 // name is the key in the name of something.
-func (k Key) name() string { return base64.RawURLEncoding.EncodeToString(k[:]) }
+func (k Key) name() string { return redisstore.Name(k) }

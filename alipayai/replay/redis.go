@@ -1,20 +1,21 @@
 package replay
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/internal/redisstore"
 )
 
-// Sealer encrypts what leaves the process, with authentication.
+// Sealer encrypts what leaves the process, with associated data (AEAD).
 type Sealer interface {
-	// Seal encrypts plain for a place.
+	// Seal encrypts plain, with the key that it is kept under as associated data.
 	Seal(place string, plain []byte) []byte
-	// Open decrypts what Seal gave for the same place, and fails for any other:
-	// a record cannot be moved.
+	// Open decrypts what Seal gave with the same associated data, and fails for
+	// any other: a record cannot be moved.
 	Open(place string, sealed []byte) ([]byte, error)
 }
 
@@ -65,14 +66,13 @@ func (o RedisOptions) withDefaults() RedisOptions {
 	return o
 }
 
-// place names what Redis keeps of one tenant, of a kind. The braces are what a
-// Cluster places it by: all of a tenant is in one slot, so that a script can count
-// what it takes. Of namespace, tenant and key only hashes are seen.
-func (o RedisOptions) place(tenant, kind string) string {
-	return "alipayai:{" + NewKey(o.Namespace, tenant).name() + "}:" + kind
+// keys are what Redis keeps of one tenant: all is in one slot of a Cluster, so that
+// a script can count what it takes. Of namespace, tenant and key only hashes are seen.
+func (o RedisOptions) keys(tenant string) redisstore.Keys {
+	return redisstore.KeysOfSum(NewKey(o.Namespace, tenant))
 }
 
-// seal encodes and encrypts an answer for a place.
+// seal encodes and encrypts an answer, with its key as associated data.
 func (o RedisOptions) seal(place string, a Answer) ([]byte, error) {
 	plain := a.encode()
 	if len(plain) > o.MaxBytes {
@@ -81,7 +81,7 @@ func (o RedisOptions) seal(place string, a Answer) ([]byte, error) {
 	return o.Seal.Seal(place, plain), nil
 }
 
-// open gives the answer that seal has sealed for the same place.
+// open gives the answer that seal has sealed with the same key.
 func (o RedisOptions) open(place string, sealed []byte) (Answer, error) {
 	plain, err := o.Seal.Open(place, sealed)
 	if err != nil {
@@ -90,27 +90,18 @@ func (o RedisOptions) open(place string, sealed []byte) (Answer, error) {
 	return decodeAnswer(plain)
 }
 
-// exchange does what may be done twice: after an error, such as a connection that
-// was closed while it idled, it is repeated once in what is left of the time. It
-// does not end with ctx, but within timeout: a caller that leaves in the middle
-// would cost a connection, and would not know what it has left behind.
-func exchange[T any](ctx context.Context, client redis.UniversalClient, timeout time.Duration, do func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-	defer cancel()
-	result, err := do(ctx)
-	if err != nil && ctx.Err() == nil {
-		result, err = do(ctx)
+// exchange is one within timeout. Claims name their owner, and answers their key: a
+// repeat comes to the same end.
+func (o RedisOptions) exchange(timeout time.Duration) redisstore.Exchange {
+	return redisstore.Exchange{Client: o.Client, Timeout: timeout, Repeat: redisstore.Patient}
+}
+
+// unavailable says that Redis is away, unless it was closed for good.
+func unavailable(err error) error {
+	if err == nil || errors.Is(err, redis.ErrClosed) {
+		return err
 	}
-	switch {
-	case errors.Is(err, redis.ErrClosed):
-		return result, err // for good, and not just away
-	case err != nil:
-		if cluster, ok := client.(*redis.ClusterClient); ok {
-			cluster.ReloadState(ctx) // another node may be master now; it does not wait
-		}
-		return result, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return result, nil
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
 // millis is d in whole milliseconds, at least one: Redis has no shorter life.

@@ -6,15 +6,19 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -25,29 +29,16 @@ const (
 )
 
 func TestRedisAway(t *testing.T) {
-	for name, start := range map[string]func(t *testing.T) (addr string, fault, heal func()){
-		"stopped": func(t *testing.T) (string, func(), func()) {
-			s := redistest.Start(t)
-			return s.Addr, s.Pause, s.Resume
-		},
-		"killed, restarted empty": func(t *testing.T) (string, func(), func()) {
-			s := redistest.Start(t)
-			return s.Addr, s.Kill, s.Restart
-		},
-		"black hole": func(t *testing.T) (string, func(), func()) {
-			r := redistest.StartRelay(t, redistest.Start(t).Addr)
-			return r.Addr, r.Swallow, r.Pass
-		},
-	} {
+	for name, start := range redistest.Outages() {
 		t.Run(name, func(t *testing.T) {
-			addr, fault, heal := start(t)
-			o := redisOptions(t, limiter.RedisOptions{Addresses: []string{addr}})
+			server := start(t)
+			o := redisOptions(t, limiter.RedisOptions{Addresses: []string{server.Addr}})
 			claims, cache := NewRedisClaims(o), NewRedisCache(o)
 			o.ClaimTimeout = 10 * time.Second
 			unhurried := NewRedisClaims(o)
 			finishing := mustClaim(t, unhurried, keyOf(1), requestOf(1), time.Minute)
 			holding := mustClaim(t, unhurried, keyOf(2), requestOf(2), time.Minute)
-			fault()
+			server.Break()
 			// The quickest of some: this machine may be slow, Redis is not there.
 			quickest := time.Hour
 			for range 5 {
@@ -71,13 +62,14 @@ func TestRedisAway(t *testing.T) {
 				"hold":    holding.Hold(t.Context(), time.Minute),
 				"release": holding.Release(t.Context()),
 			} {
-				if !errors.Is(err, ErrUnavailable) {
+				answered := what == "get" && server.Reads || (what == "release" || what == "put") && server.Deletes
+				if answered != (err == nil) || !answered && !errors.Is(err, ErrUnavailable) {
 					t.Errorf("%s without Redis: %v", what, err)
 				}
 			}
-			heal()
+			server.Heal()
 			healed := time.Now()
-			waitFor(t, "a claim", func() bool {
+			testwait.For(t, patience, "a claim", func() bool {
 				claim, _, _ := claims.Claim(t.Context(), tenantOf(keyOf(4)), keyOf(4), requestOf(4), time.Minute)
 				return claim != nil
 			})
@@ -117,13 +109,13 @@ func TestClaimWhoseReplyIsLost(t *testing.T) {
 			}
 			server.Resume()
 			if c.freed {
-				waitFor(t, "the release", func() bool {
+				testwait.For(t, patience, "the release", func() bool {
 					claim, _, _ := patient.Claim(t.Context(), tenantOf(keyOf(1)), keyOf(1), requestOf(1), time.Hour)
 					return claim != nil
 				})
 				return
 			}
-			waitFor(t, "the claim is made", func() bool { size, err := server.Do("DBSIZE"); return err == nil && size == ":2" })
+			testwait.For(t, patience, "the claim is made", func() bool { size, err := server.Do("DBSIZE"); return err == nil && size == ":2" })
 			wantClaim(t, patient, keyOf(1), requestOf(1), ErrInFlight.Error())
 			passInRedis(t, o.Client, time.Hour)
 			wantClaim(t, patient, keyOf(1), requestOf(1), "claimed")
@@ -335,7 +327,7 @@ func TestClaimsThroughAClusterFailover(t *testing.T) {
 	}
 	open := make([]Claim, 3)
 	for i := range open {
-		waitFor(t, "a claim", func() (ok bool) {
+		testwait.For(t, patience, "a claim", func() (ok bool) {
 			open[i], _, _ = claims.Claim(t.Context(), tenantOf(keys[i]), keys[i], requestOf(i), time.Minute)
 			return open[i] != nil
 		})
@@ -350,7 +342,7 @@ func TestClaimsThroughAClusterFailover(t *testing.T) {
 	if claim, _, err := claims.Claim(t.Context(), tenantOf(keys[3]), keys[3], requestOf(3), time.Minute); claim != nil || !errors.Is(err, ErrUnavailable) {
 		t.Errorf("without its master a key is claimed: %v, %v", claim, err)
 	}
-	waitFor(t, "the replica to become master, and the claims to come back", func() bool {
+	testwait.For(t, patience, "the replica to become master, and the claims to come back", func() bool {
 		_, answer, _ := claims.Claim(t.Context(), tenantOf(keys[1]), keys[1], requestOf(1), time.Minute)
 		return answer != nil && string(answer.Body) == "it"
 	})
@@ -360,4 +352,56 @@ func TestClaimsThroughAClusterFailover(t *testing.T) {
 		t.Error(err)
 	}
 	wantClaim(t, claims, keys[0], requestOf(0), "answer late")
+}
+
+// failing answers every command with an error, and counts them.
+type failing struct {
+	err      error
+	commands atomic.Int32
+}
+
+func (f *failing) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (f *failing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (f *failing) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+	return func(context.Context, redis.Cmder) error {
+		f.commands.Add(1)
+		return f.err
+	}
+}
+
+// A claim that failed is released where it may have been made, and only there.
+func TestClaimIsReleasedWhereItMayHaveBeenMade(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want int32 // commands, each with its repeat
+	}{
+		"its reply is lost":     {io.EOF, 4},
+		"there is no server":    {&net.OpError{Op: "dial", Err: io.EOF}, 2},
+		"the client was closed": {redis.ErrClosed, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := redis.NewClient(&redis.Options{
+					Addr: "127.0.0.1:1", MaxRetries: -1, ContextTimeoutEnabled: true,
+					MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+				})
+				defer client.Close()
+				link := &failing{err: c.err}
+				client.AddHook(link)
+				claims := NewRedisClaims(RedisOptions{Client: client, Namespace: "test", Seal: newSeal(t, 1)})
+				claim, _, err := claims.Claim(t.Context(), "acme", keyOf(1), requestOf(1), time.Minute)
+				if claim != nil || !errors.Is(err, c.err) {
+					t.Errorf("claim %v, %v", claim, err)
+				}
+				synctest.Wait()
+				if got := link.commands.Load(); got != c.want {
+					t.Errorf("%d commands, want %d", got, c.want)
+				}
+			})
+		})
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -206,7 +207,7 @@ func TestAccountsInRedisDoNotDrift(t *testing.T) {
 // checkAccount adds up a tenant's account.
 func checkAccount(t *testing.T, o RedisOptions, account string, step int) {
 	t.Helper()
-	members, err := o.Client.ZRangeWithScores(t.Context(), o.place("acme", account), 0, -1).Result()
+	members, err := o.Client.ZRangeWithScores(t.Context(), o.keys("acme").Key(account), 0, -1).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +237,7 @@ func TestAnswersMakeRoomOnACluster(t *testing.T) {
 	claims, cache := NewRedisClaims(o), NewRedisCache(o)
 	for tenant := range 3 {
 		name := strconv.Itoa(tenant)
-		waitFor(t, "the cluster", func() bool {
+		testwait.For(t, patience, "the cluster", func() bool {
 			return cache.Put(t.Context(), name, keyOf(0), longAnswer(1), time.Hour) == nil
 		})
 		for n := range 20 {

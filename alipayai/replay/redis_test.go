@@ -1,8 +1,11 @@
 package replay
 
 import (
+	"encoding/hex"
 	"errors"
+	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -188,7 +192,7 @@ func TestRedisCluster(t *testing.T) {
 		// The client's own timeout is short for the first connection to a node. A
 		// claim whose reply it has missed ends soon.
 		var claim Claim
-		waitFor(t, "a claim", func() (ok bool) {
+		testwait.For(t, patience, "a claim", func() (ok bool) {
 			claim, _, _ = claims.Claim(t.Context(), tenantOf(keyOf(n)), keyOf(n), requestOf(n), time.Millisecond)
 			return claim != nil
 		})
@@ -205,5 +209,25 @@ func TestRedisCluster(t *testing.T) {
 	}
 	if len(masters) != 3 {
 		t.Errorf("the keys are at %d masters, want 3", len(masters))
+	}
+}
+
+// Replicas of the version before find the same claims and answers, and read them.
+func TestKeysAndAnswersAreThoseOfRunningReplicas(t *testing.T) {
+	const tag, name = "alipayai:{oJ8E5TNDEYMh7GgAePZg8KXzy-76HVxeE1mCBa__eOM}:", "PJ1ZEEW8iHb50Dmbv7BcakEglukG9zJ4-YQGzV3Kht8"
+	o := RedisOptions{Namespace: "answers"}
+	claim := newRedisClaim(o, "acme", NewKey("a", "b"), requestOf(1))
+	got := append(claim.keys, claim.args[0].(string), claim.args[1].(string), NewRedisCache(o).prefix("acme")+NewKey("a", "b").name(), o.keys("acme").Key("answers"))
+	want := []string{tag + "claim:" + name, tag + "claims", tag + "claimed answers", tag + "claim:", name, tag + "answer:" + name, tag + "answers"}
+	if !slices.Equal(got, want) {
+		t.Errorf("keys %q, want %q", got, want)
+	}
+	answer := Answer{
+		Status: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte("{}"),
+		Provider: "alipay", Model: "m", StoredAt: time.UnixMilli(1777863721000),
+	}
+	const bytes = "01c801d080fc8ebe6706616c69706179016d010c436f6e74656e742d5479706501106170706c69636174696f6e2f6a736f6e7b7d"
+	if got := hex.EncodeToString(answer.encode()); got != bytes {
+		t.Errorf("answer %s, want %s", got, bytes)
 	}
 }

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -24,8 +23,10 @@ type answer struct {
 
 	promptTokens, answerTokens int
 
+	finish    string // the finish reason that a fault asks for, "" for the true one
 	session   string
 	withUsage bool
+	withEnd   bool // a stream has its end
 }
 
 // pieces cuts the text, or else the arguments, into the content events of a
@@ -65,6 +66,10 @@ func (c *call) answer(q *ask) answer {
 		promptTokens: q.images * tokensPerImage,
 		session:      q.session,
 		withUsage:    q.usage,
+		withEnd:      c.plan.outcome.Kind != NoEnd,
+	}
+	if c.plan.outcome.Kind == FinishReason {
+		a.finish = c.plan.outcome.Code
 	}
 	if q.thinking {
 		a.thought = "Thinking of: " + clip(c.marks.text)
@@ -73,12 +78,15 @@ func (c *call) answer(q *ask) answer {
 		a.promptTokens += countTokens(text)
 	}
 	if t := q.wantedTool(c.marks.text); t != nil {
-		a.function, a.arguments = t.name, arguments(t.schema, c.marks.text)
+		a.function, a.arguments = t.name, instance(t.schema, c.marks.text)
 		a.end = endsInCall
 		a.answerTokens = countTokens(a.arguments)
 		return a
 	}
 	a.text = q.echo(c.marks)
+	if q.schema != nil {
+		a.text = instance(q.schema, a.text)
+	}
 	a.shorten(q.stops, q.most)
 	a.answerTokens = countTokens(a.text)
 	return a
@@ -111,40 +119,4 @@ const (
 // countTokens guesses as the vendors advise: four characters a token, one at least.
 func countTokens(text string) int {
 	return max(1, (utf8.RuneCountInString(text)+charactersPerToken-1)/charactersPerToken)
-}
-
-// arguments makes a JSON object with a value for each required property of a
-// function's schema; strings get the prompt.
-func arguments(schema json.RawMessage, prompt string) string {
-	var s struct {
-		Properties map[string]struct {
-			Type string            `json:"type"`
-			Enum []json.RawMessage `json:"enum"`
-		} `json:"properties"`
-		Required []string `json:"required"`
-	}
-	_ = json.Unmarshal(schema, &s) // a schema of another kind has no required properties
-	args := make(map[string]any, len(s.Required))
-	for _, name := range s.Required {
-		p := s.Properties[name]
-		switch {
-		case len(p.Enum) > 0:
-			args[name] = p.Enum[0]
-		case p.Type == "integer" || p.Type == "number":
-			args[name] = 1
-		case p.Type == "boolean":
-			args[name] = true
-		case p.Type == "array":
-			args[name] = []any{}
-		case p.Type == "object":
-			args[name] = struct{}{}
-		default:
-			args[name] = clip(prompt)
-		}
-	}
-	b, err := json.Marshal(args)
-	if err != nil {
-		panic(err) // raw values came out of valid JSON
-	}
-	return string(b)
 }

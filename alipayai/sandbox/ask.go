@@ -20,9 +20,10 @@ type ask struct {
 	tools    []tool
 	choice   toolChoice
 	stream   bool
-	thinking bool     // a thought comes before the text
-	most     int      // the most tokens of an answer, 0: no bound
-	stops    []string // texts that end an answer
+	schema   json.RawMessage // of the answer, nil for words
+	thinking bool            // a thought comes before the text
+	most     int             // the most tokens of an answer, 0: no bound
+	stops    []string        // texts that end an answer
 
 	prefix  string // of the answer's id
 	session string

@@ -22,6 +22,14 @@ type chatRequest struct {
 	} `json:"stream_options"`
 	Tools      []chatTool      `json:"tools"`
 	ToolChoice json.RawMessage `json:"tool_choice"`
+
+	ResponseFormat struct {
+		Type       string `json:"type"`
+		JSONSchema struct {
+			Name   string          `json:"name"`
+			Schema json.RawMessage `json:"schema"`
+		} `json:"json_schema"`
+	} `json:"response_format"`
 }
 
 type message struct {
@@ -84,6 +92,15 @@ func (r *chatRequest) parse(body []byte) error {
 	if r.N != nil && *r.N != 1 {
 		return errors.New("n: the simulator gives one choice")
 	}
+	switch f := r.ResponseFormat; f.Type {
+	case "", "text", "json_object":
+	case "json_schema":
+		if f.JSONSchema.Name == "" {
+			return errors.New("response_format.json_schema.name: want one")
+		}
+	default:
+		return errors.New("response_format.type: want text, json_object or json_schema")
+	}
 	for i, t := range r.Tools {
 		if t.Function.Name == "" {
 			return fmt.Errorf("tools[%d].function.name: want one", i)
@@ -96,6 +113,15 @@ func (r *chatRequest) parse(body []byte) error {
 func (r *chatRequest) ask() *ask {
 	q := &ask{
 		model: r.Model, stream: r.Stream, usage: r.StreamOptions.IncludeUsage, choice: r.choice(), prefix: "chatcmpl-",
+	}
+	switch f := r.ResponseFormat; f.Type {
+	case "json_object":
+		q.schema = json.RawMessage(`{"type":"object","required":["text"]}`)
+	case "json_schema":
+		q.schema = f.JSONSchema.Schema
+		if q.schema == nil {
+			q.schema = json.RawMessage("{}")
+		}
 	}
 	for _, m := range r.Messages {
 		q.texts = append(q.texts, m.Content.text)

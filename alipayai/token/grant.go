@@ -174,14 +174,12 @@ func printable(s string, n int) string {
 	return b.String()
 }
 
-// Reason is what a client may be told of an error of Source.Token.
+// Reason is what a client may know of an error of Source.Token: whether the
+// grant was refused. What the endpoint said of the gateway's own credentials is
+// for the operator, in the log.
 func Reason(err error) string {
-	reason := ErrUnavailable
 	if errors.Is(err, ErrRefused) {
-		reason = ErrRefused
+		return ErrRefused.Error()
 	}
-	if said, ok := errors.AsType[*endpointError](err); ok {
-		return said.Error()
-	}
-	return reason.Error()
+	return ErrUnavailable.Error()
 }

@@ -48,34 +48,5 @@ func newTransportOfToken(t testing.TB) *http.Transport {
 	return transport
 }
 
-// patienceOfToken bounds what a test waits for, where only a fault would make it wait.
-const patienceOfToken = 10 * time.Second
-
-func receiveOfToken[T any](t testing.TB, c <-chan T, what string) T {
-	t.Helper()
-	timeout := time.NewTimer(patienceOfToken)
-	defer timeout.Stop()
-	select {
-	case v := <-c:
-		return v
-	case <-timeout.C:
-		t.Fatalf("waited %v for %s", patienceOfToken, what)
-		panic("unreachable")
-	}
-}
-
-// waitForOfToken looks for something that has to become true.
-func waitForOfToken(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	timeout := time.NewTimer(patienceOfToken)
-	defer timeout.Stop()
-	look := time.NewTicker(time.Millisecond)
-	defer look.Stop()
-	for !done() {
-		select {
-		case <-look.C:
-		case <-timeout.C:
-			t.Fatalf("waited %v for %s", patienceOfToken, what)
-		}
-	}
-}
+// testTimeout bounds what a test waits for, where only a fault would make it wait.
+const testTimeout = 10 * time.Second

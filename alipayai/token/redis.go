@@ -3,15 +3,12 @@ package token
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/caddy-alipayai/gateway/internal/redisstore"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
@@ -50,36 +47,39 @@ return redis.call('DEL', KEYS[1])`)
 // encrypted, and no longer than they live; times in them are the replicas' own,
 // which may differ by a part of a token's life without any harm.
 type Redis struct {
-	client redis.UniversalClient
-	seal   *seal.Seal
-	owner  string // random: of the leases
-	token  string // key, and the place that is sealed in
-	lease  string // key
-	now    func() time.Time
+	exchange redisstore.Exchange
+	seal     *seal.Seal
+	owner    string // random: of the leases
+	token    string // key, and the associated data of what is sealed
+	lease    string // key
+	now      func() time.Time
 }
 
 // NewRedis makes the share of what key names: replicas with the same key
 // share a token. Only its hash is seen in Redis. The client stays the caller's;
 // nothing is sent yet.
 func NewRedis(client redis.UniversalClient, key string, seal *seal.Seal, now func() time.Time) *Redis {
-	hash := sha256.Sum256([]byte(key))
-	// The braces are what a Cluster places both keys by.
-	prefix := "alipayai:{" + hex.EncodeToString(hash[:16]) + "}:"
+	keys := redisstore.KeysOf(key)
 	return &Redis{
-		client: client, seal: seal, owner: rand.Text(),
-		token: prefix + "token", lease: prefix + "lease", now: now,
+		// Owners are named, and tokens written whole: a repeat comes to the same end.
+		exchange: redisstore.Exchange{Client: client, Timeout: redisTokenTimeout, Repeat: redisstore.Idempotent},
+		seal:     seal, owner: rand.Text(),
+		token: keys.Key("token"), lease: keys.Key("lease"), now: now,
 	}
 }
 
 // Load implements Share.
 func (r *Redis) Load(ctx context.Context) (Token, error) {
 	var fields []any
-	err := r.exchange(ctx, func(ctx context.Context) (err error) {
-		fields, err = r.client.HMGet(ctx, r.token, "token", "dropped").Result()
-		return err
-	})
+	err := ctx.Err()
+	if err == nil {
+		err = r.exchange.Do(ctx, func(ctx context.Context) (err error) {
+			fields, err = r.exchange.Client.HMGet(ctx, r.token, "token", "dropped").Result()
+			return err
+		})
+	}
 	if err != nil {
-		return Token{}, err
+		return Token{}, fmt.Errorf("%w: %w", ErrStore, err)
 	}
 	sealed, ok := fields[0].(string)
 	if !ok {
@@ -101,57 +101,45 @@ func (r *Redis) Store(ctx context.Context, t Token) error {
 	if life < time.Millisecond {
 		return nil
 	}
-	return r.run(ctx, redisStoreToken, r.token, nil, r.id(t.Access), Seal(r.seal, r.token, t), life.Milliseconds())
+	_, err := r.run(ctx, redisStoreToken, r.token, r.id(t.Access), Seal(r.seal, r.token, t), life.Milliseconds())
+	return err
 }
 
 // Drop implements Share.
 func (r *Redis) Drop(ctx context.Context, access string) error {
-	return r.run(ctx, redisDropToken, r.token, nil, r.id(access))
+	_, err := r.run(ctx, redisDropToken, r.token, r.id(access))
+	return err
 }
 
 // Lease implements Share.
 func (r *Redis) Lease(ctx context.Context, life time.Duration) (release func(), ok bool, err error) {
-	var taken int64
-	if err := r.run(ctx, redisTakeLease, r.lease, &taken, r.owner, life.Milliseconds()); err != nil || taken == 0 {
+	taken, err := r.run(ctx, redisTakeLease, r.lease, r.owner, life.Milliseconds())
+	if err != nil || taken == 0 {
 		return nil, false, err
 	}
 	return func() {
 		// It ends by itself where this fails.
-		_ = r.run(context.WithoutCancel(ctx), redisEndLease, r.lease, nil, r.owner)
+		_, _ = r.run(context.WithoutCancel(ctx), redisEndLease, r.lease, r.owner)
 	}, true, nil
 }
 
 // id is the hash of an access token at this place.
 func (r *Redis) id(access string) string {
-	hash := sha256.Sum256([]byte(r.token + "\n" + access))
-	return hex.EncodeToString(hash[:16])
+	return redisstore.Digest([]byte(r.token + "\n" + access))
 }
 
-// run lets a script work at a key; its number goes to result unless that is nil.
-func (r *Redis) run(ctx context.Context, script *redis.Script, key string, result *int64, args ...any) error {
-	return r.exchange(ctx, func(ctx context.Context) error {
-		n, err := script.Run(ctx, r.client, []string{key}, args...).Int64()
-		if result != nil {
-			*result = n
+// run lets a script work at a key and gives its number.
+func (r *Redis) run(ctx context.Context, script *redis.Script, key string, args ...any) (n int64, err error) {
+	if err = ctx.Err(); err == nil {
+		var reply redisstore.Reply
+		if reply, err = r.exchange.Run(ctx, script, []string{key}, args...); err == nil {
+			n, err = reply.Integer()
 		}
-		return err
-	})
-}
-
-// exchange does what may be done twice: after an error that is not a timeout,
-// such as a connection that was closed while it idled, it is repeated once.
-func (r *Redis) exchange(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, redisTokenTimeout)
-	defer cancel()
-	err := do(ctx)
-	var timeout net.Error
-	if err != nil && ctx.Err() == nil && (!errors.As(err, &timeout) || !timeout.Timeout()) {
-		err = do(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrStore, err)
+		return 0, fmt.Errorf("%w: %w", ErrStore, err)
 	}
-	return nil
+	return n, nil
 }
 
 // Interface guards

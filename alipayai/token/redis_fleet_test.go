@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 	"github.com/caddy-alipayai/gateway/internal/seal"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // fleet is gateways' token sources before one simulator, with a real Redis.
@@ -85,7 +86,7 @@ func TestFleetFetchesOnceForAllCallers(t *testing.T) {
 	}
 	f.wantFetches("client_credentials", 1)
 	// What all have in Redis, read by somebody who should not.
-	_, everything := dumpRedis(t, late.Share.(*Redis).client)
+	_, everything := dumpRedis(t, late.Share.(*Redis).exchange.Client)
 	for token := range distinct {
 		if strings.Contains(everything, token) {
 			t.Error("the token stands in Redis")
@@ -101,7 +102,7 @@ func TestFleetTakesOverFromADeadReplica(t *testing.T) {
 	if _, ok, err := dead.Lease(t.Context(), life); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	f.token(f.replica(), patienceOfToken)
+	f.token(f.replica(), testTimeout)
 	if took := time.Since(began); took < life || took > life+time.Second {
 		t.Errorf("took over after %v, want after %v", took, life)
 	}
@@ -110,31 +111,18 @@ func TestFleetTakesOverFromADeadReplica(t *testing.T) {
 
 // With Redis gone each replica has a token at once, though of its own, and shares again later.
 func TestFleetWithoutRedis(t *testing.T) {
-	for name, start := range map[string]func(t *testing.T) (addr string, fault, heal func()){
-		"stopped": func(t *testing.T) (string, func(), func()) {
-			s := redistest.Start(t)
-			return s.Addr, s.Pause, s.Resume
-		},
-		"killed, restarted empty": func(t *testing.T) (string, func(), func()) {
-			s := redistest.Start(t)
-			return s.Addr, s.Kill, s.Restart
-		},
-		"black hole": func(t *testing.T) (string, func(), func()) {
-			r := redistest.StartRelay(t, redistest.Start(t).Addr)
-			return r.Addr, r.Swallow, r.Pass
-		},
-	} {
+	for name, start := range redistest.Outages() {
 		t.Run(name, func(t *testing.T) {
-			addr, fault, heal := start(t)
-			f := newFleet(t, addr, sandbox.Config{})
+			redis := start(t)
+			f := newFleet(t, redis.Addr, sandbox.Config{})
 			told := make(chan error, 16)
 			a, b := f.replica(), f.replica()
 			a.OnShare = func(err error) { told <- err }
-			first := f.token(a, patienceOfToken)
-			if f.token(b, patienceOfToken) != first {
+			first := f.token(a, testTimeout)
+			if f.token(b, testTimeout) != first {
 				t.Fatal("the replicas share nothing")
 			}
-			fault()
+			redis.Break()
 			if f.token(a, time.Millisecond) != first {
 				t.Error("the live token is gone with Redis")
 			}
@@ -144,10 +132,10 @@ func TestFleetWithoutRedis(t *testing.T) {
 			if f.token(b, 2*time.Second) == own {
 				t.Error("the replicas have a token in common without Redis")
 			}
-			if err := receiveOfToken(t, told, "word of the failure"); !errors.Is(err, ErrStore) {
+			if err := testwait.Receive(t, testTimeout, told, "word of the failure"); !errors.Is(err, ErrStore) {
 				t.Errorf("told of %v", err)
 			}
-			heal()
+			redis.Heal()
 			a.Drop(own)
 			shared := f.token(a, 2*time.Second)
 			for shared == own || f.token(f.replica(), 2*time.Second) != shared {
@@ -158,7 +146,7 @@ func TestFleetWithoutRedis(t *testing.T) {
 					t.Fatal("nothing is shared again")
 				}
 			}
-			waitForOfToken(t, "word of the return", func() bool {
+			testwait.For(t, testTimeout, "word of the return", func() bool {
 				select {
 				case err := <-told:
 					return err == nil
@@ -233,7 +221,7 @@ func TestFleetRotatesOnce(t *testing.T) {
 	for range 2 {
 		restarted.Drop(f.token(restarted, 2*time.Second))
 	}
-	_, everything := dumpRedis(t, restarted.Share.(*Redis).client)
+	_, everything := dumpRedis(t, restarted.Share.(*Redis).exchange.Client)
 	if strings.Contains(everything, store.token.Refresh) || store.token.Refresh == "" {
 		t.Error("the refresh token stands in Redis")
 	}

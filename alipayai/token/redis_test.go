@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 	"github.com/caddy-alipayai/gateway/internal/seal"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -76,7 +77,7 @@ func TestRedisTokensKeepATokenForItsLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantShared(t, b, "short", "")
-	waitForOfToken(t, "its end", func() bool { got, err := b.Load(t.Context()); return err == nil && got == (Token{}) })
+	testwait.For(t, testTimeout, "its end", func() bool { got, err := b.Load(t.Context()); return err == nil && got == (Token{}) })
 	if err := a.Store(t.Context(), freshToken("over", -time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +124,7 @@ func TestRedisTokensLease(t *testing.T) {
 	take(b, time.Minute, false)
 	take(a, 200*time.Millisecond, true) // it goes on
 	var releaseB func()
-	waitForOfToken(t, "the deadline of a", func() bool {
+	testwait.For(t, testTimeout, "the deadline of a", func() bool {
 		release, ok, err := b.Lease(t.Context(), time.Minute)
 		releaseB = release
 		return err == nil && ok
@@ -144,7 +145,7 @@ func TestRedisTokensAreNothingToRead(t *testing.T) {
 	if err := share.Store(t.Context(), pair("the-access-token", "the-refresh-token", time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	keys, everything := dumpRedis(t, share.client)
+	keys, everything := dumpRedis(t, share.exchange.Client)
 	if len(keys) != 2 {
 		t.Errorf("keys %q, want the token and its lease", keys)
 	}
@@ -166,7 +167,7 @@ func TestRedisTokensAreNothingToRead(t *testing.T) {
 		if strings.HasSuffix(key, "token") {
 			life = time.Hour + refreshKept
 		}
-		if left := share.client.PTTL(t.Context(), key).Val(); left < life-30*time.Second || left > life {
+		if left := share.exchange.Client.PTTL(t.Context(), key).Val(); left < life-30*time.Second || left > life {
 			t.Errorf("%s lives on for %v, want %v", key, left, life)
 		}
 	}
@@ -203,15 +204,15 @@ func TestRedisTokensRefuseWhatIsNotTheirs(t *testing.T) {
 	server := redistest.Start(t)
 	mine := newShare(t, server.Addr)
 	for name, other := range map[string]*Redis{
-		"another key":    NewRedis(mine.client, tokenPlace, newSeal(t, 2), time.Now),
-		"another client": NewRedis(mine.client, "client-2", mine.seal, time.Now),
+		"another key":    NewRedis(mine.exchange.Client, tokenPlace, newSeal(t, 2), time.Now),
+		"another client": NewRedis(mine.exchange.Client, "client-2", mine.seal, time.Now),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := other.Store(t.Context(), freshToken("theirs", time.Hour)); err != nil {
 				t.Fatal(err)
 			}
 			if other.token != mine.token {
-				if err := mine.client.Rename(t.Context(), other.token, mine.token).Err(); err != nil {
+				if err := mine.exchange.Client.Rename(t.Context(), other.token, mine.token).Err(); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -224,7 +225,7 @@ func TestRedisTokensRefuseWhatIsNotTheirs(t *testing.T) {
 	if err := mine.Store(t.Context(), freshToken("mine", time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	sealed := mine.client.HGet(t.Context(), mine.token, "token").Val()
+	sealed := mine.exchange.Client.HGet(t.Context(), mine.token, "token").Val()
 	for i := range len(sealed) {
 		changed := []byte(sealed)
 		changed[i] ^= 1
@@ -261,7 +262,7 @@ func TestRedisTokensWithoutRedis(t *testing.T) {
 	server.Pause()
 	t.Run("stopped", failing)
 	server.Resume()
-	waitForOfToken(t, "the server to go on", func() bool { return all["load"](t.Context()) == nil })
+	testwait.For(t, testTimeout, "the server to go on", func() bool { return all["load"](t.Context()) == nil })
 	server.Kill()
 	t.Run("killed", failing)
 	server.Restart()
@@ -291,5 +292,15 @@ func TestRedisTokensInACluster(t *testing.T) {
 		}
 		wantShared(t, share, "", "refresh-1")
 		release()
+	}
+}
+
+// Replicas of the version before share the same token.
+func TestKeysAreThoseOfRunningReplicas(t *testing.T) {
+	const tag = "alipayai:{19a8c870cc4ff45d287c38a2446f6af3}:"
+	r := NewRedis(nil, tokenPlace, nil, time.Now)
+	got := []string{r.token, r.lease, r.id("access")}
+	if want := []string{tag + "token", tag + "lease", "64911738e897e0f315ff29ceb0f7089c"}; !slices.Equal(got, want) {
+		t.Errorf("keys and id %q, want %q", got, want)
 	}
 }

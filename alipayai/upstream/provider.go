@@ -1,10 +1,6 @@
-// Package upstream is the way to a provider: how it is configured, how a request to it
-// is permitted, composed, signed and watched, and how its answer is verified. It
-// knows neither a client nor what a call is.
 package upstream
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -62,8 +58,8 @@ type Provider struct {
 	Credentials *credentials.Filter
 	// Cap is the upstream's rate cap; nil for none.
 	Cap *Cap
-	// Hold keeps an upstream without a Cap from being asked too early; a new one
-	// when nil.
+	// Hold keeps the account, or a model of it, from being asked too early; a new one
+	// when nil. Providers of one host and account share theirs.
 	Hold *Hold
 	// Clock is the upstream's time.
 	Clock *Clock
@@ -105,13 +101,14 @@ type Provider struct {
 	// an expired certificate; nil while it can. Clients are told its text.
 	Unavailable func(now time.Time) error
 
+	// rules are Codes and the profile's.
+	rules []failure.Rule
 	// account tells the provider from others that had its name.
 	account string
 	// Shape tells it from others that might answer the same request differently.
 	Shape   replay.Key
 	targets map[Endpoint]target
-	// signedAt is the time of the last signature of SignRequest, in Unix
-	// milliseconds.
+	// signedAt is the time of the last signature, in Unix milliseconds.
 	signedAt atomic.Int64
 }
 
@@ -200,6 +197,7 @@ func (p *Provider) Prepare() error {
 			p.Credentials.Watch(p.Tokens.Cell)
 		}
 	}
+	p.rules = slices.Concat(p.Codes, p.Profile.Codes)
 	if p.Hold == nil {
 		p.Hold = new(Hold)
 	}
@@ -218,9 +216,7 @@ func (p *Provider) Prepare() error {
 		if !strings.HasPrefix(path, "/") {
 			return fmt.Errorf("path of %s does not begin with a slash", endpoint)
 		}
-		if p.Profile.Scheme == signer.NameGlobal {
-			path = signer.SandboxTarget(p.ClientID, path)
-		}
+		path = p.Profile.Kind().Target(p.ClientID, path)
 		u, err := url.Parse(strings.TrimSuffix(p.BaseURL.String(), "/") + path)
 		if err != nil || u.Host != p.BaseURL.Host || u.Fragment != "" {
 			return fmt.Errorf("path of %s cannot be joined to base_url", endpoint)
@@ -290,14 +286,4 @@ func (p *Provider) UpstreamModel(model string) string {
 		return p.Model
 	}
 	return model
-}
-
-// message is what gets signed for one attempt: the exact bytes, with a time
-// and a nonce that no other attempt has.
-func (p *Provider) message(method, requestTarget string, body []byte, now time.Time) signer.Message {
-	m := signer.Message{Method: method, Target: requestTarget, Body: body, Time: p.Clock.At(now)}
-	if p.Profile.Scheme == signer.NameOpenAPIV3 {
-		m.Nonce = rand.Text()
-	}
-	return m
 }

@@ -60,4 +60,9 @@ type StreamDecoder interface {
 	// chunk with a Failure appends nothing. It fails with [ErrMalformed] when
 	// the event is not of the format.
 	Decode(dst []byte, ev Event) ([]byte, Chunk, error)
+	// End is for a stream that has ended cleanly without the event that its
+	// format ends with, as many servers leave it out. Where the answer is whole
+	// all the same, End appends what is missing in OpenAI's form and says what
+	// it is; ok is false where it is not.
+	End(dst []byte) (appended []byte, last Chunk, ok bool)
 }

@@ -36,19 +36,19 @@ type room struct {
 // package without a room is a violation: a new folder is drawn here first.
 var rooms = map[string]room{
 	"signer":           {},
-	"limiter":          {},
-	"failover":         {},
+	"limiter":          {imports: []string{"internal/redisstore"}},
+	"failover":         {imports: []string{"internal/redisstore"}},
 	"alipayai/wire":    {},
 	"alipayai/sandbox": {},
 	// How requests leave, and what must not leave.
 	"alipayai/outgoing":    {},
 	"alipayai/credentials": {},
 	// What a call leaves behind, and the outside hears of.
-	"alipayai/replay":   {},
+	"alipayai/replay":   {imports: []string{"internal/redisstore"}},
 	"alipayai/evidence": {},
 	"alipayai/alert":    {imports: []string{"alipayai/outgoing", "alipayai/credentials"}},
 	"alipayai/failure":  {imports: []string{"limiter", "failover", "alipayai/wire"}},
-	"alipayai/token":    {imports: []string{"alipayai/failure", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "internal/seal"}},
+	"alipayai/token":    {imports: []string{"alipayai/failure", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "internal/redisstore", "internal/seal"}},
 	// One way out to a provider.
 	"alipayai/upstream": {imports: []string{
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "alipayai/replay",
@@ -57,9 +57,10 @@ var rooms = map[string]room{
 	// A door for each dialect of clients.
 	"alipayai/door": {imports: []string{"alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire"}},
 	// What the adapter and its libraries use.
-	"internal/filewatch": {},
-	"internal/seal":      {},
-	"caddy":              {caddy: true, imports: all},
+	"internal/filewatch":  {},
+	"internal/redisstore": {},
+	"internal/seal":       {},
+	"caddy":               {caddy: true, imports: all},
 	// Test helpers, benchmark and tests.
 	"internal": {caddy: true, imports: append(slices.Clip(all), "caddy")},
 }
@@ -70,7 +71,7 @@ var (
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
 		"alipayai/wire", "alipayai/replay", "alipayai/evidence",
 	}
-	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/door", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/seal")
+	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/door", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/redisstore", "internal/seal")
 )
 
 // topLevel names what may stand at the top of the repository besides dotfiles,

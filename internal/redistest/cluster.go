@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // slots is how many hash slots a Cluster has.
@@ -49,12 +51,12 @@ func StartCluster(tb testing.TB) *Cluster {
 		first.must("CLUSTER", "MEET", host, port, bus[s])
 	}
 	for i, replica := range c.Replicas {
-		until(tb, "replica knows its master", func() bool {
+		testwait.For(tb, patience, "replica knows its master", func() bool {
 			answer, err := replica.Do("CLUSTER", "REPLICATE", ids[c.Masters[i]])
 			return err == nil && answer == "+OK"
 		})
 	}
-	until(tb, "cluster complete", c.complete)
+	testwait.For(tb, patience, "cluster complete", c.complete)
 	return c
 }
 

@@ -4,8 +4,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
+
+// newClient is a client that repeats nothing.
+func newClient(t *testing.T, addr string) *redis.Client {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DisableIdentity: true})
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
 
 func TestServerComesBackEmpty(t *testing.T) {
 	s := redistest.Start(t)

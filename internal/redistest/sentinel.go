@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // Watched is a master with a replica that one Sentinel watches.
@@ -43,8 +45,8 @@ sentinel failover-timeout %[2]s 2000
 	s.launch()
 	w.Sentinel = s
 
-	until(tb, "replica has its copy", func() bool { return linked(w.Replica) })
-	until(tb, "sentinel knows the replica", func() bool {
+	testwait.For(tb, patience, "replica has its copy", func() bool { return linked(w.Replica) })
+	testwait.For(tb, patience, "sentinel knows the replica", func() bool {
 		info, err := s.Do("INFO", "sentinel")
 		return err == nil && strings.Contains(info, "status=ok") && strings.Contains(info, "slaves=1")
 	})

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/internal/heldport"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // patience is how long a server may take for anything.
@@ -105,7 +106,7 @@ func (s *Server) launch() {
 	if err := s.process.Start(); err != nil {
 		s.tb.Fatal(err)
 	}
-	until(s.tb, "redis-server answers", func() bool {
+	testwait.For(s.tb, patience, "redis-server answers", func() bool {
 		answer, err := s.Do("PING")
 		return err == nil && (answer == "+PONG" || strings.HasPrefix(answer, "-NOAUTH"))
 	})
@@ -146,6 +147,13 @@ func (s *Server) Do(words ...string) (string, error) {
 	return line, err
 }
 
+// IsMaster says whether the server is a master, which a replica becomes when its
+// master is gone.
+func (s *Server) IsMaster() bool {
+	info, err := s.Do("INFO", "replication")
+	return err == nil && strings.Contains(info, "role:master")
+}
+
 // must is Do for commands whose answer is OK.
 func (s *Server) must(words ...string) {
 	s.tb.Helper()
@@ -162,16 +170,4 @@ func heldPort(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	return port
-}
-
-// until asks again and again until something holds.
-func until(tb testing.TB, what string, holds func() bool) {
-	tb.Helper()
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
-	for deadline := time.Now().Add(patience); !holds(); <-again.C {
-		if time.Now().After(deadline) {
-			tb.Fatalf("not within %s: %s", patience, what)
-		}
-	}
 }

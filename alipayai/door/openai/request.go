@@ -29,7 +29,9 @@ var endpoints = []struct {
 // when it is not strict JSON. header takes what an error's answer needs.
 func (d *Door) read(c *alipayai.Call, r *http.Request, header http.Header) *failure.Failure {
 	for _, e := range endpoints {
-		if !strings.HasSuffix(r.URL.Path, e.suffix) {
+		// A client whose base URL lacks /v1 learns that, rather than work with one
+		// gateway and not with the next.
+		if before, ok := strings.CutSuffix(r.URL.Path, e.suffix); !ok || !strings.Contains(before+"/", "/v1/") {
 			continue
 		}
 		if r.Method != e.method {
@@ -40,7 +42,7 @@ func (d *Door) read(c *alipayai.Call, r *http.Request, header http.Header) *fail
 	}
 	if c.Endpoint == "" {
 		return failure.InvalidRequest(http.StatusNotFound, failure.CodeUnknownURL,
-			"this gateway serves POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models")
+			"this gateway serves POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models; the client's base URL ends in /v1")
 	}
 	switch keys := r.Header["Idempotency-Key"]; {
 	case len(keys) == 0:

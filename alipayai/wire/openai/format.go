@@ -37,5 +37,14 @@ func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error
 	return dst, chunk, err
 }
 
+// End implements wire.StreamDecoder: an answer is whole when all of its choices have
+// finished.
+func (s *stream) End(dst []byte) ([]byte, wire.Chunk, bool) {
+	if !s.chunks.Finished() {
+		return dst, wire.Chunk{}, false
+	}
+	return append(dst, "data: [DONE]\n\n"...), wire.Chunk{Done: true}, true
+}
+
 // Interface guards
 var _ wire.Format = Format{}

@@ -1,0 +1,79 @@
+package alipaycaddy
+
+import (
+	"cmp"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+)
+
+// warnings collects what a configuration says that works, and most likely is not
+// what was meant. Each is logged when the configuration is loaded.
+type warnings struct {
+	logger *zap.Logger
+	// keys are the tables of tenants that authenticate here, and named are the
+	// tenants that options of directives name, each with its option.
+	keys  []func() []string
+	named map[string]string
+}
+
+// provider warns of a base URL that is most likely wrong.
+func (w *warnings) provider(p *upstream.Provider) {
+	w.unencrypted(p, "base_url", p.BaseURL)
+	if chat := cmp.Or(p.Paths[upstream.EndpointChat], p.Profile.Paths[upstream.EndpointChat]); strings.HasPrefix(chat, "/v1/") && strings.HasSuffix(strings.TrimRight(p.BaseURL.Path, "/"), "/v1") {
+		w.logger.Warn("base_url ends in /v1, and so begins the profile's path: leave /v1 out of base_url, or set path",
+			zap.String("provider", p.Name), zap.String("profile", p.Profile.Name), zap.String("requests_go_to", p.BaseURL.Path+chat))
+	}
+}
+
+// unencrypted warns of an address of a production provider that others can read along.
+func (w *warnings) unencrypted(p *upstream.Provider, option string, u *url.URL) {
+	if u.Scheme == "http" && p.Environment == upstream.Production && !upstream.IsLoopback(u.Hostname()) {
+		w.logger.Warn(option+" of a production provider is plain http: credentials and prompts cross the network unencrypted; use https",
+			zap.String("provider", p.Name), zap.String("host", u.Host))
+	}
+}
+
+// deadline warns of providers that may take longer than the calls of their
+// directive: then the deadline ends the call, and no other provider has a turn.
+func (w *warnings) deadline(site string, providers []*upstream.Provider, deadline time.Duration) {
+	for _, p := range providers {
+		if p.Timeout > deadline {
+			w.logger.Warn("timeout of a provider is longer than the directive's deadline: when it is slow, no other provider is asked",
+				zap.String("providers", site), zap.String("provider", p.Name), zap.Duration("timeout", p.Timeout), zap.Duration("deadline", deadline))
+		}
+	}
+}
+
+// tenant notes that an option of a directive names a tenant.
+func (w *warnings) tenant(option, name string) {
+	if name != anyTenant {
+		w.named[name] = option
+	}
+}
+
+// tenants warns of named tenants that have no key, where there are keys.
+// Another authenticator may know them.
+func (w *warnings) tenants() {
+	if len(w.keys) == 0 {
+		return
+	}
+	known := make(map[string]bool)
+	for _, tenants := range w.keys {
+		for _, tenant := range tenants() {
+			known[tenant] = true
+		}
+	}
+	for _, tenant := range slices.Sorted(maps.Keys(w.named)) {
+		if !known[tenant] {
+			w.logger.Warn("an option names a tenant that no key of alipayai_auth has",
+				zap.String("option", w.named[tenant]), zap.String("tenant", tenant))
+		}
+	}
+}
