@@ -35,6 +35,9 @@ type Ask struct {
 	Request
 	// UpstreamModel is the model by the provider's name.
 	UpstreamModel string
+	// ByGateway says that the gateway chose the provider or the model, as in a
+	// fallback: the request was written for another.
+	ByGateway bool
 	// ID names the call; it is the same for each of its attempts.
 	ID string
 	// Tenant is whose call it is.

@@ -19,7 +19,7 @@ const DefaultMaxTokens = 8192
 
 // EncodeRequest implements [wire.Format].
 func (f *Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
-	r := request{ask: ask, left: make(omissions)}
+	r := request{ask: ask, left: make(omissions), ids: wire.CallIDs{Form: toolUseID}}
 	if err := members(ask.Body, r.field); err != nil {
 		return wire.Encoded{}, requestError(err)
 	}
@@ -49,7 +49,7 @@ type request struct {
 	user, safetyIdentifier         string
 	thinking                       thinking
 	toolCalls                      bool // the conversation has some
-	ids                            callIDs
+	ids                            wire.CallIDs
 	// dropped are the ids of tool calls that were left out: so must be their results.
 	dropped map[string]bool
 }

@@ -1,12 +1,13 @@
 package anthropic
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // calls gives the blocks of the tool calls that stand at path, with commas between them.
@@ -14,7 +15,7 @@ func (r *request) calls(path string, v jsontext.Value) (blocks []byte, err error
 	if len(v) == 0 || v.Kind() == 'n' {
 		return nil, nil
 	}
-	r.ids.turn()
+	r.ids.Turn()
 	err = array(path, v, func(path string, v jsontext.Value) error {
 		block, err := r.call(path, v)
 		blocks = join(blocks, block)
@@ -89,17 +90,11 @@ func (r *request) toolUse(path, id string, v jsontext.Value) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	input := bytes.Trim([]byte(text), " \t\r\n")
-	switch {
-	case len(input) == 0, string(input) == "null": // some models say so that there are none
-		input = []byte("{}")
-	case !isObject(input):
-		// A model that max_tokens cut leaves such calls. Anthropic's documentation wraps them just so for the model to
-		// read: https://platform.claude.com/docs/en/agents-and-tools/tool-use/fine-grained-tool-streaming
-		input = append(quote([]byte(`{"INVALID_JSON":`), text), '}')
+	input, whole := wire.ArgumentsObject(text)
+	if !whole {
 		r.left.leaveOut(path + ".arguments")
 	}
-	block := quote([]byte(`{"type":"tool_use","id":`), r.ids.call(id))
+	block := quote([]byte(`{"type":"tool_use","id":`), r.ids.Call(id))
 	block = append(append(block, `,"name":`...), name...)
 	return append(append(append(block, `,"input":`...), input...), '}'), nil
 }
@@ -114,7 +109,7 @@ func (r *request) toolResult(path string, m message) error {
 	if err != nil || r.dropped[id] {
 		return err
 	}
-	block := quote([]byte(`{"type":"tool_result","tool_use_id":`), r.ids.result(id))
+	block := quote([]byte(`{"type":"tool_result","tool_use_id":`), r.ids.Result(id))
 	if len(content) > 0 {
 		block = append(append(append(block, `,"content":[`...), content...), ']')
 	}
@@ -132,45 +127,4 @@ func toolUseID(id string) string {
 	}
 	sum := sha256.Sum256([]byte(id))
 	return "toolu_" + hex.EncodeToString(sum[:12])
-}
-
-// callIDs gives each call of a conversation an id of its own, which the API wants ("tool_use ids must be unique"). Models
-// that count their calls per answer repeat them, as do providers that name a call by its function.
-type callIDs struct {
-	used map[string]bool
-	open map[string][]string // the ids given in the last turn that have no result yet, by the request's
-	last map[string]string   // the id given last
-}
-
-// turn begins the calls of a message.
-func (c *callIDs) turn() { c.open = make(map[string][]string) }
-
-// call gives the id of a call.
-func (c *callIDs) call(id string) string {
-	if c.used == nil {
-		c.used, c.last = make(map[string]bool), make(map[string]string)
-	}
-	given := toolUseID(id)
-	if last := c.last[id]; last != "" && c.used[given] {
-		given = last // goes on from there, so that many repetitions take no longer each
-	}
-	for c.used[given] {
-		given = toolUseID(given + ":") // ":" stands in no id, so the sum is taken
-	}
-	c.used[given], c.last[id] = true, given
-	c.open[id] = append(c.open[id], given)
-	return given
-}
-
-// result gives the id of the call that the next result for id belongs to: the results of calls of one id come in their
-// order.
-func (c *callIDs) result(id string) string {
-	if open := c.open[id]; len(open) > 0 {
-		c.open[id] = open[1:]
-		return open[0]
-	}
-	if last := c.last[id]; last != "" {
-		return last
-	}
-	return toolUseID(id)
 }
