@@ -155,6 +155,10 @@ func (c *call) chat() {
 	if !c.wantJSON() {
 		return
 	}
+	if wrong := c.srv.cfg.Dialect.judge(c.body); wrong != nil {
+		c.reply(wrong.status, codeParam, mustJSON(wrong.body))
+		return
+	}
 	if err := req.parse(c.body); err != nil {
 		c.fail(http.StatusBadRequest, codeParam, err.Error())
 		return

@@ -188,11 +188,12 @@ func (p *Provider) Prepare() error {
 			return err
 		}
 	}
-	switch p.Dialect = cmp.Or(p.Dialect, p.Profile.Dialect); {
+	switch {
 	case p.Dialect != "" && p.Profile.Format != wire.OpenAI:
 		return fmt.Errorf("dialect goes with OpenAI's format, and profile %s speaks another", p.Profile.Name)
 	case p.Format == nil && p.Profile.Format == wire.OpenAI:
-		dialect, err := openai.LookupDialect(cmp.Or(p.Dialect, openai.NoDialect))
+		p.Dialect = cmp.Or(p.Dialect, p.Profile.Dialect, openai.NoDialect)
+		dialect, err := openai.LookupDialect(p.Dialect)
 		if err != nil {
 			return err
 		}
