@@ -142,7 +142,7 @@ func (r *chatRequest) ask() *ask {
 func (r *chatRequest) choice() toolChoice {
 	var word string
 	if json.Unmarshal(r.ToolChoice, &word) == nil {
-		return toolChoice{forbidden: word == "none", required: word == "required"}
+		return toolChoice{forbidden: word == "none", required: word == "required" || word == "any"}
 	}
 	var named chatTool
 	_ = json.Unmarshal(r.ToolChoice, &named) // absent, or of a form that asks for nothing
