@@ -357,6 +357,10 @@ func TestMessagesRefusals(t *testing.T) {
 		"choice without kind":   {with(`"tool_choice":{}` + claudeTools), "tool_choice.type: Field required"},
 		"thinking, budget":      {with(`"thinking":{"type":"enabled","budget_tokens":10}`), "thinking.budget_tokens"},
 		"thinking, most":        {with(`"thinking":{"type":"enabled","budget_tokens":5000}`), "`max_tokens` must be greater"},
+		"thinking, temperature": {with(`"temperature":0.5,"max_tokens":4096,"thinking":{"type":"enabled","budget_tokens":1024}`), "`temperature` may only be set to 1"},
+		"thinking, top_p":       {with(`"top_p":0.5,"max_tokens":4096,"thinking":{"type":"enabled","budget_tokens":1024}`), "`top_p` must be greater"},
+		"thinking, forced tool": {with(`"tools":[{"name":"f","input_schema":{"type":"object"}}],"tool_choice":{"type":"any"},"max_tokens":4096,"thinking":{"type":"enabled","budget_tokens":1024}`), "forces tool use"},
+		"tool, union":           {with(`"tools":[{"name":"f","input_schema":{"type":"object","anyOf":[]}}]`), "does not support oneOf, allOf, or anyOf"},
 		"thinking, kind":        {with(`"thinking":{"type":"on"}`), "thinking.type"},
 		"bad mark":              {string(messagesBody("[[events:0]]", "")), "events"},
 	} {
