@@ -109,7 +109,7 @@ func (e *editor) object(path string, members []member, only []string, special fu
 	gone := make([]bool, len(members))
 	for i, m := range members {
 		items[i] = m.all()
-		done := false
+		var done bool
 		if gone[i], done = special(m); !done {
 			gone[i] = e.member(path, m, members, only)
 		}
