@@ -229,11 +229,15 @@ func failingEvent(stream []byte) (*wire.Failure, []byte) {
 // bytes pass as they are.
 func (c *call) untouched(p *upstream.Provider) bool { return p.Format.Name() == c.Format.Name() }
 
-// wireAsk is the request as p's format needs to know it.
+// wireAsk is the request as p's format needs to know it. The client chose the provider
+// that is asked first for its model, if it knows the model by that name; embeddings have
+// no dialects.
 func (c *call) wireAsk(p *upstream.Provider) wire.Ask {
+	model := p.UpstreamModel(c.Request.Model)
 	return wire.Ask{
-		Request: c.Request, UpstreamModel: p.UpstreamModel(c.Request.Model),
-		ID: c.idempotencyID, Tenant: c.Tenant, CountUsage: c.g.TenantLimits.countTokens(c.Tenant),
+		Request: c.Request, UpstreamModel: model,
+		ByGateway: c.Endpoint == upstream.EndpointChat && (p != c.preferred || model != c.Request.Model),
+		ID:        c.idempotencyID, Tenant: c.Tenant, CountUsage: c.g.TenantLimits.countTokens(c.Tenant),
 	}
 }
 

@@ -50,6 +50,8 @@ type call struct {
 	failedProviders []failedProvider
 	// alternatives says that there are providers after the one that is asked.
 	alternatives bool
+	// preferred is the provider that is asked first.
+	preferred *upstream.Provider
 	// unsupported names what of the request was not carried over to the
 	// provider that answers; a header field names it to the client.
 	unsupported string
@@ -142,6 +144,7 @@ func (c *call) serve() (*Answer, *failure.Failure) {
 	if f != nil {
 		return nil, f
 	}
+	c.preferred = providers[0]
 	return c.withClaim(func() (*Answer, *failure.Failure) { return c.walk(providers) })
 }
 

@@ -51,8 +51,15 @@ func (u *simulated) set(t *testing.T, faults ...sandbox.Fault) {
 // newUpstream starts a simulator without a rate cap.
 func newUpstream(t *testing.T, name string, format sandbox.Format) *simulated {
 	t.Helper()
+	return newUpstreamOf(t, name, sandbox.Config{Format: format})
+}
+
+// newUpstreamOf starts a simulator of a format, and of a dialect.
+func newUpstreamOf(t *testing.T, name string, cfg sandbox.Config) *simulated {
+	t.Helper()
 	u := &simulated{arrived: new(arrivals)}
-	cfg := sandbox.Config{Format: format, RequestsPerSecond: -1, OnRequest: u.arrived.note}
+	cfg.RequestsPerSecond, cfg.OnRequest = -1, u.arrived.note
+	format := cfg.Format
 	if format == sandbox.NextBuilder {
 		public, err := x509.MarshalPKIXPublicKey(&agentKey().PublicKey)
 		if err != nil {
@@ -132,15 +139,22 @@ type ladder struct {
 // newLadder starts simulators of these formats. Their names are first, second and third.
 func newLadder(t *testing.T, formats []sandbox.Format, edits ...func(*alipayai.Gateway)) *ladder {
 	t.Helper()
-	l := new(ladder)
+	rungs := make([]*simulated, len(formats))
+	for i, format := range formats {
+		rungs[i] = newUpstream(t, [...]string{"first", "second", "third"}[i], format)
+	}
+	return newLadderOf(t, rungs, edits...)
+}
+
+// newLadderOf starts a gateway before these.
+func newLadderOf(t *testing.T, rungs []*simulated, edits ...func(*alipayai.Gateway)) *ladder {
+	t.Helper()
+	l := &ladder{rungs: rungs}
 	edit := func(g *alipayai.Gateway) {
 		for _, u := range l.rungs[1:] {
 			g.Providers = append(g.Providers, u.provider)
 		}
 		g.Deadline = 10 * time.Second
-	}
-	for i, format := range formats {
-		l.rungs = append(l.rungs, newUpstream(t, [...]string{"first", "second", "third"}[i], format))
 	}
 	l.rig = startGateway(t, l.rungs[0].provider, slices.Concat([]func(*alipayai.Gateway){edit}, edits)...)
 	l.sim, l.arrived = l.rungs[0].Server, l.rungs[0].arrived

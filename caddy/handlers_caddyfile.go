@@ -61,6 +61,7 @@ func parseSandbox(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	alipayai_sandbox [<matcher>] {
 //		name                  <name>
 //		format                openai|anthropic|nextbuilder
+//		dialect               <dialect>
 //		mode                  sandbox|production
 //		app                   <client_id> {
 //			key           <version> <key>
@@ -83,6 +84,7 @@ func (h *SandboxHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return block(d, "alipayai_sandbox",
 		option{form: "name <name>", read: text(&h.Name)},
 		option{form: "format openai|anthropic|nextbuilder", read: text(&h.Format)},
+		option{form: "dialect <dialect>", read: text(&h.Dialect)},
 		option{form: "mode sandbox|production", read: text(&h.Mode)},
 		option{form: "app <client_id> { ... }", read: h.unmarshalApp, repeats: true},
 		option{form: "token_life <duration>", read: duration(&h.TokenLife)},

@@ -119,8 +119,14 @@ type Provider struct {
 	// first that matches counts. Default: none.
 	Codes []CodeRule `json:"codes,omitempty"`
 
-	// What becomes of a request of which the upstream's format cannot carry
-	// everything over: `reject`, `warn`, which drops it and says so in
+	// How the upstream takes OpenAI's format: `alipay`, `deepseek`, `legacy`,
+	// `mistral`, `openai`, `qwen`, or `none` for requests as they come. Its rules
+	// are applied where the gateway chose the upstream or the model, as in a
+	// fallback. Default: the profile's, which for gateways is `none`
+	Dialect string `json:"dialect,omitempty"`
+
+	// What becomes of a request of which the upstream's format or dialect cannot
+	// carry everything over: `reject`, `warn`, which drops it and says so in
 	// `X-Alipayai-Unsupported`, or `drop`. Default: `warn`
 	OnUnsupported string `json:"on_unsupported,omitempty"`
 

@@ -42,6 +42,7 @@ func (a *App) describe(name string, c *Provider, resolver secrets, uses credenti
 		Models: c.Models, Model: c.Model, ModelMap: c.ModelMap,
 		Timeout: time.Duration(c.Timeout), StreamTimeout: time.Duration(c.StreamTimeout), Verify: upstream.VerifyMode(c.VerifyResponse),
 		Paths:         make(map[upstream.Endpoint]string, len(c.Paths)),
+		Dialect:       c.Dialect,
 		OnUnsupported: upstream.OnUnsupported(c.OnUnsupported),
 		Credentials:   live,
 	}
@@ -140,8 +141,8 @@ func (p *Provider) format(s secrets, profile upstream.Profile) (wire.Format, err
 	if (p.Agent != nil) != (profile.Format == wire.NextBuilder) {
 		return nil, errors.New("agent goes with profile nextbuilder, and that needs it: agent <id>")
 	}
-	if p.OnUnsupported != "" && profile.Format == wire.OpenAI {
-		return nil, fmt.Errorf("on_unsupported has no meaning for profile %s: its requests go as they come", profile.Name)
+	if p.OnUnsupported != "" && cmp.Or(p.Dialect, profile.Dialect) == openai.NoDialect {
+		return nil, fmt.Errorf("on_unsupported has no meaning for profile %s with dialect none: its requests go as they come", profile.Name)
 	}
 	switch profile.Format {
 	case wire.Anthropic:
@@ -158,7 +159,7 @@ func (p *Provider) format(s secrets, profile upstream.Profile) (wire.Format, err
 		}
 		return nextbuilder.Format{AgentID: id, ConfigVersion: p.Agent.ConfigVersion, Thinking: p.Agent.Thinking}, nil
 	}
-	return openai.Format{}, nil
+	return nil, nil // OpenAI's, which Prepare sets
 }
 
 // header resolves the fixed header fields.

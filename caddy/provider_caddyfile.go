@@ -47,6 +47,7 @@ import (
 //		stream_timeout     <duration>
 //		verify_response    off|if_present|require
 //		on                 <code-pattern> <action>
+//		dialect            <dialect>
 //		on_unsupported     reject|warn|drop
 //		agent              <id> {
 //			config_version <version>
@@ -98,6 +99,7 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 			p.Codes = append(p.Codes, rule)
 			return nil
 		}},
+		option{form: "dialect <dialect>", read: text(&p.Dialect)},
 		option{form: "on_unsupported reject|warn|drop", read: text(&p.OnUnsupported)},
 		option{form: "agent <id>", read: p.unmarshalAgent},
 		option{form: "transport <module> { ... }", read: p.unmarshalTransport},

@@ -30,6 +30,11 @@ type SandboxHandler struct {
 	// streaming agent API of the Open Platform. Default: `openai`
 	Format string `json:"format,omitempty"`
 
+	// The vendor of OpenAI's form as strictly as which requests are judged:
+	// `deepseek`, `legacy`, `mistral`, `openai` or `qwen`; only format `openai` has
+	// it. Default: none, what is not read is ignored.
+	Dialect string `json:"dialect,omitempty"`
+
 	// `sandbox`, or `production`, which also blocks non-compliant prompts, as
 	// the real environments differ; only format `openai` has it. Default: `sandbox`
 	Mode string `json:"mode,omitempty"`
@@ -118,6 +123,7 @@ func (h *SandboxHandler) Provision(ctx caddy.Context) error {
 	}
 	config := sandbox.Config{
 		Format:              cmp.Or(sandbox.Format(h.Format), sandbox.OpenAI),
+		Dialect:             sandbox.Dialect(h.Dialect),
 		Mode:                sandbox.Mode(h.Mode),
 		TokenLife:           time.Duration(h.TokenLife),
 		RotateRefreshTokens: h.RotateRefreshTokens,

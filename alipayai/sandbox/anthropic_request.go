@@ -81,6 +81,13 @@ func readThinking(o object, q *ask) {
 	if budget >= q.most {
 		o.wrong("", "`max_tokens` must be greater than `thinking.budget_tokens`")
 	}
+	var temperature, topP float64
+	if o.optional("temperature", "number", &temperature) && temperature != 1 {
+		o.wrong("", "`temperature` may only be set to 1 when thinking is enabled.")
+	}
+	if o.optional("top_p", "number", &topP) && topP < 0.95 {
+		o.wrong("", "`top_p` must be greater than or equal to 0.95 or unset when thinking is enabled.")
+	}
 	q.thinking = true
 }
 
@@ -206,7 +213,8 @@ func readTools(o object, q *ask, g *grammar) {
 		t.word("type", "custom")
 		var name, description string
 		var schema struct {
-			Type string `json:"type"`
+			Type                string
+			AnyOf, OneOf, AllOf json.RawMessage
 		}
 		t.required("name", "string", &name)
 		t.optional("description", "string", &description)
@@ -218,6 +226,8 @@ func readTools(o object, q *ask, g *grammar) {
 			o.wrong("tools", "Tool names must be unique.")
 		case schema.Type != "object":
 			t.wrong("input_schema.type", "Input should be 'object'")
+		case schema.AnyOf != nil || schema.OneOf != nil || schema.AllOf != nil:
+			t.wrong("custom.input_schema", "input_schema does not support oneOf, allOf, or anyOf at the top level")
 		}
 		seen[name] = true
 		var strict bool
@@ -246,6 +256,9 @@ func readTools(o object, q *ask, g *grammar) {
 		if !seen[q.choice.name] {
 			o.wrong("", "Tool '%s' not found in provided tools", q.choice.name)
 		}
+	}
+	if q.thinking && (q.choice.required || q.choice.name != "") {
+		o.wrong("", "Thinking may not be enabled when tool_choice forces tool use.")
 	}
 	if len(items) == 0 {
 		o.wrong("tool_choice", "may only be specified while providing tools")

@@ -340,6 +340,7 @@ func TestMessagesRefusals(t *testing.T) {
 		"call without result":   {turns(user(`"x"`) + "," + call + "," + user(`"y"`)), "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after: t1, t2."},
 		"one result missing":    {turns(user(`"x"`) + "," + call + "," + user(`[{"type":"tool_result","tool_use_id":"t2"}]`)), "immediately after: t1."},
 		"words before results":  {turns(user(`"x"`) + "," + call + "," + user(`[{"type":"text","text":"a"},`+result+`]`)), "messages.1: `tool_use` ids were found"},
+		"call id repeats":       {turns(user(`"x"`) + "," + call + "," + user(`[`+result+`]`) + "," + call + "," + user(`[`+result+`]`)), "messages.3.content.0: `tool_use` ids must be unique"},
 		"result twice":          {turns(user(`"x"`) + "," + call + "," + user(`[`+result+`,{"type":"tool_result","tool_use_id":"t1"}]`)), "single result"},
 		"call at the end":       {turns(user(`"x"`) + "," + call), "messages.1: `tool_use` ids were found"},
 		"call with text input":  {turns(user(`"x"`) + `,{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":"{}"}]},` + user(`"x"`)), "input: Input should be a valid object"},
@@ -356,6 +357,10 @@ func TestMessagesRefusals(t *testing.T) {
 		"choice without kind":   {with(`"tool_choice":{}` + claudeTools), "tool_choice.type: Field required"},
 		"thinking, budget":      {with(`"thinking":{"type":"enabled","budget_tokens":10}`), "thinking.budget_tokens"},
 		"thinking, most":        {with(`"thinking":{"type":"enabled","budget_tokens":5000}`), "`max_tokens` must be greater"},
+		"thinking, temperature": {with(`"temperature":0.5,"max_tokens":4096,"thinking":{"type":"enabled","budget_tokens":1024}`), "`temperature` may only be set to 1"},
+		"thinking, top_p":       {with(`"top_p":0.5,"max_tokens":4096,"thinking":{"type":"enabled","budget_tokens":1024}`), "`top_p` must be greater"},
+		"thinking, forced tool": {with(`"tools":[{"name":"f","input_schema":{"type":"object"}}],"tool_choice":{"type":"any"},"max_tokens":4096,"thinking":{"type":"enabled","budget_tokens":1024}`), "forces tool use"},
+		"tool, union":           {with(`"tools":[{"name":"f","input_schema":{"type":"object","anyOf":[]}}]`), "does not support oneOf, allOf, or anyOf"},
 		"thinking, kind":        {with(`"thinking":{"type":"on"}`), "thinking.type"},
 		"bad mark":              {string(messagesBody("[[events:0]]", "")), "events"},
 	} {

@@ -28,7 +28,8 @@ func readTurns(o object, q *ask) (prefilled bool) {
 	if len(items) == 0 {
 		o.wrong("messages", "at least one message is required")
 	}
-	var calls []string // of the turn before
+	var calls []string            // of the turn before
+	seen := make(map[string]bool) // the ids of all calls
 	var last []block
 	before := roleAssistant
 	for i, item := range items {
@@ -56,8 +57,12 @@ func readTurns(o object, q *ask) (prefilled bool) {
 		last = blocks
 		checkResults(o, turn, i, calls, blocks)
 		calls = nil
-		for _, b := range blocks {
+		for j, b := range blocks {
 			if b.kind == "tool_use" {
+				if seen[b.id] {
+					turn.wrong(entry("content", j), "`tool_use` ids must be unique")
+				}
+				seen[b.id] = true
 				calls = append(calls, b.id)
 			}
 		}

@@ -142,7 +142,7 @@ func (r *chatRequest) ask() *ask {
 func (r *chatRequest) choice() toolChoice {
 	var word string
 	if json.Unmarshal(r.ToolChoice, &word) == nil {
-		return toolChoice{forbidden: word == "none", required: word == "required"}
+		return toolChoice{forbidden: word == "none", required: word == "required" || word == "any"}
 	}
 	var named chatTool
 	_ = json.Unmarshal(r.ToolChoice, &named) // absent, or of a form that asks for nothing
@@ -153,6 +153,10 @@ func (r *chatRequest) choice() toolChoice {
 func (c *call) chat() {
 	var req chatRequest
 	if !c.wantJSON() {
+		return
+	}
+	if wrong := c.srv.cfg.Dialect.judge(c.body); wrong != nil {
+		c.reply(wrong.status, codeParam, mustJSON(wrong.body))
 		return
 	}
 	if err := req.parse(c.body); err != nil {

@@ -61,6 +61,10 @@ var ErrConfig = errors.New("sandbox: bad configuration")
 type Config struct {
 	// Format is OpenAI unless set.
 	Format Format
+	// Dialect makes the simulator judge chat requests as strictly as a vendor of
+	// OpenAI's form does, with its statuses and errors. None unless set: it then
+	// ignores what it does not read. Only format OpenAI has it.
+	Dialect Dialect
 	// Mode is Sandbox unless set.
 	Mode Mode
 	// Apps lists the clients; empty means the demo app alone. Format NextBuilder
@@ -99,6 +103,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if formats[cfg.Format] == nil {
 		return cfg, fmt.Errorf("%w: Format %q: want %q, %q or %q", ErrConfig, cfg.Format, OpenAI, Anthropic, NextBuilder)
+	}
+	if err := cfg.Dialect.check(cfg.Format); err != nil {
+		return cfg, err
 	}
 	if field := cfg.alipayOnly(); field != "" && cfg.Format != OpenAI {
 		return cfg, fmt.Errorf("%w: %s: format %s has no such thing", ErrConfig, field, cfg.Format)

@@ -22,6 +22,8 @@ func TestNewRefuses(t *testing.T) {
 		want string
 	}{
 		"mode":               {Config{Mode: "prod"}, "Mode"},
+		"dialect":            {Config{Dialect: "klingon"}, "Dialect"},
+		"claude's dialect":   {Config{Format: Anthropic, Dialect: Mistral}, "Dialect"},
 		"token life":         {Config{TokenLife: time.Millisecond}, "TokenLife"},
 		"negative life":      {Config{TokenLife: -time.Hour}, "TokenLife"},
 		"expires form":       {Config{ExpiresIn: "roman"}, "ExpiresIn"},

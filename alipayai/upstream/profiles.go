@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -38,6 +40,9 @@ type Profile struct {
 	Paths map[Endpoint]string
 	// Format is the name of what the upstream speaks.
 	Format string
+	// Dialect is the name of how it speaks OpenAI's format: see [openai.LookupDialect].
+	// Empty for another format.
+	Dialect string
 	// Model is what every model becomes upstream unless the provider says more.
 	Model string
 	// Header is sent with every request.
@@ -82,28 +87,28 @@ var (
 var profiles = func() map[string]Profile {
 	m := make(map[string]Profile)
 	for _, p := range []Profile{
-		{Name: "alipay", Scheme: signer.NameHMAC, TakesToken: true, Paths: versionedPaths},
-		{Name: "sandbox", BaseURL: "http://127.0.0.1:8081", Scheme: signer.NameHMAC, TakesToken: true, Paths: versionedPaths, Simulated: true},
-		{Name: "openapi-v3", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV3, Paths: versionedPaths},
+		{Name: "alipay", Scheme: signer.NameHMAC, TakesToken: true, Paths: versionedPaths, Dialect: "alipay"},
+		{Name: "sandbox", BaseURL: "http://127.0.0.1:8081", Scheme: signer.NameHMAC, TakesToken: true, Paths: versionedPaths, Simulated: true, Dialect: "alipay"},
+		{Name: "openapi-v3", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV3, Paths: versionedPaths, Dialect: "alipay"},
 		{Name: "openapi-v2", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV2, Paths: versionedPaths},
-		{Name: "global", BaseURL: "https://open-sea-global.alipay.com", Scheme: signer.NameGlobal, Paths: versionedPaths},
-		{Name: "ant_ling", BaseURL: "https://api.ant-ling.com/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
-		{Name: "openai", BaseURL: "https://api.openai.com/v1", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true},
+		{Name: "global", BaseURL: "https://open-sea-global.alipay.com", Scheme: signer.NameGlobal, Paths: versionedPaths, Dialect: "alipay"},
+		{Name: "ant_ling", BaseURL: "https://api.ant-ling.com/v1", Scheme: signer.NameBearer, Paths: openAIPaths, Dialect: "alipay"},
+		{Name: "openai", BaseURL: "https://api.openai.com/v1", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true, Dialect: "openai"},
 		anthropicProfile("anthropic", "https://api.anthropic.com/v1", false),
 		anthropicProfile("sandbox_anthropic", "http://127.0.0.1:8082/v1", true),
 		{Name: "nextbuilder", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV3, Format: wire.NextBuilder,
 			Paths: map[Endpoint]string{EndpointChat: nextbuilder.Path}},
-		{Name: "deepseek", BaseURL: "https://api.deepseek.com", Scheme: signer.NameBearer, Paths: openAIPaths},
-		{Name: "mistral", BaseURL: "https://api.mistral.ai/v1", Scheme: signer.NameBearer, Paths: openAIPaths, Codes: mistralCodes},
-		{Name: "qwen", BaseURL: "https://dashscope.aliyuncs.com/compatible-mode/v1", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true},
+		{Name: "deepseek", BaseURL: "https://api.deepseek.com", Scheme: signer.NameBearer, Paths: openAIPaths, Dialect: "deepseek"},
+		{Name: "mistral", BaseURL: "https://api.mistral.ai/v1", Scheme: signer.NameBearer, Paths: openAIPaths, Codes: mistralCodes, Dialect: "mistral"},
+		{Name: "qwen", BaseURL: "https://dashscope.aliyuncs.com/compatible-mode/v1", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true, Dialect: "qwen"},
 		{Name: "openrouter", BaseURL: "https://openrouter.ai/api/v1", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true},
 		{Name: "tokenmix", BaseURL: "https://api.tokenmix.ai/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
 		{Name: "litellm", BaseURL: "http://127.0.0.1:4000/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
 		{Name: "portkey", BaseURL: "https://api.portkey.ai/v1", Scheme: signer.NameHeader, KeyHeader: "x-portkey-api-key", Paths: openAIPaths},
-		{Name: "ollama", BaseURL: "http://127.0.0.1:11434/v1", Paths: openAIPaths},
+		{Name: "ollama", BaseURL: "http://127.0.0.1:11434/v1", Paths: openAIPaths, Dialect: "legacy"},
 	} {
 		if p.Format == "" {
-			p.Format = wire.OpenAI
+			p.Format, p.Dialect = wire.OpenAI, cmp.Or(p.Dialect, openai.NoDialect)
 		}
 		m[p.Name] = p
 	}

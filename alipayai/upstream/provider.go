@@ -90,6 +90,8 @@ type Provider struct {
 	// Format is what the upstream speaks. Prepare sets OpenAI's where the profile
 	// says so.
 	Format wire.Format
+	// Dialect is the name of how it speaks OpenAI's format; the profile's when empty.
+	Dialect string
 	// OnUnsupported says what becomes of a request of which Format cannot carry
 	// everything over; OnUnsupportedWarn when empty.
 	OnUnsupported OnUnsupported
@@ -197,8 +199,15 @@ func (p *Provider) Prepare() error {
 		}
 	}
 	switch {
+	case p.Dialect != "" && p.Profile.Format != wire.OpenAI:
+		return fmt.Errorf("dialect goes with OpenAI's format, and profile %s speaks another", p.Profile.Name)
 	case p.Format == nil && p.Profile.Format == wire.OpenAI:
-		p.Format = openai.Format{}
+		p.Dialect = cmp.Or(p.Dialect, p.Profile.Dialect, openai.NoDialect)
+		dialect, err := openai.LookupDialect(p.Dialect)
+		if err != nil {
+			return err
+		}
+		p.Format = openai.Format{Dialect: dialect}
 	case p.Format == nil || p.Format.Name() != p.Profile.Format:
 		return fmt.Errorf("profile %s needs the format %s", p.Profile.Name, p.Profile.Format)
 	}
@@ -280,7 +289,7 @@ var composed = map[string]bool{"Accept": true, "Accept-Encoding": true, "Content
 // shapeOf is over all of the provider that shapes its answers, but for the model,
 // which depends on the request.
 func (p *Provider) shapeOf() replay.Key {
-	parts := []string{p.Name, p.Profile.Name, p.Format.Name(), p.BaseURL.String(), p.ClientID, string(p.OnUnsupported)}
+	parts := []string{p.Name, p.Profile.Name, p.Format.Name(), p.BaseURL.String(), p.ClientID, p.Dialect, string(p.OnUnsupported)}
 	for _, endpoint := range slices.Sorted(maps.Keys(p.targets)) {
 		parts = append(parts, string(endpoint), p.targets[endpoint].requestTarget)
 	}

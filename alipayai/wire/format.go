@@ -38,6 +38,9 @@ type Ask struct {
 	// CountUsage says that the gateway needs the usage of a stream, also where the client does not ask for it: the
 	// provider is asked for it then, and the client gets no chunk of it.
 	CountUsage bool
+	// ByGateway says that the gateway chose the provider or the model, as in a
+	// fallback: the request was written for another.
+	ByGateway bool
 	// ID names the call; it is the same for each of its attempts.
 	ID string
 	// Tenant is whose call it is.

@@ -38,11 +38,11 @@ func (r Request) WithModel(model string) []byte {
 	return append(out, r.Body[r.modelEnd:]...)
 }
 
-// WithUsage is [Request.WithModel], and where the request is for a stream it also asks for the usage at its end, as
-// stream_options.include_usage does. Every other byte is as it was.
-func (r Request) WithUsage(model string) []byte {
+// WithUsage returns the request that also asks for the usage at a stream's end, as stream_options.include_usage does: r
+// itself where it is for no stream, or asks already. Every other byte is as it was.
+func (r Request) WithUsage() Request {
 	if !r.Stream || r.IncludeUsage || r.optionsEnd < 0 {
-		return r.WithModel(model)
+		return r
 	}
 	const wanted = `"include_usage":true`
 	start := bytes.IndexByte(r.Body, '{') + 1
@@ -56,13 +56,12 @@ func (r Request) WithUsage(model string) []byte {
 	case r.optionsEnd > 0:
 		start, end, text = r.optionsStart, r.optionsEnd, "{"+wanted+"}"
 	}
-	after := r
-	after.Body = slices.Concat(r.Body[:start], []byte(text), r.Body[end:])
-	if start <= r.modelStart {
-		moved := len(text) - (end - start)
-		after.modelStart, after.modelEnd = r.modelStart+moved, r.modelEnd+moved
+	r.Body = slices.Concat(r.Body[:start], []byte(text), r.Body[end:])
+	if moved := len(text) - (end - start); start <= r.modelStart {
+		r.modelStart, r.modelEnd = r.modelStart+moved, r.modelEnd+moved
 	}
-	return after.WithModel(model)
+	r.usageEnd, r.optionsEnd = 0, -1 // it has been said
+	return r
 }
 
 // ParseChatRequest reads the body of POST /v1/chat/completions. It wants one strict JSON object with a non-empty string

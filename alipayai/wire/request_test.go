@@ -347,7 +347,7 @@ func TestWithUsage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := string(r.WithUsage("b")); got != test.want {
+			if got := string(r.WithUsage().WithModel("b")); got != test.want {
 				t.Errorf("\n%s, want\n%s", got, test.want)
 			}
 			if got := string(r.Body); got != test.body {

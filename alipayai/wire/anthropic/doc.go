@@ -13,7 +13,9 @@
 //	                       which is named "messages.role"; white space that ends an assistant's last turn is cut
 //	tool                   a tool_result, those of one round in one user turn
 //	image_url              a base64 source for a data: URL, a url source for https; not http, which is not fetched
-//	tools, tool_calls      tools, tool_use; schemas and arguments keep their exact text
+//	tools, tool_calls      tools, tool_use; schemas and arguments keep their exact text where the API takes it. anyOf, oneOf
+//	                       and allOf at the top of a schema move to its description. Arguments that are no object become
+//	                       {"INVALID_JSON": text}; an id that repeats is replaced, in the call and its result
 //	strict                 strict, for schemas that are known to be taken
 //	response_format        json_schema: output_config.format, for such schemas, unless the assistant has the last turn
 //	tool_choice            none, auto, required and a function: none, auto, any, tool
@@ -23,7 +25,8 @@
 //	top_p                  without a temperature: newer models refuse the two together
 //	stop                   stop_sequences, but for those of white space only, which the API refuses
 //	safety_identifier, or the older user: metadata.user_id, as a hash scoped to the tenant
-//	thinking               as it is, where the conversation has no tool calls
+//	thinking               with a budget from 1024 to below max_tokens, where the conversation has no tool calls, no tool must
+//	                       be called and the user has the last turn; temperature and a top_p below 0.95 give way to it
 //	stream, stream_options.include_usage
 //
 // A number that is the default of both APIs is not sent, since some models refuse sampling parameters altogether.

@@ -7,8 +7,6 @@ import (
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 var (
@@ -94,23 +92,6 @@ func read(dec *jsontext.Decoder, text []byte) (jsontext.Value, error) {
 	}
 	end := int(dec.InputOffset())
 	return text[end-len(v) : end : end], nil
-}
-
-// isObject reports whether text is one strict JSON object that nests no deeper than requests may.
-func isObject(text []byte) bool {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(text))
-	if dec.PeekKind() != '{' {
-		return false
-	}
-	for {
-		if _, err := dec.ReadToken(); err != nil || dec.StackDepth() > wire.DefaultMaxDepth {
-			return false
-		}
-		if dec.StackDepth() == 0 {
-			_, err := dec.ReadToken()
-			return errors.Is(err, io.EOF)
-		}
-	}
 }
 
 // unquote decodes a JSON string that a decoder has accepted; anything else is "".

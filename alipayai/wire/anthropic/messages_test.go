@@ -107,7 +107,7 @@ func TestTools(t *testing.T) {
 	function := func(members string) string { return `{"type":"function","function":{"name":"f"` + members + `}}` }
 	tool := func(schema, more string) string { return `{"name":"f","input_schema":` + schema + more + `}` }
 	const closed = `{"type":"object","additionalProperties":false}`
-	const deep = `{ "type" : ["object"], "properties":{"a":{"minimum":1.000,"pattern":"\u0041\\d"}}, "x":1E400}`
+	const deep = `{ "type" : "object", "properties":{"a":{"minimum":1.000,"pattern":"\u0041\\d"}}, "x":1E400}`
 	tests := map[string]struct{ tools, want, left string }{
 		"name only":        {function(``), tool(`{"type":"object"}`, ``), ""},
 		"nulls":            {function(`,"description":null,"parameters":null,"strict":null`), tool(`{"type":"object"}`, ``), ""},

@@ -19,7 +19,7 @@ const DefaultMaxTokens = 8192
 
 // EncodeRequest implements [wire.Format].
 func (f *Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
-	r := request{ask: ask, left: make(omissions)}
+	r := request{ask: ask, left: make(omissions), ids: wire.CallIDs{Form: toolUseID}}
 	if err := members(ask.Body, r.field); err != nil {
 		return wire.Encoded{}, requestError(err)
 	}
@@ -47,9 +47,9 @@ type request struct {
 	temperature, topP              jsontext.Value // as written; nil: the default
 	stop                           []byte         // the sequences, with commas between them
 	user, safetyIdentifier         string
-	thinking                       jsontext.Value
-	thinkingBudget                 int64
+	thinking                       thinking
 	toolCalls                      bool // the conversation has some
+	ids                            wire.CallIDs
 	// dropped are the ids of tool calls that were left out: so must be their results.
 	dropped map[string]bool
 }
@@ -99,13 +99,7 @@ func (r *request) field(name string, v jsontext.Value) (err error) {
 			return nil
 		})
 	case "thinking":
-		r.thinking = v
-		return object(name, v, func(option string, v jsontext.Value) error {
-			if option == "budget_tokens" {
-				r.thinkingBudget, err = count(name+"."+option, v)
-			}
-			return err
-		})
+		return r.readThinking(v)
 	default:
 		r.left.leave("", name, v)
 	}
@@ -148,16 +142,13 @@ func (r *request) stopSequence(path string, v jsontext.Value) error {
 
 // settle decides what cannot be decided field by field.
 func (r *request) settle() {
+	r.settleThinking()
 	if r.temperature != nil && r.topP != nil {
 		r.topP = nil
 		r.left.leaveOut("top_p")
 	}
 	if r.safetyIdentifier != "" && r.user != "" && r.user != r.safetyIdentifier {
 		r.left.leaveOut("user")
-	}
-	if r.thinking != nil && r.toolCalls {
-		r.thinking = nil
-		r.left.leaveOut("thinking")
 	}
 	if r.format != nil && r.turns.role == "assistant" {
 		// The answer would go on from the model's own words, which the API does not do to a schema.
@@ -199,9 +190,7 @@ func (r *request) body() []byte {
 	if id := r.userID(); id != "" {
 		b = append(append(append(b, `,"metadata":{"user_id":"`...), id...), `"}`...)
 	}
-	if r.thinking != nil {
-		b = append(append(b, `,"thinking":`...), r.thinking...)
-	}
+	b = r.thinking.append(b)
 	if r.ask.Stream {
 		b = append(b, `,"stream":true`...)
 	}
@@ -215,8 +204,8 @@ func (r *request) limit() int64 {
 		return r.maxCompletionTokens
 	case r.maxTokens > 0:
 		return r.maxTokens
-	case r.thinking != nil && r.thinkingBudget < 1<<32:
-		return DefaultMaxTokens + r.thinkingBudget
+	case r.thinking.typ == "enabled" && r.thinking.budget < 1<<32:
+		return DefaultMaxTokens + r.thinking.budget
 	}
 	return DefaultMaxTokens
 }

@@ -1,7 +1,6 @@
 package anthropic
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
@@ -16,6 +15,7 @@ func (r *request) calls(path string, v jsontext.Value) (blocks []byte, err error
 	if len(v) == 0 || v.Kind() == 'n' {
 		return nil, nil
 	}
+	r.ids.Turn()
 	err = array(path, v, func(path string, v jsontext.Value) error {
 		block, err := r.call(path, v)
 		blocks = join(blocks, block)
@@ -90,15 +90,11 @@ func (r *request) toolUse(path, id string, v jsontext.Value) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	input := bytes.Trim([]byte(text), " \t\r\n")
-	if len(input) == 0 { // some models say so that there are none
-		input = []byte("{}")
+	input, whole := wire.ArgumentsObject(text)
+	if !whole {
+		r.left.leaveOut(path + ".arguments")
 	}
-	if !isObject(input) {
-		return nil, &wire.RequestError{Param: path + ".arguments", Code: wire.CodeInvalidJSON,
-			Message: "invalid '" + path + ".arguments': expected a JSON object as text"}
-	}
-	block := quote([]byte(`{"type":"tool_use","id":`), toolUseID(id))
+	block := quote([]byte(`{"type":"tool_use","id":`), r.ids.Call(id))
 	block = append(append(block, `,"name":`...), name...)
 	return append(append(append(block, `,"input":`...), input...), '}'), nil
 }
@@ -113,7 +109,7 @@ func (r *request) toolResult(path string, m message) error {
 	if err != nil || r.dropped[id] {
 		return err
 	}
-	block := quote([]byte(`{"type":"tool_result","tool_use_id":`), toolUseID(id))
+	block := quote([]byte(`{"type":"tool_result","tool_use_id":`), r.ids.Result(id))
 	if len(content) > 0 {
 		block = append(append(append(block, `,"content":[`...), content...), ']')
 	}

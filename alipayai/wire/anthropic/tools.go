@@ -47,7 +47,7 @@ func (r *request) function(path string, v jsontext.Value) error {
 			_, err = str(path+".description", v)
 			description = v
 		case member == "parameters":
-			schema, err = inputSchema(path+".parameters", v)
+			schema, err = r.inputSchema(path+".parameters", v)
 		case member == "strict":
 			strict, err = boolean(path+".strict", v)
 		default:
@@ -74,24 +74,6 @@ func (r *request) function(path string, v jsontext.Value) error {
 	}
 	r.tools = join(r.tools, append(tool, '}'))
 	return nil
-}
-
-// inputSchema gives the schema that stands at path, with the type that arguments have anyway and that Anthropic's API
-// wants to see.
-func inputSchema(path string, v jsontext.Value) (jsontext.Value, error) {
-	typed, empty := false, true
-	err := object(path, v, func(name string, _ jsontext.Value) error {
-		typed, empty = typed || name == "type", false
-		return nil
-	})
-	if err != nil || typed {
-		return v, err
-	}
-	schema := jsontext.Value(`{"type":"object"`)
-	if !empty {
-		schema = append(schema, ',')
-	}
-	return append(schema, v[1:]...), nil
 }
 
 // choice is which tools the answer may or must call.

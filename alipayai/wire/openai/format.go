@@ -1,20 +1,31 @@
 // Package openai is OpenAI's own form, which is the canonical one: whoever speaks
 // it gets and gives the bytes as they are.
+//
+// "OpenAI-compatible" is not one form, though. Where the gateway chose who is asked,
+// the conversation was written for another: then the rules of the vendor's [Dialect]
+// are applied as edits in place. What a client asks of a provider that it chose goes
+// as it is, since it may know more of it than a table does.
 package openai
 
 import "github.com/caddy-alipayai/gateway/alipayai/wire"
 
 // Format is OpenAI's chat completions API. Its zero value is ready.
-type Format struct{}
+type Format struct {
+	// Dialect is how the provider takes it; nil for as it comes.
+	Dialect *Dialect
+}
 
 // Name implements wire.Format.
 func (Format) Name() string { return wire.OpenAI }
 
 // EncodeRequest implements wire.Format: the request's own bytes, with the
-// provider's model in them.
-func (Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
+// provider's model in them, and the dialect's edits where the gateway chose.
+func (f Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
 	if ask.CountUsage {
-		return wire.Encoded{Body: ask.WithUsage(ask.UpstreamModel)}, nil
+		ask.Request = ask.WithUsage()
+	}
+	if ask.ByGateway && f.Dialect != nil {
+		return f.Dialect.edit(ask), nil
 	}
 	return wire.Encoded{Body: ask.WithModel(ask.UpstreamModel)}, nil
 }

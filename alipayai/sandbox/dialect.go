@@ -1,0 +1,330 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Dialect names the vendor of OpenAI's form as which a simulator judges requests.
+type Dialect string
+
+// The dialects: Mistral, DeepSeek, Qwen at Model Studio, OpenAI's own API, and a
+// server that renders conversations with a chat template, as vLLM does.
+const (
+	Mistral  Dialect = "mistral"
+	DeepSeek Dialect = "deepseek"
+	Qwen     Dialect = "qwen"
+	Strict   Dialect = "openai"
+	Legacy   Dialect = "legacy"
+)
+
+// vendorError is what a vendor says of a request that it refuses.
+type vendorError struct {
+	status int
+	body   any
+}
+
+// vendorRequest is a chat request as the vendors' checks read it.
+type vendorRequest struct {
+	fields   map[string]json.RawMessage
+	messages []vendorMessage
+}
+
+type vendorMessage struct {
+	fields map[string]json.RawMessage
+	role   string
+	text   string
+	parts  []string // the types of the content's parts
+	calls  []vendorCall
+	callID string
+}
+
+type vendorCall struct {
+	ID       string
+	Function struct{ Arguments string }
+}
+
+// empty reports whether it has neither content nor calls.
+func (m vendorMessage) empty() bool { return m.text == "" && len(m.parts) == 0 && len(m.calls) == 0 }
+
+var vendors = map[Dialect]func(r *vendorRequest) *vendorError{
+	"": nil, Mistral: mistral, DeepSeek: deepSeek, Qwen: qwen, Strict: strict, Legacy: legacy,
+}
+
+func (d Dialect) check(spoken Format) error {
+	if _, known := vendors[d]; !known {
+		names := slices.Sorted(maps.Keys(vendors))
+		return fmt.Errorf("%w: Dialect %q: want %s", ErrConfig, d, quoted(asStrings(names[1:])))
+	}
+	if d != "" && spoken != OpenAI {
+		return fmt.Errorf("%w: Dialect: format %s has no such thing", ErrConfig, spoken)
+	}
+	return nil
+}
+
+func asStrings(names []Dialect) []string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = string(name)
+	}
+	return out
+}
+
+// judge gives what the vendor refuses; nil for nothing, and for what is no chat
+// request, which is found out elsewhere.
+func (d Dialect) judge(body []byte) *vendorError {
+	check := vendors[d]
+	r := new(vendorRequest)
+	if check == nil || json.Unmarshal(body, &r.fields) != nil {
+		return nil
+	}
+	var messages []map[string]json.RawMessage
+	_ = json.Unmarshal(r.fields["messages"], &messages)
+	for _, fields := range messages {
+		m := vendorMessage{fields: fields}
+		_ = json.Unmarshal(fields["role"], &m.role)
+		_ = json.Unmarshal(fields["tool_calls"], &m.calls)
+		_ = json.Unmarshal(fields["tool_call_id"], &m.callID)
+		var parts []struct{ Type string }
+		if json.Unmarshal(fields["content"], &m.text) != nil && json.Unmarshal(fields["content"], &parts) == nil {
+			for _, p := range parts {
+				m.parts = append(m.parts, p.Type)
+			}
+		}
+		r.messages = append(r.messages, m)
+	}
+	return check(r)
+}
+
+func (r *vendorRequest) has(field string) bool {
+	v, ok := r.fields[field]
+	return ok && string(v) != "null"
+}
+
+// mistral is as its API reference and mistral_common's validator for serving have it.
+func mistral(r *vendorRequest) *vendorError {
+	known := map[string][]string{
+		"": {
+			"model", "temperature", "top_p", "max_tokens", "stream", "stop", "random_seed", "metadata", "messages", "response_format", "tools",
+			"tool_choice", "presence_penalty", "frequency_penalty", "n", "prediction", "parallel_tool_calls", "prompt_mode", "reasoning_effort",
+			"guardrails", "safe_prompt",
+		},
+		"system": {"role", "content"}, "user": {"role", "content"}, "assistant": {"role", "content", "tool_calls", "prefix"},
+		"tool": {"role", "content", "tool_call_id", "name"},
+	}
+	detail := func(kind, message string, at ...any) *vendorError {
+		return &vendorError{http.StatusUnprocessableEntity, map[string]any{"detail": []any{
+			map[string]any{"type": kind, "loc": append([]any{"body"}, at...), "msg": message},
+		}}}
+	}
+	wrong := func(kind, format string, args ...any) *vendorError {
+		return &vendorError{http.StatusBadRequest, map[string]any{
+			"object": "error", "message": fmt.Sprintf(format, args...), "type": kind, "param": nil, "code": "3230",
+		}}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.fields)) {
+		if !slices.Contains(known[""], name) {
+			return detail("extra_forbidden", "Extra inputs are not permitted", name)
+		}
+	}
+	if string(r.fields["tool_choice"]) == `"required"` {
+		return detail("enum", "Input should be 'auto', 'none' or 'any'", "tool_choice")
+	}
+	after := map[string][]string{
+		"": {"system", "user", "assistant"}, "system": {"user", "assistant", "system"}, "user": {"assistant", "system", "user"},
+		"assistant": {"assistant", "user", "tool"}, "tool": {"assistant", "tool"},
+	}
+	before, waiting := "", 0
+	for i, m := range r.messages {
+		last := i == len(r.messages)-1
+		if known[m.role] == nil {
+			return detail("union_tag_invalid", "Input tag does not match any of the expected tags", "messages", i)
+		}
+		for _, name := range slices.Sorted(maps.Keys(m.fields)) {
+			if !slices.Contains(known[m.role], name) {
+				return detail("extra_forbidden", "Extra inputs are not permitted", "messages", i, m.role, name)
+			}
+		}
+		prefix := string(m.fields["prefix"]) == "true"
+		switch {
+		case !slices.Contains(after[before], m.role):
+			return wrong("invalid_request_message_order", "Unexpected role '%s' after role '%s'", m.role, before)
+		case m.role == "assistant" && m.empty():
+			return wrong("invalid_request_assistant_message", "Assistant message must have either content or tool_calls, but not none.")
+		case prefix && !last:
+			return wrong("invalid_request_assistant_message", "Assistant message with prefix True must be last message")
+		case last && m.role != "user" && m.role != "tool" && !prefix && len(r.messages) > 1:
+			return wrong("invalid_request_message_order", "Expected last role User or Tool (or Assistant with prefix True) for serving but got %s", m.role)
+		}
+		if m.role == "tool" {
+			waiting--
+		} else if waiting != 0 {
+			return wrong("invalid_request_message_order", "Not the same number of function calls and responses")
+		}
+		waiting += len(m.calls)
+		var ids []string
+		if m.role == "tool" {
+			ids = []string{m.callID}
+		}
+		for _, call := range m.calls {
+			ids = append(ids, call.ID)
+			if !isObject(call.Function.Arguments) {
+				return wrong("invalid_request_function_call", "Invalid arguments of a function call")
+			}
+		}
+		for _, id := range ids {
+			if !nine.MatchString(id) {
+				return wrong("invalid_function_call", "Tool call id was %s but must be a-z, A-Z, 0-9, with a length of 9.", id)
+			}
+		}
+		before = m.role
+	}
+	if waiting != 0 {
+		return wrong("invalid_request_message_order", "Not the same number of function calls and responses")
+	}
+	return nil
+}
+
+var nine = regexp.MustCompile(`^[a-zA-Z0-9]{9}$`)
+
+// isObject reports whether text is a JSON object.
+func isObject(text string) bool {
+	var object map[string]json.RawMessage
+	return json.Unmarshal([]byte(text), &object) == nil && object != nil
+}
+
+// openAIError is an error in OpenAI's shape, as most vendors have it.
+func openAIError(status int, code, format string, args ...any) *vendorError {
+	return &vendorError{status, map[string]any{"error": map[string]any{
+		"message": fmt.Sprintf(format, args...), "type": "invalid_request_error", "param": nil, "code": code,
+	}}}
+}
+
+// deepSeek is as its API reference and its guide on thinking have it.
+func deepSeek(r *vendorRequest) *vendorError {
+	const code = "invalid_request_error"
+	deserialize := func(format string, args ...any) *vendorError {
+		return openAIError(http.StatusUnprocessableEntity, code, "Failed to deserialize the JSON body into the target type: "+format, args...)
+	}
+	var format struct{ Type string }
+	var thinking struct{ Type string }
+	var model string
+	_ = json.Unmarshal(r.fields["response_format"], &format)
+	_ = json.Unmarshal(r.fields["thinking"], &thinking)
+	_ = json.Unmarshal(r.fields["model"], &model)
+	if r.has("n") && string(r.fields["n"]) != "1" {
+		return openAIError(http.StatusBadRequest, code, "Invalid n value (currently only n = 1 is supported)")
+	}
+	if format.Type == "json_schema" {
+		return openAIError(http.StatusBadRequest, code, "This response_format type is unavailable now")
+	}
+	if format.Type == "json_object" && !strings.Contains(strings.ToLower(string(r.fields["messages"])), "json") {
+		return openAIError(http.StatusBadRequest, code, "Prompt must contain the word 'json' in some form to use 'response_format' of type 'json_object'.")
+	}
+	thinks := r.has("tools") && (thinking.Type == "enabled" || thinking.Type == "" && model != "deepseek-chat")
+	for i, m := range r.messages {
+		_, reasoned := m.fields["reasoning_content"]
+		switch {
+		case !slices.Contains([]string{"system", "user", "assistant", "tool"}, m.role):
+			return deserialize("messages[%d].role: unknown variant `%s`, expected one of `system`, `user`, `assistant`, `tool`", i, m.role)
+		case slices.ContainsFunc(m.parts, func(typ string) bool { return typ != "text" }):
+			return deserialize("messages[%d]: unknown variant `%s`, expected `text`", i, m.parts)
+		case m.role != "assistant":
+		case m.empty():
+			return openAIError(http.StatusBadRequest, code, "Invalid assistant message: content or tool_calls must be set")
+		case thinks && !reasoned:
+			return openAIError(http.StatusBadRequest, code, "The `reasoning_content` in the thinking mode must be passed back to the API.")
+		case !thinks && reasoned:
+			return openAIError(http.StatusBadRequest, code, "The `reasoning_content` field must not be in the history")
+		}
+	}
+	return nil
+}
+
+// qwen is as Model Studio's reference has it.
+func qwen(r *vendorRequest) *vendorError {
+	wrong := func(format string, args ...any) *vendorError {
+		return openAIError(http.StatusBadRequest, "invalid_parameter_error", "<400> InternalError.Algo.InvalidParameter: "+format, args...)
+	}
+	if string(r.fields["enable_thinking"]) == "true" && string(r.fields["stream"]) != "true" {
+		return wrong("parameter.enable_thinking must be set to false for non-streaming calls")
+	}
+	if r.has("n") && r.has("tools") && string(r.fields["n"]) != "1" {
+		return wrong("The n parameter must be 1 when tools are used")
+	}
+	for i, m := range r.messages {
+		switch {
+		case !slices.Contains([]string{"system", "user", "assistant", "tool", "function"}, m.role):
+			return wrong("%s is not one of ['system', 'assistant', 'user', 'tool', 'function'] - 'messages.%d.role'", m.role, i)
+		case m.role == "assistant" && m.empty():
+			return wrong("The content field is a required field - 'messages.%d'", i)
+		}
+		for _, call := range m.calls {
+			if !isObject(call.Function.Arguments) {
+				return wrong(`The "function.arguments" parameter of the code model must be in JSON format.`)
+			}
+		}
+	}
+	return nil
+}
+
+// strict is OpenAI's own API with a model that reasons.
+func strict(r *vendorRequest) *vendorError {
+	for _, name := range []string{"enable_thinking", "thinking", "thinking_budget", "top_k", "random_seed", "safe_prompt", "repetition_penalty"} {
+		if r.has(name) {
+			return openAIError(http.StatusBadRequest, "unknown_parameter", "Unknown parameter: '%s'.", name)
+		}
+	}
+	if r.has("max_tokens") {
+		return openAIError(http.StatusBadRequest, "unsupported_parameter", "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.")
+	}
+	if string(r.fields["tool_choice"]) == `"any"` {
+		return openAIError(http.StatusBadRequest, "invalid_value", "Invalid value: 'any'. Supported values are: 'none', 'auto', and 'required'.")
+	}
+	for i, m := range r.messages {
+		for _, call := range m.calls {
+			if len(call.ID) > 40 {
+				return openAIError(http.StatusBadRequest, "string_above_max_length", "Invalid 'messages[%d].tool_calls[0].id': string too long. Expected a string with maximum length 40, but got a string with length %d instead.", i, len(call.ID))
+			}
+		}
+		for _, typ := range m.parts {
+			if !slices.Contains([]string{"text", "image_url", "input_audio", "file", "refusal"}, typ) {
+				return openAIError(http.StatusBadRequest, "invalid_value", "Invalid value: '%s'.", typ)
+			}
+		}
+		for _, name := range []string{"reasoning_content", "reasoning", "reasoning_details", "prefix"} {
+			if _, has := m.fields[name]; has {
+				return openAIError(http.StatusBadRequest, "unknown_parameter", "Unknown parameter: 'messages[%d].%s'.", i, name)
+			}
+		}
+	}
+	return nil
+}
+
+// legacy is a server that renders the conversation with a chat template.
+func legacy(r *vendorRequest) *vendorError {
+	begun := false
+	for _, m := range r.messages {
+		switch {
+		case !slices.Contains([]string{"system", "user", "assistant", "tool"}, m.role):
+			return openAIError(http.StatusBadRequest, "400", "Unexpected message role.")
+		case m.role == "system" && begun:
+			return openAIError(http.StatusBadRequest, "400", "System message must be at the beginning.")
+		}
+		begun = begun || m.role != "system"
+		for _, call := range m.calls {
+			if !isObject(call.Function.Arguments) {
+				return openAIError(http.StatusBadRequest, "400", "invalid tool call arguments")
+			}
+		}
+	}
+	if r.has("max_completion_tokens") {
+		return openAIError(http.StatusBadRequest, "400", "max_completion_tokens: Extra inputs are not permitted")
+	}
+	return nil
+}

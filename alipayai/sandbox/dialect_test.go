@@ -1,0 +1,70 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// What each vendor is known to refuse, and a request that it takes.
+func TestDialectsJudge(t *testing.T) {
+	const (
+		head = `{"model":"m","messages":[{"role":"user","content":"hi"}`
+		call = `,{"role":"assistant","content":null,"tool_calls":[{"id":"abcdef123","type":"function","function":{"name":"f","arguments":"{}"}}]}`
+		tool = `,{"role":"tool","tool_call_id":"abcdef123","content":"1"}`
+	)
+	for name, tt := range map[string]struct {
+		dialect Dialect
+		body    string
+		status  int // 0: taken
+		says    string
+	}{
+		"mistral":                   {Mistral, head + call + tool + `],"random_seed":7}`, 0, ""},
+		"mistral: field":            {Mistral, head + `],"seed":7}`, 422, `"loc":["body","seed"]`},
+		"mistral: member":           {Mistral, head + `,{"role":"assistant","content":"a","reasoning_content":"b"},{"role":"user","content":"c"}]}`, 422, "reasoning_content"},
+		"mistral: id":               {Mistral, strings.ReplaceAll(head+call+tool+`]}`, "abcdef123", "call_1"), 400, "length of 9"},
+		"mistral: last":             {Mistral, head + `,{"role":"assistant","content":"a"}]}`, 400, "Expected last role"},
+		"mistral: last, prefix":     {Mistral, head + `,{"role":"assistant","content":"a","prefix":true}]}`, 0, ""},
+		"mistral: user after tool":  {Mistral, head + call + tool + `,{"role":"user","content":"a"}]}`, 400, "Unexpected role 'user' after role 'tool'"},
+		"mistral: no result":        {Mistral, head + call + `,{"role":"user","content":"a"}]}`, 400, "Not the same number"},
+		"mistral: empty":            {Mistral, head + `,{"role":"assistant","content":""},{"role":"user","content":"a"}]}`, 400, "either content or tool_calls"},
+		"mistral: tool choice":      {Mistral, head + `],"tool_choice":"required"}`, 422, "tool_choice"},
+		"deepseek":                  {DeepSeek, head + `],"n":1,"response_format":{"type":"text"}}`, 0, ""},
+		"deepseek: developer":       {DeepSeek, `{"messages":[{"role":"developer","content":"a"}]}`, 422, "unknown variant `developer`"},
+		"deepseek: choices":         {DeepSeek, head + `],"n":2}`, 400, "Invalid n value"},
+		"deepseek: schema":          {DeepSeek, head + `],"response_format":{"type":"json_schema"}}`, 400, "response_format"},
+		"deepseek: object":          {DeepSeek, head + `],"response_format":{"type":"json_object"}}`, 400, "word 'json'"},
+		"deepseek: image":           {DeepSeek, `{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}`, 422, "image_url"},
+		"deepseek: thinks":          {DeepSeek, strings.Replace(head, `{`, `{"tools":[{}],`, 1) + call + tool + `]}`, 400, "must be passed back"},
+		"deepseek: thinks not":      {DeepSeek, head + `,{"role":"assistant","content":"a","reasoning_content":"b"}]}`, 400, "must not be"},
+		"qwen":                      {Qwen, head + call + tool + `],"n":2}`, 0, ""},
+		"qwen: developer":           {Qwen, `{"messages":[{"role":"developer","content":"a"}]}`, 400, "developer is not one of"},
+		"qwen: thinking":            {Qwen, head + `],"enable_thinking":true}`, 400, "enable_thinking"},
+		"qwen: thinking, streaming": {Qwen, head + `],"enable_thinking":true,"stream":true}`, 0, ""},
+		"qwen: choices, tools":      {Qwen, head + `],"n":2,"tools":[{}]}`, 400, "n parameter"},
+		"qwen: arguments":           {Qwen, strings.Replace(head+call+tool+`]}`, `"{}"`, `"{\"a"`, 1), 400, "must be in JSON format"},
+		"openai":                    {Strict, head + call + tool + `],"max_completion_tokens":7}`, 0, ""},
+		"openai: max_tokens":        {Strict, head + `],"max_tokens":7}`, 400, "max_completion_tokens"},
+		"openai: of others":         {Strict, head + `],"enable_thinking":false}`, 400, "enable_thinking"},
+		"openai: id":                {Strict, strings.ReplaceAll(head+call+tool+`]}`, "abcdef123", strings.Repeat("x", 41)), 400, "maximum length 40"},
+		"legacy":                    {Legacy, head + call + tool + `],"max_tokens":7}`, 0, ""},
+		"legacy: developer":         {Legacy, `{"messages":[{"role":"developer","content":"a"}]}`, 400, "Unexpected message role"},
+		"legacy: system later":      {Legacy, head + `,{"role":"system","content":"a"}]}`, 400, "at the beginning"},
+		"legacy: limit":             {Legacy, head + `],"max_completion_tokens":7}`, 400, "max_completion_tokens"},
+		"none":                      {"", head + `],"max_completion_tokens":7,"seed":1}`, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wrong := tt.dialect.judge([]byte(tt.body))
+			if wrong == nil {
+				if tt.status != 0 {
+					t.Error("takes it")
+				}
+				return
+			}
+			body, _ := json.Marshal(wrong.body)
+			if wrong.status != tt.status || !strings.Contains(string(body), tt.says) {
+				t.Errorf("%d %s", wrong.status, body)
+			}
+		})
+	}
+}

@@ -1,0 +1,59 @@
+package anthropic
+
+import (
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// inputSchema gives the schema that stands at path as the API takes it: of type "object", and without anyOf, oneOf and
+// allOf at the top ("input_schema does not support oneOf, allOf, or anyOf at the top level"), for which it would refuse
+// the whole request. They move to the description, where the model reads them, in the words of Anthropic's SDKs
+// (transform_schema of the Python SDK, lib/_parse/_transform.py). A schema that is fine keeps its exact text.
+func (r *request) inputSchema(path string, v jsontext.Value) (jsontext.Value, error) {
+	const typeObject = `"object"`
+	var kept, moved []byte
+	var description, typ jsontext.Value
+	err := object(path, v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "type":
+			typ = v
+			return nil
+		case "description":
+			description = v
+			return nil
+		case "anyOf", "oneOf", "allOf":
+			if moved != nil {
+				moved = append(moved, ", "...)
+			}
+			moved = append(append(append(moved, name...), ": "...), v...)
+			r.left.leaveOut(path + "." + name)
+			return nil
+		}
+		kept = join(kept, append(append(quote(nil, name), ':'), v...))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case moved != nil:
+	case string(typ) == typeObject:
+		return v, nil
+	case typ == nil && kept == nil && description == nil:
+		return append(jsontext.Value(`{"type":"object"`), v[1:]...), nil
+	case typ == nil:
+		return append(jsontext.Value(`{"type":"object",`), v[1:]...), nil
+	}
+	if list := typ.Clone(); typ != nil && string(typ) != typeObject && (list.Compact() != nil || string(list) != `["object"]`) {
+		r.left.leaveOut(path + ".type")
+	}
+	schema := join([]byte(`{"type":"object"`), kept)
+	switch text := unquote(description); {
+	case moved != nil && text != "":
+		schema = quote(append(schema, `,"description":`...), text+"\n\n{"+string(moved)+"}")
+	case moved != nil:
+		schema = quote(append(schema, `,"description":`...), "{"+string(moved)+"}")
+	case description != nil:
+		schema = append(append(schema, `,"description":`...), description...)
+	}
+	return append(schema, '}'), nil
+}

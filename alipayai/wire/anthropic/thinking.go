@@ -1,0 +1,115 @@
+package anthropic
+
+import (
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// The API wants a budget for thinking of at least 1024 tokens and below max_tokens. DeepSeek and GLM know no budget:
+// what their clients ask for gets LiteLLM's for a medium effort.
+//
+// Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking
+const (
+	minThinking     = 1024
+	defaultThinking = 2048
+)
+
+// minThinkingTopP is the least top_p that the API takes beside thinking.
+const minThinkingTopP = 0.95
+
+// thinking is how the model is asked to think.
+type thinking struct {
+	typ     string // enabled, adaptive or disabled; empty: not said
+	budget  int64  // of "enabled"
+	display jsontext.Value
+}
+
+func (t thinking) on() bool { return t.typ == "enabled" || t.typ == "adaptive" }
+
+// readThinking reads Anthropic's form of asking for it, and those that vendors have made of it.
+func (r *request) readThinking(v jsontext.Value) error {
+	const path = "thinking"
+	t := thinking{typ: "enabled"}
+	err := object(path, v, func(option string, v jsontext.Value) (err error) {
+		switch {
+		case v.Kind() == 'n':
+		case option == "type":
+			t.typ, err = str(path+".type", v)
+		case option == "budget_tokens":
+			t.budget, err = count(path+".budget_tokens", v)
+		case option == "display":
+			t.display = v
+		default:
+			r.left.leave(path, option, v)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if !t.on() && t.typ != "disabled" {
+		t = thinking{}
+		r.left.leaveOut(path)
+	}
+	r.thinking = t
+	return nil
+}
+
+// settleThinking brings thinking and what stands beside it together. It gives way to what the answer depends on: a tool
+// that must be called, words that the answer goes on from, and earlier calls, which the API wants to see the thinking of.
+func (r *request) settleThinking() {
+	if !r.thinking.on() {
+		return
+	}
+	forced := len(r.tools) > 0 && r.choice.demands()
+	if r.toolCalls || forced || r.turns.role == "assistant" || r.thinking.typ == "enabled" && !r.fitBudget() {
+		r.thinking = thinking{}
+		r.left.leaveOut("thinking")
+		return
+	}
+	if r.temperature != nil {
+		r.temperature = nil
+		r.left.leaveOut("temperature")
+	}
+	if r.topP != nil {
+		if p, err := number("top_p", r.topP, 0, 1); err != nil || p < minThinkingTopP {
+			r.topP = nil
+			r.left.leaveOut("top_p")
+		}
+	}
+}
+
+// fitBudget puts the budget where the API takes it, and reports whether there is such a place.
+func (r *request) fitBudget() bool {
+	t := &r.thinking
+	asked := t.budget
+	if asked == 0 {
+		t.budget = defaultThinking
+	}
+	t.budget = max(t.budget, minThinking)
+	if limit := r.limit(); t.budget >= limit {
+		if t.budget = max(limit/2, minThinking); t.budget >= limit {
+			return false
+		}
+	}
+	if asked != 0 && asked != t.budget {
+		r.left.leaveOut("thinking.budget_tokens")
+	}
+	return true
+}
+
+// append writes what was asked for.
+func (t thinking) append(dst []byte) []byte {
+	if t.typ == "" {
+		return dst
+	}
+	dst = append(append(append(dst, `,"thinking":{"type":"`...), t.typ...), '"')
+	if t.typ == "enabled" {
+		dst = strconv.AppendInt(append(dst, `,"budget_tokens":`...), t.budget, 10)
+	}
+	if t.on() && t.display != nil {
+		dst = append(append(dst, `,"display":`...), t.display...)
+	}
+	return append(dst, '}')
+}

@@ -1,0 +1,198 @@
+package openai
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Dialect is what a vendor of OpenAI's form takes or wants otherwise than OpenAI's chat completions API. It is data: the
+// editor knows no vendor.
+type Dialect struct {
+	// Name is what configurations call it.
+	Name string
+	// Rules say by path what becomes of a request's members. A path is as in [wire.Encoded.Unsupported]: names joined by
+	// dots, with an array's elements under the array's own path.
+	Rules map[string]Rule
+	// Fields are the members that a request may have; nil: any. Others are left out.
+	Fields []string
+	// Members are those that a message may have, by its role; nil: any. Others are left out.
+	Members map[string][]string
+	// Parts are the types of content that a message may have; nil: any. Of others, a word says that they were left out.
+	Parts []string
+	// CallID gives the id of a tool call in the form that is taken; nil: any is.
+	CallID func(id string) string
+	// Arguments says that the arguments of a call in the history must be a JSON object. Models that max_tokens cut leave
+	// others.
+	Arguments bool
+	// SystemFirst says that system messages must come before all others. Later ones become the user's.
+	SystemFirst bool
+	// NoEmpty says that an assistant's message must have content or calls. One without, which a model leaves that
+	// max_tokens cut while it thought, is left out.
+	NoEmpty bool
+	// Answered says that a tool's result may not be followed by the user. An assistant's word comes between.
+	Answered bool
+	// Prefix says that a last message of the assistant's must have prefix: true.
+	Prefix bool
+	// ObjectsOnly says that response_format knows no schema. It becomes json_object, and the schema a system message.
+	ObjectsOnly bool
+	// Reasoning says that reasoning_content must be handed back where the model thinks and has tools, and be left out
+	// elsewhere.
+	Reasoning bool
+	// StreamedThinking says that enable_thinking goes with streams only.
+	StreamedThinking bool
+}
+
+// Rule is what becomes of one member. The zero rule leaves it as it is.
+type Rule struct {
+	// Leave leaves it out, and names it unless its value says nothing.
+	Leave bool
+	// Met says that what is left out is done all the same, and needs no naming.
+	Met bool
+	// WithTools says that it is left out only where tools are offered.
+	WithTools bool
+	// Rename is another name. Where that is there too, the member is left out.
+	Rename string
+	// Words are other words for strings.
+	Words map[string]string
+}
+
+// The rules that several have.
+var (
+	leave     = Rule{Leave: true}
+	asSystem  = Rule{Words: map[string]string{"developer": "system"}}
+	maxTokens = Rule{Rename: "max_tokens"}
+
+	// parts are the types of content that OpenAI's form has.
+	parts = []string{"text", "image_url", "input_audio", "file", "refusal"}
+
+	// foreign are what other vendors than OpenAI added to its form, which comes along with a conversation that began at
+	// one of them.
+	foreign = func() map[string]Rule {
+		rules := map[string]Rule{
+			"tool_choice": {Words: map[string]string{"any": "required"}}, // Mistral's
+			"random_seed": {Rename: "seed"},                              // Mistral's
+		}
+		for _, path := range []string{
+			"enable_search", "enable_thinking", "incremental_output", "search_options", "thinking_budget", // Qwen's
+			"thinking", "messages.reasoning_content", // DeepSeek's and GLM's
+			"safe_prompt", "prompt_mode", "guardrails", "messages.prefix", // Mistral's
+			"models", "provider", "plugins", "transforms", "route", "reasoning", "include_reasoning", "top_a", // OpenRouter's
+			"messages.reasoning", "messages.reasoning_details",
+			"messages.tool_calls.extra_content",                                                                            // Gemini's
+			"min_p", "repetition_penalty", "top_k", "chat_template_kwargs", "guided_json", "guided_regex", "guided_choice", // vLLM's
+			"do_sample", "sensitive_word_check", // GLM's
+		} {
+			rules[path] = leave
+		}
+		return rules
+	}()
+)
+
+// without is foreign but for what is of the dialect's own, with rules of its own.
+func without(own []string, rules map[string]Rule) map[string]Rule {
+	all := maps.Clone(foreign)
+	for _, path := range own {
+		delete(all, path)
+	}
+	maps.Copy(all, rules)
+	return all
+}
+
+// NoDialect is the name for a provider that takes requests as they come, as gateways do that translate them themselves:
+// OpenRouter, LiteLLM, Portkey.
+const NoDialect = "none"
+
+// dialects holds every dialect by name.
+var dialects = func() map[string]*Dialect {
+	all := map[string]*Dialect{NoDialect: nil}
+	for _, d := range []*Dialect{
+		// Its form is OpenAI's; what else it takes is not published.
+		{Name: "alipay", Parts: parts, Rules: foreign},
+		// https://platform.openai.com/docs/api-reference/chat: the models that reason refuse max_tokens, and ids of calls have
+		// at most 40 characters.
+		{Name: "openai", Parts: parts, CallID: atMost40, Rules: without(nil, map[string]Rule{"max_tokens": {Rename: "max_completion_tokens"}})},
+		// https://docs.mistral.ai/api/#tag/chat: a body may have no member that is not named there. The order of messages is
+		// that of mistral_common's MistralRequestValidator for serving, and its word between a tool and the user opencode's
+		// (packages/opencode/src/provider/transform.ts).
+		{
+			Name: "mistral", CallID: nineCharacters, Arguments: true, SystemFirst: true, NoEmpty: true, Answered: true, Prefix: true,
+			Fields: []string{
+				"model", "messages", "temperature", "top_p", "max_tokens", "stream", "stop", "random_seed", "metadata", "response_format",
+				"tools", "tool_choice", "presence_penalty", "frequency_penalty", "n", "prediction", "parallel_tool_calls", "prompt_mode",
+				"reasoning_effort", "guardrails", "safe_prompt",
+			},
+			Members: map[string][]string{
+				"system": {"role", "content"}, "user": {"role", "content"}, "assistant": {"role", "content", "tool_calls", "prefix"},
+				"tool": {"role", "content", "tool_call_id", "name"},
+			},
+			Parts: []string{"text", "image_url", "document_url", "reference", "thinking", "input_audio"},
+			Rules: map[string]Rule{
+				"messages.role": asSystem, "max_completion_tokens": maxTokens, "seed": {Rename: "random_seed"},
+				"tool_choice":                       {Words: map[string]string{"required": "any"}},
+				"stream_options":                    {Leave: true, Met: true}, // the last chunk has the usage anyway
+				"messages.tool_calls.extra_content": leave,
+			},
+		},
+		// https://api-docs.deepseek.com/api/create-chat-completion and .../guides/thinking_mode
+		{
+			Name: "deepseek", NoEmpty: true, ObjectsOnly: true, Reasoning: true, Parts: []string{"text"},
+			Rules: without([]string{"thinking", "messages.reasoning_content"}, map[string]Rule{
+				"messages.role": asSystem, "max_completion_tokens": maxTokens, "n": leave,
+			}),
+		},
+		// https://help.aliyun.com/zh/model-studio/qwen-api-reference
+		{
+			Name: "qwen", Parts: append(slices.Clip(parts), "video", "video_url"), Arguments: true, NoEmpty: true, StreamedThinking: true,
+			Rules: without([]string{"enable_search", "enable_thinking", "search_options", "thinking_budget", "repetition_penalty", "top_k"}, map[string]Rule{
+				"messages.role": asSystem, "max_completion_tokens": maxTokens, "n": {Leave: true, WithTools: true},
+			}),
+		},
+		// The form as servers have it that follow OpenAI's at a distance: Ollama, and vLLM and SGLang, whose chat templates
+		// take a system message first and parse the arguments of calls.
+		{
+			Name: "legacy", Parts: append(slices.Clip(parts), "video_url", "audio_url"), Arguments: true, SystemFirst: true,
+			Rules: without([]string{"chat_template_kwargs", "guided_json", "guided_regex", "guided_choice", "min_p", "repetition_penalty", "top_k"}, map[string]Rule{
+				"messages.role": asSystem, "max_completion_tokens": maxTokens, "tools.function.strict": leave,
+			}),
+		},
+	} {
+		all[d.Name] = d
+	}
+	return all
+}()
+
+// DialectNames lists the dialects in order.
+func DialectNames() []string { return slices.Sorted(maps.Keys(dialects)) }
+
+// LookupDialect gives the dialect of that name, nil for [NoDialect], or an error that lists the names there are.
+func LookupDialect(name string) (*Dialect, error) {
+	d, ok := dialects[name]
+	if !ok {
+		return nil, fmt.Errorf("dialect %q is unknown; use one of %s", name, strings.Join(DialectNames(), ", "))
+	}
+	return d, nil
+}
+
+// nineCharacters keeps an id of 9 letters and digits, and gives one for any other.
+func nineCharacters(id string) string {
+	const fine = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	if len(id) == 9 && strings.Trim(id, fine) == "" {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return base32.StdEncoding.EncodeToString(sum[:])[:9]
+}
+
+// atMost40 keeps an id of up to 40 characters.
+func atMost40(id string) string {
+	if id != "" && len(id) <= 40 {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return "call_" + hex.EncodeToString(sum[:12])
+}

@@ -1,0 +1,175 @@
+package openai
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// editor makes the edits of a dialect in one request. What it does not edit keeps its bytes.
+type editor struct {
+	*Dialect
+	ask wire.Ask
+	edits
+	left map[string]struct{} // the names of what was left out
+
+	thinks bool // the model is to think, by DeepSeek's rules
+	ids    wire.CallIDs
+}
+
+// edit gives the request of ask in the dialect, with the provider's model in it.
+func (d *Dialect) edit(ask wire.Ask) wire.Encoded {
+	e := editor{Dialect: d, ask: ask, left: make(map[string]struct{}), ids: wire.CallIDs{Form: d.CallID}}
+	e.body = ask.WithModel(ask.UpstreamModel)
+	e.request()
+	return wire.Encoded{Body: e.apply(), Unsupported: slices.Sorted(maps.Keys(e.left))}
+}
+
+// request edits the whole body.
+func (e *editor) request() {
+	members := e.members(span{0, len(e.body)})
+	e.thinks = e.Reasoning && e.thinking(members)
+	var messages member
+	var schema jsontext.Value
+	e.object("", members, e.Fields, func(m member) (gone, done bool) {
+		switch {
+		case m.name == "messages":
+			messages = m
+		case m.name == "response_format" && e.ObjectsOnly:
+			schema = e.responseFormat(m.value)
+		case m.name == "enable_thinking" && e.StreamedThinking && !e.ask.Stream && e.text(m.value).Kind() == 't':
+			// Some models think unless the request says otherwise.
+			e.replace(m.value, []byte("false"))
+			e.left[m.name] = struct{}{}
+		default:
+			return false, false
+		}
+		return false, true
+	})
+	if schema != nil {
+		// The API refuses json_object where no message speaks of JSON.
+		const words = "Answer with one JSON object that fits this JSON schema: "
+		e.insert(messages.value.start+len("["), slices.Concat([]byte(`{"role":"system","content":`), quote(words+string(schema)), []byte(`},`)))
+	}
+	e.messages(messages.value)
+}
+
+// thinking reports whether DeepSeek's model is to think: deepseek-chat only where the request says so, others unless it says
+// otherwise. See https://api-docs.deepseek.com/guides/thinking_mode.
+func (e *editor) thinking(request []member) bool {
+	if !e.ask.HasTools {
+		return false
+	}
+	thinks := e.ask.UpstreamModel != "deepseek-chat"
+	for _, m := range request {
+		if m.name != "thinking" {
+			continue
+		}
+		for _, option := range e.members(m.value) {
+			if option.name == "type" {
+				thinks = unquote(e.text(option.value)) != "disabled"
+			}
+		}
+	}
+	return thinks
+}
+
+// responseFormat gives the schema that stands in a response_format of type json_schema, which it replaces.
+func (e *editor) responseFormat(v span) (schema jsontext.Value) {
+	var typ string
+	for _, m := range e.members(v) {
+		switch m.name {
+		case "type":
+			typ = unquote(e.text(m.value))
+		case "json_schema":
+			schema = jsontext.Value("{}")
+			for _, m := range e.members(m.value) {
+				if m.name == "schema" {
+					schema = e.text(m.value)
+				}
+			}
+		}
+	}
+	if typ != "json_schema" {
+		return nil
+	}
+	e.replace(v, []byte(`{"type":"json_object"}`))
+	e.left["response_format.json_schema"] = struct{}{}
+	return schema
+}
+
+// object edits the members of the object that stands at path: by special those that it reports as done, others by the
+// rules. The others must have one of the names in only; nil: any.
+func (e *editor) object(path string, members []member, only []string, special func(m member) (gone, done bool)) {
+	items := make([]span, len(members))
+	gone := make([]bool, len(members))
+	for i, m := range members {
+		items[i] = m.all()
+		var done bool
+		if gone[i], done = special(m); !done {
+			gone[i] = e.member(path, m, members, only)
+		}
+	}
+	e.remove(items, func(i int) bool { return gone[i] })
+}
+
+// none is for objects without special members.
+func none(member) (gone, done bool) { return false, false }
+
+// member edits one member, and reports whether it is to be taken out.
+func (e *editor) member(path string, m member, siblings []member, only []string) (gone bool) {
+	at := join(path, m.name)
+	rule := e.Rules[at]
+	v := e.text(m.value)
+	switch {
+	case rule.Rename != "" && !slices.ContainsFunc(siblings, func(s member) bool { return s.name == rule.Rename }):
+		e.replace(m.key, quote(rule.Rename))
+		return false
+	case rule.Rename != "", rule.Leave && (!rule.WithTools || e.ask.HasTools), only != nil && !slices.Contains(only, m.name):
+		if !rule.Met {
+			e.leave(path, m.name, v)
+		}
+		return true
+	case v.Kind() == '"' && rule.Words != nil:
+		if word, ok := rule.Words[unquote(v)]; ok {
+			e.replace(m.value, quote(word))
+		}
+	case v.Kind() == '{' && e.ruled(at):
+		e.object(at, e.members(m.value), nil, none)
+	case v.Kind() == '[' && e.ruled(at):
+		for _, element := range e.elements(m.value) {
+			e.object(at, e.members(element), nil, none)
+		}
+	}
+	return false
+}
+
+// ruled reports whether there are rules below path.
+func (e *editor) ruled(path string) bool {
+	for at := range e.Rules {
+		if strings.HasPrefix(at, path) && len(at) > len(path) && at[len(path)] == '.' {
+			return true
+		}
+	}
+	return false
+}
+
+// leave notes that a member is left out, unless its value says nothing.
+func (e *editor) leave(path, name string, v jsontext.Value) {
+	at := join(path, wire.Visible(name))
+	if !wire.IsDefault(at, v) {
+		e.left[at] = struct{}{}
+	}
+}
+
+// join gives the path of a member.
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}

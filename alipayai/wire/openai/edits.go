@@ -1,0 +1,142 @@
+package openai
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// span is a part of a body.
+type span struct{ start, end int }
+
+// member is a member of an object. The key is its name as written.
+type member struct {
+	name       string
+	key, value span
+}
+
+// all is the member with its name.
+func (m member) all() span { return span{m.key.start, m.value.end} }
+
+// edit replaces a part of a body.
+type edit struct {
+	span
+	text []byte
+}
+
+// edits are made in one body, which is strict JSON.
+type edits struct {
+	body []byte
+	list []edit
+}
+
+func (e *edits) text(s span) jsontext.Value { return e.body[s.start:s.end:s.end] }
+
+func (e *edits) replace(s span, text []byte) { e.list = append(e.list, edit{s, text}) }
+
+func (e *edits) insert(at int, text []byte) { e.replace(span{at, at}, text) }
+
+// remove takes the items of one object or array out for which gone says so, each with a comma.
+func (e *edits) remove(items []span, gone func(i int) bool) {
+	kept := false
+	for i, item := range items {
+		switch {
+		case !gone(i):
+			kept = true
+		case kept:
+			e.replace(span{items[i-1].end, item.end}, nil)
+		case i+1 < len(items):
+			e.replace(span{item.start, items[i+1].start}, nil)
+		default:
+			e.replace(item, nil)
+		}
+	}
+}
+
+// apply gives the body with the edits made; where there are none, the body itself.
+func (e *edits) apply() []byte {
+	if len(e.list) == 0 {
+		return e.body
+	}
+	// What is inserted stands before what is replaced at the same place.
+	slices.SortStableFunc(e.list, func(a, b edit) int {
+		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.end, b.end))
+	})
+	size := len(e.body)
+	for _, one := range e.list {
+		size += len(one.text)
+	}
+	out, at := make([]byte, 0, size), 0
+	for _, one := range e.list {
+		if one.start < at {
+			continue // within a part that is taken out
+		}
+		out = append(append(out, e.body[at:one.start]...), one.text...)
+		at = one.end
+	}
+	return append(out, e.body[at:]...)
+}
+
+// members are those of the object at s; none where it is no object.
+func (e *edits) members(s span) (list []member) {
+	e.each(s, '{', func(dec *jsontext.Decoder) bool {
+		key, err := next(dec, s.start)
+		if err != nil {
+			return false
+		}
+		value, err := next(dec, s.start)
+		list = append(list, member{unquote(e.text(key)), key, value})
+		return err == nil
+	})
+	return list
+}
+
+// elements are those of the array at s; none where it is no array.
+func (e *edits) elements(s span) (list []span) {
+	e.each(s, '[', func(dec *jsontext.Decoder) bool {
+		v, err := next(dec, s.start)
+		list = append(list, v)
+		return err == nil
+	})
+	return list
+}
+
+// each calls read for what stands in the value at s, if that is of the kind.
+func (e *edits) each(s span, kind jsontext.Kind, read func(dec *jsontext.Decoder) bool) {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(e.text(s)))
+	if dec.PeekKind() != kind {
+		return
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return
+	}
+	for k := dec.PeekKind(); k != '}' && k != ']' && k != jsontext.KindInvalid; k = dec.PeekKind() {
+		if !read(dec) {
+			return
+		}
+	}
+}
+
+// next reads a value of the text that begins at offset.
+func next(dec *jsontext.Decoder, offset int) (span, error) {
+	v, err := dec.ReadValue()
+	end := offset + int(dec.InputOffset())
+	return span{end - len(v), end}, err
+}
+
+// unquote decodes a JSON string; anything else is "".
+func unquote(v jsontext.Value) string {
+	if v.Kind() != '"' {
+		return ""
+	}
+	b, _ := jsontext.AppendUnquote(nil, v)
+	return string(b)
+}
+
+// quote gives s as a JSON string.
+func quote(s string) []byte {
+	b, _ := jsontext.AppendQuote(nil, s) // the error only says that invalid UTF-8 was replaced
+	return b
+}

@@ -1,0 +1,214 @@
+package openai
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// message is one of a conversation.
+type message struct {
+	span
+	members []member
+	role    string // as the dialect calls it
+	gone    bool
+}
+
+// messages edits the conversation at v.
+func (e *editor) messages(v span) {
+	elements := e.elements(v)
+	messages := make([]message, len(elements))
+	last := -1
+	for i, element := range elements {
+		messages[i] = e.message(element)
+		if !messages[i].gone {
+			last = i
+		}
+	}
+	begun, before := false, ""
+	for i := range messages {
+		m := &messages[i]
+		if m.gone && last >= 0 {
+			for _, member := range m.members {
+				if v := e.text(member.value); member.name != "role" && len(v) > len(`""`) { // neither "" nor []
+					e.leave("messages", member.name, v)
+				}
+			}
+			continue
+		}
+		late := m.role == "system" && begun && e.SystemFirst
+		if late {
+			m.role = "user"
+		}
+		begun = begun || m.role != "system"
+		if e.Answered && before == "tool" && m.role == "user" {
+			e.insert(m.start, []byte(`{"role":"assistant","content":"Done."},`))
+		}
+		before = m.role
+		e.editMessage(m, late, i == last)
+	}
+	if last >= 0 { // one at least is kept, as a conversation has one
+		e.remove(elements, func(i int) bool { return messages[i].gone })
+	}
+}
+
+// message reads a message.
+func (e *editor) message(s span) message {
+	m := message{span: s, members: e.members(s)}
+	empty := true
+	for _, member := range m.members {
+		v := e.text(member.value)
+		switch member.name {
+		case "role":
+			m.role = unquote(v)
+			if word, ok := e.Rules["messages.role"].Words[m.role]; ok {
+				m.role = word
+			}
+		case "content":
+			empty = empty && !e.says(member.value)
+		case "tool_calls", "function_call":
+			empty = empty && len(e.elements(member.value)) == 0 && v.Kind() != '{'
+		}
+	}
+	m.gone = e.NoEmpty && m.role == "assistant" && empty
+	return m
+}
+
+// says reports whether there is something in a message's content.
+func (e *editor) says(content span) bool {
+	if v := e.text(content); v.Kind() != '[' {
+		return v.Kind() == '"' && len(v) > len(`""`)
+	}
+	return slices.ContainsFunc(e.elements(content), func(part span) bool { return !e.thought(e.partType(part)) })
+}
+
+// editMessage edits a message: late says that it came as a system message, last that none follows.
+func (e *editor) editMessage(m *message, late, last bool) {
+	assistant := m.role == "assistant"
+	reasoning, prefix := assistant && e.thinks, assistant && last && e.Prefix // what has to be there
+	e.object("messages", m.members, e.Members[m.role], func(one member) (gone, done bool) {
+		v := e.text(one.value)
+		switch {
+		case one.name == "role" && late:
+			e.replace(one.value, []byte(`"user"`))
+		case one.name == "content" && e.Parts != nil && v.Kind() == '[':
+			e.content(one.value)
+		case one.name == "tool_calls":
+			e.calls(one.value)
+		case one.name == "tool_call_id" && e.CallID != nil && v.Kind() == '"':
+			e.id(one.value, e.ids.Result)
+		case one.name == "reasoning_content" && e.Reasoning:
+			if !reasoning {
+				e.leave("messages", one.name, v)
+				return true, true
+			}
+			if reasoning = false; v.Kind() != '"' {
+				e.replace(one.value, []byte(`""`))
+			}
+		case one.name == "prefix" && prefix:
+			prefix = false
+			e.replace(one.value, []byte("true"))
+		default:
+			return false, false
+		}
+		return false, true
+	})
+	if prefix {
+		e.insert(m.start+len("{"), []byte(`"prefix":true,`))
+	}
+	if reasoning { // an answer of another provider's
+		e.insert(m.start+len("{"), []byte(`"reasoning_content":"",`))
+	}
+}
+
+// content edits the parts of a message.
+func (e *editor) content(v span) {
+	parts := e.elements(v)
+	gone := make([]bool, len(parts))
+	for i, part := range parts {
+		typ := e.partType(part)
+		if typ == "" || slices.Contains(e.Parts, typ) {
+			continue
+		}
+		gone[i] = e.thought(typ)
+		if !knownPart(typ) {
+			typ = "type" // a client's own word
+		}
+		e.left["messages.content."+typ] = struct{}{}
+		if !gone[i] {
+			e.replace(part, slices.Concat([]byte(`{"type":"text","text":`), quote("["+typ+" left out]"), []byte(`}`)))
+		}
+	}
+	if len(parts) > 0 && !slices.Contains(gone, false) {
+		e.replace(v, []byte(`""`))
+		return
+	}
+	e.remove(parts, func(i int) bool { return gone[i] })
+}
+
+// partType is the type of a part of content; "" where it has none.
+func (e *editor) partType(part span) string {
+	for _, m := range e.members(part) {
+		if m.name == "type" {
+			return unquote(e.text(m.value))
+		}
+	}
+	return ""
+}
+
+// thought reports whether parts of that type are what a model thought, of which the dialect does not know.
+func (e *editor) thought(typ string) bool {
+	return typ == "thinking" && e.Parts != nil && !slices.Contains(e.Parts, typ)
+}
+
+// knownPart reports whether a vendor has parts of that type.
+func knownPart(typ string) bool {
+	return slices.Contains([]string{
+		"image_url", "input_audio", "file", "refusal", "video", "video_url", "audio_url", "document_url", "reference", "thinking",
+	}, typ)
+}
+
+// calls edits the tool calls of a message.
+func (e *editor) calls(v span) {
+	e.ids.Turn()
+	for _, call := range e.elements(v) {
+		e.object("messages.tool_calls", e.members(call), nil, func(m member) (gone, done bool) {
+			switch {
+			case m.name == "id" && e.CallID != nil && e.text(m.value).Kind() == '"':
+				e.id(m.value, e.ids.Call)
+			case m.name == "function" && e.Arguments:
+				e.arguments(m.value)
+			default:
+				return false, false
+			}
+			return false, true
+		})
+	}
+}
+
+// id puts the id that given gives in its place.
+func (e *editor) id(v span, given func(id string) string) {
+	id := unquote(e.text(v))
+	if now := given(id); now != id {
+		e.replace(v, quote(now))
+	}
+}
+
+// arguments makes those of the call of a function a JSON object.
+func (e *editor) arguments(function span) {
+	for _, m := range e.members(function) {
+		v := e.text(m.value)
+		if m.name != "arguments" || v.Kind() != '"' {
+			continue
+		}
+		text := unquote(v)
+		object, whole := wire.ArgumentsObject(text)
+		if !bytes.Equal(object, bytes.TrimSpace([]byte(text))) {
+			e.replace(m.value, quote(string(object)))
+		}
+		if !whole {
+			e.left["messages.tool_calls.function.arguments"] = struct{}{}
+		}
+	}
+}
