@@ -21,9 +21,9 @@ type layoutField struct {
 	value template
 }
 
-func newDirection(prefix, content string, fields []Field, clientID string) (d direction, err error) {
+func newDirection(forms forms, prefix, content string, fields []Field, clientID string) (d direction, err error) {
 	option := prefix + "content"
-	if d.content, err = parseTemplate(option, content, func(p placeholder) bool { return p.signed }); err != nil {
+	if d.content, err = forms.parse(option, content, func(p placeholder) bool { return p.signed }); err != nil {
 		return d, err
 	}
 	if len(fields) == 0 || len(fields) > maxLayoutFields {
@@ -39,7 +39,7 @@ func newDirection(prefix, content string, fields []Field, clientID string) (d di
 		if slices.ContainsFunc(d.fields, func(other layoutField) bool { return other.name == name }) {
 			return d, fmt.Errorf("%s: is given twice", option)
 		}
-		value, err := parseTemplate(option, f.Value, func(p placeholder) bool { return p.sent })
+		value, err := forms.parse(option, f.Value, func(p placeholder) bool { return p.sent })
 		if err != nil {
 			return d, err
 		}

@@ -17,9 +17,10 @@ const maxLayoutFields = 8
 // LayoutConfig is an HMAC-SHA256 layout of one's own.
 //
 // Content and the values of Fields are templates. Both take {client_id}, {time_ms}, {time_s} (Unix), {time_iso}
-// (2026-01-31T12:00:00Z), {nonce}, {key_version}, {body_sha256} (hex) and {body_sha256_base64}. Content takes
+// (2026-01-31T12:00:00Z), {nonce}, {key_version}, {body_sha256} (hex) and {body_sha256_base64}, and {time} in the form of Time. Content takes
 // {method}, {uri} (path and query as sent), {path}, {query}, {body}, and {header.<Name>} besides; a field takes
-// the signature, as {hex}, {base64}, {base64url} (RFC 4648, without padding) or {base64_escaped}. \n, \r, \t, \\,
+// the signature, as {hex}, {HEX} (upper case), {base64}, {base64url} (RFC 4648, without padding) or {base64_escaped},
+// or as {signature} in the form of Encoding. \n, \r, \t, \\,
 // \{ and \} stand for what they do in Go.
 type LayoutConfig struct {
 	ClientID string
@@ -32,6 +33,10 @@ type LayoutConfig struct {
 	// request's, and its own header and body. Empty where answers are not signed.
 	AnswerContent string
 	AnswerFields  []Field
+	// Encoding is the form of {signature}: hex (the default), HEX, base64, base64url or base64_escaped.
+	Encoding string
+	// Time is the form of {time}: ms (the default), s or iso.
+	Time string
 	// Tolerance is how far a received time may be from Message.Time, where that is set; 0 for any.
 	Tolerance time.Duration
 	// AllowAmbiguous makes a warning of contents under which different messages could share a string, as some
@@ -58,23 +63,27 @@ func NewLayout(c LayoutConfig) (*Layout, error) {
 	if c.Tolerance < 0 {
 		return nil, errors.New("tolerance: must not be negative")
 	}
+	f, err := c.forms()
+	if err != nil {
+		return nil, err
+	}
 	l := &Layout{clientID: c.ClientID, keys: c.Keys, tolerance: c.Tolerance}
-	if err := l.build(&l.request, "", c.Content, c.Fields, c.AllowAmbiguous); err != nil {
+	if err := l.build(&l.request, f, "", c.Content, c.Fields, c.AllowAmbiguous); err != nil {
 		return nil, err
 	}
 	l.warnings = append(l.warnings, l.request.content.uncovered()...)
 	if c.AnswerContent == "" && len(c.AnswerFields) == 0 {
 		return l, nil
 	}
-	if err := l.build(&l.answer, "answer ", c.AnswerContent, c.AnswerFields, c.AllowAmbiguous); err != nil {
+	if err := l.build(&l.answer, f, "answer ", c.AnswerContent, c.AnswerFields, c.AllowAmbiguous); err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
 // build makes a direction and judges whether its messages can be told from each other.
-func (l *Layout) build(d *direction, prefix, content string, fields []Field, allowAmbiguous bool) (err error) {
-	if *d, err = newDirection(prefix, content, fields, l.clientID); err != nil {
+func (l *Layout) build(d *direction, f forms, prefix, content string, fields []Field, allowAmbiguous bool) (err error) {
+	if *d, err = newDirection(f, prefix, content, fields, l.clientID); err != nil {
 		return err
 	}
 	err = d.content.checkUnambiguous(prefix + "content")

@@ -219,7 +219,7 @@ func TestRefusedLayoutsCollide(t *testing.T) {
 		"path and query":   {"{path}{query}", Message{Target: "/a?b"}, Message{Target: "/ab"}},
 		"header and body":  {"{header.A}{body}", Message{Header: http.Header{"A": {"x"}}, Body: []byte("y")}, Message{Body: []byte("xy")}},
 	} {
-		parsed := must(parseTemplate("content", c.content, func(p placeholder) bool { return p.signed }))(t)
+		parsed := must((forms{}).parse("content", c.content, func(p placeholder) bool { return p.signed }))(t)
 		if parsed.checkUnambiguous("content") == nil {
 			t.Errorf("%s passes", name)
 		}
@@ -403,8 +403,8 @@ func TestLayoutRoundTrip(t *testing.T) {
 
 // Caddy's adapter writes the names of its placeholders out where a template stands in a site block.
 func TestLayoutKnowsCaddysNames(t *testing.T) {
-	short := must(parseTemplate("content", `{method} {uri} {path} {query} {header.X-A} {body}`, func(p placeholder) bool { return p.signed }))(t)
-	long := must(parseTemplate("content", `{http.request.method} {http.request.uri} {http.request.uri.path} {http.request.uri.query} {http.request.header.X-A} {http.request.body}`,
+	short := must((forms{}).parse("content", `{method} {uri} {path} {query} {header.X-A} {body}`, func(p placeholder) bool { return p.signed }))(t)
+	long := must((forms{}).parse("content", `{http.request.method} {http.request.uri} {http.request.uri.path} {http.request.uri.query} {http.request.header.X-A} {http.request.body}`,
 		func(p placeholder) bool { return p.signed }))(t)
 	if short.String() != long.String() {
 		t.Errorf("%s, %s", short, long)

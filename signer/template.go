@@ -27,6 +27,7 @@ const (
 	partNonce
 	partKeyVersion
 	partHex
+	partHexUpper
 	partBase64
 	partBase64URL
 	partBase64Escaped
@@ -68,6 +69,7 @@ var placeholders = [partKinds]placeholder{
 	partNonce:            {"nonce", 0, alphabetOf(digits + letters + "-_"), true, true},
 	partKeyVersion:       {"key_version", 0, alphabetOf(digits), true, true},
 	partHex:              {"hex", 64, alphabetOf(digits + "abcdef"), false, true},
+	partHexUpper:         {"HEX", 64, alphabetOf(digits + "ABCDEF"), false, true},
 	partBase64:           {"base64", 44, alphabetOf(digits + letters + "+/="), false, true},
 	partBase64URL:        {"base64url", 43, alphabetOf(digits + letters + "-_"), false, true},
 	partBase64Escaped:    {"base64_escaped", 0, alphabetOf(digits + letters + "%"), false, true},
@@ -121,9 +123,9 @@ var caddyNames = strings.NewReplacer(
 	"http.request.uri", "uri", "http.request.header.", "header.", "http.request.body", "body",
 )
 
-// parseTemplate reads a template: placeholders in braces, \n \r \t \\ \{ \} for what they stand for, and
+// parse reads a template: placeholders in braces, \n \r \t \\ \{ \} for what they stand for, and
 // everything else for itself. Errors name option, what is wrong, and what could stand there.
-func parseTemplate(option, text string, takes func(placeholder) bool) (template, error) {
+func (f forms) parse(option, text string, takes func(placeholder) bool) (template, error) {
 	var t template
 	var plain []byte
 	flush := func() {
@@ -149,7 +151,7 @@ func parseTemplate(option, text string, takes func(placeholder) bool) (template,
 			if end < 0 {
 				return nil, fmt.Errorf(`%s: a { is not closed; write \{ where it stands for itself`, option)
 			}
-			p, err := parsePlaceholder(option, text[i+1:i+end], takes)
+			p, err := f.parsePlaceholder(option, text[i+1:i+end], takes)
 			if err != nil {
 				return nil, err
 			}
@@ -169,20 +171,27 @@ func parseTemplate(option, text string, takes func(placeholder) bool) (template,
 	return t, nil
 }
 
-func parsePlaceholder(option, name string, takes func(placeholder) bool) (part, error) {
+func (f forms) parsePlaceholder(option, name string, takes func(placeholder) bool) (part, error) {
 	name = caddyNames.Replace(name)
+	wanted := f.form(name)
 	var known []string
 	for i := partText + 1; i < partKinds; i++ {
 		p := placeholders[i]
 		if !takes(p) {
 			continue
 		}
+		switch i {
+		case partTimeMS:
+			known = append(known, "{time}")
+		case partHex:
+			known = append(known, "{signature}")
+		}
 		known = append(known, "{"+p.name+"}")
 		if field, ok := strings.CutPrefix(name, "header."); ok && i == partHeader {
 			field, err := headerName(option+": {header."+field+"}", field)
 			return part{partHeader, field}, err
 		}
-		if name == p.name {
+		if wanted == p.name {
 			return part{kind: i}, nil
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 )
 
+const upperHex = "0123456789ABCDEF"
+
 // values are what placeholders stand for in one message.
 type values struct {
 	m        *Message
@@ -57,6 +59,11 @@ func (v *values) append(b []byte, p *part) []byte {
 		return strconv.AppendInt(b, int64(v.version), 10)
 	case partHex:
 		return hex.AppendEncode(b, v.mac)
+	case partHexUpper:
+		for _, c := range v.mac {
+			b = append(b, upperHex[c>>4], upperHex[c&15])
+		}
+		return b
 	case partBase64:
 		return base64.StdEncoding.AppendEncode(b, v.mac)
 	case partBase64URL:
@@ -86,7 +93,10 @@ func (v *values) read(p part, text string) (err error) {
 			return errors.New("has no key version")
 		}
 		v.version, err = strconv.Atoi(text)
-	case partHex:
+	case partHex, partHexUpper: // which hex.DecodeString takes for each other
+		if !placeholders[p.kind].alphabet.holds(text) {
+			return errors.New("is not in its encoding")
+		}
 		v.mac, err = hex.DecodeString(text)
 	case partBase64:
 		v.mac, err = base64.StdEncoding.Strict().DecodeString(text)
