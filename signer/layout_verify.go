@@ -74,30 +74,38 @@ func (d *direction) open(v *values, h http.Header) error {
 		if err != nil {
 			return err
 		}
-		for i, p := range f.value {
-			if p.kind == partText {
-				rest, ok := strings.CutPrefix(text, p.text)
-				if !ok {
-					return fmt.Errorf("%w: header %s is not like %s", ErrMalformed, f.name, f.value)
-				}
-				text = rest
-				continue
-			}
-			size := f.value.sizeAt(i, text)
-			if size <= 0 || size > len(text) {
+		if err := f.split(text, v.read); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// split takes the field's text apart, and gives each part that is a placeholder's to take.
+func (f layoutField) split(text string, take func(part, string) error) error {
+	for i, p := range f.value {
+		if p.kind == partText {
+			rest, ok := strings.CutPrefix(text, p.text)
+			if !ok {
 				return fmt.Errorf("%w: header %s is not like %s", ErrMalformed, f.name, f.value)
 			}
-			if err := v.read(p, text[:size]); err != nil {
-				if errors.Is(err, ErrWrongIdentity) {
-					return fmt.Errorf("%w: header %s", err, f.name)
-				}
-				return fmt.Errorf("%w: header %s: %v %w", ErrMalformed, f.name, p, err)
-			}
-			text = text[size:]
+			text = rest
+			continue
 		}
-		if text != "" {
+		size := f.value.sizeAt(i, text)
+		if size <= 0 || size > len(text) {
 			return fmt.Errorf("%w: header %s is not like %s", ErrMalformed, f.name, f.value)
 		}
+		if err := take(p, text[:size]); err != nil {
+			if errors.Is(err, ErrWrongIdentity) {
+				return fmt.Errorf("%w: header %s", err, f.name)
+			}
+			return fmt.Errorf("%w: header %s: %v %w", ErrMalformed, f.name, p, err)
+		}
+		text = text[size:]
+	}
+	if text != "" {
+		return fmt.Errorf("%w: header %s is not like %s", ErrMalformed, f.name, f.value)
 	}
 	return nil
 }
@@ -123,19 +131,34 @@ func (l *Layout) Reflects(request, answer http.Header) bool {
 	if !l.SignsAnswers() {
 		return false
 	}
-	var sent, got values
-	sent.clientID, got.clientID = l.clientID, l.clientID
-	var none Message
-	sent.m, got.m = &none, &none
-	sent.readMAC(&l.request, request)
-	got.readMAC(&l.answer, answer)
-	return len(sent.mac) > 0 && hmac.Equal(sent.mac, got.mac)
+	sent, _ := l.request.readMAC(request)
+	got, _ := l.answer.readMAC(answer)
+	return len(sent) > 0 && hmac.Equal(sent, got)
 }
 
-// readMAC reads the signature alone.
-func (v *values) readMAC(d *direction, h http.Header) {
-	only := direction{fields: d.fields[d.mac : d.mac+1]}
-	if only.open(v, h) != nil {
-		v.mac = nil
+// SentSignature gives the text of the signature in the header fields that Sign made: all that is secret in them.
+// Empty where they are not like that.
+func (l *Layout) SentSignature(h http.Header) string {
+	_, text := l.request.readMAC(h)
+	return text
+}
+
+// readMAC reads the signature alone, whatever else its field holds.
+func (d *direction) readMAC(h http.Header) (mac []byte, text string) {
+	f := d.fields[d.mac]
+	value, err := single(h, f.name)
+	if err != nil {
+		return nil, ""
 	}
+	var v values
+	if f.split(value, func(p part, s string) error {
+		if !p.kind.isMAC() {
+			return nil
+		}
+		text = s
+		return v.read(p, s)
+	}) != nil {
+		return nil, ""
+	}
+	return v.mac, text
 }
