@@ -129,9 +129,10 @@ func (d *direction) check(option, clientID string) error {
 	if !all.has(partClientID) {
 		return nil
 	}
-	separators := d.content.aroundClientID()
+	var separators strings.Builder
+	separators.WriteString(d.content.aroundClientID())
 	for _, f := range d.fields {
-		separators += f.value.aroundClientID()
+		separators.WriteString(f.value.aroundClientID())
 	}
-	return checkID("client_id", clientID, separators)
+	return checkID("client_id", clientID, separators.String())
 }

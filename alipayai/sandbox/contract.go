@@ -1,7 +1,9 @@
 package sandbox
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -42,13 +44,11 @@ func (c *call) signContract(body []byte) {
 		return
 	}
 	if c.plan.badSignature {
-		body = append(body[:len(body):len(body)], ' ')
+		body = append(slices.Clip(body), ' ')
 	}
 	fields, err := c.app.contract.Sign(c.r, body, c.wall)
 	if err != nil {
 		return // unsigned, which a gateway that verifies answers refuses
 	}
-	for name, values := range fields {
-		c.w.Header()[name] = values
-	}
+	maps.Copy(c.w.Header(), fields)
 }
