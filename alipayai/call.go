@@ -66,7 +66,7 @@ type call struct {
 	// filter knows the credentials of the provider that is asked; sent are the
 	// requests that went out, which carry more of them.
 	filter *credentials.Filter
-	sent   []*http.Request
+	sent   []sent
 	// hiding is what mask has made of them; nil when it has to be made anew.
 	hiding *credentials.Mask
 	// sentBody is the body of the last attempt.

@@ -12,11 +12,11 @@ import (
 // went out for the call, and the client's own.
 func (c *call) mask() *credentials.Mask {
 	if c.hiding == nil {
-		client, sent := c.Header, c.sent
+		client, requests := c.Header, c.sent
 		c.hiding = c.filter.With(func() []string {
 			secrets := clientSecrets(client)
-			for _, req := range sent {
-				secrets = upstream.SentSecrets(secrets, req)
+			for _, s := range requests {
+				secrets = s.to.SentSecrets(secrets, s.request)
 			}
 			return secrets
 		})
@@ -26,7 +26,13 @@ func (c *call) mask() *credentials.Mask {
 
 // sending notes a request that is about to be sent.
 func (c *call) sending(p *upstream.Provider, req *http.Request) {
-	c.filter, c.sent, c.hiding = p.Credentials, append(c.sent, req), nil
+	c.filter, c.sent, c.hiding = p.Credentials, append(c.sent, sent{p, req}), nil
+}
+
+// sent is a request that went out.
+type sent struct {
+	to      *upstream.Provider
+	request *http.Request
 }
 
 // clientSecrets are what a client may authenticate with.

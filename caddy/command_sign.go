@@ -201,6 +201,12 @@ func verifyCaptured(cmd *cobra.Command, args []string) error {
 	if errors.Is(err, signer.ErrNoCanonical) {
 		return fmt.Errorf("provider %s signs nothing: profile %s presents a key", p.Name, p.Profile.Name)
 	}
+	if layout, ok := p.Scheme.(*signer.Layout); ok && answerFile != "" && !layout.SignsAnswers() {
+		return fmt.Errorf("provider %s: signature says nothing of answers; add an answer block to it", p.Name)
+	}
+	if errors.Is(err, signer.ErrNoKeys) {
+		return fmt.Errorf("provider %s has no key to verify answers with; add the vendor's: public_key <version> <key>", p.Name)
+	}
 	out := cmd.OutOrStdout()
 	for _, note := range captured.notes {
 		fmt.Fprintln(out, "note: "+note)

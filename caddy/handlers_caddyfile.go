@@ -69,6 +69,7 @@ func parseSandbox(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			refresh_token <token>
 //			api_key       <key>
 //			public_key    <key>
+//			signature     { ... }
 //		}
 //		token_life            <duration>
 //		rotate_refresh_tokens
@@ -121,6 +122,7 @@ func (h *SandboxHandler) unmarshalApp(d *caddyfile.Dispenser) error {
 		option{form: "refresh_token <token>", read: text(&app.RefreshToken)},
 		option{form: "api_key <key>", read: text(&app.APIKey)},
 		option{form: "public_key <key>", read: text(&app.PublicKey)},
+		option{form: "signature { ... }", read: readSignature(&app.Signature)},
 	)
 	if h.Apps == nil {
 		h.Apps = make(map[string]SandboxApp)

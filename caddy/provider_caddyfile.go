@@ -73,7 +73,7 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 			}
 			return nil
 		}},
-		option{form: "signature { ... }", read: p.unmarshalSignature},
+		option{form: "signature { ... }", read: readSignature(&p.Signature)},
 		option{form: "id_header <name>", read: text(&p.IDHeader)},
 		option{form: "public_key <version> <key>", read: named(&p.PublicKeys, version), repeats: true},
 		option{form: "app_certificate <pem>", read: text(&p.AppCertificate)},

@@ -98,6 +98,11 @@ type SandboxApp struct {
 	// The value of X-Api-Key. By placeholder. Required for format `anthropic`.
 	APIKey string `json:"api_key,omitempty"`
 
+	// How the app signs, where its contract differs from the layout of the Alipay AI
+	// API: as in a provider, with the app's `keys`. `tolerance` bounds the time of
+	// requests here; its default is `5m`. For format `openai`. Default: the API's own.
+	Signature *Signature `json:"signature,omitempty"`
+
 	// The RSA public key that verifies the app's signatures, as PEM or as the
 	// base64 between its lines. Required for format `nextbuilder`.
 	PublicKey string `json:"public_key,omitempty"`
@@ -141,8 +146,11 @@ func (h *SandboxHandler) Provision(ctx caddy.Context) error {
 		if err != nil {
 			return fmt.Errorf("app %s: %w", id, err)
 		}
-		config.Apps = append(config.Apps, built)
 		identity = append(identity, fmt.Sprint(built))
+		if built.Contract, err = h.Apps[id].contract(built); err != nil {
+			return fmt.Errorf("app %s: %w", id, err)
+		}
+		config.Apps = append(config.Apps, built)
 	}
 	shared, release := acquire[simulator]("sandbox", identity...)
 	h.release = release

@@ -22,16 +22,24 @@ type Signature struct {
 	// What is signed of a request. Placeholders are `{method}`, `{uri}` (path and
 	// query as sent), `{path}`, `{query}`, `{body}`, `{body_sha256}` (hex),
 	// `{body_sha256_base64}`, `{client_id}`, `{time_ms}` and `{time_s}` (Unix),
-	// `{time_iso}` (2026-01-31T12:00:00Z), `{nonce}`, `{key_version}` and
+	// `{time_iso}` (2026-01-31T12:00:00Z), `{time}`, `{nonce}`, `{key_version}` and
 	// `{header.<Name>}`. `\n`, `\r`, `\t`, `\\`, `\{` and `\}` stand for what they
 	// do in Go. Required.
 	Content string `json:"content,omitempty"`
 
 	// The header fields that a request is sent with. One of them holds the
-	// signature, as `{hex}`, `{base64}`, `{base64url}` (without padding) or
-	// `{base64_escaped}`; besides, they take the placeholders of `content` from
+	// signature, as `{signature}`, `{hex}`, `{HEX}` (upper case), `{base64}`, `{base64url}`
+	// (without padding) or `{base64_escaped}`; besides, they take the placeholders of `content` from
 	// `{body_sha256}` to `{key_version}`. Required.
 	Headers map[string]string `json:"headers,omitempty"`
+
+	// The form of `{signature}`: `hex`, `HEX` (upper case), `base64`, `base64url`
+	// (without padding) or `base64_escaped` (percent-encoded). Default: `hex`
+	Encoding string `json:"encoding,omitempty"`
+
+	// The form of `{time}`: `ms` or `s` (Unix), or `iso` (2026-01-31T12:00:00Z).
+	// Default: `ms`
+	Time string `json:"time,omitempty"`
 
 	// How answers are signed. Default: not at all.
 	Answer *SignatureAnswer `json:"answer,omitempty"`
@@ -58,7 +66,7 @@ type SignatureAnswer struct {
 	Headers map[string]string `json:"headers,omitempty"`
 }
 
-// unmarshalSignature reads the signature option. Syntax:
+// readSignature reads the option signature of a provider, or of a simulated app. Syntax:
 //
 //	signature {
 //		content         <template>
@@ -67,21 +75,30 @@ type SignatureAnswer struct {
 //			content <template>
 //			header  <name> <template>
 //		}
+//		encoding        hex|HEX|base64|base64url|base64_escaped
+//		time            ms|s|iso
 //		key_encoding    text|hex|base64
 //		tolerance       <duration>
 //		allow_ambiguous
 //	}
 //
 // header may be repeated.
-func (p *Provider) unmarshalSignature(d *caddyfile.Dispenser) error {
-	if err := args(d); err != nil {
-		return err
+func readSignature(to **Signature) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		if err := args(d); err != nil {
+			return err
+		}
+		*to = new(Signature)
+		return (*to).unmarshal(d)
 	}
-	p.Signature = new(Signature)
-	s := p.Signature
+}
+
+func (s *Signature) unmarshal(d *caddyfile.Dispenser) error {
 	return block(d, "signature",
 		contentOption(&s.Content), headerOption(&s.Headers),
 		option{form: "answer { ... }", read: s.unmarshalAnswer},
+		option{form: "encoding hex|HEX|base64|base64url|base64_escaped", read: text(&s.Encoding)},
+		option{form: "time ms|s|iso", read: text(&s.Time)},
 		option{form: "key_encoding text|hex|base64", read: text(&s.KeyEncoding)},
 		option{form: "tolerance <duration>", read: duration(&s.Tolerance)},
 		option{form: "allow_ambiguous", read: enable(&s.AllowAmbiguous)},
@@ -107,7 +124,7 @@ func headerOption(to *map[string]string) option {
 // layout makes the scheme.
 func (s *Signature) layout(clientID string, keys *signer.Ring[*signer.HMACKey]) (*signer.Layout, error) {
 	c := signer.LayoutConfig{
-		ClientID: clientID, Keys: keys, Content: s.Content, Fields: layoutFields(s.Headers),
+		ClientID: clientID, Keys: keys, Content: s.Content, Fields: layoutFields(s.Headers), Encoding: s.Encoding, Time: s.Time,
 		Tolerance: time.Duration(s.Tolerance), AllowAmbiguous: s.AllowAmbiguous,
 	}
 	if s.Answer != nil {

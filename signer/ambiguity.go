@@ -118,5 +118,9 @@ func (t template) uncovered() (warnings []string) {
 			warnings = append(warnings, fmt.Sprintf("what is signed does not hold %s: %s", c.what, c.effect))
 		}
 	}
+	if !t.has(partTimeMS) && !t.has(partNonce) && (t.has(partTimeS) || t.has(partTimeISO)) {
+		warnings = append(warnings, "what is signed holds the time in seconds and no nonce: equal requests of one second have the same signature, "+
+			"and a receiver that refuses repeated ones takes the second for a replay; sign {time_ms} or {nonce} where the contract has one")
+	}
 	return warnings
 }

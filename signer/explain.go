@@ -144,14 +144,14 @@ var (
 	}
 	saidOfField = map[partKind]string{
 		partTimeMS: "its time is in milliseconds", partTimeS: "its time is in seconds", partTimeISO: "its time is in ISO 8601",
-		partHex: "its signature is in hex", partBase64: "its signature is in base64", partBase64URL: "its signature is in URL-safe base64",
+		partHex: "its signature is in hex", partHexUpper: "its signature is in upper-case hex", partBase64: "its signature is in base64", partBase64URL: "its signature is in URL-safe base64",
 		partBase64Escaped: "its signature is in percent-encoded base64",
 	}
 	interchangeable = [][]partKind{
 		{partTimeMS, partTimeS, partTimeISO},
 		{partURI, partPath},
 		{partBody, partBodySHA256, partBodySHA256Base64},
-		{partHex, partBase64, partBase64URL, partBase64Escaped},
+		{partHex, partHexUpper, partBase64, partBase64URL, partBase64Escaped},
 	}
 )
 

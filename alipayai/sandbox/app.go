@@ -32,6 +32,9 @@ type App struct {
 	// PublicKey is the RSA key that verifies the app's signatures: PEM, or the
 	// base64 between its lines, as Alipay's tools write it. 2048 bits at least.
 	PublicKey string
+	// Contract is how the app signs, in the place of the API's own layout, with Keys of the contract's own.
+	// Optional, for [OpenAI] alone.
+	Contract Contract
 }
 
 const (
@@ -53,7 +56,7 @@ func (a App) check(spoken Format) (field, reason string) {
 		set   bool
 	}{
 		{"Keys", len(a.Keys) > 0}, {"OAuthSecret", a.OAuthSecret != ""}, {"RefreshToken", a.RefreshToken != ""},
-		{"APIKey", a.APIKey != ""}, {"PublicKey", a.PublicKey != ""},
+		{"APIKey", a.APIKey != ""}, {"PublicKey", a.PublicKey != ""}, {"Contract", a.Contract != nil},
 	} {
 		needed := slices.Contains(required, c.field)
 		if needed && !c.set {

@@ -121,6 +121,7 @@ func (c *call) reply(status int, code string, body []byte) {
 		body = append(body[:len(body)/2:len(body)/2], "\x00<html>"...)
 	}
 	c.sign(body)
+	c.signContract(body)
 	h := c.w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))

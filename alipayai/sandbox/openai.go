@@ -23,7 +23,7 @@ const (
 type openAI struct{}
 
 func (openAI) credentials() (required, optional []string) {
-	return []string{"Keys", "OAuthSecret"}, []string{"RefreshToken"}
+	return []string{"Keys", "OAuthSecret"}, []string{"RefreshToken", "Contract"}
 }
 
 func (openAI) models() []string { return []string{"alipay-fin-1", "alipay-fin-mini", "alipay-embed-1"} }
@@ -58,12 +58,19 @@ func authorized(serve func(*call)) func(*call) {
 }
 
 func (openAI) caller(c *call) *app {
-	id, _ := single(c.r.Header, "Client-Id")
+	id, ok := single(c.r.Header, "Client-Id")
+	if !ok {
+		return c.contractor()
+	}
 	return c.srv.apps[id]
 }
 
 func (openAI) verify(c *call) *refusal {
-	if code, reason := c.verifySignature(); code != "" {
+	verify := c.verifySignature
+	if c.app != nil && c.app.contract != nil {
+		verify = c.verifyContract
+	}
+	if code, reason := verify(); code != "" {
 		return &refusal{http.StatusUnauthorized, code, reason}
 	}
 	return nil

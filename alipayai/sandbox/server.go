@@ -27,12 +27,13 @@ type Server struct {
 }
 
 type app struct {
-	id      string
-	keys    map[int][]byte
-	secret  string
-	apiKey  [sha256.Size]byte // hashed, so that the time of a comparison says nothing
-	public  *rsa.PublicKey
-	traffic traffic
+	id       string
+	keys     map[int][]byte
+	secret   string
+	apiKey   [sha256.Size]byte // hashed, so that the time of a comparison says nothing
+	public   *rsa.PublicKey
+	traffic  traffic
+	contract Contract
 }
 
 // New makes a simulator. Its errors wrap [ErrConfig] and name the field.
@@ -45,7 +46,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, format: formats[cfg.Format], apps: make(map[string]*app, len(cfg.Apps)), tokens: newTokens(), stats: newStats(),
 	}
 	for _, a := range cfg.Apps {
-		known := &app{id: a.ClientID, keys: a.Keys, secret: a.OAuthSecret, apiKey: sha256.Sum256([]byte(a.APIKey))}
+		known := &app{id: a.ClientID, keys: a.Keys, secret: a.OAuthSecret, contract: a.Contract, apiKey: sha256.Sum256([]byte(a.APIKey))}
 		if a.PublicKey != "" {
 			if known.public, err = parsePublicKey(a.PublicKey); err != nil {
 				return nil, fmt.Errorf("%w: app %s: PublicKey: %w", ErrConfig, a.ClientID, err)
@@ -94,6 +95,7 @@ type call struct {
 	token      string
 	key        []byte // nil until the signature verified
 	keyVersion int
+	kept       bool // the request has kept its app's contract
 
 	start time.Time
 	wall  time.Time // the simulator's own time of day, with any skew

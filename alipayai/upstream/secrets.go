@@ -3,12 +3,14 @@ package upstream
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // notSecret are the fields of a request's header that are known to hold no secret.
@@ -26,10 +28,17 @@ var notSecretPart = map[string]bool{
 // secretParameter are those of openapi-v2's parameters that are secrets.
 var secretParameter = [...]string{"sign", "app_auth_token", "auth_token"}
 
-// SentSecrets adds the secrets that a request carries: keys, tokens, signatures.
-func SentSecrets(secrets []string, req *http.Request) []string {
+// SentSecrets adds the secrets that a request to p carries: keys, tokens, signatures. Of the fields of a layout of
+// one's own only the signature is one: a time or a nonce in them may well stand in an answer.
+func (p *Provider) SentSecrets(secrets []string, req *http.Request) []string {
+	var own []string
+	if layout, ok := p.Scheme.(*signer.Layout); ok {
+		if signature := layout.SentSignature(req.Header); signature != "" {
+			secrets, own = append(secrets, signature), layout.Headers()
+		}
+	}
 	for name, values := range req.Header {
-		if notSecret[name] {
+		if notSecret[name] || slices.Contains(own, name) {
 			continue
 		}
 		for _, value := range values {
@@ -59,7 +68,7 @@ func SentSecrets(secrets []string, req *http.Request) []string {
 // hideError gives an error of sending req without the credentials in its text, where
 // net/http repeats what it cannot read of an answer.
 func (p *Provider) hideError(req *http.Request, err error) error {
-	text := p.Credentials.With(func() []string { return SentSecrets(nil, req) }).Text(err.Error())
+	text := p.Credentials.With(func() []string { return p.SentSecrets(nil, req) }).Text(err.Error())
 	if text == err.Error() {
 		return err
 	}

@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
+	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // What of each profile's request is secret: its signature and tokens, in full,
@@ -54,7 +56,7 @@ func TestSentSecrets(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := &http.Request{Header: test.header, URL: &url.URL{Scheme: "https", Host: "upstream", RawQuery: test.query.Encode()}}
-			got := SentSecrets(nil, req)
+			got := new(Provider).SentSecrets(nil, req)
 			for _, want := range test.want {
 				if !slices.Contains(got, want) {
 					t.Errorf("%q is missing in %q", want, got)
@@ -82,5 +84,53 @@ func TestSentSecrets(t *testing.T) {
 				t.Error("an error without secrets is replaced")
 			}
 		})
+	}
+}
+
+// Of what a layout of one's own sends, the signature alone is secret, whatever else stands in its field; a field that
+// is not the layout's counts as before.
+func TestSentSecretsOfLayout(t *testing.T) {
+	keys, err := signer.NewRing(map[int]*signer.HMACKey{1: signer.NewHMACKey([]byte("example-hmac-key-1"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := signer.Message{Method: "POST", Target: "/", Body: []byte("{}"), Time: time.Unix(1769860800, 0), Nonce: "a-nonce-of-the-test"}
+	for name, fields := range map[string][]signer.Field{
+		"apart":      {{Name: "X-Sig", Value: "{signature}"}, {Name: "X-Time", Value: "{time_s}"}, {Name: "X-Nonce", Value: "{nonce}"}},
+		"in one":     {{Name: "X-Sig", Value: "t={time_s},n={nonce},v1={signature}"}},
+		"a digest":   {{Name: "X-Sig", Value: "{time_s};{body_sha256};{nonce};{signature}"}},
+		"after":      {{Name: "X-Sig", Value: "{signature} {nonce} {time_s}"}},
+		"the client": {{Name: "Authorization", Value: "HMAC {client_id}:{signature}"}, {Name: "X-Rest", Value: "{time_s}-{nonce}"}},
+	} {
+		for _, encoding := range []string{"hex", "HEX", "base64", "base64url", "base64_escaped"} {
+			layout, err := signer.NewLayout(signer.LayoutConfig{
+				ClientID: "app-1", Keys: keys, Encoding: encoding, Content: `{time_s}.{nonce}.{body}`, Fields: fields,
+			})
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			signed, err := layout.Sign(m)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			h := http.Header{"X-Of-The-User": {"perhaps-a-secret"}}
+			for _, f := range signed.Fields {
+				h.Set(f.Name, f.Value)
+			}
+			p := &Provider{Scheme: layout}
+			want := []string{layout.SentSignature(h), "perhaps-a-secret"}
+			if len(want[0]) < 43 {
+				t.Fatalf("%s, %s: no signature in %v", name, encoding, h)
+			}
+			if got := p.SentSecrets(nil, &http.Request{Header: h}); !slices.Equal(got, want) {
+				t.Errorf("%s, %s: got %q, want %q", name, encoding, got, want)
+			}
+			// One that something else has changed is secret as a whole.
+			name := fields[0].Name
+			h.Set(name, "changed "+h.Get(name))
+			if got := p.SentSecrets(nil, &http.Request{Header: h}); len(got) < 2 {
+				t.Errorf("%s, %s: a changed field is no secret: %q", name, encoding, got)
+			}
+		}
 	}
 }

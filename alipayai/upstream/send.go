@@ -254,5 +254,5 @@ func (x *Exchange) Failed(reported *wire.Failure, mask *credentials.Mask) *failu
 
 // mask hides the credentials of the provider and of the request.
 func (x *Exchange) mask() *credentials.Mask {
-	return x.provider.Credentials.With(func() []string { return SentSecrets(nil, x.Request) })
+	return x.provider.Credentials.With(func() []string { return x.provider.SentSecrets(nil, x.Request) })
 }

@@ -1,0 +1,54 @@
+package sandbox
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Contract is how an app of format [OpenAI] and the API sign, where they have agreed on a layout of their own. It
+// is the caller's code, since the simulator verifies the API's own layout by itself.
+type Contract interface {
+	// Verify checks a request, whose body has been read. Its error is the reason in the simulator's answer. now
+	// is the simulator's clock.
+	Verify(r *http.Request, body []byte, now time.Time) error
+	// Sign gives the header fields of the answer to r; none where answers are not signed.
+	Sign(r *http.Request, body []byte, now time.Time) (http.Header, error)
+}
+
+// contractor finds the app of a call that has no Client-Id, as a layout of one's own need not: the one whose
+// contract it is that the access token belongs to.
+func (c *call) contractor() *app {
+	header, _ := single(c.r.Header, "Authorization")
+	value, _ := strings.CutPrefix(header, "Bearer ")
+	if owner, _, known := c.srv.tokens.look(value, c.srv.cfg.Now()); known && owner.contract != nil {
+		return owner
+	}
+	return nil
+}
+
+// verifyContract does for an app with a contract what verifySignature does.
+func (c *call) verifyContract() (code, reason string) {
+	if err := c.app.contract.Verify(c.r, c.body, c.wall); err != nil {
+		return codeInvalidSignature, err.Error()
+	}
+	c.kept = true
+	return "", ""
+}
+
+// signContract signs an answer to a request that has kept the contract.
+func (c *call) signContract(body []byte) {
+	if !c.kept {
+		return
+	}
+	if c.plan.badSignature {
+		body = append(slices.Clip(body), ' ')
+	}
+	fields, err := c.app.contract.Sign(c.r, body, c.wall)
+	if err != nil {
+		return // unsigned, which a gateway that verifies answers refuses
+	}
+	maps.Copy(c.w.Header(), fields)
+}

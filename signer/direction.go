@@ -1,0 +1,138 @@
+package signer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// direction is how requests, or answers, are signed.
+type direction struct {
+	content template
+	fields  []layoutField
+	mac     int // the index of the field that holds the signature
+	// What content needs.
+	digest, query, nonce, version bool
+	timeKind                      partKind // the finest form that a field says; 0 for none
+}
+
+type layoutField struct {
+	name  string
+	value template
+}
+
+func newDirection(forms forms, prefix, content string, fields []Field, clientID string) (d direction, err error) {
+	option := prefix + "content"
+	if d.content, err = forms.parse(option, content, func(p placeholder) bool { return p.signed }); err != nil {
+		return d, err
+	}
+	if len(fields) == 0 || len(fields) > maxLayoutFields {
+		return d, fmt.Errorf("%sheader: from 1 to %d are possible", prefix, maxLayoutFields)
+	}
+	d.mac = -1
+	for _, f := range fields {
+		option := prefix + "header " + f.Name
+		name, err := headerName(option, f.Name)
+		if err != nil {
+			return d, err
+		}
+		if slices.ContainsFunc(d.fields, func(other layoutField) bool { return other.name == name }) {
+			return d, fmt.Errorf("%s: is given twice", option)
+		}
+		value, err := forms.parse(option, f.Value, func(p placeholder) bool { return p.sent })
+		if err != nil {
+			return d, err
+		}
+		if err := value.checkField(option); err != nil {
+			return d, err
+		}
+		if slices.ContainsFunc(value, func(p part) bool { return p.kind.isMAC() }) {
+			if d.mac >= 0 {
+				return d, fmt.Errorf("%s: the signature stands in header %s already", option, d.fields[d.mac].name)
+			}
+			d.mac = len(d.fields)
+		}
+		d.fields = append(d.fields, layoutField{name, value})
+	}
+	if d.mac < 0 {
+		return d, fmt.Errorf("%sheader: none holds the signature; write one like X-Signature {hex}", prefix)
+	}
+	return d, d.check(option, clientID)
+}
+
+// checkField refuses the value of a field that could not be sent, or not be taken apart.
+func (t template) checkField(option string) error {
+	macs := 0
+	for i, p := range t {
+		if p.kind.isMAC() {
+			macs++
+		}
+		if p.kind != partText {
+			continue
+		}
+		text := p.text
+		if i > 0 && i < len(t)-1 {
+			text = strings.Trim(text, " ")
+		} else if i > 0 {
+			text = strings.TrimLeft(text, " ")
+		} else if i < len(t)-1 {
+			text = strings.TrimRight(text, " ")
+		}
+		if text == "" {
+			continue
+		}
+		if err := checkValue(option, text); err != nil {
+			return err
+		}
+	}
+	if macs > 1 {
+		return fmt.Errorf("%s: holds the signature more than once", option)
+	}
+	for i := range t { // read from the left, see sizeAt
+		if !t.ends(i, 1, t.alphabetOfPart) {
+			return fmt.Errorf("%s: nothing tells where %v ends; put a separator behind it that it cannot hold", option, t[i])
+		}
+	}
+	return nil
+}
+
+// check refuses what could not be verified, and works out what content needs.
+func (d *direction) check(option, clientID string) error {
+	sent := template{}
+	for _, f := range d.fields {
+		sent = append(sent, f.value...)
+		for _, p := range f.value {
+			if p.kind.isTime() && (d.timeKind == 0 || p.kind == partTimeMS) {
+				d.timeKind = p.kind
+			}
+		}
+	}
+	for _, p := range d.content {
+		switch p.kind {
+		case partTimeMS, partTimeS, partTimeISO:
+			if d.timeKind == 0 || p.kind == partTimeMS && d.timeKind != partTimeMS {
+				return fmt.Errorf("%s: %v is signed, but no header says it; add one like X-Time %v", option, p, p)
+			}
+		case partNonce:
+			if !sent.has(partNonce) {
+				return fmt.Errorf("%s: %v is signed, but no header says it; add one like X-Nonce %v", option, p, p)
+			}
+		case partHeader:
+			if slices.ContainsFunc(d.fields, func(f layoutField) bool { return f.name == p.text }) {
+				return fmt.Errorf("%s: %v is set by the layout itself; sign what its value is made of", option, p)
+			}
+		}
+	}
+	all := append(slices.Clone(d.content), sent...)
+	d.digest = all.has(partBodySHA256) || all.has(partBodySHA256Base64)
+	d.query, d.nonce, d.version = d.content.has(partQuery), all.has(partNonce), sent.has(partKeyVersion)
+	if !all.has(partClientID) {
+		return nil
+	}
+	var separators strings.Builder
+	separators.WriteString(d.content.aroundClientID())
+	for _, f := range d.fields {
+		separators.WriteString(f.value.aroundClientID())
+	}
+	return checkID("client_id", clientID, separators.String())
+}
