@@ -47,8 +47,25 @@ func (c *connection) trace() *httptrace.ClientTrace {
 		TLSHandshakeDone: func(state tls.ConnectionState, err error) {
 			see(err, func() { c.state = &state })
 		},
-		GotConn: func(info httptrace.GotConnInfo) { see(nil, func() { c.peer = info.Conn.RemoteAddr().String() }) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			see(nil, func() {
+				c.peer = info.Conn.RemoteAddr().String()
+				if t, ok := info.Conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
+					state := t.ConnectionState()
+					c.state = &state
+				}
+			})
+		},
 	}
+}
+
+// brokeHTTP2 reports whether a request without an answer went over HTTP/2. A peer
+// that agrees to it and cannot serve it resets the request, by HTTP_1_1_REQUIRED
+// (RFC 9113, section 7) or otherwise.
+func (c *connection) brokeHTTP2() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state != nil && c.state.NegotiatedProtocol == "h2"
 }
 
 // connection makes the step on name, TLS and HTTP version.

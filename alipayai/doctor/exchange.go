@@ -111,7 +111,7 @@ func (x *exchange) unanswered(f *failure.Failure) {
 	if f.Cause != nil {
 		x.reason = f.Message + ": " + f.Cause.Error()
 	}
-	if f.Cause != nil && speaksHTTP1Only(f.Cause) {
+	if x.conn.brokeHTTP2() {
 		x.verdict = version
 	}
 }

@@ -119,7 +119,7 @@ func (x *exchange) tokenVerdict(err error) {
 		x.verdict = good
 	case x.answer == nil:
 		x.verdict, x.reason = unreachable, token.Reason(err)
-		if speaksHTTP1Only(err) {
+		if x.conn.brokeHTTP2() {
 			x.verdict = version
 		}
 	case x.answer.StatusCode == http.StatusHTTPVersionNotSupported:

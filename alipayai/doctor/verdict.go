@@ -56,24 +56,6 @@ func judge(status int, code string, class failure.Class) verdict {
 	return refused
 }
 
-// speaksHTTP1Only reports whether an HTTP/2 peer has reset a request with
-// HTTP_1_1_REQUIRED (RFC 9113, section 7).
-func speaksHTTP1Only(err error) bool {
-	for ; err != nil; err = unwrap(err) {
-		if strings.Contains(err.Error(), "HTTP_1_1_REQUIRED") {
-			return true
-		}
-	}
-	return false
-}
-
-func unwrap(err error) error {
-	if u, ok := err.(interface{ Unwrap() error }); ok {
-		return u.Unwrap()
-	}
-	return nil
-}
-
 // better reports whether an answer after a change shows that the change was right:
 // a success does, and so does getting past what was in the way. A refusal for
 // another reason of the same kind is none.
