@@ -206,8 +206,8 @@ func (c *call) commit(a *Answer) *Answer {
 	}
 	c.startRecording(a)
 	if a.stream != nil {
-		a.stream.dog.Arm(a.stream.timeout, failure.ErrNoEvent)
-		a.stream.dog.Pause() // until it is pulled
+		a.stream.Watch.Arm(a.stream.timeout, failure.ErrNoEvent)
+		a.stream.Watch.Pause() // until it is pulled
 	} else {
 		c.outcome.Usage, c.answered = a.usage, int64(a.body.Len())
 		c.recording.end(a.finish)

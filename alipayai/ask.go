@@ -133,7 +133,7 @@ func (q *asking) planRetry(f *failure.Failure) (pause time.Duration, ok bool) {
 			return 0, false
 		}
 		if q.p.Cap == nil {
-			pause = q.spread(now, pause) // a cap spaces the calls by itself
+			pause = upstream.Spread(pause, q.latest().Sub(now)-pause) // a cap spaces the calls by itself
 		}
 	default:
 		return 0, false

@@ -2,79 +2,67 @@ package alipayai
 
 import (
 	"bytes"
-	"context"
+	"cmp"
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
-	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
-	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // attempt makes one request to p and classifies what comes back.
 func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure.Failure) {
-	ctx, cancel := context.WithCancelCause(c.ctx)
-	dog := upstream.NewWatchdog(cancel)
 	defer func() {
-		if a == nil || a.stream == nil {
-			dog.Disarm()
-			cancel(upstream.ErrEnded)
-		}
 		if a == nil {
 			c.buffered.release()
 		}
 	}()
+	x, f := p.Send(c.ctx, &upstream.Request{
+		Endpoint: c.Endpoint, ID: c.idempotencyID, Stream: c.Request.Stream, Header: c.Header,
+		Model: p.UpstreamModel(c.Request.Model), Body: body,
+		Tenant: c.Tenant, Share: c.g.share(c.Tenant),
+		Alternatives: c.alternatives, Latest: c.latest(), Deadline: c.deadline(),
+		Caller: c, Now: c.g.Now,
+	})
+	if f != nil {
+		return nil, f
+	}
+	if c.Request.Stream && x.Response.StatusCode == http.StatusOK {
+		x.AwaitContent()
+		if events := c.eventsOf(x); events != nil {
+			return c.openStream(&stream{Exchange: x, timeout: p.StreamTimeout, provider: p, events: events, decoder: p.Format.DecodeStream(c.wireAsk(p))})
+		}
+	}
+	defer x.End()
+	x.Response.Body = &awaited{ReadCloser: x.Response.Body, call: c, dog: &x.Watch, timeout: p.Timeout}
+	return c.readAnswer(p, x)
+}
 
-	token, f := c.admit(ctx, p)
-	if f != nil {
-		return nil, f
-	}
-	skew := p.Clock.Skew()
-	req, departure, f := c.ready(ctx, p, token, body)
-	if f != nil {
-		return nil, f
-	}
+// Permitted implements [upstream.Caller].
+func (c *call) Permitted(p *upstream.Provider, waited time.Duration) {
+	c.g.Observer.Departed(p.Name, waited)
+}
+
+// Rejected implements [upstream.Caller].
+func (c *call) Rejected(p *upstream.Provider, code string) { c.g.Observer.Rejected(p.Name, code) }
+
+// SigningFailed implements [upstream.Caller].
+func (c *call) SigningFailed(p *upstream.Provider) { c.g.Observer.SigningFailed(p.Name) }
+
+// Leaving implements [upstream.Caller]: the claim is marked before the first byte.
+func (c *call) Leaving(p *upstream.Provider, req *http.Request) *failure.Failure {
 	if f := c.leave(); f != nil {
-		departure.Cancel()
-		return nil, f
+		return f
 	}
-
 	c.sending(p, req)
-	start := c.g.Now()
-	within := min(p.Timeout, c.deadline().Sub(start))
-	dog.Arm(within, failure.ErrNoHead)
 	c.outcome.Attempts++
-	resp, err := outgoing.Send(p.Transport, req)
-	if err != nil {
-		departure.Cancel()
-		f := failure.OfTransport(c.ctx, ctx, err, departure.Left())
-		f.StaleConnection = f.Code == failure.CodeTruncated && departure.FoundClosed(time.Now())
-		return nil, f
-	}
-	resp.Request = req // what was sent, whatever the transport made of it
-	received := c.g.Now()
-	p.Clock.Learn(resp.Header, start, received)
-
-	if c.Request.Stream && resp.StatusCode == http.StatusOK && upstream.IsEventStream(resp.Header) {
-		dog.Arm(within-received.Sub(start), failure.ErrNoContent)
-		s := &stream{ctx: ctx, cancel: cancel, dog: dog, timeout: p.StreamTimeout, provider: p, resp: resp,
-			decoder: p.Format.DecodeStream(c.wireAsk(p))}
-		a, f = c.openStream(s)
-	} else {
-		resp.Body = &awaited{ReadCloser: resp.Body, call: c, dog: dog, timeout: p.Timeout}
-		a, f = c.readAnswer(ctx, dog, p, req, resp)
-	}
-	if f != nil {
-		// Another call may have been the one that taught the clock.
-		f.ClockLearned = (p.Clock.Skew() - skew).Abs() > upstream.MinSkew
-		f.Token = token
-	}
-	return a, f
+	return nil
 }
 
 // awaited is the body of an answer, of which each part has to come within the
@@ -97,7 +85,8 @@ func (w *awaited) Read(b []byte) (int, error) {
 
 // readAnswer reads an answer that is not a stream, and tells a success from a
 // failure in any of the shapes and under any status.
-func (c *call) readAnswer(ctx context.Context, dog *upstream.Watchdog, p *upstream.Provider, req *http.Request, resp *http.Response) (*Answer, *failure.Failure) {
+func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, *failure.Failure) {
+	resp := x.Response
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode < 200 || resp.StatusCode > 599 {
 		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider answered with an invalid status")
@@ -106,38 +95,35 @@ func (c *call) readAnswer(ctx context.Context, dog *upstream.Watchdog, p *upstre
 		// A redirect could carry the signed request to another host.
 		return nil, failure.BadAnswer(failure.CodeRedirect, "the provider answered with a redirect, which is not followed")
 	}
-	buffer, err := c.readAll(ctx, dog, resp)
+	buffer, err := c.readAll(x)
 	switch {
-	case errors.Is(err, upstream.ErrAnswerTooLarge):
-		return nil, failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes")
 	case errors.Is(err, errNoRoom):
-		// What has been generated was paid for: a repeat would pay again, and find no room either.
-		f := failure.BadAnswer(failure.CodeBuffersFull, "the gateway holds as many answers as it may that clients have yet to read")
-		f.Status = http.StatusServiceUnavailable
-		return nil, f
+		return nil, noRoom()
 	case err != nil:
-		return nil, failure.OfTransport(c.ctx, ctx, err, true)
+		return nil, x.Broken(err)
 	}
 	body := buffer.Bytes()
-	var unverified error
-	if p.Verifies() && !upstream.IsEventStream(resp.Header) { // streams carry no signature
-		unverified = p.VerifyAnswer(req, resp.Header, body)
-	}
+	unverified := x.Verify(body)
 	a := &Answer{Status: resp.StatusCode, header: resp.Header, body: buffer}
-	if resp.StatusCode == http.StatusPaymentRequired && c.untouched(p) && c.Endpoint != upstream.EndpointModels && unverified == nil {
+	if upstream.AsksForPayment(resp) && c.untouched(p) && c.Endpoint != upstream.EndpointModels && unverified == nil {
 		a.body = bytes.NewBuffer(c.mask().Bytes(body))
 		return a, nil // agent payments: the client pays and comes back with the proof
 	}
 	parsed, event, err := c.decode(p, a)
-	failed := upstream.IsError(resp.StatusCode) || resp.StatusCode < http.StatusBadRequest && err == nil && parsed.Failure != nil
+	failed := resp.StatusCode >= http.StatusBadRequest && !upstream.AsksForPayment(resp) ||
+		resp.StatusCode < http.StatusBadRequest && err == nil && parsed.Failure != nil
+	if f := upstream.Unverified(unverified, failed); f != nil {
+		return nil, f
+	}
 	switch {
-	case unverified != nil && !(failed && errors.Is(unverified, signer.ErrUnsigned)):
-		return nil, failure.BadAnswer(failure.CodeBadSignature, upstream.ErrBadAnswer.Error())
 	case err != nil && resp.StatusCode < http.StatusBadRequest:
 		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is not valid JSON")
 	case err == nil && parsed.Failure == nil && resp.StatusCode < http.StatusBadRequest:
 		if !parsed.HasChoices && c.Endpoint != upstream.EndpointModels {
 			return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer has neither choices nor data")
+		}
+		if f := c.brokenOff(p, x, parsed, body); f != nil {
+			return nil, f
 		}
 		a.usage, a.model, a.finish = parsed.Usage, parsed.Model, parsed.FinishReason
 		if !strings.HasPrefix(resp.Header.Get("Content-Type"), jsonType[0]) {
@@ -148,9 +134,37 @@ func (c *call) readAnswer(ctx context.Context, dog *upstream.Watchdog, p *upstre
 		}
 		return a, nil
 	case parsed.Failure == nil:
-		parsed.Failure = &wire.Failure{Message: "the provider answered " + http.StatusText(resp.StatusCode)}
+		parsed.Failure = refusal(resp.StatusCode, body)
 	}
-	return nil, c.failed(p, parsed.Failure, resp, body, event)
+	return nil, c.failed(p, x, parsed.Failure, body, event)
+}
+
+// refusal reads a body of which nothing but the status says that it is a failure.
+func refusal(status int, body []byte) *wire.Failure {
+	reported := wire.ParseRefusal(body)
+	if reported == (wire.Failure{}) {
+		reported.Message = "the provider answered " + cmp.Or(http.StatusText(status), strconv.Itoa(status))
+	}
+	return &reported
+}
+
+// brokenOff makes the failure of an answer whose finish reason is one. What there is
+// of it was paid for: it goes to the client where nobody else can be asked.
+func (c *call) brokenOff(p *upstream.Provider, x *upstream.Exchange, parsed wire.Answer, body []byte) *failure.Failure {
+	if _, bad := failure.FinishClass(parsed.FinishReason); !bad || parsed.Content && !c.alternatives {
+		return nil
+	}
+	return c.failed(p, x, &wire.Failure{Code: parsed.FinishReason, Message: brokenOffMessage}, body, nil)
+}
+
+const brokenOffMessage = "the provider broke its answer off"
+
+// noRoom makes the failure of an answer that cannot be held. What has been generated was
+// paid for: a repeat would pay again, and find no room either.
+func noRoom() *failure.Failure {
+	f := failure.BadAnswer(failure.CodeBuffersFull, "the gateway holds as many answers as it may that clients have yet to read")
+	f.Status = http.StatusServiceUnavailable
+	return f
 }
 
 // streamed gives a whole answer as the stream that the client has asked for, and
@@ -167,14 +181,10 @@ func (a *Answer) streamed(includeUsage bool) (*Answer, *failure.Failure) {
 
 // failed makes the failure that p reports in its answer, or in an event of its
 // stream, and does what has to be done about it at once.
-func (c *call) failed(p *upstream.Provider, reported *wire.Failure, resp *http.Response, body, event []byte) *failure.Failure {
-	now := c.g.Now()
-	f := p.Failed(resp, reported, now, c.mask())
-	if f.Class == failure.Throttle {
-		p.Throttled(now, f.RetryAfter)
-	}
+func (c *call) failed(p *upstream.Provider, x *upstream.Exchange, reported *wire.Failure, body, event []byte) *failure.Failure {
+	f := x.Failed(reported, c.mask())
 	if f.Class.Policy().Evidence {
-		c.recordEvidence(p, f, resp, body, event)
+		c.recordEvidence(p, f, x.Response, body, event)
 	}
 	return f
 }
@@ -223,6 +233,28 @@ func (c *call) untouched(p *upstream.Provider) bool { return p.Format.Name() == 
 func (c *call) wireAsk(p *upstream.Provider) wire.Ask {
 	return wire.Ask{
 		Request: c.Request, UpstreamModel: p.UpstreamModel(c.Request.Model),
-		ID: c.idempotencyID, Tenant: c.Tenant,
+		ID: c.idempotencyID, Tenant: c.Tenant, CountUsage: c.g.TenantLimits.countTokens(c.Tenant),
 	}
+}
+
+// Evidence takes the records of system errors. Record must not block.
+type Evidence interface {
+	Record(r evidence.Record)
+}
+
+// recordEvidence records what p answered with a system error, and to what. Of a stream,
+// event is what reports the error; nil for none.
+func (c *call) recordEvidence(p *upstream.Provider, f *failure.Failure, resp *http.Response, body, event []byte) {
+	if c.g.Evidence == nil {
+		return
+	}
+	req := resp.Request
+	c.g.Evidence.Record(evidence.Record{
+		Time: c.g.Now(), RequestID: c.outcome.RequestID, Tenant: c.Tenant,
+		Provider: p.Name, Endpoint: string(c.Endpoint), Model: c.outcome.UpstreamModel,
+		Attempt: c.outcome.Attempts, Code: f.Code,
+		Request:  evidence.Request{Method: req.Method, URL: req.URL.String(), Header: req.Header, Body: c.sentBody},
+		Response: evidence.Response{Status: resp.StatusCode, Header: resp.Header, Body: body, Event: event},
+		Conceal:  c.mask().Bytes,
+	})
 }

@@ -52,6 +52,8 @@ func (d *fragileDecoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, 
 	return append(dst, ev.Raw...), chunk, err
 }
 
+func (d *fragileDecoder) End(dst []byte) ([]byte, wire.Chunk, bool) { return dst, wire.Chunk{}, false }
+
 // pausing is a stream whose events come one at a time.
 func pausing(req *http.Request) (*http.Response, error) {
 	resp, _ := wholeStream(req)

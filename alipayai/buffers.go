@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
@@ -73,8 +72,8 @@ func (b *buffered) release() { b.shrink(0) }
 // readAll reads an answer's body up to MaxAnswer bytes. One of more than maxKept
 // bytes takes its room from MaxBuffered first, and waits for it until the call's
 // deadline; smaller ones, which are most, share nothing.
-func (c *call) readAll(ctx context.Context, dog *upstream.Watchdog, resp *http.Response) (*bytes.Buffer, error) {
-	limit := c.g.MaxAnswer
+func (c *call) readAll(x *upstream.Exchange) (*bytes.Buffer, error) {
+	limit, resp := c.g.MaxAnswer, x.Response
 	if resp.ContentLength > limit {
 		return nil, upstream.ErrAnswerTooLarge
 	}
@@ -89,7 +88,7 @@ func (c *call) readAll(ctx context.Context, dog *upstream.Watchdog, resp *http.R
 		err = upstream.ErrAnswerTooLarge
 	case err == nil && n > maxKept:
 		defer recycle(b)
-		return c.readLarge(ctx, dog, resp, b.Bytes())
+		return c.readLarge(x, b.Bytes())
 	}
 	if err != nil {
 		recycle(b)
@@ -99,18 +98,18 @@ func (c *call) readAll(ctx context.Context, dog *upstream.Watchdog, resp *http.R
 }
 
 // readLarge reads the rest of an answer that begins with head.
-func (c *call) readLarge(ctx context.Context, dog *upstream.Watchdog, resp *http.Response, head []byte) (*bytes.Buffer, error) {
-	limit := c.g.MaxAnswer
+func (c *call) readLarge(x *upstream.Exchange, head []byte) (*bytes.Buffer, error) {
+	limit, resp := c.g.MaxAnswer, x.Response
 	need := limit
 	if resp.ContentLength > 0 {
 		need = resp.ContentLength
 	}
-	dog.Pause() // it is not the upstream that is waited for
-	room, cancel := context.WithTimeout(ctx, c.deadline().Sub(c.g.Now()))
+	x.Watch.Pause() // it is not the upstream that is waited for
+	room, cancel := context.WithTimeout(x.Context(), c.deadline().Sub(c.g.Now()))
 	defer cancel()
 	if c.buffered.reserve(room, c.g.Room.left, need) != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+		if err := x.Context().Err(); err != nil {
+			return nil, err
 		}
 		return nil, errNoRoom
 	}

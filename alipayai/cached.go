@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // AnswerCache gives tenants their last good answers to the same requests again.
@@ -57,8 +58,7 @@ func (c *call) cachedAnswer() *Answer {
 // cacheAnswer keeps a good answer for when there will be none. One that was
 // filtered, or cut for its length, does not replace a better one.
 func (c *call) cacheAnswer() {
-	if c.recording == nil || c.outcome.Stored != "" || !c.caches() ||
-		c.recording.finish == "content_filter" || c.recording.finish == "length" {
+	if c.recording == nil || c.outcome.Stored != "" || !c.caches() || wire.EndingOf(c.recording.finish) != wire.EndingWhole {
 		return
 	}
 	if a, ok := c.recorded(); ok {

@@ -152,7 +152,8 @@ func TestWhoseLastGoodAnswer(t *testing.T) {
 		"the client left":     {edit: func(s *scripted) { s.fails(hangs) }},
 		"a request at fault":  {edit: func(s *scripted) { s.fails(says(400, "{}")) }},
 		"a blocked request":   {edit: func(s *scripted) { s.fails(says(200, `{"code":"COMPLIANCE_BLOCKED"}`)) }},
-		"payment asked for":   {edit: func(s *scripted) { s.fails(says(402, "{}")) }},
+		"payment asked for":   {edit: func(s *scripted) { s.fails(says(402, "{}", "Payment-Needed", "invoice")) }},
+		"an empty account":    {edit: func(s *scripted) { s.fails(says(402, "{}")) }, want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -195,7 +196,8 @@ func TestWhatIsNotCached(t *testing.T) {
 		"money":                      {turn: good, edit: money},
 		"hosted tools":               {turn: good, body: strings.Replace(chatBody("hello"), "{", `{"tools":[{"type":"web_search"}],`, 1)},
 		"paid for":                   {turn: good, header: []string{"Payment-Proof", "paid"}},
-		"402":                        {turn: says(402, `{"choices":[{}]}`)},
+		"402":                        {turn: says(402, `{"choices":[{}]}`, "Payment-Needed", "invoice")},
+		"an empty account's 402":     {turn: says(402, `{"choices":[{}]}`)},
 		"what is too large":          {turn: says(200, `{"choices":[{}],"x":"`+strings.Repeat("x", alipayai.MaxRecorded)+`"}`)},
 		"nobody's":                   {turn: good, header: []string{tenantHeader, alipayai.AnonymousTenant}},
 		"a stream that is too large": {turn: streams(nil, append(manyEvents(), finishEvent, "[DONE]")...), body: streamBody("hello")},

@@ -14,7 +14,7 @@ const (
 	HeaderReason   = headerReason
 	LeaseMargin    = leaseMargin
 	MaxAttempts    = maxAttempts
-	MaxHeld        = maxHeld
+	LargeEvent     = largeEvent
 	UnseenTokens   = unseenTokens
 	MaxRecorded    = maxRecorded
 )

@@ -210,7 +210,7 @@ func TestFailuresOfOtherFormats(t *testing.T) {
 		"claude: rate limit":   {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.Throttle, RetryAfter: 3}, reason: "throttled", attempts: 1},
 		"claude: key":          {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 401}, reason: "credentials", attempts: 1},
 		"claude: permission":   {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 403}, reason: "credentials", attempts: 1, status: 502, code: "permission_error"},
-		"claude: billing":      {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 402}, reason: "credentials", attempts: 1},
+		"claude: billing":      {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 402}, reason: "account_exhausted", attempts: 1},
 		"claude: request":      {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400}, reason: "request_refused", attempts: 1, status: 400, code: "invalid_request_error"},
 		"claude: model":        {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 404}, reason: "request_refused", attempts: 1, status: 404, code: "not_found_error"},
 		"claude: no JSON":      {format: sandbox.Anthropic, fault: sandbox.Fault{Kind: sandbox.MalformedJSON}, reason: failure.CodeMalformed, attempts: 1},

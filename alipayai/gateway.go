@@ -10,7 +10,6 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
-	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // Defaults of a Gateway.
@@ -155,7 +154,7 @@ func (g *Gateway) Prepare() error {
 		if g.Answers != nil && p.Profile.Format == wire.NextBuilder {
 			return fmt.Errorf("cached_answer has no meaning with provider %s: what an agent answers depends on its session as well", p.Name)
 		}
-		if p.Profile.Scheme == signer.NameOpenAPIV2 {
+		if p.Profile.Kind().SignsParameters {
 			return fmt.Errorf("provider %s: profile %s signs form parameters, not OpenAI calls; use it with reverse_proxy and transport alipayai", p.Name, p.Profile.Name)
 		}
 	}

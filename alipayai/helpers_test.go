@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -296,6 +297,7 @@ type recorder struct {
 
 	mu        sync.Mutex
 	attempts  []string
+	classes   []failure.Class
 	fallbacks []string
 	breakers  []string
 	signing   []string
@@ -307,6 +309,7 @@ func (r *recorder) Attempted(a alipayai.Attempt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.attempts = append(r.attempts, a.Provider+":"+a.Code)
+	r.classes = append(r.classes, a.Class)
 }
 
 func (r *recorder) FellOver(provider, reason string) {

@@ -6,13 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // Some servers take an underscore or a dot for a dash, and case never counts: no spelling of a field passes for another
 // one, and none for nothing. A trailer is a field too.
-func TestSignRequestRefusesEachSpelling(t *testing.T) {
+func TestSendRefusesEachSpelling(t *testing.T) {
 	for _, scheme := range []string{"openapi-v3", "openapi-v2", "global"} {
 		for _, field := range []string{
 			"Alipay-App-Auth-Token", "Agent-Token", "Client-Id", "Alipay-Encrypt-Type", "Alipay-Request-Id", "Content-Type",
@@ -38,13 +39,13 @@ func TestSignRequestRefusesEachSpelling(t *testing.T) {
 				} {
 					req := composed(t, http.MethodPost, p.BaseURL.String()+"/v3/pay?method=a.b")
 					into(req, "theirs")
-					out, _, err := p.SignRequest(req, nil, "acme")
-					if !errors.Is(err, upstream.ErrNotSigned) || out != nil || strings.Contains(err.Error(), "theirs") {
-						t.Errorf("%s, %s in %s, %s: %v", scheme, field, spelling, place, err)
+					out, f := sign(t, p, req, nil)
+					if codeOf(f) != failure.CodeNotSigned || !errors.Is(f.Cause, upstream.ErrNotSigned) || out != nil || strings.Contains(f.Message, "theirs") {
+						t.Errorf("%s, %s in %s, %s: %v", scheme, field, spelling, place, f)
 					}
 					into(req, "")
-					if _, _, err := p.SignRequest(req, nil, "acme"); err != nil {
-						t.Errorf("%s, %s in %s, %s, empty: %v", scheme, field, spelling, place, err)
+					if _, f := sign(t, p, req, nil); f != nil {
+						t.Errorf("%s, %s in %s, %s, empty: %v", scheme, field, spelling, place, f)
 					}
 				}
 			}
@@ -53,7 +54,7 @@ func TestSignRequestRefusesEachSpelling(t *testing.T) {
 }
 
 // What an SDK sends with every call is no reason to refuse one.
-func TestSignRequestTakesWhatSDKsSend(t *testing.T) {
+func TestSendTakesWhatSDKsSend(t *testing.T) {
 	for name, test := range map[string]struct {
 		scheme string
 		header http.Header
@@ -75,9 +76,9 @@ func TestSignRequestTakesWhatSDKsSend(t *testing.T) {
 			p := rsaProvider(t, test.scheme)
 			req := composed(t, http.MethodPost, p.BaseURL.String()+"/v3/pay")
 			req.Header = test.header
-			out, _, err := p.SignRequest(req, []byte("{}"), "acme")
-			if err != nil {
-				t.Fatal(err)
+			out, f := sign(t, p, req, []byte("{}"))
+			if f != nil {
+				t.Fatal(f)
 			}
 			for field := range test.header {
 				if upstream.IsDecisive(field) && test.header.Get(field) != "" && out.Header.Get(field) != test.header.Get(field) {

@@ -20,7 +20,7 @@ func TestAnnouncedBodyHasRoomAtOnce(t *testing.T) {
 		for buffers.Get().(*bytes.Buffer).Cap() > 0 { // others have left some that had room
 		}
 		c := &call{g: &Gateway{MaxAnswer: 1 << 30}}
-		if _, err := c.readAll(t.Context(), upstream.NewWatchdog(nil), &http.Response{ContentLength: announced, Body: body}); err != nil {
+		if _, err := c.readAll(&upstream.Exchange{Response: &http.Response{ContentLength: announced, Body: body}}); err != nil {
 			t.Fatal(err)
 		}
 		if body.most < want || body.most > want+4*bytes.MinRead+want/4 {

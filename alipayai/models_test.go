@@ -109,8 +109,8 @@ func TestModelsFailWhenNobodyCanSay(t *testing.T) {
 		"not OpenAI":     {200, `{"models":3,"data":{}}`, 502, failure.CodeMalformed},
 		"data of words":  {200, `{"data":["a"]}`, 502, failure.CodeMalformed},
 		"not JSON":       {200, `<html>`, 502, failure.CodeMalformed},
-		"wants payment":  {402, `{"code":"PAYMENT_REQUIRED"}`, 402, "PAYMENT_REQUIRED"},
-		"payment, plain": {402, `pay`, 402, ""},
+		"empty account":  {402, `{"code":"PAYMENT_REQUIRED"}`, 502, "PAYMENT_REQUIRED"},
+		"account, plain": {402, `pay`, 502, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := startGateway(t, answering(t, test.status, test.body), add("second", answering(t, 500, `{"code":"OTHER"}`)))

@@ -70,7 +70,7 @@ func TestTokenRequestsArriveOnce(t *testing.T) {
 	})
 }
 
-// A caller need not know outgoing.Send for a signed request to arrive once.
+// A request that somebody else has composed arrives once.
 func TestSignedRequestsArriveOnce(t *testing.T) {
 	eachFault(t, 0, func(t *testing.T, _ badupstream.Protocol, s *badupstream.Server, url string, transport http.RoundTripper) {
 		p := simProvider(t, url)
@@ -79,12 +79,8 @@ func TestSignedRequestsArriveOnce(t *testing.T) {
 			s.Restart()
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
-			out, _, err := p.SignRequest(composed(t, method, url+"/v3/pay").WithContext(ctx), nil, "acme")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if resp, err := transport.RoundTrip(out); err == nil {
-				resp.Body.Close()
+			if x, f := send(t, p, composed(t, method, url+"/v3/pay").WithContext(ctx), nil, transport); f == nil {
+				x.Response.Body.Close()
 			}
 			if n := s.Arrived(); n != 1 {
 				t.Errorf("%s arrived %d times", method, n)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // maxRecorded is the size of the largest answer that is given again, in bytes.
@@ -70,9 +71,10 @@ func (c *call) startRecording(a *Answer) {
 var jsonAnswer = http.Header{"Content-Type": jsonType}
 
 // recorded is the whole answer that went to the client; false if it cannot be given
-// again.
+// again: one that ended in a way that is not known to be good is not.
 func (c *call) recorded() (replay.Answer, bool) {
-	if c.recording == nil || c.recording.body == nil || !c.recording.whole || c.outcome.Code != "" {
+	if c.recording == nil || c.recording.body == nil || !c.recording.whole || c.outcome.Code != "" ||
+		wire.EndingOf(c.recording.finish) == wire.EndingUnknown {
 		return replay.Answer{}, false
 	}
 	h := jsonAnswer
@@ -86,4 +88,26 @@ func (c *call) recorded() (replay.Answer, bool) {
 		Status: c.outcome.Status, Header: h, Body: c.recording.body.Bytes(), StoredAt: c.recording.since,
 		Provider: c.outcome.Provider, Model: c.outcome.UpstreamModel,
 	}, true
+}
+
+// Stored says where an answer was kept that had been given before.
+type Stored string
+
+// The places.
+const (
+	// StoredCache keeps tenants' last good answers, for when no provider answers.
+	StoredCache Stored = "cache"
+	// StoredClaim keeps the answers of calls with an Idempotency-Key.
+	StoredClaim Stored = "idempotency"
+)
+
+// replayed is an answer that was given before.
+type replayed struct {
+	replay.Answer
+	from Stored
+}
+
+// answer makes what commit gives to the client.
+func (s *replayed) answer() *Answer {
+	return &Answer{Status: s.Status, header: s.Header, body: bytes.NewBuffer(s.Body), replayed: s}
 }

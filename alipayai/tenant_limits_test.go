@@ -3,6 +3,7 @@ package alipayai_test
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,5 +100,35 @@ func wantRejected(t *testing.T, r *rig, reason string) {
 	rejected := r.seen.rejections()
 	if len(rejected) == 0 || rejected[0] != reason {
 		t.Errorf("the observer was told of %v, want %s", rejected, reason)
+	}
+}
+
+// The tokens of a stream count for its tenant also where the client does not ask for
+// them: the provider is asked, and the client sees nothing of it.
+func TestTenantTokensOfStreams(t *testing.T) {
+	for name, test := range map[string]struct {
+		limit   limiter.TenantLimit
+		options string
+		asked   bool // by whom, the client sees it
+		counted bool
+	}{
+		"limited":               {limiter.TenantLimit{TokensPerMinute: 100000}, "", false, true},
+		"limited, and asked":    {limiter.TenantLimit{TokensPerMinute: 100000}, `"stream_options":{"include_usage":true},`, true, true},
+		"limited, and declined": {limiter.TenantLimit{TokensPerMinute: 100000}, `"stream_options":{"include_usage":false},`, false, true},
+		"not limited":           {limiter.TenantLimit{Concurrent: 9}, "", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, sandbox.Config{}, limitTenants(test.limit))
+			got := r.do(t.Context(), http.MethodPost, chatPath, `{"model":"alipay-fin-1",`+test.options+`"stream":true,"messages":[{"role":"user","content":"tea for two"}]}`)
+			if got.status != http.StatusOK || !strings.HasSuffix(got.body, "data: [DONE]\n\n") {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+			if seen := strings.Contains(got.body, `"total_tokens"`); seen != test.asked {
+				t.Errorf("the client sees usage: %v, want %v: %s", seen, test.asked, got.body)
+			}
+			if o := r.outcome(); (o.Usage.Total > 0) != test.counted {
+				t.Errorf("usage %+v, want it counted: %v", o.Usage, test.counted)
+			}
+		})
 	}
 }

@@ -118,7 +118,7 @@ func TestAnswersThatAreTooLarge(t *testing.T) {
 		}},
 		"comments without end": {true, func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "text/event-stream")
-			fmt.Fprint(w, strings.Repeat(": "+large+"\n\n", alipayai.MaxHeld/limit+1))
+			fmt.Fprint(w, strings.Repeat(": "+large+"\n\n", alipayai.LargeEvent/limit+1))
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

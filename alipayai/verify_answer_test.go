@@ -48,26 +48,17 @@ func TestReflectedSignatureInOtherWords(t *testing.T) {
 	p := simProvider(t, "http://127.0.0.1:1")
 	p.Tokens, p.Verify = nil, upstream.VerifyRequire
 	const body = "the same"
-	req, resp := exchange(t, p, 200, body)
+	x := exchange(t, p, 200, body)
+	req, resp := x.Request, x.Response
 	parts := strings.Split(req.Header.Get("Signature"), ",")
 	resp.Header.Set("Signature", strings.Join([]string{parts[2], parts[0], parts[1]}, ", "))
 	resp.Header.Set("Response-Time", req.Header.Get("Request-Time"))
 	if err := p.Scheme.VerifyResponse(signer.Message{Method: "POST", Target: "/v3/pay", Body: []byte(body)}, resp.Header); err != nil {
 		t.Fatalf("the reflected signature is wrong in itself: %v", err)
 	}
-	if err := p.TakeAnswer(req, resp, time.Now(), 100); !errors.Is(err, upstream.ErrBadAnswer) {
-		t.Errorf("got %v", err)
+	if f := x.PassOn(100); codeOf(f) != failure.CodeBadSignature {
+		t.Errorf("got %v", f)
 	}
-}
-
-// exchange is a signed request and an answer to it that nobody has signed; both have the same body.
-func exchange(t *testing.T, p *upstream.Provider, status int, body string) (*http.Request, *http.Response) {
-	t.Helper()
-	req, _, err := p.SignRequest(composed(t, http.MethodPost, p.BaseURL.String()+"/v3/pay"), []byte(body), "acme")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return req, &http.Response{StatusCode: status, Header: make(http.Header), Body: io.NopCloser(strings.NewReader(body))}
 }
 
 var testRSAKey = sync.OnceValue(func() *rsa.PrivateKey {
@@ -106,7 +97,7 @@ func rsaProvider(t *testing.T, name string) *upstream.Provider {
 }
 
 // What stands in for the API, such as a load balancer, signs nothing, nor does the platform where it fails early.
-func TestTakeAnswerUnsigned(t *testing.T) {
+func TestPassOnUnsigned(t *testing.T) {
 	const badSign = `{"alipay_trade_query_response":{"code":"10000"},"sign":"AAAA"}`
 	for name, test := range map[string]struct {
 		scheme string
@@ -115,44 +106,45 @@ func TestTakeAnswerUnsigned(t *testing.T) {
 		// a signature that the header has
 		field, signature string
 		// wanted by mode
-		ifPresent, require error
+		ifPresent, require string
 	}{
-		"v2, HTML page":           {"openapi-v2", 503, "<html>down</html>", "", "", nil, nil},
-		"v2, HTML with 200":       {"openapi-v2", 200, "<html>down</html>", "", "", nil, upstream.ErrBadAnswer},
-		"v2, nothing":             {"openapi-v2", 502, "", "", "", nil, nil},
-		"v2, other JSON":          {"openapi-v2", 503, `{"message":"no upstream"}`, "", "", nil, nil},
-		"v2, failure with 200":    {"openapi-v2", 200, `{"error_response":{"code":"40005"}}`, "", "", nil, upstream.ErrBadAnswer},
-		"v2, money":               {"openapi-v2", 402, `{"error_response":{"code":"40005"}}`, "", "", nil, upstream.ErrBadAnswer},
-		"v2, no sign":             {"openapi-v2", 400, `{"error_response":{"code":"40005"},"sign":null}`, "", "", nil, nil},
-		"v2, wrong sign":          {"openapi-v2", 200, badSign, "", "", upstream.ErrBadAnswer, upstream.ErrBadAnswer},
-		"v2, wrong sign, 503":     {"openapi-v2", 503, badSign, "", "", upstream.ErrBadAnswer, upstream.ErrBadAnswer},
-		"v2, redirect":            {"openapi-v2", 302, "<html>moved</html>", "", "", nil, nil},
-		"v3, HTML page":           {"openapi-v3", 503, "<html>down</html>", "", "", nil, nil},
-		"v3, success":             {"openapi-v3", 200, "{}", "", "", nil, upstream.ErrBadAnswer},
-		"v3, success, null":       {"openapi-v3", 200, "{}", "Alipay-Signature", "null", nil, upstream.ErrBadAnswer},
-		"v3, failure":             {"openapi-v3", 400, `{"code":"invalid-parameter"}`, "", "", nil, nil},
-		"v3, failure, empty":      {"openapi-v3", 400, `{"code":"app-call-limited"}`, "Alipay-Signature", "", nil, nil},
-		"v3, failure, null":       {"openapi-v3", 400, `{"code":"app-call-limited"}`, "Alipay-Signature", "null", nil, nil},
-		"v3, wrong signature":     {"openapi-v3", 200, "{}", "Alipay-Signature", "AAAA", upstream.ErrBadAnswer, upstream.ErrBadAnswer},
-		"v3, failure, wrong too":  {"openapi-v3", 400, "{}", "Alipay-Signature", "AAAA", upstream.ErrBadAnswer, upstream.ErrBadAnswer},
-		"v3, redirect":            {"openapi-v3", 307, "", "", "", nil, nil},
-		"global, HTML page":       {"global", 503, "<html>down</html>", "", "", nil, nil},
-		"global, failure, empty":  {"global", 500, "{}", "Signature", "", nil, nil},
-		"global, wrong signature": {"global", 503, "<html>down</html>", "Signature", "AAAA", upstream.ErrBadAnswer, upstream.ErrBadAnswer},
+		"v2, HTML page":           {"openapi-v2", 503, "<html>down</html>", "", "", "", ""},
+		"v2, HTML with 200":       {"openapi-v2", 200, "<html>down</html>", "", "", "", failure.CodeBadSignature},
+		"v2, nothing":             {"openapi-v2", 502, "", "", "", "", ""},
+		"v2, other JSON":          {"openapi-v2", 503, `{"message":"no upstream"}`, "", "", "", ""},
+		"v2, failure with 200":    {"openapi-v2", 200, `{"error_response":{"code":"40005"}}`, "", "", "", failure.CodeBadSignature},
+		"v2, money":               {"openapi-v2", 402, `{"error_response":{"code":"40005"}}`, "", "", "", failure.CodeBadSignature},
+		"v2, no sign":             {"openapi-v2", 400, `{"error_response":{"code":"40005"},"sign":null}`, "", "", "", ""},
+		"v2, wrong sign":          {"openapi-v2", 200, badSign, "", "", failure.CodeBadSignature, failure.CodeBadSignature},
+		"v2, wrong sign, 503":     {"openapi-v2", 503, badSign, "", "", failure.CodeBadSignature, failure.CodeBadSignature},
+		"v2, redirect":            {"openapi-v2", 302, "<html>moved</html>", "", "", "", ""},
+		"v3, HTML page":           {"openapi-v3", 503, "<html>down</html>", "", "", "", ""},
+		"v3, success":             {"openapi-v3", 200, "{}", "", "", "", failure.CodeBadSignature},
+		"v3, success, null":       {"openapi-v3", 200, "{}", "Alipay-Signature", "null", "", failure.CodeBadSignature},
+		"v3, failure":             {"openapi-v3", 400, `{"code":"invalid-parameter"}`, "", "", "", ""},
+		"v3, failure, empty":      {"openapi-v3", 400, `{"code":"app-call-limited"}`, "Alipay-Signature", "", "", ""},
+		"v3, failure, null":       {"openapi-v3", 400, `{"code":"app-call-limited"}`, "Alipay-Signature", "null", "", ""},
+		"v3, wrong signature":     {"openapi-v3", 200, "{}", "Alipay-Signature", "AAAA", failure.CodeBadSignature, failure.CodeBadSignature},
+		"v3, failure, wrong too":  {"openapi-v3", 400, "{}", "Alipay-Signature", "AAAA", failure.CodeBadSignature, failure.CodeBadSignature},
+		"v3, redirect":            {"openapi-v3", 307, "", "", "", "", ""},
+		"global, HTML page":       {"global", 503, "<html>down</html>", "", "", "", ""},
+		"global, failure, empty":  {"global", 500, "{}", "Signature", "", "", ""},
+		"global, wrong signature": {"global", 503, "<html>down</html>", "Signature", "AAAA", failure.CodeBadSignature, failure.CodeBadSignature},
 	} {
-		for mode, want := range map[upstream.VerifyMode]error{upstream.VerifyOff: nil, upstream.VerifyIfPresent: test.ifPresent, upstream.VerifyRequire: test.require} {
+		for mode, want := range map[upstream.VerifyMode]string{upstream.VerifyOff: "", upstream.VerifyIfPresent: test.ifPresent, upstream.VerifyRequire: test.require} {
 			t.Run(name+", "+string(mode), func(t *testing.T) {
 				p := rsaProvider(t, test.scheme)
 				p.Verify = mode
-				req, _ := exchange(t, p, 200, "")
-				resp := &http.Response{StatusCode: test.status, Header: make(http.Header), Body: io.NopCloser(strings.NewReader(test.body))}
+				x := exchange(t, p, 200, "")
+				resp := unsigned(test.status, strings.NewReader(test.body))
+				x.Response = resp
 				if test.field != "" {
 					resp.Header[test.field] = []string{test.signature}
 				}
-				if err := p.TakeAnswer(req, resp, time.Now(), 100); !errors.Is(err, want) || want == nil && err != nil {
-					t.Fatalf("got %v, want %v", err, want)
+				if f := x.PassOn(100); codeOf(f) != want {
+					t.Fatalf("got %v, want %q", f, want)
 				}
-				if want == nil {
+				if want == "" {
 					if left, err := io.ReadAll(resp.Body); string(left) != test.body || err != nil {
 						t.Errorf("left %q, %v", left, err)
 					}
@@ -166,10 +158,11 @@ func TestTakeAnswerUnsigned(t *testing.T) {
 }
 
 // A signature that is right is taken, and goes no further.
-func TestTakeAnswerSigned(t *testing.T) {
+func TestPassOnSigned(t *testing.T) {
 	p := simProvider(t, "http://127.0.0.1:1")
 	p.Tokens, p.Verify = nil, upstream.VerifyRequire
-	req, resp := exchange(t, p, 200, "{}")
+	x := exchange(t, p, 200, "{}")
+	resp := x.Response
 	signed, err := p.Scheme.(*signer.HMAC).SignResponse(
 		signer.Message{Method: "POST", Target: "/v3/pay", Body: []byte("{}"), Time: time.Now().Add(time.Minute)})
 	if err != nil {
@@ -179,40 +172,39 @@ func TestTakeAnswerSigned(t *testing.T) {
 		resp.Header.Set(f.Name, f.Value)
 	}
 	resp.Header.Set("Alipay-Signature", "of somebody else")
-	if err := p.TakeAnswer(req, resp, time.Now(), 100); err != nil {
-		t.Fatal(err)
+	if f := x.PassOn(100); f != nil {
+		t.Fatal(f)
 	}
 	if resp.Header.Get("Signature") != "" || resp.Header.Get("Alipay-Signature") == "" {
 		t.Errorf("header %v", resp.Header)
 	}
 }
 
-func TestTakeAnswerUnreadable(t *testing.T) {
+func TestPassOnUnreadable(t *testing.T) {
 	broken := errors.New("read tcp 10.0.0.1:443: connection reset by peer")
 	for name, test := range map[string]struct {
 		body io.Reader
-		want error
+		want string
 	}{
-		"just fits": {strings.NewReader(strings.Repeat("a", 100)), nil},
-		"too large": {strings.NewReader(strings.Repeat("a", 101)), upstream.ErrAnswerTooLarge},
-		"cut":       {io.MultiReader(strings.NewReader("a"), iotest.ErrReader(io.ErrUnexpectedEOF)), upstream.ErrAnswerTruncated},
-		"reset":     {io.MultiReader(strings.NewReader("a"), iotest.ErrReader(broken)), upstream.ErrAnswerTruncated},
+		"just fits": {strings.NewReader(strings.Repeat("a", 100)), ""},
+		"too large": {strings.NewReader(strings.Repeat("a", 101)), failure.CodeResponseTooLarge},
+		"cut":       {io.MultiReader(strings.NewReader("a"), iotest.ErrReader(io.ErrUnexpectedEOF)), failure.CodeTruncated},
+		"reset":     {io.MultiReader(strings.NewReader("a"), iotest.ErrReader(broken)), failure.CodeTruncated},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := rsaProvider(t, "openapi-v3")
 			p.Verify = upstream.VerifyIfPresent
-			req, resp := exchange(t, p, 200, "")
-			resp.Body = io.NopCloser(test.body)
-			err := p.TakeAnswer(req, resp, time.Now(), 100)
-			if !errors.Is(err, test.want) || test.want == nil && err != nil || errors.Is(err, upstream.ErrBadAnswer) {
-				t.Errorf("got %v, want %v", err, test.want)
+			x := exchange(t, p, 200, "")
+			x.Response.Body = io.NopCloser(test.body)
+			if f := x.PassOn(100); codeOf(f) != test.want {
+				t.Errorf("got %v, want %q", f, test.want)
 			}
 		})
 	}
 }
 
 // What an answer says of the access token counts, whether it is signed or not.
-func TestTakeAnswerDropsRefusedTokens(t *testing.T) {
+func TestPassOnDropsRefusedTokens(t *testing.T) {
 	long := bytes.Repeat([]byte("a"), 16<<10)
 	for name, test := range map[string]struct {
 		status  int
@@ -240,10 +232,10 @@ func TestTakeAnswerDropsRefusedTokens(t *testing.T) {
 				now := time.Now()
 				return token.Token{Access: "t-1", Issued: now, Expiry: now.Add(time.Hour)}, nil
 			})
-			req, resp := exchange(t, p, test.status, "")
-			resp.Body = io.NopCloser(strings.NewReader(test.body))
-			if err := p.TakeAnswer(req, resp, time.Now(), 1<<20); err != nil {
-				t.Fatal(err)
+			x := exchange(t, p, test.status, "")
+			x.Response.Body = io.NopCloser(strings.NewReader(test.body))
+			if f := x.PassOn(1 << 20); f != nil {
+				t.Fatal(f)
 			}
 			if _, live := p.Tokens.Cell.Peek(); live == test.dropped {
 				t.Errorf("token live: %t, want dropped: %t", live, test.dropped)
@@ -252,14 +244,15 @@ func TestTakeAnswerDropsRefusedTokens(t *testing.T) {
 	}
 }
 
-func TestTakeAnswerLearnsTheClock(t *testing.T) {
+func TestSendLearnsTheClock(t *testing.T) {
 	for _, mode := range []upstream.VerifyMode{upstream.VerifyOff, upstream.VerifyRequire} {
 		p := rsaProvider(t, "openapi-v3")
 		p.Verify = mode
-		req, resp := exchange(t, p, 400, "{}")
-		now := time.Now()
-		resp.Header.Set("Date", now.Add(time.Hour).UTC().Format(http.TimeFormat))
-		_ = p.TakeAnswer(req, resp, now, 100)
+		resp := unsigned(400, strings.NewReader("{}"))
+		resp.Header.Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
+		if _, f := send(t, p, composed(t, http.MethodPost, p.BaseURL.String()+"/v3/pay"), nil, gives{resp}); f != nil {
+			t.Fatal(f)
+		}
 		if off := (p.Clock.Skew() - time.Hour).Abs(); off > upstream.MinSkew {
 			t.Errorf("%s: learned %v", mode, p.Clock.Skew())
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -38,6 +39,22 @@ func (c *call) class() Class {
 type failedProvider struct {
 	attempts int
 	f        *failure.Failure
+}
+
+// plan gives the providers that may serve the call, in order of preference.
+func (c *call) plan() ([]*upstream.Provider, *failure.Failure) {
+	providers := make([]*upstream.Provider, 0, 4)
+	for _, p := range c.g.Providers {
+		if p.Serves(c.Endpoint, c.Request.Model) {
+			providers = append(providers, p)
+		}
+	}
+	if len(providers) == 0 {
+		f := failure.InvalidRequest(http.StatusNotFound, failure.CodeModelNotFound, "no provider of this gateway serves the model asked for; GET /v1/models lists those served")
+		f.Param = "model"
+		return nil, f
+	}
+	return providers, nil
 }
 
 // walk asks the providers in order until one answers, and falls back on the
@@ -86,6 +103,8 @@ func (c *call) try(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 	case f == nil && a.stream != nil:
 		done(failover.Begun)
 		a.stream.ended = done
+	case f == nil && wire.EndingOf(a.finish) == wire.EndingUnknown:
+		done(failover.Ignored) // whether it is in health is not known
 	default:
 		done(f.Result())
 	}

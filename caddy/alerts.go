@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
-// Alert is where operators are told that something is wrong, and that it is
+// Alert is where operators are notified that something is wrong, and that it is
 // over: breakers that open, too many system errors, calls that no provider
 // answers, access tokens that cannot be had, a lost store, and throttling.
 type Alert struct {
@@ -38,7 +38,7 @@ type alertState struct {
 	watchers watchers
 }
 
-// openAlerts makes what tells operators.
+// openAlerts makes the sinks and the alerter.
 func (a *App) openAlerts() error {
 	kept, release := acquire[alertState]("alerts")
 	a.releases = append(a.releases, release)

@@ -46,13 +46,13 @@ func (n *notified) at(path string) []map[string]any {
 }
 
 // of gives what a webhook got of the kind: actions and providers.
-func (n *notified) of(kind string) (told []string) {
+func (n *notified) of(kind string) (sent []string) {
 	for _, body := range n.at("/webhook") {
 		if body["kind"] == kind {
-			told = append(told, body["action"].(string)+" "+body["provider"].(string))
+			sent = append(sent, body["action"].(string)+" "+body["provider"].(string))
 		}
 	}
-	return told
+	return sent
 }
 
 const aRoutingKey = "0123456789abcdef0123456789ABCDEF"
@@ -73,14 +73,14 @@ func (g *failoverRig) alerting(global string) (string, *notified) {
 // wantTold waits for alerts of that kind, and for nothing else of it.
 func (g *failoverRig) wantTold(n *notified, kind string, want ...string) {
 	g.t.Helper()
-	told := func() string { return strings.Join(n.of(kind), ", ") }
-	g.eventually(kind+" to be told: "+strings.Join(want, ", "), func() bool { return len(n.of(kind)) >= len(want) })
-	if got := told(); got != strings.Join(want, ", ") {
-		g.t.Errorf("%s was told as %s, want %s", kind, got, strings.Join(want, ", "))
+	sent := func() string { return strings.Join(n.of(kind), ", ") }
+	g.eventually(kind+" to be sent: "+strings.Join(want, ", "), func() bool { return len(n.of(kind)) >= len(want) })
+	if got := sent(); got != strings.Join(want, ", ") {
+		g.t.Errorf("%s was sent as %s, want %s", kind, got, strings.Join(want, ", "))
 	}
 }
 
-// TestAlertOfABreaker opens one and lets it close. Each service is told twice,
+// TestAlertOfABreaker opens one and lets it close. Each service is notified twice,
 // in its own form, whatever is reloaded meanwhile.
 func TestAlertOfABreaker(t *testing.T) {
 	g := newFailoverRig(t)
@@ -96,7 +96,7 @@ func TestAlertOfABreaker(t *testing.T) {
 	g.eventually("Alipay to be tried again", func() bool { return g.chat("tried", g.acme).header.Get("X-Alipayai-Provider") == "alipay" })
 	g.wantTold(n, "breaker_open", "trigger alipay", "resolve alipay")
 	const slack, pagerDuty = "/services/T000/B000/a-slack-secret", "/v2/enqueue"
-	g.eventually("Slack and PagerDuty to be told", func() bool { return len(n.at(slack)) == 2 && len(n.at(pagerDuty)) == 2 })
+	g.eventually("Slack and PagerDuty to be notified", func() bool { return len(n.at(slack)) == 2 && len(n.at(pagerDuty)) == 2 })
 
 	for i, want := range []struct{ text, color string }{{"[FIRING] ", "#d32f2f"}, {"[RESOLVED] ", "#2e7d32"}} {
 		message := n.at(slack)[i]
@@ -136,6 +136,23 @@ func TestAlertOfTokens(t *testing.T) {
 	g.wantTold(n, "token_refresh_failing", "trigger alipay", "resolve alipay")
 }
 
+// TestAlertOfAnEmptyAccount has an account run dry and be topped up; calls fall over meanwhile.
+func TestAlertOfAnEmptyAccount(t *testing.T) {
+	g := newFailoverRig(t)
+	global, n := g.alerting(twoProviders)
+	g.load(global, failoverSite(""))
+	g.fail(g.api, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 402, Times: 2})
+	for range 2 {
+		got := g.chat("hello", g.acme)
+		if got.status != 200 || got.header.Get("X-Alipayai-Provider") != "claude" || got.header.Get("X-Alipayai-Reason") != "account_exhausted" {
+			t.Errorf("%d %v %s", got.status, got.header, got.body)
+		}
+	}
+	g.wantTold(n, "account_exhausted", "trigger alipay")
+	g.chat("topped up", g.acme)
+	g.wantTold(n, "account_exhausted", "trigger alipay", "resolve alipay")
+}
+
 // TestAlertOfTheStore takes Redis away and brings it back.
 func TestAlertOfTheStore(t *testing.T) {
 	g := newFailoverRig(t)
@@ -163,7 +180,7 @@ func TestAlertOfTheStore(t *testing.T) {
 	g.wantTold(n, "store_lost", "trigger alipay", "resolve alipay", "trigger alipay", "resolve alipay")
 }
 
-// TestAlertsOfCalls has what only calls tell of.
+// TestAlertsOfCalls has the alerts that only calls raise.
 func TestAlertsOfCalls(t *testing.T) {
 	g := newFailoverRig(t)
 	global, n := g.alerting(strings.Replace(twoProviders, "alipayai {", "alipayai {\nalert_system_errors 2", 1))
@@ -172,8 +189,8 @@ func TestAlertsOfCalls(t *testing.T) {
 	for range 2 {
 		g.chat("failing", g.acme)
 	}
-	if told := n.of("system_error_rate"); len(told) != 0 {
-		t.Errorf("two system errors are told as %v", told)
+	if sent := n.of("system_error_rate"); len(sent) != 0 {
+		t.Errorf("two system errors are sent as %v", sent)
 	}
 	g.chat("failing", g.acme)
 	g.wantTold(n, "system_error_rate", "trigger alipay")
@@ -182,12 +199,12 @@ func TestAlertsOfCalls(t *testing.T) {
 	g.wantTold(n, "throttled", "trigger alipay")
 	g.fail(g.claude, systemError)
 	for range 2 {
-		if a := g.do("POST", chatPath, chatBody("nobody", false), g.acme); a.code() != "all_providers_failed" {
+		if a := g.do("POST", chatPath, chatBody("unserved", false), g.acme); a.code() != "all_providers_failed" {
 			t.Errorf("%d %s", a.status, a.body)
 		}
 	}
 	g.wantTold(n, "all_providers_failing", "trigger alipay claude")
-	if told := n.of("throttled"); len(told) != 1 {
-		t.Errorf("throttling is told as %v", told)
+	if sent := n.of("throttled"); len(sent) != 1 {
+		t.Errorf("throttling is sent as %v", sent)
 	}
 }

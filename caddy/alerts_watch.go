@@ -42,7 +42,7 @@ func (w *watch) run(ctx context.Context) {
 	}
 }
 
-// look tells of a store that is lost, and ends what is over.
+// look raises an alert for a lost store, and resolves those that are over.
 func (w *watch) look() {
 	a := w.app
 	w.away++
@@ -50,8 +50,8 @@ func (w *watch) look() {
 		w.away = 0
 	}
 	away := w.away > 1 // one reply may be lost
-	// Before the breakers are read: one that opens meanwhile must not be told
-	// to be closed.
+	// Before the breakers are read: a breaker that opens meanwhile must not be
+	// reported as closed.
 	wrong := w.known.Firing()
 	tallies := a.breakers.States()
 	for _, f := range wrong {
@@ -68,6 +68,10 @@ func (w *watch) look() {
 		case alert.TokenRefreshFailing:
 			if p == nil || p.Tokens == nil {
 				a.monitor.TokenRefresh(f.Provider, nil)
+			}
+		case alert.AccountExhausted:
+			if p == nil {
+				a.monitor.AccountServed(f.Provider)
 			}
 		case alert.AllProvidersFailing:
 			if !a.sites[f.Provider] {

@@ -102,7 +102,7 @@ func TestAlertOfAStoreWithoutCaps(t *testing.T) {
 	g.load(global, failoverSite())
 	g.chat("shared", g.acme)
 	server.Kill()
-	g.eventually("both to be told of", func() bool { return len(n.of("store_lost")) == 2 })
+	g.eventually("both to be sent", func() bool { return len(n.of("store_lost")) == 2 })
 	server.Restart()
 	g.eventually("it to be over for both", func() bool { return len(n.of("store_lost")) == 4 })
 }
@@ -112,11 +112,11 @@ func TestAlertsAreSentBeforeTheEnd(t *testing.T) {
 	for name, pause := range map[string]time.Duration{"slow": 100 * time.Millisecond, "hangs": time.Minute} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				told := 0
+				sent := 0
 				sink := sinkFunc(func(ctx context.Context) error {
 					select {
 					case <-time.After(pause):
-						told++
+						sent++
 						return nil
 					case <-ctx.Done():
 						return &alert.SendError{Reason: "no answer", Final: true}
@@ -128,8 +128,8 @@ func TestAlertsAreSentBeforeTheEnd(t *testing.T) {
 				a.alerter.Raise(alert.StoreLost, "alipay", "x")
 				began := time.Now()
 				a.flush()
-				if took := time.Since(began); took != min(pause, exitTime) || told != 1 && pause < exitTime {
-					t.Errorf("%d told within %v", told, took)
+				if took := time.Since(began); took != min(pause, exitTime) || sent != 1 && pause < exitTime {
+					t.Errorf("%d sent within %v", sent, took)
 				}
 				if err := a.alerter.Flush(t.Context()); err != nil {
 					t.Error(err)

@@ -49,7 +49,7 @@ type App struct {
 	// Where complete records of system errors go, sealed. Default: nowhere.
 	Evidence *Evidence `json:"evidence,omitempty"`
 
-	// Where operators are told of what is wrong. Default: in the log alone.
+	// Where operators are notified of what is wrong. Default: in the log only.
 	Alerts []*Alert `json:"alerts,omitempty"`
 
 	// How many system errors a minute of one provider are too many. Default: `10`
@@ -168,7 +168,7 @@ func (a *App) Stop() error {
 }
 
 // exitTime is how long the process waits, when it ends, for evidence and alerts
-// that are under way.
+// that are still being written or sent.
 const exitTime = 2 * time.Second
 
 // flush waits for them. What it does not wait for is lost.

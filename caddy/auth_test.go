@@ -187,7 +187,7 @@ http://${gateway} {
 // bcryptOfPassword is the hash of "a-password", of the least cost there is.
 const bcryptOfPassword = "$2a$04$yfVyfkPBEDRyLTB6SRXa0.gKeJR0PJ58kqypu.Bv61V1.58OyvtKi"
 
-// TestEmptyKeyFile finds the file of keys empty, as it is while somebody writes it: nobody is locked out.
+// TestEmptyKeyFile finds the file of keys empty, as it is while it is being written: no client is locked out.
 func TestEmptyKeyFile(t *testing.T) {
 	key, hash := alipayai.NewKey()
 	path := filepath.Join(t.TempDir(), "tenants")

@@ -13,7 +13,7 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "alipayai",
-		Short: "Checks the Alipay AI gateway's providers, and manages its keys and evidence",
+		Short: "Checks the Alipay AI gateway's providers, manages its keys and evidence, and inspects its signatures",
 		CobraFunc: func(cmd *cobra.Command) {
 			group(cmd)
 			key := &cobra.Command{Use: "key", Short: "Manages the keys that clients authenticate with"}
@@ -40,6 +40,7 @@ func init() {
 			sealed.AddCommand(open)
 			group(sealed)
 			cmd.AddCommand(sealed)
+			cmd.AddCommand(signCommands()...)
 		},
 	})
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // live knows the secrets of all configurations of this process: an old one's may
-// still be quoted when the next one runs, and some logs belong to none.
+// still leak when the next one runs, and some logs belong to no configuration.
 var live = new(credentials.Filter)
 
 // known makes a configured secret known to live, without what is public about it:

@@ -27,8 +27,8 @@ func (g *failoverRig) testified(dir string) (global string) {
 // private is what a log must not show of a payload.
 var private = []string{"4111111111111111", "13812345678", "tea@example.com"}
 
-// TestEvidence has the log tell of a system error in outline, and a sealed file
-// completely to whoever has the key.
+// TestEvidence finds a system error in outline in the log, and completely in a
+// sealed file, for the owner of the key.
 func TestEvidence(t *testing.T) {
 	g := newFailoverRig(t)
 	global := g.testified("${dir}/evidence")

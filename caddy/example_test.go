@@ -28,7 +28,7 @@ func TestExample(t *testing.T) {
 	if line, err := events.ReadString('\n'); err != nil || line != "\n" {
 		t.Errorf("after the first event: %q, %v", line, err)
 	}
-	// To its end: a success that is told late would close what is to open.
+	// To its end: a success that is reported late would close what is to open.
 	if rest, err := io.ReadAll(events); err != nil || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
 		t.Errorf("the stream ends in %q, %v", rest[max(0, len(rest)-40):], err)
 	}

@@ -43,7 +43,7 @@ func TestBreakerSurvivesReload(t *testing.T) {
 }
 
 // TestCachedAnswerSurvivesReload reloads, also with other options, between an
-// answer and the time when nobody gives one.
+// answer and the time when no provider gives one.
 func TestCachedAnswerSurvivesReload(t *testing.T) {
 	inEachStore(t, func(t *testing.T, g *failoverRig, global string) {
 		g.load(global, failoverSite("cached_answer 1h"))
@@ -175,7 +175,7 @@ func TestRejectedReloadKeepsFailover(t *testing.T) {
 		g.openBreaker()
 		before := references()
 		for name, bad := range map[string]struct{ global, site string }{
-			"handler":      {global, failoverSite("breaker off", "idempotency off") + "\nhttp://${gone} {\nalipayai_proxy nobody\n}"},
+			"handler":      {global, failoverSite("breaker off", "idempotency off") + "\nhttp://${gone} {\nalipayai_proxy unknown\n}"},
 			"option":       {global, failoverSite("cached_answer 1ms")},
 			"alert":        {strings.Replace(global, "alipayai {", "alipayai {\nalert slack {env.TEST_UNSET}", 1), failoverSite()},
 			"evidence":     {strings.Replace(global, "alipayai {", "alipayai {\nevidence {\ndir ${dir}/evidence\n}", 1), failoverSite()},
@@ -252,13 +252,13 @@ func TestFailoverMetricsCountOn(t *testing.T) {
 	}
 	for name := range series {
 		if strings.Contains(strings.ToLower(name), "chosen") || strings.Contains(name, "acme") || strings.Contains(name, "zeta") {
-			t.Errorf("%s has a label that somebody else chose", name)
+			t.Errorf("%s has a label that a client or an upstream chose", name)
 		}
 	}
 }
 
 // TestClaimEndsInItsStore reloads to another connection to the same Redis, and
-// to none, while a call with an Idempotency-Key is under way.
+// to none, while a call with an Idempotency-Key is in flight.
 func TestClaimEndsInItsStore(t *testing.T) {
 	for name, between := range map[string]string{"another connection": "store redis ${redis} {\nreplicas 2\n}", "none": "store memory"} {
 		t.Run(name, func(t *testing.T) {

@@ -157,8 +157,8 @@ func TestFallsOver(t *testing.T) {
 	}
 }
 
-// TestNobodyAnswers tells the client who was asked, and when to come again.
-func TestNobodyAnswers(t *testing.T) {
+// TestNoProviderAnswers has the error name the providers that were asked, and say when to repeat.
+func TestNoProviderAnswers(t *testing.T) {
 	g := newFailoverRig(t)
 	g.load(twoProviders, failoverSite())
 	g.fail(g.api, systemError)

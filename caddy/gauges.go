@@ -19,7 +19,7 @@ var (
 	queueBytes = prometheus.NewDesc("caddy_alipayai_queue_bytes",
 		"Bytes of request bodies that wait for the provider's rate cap.", []string{"provider"}, nil)
 	effectiveRate = prometheus.NewDesc("caddy_alipayai_rate_limit_requests",
-		"Requests that may depart in a window just now: the cap, less after the upstream has throttled.", []string{"provider"}, nil)
+		"Permits in a window just now: the cap, or less after the upstream has throttled.", []string{"provider"}, nil)
 	storeDegraded = prometheus.NewDesc("caddy_alipayai_store_degraded",
 		"1 while Redis is away and this replica keeps to its part of the provider's rate cap; only with store redis.", []string{"provider"}, nil)
 )
@@ -59,7 +59,7 @@ type breakerCollector struct {
 }
 
 var breakersOpen = prometheus.NewDesc("caddy_alipayai_breakers",
-	"Tenants whose breaker leaves the provider alone (open), or tries it again (half_open).", []string{"provider", "state"}, nil)
+	"Tenants whose breaker skips the provider (open), or tries it again (half_open).", []string{"provider", "state"}, nil)
 
 // Describe implements prometheus.Collector.
 func (breakerCollector) Describe(to chan<- *prometheus.Desc) { to <- breakersOpen }

@@ -98,7 +98,7 @@ func (g *rig) config(global, sites string) []byte {
 	`+global+"\n}\n"+sites, func(name string) string {
 		value, ok := g.vars[name]
 		if !ok {
-			g.t.Fatalf("the Caddyfile names ${%s}, which nobody has set", name)
+			g.t.Fatalf("the Caddyfile names ${%s}, which is not set", name)
 		}
 		return value
 	})

@@ -24,48 +24,74 @@ type keyLoader struct {
 	provider *upstream.Provider
 	secrets  secrets
 	uses     credentialUses
+	// account is a hash of the fixed key, once it is loaded; empty where there is none.
+	account string
 }
 
 // load reads the keys and makes the scheme that the profile signs with.
-func (l keyLoader) load() error {
+func (l *keyLoader) load() error {
 	if err := l.refuseUnused(); err != nil {
 		return err
 	}
-	switch scheme := l.provider.Profile.Scheme; scheme {
-	case "":
-		return nil
-	case signer.NameBearer, signer.NameHeader:
-		return l.credential(scheme)
-	case signer.NameHMAC:
-		keys, err := ring(l, signer.ParseHMACKey, func(text []byte, _ *signer.HMACKey) []byte { return text })
-		if err != nil {
-			return err
-		}
-		l.provider.Scheme, err = signer.NewHMAC(signer.HMACConfig{ClientID: l.provider.ClientID, Keys: keys})
-		return err
-	default:
-		return l.rsa(scheme)
+	kind := l.provider.Profile.Kind()
+	config := signer.Config{ClientID: l.provider.ClientID, Header: l.provider.Profile.KeyHeader}
+	var err error
+	switch kind.Key {
+	case signer.KeyToken:
+		err = l.token(&config)
+	case signer.KeySecret:
+		return l.secret(config)
+	case signer.KeyRSA:
+		err = l.rsa(&config)
 	}
+	if err != nil {
+		return err
+	}
+	l.provider.Scheme, err = kind.New(config)
+	return err
+}
+
+// secret reads the keys of HMAC-SHA256, and makes the scheme of the profile's layout
+// or of one's own.
+func (l *keyLoader) secret(config signer.Config) (err error) {
+	own := l.config.Signature
+	parse := signer.ParseHMACKey
+	if own != nil {
+		encoding := signer.KeyEncoding(own.KeyEncoding)
+		if err := encoding.Check(); err != nil {
+			return fmt.Errorf("signature: %w", err)
+		}
+		parse = encoding.Parse
+	}
+	if config.Secrets, err = ring(l, parse, func(text []byte, _ *signer.HMACKey) []byte { return text }); err != nil {
+		return err
+	}
+	if own != nil {
+		l.provider.Scheme, err = own.layout(config.ClientID, config.Secrets)
+	} else {
+		l.provider.Scheme, err = l.provider.Profile.Kind().New(config)
+	}
+	return err
 }
 
 // refuseUnused refuses options that the profile would ignore.
-func (l keyLoader) refuseUnused() error {
+func (l *keyLoader) refuseUnused() error {
 	c, profile := l.config, l.provider.Profile
 	keys := len(c.Keys) > 0 || c.KeysDir != ""
-	rsaScheme := profile.Signs() && profile.Scheme != signer.NameHMAC
-	openPlatform := profile.Scheme == signer.NameOpenAPIV3 || profile.Scheme == signer.NameOpenAPIV2
+	kind := profile.Kind()
 	for _, o := range []struct {
 		name       string
 		set, taken bool
 	}{
-		{"key", keys, profile.Signs()},
-		{"client_id", c.ClientID != "", profile.Signs()},
-		{"api_key", c.APIKey != "", !profile.Signs() && profile.Scheme != ""},
-		{"public_key", len(c.PublicKeys) > 0, rsaScheme},
-		{"app_certificate", c.AppCertificate != "", openPlatform},
-		{"root_certificates", c.RootCertificates != "", openPlatform},
-		{"app_auth_token", c.AppAuthToken != "", openPlatform},
+		{"key", keys, kind.Signs()},
+		{"client_id", c.ClientID != "", kind.Signs()},
+		{"api_key", c.APIKey != "", kind.Key == signer.KeyToken},
+		{"public_key", len(c.PublicKeys) > 0, kind.Key == signer.KeyRSA},
+		{"app_certificate", c.AppCertificate != "", kind.OpenPlatform},
+		{"root_certificates", c.RootCertificates != "", kind.OpenPlatform},
+		{"app_auth_token", c.AppAuthToken != "", kind.OpenPlatform},
 		{"token", c.Token != nil, profile.TakesToken},
+		{"signature", c.Signature != nil, kind.Key == signer.KeySecret},
 	} {
 		if o.set && !o.taken {
 			return fmt.Errorf("%s has no meaning for profile %s", o.name, profile.Name)
@@ -77,8 +103,8 @@ func (l keyLoader) refuseUnused() error {
 	return nil
 }
 
-// credential makes the scheme of a preset, which carries a fixed key.
-func (l keyLoader) credential(scheme string) error {
+// token reads the fixed key of a preset.
+func (l *keyLoader) token(config *signer.Config) error {
 	given := sandbox.DemoAPIKey
 	if !l.provider.Profile.Simulated || l.config.APIKey != "" {
 		var err error
@@ -90,30 +116,24 @@ func (l keyLoader) credential(scheme string) error {
 	if err != nil {
 		return fmt.Errorf("api_key: %w", err)
 	}
+	hash := hashAll([]string{key})
+	l.account = string(hash[:])
 	if err := l.uses.add(l.provider, "api_key", []byte(key)); err != nil {
 		return err
 	}
-	keys, err := signer.NewRing(map[int]string{1: key})
-	if err != nil {
-		return err
-	}
-	if scheme == signer.NameBearer {
-		l.provider.Scheme, err = signer.NewBearer(keys)
-	} else {
-		l.provider.Scheme, err = signer.NewHeader(signer.HeaderConfig{Name: l.provider.Profile.KeyHeader, Keys: keys})
-	}
+	config.Tokens, err = signer.NewRing(map[int]string{1: key})
 	return err
 }
 
-// rsa makes one of the schemes that sign with RSA.
-func (l keyLoader) rsa(scheme string) error {
-	keys, err := ring(l, signer.ParseRSAPrivateKey, func(_ []byte, k *rsa.PrivateKey) []byte {
+// rsa reads the keys of a scheme that signs with RSA, and what belongs to them on
+// the Open Platform.
+func (l *keyLoader) rsa(config *signer.Config) (err error) {
+	config.Keys, err = ring(l, signer.ParseRSAPrivateKey, func(_ []byte, k *rsa.PrivateKey) []byte {
 		return x509.MarshalPKCS1PublicKey(&k.PublicKey)
 	})
 	if err != nil {
 		return err
 	}
-	rsaKeys := signer.RSAKeys{Keys: keys}
 	if len(l.config.PublicKeys) > 0 {
 		texts := make(map[int]string, len(l.config.PublicKeys))
 		for version, text := range l.config.PublicKeys {
@@ -125,36 +145,24 @@ func (l keyLoader) rsa(scheme string) error {
 		if err != nil {
 			return fmt.Errorf("public_key: %w", err)
 		}
-		if rsaKeys.ResponseKeys, err = signer.NewRing(public); err != nil {
+		if config.ResponseKeys, err = signer.NewRing(public); err != nil {
 			return fmt.Errorf("public_key: %w", err)
 		}
 	}
-	if err := l.verifiable(rsaKeys.ResponseKeys); err != nil {
+	if err := l.verifiable(config.ResponseKeys); err != nil {
 		return err
 	}
-	if scheme == signer.NameGlobal {
-		l.provider.Scheme, err = signer.NewGlobal(signer.GlobalConfig{ClientID: l.provider.ClientID, RSAKeys: rsaKeys})
-		return err
-	}
-	config := signer.OpenAPIConfig{AppID: l.provider.ClientID, RSAKeys: rsaKeys}
-	if err := l.certificates(&config); err != nil {
+	if err := l.certificates(config); err != nil {
 		return err
 	}
 	if l.config.AppAuthToken != "" {
-		if config.AppAuthToken, err = l.secrets.resolve("app_auth_token", l.config.AppAuthToken); err != nil {
-			return err
-		}
-	}
-	if scheme == signer.NameOpenAPIV2 {
-		l.provider.Scheme, err = signer.NewOpenAPIV2(config)
-	} else {
-		l.provider.Scheme, err = signer.NewOpenAPIV3(config)
+		config.AppAuthToken, err = l.secrets.resolve("app_auth_token", l.config.AppAuthToken)
 	}
 	return err
 }
 
 // verifiable turns verification off where there is nothing to verify with.
-func (l keyLoader) verifiable(publicKeys *signer.Ring[*rsa.PublicKey]) error {
+func (l *keyLoader) verifiable(publicKeys *signer.Ring[*rsa.PublicKey]) error {
 	if publicKeys != nil {
 		return nil
 	}
@@ -171,7 +179,7 @@ func (l keyLoader) verifiable(publicKeys *signer.Ring[*rsa.PublicKey]) error {
 // certificates reads what the certificate mode needs. An expired certificate
 // makes the provider unavailable, not the configuration invalid: the other
 // providers must keep serving.
-func (l keyLoader) certificates(config *signer.OpenAPIConfig) error {
+func (l *keyLoader) certificates(config *signer.Config) error {
 	if l.config.AppCertificate == "" && l.config.RootCertificates == "" {
 		return nil
 	}
@@ -206,7 +214,7 @@ func (l keyLoader) certificates(config *signer.OpenAPIConfig) error {
 // ring reads the provider's signing keys, from the configuration or from a
 // folder that is watched from then on. identity gives what tells one key from
 // another, however it was written.
-func ring[K any](l keyLoader, parse func([]byte) (K, error), identity func(text []byte, key K) []byte) (*signer.Ring[K], error) {
+func ring[K any](l *keyLoader, parse func([]byte) (K, error), identity func(text []byte, key K) []byte) (*signer.Ring[K], error) {
 	parseKey := parse
 	parse = func(text []byte) (K, error) {
 		known(string(text))
@@ -244,7 +252,7 @@ func ring[K any](l keyLoader, parse func([]byte) (K, error), identity func(text 
 	return r, nil
 }
 
-func readKeys[K any](l keyLoader, parse func([]byte) (K, error)) (map[int]K, error) {
+func readKeys[K any](l *keyLoader, parse func([]byte) (K, error)) (map[int]K, error) {
 	if dir := l.config.KeysDir; dir != "" {
 		keys, err := signer.ReadKeyDir(os.DirFS(dir), parse)
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // Limit is the most requests that a provider's upstream takes: in no time span
-// of the window, lengthened by the guard, do more depart.
+// of the window, lengthened by the guard, are more sent.
 type Limit struct {
 	// The most requests in a window. Required.
 	Requests int `json:"requests,omitempty"`
@@ -31,7 +31,7 @@ type Limit struct {
 
 // Queue bounds what waits for a provider's cap.
 type Queue struct {
-	// The longest wait; a call that cannot leave within it is turned away
+	// The longest wait; a call that cannot be sent within it is rejected
 	// at once. Default: `10s`
 	MaxWait caddy.Duration `json:"max_wait,omitempty"`
 
@@ -82,15 +82,15 @@ func (a *App) buildCap(p *upstream.Provider, c *Provider) error {
 }
 
 // shareCap gives the cap the window and the queue that belong to the account at
-// the upstream, whatever the provider is called; the window also to the store
+// the upstream, under any name of the provider; the window also to the store
 // that shares it. Both outlive the configuration as long as calls wait.
 func (a *App) shareCap(k *upstream.Cap, p *upstream.Provider) {
 	hash := hashAll([]string{canonicalHost(p.BaseURL.Host, p.BaseURL.Scheme == "https"), p.ClientID})
 	account, span := string(hash[:]), k.Limit.Span()
 	releaseStore := a.store.hold()
-	window, releaseWindow := acquire[departures]("departures", account, a.store.identity)
+	window, releaseWindow := acquire[pooledWindow]("window", account, a.store.identity)
 	window.once.Do(func() { window.window = a.store.window(account, k.Limit, p.Name) })
-	queue, releaseQueue := acquire[waiting]("queue", account)
+	queue, releaseQueue := acquire[pooledQueue]("queue", account)
 	queue.once.Do(func() { queue.queue = limiter.NewQueue(window.window, time.Now) })
 	k.Window, k.Queue = window.window, queue.queue
 

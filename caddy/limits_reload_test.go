@@ -10,7 +10,7 @@ import (
 )
 
 // TestReloadUnderLoad reloads again and again while calls wait: none is
-// dropped, and what has departed is not forgotten.
+// dropped, and the permits that were given still count.
 func TestReloadUnderLoad(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
 	// The guard is for all that shares this machine's cores.
@@ -37,8 +37,8 @@ func TestWaitingCallsOutliveTheirProvider(t *testing.T) {
 	g.eventually("the state to be given back", func() bool { return len(references()) == 0 })
 }
 
-// TestReloadChangesTheLimit counts what has departed before against the limit
-// that holds now.
+// TestReloadChangesTheLimit counts the permits of before against the limit that
+// holds now.
 func TestReloadChangesTheLimit(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
 	load := func(limit string) { g.load(limited("limit "+limit+" 1h", "queue {\nmax_wait 1s\n}"), limitedSite) }
@@ -61,7 +61,7 @@ func TestReloadChangesTheLimit(t *testing.T) {
 			t.Errorf("status %d with limit %s, want %d", status, step.limit, step.want)
 		}
 	}
-	// The upstream is the same, whatever it is called and however it is written.
+	// The upstream is the same under any name and spelling.
 	g.load(`
 alipayai {
 	provider other {
@@ -85,7 +85,7 @@ func TestRejectedReloadKeepsTheLimit(t *testing.T) {
 	g.chat("hello")
 	before := references()
 	for _, global := range []string{limited("limit off"), limited("limit 50 1s"), oneProvider} {
-		if err := caddy.Load(g.config(global, limitedSite+"\nhttp://${gone} {\nalipayai_proxy nobody\n}"), true); err == nil {
+		if err := caddy.Load(g.config(global, limitedSite+"\nhttp://${gone} {\nalipayai_proxy unknown\n}"), true); err == nil {
 			t.Fatal("it was accepted")
 		}
 		if a := g.do("POST", chatPath, chatBody("one too many", false)); a.code() != "queue_deadline" {

@@ -24,7 +24,7 @@ func inRedis(global, name string) string {
 
 // TestReloadChangesTheStore moves the windows from one store to the next while
 // calls wait: none is dropped, and no window is overfull, though none of the
-// stores knows what has departed through another.
+// stores knows the permits of another.
 func TestReloadChangesTheStore(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
 	g.vars["first"], g.vars["second"] = redistest.Start(t).Addr, redistest.Start(t).Addr
@@ -52,12 +52,12 @@ func TestReloadForgetsTheStoreBeneathWaiters(t *testing.T) {
 	g.load(inRedis(limited("limit 6 1s 300ms"), "first"), limitedSite)
 	wait := g.inBackground(12, toChat)
 	g.allCome(12)
-	queue := kept()["queue"].(*waiting).queue
+	queue := kept()["queue"].(*pooledQueue).queue
 	g.load("", "http://${gateway} {\nrespond new\n}")
 	g.eventually("everything to be given back", func() bool {
 		values := kept()
 		waiting, _ := queue.Depth() // as many or more did before, since none comes any more
-		for _, kind := range []string{"store", "departures"} {
+		for _, kind := range []string{"store", "window"} {
 			if values[kind] == nil && waiting > 0 {
 				t.Fatalf("%s was closed beneath %d calls that wait", kind, waiting)
 			}
@@ -101,14 +101,14 @@ func TestRejectedReloadKeepsTheStore(t *testing.T) {
 // TestWindowChangesWithItsUses switches the queue only where the window differs,
 // and back when the latest use ends first.
 func TestWindowChangesWithItsUses(t *testing.T) {
-	memory := &departures{window: limiter.NewMemoryWindow(time.Now)}
-	other := &departures{window: limiter.NewMemoryWindow(time.Now)}
-	w := &waiting{queue: limiter.NewQueue(memory.window, time.Now)}
+	memory := &pooledWindow{window: limiter.NewMemoryWindow(time.Now)}
+	other := &pooledWindow{window: limiter.NewMemoryWindow(time.Now)}
+	w := &pooledQueue{queue: limiter.NewQueue(memory.window, time.Now)}
 	const span = time.Second
 	for i, step := range []struct {
-		do   func(*departures, time.Duration)
-		with *departures
-		want *departures
+		do   func(*pooledWindow, time.Duration)
+		with *pooledWindow
+		want *pooledWindow
 	}{
 		{w.use, memory, memory},
 		{w.use, memory, memory}, // a reload
@@ -126,13 +126,13 @@ func TestWindowChangesWithItsUses(t *testing.T) {
 	}
 }
 
-// TestDrainsWhenTheProcessExits turns away who waits when the process ends, and
-// nobody when a configuration does.
+// TestDrainsWhenTheProcessExits rejects the calls that wait when the process ends,
+// and none when a configuration ends.
 func TestDrainsWhenTheProcessExits(t *testing.T) {
 	for name, exits := range map[string]bool{"exit": true, "reload": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := &waiting{queue: limiter.NewQueue(limiter.NewMemoryWindow(time.Now), time.Now)}
+				w := &pooledQueue{queue: limiter.NewQueue(limiter.NewMemoryWindow(time.Now), time.Now)}
 				r := limiter.Request{
 					Tenant: "acme", MaxWait: time.Minute, MaxCount: 10, MaxBytes: 10,
 					Limit: limiter.Limit{Requests: 1, Per: 10 * time.Second},

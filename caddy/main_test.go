@@ -13,7 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// TestMain keeps what Caddy stores out of the home of whoever runs the tests.
+// TestMain keeps what Caddy stores out of the home directory of the user who runs the tests.
 // Where a test has started this process as another gateway, it is that.
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "alipaycaddy-")

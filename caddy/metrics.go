@@ -51,7 +51,7 @@ func (m *metrics) init() {
 		"Calls served, by provider, endpoint, the HTTP status the client saw, and the failure's code (empty for a success).",
 		"provider", "endpoint", "status", "code")
 	m.attempts = counter("attempts_total",
-		"Attempts at a provider, also those that were turned away before anything was sent, by the code of their failure (empty for a success).", "provider", "code")
+		"Attempts at a provider, also those that were rejected before anything was sent, by the code of their failure (empty for a success).", "provider", "code")
 	m.tokenFetches = counter("token_refreshes_total",
 		"Access tokens asked of a token endpoint, by result: ok, refused or unavailable.", "provider", "result")
 	m.signingFailures = counter("signing_failures_total",
@@ -64,7 +64,7 @@ func (m *metrics) init() {
 		Buckets: []float64{.001, .01, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}, []string{"provider"})
 	m.rejections = counter("rejections_total",
-		"Calls that were not let through, by reason.", "provider", "reason")
+		"Calls that were rejected, by reason.", "provider", "reason")
 	m.fallbacks = counter("fallbacks_total",
 		"Calls that went on from a provider to the next one or to a cached answer, by reason.", "provider", "reason")
 	m.stored = counter("stored_answers_total",

@@ -103,7 +103,7 @@ func TestMetrics(t *testing.T) {
 	}
 	for name := range series {
 		if strings.Contains(strings.ToLower(name), "chosen") || strings.Contains(name, "anonymous") {
-			t.Errorf("%s has a label that somebody else chose", name)
+			t.Errorf("%s has a label that a client or an upstream chose", name)
 		}
 	}
 	if t.Failed() {

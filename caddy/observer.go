@@ -40,7 +40,7 @@ func (o observer) Attempted(a alipayai.Attempt) {
 	}
 }
 
-// alertOn passes system errors and throttling on to the alert monitor.
+// alertOn passes system errors, throttling and empty accounts on to the alert monitor.
 func (o observer) alertOn(a alipayai.Attempt) {
 	switch a.Class {
 	case failure.SystemError:
@@ -49,6 +49,10 @@ func (o observer) alertOn(a alipayai.Attempt) {
 		if !failure.IsRejection(a.Code) {
 			o.monitor.Throttled(a.Provider)
 		}
+	case failure.AccountExhausted:
+		o.monitor.AccountExhausted(a.Provider)
+	case "":
+		o.monitor.AccountServed(a.Provider)
 	}
 }
 

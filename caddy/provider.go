@@ -38,6 +38,14 @@ type Provider struct {
 	// Default: none.
 	KeysDir string `json:"keys_dir,omitempty"`
 
+	// An HMAC-SHA256 layout of one's own, where the upstream's contract differs from
+	// the profile's. Profiles `alipay` and `sandbox`. Default: the profile's.
+	Signature *Signature `json:"signature,omitempty"`
+
+	// The header field that holds a call's id, the same for each attempt.
+	// Default: `Idempotency-Key`
+	IDHeader string `json:"id_header,omitempty"`
+
 	// The RSA public keys that the upstream's answers are verified with, by
 	// version, as PEM, bare base64 or certificate. Profiles `openapi-v3`,
 	// `openapi-v2` and `global`. Default: none, and answers are not verified.
@@ -130,7 +138,7 @@ type CodeRule struct {
 	Pattern string `json:"pattern,omitempty"`
 
 	// `retry`, `refresh_token`, `resign`, `throttle`, `system_error`, `blocked`,
-	// `reauthorise` or `fail`. Required.
+	// `reauthorise`, `account_exhausted` or `fail`. Required.
 	Action string `json:"action,omitempty"`
 }
 

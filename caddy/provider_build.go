@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
@@ -25,16 +26,18 @@ import (
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
-// buildProvider makes the domain's provider of its configuration.
-func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses) (*upstream.Provider, error) {
+// describe makes of its configuration what a provider is without its connections:
+// all that signing a request needs. account tells its fixed key from others, by a
+// hash; it is empty where there is none.
+func (a *App) describe(name string, c *Provider, resolver secrets, uses credentialUses) (p *upstream.Provider, account string, err error) {
 	if c == nil {
-		return nil, errors.New("is null; declare at least its profile")
+		return nil, "", errors.New("is null; declare at least its profile")
 	}
 	profile, err := upstream.LookupProfile(c.Profile)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	p := &upstream.Provider{
+	p = &upstream.Provider{
 		Name: name, Profile: profile, Region: c.Region,
 		Models: c.Models, Model: c.Model, ModelMap: c.ModelMap,
 		Timeout: time.Duration(c.Timeout), StreamTimeout: time.Duration(c.StreamTimeout), Verify: upstream.VerifyMode(c.VerifyResponse),
@@ -46,43 +49,66 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	for _, rule := range c.Codes {
 		p.Codes = append(p.Codes, failure.Rule{Pattern: rule.Pattern, Class: failure.Class(rule.Action)})
 	}
-	resolver := newSecrets(a.InsecureLiterals)
 	if p.Format, err = c.format(resolver, profile); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	base := profile.BaseURL
 	if c.BaseURL != "" {
 		if base, err = resolver.public("base_url", c.BaseURL); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
 	if base == "" {
-		return nil, fmt.Errorf("base_url is missing; profile %s has no address of its own", profile.Name)
+		return nil, "", fmt.Errorf("base_url is missing; profile %s has no address of its own", profile.Name)
 	}
 	if c.ClientID != "" {
 		if p.ClientID, err = resolver.public("client_id", c.ClientID); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
 	if p.BaseURL, err = url.Parse(base); err != nil {
-		return nil, errors.New("base_url is not a URL; write it like https://api.example.com")
+		return nil, "", errors.New("base_url is not a URL; write it like https://api.example.com")
 	}
 	if profile.Simulated && !upstream.IsLoopback(p.BaseURL.Hostname()) {
-		return nil, fmt.Errorf("base_url: profile %s has public demo keys and is for loopback hosts only, not %s", profile.Name, p.BaseURL.Hostname())
+		return nil, "", fmt.Errorf("base_url: profile %s has public demo keys and is for loopback hosts only, not %s", profile.Name, p.BaseURL.Hostname())
 	}
 	if profile.Simulated && profile.Signs() {
 		p.ClientID = cmp.Or(p.ClientID, sandbox.DemoClientID)
 	}
 	for endpoint, path := range c.Paths {
 		if _, ok := profile.Paths[upstream.Endpoint(endpoint)]; !ok {
-			return nil, fmt.Errorf("path %q is unknown; use chat, embeddings or models", endpoint)
+			return nil, "", fmt.Errorf("path %q is unknown; use chat, embeddings or models", endpoint)
 		}
 		p.Paths[upstream.Endpoint(endpoint)] = path
 	}
 	if p.Environment, err = upstream.CheckEnvironment(upstream.Environment(c.Environment), profile.Name, p.BaseURL, p.ClientID); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if p.Header, err = c.header(resolver, profile.Header); err != nil {
+		return nil, "", err
+	}
+	if c.IDHeader != "" {
+		if p.IDHeader, err = ownHeader("id_header", c.IDHeader); err != nil {
+			return nil, "", err
+		}
+	}
+	if c.Token != nil {
+		if err := c.Token.present(p); err != nil {
+			return nil, "", err
+		}
+	}
+	keys := &keyLoader{app: a, config: c, provider: p, secrets: resolver, uses: uses}
+	if err := keys.load(); err != nil {
+		return nil, "", err
+	}
+	return p, keys.account, nil
+}
+
+// buildProvider makes the domain's provider of its configuration.
+func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses) (*upstream.Provider, error) {
+	resolver := newSecrets(a.InsecureLiterals)
+	p, account, err := a.describe(name, c, resolver, uses)
+	if err != nil {
 		return nil, err
 	}
 	clock, release := acquire[upstream.Clock]("clock", p.BaseURL.Host)
@@ -91,18 +117,15 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	budget, release := acquire[failover.Budget]("budget", p.BaseURL.Host, p.ClientID, name)
 	a.releases = append(a.releases, release)
 	p.Budget = budget
-	hold, release := acquire[upstream.Hold]("hold", p.BaseURL.Host, p.ClientID)
-	a.releases = append(a.releases, release)
-	p.Hold = hold
 
 	if p.Transport, err = c.transport(ctx); err != nil {
 		return nil, err
 	}
 	a.releases = append(a.releases, func() { closeIdle(p.Transport) })
-	keys := keyLoader{app: a, config: c, provider: p, secrets: resolver, uses: uses}
-	if err := keys.load(); err != nil {
-		return nil, err
-	}
+	// What an upstream says of one account's rate is not about another's.
+	hold, release := acquire[upstream.Hold]("hold", p.BaseURL.Host, cmp.Or(p.ClientID, account))
+	a.releases = append(a.releases, release)
+	p.Hold = hold
 	if err := a.buildTokens(ctx, p, c, resolver, uses); err != nil {
 		return nil, err
 	}
@@ -164,6 +187,19 @@ func (p *Provider) header(s secrets, preset map[string]string) (http.Header, err
 		h.Set(name, value)
 	}
 	return h, nil
+}
+
+// ownHeader gives the canonical name of a header field that an option names, and
+// refuses those that have another meaning.
+func ownHeader(option, name string) (string, error) {
+	if !httpguts.ValidHeaderFieldName(name) {
+		return "", fmt.Errorf("%s %q is no name of a header", option, name)
+	}
+	name = http.CanonicalHeaderKey(name)
+	if reserved(name) && name != "Authorization" && name != "Idempotency-Key" {
+		return "", fmt.Errorf("%s: %s has a meaning of its own; use another", option, name)
+	}
+	return name, nil
 }
 
 // isSecretName reports whether a header field's name says that its value is a

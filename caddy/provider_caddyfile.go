@@ -16,6 +16,10 @@ import (
 //		client_id          <id>
 //		key                <version> <key>
 //		keys dir           <path>
+//		signature {
+//			...
+//		}
+//		id_header          <name>
 //		public_key         <version> <key>
 //		app_certificate    <pem>
 //		root_certificates  <pem>
@@ -24,9 +28,9 @@ import (
 //		token              <url> <secret> {
 //			client_id     <id>
 //			auth          basic|form|json
-//			header        <name>
 //			scope         <scope>
 //			refresh_token <token>
+//			header        <name> [<prefix>]
 //		}
 //		models             <names...>
 //		model              [<asked>] <to>
@@ -68,6 +72,8 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 			}
 			return nil
 		}},
+		option{form: "signature { ... }", read: p.unmarshalSignature},
+		option{form: "id_header <name>", read: text(&p.IDHeader)},
 		option{form: "public_key <version> <key>", read: named(&p.PublicKeys, version), repeats: true},
 		option{form: "app_certificate <pem>", read: text(&p.AppCertificate)},
 		option{form: "root_certificates <pem>", read: text(&p.RootCertificates)},
@@ -172,10 +178,18 @@ func (p *Provider) unmarshalToken(d *caddyfile.Dispenser) error {
 	return block(d, "token",
 		option{form: "client_id <id>", read: text(&p.Token.ClientID)},
 		option{form: "auth basic|form|json", read: text(&p.Token.Auth)},
-		option{form: "header <name>", read: text(&p.Token.Header)},
 		option{form: "scope <scope>", read: text(&p.Token.Scope)},
 		option{form: "refresh_token <token>", read: text(&p.Token.RefreshToken)},
+		option{form: "header <name> [<prefix>], as header X-Access-Token, or header Authorization Token", read: p.Token.unmarshalHeader},
 	)
+}
+
+// unmarshalHeader reads `header <name> [<prefix>]`.
+func (t *Token) unmarshalHeader(d *caddyfile.Dispenser) error {
+	if d.CountRemainingArgs() == 1 {
+		return args(d, &t.Header)
+	}
+	return args(d, &t.Header, &t.Prefix)
 }
 
 // unmarshalAgent reads `agent <id>` and its block.

@@ -7,7 +7,7 @@ import (
 	"filippo.io/age"
 )
 
-// operators declares what tells them, and nothing else.
+// operators declares alerts and evidence, and nothing else.
 func operators(options ...string) string {
 	return "alipayai {\n" + strings.Join(options, "\n") + "\n}"
 }
@@ -23,7 +23,7 @@ func failing(options ...string) string {
 }
 
 // TestProvisionRefusesFailover loads what the syntax allows of failing over
-// and nobody can mean.
+// but makes no sense.
 func TestProvisionRefusesFailover(t *testing.T) {
 	tests := map[string]struct {
 		global, site string
@@ -40,7 +40,7 @@ func TestProvisionRefusesFailover(t *testing.T) {
 		"agent in two lines":       {agentProvider("agent \"a\nb\""), "", []string{"provider alipay: agent"}},
 		"nextbuilder alone":        {agentProvider(), "", []string{"provider alipay: agent", "agent <id>"}},
 		"agent unset":              {agentProvider("agent {env.TEST_UNSET}"), "", []string{"provider alipay: agent", "{env.TEST_UNSET}"}},
-		"simulated Anthropic elsewhere": {provider("profile sandbox_anthropic", "base_url http://192.0.2.1/v1"), "",
+		"simulated Anthropic not local": {provider("profile sandbox_anthropic", "base_url http://192.0.2.1/v1"), "",
 			[]string{"provider alipay: base_url", "sandbox_anthropic", "loopback"}},
 		"simulated Anthropic in production": {provider("profile sandbox_anthropic", "environment production"), "",
 			[]string{"provider alipay: environment production"}},
@@ -67,8 +67,8 @@ func TestProvisionRefusesFailover(t *testing.T) {
 	}
 }
 
-// TestProvisionRefusesOperators loads evidence and alerts that nobody would
-// get. What is a secret is not repeated.
+// TestProvisionRefusesOperators loads evidence and alerts that have no recipient.
+// Errors do not repeat secrets.
 func TestProvisionRefusesOperators(t *testing.T) {
 	pair := must(age.GenerateX25519Identity())
 	evidence := func(options ...string) string {
@@ -80,7 +80,7 @@ func TestProvisionRefusesOperators(t *testing.T) {
 		global string
 		want   []string
 	}{
-		"evidence for nobody":           {evidence("dir ${dir}/evidence"), []string{"evidence: recipient", "age1"}},
+		"evidence without recipient":    {evidence("dir ${dir}/evidence"), []string{"evidence: recipient", "age1"}},
 		"evidence nowhere":              {evidence(recipient), []string{"evidence: dir"}},
 		"evidence, dir unset":           {evidence(recipient, "dir {env.TEST_UNSET}"), []string{"evidence: dir", "{env.TEST_UNSET}"}},
 		"evidence, recipient unset":     {evidence("recipient {env.TEST_UNSET}", "dir ${dir}"), []string{"evidence: recipient", "{env.TEST_UNSET}"}},

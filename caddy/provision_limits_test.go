@@ -16,7 +16,7 @@ func withStore(options ...string) string {
 }
 
 // TestProvisionRefusesLimits loads caps, queues, stores and tenants' limits that
-// the syntax allows and nobody can keep.
+// the syntax allows but that cannot be kept.
 func TestProvisionRefusesLimits(t *testing.T) {
 	tests := map[string]struct {
 		global, site string

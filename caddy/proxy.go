@@ -86,7 +86,7 @@ type Proxy struct {
 	// releases give back what the handler holds of the pooled state, when the
 	// last of its calls has ended.
 	releases []func()
-	calls    underWay
+	calls    inFlight
 }
 
 // TenantLimit is what one tenant may use of the gateway.
@@ -101,7 +101,7 @@ type TenantLimit struct {
 	// Default: no limit.
 	TokensPerMinute int `json:"tokens_per_minute,omitempty"`
 
-	// How many calls may be under way. Default: no limit.
+	// How many calls may be in flight. Default: no limit.
 	Concurrent int `json:"concurrent,omitempty"`
 }
 

@@ -74,8 +74,8 @@ func (s *refreshTokenStore) Load(ctx context.Context) (token.Token, error) {
 	return token.Open(s.seal, s.key, sealed)
 }
 
-// Store implements token.RefreshStore. The access token, which nobody
-// reads there, is left out.
+// Store implements token.RefreshStore. It leaves out the access token:
+// only Refresh and Issued count when it is loaded.
 func (s *refreshTokenStore) Store(ctx context.Context, t token.Token) error {
 	t.Access = ""
 	return s.storage.Store(ctx, s.key, token.Seal(s.seal, s.key, t))

@@ -86,7 +86,7 @@ func TestAnswersShareARoom(t *testing.T) {
 	}
 }
 
-// TestCallCrossesReload has a call under way while its configuration is
+// TestCallCrossesReload has a call in flight while its configuration is
 // stopped and cleaned up; after that it has to fetch another token.
 func TestCallCrossesReload(t *testing.T) {
 	for name, next := range map[string]struct{ global, sites string }{
@@ -143,7 +143,7 @@ func TestRejectedReloadChangesNothing(t *testing.T) {
 	more := strings.Replace(oneProvider, "alipayai {", "alipayai {\nprovider other {\nprofile sandbox\nbase_url http://${gone}\n}", 1)
 	for name, bad := range map[string]struct{ global, sites string }{
 		"provider":   {strings.Replace(more, "provider alipay", "provider zzz {\nprofile nothing\n}\nprovider alipay", 1), metricsSite},
-		"handler":    {more, metricsSite + "\nhttp://${gone} {\nalipayai_proxy other nobody\n}"},
+		"handler":    {more, metricsSite + "\nhttp://${gone} {\nalipayai_proxy other unknown\n}"},
 		"auth":       {more, metricsSite + "\nhttp://${gone} {\nalipayai_auth {\nfile ${dir}/nothing\n}\n}"},
 		"transport":  {more, metricsSite + "\nhttp://${gone} {\n" + signing("other", "") + "\n}"},
 		"simulator":  {more, metricsSite + "\nhttp://${gone} {\nalipayai_sandbox {\nmode nothing\n}\n}"},
@@ -264,7 +264,7 @@ func (g *rig) reloadManyTimes(load func(n int)) {
 }
 
 // TestManyReloadsOfFailover does so with Redis, alerts and evidence, while the
-// first provider fails: operators are told once.
+// first provider fails: operators are notified once.
 func TestManyReloadsOfFailover(t *testing.T) {
 	g := newFailoverRig(t)
 	g.vars["redis"] = redistest.Start(t).Addr
@@ -287,7 +287,7 @@ func TestManyReloadsOfFailover(t *testing.T) {
 	g.eventually("the last call to give back what it held", func() bool { return len(references()) == 0 })
 }
 
-// references tells how often each pooled value is held, by kind and hash.
+// references counts how often each pooled value is held, by kind and hash.
 func references() map[string]int {
 	var keys []stateKey
 	pool.Range(func(key, _ any) bool {

@@ -110,7 +110,7 @@ func TestReplicasShareAnswers(t *testing.T) {
 	g.fail(g.api, systemError)
 	g.fail(g.claude, systemError)
 	if a := g.at("second", "tea", g.acme); a.body != first.body || a.header.Get("Cache-Status") != "alipayai; hit" {
-		t.Errorf("when nobody answers %d %v %s", a.status, a.header, a.body)
+		t.Errorf("when no provider answers %d %v %s", a.status, a.header, a.body)
 	}
 	if a := g.at("second", "tea", g.zeta); a.code() != "all_providers_failed" {
 		t.Errorf("to another tenant %d %s", a.status, a.body)

@@ -142,7 +142,7 @@ http://${gateway} {
 	}
 	g.wantHidden(shown, secrets...)
 	if !strings.Contains(g.logs(), "access token could not be fetched") {
-		t.Error("the logs do not tell of the token endpoint that is gone")
+		t.Error("the logs do not mention the token endpoint that is gone")
 	}
 }
 

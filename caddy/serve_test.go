@@ -184,7 +184,7 @@ http://${gateway} {
 }
 
 // TestServeBodyOverRequestBody has Caddy's own limit before the proxy. Where
-// the length is told, Caddy refuses the call by itself.
+// the length is known, Caddy refuses the call by itself.
 func TestServeBodyOverRequestBody(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
 	g.load(oneProvider, `

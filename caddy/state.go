@@ -38,35 +38,35 @@ func acquire[T any](kind string, identity ...string) (value *T, release func()) 
 // give the same bytes.
 func hashAll(parts []string) [sha256.Size]byte { return replay.NewKey(parts...) }
 
-// underWay counts the calls of a handler, which outlive its configuration.
-type underWay struct {
+// inFlight counts the calls in flight of a handler. They outlive its configuration.
+type inFlight struct {
 	mu    sync.Mutex
 	calls int
 	ended func()
 }
 
-func (u *underWay) begin() {
+func (u *inFlight) begin() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.calls++
 }
 
-func (u *underWay) end() {
+func (u *inFlight) end() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.calls--
-	u.tell()
+	u.notify()
 }
 
-// whenEnded calls f, once, as soon as no call is under way.
-func (u *underWay) whenEnded(f func()) {
+// whenEnded calls f, once, as soon as no call is in flight.
+func (u *inFlight) whenEnded(f func()) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.ended = f
-	u.tell()
+	u.notify()
 }
 
-func (u *underWay) tell() {
+func (u *inFlight) notify() {
 	if u.calls == 0 && u.ended != nil {
 		u.ended()
 		u.ended = nil

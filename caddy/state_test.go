@@ -2,10 +2,10 @@ package alipaycaddy
 
 import "testing"
 
-// TestUnderWay gives back when the last call has ended, once, and at once where
+// TestInFlight gives back when the last call has ended, once, and at once where
 // there is none.
-func TestUnderWay(t *testing.T) {
-	var u underWay
+func TestInFlight(t *testing.T) {
+	var u inFlight
 	given := 0
 	want := func(n int) {
 		t.Helper()
@@ -26,11 +26,11 @@ func TestUnderWay(t *testing.T) {
 	u.begin() // one that was late
 	u.end()
 	want(1)
-	new(underWay).whenEnded(func() { given++ })
+	new(inFlight).whenEnded(func() { given++ })
 	want(2)
 }
 
-// TestAcquire shares values by kind and identity, for as long as somebody holds them.
+// TestAcquire shares values by kind and identity, as long as there are references to them.
 func TestAcquire(t *testing.T) {
 	type value struct{ n int }
 	one, release := acquire[value]("test", "a", "bc")
@@ -44,13 +44,13 @@ func TestAcquire(t *testing.T) {
 	release()
 	release() // does nothing
 	if still, releaseStill := acquire[value]("test", "a", "bc"); still != one {
-		t.Error("lost what somebody holds")
+		t.Error("lost a value that has a reference")
 	} else {
 		releaseStill()
 	}
 	releaseSame()
 	if fresh, releaseFresh := acquire[value]("test", "a", "bc"); fresh.n != 0 {
-		t.Error("kept what nobody held")
+		t.Error("kept a value without references")
 	} else {
 		releaseFresh()
 	}

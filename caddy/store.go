@@ -44,7 +44,7 @@ type sharedWindow interface {
 	limiter.Window
 	// Start connects the window; it may be called at any time.
 	Start()
-	// State says who decides about departures.
+	// State says who gives permits.
 	State() limiter.State
 	// Close ends the background work.
 	Close() error
@@ -111,7 +111,7 @@ func (a *App) acquireStore(identity string, open func() (store, error)) (*opened
 }
 
 // hold keeps the store's connections until release, also when no configuration uses
-// it. Where there are none its values serve whoever has them.
+// it. A store without connections needs no release.
 func (s *openedStore) hold() (release func()) {
 	if _, connected := s.store.(io.Closer); !connected {
 		return func() {}

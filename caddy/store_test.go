@@ -43,13 +43,13 @@ func TestStoreRedis(t *testing.T) {
 		t.Errorf("store_degraded %s after a reload without Redis, want 1", got)
 	}
 	if n := count("redis is away"); n != 1 {
-		t.Errorf("%d lines tell that Redis is away, want 1", n)
+		t.Errorf("%d lines say that Redis is away, want 1", n)
 	}
 	server.Restart()
 	g.eventually("Redis to be back", func() bool { return g.gauge("store_degraded") == "0" })
 	g.chat("shared again")
 	if n := count("redis decides"); n != 1 {
-		t.Errorf("%d lines tell that Redis is back, want 1", n)
+		t.Errorf("%d lines say that Redis is back, want 1", n)
 	}
 	if strings.Contains(g.logs(), password) {
 		t.Error("the password is in a log")
@@ -60,7 +60,7 @@ func TestStoreRedis(t *testing.T) {
 	}
 	g.load(oneProvider, limitedSite)
 	if n := count("redis is away"); n != 1 {
-		t.Error("leaving Redis is told as its loss")
+		t.Error("leaving Redis is reported as its loss")
 	}
 	if got := g.gauge("store_degraded"); got != "" {
 		t.Errorf("store_degraded %s without a store", got)

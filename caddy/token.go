@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -37,10 +35,6 @@ type Token struct {
 	// `json`, a JSON object with all of it. Default: `basic`
 	Auth string `json:"auth,omitempty"`
 
-	// The header field of calls that holds the access token, alone. Default:
-	// `Authorization`, as `Bearer <token>`
-	Header string `json:"header,omitempty"`
-
 	// The scope to ask for. Default: none.
 	Scope string `json:"scope,omitempty"`
 
@@ -49,6 +43,34 @@ type Token struct {
 	// whose lock lets replicas that share it redeem them one after the other.
 	// By placeholder. Default: none, and the grant `client_credentials`.
 	RefreshToken string `json:"refresh_token,omitempty"`
+
+	// The header field that requests carry the token in. Default: `Authorization`,
+	// with the prefix `Bearer`
+	Header string `json:"header,omitempty"`
+
+	// The word before the token, with a space between. Default: none where
+	// `header` is set.
+	Prefix string `json:"prefix,omitempty"`
+}
+
+// present says where p's requests carry the token.
+func (t *Token) present(p *upstream.Provider) (err error) {
+	if t.Header == "" {
+		if t.Prefix != "" {
+			return errors.New("token prefix needs header, the field that it stands in")
+		}
+		return nil
+	}
+	if p.TokenHeader, err = ownHeader("token header", t.Header); err != nil {
+		return err
+	}
+	if p.Header[p.TokenHeader] != nil {
+		return fmt.Errorf("token header %s is set by the option header, too", t.Header)
+	}
+	if t.Prefix != "" {
+		p.TokenPrefix = t.Prefix + " "
+	}
+	return checkHeaderValue("token prefix", t.Prefix)
 }
 
 // buildTokens gives the provider its access tokens, where it takes them.
@@ -90,9 +112,6 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 			return err
 		}
 	}
-	if p.TokenHeader, err = tokenHeader(asked.Header, p.Header); err != nil {
-		return err
-	}
 	auth := token.Auth(asked.Auth)
 	if err := auth.Check(); err != nil {
 		return err
@@ -116,14 +135,14 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 			return err
 		}
 	}
-	// Whatever would make another token belongs to the cell's identity.
+	// Everything that would make another token belongs to the cell's identity.
 	cell, release := acquire[token.Cell]("token", address, clientID, secret, asked.Scope, source.RefreshToken)
 	a.releases = append(a.releases, release)
 	source.Cell = cell
 	a.releases = append(a.releases, live.Watch(cell))
 
 	logger := a.logger.With(zap.String("provider", p.Name))
-	// One failure is told but no alarm: the next try comes at once, and at the
+	// One failure is logged but raises no alert: the next try comes at once, and at the
 	// start the upstream may be this very process, which does not listen yet.
 	var failures atomic.Int64
 	source.OnFetch = func(err error) {
@@ -143,21 +162,4 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 	p.Tokens = source
 	a.jobs = append(a.jobs, func(ctx context.Context) { source.Run(ctx) })
 	return nil
-}
-
-// tokenHeader gives the field that holds the access token; empty for the one that
-// everybody has. others are those that are sent with every request.
-func tokenHeader(name string, others http.Header) (string, error) {
-	canonical := http.CanonicalHeaderKey(name)
-	switch {
-	case name == "", canonical == "Authorization":
-		return "", nil
-	case strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-_") != "":
-		return "", fmt.Errorf("token header %q is not the name of a header field; use letters, digits and dashes", name)
-	case reserved(name):
-		return "", fmt.Errorf("token header %s is set by the gateway itself", name)
-	case others.Values(name) != nil:
-		return "", fmt.Errorf("token header %s is set by the option header, too", name)
-	}
-	return canonical, nil
 }

@@ -131,7 +131,7 @@ func TestReplicasShareTokens(t *testing.T) {
 				t.Errorf("%d tokens were used, want %d", n, tt.want)
 			}
 			if got := strings.Count(g.logs(), "access token"); tt.log == "" && got > 0 {
-				t.Error("the log tells of tokens, although all is well")
+				t.Error("the log mentions tokens, although all is well")
 			}
 			if tt.log != "" && !strings.Contains(g.logs(), tt.log) {
 				t.Errorf("the log does not say %q", tt.log)

@@ -1,13 +1,10 @@
 package alipaycaddy
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -17,7 +14,6 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
-	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -147,33 +143,29 @@ func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		return answerTo(req, refusal), nil
 	}
 	sending := sendingOf(req.Context(), time.Duration(t.Deadline))
-	ctx, disarm := sending.arm(req.Context())
-	defer disarm()
-	out, departure, err := t.provider.SignRequest(req.WithContext(ctx), body, tenantOf(req))
-	if err != nil {
-		return t.unsigned(req, err, errors.Is(context.Cause(ctx), errNotSent))
+	try := &try{SigningTransport: t}
+	x, f := t.provider.Send(req.Context(), &upstream.Request{
+		Client: t.addressed(req), Body: body, Tenant: tenantOf(req), LeaveBy: sending.deadline,
+		Transport: t.connections, Caller: try,
+	})
+	if f == nil {
+		sending.left = true
+		x.Response.Header.Del("Set-Cookie")
+		f = x.PassOn(alipayai.DefaultMaxAnswer)
 	}
-	t.HTTP.SetScheme(out)
-	// reverse_proxy's own hook, which hands 1xx answers on, runs after this one.
-	out = out.WithContext(httptrace.WithClientTrace(out.Context(), &httptrace.ClientTrace{
-		Got1xxResponse: func(_ int, header textproto.MIMEHeader) error {
-			t.provider.HideHints(out, http.Header(header))
-			return nil
-		},
-	}))
-	sent := time.Now()
-	resp, err := outgoing.Send(t.connections, out)
-	if err != nil {
-		departure.Cancel()
-		return t.broken(req, t.provider.HideError(out, err), departure.Left(), errors.Is(context.Cause(ctx), errNotSent))
-	}
-	sending.left = true
-	resp.Header.Del("Set-Cookie")
-	if err := t.provider.TakeAnswer(out, resp, sent, alipayai.DefaultMaxAnswer); err != nil {
-		return t.unusable(req, err)
+	if f != nil {
+		return try.failed(req, f)
 	}
 	t.metrics.attempted(t.provider.Name, "")
-	return resp, nil
+	return x.Response, nil
+}
+
+// addressed is req with the scheme of its connection in its URL.
+func (t *SigningTransport) addressed(req *http.Request) *http.Request {
+	u, client := *req.URL, *req
+	client.URL = &u
+	t.HTTP.SetScheme(&client)
+	return &client
 }
 
 // readBody gives the whole body: what is signed are its exact bytes.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -13,101 +12,53 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
-	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
-	"github.com/caddy-alipayai/gateway/limiter"
-	"github.com/caddy-alipayai/gateway/signer"
 )
 
-// unsigned says why a request could not be signed. This try has sent nothing; late
-// says that the deadline has passed.
-func (t *SigningTransport) unsigned(req *http.Request, err error, late bool) (*http.Response, error) {
-	if req.Context().Err() != nil {
+// try is one request on its way. It implements [upstream.Caller].
+type try struct {
+	*SigningTransport
+	// made says that the request was signed, and handed to the connection.
+	made bool
+}
+
+func (t *try) Permitted(p *upstream.Provider, waited time.Duration) {
+	t.metrics.queueWait.WithLabelValues(p.Name).Observe(waited.Seconds())
+}
+
+func (t *try) Rejected(p *upstream.Provider, code string) {
+	t.metrics.rejections.WithLabelValues(p.Name, code).Inc()
+}
+
+func (t *try) SigningFailed(p *upstream.Provider) {
+	t.metrics.signingFailures.WithLabelValues(p.Name).Inc()
+}
+
+func (t *try) Leaving(*upstream.Provider, *http.Request) *failure.Failure {
+	t.made = true
+	return nil
+}
+
+// failed says what becomes of a try that brought no answer. Where reverse_proxy may
+// try again, because nothing has left and there is time, that is the connection's
+// own error, by which it decides.
+func (t *try) failed(req *http.Request, f *failure.Failure) (*http.Response, error) {
+	if t.made {
+		t.metrics.attempted(t.provider.Name, f.Code)
+	} else if f.Cause != nil && f.Status == http.StatusServiceUnavailable { // the operator's business
+		t.logger.Warn("request could not be signed", zap.String("provider", t.provider.Name), zap.String("code", f.Code), zap.Error(f.Cause))
+	}
+	switch {
+	case f.ClientGone:
 		return nil, req.Context().Err()
-	}
-	e := &wire.Error{Status: http.StatusServiceUnavailable, RetryAfter: time.Second}
-	var rejection *limiter.Rejection
-	var throttled *upstream.ThrottledError
-	switch {
-	case errors.Is(err, upstream.ErrProviderUnavailable):
-		e.Code, e.Message = failure.CodeProviderUnavailable, err.Error()
-	case errors.Is(err, upstream.ErrNotSigned), errors.Is(err, signer.ErrMalformed), errors.Is(err, signer.ErrWrongIdentity):
-		// Such as openapi-v2 parameters that only the gateway may set.
-		e.Status, e.Code, e.RetryAfter, e.Message = http.StatusForbidden, failure.CodeNotSigned, 0, live.Text(err.Error())
-	case errors.Is(err, token.ErrRefused), errors.Is(err, token.ErrUnavailable):
-		e.Code, e.Message = failure.CodeTokenUnavailable, "provider "+t.provider.Name+" has no access token: "+token.Reason(err)
-	case late:
-		return answerTo(req, notSent()), nil
-	case errors.As(err, &rejection):
-		t.metrics.rejections.WithLabelValues(t.provider.Name, string(rejection.Reason)).Inc()
-		e.Status, e.Code, e.RetryAfter = http.StatusTooManyRequests, string(rejection.Reason), rejection.RetryAfter
-		e.Message = rejection.Error()
-	case errors.As(err, &throttled):
-		t.metrics.rejections.WithLabelValues(t.provider.Name, failure.CodeThrottled).Inc()
-		e.Status, e.Code, e.RetryAfter = http.StatusTooManyRequests, failure.CodeThrottled, throttled.RetryAfter
-		e.Message = "provider " + t.provider.Name + " is throttling"
-	default:
-		e.Code, e.Message = failure.CodeSigningFailed, "provider "+t.provider.Name+" cannot sign the request"
-		t.metrics.signingFailures.WithLabelValues(t.provider.Name).Inc()
-	}
-	if e.Status == http.StatusServiceUnavailable { // the operator's business
-		t.logger.Warn("request could not be signed", zap.String("provider", t.provider.Name), zap.String("code", e.Code), zap.Error(err))
-	}
-	return answerTo(req, e), nil
-}
-
-// notSent is the failure of a call that could not leave before its deadline.
-func notSent() *wire.Error {
-	return &wire.Error{Status: http.StatusGatewayTimeout, Code: failure.CodeTimeout, Message: errNotSent.Error(), RetryAfter: time.Second}
-}
-
-// broken says what became of a request that got no answer. left says that it may
-// have reached the upstream, late that it could not be sent before the deadline.
-func (t *SigningTransport) broken(req *http.Request, err error, left, late bool) (*http.Response, error) {
-	if req.Context().Err() != nil {
-		t.metrics.attempted(t.provider.Name, failure.CodeClientGone)
-		return nil, err
-	}
-	e := &wire.Error{Status: http.StatusBadGateway, Code: failure.CodeUnreachable, Message: "the provider could not be reached"}
-	timeout, ok := errors.AsType[net.Error](err)
-	switch {
-	case left && ok && timeout.Timeout():
-		e.Status, e.Code, e.Message = http.StatusGatewayTimeout, failure.CodeTimeout, "the provider did not answer in time"
-	case left:
-		e.Code, e.Message = failure.CodeTruncated, "the connection to the provider broke before its answer"
-	case late:
-		e = notSent()
-	}
-	t.metrics.attempted(t.provider.Name, e.Code)
-	if left {
+	case f.Sent:
 		sendingOf(req.Context(), 0).left = true
-	} else if !late && !mayHaveLeft(req.Context()) {
-		return nil, err
+	case t.made && !mayHaveLeft(req.Context()) && !errors.Is(f.Cause, failure.ErrNotSent):
+		return nil, errors.Unwrap(f.Cause)
 	}
-	e.NoRetry = left
-	return answerTo(req, e), nil
-}
-
-// unusable says why an answer cannot be handed on. The request has arrived, so
-// nobody should repeat it blindly.
-func (t *SigningTransport) unusable(req *http.Request, err error) (*http.Response, error) {
-	if gone := req.Context().Err(); gone != nil {
-		t.metrics.attempted(t.provider.Name, failure.CodeClientGone)
-		return nil, gone
-	}
-	e := &wire.Error{Status: http.StatusBadGateway, NoRetry: true}
-	switch {
-	case errors.Is(err, upstream.ErrAnswerTruncated):
-		// Not err, which names the network's addresses.
-		e.Code, e.Message = failure.CodeTruncated, upstream.ErrAnswerTruncated.Error()
-	case errors.Is(err, upstream.ErrAnswerTooLarge):
-		e.Code, e.Message = failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes"
-	default:
-		e.Code, e.Message = failure.CodeBadSignature, upstream.ErrBadAnswer.Error()
-	}
-	t.metrics.attempted(t.provider.Name, e.Code)
-	return answerTo(req, e), nil
+	f.Message = live.Text(f.Message) // an error of the scheme may quote the client
+	return answerTo(req, &f.Error), nil
 }
 
 // answerTo makes the answer to a request that is refused. An error would count

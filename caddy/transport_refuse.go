@@ -16,7 +16,6 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
-	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // checkLists checks the allow-lists of paths and methods.
@@ -30,7 +29,7 @@ func (t *SigningTransport) checkLists() error {
 		}
 	}
 	profile := t.provider.Profile
-	if profile.Scheme != signer.NameOpenAPIV2 {
+	if !profile.Kind().SignsParameters {
 		if len(t.Methods) > 0 {
 			return fmt.Errorf("methods are for profile openapi-v2 only; with profile %s, paths say what may be called", profile.Name)
 		}
@@ -69,7 +68,7 @@ func (t *SigningTransport) refuse(req *http.Request) *wire.Error {
 
 // refuseHidden refuses a request whose Connection field names one that says
 // whose or what the request is: reverse_proxy has removed that one, so that
-// SignRequest could not compare it. The placeholder has the client's own field.
+// Provider.Send could not compare it. The placeholder has the client's own field.
 func refuseHidden(req *http.Request) *wire.Error {
 	repl, ok := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {

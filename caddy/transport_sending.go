@@ -2,8 +2,6 @@ package alipaycaddy
 
 import (
 	"context"
-	"errors"
-	"net/http/httptrace"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -47,19 +45,4 @@ func sendingOf(ctx context.Context, within time.Duration) *sending {
 func mayHaveLeft(ctx context.Context) bool {
 	s, ok := caddyhttp.GetVar(ctx, sendingVar).(*sending)
 	return ok && s.left
-}
-
-// errNotSent is why a try is given up that has not left by the deadline.
-var errNotSent = errors.New("the request could not be sent in time")
-
-// arm makes a context that ends at the deadline unless the request has its
-// connection by then: how long the answer may take is for reverse_proxy's own
-// options. disarm must be called once the head of the answer is there.
-func (s *sending) arm(parent context.Context) (ctx context.Context, disarm func() bool) {
-	ctx, cancel := context.WithCancelCause(parent)
-	timer := time.AfterFunc(time.Until(s.deadline), func() { cancel(errNotSent) })
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		// It runs after the departure's own, which may wait for another slot.
-		GotConn: func(httptrace.GotConnInfo) { timer.Stop() },
-	}), timer.Stop
 }

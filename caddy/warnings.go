@@ -23,9 +23,10 @@ type warnings struct {
 	named map[string]string
 }
 
-// provider warns of a base URL that is most likely wrong.
+// provider warns of a base URL that is most likely wrong, and of a weak layout.
 func (w *warnings) provider(p *upstream.Provider) {
 	w.unencrypted(p, "base_url", p.BaseURL)
+	w.signature(p)
 	if chat := cmp.Or(p.Paths[upstream.EndpointChat], p.Profile.Paths[upstream.EndpointChat]); strings.HasPrefix(chat, "/v1/") && strings.HasSuffix(strings.TrimRight(p.BaseURL.Path, "/"), "/v1") {
 		w.logger.Warn("base_url ends in /v1, and so begins the profile's path: leave /v1 out of base_url, or set path",
 			zap.String("provider", p.Name), zap.String("profile", p.Profile.Name), zap.String("requests_go_to", p.BaseURL.Path+chat))

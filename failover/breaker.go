@@ -22,7 +22,7 @@ type Rule struct {
 	// Within is the time from the first of these failures to the one that
 	// opens; 5 minutes by default.
 	Within time.Duration
-	// OpenFor is how long nothing is let through; 60 seconds by default.
+	// OpenFor is how long no call is admitted; 60 seconds by default.
 	OpenFor time.Duration
 	// ProbeFor is how long the first call after that may take before another
 	// one is tried in its place; 30 seconds by default.
@@ -60,12 +60,12 @@ func (r Rule) changed(key Key, state State) {
 	}
 }
 
-// Result is how a call ended, as far as it tells of its provider's health.
+// Result is what the end of a call says about its provider's health.
 type Result int8
 
 // The results.
 const (
-	// Ignored tells nothing: the client left, the request was at fault, it was
+	// Ignored says nothing: the client left, the request was at fault, it was
 	// rejected before it was sent, or the answer was a compliance block.
 	Ignored Result = iota
 	// Success is an answer.
@@ -75,7 +75,7 @@ const (
 	Failure
 	// Begun is an answer that has begun and may take long, as a stream does: a
 	// Success of a probe, which is an ordinary call from then on. How the call ends
-	// is still to be told.
+	// is reported by a second call of done.
 	Begun
 )
 
@@ -84,11 +84,11 @@ type State int8
 
 // The states.
 const (
-	// Closed lets calls through.
+	// Closed admits calls.
 	Closed State = iota
-	// Open turns calls away.
+	// Open rejects calls.
 	Open
-	// HalfOpen turns calls away but for one, the probe, that is under way.
+	// HalfOpen rejects calls except one, the probe, which is in flight.
 	HalfOpen
 )
 
@@ -104,13 +104,13 @@ func (s State) String() string {
 	}
 }
 
-// ErrOpen is what every OpenError is.
+// ErrOpen is the error that every OpenError wraps.
 var ErrOpen = errors.New("breaker is open")
 
-// OpenError is the error of a call that a breaker turned away.
+// OpenError is the error of a call that a breaker rejected.
 type OpenError struct {
-	// RetryAfter is when a call may be let through again, unless the probe that
-	// is then under way, or is now, ends otherwise.
+	// RetryAfter is how long to wait until a call may be admitted again. A probe
+	// that is in flight until then may fail and make it longer.
 	RetryAfter time.Duration
 }
 

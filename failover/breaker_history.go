@@ -5,31 +5,31 @@ import (
 	"time"
 )
 
-// history is all that a breaker remembers. It is never changed, only replaced,
+// history is the whole state of a breaker. It is never changed, only replaced,
 // so that calls read it without a lock.
 type history struct {
 	// failures are those in a row while it is closed, the oldest first.
 	failures []time.Time
 	// opened is when it opened; zero while it is closed.
 	opened time.Time
-	// probe is the latest one since it opened, if its end is not known.
+	// probe is the lease of the latest probe since it opened, if its end is not known.
 	probe lease
 	// turn is when it last opened or closed, counted in such turns of all
-	// breakers: what calls from before it tell is about times that are over.
+	// breakers. Results of calls that began before it are out of date.
 	turn uint64
 	// version is the latest one of the replicas' common memory that is known.
 	version int64
 }
 
-// lease is a place that becomes free by itself.
+// lease is the right to be the probe, which ends by itself.
 type lease struct {
-	holder uint64 // random; zero for nobody
+	holder uint64 // random; zero for no holder
 	until  time.Time
 }
 
 func (h *history) isOpen() bool { return !h.opened.IsZero() }
 
-// isEmpty tells that forgetting it makes no difference.
+// isEmpty reports whether forgetting it makes no difference.
 func (h *history) isEmpty() bool { return !h.isOpen() && len(h.failures) == 0 && h.turn == 0 }
 
 // state is what it is at the time now.
@@ -44,8 +44,8 @@ func (h *history) state(now time.Time) State {
 	}
 }
 
-// wait is how long it is until one call may be let through; not more than zero
-// where it is closed or a probe is due.
+// wait is how long it is until one call may be admitted; zero or less if the
+// breaker is closed or a probe is due.
 func (h *history) wait(rule Rule, now time.Time) time.Duration {
 	if !h.isOpen() {
 		return 0
@@ -53,7 +53,7 @@ func (h *history) wait(rule Rule, now time.Time) time.Duration {
 	return max(h.opened.Add(rule.OpenFor).Sub(now), h.probe.until.Sub(now))
 }
 
-// An event is what a result does to a breaker; also a command of the script.
+// An event is what a result does to a breaker. It is also a command of the script.
 type event string
 
 const (
@@ -63,12 +63,13 @@ const (
 	opened   event = "opened"   // by one failure too many
 	closed   event = "closed"   // by the probe
 	reopened event = "reopened" // by the probe
-	released event = "released" // the probe told nothing: another may be it
+	released event = "released" // the probe ended without a result: another call may be it
 	probing  event = "probing"  // a call asks to be the probe
 )
 
-// changed says which state the event leads to, if its owner has to hear of it:
-// not of probes, of which there may be many, until one has told something.
+// changed is the state that the event leads to; ok reports whether Rule.Changed
+// is called for it. Probes are not reported, of which there may be many, until one
+// has a result.
 func (e event) changed() (state State, ok bool) {
 	switch e {
 	case opened, reopened:
@@ -81,7 +82,7 @@ func (e event) changed() (state State, ok bool) {
 }
 
 // after is the history after the result of a call, which is the probe if it holds
-// the lease. Open, a breaker listens to its probe alone.
+// the lease. While the breaker is open, only the probe's result counts.
 func (h history) after(result Result, holder uint64, rule Rule, now time.Time) (history, event) {
 	if h.isOpen() {
 		if holder == 0 || holder != h.probe.holder {

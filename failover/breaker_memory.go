@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// remembered is how long a breaker that nothing happens to is remembered.
+	// remembered is how long a breaker is remembered after its latest change.
 	remembered = MaxSpan
 	// mostPairs is how many are remembered at most.
 	mostPairs = 100_000
@@ -32,7 +32,7 @@ type pair struct {
 	// Under the lock of the memory:
 	changed time.Time
 	place   *list.Element
-	// untold are the events that the replicas' common memory is still to hear of.
+	// untold counts the events that are not yet in the replicas' common memory.
 	untold int
 }
 
@@ -80,9 +80,10 @@ func (m *memory) write(key Key, h history, now time.Time) *pair {
 	return p
 }
 
-// makeRoom forgets up to two breakers that nothing has happened to for too long:
-// one more than are added, so that they die out while the work stays constant.
-// Where there are too many, the one that changed longest ago goes in any case.
+// makeRoom forgets up to two breakers that have not changed for too long: one more
+// than are added, so that all such are forgotten in the end while the work per call
+// stays constant. If there are too many, the one that changed longest ago is
+// forgotten in any case.
 func (m *memory) makeRoom(now time.Time) {
 	for range 2 {
 		oldest := m.recent.Front()
@@ -105,10 +106,9 @@ func (m *memory) forget(p *pair) {
 // Tally is how many breakers are not closed.
 type Tally struct{ Open, HalfOpen int }
 
-// States are the breakers that are not closed, as this replica knows them,
-// counted by provider; one that has none is left out. It holds up nobody, and
-// takes as long as it takes to look at all that is remembered: little where
-// calls succeed, some milliseconds at the most.
+// States counts the breakers that are not closed, as this replica knows them, by
+// provider; a provider that has none is left out. It takes no lock, and looks at
+// all breakers that are remembered: some milliseconds at most.
 func (m *memory) States() map[string]Tally {
 	now := time.Now()
 	tallies := make(map[string]Tally)

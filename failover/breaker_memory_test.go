@@ -134,8 +134,8 @@ func TestTurnsAreTheMemorysOwn(t *testing.T) {
 	}
 }
 
-// What is still to be told comes before what is heard, and the newer before the
-// older.
+// A change that is still queued for Redis takes precedence over one that is polled,
+// and a newer version over an older one.
 func TestAdopt(t *testing.T) {
 	tests := map[string]struct {
 		untold       int
@@ -145,7 +145,7 @@ func TestAdopt(t *testing.T) {
 		"newer":                  {0, 5, 6, 2},
 		"the same":               {0, 5, 5, 1},
 		"older":                  {0, 5, 4, 1},
-		"newer, but more untold": {1, 5, 6, 1},
+		"newer, but more queued": {1, 5, 6, 1},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

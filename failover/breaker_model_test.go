@@ -35,7 +35,7 @@ type modelCall struct {
 	done   func(Result)
 }
 
-// allow says whether a call is let through, or how long it is until one may be.
+// allow reports whether a call is admitted, or how long it is until one may be.
 func (m *model) allow(now time.Time) (*modelCall, time.Duration) {
 	c := &modelCall{period: m.period, began: now}
 	if !m.open {
@@ -135,9 +135,9 @@ func compare(t *testing.T, seed uint64) {
 			var open *OpenError
 			switch {
 			case want == nil && (!errors.As(err, &open) || open.RetryAfter != wait):
-				t.Fatalf("seed %d, step %d: %v, want to be turned away for %s", seed, step, err, wait)
+				t.Fatalf("seed %d, step %d: %v, want a rejection for %s", seed, step, err, wait)
 			case want != nil && err != nil:
-				t.Fatalf("seed %d, step %d: %v, want to be let through", seed, step, err)
+				t.Fatalf("seed %d, step %d: %v, want to be admitted", seed, step, err)
 			case want != nil:
 				want.done = done
 				under[key] = append(under[key], want)

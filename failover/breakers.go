@@ -9,9 +9,9 @@ import (
 )
 
 // Breakers are those of all tenants and providers. A breaker opens after too many
-// failures in a row, turns calls away for a while, and then lets one call
-// through, the probe: if that succeeds it closes. Results of calls that began
-// before it opened tell it nothing any more.
+// failures in a row, rejects calls for a while, and then admits one call, the
+// probe: if that succeeds it closes. Results of calls that began before it opened
+// are ignored.
 //
 // The probe holds its place by a lease, so that one that hangs is replaced. It
 // is one for all replicas where they share their state (NewSharedBreakers).
@@ -19,15 +19,15 @@ import (
 // Memory is held only for breakers that have seen failures since a success or
 // have been open: for an hour after their latest change, and for at most 100,000,
 // of which the one that changed longest ago is forgotten first. An open breaker
-// that is forgotten is closed, and nobody is told. The zero value is ready, is this process's own, and
-// is safe for concurrent use.
+// that is forgotten is closed, without a call of Rule.Changed. The zero value is
+// ready, is not shared with other processes, and is safe for concurrent use.
 type Breakers struct {
 	memory
 	calls  sync.Pool // of *call
 	shared *shared   // nil where the process is on its own
 }
 
-// call is a call that was let through. Values are reused.
+// call is a call that was admitted. Values are reused.
 type call struct {
 	key  Key
 	rule Rule
@@ -39,17 +39,17 @@ type call struct {
 	ended atomic.Uint64
 }
 
-// Allow lets a call through or turns it away with an *OpenError. When the end of
-// a call that was let through is known, done has to be called with it: the first
-// time counts. One that is never called costs nothing, but for that of a probe
-// its place until the lease ends.
+// Allow admits a call or rejects it with an *OpenError. When the result of an
+// admitted call is known, done has to be called with it: the first time counts. If
+// done is never called nothing is lost, except that a probe keeps its place until
+// the lease ends.
 //
 // It decides from memory. Only where replicas share their state, the call that
 // would be the probe asks Redis whether it is, for 50 ms at most. If ctx has
 // ended before, its error is returned.
 func (b *Breakers) Allow(ctx context.Context, key Key, rule Rule) (done func(Result), err error) {
-	// First the turn: should the breaker open in between, then this call is one
-	// from before.
+	// Read the turn first: if the breaker opens in between, then this call began
+	// before it opened.
 	turn := b.turns.Load()
 	p := b.find(key)
 	if p == nil {
@@ -69,7 +69,7 @@ func (b *Breakers) Allow(ctx context.Context, key Key, rule Rule) (done func(Res
 	return b.probe(key, rule)
 }
 
-// probe lets a call through as the probe, if it can have the lease.
+// probe admits a call as the probe, if it gets the lease.
 func (b *Breakers) probe(key Key, rule Rule) (done func(Result), err error) {
 	// The place in this replica comes first, so that one call at a time asks.
 	b.mu.Lock()
@@ -89,8 +89,8 @@ func (b *Breakers) probe(key Key, rule Rule) (done func(Result), err error) {
 	return b.admit(key, rule, h.turn, h.probe.holder), nil
 }
 
-// decide lets a call through that found another history than it began with,
-// unless the breaker is open.
+// decide admits a call that found another history than it began with, unless the
+// breaker is open.
 func (b *Breakers) decide(key Key, rule Rule, h history, now time.Time) (done func(Result), err error) {
 	if !h.isOpen() {
 		return b.admit(key, rule, h.turn, 0), nil
@@ -111,7 +111,7 @@ func (b *Breakers) admit(key Key, rule Rule, turn, probe uint64) func(Result) {
 		if result == Begun {
 			if c.ended.Load() == ended && c.probe != 0 {
 				b.settle(c, Success)
-				c.turn, c.probe = b.turns.Load(), 0 // and goes on as any other call
+				c.turn, c.probe = b.turns.Load(), 0 // an ordinary call from now on
 			}
 			return
 		}
@@ -124,7 +124,7 @@ func (b *Breakers) admit(key Key, rule Rule, turn, probe uint64) func(Result) {
 	}
 }
 
-// settle takes note of a call's end.
+// settle applies the result of a call.
 func (b *Breakers) settle(c *call, result Result) {
 	if c.probe == 0 && (result == Ignored || result == Success && !b.remembersFailures(c.key)) {
 		return
@@ -148,7 +148,7 @@ func (b *Breakers) settle(c *call, result Result) {
 	}
 }
 
-// remembersFailures says whether a success would change anything.
+// remembersFailures reports whether a success would change anything.
 func (b *Breakers) remembersFailures(key Key) bool {
 	p := b.find(key)
 	return p != nil && len(p.history.Load().failures) > 0

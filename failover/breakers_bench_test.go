@@ -43,7 +43,7 @@ func BenchmarkClosed(b *testing.B) {
 	})
 }
 
-// BenchmarkOpen is a call that is turned away.
+// BenchmarkOpen is a call that is rejected.
 func BenchmarkOpen(b *testing.B) {
 	var breakers Breakers
 	ctx, key := b.Context(), Key{"tenant", "alipay"}
@@ -54,7 +54,7 @@ func BenchmarkOpen(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := breakers.Allow(ctx, key, Rule{}); err == nil {
-			b.Fatal("let through")
+			b.Fatal("admitted")
 		}
 	}
 }

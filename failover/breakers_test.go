@@ -16,9 +16,9 @@ var testKey = Key{Tenant: "tenant", Provider: "alipay"}
 
 // stage plays a script of calls at one breaker:
 //
-//   - - o   a call that succeeds, fails, or tells nothing; let through
-//     x       a call that is turned away
-//     ( a     a call begins that goes by the name a, and is let through
+//   - - o   a call that succeeds, fails, or has no result; admitted
+//     x       a call that is rejected
+//     ( a     a call begins that has the name a, and is admitted
 //     a+ a- ao  it ends
 //     a~        its answer begins
 //     5s      time passes
@@ -81,11 +81,11 @@ func TestBreaker(t *testing.T) {
 		script  string
 		changes string
 	}{
-		"three failures are tolerated": {script: "- - - (a a+"},
-		"the fourth opens":             {script: "- - - - x", changes: "open"},
-		"a success resets":             {script: "- - - + - - - + (a"},
-		"what tells nothing does not":  {script: "- o - o - o - x", changes: "open"},
-		"what tells nothing is not counted": {
+		"three failures are tolerated":  {script: "- - - (a a+"},
+		"the fourth opens":              {script: "- - - - x", changes: "open"},
+		"a success resets":              {script: "- - - + - - - + (a"},
+		"calls without a result do not": {script: "- o - o - o - x", changes: "open"},
+		"calls without a result are not counted": {
 			script: "o o o o o o (a",
 		},
 		"the first to the fourth within five minutes": {
@@ -110,7 +110,7 @@ func TestBreaker(t *testing.T) {
 		"the probe opens again": {
 			script: "- - - - 60s (a 10s a- x 59999ms x 1ms (b", changes: "open open",
 		},
-		"a probe that tells nothing gives its place back": {
+		"a probe without a result gives its place back": {
 			script: "- - - - 60s (a x ao (b x b+ (c", changes: "open closed",
 		},
 		"a probe that hangs frees its place": {
@@ -125,7 +125,7 @@ func TestBreaker(t *testing.T) {
 		"and once": {
 			script: "- - - - 60s (a a~ a+ a- a~ a- - - - (b", changes: "open closed",
 		},
-		"answers that begin tell nothing of other calls": {
+		"answers that begin say nothing of other calls": {
 			script: "(a a~ - - - a- x", changes: "open",
 		},
 		"nor do they close what opened meanwhile": {
@@ -134,7 +134,7 @@ func TestBreaker(t *testing.T) {
 		"a probe that begins to answer too late closes nothing": {
 			script: "- - - - 60s (a 30s (b a~ x b- x", changes: "open open",
 		},
-		"a probe that comes late, and in whose place nobody is": {
+		"a probe that comes late, and in whose place no other is": {
 			script: "- - - - 60s (a 40s a+ (b", changes: "open closed",
 		},
 		"a probe that comes too late closes nothing": {
@@ -157,7 +157,7 @@ func TestBreaker(t *testing.T) {
 			script: "(a - - - - 60s + - - - a+ - x", changes: "open closed open",
 		},
 		"a success of a slow call resets": {script: "(a - - - a+ - - - (b"},
-		"failures of calls that were under way together": {
+		"failures of calls that were in flight together": {
 			script: "(a (b (c (d (e a- b- c- d- e- x", changes: "open",
 		},
 		"never done": {script: "(a (b (c (d (e (f - - - (g"},
@@ -310,7 +310,7 @@ func TestOneProbeOfManyCalls(t *testing.T) {
 	})
 }
 
-// Calls that found a probe due together are told apart under the lock.
+// When several calls find a probe due, the lock lets only one be the probe.
 func TestProbeIsDecidedUnderTheLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, Rule{})
@@ -357,7 +357,7 @@ func TestDoneOfAnEndedCallDoesNotEndAnother(t *testing.T) {
 	}
 	under(Failure)
 	if h := b.read(testKey); len(h.failures) != 1 {
-		t.Errorf("the call under way is not counted: %+v", h)
+		t.Errorf("the call in flight is not counted: %+v", h)
 	}
 }
 

@@ -53,7 +53,7 @@ func TestBudgetIsNotFullerThanFull(t *testing.T) {
 	}
 }
 
-// Whatever calls come, and however often each tries to repeat: attempts are
+// For any calls, and any number of retries that each asks for, attempts are
 // never more than 1.2 times the calls plus 10, at any time.
 func TestBudgetHoldsItsBound(t *testing.T) {
 	for seed := range uint64(50) {

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
-// A provider that fails is left alone after the fourth time.
+// A provider that fails is skipped after the fourth time.
 func ExampleBreakers() {
 	var breakers failover.Breakers
 	key := failover.Key{Tenant: "acme", Provider: "alipay"}

@@ -1,16 +1,18 @@
 // Package limiter keeps calls under an upstream's rate cap: an exact sliding
-// window of departures, in memory or shared in Redis, and a fair queue for the
-// calls that have to wait for one.
+// window, in memory or shared in Redis, which hands out permits, and a fair queue
+// for the calls that have to wait for one. A permit is a reserved slot in the
+// window: it allows one request to be sent, at its time.
 //
-// A call is refused at once only if this replica could not serve it within its
-// longest wait although it got every departure that the window has, as far as it
-// knows of those of others. With a window of its own that is exact: who is let in
-// departs in time, unless others overtake it, the upstream throttles or the process
-// is held up. With several replicas the others take their part: some calls wait out
-// their longest wait, and are refused then.
+// The queue is fail-fast: a call is rejected at once if this replica could not
+// serve it within its MaxWait even with every permit that the window has, as far
+// as it knows those of other replicas. With a window of its own that is exact: a
+// call that enters the queue gets its permit in time, unless others overtake it,
+// the upstream throttles or the process is held up. With several replicas the
+// others take their part: some calls wait for all of their MaxWait, and are
+// rejected then.
 //
 // Windows and queues hold history only. The limits come with every call, so
-// that a reload can change them without losing what has departed.
+// that a reload can change them and the permits already given still count.
 package limiter
 
 import (
@@ -20,10 +22,10 @@ import (
 	"time"
 )
 
-// Limit is a cap on departures: in no time span of Per+Guard may more than
-// Requests depart.
+// Limit is a rate cap: in no time span of Per+Guard may more than Requests
+// requests be sent.
 type Limit struct {
-	// Requests is the most departures in any window; at least 1.
+	// Requests is the most permits in any window; at least 1.
 	Requests int
 	// Per is the window that the upstream counts in.
 	Per time.Duration
@@ -31,14 +33,14 @@ type Limit struct {
 	Guard time.Duration
 }
 
-// Span is the time that must pass from one departure to the one Requests later.
+// Span is the time that must pass from one permit to the one Requests later.
 func (l Limit) Span() time.Duration { return l.Per + l.Guard }
 
-// Slot is one departure that a Window has reserved.
+// Slot is a permit: one slot that a Window has reserved, for one request.
 type Slot struct {
-	// At is when the departure may happen, in local time. It may have passed
-	// already if a shared window answered slowly: the slot is then as good as
-	// any that its holder comes late to.
+	// At is when the slot begins, in local time: the request may be sent from
+	// then on. It may have passed already if a shared window answered slowly;
+	// that is the same as a caller that is late for its slot.
 	At time.Time
 
 	id      uint64          // finds the slot in the memory window
@@ -52,31 +54,31 @@ type Slot struct {
 // has changed. The caller gives the slot back and reserves anew.
 func (s Slot) Revoked() <-chan struct{} { return s.revoked }
 
-// Window hands out departures. It is safe for concurrent use.
+// Window hands out permits. It is safe for concurrent use.
 type Window interface {
-	// Reserve takes the next free departure and says when it is, so that the
+	// Reserve takes the next free slot and says when it begins, so that the
 	// caller knows its wait at once. It blocks no longer than the store needs.
 	Reserve(ctx context.Context, l Limit) (Slot, error)
-	// Return gives back a slot whose departure does not happen, late, revoked
+	// Return gives back a slot that no request was sent in: it is late, revoked
 	// or not wanted any more.
 	Return(s Slot)
-	// Next predicts when the next free departure is, without taking it.
+	// Next predicts when the next free slot begins, without taking it.
 	Next(l Limit, now time.Time) time.Time
-	// NextAfter predicts the free departure, from a time on, that is left when
-	// so many others have taken theirs, each at least pace after the one
-	// before. That is what happens, unless other replicas take departures that
-	// it does not know of or the window is throttled anew, which makes it
-	// later, or a slot is returned.
+	// NextAfter predicts the slot that a call gets that comes at from and goes
+	// after ahead others, each of which takes a slot at least pace after the
+	// one before. The prediction is exact, unless other replicas take slots
+	// that this one does not know of or the window is throttled anew (then it
+	// is later), or a slot is returned (then it may be earlier).
 	NextAfter(l Limit, from time.Time, pace time.Duration, ahead int) time.Time
 	// Throttle closes the window for d, because the upstream said so, for
-	// every replica; after that the rate grows back additively.
+	// every replica; after that the rate recovers additively.
 	Throttle(d time.Duration)
-	// Rate is the effective number of departures in a window just now, at
+	// Rate is the effective number of permits in a window just now, at
 	// most l.Requests.
 	Rate(l Limit, now time.Time) float64
 }
 
-// Reason says why a call was not let through.
+// Reason says why a call was rejected.
 type Reason string
 
 // The reasons.
@@ -87,19 +89,19 @@ const (
 	Draining      Reason = "draining"
 )
 
-// Rejection is the error of a call that was not let through.
-type Rejection struct { //nolint:errname // a rejection is what it is called wherever it is spoken of
+// Rejection is the error of a call that was not admitted.
+type Rejection struct { //nolint:errname // exported name
 	Reason Reason
-	// RetryAfter is when a repeat has a chance; zero when that is unknown.
+	// RetryAfter is how long to wait before a repeat may succeed; zero if unknown.
 	RetryAfter time.Duration
 }
 
 // Error says the reason and the wait.
 func (r *Rejection) Error() string {
 	if r.RetryAfter > 0 {
-		return fmt.Sprintf("not let through: %s; retry after %s", r.Reason, r.RetryAfter)
+		return fmt.Sprintf("rejected:  %s; retry after %s", r.Reason, r.RetryAfter)
 	}
-	return "not let through: " + string(r.Reason)
+	return "rejected:  " + string(r.Reason)
 }
 
 // ErrLimit is an unusable Limit.

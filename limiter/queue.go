@@ -8,7 +8,7 @@ import (
 )
 
 // Priority is the class of a call. As long as calls of a higher class wait, a
-// lower one gets one departure in ten, so that it is late but never starved.
+// lower one gets one permit in ten, so that it is slow but never starved.
 // Values beyond High and Low count as those.
 type Priority int
 
@@ -21,17 +21,17 @@ const (
 
 const (
 	classes = 3
-	// patience is how often in a row a class that waits is passed over; once
-	// more where the third class is due at the same time.
-	patience = 9
+	// maxSkips is how often in a row a class with waiting calls is skipped at
+	// most; once more if the third class is due at the same time.
+	maxSkips = 9
 )
 
 // class is the index of a priority, the highest first.
 func (p Priority) class() int { return int(High - max(Low, min(p, High))) }
 
-// Request is a call that wants to depart, and what its configuration allows.
+// Request is a call that needs a permit, and what its configuration allows.
 type Request struct {
-	// Tenant shares the departures with the others of its class.
+	// Tenant shares the permits with the other tenants of its class.
 	Tenant string
 	// Weight is the tenant's share against those of others; less than 1
 	// counts as 1.
@@ -41,32 +41,33 @@ type Request struct {
 	// Bytes is what the call holds in memory while it waits.
 	Bytes int64
 	// MaxWait is the longest wait, inside the deadline of the call's context.
-	// A call that cannot depart within it, even with every departure that the
-	// window has, is turned away at once; another one that does not, when it
-	// is over.
+	// A call that cannot get a permit within it, even with every permit that
+	// the window has, is rejected at once; a call that might, but does not, is
+	// rejected when it is over.
 	MaxWait time.Duration
-	// Limit is the cap on departures.
+	// Limit is the rate cap.
 	Limit Limit
-	// Pace is the least time since the departure before, so that a burst does
-	// not outrun its own sending: what is late on the way arrives on top of
-	// what departs a window later. Zero lets a whole window's depart at once.
+	// Pace is the least time between two permits. It spreads a burst, because
+	// sending takes time too: a request that is sent late arrives together with
+	// those of the next window. With zero, all permits of a window may be used
+	// at once.
 	Pace time.Duration
 	// MaxCount and MaxBytes are the most that may wait, this call included.
 	MaxCount int
 	MaxBytes int64
 }
 
-// Queue lets calls depart one by one as a Window allows, and makes the others
+// Queue gives the permits of a Window to calls one by one, and makes the others
 // wait: fairly among tenants, by weight and by Priority.
 //
-// A full queue turns newcomers away, unless another tenant holds more of it
-// than the newcomer's would: then the latest of that tenant go instead, so
-// that nobody can fill the queue against the rest.
+// A full queue rejects new calls, unless another tenant holds more of it than
+// the new call's tenant would: then the latest calls of that tenant are rejected
+// instead, so that no tenant can block the others by filling the queue.
 //
-// It is safe for concurrent use. While nobody waits it has no goroutine.
+// It is safe for concurrent use. While no call waits it has no goroutine.
 type Queue struct {
 	now  func() time.Time
-	wake chan struct{} // tells dispatch to look again; capacity 1
+	wake chan struct{} // makes dispatch look again; capacity 1
 
 	mu       sync.Mutex
 	window   Window
@@ -76,17 +77,17 @@ type Queue struct {
 	// returning is how many slots are on their way back: until they are there
 	// the window seems fuller than it is.
 	returning int
-	// running tells that dispatch does.
+	// running reports whether dispatch is running.
 	running bool
-	// next is the departure booked for whoever is the head when it comes.
+	// next is the reserved permit. The head of the queue at its time gets it.
 	next   booking
 	seq    uint64
 	count  int
 	bytes  int64
 	class  [classes]fair
-	passed [classes]int // how often in a row a class was passed over
+	passed [classes]int // how often in a row a class was skipped
 	got    throughput
-	last   time.Time // when the latest call was let through
+	last   time.Time // when the latest call was admitted
 	opens  time.Time // nothing is reserved before
 }
 
@@ -96,8 +97,9 @@ func NewQueue(w Window, now func() time.Time) *Queue {
 	return &Queue{window: w, now: now, wake: make(chan struct{}, 1)}
 }
 
-// Wait blocks until r may depart. The caller then sends at once, or gives the slot
-// to Return. The error is a *Rejection, that of the window, or ErrLimit.
+// Wait blocks until r has a permit whose time has come. The caller then sends at
+// once, or gives the slot to Return. The error is a *Rejection, that of the window,
+// or ErrLimit.
 func (q *Queue) Wait(ctx context.Context, r Request) (Slot, error) {
 	if err := r.Limit.Check(); err != nil {
 		return Slot{}, err
@@ -125,8 +127,8 @@ func (q *Queue) Wait(ctx context.Context, r Request) (Slot, error) {
 	case err != nil:
 		err = failed(err)
 	default:
-		// Where others were faster the slot's time is yet to come, and it is
-		// the head's: also where that is this call itself.
+		// If others were faster the slot's time is yet to come. Then it is for
+		// the head of the queue, which may be this call itself.
 		b = q.book(b)
 		w, err = q.enter(ctx, r, now)
 		if q.count == 0 {
@@ -141,9 +143,9 @@ func (q *Queue) Wait(ctx context.Context, r Request) (Slot, error) {
 	return q.await(ctx, w)
 }
 
-// isFree tells whether r need not queue: nobody waits, and there are departures
-// now for those that are at the window and for one more. With a pace only one can
-// be due at a time, and the others would bring back slots that they cannot use.
+// isFree reports whether r need not queue: no call waits, and there are permits
+// now for the calls that are reserving one and for one more. With a pace only one
+// can be due at a time, and the others would return slots that they cannot use.
 func (q *Queue) isFree(r Request, now time.Time) bool {
 	return q.count == 0 && (q.reserving == 0 || r.Pace == 0) && now.Sub(q.last) >= r.Pace &&
 		!q.opens.After(now) && !q.window.NextAfter(r.Limit, now, r.Pace, q.reserving).After(now)
@@ -156,8 +158,8 @@ func (q *Queue) Depth() (count int, bytes int64) {
 	return q.count, q.bytes
 }
 
-// Predict is how long r would have to wait if it came now, as long as nobody
-// else comes or leaves.
+// Predict is how long r would have to wait if it came now, as long as no other
+// call comes or leaves.
 func (q *Queue) Predict(r Request) time.Duration {
 	r.Weight = max(r.Weight, 1)
 	q.mu.Lock()
@@ -166,7 +168,7 @@ func (q *Queue) Predict(r Request) time.Duration {
 	return q.predict(r, q.ahead(r), now)
 }
 
-// Drain turns away all that wait, and from now on all that would have to.
+// Drain rejects all calls that wait, and from now on all that would have to.
 func (q *Queue) Drain() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -178,9 +180,9 @@ func (q *Queue) Drain() {
 	}
 }
 
-// SetWindow moves the queue, with all that wait, to another window, which is
-// asked for nothing before opens: w does not know what has departed under the
-// window before, so that all of it has to be out of the span by then.
+// SetWindow moves the queue, with all calls that wait, to another window. Nothing
+// is reserved there before opens: w does not know the permits of the window
+// before, so opens must be late enough that they are all out of the span.
 func (q *Queue) SetWindow(w Window, opens time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -198,7 +200,7 @@ func (q *Queue) Window() Window {
 	return q.window
 }
 
-// enter puts a call in line, or says why it must not wait.
+// enter puts a call in line, or returns why it is rejected.
 func (q *Queue) enter(ctx context.Context, r Request, now time.Time) (*waiter, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		r.MaxWait = min(r.MaxWait, deadline.Sub(now))
@@ -206,8 +208,9 @@ func (q *Queue) enter(ctx context.Context, r Request, now time.Time) (*waiter, e
 	if q.draining {
 		return nil, &Rejection{Reason: Draining}
 	}
-	// Nobody goes behind everybody: only where that is too late does it
-	// matter how many really go first. What is on its way back is somebody's yet.
+	// Counting the calls ahead takes time, so first assume that all go first.
+	// Only if that is too late, count. While slots are being returned the window
+	// seems fuller than it is, so no call is rejected.
 	if q.returning == 0 && q.earliest(r, q.count, now) > r.MaxWait {
 		if ahead := q.ahead(r); q.earliest(r, ahead, now) > r.MaxWait {
 			return nil, &Rejection{Reason: QueueDeadline, RetryAfter: q.predict(r, ahead, now)}
@@ -226,7 +229,7 @@ func (q *Queue) enter(ctx context.Context, r Request, now time.Time) (*waiter, e
 // await waits for w's turn, its context or its longest wait.
 func (q *Queue) await(ctx context.Context, w *waiter) (Slot, error) {
 	last := q.now().Add(w.MaxWait)
-	// A departure at the very end of the longest wait is still in time.
+	// A permit at the very end of the longest wait is still in time.
 	timer := time.NewTimer(w.MaxWait + time.Millisecond)
 	defer timer.Stop()
 	for {
@@ -240,12 +243,12 @@ func (q *Queue) await(ctx context.Context, w *waiter) (Slot, error) {
 		q.mu.Lock()
 		now := q.now()
 		switch {
-		case w.line != nil: // still: it leaves
+		case w.line != nil: // not served: it leaves
 			q.remove(w)
 			err := q.gone(ctx, w.Request, now)
 			q.mu.Unlock()
 			return Slot{}, err
-		case !served: // but it was, at the same time
+		case !served: // it was served at the same time
 			<-w.ready
 		}
 		b, err := w.booked, w.err
@@ -262,7 +265,7 @@ func (q *Queue) await(ctx context.Context, w *waiter) (Slot, error) {
 			err = &Rejection{Reason: Draining}
 		case !now.Before(last):
 			err = q.gone(ctx, w.Request, now)
-		default: // woken too late to depart: first in line again
+		default: // woken too late for its slot: first in line again
 			q.class[w.Priority.class()].restore(w)
 			q.add(w)
 		}
@@ -274,8 +277,8 @@ func (q *Queue) await(ctx context.Context, w *waiter) (Slot, error) {
 	}
 }
 
-// gone is the rejection of a call whose context or longest wait has ended. A
-// deadline is not the client's doing.
+// gone is the rejection of a call whose context or longest wait has ended. Only a
+// cancelled context means that the client has gone; a deadline does not.
 func (q *Queue) gone(ctx context.Context, r Request, now time.Time) *Rejection {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return &Rejection{Reason: ClientGone}

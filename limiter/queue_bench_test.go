@@ -56,8 +56,8 @@ func BenchmarkDrain10000(b *testing.B) {
 	after, _ := q.Depth()
 	span := time.Duration(b.N) * window
 	b.ReportMetric(100*used.Seconds()/span.Seconds(), "%core")
-	b.ReportMetric(float64(before-after)/span.Seconds(), "departures/s")
-	b.ReportMetric(float64(used.Nanoseconds())/float64(before-after), "cpu-ns/departure")
+	b.ReportMetric(float64(before-after)/span.Seconds(), "permits/s")
+	b.ReportMetric(float64(used.Nanoseconds())/float64(before-after), "cpu-ns/permit")
 	cancel()
 	wg.Wait()
 }
@@ -74,7 +74,7 @@ func BenchmarkEnterAndLeave10000(b *testing.B) {
 	q := NewQueue(NewMemoryWindow(time.Now), time.Now)
 	r := patient("")
 	r.Limit.Per, r.Weight, r.MaxWait = time.Hour, 1, 1<<62
-	q.running = true // nobody is to depart
+	q.running = true // no permits
 	now := time.Now()
 	for i := range 10_000 {
 		r.Tenant = fmt.Sprint(i)
@@ -92,9 +92,9 @@ func BenchmarkEnterAndLeave10000(b *testing.B) {
 	}
 }
 
-// BenchmarkTurnAway10000 is a call that is told at once that it would wait too
+// BenchmarkReject10000 is a call that is rejected at once as it would wait too
 // long, while 10,000 others of as many tenants wait.
-func BenchmarkTurnAway10000(b *testing.B) {
+func BenchmarkReject10000(b *testing.B) {
 	q := NewQueue(NewMemoryWindow(time.Now), time.Now)
 	r := patient("")
 	r.Limit, r.Weight, r.MaxWait = alipay, 1, 1<<62
@@ -110,7 +110,7 @@ func BenchmarkTurnAway10000(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := q.Wait(b.Context(), r); err == nil {
-			b.Fatal("the call was let through")
+			b.Fatal("the call was admitted")
 		}
 	}
 }

@@ -13,8 +13,8 @@ func (q *Queue) makeRoom(r Request, now time.Time) bool {
 	if r.MaxCount < 1 || r.Bytes > r.MaxBytes {
 		return false
 	}
-	// Bounds that a reload has narrowed throw nobody out: what comes in takes
-	// the place of no more than itself.
+	// If a reload has narrowed the bounds, no waiting call is evicted for that:
+	// a new call evicts no more than the room that it needs itself.
 	count, bytes = min(count, 1), min(bytes, r.Bytes)
 	holds := func(l *line) int64 {
 		if count > 0 {

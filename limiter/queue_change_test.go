@@ -22,7 +22,7 @@ func TestThrottleHoldsBackTheReservedSlot(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if o := h.outcomes()[0]; o.err != nil || o.at < 5*time.Second || o.at > 6*time.Second {
-			t.Errorf("after %v: %v, want a departure when the window opens", o.at, o.err)
+			t.Errorf("after %v: %v, want a permit when the window opens", o.at, o.err)
 		}
 	})
 }
@@ -41,7 +41,7 @@ func TestEveryCallPassesItsOwnLimit(t *testing.T) {
 		time.Sleep(time.Minute)
 		out := h.outcomes()
 		if out[0].name != "new" || out[0].at != 3*time.Second {
-			t.Errorf("%q departs after %v, want the one with the new limit after 3 s", out[0].name, out[0].at)
+			t.Errorf("%q is admitted after %v, want the one with the new limit after 3 s", out[0].name, out[0].at)
 		}
 	})
 }
@@ -87,7 +87,7 @@ func TestSlotThatIsTooOldIsTakenAnew(t *testing.T) {
 		h.outcomes()
 		time.Sleep(time.Second)
 		if got := h.names(); !slices.Equal(got, []string{"late"}) || h.window.returned != 1 {
-			t.Errorf("%v depart and %d slots are given back, want late with the second that it got", got, h.window.returned)
+			t.Errorf("%v are admitted and %d slots are given back, want late with the second that it got", got, h.window.returned)
 		}
 	})
 }
@@ -115,7 +115,7 @@ func TestPredictionKnowsItsShareOfTheWindow(t *testing.T) {
 	})
 }
 
-// With nobody else coming, what is predicted is what happens.
+// If no other call comes, predictions are exact.
 func TestPredictionIsExactWhenNothingChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// booking is a slot, and what it is good for.
+// booking is a slot, the limit it was reserved under, and when that was.
 type booking struct {
 	slot  Slot
 	limit Limit
-	asked time.Time // when the window was asked for it
+	asked time.Time // when it was reserved
 }
 
 // giveBack returns the slot, if there is one. The lock is released meanwhile: the
@@ -26,10 +26,10 @@ func (q *Queue) giveBack(b booking) {
 	q.returning--
 }
 
-// fits tells whether a call under l may use b: it comes from the window and
-// the limit that hold for the call, the window has not revoked it, and its
-// time is not over. With a guard shorter than a millisecond a slot is good for
-// a millisecond all the same, or a busy machine would use none.
+// fits reports whether a call under l may use b: it comes from the window and
+// the limit that hold for the call, the window has not revoked it, and it is not
+// too late for it. A slot is valid for the guard, at least for a millisecond,
+// because with less a busy machine would miss every slot.
 func (q *Queue) fits(b booking, l Limit, now time.Time) bool {
 	select {
 	case <-b.slot.Revoked():
@@ -40,7 +40,7 @@ func (q *Queue) fits(b booking, l Limit, now time.Time) bool {
 		now.Sub(b.slot.At) <= max(l.Guard, time.Millisecond)
 }
 
-// reserve books the next departure under l. The lock is released meanwhile.
+// reserve books the next permit under l. The lock is released meanwhile.
 func (q *Queue) reserve(ctx context.Context, l Limit) (booking, error) {
 	w, asked := q.window, q.now()
 	q.mu.Unlock()
@@ -53,7 +53,7 @@ func (q *Queue) reserve(ctx context.Context, l Limit) (booking, error) {
 	return booking{slot, l, asked}, nil
 }
 
-// offer is book where somebody waits.
+// offer books b if a call waits. It returns what is left over, to be given back.
 func (q *Queue) offer(b booking) booking {
 	if q.count == 0 {
 		return b
@@ -61,7 +61,7 @@ func (q *Queue) offer(b booking) booking {
 	return q.book(b)
 }
 
-// book makes b the next departure if it is the earliest at hand. It returns what is
+// book makes b the next permit if it is the earliest at hand. It returns what is
 // left over, to be given back.
 func (q *Queue) book(b booking) booking {
 	if b.slot.window != nil && (q.next.slot.window == nil || b.slot.At.Before(q.next.slot.At)) {
@@ -71,7 +71,7 @@ func (q *Queue) book(b booking) booking {
 	return b
 }
 
-// takeNext takes the next departure from whoever is the head.
+// takeNext takes the booked permit out, if there is one.
 func (q *Queue) takeNext() booking {
 	b := q.next
 	q.next = booking{}
@@ -82,15 +82,16 @@ func (q *Queue) takeNext() booking {
 func (q *Queue) look() {
 	select {
 	case q.wake <- struct{}{}:
-	default: // it is told already
+	default: // it will look already
 	}
 }
 
-// dispatch lets one waiter after the other depart, and ends when nobody waits.
+// dispatch gives permits to one waiter after the other, and ends when no call
+// waits.
 //
-// The departure it books is nobody's until its time has come: then it goes to
-// whoever is the head, so that a better one that came meanwhile overtakes, and
-// one that left costs nothing.
+// The permit it books belongs to no call until its time has come: then the head of
+// the queue gets it. So a call of a higher class that came meanwhile overtakes, and
+// one that left wastes no permit.
 func (q *Queue) dispatch() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -98,7 +99,7 @@ func (q *Queue) dispatch() {
 	for q.count > 0 {
 		now, limit := q.now(), q.head().Limit
 		if wait := q.last.Add(q.head().Pace).Sub(now); wait > 0 && !q.next.slot.At.After(now) {
-			// A slot that is booked for now would only grow old meanwhile.
+			// A slot that is booked for now would be too old by then.
 			q.giveBack(q.takeNext())
 			q.mu.Unlock()
 			timer.Reset(wait)
@@ -120,7 +121,7 @@ func (q *Queue) dispatch() {
 		if !q.fits(q.next, limit, now) {
 			old := q.takeNext()
 			if old.slot.window != nil {
-				q.got = throughput{} // it was held up, or is to count anew
+				q.got = throughput{} // a missed or changed slot: measure anew
 			}
 			q.giveBack(old)
 			b, err := q.reserve(context.Background(), limit)
@@ -145,8 +146,8 @@ func (q *Queue) dispatch() {
 		}
 		w := q.head()
 		held := max(0, q.next.asked.Sub(q.last)-w.Pace)
-		q.got.depart(q.next.slot.At, held, limit.Span())
-		q.take(w) // which forgets what was got where nobody is left waiting
+		q.got.add(q.next.slot.At, held, limit.Span())
+		q.take(w) // clears q.got if no call is left waiting
 		q.last = now
 		w.deliver(q.takeNext(), nil)
 	}
@@ -155,8 +156,8 @@ func (q *Queue) dispatch() {
 	q.mu.Unlock()
 }
 
-// fail ends the wait of the head, as the error would have ended its call had
-// it not waited; who comes next has an attempt of its own.
+// fail ends the wait of the head with the error of a reservation, as for a call
+// that did not wait. The next call makes a reservation of its own.
 func (q *Queue) fail(err error) {
 	if q.count == 0 {
 		return
@@ -166,16 +167,16 @@ func (q *Queue) fail(err error) {
 	w.deliver(booking{}, failed(err))
 }
 
-func failed(err error) error { return fmt.Errorf("reserve a departure: %w", err) }
+func failed(err error) error { return fmt.Errorf("reserve a slot: %w", err) }
 
-// turn is the class whose head goes next: the highest, unless a lower one has
-// been passed over often enough. Somebody must wait.
+// turn is the class whose head goes next: the highest with waiting calls, unless
+// a lower one has been skipped maxSkips times. At least one call must wait.
 func (q *Queue) turn() int {
 	first := -1
 	for c := range q.class {
 		switch {
 		case q.class[c].count == 0:
-		case q.passed[c] >= patience:
+		case q.passed[c] >= maxSkips:
 			return c
 		case first < 0:
 			first = c
@@ -186,7 +187,7 @@ func (q *Queue) turn() int {
 
 func (q *Queue) head() *waiter { return q.class[q.turn()].head() }
 
-// take lets the head depart.
+// take takes the head out, which gets a permit.
 func (q *Queue) take(head *waiter) {
 	turn := head.Priority.class()
 	for c := range q.class {
@@ -200,13 +201,13 @@ func (q *Queue) take(head *waiter) {
 	q.drop(head)
 }
 
-// remove takes a waiter out that leaves before its turn.
+// remove takes out a waiter that leaves before its turn.
 func (q *Queue) remove(w *waiter) {
 	q.class[w.Priority.class()].remove(w)
 	q.drop(w)
 }
 
-// add counts a waiter in, and sees to it that somebody serves it.
+// add counts a waiter in, and starts dispatch if it is not running.
 func (q *Queue) add(w *waiter) {
 	q.count++
 	q.bytes += w.Bytes
@@ -216,7 +217,7 @@ func (q *Queue) add(w *waiter) {
 	}
 }
 
-// drop counts a waiter out, and ends dispatch with the last.
+// drop counts a waiter out, and ends dispatch after the last one.
 func (q *Queue) drop(w *waiter) {
 	q.count--
 	q.bytes -= w.Bytes

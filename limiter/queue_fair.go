@@ -13,26 +13,26 @@ type waiter struct {
 	line       *line   // nil once it has left
 	prev, next *waiter // in its line
 
-	// ready, of capacity 1, says that booked or err is set.
+	// ready, of capacity 1, receives when booked or err is set.
 	ready  chan struct{}
 	booked booking
 	err    error
 }
 
-// deliver tells the waiter, which has left its line, how its wait ended.
+// deliver ends the wait of w, which has left its line, with a permit or an error.
 func (w *waiter) deliver(b booking, err error) {
 	w.booked, w.err = b, err
 	w.ready <- struct{}{}
 }
 
-// share is how much virtual time the departure of a call takes.
+// share is how much virtual time a permit for the call takes.
 func (r Request) share() float64 { return 1 / float64(r.Weight) }
 
 // line holds the calls of one tenant, first come first served.
 type line struct {
 	tenant string
-	// start is the virtual time at which the first of the line, or whoever
-	// comes first to an empty one, may start.
+	// start is the virtual time at which the first call of the line may start;
+	// of an empty line, the next call that comes.
 	start       float64
 	share       float64 // of all in line together
 	first, last *waiter
@@ -79,21 +79,21 @@ func (l *line) remove(w *waiter) {
 
 // fair serves tenants by start-time fair queueing (P. Goyal, H. M. Vin and
 // H. Cheng, "Start-time Fair Queueing: A Scheduling Algorithm for Integrated
-// Services Packet Switching Networks", SIGCOMM 1996): a departure takes
+// Services Packet Switching Networks", SIGCOMM 1996): a permit takes
 // 1/weight of virtual time from its tenant, the tenant whose next one starts
 // earliest goes first, and the clock is the start of the last one served. A
 // tenant that was away starts at the clock, so that it neither saves up turns
 // nor pays for what others have queued.
 //
-// Only the first of a line has a start: who leaves before its turn costs its
-// tenant nothing. A line that has run empty is kept until the clock passes
-// its start, or its tenant would gain by coming back at once. Every operation
-// takes O(log tenants), but ahead, which looks at each.
+// Only the first call of a line has a start: a call that leaves before its turn
+// costs its tenant nothing. A line that has run empty is kept until the clock
+// passes its start, or its tenant would gain by coming back at once. Every
+// operation takes O(log tenants), except ahead, which is linear.
 type fair struct {
 	clock float64
 	lines map[string]*line
-	busy  lines // where somebody waits
-	idle  lines // where nobody does, and the start is yet to come
+	busy  lines // with waiting calls
+	idle  lines // without, whose start is yet to come
 	count int   // of waiters
 }
 
@@ -105,7 +105,7 @@ func (f *fair) push(w *waiter) {
 	f.settle(l)
 }
 
-// restore undoes the pop of w, whose departure did not happen.
+// restore undoes the pop of w, which did not use its permit.
 func (f *fair) restore(w *waiter) {
 	l := f.open(w.Tenant)
 	l.start -= w.share()
@@ -114,10 +114,10 @@ func (f *fair) restore(w *waiter) {
 	f.settle(l)
 }
 
-// head is who goes next; there must be somebody.
+// head is the call that goes next; at least one must wait.
 func (f *fair) head() *waiter { return f.busy[0].first }
 
-// pop takes the head out and charges its tenant for a departure.
+// pop takes the head out and charges its tenant for a permit.
 func (f *fair) pop() *waiter {
 	w := f.head()
 	l := w.line
@@ -136,7 +136,7 @@ func (f *fair) remove(w *waiter) {
 	l.remove(w)
 	f.count--
 	if f.count == 0 {
-		*f = fair{} // all are served: nobody is owed anything
+		*f = fair{} // all are served: start anew
 		return
 	}
 	f.settle(l)
@@ -154,7 +154,7 @@ func (f *fair) open(tenant string) *line {
 	}
 	if l.count == 0 {
 		l.start = max(l.start, f.clock)
-		l.share = 0 // what rounding has left
+		l.share = 0 // clears rounding errors
 	}
 	return l
 }
@@ -180,8 +180,8 @@ func (f *fair) settle(l *line) {
 	heap.Push(want, l)
 }
 
-// ahead counts who will have gone before a call of the tenant that comes now,
-// as long as nobody comes or leaves.
+// ahead counts the calls that go before a call of the tenant that comes now, as
+// long as no other comes or leaves.
 func (f *fair) ahead(tenant string) int {
 	start, n := f.clock, 0
 	own := f.lines[tenant]

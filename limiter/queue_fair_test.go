@@ -148,7 +148,7 @@ func TestFairRemembersWhoWasJustServed(t *testing.T) {
 		served[f.pop().Tenant]++
 	}
 	if d := served["single"] - served["backlog"]; d < -1 || d > 1 {
-		t.Errorf("of 50 departures %v, want half each", served)
+		t.Errorf("of 50 permits %v, want half each", served)
 	}
 }
 
@@ -172,6 +172,6 @@ func TestFairForgetsTenantsThatOweNothing(t *testing.T) {
 	}
 	f.pop()
 	if f.lines != nil || f.idle != nil {
-		t.Errorf("%d lines are kept when nobody waits", len(f.lines))
+		t.Errorf("%d lines are kept when no call waits", len(f.lines))
 	}
 }

@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// spyWindow is a MemoryWindow that keeps book of its slots, and fails when it
-// is told to.
+// spyWindow is a MemoryWindow that keeps account of its slots, and fails with
+// fail if that is set.
 type spyWindow struct {
 	*MemoryWindow
 	t *testing.T
 
 	mu       sync.Mutex
 	fail     error
-	others   int           // departures that other replicas take before each of ours
+	others   int           // permits that other replicas take before each of ours
 	stall    time.Duration // for which the process stands still with the next slot in hand
 	reserved int
 	returned int
-	// unmatched are departures of others that were taken before ours that came back.
+	// unmatched are permits of others that were taken before ours that were returned.
 	unmatched int
 	out       []Slot // not returned, in order
 }
@@ -45,7 +45,7 @@ func (w *spyWindow) take(ctx context.Context, l Limit) (Slot, error) {
 	if w.fail != nil {
 		return Slot{}, w.fail
 	}
-	// Others do not depart anew for a slot of ours that came back.
+	// Others take no new slots for one of ours that was returned.
 	others := max(0, w.others-w.unmatched)
 	w.unmatched = max(0, w.unmatched-w.others)
 	for range others {
@@ -146,7 +146,7 @@ func (h *harness) do(ctx context.Context, name string, r Request) {
 	defer h.mu.Unlock()
 	h.done = append(h.done, outcome{name, s, err, time.Since(h.began)})
 	if late := time.Since(s.At); err == nil && late != 0 {
-		h.t.Errorf("%s departs %v after its slot", name, late)
+		h.t.Errorf("%s is admitted %v after its slot begins", name, late)
 	}
 }
 
@@ -167,17 +167,17 @@ func (h *harness) names() (names []string) {
 	return names
 }
 
-// checkWindow fails where a span holds more departures than the limit allows.
-func checkWindow(t *testing.T, l Limit, departures []time.Duration) {
+// checkWindow fails if a span holds more permits than the limit allows.
+func checkWindow(t *testing.T, l Limit, permits []time.Duration) {
 	t.Helper()
-	for i := l.Requests; i < len(departures); i++ {
-		if apart := departures[i] - departures[i-l.Requests]; apart < l.Span() {
-			t.Fatalf("departures %d to %d are within %v, less than %v", i-l.Requests, i, apart, l.Span())
+	for i := l.Requests; i < len(permits); i++ {
+		if apart := permits[i] - permits[i-l.Requests]; apart < l.Span() {
+			t.Fatalf("permits %d to %d are within %v, less than %v", i-l.Requests, i, apart, l.Span())
 		}
 	}
 }
 
-// one is a limit of one departure a second.
+// one is a limit of one permit a second.
 var one = Limit{Requests: 1, Per: time.Second}
 
 // patient waits as long as it takes.

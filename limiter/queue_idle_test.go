@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// forecast is when the model would let a call that comes now depart, as long as
-// nobody else comes or leaves.
+// forecast is when the model would admit a call that comes now, as long as no
+// other comes or leaves.
 func (m *model) forecast(a *arrival) time.Duration {
-	future := &model{limit: m.limit, pace: m.pace, departures: append([]time.Duration(nil), m.departures...), ends: make(map[string]string)}
+	future := &model{limit: m.limit, pace: m.pace, permits: append([]time.Duration(nil), m.permits...), ends: make(map[string]string)}
 	for c := range m.classes {
 		future.classes[c] = m.classes[c].clone()
 	}
@@ -26,7 +26,7 @@ func (m *model) forecast(a *arrival) time.Duration {
 	}
 }
 
-// newModel is one where nobody has come yet.
+// newModel is a model without any calls yet.
 func newModel(limit Limit, pace time.Duration) *model {
 	m := &model{limit: limit, pace: pace, ends: make(map[string]string)}
 	for c := range m.classes {
@@ -35,7 +35,7 @@ func newModel(limit Limit, pace time.Duration) *model {
 	return m
 }
 
-// pass lets all depart that do before a time.
+// pass admits all calls whose time is before until.
 func (m *model) pass(until time.Duration) {
 	for n, _ := m.waiting(); n > 0 && m.next(0) < until; n, _ = m.waiting() {
 		m.serve(m.next(0))
@@ -72,10 +72,9 @@ var idleLimits = []Limit{
 	alipay,
 }
 
-// What could have departed within its longest wait is not refused, and what is
-// predicted is what happens, however long there was a pause before a burst.
-// Behind a window that is shared the queue is to know no less where nobody else
-// departs.
+// A call that could be admitted within its longest wait is not rejected, and
+// predictions are exact, for any pause before a burst. Behind a shared window that
+// holds too, as long as no other replica takes permits.
 func TestPausesAndBurstsAreServedLikeTheReference(t *testing.T) {
 	redis := newBubbleRedis(t)
 	windows := map[string]func(t *testing.T, key string, limit Limit) *Queue{

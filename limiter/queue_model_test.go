@@ -22,12 +22,12 @@ const never64 = time.Duration(math.MaxInt64)
 
 // model is the queue as it is meant, over a list of all that happens.
 type model struct {
-	limit      Limit
-	pace       time.Duration
-	departures []time.Duration
-	classes    [classes]*naive
-	passed     [classes]int
-	ends       map[string]string
+	limit   Limit
+	pace    time.Duration
+	permits []time.Duration
+	classes [classes]*naive
+	passed  [classes]int
+	ends    map[string]string
 }
 
 func (m *model) end(w *waiter, at time.Duration, how Reason) {
@@ -44,29 +44,29 @@ func (m *model) waiting() (n int, bytes int64) {
 	return n, bytes
 }
 
-// next is the first departure at or after now that keeps the limit.
+// next is when the first slot at or after now begins that keeps the limit.
 func (m *model) next(now time.Duration) time.Duration {
-	n := len(m.departures)
+	n := len(m.permits)
 	if n > 0 {
-		now = max(now, m.departures[n-1]+m.pace)
+		now = max(now, m.permits[n-1]+m.pace)
 	}
 	if n >= m.limit.Requests {
-		now = max(now, m.departures[n-m.limit.Requests]+m.limit.Span())
+		now = max(now, m.permits[n-m.limit.Requests]+m.limit.Span())
 	}
 	return now
 }
 
-func (m *model) depart(w *waiter, at time.Duration) {
-	m.departures = append(m.departures, at)
+func (m *model) admit(w *waiter, at time.Duration) {
+	m.permits = append(m.permits, at)
 	m.end(w, at, "")
 }
 
 func (m *model) serve(at time.Duration) {
 	turn := -1
 	for c := range m.classes {
-		if len(m.classes[c].calls) > 0 && (turn < 0 || m.passed[c] >= patience) {
+		if len(m.classes[c].calls) > 0 && (turn < 0 || m.passed[c] >= maxSkips) {
 			turn = c
-			if m.passed[c] >= patience {
+			if m.passed[c] >= maxSkips {
 				break
 			}
 		}
@@ -77,14 +77,14 @@ func (m *model) serve(at time.Duration) {
 			m.passed[c] = 0
 		}
 	}
-	m.depart(m.classes[turn].pop(), at)
+	m.admit(m.classes[turn].pop(), at)
 }
 
 func (m *model) arrive(a *arrival) {
 	count, bytes := m.waiting()
 	switch {
 	case count == 0 && m.next(a.at) == a.at:
-		m.depart(&a.waiter, a.at)
+		m.admit(&a.waiter, a.at)
 		return
 	case count+1 > a.MaxCount || bytes+a.Bytes > a.MaxBytes:
 		victim := m.victim(a, bytes)
@@ -103,7 +103,7 @@ func (m *model) arrive(a *arrival) {
 	m.classes[a.Priority.class()].push(&a.waiter)
 }
 
-// victim is who waits in the line that has to give way to a, if any has.
+// victim is the line that has to give way to a, if there is one.
 func (m *model) victim(a *arrival, bytes int64) (most []*waiter) {
 	size := func(line []*waiter) (n int64) {
 		for _, w := range line {
@@ -243,12 +243,12 @@ func TestQueueDecidesLikeTheModel(t *testing.T) {
 				h.settle()
 			}
 			time.Sleep(time.Hour)
-			var departures []time.Duration
+			var permits []time.Duration
 			out := h.outcomes()
 			for _, o := range out {
 				ended[o.reason()]++
 				if o.err == nil {
-					departures = append(departures, o.at)
+					permits = append(permits, o.at)
 				}
 				if got := fmt.Sprint(o.at, " ", o.reason()); got != want[o.name] {
 					t.Fatalf("seed %d: call %s ends %q, want %q", seed, o.name, got, want[o.name])
@@ -257,8 +257,8 @@ func TestQueueDecidesLikeTheModel(t *testing.T) {
 			if len(out) != len(want) {
 				t.Errorf("seed %d: %d calls end, want %d", seed, len(out), len(want))
 			}
-			slices.SortFunc(departures, cmp.Compare)
-			checkWindow(t, limit, departures)
+			slices.SortFunc(permits, cmp.Compare)
+			checkWindow(t, limit, permits)
 			if n := h.window.future(); n != 0 {
 				t.Errorf("seed %d: %d slots are left reserved", seed, n)
 			}

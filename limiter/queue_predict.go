@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// ahead counts who goes before r if it comes now, as long as nobody else comes
-// or leaves. Between classes it may be wrong by the few departures that the
-// rule of one in ten moves.
+// ahead counts the calls that go before r if it comes now, as long as no other
+// comes or leaves. Between classes it may be wrong by the few permits that
+// maxSkips gives to lower classes.
 func (q *Queue) ahead(r Request) int {
 	class := r.Priority.class()
 	n := q.class[class].ahead(r.Tenant)
@@ -16,23 +16,22 @@ func (q *Queue) ahead(r Request) int {
 		higher += q.class[c].count
 	}
 	// The call has its turn after all of the higher classes, or as one in ten.
-	n = min(n+higher, n*(patience+1)+patience-q.passed[class])
+	n = min(n+higher, n*(maxSkips+1)+maxSkips-q.passed[class])
 	passed := n
 	for c := class + 1; c < classes; c++ {
-		n += min(q.class[c].count, (passed+q.passed[c])/patience)
+		n += min(q.class[c].count, (passed+q.passed[c])/maxSkips)
 	}
 	return n
 }
 
-// earliest is the shortest wait of a call behind so many others: the window
-// gives every departure to this queue, and each of the others takes one. What is
-// later than that cannot be in time.
+// earliest is the shortest possible wait of a call behind ahead others: the window
+// gives every permit to this queue, and each of the others takes one.
 //
-// Of the others some may leave at their own deadlines, where replicas take so many
-// departures that not all are in time. Those count all the same: who they are
-// hangs on what the replicas will take, and the queue, never empty meanwhile, loses
-// no departure by it. A call behind them is refused although it had been served if
-// the others stopped just then.
+// Where other replicas take many permits, some of the calls ahead may leave at their
+// own deadlines. They count all the same: which ones leave depends on what the
+// replicas will take. No permit is lost by this, because the queue is not empty
+// meanwhile; but a call behind them is rejected that would have been served if the
+// other replicas had stopped at that moment.
 func (q *Queue) earliest(r Request, ahead int, now time.Time) time.Duration {
 	from := now
 	if from.Before(q.opens) {
@@ -41,7 +40,7 @@ func (q *Queue) earliest(r Request, ahead int, now time.Time) time.Duration {
 	if paced := q.last.Add(r.Pace); from.Before(paced) {
 		from = paced
 	}
-	if q.next.slot.window != nil { // the first of them has its departure
+	if q.next.slot.window != nil { // the first of them has its permit
 		if from.Before(q.next.slot.At) {
 			from = q.next.slot.At
 		}
@@ -54,9 +53,9 @@ func (q *Queue) earliest(r Request, ahead int, now time.Time) time.Duration {
 	return q.window.NextAfter(r.Limit, from, r.Pace, ahead).Sub(now)
 }
 
-// predict is how long a call behind so many others is likely to wait: no less
-// than the earliest, and where other replicas take their part of the window, what
-// a window would make it wait that has the part of this queue alone.
+// predict is how long a call behind ahead others is likely to wait: no less than
+// the earliest. Where other replicas take their part of the window, it is the wait
+// at a window that has only the rate that this queue gets.
 func (q *Queue) predict(r Request, ahead int, now time.Time) time.Duration {
 	wait := q.earliest(r, ahead, now)
 	if _, own := q.window.(*MemoryWindow); own || ahead == 0 || q.got.rate == 0 {
@@ -72,33 +71,32 @@ func (q *Queue) predict(r Request, ahead int, now time.Time) time.Duration {
 		return wait
 	}
 	part := float64(r.Limit.Requests) * q.got.rate / full
-	whole := math.Ceil(part) // in as much more time
+	whole := math.Ceil(part) // rounded up, in a span that is longer by as much
 	r.Limit = Limit{Requests: int(whole), Per: seconds(r.Limit.Span().Seconds() * whole / part)}
 	return max(wait, q.earliest(r, ahead, now))
 }
 
-// throughput measures how many departures a second the queue gets while it is
-// never empty. Behind a window that several replicas share that is less than
-// the window's rate. It says how long a wait is likely to be, and refuses
-// nothing: others may stop at any time.
+// throughput measures how many permits a second the queue gets while it is never
+// empty. Behind a window that several replicas share that is less than the
+// window's rate. It predicts how long a wait is likely to be, but no call is
+// rejected by it: other replicas may stop at any time.
 //
-// Departures repeat from one window to the next, so that a whole window, from
-// one departure to another, holds what every window does. The first one in
-// which somebody waits does not count: part of its departures went to calls
-// that did not have to, or to nobody. What a process that was held up did not
-// ask for counts neither as a departure nor as time: a stall says nothing of
-// what the window gives.
+// The times of permits repeat from one window to the next, so that a whole window,
+// from one permit to another, is a fair sample. The first window in which calls
+// wait does not count: some of its permits went to calls that did not wait, or were
+// not used. The time in which a process was held up (held) does not count either: a
+// stall says nothing about the rate of the window.
 type throughput struct {
 	rate  float64   // of the last whole window; zero until there is one
-	busy  time.Time // the first departure since somebody has waited all the time
+	busy  time.Time // the first permit since which calls have always waited
 	since time.Time
-	count int // departures from since on
+	count int // permits from since on
 	held  time.Duration
 }
 
-// depart records a departure that leaves others waiting; held is how much later
-// than possible it was asked for.
-func (t *throughput) depart(at time.Time, held, span time.Duration) {
+// add records a permit that leaves other calls waiting; held is how much later
+// than possible it was reserved.
+func (t *throughput) add(at time.Time, held, span time.Duration) {
 	switch elapsed := at.Sub(t.since); {
 	case t.busy.IsZero():
 		t.busy = at

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Return gives back a slot whose departure does not happen. Whoever waits may
-// then depart earlier than booked.
+// Return gives back a slot that no request was sent in. A waiting call may then
+// get an earlier slot than the booked one.
 func (q *Queue) Return(s Slot) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -14,9 +14,9 @@ func (q *Queue) Return(s Slot) {
 	q.look()
 }
 
-// Renew takes the next departure in place of s, which its call came too late
-// for. The call has had its turn already: it goes before all that wait. The
-// error is that of the window, and s is given back all the same.
+// Renew takes the next permit in place of s, which its call was too late for. The
+// call has had its turn already: it goes before all that wait. The error is that
+// of the window, and s is given back in any case.
 func (q *Queue) Renew(ctx context.Context, s Slot, l Limit) (Slot, error) {
 	q.mu.Lock()
 	q.unbook(s)
@@ -35,10 +35,10 @@ func (q *Queue) Renew(ctx context.Context, s Slot, l Limit) (Slot, error) {
 	return b.slot, err
 }
 
-// Correct makes the departure of s count from now on, because its call took so
-// long to depart: those that are a window later keep their distance from what
-// has happened. A window that is shared would take longer to be told than what
-// it is about; its departures count from when they were to be.
+// Correct makes s count from now on, because its request was sent late: the
+// permits of the next window then keep their distance from the real time of
+// sending. A shared window is not corrected, since the exchange with the store
+// takes longer than such delays; its permits count from their own times.
 func (q *Queue) Correct(s Slot, l Limit) {
 	w, ok := s.window.(*MemoryWindow)
 	if !ok {
@@ -51,8 +51,8 @@ func (q *Queue) Correct(s Slot, l Limit) {
 	q.look()
 }
 
-// unbook gives back s and the departure that is booked for the head: as windows
-// give departures in order, none could be had before it.
+// unbook gives back s and the booked permit: windows give slots in order, so
+// while it is booked no earlier one can be reserved.
 func (q *Queue) unbook(s Slot) {
 	next := q.takeNext()
 	q.giveBack(booking{slot: s})

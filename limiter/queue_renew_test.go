@@ -18,7 +18,7 @@ func TestReturnedSlotServesTheHead(t *testing.T) {
 		h.call(t.Context(), "head", patient("a"))
 		h.Return(s)
 		if out := h.outcomes(); len(out) != 1 || out[0].err != nil || out[0].at != 0 {
-			t.Errorf("%v depart, want the head at once", out)
+			t.Errorf("%v are admitted, want the head at once", out)
 		}
 	})
 }
@@ -36,12 +36,12 @@ func TestRenewGoesBeforeAllThatWait(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
 		late, err := h.Renew(t.Context(), s, one)
 		if err != nil || !late.At.Equal(time.Now()) {
-			t.Errorf("it departs %v from now, %v; want at once", time.Until(late.At), err)
+			t.Errorf("the slot is %v from now, %v; want at once", time.Until(late.At), err)
 		}
 		time.Sleep(time.Minute)
 		out := h.outcomes()
 		if len(out) != 2 || out[0].at != 1300*time.Millisecond || out[1].at != 2300*time.Millisecond {
-			t.Errorf("%v depart, want both a second apart", out)
+			t.Errorf("%v are admitted, want both a second apart", out)
 		}
 		if n := h.window.reserved - h.window.returned; n != 3 {
 			t.Errorf("%d slots are taken, want 3", n)
@@ -67,32 +67,32 @@ func TestRenewAtAWindowThatFails(t *testing.T) {
 	})
 }
 
-// What departs late counts from when it departed, whatever was booked before.
-func TestCorrectMovesTheDeparture(t *testing.T) {
+// A request that is sent late counts from when it was sent, also if the next slot was booked before.
+func TestCorrectMovesTheSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := NewQueue(NewMemoryWindow(time.Now), time.Now)
 		s, err := q.Wait(t.Context(), patient("a"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		departed := make(chan time.Time, 1)
+		admitted := make(chan time.Time, 1)
 		go func() {
 			if _, err := q.Wait(t.Context(), patient("a")); err != nil {
 				t.Error(err)
 			}
-			departed <- time.Now()
+			admitted <- time.Now()
 		}()
 		synctest.Wait()
 		time.Sleep(300 * time.Millisecond)
 		corrected := time.Now()
 		q.Correct(s, one)
-		if apart := (<-departed).Sub(corrected); apart != time.Second {
-			t.Errorf("the next departs %v later, want 1s", apart)
+		if apart := (<-admitted).Sub(corrected); apart != time.Second {
+			t.Errorf("the next is admitted %v later, want 1s", apart)
 		}
 	})
 }
 
-// With a pace no two depart at once, whether they have to wait or not.
+// With a pace no two calls are admitted at once, whether they have to wait or not.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)
@@ -113,12 +113,12 @@ func TestPace(t *testing.T) {
 				want = time.Second + time.Duration(i-10)*r.Pace
 			}
 			if o.err != nil || o.at != want {
-				t.Errorf("call %d departs after %v (%v), want %v", i, o.at, o.err, want)
+				t.Errorf("call %d is admitted after %v (%v), want %v", i, o.at, o.err, want)
 			}
 			last = o.at
 		}
 		if last != time.Minute {
-			t.Errorf("the last departs after %v", last)
+			t.Errorf("the last is admitted after %v", last)
 		}
 	})
 }

@@ -35,25 +35,25 @@ func (g *together) gather() {
 	}
 }
 
-// alone is what a replica could do at most: by all that has departed, by what the
-// others have booked, and by what waits there.
+// alone is a model of the most that a replica could admit: from all calls that were
+// admitted, the slots that the others have booked, and the calls that wait here.
 func (g *together) alone(limit Limit, replica int) *model {
 	m := newModel(limit, 0)
 	for _, o := range g.done {
 		if o.err == nil {
-			m.departures = append(m.departures, o.at)
+			m.permits = append(m.permits, o.at)
 		}
 	}
 	for i, h := range g.replicas {
 		h.mu.Lock()
 		h.Queue.mu.Lock()
 		if s := h.next.slot; i != replica && s.window != nil {
-			m.departures = append(m.departures, s.At.Sub(h.began))
+			m.permits = append(m.permits, s.At.Sub(h.began))
 		}
 		h.Queue.mu.Unlock()
 		h.mu.Unlock()
 	}
-	slices.Sort(m.departures)
+	slices.Sort(m.permits)
 	for n := range len(g.asked) {
 		name := fmt.Sprint(n)
 		if _, over := g.done[name]; !over && g.at[name] == replica {
@@ -144,9 +144,9 @@ func TestReplicasServeBurstsLikeOneQueue(t *testing.T) {
 	}
 }
 
-// Where all have had their part of the window for a while, what is predicted is
-// what happens, but for calls at the edge of a part, which may come a window earlier
-// or later than thought: parts differ by a departure from window to window.
+// When all replicas have had their part of the window for a while, predictions are
+// exact, except for calls at the edge of a part, which may come a window earlier or
+// later: parts differ by a permit from window to window.
 func TestReplicasPredictTheirPartOfTheWindow(t *testing.T) {
 	redis := newBubbleRedis(t)
 	redis.oneWay = 300 * time.Microsecond

@@ -88,11 +88,11 @@ func TestTenantsGetTheirShares(t *testing.T) {
 			total += n
 		}
 		if mean := float64(total) / 30; mean < 49 {
-			t.Errorf("%.1f departures a second, want 49 at least", mean)
+			t.Errorf("%.1f permits a second, want 49 at least", mean)
 		}
 		for i, share := range []float64{1. / 9, 1. / 9, 2. / 9, 5. / 9} {
 			if got := float64(served[i]) / float64(total); math.Abs(got/share-1) > 0.05 {
-				t.Errorf("tenant %d gets %.3f of the departures, want %.3f", i, got, share)
+				t.Errorf("tenant %d gets %.3f of the permits, want %.3f", i, got, share)
 			}
 		}
 	})
@@ -101,7 +101,7 @@ func TestTenantsGetTheirShares(t *testing.T) {
 func TestLowerClassesAreLateButNotStarved(t *testing.T) {
 	tests := map[string]struct {
 		waiting []Priority
-		want    map[Priority]int // of 100 departures
+		want    map[Priority]int // of 100 permits
 	}{
 		"two classes":   {[]Priority{High, Low}, map[Priority]int{High: 90, Low: 10}},
 		"three classes": {[]Priority{High, Normal, Low}, map[Priority]int{High: 80, Normal: 10, Low: 10}},
@@ -123,7 +123,7 @@ func TestLowerClassesAreLateButNotStarved(t *testing.T) {
 				synctest.Wait()
 				for p, want := range tt.want {
 					if got := served[p]; got < want-1 || got > want+1 {
-						t.Errorf("class %d departs %d times in 100, want about %d", p, got, want)
+						t.Errorf("class %d gets %d permits in 100, want about %d", p, got, want)
 					}
 				}
 			})

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// A process that stands still for a while takes nobody's departures away: what
-// the queue predicts afterwards is what the window gives, or calls that could be
-// served in time would be turned away.
+// A process that stands still for a while changes nothing in the rate of the window:
+// the queue must not predict longer waits afterwards, or it would reject calls that
+// could be served in time.
 func TestStallDoesNotSpoilThePrediction(t *testing.T) {
 	tests := map[string]struct {
 		stall  time.Duration
@@ -53,7 +53,7 @@ func TestStallDoesNotSpoilThePrediction(t *testing.T) {
 	}
 }
 
-// What was not asked for in time is no time that the window took.
+// The time in which the process was held up does not lower the measured rate.
 func TestThroughputLeavesOutWhatWasHeldUp(t *testing.T) {
 	const span = time.Second
 	var got throughput
@@ -64,10 +64,10 @@ func TestThroughputLeavesOutWhatWasHeldUp(t *testing.T) {
 			held = 7 * time.Second
 		}
 		at = at.Add(100*time.Millisecond + held)
-		got.depart(at, held, span)
+		got.add(at, held, span)
 		known := i > 20 || got.rate != 0 // the first window does not count
 		if known && (got.rate < 9.9 || got.rate > 10.1) {
-			t.Fatalf("%.1f a second after departure %d, want 10", got.rate, i)
+			t.Fatalf("%.1f a second after permit %d, want 10", got.rate, i)
 		}
 	}
 }

@@ -66,21 +66,21 @@ func TestManyAtOnceOverASlowStore(t *testing.T) {
 			}()
 		}
 		time.Sleep(time.Minute)
-		var departures []time.Duration
+		var permits []time.Duration
 		for _, o := range h.outcomes() {
 			if o.err != nil || o.at-o.slot.At.Sub(h.began) > limit.Guard {
-				t.Errorf("departure %v after its slot, error %v", o.at-o.slot.At.Sub(h.began), o.err)
+				t.Errorf("admitted %v after its slot begins, error %v", o.at-o.slot.At.Sub(h.began), o.err)
 			}
-			departures = append(departures, o.slot.At.Sub(h.began))
+			permits = append(permits, o.slot.At.Sub(h.began))
 		}
-		slices.SortFunc(departures, cmp.Compare)
-		checkWindow(t, limit, departures)
-		if len(departures) != calls || w.out() != calls {
-			t.Errorf("%d of %d depart, with %d slots", len(departures), calls, w.out())
+		slices.SortFunc(permits, cmp.Compare)
+		checkWindow(t, limit, permits)
+		if len(permits) != calls || w.out() != calls {
+			t.Errorf("%d of %d are admitted, with %d slots", len(permits), calls, w.out())
 		}
 		// Asking takes time, and what comes back is good for others only later.
-		if last := departures[len(departures)-1]; last > 12*time.Second {
-			t.Errorf("the last departs after %v, want about 9.1 s", last)
+		if last := permits[len(permits)-1]; last > 12*time.Second {
+			t.Errorf("the last is admitted after %v, want about 9.1 s", last)
 		}
 	})
 }
@@ -128,8 +128,8 @@ func TestSlotThatComesTooLateIsNotUsed(t *testing.T) {
 	})
 }
 
-// Whoever is too late for its slot when the queue is given up, or its own
-// longest wait is over, is told so.
+// A call that is too late for its slot is rejected if the queue drains or its own
+// longest wait is over.
 func TestTooLateForAnotherSlot(t *testing.T) {
 	tests := map[string]struct {
 		wait  time.Duration
@@ -166,7 +166,7 @@ func TestTooLateForAnotherSlot(t *testing.T) {
 				w.deliver(booking{slot: s, limit: w.Limit}, nil)
 				_, err = h.await(t.Context(), w)
 				if o := (outcome{err: err}); o.reason() != tt.want {
-					t.Errorf("it is told %v, want %s", err, tt.want)
+					t.Errorf("error %v, want %s", err, tt.want)
 				}
 				if h.window.returned != 1 {
 					t.Errorf("%d slots are returned, want the one that was too old", h.window.returned)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestWaitDepartsAtOnceWhileSlotsAreFree(t *testing.T) {
+func TestWaitAdmitsAtOnceWhileSlotsAreFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)
 		r := patient("a")
@@ -26,7 +26,7 @@ func TestWaitDepartsAtOnceWhileSlotsAreFree(t *testing.T) {
 		}
 		h.call(t.Context(), "a", r)
 		if o := h.outcomes()[0]; o.reason() != QueueDeadline || o.retryAfter() != time.Second {
-			t.Errorf("the 51st is told %v, want %s after a second", o.err, QueueDeadline)
+			t.Errorf("the 51st gets %v, want %s after a second", o.err, QueueDeadline)
 		}
 	})
 }
@@ -45,7 +45,7 @@ func TestWaitIsFirstComeFirstServedWithinATenant(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		for i, o := range h.outcomes() {
 			if o.name != want[i] || o.err != nil || o.at != time.Duration(i)*time.Second {
-				t.Errorf("call %s departs after %v (%v), want call %d after %d s", o.name, o.at, o.err, i, i)
+				t.Errorf("call %s is admitted after %v (%v), want call %d after %d s", o.name, o.at, o.err, i, i)
 			}
 		}
 		if count, bytes := h.Depth(); count != 0 || bytes != 0 {
@@ -59,7 +59,7 @@ func TestReservedSlotPassesOn(t *testing.T) {
 	high.Priority = High
 	tests := map[string]struct {
 		then func(h *harness, leave context.CancelFunc)
-		want []string // who goes after a second, and whoever ended before
+		want []string // the call that is admitted after a second, and all that ended before
 	}{
 		"head leaves": {
 			then: func(h *harness, leave context.CancelFunc) { leave() },
@@ -132,11 +132,11 @@ func TestSlotOfOneThatHasLeftIsNotLost(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		leave()
 		if _, err := h.await(ctx, w); (outcome{err: err}).reason() != ClientGone {
-			t.Errorf("it is told %v, want %s", err, ClientGone)
+			t.Errorf("error %v, want %s", err, ClientGone)
 		}
 		out := h.outcomes()
 		if len(out) != 1 || out[0].err != nil || out[0].at != 0 {
-			t.Errorf("%v depart, want the next at once", out)
+			t.Errorf("%v are admitted, want the next at once", out)
 		}
 		if h.window.returned != 1 || h.window.future() != 0 {
 			t.Errorf("%d slots are returned, want the later one", h.window.returned)
@@ -160,12 +160,12 @@ func TestDeadlineIsDecidedAtOnce(t *testing.T) {
 		// Another tenant has its turn earlier, so that it may wait.
 		r.Tenant = "b"
 		if got := h.Predict(r); got != 2*time.Second {
-			t.Errorf("another tenant is told to wait %v, want 2 s", got)
+			t.Errorf("the prediction for another tenant is %v, want 2 s", got)
 		}
 		h.call(t.Context(), "b", r)
 		time.Sleep(2 * time.Second)
 		if got := h.names(); !slices.Equal(got, []string{"", "b"}) {
-			t.Errorf("%q depart, want b with the second slot", got)
+			t.Errorf("%q are admitted, want b with the second slot", got)
 		}
 		// A context that ends earlier is a shorter wait.
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -214,7 +214,7 @@ func TestDeadlineHoldsWhenOvertaken(t *testing.T) {
 					t.Errorf("after %v: %v, want %s after 3 s", o.at, o.err, QueueDeadline)
 				}
 				if o.retryAfter() < time.Second {
-					t.Errorf("it is told to come back after %v, want the wait", o.retryAfter())
+					t.Errorf("RetryAfter is %v, want the wait", o.retryAfter())
 				}
 				time.Sleep(time.Minute)
 			})
@@ -268,7 +268,7 @@ func TestFullQueueGivesWayToWhoHoldsLess(t *testing.T) {
 
 func TestBoundsOfOneCall(t *testing.T) {
 	tests := map[string]func(*Request){
-		"nobody may wait":   func(r *Request) { r.MaxCount = 0 },
+		"no call may wait":  func(r *Request) { r.MaxCount = 0 },
 		"larger than bound": func(r *Request) { r.Bytes = r.MaxBytes + 1 },
 	}
 	for name, change := range tests {
@@ -282,7 +282,7 @@ func TestBoundsOfOneCall(t *testing.T) {
 				change(&r)
 				h.call(t.Context(), "", r)
 				if o := h.outcomes()[0]; o.reason() != QueueFull {
-					t.Errorf("it is told %v, want %s", o.err, QueueFull)
+					t.Errorf("error %v, want %s", o.err, QueueFull)
 				}
 				h.Drain()
 			})
@@ -314,7 +314,7 @@ func TestDrain(t *testing.T) {
 		time.Sleep(time.Second)
 		h.call(t.Context(), "", patient("a"))
 		if o := h.outcomes()[0]; o.err != nil {
-			t.Errorf("one that need not wait is told %v", o.err)
+			t.Errorf("one that need not wait gets %v", o.err)
 		}
 	})
 }

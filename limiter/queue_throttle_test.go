@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// After throttles too, what is predicted is what happens, and nobody is refused
-// who could have departed in time.
+// Predictions are exact after throttles too, and no call is rejected that could
+// have been admitted in time.
 func TestPredictionsAfterAThrottle(t *testing.T) {
 	redis := newBubbleRedis(t)
 	windows := map[string]func(t *testing.T, key string, limit Limit) *Queue{

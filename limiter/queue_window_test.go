@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Another window knows nothing of what has departed: until it opens, nothing
-// leaves in any of the ways in which calls do.
-func TestNothingDepartsBeforeTheNewWindowOpens(t *testing.T) {
+// A new window does not know the permits of the one before: until it opens, no
+// call is admitted, by any of the ways to a permit.
+func TestNothingIsAdmittedBeforeTheNewWindowOpens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const pause = 5 * time.Second
 		h := newHarness(t)
-		h.call(t.Context(), "departs", patient("a"))
+		h.call(t.Context(), "admitted", patient("a"))
 		h.call(t.Context(), "waits", patient("a"))
-		departed := h.outcomes()
+		admitted := h.outcomes()
 		h.window = newSpy(t)
 		h.SetWindow(h.window, time.Now().Add(pause))
 		if h.Window() != h.window {
@@ -27,11 +27,11 @@ func TestNothingDepartsBeforeTheNewWindowOpens(t *testing.T) {
 		r.MaxWait = 2 * time.Second
 		h.call(t.Context(), "impatient", r)
 		if out := h.outcomes(); len(out) != 1 || out[0].reason() != QueueDeadline {
-			t.Errorf("%v, want the impatient to be turned away", out)
+			t.Errorf("%v, want the impatient one rejected", out)
 		}
 		renewed := make(chan time.Time, 1)
 		go func() {
-			s, err := h.Renew(t.Context(), departed[0].slot, one)
+			s, err := h.Renew(t.Context(), admitted[0].slot, one)
 			if err != nil {
 				t.Error(err)
 			}
@@ -41,7 +41,7 @@ func TestNothingDepartsBeforeTheNewWindowOpens(t *testing.T) {
 		out := h.outcomes()
 		h.window.mu.Lock()
 		if len(out) != 0 || h.window.reserved != 0 {
-			t.Errorf("%v depart and %d are reserved before the window opens", out, h.window.reserved)
+			t.Errorf("%v are admitted and %d are reserved before the window opens", out, h.window.reserved)
 		}
 		h.window.mu.Unlock()
 		time.Sleep(2 * time.Second)
@@ -55,7 +55,7 @@ func TestNothingDepartsBeforeTheNewWindowOpens(t *testing.T) {
 	})
 }
 
-// Who leaves during the pause is told at once, and keeps nothing running.
+// A call that waits before the window opens is rejected at once by Drain, and leaves no goroutine running.
 func TestLeavingBeforeTheNewWindowOpens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)
@@ -63,7 +63,7 @@ func TestLeavingBeforeTheNewWindowOpens(t *testing.T) {
 		h.call(t.Context(), "waits", patient("a"))
 		h.Drain()
 		if out := h.outcomes(); len(out) != 1 || out[0].reason() != Draining {
-			t.Errorf("%v, want it to be turned away", out)
+			t.Errorf("%v, want it rejected", out)
 		}
 		if time.Since(h.began) != 0 {
 			t.Error("it took time")

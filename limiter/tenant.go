@@ -16,7 +16,7 @@ type TenantLimit struct {
 	// TokensPerMinute is the sustained rate of model tokens, and how many may
 	// be used at once.
 	TokensPerMinute int
-	// Concurrent is how many calls may be under way.
+	// Concurrent is how many calls may be in flight.
 	Concurrent int
 }
 
@@ -27,7 +27,7 @@ func (l TenantLimit) burst() int {
 	return max(1, int(math.Ceil(l.RequestsPerSecond)))
 }
 
-// The reasons why TenantLimits does not let a call through.
+// The reasons why TenantLimits rejects a call.
 const (
 	TenantRequests    Reason = "tenant_requests"
 	TenantTokens      Reason = "tenant_tokens"
@@ -52,7 +52,7 @@ type usage struct {
 	tenant           string
 	requests, tokens *bucket // nil as long as there was no limit
 	concurrent       int
-	seen             time.Time // by Allow, or by evict, which let it be
+	seen             time.Time // by Allow, or by evict, which kept it
 	older, newer     *usage
 }
 
@@ -62,9 +62,9 @@ type usage struct {
 // tokens then waits for as long as they take to come back. Since n is not paid
 // back, it should be what the call uses at least.
 //
-// Tokens beyond those of a minute do not make a call impossible: it needs a
-// full minute's, and owes the rest. What a tenant owes is bounded, whatever
-// number an upstream says: no wait is longer than ten minutes for tokens.
+// A call may use more tokens than those of a minute: it needs a full minute's, and
+// owes the rest. What a tenant owes is bounded, for any number that an upstream
+// reports: no wait for tokens is longer than ten minutes.
 func (t *TenantLimits) Allow(now time.Time, tenant string, l TenantLimit, n int) (done func(now time.Time, more int), err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -94,7 +94,7 @@ func (t *TenantLimits) Allow(now time.Time, tenant string, l TenantLimit, n int)
 	}, nil
 }
 
-// idle tells that forgetting the tenant makes no difference.
+// idle reports whether forgetting the tenant makes no difference.
 func (u *usage) idle(now time.Time) bool {
 	return u.concurrent == 0 && full(u.requests, now) && full(u.tokens, now)
 }
@@ -115,9 +115,10 @@ func (t *TenantLimits) touch(tenant string, now time.Time) *usage {
 	return u
 }
 
-// evict forgets up to two idle tenants of those that were not seen for
-// longest: one more than a call can add, so that the idle die out while the
-// work per call stays constant. Who was seen lately will come again.
+// evict forgets up to two idle tenants of those that were not seen for longest:
+// one more than a call can add, so that all idle ones are forgotten in the end
+// while the work per call stays constant. A tenant that was seen within the last
+// minute is kept, as it is likely to come again.
 func (t *TenantLimits) evict(now time.Time) {
 	const lately = time.Minute
 	for range 2 {

@@ -9,8 +9,8 @@ import (
 // next call may need, the longest wait is ten times what the bucket takes to fill.
 const maxDebt = 9
 
-// bucket is a token bucket that may owe. Charging takes the same time whatever
-// the number is: numbers come from upstreams.
+// bucket is a token bucket whose level may be negative (debt). Charging takes
+// constant time for any number, because the numbers come from upstreams.
 type bucket struct {
 	perSecond, size float64
 	level           float64 // at the time at; below zero it owes
@@ -60,7 +60,7 @@ func shortage(b *bucket, now time.Time, n int) time.Duration {
 	return seconds(math.Ceil(missing/b.perSecond*1e9) / 1e9)
 }
 
-// charge takes n out of b, which owes what it does not hold, up to maxDebt.
+// charge takes n out of b. What b does not hold is debt, up to maxDebt.
 func charge(b *bucket, now time.Time, n int) {
 	if b == nil || n <= 0 {
 		return

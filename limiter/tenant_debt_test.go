@@ -69,6 +69,6 @@ func TestTenantThatExceedsTwoLimitsAlike(t *testing.T) {
 	limit := TenantLimit{RequestsPerSecond: 1, TokensPerMinute: 60}
 	allow(t, &l, epoch, limit, 60)
 	if got := deny(t, &l, epoch, limit, 1, TenantRequests); got != time.Second {
-		t.Errorf("it is told %v, want the second that both take", got)
+		t.Errorf("error %v, want the second that both take", got)
 	}
 }

@@ -17,7 +17,7 @@ func deny(t *testing.T, l *TenantLimits, now time.Time, limit TenantLimit, n int
 	_, err := l.Allow(now, "a", limit, n)
 	var r *Rejection
 	if !errors.As(err, &r) || r.Reason != want {
-		t.Fatalf("the call is told %v, want %s", err, want)
+		t.Fatalf("the call gets %v, want %s", err, want)
 	}
 	return r.RetryAfter
 }
@@ -49,9 +49,9 @@ func TestTenantRequests(t *testing.T) {
 			}
 			got := deny(t, &l, epoch, tt.limit, 0, TenantRequests)
 			if got != tt.retry {
-				t.Errorf("it is told to come back after %v, want %v", got, tt.retry)
+				t.Errorf("RetryAfter is %v, want %v", got, tt.retry)
 			}
-			// A refused call takes nothing, and the time it is told suffices.
+			// A rejected call takes nothing, and a call after RetryAfter is allowed.
 			deny(t, &l, epoch.Add(got-time.Millisecond), tt.limit, 0, TenantRequests)
 			allow(t, &l, epoch.Add(got), tt.limit, 0)
 			if _, err := l.Allow(epoch, "b", tt.limit, 0); err != nil {
@@ -108,7 +108,7 @@ func TestTenantThatExceedsTwoLimitsIsToldTheLonger(t *testing.T) {
 	limit := TenantLimit{RequestsPerSecond: 1, TokensPerMinute: 60}
 	allow(t, &l, epoch, limit, 60)
 	if got := deny(t, &l, epoch, limit, 30, TenantTokens); got != 30*time.Second {
-		t.Errorf("it is told %v, want the 30 s that its tokens take", got)
+		t.Errorf("error %v, want the 30 s that its tokens take", got)
 	}
 }
 
@@ -134,7 +134,7 @@ func TestIdleTenantsAreForgotten(t *testing.T) {
 		}
 	}
 	if len(l.tenants) != 2 || l.tenants["7"] == nil || l.tenants["a"] == nil {
-		t.Errorf("%d tenants are known, want the one whose call is under way and the one that came", len(l.tenants))
+		t.Errorf("%d tenants are known, want the one whose call is in flight and the one that came", len(l.tenants))
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// clock makes nanoseconds that never run backwards of the readings of a clock
+// clock makes nanoseconds that never run backwards out of the readings of a clock
 // that may. Where the readings carry a monotonic part, as those of time.Now do,
 // nothing is left to correct. It is guarded by the lock of its owner, which has
 // to take the readings under that lock too, lest they arrive out of order.

@@ -141,7 +141,7 @@ func TestMemoryWindowWithChangingLimits(t *testing.T) {
 				all = append(all, s.At.UnixNano())
 				// The rule of this limit holds for the span that ends here.
 				if i := len(all) - 1 - l.Requests; i >= 0 && all[len(all)-1]-all[i] < int64(l.Span()) {
-					t.Fatalf("seed %d: %d+1 departures within %s, less than %s", seed, l.Requests,
+					t.Fatalf("seed %d: %d+1 permits within %s, less than %s", seed, l.Requests,
 						time.Duration(all[len(all)-1]-all[i]), l.Span())
 				}
 			}
@@ -156,10 +156,10 @@ func TestMemoryWindowGrowsForALargerLimit(t *testing.T) {
 	for range 200 {
 		take(t, w, small, clock.now())
 	}
-	clock.add(20 * time.Second) // the last ten depart about now
+	clock.add(20 * time.Second) // the last ten slots begin about now
 	for i := range large.Requests - 10 {
 		if _, wait := take(t, w, large, clock.now()); i > 64 && wait > time.Second {
-			t.Fatalf("slot %d is in %s: forgotten departures count for more than a window", i, wait)
+			t.Fatalf("slot %d is in %s: forgotten permits count for more than a window", i, wait)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// reference is the rule, spelled out over a list of all departures; times are
+// reference is the rule, spelled out over a list of all permits; times are
 // numbers of any unit.
 type reference struct {
 	all    []int64 // in order
@@ -47,7 +47,7 @@ func (r *reference) reserve(now int64, requests int, span int64) int64 {
 			return t
 		}
 	}
-	panic("not even after the last departure has left the span")
+	panic("not even after the last permit has left the span")
 }
 
 func (r *reference) giveBack(t int64) {
@@ -63,13 +63,13 @@ func (r *reference) throttle(now, d, span int64) {
 	r.closed = max(r.closed, now+d)
 }
 
-// overfull finds departures of which more than n are in one span.
-func overfull(t *testing.T, departures []int64, n int, span int64) {
+// overfull finds permits of which more than n are in one span.
+func overfull(t *testing.T, permits []int64, n int, span int64) {
 	t.Helper()
-	departures = slices.Sorted(slices.Values(departures))
-	for i := n; i < len(departures); i++ {
-		if between := departures[i] - departures[i-n]; between < span {
-			t.Fatalf("departures %d to %d, one more than %d, are within %d instead of %d",
+	permits = slices.Sorted(slices.Values(permits))
+	for i := n; i < len(permits); i++ {
+		if between := permits[i] - permits[i-n]; between < span {
+			t.Fatalf("permits %d to %d, one more than %d, are within %d instead of %d",
 				i-n, i, n, between, span)
 		}
 	}

@@ -25,6 +25,16 @@ func BenchmarkHMACSign(b *testing.B) {
 	}
 }
 
+func BenchmarkLayoutSign(b *testing.B) {
+	s, m := asLayout(b, "2026APP01"), chatMessage()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Sign(m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkHMACVerifyRequest(b *testing.B) {
 	s, m := newHMAC(b, "2026APP01"), chatMessage()
 	_, h := send(b, s, m)

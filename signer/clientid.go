@@ -114,6 +114,16 @@ func (l *clientLayout) open(h http.Header, timeName string, needID bool) (time s
 	return time, s, nil
 }
 
+// reflects compares the values of both signatures: one value has several spellings.
+func (l *clientLayout) reflects(request, answer http.Header) bool {
+	sent, err := ParseSignature(request.Get(l.headers.Signature))
+	if err != nil {
+		return false
+	}
+	got, err := ParseSignature(answer.Get(l.headers.Signature))
+	return err == nil && subtle.ConstantTimeCompare(sent.Value, got.Value) == 1
+}
+
 // unknownVersion is ErrUnknownKeyVersion with the version, which is public.
 func unknownVersion(version int) error {
 	return fmt.Errorf("%w: %d", ErrUnknownKeyVersion, version)

@@ -16,6 +16,13 @@ type Credential struct {
 	extra  []Field
 }
 
+var (
+	kindBearer = &Kind{Name: NameBearer, Key: KeyToken, New: func(c Config) (Scheme, error) { return made(NewBearer(c.Tokens)) }}
+	kindHeader = &Kind{Name: NameHeader, Key: KeyToken, New: func(c Config) (Scheme, error) {
+		return made(NewHeader(HeaderConfig{Name: c.Header, Keys: c.Tokens}))
+	}}
+)
+
 // NewBearer returns the scheme "Authorization: Bearer <token>" of RFC 6750. ParseToken makes keys for its ring.
 func NewBearer(keys *Ring[string]) (*Credential, error) {
 	return newCredential(NameBearer, Credential{name: "Authorization", prefix: "Bearer ", keys: keys})
@@ -99,3 +106,9 @@ func (c *Credential) VerifyRequest(_ Message, h http.Header) error {
 
 // VerifyResponse returns ErrUnsigned: such servers sign nothing.
 func (*Credential) VerifyResponse(Message, http.Header) error { return ErrUnsigned }
+
+// Reflects implements Scheme.
+func (*Credential) Reflects(_, _ http.Header) bool { return false }
+
+// AnswerField implements Scheme.
+func (*Credential) AnswerField() string { return "" }

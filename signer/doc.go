@@ -13,6 +13,10 @@
 //
 // The last two present a secret and sign nothing, so they have no canonical string.
 //
+// A scheme is one file: its type, and the [Kind] by which those who configure it or
+// send by it know it, without comparing names. A new one is listed in kinds, and a
+// profile of package upstream names it.
+//
 // # Exact bytes
 //
 // A signature is worth something only when both sides see the same bytes. So a scheme takes the encoded request

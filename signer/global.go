@@ -32,6 +32,10 @@ type Global struct {
 	iso8601 bool
 }
 
+var kindGlobal = &Kind{Name: NameGlobal, Key: KeyRSA, target: SandboxTarget, New: func(c Config) (Scheme, error) {
+	return made(NewGlobal(GlobalConfig{ClientID: c.ClientID, RSAKeys: c.RSAKeys}))
+}}
+
 // NewGlobal checks c and returns its scheme. Errors name the option.
 func NewGlobal(c GlobalConfig) (*Global, error) {
 	validTime := func(s string) bool { return isDigits(s) || isISO8601(s) }
@@ -125,3 +129,11 @@ func (s *Global) VerifyResponse(m Message, h http.Header) error {
 	head := s.layout.appendHead(nil, m.Method, m.path(), []byte(at))
 	return s.keys.verifyResponse(signature.KeyVersion, signature.Value, head, m.Body)
 }
+
+// Reflects implements Scheme.
+func (s *Global) Reflects(request, answer http.Header) bool {
+	return s.layout.reflects(request, answer)
+}
+
+// AnswerField implements Scheme.
+func (s *Global) AnswerField() string { return s.layout.headers.Signature }

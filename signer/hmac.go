@@ -71,6 +71,10 @@ type HMAC struct {
 	keys   *Ring[*HMACKey]
 }
 
+var kindHMAC = &Kind{Name: NameHMAC, Key: KeySecret, New: func(c Config) (Scheme, error) {
+	return made(NewHMAC(HMACConfig{ClientID: c.ClientID, Keys: c.Secrets}))
+}}
+
 // NewHMAC checks c and returns its scheme. Errors name the option.
 func NewHMAC(c HMACConfig) (*HMAC, error) {
 	layout, err := newClientLayout(c.ClientID, AlgorithmHMAC, c.Headers, isDigits)
@@ -144,6 +148,12 @@ func (s *HMAC) VerifyRequest(m Message, h http.Header) error {
 func (s *HMAC) VerifyResponse(m Message, h http.Header) error {
 	return s.verify(m, m.path(), h, s.layout.headers.ResponseTime, false)
 }
+
+// Reflects implements Scheme.
+func (s *HMAC) Reflects(request, answer http.Header) bool { return s.layout.reflects(request, answer) }
+
+// AnswerField implements Scheme.
+func (s *HMAC) AnswerField() string { return s.layout.headers.Signature }
 
 func (s *HMAC) verify(m Message, target string, h http.Header, timeName string, needID bool) error {
 	if err := m.check(); err != nil {

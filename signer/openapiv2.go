@@ -39,6 +39,11 @@ type OpenAPIV2 struct {
 	zone   *time.Location
 }
 
+var kindOpenAPIV2 = &Kind{
+	Name: NameOpenAPIV2, Key: KeyRSA, OpenPlatform: true, SignsParameters: true,
+	New: func(c Config) (Scheme, error) { return made(NewOpenAPIV2(c.openAPI())) },
+}
+
 // NewOpenAPIV2 checks c and returns its scheme. Errors name the option.
 func NewOpenAPIV2(c OpenAPIConfig) (*OpenAPIV2, error) {
 	if err := c.check(NameOpenAPIV2, "&="); err != nil {
@@ -245,3 +250,9 @@ func isResponseV2(key, method string) bool {
 	}
 	return key == strings.ReplaceAll(method, ".", "_")+"_response"
 }
+
+// Reflects implements Scheme. An answer is signed with the vendor's key, in another layout.
+func (*OpenAPIV2) Reflects(_, _ http.Header) bool { return false }
+
+// AnswerField implements Scheme: the signature is in the body.
+func (*OpenAPIV2) AnswerField() string { return "" }

@@ -28,6 +28,14 @@ type OpenAPIConfig struct {
 	AppAuthToken string
 }
 
+// openAPI is c for an Open Platform scheme.
+func (c Config) openAPI() OpenAPIConfig {
+	return OpenAPIConfig{
+		AppID: c.ClientID, RSAKeys: c.RSAKeys,
+		AppCertSN: c.AppCertSN, RootCertSN: c.RootCertSN, AppAuthToken: c.AppAuthToken,
+	}
+}
+
 // check refuses values that hold the separators of the scheme's layout.
 func (c *OpenAPIConfig) check(scheme, separators string) error {
 	if err := checkID("app_id", c.AppID, separators); err != nil {
@@ -61,6 +69,11 @@ func (c *OpenAPIConfig) check(scheme, separators string) error {
 // token T. The header alipay-request-id, which the platform wants as well, is not signed and so not set here.
 type OpenAPIV3 struct {
 	config OpenAPIConfig
+}
+
+var kindOpenAPIV3 = &Kind{
+	Name: NameOpenAPIV3, Key: KeyRSA, OpenPlatform: true, Nonce: true, RequestID: "Alipay-Request-Id",
+	New: func(c Config) (Scheme, error) { return made(NewOpenAPIV3(c.openAPI())) },
 }
 
 // NewOpenAPIV3 checks c and returns its scheme. Errors name the option.
@@ -194,3 +207,9 @@ func (s *OpenAPIV3) VerifyResponse(m Message, h http.Header) error {
 	head := []byte(value[1] + "\n" + value[2] + "\n")
 	return s.config.verifyResponse(0, signature, head, m.Body, []byte("\n"))
 }
+
+// Reflects implements Scheme. An answer is signed with the vendor's key, in another layout.
+func (*OpenAPIV3) Reflects(_, _ http.Header) bool { return false }
+
+// AnswerField implements Scheme.
+func (*OpenAPIV3) AnswerField() string { return headerSignature }

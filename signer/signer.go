@@ -16,11 +16,6 @@ const (
 	NameHeader    = "header"
 )
 
-// Names lists the schemes of this package.
-func Names() []string {
-	return []string{NameHMAC, NameOpenAPIV3, NameOpenAPIV2, NameGlobal, NameBearer, NameHeader}
-}
-
 // Message is the exact HTTP message that a scheme signs or verifies.
 type Message struct {
 	// Method as it stands on the request line, e.g. "POST".
@@ -29,10 +24,12 @@ type Message struct {
 	Target string
 	// Body holds the exact bytes of the body, after any content encoding is undone; nil for none.
 	Body []byte
+	// Header of the message, for a layout that signs fields of it. Other schemes look at none.
+	Header http.Header
 	// Time that the signature carries, to the precision of the scheme (a millisecond, or a second).
 	// Sign and Canonical need it; the verifiers read theirs from the message.
 	Time time.Time
-	// Nonce makes an openapi-v3 signature unique, usually a UUID. Other schemes have none.
+	// Nonce makes a signature of openapi-v3, or of a layout with {nonce}, unique. Other schemes have none.
 	Nonce string
 	// AppAuthToken is the merchant's token of the Open Platform schemes; it overrides the scheme's own.
 	AppAuthToken string
@@ -66,6 +63,12 @@ type Scheme interface {
 	// VerifyResponse verifies an answer: m.Body is the response's raw body, m.Method and m.Target are those
 	// of the request as sent, h is the response's header. ErrUnsigned when the response carries no signature.
 	VerifyResponse(m Message, h http.Header) error
+	// Reflects reports whether an answer carries the signature of its own request. Where both directions have
+	// one layout and one key, a request that is sent back, with its time as the answer's, verifies.
+	Reflects(request, answer http.Header) bool
+	// AnswerField names the header field that holds an answer's signature, in canonical form; empty where
+	// none does.
+	AnswerField() string
 }
 
 // Errors that callers tell apart with errors.Is. None carries a secret, a signature or a payload.

@@ -32,15 +32,15 @@ const (
 // Options of an [Alerter].
 type Options struct {
 	Sinks []Sink
-	// Source names this gateway to those who are told, and keeps its alerts
+	// Source is this gateway's name in notifications, and keeps its alerts
 	// apart from those of others: gateways with the same source end each
 	// other's alerts. Usually the host's name.
 	Source string
 	Logger *zap.Logger
 	// Credentials knows what summaries must not hold; nil for nothing.
 	Credentials *credentials.Filter
-	// Observe is told what became of each notification; nil for nobody. It must
-	// not block.
+	// Observe is called with the result of each notification; it may be nil. It
+	// must not block.
 	Observe func(sink string, kind Kind, result Result)
 }
 

@@ -40,8 +40,8 @@ func TestRaiseAndResolveOnce(t *testing.T) {
 			"trigger store_lost alipay", "trigger store_lost claude", "trigger throttled alipay",
 			"resolve store_lost alipay", "trigger store_lost alipay",
 		}
-		if got := sink.told(); !slices.Equal(got, want) {
-			t.Errorf("told %q, want %q", got, want)
+		if got := sink.received(); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
 		}
 		resolved := sink.got[3]
 		if resolved.Repeats != 2 || resolved.Since != began || resolved.Summary != "back" || resolved.Source != "gw1" {
@@ -53,7 +53,7 @@ func TestRaiseAndResolveOnce(t *testing.T) {
 	})
 }
 
-// What was told by one configuration is not told again by the next, and what
+// What was sent by one configuration is not sent again by the next, and what
 // one raised the other resolves.
 func TestReload(t *testing.T) {
 	before, after := &fakeSink{name: "s"}, &fakeSink{name: "s"}
@@ -66,11 +66,11 @@ func TestReload(t *testing.T) {
 	b.Resolve(StoreLost, "alipay", "back")
 	a.Resolve(StoreLost, "alipay", "back") // by a call of the configuration before
 	flush(t, a, b)
-	if got := before.told(); !slices.Equal(got, []string{"trigger store_lost alipay"}) {
-		t.Errorf("the first told %q", got)
+	if got := before.received(); !slices.Equal(got, []string{"trigger store_lost alipay"}) {
+		t.Errorf("the first sent %q", got)
 	}
-	if got := after.told(); !slices.Equal(got, []string{"resolve store_lost alipay"}) {
-		t.Errorf("the second told %q", got)
+	if got := after.received(); !slices.Equal(got, []string{"resolve store_lost alipay"}) {
+		t.Errorf("the second sent %q", got)
 	}
 	if n := len(state.sending); n != 0 {
 		t.Errorf("%d ways are remembered", n)
@@ -177,7 +177,7 @@ func TestSinkThatIsAway(t *testing.T) {
 }
 
 // A sink that hangs delays neither calls nor the other sink; its queue is
-// bounded, and what is lost is counted and told.
+// bounded, and what is lost is counted and logged.
 func TestSlowSink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hangs := &fakeSink{name: "slow", send: func(ctx context.Context, _ Notification) error {
@@ -198,8 +198,8 @@ func TestSlowSink(t *testing.T) {
 		if took := time.Since(start); took != 0 {
 			t.Errorf("calls waited for %v", took)
 		}
-		if n := len(works.told()); n != maxQueued+6 {
-			t.Errorf("the fast sink was told %d", n)
+		if n := len(works.received()); n != maxQueued+6 {
+			t.Errorf("the fast sink got %d", n)
 		}
 		if n := seen.count("slow throttled dropped"); n != 5 {
 			t.Errorf("%d dropped", n)
@@ -211,9 +211,9 @@ func TestSlowSink(t *testing.T) {
 		if n := seen.count("slow throttled failed"); n != maxQueued+1 {
 			t.Errorf("%d failed", n)
 		}
-		told := logs.FilterMessage("alerts were dropped").All()
-		if len(told) != 1 || told[0].ContextMap()["count"] != int64(5) {
-			t.Errorf("drops told as %v", told)
+		logged := logs.FilterMessage("alerts were dropped").All()
+		if len(logged) != 1 || logged[0].ContextMap()["count"] != int64(5) {
+			t.Errorf("drops logged as %v", logged)
 		}
 	})
 }
@@ -234,7 +234,7 @@ func TestFlushGivesUp(t *testing.T) {
 	})
 }
 
-// Sinks of the same name are told apart, and nothing runs before it is needed.
+// Sinks of the same name are kept apart, and nothing runs before it is needed.
 func TestNamesAndIdleness(t *testing.T) {
 	before := runtime.NumGoroutine()
 	var seen observed
@@ -256,7 +256,7 @@ func TestNamesAndIdleness(t *testing.T) {
 	}
 }
 
-// Whatever calls do at the same time, each sink hears raise and resolve in turn.
+// For concurrent calls too, each sink gets raise and resolve in turn.
 func TestInTurn(t *testing.T) {
 	sink := &fakeSink{name: "s"}
 	state := NewState()
@@ -283,7 +283,7 @@ func TestInTurn(t *testing.T) {
 		want = map[Action]Action{Trigger: Resolve, Resolve: Trigger}[n.Action]
 	}
 	if len(sink.got) == 0 {
-		t.Error("nothing was told")
+		t.Error("nothing was sent")
 	}
 }
 

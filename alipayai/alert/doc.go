@@ -1,4 +1,4 @@
-// Package alert tells operators, through Slack, PagerDuty, a webhook or any
+// Package alert notifies operators, through Slack, PagerDuty, a webhook or any
 // service that shoutrrr knows, that something is wrong, once, and that it is over,
 // once.
 //

@@ -16,8 +16,8 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 )
 
-// endpoint is an address that takes JSON. The address is a secret: whoever
-// knows a Slack webhook's can write there.
+// endpoint is an address that takes JSON. The address is a secret: with that of a
+// Slack webhook anyone can write there.
 type endpoint struct {
 	name      string
 	address   string
@@ -51,7 +51,7 @@ func (e endpoint) String() string { return e.name }
 func (e endpoint) GoString() string { return e.name }
 
 // post delivers v as JSON. Any 2xx is a success. Redirects are not followed: one
-// would carry what is secret to somebody else.
+// could send secrets to another host.
 func (e endpoint) post(ctx context.Context, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -76,7 +76,7 @@ func (e endpoint) post(ctx context.Context, v any) error {
 	return statusFailure(resp.StatusCode, resp.Header.Get("Retry-After"))
 }
 
-// networkReason tells what went wrong.
+// networkReason says what went wrong.
 func networkReason(err error) string {
 	var t interface{ Timeout() bool }
 	if errors.As(err, &t) && t.Timeout() {

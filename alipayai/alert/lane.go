@@ -45,7 +45,7 @@ type lane struct {
 	name    string
 	sink    Sink
 	alerter *Alerter
-	dropped atomic.Int64 // since it was told last
+	dropped atomic.Int64 // since the last log entry
 
 	mu   sync.Mutex
 	jobs []job

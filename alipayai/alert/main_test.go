@@ -39,15 +39,15 @@ func (f *fakeSink) Send(ctx context.Context, n Notification) error {
 	return nil
 }
 
-// told is what the sink got, in short.
-func (f *fakeSink) told() []string {
+// received is what the sink got, in short.
+func (f *fakeSink) received() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	told := []string{}
+	got := []string{}
 	for _, n := range f.got {
-		told = append(told, fmt.Sprintf("%s %s %s", n.Action, n.Kind, n.Provider))
+		got = append(got, fmt.Sprintf("%s %s %s", n.Action, n.Kind, n.Provider))
 	}
-	return told
+	return got
 }
 
 // observed counts results by sink.

@@ -7,7 +7,7 @@ import (
 
 const (
 	// DefaultSystemErrors is how many SYSTEM_ERRORs a provider may report in
-	// any minute before operators are told.
+	// any minute before operators are notified.
 	DefaultSystemErrors = 10
 	// calm is how long all must be well before a rate or a throttle is over.
 	calm = time.Minute
@@ -22,7 +22,7 @@ type Monitor struct {
 	until        map[subject]time.Time // what this monitor's timers wait for; locked by the state
 }
 
-// NewMonitor makes a monitor that tells operators of more than systemErrors
+// NewMonitor makes a monitor that raises an alert at more than systemErrors
 // SYSTEM_ERRORs a minute at one provider; zero means [DefaultSystemErrors].
 func NewMonitor(a *Alerter, systemErrors int) *Monitor {
 	if systemErrors == 0 {
@@ -59,6 +59,17 @@ func (m *Monitor) Throttled(provider string) {
 	})
 }
 
+// AccountExhausted says that the provider refused a request since the account there
+// has no money or quota left.
+func (m *Monitor) AccountExhausted(provider string) {
+	m.alerter.Raise(AccountExhausted, provider, "the account at "+provider+" is exhausted")
+}
+
+// AccountServed says that the provider answered a call.
+func (m *Monitor) AccountServed(provider string) {
+	m.alerter.Resolve(AccountExhausted, provider, provider+" serves the account again")
+}
+
 // Exhausted says that all providers of the site failed for a call.
 func (m *Monitor) Exhausted(site string) {
 	state, sub := m.alerter.state, subject{AllProvidersFailing, site}
@@ -68,9 +79,9 @@ func (m *Monitor) Exhausted(site string) {
 	})
 }
 
-// Served says that a provider of the site answered a call. All is well when none
-// was left without an answer for a while: where some fail and some do not,
-// operators are told once.
+// Served reports that a provider of the site answered a call. The alert is resolved
+// when no call was left without an answer for a while: if some calls fail and some
+// do not, operators are notified once.
 func (m *Monitor) Served(site string) {
 	state, sub := m.alerter.state, subject{AllProvidersFailing, site}
 	if state.get(sub) == nil {
@@ -95,8 +106,8 @@ func (m *Monitor) BreakersClosed(provider string) {
 	m.alerter.Resolve(BreakerOpen, provider, "the breakers at "+provider+" are closed")
 }
 
-// TokenRefresh says how the last refresh of the provider's token went. The
-// error is not told: it is in the log.
+// TokenRefresh reports how the last refresh of the provider's token went. The alert
+// does not contain the error: that is in the log.
 func (m *Monitor) TokenRefresh(provider string, err error) {
 	if err != nil {
 		m.alerter.Raise(TokenRefreshFailing, provider, provider+" gives no new access token")
@@ -114,9 +125,9 @@ func (m *Monitor) Store(ok bool, provider string) {
 	m.alerter.Resolve(StoreLost, provider, "the store is back")
 }
 
-// hold keeps the subject firing at least until then. Each monitor waits for what it was
-// told itself; the one that was told last, whatever configuration it is of, finds that all is well.
-// The state is locked.
+// hold keeps the subject firing at least until then. Each monitor waits for what was
+// reported to itself; the one with the latest report, of any configuration, resolves
+// the alert. The state is locked.
 func (m *Monitor) hold(sub subject, until time.Time) {
 	if state := m.alerter.state; until.After(state.until[sub]) {
 		state.until[sub] = until

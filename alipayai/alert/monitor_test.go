@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// watched is a monitor and what its only sink is told.
+// watched is a monitor and its only sink.
 func watched(state *State, systemErrors int) (*Monitor, *fakeSink) {
 	sink := &fakeSink{name: "s"}
 	return NewMonitor(newAlerter(state, sink), systemErrors), sink
 }
 
-// expect waits until nothing is left to do and compares what was told.
+// expect waits until nothing is left to do and compares what was sent.
 func expect(t *testing.T, sink *fakeSink, want ...string) {
 	t.Helper()
 	synctest.Wait()
-	if got := sink.told(); !slices.Equal(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+	if got := sink.received(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -88,26 +88,26 @@ func TestTimersOverReload(t *testing.T) {
 	const raised, resolved = "trigger throttled alipay", "resolve throttled alipay"
 	synctest.Test(t, func(t *testing.T) {
 		state := NewState()
-		first, told := watched(state, 0)
+		first, sink := watched(state, 0)
 		first.Throttled("alipay")
-		second, toldNext := watched(state, 0)
+		second, next := watched(state, 0)
 		time.Sleep(30 * time.Second)
 		second.Throttled("alipay")
 		time.Sleep(30 * time.Second)
-		expect(t, told, raised)
-		expect(t, toldNext)
+		expect(t, sink, raised)
+		expect(t, next)
 		time.Sleep(30 * time.Second)
-		expect(t, told, raised)
-		expect(t, toldNext, resolved)
+		expect(t, sink, raised)
+		expect(t, next, resolved)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		state := NewState()
-		first, told := watched(state, 0)
+		first, sink := watched(state, 0)
 		first.Throttled("alipay")
-		_, toldNext := watched(state, 0)
+		_, next := watched(state, 0)
 		time.Sleep(time.Minute)
-		expect(t, told, raised, resolved)
-		expect(t, toldNext)
+		expect(t, sink, raised, resolved)
+		expect(t, next)
 		if len(state.until)+len(first.until) != 0 {
 			t.Errorf("kept %v and %v", state.until, first.until)
 		}
@@ -117,15 +117,15 @@ func TestTimersOverReload(t *testing.T) {
 		first, _ := watched(state, 2)
 		first.SystemError("alipay")
 		first.SystemError("alipay")
-		second, toldNext := watched(state, 2)
+		second, next := watched(state, 2)
 		second.SystemError("alipay")
-		expect(t, toldNext, "trigger system_error_rate alipay")
+		expect(t, next, "trigger system_error_rate alipay")
 		time.Sleep(2 * time.Minute)
-		expect(t, toldNext, "trigger system_error_rate alipay", "resolve system_error_rate alipay")
+		expect(t, next, "trigger system_error_rate alipay", "resolve system_error_rate alipay")
 	})
 }
 
-// Where some calls fail and some do not, operators are told once, and of the end when it is one.
+// If some calls fail and some do not, operators are notified once, and of the end when it is one.
 func TestAllProvidersFailing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, sink := watched(NewState(), 0)

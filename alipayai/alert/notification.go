@@ -11,12 +11,14 @@ const (
 	BreakerOpen Kind = "breaker_open"
 	// SystemErrorRate: a provider reports more SYSTEM_ERRORs a minute than usual.
 	SystemErrorRate Kind = "system_error_rate"
-	// AllProvidersFailing: a site has nobody left to ask. Its provider is the site.
+	// AllProvidersFailing: a site has no provider left. Its provider is the site.
 	AllProvidersFailing Kind = "all_providers_failing"
 	// TokenRefreshFailing: a provider gives no new access token.
 	TokenRefreshFailing Kind = "token_refresh_failing"
 	// StoreLost: replicas cannot see each other's state.
 	StoreLost Kind = "store_lost"
+	// AccountExhausted: the account at a provider has no money or quota left.
+	AccountExhausted Kind = "account_exhausted"
 	// Throttled: a provider takes fewer requests than its limit says.
 	Throttled Kind = "throttled"
 )

@@ -30,7 +30,7 @@ func NewShoutrrr(address string) (*Shoutrrr, error) {
 	name, _, _ := strings.Cut(address, ":")
 	name, _, _ = strings.Cut(strings.ToLower(name), "+")
 	var services router.ServiceRouter
-	// The service "logger" would send to the log of nobody.
+	// The service "logger" would write to a log that does not exist.
 	if name == "logger" || !slices.Contains(services.ListServices(), name) {
 		return nil, errors.New("alert shoutrrr: the address must begin with a service that shoutrrr knows, such as lark:// or smtp://")
 	}
@@ -67,7 +67,7 @@ func (s *Shoutrrr) Send(ctx context.Context, n Notification) error {
 	case err := <-result:
 		return err
 	case <-ctx.Done():
-		// It may arrive yet: sending it again could tell it twice.
+		// It may arrive yet: sending it again could deliver it twice.
 		return &SendError{Reason: "no answer in time", Final: true}
 	}
 }

@@ -280,7 +280,7 @@ func TestAnswers(t *testing.T) {
 	})
 }
 
-// The whole way: a service that is down for a moment hears of it all the same, once.
+// The whole way: a service that is down for a moment still gets the alert, once.
 func TestServiceComesBack(t *testing.T) {
 	var calls int
 	server := newService(t, func(w http.ResponseWriter, _ *http.Request) {

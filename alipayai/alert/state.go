@@ -11,7 +11,7 @@ import (
 
 // State is what is wrong, since when, and what the detectors have counted. It
 // holds nothing of a configuration, so that it can outlive them all: one that
-// follows continues with it, and what was told before is not told again. It is safe
+// follows continues with it, and what was sent before is not sent again. It is safe
 // for concurrent use.
 type State struct {
 	// firing is replaced, never changed, so that calls read it without a lock.

@@ -14,7 +14,7 @@ const Hidden = "[credential]"
 
 // Source has secrets that change, such as access tokens.
 type Source interface {
-	// Credentials are the present secrets, and those that may still be quoted.
+	// Credentials are the present secrets, and former ones that may still leak.
 	Credentials() []string
 	// CredentialsChanged counts the changes. It is called often.
 	CredentialsChanged() uint64
@@ -299,7 +299,7 @@ func look(v view, known []*grams, found func(v view, start, end int)) (any bool)
 	}
 	for depth := 0; ; depth++ {
 		compare(v)
-		// Besides, not instead: elsewhere in the text these characters may be a secret's.
+		// In addition, not instead: in other parts of the text these characters may be a secret's.
 		if joined, ok := v.joinHex(); ok {
 			compare(joined)
 		}

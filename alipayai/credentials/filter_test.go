@@ -123,7 +123,7 @@ func TestTextsWithoutSecrets(t *testing.T) {
 	}
 }
 
-// What a secret stands for is one as well, whichever of the two is quoted.
+// What a secret decodes to is a secret as well: both are hidden.
 func TestWhatSecretsStandFor(t *testing.T) {
 	binary := []byte("\x01\x9f\xfe\x80\x33binary\xffsignature\x00of some bytes")
 	for name, secret := range map[string]string{
@@ -134,11 +134,11 @@ func TestWhatSecretsStandFor(t *testing.T) {
 		"hexadecimal":       hex.EncodeToString(binary),
 		"hexadecimal, case": strings.ToUpper(hex.EncodeToString(binary)),
 	} {
-		for quoted, text := range map[string]string{
+		for form, text := range map[string]string{
 			"hex": hex.EncodeToString(binary), "base64": base64.StdEncoding.EncodeToString(binary),
 			"within base64": base64.StdEncoding.EncodeToString(append([]byte("x"), binary...)),
 		} {
-			t.Run(name+" as "+quoted, func(t *testing.T) {
+			t.Run(name+" as "+form, func(t *testing.T) {
 				var f Filter
 				f.Add(secret)
 				if got := f.Text(text); len(got) > len(Hidden)+4 {
@@ -232,13 +232,13 @@ func FuzzFilter(f *testing.F) {
 	}
 	f.Add("", "", "", "")
 	f.Add("%25%32%35%25\\u0025", "\\u00", "%", "&#")
-	f.Fuzz(func(t *testing.T, secret, quoted, before, after string) {
-		if len(secret) > 256 || len(quoted) > 1024 {
+	f.Fuzz(func(t *testing.T, secret, leaked, before, after string) {
+		if len(secret) > 256 || len(leaked) > 1024 {
 			return
 		}
 		var filter Filter
 		filter.Add(secret)
-		for _, text := range []string{before + secret + after, before + quoted + after} {
+		for _, text := range []string{before + secret + after, before + leaked + after} {
 			got := filter.Text(text)
 			if strings.Contains(text, Hidden) || strings.Contains(Hidden, secret) {
 				continue

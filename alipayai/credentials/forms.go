@@ -88,7 +88,7 @@ func decoded(text string) []byte {
 }
 
 // Basic gives the part of HTTP Basic credentials (RFC 7617) in base64 that
-// depends on the secret: what is before it says the id alone, which is none.
+// depends on the secret: what is before it encodes only the id, which is not secret.
 func Basic(id, secret string) string {
 	encoded := base64.StdEncoding.EncodeToString([]byte(id + ":" + secret))
 	first := (len(id) + 1) * 8 / 6 // with a bit of the secret in it

@@ -61,9 +61,9 @@ type Response struct {
 	Header http.Header `json:"header"`
 	// Body is all of it; of a stream, as much as had come.
 	Body Payload `json:"body"`
-	// Event is the one of a stream that reports the failure. The log shows it
-	// alone: a number that a model writes comes in pieces, one in each event, and
-	// there no redactor finds it.
+	// Event is the one of a stream that reports the failure. The log shows no
+	// other event: a number that a model writes comes in pieces, one in each
+	// event, where a redactor cannot find it.
 	Event Payload `json:"event,omitempty"`
 }
 

@@ -44,8 +44,8 @@ type Options struct {
 	// the vault each. Zero means [DefaultMaxRecords] and [DefaultMaxBytes].
 	MaxRecords int
 	MaxBytes   int64
-	// Observe is told what became of each record; nil for nobody. It must not
-	// block.
+	// Observe is called with the result of each record; it may be nil. It must
+	// not block.
 	Observe func(Result)
 }
 

@@ -315,7 +315,7 @@ func TestRecorderInParallel(t *testing.T) {
 }
 
 // A directory that cannot be written to costs the sealed record only, and is
-// told once, without the payload.
+// logged once, without the payload.
 func TestSealingFails(t *testing.T) {
 	var log logBuffer
 	var counted results
@@ -332,17 +332,17 @@ func TestSealingFails(t *testing.T) {
 	if counted.of(SealFailed) != 3 || counted.of(Logged) != 3 {
 		t.Errorf("counted %v", counted.n)
 	}
-	told := 0
+	logged := 0
 	for _, e := range log.entries(t) {
 		if e["msg"] == "evidence could not be sealed" {
-			told++
+			logged++
 			if e["request_id"] != "req_7f3a" || !strings.HasPrefix(e["error"].(string), "dir: ") {
-				t.Errorf("told as %v", e)
+				t.Errorf("logged as %v", e)
 			}
 		}
 	}
-	if told != 1 || strings.Contains(log.text.String(), visa) {
-		t.Errorf("told %d times in %s", told, log.text.String())
+	if logged != 1 || strings.Contains(log.text.String(), visa) {
+		t.Errorf("logged %d times in %s", logged, log.text.String())
 	}
 }
 

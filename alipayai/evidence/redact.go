@@ -8,8 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Redact gives the body without what must not be read by everybody who reads
-// the log:
+// Redact returns the body without what readers of the log must not see:
 //
 //   - card numbers: 13 to 19 digits that pass the Luhn check (ISO/IEC 7812-1),
 //   - resident ids: 17 digits and a digit or X with the right check character

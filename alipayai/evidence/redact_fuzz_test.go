@@ -44,8 +44,8 @@ func FuzzPlanted(f *testing.F) {
 		text := before + written + after
 		refuse(t, text, Redact([]byte(text)), secret, written)
 
-		quoted, _ := json.Marshal(before + secret + after)
-		object := fmt.Sprintf(`{"messages":[{"content":%s}]}`, quoted)
+		content, _ := json.Marshal(before + secret + after)
+		object := fmt.Sprintf(`{"messages":[{"content":%s}]}`, content)
 		refuse(t, object, Redact([]byte(object)), secret, secret)
 		nested, _ := json.Marshal(object)
 		refuse(t, string(nested), Redact(fmt.Appendf(nil, `{"payload":%s}`, nested)), secret, secret)

@@ -71,9 +71,9 @@ func isLongBase64(text []byte) bool {
 	return len(text) >= longBase64 && base64Run(text) == len(bytes.TrimRight(text, "\r\n"))
 }
 
-// describeMedia says of data in base64 what it is, how many bytes, and their
-// SHA-256. Where the type is not given it is told by the first bytes, as the
-// WHATWG's MIME sniffing standard does.
+// describeMedia describes data in base64: its type, how many bytes, and their
+// SHA-256. If the type is not given it is taken from the first bytes, as in the
+// WHATWG's MIME sniffing standard.
 func describeMedia(mediaType string, encoded []byte) []byte {
 	data, ok := decodeBase64(encoded)
 	if !ok {

@@ -110,14 +110,14 @@ func findSecrets(text []byte, add found) {
 // bracketed is the length of the JSON object or array at the front of text, which
 // goes to the end if it is cut.
 func bracketed(text []byte) int {
-	depth, quoted := 0, false
+	depth, inString := 0, false
 	for i, c := range text {
 		switch {
 		case c == '"':
 			if i == 0 || text[i-1] != '\\' {
-				quoted = !quoted
+				inString = !inString
 			}
-		case quoted:
+		case inString:
 		case c == '{' || c == '[':
 			depth++
 		case c == '}' || c == ']':

@@ -121,7 +121,7 @@ func (v *Vault) wake(after time.Duration) {
 		v.timer.Stop()
 	}
 	if !v.closed {
-		// Nobody is there to be told of a failure; the next sealing tells it.
+		// A failure has no caller to report to; the next sealing reports it.
 		v.timer = time.AfterFunc(max(after, time.Second), func() { _ = v.Sweep() })
 	}
 }

@@ -104,8 +104,8 @@ func tryFile(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// Seal writes the record, with mode 0600, and makes room for it. What fails
-// is told without anything of the record.
+// Seal writes the record, with mode 0600, and makes room for it. Its errors contain
+// nothing of the record.
 func (v *Vault) Seal(r Record) error {
 	if err := os.MkdirAll(v.opt.Dir, 0o700); err != nil {
 		return fmt.Errorf("make the directory of sealed records: %w", err)

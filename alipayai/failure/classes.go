@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"path"
 
-	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -31,6 +30,8 @@ const (
 	Blocked Class = "blocked"
 	// Reauthorise needs a person: the grant itself is gone.
 	Reauthorise Class = "reauthorise"
+	// AccountExhausted needs the operator: the account has no money or quota left.
+	AccountExhausted Class = "account_exhausted"
 )
 
 // Repeat says when a call is sent to the same provider again.
@@ -60,8 +61,8 @@ type Policy struct {
 	Breaker failover.Result
 	// Evidence says that request and answer are recorded.
 	Evidence bool
-	// Credentials says that the gateway's own credentials were refused: the
-	// operator's matter, which the client can do nothing about.
+	// Credentials says that the gateway's own credentials, or its account, were
+	// refused: the operator's matter, which the client can do nothing about.
 	Credentials bool
 	// Status is the HTTP status that a client sees of one that came under a
 	// status of success.
@@ -79,6 +80,8 @@ var policies = map[Class]Policy{
 	SystemError:  {FallsOver: true, Breaker: failover.Failure, Evidence: true, Status: http.StatusBadGateway, Reason: "system_error"},
 	Blocked:      {Status: http.StatusForbidden, Reason: "blocked"},
 	Reauthorise:  {FallsOver: true, Credentials: true, Status: http.StatusBadGateway, Reason: "credentials"},
+
+	AccountExhausted: {FallsOver: true, Credentials: true, Status: http.StatusBadGateway, Reason: "account_exhausted"},
 }
 
 // Policy gives what is done about failures of the class; that of Fail for an
@@ -95,7 +98,7 @@ func (c Class) Policy() Policy {
 // Sources: the codes in capitals without a dash are those of Antom's global
 // API and, for the Alipay AI API, where no public contract exists, ours; the
 // lower-case ones are Alipay Open Platform v3's and, with the isv. and aop.
-// prefixes cut off, v2's sub codes.
+// prefixes cut off, v2's sub codes. Those of the vendors of models are in kinds.
 var classes = map[string]Class{
 	"SYSTEM_ERROR":      SystemError,
 	"UNKNOWN_EXCEPTION": SystemError,
@@ -120,13 +123,6 @@ var classes = map[string]Class{
 	"invalid-timestamp":    Resign,
 
 	"COMPLIANCE_BLOCKED": Blocked,
-	"content_filter":     Blocked, // OpenAI's own
-
-	// Anthropic's error types.
-	"overloaded_error": Retry,
-	"api_error":        Retry,
-	"timeout_error":    Retry,
-	"rate_limit_error": Throttle,
 }
 
 // credentialCodes are failures of the gateway's own credentials that no new
@@ -142,9 +138,7 @@ var credentialCodes = map[string]bool{
 	"insufficient-isv-permissions": true,
 	"40006":                        true,
 
-	// Anthropic's, of which others have the second too.
-	"billing_error":    true,
-	"permission_error": true,
+	"permission_error": true, // Anthropic's and others'
 }
 
 // Rule says what the codes of an upstream mean that a pattern matches, instead
@@ -163,7 +157,7 @@ func (r Rule) Check() error {
 		return fmt.Errorf("on %q: is no pattern; write a code, with * for any characters", r.Pattern)
 	}
 	if _, ok := policies[r.Class]; !ok {
-		return fmt.Errorf("on %s: action %q is unknown; use retry, refresh_token, resign, throttle, system_error, blocked, reauthorise or fail", r.Pattern, string(r.Class))
+		return fmt.Errorf("on %s: action %q is unknown; use retry, refresh_token, resign, throttle, system_error, blocked, reauthorise, account_exhausted or fail", r.Pattern, string(r.Class))
 	}
 	return nil
 }
@@ -171,59 +165,4 @@ func (r Rule) Check() error {
 func (r Rule) matches(code string) bool {
 	ok, _ := path.Match(r.Pattern, code)
 	return ok
-}
-
-// Classify gives the code that an upstream's failure goes by, and what it
-// means under this HTTP status.
-func Classify(status int, f *wire.Failure, rules []Rule) (code string, class Class) {
-	sent := f.Code
-	if code = f.BareCode(); code == "" {
-		code, sent = f.Type, f.Type // OpenAI-like servers often send a type alone
-	}
-	for _, rule := range rules {
-		if rule.matches(code) || rule.matches(sent) {
-			return code, rule.Class
-		}
-	}
-	return code, ClassOf(status, code)
-}
-
-// ClassOf says what an answer with this HTTP status means that failed with
-// this bare code; the code decides first, the status where it is unknown.
-func ClassOf(status int, code string) Class {
-	if class, ok := classes[code]; ok {
-		return class
-	}
-	switch {
-	case credentialCodes[code]:
-		return Fail
-	case status == http.StatusUnauthorized:
-		return RefreshToken
-	case status == http.StatusTooManyRequests:
-		return Throttle
-	case status >= http.StatusInternalServerError:
-		return Retry
-	default:
-		return Fail
-	}
-}
-
-// refusesCredentials reports whether the gateway's own credentials were refused.
-func refusesCredentials(class Class, code string) bool {
-	return class.Policy().Credentials || credentialCodes[code]
-}
-
-// statusOf is the status that a client sees of a failure that arrived with this
-// upstream status: the true one, also where the upstream said 200.
-func statusOf(upstream int, class Class, code string) int {
-	if refusesCredentials(class, code) || upstream == http.StatusUnauthorized {
-		return http.StatusBadGateway
-	}
-	if class == Blocked && upstream >= http.StatusInternalServerError {
-		return http.StatusForbidden // or the client's SDK would repeat it
-	}
-	if upstream >= http.StatusBadRequest {
-		return upstream
-	}
-	return class.Policy().Status
 }

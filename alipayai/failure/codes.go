@@ -77,5 +77,11 @@ func Known(code string) string {
 	if _, ok := classes[code]; ok || credentialCodes[code] || own[code] || limits[code] {
 		return code
 	}
+	if _, ok := kinds[code]; ok || statusNumber(code) != 0 {
+		return code
+	}
+	if _, ok := finishReasons[code]; ok {
+		return code
+	}
 	return "other"
 }

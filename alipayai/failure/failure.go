@@ -32,6 +32,8 @@ type Failure struct {
 	UnsupportedHere bool
 	// ClientGone says that the client has left.
 	ClientGone bool
+	// timedOut says that the upstream names a timeout.
+	timedOut bool
 }
 
 // MayHaveExecuted reports whether the call may have been served although f is
@@ -68,9 +70,7 @@ func (f *Failure) mayRepeatItself(status int) bool {
 
 // TimedOut reports whether the upstream says that it gave up waiting for what
 // lies behind it: that may have been done, and billed.
-func (f *Failure) TimedOut() bool {
-	return f.Status == http.StatusGatewayTimeout || f.Code == "timeout_error"
-}
+func (f *Failure) TimedOut() bool { return f.timedOut || f.Status == http.StatusGatewayTimeout }
 
 // FallsOver reports whether another provider may serve a call that failed by f.
 // What the upstream says of the request itself is an answer, and so is a

@@ -29,6 +29,8 @@ const (
 	ErrNoEvent   TimeoutError = "no further event within the timeout"
 	ErrNoMore    TimeoutError = "no more of the answer within the timeout"
 	ErrDeadline  TimeoutError = "the call's deadline has passed"
+	// ErrNotSent is of a request that had no connection in time: nothing was sent.
+	ErrNotSent TimeoutError = "the request could not be sent in time"
 )
 
 // ClientClosedRequest is the status that the access log shows for a client that
@@ -93,6 +95,9 @@ func OfTransport(client, attempt context.Context, err error, sent bool) *Failure
 	case client.Err() != nil:
 		f.ClientGone = true
 		f.Status, f.Code, f.Message = ClientClosedRequest, CodeClientGone, "the client closed the request"
+	case timedOut && timeout == ErrNotSent && !sent:
+		f.Status, f.Code, f.Message = http.StatusGatewayTimeout, CodeTimeout, string(timeout)
+		f.Cause, f.RetryAfter = timeout, time.Second
 	case timedOut:
 		f.Status, f.Code, f.Message = http.StatusGatewayTimeout, CodeTimeout, "the provider did not answer in time: "+string(timeout)
 		f.NoRetry = sent
@@ -112,20 +117,23 @@ func OfTransport(client, attempt context.Context, err error, sent bool) *Failure
 // come before what the gateway takes codes for by itself; translated says that
 // the request was put into another form than the client's.
 func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule, translated bool, now time.Time) *Failure {
-	code, class := Classify(status, reported, rules)
-	f := &Failure{Class: class, FromUpstream: true, Sent: true}
-	f.Status = statusOf(status, class, code)
-	f.Code, f.Message, f.Param = code, reported.Message, reported.Param
+	v := judge(status, reported, rules)
+	f := &Failure{Class: v.class, FromUpstream: true, Sent: true, timedOut: v.timedOut}
+	f.Status = v.shown(status)
+	f.Code, f.Message, f.Param = v.code, reported.Message, reported.Param
 	f.RetryAfter = RetryAfter(h, now)
 	switch {
-	case status == http.StatusUnauthorized || refusesCredentials(class, code):
+	case v.hidden():
 		// How the gateway's credentials failed is the operator's business, and
-		// some servers quote what they were sent.
-		f.Message = "the provider refuses the gateway's credentials"
+		// some servers quote what they were sent; so is whose account is empty.
+		f.Message, f.Param = "the provider refuses the gateway's credentials", ""
+		if v.class == AccountExhausted || v.status == http.StatusPaymentRequired {
+			f.Message = "the provider refuses the gateway's account"
+		}
 	case f.Message == "":
 		f.Message = "the provider reports a failure"
 	}
-	f.UnsupportedHere = translated && class == Fail && !credentialCodes[code]
+	f.UnsupportedHere = translated && v.class == Fail && !credentialCodes[v.code]
 	f.NoRetry = f.mayRepeatItself(status)
 	return f
 }

@@ -23,8 +23,10 @@ type answer struct {
 
 	promptTokens, answerTokens int
 
+	finish    string // the finish reason that a fault asks for, "" for the true one
 	session   string
 	withUsage bool
+	withEnd   bool // a stream has its end
 }
 
 // pieces cuts the text, or else the arguments, into the content events of a
@@ -64,6 +66,10 @@ func (c *call) answer(q *ask) answer {
 		promptTokens: q.images * tokensPerImage,
 		session:      q.session,
 		withUsage:    q.usage,
+		withEnd:      c.plan.outcome.Kind != NoEnd,
+	}
+	if c.plan.outcome.Kind == FinishReason {
+		a.finish = c.plan.outcome.Code
 	}
 	if q.thinking {
 		a.thought = "Thinking of: " + clip(c.marks.text)

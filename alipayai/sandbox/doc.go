@@ -172,12 +172,13 @@
 //	                             no mark, since it acts before a prompt is read
 //
 //	system_error_200 (shape)     the format's system error in a 200; shape, if not the format's own:
-//	                             alipay, openai, global, gateway, openapi-v3, nextbuilder, anthropic
+//	                             alipay, openai, global, gateway, openapi-v3, nextbuilder, anthropic,
+//	                             openrouter, choice, vllm, fastapi, google, ollama, text
 //	system_error_500 (shape)     the same in a 500
 //	system_error_first (shape)   a stream whose first event is the error
 //	system_error_midstream (after_events)
 //	                             the error event after so many content events, 1 unless set
-//	http_status (status)         status, with code and retry_after if set
+//	http_status (status)         status, with code, shape and retry_after if set
 //	throttle (retry_after)       429; Retry-After in seconds if set
 //	payment_required             402 with Payment-Needed; a call with Payment-Proof passes
 //	expired_token                EXPIRED_ACCESS_TOKEN, and that token is dead from then on
@@ -194,6 +195,8 @@
 //	truncated_body               half of what Content-Length promised
 //	empty_stream                 a stream without events
 //	done_first                   a stream of its end alone: [DONE], message_stop, event: end
+//	finish_reason (code)         an answer that finishes with this word
+//	no_end                       a whole stream without its [DONE]
 //
 // System errors and http_status take code, to say something else.
 //

@@ -37,6 +37,8 @@ const (
 	TruncatedBody        Kind = "truncated_body"
 	EmptyStream          Kind = "empty_stream"
 	DoneFirst            Kind = "done_first"
+	FinishReason         Kind = "finish_reason"
+	NoEnd                Kind = "no_end"
 )
 
 // ErrFault is wrapped by every error of [Server.SetFaults].
@@ -99,7 +101,7 @@ var kinds = map[Kind]spec{
 	SystemError500:         {uses: "code shape", arg: "shape"},
 	SystemErrorFirst:       {uses: "code shape", arg: "shape", only: streamAnswer},
 	SystemErrorMidstream:   {uses: "code shape after_events", arg: "after_events", only: streamAnswer},
-	HTTPStatus:             {uses: "status code retry_after", need: "status", arg: "status"},
+	HTTPStatus:             {uses: "status code shape retry_after", need: "status", arg: "status"},
 	Throttle:               {uses: "retry_after", arg: "retry_after"},
 	PaymentRequired:        {},
 	ExpiredToken:           {formats: []Format{OpenAI}},
@@ -113,6 +115,8 @@ var kinds = map[Kind]spec{
 	TruncatedBody:          {only: jsonAnswer, formats: []Format{OpenAI, Anthropic}},
 	EmptyStream:            {only: streamAnswer},
 	DoneFirst:              {only: streamAnswer},
+	FinishReason:           {uses: "code", need: "code", arg: "code", formats: []Format{OpenAI}},
+	NoEnd:                  {only: streamAnswer, formats: []Format{OpenAI}},
 }
 
 // check fills in defaults and refuses what makes no sense, naming the JSON field.

@@ -158,6 +158,16 @@ func faultCases() map[string]faultCase {
 		"truncated body":           {Fault{Kind: TruncatedBody}, false, codeBroken, both(broken, notJSON)},
 		"empty stream":             {Fault{Kind: EmptyStream}, true, codeBroken, func(t *testing.T, o outcome) { status(200)(t, o); contentEvents(0)(t, o); noDone(t, o) }},
 		"done first":               {Fault{Kind: DoneFirst}, true, codeBroken, both(status(200, "data: [DONE]"), contentEvents(0))},
+		"finish reason":            {Fault{Kind: FinishReason, Code: "network_error"}, false, codeOK, status(200, `"finish_reason":"network_error"`)},
+		"finish reason, streamed":  {Fault{Kind: FinishReason, Code: "sensitive"}, true, codeOK, status(200, `"finish_reason":"sensitive"`, "[DONE]")},
+		"no end":                   {Fault{Kind: NoEnd}, true, codeOK, both(status(200, `"finish_reason":"stop"`), contentEvents(5), noDone)},
+		"a number":                 {Fault{Kind: SystemError200, Shape: ShapeOpenRouter, Code: "502"}, false, "502", status(200, `{"error":{"code":502,`)},
+		"in a choice":              {Fault{Kind: SystemErrorFirst, Shape: ShapeChoice, Code: "429"}, true, "429", both(status(200, `"error":{"code":429,`, `"finish_reason":"error"`), noDone)},
+		"vLLM's":                   {Fault{Kind: SystemErrorMidstream, Shape: ShapeVLLM, Code: "500"}, true, "500", both(status(200, `"code":500`, `"object":"error"`), contentEvents(1), noDone)},
+		"FastAPI's":                {Fault{Kind: HTTPStatus, Status: 422, Shape: ShapeFastAPI, Code: "missing"}, false, "missing", status(422, `{"detail":[{"loc":["body","model"],"msg":`)},
+		"Google's":                 {Fault{Kind: HTTPStatus, Status: 429, Shape: ShapeGoogle, Code: "429"}, false, "429", status(429, `[{"error":{"code":429,`)},
+		"Ollama's":                 {Fault{Kind: SystemError200, Shape: ShapeOllama}, false, codeSystem, status(200, `{"error":"`)},
+		"text":                     {Fault{Kind: HTTPStatus, Status: 503, Shape: ShapeText}, false, "UNKNOWN_EXCEPTION", both(status(503, "Service Unavailable"), notJSON)},
 		"wrong response signature": {Fault{Kind: WrongResponseSignature}, false, codeOK, status(200, "You said")},
 	}
 }

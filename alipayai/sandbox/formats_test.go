@@ -195,12 +195,13 @@ func (tc formatFault) verify(t *testing.T, d dialect, stream bool, o outcome) {
 // TestEveryKindFitsSomeFormat holds that the table above has every kind, and
 // that what a format cannot meet is refused at once.
 func TestEveryKindFitsSomeFormat(t *testing.T) {
-	tested := []Kind{Stall, ClockSkew}
+	tested := []Kind{Stall, ClockSkew, FinishReason, NoEnd}
 	for _, tc := range formatFaults() {
 		tested = append(tested, tc.fault.Kind)
 	}
 	refused := map[Kind][]Format{
 		WrongResponseSignature: {Anthropic, NextBuilder}, ExpiredToken: {Anthropic, NextBuilder}, TokenError: {Anthropic, NextBuilder},
+		FinishReason: {Anthropic, NextBuilder}, NoEnd: {Anthropic, NextBuilder},
 		MalformedJSON: {NextBuilder}, TruncatedBody: {NextBuilder},
 	}
 	for _, d := range dialects() {
@@ -214,6 +215,8 @@ func TestEveryKindFitsSomeFormat(t *testing.T) {
 				f.Skew = time.Second
 			case "status":
 				f.Status = 500
+			case "code":
+				f.Code = "error"
 			}
 			want := slices.Contains(refused[kind], d.format)
 			if err := g.srv.SetFaults(f); (err != nil) != want {

@@ -49,7 +49,7 @@ func (c *call) inject(stream bool) bool {
 		c.refuse(status, f.Shape, orElse(f.Code, c.systemCode()), systemMessage)
 	case HTTPStatus:
 		_, code := c.srv.format.refusal(f.Status, "")
-		c.refuse(f.Status, "", orElse(f.Code, code), orElse(http.StatusText(f.Status), "status "+strconv.Itoa(f.Status)))
+		c.refuse(f.Status, f.Shape, orElse(f.Code, code), orElse(http.StatusText(f.Status), "status "+strconv.Itoa(f.Status)))
 	case Throttle:
 		c.fail(http.StatusTooManyRequests, codeTraffic, "too many requests")
 	case PaymentRequired:

@@ -104,6 +104,9 @@ func (a *answer) toolCall() toolCall {
 }
 
 func (openAI) finishReason(a *answer) string {
+	if a.finish != "" {
+		return a.finish
+	}
 	if a.end == endsInCall {
 		return "tool_calls"
 	}
@@ -147,7 +150,9 @@ func (f openAI) script(a *answer) script {
 	if a.withUsage {
 		out.finish = append(out.finish, s.usage(a.usage()))
 	}
-	out.finish = append(out.finish, out.end)
+	if a.withEnd {
+		out.finish = append(out.finish, out.end)
+	}
 	if a.end != endsInCall {
 		for _, p := range split(a.text, a.events) {
 			out.content = append(out.content, s.chunk(string(append(appendString([]byte(`{"content":`), p), '}')), ""))

@@ -1,13 +1,18 @@
 package sandbox
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Shape is the form in which an error is written.
 type Shape string
 
 // The shapes of errors: {"code","message"} of the Alipay AI API, OpenAI's, that
 // of Antom and Alipay+, that of the Open Platform's gateway.do, that of its
-// version 3, the error event of its streaming agent API, and Anthropic's.
+// version 3, the error event of its streaming agent API, and Anthropic's; then those
+// of other vendors: OpenRouter's with a number for its code and the account beside it,
+// the same inside of a choice, vLLM's, FastAPI's, Google's array, Ollama's and plain text.
 const (
 	ShapeAlipay      Shape = "alipay"
 	ShapeOpenAI      Shape = "openai"
@@ -16,10 +21,19 @@ const (
 	ShapeOpenAPI     Shape = "openapi-v3"
 	ShapeNextBuilder Shape = "nextbuilder"
 	ShapeAnthropic   Shape = "anthropic"
+
+	ShapeOpenRouter Shape = "openrouter"
+	ShapeChoice     Shape = "choice"
+	ShapeVLLM       Shape = "vllm"
+	ShapeFastAPI    Shape = "fastapi"
+	ShapeGoogle     Shape = "google"
+	ShapeOllama     Shape = "ollama"
+	ShapeText       Shape = "text"
 )
 
 var shapes = []Shape{
 	ShapeAlipay, ShapeOpenAI, ShapeGlobal, ShapeGateway, ShapeOpenAPI, ShapeNextBuilder, ShapeAnthropic,
+	ShapeOpenRouter, ShapeChoice, ShapeVLLM, ShapeFastAPI, ShapeGoogle, ShapeOllama, ShapeText,
 }
 
 // failure is what an error says.
@@ -62,7 +76,15 @@ type anthropicError struct {
 	RequestID string `json:"request_id,omitzero"`
 }
 
-// errorBody writes an error as one JSON value.
+// numeric is a code that vendors send as a number, if it is one.
+func numeric(code string) any {
+	if n, err := strconv.Atoi(code); err == nil {
+		return n
+	}
+	return code
+}
+
+// errorBody writes an error as one JSON value, or as text.
 func errorBody(shape Shape, f failure) []byte {
 	var v any
 	switch shape {
@@ -88,6 +110,24 @@ func errorBody(shape Shape, f failure) []byte {
 		e := anthropicError{Type: "error", RequestID: f.requestID}
 		e.Error.Type, e.Error.Message = f.code, f.message
 		v = e
+	case ShapeOpenRouter:
+		v = map[string]any{"error": map[string]any{"code": numeric(f.code), "message": f.message}, "user_id": "org_sandbox"}
+	case ShapeChoice:
+		nothing := map[string]any{"role": "assistant", "content": ""}
+		v = map[string]any{"id": f.requestID, "choices": []any{map[string]any{
+			"index": 0, "message": nothing, "delta": nothing, "finish_reason": "error",
+			"error": map[string]any{"code": numeric(f.code), "message": f.message},
+		}}}
+	case ShapeVLLM:
+		v = map[string]any{"object": "error", "message": f.message, "type": "Error", "param": nil, "code": numeric(f.code)}
+	case ShapeFastAPI:
+		v = map[string]any{"detail": []any{map[string]any{"type": f.code, "loc": []any{"body", "model"}, "msg": f.message}}}
+	case ShapeGoogle:
+		v = []any{map[string]any{"error": map[string]any{"code": numeric(f.code), "message": f.message, "status": "UNKNOWN"}}}
+	case ShapeOllama:
+		v = map[string]any{"error": f.message}
+	case ShapeText:
+		return []byte(f.message)
 	default:
 		v = apiError{f.code, f.message}
 	}

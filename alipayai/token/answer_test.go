@@ -71,7 +71,7 @@ func TestTokenAnswersThatFail(t *testing.T) {
 		status int
 		body   string
 		want   error
-		tells  string // what the error must say
+		says   string // what the error must say
 	}{
 		"RFC 6749 error":            {400, `{"error":"invalid_grant","error_description":"secret-payload"}`, ErrRefused, "invalid_grant"},
 		"RFC 6749 client":           {401, `{"error":"invalid_client"}`, ErrRefused, "invalid_client"},
@@ -117,8 +117,8 @@ func TestTokenAnswersThatFail(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := (&Grant{}).read(test.status, []byte(test.body), tokenSentAt, 0)
-			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.tells) {
-				t.Fatalf("got %v (%v), want %v that tells %q", err, got, test.want, test.tells)
+			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.says) {
+				t.Fatalf("got %v (%v), want %v that says %q", err, got, test.want, test.says)
 			}
 			if errors.Is(test.want, ErrUnavailable) && errors.Is(err, ErrRefused) {
 				t.Errorf("%v is both", err)
@@ -128,7 +128,7 @@ func TestTokenAnswersThatFail(t *testing.T) {
 			}
 			for _, never := range []string{"secret-payload", `"at"`, "X-Admin"} {
 				if strings.Contains(err.Error(), never) {
-					t.Errorf("the error quotes the answer: %v", err)
+					t.Errorf("the error contains the answer: %v", err)
 				}
 			}
 		})

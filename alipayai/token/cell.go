@@ -38,7 +38,7 @@ type Cell struct {
 	live atomic.Pointer[Token]
 
 	mu sync.Mutex
-	// flight is closed when the fetch under way has ended; nil when none is.
+	// flight is closed when the fetch in flight has ended; nil when there is none.
 	flight chan struct{}
 	// pair is the newest token with a refresh token, which outlives the access
 	// token.
@@ -49,10 +49,11 @@ type Cell struct {
 	unlock  func()
 	// refused is the access token that was dropped last.
 	refused string
-	// shareAway and shareSealed are what has been told of the shared store.
+	// shareAway and shareSealed are what was last reported to Source.OnShare.
 	shareAway, shareSealed bool
-	// recent are the tokens that were known last, the newest at the end, and changes
-	// counts them: whoever was sent one may quote it.
+	// recent are the tokens of the last fetches, the newest at the end, and changes
+	// counts them. Credentials returns them: an upstream that was sent one may repeat
+	// it in an answer.
 	recent  []string
 	changes atomic.Uint64
 	// failed and notBefore keep a failing endpoint from being hammered.
@@ -82,7 +83,7 @@ func (c *Cell) Live(now time.Time) (access string, ok bool) {
 func (c *Cell) Set(t Token) { c.live.Store(&t) }
 
 // drop forgets the live token if it is still this one: a caller that was
-// refused must not throw away what somebody else has fetched meanwhile.
+// refused must not throw away a newer token, fetched meanwhile by another.
 func (c *Cell) drop(access string) {
 	if p := c.live.Load(); p != nil && p.Access == access && c.live.CompareAndSwap(p, nil) {
 		c.mu.Lock()
@@ -163,8 +164,8 @@ func (c *Cell) lastPair() Token {
 	return c.pair
 }
 
-// hold keeps t, and the lock on what it replaces, for the next attempt to store
-// its refresh token.
+// setPending keeps t, and the lock on what it replaces, for the next attempt to
+// store its refresh token.
 func (c *Cell) setPending(t Token, unlock func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -172,7 +173,7 @@ func (c *Cell) setPending(t Token, unlock func()) {
 	c.pending, c.unlock = &t, unlock
 }
 
-// unstored gives what hold has kept.
+// takePending returns what setPending has kept.
 func (c *Cell) takePending() (t Token, unlock func(), ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -182,7 +183,7 @@ func (c *Cell) takePending() (t Token, unlock func(), ok bool) {
 	return *c.pending, c.unlock, true
 }
 
-// letGo forgets what hold has kept.
+// clearPending forgets what setPending has kept.
 func (c *Cell) clearPending() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -194,20 +195,20 @@ func (c *Cell) shareChanged(err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if errors.Is(err, seal.ErrSealed) {
-		told := c.shareSealed
+		reported := c.shareSealed
 		c.shareSealed = true
-		return !told
+		return !reported
 	}
-	told := c.shareAway
+	wasAway := c.shareAway
 	c.shareAway = err != nil
-	return told != c.shareAway
+	return wasAway != c.shareAway
 }
 
 // maxRecent is how many tokens a cell remembers as used: access and refresh
 // tokens of eight fetches.
 const maxRecent = 16
 
-// remember notes tokens that may be quoted from now on. The cell is locked.
+// remember adds the tokens to the credentials that may leak. The cell is locked.
 func (c *Cell) remember(t Token) {
 	for _, token := range [...]string{t.Access, t.Refresh} {
 		if token != "" && !slices.Contains(c.recent, token) {

@@ -85,7 +85,7 @@ func TestTokenServesOnWhileTheEndpointFails(t *testing.T) {
 			t.Errorf("waited %v, longer than the caller's deadline", waited)
 		}
 		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "status 503") {
-			t.Errorf("the error does not tell its reason: %v", err)
+			t.Errorf("the error does not say its reason: %v", err)
 		}
 
 		broken.Store(false)
@@ -141,7 +141,7 @@ func TestTokenRefusalIsToldAtOnce(t *testing.T) {
 	})
 }
 
-// The endpoint may give what is over when it arrives; asking on and on helps nobody.
+// A token that has expired when it arrives must not lead to endless requests.
 func TestTokenThatArrivesExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int64

@@ -48,5 +48,5 @@ func newTransportOfToken(t testing.TB) *http.Transport {
 	return transport
 }
 
-// patienceOfToken bounds what a test waits for, where only a fault would make it wait.
-const patienceOfToken = 10 * time.Second
+// testTimeout bounds what a test waits for, where only a fault would make it wait.
+const testTimeout = 10 * time.Second

@@ -102,7 +102,7 @@ func TestFleetTakesOverFromADeadReplica(t *testing.T) {
 	if _, ok, err := dead.Lease(t.Context(), life); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	f.token(f.replica(), patienceOfToken)
+	f.token(f.replica(), testTimeout)
 	if took := time.Since(began); took < life || took > life+time.Second {
 		t.Errorf("took over after %v, want after %v", took, life)
 	}
@@ -118,8 +118,8 @@ func TestFleetWithoutRedis(t *testing.T) {
 			told := make(chan error, 16)
 			a, b := f.replica(), f.replica()
 			a.OnShare = func(err error) { told <- err }
-			first := f.token(a, patienceOfToken)
-			if f.token(b, patienceOfToken) != first {
+			first := f.token(a, testTimeout)
+			if f.token(b, testTimeout) != first {
 				t.Fatal("the replicas share nothing")
 			}
 			redis.Break()
@@ -132,7 +132,7 @@ func TestFleetWithoutRedis(t *testing.T) {
 			if f.token(b, 2*time.Second) == own {
 				t.Error("the replicas have a token in common without Redis")
 			}
-			if err := testwait.Receive(t, patienceOfToken, told, "word of the failure"); !errors.Is(err, ErrStore) {
+			if err := testwait.Receive(t, testTimeout, told, "word of the failure"); !errors.Is(err, ErrStore) {
 				t.Errorf("told of %v", err)
 			}
 			redis.Heal()
@@ -146,7 +146,7 @@ func TestFleetWithoutRedis(t *testing.T) {
 					t.Fatal("nothing is shared again")
 				}
 			}
-			testwait.For(t, patienceOfToken, "word of the return", func() bool {
+			testwait.For(t, testTimeout, "word of the return", func() bool {
 				select {
 				case err := <-told:
 					return err == nil

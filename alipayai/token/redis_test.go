@@ -77,7 +77,7 @@ func TestRedisTokensKeepATokenForItsLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantShared(t, b, "short", "")
-	testwait.For(t, patienceOfToken, "its end", func() bool { got, err := b.Load(t.Context()); return err == nil && got == (Token{}) })
+	testwait.For(t, testTimeout, "its end", func() bool { got, err := b.Load(t.Context()); return err == nil && got == (Token{}) })
 	if err := a.Store(t.Context(), freshToken("over", -time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestRedisTokensLease(t *testing.T) {
 	take(b, time.Minute, false)
 	take(a, 200*time.Millisecond, true) // it goes on
 	var releaseB func()
-	testwait.For(t, patienceOfToken, "the deadline of a", func() bool {
+	testwait.For(t, testTimeout, "the deadline of a", func() bool {
 		release, ok, err := b.Lease(t.Context(), time.Minute)
 		releaseB = release
 		return err == nil && ok
@@ -262,7 +262,7 @@ func TestRedisTokensWithoutRedis(t *testing.T) {
 	server.Pause()
 	t.Run("stopped", failing)
 	server.Resume()
-	testwait.For(t, patienceOfToken, "the server to go on", func() bool { return all["load"](t.Context()) == nil })
+	testwait.For(t, testTimeout, "the server to go on", func() bool { return all["load"](t.Context()) == nil })
 	server.Kill()
 	t.Run("killed", failing)
 	server.Restart()

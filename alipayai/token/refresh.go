@@ -21,7 +21,7 @@ type RefreshStore interface {
 	Load(ctx context.Context) (Token, error)
 	// Store replaces it.
 	Store(ctx context.Context, t Token) error
-	// Lock keeps everybody else from redeeming what is stored. It waits for
+	// Lock keeps all others from redeeming what is stored. It waits for
 	// its turn until ctx is done.
 	Lock(ctx context.Context) (unlock func(), err error)
 }
@@ -38,7 +38,7 @@ func (s *Source) refresh(shared Token) (t Token, asked bool, err error) {
 			return Token{}, false, err
 		}
 		// All of its time for the request: an answer that is cut off may be the
-		// only one that tells the next refresh token.
+		// only one with the next refresh token.
 		ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 		defer cancel()
 		t, err = s.Fetcher.Fetch(ctx, refresh)
@@ -54,8 +54,8 @@ func (s *Source) refresh(shared Token) (t Token, asked bool, err error) {
 		}
 	}
 	if err := s.keep(t); err != nil {
-		// It is still the only living one: the cell holds it until it can be
-		// kept, and until then nobody may redeem its predecessor.
+		// It is the only valid one now: the cell keeps it as pending until it can
+		// be stored. Until then no replica may redeem its predecessor.
 		s.Cell.setPending(t, unlock)
 		return Token{}, asked, fmt.Errorf("%w: storing the rotated refresh token: %w", ErrUnavailable, err)
 	}

@@ -106,7 +106,7 @@ func TestRotatedRefreshTokenIsStoredBeforeUse(t *testing.T) {
 		d := &diary{rotated: []string{"second", "third"}}
 		s := d.source()
 		wantToken(t, s, "access-of-first")
-		// "while … serves" is missing at the store: nobody had the token yet.
+		// "while … serves" is missing at the store: no caller had the token yet.
 		d.want(t, "load", "fetch with first", "store second")
 
 		time.Sleep(30 * time.Minute)
@@ -150,7 +150,7 @@ func TestRefreshTokenThatCannotBeStored(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		if strings.Contains(err.Error(), "second") {
-			t.Errorf("the error tells the token: %v", err)
+			t.Errorf("the error contains the token: %v", err)
 		}
 		// The only living one is neither lost nor used: what is tried again is to store it.
 		d.want(t, "load", "fetch with first", "store second", "store second")

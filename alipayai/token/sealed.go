@@ -15,7 +15,7 @@ type sealedToken struct {
 	Expiry  time.Time `json:"expiry"`
 }
 
-// Seal encrypts t with place as associated data.
+// Seal encrypts t with place as associated data (AAD): it opens at the same place only.
 func Seal(s *seal.Seal, place string, t Token) []byte {
 	text, err := json.Marshal(sealedToken(t))
 	if err != nil {
@@ -24,7 +24,7 @@ func Seal(s *seal.Seal, place string, t Token) []byte {
 	return s.Seal(place, text)
 }
 
-// Open decrypts what Seal gave with the same place, or fails with
+// Open decrypts what Seal returned for the same place, or fails with
 // seal.ErrSealed.
 func Open(s *seal.Seal, place string, sealed []byte) (Token, error) {
 	text, err := s.Open(place, sealed)

@@ -47,7 +47,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	}
 }
 
-// Whatever a token endpoint does, the error of a fetch tells nothing that was sent to it or came from it.
+// The error of a fetch contains nothing that was sent to the token endpoint or came from it.
 func TestFetchErrorsTellNoSecret(t *testing.T) {
 	const secret, refresh, answered = "client-secret-value", "refresh-token-value", "access-token-value"
 	for name, answer := range map[string]http.HandlerFunc{
@@ -132,7 +132,7 @@ func TestGrantReadsTheSimulatorsForms(t *testing.T) {
 		}
 	}))
 	defer endless.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), patienceOfToken)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	grant := &Grant{URL: endless.URL, ClientID: "app", Secret: "s", Transport: newTransportOfToken(t), Now: time.Now}
 	if _, err := grant.Fetch(ctx, ""); !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {

@@ -39,16 +39,17 @@ type Share interface {
 	Lease(ctx context.Context, life time.Duration) (release func(), ok bool, err error)
 }
 
-// lead waits until this replica is the one to ask for a token, and gives the
-// function that ends that, and what is shared at the time. release is nil where
-// shared is a newer live token, so that nobody has to be asked.
+// lead waits until this replica is the one that may ask the endpoint for a token.
+// It returns the function that ends that, and the token that is shared at the
+// time. release is nil if shared is a newer live token, and the endpoint need not
+// be asked.
 //
-// Without the store each replica leads: a token more does no harm. Not so where
-// a refresh token is redeemed, which must happen once; that fails.
+// While the store is away each replica leads, since a token more does no harm.
+// With a refresh token, which must be redeemed only once, it fails instead.
 func (s *Source) lead() (release func(), shared Token, err error) {
-	alone := func() {}
+	noRelease := func() {}
 	if s.Share == nil {
-		return alone, Token{}, nil
+		return noRelease, Token{}, nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), refreshLeaseLife+fetchTimeout)
 	defer cancel()
@@ -57,7 +58,7 @@ func (s *Source) lead() (release func(), shared Token, err error) {
 		s.shareSaid(err)
 		switch {
 		case err != nil && s.RefreshToken == "":
-			return alone, Token{}, nil
+			return noRelease, Token{}, nil
 		case err != nil:
 			return nil, Token{}, fmt.Errorf("%w: %w", ErrUnavailable, bare(err))
 		case release != nil:
@@ -69,16 +70,16 @@ func (s *Source) lead() (release func(), shared Token, err error) {
 		case <-time.After(leasePoll):
 		case <-ctx.Done():
 			if s.RefreshToken == "" {
-				return alone, Token{}, nil
+				return noRelease, Token{}, nil
 			}
 			return nil, Token{}, fmt.Errorf("%w: other replicas keep asking in vain", ErrUnavailable)
 		}
 	}
 }
 
-// tryLead takes the lease if it is free and looks what is shared, in this order:
-// whoever had the lease before may have stored a token until it gave it back.
-// release is nil where another replica has the lease or nothing is to be asked.
+// tryLead takes the lease if it is free and then loads the shared token. The order
+// matters: the holder before may have stored a token until it released the lease.
+// release is nil if another replica has the lease or no token need be fetched.
 func (s *Source) tryLead(ctx context.Context) (release func(), shared Token, err error) {
 	if refused := s.Cell.lastRefused(); refused != "" {
 		if err := s.Share.Drop(ctx, refused); err != nil {
@@ -114,7 +115,7 @@ func (s *Source) share(ctx context.Context, t Token) error {
 	return bare(err)
 }
 
-// bare takes from a share's error what only OnShare is told, such as addresses:
+// bare takes from a share's error what is for OnShare only, such as addresses:
 // callers may show theirs to clients.
 func bare(err error) error {
 	switch {
@@ -127,7 +128,7 @@ func bare(err error) error {
 	}
 }
 
-// shareSaid tells OnShare what is new about the store.
+// shareSaid reports a change of the store's state to OnShare.
 func (s *Source) shareSaid(err error) {
 	if s.Cell.shareChanged(err) && s.OnShare != nil {
 		s.OnShare(err)

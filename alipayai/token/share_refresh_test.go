@@ -61,7 +61,7 @@ func TestRefreshTokenSurvivesTheCrashOfAReplica(t *testing.T) {
 	}
 }
 
-// While the store is away nobody redeems anything; callers wait for it, within their time.
+// While the store is away no refresh token is redeemed; callers wait for it, within their time.
 func TestRefreshWaitsForTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const life = 30 * time.Minute
@@ -69,7 +69,7 @@ func TestRefreshWaitsForTheStore(t *testing.T) {
 		s := c.refresher(e, store)
 		s.OnFetch = func(err error) {
 			if err != nil {
-				t.Errorf("told of a fetch that failed: %v", err)
+				t.Errorf("OnFetch got a failure: %v", err)
 			}
 		}
 		stop := runAll(t, s)
@@ -131,7 +131,7 @@ func TestRefreshTokenThatCannotBeShared(t *testing.T) {
 					t.Errorf("%q is used although it is not stored", token)
 				default:
 				}
-				// Whoever comes first now: the pair must not be lost to its predecessor.
+				// Whichever comes first now, the predecessor must not replace the pair.
 				synctest.Wait()
 				c.fail(nil)
 				fresh := c.refresher(e, others)

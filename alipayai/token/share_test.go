@@ -151,7 +151,7 @@ func runAll(t *testing.T, replicas ...*Source) (stop func()) {
 
 func newMemoryStore() *memoryStore { return &memoryStore{turn: make(chan struct{}, 1)} }
 
-// One replica asks for all, once in a token's life, and nobody ever waits.
+// One replica asks for all, once in a token's life, and no caller ever waits.
 func TestFleetRenewsOnce(t *testing.T) {
 	for name, join := range map[string]func(*common, *endpoint, *memoryStore) *Source{
 		"client_credentials": func(c *common, e *endpoint, _ *memoryStore) *Source { return c.replica(e) },
@@ -243,7 +243,7 @@ func TestLeaseOfADeadReplicaEnds(t *testing.T) {
 	}
 }
 
-// Replicas take turns at an endpoint that fails, and each tells why it has no token.
+// Replicas take turns at an endpoint that fails, and each says why it has no token.
 func TestFleetAtAFailingEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, e := new(common), &endpoint{life: time.Hour, down: true}
@@ -279,7 +279,7 @@ func TestRefusedTokenIsDroppedForAll(t *testing.T) {
 		a.Drop("access-1")
 		go func() { _, _ = a.Token(t.Context()) }()
 		synctest.Wait()
-		// While a asks, the refused one is what nobody else must come to have.
+		// While a asks, no other replica may get the refused token.
 		starts := time.Now()
 		if token, err := c.replica(e).Token(t.Context()); err != nil || token != "access-2" {
 			t.Errorf("a replica that started got %q, %v", token, err)
@@ -301,9 +301,9 @@ func TestFleetWithoutItsStore(t *testing.T) {
 		c, e := new(common), &endpoint{life: time.Hour}
 		away := fmt.Errorf("%w: connection refused", ErrStore)
 		c.fail(away)
-		var told []error
+		var reported []error
 		a, b := c.replica(e), c.replica(e)
-		a.OnShare = func(err error) { told = append(told, err) }
+		a.OnShare = func(err error) { reported = append(reported, err) }
 		wantToken(t, a, "access-1")
 		wantToken(t, b, "access-2")
 		a.Drop("access-1")
@@ -312,8 +312,8 @@ func TestFleetWithoutItsStore(t *testing.T) {
 		a.Drop("access-3")
 		wantToken(t, a, "access-4")
 		wantToken(t, c.replica(e), "access-4")
-		if len(told) != 2 || !errors.Is(told[0], ErrStore) || told[1] != nil {
-			t.Errorf("told %v, want the failure and the return, each once", told)
+		if len(reported) != 2 || !errors.Is(reported[0], ErrStore) || reported[1] != nil {
+			t.Errorf("reported %v, want the failure and the return, each once", reported)
 		}
 	})
 }

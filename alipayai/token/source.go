@@ -27,7 +27,7 @@ type Fetcher interface {
 }
 
 // Source keeps one client's access token alive. Callers never wait while
-// the old token is valid; however many wait, one request is under way.
+// the old token is valid; for all that wait, one request is in flight.
 type Source struct {
 	// Cell holds the token. Sources of an old and a new configuration share it.
 	Cell *Cell
@@ -42,9 +42,9 @@ type Source struct {
 	Share Share
 	// Now is the local time.
 	Now func() time.Time
-	// OnFetch, if set, is told of every fetch's end.
+	// OnFetch, if set, is called at every fetch's end.
 	OnFetch func(err error)
-	// OnShare, if set, is told when Share begins to fail, and of nil when it
+	// OnShare, if set, is called when Share begins to fail, and with nil when it
 	// works again. It gets seal.ErrSealed once.
 	OnShare func(err error)
 }
@@ -134,7 +134,7 @@ func (s *Source) untilRefresh(now time.Time) time.Duration {
 	return min(t.Issued.Add(time.Duration(part*float64(life))).Sub(now), time.Minute)
 }
 
-// fetch starts a request unless one is under way, and gives what to wait for.
+// fetch starts a request unless one is in flight, and returns what to wait for.
 func (s *Source) fetch(now time.Time) (chan struct{}, error) {
 	flight, mine, err := s.Cell.begin(now)
 	if mine {

@@ -129,7 +129,7 @@ func TestTokenCallersNeverWaitWhileTheOldOneIsValid(t *testing.T) {
 			wantToken(t, s, "old")
 		}
 		if calls.Load() < 2 {
-			t.Error("no renewal was under way: the test shows nothing")
+			t.Error("no renewal was in flight: the test shows nothing")
 		}
 		stop()
 		<-ended

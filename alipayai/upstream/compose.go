@@ -2,10 +2,13 @@ package upstream
 
 import (
 	"bytes"
-	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
@@ -15,76 +18,135 @@ import (
 // blank is what all requests have in common.
 var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 
-// Composed is one request of a call.
-type Composed struct {
-	Endpoint Endpoint
-	// Body is in the provider's form; nil for none.
-	Body []byte
-	// Id is what goes upstream as Idempotency-Key.
-	Id string
-	// Stream says that an event stream is asked for.
-	Stream bool
-	// Header is the client's: the fields of an allow-list go upstream.
-	Header http.Header
+// compose makes the signed request, with a time and a nonce that no other one has.
+func (x *Exchange) compose(r *Request) *failure.Failure {
+	err := x.sign(r)
+	switch {
+	case err == nil:
+		return nil
+	case r.Client != nil && (errors.Is(err, ErrNotSigned) || errors.Is(err, signer.ErrMalformed) || errors.Is(err, signer.ErrWrongIdentity)):
+		// Such as openapi-v2 parameters that only the gateway may set.
+		f := failure.InvalidRequest(http.StatusForbidden, failure.CodeNotSigned, err.Error())
+		f.Cause = err
+		return f
+	}
+	r.Caller.SigningFailed(x.provider)
+	return failure.Misconfigured(failure.CodeSigningFailed, "provider "+x.provider.Name+" cannot sign the request", err)
 }
 
-// Compose makes the request for one attempt, with a time and a signature that no
-// other attempt has.
-func (p *Provider) Compose(ctx context.Context, r Composed, token string, now time.Time) (*http.Request, *failure.Failure) {
-	to := p.targets[r.Endpoint]
-	method := http.MethodPost
-	if r.Endpoint == EndpointModels {
-		method = http.MethodGet
-	}
-	u, h, body := to.url, p.composeHeader(r, token), r.Body
+// sign sets x.Request. Its errors are ErrNotSigned and those of the signing scheme.
+func (x *Exchange) sign(r *Request) error {
+	p := x.provider
+	method, u, asked, target := p.address(r)
+	h, body := p.composeHeader(r, x.token), r.Body
+	x.skew = p.Clock.Skew()
 	if p.Scheme != nil {
-		s, err := p.Scheme.Sign(p.message(method, to.requestTarget, body, p.signingTime(now)))
+		s, err := p.Scheme.Sign(p.message(method, target, h, body, p.signingTime(x.now())))
 		if err != nil {
-			return nil, failure.Misconfigured(failure.CodeSigningFailed, "provider "+p.Name+" cannot sign the request", err)
+			return fmt.Errorf("provider %s: signing: %w", p.Name, err)
 		}
 		for i := range s.Fields {
 			h[s.Fields[i].Name] = []string{s.Fields[i].Value}
 		}
-		if s.Target != to.requestTarget {
-			if u, err = to.url.Parse(s.Target); err != nil {
-				return nil, failure.Misconfigured(failure.CodeSigningFailed, "provider "+p.Name+" cannot sign the request", err)
+		if s.Target != asked {
+			if u, err = u.Parse(s.Target); err != nil {
+				return fmt.Errorf("provider %s: the signed target is not a URL", p.Name)
 			}
 		}
 		body = s.Body
 	}
-	req := blank.WithContext(ctx)
-	req.Method, req.URL, req.Host, req.Header = method, u, u.Host, h
+	if r.Client != nil {
+		if err := p.checkSame(r.Client, h); err != nil {
+			return err
+		}
+	}
+	req := blank.WithContext(x.traced())
+	req.Method, req.URL, req.Host, req.Header = method, u, p.BaseURL.Host, h
 	if len(body) > 0 {
 		// This very type tells net/http that the body will not keep it waiting,
 		// so head and body leave in one packet.
 		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	}
-	return req, nil
+	x.Request = req
+	return nil
+}
+
+// address says where a request goes: asked is u's target, and target the one to sign.
+func (p *Provider) address(r *Request) (method string, u *url.URL, asked, target string) {
+	if r.Client != nil {
+		asked = r.Client.URL.RequestURI()
+		return r.Client.Method, r.Client.URL, asked, p.Profile.Kind().Target(p.ClientID, asked)
+	}
+	method = http.MethodPost
+	if r.Endpoint == EndpointModels {
+		method = http.MethodGet
+	}
+	to := p.targets[r.Endpoint]
+	return method, to.url, to.requestTarget, to.requestTarget
+}
+
+// composedByClient are the header fields that describe a body and the wanted
+// answer, and the Open Platform's that belong to a request; no signature covers
+// them. Its SDKs send a request id always, and the other two with an encrypted
+// body. Idempotency-Key is not among them: each try is a request of its own.
+var composedByClient = [...]string{
+	"Content-Type", "Accept", "Accept-Language",
+	"Alipay-Request-Id", "Alipay-Encrypt-Type", "Alipay-Encryption-Algm",
 }
 
 // composeHeader makes the header of a request, apart from its signature.
-func (p *Provider) composeHeader(r Composed, token string) http.Header {
+func (p *Provider) composeHeader(r *Request, token string) http.Header {
 	// A map of at most eight entries is one small allocation, and an ordinary
 	// signed call has just so many.
 	h := make(http.Header, 8)
 	h["User-Agent"] = userAgentValue
 	h["Accept-Encoding"] = identity
-	if r.Stream {
-		h["Accept"] = eventStreamValue
+	// One array for the values that are this request's own.
+	own := [2]string{r.ID, p.TokenPrefix + token}
+	if r.Client != nil {
+		Forward(h, r.Client.Header, forwardedToUpstream[:])
+		Forward(h, r.Client.Header, composedByClient[:])
+	} else {
+		if r.Stream {
+			h["Accept"] = eventStreamValue
+		}
+		if r.Body != nil {
+			h["Content-Type"] = jsonValue
+		}
+		h[p.IDHeader] = own[0:1:1]
+		if name := p.Profile.Kind().RequestID; name != "" {
+			h[name] = own[0:1:1]
+		}
+		Forward(h, r.Header, forwardedToUpstream[:])
 	}
-	if r.Body != nil {
-		h["Content-Type"] = jsonValue
-	}
-	// One array for the values that are this call's own.
-	own := [2]string{r.Id, "Bearer " + token}
-	h["Idempotency-Key"] = own[0:1:1]
-	if p.Profile.Scheme == signer.NameOpenAPIV3 {
-		h["Alipay-Request-Id"] = own[0:1:1]
-	}
-	Forward(h, r.Header, forwardedToUpstream[:])
 	maps.Copy(h, p.Header)
 	if token != "" {
-		h["Authorization"] = own[1:2:2]
+		h[p.TokenHeader] = own[1:2:2]
 	}
 	return h
+}
+
+// message is what gets signed: the exact bytes, with a time and a nonce that no
+// other attempt has.
+func (p *Provider) message(method, requestTarget string, h http.Header, body []byte, now time.Time) signer.Message {
+	m := signer.Message{Method: method, Target: requestTarget, Header: h, Body: body, Time: p.Clock.At(now)}
+	if p.Profile.Kind().Nonce || p.nonce {
+		m.Nonce = rand.Text()
+	}
+	return m
+}
+
+// signingTime is now, or so little later that no two signatures have the same
+// millisecond: tries that follow each other at once would carry the same one.
+func (p *Provider) signingTime(now time.Time) time.Time {
+	const most = 1000 // milliseconds that a burst may run ahead
+	for {
+		ms, last := now.UnixMilli(), p.signedAt.Load()
+		if ms <= last && last-ms < most {
+			ms = last + 1
+		}
+		if p.signedAt.CompareAndSwap(last, ms) {
+			return time.UnixMilli(ms)
+		}
+	}
 }

@@ -2,18 +2,60 @@ package upstream
 
 import (
 	"cmp"
-	"context"
-	"math/rand/v2"
+	"maps"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Hold is how long an upstream without a rate cap of its own says that it
-// is throttling. One with a Cap closes its window instead. The zero value holds nothing,
-// and a nil Hold never does.
+// Hold is how long an upstream says that it is throttling an account, or the
+// account's calls for one model where the vendor counts by model (see
+// Profile.LimitsModels). An account with a Cap closes its window instead. The zero
+// value holds nothing, and a nil Hold never does.
 type Hold struct {
 	until   atomic.Int64 // Unix nanoseconds
 	waiting atomic.Int64
+
+	mu     sync.RWMutex
+	models map[string]*Hold
+}
+
+// maxHeldModels bounds how many models of an account are held at once. Clients may
+// choose their names.
+const maxHeldModels = 1024
+
+// ExtendModel is Extend for one model of the account.
+func (h *Hold) ExtendModel(now time.Time, d time.Duration, model string) {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	of, ok := h.models[model]
+	if !ok {
+		if len(h.models) >= maxHeldModels {
+			maps.DeleteFunc(h.models, func(_ string, of *Hold) bool { return of.Left(now) == 0 })
+		}
+		if len(h.models) >= maxHeldModels {
+			return // the next call is answered 429 as well
+		}
+		if h.models == nil {
+			h.models = make(map[string]*Hold)
+		}
+		of = new(Hold)
+		h.models[model] = of
+	}
+	of.Extend(now, d)
+}
+
+// LeftModel is how long the account, or that model of it, is still held.
+func (h *Hold) LeftModel(now time.Time, model string) time.Duration {
+	if h == nil {
+		return 0
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return max(h.Left(now), h.models[model].Left(now))
 }
 
 // Extend holds until d from now, or longer if that was asked for already.
@@ -50,49 +92,28 @@ func (h *Hold) Wait() (done func(), ok bool) {
 // Waiting is how many callers wait for the end of the hold.
 func (h *Hold) Waiting() int64 { return h.waiting.Load() }
 
-// ThrottledError is a provider that is throttling, and takes no request for
-// RetryAfter.
-type ThrottledError struct{ RetryAfter time.Duration }
-
-// Error implements error.
-func (e *ThrottledError) Error() string {
-	return "the provider is throttling, retry after " + e.RetryAfter.Round(time.Millisecond).String()
-}
-
-// awaitHold waits until p may be asked again, if that is within the time that a
-// call may wait, and within ctx's deadline. The errors are *ThrottledError and
-// ctx's.
-func (p *Provider) awaitHold(ctx context.Context) error {
-	left := p.Hold.Left(time.Now())
-	if left == 0 {
-		return nil
-	}
-	done, ok := p.Hold.Wait()
-	defer done()
-	for ; left > 0; left = p.Hold.Left(time.Now()) {
-		if deadline, bounded := ctx.Deadline(); !ok || left > p.Cap.LongestWait() || bounded && time.Until(deadline) <= left {
-			return &ThrottledError{left}
-		}
-		timer := time.NewTimer(left + rand.N(HoldSpread))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return context.Cause(ctx)
-		}
-	}
-	return nil
-}
-
 // Throttled takes note that p takes no more calls for as long as it said, or a
-// second.
-func (p *Provider) Throttled(now time.Time, hold time.Duration) {
-	if p.Cap != nil {
+// second: none for model where its vendor counts by model, and else none of the
+// account. model is empty where it is not known.
+//
+// A rate window is of the host where a provider has no client id, so only an account
+// with one may close it.
+func (p *Provider) Throttled(now time.Time, hold time.Duration, model string) {
+	hold = cmp.Or(hold, ThrottleHold)
+	switch {
+	case p.Profile.LimitsModels && model != "":
+		p.Hold.ExtendModel(now, hold, model)
+	case p.Cap != nil && (p.ClientID != "" || p.Profile.Signs()):
 		p.Cap.Throttled(hold)
-		return
+	default:
+		p.Hold.Extend(now, hold)
 	}
-	p.Hold.Extend(now, cmp.Or(hold, ThrottleHold))
 }
 
-// HoldSpread is over how long calls come back that a hold has kept.
-const HoldSpread = time.Second
+// Held is how long p takes no calls for model.
+func (p *Provider) Held(now time.Time, model string) time.Duration {
+	if p.Profile.LimitsModels {
+		return p.Hold.LeftModel(now, model)
+	}
+	return p.Hold.Left(now)
+}

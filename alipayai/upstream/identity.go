@@ -8,8 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // ErrNotSigned is a request that says by a header field, or by a parameter of its query, that it is for somebody else than
@@ -71,7 +69,7 @@ func (p *Provider) checkSame(client *http.Request, out http.Header) error {
 	if err := p.checkAuthorization(client.Header["Authorization"]); err != nil {
 		return err
 	}
-	if p.Profile.Scheme == signer.NameOpenAPIV2 {
+	if p.Profile.Kind().SignsParameters {
 		return nil // whose parameters the scheme itself has checked
 	}
 	return p.checkQuery(client.URL.RawQuery, out)

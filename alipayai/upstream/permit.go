@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/http"
 	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,8 +15,8 @@ import (
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
-// Permit is a slot reserved in a provider's rate window, for one request. It is used once, by the goroutine that sends the request.
-type Permit struct {
+// permit is a slot reserved in a provider's rate window, for one request. It is used once, by the goroutine that sends the request.
+type permit struct {
 	cap *Cap // nil: every request may depart at once
 
 	mu   sync.Mutex // net/http may try a second connection while it writes to the first
@@ -29,31 +31,31 @@ type Permit struct {
 	answering atomic.Bool
 }
 
-// Permit waits for a permit, which must be possible before the deadline;
-// zero is none. The errors are *limiter.Rejection and those of the window.
-func (k *Cap) Permit(ctx context.Context, tenant string, share Share, bytes int64, deadline time.Time) (*Permit, error) {
-	d := &Permit{cap: k}
+// reserve waits for a slot in k, which must be possible before r's latest moment. The
+// errors are *limiter.Rejection and those of the window.
+func (d *permit) reserve(ctx context.Context, k *Cap, r *Request) error {
+	d.cap = k
 	if k == nil {
-		return d, nil
+		return nil
 	}
 	maxWait := k.MaxWait
-	if !deadline.IsZero() {
-		maxWait = min(maxWait, time.Until(deadline))
+	if !r.Latest.IsZero() {
+		maxWait = min(maxWait, time.Until(r.Latest))
 	}
 	var err error
 	d.slot, err = k.Queue.Wait(ctx, limiter.Request{
-		Tenant: tenant, Weight: share.Weight, Priority: share.Priority,
-		Bytes: bytes, MaxWait: maxWait, Limit: k.Limit, Pace: k.pace(),
+		Tenant: r.Tenant, Weight: r.Share.Weight, Priority: r.Share.Priority,
+		Bytes: int64(len(r.Body)), MaxWait: maxWait, Limit: k.Limit, Pace: k.pace(),
 		MaxCount: k.MaxCount, MaxBytes: k.MaxBytes,
 	})
-	return d, err
+	return err
 }
 
 // stale reports whether the slot is too old to depart with, or void. It is
 // then given back and taken anew. Half of the guard is for coming late; the
 // other half is for the way. Like the queue, stale never asks for better than
 // a millisecond.
-func (d *Permit) stale(now time.Time) bool {
+func (d *permit) stale(now time.Time) bool {
 	select {
 	case <-d.slot.Revoked():
 		return true
@@ -62,23 +64,27 @@ func (d *Permit) stale(now time.Time) bool {
 	}
 }
 
-// Trace makes a context whose request, to a URL with that scheme, tells d when
-// it has a connection, and when it is written.
-func (d *Permit) Trace(ctx context.Context, scheme string) context.Context {
+// traced makes the context of x's request, which tells the permit when there is a
+// connection, and when the request is written.
+func (x *Exchange) traced() context.Context {
+	d := &x.permit
 	trace := &httptrace.ClientTrace{
 		GotConn: func(conn httptrace.GotConnInfo) {
-			d.renew(ctx)
+			d.renew(x.ctx)
 			var reused int64
 			if conn.WasIdle && !multiplexed(conn.Conn) {
 				reused = time.Now().UnixNano()
 			}
 			d.reused.Store(reused) // net/http may have had another one before
 			d.connected.Store(true)
+			if x.connecting {
+				x.Watch.Pause() // it was for the time until here
+			}
 		},
 		WroteRequest:         func(httptrace.WroteRequestInfo) { d.correct() },
 		GotFirstResponseByte: func() { d.answering.Store(true) },
 	}
-	if scheme == "http" {
+	if x.provider.BaseURL.Scheme == "http" {
 		// Such a connection does not tell its protocol (HTTP/2 with prior
 		// knowledge, "h2c"), but the fields that are written do: a
 		// pseudo-header (RFC 9113, section 8.3) is of HTTP/2 or later. Over
@@ -89,7 +95,14 @@ func (d *Permit) Trace(ctx context.Context, scheme string) context.Context {
 			}
 		}
 	}
-	return httptrace.WithClientTrace(ctx, trace)
+	// Who has asked for informational answers hands them on, after this.
+	if outer := httptrace.ContextClientTrace(x.client); outer != nil && outer.Got1xxResponse != nil {
+		trace.Got1xxResponse = func(_ int, header textproto.MIMEHeader) error {
+			x.mask().Header(http.Header(header))
+			return nil
+		}
+	}
+	return httptrace.WithClientTrace(x.ctx, trace)
 }
 
 // renew runs when a connection is there and the next thing is to write. If
@@ -97,7 +110,7 @@ func (d *Permit) Trace(ctx context.Context, scheme string) context.Context {
 // requests that were held up by handshakes must not arrive on top of others.
 // It goes past the queue, since its call has waited its turn already. When ctx
 // ends first, what was booked stays booked.
-func (d *Permit) renew(ctx context.Context) {
+func (d *permit) renew(ctx context.Context) {
 	if d.cap == nil {
 		return
 	}
@@ -120,7 +133,7 @@ func (d *Permit) renew(ctx context.Context) {
 // correct runs when the request is written. Where a busy machine took its time
 // for that, the departure counts from now on, so that those which are a window
 // later keep their distance from what has happened.
-func (d *Permit) correct() {
+func (d *permit) correct() {
 	if d.cap == nil {
 		return
 	}
@@ -131,10 +144,10 @@ func (d *Permit) correct() {
 	}
 }
 
-// FoundClosed reports whether a connection that has broken by now was closed by
+// foundClosed reports whether a connection that has broken by now was closed by
 // the upstream while it idled, most likely: it broke as soon as it was used, and no
 // byte of an answer had come.
-func (d *Permit) FoundClosed(now time.Time) bool {
+func (d *permit) foundClosed(now time.Time) bool {
 	const soon = time.Second
 	reused := d.reused.Load()
 	return reused != 0 && !d.answering.Load() && now.Sub(time.Unix(0, reused)) < soon
@@ -147,12 +160,12 @@ func multiplexed(conn net.Conn) bool {
 	return ok && t.ConnectionState().NegotiatedProtocol == "h2"
 }
 
-// Left reports whether bytes of the request may have reached the upstream.
-func (d *Permit) Left() bool { return d.connected.Load() }
+// left reports whether bytes of the request may have reached the upstream.
+func (d *permit) left() bool { return d.connected.Load() }
 
-// Cancel gives the departure back, unless the request may have left.
-func (d *Permit) Cancel() {
-	if d.cap != nil && !d.Left() {
+// cancel gives the departure back, unless the request may have left.
+func (d *permit) cancel() {
+	if d.cap != nil && !d.left() {
 		d.cap.Queue.Return(d.slot)
 	}
 }

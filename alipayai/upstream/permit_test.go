@@ -40,7 +40,7 @@ func TestStaleSlots(t *testing.T) {
 		"later, without a guard":         {0, time.Millisecond + 1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := &Permit{cap: &Cap{Limit: limiter.Limit{Guard: test.guard}}, slot: limiter.Slot{At: now.Add(-test.late)}}
+			d := &permit{cap: &Cap{Limit: limiter.Limit{Guard: test.guard}}, slot: limiter.Slot{At: now.Add(-test.late)}}
 			if got := d.stale(now); got != test.stale {
 				t.Errorf("stale %v, want %v", got, test.stale)
 			}

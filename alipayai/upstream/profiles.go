@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -41,20 +42,23 @@ type Profile struct {
 	Model string
 	// Header is sent with every request.
 	Header map[string]string
+	// LimitsModels says that the vendor's rate limits are of an account and a model,
+	// so that a throttled model says nothing of others.
+	LimitsModels bool
+	// Codes say what words mean that only this vendor uses so; the configured rules
+	// come before.
+	Codes []failure.Rule
 	// Simulated says that the upstream is a simulator on this machine, whose
 	// credentials are public.
 	Simulated bool
 }
 
+// Kind is what is known of the signing scheme.
+func (p Profile) Kind() *signer.Kind { return signer.KindOf(p.Scheme) }
+
 // Signs reports whether requests are signed over their bytes, as against
 // carrying a fixed key.
-func (p Profile) Signs() bool {
-	switch p.Scheme {
-	case "", signer.NameBearer, signer.NameHeader:
-		return false
-	}
-	return true
-}
+func (p Profile) Signs() bool { return p.Kind().Signs() }
 
 // versionedPaths are for base URLs without a version, openAIPaths for those
 // that end in it, as the OpenAI SDKs' base URLs do.
@@ -84,15 +88,15 @@ var profiles = func() map[string]Profile {
 		{Name: "openapi-v2", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV2, Paths: versionedPaths},
 		{Name: "global", BaseURL: "https://open-sea-global.alipay.com", Scheme: signer.NameGlobal, Paths: versionedPaths},
 		{Name: "ant_ling", BaseURL: "https://api.ant-ling.com/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
-		{Name: "openai", BaseURL: "https://api.openai.com/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
+		{Name: "openai", BaseURL: "https://api.openai.com/v1", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true},
 		anthropicProfile("anthropic", "https://api.anthropic.com/v1", false),
 		anthropicProfile("sandbox_anthropic", "http://127.0.0.1:8082/v1", true),
 		{Name: "nextbuilder", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV3, Format: wire.NextBuilder,
 			Paths: map[Endpoint]string{EndpointChat: nextbuilder.Path}},
 		{Name: "deepseek", BaseURL: "https://api.deepseek.com", Scheme: signer.NameBearer, Paths: openAIPaths},
-		{Name: "mistral", BaseURL: "https://api.mistral.ai/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
-		{Name: "qwen", BaseURL: "https://dashscope.aliyuncs.com/compatible-mode/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
-		{Name: "openrouter", BaseURL: "https://openrouter.ai/api/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
+		{Name: "mistral", BaseURL: "https://api.mistral.ai/v1", Scheme: signer.NameBearer, Paths: openAIPaths, Codes: mistralCodes},
+		{Name: "qwen", BaseURL: "https://dashscope.aliyuncs.com/compatible-mode/v1", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true},
+		{Name: "openrouter", BaseURL: "https://openrouter.ai/api/v1", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true},
 		{Name: "tokenmix", BaseURL: "https://api.tokenmix.ai/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
 		{Name: "litellm", BaseURL: "http://127.0.0.1:4000/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
 		{Name: "portkey", BaseURL: "https://api.portkey.ai/v1", Scheme: signer.NameHeader, KeyHeader: "x-portkey-api-key", Paths: openAIPaths},
@@ -111,7 +115,7 @@ func anthropicProfile(name, base string, simulated bool) Profile {
 	return Profile{
 		Name: name, BaseURL: base, Simulated: simulated,
 		Scheme: signer.NameHeader, KeyHeader: "x-api-key", Header: map[string]string{"Anthropic-Version": "2023-06-01"},
-		Format: wire.Anthropic, Model: "claude-haiku-4-5",
+		Format: wire.Anthropic, LimitsModels: true, Model: "claude-haiku-4-5",
 		Paths: map[Endpoint]string{EndpointChat: "/messages", EndpointModels: "/models"},
 	}
 }

@@ -1,10 +1,7 @@
-// Package upstream is the way to a provider: how it is configured, how a request to it
-// is permitted, composed, signed and watched, and how its answer is verified. It
-// knows neither a client nor what a call is.
 package upstream
 
 import (
-	"crypto/rand"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -57,16 +54,13 @@ type Provider struct {
 	Scheme signer.Scheme
 	// Tokens keeps the OAuth access token; nil where there is none.
 	Tokens *token.Source
-	// TokenHeader is the field that holds the access token alone, in canonical form;
-	// empty for Authorization: Bearer.
-	TokenHeader string
 	// Credentials knows the secrets that p uses, beside those that each request
 	// carries; a new one when nil.
 	Credentials *credentials.Filter
 	// Cap is the upstream's rate cap; nil for none.
 	Cap *Cap
-	// Hold keeps an upstream without a Cap from being asked too early; a new one
-	// when nil.
+	// Hold keeps the account, or a model of it, from being asked too early; a new one
+	// when nil. Providers of one host and account share theirs.
 	Hold *Hold
 	// Clock is the upstream's time.
 	Clock *Clock
@@ -84,6 +78,12 @@ type Provider struct {
 	Paths map[Endpoint]string
 	// Header is sent with every request.
 	Header http.Header
+	// IDHeader is the field, in canonical form, that holds a call's id, the same for
+	// each attempt; Idempotency-Key when empty.
+	IDHeader string
+	// TokenHeader is the field, in canonical form, that holds the access token, behind
+	// TokenPrefix; "Authorization" and "Bearer " when empty.
+	TokenHeader, TokenPrefix string
 
 	// Format is what the upstream speaks. Prepare sets OpenAI's where the profile
 	// says so.
@@ -108,14 +108,17 @@ type Provider struct {
 	// an expired certificate; nil while it can. Clients are told its text.
 	Unavailable func(now time.Time) error
 
+	// rules are Codes and the profile's.
+	rules []failure.Rule
 	// account tells the provider from others that had its name.
 	account string
 	// Shape tells it from others that might answer the same request differently.
 	Shape   replay.Key
 	targets map[Endpoint]target
-	// signedAt is the time of the last signature of SignRequest, in Unix
-	// milliseconds.
+	// signedAt is the time of the last signature, in Unix milliseconds.
 	signedAt atomic.Int64
+	// nonce: the scheme wants one for each message, whatever its kind says.
+	nonce bool
 }
 
 // hasControl reports whether s has a control character, such as CR, LF or NUL.
@@ -203,8 +206,12 @@ func (p *Provider) Prepare() error {
 			p.Credentials.Watch(p.Tokens.Cell)
 		}
 	}
+	p.rules = slices.Concat(p.Codes, p.Profile.Codes)
 	if p.Hold == nil {
 		p.Hold = new(Hold)
+	}
+	if err := p.prepareHeaders(); err != nil {
+		return err
 	}
 	if p.Budget == nil {
 		p.Budget = new(failover.Budget)
@@ -221,9 +228,7 @@ func (p *Provider) Prepare() error {
 		if !strings.HasPrefix(path, "/") {
 			return fmt.Errorf("path of %s does not begin with a slash", endpoint)
 		}
-		if p.Profile.Scheme == signer.NameGlobal {
-			path = signer.SandboxTarget(p.ClientID, path)
-		}
+		path = p.Profile.Kind().Target(p.ClientID, path)
 		u, err := url.Parse(strings.TrimSuffix(p.BaseURL.String(), "/") + path)
 		if err != nil || u.Host != p.BaseURL.Host || u.Fragment != "" {
 			return fmt.Errorf("path of %s cannot be joined to base_url", endpoint)
@@ -233,6 +238,42 @@ func (p *Provider) Prepare() error {
 	p.Shape = p.shapeOf()
 	return nil
 }
+
+// prepareHeaders works out which fields hold the id and the token, and refuses a
+// layout that would put another value into one of them.
+func (p *Provider) prepareHeaders() error {
+	p.IDHeader = cmp.Or(p.IDHeader, "Idempotency-Key")
+	if p.TokenHeader == "" {
+		p.TokenHeader, p.TokenPrefix = "Authorization", "Bearer "
+	}
+	layout, ok := p.Scheme.(*signer.Layout)
+	if !ok {
+		return nil
+	}
+	p.nonce = layout.NeedsNonce()
+	if p.Verify == VerifyRequire && !layout.SignsAnswers() {
+		return errors.New("verify_response require: signature says nothing of answers; add an answer block to it")
+	}
+	for _, name := range layout.Headers() {
+		switch {
+		case p.Tokens != nil && name == p.TokenHeader:
+			return fmt.Errorf("signature: header %s holds the access token", name)
+		case name == p.IDHeader || composed[name] || p.Header[name] != nil:
+			return fmt.Errorf("signature: header %s has another value already", name)
+		}
+	}
+	for _, name := range layout.SignedHeaders() {
+		if !composed[name] && name != p.IDHeader && p.Header[name] == nil && (p.Tokens == nil || name != p.TokenHeader) {
+			return fmt.Errorf("signature: header %s is signed, but not sent; sent are %s, and those of option header",
+				name, strings.Join(append(slices.Sorted(maps.Keys(composed)), p.IDHeader, p.TokenHeader), ", "))
+		}
+	}
+	return nil
+}
+
+// composed are the fields, besides, that the gateway itself sets. Those that describe
+// a body are not there where there is none, and a layout then signs an empty value.
+var composed = map[string]bool{"Accept": true, "Accept-Encoding": true, "Content-Type": true, "User-Agent": true}
 
 // shapeOf is over all of the provider that shapes its answers, but for the model,
 // which depends on the request.
@@ -293,14 +334,4 @@ func (p *Provider) UpstreamModel(model string) string {
 		return p.Model
 	}
 	return model
-}
-
-// message is what gets signed for one attempt: the exact bytes, with a time
-// and a nonce that no other attempt has.
-func (p *Provider) message(method, requestTarget string, body []byte, now time.Time) signer.Message {
-	m := signer.Message{Method: method, Target: requestTarget, Body: body, Time: p.Clock.At(now)}
-	if p.Profile.Scheme == signer.NameOpenAPIV3 {
-		m.Nonce = rand.Text()
-	}
-	return m
 }

@@ -55,7 +55,7 @@ func TestMessageHasANonceWhereTheSchemeDoes(t *testing.T) {
 	now := time.Now()
 	for scheme, want := range map[string]bool{"alipay": false, "global": false, "openapi-v2": false, "openapi-v3": true} {
 		p := &Provider{Profile: known(t, scheme), Clock: new(Clock)}
-		a, b := p.message("POST", "/x", nil, now), p.message("POST", "/x", nil, now)
+		a, b := p.message("POST", "/x", nil, nil, now), p.message("POST", "/x", nil, nil, now)
 		if (a.Nonce != "") != want || want && a.Nonce == b.Nonce {
 			t.Errorf("%s: nonces %q and %q", scheme, a.Nonce, b.Nonce)
 		}

@@ -56,20 +56,14 @@ func SentSecrets(secrets []string, req *http.Request) []string {
 	return secrets
 }
 
-// HideError gives an error of sending req, which SignRequest made, without what its
-// text quotes of credentials: net/http quotes what it cannot read of an answer.
-func (p *Provider) HideError(req *http.Request, err error) error {
+// hideError gives an error of sending req without what its text quotes of
+// credentials: net/http quotes what it cannot read of an answer.
+func (p *Provider) hideError(req *http.Request, err error) error {
 	text := p.Credentials.With(func() []string { return SentSecrets(nil, req) }).Text(err.Error())
 	if text == err.Error() {
 		return err
 	}
 	return hiddenError{err, text}
-}
-
-// HideHints leaves out of the header of an informational answer (1xx) to req, which
-// SignRequest made, what it quotes of credentials.
-func (p *Provider) HideHints(req *http.Request, header http.Header) {
-	p.Credentials.With(func() []string { return SentSecrets(nil, req) }).Header(header)
 }
 
 type hiddenError struct {
@@ -83,7 +77,7 @@ func (e hiddenError) Unwrap() error { return e.error }
 // Failed makes the failure that an answer of p reports. What mask finds in it is
 // left out.
 func (p *Provider) Failed(resp *http.Response, reported *wire.Failure, now time.Time, mask *credentials.Mask) *failure.Failure {
-	f := failure.OfUpstream(resp.StatusCode, resp.Header, reported, p.Codes, p.Format.Name() != wire.OpenAI, now)
+	f := failure.OfUpstream(resp.StatusCode, resp.Header, reported, p.rules, p.Format.Name() != wire.OpenAI, now)
 	code, message, param := f.Code, f.Message, f.Param
 	mask.Texts(&f.Code, &f.Message, &f.Param)
 	if f.Message != message {

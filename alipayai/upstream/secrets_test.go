@@ -69,7 +69,7 @@ func TestSentSecrets(t *testing.T) {
 			// An error of sending it quotes everything.
 			p := &Provider{Credentials: new(credentials.Filter)}
 			cause := errors.New("malformed answer: " + strings.Join(test.want, " and "))
-			err := p.HideError(req, cause)
+			err := p.hideError(req, cause)
 			for _, want := range test.want {
 				if strings.Contains(err.Error(), want[:12]) || strings.Contains(err.Error(), want[len(want)-12:]) {
 					t.Errorf("%q quotes %q", err, want)
@@ -78,7 +78,7 @@ func TestSentSecrets(t *testing.T) {
 			if !errors.Is(err, cause) || !strings.HasPrefix(err.Error(), "malformed answer: ") {
 				t.Errorf("%v is not the cause", err)
 			}
-			if plain := errors.New("connection reset by peer"); !errors.Is(p.HideError(req, plain), plain) || p.HideError(req, plain).Error() != plain.Error() {
+			if plain := errors.New("connection reset by peer"); !errors.Is(p.hideError(req, plain), plain) || p.hideError(req, plain).Error() != plain.Error() {
 				t.Error("an error without secrets is replaced")
 			}
 		})

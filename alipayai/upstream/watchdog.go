@@ -36,10 +36,8 @@ const (
 	ended      = -2
 )
 
-// NewWatchdog makes the watchdog of an attempt that cancel cancels.
-func NewWatchdog(cancel context.CancelCauseFunc) *Watchdog {
-	return &Watchdog{cancel: cancel, start: time.Now()}
-}
+// begin makes w the watchdog of what cancel cancels.
+func (w *Watchdog) begin(cancel context.CancelCauseFunc) { w.cancel, w.start = cancel, time.Now() }
 
 // Arm begins to wait, for at most d before the attempt is cancelled with cause.
 func (w *Watchdog) Arm(d time.Duration, cause error) {

@@ -2,18 +2,20 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// ErrMalformed means that an upstream's answer is not one complete, strict JSON object. Errors that wrap it name a byte
-// offset and nothing of the answer.
+// ErrMalformed means that an upstream's answer is not one complete JSON object, or repeats a key that decides what it is.
+// Errors that wrap it name a byte offset and nothing of the answer.
 var ErrMalformed = errors.New("malformed JSON from upstream")
 
 // Answer is what the gateway needs to know of an upstream's JSON answer or of one chunk of its stream.
@@ -27,8 +29,8 @@ type Answer struct {
 	HasChoices bool
 	// Content: a choice has non-empty text, reasoning, refusal, audio or a tool call, in its message or delta.
 	Content bool
-	// FinishReason is the first one given by a choice: "stop", "length", "tool_calls", "content_filter" or another word
-	// of the upstream's, empty while there is none.
+	// FinishReason is the first one given by a choice, or one that is worse (see [EndingOf]): "stop", "length",
+	// "tool_calls", "content_filter" or another word of the upstream's, empty while there is none.
 	FinishReason string
 }
 
@@ -54,7 +56,7 @@ func TokenCount(v jsontext.Value) (n int64, ok bool) {
 }
 
 // ParseBody reads a complete JSON answer in one walk, whatever its HTTP status was. It fails with [ErrMalformed] when body
-// is not one strict JSON object.
+// is not one JSON object, or an array of them with a failure in it.
 func ParseBody(body []byte, lim Limits) (Answer, error) {
 	a, err := parseEnvelope(body, lim, false)
 	return a.Answer, err
@@ -64,108 +66,219 @@ func ParseBody(body []byte, lim Limits) (Answer, error) {
 // that is known.
 type envelope struct {
 	Answer
-	code, message, typ, param, payload jsontext.Value
-	hasError                           bool // {"error": something that is no object and no string}
+	code, status, message, typ, param, payload, detail, errors jsontext.Value
+	// choiceFailure is what a choice has for its error.
+	choiceFailure *Failure
+	hasError      bool // {"error": something that is no object and no string}
+	isError       bool // {"object":"error"}, or any answer whose status or event says that it is one
+	choices       choiceSet
+	// decided are the members seen that decide what the answer is.
+	decided members
 	// contentStart and contentEnd are where the characters of the last content string stand in the text.
 	contentStart, contentEnd int
 }
 
-// parseEnvelope reads text; isError says that it came in an event of type "error", and so is a failure in any case.
+// members are those of an object that decide, each of which may come once: a reader that takes the first and one that
+// takes the last would see two answers. What else is repeated passes on.
+type members uint16
+
+const (
+	memberChoices members = 1 << iota
+	memberData
+	memberError
+	memberResult
+	memberCode
+	memberType
+	memberPayload
+)
+
+func (m *members) once(member members) error {
+	if *m&member != 0 {
+		return errRepeated
+	}
+	*m |= member
+	return nil
+}
+
+// parseEnvelope reads text; isError says that it comes with a status, or in an event, that says that it is a failure.
 func parseEnvelope(text []byte, lim Limits, isError bool) (envelope, error) {
-	s := newScanner(text, lim)
+	s := newScanner(text, lim, lenient...)
 	defer s.release()
-	var e envelope
-	err := s.document(func(name []byte) (err error) {
-		switch string(name) {
-		case "model":
-			if s.is('"') {
-				var v jsontext.Value
-				if v, err = s.scalar(); err == nil {
-					e.Model = s.intern(v)
-				}
-				return err
-			}
-		case "choices":
-			return s.choices(&e)
-		case "usage":
-			return s.usage(&e.Usage)
-		case "data":
-			list := s.is('[')
-			filled, err := s.skip()
-			e.HasChoices = e.HasChoices || list && filled
-			return err
-		case "error":
-			return s.errorMember(&e)
-		case "result":
-			return s.globalResult(&e)
-		case "code":
-			e.code, err = s.scalar()
-			return err
-		case "message", "msg":
-			e.message, err = s.scalar()
-			return err
-		case "type":
-			e.typ, err = s.scalar()
-			return err
-		case "param":
-			e.param, err = s.scalar()
-			return err
-		case "payload":
-			e.payload, err = s.raw()
-			return err
-		default:
-			if bytes.HasSuffix(name, []byte("_response")) {
-				return s.gatewayResponse(&e)
-			}
-		}
-		_, err = s.skip()
-		return err
-	})
-	if err != nil {
+	e := envelope{isError: isError}
+	if !utf8.Valid(text) {
+		return envelope{}, s.malformed(errInvalidUTF8)
+	}
+	if err := s.envelope(&e); err != nil {
 		return envelope{}, s.malformed(err)
 	}
-	e.conclude(lim, isError)
 	return e, nil
 }
 
-// choices reads the array of that name.
-func (s *scanner) choices(e *envelope) error {
-	a := &e.Answer
+// envelope reads the whole text. Google puts an array around an error: [{"error":{..}}].
+func (s *scanner) envelope(e *envelope) error {
+	if !s.is('[') {
+		if err := s.document(func(name []byte) error { return s.envelopeMember(e, name) }); err != nil {
+			return err
+		}
+		e.conclude()
+		return nil
+	}
+	err := s.array(func() error {
+		if e.Failure != nil || !s.is('{') {
+			_, err := s.skip()
+			return err
+		}
+		*e = envelope{}
+		if err := s.object(func(name []byte) error { return s.envelopeMember(e, name) }); err != nil {
+			return err
+		}
+		e.conclude()
+		return nil
+	})
+	if err == nil && e.Failure == nil {
+		err = errNotObject
+	}
+	if err == nil {
+		err = s.end()
+	}
+	return err
+}
+
+// envelopeMember reads the member of that name.
+func (s *scanner) envelopeMember(e *envelope, name []byte) (err error) {
+	switch string(name) {
+	case "model":
+		if s.is('"') {
+			var v jsontext.Value
+			if v, err = s.scalar(); err == nil {
+				e.Model = s.intern(v)
+			}
+			return err
+		}
+	case "choices":
+		if err = e.decided.once(memberChoices); err == nil {
+			err = s.readChoices(e)
+		}
+		return err
+	case "usage":
+		return s.usage(&e.Usage)
+	case "data":
+		list := s.is('[')
+		filled, err := s.skip()
+		e.HasChoices = e.HasChoices || list && filled
+		return cmp.Or(err, e.decided.once(memberData))
+	case "error":
+		if err = e.decided.once(memberError); err == nil {
+			e.Failure, err = s.errorMember(e)
+		}
+		return err
+	case "result":
+		if err = e.decided.once(memberResult); err == nil {
+			err = s.globalResult(e)
+		}
+		return err
+	case "object":
+		v, err := s.scalar()
+		e.isError = e.isError || equals(v, "error") || equals(v, "Error")
+		return err
+	case "code":
+		e.code, err = s.scalar()
+		return cmp.Or(err, e.decided.once(memberCode))
+	case "status":
+		e.status, err = s.scalar()
+		return err
+	case "message", "msg":
+		e.message, err = s.raw()
+		return err
+	case "detail":
+		e.detail, err = s.raw()
+		return err
+	case "errors":
+		e.errors, err = s.raw()
+		return err
+	case "type":
+		e.typ, err = s.scalar()
+		return cmp.Or(err, e.decided.once(memberType))
+	case "param":
+		e.param, err = s.scalar()
+		return err
+	case "payload":
+		e.payload, err = s.raw()
+		return cmp.Or(err, e.decided.once(memberPayload))
+	default:
+		if bytes.HasSuffix(name, []byte("_response")) {
+			return s.gatewayResponse(e)
+		}
+	}
+	_, err = s.skip()
+	return err
+}
+
+// readChoices reads the array of that name.
+func (s *scanner) readChoices(e *envelope) error {
 	if !s.is('[') {
 		_, err := s.skip()
 		return err
 	}
+	position := 0
 	return s.array(func() error {
-		a.HasChoices = true
-		return s.eachMember(func(name []byte) error {
+		e.HasChoices = true
+		index, finished := position, false
+		position++
+		err := s.eachMember(func(name []byte) error {
 			switch string(name) {
+			case "index":
+				v, err := s.scalar()
+				if n, ok := TokenCount(v); ok {
+					index = int(min(n, maxChoice))
+				}
+				return err
 			case "delta", "message":
-				return s.eachMember(func(name []byte) error {
-					switch string(name) {
-					case "content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call", "audio":
-						isContent := string(name) == "content" && s.is('"')
-						filled, err := s.skip()
-						a.Content = a.Content || filled
-						if isContent && err == nil {
-							e.contentEnd = int(s.dec.InputOffset()) - 1
-							e.contentStart = bytes.LastIndexByte(s.text[:e.contentEnd], '"') + 1
-						}
-						return err
-					}
-					_, err := s.skip()
-					return err
-				})
+				return s.eachMember(func(name []byte) error { return s.contentMember(e, name) })
 			case "finish_reason":
 				v, err := s.scalar()
-				if err == nil && v.Kind() == '"' && a.FinishReason == "" {
-					a.FinishReason = finishReason(v)
+				if err == nil && v.Kind() == '"' && len(v) > len(`""`) {
+					finished = true
+					e.finish(finishReason(v))
+				}
+				return err
+			case "error":
+				f, err := s.errorMember(nil)
+				if e.choiceFailure == nil {
+					e.choiceFailure = f
 				}
 				return err
 			}
 			_, err := s.skip()
 			return err
 		})
+		e.choices.add(index, finished)
+		return err
 	})
+}
+
+// contentMember reads a member of a message or delta.
+func (s *scanner) contentMember(e *envelope, name []byte) error {
+	switch string(name) {
+	case "content", "reasoning_content", "reasoning", "reasoning_details", "refusal", "tool_calls", "function_call", "audio", "images":
+		isContent := string(name) == "content" && s.is('"')
+		filled, err := s.skip()
+		e.Content = e.Content || filled
+		if isContent && err == nil {
+			e.contentEnd = int(s.dec.InputOffset()) - 1
+			e.contentStart = bytes.LastIndexByte(s.text[:e.contentEnd], '"') + 1
+		}
+		return err
+	}
+	_, err := s.skip()
+	return err
+}
+
+// finish takes note of a choice's finish reason: the first counts, but for a worse one.
+func (a *Answer) finish(reason string) {
+	if a.FinishReason == "" || EndingOf(reason) < EndingOf(a.FinishReason) {
+		a.FinishReason = reason
+	}
 }
 
 // finishReason decodes a finish reason; the common ones, without an allocation.
@@ -236,7 +349,7 @@ func (s *scanner) malformed(err error) error {
 		what.WriteString("empty")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		what.WriteString("ends too early")
-	case errors.Is(err, jsontext.ErrDuplicateName):
+	case errors.Is(err, errRepeated):
 		what.WriteString("repeats a key")
 	case errors.Is(err, errTooDeep):
 		fmt.Fprintf(&what, "nested deeper than %d levels", s.maxDepth)

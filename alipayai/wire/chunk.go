@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // Chunk is one payload of a streamed answer.
 type Chunk struct {
@@ -17,29 +14,37 @@ type Chunk struct {
 var done = []byte("[DONE]")
 
 // ParseChunk reads the data of one server-sent event of a streamed answer. Like the OpenAI SDKs, it takes whatever begins
-// with [DONE] for the end. It fails with [ErrMalformed] when data is neither that nor one strict JSON object.
+// with [DONE] for the end. It fails with [ErrMalformed] when data is neither that nor what [ParseBody] takes.
 func ParseChunk(data []byte) (Chunk, error) {
+	chunk, _, err := parseChunk(data)
+	return chunk, err
+}
+
+func parseChunk(data []byte) (Chunk, envelope, error) {
 	if bytes.HasPrefix(data, done) {
-		return Chunk{Done: true}, nil
+		return Chunk{Done: true}, envelope{}, nil
 	}
 	e, err := parseEnvelope(data, Limits{}, false)
-	return Chunk{Answer: e.Answer}, err
+	return Chunk{Answer: e.Answer}, e, err
 }
 
 // ParseEvent is [ParseChunk] for an event. An event without data is an empty Chunk. An event of type "error" always has a
 // Failure, in whatever shape, and be its data no JSON at all.
 func ParseEvent(ev Event) (Chunk, error) {
-	isError := string(ev.Type) == "error"
-	if !isError {
+	chunk, _, err := parseEvent(ev)
+	return chunk, err
+}
+
+func parseEvent(ev Event) (Chunk, envelope, error) {
+	if string(ev.Type) != "error" {
 		if len(ev.Data) == 0 {
-			return Chunk{}, nil
+			return Chunk{}, envelope{}, nil
 		}
-		return ParseChunk(ev.Data)
+		return parseChunk(ev.Data)
 	}
 	e, err := parseEnvelope(ev.Data, Limits{}, true)
 	if err != nil {
-		message := cleanText(strings.ToValidUTF8(string(ev.Data), "\uFFFD"), maxMessage)
-		return Chunk{Answer: Answer{Failure: &Failure{Message: message}}}, nil
+		return Chunk{Answer: Answer{Failure: &Failure{Message: plainWords(ev.Data)}}}, envelope{}, nil
 	}
-	return Chunk{Answer: e.Answer}, nil
+	return Chunk{Answer: e.Answer}, e, nil
 }

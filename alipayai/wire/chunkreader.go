@@ -13,7 +13,12 @@ type ChunkReader struct {
 	// before and after are the bytes around the content of the last chunk that was read whole; none: no such chunk.
 	before, after []byte
 	last          Chunk
+	choices       choiceSet
 }
+
+// Finished reports whether each of the choices that have come has its finish reason: there is no more of the answer to
+// come than its usage.
+func (r *ChunkReader) Finished() bool { return r.choices.allFinished() }
 
 // Read reads one event.
 func (r *ChunkReader) Read(ev Event) (Chunk, error) {
@@ -21,12 +26,9 @@ func (r *ChunkReader) Read(ev Event) (Chunk, error) {
 		return r.last, nil
 	}
 	r.before, r.after = r.before[:0], r.after[:0]
-	if len(ev.Type) > 0 || len(ev.Data) == 0 || bytes.HasPrefix(ev.Data, done) {
-		return ParseEvent(ev)
-	}
-	e, err := parseEnvelope(ev.Data, Limits{}, false)
-	chunk := Chunk{Answer: e.Answer}
-	if err == nil && chunk.Failure == nil && plainText(ev.Data[e.contentStart:e.contentEnd]) {
+	chunk, e, err := parseEvent(ev)
+	r.choices.merge(e.choices)
+	if err == nil && len(ev.Type) == 0 && chunk.Failure == nil && plainText(ev.Data[e.contentStart:e.contentEnd]) {
 		r.before = append(r.before, ev.Data[:e.contentStart]...)
 		r.after = append(r.after, ev.Data[e.contentEnd:]...)
 		r.last = chunk

@@ -7,10 +7,12 @@
 //
 // # Strictness
 //
-// JSON is read with one token walk by a reader that refuses duplicate keys, invalid UTF-8, lone surrogates and nesting
-// beyond [Limits.MaxDepth], so that the gateway and whoever reads the same bytes next cannot disagree about them.
-// Requests that break this yield a [RequestError] in OpenAI's terms; answers yield [ErrMalformed]. Neither ever quotes
-// what was sent: payloads do not leave through error messages.
+// JSON is read with one token walk. Requests are read strictly: duplicate keys, invalid UTF-8, lone surrogates and nesting
+// beyond [Limits.MaxDepth] are refused with a [RequestError] in OpenAI's terms, so that the gateway and whoever reads the
+// same bytes next cannot disagree about them. Answers have been paid for, and are read as leniently as clients read
+// them: lone surrogates, as an emoji has that is split over two chunks, and repeated keys pass. A repeated key that
+// decides what an answer is, such as "error" or "choices", invalid UTF-8 and deeper nesting yield [ErrMalformed]. Neither
+// error ever quotes what was sent: payloads do not leave through error messages.
 //
 // # Failures
 //
@@ -22,4 +24,12 @@
 //	{"result":{"resultCode":"..","resultStatus":"U","resultMessage":".."}}  Antom and Alipay+
 //	{"x_y_response":{"code":"20000","sub_code":"aop.ACQ.SYSTEM_ERROR"}}      Alipay Open Platform v2, gateway.do
 //	{"type":"error","payload":"{\"errorCode\":\"..\"}"}                        Alipay nextbuilder agent stream
+//	{"object":"error","code":400,"type":"..","message":".."}                vLLM, SGLang and Mistral
+//	{"detail":[{"loc":[..],"msg":".."}]}                                    FastAPI, so Mistral and vLLM
+//	{"errors":[{"code":..,"message":".."}]}                                 Cloudflare
+//	[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}]                  Google
+//	{"choices":[{"error":{"code":502},"finish_reason":"error"}]}            OpenRouter
+//
+// [ParseRefusal] reads the body of a status that says by itself that it is a failure: then a message is enough, and plain
+// text will do. [EndingOf] says which finish reasons are good.
 package wire

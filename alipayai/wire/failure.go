@@ -1,9 +1,8 @@
 package wire
 
 import (
+	"cmp"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -45,33 +44,42 @@ func (f Failure) BareCode() string {
 // failure unless the code says success or the answer carries what was asked for, a non-empty array of choices or data.
 // An empty "choices", a "data" that is null or an object of details, or an "object" member beside the code do not excuse
 // it: {"code":"SYSTEM_ERROR","data":null} and the {"object":"error","code":400} of older vLLM releases are failures.
+// FastAPI's "detail" and a list of "errors" are one likewise.
 //
 // Shapes may be mixed, as in {"error":"Bad Request","code":"..","message":".."}: what the nested form left out is taken
 // from the top level.
-func (e *envelope) conclude(lim Limits, isError bool) {
+func (e *envelope) conclude() {
 	typeError := equals(e.typ, "error")
-	if (typeError || isError) && e.payload != nil && e.Failure == nil {
-		e.Failure = payloadFailure(e.payload, lim)
+	if (typeError || e.isError) && e.payload != nil && e.Failure == nil {
+		e.Failure = payloadFailure(e.payload)
 	}
-	failed := isFailureCode(e.code) && !e.HasChoices
 	if e.Failure == nil {
-		if !failed && !typeError && !isError && !e.hasError {
+		e.Failure = e.choiceFailure
+	}
+	failed := !e.HasChoices && (isFailureCode(e.code) || isFilled(e.detail) || isFilled(e.errors))
+	if e.Failure == nil {
+		if !failed && !typeError && !e.isError && !e.hasError {
 			return
 		}
 		e.Failure = new(Failure)
 	}
 	f := e.Failure
 	if f.Code == "" && isFailureCode(e.code) {
-		f.Code = clean(e.code, maxWord)
+		f.Code = code(e.code)
 	}
-	if f.Message == "" && e.message.Kind() == '"' {
-		f.Message = clean(e.message, maxMessage)
+	if f.Code == "" {
+		f.Code = cmp.Or(statusNumber(e.status), firstCode(e.errors))
+	}
+	for _, v := range [...]jsontext.Value{e.message, e.detail, e.errors} {
+		if f.Message == "" {
+			f.Message = words(v)
+		}
 	}
 	if f.Type == "" && e.typ.Kind() == '"' && !typeError {
-		f.Type = clean(e.typ, maxWord)
+		f.Type = code(e.typ)
 	}
 	if f.Param == "" && e.param.Kind() == '"' {
-		f.Param = clean(e.param, maxWord)
+		f.Param = code(e.param)
 	}
 }
 
@@ -88,49 +96,84 @@ func isFailureCode(v jsontext.Value) bool {
 	return true
 }
 
-// errorMember reads "error". null, false, 0, "", {} and [] are no error: many upstreams send them with every success, and
-// OpenAI's Python SDK judges by truth as well.
-func (s *scanner) errorMember(e *envelope) error {
+// errorMember reads "error", of an answer or, without an envelope, of a choice. null, false, 0, "", {} and [] are no error:
+// many upstreams send them with every success, and OpenAI's Python SDK judges by truth as well.
+func (s *scanner) errorMember(e *envelope) (*Failure, error) {
 	switch {
 	case s.is('{'):
-		var f Failure
-		members := 0
-		err := s.object(func(name []byte) (err error) {
-			members++
-			switch string(name) {
-			case "code":
-				return s.word(&f.Code, maxWord)
-			case "message", "msg":
-				return s.word(&f.Message, maxMessage)
-			case "type":
-				return s.word(&f.Type, maxWord)
-			case "param":
-				return s.word(&f.Param, maxWord)
-			}
-			_, err = s.skip()
-			return err
-		})
-		if err == nil && members > 0 {
-			e.Failure = &f
-		}
-		return err
+		return s.errorObject()
 	case s.is('['):
-		filled, err := s.skip()
-		e.hasError = filled
-		return err
+		filled, v, err := s.rawFilled()
+		if e == nil && filled {
+			return &Failure{Code: firstCode(v), Message: words(v)}, err
+		}
+		if e != nil && filled {
+			e.hasError, e.errors = true, v
+		}
+		return nil, err
 	}
 	v, err := s.scalar()
 	switch v.Kind() {
 	case '"':
 		if len(v) > len(`""`) {
-			e.Failure = &Failure{Message: clean(v, maxMessage)}
+			return &Failure{Message: words(v)}, err
 		}
-	case 't':
-		e.hasError = true
-	case '0':
-		e.hasError = string(v) != "0"
+	case 't', '0':
+		if e != nil && string(v) != "0" {
+			e.hasError = true
+		}
 	}
-	return err
+	return nil, err
+}
+
+// errorObject reads the object of an error; nil for an empty one.
+func (s *scanner) errorObject() (*Failure, error) {
+	var f Failure
+	var status, detail jsontext.Value
+	var decided members
+	count := 0
+	err := s.object(func(name []byte) (err error) {
+		count++
+		switch string(name) {
+		case "code":
+			return cmp.Or(s.code(&f.Code), decided.once(memberCode))
+		case "message", "msg":
+			v, err := s.raw()
+			f.Message = words(v)
+			return err
+		case "detail", "details": // FastAPI's and its like; Google's and OpenRouter's come beside a message
+			detail, err = s.raw()
+			return err
+		case "type":
+			return cmp.Or(s.code(&f.Type), decided.once(memberType))
+		case "param":
+			return s.code(&f.Param)
+		case "status": // Google's word, RESOURCE_EXHAUSTED; a number elsewhere
+			status, err = s.scalar()
+			return err
+		case "metadata": // OpenRouter's
+			return s.eachMember(func(name []byte) error {
+				if string(name) == "error_type" && f.Type == "" {
+					return s.code(&f.Type)
+				}
+				_, err := s.skip()
+				return err
+			})
+		}
+		_, err = s.skip()
+		return err
+	})
+	if err != nil || count == 0 {
+		return nil, err
+	}
+	switch status.Kind() {
+	case '"':
+		f.Type = cmp.Or(f.Type, code(status))
+	case '0':
+		f.Code = cmp.Or(f.Code, statusNumber(status))
+	}
+	f.Message = cmp.Or(f.Message, words(detail))
+	return &f, nil
 }
 
 // globalResult reads "result" of Antom and Alipay+. S is a success, and so is any other status that is not F or U.
@@ -188,13 +231,13 @@ func (s *scanner) gatewayResponse(e *envelope) error {
 
 // payloadFailure reads the payload of a nextbuilder error event: JSON, usually once more inside a string. Only errorCode
 // is known of it; the names of a message are guesses, and a payload that is no JSON is taken for the message.
-func payloadFailure(payload jsontext.Value, lim Limits) *Failure {
+func payloadFailure(payload jsontext.Value) *Failure {
 	text := []byte(payload)
 	if payload.Kind() == '"' {
 		text = []byte(unquote(payload))
 	}
 	f := new(Failure)
-	s := newScanner(text, lim)
+	s := newScanner(text, Limits{}, lenient...)
 	defer s.release()
 	err := s.document(func(name []byte) error {
 		switch string(name) {
@@ -221,26 +264,11 @@ func (s *scanner) word(dst *string, limit int) error {
 	return err
 }
 
-// clean decodes a string or number for people and logs: without control characters, at most limit bytes, cut between
-// characters.
-func clean(v jsontext.Value, limit int) string {
-	text := string(v)
-	if v.Kind() == '"' {
-		text = unquote(v)
+// code is word for what programs go by: LiteLLM writes Python's None there.
+func (s *scanner) code(dst *string) error {
+	v, err := s.scalar()
+	if err == nil {
+		*dst = code(v)
 	}
-	return cleanText(text, limit)
-}
-
-func cleanText(text string, limit int) string {
-	var b strings.Builder
-	for _, r := range text {
-		if unicode.IsControl(r) {
-			continue
-		}
-		if b.Len()+utf8.RuneLen(r) > limit {
-			break
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
+	return err
 }

@@ -35,6 +35,9 @@ type Ask struct {
 	Request
 	// UpstreamModel is the model by the provider's name.
 	UpstreamModel string
+	// CountUsage says that the gateway needs the usage of a stream, also where the client does not ask for it: the
+	// provider is asked for it then, and the client gets no chunk of it.
+	CountUsage bool
 	// ID names the call; it is the same for each of its attempts.
 	ID string
 	// Tenant is whose call it is.
@@ -60,4 +63,9 @@ type StreamDecoder interface {
 	// chunk with a Failure appends nothing. It fails with [ErrMalformed] when
 	// the event is not of the format.
 	Decode(dst []byte, ev Event) ([]byte, Chunk, error)
+	// End is for a stream that has ended cleanly without the event that its
+	// format ends with, as many servers leave it out. Where the answer is whole
+	// all the same, End appends what is missing in OpenAI's form and says what
+	// it is; ok is false where it is not.
+	End(dst []byte) (appended []byte, last Chunk, ok bool)
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -20,6 +21,9 @@ type Request struct {
 	HasImages   bool // a message has an image_url part
 
 	modelStart, modelEnd int // the model's value in Body, with its quotes
+	// Where the values of include_usage and of stream_options are in Body. An end of 0: there is none; of -1: it is
+	// neither an object nor null.
+	usageStart, usageEnd, optionsStart, optionsEnd int
 }
 
 // WithModel returns the body with the value of "model" replaced and every other byte as it was. When the name is the
@@ -32,6 +36,33 @@ func (r Request) WithModel(model string) []byte {
 	out = append(out, r.Body[:r.modelStart]...)
 	out, _ = jsontext.AppendQuote(out, model)
 	return append(out, r.Body[r.modelEnd:]...)
+}
+
+// WithUsage is [Request.WithModel], and where the request is for a stream it also asks for the usage at its end, as
+// stream_options.include_usage does. Every other byte is as it was.
+func (r Request) WithUsage(model string) []byte {
+	if !r.Stream || r.IncludeUsage || r.optionsEnd < 0 {
+		return r.WithModel(model)
+	}
+	const wanted = `"include_usage":true`
+	start, end, text := bytes.IndexByte(r.Body, '{')+1, 0, `"stream_options":{`+wanted+`},`
+	end = start
+	switch {
+	case r.usageEnd > 0:
+		start, end, text = r.usageStart, r.usageEnd, "true"
+	case r.optionsEnd > 0 && r.Body[r.optionsStart] == '{' && len(bytes.TrimSpace(r.Body[r.optionsStart+1:r.optionsEnd-1])) > 0:
+		start, text = r.optionsStart+1, wanted+","
+		end = start
+	case r.optionsEnd > 0:
+		start, end, text = r.optionsStart, r.optionsEnd, "{"+wanted+"}"
+	}
+	after := r
+	after.Body = slices.Concat(r.Body[:start], []byte(text), r.Body[end:])
+	if start <= r.modelStart {
+		moved := len(text) - (end - start)
+		after.modelStart, after.modelEnd = r.modelStart+moved, r.modelEnd+moved
+	}
+	return after.WithModel(model)
 }
 
 // ParseChatRequest reads the body of POST /v1/chat/completions. It wants one strict JSON object with a non-empty string
@@ -131,19 +162,31 @@ func (s *scanner) flag(param string) (bool, error) {
 }
 
 func (s *scanner) streamOptions(r *Request) error {
-	if !s.is('{') {
+	switch {
+	case s.is('n'):
+		_, err := s.scalar()
+		r.optionsEnd = int(s.dec.InputOffset())
+		r.optionsStart = r.optionsEnd - len("null")
+		return err
+	case !s.is('{'):
+		r.optionsEnd = -1 // for the upstream to refuse
 		_, err := s.skip()
 		return err
 	}
-	return s.object(func(name []byte) error {
+	r.optionsStart = bytes.IndexByte(s.text[s.dec.InputOffset():], '{') + int(s.dec.InputOffset())
+	err := s.object(func(name []byte) error {
 		if string(name) != "include_usage" {
 			_, err := s.skip()
 			return err
 		}
 		v, err := s.scalar()
 		r.IncludeUsage = v.Kind() == 't'
+		r.usageEnd = int(s.dec.InputOffset())
+		r.usageStart = r.usageEnd - len(v)
 		return err
 	})
+	r.optionsEnd = int(s.dec.InputOffset())
+	return err
 }
 
 func (s *scanner) messages(r *Request) error {

@@ -303,3 +303,56 @@ func FuzzParseChatRequest(f *testing.F) {
 		}
 	})
 }
+
+// Asking for the usage changes nothing else.
+func TestWithUsage(t *testing.T) {
+	const messages = `"messages":[{"role":"user","content":"{"}]`
+	for name, test := range map[string]struct{ body, want string }{
+		"no stream": {`{"model":"a",` + messages + `}`, `{"model":"b",` + messages + `}`},
+		"asked for": {
+			`{"model":"a","stream":true,"stream_options":{"include_usage":true},` + messages + `}`,
+			`{"model":"b","stream":true,"stream_options":{"include_usage":true},` + messages + `}`,
+		},
+		"no options": {
+			` { "model" : "a" , "stream":true,` + messages + `}`,
+			` {"stream_options":{"include_usage":true}, "model" : "b" , "stream":true,` + messages + `}`,
+		},
+		"null before the model": {
+			`{"stream_options": null ,"model":"a","stream":true,` + messages + `}`,
+			`{"stream_options": {"include_usage":true} ,"model":"b","stream":true,` + messages + `}`,
+		},
+		"empty after the model": {
+			`{"model":"a","stream":true,"stream_options": { } ,` + messages + `}`,
+			`{"model":"b","stream":true,"stream_options": {"include_usage":true} ,` + messages + `}`,
+		},
+		"refused": {
+			`{"stream_options":{"x":[1], "include_usage" : false},"model":"a","stream":true,` + messages + `}`,
+			`{"stream_options":{"x":[1], "include_usage" : true},"model":"b","stream":true,` + messages + `}`,
+		},
+		"null": {
+			`{"stream_options":{"include_usage":null},"model":"a","stream":true,` + messages + `}`,
+			`{"stream_options":{"include_usage":true},"model":"b","stream":true,` + messages + `}`,
+		},
+		"other options": {
+			`{"model":"a","stream":true,"stream_options":{"x":{"y":1}},` + messages + `}`,
+			`{"model":"b","stream":true,"stream_options":{"include_usage":true,"x":{"y":1}},` + messages + `}`,
+		},
+		"no object": {
+			`{"model":"a","stream":true,"stream_options":["include_usage"],` + messages + `}`,
+			`{"model":"b","stream":true,"stream_options":["include_usage"],` + messages + `}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := ParseChatRequest([]byte(test.body), Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := string(r.WithUsage("b")); got != test.want {
+				t.Errorf("\n%s, want\n%s", got, test.want)
+			}
+			if got := string(r.Body); got != test.body {
+				t.Errorf("the body became %s", got)
+			}
+		})
+	}
+}

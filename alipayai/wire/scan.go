@@ -22,9 +22,13 @@ var (
 	errTooDeep   = errors.New("nested too deep")
 	errNotObject = errors.New("not an object")
 	errTrailing  = errors.New("something follows the object")
+	errRepeated  = errors.New("a key that decides is repeated")
+
+	errInvalidUTF8 = errors.New("invalid UTF-8")
 )
 
-// scanner walks one complete JSON text. It wraps a pooled strict decoder that reads the caller's bytes where they are.
+// scanner walks one complete JSON text. It wraps a pooled decoder that reads the caller's bytes where they are: a strict
+// one for requests, a lenient one for answers.
 type scanner struct {
 	dec      jsontext.Decoder
 	src      bytes.Buffer
@@ -36,8 +40,13 @@ type scanner struct {
 
 var scanners = sync.Pool{New: func() any { return new(scanner) }}
 
+// lenient takes lone surrogates and repeated keys, which what has been generated, and paid for, may hold: JSON.parse,
+// Python's json and Go's encoding/json take both. It would take invalid UTF-8 as well, which parseEnvelope refuses, since
+// OpenAI's Python SDK does.
+var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
 // newScanner returns a scanner over text, which must not change until release.
-func newScanner(text []byte, lim Limits) *scanner {
+func newScanner(text []byte, lim Limits, options ...jsontext.Options) *scanner {
 	s := scanners.Get().(*scanner)
 	s.text = text
 	s.maxDepth = lim.MaxDepth
@@ -45,7 +54,7 @@ func newScanner(text []byte, lim Limits) *scanner {
 		s.maxDepth = DefaultMaxDepth
 	}
 	s.src = *bytes.NewBuffer(text)
-	s.dec.Reset(&s.src)
+	s.dec.Reset(&s.src, options...)
 	return s
 }
 
@@ -64,6 +73,11 @@ func (s *scanner) document(member func(name []byte) error) error {
 	if err := s.object(member); err != nil {
 		return err
 	}
+	return s.end()
+}
+
+// end reads the end of the text.
+func (s *scanner) end() error {
 	if _, err := s.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return errTrailing
 	}
@@ -83,9 +97,8 @@ func (s *scanner) object(member func(name []byte) error) error {
 		}
 		name := []byte(quoted[1 : len(quoted)-1])
 		if bytes.IndexByte(name, '\\') >= 0 {
-			if s.name, err = jsontext.AppendUnquote(s.name[:0], quoted); err != nil {
-				return err
-			}
+			// The error only says that a lone surrogate was replaced.
+			s.name, _ = jsontext.AppendUnquote(s.name[:0], quoted)
 			name = s.name
 		}
 		if err := member(name); err != nil {
@@ -171,6 +184,12 @@ func (s *scanner) raw() (jsontext.Value, error) {
 		return nil, err
 	}
 	return bytes.TrimLeft(s.text[start:s.dec.InputOffset()], ": \t\r\n"), nil
+}
+
+// rawFilled is raw and skip together.
+func (s *scanner) rawFilled() (filled bool, v jsontext.Value, err error) {
+	v, err = s.raw()
+	return err == nil && isFilled(v), v, err
 }
 
 // intern returns the decoded string v without allocating when it is the model name that this scanner saw last: the same

@@ -55,7 +55,9 @@ type EventReader struct {
 	framed     int  // the next event ends here; 0 when that is not known yet
 	bareCR     bool // the line before ended in CR alone
 	begun      bool // a byte order mark has been found or can no longer come
-	mark       int  // length of the byte order mark at the front of the event to be parsed
+	large      int  // before the buffer grows beyond this, grow is called once; 0: never
+	grow       func() error
+	mark       int // length of the byte order mark at the front of the event to be parsed
 }
 
 var eventBuffers = sync.Pool{New: func() any {
@@ -71,6 +73,70 @@ func NewEventReader(r io.Reader, maxEvent int) *EventReader {
 	}
 	pooled := eventBuffers.Get().(*[]byte)
 	return &EventReader{r: r, max: maxEvent, pooled: pooled, buf: *pooled}
+}
+
+// BeforeGrowing has grow called once before the buffer grows beyond size bytes, which is for one event. Its error is then the
+// reader's.
+func (r *EventReader) BeforeGrowing(size int, grow func() error) { r.large, r.grow = size, grow }
+
+// Beginning is what a body begins with.
+type Beginning int
+
+// The beginnings.
+const (
+	// BeginsOther is text that is neither of the others, or nothing.
+	BeginsOther Beginning = iota
+	// BeginsEvents is a field of an event stream, or a comment.
+	BeginsEvents
+	// BeginsJSON is an object or array.
+	BeginsJSON
+)
+
+// fields are those that an event begins with.
+var fields = [][]byte{[]byte(":"), []byte("data:"), []byte("event:"), []byte("id:"), []byte("retry:")}
+
+// Begins reads until it can say what the body begins with. Call it before Next.
+func (r *EventReader) Begins() Beginning {
+	for {
+		head := bytes.TrimLeft(bytes.TrimPrefix(r.buf[:r.filled], byteOrderMark), " \t\r\n")
+		if len(head) > 0 && (head[0] == '{' || head[0] == '[') {
+			return BeginsJSON
+		}
+		maybe := len(head) == 0
+		for _, field := range fields {
+			if bytes.HasPrefix(head, field) {
+				return BeginsEvents
+			}
+			maybe = maybe || bytes.HasPrefix(field, head)
+		}
+		if !maybe || r.err != nil || r.filled >= firstBuffer {
+			return BeginsOther
+		}
+		r.fill()
+	}
+}
+
+// Rest gives body, which r has begun to read, as a whole, and releases r.
+func (r *EventReader) Rest(body io.ReadCloser) io.ReadCloser {
+	whole := struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(bytes.Clone(r.buf[:r.filled])), ended{body, r.err}), body}
+	r.Release()
+	return whole
+}
+
+// ended is a body that has ended already, where err says so.
+type ended struct {
+	io.Reader
+	err error
+}
+
+func (e ended) Read(b []byte) (int, error) {
+	if e.err != nil {
+		return 0, e.err
+	}
+	return e.Reader.Read(b)
 }
 
 // Release gives the reader's buffer back. Next fails afterwards, and events given out before are no longer valid. It does
@@ -171,7 +237,14 @@ func (r *EventReader) fill() {
 		r.start, r.end = 0, 0
 	}
 	if r.filled == len(r.buf) {
-		grown := make([]byte, 2*len(r.buf))
+		size := min(2*len(r.buf), max(r.max, firstBuffer)+firstBuffer) // room to see that it is too large
+		if r.grow != nil && size > r.large {
+			if r.err = r.grow(); r.err != nil {
+				return
+			}
+			r.grow = nil
+		}
+		grown := make([]byte, size)
 		copy(grown, r.buf)
 		r.buf = grown
 	}

@@ -22,6 +22,12 @@ var sends = []string{"Client", "Get", "Head", "Post", "PostForm", "DefaultClient
 // requests by itself. Tests and internal/, which is no part of the product, may.
 // What libraries send is not seen: shoutrrr's notifications, which may come twice.
 func waysOut(dir string) ([]string, error) {
+	return places(dir, []string{outgoingRoom, "internal"}, sending)
+}
+
+// places lists, by file and line, what find gives of the Go sources below dir. It
+// leaves out tests, and the folders and files that are named, relative to dir.
+func places(dir string, without []string, find func(*ast.File) []token.Pos) ([]string, error) {
 	var found []string
 	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
 		if err != nil {
@@ -31,13 +37,12 @@ func waysOut(dir string) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		if name = filepath.ToSlash(name); entry.IsDir() {
-			if name == outgoingRoom || name == "internal" || name != "." && strings.HasPrefix(entry.Name(), ".") {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+		name = filepath.ToSlash(name)
+		out := slices.Contains(without, name)
+		switch {
+		case entry.IsDir() && (out || name != "." && strings.HasPrefix(entry.Name(), ".")):
+			return filepath.SkipDir
+		case entry.IsDir() || out || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go"):
 			return nil
 		}
 		files := token.NewFileSet()
@@ -45,7 +50,7 @@ func waysOut(dir string) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		for _, at := range sending(file) {
+		for _, at := range find(file) {
 			found = append(found, fmt.Sprintf("%s:%d", name, files.Position(at).Line))
 		}
 		return nil

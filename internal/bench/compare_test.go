@@ -32,7 +32,7 @@ func TestInterleave(t *testing.T) {
 		t.Errorf("turns %v, want %v", turns, want)
 	}
 	// The first two measurements are the warm-up. A pair has the yardstick first,
-	// whoever went first.
+	// in either order of the runs.
 	var got [][2]float64
 	for _, pair := range measured {
 		got = append(got, [2]float64{pair[0][callRate], pair[1][callRate]})
@@ -119,7 +119,7 @@ func find(config any, key string) (found []any) {
 	return found
 }
 
-// Whoever is compared has the same server, metrics, logs and way to the upstream.
+// All that are compared have the same server, metrics, logs and way to the upstream.
 func TestEqualTerms(t *testing.T) {
 	terms := func(t *testing.T, role string) map[string]any {
 		config := adapted(t, role)
@@ -162,7 +162,7 @@ func TestEqualTerms(t *testing.T) {
 	}
 	for _, c := range comparisons(1) {
 		if idle := 256; c.workload.clients > idle && !c.workload.slow {
-			t.Errorf("%s has %d calls under way, more than the %d idle connections", c.name, c.workload.clients, idle)
+			t.Errorf("%s has %d calls in flight, more than the %d idle connections", c.name, c.workload.clients, idle)
 		}
 	}
 }
@@ -188,7 +188,7 @@ func TestSites(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, config, _ = strings.Cut(config, "FATAL\n\t}") // "admin off" is everybody's
+			_, config, _ = strings.Cut(config, "FATAL\n\t}") // all have "admin off"
 			for _, want := range tt.has {
 				if !strings.Contains(config, want) {
 					t.Errorf("no %q in:\n%s", want, config)

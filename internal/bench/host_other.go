@@ -4,7 +4,7 @@ package main
 
 import "time"
 
-// Elsewhere than on Linux nothing is kept on a CPU, and the report says so.
+// Only on Linux processes are bound to CPUs. The report says so.
 
 func allowedCPUs() ([]int, error) { return nil, nil }
 

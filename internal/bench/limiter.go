@@ -84,7 +84,7 @@ func benchLimiter(ctx context.Context, s settings) (string, error) {
 	return b.String(), nil
 }
 
-// reserveInMemory is how many departures a second one caller reserves.
+// reserveInMemory is how many permits a second one caller reserves.
 func reserveInMemory(d time.Duration) float64 {
 	w := limiter.NewMemoryWindow(time.Now)
 	n, began := 0, time.Now()
@@ -166,7 +166,7 @@ func inTurns(ctx context.Context, client redis.UniversalClient, w *limiter.Redis
 }
 
 // servedTenants is how many bytes the limits of tenants take that were served
-// within the last minute; who is idle for longer is forgotten.
+// within the last minute; one that is idle for longer is forgotten.
 func servedTenants() float64 {
 	before := heap()
 	limits := new(limiter.TenantLimits)

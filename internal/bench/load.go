@@ -25,7 +25,7 @@ var statusOK = []byte("HTTP/1.1 200 ")
 // A workload is one kind of call and how calls are made.
 type workload struct {
 	title   string
-	clients int  // connections, each with at most one call under way
+	clients int  // connections, each with at most one call in flight
 	rate    int  // calls per second in an open loop; 0 for a closed one
 	slow    bool // calls are streams that are held open
 	keyed   bool // calls carry an Idempotency-Key

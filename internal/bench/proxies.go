@@ -52,8 +52,8 @@ type site struct {
 const clientKey = "bench-client"
 
 // idleTransport is every proxy's way to the upstream. reverse_proxy keeps 32 idle
-// connections unless told otherwise, and so opens new ones all the time where 64
-// calls are under way; alipayai_proxy keeps 256. All have as many here, so that
+// connections by default, and so opens new ones all the time where 64 calls are in
+// flight; alipayai_proxy keeps 256. All have as many here, so that
 // the comparison is one of the proxies and not of this default.
 const idleTransport = `transport http {
 				keepalive_idle_conns_per_host 256

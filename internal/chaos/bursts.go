@@ -58,7 +58,7 @@ func (w *burstStorm) run(ctx, going context.Context, s settings) error {
 	}
 	defer client.Close()
 	r := limiter.Request{
-		Tenant: "t", MaxWait: patience, MaxCount: 1000, MaxBytes: 1 << 20,
+		Tenant: "t", MaxWait: maxWait, MaxCount: 1000, MaxBytes: 1 << 20,
 		Limit: limiter.Limit{Requests: perSecond, Per: 200 * time.Millisecond, Guard: s.guard},
 		Pace:  time.Millisecond,
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
-// childVariable tells a process of this program that it is a replica, and which.
+// childVariable makes a process of this program a replica, and says which.
 const childVariable = "GATEWAY_CHAOS_REPLICA"
 
 // child is what a replica of class money needs to know, in this process or in one
@@ -151,5 +151,5 @@ func (c child) start() (*process, error) {
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	_ = p.stdin.Close()
-	_ = p.cmd.Wait() // the error tells of the kill
+	_ = p.cmd.Wait() // the error is that of the kill
 }

@@ -47,12 +47,12 @@ type reply struct {
 // again says that the answer was given before.
 func (r reply) again() bool { return r.header.Get("Age") != "" }
 
-// errPatience is the cause of a call that nobody answered.
-var errPatience = errors.New("no answer, and no error, in time")
+// errNoAnswer is the cause of a call that got no answer.
+var errNoAnswer = errors.New("no answer, and no error, in time")
 
 // send makes a request to a replica, and reads all of the answer.
 func send(transport http.RoundTripper, replica string, q request) reply {
-	ctx, cancel := context.WithTimeoutCause(context.Background(), patience, errPatience)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), maxWait, errNoAnswer)
 	defer cancel()
 	got := reply{request: q}
 	if q.leave > 0 {

@@ -57,7 +57,7 @@ func beginDying(ctx context.Context, s settings, redis string) (*dying, error) {
 		return nil, err
 	}
 	var end func()
-	survivor := child{Redis: redis, Upstream: front.url, Number: survivorNumber, Deadline: patience / 2}
+	survivor := child{Redis: redis, Upstream: front.url, Number: survivorNumber, Deadline: maxWait / 2}
 	if w.survivor, end, err = survivor.serve(ctx); err != nil {
 		front.close()
 		return nil, err
@@ -273,7 +273,7 @@ func (u *acting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return false
 		}
 	}
-	if !wait(late) || never && !wait(patience) {
+	if !wait(late) || never && !wait(maxWait) {
 		return
 	}
 	id, said := fmt.Sprintf("c-%s-%d", strings.ReplaceAll(prompt, " ", "-"), number), "You said: "+prompt

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// verdict is what an answer amounts to.
+// verdict classifies an answer.
 type verdict string
 
 const (
 	// These are as they should be.
 	whole   verdict = "whole"
-	refused verdict = "refused" // by one honest error
+	refused verdict = "refused" // by one error of the right form
 	broken  verdict = "broken"  // visibly
 	left    verdict = "left"    // by the client
 	// These are not.
@@ -105,7 +105,7 @@ func (r reply) id() string {
 	return ""
 }
 
-// judge says what the answer amounts to.
+// judge classifies the answer.
 func (r reply) judge() verdict {
 	if r.left && (r.status != http.StatusOK || !r.stream) {
 		return left
@@ -151,8 +151,8 @@ func (r reply) judgeJSON(h heard) verdict {
 	}
 }
 
-// judgeError says what an error amounts to. All requests are good ones: only
-// claims, rate limits and providers can be what is wrong.
+// judgeError classifies an error. All requests are good ones: only claims, rate
+// limits and providers can be at fault.
 func (r reply) judgeError(h heard) verdict {
 	switch {
 	case r.err != nil || !h.failed || h.odd:

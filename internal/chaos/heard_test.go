@@ -75,7 +75,7 @@ func TestJudgesOtherAnswers(t *testing.T) {
 	answer := func(content, finish string) string {
 		return `{"id":"c-1","model":"m","choices":[{"message":{"content":"` + content + `"},"finish_reason":"` + finish + `"}]}`
 	}
-	const honest = `{"error":{"message":"no provider answered","type":"server_error","code":"all_providers_failed"}}`
+	const goodError = `{"error":{"message":"no provider answered","type":"server_error","code":"all_providers_failed"}}`
 	said := asks(false).said()
 	for name, test := range map[string]struct {
 		status int
@@ -91,16 +91,16 @@ func TestJudgesOtherAnswers(t *testing.T) {
 		"another's":                {status: 200, body: answer(newRequest(2, 7, false, "").said(), "stop"), want: crossed},
 		"half of a body":           {status: 200, body: answer(said, "stop")[:40], err: io.ErrUnexpectedEOF, want: spliced},
 		"broken after all":         {status: 200, body: answer(said, "stop"), err: io.ErrUnexpectedEOF, want: lost},
-		"an error as a success":    {status: 200, body: honest, want: lost},
-		"refused":                  {status: 503, body: honest, want: refused},
-		"refused for its rate":     {status: 429, body: honest, want: refused},
-		"a duplicate":              {status: 409, body: honest, key: "order-7", want: refused},
-		"a duplicate of nothing":   {status: 409, body: honest, want: blamed},
-		"another request's key":    {status: 422, body: honest, key: "order-7", want: blamed},
-		"refused as a bad one":     {status: 400, body: honest, want: blamed},
+		"an error as a success":    {status: 200, body: goodError, want: lost},
+		"refused":                  {status: 503, body: goodError, want: refused},
+		"refused for its rate":     {status: 429, body: goodError, want: refused},
+		"a duplicate":              {status: 409, body: goodError, key: "order-7", want: refused},
+		"a duplicate of nothing":   {status: 409, body: goodError, want: blamed},
+		"another request's key":    {status: 422, body: goodError, key: "order-7", want: blamed},
+		"refused as a bad one":     {status: 400, body: goodError, want: blamed},
 		"an error of no form":      {status: 502, body: "Bad Gateway", want: lost},
 		"an error without a word":  {status: 502, body: `{"error":{}}`, want: lost},
-		"an error that breaks off": {status: 502, body: honest, err: io.ErrUnexpectedEOF, want: lost},
+		"an error that breaks off": {status: 502, body: goodError, err: io.ErrUnexpectedEOF, want: lost},
 		"nothing":                  {err: io.EOF, want: lost},
 		"the client left":          {left: true, want: left},
 	} {

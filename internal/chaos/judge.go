@@ -88,7 +88,7 @@ func judge(r *rig, replies []reply, w *storm, unserved int, behind remains) repo
 				count: u.arrived[i], most: calls*12/10 + 10,
 			})
 		}
-		none("attempts at "+u.name+" of nobody", u.arrived[-1])
+		none("attempts at "+u.name+" of no replica", u.arrived[-1])
 	}
 	peak := r.alipay.sim.Stats().PeakPerSecond[sandbox.DemoClientID]
 	all.lines = append(all.lines, line{what: "most attempts at " + first + " in any second", count: peak, most: perSecond})
@@ -99,11 +99,11 @@ func judge(r *rig, replies []reply, w *storm, unserved int, behind remains) repo
 
 	// What did not happen shows nothing.
 	some("whole answers", verdicts[whole])
-	some("honest errors", verdicts[refused])
+	some("errors of the right form", verdicts[refused])
 	some("streams visibly broken", verdicts[broken])
 	some("clients that left", verdicts[left])
 	some("answers given again", count(replies, reply.again))
-	some("duplicates refused while the first was under way or in doubt", count(replies, func(r reply) bool { return r.status == 409 }))
+	some("duplicates refused while the first was in flight or its outcome unknown", count(replies, func(r reply) bool { return r.status == 409 }))
 	some("whole answers of the second provider", count(replies, func(r reply) bool { return r.fallen() && r.judge() == whole }))
 	some("breakers opened", r.seen.openings())
 	for _, u := range r.upstreams() {

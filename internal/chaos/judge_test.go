@@ -115,9 +115,9 @@ func TestJudgesUpstreams(t *testing.T) {
 		"nothing":         {happens: func(*rig) {}},
 		"in the budget":   {happens: attempts(22)},
 		"over the budget": {happens: attempts(23), want: []string{"attempts of replica 1 at alipay, for 10 calls"}},
-		"of nobody": {
+		"of no replica": {
 			happens: func(r *rig) { r.claude.note(newArrival("", "id"), nil) },
-			want:    []string{"attempts at claude of nobody"},
+			want:    []string{"attempts at claude of no replica"},
 		},
 		"another's id": {
 			happens: func(r *rig) {
@@ -169,7 +169,7 @@ func TestJudgesQuietRuns(t *testing.T) {
 	r := quiet(t)
 	(&witness{ledger: r.seen}).BreakerChanged("tenant-1", first, failover.Open)
 	got := judge(r, []reply{answered("", "c-1")}, &storm{}, 0, remains{})
-	if got.holds() || !strings.Contains(got.String(), "FAIL  honest errors") || !strings.Contains(got.String(), "PASS  breakers opened") {
+	if got.holds() || !strings.Contains(got.String(), "FAIL  errors of the right form") || !strings.Contains(got.String(), "PASS  breakers opened") {
 		t.Errorf("it is taken for a success:\n%s", got)
 	}
 }

@@ -16,7 +16,7 @@ type ledger struct {
 	mu sync.Mutex
 	// calls is how many asked a provider, at least once, from a replica.
 	calls map[asked]int
-	// runs are the calls that are under way, by request id; keyed are those with
+	// runs are the calls in flight, by request id; keyed are those with
 	// an Idempotency-Key that have ended, in that order.
 	runs  map[string]*attempted
 	keyed map[string][]keyedRun
@@ -33,7 +33,7 @@ type asked struct {
 	provider string
 }
 
-// attempted is what a call under way has tried.
+// attempted is what a call in flight has tried.
 type attempted struct {
 	providers []string // that were sent something
 	codes     []string

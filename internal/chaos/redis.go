@@ -18,12 +18,12 @@ import (
 // errNoRedis says that there is no redis-server on the PATH.
 var errNoRedis = errors.New("redis-server is not installed")
 
-// patience bounds every wait for something that has to happen.
-const patience = 20 * time.Second
+// maxWait bounds every wait for something that has to happen.
+const maxWait = 20 * time.Second
 
 // redisServer is a real redis-server on loopback that is stopped and killed. It
-// writes down what it is told before it answers, since one that forgets frees the
-// keys of calls that were served: kept claims are what is examined here.
+// writes to disk before it answers, since a server that forgets frees the keys of
+// calls that were served, and kept claims are what is examined here.
 type redisServer struct {
 	addr string
 
@@ -88,7 +88,7 @@ func (s *redisServer) restart(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()

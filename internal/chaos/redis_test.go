@@ -34,7 +34,7 @@ func dial(t *testing.T, s *redisServer) redis.UniversalClient {
 	return client
 }
 
-// A server that is killed remembers, so that what is served twice is nobody's fault but the gateway's.
+// A server that is killed remembers, so that only the gateway can be the cause of a call that is served twice.
 func TestKilledRedisRemembers(t *testing.T) {
 	s := newRedis(t)
 	client := dial(t, s)

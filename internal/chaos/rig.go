@@ -20,7 +20,7 @@ import (
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
-// perSecond is what the Alipay AI API lets through in any second.
+// perSecond is how many requests the Alipay AI API admits in any second.
 const perSecond = 50
 
 // rig is everything that runs.
@@ -156,7 +156,7 @@ func (r *rig) close() remains {
 // tenantHeader says whose call it is; replicas believe it.
 const tenantHeader = "X-Chaos-Tenant"
 
-// replica is one gateway, with what it shares with nobody.
+// replica is one gateway, with what it does not share.
 type replica struct {
 	gateway *alipayai.Gateway
 	site    *site

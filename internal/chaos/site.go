@@ -53,11 +53,11 @@ func (s *site) close() {
 func goroutines() int { return runtime.NumGoroutine() }
 
 // settled is what count comes to in the end: at most want, or what it still is
-// when patience has run out.
+// after maxWait.
 func settled(want int, count func() int) int {
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
-	for deadline := time.Now().Add(patience); ; <-look.C {
+	for deadline := time.Now().Add(maxWait); ; <-look.C {
 		if n := count(); n <= want || time.Now().After(deadline) {
 			return max(n, want)
 		}

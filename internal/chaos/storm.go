@@ -112,7 +112,7 @@ func (s *storm) breakUpstream(u *upstream, every int, out sandbox.Fault) func(*r
 		before := s.rig.seen.openings()
 		err := u.sim.SetFaults(out)
 		s.pause(outage)
-		// Where few calls depart, breakers take longer.
+		// With few calls, breakers take longer.
 		for range 4 {
 			if out.Kind != sandbox.SystemError500 || s.rig.seen.openings() > before || !s.pause(outage) {
 				break

@@ -64,7 +64,7 @@ func (u *upstream) note(r *http.Request, body []byte) {
 	}
 	replica, err := strconv.Atoi(r.Header.Get(replicaHeader))
 	if err != nil {
-		replica = -1 // nobody's, which shows
+		replica = -1 // of no replica, which judge reports
 	}
 	id, prompt := r.Header.Get("Idempotency-Key"), string(promptPattern.Find(body))
 	u.mu.Lock()

@@ -69,7 +69,7 @@ func TestWitness(t *testing.T) {
 	a.Settled(withKey(t.Context(), "tenant-1", "k"), alipayai.Outcome{RequestID: "one", Attempts: 3})
 	a.Settled(withKey(t.Context(), "tenant-1", ""), alipayai.Outcome{RequestID: "two", Attempts: 1})
 	if runs := l.keyed["tenant-1 k"]; len(l.keyed) != 1 || len(l.runs) != 1 || len(runs) != 1 || runs[0] != (keyedRun{sent: true, served: true, rejected: 1}) {
-		t.Errorf("keyed %+v, under way %v", l.keyed, l.runs)
+		t.Errorf("keyed %+v, in flight %v", l.keyed, l.runs)
 	}
 	a.FellOver(first, "system_error")
 	for _, state := range []failover.State{failover.Open, failover.HalfOpen, failover.Open, failover.Closed, failover.Open} {

@@ -59,7 +59,7 @@ func TestClaudeRequests(t *testing.T) {
 	cases := map[string]struct {
 		chat openai.ChatCompletionNewParams
 		want anthropic.MessageNewParams
-		// unsupported is what the client is told was left out.
+		// unsupported is what was left out, as the answer's header says.
 		unsupported string
 	}{
 		"a prompt": {

@@ -65,7 +65,7 @@ func TestRefusedCalls(t *testing.T) {
 		want apiError
 	}{
 		"wrong key": {
-			chat: ask("Hello."), opts: []option.RequestOption{option.WithAPIKey("sk-of-somebody-else")},
+			chat: ask("Hello."), opts: []option.RequestOption{option.WithAPIKey("sk-of-another")},
 			want: apiError{status: 401, code: "invalid_api_key", typ: "authentication_error"},
 		},
 		"no key": {
@@ -73,7 +73,7 @@ func TestRefusedCalls(t *testing.T) {
 			want: apiError{status: 401, code: "invalid_api_key", typ: "authentication_error"},
 		},
 		"model that no provider serves": {
-			chat: ask("Hello."), opts: []option.RequestOption{option.WithJSONSet("model", "gpt-of-nobody")},
+			chat: ask("Hello."), opts: []option.RequestOption{option.WithJSONSet("model", "gpt-unknown")},
 			want: apiError{status: 404, code: "model_not_found", typ: "invalid_request_error", param: "model"},
 		},
 		"no messages": {
@@ -93,7 +93,7 @@ func TestRefusedCalls(t *testing.T) {
 			want: apiError{status: 400, code: "invalid_type", typ: "invalid_request_error", param: "messages"},
 		},
 		"model in two spellings": {
-			chat: ask("Hello."), opts: []option.RequestOption{option.WithJSONSet("Model", "gpt-of-nobody")},
+			chat: ask("Hello."), opts: []option.RequestOption{option.WithJSONSet("Model", "gpt-unknown")},
 			want: apiError{status: 400, code: "unknown_parameter", typ: "invalid_request_error", param: "model"},
 		},
 		"too large": {
@@ -124,7 +124,7 @@ func TestRefusedCalls(t *testing.T) {
 			checkError(t, err, apiError{status: 400, code: "missing_required_parameter", typ: "invalid_request_error", param: "input"})
 		})
 		t.Run("models", func(t *testing.T) {
-			_, err := c.Models.List(t.Context(), option.WithAPIKey("sk-of-somebody-else"))
+			_, err := c.Models.List(t.Context(), option.WithAPIKey("sk-of-another"))
 			checkError(t, err, apiError{status: 401, code: "invalid_api_key", typ: "authentication_error"})
 		})
 	})
@@ -165,7 +165,7 @@ func TestUpstreamErrors(t *testing.T) {
 			want: apiError{status: 400, code: "PARAM_ILLEGAL", typ: "invalid_request_error"},
 		},
 		"model that the API does not serve": {
-			prompt: "Hello.", opts: []option.RequestOption{option.WithJSONSet("model", "gpt-of-nobody")},
+			prompt: "Hello.", opts: []option.RequestOption{option.WithJSONSet("model", "gpt-unknown")},
 			want: apiError{status: 404, code: "MODEL_NOT_FOUND", typ: "invalid_request_error"},
 		},
 		"unavailable": {
@@ -201,8 +201,8 @@ func TestUpstreamErrors(t *testing.T) {
 	})
 }
 
-// TestThrottled: who comes when the API takes no more calls is told when to come
-// back, and so is everybody until then, without the API being asked again.
+// TestThrottled: a call that the API throttles gets Retry-After, and so do all
+// calls until then, without the API being asked again.
 func TestThrottled(t *testing.T) {
 	g := startGateway(t, options{proxy: "deadline 2s"})
 	throttled := false

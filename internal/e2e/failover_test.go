@@ -129,8 +129,8 @@ func TestFailoverWhileThrottled(t *testing.T) {
 	})
 }
 
-// TestNoSecondModelAfterContent: once the client has some of an answer, nobody
-// else's follows it, and its SDK does not ask anew.
+// TestNoSecondModelAfterContent: once the client has some of an answer, no other
+// answer follows it, and its SDK does not ask anew.
 func TestNoSecondModelAfterContent(t *testing.T) {
 	g := startGateway(t, options{providers: bothProviders, provider: impatient})
 	faults := map[string]sandbox.Fault{
@@ -155,9 +155,8 @@ func TestNoSecondModelAfterContent(t *testing.T) {
 	})
 }
 
-// TestBreaker: the fourth system error in a row opens it, in whatever form the
-// calls come; then the first provider is left alone until a call that tries it
-// again is answered.
+// TestBreaker: the fourth system error in a row opens it, in any form of call; then
+// the first provider is skipped until a call that tries it again is answered.
 func TestBreaker(t *testing.T) {
 	for name, p := range protocols {
 		t.Run(name, func(t *testing.T) {
@@ -185,7 +184,7 @@ func TestBreaker(t *testing.T) {
 				}
 			}
 			g.checkAsked(t, 0, 2)
-			eventually(t, "the breaker to let a call through", func() error {
+			eventually(t, "the breaker to admit a call", func() error {
 				if got := call(true); got.provider != "alipay" {
 					return errors.New(got.reason)
 				}
@@ -198,9 +197,9 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
-// TestEveryProviderFails: the client gets one honest error that says what was
-// tried. Its SDK leaves it at that where a repeat may cost twice, and may come
-// back where nobody has done anything.
+// TestEveryProviderFails: the client gets one error that says what was tried. Its
+// SDK does not repeat the call where that may cost twice, and may repeat it where
+// no provider has executed it.
 func TestEveryProviderFails(t *testing.T) {
 	cases := map[string]struct {
 		alipay, claude sandbox.Fault
@@ -241,12 +240,12 @@ func TestEveryProviderFails(t *testing.T) {
 					_, err := c.complete(t.Context(), streamed, ask("Tea?"), retries)
 					tc.want.code, tc.want.typ = "all_providers_failed", "server_error"
 					got := checkError(t, err, tc.want)
-					if told := got.Response.Header.Get("X-Should-Retry"); told != tc.retries {
-						t.Errorf("X-Should-Retry is %q, want %q", told, tc.retries)
+					if retry := got.Response.Header.Get("X-Should-Retry"); retry != tc.retries {
+						t.Errorf("X-Should-Retry is %q, want %q", retry, tc.retries)
 					}
-					for _, rung := range tc.tried {
-						if !strings.Contains(got.Message, rung) {
-							t.Errorf("the message %q does not say %q", got.Message, rung)
+					for _, failed := range tc.tried {
+						if !strings.Contains(got.Message, failed) {
+							t.Errorf("the message %q does not say %q", got.Message, failed)
 						}
 					}
 					g.checkAsked(t, 1, 1)
@@ -256,8 +255,8 @@ func TestEveryProviderFails(t *testing.T) {
 	})
 }
 
-// TestSDKComesBack after the time that it is told, where all providers have
-// refused a call: it costs nothing twice.
+// TestSDKComesBack after Retry-After, where all providers have refused a call: a
+// repeat cannot cost twice.
 func TestSDKComesBack(t *testing.T) {
 	g := startGateway(t, options{providers: bothProviders, proxy: "deadline 900ms"})
 	g.overEachProtocol(t, func(t *testing.T, c *client) {

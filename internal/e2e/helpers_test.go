@@ -34,7 +34,7 @@ const (
 	pathModels     = "/v1/models"
 )
 
-// TestMain keeps what Caddy stores out of the home of whoever runs the tests.
+// TestMain keeps what Caddy stores out of the home directory of the user who runs the tests.
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "gateway-e2e-")
 	if err != nil {

@@ -23,8 +23,8 @@ func checkSame(t *testing.T, first, again openai.ChatCompletion) {
 	}
 }
 
-// TestSameKey: the second call with a key gets the first one's answer, whoever
-// gave that.
+// TestSameKey: the second call with a key gets the first one's answer, from any
+// provider.
 func TestSameKey(t *testing.T) {
 	faults := map[string][]sandbox.Fault{"alipay": nil, "claude": {{Kind: sandbox.SystemError200, Times: 1}}}
 	g := startGateway(t, options{providers: bothProviders})
@@ -68,8 +68,8 @@ func TestSameKey(t *testing.T) {
 	})
 }
 
-// TestSameKeyAtOnce: while the first call is served, the second is told to come
-// back, as the SDK does by itself until there is an answer to give.
+// TestSameKeyAtOnce: while the first call is served, the second gets Retry-After,
+// and the SDK repeats it by itself until there is an answer.
 func TestSameKeyAtOnce(t *testing.T) {
 	g := startGateway(t, options{})
 	g.overEachProtocol(t, func(t *testing.T, c *client) {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestModuleGraph: what the SDKs bring along stays in this module. Whoever
-// builds Caddy with the plugin builds, and trusts, none of it.
+// TestModuleGraph: the dependencies of the SDKs stay in this module. A build of
+// Caddy with the plugin contains none of them.
 func TestModuleGraph(t *testing.T) {
 	sdk := []string{
 		"github.com/openai/openai-go/v3", "github.com/anthropics/anthropic-sdk-go", "github.com/tidwall/sjson",

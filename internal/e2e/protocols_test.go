@@ -78,7 +78,7 @@ func (g *gateway) client(t *testing.T, p protocol) *client {
 	)}
 }
 
-// defaultRetries is how often the SDK repeats a call unless told otherwise.
+// defaultRetries is how often the SDK repeats a call by default.
 const defaultRetries = 2
 
 // tap holds a client to its protocol, and keeps the last body that it sent.

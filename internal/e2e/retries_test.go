@@ -16,8 +16,8 @@ func TestSDKDoesNotRepeat(t *testing.T) {
 	cases := map[string]struct {
 		prompt string
 		want   apiError
-		// told: the SDK would repeat this status unless it is told not to.
-		told bool
+		// noRetry: the SDK would repeat this status without X-Should-Retry: false.
+		noRetry bool
 	}{
 		"no head in time":       {"[[fault:latency=30s]]", timeout, true},
 		"no body in time":       {"[[fault:stall]]", timeout, true},
@@ -34,8 +34,8 @@ func TestSDKDoesNotRepeat(t *testing.T) {
 					g.take("")
 					_, err := c.complete(t.Context(), streamed, ask(tc.prompt), option.WithMaxRetries(defaultRetries))
 					got := checkError(t, err, tc.want)
-					if told := got.Response.Header.Get("X-Should-Retry"); tc.told != (told == "false") {
-						t.Errorf("X-Should-Retry is %q", told)
+					if retry := got.Response.Header.Get("X-Should-Retry"); tc.noRetry != (retry == "false") {
+						t.Errorf("X-Should-Retry is %q", retry)
 					}
 					if calls := g.take(pathChat); len(calls) != 1 {
 						t.Errorf("the API was asked %d times, want once", len(calls))

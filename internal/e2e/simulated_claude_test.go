@@ -195,7 +195,7 @@ func TestSimulatedClaudeErrors(t *testing.T) {
 		Model: modelClaude, MaxTokens: 100, Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("Hello."))},
 	}
 	unknownModel, noMessages := good, good
-	unknownModel.Model, noMessages.Messages = "claude-of-nobody", []anthropic.MessageParam{}
+	unknownModel.Model, noMessages.Messages = "claude-unknown", []anthropic.MessageParam{}
 	cases := map[string]struct {
 		key    string
 		params anthropic.MessageNewParams

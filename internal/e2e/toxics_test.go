@@ -65,7 +65,7 @@ func TestToxics(t *testing.T) {
 			})
 		}
 	}
-	t.Run("nobody there", func(t *testing.T) {
+	t.Run("no upstream", func(t *testing.T) {
 		alipay.stop()
 		var resp *http.Response
 		answer, err := c.complete(t.Context(), true, ask("Tea?"), option.WithResponseInto(&resp))
@@ -79,8 +79,8 @@ func TestToxics(t *testing.T) {
 		claude.stop()
 		_, err = c.complete(t.Context(), true, ask("Tea?"), option.WithMaxRetries(defaultRetries))
 		failed := checkError(t, err, apiError{status: 503, code: "all_providers_failed", typ: "server_error", retryAfter: "1"})
-		if told := failed.Response.Header.Get("X-Should-Retry"); told != "false" {
-			t.Errorf("X-Should-Retry is %q", told)
+		if retry := failed.Response.Header.Get("X-Should-Retry"); retry != "false" {
+			t.Errorf("X-Should-Retry is %q", retry)
 		}
 		g.checkAsked(t, 0, 0)
 	})
@@ -154,8 +154,8 @@ func TestCutAnywhere(t *testing.T) {
 	}
 }
 
-// outcome is who has answered, or else broken for a stream that says so, and
-// failed for an error that says that nobody has.
+// outcome is the provider that answered, or else broken for a stream that ends with
+// an error, and failed for an error because no provider answered.
 func outcome(resp *http.Response, answer openai.ChatCompletion, err error) string {
 	var broken *ssestream.StreamError
 	var failed *openai.Error

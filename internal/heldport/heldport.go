@@ -1,8 +1,8 @@
 //go:build unix
 
 // Package heldport gives servers that take a port by its number one that stays
-// theirs. A port that was found by opening and closing a listener may be somebody
-// else's by the time it is used.
+// theirs. A port that was found by opening and closing a listener may belong to
+// another process by the time it is used.
 package heldport
 
 import (

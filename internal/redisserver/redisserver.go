@@ -21,8 +21,8 @@ import (
 // ErrNotInstalled says that there is no redis-server on the PATH.
 var ErrNotInstalled = errors.New("redis-server is not installed")
 
-// patience is how long the server may take to answer.
-const patience = 10 * time.Second
+// startTimeout is how long the server may take to start and answer.
+const startTimeout = 10 * time.Second
 
 // Start runs a server that keeps nothing on disk, on a port of loopback that is
 // its own until it is stopped, and returns its host:port when it answers. Stop ends
@@ -65,7 +65,7 @@ func Start(ctx context.Context) (addr string, stop func(), err error) {
 
 // await returns when the server answers a PING.
 func await(ctx context.Context, addr string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()

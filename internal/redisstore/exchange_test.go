@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -82,22 +83,24 @@ func TestExchange(t *testing.T) {
 
 // An exchange ends with its own time, and not with its caller, whose values it keeps.
 func TestExchangeAndItsContext(t *testing.T) {
-	type key struct{}
-	gone, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "value"))
-	cancel()
-	x := Exchange{Timeout: time.Millisecond, Repeat: Patient}
-	attempts := 0
-	err := x.Do(gone, func(ctx context.Context) error {
-		attempts++
-		if ctx.Err() != nil || ctx.Value(key{}) != "value" {
-			t.Errorf("the exchange has ended with its caller: %v, or lost its values", ctx.Err())
+	synctest.Test(t, func(t *testing.T) {
+		type key struct{}
+		gone, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "value"))
+		cancel()
+		x := Exchange{Timeout: time.Millisecond, Repeat: Patient}
+		attempts := 0
+		err := x.Do(gone, func(ctx context.Context) error {
+			attempts++
+			if ctx.Err() != nil || ctx.Value(key{}) != "value" {
+				t.Errorf("the exchange has ended with its caller: %v, or lost its values", ctx.Err())
+			}
+			<-ctx.Done()
+			return io.EOF
+		})
+		if attempts != 1 || !errors.Is(err, io.EOF) {
+			t.Errorf("%d attempts, %v; want one that takes all the time", attempts, err)
 		}
-		<-ctx.Done()
-		return io.EOF
 	})
-	if attempts != 1 || !errors.Is(err, io.EOF) {
-		t.Errorf("%d attempts, %v; want one that takes all the time", attempts, err)
-	}
 }
 
 // A server that has lost a script is given it again, and replies are read strictly.

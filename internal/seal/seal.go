@@ -7,8 +7,8 @@ import (
 	"errors"
 )
 
-// ErrSealed is something kept that another key has encrypted, or for another
-// place, or that was damaged.
+// ErrSealed is the error for data that was encrypted with another key, or with
+// another place as associated data (AAD), or that was damaged.
 var ErrSealed = errors.New("what is kept cannot be decrypted with encryption_key")
 
 // Seal encrypts what is kept outside of the process, by AES-256-GCM with random
@@ -28,13 +28,13 @@ func New(key [32]byte) (*Seal, error) {
 	return &Seal{aead}, nil
 }
 
-// Seal encrypts plain with place as associated data: what is sealed for one place
-// cannot be moved to another.
+// Seal encrypts plain with place as associated data (AAD): what is sealed for one
+// place does not open at another.
 func (s *Seal) Seal(place string, plain []byte) []byte {
 	return s.aead.Seal(nil, nil, plain, []byte(place))
 }
 
-// Open decrypts what Seal gave for the same place, or fails with ErrSealed.
+// Open decrypts what Seal returned for the same place, or fails with ErrSealed.
 func (s *Seal) Open(place string, sealed []byte) ([]byte, error) {
 	plain, err := s.aead.Open(nil, nil, sealed, []byte(place))
 	if err != nil {

@@ -5,7 +5,7 @@
 //
 // Each gateway is a Caddy of its own, in a process of its own, with the default
 // cap of profile alipay; the upstream is another. Two tenants call all gateways,
-// with more calls at once than the cap lets through. It fails unless
+// with more calls at once than the cap admits. It fails unless
 //
 //   - no sliding second holds more than 50 arrivals,
 //   - at least 49 a second arrive on average,

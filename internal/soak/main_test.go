@@ -52,13 +52,13 @@ func TestJudge(t *testing.T) {
 		change func(*observed)
 		want   string // the line that fails
 	}{
-		"all holds":          {func(*observed) {}, ""},
-		"one too many":       {func(o *observed) { o.arrivals.Most = 51 }, "most arrivals"},
-		"nothing arrives":    {func(o *observed) { o.arrivals.Most = 0 }, "most arrivals"},
-		"too few":            {func(o *observed) { o.arrivals.Mean = 48.9 }, "arrivals a second"},
-		"one tenant starves": {func(o *observed) { o.served = [2]int64{600, 900} }, "answers by tenant"},
-		"the other does":     {func(o *observed) { o.served = [2]int64{900, 600} }, "answers by tenant"},
-		"nobody is answered": {func(o *observed) { o.served = [2]int64{} }, "answers by tenant"},
+		"all holds":           {func(*observed) {}, ""},
+		"one too many":        {func(o *observed) { o.arrivals.Most = 51 }, "most arrivals"},
+		"nothing arrives":     {func(o *observed) { o.arrivals.Most = 0 }, "most arrivals"},
+		"too few":             {func(o *observed) { o.arrivals.Mean = 48.9 }, "arrivals a second"},
+		"one tenant starves":  {func(o *observed) { o.served = [2]int64{600, 900} }, "answers by tenant"},
+		"the other does":      {func(o *observed) { o.served = [2]int64{900, 600} }, "answers by tenant"},
+		"no call is answered": {func(o *observed) { o.served = [2]int64{} }, "answers by tenant"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -115,7 +115,7 @@ func (d *Door) stream(w http.ResponseWriter, a *alipayai.Answer) bool {
 }
 
 // writeError writes the error of a call as a whole answer. A client that has left
-// reads nothing: the access log alone shows its status.
+// reads nothing: its status is only in the access log.
 func writeError(w http.ResponseWriter, e *alipayai.Error) {
 	if e.ClientGone {
 		w.WriteHeader(e.Status)

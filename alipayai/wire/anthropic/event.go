@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -15,6 +16,9 @@ type event struct {
 
 func readEvent(data []byte) (event, error) {
 	e := event{index: -1}
+	if !utf8.Valid(data) {
+		return e, malformed("invalid UTF-8")
+	}
 	err := members(data, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":

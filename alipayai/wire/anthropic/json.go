@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -13,23 +14,36 @@ import (
 var (
 	errNotObject = errors.New("not one JSON object")
 	errNotArray  = errors.New("not a JSON array")
+	errRepeated  = errors.New("a key is repeated")
 )
 
-// members calls member for each member of the object v. The values are parts of v.
+// lenient takes lone surrogates, as half an emoji is one, and repeated keys in what is passed on: requests have been
+// read strictly before, and of an answer nothing is refused that its client can read.
+var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
+// members calls member for each member of the object v. The values are parts of v. A key of v itself may come once.
 func members(v jsontext.Value, member func(name string, value jsontext.Value) error) error {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(v))
+	dec := jsontext.NewDecoder(bytes.NewBuffer(v), lenient...)
 	if dec.PeekKind() != '{' {
 		return errNotObject
 	}
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
+	var room [8]string
+	seen := room[:0]
 	for dec.PeekKind() != '}' {
 		quoted, err := dec.ReadToken()
 		if err != nil {
 			return err
 		}
 		name := quoted.String()
+		if len(seen) < maxSeen {
+			if slices.Contains(seen, name) {
+				return errRepeated
+			}
+			seen = append(seen, name)
+		}
 		value, err := read(dec, v)
 		if err != nil {
 			return err
@@ -47,9 +61,12 @@ func members(v jsontext.Value, member func(name string, value jsontext.Value) er
 	return nil
 }
 
+// maxSeen is among how many keys one that is repeated is found: more than any object has that the format knows.
+const maxSeen = 64
+
 // elements calls element for each element of the array v. The values are parts of v.
 func elements(v jsontext.Value, element func(i int, value jsontext.Value) error) error {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(v))
+	dec := jsontext.NewDecoder(bytes.NewBuffer(v), lenient...)
 	if dec.PeekKind() != '[' {
 		return errNotArray
 	}

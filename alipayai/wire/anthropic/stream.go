@@ -75,6 +75,9 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 	return step(dst, e)
 }
 
+// End implements [wire.StreamDecoder]: Anthropic's API ends its streams with message_stop, and so does whoever copies it.
+func (d *decoder) End(dst []byte) ([]byte, wire.Chunk, bool) { return dst, wire.Chunk{}, false }
+
 // other is for ping, error and the events that are not known, which are to be ignored, says Anthropic's guide.
 func other(dst []byte, ev wire.Event, e event) ([]byte, wire.Chunk, error) {
 	chunk, err := wire.ParseEvent(ev)

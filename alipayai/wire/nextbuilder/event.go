@@ -10,6 +10,9 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
+// lenient takes half an emoji, of which no character can be made: it becomes U+FFFD.
+var lenient = jsontext.AllowInvalidUTF8(true)
+
 // said is what one event says. The zero value is an event without a counterpart in OpenAI's form.
 type said struct {
 	words    string
@@ -34,7 +37,7 @@ func read(ev wire.Event) (said, error) {
 		Type    string         `json:"type"`
 		Payload jsontext.Value `json:"payload"`
 	}
-	if err := json.Unmarshal(ev.Data, &data); err != nil {
+	if err := json.Unmarshal(ev.Data, &data, lenient); err != nil {
 		return said{}, fmt.Errorf("%w: the data of an event is not of the format", wire.ErrMalformed)
 	}
 	s := said{usage: chunk.Usage, end: data.Type == "end" || name == "end"}
@@ -77,7 +80,7 @@ func textMember(object []byte) (text string, ok bool) {
 		Content *string `json:"content"`
 		Answer  *string `json:"answer"`
 	}
-	if json.Unmarshal(object, &known) != nil {
+	if json.Unmarshal(object, &known, lenient) != nil {
 		return "", false
 	}
 	for _, text := range [...]*string{known.Text, known.Content, known.Answer} {

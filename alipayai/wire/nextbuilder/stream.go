@@ -52,6 +52,9 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 	return dst, chunk, nil
 }
 
+// End implements [wire.StreamDecoder]: nothing but the event of that name says that an agent has finished.
+func (d *decoder) End(dst []byte) ([]byte, wire.Chunk, bool) { return dst, wire.Chunk{}, false }
+
 // begin appends the chunk with the role, before the first other.
 func (d *decoder) begin(dst []byte) []byte {
 	if d.begun {

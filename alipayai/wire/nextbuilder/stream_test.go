@@ -96,7 +96,7 @@ func TestDecodeStream(t *testing.T) {
 		"no object":                     {stream: event(`"hi"`), err: wire.ErrMalformed},
 		"key twice":                     {stream: event(`{"type":"text","type":"end"}`), err: wire.ErrMalformed},
 		"not UTF-8":                     {stream: event("{\"type\":\"text\",\"payload\":\"\xff\"}"), err: wire.ErrMalformed},
-		"half a surrogate":              {stream: event(`{"type":"text","payload":"\ud83d"}`), err: wire.ErrMalformed},
+		"half a surrogate":              {stream: event(`{"type":"text","payload":"\ud83d"}`) + event(`{"type":"text","payload":{"text":"!"}}`) + end, text: "\uFFFD!", done: true},
 		"type a number":                 {stream: event(`{"type":7,"payload":"hi"}`), err: wire.ErrMalformed},
 		"text a number":                 {stream: event(`{"type":"text","payload":7}`), err: wire.ErrMalformed},
 		"text in an array":              {stream: event(`{"type":"text","payload":["hi"]}`), err: wire.ErrMalformed},

@@ -13,6 +13,9 @@ func (Format) Name() string { return wire.OpenAI }
 // EncodeRequest implements wire.Format: the request's own bytes, with the
 // provider's model in them.
 func (Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
+	if ask.CountUsage {
+		return wire.Encoded{Body: ask.WithUsage(ask.UpstreamModel)}, nil
+	}
 	return wire.Encoded{Body: ask.WithModel(ask.UpstreamModel)}, nil
 }
 
@@ -23,18 +26,34 @@ func (Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error)
 }
 
 // DecodeStream implements wire.Format.
-func (Format) DecodeStream(wire.Ask) wire.StreamDecoder { return new(stream) }
+func (Format) DecodeStream(ask wire.Ask) wire.StreamDecoder {
+	return &stream{withoutUsage: ask.CountUsage && !ask.IncludeUsage}
+}
 
-// stream passes events on as they came.
-type stream struct{ chunks wire.ChunkReader }
+// stream passes events on as they came, but for the chunk of usage that the client
+// has not asked for.
+type stream struct {
+	chunks       wire.ChunkReader
+	withoutUsage bool
+}
 
 // Decode implements wire.StreamDecoder.
 func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error) {
 	chunk, err := s.chunks.Read(event)
-	if err == nil && chunk.Failure == nil {
+	ownUsage := s.withoutUsage && !chunk.HasChoices && (chunk.Usage.OK || chunk.Usage.Implausible)
+	if err == nil && chunk.Failure == nil && !ownUsage {
 		dst = append(dst, event.Raw...)
 	}
 	return dst, chunk, err
+}
+
+// End implements wire.StreamDecoder: an answer is whole when all of its choices have
+// finished.
+func (s *stream) End(dst []byte) ([]byte, wire.Chunk, bool) {
+	if !s.chunks.Finished() {
+		return dst, wire.Chunk{}, false
+	}
+	return append(dst, "data: [DONE]\n\n"...), wire.Chunk{Done: true}, true
 }
 
 // Interface guards

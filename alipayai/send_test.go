@@ -14,9 +14,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // composed is a request that somebody else has made, with everything on it that must not go on.
@@ -41,16 +43,17 @@ func composed(t *testing.T, method, url string) *http.Request {
 	return req
 }
 
-func TestSignRequest(t *testing.T) {
+func TestSend(t *testing.T) {
 	r := newRig(t, sandbox.Config{}, first(func(p *upstream.Provider) { p.Header = http.Header{"X-Team": {"payments"}} }))
 	body := []byte(chatBody("hello"))
 	target := r.provider.BaseURL.String() + "/v1/chat/completions?a=%20b"
 	req := composed(t, http.MethodPost, target)
 	before := req.Header.Clone()
-	out, _, err := r.provider.SignRequest(req, body, "acme")
-	if err != nil {
-		t.Fatal(err)
+	x, f := send(t, r.provider, req, body, nil)
+	if f != nil {
+		t.Fatal(f)
 	}
+	out, resp := x.Request, x.Response
 	want := []string{"Accept", "Accept-Encoding", "Authorization", "Client-Id", "Content-Type", "Payment-Proof", "Request-Time", "Signature", "User-Agent", "X-Team"}
 	if names := slices.Sorted(maps.Keys(out.Header)); !slices.Equal(names, want) {
 		t.Errorf("header %v, want %v", names, want)
@@ -69,10 +72,6 @@ func TestSignRequest(t *testing.T) {
 	if !maps.EqualFunc(req.Header, before, slices.Equal) || req.Host != "site.example.com" || req.URL.String() != target {
 		t.Error("the request that was given has changed")
 	}
-	resp, err := r.provider.Transport.RoundTrip(out)
-	if err != nil {
-		t.Fatal(err)
-	}
 	defer resp.Body.Close()
 	if answer, err := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK || err != nil {
 		t.Errorf("%d %s (%v)", resp.StatusCode, answer, err)
@@ -83,14 +82,14 @@ func TestSignRequest(t *testing.T) {
 }
 
 // Each try has a signature of its own, however soon it comes.
-func TestSignRequestIsFreshEachTime(t *testing.T) {
+func TestSendIsFreshEachTime(t *testing.T) {
 	r := newRig(t, sandbox.Config{})
 	req := composed(t, http.MethodPost, r.provider.BaseURL.String()+"/v1/chat/completions")
 	seen := make(map[string]bool)
 	for range 100 {
-		out, _, err := r.provider.SignRequest(req, []byte(chatBody("hello")), "acme")
-		if err != nil {
-			t.Fatal(err)
+		out, f := sign(t, r.provider, req, []byte(chatBody("hello")))
+		if f != nil {
+			t.Fatal(f)
 		}
 		if s := out.Header.Get("Signature"); seen[s] {
 			t.Fatalf("the signature of %s again", out.Header.Get("Request-Time"))
@@ -110,23 +109,21 @@ func TestSignedRequestsAreNotReplayed(t *testing.T) {
 				p.Tokens = nil
 				for try := range 2 {
 					req := composed(t, method, server.url+"/v3/pay")
-					out, _, err := p.SignRequest(req, body, "acme")
-					if err != nil {
-						t.Fatal(err)
-					}
-					if len(body) == 0 && (out.ContentLength != 0 || out.GetBody != nil) {
-						t.Errorf("length %d", out.ContentLength)
-					}
-					resp, err := p.Transport.RoundTrip(out)
-					if try == 0 && err == nil {
-						_, err = io.Copy(io.Discard, resp.Body)
-						resp.Body.Close()
-					} else if try == 1 && err == nil {
-						t.Errorf("an answer out of a connection that hung up: %d", resp.StatusCode)
-						resp.Body.Close()
-					}
-					if try == 0 && err != nil {
-						t.Fatal(err)
+					x, f := send(t, p, req, body, nil)
+					switch {
+					case try == 0 && f != nil:
+						t.Fatal(f)
+					case try == 0:
+						if out := x.Request; len(body) == 0 && (out.ContentLength != 0 || out.GetBody != nil) {
+							t.Errorf("length %d", out.ContentLength)
+						}
+						if _, err := io.Copy(io.Discard, x.Response.Body); err != nil {
+							t.Fatal(err)
+						}
+						x.Response.Body.Close()
+					case f == nil:
+						t.Errorf("an answer out of a connection that hung up: %d", x.Response.StatusCode)
+						x.Response.Body.Close()
 					}
 				}
 				if n := server.counted(); n != 2 {
@@ -137,32 +134,33 @@ func TestSignedRequestsAreNotReplayed(t *testing.T) {
 	}
 }
 
-func TestSignRequestThatFails(t *testing.T) {
+func TestSendThatFails(t *testing.T) {
 	broken := errors.New("its certificate has expired")
 	refused := fmt.Errorf("%w: status 401", token.ErrRefused)
 	for name, test := range map[string]struct {
 		edit func(*upstream.Provider)
 		want error
+		code string
 	}{
-		"unavailable": {func(p *upstream.Provider) { p.Unavailable = func(time.Time) error { return broken } }, broken},
+		"unavailable": {func(p *upstream.Provider) { p.Unavailable = func(time.Time) error { return broken } }, broken, failure.CodeProviderUnavailable},
 		"no token": {func(p *upstream.Provider) {
 			p.Tokens = tokensFrom(func(context.Context, string) (token.Token, error) { return token.Token{}, refused })
-		}, token.ErrRefused},
-		"cannot be signed": {func(p *upstream.Provider) { p.Tokens, p.Scheme = nil, unsignable{} }, nil},
+		}, token.ErrRefused, failure.CodeTokenUnavailable},
+		"cannot be signed": {func(p *upstream.Provider) { p.Tokens, p.Scheme = nil, unsignable{} }, signer.ErrNoKeys, failure.CodeSigningFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := simProvider(t, "http://127.0.0.1:1")
 			test.edit(p)
-			out, _, err := p.SignRequest(composed(t, http.MethodPost, "http://127.0.0.1:1/v3/pay"), nil, "acme")
-			if err == nil || out != nil || test.want != nil && !errors.Is(err, test.want) {
-				t.Errorf("got %v, %v", out, err)
+			out, f := sign(t, p, composed(t, http.MethodPost, "http://127.0.0.1:1/v3/pay"), nil)
+			if f == nil || out != nil || f.Code != test.code || !errors.Is(f.Cause, test.want) {
+				t.Errorf("got %v, %v", out, f)
 			}
 		})
 	}
 }
 
 // A token endpoint that never answers holds a call as long as it holds a gateway's, and the caller's own deadline holds too.
-func TestSignRequestWaitsSoLongForAToken(t *testing.T) {
+func TestSendWaitsSoLongForAToken(t *testing.T) {
 	for name, test := range map[string]struct{ within, want time.Duration }{
 		"without a deadline": {0, upstream.TokenWait}, "a later one": {time.Minute, upstream.TokenWait}, "an earlier one": {time.Second, time.Second},
 	} {
@@ -180,9 +178,9 @@ func TestSignRequestWaitsSoLongForAToken(t *testing.T) {
 					req = req.WithContext(ctx)
 				}
 				began := time.Now()
-				_, _, err := p.SignRequest(req, nil, "acme")
-				if took := time.Since(began); took != test.want || !errors.Is(err, token.ErrUnavailable) {
-					t.Errorf("%v after %v, want %v", err, took, test.want)
+				_, f := sign(t, p, req, nil)
+				if took := time.Since(began); took != test.want || f == nil || !errors.Is(f.Cause, token.ErrUnavailable) {
+					t.Errorf("%v after %v, want %v", f, took, test.want)
 				}
 				time.Sleep(20 * time.Second) // the fetch ends by itself
 			})

@@ -18,8 +18,8 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
-// quoter is an upstream, a token endpoint and an alert's sink that say in everything what they know.
-type quoter struct {
+// leaky is an upstream, a token endpoint and an alert's sink that say in everything what they know.
+type leaky struct {
 	mu      sync.Mutex
 	secrets map[string]bool
 	place   string
@@ -62,7 +62,7 @@ func each(s, verb string) string {
 	return out.String()
 }
 
-func (q *quoter) know(secrets ...string) {
+func (q *leaky) know(secrets ...string) {
 	for _, secret := range secrets {
 		if len(secret) >= 16 {
 			q.secrets[secret] = true
@@ -70,7 +70,7 @@ func (q *quoter) know(secrets ...string) {
 	}
 }
 
-func (q *quoter) quote(secrets []string) string {
+func (q *leaky) leak(secrets []string) string {
 	var said []string
 	for _, secret := range secrets {
 		if len(secret) >= 16 {
@@ -80,11 +80,11 @@ func (q *quoter) quote(secrets []string) string {
 	return strings.Join(said, ";")
 }
 
-var quotingHeaders = []string{
+var leakyHeaders = []string{
 	"Cache-Control", "Payment-Needed", "Openai-Processing-Ms", "X-Ratelimit-Limit-Requests", "X-Ratelimit-Reset-Tokens", "Server", "Request-Id",
 }
 
-func (q *quoter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (q *leaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if r.URL.Path == "/oauth2/token" {
@@ -95,7 +95,7 @@ func (q *quoter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		q.know(secret, form.Get("refresh_token"), basic[12:])
 		if q.fail {
 			w.WriteHeader(http.StatusBadRequest)
-			_ = json.NewEncoder(w).Encode(map[string]string{"error": q.quote([]string{form.Get("refresh_token"), secret, basic})})
+			_ = json.NewEncoder(w).Encode(map[string]string{"error": q.leak([]string{form.Get("refresh_token"), secret, basic})})
 			return
 		}
 		q.fetches++
@@ -106,7 +106,7 @@ func (q *quoter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if strings.HasPrefix(r.URL.Path, "/hook/") {
-		said := q.quote([]string{r.URL.Path[len("/hook/"):]})
+		said := q.leak([]string{r.URL.Path[len("/hook/"):]})
 		w.Header().Set("Retry-After", said)
 		w.Header().Set("Location", "/elsewhere/"+said)
 		q.alerts++
@@ -119,36 +119,36 @@ func (q *quoter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, mac, _ := strings.Cut(r.Header.Get("Signature"), ",signature=")
 	secrets := []string{token, mac}
 	q.know(secrets...)
-	quoted := q.quote(secrets)
+	leaked := q.leak(secrets)
 	model := "alipay-fin-1"
 	failure, status := map[string]string{"message": "bad", "code": "BAD"}, http.StatusBadRequest
 	switch q.place {
 	case "headers":
-		for _, name := range quotingHeaders {
-			w.Header().Set(name, quoted)
+		for _, name := range leakyHeaders {
+			w.Header().Set(name, leaked)
 		}
 	case "model":
-		model = quoted
+		model = leaked
 	case "payment":
-		w.Header().Set("Payment-Needed", quoted)
+		w.Header().Set("Payment-Needed", leaked)
 		w.WriteHeader(http.StatusPaymentRequired)
-		_, _ = io.WriteString(w, quoted)
+		_, _ = io.WriteString(w, leaked)
 		return
 	case "system error":
-		for _, name := range quotingHeaders {
-			w.Header().Set(name, quoted)
+		for _, name := range leakyHeaders {
+			w.Header().Set(name, leaked)
 		}
-		failure["code"], failure["message"] = "SYSTEM_ERROR", quoted
+		failure["code"], failure["message"] = "SYSTEM_ERROR", leaked
 	case "stream error at first", "stream error after content":
 		w.Header().Set("Content-Type", "text/event-stream")
 		if q.place == "stream error after content" {
 			_, _ = io.WriteString(w, `data: {"id":"1","object":"chat.completion.chunk","model":"alipay-fin-1","choices":[{"index":0,"delta":{"content":"x"}}]}`+"\n\n")
 		}
-		event, _ := json.Marshal(map[string]any{"error": map[string]string{"message": quoted, "code": quoted, "type": quoted, "param": quoted}})
+		event, _ := json.Marshal(map[string]any{"error": map[string]string{"message": leaked, "code": leaked, "type": leaked, "param": leaked}})
 		_, _ = fmt.Fprintf(w, "data: %s\n\n", event)
 		return
 	default:
-		failure[q.place] = quoted
+		failure[q.place] = leaked
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if q.place != "headers" && q.place != "model" {
@@ -161,18 +161,18 @@ func (q *quoter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// TestWhatOthersQuote has an upstream, a token endpoint and an alert's sink quote each credential in each place and spelling.
-// Of none is a part of 12 characters left in anything that leaves the process.
-func TestWhatOthersQuote(t *testing.T) {
+// TestCredentialsDoNotLeak has an upstream, a token endpoint and an alert's sink repeat each credential in each place and
+// spelling. No 12 characters in a row of one may be left in anything that leaves the process.
+func TestCredentialsDoNotLeak(t *testing.T) {
 	const (
 		apiKey, secret, refresh = "sk-an_api/key+for-tests-9Q", "a client secret/with+signs-7T", "the-first-refresh-token-5R"
 		hook                    = "T0123-an-alert-path-for-tests-4E"
 	)
 	g := newRig(t, sandbox.Config{})
-	q := &quoter{secrets: make(map[string]bool), spell: spellings["raw"]}
+	q := &leaky{secrets: make(map[string]bool), spell: spellings["raw"]}
 	server := httptest.NewServer(q)
 	t.Cleanup(server.Close)
-	g.vars["quoter"] = server.Listener.Addr().String()
+	g.vars["leaky"] = server.Listener.Addr().String()
 	t.Setenv("TEST_HMAC_KEY", hmacKey)
 	t.Setenv("TEST_SECRET", secret)
 	t.Setenv("TEST_REFRESH", refresh)
@@ -186,10 +186,10 @@ func TestWhatOthersQuote(t *testing.T) {
 		return `
 	provider ` + name + ` {
 		profile alipay
-		base_url http://${quoter}
+		base_url http://${leaky}
 		client_id app
 		key 1 {env.TEST_HMAC_KEY}
-		token http://${quoter}/oauth2/token {env.TEST_SECRET} {
+		token http://${leaky}/oauth2/token {env.TEST_SECRET} {
 			refresh_token {env.TEST_REFRESH}
 		` + token + `
 		}
@@ -205,7 +205,7 @@ alipayai {
 	alert webhook {env.TEST_WEBHOOK}`+provider("signed", "client_id "+client)+`
 	provider keyed {
 		profile openai
-		base_url http://${quoter}/v1
+		base_url http://${leaky}/v1
 		api_key {env.TEST_API_KEY}
 	}
 }`, `
@@ -222,7 +222,7 @@ http://${gateway} {
 	}
 	handle /raw/* {
 		uri strip_prefix /raw
-		reverse_proxy http://${quoter} {
+		reverse_proxy http://${leaky} {
 			transport alipayai signed {
 				paths /v1/*
 			}

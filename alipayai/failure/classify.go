@@ -1,0 +1,223 @@
+package failure
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// verdict is what a failure of an upstream means.
+type verdict struct {
+	// code is what it goes by: the bare code, or the type where there is none.
+	code  string
+	class Class
+	// status is the HTTP status that the upstream means by it: that of the answer
+	// if it is one of a failure, and else that of the code or type; 0 for none.
+	status int
+	// timedOut says that the upstream gave up waiting for what lies behind it.
+	timedOut bool
+}
+
+// Classify gives the code that an upstream's failure goes by, and what it
+// means under this HTTP status. It is decided, in this order, by the rules, the
+// codes that are known, a number in place of a code that is an HTTP status,
+// as OpenRouter, vLLM and LiteLLM send it, the types that are known, and the
+// HTTP status.
+func Classify(status int, f *wire.Failure, rules []Rule) (code string, class Class) {
+	v := judge(status, f, rules)
+	return v.code, v.class
+}
+
+// ClassOf says what an answer with this HTTP status means that failed with
+// this bare code; the code decides first, the status where it is unknown.
+func ClassOf(status int, code string) Class {
+	return judge(status, &wire.Failure{Code: code}, nil).class
+}
+
+func judge(status int, f *wire.Failure, rules []Rule) verdict {
+	v := verdict{code: f.BareCode()}
+	sent := f.Code
+	if v.code == "" {
+		v.code, sent = f.Type, f.Type // OpenAI-like servers often send a type alone
+	}
+	v.class, v.status = decide(status, v.code, f)
+	_, known := classes[v.code]
+	v.timedOut = !known && (isTimeoutStatus(v.status) || namesTimeout(v.code) || namesTimeout(f.Type) ||
+		v.status >= http.StatusInternalServerError && namesTimeout(f.Message))
+	for _, rule := range rules {
+		if rule.matches(v.code) || rule.matches(sent) {
+			v.class = rule.Class
+			break
+		}
+	}
+	return v
+}
+
+// decide is judge without the rules.
+func decide(status int, code string, f *wire.Failure) (class Class, means int) {
+	if class, means = decideByWord(status, code, f); class == Fail && !credentialCodes[code] && saysExhausted(f.Message) {
+		class = AccountExhausted
+	}
+	return class, means
+}
+
+// decideByWord is decide but for what only the message says.
+func decideByWord(status int, code string, f *wire.Failure) (Class, int) {
+	means := status
+	if status < http.StatusBadRequest {
+		means = 0
+	}
+	if class, ok := classes[code]; ok {
+		return class, means
+	}
+	if credentialCodes[code] {
+		return Fail, means
+	}
+	ofCode, codeKnown := kindOf(code)
+	ofType, typeKnown := kindOf(f.Type)
+	number := statusNumber(code)
+	if means == 0 {
+		switch {
+		case number != 0:
+			means = number
+		case codeKnown && !ofCode.vague:
+			means = ofCode.status
+		case typeKnown:
+			means = ofType.status
+		case codeKnown:
+			means = ofCode.status
+		}
+	}
+	switch {
+	case codeKnown && !ofCode.vague:
+		return ofCode.class, means
+	case typeKnown && (ofType.class == AccountExhausted || ofType.class == Blocked):
+		return ofType.class, means // LiteLLM puts the status into code beside it
+	case number != 0:
+		return classOfStatus(number), means
+	case typeKnown && ofType.decidesOver(status):
+		return ofType.class, means
+	case codeKnown && ofCode.decidesOver(status):
+		return ofCode.class, means
+	case status < http.StatusBadRequest && code == "":
+		return Retry, means // it was taken, and then failed: Ollama sends a message alone
+	}
+	return classOfStatus(status), means
+}
+
+// exhaustedPhrases are how an empty account is told under a code that says nothing of it,
+// in lower case: by Anthropic under 400 invalid_request_error, and by LiteLLM, which makes
+// DeepSeek's 402 a 400.
+var exhaustedPhrases = []string{"credit balance is too low", "insufficient balance"}
+
+func saysExhausted(message string) bool {
+	message = strings.ToLower(message)
+	return slices.ContainsFunc(exhaustedPhrases, func(phrase string) bool { return strings.Contains(message, phrase) })
+}
+
+// classOfStatus says what an HTTP status means by itself. A 402 that asks the
+// client to pay (see upstream.AsksForPayment) does not come here.
+func classOfStatus(status int) Class {
+	switch {
+	case status == http.StatusUnauthorized:
+		return RefreshToken
+	case status == http.StatusPaymentRequired:
+		return AccountExhausted
+	case status == http.StatusTooManyRequests:
+		return Throttle
+	case status == http.StatusRequestTimeout, status >= http.StatusInternalServerError:
+		return Retry
+	default:
+		return Fail
+	}
+}
+
+// statusNumber is a code that is the HTTP status of an error; 0 for any other.
+func statusNumber(code string) int {
+	if len(code) != 3 {
+		return 0
+	}
+	n, err := strconv.Atoi(code)
+	if err != nil || n < 400 || n > 599 {
+		return 0
+	}
+	return n
+}
+
+// isTimeoutStatus reports whether a server with this status has given up waiting: 522 and
+// 524 are Cloudflare's. What it waited for may have been done, and billed.
+func isTimeoutStatus(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusGatewayTimeout, 522, 524:
+		return true
+	}
+	return false
+}
+
+// timeouts are what each vendor's word for a timeout has in it, in lower case and without
+// spaces, dashes and underscores: timeout_error, RequestTimeOut, DEADLINE_EXCEEDED, litellm.Timeout.
+var timeouts = []string{"timeout", "timedout", "deadlineexceeded"}
+
+func namesTimeout(text string) bool {
+	if text == "" {
+		return false
+	}
+	text = strings.Map(func(r rune) rune {
+		if r == ' ' || r == '-' || r == '_' {
+			return -1
+		}
+		return r
+	}, strings.ToLower(text))
+	for _, word := range timeouts {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// FinishClass says what a finish reason means that is one of a failure; ok is false
+// for all others.
+func FinishClass(reason string) (class Class, ok bool) {
+	class, ok = finishReasons[reason]
+	return class, ok
+}
+
+// refusesCredentials reports whether the gateway's own credentials were refused.
+func refusesCredentials(class Class, code string) bool {
+	return class.Policy().Credentials || credentialCodes[code]
+}
+
+// statusOf is the status that a client sees of a failure that arrived with this
+// upstream status: the true one, also where the upstream said 200.
+func statusOf(upstream int, class Class, code string) int {
+	v := judge(upstream, &wire.Failure{Code: code}, nil)
+	v.class = class
+	return v.shown(upstream)
+}
+
+// shown is the status that a client sees.
+func (v verdict) shown(upstream int) int {
+	if v.hidden() {
+		return http.StatusBadGateway
+	}
+	if v.class == Blocked && v.status >= http.StatusInternalServerError {
+		return http.StatusForbidden // or the client's SDK would repeat it
+	}
+	if upstream >= http.StatusBadRequest {
+		return upstream
+	}
+	if v.status != 0 {
+		return v.status
+	}
+	return v.class.Policy().Status
+}
+
+// hidden reports whether the failure is the operator's business alone: how the
+// gateway's credentials failed, and whose account is empty.
+func (v verdict) hidden() bool {
+	return refusesCredentials(v.class, v.code) || v.status == http.StatusUnauthorized || v.status == http.StatusPaymentRequired
+}

@@ -1,0 +1,205 @@
+package failure
+
+import (
+	"net/http"
+	"strings"
+)
+
+// kind is what a vendor of models means by a word, whether it sends it as code or as type.
+type kind struct {
+	class Class
+	// status is the HTTP status that belongs to it.
+	status int
+	// vague says that vendors send the word with statuses that say more: OpenAI and
+	// DeepSeek have the type invalid_request_error with 401, 402, 404 and 429.
+	vague bool
+}
+
+// decidesOver reports whether the word says more than the answer's status.
+func (k kind) decidesOver(status int) bool {
+	switch {
+	case !k.vague || status < http.StatusBadRequest:
+		return true
+	case k.class == Fail:
+		return false
+	default: // a fault of the server's: 401 to 499 say more
+		return status == http.StatusBadRequest || status >= http.StatusInternalServerError
+	}
+}
+
+var (
+	throttled   = kind{class: Throttle, status: http.StatusTooManyRequests}
+	exhausted   = kind{class: AccountExhausted, status: http.StatusPaymentRequired}
+	unavailable = kind{class: Retry, status: http.StatusServiceUnavailable}
+	broken      = kind{class: Retry, status: http.StatusInternalServerError}
+	faulty      = kind{class: Retry, status: http.StatusInternalServerError, vague: true}
+	tooLate     = kind{class: Retry, status: http.StatusGatewayTimeout}
+	censored    = kind{class: Blocked, status: http.StatusForbidden}
+	badKey      = kind{class: RefreshToken, status: http.StatusUnauthorized}
+	forbidden   = kind{class: Fail, status: http.StatusForbidden, vague: true}
+	badRequest  = kind{class: Fail, status: http.StatusBadRequest, vague: true}
+	notFound    = kind{class: Fail, status: http.StatusNotFound, vague: true}
+)
+
+// kinds are the words that mean the same at whichever vendor; those of one vendor
+// alone that could be another's are with its profile. testdata/recorded.json
+// has them as they were recorded, with the sources.
+var kinds = map[string]kind{
+	// Anthropic. "overloaded_error" and the like are what others copy.
+	"overloaded_error":      {class: Retry},
+	"api_error":             {class: Retry, vague: true},
+	"timeout_error":         tooLate,
+	"rate_limit_error":      throttled,
+	"billing_error":         exhausted,
+	"authentication_error":  badKey,
+	"not_found_error":       notFound,
+	"invalid_request_error": badRequest,
+
+	// OpenAI and Azure.
+	"content_filter":             censored,
+	"content_policy_violation":   censored,
+	"moderation_blocked":         censored,
+	"rate_limit_exceeded":        throttled,
+	"requests":                   throttled,
+	"tokens":                     throttled,
+	"slow_down":                  unavailable,
+	"insufficient_quota":         exhausted,
+	"billing_hard_limit_reached": exhausted,
+	"billing_not_active":         exhausted,
+	"server_error":               faulty,
+	"engine_overloaded":          unavailable,
+	"invalid_api_key":            badKey,
+	"model_not_found":            notFound,
+	"context_length_exceeded":    badRequest,
+
+	// OpenRouter (error.metadata.error_type, and words for code within streams).
+	"provider_unavailable":  unavailable,
+	"provider_overloaded":   unavailable,
+	"provider_error":        unavailable,
+	"upstream_error":        unavailable,
+	"bad_gateway":           unavailable,
+	"insufficient_credits":  exhausted,
+	"payment_required":      exhausted,
+	"request_timeout":       tooLate,
+	"timeout":               tooLate,
+	"internal_server_error": faulty,
+	"internal_error":        faulty,
+
+	// DeepSeek.
+	"service_unavailable_error": unavailable,
+	"service_unavailable":       unavailable,
+	"insufficient_balance":      exhausted,
+
+	// Qwen (DashScope), in its own form and in OpenAI's.
+	"Throttling":                 throttled,
+	"Throttling.RateQuota":       throttled,
+	"Throttling.AllocationQuota": throttled,
+	"Throttling.BurstRate":       throttled,
+	"limit_requests":             throttled,
+	"limit_burst_rate":           throttled,
+	"Arrearage":                  exhausted,
+	"AllocationQuota":            exhausted,
+	"PrepaidBillOverdue":         exhausted,
+	"PostpaidBillOverdue":        exhausted,
+	"CommodityNotPurchased":      exhausted,
+	"DataInspectionFailed":       censored,
+	"data_inspection_failed":     censored,
+	"InternalError":              faulty,
+	"InternalError.Algo":         broken,
+	"InternalError.Timeout":      tooLate,
+	"RequestTimeOut":             tooLate,
+	"ResponseTimeout":            tooLate,
+	"SystemError":                broken,
+	"ModelServiceFailed":         broken,
+	"ModelServingError":          broken,
+	"ModelUnavailable":           unavailable,
+	"ServiceUnavailable":         unavailable,
+	"InvalidApiKey":              badKey,
+	"AccessDenied":               forbidden,
+	"InvalidParameter":           badRequest,
+	"invalid_parameter_error":    badRequest,
+
+	// Mistral.
+	"rate_limited":                   throttled,
+	"service_tier_capacity_exceeded": throttled,
+
+	// Moonshot.
+	"rate_limit_reached_error":       throttled,
+	"engine_overloaded_error":        unavailable,
+	"exceeded_current_quota_error":   exhausted,
+	"invalid_authentication_error":   badKey,
+	"resource_not_found_error":       notFound,
+	"permission_denied_error":        forbidden,
+	"insufficient_balance_error":     exhausted,
+	"insufficient_user_quota":        exhausted, // one-api and new-api
+	"pre_consume_token_quota_failed": exhausted,
+
+	// vLLM and SGLang, whose types are the names of Python's exceptions.
+	"BadRequestError":          badRequest,
+	"BadRequest":               badRequest,
+	"NotFoundError":            notFound,
+	"InternalServerError":      faulty,
+	"ServiceUnavailableError":  unavailable,
+	"RateLimitError":           throttled,
+	"AuthenticationError":      badKey,
+	"UnprocessableEntityError": badRequest,
+
+	// Google, whose words are those of gRPC.
+	"RESOURCE_EXHAUSTED":  throttled,
+	"UNAVAILABLE":         unavailable,
+	"INTERNAL":            broken,
+	"DEADLINE_EXCEEDED":   tooLate,
+	"UNAUTHENTICATED":     badKey,
+	"PERMISSION_DENIED":   forbidden,
+	"INVALID_ARGUMENT":    badRequest,
+	"FAILED_PRECONDITION": badRequest,
+	"NOT_FOUND":           notFound,
+
+	// LiteLLM.
+	"throttling_error":            throttled,
+	"auth_error":                  badKey,
+	"budget_exceeded":             exhausted,
+	"ContentPolicyViolationError": censored,
+	"ContextWindowExceededError":  badRequest,
+
+	// Portkey: a guardrail has refused the request or the answer.
+	"hooks_failed": censored,
+
+	// GLM (Zhipu, Z.AI) sends numbers of four digits.
+	"1000": badKey, "1001": badKey, "1002": badKey, "1003": badKey, "1004": badKey,
+	"1110": exhausted, "1111": exhausted, "1112": exhausted, "1113": exhausted, "1121": exhausted,
+	"1230": broken, "1234": broken,
+	"1301": censored,
+	"1302": throttled, "1303": throttled, "1304": throttled, "1305": throttled, "1312": throttled,
+	"1308": exhausted, "1309": exhausted, "1310": exhausted,
+}
+
+// kindOf looks a word up. Qwen refines its own after a dot: Throttling.X is a
+// Throttling whatever X is.
+func kindOf(word string) (kind, bool) {
+	if word == "" {
+		return kind{}, false
+	}
+	if k, ok := kinds[word]; ok {
+		return k, true
+	}
+	if class, ok := finishReasons[word]; ok {
+		return kind{class: class}, true
+	}
+	general, _, refined := strings.Cut(word, ".")
+	if !refined {
+		return kind{}, false
+	}
+	k, ok := kinds[general]
+	return k, ok
+}
+
+// finishReasons are those of failures: what there is of an answer was broken off. "error" is
+// OpenRouter's and Mistral's, the second DeepSeek's, the third GLM's, the last vLLM's and SGLang's.
+// Others that are not known to be good are the client's to judge (see wire.EndingOf).
+var finishReasons = map[string]Class{
+	"error":                        Retry,
+	"insufficient_system_resource": Retry,
+	"network_error":                Retry,
+	"abort":                        Retry,
+}

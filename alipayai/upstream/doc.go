@@ -1,0 +1,18 @@
+// Package upstream is the way to a provider: how it is configured, how a request to it
+// is permitted, composed, signed and watched, and how its answer is verified. It
+// knows neither a client nor what a call is.
+//
+// [Provider.Send] is the one way out. A request takes its steps in this order:
+//
+//	admit      wait.go      whether it may be asked (hold.go), then a live access token
+//	reserve    permit.go    a permit within the rate cap (cap.go)
+//	compose    compose.go   address, header and signature, by the provider's clock.go
+//	leaving    send.go      the caller's last word, before the first byte
+//	roundTrip  send.go      once, under a watchdog.go; the head teaches the clock
+//	Verify     verify.go    the signature over the answer, and answers that pass on as they are
+//	Failed     send.go      what the answer says went wrong, and what follows for the next request
+//
+// What others have composed is held against what goes out in identity.go. Providers are
+// described in provider.go, profiles.go and environment.go; secrets.go knows what of a
+// request must not be shown.
+package upstream

@@ -1,0 +1,71 @@
+package upstream
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/signer"
+)
+
+// Draft is a request as it would be sent, for inspection. It holds placeholders in
+// the place of the access token and of the call's id.
+type Draft struct {
+	// Canonical is what is signed; empty where the scheme signs nothing.
+	Canonical string
+	// Target and Body are what is sent, Header is all that the gateway sets.
+	Target string
+	Body   []byte
+	Header http.Header
+}
+
+// Placeholders of a Draft.
+const (
+	DraftToken = "<access token>"
+	DraftID    = "<id of the call>"
+)
+
+// Draft signs a request to p with that target and body, and that time, and sends
+// nothing. p needs no connections.
+func (p *Provider) Draft(method, target string, body []byte, at time.Time) (Draft, error) {
+	token := ""
+	if p.Profile.TakesToken {
+		token = DraftToken
+	}
+	h := p.composeHeader(&Request{ID: DraftID, Body: body}, token)
+	d := Draft{Target: target, Body: body, Header: h}
+	if p.Scheme == nil {
+		return d, nil
+	}
+	m := p.message(method, p.Profile.Kind().Target(p.ClientID, target), h, body, at)
+	signed, err := p.Scheme.Sign(m)
+	if err != nil {
+		return d, fmt.Errorf("signing: %w", err)
+	}
+	for _, field := range signed.Fields {
+		h[field.Name] = []string{field.Value}
+	}
+	d.Target, d.Body = signed.Target, signed.Body
+	if p.Profile.Signs() {
+		d.Canonical, err = p.Scheme.Canonical(m)
+	}
+	return d, err
+}
+
+// VerifyCaptured says whether p's scheme verifies a captured request, and gives what
+// [signer.Explain] finds where it does not. With answer, h and m.Body are those of
+// the answer to the request of m.
+func (p *Provider) VerifyCaptured(m signer.Message, h http.Header, answer bool) (matches []string, err error) {
+	if p.Scheme == nil || !p.Profile.Signs() {
+		return nil, signer.ErrNoCanonical
+	}
+	if answer {
+		err = p.Scheme.VerifyResponse(m, h)
+	} else {
+		err = p.Scheme.VerifyRequest(m, h)
+	}
+	if err == nil {
+		return nil, nil
+	}
+	return signer.Explain(p.Scheme, m, h, answer), err
+}

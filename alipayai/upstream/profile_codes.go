@@ -1,0 +1,11 @@
+package upstream
+
+import "github.com/caddy-alipayai/gateway/alipayai/failure"
+
+// mistralCodes are Mistral's numbers. Those of four digits elsewhere are GLM's, which
+// mean something else by them.
+var mistralCodes = []failure.Rule{
+	{Pattern: "1300", Class: failure.Throttle}, // rate_limited
+	{Pattern: "3505", Class: failure.Throttle}, // service_tier_capacity_exceeded
+	{Pattern: "1000", Class: failure.Retry},    // internal_server_error
+}

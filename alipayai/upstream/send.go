@@ -1,0 +1,253 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// Request is one request to a provider. Send composes it from Endpoint, ID, Stream
+// and Header, or takes it from Client.
+type Request struct {
+	Endpoint Endpoint
+	// ID is what goes upstream as Idempotency-Key.
+	ID string
+	// Stream says that an event stream is asked for.
+	Stream bool
+	// Header is the client's: the fields of an allow-list go upstream.
+	Header http.Header
+
+	// Client is a request that somebody else has composed, without its body. Method
+	// and target go out as they are, its header by an allow-list, and whatever says
+	// for whom or what it is has to go out as it came. It is not changed.
+	Client *http.Request
+
+	// Model is the model by the provider's name, whose hold counts where the vendor
+	// limits models; empty where it is not known.
+	Model string
+	// Body is in the provider's form; nil for none.
+	Body []byte
+
+	// Tenant takes the place in the queue of the provider's rate cap, by its Share.
+	Tenant string
+	Share  Share
+
+	// Alternatives says that another provider can be asked at once, so that a long
+	// wait for this one is not worth it.
+	Alternatives bool
+	// Latest is the last moment to leave: a wait that would end later is not begun.
+	// Zero stands for ctx's deadline.
+	Latest time.Time
+	// Deadline is when the head of the answer has to be there; the provider's Timeout
+	// holds as well.
+	Deadline time.Time
+	// LeaveBy, where it is set, counts instead of both: the request is given up if it
+	// has no connection by then, and how long the answer may take is for Transport.
+	LeaveBy time.Time
+
+	// Caller hears of the request.
+	Caller Caller
+	// Transport carries the request; the provider's when nil.
+	Transport http.RoundTripper
+	// Now is the local time; time.Now when nil.
+	Now func() time.Time
+}
+
+// Caller is who sends a request. Its methods run in Send.
+type Caller interface {
+	// Permitted: the request waited for so long to be within p's rate cap.
+	Permitted(p *Provider, waited time.Duration)
+	// Rejected: the request may not leave now, for the reason that code gives.
+	Rejected(p *Provider, code string)
+	// SigningFailed: p's scheme cannot sign.
+	SigningFailed(p *Provider)
+	// Leaving comes last before req is written, and keeps it here by a failure.
+	Leaving(p *Provider, req *http.Request) *failure.Failure
+}
+
+// Exchange is a request that was sent, and its answer. It belongs to one goroutine.
+type Exchange struct {
+	// Request is what was sent.
+	Request *http.Request
+	// Response has its head; the body is the caller's to read and to close.
+	Response *http.Response
+	// Watch cancels the exchange when the upstream keeps it waiting.
+	Watch Watchdog
+
+	provider *Provider
+	// client is the caller's context, and ctx that of the exchange.
+	client, ctx  context.Context
+	cancel       context.CancelCauseFunc
+	now          func() time.Time
+	token, model string
+	permit       permit
+	// skew is the correction of p's clock that the request was signed with.
+	skew time.Duration
+	// connecting says that the watch is for the connection, and not for the answer.
+	connecting     bool
+	sent, received time.Time
+	within         time.Duration // for the answer's head, since sent
+}
+
+// Send is the one way out to a provider: whatever goes to it, calls and what others
+// have composed, goes by this one sequence. It waits until p may be asked and there
+// is an access token, takes a permit within the rate cap, signs with a time and a
+// nonce of its own, asks the caller, and sends once. The head of the answer then
+// teaches p's clock; what the answer says goes by [Exchange.Failed] and
+// [Exchange.Verify], or by [Exchange.PassOn] for both. The exchange is the caller's
+// to End. Repeating is for the caller as well: each repeat is a request of its own.
+//
+// ctx is the client's: a request ends with it.
+func (p *Provider) Send(ctx context.Context, r *Request) (*Exchange, *failure.Failure) {
+	x := &Exchange{provider: p, client: ctx, now: r.Now, model: r.Model}
+	if x.now == nil {
+		x.now = time.Now
+	}
+	x.ctx, x.cancel = context.WithCancelCause(ctx)
+	x.Watch.begin(x.cancel)
+	if f := x.send(r); f != nil {
+		x.End()
+		return nil, f
+	}
+	return x, nil
+}
+
+func (x *Exchange) send(r *Request) *failure.Failure {
+	if x.connecting = !r.LeaveBy.IsZero(); x.connecting {
+		x.Watch.Arm(time.Until(r.LeaveBy), failure.ErrNotSent)
+	}
+	if f := x.admit(r); f != nil {
+		return f
+	}
+	// The permit comes after all other waits since it is worth something only at its
+	// time. Nothing is left to do then but to sign and to write.
+	if f := x.reserve(r); f != nil {
+		return f
+	}
+	f := x.compose(r)
+	if f == nil {
+		f = r.Caller.Leaving(x.provider, x.Request)
+	}
+	if f != nil {
+		x.permit.cancel()
+		return f
+	}
+	return x.roundTrip(r)
+}
+
+// admit waits for what an attempt needs before anything is sent: a provider that
+// can be used now and, where it takes one, a live access token.
+func (x *Exchange) admit(r *Request) *failure.Failure {
+	p := x.provider
+	if p.Unavailable != nil {
+		if err := p.Unavailable(x.now()); err != nil {
+			return failure.Misconfigured(failure.CodeProviderUnavailable, "provider "+p.Name+" is unavailable: "+err.Error(), err)
+		}
+	}
+	if f := x.awaitHold(r); f != nil {
+		return f
+	}
+	if p.Tokens == nil {
+		return nil
+	}
+	return x.takeToken(r)
+}
+
+// reserve waits for a permit.
+func (x *Exchange) reserve(r *Request) *failure.Failure {
+	p := x.provider
+	began := x.now()
+	err := x.permit.reserve(x.ctx, p.Cap, r)
+	if err == nil {
+		if p.Cap != nil {
+			r.Caller.Permitted(p, x.now().Sub(began))
+		}
+		return nil
+	}
+	f := p.Cap.Rejected(err, x.now())
+	if x.ctx.Err() != nil { // the client left, or a deadline has passed
+		f = failure.OfTransport(x.client, x.ctx, err, false)
+	}
+	r.Caller.Rejected(p, f.Code)
+	return f
+}
+
+// roundTrip sends the request and waits for the head of its answer.
+func (x *Exchange) roundTrip(r *Request) *failure.Failure {
+	p := x.provider
+	x.sent = x.now()
+	if !x.connecting {
+		x.within = min(p.Timeout, r.Deadline.Sub(x.sent))
+		x.Watch.Arm(x.within, failure.ErrNoHead)
+	}
+	transport := r.Transport
+	if transport == nil {
+		transport = p.Transport
+	}
+	resp, err := outgoing.Send(transport, x.Request)
+	if err != nil {
+		x.permit.cancel()
+		if r.Client != nil { // whose sender may want to know more than a failure says
+			err = p.hideError(x.Request, err)
+		}
+		f := failure.OfTransport(x.client, x.ctx, err, x.permit.left())
+		f.StaleConnection = f.Code == failure.CodeTruncated && x.permit.foundClosed(time.Now())
+		return f
+	}
+	if x.connecting {
+		x.Watch.Disarm()
+	}
+	resp.Request = x.Request // what was sent, whatever the transport made of it
+	x.Response, x.received = resp, x.now()
+	p.Clock.Learn(resp.Header, x.sent, x.received)
+	return nil
+}
+
+// AwaitContent arms the watch for a stream's first content: it has what the head has
+// left of its time.
+func (x *Exchange) AwaitContent() {
+	x.Watch.Arm(x.within-x.received.Sub(x.sent), failure.ErrNoContent)
+}
+
+// Context ends with the exchange.
+func (x *Exchange) Context() context.Context { return x.ctx }
+
+// End ends the exchange, wherever it is.
+func (x *Exchange) End() {
+	x.Watch.Disarm()
+	x.cancel(ErrEnded)
+}
+
+// Broken makes the failure of an answer that could not be read to its end, since it
+// is ErrAnswerTooLarge or its connection ended in err.
+func (x *Exchange) Broken(err error) *failure.Failure {
+	if errors.Is(err, ErrAnswerTooLarge) {
+		return failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes")
+	}
+	return failure.OfTransport(x.client, x.ctx, err, true)
+}
+
+// Failed makes the failure that the answer reports, or an event of it, and heeds it:
+// a provider that throttles is not asked before it says. What mask finds is left out.
+func (x *Exchange) Failed(reported *wire.Failure, mask *credentials.Mask) *failure.Failure {
+	p, now := x.provider, x.now()
+	f := p.Failed(x.Response, reported, now, mask)
+	f.Token = x.token
+	// Another exchange may have been the one that taught the clock.
+	f.ClockLearned = (p.Clock.Skew() - x.skew).Abs() > MinSkew
+	if f.Class == failure.Throttle {
+		p.Throttled(now, f.RetryAfter, x.model)
+	}
+	return f
+}
+
+// mask hides the credentials of the provider and of the request.
+func (x *Exchange) mask() *credentials.Mask {
+	return x.provider.Credentials.With(func() []string { return SentSecrets(nil, x.Request) })
+}

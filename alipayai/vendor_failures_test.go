@@ -1,0 +1,414 @@
+package alipayai_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/failover"
+)
+
+// wantFailure is wantError whatever the code.
+func wantFailure(t *testing.T, got reply, status int) (message string) {
+	t.Helper()
+	var body struct {
+		Error struct{ Code *string }
+	}
+	_ = json.Unmarshal([]byte(got.body), &body) // or wantError says so
+	code := ""
+	if body.Error.Code != nil {
+		code = *body.Error.Code
+	}
+	return wantError(t, got, status, code)
+}
+
+// breaksOff is a connection that breaks.
+func breaksOff(context.Context) error { return io.ErrUnexpectedEOF }
+
+// unterminated is a stream whose last event lacks its blank line.
+func unterminated(events ...string) turn {
+	return says(200, strings.TrimSuffix("data: "+strings.Join(events, "\n\ndata: "), "\n"), "Content-Type", "text/event-stream")
+}
+
+// roleEvent has no content yet.
+const roleEvent = `{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}`
+
+// failurePlaces are where upstreams put an error inside a 200.
+var failurePlaces = map[string]struct {
+	body   string
+	answer func(failure string) turn
+}{
+	"JSON":              {chatBody("hello"), func(f string) turn { return says(200, `{"error":`+f+`,"user_id":"org_EXAMPLE"}`) }},
+	"a choice":          {chatBody("hello"), func(f string) turn { return says(200, inChoice(f)) }},
+	"first event":       {streamBody("hello"), func(f string) turn { return streams(nil, `{"error":`+f+`}`) }},
+	"after the role":    {streamBody("hello"), func(f string) turn { return streams(nil, roleEvent, `{"error":`+f+`,"choices":[]}`, "[DONE]") }},
+	"a choice's event":  {streamBody("hello"), func(f string) turn { return streams(nil, roleEvent, inChoice(f), "[DONE]") }},
+	"JSON for a stream": {streamBody("hello"), func(f string) turn { return says(200, `{"error":`+f+`}`, "Content-Type", "text/event-stream") }},
+}
+
+func inChoice(failure string) string {
+	return `{"choices":[{"index":0,"delta":{"content":""},"message":{"content":""},"finish_reason":"error","error":` + failure + `}]}`
+}
+
+// TestVendorsFailures has each form of a code, in each place of a 200: what a vendor means by it decides who is asked, how
+// often, and what a client sees that nobody else can serve.
+func TestVendorsFailures(t *testing.T) {
+	for name, test := range map[string]struct {
+		failure  string
+		reason   string
+		attempts int // at the first provider, with another one behind it
+		status   int // where there is no other
+		code     string
+		message  string
+	}{
+		"a status":              {`{"code":502,"message":"why"}`, "server_error", 3, 502, "502", "why"},
+		"a status as text":      {`{"code":"503","message":"why"}`, "server_error", 3, 503, "503", "why"},
+		"throttled":             {`{"code":429,"message":"why"}`, "throttled", 1, 429, "429", "why"},
+		"throttled, type":       {`{"code":null,"type":"rate_limit_error","message":"why"}`, "throttled", 1, 429, "rate_limit_error", "why"},
+		"throttled, Qwen":       {`{"code":"Throttling.RateQuota","message":"why"}`, "throttled", 1, 429, "Throttling.RateQuota", "why"},
+		"server_error":          {`{"code":null,"type":"server_error","message":"why"}`, "server_error", 3, 500, "server_error", "why"},
+		"server_error, code":    {`{"code":"server_error","message":"why"}`, "server_error", 3, 500, "server_error", "why"},
+		"vLLM":                  {`{"object":"error","type":"InternalServerError","code":500,"message":"why"}`, "server_error", 3, 500, "500", "why"},
+		"Google":                {`{"code":503,"status":"UNAVAILABLE","message":"why"}`, "server_error", 3, 503, "503", "why"},
+		"no code":               {`{"message":"why"}`, "server_error", 3, 503, "", "why"},
+		"text":                  {`"why"`, "server_error", 3, 503, "", "why"},
+		"timeout":               {`{"code":408,"message":"why"}`, "server_error", 1, 408, "408", "why"},
+		"timeout, 504":          {`{"code":504,"message":"why"}`, "server_error", 1, 504, "504", "why"},
+		"timeout, 522":          {`{"code":522,"message":"why"}`, "server_error", 1, 522, "522", "why"},
+		"timeout, 524":          {`{"code":"524","message":"why"}`, "server_error", 1, 524, "524", "why"},
+		"timeout, word":         {`{"code":"RequestTimeOut","message":"why"}`, "server_error", 1, 504, "RequestTimeOut", "why"},
+		"timeout, type":         {`{"code":529,"type":"timeout_error","message":"why"}`, "server_error", 1, 529, "529", "why"},
+		"timeout, gRPC":         {`{"status":"DEADLINE_EXCEEDED","message":"why"}`, "server_error", 1, 504, "DEADLINE_EXCEEDED", "why"},
+		"timeout, in words":     {`{"code":502,"message":"upstream idle timeout exceeded"}`, "server_error", 1, 502, "502", "upstream idle timeout exceeded"},
+		"empty account":         {`{"code":402,"message":"why"}`, "account_exhausted", 1, 502, "402", "the provider refuses the gateway's account"},
+		"empty account, OpenAI": {`{"code":"insufficient_quota","message":"why"}`, "account_exhausted", 1, 502, "insufficient_quota", "the provider refuses the gateway's account"},
+		"empty account, Qwen":   {`{"code":"Arrearage","message":"why"}`, "account_exhausted", 1, 502, "Arrearage", "the provider refuses the gateway's account"},
+		"empty account, 429":    {`{"code":"429","type":"insufficient_quota","message":"why"}`, "account_exhausted", 1, 502, "429", "the provider refuses the gateway's account"},
+		"key":                   {`{"code":401,"message":"why"}`, "credentials", 1, 502, "401", "the provider refuses the gateway's credentials"},
+		"key, type":             {`{"type":"authentication_error","message":"why"}`, "credentials", 1, 502, "authentication_error", "the provider refuses the gateway's credentials"},
+		"request":               {`{"code":400,"message":"why"}`, "", 1, 400, "400", "why"},
+		"request, type":         {`{"type":"invalid_request_error","message":"why"}`, "", 1, 400, "invalid_request_error", "why"},
+		"model":                 {`{"code":404,"message":"why"}`, "", 1, 404, "404", "why"},
+		"blocked":               {`{"code":"DataInspectionFailed","message":"why"}`, "", 1, 403, "DataInspectionFailed", "why"},
+		"unknown":               {`{"code":"odd","message":"why"}`, "", 1, 502, "odd", "why"},
+	} {
+		for place, at := range failurePlaces {
+			t.Run(name+", "+place, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := perform(t, [][]turn{{at.answer(test.failure)}, {good}})
+					got := s.call(at.body)
+					if test.reason == "" {
+						wantError(t, got, test.status, test.code)
+						s.wantCalls(1, 0)
+					} else {
+						wantHeader(t, got, "X-Alipayai-Provider", "second", "X-Alipayai-Reason", test.reason)
+						s.wantCalls(test.attempts, 1)
+					}
+				})
+				synctest.Test(t, func(t *testing.T) {
+					s := perform(t, [][]turn{{at.answer(test.failure)}})
+					got := s.call(at.body)
+					if message := wantError(t, got, test.status, test.code); message != test.message {
+						t.Errorf("message %q, want %q", message, test.message)
+					}
+					if strings.Contains(got.body, "org_EXAMPLE") {
+						t.Errorf("the provider's body is shown: %s", got.body)
+					}
+					// After a throttling that was waited out twice a client need not come again either.
+					if unsafe := got.header.Get("X-Should-Retry") == "false"; unsafe == (test.status == http.StatusForbidden) {
+						t.Errorf("X-Should-Retry is %q", got.header.Get("X-Should-Retry"))
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestFailuresAfterContent holds that no failure after content ends cleanly.
+func TestFailuresAfterContent(t *testing.T) {
+	for name, event := range map[string]string{
+		"a status":            `{"error":{"code":502,"message":"why"},"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}`,
+		"a word":              `{"error":{"code":"server_error","message":"why"},"choices":[]}`,
+		"a text":              `{"error":"why"}`,
+		"in a choice":         inChoice(`{"code":502,"message":"why"}`),
+		"a bare finish":       `{"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}`,
+		"Google's array":      `[{"error":{"code":503,"message":"why","status":"UNAVAILABLE"}}]`,
+		"an object of errors": `{"object":"error","message":"why","type":"InternalServerError","code":500}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := perform(t, [][]turn{{streams(nil, deltaEvent, event, "[DONE]")}, {good}}, caching())
+				got := s.call(streamBody("hello"))
+				if got.status != http.StatusOK || got.err == nil || !strings.Contains(got.body, `"error":{`) || strings.Contains(got.body, "[DONE]") {
+					t.Errorf("%d, %v: %s", got.status, got.err, got.body)
+				}
+				s.wantCalls(1, 0)
+			})
+		})
+	}
+}
+
+// TestStatusesOfFailures has what comes with an HTTP status of its own.
+func TestStatusesOfFailures(t *testing.T) {
+	for name, test := range map[string]struct {
+		status   int
+		body     string
+		reason   string
+		attempts int
+		alone    int
+		message  string
+	}{
+		"408":                     {408, `{}`, "server_error", 1, 408, "the provider answered Request Timeout"},
+		"504":                     {504, `{"error":{"message":"why"}}`, "server_error", 1, 504, "why"},
+		"522, Cloudflare's text":  {522, "error code: 522", "server_error", 1, 522, "error code: 522"},
+		"524, Cloudflare's page":  {524, "<!DOCTYPE html><title>524: A timeout occurred</title>", "server_error", 1, 524, "the provider answered 524"},
+		"520":                     {520, "error code: 520", "server_error", 3, 520, "error code: 520"},
+		"529, overloaded":         {529, `{"type":"error","error":{"type":"overloaded_error","message":"why"}}`, "server_error", 3, 529, "why"},
+		"529, timeout":            {529, `{"error":{"type":"timeout","message":"why"}}`, "server_error", 1, 529, "why"},
+		"500, timed out":          {500, `{"error":{"message":"Request timed out."}}`, "server_error", 1, 500, "Request timed out."},
+		"402":                     {402, `{"error":{"message":"Insufficient Balance","type":"unknown_error","code":"invalid_request_error"}}`, "account_exhausted", 1, 502, "the provider refuses the gateway's account"},
+		"402, text":               {402, "pay", "account_exhausted", 1, 502, "the provider refuses the gateway's account"},
+		"400, Arrearage":          {400, `{"code":"Arrearage","message":"why"}`, "account_exhausted", 1, 502, "the provider refuses the gateway's account"},
+		"400, credit":             {400, `{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API."}}`, "account_exhausted", 1, 502, "the provider refuses the gateway's account"},
+		"400, LiteLLM's 402":      {400, `{"error":{"message":"litellm.BadRequestError: DeepseekException - {\"error\":{\"message\":\"Insufficient Balance\"}}","type":null,"code":"400"}}`, "account_exhausted", 1, 502, "the provider refuses the gateway's account"},
+		"429, quota":              {429, `{"error":{"message":"why","type":"insufficient_quota","code":"insufficient_quota"}}`, "account_exhausted", 1, 502, "the provider refuses the gateway's account"},
+		"429, tokens":             {429, `{"error":{"message":"why","type":"tokens","code":"rate_limit_exceeded"}}`, "throttled", 1, 429, "why"},
+		"429, request":            {429, `{"error":{"message":"why","type":"invalid_request_error"}}`, "throttled", 1, 429, "why"},
+		"400, Qwen's throttling":  {400, `{"code":"Throttling.AllocationQuota","message":"why"}`, "throttled", 1, 400, "why"},
+		"500, in the type's name": {500, `{"error":{"type":"invalid_request_error","message":"why"}}`, "server_error", 3, 500, "why"},
+		"400, a server's fault":   {400, `{"error":{"type":"server_error","message":"why"}}`, "server_error", 3, 400, "why"},
+		"401, OpenAI":             {401, `{"error":{"type":"invalid_request_error","code":"invalid_api_key","message":"why"}}`, "credentials", 1, 502, "the provider refuses the gateway's credentials"},
+		"404":                     {404, `{"error":{"type":"invalid_request_error","code":"model_not_found","message":"why"}}`, "", 1, 404, "why"},
+		"422, FastAPI":            {422, `{"detail":[{"loc":["body","n"],"msg":"why"}]}`, "", 1, 422, "body.n: why"},
+		"400, text":               {400, "why\x00\n", "", 1, 400, "why"},
+		"400, list":               {400, `[{"error":{"code":400,"message":"why","status":"INVALID_ARGUMENT"}}]`, "", 1, 400, "why"},
+		"446, Portkey":            {446, `{"error":{"message":"why","type":"hooks_failed"}}`, "", 1, 446, "why"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := perform(t, [][]turn{{says(test.status, test.body)}, {good}})
+				got := s.call(chatBody("hello"))
+				if test.reason == "" {
+					s.wantCalls(1, 0)
+				} else {
+					wantHeader(t, got, "X-Alipayai-Provider", "second", "X-Alipayai-Reason", test.reason)
+					s.wantCalls(test.attempts, 1)
+				}
+				alone := perform(t, [][]turn{{says(test.status, test.body)}})
+				got = alone.call(chatBody("hello"))
+				if message := wantFailure(t, got, test.alone); message != test.message {
+					t.Errorf("message %q, want %q", message, test.message)
+				}
+			})
+		})
+	}
+}
+
+// TestMoneyIsSentOnce holds that nothing of the above repeats a call that may move money.
+func TestMoneyIsSentOnce(t *testing.T) {
+	for _, failure := range []string{`{"code":502}`, `{"type":"server_error"}`, `{"code":408}`, `{"code":429}`, `{"code":402}`, `"why"`} {
+		for place, at := range failurePlaces {
+			synctest.Test(t, func(t *testing.T) {
+				s := perform(t, [][]turn{{at.answer(failure)}, {good}}, money)
+				s.call(at.body)
+				if n := s.scripts[0].count() + s.scripts[1].count(); n != 1 {
+					t.Errorf("%s, %s: %d requests", failure, place, n)
+				}
+			})
+		}
+	}
+}
+
+// TestFinishReasons has answers by how they finish: whether the client gets them, whether they are kept, and whether
+// another provider is asked first.
+func TestFinishReasons(t *testing.T) {
+	const broken, passed, whole, cut = "broken", "passed", "whole", "cut"
+	for reason, kind := range map[string]string{
+		"stop": whole, "tool_calls": whole, "function_call": whole, "end_turn": whole, "eos": whole, "stop_sequence": whole,
+		"length": cut, "max_tokens": cut, "content_filter": cut,
+		"insufficient_system_resource": broken, "network_error": broken, "error": broken, "abort": broken,
+		"sensitive": passed, "model_length": passed, "made_up": passed, "MALFORMED_FUNCTION_CALL": passed,
+	} {
+		answer := `{"choices":[{"index":0,"message":{"content":"half"},"finish_reason":"` + reason + `"}]}`
+		finish := `{"choices":[{"index":0,"delta":{},"finish_reason":"` + reason + `"}]}`
+		for mode, test := range map[string]struct {
+			body string
+			turn turn
+		}{
+			"JSON":   {chatBody("hello"), says(200, answer)},
+			"stream": {streamBody("hello"), streams(nil, deltaEvent, finish, "[DONE]")},
+		} {
+			t.Run(reason+", "+mode, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { // alone: what was paid for reaches the client
+					s := perform(t, [][]turn{{test.turn, sysError}}, caching())
+					got := s.call(test.body)
+					if reason == "error" && mode == "stream" {
+						if got.err == nil {
+							t.Errorf("a clean end: %s", got.body)
+						}
+					} else if got.status != http.StatusOK || got.err != nil || !strings.Contains(got.body, `"finish_reason":"`+reason+`"`) {
+						t.Errorf("%d, %v: %s", got.status, got.err, got.body)
+					}
+					again := s.call(test.body)
+					if kept := again.header.Get("Cache-Status") != ""; kept != (kind == whole) {
+						t.Errorf("given again: %t, %d %s", kept, again.status, again.body)
+					}
+				})
+				synctest.Test(t, func(t *testing.T) { // with a key
+					s := perform(t, [][]turn{{test.turn, good}}, claiming)
+					s.call(test.body, "Idempotency-Key", "k")
+					again := s.call(test.body, "Idempotency-Key", "k")
+					if replayed := again.header.Get("Idempotent-Replayed") != ""; replayed != (kind == whole || kind == cut) {
+						t.Errorf("replayed: %t, %d %s", replayed, again.status, again.body)
+					}
+					s.wantCalls(1)
+				})
+				synctest.Test(t, func(t *testing.T) { // with another provider
+					s := perform(t, [][]turn{{test.turn}, {good}})
+					s.call(test.body)
+					asked := 0
+					if kind == broken && mode == "JSON" {
+						asked = 1
+					}
+					if s.scripts[1].count() != asked {
+						t.Errorf("%d requests at the second provider, want %d", s.scripts[1].count(), asked)
+					}
+				})
+				if kind == broken && mode == "stream" {
+					synctest.Test(t, func(t *testing.T) { // before content
+						s := perform(t, [][]turn{{streams(nil, roleEvent, finish, "[DONE]")}, {good}})
+						wantHeader(t, s.call(test.body), "X-Alipayai-Provider", "second", "X-Alipayai-Reason", "server_error")
+					})
+				}
+			})
+		}
+	}
+}
+
+// TestUnknownFinishIsNoHealth holds that an answer which ends in a way that is not known does not close a count of system
+// errors that a good one closes.
+func TestUnknownFinishIsNoHealth(t *testing.T) {
+	for reason, healthy := range map[string]bool{"stop": true, "length": true, "content_filter": true, "made_up": false, "sensitive": false, "network_error": false} {
+		for mode, test := range map[string]struct {
+			body string
+			turn turn
+		}{
+			"JSON":   {chatBody("hello"), says(200, `{"choices":[{"message":{"content":"x"},"finish_reason":"`+reason+`"}]}`)},
+			"stream": {streamBody("hello"), streams(nil, deltaEvent, `{"choices":[{"delta":{},"finish_reason":"`+reason+`"}]}`, "[DONE]")},
+		} {
+			t.Run(reason+", "+mode, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := perform(t, [][]turn{{sysError, sysError, sysError, test.turn, sysError, good}}, func(g *alipayai.Gateway) { g.Breakers = new(failover.Breakers) })
+					for range 5 {
+						s.call(test.body)
+					}
+					got := s.call(chatBody("hello"))
+					if open := got.header.Get("X-Alipayai-Attempts") == "0"; open == healthy {
+						t.Errorf("breaker open: %t, %d %v", open, got.status, got.header)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestStreamsWithoutDone ends streams cleanly after their finish reasons.
+func TestStreamsWithoutDone(t *testing.T) {
+	const usage = `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}`
+	two := func(index int, finish string) string {
+		return `{"choices":[{"index":` + strconv.Itoa(index) + `,"delta":{"content":"x"},"finish_reason":` + finish + `}]}`
+	}
+	for name, test := range map[string]struct {
+		turn  turn
+		whole bool
+	}{
+		"finished":               {streams(nil, deltaEvent, finishEvent), true},
+		"with usage":             {streams(nil, deltaEvent, finishEvent, usage), true},
+		"two choices":            {streams(nil, two(0, "null"), two(1, `"stop"`), two(0, `"stop"`)), true},
+		"one of two":             {streams(nil, two(0, "null"), two(1, `"stop"`)), false},
+		"no finish":              {streams(nil, deltaEvent, deltaEvent), false},
+		"connection breaks":      {streams(breaksOff, deltaEvent, finishEvent), false},
+		"no blank line at last":  {unterminated(deltaEvent, finishEvent), true},
+		"an event that is cut":   {unterminated(deltaEvent, finishEvent[:20]), false},
+		"cut after the finish":   {unterminated(deltaEvent, finishEvent, usage[:20]), false},
+		"DONE without its blank": {unterminated(deltaEvent, finishEvent, "[DONE]"), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := perform(t, [][]turn{{test.turn, good}}, claiming)
+				got := s.call(streamBody("hello"), "Idempotency-Key", "k")
+				if whole := got.err == nil && strings.HasSuffix(got.body, "data: [DONE]\n\n") && strings.Count(got.body, "[DONE]") == 1; whole != test.whole {
+					t.Errorf("whole: %t, %v: %s", whole, got.err, got.body)
+				}
+				again := s.call(streamBody("hello"), "Idempotency-Key", "k")
+				if replayed := again.header.Get("Idempotent-Replayed") != ""; replayed != test.whole || replayed && again.body != got.body {
+					t.Errorf("replayed: %t, %s", replayed, again.body)
+				}
+			})
+		})
+	}
+}
+
+// TestLabelsOfStreams has a stream, and a failure, under labels that are not theirs.
+func TestLabelsOfStreams(t *testing.T) {
+	const events = "data: " + deltaEvent + "\n\ndata: " + finishEvent + "\n\ndata: [DONE]\n\n"
+	for _, label := range []string{"application/json", "text/plain; charset=utf-8", "", "application/octet-stream", "text/event-stream; charset=utf-8"} {
+		for name, body := range map[string]string{
+			"plain": events, "comment": ": hi\n\n" + events, "blank lines": "\r\n\n" + events, "mark": "\xEF\xBB\xBF" + events,
+			"event": "event: message\n" + events, "id": "id: 1\n" + events, "retry": "retry: 10\n\n" + events, "no space": strings.ReplaceAll(events, "data: ", "data:"),
+		} {
+			s := perform(t, [][]turn{{says(200, body, "Content-Type", label)}})
+			got := s.call(streamBody("hello"))
+			if got.status != http.StatusOK || got.err != nil || got.body != body || !strings.HasPrefix(got.header.Get("Content-Type"), "text/event-stream") {
+				t.Errorf("%q, %s: %d %v %v %s", label, name, got.status, got.err, got.header, got.body)
+			}
+		}
+		s := perform(t, [][]turn{{says(200, ` {"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}`, "Content-Type", label)}})
+		if got := s.call(streamBody("hello")); got.status != http.StatusOK || !strings.HasSuffix(got.body, "[DONE]\n\n") {
+			t.Errorf("%q, whole: %d %s", label, got.status, got.body)
+		}
+		for _, odd := range []string{"", "nonsense", "dat", "<html>"} {
+			s := perform(t, [][]turn{{says(200, odd, "Content-Type", label)}})
+			if got := s.call(streamBody("hello")); got.status != http.StatusBadGateway {
+				t.Errorf("%q, %q: %d %s", label, odd, got.status, got.body)
+			}
+		}
+	}
+}
+
+// TestLargeEvents holds that max_answer bounds an event, wherever it comes, and that its room is reserved.
+func TestLargeEvents(t *testing.T) {
+	large := func(n int) string { return `{"choices":[{"delta":{"content":"` + strings.Repeat("x", n) + `"}}]}` }
+	image := `{"choices":[{"delta":{"images":[{"image_url":{"url":"data:` + strings.Repeat("A", 3<<20) + `"}}]}}]}`
+	quiet := `{"choices":[],"notes":"` + strings.Repeat("x", 2<<20) + `"}`
+	for name, test := range map[string]struct {
+		events []string
+		code   string
+	}{
+		"first":            {[]string{large(3 << 20), finishEvent, "[DONE]"}, ""},
+		"later":            {[]string{deltaEvent, large(3 << 20), finishEvent, "[DONE]"}, ""},
+		"an image":         {[]string{image, finishEvent, "[DONE]"}, ""},
+		"before content":   {[]string{quiet, deltaEvent, finishEvent, "[DONE]"}, ""},
+		"too large":        {[]string{large(4 << 20), finishEvent, "[DONE]"}, "upstream_response_too_large"},
+		"too much to hold": {[]string{quiet, quiet, deltaEvent, finishEvent, "[DONE]"}, "upstream_response_too_large"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := perform(t, [][]turn{{streams(nil, test.events...)}}, func(g *alipayai.Gateway) { g.MaxAnswer, g.MaxBuffered = 4<<20, 8<<20 })
+			got := s.call(streamBody("hello"))
+			if test.code != "" {
+				wantError(t, got, http.StatusBadGateway, test.code)
+			} else if got.status != http.StatusOK || got.err != nil || !strings.HasSuffix(got.body, "[DONE]\n\n") || len(got.body) < 2<<20 {
+				t.Errorf("%d %v, %d bytes", got.status, got.err, len(got.body))
+			}
+			if held := s.gateway.Held(); held != 0 {
+				t.Errorf("%d bytes stay reserved", held)
+			}
+		})
+	}
+}

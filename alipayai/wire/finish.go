@@ -1,0 +1,66 @@
+package wire
+
+import "strings"
+
+// Ending is how much of an answer a finish reason says that there is.
+type Ending int
+
+// The endings.
+const (
+	// EndingUnknown is none that is known to be good: what there is goes to the client, and counts for nothing else. Words
+	// that are not known may be those of a failure, as DeepSeek's insufficient_system_resource is, Mistral's error and
+	// model_length, GLM's sensitive and network_error, and vLLM's abort.
+	EndingUnknown Ending = iota
+	// EndingCut is an answer that was cut for its length or filtered, which is what was asked for but not the best there is.
+	EndingCut
+	// EndingWhole is a whole answer.
+	EndingWhole
+)
+
+// endings are the finish reasons that are known to be good, in lower case: OpenAI's first, then those that others pass on
+// from behind their OpenAI form (Anthropic's, Cohere's, Hugging Face TGI's, Together's, Google's).
+var endings = map[string]Ending{
+	"stop":           EndingWhole,
+	"tool_calls":     EndingWhole,
+	"function_call":  EndingWhole,
+	"length":         EndingCut,
+	"content_filter": EndingCut,
+
+	"end_turn":      EndingWhole,
+	"stop_sequence": EndingWhole,
+	"tool_use":      EndingWhole,
+	"max_tokens":    EndingCut,
+	"complete":      EndingWhole,
+	"eos":           EndingWhole,
+	"eos_token":     EndingWhole,
+}
+
+// EndingOf says what a finish reason means. An answer that names none, as embeddings do, is whole.
+func EndingOf(finishReason string) Ending {
+	if finishReason == "" {
+		return EndingWhole
+	}
+	return endings[strings.ToLower(finishReason)]
+}
+
+// choiceSet says which of an answer's choices have come and which have a finish reason, by their index. From the
+// sixty-fourth on they share one place that never finishes: such an answer ends with its [DONE] alone.
+type choiceSet struct{ begun, finished uint64 }
+
+const maxChoice = 63
+
+func (c *choiceSet) add(index int, finished bool) {
+	bit := uint64(1) << min(max(index, 0), maxChoice)
+	c.begun |= bit
+	if finished && index < maxChoice {
+		c.finished |= bit
+	}
+}
+
+func (c *choiceSet) merge(more choiceSet) {
+	c.begun |= more.begun
+	c.finished |= more.finished
+}
+
+// allFinished reports whether there are choices and each has its finish reason.
+func (c *choiceSet) allFinished() bool { return c.begun != 0 && c.begun == c.finished }

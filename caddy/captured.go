@@ -1,0 +1,101 @@
+package alipaycaddy
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/textproto"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// maxCaptured bounds a captured message, in bytes.
+const maxCaptured = 32 << 20
+
+// captured is a request or an answer in a file, as HTTP/1.1 writes it (RFC 9112).
+type captured struct {
+	first  string
+	header http.Header
+	body   []byte
+	// notes say what of the file is not as it was on the wire.
+	notes []string
+}
+
+// readCaptured reads a captured message. Lines of its head may end in LF alone; the
+// body is what follows the first empty line, byte for byte, unless its header says
+// that it is chunked, or shorter.
+func readCaptured(option, file string) (captured, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return captured{}, fmt.Errorf("%s: %w", option, err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxCaptured+1))
+	if err != nil {
+		return captured{}, fmt.Errorf("%s: %w", option, err)
+	}
+	if len(text) > maxCaptured {
+		return captured{}, fmt.Errorf("%s: is larger than 32 MiB", option)
+	}
+	c, err := parseCaptured(text)
+	if err != nil {
+		return c, fmt.Errorf("%s: %w", option, err)
+	}
+	return c, nil
+}
+
+func parseCaptured(text []byte) (c captured, err error) {
+	source := bufio.NewReader(bytes.NewReader(text))
+	reader := textproto.NewReader(source)
+	if c.first, err = reader.ReadLine(); err != nil {
+		return c, errors.New("is empty")
+	}
+	header, err := reader.ReadMIMEHeader()
+	if errors.Is(err, io.EOF) && header != nil {
+		err = nil // no body, and no empty line either
+	}
+	if err != nil {
+		return c, errors.New("its head is no HTTP: write each field as Name: value, and an empty line before the body")
+	}
+	c.header = http.Header(header)
+	rest := io.Reader(source)
+	if strings.EqualFold(c.header.Get("Transfer-Encoding"), "chunked") {
+		rest = httputil.NewChunkedReader(source)
+	}
+	if c.body, err = io.ReadAll(rest); err != nil {
+		return c, errors.New("its body is not chunked as Transfer-Encoding says")
+	}
+	if encoding := c.header.Get("Content-Encoding"); encoding != "" {
+		c.notes = append(c.notes, "the body is taken as it is, in Content-Encoding "+strconv.Quote(encoding))
+	}
+	length, err := strconv.Atoi(c.header.Get("Content-Length"))
+	switch {
+	case err != nil || length < 0 || length == len(c.body):
+	case length < len(c.body):
+		c.notes = append(c.notes, fmt.Sprintf("the file goes on after the %d bytes of Content-Length; those after them are left out", length))
+		c.body = c.body[:length]
+	default:
+		c.notes = append(c.notes, fmt.Sprintf("Content-Length says %d bytes, and the body has %d: it is not as it was sent", length, len(c.body)))
+	}
+	return c, nil
+}
+
+// requestLine gives what is signed of the first line of a request.
+func (c captured) requestLine() (method, target string, err error) {
+	parts := strings.Split(c.first, " ")
+	if len(parts) < 2 || len(parts) > 3 || len(parts) == 3 && !strings.HasPrefix(parts[2], "HTTP/") {
+		return "", "", errors.New("does not begin with a line like POST /v1/chat/completions HTTP/1.1")
+	}
+	target = parts[1]
+	if _, rest, ok := strings.Cut(target, "://"); ok { // absolute-form
+		if _, path, ok := strings.Cut(rest, "/"); ok {
+			target = "/" + path
+		}
+	}
+	return parts[0], target, nil
+}

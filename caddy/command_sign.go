@@ -1,0 +1,224 @@
+package alipaycaddy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/signer"
+)
+
+// The commands that sign and verify read the operator's files in a process of their
+// own. There is no HTTP route to them: it would sign for whoever reaches it.
+
+// signCommands are `caddy alipayai sign` and `caddy alipayai verify`.
+func signCommands() []*cobra.Command {
+	sign := &cobra.Command{
+		Use:   "sign <provider>",
+		Short: "Prints what is signed of a request, its header fields, and a curl line; sends nothing",
+		Args:  cobra.ExactArgs(1),
+		RunE:  signRequest,
+	}
+	sign.Flags().String("method", http.MethodPost, "the request's method")
+	sign.Flags().String("uri", "/v1/chat/completions", "its path and query, as they are sent")
+	sign.Flags().String("body-file", "", "a file that holds its body, byte for byte")
+	sign.Flags().String("time", "", "the time to sign, like 2026-01-31T12:00:00Z or in Unix milliseconds (default: now)")
+
+	verify := &cobra.Command{
+		Use:   "verify <provider> --request <file> [--answer <file>]",
+		Short: "Says whether a captured request, or the answer to it, verifies, and which part differs",
+		Args:  cobra.ExactArgs(1),
+		RunE:  verifyCaptured,
+	}
+	verify.Flags().String("request", "", "a file that holds the request as HTTP/1.1 writes it (required)")
+	verify.Flags().String("answer", "", "a file that holds the answer, to verify that instead")
+	_ = verify.MarkFlagRequired("request") // the flag is there
+	for _, cmd := range []*cobra.Command{sign, verify} {
+		cmd.Flags().String("config", "", "the configuration file (default: a Caddyfile in this folder)")
+		cmd.Flags().String("adapter", "", "its adapter (default: by the file's name)")
+		cmd.Flags().Bool("production", false, "takes a provider of environment production")
+	}
+	return []*cobra.Command{sign, verify}
+}
+
+// configuredProvider reads a provider of the configuration file, without its
+// connections.
+func configuredProvider(cmd *cobra.Command, name string) (*upstream.Provider, error) {
+	file, _ := cmd.Flags().GetString("config")
+	adapter, _ := cmd.Flags().GetString("adapter")
+	config, _, _, err := caddycmd.LoadConfig(file, adapter)
+	if err != nil {
+		return nil, err
+	}
+	var parsed struct {
+		Apps struct {
+			App *App `json:"alipayai"`
+		} `json:"apps"`
+	}
+	if err := json.Unmarshal(config, &parsed); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	app := parsed.Apps.App
+	if app == nil || app.Providers[name] == nil {
+		return nil, fmt.Errorf("the configuration has no provider %q", name)
+	}
+	app.logger = zap.NewNop()
+	p, _, err := app.describe(name, app.Providers[name], newSecrets(app.InsecureLiterals), newCredentialUses())
+	if err != nil {
+		return nil, fmt.Errorf("provider %s: %w", name, err)
+	}
+	p.Clock = new(upstream.Clock)
+	if err := p.Prepare(); err != nil {
+		return nil, fmt.Errorf("provider %s: %w", name, err)
+	}
+	if production, _ := cmd.Flags().GetBool("production"); p.Environment == upstream.Production && !production {
+		return nil, fmt.Errorf("provider %s is of environment production: what is signed for it is good there; add --production if that is meant", name)
+	}
+	return p, nil
+}
+
+func signRequest(cmd *cobra.Command, args []string) error {
+	p, err := configuredProvider(cmd, args[0])
+	if err != nil {
+		return err
+	}
+	method, _ := cmd.Flags().GetString("method")
+	uri, _ := cmd.Flags().GetString("uri")
+	file, _ := cmd.Flags().GetString("body-file")
+	text, _ := cmd.Flags().GetString("time")
+	at, err := parseTime(text, time.Now())
+	if err != nil {
+		return err
+	}
+	var body []byte
+	if file != "" {
+		if body, err = os.ReadFile(file); err != nil {
+			return fmt.Errorf("--body-file: %w", err)
+		}
+	}
+	d, err := p.Draft(method, uri, body, at)
+	if err != nil {
+		return fmt.Errorf("provider %s: %w", p.Name, err)
+	}
+	_, err = io.WriteString(cmd.OutOrStdout(), live.Text(draftText(p, method, file, d)))
+	return err
+}
+
+// parseTime reads --time.
+func parseTime(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return now, nil
+	}
+	if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		return at, nil
+	}
+	var ms int64
+	if err := json.Unmarshal([]byte(text), &ms); err != nil || ms <= 0 {
+		return now, fmt.Errorf("--time %q is no time; write it like 2026-01-31T12:00:00Z, or in Unix milliseconds", text)
+	}
+	return time.UnixMilli(ms), nil
+}
+
+// draftText is what sign prints.
+func draftText(p *upstream.Provider, method, bodyFile string, d upstream.Draft) string {
+	var b strings.Builder
+	if p.Profile.Signs() {
+		fmt.Fprintf(&b, "# What is signed, %d bytes:\n%s\n\n", len(d.Canonical), d.Canonical)
+	} else {
+		b.WriteString("# Nothing is signed: the request carries a key.\n\n")
+	}
+	b.WriteString("# The header fields:\n")
+	names := slices.Sorted(maps.Keys(d.Header))
+	shown := make(http.Header, len(names))
+	for _, name := range names {
+		value := d.Header.Get(name)
+		if !p.Profile.Signs() && p.Scheme != nil && (name == "Authorization" || name == http.CanonicalHeaderKey(p.Profile.KeyHeader)) {
+			value = "<api key>"
+		}
+		shown.Set(name, value)
+		fmt.Fprintf(&b, "%s: %s\n", name, value)
+	}
+	b.WriteString("\n# The request:\ncurl")
+	if method != http.MethodGet || len(d.Body) > 0 {
+		b.WriteString(" -X " + shellQuote(method))
+	}
+	for _, name := range names {
+		b.WriteString(" \\\n  -H " + shellQuote(name+": "+shown.Get(name)))
+	}
+	if len(d.Body) > 0 {
+		b.WriteString(" \\\n  --data-binary " + shellQuote("@"+bodyFile))
+	}
+	u := *p.BaseURL
+	b.WriteString(" \\\n  " + shellQuote(u.Scheme+"://"+u.Host+d.Target) + "\n")
+	return b.String()
+}
+
+// shellQuote makes one word of text, for a POSIX shell.
+func shellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// errDiffers is what verify ends with when the signature does not match.
+var errDiffers = errors.New("it does not verify")
+
+func verifyCaptured(cmd *cobra.Command, args []string) error {
+	p, err := configuredProvider(cmd, args[0])
+	if err != nil {
+		return err
+	}
+	file, _ := cmd.Flags().GetString("request")
+	request, err := readCaptured("--request", file)
+	if err != nil {
+		return err
+	}
+	method, target, err := request.requestLine()
+	if err != nil {
+		return fmt.Errorf("--request: %w", err)
+	}
+	m, h, captured := signer.Message{Method: method, Target: target, Body: request.body}, request.header, request
+	what := "the request"
+	answerFile, _ := cmd.Flags().GetString("answer")
+	if answerFile != "" {
+		if captured, err = readCaptured("--answer", answerFile); err != nil {
+			return err
+		}
+		if !strings.HasPrefix(captured.first, "HTTP/") {
+			return errors.New("--answer: does not begin with a line like HTTP/1.1 200 OK")
+		}
+		m.Body, h, what = captured.body, captured.header, "the answer"
+	}
+	matches, err := p.VerifyCaptured(m, h, answerFile != "")
+	if errors.Is(err, signer.ErrNoCanonical) {
+		return fmt.Errorf("provider %s signs nothing: profile %s presents a key", p.Name, p.Profile.Name)
+	}
+	out := cmd.OutOrStdout()
+	for _, note := range captured.notes {
+		fmt.Fprintln(out, "note: "+note)
+	}
+	if err == nil && answerFile != "" && p.Scheme.Reflects(request.header, h) {
+		fmt.Fprintln(out, "the answer carries the signature of its own request, so it proves nothing")
+		return errDiffers
+	}
+	if err == nil {
+		fmt.Fprintln(out, what+" verifies")
+		return nil
+	}
+	fmt.Fprintf(out, "%s does not verify: %s\n", what, live.Text(signer.Reason(err)))
+	for _, match := range matches {
+		fmt.Fprintf(out, "it would if %s\n", match)
+	}
+	if len(matches) == 0 {
+		fmt.Fprintln(out, "none of the usual differences is the reason: compare what `caddy alipayai sign` prints with what the other side signs, and the keys")
+	}
+	return errDiffers
+}
