@@ -139,7 +139,7 @@ func loadConfigured(file, adapter string) (*configured, error) {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	// The sites need not be right, nor their certificates be there.
-	maps.DeleteFunc(parsed.AppsRaw, func(name string, _ json.RawMessage) bool { return name != "alipayai" && name != "tls" && name != "pki" })
+	maps.DeleteFunc(parsed.AppsRaw, func(name string, _ json.RawMessage) bool { return name != "alipayai" && name != "pki" })
 	parsed.Admin = &caddy.AdminConfig{Disabled: true}
 	ctx, err := caddy.ProvisionContext(&parsed)
 	if err != nil {

@@ -134,7 +134,7 @@ func (x *exchange) read(p *upstream.Provider) {
 		return
 	}
 	x.message = reported.Message
-	x.code, x.class = failure.Classify(x.answer.StatusCode, reported, p.Codes)
+	x.code, x.class = failure.Classify(x.answer.StatusCode, reported, slices.Concat(p.Codes, p.Profile.Codes))
 	x.verdict = judge(x.answer.StatusCode, x.code, x.class)
 }
 
@@ -214,10 +214,10 @@ func (c *caller) Leaving(p *upstream.Provider, req *http.Request) *failure.Failu
 	x.sentAt = c.check.options.Now()
 	if kind := p.Profile.Kind(); p.Scheme != nil && kind.Signs() && !kind.SignsParameters {
 		m := signer.Message{
-			Method: req.Method, Target: req.URL.RequestURI(), Body: c.request.body,
+			Method: req.Method, Target: req.URL.RequestURI(), Header: req.Header, Body: c.request.body,
 			Time: p.Clock.At(x.sentAt).Add(c.request.signedAt),
 		}
-		if kind.Nonce {
+		if layout, ok := p.Scheme.(*signer.Layout); kind.Nonce || ok && layout.NeedsNonce() {
 			m.Nonce = rand.Text()
 		}
 		if c.request.signsOther {

@@ -92,9 +92,3 @@ func pathOptions(p *upstream.Provider) []option {
 	}
 	return options
 }
-
-// Options of what is signed.
-var (
-	timeOptions      = []option{}
-	signatureOptions = []option{}
-)

@@ -68,9 +68,8 @@ func better(before, after verdict) bool {
 		return after > notJSON || after == notFound
 	case notFound, notJSON:
 		return after > throttled
-	case wrongTime:
-		return after == wrongSignature || after == wrongToken
-	case wrongSignature:
+	case wrongTime, wrongSignature:
+		// Upstreams look at the two in either order: one instead of the other says nothing.
 		return after == wrongToken
 	case wrongToken:
 		return after == wrongSignature || after == wrongTime
