@@ -130,8 +130,8 @@ func TestCheckFindsTheOption(t *testing.T) {
 		"token post": {[]sandbox.Variant{sandbox.VariantTokenPost}, false, []string{"token <url> <secret> {\n\tauth form\n}"}},
 		"paths": {[]sandbox.Variant{sandbox.VariantPaths}, false, []string{
 			"path chat /api/v1/chat/completions\npath embeddings /api/v1/embeddings\npath models /api/v1/models"}},
-		"errors": {[]sandbox.Variant{sandbox.VariantErrors}, true, []string{"on E1002 resign", "on E1003 refresh_token"}},
-		"http1":  {[]sandbox.Variant{sandbox.VariantHTTP1}, false, []string{"transport http {\n\tversions 1.1\n}"}},
+		"errors":       {[]sandbox.Variant{sandbox.VariantErrors}, true, []string{"on E1002 resign", "on E1003 refresh_token"}},
+		"http1":        {[]sandbox.Variant{sandbox.VariantHTTP1}, false, []string{"transport http {\n\tversions 1.1\n}"}},
 		"token header": {[]sandbox.Variant{sandbox.VariantTokenHeader}, false, []string{"token <url> <secret> {\n\theader X-Access-Token\n}"}},
 		"skew":         {[]sandbox.Variant{sandbox.VariantSkew}, false, nil},
 		"layout":       {[]sandbox.Variant{sandbox.VariantLayout}, true, []string{signedLines}},
