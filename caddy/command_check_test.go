@@ -192,6 +192,20 @@ func (g *checkRig) arrived() (n int) {
 	return n
 }
 
+// The option is found, too, where the profile says where tokens are had, and the configuration says nothing.
+func TestCheckOfTheProfilesOwnTokens(t *testing.T) {
+	g := newCheckRig(t, sandbox.Config{Variants: []sandbox.Variant{sandbox.VariantTokenJSON, sandbox.VariantTokenHeader}})
+	text := fmt.Sprintf("{\nadmin off\nalipayai {\nprovider alipay {\nprofile sandbox\nbase_url %s\ntransport http {\ntls_trust_pool file %s\n}\n}\n}\n}\n", g.base, g.trust)
+	if err := os.WriteFile(g.file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	report, output, _ := g.check()
+	want := []string{"token <url> <secret> {\n\tauth json\n}", "token <url> <secret> {\n\theader X-Access-Token\n}"}
+	if got := report.Options(); !slices.Equal(got, want) {
+		t.Errorf("options\n got %q\nwant %q\n%s", got, want, output)
+	}
+}
+
 // A clock that is off is no reason to change an option: the gateway goes by the upstream's.
 func TestCheckClock(t *testing.T) {
 	g := newCheckRig(t, sandbox.Config{Variants: []sandbox.Variant{sandbox.VariantSkew}})

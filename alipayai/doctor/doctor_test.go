@@ -203,16 +203,21 @@ func TestCheckOfAConnection(t *testing.T) {
 	gone.Close()
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
-	for name, tc := range map[string]struct{ base, want string }{
-		"unknown authority": {tls.URL, "tls_trust_pool"},
-		"refused":           {gone.URL, "network"},
-		"no TLS":            {strings.Replace(plain.URL, "http:", "https:", 1), "base_url http://"},
+	for name, tc := range map[string]struct{ base, why, want string }{
+		"unknown authority": {tls.URL, "authority", "tls_trust_pool"},
+		"refused":           {gone.URL, "connection refused", "network"},
+		"no TLS":            {strings.Replace(plain.URL, "http:", "https:", 1), "TLS", "base_url http://"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			report := Check(t.Context(), newProvider(t, tc.base, func(p *upstream.Provider) { p.Tokens = nil }), Options{Chat: true})
 			s := stepOf(t, report, stepConnection)
-			if s.Status != Fail || !strings.Contains(s.Advice, tc.want) || report.OK() {
+			if s.Status != Fail || !strings.Contains(s.Received, tc.why) || !strings.Contains(s.Advice, tc.want) || report.OK() {
 				t.Errorf("step %+v", s)
+			}
+			// The same of the token endpoint, which is asked first.
+			report = Check(t.Context(), newProvider(t, tc.base, nil), Options{})
+			if s := stepOf(t, report, stepConnection); !strings.Contains(s.Received, tc.why) || !strings.Contains(s.Advice, tc.want) {
+				t.Errorf("of the token endpoint: step %+v", s)
 			}
 		})
 	}
