@@ -70,7 +70,7 @@ func (c *check) untried(suspects []string) []string {
 
 // suspectedLayout names the option of another layout, where there may be one.
 func (c *check) suspectedLayout() []string {
-	if c.provider.Profile.Scheme != signer.NameHMAC {
+	if c.provider.Profile.Kind().Key != signer.KeySecret {
 		return nil
 	}
 	return []string{"signature { ... }"}
