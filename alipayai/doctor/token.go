@@ -147,10 +147,9 @@ func (c *check) tokenStep(x *exchange) Step {
 		s.Received = fmt.Sprintf("%d %s, %s", x.answer.StatusCode, x.answer.Proto, members(x.answer, x.body))
 	}
 	if x.verdict == good {
-		switch {
-		case x.answer == nil:
+		if x.answer == nil {
 			s.Sent, s.Received = "nothing", "the token that is kept is good still"
-		default:
+		} else {
 			s.Received += ": " + x.message
 		}
 		if len(s.Options) > 0 {
