@@ -148,6 +148,9 @@ func TestCheckFindsTheOption(t *testing.T) {
 			[]sandbox.Variant{sandbox.VariantSeconds, sandbox.VariantErrors, sandbox.VariantSkew}, true,
 			[]string{signedSeconds, "on E1002 resign", "on E1003 refresh_token"},
 		},
+		"paths that errors hide": {[]sandbox.Variant{sandbox.VariantPaths, sandbox.VariantErrors, sandbox.VariantLayout}, true, []string{
+			signedLines, "path chat /api/v1/chat/completions\npath embeddings /api/v1/embeddings\npath models /api/v1/models",
+			"on E1002 resign", "on E1003 refresh_token"}},
 		"several": {[]sandbox.Variant{sandbox.VariantHTTP1, sandbox.VariantTokenJSON, sandbox.VariantPaths}, false, []string{
 			"transport http {\n\tversions 1.1\n}", "token <url> <secret> {\n\tauth json\n}",
 			"path chat /api/v1/chat/completions\npath embeddings /api/v1/embeddings\npath models /api/v1/models"}},

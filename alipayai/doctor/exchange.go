@@ -135,7 +135,7 @@ func (x *exchange) read(p *upstream.Provider) {
 	}
 	x.message = reported.Message
 	x.code, x.class = failure.Classify(x.answer.StatusCode, reported, slices.Concat(p.Codes, p.Profile.Codes))
-	x.verdict = judge(x.answer.StatusCode, x.code, x.class)
+	x.verdict = judge(x.answer.StatusCode, x.code, x.message, x.class)
 }
 
 // modelsOf reads a list of models in OpenAI's form; none where it is none.
