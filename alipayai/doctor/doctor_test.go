@@ -184,6 +184,17 @@ func TestReportText(t *testing.T) {
 			t.Errorf("there is no %q in\n%s", want, text.String())
 		}
 	}
+	// An option has its own lines, however long they are: it is copied from there.
+	option := layoutOption(newProvider(t, sim.url, nil), layoutContents[1], layoutTimes[0], layoutSignatures[0]).text
+	text.Reset()
+	if err := (&Report{Steps: []Step{{Name: stepSignature, Options: []string{option}}}}).WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.SplitSeq(option, "\n") {
+		if !strings.Contains(text.String(), " "+line+"\n") {
+			t.Errorf("there is no line %q in\n%s", line, text.String())
+		}
+	}
 	if err := report.WriteText(brokenWriter{}); !errors.Is(err, errBroken) {
 		t.Errorf("error %v", err)
 	}

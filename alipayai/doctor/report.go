@@ -115,9 +115,10 @@ func (t *table) step(s Step) {
 	}
 	head := fmt.Sprintf("%-12s %-8s", s.Name, status)
 	say := func(label, text string) {
+		whole := label == "set" // options have to stand as they are
 		for line := range strings.SplitSeq(text, "\n") {
 			pieces := []string{line}
-			if label != "set" { // those have to stand as they are
+			if !whole {
 				pieces = wrap(line, width-34)
 			}
 			for _, piece := range pieces {
