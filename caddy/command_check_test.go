@@ -95,13 +95,27 @@ func step(t *testing.T, r doctor.Report, name string) doctor.Step {
 	return r.Steps[i]
 }
 
-const keyedSignature = "algorithm=HMAC-SHA256,keyVersion={key_version},signature={base64_escaped}"
-
-// checkLayout is an option signature as it is printed.
-func checkLayout(content, at, field, value string) string {
-	return fmt.Sprintf("signature {\n\tcontent \"%s\"\n\theader Client-Id \"{client_id}\"\n\theader Request-Time \"{%s}\"\n\theader %s \"%s\"\n}",
-		content, at, field, value)
-}
+// The signature blocks of the simulator's variants that sign otherwise.
+const (
+	signedLines = `signature {
+	content "{method}\n{uri}\n{client_id}\n{time_ms}\n{body_sha256}"
+	header Client-Id "{client_id}"
+	header Request-Time "{time_ms}"
+	header Signature "algorithm=HMAC-SHA256,keyVersion={key_version},signature={base64_escaped}"
+}`
+	signedHex = `signature {
+	content "{method} {uri}\n{client_id}.{time_ms}.{body}"
+	header Client-Id "{client_id}"
+	header Request-Time "{time_ms}"
+	header X-Signature "{hex}"
+}`
+	signedSeconds = `signature {
+	content "{method} {uri}\n{client_id}.{time_s}.{body}"
+	header Client-Id "{client_id}"
+	header Request-Time "{time_s}"
+	header Signature "algorithm=HMAC-SHA256,keyVersion={key_version},signature={base64_escaped}"
+}`
+)
 
 // Of an API that departs in one way, the check finds the option that says so and no other; with that option in the
 // configuration, as it is printed, all is well.
@@ -119,12 +133,24 @@ func TestCheckFindsTheOption(t *testing.T) {
 		"errors":       {[]sandbox.Variant{sandbox.VariantErrors}, true, []string{"on E1002 resign", "on E1003 refresh_token"}},
 		"http1":        {[]sandbox.Variant{sandbox.VariantHTTP1}, false, []string{"transport http {\n\tversions 1.1\n}"}},
 		"token header": {[]sandbox.Variant{sandbox.VariantTokenHeader}, false, []string{"token <url> <secret> {\n\theader X-Access-Token\n}"}},
-		"layout":       {[]sandbox.Variant{sandbox.VariantLayout}, true, []string{checkLayout(`{method}\n{uri}\n{client_id}\n{time_ms}\n{body_sha256}`, "time_ms", "Signature", keyedSignature)}},
-		"hex":          {[]sandbox.Variant{sandbox.VariantHex}, true, []string{checkLayout(`{method} {uri}\n{client_id}.{time_ms}.{body}`, "time_ms", "X-Signature", "{hex}")}},
-		"seconds":      {[]sandbox.Variant{sandbox.VariantSeconds}, true, []string{checkLayout(`{method} {uri}\n{client_id}.{time_s}.{body}`, "time_s", "Signature", keyedSignature)}},
-		"hex and others": {[]sandbox.Variant{sandbox.VariantHex, sandbox.VariantTokenHeader, sandbox.VariantTokenPost}, true, []string{
-			"token <url> <secret> {\n\tauth form\n}", "token <url> <secret> {\n\theader X-Access-Token\n}",
-			checkLayout(`{method} {uri}\n{client_id}.{time_ms}.{body}`, "time_ms", "X-Signature", "{hex}")}},
+		"skew":         {[]sandbox.Variant{sandbox.VariantSkew}, false, nil},
+		"layout":       {[]sandbox.Variant{sandbox.VariantLayout}, true, []string{signedLines}},
+		"hex":          {[]sandbox.Variant{sandbox.VariantHex}, true, []string{signedHex}},
+		"seconds":      {[]sandbox.Variant{sandbox.VariantSeconds}, true, []string{signedSeconds}},
+		"another layout, token and paths": {
+			[]sandbox.Variant{sandbox.VariantLayout, sandbox.VariantTokenPost, sandbox.VariantTokenHeader, sandbox.VariantPaths}, true,
+			[]string{
+				"token <url> <secret> {\n\tauth form\n}", "token <url> <secret> {\n\theader X-Access-Token\n}", signedLines,
+				"path chat /api/v1/chat/completions\npath embeddings /api/v1/embeddings\npath models /api/v1/models",
+			},
+		},
+		"another unit and codes": {
+			[]sandbox.Variant{sandbox.VariantSeconds, sandbox.VariantErrors, sandbox.VariantSkew}, true,
+			[]string{signedSeconds, "on E1002 resign", "on E1003 refresh_token"},
+		},
+		"paths that errors hide": {[]sandbox.Variant{sandbox.VariantPaths, sandbox.VariantErrors, sandbox.VariantLayout}, true, []string{
+			signedLines, "path chat /api/v1/chat/completions\npath embeddings /api/v1/embeddings\npath models /api/v1/models",
+			"on E1002 resign", "on E1003 refresh_token"}},
 		"several": {[]sandbox.Variant{sandbox.VariantHTTP1, sandbox.VariantTokenJSON, sandbox.VariantPaths}, false, []string{
 			"transport http {\n\tversions 1.1\n}", "token <url> <secret> {\n\tauth json\n}",
 			"path chat /api/v1/chat/completions\npath embeddings /api/v1/embeddings\npath models /api/v1/models"}},
@@ -153,7 +179,7 @@ func TestCheckFindsTheOption(t *testing.T) {
 				t.Errorf("with the options found, the check finds %q:\n%s", got, output)
 			}
 			for _, s := range report.Steps {
-				if s.Status != doctor.OK {
+				if s.Status != doctor.OK && !slices.Contains(tc.variants, sandbox.VariantSkew) {
 					t.Errorf("with the options found, step %s is %s:\n%s", s.Name, s.Status, output)
 				}
 			}
@@ -167,6 +193,20 @@ func (g *checkRig) arrived() (n int) {
 		n += int(calls)
 	}
 	return n
+}
+
+// The option is found, too, where the profile says where tokens are had, and the configuration says nothing.
+func TestCheckOfTheProfilesOwnTokens(t *testing.T) {
+	g := newCheckRig(t, sandbox.Config{Variants: []sandbox.Variant{sandbox.VariantTokenJSON, sandbox.VariantTokenHeader}})
+	text := fmt.Sprintf("{\nadmin off\nalipayai {\nprovider alipay {\nprofile sandbox\nbase_url %s\ntransport http {\ntls_trust_pool file %s\n}\n}\n}\n}\n", g.base, g.trust)
+	if err := os.WriteFile(g.file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	report, output, _ := g.check()
+	want := []string{"token <url> <secret> {\n\tauth json\n}", "token <url> <secret> {\n\theader X-Access-Token\n}"}
+	if got := report.Options(); !slices.Equal(got, want) {
+		t.Errorf("options\n got %q\nwant %q\n%s", got, want, output)
+	}
 }
 
 // A clock that is off is no reason to change an option: the gateway goes by the upstream's.

@@ -20,10 +20,11 @@ import (
 // Token says where a provider's OAuth access tokens are had. A token is
 // cached for its life and renewed in the background at about 80 % of it.
 type Token struct {
-	// The token endpoint's address; it may be a placeholder. Required.
+	// The token endpoint's address; it may be a placeholder. Required, but for profile
+	// `sandbox`, which has the simulator's.
 	URL string `json:"url,omitempty"`
 
-	// The client secret. By placeholder. Required.
+	// The client secret. By placeholder. Required where `url` is.
 	Secret string `json:"secret,omitempty"`
 
 	// The client id, where it differs from the provider's; it may be a
@@ -64,6 +65,9 @@ func (t *Token) present(p *upstream.Provider) (err error) {
 	if p.TokenHeader, err = ownHeader("token header", t.Header); err != nil {
 		return err
 	}
+	if p.Header[p.TokenHeader] != nil {
+		return fmt.Errorf("token header %s is set by the option header, too", t.Header)
+	}
 	if t.Prefix != "" {
 		p.TokenPrefix = t.Prefix + " "
 	}
@@ -75,14 +79,17 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 	if !p.Profile.TakesToken {
 		return nil
 	}
-	asked := c.Token
-	secret := sandbox.DemoOAuthSecret
-	switch {
-	case asked == nil && p.Profile.Simulated:
-		asked = &Token{URL: p.BaseURL.JoinPath("/oauth2/token").String()}
-	case asked == nil:
+	if c.Token == nil && !p.Profile.Simulated {
 		return fmt.Errorf("token is missing; profile %s needs one: token <url> {env.NAME}", p.Profile.Name)
-	default:
+	}
+	var asked Token
+	if c.Token != nil {
+		asked = *c.Token
+	}
+	secret := sandbox.DemoOAuthSecret
+	if p.Profile.Simulated && asked.URL == "" && asked.Secret == "" {
+		asked.URL = p.BaseURL.JoinPath("/oauth2/token").String()
+	} else {
 		var err error
 		if secret, err = s.resolve("token secret", asked.Secret); err != nil {
 			return err

@@ -141,5 +141,7 @@ const (
 // left reports whether another request may be sent.
 func (c *check) left() bool { return c.requests < MaxRequests && c.ctx.Err() == nil }
 
-// sentAs notes what a request carries of secrets.
-func (c *check) sentAs(req *http.Request) { c.secrets = upstream.SentSecrets(c.secrets, req) }
+// sentAs notes what a request to p carries of secrets.
+func (c *check) sentAs(p *upstream.Provider, req *http.Request) {
+	c.secrets = p.SentSecrets(c.secrets, req)
+}

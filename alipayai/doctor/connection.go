@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
@@ -80,8 +82,9 @@ func (c *check) connection(x *exchange) Step {
 	defer x.conn.mu.Unlock()
 	if x.answer == nil {
 		s.Status, s.Received, s.Advice = Fail, x.reason, "look at the network between here and "+x.host
-		if advice := dialAdvice(x.conn.errors); advice != "" {
-			s.Advice = advice
+		if err := errors.Join(x.conn.errors...); err != nil {
+			s.Received = failure.ReasonOf(err).Error()
+			s.Advice = cmp.Or(dialAdvice(err), s.Advice)
 		}
 		return s
 	}
@@ -115,11 +118,7 @@ func (c *check) connection(x *exchange) Step {
 }
 
 // dialAdvice says what is to be done about a connection that could not be made.
-func dialAdvice(errs []error) string {
-	err := errors.Join(errs...)
-	if err == nil {
-		return ""
-	}
+func dialAdvice(err error) string {
 	var unknown x509.UnknownAuthorityError
 	var hostname x509.HostnameError
 	var invalid x509.CertificateInvalidError

@@ -7,9 +7,9 @@
 // where the caller can build the provider with further options, by asking for
 // the models once more with each option that may be the right one, until the
 // upstream takes the request. So an option that is named has been seen to work.
-// Options that change what is signed are tried only with
-// [Options.ProbeSignature], since each wrong signature may count against the app;
-// without it they are named as suspects.
+// Other layouts of what is signed are tried only with [Options.ProbeSignature],
+// since each wrong signature may count against the app; without it the option is
+// named as a suspect.
 //
 // Every request takes its place in the provider's rate cap, behind those of all
 // clients, and there are [MaxRequests] at most.

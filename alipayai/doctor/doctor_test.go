@@ -20,6 +20,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/limiter"
+	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // Without permission nothing is sent that costs, or that is wrong: one request for a token, and one for the models.
@@ -183,6 +184,17 @@ func TestReportText(t *testing.T) {
 			t.Errorf("there is no %q in\n%s", want, text.String())
 		}
 	}
+	// An option has its own lines, however long they are: it is copied from there.
+	option := layoutOption(newProvider(t, sim.url, nil), layoutContents[1], layoutTimes[0], layoutSignatures[0]).text
+	text.Reset()
+	if err := (&Report{Steps: []Step{{Name: stepSignature, Options: []string{option}}}}).WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.SplitSeq(option, "\n") {
+		if !strings.Contains(text.String(), " "+line+"\n") {
+			t.Errorf("there is no line %q in\n%s", line, text.String())
+		}
+	}
 	if err := report.WriteText(brokenWriter{}); !errors.Is(err, errBroken) {
 		t.Errorf("error %v", err)
 	}
@@ -202,16 +214,21 @@ func TestCheckOfAConnection(t *testing.T) {
 	gone.Close()
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
-	for name, tc := range map[string]struct{ base, want string }{
-		"unknown authority": {tls.URL, "tls_trust_pool"},
-		"refused":           {gone.URL, "network"},
-		"no TLS":            {strings.Replace(plain.URL, "http:", "https:", 1), "base_url http://"},
+	for name, tc := range map[string]struct{ base, why, want string }{
+		"unknown authority": {tls.URL, "authority", "tls_trust_pool"},
+		"refused":           {gone.URL, "connection refused", "network"},
+		"no TLS":            {strings.Replace(plain.URL, "http:", "https:", 1), "TLS", "base_url http://"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			report := Check(t.Context(), newProvider(t, tc.base, func(p *upstream.Provider) { p.Tokens = nil }), Options{Chat: true})
 			s := stepOf(t, report, stepConnection)
-			if s.Status != Fail || !strings.Contains(s.Advice, tc.want) || report.OK() {
+			if s.Status != Fail || !strings.Contains(s.Received, tc.why) || !strings.Contains(s.Advice, tc.want) || report.OK() {
 				t.Errorf("step %+v", s)
+			}
+			// The same of the token endpoint, which is asked first.
+			report = Check(t.Context(), newProvider(t, tc.base, nil), Options{})
+			if s := stepOf(t, report, stepConnection); !strings.Contains(s.Received, tc.why) || !strings.Contains(s.Advice, tc.want) {
+				t.Errorf("of the token endpoint: step %+v", s)
 			}
 		})
 	}
@@ -276,4 +293,117 @@ func (s *memoryStore) Store(_ context.Context, t token.Token) error {
 	defer s.mu.Unlock()
 	s.stored = t
 	return nil
+}
+
+// layoutProvider is newProvider's with a layout instead of the profile's.
+func layoutProvider(t *testing.T, base string, patch string) (*upstream.Provider, error) {
+	t.Helper()
+	var changed struct {
+		Signature struct {
+			Content string            `json:"content"`
+			Headers map[string]string `json:"headers"`
+		} `json:"signature"`
+	}
+	if err := json.Unmarshal([]byte(patch), &changed); err != nil {
+		return nil, err
+	}
+	var fields []signer.Field
+	for name, value := range changed.Signature.Headers {
+		fields = append(fields, signer.Field{Name: name, Value: value})
+	}
+	key, err := signer.ParseHMACKey(sandbox.DemoKeys()[1])
+	if err != nil {
+		return nil, err
+	}
+	keys, err := signer.NewRing(map[int]*signer.HMACKey{1: key})
+	if err != nil {
+		return nil, err
+	}
+	layout, err := signer.NewLayout(signer.LayoutConfig{ClientID: sandbox.DemoClientID, Keys: keys, Content: changed.Signature.Content, Fields: fields})
+	if err != nil {
+		return nil, err
+	}
+	return newProvider(t, base, func(p *upstream.Provider) { p.Scheme = layout }), nil
+}
+
+// Every layout that is tried can be configured, differs from all others, and has no weakness that a warning would name but that of a time in seconds.
+func TestLayoutsCanBeConfigured(t *testing.T) {
+	seen := make(map[string]bool)
+	p := newProvider(t, "http://127.0.0.1:1", nil)
+	options := layoutOptions(p, layoutTimes)
+	if want := len(layoutContents)*len(layoutTimes)*len(layoutSignatures) - 1; len(options) != want || want+6 > MaxRequests {
+		t.Errorf("%d layouts, want %d, which a check can try", len(options), want)
+	}
+	for _, o := range options {
+		changed, err := layoutProvider(t, "http://127.0.0.1:1", o.patch)
+		if err != nil {
+			t.Errorf("%s: %v", o.text, err)
+			continue
+		}
+		if seen[o.text] || !o.signs {
+			t.Errorf("given twice, or not marked as one that signs: %s", o.text)
+		}
+		seen[o.text] = true
+		// One that is asked for the time in seconds has the weakness of it.
+		if warnings := changed.Scheme.(*signer.Layout).Warnings(); (len(warnings) > 0) != strings.Contains(o.text, "{time_s}") {
+			t.Errorf("%s\nwarns of %q", o.text, warnings)
+		}
+		if more := layoutOptions(changed, layoutTimes); more != nil {
+			t.Errorf("a layout that is configured would be replaced by %d others", len(more))
+		}
+	}
+	if p.Verify = upstream.VerifyRequire; !strings.HasSuffix(layoutOptions(p, layoutTimes)[0].text, "\nverify_response if_present") {
+		t.Error("answers are still required to be signed, by a block that does not say how")
+	}
+}
+
+// However many layouts are tried, no signature of any is in the report; without permission none is tried.
+func TestReportsHoldNoSignatureOfALayout(t *testing.T) {
+	for name, probe := range map[string]bool{"permitted": true, "not permitted": false} {
+		t.Run(name, func(t *testing.T) {
+			var secrets []string
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/oauth2/token" {
+					fmt.Fprint(w, `{"access_token":"at-of-this-test-0123456789","expires_in":600}`)
+					return
+				}
+				signature := r.Header.Get("X-Signature")
+				if _, after, ok := strings.Cut(r.Header.Get("Signature"), "signature="); ok {
+					signature = after
+				} else if signature == "" {
+					signature = r.Header.Get("Signature")
+				}
+				secrets = append(secrets, signature)
+				said, _ := json.Marshal(map[string]string{"code": "INVALID_SIGNATURE", "message": "got " + signature + ", of " + strings.ToUpper(signature)})
+				w.WriteHeader(http.StatusUnauthorized)
+				w.Write(said)
+			}))
+			defer server.Close()
+			report := Check(t.Context(), newProvider(t, server.URL, nil), Options{
+				ProbeSignature: probe,
+				With: func(patches []string) (*upstream.Provider, error) {
+					return layoutProvider(t, server.URL, patches[len(patches)-1])
+				},
+			})
+			want := 1
+			if probe {
+				want += len(layoutOptions(newProvider(t, server.URL, nil), layoutTimes))
+			}
+			if len(secrets) != want || report.OK() || len(report.Options()) > 0 {
+				t.Errorf("%d requests for the models, want %d; options %q", len(secrets), want, report.Options())
+			}
+			if s := stepOf(t, report, stepSignature); !strings.Contains(s.Advice, "layouts") || len(s.Suspects) != 2 {
+				t.Errorf("step %+v", s)
+			}
+			object, err := json.Marshal(report)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, secret := range secrets {
+				if strings.Contains(strings.ToLower(string(object)), strings.ToLower(secret)) {
+					t.Errorf("signature %q is in the report: %s", secret, object)
+				}
+			}
+		})
+	}
 }

@@ -134,8 +134,8 @@ func (x *exchange) read(p *upstream.Provider) {
 		return
 	}
 	x.message = reported.Message
-	x.code, x.class = failure.Classify(x.answer.StatusCode, reported, p.Codes)
-	x.verdict = judge(x.answer.StatusCode, x.code, x.class)
+	x.code, x.class = failure.Classify(x.answer.StatusCode, reported, slices.Concat(p.Codes, p.Profile.Codes))
+	x.verdict = judge(x.answer.StatusCode, x.code, x.message, x.class)
 }
 
 // modelsOf reads a list of models in OpenAI's form; none where it is none.
@@ -214,10 +214,10 @@ func (c *caller) Leaving(p *upstream.Provider, req *http.Request) *failure.Failu
 	x.sentAt = c.check.options.Now()
 	if kind := p.Profile.Kind(); p.Scheme != nil && kind.Signs() && !kind.SignsParameters {
 		m := signer.Message{
-			Method: req.Method, Target: req.URL.RequestURI(), Body: c.request.body,
+			Method: req.Method, Target: req.URL.RequestURI(), Header: req.Header, Body: c.request.body,
 			Time: p.Clock.At(x.sentAt).Add(c.request.signedAt),
 		}
-		if m.Header = req.Header; kind.Nonce || needsNonce(p.Scheme) {
+		if layout, ok := p.Scheme.(*signer.Layout); kind.Nonce || ok && layout.NeedsNonce() {
 			m.Nonce = rand.Text()
 		}
 		if c.request.signsOther {
@@ -234,19 +234,13 @@ func (c *caller) Leaving(p *upstream.Provider, req *http.Request) *failure.Failu
 			x.canonical = ""
 		}
 	}
-	c.check.sentAs(req)
+	c.check.sentAs(p, req)
 	if c.request.change != nil {
 		c.request.change(p, req)
-		c.check.sentAs(req)
+		c.check.sentAs(p, req)
 	}
 	x.sent = describe(req)
 	return nil
-}
-
-// needsNonce reports whether a layout of one's own signs a nonce.
-func needsNonce(s signer.Scheme) bool {
-	layout, ok := s.(interface{ NeedsNonce() bool })
-	return ok && layout.NeedsNonce()
 }
 
 // describe gives a request by its method, its target and the names of its fields.

@@ -1,11 +1,9 @@
 package doctor
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
@@ -94,52 +92,3 @@ func pathOptions(p *upstream.Provider) []option {
 	}
 	return options
 }
-
-// layout is what is signed, how and where it stands, as the option signature says
-// it. The zero value is the profile's own.
-type layout struct{ content, time, field, value string }
-
-// option gives l as an option.
-func (l layout) option() option {
-	at := "{" + cmp.Or(l.time, "time_ms") + "}"
-	content := strings.ReplaceAll(cmp.Or(l.content, `{method} {uri}\n{client_id}.TIME.{body}`), "TIME", at)
-	field, value := cmp.Or(l.field, "Signature"), cmp.Or(l.value, "algorithm=HMAC-SHA256,keyVersion={key_version},signature={base64_escaped}")
-	patch, err := json.Marshal(map[string]any{"signature": map[string]any{
-		"content": content, "headers": map[string]string{"Client-Id": "{client_id}", "Request-Time": at, field: value},
-	}})
-	if err != nil {
-		panic(err) // strings always marshal
-	}
-	return option{
-		text: fmt.Sprintf("signature {\n\tcontent \"%s\"\n\theader Client-Id \"{client_id}\"\n\theader Request-Time \"%s\"\n\theader %s \"%s\"\n}",
-			content, at, field, value),
-		patch: string(patch), step: stepSignature, signs: true,
-	}
-}
-
-// options of layouts.
-func optionsOfLayouts(layouts ...layout) (options []option) {
-	for _, l := range layouts {
-		options = append(options, l.option())
-	}
-	return options
-}
-
-// Layouts that differ from the profile's in one thing. Which there are of other
-// vendors is in the recipes of the tests of package signer.
-var (
-	timeOptions      = optionsOfLayouts(layout{time: "time_s"}, layout{time: "time_iso"})
-	signatureOptions = optionsOfLayouts(
-		layout{field: "X-Signature", value: "{hex}"},
-		layout{field: "X-Signature", value: "{base64}"},
-		layout{value: "{hex}"},
-		layout{value: "{base64}"},
-		layout{value: "algorithm=HMAC-SHA256,keyVersion={key_version},signature={hex}"},
-		layout{content: `{method}\n{uri}\n{client_id}\nTIME\n{body_sha256}`},
-		layout{content: `{method}\n{uri}\n{client_id}\nTIME\n{body}`},
-		layout{content: `{method}\n{uri}\nTIME\n{body_sha256}`},
-		layout{content: `{method}\n{uri}\nTIME\n{body}`},
-		layout{content: `{client_id}\nTIME\n{method}\n{uri}\n{body}`},
-		layout{content: `TIME.{body}`},
-	)
-)

@@ -73,7 +73,7 @@ func (r *Report) Options() []string {
 const width = 100
 
 // WriteText writes the report for a terminal, in lines of at most 100 columns
-// unless a single word is longer.
+// unless a single word is longer, or a line of an option.
 func (r *Report) WriteText(w io.Writer) error {
 	t := &table{w: w}
 	environment := ""
@@ -115,8 +115,13 @@ func (t *table) step(s Step) {
 	}
 	head := fmt.Sprintf("%-12s %-8s", s.Name, status)
 	say := func(label, text string) {
+		whole := label == "set" // options have to stand as they are
 		for line := range strings.SplitSeq(text, "\n") {
-			for _, piece := range wrap(line, width-34) {
+			pieces := []string{line}
+			if !whole {
+				pieces = wrap(line, width-34)
+			}
+			for _, piece := range pieces {
 				t.printf("%s\n", strings.TrimRight(fmt.Sprintf("%-21s %-11s %s", head, label, piece), " "))
 				head, label = "", ""
 			}

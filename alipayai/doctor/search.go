@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
-	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // candidates are the options that may be what the upstream wants.
@@ -14,14 +13,10 @@ func (c *check) candidates(v verdict) []option {
 		return versionOptions
 	case notFound, notJSON:
 		return pathOptions(c.provider)
-	case wrongTime, wrongSignature:
-		if c.provider.Profile.Kind().Key != signer.KeySecret {
-			return nil
-		}
-		if v == wrongTime {
-			return slices.Concat(timeOptions, signatureOptions)
-		}
-		return slices.Concat(signatureOptions, timeOptions)
+	case wrongTime:
+		return layoutOptions(c.provider, layoutTimes[1:])
+	case wrongSignature:
+		return layoutOptions(c.provider, layoutTimes)
 	case wrongToken:
 		if c.provider.Tokens == nil {
 			return nil
@@ -53,7 +48,7 @@ func (c *check) improve(x *exchange) *exchange {
 	// A clock that was wrong is right since that answer: the gateway signs anew too.
 	if x.verdict == wrongTime && !c.tried["clock"] {
 		c.tried["clock"] = true
-		if again := c.askModels(c.provider); better(x.verdict, again.verdict) {
+		if again := c.askModels(c.provider); again.verdict == wrongSignature || better(x.verdict, again.verdict) {
 			return again
 		}
 	}

@@ -27,18 +27,28 @@ func (c *check) signatureStep(x *exchange) Step {
 	case good:
 		s.Received = "taken; the answer is " + c.answerSigned(x, &s)
 	case wrongTime:
-		s.Status, s.Advice = Fail, "the upstream refuses the time that is signed"
-		s.Suspects = c.suspectLayouts(timeSuspect, fieldSuspect, contentSuspect)
+		s.Status, s.Advice = Fail, "the upstream refuses the time that is signed: compare its unit with the contract's"
+		s.Suspects = c.suspectedLayout()
 	case wrongSignature, refused:
 		s.Status, s.Advice = Fail, "compare this with what the contract says is signed, and the key with the upstream's"
-		s.Suspects = append([]string{"key <version> <key>"}, c.suspectLayouts(fieldSuspect, contentSuspect, timeSuspect)...)
+		s.Suspects = append([]string{"key <version> <key>"}, c.suspectedLayout()...)
 	case wrongClient:
 		s.Status, s.Advice, s.Suspects = Fail, "the upstream does not know the client, or that version of its key", []string{"client_id", "key <version> <key>"}
 	default:
 		s.Status, s.Received, s.Advice = Skipped, "", "the upstream did not come to look at it"
 	}
-	if len(s.Suspects) > 0 && x.verdict != wrongClient && !c.options.ProbeSignature {
-		s.Advice += "; with --probe-signature other layouts are tried"
+	times := layoutTimes
+	if x.verdict == wrongTime {
+		times = times[1:]
+	}
+	if layouts := layoutOptions(p, times); s.Status == Fail && x.verdict != wrongClient && len(layouts) > 0 && c.options.With != nil {
+		tried := len(layouts) - len(c.untried(texts(layouts)))
+		switch {
+		case !c.options.ProbeSignature:
+			s.Advice += fmt.Sprintf("; with --probe-signature %d other layouts are tried", len(layouts))
+		case tried > 0:
+			s.Advice += fmt.Sprintf("; %s other than the profile's: in vain", count(tried, "layout"))
+		}
 	}
 	if len(s.Options) > 0 && x.verdict == good {
 		s.Advice = strings.TrimPrefix(s.Advice+"; with this option the upstream takes the signature", "; ")
@@ -46,25 +56,10 @@ func (c *check) signatureStep(x *exchange) Step {
 	return s
 }
 
-// What a layout may have otherwise, as suspects say it.
-const (
-	fieldSuspect   = `signature { header <name> "{hex}" }`
-	contentSuspect = `signature { content "<template>" }`
-	timeSuspect    = `signature { content … {time_s} … }`
-)
-
-// suspectLayouts gives the suspects where the option signature may be set.
-func (c *check) suspectLayouts(suspects ...string) []string {
-	if c.provider.Profile.Kind().Key != signer.KeySecret {
-		return nil
-	}
-	return suspects
-}
-
 // untried leaves out what was tried in vain.
 func (c *check) untried(suspects []string) []string {
 	return slices.DeleteFunc(suspects, func(text string) bool {
-		for _, o := range tokenHeaderOptions {
+		for _, o := range slices.Concat(layoutOptions(c.provider, layoutTimes), tokenHeaderOptions) {
 			if o.text == text && c.tried[o.patch] {
 				return true
 			}
@@ -73,9 +68,21 @@ func (c *check) untried(suspects []string) []string {
 	})
 }
 
+// suspectedLayout names the option of another layout, where there may be one.
+func (c *check) suspectedLayout() []string {
+	if c.provider.Profile.Kind().Key != signer.KeySecret {
+		return nil
+	}
+	return []string{"signature { ... }"}
+}
+
 // answerSigned says whether the answer carries the vendor's signature.
 func (c *check) answerSigned(x *exchange, s *Step) string {
 	field := c.provider.Scheme.AnswerField()
+	if layout, ok := c.provider.Scheme.(*signer.Layout); ok && !layout.SignsAnswers() && (x.answer.Header.Get("Signature") != "" || x.answer.Header.Get("X-Signature") != "") {
+		s.Status, s.Advice = Warn, "answers are signed, and this signature block does not say how: add an answer block to it"
+		return "signed, which is not looked at"
+	}
 	signed := field != "" && x.answer.Header.Get(field) != ""
 	switch {
 	case errors.Is(x.unverified, signer.ErrUnsigned):

@@ -149,7 +149,7 @@ func (c *check) tokenStep(x *exchange) Step {
 	if x.verdict == good {
 		if x.answer == nil {
 			s.Sent, s.Received = "nothing", "the token that is kept is good still"
-		} else if x.message != "" {
+		} else {
 			s.Received += ": " + x.message
 		}
 		if len(s.Options) > 0 {

@@ -29,8 +29,9 @@ const (
 )
 
 // judge reads an answer that is no success. What the vendors call things differs
-// by letter case and separators only, so codes are read by their words.
-func judge(status int, code string, class failure.Class) verdict {
+// by letter case and separators only, so codes are read by their words. Where errors
+// come with status 200, the message may be all that says that there is no such path.
+func judge(status int, code, message string, class failure.Class) verdict {
 	known := failure.Known(code) != "other" && code != ""
 	word := strings.NewReplacer("_", "", "-", "", ".", "", " ", "").Replace(strings.ToLower(code))
 	switch {
@@ -48,7 +49,8 @@ func judge(status int, code string, class failure.Class) verdict {
 		return wrongToken
 	case strings.Contains(word, "client"), strings.Contains(word, "appid"), strings.Contains(word, "keyversion"):
 		return wrongClient
-	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
+	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed,
+		status < http.StatusMultipleChoices && !known && saysNotFound(message):
 		return notFound
 	case status >= 500, known && class == failure.SystemError:
 		return broken
@@ -68,12 +70,23 @@ func better(before, after verdict) bool {
 		return after > notJSON || after == notFound
 	case notFound, notJSON:
 		return after > throttled
-	case wrongTime:
-		return after == wrongSignature || after == wrongToken
-	case wrongSignature:
+	case wrongTime, wrongSignature:
+		// Upstreams look at the two in either order: one instead of the other says nothing.
 		return after == wrongToken
 	case wrongToken:
 		return after == wrongSignature || after == wrongTime
+	}
+	return false
+}
+
+// saysNotFound reads the message of a failure that has neither a status nor a code
+// that is known.
+func saysNotFound(message string) bool {
+	message = strings.ToLower(message)
+	for _, words := range []string{"not found", "no such", "not exist"} {
+		if strings.Contains(message, words) {
+			return true
+		}
 	}
 	return false
 }

@@ -138,7 +138,7 @@ func (g *Grant) request(ctx context.Context, refreshToken string) (*http.Request
 	if g.inBody() {
 		parameters["client_id"], parameters["client_secret"] = g.ClientID, g.Secret
 	}
-	body, kind := "", "application/x-www-form-urlencoded"
+	var body, kind string
 	if g.Auth == AuthJSON {
 		object, err := json.Marshal(parameters)
 		if err != nil {
@@ -150,7 +150,7 @@ func (g *Grant) request(ctx context.Context, refreshToken string) (*http.Request
 		for name, value := range parameters {
 			form.Set(name, value)
 		}
-		body = form.Encode()
+		body, kind = form.Encode(), "application/x-www-form-urlencoded"
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.URL, io.NopCloser(strings.NewReader(body)))
 	if err != nil {

@@ -1,0 +1,71 @@
+package doctor
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/signer"
+)
+
+// What is signed, how its time is written, and where the signature stands: the
+// profile's own first. A layout takes one of each. {time} stands for the time.
+var (
+	layoutContents = []string{
+		`{method} {uri}\n{client_id}.{time}.{body}`,
+		`{method}\n{uri}\n{client_id}\n{time}\n{body_sha256}`,
+		`{time}\n{method}\n{uri}\n{body}`,
+	}
+	layoutTimes      = []string{"{time_ms}", "{time_s}"}
+	layoutSignatures = [][2]string{
+		{"Signature", "algorithm=HMAC-SHA256,keyVersion={key_version},signature={base64_escaped}"},
+		{"X-Signature", "{hex}"},
+		{"X-Signature", "{base64}"},
+		{"Signature", "{hex}"},
+	}
+)
+
+// layoutOptions are the layouts, with the time as one of times, that p's upstream may
+// want instead of the profile's, those that differ in one thing first. One that the
+// configuration declares is from a contract, and is not replaced by a guess.
+func layoutOptions(p *upstream.Provider, times []string) []option {
+	if _, declared := p.Scheme.(*signer.Layout); declared || p.Profile.Kind().Key != signer.KeySecret {
+		return nil
+	}
+	var byDistance [4][]option
+	for i, content := range layoutContents {
+		for _, at := range times {
+			for k, signature := range layoutSignatures {
+				distance := min(i, 1) + min(k, 1)
+				if at != layoutTimes[0] {
+					distance++
+				}
+				byDistance[distance] = append(byDistance[distance], layoutOption(p, content, at, signature))
+			}
+		}
+	}
+	return slices.Concat(byDistance[1:]...)
+}
+
+// layoutOption is one layout, as a signature block. It does not say how answers are
+// signed, so that they cannot be required to be.
+func layoutOption(p *upstream.Provider, content, at string, signature [2]string) option {
+	content = strings.ReplaceAll(content, "{time}", at)
+	text := fmt.Sprintf("signature {\n\tcontent \"%s\"\n\theader Client-Id \"{client_id}\"\n\theader Request-Time \"%s\"\n\theader %s \"%s\"\n}",
+		content, at, signature[0], signature[1])
+	change := map[string]any{"signature": map[string]any{
+		"content": content,
+		"headers": map[string]string{"Client-Id": "{client_id}", "Request-Time": at, signature[0]: signature[1]},
+	}}
+	if p.Verify == upstream.VerifyRequire {
+		text += "\nverify_response if_present"
+		change["verify_response"] = upstream.VerifyIfPresent
+	}
+	patch, err := json.Marshal(change)
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return option{text: text, patch: string(patch), step: stepSignature, signs: true}
+}
