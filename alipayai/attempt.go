@@ -104,6 +104,10 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 	}
 	body := buffer.Bytes()
 	unverified := x.Verify(body)
+	if bytes.HasPrefix(body, byteOrderMark) { // which clients pass over, and JSON does not have
+		buffer.Next(len(byteOrderMark))
+		body = buffer.Bytes()
+	}
 	a := &Answer{Status: resp.StatusCode, header: resp.Header, body: buffer}
 	if upstream.AsksForPayment(resp) && c.untouched(p) && c.Endpoint != upstream.EndpointModels && unverified == nil {
 		a.body = bytes.NewBuffer(c.mask().Bytes(body))
@@ -138,6 +142,8 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 	}
 	return nil, c.failed(p, x, parsed.Failure, body, event)
 }
+
+var byteOrderMark = []byte("\ufeff")
 
 // refusal reads a body of which nothing but the status says that it is a failure.
 func refusal(status int, body []byte) *wire.Failure {

@@ -84,3 +84,20 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 }
+
+// The code of a failure that is the operator's business alone reaches the client where
+// it is a word, and not where it says more.
+func TestCodesOfTheOperatorsBusiness(t *testing.T) {
+	for code, want := range map[string]string{
+		"insufficient_quota": "insufficient_quota",
+		"Arrearage":          "Arrearage",
+		"1113":               "1113",
+		"acct org-acme balance 0.00 CNY owner bob@acme.example": "",
+		"bob@acme.example": "",
+	} {
+		f := OfUpstream(http.StatusPaymentRequired, nil, &wire.Failure{Code: code, Message: "of bob"}, nil, false, time.Now())
+		if f.Code != want || f.Message != "the provider refuses the gateway's account" {
+			t.Errorf("%q: code %q, message %q", code, f.Code, f.Message)
+		}
+	}
+}

@@ -130,12 +130,23 @@ func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule,
 		if v.class == AccountExhausted || v.status == http.StatusPaymentRequired {
 			f.Message = "the provider refuses the gateway's account"
 		}
+		if !isCode(f.Code) {
+			f.Code = ""
+		}
 	case f.Message == "":
 		f.Message = "the provider reports a failure"
 	}
 	f.UnsupportedHere = translated && v.class == Fail && !credentialCodes[v.code]
 	f.NoRetry = f.mayRepeatItself(status)
 	return f
+}
+
+// isCode reports whether an upstream's code is one word, and not a text that says
+// more than a code does.
+func isCode(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-:", r))
+	}) < 0
 }
 
 // maxRetryAfter caps what an upstream can make a client wait, except where a

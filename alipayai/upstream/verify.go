@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
@@ -73,7 +74,7 @@ func Unverified(err error, failed bool) *failure.Failure {
 // in Payment-Needed what the client has to pay. Any other 402 is about the account
 // of whoever runs the gateway.
 func AsksForPayment(resp *http.Response) bool {
-	return resp.StatusCode == http.StatusPaymentRequired && len(resp.Header["Payment-Needed"]) > 0
+	return resp.StatusCode == http.StatusPaymentRequired && strings.TrimSpace(resp.Header.Get("Payment-Needed")) != ""
 }
 
 // IsError reports whether an answer with this status is a failure by that alone:

@@ -223,7 +223,8 @@ func (s *scanner) readChoices(e *envelope) error {
 	position := 0
 	return s.array(func() error {
 		e.HasChoices = true
-		index, finished := position, false
+		index, finished, reasons, before := position, false, 0, e.Content
+		e.Content = false
 		position++
 		err := s.eachMember(func(name []byte) error {
 			switch string(name) {
@@ -237,6 +238,9 @@ func (s *scanner) readChoices(e *envelope) error {
 				return s.eachMember(func(name []byte) error { return s.contentMember(e, name) })
 			case "finish_reason":
 				v, err := s.scalar()
+				if reasons++; reasons > 1 && (finished || v.Kind() == '"') {
+					return errRepeated // clients take the last one, or the first
+				}
 				if err == nil && v.Kind() == '"' && len(v) > len(`""`) {
 					finished = true
 					e.finish(finishReason(v))
@@ -252,7 +256,8 @@ func (s *scanner) readChoices(e *envelope) error {
 			_, err := s.skip()
 			return err
 		})
-		e.choices.add(index, finished)
+		e.choices.add(index, finished, e.Content)
+		e.Content = e.Content || before
 		return err
 	})
 }

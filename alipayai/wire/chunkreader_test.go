@@ -96,3 +96,40 @@ func BenchmarkChunkReader(b *testing.B) {
 		}
 	}
 }
+
+// What comes of a choice after its finish reason opens it again, and a reason that is
+// repeated is none that clients agree on.
+func TestChoicesThatGoOn(t *testing.T) {
+	chunk := func(choices string) string { return `{"choices":[` + choices + `]}` }
+	const stop, more = `{"index":0,"delta":{"content":""},"finish_reason":"stop"}`, `{"index":0,"delta":{"content":"more"},"finish_reason":null}`
+	for name, test := range map[string]struct {
+		chunks []string
+		want   bool
+	}{
+		"finished":                {[]string{chunk(more), chunk(stop)}, true},
+		"goes on":                 {[]string{chunk(more), chunk(stop), chunk(more)}, false},
+		"goes on and finishes":    {[]string{chunk(stop), chunk(more), chunk(stop)}, true},
+		"content with the reason": {[]string{chunk(`{"index":0,"delta":{"content":"z"},"finish_reason":"stop"}`)}, true},
+		"usage after it":          {[]string{chunk(stop), `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`}, true},
+		"nothing after it":        {[]string{chunk(stop), chunk(`{"index":0,"delta":{}}`)}, true},
+		"another choice":          {[]string{chunk(stop), chunk(`{"index":1,"delta":{"content":"y"}}`)}, false},
+		"one of two goes on":      {[]string{chunk(stop + `,{"index":1,"delta":{},"finish_reason":"stop"}`), chunk(more)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var r ChunkReader
+			for _, data := range test.chunks {
+				if _, err := r.Read(Event{Data: []byte(data)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if r.Finished() != test.want {
+				t.Errorf("finished: %v", r.Finished())
+			}
+		})
+	}
+	for _, reasons := range []string{`"finish_reason":"stop","finish_reason":null`, `"finish_reason":null,"finish_reason":"stop"`} {
+		if _, err := new(ChunkReader).Read(Event{Data: []byte(chunk(`{"delta":{"content":"z"},` + reasons + `}`))}); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: error %v", reasons, err)
+		}
+	}
+}

@@ -45,21 +45,27 @@ func EndingOf(finishReason string) Ending {
 
 // choiceSet says which of an answer's choices have come and which have a finish reason, by their index. From the
 // sixty-fourth on they share one place that never finishes: such an answer ends with its [DONE] alone.
-type choiceSet struct{ begun, finished uint64 }
+//
+// What comes of a choice after its finish reason reopens it.
+type choiceSet struct{ begun, finished, reopened uint64 }
 
 const maxChoice = 63
 
-func (c *choiceSet) add(index int, finished bool) {
+func (c *choiceSet) add(index int, finished, content bool) {
 	bit := uint64(1) << min(max(index, 0), maxChoice)
 	c.begun |= bit
-	if finished && index < maxChoice {
+	switch {
+	case finished && index < maxChoice:
 		c.finished |= bit
+	case content && !finished:
+		c.finished &^= bit
+		c.reopened |= bit
 	}
 }
 
 func (c *choiceSet) merge(more choiceSet) {
 	c.begun |= more.begun
-	c.finished |= more.finished
+	c.finished = c.finished&^more.reopened | more.finished
 }
 
 // allFinished reports whether there are choices and each has its finish reason.

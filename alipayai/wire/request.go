@@ -21,8 +21,8 @@ type Request struct {
 	HasImages   bool // a message has an image_url part
 
 	modelStart, modelEnd int // the model's value in Body, with its quotes
-	// Where the values of include_usage and of stream_options are in Body. An end of 0: there is none; of -1: it is
-	// neither an object nor null.
+	// Where the values of include_usage and of stream_options are in Body. An end of 0: there is none; of -1: one is
+	// of another type, for the upstream to refuse.
 	usageStart, usageEnd, optionsStart, optionsEnd int
 }
 
@@ -168,13 +168,19 @@ func (s *scanner) streamOptions(r *Request) error {
 		r.optionsStart = r.optionsEnd - len("null")
 		return err
 	case !s.is('{'):
-		r.optionsEnd = -1 // for the upstream to refuse
+		r.optionsEnd = -1
 		_, err := s.skip()
 		return err
 	}
+	odd := false
 	r.optionsStart = bytes.IndexByte(s.text[s.dec.InputOffset():], '{') + int(s.dec.InputOffset())
 	err := s.object(func(name []byte) error {
 		if string(name) != "include_usage" {
+			_, err := s.skip()
+			return err
+		}
+		if !s.is('t') && !s.is('f') && !s.is('n') {
+			odd = true
 			_, err := s.skip()
 			return err
 		}
@@ -185,6 +191,9 @@ func (s *scanner) streamOptions(r *Request) error {
 		return err
 	})
 	r.optionsEnd = int(s.dec.InputOffset())
+	if odd {
+		r.optionsEnd = -1
+	}
 	return err
 }
 

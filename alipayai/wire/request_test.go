@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -337,6 +338,18 @@ func TestWithUsage(t *testing.T) {
 			`{"model":"a","stream":true,"stream_options":{"x":{"y":1}},` + messages + `}`,
 			`{"model":"b","stream":true,"stream_options":{"include_usage":true,"x":{"y":1}},` + messages + `}`,
 		},
+		"an object for the flag": {
+			`{"model":"a","stream":true,"stream_options":{"include_usage":{"a":false},"q":2},` + messages + `}`,
+			`{"model":"b","stream":true,"stream_options":{"include_usage":{"a":false},"q":2},` + messages + `}`,
+		},
+		"an array for the flag": {
+			`{"model":"a","stream":true,"stream_options":{"include_usage":[]},` + messages + `}`,
+			`{"model":"b","stream":true,"stream_options":{"include_usage":[]},` + messages + `}`,
+		},
+		"a text for the flag": {
+			`{"model":"a","stream":true,"stream_options":{"include_usage":"no"},` + messages + `}`,
+			`{"model":"b","stream":true,"stream_options":{"include_usage":"no"},` + messages + `}`,
+		},
 		"no object": {
 			`{"model":"a","stream":true,"stream_options":["include_usage"],` + messages + `}`,
 			`{"model":"b","stream":true,"stream_options":["include_usage"],` + messages + `}`,
@@ -347,7 +360,7 @@ func TestWithUsage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := string(r.WithUsage().WithModel("b")); got != test.want {
+			if got := string(r.WithUsage().WithModel("b")); got != test.want || !json.Valid([]byte(got)) {
 				t.Errorf("\n%s, want\n%s", got, test.want)
 			}
 			if got := string(r.Body); got != test.body {
