@@ -265,16 +265,17 @@ func (p *Provider) prepareHeaders() error {
 	if p.Verify == VerifyRequire && !layout.SignsAnswers() {
 		return errors.New("verify_response require: signature says nothing of answers; add an answer block to it")
 	}
+	takesToken := p.Tokens != nil || p.Profile.TakesToken // a draft has none yet
 	for _, name := range layout.Headers() {
 		switch {
-		case p.Tokens != nil && name == p.TokenHeader:
+		case takesToken && name == p.TokenHeader:
 			return fmt.Errorf("signature: header %s holds the access token", name)
 		case name == p.IDHeader || composed[name] || p.Header[name] != nil:
 			return fmt.Errorf("signature: header %s has another value already", name)
 		}
 	}
 	for _, name := range layout.SignedHeaders() {
-		if !composed[name] && name != p.IDHeader && p.Header[name] == nil && (p.Tokens == nil || name != p.TokenHeader) {
+		if !composed[name] && name != p.IDHeader && p.Header[name] == nil && (!takesToken || name != p.TokenHeader) {
 			return fmt.Errorf("signature: header %s is signed, but not sent; sent are %s, and those of option header",
 				name, strings.Join(append(slices.Sorted(maps.Keys(composed)), p.IDHeader, p.TokenHeader), ", "))
 		}
