@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/heldport"
 )
 
 func TestServe(t *testing.T) {
@@ -255,4 +256,28 @@ http://${gateway} {
 		t.Errorf("the upstream was asked %d times", n)
 	}
 	g.chat("still served")
+}
+
+// TestServeSaysWhyNothingConnects stops the upstream: the log has its address and the
+// system's reason.
+func TestServeSaysWhyNothingConnects(t *testing.T) {
+	g := newSecretRig(t)
+	g.vars["nowhere"] = heldport.Addr(t)
+	g.load(`
+	alipayai {
+		provider gone {
+			profile  openai
+			base_url http://${nowhere}/v1
+			api_key  {env.TEST_SECRET}
+		}
+	}`, `
+http://${gateway} {
+	alipayai_proxy gone
+}`)
+	if a := g.do("POST", chatPath, chatBody("hello", false)); a.status != http.StatusBadGateway || a.code() != "upstream_unreachable" || strings.Contains(a.body, g.vars["nowhere"]) {
+		t.Errorf("status %d, code %q, at %s: %s", a.status, a.code(), g.vars["nowhere"], a.body)
+	}
+	g.eventually("the log to say why", func() bool {
+		return strings.Contains(g.logs(), "dial "+g.vars["nowhere"]+": connection refused")
+	})
 }

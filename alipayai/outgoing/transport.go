@@ -58,8 +58,10 @@ type pool struct {
 }
 
 // NewTransport makes a Transport that connects as base does, which must not
-// carry requests itself. Base's HTTP2 may set other times for pings.
+// carry requests itself, and becomes the Transport's. Base's HTTP2 may set other
+// times for pings.
 func NewTransport(base *http.Transport) *Transport {
+	base.DialContext = tellingWhy(base.DialContext)
 	t := &Transport{base: base, directs: make(map[origin]*direct)}
 	made := t.newPool()
 	t.protocols = made.transport.Protocols
