@@ -37,7 +37,7 @@ func TestProvisionRefuses(t *testing.T) {
 	}{
 		"unknown profile": {provider("profile alipy"), "",
 			[]string{`provider alipay: profile "alipy" is unknown`, strings.Join(upstream.ProfileNames(), ", ")}},
-		"no profile":              {provider("region cn"), "", []string{`provider alipay: profile ""`}},
+		"no profile":              {provider("region cn"), "", []string{"provider alipay: profile is missing"}},
 		"no base_url":             {provider("profile alipay", "client_id app"), "", []string{"provider alipay: base_url is missing"}},
 		"relative base_url":       {hmacProviderAt("api.example.com"), "", []string{"provider alipay: base_url"}},
 		"base_url of ftp":         {hmacProviderAt("ftp://api.example.com"), "", []string{"provider alipay: base_url"}},

@@ -106,7 +106,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 	if p.Profile.Simulated && !upstream.IsLoopback(u.Hostname()) {
 		return fmt.Errorf("token url: profile %s is for loopback hosts only, not %s", p.Profile.Name, u.Hostname())
 	}
-	a.warnings.unencrypted(p, "token url", u)
+	a.warnings.unencrypted(p, "token url", "secrets and tokens", u)
 	if err := uses.add(p, "token secret", []byte(secret)); err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ type warnings struct {
 
 // provider warns of a base URL that is most likely wrong, and of a weak layout.
 func (w *warnings) provider(p *upstream.Provider) {
-	w.unencrypted(p, "base_url", p.BaseURL)
+	w.unencrypted(p, "base_url", "keys and prompts", p.BaseURL)
 	w.signature(p)
 	if chat := cmp.Or(p.Paths[upstream.EndpointChat], p.Profile.Paths[upstream.EndpointChat]); strings.HasPrefix(chat, "/v1/") && strings.HasSuffix(strings.TrimRight(p.BaseURL.Path, "/"), "/v1") {
 		w.logger.Warn("base_url ends in /v1, and so begins the profile's path: leave /v1 out of base_url, or set path",
@@ -34,9 +34,9 @@ func (w *warnings) provider(p *upstream.Provider) {
 }
 
 // unencrypted warns of an address of a production provider that others can read along.
-func (w *warnings) unencrypted(p *upstream.Provider, option string, u *url.URL) {
+func (w *warnings) unencrypted(p *upstream.Provider, option, what string, u *url.URL) {
 	if u.Scheme == "http" && p.Environment == upstream.Production && !upstream.IsLoopback(u.Hostname()) {
-		w.logger.Warn(option+" of a production provider is plain http: credentials and prompts cross the network unencrypted; use https",
+		w.logger.Warn(option+" of a production provider is plain http: "+what+" cross the network unencrypted; use https",
 			zap.String("provider", p.Name), zap.String("host", u.Host))
 	}
 }

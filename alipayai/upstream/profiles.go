@@ -139,6 +139,9 @@ func ProfileNames() []string {
 // names there are.
 func LookupProfile(name string) (Profile, error) {
 	p, ok := profiles[name]
+	if name == "" {
+		return Profile{}, fmt.Errorf("profile is missing; use one of %s", strings.Join(ProfileNames(), ", "))
+	}
 	if !ok {
 		return Profile{}, fmt.Errorf("profile %q is unknown; use one of %s", name, strings.Join(ProfileNames(), ", "))
 	}
