@@ -105,7 +105,7 @@ func TestSimulatedClaude(t *testing.T) {
 		},
 		"everything else": {
 			anthropic.MessageNewParams{
-				Messages: said("Hello."), System: []anthropic.TextBlockParam{{Text: "Be brief."}}, Temperature: anthropic.Float(0.5),
+				Messages: said("Hello."), System: []anthropic.TextBlockParam{{Text: "Be brief."}}, Temperature: anthropic.Float(1),
 				TopK: anthropic.Int(5), Metadata: anthropic.MetadataParam{UserID: anthropic.String("u")},
 				Thinking: anthropic.ThinkingConfigParamOfEnabled(1024), MaxTokens: 4096, ServiceTier: anthropic.MessageNewParamsServiceTierAuto,
 			},
