@@ -93,7 +93,7 @@ func TestConversationsGoOnAnywhere(t *testing.T) {
 					}
 				})
 				for name, conversation := range conversations {
-					l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
+					l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
 					body := `{"model":"fin",` + conversation + `}`
 					got := l.post(chatPath, body)
 					// The first took it, too, before it failed.
@@ -102,7 +102,7 @@ func TestConversationsGoOnAnywhere(t *testing.T) {
 						t.Errorf("%s: %d %s, after %q at the first", name, got.status, got.body, reason)
 						continue
 					}
-					l.rungs[0].set(t)
+					l.upstreams[0].set(t)
 					body = goOn(t, body, got.body)
 					got = l.post(chatPath, body)
 					if got.status != http.StatusOK || got.header.Get("X-Alipayai-Provider") != "first" {

@@ -42,7 +42,7 @@ func TestDialectsWhereTheGatewayChose(t *testing.T) {
 					}
 				})
 				if test.fault {
-					l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
+					l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
 				}
 				body := chat
 				if stream {
@@ -57,7 +57,7 @@ func TestDialectsWhereTheGatewayChose(t *testing.T) {
 					left = "user"
 				}
 				wantHeader(t, got, "X-Alipayai-Unsupported", left)
-				for i, u := range l.rungs {
+				for i, u := range l.upstreams {
 					for _, call := range u.calls() {
 						want := body
 						if i == test.served && test.edited {

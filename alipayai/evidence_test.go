@@ -109,7 +109,7 @@ func TestEvidenceOfEverySystemError(t *testing.T) {
 			}
 			l := newLadder(t, []sandbox.Format{test.format, sandbox.OpenAI}, func(g *alipayai.Gateway) { g.Evidence = w })
 			test.fault.Times = 1
-			l.rungs[0].set(t, test.fault)
+			l.upstreams[0].set(t, test.fault)
 			body := chatBody("[[events:9]] a payload with 13812345678 in it")
 			if test.stream {
 				body = streamBody("[[events:9]] a payload with 13812345678 in it")
@@ -128,12 +128,12 @@ func TestEvidenceOfEverySystemError(t *testing.T) {
 			if test.code == "" {
 				test.code = "SYSTEM_ERROR"
 			}
-			r, sent := records[0], l.rungs[0].calls()[0]
+			r, sent := records[0], l.upstreams[0].calls()[0]
 			if !bytes.Equal(r.Request.Body, sent.body) || !strings.Contains(string(r.Request.Body), "13812345678") {
 				t.Errorf("recorded %s, sent %s", r.Request.Body, sent.body)
 			}
 			if r.RequestID != got.header.Get("X-Request-Id") || r.Tenant != "acme" || r.Provider != "first" || r.Endpoint != "chat" ||
-				r.Model != l.rungs[0].model || r.Attempt != 1 || r.Code != test.code || r.Time.IsZero() {
+				r.Model != l.upstreams[0].model || r.Attempt != 1 || r.Code != test.code || r.Time.IsZero() {
 				t.Errorf("recorded %+v", r)
 			}
 			// What the model had said is in the sealed record alone.
@@ -148,7 +148,7 @@ func TestEvidenceOfEverySystemError(t *testing.T) {
 			if n := strings.Count(string(r.Response.Body), "data:"); test.fault.AfterEvents > 0 && n <= test.fault.AfterEvents {
 				t.Errorf("%d events are recorded, want more than %d", n, test.fault.AfterEvents)
 			}
-			if r.Request.Method != "POST" || !strings.HasSuffix(r.Request.URL, l.rungs[0].path) || r.Response.Status != test.status ||
+			if r.Request.Method != "POST" || !strings.HasSuffix(r.Request.URL, l.upstreams[0].path) || r.Response.Status != test.status ||
 				!strings.Contains(string(r.Response.Body), test.code) || r.Response.Header.Get("Date") == "" {
 				t.Errorf("recorded %+v", r)
 			}
@@ -176,7 +176,7 @@ func TestEvidenceOfEveryProvider(t *testing.T) {
 	t.Parallel()
 	w := newWitness(t)
 	l := newLadder(t, alipays, func(g *alipayai.Gateway) { g.Evidence = w })
-	for _, u := range l.rungs {
+	for _, u := range l.upstreams {
 		u.set(t, sandbox.Fault{Kind: sandbox.SystemError500})
 	}
 	l.chat("hello")

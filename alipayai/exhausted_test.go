@@ -105,8 +105,8 @@ func TestTheOnlyProviderFails(t *testing.T) {
 func TestTranslatedRequestIsRefusedAfterAFailure(t *testing.T) {
 	t.Parallel()
 	l := newLadder(t, []sandbox.Format{sandbox.OpenAI, sandbox.Anthropic})
-	l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
-	l.rungs[1].set(t, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400})
+	l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
+	l.upstreams[1].set(t, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400})
 	got := l.chat("hello")
 	const want = "no provider answered: first: system_error (SYSTEM_ERROR); second: request_refused (invalid_request_error)"
 	if message := wantError(t, got, 503, failure.CodeAllProvidersFailed); message != want {

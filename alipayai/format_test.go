@@ -95,7 +95,7 @@ func TestUnsupported(t *testing.T) {
 func TestUnsupportedOfAnotherProvider(t *testing.T) {
 	t.Parallel()
 	l := newLadder(t, []sandbox.Format{sandbox.Anthropic, sandbox.OpenAI})
-	l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.Throttle})
+	l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.Throttle})
 	got := l.post(chatPath, with(chatBody("hello"), `"seed":7`))
 	wantServed(t, got, "second", "2", "throttled")
 	wantHeader(t, got, "X-Alipayai-Unsupported", "")
@@ -123,7 +123,7 @@ func TestUnsupportedOfAnswersGivenAgain(t *testing.T) {
 	l := newLadder(t, []sandbox.Format{sandbox.Anthropic}, claiming, caching())
 	body := with(chatBody("hello"), `"seed":7`)
 	before := l.post(chatPath, body, keyed...)
-	l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 503})
+	l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 503})
 	for name, got := range map[string]reply{"replayed": l.post(chatPath, body, keyed...), "cached": l.post(chatPath, body)} {
 		if got.body != before.body || got.header.Get("Age") == "" {
 			t.Errorf("%s: %d %v %s", name, got.status, got.header, got.body)
@@ -148,7 +148,7 @@ func TestModelsOfEachProvider(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLadder(t, []sandbox.Format{sandbox.OpenAI, sandbox.Anthropic}, test.edit)
-			l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
+			l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
 			for _, body := range []string{chatBody("hello"), streamBody("hello")} {
 				got := l.post(chatPath, body)
 				wantServed(t, got, "second", "2", "system_error")
@@ -160,10 +160,10 @@ func TestModelsOfEachProvider(t *testing.T) {
 					t.Errorf("outcome %+v", o)
 				}
 			}
-			for _, u := range l.rungs {
+			for _, u := range l.upstreams {
 				for _, call := range u.calls() {
 					var sent struct{ Model string }
-					if json.Unmarshal(call.body, &sent); u == l.rungs[1] && sent.Model != test.model || u == l.rungs[0] && sent.Model != "alipay-fin-1" {
+					if json.Unmarshal(call.body, &sent); u == l.upstreams[1] && sent.Model != test.model || u == l.upstreams[0] && sent.Model != "alipay-fin-1" {
 						t.Errorf("%s was asked for %s", u.provider.Name, sent.Model)
 					}
 				}
@@ -224,13 +224,13 @@ func TestFailuresOfOtherFormats(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLadder(t, []sandbox.Format{test.format, sandbox.OpenAI})
-			l.rungs[0].set(t, test.fault)
+			l.upstreams[0].set(t, test.fault)
 			got := l.chat("hello")
 			wantServed(t, got, "second", string(rune('1'+test.attempts)), test.reason)
 			l.wantCalls(test.attempts, 1)
 			if test.code != "" {
 				alone := newLadder(t, []sandbox.Format{test.format})
-				alone.rungs[0].set(t, test.fault)
+				alone.upstreams[0].set(t, test.fault)
 				wantError(t, alone.chat("hello"), test.status, test.code)
 			}
 		})
@@ -246,6 +246,6 @@ func TestAgentThatIsVerified(t *testing.T) {
 	for _, body := range []string{chatBody("hello"), streamBody("hello")} {
 		wantServed(t, l.post(chatPath, body), "first", "1", "")
 	}
-	l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400})
+	l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400})
 	wantError(t, l.chat("hello"), http.StatusBadRequest, "INVALID_PARAMETER")
 }

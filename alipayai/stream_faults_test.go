@@ -181,7 +181,7 @@ func TestStreamFaultsInEveryFormat(t *testing.T) {
 						}
 					}))
 					if test.fault.Kind != "" {
-						l.rungs[0].set(t, test.fault)
+						l.upstreams[0].set(t, test.fault)
 					}
 					checkFault(t, l, test.harm, true)
 				})
@@ -205,7 +205,7 @@ func TestStreamFaultsBehindJSON(t *testing.T) {
 					}
 				})
 				if test.fault.Kind != "" {
-					l.rungs[0].set(t, test.fault)
+					l.upstreams[0].set(t, test.fault)
 				}
 				checkFault(t, l, min(test.harm, before), false)
 			})
@@ -221,7 +221,7 @@ func checkFault(t *testing.T, l *ladder, h harm, stream bool) {
 		body = streamBody(prompt)
 	}
 	got := l.post(chatPath, body)
-	calls := make([]int, len(l.rungs))
+	calls := make([]int, len(l.upstreams))
 	calls[0] = 1
 	o := l.outcome()
 	switch {
@@ -232,7 +232,7 @@ func checkFault(t *testing.T, l *ladder, h harm, stream bool) {
 		if !o.Aborted || o.Code == "" {
 			t.Errorf("outcome %+v", o)
 		}
-	case len(l.rungs) > 1:
+	case len(l.upstreams) > 1:
 		wantWhole(t, got, stream)
 		wantHeader(t, got, "X-Alipayai-Provider", "second")
 		calls[1] = 1
@@ -243,7 +243,7 @@ func checkFault(t *testing.T, l *ladder, h harm, stream bool) {
 		calls[0] = alipayai.MaxAttempts // which a client of Anthropic's may ask again
 	}
 	l.wantCalls(calls...)
-	for _, u := range l.rungs {
+	for _, u := range l.upstreams {
 		waitFor(t, "the provider to be let go", func() bool { return u.Stats().InFlight == 0 })
 	}
 }

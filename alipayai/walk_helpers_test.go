@@ -133,31 +133,31 @@ func agentProvider(t testing.TB, base string) *upstream.Provider {
 // ladder is a gateway before several simulators, which it asks in that order.
 type ladder struct {
 	*rig
-	rungs []*simulated
+	upstreams []*simulated
 }
 
 // newLadder starts simulators of these formats. Their names are first, second and third.
 func newLadder(t *testing.T, formats []sandbox.Format, edits ...func(*alipayai.Gateway)) *ladder {
 	t.Helper()
-	rungs := make([]*simulated, len(formats))
+	upstreams := make([]*simulated, len(formats))
 	for i, format := range formats {
-		rungs[i] = newUpstream(t, [...]string{"first", "second", "third"}[i], format)
+		upstreams[i] = newUpstream(t, [...]string{"first", "second", "third"}[i], format)
 	}
-	return newLadderOf(t, rungs, edits...)
+	return newLadderOf(t, upstreams, edits...)
 }
 
 // newLadderOf starts a gateway before these.
-func newLadderOf(t *testing.T, rungs []*simulated, edits ...func(*alipayai.Gateway)) *ladder {
+func newLadderOf(t *testing.T, upstreams []*simulated, edits ...func(*alipayai.Gateway)) *ladder {
 	t.Helper()
-	l := &ladder{rungs: rungs}
+	l := &ladder{upstreams: upstreams}
 	edit := func(g *alipayai.Gateway) {
-		for _, u := range l.rungs[1:] {
+		for _, u := range l.upstreams[1:] {
 			g.Providers = append(g.Providers, u.provider)
 		}
 		g.Deadline = 10 * time.Second
 	}
-	l.rig = startGateway(t, l.rungs[0].provider, slices.Concat([]func(*alipayai.Gateway){edit}, edits)...)
-	l.sim, l.arrived = l.rungs[0].Server, l.rungs[0].arrived
+	l.rig = startGateway(t, l.upstreams[0].provider, slices.Concat([]func(*alipayai.Gateway){edit}, edits)...)
+	l.sim, l.arrived = l.upstreams[0].Server, l.upstreams[0].arrived
 	return l
 }
 
@@ -167,8 +167,8 @@ var alipays = []sandbox.Format{sandbox.OpenAI, sandbox.OpenAI}
 // wantCalls checks how many chat requests reached each simulator.
 func (l *ladder) wantCalls(want ...int) {
 	l.t.Helper()
-	got := make([]int, len(l.rungs))
-	for i, u := range l.rungs {
+	got := make([]int, len(l.upstreams))
+	for i, u := range l.upstreams {
 		got[i] = len(u.calls())
 		if n := u.Stats().RepeatedSignatures; n != 0 {
 			l.t.Errorf("%d signatures were sent to the %s provider again", n, u.provider.Name)

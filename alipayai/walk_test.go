@@ -62,7 +62,7 @@ func TestFallsOver(t *testing.T) {
 				}
 			}))
 			if test.fault.Kind != "" {
-				l.rungs[0].set(t, test.fault)
+				l.upstreams[0].set(t, test.fault)
 			}
 			body := chatBody("hello")
 			if test.stream {
@@ -93,7 +93,7 @@ func TestFallsOver(t *testing.T) {
 func TestFallsOverAtOnceWithoutAToken(t *testing.T) {
 	t.Parallel()
 	l := newLadder(t, alipays)
-	l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.TokenError, Status: 500})
+	l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.TokenError, Status: 500})
 	wantServed(t, l.chat("hello"), "second", "1", failure.CodeTokenUnavailable)
 	began := time.Now()
 	const calls = 20
@@ -137,7 +137,7 @@ func TestDoesNotFallOver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLadder(t, alipays)
-			l.rungs[0].set(t, test.fault)
+			l.upstreams[0].set(t, test.fault)
 			body := chatBody("hello")
 			if test.stream {
 				body = streamBody("hello")
@@ -169,12 +169,12 @@ func TestDoesNotFallOverWithoutAClient(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLadder(t, alipays)
-			l.rungs[0].set(t, test.fault)
+			l.upstreams[0].set(t, test.fault)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			ended := l.inBackground(ctx, chatBody("hello"))
 			waitFor(t, "the request to arrive", func() bool {
-				return len(l.rungs[0].calls()) == 1 && len(l.seen.attempted()) == test.ended
+				return len(l.upstreams[0].calls()) == 1 && len(l.seen.attempted()) == test.ended
 			})
 			cancel()
 			receive(t, ended, "the client to leave")
@@ -198,7 +198,7 @@ func TestDoesNotFallOverAfterContent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLadder(t, alipays)
-			l.rungs[0].set(t, fault)
+			l.upstreams[0].set(t, fault)
 			got := l.stream("[[events:9]] hello")
 			if got.err == nil || strings.Contains(got.body, "[DONE]") || !strings.Contains(got.body, `{"error":{`) {
 				t.Errorf("%v, %s", got.err, got.body)
@@ -214,26 +214,26 @@ func TestThreeProviders(t *testing.T) {
 	l := newLadder(t, []sandbox.Format{sandbox.OpenAI, sandbox.OpenAI, sandbox.OpenAI}, func(g *alipayai.Gateway) {
 		g.Providers[1].ModelMap = map[string]string{"alipay-fin-1": "alipay-fin-mini"}
 	})
-	l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
-	l.rungs[1].set(t, sandbox.Fault{Kind: sandbox.Throttle})
+	l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
+	l.upstreams[1].set(t, sandbox.Fault{Kind: sandbox.Throttle})
 	got := l.chat("hello")
 	wantServed(t, got, "third", "3", "system_error, throttled")
 	wantHeader(t, got, "X-Alipayai-Model", "alipay-fin-1")
 	l.wantCalls(1, 1, 1)
-	id := l.rungs[0].calls()[0].header.Get("Idempotency-Key")
-	for _, u := range l.rungs {
+	id := l.upstreams[0].calls()[0].header.Get("Idempotency-Key")
+	for _, u := range l.upstreams {
 		if other := u.calls()[0].header.Get("Idempotency-Key"); other != id || id == "" {
 			t.Errorf("the id is %q at the first provider, and %q at the %s", id, other, u.provider.Name)
 		}
 	}
-	if body := string(l.rungs[1].calls()[0].body); !strings.Contains(body, `"model":"alipay-fin-mini"`) {
+	if body := string(l.upstreams[1].calls()[0].body); !strings.Contains(body, `"model":"alipay-fin-mini"`) {
 		t.Errorf("the second was asked %s", body)
 	}
 	if o := l.outcome(); o.Reasons != "system_error, throttled" || o.UpstreamModel != "alipay-fin-1" {
 		t.Errorf("outcome %+v", o)
 	}
 
-	l.rungs[2].set(t, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400})
+	l.upstreams[2].set(t, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 400})
 	got = l.chat("hello")
 	wantError(t, got, http.StatusBadRequest, "PARAM_ILLEGAL")
 	wantHeader(t, got, "X-Alipayai-Reason", "system_error, upstream_throttled", "X-Alipayai-Provider", "third")
@@ -245,7 +245,7 @@ func TestWalksThoseThatServeTheModel(t *testing.T) {
 	l := newLadder(t, []sandbox.Format{sandbox.OpenAI, sandbox.OpenAI, sandbox.OpenAI}, func(g *alipayai.Gateway) {
 		g.Providers[1].Models = []string{"another"}
 	})
-	l.rungs[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
+	l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
 	wantServed(t, l.chat("hello"), "third", "2", "system_error")
 	l.wantCalls(1, 0, 1)
 }

@@ -70,7 +70,7 @@ func (s *scripted) converse(conn net.Conn) {
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	for _, answer := range s.answers {
 		var wire bytes.Buffer
-		// One byte at a time: what follows the request is read by nobody else.
+		// One byte at a time: no buffer takes in what follows the request.
 		req, err := http.ReadRequest(bufio.NewReaderSize(io.TeeReader(oneByte{conn}, &wire), 16))
 		if err != nil {
 			return
@@ -262,7 +262,7 @@ func converse(t *testing.T, protocol badupstream.Protocol, answers []string, dir
 	return all, s.heads
 }
 
-// A connection that the upstream has closed while it idled, or said something on that nobody asked for, carries no request:
+// A connection that the upstream has closed while it idled, or sent something unasked on, carries no request:
 // the next one goes by a new connection, and succeeds.
 func TestDirectLooksBeforeItSends(t *testing.T) {
 	for name, idle := range map[string]func(net.Conn){
@@ -307,7 +307,7 @@ func TestDirectLooksBeforeItSends(t *testing.T) {
 	}
 }
 
-// Over TLS what nobody asked for may lie in the connection already, decrypted or not, where no look at the socket finds it.
+// Over TLS what was sent unasked may lie in the connection already, decrypted or not, where no look at the socket finds it.
 func TestDirectLooksIntoTLS(t *testing.T) {
 	l, base, err := badupstream.HTTP1.Listen()
 	if err != nil {

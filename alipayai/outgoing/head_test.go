@@ -23,10 +23,13 @@ func FuzzWritePlain(f *testing.F) {
 	f.Add("a", "http://u:p@h/\x7f?\n", "h%zone", "\r\n", "Content-Length", "7", "body", true)
 	f.Add("POST", "http://支付宝/", "支付宝", "t", "Trailer", "X", "body", true)
 	f.Fuzz(func(t *testing.T, method, url, host, agent, name, value, body string, twice bool) {
+		if _, err := http.NewRequest(method, url, nil); err != nil {
+			return // no caller can have made it
+		}
 		request := func() *http.Request {
 			req, err := http.NewRequest(method, url, nil)
 			if err != nil {
-				t.Skip()
+				t.Fatal(err)
 			}
 			req.Host, req.ContentLength = host, int64(len(body))
 			req.Body = io.NopCloser(bytes.NewReader([]byte(body)))

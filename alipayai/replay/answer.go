@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-alipayai/gateway/internal/redisstore"
 )
 
-// Answer is what a client was told once. Nobody changes the header of one that
-// was handed over, nor the body of one that a store gave; a store copies the
+// Answer is what a client was told once. The header of one that was handed
+// over is not changed, nor the body of one that a store gave; a store copies the
 // body that it is given, unless that is Kept.
 type Answer struct {
 	Status int
@@ -20,7 +20,7 @@ type Answer struct {
 	Header http.Header
 	// Body is the whole body; of a stream its raw server-sent events.
 	Body []byte
-	// Kept says that nobody will change Body, so that stores may share it instead of
+	// Kept says that Body does not change any more, so that stores may share it instead of
 	// copying it. No store gives such a one.
 	Kept bool
 	// Provider and Model are who really answered.

@@ -148,7 +148,7 @@ func TestTenantsLeaveRoomForKeysOfOthers(t *testing.T) {
 		}
 	}
 	if got := len(claimAll("greedy")); got != 7 {
-		t.Errorf("a tenant that has 10 left gets %d more of the 23 that nobody has, want 7", got)
+		t.Errorf("a tenant that has 10 left gets %d more of the 23 that are free, want 7", got)
 	}
 	if got := len(claimAll("late")); got != 8 {
 		t.Errorf("a late tenant has %d, want 8", got)

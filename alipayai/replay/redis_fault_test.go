@@ -85,7 +85,7 @@ func TestRedisAway(t *testing.T) {
 	}
 }
 
-// A claim that is made although its reply was lost is nobody's: it is released, so that the call may be
+// A claim that is made although its reply was lost has no owner: it is released, so that the call may be
 // repeated; where that is lost as well, its lease ends by itself.
 func TestClaimWhoseReplyIsLost(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -290,7 +290,7 @@ func finishOnce(ctx context.Context, claims Claims, key Key, text string) error 
 		return err
 	}
 	if answer != nil {
-		return fmt.Errorf("a key that nobody has used has the answer %q", answer.Body)
+		return fmt.Errorf("an unused key has the answer %q", answer.Body)
 	}
 	return claim.Finish(ctx, answerOf(text), time.Minute)
 }

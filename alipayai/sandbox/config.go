@@ -32,7 +32,7 @@ const (
 // Credentials of the app that a simulator without [Config.Apps] knows. They are
 // public, and good for nothing but a simulator. [DemoKeys] has the HMAC keys.
 // DemoAPIKey is for format [Anthropic]. Format [NextBuilder] has no demo app,
-// since a private key that everybody has would sign for nobody.
+// since a published private key proves nothing.
 const (
 	DemoClientID     = "SANDBOX_DEMO"
 	DemoOAuthSecret  = "sandbox-demo-oauth-secret"

@@ -36,7 +36,7 @@ func TestMessages(t *testing.T) {
 		"system in between":     {hi + `,{"role":"system","content":"s"},` + hi + `,{"role":"developer","content":"d"}`, text("s") + `,` + text("d"), turn("user", text("hi"), text("hi")), ""},
 		"merged turns":          {hi + `,` + hi + `,{"role":"assistant","content":"a"},{"role":"assistant","content":"b"},` + hi, "", turn("user", text("hi"), text("hi")) + `,` + turn("assistant", text("a"), text("b")) + `,` + hello, ""},
 		"assistant first":       {`{"role":"assistant","content":"a"},` + hi, "", turn("user", text(".")) + `,` + turn("assistant", text("a")) + `,` + hello, "messages.role"},
-		"nobody's words first":  {`{"role":"assistant","content":""},` + hi, "", hello, ""},
+		"empty words first":     {`{"role":"assistant","content":""},` + hi, "", hello, ""},
 		"assistant last":        {hi + `,{"role":"assistant","content":"a  b \n\t"}`, "", hello + `,` + turn("assistant", text("a  b")), ""},
 		"assistant not last":    {hi + `,{"role":"assistant","content":"a "},` + hi, "", hello + `,` + turn("assistant", text("a ")) + `,` + hello, ""},
 		"last words blank":      {hi + `,{"role":"assistant","content":" \n"}`, "", hello, "messages.content"},

@@ -182,7 +182,7 @@ func TestStreamUsage(t *testing.T) {
 	none := strings.NewReplacer(`,"usage":{"output_tokens":20}`, "", `,"usage":{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":1}`, "").Replace(in)
 	d = decodeStream(strings.NewReader(none), wire.Ask{Request: wire.Request{IncludeUsage: true}})
 	if strings.Contains(d.out, "prompt_tokens") || !d.done() {
-		t.Errorf("usage that nobody gave: %s", d.out)
+		t.Errorf("usage that was not given: %s", d.out)
 	}
 }
 
