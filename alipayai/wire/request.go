@@ -2,7 +2,9 @@ package wire
 
 import (
 	"bytes"
+	"math"
 	"slices"
+	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -19,11 +21,24 @@ type Request struct {
 	// any other is run by the provider and may act.
 	HostedTools bool
 	HasImages   bool // a message has an image_url part
+	Messages    int  // how many messages there are
+	// MaxTokens is the most that an answer may have, of max_tokens and max_completion_tokens the larger one, and N how
+	// many answers are asked for; 0 where the client does not say, or says something else than a whole number from 1.
+	MaxTokens, N int64
 
-	modelStart, modelEnd int // the model's value in Body, with its quotes
+	modelStart, modelEnd int            // the model's value in Body, with its quotes
+	user                 jsontext.Value // that of "user", a part of Body
 	// Where the values of include_usage and of stream_options are in Body. An end of 0: there is none; of -1: one is
 	// of another type, for the upstream to refuse.
 	usageStart, usageEnd, optionsStart, optionsEnd int
+}
+
+// User is the client's name for its end user: the value of "user". It is empty where there is none, or one of another type.
+func (r Request) User() string {
+	if r.user.Kind() != '"' {
+		return ""
+	}
+	return unquoted(r.user)
 }
 
 // WithModel returns the body with the value of "model" replaced and every other byte as it was. When the name is the
@@ -90,8 +105,18 @@ func ParseChatRequest(body []byte, lim Limits) (Request, error) {
 			filled, err := s.skip()
 			r.HasTools = r.HasTools || filled
 			return err
+		case "user":
+			r.user, err = s.scalar()
+			return err
+		case "max_tokens", "max_completion_tokens":
+			most, err := s.count()
+			r.MaxTokens = max(r.MaxTokens, most)
+			return err
+		case "n":
+			r.N, err = s.count()
+			return err
 		}
-		return s.other(name, "model", "messages", "stream", "stream_options", "tools", "functions")
+		return s.other(name, "model", "messages", "stream", "stream_options", "tools", "functions", "max_tokens", "max_completion_tokens", "n")
 	})
 	if err != nil {
 		return Request{}, s.requestError(err)
@@ -160,6 +185,19 @@ func (s *scanner) flag(param string) (bool, error) {
 	return v.Kind() == 't', err
 }
 
+// count reads a whole number from 1, as upstreams read it; 0 for anything else.
+func (s *scanner) count() (int64, error) {
+	v, err := s.scalar()
+	if v.Kind() != '0' {
+		return 0, err
+	}
+	n, failed := strconv.ParseFloat(string(v), 64)
+	if failed != nil || n < 1 || n > 1<<53 || n != math.Trunc(n) {
+		return 0, err
+	}
+	return int64(n), err
+}
+
 func (s *scanner) streamOptions(r *Request) error {
 	switch {
 	case s.is('n'):
@@ -201,12 +239,11 @@ func (s *scanner) messages(r *Request) error {
 	if !s.is('[') {
 		return s.wrongType("messages", "an array")
 	}
-	n := 0
 	err := s.array(func() error {
-		n++
+		r.Messages++
 		return s.message(r)
 	})
-	if err == nil && n == 0 {
+	if err == nil && r.Messages == 0 {
 		return empty("messages", "array")
 	}
 	return err

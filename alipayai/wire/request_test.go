@@ -60,9 +60,38 @@ func TestParseChatRequest(t *testing.T) {
 			if string(got.Body) != tt.body {
 				t.Errorf("Body = %q", got.Body)
 			}
-			got.Body, got.modelStart, got.modelEnd = nil, 0, 0
 			if got.Model != tt.want.Model || got.flags() != tt.want.flags() {
 				t.Errorf("got %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+// What bounds a call's cost, and whose it is.
+func TestRequestCounts(t *testing.T) {
+	tests := map[string]struct {
+		body                   string
+		user                   string
+		maxTokens, n, messages int64
+	}{
+		"nothing":                 {`"messages":[{}]`, "", 0, 0, 1},
+		"all":                     {`"user":"u\u0031","max_tokens":7,"n":2,"messages":[{},1,{}]`, "u1", 7, 2, 3},
+		"the newer name":          {`"max_completion_tokens":9,"messages":[{}]`, "", 9, 0, 1},
+		"both names":              {`"max_completion_tokens":9,"max_tokens":11,"messages":[{}]`, "", 11, 0, 1},
+		"as upstreams may read":   {`"max_tokens":1e3,"n":2.0,"messages":[{}]`, "", 1000, 2, 1},
+		"null":                    {`"user":null,"max_tokens":null,"n":null,"messages":[{}]`, "", 0, 0, 1},
+		"of another type":         {`"user":{"id":"u"},"max_tokens":"7","n":[2],"messages":[{}]`, "", 0, 0, 1},
+		"no whole number from 1":  {`"max_tokens":0,"n":1.5,"messages":[{}]`, "", 0, 0, 1},
+		"negative, and too large": {`"max_tokens":-1,"n":1e300,"messages":[{}]`, "", 0, 0, 1},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r, err := ParseChatRequest([]byte(`{"model":"m",`+tt.body+`}`), Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.User() != tt.user || r.MaxTokens != tt.maxTokens || r.N != tt.n || int64(r.Messages) != tt.messages {
+				t.Errorf("user %q, at most %d tokens, %d answers, %d messages", r.User(), r.MaxTokens, r.N, r.Messages)
 			}
 		})
 	}
