@@ -305,6 +305,9 @@ var composed = map[string]bool{"Accept": true, "Accept-Encoding": true, "Content
 // which depends on the request.
 func (p *Provider) shapeOf() replay.Key {
 	parts := []string{p.Name, p.Profile.Name, p.Format.Name(), p.BaseURL.String(), p.ClientID, p.Dialect, string(p.OnUnsupported)}
+	if p.AnswerFields != nil {
+		parts = append(parts, fmt.Sprint(*p.AnswerFields))
+	}
 	for _, endpoint := range slices.Sorted(maps.Keys(p.targets)) {
 		parts = append(parts, string(endpoint), p.targets[endpoint].requestTarget)
 	}
