@@ -123,7 +123,7 @@ func (f *AnswerForm) open(text []byte, failed bool) (opened, error) {
 	case success != "":
 		o.succeeded = slices.Contains(f.fields.SuccessValues, success)
 		failed = !o.succeeded
-	case len(f.fields.SuccessValues) == 0:
+	default:
 		failed = isFailureText(said.Code)
 	}
 	if !failed || said == (Failure{}) && success == "" {
