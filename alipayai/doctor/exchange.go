@@ -59,6 +59,7 @@ type exchange struct {
 	// unverified is what is wrong with the answer's signature; nil for nothing.
 	unverified error
 	models     []string
+	life       time.Duration // of a token
 	stream     streamed
 }
 

@@ -103,7 +103,8 @@ func (c *check) askToken(p *upstream.Provider) *exchange {
 	}
 	x.tokenVerdict(err)
 	if err == nil && !got.Expiry.IsZero() {
-		x.message = "a token for " + got.Expiry.Sub(got.Issued).Round(time.Second).String()
+		x.life = got.Expiry.Sub(got.Issued)
+		x.message = "a token for " + x.life.Round(time.Second).String()
 	}
 	return x
 }
@@ -171,6 +172,10 @@ func (c *check) tokenStep(x *exchange) Step {
 		}
 		if len(s.Options) > 0 {
 			s.Advice = "the upstream takes the access token in this form only"
+		}
+		if grant, ok := c.provider.Tokens.Fetcher.(*token.Grant); ok && grant.Answer == nil && x.life >= longLife*time.Second {
+			s.Status, s.Advice = Warn, "that is long for an access token: if its end is said in milliseconds, say so"
+			s.Suspects = []string{"token <url> <secret> {\n\tanswer {\n\t\texpires expires_in ms\n\t}\n}"}
 		}
 		return s
 	}
