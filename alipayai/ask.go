@@ -181,7 +181,7 @@ func (c *call) attempted(f *failure.Failure) Attempt {
 		Number: c.outcome.Attempts, Status: http.StatusOK,
 	}
 	if f != nil {
-		a.Status, a.Code, a.Class, a.Cause = f.Status, f.Code, f.Class, f.Cause
+		a.Status, a.Code, a.Class, a.Cause, a.UpstreamID = f.Status, f.Code, f.Class, f.Cause, f.UpstreamID
 	}
 	return a
 }

@@ -138,7 +138,7 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		}
 		return a, nil
 	case parsed.Failure == nil:
-		parsed.Failure = refusal(resp.StatusCode, body)
+		parsed.Failure = refusal(resp.StatusCode, a.body.Bytes())
 	}
 	return nil, c.failed(p, x, parsed.Failure, body, event)
 }
@@ -200,12 +200,15 @@ func (c *call) failed(p *upstream.Provider, x *upstream.Exchange, reported *wire
 func (c *call) decode(p *upstream.Provider, a *Answer) (parsed wire.Answer, event []byte, err error) {
 	body := a.body.Bytes()
 	if upstream.IsEventStream(a.header) {
-		if reported, event := failingEvent(body); reported != nil {
+		if reported, event := failingEvent(p, body); reported != nil {
 			return wire.Answer{Failure: reported}, event, nil
 		}
 	}
 	if c.untouched(p) || c.Endpoint != upstream.EndpointChat || a.Status != http.StatusOK {
-		parsed, err = wire.ParseBody(body, wire.Limits{})
+		inside, parsed, err := p.AnswerForm.ParseBody(body, a.Status >= http.StatusBadRequest)
+		if len(inside) != len(body) {
+			a.body = bytes.NewBuffer(inside)
+		}
 		return parsed, nil, err
 	}
 	translated, parsed, err := p.Format.DecodeAnswer(body, c.wireAsk(p))
@@ -217,7 +220,7 @@ func (c *call) decode(p *upstream.Provider, a *Answer) (parsed wire.Answer, even
 
 // failingEvent finds the event of a whole stream that reports a failure; nil where
 // none does.
-func failingEvent(stream []byte) (*wire.Failure, []byte) {
+func failingEvent(p *upstream.Provider, stream []byte) (*wire.Failure, []byte) {
 	events := wire.NewEventReader(bytes.NewReader(stream), 0)
 	defer events.Release()
 	for {
@@ -225,8 +228,14 @@ func failingEvent(stream []byte) (*wire.Failure, []byte) {
 		if err != nil {
 			return nil, nil
 		}
-		if chunk, err := wire.ParseEvent(event); err == nil && chunk.Failure != nil {
-			return chunk.Failure, bytes.Clone(event.Raw)
+		inside, reported, err := p.AnswerForm.OpenEvent(event)
+		if err == nil && reported == nil {
+			var chunk wire.Chunk
+			chunk, err = wire.ParseEvent(inside)
+			reported = chunk.Failure
+		}
+		if err == nil && reported != nil {
+			return reported, bytes.Clone(event.Raw)
 		}
 	}
 }

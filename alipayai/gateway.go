@@ -101,6 +101,8 @@ type Attempt struct {
 	// means.
 	Code  string
 	Class failure.Class
+	// UpstreamID is by what the upstream's own logs know the call, where it says so.
+	UpstreamID string
 	// Cause is why there is no answer, where more is known than the client is told.
 	Cause error
 }

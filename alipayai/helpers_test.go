@@ -295,14 +295,15 @@ func wantError(t *testing.T, got reply, status int, code string) (message string
 type recorder struct {
 	settled chan alipayai.Outcome
 
-	mu        sync.Mutex
-	attempts  []string
-	classes   []failure.Class
-	fallbacks []string
-	breakers  []string
-	signing   []string
-	rejected  []string
-	waits     []time.Duration
+	mu          sync.Mutex
+	attempts    []string
+	classes     []failure.Class
+	upstreamIDs []string
+	fallbacks   []string
+	breakers    []string
+	signing     []string
+	rejected    []string
+	waits       []time.Duration
 }
 
 func (r *recorder) Attempted(a alipayai.Attempt) {
@@ -310,6 +311,7 @@ func (r *recorder) Attempted(a alipayai.Attempt) {
 	defer r.mu.Unlock()
 	r.attempts = append(r.attempts, a.Provider+":"+a.Code)
 	r.classes = append(r.classes, a.Class)
+	r.upstreamIDs = append(r.upstreamIDs, a.UpstreamID)
 }
 
 func (r *recorder) FellOver(provider, reason string) {

@@ -95,6 +95,12 @@ func step(t *testing.T, r doctor.Report, name string) doctor.Step {
 	return r.Steps[i]
 }
 
+// What says where the simulator's variants of answers have what.
+const (
+	errorNames  = "answer {\n\tcode errNo\n\tmessage errText\n\trequest_id traceId\n\tretry_after retryMs ms\n}"
+	tokenAnswer = "token <url> <secret> {\n\tanswer {\n\t\taccess_token data.token\n\t\texpires data.ttl ms\n\t}\n}"
+)
+
 // The signature blocks of the simulator's variants that sign otherwise.
 const (
 	signedLines = `signature {
@@ -131,6 +137,19 @@ func TestCheckFindsTheOption(t *testing.T) {
 		"paths": {[]sandbox.Variant{sandbox.VariantPaths}, false, []string{
 			"path chat /api/v1/chat/completions\npath embeddings /api/v1/embeddings\npath models /api/v1/models"}},
 		"errors":       {[]sandbox.Variant{sandbox.VariantErrors}, true, []string{"on E1002 resign", "on E1003 refresh_token"}},
+		"envelope":     {[]sandbox.Variant{sandbox.VariantEnvelope}, false, []string{"answer {\n\tinside response\n\tsuccess code A00000\n}"}},
+		"error names":  {[]sandbox.Variant{sandbox.VariantErrorNames}, true, []string{errorNames}},
+		"token answer": {[]sandbox.Variant{sandbox.VariantTokenAnswer}, false, []string{tokenAnswer}},
+		"an envelope, and names of errors": {[]sandbox.Variant{sandbox.VariantErrorNames, sandbox.VariantEnvelope}, true, []string{
+			strings.Replace(errorNames, "answer {\n", "answer {\n\tinside response\n\tsuccess code A00000\n", 1)}},
+		"an envelope, and errors with status 200": {[]sandbox.Variant{sandbox.VariantErrors, sandbox.VariantEnvelope, sandbox.VariantTokenHeader}, true, []string{
+			"token <url> <secret> {\n\theader X-Access-Token\n}", "answer {\n\tinside response\n\tsuccess code A00000\n}", "on E1002 resign", "on E1003 refresh_token"}},
+		"all of an answer": {
+			[]sandbox.Variant{sandbox.VariantErrorNames, sandbox.VariantEnvelope, sandbox.VariantTokenAnswer, sandbox.VariantTokenJSON, sandbox.VariantTokenHeader, sandbox.VariantHex}, true,
+			[]string{
+				"token <url> <secret> {\n\tauth json\n}", tokenAnswer, "token <url> <secret> {\n\theader X-Access-Token\n}", signedHex,
+				strings.Replace(errorNames, "answer {\n", "answer {\n\tinside response\n\tsuccess code A00000\n", 1),
+			}},
 		"http1":        {[]sandbox.Variant{sandbox.VariantHTTP1}, false, []string{"transport http {\n\tversions 1.1\n}"}},
 		"token header": {[]sandbox.Variant{sandbox.VariantTokenHeader}, false, []string{"token <url> <secret> {\n\theader X-Access-Token\n}"}},
 		"skew":         {[]sandbox.Variant{sandbox.VariantSkew}, false, nil},

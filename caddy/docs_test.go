@@ -91,7 +91,7 @@ var (
 	sectionOf = map[string]string{
 		"App": "Global option `alipayai`", "Redis": "Option `store`", "Evidence": "Option `evidence`", "Alert": "Option `alert`",
 		"Provider": "Option `provider`", "Token": "Option `provider`", "Limit": "Option `provider`", "Queue": "Option `provider`",
-		"CodeRule": "Option `provider`", "Agent": "Option `provider`", "Signature": "Option `signature`", "SignatureAnswer": "Option `signature`",
+		"CodeRule": "Option `provider`", "Agent": "Option `provider`", "Answer": "Option `answer`", "TokenAnswer": "Option `answer`", "Signature": "Option `signature`", "SignatureAnswer": "Option `signature`",
 		"Proxy": "Directive `alipayai_proxy`", "Breaker": "Directive `alipayai_proxy`", "CachedAnswer": "Directive `alipayai_proxy`",
 		"Idempotency": "Directive `alipayai_proxy`", "TenantLimit": "Directive `alipayai_proxy`",
 		"KeysAuth": "Directive `alipayai_auth`", "SigningTransport": "`transport alipayai` of `reverse_proxy`",
@@ -103,6 +103,7 @@ var (
 		"store_redis_options.go": {"Option `store`", "Global option `alipayai`"},
 		"provider_caddyfile.go":  {"Option `provider`"},
 		"signature.go":           {"Option `signature`"},
+		"answer.go":              {"Option `answer`"},
 		"proxy_caddyfile.go":     {"Directive `alipayai_proxy`"},
 		"handlers_caddyfile.go":  {"Directive `alipayai_auth`", "Directive `alipayai_sandbox`", "`transport alipayai` of `reverse_proxy`"},
 	}

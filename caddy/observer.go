@@ -35,8 +35,14 @@ func (o observer) Attempted(a alipayai.Attempt) {
 		return
 	}
 	if c := o.logger.Check(zapcore.WarnLevel, "attempt failed"); c != nil {
-		c.Write(zap.String("provider", a.Provider), zap.String("code", a.Code), zap.String("action", string(a.Class)),
-			zap.Int("status", a.Status), zap.Int("attempt", a.Number), zap.String("request_id", a.RequestID), zap.Error(a.Cause))
+		fields := []zap.Field{
+			zap.String("provider", a.Provider), zap.String("code", a.Code), zap.String("action", string(a.Class)),
+			zap.Int("status", a.Status), zap.Int("attempt", a.Number), zap.String("request_id", a.RequestID), zap.Error(a.Cause),
+		}
+		if a.UpstreamID != "" {
+			fields = append(fields, zap.String("upstream_request_id", a.UpstreamID))
+		}
+		c.Write(fields...)
 	}
 }
 

@@ -133,6 +133,11 @@ type Provider struct {
 	// The agent to ask. Required by profile `nextbuilder`.
 	Agent *Agent `json:"agent,omitempty"`
 
+	// Where the upstream's answers have what is read of them, as in an envelope of its
+	// own. For profiles of OpenAI's form. Default: as in OpenAI's form and those of
+	// Ant's interfaces.
+	Answer *Answer `json:"answer,omitempty"`
+
 	// How to connect. Default: `{"protocol": "http"}`, keeping up to 256 idle
 	// connections.
 	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`

@@ -53,6 +53,9 @@ func (a *App) describe(name string, c *Provider, resolver secrets, uses credenti
 	if p.Format, err = c.format(resolver, profile); err != nil {
 		return nil, "", err
 	}
+	if p.AnswerFields, err = c.Answer.fields(); err != nil {
+		return nil, "", err
+	}
 	base := profile.BaseURL
 	if c.BaseURL != "" {
 		if base, err = resolver.public("base_url", c.BaseURL); err != nil {

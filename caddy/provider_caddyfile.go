@@ -31,6 +31,11 @@ import (
 //			scope         <scope>
 //			refresh_token <token>
 //			header        <name> [<prefix>]
+//			field         <field> <name>
+//			param         <name> <value>
+//			answer {
+//				...
+//			}
 //		}
 //		models             <names...>
 //		model              [<asked>] <to>
@@ -47,6 +52,9 @@ import (
 //		stream_timeout     <duration>
 //		verify_response    off|if_present|require
 //		on                 <code-pattern> <action>
+//		answer {
+//			...
+//		}
 //		dialect            <dialect>
 //		on_unsupported     reject|warn|drop
 //		agent              <id> {
@@ -58,7 +66,7 @@ import (
 //		}
 //	}
 //
-// key, public_key, model, path, header and on may be repeated.
+// key, public_key, model, path, header, on, and field and param of token may be repeated.
 func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 	return block(d, "provider",
 		option{form: "profile <profile>", read: text(&p.Profile)},
@@ -99,6 +107,7 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 			p.Codes = append(p.Codes, rule)
 			return nil
 		}},
+		option{form: "answer { ... }", read: p.unmarshalAnswer},
 		option{form: "dialect <dialect>", read: text(&p.Dialect)},
 		option{form: "on_unsupported reject|warn|drop", read: text(&p.OnUnsupported)},
 		option{form: "agent <id>", read: p.unmarshalAgent},
@@ -183,6 +192,9 @@ func (p *Provider) unmarshalToken(d *caddyfile.Dispenser) error {
 		option{form: "scope <scope>", read: text(&p.Token.Scope)},
 		option{form: "refresh_token <token>", read: text(&p.Token.RefreshToken)},
 		option{form: "header <name> [<prefix>], as header X-Access-Token, or header Authorization Token", read: p.Token.unmarshalHeader},
+		option{form: "field grant_type|client_id|client_secret|refresh_token|scope <name>, as field client_id appId", read: named(&p.Token.Fields, word), repeats: true},
+		option{form: "param <name> <value>", read: named(&p.Token.Params, word), repeats: true},
+		option{form: "answer { ... }", read: p.Token.unmarshalAnswer},
 	)
 }
 

@@ -62,8 +62,8 @@ type SandboxHandler struct {
 
 	// The ways in which the API departs from what the profile `alipay` takes it to
 	// be, for trying out the options that say so: `layout`, `hex`, `seconds`,
-	// `token_json`, `token_post`, `token_header`, `paths`, `errors`, `http1` and
-	// `skew`. Only format `openai` has them. Default: none.
+	// `token_json`, `token_post`, `token_header`, `paths`, `errors`, `http1`,
+	// `skew`, `envelope`, `error_names` and `token_answer`. Only format `openai` has them. Default: none.
 	Variants []string `json:"variants,omitempty"`
 
 	// Tells simulators with the same options apart: those with the same name

@@ -39,6 +39,17 @@ type Token struct {
 	// The scope to ask for. Default: none.
 	Scope string `json:"scope,omitempty"`
 
+	// The endpoint's own names of a request's fields `grant_type`, `client_id`,
+	// `client_secret`, `refresh_token` and `scope`. Default: these.
+	Fields map[string]string `json:"fields,omitempty"`
+
+	// Further fields of each request. Values may be placeholders. Default: none.
+	Params map[string]string `json:"params,omitempty"`
+
+	// Where the endpoint's answers have what is read of them. Default: as in RFC
+	// 6749 and Ant's interfaces.
+	Answer *TokenAnswer `json:"answer,omitempty"`
+
 	// The first refresh token, which makes the grant `refresh_token`. Rotated
 	// ones are kept, encrypted with the app's `encryption_key`, in Caddy's storage,
 	// whose lock lets replicas that share it redeem them one after the other.
@@ -124,6 +135,13 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 		URL: address, ClientID: clientID, Secret: secret, Auth: auth, Scope: asked.Scope,
 		Transport: p.Transport, Credentials: live, Now: time.Now,
 	}
+	further, err := asked.request(grant, p, s)
+	if err != nil {
+		return err
+	}
+	if grant.Answer, err = asked.Answer.form(); err != nil {
+		return err
+	}
 	live.Add(credentials.Basic(url.QueryEscape(clientID), url.QueryEscape(secret)))
 	if u.Host == p.BaseURL.Host {
 		grant.Clock = p.Clock // another host has another clock
@@ -140,7 +158,11 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 		}
 	}
 	// Everything that would make another token belongs to the cell's identity.
-	cell, release := acquire[token.Cell]("token", address, clientID, secret, asked.Scope, source.RefreshToken)
+	scope := asked.Scope
+	if further != "" {
+		scope += " with " + further
+	}
+	cell, release := acquire[token.Cell]("token", address, clientID, secret, scope, source.RefreshToken)
 	a.releases = append(a.releases, release)
 	source.Cell = cell
 	a.releases = append(a.releases, live.Watch(cell))
@@ -162,7 +184,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 			a.monitor.TokenRefresh(p.Name, err)
 		}
 	}
-	a.shareTokens(source, logger, address, clientID, asked.Scope, source.RefreshToken)
+	a.shareTokens(source, logger, address, clientID, scope, source.RefreshToken)
 	p.Tokens = source
 	a.jobs = append(a.jobs, func(ctx context.Context) { source.Run(ctx) })
 	return nil

@@ -22,8 +22,8 @@ func TestHMACSignAllocates(t *testing.T) {
 	}
 }
 
-// A layout of one's own costs what the built-in one does: no allocation more, and at most 2 µs, of which the test's
-// ceiling is ten times as much for the sake of busy machines. BenchmarkLayoutSign measures it.
+// A layout of one's own costs what the built-in one does: no allocation more, and at most 2 µs. Both are measured in turns,
+// until each has had a moment of the machine for itself. BenchmarkLayoutSign measures it.
 func TestLayoutSignCosts(t *testing.T) {
 	built, own, m := newHMAC(t, "2026APP01"), asLayout(t, "2026APP01"), chatMessage()
 	sign := func(s Scheme) func() {
@@ -36,19 +36,20 @@ func TestLayoutSignCosts(t *testing.T) {
 	if a, b := testing.AllocsPerRun(1000, sign(built)), testing.AllocsPerRun(1000, sign(own)); b > a {
 		t.Errorf("Sign made %v allocations, the built-in's %v", b, a)
 	}
-	const ceiling = 20 * time.Microsecond
-	fastest := func(f func()) time.Duration {
-		least := time.Hour
-		for range 50 {
-			start := time.Now()
-			for range 20 {
-				f()
-			}
-			least = min(least, time.Since(start)/20)
+	const ceiling = 2 * time.Microsecond
+	took := func(f func()) time.Duration {
+		start := time.Now()
+		for range 20 {
+			f()
 		}
-		return least
+		return time.Since(start) / 20
 	}
-	if a, b := fastest(sign(built)), fastest(sign(own)); b > a+ceiling {
+	a, b := time.Hour, time.Hour
+	for turn := 0; turn < 50 || turn < 20_000 && b > a+ceiling; turn++ {
+		a, b = min(a, took(sign(built))), min(b, took(sign(own)))
+	}
+	if b > a+ceiling {
 		t.Errorf("Sign took %v, the built-in's %v", b, a)
 	}
+	t.Logf("Sign took %v, the built-in's %v", b, a)
 }

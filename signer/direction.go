@@ -70,15 +70,15 @@ func (t template) checkField(option string) error {
 		if p.kind != partText {
 			continue
 		}
-		text := p.text
-		if i > 0 && i < len(t)-1 {
-			text = strings.Trim(text, " ")
-		} else if i > 0 {
+		// Spaces at the value's own ends are lost on the way (RFC 9110, section 5.5); others stay.
+		text, atEnd := p.text, i == 0 || i == len(t)-1
+		if i > 0 {
 			text = strings.TrimLeft(text, " ")
-		} else if i < len(t)-1 {
+		}
+		if i < len(t)-1 {
 			text = strings.TrimRight(text, " ")
 		}
-		if text == "" {
+		if text == "" && !atEnd {
 			continue
 		}
 		if err := checkValue(option, text); err != nil {

@@ -471,3 +471,93 @@ func FuzzLayout(f *testing.F) {
 		}
 	})
 }
+
+// The field that holds the signature is read alone, whatever else the message is; of what is not like it there is none.
+func TestSentSignature(t *testing.T) {
+	l := must(NewLayout(LayoutConfig{
+		ClientID: "app", Keys: layoutKeys(t), Content: "{time_ms}.{body}",
+		Fields: []Field{{"Authorization", "OWN {client_id} {time_ms} {hex}"}}, AnswerContent: "{time_ms}.{body}", AnswerFields: []Field{{"X-Answer", "{time_ms}/{hex}"}},
+	}))(t)
+	mac := strings.Repeat("0a", 32)
+	for value, want := range map[string]string{
+		"OWN app 1767322800000 " + mac:                  mac,
+		"OWN other 1767322800000 " + mac:                mac, // whoever it is for
+		"OWN app 1767322800000 " + strings.ToUpper(mac): "",
+		"OWN app 1767322800000 " + mac[1:]:              "",
+		"OWN app 176732280000 " + mac:                   "",
+		"Bearer " + mac:                                 "",
+		"":                                              "",
+	} {
+		if got := l.SentSignature(http.Header{"Authorization": {value}}); got != want {
+			t.Errorf("%q: got %q", value, got)
+		}
+		if got := l.Reflects(http.Header{"Authorization": {value}}, http.Header{"X-Answer": {"1767322800001/" + mac}}); got != (want != "") {
+			t.Errorf("%q: reflected: %t", value, got)
+		}
+	}
+	for name, h := range map[string]http.Header{"none": {}, "two": {"Authorization": {"OWN app 1767322800000 " + mac, "OWN app 1767322800000 " + mac}}} {
+		if got := l.SentSignature(h); got != "" {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
+	if l.AnswerField() != "X-Answer" || !l.SignsAnswers() || l.NeedsNonce() || strings.Join(l.Headers(), " ") != "Authorization" {
+		t.Errorf("answers in %q, headers %q", l.AnswerField(), l.Headers())
+	}
+}
+
+// Of answers the layout verifies what it signs for their request, and nothing else.
+func TestLayoutAnswersBelongToTheirRequests(t *testing.T) {
+	l := must(NewLayout(LayoutConfig{
+		Keys: layoutKeys(t), Content: `{method} {uri}\n{time_ms}.{body}`, Fields: []Field{{"X-Sig", "{hex}"}, {"X-Time", "{time_ms}"}},
+		AnswerContent: `{method} {uri}\n{time_ms}.{header.Content-Type}\n{body}`, AnswerFields: []Field{{"X-Sig", "{hex}"}, {"X-Time", "{time_ms}"}},
+	}))(t)
+	request := Message{Method: "POST", Target: "/v1/chat?a=1", Body: []byte("ask"), Time: testTime}
+	answer := Message{Method: request.Method, Target: request.Target, Body: []byte("said"), Time: testTime, Header: http.Header{"Content-Type": {"application/json"}}}
+	received, h := sentAs(answer, must(l.SignResponse(answer))(t).Fields)
+	if err := l.VerifyResponse(received, h); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*Message, http.Header){
+		"another request's method": func(m *Message, _ http.Header) { m.Method = "GET" },
+		"another request's path":   func(m *Message, _ http.Header) { m.Target = "/v1/models" },
+		"another request's query":  func(m *Message, _ http.Header) { m.Target = "/v1/chat?a=2" },
+		"another body":             func(m *Message, _ http.Header) { m.Body = []byte("said so") },
+		"another type":             func(_ *Message, h http.Header) { h.Set("Content-Type", "text/html") },
+		"another time":             func(_ *Message, h http.Header) { h.Set("X-Time", "1767322800001") },
+	} {
+		changed, fields := received, h.Clone()
+		change(&changed, fields)
+		if err := l.VerifyResponse(changed, fields); !errors.Is(err, ErrBadSignature) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := l.VerifyRequest(received, h); err == nil {
+		t.Error("an answer passes for a request")
+	}
+	for name, fields := range map[string]http.Header{"none": {}, "empty": {"X-Sig": {""}}, "null": {"X-Sig": {"null"}}} {
+		if err := l.VerifyResponse(received, fields); !errors.Is(err, ErrUnsigned) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// What two fields say of one thing has to agree, to the second where one says no more.
+func TestLayoutFieldsAgree(t *testing.T) {
+	l := must(NewLayout(LayoutConfig{
+		Keys: layoutKeys(t), Content: "{time_ms}.{nonce}.{body}",
+		Fields: []Field{{"X-Sig", "{hex}"}, {"X-Ms", "{time_ms}"}, {"X-S", "{time_s}"}, {"X-Iso", "{time_iso}"}, {"X-Nonce", "{nonce}"}, {"X-Again", "{nonce}"}},
+	}))(t)
+	m := goldenMessage()
+	m.Header = nil
+	received, h := sentAs(m, must(l.Sign(m))(t).Fields)
+	if err := l.VerifyRequest(received, h); err != nil {
+		t.Fatal(err)
+	}
+	for field, value := range map[string]string{"X-S": "1767322801", "X-Iso": "2026-01-02T03:00:01Z", "X-Ms": "1767322801123", "X-Again": "n-2", "X-Nonce": "n-2"} {
+		changed := h.Clone()
+		changed.Set(field, value)
+		if err := l.VerifyRequest(received, changed); !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "than the field before it") {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}

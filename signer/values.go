@@ -76,6 +76,10 @@ func (v *values) append(b []byte, p *part) []byte {
 
 // read takes what a received field's value says of p, in its one spelling.
 func (v *values) read(p part, text string) (err error) {
+	if p.kind.isMAC() && !placeholders[p.kind].alphabet.holds(text) {
+		// hex.DecodeString takes both cases, base64 passes over line breaks.
+		return errors.New("is not in its encoding")
+	}
 	switch p.kind {
 	case partClientID:
 		if text != v.clientID {
@@ -93,10 +97,7 @@ func (v *values) read(p part, text string) (err error) {
 			return errors.New("has no key version")
 		}
 		v.version, err = strconv.Atoi(text)
-	case partHex, partHexUpper: // which hex.DecodeString takes for each other
-		if !placeholders[p.kind].alphabet.holds(text) {
-			return errors.New("is not in its encoding")
-		}
+	case partHex, partHexUpper:
 		v.mac, err = hex.DecodeString(text)
 	case partBase64:
 		v.mac, err = base64.StdEncoding.Strict().DecodeString(text)

@@ -128,7 +128,13 @@ func (c *check) readStream(p *upstream.Provider, sent *upstream.Exchange, x *exc
 			return
 		}
 		sent.Watch.Arm(p.StreamTimeout, failure.ErrNoEvent)
-		_, chunk, err := decoder.Decode(nil, event)
+		event, reported, err := p.AnswerForm.OpenEvent(event)
+		var chunk wire.Chunk
+		if err == nil && reported == nil {
+			_, chunk, err = decoder.Decode(nil, event)
+		} else {
+			chunk.Failure = reported
+		}
 		switch {
 		case err != nil:
 			x.stream.reason = "an event is not in the format " + p.Format.Name()

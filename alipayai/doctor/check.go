@@ -89,7 +89,10 @@ func (c *check) run() {
 	if fetched != nil {
 		c.add(c.tokenStep(fetched))
 	}
-	c.add(c.signatureStep(models), c.modelsStep(models), c.rateLimit(models), c.errors(models), c.chat(models))
+	// The last two ask, and may find options that other steps show.
+	errors := c.errors(models)
+	chat := c.chat(models)
+	c.add(c.signatureStep(models), c.modelsStep(models), c.rateLimit(models), errors, chat)
 }
 
 // add appends steps to the report. One that found options has something to do.

@@ -62,6 +62,9 @@ func (c *check) errors(x *exchange) Step {
 	for _, probe := range ask {
 		probe.request.endpoint = upstream.EndpointModels
 		got := c.ask(c.provider, &probe.request)
+		if again := c.reread(got, stepErrors); again != nil {
+			got = again
+		}
 		sent = append(sent, probe.name)
 		received = append(received, got.received())
 		switch {
@@ -80,6 +83,7 @@ func (c *check) errors(x *exchange) Step {
 	if len(s.Options) > 0 {
 		advice = append(advice, "the upstream has codes of its own: say what they mean")
 	}
+	s.Options = append(c.optionsOf(stepErrors), s.Options...)
 	s.Sent, s.Received, s.Advice = strings.Join(sent, "\n"), strings.Join(received, "\n"), strings.Join(advice, "; ")
 	return s
 }

@@ -59,6 +59,7 @@ type exchange struct {
 	// unverified is what is wrong with the answer's signature; nil for nothing.
 	unverified error
 	models     []string
+	life       time.Duration // of a token
 	stream     streamed
 }
 
@@ -119,14 +120,17 @@ func (x *exchange) unanswered(f *failure.Failure) {
 // read says what the answer is, by its status and by what its body reports.
 func (x *exchange) read(p *upstream.Provider) {
 	reported := new(wire.Failure)
-	parsed, err := wire.ParseBody(x.body, wire.Limits{})
+	inside, parsed, err := p.AnswerForm.ParseBody(x.body, x.answer.StatusCode >= http.StatusBadRequest)
+	x.code, x.message, x.class = "", "", ""
 	failed := x.answer.StatusCode >= http.StatusMultipleChoices
 	if err == nil && parsed.Failure != nil {
 		reported, failed = parsed.Failure, true
 	}
 	if !failed && err == nil {
 		x.verdict = good
-		x.models = modelsOf(x.body)
+		if x.models = modelsOf(inside); len(x.models) == 0 && x.listsModels() {
+			x.verdict = otherNames
+		}
 		return
 	}
 	if !failed {
@@ -136,6 +140,25 @@ func (x *exchange) read(p *upstream.Provider) {
 	x.message = reported.Message
 	x.code, x.class = failure.Classify(x.answer.StatusCode, reported, slices.Concat(p.Codes, p.Profile.Codes))
 	x.verdict = judge(x.answer.StatusCode, x.code, x.message, x.class)
+	if x.answer.StatusCode < http.StatusMultipleChoices && x.listsModels() {
+		x.verdict = otherNames
+	}
+}
+
+// listsModels reports whether there is a list of models anywhere in the answer.
+func (x *exchange) listsModels() bool {
+	return len(modelsOf(x.body)) > 0 || slices.ContainsFunc(membersOf(x.body), func(m member) bool { return m.models })
+}
+
+// readBy is the same answer as p reads it.
+func (x *exchange) readBy(p *upstream.Provider) *exchange {
+	after := &exchange{
+		host: x.host, sent: x.sent, canonical: x.canonical, sentAt: x.sentAt, gotAt: x.gotAt,
+		answer: x.answer, body: x.body, unverified: x.unverified,
+	}
+	after.conn.peer, after.conn.addresses = x.conn.peer, x.conn.addresses
+	after.read(p)
+	return after
 }
 
 // modelsOf reads a list of models in OpenAI's form; none where it is none.

@@ -18,6 +18,8 @@ type option struct {
 	step string
 	// signs says that it changes what is signed: a wrong one is a wrong signature.
 	signs bool
+	// answers says that it is the option answer, whole: it takes the place of one found before.
+	answers bool
 }
 
 // texts are how a Caddyfile says the options.

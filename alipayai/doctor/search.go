@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"net/http"
 	"slices"
 
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -32,14 +33,45 @@ func (c *check) candidates(v verdict) []option {
 // exchange with those that it has wanted. Several may be: each that gets further
 // stays.
 func (c *check) search(x *exchange) *exchange {
-	for x.verdict != good {
-		next := c.improve(x)
+	for {
+		next := c.reread(x, stepModels)
+		if next == nil && x.verdict != good {
+			next = c.improve(x)
+		}
 		if next == nil {
 			return x
 		}
 		x = next
 	}
-	return x
+}
+
+// reread reads an answer by other names, where it has what is looked for under those; nil
+// where it says no more then. A success is asked for once more. step is the one that shows
+// the option.
+func (c *check) reread(x *exchange, step string) *exchange {
+	fields, ok := answerNames(c.provider, x)
+	if !ok {
+		return nil
+	}
+	o := answerOption(fields)
+	o.step = step
+	p := c.try(o)
+	if p == nil {
+		return nil
+	}
+	if x.answer.StatusCode < http.StatusBadRequest && (fields.Inside != "" || fields.Success != "") {
+		after := c.askModels(p)
+		if after.verdict != good || len(after.models) == 0 {
+			return nil
+		}
+		c.keep(o, p)
+		return after
+	}
+	if after := x.readBy(p); after.code != "" {
+		c.keep(o, p)
+		return after
+	}
+	return nil
 }
 
 // improve finds one option with which the upstream gets further than x; nil if
@@ -81,6 +113,13 @@ func (c *check) try(o option) *upstream.Provider {
 
 // keep takes an option for found.
 func (c *check) keep(o option, p *upstream.Provider) {
+	c.found = slices.DeleteFunc(c.found, func(before option) bool {
+		replaced := before.answers && o.answers
+		if replaced {
+			o.step = before.step
+		}
+		return replaced
+	})
 	c.found, c.patches, c.provider = append(c.found, o), append(c.patches, o.patch), p
 }
 

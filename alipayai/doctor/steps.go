@@ -24,7 +24,7 @@ func (c *check) signatureStep(x *exchange) Step {
 	s.Sent = "signed is\n" + shown(x.canonical)
 	s.Received = x.received()
 	switch x.verdict {
-	case good:
+	case good, otherNames:
 		s.Received = "taken; the answer is " + c.answerSigned(x, &s)
 	case wrongTime:
 		s.Status, s.Advice = Fail, "the upstream refuses the time that is signed: compare its unit with the contract's"
@@ -127,6 +127,11 @@ func (c *check) modelsStep(x *exchange) Step {
 			s.Suspects = []string{"model [<asked>] <to>"}
 		}
 		return s
+	case otherNames:
+		s.Status, s.Advice = Fail, "the models are listed, but not where the configuration has them"
+		if fields, ok := answerNames(p, x); ok {
+			s.Suspects = []string{answerOption(fields).text}
+		}
 	case notFound, notJSON:
 		s.Status, s.Advice = Fail, "there is no list of models at that path"
 		s.Suspects = slices.Concat([]string{"base_url <url>"}, []string{"path chat|embeddings|models <path>"})

@@ -20,18 +20,28 @@ func (c *check) token() *exchange {
 		return nil
 	}
 	x := c.askToken(c.provider)
+	for x.verdict != good {
+		next := c.improveToken(x)
+		if next == nil {
+			return x
+		}
+		x = next
+	}
+	return x
+}
+
+// improveToken finds one option with which the token endpoint gets further than x; nil
+// where there is none.
+func (c *check) improveToken(x *exchange) *exchange {
 	for _, o := range c.tokenCandidates(x) {
 		if p := c.try(o); p != nil {
-			if after := c.askToken(p); better(x.verdict, after.verdict) || after.verdict == good {
+			if after := c.askToken(p); better(x.verdict, after.verdict) {
 				c.keep(o, p)
-				if after.verdict == good {
-					return after
-				}
-				x = after
+				return after
 			}
 		}
 	}
-	return x
+	return nil
 }
 
 // tokenCandidates are the options that may be what the token endpoint wants. A
@@ -39,8 +49,12 @@ func (c *check) token() *exchange {
 func (c *check) tokenCandidates(x *exchange) []option {
 	switch {
 	case x.verdict == version:
-		return append(append([]option(nil), versionOptions...), tokenFormOptions...)
-	case x.verdict == wrongRequest && c.provider.Tokens.RefreshToken == "":
+		return versionOptions
+	case c.provider.Tokens.RefreshToken != "":
+	case x.verdict == otherNames:
+		fields, _ := tokenNames(x.body)
+		return []option{tokenAnswerOption(fields)}
+	case x.verdict == wrongRequest:
 		return tokenFormOptions
 	}
 	return nil
@@ -89,7 +103,8 @@ func (c *check) askToken(p *upstream.Provider) *exchange {
 	}
 	x.tokenVerdict(err)
 	if err == nil && !got.Expiry.IsZero() {
-		x.message = "a token for " + got.Expiry.Sub(got.Issued).Round(time.Second).String()
+		x.life = got.Expiry.Sub(got.Issued)
+		x.message = "a token for " + x.life.Round(time.Second).String()
 	}
 	return x
 }
@@ -134,6 +149,9 @@ func (x *exchange) tokenVerdict(err error) {
 		x.verdict = broken
 	default:
 		x.verdict = wrongRequest
+		if _, ok := tokenNames(x.body); ok && x.answer.StatusCode == http.StatusOK {
+			x.verdict = otherNames
+		}
 	}
 	if err != nil && x.answer != nil {
 		x.reason = token.Reason(err)
@@ -155,6 +173,10 @@ func (c *check) tokenStep(x *exchange) Step {
 		if len(s.Options) > 0 {
 			s.Advice = "the upstream takes the access token in this form only"
 		}
+		if grant, ok := c.provider.Tokens.Fetcher.(*token.Grant); ok && grant.Answer == nil && x.life >= longLife*time.Second {
+			s.Status, s.Advice = Warn, "that is long for an access token: if its end is said in milliseconds, say so"
+			s.Suspects = []string{"token <url> <secret> {\n\tanswer {\n\t\texpires expires_in ms\n\t}\n}"}
+		}
 		return s
 	}
 	s.Status = Fail
@@ -168,6 +190,9 @@ func (c *check) tokenStep(x *exchange) Step {
 		s.Advice = "there is no token endpoint at that address: correct token <url>"
 	case redirected:
 		s.Advice = "it is somewhere else, and redirects are not followed: correct token <url>"
+	case otherNames:
+		fields, _ := tokenNames(x.body)
+		s.Advice, s.Suspects = "the answer seems to have a token, under another name than is looked for", []string{tokenAnswerOption(fields).text}
 	case throttled, broken:
 		s.Advice = "the token endpoint is throttling or failing: ask again later"
 	default:

@@ -25,6 +25,7 @@ const (
 	wrongToken     // the access token, or where it stands
 	refused        // any of the four
 	wrongRequest   // token endpoint: the form
+	otherNames     // it is a success, with what is looked for under other names
 	good
 )
 
@@ -62,7 +63,7 @@ func judge(status int, code, message string, class failure.Class) verdict {
 // a success does, and so does getting past what was in the way. A refusal for
 // another reason of the same kind is none.
 func better(before, after verdict) bool {
-	if after == good {
+	if after >= otherNames && after > before {
 		return true
 	}
 	switch before {

@@ -25,6 +25,8 @@ type Failure struct {
 	// ClockLearned says that the upstream's clock has been corrected since the
 	// request was signed.
 	ClockLearned bool
+	// UpstreamID is by what the upstream's own logs know the call, where it says so.
+	UpstreamID string
 	// Cause is why, for the operator's log; a client gets Message alone.
 	Cause error
 	// UnsupportedHere says that the provider cannot do what the request asks for,

@@ -84,6 +84,10 @@ func (c *call) refuse(status int, shape Shape, code, message string) {
 		c.variantError(code, message)
 		return
 	}
+	if shape == "" && c.srv.has(VariantErrorNames) {
+		c.reply(status, code, c.namedError(code, message))
+		return
+	}
 	if shape == "" {
 		shape, _ = c.srv.format.shapes()
 	}
@@ -94,7 +98,7 @@ func (c *call) failure(code, message string) failure { return failure{code, mess
 
 // succeed answers 200 with v as JSON.
 func (c *call) succeed(v any) {
-	c.reply(http.StatusOK, codeOK, mustJSON(v))
+	c.reply(http.StatusOK, codeOK, c.enveloped(mustJSON(v)))
 }
 
 // mustJSON writes what always can be written: the simulator's own types.

@@ -14,6 +14,7 @@ const maxPlainEvents = 16
 // stream writes the answer as server-sent events. It is not signed, since no
 // body exists when the head goes out.
 func (c *call) stream(s script) {
+	s.open, s.content, s.finish = c.envelopeEvents(s.open), c.envelopeEvents(s.content), c.envelopeEvents(s.finish)
 	c.openStream()
 	if !c.wait(c.plan.firstByte) {
 		return
@@ -90,10 +91,14 @@ func (c *call) breakStream(sent int, s *script) bool {
 // failStream ends a stream with an error, in the format's own shape where none
 // is given.
 func (c *call) failStream(shape Shape, code, message string) {
+	event := errorEvent
+	if shape == "" && c.srv.has(VariantErrorNames) {
+		event = func(Shape, failure) []byte { return []byte("data: " + string(c.namedError(code, message)) + "\n\n") }
+	}
 	if shape == "" {
 		_, shape = c.srv.format.shapes()
 	}
-	if c.send(errorEvent(shape, c.failure(code, message))) {
+	if c.send(event(shape, c.failure(code, message))) {
 		c.code = code
 	}
 }

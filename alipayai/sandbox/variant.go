@@ -51,6 +51,7 @@ func Variants() []Variant {
 	return []Variant{
 		VariantLayout, VariantHex, VariantSeconds, VariantTokenJSON, VariantTokenPost,
 		VariantTokenHeader, VariantPaths, VariantErrors, VariantHTTP1, VariantSkew,
+		VariantEnvelope, VariantErrorNames, VariantTokenAnswer,
 	}
 }
 
@@ -58,6 +59,8 @@ func Variants() []Variant {
 var exclusive = [][]Variant{
 	{VariantLayout, VariantHex, VariantSeconds},
 	{VariantTokenJSON, VariantTokenPost},
+	{VariantTokenPost, VariantTokenAnswer},
+	{VariantErrors, VariantErrorNames},
 }
 
 const (
@@ -218,7 +221,10 @@ func (s *Server) clientInBody() bool { return slices.ContainsFunc(exclusive[1], 
 
 // tokenNames are what the members of a token's answer are called.
 func (s *Server) tokenNames(answer map[string]any) map[string]any {
-	if !s.has(VariantTokenPost) {
+	switch {
+	case s.has(VariantTokenAnswer):
+		return s.namedToken(answer)
+	case !s.has(VariantTokenPost):
 		return answer
 	}
 	names := map[string]string{

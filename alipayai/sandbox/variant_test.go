@@ -197,3 +197,38 @@ func TestVariantsRefused(t *testing.T) {
 		})
 	}
 }
+
+// Answers of the variants have their own names, in JSON and in the events of streams.
+func TestVariantsOfAnswers(t *testing.T) {
+	g := newRig(t, Config{Variants: []Variant{VariantEnvelope, VariantErrorNames}})
+	var listed struct {
+		Code, TraceID string
+		Response      struct{ Data []struct{ ID string } }
+	}
+	if g.call("GET", pathModels, nil, http.StatusOK, &listed); listed.Code != variantSuccess || listed.TraceID == "" || len(listed.Response.Data) != 3 {
+		t.Errorf("models %+v", listed)
+	}
+	g.token = "made-up-token"
+	var refused map[string]any
+	if g.call("GET", pathModels, nil, http.StatusUnauthorized, &refused); refused["errNo"] != codeInvalidToken || refused["errText"] == "" || refused["code"] != nil {
+		t.Errorf("error %v", refused)
+	}
+	srv, err := New(Config{Variants: []Variant{VariantTokenAnswer}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := newRecorder(t, srv, func(req *http.Request) {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.SetBasicAuth(DemoClientID, DemoOAuthSecret)
+	}, []byte("grant_type=client_credentials"))
+	var token struct {
+		Code string
+		Data struct {
+			Token string
+			TTL   int64
+		}
+	}
+	if err := json.Unmarshal(rec.Body.Bytes(), &token); err != nil || token.Code != variantSuccess || token.Data.Token == "" || token.Data.TTL != 1_800_000 {
+		t.Errorf("token %s: %v", rec.Body, err)
+	}
+}

@@ -35,7 +35,8 @@ type tokenAnswer struct {
 	plainCode string
 }
 
-// parseTokenAnswer reads an answer of any of these forms:
+// parseTokenAnswer reads an answer by form, and of what form does not name, in any of
+// these forms:
 //
 //   - RFC 6749, section 5.1: access_token, expires_in, refresh_token, or
 //     accessToken, expiresIn, refreshToken; errors as in section 5.2, with error
@@ -47,7 +48,7 @@ type tokenAnswer struct {
 //
 // Numbers of seconds may be strings; a missing or senseless one means 30 minutes,
 // and so does a time that is further away than any token lives.
-func parseTokenAnswer(body []byte) (tokenAnswer, error) {
+func parseTokenAnswer(body []byte, form *AnswerForm) (tokenAnswer, error) {
 	a := tokenAnswer{life: defaultTokenLife}
 	d := jsontext.NewDecoder(strings.NewReader(string(body)))
 	if err := a.readObject(d, ""); err != nil {
@@ -55,6 +56,9 @@ func parseTokenAnswer(body []byte) (tokenAnswer, error) {
 	}
 	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
 		return tokenAnswer{}, errTokenAnswer
+	}
+	if err := form.apply(&a, body); err != nil {
+		return tokenAnswer{}, err
 	}
 	if a.code == "" && a.accessToken == "" {
 		a.code = a.plainCode

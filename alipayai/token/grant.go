@@ -1,11 +1,13 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -40,6 +42,11 @@ type Grant struct {
 	Auth             Auth
 	// Scope asked for; empty for none.
 	Scope string
+	// Fields are the endpoint's own names of a request's fields, by those of RFC 6749,
+	// and Params further fields that each request has.
+	Fields, Params map[string]string
+	// Answer reads its answers; nil reads them as usual.
+	Answer *AnswerForm
 	// Transport carries the requests. Redirects are not followed.
 	Transport http.RoundTripper
 	// Clock learns from the answers' Date; nil for none.
@@ -138,6 +145,14 @@ func (g *Grant) request(ctx context.Context, refreshToken string) (*http.Request
 	if g.inBody() {
 		parameters["client_id"], parameters["client_secret"] = g.ClientID, g.Secret
 	}
+	own := maps.Clone(g.Params)
+	if own == nil {
+		own = make(map[string]string, len(parameters))
+	}
+	for name, value := range parameters {
+		own[cmp.Or(g.Fields[name], name)] = value
+	}
+	parameters = own
 	var body, kind string
 	if g.Auth == AuthJSON {
 		object, err := json.Marshal(parameters)
@@ -174,7 +189,7 @@ func (g *Grant) inBody() bool { return g.Auth == AuthForm || g.Auth == AuthJSON 
 // is how far the endpoint's clock, by which it names times, is ahead. The errors
 // hold nothing of the grant's credentials, among them the refresh tokens.
 func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration, refreshTokens ...string) (Token, error) {
-	answer, err := parseTokenAnswer(body)
+	answer, err := parseTokenAnswer(body, g.Answer)
 	failed := status < 200 || status > 299
 	switch {
 	case err != nil && !failed:

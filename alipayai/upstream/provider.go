@@ -92,6 +92,10 @@ type Provider struct {
 	Format wire.Format
 	// Dialect is the name of how it speaks OpenAI's format; the profile's when empty.
 	Dialect string
+	// AnswerForm says where its answers in OpenAI's format have what, as
+	// AnswerFields has it, of which Prepare makes it; nil where as usual.
+	AnswerFields *wire.AnswerFields
+	AnswerForm   *wire.AnswerForm
 	// OnUnsupported says what becomes of a request of which Format cannot carry
 	// everything over; OnUnsupportedWarn when empty.
 	OnUnsupported OnUnsupported
@@ -211,6 +215,16 @@ func (p *Provider) Prepare() error {
 	case p.Format == nil || p.Format.Name() != p.Profile.Format:
 		return fmt.Errorf("profile %s needs the format %s", p.Profile.Name, p.Profile.Format)
 	}
+	if p.AnswerFields != nil {
+		if p.Profile.Format != wire.OpenAI {
+			return fmt.Errorf("answer goes with OpenAI's format, and profile %s speaks another", p.Profile.Name)
+		}
+		form, err := wire.NewAnswerForm(*p.AnswerFields)
+		if err != nil {
+			return fmt.Errorf("answer: %w", err)
+		}
+		p.AnswerForm = form
+	}
 	if p.Credentials == nil {
 		p.Credentials = new(credentials.Filter)
 		if p.Tokens != nil && p.Tokens.Cell != nil {
@@ -291,6 +305,9 @@ var composed = map[string]bool{"Accept": true, "Accept-Encoding": true, "Content
 // which depends on the request.
 func (p *Provider) shapeOf() replay.Key {
 	parts := []string{p.Name, p.Profile.Name, p.Format.Name(), p.BaseURL.String(), p.ClientID, p.Dialect, string(p.OnUnsupported)}
+	if p.AnswerFields != nil {
+		parts = append(parts, fmt.Sprint(*p.AnswerFields))
+	}
 	for _, endpoint := range slices.Sorted(maps.Keys(p.targets)) {
 		parts = append(parts, string(endpoint), p.targets[endpoint].requestTarget)
 	}

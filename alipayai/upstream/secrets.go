@@ -88,7 +88,7 @@ func (e hiddenError) Unwrap() error { return e.error }
 func (p *Provider) Failed(resp *http.Response, reported *wire.Failure, now time.Time, mask *credentials.Mask) *failure.Failure {
 	f := failure.OfUpstream(resp.StatusCode, resp.Header, reported, p.rules, p.Format.Name() != wire.OpenAI, now)
 	code, message, param := f.Code, f.Message, f.Param
-	mask.Texts(&f.Code, &f.Message, &f.Param)
+	mask.Texts(&f.Code, &f.Message, &f.Param, &f.UpstreamID)
 	if f.Message != message {
 		f.Message = "the provider reports a failure"
 	}

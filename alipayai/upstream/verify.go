@@ -155,7 +155,7 @@ func (b *trailed) Read(p []byte) (int, error) {
 func (x *Exchange) heed(body []byte, mask *credentials.Mask) {
 	var reported *wire.Failure
 	if len(body) <= maxReport {
-		if parsed, err := wire.ParseBody(body, wire.Limits{}); err == nil {
+		if _, parsed, err := x.provider.AnswerForm.ParseBody(body, IsError(x.Response.StatusCode)); err == nil {
 			reported = parsed.Failure
 		}
 	}

@@ -58,7 +58,7 @@ func TokenCount(v jsontext.Value) (n int64, ok bool) {
 // ParseBody reads a complete JSON answer in one walk, whatever its HTTP status was. It fails with [ErrMalformed] when body
 // is not one JSON object, or an array of them with a failure in it.
 func ParseBody(body []byte, lim Limits) (Answer, error) {
-	a, err := parseEnvelope(body, lim, false)
+	a, err := parseEnvelope(body, lim, envelope{})
 	return a.Answer, err
 }
 
@@ -71,7 +71,9 @@ type envelope struct {
 	choiceFailure *Failure
 	hasError      bool // {"error": something that is no object and no string}
 	isError       bool // {"object":"error"}, or any answer whose status or event says that it is one
-	choices       choiceSet
+	// succeeded says that what is around the answer calls it a success, whatever its member code is.
+	succeeded bool
+	choices   choiceSet
 	// decided are the members seen that decide what the answer is.
 	decided members
 	// contentStart and contentEnd are where the characters of the last content string stand in the text.
@@ -100,11 +102,11 @@ func (m *members) once(member members) error {
 	return nil
 }
 
-// parseEnvelope reads text; isError says that it comes with a status, or in an event, that says that it is a failure.
-func parseEnvelope(text []byte, lim Limits, isError bool) (envelope, error) {
+// parseEnvelope reads text into e, which says what is known of it before: isError, that it comes with a status, or in an
+// event, that says that it is a failure.
+func parseEnvelope(text []byte, lim Limits, e envelope) (envelope, error) {
 	s := newScanner(text, lim, lenient...)
 	defer s.release()
-	e := envelope{isError: isError}
 	if !utf8.Valid(text) {
 		return envelope{}, s.malformed(errInvalidUTF8)
 	}

@@ -16,15 +16,15 @@ var done = []byte("[DONE]")
 // ParseChunk reads the data of one server-sent event of a streamed answer. Like the OpenAI SDKs, it takes whatever begins
 // with [DONE] for the end. It fails with [ErrMalformed] when data is neither that nor what [ParseBody] takes.
 func ParseChunk(data []byte) (Chunk, error) {
-	chunk, _, err := parseChunk(data)
+	chunk, _, err := parseChunk(data, envelope{})
 	return chunk, err
 }
 
-func parseChunk(data []byte) (Chunk, envelope, error) {
+func parseChunk(data []byte, e envelope) (Chunk, envelope, error) {
 	if bytes.HasPrefix(data, done) {
 		return Chunk{Done: true}, envelope{}, nil
 	}
-	e, err := parseEnvelope(data, Limits{}, false)
+	e, err := parseEnvelope(data, Limits{}, e)
 	return Chunk{Answer: e.Answer}, e, err
 }
 
@@ -40,9 +40,9 @@ func parseEvent(ev Event) (Chunk, envelope, error) {
 		if len(ev.Data) == 0 {
 			return Chunk{}, envelope{}, nil
 		}
-		return parseChunk(ev.Data)
+		return parseChunk(ev.Data, envelope{succeeded: ev.succeeded})
 	}
-	e, err := parseEnvelope(ev.Data, Limits{}, true)
+	e, err := parseEnvelope(ev.Data, Limits{}, envelope{isError: true})
 	if err != nil {
 		return Chunk{Answer: Answer{Failure: &Failure{Message: plainWords(ev.Data)}}}, envelope{}, nil
 	}

@@ -3,6 +3,7 @@ package wire
 import (
 	"cmp"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -26,6 +27,10 @@ type Failure struct {
 	// GatewayCode is the Open Platform v2 code (20000 service unavailable, 40004 business failure, ..) that Code refines
 	// when there is a sub_code. Empty in other shapes.
 	GatewayCode string
+	// RequestID is by what the upstream's own logs know the call, and RetryAfter how long the failure lasts, where the body
+	// says so in a place that is known: see [AnswerFields].
+	RequestID  string
+	RetryAfter time.Duration
 }
 
 // BareCode is Code without the name spaces of Alipay Open Platform v2, which the same code does not have elsewhere:
@@ -56,7 +61,8 @@ func (e *envelope) conclude() {
 	if e.Failure == nil {
 		e.Failure = e.choiceFailure
 	}
-	failed := !e.HasChoices && (isFailureCode(e.code) || isFilled(e.detail) || isFilled(e.errors))
+	failedCode := isFailureCode(e.code) && !e.succeeded
+	failed := !e.HasChoices && (failedCode || isFilled(e.detail) || isFilled(e.errors))
 	if e.Failure == nil {
 		if !failed && !typeError && !e.isError && !e.hasError {
 			return
@@ -64,7 +70,7 @@ func (e *envelope) conclude() {
 		e.Failure = new(Failure)
 	}
 	f := e.Failure
-	if f.Code == "" && isFailureCode(e.code) {
+	if f.Code == "" && failedCode {
 		f.Code = code(e.code)
 	}
 	if f.Code == "" {
@@ -89,7 +95,11 @@ func isFailureCode(v jsontext.Value) bool {
 	if v.Kind() != '"' && v.Kind() != '0' {
 		return false
 	}
-	switch code := clean(v, maxWord); strings.ToUpper(code) {
+	return isFailureText(clean(v, maxWord))
+}
+
+func isFailureText(code string) bool {
+	switch strings.ToUpper(code) {
 	case "", "0", "200", "10000", "OK", "SUCCESS":
 		return false
 	}

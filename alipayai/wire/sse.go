@@ -28,6 +28,8 @@ type Event struct {
 	Data []byte
 	// Raw is the exact bytes of the event with the blank line that ends it. The Raws of a stream, in order, are the stream.
 	Raw []byte
+	// succeeded says that the envelope around Data called it a success: see [AnswerForm.OpenEvent].
+	succeeded bool
 }
 
 // EventReader splits a text/event-stream into events, as the WHATWG HTML standard, section 9.2.6 "Interpreting an event

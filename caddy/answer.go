@@ -1,0 +1,226 @@
+package alipaycaddy
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// Answer says where an upstream's answers have what is read of them, where that is
+// not as in OpenAI's form and those of Ant's interfaces. Its paths are names of
+// members with a dot between them, such as `data.code`; a dot in a name is `\.`.
+type Answer struct {
+	// The member that holds what OpenAI's form has at the top, in answers and in the
+	// events of streams. JSON in a string is read as well. Default: none, it is at
+	// the top.
+	Inside string `json:"inside,omitempty"`
+
+	// The member that tells a success from a failure. Default: none, and a failure
+	// is told by its form.
+	Success string `json:"success,omitempty"`
+
+	// The values of `success` in a success: with any other one an answer is a
+	// failure, whatever its status. Required with `success`.
+	SuccessValues []string `json:"success_values,omitempty"`
+
+	// Where a failure's code is: the first of them that is there counts. Options
+	// `on` go by it. Default: `error.code`, `code` and those of Ant's interfaces.
+	Code []string `json:"code,omitempty"`
+
+	// Where a failure's text is. Default: `error.message`, `message` and their kin.
+	Message []string `json:"message,omitempty"`
+
+	// Where the name is by which the upstream's support knows a call; the log has it
+	// of calls that failed. Default: none.
+	RequestID []string `json:"request_id,omitempty"`
+
+	// Where a failure has how long to wait, at most a minute; the header
+	// `Retry-After` counts first. Default: none.
+	RetryAfter string `json:"retry_after,omitempty"`
+
+	// The unit of `retry_after`, `s` or `ms`. Default: `s`
+	RetryAfterUnit string `json:"retry_after_unit,omitempty"`
+}
+
+// TokenAnswer says where a token endpoint's answers have what is read of them,
+// where that is not as in RFC 6749 and Ant's interfaces. Its paths are those of
+// Answer.
+type TokenAnswer struct {
+	// Where the access token is. Default: `access_token` or `accessToken`
+	AccessToken string `json:"access_token,omitempty"`
+
+	// Where the refresh token is. Default: `refresh_token` or `refreshToken`
+	RefreshToken string `json:"refresh_token,omitempty"`
+
+	// Where the end of the access token is. Default: `expires_in`, `expiresIn` or
+	// `accessTokenExpiryTime`; without it a token lives for 30 minutes.
+	Expires string `json:"expires,omitempty"`
+
+	// What stands at `expires`: how long, in `s` or `ms`; or until when, as a `date` in
+	// ISO 8601 (without a zone, China's time), or since 1970 in seconds (`unix`) or
+	// milliseconds (`unix_ms`). Default: `s`
+	ExpiresUnit string `json:"expires_unit,omitempty"`
+
+	// The member that tells a success from a failure. Default: none, and a failure
+	// is an answer without a token.
+	Success string `json:"success,omitempty"`
+
+	// The values of `success` in a success. Required with `success`.
+	SuccessValues []string `json:"success_values,omitempty"`
+
+	// Where a failure's code is: the first of them that is there counts.
+	// Default: `error`, `sub_code`, `code` or `result.resultCode`
+	Code []string `json:"code,omitempty"`
+}
+
+// unmarshalAnswer reads the option answer of a provider. Syntax:
+//
+//	answer {
+//		inside      <path>
+//		success     <path> <values...>
+//		code        <paths...>
+//		message     <paths...>
+//		request_id  <paths...>
+//		retry_after <path> [s|ms]
+//	}
+func (p *Provider) unmarshalAnswer(d *caddyfile.Dispenser) error {
+	if err := args(d); err != nil {
+		return err
+	}
+	p.Answer = new(Answer)
+	return block(d, "answer",
+		option{form: "inside <path>, such as inside data.response", read: text(&p.Answer.Inside)},
+		option{form: "success <path> <values...>, such as success code 10000", read: pathAndValues(&p.Answer.Success, &p.Answer.SuccessValues)},
+		option{form: "code <paths...>, such as code sub_code code", read: list(&p.Answer.Code)},
+		option{form: "message <paths...>", read: list(&p.Answer.Message)},
+		option{form: "request_id <paths...>", read: list(&p.Answer.RequestID)},
+		option{form: "retry_after <path> [s|ms]", read: pathAndUnit(&p.Answer.RetryAfter, &p.Answer.RetryAfterUnit)},
+	)
+}
+
+// unmarshalAnswer reads the option answer of a token. Syntax:
+//
+//	answer {
+//		access_token  <path>
+//		refresh_token <path>
+//		expires       <path> [s|ms|date|unix|unix_ms]
+//		success       <path> <values...>
+//		code          <paths...>
+//	}
+func (t *Token) unmarshalAnswer(d *caddyfile.Dispenser) error {
+	if err := args(d); err != nil {
+		return err
+	}
+	t.Answer = new(TokenAnswer)
+	return block(d, "answer",
+		option{form: "access_token <path>, such as access_token data.token", read: text(&t.Answer.AccessToken)},
+		option{form: "refresh_token <path>", read: text(&t.Answer.RefreshToken)},
+		option{form: "expires <path> [s|ms|date|unix|unix_ms], such as expires data.ttl ms", read: pathAndUnit(&t.Answer.Expires, &t.Answer.ExpiresUnit)},
+		option{form: "success <path> <values...>, such as success code 10000", read: pathAndValues(&t.Answer.Success, &t.Answer.SuccessValues)},
+		option{form: "code <paths...>, such as code sub_code code", read: list(&t.Answer.Code)},
+	)
+}
+
+// pathAndValues reads a path and the values that may stand there.
+func pathAndValues(path *string, values *[]string) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		given := d.RemainingArgs()
+		if len(given) < 2 || slices.Contains(given, "") {
+			return errArguments
+		}
+		*path, *values = given[0], given[1:]
+		return nil
+	}
+}
+
+// pathAndUnit reads a path and, if there is one, a unit.
+func pathAndUnit(path, unit *string) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		if d.CountRemainingArgs() == 1 {
+			return args(d, path)
+		}
+		return args(d, path, unit)
+	}
+}
+
+// fields gives the option as the domain has it; nil for none.
+func (a *Answer) fields() (*wire.AnswerFields, error) {
+	if a == nil {
+		return nil, nil
+	}
+	fields := &wire.AnswerFields{
+		Inside: a.Inside, Success: a.Success, SuccessValues: a.SuccessValues,
+		Code: a.Code, Message: a.Message, RequestID: a.RequestID, RetryAfter: a.RetryAfter,
+	}
+	switch {
+	case a.RetryAfterUnit != "" && a.RetryAfter == "":
+		return nil, fmt.Errorf("answer: retry_after has a unit, and no path; write it like retry_after data.wait ms")
+	case a.RetryAfterUnit == "" || a.RetryAfterUnit == "s":
+		fields.RetryUnit = time.Second
+	case a.RetryAfterUnit == "ms":
+		fields.RetryUnit = time.Millisecond
+	default:
+		return nil, fmt.Errorf("answer: retry_after: unit %q is unknown; use s or ms", a.RetryAfterUnit)
+	}
+	return fields, nil
+}
+
+// form gives the option as the domain has it; nil for none.
+func (a *TokenAnswer) form() (*token.AnswerForm, error) {
+	if a == nil {
+		return nil, nil
+	}
+	form, err := token.NewAnswerForm(token.AnswerFields{
+		AccessToken: a.AccessToken, RefreshToken: a.RefreshToken, Expires: a.Expires, Unit: token.ExpiryUnit(a.ExpiresUnit),
+		Success: a.Success, SuccessValues: a.SuccessValues, Code: a.Code,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("token answer: %w", err)
+	}
+	return form, nil
+}
+
+// tokenFields are the fields of a token request whose names can be said.
+var tokenFields = []string{"grant_type", "client_id", "client_secret", "refresh_token", "scope"}
+
+// request gives grant its own names of the request's fields, and its further ones. identity
+// is what these add to what makes another token.
+func (t *Token) request(grant *token.Grant, p *upstream.Provider, s secrets) (identity string, err error) {
+	used := make(map[string]string)
+	for _, field := range tokenFields {
+		used[cmp.Or(t.Fields[field], field)] = field
+	}
+	for _, field := range slices.Sorted(maps.Keys(t.Fields)) {
+		switch {
+		case !slices.Contains(tokenFields, field):
+			return "", fmt.Errorf("token field %s is unknown; use grant_type, client_id, client_secret, refresh_token or scope", field)
+		case (field == "client_id" || field == "client_secret") && grant.Auth != token.AuthForm && grant.Auth != token.AuthJSON:
+			return "", fmt.Errorf("token field %s stands in no request with auth basic; set auth form or auth json", field)
+		case used[t.Fields[field]] != field:
+			return "", fmt.Errorf("token fields %s and %s have one name, %s", field, used[t.Fields[field]], t.Fields[field])
+		}
+	}
+	grant.Fields, grant.Params = t.Fields, make(map[string]string, len(t.Params))
+	for _, name := range slices.Sorted(maps.Keys(t.Params)) {
+		value := t.Params[name]
+		if field, ok := used[name]; ok {
+			return "", fmt.Errorf("token param %s is the request's %s already", name, field)
+		}
+		if hasPlaceholder(value) || isSecretName(name) {
+			if value, err = s.fill("token param "+name, value); err != nil {
+				return "", err
+			}
+		}
+		grant.Params[name] = value
+		identity += fmt.Sprintf("%q=%q ", name, value)
+	}
+	return identity, nil
+}
