@@ -51,6 +51,7 @@ type stream struct {
 // Decode implements wire.StreamDecoder.
 func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error) {
 	chunk, err := s.chunks.Read(event)
+	chunk.Unfinished = chunk.Done && s.chunks.Unfinished()
 	ownUsage := s.withoutUsage && !chunk.HasChoices && (chunk.Usage.OK || chunk.Usage.Implausible)
 	if err == nil && chunk.Failure == nil && !ownUsage {
 		dst = append(dst, event.Raw...)
