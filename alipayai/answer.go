@@ -25,8 +25,8 @@ type Answer struct {
 	usage  wire.Usage
 	// model is what the upstream says has answered; empty where it does not say.
 	model string
-	// finish is the finish reason of a JSON answer.
-	finish string
+	// ending is how much of an answer a JSON answer is.
+	ending wire.Ending
 	// body of a JSON answer, complete; nil for a stream.
 	body *bytes.Buffer
 	// stream of an event stream whose first content has arrived.
@@ -210,7 +210,7 @@ func (c *call) commit(a *Answer) *Answer {
 		a.stream.Watch.Pause() // until it is pulled
 	} else {
 		c.outcome.Usage, c.answered = a.usage, int64(a.body.Len())
-		c.recording.end(a.finish)
+		c.recording.end(a.ending)
 		c.endClaim() // the client may repeat its key as soon as it has the answer
 	}
 	c.outcome.FirstByte = c.g.Now().Sub(c.Began)

@@ -108,7 +108,7 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		buffer.Next(len(byteOrderMark))
 		body = buffer.Bytes()
 	}
-	a := &Answer{Status: resp.StatusCode, header: resp.Header, body: buffer}
+	a := &Answer{Status: resp.StatusCode, header: resp.Header, body: buffer, ending: wire.EndingWhole}
 	if upstream.AsksForPayment(resp) && c.untouched(p) && c.Endpoint != upstream.EndpointModels && unverified == nil {
 		a.body = bytes.NewBuffer(c.mask().Bytes(body))
 		return a, nil // agent payments: the client pays and comes back with the proof
@@ -129,7 +129,7 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		if f := c.brokenOff(p, x, parsed, body); f != nil {
 			return nil, f
 		}
-		a.usage, a.model, a.finish = parsed.Usage, parsed.Model, parsed.FinishReason
+		a.usage, a.model, a.ending = parsed.Usage, parsed.Model, parsed.Ending()
 		if !strings.HasPrefix(resp.Header.Get("Content-Type"), jsonType[0]) {
 			a.header["Content-Type"] = jsonType // whatever it called itself
 		}

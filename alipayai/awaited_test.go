@@ -54,7 +54,7 @@ func TestAnswersAreAwaitedPartByPart(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				slow := func(req *http.Request) (*http.Response, error) {
 					resp, _ := says(200, "")(req)
-					resp.Body = &parts{req.Context(), test.each, []string{`{"choices":`, `[{"message":`, `{"content":"hello"}}]}`}}
+					resp.Body = &parts{req.Context(), test.each, []string{`{"choices":`, `[{"message":`, `{"content":"hello"},"finish_reason":"stop"}]}`}}
 					return resp, nil
 				}
 				s := perform(t, [][]turn{{slow}, {good}}, deadline(test.deadline))

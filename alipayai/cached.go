@@ -58,7 +58,7 @@ func (c *call) cachedAnswer() *Answer {
 // cacheAnswer keeps a good answer for when there will be none. One that was
 // filtered, or cut for its length, does not replace a better one.
 func (c *call) cacheAnswer() {
-	if c.recording == nil || c.outcome.Stored != "" || !c.caches() || wire.EndingOf(c.recording.finish) != wire.EndingWhole {
+	if c.recording == nil || c.outcome.Stored != "" || !c.caches() || c.recording.ending != wire.EndingWhole {
 		return
 	}
 	if a, ok := c.recorded(); ok {

@@ -229,7 +229,7 @@ func TestAnswersThatAreNotKeptSaySo(t *testing.T) {
 		body    string
 		message string
 	}{
-		"too large":                      {says(200, `{"choices":[{}],"x":"`+string(large)+`"}`), chatBody("hello"), notKept},
+		"too large":                      {says(200, `{"choices":[{"finish_reason":"stop"}],"x":"`+string(large)+`"}`), chatBody("hello"), notKept},
 		"a stream that is too large":     {streams(nil, halfEvent, halfEvent, finishEvent, "[DONE]"), streamBody("hello"), notKept},
 		"a stream that broke off":        {streams(nil, deltaEvent), streamBody("hello"), unknown},
 		"a stream with no finish reason": {streams(nil, deltaEvent, "[DONE]"), streamBody("hello"), unknown},
@@ -316,7 +316,7 @@ func TestKeysAndCachedAnswersAreOfOneEndpoint(t *testing.T) {
 
 // The largest answer that is kept has alipayai.MaxRecorded bytes.
 func TestLargestAnswerThatIsKept(t *testing.T) {
-	const frame = `{"choices":[{}],"x":""}`
+	const frame = `{"choices":[{"finish_reason":"stop"}],"x":""}`
 	filled := func(n int) string {
 		return frame[:len(frame)-2] + string(slices.Repeat([]byte("x"), n-len(frame))) + `"}`
 	}

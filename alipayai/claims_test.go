@@ -42,7 +42,7 @@ func TestFinishedCallIsGivenAgain(t *testing.T) {
 		"JSON":             {[]turn{good}, chatBody("hello"), 1},
 		"a stream":         {[]turn{wholeStream}, streamBody("hello"), 1},
 		"after a repeat":   {[]turn{busy, good}, chatBody("hello"), 2},
-		"another good one": {[]turn{says(201, `{"choices":[{}]}`)}, chatBody("hello"), 1},
+		"another good one": {[]turn{says(201, `{"choices":[{"finish_reason":"stop"}]}`)}, chatBody("hello"), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -2,7 +2,9 @@ package alipayai_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -11,8 +13,8 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 )
 
-// strictly are profiles, and the simulators that judge requests as strictly as their vendors do. Profile nextbuilder is
-// none of them: an agent is asked one question, and has no history to be refused.
+// strictly are profiles, and the simulators that judge requests as strictly as their vendors do. An agent at nextbuilder is
+// asked one question, the user's last, and has no history to be refused.
 var strictly = map[string]sandbox.Config{
 	"alipay":    {Format: sandbox.OpenAI},
 	"openai":    {Format: sandbox.OpenAI, Dialect: sandbox.Strict},
@@ -21,6 +23,20 @@ var strictly = map[string]sandbox.Config{
 	"qwen":      {Format: sandbox.OpenAI, Dialect: sandbox.Qwen},
 	"ollama":    {Format: sandbox.OpenAI, Dialect: sandbox.Legacy},
 	"anthropic": {Format: sandbox.Anthropic},
+
+	"nextbuilder": {Format: sandbox.NextBuilder},
+}
+
+// serves is the model that the simulator for a profile serves.
+func serves(profile string) string {
+	switch strictly[profile].Format {
+	case sandbox.Anthropic:
+		return "claude-haiku-4-5"
+	case sandbox.NextBuilder:
+		return "sandbox-agent"
+	default:
+		return "alipay-fin-1"
+	}
 }
 
 // newStrict starts the simulator for a profile, which judges the request as its vendor does.
@@ -78,7 +94,7 @@ var conversations = map[string]string{
 }
 
 // Any conversation can go on at any provider: where the first fails, the second takes it, and then the first takes it back
-// with the second's answer in it. The gateway chooses both, by a name of the model's that is its own.
+// with the second's answer in it, whole and as a stream. The gateway chooses both, by a name of the model's that is its own.
 func TestConversationsGoOnAnywhere(t *testing.T) {
 	for first := range strictly {
 		for second := range strictly {
@@ -88,25 +104,29 @@ func TestConversationsGoOnAnywhere(t *testing.T) {
 			t.Run(first+" to "+second, func(t *testing.T) {
 				t.Parallel()
 				l := newLadderOf(t, []*simulated{newStrict(t, "first", first), newStrict(t, "second", second)}, func(g *alipayai.Gateway) {
-					for i, profile := range []string{first, second} {
-						g.Providers[i].Model = map[bool]string{false: "alipay-fin-1", true: "claude-haiku-4-5"}[profile == "anthropic"]
-					}
+					g.Providers[0].Model, g.Providers[1].Model = serves(first), serves(second)
 				})
 				for name, conversation := range conversations {
-					l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
-					body := `{"model":"fin",` + conversation + `}`
-					got := l.post(chatPath, body)
-					// The first took it, too, before it failed.
-					reason := got.header.Get("X-Alipayai-Reason")
-					if got.status != http.StatusOK || got.header.Get("X-Alipayai-Provider") != "second" || reason != failsAs(first) {
-						t.Errorf("%s: %d %s, after %q at the first", name, got.status, got.body, reason)
-						continue
-					}
-					l.upstreams[0].set(t)
-					body = goOn(t, body, got.body)
-					got = l.post(chatPath, body)
-					if got.status != http.StatusOK || got.header.Get("X-Alipayai-Provider") != "first" {
-						t.Errorf("%s, back again: %d %s\n%s", name, got.status, got.body, body)
+					for _, stream := range []string{"", `"stream":true,`} {
+						l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
+						body := `{"model":"fin",` + stream + conversation + `}`
+						got := l.post(chatPath, body)
+						// The first took it, too, before it failed.
+						reason := got.header.Get("X-Alipayai-Reason")
+						if got.status != http.StatusOK || got.err != nil || got.header.Get("X-Alipayai-Provider") != "second" || reason != failsAs(first) {
+							t.Errorf("%s, %s: %d %v %s, after %q at the first", name, stream, got.status, got.err, got.body, reason)
+							continue
+						}
+						if left := got.header.Get("X-Alipayai-Unsupported"); name == "schemas from zod" && second == "anthropic" &&
+							(!strings.Contains(left, "response_format.json_schema.schema.pattern") || strings.Contains(left, "strict")) {
+							t.Errorf("the schemas did not go along: %s", left)
+						}
+						l.upstreams[0].set(t)
+						body = goOn(t, body, got.message(t), `{"role":"user","content":"go on"}`)
+						got = l.post(chatPath, body)
+						if got.status != http.StatusOK || got.err != nil || got.header.Get("X-Alipayai-Provider") != "first" {
+							t.Errorf("%s, %s back again: %d %v %s\n%s", name, stream, got.status, got.err, got.body, body)
+						}
 					}
 				}
 			})
@@ -122,24 +142,137 @@ func failsAs(profile string) string {
 	return "system_error"
 }
 
-// goOn gives the request with its answer and what the client says next.
-func goOn(t *testing.T, body, answer string) string {
-	t.Helper()
-	var got struct {
-		Choices []struct{ Message json.RawMessage }
+// standIns are answers as providers give them that stand in for another, by whose form theirs is.
+var standIns = map[string]string{
+	"OpenAI":              `"content":null,"refusal":null,"annotations":[],"tool_calls":[` + weatherCall("call_Jq8Fd2Lk0aPzX5vYtB1nRw7E", `"{\"city\":\"Hangzhou\"}"`) + `]`,
+	"OpenAI's Responses":  `"content":"","tool_calls":[` + weatherCall("fc_0f0e50a1476a6c35006912c58dc9f8819192c25864eb16f07f", `"{}"`) + `]`,
+	"Anthropic":           `"content":"I look.","reasoning_content":"Hm.","tool_calls":[` + weatherCall("toolu_01A09q90qw90lq917835lq9", `"{}"`) + `]`,
+	"Mistral":             `"content":"","tool_calls":[` + weatherCall("D681PevKs", `"{}"`) + `]`,
+	"Mistral, thinking":   `"content":[{"type":"thinking","thinking":[{"type":"text","text":"Hm."}]},{"type":"text","text":"I look."}]`,
+	"DeepSeek":            `"content":"","reasoning_content":"Hm.","tool_calls":[` + weatherCall("call_00_IhNDqplrzL8xiABtVfI2K7hz", `"{}"`) + `]`,
+	"Moonshot":            `"content":"","reasoning_content":"Hm.","tool_calls":[` + weatherCall("functions.get_weather:0", `"{}"`) + `,` + weatherCall("functions.get_weather:1", `"{}"`) + `]`,
+	"vLLM":                `"content":null,"refusal":null,"annotations":null,"audio":null,"function_call":null,"reasoning":"Hm.","reasoning_content":"Hm.","tool_calls":[` + weatherCall("chatcmpl-tool-0123456789abcdef0123456789abcdef", `"{}"`) + `]`,
+	"Google":              `"content":"","extra_content":{"google":{"thought":true}},"tool_calls":[{"extra_content":{"google":{"thought_signature":"c2ln"}},` + weatherCall("function-call-13706129043245463526", `"{}"`)[1:] + `]`,
+	"OpenRouter":          `"content":"","reasoning":"Hm.","reasoning_details":[{"type":"reasoning.text","text":"Hm."}],"tool_calls":[` + weatherCall("tool_0_get_weather", `"{}"`) + `]`,
+	"cut arguments":       `"content":"","tool_calls":[` + weatherCall("call_1", `"{\"city\": \"Hang"`) + `]`,
+	"no arguments":        `"content":"","tool_calls":[` + weatherCall("call_1", `""`) + `]`,
+	"nothing but thought": `"content":"","reasoning_content":"Hm."`,
+	"an old function":     `"content":"no","function_call":null`,
+}
+
+// What a provider answers that stood in for the client's own choice goes back to that choice, whichever it is: the client
+// did not choose it. All that the client says itself goes byte for byte.
+func TestAnswersOfStandInsGoBack(t *testing.T) {
+	for first := range strictly {
+		for second, message := range standIns {
+			for _, stream := range []string{"", `"stream":true,`} {
+				t.Run(first+" after "+second+", "+stream, func(t *testing.T) {
+					t.Parallel()
+					standIn := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						if stream == "" {
+							fmt.Fprintf(w, `{"model":"m","choices":[{"index":0,"message":{"role":"assistant",%s},"finish_reason":"stop"}]}`, message)
+							return
+						}
+						w.Header().Set("Content-Type", "text/event-stream")
+						fmt.Fprintf(w, `data: {"model":"m","choices":[{"index":0,"delta":{"role":"assistant",%s},"finish_reason":null}]}`+"\n\n", message)
+						fmt.Fprint(w, `data: {"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n")
+					}))
+					t.Cleanup(standIn.Close)
+					other := plainProvider(t, standIn.URL)
+					other.Name = "second"
+					l := newLadderOf(t, []*simulated{newStrict(t, "first", first)}, func(g *alipayai.Gateway) {
+						g.Providers = append(g.Providers, other)
+					})
+					l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
+					body := `{"model":"` + serves(first) + `",` + stream + `"tools":[` + weather + `], "messages":[{"role":"user","content":"weather?"}]}`
+					got := l.post(chatPath, body)
+					if got.status != http.StatusOK || got.header.Get("X-Alipayai-Provider") != "second" {
+						t.Fatalf("%d %v %s", got.status, got.header, got.body)
+					}
+					l.upstreams[0].set(t)
+					if message := got.message(t); strings.Contains(message, `"tool_calls"`) {
+						body = goOn(t, body, message)
+					} else {
+						body = goOn(t, body, message, `{"role":"user","content":"go on"}`)
+					}
+					got = l.post(chatPath, body)
+					if got.status != http.StatusOK || got.err != nil || got.header.Get("X-Alipayai-Provider") != "first" {
+						t.Errorf("%d %s\n%s", got.status, got.body, body)
+					}
+				})
+			}
+		}
 	}
+}
+
+// message is the assistant's message, as a client has it that plays back all that it was told: of a stream, the members of
+// its deltas put together.
+func (got reply) message(t *testing.T) string {
+	t.Helper()
+	type choice struct{ Message, Delta map[string]any }
+	var answer struct{ Choices []choice }
+	if json.Unmarshal([]byte(got.body), &answer) == nil && len(answer.Choices) > 0 {
+		text, _ := json.Marshal(answer.Choices[0].Message)
+		return string(text)
+	}
+	whole := make(map[string]any)
+	for event := range strings.SplitSeq(got.body, "\n\n") {
+		data, ok := strings.CutPrefix(event, "data: ")
+		if !ok || data == "[DONE]" {
+			continue
+		}
+		if answer.Choices = nil; json.Unmarshal([]byte(data), &answer) != nil {
+			t.Fatalf("answered %s", got.body)
+		}
+		for _, c := range answer.Choices {
+			put(whole, c.Delta)
+		}
+	}
+	if len(whole) == 0 {
+		t.Fatalf("answered %s", got.body)
+	}
+	text, _ := json.Marshal(whole)
+	return string(text)
+}
+
+// put puts the members of a delta to those of the message: texts are joined, calls by their index.
+func put(whole, delta map[string]any) {
+	for name, more := range delta {
+		switch before := whole[name].(type) {
+		case string:
+			if more, ok := more.(string); ok && name != "role" && name != "id" && name != "type" {
+				whole[name] = before + more
+			}
+		case map[string]any:
+			put(before, more.(map[string]any))
+		case []any:
+			for _, one := range more.([]any) {
+				one := one.(map[string]any)
+				if i, ok := one["index"].(float64); ok && int(i) < len(before) {
+					put(before[int(i)].(map[string]any), one)
+				} else {
+					before = append(before, one)
+				}
+			}
+			whole[name] = before
+		default:
+			whole[name] = more
+		}
+	}
+}
+
+// goOn gives the request with that message of the assistant's, the results of its calls, and what the client says next.
+func goOn(t *testing.T, body, message string, next ...string) string {
+	t.Helper()
 	var said struct {
-		Content   any
 		ToolCalls []struct{ ID string } `json:"tool_calls"`
 	}
-	if err := json.Unmarshal([]byte(answer), &got); err != nil || len(got.Choices) == 0 || json.Unmarshal(got.Choices[0].Message, &said) != nil {
-		t.Fatalf("answered %s", answer)
+	if err := json.Unmarshal([]byte(message), &said); err != nil {
+		t.Fatal(err)
 	}
-	more := "," + string(got.Choices[0].Message)
+	more := []string{body[:strings.LastIndex(body, "]")], message}
 	for _, call := range said.ToolCalls {
-		more += "," + weatherResult(call.ID)
+		more = append(more, weatherResult(call.ID))
 	}
-	more += `,{"role":"user","content":"go on"}]`
-	end := strings.LastIndex(body, "]")
-	return body[:end] + more + body[end+1:]
+	return strings.Join(append(more, next...), ",") + "]" + body[strings.LastIndex(body, "]")+1:]
 }

@@ -45,7 +45,7 @@ func TestRetryAfterWithoutACap(t *testing.T) {
 			w.WriteHeader(http.StatusTooManyRequests)
 			return
 		}
-		fmt.Fprint(w, `{"choices":[{"message":{"content":"hi"}}]}`)
+		fmt.Fprint(w, `{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}`)
 	})
 	began := time.Now()
 	throttled := r.inBackground(t.Context(), chatBody("throttled"))
@@ -84,7 +84,7 @@ func TestHoldNeverShortens(t *testing.T) {
 func TestHoldWithAnotherProvider(t *testing.T) {
 	var calls atomic.Int64
 	second := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"choices":[{"message":{"content":"hi"}}]}`)
+		fmt.Fprint(w, `{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}`)
 	}))
 	t.Cleanup(second.Close)
 	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) }, func(g *alipayai.Gateway) {

@@ -41,7 +41,7 @@ func forgetful(t *testing.T, last string) (url string, requests *atomic.Int64) {
 					if n > 0 {
 						_, _ = io.WriteString(conn, last)
 					} else {
-						const answer = `{"choices":[{"message":{"content":"hi"}}]}`
+						const answer = `{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}`
 						fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nContent-Type: application/json\r\n\r\n%s", len(answer), answer)
 					}
 				}

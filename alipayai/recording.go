@@ -21,8 +21,8 @@ type recording struct {
 	body *bytes.Buffer
 	// contentType is the answer's.
 	contentType []string
-	// finish is the answer's finish reason.
-	finish string
+	// ending is how much of an answer it is.
+	ending wire.Ending
 	// whole says that it is all there.
 	whole bool
 	// kept says that body is the recording's own, and that it does not change.
@@ -47,10 +47,10 @@ func (r *recording) add(b []byte) {
 	}
 }
 
-// end marks the answer as whole, and how it finished.
-func (r *recording) end(finish string) {
+// end marks that all of the answer has come, and how it finished.
+func (r *recording) end(ending wire.Ending) {
 	if r != nil {
-		r.whole, r.finish = true, finish
+		r.whole, r.ending = true, ending
 	}
 }
 
@@ -83,7 +83,7 @@ var jsonAnswer = http.Header{"Content-Type": jsonType}
 // again: one that ended in a way that is not known to be good is not.
 func (c *call) recorded() (replay.Answer, bool) {
 	if c.recording == nil || c.recording.body == nil || !c.recording.whole || c.outcome.Code != "" ||
-		wire.EndingOf(c.recording.finish) == wire.EndingUnknown {
+		c.recording.ending == wire.EndingUnknown {
 		return replay.Answer{}, false
 	}
 	h := jsonAnswer
@@ -118,5 +118,5 @@ type replayed struct {
 
 // answer makes what commit gives to the client.
 func (s *replayed) answer() *Answer {
-	return &Answer{Status: s.Status, header: s.Header, body: bytes.NewBuffer(s.Body), replayed: s}
+	return &Answer{Status: s.Status, header: s.Header, body: bytes.NewBuffer(s.Body), ending: wire.EndingWhole, replayed: s}
 }

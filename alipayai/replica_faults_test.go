@@ -144,7 +144,7 @@ func (a *acting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.count++
 	first := a.count == 1
 	a.mu.Unlock()
-	const whole = `{"choices":[{"message":{"content":"done"}}]}`
+	const whole = `{"choices":[{"message":{"content":"done"},"finish_reason":"stop"}]}`
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", fmt.Sprint(len(whole)))
 	rest := whole

@@ -80,7 +80,7 @@ func after(d time.Duration, next turn) turn {
 }
 
 var (
-	good     = says(200, `{"choices":[{"message":{"content":"hello"}}]}`)
+	good     = says(200, `{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}]}`)
 	busy     = says(503, `{"code":"BUSY"}`)
 	sysError = says(500, `{"code":"SYSTEM_ERROR"}`)
 )

@@ -53,6 +53,8 @@ type stream struct {
 	// finish is the finish reason, once it was seen; done says that [DONE] was.
 	finish string
 	done   bool
+	// ending is how much of an answer it is, once it is done.
+	ending wire.Ending
 	usage  wire.Usage
 	// broken is what has ended the stream before its end.
 	broken *failure.Failure
@@ -202,6 +204,9 @@ func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
 	if chunk.FinishReason != "" && (s.finish == "" || wire.EndingOf(chunk.FinishReason) < wire.EndingOf(s.finish)) {
 		s.finish = chunk.FinishReason
 	}
+	if s.done {
+		s.ending = wire.Answer{FinishReason: s.finish, Unfinished: s.finish == "" || chunk.Unfinished}.Ending()
+	}
 	if chunk.Usage.OK || chunk.Usage.Implausible {
 		s.usage = chunk.Usage
 	}
@@ -295,7 +300,7 @@ func (c *call) next(s *stream) ([]byte, error) {
 	}
 	if s.done {
 		if s.finish != "" { // or it is not known whether it is all
-			c.recording.end(s.finish)
+			c.recording.end(s.ending)
 		}
 		c.outcome.Usage = s.usage
 		c.endClaim() // the client may repeat its key as soon as it has seen the end
@@ -327,7 +332,7 @@ func (c *call) closeStream(s *stream, delivered bool) {
 	switch {
 	case s.broken != nil:
 		result = s.broken.Result()
-	case delivered && s.done && wire.EndingOf(s.finish) != wire.EndingUnknown:
+	case delivered && s.done && s.ending != wire.EndingUnknown:
 		result = failover.Success
 	}
 	if !delivered {

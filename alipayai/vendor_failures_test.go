@@ -318,6 +318,73 @@ func TestUnknownFinishIsNoHealth(t *testing.T) {
 	}
 }
 
+// TestAnswersOfUnknownEnd holds one rule for JSON and streams: what says of each choice how it ended is kept, given again and
+// counted as health, also where a failure's code stands beside it; what does not goes to the client alone.
+func TestAnswersOfUnknownEnd(t *testing.T) {
+	choice := func(index int, finish string) string {
+		text := `{"content":"x"}`
+		return `{"index":` + strconv.Itoa(index) + `,"message":` + text + `,"delta":` + text + finish + `}`
+	}
+	const stop, null = `,"finish_reason":"stop"`, `,"finish_reason":null`
+	for name, test := range map[string]struct {
+		choices []string
+		beside  string
+		known   bool
+	}{
+		"null":                            {choices: []string{choice(0, null)}},
+		"not said":                        {choices: []string{choice(0, "")}},
+		"empty":                           {choices: []string{choice(0, `,"finish_reason":""`)}},
+		"one of two":                      {choices: []string{choice(0, null), choice(1, stop)}},
+		"the other of two":                {choices: []string{choice(0, stop), choice(1, null)}},
+		"both":                            {choices: []string{choice(0, stop), choice(1, stop)}, known: true},
+		"a code beside":                   {choices: []string{choice(0, stop)}, beside: `"code":500,"message":"boom",`, known: true},
+		"a code beside what is not whole": {choices: []string{choice(0, null)}, beside: `"code":"500",`},
+	} {
+		answer := `{` + test.beside + `"choices":[` + strings.Join(test.choices, ",") + `]}`
+		var events []string
+		for _, choice := range test.choices {
+			events = append(events, `{`+test.beside+`"choices":[`+choice+`]}`)
+		}
+		for mode, call := range map[string]struct {
+			body string
+			turn turn
+		}{
+			"JSON":              {chatBody("hello"), says(200, answer)},
+			"stream":            {streamBody("hello"), streams(nil, append(events, "[DONE]")...)},
+			"stream, in one":    {streamBody("hello"), streams(nil, answer, "[DONE]")},
+			"JSON for a stream": {streamBody("hello"), says(200, answer)},
+		} {
+			t.Run(name+", "+mode, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := perform(t, [][]turn{{call.turn, sysError, good}}, caching(), claiming)
+					got := s.call(call.body, "Idempotency-Key", "k")
+					if got.status != http.StatusOK || got.err != nil || !strings.Contains(got.body, `"content":"x"`) {
+						t.Fatalf("%d, %v: %s", got.status, got.err, got.body)
+					}
+					again := s.call(call.body, "Idempotency-Key", "k")
+					if replayed := again.header.Get("Idempotent-Replayed") != ""; replayed != test.known {
+						t.Errorf("replayed: %t, %d %s", replayed, again.status, again.body)
+					}
+					instead := s.call(call.body)
+					if kept := instead.header.Get("Cache-Status") != ""; kept != test.known {
+						t.Errorf("given again: %t, %d %s", kept, instead.status, instead.body)
+					}
+				})
+				synctest.Test(t, func(t *testing.T) {
+					s := perform(t, [][]turn{{sysError, sysError, sysError, call.turn, sysError, good}}, func(g *alipayai.Gateway) { g.Breakers = new(failover.Breakers) })
+					for range 5 {
+						s.call(call.body)
+					}
+					got := s.call(chatBody("hello"))
+					if open := got.header.Get("X-Alipayai-Attempts") == "0"; open == test.known {
+						t.Errorf("breaker open: %t, %d %v", open, got.status, got.header)
+					}
+				})
+			})
+		}
+	}
+}
+
 // TestStreamsWithoutDone ends streams cleanly after their finish reasons.
 func TestStreamsWithoutDone(t *testing.T) {
 	const usage = `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}`

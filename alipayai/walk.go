@@ -103,7 +103,7 @@ func (c *call) try(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 	case f == nil && a.stream != nil:
 		done(failover.Begun)
 		a.stream.ended = done
-	case f == nil && wire.EndingOf(a.finish) == wire.EndingUnknown:
+	case f == nil && a.ending == wire.EndingUnknown:
 		done(failover.Ignored) // whether it is in health is not known
 	default:
 		done(f.Result())

@@ -84,7 +84,7 @@ func TestSilentUpstreamConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
-				w.Write([]byte(`{"choices":[{"message":{"content":"hi"}}]}`))
+				w.Write([]byte(`{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}`))
 			}))
 			upstream.Config.Protocols = new(http.Protocols)
 			upstream.Config.Protocols.SetUnencryptedHTTP2(true)

@@ -167,7 +167,7 @@ func TestReplicasShareHolds(t *testing.T) {
 			w.WriteHeader(http.StatusTooManyRequests)
 			return
 		}
-		_, _ = io.WriteString(w, `{"choices":[{"message":{"content":"hi"}}]}`)
+		_, _ = io.WriteString(w, `{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}`)
 	}))
 	t.Cleanup(upstream.Close)
 	g.vars["upstream"] = upstream.Listener.Addr().String()

@@ -32,6 +32,16 @@ type Answer struct {
 	// FinishReason is the first one given by a choice, or one that is worse (see [EndingOf]): "stop", "length",
 	// "tool_calls", "content_filter" or another word of the upstream's, empty while there is none.
 	FinishReason string
+	// Unfinished: of a whole answer, or at a stream's end, a choice has no finish reason.
+	Unfinished bool
+}
+
+// Ending says how much of the whole answer there is: that is unknown where a choice says nothing of how it ended.
+func (a Answer) Ending() Ending {
+	if a.Unfinished {
+		return EndingUnknown
+	}
+	return EndingOf(a.FinishReason)
 }
 
 // Usage counts tokens as the upstream bills them. The numbers are 0 unless OK.
@@ -58,8 +68,14 @@ func TokenCount(v jsontext.Value) (n int64, ok bool) {
 // ParseBody reads a complete JSON answer in one walk, whatever its HTTP status was. It fails with [ErrMalformed] when body
 // is not one JSON object, or an array of them with a failure in it.
 func ParseBody(body []byte, lim Limits) (Answer, error) {
-	a, err := parseEnvelope(body, lim, envelope{})
-	return a.Answer, err
+	return parseWhole(body, lim, envelope{})
+}
+
+// parseWhole reads an answer to its end into e.
+func parseWhole(body []byte, lim Limits, e envelope) (Answer, error) {
+	e, err := parseEnvelope(body, lim, e)
+	e.Unfinished = e.open
+	return e.Answer, err
 }
 
 // envelope is an answer while it is read. Values that matter only if the answer is a failure stay undecoded until
@@ -74,6 +90,7 @@ type envelope struct {
 	// succeeded says that what is around the answer calls it a success, whatever its member code is.
 	succeeded bool
 	choices   choiceSet
+	open      bool // a choice has no finish reason
 	// decided are the members seen that decide what the answer is.
 	decided members
 	// contentStart and contentEnd are where the characters of the last content string stand in the text.
@@ -259,6 +276,7 @@ func (s *scanner) readChoices(e *envelope) error {
 			return err
 		})
 		e.choices.add(index, finished, e.Content)
+		e.open = e.open || !finished
 		e.Content = e.Content || before
 		return err
 	})

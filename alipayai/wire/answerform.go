@@ -146,8 +146,8 @@ func (f *AnswerForm) ParseBody(text []byte, failed bool) (body []byte, a Answer,
 	if err != nil || o.failure != nil {
 		return o.body, Answer{Failure: o.failure}, err
 	}
-	e, err := parseEnvelope(o.body, Limits{}, envelope{succeeded: o.succeeded})
-	return o.body, e.Answer, err
+	a, err = parseWhole(o.body, Limits{}, envelope{succeeded: o.succeeded})
+	return o.body, a, err
 }
 
 // OpenEvent takes the envelope off an event of a stream. The event that it gives is to be read as [ParseEvent] does, or is

@@ -20,6 +20,9 @@ type ChunkReader struct {
 // come than its usage.
 func (r *ChunkReader) Finished() bool { return r.choices.allFinished() }
 
+// Unfinished reports whether a choice has come that has no finish reason yet.
+func (r *ChunkReader) Unfinished() bool { return r.choices.unfinished() }
+
 // Read reads one event.
 func (r *ChunkReader) Read(ev Event) (Chunk, error) {
 	if len(r.before) > 0 && len(ev.Type) == 0 && r.onlyContentDiffers(ev.Data) {

@@ -46,7 +46,8 @@ func (f Failure) BareCode() string {
 // conclude decides, when all members have been seen, whether the answer is a failure.
 //
 // A top-level "code" alone does not make one: there are upstreams that wrap successes as {"code":200,"data":..}. It is a
-// failure unless the code says success or the answer carries what was asked for, a non-empty array of choices or data.
+// failure unless the code says success or the answer carries what was asked for, a non-empty array of choices or data:
+// what has been generated was paid for, whatever stands beside it. Choices of which nothing has come are none.
 // An empty "choices", a "data" that is null or an object of details, or an "object" member beside the code do not excuse
 // it: {"code":"SYSTEM_ERROR","data":null} and the {"object":"error","code":400} of older vLLM releases are failures.
 // FastAPI's "detail" and a list of "errors" are one likewise.
@@ -62,7 +63,7 @@ func (e *envelope) conclude() {
 		e.Failure = e.choiceFailure
 	}
 	failedCode := isFailureCode(e.code) && !e.succeeded
-	failed := !e.HasChoices && (failedCode || isFilled(e.detail) || isFilled(e.errors))
+	failed := !e.carries() && (failedCode || isFilled(e.detail) || isFilled(e.errors))
 	if e.Failure == nil {
 		if !failed && !typeError && !e.isError && !e.hasError {
 			return
@@ -87,6 +88,11 @@ func (e *envelope) conclude() {
 	if f.Param == "" && e.param.Kind() == '"' {
 		f.Param = code(e.param)
 	}
+}
+
+// carries reports whether the answer has what was asked for.
+func (e *envelope) carries() bool {
+	return e.HasChoices && (e.choices.begun == 0 || e.Content || e.FinishReason != "")
 }
 
 // isFailureCode reports whether v is a code and none of those that say success: 10000 is Open Platform v2's, SUCCESS is

@@ -68,5 +68,8 @@ func (c *choiceSet) merge(more choiceSet) {
 	c.finished = c.finished&^more.reopened | more.finished
 }
 
+// unfinished reports whether one of the choices has no finish reason; those that share a place are not told apart.
+func (c *choiceSet) unfinished() bool { return c.begun&^(1<<maxChoice) != c.finished }
+
 // allFinished reports whether there are choices and each has its finish reason.
 func (c *choiceSet) allFinished() bool { return c.begun != 0 && c.begun == c.finished }

@@ -17,7 +17,9 @@
 //	                       and allOf at the top of a schema move to its description. Arguments that are no object become
 //	                       {"INVALID_JSON": text}; an id that repeats is replaced, in the call and its result
 //	strict                 strict, for schemas that are known to be taken
-//	response_format        json_schema: output_config.format, for such schemas, unless the assistant has the last turn
+//	response_format        json_schema: output_config.format, for such schemas, unless the assistant has the last turn.
+//	                       In both, bounds, patterns and other words that the API does not take move to the
+//	                       description of what they limit
 //	tool_choice            none, auto, required and a function: none, auto, any, tool
 //	parallel_tool_calls    false: disable_parallel_tool_use
 //	max_completion_tokens, or the older max_tokens; neither: [DefaultMaxTokens]
@@ -37,7 +39,10 @@
 // A schema is known to be taken if it has nothing in it but what Anthropic's guide on structured outputs and its SDKs
 // name: objects without further properties, no bounds of numbers and lengths, no recursion, and in all schemas of a
 // request together at most 24 optional properties, 16 unions and 20 strict tools. For any other the API refuses the whole
-// request, so the promise is left out and named, and the tool goes without it.
+// request. So it is first brought into that form as Anthropic's SDKs do it: objects are closed, oneOf becomes anyOf, and
+// what cannot be said stands in the description, where the model reads it; each word that limited something is named.
+// Where that does not do, as for recursion and objects of any keys, the promise is left out and named, and the tool goes
+// without it.
 //
 // # Answers
 //

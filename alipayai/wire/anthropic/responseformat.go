@@ -2,8 +2,9 @@ package anthropic
 
 import "github.com/go-json-experiment/json/jsontext"
 
-// responseFormat reads response_format. A schema that is known to be taken goes to output_config.format, which holds
-// the model to it, whether OpenAI would have been strict about it or not. There is no counterpart of json_object.
+// responseFormat reads response_format. A schema that is known to be taken, after what [grammar.fit] does to it, goes to
+// output_config.format, which holds the model to it, whether OpenAI would have been strict about it or not. There is no
+// counterpart of json_object.
 func (r *request) responseFormat(v jsontext.Value) error {
 	const path = "response_format"
 	var typ string
@@ -44,10 +45,12 @@ func (r *request) responseFormat(v jsontext.Value) error {
 	if err != nil {
 		return err
 	}
-	if r.grammar.takes(schema) {
-		r.format = schema
-	} else {
+	var moved []string
+	if r.format, moved = r.grammar.fit(schema); r.format == nil {
 		r.left.leaveOut(path)
+	}
+	for _, word := range moved {
+		r.left.leaveOut(path + ".json_schema.schema." + word)
 	}
 	return nil
 }

@@ -31,15 +31,6 @@ var (
 // grammar counts what a request's schemas use of the limits.
 type grammar struct{ tools, optional, unions int }
 
-// takesTool reports whether a tool may be strict beside the schemas taken before, and takes its schema if so.
-func (g *grammar) takesTool(schema jsontext.Value) bool {
-	if g.tools >= maxStrictTools || !g.takes(schema) {
-		return false
-	}
-	g.tools++
-	return true
-}
-
 // takes reports whether the API takes the schema beside those taken before, and takes it if so.
 func (g *grammar) takes(schema jsontext.Value) bool {
 	s := schemaReader{grammar: *g, definitions: make(map[string]*definition)}

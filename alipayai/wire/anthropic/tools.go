@@ -65,12 +65,21 @@ func (r *request) function(path string, v jsontext.Value) error {
 	if len(description) > len(`""`) {
 		tool = append(append(tool, `,"description":`...), description...)
 	}
+	if strict {
+		// A tool that need not be strict is offered with any schema: see inputSchema.
+		fitted, moved := r.grammar.fitTool(schema)
+		if strict = fitted != nil; strict {
+			schema = fitted
+		} else {
+			r.left.leaveOut(path + ".strict")
+		}
+		for _, word := range moved {
+			r.left.leaveOut(path + ".parameters." + word)
+		}
+	}
 	tool = append(append(tool, `,"input_schema":`...), schema...)
-	switch {
-	case strict && r.grammar.takesTool(schema):
+	if strict {
 		tool = append(tool, `,"strict":true`...)
-	case strict:
-		r.left.leaveOut(path + ".strict")
 	}
 	r.tools = join(r.tools, append(tool, '}'))
 	return nil

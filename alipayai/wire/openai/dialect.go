@@ -45,6 +45,31 @@ type Dialect struct {
 	Reasoning bool
 	// StreamedThinking says that enable_thinking goes with streams only.
 	StreamedThinking bool
+	// Foreign are the members of an earlier answer's message that mean nothing here or are refused, by their paths below
+	// messages. They are left out also where the client chose the provider: see [Dialect.ofAnswers].
+	Foreign []string
+
+	// answers is what of it holds for earlier answers wherever they go; nil for nothing.
+	answers *Dialect
+}
+
+// ofAnswers is what of the dialect holds for the answers in a request's history, and the ids of their calls, also where the
+// client chose the provider: what the vendor is known to refuse. The client did not choose who gave them, since another
+// provider may have when this one had failed. nil for nothing.
+func (d *Dialect) ofAnswers() *Dialect {
+	members := d.Members["assistant"]
+	if d.CallID == nil && !d.Arguments && !d.NoEmpty && !d.Reasoning && members == nil && d.Foreign == nil {
+		return nil
+	}
+	a := &Dialect{Name: d.Name, CallID: d.CallID, Arguments: d.Arguments, NoEmpty: d.NoEmpty, Reasoning: d.Reasoning, Parts: d.Parts}
+	if members != nil {
+		a.Members = map[string][]string{"assistant": members}
+	}
+	a.Rules = make(map[string]Rule)
+	for _, path := range d.Foreign {
+		a.Rules["messages."+path] = leave
+	}
+	return a
 }
 
 // Rule is what becomes of one member. The zero rule leaves it as it is.
@@ -113,10 +138,14 @@ var dialects = func() map[string]*Dialect {
 	for _, d := range []*Dialect{
 		// Its form is OpenAI's; what else it takes is not published.
 		{Name: "alipay", Parts: parts, Rules: foreign},
-		// https://platform.openai.com/docs/api-reference/chat: the models that reason refuse max_tokens, and ids of calls have
-		// at most 40 characters.
-		{Name: "openai", Parts: parts, CallID: atMost40, Rules: without(nil, map[string]Rule{"max_tokens": {Rename: "max_completion_tokens"}})},
-		// https://docs.mistral.ai/api/#tag/chat: a body may have no member that is not named there. The order of messages is
+		// https://platform.openai.com/docs/api-reference/chat: the models that reason refuse max_tokens. Ids of calls have at
+		// most 40 characters: "string_above_max_length" in https://github.com/vercel/ai/issues/5171. Whether members that it
+		// does not name are refused in messages as they are at the top is not published; they say nothing there.
+		{Name: "openai", Parts: parts, CallID: atMost40, Foreign: []string{"reasoning_content", "reasoning", "reasoning_details", "prefix", "tool_calls.extra_content"}, Rules: without(nil, map[string]Rule{"max_tokens": {Rename: "max_completion_tokens"}})},
+		// https://docs.mistral.ai/api/#tag/chat, and ChatCompletionRequest and AssistantMessage of its SDK (mistralai/client-python,
+		// docs/models): a body may have no member that is not named there, nor a message
+		// (https://github.com/charmbracelet/crush/issues/1590, https://github.com/BerriAI/litellm/issues/30882: 422
+		// extra_forbidden). The order of messages is
 		// that of mistral_common's MistralRequestValidator for serving, and its word between a tool and the user opencode's
 		// (packages/opencode/src/provider/transform.ts).
 		{
@@ -130,7 +159,8 @@ var dialects = func() map[string]*Dialect {
 				"system": {"role", "content"}, "user": {"role", "content"}, "assistant": {"role", "content", "tool_calls", "prefix"},
 				"tool": {"role", "content", "tool_call_id", "name"},
 			},
-			Parts: []string{"text", "image_url", "document_url", "reference", "thinking", "input_audio"},
+			Parts:   []string{"text", "image_url", "document_url", "reference", "thinking", "input_audio"},
+			Foreign: []string{"tool_calls.extra_content"},
 			Rules: map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens, "seed": {Rename: "random_seed"},
 				"tool_choice":                       {Words: map[string]string{"required": "any"}},
@@ -138,7 +168,8 @@ var dialects = func() map[string]*Dialect {
 				"messages.tool_calls.extra_content": leave,
 			},
 		},
-		// https://api-docs.deepseek.com/api/create-chat-completion and .../guides/thinking_mode
+		// https://api-docs.deepseek.com/api/create-chat-completion and .../guides/thinking_mode; "unknown variant `developer`" in
+		// https://github.com/earendil-works/pi/issues/1048, "must be passed back" in https://github.com/decolua/9router/issues/773.
 		{
 			Name: "deepseek", NoEmpty: true, ObjectsOnly: true, Reasoning: true, Parts: []string{"text"},
 			Rules: without([]string{"thinking", "messages.reasoning_content"}, map[string]Rule{
@@ -153,7 +184,8 @@ var dialects = func() map[string]*Dialect {
 			}),
 		},
 		// The form as servers have it that follow OpenAI's at a distance: Ollama, and vLLM and SGLang, whose chat templates
-		// take a system message first and parse the arguments of calls.
+		// take a system message first and parse the arguments of calls (https://github.com/vllm-project/vllm/issues/43995,
+		// https://github.com/sgl-project/sglang/pull/28035).
 		{
 			Name: "legacy", Parts: append(slices.Clip(parts), "video_url", "audio_url"), Arguments: true, SystemFirst: true,
 			Rules: without([]string{"chat_template_kwargs", "guided_json", "guided_regex", "guided_choice", "min_p", "repetition_penalty", "top_k"}, map[string]Rule{
@@ -161,6 +193,7 @@ var dialects = func() map[string]*Dialect {
 			}),
 		},
 	} {
+		d.answers = d.ofAnswers()
 		all[d.Name] = d
 	}
 	return all

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"strings"
@@ -17,8 +18,9 @@ type editor struct {
 	edits
 	left map[string]struct{} // the names of what was left out
 
-	thinks bool // the model is to think, by DeepSeek's rules
-	ids    wire.CallIDs
+	answersOnly bool // the client chose the provider: only earlier answers are edited
+	thinks      bool // the model is to think, by DeepSeek's rules
+	ids         wire.CallIDs
 }
 
 // edit gives the request of ask in the dialect, with the provider's model in it.
@@ -26,6 +28,25 @@ func (d *Dialect) edit(ask wire.Ask) wire.Encoded {
 	e := editor{Dialect: d, ask: ask, left: make(map[string]struct{}), ids: wire.CallIDs{Form: d.CallID}}
 	e.body = ask.WithModel(ask.UpstreamModel)
 	e.request()
+	return wire.Encoded{Body: e.apply(), Unsupported: slices.Sorted(maps.Keys(e.left))}
+}
+
+// editAnswers gives the request of ask to a provider that the client chose: as it came, but for what earlier answers have
+// that the vendor refuses.
+func (d *Dialect) editAnswers(ask wire.Ask) wire.Encoded {
+	body := ask.WithModel(ask.UpstreamModel)
+	if d.answers == nil || !bytes.Contains(body, []byte(`"assistant"`)) { // nor one that is spelt otherwise
+		return wire.Encoded{Body: body}
+	}
+	e := editor{Dialect: d.answers, ask: ask, left: make(map[string]struct{}), answersOnly: true}
+	e.body = body
+	members := e.members(span{0, len(e.body)})
+	e.thinks = e.Reasoning && e.thinking(members)
+	for _, m := range members {
+		if m.name == "messages" {
+			e.messages(m.value)
+		}
+	}
 	return wire.Encoded{Body: e.apply(), Unsupported: slices.Sorted(maps.Keys(e.left))}
 }
 

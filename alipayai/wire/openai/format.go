@@ -4,7 +4,9 @@
 // "OpenAI-compatible" is not one form, though. Where the gateway chose who is asked,
 // the conversation was written for another: then the rules of the vendor's [Dialect]
 // are applied as edits in place. What a client asks of a provider that it chose goes
-// as it is, since it may know more of it than a table does.
+// as it is, since it may know more of it than a table does. But it did not choose who
+// gave the answers in the history: where another provider stood in, they have what
+// this one's vendor refuses, such as an id of another form. That alone is edited then.
 package openai
 
 import "github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -19,15 +21,19 @@ type Format struct {
 func (Format) Name() string { return wire.OpenAI }
 
 // EncodeRequest implements wire.Format: the request's own bytes, with the
-// provider's model in them, and the dialect's edits where the gateway chose.
+// provider's model in them, and the dialect's edits.
 func (f Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
 	if ask.CountUsage {
 		ask.Request = ask.WithUsage()
 	}
-	if ask.ByGateway && f.Dialect != nil {
+	switch {
+	case f.Dialect == nil:
+		return wire.Encoded{Body: ask.WithModel(ask.UpstreamModel)}, nil
+	case ask.ByGateway:
 		return f.Dialect.edit(ask), nil
+	default:
+		return f.Dialect.editAnswers(ask), nil
 	}
-	return wire.Encoded{Body: ask.WithModel(ask.UpstreamModel)}, nil
 }
 
 // DecodeAnswer implements wire.Format.
@@ -51,6 +57,7 @@ type stream struct {
 // Decode implements wire.StreamDecoder.
 func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error) {
 	chunk, err := s.chunks.Read(event)
+	chunk.Unfinished = chunk.Done && s.chunks.Unfinished()
 	ownUsage := s.withoutUsage && !chunk.HasChoices && (chunk.Usage.OK || chunk.Usage.Implausible)
 	if err == nil && chunk.Failure == nil && !ownUsage {
 		dst = append(dst, event.Raw...)

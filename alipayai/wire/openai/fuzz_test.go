@@ -70,6 +70,12 @@ func FuzzEdits(f *testing.F) {
 			if again.Model != r.Model || again.Stream != r.Stream {
 				t.Fatalf("%s: asks for %q, stream %v, of %s", name, again.Model, again.Stream, body)
 			}
+			chosen := d.editAnswers(wire.Ask{Request: r, UpstreamModel: r.Model})
+			if parsed, err := wire.ParseChatRequest(chosen.Body, wire.Limits{}); err != nil {
+				t.Fatalf("%s: %v in %s, of %s", name, err, chosen.Body, body)
+			} else if more := d.editAnswers(wire.Ask{Request: parsed, UpstreamModel: r.Model}); !bytes.Equal(more.Body, chosen.Body) {
+				t.Fatalf("%s: edited again, %s becomes %s", name, chosen.Body, more.Body)
+			}
 			twice := d.edit(wire.Ask{Request: again, UpstreamModel: r.Model, ByGateway: true})
 			if !bytes.Equal(twice.Body, out) {
 				t.Fatalf("%s: edited again, %s becomes %s", name, out, twice.Body)

@@ -46,7 +46,9 @@ func (e *editor) messages(v span) {
 			e.insert(m.start, []byte(`{"role":"assistant","content":"Done."},`))
 		}
 		before = m.role
-		e.editMessage(m, late, i == last)
+		if !e.answersOnly || m.role == "assistant" || m.role == "tool" {
+			e.editMessage(m, late, i == last)
+		}
 	}
 	if last >= 0 { // one at least is kept, as a conversation has one
 		e.remove(elements, func(i int) bool { return messages[i].gone })
@@ -92,12 +94,12 @@ func (e *editor) editMessage(m *message, late, last bool) {
 		switch {
 		case one.name == "role" && late:
 			e.replace(one.value, []byte(`"user"`))
-		case one.name == "content" && e.Parts != nil && v.Kind() == '[':
+		case one.name == "content" && e.Parts != nil && v.Kind() == '[' && (assistant || !e.answersOnly):
 			e.content(one.value)
 		case one.name == "tool_calls":
 			e.calls(one.value)
 		case one.name == "tool_call_id" && e.CallID != nil && v.Kind() == '"':
-			e.id(one.value, e.ids.Result)
+			e.id(one.value, e.resultID)
 		case one.name == "reasoning_content" && e.Reasoning:
 			if !reasoning {
 				e.leave("messages", one.name, v)
@@ -176,7 +178,7 @@ func (e *editor) calls(v span) {
 		e.object("messages.tool_calls", e.members(call), nil, func(m member) (gone, done bool) {
 			switch {
 			case m.name == "id" && e.CallID != nil && e.text(m.value).Kind() == '"':
-				e.id(m.value, e.ids.Call)
+				e.id(m.value, e.callID)
 			case m.name == "function" && e.Arguments:
 				e.arguments(m.value)
 			default:
@@ -185,6 +187,22 @@ func (e *editor) calls(v span) {
 			return false, true
 		})
 	}
+}
+
+// callID gives the id of a call. Ids of a client's own choice of provider stay as often as they repeat.
+func (e *editor) callID(id string) string {
+	if e.answersOnly {
+		return e.CallID(id)
+	}
+	return e.ids.Call(id)
+}
+
+// resultID gives the id of the call that a result is of.
+func (e *editor) resultID(id string) string {
+	if e.answersOnly {
+		return e.CallID(id)
+	}
+	return e.ids.Result(id)
 }
 
 // id puts the id that given gives in its place.
