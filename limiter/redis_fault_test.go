@@ -1,10 +1,12 @@
 package limiter
 
 import (
+	"context"
 	"errors"
 	"net"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -15,32 +17,69 @@ import (
 const (
 	// firstSilence is how long a fleet is silent that starts, with some leeway.
 	firstSilence = 2 * time.Second
-	// The bounds that are promised.
+	// The bounds that are promised; they are judged in the time of bubbles.
 	degradedWithin  = time.Second
 	recoveredWithin = 2 * time.Second
+	blocksFor       = redisTimeout // a reservation
+	// patience is for a machine that is busy.
+	patience = 30 * time.Second
 )
 
 func TestThreeReplicasUseTheWholeCapAndNoMore(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	f := newFleet(t, func() redis.UniversalClient {
-		return newTestClient(t, RedisOptions{Addresses: []string{server.Addr}})
-	})
-	f.resume(firstSilence)
-	const spans = 4
-	from := time.Now().Add(time.Second)
-	f.pass(time.Second + spans*fleetLimit.Span() + 100*time.Millisecond)
-	f.check()
-	n := 0
-	for _, d := range f.permits(from) {
-		if d < int64(spans*fleetLimit.Span()) {
-			n++
+	w := newWire(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.oneWay = 200 * time.Microsecond
+		f := newExactFleet(t, w)
+		f.resume(firstSilence)
+		const spans = 4
+		from := time.Now().Add(time.Second)
+		f.pass(time.Second + spans*fleetLimit.Span() + 100*time.Millisecond)
+		f.check()
+		n := 0
+		for _, d := range f.permits(from) {
+			if d < int64(spans*fleetLimit.Span()) {
+				n++
+			}
 		}
-	}
-	most := spans * fleetLimit.Requests
-	t.Logf("%d permits in %d spans, %.1f %% of %d", n, spans, 100*float64(n)/float64(most), most)
-	if n < most*98/100 {
-		t.Errorf("%d permits in %d spans, want at least 98 %% of %d", n, spans, most)
+		most := spans * fleetLimit.Requests
+		t.Logf("%d permits in %d spans, %.1f %% of %d", n, spans, 100*float64(n)/float64(most), most)
+		if n < most*98/100 {
+			t.Errorf("%d permits in %d spans, want at least 98 %% of %d", n, spans, most)
+		}
+	})
+}
+
+// Whatever happens to Redis, the promised times are kept, with the real client and
+// script, and the cap holds.
+func TestPromisesInFaults(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault fault
+		empty bool // the server comes back so
+	}{
+		"no connection":                           {fault{refuses: true}, false},
+		"killed, restarted empty":                 {fault{refuses: true}, true},
+		"connections are not made":                {fault{hangs: true}, false},
+		"black hole":                              {fault{swallows: true}, false},
+		"black hole, restarted empty":             {fault{swallows: true}, true},
+		"replies are lost with their connections": {fault{loses: true}, false},
+		"loading its data":                        {fault{answers: "-LOADING Redis is loading the dataset in memory\r\n"}, false},
+		"garbage":                                 {fault{answers: "HTTP/1.1 400 Bad Request\r\n"}, false},
+		"replies of another kind":                 {fault{answers: "*1\r\n:7\r\n"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWire(t)
+			synctest.Test(t, func(t *testing.T) {
+				w.oneWay = 200 * time.Microsecond
+				f := newExactFleet(t, w)
+				f.resume(firstSilence)
+				f.outlast(func() { w.become(test.fault) }, func() {
+					if test.empty {
+						w.do(func() { _ = w.client.FlushAll(context.Background()).Err() })
+					}
+					w.become(fault{})
+				})
+			})
+		})
 	}
 }
 
@@ -51,25 +90,7 @@ func TestFaults(t *testing.T) {
 			t.Parallel()
 			server := start(t)
 			f := newRunningFleet(t, func() redis.UniversalClient { return newTestClient(t, RedisOptions{Addresses: []string{server.Addr}}) })
-			f.pass(500 * time.Millisecond)
-			server.Break()
-			f.callInTheMiddle()
-			f.reach(Degraded, degradedWithin)
-			f.await(firstSilence, "every replica sends on its own", f.onTheirOwn)
-			f.pass(1200 * time.Millisecond)
-			server.Heal()
-			began := time.Now()
-			f.reach(Shared, recoveredWithin)
-			f.pass(200 * time.Millisecond)
-			f.resume(recoveredWithin - time.Since(began))
-			f.pass(1200 * time.Millisecond)
-			most := fleetLimit.Requests
-			if server.Executes {
-				// Redis goes on without noticing: each replica sends on top of what
-				// it gives, as one does that is cut off alone.
-				most += 3 * part(fleetLimit, 3).Requests
-			}
-			f.checkCap(most)
+			f.outlast(server.Break, server.Heal)
 		})
 	}
 }
