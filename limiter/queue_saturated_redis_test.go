@@ -18,7 +18,7 @@ func TestQueuesOverRedisUseTheWholeCap(t *testing.T) {
 			for _, pace := range []time.Duration{0, 500 * time.Microsecond} {
 				name := fmt.Sprintf("%d replicas, %v one way, pace %v", replicas, oneWay, pace)
 				t.Run(name, func(t *testing.T) {
-					redis.oneWay = oneWay
+					redis.OneWay = oneWay
 					synctest.Test(t, func(t *testing.T) {
 						var mu sync.Mutex
 						var departures []int64

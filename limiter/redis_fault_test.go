@@ -1,7 +1,6 @@
 package limiter
 
 import (
-	"context"
 	"errors"
 	"net"
 	"slices"
@@ -26,10 +25,9 @@ const (
 )
 
 func TestThreeReplicasUseTheWholeCapAndNoMore(t *testing.T) {
-	w := newWire(t)
+	network := newBubbleRedis(t)
 	synctest.Test(t, func(t *testing.T) {
-		w.oneWay = 200 * time.Microsecond
-		f := newExactFleet(t, w)
+		f := newExactFleet(t, network)
 		f.resume(firstSilence)
 		const spans = 4
 		from := time.Now().Add(time.Second)
@@ -52,34 +50,23 @@ func TestThreeReplicasUseTheWholeCapAndNoMore(t *testing.T) {
 // Whatever happens to Redis, the promised times are kept, with the real client and
 // script, and the cap holds.
 func TestPromisesInFaults(t *testing.T) {
-	for name, test := range map[string]struct {
-		fault fault
-		empty bool // the server comes back so
-	}{
-		"no connection":                           {fault{refuses: true}, false},
-		"killed, restarted empty":                 {fault{refuses: true}, true},
-		"connections are not made":                {fault{hangs: true}, false},
-		"black hole":                              {fault{swallows: true}, false},
-		"black hole, restarted empty":             {fault{swallows: true}, true},
-		"replies are lost with their connections": {fault{loses: true}, false},
-		"loading its data":                        {fault{answers: "-LOADING Redis is loading the dataset in memory\r\n"}, false},
-		"garbage":                                 {fault{answers: "HTTP/1.1 400 Bad Request\r\n"}, false},
-		"replies of another kind":                 {fault{answers: "*1\r\n:7\r\n"}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWire(t)
-			synctest.Test(t, func(t *testing.T) {
-				w.oneWay = 200 * time.Microsecond
-				f := newExactFleet(t, w)
-				f.resume(firstSilence)
-				f.outlast(func() { w.become(test.fault) }, func() {
-					if test.empty {
-						w.do(func() { _ = w.client.FlushAll(context.Background()).Err() })
-					}
-					w.become(fault{})
+	for name, fault := range redistest.Faults() {
+		for name, heal := range map[string]func(bubbleRedis){
+			name:                       func(bubbleRedis) {},
+			name + ", restarted empty": func(n bubbleRedis) { n.Do("FLUSHALL") },
+		} {
+			t.Run(name, func(t *testing.T) {
+				network := newBubbleRedis(t)
+				synctest.Test(t, func(t *testing.T) {
+					f := newExactFleet(t, network)
+					f.resume(firstSilence)
+					f.outlast(func() { network.Break(fault) }, func() {
+						heal(network)
+						network.Heal()
+					})
 				})
 			})
-		})
+		}
 	}
 }
 

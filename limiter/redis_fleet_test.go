@@ -77,10 +77,11 @@ func newRunningFleet(t *testing.T, client func() redis.UniversalClient) *fleet {
 	return newFleet(t, client)
 }
 
-// newExactFleet is a fleet in a bubble, over a wire.
-func newExactFleet(t *testing.T, w *wire) *fleet {
+// newExactFleet is a fleet in a bubble.
+func newExactFleet(t *testing.T, b bubbleRedis) *fleet {
 	t.Helper()
-	f := newFleet(t, func() redis.UniversalClient { return w.newClient(t) })
+	b.OneWay = 200 * time.Microsecond
+	f := newFleet(t, func() redis.UniversalClient { return b.newClient(t) })
 	f.exact = true
 	return f
 }

@@ -64,7 +64,7 @@ func isRevoked(s Slot) bool {
 }
 
 func TestRedisWindowSharesSlotsAndTakesThemBack(t *testing.T) {
-	network := newWire(t)
+	network := newBubbleRedis(t)
 	synctest.Test(t, func(t *testing.T) {
 		a, b := network.newWindow(t), network.newWindow(t)
 		if wait := b.Next(fleetLimit, time.Now()); time.Until(wait) > 5*time.Second {
@@ -92,7 +92,7 @@ func TestRedisWindowSharesSlotsAndTakesThemBack(t *testing.T) {
 }
 
 func TestRedisWindowThrottlesEveryReplica(t *testing.T) {
-	network := newWire(t)
+	network := newBubbleRedis(t)
 	synctest.Test(t, func(t *testing.T) {
 		a, b := network.newWindow(t), network.newWindow(t)
 		if got := a.Rate(fleetLimit, time.Now()); got != 50 {
@@ -127,10 +127,10 @@ func TestRedisWindowThrottlesEveryReplica(t *testing.T) {
 }
 
 func TestThrottleWhileRedisIsAwayIsToldLater(t *testing.T) {
-	network := newWire(t)
+	network := newBubbleRedis(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := network.newWindow(t)
-		network.become(fault{swallows: true})
+		network.Break(redistest.Fault{Swallows: true})
 		own, _ := take(t, w, fleetLimit, time.Now())
 		if w.State() != Degraded || own.seq != 0 {
 			t.Fatal("not degraded")
@@ -145,7 +145,7 @@ func TestThrottleWhileRedisIsAwayIsToldLater(t *testing.T) {
 		if wait := time.Until(w.Next(fleetLimit, time.Now())); wait < 29*time.Second {
 			t.Errorf("next slot in %s while closed", wait)
 		}
-		network.become(fault{})
+		network.Heal()
 		other := network.newWindow(t)
 		again := time.NewTicker(10 * time.Millisecond)
 		defer again.Stop()
@@ -158,11 +158,11 @@ func TestThrottleWhileRedisIsAwayIsToldLater(t *testing.T) {
 }
 
 func TestSlotOfItsOwnIsRevokedWhenRedisIsBack(t *testing.T) {
-	network := newWire(t)
+	network := newBubbleRedis(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := network.newWindow(t)
 		shared, _ := take(t, w, fleetLimit, time.Now())
-		network.become(fault{swallows: true})
+		network.Break(redistest.Fault{Swallows: true})
 		own, wait := take(t, w, fleetLimit, time.Now())
 		if wait < fleetLimit.Span() {
 			t.Errorf("the first slot of its own is in %s, within the window that Redis has given away", wait)
@@ -170,7 +170,7 @@ func TestSlotOfItsOwnIsRevokedWhenRedisIsBack(t *testing.T) {
 		if isRevoked(shared) {
 			t.Error("a slot that Redis has given is revoked by Redis being away")
 		}
-		network.become(fault{})
+		network.Heal()
 		select {
 		case <-own.Revoked():
 		case <-time.After(2 * time.Second):
