@@ -83,75 +83,72 @@ func TestFaults(t *testing.T) {
 }
 
 func TestRestartedEmptyBetweenTwoBeats(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	f := newRunningFleet(t, func() redis.UniversalClient {
-		return newTestClient(t, RedisOptions{Addresses: []string{server.Addr}})
+	network := newBubbleRedis(t)
+	synctest.Test(t, func(t *testing.T) {
+		f := newExactFleet(t, network)
+		f.resume(firstSilence)
+		f.pass(500 * time.Millisecond)
+		network.Break(redistest.Fault{Refuses: true})
+		network.Do("FLUSHALL")
+		network.Heal()
+		f.pass(200 * time.Millisecond)
+		f.resume(recoveredWithin)
+		f.pass(1200 * time.Millisecond)
+		f.check()
 	})
-	f.pass(500 * time.Millisecond)
-	server.Kill()
-	server.Restart()
-	f.pass(200 * time.Millisecond)
-	f.resume(recoveredWithin)
-	f.pass(1200 * time.Millisecond)
-	f.check()
 }
 
 func TestShortStopCostsNoSilence(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	f := newRunningFleet(t, func() redis.UniversalClient {
-		return newTestClient(t, RedisOptions{Addresses: []string{server.Addr}})
-	})
-	f.pass(1200 * time.Millisecond)
-	opened := f.opened()
-	server.Pause()
-	f.reach(Degraded, degradedWithin)
-	server.Resume()
-	f.reach(Shared, 500*time.Millisecond)
-	f.pass(1500 * time.Millisecond)
-	f.check()
-	if f.opened() != opened {
-		t.Error("a new history was begun")
-	}
-	all := slices.Sorted(slices.Values(f.permits(f.began)))
-	for i := range all[1:] {
-		if pause := time.Duration(all[i+1] - all[i]); pause > fleetLimit.Span() {
-			t.Errorf("%s without a permit", pause)
+	network := newBubbleRedis(t)
+	synctest.Test(t, func(t *testing.T) {
+		f := newExactFleet(t, network)
+		f.resume(firstSilence)
+		f.pass(1200 * time.Millisecond)
+		opened := f.opened()
+		network.Break(redistest.Fault{Swallows: true})
+		f.reach(Degraded, degradedWithin)
+		network.Heal()
+		f.reach(Shared, 500*time.Millisecond)
+		f.pass(1500 * time.Millisecond)
+		f.check()
+		if f.opened() != opened {
+			t.Error("a new history was begun")
 		}
-	}
+		all := slices.Sorted(slices.Values(f.permits(f.began)))
+		for i := range all[1:] {
+			if pause := time.Duration(all[i+1] - all[i]); pause > fleetLimit.Span() {
+				t.Errorf("%s without a permit", pause)
+			}
+		}
+	})
 }
 
 func TestHistoryAndScriptFlushed(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	f := newRunningFleet(t, func() redis.UniversalClient {
-		return newTestClient(t, RedisOptions{Addresses: []string{server.Addr}})
+	network := newBubbleRedis(t)
+	synctest.Test(t, func(t *testing.T) {
+		f := newExactFleet(t, network)
+		f.resume(firstSilence)
+		f.pass(300 * time.Millisecond)
+		network.FlushScripts()
+		f.pass(1200 * time.Millisecond)
+		for _, r := range f.replicas {
+			r.mu.Lock()
+			if len(r.changes) != 0 {
+				t.Errorf("a script that was flushed is reported as %v", r.changes)
+			}
+			r.mu.Unlock()
+		}
+		network.Do("FLUSHALL")
+		f.pass(200 * time.Millisecond)
+		f.resume(recoveredWithin)
+		f.pass(1200 * time.Millisecond)
+		f.check()
+		for _, r := range f.replicas {
+			if len(r.changes) != 1 || r.changes[0].state != Shared || !errors.Is(r.changes[0].err, ErrHistoryLost) {
+				t.Errorf("a history that was flushed is reported as %v", r.changes)
+			}
+		}
 	})
-	f.pass(300 * time.Millisecond)
-	if _, err := server.Do("SCRIPT", "FLUSH"); err != nil {
-		t.Fatal(err)
-	}
-	f.pass(1200 * time.Millisecond)
-	for _, r := range f.replicas {
-		r.mu.Lock()
-		if len(r.changes) != 0 {
-			t.Errorf("a script that was flushed is reported as %v", r.changes)
-		}
-		r.mu.Unlock()
-	}
-	if _, err := server.Do("FLUSHALL"); err != nil {
-		t.Fatal(err)
-	}
-	f.pass(200 * time.Millisecond)
-	f.resume(recoveredWithin)
-	f.pass(1200 * time.Millisecond)
-	f.check()
-	for _, r := range f.replicas {
-		if len(r.changes) != 1 || r.changes[0].state != Shared || !errors.Is(r.changes[0].err, ErrHistoryLost) {
-			t.Errorf("a history that was flushed is reported as %v", r.changes)
-		}
-	}
 }
 
 func TestFailover(t *testing.T) {

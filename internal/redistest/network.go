@@ -110,6 +110,9 @@ func (n *Network) Do(words ...string) string {
 	return <-n.done
 }
 
+// FlushScripts has the server forget the scripts that clients have sent.
+func (n *Network) FlushScripts() { n.scripts.Clear() }
+
 // Anywhere is an address for a client that a Network connects. It is numeric, since
 // names are not looked up in a bubble.
 const Anywhere = "192.0.2.1:6379"
