@@ -13,7 +13,7 @@ import (
 
 // Permitted implements [upstream.Caller].
 func (c *call) Permitted(p *upstream.Provider, waited time.Duration) {
-	c.g.Observer.Departed(p.Name, waited)
+	c.g.Observer.Permitted(p.Name, waited)
 }
 
 // Rejected implements [upstream.Caller].

@@ -16,9 +16,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
-	"github.com/caddy-alipayai/gateway/alipayai/holds"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
-	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
@@ -61,8 +59,8 @@ type App struct {
 	logger    *zap.Logger
 	sealing   *seal.Seal
 	store     *openedStore
-	breakers  *failover.Breakers
-	holds     *holds.Redis // nil without a store that replicas share
+	breakers  breakers
+	holds     sharedHolds // nil without a store that replicas share
 	evidence  *evidence.Recorder
 	alerter   *alert.Alerter
 	monitor   *alert.Monitor
