@@ -91,7 +91,7 @@ func (c *call) eventsOf(x *upstream.Exchange) *wire.EventReader {
 		body.to = buffers.Get().(*bytes.Buffer)
 	}
 	events := wire.NewEventReader(body, int(min(c.g.MaxAnswer, math.MaxInt)))
-	events.BeforeGrowing(largeEvent, func() error { return c.reserveEvent(x.Context()) })
+	events.BeforeGrowing(largeEvent, func() error { return c.reserveEvent(x) })
 	begins := events.Begins()
 	if begins == wire.BeginsEvents || begins == wire.BeginsOther && upstream.IsEventStream(resp.Header) {
 		if !upstream.IsEventStream(resp.Header) {
@@ -116,12 +116,14 @@ const largeEvent = 1 << 20
 
 // reserveEvent waits for room for an event as large as an answer may be, as it comes
 // and as it goes out.
-func (c *call) reserveEvent(ctx context.Context) error {
+func (c *call) reserveEvent(x *upstream.Exchange) error {
 	need := min(2*c.g.MaxAnswer, c.g.MaxBuffered)
 	if c.buffered.bytes >= need {
 		return nil
 	}
-	room, cancel := context.WithTimeout(ctx, max(c.deadline().Sub(c.g.Now()), time.Second))
+	x.Watch.Pause() // it is not the upstream that is waited for
+	defer x.Watch.Resume()
+	room, cancel := context.WithTimeout(x.Context(), max(c.deadline().Sub(c.g.Now()), time.Second))
 	defer cancel()
 	if c.buffered.reserve(room, c.g.Room.left, need) != nil {
 		return errNoRoom
@@ -145,7 +147,7 @@ func (c *call) openStream(s *stream) (*Answer, *failure.Failure) {
 		case chunk.Content || s.pending.Len() <= largeEvent:
 		case int64(s.pending.Len()) > c.g.MaxAnswer:
 			f = failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's stream has no content in as many bytes as an answer may have")
-		case c.reserveEvent(s.Context()) != nil:
+		case c.reserveEvent(s.Exchange) != nil:
 			f = noRoom()
 		}
 		if f != nil {

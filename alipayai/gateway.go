@@ -38,8 +38,8 @@ type Gateway struct {
 	Deadline           time.Duration
 	// MaxBuffered bounds the bytes of answers that are held until their clients have
 	// read them, over all calls that share Room: those of more than 64 KiB that are
-	// no streams. Beyond it such an answer waits, until its call's deadline; then the
-	// call fails with 503 and X-Should-Retry: false, since it was served upstream.
+	// no streams, and streams with an event of more than 1 MiB. Beyond it such an
+	// answer waits, until its call's deadline, whatever its provider's timeout; then the call fails with 503 and X-Should-Retry: false, since it was served upstream.
 	// DefaultMaxBuffered when 0, or MaxAnswer where that is more.
 	MaxBuffered int64
 	// Room is what MaxBuffered is taken from. Gateways with the same MaxBuffered may
