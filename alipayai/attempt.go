@@ -44,27 +44,6 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	return c.readAnswer(p, x)
 }
 
-// Permitted implements [upstream.Caller].
-func (c *call) Permitted(p *upstream.Provider, waited time.Duration) {
-	c.g.Observer.Departed(p.Name, waited)
-}
-
-// Rejected implements [upstream.Caller].
-func (c *call) Rejected(p *upstream.Provider, code string) { c.g.Observer.Rejected(p.Name, code) }
-
-// SigningFailed implements [upstream.Caller].
-func (c *call) SigningFailed(p *upstream.Provider) { c.g.Observer.SigningFailed(p.Name) }
-
-// Leaving implements [upstream.Caller]: the claim is marked before the first byte.
-func (c *call) Leaving(p *upstream.Provider, req *http.Request) *failure.Failure {
-	if f := c.leave(); f != nil {
-		return f
-	}
-	c.sending(p, req)
-	c.outcome.Attempts++
-	return nil
-}
-
 // awaited is the body of an answer, of which each part has to come within the
 // timeout, and all before the call's deadline.
 type awaited struct {

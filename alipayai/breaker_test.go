@@ -70,7 +70,7 @@ func TestBreakerOpens(t *testing.T) {
 				if seen := s.seen.rejections(); !slices.Equal(seen, []string{failure.CodeBreakerOpen}) {
 					t.Errorf("rejections %v", seen)
 				}
-				if states := s.gateway.Breakers.States(); states[s.gateway.Providers[0].Account()].Open != 1 || len(states) != 1 {
+				if states := s.gateway.Breakers.(*failover.Breakers).States(); states[s.gateway.Providers[0].Account()].Open != 1 || len(states) != 1 {
 					t.Errorf("states %v", states)
 				}
 			})

@@ -151,45 +151,6 @@ func (c *call) serve() (*Answer, *failure.Failure) {
 // deadline is when the call must have its answer.
 func (c *call) deadline() time.Time { return c.Received.Add(c.g.Deadline) }
 
-// settle ends the call's bookkeeping, whichever way it went.
-func (c *call) settle() {
-	c.endClaim()
-	c.buffered.release()
-	c.checkUsage()
-	c.used(c.g.Now(), int(c.outcome.Usage.Total))
-	if c.spent != nil {
-		recycle(c.spent)
-	}
-	if !c.filter.Passed(c.outcome.Model) || !c.filter.Passed(c.outcome.UpstreamModel) {
-		c.mask().Texts(&c.outcome.Model, &c.outcome.UpstreamModel)
-	}
-	c.outcome.Duration = c.g.Now().Sub(c.Began)
-	c.g.Observer.Settled(c.ctx, c.outcome)
-}
-
-// unseenTokens is how many tokens a call may take beyond a token for each byte of
-// prompt and answer: images behind a URL, reasoning that is not shown and the
-// provider's own prompt are in neither. It is the context of the largest models.
-const unseenTokens = 1 << 20
-
-// bytesPerToken is what estimates take a token for: about four letters of English.
-const bytesPerToken = 4
-
-// checkUsage replaces a usage that prompt and answer cannot have taken, or that
-// cannot be counted, by an estimate: a provider's mistake costs a tenant no more
-// than its call, and makes no call free.
-func (c *call) checkUsage() {
-	prompt, answer := int64(len(c.Request.Body)), c.answered
-	u := &c.outcome.Usage
-	most := prompt + answer + unseenTokens
-	if !u.OK && !u.Implausible || u.OK && u.Prompt >= 0 && u.Completion >= 0 && u.Total >= 0 && u.Prompt <= most && u.Completion <= most && u.Total <= most {
-		return
-	}
-	c.outcome.UsageEstimated = true
-	*u = wire.Usage{Prompt: prompt / bytesPerToken, Completion: answer / bytesPerToken, OK: true}
-	u.Total = u.Prompt + u.Completion
-}
-
 // NewRequestID makes the id under which a client and a log know a call: 128
 // random bits. Handlers that answer in place of the gateway use it too.
 func NewRequestID() string {

@@ -37,7 +37,7 @@ func TestBurstIsKeptWithinTheCap(t *testing.T) {
 	if n := stats.Codes["REQUEST_TRAFFIC_EXCEED_LIMIT"]; n != 0 {
 		t.Errorf("the upstream refused %d", n)
 	}
-	waits := r.seen.departed()
+	waits := r.seen.permitted()
 	if len(waits) != 200 || slices.Max(waits) < 2*time.Second {
 		t.Errorf("the observer has %d permits, the longest wait %v", len(waits), slices.Max(waits))
 	}
@@ -65,7 +65,7 @@ func TestEveryAttemptTakesAPermit(t *testing.T) {
 				t.Fatalf("%d %s", got.status, got.body)
 			}
 			wantError(t, r.chat("one too many"), http.StatusTooManyRequests, "queue_deadline")
-			if n := len(r.seen.departed()); n != 2 {
+			if n := len(r.seen.permitted()); n != 2 {
 				t.Errorf("%d permits, want 2", n)
 			}
 		})

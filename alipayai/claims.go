@@ -1,8 +1,6 @@
 package alipayai
 
 import (
-	"bytes"
-	"context"
 	"crypto/sha256"
 	"errors"
 	"net/http"
@@ -81,85 +79,4 @@ func (c *call) claimFailure(err error) *failure.Failure {
 	}
 	c.g.Observer.Rejected("", f.Code)
 	return f
-}
-
-// leave marks the claim, before the first request of the call is written: from then
-// on the end of its lease, with this process dead or frozen, does not free the key.
-// A call whose mark cannot be made is not sent. Whatever the process sleeps through
-// after that, the key is the call's alone.
-func (c *call) leave() *failure.Failure {
-	if c.claim == nil || c.claim.left {
-		return nil
-	}
-	lease := c.claim.until.Sub(c.g.Now())
-	if lease <= 0 {
-		return c.claimFailure(replay.ErrLost)
-	}
-	err := c.claim.Leave(context.WithoutCancel(c.ctx), lease, c.g.Claims.TTL)
-	c.claim.left = !errors.Is(err, replay.ErrLost)
-	if err != nil {
-		return c.claimFailure(err)
-	}
-	return nil
-}
-
-// extend keeps the claim of a stream that goes on, and that may be silent for
-// as long as wait.
-func (c *call) extend(wait time.Duration) {
-	if c.claim == nil || c.claim.until.Sub(c.g.Now()) > wait+leaseMargin {
-		return
-	}
-	lease := c.g.Deadline + wait + leaseMargin
-	_ = c.claim.Extend(context.WithoutCancel(c.ctx), lease, c.g.Claims.TTL) // or it counts as held
-	c.claim.until = c.g.Now().Add(lease)
-}
-
-// endClaim ends the claim: with the answer if there is one, open for another try
-// if the call was definitely not served, and held where that is not known.
-func (c *call) endClaim() {
-	if c.claim == nil {
-		return
-	}
-	claim, ctx := c.claim, context.WithoutCancel(c.ctx)
-	c.claim = nil
-	ttl := c.g.Claims.TTL
-	var end func() error
-	until := c.g.Now().Add(ttl)
-	if c.caches() && !c.g.Answers.Remote {
-		c.recording.keep() // for the cache as well
-	}
-	a, ok := c.recorded()
-	switch {
-	case ok:
-		end = func() error { return claim.Finish(ctx, a, ttl) }
-	case c.recording != nil && c.recording.whole && c.outcome.Code == "":
-		end = func() error { return claim.Served(ctx, ttl) }
-	case c.recording != nil || c.mayHaveExecuted || c.outcome.Status == 0: // or a panic broke it off
-		end = func() error { return claim.Hold(ctx, ttl) }
-	default:
-		end = func() error { return claim.Release(ctx) }
-		if !claim.left {
-			until = claim.until // it ends by itself
-		}
-	}
-	if err := end(); errors.Is(err, replay.ErrUnavailable) {
-		a.Body = bytes.Clone(a.Body) // its buffer goes back with the call
-		go retryEnd(end, until)
-	}
-}
-
-// The pauses between tries to end a claim while its store is away: they double.
-const firstEndPause, maxEndPause = 50 * time.Millisecond, 400 * time.Millisecond
-
-// retryEnd ends a claim as soon as its store is back. Were it left to its lease, an
-// answer that is there would be lost, and a call that failed would count as one whose
-// outcome is unknown. There are never more of these than calls were under way when the
-// store went: with it away nothing is claimed. They end with the process, though.
-func retryEnd(end func() error, until time.Time) {
-	for pause := firstEndPause; time.Now().Before(until); pause = min(2*pause, maxEndPause) {
-		time.Sleep(pause)
-		if !errors.Is(end(), replay.ErrUnavailable) {
-			return
-		}
-	}
 }

@@ -4,28 +4,33 @@
 //
 // A call takes one path, and the files follow it in this order:
 //
-//	call      call.go      what a door hands over, and its path in short
-//	limits    tenants.go   the tenant's own
-//	plan      walk.go      the providers that may serve this call, in order
-//	claim     claims.go    its Idempotency-Key, so that it happens once
-//	walk      walk.go      each provider in turn, as its breaker permits
-//	ask       ask.go       one provider, in its own format and as often as is safe
-//	attempt   attempt.go   one request, then what its answer means
-//	answer    answer.go    the whole body, or a stream to pull from: stream.go
-//	settle    call.go      claim, cached answer, one outcome for metrics and logs
+//	call      call.go     what a door hands over, and its path in short
+//	limits    plan.go     the tenant's own
+//	plan      plan.go     the providers that may serve this call, in order
+//	claim     claims.go   its Idempotency-Key, so that it happens once
+//	walk      walk.go     each provider in turn, as its breaker permits
+//	ask       ask.go      one provider, in its own format and as often as is safe
+//	attempt   attempt.go  one request, then what its answer means
+//	leaving   caller.go   the last word before the first byte: the claim is marked
+//	open      events.go   of a stream: its events, at first those up to the first content
+//	retry     retry.go    what follows a failure: another attempt, or the next provider
+//	answer    answer.go   the whole body, or a stream to pull from
+//	pull      stream.go   the rest of a stream, as the client takes it
+//	settle    settle.go   claim and usage; one outcome for metrics and logs
 //
 // The request of an attempt leaves by [upstream.Provider.Send], as everything does
 // that goes to a provider: the documentation of package upstream follows it there. It
-// comes back once, to Leaving in attempt.go: the claim is marked before the first byte.
+// comes back once, to Leaving in caller.go.
 //
-// An event of a stream comes by [Answer.Next]: next and readEvent in stream.go wait
-// for it under the watchdog, decode it by the provider's format, and keep it until
-// there is content to commit to. A failure in it goes the way of an answer's.
+// An event of a stream is read by readEvent in events.go: under the watchdog, decoded by
+// the provider's format, and kept. openStream in the same file reads until there is
+// content to commit to, and a failure before that goes the way of an answer's. After
+// that [Answer.Next] leads to next in stream.go, which gives out what is kept and reads on.
 //
-// An answer that refuses the access token becomes a failure in upstream's
-// Exchange.Failed, by the class that package failure gives its code. planRetry in
-// ask.go then drops that token and, once for each provider, repeats the attempt: its
-// Send waits for the new token.
+// An answer that refuses the access token becomes a failure in upstream/failed.go, by
+// the class that package failure gives its code. planRetry in retry.go then drops that
+// token and, once for each provider, repeats the attempt: its Send waits for the new
+// token.
 //
 // cached.go and recording.go are about answers that are given again, and mask.go
 // about what must not be shown. What a failure means is in package failure.

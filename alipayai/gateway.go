@@ -38,8 +38,8 @@ type Gateway struct {
 	Deadline           time.Duration
 	// MaxBuffered bounds the bytes of answers that are held until their clients have
 	// read them, over all calls that share Room: those of more than 64 KiB that are
-	// no streams. Beyond it such an answer waits, until its call's deadline; then the
-	// call fails with 503 and X-Should-Retry: false, since it was served upstream.
+	// no streams, and streams with an event of more than 1 MiB. Beyond it such an
+	// answer waits, until its call's deadline, whatever its provider's timeout; then the call fails with 503 and X-Should-Retry: false, since it was served upstream.
 	// DefaultMaxBuffered when 0, or MaxAnswer where that is more.
 	MaxBuffered int64
 	// Room is what MaxBuffered is taken from. Gateways with the same MaxBuffered may
@@ -55,7 +55,7 @@ type Gateway struct {
 	Class Class
 	// Breakers leave providers alone that answer with system errors, by Breaker's
 	// rule; nil for none.
-	Breakers *failover.Breakers
+	Breakers Breakers
 	Breaker  failover.Rule
 	// Answers are given again when no provider answers; nil for never.
 	Answers *AnswerCache
@@ -69,6 +69,11 @@ type Gateway struct {
 	Now func() time.Time
 }
 
+// Breakers admit calls to providers, or reject them, as [failover.Breakers] do.
+type Breakers interface {
+	Allow(ctx context.Context, key failover.Key, rule failover.Rule) (done func(failover.Result), err error)
+}
+
 // Observer observes what happens to calls, for metrics and logs. Its methods
 // are called on the calls' own goroutines and must not block.
 type Observer interface {
@@ -79,8 +84,8 @@ type Observer interface {
 	FellOver(provider, reason string)
 	// BreakerChanged follows a breaker that this process has opened or closed.
 	BreakerChanged(tenant, provider string, state failover.State)
-	// Departed follows an attempt that waited so long for the provider's rate cap.
-	Departed(provider string, waited time.Duration)
+	// Permitted follows an attempt that waited so long for the provider's rate cap.
+	Permitted(provider string, waited time.Duration)
 	// Rejected follows a call that was rejected, with the reason.
 	Rejected(provider, reason string)
 	// SigningFailed follows a request that could not be signed.
@@ -230,7 +235,7 @@ type unobserved struct{}
 func (unobserved) Attempted(Attempt)                             {}
 func (unobserved) FellOver(string, string)                       {}
 func (unobserved) BreakerChanged(string, string, failover.State) {}
-func (unobserved) Departed(string, time.Duration)                {}
+func (unobserved) Permitted(string, time.Duration)               {}
 func (unobserved) Rejected(string, string)                       {}
 func (unobserved) SigningFailed(string)                          {}
 func (unobserved) Settled(context.Context, Outcome)              {}

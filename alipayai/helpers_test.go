@@ -326,7 +326,7 @@ func (r *recorder) BreakerChanged(tenant, provider string, state failover.State)
 	r.breakers = append(r.breakers, tenant+"@"+provider+":"+state.String())
 }
 
-func (r *recorder) Departed(_ string, waited time.Duration) {
+func (r *recorder) Permitted(_ string, waited time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.waits = append(r.waits, waited)
@@ -364,8 +364,8 @@ func (r *recorder) changes() []string {
 	return slices.Clone(r.breakers)
 }
 
-// departed gives how long each attempt waited, rejections the reasons of those that were rejected.
-func (r *recorder) departed() []time.Duration {
+// permitted gives how long each attempt waited, rejections the reasons of those that were rejected.
+func (r *recorder) permitted() []time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.waits)

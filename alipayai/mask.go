@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
-	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // mask hides the credentials of the provider that is asked, of each request that
@@ -22,17 +21,6 @@ func (c *call) mask() *credentials.Mask {
 		})
 	}
 	return c.hiding
-}
-
-// sending notes a request that is about to be sent.
-func (c *call) sending(p *upstream.Provider, req *http.Request) {
-	c.filter, c.sent, c.hiding = p.Credentials, append(c.sent, sent{p, req}), nil
-}
-
-// sent is a request that went out.
-type sent struct {
-	to      *upstream.Provider
-	request *http.Request
 }
 
 // clientSecrets are what a client may authenticate with.

@@ -12,12 +12,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/caddy-alipayai/gateway/alipayai/failure"
-	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 // keyPrefix marks the gateway's own keys, so that a leak scanner can find
@@ -140,43 +136,4 @@ func AddTenantKey(table map[KeyHash]string, tenant, hash string) error {
 	}
 	table[h] = tenant
 	return nil
-}
-
-// TenantLimits hold each tenant to what it may use of the gateway, whichever
-// provider serves it. They keep averages; a provider's Cap keeps every window.
-type TenantLimits struct {
-	// Usage is what the tenants have used lately; it survives a reload.
-	Usage *limiter.TenantLimits
-	// Of is the limit of a tenant by name, Default that of all others.
-	Of      map[string]limiter.TenantLimit
-	Default limiter.TenantLimit
-}
-
-// countTokens reports whether the tenant's tokens are limited.
-func (l *TenantLimits) countTokens(tenant string) bool {
-	return l != nil && l.of(tenant).TokensPerMinute > 0
-}
-
-func (l *TenantLimits) of(tenant string) limiter.TenantLimit {
-	if limit, ok := l.Of[tenant]; ok {
-		return limit
-	}
-	return l.Default
-}
-
-// allow takes what c's tenant may use, or says what it exceeds. done is called
-// when the call is over, with the tokens that it took.
-func (l *TenantLimits) allow(tenant string, now time.Time) (done func(now time.Time, tokens int), f *failure.Failure) {
-	if l == nil {
-		return func(time.Time, int) {}, nil
-	}
-	limit := l.of(tenant)
-	if limit == (limiter.TenantLimit{}) {
-		return func(time.Time, int) {}, nil
-	}
-	done, err := l.Usage.Allow(now, tenant, limit, 0)
-	if rejection, ok := errors.AsType[*limiter.Rejection](err); ok {
-		return nil, failure.Limited(string(rejection.Reason), "your limit at this gateway is used up: "+string(rejection.Reason), rejection.RetryAfter)
-	}
-	return done, nil
 }

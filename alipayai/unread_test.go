@@ -130,6 +130,51 @@ func TestAnswerThatFindsNoRoom(t *testing.T) {
 	}
 }
 
+// A stream with a large event waits for room like a whole answer: until the deadline of its call, and not as long as
+// its provider may take, which is not to blame.
+func TestLargeEventThatFindsNoRoom(t *testing.T) {
+	const size = 2 * alipayai.LargeEvent
+	for name, freed := range map[string]time.Duration{"never": time.Hour, "before the deadline": 10 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := perform(t, [][]turn{{func(req *http.Request) (*http.Response, error) {
+					if req.Header.Get("Accept") != "text/event-stream" {
+						return says(http.StatusOK, answerOf(size))(req)
+					}
+					resp, err := says(http.StatusOK, `data: {"choices":[{"delta":{"content":"`+strings.Repeat("x", size-1024)+
+						`"},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n")(req)
+					resp.Header.Set("Content-Type", "text/event-stream")
+					return resp, err
+				}}}, func(g *alipayai.Gateway) {
+					g.MaxAnswer, g.MaxBuffered = size, size
+					g.Providers[0].Timeout, g.Providers[0].StreamTimeout = 5*time.Second, 5*time.Second
+				})
+				s.slowly(freed)
+				ended := make(chan struct{})
+				go func() { s.call(chatBody("hello")); close(ended) }()
+				synctest.Wait()
+				s.through = nil
+
+				began := time.Now()
+				got := s.call(streamBody("hello"))
+				took := time.Since(began)
+				if freed < alipayai.DefaultDeadline {
+					if got.status != http.StatusOK || !strings.HasSuffix(got.body, "data: [DONE]\n\n") || took < 5*time.Second || took >= alipayai.DefaultDeadline {
+						t.Errorf("%d after %v, %d bytes", got.status, took, len(got.body))
+					}
+				} else {
+					wantError(t, got, http.StatusServiceUnavailable, failure.CodeBuffersFull)
+					if took != alipayai.DefaultDeadline {
+						t.Errorf("it waited %v", took)
+					}
+				}
+				s.wantCalls(2)
+				<-ended
+			})
+		})
+	}
+}
+
 // What was reserved for an answer is free again however its call ends.
 func TestRoomIsGivenBack(t *testing.T) {
 	const size = 1 << 20

@@ -14,47 +14,10 @@ import (
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
-// Class is what repeating a call may cost.
-type Class string
-
-// The classes.
-const (
-	// ClassInference only generates text: a retry costs tokens.
-	ClassInference Class = "inference"
-	// ClassMoney acts, and may move money: it is repeated only if it provably
-	// never left, and has one provider and no cached answers.
-	ClassMoney Class = "money"
-)
-
-// class is that of the call. Tools that the provider runs may act, and a proof of
-// payment is good for one call at one provider.
-func (c *call) class() Class {
-	if c.Request.HostedTools || len(c.Header["Payment-Proof"]) > 0 {
-		return ClassMoney
-	}
-	return c.g.Class
-}
-
 // failedProvider is why one of the providers, in their order, brought no answer.
 type failedProvider struct {
 	attempts int
 	f        *failure.Failure
-}
-
-// plan gives the providers that may serve the call, in order of preference.
-func (c *call) plan() ([]*upstream.Provider, *failure.Failure) {
-	providers := make([]*upstream.Provider, 0, 4)
-	for _, p := range c.g.Providers {
-		if p.Serves(c.Endpoint, c.Request.Model) {
-			providers = append(providers, p)
-		}
-	}
-	if len(providers) == 0 {
-		f := failure.InvalidRequest(http.StatusNotFound, failure.CodeModelNotFound, "no provider of this gateway serves the model asked for; GET /v1/models lists those served")
-		f.Param = "model"
-		return nil, f
-	}
-	return providers, nil
 }
 
 // walk asks the providers in order until one answers, and falls back on the

@@ -16,9 +16,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
-	"github.com/caddy-alipayai/gateway/alipayai/holds"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
-	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
@@ -61,12 +59,15 @@ type App struct {
 	logger    *zap.Logger
 	sealing   *seal.Seal
 	store     *openedStore
-	breakers  *failover.Breakers
-	holds     *holds.Redis // nil without a store that replicas share
+	breakers  breakers
+	holds     sharedHolds // nil without a store that replicas share
 	evidence  *evidence.Recorder
 	alerter   *alert.Alerter
 	monitor   *alert.Monitor
 	warnings  warnings
+	// ctx is the configuration's. It is asked for its end alone: why it came.
+	ctx     context.Context
+	started bool
 	// sites are those of the handlers, as alerts call them.
 	sites map[string]bool
 	// releases give back what the configuration holds of the pooled state.
@@ -94,7 +95,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision builds the providers. It does no network input or output.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger, a.exiting = live.Log(ctx.Logger()), caddy.Exiting
+	a.logger, a.exiting, a.ctx = live.Log(ctx.Logger()), caddy.Exiting, ctx
 	a.warnings = warnings{logger: a.logger, named: make(map[string]string)}
 	m, release := acquire[metrics]("metrics")
 	a.metrics = m
@@ -147,6 +148,7 @@ func (a *App) Start() error {
 			return err
 		}
 	}
+	a.started = true
 	a.warnings.tenants()
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
@@ -183,8 +185,12 @@ func (a *App) flush() {
 	}
 }
 
-// Cleanup gives back the pooled state.
+// Cleanup gives back the pooled state. A configuration that has only been validated,
+// and is right, has not had its last warnings.
 func (a *App) Cleanup() error {
+	if cause := context.Cause(a.ctx); !a.started && cause != nil && errors.Unwrap(cause) == nil { // Caddy wraps why it rejects one
+		a.warnings.tenants()
+	}
 	// What was acquired later may use what was acquired before.
 	for _, release := range slices.Backward(a.releases) {
 		release()

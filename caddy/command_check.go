@@ -31,8 +31,7 @@ The exit status is 0 if all is well, and 1 if a step has failed.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: runCheck,
 	}
-	check.Flags().StringP("config", "c", "", "the configuration file; ./Caddyfile unless set")
-	check.Flags().StringP("adapter", "a", "", "the config adapter of that file, if it is no Caddyfile")
+	configFlags(check)
 	check.Flags().Bool("json", false, "print the report as JSON")
 	check.Flags().Bool("chat", false, "permit one streamed chat, which costs the smallest charge")
 	check.Flags().String("model", "", "the model of that chat")
@@ -49,9 +48,7 @@ func runCheck(cmd *cobra.Command, args []string) error {
 	chat, _ := flags.GetBool("chat")
 	model, _ := flags.GetString("model")
 	probe, _ := flags.GetBool("probe-signature")
-	file, _ := flags.GetString("config")
-	adapter, _ := flags.GetString("adapter")
-	config, err := loadConfigured(file, adapter)
+	config, err := loadConfigured(cmd)
 	if err != nil {
 		return err
 	}
@@ -106,6 +103,12 @@ func printReports(cmd *cobra.Command, reports []*doctor.Report, asJSON bool) err
 	return nil
 }
 
+// configFlags say which configuration a command reads.
+func configFlags(cmd *cobra.Command) {
+	cmd.Flags().StringP("config", "c", "", "the configuration file; ./Caddyfile unless set")
+	cmd.Flags().StringP("adapter", "a", "", "the config adapter of that file, if it is no Caddyfile")
+}
+
 // configured is a configuration that was provisioned, and never started.
 type configured struct {
 	ctx caddy.Context
@@ -116,7 +119,9 @@ type configured struct {
 
 // loadConfigured reads a configuration as `caddy run` does, and provisions of it
 // what providers need: no listener, no site.
-func loadConfigured(file, adapter string) (*configured, error) {
+func loadConfigured(cmd *cobra.Command) (*configured, error) {
+	file, _ := cmd.Flags().GetString("config") // the flags are there
+	adapter, _ := cmd.Flags().GetString("adapter")
 	config, used, _, err := caddycmd.LoadConfig(file, adapter)
 	if err != nil {
 		return nil, err

@@ -12,9 +12,7 @@ import (
 	"strings"
 	"time"
 
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -46,42 +44,17 @@ func signCommands() []*cobra.Command {
 	verify.Flags().String("answer", "", "a file that holds the answer, to verify that instead")
 	_ = verify.MarkFlagRequired("request") // the flag is there
 	for _, cmd := range []*cobra.Command{sign, verify} {
-		cmd.Flags().String("config", "", "the configuration file (default: a Caddyfile in this folder)")
-		cmd.Flags().String("adapter", "", "its adapter (default: by the file's name)")
+		configFlags(cmd)
 		cmd.Flags().Bool("production", false, "takes a provider of environment production")
 	}
 	return []*cobra.Command{sign, verify}
 }
 
-// configuredProvider reads a provider of the configuration file, without its
-// connections.
-func configuredProvider(cmd *cobra.Command, name string) (*upstream.Provider, error) {
-	file, _ := cmd.Flags().GetString("config")
-	adapter, _ := cmd.Flags().GetString("adapter")
-	config, _, _, err := caddycmd.LoadConfig(file, adapter)
+// signing gives a provider of the configuration that a command may sign for.
+func (c *configured) signing(cmd *cobra.Command, name string) (*upstream.Provider, error) {
+	p, err := c.app.provider(name)
 	if err != nil {
 		return nil, err
-	}
-	var parsed struct {
-		Apps struct {
-			App *App `json:"alipayai"`
-		} `json:"apps"`
-	}
-	if err := json.Unmarshal(config, &parsed); err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
-	}
-	app := parsed.Apps.App
-	if app == nil || app.Providers[name] == nil {
-		return nil, fmt.Errorf("the configuration has no provider %q", name)
-	}
-	app.logger = zap.NewNop()
-	p, _, err := app.describe(name, app.Providers[name], newSecrets(app.InsecureLiterals), newCredentialUses())
-	if err != nil {
-		return nil, fmt.Errorf("provider %s: %w", name, err)
-	}
-	p.Clock = new(upstream.Clock)
-	if err := p.Prepare(); err != nil {
-		return nil, fmt.Errorf("provider %s: %w", name, err)
 	}
 	if production, _ := cmd.Flags().GetBool("production"); p.Environment == upstream.Production && !production {
 		return nil, fmt.Errorf("provider %s is of environment production: what is signed for it is good there; add --production if that is meant", name)
@@ -90,7 +63,12 @@ func configuredProvider(cmd *cobra.Command, name string) (*upstream.Provider, er
 }
 
 func signRequest(cmd *cobra.Command, args []string) error {
-	p, err := configuredProvider(cmd, args[0])
+	config, err := loadConfigured(cmd)
+	if err != nil {
+		return err
+	}
+	defer config.close()
+	p, err := config.signing(cmd, args[0])
 	if err != nil {
 		return err
 	}
@@ -172,7 +150,12 @@ func shellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'",
 var errDiffers = errors.New("it does not verify")
 
 func verifyCaptured(cmd *cobra.Command, args []string) error {
-	p, err := configuredProvider(cmd, args[0])
+	config, err := loadConfigured(cmd)
+	if err != nil {
+		return err
+	}
+	defer config.close()
+	p, err := config.signing(cmd, args[0])
 	if err != nil {
 		return err
 	}

@@ -103,7 +103,7 @@ func (h *Proxy) provisionFailover(app *App) error {
 // breakersState is the pooled state of the breakers.
 type breakersState struct {
 	once sync.Once
-	*failover.Breakers
+	breakers
 }
 
 // Destruct ends what shares the state, when no configuration uses it.
@@ -113,7 +113,7 @@ func (b *breakersState) Destruct() error { return b.Close() }
 func (a *App) openBreakers() {
 	shared, release := acquire[breakersState]("breakers", a.store.identity)
 	a.releases = append(a.releases, release)
-	shared.once.Do(func() { shared.Breakers = a.store.breakers() })
-	a.breakers = shared.Breakers
+	shared.once.Do(func() { shared.breakers = a.store.breakers() })
+	a.breakers = shared.breakers
 	a.opens = append(a.opens, shared.Start)
 }

@@ -54,7 +54,7 @@ func (c capCollector) Collect(to chan<- prometheus.Metric) {
 // breakerCollector reads the breakers when it is asked. It belongs to one
 // configuration.
 type breakerCollector struct {
-	breakers  *failover.Breakers
+	breakers  breakers
 	providers map[string]*upstream.Provider
 }
 

@@ -4,19 +4,18 @@ import (
 	"cmp"
 	"sync"
 
-	"github.com/caddy-alipayai/gateway/alipayai/holds"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // pooledHolds is the pooled state of what replicas hold.
 type pooledHolds struct {
-	once sync.Once
-	*holds.Redis
+	once        sync.Once
+	sharedHolds // nil where replicas share nothing
 }
 
 // Destruct ends the sharing, when no configuration uses it.
 func (h *pooledHolds) Destruct() error {
-	if h.Redis == nil {
+	if h.sharedHolds == nil {
 		return nil
 	}
 	return h.Close()
@@ -26,8 +25,8 @@ func (h *pooledHolds) Destruct() error {
 func (a *App) openHolds() {
 	shared, release := acquire[pooledHolds]("holds", a.store.identity)
 	a.releases = append(a.releases, release)
-	shared.once.Do(func() { shared.Redis = a.store.holds(upstream.SlowDownHold) })
-	if a.holds = shared.Redis; a.holds != nil {
+	shared.once.Do(func() { shared.sharedHolds = a.store.holds(upstream.SlowDownHold) })
+	if a.holds = shared.sharedHolds; a.holds != nil {
 		a.opens = append(a.opens, a.holds.Start)
 	}
 }
@@ -41,6 +40,6 @@ func (a *App) holdAccount(p *upstream.Provider, key string) {
 	a.releases = append(a.releases, release)
 	p.Hold = hold
 	if a.holds != nil {
-		p.SharedHold = a.holds.Account(host, account)
+		p.SharedHold = a.holds.account(host, account)
 	}
 }

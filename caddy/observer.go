@@ -79,7 +79,7 @@ func (o observer) BreakerChanged(tenant, provider string, state failover.State) 
 	}
 }
 
-func (o observer) Departed(provider string, waited time.Duration) {
+func (o observer) Permitted(provider string, waited time.Duration) {
 	o.metrics.queueWait.WithLabelValues(provider).Observe(waited.Seconds())
 }
 

@@ -79,6 +79,9 @@ func (a *App) describe(name string, c *Provider, resolver secrets, uses credenti
 	if profile.Simulated && profile.Signs() {
 		p.ClientID = cmp.Or(p.ClientID, sandbox.DemoClientID)
 	}
+	if p.ClientID == "" && profile.Signs() && c.Signature == nil {
+		return nil, "", fmt.Errorf("client_id is missing: profile %s signs with it; write client_id <id>, with the id that the platform has given the app", profile.Name)
+	}
 	for endpoint, path := range c.Paths {
 		if _, ok := profile.Paths[upstream.Endpoint(endpoint)]; !ok {
 			return nil, "", fmt.Errorf("path %q is unknown; use chat, embeddings or models", endpoint)

@@ -47,7 +47,7 @@ func TestProvisionRefuses(t *testing.T) {
 		"base_url unset":          {hmacProviderAt("{env.TEST_UNSET}"), "", []string{"provider alipay: base_url", "{env.TEST_UNSET}"}},
 		"client_id with dot":      {otherClientID("client_id a.b"), "", []string{"provider alipay: client_id"}},
 		"client_id with control":  {otherClientID("client_id \"a\tb\""), "", []string{"provider alipay: client_id"}},
-		"client_id missing":       {otherClientID(""), "", []string{"provider alipay: client_id"}},
+		"client_id missing":       {otherClientID(""), "", []string{"provider alipay: client_id is missing", "write client_id <id>"}},
 		"client_id unset":         {otherClientID("client_id {env.TEST_UNSET}"), "", []string{"provider alipay: client_id", "{env.TEST_UNSET}"}},
 		"unknown environment":     {hmacProvider("environment test"), "", []string{"provider alipay: environment", "sandbox or production"}},
 		"unknown path":            {hmacProvider("path images /v1/images"), "", []string{"provider alipay: path", "images"}},

@@ -39,11 +39,13 @@ type Proxy struct {
 	// The largest request body in bytes, after decompression. Default: `4194304` (4 MiB)
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// The largest answer in bytes that is not a stream. Default: `33554432` (32 MiB)
+	// The largest answer in bytes that is not a stream, and the largest event of one
+	// that is. Default: `33554432` (32 MiB)
 	MaxAnswer int64 `json:"max_answer,omitempty"`
 
 	// How many bytes of answers may be held at once until clients have read them: of
-	// answers of more than 64 KiB that are not streams. All handlers of the process
+	// answers of more than 64 KiB that are not streams, and of streams with an event of
+	// more than 1 MiB. All handlers of the process
 	// with the same value share it, over reloads as well. Beyond it such an answer
 	// waits, until its call's deadline, and then fails with 503 and
 	// `X-Should-Retry: false`. A client has a minute to read each mebibyte. At least

@@ -10,9 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"go.uber.org/zap"
 
-	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -152,13 +150,4 @@ func layoutFields(headers map[string]string) (fields []signer.Field) {
 		fields = append(fields, signer.Field{Name: name, Value: headers[name]})
 	}
 	return fields
-}
-
-// signature warns of a layout under which requests that differ have one signature.
-func (w *warnings) signature(p *upstream.Provider) {
-	if l, ok := p.Scheme.(*signer.Layout); ok {
-		for _, warning := range l.Warnings() {
-			w.logger.Warn("signature: "+warning, zap.String("provider", p.Name))
-		}
-	}
 }

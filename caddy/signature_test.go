@@ -182,8 +182,10 @@ func TestSignAndVerify(t *testing.T) {
 	const key, secret = "a-key-of-the-test-1", "a-secret-of-the-test-1"
 	t.Setenv("OWN_KEY", key)
 	t.Setenv("OWN_SECRET", secret)
+	t.Setenv("PROD_KEY", "a-key-of-the-test-2")
+	t.Setenv("PROD_SECRET", "a-secret-of-the-test-2")
 	options := "profile alipay\nbase_url https://ai.example.com\nclient_id APP1\nkey 1 {env.OWN_KEY}\ntoken https://ai.example.com/token {env.OWN_SECRET}\n"
-	config := file("Caddyfile", "{\nalipayai {\nprovider own {\nenvironment sandbox\n"+options+ownLayout+"\n}\nprovider prod {\n"+options+"}\n}\n}\n")
+	config := file("Caddyfile", "{\nalipayai {\nprovider own {\nenvironment sandbox\n"+options+ownLayout+"\n}\nprovider prod {\n"+strings.ReplaceAll(options, "OWN", "PROD")+"}\n}\n}\n")
 	body := file("body.json", `{"a":1}`)
 	out, err := runCommand(t, "sign", "own", "--config", config, "--body-file", body, "--time", "2026-01-31T12:00:00Z", "--uri", "/v1/chat?x=1")
 	if err != nil {

@@ -10,9 +10,10 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
-	"github.com/caddy-alipayai/gateway/alipayai/holds"
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -27,10 +28,10 @@ type store interface {
 	// replicas take part in is a sharedWindow.
 	window(account string, limit limiter.Limit, provider string) limiter.Window
 	// breakers makes the breakers of all providers.
-	breakers() *failover.Breakers
+	breakers() breakers
 	// holds makes what replicas hold of throttling accounts, none longer than
 	// longest; nil where they share nothing.
-	holds(longest time.Duration) *holds.Redis
+	holds(longest time.Duration) sharedHolds
 	// claims is where idempotency keys are claimed.
 	claims(sealing *seal.Seal) replay.Claims
 	// answers is where cached answers are kept, maxBytes of them in memory, or the
@@ -42,6 +43,29 @@ type store interface {
 	// inspect warns of a server that is not set up as it should be, once. ctx ends
 	// when the configuration does.
 	inspect(ctx context.Context, logger *zap.Logger)
+}
+
+// breakers are those of all tenants and providers.
+type breakers interface {
+	alipayai.Breakers
+	// Start begins the sharing, where there is any; it may be called at any time.
+	Start()
+	// Reachable says whether the store answered when it was asked last.
+	Reachable() bool
+	// States counts the breakers that are not closed, by provider.
+	States() map[string]failover.Tally
+	// Close ends the sharing.
+	Close() error
+}
+
+// sharedHolds are what replicas hold of throttling accounts.
+type sharedHolds interface {
+	// account gives the holds of an account at a host.
+	account(host, account string) upstream.SharedHold
+	// Start begins the sharing; it may be called at any time.
+	Start()
+	// Close ends it.
+	Close() error
 }
 
 // sharedWindow is a window that other replicas take part in.

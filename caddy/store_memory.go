@@ -6,7 +6,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-alipayai/gateway/alipayai/holds"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -36,10 +35,10 @@ func (*memoryStore) window(string, limiter.Limit, string) limiter.Window {
 }
 
 // breakers implements store.
-func (*memoryStore) breakers() *failover.Breakers { return new(failover.Breakers) }
+func (*memoryStore) breakers() breakers { return new(failover.Breakers) }
 
 // holds implements store: each process goes by its own.
-func (*memoryStore) holds(time.Duration) *holds.Redis { return nil }
+func (*memoryStore) holds(time.Duration) sharedHolds { return nil }
 
 // claims implements store.
 func (s *memoryStore) claims(*seal.Seal) replay.Claims { return s.claimed.Within(claimBytes) }

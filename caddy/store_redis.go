@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/holds"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -40,13 +41,21 @@ func (s *redisStore) window(account string, limit limiter.Limit, provider string
 }
 
 // breakers implements store.
-func (s *redisStore) breakers() *failover.Breakers {
+func (s *redisStore) breakers() breakers {
 	return failover.NewSharedBreakers(s.client, "breakers")
 }
 
 // holds implements store.
-func (s *redisStore) holds(longest time.Duration) *holds.Redis {
-	return holds.NewRedis(s.client, longest)
+func (s *redisStore) holds(longest time.Duration) sharedHolds {
+	return redisHolds{holds.NewRedis(s.client, longest)}
+}
+
+// redisHolds are what replicas hold, in Redis.
+type redisHolds struct{ *holds.Redis }
+
+// account implements sharedHolds.
+func (h redisHolds) account(host, account string) upstream.SharedHold {
+	return h.Account(host, account)
 }
 
 // claims implements store.
@@ -245,7 +254,7 @@ func (l *lazyWindow) Rate(limit limiter.Limit, now time.Time) float64 {
 	return w.Rate(limit, now)
 }
 
-// State says who decides about departures.
+// State says who gives permits.
 func (l *lazyWindow) State() limiter.State {
 	w, err := l.get()
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // warnings collects what a configuration says that works, and most likely is not
@@ -75,6 +76,15 @@ func (w *warnings) tenants() {
 		if !known[tenant] {
 			w.logger.Warn("an option names a tenant that no key of alipayai_auth has",
 				zap.String("option", w.named[tenant]), zap.String("tenant", tenant))
+		}
+	}
+}
+
+// signature warns of a layout under which requests that differ have one signature.
+func (w *warnings) signature(p *upstream.Provider) {
+	if l, ok := p.Scheme.(*signer.Layout); ok {
+		for _, warning := range l.Warnings() {
+			w.logger.Warn("signature: "+warning, zap.String("provider", p.Name))
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
-// What works but was most likely not meant is said once when it is loaded, and
-// nothing is said of what is right.
+// What works but was most likely not meant is said once when it is loaded, or validated,
+// and nothing is said of what is right.
 func TestWarnings(t *testing.T) {
 	const (
 		plain    = "plain http"
@@ -48,11 +48,19 @@ func TestWarnings(t *testing.T) {
 			"profile openai\napi_key {env.KEY}", "weight zeta 2\npriority eta low", []string{keyless, keyless},
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			g := newRig(t, sandbox.Config{})
-			t.Setenv("SECRET", "a-secret-of-32-characters-or-so-1")
-			t.Setenv("KEY", "a-key-of-32-characters-or-so-1234")
-			g.load("alipayai {\nprovider p {\n"+test.provider+"\n}\n}", `
+		for how, read := range map[string]func(g *rig, global, sites string){
+			"loaded": (*rig).load,
+			"validated": func(g *rig, global, sites string) {
+				if err := g.provision(global, sites); err != nil {
+					t.Error(err)
+				}
+			},
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				g := newRig(t, sandbox.Config{})
+				t.Setenv("SECRET", "a-secret-of-32-characters-or-so-1")
+				t.Setenv("KEY", "a-key-of-32-characters-or-so-1234")
+				read(g, "alipayai {\nprovider p {\n"+test.provider+"\n}\n}", `
 http://${gateway} {
 	alipayai_auth {
 		key acme sha256:`+strings.Repeat("0a", 32)+`
@@ -61,18 +69,40 @@ http://${gateway} {
 		`+test.directive+`
 	}
 }`)
-			logs := g.logs()
-			for _, text := range []string{plain, versions, slow, keyless} {
-				want := 0
-				for _, expected := range test.want {
-					if expected == text {
-						want++
+				logs := g.logs()
+				for _, text := range []string{plain, versions, slow, keyless} {
+					want := 0
+					for _, expected := range test.want {
+						if expected == text {
+							want++
+						}
+					}
+					if got := strings.Count(logs, text); got != want {
+						t.Errorf("warned %d times of %q, want %d", got, text, want)
 					}
 				}
-				if got := strings.Count(logs, text); got != want {
-					t.Errorf("warned %d times of %q, want %d", got, text, want)
-				}
-			}
-		})
+			})
+		}
+	}
+}
+
+// A configuration that is rejected may have tenants whose keys come further down: of
+// these it says nothing.
+func TestNoWarningOfTenantsInARejectedConfiguration(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	if err := g.provision(oneProvider, `
+http://${gateway} {
+	alipayai_auth {
+		key acme sha256:`+strings.Repeat("0a", 32)+`
+	}
+	alipayai_proxy alipay {
+		weight zeta 2
+	}
+	alipayai_proxy unknown
+}`); err == nil {
+		t.Fatal("it was accepted")
+	}
+	if strings.Contains(g.logs(), "names a tenant") {
+		t.Error("a tenant without a key is warned of")
 	}
 }

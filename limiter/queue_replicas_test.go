@@ -149,7 +149,7 @@ func TestReplicasServeBurstsLikeOneQueue(t *testing.T) {
 // later: parts differ by a permit from window to window.
 func TestReplicasPredictTheirPartOfTheWindow(t *testing.T) {
 	redis := newBubbleRedis(t)
-	redis.oneWay = 300 * time.Microsecond
+	redis.OneWay = 300 * time.Microsecond
 	synctest.Test(t, func(t *testing.T) {
 		queues := redis.newQueues(t, t.Name(), alipay, 3)
 		r := patient("a")

@@ -18,10 +18,10 @@ func TestQueuesOverRedisUseTheWholeCap(t *testing.T) {
 			for _, pace := range []time.Duration{0, 500 * time.Microsecond} {
 				name := fmt.Sprintf("%d replicas, %v one way, pace %v", replicas, oneWay, pace)
 				t.Run(name, func(t *testing.T) {
-					redis.oneWay = oneWay
+					redis.OneWay = oneWay
 					synctest.Test(t, func(t *testing.T) {
 						var mu sync.Mutex
-						var departures []int64
+						var permits []int64
 						began := time.Now()
 						queues := redis.newQueues(t, name, alipay, replicas)
 						r := patient("a")
@@ -31,12 +31,12 @@ func TestQueuesOverRedisUseTheWholeCap(t *testing.T) {
 							h.backlog(100, r, func() {
 								mu.Lock()
 								defer mu.Unlock()
-								departures = append(departures, int64(time.Since(began)))
+								permits = append(permits, int64(time.Since(began)))
 							})
 						}
 						time.Sleep(alipay.Span())
 						mu.Lock()
-						departures = departures[:0]
+						permits = permits[:0]
 						mu.Unlock()
 						time.Sleep((windows + 2) * alipay.Span())
 						for _, q := range queues {
@@ -45,17 +45,17 @@ func TestQueuesOverRedisUseTheWholeCap(t *testing.T) {
 						time.Sleep(time.Second) // what runs ends
 						mu.Lock()
 						defer mu.Unlock()
-						overfull(t, departures, alipay.Requests, int64(alipay.Per))
+						overfull(t, permits, alipay.Requests, int64(alipay.Per))
 						// They come in bursts: only whole windows, from one
-						// departure to another, have a mean.
+						// permit to another, have a mean.
 						n := windows * alipay.Requests
-						if len(departures) <= n {
-							t.Fatalf("only %d departures in %d windows", len(departures), windows+2)
+						if len(permits) <= n {
+							t.Fatalf("only %d permits in %d windows", len(permits), windows+2)
 						}
-						slices.Sort(departures)
-						mean := float64(n) / time.Duration(departures[n]-departures[0]).Seconds()
+						slices.Sort(permits)
+						mean := float64(n) / time.Duration(permits[n]-permits[0]).Seconds()
 						if mean < 49 {
-							t.Errorf("%.2f departures a second, want at least 49", mean)
+							t.Errorf("%.2f permits a second, want at least 49", mean)
 						}
 					})
 				})

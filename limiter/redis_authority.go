@@ -122,6 +122,9 @@ func (w *RedisWindow) learn(sent int64, a redisAnswer) heard {
 		w.seen = a.now
 	}
 	w.seen = max(w.seen, a.now)
+	// A history that was replaced in its first silence had given no permit to lose.
+	silence := (quiet(w.limit) + settle).Microseconds()
+	lost := renewed && a.opened-w.opened > silence
 	w.opened, w.closed, w.share = a.opened, a.closed, a.share
 	w.free = w.server.local(a.free)
 	w.reached = max(w.reached, sent)
@@ -130,7 +133,7 @@ func (w *RedisWindow) learn(sent int64, a redisAnswer) heard {
 		w.revoke(&w.alone)
 		w.state.Store(int32(Shared))
 		w.onState(Shared, nil)
-	case renewed:
+	case lost:
 		w.onState(w.State(), ErrHistoryLost)
 	}
 	return heard{w.clock, w.server, w.together}

@@ -1,9 +1,6 @@
 package limiter
 
 import (
-	"context"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -12,81 +9,45 @@ import (
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
-// bubbleRedis runs the script at a real redis-server, but in the time of a synctest
-// bubble and over a network as slow as the test wants it: what comes out hangs on
-// no machine's load. It is made outside of the bubble, whose time stands still
-// while the server works.
-type bubbleRedis struct {
-	redis.UniversalClient // none: a window runs its script, no more
+// bubbleRedis is a real Redis for a synctest bubble: what comes out hangs on no
+// machine's load. It is made outside of the bubble.
+type bubbleRedis struct{ *redistest.Network }
 
-	oneWay time.Duration // what a message takes, each way
-
-	mu   sync.Mutex
-	jobs chan func()
-	done chan struct{}
-
-	client redis.UniversalClient
-	script *redis.Script
-}
-
-func newBubbleRedis(t *testing.T) *bubbleRedis {
+func newBubbleRedis(t *testing.T) bubbleRedis {
 	t.Helper()
-	const clock = "redis.call('TIME')"
-	if strings.Count(redisWindowScript, clock) != 1 {
-		t.Fatal("the script does not read its clock once")
-	}
-	b := &bubbleRedis{
-		jobs:   make(chan func()),
-		done:   make(chan struct{}),
-		client: newTestClient(t, RedisOptions{Addresses: []string{redistest.Start(t).Addr}}),
-		script: redis.NewScript(strings.Replace(redisWindowScript, clock, "{0, tonumber(ARGV[4])}", 1)),
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for job := range b.jobs {
-			job()
-			b.done <- struct{}{}
-		}
-	}()
-	t.Cleanup(func() {
-		close(b.jobs)
-		<-ended
-	})
-	return b
+	return bubbleRedis{redistest.NewNetwork(t)}
 }
 
-// EvalSha runs the script, whatever its hash.
-func (b *bubbleRedis) EvalSha(ctx context.Context, _ string, keys []string, args ...any) *redis.Cmd {
-	time.Sleep(b.oneWay)
-	args = append(args, time.Now().UnixMicro())
-	var result *redis.Cmd
-	b.mu.Lock()
-	b.jobs <- func() {
-		// The client has deadlines in real time, which a busy machine may miss.
-		for range 100 {
-			result = b.script.Run(context.Background(), b.client, keys, args...)
-			if result.Err() == nil {
-				return
-			}
-		}
+// newClient is a client as windows use it. It belongs to the bubble that calls.
+func (b bubbleRedis) newClient(t *testing.T) redis.UniversalClient {
+	t.Helper()
+	client := newTestClient(t, RedisOptions{Addresses: []string{redistest.Anywhere}})
+	b.Connect(client)
+	return client
+}
+
+// newWindow starts one of two replicas, past its first silence.
+func (b bubbleRedis) newWindow(t *testing.T) *RedisWindow {
+	t.Helper()
+	b.Do("SET", redisKey("k"), string(oldHistory(t)), "NX")
+	window, err := NewRedisWindow(b.newClient(t), RedisWindowOptions{Key: "k", Replicas: 2, Limit: fleetLimit})
+	if err != nil {
+		t.Fatal(err)
 	}
-	<-b.done
-	b.mu.Unlock()
-	time.Sleep(b.oneWay)
-	if err := ctx.Err(); err != nil {
-		return redis.NewCmdResult(nil, err)
+	t.Cleanup(func() { _ = window.Close() })
+	if _, _, err := window.exchange(opLook, fleetLimit, ""); err != nil {
+		t.Fatal(err)
 	}
-	return result
+	return window
 }
 
 // newQueues are those of several replicas, past the first silence of their window.
 // They belong to the bubble that calls.
-func (b *bubbleRedis) newQueues(t *testing.T, key string, limit Limit, replicas int) []*Queue {
+func (b bubbleRedis) newQueues(t *testing.T, key string, limit Limit, replicas int) []*Queue {
 	t.Helper()
 	var queues []*Queue
 	for range replicas {
-		w, err := NewRedisWindow(b, RedisWindowOptions{
+		w, err := NewRedisWindow(b.newClient(t), RedisWindowOptions{
 			Key: key, Replicas: replicas, Limit: limit,
 			OnState: func(s State, err error) { t.Errorf("a window is %v: %v", s, err) },
 		})

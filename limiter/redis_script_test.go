@@ -37,6 +37,13 @@ func newTestClient(t testing.TB, o RedisOptions) redis.UniversalClient {
 	return client
 }
 
+// newPatientClient is a client for what is no matter of time.
+func newPatientClient(t testing.TB, server *redistest.Server) redis.UniversalClient {
+	client := redis.NewClient(&redis.Options{Addr: server.Addr, ReadTimeout: patience, WriteTimeout: patience, DialTimeout: patience})
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
 // scriptUnderTest runs the script with times of its own choice, in microseconds.
 type scriptUnderTest struct {
 	t             *testing.T
@@ -49,7 +56,7 @@ type scriptUnderTest struct {
 const scriptKey = "{test}:window"
 
 func newScriptUnderTest(t *testing.T) *scriptUnderTest {
-	client := newTestClient(t, RedisOptions{Addresses: []string{redistest.Start(t).Addr}})
+	client := newPatientClient(t, redistest.Start(t))
 	return &scriptUnderTest{t: t, client: client, script: redis.NewScript(redisWindowScript), quiet: 1_000_000}
 }
 
@@ -78,7 +85,7 @@ func (s *scriptUnderTest) do(args ...any) {
 }
 
 // header are the numbers that the script keeps.
-type header struct{ Alive, Opened, Closed, Left, Forgotten float64 }
+type header struct{ Alive, Opened, Closed, Left, Forgotten, Heard float64 }
 
 // edit changes what the script keeps, and leaves its permits if keep is set.
 func (s *scriptUnderTest) edit(keep bool, change func(*header)) {
@@ -181,6 +188,21 @@ func TestScriptBeginsAnew(t *testing.T) {
 			s.seen = 0
 			s.edit(true, func(h *header) { h.Alive = float64(now - 500_000) })
 		}, false},
+		"no answer for a window": {func(s *scriptUnderTest, now int64) {
+			s.seen = now - 1_500_000
+			s.edit(true, func(h *header) { h.Heard = float64(now - 1_200_000) })
+		}, true},
+		"no answer for less": {func(s *scriptUnderTest, now int64) {
+			s.seen = now - 1_500_000
+			s.edit(true, func(h *header) { h.Heard = float64(now - 500_000) })
+		}, false},
+		"answers to another replica": {func(s *scriptUnderTest, now int64) {
+			s.seen = 0
+			s.edit(true, func(h *header) { h.Heard = float64(now - 500_000) })
+		}, false},
+		"answers again": {func(s *scriptUnderTest, now int64) {
+			s.edit(true, func(h *header) { h.Heard = float64(now - 1_500_000) })
+		}, false},
 		"last writes lost": {func(s *scriptUnderTest, now int64) {
 			s.edit(true, func(h *header) { h.Alive = float64(now - 500_000) })
 		}, true},
@@ -196,6 +218,7 @@ func TestScriptBeginsAnew(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			s.do("FLUSHALL")
+			s.seen = 0 // of another fleet
 			a := s.run(opReserve, 2, span, id(1))
 			if want := a.now + s.quiet + s.settle; a.slot != want {
 				t.Fatalf("the first slot is %d µs from what it should be", a.slot-want)
@@ -233,6 +256,51 @@ func TestScriptBeginsAnewOnceForAllReplicas(t *testing.T) {
 	}
 }
 
+// While no answer arrives, no run leaves a history that would be trusted afterwards.
+func TestScriptBeginsAnewUntilAnAnswerArrives(t *testing.T) {
+	s := newScriptUnderTest(t)
+	s.settle = 5_000_000
+	told := s.run(opLook, 2, 1_000_000, "").now
+	s.edit(true, func(h *header) { h.Heard = float64(told - 1_200_000) })
+	opened := int64(0)
+	for i := range 3 {
+		s.seen = told - 1_200_000
+		a := s.run(opReserve, 2, 1_000_000, id(i))
+		if a.opened <= opened || a.slot != a.opened+s.quiet+s.settle {
+			t.Errorf("run %d: a history that opened %d µs after the one before, and a slot %d µs after that", i, a.opened-opened, a.slot-a.opened)
+		}
+		opened = a.opened
+	}
+	if a := s.run(opReserve, 2, 1_000_000, id(3)); a.opened != opened {
+		t.Error("yet another history is begun although an answer has arrived")
+	}
+}
+
+// A replica of a version that keeps five numbers shares the window during an update.
+func TestScriptReadsAHistoryOfFiveNumbers(t *testing.T) {
+	for name, slots := range map[string]int{"empty": 0, "with permits": 2} {
+		t.Run(name, func(t *testing.T) {
+			s := newScriptUnderTest(t)
+			a := s.run(opLook, 2, 1_000_000, "")
+			for i := range slots {
+				s.run(opReserve, 2, 1_000_000, id(i))
+			}
+			stored, err := s.client.Get(t.Context(), scriptKey).Bytes()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.do("SET", scriptKey, slices.Delete(stored, 5*8, 6*8))
+			b := s.run(opReserve, 2, 1_000_000, id(slots))
+			if want := a.opened + s.quiet + int64(slots/2)*1_000_000; b.opened != a.opened || b.slot != want {
+				t.Errorf("opened %d then %d, slot %d µs from where it should be", a.opened, b.opened, b.slot-want)
+			}
+			if again := s.run(opReserve, 2, 1_000_000, id(slots)); again.slot != b.slot {
+				t.Errorf("a repeated run is given %d, was %d", again.slot, b.slot)
+			}
+		})
+	}
+}
+
 func TestScriptKeepsAThrottleThroughANewHistory(t *testing.T) {
 	s := newScriptUnderTest(t)
 	s.run(opLook, 10, 1_000_000, "")
@@ -250,7 +318,7 @@ func TestScriptBoundsWhatItKeeps(t *testing.T) {
 		s.run(opReserve, 50, 1_000, id(i))
 	}
 	n, err := s.client.StrLen(t.Context(), scriptKey).Result()
-	if want := int64(5*8 + (50+8)*16); err != nil || n != want {
+	if want := int64(6*8 + (50+8)*16); err != nil || n != want {
 		t.Errorf("%d bytes kept for a cap of 50, want %d, %v", n, want, err)
 	}
 	ttl, err := s.client.PTTL(t.Context(), scriptKey).Result()

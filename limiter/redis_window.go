@@ -30,8 +30,7 @@ import (
 //   - callers heed Slot.Revoked and have, per replica, no more slots waiting
 //     than its part of the cap,
 //   - Redis is away for all replicas or for none: one that is cut off alone
-//     sends on top of the others, by no more than its part of the cap, and so
-//     does each where Redis executes what they send and its replies are lost,
+//     sends on top of the others, by no more than its part of the cap,
 //   - and the server's clock is not set forward by less than a window; slewing
 //     does no harm, a step back or a larger one is recognised.
 //
@@ -39,11 +38,14 @@ import (
 //
 // A replica that fails to reach Redis once is on its own (Degraded). Its first
 // permit is silence later, and it asks Redis again all the time. The script
-// keeps a mark of when it last ran, which every replica renews at least each
-// beat. Where that mark is missing, or so old that replicas may have been on
+// keeps a mark of when it last ran and one of the latest answer that is known to
+// have arrived, since every replica says, at least each beat, what it has been
+// told last. Where a mark is missing, or so old that replicas may have been on
 // their own, or older than what a replica has been told before, the history is
 // worth nothing: the script begins a new one, in which nothing is sent until all
-// replicas have noticed (settle) and one more window has passed. So a fault
+// replicas have noticed (settle) and one more window has passed. Where Redis
+// executes what it is sent and its answers are lost, the second mark tells: it begins
+// a new history with every run, until an answer has arrived. So a fault
 // shorter than a window costs nothing, and any other one window at each end. The
 // same holds for the first start of a fleet, and for one that was gone as a whole.
 type RedisWindow struct {

@@ -2,7 +2,7 @@
 --
 -- KEYS[1] is one string, because what it says must be lost together or not at
 -- all, and because reading and writing it whole takes a run least time. It holds
--- five numbers and then the latest permits in order, each a number and the 8
+-- six numbers and then the latest permits in order, each a number and the 8
 -- bytes that identify the slot:
 --
 --   alive      when the script last ran
@@ -10,6 +10,7 @@
 --   closed     until when a throttle holds the window closed
 --   left       share of the cap at that time, in millionths
 --   forgotten  the latest permit that is not kept any more; 0 for none
+--   heard      the newest "now" that a replica is known to have been told
 --
 -- Times are microseconds of the server's clock, made never to run backwards.
 --
@@ -19,7 +20,7 @@
 --
 --   cap     permits in a span
 --   span
---   quiet   after how long without a run the replicas may be on their own
+--   quiet   after how long without an answer the replicas may be on their own
 --   settle  how long they take to notice that the store is back
 --   seen    the newest "now" that the caller has been told; 0 for none
 --
@@ -27,28 +28,36 @@
 -- opened, closed and the present share of the cap. All numbers in strings are
 -- big-endian doubles, which hold these times exactly.
 local key, op, arg = KEYS[1], ARGV[1], ARGV[2]
-local header, entry = 40, 16
+local header, entry = 48, 16
 local max, floor, unpack, pack = math.max, math.floor, struct.unpack, struct.pack
 local cap, span, quiet, settle, seen = unpack('>ddddd', ARGV[3])
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local alive, opened, closed, left, forgotten = 0, 0, 0, 1000000, 0
+local alive, opened, closed, left, forgotten, heard = 0, 0, 0, 1000000, 0, 0
 local stored = redis.call('GET', key)
 if stored then
-  alive, opened, closed, left, forgotten = unpack('>ddddd', stored)
+  if #stored % entry ~= 0 then -- written by a version that does not know heard
+    stored = stored:sub(1, header - 8) .. stored:sub(1, 8) .. stored:sub(header - 7)
+  end
+  alive, opened, closed, left, forgotten, heard = unpack('>dddddd', stored)
 else
-  stored = ''
+  -- A replica that has been told nothing yet has not sent on its own either.
+  stored, heard = '', seen > 0 and seen or now
 end
+-- That the script runs says nothing about its answers, which may all be lost on
+-- the way: what a replica has been told proves that one arrived.
+if seen <= alive then heard = max(heard, seen) end
 
--- The history is worthless when the script has not run for so long that replicas
--- may have sent on their own, when the clock has jumped, or when the server
--- knows less than it has told. Then a new one begins, with silence: until all
--- have come back, and one window beyond.
+-- The history is worthless when no replica has been told anything for so long
+-- that they may have sent on their own, when the script has not run for so long,
+-- when the clock has jumped, or when the server knows less than it has told. Then
+-- a new one begins, with silence: until all have come back, and one window beyond.
+-- It begins with every run until one of its answers is known to have arrived.
 local lost = seen > alive and now - opened > settle
-if math.abs(now - alive) > quiet or lost then
+if math.abs(now - alive) > quiet or now - heard > quiet or lost then
   closed = math.min(closed, now + max(0, closed - alive))
-  alive, opened, forgotten, stored = now, now, 0, ''
+  alive, opened, forgotten, heard, stored = now, now, 0, math.min(heard, now), ''
 end
 now = max(now, alive)
 -- The permits are those in stored from first on, and then one in added.
@@ -109,6 +118,6 @@ end
 -- Nothing of this is needed once the rate has grown back: an expired history
 -- is one that no call was served from.
 local ttl = math.ceil((max(closed - now, 0) + 30 * quiet) / 1000)
-local numbers = pack('>ddddd', now, opened, closed, left, forgotten)
+local numbers = pack('>dddddd', now, opened, closed, left, forgotten, heard)
 redis.call('SET', key, numbers .. stored:sub(first) .. added, 'PX', ttl)
 return pack('>dddddd', now, slot, free(), opened, closed, share())

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -21,15 +22,21 @@ import (
 // that it does not start with silence. One that exists is not changed.
 func openHistory(t *testing.T, client redis.UniversalClient, name string) {
 	t.Helper()
+	if err := client.SetNX(t.Context(), redisKey(name), oldHistory(t), time.Minute).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// oldHistory is a history that was begun a minute ago, as the script keeps it.
+func oldHistory(t *testing.T) []byte {
+	t.Helper()
 	now := float64(time.Now().UnixMicro())
-	h := header{Alive: now, Opened: now - float64(time.Minute.Microseconds()), Left: ppm}
+	h := header{Alive: now, Opened: now - float64(time.Minute.Microseconds()), Left: ppm, Heard: now}
 	value, err := binary.Append(nil, binary.BigEndian, h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := client.SetNX(t.Context(), redisKey(name), value, time.Minute).Err(); err != nil {
-		t.Fatal(err)
-	}
+	return value
 }
 
 // newTestWindow starts one of two replicas.
@@ -57,114 +64,119 @@ func isRevoked(s Slot) bool {
 }
 
 func TestRedisWindowSharesSlotsAndTakesThemBack(t *testing.T) {
-	server := redistest.Start(t)
-	client := newTestClient(t, RedisOptions{Addresses: []string{server.Addr}})
-	a, b := newTestWindow(t, client, "k"), newTestWindow(t, client, "k")
-	if wait := b.Next(fleetLimit, time.Now()); time.Until(wait) > 5*time.Second {
-		t.Errorf("next slot predicted in %s", time.Until(wait))
-	}
-	var last Slot
-	for range fleetLimit.Requests / 2 {
-		_, _ = take(t, a, fleetLimit, time.Now())
-		last, _ = take(t, b, fleetLimit, time.Now())
-	}
-	if wait := time.Until(last.At); wait > 20*time.Millisecond {
-		t.Errorf("the last free slot is in %s", wait)
-	}
-	b.Return(last)
-	if _, wait := take(t, a, fleetLimit, time.Now()); wait > 20*time.Millisecond {
-		t.Errorf("a slot that was returned by another replica is in %s", wait)
-	}
-	if wait := time.Until(a.Next(fleetLimit, time.Now())); wait < 500*time.Millisecond {
-		t.Errorf("the slot after the last free one is predicted in %s", wait)
-	}
-	if _, wait := take(t, a, fleetLimit, time.Now()); wait < 500*time.Millisecond || wait > fleetLimit.Span() {
-		t.Errorf("the slot after the last free one is in %s", wait)
-	}
+	network := newBubbleRedis(t)
+	synctest.Test(t, func(t *testing.T) {
+		a, b := network.newWindow(t), network.newWindow(t)
+		if wait := b.Next(fleetLimit, time.Now()); time.Until(wait) > 5*time.Second {
+			t.Errorf("next slot predicted in %s", time.Until(wait))
+		}
+		var last Slot
+		for range fleetLimit.Requests / 2 {
+			_, _ = take(t, a, fleetLimit, time.Now())
+			last, _ = take(t, b, fleetLimit, time.Now())
+		}
+		if wait := time.Until(last.At); wait > 20*time.Millisecond {
+			t.Errorf("the last free slot is in %s", wait)
+		}
+		b.Return(last)
+		if _, wait := take(t, a, fleetLimit, time.Now()); wait > 20*time.Millisecond {
+			t.Errorf("a slot that was returned by another replica is in %s", wait)
+		}
+		if wait := time.Until(a.Next(fleetLimit, time.Now())); wait < 500*time.Millisecond {
+			t.Errorf("the slot after the last free one is predicted in %s", wait)
+		}
+		if _, wait := take(t, a, fleetLimit, time.Now()); wait < 500*time.Millisecond || wait > fleetLimit.Span() {
+			t.Errorf("the slot after the last free one is in %s", wait)
+		}
+	})
 }
 
 func TestRedisWindowThrottlesEveryReplica(t *testing.T) {
-	server := redistest.Start(t)
-	client := newTestClient(t, RedisOptions{Addresses: []string{server.Addr}})
-	a, b := newTestWindow(t, client, "k"), newTestWindow(t, client, "k")
-	if got := a.Rate(fleetLimit, time.Now()); got != 50 {
-		t.Errorf("rate %g before", got)
-	}
-	waits, _ := take(t, b, fleetLimit, time.Now())
-	a.Throttle(0)
-	a.Throttle(400 * time.Millisecond)
-	deadline := time.After(time.Second)
-	select {
-	case <-waits.Revoked():
-	case <-deadline:
-		t.Fatal("the other replica does not hear of the throttle")
-	}
-	for name, w := range map[string]*RedisWindow{"its own": a, "the other's": b} {
-		if got := w.Rate(fleetLimit, time.Now()); got != 0 {
-			t.Errorf("%s rate is %g while closed", name, got)
+	network := newBubbleRedis(t)
+	synctest.Test(t, func(t *testing.T) {
+		a, b := network.newWindow(t), network.newWindow(t)
+		if got := a.Rate(fleetLimit, time.Now()); got != 50 {
+			t.Errorf("rate %g before", got)
 		}
-	}
-	s, wait := take(t, b, fleetLimit, time.Now())
-	if wait > 400*time.Millisecond {
-		t.Errorf("after a throttle the next slot is in %s", wait)
-	}
-	<-time.After(time.Until(s.At) + 2*beat)
-	if isRevoked(s) {
-		t.Error("a slot that was reserved after the throttle is revoked")
-	}
-	if got := b.Rate(fleetLimit, time.Now()); got < 25 || got > 28 {
-		t.Errorf("rate %g when it opens, want about 25", got)
-	}
+		waits, _ := take(t, b, fleetLimit, time.Now())
+		a.Throttle(0)
+		a.Throttle(400 * time.Millisecond)
+		deadline := time.After(time.Second)
+		select {
+		case <-waits.Revoked():
+		case <-deadline:
+			t.Fatal("the other replica does not hear of the throttle")
+		}
+		for name, w := range map[string]*RedisWindow{"its own": a, "the other's": b} {
+			if got := w.Rate(fleetLimit, time.Now()); got != 0 {
+				t.Errorf("%s rate is %g while closed", name, got)
+			}
+		}
+		s, wait := take(t, b, fleetLimit, time.Now())
+		if wait > 400*time.Millisecond {
+			t.Errorf("after a throttle the next slot is in %s", wait)
+		}
+		<-time.After(time.Until(s.At) + 2*beat)
+		if isRevoked(s) {
+			t.Error("a slot that was reserved after the throttle is revoked")
+		}
+		if got := b.Rate(fleetLimit, time.Now()); got < 25 || got > 28 {
+			t.Errorf("rate %g when it opens, want about 25", got)
+		}
+	})
 }
 
 func TestThrottleWhileRedisIsAwayIsToldLater(t *testing.T) {
-	server := redistest.Start(t)
-	client := newTestClient(t, RedisOptions{Addresses: []string{server.Addr}})
-	w := newTestWindow(t, client, "k")
-	server.Pause()
-	own, _ := take(t, w, fleetLimit, time.Now())
-	if w.State() != Degraded || own.seq != 0 {
-		t.Fatal("not degraded")
-	}
-	w.Throttle(30 * time.Second)
-	if !isRevoked(own) {
-		t.Error("a slot of its own is not revoked by a throttle")
-	}
-	if got := w.Rate(fleetLimit, time.Now()); got != 0 {
-		t.Errorf("rate %g while closed", got)
-	}
-	if wait := time.Until(w.Next(fleetLimit, time.Now())); wait < 29*time.Second {
-		t.Errorf("next slot in %s while closed", wait)
-	}
-	server.Resume()
-	other := newTestWindow(t, client, "k")
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
-	for began := time.Now(); other.Rate(fleetLimit, time.Now()) != 0; <-again.C {
-		if time.Since(began) > 2*time.Second {
-			t.Fatal("the other replica does not hear of the throttle")
+	network := newBubbleRedis(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := network.newWindow(t)
+		network.Break(redistest.Fault{Swallows: true})
+		own, _ := take(t, w, fleetLimit, time.Now())
+		if w.State() != Degraded || own.seq != 0 {
+			t.Fatal("not degraded")
 		}
-	}
+		w.Throttle(30 * time.Second)
+		if !isRevoked(own) {
+			t.Error("a slot of its own is not revoked by a throttle")
+		}
+		if got := w.Rate(fleetLimit, time.Now()); got != 0 {
+			t.Errorf("rate %g while closed", got)
+		}
+		if wait := time.Until(w.Next(fleetLimit, time.Now())); wait < 29*time.Second {
+			t.Errorf("next slot in %s while closed", wait)
+		}
+		network.Heal()
+		other := network.newWindow(t)
+		again := time.NewTicker(10 * time.Millisecond)
+		defer again.Stop()
+		for began := time.Now(); other.Rate(fleetLimit, time.Now()) != 0; <-again.C {
+			if time.Since(began) > 2*time.Second {
+				t.Fatal("the other replica does not hear of the throttle")
+			}
+		}
+	})
 }
 
 func TestSlotOfItsOwnIsRevokedWhenRedisIsBack(t *testing.T) {
-	server := redistest.Start(t)
-	w := newTestWindow(t, newTestClient(t, RedisOptions{Addresses: []string{server.Addr}}), "k")
-	shared, _ := take(t, w, fleetLimit, time.Now())
-	server.Pause()
-	own, wait := take(t, w, fleetLimit, time.Now())
-	if wait < fleetLimit.Span() {
-		t.Errorf("the first slot of its own is in %s, within the window that Redis has given away", wait)
-	}
-	if isRevoked(shared) {
-		t.Error("a slot that Redis has given is revoked by Redis being away")
-	}
-	server.Resume()
-	select {
-	case <-own.Revoked():
-	case <-time.After(2 * time.Second):
-		t.Error("a slot of its own is not revoked by Redis being back")
-	}
+	network := newBubbleRedis(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := network.newWindow(t)
+		shared, _ := take(t, w, fleetLimit, time.Now())
+		network.Break(redistest.Fault{Swallows: true})
+		own, wait := take(t, w, fleetLimit, time.Now())
+		if wait < fleetLimit.Span() {
+			t.Errorf("the first slot of its own is in %s, within the window that Redis has given away", wait)
+		}
+		if isRevoked(shared) {
+			t.Error("a slot that Redis has given is revoked by Redis being away")
+		}
+		network.Heal()
+		select {
+		case <-own.Revoked():
+		case <-time.After(2 * time.Second):
+			t.Error("a slot of its own is not revoked by Redis being back")
+		}
+	})
 }
 
 func TestRedisWindowHeedsItsCaller(t *testing.T) {

@@ -1,6 +1,7 @@
 package signer
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -134,5 +135,8 @@ func (d *direction) check(option, clientID string) error {
 	for _, f := range d.fields {
 		separators.WriteString(f.value.aroundClientID())
 	}
-	return checkID("client_id", clientID, separators.String())
+	if clientID == "" {
+		return errors.New("client_id: must not be empty where {client_id} is used; write the id that the other side knows the client by")
+	}
+	return checkOptionalID("client_id", clientID, separators.String())
 }

@@ -10,7 +10,7 @@
 //	leaving    send.go      the caller's last word, before the first byte
 //	roundTrip  send.go      once, under a watchdog.go; the head teaches the clock
 //	Verify     verify.go    the signature over the answer, and answers that pass on as they are
-//	Failed     send.go      what the answer says went wrong, and what follows for the next request
+//	Failed     failed.go    what the answer says went wrong, and what follows for the next request
 //
 // What others have composed is held against what goes out in identity.go. Providers are
 // described in provider.go, profiles.go and environment.go; secrets.go knows what of a

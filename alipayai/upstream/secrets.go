@@ -5,11 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai/credentials"
-	"github.com/caddy-alipayai/gateway/alipayai/failure"
-	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -82,21 +78,3 @@ type hiddenError struct {
 
 func (e hiddenError) Error() string { return e.text }
 func (e hiddenError) Unwrap() error { return e.error }
-
-// Failed makes the failure that an answer of p reports. What mask finds in it is
-// left out.
-func (p *Provider) Failed(resp *http.Response, reported *wire.Failure, now time.Time, mask *credentials.Mask) *failure.Failure {
-	f := failure.OfUpstream(resp.StatusCode, resp.Header, reported, p.rules, p.Format.Name() != wire.OpenAI, now)
-	code, message, param := f.Code, f.Message, f.Param
-	mask.Texts(&f.Code, &f.Message, &f.Param, &f.UpstreamID)
-	if f.Message != message {
-		f.Message = "the provider reports a failure"
-	}
-	if f.Code != code || f.Param != param {
-		f.Code, f.Param = "", ""
-	}
-	if p.Profile.Name == "ant_ling" && resp.StatusCode == http.StatusServiceUnavailable && strings.Contains(reported.Message, "Slow Down") {
-		f.Class, f.RetryAfter, f.NoRetry, f.UnsupportedHere = failure.Throttle, SlowDownHold, false, false
-	}
-	return f
-}

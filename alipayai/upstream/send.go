@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/http/httptrace"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
-	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // Request is one request to a provider. Send composes it from Endpoint, ID, Stream
@@ -227,29 +225,6 @@ func (x *Exchange) Context() context.Context { return x.ctx }
 func (x *Exchange) End() {
 	x.Watch.Disarm()
 	x.cancel(ErrEnded)
-}
-
-// Broken makes the failure of an answer that could not be read to its end, since it
-// is ErrAnswerTooLarge or its connection ended in err.
-func (x *Exchange) Broken(err error) *failure.Failure {
-	if errors.Is(err, ErrAnswerTooLarge) {
-		return failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes")
-	}
-	return failure.OfTransport(x.client, x.ctx, err, true)
-}
-
-// Failed makes the failure that the answer reports, or an event of it, and heeds it:
-// a provider that throttles is not asked before it says. What mask finds is left out.
-func (x *Exchange) Failed(reported *wire.Failure, mask *credentials.Mask) *failure.Failure {
-	p, now := x.provider, x.now()
-	f := p.Failed(x.Response, reported, now, mask)
-	f.Token = x.token
-	// Another exchange may have been the one that taught the clock.
-	f.ClockLearned = (p.Clock.Skew() - x.skew).Abs() > MinSkew
-	if f.Class == failure.Throttle {
-		p.Throttled(now, f.RetryAfter, x.model)
-	}
-	return f
 }
 
 // mask hides the credentials of the provider and of the request.

@@ -170,13 +170,3 @@ func (x *Exchange) heed(body []byte, mask *credentials.Mask) {
 		x.provider.DropToken(f)
 	}
 }
-
-// DropToken drops the token that f was refused with, and reports whether
-// another one may help.
-func (p *Provider) DropToken(f *failure.Failure) bool {
-	if p.Tokens == nil || f.Token == "" {
-		return false
-	}
-	p.Tokens.Drop(f.Token)
-	return true
-}

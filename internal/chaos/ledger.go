@@ -135,8 +135,8 @@ func (w *witness) BreakerChanged(tenant, provider string, state failover.State) 
 	w.states[breaker] = state
 }
 
-// Departed implements alipayai.Observer.
-func (*witness) Departed(string, time.Duration) {}
+// Permitted implements alipayai.Observer.
+func (*witness) Permitted(string, time.Duration) {}
 
 // Rejected implements alipayai.Observer.
 func (*witness) Rejected(string, string) {}

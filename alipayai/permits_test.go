@@ -76,7 +76,7 @@ func TestUnconnectedAttemptsGiveTheirSlotBack(t *testing.T) {
 	for range 3 {
 		wantError(t, r.chat("unreachable"), http.StatusBadGateway, failure.CodeUnreachable)
 	}
-	if n := len(r.seen.departed()); n != 9 {
+	if n := len(r.seen.permitted()); n != 9 {
 		t.Errorf("%d permits, want 9 of 3 calls", n)
 	}
 	transport.DialContext = nil

@@ -1,0 +1,265 @@
+package alipayai
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/failover"
+)
+
+// maxEvidence bounds what is kept of a stream as evidence, in bytes.
+const maxEvidence = 1 << 20
+
+// stream is an event stream of an upstream. Its events are held until the
+// first content, so that an early failure still becomes a true status; from
+// then on they pass through, each as it comes.
+type stream struct {
+	*upstream.Exchange
+	timeout time.Duration
+	// provider is whose stream it is.
+	provider *upstream.Provider
+
+	events *wire.EventReader
+	// decoder reads the provider's format.
+	decoder wire.StreamDecoder
+	// pending are the bytes of events that have not been given out yet, at
+	// first those up to the first content. Its buffer is pooled.
+	pending *bytes.Buffer
+	// begun says that there has been content.
+	begun bool
+	// given says that pending has been given out.
+	given bool
+	// received is what has come of the body, for evidence; nil where no
+	// evidence is kept. It is pooled.
+	received *bytes.Buffer
+	// ended tells the provider's breaker what came of the stream; nil for none.
+	ended func(failover.Result)
+	// model is what the upstream says answers, once it was seen.
+	model string
+	// finish is the finish reason, once it was seen; done says that [DONE] was.
+	finish string
+	done   bool
+	// ending is how much of an answer it is, once it is done.
+	ending wire.Ending
+	usage  wire.Usage
+	// broken is what has ended the stream before its end.
+	broken *failure.Failure
+}
+
+// close ends the attempt that the stream belongs to.
+func (s *stream) close() {
+	s.End()
+	_ = s.Response.Body.Close()
+	s.events.Release()
+	if s.pending != nil {
+		recycle(s.pending)
+	}
+	if s.received != nil {
+		recycle(s.received)
+	}
+}
+
+// kept is a body of which the first part is copied while it is read, where it is
+// wanted.
+type kept struct {
+	io.ReadCloser
+	to *bytes.Buffer
+}
+
+func (k *kept) Read(b []byte) (int, error) {
+	n, err := k.ReadCloser.Read(b)
+	if k.to != nil {
+		k.to.Write(b[:max(min(n, maxEvidence-k.to.Len()), 0)])
+	}
+	return n, err
+}
+
+// eventsOf gives the reader of an answer that is a stream; nil for one that is not.
+// Servers label streams as JSON and as text, and failures as streams: what an answer
+// begins with decides, and the label where that says nothing.
+func (c *call) eventsOf(x *upstream.Exchange) *wire.EventReader {
+	resp := x.Response
+	body := &kept{ReadCloser: resp.Body}
+	if c.g.Evidence != nil {
+		body.to = buffers.Get().(*bytes.Buffer)
+	}
+	events := wire.NewEventReader(body, int(min(c.g.MaxAnswer, math.MaxInt)))
+	events.BeforeGrowing(largeEvent, func() error { return c.reserveEvent(x) })
+	begins := events.Begins()
+	if begins == wire.BeginsEvents || begins == wire.BeginsOther && upstream.IsEventStream(resp.Header) {
+		if !upstream.IsEventStream(resp.Header) {
+			resp.Header["Content-Type"] = eventStream
+		}
+		resp.Body = body
+		return events
+	}
+	resp.Body = events.Rest(resp.Body)
+	if body.to != nil {
+		recycle(body.to)
+	}
+	if begins == wire.BeginsJSON {
+		resp.Header["Content-Type"] = jsonType
+	}
+	return nil
+}
+
+// largeEvent is the size of events, in bytes, from which on they take their room from
+// MaxBuffered.
+const largeEvent = 1 << 20
+
+// reserveEvent waits for room for an event as large as an answer may be, as it comes
+// and as it goes out.
+func (c *call) reserveEvent(x *upstream.Exchange) error {
+	need := min(2*c.g.MaxAnswer, c.g.MaxBuffered)
+	if c.buffered.bytes >= need {
+		return nil
+	}
+	x.Watch.Pause() // it is not the upstream that is waited for
+	defer x.Watch.Resume()
+	room, cancel := context.WithTimeout(x.Context(), max(c.deadline().Sub(c.g.Now()), time.Second))
+	defer cancel()
+	if c.buffered.reserve(room, c.g.Room.left, need) != nil {
+		return errNoRoom
+	}
+	return nil
+}
+
+// openStream reads s up to its first content, or to a clean end of an answer
+// that has none.
+func (c *call) openStream(s *stream) (*Answer, *failure.Failure) {
+	if k, ok := s.Response.Body.(*kept); ok {
+		s.received = k.to
+	}
+	s.pending = buffers.Get().(*bytes.Buffer)
+	for {
+		chunk, f := c.readEvent(s)
+		switch {
+		case f != nil:
+		case s.done && s.finish == "":
+			f = failure.BadAnswer(failure.CodeTruncated, "the provider ended its stream before any content")
+		case chunk.Content || s.pending.Len() <= largeEvent:
+		case int64(s.pending.Len()) > c.g.MaxAnswer:
+			f = failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's stream has no content in as many bytes as an answer may have")
+		case c.reserveEvent(s.Exchange) != nil:
+			f = noRoom()
+		}
+		if f != nil {
+			s.close()
+			return nil, f
+		}
+		if chunk.Content || s.done {
+			s.begun = true
+			return &Answer{Status: s.Response.StatusCode, header: s.Response.Header, model: s.model, stream: s}, nil
+		}
+	}
+}
+
+// readEvent reads one event, makes sense of it, and adds it to what is pending.
+func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
+	event, err := s.events.Next()
+	var chunk wire.Chunk
+	switch {
+	case err == nil:
+		chunk, err = s.decode(event)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && len(event.Raw) > 0:
+		chunk, err = s.end(event)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = errCut
+	case errors.Is(err, wire.ErrEventTooLarge):
+		return chunk, failure.BadAnswer(failure.CodeResponseTooLarge, "an event of the provider's stream is larger than this gateway takes")
+	case errors.Is(err, errNoRoom):
+		return chunk, noRoom()
+	default:
+		return chunk, s.Broken(err)
+	}
+	switch {
+	case errors.Is(err, errCut):
+		return chunk, failure.BadAnswer(failure.CodeTruncated, "the provider's stream broke off before its end")
+	case err != nil:
+		return chunk, failure.BadAnswer(failure.CodeMalformed, "the provider's stream does not keep to its format")
+	}
+	if reported := s.failureOf(chunk); reported != nil {
+		var received []byte
+		if s.received != nil {
+			received = s.received.Bytes()
+		}
+		return chunk, c.failed(s.provider, s.Exchange, reported, received, event.Raw)
+	}
+	s.done = chunk.Done
+	if s.model == "" {
+		s.model = chunk.Model
+	}
+	if chunk.FinishReason != "" && (s.finish == "" || wire.EndingOf(chunk.FinishReason) < wire.EndingOf(s.finish)) {
+		s.finish = chunk.FinishReason
+	}
+	if s.done {
+		s.ending = wire.Answer{FinishReason: s.finish, Unfinished: s.finish == "" || chunk.Unfinished}.Ending()
+	}
+	if chunk.Usage.OK || chunk.Usage.Implausible {
+		s.usage = chunk.Usage
+	}
+	return chunk, nil
+}
+
+// errCut is the end of a stream whose answer is not whole.
+var errCut = errors.New("the stream is cut")
+
+// end makes sense of a clean end of the body, where the format's own end is missing.
+// rest is what there is of an event without its blank line, which some servers leave
+// out at the last.
+func (s *stream) end(rest wire.Event) (wire.Chunk, error) {
+	var chunk wire.Chunk
+	if rest.Data != nil {
+		rest.Raw = slices.Concat(bytes.TrimRight(rest.Raw, "\r\n"), []byte("\n\n"))
+		var err error
+		if chunk, err = s.decode(rest); err != nil {
+			return chunk, errCut
+		}
+		if chunk.Done || chunk.Failure != nil {
+			return chunk, nil
+		}
+	}
+	missing, last, ok := s.decoder.End(s.pending.AvailableBuffer())
+	if !ok {
+		return chunk, errCut
+	}
+	s.pending.Write(missing)
+	chunk.Done = true
+	chunk.FinishReason = cmp.Or(last.FinishReason, chunk.FinishReason)
+	if last.Usage.OK || last.Usage.Implausible {
+		chunk.Usage = last.Usage
+	}
+	return chunk, nil
+}
+
+// failureOf gives what a chunk reports: a failure, or a finish reason of one. After
+// content, those of an answer that was broken off are the client's to see, but for the
+// bare "error", which no client takes for the end of an answer.
+func (s *stream) failureOf(chunk wire.Chunk) *wire.Failure {
+	if chunk.Failure != nil {
+		return chunk.Failure
+	}
+	if _, bad := failure.FinishClass(chunk.FinishReason); bad && (!s.begun && !chunk.Content || chunk.FinishReason == "error") {
+		return &wire.Failure{Code: chunk.FinishReason, Message: brokenOffMessage}
+	}
+	return nil
+}
+
+// decode makes sense of an event, and adds it to what is pending in the client's
+// form.
+func (s *stream) decode(event wire.Event) (wire.Chunk, error) {
+	translated, chunk, err := s.decoder.Decode(s.pending.AvailableBuffer(), event)
+	if err == nil && chunk.Failure == nil {
+		s.pending.Write(translated)
+	}
+	return chunk, err
+}

@@ -1,0 +1,100 @@
+package alipayai
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// settle ends the call's bookkeeping, whichever way it went.
+func (c *call) settle() {
+	c.endClaim()
+	c.buffered.release()
+	c.checkUsage()
+	c.used(c.g.Now(), int(c.outcome.Usage.Total))
+	if c.spent != nil {
+		recycle(c.spent)
+	}
+	if !c.filter.Passed(c.outcome.Model) || !c.filter.Passed(c.outcome.UpstreamModel) {
+		c.mask().Texts(&c.outcome.Model, &c.outcome.UpstreamModel)
+	}
+	c.outcome.Duration = c.g.Now().Sub(c.Began)
+	c.g.Observer.Settled(c.ctx, c.outcome)
+}
+
+// endClaim ends the claim: with the answer if there is one, open for another try
+// if the call was definitely not served, and held where that is not known.
+func (c *call) endClaim() {
+	if c.claim == nil {
+		return
+	}
+	claim, ctx := c.claim, context.WithoutCancel(c.ctx)
+	c.claim = nil
+	ttl := c.g.Claims.TTL
+	var end func() error
+	until := c.g.Now().Add(ttl)
+	if c.caches() && !c.g.Answers.Remote {
+		c.recording.keep() // for the cache as well
+	}
+	a, ok := c.recorded()
+	switch {
+	case ok:
+		end = func() error { return claim.Finish(ctx, a, ttl) }
+	case c.recording != nil && c.recording.whole && c.outcome.Code == "":
+		end = func() error { return claim.Served(ctx, ttl) }
+	case c.recording != nil || c.mayHaveExecuted || c.outcome.Status == 0: // or a panic broke it off
+		end = func() error { return claim.Hold(ctx, ttl) }
+	default:
+		end = func() error { return claim.Release(ctx) }
+		if !claim.left {
+			until = claim.until // it ends by itself
+		}
+	}
+	if err := end(); errors.Is(err, replay.ErrUnavailable) {
+		a.Body = bytes.Clone(a.Body) // its buffer goes back with the call
+		go retryEnd(end, until)
+	}
+}
+
+// The pauses between tries to end a claim while its store is away: they double.
+const firstEndPause, maxEndPause = 50 * time.Millisecond, 400 * time.Millisecond
+
+// retryEnd ends a claim as soon as its store is back. Were it left to its lease, an
+// answer that is there would be lost, and a call that failed would count as one whose
+// outcome is unknown. There are never more of these than calls were under way when the
+// store went: with it away nothing is claimed. They end with the process, though.
+func retryEnd(end func() error, until time.Time) {
+	for pause := firstEndPause; time.Now().Before(until); pause = min(2*pause, maxEndPause) {
+		time.Sleep(pause)
+		if !errors.Is(end(), replay.ErrUnavailable) {
+			return
+		}
+	}
+}
+
+// unseenTokens is how many tokens a call may take beyond a token for each byte of
+// prompt and answer: images behind a URL, reasoning that is not shown and the
+// provider's own prompt are in neither. It is the context of the largest models.
+const unseenTokens = 1 << 20
+
+// bytesPerToken is what estimates take a token for: about four letters of English.
+const bytesPerToken = 4
+
+// checkUsage replaces a usage that prompt and answer cannot have taken, or that
+// cannot be counted, by an estimate: a provider's mistake costs a tenant no more
+// than its call, and makes no call free.
+func (c *call) checkUsage() {
+	prompt, answer := int64(len(c.Request.Body)), c.answered
+	u := &c.outcome.Usage
+	most := prompt + answer + unseenTokens
+	if !u.OK && !u.Implausible || u.OK && u.Prompt >= 0 && u.Completion >= 0 && u.Total >= 0 && u.Prompt <= most && u.Completion <= most && u.Total <= most {
+		return
+	}
+	c.outcome.UsageEstimated = true
+	*u = wire.Usage{Prompt: prompt / bytesPerToken, Completion: answer / bytesPerToken, OK: true}
+	u.Total = u.Prompt + u.Completion
+}

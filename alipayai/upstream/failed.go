@@ -1,0 +1,63 @@
+package upstream
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// Broken makes the failure of an answer that could not be read to its end, since it
+// is ErrAnswerTooLarge or its connection ended in err.
+func (x *Exchange) Broken(err error) *failure.Failure {
+	if errors.Is(err, ErrAnswerTooLarge) {
+		return failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes")
+	}
+	return failure.OfTransport(x.client, x.ctx, err, true)
+}
+
+// Failed makes the failure that the answer reports, or an event of it, and heeds it:
+// a provider that throttles is not asked before it says. What mask finds is left out.
+func (x *Exchange) Failed(reported *wire.Failure, mask *credentials.Mask) *failure.Failure {
+	p, now := x.provider, x.now()
+	f := p.Failed(x.Response, reported, now, mask)
+	f.Token = x.token
+	// Another exchange may have been the one that taught the clock.
+	f.ClockLearned = (p.Clock.Skew() - x.skew).Abs() > MinSkew
+	if f.Class == failure.Throttle {
+		p.Throttled(now, f.RetryAfter, x.model)
+	}
+	return f
+}
+
+// Failed makes the failure that an answer of p reports. What mask finds in it is
+// left out.
+func (p *Provider) Failed(resp *http.Response, reported *wire.Failure, now time.Time, mask *credentials.Mask) *failure.Failure {
+	f := failure.OfUpstream(resp.StatusCode, resp.Header, reported, p.rules, p.Format.Name() != wire.OpenAI, now)
+	code, message, param := f.Code, f.Message, f.Param
+	mask.Texts(&f.Code, &f.Message, &f.Param, &f.UpstreamID)
+	if f.Message != message {
+		f.Message = "the provider reports a failure"
+	}
+	if f.Code != code || f.Param != param {
+		f.Code, f.Param = "", ""
+	}
+	if p.Profile.Name == "ant_ling" && resp.StatusCode == http.StatusServiceUnavailable && strings.Contains(reported.Message, "Slow Down") {
+		f.Class, f.RetryAfter, f.NoRetry, f.UnsupportedHere = failure.Throttle, SlowDownHold, false, false
+	}
+	return f
+}
+
+// DropToken drops the token that f was refused with, and reports whether
+// another one may help.
+func (p *Provider) DropToken(f *failure.Failure) bool {
+	if p.Tokens == nil || f.Token == "" {
+		return false
+	}
+	p.Tokens.Drop(f.Token)
+	return true
+}
