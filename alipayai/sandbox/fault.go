@@ -81,7 +81,7 @@ type spec struct {
 	uses string // the fields it reads, beyond those that every kind has
 	need string // the one it cannot do without
 	arg  string // the one that [[fault:kind=…]] sets
-	only string // the answers it fits: streamAnswer, jsonAnswer, or any
+	only string // the answers it fits: streamAnswer, jsonAnswer, packAnswer, or any
 	adds bool   // it joins other faults, where the rest come one per call
 	// formats are those whose calls it can hit; unset means all.
 	formats []Format
@@ -90,6 +90,7 @@ type spec struct {
 const (
 	streamAnswer = "stream"
 	jsonAnswer   = "json"
+	packAnswer   = "pack"
 )
 
 var kinds = map[Kind]spec{
@@ -117,6 +118,18 @@ var kinds = map[Kind]spec{
 	DoneFirst:              {only: streamAnswer},
 	FinishReason:           {uses: "code", need: "code", arg: "code", formats: []Format{OpenAI}},
 	NoEnd:                  {only: streamAnswer, formats: []Format{OpenAI}},
+	PackMissing:            {only: packAnswer},
+	PackDoubled:            {only: packAnswer},
+	PackSwapped:            {only: packAnswer},
+	PackUnknownID:          {only: packAnswer},
+	PackForeignID:          {only: packAnswer},
+	PackExtra:              {only: packAnswer},
+	PackTypes:              {only: packAnswer},
+	PackProse:              {only: packAnswer},
+	PackFenced:             {only: packAnswer},
+	PackYAML:               {only: packAnswer},
+	PackTranslated:         {only: packAnswer},
+	PackCut:                {only: packAnswer},
 }
 
 // check fills in defaults and refuses what makes no sense, naming the JSON field.
