@@ -187,10 +187,10 @@ func TestWhatIsPacked(t *testing.T) {
 		"tools": {
 			bodies: [2]string{body(`"tools":[{"type":"function","function":{"name":"f"}}]`), body(`"tools":[{"type":"function","function":{"name":"f"}}]`)}, apart: true,
 		},
-		"a schema":            {bodies: [2]string{body(`"response_format":{"type":"json_object"}`), body(`"response_format":{"type":"json_object"}`)}, apart: true},
-		"logprobs":            {bodies: [2]string{body(`"logprobs":true`), body(`"logprobs":true`)}, apart: true},
-		"another's special":   {bodies: [2]string{body(`"enable_search":true`), body(`"enable_search":true`)}, apart: true},
-		"much at most":        {bodies: [2]string{body(`"max_tokens":4096`), body(`"max_tokens":4096`)}, apart: true},
+		"a schema":          {bodies: [2]string{body(`"response_format":{"type":"json_object"}`), body(`"response_format":{"type":"json_object"}`)}, apart: true},
+		"logprobs":          {bodies: [2]string{body(`"logprobs":true`), body(`"logprobs":true`)}, apart: true},
+		"another's special": {bodies: [2]string{body(`"enable_search":true`), body(`"enable_search":true`)}, apart: true},
+		"much at most":      {bodies: [2]string{body(`"max_tokens":4096`), body(`"max_tokens":4096`)}, apart: true},
 		"an option of streams": {
 			bodies: [2]string{body(`"stream":true`, `"stream_options":{"x":1}`), body(`"stream":true`, `"stream_options":{"x":1}`)}, apart: true,
 		},
