@@ -63,7 +63,7 @@ type Packs struct {
 
 	mu        sync.Mutex
 	open      map[replay.Key]*group
-	refused   map[string]refusals
+	refused   map[refusing]refusals
 	comparing atomic.Int32
 }
 
@@ -123,7 +123,7 @@ func (k *Packs) prepare(class Class) error {
 	if k.Running == nil {
 		k.Running = func() func() { return func() {} }
 	}
-	k.open, k.refused = make(map[replay.Key]*group), make(map[string]refusals)
+	k.open, k.refused = make(map[replay.Key]*group), make(map[refusing]refusals)
 	return nil
 }
 
@@ -152,7 +152,7 @@ func (c *call) mayPack(p *upstream.Provider) bool {
 	if c.packable == nil {
 		c.packable = k.read(c)
 	}
-	return c.packable != &notPackable && k.refusals(p) < refusesPacks && !k.Agreements.Off(c.Tenant, c.g.Now())
+	return c.packable != &notPackable && k.refusals(p, c.Endpoint) < refusesPacks && !k.Agreements.Off(c.Tenant, c.g.Now())
 }
 
 // read says what c would bring into a pack. Never packed are calls of nobody known, those
@@ -200,23 +200,30 @@ func (c *call) tryPacked(p *upstream.Provider, alternatives bool) (*Answer, *fai
 	c.g.Packs.Observer.AskedAlone(p.Name, m.alone)
 	a, f = c.tryAlone(p, alternatives)
 	if f == nil && m.alone == aloneRefused {
-		c.g.Packs.learn(p, m.group.form) // it was for the form
+		c.g.Packs.learn(p, c.Endpoint, m.group.form) // it was for the form
 	}
 	return a, f
 }
 
+// refusing names an endpoint of a provider that may refuse packs.
+type refusing struct {
+	account  string
+	endpoint upstream.Endpoint
+}
+
 // refusals is how much of a pack's form p refuses.
-func (k *Packs) refusals(p *upstream.Provider) refusals {
+func (k *Packs) refusals(p *upstream.Provider, endpoint upstream.Endpoint) refusals {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.refused[p.Account()]
+	return k.refused[refusing{p.Account(), endpoint}]
 }
 
 // learn notes that p has refused a pack in that form.
-func (k *Packs) learn(p *upstream.Provider, form refusals) {
+func (k *Packs) learn(p *upstream.Provider, endpoint upstream.Endpoint, form refusals) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.refused[p.Account()] = max(k.refused[p.Account()], form+1)
+	at := refusing{p.Account(), endpoint}
+	k.refused[at] = max(k.refused[at], form+1)
 }
 
 // addLost adds what the call took in a pack that brought it no answer.

@@ -193,7 +193,7 @@ func (g *group) compose() (f *failure.Failure) {
 	for i, m := range g.members {
 		items[i] = m.call.packable.Item
 	}
-	g.form = g.k.refusals(g.p)
+	g.form = g.k.refusals(g.p, pc.Endpoint)
 	g.sealed = pack.New(items, g.form < refusesFormat && g.p.Format.Name() == wire.OpenAI)
 	parse := wire.ParseChatRequest
 	if !items[0].Chats() {
