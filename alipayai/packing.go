@@ -192,14 +192,14 @@ func (k *Packs) size(item *pack.Item) int { return len(item.Texts) }
 // tryPacked asks p together with other calls, and alone where that brings no answer.
 func (c *call) tryPacked(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
 	m := c.g.Packs.join(c, p, alternatives)
-	a, f := c.await(m)
-	if m.alone == "" {
+	a, f, alone := c.await(m)
+	if alone == "" {
 		return a, f
 	}
-	c.outcome.AskedAlone = m.alone
-	c.g.Packs.Observer.AskedAlone(p.Name, m.alone)
+	c.outcome.AskedAlone = alone
+	c.g.Packs.Observer.AskedAlone(p.Name, alone)
 	a, f = c.tryAlone(p, alternatives)
-	if f == nil && m.alone == aloneRefused {
+	if f == nil && alone == aloneRefused {
 		c.g.Packs.learn(p, c.Endpoint, m.group.form) // it was for the form
 	}
 	return a, f

@@ -261,7 +261,8 @@ func asksAlone(f *failure.Failure) string {
 }
 
 // await waits for the result of m, as long as the client and the call's deadline permit.
-func (c *call) await(m *member) (*Answer, *failure.Failure) {
+// alone is why the call has to be asked alone; empty where it has its result.
+func (c *call) await(m *member) (a *Answer, f *failure.Failure, alone string) {
 	g := m.group
 	timer := time.NewTimer(c.deadline().Sub(c.g.Now()))
 	defer timer.Stop()
@@ -270,7 +271,7 @@ func (c *call) await(m *member) (*Answer, *failure.Failure) {
 		return c.take(m)
 	case <-c.ctx.Done():
 		if !g.leave(m) {
-			return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), false)
+			return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), false), ""
 		}
 		// Its part of what the pack takes is the call's, although its client has left.
 		<-g.done
@@ -283,9 +284,9 @@ func (c *call) await(m *member) (*Answer, *failure.Failure) {
 		}
 		over, cancel := context.WithCancelCause(c.ctx)
 		cancel(failure.ErrDeadline)
-		f := failure.OfTransport(c.ctx, over, failure.ErrDeadline, left)
+		f = failure.OfTransport(c.ctx, over, failure.ErrDeadline, left)
 		c.mayHaveExecuted = c.mayHaveExecuted || f.MayHaveExecuted()
-		return nil, f
+		return nil, f, ""
 	}
 }
 
@@ -311,7 +312,7 @@ func (g *group) leave(m *member) (left bool) {
 }
 
 // take makes m's result the call's.
-func (c *call) take(m *member) (*Answer, *failure.Failure) {
+func (c *call) take(m *member) (a *Answer, f *failure.Failure, alone string) {
 	g, pc := m.group, m.group.call
 	if g.panicked != nil {
 		panic(g.panicked)
@@ -325,20 +326,19 @@ func (c *call) take(m *member) (*Answer, *failure.Failure) {
 	}
 	switch {
 	case c.ctx.Err() != nil && m.a == nil:
-		m.alone = ""
-		return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), true)
+		return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), true), ""
 	case m.a == nil:
-		return nil, m.f
+		return nil, m.f, m.alone
 	case g.sealed != nil:
 		c.outcome.Packed = len(g.members)
-		return m.a, nil
+		return m.a, nil, ""
 	}
 	c.buffered, pc.buffered = pc.buffered, buffered{}
 	if s := m.a.stream; s != nil {
 		s.events.BeforeGrowing(largeEvent, func() error { return c.reserveEvent(s.Context()) })
 		context.AfterFunc(c.ctx, g.cancel)
 	}
-	return m.a, nil
+	return m.a, nil, ""
 }
 
 // chosen is true for that part of all calls.
