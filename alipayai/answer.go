@@ -53,6 +53,8 @@ type Served struct {
 	// how long ago that was.
 	Stored Stored
 	Age    time.Duration
+	// Packed is how many calls shared the request that was answered; 0 for none.
+	Packed int
 }
 
 // Error is a call that brought no answer.
@@ -72,6 +74,7 @@ const (
 	headerModel       = "X-Alipayai-Model"
 	headerReason      = "X-Alipayai-Reason"
 	headerUnsupported = "X-Alipayai-Unsupported"
+	headerPacked      = "X-Alipayai-Packed"
 )
 
 // Describe sets the header fields that say how the call was served. Those of an
@@ -93,6 +96,9 @@ func (s *Served) Describe(h http.Header) {
 	}
 	if s.Unsupported != "" {
 		h[headerUnsupported] = []string{s.Unsupported}
+	}
+	if s.Packed > 0 {
+		h[headerPacked] = []string{strconv.Itoa(s.Packed)}
 	}
 	if s.Stored == "" {
 		return
@@ -236,5 +242,6 @@ func (c *call) served() Served {
 	return Served{
 		RequestID: c.outcome.RequestID, Provider: c.outcome.Provider, Attempts: c.outcome.Attempts,
 		Model: c.outcome.UpstreamModel, Reasons: c.outcome.Reasons, Unsupported: c.unsupported, Stored: c.outcome.Stored,
+		Packed: c.outcome.Packed,
 	}
 }

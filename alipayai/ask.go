@@ -22,7 +22,7 @@ type asking struct {
 // ask gets an answer of p, in as many attempts as that may take.
 func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
 	c.alternatives = alternatives
-	body, f := c.encode(p)
+	body, f := c.compose(p)
 	if f != nil {
 		return nil, f
 	}
@@ -48,6 +48,14 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 			return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), f.Sent)
 		}
 	}
+}
+
+// compose gives the body for p; that of a pack is not known before it leaves.
+func (c *call) compose(p *upstream.Provider) ([]byte, *failure.Failure) {
+	if c.pack != nil {
+		return c.pack.gather(), nil
+	}
+	return c.encode(p)
 }
 
 // encode puts the request into p's form.
@@ -89,7 +97,7 @@ func listed(names []string) string {
 func (c *call) attempted(f *failure.Failure) Attempt {
 	a := Attempt{
 		RequestID: c.outcome.RequestID, Provider: c.outcome.Provider,
-		Number: c.outcome.Attempts, Status: http.StatusOK,
+		Number: c.outcome.Attempts, Status: http.StatusOK, Packed: c.outcome.Packed, Comparison: c.comparison,
 	}
 	if f != nil {
 		a.Status, a.Code, a.Class, a.Cause, a.UpstreamID = f.Status, f.Code, f.Class, f.Cause, f.UpstreamID

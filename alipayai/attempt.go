@@ -23,13 +23,17 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 			c.buffered.release()
 		}
 	}()
-	x, f := p.Send(c.ctx, &upstream.Request{
+	r := &upstream.Request{
 		Endpoint: c.Endpoint, ID: c.idempotencyID, Stream: c.Request.Stream, Header: c.Header,
 		Model: p.UpstreamModel(c.Request.Model), Body: body,
-		Tenant: c.Tenant, Share: c.g.share(c.Tenant),
+		Tenant: c.Tenant, Share: c.share(),
 		Alternatives: c.alternatives, Latest: c.latest(), Deadline: c.deadline(),
 		Caller: c, Now: c.g.Now,
-	})
+	}
+	if c.pack != nil {
+		r.Seal = c.pack.seal
+	}
+	x, f := p.Send(c.ctx, r)
 	if f != nil {
 		return nil, f
 	}

@@ -79,6 +79,14 @@ type call struct {
 	// used takes what the call has used into account for the tenant's limits.
 	used    func(now time.Time, tokens int)
 	outcome Outcome
+
+	// packable is what the call would bring into a pack, pack is what it is the call of,
+	// and lost is its part of what a pack took that brought it no answer.
+	packable *packable
+	pack     *group
+	lost     wire.Usage
+	// comparison says that it is made to compare an answer of a pack.
+	comparison bool
 }
 
 // Do serves one call. The answer is the caller's to close. An error is an

@@ -61,6 +61,8 @@ type Gateway struct {
 	Answers *AnswerCache
 	// Claims make a call with an Idempotency-Key happen once; nil disables that.
 	Claims *Claims
+	// Packs puts short calls together into one request; nil for never.
+	Packs *Packs
 	// Evidence takes the records of system errors; nil for none.
 	Evidence Evidence
 	// Observer observes calls; nil for none.
@@ -110,6 +112,10 @@ type Attempt struct {
 	UpstreamID string
 	// Cause is why there is no answer, where more is known than the client is told.
 	Cause error
+	// Packed is how many calls were in the request; 0 for one call's own.
+	Packed int
+	// Comparison says that it was made to compare an answer of a pack, for no client.
+	Comparison bool
 }
 
 // Outcome is what became of a call.
@@ -147,6 +153,13 @@ type Outcome struct {
 	Duration  time.Duration
 	// Usage is what the upstream says the call took, where it says so.
 	Usage wire.Usage
+	// Packed is how many calls shared the request that brought the answer; 0 for one of
+	// the call's own. Pack is the request id under which that request's attempts are
+	// logged; empty for a call that was in none.
+	Packed int
+	Pack   string
+	// AskedAlone is why a call that was packed was asked alone after all.
+	AskedAlone string
 	// UsageEstimated says that the upstream's usage was more than the bytes of
 	// prompt and answer allow, or could not be counted, so that Usage is an estimate.
 	UsageEstimated bool
@@ -207,6 +220,11 @@ func (g *Gateway) Prepare() error {
 	}
 	if g.Now == nil {
 		g.Now = time.Now
+	}
+	if g.Packs != nil {
+		if err := g.Packs.prepare(g.Class); err != nil {
+			return err
+		}
 	}
 	if g.Observer == nil {
 		g.Observer = unobserved{}

@@ -15,6 +15,7 @@ func (c *call) settle() {
 	c.endClaim()
 	c.buffered.release()
 	c.checkUsage()
+	c.addLost()
 	c.used(c.g.Now(), int(c.outcome.Usage.Total))
 	if c.spent != nil {
 		recycle(c.spent)

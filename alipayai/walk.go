@@ -53,10 +53,18 @@ func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) 
 	return nil, c.exhausted(providers)
 }
 
-// try asks p if its breaker lets it, and tells the breaker what came of it:
-// of a stream, when it ends.
+// try asks p, together with other calls if c may be packed.
 func (c *call) try(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
 	c.outcome.Provider, c.outcome.UpstreamModel = p.Name, p.UpstreamModel(c.Request.Model)
+	if c.mayPack(p) {
+		return c.tryPacked(p, alternatives)
+	}
+	return c.tryAlone(p, alternatives)
+}
+
+// tryAlone asks p if its breaker lets it, and tells the breaker what came of it:
+// of a stream, when it ends.
+func (c *call) tryAlone(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
 	done, f := c.allowed(p)
 	if f != nil {
 		return nil, f

@@ -73,6 +73,10 @@ func (w *watch) look() {
 			if p == nil {
 				a.monitor.AccountServed(f.Provider)
 			}
+		case alert.PackingStopped:
+			if p := a.packing[f.Provider]; p == nil || !p.AnyOff(time.Now()) {
+				a.monitor.PackingResumed(f.Provider)
+			}
 		case alert.AllProvidersFailing:
 			if !a.sites[f.Provider] {
 				a.monitor.Served(f.Provider)

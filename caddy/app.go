@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
+	"github.com/caddy-alipayai/gateway/alipayai/pack"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 )
@@ -70,6 +71,8 @@ type App struct {
 	started bool
 	// sites are those of the handlers, as alerts call them.
 	sites map[string]bool
+	// packing is what was compared of packed calls, by site.
+	packing map[string]*pack.Agreements
 	// releases give back what the configuration holds of the pooled state.
 	releases []func()
 
@@ -119,7 +122,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.openAlerts(); err != nil {
 		return err
 	}
-	a.sites = make(map[string]bool)
+	a.sites, a.packing = make(map[string]bool), make(map[string]*pack.Agreements)
 	a.providers = make(map[string]*upstream.Provider, len(a.Providers))
 	credentials := newCredentialUses()
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {

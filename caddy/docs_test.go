@@ -93,7 +93,7 @@ var (
 		"Provider": "Option `provider`", "Token": "Option `provider`", "Limit": "Option `provider`", "Queue": "Option `provider`",
 		"CodeRule": "Option `provider`", "Agent": "Option `provider`", "Answer": "Option `answer`", "TokenAnswer": "Option `answer`", "Signature": "Option `signature`", "SignatureAnswer": "Option `signature`",
 		"Proxy": "Directive `alipayai_proxy`", "Breaker": "Directive `alipayai_proxy`", "CachedAnswer": "Directive `alipayai_proxy`",
-		"Idempotency": "Directive `alipayai_proxy`", "TenantLimit": "Directive `alipayai_proxy`",
+		"Idempotency": "Directive `alipayai_proxy`", "Pack": "Directive `alipayai_proxy`", "TenantLimit": "Directive `alipayai_proxy`",
 		"KeysAuth": "Directive `alipayai_auth`", "SigningTransport": "`transport alipayai` of `reverse_proxy`",
 		"SandboxHandler": "Directive `alipayai_sandbox`", "SandboxApp": "Directive `alipayai_sandbox`",
 	}
@@ -105,6 +105,7 @@ var (
 		"signature.go":           {"Option `signature`"},
 		"answer.go":              {"Option `answer`"},
 		"proxy_caddyfile.go":     {"Directive `alipayai_proxy`"},
+		"pack.go":                {"Directive `alipayai_proxy`"},
 		"handlers_caddyfile.go":  {"Directive `alipayai_auth`", "Directive `alipayai_sandbox`", "`transport alipayai` of `reverse_proxy`"},
 	}
 )

@@ -31,6 +31,9 @@ type metrics struct {
 	stored          *prometheus.CounterVec
 	evidence        *prometheus.CounterVec
 	alerts          *prometheus.CounterVec
+	packed          *prometheus.HistogramVec
+	askedAlone      *prometheus.CounterVec
+	compared        *prometheus.CounterVec
 }
 
 const metricsNamespace, metricsSubsystem = "caddy", "alipayai"
@@ -73,6 +76,15 @@ func (m *metrics) init() {
 		"Records of system errors, by what became of them: logged, suppressed, sealed, seal_failed or dropped.", "result")
 	m.alerts = counter("alerts_total",
 		"Alerts, by sink and kind, and by result: sent, failed or dropped.", "sink", "kind", "result")
+	m.packed = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "pack_calls",
+		Help:    "Calls that left together in one request.",
+		Buckets: []float64{2, 3, 5, 10, 15, 20, 50, 100},
+	}, []string{"provider"})
+	m.askedAlone = counter("packed_asked_alone_total",
+		"Calls that were packed and then asked alone, by reason.", "provider", "reason")
+	m.compared = counter("pack_comparisons_total",
+		"Answers of packed calls that were compared with those to the calls alone, by result: same or different.", "provider", "result")
 	m.duration = seconds("request_duration_seconds",
 		"Time from a call's start to its end.")
 }
@@ -83,6 +95,7 @@ func (m *metrics) register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
 		m.requests, m.attempts, m.tokenFetches, m.signingFailures, m.firstByte, m.duration,
 		m.queueWait, m.rejections, m.fallbacks, m.stored, m.evidence, m.alerts,
+		m.packed, m.askedAlone, m.compared,
 	} {
 		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return err

@@ -138,6 +138,15 @@ func (o loggedOutcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if o.Stored != "" {
 		enc.AddString("stored", string(o.Stored))
 	}
+	if o.Packed > 0 {
+		enc.AddInt("packed", o.Packed)
+	}
+	if o.Pack != "" {
+		enc.AddString("pack", o.Pack)
+	}
+	if o.AskedAlone != "" {
+		enc.AddString("asked_alone", o.AskedAlone)
+	}
 	enc.AddString("code", o.Code)
 	enc.AddBool("aborted", o.Aborted)
 	enc.AddDuration("first_byte", o.FirstByte)

@@ -71,6 +71,9 @@ type Proxy struct {
 	// How calls with an `Idempotency-Key` are deduplicated. Default: see its fields.
 	Idempotency *Idempotency `json:"idempotency,omitempty"`
 
+	// How short calls are put together into one request. Default: they are not.
+	Pack *Pack `json:"pack,omitempty"`
+
 	// What tenants may use, by name; `*` stands for each of all others.
 	// Default: no limits.
 	Limits map[string]TenantLimit `json:"limits,omitempty"`
@@ -126,15 +129,14 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	}
 	site := strings.Join(h.Providers, " ")
 	app.sites[site] = true
+	o := observer{metrics: app.metrics, monitor: app.monitor, logger: live.Log(ctx.Logger()), site: site}
 	h.gateway = &alipayai.Gateway{
 		AllowCrossRegion: h.AllowCrossRegion,
 		MaxBody:          h.MaxBody,
 		MaxAnswer:        h.MaxAnswer,
 		MaxBuffered:      h.MaxBuffered,
 		Deadline:         time.Duration(h.Deadline),
-		Observer: observer{
-			metrics: app.metrics, monitor: app.monitor, logger: live.Log(ctx.Logger()), site: site,
-		},
+		Observer:         o,
 	}
 	for i, name := range h.Providers {
 		p, err := app.provider(name)
@@ -150,6 +152,9 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := h.provisionFailover(app); err != nil {
+		return err
+	}
+	if err := h.provisionPacks(app, site, o); err != nil {
 		return err
 	}
 	size := cmp.Or(h.MaxBuffered, max(alipayai.DefaultMaxBuffered, h.MaxAnswer))

@@ -27,6 +27,15 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			max_bytes <size>
 //		}
 //		idempotency <ttl> | off
+//		pack {
+//			max_wait       <duration>
+//			max_calls      <number>
+//			max_characters <number>
+//			across_users
+//			user_header    <field>
+//			verify         <percent> | off
+//			agreement      <percent>
+//		}
 //		limit      <tenant>|* {
 //			requests_per_second <number>
 //			burst               <number>
@@ -53,6 +62,7 @@ func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{form: "breaker <failures> <within> [<open_for>], as breaker 3 5m 60s, or breaker off", read: h.unmarshalBreaker},
 		option{form: "cached_answer [first] <ttl>, as cached_answer 24h", read: h.unmarshalCachedAnswer},
 		option{form: "idempotency <ttl>, or idempotency off", read: h.unmarshalIdempotency},
+		option{form: "pack { ... }", read: h.unmarshalPack},
 		option{form: "limit <tenant>|* { ... }", read: h.unmarshalLimit, repeats: true},
 		option{form: "weight <tenant>|* <number>", read: h.unmarshalWeight, repeats: true},
 		option{form: "priority <tenant>|* high|normal|low", read: named(&h.Priorities, word), repeats: true},

@@ -96,6 +96,16 @@ func (m *Monitor) Served(site string) {
 	})
 }
 
+// PackingStopped says that a tenant's calls to the site are not packed for a while.
+func (m *Monitor) PackingStopped(site string) {
+	m.alerter.Raise(PackingStopped, site, "packed calls get other answers than calls alone: packing is off for a tenant")
+}
+
+// PackingResumed says that all tenants' calls to the site may be packed.
+func (m *Monitor) PackingResumed(site string) {
+	m.alerter.Resolve(PackingStopped, site, "packing is tried again")
+}
+
 // BreakerOpened says that the breaker of a tenant at the provider was opened.
 func (m *Monitor) BreakerOpened(provider string) {
 	m.alerter.Raise(BreakerOpen, provider, "the breaker at "+provider+" is open")

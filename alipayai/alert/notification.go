@@ -19,6 +19,9 @@ const (
 	StoreLost Kind = "store_lost"
 	// AccountExhausted: the account at a provider has no money or quota left.
 	AccountExhausted Kind = "account_exhausted"
+	// PackingStopped: too many answers of packed calls were not those to the calls alone.
+	// Its provider is the site.
+	PackingStopped Kind = "packing_stopped"
 	// Throttled: a provider takes fewer requests than its limit says.
 	Throttled Kind = "throttled"
 )
@@ -29,7 +32,7 @@ func (k Kind) Severity() string {
 	switch k {
 	case AllProvidersFailing:
 		return "critical"
-	case Throttled:
+	case Throttled, PackingStopped:
 		return "warning"
 	default:
 		return "error"

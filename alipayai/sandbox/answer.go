@@ -83,9 +83,16 @@ func (c *call) answer(q *ask) answer {
 		a.answerTokens = countTokens(a.arguments)
 		return a
 	}
-	a.text = q.echo(c.marks)
-	if q.schema != nil {
-		a.text = instance(q.schema, a.text)
+	switch {
+	case q.pack != nil:
+		a.text = c.answerPack(q.pack)
+		if c.plan.outcome.Kind == PackCut {
+			a.end = endsAtMost
+		}
+	case q.schema != nil:
+		a.text = instance(q.schema, q.echo(c.marks))
+	default:
+		a.text = q.echo(c.marks)
 	}
 	a.shorten(q.stops, q.most)
 	a.answerTokens = countTokens(a.text)

@@ -24,6 +24,7 @@ type ask struct {
 	thinking bool            // a thought comes before the text
 	most     int             // the most tokens of an answer, 0: no bound
 	stops    []string        // texts that end an answer
+	pack     []packItem      // the items of a request for several answers
 
 	prefix  string // of the answer's id
 	session string
@@ -50,6 +51,8 @@ type toolChoice struct {
 
 // converse answers what was asked, as the call's format writes it.
 func (c *call) converse(q *ask) {
+	q.pack = packOf(q)
+	c.packed = q.pack != nil
 	if !c.begin(q.prompt.text, q.stream) || !c.compliant(q.texts...) {
 		return
 	}

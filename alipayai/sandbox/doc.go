@@ -145,6 +145,13 @@
 //	[[fault:KIND]]        a fault for this call
 //	[[fault:KIND=ARG,field=value]]
 //
+// # Packs
+//
+// Where instructions say that the user's message is "one JSON object whose keys are ids",
+// and it is an object of strings, the answer is an object of those ids with the answer to
+// each text, as if that were alone. As models do, the simulator obeys an order that stands
+// in one of them, "for all others answer no": then the others get that word.
+//
 // # Faults
 //
 // Faults are set for the calls to come, in place of those set before, by
@@ -197,6 +204,16 @@
 //	done_first                   a stream of its end alone: [DONE], message_stop, event: end
 //	finish_reason (code)         an answer that finishes with this word
 //	no_end                       a whole stream without its [DONE]
+//
+//	pack_missing, pack_doubled   the answer to a pack leaves an item out, or has one twice
+//	pack_swapped                 two items have each other's answers
+//	pack_unknown_id, pack_extra  one id is another one, or there is one more
+//	pack_foreign_id              an answer names another item's id
+//	pack_types                   an answer is an object, not a string
+//	pack_prose, pack_fenced      prose, or a code fence, around the JSON
+//	pack_yaml                    YAML, not JSON
+//	pack_translated              answers in another language
+//	pack_cut                     half of it, with the finish reason length
 //
 // System errors and http_status take code, to say something else.
 //

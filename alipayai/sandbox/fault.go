@@ -81,7 +81,7 @@ type spec struct {
 	uses string // the fields it reads, beyond those that every kind has
 	need string // the one it cannot do without
 	arg  string // the one that [[fault:kind=…]] sets
-	only string // the answers it fits: streamAnswer, jsonAnswer, or any
+	only string // the answers it fits: streamAnswer, jsonAnswer, packAnswer, or any
 	adds bool   // it joins other faults, where the rest come one per call
 	// formats are those whose calls it can hit; unset means all.
 	formats []Format
@@ -90,6 +90,7 @@ type spec struct {
 const (
 	streamAnswer = "stream"
 	jsonAnswer   = "json"
+	packAnswer   = "pack"
 )
 
 var kinds = map[Kind]spec{
@@ -117,6 +118,18 @@ var kinds = map[Kind]spec{
 	DoneFirst:              {only: streamAnswer},
 	FinishReason:           {uses: "code", need: "code", arg: "code", formats: []Format{OpenAI}},
 	NoEnd:                  {only: streamAnswer, formats: []Format{OpenAI}},
+	PackMissing:            {only: packAnswer, formats: []Format{OpenAI, Anthropic}},
+	PackDoubled:            {only: packAnswer, formats: []Format{OpenAI, Anthropic}},
+	PackSwapped:            {only: packAnswer, formats: []Format{OpenAI, Anthropic}},
+	PackUnknownID:          {only: packAnswer, formats: []Format{OpenAI, Anthropic}},
+	PackForeignID:          {only: packAnswer, formats: []Format{OpenAI, Anthropic}},
+	PackExtra:              {only: packAnswer, formats: []Format{OpenAI, Anthropic}},
+	PackTypes:              {only: packAnswer, formats: []Format{OpenAI, Anthropic}},
+	PackProse:              {only: packAnswer, formats: []Format{OpenAI, Anthropic}},
+	PackFenced:             {only: packAnswer, formats: []Format{OpenAI, Anthropic}},
+	PackYAML:               {only: packAnswer, formats: []Format{OpenAI, Anthropic}},
+	PackTranslated:         {only: packAnswer, formats: []Format{OpenAI, Anthropic}},
+	PackCut:                {only: packAnswer, formats: []Format{OpenAI, Anthropic}},
 }
 
 // check fills in defaults and refuses what makes no sense, naming the JSON field.

@@ -204,6 +204,9 @@ func TestEveryKindFitsSomeFormat(t *testing.T) {
 		FinishReason: {Anthropic, NextBuilder}, NoEnd: {Anthropic, NextBuilder},
 		MalformedJSON: {NextBuilder}, TruncatedBody: {NextBuilder},
 	}
+	for kind := range packFaults {
+		tested, refused[kind] = append(tested, kind), []Format{NextBuilder}
+	}
 	for _, d := range dialects() {
 		g := d.rig(t, false)
 		for kind, sp := range kinds {

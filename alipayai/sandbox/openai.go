@@ -114,8 +114,11 @@ func (openAI) finishReason(a *answer) string {
 	if a.finish != "" {
 		return a.finish
 	}
-	if a.end == endsInCall {
+	switch a.end {
+	case endsInCall:
 		return "tool_calls"
+	case endsAtMost:
+		return "length"
 	}
 	return "stop"
 }

@@ -9,7 +9,7 @@ import (
 // or by one body.
 func (f Fault) hits(c *call, stream bool) bool {
 	sp := kinds[f.Kind]
-	if sp.only == streamAnswer && !stream || sp.only == jsonAnswer && stream {
+	if sp.only == streamAnswer && !stream || sp.only == jsonAnswer && stream || sp.only == packAnswer && !c.packed {
 		return false
 	}
 	if f.ClientID != "" && (c.app == nil || c.app.id != f.ClientID) {

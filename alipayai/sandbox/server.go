@@ -96,6 +96,7 @@ type call struct {
 	key        []byte // nil until the signature verified
 	keyVersion int
 	kept       bool // the request has kept its app's contract
+	packed     bool // several answers are asked for at once
 
 	start time.Time
 	wall  time.Time // the simulator's own time of day, with any skew

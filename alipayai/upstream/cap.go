@@ -66,6 +66,16 @@ func (k *Cap) LongestWait() time.Duration {
 	return k.MaxWait
 }
 
+// Predict is how long a request of the tenant would wait for its permit if it came now.
+func (k *Cap) Predict(tenant string, share Share) time.Duration {
+	if k == nil {
+		return 0
+	}
+	return k.Queue.Predict(limiter.Request{
+		Tenant: tenant, Weight: share.Weight, Priority: share.Priority, Limit: k.Limit, Pace: k.pace(),
+	})
+}
+
 // Throttled closes the window after the upstream has throttled: for as long
 // as it said, or a second.
 func (k *Cap) Throttled(hold time.Duration) {

@@ -32,6 +32,9 @@ type Request struct {
 	Model string
 	// Body is in the provider's form; nil for none.
 	Body []byte
+	// Seal, where it is set, comes as soon as there is a permit, and may still change ID,
+	// Stream, Header, Body and Deadline: for a request that grows as long as it waits.
+	Seal func(r *Request) *failure.Failure
 
 	// Tenant takes the place in the queue of the provider's rate cap, by its Share.
 	Tenant string
@@ -133,7 +136,13 @@ func (x *Exchange) send(r *Request) *failure.Failure {
 	if f := x.reserve(r); f != nil {
 		return f
 	}
-	f := x.compose(r)
+	var f *failure.Failure
+	if r.Seal != nil {
+		f = r.Seal(r)
+	}
+	if f == nil {
+		f = x.compose(r)
+	}
 	if f == nil {
 		f = r.Caller.Leaving(x.provider, x.Request)
 	}

@@ -24,6 +24,7 @@
 //     without, and a call whose first provider's breaker is open beside one that
 //     has the second provider alone.
 //   - limiter measures the rate cap by itself, beside a Redis that it starts.
+//   - pack measures what packed calls save and carry, and that none gets another's answer.
 package main
 
 import (
@@ -121,8 +122,8 @@ func (s settings) runs(part string) bool {
 	return len(s.only) == 0 || slices.Contains(s.only, part)
 }
 
-// onlyLimiter is the part that is no comparison.
-const onlyLimiter = "limiter"
+// The parts that are no comparison.
+const onlyLimiter, onlyPack = "limiter", "pack"
 
 // parts are what -only can name, in the order of the report.
 func parts() []string {
@@ -130,16 +131,23 @@ func parts() []string {
 	for _, c := range comparisons(0) {
 		names = append(names, c.name)
 	}
-	return append(slices.Compact(names), onlyLimiter)
+	return append(slices.Compact(names), onlyLimiter, onlyPack)
 }
 
 // run measures what is chosen and returns the report. With an error, the report is
 // of what had been measured before.
 func run(ctx context.Context, s settings) (string, error) {
 	report, err := compare(ctx, s)
-	if err != nil || !s.runs(onlyLimiter) {
-		return report, err
+	for _, part := range []struct {
+		name  string
+		bench func(context.Context, settings) (string, error)
+	}{{onlyLimiter, benchLimiter}, {onlyPack, benchPack}} {
+		if err != nil || !s.runs(part.name) {
+			continue
+		}
+		var more string
+		more, err = part.bench(ctx, s)
+		report += more
 	}
-	limiter, err := benchLimiter(ctx, s)
-	return report + limiter, err
+	return report, err
 }

@@ -1,0 +1,319 @@
+package alipayai
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/pack"
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/limiter"
+)
+
+// Defaults of Packs.
+const (
+	DefaultPackWait       = 30 * time.Millisecond
+	DefaultPackCalls      = 20
+	DefaultPackCharacters = 4000
+	DefaultPackVerify     = 0.02
+	DefaultPackAgreement  = 0.9
+)
+
+// maxPackedBody is the largest body, in bytes, that is looked at for packing: most of it
+// may be the system prompt, which all calls of a pack share.
+const maxPackedBody = 64 << 10
+
+// Packs puts short calls of one tenant and one end user, which differ in their one text
+// alone, together into one request, and gives each its own answer. Its fields do not
+// change after Prepare.
+type Packs struct {
+	// MaxWait is how long a call waits for others. It passes while the call waits for the
+	// provider's rate cap as well, and is no bound for that: whatever has come together by
+	// the time of the permit leaves with it. DefaultPackWait when 0.
+	MaxWait time.Duration
+	// MaxCalls and MaxCharacters bound a pack: the calls, or for embeddings the inputs, and
+	// the characters of their texts. A call of more than half of either is not packed.
+	// DefaultPackCalls and DefaultPackCharacters when 0.
+	MaxCalls, MaxCharacters int
+	// AcrossUsers packs calls of several end users of a tenant, and those that name none.
+	// One user's text may then change what another is answered.
+	AcrossUsers bool
+	// UserHeader is a field, in canonical form, that names the end user as well as "user" in
+	// the body does; empty for none.
+	UserHeader string
+	// Verify is the part of packed chat calls of temperature 0 that are asked alone too, to
+	// compare the answers; DefaultPackVerify when 0, negative for none. Agreement is the
+	// part that must be the same, or the tenant's calls are packed no more for a time;
+	// DefaultPackAgreement when 0.
+	Verify, Agreement float64
+	// Agreements are what was compared; new ones when nil.
+	Agreements *pack.Agreements
+	// Observer observes packs; nil for none.
+	Observer PackObserver
+	// Running, where it is set, is called when a pack begins, and what it gives when nothing of
+	// it runs any more: that may be after its calls have ended.
+	Running func() (ended func())
+
+	mu        sync.Mutex
+	open      map[replay.Key]*group
+	refused   map[refusing]refusals
+	comparing atomic.Int32
+}
+
+// PackObserver observes packs. Its methods must not block.
+type PackObserver interface {
+	// Packed follows a pack of so many calls that leaves.
+	Packed(provider string, calls int)
+	// AskedAlone follows a call that was in a pack and has to be asked alone.
+	AskedAlone(provider, reason string)
+	// Compared follows the comparison of an answer of a pack.
+	Compared(provider string, agreed bool)
+	// PackingStopped follows the comparison after which the tenant's calls are packed no more.
+	PackingStopped(tenant string, agreement float64)
+}
+
+// refusals is how much of the form of a pack a provider has refused that takes its calls
+// alone: first response_format, then all of it.
+type refusals int
+
+const (
+	refusesFormat refusals = 1 + iota
+	refusesPacks
+)
+
+// Why a call of a pack is asked alone, besides the mistakes of package pack.
+const (
+	aloneBlocked = "blocked"
+	aloneRefused = "refused"
+	aloneUnread  = "unread"
+)
+
+func (k *Packs) prepare(class Class) error {
+	if class == ClassMoney {
+		return errors.New("pack has no meaning for class money, whose calls are never put together")
+	}
+	setDefault(&k.MaxWait, DefaultPackWait)
+	setDefault(&k.MaxCalls, DefaultPackCalls)
+	setDefault(&k.MaxCharacters, DefaultPackCharacters)
+	setDefault(&k.Verify, DefaultPackVerify)
+	setDefault(&k.Agreement, DefaultPackAgreement)
+	switch {
+	case k.MaxWait < 0 || k.MaxWait > time.Second:
+		return errors.New("pack: max_wait must be a duration up to 1s")
+	case k.MaxCalls < 2 || k.MaxCalls > 1000:
+		return errors.New("pack: max_calls must be a number from 2 to 1000")
+	case k.MaxCharacters < 2:
+		return errors.New("pack: max_characters must be a number from 2")
+	case k.Verify > 1 || k.Agreement < 0 || k.Agreement > 1:
+		return fmt.Errorf("pack: verify and agreement must be parts from 0 to 1, not %v and %v", k.Verify, k.Agreement)
+	}
+	if k.Agreements == nil {
+		k.Agreements = new(pack.Agreements)
+	}
+	if k.Observer == nil {
+		k.Observer = unobservedPacks{}
+	}
+	if k.Running == nil {
+		k.Running = func() func() { return func() {} }
+	}
+	k.open, k.refused = make(map[replay.Key]*group), make(map[refusing]refusals)
+	return nil
+}
+
+func setDefault[T comparable](to *T, value T) {
+	if *to == *new(T) {
+		*to = value
+	}
+}
+
+// packable is what a call would bring into a pack.
+type packable struct {
+	pack.Item
+	// key is over all that the calls of a pack have in common, but for the provider.
+	key replay.Key
+}
+
+// notPackable is that of calls which are not packed.
+var notPackable packable
+
+// mayPack reports whether the call may be packed at p.
+func (c *call) mayPack(p *upstream.Provider) bool {
+	k := c.g.Packs
+	if k == nil || p.Format.Name() == wire.NextBuilder { // whose agents take no system prompt
+		return false
+	}
+	if c.packable == nil {
+		c.packable = k.read(c)
+	}
+	return c.packable != &notPackable && k.refusals(p, c.Endpoint) < refusesPacks && !k.Agreements.Off(c.Tenant, c.g.Now())
+}
+
+// read says what c would bring into a pack. Never packed are calls of nobody known, those
+// that may move money, those that shall happen once (a claim is of one call's request),
+// and those that are more than a short text with common parameters.
+func (k *Packs) read(c *call) *packable {
+	if c.Tenant == AnonymousTenant || c.class() != ClassInference || c.IdempotencyKey != "" || c.Format.Name() != wire.OpenAI ||
+		c.Request.HasTools || c.Request.HasImages || c.Request.N > 1 || len(c.Request.Body) > maxPackedBody {
+		return &notPackable
+	}
+	var item pack.Item
+	ok := false
+	switch c.Endpoint {
+	case upstream.EndpointChat:
+		item, ok = pack.ReadChat(c.Request.Body)
+	case upstream.EndpointEmbeddings:
+		item, ok = pack.ReadEmbeddings(c.Request.Body)
+	}
+	header := c.Header[k.UserHeader]
+	if !ok || len(header) > 1 || k.size(&item) > k.MaxCalls/2 || item.Characters() > k.MaxCharacters/2 || item.Most() < 2 {
+		return &notPackable
+	}
+	parts := []string{c.Tenant, string(c.Endpoint)}
+	if item.Chats() && !k.AcrossUsers {
+		header = append(slices.Clip(header), "")
+		if header[0] == "" && item.User == "" {
+			return &notPackable
+		}
+		parts = append(parts, header[0], item.User)
+	}
+	return &packable{item, replay.NewKey(append(parts, item.Remainder()...)...)}
+}
+
+// size is what the item takes of MaxCalls.
+func (k *Packs) size(item *pack.Item) int { return len(item.Texts) }
+
+// tryPacked asks p together with other calls, and alone where that brings no answer.
+func (c *call) tryPacked(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
+	m := c.g.Packs.join(c, p, alternatives)
+	a, f, alone := c.await(m)
+	if alone == "" {
+		return a, f
+	}
+	c.outcome.AskedAlone = alone
+	c.g.Packs.Observer.AskedAlone(p.Name, alone)
+	a, f = c.tryAlone(p, alternatives)
+	if f == nil && alone == aloneRefused {
+		c.g.Packs.learn(p, c.Endpoint, m.group.form) // it was for the form
+	}
+	return a, f
+}
+
+// refusing names an endpoint of a provider that may refuse packs.
+type refusing struct {
+	account  string
+	endpoint upstream.Endpoint
+}
+
+// refusals is how much of a pack's form p refuses.
+func (k *Packs) refusals(p *upstream.Provider, endpoint upstream.Endpoint) refusals {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.refused[refusing{p.Account(), endpoint}]
+}
+
+// learn notes that p has refused a pack in that form.
+func (k *Packs) learn(p *upstream.Provider, endpoint upstream.Endpoint, form refusals) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	at := refusing{p.Account(), endpoint}
+	k.refused[at] = max(k.refused[at], form+1)
+}
+
+// addLost adds what the call took in a pack that brought it no answer.
+func (c *call) addLost() {
+	if c.lost.OK {
+		u := &c.outcome.Usage
+		u.Prompt, u.Completion, u.Total, u.OK = u.Prompt+c.lost.Prompt, u.Completion+c.lost.Completion, u.Total+c.lost.Total, true
+	}
+}
+
+// share is the call's part of the permits. A comparison waits behind what clients wait for.
+func (c *call) share() upstream.Share {
+	if c.comparison {
+		return upstream.Share{Weight: 1, Priority: limiter.Low}
+	}
+	return c.g.share(c.Tenant)
+}
+
+// maxComparing is how many comparisons are under way at once: more than these are left out.
+const maxComparing = 4
+
+// compare asks the item alone, too, and compares its answer with that of its pack. It is at
+// the operator's cost: the tenant's limits do not see it, and its breaker neither.
+func (k *Packs) compare(of *call, p *upstream.Provider, item *pack.Item, packed string) {
+	if k.comparing.Add(1) > maxComparing {
+		k.comparing.Add(-1)
+		return
+	}
+	request, err := wire.ParseChatRequest(pack.Alone(item), wire.Limits{})
+	if err != nil {
+		k.comparing.Add(-1)
+		return
+	}
+	ended := k.Running()
+	go func() {
+		defer ended()
+		defer k.comparing.Add(-1)
+		c := of.g.background(of, request)
+		c.comparison = true
+		a, f := c.ask(p, true) // it is not worth a wait for a provider that is held
+		defer c.buffered.release()
+		if f != nil {
+			return
+		}
+		text, ok := pack.Text(a.body.Bytes())
+		if !ok || a.ending != wire.EndingWhole {
+			return
+		}
+		agreed := pack.Same(text, packed)
+		k.Observer.Compared(p.Name, agreed)
+		if agreement, stopped := k.Agreements.Compared(c.Tenant, agreed, k.Agreement, c.g.Now()); stopped {
+			k.Observer.PackingStopped(c.Tenant, agreement)
+		}
+	}()
+}
+
+// deal gives each call of a pack its own answer, or says why it has none.
+func (g *group) deal(a *Answer) {
+	pc := g.call
+	var parts []pack.Part
+	if a.Status == 200 && a.body != nil {
+		parts = g.sealed.Split(pack.Answer{Body: a.body.Bytes(), Ending: a.ending, Usage: a.usage})
+	}
+	for i, m := range g.members {
+		if parts == nil { // a demand for payment, which is each call's own to meet
+			m.alone = aloneUnread
+			continue
+		}
+		part := &parts[i]
+		if m.alone = string(part.Mistake); m.alone != "" || m.gone {
+			m.lost = part.Usage
+			continue
+		}
+		body := g.sealed.Render(i, part, "chatcmpl-"+m.call.outcome.RequestID, a.model, pc.g.Now().Unix())
+		m.a = &Answer{Status: a.Status, header: a.header.Clone(), usage: part.Usage, model: a.model, ending: a.ending, body: bytes.NewBuffer(body)}
+		m.a.header["Content-Type"] = jsonType
+		if m.call.Request.Stream {
+			if m.a, m.f = m.a.streamed(m.call.Request.IncludeUsage); m.f != nil {
+				continue
+			}
+		}
+		if item := &m.call.packable.Item; item.Chats() && item.Fixed && chosen(g.k.Verify) {
+			g.k.compare(m.call, g.p, item, part.Text)
+		}
+	}
+}
+
+type unobservedPacks struct{}
+
+func (unobservedPacks) Packed(string, int)             {}
+func (unobservedPacks) AskedAlone(string, string)      {}
+func (unobservedPacks) Compared(string, bool)          {}
+func (unobservedPacks) PackingStopped(string, float64) {}

@@ -1,0 +1,345 @@
+package alipayai
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/pack"
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// group is calls that leave together. It is open until it is full or has its permit, and
+// goes its way as a call of its own: it asks the breaker once, waits for one permit, is
+// repeated by the rules of any call, and ends when all of its clients have left.
+//
+// A group of one sends that call's own request, and hands the answer over as it comes, a
+// stream too.
+type group struct {
+	k   *Packs
+	key replay.Key
+	p   *upstream.Provider
+	// call is what goes to p. It belongs to the group's goroutine until done is closed.
+	call         *call
+	alternatives bool
+	// attempts is how many the call seemed to have made before: those of its first member.
+	attempts int
+	// cancel ends the call.
+	cancel context.CancelFunc
+	// full is closed when no more can join, done when the members have their results.
+	full, done chan struct{}
+	// form is what p has refused of packs when the group was sealed, and so does not get.
+	form refusals
+
+	// The rest is locked by k.mu until done is closed.
+
+	members    []*member
+	size       int // of MaxCalls
+	characters int
+	// latest is when the last deadline of a member is over, less the gateway's Deadline.
+	latest time.Time
+	// live is how many members have a client that waits.
+	live int
+	// closed says that no more can join, and left that the permit is there: who is in the
+	// group then stays in it.
+	closed, left, ended bool
+	// sealed is the pack of the members; nil for one member alone.
+	sealed *pack.Pack
+	body   []byte
+	// panicked is what the group's goroutine panicked with, for its members to panic with.
+	panicked any
+}
+
+// member is one call's place in a group, and what came of it.
+type member struct {
+	group *group
+	call  *call
+	// gone says that the call's client has left, or that its deadline has passed.
+	gone bool
+
+	a *Answer
+	f *failure.Failure
+	// alone is why the call has to be asked alone; empty where it has its result.
+	alone string
+	// lost is the call's part of what the pack took, where it brought it no answer.
+	lost wire.Usage
+}
+
+// background makes a call of of's tenant that belongs to no client.
+func (g *Gateway) background(of *call, r wire.Request) *call {
+	return g.begin(context.Background(), &Call{Endpoint: of.Endpoint, Tenant: of.Tenant, Request: r, Format: of.Format})
+}
+
+// join gives c a place in the open group of its kind, or in a new one.
+func (k *Packs) join(c *call, p *upstream.Provider, alternatives bool) *member {
+	key := replay.NewKey(string(c.packable.key[:]), p.Name)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	g := k.open[key]
+	if g != nil && !g.fits(c.packable) {
+		g.close()
+		g = nil
+	}
+	if g == nil {
+		g = &group{k: k, key: key, p: p, alternatives: alternatives, full: make(chan struct{}), done: make(chan struct{})}
+		g.call = c.g.background(c, c.Request)
+		g.call.Received, g.call.pack = c.Received, g
+		g.call.outcome.RequestID, g.call.outcome.Attempts, g.attempts = c.outcome.RequestID, c.outcome.Attempts, c.outcome.Attempts
+		g.call.ctx, g.cancel = context.WithCancel(context.Background())
+		k.open[key] = g
+		ended := k.Running()
+		go func() {
+			defer ended()
+			g.run()
+		}()
+	}
+	m := &member{group: g, call: c}
+	g.members = append(g.members, m)
+	g.live++
+	g.size += k.size(&c.packable.Item)
+	g.characters += c.packable.Characters()
+	if c.Received.After(g.latest) {
+		g.latest = c.Received
+	}
+	if g.size == k.MaxCalls || len(g.members) == c.packable.Most() {
+		g.close()
+	}
+	return m
+}
+
+// fits reports whether one more of its kind fits in.
+func (g *group) fits(one *packable) bool {
+	return g.size+g.k.size(&one.Item) <= g.k.MaxCalls && g.characters+one.Characters() <= g.k.MaxCharacters && len(g.members) < one.Most()
+}
+
+// close closes the group to others. The lock is held.
+func (g *group) close() {
+	if g.closed {
+		return
+	}
+	g.closed = true
+	close(g.full)
+	if g.k.open[g.key] == g {
+		delete(g.k.open, g.key)
+	}
+}
+
+// run asks the provider and gives the members their results.
+func (g *group) run() {
+	defer func() {
+		if v := recover(); v != nil {
+			g.end(nil, nil, v)
+		}
+	}()
+	a, f := g.call.tryAlone(g.p, g.alternatives)
+	g.end(a, f, nil)
+}
+
+// gather waits for more calls, but no longer than the first of them would wait for the
+// rate cap and those that may be kept waiting. It gives a body that stands for the pack's
+// in the queue.
+func (g *group) gather() []byte {
+	wait := g.k.MaxWait - g.p.Cap.Predict(g.call.Tenant, g.call.share())
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-g.full:
+		case <-g.call.ctx.Done():
+		}
+	}
+	return g.call.Request.Body
+}
+
+// seal implements the hook of [upstream.Request]: the permit is there, and whoever is in
+// the group by now leaves with it. A repeat is of the same body.
+func (g *group) seal(r *upstream.Request) *failure.Failure {
+	g.k.mu.Lock()
+	first := !g.left
+	g.left = true
+	g.close()
+	g.k.mu.Unlock() // members and latest do not change from here on
+	pc := g.call
+	if first {
+		if len(g.members) == 0 {
+			return failure.OfTransport(pc.ctx, pc.ctx, context.Canceled, false)
+		}
+		pc.Received = g.latest
+		if f := g.compose(); f != nil {
+			return f
+		}
+		pc.sentBody = g.body
+	}
+	r.ID, r.Stream, r.Header, r.Body, r.Deadline = pc.idempotencyID, pc.Request.Stream, pc.Header, g.body, pc.deadline()
+	return nil
+}
+
+// compose makes the body of what leaves.
+func (g *group) compose() (f *failure.Failure) {
+	pc := g.call
+	if len(g.members) == 1 {
+		one := g.members[0].call
+		pc.Request, pc.Header, pc.preferred, pc.idempotencyID = one.Request, one.Header, one.preferred, one.idempotencyID
+		pc.outcome.RequestID = one.outcome.RequestID
+		g.body, f = pc.encode(g.p)
+		return f
+	}
+	items := make([]pack.Item, len(g.members))
+	for i, m := range g.members {
+		items[i] = m.call.packable.Item
+	}
+	g.form = g.k.refusals(g.p, pc.Endpoint)
+	g.sealed = pack.New(items, g.form < refusesFormat && g.p.Format.Name() == wire.OpenAI)
+	parse := wire.ParseChatRequest
+	if !items[0].Chats() {
+		parse = wire.ParseEmbeddingsRequest
+	}
+	var err error
+	if pc.Request, err = parse(g.sealed.Body, wire.Limits{}); err != nil {
+		return failure.UnreadableRequest(err)
+	}
+	pc.outcome.RequestID, pc.outcome.Packed = NewRequestID(), len(items)
+	pc.idempotencyID = pc.outcome.RequestID
+	if g.body, f = pc.encode(g.p); f == nil {
+		g.k.Observer.Packed(g.p.Name, len(items))
+	}
+	return f
+}
+
+// end gives the members their results.
+func (g *group) end(a *Answer, f *failure.Failure, panicked any) {
+	g.k.mu.Lock()
+	g.close()
+	g.ended, g.panicked = true, panicked // from now on they wait for done, whatever happens
+	g.k.mu.Unlock()
+	defer close(g.done)
+	switch {
+	case f != nil:
+		alone := ""
+		if g.sealed != nil {
+			alone = asksAlone(f)
+		}
+		for _, m := range g.members {
+			own := *f
+			m.f, m.alone = &own, alone
+		}
+	case a == nil: // it panicked
+	case g.sealed != nil:
+		g.deal(a)
+		g.call.buffered.release()
+	case g.members[0].gone:
+		if a.stream != nil {
+			g.call.closeStream(a.stream, false)
+		}
+		g.members[0].lost = a.usage
+		g.call.buffered.release()
+	default:
+		g.members[0].a = a
+		if a.stream != nil {
+			return // until it has been read
+		}
+	}
+	g.cancel()
+}
+
+// asksAlone says why the calls of a pack that failed by f are to be asked alone; empty for
+// what each of them would have met as well. That which may have been executed is not asked
+// again here: as for any call, another provider may be.
+func asksAlone(f *failure.Failure) string {
+	switch {
+	case f.Class == failure.Blocked:
+		return aloneBlocked // for one of the texts, most likely
+	case f.UnsupportedHere, f.FromUpstream && f.Class == failure.Fail && !f.FallsOver() && !f.MayHaveExecuted():
+		return aloneRefused
+	}
+	return ""
+}
+
+// await waits for the result of m, as long as the client and the call's deadline permit.
+// alone is why the call has to be asked alone; empty where it has its result.
+func (c *call) await(m *member) (a *Answer, f *failure.Failure, alone string) {
+	g := m.group
+	timer := time.NewTimer(c.deadline().Sub(c.g.Now()))
+	defer timer.Stop()
+	select {
+	case <-g.done:
+		return c.take(m)
+	case <-c.ctx.Done():
+		if !g.leave(m) {
+			return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), false), ""
+		}
+		// Its part of what the pack takes is the call's, although its client has left.
+		<-g.done
+		return c.take(m)
+	case <-timer.C:
+		left := g.leave(m)
+		if !m.gone {
+			<-g.done
+			return c.take(m)
+		}
+		over, cancel := context.WithCancelCause(c.ctx)
+		cancel(failure.ErrDeadline)
+		f = failure.OfTransport(c.ctx, over, failure.ErrDeadline, left)
+		c.mayHaveExecuted = c.mayHaveExecuted || f.MayHaveExecuted()
+		return nil, f, ""
+	}
+}
+
+// leave takes m's client out, unless its result is there, and reports whether its text
+// has left already.
+func (g *group) leave(m *member) (left bool) {
+	g.k.mu.Lock()
+	defer g.k.mu.Unlock()
+	if g.ended {
+		return true
+	}
+	m.gone = true
+	if g.live--; g.live == 0 {
+		g.close()
+		g.cancel()
+	}
+	if !g.left {
+		g.members = slices.DeleteFunc(g.members, func(other *member) bool { return other == m })
+		g.size -= g.k.size(&m.call.packable.Item)
+		g.characters -= m.call.packable.Characters()
+	}
+	return g.left
+}
+
+// take makes m's result the call's.
+func (c *call) take(m *member) (a *Answer, f *failure.Failure, alone string) {
+	g, pc := m.group, m.group.call
+	if g.panicked != nil {
+		panic(g.panicked)
+	}
+	c.outcome.Attempts += pc.outcome.Attempts - g.attempts
+	c.filter, c.sent, c.hiding = pc.filter, append(c.sent, pc.sent...), nil
+	c.unsupported, c.sentBody, c.lost = pc.unsupported, pc.sentBody, m.lost
+	c.mayHaveExecuted = c.mayHaveExecuted || pc.mayHaveExecuted || m.f == nil && m.alone != ""
+	if g.sealed != nil {
+		c.outcome.Pack = pc.outcome.RequestID
+	}
+	switch {
+	case c.ctx.Err() != nil && m.a == nil:
+		return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), true), ""
+	case m.a == nil:
+		return nil, m.f, m.alone
+	case g.sealed != nil:
+		c.outcome.Packed = len(g.members)
+		return m.a, nil, ""
+	}
+	c.buffered, pc.buffered = pc.buffered, buffered{}
+	if s := m.a.stream; s != nil {
+		s.events.BeforeGrowing(largeEvent, func() error { return c.reserveEvent(s.Exchange) })
+		context.AfterFunc(c.ctx, g.cancel)
+	}
+	return m.a, nil, ""
+}
+
+// chosen is true for that part of all calls.
+func chosen(part float64) bool { return rand.Float64() < part }
