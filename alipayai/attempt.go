@@ -28,7 +28,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 		Model: p.UpstreamModel(c.Request.Model), Body: body,
 		Tenant: c.Tenant, Share: c.g.share(c.Tenant),
 		Alternatives: c.alternatives, Latest: c.latest(), Deadline: c.deadline(),
-		Caller: c, Now: c.g.Now,
+		Caller: c, Cleared: c.cleared(), Now: c.g.Now,
 	})
 	if f != nil {
 		return nil, f
@@ -36,7 +36,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	if c.Request.Stream && x.Response.StatusCode == http.StatusOK {
 		x.AwaitContent()
 		if events := c.eventsOf(x); events != nil {
-			return c.openStream(&stream{Exchange: x, timeout: p.StreamTimeout, provider: p, events: events, decoder: p.Format.DecodeStream(c.wireAsk(p))})
+			return c.openStream(&stream{Exchange: x, timeout: p.StreamTimeout, provider: p, events: events, decoder: p.Format.DecodeStream(c.wireAsk(p)), guard: c.guardOf(x.Context())})
 		}
 	}
 	defer x.End()
@@ -57,6 +57,9 @@ func (c *call) SigningFailed(p *upstream.Provider) { c.g.Observer.SigningFailed(
 
 // Leaving implements [upstream.Caller]: the claim is marked before the first byte.
 func (c *call) Leaving(p *upstream.Provider, req *http.Request) *failure.Failure {
+	if f := c.forbidden(); f != nil {
+		return f
+	}
 	if f := c.leave(); f != nil {
 		return f
 	}
@@ -123,10 +126,13 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 	case err != nil && resp.StatusCode < http.StatusBadRequest:
 		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is not valid JSON")
 	case err == nil && parsed.Failure == nil && resp.StatusCode < http.StatusBadRequest:
-		if !parsed.HasChoices && c.Endpoint != upstream.EndpointModels {
+		if !parsed.HasChoices && c.Endpoint.HasChoices() {
 			return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer has neither choices nor data")
 		}
 		if f := c.brokenOff(p, x, parsed, body); f != nil {
+			return nil, f
+		}
+		if f := c.guardWhole(a); f != nil {
 			return nil, f
 		}
 		a.usage, a.model, a.finish = parsed.Usage, parsed.Model, parsed.FinishReason

@@ -61,6 +61,8 @@ type Gateway struct {
 	Answers *AnswerCache
 	// Claims make a call with an Idempotency-Key happen once; nil disables that.
 	Claims *Claims
+	// Blocked remembers requests that providers have blocked; nil for not.
+	Blocked *BlockedCalls
 	// Evidence takes the records of system errors; nil for none.
 	Evidence Evidence
 	// Observer observes calls; nil for none.

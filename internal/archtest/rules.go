@@ -50,11 +50,13 @@ var rooms = map[string]room{
 	"alipayai/alert":    {imports: []string{"alipayai/outgoing", "alipayai/credentials"}},
 	"alipayai/failure":  {imports: []string{"limiter", "failover", "alipayai/wire"}},
 	"alipayai/token":    {imports: []string{"alipayai/failure", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "internal/redisstore", "internal/seal"}},
+	// What a call has checked, one capability each.
+	"alipayai/moderate": {imports: []string{"alipayai/wire"}},
 	// One way out to a provider.
 	"alipayai/upstream": {imports: []string{
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "alipayai/replay",
 	}},
-	"alipayai": {imports: append(slices.Clip(domain), "alipayai/upstream")},
+	"alipayai": {imports: append(slices.Clip(domain), "alipayai/upstream", "alipayai/moderate")},
 	// What operators ask a provider.
 	"alipayai/doctor": {imports: []string{
 		"signer", "limiter", "alipayai/upstream", "alipayai/failure", "alipayai/token", "alipayai/credentials", "alipayai/wire",
@@ -76,7 +78,7 @@ var (
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
 		"alipayai/wire", "alipayai/replay", "alipayai/evidence",
 	}
-	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/holds", "alipayai/door", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/redisstore", "internal/seal")
+	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/moderate", "alipayai/holds", "alipayai/door", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/redisstore", "internal/seal")
 )
 
 // topLevel names what may stand at the top of the repository besides dotfiles,
