@@ -271,3 +271,24 @@ func (c *call) rememberBlocked(p *upstream.Provider, body []byte, f *failure.Fai
 	c.mask().Texts(&kept.Code, &kept.Message, &kept.Param)
 	c.g.Blocked.Calls.Put(c.blockedKey(p, body), kept, c.g.Now().Add(c.g.Blocked.TTL))
 }
+
+// Moderation is what a moderator before a door knows of a request.
+type Moderation struct {
+	Verdict *Verdict // nil where it has been waited for
+	Guard   *OutputGuard
+}
+
+type moderationKey struct{}
+
+// WithModeration gives the context of a request that a moderator has seen.
+func WithModeration(ctx context.Context, m Moderation) context.Context {
+	return context.WithValue(ctx, moderationKey{}, m)
+}
+
+// TakeModeration makes the call that of a request that a moderator has seen, if one has.
+func (c *Call) TakeModeration(ctx context.Context) {
+	if m, ok := ctx.Value(moderationKey{}).(Moderation); ok {
+		c.SetVerdict(m.Verdict)
+		c.Guard = m.Guard
+	}
+}

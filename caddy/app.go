@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
@@ -56,6 +57,11 @@ type App struct {
 	// How many system errors a minute of one provider are too many. Default: `10`
 	AlertSystemErrors int `json:"alert_system_errors,omitempty"`
 
+	// What may be sent to models, and shown of their answers, by the name that `alipayai_moderate` refers to.
+	// Default: none.
+	Moderators map[string]*Moderator `json:"moderators,omitempty"`
+
+	ctx       caddy.Context
 	providers map[string]*upstream.Provider
 	metrics   *metrics
 	logger    *zap.Logger
@@ -94,6 +100,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision builds the providers. It does no network input or output.
 func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
 	a.logger, a.exiting = live.Log(ctx.Logger()), caddy.Exiting
 	a.warnings = warnings{logger: a.logger, named: make(map[string]string)}
 	m, release := acquire[metrics]("metrics")
@@ -132,6 +139,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		a.warnings.provider(built)
 		a.providers[name] = built
 	}
+	if err := a.openModerators(); err != nil {
+		return err
+	}
 	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}} {
 		if err := ctx.GetMetricsRegistry().Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
@@ -148,6 +158,11 @@ func (a *App) Start() error {
 		}
 	}
 	a.warnings.tenants()
+	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
+		if served, ok := app.(*caddyhttp.App); ok {
+			overlap(served)
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
 	for _, open := range a.opens {

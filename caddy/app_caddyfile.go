@@ -35,9 +35,12 @@ import (
 //		provider <name> {
 //			...
 //		}
+//		moderator <name> {
+//			...
+//		}
 //	}
 //
-// recipient, alert and provider may be repeated.
+// recipient, alert, provider and moderator may be repeated.
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
 		d.Next() // so that the error says where
@@ -58,6 +61,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	return block(d, "alipayai",
 		option{form: "provider <name> { ... }", read: a.unmarshalProvider, repeats: true},
+		option{form: "moderator <name> { ... }", read: a.unmarshalModerator, repeats: true},
 		option{form: "store memory, or store redis <address>", read: a.unmarshalStore},
 		option{form: "encryption_key <key>", read: text(&a.EncryptionKey)},
 		option{form: "evidence { ... }", read: a.unmarshalEvidence},

@@ -31,6 +31,8 @@ type metrics struct {
 	stored          *prometheus.CounterVec
 	evidence        *prometheus.CounterVec
 	alerts          *prometheus.CounterVec
+	moderation      *prometheus.CounterVec
+	moderationTime  *prometheus.HistogramVec
 }
 
 const metricsNamespace, metricsSubsystem = "caddy", "alipayai"
@@ -73,6 +75,14 @@ func (m *metrics) init() {
 		"Records of system errors, by what became of them: logged, suppressed, sealed, seal_failed or dropped.", "result")
 	m.alerts = counter("alerts_total",
 		"Alerts, by sink and kind, and by result: sent, failed or dropped.", "sink", "kind", "result")
+	m.moderation = counter("moderation_total",
+		"Verdicts on requests and answers, by moderator, by what has decided (rules, model, cache, error, output) and by result: allowed or blocked.",
+		"moderator", "by", "result")
+	m.moderationTime = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "moderation_seconds",
+		Help:    "Time that verdicts of a moderator's model took, those of its cache included.",
+		Buckets: []float64{.001, .01, .05, .1, .2, .4, .8, 1.6, 3.2},
+	}, []string{"moderator"})
 	m.duration = seconds("request_duration_seconds",
 		"Time from a call's start to its end.")
 }
@@ -82,7 +92,7 @@ func (m *metrics) register(registry *prometheus.Registry) error {
 	m.once.Do(m.init)
 	for _, c := range []prometheus.Collector{
 		m.requests, m.attempts, m.tokenFetches, m.signingFailures, m.firstByte, m.duration,
-		m.queueWait, m.rejections, m.fallbacks, m.stored, m.evidence, m.alerts,
+		m.queueWait, m.rejections, m.fallbacks, m.stored, m.evidence, m.alerts, m.moderation, m.moderationTime,
 	} {
 		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return err
@@ -105,6 +115,10 @@ func (m *metrics) evidenced(result evidence.Result) {
 
 func (m *metrics) alerted(sink string, kind alert.Kind, result alert.Result) {
 	m.alerts.WithLabelValues(sink, string(kind), string(result)).Inc()
+}
+
+func (m *metrics) moderated(moderator, by, result string) {
+	m.moderation.WithLabelValues(moderator, by, result).Inc()
 }
 
 func (m *metrics) tokenFetched(provider string, err error) {

@@ -30,6 +30,7 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
 		writeError(w, d.Gateway.Refuse(r.Context(), c, f))
 		return
 	}
+	c.TakeModeration(r.Context())
 	a, err := d.Gateway.Do(r.Context(), c)
 	if err != nil {
 		if e, ok := errors.AsType[*alipayai.Error](err); ok {

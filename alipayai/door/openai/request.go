@@ -55,10 +55,8 @@ func (d *Door) read(c *alipayai.Call, r *http.Request, header http.Header) *fail
 	if c.Endpoint == upstream.EndpointModels {
 		return nil
 	}
-	if contentType := r.Header.Get("Content-Type"); contentType != "application/json" {
-		if media, _, err := mime.ParseMediaType(contentType); err != nil || media != "application/json" {
-			return failure.InvalidRequest(http.StatusUnsupportedMediaType, failure.CodeContentType, "Content-Type must be application/json")
-		}
+	if f := wantsJSON(r); f != nil {
+		return f
 	}
 	body, f := d.readBody(r)
 	if f != nil {
@@ -73,6 +71,15 @@ func (d *Door) read(c *alipayai.Call, r *http.Request, header http.Header) *fail
 		return failure.UnreadableRequest(err)
 	}
 	c.Request = request
+	return nil
+}
+
+func wantsJSON(r *http.Request) *failure.Failure {
+	if contentType := r.Header.Get("Content-Type"); contentType != "application/json" {
+		if media, _, err := mime.ParseMediaType(contentType); err != nil || media != "application/json" {
+			return failure.InvalidRequest(http.StatusUnsupportedMediaType, failure.CodeContentType, "Content-Type must be application/json")
+		}
+	}
 	return nil
 }
 
