@@ -3,6 +3,7 @@ package moderate
 import (
 	"slices"
 	"sync"
+	"unicode/utf8"
 )
 
 // room is what checking a text takes.
@@ -10,7 +11,7 @@ type room struct {
 	folded, words []byte
 	// found are the places of each list's words, in the order of their ends.
 	found [][]span
-	// before is how many characters that are no space stand before each byte of the piece.
+	// before is how many words stand before each byte of the piece.
 	before []int32
 }
 
@@ -64,20 +65,47 @@ func (b *room) collect(r *Rules, text []byte) bool {
 	return true
 }
 
+// count counts words. One in Latin letters counts once for every eight that it has begun, so that words of any
+// length cannot stand between what is close; of other letters, and of Han, each counts as a word.
 func (b *room) count(text []byte) {
 	b.before = slices.Grow(b.before[:0], len(text)+1)
-	n := int32(0)
+	n, run := int32(0), 0
 	for _, c := range text {
 		b.before = append(b.before, n)
-		if c != ' ' && c&0xc0 != 0x80 { // the first byte of a character
+		if counts(c, &run) {
 			n++
 		}
 	}
 	b.before = append(b.before, n)
 }
 
-// characters counts those of s.
-func (b *room) characters(s span) int { return int(b.before[s.end] - b.before[s.start]) }
+// counts reports whether a word begins, or counts once more, at byte c of a text in words; run is what count has to know of
+// those before.
+func counts(c byte, run *int) bool {
+	switch {
+	case c == ' ':
+		*run = 0
+		return false
+	case c >= utf8.RuneSelf:
+		return c&0xc0 != 0x80 // the first byte of a character
+	}
+	*run++
+	return *run%8 == 1
+}
+
+// wordsIn counts those of a text in words.
+func wordsIn(text []byte) int {
+	n, run := 0, 0
+	for _, c := range text {
+		if counts(c, &run) {
+			n++
+		}
+	}
+	return n
+}
+
+// wordsOf counts those of s.
+func (b *room) wordsOf(s span) int { return int(b.before[s.end] - b.before[s.start]) }
 
 // maxLists is how many lists a combination may have.
 const maxLists = 5
@@ -111,37 +139,48 @@ func (c *combination) met(b *room, core span) bool {
 	}
 }
 
-// complete gives the place that the newest word takes together with the last ones of all other lists.
+// complete gives the place that the newest word takes together with one of the last two of each other list: the last,
+// unless it overlaps. A word that several lists have counts for one of them.
 func (c *combination) complete(b *room, last *[maxLists][2]span, newest int) (whole span, ok bool) {
 	var chosen [maxLists]span
-	chosen[0], whole = last[newest][0], last[newest][0]
-	n, own := 1, b.charactersIf(len(c.all) > 1, whole)
-	for i := range c.all {
-		if i == newest {
-			continue
-		}
-		s, found := span{}, false
-		for _, s = range last[i] {
-			found = s.end > 0 && !slices.ContainsFunc(chosen[:n], func(o span) bool { return !o.apart(s) })
-			if found {
-				break
-			}
-		}
-		if !found {
-			return span{}, false
-		}
-		chosen[n], whole = s, whole.with(s)
-		n++
-		own += b.characters(s)
-	}
-	return whole, len(c.all) == 1 || b.characters(whole)-own <= c.within
+	chosen[newest] = last[newest][0]
+	return c.choose(b, last, newest, &chosen, 0)
 }
 
-func (b *room) charactersIf(wanted bool, s span) int {
+// choose chooses for the lists from i on.
+func (c *combination) choose(b *room, last *[maxLists][2]span, newest int, chosen *[maxLists]span, i int) (whole span, ok bool) {
+	if i == newest {
+		i++
+	}
+	if i >= len(c.all) {
+		whole, own := chosen[0], 0
+		for _, s := range chosen[:len(c.all)] {
+			whole = whole.with(s)
+			own += b.wordsIf(len(c.all) > 1, s)
+		}
+		return whole, len(c.all) == 1 || b.wordsOf(whole)-own <= c.within
+	}
+	for _, s := range last[i] {
+		overlaps := s.end == 0 || !s.apart(chosen[newest])
+		for j := 0; j < i; j++ {
+			overlaps = overlaps || !s.apart(chosen[j])
+		}
+		if overlaps {
+			continue
+		}
+		chosen[i] = s
+		if whole, ok = c.choose(b, last, newest, chosen, i+1); ok {
+			return whole, true
+		}
+	}
+	return span{}, false
+}
+
+func (b *room) wordsIf(wanted bool, s span) int {
 	if !wanted {
 		return 0
 	}
-	return b.characters(s)
+	return b.wordsOf(s)
 }
 
 // excepted reports whether a word that excepts stands as close.
@@ -149,7 +188,7 @@ func (c *combination) excepted(b *room, whole span) bool {
 	for _, l := range c.unless {
 		for _, s := range b.found[l] {
 			between := span{min(whole.end, s.end), max(whole.start, s.start)}
-			if between.end <= between.start || b.characters(between) <= c.within {
+			if between.end <= between.start || b.wordsOf(between) <= c.within {
 				return true
 			}
 		}

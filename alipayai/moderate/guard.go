@@ -49,12 +49,12 @@ func (r *Rules) Guard(window int) *Guard {
 	return &Guard{rules: r, window: window, channels: make(map[string]*channel)}
 }
 
-// HeldBack is how many letters and digits a guard holds back at most, beside those of the event that they end in.
+// HeldBack is how many words a guard holds back at most, of Han each character, beside those of the event that they end in.
 func (r *Rules) HeldBack(window int) int {
 	if len(r.patterns) == 0 {
 		window = 0
 	}
-	return max(r.letters, window)
+	return max(r.span, window)
 }
 
 // maxChannels bounds the texts of one answer: no model makes so many.
@@ -202,12 +202,12 @@ func (c *channel) check(g *Guard, end bool) (policy string) {
 	letters := lettersIn(b.words)
 	decided := len(b.words)
 	if !end {
-		decided = lastLetters(b.words, g.rules.letters)
+		decided = lastWords(b.words, g.rules.span)
 	}
 	if g.rules.automaton != nil {
 		from := 0
 		if c.dropped > 0 {
-			from = min(firstLetters(b.words, g.rules.letters), decided)
+			from = min(firstWords(b.words, g.rules.span), decided)
 		}
 		if policy, found := g.rules.checkWords(b, span{int32(from), int32(decided)}); found {
 			return policy
@@ -223,7 +223,7 @@ func (c *channel) check(g *Guard, end bool) (policy string) {
 		undecided = max(undecided, min(g.window, letters))
 	}
 	c.cleared = c.dropped + letters - undecided
-	c.trim(2*g.rules.HeldBack(g.window) + utf8.UTFMax)
+	c.trim(2*8*g.rules.HeldBack(g.window) + utf8.UTFMax)
 	return ""
 }
 
@@ -268,26 +268,29 @@ func lettersOf(folded []byte) int {
 	return n
 }
 
-// lastLetters gives where the last n letters of a text in words begin, and firstLetters where the first n end.
-func lastLetters(words []byte, n int) int {
-	at := len(words)
-	for n > 0 && at > 0 {
-		at--
-		if c := words[at]; c != ' ' && c&0xc0 != 0x80 {
-			n--
+// lastWords gives where the last n words of a text in words begin, and firstWords where the first n end.
+func lastWords(words []byte, n int) int {
+	at, run := len(words), 0
+	for ; at > 0; at-- {
+		if counts(words[at-1], &run) {
+			if n--; n < 0 {
+				break
+			}
 		}
 	}
 	return at
 }
 
-func firstLetters(words []byte, n int) int {
-	at := 0
-	for ; at < len(words) && (n > 0 || words[at]&0xc0 == 0x80); at++ {
-		if c := words[at]; c != ' ' && c&0xc0 != 0x80 {
-			n--
+func firstWords(words []byte, n int) int {
+	run := 0
+	for at, c := range words {
+		if counts(c, &run) {
+			if n--; n < 0 {
+				return at
+			}
 		}
 	}
-	return at
+	return len(words)
 }
 
 func lettersIn(words []byte) int {

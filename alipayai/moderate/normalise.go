@@ -70,6 +70,8 @@ func foldPlain(r rune) (rune, bool) {
 		return r - 0xff01 + '!', true
 	case r == 0x3000:
 		return ' ', true
+	case r == 0xfdfa: // NFKC makes 18 letters of this one alone; left as it is, a text grows to a few times its size at most
+		return r, true
 	case 0x3001 <= r && r <= 0x3002, 0x3008 <= r && r <= 0x3011, 0x2013 <= r && r <= 0x2014, 0x2018 <= r && r <= 0x201d:
 		return r, true
 	}
@@ -89,16 +91,23 @@ func foldSegment(dst []byte, text string) []byte {
 	decomposed := norm.NFKD.AppendString(room[:0], text)
 	stripped := kept[:0]
 	base, _ := utf8.DecodeLastRune(dst)
+	noMarks := takesNoMarks(base)
 	for len(decomposed) > 0 {
 		r, size := utf8.DecodeRune(decomposed)
 		decomposed = decomposed[size:]
 		switch {
-		case invisible(r) || unicode.Is(unicode.Mn, r) && takesNoMarks(base):
+		case invisible(r):
+			continue
+		case unicode.Is(unicode.Mn, r):
+			if noMarks {
+				continue
+			}
+			stripped = utf8.AppendRune(stripped, r)
 			continue
 		case unicode.IsSpace(r):
 			r = ' '
 		}
-		base = r
+		noMarks = takesNoMarks(r)
 		stripped = utf8.AppendRune(stripped, r)
 	}
 	for composed := norm.NFKC.Bytes(stripped); len(composed) > 0; {
@@ -122,7 +131,7 @@ func invisible(r rune) bool {
 
 // takesNoMarks reports whether a mark over base, as of accents or struck through, is left out: words are read without.
 func takesNoMarks(base rune) bool {
-	return base < utf8.RuneSelf || unicode.In(base, unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Han)
+	return base < 0x0530 || 0x1e00 <= base && base <= 0x1fff || 0x2c60 <= base && base <= 0x2c7f || unicode.Is(unicode.Han, base)
 }
 
 // Words appends folded, which Fold has made, to dst as words are looked for in it: letters and numbers alone, with one
@@ -144,7 +153,7 @@ func Words(dst, folded []byte) []byte {
 		r, size := utf8.DecodeRune(folded[i:])
 		i += size
 		switch {
-		case 0x4e00 <= r && r <= 0x9fff || unicode.Is(unicode.Han, r):
+		case 0x4e00 <= r && r <= 0x9fff || r >= 0x2e80 && unicode.Is(unicode.Han, r):
 			w.letter(r, han)
 		case unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r):
 			w.letter(r, other)
@@ -175,8 +184,8 @@ type wordWriter struct {
 	last letters
 	// word is where in dst the word begins; it has count characters.
 	word, count int
-	// mixed says that the word has letters of several alphabets.
-	alphabets [3]bool
+	// alphabets say whether the word has Greek or Cyrillic letters, and whether it has Latin ones.
+	alphabets [2]bool
 	// singles is where the first of a row of words of one character begins, and row how many there are.
 	singles, row int
 	// gap says that something stood before this word, and clause that a clause ended there.
@@ -196,13 +205,13 @@ func (w *wordWriter) letter(r rune, kind letters) {
 		w.close()
 	}
 	if w.last == none {
-		w.word, w.count, w.alphabets = len(w.dst), 0, [3]bool{}
+		w.word, w.count, w.alphabets = len(w.dst), 0, [2]bool{}
 	}
 	w.gap, w.clause = false, false
 	w.last = kind
 	w.count++
 	if kind == other {
-		w.alphabets[0] = w.alphabets[0] || unicode.In(r, unicode.Cyrillic, unicode.Greek)
+		w.alphabets[0] = w.alphabets[0] || 0x0370 <= r && r <= 0x052f // Greek and Cyrillic
 	} else if kind == latin {
 		w.alphabets[1] = true
 	}

@@ -47,6 +47,7 @@ func TestSpellings(t *testing.T) {
 		"Han over lines":       {"稳赚\n不赔", true},
 		"Han, compatibility":   {"內幕消息", true},
 		"Han next to Latin":    {"这是guaranteed的", true},
+		"Han in a sentence":    {"这个项目稳赚不赔吗", true},
 		"digits":               {"a c3p b", true},
 		"part of a word":       {"predict incomes", false},
 		"part of a longer one": {"unpredict income", false},

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/coregx/ahocorasick"
@@ -13,8 +15,8 @@ import (
 
 // Limits of rules.
 const (
-	// DefaultWithin is how many characters, without spaces and punctuation, may stand between the parts of a combination.
-	DefaultWithin = 24
+	// DefaultWithin is how many words may stand between the parts of a combination; of Han, each counts as a word.
+	DefaultWithin = 16
 	// MaxWithin bounds what a combination, and so an output guard, has to look back on.
 	MaxWithin = 200
 	// MaxWord is the longest word in characters, and MaxWords bounds the memory that they take: about 4 KiB each.
@@ -33,8 +35,8 @@ type Rules struct {
 	automaton *ahocorasick.Automaton
 	// of are the lists that each word of the automaton is in.
 	of [][]int32
-	// reach is how many bytes of a text in words a rule may look at, and letters how many letters and digits.
-	reach, letters int
+	// reach is how many bytes of a text in words a rule may look at, and span how many words.
+	reach, span int
 	// counts says that there are rules for which characters are counted.
 	counts  bool
 	version [sha256.Size]byte
@@ -95,9 +97,9 @@ func (r *Rules) AddWords(policy string, words ...string) error {
 
 func (r *Rules) addTo(i int32, words []string) error {
 	for _, word := range words {
-		in := string(Words(nil, Fold(nil, word)))
+		in := inText(word)
 		switch n := utf8.RuneCountInString(in); {
-		case in == " ":
+		case strings.TrimSpace(in) == "":
 			return fmt.Errorf("word %q has neither a letter nor a digit", word)
 		case n > MaxWord:
 			return fmt.Errorf("a word has %d characters; the most are %d", n, MaxWord)
@@ -106,6 +108,18 @@ func (r *Rules) addTo(i int32, words []string) error {
 		r.source = append(r.source, []byte(r.lists[i].name+"\x00"+in))
 	}
 	return nil
+}
+
+// inText is how a word stands in a text in words: Han without the spaces around it, since other Han may follow.
+func inText(word string) string {
+	in := string(Words(nil, Fold(nil, word)))
+	if first, _ := utf8.DecodeRuneInString(in[1:]); unicode.Is(unicode.Han, first) {
+		in = in[1:]
+	}
+	if last, _ := utf8.DecodeLastRuneInString(strings.TrimSuffix(in, " ")); unicode.Is(unicode.Han, last) {
+		in = strings.TrimSuffix(in, " ")
+	}
+	return in
 }
 
 // AddPattern refuses texts, as [Fold] gives them, in which an RE2 expression matches.
@@ -212,10 +226,10 @@ func (r *Rules) checkWords(b *room, core span) (policy string, found bool) {
 // reaches takes into account how far the combination looks: over its words, over what may stand between them, and over
 // a word that excepts, on either side.
 func (r *Rules) reaches(c combination) {
-	bytes, letters := 0, 0
+	bytes, words := 0, 0
 	add := func(l int32) {
 		b, n := r.longest(l)
-		bytes, letters = bytes+b, letters+n
+		bytes, words = bytes+b, words+n
 	}
 	for _, l := range c.all {
 		add(l)
@@ -233,14 +247,14 @@ func (r *Rules) reaches(c combination) {
 		}))
 	}
 	r.counts = r.counts || between > 0
-	// A letter has a space behind it at most.
-	r.reach, r.letters = max(r.reach, bytes+between*(utf8.UTFMax+1)), max(r.letters, letters+between)
+	// A word has no more than eight letters and a space; where a text is cut, the count may be wrong by one on each side.
+	r.reach, r.span = max(r.reach, bytes+between*(8*utf8.UTFMax+1)), max(r.span, words+between+2)
 }
 
-// longest is how long the words of a list are, in bytes and in letters.
-func (r *Rules) longest(l int32) (bytes, letters int) {
+// longest is how long the phrases of a list are, in bytes and in words.
+func (r *Rules) longest(l int32) (bytes, words int) {
 	for _, word := range r.lists[l].words {
-		bytes, letters = max(bytes, len(word)), max(letters, lettersIn([]byte(word)))
+		bytes, words = max(bytes, len(word)), max(words, wordsIn([]byte(word)))
 	}
-	return bytes, letters
+	return bytes, words
 }

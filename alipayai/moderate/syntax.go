@@ -32,10 +32,10 @@ func (r *Rules) AddBuiltin(name string) error {
 //	policy: <name>                      of what follows; at first the one given
 //	pattern: <RE2>
 //	list <name>: <word> | <word> ...    may be repeated, and go on
-//	deny: <list> + <list> ... [within <characters>] [unless <list>, <list> ...]
+//	deny: <list> + <list> ... [within <words>] [unless <list>, <list> ...]
 //
-// where deny refuses a text that has a word of each list with at most as many characters between them
-// ([DefaultWithin]), unless a word of the lists behind unless stands as close. Errors name the line.
+// where deny refuses a text that has a word of each list with at most as many others between them
+// ([DefaultWithin]; each Han character counts as a word), unless a word of the lists behind unless stands as close. Errors name the line.
 func (r *Rules) AddFile(policy, text string) error {
 	text = strings.TrimPrefix(text, "\ufeff")
 	number := 0
@@ -113,7 +113,7 @@ func (r *Rules) addCombination(policy, rest string) error {
 	if parts[2] != "" {
 		n, err := strconv.Atoi(parts[2])
 		if err != nil || n < 0 || n > MaxWithin {
-			return fmt.Errorf("within %q is not a number of characters from 0 to %d", parts[2], MaxWithin)
+			return fmt.Errorf("within %q is not a number of words from 0 to %d", parts[2], MaxWithin)
 		}
 		c.within = n
 	}
@@ -142,7 +142,7 @@ func (r *Rules) lookUp(named, separator string) ([]int32, error) {
 		i := slices.IndexFunc(r.lists, func(l wordList) bool { return l.name == name })
 		switch {
 		case name == "":
-			return nil, fmt.Errorf("write deny: <list> + <list> [within <characters>] [unless <list>, <list>]")
+			return nil, fmt.Errorf("write deny: <list> + <list> [within <words>] [unless <list>, <list>]")
 		case i < 0:
 			return nil, fmt.Errorf("list %q is not known; write list %s: <word> | <word> above", name, name)
 		case slices.Contains(found, int32(i)):
