@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/holds"
@@ -57,6 +58,9 @@ type App struct {
 	// How many system errors a minute of one provider are too many. Default: `10`
 	AlertSystemErrors int `json:"alert_system_errors,omitempty"`
 
+	// How it is recognised what a call is about, for matchers. Default: by the built-in examples.
+	Intents *Intents `json:"intents,omitempty"`
+
 	// What may be sent to models, and shown of their answers, by the name that `alipayai_moderate` refers to.
 	// Default: none.
 	Moderators map[string]*Moderator `json:"moderators,omitempty"`
@@ -73,6 +77,9 @@ type App struct {
 	alerter   *alert.Alerter
 	monitor   *alert.Monitor
 	warnings  warnings
+	intents   *intents
+	// maxBody is the largest max_body of the handlers: as much as matchers read.
+	maxBody int64
 	// sites are those of the handlers, as alerts call them.
 	sites map[string]bool
 	// releases give back what the configuration holds of the pooled state.
@@ -125,6 +132,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.openAlerts(); err != nil {
 		return err
 	}
+	if err := a.openIntents(); err != nil {
+		return err
+	}
+	a.maxBody = alipayai.DefaultMaxBody
 	a.sites = make(map[string]bool)
 	a.providers = make(map[string]*upstream.Provider, len(a.Providers))
 	credentials := newCredentialUses()

@@ -32,6 +32,9 @@ import (
 //		alert     slack|webhook|shoutrrr <url>
 //		alert     pagerduty <routing_key> [<url>]
 //		alert_system_errors <per_minute>
+//		intents   [<folder>] {
+//			confidence <number>
+//		}
 //		provider <name> {
 //			...
 //		}
@@ -67,6 +70,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{form: "evidence { ... }", read: a.unmarshalEvidence},
 		option{form: "alert slack|webhook|shoutrrr <url>, or alert pagerduty <routing_key> [<url>]", read: a.unmarshalAlert, repeats: true},
 		option{form: "alert_system_errors <per_minute>", read: number(&a.AlertSystemErrors)},
+		option{form: "intents [<folder>]", read: a.unmarshalIntents},
 		option{form: "insecure_literals", read: enable(&a.InsecureLiterals)},
 	)
 }

@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"sync/atomic"
@@ -34,9 +35,11 @@ type Moderate struct {
 	// The moderator, which the `alipayai` app declares. Required.
 	Moderator string `json:"moderator,omitempty"`
 
-	// The largest request body in bytes, after decompression. Default: `4194304` (4 MiB)
+	// The largest request body in bytes, after decompression. Default: the largest of the `alipayai_proxy` handlers', and
+	// `4194304` (4 MiB) at least
 	MaxBody int64 `json:"max_body,omitempty"`
 
+	app       *App
 	moderator *Moderator
 	guard     *alipayai.OutputGuard
 	logger    *zap.Logger
@@ -64,9 +67,7 @@ func (h *Moderate) Provision(ctx caddy.Context) error {
 	if h.MaxBody < 0 {
 		return errNegativeBody
 	}
-	if h.MaxBody == 0 {
-		h.MaxBody = alipayai.DefaultMaxBody
-	}
+	h.app = app
 	h.guard, h.logger = h.moderator.guard(), live.Log(ctx.Logger())
 	return nil
 }
@@ -81,33 +82,33 @@ const (
 
 // moderated is a request at the handler.
 type moderatedRequest struct {
-	h       *Moderate
-	r       *http.Request
-	tenant  string
-	texts   []wire.Text
-	id      string
-	dialect string
+	h      *Moderate
+	r      *http.Request
+	tenant string
+	texts  []wire.Text
+	id     string
 }
 
 // ServeHTTP passes on what may be sent, and writes the refusal of what may not.
 func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	request, _, ok, f := openai.ReadOnce(r, h.MaxBody)
+	call := h.app.seen(r, openai.PeekAny(r, cmp.Or(h.MaxBody, h.app.maxBody, alipayai.DefaultMaxBody), time.Now))
 	m := &moderatedRequest{h: h, r: r, tenant: tenantOf(r), id: alipayai.NewRequestID()}
-	if f != nil {
-		m.refuse(w, f)
+	if call.Failure != nil {
+		refused := *call.Failure
+		m.refuse(w, &refused)
 		return nil
 	}
-	if !ok {
+	if !call.hasRequest() {
 		m.note(moderationNone, "")
 		return next.ServeHTTP(w, r)
 	}
-	m.texts = request.Texts()
+	m.texts = call.findAll()
 	passed := alipayai.Moderation{Guard: h.guard}
 	v := h.moderator.policy.CheckRules(m.texts)
 	if !v.Blocked && h.moderator.policy.Model != nil {
 		if h.overlaps.Load() && h.moderator.OnBlock != onBlockRoute {
 			m.note(moderationPending, "")
-			passed.Verdict = alipayai.Pending(request.Body, m.judge)
+			passed.Verdict = alipayai.Pending(call.Request.Body, m.judge)
 			return next.ServeHTTP(w, r.WithContext(alipayai.WithModeration(r.Context(), passed)))
 		}
 		v = m.askModel()

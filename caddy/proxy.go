@@ -81,6 +81,7 @@ type Proxy struct {
 	// `low`; `*` stands for each of all others. Default: `normal`
 	Priorities map[string]string `json:"priorities,omitempty"`
 
+	app     *App
 	gateway *alipayai.Gateway
 	door    openai.Door
 	// releases give back what the handler holds of the pooled state, when the
@@ -122,6 +123,7 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	h.app = app
 	site := strings.Join(h.Providers, " ")
 	app.sites[site] = true
 	h.gateway = &alipayai.Gateway{
@@ -158,6 +160,7 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	if err := h.gateway.Prepare(); err != nil {
 		return err
 	}
+	app.maxBody = max(app.maxBody, h.gateway.MaxBody)
 	app.warnings.deadline(site, h.gateway.Providers, h.gateway.Deadline)
 	return nil
 }
@@ -227,7 +230,9 @@ var priorities = map[string]limiter.Priority{"high": limiter.High, "normal": lim
 func (h *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	h.calls.begin()
 	defer h.calls.end()
-	h.door.Serve(w, r, tenantOf(r))
+	reading := h.door.Read(r)
+	h.app.seen(r, reading)
+	h.door.Serve(w, r, tenantOf(r), reading)
 	return nil
 }
 

@@ -57,6 +57,8 @@ var rooms = map[string]room{
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "alipayai/replay",
 	}},
 	"alipayai": {imports: append(slices.Clip(domain), "alipayai/upstream", "alipayai/moderate")},
+	// What a prompt is about.
+	"alipayai/intent": {},
 	// What operators ask a provider.
 	"alipayai/doctor": {imports: []string{
 		"signer", "limiter", "alipayai/upstream", "alipayai/failure", "alipayai/token", "alipayai/credentials", "alipayai/wire",
@@ -78,7 +80,7 @@ var (
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
 		"alipayai/wire", "alipayai/replay", "alipayai/evidence",
 	}
-	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/moderate", "alipayai/holds", "alipayai/door", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/redisstore", "internal/seal")
+	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/moderate", "alipayai/holds", "alipayai/door", "alipayai/doctor", "alipayai/intent", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/redisstore", "internal/seal")
 )
 
 // topLevel names what may stand at the top of the repository besides dotfiles,

@@ -1,72 +1,37 @@
 package openai
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"net/http"
+	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
-	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
-// ReadOnce reads a request whose body somebody else still reads: it is put back byte for byte. Any endpoint will do; of those
-// that the door does not serve, the body is read as a JSON object. endpoint is empty for these, and ok is false for a
-// request that has no body. What is larger than maxBody bytes, or cannot be read, is a failure.
-func ReadOnce(r *http.Request, maxBody int64) (request wire.Request, endpoint upstream.Endpoint, ok bool, f *failure.Failure) {
+// PeekAny is Peek for one who wants the texts of whatever is sent. Where the door serves no such request, as of another
+// path, its body is read as one JSON object: Endpoint is empty then, and of Request only Body, Model and Texts are set.
+// A request without a body has none of these, and no Failure.
+func PeekAny(r *http.Request, limit int64, now func() time.Time) *Reading {
+	rd := Peek(r, limit, now)
+	if rd.Endpoint != "" {
+		return rd
+	}
+	other := &Reading{Began: rd.Began}
 	if r.Body == nil || r.Body == http.NoBody {
-		return request, "", false, nil
+		other.Received = rd.Received
+		return other
 	}
-	if r.ContentLength > maxBody {
-		return request, "", false, bodyTooLarge()
+	b := kept(r)
+	r.Body = b
+	text, err := b.readAll(r, limit)
+	other.size = max(int64(len(text)), r.ContentLength)
+	if other.Failure = bodyFailure(r, other.size, limit, err); other.Failure == nil && len(text) > 0 {
+		if other.Failure = wantsJSON(r); other.Failure == nil {
+			if other.Request, err = wire.ParseRequest(text, wire.Limits{}); err != nil {
+				other.Failure = failure.UnreadableRequest(err)
+			}
+		}
 	}
-	raw, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	if _, limited := errors.AsType[*http.MaxBytesError](err); limited || int64(len(raw)) > maxBody {
-		return request, "", false, bodyTooLarge()
-	}
-	if err == nil && len(raw) == 0 {
-		return request, "", false, nil
-	}
-	read := *r
-	read.Body = io.NopCloser(bytes.NewReader(raw))
-	if err != nil {
-		read.Body = io.NopCloser(io.MultiReader(bytes.NewReader(raw), failing{err}))
-	}
-	r.Body = &restored{Reader: bytes.NewReader(raw), Closer: r.Body}
-	d := Door{Gateway: &alipayai.Gateway{MaxBody: maxBody}}
-	c := new(alipayai.Call)
-	f = d.read(c, &read, make(http.Header))
-	if f != nil && c.Endpoint == "" && f.Code == failure.CodeUnknownURL {
-		c.Request, f = d.readAny(&read)
-	}
-	return c.Request, c.Endpoint, f == nil, f
+	other.Received = now()
+	return other
 }
-
-// readAny reads the body of an endpoint that the door does not serve.
-func (d *Door) readAny(r *http.Request) (wire.Request, *failure.Failure) {
-	if f := wantsJSON(r); f != nil {
-		return wire.Request{}, f
-	}
-	body, f := d.readBody(r)
-	if f != nil {
-		return wire.Request{}, f
-	}
-	request, err := wire.ParseRequest(body, wire.Limits{})
-	if err != nil {
-		return wire.Request{}, failure.UnreadableRequest(err)
-	}
-	return request, nil
-}
-
-// restored is a body that was read, and is there to be read again.
-type restored struct {
-	io.Reader
-	io.Closer
-}
-
-// failing is what is left of a body that could not be read to its end.
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
