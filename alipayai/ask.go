@@ -26,6 +26,9 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 	if f != nil {
 		return nil, f
 	}
+	if f := c.wasBlocked(p, body); f != nil {
+		return nil, f
+	}
 	c.sentBody = body
 	q := asking{call: c, p: p}
 	unsent := c.outcome.Attempts
@@ -39,6 +42,7 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 		if f == nil {
 			return a, nil
 		}
+		c.rememberBlocked(p, body, f)
 		c.mayHaveExecuted = c.mayHaveExecuted || f.MayHaveExecuted()
 		pause, ok := q.planRetry(f)
 		if !ok {

@@ -28,7 +28,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 		Model: p.UpstreamModel(c.Request.Model), Body: body,
 		Tenant: c.Tenant, Share: c.share(),
 		Alternatives: c.alternatives, Latest: c.latest(), Deadline: c.deadline(),
-		Caller: c, Now: c.g.Now,
+		Caller: c, Cleared: c.cleared(), Now: c.g.Now,
 	}
 	if c.pack != nil {
 		r.Seal = c.pack.seal
@@ -40,7 +40,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	if c.Request.Stream && x.Response.StatusCode == http.StatusOK {
 		x.AwaitContent()
 		if events := c.eventsOf(x); events != nil {
-			return c.openStream(&stream{Exchange: x, timeout: p.StreamTimeout, provider: p, events: events, decoder: p.Format.DecodeStream(c.wireAsk(p))})
+			return c.openStream(&stream{Exchange: x, timeout: p.StreamTimeout, provider: p, events: events, decoder: p.Format.DecodeStream(c.wireAsk(p)), guard: c.guardOf(x)})
 		}
 	}
 	defer x.End()
@@ -106,10 +106,13 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 	case err != nil && resp.StatusCode < http.StatusBadRequest:
 		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is not valid JSON")
 	case err == nil && parsed.Failure == nil && resp.StatusCode < http.StatusBadRequest:
-		if !parsed.HasChoices && c.Endpoint != upstream.EndpointModels {
+		if !parsed.HasChoices && c.Endpoint.HasChoices() {
 			return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer has neither choices nor data")
 		}
 		if f := c.brokenOff(p, x, parsed, body); f != nil {
+			return nil, f
+		}
+		if f := c.guardWhole(a); f != nil {
 			return nil, f
 		}
 		a.usage, a.model, a.ending = parsed.Usage, parsed.Model, parsed.Ending()

@@ -31,6 +31,9 @@ type Call struct {
 	IdempotencyKey string
 	// Header is the client's: the fields of an allow-list go upstream.
 	Header http.Header
+	// Verdict says whether the call may be sent, and Guard what may be shown of its answer; nil where neither is wanted.
+	Verdict *Verdict
+	Guard   *OutputGuard
 	// Began is when the request began to arrive, and Received when it had: a slow
 	// upload is the client's own, and does not count against the deadline. Both
 	// are the time of Do where they are zero.
@@ -102,7 +105,10 @@ func (g *Gateway) Do(ctx context.Context, in *Call) (*Answer, error) {
 			c.settle()
 		}
 	}()
-	a, f := c.serve()
+	a, f := c.moderated(c.serve)
+	if f == nil && a.replayed != nil {
+		f = c.guardWhole(a)
+	}
 	if f != nil {
 		return nil, c.refused(f)
 	}

@@ -24,6 +24,9 @@ func (c *call) SigningFailed(p *upstream.Provider) { c.g.Observer.SigningFailed(
 
 // Leaving implements [upstream.Caller]: the claim is marked before the first byte.
 func (c *call) Leaving(p *upstream.Provider, req *http.Request) *failure.Failure {
+	if f := c.forbidden(); f != nil {
+		return f
+	}
 	if f := c.leave(); f != nil {
 		return f
 	}

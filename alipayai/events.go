@@ -31,6 +31,9 @@ type stream struct {
 	events *wire.EventReader
 	// decoder reads the provider's format.
 	decoder wire.StreamDecoder
+	// guard holds back what its rules may refuse; nil for none. refused is the failure of what they have refused.
+	guard   *guardedStream
+	refused *failure.Failure
 	// pending are the bytes of events that have not been given out yet, at
 	// first those up to the first content. Its buffer is pooled.
 	pending *bytes.Buffer
@@ -156,6 +159,10 @@ func (c *call) openStream(s *stream) (*Answer, *failure.Failure) {
 			s.close()
 			return nil, f
 		}
+		if chunk.Content && !s.guard.givesText() {
+			s.Watch.Arm(s.timeout, failure.ErrNoEvent) // there is content, which goes on
+			continue
+		}
 		if chunk.Content || s.done {
 			s.begun = true
 			return &Answer{Status: s.Response.StatusCode, header: s.Response.Header, model: s.model, stream: s}, nil
@@ -186,6 +193,9 @@ func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
 		return chunk, failure.BadAnswer(failure.CodeTruncated, "the provider's stream broke off before its end")
 	case err != nil:
 		return chunk, failure.BadAnswer(failure.CodeMalformed, "the provider's stream does not keep to its format")
+	}
+	if s.refused != nil {
+		return chunk, s.refused
 	}
 	if reported := s.failureOf(chunk); reported != nil {
 		var received []byte
@@ -232,7 +242,7 @@ func (s *stream) end(rest wire.Event) (wire.Chunk, error) {
 	if !ok {
 		return chunk, errCut
 	}
-	s.pending.Write(missing)
+	s.give(missing, true)
 	chunk.Done = true
 	chunk.FinishReason = cmp.Or(last.FinishReason, chunk.FinishReason)
 	if last.Usage.OK || last.Usage.Implausible {
@@ -259,7 +269,16 @@ func (s *stream) failureOf(chunk wire.Chunk) *wire.Failure {
 func (s *stream) decode(event wire.Event) (wire.Chunk, error) {
 	translated, chunk, err := s.decoder.Decode(s.pending.AvailableBuffer(), event)
 	if err == nil && chunk.Failure == nil {
-		s.pending.Write(translated)
+		s.give(translated, chunk.Done)
 	}
 	return chunk, err
+}
+
+// give adds events to what is pending, those that the guard gives out. done says that they are the last.
+func (s *stream) give(events []byte, done bool) {
+	if s.guard == nil {
+		s.pending.Write(events)
+		return
+	}
+	s.refused = s.guard.give(s.pending, events, done)
 }

@@ -63,6 +63,8 @@ type Gateway struct {
 	Claims *Claims
 	// Packs puts short calls together into one request; nil for never.
 	Packs *Packs
+	// Blocked remembers requests that providers have blocked; nil for not.
+	Blocked *BlockedCalls
 	// Evidence takes the records of system errors; nil for none.
 	Evidence Evidence
 	// Observer observes calls; nil for none.

@@ -442,7 +442,8 @@ func waitFor(t testing.TB, what string, done func() bool) {
 
 // serve serves one request through OpenAI's door.
 func serve(g *alipayai.Gateway, w http.ResponseWriter, r *http.Request, tenant string) {
-	(&openai.Door{Gateway: g}).Serve(w, r, tenant)
+	door := &openai.Door{Gateway: g}
+	door.Serve(w, r, tenant, door.Read(r))
 }
 
 // newRedis is a client of a Redis.

@@ -25,6 +25,8 @@ func (c *call) next(s *stream) ([]byte, error) {
 	case s.given:
 		s.pending.Reset()
 		s.given = false
+	}
+	for s.pending.Len() == 0 && s.broken == nil && !s.done {
 		c.extend(s.timeout + ClientTimeout)
 		s.Watch.Resume()
 		_, s.broken = c.readEvent(s)

@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/pack"
@@ -55,6 +57,13 @@ type App struct {
 	// How many system errors a minute of one provider are too many. Default: `10`
 	AlertSystemErrors int `json:"alert_system_errors,omitempty"`
 
+	// How it is recognised what a call is about, for matchers. Default: by the built-in examples.
+	Intents *Intents `json:"intents,omitempty"`
+
+	// What may be sent to models, and shown of their answers, by the name that `alipayai_moderate` refers to.
+	// Default: none.
+	Moderators map[string]*Moderator `json:"moderators,omitempty"`
+
 	providers map[string]*upstream.Provider
 	metrics   *metrics
 	logger    *zap.Logger
@@ -66,9 +75,12 @@ type App struct {
 	alerter   *alert.Alerter
 	monitor   *alert.Monitor
 	warnings  warnings
-	// ctx is the configuration's. It is asked for its end alone: why it came.
-	ctx     context.Context
+	// ctx is the configuration's: asked for Caddy's other apps, and for why it ended.
+	ctx     caddy.Context
 	started bool
+	intents *intents
+	// maxBody is the largest max_body of the handlers: as much as matchers read.
+	maxBody int64
 	// sites are those of the handlers, as alerts call them.
 	sites map[string]bool
 	// packing is what was compared of packed calls, by site.
@@ -122,6 +134,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.openAlerts(); err != nil {
 		return err
 	}
+	if err := a.openIntents(); err != nil {
+		return err
+	}
+	a.maxBody = alipayai.DefaultMaxBody
 	a.sites, a.packing = make(map[string]bool), make(map[string]*pack.Agreements)
 	a.providers = make(map[string]*upstream.Provider, len(a.Providers))
 	credentials := newCredentialUses()
@@ -135,6 +151,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.warnings.provider(built)
 		a.providers[name] = built
+	}
+	if err := a.openModerators(); err != nil {
+		return err
 	}
 	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}} {
 		if err := ctx.GetMetricsRegistry().Register(c); err != nil {
@@ -153,6 +172,11 @@ func (a *App) Start() error {
 	}
 	a.started = true
 	a.warnings.tenants()
+	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
+		if served, ok := app.(*caddyhttp.App); ok {
+			overlap(served)
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
 	for _, open := range a.opens {

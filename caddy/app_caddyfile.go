@@ -32,12 +32,18 @@ import (
 //		alert     slack|webhook|shoutrrr <url>
 //		alert     pagerduty <routing_key> [<url>]
 //		alert_system_errors <per_minute>
+//		intents   [<folder>] {
+//			confidence <number>
+//		}
 //		provider <name> {
+//			...
+//		}
+//		moderator <name> {
 //			...
 //		}
 //	}
 //
-// recipient, alert and provider may be repeated.
+// recipient, alert, provider and moderator may be repeated.
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
 		d.Next() // so that the error says where
@@ -58,11 +64,13 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	return block(d, "alipayai",
 		option{form: "provider <name> { ... }", read: a.unmarshalProvider, repeats: true},
+		option{form: "moderator <name> { ... }", read: a.unmarshalModerator, repeats: true},
 		option{form: "store memory, or store redis <address>", read: a.unmarshalStore},
 		option{form: "encryption_key <key>", read: text(&a.EncryptionKey)},
 		option{form: "evidence { ... }", read: a.unmarshalEvidence},
 		option{form: "alert slack|webhook|shoutrrr <url>, or alert pagerduty <routing_key> [<url>]", read: a.unmarshalAlert, repeats: true},
 		option{form: "alert_system_errors <per_minute>", read: number(&a.AlertSystemErrors)},
+		option{form: "intents [<folder>]", read: a.unmarshalIntents},
 		option{form: "insecure_literals", read: enable(&a.InsecureLiterals)},
 	)
 }

@@ -15,11 +15,13 @@ import (
 func init() {
 	httpcaddyfile.RegisterGlobalOption("alipayai", parseApp)
 	httpcaddyfile.RegisterHandlerDirective("alipayai_auth", parseAuth)
+	httpcaddyfile.RegisterHandlerDirective("alipayai_moderate", parseModerate)
 	httpcaddyfile.RegisterHandlerDirective("alipayai_proxy", parseProxy)
 	httpcaddyfile.RegisterHandlerDirective("alipayai_sandbox", parseSandbox)
-	// Authentication comes where Caddy has its own; the others answer
-	// requests, as reverse_proxy does.
+	// Authentication comes where Caddy has its own, and moderation behind it; the
+	// others answer requests, as reverse_proxy does.
 	httpcaddyfile.RegisterDirectiveOrder("alipayai_auth", httpcaddyfile.After, "basic_auth")
+	httpcaddyfile.RegisterDirectiveOrder("alipayai_moderate", httpcaddyfile.Before, "request_header")
 	httpcaddyfile.RegisterDirectiveOrder("alipayai_proxy", httpcaddyfile.Before, "reverse_proxy")
 	httpcaddyfile.RegisterDirectiveOrder("alipayai_sandbox", httpcaddyfile.Before, "reverse_proxy")
 }
@@ -45,20 +47,25 @@ func (o option) name() string {
 func block(d *caddyfile.Dispenser, of string, options ...option) error {
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		name := d.Val()
-		i := slices.IndexFunc(options, func(o option) bool { return o.name() == name })
-		if i < 0 {
-			return unrecognized(d, of, name, options)
-		}
-		if seen[name] && !options[i].repeats {
-			return d.Errf("%s is given twice", name)
-		}
-		seen[name] = true
-		if err := written(d, options[i].form, options[i].read(d)); err != nil {
+		if err := entry(d, of, seen, options); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// entry reads one option, at whose name the dispenser stands, and notes that it was seen.
+func entry(d *caddyfile.Dispenser, of string, seen map[string]bool, options []option) error {
+	name := d.Val()
+	i := slices.IndexFunc(options, func(o option) bool { return o.name() == name })
+	if i < 0 {
+		return unrecognized(d, of, name, options)
+	}
+	if seen[name] && !options[i].repeats {
+		return d.Errf("%s is given twice", name)
+	}
+	seen[name] = true
+	return written(d, options[i].form, options[i].read(d))
 }
 
 // unrecognized is the error for an option that does not exist: it names those that do.
@@ -154,6 +161,16 @@ func parseNumber(d *caddyfile.Dispenser, name, value string, to *int) error {
 		return d.Errf("%s %q is not a number from 1", name, value)
 	}
 	*to = n
+	return nil
+}
+
+// parseShare reads a number between 0 and 1.
+func parseShare(d *caddyfile.Dispenser, name, value string, to *float64) error {
+	share, err := strconv.ParseFloat(value, 64)
+	if err != nil || !(share > 0 && share < 1) {
+		return d.Errf("%s %q is not a number between 0 and 1", name, value)
+	}
+	*to = share
 	return nil
 }
 

@@ -95,6 +95,7 @@ var (
 		"Proxy": "Directive `alipayai_proxy`", "Breaker": "Directive `alipayai_proxy`", "CachedAnswer": "Directive `alipayai_proxy`",
 		"Idempotency": "Directive `alipayai_proxy`", "Pack": "Directive `alipayai_proxy`", "TenantLimit": "Directive `alipayai_proxy`",
 		"KeysAuth": "Directive `alipayai_auth`", "SigningTransport": "`transport alipayai` of `reverse_proxy`",
+		"Intents": "Option `intents`", "MatchCall": "Matcher `alipayai`",
 		"SandboxHandler": "Directive `alipayai_sandbox`", "SandboxApp": "Directive `alipayai_sandbox`",
 	}
 	sectionsOf = map[string][]string{
@@ -104,6 +105,8 @@ var (
 		"provider_caddyfile.go":  {"Option `provider`"},
 		"signature.go":           {"Option `signature`"},
 		"answer.go":              {"Option `answer`"},
+		"intents.go":             {"Option `intents`"},
+		"matcher_caddyfile.go":   {"Matcher `alipayai`"},
 		"proxy_caddyfile.go":     {"Directive `alipayai_proxy`"},
 		"pack.go":                {"Directive `alipayai_proxy`"},
 		"handlers_caddyfile.go":  {"Directive `alipayai_auth`", "Directive `alipayai_sandbox`", "`transport alipayai` of `reverse_proxy`"},

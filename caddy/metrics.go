@@ -34,6 +34,8 @@ type metrics struct {
 	packed          *prometheus.HistogramVec
 	askedAlone      *prometheus.CounterVec
 	compared        *prometheus.CounterVec
+	moderation      *prometheus.CounterVec
+	moderationTime  *prometheus.HistogramVec
 }
 
 const metricsNamespace, metricsSubsystem = "caddy", "alipayai"
@@ -85,6 +87,14 @@ func (m *metrics) init() {
 		"Calls that were packed and then asked alone, by reason.", "provider", "reason")
 	m.compared = counter("pack_comparisons_total",
 		"Answers of packed calls that were compared with those to the calls alone, by result: same or different.", "provider", "result")
+	m.moderation = counter("moderation_total",
+		"Verdicts on requests and answers, by moderator, by what has decided (rules, model, cache, error, output) and by result: allowed or blocked.",
+		"moderator", "by", "result")
+	m.moderationTime = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "moderation_seconds",
+		Help:    "Time that verdicts of a moderator's model took, those of its cache included.",
+		Buckets: []float64{.001, .01, .05, .1, .2, .4, .8, 1.6, 3.2},
+	}, []string{"moderator"})
 	m.duration = seconds("request_duration_seconds",
 		"Time from a call's start to its end.")
 }
@@ -95,7 +105,7 @@ func (m *metrics) register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
 		m.requests, m.attempts, m.tokenFetches, m.signingFailures, m.firstByte, m.duration,
 		m.queueWait, m.rejections, m.fallbacks, m.stored, m.evidence, m.alerts,
-		m.packed, m.askedAlone, m.compared,
+		m.packed, m.askedAlone, m.compared, m.moderation, m.moderationTime,
 	} {
 		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return err
@@ -118,6 +128,10 @@ func (m *metrics) evidenced(result evidence.Result) {
 
 func (m *metrics) alerted(sink string, kind alert.Kind, result alert.Result) {
 	m.alerts.WithLabelValues(sink, string(kind), string(result)).Inc()
+}
+
+func (m *metrics) moderated(moderator, by, result string) {
+	m.moderation.WithLabelValues(moderator, by, result).Inc()
 }
 
 func (m *metrics) tokenFetched(provider string, err error) {

@@ -86,6 +86,7 @@ type Proxy struct {
 	// `low`; `*` stands for each of all others. Default: `normal`
 	Priorities map[string]string `json:"priorities,omitempty"`
 
+	app     *App
 	gateway *alipayai.Gateway
 	door    openai.Door
 	// releases give back what the handler holds of the pooled state, when the
@@ -127,6 +128,7 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	h.app = app
 	site := strings.Join(h.Providers, " ")
 	app.sites[site] = true
 	o := observer{metrics: app.metrics, monitor: app.monitor, logger: live.Log(ctx.Logger()), site: site}
@@ -165,6 +167,7 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	if err := h.gateway.Prepare(); err != nil {
 		return err
 	}
+	app.maxBody = max(app.maxBody, h.gateway.MaxBody)
 	app.warnings.deadline(site, h.gateway.Providers, h.gateway.Deadline)
 	return nil
 }
@@ -234,7 +237,9 @@ var priorities = map[string]limiter.Priority{"high": limiter.High, "normal": lim
 func (h *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	h.calls.begin()
 	defer h.calls.end()
-	h.door.Serve(w, r, tenantOf(r))
+	reading := h.door.Read(r)
+	h.app.seen(r, reading)
+	h.door.Serve(w, r, tenantOf(r), reading)
 	return nil
 }
 

@@ -33,6 +33,11 @@ const (
 	CodeAllProvidersFailed  = "all_providers_failed"
 	CodeInvalidAPIKey       = "invalid_api_key"
 
+	CodeModerationBlocked     = "moderation_blocked"
+	CodeModerationUnavailable = "moderation_unavailable"
+	// CodeBlockedBefore is why a provider was not asked that has blocked the same request: a client gets what it said then.
+	CodeBlockedBefore = "blocked_before"
+
 	CodeInvalidIdempotencyKey  = "invalid_idempotency_key"
 	CodeIdempotencyInFlight    = "idempotency_in_flight"
 	CodeIdempotencyUnresolved  = "idempotency_unresolved"
@@ -47,6 +52,7 @@ var own = set(
 	CodeTokenUnavailable, CodeSigningFailed, CodeNotSigned, CodeRateLimit, CodeProviderUnavailable, CodeModelNotFound,
 	CodeUnknownURL, CodeMethodNotAllowed, CodeRequestTooLarge, CodeRequestUnreadable, CodeContentType, CodeClientGone,
 	CodeBreakerOpen, CodeThrottled, CodeUnsupported, CodeAllProvidersFailed, CodeInvalidAPIKey,
+	CodeModerationBlocked, CodeModerationUnavailable, CodeBlockedBefore,
 	CodeInvalidIdempotencyKey, CodeIdempotencyInFlight, CodeIdempotencyUnresolved, CodeIdempotencyReused, CodeIdempotencyUnavailable,
 	wire.CodeInvalidJSON, wire.CodeDuplicateKey, wire.CodeNestingTooDeep, wire.CodeMissingParameter, wire.CodeInvalidType,
 	wire.CodeEmptyString, wire.CodeEmptyArray, wire.CodeUnknownParameter, wire.CodeInvalidValue,

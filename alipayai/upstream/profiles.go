@@ -21,7 +21,12 @@ const (
 	EndpointChat       Endpoint = "chat"
 	EndpointEmbeddings Endpoint = "embeddings"
 	EndpointModels     Endpoint = "models"
+	// EndpointModerations is for moderators alone: no door serves it.
+	EndpointModerations Endpoint = "moderations"
 )
+
+// HasChoices reports whether a good answer has choices or data.
+func (e Endpoint) HasChoices() bool { return e == EndpointChat || e == EndpointEmbeddings }
 
 // Profile is what the gateway knows of a kind of upstream: where it is, how a
 // request is authenticated, and under which paths the endpoints are.
@@ -72,11 +77,15 @@ var (
 		EndpointChat:       "/v1/chat/completions",
 		EndpointEmbeddings: "/v1/embeddings",
 		EndpointModels:     "/v1/models",
+
+		EndpointModerations: "/v1/moderations",
 	}
 	openAIPaths = map[Endpoint]string{
 		EndpointChat:       "/chat/completions",
 		EndpointEmbeddings: "/embeddings",
 		EndpointModels:     "/models",
+
+		EndpointModerations: "/moderations",
 	}
 )
 

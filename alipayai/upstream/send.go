@@ -53,6 +53,9 @@ type Request struct {
 	// has no connection by then, and how long the answer may take is for Transport.
 	LeaveBy time.Time
 
+	// Cleared is closed when it is known whether the request may leave, which Caller then says in Leaving: no permit is
+	// used before, since one is worth something only at its time. Nil for at once.
+	Cleared <-chan struct{}
 	// Caller hears of the request.
 	Caller Caller
 	// Transport carries the request; the provider's when nil.
@@ -176,6 +179,16 @@ func (x *Exchange) reserve(r *Request) *failure.Failure {
 	p := x.provider
 	began := x.now()
 	err := x.permit.reserve(x.ctx, p.Cap, r)
+	if err == nil && !r.cleared() {
+		// The slot is for others to use; this request waits in the queue once more when it may leave.
+		x.permit.cancel()
+		select {
+		case <-r.Cleared:
+			err = x.permit.reserve(x.ctx, p.Cap, r)
+		case <-x.ctx.Done():
+			err = x.ctx.Err()
+		}
+	}
 	if err == nil {
 		if p.Cap != nil {
 			r.Caller.Permitted(p, x.now().Sub(began))
@@ -188,6 +201,18 @@ func (x *Exchange) reserve(r *Request) *failure.Failure {
 	}
 	r.Caller.Rejected(p, f.Code)
 	return f
+}
+
+func (r *Request) cleared() bool {
+	if r.Cleared == nil {
+		return true
+	}
+	select {
+	case <-r.Cleared:
+		return true
+	default:
+		return false
+	}
 }
 
 // roundTrip sends the request and waits for the head of its answer.

@@ -159,6 +159,25 @@ func ParseEmbeddingsRequest(body []byte, lim Limits) (Request, error) {
 	return r, nil
 }
 
+// ParseRequest reads a body of whatever endpoint: it wants one strict JSON object. Of the result Body, Model, where there
+// is one, and Texts are set. Every error is a [*RequestError].
+func ParseRequest(body []byte, lim Limits) (Request, error) {
+	s := newScanner(body, lim)
+	defer s.release()
+	r := Request{Body: body}
+	err := s.document(func(name []byte) error {
+		if string(name) == "model" && s.is('"') {
+			return s.requestModel(&r)
+		}
+		_, err := s.skip()
+		return err
+	})
+	if err != nil {
+		return Request{}, s.requestError(err)
+	}
+	return r, nil
+}
+
 func (s *scanner) requestModel(r *Request) error {
 	if !s.is('"') {
 		return s.wrongType("model", "a string")

@@ -50,13 +50,16 @@ var rooms = map[string]room{
 	"alipayai/alert":    {imports: []string{"alipayai/outgoing", "alipayai/credentials"}},
 	"alipayai/failure":  {imports: []string{"limiter", "failover", "alipayai/wire"}},
 	"alipayai/token":    {imports: []string{"alipayai/failure", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "internal/redisstore", "internal/seal"}},
+	// What a call has checked, one capability each.
+	"alipayai/moderate": {imports: []string{"alipayai/wire"}},
 	// One way out to a provider.
 	"alipayai/upstream": {imports: []string{
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "alipayai/replay",
 	}},
 	// Capabilities of a call, which do not know each other.
-	"alipayai/pack": {imports: []string{"alipayai/wire"}},
-	"alipayai":      {imports: append(slices.Clip(domain), "alipayai/upstream", "alipayai/pack")},
+	"alipayai/pack":   {imports: []string{"alipayai/wire"}},
+	"alipayai/intent": {},
+	"alipayai":        {imports: append(slices.Clip(domain), "alipayai/upstream", "alipayai/pack", "alipayai/moderate")},
 	// What operators ask a provider.
 	"alipayai/doctor": {imports: []string{
 		"signer", "limiter", "alipayai/upstream", "alipayai/failure", "alipayai/token", "alipayai/credentials", "alipayai/wire",
@@ -78,7 +81,7 @@ var (
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
 		"alipayai/wire", "alipayai/replay", "alipayai/evidence",
 	}
-	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/holds", "alipayai/door", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/redisstore", "internal/seal")
+	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/moderate", "alipayai/intent", "alipayai/holds", "alipayai/door", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/redisstore", "internal/seal")
 )
 
 // topLevel names what may stand at the top of the repository besides dotfiles,

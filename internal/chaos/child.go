@@ -79,7 +79,8 @@ func (c child) serve(ctx context.Context) (front *site, end func(), err error) {
 	}
 	if err == nil {
 		front, err = newSite(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			(&openai.Door{Gateway: g}).Serve(w, r, r.Header.Get(tenantHeader))
+			door := &openai.Door{Gateway: g}
+			door.Serve(w, r, r.Header.Get(tenantHeader), door.Read(r))
 		}))
 	}
 	if err != nil {

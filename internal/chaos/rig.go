@@ -206,7 +206,8 @@ func newReplica(ctx context.Context, s settings, r *rig, number int) (*replica, 
 	door := openai.Door{Gateway: g}
 	front, err := newSite(ctx, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		tenant := req.Header.Get(tenantHeader)
-		door.Serve(w, req.WithContext(withKey(req.Context(), tenant, req.Header.Get("Idempotency-Key"))), tenant)
+		req = req.WithContext(withKey(req.Context(), tenant, req.Header.Get("Idempotency-Key")))
+		door.Serve(w, req, tenant, door.Read(req))
 	}))
 	if err != nil {
 		return nil, err

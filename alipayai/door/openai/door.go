@@ -17,19 +17,27 @@ type Door struct {
 	Gateway *alipayai.Gateway
 }
 
+// Read reads a request, for Serve.
+func (d *Door) Read(r *http.Request) *Reading { return Read(r, d.Gateway.MaxBody, d.Gateway.Now) }
+
 // Serve answers one request of an authenticated tenant (alipayai.AnonymousTenant
-// without one). It writes every error itself. When a stream breaks after its
+// without one), of which rd was read. It writes every error itself. When a stream breaks after its
 // first content it sends the error event and panics http.ErrAbortHandler, as
 // net/http's own reverse proxy does, so that the client cannot take the
 // truncation for an end.
-func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string) {
-	c := &alipayai.Call{Tenant: tenant, Format: openai.Format{}, Header: r.Header, Began: d.Gateway.Now()}
-	f := d.read(c, r, w.Header())
-	c.Received = d.Gateway.Now()
-	if f != nil {
-		writeError(w, d.Gateway.Refuse(r.Context(), c, f))
+func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *Reading) {
+	c := &alipayai.Call{
+		Tenant: tenant, Format: openai.Format{}, Header: r.Header, Endpoint: rd.Endpoint, Request: rd.Request,
+		IdempotencyKey: rd.IdempotencyKey, Began: rd.Began, Received: rd.Received,
+	}
+	if rd.Failure != nil {
+		if rd.allow != "" {
+			w.Header().Set("Allow", rd.allow)
+		}
+		writeError(w, d.Gateway.Refuse(r.Context(), c, rd.Failure))
 		return
 	}
+	c.TakeModeration(r.Context())
 	a, err := d.Gateway.Do(r.Context(), c)
 	if err != nil {
 		if e, ok := errors.AsType[*alipayai.Error](err); ok {

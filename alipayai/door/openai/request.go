@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
@@ -25,9 +26,56 @@ var endpoints = []struct {
 	{"/models", http.MethodGet, upstream.EndpointModels},
 }
 
-// read finds the endpoint and reads the request into c: once, capped, and refused
-// when it is not strict JSON. header takes what an error's answer needs.
-func (d *Door) read(c *alipayai.Call, r *http.Request, header http.Header) *failure.Failure {
+// Reading is what was read of an HTTP request: the call that it makes, or why it makes none.
+type Reading struct {
+	// Endpoint, Request and IdempotencyKey are the call's.
+	Endpoint       upstream.Endpoint
+	Request        wire.Request
+	IdempotencyKey string
+	// Began is when the request began to be read, and Received when it had been.
+	Began, Received time.Time
+	// Failure says why it cannot be served; nil where it can.
+	Failure *failure.Failure
+	// allow is the method that the path takes, where the request's is another.
+	allow string
+	// size is the body's in bytes: as announced, or as far as it was read and inflated, whichever is more.
+	size int64
+}
+
+// Read reads a request as a call: its head, then its whole body, capped to limit bytes after decompression, and refused
+// when it is not strict JSON. What [Peek] has read before is not read again.
+func Read(r *http.Request, limit int64, now func() time.Time) *Reading {
+	if b, ok := r.Body.(*body); ok {
+		return b.read(r, limit, now)
+	}
+	rd := &Reading{Began: now()}
+	if rd.readHead(r) {
+		text, err := readAll(r, r.Body, limit)
+		rd.parse(r, text, limit, err)
+	}
+	rd.Received = now()
+	return rd
+}
+
+// Peek is Read for what only looks at a request: r.Body gives the same bytes again to whoever reads it next, compressed
+// as they came and with the error that ended them, and a Read or Peek after it gives the same Reading. limit is to be
+// the largest of those who read after it.
+func Peek(r *http.Request, limit int64, now func() time.Time) *Reading {
+	return kept(r).read(r, limit, now)
+}
+
+// within is the reading of one who takes no more than limit bytes.
+func (rd *Reading) within(limit int64) *Reading {
+	if rd.size <= limit {
+		return rd
+	}
+	refused := *rd
+	refused.Request, refused.Failure = wire.Request{}, bodyTooLarge()
+	return &refused
+}
+
+// readHead finds the endpoint, checks what comes before the body, and reports whether the body is to be read.
+func (rd *Reading) readHead(r *http.Request) bool {
 	for _, e := range endpoints {
 		// A client whose base URL lacks /v1 learns that, rather than work with one
 		// gateway and not with the next.
@@ -35,44 +83,54 @@ func (d *Door) read(c *alipayai.Call, r *http.Request, header http.Header) *fail
 			continue
 		}
 		if r.Method != e.method {
-			header.Set("Allow", e.method)
-			return failure.InvalidRequest(http.StatusMethodNotAllowed, failure.CodeMethodNotAllowed, "use "+e.method+" for this path")
+			rd.allow = e.method
+			rd.Failure = failure.InvalidRequest(http.StatusMethodNotAllowed, failure.CodeMethodNotAllowed, "use "+e.method+" for this path")
+			return false
 		}
-		c.Endpoint = e.endpoint
+		rd.Endpoint = e.endpoint
 	}
-	if c.Endpoint == "" {
-		return failure.InvalidRequest(http.StatusNotFound, failure.CodeUnknownURL,
+	if rd.Endpoint == "" {
+		rd.Failure = failure.InvalidRequest(http.StatusNotFound, failure.CodeUnknownURL,
 			"this gateway serves POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models; the client's base URL ends in /v1")
+		return false
 	}
 	switch keys := r.Header["Idempotency-Key"]; {
 	case len(keys) == 0:
 	case len(keys) == 1 && keys[0] != "" && alipayai.IsVisible(keys[0]):
-		c.IdempotencyKey = keys[0]
+		rd.IdempotencyKey = keys[0]
 	default:
-		return failure.InvalidRequest(http.StatusBadRequest, failure.CodeInvalidIdempotencyKey,
+		rd.Failure = failure.InvalidRequest(http.StatusBadRequest, failure.CodeInvalidIdempotencyKey,
 			"Idempotency-Key must be sent once, as 1 to 255 characters of visible ASCII")
+		return false
 	}
-	if c.Endpoint == upstream.EndpointModels {
-		return nil
+	if rd.Endpoint == upstream.EndpointModels {
+		return false
 	}
+	rd.Failure = wantsJSON(r)
+	return rd.Failure == nil
+}
+
+// parse makes a call of a body, of which text was read until err.
+func (rd *Reading) parse(r *http.Request, text []byte, limit int64, err error) {
+	rd.size = max(int64(len(text)), r.ContentLength)
+	if rd.Failure = bodyFailure(r, rd.size, limit, err); rd.Failure != nil {
+		return
+	}
+	parse := wire.ParseChatRequest
+	if rd.Endpoint == upstream.EndpointEmbeddings {
+		parse = wire.ParseEmbeddingsRequest
+	}
+	if rd.Request, err = parse(text, wire.Limits{}); err != nil {
+		rd.Failure = failure.UnreadableRequest(err)
+	}
+}
+
+func wantsJSON(r *http.Request) *failure.Failure {
 	if contentType := r.Header.Get("Content-Type"); contentType != "application/json" {
 		if media, _, err := mime.ParseMediaType(contentType); err != nil || media != "application/json" {
 			return failure.InvalidRequest(http.StatusUnsupportedMediaType, failure.CodeContentType, "Content-Type must be application/json")
 		}
 	}
-	body, f := d.readBody(r)
-	if f != nil {
-		return f
-	}
-	parse := wire.ParseChatRequest
-	if c.Endpoint == upstream.EndpointEmbeddings {
-		parse = wire.ParseEmbeddingsRequest
-	}
-	request, err := parse(body, wire.Limits{})
-	if err != nil {
-		return failure.UnreadableRequest(err)
-	}
-	c.Request = request
 	return nil
 }
 
@@ -80,46 +138,55 @@ func (d *Door) read(c *alipayai.Call, r *http.Request, header http.Header) *fail
 // client's word.
 const maxTrusted = 64 << 10
 
-// readBody gives the whole body, decompressed if it came gzipped. The buffer is
+// errEncoding says that a body has an encoding other than gzip.
+var errEncoding = errors.New("unknown content encoding")
+
+// readAll reads a whole body, decompressed if it came gzipped, but no more than a byte beyond limit. The buffer is
 // not pooled: a transport may still read it after a round trip has returned.
-func (d *Door) readBody(r *http.Request) ([]byte, *failure.Failure) {
-	limit := d.Gateway.MaxBody
-	if r.ContentLength > limit {
-		return nil, bodyTooLarge()
-	}
-	var body []byte
-	var err error
+func readAll(r *http.Request, from io.Reader, limit int64) (text []byte, err error) {
 	switch encoding := r.Header.Get("Content-Encoding"); {
+	case r.ContentLength > limit:
+		return nil, &http.MaxBytesError{Limit: limit}
 	case encoding == "" && r.ContentLength > 0 && r.ContentLength <= maxTrusted:
-		body = make([]byte, r.ContentLength)
-		_, err = io.ReadFull(r.Body, body)
-	case encoding == "" || strings.EqualFold(encoding, "identity"):
+		text = make([]byte, r.ContentLength)
+		n, err := io.ReadFull(from, text)
+		return text[:n], err
+	case isIdentity(encoding):
 		// What is announced may never come: memory grows with what has.
-		body, err = io.ReadAll(io.LimitReader(r.Body, limit+1))
+		return io.ReadAll(io.LimitReader(from, limit+1))
 	case strings.EqualFold(encoding, "gzip"):
-		var inflated *gzip.Reader
 		// Deflated bytes are capped too: empty members inflate to nothing.
-		if inflated, err = gzip.NewReader(io.LimitReader(r.Body, limit)); err == nil {
-			body, err = io.ReadAll(io.LimitReader(inflated, limit+1))
+		inflated, err := gzip.NewReader(io.LimitReader(from, limit))
+		if err != nil {
+			return nil, err
 		}
-	default:
-		return nil, failure.InvalidRequest(http.StatusUnsupportedMediaType, failure.CodeContentType, "Content-Encoding must be gzip or absent")
+		return io.ReadAll(io.LimitReader(inflated, limit+1))
 	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok || int64(len(body)) > limit {
-		return nil, bodyTooLarge()
+	return nil, errEncoding
+}
+
+func isIdentity(encoding string) bool {
+	return encoding == "" || strings.EqualFold(encoding, "identity")
+}
+
+// bodyFailure says why a body of which size bytes were read until err cannot be taken; nil where it can.
+func bodyFailure(r *http.Request, size, limit int64, err error) *failure.Failure {
+	_, capped := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case capped || size > limit:
+		return bodyTooLarge()
+	case err == nil:
+		return nil
+	case errors.Is(err, errEncoding):
+		return failure.InvalidRequest(http.StatusUnsupportedMediaType, failure.CodeContentType, "Content-Encoding must be gzip or absent")
+	// The server's read_body. It ends the request's context too, as if the client
+	// had left (net/http, connReader), but the client waits for an answer.
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return failure.InvalidRequest(http.StatusRequestTimeout, failure.CodeRequestUnreadable, "the body did not come in time")
+	case r.Context().Err() != nil:
+		return failure.OfTransport(r.Context(), r.Context(), err, false)
 	}
-	if err != nil {
-		// The server's read_body. It ends the request's context too, as if the client
-		// had left (net/http, connReader), but the client waits for an answer.
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, failure.InvalidRequest(http.StatusRequestTimeout, failure.CodeRequestUnreadable, "the body did not come in time")
-		}
-		if r.Context().Err() != nil {
-			return nil, failure.OfTransport(r.Context(), r.Context(), err, false)
-		}
-		return nil, failure.InvalidRequest(http.StatusBadRequest, failure.CodeRequestUnreadable, "the body ended early or could not be inflated")
-	}
-	return body, nil
+	return failure.InvalidRequest(http.StatusBadRequest, failure.CodeRequestUnreadable, "the body ended early or could not be inflated")
 }
 
 func bodyTooLarge() *failure.Failure {

@@ -8,8 +8,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
@@ -25,9 +25,9 @@ func TestInflatedBodiesAreBounded(t *testing.T) {
 	body := &counted{Reader: strings.NewReader(bomb)}
 	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", body)
 	r.Header.Set("Content-Encoding", "gzip")
-	d := &Door{Gateway: &alipayai.Gateway{MaxBody: most}}
-	if got, f := d.readBody(r); f == nil || f.Code != failure.CodeRequestTooLarge {
-		t.Errorf("%d bytes, failure %v", len(got), f)
+	r.Header.Set("Content-Type", "application/json")
+	if rd := Read(r, most, time.Now); rd.Failure == nil || rd.Failure.Code != failure.CodeRequestTooLarge {
+		t.Errorf("%d bytes, failure %v", len(rd.Request.Body), rd.Failure)
 	}
 	if enough := len(bomb)/64 + 8<<10; body.read > enough {
 		t.Errorf("%d bytes of %d were read, want at most %d", body.read, len(bomb), enough)

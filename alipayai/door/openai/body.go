@@ -1,0 +1,103 @@
+package openai
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// body is a request's body that Peek has read, and that is still to be read: it gives the bytes again as they came,
+// compressed where they were, then what had not been read, and the error that ended it.
+type body struct {
+	source io.ReadCloser // the client's
+	raw    []byte        // what was read of it
+	err    error         // what ended it, if anything has
+	at     int           // how much of raw has been given
+	// recording says that what is read of source is added to raw.
+	recording bool
+
+	// reading is what was made of it, for a request with that head.
+	reading *Reading
+	head    head
+}
+
+// head is all of a request's head that decides what is made of its body.
+type head struct {
+	method, path, contentType, encoding, key string
+	keys                                     int
+}
+
+func headOf(r *http.Request) head {
+	keys := r.Header["Idempotency-Key"]
+	h := head{method: r.Method, path: r.URL.Path, contentType: r.Header.Get("Content-Type"), encoding: r.Header.Get("Content-Encoding"), keys: len(keys)}
+	if len(keys) > 0 {
+		h.key = keys[0]
+	}
+	return h
+}
+
+// kept gives the body of r as one that can be read again.
+func kept(r *http.Request) *body {
+	b, ok := r.Body.(*body)
+	if !ok {
+		b = &body{source: r.Body}
+	}
+	return b
+}
+
+// read gives what is made of the body for r.
+func (b *body) read(r *http.Request, limit int64, now func() time.Time) *Reading {
+	h := headOf(r)
+	if b.reading != nil && b.head == h {
+		return b.reading.within(limit)
+	}
+	rd := &Reading{Began: now()}
+	if rd.readHead(r) {
+		r.Body = b
+		text, err := b.readAll(r, limit)
+		rd.parse(r, text, limit, err)
+	}
+	rd.Received = now()
+	if b.reading != nil { // it had been received by then
+		rd.Began, rd.Received = b.reading.Began, b.reading.Received
+	}
+	b.reading, b.head = rd, h
+	return rd
+}
+
+// readAll is readAll of the body from its beginning, after which it is at its beginning again.
+func (b *body) readAll(r *http.Request, limit int64) ([]byte, error) {
+	defer func() { b.at, b.recording = 0, false }()
+	b.at = 0
+	if !isIdentity(r.Header.Get("Content-Encoding")) {
+		b.recording = true
+		return readAll(r, b, limit)
+	}
+	text, err := readAll(r, b, limit)
+	if len(text) > len(b.raw) {
+		b.raw = text // not a copy: it is only read from now on
+	}
+	return text, err
+}
+
+// Read gives the body again.
+func (b *body) Read(p []byte) (int, error) {
+	if b.at < len(b.raw) {
+		n := copy(p, b.raw[b.at:])
+		b.at += n
+		return n, nil
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err := b.source.Read(p)
+	b.err = err
+	if b.recording {
+		b.raw = append(b.raw, p[:n]...)
+		b.at = len(b.raw)
+	}
+	return n, err
+}
+
+// Close closes the client's body.
+func (b *body) Close() error { return b.source.Close() }

@@ -1,0 +1,54 @@
+package moderate
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"sync"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// Limits of a cache.
+const (
+	// DefaultCacheTTL is how long a model's verdict counts.
+	DefaultCacheTTL = time.Hour
+	// DefaultCacheEntries is how many verdicts are kept, of about 200 bytes each.
+	DefaultCacheEntries = 10_000
+)
+
+// Cache keeps the verdicts of models, by tenant, policy version and a keyed hash of the normalised text. The key is the
+// cache's own, and random: who reads its memory cannot ask whether somebody wrote a text. The zero value is
+// empty; it is safe for concurrent use and may outlive a configuration.
+type Cache struct {
+	once     sync.Once
+	secret   [sha256.Size]byte
+	verdicts expiring[bool]
+}
+
+// sum is a hash, under the cache's key, of the parts with their lengths.
+func (c *Cache) sum(parts ...string) [sha256.Size]byte {
+	c.once.Do(func() { _, _ = rand.Read(c.secret[:]) }) // never fails
+	h := hmac.New(sha256.New, c.secret[:])
+	var size [8]byte
+	for _, part := range parts {
+		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
+		h.Write(size[:])
+		h.Write([]byte(part))
+	}
+	var sum [sha256.Size]byte
+	h.Sum(sum[:0])
+	return sum
+}
+
+// key is that of a verdict on texts.
+func (c *Cache) key(tenant string, version [sha256.Size]byte, texts []wire.Text) [sha256.Size]byte {
+	parts := make([]string, 0, 2+2*len(texts))
+	parts = append(parts, tenant, string(version[:]))
+	for _, t := range texts {
+		parts = append(parts, t.Role, string(Fold(nil, t.Value)))
+	}
+	return c.sum(parts...)
+}

@@ -1,0 +1,12 @@
+// Package moderate says whether texts may be sent to a model, and whether what a
+// model generates may be shown. It knows no call and no connection: texts go in,
+// and a [Verdict] comes out.
+//
+//	normalise.go  spellings that read the same become the same text
+//	rules.go      words, patterns and combinations over that text; syntax.go reads them from a file
+//	china.rules   what Chinese law forbids to ask a financial assistant
+//	form.go       what is asked of a model that moderates, and what its answer means
+//	moderator.go  the rules first, then the model, whose verdicts cache.go keeps
+//	guard.go      the same rules over an answer while it streams
+//	blocked.go    requests that a provider has blocked already
+package moderate

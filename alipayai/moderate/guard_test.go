@@ -1,0 +1,211 @@
+package moderate
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+// event is a chunk with that content.
+func event(text string) string {
+	quoted, _ := json.Marshal(text)
+	return `data: {"choices":[{"index":0,"delta":{"content":` + string(quoted) + `}}]}` + "\n\n"
+}
+
+// shown is the text of events.
+func shown(t *testing.T, events []byte) string {
+	t.Helper()
+	var b strings.Builder
+	for data := range eachData(events) {
+		var c struct {
+			Choices []struct {
+				Delta struct{ Content string }
+			}
+		}
+		if err := json.Unmarshal(data, &c); err != nil {
+			t.Fatal(err)
+		}
+		for _, choice := range c.Choices {
+			b.WriteString(choice.Delta.Content)
+		}
+	}
+	return b.String()
+}
+
+func compiled(t testing.TB, file string) *Rules {
+	t.Helper()
+	r := new(Rules)
+	if err := r.AddFile("test", file); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Compile(); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+const guarded = `
+稳赚不赔
+insider tip
+list predict: predict | 预测
+list income: future income | 收入
+list lawful: it is forbidden | 禁止
+deny: predict + income within 8 unless lawful
+`
+
+// stream gives a text to a guard in parts of random length, and what was shown, and the policy.
+func stream(t *testing.T, r *Rules, text string, random *rand.Rand) (out, policy string) {
+	t.Helper()
+	g := r.Guard(DefaultWindow)
+	var released []byte
+	letters := []rune(text)
+	for len(letters) > 0 && policy == "" {
+		n := min(1+random.IntN(12), len(letters))
+		released, policy = g.Add(released, []byte(event(string(letters[:n]))))
+		letters = letters[n:]
+	}
+	if policy == "" {
+		released, policy = g.End(released)
+	}
+	return shown(t, released), policy
+}
+
+// However an answer is split, the guard decides as a check of the whole does, gives all of a good one, and of what is refused not
+// a character.
+func TestGuardDecidesAsForTheWhole(t *testing.T) {
+	r := compiled(t, guarded)
+	random := rand.New(rand.NewPCG(1, 2))
+	parts := []string{
+		"a word of text, ", "这是一段话。", "predict ", "预测", "收入", "future income ", "禁止", "it is forbidden to ", "insider ", "tip ", "稳赚", "不赔", "稳 赚\u200b", "\n\n", "!!! ", "12.5% ",
+		strings.Repeat("long and harmless ", 12), strings.Repeat("长而无害", 30),
+	}
+	blocked := 0
+	for range 3000 {
+		var b strings.Builder
+		for range 1 + random.IntN(9) {
+			b.WriteString(parts[random.IntN(len(parts))])
+		}
+		text := b.String()
+		want, _ := r.Check(text)
+		out, policy := stream(t, r, text, random)
+		if policy != want.Policy {
+			t.Fatalf("%q: policy %q, of the whole %q", text, policy, want.Policy)
+		}
+		if policy == "" && out != text {
+			t.Fatalf("%q became %q", text, out)
+		}
+		if policy == "" {
+			continue
+		}
+		blocked++
+		if !strings.HasPrefix(text, out) {
+			t.Fatalf("%q is no beginning of %q", out, text)
+		}
+		// What was shown, and all that begins after it, must need more than the rest to be refused: no word is begun.
+		for _, word := range []string{"insider tip", "稳赚不赔"} {
+			at := strings.Index(text, word)
+			if at >= 0 && len(out) > at {
+				if f, found := r.Check(text[:len(out)]); found {
+					t.Fatalf("%q was shown of %q (%v)", out, text, f)
+				}
+			}
+		}
+		if _, found := r.Check(out); found {
+			t.Fatalf("%q was shown, which is refused", out)
+		}
+	}
+	if blocked < 200 {
+		t.Errorf("only %d texts were refused", blocked)
+	}
+}
+
+func TestGuardShowsNothingOfAWord(t *testing.T) {
+	for name, tc := range map[string]struct{ before, refused string }{
+		"word":        {"The answer is long enough to be given out before: ", "insider tip"},
+		"spelt apart": {"The answer is long enough to be given out before; ", "i.n.s.i.d.e.r tip"},
+		"Han":         {strings.Repeat("这是一段很长的话,", 10), "稳赚不赔"},
+		"combination": {"The answer is long enough to be given out before: ", "predict your future income"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := compiled(t, guarded)
+			text := tc.before + tc.refused + strings.Repeat(" and so on", 20)
+			out, policy := stream(t, r, text, rand.New(rand.NewPCG(1, 2)))
+			if policy != "test" || !strings.HasPrefix(tc.before, out) || out == "" {
+				t.Errorf("shown %q, policy %q", out, policy)
+			}
+		})
+	}
+}
+
+func TestGuardCoversEveryText(t *testing.T) {
+	chunk := func(choice int, delta string) string {
+		return fmt.Sprintf(`data: {"choices":[{"index":%d,"delta":{%s}}]}`+"\n\n", choice, delta)
+	}
+	for name, events := range map[string][]string{
+		"content":             {chunk(0, `"content":"稳赚"`), chunk(0, `"content":"不赔"`)},
+		"reasoning":           {chunk(0, `"reasoning_content":"稳赚"`), chunk(0, `"reasoning_content":"不赔"`)},
+		"refusal":             {chunk(0, `"refusal":"稳赚"`), chunk(0, `"refusal":"不赔"`)},
+		"second choice":       {chunk(0, `"content":"a"`), chunk(1, `"content":"稳赚"`), chunk(0, `"content":"b"`), chunk(1, `"content":"不赔"`)},
+		"arguments":           {chunk(0, `"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":\"稳"}}]`), chunk(0, `"tool_calls":[{"index":0,"function":{"arguments":"赚不赔\"}"}}]`)},
+		"escapes, split":      {chunk(0, `"tool_calls":[{"index":0,"function":{"arguments":"\\u7a33\\u8"}}]`), chunk(0, `"tool_calls":[{"index":0,"function":{"arguments":"d5a不赔"}}]`)},
+		"escapes of escapes":  {chunk(0, `"tool_calls":[{"index":0,"function":{"arguments":"\\\\u7a33\\"}}]`), chunk(0, `"tool_calls":[{"index":0,"function":{"arguments":"\\u8d5a不赔"}}]`)},
+		"several in a packet": {chunk(0, `"content":"稳赚"`) + chunk(0, `"content":"不赔"`)},
+		"lines that end CRLF": {strings.ReplaceAll(chunk(0, `"content":"稳赚不赔"`), "\n", "\r\n")},
+		"data over two lines": {"data: {\"choices\":[{\"delta\":\ndata: {\"content\":\"稳赚不赔\"}}]}\n\n"},
+		"unknown member":      {chunk(0, `"reasoning_details":[{"summary":"稳赚不赔"}]`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := compiled(t, "稳赚不赔").Guard(DefaultWindow)
+			var out []byte
+			policy := ""
+			for _, e := range events {
+				if policy == "" {
+					out, policy = g.Add(out, []byte(e))
+				}
+			}
+			if policy == "" {
+				out, policy = g.End(out)
+			}
+			if policy != "test" || strings.Contains(string(out), "稳") {
+				t.Errorf("policy %q, shown %q", policy, out)
+			}
+		})
+	}
+}
+
+func TestGuardHoldsPatternsBack(t *testing.T) {
+	r := compiled(t, `pattern: card [0-9]{4} [0-9]{4} [0-9]{4}`)
+	before := strings.Repeat("a harmless sentence. ", 10)
+	out, policy := stream(t, r, before+"card 1234 5678 9012", rand.New(rand.NewPCG(3, 4)))
+	if policy != "test" || !strings.HasPrefix(before, out) || out == "" {
+		t.Errorf("policy %q, shown %q", policy, out)
+	}
+}
+
+// A guard keeps no more of an answer than its rules look at.
+func TestGuardIsBounded(t *testing.T) {
+	for name, text := range map[string]string{"letters": "harmless ", "no letters": "!?-.", "invisible": "\u200b\u200d", "marks": "a\u0336\u0336\u0336"} {
+		t.Run(name, func(t *testing.T) {
+			r := compiled(t, guarded)
+			g := r.Guard(DefaultWindow)
+			out := 0
+			for range 400 {
+				released, policy := g.Add(nil, []byte(event(strings.Repeat(text, 400))))
+				if policy != "" {
+					t.Fatalf("policy %s", policy)
+				}
+				out += len(released)
+			}
+			for _, c := range g.channels {
+				if len(c.tail) > 2*maxTail {
+					t.Errorf("the tail has %d bytes", len(c.tail))
+				}
+			}
+			if out == 0 {
+				t.Error("nothing was given out")
+			}
+		})
+	}
+}

@@ -1,0 +1,199 @@
+package moderate
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// DefaultTimeout is how long a model may take for its verdict, waiting for its provider's rate cap included.
+const DefaultTimeout = 800 * time.Millisecond
+
+// MaxModelText is how many bytes of text a model is asked about. It cannot judge more, which is an error.
+const MaxModelText = 256 << 10
+
+// Model asks a model. body is a request in OpenAI's form, of POST /v1/moderations where moderations is set and else of
+// POST /v1/chat/completions, and so is the answer.
+type Model interface {
+	Ask(ctx context.Context, tenant string, body []byte, moderations bool) (answer []byte, err error)
+}
+
+// Moderator decides whether texts may be sent.
+type Moderator struct {
+	// Name is that of the policy: what of it refuses is named after a dot, as in law.income-forecast.
+	Name string
+	// Rules come first.
+	Rules *Rules
+	// Model is asked for what the rules permit; nil for none. ModelName, Form and Policy say how: Policy is of form Chat alone.
+	Model     Model
+	ModelName string
+	Form      Form
+	Policy    string
+	// Timeout bounds how long the verdict takes; DefaultTimeout when 0.
+	Timeout time.Duration
+	// Open permits what the model gives no verdict on; else it is refused.
+	Open bool
+	// Cache keeps the model's verdicts for CacheTTL, CacheEntries of them; nil for none.
+	Cache        *Cache
+	CacheTTL     time.Duration
+	CacheEntries int
+	// Shared says that tenant is of many who cannot be told apart, whose verdicts are not kept.
+	Shared func(tenant string) bool
+	// Now is the time; time.Now when nil.
+	Now func() time.Time
+
+	version [sha256.Size]byte
+}
+
+// By is what has decided.
+type By string
+
+// What decides.
+const (
+	ByRules By = "rules"
+	ByModel By = "model"
+	ByCache By = "cache" // the model, before
+	ByError By = "error" // the model gave no verdict, and the configuration decides
+)
+
+// Verdict is what a moderator says of texts.
+type Verdict struct {
+	// Blocked says that they must not be sent.
+	Blocked bool
+	// Policy is what they break; empty where they are not blocked.
+	Policy string
+	By     By
+	// Err is why the model gave no verdict. It quotes no text.
+	Err error
+}
+
+// Prepare completes the moderator.
+func (m *Moderator) Prepare() error {
+	if m.Rules == nil {
+		m.Rules = new(Rules)
+	}
+	if err := m.Rules.Compile(); err != nil {
+		return err
+	}
+	if m.Rules.Empty() && m.Model == nil {
+		return errors.New("a moderator needs rules, words, a pattern or a model")
+	}
+	if m.Timeout == 0 {
+		m.Timeout = DefaultTimeout
+	}
+	if m.CacheTTL == 0 {
+		m.CacheTTL = DefaultCacheTTL
+	}
+	if m.CacheEntries == 0 {
+		m.CacheEntries = DefaultCacheEntries
+	}
+	if m.Now == nil {
+		m.Now = time.Now
+	}
+	if m.Policy == "" {
+		m.Policy = DefaultPolicy
+	}
+	m.version = sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %x", m.Name, m.Form, m.ModelName, m.Policy, m.Rules.version))
+	return nil
+}
+
+// Version names the moderator's policy as it is now: its rules, and how its model is asked.
+func (m *Moderator) Version() string { return hex.EncodeToString(m.version[:8]) }
+
+// CheckRules holds texts against the rules.
+func (m *Moderator) CheckRules(texts []wire.Text) Verdict {
+	if policy, found := m.Rules.CheckTexts(texts); found {
+		return Verdict{Blocked: true, Policy: m.policy(policy), By: ByRules}
+	}
+	return Verdict{By: ByRules}
+}
+
+func (m *Moderator) policy(name string) string { return PolicyName(m.Name, name) }
+
+// PolicyName is the full name of a policy of a moderator: law.income-forecast, or law for what has no name of its own.
+func PolicyName(moderator, policy string) string {
+	if policy == "" || policy == moderator {
+		return moderator
+	}
+	return moderator + "." + policy
+}
+
+// CheckModel asks the model, or the cache for what it has said. It returns within the timeout.
+func (m *Moderator) CheckModel(ctx context.Context, tenant string, texts []wire.Text) Verdict {
+	if m.Model == nil || len(texts) == 0 {
+		return Verdict{By: ByRules}
+	}
+	ctx, cancel := context.WithTimeout(ctx, m.Timeout)
+	defer cancel()
+	keeps := m.Cache != nil && (m.Shared == nil || !m.Shared(tenant))
+	var key [sha256.Size]byte
+	if keeps {
+		key = m.Cache.key(tenant, m.version, texts)
+		if blocked, ok := m.Cache.verdicts.get(key, m.Now()); ok {
+			return m.said(blocked, ByCache)
+		}
+	}
+	blocked, err := m.ask(ctx, tenant, texts)
+	if err != nil {
+		v := Verdict{Blocked: !m.Open, By: ByError, Err: err}
+		if v.Blocked {
+			v.Policy = m.Name
+		}
+		return v
+	}
+	if keeps {
+		m.Cache.verdicts.put(key, blocked, m.Now().Add(m.CacheTTL), m.CacheEntries)
+	}
+	return m.said(blocked, ByModel)
+}
+
+func (m *Moderator) said(blocked bool, by By) Verdict {
+	if !blocked {
+		return Verdict{By: by}
+	}
+	return Verdict{Blocked: true, Policy: m.policy("model"), By: by}
+}
+
+// answered is what a model's answer was read as.
+type answered struct {
+	blocked bool
+	err     error
+}
+
+// ask asks the model. Whatever becomes of that, it returns when ctx ends.
+func (m *Moderator) ask(ctx context.Context, tenant string, texts []wire.Text) (blocked bool, err error) {
+	size := 0
+	for _, t := range texts {
+		size += len(t.Value)
+	}
+	if size > MaxModelText {
+		return false, fmt.Errorf("the text has %d bytes, more than a model is asked about", size)
+	}
+	done := make(chan answered, 1)
+	go func() {
+		a := answered{err: errors.New("asking the model has panicked")}
+		defer func() {
+			_ = recover()
+			done <- a
+		}()
+		q := m.Form.ask(m.ModelName, m.Policy, texts)
+		answer, err := m.Model.Ask(ctx, tenant, q.body, m.Form == Moderations)
+		if err != nil {
+			a = answered{err: err}
+			return
+		}
+		blocked, err := m.Form.read(q, len(texts), answer)
+		a = answered{blocked, err}
+	}()
+	select {
+	case a := <-done:
+		return a.blocked, a.err
+	case <-ctx.Done():
+		return false, fmt.Errorf("no verdict in time: %w", context.Cause(ctx))
+	}
+}

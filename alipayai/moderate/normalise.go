@@ -1,0 +1,283 @@
+package moderate
+
+import (
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Fold appends text to dst as patterns see it: normalised by NFKC (Unicode Standard
+// Annex 15), which folds full-width forms too, without characters that have no width,
+// without marks over Latin, Greek and Cyrillic letters and Han, in lower case, and
+// with one space for any white space. Invalid UTF-8 becomes U+FFFD.
+func Fold(dst []byte, text string) []byte {
+	for i := 0; i < len(text); {
+		if c := text[i]; c < utf8.RuneSelf {
+			dst = appendASCII(dst, c)
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(text[i:])
+		if plain, ok := foldPlain(r); ok {
+			dst = appendFolded(dst, plain)
+			i += size
+			continue
+		}
+		end := i + size
+		for end < len(text) && text[end] >= utf8.RuneSelf && end-i < maxSegment {
+			next, size := utf8.DecodeRuneInString(text[end:])
+			if _, ok := foldPlain(next); ok {
+				break
+			}
+			end += size
+		}
+		dst = foldSegment(dst, text[i:end])
+		i = end
+	}
+	return dst
+}
+
+// maxSegment bounds what is normalised at once, in bytes.
+const maxSegment = 4 << 10
+
+func appendASCII(dst []byte, c byte) []byte {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return append(dst, c+'a'-'A')
+	case c > ' ' && c < 0x7f:
+		return append(dst, c)
+	case c == ' ' || '\t' <= c && c <= '\r':
+		if n := len(dst); n > 0 && dst[n-1] == ' ' {
+			return dst
+		}
+		return append(dst, ' ')
+	default:
+		return dst // a control character, which has no width
+	}
+}
+
+// foldPlain folds the characters of most texts that are not ASCII, which NFKC leaves as they
+// are or maps by a constant: Han, and Chinese punctuation.
+func foldPlain(r rune) (rune, bool) {
+	switch {
+	case 0x4e00 <= r && r <= 0x9fff:
+		if simple, ok := simplified[r]; ok {
+			return simple, true
+		}
+		return r, true
+	case 0xff01 <= r && r <= 0xff5e:
+		return r - 0xff01 + '!', true
+	case r == 0x3000:
+		return ' ', true
+	case r == 0xfdfa: // NFKC makes 18 letters of this one alone; left as it is, a text grows to a few times its size at most
+		return r, true
+	case 0x3001 <= r && r <= 0x3002, 0x3008 <= r && r <= 0x3011, 0x2013 <= r && r <= 0x2014, 0x2018 <= r && r <= 0x201d:
+		return r, true
+	}
+	return r, false
+}
+
+func appendFolded(dst []byte, r rune) []byte {
+	if r < utf8.RuneSelf {
+		return appendASCII(dst, byte(r))
+	}
+	return utf8.AppendRune(dst, r)
+}
+
+// foldSegment folds what needs Unicode's tables.
+func foldSegment(dst []byte, text string) []byte {
+	var room, kept [256]byte
+	decomposed := norm.NFKD.AppendString(room[:0], text)
+	stripped := kept[:0]
+	base, _ := utf8.DecodeLastRune(dst)
+	noMarks := takesNoMarks(base)
+	for len(decomposed) > 0 {
+		r, size := utf8.DecodeRune(decomposed)
+		decomposed = decomposed[size:]
+		switch {
+		case invisible(r):
+			continue
+		case unicode.Is(unicode.Mn, r):
+			if noMarks {
+				continue
+			}
+			stripped = utf8.AppendRune(stripped, r)
+			continue
+		case unicode.IsSpace(r):
+			r = ' '
+		}
+		noMarks = takesNoMarks(r)
+		stripped = utf8.AppendRune(stripped, r)
+	}
+	for composed := norm.NFKC.Bytes(stripped); len(composed) > 0; {
+		r, size := utf8.DecodeRune(composed)
+		composed = composed[size:]
+		if plain, ok := foldPlain(r); ok {
+			r = plain
+		}
+		dst = appendFolded(dst, unicode.ToLower(r))
+	}
+	return dst
+}
+
+// invisible reports whether r shows nothing: format characters (soft hyphens, joiners, directions, tags), variation
+// selectors, fillers and control characters, as Unicode's Default_Ignorable_Code_Point has them, and a Braille
+// pattern without dots.
+func invisible(r rune) bool {
+	return unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Variation_Selector, r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) ||
+		unicode.IsControl(r) && !unicode.IsSpace(r) || r == 0x2800
+}
+
+// takesNoMarks reports whether a mark over base, as of accents or struck through, is left out: words are read without.
+func takesNoMarks(base rune) bool {
+	return base < 0x0530 || 0x1e00 <= base && base <= 0x1fff || 0x2c60 <= base && base <= 0x2c7f || unicode.Is(unicode.Han, base)
+}
+
+// Words appends folded, which Fold has made, to dst as words are looked for in it: letters and numbers alone, with one
+// space around each word and at each change between Han and other letters. Between Han there is a space only where
+// a clause ends, since those who write Han use none. Single characters that something stands between, three or
+// more of them, count as one word, spelt apart.
+func Words(dst, folded []byte) []byte {
+	w := wordWriter{dst: append(dst, ' ')}
+	for i := 0; i < len(folded); {
+		if c := folded[i]; c < utf8.RuneSelf {
+			i++
+			if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {
+				w.letter(rune(c), latin)
+			} else {
+				w.between(c != ' ' && ends[c])
+			}
+			continue
+		}
+		r, size := utf8.DecodeRune(folded[i:])
+		i += size
+		switch {
+		case 0x4e00 <= r && r <= 0x9fff || r >= 0x2e80 && unicode.Is(unicode.Han, r):
+			w.letter(r, han)
+		case unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r):
+			w.letter(r, other)
+		default:
+			w.between(r == '。' || r == '、')
+		}
+	}
+	return w.end()
+}
+
+// ends are the ASCII characters that end a clause, full-width ones being folded to them.
+var ends = [utf8.RuneSelf]bool{'.': true, ',': true, ';': true, ':': true, '!': true, '?': true, '\n': true}
+
+// The kinds of letters.
+type letters uint8
+
+const (
+	none  letters = iota
+	latin         // ASCII letters and digits
+	han
+	other
+)
+
+// wordWriter writes words.
+type wordWriter struct {
+	dst []byte
+	// last is the kind of letter that was written last; none at a word's start.
+	last letters
+	// word is where in dst the word begins; it has count characters.
+	word, count int
+	// alphabets say whether the word has Greek or Cyrillic letters, and whether it has Latin ones.
+	alphabets [2]bool
+	// singles is where the first of a row of words of one character begins, and row how many there are.
+	singles, row int
+	// gap says that something stood before this word, and clause that a clause ended there.
+	gap, clause bool
+}
+
+func (w *wordWriter) letter(r rune, kind letters) {
+	switch {
+	case w.last == none:
+	case w.gap:
+		if w.last == han && kind == han && !w.clause && w.row < 2 {
+			w.gap = false // Han goes on behind a space or a symbol
+		} else {
+			w.close()
+		}
+	case (w.last == han) != (kind == han):
+		w.close()
+	}
+	if w.last == none {
+		w.word, w.count, w.alphabets = len(w.dst), 0, [2]bool{}
+	}
+	w.gap, w.clause = false, false
+	w.last = kind
+	w.count++
+	if kind == other {
+		w.alphabets[0] = w.alphabets[0] || 0x0370 <= r && r <= 0x052f // Greek and Cyrillic
+	} else if kind == latin {
+		w.alphabets[1] = true
+	}
+	w.dst = utf8.AppendRune(w.dst, r)
+}
+
+// between notes that something else than a letter stands here.
+func (w *wordWriter) between(ends bool) {
+	w.gap, w.clause = true, w.clause || ends
+}
+
+// close ends the word.
+func (w *wordWriter) close() {
+	if w.last == none {
+		return
+	}
+	if w.alphabets[0] && w.alphabets[1] {
+		w.unmask()
+	}
+	if w.count != 1 {
+		w.join()
+	} else {
+		if w.row == 0 {
+			w.singles = w.word
+		}
+		w.row++
+	}
+	w.dst = append(w.dst, ' ')
+	w.last = none
+}
+
+// join puts a row of single characters together, before the word that ended it.
+func (w *wordWriter) join() {
+	const spelt = 3
+	if w.row >= spelt {
+		rest := string(w.dst[w.word:])
+		to := w.singles
+		for _, c := range w.dst[w.singles:w.word] {
+			if c != ' ' {
+				w.dst[to] = c
+				to++
+			}
+		}
+		w.dst = append(append(w.dst[:to], ' '), rest...)
+	}
+	w.row = 0
+}
+
+// unmask writes the letters of other alphabets that look like Latin ones as those, in a word that mixes them.
+func (w *wordWriter) unmask() {
+	word := string(w.dst[w.word:])
+	w.dst = w.dst[:w.word]
+	for _, r := range word {
+		if like, ok := lookalikes[r]; ok {
+			r = like
+		}
+		w.dst = utf8.AppendRune(w.dst, r)
+	}
+}
+
+func (w *wordWriter) end() []byte {
+	w.close()
+	w.word, w.count = len(w.dst), 0
+	w.join()
+	if n := len(w.dst); n > 1 && w.dst[n-1] == ' ' && w.dst[n-2] == ' ' {
+		w.dst = w.dst[:n-1]
+	}
+	return w.dst
+}

@@ -1,0 +1,66 @@
+package moderate
+
+import "testing"
+
+func TestSpellings(t *testing.T) {
+	r := new(Rules)
+	if err := r.AddWords("words", "predict income", "稳赚不赔", "内幕消息", "c3p", "guaranteed"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Compile(); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		text string
+		want bool
+	}{
+		"as it is":             {"Please predict income for me", true},
+		"alone":                {"predict income", true},
+		"case":                 {"PREDICT Income", true},
+		"white space":          {"predict \n\t  income", true},
+		"no-break space":       {"predict\u00a0income", true},
+		"punctuation between":  {"predict, (income)", true},
+		"full width":           {"ｐｒｅｄｉｃｔ　ｉｎｃｏｍｅ", true},
+		"mathematical":         {"𝐩𝐫𝐞𝐝𝐢𝐜𝐭 𝑖𝑛𝑐𝑜𝑚𝑒", true},
+		"circled":              {"ⓟⓡⓔⓓⓘⓒⓣ income", true},
+		"ligature":             {"predict income ﬁn", true},
+		"soft hyphen":          {"pre\u00addict in\u00adcome", true},
+		"zero-width space":     {"p\u200br\u200be\u200bd\u200bict income", true},
+		"zero-width joiner":    {"predict\u200d income", true},
+		"word joiner":          {"pre\u2060dict income", true},
+		"byte order mark":      {"pre\ufeffdict income", true},
+		"direction":            {"pre\u202edict\u202c income", true},
+		"tag characters":       {"pre\U000e0061dict income", true},
+		"variation selector":   {"pre\ufe0fdict income", true},
+		"filler":               {"pre\u3164dict \u115fincome", true},
+		"control character":    {"pre\x01dict income\x00", true},
+		"accents":              {"prédíct íncömé", true},
+		"combining marks":      {"p\u0336r\u0336e\u0336dict income", true},
+		"Cyrillic letters":     {"рrеdiсt incоmе", true},
+		"Greek letters":        {"predict incοme", true},
+		"spelt apart":          {"p r e d i c t income", true},
+		"spelt with dots":      {"p.r.e.d.i.c.t income", true},
+		"Han with spaces":      {"稳 赚 不 赔", true},
+		"Han with symbols":     {"稳-赚*不_赔", true},
+		"Han with dots":        {"稳.赚.不.赔", true},
+		"Han, traditional":     {"穩賺不賠", true},
+		"Han over lines":       {"稳赚\n不赔", true},
+		"Han, compatibility":   {"內幕消息", true},
+		"Han next to Latin":    {"这是guaranteed的", true},
+		"Han in a sentence":    {"这个项目稳赚不赔吗", true},
+		"digits":               {"a c3p b", true},
+		"part of a word":       {"predict incomes", false},
+		"part of a longer one": {"unpredict income", false},
+		"in another order":     {"income predict", false},
+		"Cyrillic by itself":   {"рредикт инкоме", false},
+		"between clauses":      {"很稳,赚不赔", false},
+		"empty":                {"", false},
+		"invalid UTF-8":        {"\xff\xfepredict income\xff", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, got := r.Check(tc.text); got != tc.want {
+				t.Errorf("found %v, want %v: folded %q, words %q", got, tc.want, Fold(nil, tc.text), Words(nil, Fold(nil, tc.text)))
+			}
+		})
+	}
+}

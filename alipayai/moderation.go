@@ -1,0 +1,293 @@
+package alipayai
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/moderate"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
+)
+
+// Verdict says whether a call may be sent; it may still be on its way. It is for the very request that it was made for.
+type Verdict struct {
+	body   []byte
+	done   chan struct{}
+	failed *failure.Failure
+}
+
+// Pending begins a verdict on a request with that body: judge gives the failure of a call that must not be sent, and nil
+// for one that may. It runs on a goroutine of its own; where it panics, the call is not sent.
+func Pending(body []byte, judge func() *failure.Failure) *Verdict {
+	v := &Verdict{body: body, done: make(chan struct{})}
+	go func() {
+		defer close(v.done)
+		v.failed = ModerationUnavailable("the moderator")
+		defer func() { _ = recover() }()
+		v.failed = judge()
+	}()
+	return v
+}
+
+// Await waits for the verdict, and gives the failure of a call that must not be sent.
+func (v *Verdict) Await(ctx context.Context) *failure.Failure {
+	select {
+	case <-v.done:
+		return v.failed
+	case <-ctx.Done():
+		return failure.OfTransport(ctx, ctx, ctx.Err(), false)
+	}
+}
+
+// ModerationBlocked makes the failure of a call that breaks a policy.
+func ModerationBlocked(policy string) *failure.Failure {
+	f := &failure.Failure{Class: failure.Blocked}
+	f.Status, f.Code, f.Message = http.StatusForbidden, failure.CodeModerationBlocked, "the request was blocked by policy "+policy
+	return f
+}
+
+// ModerationUnavailable makes the failure of a call that a moderator gives no verdict on, and must not be sent without.
+func ModerationUnavailable(policy string) *failure.Failure {
+	f := failure.Unavailable(failure.CodeModerationUnavailable, "there is no verdict of "+policy+" just now, so the request is not sent")
+	f.Class = failure.Blocked // no other provider may be asked either
+	return f
+}
+
+// outputBlocked makes the failure of an answer that breaks a policy. It was generated, and paid for.
+func outputBlocked(policy string) *failure.Failure {
+	f := ModerationBlocked(policy)
+	f.Message, f.Sent, f.NoRetry = "the answer was blocked by policy "+policy, true, true
+	return f
+}
+
+// OutputGuard holds what is generated against rules.
+type OutputGuard struct {
+	Rules *moderate.Rules
+	// Name is that of the moderator, and Window how many characters are held back for patterns.
+	Name   string
+	Window int
+	// Blocked follows each answer that is refused, with the policy; it must not block.
+	Blocked func(policy string)
+}
+
+func (o *OutputGuard) refuse(policy string) *failure.Failure {
+	policy = moderate.PolicyName(o.Name, policy)
+	if o.Blocked != nil {
+		o.Blocked(policy)
+	}
+	return outputBlocked(policy)
+}
+
+// moderated gives what serve does, unless the verdict on the call forbids it: then whatever it waits for ends at once.
+func (c *call) moderated(serve func() (*Answer, *failure.Failure)) (*Answer, *failure.Failure) {
+	if c.Verdict == nil {
+		return serve()
+	}
+	client, served := c.ctx, make(chan struct{})
+	var cancel context.CancelFunc
+	c.ctx, cancel = context.WithCancel(client)
+	go func() {
+		select {
+		case <-c.Verdict.done:
+			if c.Verdict.failed != nil {
+				cancel()
+			}
+		case <-served:
+		}
+	}()
+	a, f := serve()
+	close(served)
+	c.ctx = client
+	if f != nil {
+		if c.Verdict.known() && c.Verdict.failed != nil {
+			return nil, c.Verdict.failed
+		}
+		return nil, f
+	}
+	// One of a provider's has waited for the verdict; one that was given before has not.
+	return a, c.Verdict.Await(client)
+}
+
+func (v *Verdict) known() bool {
+	select {
+	case <-v.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// cleared is closed when there is a verdict; nil where none is needed.
+func (c *call) cleared() <-chan struct{} {
+	if c.Verdict == nil {
+		return nil
+	}
+	return c.Verdict.done
+}
+
+// forbidden gives the failure of a call that must not be sent, just before it is.
+func (c *call) forbidden() *failure.Failure {
+	switch {
+	case c.Verdict == nil:
+		return nil
+	case !c.Verdict.known():
+		return ModerationUnavailable("the moderator") // whoever sends has not waited
+	}
+	return c.Verdict.failed
+}
+
+// SetVerdict makes v the call's, if it is for the call's own request; else the call is not sent.
+func (c *Call) SetVerdict(v *Verdict) {
+	if v != nil && !bytes.Equal(v.body, c.Request.Body) {
+		v = Pending(c.Request.Body, func() *failure.Failure {
+			return failure.Misconfigured(failure.CodeModerationUnavailable, "the request was changed behind its moderator, so it is not sent",
+				errors.New("a handler between alipayai_moderate and alipayai_proxy changes the body"))
+		})
+	}
+	c.Verdict = v
+}
+
+// guardWhole holds a whole answer in OpenAI's form against the rules for output.
+func (c *call) guardWhole(a *Answer) *failure.Failure {
+	if c.Guard == nil || a.body == nil || c.Endpoint != upstream.EndpointChat {
+		return nil
+	}
+	policy := ""
+	if upstream.IsEventStream(a.header) {
+		policy = c.Guard.Rules.CheckStream(a.body.Bytes())
+	} else {
+		policy = c.Guard.Rules.CheckAnswer(a.body.Bytes())
+	}
+	if policy == "" {
+		return nil
+	}
+	return c.Guard.refuse(policy)
+}
+
+// guardedStream is the guard of one stream.
+type guardedStream struct {
+	*moderate.Guard
+	c *call
+	x *upstream.Exchange
+}
+
+// guardOf makes the guard of the exchange's stream; nil for none.
+func (c *call) guardOf(x *upstream.Exchange) *guardedStream {
+	if c.Guard == nil || c.Endpoint != upstream.EndpointChat {
+		return nil
+	}
+	if g := c.Guard.Rules.Guard(c.Guard.Window); g != nil {
+		return &guardedStream{Guard: g, c: c, x: x}
+	}
+	return nil
+}
+
+// givesText reports whether some text of the stream has been given out, or nothing holds it back.
+func (g *guardedStream) givesText() bool { return g == nil || g.GivenText() }
+
+// give takes the next events of the stream, and writes those that may be given out; the last of all where done.
+func (g *guardedStream) give(to *bytes.Buffer, events []byte, done bool) *failure.Failure {
+	// events may stand in the spare room of the buffer itself.
+	released, policy := g.Add(nil, events)
+	if policy == "" && done {
+		released, policy = g.End(released)
+	}
+	if policy != "" {
+		return g.c.Guard.refuse(policy)
+	}
+	to.Write(released)
+	switch held := int64(g.Held()); {
+	case held > g.c.g.MaxAnswer:
+		return failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's stream has more bytes around a word than an answer may have")
+	case held > largeEvent && g.c.reserveEvent(g.x) != nil:
+		return noRoom()
+	}
+	return nil
+}
+
+// Asked asks models through a gateway of their own, for a moderator: by their provider's cap, breaker and budget.
+type Asked struct{ Gateway *Gateway }
+
+// Ask implements [moderate.Model].
+func (m Asked) Ask(ctx context.Context, tenant string, body []byte, moderations bool) ([]byte, error) {
+	in := &Call{Endpoint: upstream.EndpointChat, Tenant: tenant, Format: openai.Format{}}
+	parse := wire.ParseChatRequest
+	if moderations {
+		in.Endpoint, parse = upstream.EndpointModerations, wire.ParseEmbeddingsRequest // both have model and input
+	}
+	var err error
+	if in.Request, err = parse(body, wire.Limits{}); err != nil {
+		return nil, fmt.Errorf("asking for a verdict: %w", err)
+	}
+	a, err := m.Gateway.Do(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	answer := bytes.Clone(a.Body())
+	a.Close(true)
+	return answer, nil
+}
+
+// BlockedCalls remembers, for TTL, the requests that providers have blocked, so that they are not sent there again.
+type BlockedCalls struct {
+	Calls *moderate.Blocked
+	TTL   time.Duration
+}
+
+// blockedKey is that of the call at p: by tenant, account, model and exact body.
+func (c *call) blockedKey(p *upstream.Provider, body []byte) [sha256.Size]byte {
+	return c.g.Blocked.Calls.Key(c.Tenant, p.Account(), string(c.Endpoint), p.UpstreamModel(c.Request.Model), string(body))
+}
+
+// wasBlocked gives the failure of a call that p has blocked already.
+func (c *call) wasBlocked(p *upstream.Provider, body []byte) *failure.Failure {
+	if c.g.Blocked == nil || c.Tenant == AnonymousTenant || body == nil {
+		return nil
+	}
+	was, ok := c.g.Blocked.Calls.Get(c.blockedKey(p, body), c.g.Now())
+	if !ok {
+		return nil
+	}
+	f := &failure.Failure{Class: failure.Blocked}
+	f.Status, f.Code, f.Message, f.Param = was.Status, was.Code, was.Message, was.Param
+	c.g.Observer.Rejected(p.Name, failure.CodeBlockedBefore)
+	return f
+}
+
+// rememberBlocked notes that p has blocked the call.
+func (c *call) rememberBlocked(p *upstream.Provider, body []byte, f *failure.Failure) {
+	if c.g.Blocked == nil || c.Tenant == AnonymousTenant || body == nil || f.Class != failure.Blocked || !f.FromUpstream {
+		return
+	}
+	kept := f.Error
+	c.mask().Texts(&kept.Code, &kept.Message, &kept.Param)
+	c.g.Blocked.Calls.Put(c.blockedKey(p, body), kept, c.g.Now().Add(c.g.Blocked.TTL))
+}
+
+// Moderation is what a moderator before a door knows of a request.
+type Moderation struct {
+	Verdict *Verdict // nil where it has been waited for
+	Guard   *OutputGuard
+}
+
+type moderationKey struct{}
+
+// WithModeration gives the context of a request that a moderator has seen.
+func WithModeration(ctx context.Context, m Moderation) context.Context {
+	return context.WithValue(ctx, moderationKey{}, m)
+}
+
+// TakeModeration makes the call that of a request that a moderator has seen, if one has.
+func (c *Call) TakeModeration(ctx context.Context) {
+	if m, ok := ctx.Value(moderationKey{}).(Moderation); ok {
+		c.SetVerdict(m.Verdict)
+		c.Guard = m.Guard
+	}
+}

@@ -1,0 +1,170 @@
+package alipaycaddy
+
+import (
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
+	"github.com/caddy-alipayai/gateway/alipayai/intent"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// seenCall is a request as matchers and placeholders see it: what was read of it, and what was found out about that, each
+// thing when it is first asked for. It belongs to the request's goroutine.
+type seenCall struct {
+	*openai.Reading
+	app *App
+	// request is the one that was read; what is asked of others ends with it.
+	request *http.Request
+
+	all    found[[]wire.Text]
+	texts  found[texts]
+	script found[string]
+	intent found[intent.Guess]
+}
+
+// found is a value that is found out once.
+type found[T any] struct {
+	value T
+	known bool
+}
+
+func (f *found[T]) get(find func() T) T {
+	if !f.known {
+		f.value, f.known = find(), true
+	}
+	return f.value
+}
+
+// texts are what matchers look at of all the texts of a call.
+type texts struct {
+	last                       string // the text of the last user message, or of what is to be embedded
+	characters, lastCharacters int    // code points
+}
+
+// seenKey is the variable of a request that holds its seenCall.
+const seenKey = "alipayai_call"
+
+// see gives the request as a call. Its body stays to be read by others.
+func (a *App) see(r *http.Request) *seenCall {
+	return a.seen(r, openai.Peek(r, a.maxBody, time.Now))
+}
+
+// seen gives the call that was read of r, the same one for the same reading, and sets the request's placeholders.
+func (a *App) seen(r *http.Request, reading *openai.Reading) *seenCall {
+	before, _ := caddyhttp.GetVar(r.Context(), seenKey).(*seenCall)
+	if before != nil && before.Reading == reading {
+		return before
+	}
+	c := &seenCall{Reading: reading, app: a, request: r}
+	caddyhttp.SetVar(r.Context(), seenKey, c)
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && before == nil {
+		repl.Map(func(key string) (any, bool) { return placeholder(r, key) })
+	}
+	return c
+}
+
+// String keeps what a call holds out of {http.vars.*}.
+func (c *seenCall) String() string { return "" }
+
+// hasRequest reports whether the call was read and has a body.
+func (c *seenCall) hasRequest() bool { return c.Failure == nil && c.Request.Body != nil }
+
+// findAll gives all texts of the call.
+func (c *seenCall) findAll() []wire.Text {
+	return c.all.get(func() []wire.Text {
+		if !c.hasRequest() {
+			return nil
+		}
+		return c.Request.Texts()
+	})
+}
+
+// findTexts gives what matchers look at of the call's texts.
+func (c *seenCall) findTexts() texts {
+	return c.texts.get(func() (t texts) {
+		all, last := c.findAll(), -1
+		for _, text := range all {
+			t.characters += utf8.RuneCountInString(text.Value)
+			if isPrompt(text) {
+				last = text.Message
+			}
+		}
+		for _, text := range all {
+			if !isPrompt(text) || text.Message != last {
+				continue
+			}
+			if t.last != "" {
+				t.last += "\n"
+			}
+			t.last += text.Value
+			t.lastCharacters += utf8.RuneCountInString(text.Value)
+		}
+		return t
+	})
+}
+
+// findScript gives the script of the last user message.
+func (c *seenCall) findScript() string {
+	return c.script.get(func() string { return intent.Script(c.findTexts().last) })
+}
+
+// findIntent gives what the last user message is about; no intent where there is none, or it is not certain enough.
+func (c *seenCall) findIntent() intent.Guess {
+	return c.intent.get(func() intent.Guess {
+		if c.findTexts().last == "" {
+			return intent.Guess{}
+		}
+		return c.app.intents.guess(c.request.Context(), c.findTexts().last)
+	})
+}
+
+// isPrompt reports whether a text is what a user wrote, or is to be embedded.
+func isPrompt(t wire.Text) bool {
+	return t.Kind == wire.TextContent && (t.Role == "user" || t.Message < 0)
+}
+
+// placeholderPrefix begins the placeholders of a call.
+const placeholderPrefix = "http.alipayai."
+
+// placeholder gives a placeholder of the request's call. They are empty, false and 0 where the request makes none.
+func placeholder(r *http.Request, key string) (any, bool) {
+	name, ok := strings.CutPrefix(key, placeholderPrefix)
+	if !ok {
+		return nil, false
+	}
+	c, ok := caddyhttp.GetVar(r.Context(), seenKey).(*seenCall)
+	if !ok {
+		return nil, false
+	}
+	switch name {
+	case "endpoint":
+		return string(c.Endpoint), true
+	case "model":
+		return c.Request.Model, true
+	case "stream":
+		return c.Request.Stream, true
+	case "tools":
+		return c.Request.HasTools, true
+	case "images":
+		return c.Request.HasImages, true
+	case "messages":
+		return c.Request.Messages, true
+	case "characters":
+		return c.findTexts().characters, true
+	case "last_characters":
+		return c.findTexts().lastCharacters, true
+	case "language":
+		return c.findScript(), true
+	case "intent":
+		return c.findIntent().Intent, true
+	case "confidence":
+		return c.findIntent().Confidence, true
+	}
+	return nil, false
+}

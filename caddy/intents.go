@@ -1,0 +1,104 @@
+package alipaycaddy
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-alipayai/gateway/alipayai/intent"
+)
+
+// Intents says how it is recognised what a call is about.
+type Intents struct {
+	// The folder of examples: a file `<intent>.txt` for each intent, with an example a line. Default: the built-in
+	// examples of `financial`, `trivial` and `other`, in Chinese and English.
+	Folder string `json:"folder,omitempty"`
+
+	// The least probability, from 0 to 1, with which a call has an intent; below it, it has none. Default: `0.5`
+	Confidence float64 `json:"confidence,omitempty"`
+}
+
+// intents recognises the intents of a configuration's calls.
+type intents struct {
+	classifier func() *intent.Classifier
+	confidence float32
+}
+
+// trained is the classifier of a set of examples, pooled by their content: a reload trains again only where that has
+// changed.
+type trained struct {
+	once       sync.Once
+	classifier *intent.Classifier
+	err        error
+}
+
+// openIntents reads the examples and learns from them.
+func (a *App) openIntents() error {
+	a.intents = &intents{classifier: intent.Default, confidence: intent.DefaultConfidence}
+	o := a.Intents
+	if o == nil {
+		return nil
+	}
+	if o.Confidence < 0 || o.Confidence >= 1 {
+		return fmt.Errorf("intents: confidence %v must be from 0 to 1", o.Confidence)
+	}
+	if o.Confidence > 0 {
+		a.intents.confidence = float32(o.Confidence)
+	}
+	if o.Folder == "" {
+		return nil
+	}
+	examples, err := intent.Read(os.DirFS(o.Folder))
+	if err != nil {
+		return fmt.Errorf("intents %s: %w", o.Folder, err)
+	}
+	content := make([]string, 0, 2*len(examples))
+	for _, e := range examples {
+		content = append(content, e.Intent, e.Text)
+	}
+	t, release := acquire[trained]("intents", content...)
+	a.releases = append(a.releases, release)
+	t.once.Do(func() { t.classifier, t.err = intent.Train(examples) })
+	if t.err != nil {
+		return fmt.Errorf("intents %s: %w", o.Folder, t.err)
+	}
+	a.intents.classifier = func() *intent.Classifier { return t.classifier }
+	return nil
+}
+
+// check refuses the name of an intent that has no examples.
+func (i *intents) check(name string) error {
+	if known := i.classifier().Intents(); !slices.Contains(known, name) {
+		return fmt.Errorf("intent %q has no examples; there are examples of %s", name, strings.Join(known, ", "))
+	}
+	return nil
+}
+
+// guess gives what a text is about; no intent where that is not certain enough.
+func (i *intents) guess(_ context.Context, text string) intent.Guess {
+	g := i.classifier().Classify(text)
+	if g.Confidence < i.confidence {
+		g.Intent = ""
+	}
+	return g
+}
+
+// unmarshalIntents reads `intents [<folder>]` and its block.
+func (a *App) unmarshalIntents(d *caddyfile.Dispenser) error {
+	o := new(Intents)
+	a.Intents = o
+	switch given := d.RemainingArgs(); {
+	case len(given) == 1 && given[0] != "":
+		o.Folder = given[0]
+	case len(given) > 0:
+		return errArguments
+	}
+	return block(d, "intents",
+		option{form: "confidence <number>, as confidence 0.6", read: single(&o.Confidence, parseShare)},
+	)
+}

@@ -1,0 +1,205 @@
+package alipaycaddy
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/moderate"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+func init() {
+	caddy.RegisterModule(new(Moderate))
+}
+
+// Moderate holds requests, and the answers that `alipayai_proxy` behind it gives, against a moderator's policy.
+//
+// The verdict covers all text of the request: every message, tool results and the system prompt. Before `alipayai_proxy`
+// a model's verdict is waited for while the call waits for its provider; before any other handler it is waited for first.
+// A request without a body is passed on; one with a body that is no JSON object is refused.
+//
+// It sets `{http.alipayai.moderation}` to `allowed`, `blocked`, `pending` (the proxy waits for it) or `none` (no text), and
+// `{http.alipayai.moderation.policy}` to the policy that blocks.
+type Moderate struct {
+	// The moderator, which the `alipayai` app declares. Required.
+	Moderator string `json:"moderator,omitempty"`
+
+	// The largest request body in bytes, after decompression. Default: the largest of the `alipayai_proxy` handlers', and
+	// `4194304` (4 MiB) at least
+	MaxBody int64 `json:"max_body,omitempty"`
+
+	app       *App
+	moderator *Moderator
+	guard     *alipayai.OutputGuard
+	logger    *zap.Logger
+	// overlaps says that nothing but alipayai_proxy sends what this handler passes on.
+	overlaps atomic.Bool
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Moderate) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.alipayai_moderate",
+		New: func() caddy.Module { return new(Moderate) },
+	}
+}
+
+// Provision finds the moderator.
+func (h *Moderate) Provision(ctx caddy.Context) error {
+	app, err := loadApp(ctx)
+	if err != nil {
+		return err
+	}
+	if h.moderator, err = app.moderator(h.Moderator); err != nil {
+		return err
+	}
+	if h.MaxBody < 0 {
+		return errNegativeBody
+	}
+	h.app = app
+	h.guard, h.logger = h.moderator.guard(), live.Log(ctx.Logger())
+	return nil
+}
+
+// What {http.alipayai.moderation} says.
+const (
+	moderationAllowed = "allowed"
+	moderationBlocked = "blocked"
+	moderationPending = "pending"
+	moderationNone    = "none"
+)
+
+// moderated is a request at the handler.
+type moderatedRequest struct {
+	h      *Moderate
+	r      *http.Request
+	tenant string
+	texts  []wire.Text
+	id     string
+}
+
+// ServeHTTP passes on what may be sent, and writes the refusal of what may not.
+func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	call := h.app.seen(r, openai.PeekAny(r, cmp.Or(h.MaxBody, h.app.maxBody, alipayai.DefaultMaxBody), time.Now))
+	m := &moderatedRequest{h: h, r: r, tenant: tenantOf(r), id: alipayai.NewRequestID()}
+	if call.Failure != nil {
+		refused := *call.Failure
+		m.refuse(w, &refused)
+		return nil
+	}
+	if !call.hasRequest() {
+		m.note(moderationNone, "")
+		return next.ServeHTTP(w, r)
+	}
+	m.texts = call.findAll()
+	passed := alipayai.Moderation{Guard: h.guard}
+	v := h.moderator.policy.CheckRules(m.texts)
+	if !v.Blocked && h.moderator.policy.Model != nil {
+		if h.overlaps.Load() && h.moderator.OnBlock != onBlockRoute {
+			m.note(moderationPending, "")
+			passed.Verdict = alipayai.Pending(call.Request.Body, m.judge)
+			return next.ServeHTTP(w, r.WithContext(alipayai.WithModeration(r.Context(), passed)))
+		}
+		v = m.askModel()
+	}
+	m.record(v)
+	switch {
+	case !v.Blocked:
+		m.note(moderationAllowed, "")
+	case h.moderator.OnBlock == onBlockRoute:
+		m.note(moderationBlocked, v.Policy)
+	default:
+		m.note(moderationBlocked, v.Policy)
+		m.refuse(w, failureOf(v))
+		return nil
+	}
+	return next.ServeHTTP(w, r.WithContext(alipayai.WithModeration(r.Context(), passed)))
+}
+
+// judge is askModel for a call that waits for it.
+func (m *moderatedRequest) judge() *failure.Failure {
+	v := m.askModel()
+	m.record(v)
+	if !v.Blocked {
+		return nil
+	}
+	return failureOf(v)
+}
+
+// askModel asks the moderator's model. Its call has nothing of the client's request but that it ends with it.
+func (m *moderatedRequest) askModel() moderate.Verdict {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer context.AfterFunc(m.r.Context(), cancel)()
+	defer cancel()
+	began := time.Now()
+	v := m.h.moderator.policy.CheckModel(ctx, m.tenant, m.texts)
+	m.h.moderator.metrics.moderationTime.WithLabelValues(m.h.Moderator).Observe(time.Since(began).Seconds())
+	return v
+}
+
+func failureOf(v moderate.Verdict) *failure.Failure {
+	if v.By == moderate.ByError {
+		return alipayai.ModerationUnavailable(v.Policy)
+	}
+	return alipayai.ModerationBlocked(v.Policy)
+}
+
+// note sets the placeholders.
+func (m *moderatedRequest) note(result, policy string) {
+	if repl, ok := m.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.alipayai.moderation", result)
+		repl.Set("http.alipayai.moderation.policy", policy)
+	}
+}
+
+// record counts the verdict, and writes one that blocks, or is none, to the log: who asked and why, and nothing of the text.
+func (m *moderatedRequest) record(v moderate.Verdict) {
+	result := moderationAllowed
+	if v.Blocked {
+		result = moderationBlocked
+	}
+	m.h.moderator.metrics.moderated(m.h.Moderator, string(v.By), result)
+	if !v.Blocked && v.Err == nil {
+		return
+	}
+	message := "request blocked"
+	if v.Err != nil {
+		message = "no verdict of the moderator's model"
+	}
+	if c := m.h.logger.Check(zapcore.WarnLevel, message); c != nil {
+		characters := 0
+		for _, t := range m.texts {
+			characters += len([]rune(t.Value))
+		}
+		c.Write(zap.String("moderator", m.h.Moderator), zap.String("policy", v.Policy), zap.String("by", string(v.By)),
+			zap.String("version", m.h.moderator.policy.Version()), zap.String("result", result), zap.String("tenant", m.tenant),
+			zap.String("request_id", m.id), zap.Int("texts", len(m.texts)), zap.Int("characters", characters), zap.NamedError("error", v.Err))
+	}
+}
+
+// refuse writes f in the form of the request's dialect.
+func (m *moderatedRequest) refuse(w http.ResponseWriter, f *failure.Failure) {
+	f.RequestID = m.id
+	if f.ClientGone {
+		w.WriteHeader(f.Status)
+		return
+	}
+	writeFailure(w, m.r, f)
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Moderate)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Moderate)(nil)
+)

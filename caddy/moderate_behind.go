@@ -1,0 +1,64 @@
+package alipaycaddy
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
+)
+
+var errNegativeBody = errors.New("max_body must not be negative")
+
+// passOn are the handlers that pass a request on, and send it nowhere themselves.
+var passOn = map[caddy.ModuleID]bool{
+	"http.handlers.alipayai_auth": true, "http.handlers.alipayai_moderate": true, "http.handlers.authentication": true,
+	"http.handlers.encode": true, "http.handlers.headers": true, "http.handlers.log_append": true, "http.handlers.map": true,
+	"http.handlers.rewrite": true, "http.handlers.tracing": true, "http.handlers.vars": true,
+}
+
+// overlap lets the moderators of app have their model's verdict waited for by alipayai_proxy, beside its queue, where every way
+// behind them ends there: whatever else there is must not see a request without a verdict. Until this has run they
+// all wait first.
+func overlap(app *caddyhttp.App) {
+	for _, server := range app.Servers {
+		overlapIn(server.Routes, false)
+	}
+}
+
+// overlapIn goes through routes from the last handler to the first. proxied says that every way behind the last one ends
+// at alipayai_proxy; it reports the same of the first.
+func overlapIn(routes caddyhttp.RouteList, proxied bool) bool {
+	for i := len(routes) - 1; i >= 0; i-- {
+		matched := proxied && !routes[i].Terminal
+		for j := len(routes[i].Handlers) - 1; j >= 0; j-- {
+			switch h := routes[i].Handlers[j].(type) {
+			case *Proxy:
+				matched = true
+			case *Moderate:
+				h.overlaps.Store(matched)
+			case *caddyhttp.Subroute:
+				matched = overlapIn(h.Routes, matched)
+			case caddy.Module:
+				matched = matched && passOn[h.CaddyModule().ID]
+			default:
+				matched = false
+			}
+		}
+		proxied = matched && (proxied || len(routes[i].MatcherSets) == 0)
+	}
+	return proxied
+}
+
+// writeFailure writes f in the form of the dialect that the request's path belongs to.
+func writeFailure(w http.ResponseWriter, r *http.Request, f *failure.Failure) {
+	if strings.HasSuffix(r.URL.Path, "/v1/messages") || strings.HasSuffix(r.URL.Path, "/v1/messages/count_tokens") {
+		anthropic.WriteError(w, f.Error)
+		return
+	}
+	f.WriteHTTP(w)
+}
