@@ -28,8 +28,8 @@
 // content to commit to, and a failure before that goes the way of an answer's. After
 // that [Answer.Next] leads to next in stream.go, which gives out what is kept and reads on.
 //
-// An answer that refuses the access token becomes a failure in upstream/failed.go, by
-// the class that package failure gives its code. planRetry in retry.go then drops that
+// An answer that refuses the access token becomes a failure in upstream's
+// Exchange.Failed, by the class that package failure gives its code. planRetry in retry.go then drops that
 // token and, once for each provider, repeats the attempt: its Send waits for the new
 // token.
 //

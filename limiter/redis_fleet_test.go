@@ -113,6 +113,10 @@ func (r *replica) saturate(ctx context.Context) {
 		if err != nil {
 			continue
 		}
+		late := time.Duration(0) // of the slot in local time
+		if slot.seq != 0 {
+			late = r.clockError()
+		}
 		timer.Reset(time.Until(slot.At))
 		select {
 		case <-ctx.Done():
@@ -122,7 +126,7 @@ func (r *replica) saturate(ctx context.Context) {
 			select {
 			case <-slot.Revoked():
 			default:
-				if now.Sub(slot.At) <= fleetLimit.Guard {
+				if late+now.Sub(slot.At) <= fleetLimit.Guard {
 					r.mu.Lock()
 					r.permits = append(r.permits, now)
 					if slot.seq == 0 {
@@ -135,6 +139,17 @@ func (r *replica) saturate(ctx context.Context) {
 		}
 		r.window.Return(slot)
 	}
+}
+
+// clockError is how much later than at the server its times are here: both clocks are
+// this machine's. What a machine adds that is so busy that no exchange was quick is
+// none of the window's, see RedisWindow.
+func (r *replica) clockError() time.Duration {
+	w := r.window
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	return time.Duration(w.server.ahead - (w.clock.at(now) - now.UnixNano()))
 }
 
 // permits are those of all replicas since a time, in nanoseconds.

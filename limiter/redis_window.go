@@ -31,6 +31,9 @@ import (
 //     than its part of the cap,
 //   - Redis is away for all replicas or for none: one that is cut off alone
 //     sends on top of the others, by no more than its part of the cap,
+//   - the guard is not less than what a replica may be late for a slot and the
+//     duration of the quickest exchange that it has had with Redis together: by
+//     so much its reading of the server's clock may be late,
 //   - and the server's clock is not set forward by less than a window; slewing
 //     does no harm, a step back or a larger one is recognised.
 //

@@ -39,18 +39,11 @@ func TestRedisAway(t *testing.T) {
 			finishing := mustClaim(t, unhurried, keyOf(1), requestOf(1), time.Minute)
 			holding := mustClaim(t, unhurried, keyOf(2), requestOf(2), time.Minute)
 			server.Break()
-			// The quickest of some: this machine may be slow, Redis is not there.
-			quickest := time.Hour
 			for range 5 {
-				began := time.Now()
 				claim, _, err := claims.Claim(t.Context(), tenantOf(keyOf(3)), keyOf(3), requestOf(3), time.Millisecond)
-				quickest = min(quickest, time.Since(began))
 				if claim != nil || !errors.Is(err, ErrUnavailable) {
 					t.Fatalf("a claim without Redis: %v", err)
 				}
-			}
-			if quickest > blockedAtMost {
-				t.Errorf("a claim takes %v without Redis, want at most %v", quickest, blockedAtMost)
 			}
 			for what, err := range map[string]error{
 				"get":     func() error { _, _, err := cache.Get(t.Context(), tenantOf(keyOf(1)), keyOf(1)); return err }(),
@@ -68,19 +61,48 @@ func TestRedisAway(t *testing.T) {
 				}
 			}
 			server.Heal()
-			healed := time.Now()
 			testwait.For(t, patience, "a claim", func() bool {
 				claim, _, _ := claims.Claim(t.Context(), tenantOf(keyOf(4)), keyOf(4), requestOf(4), time.Minute)
 				return claim != nil
 			})
-			if took := time.Since(healed); took > recoveredWithin {
-				t.Errorf("claims are back after %v, want %v", took, recoveredWithin)
-			}
 			// What has ended meanwhile is told once more, and kept.
 			if err := finishing.Finish(t.Context(), answerOf("it"), time.Minute); err != nil {
 				t.Errorf("finish: %v", err)
 			}
 			wantClaim(t, unhurried, keyOf(1), requestOf(1), "answer it")
+		})
+	}
+}
+
+// How long a claim may block while Redis is away, and how soon claims are back, is
+// promised: it is judged in the time of a bubble, since a machine may be busy.
+func TestPromisesInFaults(t *testing.T) {
+	for name, fault := range redistest.Faults() {
+		t.Run(name, func(t *testing.T) {
+			network := redistest.NewNetwork(t)
+			network.OneWay = 200 * time.Microsecond
+			synctest.Test(t, func(t *testing.T) {
+				o := redisOptions(t, limiter.RedisOptions{Addresses: []string{redistest.Anywhere}})
+				network.Connect(o.Client)
+				claims := NewRedisClaims(o)
+				mustClaim(t, claims, keyOf(1), requestOf(1), time.Minute)
+				network.Break(fault)
+				for range 5 {
+					began := time.Now()
+					claim, _, err := claims.Claim(t.Context(), tenantOf(keyOf(3)), keyOf(3), requestOf(3), time.Millisecond)
+					if took := time.Since(began); claim != nil || !errors.Is(err, ErrUnavailable) || took > blockedAtMost {
+						t.Errorf("a claim without Redis: %v after %v, want at most %v", err, took, blockedAtMost)
+					}
+				}
+				network.Heal()
+				healed := time.Now()
+				testwait.For(t, recoveredWithin, "a claim", func() bool {
+					claim, _, _ := claims.Claim(t.Context(), tenantOf(keyOf(4)), keyOf(4), requestOf(4), time.Minute)
+					return claim != nil
+				})
+				t.Logf("claims are back after %v", time.Since(healed))
+				time.Sleep(time.Minute) // what was lost is released in the background
+			})
 		})
 	}
 }
