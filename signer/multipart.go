@@ -39,6 +39,9 @@ func formParts(h http.Header, body []byte) (list []formPart, isForm bool, err er
 	if err != nil || params["boundary"] == "" {
 		return nil, true, fmt.Errorf("%w: header Content-Type must name the boundary of the form", ErrMalformed)
 	}
+	if !isWholeForm(body, "--"+params["boundary"]) {
+		return nil, true, errForm
+	}
 	parts := multipart.NewReader(bytes.NewReader(body), params["boundary"])
 	for {
 		part, err := parts.NextRawPart()
@@ -46,7 +49,7 @@ func formParts(h http.Header, body []byte) (list []formPart, isForm bool, err er
 			return list, true, nil
 		}
 		if err != nil {
-			return nil, true, fmt.Errorf("%w: body is no whole form with the boundary of the header Content-Type", ErrMalformed)
+			return nil, true, errForm
 		}
 		read, err := readPart(part)
 		if err != nil {
@@ -54,6 +57,16 @@ func formParts(h http.Header, body []byte) (list []formPart, isForm bool, err er
 		}
 		list = append(list, read)
 	}
+}
+
+var errForm = fmt.Errorf("%w: body is no whole form with the boundary of the header Content-Type", ErrMalformed)
+
+// isWholeForm reports whether body begins with the form's first boundary, and nothing but a line break follows its last.
+// What stands before or behind (RFC 2046, section 5.1.1) is no part, but not every reader stops there.
+func isWholeForm(body []byte, boundary string) bool {
+	last := []byte("\n" + boundary + "--")
+	_, rest, found := bytes.Cut(append([]byte("\n"), body...), last)
+	return found && bytes.HasPrefix(body, []byte(boundary)) && len(bytes.Trim(rest, "\r\n")) == 0
 }
 
 // readPart reads a part's name and, where it is no file, its content.
