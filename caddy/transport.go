@@ -142,7 +142,7 @@ func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		body, refusal = t.readBody(req)
 	}
 	if refusal == nil {
-		refusal = t.refuseAPI(req.URL.RawQuery, body)
+		refusal = t.refuseAPI(req, body)
 	}
 	if refusal != nil {
 		return answerTo(req, refusal), nil

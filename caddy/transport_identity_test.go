@@ -129,6 +129,14 @@ func TestTransportSignsForItsOwnMerchant(t *testing.T) {
 
 		"signed by an SDK":           {"/v3/a", "Authorization: " + app + ",nonce=n,timestamp=1,sign=AAAA", 200, nil},
 		"signed, with a certificate": {"/v3/a", "Authorization: " + app + ",app_cert_sn=c,nonce=n,timestamp=1,expired_seconds=120,sign=AAAA\r\nalipay-root-cert-sn: r", 200, map[string]string{"Alipay-Root-Cert-Sn": ""}},
+		"for two minutes":            {"/v3/a", "Authorization: " + app + ",nonce=n,timestamp=1,expired_seconds=120,sign=AAAA", 200, nil},
+		"for an hour":                {"/v3/a", "Authorization: " + app + ",nonce=n,timestamp=1,expired_seconds=3600,sign=AAAA", 200, nil},
+		"for a day":                  {"/v3/a", "Authorization: " + app + ",nonce=n,timestamp=1,expired_seconds=86400,sign=AAAA", 403, nil},
+		"for no time":                {"/v3/a", "Authorization: " + app + ",nonce=n,timestamp=1,expired_seconds=0,sign=AAAA", 403, nil},
+		"for less than no time":      {"/v3/a", "Authorization: " + app + ",nonce=n,timestamp=1,expired_seconds=-1,sign=AAAA", 403, nil},
+		"for words":                  {"/v3/a", "Authorization: " + app + ",nonce=n,timestamp=1,expired_seconds=long,sign=AAAA", 403, nil},
+		"for two times":              {"/v3/a", "Authorization: " + app + ",nonce=n,timestamp=1,expired_seconds=120,expired_seconds=121,sign=AAAA", 403, nil},
+		"for a number of its own":    {"/v3/a", "Authorization: " + app + ",nonce=n,timestamp=1,expired_seconds=+0120,sign=AAAA", 403, nil},
 		"signed for another app":     {"/v3/a", "Authorization: ALIPAY-SHA256withRSA app_id=2,nonce=n,timestamp=1,sign=AAAA", 403, nil},
 		"other app, lower case":      {"/v3/a", "Authorization: alipay-sha256withrsa app_id=2,nonce=n,timestamp=1,sign=AAAA", 403, nil},
 		"two apps":                   {"/v3/a", "Authorization: " + app + ",app_id=2,nonce=n,timestamp=1,sign=AAAA", 403, nil},
@@ -178,6 +186,12 @@ func TestTransportSignsForItsOwnMerchant(t *testing.T) {
 					if got := r.header[field]; want == "" && len(got) > 0 || want != "" && (len(got) != 1 || got[0] != want) {
 						t.Errorf("%s: %q, want %q", field, got, want)
 					}
+				}
+				// A client's SDK says how long its signature is good.
+				_, asked, _ := strings.Cut(tt.lines, "expired_seconds=")
+				asked, _, _ = strings.Cut(asked, ",")
+				if auth := r.header.Get("Authorization"); strings.Contains(auth, "expired_seconds") != (asked != "") || asked != "" && !strings.Contains(auth, ",expired_seconds="+asked+",sign=") {
+					t.Errorf("Authorization %s", auth)
 				}
 				if strings.HasPrefix(tt.target, "/v2") {
 					continue

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // checkLists checks the allow-lists of paths and methods.
@@ -85,12 +86,16 @@ func refuseHidden(req *http.Request) *wire.Error {
 }
 
 // refuseAPI says why an API of openapi-v2 may not be called; nil when it may.
-// Its name is one of the parameters, in the query or in a form.
-func (t *SigningTransport) refuseAPI(query string, form []byte) *wire.Error {
+// Its name is one of the parameters, in the query or in a form; with files, the signer
+// takes it in the query alone.
+func (t *SigningTransport) refuseAPI(req *http.Request, form []byte) *wire.Error {
 	if len(t.Methods) == 0 {
 		return nil
 	}
-	inQuery, err := url.ParseQuery(query)
+	if signer.IsFormWithFiles(req.Header) {
+		form = nil
+	}
+	inQuery, err := url.ParseQuery(req.URL.RawQuery)
 	inForm, formErr := url.ParseQuery(string(form))
 	if err != nil || formErr != nil {
 		return forbid("query and body are not parameters, percent-encoded")

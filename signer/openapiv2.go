@@ -33,7 +33,8 @@ const timestampV2 = "2006-01-02 15:04:05"
 // whoever composed the parameters could otherwise act for another merchant. So is a target_app_id (official Java
 // SDK, AlipayConstants) other than the app's own, and each of these names in another spelling.
 //
-// File uploads (multipart bodies) are refused.
+// Of a form with files (Content-Type multipart/form-data in Message.Header), the texts are parameters, and the files are not
+// signed. Such a form stays byte for byte.
 type OpenAPIV2 struct {
 	config OpenAPIConfig
 	zone   *time.Location
@@ -109,8 +110,10 @@ func (s *OpenAPIV2) prepare(m Message) (target string, body []byte, params []Fie
 	}
 	query = dropParams(query, isOwn)
 	body = m.Body
-	if kept := dropParams(string(m.Body), isOwn); len(kept) != len(m.Body) {
-		body = []byte(kept)
+	if !IsFormWithFiles(m.Header) {
+		if kept := dropParams(string(m.Body), isOwn); len(kept) != len(m.Body) {
+			body = []byte(kept)
+		}
 	}
 	params = slices.DeleteFunc(params, func(f Field) bool { return isOwn(f.Name) })
 	for _, f := range own {
@@ -126,8 +129,9 @@ func (s *OpenAPIV2) prepare(m Message) (target string, body []byte, params []Fie
 	return m.path() + "?" + query, body, params, nil
 }
 
-// VerifyRequest implements Scheme. All that it needs are parameters; the header is not read.
-func (s *OpenAPIV2) VerifyRequest(m Message, _ http.Header) error {
+// VerifyRequest implements Scheme. All that it needs are parameters; of the header it reads Content-Type alone.
+func (s *OpenAPIV2) VerifyRequest(m Message, h http.Header) error {
+	m.Header = h
 	_, params, err := readV2(m)
 	if err != nil {
 		return err

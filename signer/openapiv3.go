@@ -149,6 +149,9 @@ func (s *OpenAPIV3) authorize(m Message) (auth, token string, err error) {
 		Nonce:     m.Nonce,
 		Timestamp: strconv.FormatInt(ms, 10),
 	}
+	if m.ExpiredSeconds > 0 {
+		a.Extra = "expired_seconds=" + strconv.Itoa(m.ExpiredSeconds)
+	}
 	return a.authString(), token, nil
 }
 

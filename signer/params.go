@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// readV2 checks an openapi-v2 message and returns its query and the decoded parameters of query and form body.
+// readV2 checks an openapi-v2 message and returns its query and the decoded parameters of query and form.
 func readV2(m Message) (query string, params []Field, err error) {
 	if err := m.check(); err != nil {
 		return "", nil, err
@@ -16,10 +16,15 @@ func readV2(m Message) (query string, params []Field, err error) {
 	if params, err = parseParams(nil, query); err != nil {
 		return "", nil, err
 	}
-	if params, err = parseParams(params, string(m.Body)); err != nil {
-		return "", nil, err
+	parts, isForm, err := formParts(m.Header, m.Body)
+	switch {
+	case err != nil:
+	case isForm:
+		params, err = partParams(params, parts)
+	default:
+		params, err = parseParams(params, string(m.Body))
 	}
-	return query, params, nil
+	return query, params, err
 }
 
 // parseParams appends the decoded parameters of a form. It refuses what two readers could understand

@@ -34,6 +34,9 @@ type Message struct {
 	Nonce string
 	// AppAuthToken is the merchant's token of the Open Platform schemes; it overrides the scheme's own.
 	AppAuthToken string
+	// ExpiredSeconds is how long openapi-v3's platform takes the signature, as the part expired_seconds of the
+	// Authorization; 0 leaves it out, for the platform's own time. Other schemes have none.
+	ExpiredSeconds int
 }
 
 // Field is a header field. Name is in canonical form, so it may index an [http.Header] directly.

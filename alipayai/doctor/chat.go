@@ -26,7 +26,7 @@ func (c *check) chat(models *exchange) Step {
 	case !c.options.Chat:
 		s.Advice = "--chat permits one, which costs the smallest charge"
 		return s
-	case models != nil && models.verdict != good:
+	case models != nil && models.verdict != good && models.verdict != notFound: // an API may have no list
 		s.Advice = "the models have to be listed first"
 		return s
 	case c.provider.Profile.Kind().SignsParameters:
@@ -98,7 +98,7 @@ func (c *check) judgeChat(s *Step, x *exchange) {
 		s.Advice = "the stream is not in the provider's format, or was cut: check profile and stream_timeout"
 	default:
 		s.Status = Fail
-		s.Advice = "the list of models was served, so this is about the chat itself: its path, or the model"
+		s.Advice = "this is about the chat itself: its path, or the model"
 		s.Suspects = []string{"path chat <path>", "model <to>"}
 	}
 }

@@ -111,6 +111,9 @@ func (c *check) connection(x *exchange) Step {
 		s.Status, s.Advice, s.Suspects = Fail, "the upstream takes another HTTP version", texts(versionOptions)
 	case x.verdict == redirected:
 		s.Status, s.Advice = Fail, "it answers with a redirect, which is not followed: set base_url to where it is"
+		if to, err := x.answer.Location(); err == nil {
+			s.Advice += ", " + to.Scheme + "://" + to.Host
+		}
 	case s.Status == OK && x.answer.ProtoMajor == 1 && x.answer.TLS != nil:
 		s.Advice = "the upstream does not offer HTTP/2: each request under way has a connection of its own"
 	}

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -133,15 +134,25 @@ func (x *exchange) read(p *upstream.Provider) {
 		}
 		return
 	}
+	if encoding := x.answer.Header.Get("Content-Encoding"); err != nil && encoding != "" && encoding != "identity" {
+		x.verdict = compressed
+		return
+	}
 	if !failed {
 		x.verdict = notJSON
 		return
 	}
+	if err != nil {
+		*reported = wire.ParseRefusal(x.body)
+	}
 	x.message = reported.Message
 	x.code, x.class = failure.Classify(x.answer.StatusCode, reported, slices.Concat(p.Codes, p.Profile.Codes))
 	x.verdict = judge(x.answer.StatusCode, x.code, x.message, x.class)
-	if x.answer.StatusCode < http.StatusMultipleChoices && x.listsModels() {
+	switch {
+	case x.answer.StatusCode < http.StatusMultipleChoices && x.listsModels():
 		x.verdict = otherNames
+	case x.verdict == refused && bytes.HasPrefix(bytes.TrimSpace(x.body), []byte("<")):
+		x.verdict = page
 	}
 }
 

@@ -30,7 +30,7 @@ func (c *check) signatureStep(x *exchange) Step {
 		s.Status, s.Advice = Fail, "the upstream refuses the time that is signed: compare its unit with the contract's"
 		s.Suspects = c.suspectedLayout()
 	case wrongSignature, refused:
-		s.Status, s.Advice = Fail, "compare this with what the contract says is signed, and the key with the upstream's"
+		s.Status, s.Advice = Fail, "compare this with what the contract says is signed, and the key with the upstream's: whether its text is the key, or stands for it in hex or base64 (key_encoding)"
 		s.Suspects = append([]string{"key <version> <key>"}, c.suspectedLayout()...)
 	case wrongClient:
 		s.Status, s.Advice, s.Suspects = Fail, "the upstream does not know the client, or that version of its key", []string{"client_id", "key <version> <key>"}
@@ -94,6 +94,12 @@ func (c *check) answerSigned(x *exchange, s *Step) string {
 		s.Suspects = []string{"key <version> <key>", "public_key <version> <key>", "verify_response off"}
 		return "signed, but not so that it can be verified"
 	case !signed:
+		for name := range x.answer.Header {
+			if strings.Contains(strings.ToLower(name), "sign") {
+				s.Status, s.Advice, s.Suspects = Warn, "answers are signed in "+name+", which is not looked at: say how with an answer block", c.suspectedLayout()
+				return "signed, which is not looked at"
+			}
+		}
 		return "not signed"
 	case c.provider.Verify == upstream.VerifyOff:
 		return "signed, which is not looked at"
@@ -133,8 +139,19 @@ func (c *check) modelsStep(x *exchange) Step {
 			s.Suspects = []string{answerOption(fields).text}
 		}
 	case notFound, notJSON:
-		s.Status, s.Advice = Fail, "there is no list of models at that path"
-		s.Suspects = slices.Concat([]string{"base_url <url>"}, []string{"path chat|embeddings|models <path>"})
+		s.Status, s.Advice = Fail, "there is no list of models at that path; where the API has none, name the models and permit a chat with --chat"
+		s.Suspects = []string{"base_url <url>", "path chat|embeddings|models <path>", "models <names...>"}
+	case page:
+		s.Status, s.Advice = Fail, "what answers is a page, not an API: a proxy or a CDN in front of it refuses this machine, or base_url is another site"
+		if server := x.answer.Header.Get("Server"); server != "" {
+			s.Advice += "; it calls itself " + server
+		}
+		s.Suspects = []string{"base_url <url>"}
+	case compressed:
+		s.Status, s.Advice = Fail, "the answer is compressed, which the request does not permit (Accept-Encoding), and the gateway does not read it: "+
+			"no option changes that, but a proxy in front of the upstream may"
+	case wrongAddress:
+		s.Status, s.Advice = Fail, "the upstream does not take the address of this machine: have the one that it goes out by added to the app's list at the vendor; no option changes that"
 	case wrongToken:
 		s.Status, s.Advice = Fail, "the upstream refuses the access token, or looks for it elsewhere"
 		s.Suspects = c.untried(texts(tokenHeaderOptions))

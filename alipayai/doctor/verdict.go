@@ -12,12 +12,15 @@ import (
 type verdict int
 
 const (
-	unreachable verdict = iota // no answer came
-	version                    // another HTTP version is wanted
-	redirected                 // it is somewhere else
-	broken                     // the upstream's own failure
-	notFound                   // there is no such path
-	notJSON                    // what is there is no API
+	unreachable  verdict = iota // no answer came
+	version                     // another HTTP version is wanted
+	redirected                  // it is somewhere else
+	broken                      // the upstream's own failure
+	notFound                    // there is no such path
+	notJSON                     // what is there is no API
+	page                        // something in front of the API answers
+	compressed                  // the answer cannot be read
+	wrongAddress                // this machine's
 	throttled
 	wrongClient    // client id or key version
 	wrongTime      // the time that is signed
@@ -30,23 +33,30 @@ const (
 )
 
 // judge reads an answer that is no success. What the vendors call things differs
-// by letter case and separators only, so codes are read by their words. Where errors
+// by letter case and separators only, so codes are read by their words, and without a
+// code the message is. Where errors
 // come with status 200, the message may be all that says that there is no such path.
 func judge(status int, code, message string, class failure.Class) verdict {
 	known := failure.Known(code) != "other" && code != ""
 	word := strings.NewReplacer("_", "", "-", "", ".", "", " ", "").Replace(strings.ToLower(code))
+	said := ""
+	if code == "" {
+		said = strings.ToLower(message)
+	}
 	switch {
 	case status == http.StatusHTTPVersionNotSupported:
 		return version
+	case saysAddress(word), saysAddress(separators.Replace(strings.ToLower(message))):
+		return wrongAddress
 	case status >= 300 && status < 400:
 		return redirected
 	case status == http.StatusTooManyRequests, known && class == failure.Throttle:
 		return throttled
-	case class == failure.Resign, strings.Contains(word, "timestamp"), strings.Contains(word, "requesttime"):
+	case class == failure.Resign, strings.Contains(word, "timestamp"), strings.Contains(word, "requesttime"), strings.Contains(said, "timestamp"), strings.Contains(said, "request time"):
 		return wrongTime
-	case strings.Contains(word, "sign"):
+	case strings.Contains(word, "sign"), strings.Contains(said, "signature"):
 		return wrongSignature
-	case known && class == failure.RefreshToken, strings.Contains(word, "token"):
+	case known && class == failure.RefreshToken, strings.Contains(word, "token"), strings.Contains(said, "token"):
 		return wrongToken
 	case strings.Contains(word, "client"), strings.Contains(word, "appid"), strings.Contains(word, "keyversion"):
 		return wrongClient
@@ -76,6 +86,17 @@ func better(before, after verdict) bool {
 		return after == wrongToken
 	case wrongToken:
 		return after == wrongSignature || after == wrongTime
+	}
+	return false
+}
+
+// saysAddress reads words, without separators, that are about a list of addresses which may
+// call, as the Open Platform's isv.ip-not-in-whitelist.
+func saysAddress(words string) bool {
+	for _, list := range []string{"whitelist", "allowlist", "iplist", "ipnot"} {
+		if strings.Contains(words, list) {
+			return true
+		}
 	}
 	return false
 }

@@ -41,7 +41,11 @@ func (x *Exchange) sign(r *Request) error {
 	h, body := p.composeHeader(r, x.token), r.Body
 	x.skew = p.Clock.Skew()
 	if p.Scheme != nil {
-		s, err := p.Scheme.Sign(p.message(method, target, h, body, p.signingTime(x.now())))
+		m := p.message(method, target, h, body, p.signingTime(x.now()))
+		if r.Client != nil {
+			m.ExpiredSeconds = expiredSeconds(r.Client.Header)
+		}
+		s, err := p.Scheme.Sign(m)
 		if err != nil {
 			return fmt.Errorf("provider %s: signing: %w", p.Name, err)
 		}

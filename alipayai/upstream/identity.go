@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -75,18 +76,38 @@ func (p *Provider) checkSame(client *http.Request, out http.Header) error {
 	return p.checkQuery(client.URL.RawQuery, out)
 }
 
-// checkAuthorization looks at what an SDK has signed by itself. Its signature is replaced, with what belongs to that
-// (expired_seconds says how long it is good); the app must be the provider's own.
+// maxExpiredSeconds is the longest that a client may ask for its call's signature to be taken: who reads the request on
+// its way could send it again for as long.
+const maxExpiredSeconds = 3600
+
+// expiredSeconds gives how long the client's SDK asks for its signature to be taken, by the part expired_seconds of what it
+// signed (additionalAuthInfo of alipay-sdk-nodejs-all); 0 where it does not.
+func expiredSeconds(client http.Header) int {
+	_, after, found := strings.Cut(client.Get("Authorization"), ",expired_seconds=")
+	text, _, _ := strings.Cut(after, ",")
+	seconds, err := strconv.Atoi(strings.TrimSpace(text))
+	if !found || err != nil {
+		return 0
+	}
+	return seconds
+}
+
+// checkAuthorization looks at what an SDK has signed by itself. Its signature is replaced, and expired_seconds, which says
+// how long it is good, is carried over; the app must be the provider's own.
 func (p *Provider) checkAuthorization(client []string) error {
-	for _, value := range client {
-		scheme, parts, _ := strings.Cut(strings.TrimSpace(value), " ")
+	for _, header := range client {
+		scheme, parts, _ := strings.Cut(strings.TrimSpace(header), " ")
 		if !strings.HasPrefix(strings.ToUpper(scheme), "ALIPAY-") {
 			continue // the client's business with the gateway
 		}
 		for part := range strings.SplitSeq(parts, ",") {
 			switch name, value, _ := strings.Cut(strings.TrimSpace(part), "="); {
 			case name == "app_id" && value == p.ClientID:
-			case name == "app_cert_sn", name == "nonce", name == "timestamp", name == "sign", name == "expired_seconds":
+			case name == "app_cert_sn", name == "nonce", name == "timestamp", name == "sign":
+			case name == "expired_seconds":
+				if seconds := expiredSeconds(http.Header{"Authorization": {header}}); seconds < 1 || seconds > maxExpiredSeconds || value != strconv.Itoa(seconds) {
+					return fmt.Errorf("%w: header Authorization has expired_seconds outside of 1 to %d", ErrNotSigned, maxExpiredSeconds)
+				}
 			default:
 				return fmt.Errorf("%w: header Authorization is for another app than that of provider %s, or has an unknown part", ErrNotSigned, p.Name)
 			}

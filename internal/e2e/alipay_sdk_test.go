@@ -31,6 +31,8 @@ type sdkV3 struct {
 type sdkV2 struct {
 	Method string         `json:"method"`
 	Params map[string]any `json:"params"`
+	// Files go up in an AlipayFormData with Params as its fields.
+	Files map[string]string `json:"files,omitempty"`
 }
 
 type sdkSSE struct {
@@ -57,6 +59,7 @@ type judged struct {
 	RequestID string `json:"requestId"`
 	Encrypted string `json:"encrypted"`
 	Content   string `json:"content"`
+	Text      string `json:"text"` // a field beside v2's files
 	Files     map[string]struct{ Name, Content string }
 	Events    []struct{ Event, Data string }
 }
@@ -110,15 +113,21 @@ func TestAlipaySDK(t *testing.T) {
 		"v3, unknown part":       {r.plain, map[string]any{"additionalAuthInfo": "merchant=theirs"}, &sdkV3{HTTPMethod: "POST", Path: "/v3/x", Options: map[string]any{"body": body}}, nil, want{refused: true}},
 		"v3, unsigned error":     {r.plain, nil, &sdkV3{HTTPMethod: "POST", Path: "/v3/limited", Options: map[string]any{"body": body}}, nil, want{code: "app-call-limited"}},
 
-		"v2":                    {r.plain, nil, nil, &sdkV2{"alipay.trade.query", map[string]any{"bizContent": body}}, want{content: encoded}},
-		"v2, more parameters":   {r.plain, nil, nil, &sdkV2{"alipay.trade.query", map[string]any{"bizContent": body, "notifyUrl": "https://shop.example/?a=1&b=%20", "authToken": "user"}}, want{content: encoded}},
-		"v2, encrypted":         {r.plain, nil, nil, &sdkV2{"alipay.trade.query", map[string]any{"bizContent": body, "needEncrypt": true}}, want{content: encoded, encrypted: "AES"}},
-		"v2, certificates":      {r.certified, nil, nil, &sdkV2{"alipay.trade.query", map[string]any{"bizContent": body}}, want{content: encoded}},
-		"v2, our merchant":      {r.merchant, nil, nil, &sdkV2{"alipay.trade.query", map[string]any{"bizContent": body, "appAuthToken": alipayMerchant}}, want{content: encoded, merchant: alipayMerchant}},
-		"v2, merchant unsaid":   {r.merchant, nil, nil, &sdkV2{"alipay.trade.query", map[string]any{"bizContent": body}}, want{content: encoded, merchant: alipayMerchant}},
-		"v2, another merchant":  {r.merchant, nil, nil, &sdkV2{"alipay.trade.query", map[string]any{"bizContent": body, "appAuthToken": "theirs"}}, want{refused: true}},
-		"v2, merchant for none": {r.plain, nil, nil, &sdkV2{"alipay.trade.query", map[string]any{"bizContent": body, "appAuthToken": "theirs"}}, want{refused: true}},
-		"v2, another app":       {r.plain, map[string]any{"appId": "2"}, nil, &sdkV2{"alipay.trade.query", map[string]any{"bizContent": body}}, want{refused: true}},
+		"v2":                    {r.plain, nil, nil, &sdkV2{Method: "alipay.trade.query", Params: map[string]any{"bizContent": body}}, want{content: encoded}},
+		"v2, more parameters":   {r.plain, nil, nil, &sdkV2{Method: "alipay.trade.query", Params: map[string]any{"bizContent": body, "notifyUrl": "https://shop.example/?a=1&b=%20", "authToken": "user"}}, want{content: encoded}},
+		"v2, encrypted":         {r.plain, nil, nil, &sdkV2{Method: "alipay.trade.query", Params: map[string]any{"bizContent": body, "needEncrypt": true}}, want{content: encoded, encrypted: "AES"}},
+		"v2, certificates":      {r.certified, nil, nil, &sdkV2{Method: "alipay.trade.query", Params: map[string]any{"bizContent": body}}, want{content: encoded}},
+		"v2, our merchant":      {r.merchant, nil, nil, &sdkV2{Method: "alipay.trade.query", Params: map[string]any{"bizContent": body, "appAuthToken": alipayMerchant}}, want{content: encoded, merchant: alipayMerchant}},
+		"v2, merchant unsaid":   {r.merchant, nil, nil, &sdkV2{Method: "alipay.trade.query", Params: map[string]any{"bizContent": body}}, want{content: encoded, merchant: alipayMerchant}},
+		"v2, another merchant":  {r.merchant, nil, nil, &sdkV2{Method: "alipay.trade.query", Params: map[string]any{"bizContent": body, "appAuthToken": "theirs"}}, want{refused: true}},
+		"v2, merchant for none": {r.plain, nil, nil, &sdkV2{Method: "alipay.trade.query", Params: map[string]any{"bizContent": body, "appAuthToken": "theirs"}}, want{refused: true}},
+		"v2, files":             {r.plain, nil, nil, &sdkV2{Method: "alipay.offline.material.image.upload", Params: map[string]any{"image_name": "茶 & =+%"}, Files: files}, want{files: files}},
+		"v2, files, merchant":   {r.merchant, nil, nil, &sdkV2{Method: "alipay.offline.material.image.upload", Params: map[string]any{"app_auth_token": alipayMerchant}, Files: files}, want{files: files, merchant: alipayMerchant}},
+		"v2, files, unsaid":     {r.merchant, nil, nil, &sdkV2{Method: "alipay.offline.material.image.upload", Params: map[string]any{}, Files: files}, want{files: files, merchant: alipayMerchant}},
+		"v2, files, another":    {r.merchant, nil, nil, &sdkV2{Method: "alipay.offline.material.image.upload", Params: map[string]any{"app_auth_token": "theirs"}, Files: files}, want{refused: true}},
+		"v2, files, for none":   {r.plain, nil, nil, &sdkV2{Method: "alipay.offline.material.image.upload", Params: map[string]any{"app_auth_token": "theirs"}, Files: files}, want{refused: true}},
+		"v2, files, certified":  {r.certified, nil, nil, &sdkV2{Method: "alipay.offline.material.image.upload", Params: map[string]any{}, Files: files}, want{files: files}},
+		"v2, another app":       {r.plain, map[string]any{"appId": "2"}, nil, &sdkV2{Method: "alipay.trade.query", Params: map[string]any{"bizContent": body}}, want{refused: true}},
 	}
 	names := slices.Sorted(maps.Keys(calls))
 	names = append(slices.DeleteFunc(names, func(n string) bool { return n == "v3, unsigned error" }), "v3, unsigned error") // it holds back what comes next
@@ -163,6 +172,9 @@ func TestAlipaySDK(t *testing.T) {
 			}
 			if c.v3 != nil && a.RequestID == "" || c.v3 != nil && c.v3.Options["requestId"] != nil && a.RequestID != c.v3.Options["requestId"] {
 				t.Errorf("request id %q", a.RequestID)
+			}
+			if want := map[bool]string{true: "图"}[c.v2 != nil && c.v2.Files != nil]; a.Text != want {
+				t.Errorf("field beside the files %q, want %q", a.Text, want)
 			}
 			if len(a.Files) != len(c.want.files) {
 				t.Errorf("files %v", a.Files)

@@ -2,9 +2,9 @@
 // its error.
 import { AlipayFormData, AlipayFormStream, AlipaySdk, input } from './sdk.mjs';
 
-const form = files => {
+const form = (files, fields = {}) => {
   const data = new AlipayFormData();
-  data.addField('biz_type', '图');
+  for (const [ name, value ] of Object.entries({ biz_type: '图', ...fields })) data.addField(name, value);
   for (const [ name, content ] of Object.entries(files)) data.addFile(name, `${name}.png`, Buffer.from(content));
   return data;
 };
@@ -18,7 +18,9 @@ async function make({ config, v3, v2, sse }) {
   const sdk = new AlipaySdk(config);
   if (v2) {
     // The SDK cannot verify an encrypted answer: it looks for the braces of what is signed (getSignStr).
-    const answer = await sdk.exec(v2.method, v2.params, { validateSign: !v2.params.needEncrypt });
+    const options = { validateSign: !v2.params.needEncrypt };
+    if (v2.files) options.formData = form(v2.files, v2.params);
+    const answer = await sdk.exec(v2.method, v2.files ? {} : v2.params, options);
     return answer.found;
   }
   if (sse) {

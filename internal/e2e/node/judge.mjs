@@ -41,15 +41,24 @@ async function judgeV3(request, body) {
   };
 }
 
-// judgeV2 has the SDK verify the parameters, as those of a notification.
-function judgeV2(url, body) {
-  const params = Object.fromEntries([ ...url.searchParams, ...new URLSearchParams(body.toString()) ]);
+// judgeV2 has the SDK verify the parameters, as those of a notification. Of a form with files, the texts are parameters.
+async function judgeV2(url, body, type) {
+  const files = {};
+  let texts = new URLSearchParams(body.toString());
+  if (type.startsWith('multipart/')) {
+    texts = [];
+    for (const [ name, part ] of await new Response(body, { headers: { 'content-type': type } }).formData()) {
+      if (typeof part !== 'string') files[name] = { name: part.name, content: await part.text() };
+      else texts.push([ name, part ]);
+    }
+  }
+  const params = Object.fromEntries([ ...url.searchParams, ...texts ]);
   return {
     verified: platform.checkNotifySignV2(params),
     certified: params.app_cert_sn === sn.app && params.alipay_root_cert_sn === sn.root,
     appId: params.app_id, merchant: params.app_auth_token ?? '', encrypted: params.encrypt_type ?? '',
     content: params.encrypt_type ? aesDecryptText(params.biz_content, encryptKey) : params.biz_content ?? '',
-    method: params.method,
+    method: params.method, files, text: params.biz_type ?? '',
   };
 }
 
@@ -85,7 +94,7 @@ const server = createServer(async (request, response) => {
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks);
     const url = new URL(request.url, 'http://judge');
-    if (url.pathname === '/gateway.do') answerV2(response, { nth, ...judgeV2(url, body) });
+    if (url.pathname === '/gateway.do') answerV2(response, { nth, ...await judgeV2(url, body, request.headers['content-type'] ?? '') });
     else answerV3(response, url.pathname === '/v3/limited' ? 400 : 200, { nth, ...await judgeV3(request, body) });
   } catch (error) {
     response.writeHead(500).end(String(error.stack));
