@@ -110,8 +110,8 @@ func decideByWord(status int, code string, f *wire.Failure) (Class, int) {
 
 // exhaustedPhrases are how an empty account is told under a code that says nothing of it,
 // in lower case: by Anthropic under 400 invalid_request_error, and by LiteLLM, which makes
-// DeepSeek's 402 a 400.
-var exhaustedPhrases = []string{"credit balance is too low", "insufficient balance"}
+// DeepSeek's 402 and another proxy's budget a 400.
+var exhaustedPhrases = []string{"credit balance is too low", "insufficient balance", "budget has been exceeded!"}
 
 func saysExhausted(message string) bool {
 	message = strings.ToLower(message)

@@ -121,7 +121,9 @@ func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule,
 	f := &Failure{Class: v.class, FromUpstream: true, Sent: true, timedOut: v.timedOut}
 	f.Status = v.shown(status)
 	f.Code, f.Message, f.Param = v.code, reported.Message, reported.Param
-	f.RetryAfter = RetryAfter(h, now)
+	if f.RetryAfter = RetryAfter(h, now); f.RetryAfter == 0 {
+		f.RetryAfter = min(reported.RetryAfter, maxRetryAfter)
+	}
 	switch {
 	case v.hidden():
 		// How the gateway's credentials failed is the operator's business, and
