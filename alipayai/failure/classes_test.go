@@ -85,6 +85,31 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// A rule goes by the HTTP status where the upstream sends no word of its own, and only there.
+func TestRulesOfStatuses(t *testing.T) {
+	rules := []Rule{{Pattern: "412", Class: AccountExhausted}, {Pattern: "50?", Class: SystemError}}
+	for name, test := range map[string]struct {
+		status int
+		f      wire.Failure
+		want   Class
+	}{
+		"a status":             {412, wire.Failure{Message: "m"}, AccountExhausted},
+		"by a pattern":         {503, wire.Failure{}, SystemError},
+		"another":              {413, wire.Failure{}, Fail},
+		"beside a code":        {412, wire.Failure{Code: "C"}, Fail},
+		"beside a type":        {503, wire.Failure{Type: "rate_limit_error"}, Throttle},
+		"a number as the code": {200, wire.Failure{Code: "412"}, AccountExhausted},
+		"in a success":         {200, wire.Failure{Message: "m"}, Retry},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, class := Classify(test.status, &test.f, rules)
+			if class != test.want || code != test.f.Code+test.f.Type {
+				t.Errorf("%q, %s; want %s", code, class, test.want)
+			}
+		})
+	}
+}
+
 // Google's RetryInfo stands in where there is no Retry-After, bounded as that is.
 func TestRetryInfo(t *testing.T) {
 	info := func(kind, delay string) string {

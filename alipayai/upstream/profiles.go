@@ -109,7 +109,7 @@ var profiles = func() map[string]Profile {
 		{Name: "openrouter", BaseURL: "https://openrouter.ai/api/v1", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true},
 		{Name: "tokenmix", BaseURL: "https://api.tokenmix.ai/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
 		{Name: "litellm", BaseURL: "http://127.0.0.1:4000/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
-		{Name: "portkey", BaseURL: "https://api.portkey.ai/v1", Scheme: signer.NameHeader, KeyHeader: "x-portkey-api-key", Paths: openAIPaths},
+		{Name: "portkey", BaseURL: "https://api.portkey.ai/v1", Scheme: signer.NameHeader, KeyHeader: "x-portkey-api-key", Paths: openAIPaths, Codes: portkeyCodes},
 		// https://docs.vllm.ai/en/latest/serving/openai_compatible_server: the key is that of --api-key, and any where it has none.
 		{Name: "vllm", BaseURL: "http://127.0.0.1:8000/v1", Scheme: signer.NameBearer, Paths: openAIPaths, Dialect: "legacy"},
 		{Name: "ollama", BaseURL: "http://127.0.0.1:11434/v1", Paths: openAIPaths, Dialect: "legacy"},

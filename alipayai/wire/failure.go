@@ -77,7 +77,7 @@ func (e *envelope) conclude() {
 	if f.Code == "" {
 		f.Code = cmp.Or(statusNumber(e.status), firstCode(e.errors))
 	}
-	for _, v := range [...]jsontext.Value{e.message, e.detail, e.errors} {
+	for _, v := range [...]jsontext.Value{e.message, e.detail, e.errors, e.title} {
 		if f.Message == "" {
 			f.Message = words(v)
 		}
