@@ -22,6 +22,8 @@ var strictly = map[string]sandbox.Config{
 	"deepseek":  {Format: sandbox.OpenAI, Dialect: sandbox.DeepSeek},
 	"qwen":      {Format: sandbox.OpenAI, Dialect: sandbox.Qwen},
 	"ollama":    {Format: sandbox.OpenAI, Dialect: sandbox.Legacy},
+	"google":    {Format: sandbox.OpenAI, Dialect: sandbox.Google},
+	"glm":       {Format: sandbox.OpenAI, Dialect: sandbox.GLM},
 	"anthropic": {Format: sandbox.Anthropic},
 
 	"nextbuilder": {Format: sandbox.NextBuilder},

@@ -13,7 +13,7 @@ type Provider struct {
 	// signing: `alipay`, `openapi-v3`, `openapi-v2`, `global`, `sandbox` (the
 	// simulator, with built-in demo keys, on loopback only), or one of the
 	// presets `ant_ling`, `openai`, `anthropic`, `nextbuilder`, `deepseek`, `mistral`, `qwen`,
-	// `openrouter`, `tokenmix`, `litellm`, `portkey`, `ollama`. Required.
+	// `glm`, `google`, `openrouter`, `tokenmix`, `litellm`, `portkey`, `vllm`, `ollama`. Required.
 	Profile string `json:"profile,omitempty"`
 
 	// The upstream's address, such as `https://api.example.com`, or a

@@ -146,7 +146,8 @@ var credentialCodes = map[string]bool{
 type Rule struct {
 	// Pattern is matched as path.Match does, against the code as the upstream
 	// sends it and against its bare form (see wire.Failure); where the upstream
-	// sends a type alone, that is the code.
+	// sends a type alone, that is the code, and where it sends neither, the HTTP
+	// status.
 	Pattern string
 	Class   Class
 }

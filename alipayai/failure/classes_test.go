@@ -85,6 +85,74 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// A rule goes by the HTTP status where the upstream sends no word of its own, and only there.
+func TestRulesOfStatuses(t *testing.T) {
+	rules := []Rule{{Pattern: "412", Class: AccountExhausted}, {Pattern: "50?", Class: SystemError}}
+	for name, test := range map[string]struct {
+		status int
+		f      wire.Failure
+		want   Class
+	}{
+		"a status":             {412, wire.Failure{Message: "m"}, AccountExhausted},
+		"by a pattern":         {503, wire.Failure{}, SystemError},
+		"another":              {413, wire.Failure{}, Fail},
+		"beside a code":        {412, wire.Failure{Code: "C"}, Fail},
+		"beside a type":        {503, wire.Failure{Type: "rate_limit_error"}, Throttle},
+		"a number as the code": {200, wire.Failure{Code: "412"}, AccountExhausted},
+		"in a success":         {200, wire.Failure{Message: "m"}, Retry},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, class := Classify(test.status, &test.f, rules)
+			if class != test.want || code != test.f.Code+test.f.Type {
+				t.Errorf("%q, %s; want %s", code, class, test.want)
+			}
+		})
+	}
+}
+
+// Google's RetryInfo stands in where there is no Retry-After, bounded as that is.
+func TestRetryInfo(t *testing.T) {
+	info := func(kind, delay string) string {
+		return `{"error":{"code":429,"message":"m","details":[{"@type":"type.googleapis.com/google.rpc.Help"},{"@type":"` + kind + `","retryDelay":` + delay + `}]}}`
+	}
+	const kind = "type.googleapis.com/google.rpc.RetryInfo"
+	for name, test := range map[string]struct {
+		body, header string
+		want         time.Duration
+	}{
+		"seconds":           {info(kind, `"7s"`), "", 7 * time.Second},
+		"a part of one":     {info(kind, `"0.25s"`), "", 250 * time.Millisecond},
+		"in a list":         {"[" + info(kind, `"7s"`) + "]", "", 7 * time.Second},
+		"beside the header": {info(kind, `"7s"`), "3", 3 * time.Second},
+		"too long":          {info(kind, `"86400s"`), "", time.Minute},
+		"endless":           {info(kind, `"1e300s"`), "", time.Minute},
+		"infinite":          {info(kind, `"Infs"`), "", time.Minute},
+		"none":              {info(kind, `"NaNs"`), "", 0},
+		"negative":          {info(kind, `"-7s"`), "", 0},
+		"without its unit":  {info(kind, `"7"`), "", 0},
+		"a number":          {info(kind, `7`), "", 0},
+		"an object":         {info(kind, `{"seconds":7}`), "", 0},
+		"of another kind":   {info("type.example.com/RetryInfoOfOurs", `"7s"`), "", 0},
+		"no list":           {`{"error":{"code":429,"message":"m","details":{"@type":"` + kind + `","retryDelay":"7s"}}}`, "", 0},
+		"a list of texts":   {`{"error":{"code":429,"message":"m","details":["RetryInfo",7,null]}}`, "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			parsed, err := wire.ParseBody([]byte(test.body), wire.Limits{})
+			if err != nil || parsed.Failure == nil {
+				t.Fatalf("%+v, %v", parsed, err)
+			}
+			h := make(http.Header)
+			if test.header != "" {
+				h.Set("Retry-After", test.header)
+			}
+			f := OfUpstream(429, h, parsed.Failure, nil, false, time.Now())
+			if f.RetryAfter != test.want || f.Class != Throttle || f.Message != "m" {
+				t.Errorf("%v, class %s, %q; want %v", f.RetryAfter, f.Class, f.Message, test.want)
+			}
+		})
+	}
+}
+
 // The code of a failure that is the operator's business alone reaches the client where
 // it is a word, and not where it says more.
 func TestCodesOfTheOperatorsBusiness(t *testing.T) {

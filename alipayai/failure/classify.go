@@ -47,6 +47,9 @@ func judge(status int, f *wire.Failure, rules []Rule) verdict {
 	_, known := classes[v.code]
 	v.timedOut = !known && (isTimeoutStatus(v.status) || namesTimeout(v.code) || namesTimeout(f.Type) ||
 		v.status >= http.StatusInternalServerError && namesTimeout(f.Message))
+	if sent == "" && status >= http.StatusBadRequest {
+		sent = strconv.Itoa(status) // which is all that a rule can go by
+	}
 	for _, rule := range rules {
 		if rule.matches(v.code) || rule.matches(sent) {
 			v.class = rule.Class
@@ -110,8 +113,8 @@ func decideByWord(status int, code string, f *wire.Failure) (Class, int) {
 
 // exhaustedPhrases are how an empty account is told under a code that says nothing of it,
 // in lower case: by Anthropic under 400 invalid_request_error, and by LiteLLM, which makes
-// DeepSeek's 402 a 400.
-var exhaustedPhrases = []string{"credit balance is too low", "insufficient balance"}
+// DeepSeek's 402 and another proxy's budget a 400, and by OpenRouter under 403.
+var exhaustedPhrases = []string{"credit balance is too low", "insufficient balance", "budget has been exceeded!", "key limit exceeded"}
 
 func saysExhausted(message string) bool {
 	message = strings.ToLower(message)

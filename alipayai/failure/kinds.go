@@ -171,7 +171,7 @@ var kinds = map[string]kind{
 	"1230": broken, "1234": broken,
 	"1301": censored,
 	"1302": throttled, "1303": throttled, "1304": throttled, "1305": throttled, "1312": throttled,
-	"1308": exhausted, "1309": exhausted, "1310": exhausted,
+	"1308": exhausted, "1309": exhausted, "1310": exhausted, "1311": exhausted,
 }
 
 // kindOf looks a word up. Qwen refines its own after a dot: Throttling.X is a

@@ -21,6 +21,7 @@ type recordedFailure struct {
 	Class                   failure.Class
 	Shown                   int // status that a client sees
 	Timeout                 bool
+	RetryAfter              float64 // seconds
 }
 
 // TestRecordedFailures classifies what vendors have really answered.
@@ -57,6 +58,9 @@ func TestRecordedFailures(t *testing.T) {
 			f := failure.OfUpstream(r.Status, nil, &reported, rules, r.Translated, time.Unix(0, 0))
 			if f.Class != r.Class || f.Status != r.Shown || f.TimedOut() != r.Timeout {
 				t.Errorf("%s: class %s, status %d, timed out %t; want %s, %d, %t", r.Source, f.Class, f.Status, f.TimedOut(), r.Class, r.Shown, r.Timeout)
+			}
+			if want := time.Duration(r.RetryAfter * float64(time.Second)); (f.RetryAfter - want).Abs() > time.Microsecond {
+				t.Errorf("%s: retry after %v, want %v", r.Source, f.RetryAfter, want)
 			}
 			if r.Class != failure.Fail && r.Class != failure.Blocked && !f.FallsOver() {
 				t.Errorf("%s: no other provider is asked", r.Source)

@@ -51,6 +51,14 @@ func TestDialectsJudge(t *testing.T) {
 		"legacy: developer":         {Legacy, `{"messages":[{"role":"developer","content":"a"}]}`, 400, "Unexpected message role"},
 		"legacy: system later":      {Legacy, head + `,{"role":"system","content":"a"}]}`, 400, "at the beginning"},
 		"legacy: limit":             {Legacy, head + `],"max_completion_tokens":7}`, 400, "max_completion_tokens"},
+		"google":                    {Google, head + strings.Replace(call, `{"id"`, `{"extra_content":{"google":{"thought_signature":"x"}},"id"`, 1) + tool + `],"n":1}`, 0, ""},
+		"google: field":             {Google, head + `],"top_k":1}`, 400, `Unknown name \"top_k\"`},
+		"google: signature":         {Google, head + call + tool + `]}`, 400, "thought_signature"},
+		"google: developer":         {Google, `{"messages":[{"role":"developer","content":"a"}]}`, 400, "valid role"},
+		"glm":                       {GLM, head + call + tool + `],"thinking":{"type":"disabled"}}`, 0, ""},
+		"glm: developer":            {GLM, head + `,{"role":"developer","content":"a"}]}`, 400, `"1214"`},
+		"glm: no user":              {GLM, `{"messages":[{"role":"system","content":"a"}]}`, 400, `"1214"`},
+		"glm: limit":                {GLM, head + `],"max_completion_tokens":7}`, 400, `"1210"`},
 		"none":                      {"", head + `],"max_completion_tokens":7,"seed":1}`, 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

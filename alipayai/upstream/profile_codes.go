@@ -2,6 +2,12 @@ package upstream
 
 import "github.com/caddy-alipayai/gateway/alipayai/failure"
 
+// portkeyCodes are Portkey's statuses: https://portkey.ai/docs/api-reference/inference-api/error-codes.
+var portkeyCodes = []failure.Rule{
+	{Pattern: "412", Class: failure.AccountExhausted}, // budget exhausted
+	{Pattern: "446", Class: failure.Blocked},          // guardrail checks failed
+}
+
 // mistralCodes are Mistral's numbers. Those of four digits elsewhere are GLM's, which
 // mean something else by them.
 var mistralCodes = []failure.Rule{

@@ -110,10 +110,17 @@ var profiles = func() map[string]Profile {
 		{Name: "deepseek", BaseURL: "https://api.deepseek.com", Scheme: signer.NameBearer, Paths: openAIPaths, Dialect: "deepseek"},
 		{Name: "mistral", BaseURL: "https://api.mistral.ai/v1", Scheme: signer.NameBearer, Paths: openAIPaths, Codes: mistralCodes, Dialect: "mistral"},
 		{Name: "qwen", BaseURL: "https://dashscope.aliyuncs.com/compatible-mode/v1", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true, Dialect: "qwen"},
+		// https://docs.z.ai/guides/develop/openai/python; the address is that of mainland China, as bigmodel.cn documents it.
+		{Name: "glm", BaseURL: "https://open.bigmodel.cn/api/paas/v4", Scheme: signer.NameBearer, Paths: openAIPaths, Dialect: "glm"},
+		// https://ai.google.dev/gemini-api/docs/openai; quotas are PerProjectPerModel:
+		// https://github.com/google-gemini/gemini-cli/issues/8437.
+		{Name: "google", BaseURL: "https://generativelanguage.googleapis.com/v1beta/openai", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true, Dialect: "google"},
 		{Name: "openrouter", BaseURL: "https://openrouter.ai/api/v1", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true},
 		{Name: "tokenmix", BaseURL: "https://api.tokenmix.ai/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
 		{Name: "litellm", BaseURL: "http://127.0.0.1:4000/v1", Scheme: signer.NameBearer, Paths: openAIPaths},
-		{Name: "portkey", BaseURL: "https://api.portkey.ai/v1", Scheme: signer.NameHeader, KeyHeader: "x-portkey-api-key", Paths: openAIPaths},
+		{Name: "portkey", BaseURL: "https://api.portkey.ai/v1", Scheme: signer.NameHeader, KeyHeader: "x-portkey-api-key", Paths: openAIPaths, Codes: portkeyCodes},
+		// https://docs.vllm.ai/en/latest/serving/openai_compatible_server: the key is that of --api-key, and any where it has none.
+		{Name: "vllm", BaseURL: "http://127.0.0.1:8000/v1", Scheme: signer.NameBearer, Paths: openAIPaths, Dialect: "legacy"},
 		{Name: "ollama", BaseURL: "http://127.0.0.1:11434/v1", Paths: openAIPaths, Dialect: "legacy"},
 	} {
 		if p.Format == "" {

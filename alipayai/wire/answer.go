@@ -82,7 +82,7 @@ func parseWhole(body []byte, lim Limits, e envelope) (Answer, error) {
 // that is known.
 type envelope struct {
 	Answer
-	code, status, message, typ, param, payload, detail, errors jsontext.Value
+	code, status, message, typ, param, payload, detail, errors, title jsontext.Value
 	// choiceFailure is what a choice has for its error.
 	choiceFailure *Failure
 	hasError      bool // {"error": something that is no object and no string}
@@ -211,6 +211,9 @@ func (s *scanner) envelopeMember(e *envelope, name []byte) (err error) {
 		return err
 	case "detail":
 		e.detail, err = s.raw()
+		return err
+	case "title": // RFC 9457
+		e.title, err = s.raw()
 		return err
 	case "errors":
 		e.errors, err = s.raw()

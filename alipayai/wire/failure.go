@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"bytes"
 	"cmp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,9 +29,10 @@ type Failure struct {
 	// GatewayCode is the Open Platform v2 code (20000 service unavailable, 40004 business failure, ..) that Code refines
 	// when there is a sub_code. Empty in other shapes.
 	GatewayCode string
-	// RequestID is by what the upstream's own logs know the call, and RetryAfter how long the failure lasts, where the body
-	// says so in a place that is known: see [AnswerFields].
-	RequestID  string
+	// RequestID is by what the upstream's own logs know the call, where the body says so in a place that is known: see [AnswerFields].
+	RequestID string
+	// RetryAfter is how long the failure lasts, where the body says so in such a place, or as Google does, in error.details[] as a
+	// google.rpc.RetryInfo: https://github.com/AtomicBot-ai/atomic-agent/issues/106. A week at most; 0 where it is not said.
 	RetryAfter time.Duration
 }
 
@@ -77,7 +80,7 @@ func (e *envelope) conclude() {
 	if f.Code == "" {
 		f.Code = cmp.Or(statusNumber(e.status), firstCode(e.errors))
 	}
-	for _, v := range [...]jsontext.Value{e.message, e.detail, e.errors} {
+	for _, v := range [...]jsontext.Value{e.message, e.detail, e.errors, e.title} {
 		if f.Message == "" {
 			f.Message = words(v)
 		}
@@ -189,8 +192,41 @@ func (s *scanner) errorObject() (*Failure, error) {
 		f.Code = cmp.Or(f.Code, statusNumber(status))
 	}
 	f.Message = cmp.Or(f.Message, words(detail))
+	f.RetryAfter = retryInfo(detail)
 	return &f, nil
 }
+
+// retryInfo reads retryDelay of a google.rpc.RetryInfo among the details of an error, a protobuf Duration in JSON: decimal
+// seconds with an s behind them (https://protobuf.dev/programming-guides/json).
+func retryInfo(details jsontext.Value) (delay time.Duration) {
+	if details.Kind() != '[' || !bytes.Contains(details, []byte("RetryInfo")) {
+		return 0
+	}
+	s := newScanner(details, Limits{}, lenient...)
+	defer s.release()
+	_ = s.array(func() error { // has been read before
+		var kind, text string
+		err := s.eachMember(func(name []byte) error {
+			switch string(name) {
+			case "@type":
+				return s.word(&kind, maxWord)
+			case "retryDelay":
+				return s.word(&text, maxWord)
+			}
+			_, err := s.skip()
+			return err
+		})
+		seconds, number := strings.CutSuffix(text, "s")
+		if f, ferr := strconv.ParseFloat(seconds, 64); number && ferr == nil && strings.HasSuffix(kind, "google.rpc.RetryInfo") && f > 0 {
+			delay = max(delay, time.Duration(min(f, maxSeconds)*float64(time.Second)))
+		}
+		return err
+	})
+	return delay
+}
+
+// maxSeconds is a week: more than anything waits, and far from an overflow.
+const maxSeconds = 7 * 24 * 60 * 60
 
 // globalResult reads "result" of Antom and Alipay+. S is a success, and so is any other status that is not F or U.
 func (s *scanner) globalResult(e *envelope) error {

@@ -41,6 +41,8 @@ func TestWords(t *testing.T) {
 		"in a choice":             {`{"choices":[{"finish_reason":"error","error":{"code":502,"message":"m"}}]}`, Failure{Code: "502", Message: "m"}, false},
 		"in a choice, text":       {`{"choices":[{"error":null},{"error":"m"}]}`, Failure{Message: "m"}, false},
 		"in a choice and around":  {`{"error":{"code":"server_error"},"choices":[{"error":{"code":502}}]}`, Failure{Code: "server_error"}, false},
+		"problem details":         {`{"type":"about:blank","title":"Bad n","status":422}`, Failure{Code: "422", Type: "about:blank", Message: "Bad n"}, true},
+		"problem, in detail":      {`{"title":"Bad","detail":"n is no number"}`, Failure{Message: "n is no number"}, false},
 		"lone surrogate":          {`{"error":{"message":"a\ud83db"}}`, Failure{Message: "a\uFFFDb"}, false},
 		"text":                    {"Too Many\r\n Requests\x00 ", Failure{Message: "Too Many Requests"}, true},
 		"JSON text":               {`"no healthy upstream"`, Failure{Message: "no healthy upstream"}, true},

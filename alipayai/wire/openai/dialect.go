@@ -45,6 +45,9 @@ type Dialect struct {
 	Reasoning bool
 	// StreamedThinking says that enable_thinking goes with streams only.
 	StreamedThinking bool
+	// Signature is the JSON of a member that the first tool call of an answer must have, where it has none of that name:
+	// the vendor's word for a call that it did not sign itself.
+	Signature *Signature
 	// Foreign are the members of an earlier answer's message that mean nothing here or are refused, by their paths below
 	// messages. They are left out also where the client chose the provider: see [Dialect.ofAnswers].
 	Foreign []string
@@ -53,15 +56,21 @@ type Dialect struct {
 	answers *Dialect
 }
 
+// Signature is a member of a tool call.
+type Signature struct{ Name, Value string }
+
 // ofAnswers is what of the dialect holds for the answers in a request's history, and the ids of their calls, also where the
 // client chose the provider: what the vendor is known to refuse. The client did not choose who gave them, since another
 // provider may have when this one had failed. nil for nothing.
 func (d *Dialect) ofAnswers() *Dialect {
 	members := d.Members["assistant"]
-	if d.CallID == nil && !d.Arguments && !d.NoEmpty && !d.Reasoning && members == nil && d.Foreign == nil {
+	if d.CallID == nil && !d.Arguments && !d.NoEmpty && !d.Reasoning && members == nil && d.Foreign == nil && d.Signature == nil {
 		return nil
 	}
-	a := &Dialect{Name: d.Name, CallID: d.CallID, Arguments: d.Arguments, NoEmpty: d.NoEmpty, Reasoning: d.Reasoning, Parts: d.Parts}
+	a := &Dialect{
+		Name: d.Name, CallID: d.CallID, Arguments: d.Arguments, NoEmpty: d.NoEmpty, Reasoning: d.Reasoning, Parts: d.Parts,
+		Signature: d.Signature,
+	}
 	if members != nil {
 		a.Members = map[string][]string{"assistant": members}
 	}
@@ -181,6 +190,24 @@ var dialects = func() map[string]*Dialect {
 			Name: "qwen", Parts: append(slices.Clip(parts), "video", "video_url"), Arguments: true, NoEmpty: true, StreamedThinking: true,
 			Rules: without([]string{"enable_search", "enable_thinking", "search_options", "thinking_budget", "repetition_penalty", "top_k"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens, "n": {Leave: true, WithTools: true},
+			}),
+		},
+		// https://docs.z.ai/api-reference/llm/chat-completion: four roles, max_tokens, and thinking of its own.
+		{
+			Name: "glm", Parts: append(slices.Clip(parts), "video_url", "file_url"),
+			Rules: without([]string{"do_sample", "sensitive_word_check", "thinking", "messages.reasoning_content"}, map[string]Rule{
+				"messages.role": asSystem, "max_completion_tokens": maxTokens,
+			}),
+		},
+		// https://ai.google.dev/gemini-api/docs/openai: a member that it does not know is refused, such as top_k and
+		// frequency_penalty (https://github.com/MinLL/SkyrimNet-GamePlugin/issues/77: "Cannot find field"). A tool call wants
+		// Gemini's signature (https://discuss.ai.google.dev/t/109823), and for one of another model's the word of
+		// https://ai.google.dev/gemini-api/docs/thought-signatures.
+		{
+			Name: "google", Parts: parts,
+			Signature: &Signature{Name: "extra_content", Value: `{"google":{"thought_signature":"skip_thought_signature_validator"}}`},
+			Rules: without([]string{"messages.tool_calls.extra_content"}, map[string]Rule{
+				"messages.role": asSystem, "frequency_penalty": leave, "presence_penalty": leave, "logit_bias": leave, "user": leave, "store": leave, "metadata": leave,
 			}),
 		},
 		// The form as servers have it that follow OpenAI's at a distance: Ollama, and vLLM and SGLang, whose chat templates

@@ -174,8 +174,12 @@ func knownPart(typ string) bool {
 // calls edits the tool calls of a message.
 func (e *editor) calls(v span) {
 	e.ids.Turn()
-	for _, call := range e.elements(v) {
-		e.object("messages.tool_calls", e.members(call), nil, func(m member) (gone, done bool) {
+	for i, call := range e.elements(v) {
+		members := e.members(call)
+		if s := e.Signature; s != nil && i == 0 && len(members) > 0 && !slices.ContainsFunc(members, func(m member) bool { return m.name == s.Name }) {
+			e.insert(members[0].key.start, slices.Concat(quote(s.Name), []byte(":"+s.Value+",")))
+		}
+		e.object("messages.tool_calls", members, nil, func(m member) (gone, done bool) {
 			switch {
 			case m.name == "id" && e.CallID != nil && e.text(m.value).Kind() == '"':
 				e.id(m.value, e.callID)

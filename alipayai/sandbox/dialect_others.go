@@ -1,0 +1,76 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Google's OpenAI-compatible endpoint, and GLM's API at Z.AI and bigmodel.cn.
+const (
+	Google Dialect = "google"
+	GLM    Dialect = "glm"
+)
+
+// google knows no member but its own, and wants its signature, or the word for another model's, in the first tool call of
+// an answer: https://github.com/MinLL/SkyrimNet-GamePlugin/issues/77, https://github.com/0xsline/OpenChatCut/issues/6.
+func google(r *vendorRequest) *vendorError {
+	wrong := func(message string) *vendorError {
+		return &vendorError{http.StatusBadRequest, []any{map[string]any{"error": map[string]any{
+			"code": http.StatusBadRequest, "message": message, "status": "INVALID_ARGUMENT",
+		}}}}
+	}
+	known := []string{
+		"model", "messages", "stream", "stream_options", "tools", "tool_choice", "parallel_tool_calls", "max_tokens", "max_completion_tokens",
+		"temperature", "top_p", "n", "stop", "seed", "response_format", "reasoning_effort", "logprobs", "top_logprobs", "extra_body",
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.fields)) {
+		if !slices.Contains(known, name) {
+			return wrong(`Invalid JSON payload received. Unknown name "` + name + `": Cannot find field.`)
+		}
+	}
+	for _, m := range r.messages {
+		if !slices.Contains([]string{"system", "user", "assistant", "tool"}, m.role) {
+			return wrong("Please use a valid role: system, user, assistant, tool.")
+		}
+		var calls []struct {
+			Extra struct {
+				Google struct {
+					Signature string `json:"thought_signature"`
+				}
+			} `json:"extra_content"`
+		}
+		_ = json.Unmarshal(m.fields["tool_calls"], &calls)
+		if len(calls) > 0 && calls[0].Extra.Google.Signature == "" {
+			return wrong("Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly.")
+		}
+	}
+	return nil
+}
+
+// glm has four roles, and answers "1214" where no user has said anything:
+// https://github.com/anomalyco/opencode/issues/2557.
+func glm(r *vendorRequest) *vendorError {
+	wrong := func(code, message string) *vendorError {
+		return &vendorError{http.StatusBadRequest, map[string]any{"error": map[string]any{"code": code, "message": message}}}
+	}
+	users := 0
+	for _, m := range r.messages {
+		switch m.role {
+		case "user":
+			users++
+		case "system", "assistant", "tool":
+		default:
+			return wrong("1214", "The messages parameter is illegal. Please check the documentation.")
+		}
+	}
+	switch {
+	case users == 0:
+		return wrong("1214", "The messages parameter is illegal. Please check the documentation.")
+	case r.has("max_completion_tokens"), strings.Contains(string(r.fields["tool_choice"]), "any"):
+		return wrong("1210", "Invalid API parameter, please check the documentation.")
+	}
+	return nil
+}
