@@ -54,7 +54,11 @@ var rooms = map[string]room{
 	"alipayai/upstream": {imports: []string{
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "alipayai/replay",
 	}},
-	"alipayai": {imports: append(slices.Clip(domain), "alipayai/upstream")},
+	// What calls cost.
+	"alipayai/price":  {},
+	"alipayai/ledger": {imports: []string{"alipayai/price"}},
+	"alipayai/budget": {imports: []string{"alipayai/price", "internal/redisstore"}},
+	"alipayai":        {imports: append(slices.Clip(domain), "alipayai/upstream")},
 	// What operators ask a provider.
 	"alipayai/doctor": {imports: []string{
 		"signer", "limiter", "alipayai/upstream", "alipayai/failure", "alipayai/token", "alipayai/credentials", "alipayai/wire",
@@ -74,7 +78,7 @@ var (
 	// domain is what a call is made of.
 	domain = []string{
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
-		"alipayai/wire", "alipayai/replay", "alipayai/evidence",
+		"alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/price", "alipayai/ledger", "alipayai/budget",
 	}
 	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/holds", "alipayai/door", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/redisstore", "internal/seal")
 )
