@@ -53,6 +53,9 @@ type Served struct {
 	// how long ago that was.
 	Stored Stored
 	Age    time.Duration
+	// Cost is what the call has cost, as "0.03 CNY"; empty where that is not known, or
+	// not known yet, as that of a stream.
+	Cost string
 }
 
 // Error is a call that brought no answer.
@@ -72,6 +75,7 @@ const (
 	headerModel       = "X-Alipayai-Model"
 	headerReason      = "X-Alipayai-Reason"
 	headerUnsupported = "X-Alipayai-Unsupported"
+	headerCost        = "X-Alipayai-Cost"
 )
 
 // Describe sets the header fields that say how the call was served. Those of an
@@ -93,6 +97,9 @@ func (s *Served) Describe(h http.Header) {
 	}
 	if s.Unsupported != "" {
 		h[headerUnsupported] = []string{s.Unsupported}
+	}
+	if s.Cost != "" {
+		h[headerCost] = []string{s.Cost}
 	}
 	if s.Stored == "" {
 		return
@@ -134,6 +141,14 @@ func (a *Answer) hide(h http.Header) {
 		}
 	}
 	c.mask().Texts(texts...)
+}
+
+// DescribeEnd sets the trailer fields of a stream that has come to its end: what the call
+// has cost. Clients that know no trailers pass over them (RFC 9110, section 6.5).
+func (a *Answer) DescribeEnd(h http.Header) {
+	if cost := a.call.cost(); cost != "" {
+		h[http.TrailerPrefix+headerCost] = []string{cost}
+	}
 }
 
 // Body is the whole answer, valid until Close; nil for a stream.
@@ -236,5 +251,6 @@ func (c *call) served() Served {
 	return Served{
 		RequestID: c.outcome.RequestID, Provider: c.outcome.Provider, Attempts: c.outcome.Attempts,
 		Model: c.outcome.UpstreamModel, Reasons: c.outcome.Reasons, Unsupported: c.unsupported, Stored: c.outcome.Stored,
+		Cost: c.costSoFar(),
 	}
 }

@@ -31,6 +31,8 @@ type Call struct {
 	IdempotencyKey string
 	// Header is the client's: the fields of an allow-list go upstream.
 	Header http.Header
+	// PackedWith is how many other calls the request carries, for the ledger.
+	PackedWith int
 	// Began is when the request began to arrive, and Received when it had: a slow
 	// upload is the client's own, and does not count against the deadline. Both
 	// are the time of Do where they are zero.
@@ -77,7 +79,11 @@ type call struct {
 	// answered is how many bytes of the answer were given out.
 	answered int64
 	// used takes what the call has used into account for the tenant's limits.
-	used    func(now time.Time, tokens int)
+	used func(now time.Time, tokens int)
+	// prompt is what the call asks, and charge the attempt that is under way, for
+	// Spending; nil where there is none.
+	prompt  prompt
+	charge  *charge
 	outcome Outcome
 }
 
@@ -155,6 +161,7 @@ func (c *call) deadline() time.Time { return c.Received.Add(c.g.Deadline) }
 func (c *call) settle() {
 	c.endClaim()
 	c.buffered.release()
+	c.settleSpending()
 	c.checkUsage()
 	c.used(c.g.Now(), int(c.outcome.Usage.Total))
 	if c.spent != nil {
@@ -163,6 +170,7 @@ func (c *call) settle() {
 	if !c.filter.Passed(c.outcome.Model) || !c.filter.Passed(c.outcome.UpstreamModel) {
 		c.mask().Texts(&c.outcome.Model, &c.outcome.UpstreamModel)
 	}
+	c.outcome.Cost = c.cost()
 	c.outcome.Duration = c.g.Now().Sub(c.Began)
 	c.g.Observer.Settled(c.ctx, c.outcome)
 }
@@ -179,15 +187,19 @@ const bytesPerToken = 4
 // cannot be counted, by an estimate: a provider's mistake costs a tenant no more
 // than its call, and makes no call free.
 func (c *call) checkUsage() {
-	prompt, answer := int64(len(c.Request.Body)), c.answered
-	u := &c.outcome.Usage
+	c.outcome.Usage, c.outcome.UsageEstimated = c.plausible(c.outcome.Usage, c.answered)
+}
+
+// plausible gives u, or an estimate in its place, for an answer of so many bytes.
+func (c *call) plausible(u wire.Usage, answer int64) (_ wire.Usage, estimated bool) {
+	prompt := int64(len(c.Request.Body))
 	most := prompt + answer + unseenTokens
 	if !u.OK && !u.Implausible || u.OK && u.Prompt >= 0 && u.Completion >= 0 && u.Total >= 0 && u.Prompt <= most && u.Completion <= most && u.Total <= most {
-		return
+		return u, false
 	}
-	c.outcome.UsageEstimated = true
-	*u = wire.Usage{Prompt: prompt / bytesPerToken, Completion: answer / bytesPerToken, OK: true}
+	u = wire.Usage{Prompt: prompt / bytesPerToken, Completion: answer / bytesPerToken, OK: true}
 	u.Total = u.Prompt + u.Completion
+	return u, true
 }
 
 // NewRequestID makes the id under which a client and a log know a call: 128

@@ -54,6 +54,8 @@ type stream struct {
 	finish string
 	done   bool
 	usage  wire.Usage
+	// content is how many bytes of content have come, as JSON, in contentEvents events.
+	content, contentEvents int64
 	// broken is what has ended the stream before its end.
 	broken *failure.Failure
 }
@@ -196,6 +198,10 @@ func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
 		return chunk, c.failed(s.provider, s.Exchange, reported, received, event.Raw)
 	}
 	s.done = chunk.Done
+	if chunk.Content {
+		s.content += int64(chunk.ContentBytes)
+		s.contentEvents++
+	}
 	if s.model == "" {
 		s.model = chunk.Model
 	}
@@ -294,6 +300,7 @@ func (c *call) next(s *stream) ([]byte, error) {
 			c.recording.end(s.finish)
 		}
 		c.outcome.Usage = s.usage
+		c.chargeStream(s)
 		c.endClaim() // the client may repeat its key as soon as it has seen the end
 	}
 	s.given = true
@@ -319,6 +326,7 @@ func (c *call) broken(s *stream) *Error {
 func (c *call) closeStream(s *stream, delivered bool) {
 	defer s.close()
 	c.outcome.Usage = s.usage
+	c.chargeStream(s)
 	result := failover.Ignored // the client left, which tells nothing
 	switch {
 	case s.broken != nil:

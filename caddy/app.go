@@ -14,9 +14,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/holds"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/internal/seal"
@@ -56,6 +58,17 @@ type App struct {
 	// How many system errors a minute of one provider are too many. Default: `10`
 	AlertSystemErrors int `json:"alert_system_errors,omitempty"`
 
+	// LiteLLM's price file, `model_prices_and_context_window.json` as it is: the prices of
+	// models that a provider's own `prices` do not name. It may be a placeholder. Default: none.
+	Prices string `json:"prices_file,omitempty"`
+
+	// What currencies are worth in others, for budgets. Default: none.
+	Rates []Rate `json:"rates,omitempty"`
+
+	// Where it is kept what calls have cost. Default: a file in Caddy's data folder, if
+	// any price is configured.
+	Ledger *Ledger `json:"ledger,omitempty"`
+
 	providers map[string]*upstream.Provider
 	metrics   *metrics
 	logger    *zap.Logger
@@ -67,6 +80,9 @@ type App struct {
 	alerter   *alert.Alerter
 	monitor   *alert.Monitor
 	warnings  warnings
+	priced    map[string]*alipayai.Priced // nil where no cost is kept account of
+	exchange  *price.Exchange
+	ledger    *ledgerState // nil for none
 	// sites are those of the handlers, as alerts call them.
 	sites map[string]bool
 	// releases give back what the configuration holds of the pooled state.
@@ -131,6 +147,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.warnings.provider(built)
 		a.providers[name] = built
+	}
+	if err := a.buildPrices(); err != nil {
+		return err
+	}
+	if err := a.openLedger(); err != nil {
+		return err
 	}
 	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}} {
 		if err := ctx.GetMetricsRegistry().Register(c); err != nil {

@@ -32,12 +32,18 @@ import (
 //		alert     slack|webhook|shoutrrr <url>
 //		alert     pagerduty <routing_key> [<url>]
 //		alert_system_errors <per_minute>
+//		prices file <path>
+//		rate      <from> <to> <number>
+//		ledger    [<path>] | off {
+//			keep <duration>
+//			zone <time zone>
+//		}
 //		provider <name> {
 //			...
 //		}
 //	}
 //
-// recipient, alert and provider may be repeated.
+// recipient, alert, rate and provider may be repeated.
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
 		d.Next() // so that the error says where
@@ -63,6 +69,9 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{form: "evidence { ... }", read: a.unmarshalEvidence},
 		option{form: "alert slack|webhook|shoutrrr <url>, or alert pagerduty <routing_key> [<url>]", read: a.unmarshalAlert, repeats: true},
 		option{form: "alert_system_errors <per_minute>", read: number(&a.AlertSystemErrors)},
+		option{form: "prices file <path>", read: a.unmarshalPrices},
+		option{form: "rate <from> <to> <number>, as rate USD CNY 7.2", read: a.unmarshalRate, repeats: true},
+		option{form: "ledger [<path>] { ... }, or ledger off", read: a.unmarshalLedger},
 		option{form: "insecure_literals", read: enable(&a.InsecureLiterals)},
 	)
 }

@@ -27,6 +27,7 @@ func init() {
 			cmd.AddCommand(key)
 
 			cmd.AddCommand(checkCommand())
+			cmd.AddCommand(ledgerCommand())
 
 			sealed := &cobra.Command{Use: "evidence", Short: "Reads the sealed records of system errors"}
 			open := &cobra.Command{

@@ -81,6 +81,9 @@ type Proxy struct {
 	// `low`; `*` stands for each of all others. Default: `normal`
 	Priorities map[string]string `json:"priorities,omitempty"`
 
+	// The most that tenants may spend, each by itself. Default: no budgets.
+	Budgets []*Budget `json:"budgets,omitempty"`
+
 	gateway *alipayai.Gateway
 	door    openai.Door
 	// releases give back what the handler holds of the pooled state, when the
@@ -148,6 +151,9 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := h.provisionFailover(app); err != nil {
+		return err
+	}
+	if err := h.provisionSpending(app); err != nil {
 		return err
 	}
 	size := cmp.Or(h.MaxBuffered, max(alipayai.DefaultMaxBuffered, h.MaxAnswer))

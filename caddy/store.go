@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/caddy-alipayai/gateway/alipayai/budget"
 	"github.com/caddy-alipayai/gateway/alipayai/holds"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
@@ -36,6 +37,8 @@ type store interface {
 	// answers is where cached answers are kept, maxBytes of them in memory, or the
 	// default for 0; and whether they are reached over a network.
 	answers(sealing *seal.Seal, maxBytes int64) (cache replay.Cache, remote bool)
+	// budgets makes the store of budgets that replicas share; nil where they share none.
+	budgets() *budget.Redis
 	// tokens is where replicas share the access token of that name; nil where they
 	// share none.
 	tokens(sealing *seal.Seal, name string) token.Share

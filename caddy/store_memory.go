@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-alipayai/gateway/alipayai/budget"
 	"github.com/caddy-alipayai/gateway/alipayai/holds"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
@@ -51,6 +52,9 @@ func (s *memoryStore) answers(_ *seal.Seal, maxBytes int64) (cache replay.Cache,
 	}
 	return s.answered.Within(maxBytes), false
 }
+
+// budgets implements store: each process counts its own.
+func (*memoryStore) budgets() *budget.Redis { return nil }
 
 // tokens implements store: each process fetches its own.
 func (*memoryStore) tokens(*seal.Seal, string) token.Share { return nil }

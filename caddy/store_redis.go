@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
+	"github.com/caddy-alipayai/gateway/alipayai/budget"
 	"github.com/caddy-alipayai/gateway/alipayai/holds"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
@@ -62,6 +63,9 @@ func (s *redisStore) answers(sealing *seal.Seal, _ int64) (cache replay.Cache, r
 func (s *redisStore) replayOptions(sealing *seal.Seal) replay.RedisOptions {
 	return replay.RedisOptions{Client: s.client, Namespace: "answers", Seal: sealing, TenantBytes: s.tenantBytes}
 }
+
+// budgets implements store.
+func (s *redisStore) budgets() *budget.Redis { return budget.NewRedis(s.client, s.replicas) }
 
 // tokens implements store.
 func (s *redisStore) tokens(sealing *seal.Seal, name string) token.Share {

@@ -19,6 +19,8 @@ const (
 	StoreLost Kind = "store_lost"
 	// AccountExhausted: the account at a provider has no money or quota left.
 	AccountExhausted Kind = "account_exhausted"
+	// LedgerFailing: what calls cost cannot be written down. Its provider is the ledger.
+	LedgerFailing Kind = "ledger_failing"
 	// Throttled: a provider takes fewer requests than its limit says.
 	Throttled Kind = "throttled"
 )
