@@ -70,9 +70,9 @@ type account struct {
 	used, open, taken price.Amount
 	// others is what the others had taken when they were last heard of.
 	others price.Amount
-	// full is until when the budget is known to have no more room for as much as least.
-	full  time.Time
-	least price.Amount
+	// full is until when a budget of limit is known to have no room for as much as least.
+	full         time.Time
+	least, limit price.Amount
 }
 
 // sweepEvery is the time between two looks for windows that have ended.
@@ -176,7 +176,7 @@ func (a *account) tryReserve(amount, limit price.Amount, now time.Time) (ok, ful
 		a.open += amount
 		return true, false
 	}
-	return false, now.Before(a.full) && amount >= a.least
+	return false, now.Before(a.full) && amount >= a.least && limit <= a.limit
 }
 
 // recallPause is how long a budget counts as used up after all processes were asked for
@@ -206,7 +206,7 @@ func (b *Budgets) reserve(ctx context.Context, a *account, l Limit, amount price
 	}
 	if _, exceeded := errors.AsType[*ExceededError](err); exceeded {
 		a.mu.Lock()
-		a.full, a.least = b.now().Add(recallPause), amount
+		a.full, a.least, a.limit = b.now().Add(recallPause), amount, l.Amount
 		a.mu.Unlock()
 	}
 	return err

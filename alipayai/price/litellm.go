@@ -20,7 +20,7 @@ const maxFile = 32 << 20
 // File is a price file in LiteLLM's form: model_prices_and_context_window.json of
 // github.com/BerriAI/litellm, as it is. Its prices are US dollars for one token
 // (docs.litellm.ai/docs/proxy/model_cost_map).
-type File struct{ models map[string]entry }
+type File struct{ models map[string]*entry }
 
 // entry is a model's, as far as calls for chat and embeddings are charged by it.
 type entry struct {
@@ -52,7 +52,7 @@ func ParseFile(text []byte) (*File, error) {
 	if err := json.Unmarshal(text, &models); err != nil {
 		return nil, errors.New("is not LiteLLM's price file: want one JSON object with an object for each model")
 	}
-	f := &File{models: make(map[string]entry, len(models))}
+	f := &File{models: make(map[string]*entry, len(models))}
 	for name, raw := range models {
 		if name == "sample_spec" { // which explains the others in words
 			continue
@@ -66,7 +66,7 @@ func ParseFile(text []byte) (*File, error) {
 			return nil, fmt.Errorf("model %s: %w", name, err)
 		}
 		if e != nil {
-			f.models[name] = *e
+			f.models[name] = e
 		}
 	}
 	if len(f.models) == 0 {

@@ -69,17 +69,21 @@ type Charge struct {
 
 // Of gives what u is charged.
 func (p *Price) Of(u Used) Charge {
-	c := Charge{Characters: u.Characters, Tokens: u.Prompt}
-	if p.MinCharacters > u.Characters {
-		c.Characters = p.MinCharacters
-		c.Tokens = max(c.Tokens, (p.MinCharacters+charactersPerToken-1)/charactersPerToken)
-	}
-	c.Tokens = max(c.Tokens, p.MinTokens)
+	c := Charge{Characters: max(u.Characters, p.MinCharacters), Tokens: p.charged(u)}
 	c.Amount = p.amount(u, c.Tokens)
 	if c.Tokens > u.Prompt {
-		c.Floor = c.Amount - p.amount(u, u.Prompt)
+		c.Floor = max(c.Amount-p.amount(u, u.Prompt), 0)
 	}
 	return c
+}
+
+// charged is how many tokens the prompt is charged as.
+func (p *Price) charged(u Used) int64 {
+	tokens := max(u.Prompt, p.MinTokens)
+	if p.MinCharacters > u.Characters {
+		tokens = max(tokens, (p.MinCharacters+charactersPerToken-1)/charactersPerToken)
+	}
+	return tokens
 }
 
 func (p *Price) amount(u Used, prompt int64) Amount {
@@ -136,25 +140,19 @@ func (p *Price) Bound(a Asked) Amount {
 	most.Completion = times(max(a.N, 1), answer)
 	// A call may be charged by any of its tiers up to the longest, and cheaper by the
 	// longer one.
-	bound := p.dearest(Rates{}, p.Rates).bound(p, most)
-	for i, tier := range p.Above {
+	most.Prompt = p.charged(most)
+	dearest := Rates{Input: p.dearestInput(), Output: p.Output}
+	for _, tier := range p.Above {
 		if most.Prompt > tier.Tokens {
-			bound = max(bound, p.dearest(p.Rates, p.Above[i].Rates).bound(p, most))
+			dearest.Input, dearest.Output = max(dearest.Input, tier.dearestInput()), max(dearest.Output, tier.Output)
 		}
 	}
-	return bound
+	return (&Price{Rates: dearest, Request: p.Request}).Of(most).Amount
 }
 
-// dearest gives rates that are at least those of both, whatever of a prompt is cached.
-func (p *Price) dearest(a, b Rates) Rates {
-	input := func(r Rates) PerToken {
-		return max(r.Input, orInput(r.Cached, r.Input), orInput(r.Written, r.Input))
-	}
-	return Rates{Input: max(input(a), input(b)), Output: max(a.Output, b.Output)}
-}
-
-func (r Rates) bound(p *Price, u Used) Amount {
-	return (&Price{Rates: r, Request: p.Request, MinCharacters: p.MinCharacters, MinTokens: p.MinTokens}).Of(u).Amount
+// dearestInput is what a token of the prompt costs at most, cached or not.
+func (r Rates) dearestInput() PerToken {
+	return max(r.Input, orInput(r.Cached, r.Input), orInput(r.Written, r.Input))
 }
 
 func orDefault(n, otherwise int64) int64 {
