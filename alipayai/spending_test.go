@@ -27,6 +27,12 @@ func (l *lines) Record(line ledger.Line) {
 	l.all = append(l.all, line)
 }
 
+func (l *lines) len() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return int64(len(l.all))
+}
+
 func (l *lines) taken() []ledger.Line {
 	l.mu.Lock()
 	defer l.mu.Unlock()
