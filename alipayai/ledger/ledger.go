@@ -16,8 +16,8 @@ const (
 	writeEvery = 250 * time.Millisecond
 	// retryEvery is the time between tries while the file cannot be written.
 	retryEvery = time.Second
-	// maxPending bounds the lines that wait to be written: some 30 MB.
-	maxPending = 100_000
+	// maxPending bounds the lines that wait to be written: some 20 MB.
+	maxPending = 50_000
 	// sweepEvery is the time between two deletions of what is no longer kept.
 	sweepEvery = 10 * time.Minute
 )
