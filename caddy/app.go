@@ -83,6 +83,8 @@ type App struct {
 	priced    map[string]*alipayai.Priced // nil where no cost is kept account of
 	exchange  *price.Exchange
 	ledger    *ledgerState // nil for none
+	// acquireLedger acquires it once more, for what outlives the configuration.
+	acquireLedger func() (state *ledgerState, release func())
 	// sites are those of the handlers, as alerts call them.
 	sites map[string]bool
 	// releases give back what the configuration holds of the pooled state.

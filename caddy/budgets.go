@@ -86,7 +86,7 @@ func (h *Proxy) provisionSpending(app *App) error {
 	h.gateway.Spending = s
 	if app.ledger != nil {
 		// Calls outlive their configuration, and so must what takes their lines.
-		state, release := acquireLedger(app.ledger.path, app.ledger.zone, app.metrics)
+		state, release := app.acquireLedger()
 		h.releases = append(h.releases, release)
 		s.Ledger = state
 	}
@@ -178,7 +178,7 @@ func (a *App) acquireBudgets() (*budgetState, func()) {
 			state.Budgets = budget.New(budget.Memory{}, time.Now)
 			return
 		}
-		kept, releaseLedger := acquireLedger(a.ledger.path, a.ledger.zone, a.metrics)
+		kept, releaseLedger := a.acquireLedger()
 		state.release = releaseLedger
 		state.Budgets = budget.New(budget.NewFile(kept), time.Now)
 	})

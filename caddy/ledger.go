@@ -1,11 +1,13 @@
 package alipaycaddy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
 	"time"
+	_ "time/tzdata" // where the system has none
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -69,8 +71,35 @@ func parseZone(name string) (*time.Location, error) {
 type ledgerState struct {
 	once sync.Once
 	*ledger.Ledger
-	path string
-	zone *time.Location
+	// shared are the totals of all replicas; nil where they share none.
+	shared *ledger.Shared
+	// release gives back what shared is kept in.
+	release func()
+	path    string
+}
+
+// Record implements alipayai.Ledger.
+func (s *ledgerState) Record(l ledger.Line) {
+	s.Ledger.Record(l)
+	if s.shared != nil {
+		s.shared.Record(l)
+	}
+}
+
+// Totals implements ledger.Source: those of all replicas, where they are shared.
+func (s *ledgerState) Totals(ctx context.Context, q ledger.Query) ([]ledger.GroupTotals, error) {
+	if s.shared != nil {
+		return s.shared.Totals(ctx, q)
+	}
+	return s.Ledger.Totals(ctx, q)
+}
+
+// start opens what the ledger is kept in; it may be called at any time.
+func (s *ledgerState) start() {
+	s.Open()
+	if s.shared != nil {
+		s.shared.Start()
+	}
 }
 
 // Destruct implements caddy.Destructor: it writes what is pending.
@@ -78,10 +107,15 @@ func (s *ledgerState) Destruct() error {
 	if s.Ledger == nil {
 		return nil
 	}
-	return s.Close()
+	err := s.Close()
+	if s.shared != nil {
+		err = errors.Join(err, s.shared.Close())
+	}
+	s.release()
+	return err
 }
 
-// openLedger acquires the ledger, if one is wanted: wherever prices are known, unless it
+// openLedger prepares the ledger, if one is wanted: wherever prices are known, unless it
 // is off. It opens its file when the configuration starts.
 func (a *App) openLedger() error {
 	if a.priced == nil || a.Ledger != nil && a.Ledger.Off {
@@ -91,7 +125,18 @@ func (a *App) openLedger() error {
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
-	state, release := acquireLedger(path, zone, a.metrics)
+	a.acquireLedger = func() (*ledgerState, func()) {
+		state, release := acquire[ledgerState]("ledger", path, zone.String(), a.store.identity)
+		state.once.Do(func() {
+			state.path, state.release = path, func() {}
+			state.Ledger = ledger.New(ledger.Options{Path: path, Zone: zone, Changed: tellLedger(path), Written: a.metrics.ledgerWrote})
+			if state.shared = a.store.ledger(a.sealing, zone); state.shared != nil {
+				state.release = a.store.hold()
+			}
+		})
+		return state, release
+	}
+	state, release := a.acquireLedger()
 	a.releases = append(a.releases, release)
 	a.ledger = state
 	var keep time.Duration
@@ -100,19 +145,9 @@ func (a *App) openLedger() error {
 	}
 	a.opens = append(a.opens, func() {
 		state.Keep(keep)
-		state.Open()
+		state.start()
 	})
 	return nil
-}
-
-// acquireLedger gives the ledger of a file.
-func acquireLedger(path string, zone *time.Location, m *metrics) (state *ledgerState, release func()) {
-	state, release = acquire[ledgerState]("ledger", path, zone.String())
-	state.once.Do(func() {
-		state.path, state.zone = path, zone
-		state.Ledger = ledger.New(ledger.Options{Path: path, Zone: zone, Changed: tellLedger(path), Written: m.ledgerWrote})
-	})
-	return state, release
 }
 
 // tellLedger tells of the ledger's file through the process's log: the ledger outlives

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
 	"github.com/caddy-alipayai/gateway/alipayai/holds"
+	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -37,6 +38,8 @@ type store interface {
 	// answers is where cached answers are kept, maxBytes of them in memory, or the
 	// default for 0; and whether they are reached over a network.
 	answers(sealing *seal.Seal, maxBytes int64) (cache replay.Cache, remote bool)
+	// ledger makes the totals of days that replicas share; nil where they share none.
+	ledger(sealing *seal.Seal, zone *time.Location) *ledger.Shared
 	// budgets makes the store of budgets that replicas share; nil where they share none.
 	budgets() *budget.Redis
 	// tokens is where replicas share the access token of that name; nil where they

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
 	"github.com/caddy-alipayai/gateway/alipayai/holds"
+	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -52,6 +53,9 @@ func (s *memoryStore) answers(_ *seal.Seal, maxBytes int64) (cache replay.Cache,
 	}
 	return s.answered.Within(maxBytes), false
 }
+
+// ledger implements store: each process has its own.
+func (*memoryStore) ledger(*seal.Seal, *time.Location) *ledger.Shared { return nil }
 
 // budgets implements store: each process counts its own.
 func (*memoryStore) budgets() *budget.Redis { return nil }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
 	"github.com/caddy-alipayai/gateway/alipayai/holds"
+	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -62,6 +63,11 @@ func (s *redisStore) answers(sealing *seal.Seal, _ int64) (cache replay.Cache, r
 
 func (s *redisStore) replayOptions(sealing *seal.Seal) replay.RedisOptions {
 	return replay.RedisOptions{Client: s.client, Namespace: "answers", Seal: sealing, TenantBytes: s.tenantBytes}
+}
+
+// ledger implements store.
+func (s *redisStore) ledger(sealing *seal.Seal, zone *time.Location) *ledger.Shared {
+	return ledger.NewShared(s.client, sealing, zone)
 }
 
 // budgets implements store.

@@ -56,7 +56,7 @@ var rooms = map[string]room{
 	}},
 	// What calls cost.
 	"alipayai/price":  {},
-	"alipayai/ledger": {imports: []string{"alipayai/price"}},
+	"alipayai/ledger": {imports: []string{"alipayai/price", "internal/redisstore", "internal/seal"}},
 	"alipayai/budget": {imports: []string{"alipayai/price", "internal/redisstore"}},
 	"alipayai":        {imports: append(slices.Clip(domain), "alipayai/upstream")},
 	// What operators ask a provider.
