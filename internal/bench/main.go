@@ -24,6 +24,7 @@
 //     without, and a call whose first provider's breaker is open beside one that
 //     has the second provider alone.
 //   - limiter measures the rate cap by itself, beside a Redis that it starts.
+//   - ledger measures how many lines of cost are written, and what a kill -9 loses.
 package main
 
 import (
@@ -121,7 +122,7 @@ func (s settings) runs(part string) bool {
 	return len(s.only) == 0 || slices.Contains(s.only, part)
 }
 
-// onlyLimiter is the part that is no comparison.
+// onlyLimiter is a part that is no comparison.
 const onlyLimiter = "limiter"
 
 // parts are what -only can name, in the order of the report.
@@ -130,16 +131,23 @@ func parts() []string {
 	for _, c := range comparisons(0) {
 		names = append(names, c.name)
 	}
-	return append(slices.Compact(names), onlyLimiter)
+	return append(slices.Compact(names), onlyLimiter, onlyLedger)
 }
 
 // run measures what is chosen and returns the report. With an error, the report is
 // of what had been measured before.
 func run(ctx context.Context, s settings) (string, error) {
 	report, err := compare(ctx, s)
-	if err != nil || !s.runs(onlyLimiter) {
-		return report, err
+	for _, part := range []struct {
+		name  string
+		bench func(context.Context, settings) (string, error)
+	}{{onlyLimiter, benchLimiter}, {onlyLedger, benchLedger}} {
+		if err != nil || !s.runs(part.name) {
+			continue
+		}
+		var measured string
+		measured, err = part.bench(ctx, s)
+		report += measured
 	}
-	limiter, err := benchLimiter(ctx, s)
-	return report + limiter, err
+	return report, err
 }

@@ -34,6 +34,8 @@ func TestRun(t *testing.T) {
 		"| | gateway without | with | ratio |",
 		"| JSON, the first provider's breaker open, 1 at once: latency p50 | ",
 		"| reservations per second, in memory | ",
+		"| lines written per second | ",
+		"| oldest line lost, before the kill | ",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the report lacks %q:\n%s", want, got)
@@ -60,7 +62,7 @@ func TestChildUnknownRole(t *testing.T) {
 
 func TestParseFlags(t *testing.T) {
 	defaults := settings{rounds: 9, duration: 3 * time.Second, streams: 2000}
-	const names = "json, stream, rate500, rate2000, production, memory, failover, limiter"
+	const names = "json, stream, rate500, rate2000, production, memory, failover, limiter, ledger"
 	tests := map[string]struct {
 		args    string
 		want    settings
