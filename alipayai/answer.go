@@ -55,6 +55,9 @@ type Served struct {
 	Age    time.Duration
 	// Packed is how many calls shared the request that was answered; 0 for none.
 	Packed int
+	// Cost is what the call has cost, as "0.03 CNY"; empty where that is not known, or
+	// not known yet, as that of a stream.
+	Cost string
 }
 
 // Error is a call that brought no answer.
@@ -75,6 +78,7 @@ const (
 	headerReason      = "X-Alipayai-Reason"
 	headerUnsupported = "X-Alipayai-Unsupported"
 	headerPacked      = "X-Alipayai-Packed"
+	headerCost        = "X-Alipayai-Cost"
 )
 
 // Describe sets the header fields that say how the call was served. Those of an
@@ -99,6 +103,9 @@ func (s *Served) Describe(h http.Header) {
 	}
 	if s.Packed > 0 {
 		h[headerPacked] = []string{strconv.Itoa(s.Packed)}
+	}
+	if s.Cost != "" {
+		h[headerCost] = []string{s.Cost}
 	}
 	if s.Stored == "" {
 		return
@@ -140,6 +147,14 @@ func (a *Answer) hide(h http.Header) {
 		}
 	}
 	c.mask().Texts(texts...)
+}
+
+// DescribeEnd sets the trailer fields of a stream that has come to its end: what the call
+// has cost. Clients that know no trailers pass over them (RFC 9110, section 6.5).
+func (a *Answer) DescribeEnd(h http.Header) {
+	if cost := a.call.cost(); cost != "" {
+		h[http.TrailerPrefix+headerCost] = []string{cost}
+	}
 }
 
 // Body is the whole answer, valid until Close; nil for a stream.
@@ -243,5 +258,6 @@ func (c *call) served() Served {
 		RequestID: c.outcome.RequestID, Provider: c.outcome.Provider, Attempts: c.outcome.Attempts,
 		Model: c.outcome.UpstreamModel, Reasons: c.outcome.Reasons, Unsupported: c.unsupported, Stored: c.outcome.Stored,
 		Packed: c.outcome.Packed,
+		Cost:   c.costSoFar(),
 	}
 }

@@ -34,7 +34,7 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 	unsent := c.outcome.Attempts
 	for {
 		q.attempts++
-		a, f := c.attempt(p, body)
+		a, f := c.paidAttempt(p, body)
 		if q.attempts == 1 && c.outcome.Attempts > unsent {
 			p.Budget.Deposit() // a call that was turned away here pays for nothing
 		}

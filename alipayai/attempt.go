@@ -238,7 +238,7 @@ func (c *call) wireAsk(p *upstream.Provider) wire.Ask {
 	return wire.Ask{
 		Request: c.Request, UpstreamModel: model,
 		ByGateway: c.Endpoint == upstream.EndpointChat && (p != c.preferred || model != c.Request.Model),
-		ID:        c.idempotencyID, Tenant: c.Tenant, CountUsage: c.g.TenantLimits.countTokens(c.Tenant),
+		ID:        c.idempotencyID, Tenant: c.Tenant, CountUsage: c.g.Spending != nil || c.g.TenantLimits.countTokens(c.Tenant),
 	}
 }
 

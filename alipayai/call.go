@@ -34,6 +34,8 @@ type Call struct {
 	// Verdict says whether the call may be sent, and Guard what may be shown of its answer; nil where neither is wanted.
 	Verdict *Verdict
 	Guard   *OutputGuard
+	// PackedWith is how many other calls the request carries, for the ledger.
+	PackedWith int
 	// Began is when the request began to arrive, and Received when it had: a slow
 	// upload is the client's own, and does not count against the deadline. Both
 	// are the time of Do where they are zero.
@@ -80,7 +82,11 @@ type call struct {
 	// answered is how many bytes of the answer were given out.
 	answered int64
 	// used takes what the call has used into account for the tenant's limits.
-	used    func(now time.Time, tokens int)
+	used func(now time.Time, tokens int)
+	// prompt is what the call asks, and charge the attempt that is under way, for
+	// Spending; nil where there is none.
+	prompt  prompt
+	charge  *charge
 	outcome Outcome
 
 	// packable is what the call would bring into a pack, pack is what it is the call of,

@@ -54,6 +54,8 @@ type stream struct {
 	// ending is how much of an answer it is, once it is done.
 	ending wire.Ending
 	usage  wire.Usage
+	// content is how many bytes of content have come, as JSON, in contentEvents events.
+	content, contentEvents int64
 	// broken is what has ended the stream before its end.
 	broken *failure.Failure
 }
@@ -205,6 +207,10 @@ func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
 		return chunk, c.failed(s.provider, s.Exchange, reported, received, event.Raw)
 	}
 	s.done = chunk.Done
+	if chunk.Content {
+		s.content += int64(chunk.ContentBytes)
+		s.contentEvents++
+	}
 	if s.model == "" {
 		s.model = chunk.Model
 	}

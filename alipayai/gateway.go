@@ -51,6 +51,8 @@ type Gateway struct {
 	DefaultShare upstream.Share
 	// TenantLimits hold tenants to what they may use; nil for no limits.
 	TenantLimits *TenantLimits
+	// Spending knows what calls cost and bounds it; nil where that is not wanted.
+	Spending *Spending
 	// Class is what repeating a call may cost; ClassInference when empty.
 	Class Class
 	// Breakers leave providers alone that answer with system errors, by Breaker's
@@ -165,6 +167,13 @@ type Outcome struct {
 	// UsageEstimated says that the upstream's usage was more than the bytes of
 	// prompt and answer allow, or could not be counted, so that Usage is an estimate.
 	UsageEstimated bool
+	// Quoted is what the last attempt should have cost, by an estimate made before it
+	// was sent, as "0.03 CNY"; empty where no price is known.
+	Quoted string
+	// Costs are what the attempts have cost, or may have, and Cost their sum as clients
+	// see it; empty where no price is known.
+	Costs []Cost
+	Cost  string
 }
 
 // Prepare checks the gateway and sets defaults.

@@ -14,6 +14,7 @@ import (
 func (c *call) settle() {
 	c.endClaim()
 	c.buffered.release()
+	c.settleSpending()
 	c.checkUsage()
 	c.addLost()
 	c.used(c.g.Now(), int(c.outcome.Usage.Total))
@@ -23,6 +24,7 @@ func (c *call) settle() {
 	if !c.filter.Passed(c.outcome.Model) || !c.filter.Passed(c.outcome.UpstreamModel) {
 		c.mask().Texts(&c.outcome.Model, &c.outcome.UpstreamModel)
 	}
+	c.outcome.Cost = c.cost()
 	c.outcome.Duration = c.g.Now().Sub(c.Began)
 	c.g.Observer.Settled(c.ctx, c.outcome)
 }
@@ -89,13 +91,17 @@ const bytesPerToken = 4
 // cannot be counted, by an estimate: a provider's mistake costs a tenant no more
 // than its call, and makes no call free.
 func (c *call) checkUsage() {
-	prompt, answer := int64(len(c.Request.Body)), c.answered
-	u := &c.outcome.Usage
+	c.outcome.Usage, c.outcome.UsageEstimated = c.plausible(c.outcome.Usage, c.answered)
+}
+
+// plausible gives u, or an estimate in its place, for an answer of so many bytes.
+func (c *call) plausible(u wire.Usage, answer int64) (_ wire.Usage, estimated bool) {
+	prompt := int64(len(c.Request.Body))
 	most := prompt + answer + unseenTokens
 	if !u.OK && !u.Implausible || u.OK && u.Prompt >= 0 && u.Completion >= 0 && u.Total >= 0 && u.Prompt <= most && u.Completion <= most && u.Total <= most {
-		return
+		return u, false
 	}
-	c.outcome.UsageEstimated = true
-	*u = wire.Usage{Prompt: prompt / bytesPerToken, Completion: answer / bytesPerToken, OK: true}
+	u = wire.Usage{Prompt: prompt / bytesPerToken, Completion: answer / bytesPerToken, OK: true}
 	u.Total = u.Prompt + u.Completion
+	return u, true
 }

@@ -44,6 +44,7 @@ func (c *call) next(s *stream) ([]byte, error) {
 			c.recording.end(s.ending)
 		}
 		c.outcome.Usage = s.usage
+		c.chargeStream(s)
 		c.endClaim() // the client may repeat its key as soon as it has seen the end
 	}
 	s.given = true
@@ -84,6 +85,7 @@ const drainTime = 250 * time.Millisecond
 func (c *call) closeStream(s *stream, delivered bool) {
 	defer s.close()
 	c.outcome.Usage = s.usage
+	c.chargeStream(s)
 	result := failover.Ignored // the client left, which tells nothing
 	switch {
 	case s.broken != nil:

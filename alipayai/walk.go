@@ -119,6 +119,10 @@ func (c *call) exhausted(providers []*upstream.Provider) *failure.Failure {
 	if !slices.ContainsFunc(c.failedProviders, func(r failedProvider) bool { return !r.f.UnsupportedHere }) {
 		return first.f // no provider can do what the request asks for
 	}
+	if !slices.ContainsFunc(c.failedProviders, func(r failedProvider) bool { return !r.f.UnsupportedHere && !r.f.OverBudget() }) {
+		first.f = c.failedProviders[slices.IndexFunc(c.failedProviders, func(r failedProvider) bool { return r.f.OverBudget() })].f
+		return first.f // another could be asked, but none for less
+	}
 	if len(providers) == 1 {
 		first.f.NoRetry = first.f.NoRetry || first.attempts >= maxAttempts
 		return first.f

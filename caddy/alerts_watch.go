@@ -77,11 +77,18 @@ func (w *watch) look() {
 			if p := a.packing[f.Provider]; p == nil || !p.AnyOff(time.Now()) {
 				a.monitor.PackingResumed(f.Provider)
 			}
+		case alert.LedgerFailing:
+			if a.ledger == nil || a.ledger.path != f.Provider || a.ledger.Err() == nil {
+				a.monitor.Ledger(true, f.Provider)
+			}
 		case alert.AllProvidersFailing:
 			if !a.sites[f.Provider] {
 				a.monitor.Served(f.Provider)
 			}
 		}
+	}
+	if a.ledger != nil && a.ledger.Err() != nil {
+		a.monitor.Ledger(false, a.ledger.path)
 	}
 	for name, p := range a.providers {
 		if away || storeLost(p) {

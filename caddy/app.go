@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/pack"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 )
@@ -64,6 +65,17 @@ type App struct {
 	// Default: none.
 	Moderators map[string]*Moderator `json:"moderators,omitempty"`
 
+	// LiteLLM's price file, `model_prices_and_context_window.json` as it is: the prices of
+	// models that a provider's own `prices` do not name. It may be a placeholder. Default: none.
+	Prices string `json:"prices_file,omitempty"`
+
+	// What currencies are worth in others, for budgets. Default: none.
+	Rates []Rate `json:"rates,omitempty"`
+
+	// Where it is kept what calls have cost. Default: a file in Caddy's data folder, if
+	// any price is configured.
+	Ledger *Ledger `json:"ledger,omitempty"`
+
 	providers map[string]*upstream.Provider
 	metrics   *metrics
 	logger    *zap.Logger
@@ -80,7 +92,12 @@ type App struct {
 	started bool
 	intents *intents
 	// maxBody is the largest max_body of the handlers: as much as matchers read.
-	maxBody int64
+	maxBody  int64
+	priced   map[string]*alipayai.Priced // nil where no cost is kept account of
+	exchange *price.Exchange
+	ledger   *ledgerState // nil for none
+	// acquireLedger acquires it once more, for what outlives the configuration.
+	acquireLedger func() (state *ledgerState, release func())
 	// sites are those of the handlers, as alerts call them.
 	sites map[string]bool
 	// packing is what was compared of packed calls, by site.
@@ -153,6 +170,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 		a.providers[name] = built
 	}
 	if err := a.openModerators(); err != nil {
+		return err
+	}
+	if err := a.buildPrices(); err != nil {
+		return err
+	}
+	if err := a.openLedger(); err != nil {
 		return err
 	}
 	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}} {

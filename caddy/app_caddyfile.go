@@ -35,6 +35,12 @@ import (
 //		intents   [<folder>] {
 //			confidence <number>
 //		}
+//		prices file <path>
+//		rate      <from> <to> <number>
+//		ledger    [<path>] | off {
+//			keep <duration>
+//			zone <time zone>
+//		}
 //		provider <name> {
 //			...
 //		}
@@ -43,7 +49,7 @@ import (
 //		}
 //	}
 //
-// recipient, alert, provider and moderator may be repeated.
+// recipient, alert, rate, provider and moderator may be repeated.
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
 		d.Next() // so that the error says where
@@ -71,6 +77,9 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{form: "alert slack|webhook|shoutrrr <url>, or alert pagerduty <routing_key> [<url>]", read: a.unmarshalAlert, repeats: true},
 		option{form: "alert_system_errors <per_minute>", read: number(&a.AlertSystemErrors)},
 		option{form: "intents [<folder>]", read: a.unmarshalIntents},
+		option{form: "prices file <path>", read: a.unmarshalPrices},
+		option{form: "rate <from> <to> <number>, as rate USD CNY 7.2", read: a.unmarshalRate, repeats: true},
+		option{form: "ledger [<path>] { ... }, or ledger off", read: a.unmarshalLedger},
 		option{form: "insecure_literals", read: enable(&a.InsecureLiterals)},
 	)
 }

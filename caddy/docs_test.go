@@ -90,6 +90,7 @@ func TestFieldsAreDocumented(t *testing.T) {
 var (
 	sectionOf = map[string]string{
 		"App": "Global option `alipayai`", "Redis": "Option `store`", "Evidence": "Option `evidence`", "Alert": "Option `alert`",
+		"Ledger": "Option `ledger`", "Rate": "Option `ledger`", "Price": "Option `price`", "Budget": "Directive `alipayai_proxy`",
 		"Provider": "Option `provider`", "Token": "Option `provider`", "Limit": "Option `provider`", "Queue": "Option `provider`",
 		"CodeRule": "Option `provider`", "Agent": "Option `provider`", "Answer": "Option `answer`", "TokenAnswer": "Option `answer`", "Signature": "Option `signature`", "SignatureAnswer": "Option `signature`",
 		"Proxy": "Directive `alipayai_proxy`", "Breaker": "Directive `alipayai_proxy`", "CachedAnswer": "Directive `alipayai_proxy`",
@@ -100,6 +101,8 @@ var (
 	}
 	sectionsOf = map[string][]string{
 		"app_caddyfile.go":       {"Global option `alipayai`", "Option `evidence`"},
+		"ledger.go":              {"Option `ledger`", "Global option `alipayai`"},
+		"prices.go":              {"Option `price`", "Option `provider`"},
 		"store.go":               {"Option `store`", "Global option `alipayai`"},
 		"store_redis_options.go": {"Option `store`", "Global option `alipayai`"},
 		"provider_caddyfile.go":  {"Option `provider`"},

@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 )
 
@@ -36,6 +37,10 @@ type metrics struct {
 	compared        *prometheus.CounterVec
 	moderation      *prometheus.CounterVec
 	moderationTime  *prometheus.HistogramVec
+	cost            *prometheus.CounterVec
+	floorWaste      *prometheus.CounterVec
+	tokens          *prometheus.CounterVec
+	ledgerLines     *prometheus.CounterVec
 }
 
 const metricsNamespace, metricsSubsystem = "caddy", "alipayai"
@@ -95,6 +100,15 @@ func (m *metrics) init() {
 		Help:    "Time that verdicts of a moderator's model took, those of its cache included.",
 		Buckets: []float64{.001, .01, .05, .1, .2, .4, .8, 1.6, 3.2},
 	}, []string{"moderator"})
+	m.cost = counter("cost_total",
+		"What attempts have cost, in units of the currency, by how well that is known: known, estimated or unknown (at most).",
+		"provider", "model", "currency", "outcome")
+	m.floorWaste = counter("floor_waste_total",
+		"The part of cost_total that is due to minimum charges alone.", "provider", "model", "currency")
+	m.tokens = counter("tokens_total",
+		"Tokens that were charged, by type: input, cached_input (which are not in input) or output.", "provider", "model", "type")
+	m.ledgerLines = counter("ledger_lines_total",
+		"Lines of the ledger, by what became of them: written or dropped.", "result")
 	m.duration = seconds("request_duration_seconds",
 		"Time from a call's start to its end.")
 }
@@ -106,6 +120,7 @@ func (m *metrics) register(registry *prometheus.Registry) error {
 		m.requests, m.attempts, m.tokenFetches, m.signingFailures, m.firstByte, m.duration,
 		m.queueWait, m.rejections, m.fallbacks, m.stored, m.evidence, m.alerts,
 		m.packed, m.askedAlone, m.compared, m.moderation, m.moderationTime,
+		m.cost, m.floorWaste, m.tokens, m.ledgerLines,
 	} {
 		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return err
@@ -146,6 +161,9 @@ func (m *metrics) tokenFetched(provider string, err error) {
 }
 
 func (m *metrics) settled(o *alipayai.Outcome) {
+	for i := range o.Costs {
+		m.spent(&o.Costs[i])
+	}
 	endpoint, provider := string(o.Endpoint), o.Provider
 	if o.Stored != "" {
 		m.stored.WithLabelValues(provider, string(o.Stored)).Inc()
@@ -156,4 +174,27 @@ func (m *metrics) settled(o *alipayai.Outcome) {
 	if o.FirstByte > 0 {
 		m.firstByte.WithLabelValues(provider, endpoint).Observe(o.FirstByte.Seconds())
 	}
+}
+
+// spent counts what an attempt has cost. Floats are good enough for a graph; the ledger
+// has the exact amounts.
+func (m *metrics) spent(c *alipayai.Cost) {
+	if c.Currency != "" {
+		m.cost.WithLabelValues(c.Provider, c.Label, string(c.Currency), string(c.Outcome)).Add(units(c.Amount))
+		if c.Floor > 0 {
+			m.floorWaste.WithLabelValues(c.Provider, c.Label, string(c.Currency)).Add(units(c.Floor))
+		}
+	}
+	for kind, n := range map[string]int64{"input": c.Prompt - c.Cached, "cached_input": c.Cached, "output": c.Completion} {
+		if n > 0 {
+			m.tokens.WithLabelValues(c.Provider, c.Label, kind).Add(float64(n))
+		}
+	}
+}
+
+func units(a price.Amount) float64 { return float64(a) / float64(price.Unit) }
+
+func (m *metrics) ledgerWrote(written, dropped int) {
+	m.ledgerLines.WithLabelValues("written").Add(float64(written))
+	m.ledgerLines.WithLabelValues("dropped").Add(float64(dropped))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -99,6 +100,9 @@ func (o observer) Settled(ctx context.Context, out alipayai.Outcome) {
 	case out.Code == "" && out.Stored == "" && out.Endpoint != upstream.EndpointModels:
 		o.monitor.Served(o.site)
 	}
+	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && out.Cost != "" {
+		repl.Set("http.alipayai.cost", out.Cost)
+	}
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.Logs != nil {
 		if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 			extra.Add(zap.Object("alipayai", loggedOutcome(out)))
@@ -153,6 +157,12 @@ func (o loggedOutcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if o.Usage.OK {
 		enc.AddInt64("prompt_tokens", o.Usage.Prompt)
 		enc.AddInt64("completion_tokens", o.Usage.Completion)
+	}
+	if o.Quoted != "" {
+		enc.AddString("quoted", o.Quoted)
+	}
+	if o.Cost != "" {
+		enc.AddString("cost", o.Cost)
 	}
 	return nil
 }

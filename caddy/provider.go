@@ -138,6 +138,10 @@ type Provider struct {
 	// Ant's interfaces.
 	Answer *Answer `json:"answer,omitempty"`
 
+	// What models cost, by the provider's names; `*` stands for each of all others.
+	// Default: those of `prices_file`
+	Prices map[string]*Price `json:"prices,omitempty"`
+
 	// How to connect. Default: `{"protocol": "http"}`, keeping up to 256 idle
 	// connections.
 	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`

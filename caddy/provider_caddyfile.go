@@ -61,12 +61,22 @@ import (
 //			config_version <version>
 //			thinking
 //		}
+//		price              <model>|* {
+//			currency     <code>
+//			input        <price of a million tokens>
+//			output       <price of a million tokens>
+//			cached_input <price of a million tokens>
+//			request      <price of a request>
+//			minimum      <number> characters|tokens
+//			max_tokens   <number>
+//			image_tokens <number>
+//		}
 //		transport          <module> {
 //			...
 //		}
 //	}
 //
-// key, public_key, model, path, header, on, and field and param of token may be repeated.
+// key, public_key, model, path, header, on, price, and field and param of token may be repeated.
 func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 	return block(d, "provider",
 		option{form: "profile <profile>", read: text(&p.Profile)},
@@ -111,6 +121,7 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 		option{form: "dialect <dialect>", read: text(&p.Dialect)},
 		option{form: "on_unsupported reject|warn|drop", read: text(&p.OnUnsupported)},
 		option{form: "agent <id>", read: p.unmarshalAgent},
+		option{form: "price <model>|* { ... }", read: p.unmarshalPrice, repeats: true},
 		option{form: "transport <module> { ... }", read: p.unmarshalTransport},
 	)
 }

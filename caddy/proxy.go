@@ -86,6 +86,9 @@ type Proxy struct {
 	// `low`; `*` stands for each of all others. Default: `normal`
 	Priorities map[string]string `json:"priorities,omitempty"`
 
+	// The most that tenants may spend, each by itself. Default: no budgets.
+	Budgets []*Budget `json:"budgets,omitempty"`
+
 	app     *App
 	gateway *alipayai.Gateway
 	door    openai.Door
@@ -157,6 +160,9 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := h.provisionPacks(app, site, o); err != nil {
+		return err
+	}
+	if err := h.provisionSpending(app); err != nil {
 		return err
 	}
 	size := cmp.Or(h.MaxBuffered, max(alipayai.DefaultMaxBuffered, h.MaxAnswer))

@@ -44,9 +44,11 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		}
 //		weight     <tenant>|* <number>
 //		priority   <tenant>|* high|normal|low
+//		budget     <tenant>|* <amount> <currency> day|month|<duration> [<zone>]
 //	}
 //
-// limit, weight and priority may be repeated, once for each tenant.
+// limit, weight and priority may be repeated, once for each tenant, and budget once for
+// each tenant and window.
 func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if err := list(&h.Providers)(d); err != nil {
@@ -66,6 +68,7 @@ func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{form: "limit <tenant>|* { ... }", read: h.unmarshalLimit, repeats: true},
 		option{form: "weight <tenant>|* <number>", read: h.unmarshalWeight, repeats: true},
 		option{form: "priority <tenant>|* high|normal|low", read: named(&h.Priorities, word), repeats: true},
+		option{form: "budget <tenant>|* <amount> <currency> day|month|<duration> [<zone>], as budget * 50 CNY day Asia/Shanghai", read: h.unmarshalBudget, repeats: true},
 	)
 }
 

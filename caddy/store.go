@@ -11,6 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/budget"
+	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -37,6 +39,10 @@ type store interface {
 	// answers is where cached answers are kept, maxBytes of them in memory, or the
 	// default for 0; and whether they are reached over a network.
 	answers(sealing *seal.Seal, maxBytes int64) (cache replay.Cache, remote bool)
+	// ledger makes the totals of days that replicas share; nil where they share none.
+	ledger(sealing *seal.Seal, zone *time.Location) *ledger.Shared
+	// budgets makes the store of budgets that replicas share; nil where they share none.
+	budgets() *budget.Redis
 	// tokens is where replicas share the access token of that name; nil where they
 	// share none.
 	tokens(sealing *seal.Seal, name string) token.Share

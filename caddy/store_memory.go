@@ -6,6 +6,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-alipayai/gateway/alipayai/budget"
+	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -50,6 +52,12 @@ func (s *memoryStore) answers(_ *seal.Seal, maxBytes int64) (cache replay.Cache,
 	}
 	return s.answered.Within(maxBytes), false
 }
+
+// ledger implements store: each process has its own.
+func (*memoryStore) ledger(*seal.Seal, *time.Location) *ledger.Shared { return nil }
+
+// budgets implements store: each process counts its own.
+func (*memoryStore) budgets() *budget.Redis { return nil }
 
 // tokens implements store: each process fetches its own.
 func (*memoryStore) tokens(*seal.Seal, string) token.Share { return nil }

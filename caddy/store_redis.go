@@ -14,7 +14,9 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
+	"github.com/caddy-alipayai/gateway/alipayai/budget"
 	"github.com/caddy-alipayai/gateway/alipayai/holds"
+	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -71,6 +73,14 @@ func (s *redisStore) answers(sealing *seal.Seal, _ int64) (cache replay.Cache, r
 func (s *redisStore) replayOptions(sealing *seal.Seal) replay.RedisOptions {
 	return replay.RedisOptions{Client: s.client, Namespace: "answers", Seal: sealing, TenantBytes: s.tenantBytes}
 }
+
+// ledger implements store.
+func (s *redisStore) ledger(sealing *seal.Seal, zone *time.Location) *ledger.Shared {
+	return ledger.NewShared(s.client, sealing, zone)
+}
+
+// budgets implements store.
+func (s *redisStore) budgets() *budget.Redis { return budget.NewRedis(s.client, s.replicas) }
 
 // tokens implements store.
 func (s *redisStore) tokens(sealing *seal.Seal, name string) token.Share {

@@ -135,6 +135,15 @@ func (m *Monitor) Store(ok bool, provider string) {
 	m.alerter.Resolve(StoreLost, provider, "the store is back")
 }
 
+// Ledger reports whether the ledger of that file can be written.
+func (m *Monitor) Ledger(ok bool, file string) {
+	if !ok {
+		m.alerter.Raise(LedgerFailing, file, "the ledger cannot be written: lines wait in memory")
+		return
+	}
+	m.alerter.Resolve(LedgerFailing, file, "the ledger is written again")
+}
+
 // hold keeps the subject firing at least until then. Each monitor waits for what was
 // reported to itself; the one with the latest report, of any configuration, resolves
 // the alert. The state is locked.

@@ -22,6 +22,8 @@ const (
 	// PackingStopped: too many answers of packed calls were not those to the calls alone.
 	// Its provider is the site.
 	PackingStopped Kind = "packing_stopped"
+	// LedgerFailing: what calls cost cannot be written down. Its provider is the ledger.
+	LedgerFailing Kind = "ledger_failing"
 	// Throttled: a provider takes fewer requests than its limit says.
 	Throttled Kind = "throttled"
 )

@@ -32,6 +32,9 @@ const (
 	CodeUnsupported         = "unsupported_parameter"
 	CodeAllProvidersFailed  = "all_providers_failed"
 	CodeInvalidAPIKey       = "invalid_api_key"
+	CodeTenantBudget        = "tenant_budget"
+	CodeBudgetUnavailable   = "budget_unavailable"
+	CodePriceUnknown        = "price_unknown"
 
 	CodeModerationBlocked     = "moderation_blocked"
 	CodeModerationUnavailable = "moderation_unavailable"
@@ -52,7 +55,7 @@ var own = set(
 	CodeTokenUnavailable, CodeSigningFailed, CodeNotSigned, CodeRateLimit, CodeProviderUnavailable, CodeModelNotFound,
 	CodeUnknownURL, CodeMethodNotAllowed, CodeRequestTooLarge, CodeRequestUnreadable, CodeContentType, CodeClientGone,
 	CodeBreakerOpen, CodeThrottled, CodeUnsupported, CodeAllProvidersFailed, CodeInvalidAPIKey,
-	CodeModerationBlocked, CodeModerationUnavailable, CodeBlockedBefore,
+	CodeModerationBlocked, CodeModerationUnavailable, CodeBlockedBefore, CodeBudgetUnavailable, CodePriceUnknown,
 	CodeInvalidIdempotencyKey, CodeIdempotencyInFlight, CodeIdempotencyUnresolved, CodeIdempotencyReused, CodeIdempotencyUnavailable,
 	wire.CodeInvalidJSON, wire.CodeDuplicateKey, wire.CodeNestingTooDeep, wire.CodeMissingParameter, wire.CodeInvalidType,
 	wire.CodeEmptyString, wire.CodeEmptyArray, wire.CodeUnknownParameter, wire.CodeInvalidValue,
@@ -63,6 +66,7 @@ var own = set(
 var limits = set(
 	string(limiter.QueueFull), string(limiter.QueueDeadline), string(limiter.ClientGone), string(limiter.Draining),
 	string(limiter.TenantRequests), string(limiter.TenantTokens), string(limiter.TenantConcurrency),
+	CodeTenantBudget,
 )
 
 func set(codes ...string) map[string]bool {

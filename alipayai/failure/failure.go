@@ -88,6 +88,9 @@ func (f *Failure) FallsOver() bool {
 	}
 }
 
+// OverBudget reports whether the tenant's budget does not permit the call.
+func (f *Failure) OverBudget() bool { return f.Code == CodeTenantBudget && !f.FromUpstream }
+
 // Result is what the end of a call means to the provider's breaker; f is nil for
 // an answer.
 func (f *Failure) Result() failover.Result {

@@ -59,9 +59,12 @@ func (c *call) converse(q *ask) {
 	a := c.answer(q)
 	c.answerID = a.id
 	if q.stream {
-		c.stream(c.srv.format.script(&a))
+		s := c.srv.format.script(&a)
+		c.charge(q.model, q.texts, a.promptTokens, a.answerTokens, len(s.content))
+		c.stream(s)
 		return
 	}
+	c.charge(q.model, q.texts, a.promptTokens, a.answerTokens, 0)
 	c.succeed(c.srv.format.whole(&a))
 }
 

@@ -106,6 +106,7 @@ func (c *call) embeddings() {
 		}
 		tokens += countTokens(text)
 	}
+	c.charge(req.Model, req.Input, tokens, 0, 0)
 	c.succeed(map[string]any{
 		"object": "list",
 		"model":  req.Model,

@@ -107,6 +107,7 @@ type call struct {
 	grant     string // what a token call asked for
 	lastWrite time.Time
 	events    int
+	bill      *bill // nil until there is an answer
 }
 
 // ServeHTTP answers the API's endpoints and, for loopback peers, /_sandbox/*.

@@ -52,6 +52,9 @@ type Stats struct {
 	// More than one means that a call was answered again; an answer that reaches a
 	// client without being listed under its call's id was another's.
 	Answers map[string][]string `json:"answers"`
+	// Charged is what answers cost, by model, with the minimum of 5,000 characters for
+	// each.
+	Charged map[string]Charged `json:"charged"`
 	// Faults counts the faults that hit, by kind.
 	Faults map[Kind]int64 `json:"faults"`
 	// Cancelled counts requests whose client left early; Cancellations has the last 64.
@@ -114,6 +117,7 @@ func (s *stats) reset() {
 		Connections:  make(map[string]int64),
 		TokenFetches: make(map[string]int64),
 		Faults:       make(map[Kind]int64),
+		Charged:      make(map[string]Charged),
 	}
 	s.signatures = newBounded[[sha256.Size]byte, struct{}](maxSignatures)
 	s.connections = newBounded[connection, struct{}](maxConnections)
@@ -206,6 +210,7 @@ func (s *stats) settled(c *call) {
 	defer s.mu.Unlock()
 	s.shown.InFlight--
 	s.shown.Apps[name]++
+	s.charged(c)
 	if _, known := s.shown.Codes[c.code]; !known && len(s.shown.Codes) >= maxCodes {
 		s.shown.Dropped++
 	} else {
@@ -254,6 +259,7 @@ func (s *stats) copy() Stats {
 	out.Connections = maps.Clone(out.Connections)
 	out.TokenFetches = maps.Clone(out.TokenFetches)
 	out.Faults = maps.Clone(out.Faults)
+	out.Charged = maps.Clone(out.Charged)
 	out.Cancellations = append([]Cancellation{}, out.Cancellations...)
 	out.Headers = append([]HeaderNames{}, out.Headers...)
 	out.Bodies, out.Answers = cloneLists(s.bodies.values), cloneLists(s.answers.values)

@@ -47,7 +47,9 @@ func (a Answer) Ending() Ending {
 // Usage counts tokens as the upstream bills them. The numbers are 0 unless OK.
 type Usage struct {
 	Prompt, Completion, Total int64
-	OK                        bool // the answer has a usage object with plausible numbers
+	// Cached is the part of Prompt that came from the provider's cache, and Written that which it has written to it.
+	Cached, Written int64
+	OK              bool // the answer has a usage object with plausible numbers
 	// Implausible: it has one whose numbers cannot be counted. What the call took is not known, which is not nothing.
 	Implausible bool
 }
@@ -95,6 +97,8 @@ type envelope struct {
 	decided members
 	// contentStart and contentEnd are where the characters of the last content string stand in the text.
 	contentStart, contentEnd int
+	// contentBytes is how long all content is, as JSON.
+	contentBytes int
 }
 
 // members are those of an object that decide, each of which may come once: a reader that takes the first and one that
@@ -290,8 +294,12 @@ func (s *scanner) contentMember(e *envelope, name []byte) error {
 	switch string(name) {
 	case "content", "reasoning_content", "reasoning", "reasoning_details", "refusal", "tool_calls", "function_call", "audio", "images":
 		isContent := string(name) == "content" && s.is('"')
+		before := s.dec.InputOffset()
 		filled, err := s.skip()
 		e.Content = e.Content || filled
+		if filled {
+			e.contentBytes += int(s.dec.InputOffset() - before)
+		}
 		if isContent && err == nil {
 			e.contentEnd = int(s.dec.InputOffset()) - 1
 			e.contentStart = bytes.LastIndexByte(s.text[:e.contentEnd], '"') + 1
@@ -338,6 +346,20 @@ func (s *scanner) usage(u *Usage) error {
 			n = &got.Completion
 		case "total_tokens":
 			n, total = &got.Total, true
+		case "prompt_cache_hit_tokens": // DeepSeek's (api-docs.deepseek.com/guides/kv_cache)
+			n = &got.Cached
+		case "prompt_tokens_details":
+			return s.eachMember(func(name []byte) error {
+				if string(name) != "cached_tokens" || s.is('n') {
+					_, err := s.skip()
+					return err
+				}
+				v, err := s.scalar()
+				if cached, ok := TokenCount(v); ok && err == nil {
+					got.Cached = max(got.Cached, cached)
+				}
+				return err
+			})
 		default:
 			_, err := s.skip()
 			return err
@@ -352,9 +374,11 @@ func (s *scanner) usage(u *Usage) error {
 		}
 		count, ok := TokenCount(v)
 		plausible = plausible && ok
-		*n, got.OK = count, true
+		*n = count
+		got.OK = got.OK || n != &got.Cached
 		return nil
 	})
+	got.Cached = min(got.Cached, got.Prompt)
 	if err != nil || !got.OK {
 		return err
 	}

@@ -14,7 +14,7 @@ func TestParseBody(t *testing.T) {
 		"chat": {
 			`{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},` +
 				`"finish_reason":"stop","logprobs":null}],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":1}}}`,
-			Answer{Model: "m", Usage: Usage{Prompt: 3, Completion: 4, Total: 7, OK: true}, HasChoices: true, Content: true, FinishReason: "stop"},
+			Answer{Model: "m", Usage: Usage{Prompt: 3, Cached: 1, Completion: 4, Total: 7, OK: true}, HasChoices: true, Content: true, FinishReason: "stop"},
 		},
 		"embeddings": {
 			`{"object":"list","data":[{"embedding":[0.1],"index":0}],"model":"m","usage":{"prompt_tokens":3,"total_tokens":3}}`,

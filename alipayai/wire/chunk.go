@@ -9,6 +9,8 @@ type Chunk struct {
 	// [ParseChunk] knows, and by what a [StreamDecoder] reads in another. Failures are read in every format's shape,
 	// since they must never pass for a success; an end must never be made of what the format does not call one.
 	Done bool
+	// ContentBytes is how long the content is, as JSON; 0 where the format does not tell.
+	ContentBytes int
 }
 
 var done = []byte("[DONE]")
@@ -25,7 +27,7 @@ func parseChunk(data []byte, e envelope) (Chunk, envelope, error) {
 		return Chunk{Done: true}, envelope{}, nil
 	}
 	e, err := parseEnvelope(data, Limits{}, e)
-	return Chunk{Answer: e.Answer}, e, err
+	return Chunk{Answer: e.Answer, ContentBytes: e.contentBytes}, e, err
 }
 
 // ParseEvent is [ParseChunk] for an event. An event without data is an empty Chunk. An event of type "error" always has a

@@ -46,6 +46,7 @@ func TestParseChunk(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			got.ContentBytes = 0
 			if got != tt.want {
 				t.Errorf("\n got %+v\nwant %+v", got, tt.want)
 			}
@@ -95,7 +96,7 @@ func TestParseEvent(t *testing.T) {
 			if got.Failure != nil && *got.Failure != *tt.want.Failure {
 				t.Errorf("Failure = %+v, want %+v", *got.Failure, *tt.want.Failure)
 			}
-			got.Failure, tt.want.Failure = nil, nil
+			got.Failure, tt.want.Failure, got.ContentBytes = nil, nil, 0
 			if got != tt.want {
 				t.Errorf("\n got %+v\nwant %+v", got, tt.want)
 			}
@@ -154,4 +155,21 @@ func FuzzParseChunk(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What content takes is told alike by both readers of a stream.
+func TestContentBytes(t *testing.T) {
+	var r ChunkReader
+	for content, want := range map[string]int{`""`: 0, `"four"`: 7, `"a longer one"`: 15, `"\u4f60"`: 9} {
+		event := Event{Data: []byte(`{"choices":[{"delta":{"content":` + content + `}}]}`)}
+		chunk, err := ParseEvent(event)
+		if err != nil || chunk.ContentBytes != want {
+			t.Errorf("%s: %d bytes, %v; want %d", content, chunk.ContentBytes, err, want)
+		}
+		for range 2 {
+			if chunk, err = r.Read(event); err != nil || chunk.ContentBytes != want {
+				t.Errorf("%s: a stream's reader says %d bytes, %v; want %d", content, chunk.ContentBytes, err, want)
+			}
+		}
+	}
 }

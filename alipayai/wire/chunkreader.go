@@ -13,6 +13,7 @@ type ChunkReader struct {
 	// before and after are the bytes around the content of the last chunk that was read whole; none: no such chunk.
 	before, after []byte
 	last          Chunk
+	around        int // what its ContentBytes are besides that content
 	choices       choiceSet
 }
 
@@ -26,7 +27,9 @@ func (r *ChunkReader) Unfinished() bool { return r.choices.unfinished() }
 // Read reads one event.
 func (r *ChunkReader) Read(ev Event) (Chunk, error) {
 	if len(r.before) > 0 && len(ev.Type) == 0 && r.onlyContentDiffers(ev.Data) {
-		return r.last, nil
+		chunk := r.last
+		chunk.ContentBytes = r.around + len(ev.Data) - len(r.before) - len(r.after)
+		return chunk, nil
 	}
 	r.before, r.after = r.before[:0], r.after[:0]
 	chunk, e, err := parseEvent(ev)
@@ -34,7 +37,7 @@ func (r *ChunkReader) Read(ev Event) (Chunk, error) {
 	if err == nil && len(ev.Type) == 0 && chunk.Failure == nil && plainText(ev.Data[e.contentStart:e.contentEnd]) {
 		r.before = append(r.before, ev.Data[:e.contentStart]...)
 		r.after = append(r.after, ev.Data[e.contentEnd:]...)
-		r.last = chunk
+		r.last, r.around = chunk, chunk.ContentBytes-(e.contentEnd-e.contentStart)
 	}
 	return chunk, err
 }

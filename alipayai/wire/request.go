@@ -21,7 +21,9 @@ type Request struct {
 	// any other is run by the provider and may act.
 	HostedTools bool
 	HasImages   bool // a message has an image_url part
-	Messages    int  // how many messages there are
+	// Images is how many such parts there are, and ImageBytes what their images, or the URLs of them, take of Body.
+	Images, ImageBytes int
+	Messages           int // how many messages there are
 	// MaxTokens is the most that an answer may have, of max_tokens and max_completion_tokens the larger one, and N how
 	// many answers are asked for; 0 where the client does not say, or says something else than a whole number from 1.
 	MaxTokens, N int64
@@ -276,15 +278,28 @@ func (s *scanner) message(r *Request) error {
 			return err
 		}
 		return s.array(func() error {
-			return s.eachMember(func(name []byte) error {
-				if string(name) != "type" {
+			isImage, size := false, 0
+			err := s.eachMember(func(name []byte) error {
+				switch string(name) {
+				case "image_url":
+					before := s.dec.InputOffset()
 					_, err := s.skip()
+					size += int(s.dec.InputOffset() - before)
+					return err
+				case "type":
+					v, err := s.scalar()
+					isImage = equals(v, "image_url")
 					return err
 				}
-				v, err := s.scalar()
-				r.HasImages = r.HasImages || equals(v, "image_url")
+				_, err := s.skip()
 				return err
 			})
+			if isImage {
+				r.HasImages = true
+				r.Images++
+				r.ImageBytes += size
+			}
+			return err
 		})
 	})
 }

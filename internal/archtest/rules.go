@@ -56,6 +56,10 @@ var rooms = map[string]room{
 	"alipayai/upstream": {imports: []string{
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "alipayai/replay",
 	}},
+	// What calls cost.
+	"alipayai/price":  {},
+	"alipayai/ledger": {imports: []string{"alipayai/price", "internal/redisstore", "internal/seal"}},
+	"alipayai/budget": {imports: []string{"alipayai/price", "internal/redisstore"}},
 	// Capabilities of a call, which do not know each other.
 	"alipayai/pack":   {imports: []string{"alipayai/wire"}},
 	"alipayai/intent": {},
@@ -79,7 +83,7 @@ var (
 	// domain is what a call is made of.
 	domain = []string{
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
-		"alipayai/wire", "alipayai/replay", "alipayai/evidence",
+		"alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/price", "alipayai/ledger", "alipayai/budget",
 	}
 	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/moderate", "alipayai/intent", "alipayai/holds", "alipayai/door", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/redisstore", "internal/seal")
 )

@@ -117,6 +117,9 @@ func (c *child) stop() {
 
 // runChild is the whole life of a child process; it returns its exit code.
 func runChild(role string) int {
+	if role == roleLedger {
+		recordUntilKilled(os.Getenv(fileVariable))
+	}
 	if err := serve(role, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "bench %s: %v\n", role, err)
 		return 1

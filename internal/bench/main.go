@@ -25,6 +25,7 @@
 //     has the second provider alone.
 //   - limiter measures the rate cap by itself, beside a Redis that it starts.
 //   - pack measures what packed calls save and carry, and that none gets another's answer.
+//   - ledger measures how many lines of cost are written, and what a kill -9 loses.
 package main
 
 import (
@@ -131,7 +132,7 @@ func parts() []string {
 	for _, c := range comparisons(0) {
 		names = append(names, c.name)
 	}
-	return append(slices.Compact(names), onlyLimiter, onlyPack)
+	return append(slices.Compact(names), onlyLimiter, onlyPack, onlyLedger)
 }
 
 // run measures what is chosen and returns the report. With an error, the report is
@@ -141,7 +142,7 @@ func run(ctx context.Context, s settings) (string, error) {
 	for _, part := range []struct {
 		name  string
 		bench func(context.Context, settings) (string, error)
-	}{{onlyLimiter, benchLimiter}, {onlyPack, benchPack}} {
+	}{{onlyLimiter, benchLimiter}, {onlyPack, benchPack}, {onlyLedger, benchLedger}} {
 		if err != nil || !s.runs(part.name) {
 			continue
 		}

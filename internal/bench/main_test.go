@@ -35,6 +35,8 @@ func TestRun(t *testing.T) {
 		"| JSON, the first provider's breaker open, 1 at once: latency p50 | ",
 		"| reservations per second, in memory | ",
 		"answers crossed | | 0 |",
+		"| lines written per second | ",
+		"| oldest line lost, before the kill | ",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the report lacks %q:\n%s", want, got)
@@ -61,7 +63,7 @@ func TestChildUnknownRole(t *testing.T) {
 
 func TestParseFlags(t *testing.T) {
 	defaults := settings{rounds: 9, duration: 3 * time.Second, streams: 2000}
-	const names = "json, stream, rate500, rate2000, production, memory, failover, limiter, pack"
+	const names = "json, stream, rate500, rate2000, production, memory, failover, limiter, pack, ledger"
 	tests := map[string]struct {
 		args    string
 		want    settings

@@ -106,6 +106,7 @@ func (d *Door) stream(w http.ResponseWriter, a *alipayai.Answer) bool {
 		}
 		if err != nil {
 			_ = out.SetWriteDeadline(time.Time{}) // the connection goes on
+			a.DescribeEnd(w.Header())
 			return true
 		}
 		// A client that reads no more must not hold a stream, nor its claim, for ever.

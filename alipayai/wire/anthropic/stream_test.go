@@ -175,7 +175,7 @@ func TestStreamUsage(t *testing.T) {
 			usages = append(usages, chunk.Usage)
 		}
 	}
-	begun, all := wire.Usage{Prompt: 15, Completion: 1, Total: 16, OK: true}, wire.Usage{Prompt: 15, Completion: 20, Total: 35, OK: true}
+	begun, all := wire.Usage{Prompt: 15, Cached: 5, Completion: 1, Total: 16, OK: true}, wire.Usage{Prompt: 15, Cached: 5, Completion: 20, Total: 35, OK: true}
 	if !slices.Equal(usages, []wire.Usage{begun, all, all}) {
 		t.Errorf("the gateway sees %+v", usages)
 	}

@@ -64,7 +64,10 @@ func (u usage) wire() wire.Usage {
 		return wire.Usage{Implausible: u.implausible}
 	}
 	prompt := u.input + u.cacheRead + u.cacheCreation
-	return wire.Usage{Prompt: prompt, Completion: u.output, Total: prompt + u.output, OK: true}
+	return wire.Usage{
+		Prompt: prompt, Cached: u.cacheRead, Written: u.cacheCreation,
+		Completion: u.output, Total: prompt + u.output, OK: true,
+	}
 }
 
 // append writes the usage in OpenAI's form.

@@ -1,0 +1,309 @@
+package ledger
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/caddy-alipayai/gateway/alipayai/price"
+)
+
+// The buckets of the file.
+var (
+	bucketLines   = []byte("lines")
+	bucketDays    = []byte("days")
+	bucketBudgets = []byte("budgets")
+)
+
+// ErrLocked means that another process has the file open: bbolt permits one.
+var ErrLocked = errors.New("another process has the file open; ask that gateway's admin API, or give each gateway a file of its own")
+
+// errCorrupt means that the file is no ledger, or a broken one.
+var errCorrupt = errors.New("the file is broken")
+
+// lockWait is how long opening waits for another process to close the file.
+const lockWait = 250 * time.Millisecond
+
+// open opens the file, which is made if it is not there.
+func open(path string) (*bolt.DB, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	db, err := openFile(path, false)
+	if err != nil {
+		return nil, err
+	}
+	err = guarded(func() error {
+		return db.Update(func(tx *bolt.Tx) error {
+			for _, name := range [][]byte{bucketLines, bucketDays, bucketBudgets} {
+				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		abandon(db)
+		return nil, err
+	}
+	return db, nil
+}
+
+func openFile(path string, readOnly bool) (db *bolt.DB, err error) {
+	err = guarded(func() (err error) {
+		db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: readOnly, FreelistType: bolt.FreelistMapType})
+		return err
+	})
+	switch {
+	case errors.Is(err, bolt.ErrTimeout):
+		return nil, ErrLocked
+	case errors.Is(err, bolt.ErrInvalid), errors.Is(err, bolt.ErrVersionMismatch), errors.Is(err, bolt.ErrChecksum):
+		return nil, fmt.Errorf("%w: %w", errCorrupt, err)
+	}
+	return db, err
+}
+
+// guarded runs what reads or writes the file. bbolt panics where a page is not what it
+// should be, and a file that has been cut short faults where it is mapped.
+func guarded(do func() error) (err error) {
+	before := debug.SetPanicOnFault(true)
+	defer debug.SetPanicOnFault(before)
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", errCorrupt, p)
+		}
+	}()
+	return do()
+}
+
+// abandon closes a file that may be broken. A panic in the middle of a transaction may
+// have left a lock of bbolt's, so that closing could wait for ever.
+func abandon(db *bolt.DB) {
+	go func() { _ = guarded(db.Close) }()
+}
+
+// setAside gives a broken file another name, so that a new one can be begun.
+func setAside(path string, now time.Time) (string, error) {
+	to := path + ".broken-" + now.UTC().Format("20060102T150405.000")
+	return to, os.Rename(path, to)
+}
+
+// batch is what is written together.
+type batch struct {
+	lines   []Line
+	budgets map[string]taken
+	// before is the time before which lines are no longer kept; zero for none.
+	before time.Time
+	// ended is the time before which the windows of budgets ended that are no longer
+	// kept; zero for none.
+	ended time.Time
+}
+
+// taken is how much of a budget is taken, until the end of its window.
+type taken struct {
+	amount price.Amount
+	end    time.Time
+}
+
+// encode writes it as it is stored: two numbers of eight bytes, the end in Unix seconds.
+func (t taken) encode() []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(t.amount)), uint64(t.end.Unix()))
+}
+
+func decodeTaken(v []byte) (taken, bool) {
+	if len(v) != 16 {
+		return taken{}, false
+	}
+	return taken{price.Amount(binary.BigEndian.Uint64(v)), time.Unix(int64(binary.BigEndian.Uint64(v[8:])), 0)}, true
+}
+
+// maxDeleted bounds how many lines one batch deletes.
+const maxDeleted = 10_000
+
+// write writes a batch, all of it or nothing.
+func write(db *bolt.DB, b batch, zone *time.Location) error {
+	return guarded(func() error {
+		return db.Update(func(tx *bolt.Tx) error {
+			lines, days := tx.Bucket(bucketLines), tx.Bucket(bucketDays)
+			lines.FillPercent = 0.95 // they come in order
+			sums := make(map[Group]Totals)
+			for i := range b.lines {
+				l := &b.lines[i]
+				seq, err := lines.NextSequence()
+				if err != nil {
+					return err
+				}
+				if err := lines.Put(lineKey(l.Time, seq), encode(l)); err != nil {
+					return err
+				}
+				sum := sums[l.group(zone)]
+				sum.Add(l.totals())
+				sums[l.group(zone)] = sum
+			}
+			for g, sum := range sums {
+				key := groupKey(g)
+				var stored Totals
+				if v := days.Get(key); v != nil && json.Unmarshal(v, &stored) != nil {
+					return errCorrupt
+				}
+				stored.Add(sum)
+				if err := days.Put(key, encode(stored)); err != nil {
+					return err
+				}
+			}
+			for key, t := range b.budgets {
+				if err := tx.Bucket(bucketBudgets).Put([]byte(key), t.encode()); err != nil {
+					return err
+				}
+			}
+			if err := deleteEnded(tx.Bucket(bucketBudgets), b.ended); err != nil {
+				return err
+			}
+			return deleteBefore(lines, b.before)
+		})
+	})
+}
+
+// deleteBefore deletes old lines, the oldest first.
+func deleteBefore(lines *bolt.Bucket, before time.Time) error {
+	if before.IsZero() {
+		return nil
+	}
+	limit := uint64(max(before.UnixNano(), 0))
+	cursor := lines.Cursor()
+	for n := 0; n < maxDeleted; n++ {
+		key, _ := cursor.First()
+		if key == nil || binary.BigEndian.Uint64(key) >= limit {
+			return nil
+		}
+		if err := cursor.Delete(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteEnded deletes the budgets of windows that are over.
+func deleteEnded(budgets *bolt.Bucket, before time.Time) error {
+	if before.IsZero() {
+		return nil
+	}
+	var ended [][]byte
+	cursor := budgets.Cursor()
+	for key, v := cursor.First(); key != nil; key, v = cursor.Next() {
+		if t, ok := decodeTaken(v); !ok || t.end.Before(before) {
+			ended = append(ended, key)
+		}
+	}
+	for _, key := range ended {
+		if err := budgets.Delete(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readBudget gives what is stored of a budget; 0 for nothing.
+func readBudget(db *bolt.DB, key string) (amount price.Amount, err error) {
+	err = guarded(func() error {
+		return db.View(func(tx *bolt.Tx) error {
+			if t, ok := decodeTaken(tx.Bucket(bucketBudgets).Get([]byte(key))); ok {
+				amount = t.amount
+			}
+			return nil
+		})
+	})
+	return amount, err
+}
+
+// Query selects totals, or lines.
+type Query struct {
+	// From and To are days, as 2026-11-28; all from the first, to the last, where they
+	// are empty. To is within.
+	From, To string
+	// Tenant, Provider and Model, where they are not empty, are the only ones.
+	Tenant, Provider, Model string
+	// Limit is the most lines; 1000 when 0.
+	Limit int
+}
+
+func (q Query) takes(g Group) bool {
+	return g.Day >= q.From && (q.To == "" || g.Day <= q.To) &&
+		(q.Tenant == "" || g.Tenant == q.Tenant) && (q.Provider == "" || g.Provider == q.Provider) && (q.Model == "" || g.Model == q.Model)
+}
+
+// readTotals gives the totals that q selects.
+func readTotals(db *bolt.DB, q Query) (found []GroupTotals, err error) {
+	err = guarded(func() error {
+		return db.View(func(tx *bolt.Tx) error {
+			bucket := tx.Bucket(bucketDays)
+			if bucket == nil {
+				return nil
+			}
+			cursor := bucket.Cursor()
+			for key, v := cursor.Seek([]byte(q.From)); key != nil; key, v = cursor.Next() {
+				g, ok := parseGroupKey(key)
+				var t Totals
+				if !ok || json.Unmarshal(v, &t) != nil {
+					return errCorrupt
+				}
+				if q.To != "" && g.Day > q.To {
+					return nil
+				}
+				if q.takes(g) {
+					found = append(found, GroupTotals{g, t})
+				}
+			}
+			return nil
+		})
+	})
+	return found, err
+}
+
+// readLines gives the lines that q selects, the oldest first.
+func readLines(ctx context.Context, db *bolt.DB, q Query, zone *time.Location) (found []Line, err error) {
+	limit := q.Limit
+	if limit <= 0 {
+		limit = 1000
+	}
+	var from []byte
+	if day, err := time.ParseInLocation(time.DateOnly, q.From, zone); err == nil {
+		from = lineKey(day, 0)
+	}
+	err = guarded(func() error {
+		return db.View(func(tx *bolt.Tx) error {
+			bucket := tx.Bucket(bucketLines)
+			if bucket == nil {
+				return nil
+			}
+			cursor := bucket.Cursor()
+			for key, v := cursor.Seek(from); key != nil && len(found) < limit && ctx.Err() == nil; key, v = cursor.Next() {
+				var l Line
+				if json.Unmarshal(v, &l) != nil {
+					return errCorrupt
+				}
+				g := l.group(zone)
+				if q.To != "" && g.Day > q.To {
+					return nil
+				}
+				if q.takes(g) {
+					found = append(found, l)
+				}
+			}
+			return nil
+		})
+	})
+	if err == nil {
+		err = ctx.Err()
+	}
+	return found, err
+}

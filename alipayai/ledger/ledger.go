@@ -1,0 +1,348 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/caddy-alipayai/gateway/alipayai/price"
+)
+
+const (
+	// writeEvery is the time between writes.
+	writeEvery = 250 * time.Millisecond
+	// retryEvery is the time between tries while the file cannot be written.
+	retryEvery = time.Second
+	// maxPending bounds the lines that wait to be written: some 20 MB.
+	maxPending = 50_000
+	// sweepEvery is the time between two deletions of what is no longer kept.
+	sweepEvery = 10 * time.Minute
+)
+
+// Options are a Ledger's. They do not change while it is open.
+type Options struct {
+	// Path is the file's. Its folder is made if it is not there.
+	Path string
+	// Zone is where the days of totals begin and end; UTC when nil.
+	Zone *time.Location
+	// Now is the local time; time.Now when nil.
+	Now func() time.Time
+	// Changed, if set, is called with nil once the file is written again, with the
+	// error once it cannot be, and with the name of a broken file that was set aside.
+	Changed func(err error, aside string)
+	// Written, if set, is called with how many lines were written and dropped.
+	Written func(written, dropped int)
+}
+
+// Ledger is a ledger's file. It is safe for concurrent use. Open begins its work and
+// Close ends it.
+type Ledger struct {
+	options Options
+
+	start, end sync.Once
+	closing    chan struct{}
+	done       chan struct{}
+	wake       chan struct{}
+
+	mu      sync.Mutex
+	keep    time.Duration
+	pending []Line
+	dropped int
+	budgets map[string]taken
+	waiting []chan error // for the budgets that are pending
+	db      *bolt.DB     // nil while the file is not open
+	err     error        // why the file cannot be written; nil while it can
+
+	// Those below belong to the goroutine of run.
+	swept time.Time
+}
+
+// New makes a ledger; nothing is opened yet.
+func New(o Options) *Ledger {
+	if o.Zone == nil {
+		o.Zone = time.UTC
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Changed == nil {
+		o.Changed = func(error, string) {}
+	}
+	if o.Written == nil {
+		o.Written = func(int, int) {}
+	}
+	return &Ledger{
+		options: o, closing: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1),
+		budgets: make(map[string]taken), err: errNotOpen,
+	}
+}
+
+var errNotOpen = errors.New("the ledger is not open")
+
+// Open opens the file and begins the writing; a second time changes nothing. A file
+// that cannot be opened now is tried again: calls do not depend on it.
+func (l *Ledger) Open() {
+	l.start.Do(func() {
+		l.reopen()
+		go l.run()
+	})
+}
+
+// Close writes what is pending and closes the file.
+func (l *Ledger) Close() error {
+	l.end.Do(func() { close(l.closing) })
+	l.start.Do(func() { close(l.done) }) // it was never opened
+	<-l.done
+	return nil
+}
+
+// Keep says how long lines are kept; 0 for ever. The totals of days stay.
+func (l *Ledger) Keep(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keep = d
+}
+
+// Record takes a line. It does not wait.
+func (l *Ledger) Record(line Line) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.pending) >= maxPending {
+		l.dropped++
+		return
+	}
+	l.pending = append(l.pending, line)
+}
+
+// Err is why lines cannot be written at present; nil while they can.
+func (l *Ledger) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// run writes until Close.
+func (l *Ledger) run() {
+	defer close(l.done)
+	tick := time.NewTicker(writeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.closing:
+			l.flush()
+			l.mu.Lock()
+			db := l.db
+			l.db, l.err = nil, errNotOpen
+			l.mu.Unlock()
+			if db != nil {
+				_ = guarded(db.Close)
+			}
+			return
+		case <-tick.C:
+		case <-l.wake:
+		}
+		if l.flush() == nil {
+			continue
+		}
+		select {
+		case <-l.closing:
+		case <-time.After(retryEvery):
+		}
+	}
+}
+
+// flush writes what is pending. What could not be written stays pending.
+func (l *Ledger) flush() error {
+	if l.file() == nil {
+		l.reopen()
+	}
+	l.mu.Lock()
+	db, now := l.db, l.options.Now()
+	b := batch{lines: l.pending, budgets: l.budgets}
+	waiting, dropped, keep := l.waiting, l.dropped, l.keep
+	l.pending, l.budgets, l.waiting, l.dropped = nil, make(map[string]taken), nil, 0
+	l.mu.Unlock()
+	if now.Sub(l.swept) >= sweepEvery {
+		l.swept, b.ended = now, now.Add(-sweepEvery)
+		if keep > 0 {
+			b.before = now.Add(-keep)
+		}
+	}
+	err := l.Err()
+	if db != nil && (len(b.lines) > 0 || len(b.budgets) > 0 || !b.ended.IsZero()) {
+		err = write(db, b, l.options.Zone)
+	}
+	l.wrote(b, waiting, dropped, err)
+	if errors.Is(err, errCorrupt) {
+		l.drop(db)
+	}
+	return err
+}
+
+// wrote tells what came of a batch, and takes it back where it could not be written.
+func (l *Ledger) wrote(b batch, waiting []chan error, dropped int, err error) {
+	for _, w := range waiting {
+		w <- err // buffered
+	}
+	l.mu.Lock()
+	was := l.err
+	l.err = err
+	if err != nil {
+		room := max(maxPending-len(b.lines), 0)
+		dropped += max(len(l.pending)-room, 0)
+		l.pending = append(b.lines, l.pending[:min(len(l.pending), room)]...)
+		for key, amount := range b.budgets {
+			if _, newer := l.budgets[key]; !newer {
+				l.budgets[key] = amount
+			}
+		}
+		b.lines = nil
+	}
+	l.mu.Unlock()
+	if len(b.lines) > 0 || dropped > 0 {
+		l.options.Written(len(b.lines), dropped)
+	}
+	if (err == nil) != (was == nil) || err != nil && was == errNotOpen {
+		l.options.Changed(err, "")
+	}
+}
+
+// reopen opens the file, and begins a new one where it is broken.
+func (l *Ledger) reopen() {
+	db, err := open(l.options.Path)
+	if errors.Is(err, errCorrupt) {
+		aside, failed := setAside(l.options.Path, l.options.Now())
+		if failed == nil {
+			l.options.Changed(err, aside)
+			db, err = open(l.options.Path)
+		}
+	}
+	l.mu.Lock()
+	was := l.err
+	l.db, l.err = db, err
+	l.mu.Unlock()
+	if err != nil && (was == nil || was == errNotOpen) || err == nil && was != nil && was != errNotOpen {
+		l.options.Changed(err, "")
+	}
+}
+
+// drop gives up a broken file; the next write begins a new one.
+func (l *Ledger) drop(db *bolt.DB) {
+	l.mu.Lock()
+	l.db = nil
+	l.mu.Unlock()
+	if db != nil {
+		abandon(db)
+	}
+	if aside, err := setAside(l.options.Path, l.options.Now()); err == nil {
+		l.options.Changed(errCorrupt, aside)
+	}
+}
+
+func (l *Ledger) file() *bolt.DB {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.db
+}
+
+// PutBudget stores how much of a budget is taken, and returns when that is written. It is
+// forgotten some time after end.
+func (l *Ledger) PutBudget(ctx context.Context, key string, amount price.Amount, end time.Time) error {
+	wait := make(chan error, 1)
+	l.mu.Lock()
+	if l.err != nil {
+		l.budgets[key] = taken{amount, end} // when it can be
+		err := l.err
+		l.mu.Unlock()
+		return err
+	}
+	l.budgets[key] = taken{amount, end}
+	l.waiting = append(l.waiting, wait)
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case err := <-wait:
+		return err
+	case <-l.done:
+		return errNotOpen
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Budget gives what is stored of a budget; 0 for nothing.
+func (l *Ledger) Budget(key string) (price.Amount, error) {
+	l.Open() // a call may come before the configuration has started altogether
+	l.mu.Lock()
+	put, pending := l.budgets[key]
+	db, err := l.db, l.err
+	l.mu.Unlock()
+	switch {
+	case pending:
+		return put.amount, nil
+	case db == nil:
+		return 0, err
+	}
+	return readBudget(db, key)
+}
+
+// Totals gives the totals of days, by all that they are kept by. Lines of the last
+// moment may be missing.
+func (l *Ledger) Totals(_ context.Context, q Query) ([]GroupTotals, error) {
+	db := l.file()
+	if db == nil {
+		return nil, l.Err()
+	}
+	return readTotals(db, q)
+}
+
+// Lines gives lines, the oldest first.
+func (l *Ledger) Lines(ctx context.Context, q Query) ([]Line, error) {
+	db := l.file()
+	if db == nil {
+		return nil, l.Err()
+	}
+	return readLines(ctx, db, q, l.options.Zone)
+}
+
+// Read opens a file that no process has open, for reports.
+func Read(path string, zone *time.Location, report func(Source) error) error {
+	db, err := openFile(path, true)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = guarded(db.Close) }()
+	return report(&closed{db, zone})
+}
+
+// Source is where reports are made from.
+type Source interface {
+	Totals(ctx context.Context, q Query) ([]GroupTotals, error)
+	Lines(ctx context.Context, q Query) ([]Line, error)
+}
+
+// closed is a file that nothing writes.
+type closed struct {
+	db   *bolt.DB
+	zone *time.Location
+}
+
+func (c *closed) Totals(_ context.Context, q Query) ([]GroupTotals, error) {
+	return readTotals(c.db, q)
+}
+
+func (c *closed) Lines(ctx context.Context, q Query) ([]Line, error) {
+	return readLines(ctx, c.db, q, c.zone)
+}
+
+// Interface guards
+var (
+	_ Source = (*Ledger)(nil)
+	_ Source = (*closed)(nil)
+)

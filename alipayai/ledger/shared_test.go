@@ -1,0 +1,126 @@
+package ledger
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/alipayai/price"
+	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/seal"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
+)
+
+func newShared(t *testing.T, addr string) *Shared {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, ContextTimeoutEnabled: true, DisableIdentity: true})
+	t.Cleanup(func() { _ = client.Close() })
+	sealing, err := seal.New([32]byte{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewShared(client, sealing, time.UTC)
+	s.Start()
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// sum is what all tenants have cost.
+func sum(t *testing.T, s *Shared) (total Totals, err error) {
+	t.Helper()
+	totals, err := s.Totals(t.Context(), Query{})
+	for _, row := range totals {
+		total.Add(row.Totals)
+	}
+	return total, err
+}
+
+// Totals of replicas are added up, each line once, whatever becomes of Redis meanwhile.
+func TestSharedTotalsOverOutages(t *testing.T) {
+	for name, start := range redistest.Outages() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			outage := start(t)
+			replicas := []*Shared{newShared(t, outage.Addr), newShared(t, outage.Addr)}
+			record := func() {
+				var wait sync.WaitGroup
+				for _, r := range replicas {
+					wait.Go(func() {
+						for i := range 100 {
+							r.Record(lineAt(noon.AddDate(0, 0, i%2), fmt.Sprint("tenant", i%5), 3))
+						}
+					})
+				}
+				wait.Wait()
+			}
+			want := int64(0)
+			if name != "killed, restarted empty" { // which has lost them
+				record()
+				want = 200
+				testwait.For(t, 3*patience, "the first totals", func() bool {
+					total, err := sum(t, replicas[0])
+					return err == nil && total.Attempts == want
+				})
+			}
+			outage.Break()
+			record()
+			// An exchange fails, of which the server may have executed its part.
+			testwait.For(t, patience, "an exchange", func() bool {
+				replicas[0].mu.Lock()
+				defer replicas[0].mu.Unlock()
+				return len(replicas[0].sums) == 0
+			})
+			record()
+			outage.Heal()
+			want += 400
+			testwait.For(t, 3*patience, "the totals", func() bool {
+				total, err := sum(t, replicas[1])
+				if total.Attempts > want {
+					t.Fatalf("%d lines count %d times", want, total.Attempts)
+				}
+				return err == nil && total.Attempts == want && total.Amount == price.Amount(3*want)
+			})
+		})
+	}
+}
+
+// No name of a tenant is in Redis; reports select as those of a file do.
+func TestSharedTotalsAreSealed(t *testing.T) {
+	server := redistest.Start(t)
+	s := newShared(t, server.Addr)
+	s.Record(lineAt(noon, "acme-limited", 3))
+	s.Record(lineAt(noon.AddDate(0, 0, 1), "acme-limited", price.MaxAmount))
+	testwait.For(t, patience, "the totals", func() bool {
+		total, err := sum(t, s)
+		return err == nil && total.Attempts == 2
+	})
+	s.Record(lineAt(noon.AddDate(0, 0, 1), "acme-limited", price.MaxAmount)) // more than 64 bits
+	testwait.For(t, patience, "the totals", func() bool {
+		total, err := sum(t, s)
+		return err == nil && total.Attempts == 3 && total.Amount == price.MaxAmount
+	})
+	for query, want := range map[Query]int{{From: "2026-11-29"}: 1, {To: "2026-11-28"}: 1, {Tenant: "acme-limited"}: 2, {Tenant: "x"}: 0} {
+		totals, err := s.Totals(t.Context(), query)
+		if err != nil || len(totals) != want {
+			t.Errorf("%+v: %+v, %v", query, totals, err)
+		}
+	}
+	client := redis.NewClient(&redis.Options{Addr: server.Addr, DisableIdentity: true})
+	defer client.Close()
+	keys, err := client.Keys(t.Context(), "*").Result()
+	if err != nil || len(keys) != 4 {
+		t.Fatalf("keys %v, %v", keys, err)
+	}
+	for _, key := range keys {
+		dump, err := client.Dump(t.Context(), key).Result()
+		ttl, err2 := client.TTL(t.Context(), key).Result()
+		if err != nil || err2 != nil || ttl <= 0 || slices.ContainsFunc([]string{key, dump}, func(s string) bool { return strings.Contains(s, "acme") }) {
+			t.Errorf("%s lives for %s: %q (%v, %v)", key, ttl, dump, err, err2)
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package price
+
+import "slices"
+
+// charactersPerToken is what a minimum in characters is converted by: four characters
+// a token, as the vendors advise for estimates.
+const charactersPerToken = 4
+
+// Defaults for what bounds a call, where neither client nor price says.
+const (
+	// DefaultMaxTokens is the longest answer of the largest models, in tokens.
+	DefaultMaxTokens = 128 << 10
+	// DefaultImageTokens is more than any vendor publishes for one image.
+	DefaultImageTokens = 16 << 10
+)
+
+// Price is what a model costs at a provider.
+type Price struct {
+	Currency Currency
+	// Rates hold for prompts of any length, unless one of Above does.
+	Rates
+	// Above are the rates of calls whose prompt has more tokens than theirs, in
+	// ascending order. They hold for the whole call.
+	Above []Tier
+	// Request is charged for each request besides.
+	Request Amount
+	// MinCharacters and MinTokens are what a shorter prompt is charged as; 0 for none.
+	// A minimum in characters is converted by four characters a token.
+	MinCharacters, MinTokens int64
+	// MaxTokens is the longest answer that the model gives, and ImageTokens the most
+	// that an image takes: they bound what a call may cost. The defaults named above
+	// when 0.
+	MaxTokens, ImageTokens int64
+}
+
+// Rates are prices of tokens.
+type Rates struct {
+	Input, Output PerToken
+	// Cached is for the part of the prompt that the provider had cached, and Written
+	// for that which it writes to its cache; Input where they are nil.
+	Cached, Written *PerToken
+}
+
+// Tier are the rates of long prompts.
+type Tier struct {
+	// Tokens is the length that the prompt has to exceed.
+	Tokens int64
+	Rates
+}
+
+// Used is what a call has taken, or may take.
+type Used struct {
+	// Prompt are all tokens of the prompt: Cached of them came from the provider's
+	// cache, and Written were written to it.
+	Prompt, Cached, Written int64
+	Completion              int64
+	// Characters are the code points of the prompt's texts.
+	Characters int64
+}
+
+// Charge is what a call is charged.
+type Charge struct {
+	Amount Amount
+	// Floor is the part of Amount that is due to the minimum alone.
+	Floor Amount
+	// Characters and Tokens are what the prompt is charged as.
+	Characters, Tokens int64
+}
+
+// Of gives what u is charged.
+func (p *Price) Of(u Used) Charge {
+	c := Charge{Characters: max(u.Characters, p.MinCharacters), Tokens: p.charged(u)}
+	c.Amount = p.amount(u, c.Tokens)
+	if c.Tokens > u.Prompt {
+		c.Floor = max(c.Amount-p.amount(u, u.Prompt), 0)
+	}
+	return c
+}
+
+// charged is how many tokens the prompt is charged as.
+func (p *Price) charged(u Used) int64 {
+	tokens := max(u.Prompt, p.MinTokens)
+	if p.MinCharacters > u.Characters {
+		tokens = max(tokens, (p.MinCharacters+charactersPerToken-1)/charactersPerToken)
+	}
+	return tokens
+}
+
+func (p *Price) amount(u Used, prompt int64) Amount {
+	rates := p.ratesOf(prompt)
+	cached := min(max(u.Cached, 0), prompt)
+	written := min(max(u.Written, 0), prompt-cached)
+	var s sum
+	s.add(prompt-cached-written, rates.Input)
+	s.add(cached, orInput(rates.Cached, rates.Input))
+	s.add(written, orInput(rates.Written, rates.Input))
+	s.add(u.Completion, rates.Output)
+	return s.amount().Plus(p.Request)
+}
+
+func orInput(rate *PerToken, input PerToken) PerToken {
+	if rate == nil {
+		return input
+	}
+	return *rate
+}
+
+func (p *Price) ratesOf(prompt int64) Rates {
+	rates := p.Rates
+	for _, tier := range p.Above {
+		if prompt > tier.Tokens {
+			rates = tier.Rates
+		}
+	}
+	return rates
+}
+
+// Asked is what a request allows a call to take.
+type Asked struct {
+	// Bytes are the UTF-8 bytes of the prompt: no token is less than one.
+	Bytes int64
+	// Images is how many there are.
+	Images int64
+	// Characters are the code points of the prompt's texts.
+	Characters int64
+	// MaxTokens is the most that an answer may have, and N how many are asked for; 0
+	// where the request does not say.
+	MaxTokens, N int64
+}
+
+// Bound gives the most that a call may cost: each byte of the prompt is a token at the
+// dearest of its rates, and each answer is as long as it may be.
+func (p *Price) Bound(a Asked) Amount {
+	answer := orDefault(p.MaxTokens, DefaultMaxTokens)
+	if a.MaxTokens > 0 && (a.MaxTokens < answer || p.MaxTokens == 0) {
+		answer = a.MaxTokens
+	}
+	most := Used{Characters: a.Characters}
+	most.Prompt = plus(a.Bytes, times(a.Images, orDefault(p.ImageTokens, DefaultImageTokens)))
+	most.Completion = times(max(a.N, 1), answer)
+	// A call may be charged by any of its tiers up to the longest, and cheaper by the
+	// longer one.
+	most.Prompt = p.charged(most)
+	dearest := Rates{Input: p.dearestInput(), Output: p.Output}
+	for _, tier := range p.Above {
+		if most.Prompt > tier.Tokens {
+			dearest.Input, dearest.Output = max(dearest.Input, tier.dearestInput()), max(dearest.Output, tier.Output)
+		}
+	}
+	return (&Price{Rates: dearest, Request: p.Request}).Of(most).Amount
+}
+
+// dearestInput is what a token of the prompt costs at most, cached or not.
+func (r Rates) dearestInput() PerToken {
+	return max(r.Input, orInput(r.Cached, r.Input), orInput(r.Written, r.Input))
+}
+
+func orDefault(n, otherwise int64) int64 {
+	if n > 0 {
+		return n
+	}
+	return otherwise
+}
+
+// most is the largest count: sums and products of it fit an int64.
+const most = 1 << 50
+
+func plus(a, b int64) int64 { return min(min(a, most)+min(b, most), most) }
+
+func times(a, b int64) int64 {
+	if a > 0 && b > most/a {
+		return most
+	}
+	return a * b
+}
+
+// Book has the prices of one provider's models.
+type Book struct {
+	// ByModel are prices by the provider's name of the model, and Any that of all
+	// others; nil for none.
+	ByModel map[string]*Price
+	Any     *Price
+	// File has the prices of the models that ByModel does not have, under the names of
+	// Vendor (see [File.Of]); nil for none.
+	File   *File
+	Vendor string
+}
+
+// Of gives the model's price; nil where it is not known.
+func (b *Book) Of(model string) *Price {
+	if p, ok := b.ByModel[model]; ok {
+		return p
+	}
+	if p := b.File.Of(b.Vendor, model); p != nil {
+		return p
+	}
+	return b.Any
+}
+
+// Names reports whether the book has a price of the model by its name.
+func (b *Book) Names(model string) bool {
+	_, ok := b.ByModel[model]
+	return ok || b.File.Of(b.Vendor, model) != nil
+}
+
+// Empty reports whether there is no price at all.
+func (b *Book) Empty() bool { return len(b.ByModel) == 0 && b.Any == nil && b.File == nil }
+
+// Currencies are those of the book's prices, sorted.
+func (b *Book) Currencies() []Currency {
+	var found []Currency
+	for _, p := range b.ByModel {
+		found = append(found, p.Currency)
+	}
+	if b.Any != nil {
+		found = append(found, b.Any.Currency)
+	}
+	if b.File != nil {
+		found = append(found, fileCurrency)
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}

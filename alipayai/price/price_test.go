@@ -1,0 +1,189 @@
+package price
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+func TestCharge(t *testing.T) {
+	cached, written := PerToken(2e9), PerToken(30e9)
+	alipay := Price{Currency: "CNY", Rates: Rates{Input: 24e9, Output: 72e9}, MinCharacters: 5000}
+	for name, tt := range map[string]struct {
+		price Price
+		used  Used
+		want  Charge
+	}{
+		"nothing":                   {Price{}, Used{}, Charge{}},
+		"below the minimum":         {alipay, Used{Prompt: 1, Completion: 2, Characters: 3}, Charge{Amount: 1250*24e3 + 2*72e3, Floor: 1249 * 24e3, Characters: 5000, Tokens: 1250}},
+		"just the minimum":          {alipay, Used{Prompt: 1200, Characters: 5000}, Charge{Amount: 1200 * 24e3, Characters: 5000, Tokens: 1200}},
+		"dense, below the minimum":  {alipay, Used{Prompt: 4000, Characters: 4999}, Charge{Amount: 4000 * 24e3, Characters: 5000, Tokens: 4000}},
+		"above":                     {alipay, Used{Prompt: 2000, Completion: 10, Characters: 9000}, Charge{Amount: 2000*24e3 + 10*72e3, Characters: 9000, Tokens: 2000}},
+		"minimum in tokens":         {Price{Rates: Rates{Input: 1e9}, MinTokens: 100}, Used{Prompt: 40, Characters: 7}, Charge{Amount: 100e3, Floor: 60e3, Characters: 7, Tokens: 100}},
+		"by request":                {Price{Request: 5}, Used{Prompt: 9}, Charge{Amount: 5, Tokens: 9}},
+		"cached":                    {Price{Rates: Rates{Input: 10e9, Cached: &cached, Written: &written}}, Used{Prompt: 100, Cached: 60, Written: 30}, Charge{Amount: 10*10e3 + 60*2e3 + 30*30e3, Tokens: 100}},
+		"cached, without its price": {Price{Rates: Rates{Input: 10e9}}, Used{Prompt: 100, Cached: 60}, Charge{Amount: 100 * 10e3, Tokens: 100}},
+		"more cached than there is": {Price{Rates: Rates{Input: 10e9, Cached: &cached}}, Used{Prompt: 10, Cached: 60, Written: 60}, Charge{Amount: 10 * 2e3, Tokens: 10}},
+		"rounded up":                {Price{Rates: Rates{Input: 1}}, Used{Prompt: 1}, Charge{Amount: 1, Tokens: 1}},
+		"a long prompt": {Price{Rates: Rates{Input: 1e9}, Above: []Tier{{100, Rates{Input: 2e9}}, {200, Rates{Input: 3e9}}}}, Used{Prompt: 201},
+			Charge{Amount: 201 * 3e3, Tokens: 201}},
+		"not yet long": {Price{Rates: Rates{Input: 1e9}, Above: []Tier{{100, Rates{Input: 2e9}}}}, Used{Prompt: 100}, Charge{Amount: 100e3, Tokens: 100}},
+		"too much":     {Price{Rates: Rates{Input: math.MaxInt64}}, Used{Prompt: math.MaxInt64}, Charge{Amount: MaxAmount, Tokens: math.MaxInt64}},
+	} {
+		if got := tt.price.Of(tt.used); got != tt.want {
+			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
+		}
+	}
+}
+
+// No call costs more than its bound, whatever the price is, and whatever of its prompt
+// is cached.
+func TestBoundIsABound(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	rate := func() PerToken { return PerToken(random.Int64N(100e9)) }
+	rates := func() Rates {
+		r := Rates{Input: rate(), Output: rate()}
+		if random.IntN(2) == 0 {
+			cached, written := rate(), rate()
+			r.Cached, r.Written = &cached, &written
+		}
+		return r
+	}
+	for range 20_000 {
+		p := Price{Rates: rates(), Request: Amount(random.Int64N(1e6)), MinCharacters: random.Int64N(2) * 500, MinTokens: random.Int64N(2) * 100, MaxTokens: 1 + random.Int64N(100)}
+		for tokens := int64(50); random.IntN(2) == 0; tokens += 50 {
+			p.Above = append(p.Above, Tier{tokens, rates()})
+		}
+		a := Asked{Bytes: random.Int64N(400), Images: random.Int64N(3), MaxTokens: random.Int64N(100), N: random.Int64N(3)}
+		a.Characters = random.Int64N(a.Bytes + 1)
+		p.ImageTokens = 1 + random.Int64N(50)
+		u := Used{Characters: a.Characters, Prompt: random.Int64N(a.Bytes + a.Images*p.ImageTokens + 1)}
+		u.Cached = random.Int64N(u.Prompt + 1)
+		u.Written = random.Int64N(u.Prompt - u.Cached + 1)
+		longest := p.MaxTokens
+		if a.MaxTokens > 0 {
+			longest = min(longest, a.MaxTokens)
+		}
+		u.Completion = random.Int64N(max(a.N, 1)*longest + 1)
+		if cost, bound := p.Of(u).Amount, p.Bound(a); cost > bound {
+			t.Fatalf("%+v of %+v costs %d, more than %d: %+v", u, a, cost, bound, p)
+		}
+	}
+}
+
+func TestBoundWithoutMaxima(t *testing.T) {
+	p := Price{Rates: Rates{Input: 1e9, Output: 1e9}}
+	for name, tt := range map[string]struct {
+		asked Asked
+		want  Amount // thousands
+	}{
+		"nothing said":      {Asked{}, DefaultMaxTokens},
+		"said by client":    {Asked{MaxTokens: 1 << 20}, 1 << 20},
+		"several":           {Asked{MaxTokens: 10, N: 4}, 40},
+		"an image":          {Asked{Images: 2, MaxTokens: 1}, 2*DefaultImageTokens + 1},
+		"more than can be":  {Asked{MaxTokens: math.MaxInt64, N: math.MaxInt64}, most},
+		"bytes of a prompt": {Asked{Bytes: 7, MaxTokens: 1}, 8},
+	} {
+		if got := p.Bound(tt.asked); got != tt.want*1e3 {
+			t.Errorf("%s: %d, want %d", name, got, tt.want*1e3)
+		}
+	}
+}
+
+func TestLiteLLM(t *testing.T) {
+	f, err := LoadFile("testdata/litellm.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		vendor, model string
+		used          Used
+		want          Amount // -1: no price
+	}{
+		"exact":                       {"", "amazon.nova-2-pro-preview-20251202-v1:0", Used{Prompt: 1000, Cached: 1000}, 546875},
+		"with a vendor":               {"openai", "gpt-4o-mini", Used{Prompt: 1_000_000, Completion: 1_000_000}, 750_000_000},
+		"of another vendor":           {"mistral", "gpt-4o-mini", Used{}, -1},
+		"under the vendor's prefix":   {"deepseek", "deepseek-chat", Used{Prompt: 1}, 270},
+		"thinking is dearer":          {"deepseek", "deepseek-chat", Used{Completion: 1}, 2000},
+		"a prefix of one's own":       {"", "deepseek/deepseek-chat", Used{Prompt: 1}, 270},
+		"a long prompt":               {"anthropic", "long-context", Used{Prompt: 200_001}, 200_001 * 6000},
+		"a long prompt, cached":       {"anthropic", "long-context", Used{Prompt: 200_001, Cached: 200_001}, 200_001 * 300},
+		"written to the cache":        {"anthropic", "long-context", Used{Prompt: 10, Written: 10}, 37500},
+		"by request":                  {"azure", "by-request", Used{Prompt: 10}, 2_000_000},
+		"not by tokens":               {"openai", "1024-x-1024/dall-e-2", Used{}, -1},
+		"the explanation of the file": {"", "sample_spec", Used{}, -1},
+		"unknown":                     {"", "m", Used{}, -1},
+	} {
+		p := f.Of(tt.vendor, tt.model)
+		switch {
+		case tt.want < 0 && p != nil:
+			t.Errorf("%s: has a price: %+v", name, p)
+		case tt.want >= 0 && p == nil:
+			t.Errorf("%s: has no price", name)
+		case p != nil && (p.Of(tt.used).Amount != tt.want || p.Currency != "USD"):
+			t.Errorf("%s: %d %s, want %d", name, p.Of(tt.used).Amount, p.Currency, tt.want)
+		}
+	}
+	if p := f.Of("openai", "gpt-4o-mini"); p.MaxTokens != 16384 {
+		t.Errorf("the longest answer is %d", p.MaxTokens)
+	}
+	for text, want := range map[string]string{
+		`[]`: "is not LiteLLM's price file", `{`: "is not LiteLLM's price file", `{}`: "no model with a price", `{"m":{"litellm_provider":"x"}}`: "no model with a price",
+		`{"m":{"litellm_provider":"x","input_cost_per_token":1e-17}}`: "model m: input_cost_per_token 1e-17 is finer",
+		`{"m":{"litellm_provider":"x","input_cost_per_token":1e30}}`:  "model m: input_cost_per_token 1e30 is too large",
+	} {
+		if _, err := ParseFile([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestBook(t *testing.T) {
+	f, err := LoadFile("testdata/litellm.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, any := &Price{Currency: "CNY"}, &Price{Currency: "EUR"}
+	b := Book{ByModel: map[string]*Price{"gpt-4o-mini": own}, Any: any, File: f, Vendor: "deepseek"}
+	if b.Of("gpt-4o-mini") != own || b.Of("deepseek-chat") != f.Of("deepseek", "deepseek-chat") || b.Of("other") != any || (&Book{}).Of("m") != nil {
+		t.Error("prices in another order than own, file's, any")
+	}
+	if got := b.Currencies(); len(got) != 3 || got[0] != "CNY" || got[1] != "EUR" || got[2] != "USD" {
+		t.Errorf("currencies %v", got)
+	}
+	if !b.Names("deepseek-chat") || b.Names("other") || b.Empty() || !(&Book{}).Empty() {
+		t.Error("what is named is not told")
+	}
+}
+
+// An estimate comes close to what a provider counts, for Han and other texts apart.
+func TestEstimateLearns(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	var e Estimate
+	count := func(text Text) int64 { return text.Han*13/10 + text.Others/5 } // 1.3 and 0.2
+	for range 2000 {
+		text := Text{Han: random.Int64N(500), Others: random.Int64N(2000)}
+		e.Learn(text, count(text), 40+random.Int64N(20))
+	}
+	for name, text := range map[string]Text{"Han": {Han: 1000}, "others": {Others: 1000}, "mixed": {Han: 500, Others: 500}} {
+		if got, want := e.Tokens(text), count(text); got < want*9/10 || got > want*11/10 {
+			t.Errorf("%s: %d tokens, want about %d", name, got, want)
+		}
+	}
+	if got := e.Answer(); got < 40 || got > 60 {
+		t.Errorf("an answer has %d tokens, want about 50", got)
+	}
+	// What a hostile upstream reports stays within bounds.
+	for range 100 {
+		e.Learn(Text{Others: 1}, 1<<40, 1<<40)
+	}
+	if got := e.Tokens(Text{Others: 1000}); got > 4000 {
+		t.Errorf("%d tokens of 1,000 characters", got)
+	}
+	var text Text
+	text.Add("ab 你好é\xff")
+	if text != (Text{Han: 2, Others: 5}) {
+		t.Errorf("counted %+v", text)
+	}
+}

@@ -1,0 +1,350 @@
+package alipayai
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/budget"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/ledger"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// Spending knows what calls cost, keeps a ledger of it, and holds tenants to budgets.
+//
+// Before each attempt the most that it may cost is reserved of the tenant's budgets;
+// where they do not permit it, the next provider is asked. After the attempt what it has
+// cost takes the place of that, and a line is left in the ledger: by the usage that the
+// provider reports, or by an estimate where there is none; where it is not known whether
+// the attempt was served, all that was reserved stays charged. An attempt that provably
+// was not served costs nothing and leaves no line, nor does an answer that is given again.
+type Spending struct {
+	// Providers are the prices of each provider, by its name.
+	Providers map[string]*Priced
+	// Ledger takes the lines; nil for none.
+	Ledger Ledger
+	// Budgets count what tenants spend; nil for no budgets. Limits are those of tenants
+	// by name, and DefaultLimits those of each of all others.
+	Budgets       *budget.Budgets
+	Limits        map[string][]budget.Limit
+	DefaultLimits []budget.Limit
+	// Exchange converts prices to the currencies of budgets.
+	Exchange *price.Exchange
+}
+
+// Priced is what a provider's models cost.
+type Priced struct {
+	price.Book
+	// Estimate knows how many tokens texts have there; it outlives configurations.
+	Estimate *price.Estimate
+	// Models are those that the configuration names, by the provider's names: a client
+	// may choose others.
+	Models map[string]bool
+}
+
+// Ledger takes lines. Record must not block.
+type Ledger interface {
+	Record(l ledger.Line)
+}
+
+// otherModel stands for a model that a client has named and nothing else has.
+const otherModel = "other"
+
+// Cost is what one attempt has cost, or may have.
+type Cost struct {
+	ledger.Line
+	// Label is the model, if the configuration names it, and "other" if not: a label of
+	// metrics that no client chooses.
+	Label string
+}
+
+func (s *Spending) limitsOf(tenant string) []budget.Limit {
+	if s.Budgets == nil {
+		return nil
+	}
+	if limits, ok := s.Limits[tenant]; ok {
+		return limits
+	}
+	return s.DefaultLimits
+}
+
+// prompt is what a call asks, counted once.
+type prompt struct {
+	counted bool
+	text    price.Text
+}
+
+// promptText counts the call's texts.
+func (c *call) promptText() price.Text {
+	if !c.prompt.counted {
+		c.prompt.counted = true
+		for _, text := range c.Request.Texts() {
+			c.prompt.text.Add(text.Value)
+		}
+	}
+	return c.prompt.text
+}
+
+// charge is an attempt that is under way.
+type charge struct {
+	provider *upstream.Provider
+	priced   *Priced
+	price    *price.Price // nil where it is not known
+	began    time.Time
+	// bytes bound the tokens of the prompt, without its images, and most is the most
+	// that the attempt may cost.
+	bytes    int64
+	most     price.Amount
+	limits   []budget.Limit
+	reserved *budget.Reservation
+}
+
+// paidAttempt is attempt, with what it costs reserved before and charged after it.
+func (c *call) paidAttempt(p *upstream.Provider, body []byte) (*Answer, *failure.Failure) {
+	if c.g.Spending == nil || c.Endpoint == upstream.EndpointModels {
+		return c.attempt(p, body)
+	}
+	if f := c.reserve(p, body); f != nil {
+		return nil, f
+	}
+	a, f := c.attempt(p, body)
+	switch {
+	case f == nil && a.stream != nil: // when it ends
+	case f == nil && a.Status < http.StatusBadRequest:
+		c.chargeUsage(a.usage, int64(a.body.Len())/bytesPerToken, ledger.Known)
+	case f == nil, !f.Sent, !f.MayHaveExecuted():
+		c.chargeNothing()
+	default:
+		c.chargeMost()
+	}
+	return a, f
+}
+
+// reserve reserves what an attempt may cost at most.
+func (c *call) reserve(p *upstream.Provider, body []byte) *failure.Failure {
+	s := c.g.Spending
+	priced := s.Providers[p.Name]
+	model := p.UpstreamModel(c.Request.Model)
+	q := &charge{provider: p, priced: priced, price: priced.Of(model), began: c.g.Now(), limits: s.limitsOf(c.Tenant)}
+	// The request has more bytes than the prompt has tokens, in whichever form it goes:
+	// what stands around the texts is more than what a model's template puts there.
+	q.bytes = int64(max(len(body), len(c.Request.Body)) - c.Request.ImageBytes)
+	c.outcome.Quoted = ""
+	if q.price != nil {
+		text := c.promptText()
+		q.most = q.price.Bound(price.Asked{
+			Bytes: q.bytes, Images: int64(c.Request.Images), Characters: text.Characters(),
+			MaxTokens: c.Request.MaxTokens, N: c.Request.N,
+		})
+		quoted := q.price.Of(price.Used{
+			Prompt: priced.Estimate.Tokens(text), Characters: text.Characters(),
+			Completion: max(c.Request.N, 1) * cmp.Or(c.Request.MaxTokens, priced.Estimate.Answer()),
+		})
+		c.outcome.Quoted = quoted.Amount.String() + " " + string(q.price.Currency)
+	}
+	if len(q.limits) > 0 {
+		if q.price == nil {
+			f := failure.Misconfigured(failure.CodePriceUnknown, "the model has no price at provider "+p.Name+", so that no budget can be kept for it", nil)
+			c.g.Observer.Rejected(p.Name, f.Code)
+			return f
+		}
+		var err error
+		if q.reserved, err = s.Budgets.Reserve(c.ctx, c.Tenant, q.limits, s.inBudgets(q, q.most)); err != nil {
+			return c.overBudget(p, err)
+		}
+	}
+	c.charge = q
+	return nil
+}
+
+// inBudgets converts an amount of the price's currency to those of the budgets.
+func (s *Spending) inBudgets(q *charge, a price.Amount) []price.Amount {
+	amounts := make([]price.Amount, len(q.limits))
+	for i, l := range q.limits {
+		amounts[i] = s.Exchange.Convert(a, q.price.Currency, l.Currency)
+	}
+	return amounts
+}
+
+// overBudget makes the failure of an attempt that the tenant's budget does not permit.
+func (c *call) overBudget(p *upstream.Provider, err error) *failure.Failure {
+	if c.ctx.Err() != nil {
+		return failure.OfTransport(c.ctx, c.ctx, err, false)
+	}
+	f := failure.Unavailable(failure.CodeBudgetUnavailable, "your budget at this gateway cannot be asked just now, so that nothing is sent")
+	f.Cause = err
+	if exceeded, ok := errors.AsType[*budget.ExceededError](err); ok {
+		f = failure.Limited(failure.CodeTenantBudget, "your budget at this gateway does not cover what this call may cost", exceeded.RetryAfter)
+		f.NoRetry = exceeded.RetryAfter > time.Minute // which no client waits
+	}
+	c.g.Observer.Rejected(p.Name, f.Code)
+	return f
+}
+
+// chargeNothing ends an attempt that was not served.
+func (c *call) chargeNothing() {
+	q := c.charge
+	if c.charge = nil; q != nil {
+		q.reserved.Release()
+	}
+}
+
+// chargeMost ends an attempt of which it is not known whether it was served: all that it
+// may cost stays charged.
+func (c *call) chargeMost() {
+	q := c.charge
+	if c.charge = nil; q == nil {
+		return
+	}
+	q.reserved.Keep()
+	line := c.line(q, ledger.Unknown)
+	if q.price != nil {
+		line.Amount = q.most
+	}
+	c.note(q, line)
+}
+
+// chargeUsage ends an attempt that was served, with the usage that the provider has
+// reported; answer is what the answer has, as an estimate, where it has reported none.
+func (c *call) chargeUsage(u wire.Usage, answer int64, outcome ledger.Outcome) {
+	q := c.charge
+	if c.charge = nil; q == nil {
+		return
+	}
+	text := c.promptText()
+	known, estimated := c.plausible(u, max(c.answered, answer*bytesPerToken))
+	used := price.Used{
+		Prompt: known.Prompt, Cached: known.Cached, Written: known.Written, Completion: known.Completion,
+		Characters: text.Characters(),
+	}
+	switch {
+	case !u.OK || estimated:
+		used = price.Used{Prompt: q.priced.Estimate.Tokens(text), Completion: answer, Characters: text.Characters()}
+		outcome = ledger.Estimated
+	case outcome == ledger.Known:
+		q.priced.Estimate.Learn(text, used.Prompt, used.Completion)
+	default: // the client left: the last report may be of what had come by then
+		used.Completion = max(used.Completion, answer)
+	}
+	line := c.line(q, outcome)
+	line.Prompt, line.Cached, line.Completion = used.Prompt, used.Cached, used.Completion
+	line.Characters = used.Characters
+	if q.price == nil {
+		c.note(q, line)
+		return
+	}
+	charged := q.price.Of(used)
+	line.Amount, line.Floor, line.Characters = charged.Amount, charged.Floor, charged.Characters
+	spent := charged.Amount
+	if outcome == ledger.Estimated && q.reserved != nil {
+		// A budget is never short: what is not known counts as the most that it can be.
+		spent = max(spent, min(q.most, q.price.Of(price.Used{
+			Prompt: max(used.Prompt, q.bytes), Completion: max(used.Completion, answer*bytesPerToken), Characters: used.Characters,
+		}).Amount))
+	}
+	if q.reserved != nil {
+		q.reserved.Settle(c.g.Spending.inBudgets(q, spent))
+	}
+	c.note(q, line)
+}
+
+// chargeStream ends the attempt of a stream: by its usage where it is whole, by what was
+// delivered where the client has left, and by all that it may cost where it broke off.
+func (c *call) chargeStream(s *stream) {
+	answer := s.content / bytesPerToken
+	if s.content == 0 {
+		answer = s.contentEvents // a token each, where the format tells no more
+	}
+	switch {
+	case c.charge == nil:
+	case s.done:
+		c.chargeUsage(s.usage, answer, ledger.Known)
+	case s.broken != nil && !s.broken.ClientGone:
+		c.chargeMost()
+	default:
+		c.chargeUsage(s.usage, answer, ledger.Estimated)
+	}
+}
+
+// line is what the ledger has of every attempt.
+func (c *call) line(q *charge, outcome ledger.Outcome) ledger.Line {
+	model := q.provider.UpstreamModel(c.Request.Model)
+	l := ledger.Line{
+		Time: q.began, RequestID: c.outcome.RequestID, Tenant: c.Tenant, Provider: q.provider.Name, Model: otherModel,
+		PackedWith: c.PackedWith, Outcome: outcome,
+	}
+	if q.price != nil {
+		l.Currency = q.price.Currency
+	}
+	if q.priced.Names(model) || q.priced.Models[model] {
+		l.Model = model
+	}
+	return l
+}
+
+// note passes a line on.
+func (c *call) note(q *charge, l ledger.Line) {
+	label := otherModel
+	if q.priced.Models[l.Model] {
+		label = l.Model
+	}
+	c.outcome.Costs = append(c.outcome.Costs, Cost{Line: l, Label: label})
+	if c.g.Spending.Ledger != nil {
+		c.g.Spending.Ledger.Record(l)
+	}
+}
+
+// settleSpending ends what is still under way when a call is settled: a panic broke it off.
+func (c *call) settleSpending() {
+	if c.charge != nil {
+		c.chargeMost()
+	}
+}
+
+// cost writes what the call's attempts have cost altogether, as "0.03 CNY"; with
+// ";at_most" where that of one is not known. It is empty where no price is known.
+func (c *call) cost() string {
+	if c.g.Spending == nil {
+		return ""
+	}
+	if c.outcome.Stored != "" && len(c.outcome.Costs) == 0 {
+		return "0"
+	}
+	var costs []ledger.Line // one for each currency
+	for _, cost := range c.outcome.Costs {
+		if cost.Currency == "" {
+			continue
+		}
+		i := slices.IndexFunc(costs, func(l ledger.Line) bool { return l.Currency == cost.Currency })
+		if i < 0 {
+			costs = append(costs, cost.Line)
+			continue
+		}
+		costs[i].Amount = costs[i].Amount.Plus(cost.Amount)
+		if cost.Outcome == ledger.Unknown {
+			costs[i].Outcome = ledger.Unknown
+		}
+	}
+	texts := make([]string, len(costs))
+	for i, l := range costs {
+		texts[i] = l.Amount.String() + " " + string(l.Currency)
+		if l.Outcome == ledger.Unknown {
+			texts[i] += ";at_most"
+		}
+	}
+	return strings.Join(texts, ", ")
+}
+
+// costSoFar is cost, where nothing more is to come.
+func (c *call) costSoFar() string {
+	if c.charge != nil {
+		return ""
+	}
+	return c.cost()
+}

@@ -1,0 +1,213 @@
+package alipayai_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/budget"
+	"github.com/caddy-alipayai/gateway/alipayai/ledger"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// lines is a ledger in memory.
+type lines struct {
+	mu  sync.Mutex
+	all []ledger.Line
+}
+
+func (l *lines) Record(line ledger.Line) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, line)
+}
+
+func (l *lines) len() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return int64(len(l.all))
+}
+
+func (l *lines) taken() []ledger.Line {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := l.all
+	l.all = nil
+	return all
+}
+
+// alipayPrice is 24 CNY in and 72 out for a million tokens, and 5,000 characters at least.
+func alipayPrice() *price.Price {
+	return &price.Price{
+		Currency: "CNY", Rates: price.Rates{Input: 24e9, Output: 72e9}, MinCharacters: 5000, MaxTokens: 1000, ImageTokens: 1000,
+	}
+}
+
+// spends makes a gateway that knows prices, and keeps a ledger in l; budgets bound tenants.
+func spends(l *lines, p *price.Price, limits ...budget.Limit) func(*alipayai.Gateway) {
+	return func(g *alipayai.Gateway) {
+		s := &alipayai.Spending{Ledger: l, Exchange: new(price.Exchange), Providers: make(map[string]*alipayai.Priced)}
+		for _, provider := range g.Providers {
+			s.Providers[provider.Name] = &alipayai.Priced{Book: price.Book{Any: p}, Estimate: new(price.Estimate)}
+		}
+		if len(limits) > 0 {
+			s.Budgets, s.DefaultLimits = budget.New(budget.Memory{}, time.Now), limits
+		}
+		g.Spending = s
+	}
+}
+
+func daily(amount price.Amount) budget.Limit {
+	return budget.Limit{Amount: amount, Currency: "CNY", Window: budget.Day(time.UTC)}
+}
+
+// A call costs what its usage costs by the price, the minimum charge included: in the
+// ledger, in the header of a JSON answer and in the trailer of a stream.
+func TestCallsAreCharged(t *testing.T) {
+	for name, tt := range map[string]struct {
+		body   string
+		tokens [2]int64
+		amount price.Amount
+		floor  price.Amount
+	}{
+		// 1,250 tokens for 5,000 characters.
+		"short":  {chatBody("yes"), [2]int64{1, 2}, 1250*24e3 + 2*72e3, 1249 * 24e3},
+		"long":   {chatBody(strings.Repeat("words. ", 1000)), [2]int64{1750, 1752}, 1750*24e3 + 1752*72e3, 0},
+		"stream": {streamBody("yes"), [2]int64{1, 2}, 1250*24e3 + 2*72e3, 1249 * 24e3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := new(lines)
+			r := newRig(t, sandbox.Config{}, spends(l, alipayPrice()))
+			got := r.post(chatPath, tt.body)
+			r.outcome()
+			all := l.taken()
+			if len(all) != 1 {
+				t.Fatalf("%d lines: %+v", len(all), all)
+			}
+			line := all[0]
+			if line.Outcome != ledger.Known || line.Tenant != "acme" || line.Provider != "alipay" || line.RequestID != got.header.Get("X-Request-Id") {
+				t.Errorf("line %+v", line)
+			}
+			want := price.Amount(line.Prompt)*24e3 + price.Amount(line.Completion)*72e3 + tt.floor
+			if line.Amount != want || line.Floor != tt.floor {
+				t.Errorf("%d in, %d out: amount %d, floor %d; want %d and %d", line.Prompt, line.Completion, line.Amount, line.Floor, want, tt.floor)
+			}
+			if cost := got.header.Get("X-Alipayai-Cost"); strings.Contains(tt.body, "stream") {
+				if cost != "" || strings.Contains(got.body, "prompt_tokens") {
+					t.Errorf("a stream has cost %q in its header, or usage: %s", cost, got.body)
+				}
+			} else if cost != line.Amount.String()+" CNY" {
+				t.Errorf("header %q", cost)
+			}
+		})
+	}
+}
+
+// The gateway's ledger says what the vendor charges, to the unit, also for streams whose
+// client did not ask for the usage and gets none of it.
+func TestStreamTrailerHasTheCost(t *testing.T) {
+	l := new(lines)
+	r := newRig(t, sandbox.Config{}, spends(l, alipayPrice()))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+chatPath, strings.NewReader(streamBody("hello")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := r.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var b strings.Builder
+	if _, err := resp.Body.Read(nil); err != nil {
+		t.Fatal(err)
+	}
+	buffer := make([]byte, 4096)
+	for {
+		n, err := resp.Body.Read(buffer)
+		b.Write(buffer[:n])
+		if err != nil {
+			break
+		}
+	}
+	r.outcome()
+	all := l.taken()
+	if len(all) != 1 || resp.Trailer.Get("X-Alipayai-Cost") != all[0].Amount.String()+" CNY" || strings.Contains(b.String(), "prompt_tokens") {
+		t.Errorf("trailer %v, lines %+v, body %s", resp.Trailer, all, b.String())
+	}
+}
+
+// Over a budget no request is sent, and the client learns when there is a new one.
+func TestTenantBudget(t *testing.T) {
+	l := new(lines)
+	bound := alipayPrice().Bound(price.Asked{Bytes: int64(len(chatBody("yes"))), Characters: 3})
+	r := newRig(t, sandbox.Config{}, spends(l, alipayPrice(), daily(bound+40e6)))
+	for range 2 { // each of which costs 0.030144
+		if got := r.chat("yes"); got.status != http.StatusOK {
+			t.Fatalf("status %d: %s", got.status, got.body)
+		}
+		r.outcome()
+	}
+	got := r.chat("yes")
+	wantError(t, got, http.StatusTooManyRequests, "tenant_budget")
+	if got.header.Get("Retry-After") == "" {
+		t.Errorf("no Retry-After: %v", got.header)
+	}
+	if n := r.sim.Stats().Paths[chatPath]; n != 2 {
+		t.Errorf("%d calls reached the upstream", n)
+	}
+	if all := l.taken(); len(all) != 2 {
+		t.Errorf("lines %+v", all)
+	}
+}
+
+// What is not known to have failed stays charged, and what never left costs nothing.
+func TestOutcomesOfAttempts(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault    sandbox.Fault
+		outcomes []ledger.Outcome
+		stream   bool
+	}{
+		"reset":               {sandbox.Fault{Kind: sandbox.ResetAfter}, []ledger.Outcome{ledger.Unknown}, true},
+		"blocked":             {sandbox.Fault{Kind: sandbox.SystemError200, Code: "COMPLIANCE_BLOCKED"}, nil, false},
+		"system error":        {sandbox.Fault{Kind: sandbox.SystemError200}, []ledger.Outcome{ledger.Unknown}, false},
+		"system error, first": {sandbox.Fault{Kind: sandbox.SystemErrorFirst}, []ledger.Outcome{ledger.Unknown}, true},
+		"cut":                 {sandbox.Fault{Kind: sandbox.Cut, AfterEvents: 1}, []ledger.Outcome{ledger.Unknown}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := new(lines)
+			r := newRig(t, sandbox.Config{}, spends(l, alipayPrice(), daily(price.Unit)))
+			tt.fault.Times = 1
+			r.set(tt.fault)
+			body := chatBody("hello")
+			if tt.stream {
+				body = streamBody("hello, and more words of it")
+			}
+			r.do(context.Background(), http.MethodPost, chatPath, body)
+			r.outcome()
+			all := l.taken()
+			if len(all) != len(tt.outcomes) {
+				t.Fatalf("lines %+v", all)
+			}
+			used := r.gateway.Spending.Budgets.States()[0]
+			if used.Open != 0 {
+				t.Errorf("still reserved: %d", used.Open)
+			}
+			var sum price.Amount
+			for i, line := range all {
+				sum += line.Amount
+				if line.Outcome != tt.outcomes[i] {
+					t.Errorf("line %+v", line)
+				}
+			}
+			if used.Used != sum {
+				t.Errorf("the budget has %d, the lines %d", used.Used, sum)
+			}
+		})
+	}
+}

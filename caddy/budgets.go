@@ -1,0 +1,212 @@
+package alipaycaddy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/budget"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
+)
+
+// Budget is the most that a tenant may spend in a window of time.
+type Budget struct {
+	// The tenant; `*` stands for each of all that have no budget of their own. Required.
+	Tenant string `json:"tenant,omitempty"`
+
+	// The most that may be spent in a window, as a decimal; at most nine million. Required.
+	Amount string `json:"amount,omitempty"`
+
+	// The currency's code. Prices in others need a `rate`. Required.
+	Currency string `json:"currency,omitempty"`
+
+	// `day` or `month`, of the calendar, or a duration of a minute or more such as `1d`,
+	// whose windows follow each other since 1970-01-01 in UTC. Required.
+	Window string `json:"window,omitempty"`
+
+	// The time zone of a calendar window, such as `Asia/Shanghai`. Default: `UTC`
+	Zone string `json:"zone,omitempty"`
+}
+
+// limit makes the domain's limit.
+func (c *Budget) limit() (l budget.Limit, err error) {
+	if c.Tenant == "" {
+		return l, errors.New("tenant is missing")
+	}
+	if l.Amount, err = price.ParseAmount(c.Amount); err != nil {
+		return l, fmt.Errorf("amount %q %w", c.Amount, err)
+	}
+	if l.Amount > budget.MaxAmount {
+		return l, fmt.Errorf("amount %s is more than %s, the most that is counted exactly", c.Amount, budget.MaxAmount)
+	}
+	if l.Currency, err = price.ParseCurrency(c.Currency); err != nil {
+		return l, err
+	}
+	zone, err := parseZone(c.Zone)
+	if err != nil {
+		return l, err
+	}
+	switch c.Window {
+	case "day":
+		l.Window = budget.Day(zone)
+	case "month":
+		l.Window = budget.Month(zone)
+	default:
+		d, err := caddy.ParseDuration(c.Window)
+		if err != nil || d <= 0 {
+			return l, fmt.Errorf("window %q is neither day nor month nor a duration like 1d", c.Window)
+		}
+		if c.Zone != "" {
+			return l, fmt.Errorf("window %s has no time zone; only day and month have one", c.Window)
+		}
+		if l.Window, err = budget.Every(d); err != nil {
+			return l, err
+		}
+	}
+	return l, nil
+}
+
+// provisionSpending sets what calls cost, and what tenants may spend.
+func (h *Proxy) provisionSpending(app *App) error {
+	if app.priced == nil {
+		if len(h.Budgets) > 0 {
+			return errors.New("budget: no provider has a price; give each a price, or name a prices file")
+		}
+		return nil
+	}
+	s := &alipayai.Spending{Providers: app.priced, Exchange: app.exchange}
+	h.gateway.Spending = s
+	if app.ledger != nil {
+		// Calls outlive their configuration, and so must what takes their lines.
+		state, release := app.acquireLedger()
+		h.releases = append(h.releases, release)
+		s.Ledger = state
+	}
+	if len(h.Budgets) == 0 {
+		return nil
+	}
+	s.Limits = make(map[string][]budget.Limit)
+	for _, b := range h.Budgets {
+		l, err := b.limit()
+		if err != nil {
+			return fmt.Errorf("budget of tenant %s: %w", b.Tenant, err)
+		}
+		if err := h.checkCurrencies(app, l.Currency); err != nil {
+			return fmt.Errorf("budget of tenant %s: %w", b.Tenant, err)
+		}
+		app.warnings.tenant("budget", b.Tenant)
+		if slices.ContainsFunc(s.Limits[b.Tenant], func(o budget.Limit) bool { return o.Window.String() == l.Window.String() }) {
+			return fmt.Errorf("budget of tenant %s for window %s is given twice", b.Tenant, l.Window)
+		}
+		s.Limits[b.Tenant] = append(s.Limits[b.Tenant], l)
+	}
+	s.DefaultLimits = s.Limits[anyTenant]
+	state, release := app.acquireBudgets()
+	h.releases = append(h.releases, release)
+	s.Budgets = state.Budgets
+	return nil
+}
+
+// checkCurrencies refuses a budget in a currency that a provider's price cannot be
+// converted to, and a provider without a price: a budget could not be kept there.
+func (h *Proxy) checkCurrencies(app *App, to price.Currency) error {
+	for _, name := range h.Providers {
+		book := &app.priced[name].Book
+		if book.Empty() {
+			return fmt.Errorf("provider %s has no price; give it one, or price * for all of its models", name)
+		}
+		for _, from := range book.Currencies() {
+			if !app.exchange.Converts(from, to) {
+				return fmt.Errorf("provider %s has prices in %s; write rate %s %s <number> into the alipayai global option", name, from, from, to)
+			}
+		}
+	}
+	return nil
+}
+
+// budgetState is the pooled state of budgets.
+type budgetState struct {
+	once sync.Once
+	*budget.Budgets
+	shared *budget.Redis // nil where replicas share nothing
+	// release gives back what the state is kept in.
+	release func()
+}
+
+// giveBackTime is how long the end of a process waits for what it gives back.
+const giveBackTime = time.Second
+
+// Destruct gives back what was taken and not spent, when no configuration uses it.
+func (s *budgetState) Destruct() error {
+	if s.Budgets == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), giveBackTime)
+	defer cancel()
+	if s.shared != nil {
+		_ = s.shared.Close()
+	}
+	s.Trim(ctx, func(budget.Key) bool { return true })
+	s.release()
+	return nil
+}
+
+// acquireBudgets gives the budgets, which survive reloads. They are counted in Redis
+// where replicas share it, and else in the ledger's file.
+func (a *App) acquireBudgets() (*budgetState, func()) {
+	where := ""
+	if a.ledger != nil {
+		where = a.ledger.path
+	}
+	state, release := acquire[budgetState]("budgets", a.store.identity, where)
+	state.once.Do(func() {
+		state.release = func() {}
+		if state.shared = a.store.budgets(); state.shared != nil {
+			state.release = a.store.hold()
+			state.Budgets = budget.New(state.shared, time.Now)
+			return
+		}
+		if a.ledger == nil {
+			state.Budgets = budget.New(budget.Memory{}, time.Now)
+			return
+		}
+		kept, releaseLedger := a.acquireLedger()
+		state.release = releaseLedger
+		state.Budgets = budget.New(budget.NewFile(kept), time.Now)
+	})
+	if state.shared != nil {
+		a.opens = append(a.opens, func() { state.shared.Start(state.Budgets) })
+	}
+	return state, release
+}
+
+// unmarshalBudget reads `budget <tenant>|* <amount> <currency> <window> [<zone>]`.
+func (h *Proxy) unmarshalBudget(d *caddyfile.Dispenser) error {
+	given := d.RemainingArgs()
+	if len(given) != 4 && len(given) != 5 || slices.Contains(given, "") {
+		return errArguments
+	}
+	b := &Budget{Tenant: given[0], Amount: given[1], Currency: given[2], Window: given[3]}
+	if len(given) == 5 {
+		b.Zone = given[4]
+	}
+	l, err := b.limit()
+	if err != nil {
+		return d.Errf("budget of tenant %s: %v", b.Tenant, err)
+	}
+	for _, other := range h.Budgets {
+		if o, err := other.limit(); err == nil && other.Tenant == b.Tenant && o.Window.String() == l.Window.String() {
+			return d.Errf("budget of tenant %s for window %s is given twice", b.Tenant, strings.Join(given[3:], " "))
+		}
+	}
+	h.Budgets = append(h.Budgets, b)
+	return nil
+}

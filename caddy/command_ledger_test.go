@@ -1,0 +1,80 @@
+package alipaycaddy
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// The command asks the gateway that runs, and reads the file when none does: the same
+// either way.
+func TestLedgerCommand(t *testing.T) {
+	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
+	g.load(pricedProvider, proxySite)
+	g.chat("yes")
+	id := g.chat("no").header.Get("X-Request-Id")
+	var running string
+	g.eventually("the report", func() bool {
+		var err error
+		running, err = runCommand(t, "ledger", "report", "--by", "provider", "--format", "csv", "--address", g.vars["admin"])
+		return err == nil && strings.Contains(running, "alipay,CNY,2,")
+	})
+	lines, err := runCommand(t, "ledger", "lines", "--tenant", "anonymous", "--address", g.vars["admin"])
+	if err != nil || strings.Count(lines, "\n") != 3 || !strings.Contains(lines, id) {
+		t.Errorf("%v: %s", err, lines)
+	}
+	file := filepath.Join(g.vars["dir"], "ledger.db")
+	if out, err := runCommand(t, "ledger", "report", "--file", file); err == nil || !strings.Contains(err.Error(), "another process has the file open") {
+		t.Errorf("a file in use: %v, %s", err, out)
+	}
+	config := g.file("config.json", string(g.config(pricedProvider, proxySite)))
+	if out, err := runCommand(t, "ledger", "report", "--by", "provider", "--format", "csv", "--config", config); err != nil || out != running {
+		t.Errorf("by its configuration: %v, %s; want %s", err, out, running)
+	}
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	g.vars["admin"] = g.vars["gone"] // Caddy's admin endpoint ends with the process alone
+	config = g.file("config.json", string(g.config(pricedProvider, proxySite)))
+	for name, args := range map[string][]string{"by its file": {"--file", file}, "by the configuration": {"--config", config}} {
+		if out, err := runCommand(t, append([]string{"ledger", "report", "--by", "provider", "--format", "csv"}, args...)...); err != nil || out != running {
+			t.Errorf("%s: %v, %s; want %s", name, err, out, running)
+		}
+	}
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+	}{
+		"nothing runs":   {[]string{"report", "--address", g.vars["gone"]}, "no gateway answers at"},
+		"no row":         {[]string{"report", "--by", "week"}, `"week" is nothing that a report has rows for`},
+		"no format":      {[]string{"lines", "--format", "xml"}, `"xml" is no format of a report`},
+		"no day":         {[]string{"lines", "--from", "yesterday"}, `from "yesterday" is no day`},
+		"no number":      {[]string{"lines", "--limit", "-1"}, `limit "-1" is not a number`},
+		"no file":        {[]string{"report", "--file", filepath.Join(t.TempDir(), "none")}, "its ledger cannot be read"},
+		"file and more":  {[]string{"report", "--file", file, "--address", "x"}, "--file reads a file by itself"},
+		"an unknown one": {[]string{"report", "--config", filepath.Join(t.TempDir(), "none")}, "no such file"},
+	} {
+		if _, err := runCommand(t, append([]string{"ledger"}, tt.args...)...); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+// The admin API says what is wrong with a question, and needs a ledger.
+func TestUsageAPI(t *testing.T) {
+	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
+	g.load(oneProvider, proxySite)
+	if a := g.usage(""); a.status != 404 || !strings.Contains(a.body, "keeps no ledger") {
+		t.Errorf("%d: %s", a.status, a.body)
+	}
+	g.load(pricedProvider, proxySite)
+	for query, want := range map[string]int{"": 200, "by=lines&format=csv": 200, "by=week": 400, "from=x": 400, "limit=0": 400, "format=xml": 400} {
+		if a := g.usage(query); a.status != want {
+			t.Errorf("%s: %d: %s", query, a.status, a.body)
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package alipaycaddy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+	_ "time/tzdata" // where the system has none
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/caddy-alipayai/gateway/alipayai/ledger"
+)
+
+// Ledger says where it is kept what calls have cost.
+type Ledger struct {
+	// The file, made if it is not there. One process can have it open at a time. It may
+	// be a placeholder. Default: `alipayai/ledger.db` in Caddy's data folder
+	Path string `json:"path,omitempty"`
+
+	// How long the line of each attempt is kept. The totals of days stay. Default: for ever.
+	Keep caddy.Duration `json:"keep,omitempty"`
+
+	// The time zone of the days that totals are kept by, such as `Asia/Shanghai`. Default: `UTC`
+	Zone string `json:"zone,omitempty"`
+
+	// Disables the ledger. Without one, budgets are forgotten when the process ends,
+	// unless replicas share them. Default: false
+	Off bool `json:"off,omitempty"`
+}
+
+// wanted reports whether a ledger is configured by itself.
+func (l *Ledger) wanted() bool { return l != nil && !l.Off }
+
+// defaultLedger is where the ledger is by default.
+func defaultLedger() string { return filepath.Join(caddy.AppDataDir(), "alipayai", "ledger.db") }
+
+// resolve gives the file and the time zone.
+func (l *Ledger) resolve(s secrets) (path string, zone *time.Location, err error) {
+	if l == nil {
+		l = new(Ledger)
+	}
+	if l.Keep < 0 {
+		return "", nil, errors.New("keep must be positive")
+	}
+	path = defaultLedger()
+	if l.Path != "" {
+		if path, err = s.public("path", l.Path); err != nil {
+			return "", nil, err
+		}
+	}
+	zone, err = parseZone(l.Zone)
+	return path, zone, err
+}
+
+// parseZone finds a time zone by its name; UTC for none.
+func parseZone(name string) (*time.Location, error) {
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "Local" {
+		return nil, fmt.Errorf("time zone %q is unknown; write it like Asia/Shanghai or UTC", name)
+	}
+	return zone, nil
+}
+
+// ledgerState is a ledger in the pool: a reload must not close its file, which only one
+// process can have open, and which the new configuration opens before the old one ends.
+type ledgerState struct {
+	once sync.Once
+	*ledger.Ledger
+	// shared are the totals of all replicas; nil where they share none.
+	shared *ledger.Shared
+	// release gives back what shared is kept in.
+	release func()
+	path    string
+}
+
+// Record implements alipayai.Ledger.
+func (s *ledgerState) Record(l ledger.Line) {
+	s.Ledger.Record(l)
+	if s.shared != nil {
+		s.shared.Record(l)
+	}
+}
+
+// Totals implements ledger.Source: those of all replicas, where they are shared.
+func (s *ledgerState) Totals(ctx context.Context, q ledger.Query) ([]ledger.GroupTotals, error) {
+	if s.shared != nil {
+		return s.shared.Totals(ctx, q)
+	}
+	return s.Ledger.Totals(ctx, q)
+}
+
+// start opens what the ledger is kept in; it may be called at any time.
+func (s *ledgerState) start() {
+	s.Open()
+	if s.shared != nil {
+		s.shared.Start()
+	}
+}
+
+// Destruct implements caddy.Destructor: it writes what is pending.
+func (s *ledgerState) Destruct() error {
+	if s.Ledger == nil {
+		return nil
+	}
+	err := s.Close()
+	if s.shared != nil {
+		err = errors.Join(err, s.shared.Close())
+	}
+	s.release()
+	return err
+}
+
+// openLedger prepares the ledger, if one is wanted: wherever prices are known, unless it
+// is off. It opens its file when the configuration starts.
+func (a *App) openLedger() error {
+	if a.priced == nil || a.Ledger != nil && a.Ledger.Off {
+		return nil
+	}
+	path, zone, err := a.Ledger.resolve(newSecrets(a.InsecureLiterals))
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	a.acquireLedger = func() (*ledgerState, func()) {
+		state, release := acquire[ledgerState]("ledger", path, zone.String(), a.store.identity)
+		state.once.Do(func() {
+			state.path, state.release = path, func() {}
+			state.Ledger = ledger.New(ledger.Options{Path: path, Zone: zone, Changed: tellLedger(path), Written: a.metrics.ledgerWrote})
+			if state.shared = a.store.ledger(a.sealing, zone); state.shared != nil {
+				state.release = a.store.hold()
+			}
+		})
+		return state, release
+	}
+	state, release := a.acquireLedger()
+	a.releases = append(a.releases, release)
+	a.ledger = state
+	var keep time.Duration
+	if a.Ledger != nil {
+		keep = time.Duration(a.Ledger.Keep)
+	}
+	a.opens = append(a.opens, func() {
+		state.Keep(keep)
+		state.start()
+	})
+	return nil
+}
+
+// tellLedger tells of the ledger's file through the process's log: the ledger outlives
+// the configuration that made it.
+func tellLedger(path string) func(err error, aside string) {
+	return func(err error, aside string) {
+		logger := live.Log(caddy.Log()).Named("alipayai.ledger").With(zap.String("file", path))
+		switch {
+		case aside != "":
+			logger.Error("the ledger's file is broken: it was set aside, and a new one is begun", zap.String("set_aside", aside), zap.Error(err))
+		case err != nil:
+			logger.Error("the ledger cannot be written: calls go on, and their lines wait in memory", zap.Error(err))
+		default:
+			logger.Info("the ledger is written again")
+		}
+	}
+}
+
+// unmarshalLedger reads `ledger [<path>]` and its block, or `ledger off`; see parseApp.
+func (a *App) unmarshalLedger(d *caddyfile.Dispenser) error {
+	l := new(Ledger)
+	a.Ledger = l
+	given := d.RemainingArgs()
+	if len(given) > 1 {
+		return errArguments
+	}
+	if len(given) == 1 && given[0] == "off" {
+		l.Off = true
+		return block(d, "ledger off")
+	}
+	if len(given) == 1 {
+		l.Path = given[0]
+	}
+	err := block(d, "ledger",
+		option{form: "keep <duration>, as keep 90d", read: duration(&l.Keep)},
+		option{form: "zone <time zone>, as zone Asia/Shanghai", read: text(&l.Zone)},
+	)
+	if err != nil {
+		return err
+	}
+	if _, err := parseZone(l.Zone); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}

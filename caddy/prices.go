@@ -1,0 +1,264 @@
+package alipaycaddy
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+)
+
+// Price is what a model costs at a provider. Prices are decimals, as text, and exact:
+// `"24"`, `"0.075"`.
+type Price struct {
+	// The currency's code, such as `CNY`. Required.
+	Currency string `json:"currency,omitempty"`
+
+	// The price of a million tokens of the prompt. Default: `0`
+	Input string `json:"input,omitempty"`
+
+	// The price of a million tokens of the answer. Default: `0`
+	Output string `json:"output,omitempty"`
+
+	// The price of a million tokens of the prompt that the provider had cached.
+	// Default: that of `input`
+	CachedInput string `json:"cached_input,omitempty"`
+
+	// The price of each request, besides. Default: `0`
+	Request string `json:"request,omitempty"`
+
+	// What a shorter prompt is charged as, in characters; four are a token. Default: none.
+	MinimumCharacters int `json:"minimum_characters,omitempty"`
+
+	// What a shorter prompt is charged as, in tokens. Default: none.
+	MinimumTokens int `json:"minimum_tokens,omitempty"`
+
+	// The longest answer that the model gives, in tokens: what a budget reserves for a
+	// call that names no maximum. Default: `131072`
+	MaxTokens int `json:"max_tokens,omitempty"`
+
+	// The most tokens that an image takes: what a budget reserves for it. Default: `16384`
+	ImageTokens int `json:"image_tokens,omitempty"`
+}
+
+// Rate says what one unit of a currency is worth in another.
+type Rate struct {
+	// The currency that is converted. Required.
+	From string `json:"from,omitempty"`
+
+	// The currency that it is converted to. Required.
+	To string `json:"to,omitempty"`
+
+	// What one unit of the first is worth in the second, as a decimal. Required.
+	Rate string `json:"rate,omitempty"`
+}
+
+// price makes the domain's price.
+func (c *Price) price() (*price.Price, error) {
+	if c == nil || c.Currency == "" {
+		return nil, errors.New("currency is missing; write it like currency CNY")
+	}
+	currency, err := price.ParseCurrency(c.Currency)
+	if err != nil {
+		return nil, err
+	}
+	p := &price.Price{
+		Currency: currency, MinCharacters: int64(c.MinimumCharacters), MinTokens: int64(c.MinimumTokens),
+		MaxTokens: int64(c.MaxTokens), ImageTokens: int64(c.ImageTokens),
+	}
+	if p.MinCharacters < 0 || p.MinTokens < 0 || p.MaxTokens < 0 || p.ImageTokens < 0 {
+		return nil, errors.New("minimum, max_tokens and image_tokens must be positive")
+	}
+	var cached price.PerToken
+	for _, each := range []struct {
+		option, text string
+		to           *price.PerToken
+	}{{"input", c.Input, &p.Input}, {"output", c.Output, &p.Output}, {"cached_input", c.CachedInput, &cached}} {
+		if each.text == "" {
+			continue
+		}
+		if *each.to, err = price.ParsePerMillion(each.text); err != nil {
+			return nil, fmt.Errorf("%s %q %w", each.option, each.text, err)
+		}
+	}
+	if c.CachedInput != "" {
+		p.Cached = &cached
+	}
+	if c.Request != "" {
+		if p.Request, err = price.ParseAmount(c.Request); err != nil {
+			return nil, fmt.Errorf("request %q %w", c.Request, err)
+		}
+	}
+	return p, nil
+}
+
+// vendors are LiteLLM's names of the vendors behind profiles.
+var vendors = map[string]string{
+	"openai": "openai", "anthropic": "anthropic", "deepseek": "deepseek", "mistral": "mistral",
+	"qwen": "dashscope", "openrouter": "openrouter", "ollama": "ollama",
+}
+
+// buildPrices makes what is known of the providers' prices; nothing where neither a price
+// nor a ledger is configured.
+func (a *App) buildPrices() error {
+	var file *price.File
+	if a.Prices != "" {
+		path, err := newSecrets(a.InsecureLiterals).public("prices file", a.Prices)
+		if err == nil {
+			file, err = price.LoadFile(path)
+		}
+		if err != nil {
+			return fmt.Errorf("prices file: %w", err)
+		}
+	}
+	if err := a.buildRates(); err != nil {
+		return err
+	}
+	priced := make(map[string]*alipayai.Priced, len(a.providers))
+	any := file != nil
+	for _, name := range slices.Sorted(maps.Keys(a.providers)) {
+		p := a.providers[name]
+		book := price.Book{ByModel: make(map[string]*price.Price), File: file, Vendor: vendors[p.Profile.Name]}
+		for _, model := range slices.Sorted(maps.Keys(a.Providers[name].Prices)) {
+			each, err := a.Providers[name].Prices[model].price()
+			if err != nil {
+				return fmt.Errorf("provider %s: price %s: %w", name, model, err)
+			}
+			any = true
+			if model == anyModel {
+				book.Any = each
+			} else {
+				book.ByModel[model] = each
+			}
+		}
+		estimate, release := acquire[price.Estimate]("estimate", p.BaseURL.Host, p.ClientID, name)
+		a.releases = append(a.releases, release)
+		priced[name] = &alipayai.Priced{Book: book, Estimate: estimate, Models: namedModels(p, book)}
+	}
+	if any || a.Ledger.wanted() {
+		a.priced = priced
+	}
+	return nil
+}
+
+// anyModel stands for each model that has no price of its own.
+const anyModel = "*"
+
+// namedModels are the provider's models that the configuration names, by its own names.
+func namedModels(p *upstream.Provider, book price.Book) map[string]bool {
+	named := make(map[string]bool)
+	for _, asked := range p.Models {
+		named[p.UpstreamModel(asked)] = true
+	}
+	for _, to := range p.ModelMap {
+		named[to] = true
+	}
+	if p.Model != "" {
+		named[p.Model] = true
+	}
+	for model := range book.ByModel {
+		named[model] = true
+	}
+	return named
+}
+
+func (a *App) buildRates() error {
+	a.exchange = new(price.Exchange)
+	seen := make(map[[2]string]bool)
+	for _, r := range a.Rates {
+		from, err := price.ParseCurrency(r.From)
+		to, err2 := price.ParseCurrency(r.To)
+		if err := errors.Join(err, err2); err != nil {
+			return fmt.Errorf("rate: %w", err)
+		}
+		rate, err := price.ParseAmount(r.Rate)
+		if err != nil {
+			return fmt.Errorf("rate %s %s: %q %w", from, to, r.Rate, err)
+		}
+		if rate == 0 || from == to || seen[[2]string{r.From, r.To}] {
+			return fmt.Errorf("rate %s %s: give it once, for two currencies, and more than 0", from, to)
+		}
+		seen[[2]string{r.From, r.To}] = true
+		a.exchange.Set(from, to, rate)
+	}
+	return nil
+}
+
+// unmarshalPrice reads `price <model> { ... }` of a provider; see Provider.unmarshalBlock.
+func (p *Provider) unmarshalPrice(d *caddyfile.Dispenser) error {
+	var model string
+	if err := args(d, &model); err != nil {
+		return err
+	}
+	if _, ok := p.Prices[model]; ok {
+		return d.Errf("price of model %s is given twice", model)
+	}
+	c := new(Price)
+	err := block(d, "price",
+		option{form: "currency <code>, as currency CNY", read: text(&c.Currency)},
+		option{form: "input <price of a million tokens>", read: text(&c.Input)},
+		option{form: "output <price of a million tokens>", read: text(&c.Output)},
+		option{form: "cached_input <price of a million tokens>", read: text(&c.CachedInput)},
+		option{form: "request <price of a request>", read: text(&c.Request)},
+		option{form: "minimum <number> characters|tokens, as minimum 5000 characters", read: c.unmarshalMinimum},
+		option{form: "max_tokens <number>", read: number(&c.MaxTokens)},
+		option{form: "image_tokens <number>", read: number(&c.ImageTokens)},
+	)
+	if err != nil {
+		return err
+	}
+	if _, err := c.price(); err != nil {
+		return d.Errf("price of model %s: %v", model, err)
+	}
+	if p.Prices == nil {
+		p.Prices = make(map[string]*Price)
+	}
+	p.Prices[model] = c
+	return nil
+}
+
+// unmarshalMinimum reads `minimum <number> characters|tokens`.
+func (c *Price) unmarshalMinimum(d *caddyfile.Dispenser) error {
+	var count, unit string
+	if err := args(d, &count, &unit); err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(count)
+	if err != nil || n < 1 || unit != "characters" && unit != "tokens" {
+		return errArguments
+	}
+	if unit == "tokens" {
+		c.MinimumTokens = n
+	} else {
+		c.MinimumCharacters = n
+	}
+	return nil
+}
+
+// unmarshalPrices reads `prices file <path>`; see parseApp.
+func (a *App) unmarshalPrices(d *caddyfile.Dispenser) error {
+	var kind string
+	if err := args(d, &kind, &a.Prices); err != nil || kind != "file" {
+		return errArguments
+	}
+	return nil
+}
+
+// unmarshalRate reads `rate <from> <to> <number>`; see parseApp.
+func (a *App) unmarshalRate(d *caddyfile.Dispenser) error {
+	var r Rate
+	if err := args(d, &r.From, &r.To, &r.Rate); err != nil {
+		return err
+	}
+	a.Rates = append(a.Rates, r)
+	if err := (&App{Rates: a.Rates}).buildRates(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}

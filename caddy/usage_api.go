@@ -1,0 +1,156 @@
+package alipaycaddy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-alipayai/gateway/alipayai/ledger"
+)
+
+func init() {
+	caddy.RegisterModule(new(adminAPI))
+}
+
+// adminAPI serves what operators ask a running gateway, at Caddy's admin endpoint.
+type adminAPI struct{ app *App }
+
+// CaddyModule returns the Caddy module information.
+func (*adminAPI) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "admin.api.alipayai",
+		New: func() caddy.Module { return new(adminAPI) },
+	}
+}
+
+// Provision finds the configuration's app; there need not be one.
+func (a *adminAPI) Provision(ctx caddy.Context) error {
+	if app, err := ctx.AppIfConfigured("alipayai"); err == nil {
+		a.app = app.(*App)
+	}
+	return nil
+}
+
+// usagePath is where usage is asked for.
+const usagePath = "/alipayai/usage"
+
+// Routes implements caddy.AdminRouter.
+func (a *adminAPI) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{{Pattern: usagePath, Handler: caddy.AdminHandlerFunc(a.usage)}}
+}
+
+// usage answers GET /alipayai/usage. Its query has by (tenant, provider, model or day;
+// or lines), from and to (days, as 2026-11-28), tenant, provider and model, limit (of
+// lines), and format (json, csv or table).
+func (a *adminAPI) usage(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet {
+		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("method not allowed; use GET")}
+	}
+	if a.app == nil || a.app.ledger == nil {
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("this gateway keeps no ledger; configure ledger, price or prices file")}
+	}
+	q, err := parseUsage(r.URL.Query())
+	if err != nil {
+		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: err}
+	}
+	w.Header().Set("Content-Type", contentTypes[q.format])
+	if err := q.report(r.Context(), w, a.app.usageSource()); err != nil {
+		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: fmt.Errorf("reading the ledger: %w", err)}
+	}
+	return nil
+}
+
+var contentTypes = map[ledger.Format]string{
+	ledger.FormatJSON: "application/json", ledger.FormatCSV: "text/csv; charset=utf-8", ledger.FormatTable: "text/plain; charset=utf-8",
+}
+
+// usageQuery is what of the ledger is asked for.
+type usageQuery struct {
+	ledger.Query
+	by     ledger.By
+	lines  bool
+	format ledger.Format
+}
+
+// byLines asks for the lines themselves.
+const byLines = "lines"
+
+// parseUsage reads a query of the admin API, which is the command's as well.
+func parseUsage(v url.Values) (q usageQuery, err error) {
+	q.Tenant, q.Provider, q.Model = v.Get("tenant"), v.Get("provider"), v.Get("model")
+	q.From, q.To = v.Get("from"), v.Get("to")
+	for name, day := range map[string]string{"from": q.From, "to": q.To} {
+		if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {
+			return q, fmt.Errorf("%s %q is no day; write it like 2026-11-28", name, day)
+		}
+	}
+	if limit := v.Get("limit"); limit != "" {
+		if q.Limit, err = strconv.Atoi(limit); err != nil || q.Limit < 1 {
+			return q, fmt.Errorf("limit %q is not a number from 1", limit)
+		}
+	}
+	q.format = ledger.FormatJSON
+	if format := v.Get("format"); format != "" {
+		if q.format, err = ledger.ParseFormat(format); err != nil {
+			return q, err
+		}
+	}
+	switch by := v.Get("by"); by {
+	case byLines:
+		q.lines = true
+	case "":
+		q.by = ledger.ByDay
+	default:
+		q.by, err = ledger.ParseBy(by)
+	}
+	return q, err
+}
+
+// values writes the query as parseUsage reads it.
+func (q usageQuery) values() url.Values {
+	v := url.Values{"format": {string(q.format)}, "by": {string(q.by)}}
+	if q.lines {
+		v.Set("by", byLines)
+	}
+	for name, value := range map[string]string{"from": q.From, "to": q.To, "tenant": q.Tenant, "provider": q.Provider, "model": q.Model} {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+	if q.Limit > 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	return v
+}
+
+// report writes what is asked for.
+func (q usageQuery) report(ctx context.Context, w io.Writer, source ledger.Source) error {
+	if q.lines {
+		lines, err := source.Lines(ctx, q.Query)
+		if err != nil {
+			return err
+		}
+		return ledger.WriteLines(w, lines, q.format)
+	}
+	totals, err := source.Totals(ctx, q.Query)
+	if err != nil {
+		return err
+	}
+	return ledger.WriteRows(w, ledger.Rows(ledger.Summarise(totals, q.by)), q.by, q.format)
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner = (*adminAPI)(nil)
+	_ caddy.AdminRouter = (*adminAPI)(nil)
+)
+
+// usageSource is where reports are made from.
+func (a *App) usageSource() ledger.Source { return a.ledger }
