@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptrace"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
@@ -83,12 +82,14 @@ type Exchange struct {
 
 	// What Request and its context point to, in one piece with the rest.
 	request http.Request
-	trace   httptrace.ClientTrace
+	body    outgoing.Body
+	own     [2]string // header values: the id and the token
+	signed  [4]string // and those of a signature
 
 	provider *Provider
 	// client is the caller's context, and ctx that of the exchange.
-	client, ctx  context.Context
-	cancel       context.CancelCauseFunc
+	client       context.Context
+	ctx          ending
 	now          func() time.Time
 	token, model string
 	permit       permit
@@ -114,13 +115,29 @@ func (p *Provider) Send(ctx context.Context, r *Request) (*Exchange, *failure.Fa
 	if x.now == nil {
 		x.now = time.Now
 	}
-	x.ctx, x.cancel = context.WithCancelCause(ctx)
-	x.Watch.begin(x.cancel)
+	x.begin()
 	if f := x.send(r); f != nil {
 		x.End()
 		return nil, f
 	}
 	return x, nil
+}
+
+// begin begins the exchange's context.
+func (x *Exchange) begin() {
+	x.ctx.client, x.ctx.sender = x.client, (*sender)(x)
+	wake := x.wake // one func for both
+	x.Watch.begin(&x.ctx, wake)
+	x.ctx.detach = context.AfterFunc(x.client, wake)
+}
+
+// wake runs when the client has left, and when the watchdog's time has come.
+func (x *Exchange) wake() {
+	if err := x.client.Err(); err != nil {
+		x.ctx.end(err)
+		return
+	}
+	x.Watch.check()
 }
 
 func (x *Exchange) send(r *Request) *failure.Failure {
@@ -168,7 +185,7 @@ func (x *Exchange) admit(r *Request) *failure.Failure {
 func (x *Exchange) reserve(r *Request) *failure.Failure {
 	p := x.provider
 	began := x.now()
-	err := x.permit.reserve(x.ctx, p.Cap, r)
+	err := x.permit.reserve(&x.ctx, p.Cap, r)
 	if err == nil {
 		if p.Cap != nil {
 			r.Caller.Permitted(p, x.now().Sub(began))
@@ -177,7 +194,7 @@ func (x *Exchange) reserve(r *Request) *failure.Failure {
 	}
 	f := p.Cap.Rejected(err, x.now())
 	if x.ctx.Err() != nil { // the client left, or a deadline has passed
-		f = failure.OfTransport(x.client, x.ctx, err, false)
+		f = failure.OfTransport(x.client, &x.ctx, err, false)
 	}
 	r.Caller.Rejected(p, f.Code)
 	return f
@@ -201,7 +218,7 @@ func (x *Exchange) roundTrip(r *Request) *failure.Failure {
 		if r.Client != nil { // whose sender may want to know more than a failure says
 			err = p.hideError(x.Request, err)
 		}
-		f := failure.OfTransport(x.client, x.ctx, err, x.permit.left())
+		f := failure.OfTransport(x.client, &x.ctx, err, x.permit.left())
 		f.StaleConnection = f.Code == failure.CodeTruncated && x.permit.foundClosed(time.Now())
 		return f
 	}
@@ -221,12 +238,13 @@ func (x *Exchange) AwaitContent() {
 }
 
 // Context ends with the exchange.
-func (x *Exchange) Context() context.Context { return x.ctx }
+func (x *Exchange) Context() context.Context { return &x.ctx }
 
 // End ends the exchange, wherever it is.
 func (x *Exchange) End() {
 	x.Watch.Disarm()
-	x.cancel(ErrEnded)
+	x.ctx.detach()
+	x.ctx.end(ErrEnded)
 }
 
 // Broken makes the failure of an answer that could not be read to its end, since it
@@ -235,7 +253,7 @@ func (x *Exchange) Broken(err error) *failure.Failure {
 	if errors.Is(err, ErrAnswerTooLarge) {
 		return failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes")
 	}
-	return failure.OfTransport(x.client, x.ctx, err, true)
+	return failure.OfTransport(x.client, &x.ctx, err, true)
 }
 
 // Failed makes the failure that the answer reports, or an event of it, and heeds it:
