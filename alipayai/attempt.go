@@ -35,12 +35,14 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	}
 	if c.Request.Stream && x.Response.StatusCode == http.StatusOK {
 		x.AwaitContent()
-		if events := c.eventsOf(x); events != nil {
-			return c.openStream(&stream{Exchange: x, timeout: p.StreamTimeout, provider: p, events: events, decoder: p.Format.DecodeStream(c.wireAsk(p))})
+		if s := (&stream{Exchange: x, call: c, timeout: p.StreamTimeout, provider: p}); s.begin() {
+			s.decoder = p.Format.DecodeStream(c.wireAsk(p))
+			return c.openStream(s)
 		}
 	}
 	defer x.End()
-	x.Response.Body = &awaited{ReadCloser: x.Response.Body, call: c, dog: &x.Watch, timeout: p.Timeout}
+	c.awaited = awaited{ReadCloser: x.Response.Body, call: c, dog: &x.Watch, timeout: p.Timeout}
+	x.Response.Body = &c.awaited
 	return c.readAnswer(p, x)
 }
 
@@ -108,7 +110,8 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		buffer.Next(len(byteOrderMark))
 		body = buffer.Bytes()
 	}
-	a := &Answer{Status: resp.StatusCode, header: resp.Header, body: buffer}
+	a := &c.answer
+	*a = Answer{Status: resp.StatusCode, header: resp.Header, body: buffer}
 	if upstream.AsksForPayment(resp) && c.untouched(p) && c.Endpoint != upstream.EndpointModels && unverified == nil {
 		a.body = bytes.NewBuffer(c.mask().Bytes(body))
 		return a, nil // agent payments: the client pays and comes back with the proof

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"io"
 	"net/http"
 	"time"
 
@@ -38,8 +39,11 @@ type Call struct {
 }
 
 // call is a Call on its way through the gateway. It belongs to one goroutine.
+//
+// What nearly every call needs is in one piece with it: each object of its own would be
+// an allocation, and a call has seventy from Caddy and net/http already.
 type call struct {
-	*Call
+	Call
 	g *Gateway
 	// ctx is the client's: it ends when the client leaves.
 	ctx context.Context
@@ -79,6 +83,13 @@ type call struct {
 	// used takes what the call has used into account for the tenant's limits.
 	used    func(now time.Time, tokens int)
 	outcome Outcome
+
+	// What providers, sent and the answer point to.
+	providersRoom [4]*upstream.Provider
+	sentRoom      [1]sent
+	answer        Answer
+	awaited       awaited
+	limited       io.LimitedReader
 }
 
 // Do serves one call. The answer is the caller's to close. An error is an
@@ -111,7 +122,8 @@ func (g *Gateway) Refuse(ctx context.Context, in *Call, f *failure.Failure) *Err
 }
 
 func (g *Gateway) begin(ctx context.Context, in *Call) *call {
-	c := &call{Call: in, g: g, ctx: ctx, used: func(time.Time, int) {}, filter: g.Providers[0].Credentials}
+	c := &call{Call: *in, g: g, ctx: ctx, used: func(time.Time, int) {}, filter: g.Providers[0].Credentials}
+	c.sent = c.sentRoom[:0]
 	if c.Tenant == "" {
 		c.Tenant = AnonymousTenant
 	}

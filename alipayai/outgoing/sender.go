@@ -44,8 +44,12 @@ func senderOf(ctx context.Context) Sender {
 	return s
 }
 
-// Body is a request's body in memory, in one piece with what it belongs to.
-type Body struct{ bytes.Reader }
+// Body is a request's body in memory, in one piece with what it belongs to, and with what
+// a request needs that goes directly. It is for one request.
+type Body struct {
+	bytes.Reader
+	exchange exchange
+}
 
 // Close implements [io.Closer].
 func (*Body) Close() error { return nil }

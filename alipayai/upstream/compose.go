@@ -107,8 +107,8 @@ func (p *Provider) composeHeader(r *Request, token string, own *[2]string) http.
 	h["Accept-Encoding"] = identity
 	own[0] = r.ID
 	if r.Client != nil {
-		Forward(h, r.Client.Header, forwardedToUpstream[:])
-		Forward(h, r.Client.Header, composedByClient[:])
+		Forward(h, r.Client.Header, forwardedToUpstream[:], nil)
+		Forward(h, r.Client.Header, composedByClient[:], nil)
 		if name := p.Profile.Kind().RequestID; name != "" && h.Get(name) == "" {
 			h[name] = []string{rand.Text()}
 		}
@@ -123,7 +123,7 @@ func (p *Provider) composeHeader(r *Request, token string, own *[2]string) http.
 		if name := p.Profile.Kind().RequestID; name != "" {
 			h[name] = own[0:1:1]
 		}
-		Forward(h, r.Header, forwardedToUpstream[:])
+		Forward(h, r.Header, forwardedToUpstream[:], nil)
 	}
 	maps.Copy(h, p.Header)
 	if token != "" {

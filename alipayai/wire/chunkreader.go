@@ -14,6 +14,7 @@ type ChunkReader struct {
 	before, after []byte
 	last          Chunk
 	choices       choiceSet
+	room          [512]byte // for before and after of ordinary chunks
 }
 
 // Finished reports whether each of the choices that have come has its finish reason: there is no more of the answer to
@@ -29,6 +30,10 @@ func (r *ChunkReader) Read(ev Event) (Chunk, error) {
 	chunk, e, err := parseEvent(ev)
 	r.choices.merge(e.choices)
 	if err == nil && len(ev.Type) == 0 && chunk.Failure == nil && plainText(ev.Data[e.contentStart:e.contentEnd]) {
+		if r.before == nil {
+			const half = len(r.room) / 2
+			r.before, r.after = r.room[:0:half], r.room[half:half]
+		}
 		r.before = append(r.before, ev.Data[:e.contentStart]...)
 		r.after = append(r.after, ev.Data[e.contentEnd:]...)
 		r.last = chunk
