@@ -28,7 +28,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 		Model: p.UpstreamModel(c.Request.Model), Body: body,
 		Tenant: c.Tenant, Share: c.g.share(c.Tenant),
 		Alternatives: c.alternatives, Latest: c.latest(), Deadline: c.deadline(),
-		Caller: c, Now: c.g.Now,
+		Room: c.room(), Caller: c, Now: c.g.Now,
 	})
 	if f != nil {
 		return nil, f
@@ -44,6 +44,15 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	c.awaited = awaited{ReadCloser: x.Response.Body, call: c, dog: &x.Watch, timeout: p.Timeout}
 	x.Response.Body = &c.awaited
 	return c.readAnswer(p, x)
+}
+
+// room is for the exchange of the call's first attempt.
+func (c *call) room() *upstream.Exchange {
+	if c.roomTaken {
+		return nil
+	}
+	c.roomTaken = true
+	return &c.exchange
 }
 
 // Permitted implements [upstream.Caller].

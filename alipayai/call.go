@@ -90,6 +90,8 @@ type call struct {
 	answer        Answer
 	awaited       awaited
 	limited       io.LimitedReader
+	exchange      upstream.Exchange
+	roomTaken     bool
 }
 
 // Do serves one call. The answer is the caller's to close. An error is an

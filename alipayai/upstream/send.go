@@ -51,6 +51,9 @@ type Request struct {
 	// has no connection by then, and how long the answer may take is for Transport.
 	LeaveBy time.Time
 
+	// Room is where the exchange is put, in one piece with what it belongs to; nil for a
+	// place of its own. A second exchange must not have the room of the first.
+	Room *Exchange
 	// Caller hears of the request.
 	Caller Caller
 	// Transport carries the request; the provider's when nil.
@@ -111,7 +114,11 @@ type Exchange struct {
 //
 // ctx is the client's: a request ends with it.
 func (p *Provider) Send(ctx context.Context, r *Request) (*Exchange, *failure.Failure) {
-	x := &Exchange{provider: p, client: ctx, now: r.Now, model: r.Model}
+	x := r.Room
+	if x == nil {
+		x = new(Exchange)
+	}
+	x.provider, x.client, x.now, x.model = p, ctx, r.Now, r.Model
 	if x.now == nil {
 		x.now = time.Now
 	}
