@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"io"
 	"net/http"
@@ -92,6 +93,11 @@ type call struct {
 	limited       io.LimitedReader
 	exchange      upstream.Exchange
 	roomTaken     bool
+	claimRoom     claim
+	recordingRoom recording
+	withoutCancel context.Context // see lasting
+	hash          [sha256.Size]byte
+	hashed        bool // see bodyHash
 }
 
 // Do serves one call. The answer is the caller's to close. An error is an
