@@ -155,7 +155,7 @@ func (b *plainBody) Read(p []byte) (int, error) {
 	switch b.left -= int64(n); {
 	case b.left == 0:
 		err = io.EOF
-	case err == io.EOF: //nolint:errorlint // see above
+	case err == io.EOF:
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err

@@ -65,7 +65,7 @@ func forNetHTTP(req *http.Request) *http.Request {
 		return req
 	}
 	if s != nil {
-		ctx = httptrace.WithClientTrace(heard{ctx}, traceFor(s, ctx, req.URL.Scheme))
+		ctx = httptrace.WithClientTrace(heard{ctx}, traceFor(ctx, s, req.URL.Scheme))
 	}
 	req = req.WithContext(ctx)
 	if inMemory {
@@ -74,7 +74,7 @@ func forNetHTTP(req *http.Request) *http.Request {
 	return req
 }
 
-func traceFor(s Sender, ctx context.Context, scheme string) *httptrace.ClientTrace {
+func traceFor(ctx context.Context, s Sender, scheme string) *httptrace.ClientTrace {
 	trace := &httptrace.ClientTrace{
 		GotConn:              func(c httptrace.GotConnInfo) { s.Connected(c.Conn, c.WasIdle) },
 		WroteRequest:         func(httptrace.WroteRequestInfo) { s.Written() },

@@ -29,6 +29,12 @@ type ending struct {
 	after map[*func()]struct{}
 }
 
+// begin has the context end with the client's. wake is what runs then, which ends it.
+func (e *ending) begin(client context.Context, s outgoing.Sender, wake func()) {
+	e.client, e.sender = client, s
+	e.detach = context.AfterFunc(client, wake)
+}
+
 // end ends the context, once.
 func (e *ending) end(cause error) {
 	e.mu.Lock()
@@ -73,7 +79,7 @@ func (e *ending) Err() error {
 	if e.cause == nil || e.cause == e.client.Err() { //nolint:errorlint // it is this very one
 		return e.cause
 	}
-	return endedBy{e.cause}
+	return endedError{e.cause}
 }
 
 // Value implements [context.Context].
@@ -126,11 +132,11 @@ func (e *ending) keepOpen() bool {
 	return kept
 }
 
-// endedBy is the end of a context by a cause of its own.
-type endedBy struct{ error }
+// endedError is the end of a context by a cause of its own.
+type endedError struct{ error }
 
 // Is implements what errors.Is asks for.
-func (endedBy) Is(target error) bool { return target == context.Canceled } //nolint:errorlint // that is what it does
+func (endedError) Is(target error) bool { return target == context.Canceled }
 
 // Unwrap gives the cause.
-func (e endedBy) Unwrap() error { return e.error }
+func (e endedError) Unwrap() error { return e.error }

@@ -20,6 +20,9 @@ func begun(client context.Context) *Exchange {
 	return x
 }
 
+// key is a client's value in its context.
+type key struct{}
+
 // However an exchange ends, all that wait for its context hear it, and know why.
 func TestExchangeContext(t *testing.T) {
 	left := errors.New("the client has left")
@@ -33,7 +36,7 @@ func TestExchangeContext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				client, leave := context.WithCancelCause(context.WithValue(t.Context(), name, "value"))
+				client, leave := context.WithCancelCause(context.WithValue(t.Context(), key{}, "value"))
 				defer leave(nil)
 				x := begun(client)
 				defer x.End()
@@ -57,8 +60,8 @@ func TestExchangeContext(t *testing.T) {
 				}
 				x.ctx.closeAtEnd(count("closed"))
 				synctest.Wait()
-				if ctx.Err() != nil || child.Err() != nil || gone.Err() == nil || ctx.Value(name) != "value" {
-					t.Fatalf("before its end: %v, its child %v, value %v", ctx.Err(), child.Err(), ctx.Value(name))
+				if ctx.Err() != nil || child.Err() != nil || gone.Err() == nil || ctx.Value(key{}) != "value" {
+					t.Fatalf("before its end: %v, its child %v, value %v", ctx.Err(), child.Err(), ctx.Value(key{}))
 				}
 
 				test.end(x, leave)

@@ -132,10 +132,9 @@ func (p *Provider) Send(ctx context.Context, r *Request) (*Exchange, *failure.Fa
 
 // begin begins the exchange's context.
 func (x *Exchange) begin() {
-	x.ctx.client, x.ctx.sender = x.client, (*sender)(x)
 	wake := x.wake // one func for both
 	x.Watch.begin(&x.ctx, wake)
-	x.ctx.detach = context.AfterFunc(x.client, wake)
+	x.ctx.begin(x.client, (*sender)(x), wake)
 }
 
 // wake runs when the client has left, and when the watchdog's time has come.
