@@ -134,9 +134,11 @@ func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
 		trace.GotConn(httptrace.GotConnInfo{Conn: c.Conn, Reused: idled > 0, WasIdle: idled > 0, IdleTime: idled})
 	}
 	// The end of ctx closes the connection, and so ends each wait for it.
-	x := new(exchange)
+	var x *exchange
 	if b, ok := req.Body.(*Body); ok {
 		x = &b.exchange
+	} else {
+		x = new(exchange)
 	}
 	x.c, x.ctx = c, ctx
 	x.lifetime.begin(ctx, sender, c.close)
