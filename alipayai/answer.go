@@ -34,6 +34,8 @@ type Answer struct {
 	// replayed says that the answer was given before, and to whom it is due.
 	replayed *replayed
 	call     *call
+	// own are values of the header that the client gets.
+	own [4]string
 }
 
 // Served says how a call was served, for the client.
@@ -58,6 +60,9 @@ type Served struct {
 	// Cost is what the call has cost, as "0.03 CNY"; empty where that is not known, or
 	// not known yet, as that of a stream.
 	Cost string
+
+	// own are the values of the header that says it.
+	own [4]string
 }
 
 // Error is a call that brought no answer.
@@ -84,8 +89,8 @@ const (
 // Describe sets the header fields that say how the call was served. Those of an
 // answer that was given before are those of RFC 9211 and RFC 9111, section 5.1.
 func (s *Served) Describe(h http.Header) {
-	// One array for all values.
-	own := [4]string{s.RequestID, s.Provider, strconv.Itoa(s.Attempts), s.Model}
+	own := &s.own
+	*own = [...]string{s.RequestID, s.Provider, strconv.Itoa(s.Attempts), s.Model}
 	h[headerRequestID] = own[0:1:1]
 	if s.Provider != "" {
 		h[headerProvider] = own[1:2:2]
@@ -119,11 +124,27 @@ func (s *Served) Describe(h http.Header) {
 }
 
 // Describe sets the header fields of the answer: those of the upstream that a
-// client may see, and how the call was served.
+// client may see, how the call was served and, of a whole body, how long it is. It is
+// for one header.
 func (a *Answer) Describe(h http.Header) {
-	upstream.Forward(h, a.header, forwardedToClient[:])
+	length := a.own[:1:1]
+	upstream.Forward(h, a.header, forwardedToClient[:], a.own[1:])
 	a.hide(h)
 	a.Served.Describe(h)
+	if a.stream == nil {
+		length[0] = a.length()
+		h["Content-Length"] = length
+	}
+}
+
+// length is the length of a whole body, in the upstream's own string where that is right.
+func (a *Answer) length() string {
+	var room [20]byte
+	digits := strconv.AppendInt(room[:0], int64(len(a.Body())), 10)
+	if said := a.header["Content-Length"]; len(said) == 1 && said[0] == string(digits) {
+		return said[0]
+	}
+	return string(digits)
 }
 
 // hide takes credentials out of what the upstream gives to the client in a header,
@@ -178,6 +199,12 @@ func (a *Answer) Next() ([]byte, error) {
 		return nil, io.EOF
 	}
 	return a.call.next(a.stream)
+}
+
+// Ended reports whether what Next gave last is all that is left of a stream, and its end
+// has come from the provider: it may go to the client together with the end.
+func (a *Answer) Ended() bool {
+	return a.stream != nil && a.stream.done && a.stream.broken == nil && a.stream.events.Ended()
 }
 
 // ClosesSlowly reports whether Close exchanges something with a shared store,

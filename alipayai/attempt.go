@@ -28,7 +28,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 		Model: p.UpstreamModel(c.Request.Model), Body: body,
 		Tenant: c.Tenant, Share: c.share(),
 		Alternatives: c.alternatives, Latest: c.latest(), Deadline: c.deadline(),
-		Caller: c, Cleared: c.cleared(), Now: c.g.Now,
+		Room: c.room(), Caller: c, Cleared: c.cleared(), Now: c.g.Now,
 	}
 	if c.pack != nil {
 		r.Seal = c.pack.seal
@@ -39,13 +39,24 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	}
 	if c.Request.Stream && x.Response.StatusCode == http.StatusOK {
 		x.AwaitContent()
-		if events := c.eventsOf(x); events != nil {
-			return c.openStream(&stream{Exchange: x, timeout: p.StreamTimeout, provider: p, events: events, decoder: p.Format.DecodeStream(c.wireAsk(p)), guard: c.guardOf(x)})
+		if s := (&stream{Exchange: x, call: c, timeout: p.StreamTimeout, provider: p}); s.begin() {
+			s.decoder, s.guard = p.Format.DecodeStream(c.wireAsk(p)), c.guardOf(x)
+			return c.openStream(s)
 		}
 	}
 	defer x.End()
-	x.Response.Body = &awaited{ReadCloser: x.Response.Body, call: c, dog: &x.Watch, timeout: p.Timeout}
+	c.awaited = awaited{ReadCloser: x.Response.Body, call: c, dog: &x.Watch, timeout: p.Timeout}
+	x.Response.Body = &c.awaited
 	return c.readAnswer(p, x)
+}
+
+// room is for the exchange of the call's first attempt.
+func (c *call) room() *upstream.Exchange {
+	if c.roomTaken {
+		return nil
+	}
+	c.roomTaken = true
+	return &c.exchange
 }
 
 // awaited is the body of an answer, of which each part has to come within the
@@ -91,7 +102,8 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		buffer.Next(len(byteOrderMark))
 		body = buffer.Bytes()
 	}
-	a := &Answer{Status: resp.StatusCode, header: resp.Header, body: buffer, ending: wire.EndingWhole}
+	a := &c.answer
+	*a = Answer{Status: resp.StatusCode, header: resp.Header, body: buffer, ending: wire.EndingWhole}
 	if upstream.AsksForPayment(resp) && c.untouched(p) && c.Endpoint != upstream.EndpointModels && unverified == nil {
 		a.body = bytes.NewBuffer(c.mask().Bytes(body))
 		return a, nil // agent payments: the client pays and comes back with the proof

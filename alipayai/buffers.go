@@ -82,7 +82,8 @@ func (c *call) readAll(x *upstream.Exchange) (*bytes.Buffer, error) {
 		// What is announced may never come: no more than this on its word.
 		b.Grow(int(min(resp.ContentLength, maxKept)) + bytes.MinRead)
 	}
-	n, err := b.ReadFrom(io.LimitReader(resp.Body, min(limit, maxKept)+1))
+	c.limited = io.LimitedReader{R: resp.Body, N: min(limit, maxKept) + 1}
+	n, err := b.ReadFrom(&c.limited)
 	switch {
 	case err == nil && n > limit:
 		err = upstream.ErrAnswerTooLarge

@@ -31,13 +31,32 @@ func (c *call) caches() bool {
 
 // answerKey covers all that shapes the call's answer.
 func (c *call) answerKey() replay.Key {
-	var room [16]string
-	body := sha256.Sum256(c.Request.Body)
-	parts := append(room[:0], c.Tenant, string(c.Endpoint), string(body[:]))
+	var room [512]byte // for what most keys are made of, without an allocation
+	body := c.bodyHash()
+	parts := replay.AppendPart(room[:0], c.Tenant)
+	parts = replay.AppendPart(parts, string(c.Endpoint))
+	parts = replay.AppendPart(parts, body[:])
 	for _, p := range c.g.Providers {
-		parts = append(parts, string(p.Shape[:]), p.UpstreamModel(c.Request.Model))
+		parts = replay.AppendPart(parts, p.Shape[:])
+		parts = replay.AppendPart(parts, p.UpstreamModel(c.Request.Model))
 	}
-	return replay.NewKey(parts...)
+	return replay.KeyOf(parts)
+}
+
+// bodyHash is the SHA-256 of the request's body.
+func (c *call) bodyHash() [sha256.Size]byte {
+	if !c.hashed {
+		c.hash, c.hashed = sha256.Sum256(c.Request.Body), true
+	}
+	return c.hash
+}
+
+// lasting is the client's context for what is done whether it has left or not.
+func (c *call) lasting() context.Context {
+	if c.withoutCancel == nil {
+		c.withoutCancel = context.WithoutCancel(c.ctx)
+	}
+	return c.withoutCancel
 }
 
 // cachedAnswer gives the tenant's last good answer to the same request; nil where
@@ -63,6 +82,6 @@ func (c *call) cacheAnswer() {
 	}
 	if a, ok := c.recorded(); ok {
 		// One that cannot be kept is missed later, and no harm now.
-		_ = c.g.Answers.Cache.Put(context.WithoutCancel(c.ctx), c.Tenant, c.answerKey(), a, c.g.Answers.TTL)
+		_ = c.g.Answers.Cache.Put(c.lasting(), c.Tenant, c.answerKey(), a, c.g.Answers.TTL)
 	}
 }

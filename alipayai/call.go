@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"net/http"
 	"time"
 
@@ -43,8 +45,11 @@ type Call struct {
 }
 
 // call is a Call on its way through the gateway. It belongs to one goroutine.
+//
+// What nearly every call needs is in one piece with it: each object of its own would be
+// an allocation, and a call has seventy from Caddy and net/http already.
 type call struct {
-	*Call
+	Call
 	g *Gateway
 	// ctx is the client's: it ends when the client leaves.
 	ctx context.Context
@@ -96,6 +101,20 @@ type call struct {
 	lost     wire.Usage
 	// comparison says that it is made to compare an answer of a pack.
 	comparison bool
+
+	// What providers, sent and the answer point to.
+	providersRoom [4]*upstream.Provider
+	sentRoom      [1]sent
+	answer        Answer
+	awaited       awaited
+	limited       io.LimitedReader
+	exchange      upstream.Exchange
+	roomTaken     bool
+	claimRoom     claim
+	recordingRoom recording
+	withoutCancel context.Context // see lasting
+	hash          [sha256.Size]byte
+	hashed        bool // see bodyHash
 }
 
 // Do serves one call. The answer is the caller's to close. An error is an
@@ -131,7 +150,8 @@ func (g *Gateway) Refuse(ctx context.Context, in *Call, f *failure.Failure) *Err
 }
 
 func (g *Gateway) begin(ctx context.Context, in *Call) *call {
-	c := &call{Call: in, g: g, ctx: ctx, used: func(time.Time, int) {}, filter: g.Providers[0].Credentials}
+	c := &call{Call: *in, g: g, ctx: ctx, used: func(time.Time, int) {}, filter: g.Providers[0].Credentials}
+	c.sent = c.sentRoom[:0]
 	if c.Tenant == "" {
 		c.Tenant = AnonymousTenant
 	}

@@ -1,7 +1,6 @@
 package alipayai
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -47,7 +46,7 @@ func (c *call) leave() *failure.Failure {
 	if lease <= 0 {
 		return c.claimFailure(replay.ErrLost)
 	}
-	err := c.claim.Leave(context.WithoutCancel(c.ctx), lease, c.g.Claims.TTL)
+	err := c.claim.Leave(c.lasting(), lease, c.g.Claims.TTL)
 	c.claim.left = !errors.Is(err, replay.ErrLost)
 	if err != nil {
 		return c.claimFailure(err)

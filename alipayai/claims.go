@@ -1,7 +1,6 @@
 package alipayai
 
 import (
-	"crypto/sha256"
 	"errors"
 	"net/http"
 	"time"
@@ -42,7 +41,7 @@ func (c *call) withClaim(serve func() (*Answer, *failure.Failure)) (*Answer, *fa
 		lease += ClientTimeout // until its first content is sent
 	}
 	held, given, err := c.g.Claims.Store.Claim(c.ctx, c.Tenant,
-		replay.NewKey(c.Tenant, string(c.Endpoint), c.IdempotencyKey), sha256.Sum256(c.Request.Body), lease)
+		replay.NewKey(c.Tenant, string(c.Endpoint), c.IdempotencyKey), c.bodyHash(), lease)
 	if err != nil {
 		return nil, c.claimFailure(err)
 	}
@@ -50,7 +49,8 @@ func (c *call) withClaim(serve func() (*Answer, *failure.Failure)) (*Answer, *fa
 		s := &replayed{Answer: *given, from: StoredClaim}
 		return s.answer(), nil
 	}
-	c.claim = &claim{Claim: held, until: c.g.Now().Add(lease)}
+	c.claimRoom = claim{Claim: held, until: c.g.Now().Add(lease)}
+	c.claim = &c.claimRoom
 	return serve()
 }
 

@@ -24,11 +24,13 @@ const maxEvidence = 1 << 20
 // then on they pass through, each as it comes.
 type stream struct {
 	*upstream.Exchange
+	call    *call
+	body    kept
 	timeout time.Duration
 	// provider is whose stream it is.
 	provider *upstream.Provider
 
-	events *wire.EventReader
+	events wire.EventReader
 	// decoder reads the provider's format.
 	decoder wire.StreamDecoder
 	// guard holds back what its rules may refuse; nil for none. refused is the failure of what they have refused.
@@ -88,34 +90,38 @@ func (k *kept) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// eventsOf gives the reader of an answer that is a stream; nil for one that is not.
+// begin makes s the reader of an answer, and reports whether that is a stream.
 // Servers label streams as JSON and as text, and failures as streams: what an answer
 // begins with decides, and the label where that says nothing.
-func (c *call) eventsOf(x *upstream.Exchange) *wire.EventReader {
-	resp := x.Response
-	body := &kept{ReadCloser: resp.Body}
-	if c.g.Evidence != nil {
-		body.to = buffers.Get().(*bytes.Buffer)
+func (s *stream) begin() bool {
+	resp, g := s.Response, s.call.g
+	s.body.ReadCloser = resp.Body
+	if g.Evidence != nil {
+		s.received = buffers.Get().(*bytes.Buffer)
+		s.body.to = s.received
 	}
-	events := wire.NewEventReader(body, int(min(c.g.MaxAnswer, math.MaxInt)))
-	events.BeforeGrowing(largeEvent, func() error { return c.reserveEvent(x) })
-	begins := events.Begins()
+	s.events.Reset(&s.body, int(min(g.MaxAnswer, math.MaxInt)))
+	s.events.BeforeGrowing(largeEvent, s)
+	begins := s.events.Begins()
 	if begins == wire.BeginsEvents || begins == wire.BeginsOther && upstream.IsEventStream(resp.Header) {
 		if !upstream.IsEventStream(resp.Header) {
 			resp.Header["Content-Type"] = eventStream
 		}
-		resp.Body = body
-		return events
+		resp.Body = &s.body
+		return true
 	}
-	resp.Body = events.Rest(resp.Body)
-	if body.to != nil {
-		recycle(body.to)
+	resp.Body = s.events.Rest(resp.Body)
+	if s.received != nil {
+		recycle(s.received)
 	}
 	if begins == wire.BeginsJSON {
 		resp.Header["Content-Type"] = jsonType
 	}
-	return nil
+	return false
 }
+
+// BeforeGrowing implements [wire.Grower].
+func (s *stream) BeforeGrowing() error { return s.call.reserveEvent(s.Exchange) }
 
 // largeEvent is the size of events, in bytes, from which on they take their room from
 // MaxBuffered.
@@ -141,9 +147,6 @@ func (c *call) reserveEvent(x *upstream.Exchange) error {
 // openStream reads s up to its first content, or to a clean end of an answer
 // that has none.
 func (c *call) openStream(s *stream) (*Answer, *failure.Failure) {
-	if k, ok := s.Response.Body.(*kept); ok {
-		s.received = k.to
-	}
 	s.pending = buffers.Get().(*bytes.Buffer)
 	for {
 		chunk, f := c.readEvent(s)
@@ -167,7 +170,8 @@ func (c *call) openStream(s *stream) (*Answer, *failure.Failure) {
 		}
 		if chunk.Content || s.done {
 			s.begun = true
-			return &Answer{Status: s.Response.StatusCode, header: s.Response.Header, model: s.model, stream: s}, nil
+			c.answer = Answer{Status: s.Response.StatusCode, header: s.Response.Header, model: s.model, stream: s}
+			return &c.answer, nil
 		}
 	}
 }

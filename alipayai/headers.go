@@ -39,7 +39,9 @@ func idempotencyID(tenant string, endpoint upstream.Endpoint, key, requestID str
 		return requestID
 	}
 	id := replay.NewKey(tenant, string(endpoint), key)
-	return hex.EncodeToString(id[:16])
+	var digits [32]byte
+	hex.Encode(digits[:], id[:len(digits)/2])
+	return string(digits[:])
 }
 
 // IsVisible reports whether value is at most 255 bytes of visible ASCII, as header values that are

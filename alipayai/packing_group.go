@@ -335,7 +335,7 @@ func (c *call) take(m *member) (a *Answer, f *failure.Failure, alone string) {
 	}
 	c.buffered, pc.buffered = pc.buffered, buffered{}
 	if s := m.a.stream; s != nil {
-		s.events.BeforeGrowing(largeEvent, func() error { return c.reserveEvent(s.Exchange) })
+		s.call = c
 		context.AfterFunc(c.ctx, g.cancel)
 	}
 	return m.a, nil, ""

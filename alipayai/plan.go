@@ -72,7 +72,7 @@ func (c *call) class() Class {
 
 // plan gives the providers that may serve the call, in order of preference.
 func (c *call) plan() ([]*upstream.Provider, *failure.Failure) {
-	providers := make([]*upstream.Provider, 0, 4)
+	providers := c.providersRoom[:0]
 	for _, p := range c.g.Providers {
 		if p.Serves(c.Endpoint, c.Request.Model) {
 			providers = append(providers, p)

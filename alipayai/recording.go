@@ -27,12 +27,14 @@ type recording struct {
 	whole bool
 	// kept says that body is the recording's own, and that it does not change.
 	kept bool
+	own  bytes.Buffer
 }
 
 // keep makes the recording's own copy of the whole body, for more than one store.
 func (r *recording) keep() {
 	if r != nil && r.body != nil && r.whole && !r.kept {
-		r.body, r.kept = bytes.NewBuffer(bytes.Clone(r.body.Bytes())), true
+		r.own = *bytes.NewBuffer(bytes.Clone(r.body.Bytes()))
+		r.body, r.kept = &r.own, true
 	}
 }
 
@@ -66,7 +68,8 @@ func (c *call) startRecording(a *Answer) {
 	case a.replayed != nil || c.claim == nil && !c.caches():
 		return
 	}
-	c.recording = &recording{since: since, body: a.body, contentType: a.header["Content-Type"]}
+	c.recordingRoom = recording{since: since, body: a.body, contentType: a.header["Content-Type"]}
+	c.recording = &c.recordingRoom
 	switch {
 	case a.stream != nil:
 		c.spent = buffers.Get().(*bytes.Buffer)

@@ -1,7 +1,6 @@
 package alipayai
 
 import (
-	"context"
 	"io"
 	"time"
 
@@ -59,7 +58,7 @@ func (c *call) extend(wait time.Duration) {
 		return
 	}
 	lease := c.g.Deadline + wait + leaseMargin
-	_ = c.claim.Extend(context.WithoutCancel(c.ctx), lease, c.g.Claims.TTL) // or it counts as held
+	_ = c.claim.Extend(c.lasting(), lease, c.g.Claims.TTL) // or it counts as held
 	c.claim.until = c.g.Now().Add(lease)
 }
 

@@ -25,7 +25,7 @@ func TestImplausibleUsageIsEstimated(t *testing.T) {
 		"sum that has overflowed": {wire.Usage{Prompt: math.MaxInt64, Completion: 1, Total: math.MinInt64, OK: true}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := &call{Call: &Call{Request: wire.Request{Body: make([]byte, 400)}}, answered: 800}
+			c := &call{Call: Call{Request: wire.Request{Body: make([]byte, 400)}}, answered: 800}
 			c.outcome.Usage = test.usage
 			c.checkUsage()
 			want := test.usage

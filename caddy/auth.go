@@ -33,12 +33,9 @@ func (*Auth) CaddyModule() caddy.ModuleInfo {
 
 // ServeHTTP lets authenticated requests pass.
 func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	passed := false
-	err := a.Authentication.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-		passed = true
-		return next.ServeHTTP(w, r)
-	}))
-	if passed || err == nil {
+	after := &passing{next: next}
+	err := a.Authentication.ServeHTTP(w, r, after)
+	if after.passed || err == nil {
 		return err
 	}
 	message := "the API key that was sent is not valid"
@@ -53,6 +50,18 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		RequestID: alipayai.NewRequestID(),
 	}.WriteHTTP(w)
 	return nil
+}
+
+// passing is the next handler, and whether a request has come to it.
+type passing struct {
+	next   caddyhttp.Handler
+	passed bool
+}
+
+// ServeHTTP implements [caddyhttp.Handler].
+func (p *passing) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
+	p.passed = true
+	return p.next.ServeHTTP(w, r)
 }
 
 // Interface guards

@@ -2,6 +2,7 @@ package alipaycaddy
 
 import (
 	"errors"
+	"net/http"
 	"strconv"
 	"sync"
 
@@ -160,6 +161,15 @@ func (m *metrics) tokenFetched(provider string, err error) {
 	m.tokenFetches.WithLabelValues(provider, result).Inc()
 }
 
+// statusLabel is a status as a label. That of nearly every call is a constant, and no
+// allocation.
+func statusLabel(status int) string {
+	if status == http.StatusOK {
+		return "200"
+	}
+	return strconv.Itoa(status)
+}
+
 func (m *metrics) settled(o *alipayai.Outcome) {
 	for i := range o.Costs {
 		m.spent(&o.Costs[i])
@@ -169,7 +179,7 @@ func (m *metrics) settled(o *alipayai.Outcome) {
 		m.stored.WithLabelValues(provider, string(o.Stored)).Inc()
 		provider = string(o.Stored) // which was asked, and fast
 	}
-	m.requests.WithLabelValues(provider, endpoint, strconv.Itoa(o.Status), failure.Known(o.Code)).Inc()
+	m.requests.WithLabelValues(provider, endpoint, statusLabel(o.Status), failure.Known(o.Code)).Inc()
 	m.duration.WithLabelValues(provider, endpoint).Observe(o.Duration.Seconds())
 	if o.FirstByte > 0 {
 		m.firstByte.WithLabelValues(provider, endpoint).Observe(o.FirstByte.Seconds())

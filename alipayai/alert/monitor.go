@@ -67,6 +67,9 @@ func (m *Monitor) AccountExhausted(provider string) {
 
 // AccountServed says that the provider answered a call.
 func (m *Monitor) AccountServed(provider string) {
+	if m.alerter.state.get(subject{AccountExhausted, provider}) == nil {
+		return // and no text is made for nearly every call
+	}
 	m.alerter.Resolve(AccountExhausted, provider, provider+" serves the account again")
 }
 

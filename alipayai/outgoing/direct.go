@@ -115,9 +115,9 @@ func newDirect(base *http.Transport, u *url.URL) *direct {
 // RoundTrip implements [http.RoundTripper] for plain requests to the host.
 func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	trace := httptrace.ContextClientTrace(ctx)
+	sender, trace := senderOf(ctx), httptrace.ContextClientTrace(ctx)
 	if trace == nil {
-		trace = new(httptrace.ClientTrace)
+		trace = noTrace
 	}
 	c, idled, err := d.connection(ctx, trace)
 	if err != nil {
@@ -127,17 +127,30 @@ func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	if sender != nil {
+		sender.Connected(c.Conn, idled > 0)
+	}
 	if trace.GotConn != nil {
 		trace.GotConn(httptrace.GotConnInfo{Conn: c.Conn, Reused: idled > 0, WasIdle: idled > 0, IdleTime: idled})
 	}
 	// The end of ctx closes the connection, and so ends each wait for it.
-	x := &exchange{c: c, ctx: ctx, stop: context.AfterFunc(ctx, c.close)}
+	var x *exchange
+	if b, ok := req.Body.(*Body); ok {
+		x = &b.exchange
+	} else {
+		x = new(exchange)
+	}
+	x.c, x.ctx = c, ctx
+	x.lifetime.begin(ctx, sender, c.close)
 	resp, err := x.send(req, trace)
 	if err != nil {
 		return nil, x.end(err)
 	}
 	return resp, nil
 }
+
+// noTrace is that of requests without one.
+var noTrace = new(httptrace.ClientTrace)
 
 // connection gives one that has idled, and for how long, or makes a new one.
 func (d *direct) connection(ctx context.Context, trace *httptrace.ClientTrace) (c *connection, idled time.Duration, err error) {

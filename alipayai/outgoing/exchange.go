@@ -129,11 +129,15 @@ const maxHead = 10 << 20
 
 // exchange is one request on a connection, and the body of its answer.
 type exchange struct {
-	c    *connection
-	ctx  context.Context
-	stop func() bool // what ctx's end does
-	body io.ReadCloser
-	keep bool // whether the connection may carry another one
+	c        *connection
+	ctx      context.Context
+	lifetime lifetime
+	body     io.Reader
+	keep     bool // whether the connection may carry another one
+
+	// What is read plainly, in one piece with the rest.
+	response http.Response
+	plain    plainBody
 
 	mu  sync.Mutex // Close may come while Read waits
 	err error      // why it has ended; nil before
@@ -145,30 +149,24 @@ func (x *exchange) send(req *http.Request, trace *httptrace.ClientTrace) (*http.
 	if err := c.writeRequest(req, trace); err != nil {
 		return nil, err
 	}
+	if x.lifetime.sender != nil {
+		x.lifetime.sender.Written()
+	}
 	c.read = readers.Get().(*bufio.Reader)
 	c.read.Reset(c)
 	c.left = cmp.Or(c.of.base.MaxResponseHeaderBytes, maxHead)
 	if _, err := c.read.Peek(1); err != nil {
 		return nil, err
 	}
+	if x.lifetime.sender != nil {
+		x.lifetime.sender.Answering()
+	}
 	if trace.GotFirstResponseByte != nil {
 		trace.GotFirstResponseByte()
 	}
-	var resp *http.Response
-	for {
-		var err error
-		if resp, err = http.ReadResponse(c.read, req); err != nil {
-			return nil, fmt.Errorf("reading the answer's header: %w", err)
-		}
-		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
-			break
-		}
-		if trace.Got1xxResponse != nil {
-			if err := trace.Got1xxResponse(resp.StatusCode, textproto.MIMEHeader(resp.Header)); err != nil {
-				return nil, err
-			}
-			c.left = cmp.Or(c.of.base.MaxResponseHeaderBytes, maxHead) // who takes them counts them
-		}
+	resp, err := x.readHead(req, trace)
+	if err != nil {
+		return nil, err
 	}
 	c.left = math.MaxInt64
 	resp.TLS = c.tls
@@ -179,6 +177,33 @@ func (x *exchange) send(req *http.Request, trace *httptrace.ClientTrace) (*http.
 	}
 	x.body, resp.Body = resp.Body, x
 	return resp, nil
+}
+
+// readHead reads the head of the answer, after those that are informational.
+func (x *exchange) readHead(req *http.Request, trace *httptrace.ClientTrace) (*http.Response, error) {
+	c := x.c
+	for {
+		x.response.Request = req
+		if readPlain(c.read, &x.response, &x.plain) {
+			return &x.response, nil
+		}
+		resp, err := http.ReadResponse(c.read, req)
+		if err != nil {
+			return nil, fmt.Errorf("reading the answer's header: %w", err)
+		}
+		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			return resp, nil
+		}
+		if trace.Got1xxResponse != nil {
+			if x.lifetime.sender != nil {
+				x.lifetime.sender.Informational(resp.Header)
+			}
+			if err := trace.Got1xxResponse(resp.StatusCode, textproto.MIMEHeader(resp.Header)); err != nil {
+				return nil, err
+			}
+			c.left = cmp.Or(c.of.base.MaxResponseHeaderBytes, maxHead) // who takes them counts them
+		}
+	}
 }
 
 // writeRequest writes a request whole.
@@ -239,7 +264,7 @@ func (x *exchange) end(err error) error {
 		readers.Put(c.read)
 		c.read = nil
 	}
-	if stopped := x.stop(); !stopped || !whole || !x.keep || c.broken || c.raw == nil || !c.of.give(c) {
+	if kept := x.lifetime.end(); !kept || !whole || !x.keep || c.broken || c.raw == nil || !c.of.give(c) {
 		c.close()
 	}
 	return x.err

@@ -13,7 +13,7 @@ import (
 )
 
 // writePlain writes a request as [http.Request.Write] does, byte for byte and with
-// the same traces, without its fifteen allocations. It does so for what the gateway
+// the same traces, without its allocations. It does so for what the gateway
 // composes, and reports false, with nothing written, for what takes more thought.
 // The request is plain.
 func writePlain(w *bufio.Writer, req *http.Request, trace *httptrace.ClientTrace) (bool, error) {
@@ -22,7 +22,7 @@ func writePlain(w *bufio.Writer, req *http.Request, trace *httptrace.ClientTrace
 	if host == "" {
 		host = req.URL.Host
 	}
-	target, length := req.URL.RequestURI(), strconv.FormatInt(req.ContentLength, 10)
+	target := req.URL.RequestURI()
 	if body == nil || int64(body.Len()) != req.ContentLength || body.Len() == 0 || len(req.TransferEncoding) > 0 || req.Close ||
 		req.Method == "" || len(agent) == 0 || textproto.TrimString(agent[0]) == "" || len(req.Header) > fields ||
 		strings.IndexFunc(host, isUnusualInHost) >= 0 || host == "" || strings.IndexFunc(target, isControl) >= 0 {
@@ -46,14 +46,16 @@ func writePlain(w *bufio.Writer, req *http.Request, trace *httptrace.ClientTrace
 	_, _ = w.WriteString(" HTTP/1.1\r\n")
 	writeField(w, "Host", host)
 	writeField(w, "User-Agent", agent[0])
-	writeField(w, "Content-Length", length)
+	_, _ = w.WriteString("Content-Length: ")
+	_, _ = w.Write(strconv.AppendInt(w.AvailableBuffer(), req.ContentLength, 10))
+	_, _ = w.WriteString("\r\n")
 	for _, name := range names {
 		writeField(w, name, req.Header[name]...)
 	}
 	if trace.WroteHeaderField != nil {
 		trace.WroteHeaderField("Host", []string{host})
 		trace.WroteHeaderField("User-Agent", trimmed(agent[:1]))
-		trace.WroteHeaderField("Content-Length", []string{length})
+		trace.WroteHeaderField("Content-Length", []string{strconv.FormatInt(req.ContentLength, 10)})
 		for _, name := range names {
 			trace.WroteHeaderField(name, trimmed(req.Header[name]))
 		}
@@ -104,6 +106,9 @@ func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 // bodyReader gives what a body in memory is read from; nil for another body, whose
 // reading may have to wait. net/http looks in the same way (isKnownInMemoryReader).
 func bodyReader(body any) *bytes.Reader {
+	if b, ok := body.(*Body); ok {
+		return &b.Reader
+	}
 	if reflect.TypeOf(body) != readerBody {
 		return nil
 	}

@@ -87,13 +87,12 @@ func TestWritePlainAllocates(t *testing.T) {
 		if done, err := writePlain(w, req, trace); !done || err != nil {
 			t.Fatal(done, err)
 		}
-	}); n > 2 {
+	}); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
-// A round trip on a kept connection costs what reading the answer does, and little besides; net/http's takes more than twice
-// as many allocations.
+// A round trip on a kept connection costs nine allocations at most; net/http's takes some forty.
 func TestDirectAllocates(t *testing.T) {
 	l, base, err := badupstream.HTTP1.Listen()
 	if err != nil {
@@ -125,9 +124,11 @@ func TestDirectAllocates(t *testing.T) {
 	}()
 	connections := NewTransport(base)
 	defer connections.CloseIdleConnections()
-	body, room := bodyReader(req.Body), make([]byte, 64)
+	room := make([]byte, 64)
 	n := testing.AllocsPerRun(200, func() {
-		_, _ = body.Seek(0, io.SeekStart)
+		own := new(Body)
+		own.Reset([]byte("{}"))
+		req.Body = own
 		resp, err := connections.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
@@ -136,7 +137,7 @@ func TestDirectAllocates(t *testing.T) {
 			_, err = resp.Body.Read(room)
 		}
 	})
-	if len(connections.directs) != 1 || n > 20 {
+	if len(connections.directs) != 1 || n > 9 {
 		t.Errorf("%v allocations", n)
 	}
 }

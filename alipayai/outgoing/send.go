@@ -15,6 +15,9 @@ import (
 // Send sends req over rt, once. It changes req as [Once] does.
 func Send(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
 	Once(req)
+	if _, ok := rt.(*Transport); !ok {
+		req = forNetHTTP(req)
+	}
 	return rt.RoundTrip(req)
 }
 

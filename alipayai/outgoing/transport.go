@@ -118,7 +118,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	p := t.current.Load()
-	resp, err := p.transport.RoundTrip(req)
+	resp, err := p.transport.RoundTrip(forNetHTTP(req))
 	switch {
 	case err != nil:
 		if timedOut(req.Context(), err) {

@@ -2,7 +2,6 @@ package replay
 
 import (
 	"bytes"
-	"container/list"
 	"context"
 	"sync"
 	"time"
@@ -17,8 +16,8 @@ type MemoryCache struct {
 	now func() time.Time
 
 	mu      sync.Mutex
-	entries map[Key]*list.Element // of *cached
-	recent  *list.List            // the entry used last in front
+	entries map[Key]*node[cached]
+	recent  list[cached] // the entry used last in front
 	bytes   int64
 }
 
@@ -32,7 +31,7 @@ type cached struct {
 
 // NewMemoryCache makes an empty one.
 func NewMemoryCache(now func() time.Time) *MemoryCache {
-	return &MemoryCache{now: now, entries: make(map[Key]*list.Element), recent: list.New()}
+	return &MemoryCache{now: now, entries: make(map[Key]*node[cached])}
 }
 
 // Within bounds the cache to maxBytes: Put evicts the answers that were used least
@@ -52,17 +51,17 @@ func (m memoryCache) Get(ctx context.Context, _ string, key Key) (Answer, bool, 
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	element, ok := m.entries[key]
+	n, ok := m.entries[key]
 	if !ok {
 		return Answer{}, false, nil
 	}
-	entry := element.Value.(*cached)
-	if !m.now().Before(entry.expires) {
-		m.remove(element)
+	if !m.now().Before(n.value.expires) {
+		m.remove(n)
 		return Answer{}, false, nil
 	}
-	m.recent.MoveToFront(element)
-	answer := entry.answer
+	m.recent.remove(n)
+	m.recent.pushFront(n)
+	answer := n.value.answer
 	answer.Body, answer.Kept = bytes.Clone(answer.Body), false // the entry's own is written over some time
 	return answer, true, nil
 }
@@ -85,7 +84,7 @@ func (m memoryCache) Put(_ context.Context, _ string, key Key, answer Answer, tt
 		spare = m.remove(former)
 	}
 	for m.bytes+size > m.maxBytes {
-		spare = m.remove(m.recent.Back())
+		spare = m.remove(m.recent.back)
 	}
 	if !answer.Kept {
 		if n := len(answer.Body); cap(spare) > n+spareRoom(n) {
@@ -93,14 +92,17 @@ func (m memoryCache) Put(_ context.Context, _ string, key Key, answer Answer, tt
 		}
 		answer.Body = append(spare[:0], answer.Body...)
 	}
-	m.entries[key] = m.recent.PushFront(&cached{key, answer, size, expires})
+	n := &node[cached]{value: cached{key, answer, size, expires}}
+	m.recent.pushFront(n)
+	m.entries[key] = n
 	m.bytes += size
 	return nil
 }
 
 // remove gives the body if only the entry had it.
-func (m *MemoryCache) remove(element *list.Element) []byte {
-	entry := m.recent.Remove(element).(*cached)
+func (m *MemoryCache) remove(n *node[cached]) []byte {
+	m.recent.remove(n)
+	entry := &n.value
 	delete(m.entries, entry.key)
 	m.bytes -= entry.size
 	if entry.answer.Kept {

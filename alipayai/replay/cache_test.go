@@ -84,8 +84,8 @@ func TestMemoryCacheLetsGoWhatWasUsedLeastRecently(t *testing.T) {
 	}
 	want := func(numbers ...int) {
 		t.Helper()
-		if len(c.entries) != len(numbers) || c.recent.Len() != len(numbers) || c.bytes != int64(len(numbers))*one {
-			t.Errorf("%d entries, %d in the list, %d bytes, want %d of %d bytes", len(c.entries), c.recent.Len(), c.bytes, len(numbers), one)
+		if len(c.entries) != len(numbers) || c.recent.length != len(numbers) || c.bytes != int64(len(numbers))*one {
+			t.Errorf("%d entries, %d in the list, %d bytes, want %d of %d bytes", len(c.entries), c.recent.length, c.bytes, len(numbers), one)
 		}
 		for _, n := range numbers {
 			if _, ok := c.entries[keyOf(n)]; !ok {
@@ -202,11 +202,11 @@ func TestMemoryCacheIsSafeForConcurrentUse(t *testing.T) {
 	}
 	workers.Wait()
 	var bytes int64
-	for _, element := range c.entries {
-		bytes += element.Value.(*cached).size
+	for _, n := range c.entries {
+		bytes += n.value.size
 	}
-	if bytes != c.bytes || len(c.entries) != c.recent.Len() || bytes > large {
-		t.Errorf("%d bytes in %d entries, counted are %d in %d", bytes, len(c.entries), c.bytes, c.recent.Len())
+	if bytes != c.bytes || len(c.entries) != c.recent.length || bytes > large {
+		t.Errorf("%d bytes in %d entries, counted are %d in %d", bytes, len(c.entries), c.bytes, c.recent.length)
 	}
 }
 

@@ -3,7 +3,6 @@ package replay
 import (
 	"bytes"
 	"container/heap"
-	"container/list"
 	"context"
 	"fmt"
 	"sync"
@@ -16,10 +15,10 @@ type MemoryClaims struct {
 
 	mu       sync.Mutex
 	records  map[Key]*record
-	ending   endings    // the same, by when they end
-	finished *list.List // those with an answer, the oldest in front
-	bytes    int64      // of all
-	answers  int64      // of the answers alone
+	ending   endings       // the same, by when they end
+	finished list[*record] // those with an answer, the oldest in front
+	bytes    int64         // of all
+	answers  int64         // of the answers alone
 	// keys are how many each tenant has.
 	keys map[string]int64
 }
@@ -35,12 +34,12 @@ type record struct {
 	expires time.Time
 	lease   time.Time     // when a call that has left counts as held
 	index   int           // in ending
-	element *list.Element // in finished, nil unless it is there
+	place   node[*record] // in finished, while there is an answer
 }
 
 // NewMemoryClaims makes an empty one.
 func NewMemoryClaims(now func() time.Time) *MemoryClaims {
-	return &MemoryClaims{now: now, records: make(map[Key]*record), finished: list.New(), keys: make(map[string]int64)}
+	return &MemoryClaims{now: now, records: make(map[Key]*record), keys: make(map[string]int64)}
 }
 
 // Within are the claims as ones that may take maxBytes. Where there is no room,
@@ -73,11 +72,12 @@ func (m memoryClaims) Claim(ctx context.Context, tenant string, key Key, request
 	r, taken := m.records[key]
 	switch {
 	case !taken:
-		claim := &memoryClaim{claims: m, record: &record{key: key, tenant: tenant, request: request}}
+		claim := &memoryClaim{claims: m, record: record{key: key, tenant: tenant, request: request}}
+		claim.record.place.value = &claim.record
 		if !m.roomForKey(tenant, m.maxBytes) {
 			return nil, nil, errFull
 		}
-		m.insert(claim.record, inFlight, Answer{}, lease)
+		m.insert(&claim.record, inFlight, Answer{}, lease)
 		return claim, nil, nil
 	case r.request != request:
 		return nil, nil, ErrMismatch
@@ -91,10 +91,10 @@ func (m memoryClaims) Claim(ctx context.Context, tenant string, key Key, request
 	return nil, &answer, nil
 }
 
-// memoryClaim is a Claim in memory.
+// memoryClaim is a Claim in memory, in one piece with its record.
 type memoryClaim struct {
 	claims memoryClaims
-	record *record
+	record record
 }
 
 // Leave implements Claim.
@@ -103,7 +103,7 @@ func (c *memoryClaim) Leave(_ context.Context, lease, ttl time.Duration) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.expire()
-	if m.records[c.record.key] != c.record {
+	if m.records[c.record.key] != &c.record {
 		return ErrLost
 	}
 	return c.leave(lease, ttl)
@@ -147,7 +147,7 @@ func (c *memoryClaim) Hold(_ context.Context, ttl time.Duration) error {
 
 // Release implements Claim.
 func (c *memoryClaim) Release(context.Context) error {
-	m, r := c.claims, c.record
+	m, r := c.claims, &c.record
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.expire()
@@ -159,7 +159,7 @@ func (c *memoryClaim) Release(context.Context) error {
 
 // settle runs under the mutex.
 func (c *memoryClaim) settle(to state, answer Answer, ttl time.Duration) error {
-	m, r := c.claims, c.record
+	m, r := c.claims, &c.record
 	m.expire()
 	switch at := m.records[r.key]; {
 	case at == nil:
@@ -200,7 +200,7 @@ func (m *MemoryClaims) room(size, maxBytes int64) bool {
 		return false
 	}
 	for m.bytes+size > maxBytes {
-		r := m.finished.Front().Value.(*record)
+		r := m.finished.front.value
 		m.forget(r)
 		r.state = served
 	}
@@ -212,10 +212,10 @@ func (m *MemoryClaims) forget(r *record) {
 	if r.state != finished {
 		return
 	}
-	m.finished.Remove(r.element)
+	m.finished.remove(&r.place)
 	m.answers -= r.size - entryOverhead
 	m.bytes -= r.size - entryOverhead
-	r.element, r.answer, r.size = nil, Answer{}, entryOverhead
+	r.answer, r.size = Answer{}, entryOverhead
 }
 
 // expire removes what has ended.
@@ -240,7 +240,7 @@ func (m *MemoryClaims) insert(r *record, to state, answer Answer, ttl time.Durat
 	}
 	m.bytes += r.size
 	if to == finished {
-		r.element = m.finished.PushBack(r)
+		m.finished.pushBack(&r.place)
 		m.answers += r.size - entryOverhead
 	}
 }

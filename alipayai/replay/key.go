@@ -19,11 +19,19 @@ func NewKey(parts ...string) Key {
 	var room [512]byte // for what most keys are made of, without an allocation
 	b := room[:0]
 	for _, part := range parts {
-		b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
-		b = append(b, part...)
+		b = AppendPart(b, part)
 	}
-	return sha256.Sum256(b)
+	return KeyOf(b)
 }
+
+// AppendPart appends a part of a key as NewKey does, for those that are no strings.
+func AppendPart[T string | []byte](b []byte, part T) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
+	return append(b, part...)
+}
+
+// KeyOf makes the key of parts that AppendPart has appended.
+func KeyOf(parts []byte) Key { return sha256.Sum256(parts) }
 
 // name is the key in the name of something.
 func (k Key) name() string { return redisstore.Name(k) }

@@ -1,11 +1,9 @@
 package upstream
 
 import (
-	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -38,7 +36,7 @@ func (x *Exchange) compose(r *Request) *failure.Failure {
 func (x *Exchange) sign(r *Request) error {
 	p := x.provider
 	method, u, asked, target := p.address(r)
-	h, body := p.composeHeader(r, x.token), r.Body
+	h, body := p.composeHeader(r, x.token, &x.own), r.Body
 	x.skew = p.Clock.Skew()
 	if p.Scheme != nil {
 		m := p.message(method, target, h, body, p.signingTime(x.now()))
@@ -49,7 +47,10 @@ func (x *Exchange) sign(r *Request) error {
 		if err != nil {
 			return fmt.Errorf("provider %s: signing: %w", p.Name, err)
 		}
-		values := make([]string, len(s.Fields)) // one array for all
+		values := x.signed[:]
+		if len(s.Fields) > len(values) {
+			values = make([]string, len(s.Fields))
+		}
 		for i := range s.Fields {
 			values[i] = s.Fields[i].Value
 			h[s.Fields[i].Name] = values[i : i+1 : i+1]
@@ -67,12 +68,11 @@ func (x *Exchange) sign(r *Request) error {
 		}
 	}
 	req := &x.request
-	*req = *blank.WithContext(x.traced())
+	*req = *blank.WithContext(&x.ctx)
 	req.Method, req.URL, req.Host, req.Header = method, u, p.BaseURL.Host, h
 	if len(body) > 0 {
-		// This very type tells net/http that the body will not keep it waiting,
-		// so head and body leave in one packet.
-		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		x.body.Reset(body)
+		req.Body, req.ContentLength = &x.body, int64(len(body))
 	}
 	x.Request = req
 	return nil
@@ -101,18 +101,18 @@ var composedByClient = [...]string{
 	"Alipay-Request-Id", "Alipay-Encrypt-Type", "Alipay-Encryption-Algm",
 }
 
-// composeHeader makes the header of a request, apart from its signature.
-func (p *Provider) composeHeader(r *Request, token string) http.Header {
+// composeHeader makes the header of a request, apart from its signature. own is room for
+// the values that are this request's own.
+func (p *Provider) composeHeader(r *Request, token string, own *[2]string) http.Header {
 	// A map of at most eight entries is one small allocation, and an ordinary
 	// signed call has just so many.
 	h := make(http.Header, 8)
 	h["User-Agent"] = userAgentValue
 	h["Accept-Encoding"] = identity
-	// One array for the values that are this request's own.
-	own := [2]string{r.ID, p.TokenPrefix + token}
+	own[0] = r.ID
 	if r.Client != nil {
-		Forward(h, r.Client.Header, forwardedToUpstream[:])
-		Forward(h, r.Client.Header, composedByClient[:])
+		Forward(h, r.Client.Header, forwardedToUpstream[:], nil)
+		Forward(h, r.Client.Header, composedByClient[:], nil)
 		if name := p.Profile.Kind().RequestID; name != "" && h.Get(name) == "" {
 			h[name] = []string{rand.Text()}
 		}
@@ -127,13 +127,29 @@ func (p *Provider) composeHeader(r *Request, token string) http.Header {
 		if name := p.Profile.Kind().RequestID; name != "" {
 			h[name] = own[0:1:1]
 		}
-		Forward(h, r.Header, forwardedToUpstream[:])
+		Forward(h, r.Header, forwardedToUpstream[:], nil)
 	}
 	maps.Copy(h, p.Header)
 	if token != "" {
+		own[1] = p.presented(token)
 		h[p.TokenHeader] = own[1:2:2]
 	}
 	return h
+}
+
+// presented is how a token goes into its field. Most requests carry the token of the one
+// before.
+func (p *Provider) presented(token string) string {
+	if p.TokenPrefix == "" {
+		return token
+	}
+	last := p.lastPresented.Load()
+	if last == nil || (*last)[len(p.TokenPrefix):] != token {
+		value := p.TokenPrefix + token
+		last = &value
+		p.lastPresented.Store(last)
+	}
+	return *last
 }
 
 // message is what gets signed: the exact bytes, with a time and a nonce that no

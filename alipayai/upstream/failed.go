@@ -17,7 +17,7 @@ func (x *Exchange) Broken(err error) *failure.Failure {
 	if errors.Is(err, ErrAnswerTooLarge) {
 		return failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's answer is larger than this gateway takes")
 	}
-	return failure.OfTransport(x.client, x.ctx, err, true)
+	return failure.OfTransport(x.client, &x.ctx, err, true)
 }
 
 // Failed makes the failure that the answer reports, or an event of it, and heeds it:

@@ -24,10 +24,15 @@ var (
 var forwardedToUpstream = [...]string{"Payment-Proof", "Traceparent", "Tracestate"}
 
 // Forward copies the named fields. The values are to's own: what comes after the
-// gateway may change them where they are, as Caddy's header directive does.
-func Forward(to, from http.Header, names []string) {
+// gateway may change them where they are, as Caddy's header directive does. Single
+// values are put into room, as long as there is any.
+func Forward(to, from http.Header, names, room []string) {
 	for _, name := range names {
-		if values := from[name]; len(values) > 0 {
+		switch values := from[name]; {
+		case len(values) == 1 && len(room) > 0:
+			room[0] = values[0]
+			to[name], room = room[:1:1], room[1:]
+		case len(values) > 0:
 			to[name] = slices.Clone(values)
 		}
 	}

@@ -5,9 +5,6 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,47 +61,43 @@ func (d *permit) stale(now time.Time) bool {
 	}
 }
 
-// traced makes the context of x's request, which tells the permit when there is a
-// connection, and when the request is written.
-func (x *Exchange) traced() context.Context {
+// sender is an exchange as package outgoing sees it, which tells the permit when there is
+// a connection, and when the request is written.
+type sender Exchange
+
+// Connected implements [outgoing.Sender].
+func (x *sender) Connected(conn net.Conn, idled bool) {
 	d := &x.permit
-	trace := &x.trace
-	*trace = httptrace.ClientTrace{
-		GotConn: func(conn httptrace.GotConnInfo) {
-			d.renew(x.ctx)
-			var reused int64
-			if conn.WasIdle && !multiplexed(conn.Conn) {
-				reused = time.Now().UnixNano()
-			}
-			d.reused.Store(reused) // net/http may have had another one before
-			d.connected.Store(true)
-			if x.connecting {
-				x.Watch.Pause() // it was for the time until here
-			}
-		},
-		WroteRequest:         func(httptrace.WroteRequestInfo) { d.correct() },
-		GotFirstResponseByte: func() { d.answering.Store(true) },
+	d.renew(&x.ctx)
+	var reused int64
+	if idled && !multiplexed(conn) {
+		reused = time.Now().UnixNano()
 	}
-	if x.provider.BaseURL.Scheme == "http" {
-		// Such a connection does not tell its protocol (HTTP/2 with prior
-		// knowledge, "h2c"), but the fields that are written do: a
-		// pseudo-header (RFC 9113, section 8.3) is of HTTP/2 or later. Over
-		// TLS the handshake has told, so each field's call is saved.
-		trace.WroteHeaderField = func(name string, _ []string) {
-			if strings.HasPrefix(name, ":") {
-				d.reused.Store(0)
-			}
-		}
+	d.reused.Store(reused) // net/http may have had another one before
+	d.connected.Store(true)
+	if x.connecting {
+		x.Watch.Pause() // it was for the time until here
 	}
-	// Who has asked for informational answers hands them on, after this.
-	if outer := httptrace.ContextClientTrace(x.client); outer != nil && outer.Got1xxResponse != nil {
-		trace.Got1xxResponse = func(_ int, header textproto.MIMEHeader) error {
-			x.mask().Header(http.Header(header))
-			return nil
-		}
-	}
-	return httptrace.WithClientTrace(x.ctx, trace)
 }
+
+// Multiplexed implements [outgoing.Sender].
+func (x *sender) Multiplexed() { x.permit.reused.Store(0) }
+
+// Written implements [outgoing.Sender].
+func (x *sender) Written() { x.permit.correct() }
+
+// Answering implements [outgoing.Sender].
+func (x *sender) Answering() { x.permit.answering.Store(true) }
+
+// Informational implements [outgoing.Sender]: who has asked for informational answers
+// hands them on, after this.
+func (x *sender) Informational(h http.Header) { (*Exchange)(x).mask().Header(h) }
+
+// CloseAtEnd implements [outgoing.Sender].
+func (x *sender) CloseAtEnd(close func()) { x.ctx.closeAtEnd(close) }
+
+// KeepOpen implements [outgoing.Sender].
+func (x *sender) KeepOpen() bool { return x.ctx.keepOpen() }
 
 // renew runs when a connection is there and the next thing is to write. If
 // making it took so long that the slot is stale, it waits for another one:

@@ -14,8 +14,8 @@ import (
 func TestForwardedValuesAreNotShared(t *testing.T) {
 	from := http.Header{"Traceparent": {"00-1", "00-2"}}
 	one, other := make(http.Header), make(http.Header)
-	Forward(one, from, []string{"Traceparent"})
-	Forward(other, from, []string{"Traceparent"})
+	Forward(one, from, []string{"Traceparent"}, make([]string, 2))
+	Forward(other, from, []string{"Traceparent"}, nil)
 	one["Traceparent"][0] = "changed"
 	for name, h := range map[string]http.Header{"the source": from, "another call": other} {
 		if got := strings.Join(h["Traceparent"], " "); got != "00-1 00-2" {

@@ -125,6 +125,8 @@ type Provider struct {
 	targets map[Endpoint]target
 	// signedAt is the time of the last signature, in Unix milliseconds.
 	signedAt atomic.Int64
+	// lastPresented is the token's field of the last request.
+	lastPresented atomic.Pointer[string]
 	// nonce: the scheme wants one for each message, whatever its kind says.
 	nonce bool
 }

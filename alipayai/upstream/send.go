@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"net/http"
-	"net/http/httptrace"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
@@ -56,6 +55,9 @@ type Request struct {
 	// Cleared is closed when it is known whether the request may leave, which Caller then says in Leaving: no permit is
 	// used before, since one is worth something only at its time. Nil for at once.
 	Cleared <-chan struct{}
+	// Room is where the exchange is put, in one piece with what it belongs to; nil for a
+	// place of its own. A second exchange must not have the room of the first.
+	Room *Exchange
 	// Caller hears of the request.
 	Caller Caller
 	// Transport carries the request; the provider's when nil.
@@ -87,12 +89,14 @@ type Exchange struct {
 
 	// What Request and its context point to, in one piece with the rest.
 	request http.Request
-	trace   httptrace.ClientTrace
+	body    outgoing.Body
+	own     [2]string // header values: the id and the token
+	signed  [4]string // and those of a signature
 
 	provider *Provider
 	// client is the caller's context, and ctx that of the exchange.
-	client, ctx  context.Context
-	cancel       context.CancelCauseFunc
+	client       context.Context
+	ctx          ending
 	now          func() time.Time
 	token, model string
 	permit       permit
@@ -114,17 +118,36 @@ type Exchange struct {
 //
 // ctx is the client's: a request ends with it.
 func (p *Provider) Send(ctx context.Context, r *Request) (*Exchange, *failure.Failure) {
-	x := &Exchange{provider: p, client: ctx, now: r.Now, model: r.Model}
+	x := r.Room
+	if x == nil {
+		x = new(Exchange)
+	}
+	x.provider, x.client, x.now, x.model = p, ctx, r.Now, r.Model
 	if x.now == nil {
 		x.now = time.Now
 	}
-	x.ctx, x.cancel = context.WithCancelCause(ctx)
-	x.Watch.begin(x.cancel)
+	x.begin()
 	if f := x.send(r); f != nil {
 		x.End()
 		return nil, f
 	}
 	return x, nil
+}
+
+// begin begins the exchange's context.
+func (x *Exchange) begin() {
+	wake := x.wake // one func for both
+	x.Watch.begin(&x.ctx, wake)
+	x.ctx.begin(x.client, (*sender)(x), wake)
+}
+
+// wake runs when the client has left, and when the watchdog's time has come.
+func (x *Exchange) wake() {
+	if err := x.client.Err(); err != nil {
+		x.ctx.end(err)
+		return
+	}
+	x.Watch.check()
 }
 
 func (x *Exchange) send(r *Request) *failure.Failure {
@@ -178,13 +201,13 @@ func (x *Exchange) admit(r *Request) *failure.Failure {
 func (x *Exchange) reserve(r *Request) *failure.Failure {
 	p := x.provider
 	began := x.now()
-	err := x.permit.reserve(x.ctx, p.Cap, r)
+	err := x.permit.reserve(&x.ctx, p.Cap, r)
 	if err == nil && !r.cleared() {
 		// The slot is for others to use; this request waits in the queue once more when it may leave.
 		x.permit.cancel()
 		select {
 		case <-r.Cleared:
-			err = x.permit.reserve(x.ctx, p.Cap, r)
+			err = x.permit.reserve(&x.ctx, p.Cap, r)
 		case <-x.ctx.Done():
 			err = x.ctx.Err()
 		}
@@ -197,7 +220,7 @@ func (x *Exchange) reserve(r *Request) *failure.Failure {
 	}
 	f := p.Cap.Rejected(err, x.now())
 	if x.ctx.Err() != nil { // the client left, or a deadline has passed
-		f = failure.OfTransport(x.client, x.ctx, err, false)
+		f = failure.OfTransport(x.client, &x.ctx, err, false)
 	}
 	r.Caller.Rejected(p, f.Code)
 	return f
@@ -233,7 +256,7 @@ func (x *Exchange) roundTrip(r *Request) *failure.Failure {
 		if r.Client != nil { // whose sender may want to know more than a failure says
 			err = p.hideError(x.Request, err)
 		}
-		f := failure.OfTransport(x.client, x.ctx, err, x.permit.left())
+		f := failure.OfTransport(x.client, &x.ctx, err, x.permit.left())
 		f.StaleConnection = f.Code == failure.CodeTruncated && x.permit.foundClosed(time.Now())
 		return f
 	}
@@ -253,12 +276,13 @@ func (x *Exchange) AwaitContent() {
 }
 
 // Context ends with the exchange.
-func (x *Exchange) Context() context.Context { return x.ctx }
+func (x *Exchange) Context() context.Context { return &x.ctx }
 
 // End ends the exchange, wherever it is.
 func (x *Exchange) End() {
 	x.Watch.Disarm()
-	x.cancel(ErrEnded)
+	x.ctx.detach()
+	x.ctx.end(ErrEnded)
 }
 
 // mask hides the credentials of the provider and of the request.

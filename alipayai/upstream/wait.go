@@ -58,7 +58,7 @@ func (x *Exchange) awaitHold(r *Request) *failure.Failure {
 		case <-timer.C:
 		case <-x.ctx.Done():
 			timer.Stop()
-			return failure.OfTransport(x.client, x.ctx, x.ctx.Err(), false)
+			return failure.OfTransport(x.client, &x.ctx, x.ctx.Err(), false)
 		}
 		now = x.now()
 		if left = p.Held(now, r.Model); left == 0 {
@@ -87,14 +87,14 @@ func (x *Exchange) takeToken(r *Request) *failure.Failure {
 	if !r.Latest.IsZero() {
 		wait = min(wait, r.Latest.Sub(now))
 	}
-	waiting, cancel := context.WithTimeoutCause(x.ctx, wait, errNoToken)
+	waiting, cancel := context.WithTimeoutCause(&x.ctx, wait, errNoToken)
 	defer cancel()
 	var err error
 	if x.token, err = p.Tokens.Token(waiting); err == nil {
 		return nil
 	}
 	if x.client.Err() != nil {
-		return failure.OfTransport(x.client, x.ctx, err, false)
+		return failure.OfTransport(x.client, &x.ctx, err, false)
 	}
 	return p.noToken(err)
 }

@@ -1,8 +1,6 @@
 package upstream
 
 import (
-	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,8 +13,9 @@ import (
 // Its methods belong to the attempt's goroutine. resume and pause are a store
 // each, since a stream calls them for every event.
 type Watchdog struct {
-	cancel context.CancelCauseFunc
-	start  time.Time
+	of    *ending // what it cancels
+	wake  func()  // runs check
+	start time.Time
 	// since is when the waiting began, in nanoseconds after start.
 	since atomic.Int64
 
@@ -27,17 +26,14 @@ type Watchdog struct {
 	cause error
 }
 
-// ErrEnded is the cause of an attempt that nothing waits for any more.
-var ErrEnded = errors.New("the attempt has ended")
-
 // Values of since that are no time.
 const (
 	notWaiting = -1
 	ended      = -2
 )
 
-// begin makes w the watchdog of what cancel cancels.
-func (w *Watchdog) begin(cancel context.CancelCauseFunc) { w.cancel, w.start = cancel, time.Now() }
+// begin makes w the watchdog of a context. wake is what a timer runs, which runs check.
+func (w *Watchdog) begin(of *ending, wake func()) { w.of, w.wake, w.start = of, wake, time.Now() }
 
 // Arm begins to wait, for at most d before the attempt is cancelled with cause.
 func (w *Watchdog) Arm(d time.Duration, cause error) {
@@ -48,7 +44,7 @@ func (w *Watchdog) Arm(d time.Duration, cause error) {
 	now := time.Duration(w.since.Load())
 	switch {
 	case w.timer == nil:
-		w.timer = time.AfterFunc(d, w.check)
+		w.timer = time.AfterFunc(d, w.wake)
 	case w.fires > now && w.fires <= now+d:
 		return // early enough: it looks then what is due
 	default:
@@ -86,7 +82,7 @@ func (w *Watchdog) check() {
 		left -= now - time.Duration(since)
 	}
 	if left <= 0 {
-		w.cancel(w.cause)
+		w.of.end(w.cause)
 		return
 	}
 	w.fires = now + left

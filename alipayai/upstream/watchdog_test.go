@@ -10,11 +10,16 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
 
+// watched makes a watchdog of a context.
+func watched(t *testing.T) (context.Context, *Watchdog) {
+	ctx, dog := &ending{client: t.Context()}, new(Watchdog)
+	dog.begin(ctx, dog.check)
+	return ctx, dog
+}
+
 func TestWatchdog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancelCause(t.Context())
-		dog := new(Watchdog)
-		dog.begin(cancel)
+		ctx, dog := watched(t)
 		dog.Arm(10*time.Second, failure.ErrNoHead)
 		time.Sleep(9 * time.Second)
 		dog.Arm(10*time.Second, failure.ErrNoEvent)
@@ -39,10 +44,7 @@ func TestWatchdog(t *testing.T) {
 
 func TestWatchdogThatIsDisarmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancelCause(t.Context())
-		defer cancel(nil)
-		dog := new(Watchdog)
-		dog.begin(cancel)
+		ctx, dog := watched(t)
 		dog.Arm(time.Second, failure.ErrNoHead)
 		dog.Disarm()
 		time.Sleep(time.Hour)

@@ -15,6 +15,7 @@ type ChunkReader struct {
 	last          Chunk
 	around        int // what its ContentBytes are besides that content
 	choices       choiceSet
+	room          [512]byte // for before and after of ordinary chunks
 }
 
 // Finished reports whether each of the choices that have come has its finish reason: there is no more of the answer to
@@ -35,6 +36,10 @@ func (r *ChunkReader) Read(ev Event) (Chunk, error) {
 	chunk, e, err := parseEvent(ev)
 	r.choices.merge(e.choices)
 	if err == nil && len(ev.Type) == 0 && chunk.Failure == nil && plainText(ev.Data[e.contentStart:e.contentEnd]) {
+		if r.before == nil {
+			const half = len(r.room) / 2
+			r.before, r.after = r.room[:0:half], r.room[half:half]
+		}
 		r.before = append(r.before, ev.Data[:e.contentStart]...)
 		r.after = append(r.after, ev.Data[e.contentEnd:]...)
 		r.last, r.around = chunk, chunk.ContentBytes-(e.contentEnd-e.contentStart)

@@ -57,8 +57,8 @@ type EventReader struct {
 	framed     int  // the next event ends here; 0 when that is not known yet
 	bareCR     bool // the line before ended in CR alone
 	begun      bool // a byte order mark has been found or can no longer come
-	large      int  // before the buffer grows beyond this, grow is called once; 0: never
-	grow       func() error
+	large      int  // before the buffer grows beyond this, grower is asked once; 0: never
+	grower     Grower
 	mark       int // length of the byte order mark at the front of the event to be parsed
 }
 
@@ -70,16 +70,28 @@ var eventBuffers = sync.Pool{New: func() any {
 // NewEventReader returns a reader of the events in r. An event of more than maxEvent bytes, its line ends included, is
 // refused with [ErrEventTooLarge]; maxEvent 0 means [MaxEventBytes]. Call Release when done.
 func NewEventReader(r io.Reader, maxEvent int) *EventReader {
+	events := new(EventReader)
+	events.Reset(r, maxEvent)
+	return events
+}
+
+// Reset makes of r what NewEventReader makes. It must be a new one, or released.
+func (r *EventReader) Reset(from io.Reader, maxEvent int) {
 	if maxEvent <= 0 {
 		maxEvent = MaxEventBytes
 	}
 	pooled := eventBuffers.Get().(*[]byte)
-	return &EventReader{r: r, max: maxEvent, pooled: pooled, buf: *pooled}
+	*r = EventReader{r: from, max: maxEvent, pooled: pooled, buf: *pooled}
 }
 
-// BeforeGrowing has grow called once before the buffer grows beyond size bytes, which is for one event. Its error is then the
+// Grower permits a buffer to grow.
+type Grower interface {
+	BeforeGrowing() error
+}
+
+// BeforeGrowing has g asked once before the buffer grows beyond size bytes, which is for one event. Its error is then the
 // reader's.
-func (r *EventReader) BeforeGrowing(size int, grow func() error) { r.large, r.grow = size, grow }
+func (r *EventReader) BeforeGrowing(size int, g Grower) { r.large, r.grower = size, g }
 
 // Beginning is what a body begins with.
 type Beginning int
@@ -180,6 +192,9 @@ func (r *EventReader) Next() (Event, error) {
 // forwarder should flush what it has written before it calls Next, which may block.
 func (r *EventReader) Buffered() bool { return r.frame() }
 
+// Ended reports whether the end of the stream has come, so that nothing follows what is buffered.
+func (r *EventReader) Ended() bool { return r.err != nil }
+
 // finish returns the reader's error, and at an early end of the stream the rest of it.
 func (r *EventReader) finish() (Event, error) {
 	if !errors.Is(r.err, io.EOF) || r.start == r.filled {
@@ -240,11 +255,11 @@ func (r *EventReader) fill() {
 	}
 	if r.filled == len(r.buf) {
 		size := min(2*len(r.buf), max(r.max, firstBuffer)+firstBuffer) // room to see that it is too large
-		if r.grow != nil && size > r.large {
-			if r.err = r.grow(); r.err != nil {
+		if r.grower != nil && size > r.large {
+			if r.err = r.grower.BeforeGrowing(); r.err != nil {
 				return
 			}
-			r.grow = nil
+			r.grower = nil
 		}
 		grown := make([]byte, size)
 		copy(grown, r.buf)

@@ -185,7 +185,9 @@ func TestPeekedBodiesAreReadAnewUnderAnotherHead(t *testing.T) {
 		},
 		"body": {
 			func(*http.Request) {},
-			func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader("{" + strings.Repeat(" ", len(hello)-1))) },
+			func(r *http.Request) {
+				r.Body = io.NopCloser(strings.NewReader("{" + strings.Repeat(" ", len(hello)-1)))
+			},
 			"invalid_json",
 		},
 	} {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
@@ -53,7 +52,6 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 		return
 	}
 	body := a.Body()
-	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(a.Status)
 	if d.write(w, body) != nil {
 		return
@@ -114,7 +112,9 @@ func (d *Door) stream(w http.ResponseWriter, a *alipayai.Answer) bool {
 			writeBy = now.Add(alipayai.ClientTimeout)
 			_ = out.SetWriteDeadline(writeBy) // where the server knows deadlines
 		}
-		if _, err = w.Write(events); err == nil {
+		// With its last events an answer's end mostly has come as well: the server sends
+		// both in one packet, which saves one of the eight that a busy stream is sent in.
+		if _, err = w.Write(events); err == nil && (!a.Ended() || a.ClosesSlowly()) {
 			err = out.Flush()
 		}
 		if err != nil {
