@@ -206,7 +206,7 @@ func (l *Ledger) wrote(b batch, waiting []chan error, dropped int, err error) {
 	if len(b.lines) > 0 || dropped > 0 {
 		l.options.Written(len(b.lines), dropped)
 	}
-	if (err == nil) != (was == nil) || err != nil && was == errNotOpen {
+	if (err == nil) != (was == nil) || err != nil && errors.Is(was, errNotOpen) {
 		l.options.Changed(err, "")
 	}
 }
@@ -225,7 +225,7 @@ func (l *Ledger) reopen() {
 	was := l.err
 	l.db, l.err = db, err
 	l.mu.Unlock()
-	if err != nil && (was == nil || was == errNotOpen) || err == nil && was != nil && was != errNotOpen {
+	if (err == nil) != (was == nil || errors.Is(was, errNotOpen)) {
 		l.options.Changed(err, "")
 	}
 }
