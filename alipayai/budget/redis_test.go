@@ -18,6 +18,10 @@ import (
 // patience bounds every wait of a test for something that has to happen.
 const patience = 15 * time.Second
 
+// testTimeout bounds an exchange in place of redisTimeout, since the machine may be busy
+// with other tests.
+const testTimeout = 10 * redisTimeout
+
 // replica is a process that shares budgets.
 type replica struct {
 	*Budgets
@@ -29,6 +33,7 @@ func newReplica(t *testing.T, addr string, replicas int) replica {
 	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, ContextTimeoutEnabled: true, DisableIdentity: true})
 	t.Cleanup(func() { _ = client.Close() })
 	store := NewRedis(client, replicas)
+	store.exchange.Timeout = testTimeout
 	b := New(store, time.Now)
 	store.Start(b)
 	t.Cleanup(func() { _ = store.Close() })
@@ -74,11 +79,15 @@ func TestReplicasShareABudget(t *testing.T) {
 				for refused := 0; refused < 3; {
 					most := price.Amount(1 + random.Int64N(100))
 					cost := price.Amount(random.Int64N(int64(most) + 1))
-					if err := r.spend(t, limits, most, cost); err != nil {
+					switch err := r.spend(t, limits, most, cost); {
+					case err == nil:
+						bill.add(cost)
+					case isExceeded(err):
 						refused++
-						continue
+					case !errors.Is(err, ErrUnavailable): // for a moment, on a busy machine
+						t.Error(err)
+						return
 					}
-					bill.add(cost)
 				}
 			})
 		}
@@ -110,9 +119,7 @@ func TestBudgetsOverOutages(t *testing.T) {
 			var bill bill
 			for _, r := range all {
 				r.ready(t)
-				if err := r.spend(t, limits, 1000, 1000); err != nil {
-					t.Fatal(err)
-				}
+				testwait.For(t, patience, "a first call", func() bool { return r.spend(t, limits, 1000, 1000) == nil })
 				bill.add(1000)
 			}
 			outage.Break()
@@ -121,7 +128,7 @@ func TestBudgetsOverOutages(t *testing.T) {
 				for range 400 {
 					began := time.Now()
 					err := r.spend(t, limits, 1000, 900)
-					if took := time.Since(began); took > 500*time.Millisecond {
+					if took := time.Since(began); took > recallWait+4*testTimeout {
 						t.Errorf("a call waited %s", took)
 					}
 					if err != nil {
@@ -195,7 +202,7 @@ func TestLateRequestsAtRedis(t *testing.T) {
 		t.Helper()
 		values, err := r.store.run(t.Context(), nameOf(key), "take", process, 0, seq, whole(amount), whole(had), whole(100), time.Until(end).Milliseconds())
 		if err != nil {
-			t.Fatal(err)
+			t.Fatal(err) // it had ten times as long as a call has
 		}
 		outcome, err := values.Integer(0)
 		others, err2 := values.Integer(1)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 )
@@ -64,9 +65,9 @@ func openFile(path string, readOnly bool) (db *bolt.DB, err error) {
 		return err
 	})
 	switch {
-	case errors.Is(err, bolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, ErrLocked
-	case errors.Is(err, bolt.ErrInvalid), errors.Is(err, bolt.ErrVersionMismatch), errors.Is(err, bolt.ErrChecksum):
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
 		return nil, fmt.Errorf("%w: %w", errCorrupt, err)
 	}
 	return db, err
@@ -180,7 +181,7 @@ func deleteBefore(lines *bolt.Bucket, before time.Time) error {
 	}
 	limit := uint64(max(before.UnixNano(), 0))
 	cursor := lines.Cursor()
-	for n := 0; n < maxDeleted; n++ {
+	for range maxDeleted {
 		key, _ := cursor.First()
 		if key == nil || binary.BigEndian.Uint64(key) >= limit {
 			return nil

@@ -41,6 +41,7 @@ type Options struct {
 // Close ends it.
 type Ledger struct {
 	options Options
+	room    int // for lines that wait: maxPending
 
 	start, end sync.Once
 	closing    chan struct{}
@@ -75,7 +76,7 @@ func New(o Options) *Ledger {
 		o.Written = func(int, int) {}
 	}
 	return &Ledger{
-		options: o, closing: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1),
+		options: o, room: maxPending, closing: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1),
 		budgets: make(map[string]taken), err: errNotOpen,
 	}
 }
@@ -110,7 +111,7 @@ func (l *Ledger) Keep(d time.Duration) {
 func (l *Ledger) Record(line Line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.pending) >= maxPending {
+	if len(l.pending) >= l.room {
 		l.dropped++
 		return
 	}
@@ -191,7 +192,7 @@ func (l *Ledger) wrote(b batch, waiting []chan error, dropped int, err error) {
 	was := l.err
 	l.err = err
 	if err != nil {
-		room := max(maxPending-len(b.lines), 0)
+		room := max(l.room-len(b.lines), 0)
 		dropped += max(len(l.pending)-room, 0)
 		l.pending = append(b.lines, l.pending[:min(len(l.pending), room)]...)
 		for key, amount := range b.budgets {
@@ -205,7 +206,7 @@ func (l *Ledger) wrote(b batch, waiting []chan error, dropped int, err error) {
 	if len(b.lines) > 0 || dropped > 0 {
 		l.options.Written(len(b.lines), dropped)
 	}
-	if (err == nil) != (was == nil) || err != nil && was == errNotOpen {
+	if (err == nil) != (was == nil) || err != nil && errors.Is(was, errNotOpen) {
 		l.options.Changed(err, "")
 	}
 }
@@ -224,7 +225,7 @@ func (l *Ledger) reopen() {
 	was := l.err
 	l.db, l.err = db, err
 	l.mu.Unlock()
-	if err != nil && (was == nil || was == errNotOpen) || err == nil && was != nil && was != errNotOpen {
+	if (err == nil) != (was == nil || errors.Is(was, errNotOpen)) {
 		l.options.Changed(err, "")
 	}
 }

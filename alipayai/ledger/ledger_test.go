@@ -289,28 +289,31 @@ func TestPendingLinesAreBounded(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l := openAt(t, filepath.Join(path, "ledger.db"), func(o *Options) {
-		o.Written = func(w, d int) {
-			mu.Lock()
-			defer mu.Unlock()
-			written, dropped = written+w, dropped+d
-		}
-	})
-	for range maxPending + 1000 {
+	l := New(Options{Path: filepath.Join(path, "ledger.db"), Written: func(w, d int) {
+		mu.Lock()
+		defer mu.Unlock()
+		written, dropped = written+w, dropped+d
+	}})
+	l.room = 500
+	l.Open()
+	defer l.Close()
+	for range l.room + 100 {
 		l.Record(lineAt(noon, "shop", 1))
 	}
-	if n := len(l.pending); n > maxPending {
+	l.mu.Lock()
+	if n := len(l.pending); n > l.room {
 		t.Errorf("%d lines wait", n)
 	}
+	l.mu.Unlock()
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
 	testwait.For(t, 3*patience, "the lines", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		return written+dropped == maxPending+1000
+		return written+dropped == l.room+100
 	})
-	if dropped != 1000 {
+	if dropped != 100 {
 		t.Errorf("%d lines were dropped", dropped)
 	}
 }
