@@ -95,7 +95,9 @@ var (
 		"Proxy": "Directive `alipayai_proxy`", "Breaker": "Directive `alipayai_proxy`", "CachedAnswer": "Directive `alipayai_proxy`",
 		"Idempotency": "Directive `alipayai_proxy`", "TenantLimit": "Directive `alipayai_proxy`",
 		"KeysAuth": "Directive `alipayai_auth`", "SigningTransport": "`transport alipayai` of `reverse_proxy`",
-		"Intents": "Option `intents`", "MatchCall": "Matcher `alipayai`",
+		"Moderator": "Option `moderator`", "ModeratorModel": "Option `moderator`", "Moderate": "Directive `alipayai_moderate`",
+		"RememberBlocked": "Directive `alipayai_proxy`",
+		"Intents":         "Option `intents`", "MatchCall": "Matcher `alipayai`",
 		"SandboxHandler": "Directive `alipayai_sandbox`", "SandboxApp": "Directive `alipayai_sandbox`",
 	}
 	sectionsOf = map[string][]string{
@@ -105,6 +107,7 @@ var (
 		"provider_caddyfile.go":  {"Option `provider`"},
 		"signature.go":           {"Option `signature`"},
 		"intents.go":             {"Option `intents`"},
+		"moderate_caddyfile.go":  {"Option `moderator`", "Directive `alipayai_moderate`"},
 		"matcher_caddyfile.go":   {"Matcher `alipayai`"},
 		"proxy_caddyfile.go":     {"Directive `alipayai_proxy`"},
 		"handlers_caddyfile.go":  {"Directive `alipayai_auth`", "Directive `alipayai_sandbox`", "`transport alipayai` of `reverse_proxy`"},

@@ -69,6 +69,9 @@ type Proxy struct {
 	// How calls with an `Idempotency-Key` are deduplicated. Default: see its fields.
 	Idempotency *Idempotency `json:"idempotency,omitempty"`
 
+	// What becomes of a request that a provider has blocked. Default: see its fields.
+	RememberBlocked *RememberBlocked `json:"remember_blocked,omitempty"`
+
 	// What tenants may use, by name; `*` stands for each of all others.
 	// Default: no limits.
 	Limits map[string]TenantLimit `json:"limits,omitempty"`

@@ -27,6 +27,7 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			max_bytes <size>
 //		}
 //		idempotency <ttl> | off
+//		remember_blocked <ttl> | off
 //		limit      <tenant>|* {
 //			requests_per_second <number>
 //			burst               <number>
@@ -53,6 +54,7 @@ func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{form: "breaker <failures> <within> [<open_for>], as breaker 3 5m 60s, or breaker off", read: h.unmarshalBreaker},
 		option{form: "cached_answer [first] <ttl>, as cached_answer 24h", read: h.unmarshalCachedAnswer},
 		option{form: "idempotency <ttl>, or idempotency off", read: h.unmarshalIdempotency},
+		option{form: "remember_blocked <ttl>, or remember_blocked off", read: h.unmarshalRememberBlocked},
 		option{form: "limit <tenant>|* { ... }", read: h.unmarshalLimit, repeats: true},
 		option{form: "weight <tenant>|* <number>", read: h.unmarshalWeight, repeats: true},
 		option{form: "priority <tenant>|* high|normal|low", read: named(&h.Priorities, word), repeats: true},
@@ -168,6 +170,21 @@ func (h *Proxy) unmarshalIdempotency(d *caddyfile.Dispenser) error {
 		return nil
 	}
 	return parseDuration(d, "idempotency", value, &i.TTL)
+}
+
+// unmarshalRememberBlocked reads `remember_blocked <ttl>` or `remember_blocked off`.
+func (h *Proxy) unmarshalRememberBlocked(d *caddyfile.Dispenser) error {
+	b := new(RememberBlocked)
+	h.RememberBlocked = b
+	var value string
+	if err := args(d, &value); err != nil {
+		return err
+	}
+	if value == "off" {
+		b.Off = true
+		return nil
+	}
+	return parseDuration(d, "remember_blocked", value, &b.TTL)
 }
 
 // Interface guards

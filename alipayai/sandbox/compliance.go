@@ -60,7 +60,7 @@ var (
 	gain = speaks(`return, profit, yield, gain, interest, earn, invest, fund, product, brochure, money, percent, %, lose, cent, dividend, wealth`,
 		`收益 回报 利息 年化 赚 亏 理财 投资 产品 基金 项目 百分之 % 高息 利率 本金 宣传 收益高 月息`)
 
-	buying  = speaks(`buy, sell, hold, invest, put ~(?:savings|money|pension|into), move ~into, get (?:in|out)\b, put everything, everything in, for my retirement, dump, pick, short, go long, trade, add to, cut, exit, enter, load up`,
+	buying = speaks(`buy, sell, hold, invest, put ~(?:savings|money|pension|into), move ~into, get (?:in|out)\b, put everything, everything in, for my retirement, dump, pick, short, go long, trade, add to, cut, exit, enter, load up`,
 		`买 卖 加仓 减仓 建仓 清仓 满仓 全仓 抄底 割肉 止损 止盈 持有 入手 上车 进场 离场 做空 做多 打新 补仓 梭哈 定投哪 入场 配置 布局 牛股 黑马 代码`)
 	advised = speaks(`should i, shall i, do i, can i get rich, which, what (?:stock|share|fund|coin|etf|crypto|should), recommend, suggest, advise, tell me, give me, pick, name (?:a|one|two|three|some), best, hot, tips?\b, is (?:it|now|this) ~(?:time|moment), right time, good time, is it (?:smart|wise|a good idea), do you recommend, worth, choose for me, for me`,
 		`推荐 荐 哪只 哪支 哪些 哪个 哪几 要不要 该不该 应该 该 能不能 可以~吗 值不值 值得 告诉我 给我 帮我 选 几只 几支 什么股 什么时候 还是 发我 时机 建议 要卖 要买 卖吗 买吗 可以 给个`)
