@@ -19,7 +19,7 @@ type Intents struct {
 	// examples of `financial`, `trivial` and `other`, in Chinese and English.
 	Folder string `json:"folder,omitempty"`
 
-	// The least probability, from 0 to 1, with which a call has an intent; below it, it has none. Default: `0.5`
+	// The least probability, from 0 to 1, with which a call has an intent; below it, it has none. Default: `0.4`
 	Confidence float64 `json:"confidence,omitempty"`
 }
 

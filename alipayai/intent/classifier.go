@@ -6,7 +6,7 @@ import (
 )
 
 // DefaultConfidence is the least probability with which a classifier names an intent.
-const DefaultConfidence = 0.5
+const DefaultConfidence = 0.4
 
 // Classifier tells intents apart. It may be used by several goroutines at once.
 type Classifier struct {

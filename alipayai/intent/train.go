@@ -7,7 +7,6 @@ import (
 	"slices"
 )
 
-// How it learns. The figures are those that held best in cross-validation over the built-in set.
 const (
 	epochs = 12
 	rate   = 0.5
@@ -74,18 +73,34 @@ func (t *trainer) run() {
 	for i := range order {
 		order[i] = i
 	}
-	state := uint64(1)
+	random := uint64(88172645463325252)
+	next := func() uint64 { // a generator by Marsaglia
+		random ^= random << 13
+		random ^= random >> 7
+		random ^= random << 17
+		return random
+	}
 	scores := make([]float32, len(t.c.intents))
+	var kept []uint32
 	for range epochs {
-		for i := len(order) - 1; i > 0; i-- { // Fisher and Yates, over a generator by Marsaglia
-			state ^= state << 13
-			state ^= state >> 7
-			state ^= state << 17
-			j := int(state % uint64(i+1)) //nolint:gosec // it is less than i+1
+		for i := len(order) - 1; i > 0; i-- { // Fisher and Yates
+			j := int(next() % uint64(i+1)) //nolint:gosec // it is less than i+1
 			order[i], order[j] = order[j], order[i]
 		}
 		for _, i := range order {
-			t.learn(t.features[i], t.labels[i], scores)
+			// Half of the features, other ones each time: with few examples it must not rely on a word alone. The first
+			// is the bias, which stays.
+			kept = append(kept[:0], t.features[i][0])
+			var bits uint64
+			for n, feature := range t.features[i][1:] {
+				if n%64 == 0 {
+					bits = next()
+				}
+				if bits>>(n%64)&1 == 1 {
+					kept = append(kept, feature)
+				}
+			}
+			t.learn(kept, t.labels[i], scores)
 		}
 	}
 }
