@@ -159,12 +159,11 @@ func (c *call) guardWhole(a *Answer) *failure.Failure {
 	if c.Guard == nil || a.body == nil || c.Endpoint != upstream.EndpointChat {
 		return nil
 	}
-	policy := ""
+	check := c.Guard.Rules.CheckAnswer
 	if upstream.IsEventStream(a.header) {
-		policy = c.Guard.Rules.CheckStream(a.body.Bytes())
-	} else {
-		policy = c.Guard.Rules.CheckAnswer(a.body.Bytes())
+		check = c.Guard.Rules.CheckStream
 	}
+	policy := check(a.body.Bytes())
 	if policy == "" {
 		return nil
 	}
@@ -174,9 +173,8 @@ func (c *call) guardWhole(a *Answer) *failure.Failure {
 // guardedStream is the guard of one stream.
 type guardedStream struct {
 	*moderate.Guard
-	c     *call
-	ctx   context.Context
-	texts bool
+	c   *call
+	ctx context.Context
 }
 
 // guardOf makes the guard of a stream whose exchange ends with ctx; nil for none.

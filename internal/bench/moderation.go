@@ -55,7 +55,7 @@ func benchModeration(ctx context.Context, s settings) (string, error) {
 	return b.String(), nil
 }
 
-// moderationTime is how long the rules take for one request, on a thread that does nothing else.
+// moderationTime is the CPU time that the rules take for one request.
 func moderationTime(rules *moderate.Rules, characters int) (time.Duration, error) {
 	text := []rune(strings.Repeat(moderatedText, characters/40+1))[:characters]
 	quoted, err := json.Marshal(string(text))
@@ -67,11 +67,15 @@ func moderationTime(rules *moderate.Rules, characters int) (time.Duration, error
 		return 0, err
 	}
 	const calls = 2000
-	began := time.Now()
+	before, err := cpuTime()
+	if err != nil {
+		return 0, err
+	}
 	for range calls {
 		if policy, found := rules.CheckTexts(request.Texts()); found {
 			return 0, fmt.Errorf("an ordinary prompt breaks policy %s", policy)
 		}
 	}
-	return time.Since(began) / calls, nil
+	after, err := cpuTime()
+	return (after - before) / calls, err
 }
