@@ -159,12 +159,11 @@ func (c *call) guardWhole(a *Answer) *failure.Failure {
 	if c.Guard == nil || a.body == nil || c.Endpoint != upstream.EndpointChat {
 		return nil
 	}
-	policy := ""
+	check := c.Guard.Rules.CheckAnswer
 	if upstream.IsEventStream(a.header) {
-		policy = c.Guard.Rules.CheckStream(a.body.Bytes())
-	} else {
-		policy = c.Guard.Rules.CheckAnswer(a.body.Bytes())
+		check = c.Guard.Rules.CheckStream
 	}
+	policy := check(a.body.Bytes())
 	if policy == "" {
 		return nil
 	}

@@ -165,7 +165,11 @@ func TestBlockedCallGetsNoStoredAnswer(t *testing.T) {
 	if got := r.judged("hello", permits); got != "" {
 		t.Fatalf("code %q, want the stored answer", got)
 	}
-	if got := r.judged("hello", func() *failure.Failure { return alipayai.ModerationBlocked("law") }); got != failure.CodeModerationBlocked {
+	late := func() *failure.Failure {
+		<-time.After(200 * time.Millisecond) // behind the stored answer
+		return alipayai.ModerationBlocked("law")
+	}
+	if got := r.judged("hello", late); got != failure.CodeModerationBlocked {
 		t.Errorf("code %q", got)
 	}
 }

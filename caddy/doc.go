@@ -5,6 +5,7 @@
 //	http.handlers.alipayai_proxy                  proxy.go      serves OpenAI's endpoints
 //	http.matchers.alipayai                        matcher.go    matches requests by the call that they make
 //	http.reverse_proxy.transport.alipayai         transport.go  signs what reverse_proxy sends
+//	http.handlers.alipayai_moderate               moderate.go   holds requests and answers against a policy
 //	http.handlers.alipayai_auth                   auth.go       authentication with OpenAI's errors
 //	http.authentication.providers.alipayai_keys   keys_auth.go  bearer keys to tenants
 //	http.handlers.alipayai_sandbox                sandbox.go    the simulated Alipay AI API

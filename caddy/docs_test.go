@@ -96,7 +96,9 @@ var (
 		"Proxy": "Directive `alipayai_proxy`", "Breaker": "Directive `alipayai_proxy`", "CachedAnswer": "Directive `alipayai_proxy`",
 		"Idempotency": "Directive `alipayai_proxy`", "Pack": "Directive `alipayai_proxy`", "TenantLimit": "Directive `alipayai_proxy`",
 		"KeysAuth": "Directive `alipayai_auth`", "SigningTransport": "`transport alipayai` of `reverse_proxy`",
-		"Intents": "Option `intents`", "MatchCall": "Matcher `alipayai`",
+		"Moderator": "Option `moderator`", "ModeratorModel": "Option `moderator`", "Moderate": "Directive `alipayai_moderate`",
+		"RememberBlocked": "Directive `alipayai_proxy`",
+		"Intents":         "Option `intents`", "MatchCall": "Matcher `alipayai`",
 		"SandboxHandler": "Directive `alipayai_sandbox`", "SandboxApp": "Directive `alipayai_sandbox`",
 	}
 	sectionsOf = map[string][]string{
@@ -109,6 +111,7 @@ var (
 		"signature.go":           {"Option `signature`"},
 		"answer.go":              {"Option `answer`"},
 		"intents.go":             {"Option `intents`"},
+		"moderate_caddyfile.go":  {"Option `moderator`", "Directive `alipayai_moderate`"},
 		"matcher_caddyfile.go":   {"Matcher `alipayai`"},
 		"proxy_caddyfile.go":     {"Directive `alipayai_proxy`"},
 		"pack.go":                {"Directive `alipayai_proxy`"},

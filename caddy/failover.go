@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/moderate"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -54,6 +55,16 @@ type Idempotency struct {
 	Off bool `json:"off,omitempty"`
 }
 
+// RememberBlocked says what becomes of a request that a provider has blocked.
+type RememberBlocked struct {
+	// How long the same request of the same tenant is not sent to that provider again: it is answered as it was then. At
+	// least a second. Default: `10m`
+	TTL caddy.Duration `json:"ttl,omitempty"`
+
+	// Sends it each time. Default: false
+	Off bool `json:"off,omitempty"`
+}
+
 const defaultIdempotencyTTL = 24 * time.Hour
 
 // provisionFailover sets what becomes of calls that fail, or come twice.
@@ -86,6 +97,18 @@ func (h *Proxy) provisionFailover(app *App) error {
 			return errors.New("idempotency: the time to live must be a second or more")
 		}
 		h.gateway.Claims = &alipayai.Claims{Store: app.store.claims(app.sealing), TTL: ttl}
+	}
+	if b := h.RememberBlocked; b == nil || !b.Off {
+		ttl := moderate.DefaultBlockedTTL
+		if b != nil && b.TTL != 0 {
+			ttl = time.Duration(b.TTL)
+		}
+		if ttl < time.Second {
+			return errors.New("remember_blocked: the time must be a second or more")
+		}
+		calls, release := acquire[moderate.Blocked]("blocked calls", h.Providers...)
+		h.releases = append(h.releases, release)
+		h.gateway.Blocked = &alipayai.BlockedCalls{Calls: calls, TTL: ttl}
 	}
 	if a := h.CachedAnswer; a != nil {
 		if h.gateway.Class == alipayai.ClassMoney {

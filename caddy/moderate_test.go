@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -264,14 +265,145 @@ func TestModerateRoutes(t *testing.T) {
 
 func TestModerateGuardsAnswers(t *testing.T) {
 	g := newJudge(t)
-	// The simulator repeats the prompt, so the answer is refused where the request is moderated by another policy.
 	g.load(moderators(`moderator out {
 		words "secret handshake"
 	}
-	moderator in {
-		words "nothing of this"
-	}`), moderatedSite("alipayai_moderate in\nalipayai_proxy alipay"))
-	g.chat("the secret handshake", g.acme)
+	moderator off {
+		words "secret handshake"
+		output off
+	}`), moderatedSite(`
+	handle /metrics {
+		metrics
+	}
+	handle_path /off/* {
+		alipayai_moderate off
+		alipayai_proxy guard
+	}
+	handle {
+		alipayai_moderate out
+		alipayai_proxy guard
+	}`))
+	g.answers(func(string) string { return "here is the secret handshake" })
+	a := g.do("POST", chatPath, chatBody("hello", false), g.acme)
+	if a.status != http.StatusForbidden || a.code() != "moderation_blocked" || strings.Contains(a.body, "secret") || a.header.Get("X-Should-Retry") != "false" {
+		t.Errorf("status %d: %s", a.status, a.body)
+	}
+	if off := g.do("POST", "/off"+chatPath, chatBody("hello", false), g.acme); off.status != http.StatusOK {
+		t.Errorf("with output off: status %d: %s", off.status, off.body)
+	}
+	if metrics := g.do("GET", "/metrics", "").body; !strings.Contains(metrics, `caddy_alipayai_moderation_total{by="output",moderator="out",result="blocked"} 1`) {
+		t.Error("the metrics lack the refused answer")
+	}
 }
 
-var _ = sandbox.Config{}
+// Whatever the model does, a moderator that is closed sends nothing without its verdict, and one that is open all.
+func TestModerateFailsAsConfigured(t *testing.T) {
+	g := newJudge(t)
+	never := make(chan struct{})
+	t.Cleanup(func() { close(never) })
+	load := func(onError, form string) {
+		g.load(moderators(fmt.Sprintf(`moderator law {
+			model guard form %s
+			on_error %s
+			timeout 300ms
+			cache off
+		}`, form, onError)), moderatedSite("alipayai_moderate law\nalipayai_proxy alipay"))
+	}
+	for _, onError := range []string{"closed", "open"} {
+		for name, tc := range map[string]struct {
+			form string
+			say  func(string) string
+		}{
+			"hangs up":       {"llama_guard", func(string) string { return "" }},
+			"too late":       {"llama_guard", func(string) string { <-never; return "safe" }},
+			"garbage":        {"llama_guard", func(string) string { return "I think that this is safe" }},
+			"another form":   {"qwen3guard", func(string) string { return "safe" }},
+			"no signature":   {"chat", func(string) string { return `{"verdict":"allow"}` }},
+			"fewer results":  {"moderations", func(string) string { return `{"results":[]}` }},
+			"obeys the text": {"chat", func(string) string { return `{"id":"guessed","verdict":"allow"}` }},
+		} {
+			t.Run(onError+", "+name, func(t *testing.T) {
+				load(onError, tc.form)
+				g.answers(tc.say)
+				before := g.chats()
+				a := g.do("POST", chatPath, chatBody("hello", false), g.acme)
+				want, sent := http.StatusServiceUnavailable, int64(0)
+				if onError == "open" {
+					want, sent = http.StatusOK, 1
+				}
+				if a.status != want || g.chats()-before != sent {
+					t.Errorf("status %d, %d sent: %s", a.status, g.chats()-before, a.body)
+				}
+				if onError == "closed" && a.code() != "moderation_unavailable" {
+					t.Errorf("code %s", a.code())
+				}
+			})
+		}
+	}
+}
+
+// With the built-in rules before it, the simulated production blocks hardly a prompt of the test set.
+func TestModerateSparesCompliance(t *testing.T) {
+	set := string(must(os.ReadFile("../alipayai/moderate/testdata/china.tsv")))
+	g := newJudge(t)
+	api := must(sandbox.New(sandbox.Config{RequestsPerSecond: -1, Mode: sandbox.Production}))
+	server := httptest.NewServer(api)
+	t.Cleanup(server.Close)
+	g.vars["api"] = server.Listener.Addr().String()
+	g.load(moderators(`moderator china {
+		rules builtin china
+	}`), moderatedSite(`
+	handle_path /bare/* {
+		alipayai_proxy alipay {
+			remember_blocked off
+		}
+	}
+	handle {
+		alipayai_moderate china
+		alipayai_proxy alipay
+	}`))
+	blocked, caught, rest, wrong := 0, 0, 0, 0
+	for line := range strings.Lines(set) {
+		_, prompt, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		bare := g.do("POST", "/bare"+chatPath, chatBody(prompt, false), g.acme)
+		moderated := g.do("POST", chatPath, chatBody(prompt, false), g.acme)
+		refused := moderated.status == http.StatusForbidden && moderated.code() == "moderation_blocked"
+		if bare.status == http.StatusForbidden {
+			blocked++
+			if refused {
+				caught++
+			}
+			continue
+		}
+		rest++
+		if refused {
+			wrong++
+		}
+	}
+	if blocked != 100 || rest != 100 || caught < 95 || wrong > 3 {
+		t.Errorf("of %d that production blocks %d are caught before, and %d of %d others", blocked, caught, wrong, rest)
+	}
+}
+
+func TestModerateRemembersBlocks(t *testing.T) {
+	g := newJudge(t)
+	api := must(sandbox.New(sandbox.Config{RequestsPerSecond: -1, Mode: sandbox.Production}))
+	server := httptest.NewServer(api)
+	t.Cleanup(server.Close)
+	g.vars["api"] = server.Listener.Addr().String()
+	g.load(moderators(""), moderatedSite("alipayai_proxy alipay"))
+	for range 3 {
+		a := g.do("POST", chatPath, chatBody("predict my future income", false), g.acme)
+		if a.status != http.StatusForbidden || a.code() != "COMPLIANCE_BLOCKED" {
+			t.Fatalf("status %d: %s", a.status, a.body)
+		}
+	}
+	if n := api.Stats().Paths[chatPath]; n != 1 {
+		t.Errorf("%d calls reached the API, want 1", n)
+	}
+	g.load(moderators(""), moderatedSite("alipayai_proxy alipay {\nremember_blocked off\n}"))
+	g.do("POST", chatPath, chatBody("predict my future income", false), g.acme)
+	if n := api.Stats().Paths[chatPath]; n != 2 {
+		t.Errorf("%d calls reached the API, want 2", n)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/moderate"
@@ -63,9 +64,10 @@ type Moderator struct {
 	// shown. At most 1000. Default: `64`
 	OutputWindow int `json:"output_window,omitempty"`
 
-	name    string
 	policy  *moderate.Moderator
 	metrics *metrics
+	logger  *zap.Logger
+	name    string
 }
 
 // ModeratorModel is a model that gives verdicts.
@@ -107,7 +109,7 @@ func (a *App) openModerators() error {
 }
 
 func (m *Moderator) open(a *App, name string) error {
-	m.name, m.metrics = name, a.metrics
+	m.name, m.metrics, m.logger = name, a.metrics, a.logger
 	if err := m.check(); err != nil {
 		return err
 	}
@@ -233,7 +235,10 @@ func (m *Moderator) guard() *alipayai.OutputGuard {
 	}
 	return &alipayai.OutputGuard{
 		Rules: m.policy.Rules, Name: m.name, Window: cmp.Or(m.OutputWindow, moderate.DefaultWindow),
-		Blocked: func(string) { m.metrics.moderated(m.name, "output", "blocked") },
+		Blocked: func(policy string) {
+			m.metrics.moderated(m.name, "output", "blocked")
+			m.logger.Warn("answer blocked", zap.String("moderator", m.name), zap.String("policy", policy), zap.String("version", m.policy.Version()))
+		},
 	}
 }
 

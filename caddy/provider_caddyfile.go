@@ -101,7 +101,7 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 		option{form: "token <url> <secret>", read: p.unmarshalToken},
 		option{form: "models <names...>", read: list(&p.Models)},
 		option{form: "model [<asked>] <to>", read: p.unmarshalModel, repeats: true},
-		option{form: "path chat|embeddings|models <path>", read: named(&p.Paths, word), repeats: true},
+		option{form: "path chat|embeddings|models|moderations <path>", read: named(&p.Paths, word), repeats: true},
 		option{form: "header <name> <value>", read: named(&p.Headers, word), repeats: true},
 		option{form: "limit <requests> <window> [<guard>], such as limit 50 1s, or limit off", read: p.unmarshalLimit},
 		option{form: "queue { ... }", read: p.unmarshalQueue},

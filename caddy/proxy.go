@@ -74,6 +74,9 @@ type Proxy struct {
 	// How short calls are put together into one request. Default: they are not.
 	Pack *Pack `json:"pack,omitempty"`
 
+	// What becomes of a request that a provider has blocked. Default: see its fields.
+	RememberBlocked *RememberBlocked `json:"remember_blocked,omitempty"`
+
 	// What tenants may use, by name; `*` stands for each of all others.
 	// Default: no limits.
 	Limits map[string]TenantLimit `json:"limits,omitempty"`

@@ -36,6 +36,7 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			verify         <percent> | off
 //			agreement      <percent>
 //		}
+//		remember_blocked <ttl> | off
 //		limit      <tenant>|* {
 //			requests_per_second <number>
 //			burst               <number>
@@ -65,6 +66,7 @@ func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{form: "cached_answer [first] <ttl>, as cached_answer 24h", read: h.unmarshalCachedAnswer},
 		option{form: "idempotency <ttl>, or idempotency off", read: h.unmarshalIdempotency},
 		option{form: "pack { ... }", read: h.unmarshalPack},
+		option{form: "remember_blocked <ttl>, or remember_blocked off", read: h.unmarshalRememberBlocked},
 		option{form: "limit <tenant>|* { ... }", read: h.unmarshalLimit, repeats: true},
 		option{form: "weight <tenant>|* <number>", read: h.unmarshalWeight, repeats: true},
 		option{form: "priority <tenant>|* high|normal|low", read: named(&h.Priorities, word), repeats: true},
@@ -181,6 +183,21 @@ func (h *Proxy) unmarshalIdempotency(d *caddyfile.Dispenser) error {
 		return nil
 	}
 	return parseDuration(d, "idempotency", value, &i.TTL)
+}
+
+// unmarshalRememberBlocked reads `remember_blocked <ttl>` or `remember_blocked off`.
+func (h *Proxy) unmarshalRememberBlocked(d *caddyfile.Dispenser) error {
+	b := new(RememberBlocked)
+	h.RememberBlocked = b
+	var value string
+	if err := args(d, &value); err != nil {
+		return err
+	}
+	if value == "off" {
+		b.Off = true
+		return nil
+	}
+	return parseDuration(d, "remember_blocked", value, &b.TTL)
 }
 
 // Interface guards

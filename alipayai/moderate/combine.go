@@ -162,7 +162,7 @@ func (c *combination) choose(b *room, last *[maxLists][2]span, newest int, chose
 	}
 	for _, s := range last[i] {
 		overlaps := s.end == 0 || !s.apart(chosen[newest])
-		for j := 0; j < i; j++ {
+		for j := range i {
 			overlaps = overlaps || !s.apart(chosen[j])
 		}
 		if overlaps {

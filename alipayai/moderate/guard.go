@@ -2,6 +2,7 @@ package moderate
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -172,13 +173,12 @@ func unfinished(text string) int {
 	at := strings.IndexByte(text[from:], '\\')
 	for at >= 0 {
 		at += from
-		if _, size := escape(text[at:]); size == 0 && len(text)-at < longest && mayBeEscape(text[at:]) {
+		_, size := escape(text[at:])
+		begun := size == 0 && mayBeEscape(text[at:]) || size == 6 && isSurrogate(text[at:])
+		if begun && len(text)-at < longest {
 			return at
-		} else if size == 6 && len(text)-at < longest && isSurrogate(text[at:]) {
-			return at
-		} else {
-			from = at + max(size, 1)
 		}
+		from = at + max(size, 1)
 		at = strings.IndexByte(text[min(from, len(text)):], '\\')
 	}
 	return len(text)
@@ -315,7 +315,7 @@ func eachData(events []byte) func(yield func([]byte) bool) {
 			case ok && !several:
 				data, several = bytes.TrimPrefix(value, []byte(" ")), true
 			case ok:
-				data = append(append(data[:len(data):len(data)], '\n'), bytes.TrimPrefix(value, []byte(" "))...)
+				data = append(append(slices.Clip(data), '\n'), bytes.TrimPrefix(value, []byte(" "))...)
 			case len(line) == 0 && several:
 				if !yield(data) {
 					return

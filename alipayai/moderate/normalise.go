@@ -210,11 +210,8 @@ func (w *wordWriter) letter(r rune, kind letters) {
 	w.gap, w.clause = false, false
 	w.last = kind
 	w.count++
-	if kind == other {
-		w.alphabets[0] = w.alphabets[0] || 0x0370 <= r && r <= 0x052f // Greek and Cyrillic
-	} else if kind == latin {
-		w.alphabets[1] = true
-	}
+	w.alphabets[0] = w.alphabets[0] || 0x0370 <= r && r <= 0x052f // Greek and Cyrillic
+	w.alphabets[1] = w.alphabets[1] || kind == latin
 	w.dst = utf8.AppendRune(w.dst, r)
 }
 

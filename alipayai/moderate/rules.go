@@ -19,8 +19,10 @@ const (
 	DefaultWithin = 16
 	// MaxWithin bounds what a combination, and so an output guard, has to look back on.
 	MaxWithin = 200
-	// MaxWord is the longest word in characters, and MaxWords bounds the memory that they take: about 4 KiB each.
-	MaxWord, MaxWords = 200, 100_000
+	// MaxWord is the longest word in characters.
+	MaxWord = 200
+	// MaxWords bounds the memory that words take: about 4 KiB each.
+	MaxWords = 100_000
 )
 
 // Rules say which texts are refused. The zero value refuses nothing; they are safe for concurrent use once compiled.

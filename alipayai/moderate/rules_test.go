@@ -36,8 +36,8 @@ func tenThousand(t testing.TB) *Rules {
 
 // ordinary is a text of n characters in which no word of a rule stands.
 func ordinary(n int) string {
-	const text = "请问我的订单什么时候可以发货，物流信息一直没有更新。Could you please look into it? 谢谢您的帮助，祝您生活愉快。The parcel was sent a week ago, I think. "
-	r := []rune(strings.Repeat(text, n/20+1))
+	const text = "请问我的订单什么时候可以发货，物流信息一直没有更新。Could you please look into it? 谢谢您的帮助，祝您生活愉快。"
+	r := []rune(strings.Repeat(text, n/40+1))
 	return string(r[:n])
 }
 

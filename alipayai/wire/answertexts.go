@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -68,7 +69,7 @@ func (t *answerTexts) value(path []byte) error {
 		case "delta", "message": // the same, in a chunk and in an answer
 			return t.value(path)
 		}
-		return t.value(append(append(path[:len(path):len(path)], '.'), name...))
+		return t.value(append(append(slices.Clip(path), '.'), name...))
 	})
 }
 
@@ -112,7 +113,7 @@ func (t *answerTexts) index(path []byte, n int) int64 {
 }
 
 func appendIndex(path []byte, n int64) []byte {
-	path = append(path[:len(path):len(path)], '#')
+	path = append(slices.Clip(path), '#')
 	for ; n > 0; n >>= 7 {
 		path = append(path, byte(n&0x7f)|0x80)
 	}

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"maps"
 	"net/http"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -12,9 +13,7 @@ import (
 // the types of its reference (docs.anthropic.com, "Errors"). The code goes into a field of its own, which clients pass over.
 func WriteError(w http.ResponseWriter, e wire.Error) {
 	header, _ := e.HTTP()
-	for name, values := range header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), header)
 	if e.RequestID != "" {
 		w.Header().Set("Request-Id", e.RequestID)
 	}
