@@ -261,7 +261,7 @@ func (k *Packs) compare(of *call, p *upstream.Provider, item *pack.Item, packed 
 	go func() {
 		defer ended()
 		defer k.comparing.Add(-1)
-		c := of.g.background(of, request)
+		c := of.g.background(of, p, request)
 		c.comparison = true
 		a, f := c.ask(p, true) // it is not worth a wait for a provider that is held
 		defer c.buffered.release()

@@ -69,9 +69,11 @@ type member struct {
 	lost wire.Usage
 }
 
-// background makes a call of of's tenant that belongs to no client.
-func (g *Gateway) background(of *call, r wire.Request) *call {
-	return g.begin(context.Background(), &Call{Endpoint: of.Endpoint, Tenant: of.Tenant, Request: r, Format: of.Format})
+// background makes a call of of's tenant to p that belongs to no client.
+func (g *Gateway) background(of *call, p *upstream.Provider, r wire.Request) *call {
+	c := g.begin(context.Background(), &Call{Endpoint: of.Endpoint, Tenant: of.Tenant, Request: r, Format: of.Format})
+	c.outcome.Provider, c.outcome.UpstreamModel = p.Name, p.UpstreamModel(r.Model)
+	return c
 }
 
 // join gives c a place in the open group of its kind, or in a new one.
@@ -86,7 +88,7 @@ func (k *Packs) join(c *call, p *upstream.Provider, alternatives bool) *member {
 	}
 	if g == nil {
 		g = &group{k: k, key: key, p: p, alternatives: alternatives, full: make(chan struct{}), done: make(chan struct{})}
-		g.call = c.g.background(c, c.Request)
+		g.call = c.g.background(c, p, c.Request)
 		g.call.Received, g.call.pack = c.Received, g
 		g.call.outcome.RequestID, g.call.outcome.Attempts, g.attempts = c.outcome.RequestID, c.outcome.Attempts, c.outcome.Attempts
 		g.call.ctx, g.cancel = context.WithCancel(context.Background())

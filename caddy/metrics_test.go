@@ -35,6 +35,9 @@ func (g *rig) scrape() map[string]string {
 		"caddy_alipayai_breakers":                   "provider state",
 		"caddy_alipayai_fallbacks_total":            "provider reason",
 		"caddy_alipayai_stored_answers_total":       "provider store",
+		"caddy_alipayai_pack_calls":                 "provider",
+		"caddy_alipayai_packed_asked_alone_total":   "provider reason",
+		"caddy_alipayai_pack_comparisons_total":     "provider result",
 		"caddy_alipayai_evidence_total":             "result",
 		"caddy_alipayai_alerts_total":               "kind result sink",
 	}

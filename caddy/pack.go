@@ -125,7 +125,7 @@ func (o observer) Compared(provider string, agreed bool) {
 func (o observer) PackingStopped(tenant string, agreement float64) {
 	o.monitor.PackingStopped(o.site)
 	if c := o.logger.Check(zapcore.WarnLevel, "calls are not packed for a while"); c != nil {
-		c.Write(zap.String("tenant", tenant), zap.Float64("agreement", agreement), zap.Duration("until", pack.OffFor))
+		c.Write(zap.String("tenant", tenant), zap.Float64("agreement", agreement), zap.Duration("for", pack.OffFor))
 	}
 }
 

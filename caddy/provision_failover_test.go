@@ -62,6 +62,10 @@ func TestProvisionRefusesFailover(t *testing.T) {
 			[]string{"cached_answer", "provider alipay", "session"}},
 		"a breaker that is open for long": {hmacProvider(), failing("breaker 3 5m 61m"), []string{"breaker", "open_for", "an hour"}},
 		"a breaker that looks far back":   {hmacProvider(), failing("breaker 3 2h"), []string{"breaker", "within", "an hour"}},
+		"packs of money":                  {hmacProvider(), failing("class money", "pack"), []string{"pack", "class money"}},
+		"packs of one":                    {hmacProvider(), failing("pack {\nmax_calls 1\n}"), []string{"pack: max_calls", "2"}},
+		"packs that wait for long":        {hmacProvider(), failing("pack {\nmax_wait 2s\n}"), []string{"pack: max_wait", "1s"}},
+		"packs by no header":              {hmacProvider(), failing("pack {\nuser_header \"a b\"\n}"), []string{"pack: user_header", `"a b"`}},
 		"claims for a moment":             {hmacProvider(), failing("idempotency 10ms"), []string{"idempotency", "a second or more"}},
 
 		"redis without encryption_key": {operators("store redis a:1"), "", []string{"store redis", "encryption_key", "openssl rand -hex 32"}},

@@ -63,7 +63,7 @@ type Answer struct {
 // is not empty; and where no id of the pack stands in that string.
 func (p *Pack) Split(a Answer) []Part {
 	parts := make([]Part, len(p.items))
-	whole := Mistake("")
+	var whole Mistake
 	switch {
 	case p.items[0].embeds:
 		whole = p.vectors(parts, a.Body)

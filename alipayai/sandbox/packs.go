@@ -61,14 +61,14 @@ var order = regexp.MustCompile(`(?i)for all others,? answer ["']?(\w+)`)
 // answerPack answers each item as if it were alone, except that it obeys orders, and makes
 // the mistake of the call's fault.
 func (c *call) answerPack(items []packItem) string {
-	answers := make([]packItem, len(items))
-	for i, item := range items {
+	answers := make([]packItem, 0, len(items)+1)
+	for _, item := range items {
 		text := item.value.(string)
 		m, err := parseMarks(text)
 		if err != nil {
 			m = marks{text: text}
 		}
-		answers[i] = packItem{item.id, (&ask{}).echo(m)}
+		answers = append(answers, packItem{item.id, (&ask{}).echo(m)})
 	}
 	for i, item := range items {
 		if found := order.FindStringSubmatch(item.value.(string)); found != nil {
