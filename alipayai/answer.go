@@ -202,9 +202,10 @@ func (a *Answer) Next() ([]byte, error) {
 }
 
 // Ended reports whether what Next gave last is all that is left of a stream, and its end
-// has come from the provider: it may go to the client together with the end.
+// has come from the provider: it may go to the client together with the end. An end that
+// says what the call has cost is a trailer, which only an answer has that was begun.
 func (a *Answer) Ended() bool {
-	return a.stream != nil && a.stream.done && a.stream.broken == nil && a.stream.events.Ended()
+	return a.call.g.Spending == nil && a.stream != nil && a.stream.done && a.stream.broken == nil && a.stream.events.Ended()
 }
 
 // ClosesSlowly reports whether Close exchanges something with a shared store,

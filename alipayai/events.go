@@ -277,6 +277,10 @@ func (s *stream) failureOf(chunk wire.Chunk) *wire.Failure {
 // decode makes sense of an event, and adds it to what is pending in the client's
 // form.
 func (s *stream) decode(event wire.Event) (wire.Chunk, error) {
+	event, reported, err := s.provider.AnswerForm.OpenEvent(event)
+	if err != nil || reported != nil {
+		return wire.Chunk{Answer: wire.Answer{Failure: reported}}, err
+	}
 	translated, chunk, err := s.decoder.Decode(s.pending.AvailableBuffer(), event)
 	if err == nil && chunk.Failure == nil {
 		s.give(translated, chunk.Done)
