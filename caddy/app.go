@@ -238,8 +238,10 @@ func (a *App) flush() {
 // Cleanup gives back the pooled state. A configuration that has only been validated,
 // and is right, has not had its last warnings.
 func (a *App) Cleanup() error {
-	if cause := context.Cause(a.ctx); !a.started && cause != nil && errors.Unwrap(cause) == nil { // Caddy wraps why it rejects one
-		a.warnings.tenants()
+	if !a.started && a.ctx.Context != nil {
+		if cause := context.Cause(a.ctx); cause != nil && errors.Unwrap(cause) == nil { // Caddy wraps why it rejects one
+			a.warnings.tenants()
+		}
 	}
 	// What was acquired later may use what was acquired before.
 	for _, release := range slices.Backward(a.releases) {

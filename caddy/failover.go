@@ -107,7 +107,7 @@ func (h *Proxy) provisionFailover(app *App) error {
 			return errors.New("remember_blocked: the time must be a second or more")
 		}
 		calls, release := acquire[moderate.Blocked]("blocked calls", h.Providers...)
-		h.releases = append(h.releases, release)
+		app.releases = append(app.releases, release)
 		h.gateway.Blocked = &alipayai.BlockedCalls{Calls: calls, TTL: ttl}
 	}
 	if a := h.CachedAnswer; a != nil {

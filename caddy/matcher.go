@@ -218,6 +218,5 @@ func matchesPattern(pattern, name string) bool {
 // Interface guards
 var (
 	_ caddy.Provisioner                 = (*MatchCall)(nil)
-	_ caddyhttp.RequestMatcher          = (*MatchCall)(nil)
 	_ caddyhttp.RequestMatcherWithError = (*MatchCall)(nil)
 )

@@ -3,6 +3,7 @@ package alipaycaddy
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -33,10 +34,10 @@ func overlap(app *caddyhttp.App) {
 // overlapIn goes through routes from the last handler to the first. proxied says that every way behind the last one ends
 // at alipayai_proxy; it reports the same of the first.
 func overlapIn(routes caddyhttp.RouteList, proxied bool) bool {
-	for i := len(routes) - 1; i >= 0; i-- {
-		matched := proxied && !routes[i].Terminal
-		for j := len(routes[i].Handlers) - 1; j >= 0; j-- {
-			switch h := routes[i].Handlers[j].(type) {
+	for _, route := range slices.Backward(routes) {
+		matched := proxied && !route.Terminal
+		for _, handler := range slices.Backward(route.Handlers) {
+			switch h := handler.(type) {
 			case *Proxy:
 				matched = true
 			case *Moderate:
@@ -49,7 +50,7 @@ func overlapIn(routes caddyhttp.RouteList, proxied bool) bool {
 				matched = false
 			}
 		}
-		proxied = matched && (proxied || len(routes[i].MatcherSets) == 0)
+		proxied = matched && (proxied || len(route.MatcherSets) == 0)
 	}
 	return proxied
 }

@@ -3,6 +3,7 @@ package signer
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -67,9 +68,7 @@ func randomMessage(r *rand.Rand) Message {
 // sentAs is m as it arrives, with the fields of its signature.
 func sentAs(m Message, fields []Field) (Message, http.Header) {
 	h := header(fields)
-	for name, values := range m.Header {
-		h[name] = values
-	}
+	maps.Copy(h, m.Header)
 	return Message{Method: m.Method, Target: m.Target, Body: m.Body}, h
 }
 

@@ -83,7 +83,7 @@ func (e *extractor) parts(word []rune) {
 		}
 		return word[i-1]
 	}
-	for i := range len(word) {
+	for i := range word {
 		h := newHash(kindPart)
 		for n := 0; n < 5 && i+n < len(word)+2; n++ {
 			h = h.add(at(i + n))
@@ -165,7 +165,7 @@ func (h hash) word(v uint32) hash { return (h ^ hash(v)) * 1099511628211 }
 
 func (h hash) add(runes ...rune) hash {
 	for _, r := range runes {
-		h = h.word(uint32(r)) //nolint:gosec // runes are not negative
+		h = h.word(uint32(r))
 	}
 	return h
 }
@@ -176,5 +176,5 @@ func (h hash) mix(other hash) hash { return (h ^ other>>17) * 1099511628211 }
 func (h hash) bucket() uint32 {
 	h ^= h >> 32
 	h *= 0x9e3779b97f4a7c15
-	return uint32(h >> (64 - bucketBits)) //nolint:gosec // it has bucketBits bits
+	return uint32(h >> (64 - bucketBits))
 }

@@ -84,7 +84,7 @@ func (t *trainer) run() {
 	var kept []uint32
 	for range epochs {
 		for i := len(order) - 1; i > 0; i-- { // Fisher and Yates
-			j := int(next() % uint64(i+1)) //nolint:gosec // it is less than i+1
+			j := int(next() % uint64(i+1))
 			order[i], order[j] = order[j], order[i]
 		}
 		for _, i := range order {
@@ -116,7 +116,7 @@ func (t *trainer) learn(features []uint32, label int, scores []float32) {
 	scale := t.counts[label] * norm(len(features))
 	for i := range scores {
 		if i == label {
-			scores[i] -= 1
+			scores[i]--
 		}
 		scores[i] = float32(scores[i] * scale)
 	}

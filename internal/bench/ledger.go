@@ -107,7 +107,7 @@ func killLedger(ctx context.Context, path string) (said, lost int, oldest time.D
 	if err != nil {
 		return 0, 0, 0, err
 	}
-	cmd := exec.CommandContext(ctx, self)
+	cmd := exec.CommandContext(ctx, self) //nolint:gosec // it is this program
 	cmd.Env = append(os.Environ(), roleVariable+"="+roleLedger, fileVariable+"="+path)
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -171,7 +171,8 @@ func (n *Network) serve(conn net.Conn) {
 			return
 		}
 		time.Sleep(n.OneWay)
-		f, answer := n.does(), ""
+		f := n.does()
+		var answer string
 		switch {
 		case f.Swallows:
 			continue
