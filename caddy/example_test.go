@@ -21,6 +21,7 @@ import (
 func TestExample(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
 	g.vars["alipay"], g.vars["claude"], g.vars["alerts"] = heldport.Addr(t), heldport.Addr(t), heldport.Addr(t)
+	g.vars["spend"], g.vars["local"] = heldport.Addr(t), heldport.Addr(t)
 	g.loadExample()
 	g.chat("hello there")
 	events, stop := g.openStream("hello there")
@@ -61,6 +62,39 @@ func TestExample(t *testing.T) {
 	}
 }
 
+// TestExampleSpendsLess walks the example's second site: who answers what, what that
+// costs, and what is not asked at all.
+func TestExampleSpendsLess(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	for _, name := range []string{"alipay", "claude", "alerts", "spend", "local"} {
+		g.vars[name] = heldport.Addr(t)
+	}
+	g.loadExample()
+	tests := map[string]struct {
+		prompt, provider string
+		status           int
+	}{
+		"a financial question":    {"how much interest do i pay on my credit card", "alipay", http.StatusOK},
+		"a financial one, Han":    {"花呗怎么提前还款", "alipay", http.StatusOK},
+		"small talk":              {"hello there", "local", http.StatusOK},
+		"what the law forbids":    {"predict my income for next year", "", http.StatusForbidden},
+		"any other question":      {"what is the weather in london tomorrow", "local", http.StatusOK},
+		"what is forbidden as is": {"保证收益的理财产品有哪些", "", http.StatusForbidden},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			body, _ := json.Marshal(map[string]any{"model": "alipay-fin-1", "user": "u", "messages": []any{map[string]string{"role": "user", "content": tt.prompt}}})
+			a := g.read(g.send("spend", "POST", chatPath, string(body), "Authorization: Bearer sk-alipayai-5HTKTRYENNC53RHC3SXUZX6DMXUNYYB6KIDCW5LGJVCUCEUN7LBT"))
+			if a.status != tt.status || a.header.Get("X-Alipayai-Provider") != tt.provider {
+				t.Errorf("%d of %q: %s", a.status, a.header.Get("X-Alipayai-Provider"), a.body)
+			}
+			if cost := a.header.Get("X-Alipayai-Cost"); tt.provider == "alipay" && !strings.HasSuffix(cost, " CNY") {
+				t.Errorf("cost %q", cost)
+			}
+		})
+	}
+}
+
 // loadExample runs Caddyfile.example.
 func (g *rig) loadExample() {
 	g.t.Helper()
@@ -73,8 +107,9 @@ func (g *rig) loadExample() {
 		"admin 127.0.0.1:2019": "admin " + g.vars["admin"] + "\nlog {\noutput file " + g.vars["log"] + "\n}",
 		"127.0.0.1:8080":       g.vars["gateway"], "127.0.0.1:8081": g.vars["alipay"],
 		"127.0.0.1:8082": g.vars["claude"], "127.0.0.1:8083": g.vars["alerts"],
-		"profile sandbox\n":           "profile sandbox\nbase_url http://" + g.vars["alipay"] + "\n",
+		"profile sandbox\n\t\t\t#":    "profile sandbox\nbase_url http://" + g.vars["alipay"] + "\n#",
 		"profile sandbox_anthropic\n": "profile sandbox_anthropic\nbase_url http://" + g.vars["claude"] + "/v1\n",
+		"127.0.0.1:8084": g.vars["spend"], "127.0.0.1:8085": g.vars["local"],
 	} {
 		if !strings.Contains(moved, old) {
 			g.t.Errorf("the example does not mention %q", old)
