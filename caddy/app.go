@@ -14,7 +14,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/holds"
@@ -72,7 +71,7 @@ type App struct {
 	monitor   *alert.Monitor
 	warnings  warnings
 	intents   *intents
-	// maxBody is the largest max_body of the handlers: as much as matchers read.
+	// maxBody is the largest max_body of the handlers, which is as much as matchers read; 0 without a handler.
 	maxBody int64
 	// sites are those of the handlers, as alerts call them.
 	sites map[string]bool
@@ -128,7 +127,6 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.openIntents(); err != nil {
 		return err
 	}
-	a.maxBody = alipayai.DefaultMaxBody
 	a.sites = make(map[string]bool)
 	a.providers = make(map[string]*upstream.Provider, len(a.Providers))
 	credentials := newCredentialUses()
