@@ -134,3 +134,43 @@ func reached(apis map[string]*sandbox.Server) map[string]int64 {
 	}
 	return counts
 }
+
+// The recipe of README.md is a fence: financial questions reach Alipay, small talk the local model, the rest Mistral.
+func TestFenceRecipe(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	apis := make(map[string]*sandbox.Server)
+	for name, config := range map[string]sandbox.Config{"alipay": {}, "ollama": {Models: []string{"qwen3"}}, "mistral": {Models: []string{"alipay-fin-1"}}} {
+		apis[name] = must(sandbox.New(config))
+		server := httptest.NewServer(apis[name])
+		t.Cleanup(server.Close)
+		g.vars[name] = server.Listener.Addr().String()
+	}
+	key, hash := alipayai.NewKey()
+	t.Setenv("ANTHROPIC_API_KEY", "sk-ant-a-key")
+	block := moved(t, documented(t, "README.md", "intents"), map[string]string{
+		"ai.example.com":     "http://${gateway}",
+		"/etc/caddy/tenants": g.file("tenants", "shop "+hash.String()+"\n"),
+		// The simulators take the place of the real endpoints, with their demo credentials.
+		"profile alipay\n\t\t\tbase_url https://api.example-alipay.test\n\t\t\tclient_id {env.ALIPAY_CLIENT_ID}\n\t\t\tkeys dir /run/secrets/alipay\n\t\t\ttoken https://auth.example-alipay.test/oauth2/token {env.ALIPAY_OAUTH_SECRET}\n": "profile sandbox\n\t\t\tbase_url http://${alipay}\n",
+		"profile ollama\n": "profile sandbox\n\t\t\tbase_url http://${ollama}\n",
+		"profile mistral\n\t\t\tapi_key {env.MISTRAL_API_KEY}\n": "profile sandbox\n\t\t\tbase_url http://${mistral}\n",
+	})
+	global, site, _ := strings.Cut(strings.TrimPrefix(block, "{\n"), "\n}\n")
+	g.load(global, site)
+	for text, want := range map[string]string{
+		"why was my credit card declined":      "alipay",
+		"花呗怎么提前还款":                             "alipay",
+		"good morning, how are you":            "ollama",
+		"what is the weather like in New York": "mistral",
+	} {
+		a := g.do("POST", chatPath, chatBody(text, false), "Authorization: Bearer "+key)
+		if got := a.header.Get("X-Alipayai-Provider"); a.status != 200 || got != want {
+			t.Errorf("%q: %d from %q, want %s: %s", text, a.status, got, want, a.body)
+		}
+	}
+	for name, n := range reached(apis) {
+		if want := map[string]int64{"alipay": 2, "ollama": 1, "mistral": 1}[name]; n != want {
+			t.Errorf("%s was asked %d times, want %d", name, n, want)
+		}
+	}
+}
