@@ -91,7 +91,7 @@ type App struct {
 	ctx     caddy.Context
 	started bool
 	intents *intents
-	// maxBody is the largest max_body of the handlers: as much as matchers read.
+	// maxBody is the largest max_body of the handlers, which is as much as matchers read; 0 without a handler.
 	maxBody  int64
 	priced   map[string]*alipayai.Priced // nil where no cost is kept account of
 	exchange *price.Exchange
@@ -154,7 +154,6 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.openIntents(); err != nil {
 		return err
 	}
-	a.maxBody = alipayai.DefaultMaxBody
 	a.sites, a.packing = make(map[string]bool), make(map[string]*pack.Agreements)
 	a.providers = make(map[string]*upstream.Provider, len(a.Providers))
 	credentials := newCredentialUses()

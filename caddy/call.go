@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/intent"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -52,7 +54,7 @@ const seenKey = "alipayai_call"
 
 // see gives the request as a call. Its body stays to be read by others.
 func (a *App) see(r *http.Request) *seenCall {
-	return a.seen(r, openai.Peek(r, a.maxBody, time.Now))
+	return a.seen(r, openai.Peek(r, cmp.Or(a.maxBody, alipayai.DefaultMaxBody), time.Now))
 }
 
 // seen gives the call that was read of r, the same one for the same reading, and sets the request's placeholders.

@@ -18,16 +18,19 @@ import (
 )
 
 // frontPage gives the Caddyfile of the repository's README.md that has this mark.
-func frontPage(t *testing.T, mark string) string {
+func frontPage(t *testing.T, mark string) string { return documented(t, "../README.md", mark) }
+
+// documented gives the Caddyfile of a document that has this mark.
+func documented(t *testing.T, document, mark string) string {
 	t.Helper()
-	text, err := os.ReadFile("../README.md")
+	text, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, found := strings.Cut(string(text), "<!-- validated: "+mark+" -->\n```\n")
 	block, _, closed := strings.Cut(rest, "\n```\n")
 	if !found || !closed {
-		t.Fatalf("README.md has no Caddyfile with the mark %q", mark)
+		t.Fatalf("%s has no Caddyfile with the mark %q", document, mark)
 	}
 	block += "\n"
 	if formatted := string(caddyfile.Format([]byte(block))); formatted != block {

@@ -31,6 +31,10 @@ func (c *Classifier) Intents() []string { return slices.Clone(c.intents) }
 func (c *Classifier) Classify(text string) Guess {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
+	return c.classify(s, text)
+}
+
+func (c *Classifier) classify(s *scratch, text string) Guess {
 	s.scores = slices.Grow(s.scores[:0], len(c.intents))[:len(c.intents)]
 	c.score(s.of(text), s.scores)
 	softmax(s.scores)

@@ -22,6 +22,7 @@ const (
 	roleGateway    = "gateway"    // alipayai_proxy with its defaults and one provider
 	roleProduction = "production" // the same with everything a production site has
 	roleDirect     = "direct"     // the provider that answers, alone
+	roleMatched    = "matched"    // roleGateway behind matchers that look at each call
 	roleOpen       = "open"       // the same, behind one whose breaker is open
 
 	roleVariable     = "GATEWAY_BENCH_ROLE"

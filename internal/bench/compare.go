@@ -39,6 +39,7 @@ func comparisons(streams int) []comparison {
 		{"memory", pair, slowStreams(streams), memoryFigures},
 		{"failover", [2]string{roleGateway, roleProduction}, productionCalls(), addedFigures},
 		{"failover", [2]string{roleDirect, roleOpen}, openBreakerCalls(), aloneFigures},
+		{"spend", [2]string{roleGateway, roleMatched}, spendCalls("matchers by intent, length and language"), addedFigures},
 	}
 }
 

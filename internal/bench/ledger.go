@@ -16,8 +16,6 @@ import (
 )
 
 const (
-	// onlyLedger is the part that measures the ledger.
-	onlyLedger = "ledger"
 	// roleLedger is a child that records lines in the file that fileVariable names, until
 	// it is killed.
 	roleLedger   = "ledger"

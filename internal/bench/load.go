@@ -40,6 +40,13 @@ func productionCalls() workload {
 	return w
 }
 
+// spendCalls are those of which a gateway with what saves money makes more work; what names that.
+func spendCalls(what string) workload {
+	w := jsonCalls(64)
+	w.title = "JSON, " + what
+	return w
+}
+
 // openBreakerCalls come one at a time, so that their latency is the call's own.
 func openBreakerCalls() workload {
 	w := jsonCalls(1)

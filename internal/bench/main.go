@@ -23,9 +23,14 @@
 //   - failover compares gateways: one with all that serves falling back beside one
 //     without, and a call whose first provider's breaker is open beside one that
 //     has the second provider alone.
+//   - spend compares a gateway that looks at each call, to spend less, beside one
+//     that does not.
 //   - limiter measures the rate cap by itself, beside a Redis that it starts.
+//   - moderation measures what rules add to a call, by themselves.
 //   - pack measures what packed calls save and carry, and that none gets another's answer.
 //   - ledger measures how many lines of cost are written, and what a kill -9 loses.
+//
+// Naming spend runs the last three as well.
 package main
 
 import (
@@ -123,8 +128,17 @@ func (s settings) runs(part string) bool {
 	return len(s.only) == 0 || slices.Contains(s.only, part)
 }
 
-// The parts that are no comparison.
-const onlyLimiter, onlyPack = "limiter", "pack"
+// alone are the parts that are no comparison; those of spend run where that is named.
+var alone = []struct {
+	name  string
+	spend bool
+	bench func(context.Context, settings) (string, error)
+}{
+	{"limiter", false, benchLimiter},
+	{"moderation", true, benchModeration},
+	{"pack", true, benchPack},
+	{"ledger", true, benchLedger},
+}
 
 // parts are what -only can name, in the order of the report.
 func parts() []string {
@@ -132,18 +146,19 @@ func parts() []string {
 	for _, c := range comparisons(0) {
 		names = append(names, c.name)
 	}
-	return append(slices.Compact(names), onlyLimiter, onlyPack, onlyLedger)
+	names = slices.Compact(names)
+	for _, part := range alone {
+		names = append(names, part.name)
+	}
+	return names
 }
 
 // run measures what is chosen and returns the report. With an error, the report is
 // of what had been measured before.
 func run(ctx context.Context, s settings) (string, error) {
 	report, err := compare(ctx, s)
-	for _, part := range []struct {
-		name  string
-		bench func(context.Context, settings) (string, error)
-	}{{onlyLimiter, benchLimiter}, {onlyPack, benchPack}, {onlyLedger, benchLedger}} {
-		if err != nil || !s.runs(part.name) {
+	for _, part := range alone {
+		if err != nil || !s.runs(part.name) && !(part.spend && s.runs("spend")) {
 			continue
 		}
 		var more string

@@ -85,6 +85,11 @@ var sites = map[string]site{
 		}
 	}`,
 	},
+	roleMatched: {
+		providers: []string{"alipay"},
+		auth:      "@finance alipayai intent financial\n\t@short alipayai {\n\t\tcharacters <20\n\t\tlanguage han\n\t}\n\trespond @finance 418\n\trespond @short 418\n\t",
+		proxy:     "alipayai_proxy alipay",
+	},
 	roleDirect: {
 		providers: []string{"alipay"},
 		proxy:     "alipayai_proxy alipay",
