@@ -37,10 +37,10 @@ func TestClaudeTakes(t *testing.T) {
 				openai.ChatCompletionFunctionTool(shared.FunctionDefinitionParam{
 					Name: "get_weather", Strict: openai.Bool(true), Parameters: count,
 				}),
-			}}, "tools.function.strict",
+			}}, "tools.function.parameters.minimum",
 		},
 		"an answer with a minimum": {
-			openai.ChatCompletionNewParams{Messages: hello, ResponseFormat: answerSchema(count)}, "response_format",
+			openai.ChatCompletionNewParams{Messages: hello, ResponseFormat: answerSchema(count)}, "response_format.json_schema.schema.minimum",
 		},
 		"an image by http": {
 			openai.ChatCompletionNewParams{Messages: []openai.ChatCompletionMessageParamUnion{
