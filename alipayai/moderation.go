@@ -247,7 +247,7 @@ func (c *call) blockedKey(p *upstream.Provider, body []byte) [sha256.Size]byte {
 
 // wasBlocked gives the failure of a call that p has blocked already.
 func (c *call) wasBlocked(p *upstream.Provider, body []byte) *failure.Failure {
-	if c.g.Blocked == nil || c.Tenant == AnonymousTenant || body == nil {
+	if c.g.Blocked == nil || c.Tenant == AnonymousTenant || body == nil || c.g.Blocked.Calls.Empty() {
 		return nil
 	}
 	was, ok := c.g.Blocked.Calls.Get(c.blockedKey(p, body), c.g.Now())

@@ -23,6 +23,9 @@ type Blocked struct {
 // Key is that of a request, by the parts that it depends on.
 func (b *Blocked) Key(parts ...string) [sha256.Size]byte { return b.hashes.sum(parts...) }
 
+// Empty reports whether there is nothing to ask for, so that no key has to be made.
+func (b *Blocked) Empty() bool { return b.calls.empty() }
+
 // Get gives what the provider said.
 func (b *Blocked) Get(key [sha256.Size]byte, now time.Time) (wire.Error, bool) {
 	return b.calls.get(key, now)

@@ -20,6 +20,12 @@ type entry[V any] struct {
 	until time.Time
 }
 
+func (e *expiring[V]) empty() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.byKey) == 0
+}
+
 func (e *expiring[V]) get(key [sha256.Size]byte, now time.Time) (value V, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
