@@ -187,6 +187,7 @@ func (g *group) compose() (f *failure.Failure) {
 	if len(g.members) == 1 {
 		one := g.members[0].call
 		pc.Request, pc.Header, pc.preferred, pc.idempotencyID = one.Request, one.Header, one.preferred, one.idempotencyID
+		pc.Guard = one.Guard
 		pc.outcome.RequestID = one.outcome.RequestID
 		g.body, f = pc.encode(g.p)
 		return f
