@@ -150,6 +150,9 @@ func (c *call) mayPack(p *upstream.Provider) bool {
 	if k == nil || p.Format.Name() == wire.NextBuilder { // whose agents take no system prompt
 		return false
 	}
+	if c.g.Spending != nil && len(c.g.Spending.limitsOf(c.Tenant)) > 0 {
+		return false // what a pack may cost is not known before its permit, and could exceed the budget
+	}
 	if c.packable == nil {
 		c.packable = k.read(c)
 	}
