@@ -26,8 +26,10 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 	if f != nil {
 		return nil, f
 	}
-	if f := c.wasBlocked(p, body); f != nil {
-		return nil, f
+	if c.pack == nil { // whose calls have each been looked up
+		if f := c.wasBlocked(p, body); f != nil {
+			return nil, f
+		}
 	}
 	c.sentBody = body
 	q := asking{call: c, p: p}
@@ -42,7 +44,11 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 		if f == nil {
 			return a, nil
 		}
-		c.rememberBlocked(p, body, f)
+		if c.pack == nil {
+			c.rememberBlocked(p, body, f)
+		} else if c.pack.sealed == nil { // a pack's block is none of its calls' own
+			c.rememberBlocked(p, c.pack.body, f)
+		}
 		c.mayHaveExecuted = c.mayHaveExecuted || f.MayHaveExecuted()
 		pause, ok := q.planRetry(f)
 		if !ok {

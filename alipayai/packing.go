@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -149,6 +150,9 @@ func (c *call) mayPack(p *upstream.Provider) bool {
 	if k == nil || p.Format.Name() == wire.NextBuilder { // whose agents take no system prompt
 		return false
 	}
+	if c.g.Spending != nil && len(c.g.Spending.limitsOf(c.Tenant)) > 0 {
+		return false // what a pack may cost is not known before its permit, and could exceed the budget
+	}
 	if c.packable == nil {
 		c.packable = k.read(c)
 	}
@@ -191,6 +195,9 @@ func (k *Packs) size(item *pack.Item) int { return len(item.Texts) }
 
 // tryPacked asks p together with other calls, and alone where that brings no answer.
 func (c *call) tryPacked(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
+	if f := c.mayJoin(p); f != nil {
+		return nil, f
+	}
 	m := c.g.Packs.join(c, p, alternatives)
 	a, f, alone := c.await(m)
 	if alone == "" {
@@ -203,6 +210,26 @@ func (c *call) tryPacked(p *upstream.Provider, alternatives bool) (*Answer, *fai
 		c.g.Packs.learn(p, c.Endpoint, m.group.form) // it was for the form
 	}
 	return a, f
+}
+
+// mayJoin gives the failure of a call that must not enter a pack: its text could leave there
+// before its verdict, or be blocked for the others. The wait is bounded by the call's deadline.
+func (c *call) mayJoin(p *upstream.Provider) *failure.Failure {
+	if c.Verdict != nil {
+		ctx, cancel := context.WithTimeoutCause(c.ctx, c.deadline().Sub(c.g.Now()), failure.ErrDeadline)
+		defer cancel()
+		if f := c.Verdict.Await(ctx); f != nil {
+			return f
+		}
+	}
+	if c.g.Blocked == nil {
+		return nil
+	}
+	body, f := c.encode(p)
+	if f != nil {
+		return f
+	}
+	return c.wasBlocked(p, body)
 }
 
 // refusing names an endpoint of a provider that may refuse packs.
@@ -299,6 +326,10 @@ func (g *group) deal(a *Answer) {
 		}
 		body := g.sealed.Render(i, part, "chatcmpl-"+m.call.outcome.RequestID, a.model, pc.g.Now().Unix())
 		m.a = &Answer{Status: a.Status, header: a.header.Clone(), usage: part.Usage, model: a.model, ending: a.ending, body: bytes.NewBuffer(body)}
+		if m.f = m.call.guardWhole(m.a); m.f != nil {
+			m.a, m.lost = nil, part.Usage // it was generated, and paid for
+			continue
+		}
 		m.a.header["Content-Type"] = jsonType
 		if m.call.Request.Stream {
 			if m.a, m.f = m.a.streamed(m.call.Request.IncludeUsage); m.f != nil {

@@ -187,6 +187,7 @@ func (g *group) compose() (f *failure.Failure) {
 	if len(g.members) == 1 {
 		one := g.members[0].call
 		pc.Request, pc.Header, pc.preferred, pc.idempotencyID = one.Request, one.Header, one.preferred, one.idempotencyID
+		pc.Guard = one.Guard
 		pc.outcome.RequestID = one.outcome.RequestID
 		g.body, f = pc.encode(g.p)
 		return f
@@ -207,6 +208,7 @@ func (g *group) compose() (f *failure.Failure) {
 	}
 	pc.outcome.RequestID, pc.outcome.Packed = NewRequestID(), len(items)
 	pc.idempotencyID = pc.outcome.RequestID
+	pc.PackedWith, pc.prompt = len(items)-1, prompt{} // which was counted for the first call
 	if g.body, f = pc.encode(g.p); f == nil {
 		g.k.Observer.Packed(g.p.Name, len(items))
 	}
@@ -336,6 +338,8 @@ func (c *call) take(m *member) (a *Answer, f *failure.Failure, alone string) {
 		return m.a, nil, ""
 	}
 	c.buffered, pc.buffered = pc.buffered, buffered{}
+	c.charge, pc.charge = pc.charge, nil // a stream is charged when it ends
+	c.outcome.Costs = append(c.outcome.Costs, pc.outcome.Costs...)
 	if s := m.a.stream; s != nil {
 		s.call = c
 		context.AfterFunc(c.ctx, g.cancel)
