@@ -9,7 +9,7 @@
 //	plan      plan.go     the providers that may serve this call, in order
 //	claim     claims.go   its Idempotency-Key, so that it happens once
 //	walk      walk.go     each provider in turn, as its breaker permits
-//	pack      packing.go  short calls of one end user, together: packing_group.go
+//	pack      packing.go  short calls of one end user, together: packing_group.go, packing_answers.go
 //	ask       ask.go      one provider, in its own format and as often as is safe
 //	attempt   attempt.go  one request, then what its answer means
 //	leaving   caller.go   the last word before the first byte: the claim is marked
