@@ -137,7 +137,8 @@ func TestDirectAllocates(t *testing.T) {
 			_, err = resp.Body.Read(room)
 		}
 	})
-	if len(connections.directs) != 1 || n > 9 {
+	const most = 9 + 3 // the race detector has pools drop a part of what they hold
+	if len(connections.directs) != 1 || n > most {
 		t.Errorf("%v allocations", n)
 	}
 }
