@@ -109,7 +109,7 @@ func (g *rig) loadExample() {
 		"127.0.0.1:8082": g.vars["claude"], "127.0.0.1:8083": g.vars["alerts"],
 		"profile sandbox\n\t\t\t#":    "profile sandbox\nbase_url http://" + g.vars["alipay"] + "\n#",
 		"profile sandbox_anthropic\n": "profile sandbox_anthropic\nbase_url http://" + g.vars["claude"] + "/v1\n",
-		"127.0.0.1:8084": g.vars["spend"], "127.0.0.1:8085": g.vars["local"],
+		"127.0.0.1:8084":              g.vars["spend"], "127.0.0.1:8085": g.vars["local"],
 	} {
 		if !strings.Contains(moved, old) {
 			g.t.Errorf("the example does not mention %q", old)
