@@ -168,13 +168,13 @@ func (a *App) Provision(ctx caddy.Context) error {
 		a.warnings.provider(built)
 		a.providers[name] = built
 	}
-	if err := a.openModerators(); err != nil {
-		return err
-	}
 	if err := a.buildPrices(); err != nil {
 		return err
 	}
 	if err := a.openLedger(); err != nil {
+		return err
+	}
+	if err := a.openModerators(); err != nil {
 		return err
 	}
 	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}} {

@@ -82,14 +82,8 @@ func (h *Proxy) provisionSpending(app *App) error {
 		}
 		return nil
 	}
-	s := &alipayai.Spending{Providers: app.priced, Exchange: app.exchange}
+	s := app.spending(&h.releases)
 	h.gateway.Spending = s
-	if app.ledger != nil {
-		// Calls outlive their configuration, and so must what takes their lines.
-		state, release := app.acquireLedger()
-		h.releases = append(h.releases, release)
-		s.Ledger = state
-	}
 	if len(h.Budgets) == 0 {
 		return nil
 	}
@@ -113,6 +107,21 @@ func (h *Proxy) provisionSpending(app *App) error {
 	h.releases = append(h.releases, release)
 	s.Budgets = state.Budgets
 	return nil
+}
+
+// spending keeps account of what calls cost; nil where that is not wanted. Calls outlive
+// their configuration, and so must what takes their lines: releases give it back.
+func (a *App) spending(releases *[]func()) *alipayai.Spending {
+	if a.priced == nil {
+		return nil
+	}
+	s := &alipayai.Spending{Providers: a.priced, Exchange: a.exchange}
+	if a.ledger != nil {
+		state, release := a.acquireLedger()
+		*releases = append(*releases, release)
+		s.Ledger = state
+	}
+	return s
 }
 
 // checkCurrencies refuses a budget in a currency that a provider's price cannot be

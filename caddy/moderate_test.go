@@ -243,6 +243,27 @@ func TestModerateByModelBesideTheQueue(t *testing.T) {
 	}
 }
 
+// What a moderator's model is asked is the tenant's, in the ledger as in the provider's bill.
+func TestModerateByModelIsCharged(t *testing.T) {
+	g := newJudge(t)
+	g.load(moderators(`ledger ${dir}/ledger.db
+	moderator law {
+		model guard form llama_guard
+		on_error closed
+		timeout 5s
+	}`), moderatedSite("alipayai_moderate law\nalipayai_proxy alipay"))
+	g.answers(func(string) string { return "safe" })
+	g.chat("hello", g.acme)
+	var a answer
+	g.eventually("two lines in the ledger", func() bool {
+		a = g.usage("by=provider")
+		return strings.Contains(a.body, `"alipay"`) && strings.Contains(a.body, `"guard"`)
+	})
+	if a = g.usage("by=tenant"); strings.Count(a.body, `"attempts":`) != 1 || !strings.Contains(a.body, `"acme"`) {
+		t.Errorf("status %d: %s", a.status, a.body)
+	}
+}
+
 func TestModerateRoutes(t *testing.T) {
 	g := newJudge(t)
 	g.load(moderators(`moderator law {

@@ -216,6 +216,7 @@ func (m *Moderator) openModel(a *App) error {
 		Deadline: cmp.Or(time.Duration(m.Timeout), moderate.DefaultTimeout),
 		Observer: observer{metrics: a.metrics, monitor: a.monitor, logger: a.logger, site: site},
 	}
+	gateway.Spending = a.spending(&a.releases)
 	if err := gateway.Prepare(); err != nil {
 		return err
 	}
