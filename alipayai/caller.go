@@ -3,8 +3,10 @@ package alipayai
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -63,4 +65,34 @@ func (c *call) sending(p *upstream.Provider, req *http.Request) {
 type sent struct {
 	to      *upstream.Provider
 	request *http.Request
+}
+
+// mask hides the credentials of the provider that is asked, of each request that
+// went out for the call, and the client's own.
+func (c *call) mask() *credentials.Mask {
+	if c.hiding == nil {
+		client, requests := c.Header, c.sent
+		c.hiding = c.filter.With(func() []string {
+			secrets := clientSecrets(client)
+			for _, s := range requests {
+				secrets = s.to.SentSecrets(secrets, s.request)
+			}
+			return secrets
+		})
+	}
+	return c.hiding
+}
+
+// clientSecrets are what a client may authenticate with.
+func clientSecrets(h http.Header) (secrets []string) {
+	for _, name := range [...]string{"Authorization", "X-Api-Key", "Api-Key", "Proxy-Authorization", "Cookie"} {
+		for _, value := range h[name] {
+			_, secret, ok := strings.Cut(value, " ")
+			if !ok {
+				secret = value
+			}
+			secrets = append(secrets, secret)
+		}
+	}
+	return secrets
 }

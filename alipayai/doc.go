@@ -4,20 +4,22 @@
 //
 // A call takes one path, and the files follow it in this order:
 //
-//	call      call.go     what a door hands over, and its path in short
-//	limits    plan.go     the tenant's own
-//	plan      plan.go     the providers that may serve this call, in order
-//	claim     claims.go   its Idempotency-Key, so that it happens once
-//	walk      walk.go     each provider in turn, as its breaker permits
-//	pack      packing.go  short calls of one end user, together: packing_group.go, packing_answers.go
-//	ask       ask.go      one provider, in its own format and as often as is safe
-//	attempt   attempt.go  one request, then what its answer means
-//	leaving   caller.go   the last word before the first byte: the claim is marked
-//	open      events.go   of a stream: its events, at first those up to the first content
-//	retry     retry.go    what follows a failure: another attempt, or the next provider
-//	answer    answer.go   the whole body, or a stream to pull from
-//	pull      stream.go   the rest of a stream, as the client takes it
-//	settle    settle.go   claim and usage; one outcome for metrics and logs
+//	call      call.go        what a door hands over, and its path in short
+//	moderate  moderation.go  what a moderator says of it, and of the answer
+//	limits    plan.go        the tenant's own
+//	plan      plan.go        the providers that may serve this call, in order
+//	claim     claims.go      its Idempotency-Key, so that it happens once
+//	walk      walk.go        each provider in turn, as its breaker permits
+//	pack      packing.go     short calls of one end user, together: packing_group.go, packing_answers.go
+//	ask       ask.go         one provider, in its own format and as often as is safe
+//	charge    spending.go    what an attempt may cost, reserved before and charged after
+//	attempt   attempt.go     one request, then what its answer means
+//	leaving   caller.go      the last word before the first byte: the claim is marked
+//	open      events.go      of a stream: its events, at first those up to the first content
+//	retry     retry.go       what follows a failure: another attempt, or the next provider
+//	answer    answer.go      the whole body, or a stream to pull from
+//	pull      stream.go      the rest of a stream, as the client takes it
+//	settle    settle.go      claim and usage; one outcome for metrics and logs
 //
 // The request of an attempt leaves by [upstream.Provider.Send], as everything does
 // that goes to a provider: the documentation of package upstream follows it there. It
@@ -29,10 +31,10 @@
 // that [Answer.Next] leads to next in stream.go, which gives out what is kept and reads on.
 //
 // An answer that refuses the access token becomes a failure in upstream's
-// Exchange.Failed, by the class that package failure gives its code. planRetry in retry.go then drops that
-// token and, once for each provider, repeats the attempt: its Send waits for the new
-// token.
+// Exchange.Failed, by the class that package failure gives its code. planRetry in
+// retry.go then drops that token and, once for each provider, repeats the attempt: its
+// Send waits for the new token.
 //
-// cached.go and recording.go are about answers that are given again, and mask.go
+// cached.go and recording.go are about answers that are given again, and mask in caller.go
 // about what must not be shown. What a failure means is in package failure.
 package alipayai

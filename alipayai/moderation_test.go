@@ -313,8 +313,8 @@ func TestBlockedRequestsAreRemembered(t *testing.T) {
 		{"another tenant", prompt, "zeta", 9 * time.Minute, 2},
 		{"another body", prompt + "!", "acme", 9 * time.Minute, 3},
 		{"later", prompt, "acme", 11 * time.Minute, 4},
-		{"nobody", prompt, alipayai.AnonymousTenant, 11 * time.Minute, 5},
-		{"nobody again", prompt, alipayai.AnonymousTenant, 11 * time.Minute, 6},
+		{"anonymous", prompt, alipayai.AnonymousTenant, 11 * time.Minute, 5},
+		{"anonymous again", prompt, alipayai.AnonymousTenant, 11 * time.Minute, 6},
 	}
 	var message string
 	for _, s := range steps {

@@ -158,7 +158,7 @@ func (c *call) mayPack(p *upstream.Provider) bool {
 	return c.packable != &notPackable && k.refusals(p, c.Endpoint) < refusesPacks && !k.Agreements.Off(c.Tenant, c.g.Now())
 }
 
-// read says what c would bring into a pack. Never packed are calls of nobody known, those
+// read says what c would bring into a pack. Never packed are calls of tenants that are not known, those
 // that may move money, those that shall happen once (a claim is of one call's request),
 // and those that are more than a short text with common parameters.
 func (k *Packs) read(c *call) *packable {

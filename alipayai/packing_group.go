@@ -160,7 +160,7 @@ func (g *group) gather() []byte {
 
 // seal implements the hook of [upstream.Request]: the permit is there, and whoever is in
 // the group by now leaves with it. A repeat is of the same body.
-func (g *group) seal(r *upstream.Request) *failure.Failure {
+func (g *group) seal() (upstream.Sealed, *failure.Failure) {
 	g.k.mu.Lock()
 	first := !g.left
 	g.left = true
@@ -169,16 +169,15 @@ func (g *group) seal(r *upstream.Request) *failure.Failure {
 	pc := g.call
 	if first {
 		if len(g.members) == 0 {
-			return failure.OfTransport(pc.ctx, pc.ctx, context.Canceled, false)
+			return upstream.Sealed{}, failure.OfTransport(pc.ctx, pc.ctx, context.Canceled, false)
 		}
 		pc.Received = g.latest
 		if f := g.compose(); f != nil {
-			return f
+			return upstream.Sealed{}, f
 		}
 		pc.sentBody = g.body
 	}
-	r.ID, r.Stream, r.Header, r.Body, r.Deadline = pc.idempotencyID, pc.Request.Stream, pc.Header, g.body, pc.deadline()
-	return nil
+	return upstream.Sealed{ID: pc.idempotencyID, Stream: pc.Request.Stream, Header: pc.Header, Body: g.body, Deadline: pc.deadline()}, nil
 }
 
 // compose makes the body of what leaves.

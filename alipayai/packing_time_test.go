@@ -505,7 +505,7 @@ func TestOnlyFixedAnswersAreCompared(t *testing.T) {
 	})
 }
 
-// A stream of a call that left alone is the upstream's own, and ends with its client.
+// A stream of a call that was not packed is the upstream's own, and ends with its client.
 func TestTheClientOfALoneStreamLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var upstreamEnded time.Time

@@ -31,9 +31,9 @@ type Request struct {
 	Model string
 	// Body is in the provider's form; nil for none.
 	Body []byte
-	// Seal, where it is set, comes as soon as there is a permit, and may still change ID,
-	// Stream, Header, Body and Deadline: for a request that grows as long as it waits.
-	Seal func(r *Request) *failure.Failure
+	// Seal, where it is set, comes as soon as there is a permit, for a request that grows
+	// as long as it waits: what it gives takes the place of the fields above.
+	Seal func() (Sealed, *failure.Failure)
 
 	// Tenant takes the place in the queue of the provider's rate cap, by its Share.
 	Tenant string
@@ -64,6 +64,15 @@ type Request struct {
 	Transport http.RoundTripper
 	// Now is the local time; time.Now when nil.
 	Now func() time.Time
+}
+
+// Sealed is what a [Request] is when it leaves; see its fields of these names.
+type Sealed struct {
+	ID       string
+	Stream   bool
+	Header   http.Header
+	Body     []byte
+	Deadline time.Time
 }
 
 // Caller is who sends a request. Its methods run in Send.
@@ -164,7 +173,9 @@ func (x *Exchange) send(r *Request) *failure.Failure {
 	}
 	var f *failure.Failure
 	if r.Seal != nil {
-		f = r.Seal(r)
+		var s Sealed
+		s, f = r.Seal()
+		r.ID, r.Stream, r.Header, r.Body, r.Deadline = s.ID, s.Stream, s.Header, s.Body, s.Deadline
 	}
 	if f == nil {
 		f = x.compose(r)

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -42,29 +40,6 @@ func (a Answer) Ending() Ending {
 		return EndingUnknown
 	}
 	return EndingOf(a.FinishReason)
-}
-
-// Usage counts tokens as the upstream bills them. The numbers are 0 unless OK.
-type Usage struct {
-	Prompt, Completion, Total int64
-	// Cached is the part of Prompt that came from the provider's cache, and Written that which it has written to it.
-	Cached, Written int64
-	OK              bool // the answer has a usage object with plausible numbers
-	// Implausible: it has one whose numbers cannot be counted. What the call took is not known, which is not nothing.
-	Implausible bool
-}
-
-// maxTokens bounds what is believed of a usage object, so that sums of it cannot overflow.
-const maxTokens = 1 << 40
-
-// TokenCount reads one of the numbers of a usage object, in whichever form JSON has for it (1000, 1e3, 1000.0). ok is
-// false for what is no whole number, and for one that is negative or more than 2^40.
-func TokenCount(v jsontext.Value) (n int64, ok bool) {
-	f, err := strconv.ParseFloat(string(v), 64) // exact up to 2^53
-	if err != nil || f < 0 || f > maxTokens || f != math.Trunc(f) {
-		return 0, false
-	}
-	return int64(f), true
 }
 
 // ParseBody reads a complete JSON answer in one walk, whatever its HTTP status was. It fails with [ErrMalformed] when body
@@ -330,67 +305,6 @@ func finishReason(v jsontext.Value) string {
 		return "content_filter"
 	}
 	return clean(v, maxWord)
-}
-
-// usage reads OpenAI's usage object. It is null in all chunks but the last of a stream, and embeddings have no completion
-// tokens.
-func (s *scanner) usage(u *Usage) error {
-	var got Usage
-	plausible, total := true, false
-	err := s.eachMember(func(name []byte) error {
-		var n *int64
-		switch string(name) {
-		case "prompt_tokens":
-			n = &got.Prompt
-		case "completion_tokens":
-			n = &got.Completion
-		case "total_tokens":
-			n, total = &got.Total, true
-		case "prompt_cache_hit_tokens": // DeepSeek's (api-docs.deepseek.com/guides/kv_cache)
-			n = &got.Cached
-		case "prompt_tokens_details":
-			return s.eachMember(func(name []byte) error {
-				if string(name) != "cached_tokens" || s.is('n') {
-					_, err := s.skip()
-					return err
-				}
-				v, err := s.scalar()
-				if cached, ok := TokenCount(v); ok && err == nil {
-					got.Cached = max(got.Cached, cached)
-				}
-				return err
-			})
-		default:
-			_, err := s.skip()
-			return err
-		}
-		if s.is('n') {
-			_, err := s.skip()
-			return err
-		}
-		v, err := s.scalar()
-		if err != nil {
-			return err
-		}
-		count, ok := TokenCount(v)
-		plausible = plausible && ok
-		*n = count
-		got.OK = got.OK || n != &got.Cached
-		return nil
-	})
-	got.Cached = min(got.Cached, got.Prompt)
-	if err != nil || !got.OK {
-		return err
-	}
-	if !plausible {
-		*u = Usage{Implausible: true}
-		return nil
-	}
-	if !total {
-		got.Total = got.Prompt + got.Completion
-	}
-	*u = got
-	return nil
 }
 
 // malformed describes what stopped the walk without quoting the text.
