@@ -16,7 +16,7 @@ type asking struct {
 
 	attempts int
 	// What is done once.
-	refreshed, resigned, reconnected bool
+	refreshed, resigned, rekeyed, reconnected bool
 }
 
 // ask gets an answer of p, in as many attempts as that may take.

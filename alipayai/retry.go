@@ -36,6 +36,8 @@ func (q *asking) planRetry(f *failure.Failure) (pause time.Duration, ok bool) {
 		q.reconnected = true
 	case newToken:
 		q.refreshed = true
+	case f.KeyChanged && !q.rekeyed:
+		q.rekeyed = true
 	case repeat == failure.WithNewTime && !q.resigned && f.ClockLearned:
 		q.resigned = true
 	case repeat == failure.AfterBackoff && f.FromUpstream && !f.TimedOut():

@@ -81,6 +81,11 @@ func (w *watch) look() {
 			if a.ledger == nil || a.ledger.path != f.Provider || a.ledger.Err() == nil {
 				a.monitor.Ledger(true, f.Provider)
 			}
+		case alert.KeyExpiring, alert.KeyOverdue, alert.KeyRefused, alert.KeyCheckFailing:
+			if a.keepers[f.Provider] == nil {
+				a.monitor.KeyFine(f.Provider)
+				a.monitor.Keys(f.Provider, nil, nil)
+			}
 		case alert.AllProvidersFailing:
 			if !a.sites[f.Provider] {
 				a.monitor.Served(f.Provider)

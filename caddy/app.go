@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
+	"github.com/caddy-alipayai/gateway/alipayai/calendar"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/pack"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
@@ -98,6 +99,7 @@ type App struct {
 	ledger   *ledgerState // nil for none
 	// acquireLedger acquires it once more, for what outlives the configuration.
 	acquireLedger func() (state *ledgerState, release func())
+	keepers       map[string]*calendar.Keeper
 	// sites are those of the handlers, as alerts call them.
 	sites map[string]bool
 	// packing is what was compared of packed calls, by site.
@@ -154,6 +156,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.openIntents(); err != nil {
 		return err
 	}
+	a.keepers = make(map[string]*calendar.Keeper)
 	a.sites, a.packing = make(map[string]bool), make(map[string]*pack.Agreements)
 	a.providers = make(map[string]*upstream.Provider, len(a.Providers))
 	credentials := newCredentialUses()
@@ -177,7 +180,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.openModerators(); err != nil {
 		return err
 	}
-	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}} {
+	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}, keyCollector{a.keepers}} {
 		if err := ctx.GetMetricsRegistry().Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}

@@ -1,10 +1,12 @@
 package alipaycaddy
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddy-alipayai/gateway/alipayai/calendar"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 )
@@ -71,6 +73,50 @@ func (c breakerCollector) Collect(to chan<- prometheus.Metric) {
 		tally := tallies[p.Account()]
 		for state, n := range map[failover.State]int{failover.Open: tally.Open, failover.HalfOpen: tally.HalfOpen} {
 			to <- prometheus.MustNewConstMetric(breakersOpen, prometheus.GaugeValue, float64(n), name, state.String())
+		}
+	}
+}
+
+// keyCollector reads the calendars of the providers' keys when it is asked. It belongs to
+// one configuration.
+type keyCollector struct{ keepers map[string]*calendar.Keeper }
+
+var (
+	keyEnds = prometheus.NewDesc("caddy_alipayai_key_end_timestamp_seconds",
+		"When the key that signs, or the certificate, has to be replaced, in Unix time; only where that is known.", []string{"provider"}, nil)
+	keyTaken = prometheus.NewDesc("caddy_alipayai_key_taken",
+		"1 if the provider took the version of its key when it was checked last, 0 if it did not.", []string{"provider", "version"}, nil)
+	keySigns = prometheus.NewDesc("caddy_alipayai_key_signs",
+		"1 for the version of the provider's key that signs, 0 for others.", []string{"provider", "version"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (keyCollector) Describe(to chan<- *prometheus.Desc) {
+	to <- keyEnds
+	to <- keyTaken
+	to <- keySigns
+}
+
+// Collect implements prometheus.Collector.
+func (c keyCollector) Collect(to chan<- prometheus.Metric) {
+	flag := func(desc *prometheus.Desc, set bool, labels ...string) {
+		value := 0.0
+		if set {
+			value = 1
+		}
+		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	for name, k := range c.keepers {
+		if end := k.Due().At; !end.IsZero() {
+			to <- prometheus.MustNewConstMetric(keyEnds, prometheus.GaugeValue, float64(end.Unix()), name)
+		}
+		known, signing := k.Record(), k.Signing()
+		for _, key := range k.Held() {
+			version := strconv.Itoa(key.Version)
+			flag(keySigns, key.Version == signing, name, version)
+			if last := known.Keys[key.ID].Last; !last.At.IsZero() {
+				flag(keyTaken, last.Taken, name, version)
+			}
 		}
 	}
 }

@@ -3,14 +3,17 @@ package alipaycaddy
 import (
 	"context"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-alipayai/gateway/alipayai/calendar"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/internal/filewatch"
@@ -26,6 +29,11 @@ type keyLoader struct {
 	uses     credentialUses
 	// account is a hash of the fixed key, once it is loaded; empty where there is none.
 	account string
+	// held are the versions of the key that signs, and schemeOf makes the scheme that signs with one of them alone; nil
+	// where nothing signs. certificateEnds is when app_certificate does.
+	held            heldKeys
+	schemeOf        func(version int) (signer.Scheme, error)
+	certificateEnds time.Time
 }
 
 // load reads the keys and makes the scheme that the profile signs with.
@@ -47,6 +55,13 @@ func (l *keyLoader) load() error {
 	if err != nil {
 		return err
 	}
+	if keys := config.Keys; keys != nil {
+		l.schemeOf = func(version int) (signer.Scheme, error) {
+			one := config
+			one.Keys, _ = keys.Only(version)
+			return kind.New(one)
+		}
+	}
 	l.provider.Scheme, err = kind.New(config)
 	return err
 }
@@ -66,11 +81,19 @@ func (l *keyLoader) secret(config signer.Config) (err error) {
 	if config.Secrets, err = ring(l, parse, func(text []byte, _ *signer.HMACKey) []byte { return text }); err != nil {
 		return err
 	}
-	if own != nil {
-		l.provider.Scheme, err = own.layout(config.ClientID, config.Secrets)
-	} else {
-		l.provider.Scheme, err = l.provider.Profile.Kind().New(config)
+	make := func(keys *signer.Ring[*signer.HMACKey]) (signer.Scheme, error) {
+		if own != nil {
+			return own.layout(config.ClientID, keys)
+		}
+		config := config
+		config.Secrets = keys
+		return l.provider.Profile.Kind().New(config)
 	}
+	l.schemeOf = func(version int) (signer.Scheme, error) {
+		one, _ := config.Secrets.Only(version)
+		return make(one)
+	}
+	l.provider.Scheme, err = make(config.Secrets)
 	return err
 }
 
@@ -96,6 +119,9 @@ func (l *keyLoader) refuseUnused() error {
 		if o.set && !o.taken {
 			return fmt.Errorf("%s has no meaning for profile %s", o.name, profile.Name)
 		}
+	}
+	if c.KeyCalendar != nil && !kind.Signs() {
+		return fmt.Errorf("key_calendar has no meaning for profile %s", profile.Name)
 	}
 	if len(c.Keys) > 0 && c.KeysDir != "" {
 		return errors.New("key and keys dir exclude each other")
@@ -198,7 +224,7 @@ func (l *keyLoader) certificates(config *signer.Config) error {
 	if config.RootCertSN, err = signer.RootCertSN([]byte(roots)); err != nil {
 		return fmt.Errorf("root_certificates: %w", err)
 	}
-	config.AppCertSN = certificate.SN
+	config.AppCertSN, l.certificateEnds = certificate.SN, certificate.NotAfter
 	l.provider.Unavailable = func(now time.Time) error {
 		if certificate.Expired(now) {
 			return fmt.Errorf("its app_certificate expired on %s", certificate.NotAfter.UTC().Format(time.DateOnly))
@@ -216,9 +242,14 @@ func (l *keyLoader) certificates(config *signer.Config) error {
 // another, however it was written.
 func ring[K any](l *keyLoader, parse func([]byte) (K, error), identity func(text []byte, key K) []byte) (*signer.Ring[K], error) {
 	parseKey := parse
+	var ids sync.Map // hashes of what tells keys apart, by the key
 	parse = func(text []byte) (K, error) {
 		known(string(text))
-		return parseKey(text)
+		key, err := parseKey(text)
+		if err == nil {
+			ids.Store(key, sha256.Sum256(identity(text, key)))
+		}
+		return key, err
 	}
 	keys, err := readKeys(l, func(text []byte) (K, error) {
 		key, err := parse(text)
@@ -234,6 +265,18 @@ func ring[K any](l *keyLoader, parse func([]byte) (K, error), identity func(text
 	if err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}
+	l.held = heldKeys{signing: func() int { version, _ := r.Signing(); return version }, signUpTo: r.SignUpTo}
+	l.held.list = func() (list []calendar.Key) {
+		var since map[int]time.Time
+		if dir := l.config.KeysDir; dir != "" {
+			since, _ = signer.KeyDates(os.DirFS(dir)) // a folder that is gone was loaded once, and is logged
+		}
+		for version, key := range r.All() {
+			id, _ := ids.Load(key)
+			list = append(list, calendar.Key{Version: version, ID: calendar.KeyID(version, id.([sha256.Size]byte)), Since: since[version]})
+		}
+		return list
+	}
 	if dir := l.config.KeysDir; dir != "" {
 		logger := l.app.logger.With(zap.String("provider", l.provider.Name), zap.String("keys_dir", dir))
 		l.app.jobs = append(l.app.jobs, func(ctx context.Context) {
@@ -242,8 +285,18 @@ func ring[K any](l *keyLoader, parse func([]byte) (K, error), identity func(text
 					if err := r.LoadDir(os.DirFS(dir), parse); err != nil {
 						return err
 					}
-					version, _ := r.Newest()
-					logger.Info("keys are loaded", zap.Int("signing_with", version))
+					held := make(map[any]bool)
+					for _, key := range r.All() {
+						held[key] = true
+					}
+					ids.Range(func(key, _ any) bool {
+						if !held[key] {
+							ids.Delete(key)
+						}
+						return true
+					})
+					l.held.changed()
+					logger.Info("keys are loaded", zap.Int("signing_with", l.held.signing()))
 					return nil
 				},
 				func(err error) { logger.Error("new keys are not usable; the old ones stay", zap.Error(err)) })

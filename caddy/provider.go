@@ -38,6 +38,9 @@ type Provider struct {
 	// Default: none.
 	KeysDir string `json:"keys_dir,omitempty"`
 
+	// When keys of `keys_dir` are to be rotated, and when a new one signs. Default: at any time, and at once.
+	KeyCalendar *KeyCalendar `json:"key_calendar,omitempty"`
+
 	// An HMAC-SHA256 layout of one's own, where the upstream's contract differs from
 	// the profile's. Profiles `alipay` and `sandbox`. Default: the profile's.
 	Signature *Signature `json:"signature,omitempty"`

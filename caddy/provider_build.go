@@ -27,15 +27,14 @@ import (
 )
 
 // describe makes of its configuration what a provider is without its connections:
-// all that signing a request needs. account tells its fixed key from others, by a
-// hash; it is empty where there is none.
-func (a *App) describe(name string, c *Provider, resolver secrets, uses credentialUses) (p *upstream.Provider, account string, err error) {
+// all that signing a request needs, and its keys.
+func (a *App) describe(name string, c *Provider, resolver secrets, uses credentialUses) (p *upstream.Provider, keys *keyLoader, err error) {
 	if c == nil {
-		return nil, "", errors.New("is null; declare at least its profile")
+		return nil, nil, errors.New("is null; declare at least its profile")
 	}
 	profile, err := upstream.LookupProfile(c.Profile)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	p = &upstream.Provider{
 		Name: name, Profile: profile, Region: c.Region,
@@ -51,70 +50,70 @@ func (a *App) describe(name string, c *Provider, resolver secrets, uses credenti
 		p.Codes = append(p.Codes, failure.Rule{Pattern: rule.Pattern, Class: failure.Class(rule.Action)})
 	}
 	if p.Format, err = c.format(resolver, profile); err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	if p.AnswerFields, err = c.Answer.fields(); err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	base := profile.BaseURL
 	if c.BaseURL != "" {
 		if base, err = resolver.public("base_url", c.BaseURL); err != nil {
-			return nil, "", err
+			return nil, nil, err
 		}
 	}
 	if base == "" {
-		return nil, "", fmt.Errorf("base_url is missing; profile %s has no address of its own", profile.Name)
+		return nil, nil, fmt.Errorf("base_url is missing; profile %s has no address of its own", profile.Name)
 	}
 	if c.ClientID != "" {
 		if p.ClientID, err = resolver.public("client_id", c.ClientID); err != nil {
-			return nil, "", err
+			return nil, nil, err
 		}
 	}
 	if p.BaseURL, err = url.Parse(base); err != nil {
-		return nil, "", errors.New("base_url is not a URL; write it like https://api.example.com")
+		return nil, nil, errors.New("base_url is not a URL; write it like https://api.example.com")
 	}
 	if profile.Simulated && !upstream.IsLoopback(p.BaseURL.Hostname()) {
-		return nil, "", fmt.Errorf("base_url: profile %s has public demo keys and is for loopback hosts only, not %s", profile.Name, p.BaseURL.Hostname())
+		return nil, nil, fmt.Errorf("base_url: profile %s has public demo keys and is for loopback hosts only, not %s", profile.Name, p.BaseURL.Hostname())
 	}
 	if profile.Simulated && profile.Signs() {
 		p.ClientID = cmp.Or(p.ClientID, sandbox.DemoClientID)
 	}
 	if p.ClientID == "" && profile.Signs() && c.Signature == nil {
-		return nil, "", fmt.Errorf("client_id is missing: profile %s signs with it; write client_id <id>, with the id that the platform has given the app", profile.Name)
+		return nil, nil, fmt.Errorf("client_id is missing: profile %s signs with it; write client_id <id>, with the id that the platform has given the app", profile.Name)
 	}
 	for endpoint, path := range c.Paths {
 		if _, ok := profile.Paths[upstream.Endpoint(endpoint)]; !ok {
-			return nil, "", fmt.Errorf("path %q is unknown; use chat, embeddings or models", endpoint)
+			return nil, nil, fmt.Errorf("path %q is unknown; use chat, embeddings or models", endpoint)
 		}
 		p.Paths[upstream.Endpoint(endpoint)] = path
 	}
 	if p.Environment, err = upstream.CheckEnvironment(upstream.Environment(c.Environment), profile.Name, p.BaseURL, p.ClientID); err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	if p.Header, err = c.header(resolver, profile.Header); err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	if c.IDHeader != "" {
 		if p.IDHeader, err = ownHeader("id_header", c.IDHeader); err != nil {
-			return nil, "", err
+			return nil, nil, err
 		}
 	}
 	if c.Token != nil {
 		if err := c.Token.present(p); err != nil {
-			return nil, "", err
+			return nil, nil, err
 		}
 	}
-	keys := &keyLoader{app: a, config: c, provider: p, secrets: resolver, uses: uses}
+	keys = &keyLoader{app: a, config: c, provider: p, secrets: resolver, uses: uses}
 	if err := keys.load(); err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
-	return p, keys.account, nil
+	return p, keys, nil
 }
 
 // buildProvider makes the domain's provider of its configuration.
 func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses) (*upstream.Provider, error) {
 	resolver := newSecrets(a.InsecureLiterals)
-	p, account, err := a.describe(name, c, resolver, uses)
+	p, keys, err := a.describe(name, c, resolver, uses)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +128,7 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 		return nil, err
 	}
 	a.releases = append(a.releases, func() { closeIdle(p.Transport) })
-	a.holdAccount(p, account)
+	a.holdAccount(p, keys.account)
 	if err := a.buildTokens(ctx, p, c, resolver, uses); err != nil {
 		return nil, err
 	}
@@ -137,6 +136,9 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 		return nil, err
 	}
 	if err := p.Prepare(); err != nil {
+		return nil, err
+	}
+	if err := a.openCalendar(ctx, p, c, keys); err != nil {
 		return nil, err
 	}
 	return p, nil

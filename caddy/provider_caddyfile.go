@@ -15,7 +15,12 @@ import (
 //		environment        sandbox|production
 //		client_id          <id>
 //		key                <version> <key>
-//		keys dir           <path>
+//		keys dir           <path> {
+//			rotate_every <duration>
+//			warn         <durations...>
+//			check        <duration>
+//			activate     checked
+//		}
 //		signature {
 //			...
 //		}
@@ -84,13 +89,7 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 		option{form: "environment sandbox|production", read: text(&p.Environment)},
 		option{form: "client_id <id>", read: text(&p.ClientID)},
 		option{form: "key <version> <key>", read: named(&p.Keys, version), repeats: true},
-		option{form: "keys dir <path>", read: func(d *caddyfile.Dispenser) error {
-			var dir string
-			if err := args(d, &dir, &p.KeysDir); err != nil || dir != "dir" {
-				return errArguments
-			}
-			return nil
-		}},
+		option{form: "keys dir <path>", read: p.unmarshalKeys},
 		option{form: "signature { ... }", read: readSignature(&p.Signature)},
 		option{form: "id_header <name>", read: text(&p.IDHeader)},
 		option{form: "public_key <version> <key>", read: named(&p.PublicKeys, version), repeats: true},

@@ -4,9 +4,11 @@ import (
 	"context"
 	"time"
 
+	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
+	"github.com/caddy-alipayai/gateway/alipayai/calendar"
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
@@ -61,6 +63,11 @@ func (*memoryStore) budgets() *budget.Redis { return nil }
 
 // tokens implements store: each process fetches its own.
 func (*memoryStore) tokens(*seal.Seal, string) token.Share { return nil }
+
+// keys implements store: they outlive the process in Caddy's storage.
+func (*memoryStore) keys(storage certmagic.Storage, name string) calendar.Store {
+	return newStoredKeys(storage, name)
+}
 
 // inspect implements store.
 func (*memoryStore) inspect(context.Context, *zap.Logger) {}

@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/certmagic"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
+	"github.com/caddy-alipayai/gateway/alipayai/calendar"
 	"github.com/caddy-alipayai/gateway/alipayai/holds"
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
@@ -85,6 +87,11 @@ func (s *redisStore) budgets() *budget.Redis { return budget.NewRedis(s.client, 
 // tokens implements store.
 func (s *redisStore) tokens(sealing *seal.Seal, name string) token.Share {
 	return token.NewRedis(s.client, name, sealing, time.Now)
+}
+
+// keys implements store.
+func (s *redisStore) keys(_ certmagic.Storage, name string) calendar.Store {
+	return calendar.NewRedis(s.client, name)
 }
 
 // evictionTimeout bounds the question what Redis does when its memory is full, and

@@ -74,7 +74,7 @@ func newCredential(scheme string, c Credential) (*Credential, error) {
 
 // Sign implements Scheme. Only the fields matter to it; it takes any message.
 func (c *Credential) Sign(m Message) (Signed, error) {
-	_, key := c.keys.Newest()
+	_, key := c.keys.Signing()
 	fields := make([]Field, 1, 1+len(c.extra))
 	fields[0] = Field{c.name, c.prefix + key}
 	return Signed{Fields: append(fields, c.extra...), Target: m.Target, Body: m.Body}, nil

@@ -80,6 +80,8 @@ func (s *Global) Sign(m Message) (Signed, error) {
 		Fields: s.layout.fields(s.layout.headers.RequestTime, string(at), value),
 		Target: m.Target,
 		Body:   m.Body,
+
+		KeyVersion: version,
 	}, nil
 }
 

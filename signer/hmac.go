@@ -106,7 +106,7 @@ func (s *HMAC) sign(m Message, target, timeName string) (Signed, error) {
 	if err != nil {
 		return Signed{}, err
 	}
-	version, key := s.keys.Newest()
+	version, key := s.keys.Signing()
 	state := key.get()
 	defer key.put(state)
 
@@ -123,6 +123,8 @@ func (s *HMAC) sign(m Message, target, timeName string) (Signed, error) {
 		Fields: s.layout.fields(timeName, values[:len(time)], values[len(time):]),
 		Target: m.Target,
 		Body:   m.Body,
+
+		KeyVersion: version,
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // maxKeyFile bounds a key file: a chain of certificates stays far below it.
@@ -26,7 +27,8 @@ func ParseKeys[K any](texts map[int]string, parse func([]byte) (K, error)) (map[
 	return keys, nil
 }
 
-// ReadKeyDir reads a folder that holds one file per key version, named by it: 1, 2.pem, 3.key or 4.crt. One
+// ReadKeyDir reads a folder that holds one file per key version, named by it: 1, 2.pem, 3.key or 4.crt, or by it and
+// the day from which the key is valid: 5-2026-11-28 or 5-2026-11-28.pem. One
 // newline at a file's end is taken off, since editors and shells put it there. Entries whose names begin with
 // a dot are ignored: they are editors' files and the links (..data) that Kubernetes swaps below a mounted
 // secret. Anything else that is no key fails the whole read, with an error that names the file and never tells
@@ -42,7 +44,7 @@ func ReadKeyDir[K any](fsys fs.FS, parse func([]byte) (K, error)) (map[int]K, er
 		if strings.HasPrefix(name, ".") {
 			continue
 		}
-		version, err := keyVersion(name)
+		version, _, err := keyVersion(name)
 		if err != nil {
 			return nil, fmt.Errorf("key file %q: %w", name, err)
 		}
@@ -65,19 +67,50 @@ func ReadKeyDir[K any](fsys fs.FS, parse func([]byte) (K, error)) (map[int]K, er
 	return keys, nil
 }
 
-// keyVersion reads the version from a file's name.
-func keyVersion(name string) (int, error) {
+// KeyDates gives since when each version of a folder that ReadKeyDir reads has been there: the day in its file's name,
+// in UTC, or else when the file was written. A version that cannot be looked at has none.
+func KeyDates(fsys fs.FS) (map[int]time.Time, error) {
+	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return nil, fmt.Errorf("key folder: %w", pathless(err))
+	}
+	dates := make(map[int]time.Time, len(entries))
+	for _, entry := range entries {
+		version, since, err := keyVersion(entry.Name())
+		if err != nil {
+			continue
+		}
+		if since.IsZero() {
+			info, err := fs.Stat(fsys, entry.Name()) // where a link leads
+			if err != nil {
+				continue
+			}
+			since = info.ModTime()
+		}
+		dates[version] = since
+	}
+	return dates, nil
+}
+
+// keyVersion reads the version from a file's name, and the day that may follow it.
+func keyVersion(name string) (version int, since time.Time, err error) {
 	number := name
 	for _, ext := range []string{".pem", ".key", ".crt"} {
 		if rest, ok := strings.CutSuffix(name, ext); ok {
 			number = rest
 		}
 	}
-	version, err := strconv.ParseInt(number, 10, 32)
+	number, day, dated := strings.Cut(number, "-")
+	parsed, err := strconv.ParseInt(number, 10, 32)
 	if err != nil || !isDigits(number) {
-		return 0, errors.New("must be named by its version, e.g. 1 or 2.pem")
+		return 0, time.Time{}, errors.New("must be named by its version, e.g. 1 or 2.pem")
 	}
-	return int(version), nil
+	if dated {
+		if since, err = time.Parse(time.DateOnly, day); err != nil {
+			return 0, time.Time{}, errors.New("must have nothing but a day behind its version, e.g. 2-2026-11-28.pem")
+		}
+	}
+	return int(parsed), since, nil
 }
 
 // readKeyFile reads a regular file (or a link to one: anything else might block) without its last newline.

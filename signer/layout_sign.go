@@ -29,7 +29,7 @@ func (l *Layout) sign(d *direction, m Message) (Signed, error) {
 	if d.nonce && !validNonce(m.Nonce) {
 		return Signed{}, fmt.Errorf("%w: nonce must hold letters, digits, - and _ only", ErrMalformed)
 	}
-	version, key := l.keys.Newest()
+	version, key := l.keys.Signing()
 	v.version = version
 	state := key.get()
 	defer key.put(state)
@@ -55,7 +55,7 @@ func (l *Layout) sign(d *direction, m Message) (Signed, error) {
 		fields[i] = Field{d.fields[i].name, all[start:ends[i]]}
 		start = ends[i]
 	}
-	return Signed{Fields: fields, Target: m.Target, Body: m.Body}, nil
+	return Signed{Fields: fields, Target: m.Target, Body: m.Body, KeyVersion: version}, nil
 }
 
 // mac streams what t stands for into the hash: the body is never copied. It lives until the state is used again.
@@ -84,7 +84,7 @@ func (l *Layout) Canonical(m Message) (string, error) {
 	if err := v.setTime(d); err != nil {
 		return "", err
 	}
-	v.version, _ = l.keys.Newest()
+	v.version, _ = l.keys.Signing()
 	digest := sha256.Sum256(m.Body)
 	v.digest = digest[:]
 	return d.content.text(&v), nil

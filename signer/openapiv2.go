@@ -59,12 +59,12 @@ func (s *OpenAPIV2) Sign(m Message) (Signed, error) {
 	if err != nil {
 		return Signed{}, err
 	}
-	_, signature, err := s.config.sign([]byte(canonicalV2(params)))
+	version, signature, err := s.config.sign([]byte(canonicalV2(params)))
 	if err != nil {
 		return Signed{}, err
 	}
 	target += "&sign=" + url.QueryEscape(base64.StdEncoding.EncodeToString(signature))
-	return Signed{Target: target, Body: body}, nil
+	return Signed{Target: target, Body: body, KeyVersion: version}, nil
 }
 
 // Canonical implements Scheme.

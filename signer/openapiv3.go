@@ -98,7 +98,7 @@ func (s *OpenAPIV3) Sign(m Message) (Signed, error) {
 		return Signed{}, err
 	}
 	head, tail := layoutV3(auth, m, token)
-	_, signature, err := s.config.sign(head, signed, tail)
+	version, signature, err := s.config.sign(head, signed, tail)
 	if err != nil {
 		return Signed{}, err
 	}
@@ -110,7 +110,7 @@ func (s *OpenAPIV3) Sign(m Message) (Signed, error) {
 	if s.config.RootCertSN != "" {
 		fields = append(fields, Field{headerRootCertSN, s.config.RootCertSN})
 	}
-	return Signed{Fields: fields, Target: m.Target, Body: m.Body}, nil
+	return Signed{Fields: fields, Target: m.Target, Body: m.Body, KeyVersion: version}, nil
 }
 
 // Canonical implements Scheme.

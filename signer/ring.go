@@ -9,11 +9,12 @@ import (
 	"sync/atomic"
 )
 
-// Ring holds the versions of one key. The highest version signs and all verify, so a key is rotated by adding
-// the next version, waiting until the other side knows it, and removing the old one. A ring is never empty.
-// NewRing makes one. It is safe for concurrent use; Replace swaps all versions at once.
+// Ring holds the versions of one key. The highest version signs, unless SignUpTo holds it back, and all verify, so a
+// key is rotated by adding the next version, waiting until the other side knows it, and removing the old one. A ring
+// is never empty. NewRing makes one. It is safe for concurrent use; Replace swaps all versions at once.
 type Ring[K any] struct {
 	keys atomic.Pointer[[]versioned[K]] // sorted, highest version first
+	upTo atomic.Int64                   // 0 for no bound
 }
 
 type versioned[K any] struct {
@@ -56,10 +57,35 @@ func (r *Ring[K]) LoadDir(fsys fs.FS, parse func([]byte) (K, error)) error {
 	return r.Replace(keys)
 }
 
-// Newest returns the key that signs and its version.
-func (r *Ring[K]) Newest() (version int, key K) {
-	newest := &(*r.keys.Load())[0]
-	return newest.version, newest.key
+// Signing returns the key that signs and its version: the highest, of those that SignUpTo permits. Where it permits
+// none of those that are held, the lowest signs.
+func (r *Ring[K]) Signing() (version int, key K) {
+	keys, upTo := *r.keys.Load(), int(r.upTo.Load())
+	signing := &keys[0]
+	if upTo > 0 && signing.version > upTo {
+		signing = &keys[len(keys)-1]
+		for i := range keys {
+			if keys[i].version <= upTo {
+				signing = &keys[i]
+				break
+			}
+		}
+	}
+	return signing.version, signing.key
+}
+
+// SignUpTo holds versions above version back from signing, also those that are added later; 0 permits all.
+func (r *Ring[K]) SignUpTo(version int) { r.upTo.Store(int64(version)) }
+
+// Only returns a ring of one version, and whether that is held.
+func (r *Ring[K]) Only(version int) (*Ring[K], bool) {
+	key, ok := r.Get(version)
+	if !ok {
+		return nil, false
+	}
+	only := new(Ring[K])
+	only.keys.Store(&[]versioned[K]{{version, key}})
+	return only, true
 }
 
 // Get returns the key of a version and whether it is held.

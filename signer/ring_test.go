@@ -2,17 +2,20 @@ package signer
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 )
 
 func TestRing(t *testing.T) {
 	r := ring(t, map[int]string{2: "two", 10: "ten", 1: "one"})
-	if version, key := r.Newest(); version != 10 || key != "ten" {
+	if version, key := r.Signing(); version != 10 || key != "ten" {
 		t.Errorf("newest: got %d, %s", version, key)
 	}
 	var versions []int
@@ -38,7 +41,7 @@ func TestRing(t *testing.T) {
 			t.Errorf("version %d: accepted", version)
 		}
 	}
-	if version, _ := r.Newest(); version != 10 {
+	if version, _ := r.Signing(); version != 10 {
 		t.Error("a refused Replace changed the ring")
 	}
 	if _, err := NewRing[string](nil); !errors.Is(err, ErrNoKeys) {
@@ -128,7 +131,7 @@ func TestRefusedKeyDirs(t *testing.T) {
 			if strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("%q tells content", err)
 			}
-			if version, _ := r.Newest(); version != 5 {
+			if version, _ := r.Signing(); version != 5 {
 				t.Error("a refused folder changed the ring")
 			}
 		})
@@ -162,5 +165,97 @@ func TestReadKeyDirOfKubernetes(t *testing.T) {
 	}
 	if _, err := ReadKeyDir(os.DirFS(filepath.Join(dir, "none")), ParseHMACKey); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no folder: got %v", err)
+	}
+}
+
+// A version that is held back does not sign, and verifies all the same.
+func TestSignUpTo(t *testing.T) {
+	for name, c := range map[string]struct {
+		held []int
+		upTo int
+		want int
+	}{
+		"no bound":              {[]int{1, 2, 3}, 0, 3},
+		"the highest":           {[]int{1, 2, 3}, 3, 3},
+		"above the highest":     {[]int{1, 2, 3}, 9, 3},
+		"one is held back":      {[]int{1, 2, 3}, 2, 2},
+		"between":               {[]int{1, 2, 5}, 4, 2},
+		"the lowest":            {[]int{1, 2, 3}, 1, 1},
+		"none is permitted":     {[]int{4, 5}, 3, 4},
+		"only one is held":      {[]int{7}, 3, 7},
+		"below zero: no bound":  {[]int{1, 2}, -1, 2},
+		"one is added above it": {[]int{1, 2, 3, 4}, 2, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys := make(map[int]string)
+			for _, version := range c.held {
+				keys[version] = strconv.Itoa(version)
+			}
+			r, err := NewRing(map[int]string{1: "1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.SignUpTo(c.upTo)
+			if err := r.Replace(keys); err != nil {
+				t.Fatal(err)
+			}
+			if version, key := r.Signing(); version != c.want || key != strconv.Itoa(c.want) {
+				t.Errorf("key %d %q signs, want %d", version, key, c.want)
+			}
+			held := 0
+			for range r.All() {
+				held++
+			}
+			if held != len(c.held) {
+				t.Errorf("%d keys verify, want %d", held, len(c.held))
+			}
+		})
+	}
+}
+
+// One version alone signs for itself, whatever is held back.
+func TestOnly(t *testing.T) {
+	r, err := NewRing(map[int]string{1: "one", 2: "two"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.SignUpTo(1)
+	only, ok := r.Only(2)
+	if !ok {
+		t.Fatal("version 2 is not held")
+	}
+	if version, key := only.Signing(); version != 2 || key != "two" {
+		t.Errorf("key %d %q signs", version, key)
+	}
+	if _, ok := r.Only(3); ok {
+		t.Error("a version that is not held")
+	}
+}
+
+// A key's day is in its file's name, or is that of the file; and a name has nothing else in it.
+func TestKeyDates(t *testing.T) {
+	written := time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
+	file := &fstest.MapFile{Data: []byte("k"), ModTime: written}
+	day := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
+	folder := fstest.MapFS{"1": file, "2.pem": file, "3-2026-11-28": file, "4-2026-11-28.key": file, ".hidden": file, "..data": file}
+	dates, err := KeyDates(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := map[int]time.Time{1: written, 2: written, 3: day, 4: day}; !maps.Equal(dates, want) {
+		t.Errorf("%v, want %v", dates, want)
+	}
+	parse := func(text []byte) (string, error) { return string(text), nil }
+	keys, err := ReadKeyDir(folder, parse)
+	if err != nil || len(keys) != 4 {
+		t.Errorf("%v, %v", keys, err)
+	}
+	for _, name := range []string{"5-", "5-2026-13-01", "5-2026-11-31", "5-28.11.2026", "5-2026-11-28-1", "-2026-11-28", "5.2026-11-28", "v5-2026-11-28"} {
+		if _, err := ReadKeyDir(fstest.MapFS{name: file}, parse); err == nil {
+			t.Errorf("%q is read as a key's file", name)
+		}
+	}
+	if _, err := ReadKeyDir(fstest.MapFS{"5": file, "5-2026-11-28": file}, parse); err == nil {
+		t.Error("a version that is there twice is taken")
 	}
 }

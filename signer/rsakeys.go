@@ -46,7 +46,7 @@ func (k *RSAKeys) sign(parts ...[]byte) (version int, signature []byte, err erro
 	if k.Keys == nil {
 		return 0, nil, fmt.Errorf("%w to sign with", ErrNoKeys)
 	}
-	version, key := k.Keys.Newest()
+	version, key := k.Keys.Signing()
 	signature, err = rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest(parts))
 	if err != nil {
 		return 0, nil, fmt.Errorf("sign with key %d: %w", version, err)

@@ -51,6 +51,8 @@ type Signed struct {
 	// Body to send. It differs from Message.Body for openapi-v2 only, and only where that body held
 	// parameters that the scheme sets itself.
 	Body []byte
+	// KeyVersion is the version of the key that signed; 0 where nothing is signed.
+	KeyVersion int
 }
 
 // Scheme signs requests and verifies messages. Implementations are immutable apart from their key rings

@@ -80,6 +80,12 @@ func (a *Alerter) Raise(kind Kind, provider, summary string) {
 	a.change(func() (Notification, bool) { return a.state.raise(sub, summary) })
 }
 
+// Update is Raise for what changes while it is wrong: another summary is told as well.
+func (a *Alerter) Update(kind Kind, provider, summary string) {
+	sub := subject{kind, provider}
+	a.change(func() (Notification, bool) { return a.state.update(sub, summary) })
+}
+
 // Resolve says that all is well. If nothing was wrong that costs next to
 // nothing: it may be said after every call.
 func (a *Alerter) Resolve(kind Kind, provider, summary string) {

@@ -24,6 +24,14 @@ const (
 	PackingStopped Kind = "packing_stopped"
 	// LedgerFailing: what calls cost cannot be written down. Its provider is the ledger.
 	LedgerFailing Kind = "ledger_failing"
+	// KeyExpiring: a provider's key or certificate has to be replaced soon.
+	KeyExpiring Kind = "key_expiring"
+	// KeyOverdue: it should have been.
+	KeyOverdue Kind = "key_overdue"
+	// KeyRefused: a provider has refused a key in traffic.
+	KeyRefused Kind = "key_refused"
+	// KeyCheckFailing: a provider did not take a key when it was asked last.
+	KeyCheckFailing Kind = "key_check_failing"
 	// Throttled: a provider takes fewer requests than its limit says.
 	Throttled Kind = "throttled"
 )
@@ -34,7 +42,7 @@ func (k Kind) Severity() string {
 	switch k {
 	case AllProvidersFailing:
 		return "critical"
-	case Throttled, PackingStopped:
+	case Throttled, PackingStopped, KeyExpiring:
 		return "warning"
 	default:
 		return "error"
@@ -59,7 +67,7 @@ type Notification struct {
 	Source   string    // who says so: this gateway among others
 	Time     time.Time // of what happened
 	Since    time.Time // when it began to be wrong; Time for a trigger
-	Repeats  int64     // how often it was reported again meanwhile; 0 for a trigger
+	Repeats  int64     // how often it was reported again meanwhile; 0 for the first trigger
 }
 
 // Key is the same for all notifications of one source about the same.

@@ -92,6 +92,24 @@ func (s *State) raise(sub subject, summary string) (Notification, bool) {
 	}, true
 }
 
+// update makes the subject fire, and again where it does with another summary. The
+// state is locked.
+func (s *State) update(sub subject, summary string) (Notification, bool) {
+	f := s.get(sub)
+	if f == nil || f.summary == summary {
+		return s.raise(sub, summary)
+	}
+	next := maps.Clone(*s.firing.Load())
+	again := &firing{summary: summary, since: f.since}
+	again.repeats.Store(f.repeats.Load() + 1)
+	next[sub] = again
+	s.firing.Store(&next)
+	return Notification{
+		Action: Trigger, Kind: sub.kind, Provider: sub.provider, Summary: summary,
+		Time: time.Now(), Since: f.since, Repeats: again.repeats.Load(),
+	}, true
+}
+
 // resolve ends the subject's firing, if it does. The state is locked.
 func (s *State) resolve(sub subject, summary string) (Notification, bool) {
 	f := s.get(sub)

@@ -141,6 +141,18 @@ var credentialCodes = map[string]bool{
 	"permission_error": true, // Anthropic's and others'
 }
 
+// keyCodes are failures of the key that has signed: the vendor does not know it, or
+// knows another one. 40006 stands for missing permissions as well.
+var keyCodes = map[string]bool{
+	"INVALID_SIGNATURE":   true,
+	"INVALID_KEY_VERSION": true,
+	"invalid-signature":   true,
+}
+
+// RefusesKey reports whether a failure of an upstream with that Code says that the key
+// which signed the request is not taken.
+func RefusesKey(code string) bool { return keyCodes[code] }
+
 // Rule says what the codes of an upstream mean that a pattern matches, instead
 // of what the gateway takes them for by itself.
 type Rule struct {

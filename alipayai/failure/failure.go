@@ -25,6 +25,9 @@ type Failure struct {
 	// ClockLearned says that the upstream's clock has been corrected since the
 	// request was signed.
 	ClockLearned bool
+	// KeyChanged says that another version of the key signs since the upstream has
+	// refused the one of this request.
+	KeyChanged bool
 	// UpstreamID is by what the upstream's own logs know the call, where it says so.
 	UpstreamID string
 	// Cause is why, for the operator's log; a client gets Message alone.

@@ -38,15 +38,20 @@ func (x *Exchange) sign(r *Request) error {
 	method, u, asked, target := p.address(r)
 	h, body := p.composeHeader(r, x.token, &x.own), r.Body
 	x.skew = p.Clock.Skew()
-	if p.Scheme != nil {
+	scheme := r.Scheme
+	if scheme == nil {
+		scheme = p.Scheme
+	}
+	if scheme != nil {
 		m := p.message(method, target, h, body, p.signingTime(x.now()))
 		if r.Client != nil {
 			m.ExpiredSeconds = expiredSeconds(r.Client.Header)
 		}
-		s, err := p.Scheme.Sign(m)
+		s, err := scheme.Sign(m)
 		if err != nil {
 			return fmt.Errorf("provider %s: signing: %w", p.Name, err)
 		}
+		x.keyVersion = s.KeyVersion
 		values := x.signed[:]
 		if len(s.Fields) > len(values) {
 			values = make([]string, len(s.Fields))

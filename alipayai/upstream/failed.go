@@ -31,6 +31,9 @@ func (x *Exchange) Failed(reported *wire.Failure, mask *credentials.Mask) *failu
 	if f.Class == failure.Throttle {
 		p.Throttled(now, f.RetryAfter, x.model)
 	}
+	if p.Keys != nil && x.keyVersion > 0 && failure.RefusesKey(f.Code) {
+		f.KeyChanged = p.Keys.Refused(x.keyVersion)
+	}
 	return f
 }
 

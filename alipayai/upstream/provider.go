@@ -52,6 +52,9 @@ type Provider struct {
 
 	// Scheme authenticates requests; nil where the upstream wants nothing.
 	Scheme signer.Scheme
+	// Keys hears which versions of the key the upstream refuses; nil where all
+	// sign as they come.
+	Keys KeyCalendar
 	// Tokens keeps the OAuth access token; nil where there is none.
 	Tokens *token.Source
 	// Credentials knows the secrets that p uses, beside those that each request
@@ -129,6 +132,13 @@ type Provider struct {
 	lastPresented atomic.Pointer[string]
 	// nonce: the scheme wants one for each message, whatever its kind says.
 	nonce bool
+}
+
+// KeyCalendar decides which version of a provider's key signs.
+type KeyCalendar interface {
+	// Refused says that the upstream has refused a signature of that version, and
+	// reports whether another one signs from now on.
+	Refused(version int) (changed bool)
 }
 
 // hasControl reports whether s has a control character, such as CR, LF or NUL.

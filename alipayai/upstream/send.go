@@ -8,6 +8,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
+	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // Request is one request to a provider. Send composes it from Endpoint, ID, Stream
@@ -34,6 +35,9 @@ type Request struct {
 	// Seal, where it is set, comes as soon as there is a permit, for a request that grows
 	// as long as it waits: what it gives takes the place of the fields above.
 	Seal func() (Sealed, *failure.Failure)
+
+	// Scheme signs the request; the provider's when nil.
+	Scheme signer.Scheme
 
 	// Tenant takes the place in the queue of the provider's rate cap, by its Share.
 	Tenant string
@@ -108,6 +112,7 @@ type Exchange struct {
 	ctx          ending
 	now          func() time.Time
 	token, model string
+	keyVersion   int // of the key that has signed
 	permit       permit
 	// skew is the correction of p's clock that the request was signed with.
 	skew time.Duration

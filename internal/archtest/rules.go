@@ -68,6 +68,10 @@ var rooms = map[string]room{
 	"alipayai/doctor": {imports: []string{
 		"signer", "limiter", "alipayai/upstream", "alipayai/failure", "alipayai/token", "alipayai/credentials", "alipayai/wire",
 	}},
+	// When keys are rotated, and which one signs.
+	"alipayai/calendar": {imports: []string{
+		"signer", "limiter", "alipayai/upstream", "alipayai/failure", "alipayai/wire", "internal/redisstore",
+	}},
 	// A door for each dialect of clients.
 	"alipayai/door": {imports: []string{"alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire"}},
 	// What the adapter and its libraries use.
@@ -85,7 +89,7 @@ var (
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
 		"alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/price", "alipayai/ledger", "alipayai/budget",
 	}
-	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/moderate", "alipayai/intent", "alipayai/holds", "alipayai/door", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/redisstore", "internal/seal")
+	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/moderate", "alipayai/intent", "alipayai/holds", "alipayai/door", "alipayai/calendar", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/redisstore", "internal/seal")
 )
 
 // topLevel names what may stand at the top of the repository besides dotfiles,
