@@ -94,7 +94,7 @@ var (
 		"Provider": "Option `provider`", "Token": "Option `provider`", "Limit": "Option `provider`", "Queue": "Option `provider`",
 		"CodeRule": "Option `provider`", "Agent": "Option `provider`", "Answer": "Option `answer`", "TokenAnswer": "Option `answer`", "Signature": "Option `signature`", "SignatureAnswer": "Option `signature`",
 		"Proxy": "Directive `alipayai_proxy`", "Breaker": "Directive `alipayai_proxy`", "CachedAnswer": "Directive `alipayai_proxy`",
-		"Idempotency": "Directive `alipayai_proxy`", "Pack": "Directive `alipayai_proxy`", "TenantLimit": "Directive `alipayai_proxy`",
+		"Idempotency": "Directive `alipayai_proxy`", "Pack": "Directive `alipayai_proxy`", "KeyCalendar": "Calendar of the keys", "TenantLimit": "Directive `alipayai_proxy`",
 		"KeysAuth": "Directive `alipayai_auth`", "SigningTransport": "`transport alipayai` of `reverse_proxy`",
 		"Moderator": "Option `moderator`", "ModeratorModel": "Option `moderator`", "Moderate": "Directive `alipayai_moderate`",
 		"RememberBlocked": "Directive `alipayai_proxy`",
@@ -115,6 +115,7 @@ var (
 		"matcher_caddyfile.go":   {"Matcher `alipayai`"},
 		"proxy_caddyfile.go":     {"Directive `alipayai_proxy`"},
 		"pack.go":                {"Directive `alipayai_proxy`"},
+		"calendar.go":            {"Calendar of the keys"},
 		"handlers_caddyfile.go":  {"Directive `alipayai_auth`", "Directive `alipayai_sandbox`", "`transport alipayai` of `reverse_proxy`"},
 	}
 )
