@@ -77,6 +77,9 @@ type call struct {
 	// requests that went out, which carry more of them.
 	filter *credentials.Filter
 	sent   []sent
+	// exchange is the last one with an answer. Nothing needs it once the call is settled;
+	// nil where that is not so.
+	exchange *upstream.Exchange
 	// hiding is what mask has made of them; nil when it has to be made anew.
 	hiding *credentials.Mask
 	// sentBody is the body of the last attempt.
@@ -108,8 +111,6 @@ type call struct {
 	answer        Answer
 	awaited       awaited
 	limited       io.LimitedReader
-	exchange      upstream.Exchange
-	roomTaken     bool
 	claimRoom     claim
 	recordingRoom recording
 	withoutCancel context.Context // see lasting
