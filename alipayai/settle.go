@@ -17,7 +17,7 @@ func (c *call) settle() {
 	c.settleSpending()
 	c.checkUsage()
 	c.addLost()
-	c.used(c.g.Now(), int(c.outcome.Usage.Total))
+	c.limited.Done(c.g.Now(), int(c.outcome.Usage.Total))
 	if c.spent != nil {
 		recycle(c.spent)
 	}
