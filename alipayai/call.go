@@ -114,7 +114,7 @@ type call struct {
 	reading       io.LimitedReader
 	claimRoom     claim
 	recordingRoom recording
-	withoutCancel context.Context // see lasting
+	unending      unending // see lasting
 	hash          [sha256.Size]byte
 	hashed        bool // see bodyHash
 }

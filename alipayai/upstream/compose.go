@@ -44,6 +44,7 @@ func (x *Exchange) sign(r *Request) error {
 	x.skew = p.Clock.Skew()
 	if p.Scheme != nil {
 		m := p.message(method, target, h, body, p.signingTime(x.now()))
+		m.Room = x.fields[:]
 		if r.Client != nil {
 			m.ExpiredSeconds = expiredSeconds(r.Client.Header)
 		}

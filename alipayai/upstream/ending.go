@@ -27,9 +27,9 @@ type ending struct {
 	cause error // nil before it has ended
 	// awaited says that somebody has asked to wait for its end.
 	awaited bool
-	done  chan struct{}
-	close func() // of the connection that the request is on
-	after map[*func()]struct{}
+	done    chan struct{}
+	close   func() // of the connection that the request is on
+	after   map[*func()]struct{}
 }
 
 // begin has the context end with the client's. wake is what runs then, which ends it.

@@ -9,6 +9,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
+	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // Request is one request to a provider. Send composes it from Endpoint, ID, Stream
@@ -100,6 +101,7 @@ type Exchange struct {
 	header  http.Header
 	own     [2]string // header values: the id and the token
 	signed  [4]string // and those of a signature
+	fields  [4]signer.Field
 
 	provider *Provider
 	// client is the caller's context, and ctx that of the exchange.
@@ -324,7 +326,7 @@ func (x *Exchange) clear() {
 	x.ctx.clear()
 	x.permit.clear()
 	x.Request, x.Response, x.request = nil, nil, http.Request{}
-	x.own, x.signed = [2]string{}, [4]string{}
+	x.own, x.signed, x.fields = [2]string{}, [4]string{}, [4]signer.Field{}
 	x.provider, x.client, x.now, x.token, x.model = nil, nil, nil, "", ""
 	x.skew, x.connecting, x.sent, x.received, x.within = 0, false, time.Time{}, time.Time{}, 0
 }
