@@ -28,7 +28,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 		Model: p.UpstreamModel(c.Request.Model), Body: body,
 		Tenant: c.Tenant, Share: c.share(),
 		Alternatives: c.alternatives, Latest: c.latest(), Deadline: c.deadline(),
-		Room: c.room(), Caller: c, Cleared: c.cleared(), Now: c.g.Now,
+		Caller: c, Cleared: c.cleared(), Now: c.g.Now,
 	}
 	if c.pack != nil {
 		r.Seal = c.pack.seal
@@ -37,6 +37,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	if f != nil {
 		return nil, f
 	}
+	c.exchange = x
 	if c.Request.Stream && x.Response.StatusCode == http.StatusOK {
 		x.AwaitContent()
 		if s := (&stream{Exchange: x, call: c, timeout: p.StreamTimeout, provider: p}); s.begin() {
@@ -48,15 +49,6 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	c.awaited = awaited{ReadCloser: x.Response.Body, call: c, dog: &x.Watch, timeout: p.Timeout}
 	x.Response.Body = &c.awaited
 	return c.readAnswer(p, x)
-}
-
-// room is for the exchange of the call's first attempt.
-func (c *call) room() *upstream.Exchange {
-	if c.roomTaken {
-		return nil
-	}
-	c.roomTaken = true
-	return &c.exchange
 }
 
 // awaited is the body of an answer, of which each part has to come within the
@@ -266,6 +258,7 @@ func (c *call) recordEvidence(p *upstream.Provider, f *failure.Failure, resp *ht
 		return
 	}
 	req := resp.Request
+	c.exchange = nil // the record has its headers
 	c.g.Evidence.Record(evidence.Record{
 		Time: c.g.Now(), RequestID: c.outcome.RequestID, Tenant: c.Tenant,
 		Provider: p.Name, Endpoint: string(c.Endpoint), Model: c.outcome.UpstreamModel,

@@ -82,8 +82,8 @@ func (c *call) readAll(x *upstream.Exchange) (*bytes.Buffer, error) {
 		// What is announced may never come: no more than this on its word.
 		b.Grow(int(min(resp.ContentLength, maxKept)) + bytes.MinRead)
 	}
-	c.limited = io.LimitedReader{R: resp.Body, N: min(limit, maxKept) + 1}
-	n, err := b.ReadFrom(&c.limited)
+	c.reading = io.LimitedReader{R: resp.Body, N: min(limit, maxKept) + 1}
+	n, err := b.ReadFrom(&c.reading)
 	switch {
 	case err == nil && n > limit:
 		err = upstream.ErrAnswerTooLarge

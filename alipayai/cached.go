@@ -53,11 +53,21 @@ func (c *call) bodyHash() [sha256.Size]byte {
 
 // lasting is the client's context for what is done whether it has left or not.
 func (c *call) lasting() context.Context {
-	if c.withoutCancel == nil {
-		c.withoutCancel = context.WithoutCancel(c.ctx)
-	}
-	return c.withoutCancel
+	c.unending.Context = c.ctx
+	return &c.unending
 }
+
+// unending is what [context.WithoutCancel] makes, in one piece with the call.
+type unending struct{ context.Context }
+
+// Deadline implements [context.Context].
+func (*unending) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// Done implements [context.Context].
+func (*unending) Done() <-chan struct{} { return nil }
+
+// Err implements [context.Context].
+func (*unending) Err() error { return nil }
 
 // cachedAnswer gives the tenant's last good answer to the same request; nil where
 // there is none.

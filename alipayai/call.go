@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 // AnonymousTenant is the tenant of calls without an authenticated user.
@@ -77,6 +78,9 @@ type call struct {
 	// requests that went out, which carry more of them.
 	filter *credentials.Filter
 	sent   []sent
+	// exchange is the last one with an answer. Nothing needs it once the call is settled;
+	// nil where that is not so.
+	exchange *upstream.Exchange
 	// hiding is what mask has made of them; nil when it has to be made anew.
 	hiding *credentials.Mask
 	// sentBody is the body of the last attempt.
@@ -86,8 +90,8 @@ type call struct {
 	mayHaveExecuted bool
 	// answered is how many bytes of the answer were given out.
 	answered int64
-	// used takes what the call has used into account for the tenant's limits.
-	used func(now time.Time, tokens int)
+	// limited is the call as the tenant's limits have admitted it.
+	limited limiter.TenantCall
 	// prompt is what the call asks, and charge the attempt that is under way, for
 	// Spending; nil where there is none.
 	prompt  prompt
@@ -107,12 +111,10 @@ type call struct {
 	sentRoom      [1]sent
 	answer        Answer
 	awaited       awaited
-	limited       io.LimitedReader
-	exchange      upstream.Exchange
-	roomTaken     bool
+	reading       io.LimitedReader
 	claimRoom     claim
 	recordingRoom recording
-	withoutCancel context.Context // see lasting
+	unending      unending // see lasting
 	hash          [sha256.Size]byte
 	hashed        bool // see bodyHash
 }
@@ -150,7 +152,7 @@ func (g *Gateway) Refuse(ctx context.Context, in *Call, f *failure.Failure) *Err
 }
 
 func (g *Gateway) begin(ctx context.Context, in *Call) *call {
-	c := &call{Call: *in, g: g, ctx: ctx, used: func(time.Time, int) {}, filter: g.Providers[0].Credentials}
+	c := &call{Call: *in, g: g, ctx: ctx, filter: g.Providers[0].Credentials}
 	c.sent = c.sentRoom[:0]
 	if c.Tenant == "" {
 		c.Tenant = AnonymousTenant
@@ -170,12 +172,12 @@ func (g *Gateway) begin(ctx context.Context, in *Call) *call {
 
 // serve gives the call's answer.
 func (c *call) serve() (*Answer, *failure.Failure) {
-	used, f := c.g.TenantLimits.allow(c.Tenant, c.Began)
+	admitted, f := c.g.TenantLimits.allow(c.Tenant, c.Began)
 	if f != nil {
 		c.g.Observer.Rejected("", f.Code)
 		return nil, f
 	}
-	c.used = used
+	c.limited = admitted
 	c.idempotencyID = idempotencyID(c.Tenant, c.Endpoint, c.IdempotencyKey, c.outcome.RequestID)
 	if c.Endpoint == upstream.EndpointModels {
 		return c.listModels()

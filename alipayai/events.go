@@ -46,8 +46,8 @@ type stream struct {
 	// received is what has come of the body, for evidence; nil where no
 	// evidence is kept. It is pooled.
 	received *bytes.Buffer
-	// ended tells the provider's breaker what came of the stream; nil for none.
-	ended func(failover.Result)
+	// admitted is the call as the provider's breaker has admitted it, which is told what came of the stream.
+	admitted failover.Admission
 	// model is what the upstream says answers, once it was seen.
 	model string
 	// finish is the finish reason, once it was seen; done says that [DONE] was.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 // What tests look at that the package does not show.
@@ -21,7 +22,7 @@ const (
 
 var IdempotencyID = idempotencyID
 
-func (l *TenantLimits) Allow(tenant string, now time.Time) (func(time.Time, int), *failure.Failure) {
+func (l *TenantLimits) Allow(tenant string, now time.Time) (limiter.TenantCall, *failure.Failure) {
 	return l.allow(tenant, now)
 }
 

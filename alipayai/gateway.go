@@ -77,7 +77,7 @@ type Gateway struct {
 
 // Breakers admit calls to providers, or reject them, as [failover.Breakers] do.
 type Breakers interface {
-	Allow(ctx context.Context, key failover.Key, rule failover.Rule) (done func(failover.Result), err error)
+	Allow(ctx context.Context, key failover.Key, rule failover.Rule) (failover.Admission, error)
 }
 
 // Observer observes what happens to calls, for metrics and logs. Its methods

@@ -67,12 +67,12 @@ func (c *call) listModels() (*Answer, *failure.Failure) {
 // upstreamModels asks p for its models.
 func (c *call) upstreamModels(p *upstream.Provider) ([]string, *failure.Failure) {
 	c.outcome.Provider = p.Name
-	done, f := c.allowed(p)
+	admitted, f := c.allowed(p)
 	if f != nil {
 		return nil, f
 	}
 	// A list of models says nothing of how calls fare.
-	defer done(failover.Ignored)
+	defer admitted.Done(failover.Ignored)
 	a, f := c.ask(p, false)
 	if f != nil {
 		return nil, f

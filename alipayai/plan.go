@@ -20,21 +20,21 @@ type TenantLimits struct {
 	Default limiter.TenantLimit
 }
 
-// allow takes what c's tenant may use, or says what it exceeds. done is called
-// when the call is over, with the tokens that it took.
-func (l *TenantLimits) allow(tenant string, now time.Time) (done func(now time.Time, tokens int), f *failure.Failure) {
+// allow takes what c's tenant may use, or says what it exceeds. The call's Done comes when
+// it is over, with the tokens that it took.
+func (l *TenantLimits) allow(tenant string, now time.Time) (limiter.TenantCall, *failure.Failure) {
 	if l == nil {
-		return func(time.Time, int) {}, nil
+		return limiter.TenantCall{}, nil
 	}
 	limit := l.of(tenant)
 	if limit == (limiter.TenantLimit{}) {
-		return func(time.Time, int) {}, nil
+		return limiter.TenantCall{}, nil
 	}
-	done, err := l.Usage.Allow(now, tenant, limit, 0)
+	admitted, err := l.Usage.Allow(now, tenant, limit, 0)
 	if rejection, ok := errors.AsType[*limiter.Rejection](err); ok {
-		return nil, failure.Limited(string(rejection.Reason), "your limit at this gateway is used up: "+string(rejection.Reason), rejection.RetryAfter)
+		return admitted, failure.Limited(string(rejection.Reason), "your limit at this gateway is used up: "+string(rejection.Reason), rejection.RetryAfter)
 	}
-	return done, nil
+	return admitted, nil
 }
 
 func (l *TenantLimits) of(tenant string) limiter.TenantLimit {

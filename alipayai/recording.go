@@ -3,6 +3,7 @@ package alipayai
 import (
 	"bytes"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
@@ -91,7 +92,7 @@ func (c *call) recorded() (replay.Answer, bool) {
 	}
 	h := jsonAnswer
 	if c.Request.Stream || c.unsupported != "" {
-		h = http.Header{"Content-Type": c.recording.contentType}
+		h = http.Header{"Content-Type": slices.Clone(c.recording.contentType)} // it belongs to the exchange
 	}
 	if c.unsupported != "" {
 		h[headerUnsupported] = []string{c.unsupported}

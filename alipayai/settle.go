@@ -17,7 +17,7 @@ func (c *call) settle() {
 	c.settleSpending()
 	c.checkUsage()
 	c.addLost()
-	c.used(c.g.Now(), int(c.outcome.Usage.Total))
+	c.limited.Done(c.g.Now(), int(c.outcome.Usage.Total))
 	if c.spent != nil {
 		recycle(c.spent)
 	}
@@ -27,6 +27,11 @@ func (c *call) settle() {
 	c.outcome.Cost = c.cost()
 	c.outcome.Duration = c.g.Now().Sub(c.Began)
 	c.g.Observer.Settled(c.ctx, c.outcome)
+	if c.exchange != nil && c.pack == nil { // a pack's answer belongs to its calls
+		c.sent, c.hiding, c.answer.header = nil, nil, nil
+		c.exchange.Recycle()
+		c.exchange = nil
+	}
 }
 
 // endClaim ends the claim: with the answer if there is one, open for another try

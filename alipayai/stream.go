@@ -95,9 +95,7 @@ func (c *call) closeStream(s *stream, delivered bool) {
 	if !delivered {
 		s.pending = nil // see recycle
 	}
-	if s.ended != nil {
-		s.ended(result) // the rest may take a moment
-	}
+	s.admitted.Done(result) // the rest may take a moment
 	if delivered && s.done {
 		// Nothing after [DONE] matters but the end of the body.
 		s.Watch.Arm(drainTime, upstream.ErrEnded)

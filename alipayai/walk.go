@@ -65,41 +65,41 @@ func (c *call) try(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 // tryAlone asks p if its breaker lets it, and tells the breaker what came of it:
 // of a stream, when it ends.
 func (c *call) tryAlone(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
-	done, f := c.allowed(p)
+	admitted, f := c.allowed(p)
 	if f != nil {
 		return nil, f
 	}
 	a, f := c.ask(p, alternatives)
 	switch {
 	case f == nil && a.stream != nil:
-		done(failover.Begun)
-		a.stream.ended = done
+		admitted.Done(failover.Begun)
+		a.stream.admitted = admitted
 	case f == nil && a.ending == wire.EndingUnknown:
-		done(failover.Ignored) // whether it is in health is not known
+		admitted.Done(failover.Ignored) // whether it is in health is not known
 	default:
-		done(f.Result())
+		admitted.Done(f.Result())
 	}
 	return a, f
 }
 
-// allowed asks p's breaker, which has to be told by done what came of the call.
-func (c *call) allowed(p *upstream.Provider) (done func(failover.Result), f *failure.Failure) {
+// allowed asks p's breaker, which has to be told by Done what came of the call.
+func (c *call) allowed(p *upstream.Provider) (admitted failover.Admission, f *failure.Failure) {
 	if c.g.Breakers == nil {
-		return func(failover.Result) {}, nil
+		return admitted, nil
 	}
-	done, err := c.g.Breakers.Allow(c.ctx, failover.Key{Tenant: c.Tenant, Provider: p.Account()}, c.g.Breaker)
+	admitted, err := c.g.Breakers.Allow(c.ctx, failover.Key{Tenant: c.Tenant, Provider: p.Account()}, c.g.Breaker)
 	switch {
 	case err == nil:
-		return done, nil
+		return admitted, nil
 	case c.ctx.Err() != nil:
-		return nil, failure.OfTransport(c.ctx, c.ctx, err, false)
+		return admitted, failure.OfTransport(c.ctx, c.ctx, err, false)
 	}
 	f = failure.Unavailable(failure.CodeBreakerOpen, "provider "+p.Name+" is skipped after system errors in a row")
 	if open, ok := errors.AsType[*failover.OpenError](err); ok {
 		f.RetryAfter = max(open.RetryAfter, time.Millisecond)
 	}
 	c.g.Observer.Rejected(p.Name, f.Code)
-	return nil, f
+	return admitted, f
 }
 
 // reasons says, for the client, why the providers before the one that answers

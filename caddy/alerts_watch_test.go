@@ -65,11 +65,11 @@ func TestWatchEndsWhatIsOver(t *testing.T) {
 			breakers: new(failover.Breakers), monitor: monitor,
 		}}
 		fail := func() { // as a call does, in the breaker of here
-			done, err := w.app.breakers.Allow(t.Context(), failover.Key{Tenant: "acme", Provider: here.Account()}, failover.Rule{OpenFor: time.Hour})
+			admitted, err := w.app.breakers.Allow(t.Context(), failover.Key{Tenant: "acme", Provider: here.Account()}, failover.Rule{OpenFor: time.Hour})
 			if err != nil {
 				t.Fatal(err)
 			}
-			done(failover.Failure)
+			admitted.Done(failover.Failure)
 		}
 		for range 4 {
 			fail()

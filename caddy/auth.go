@@ -2,6 +2,7 @@ package alipaycaddy
 
 import (
 	"net/http"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -33,7 +34,9 @@ func (*Auth) CaddyModule() caddy.ModuleInfo {
 
 // ServeHTTP lets authenticated requests pass.
 func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	after := &passing{next: next}
+	after := passings.Get().(*passing)
+	defer passings.Put(after)
+	*after = passing{next: next}
 	err := a.Authentication.ServeHTTP(w, r, after)
 	if after.passed || err == nil {
 		return err
@@ -57,6 +60,9 @@ type passing struct {
 	next   caddyhttp.Handler
 	passed bool
 }
+
+// passings are those of requests that have been served: nothing has one for longer.
+var passings = sync.Pool{New: func() any { return new(passing) }}
 
 // ServeHTTP implements [caddyhttp.Handler].
 func (p *passing) ServeHTTP(w http.ResponseWriter, r *http.Request) error {

@@ -28,6 +28,8 @@ type seenCall struct {
 	texts  found[texts]
 	script found[string]
 	intent found[intent.Guess]
+
+	room openai.Reading // what Reading points to, mostly
 }
 
 // found is a value that is found out once.
@@ -57,15 +59,26 @@ func (a *App) see(r *http.Request) *seenCall {
 	return a.seen(r, openai.Peek(r, cmp.Or(a.maxBody, alipayai.DefaultMaxBody), time.Now))
 }
 
+// seenBefore gives the call that r was seen as; nil where it was not.
+func seenBefore(r *http.Request) *seenCall {
+	c, _ := caddyhttp.GetVar(r.Context(), seenKey).(*seenCall)
+	return c
+}
+
 // seen gives the call that was read of r, the same one for the same reading, and sets the request's placeholders.
 func (a *App) seen(r *http.Request, reading *openai.Reading) *seenCall {
-	before, _ := caddyhttp.GetVar(r.Context(), seenKey).(*seenCall)
-	if before != nil && before.Reading == reading {
+	if before := seenBefore(r); before != nil && before.Reading == reading {
 		return before
 	}
-	c := &seenCall{Reading: reading, app: a, request: r}
+	return a.show(r, &seenCall{Reading: reading})
+}
+
+// show makes c the call that r is seen as.
+func (a *App) show(r *http.Request, c *seenCall) *seenCall {
+	first := seenBefore(r) == nil
+	c.app, c.request = a, r
 	caddyhttp.SetVar(r.Context(), seenKey, c)
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && before == nil {
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && first {
 		repl.Map(func(key string) (any, bool) { return placeholder(r, key) })
 	}
 	return c

@@ -246,10 +246,19 @@ var priorities = map[string]limiter.Priority{"high": limiter.High, "normal": lim
 func (h *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	h.calls.begin()
 	defer h.calls.end()
-	reading := h.door.Read(r)
-	h.app.seen(r, reading)
+	reading := h.read(r)
 	h.door.Serve(w, r, tenantOf(r), reading)
 	return nil
+}
+
+// read reads the request, of which what comes after the handler sees the call.
+func (h *Proxy) read(r *http.Request) *openai.Reading {
+	if seenBefore(r) != nil {
+		return h.app.seen(r, h.door.Read(r)).Reading
+	}
+	c := new(seenCall)
+	c.Reading = h.door.ReadInto(&c.room, r)
+	return h.app.show(r, c).Reading
 }
 
 // tenantOf gives the authenticated user.

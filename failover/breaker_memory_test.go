@@ -24,11 +24,11 @@ func held(t *testing.T, b *Breakers) int {
 // end makes a call that ends with the result.
 func end(t *testing.T, b *Breakers, key Key, rule Rule, result Result) {
 	t.Helper()
-	done, err := b.Allow(t.Context(), key, rule)
+	admitted, err := b.Allow(t.Context(), key, rule)
 	if err != nil {
 		t.Fatal(err)
 	}
-	done(result)
+	admitted.Done(result)
 }
 
 func TestOnlyWhatMattersIsRemembered(t *testing.T) {
@@ -194,7 +194,7 @@ func TestStates(t *testing.T) {
 		expect(map[string]Tally{"alipay": {Open: 2, HalfOpen: 1}})
 		time.Sleep(time.Minute) // the probe hangs
 		expect(map[string]Tally{"alipay": {Open: 3}})
-		probe(Success)
+		probe.Done(Success)
 		expect(map[string]Tally{"alipay": {Open: 2}})
 	})
 }

@@ -30,9 +30,9 @@ type reported struct {
 }
 
 type modelCall struct {
-	period int
-	began  time.Time
-	done   func(Result)
+	period   int
+	began    time.Time
+	admitted Admission
 }
 
 // allow reports whether a call is admitted, or how long it is until one may be.
@@ -131,7 +131,7 @@ func compare(t *testing.T, seed uint64) {
 			time.Sleep(time.Duration(random.IntN(8)) * time.Second)
 		case 1, 2, 3:
 			want, wait := m.allow(now)
-			done, err := breakers.Allow(t.Context(), key, m.rule)
+			admitted, err := breakers.Allow(t.Context(), key, m.rule)
 			var open *OpenError
 			switch {
 			case want == nil && (!errors.As(err, &open) || open.RetryAfter != wait):
@@ -139,7 +139,7 @@ func compare(t *testing.T, seed uint64) {
 			case want != nil && err != nil:
 				t.Fatalf("seed %d, step %d: %v, want to be admitted", seed, step, err)
 			case want != nil:
-				want.done = done
+				want.admitted = admitted
 				under[key] = append(under[key], want)
 			}
 		default:
@@ -156,8 +156,8 @@ func compare(t *testing.T, seed uint64) {
 			result := []Result{Failure, Failure, Failure, Success, Ignored}[random.IntN(5)]
 			wasOpen := m.open
 			m.end(c, result, now)
-			c.done(result)
-			c.done(Failure) // which has no effect
+			c.admitted.Done(result)
+			c.admitted.Done(Failure) // which has no effect
 			if m.open && !wasOpen {
 				opened++
 			}
@@ -211,7 +211,7 @@ func TestBreakersUnderConcurrentCalls(t *testing.T) {
 			work.Go(func() {
 				random := rand.New(rand.NewPCG(uint64(caller), 3))
 				for range 500 {
-					done, err := b.Allow(t.Context(), testKey, rule)
+					admitted, err := b.Allow(t.Context(), testKey, rule)
 					time.Sleep(time.Duration(1+random.IntN(20)) * time.Millisecond)
 					if err != nil {
 						continue
@@ -225,7 +225,7 @@ func TestBreakersUnderConcurrentCalls(t *testing.T) {
 						result = Ignored
 					}
 					mu.Unlock()
-					done(result)
+					admitted.Done(result)
 				}
 			})
 		}

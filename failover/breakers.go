@@ -39,15 +39,23 @@ type call struct {
 	ended atomic.Uint64
 }
 
+// Admission is a call that a breaker admitted. That of the zero value had no breaker.
+type Admission struct {
+	b *Breakers
+	c *call
+	// ended is c's when it was admitted: it may be another call by now.
+	ended uint64
+}
+
 // Allow admits a call or rejects it with an *OpenError. When the result of an
-// admitted call is known, done has to be called with it: the first time counts. If
-// done is never called nothing is lost, except that a probe keeps its place until
-// the lease ends.
+// admitted call is known, the admission's Done has to be called with it: the first
+// time counts. If it is never called nothing is lost, except that a probe keeps its
+// place until the lease ends.
 //
 // It decides from memory. Only where replicas share their state, the call that
 // would be the probe asks Redis whether it is, for 50 ms at most. If ctx has
 // ended before, its error is returned.
-func (b *Breakers) Allow(ctx context.Context, key Key, rule Rule) (done func(Result), err error) {
+func (b *Breakers) Allow(ctx context.Context, key Key, rule Rule) (Admission, error) {
 	// Read the turn first: if the breaker opens in between, then this call began
 	// before it opened.
 	turn := b.turns.Load()
@@ -61,16 +69,16 @@ func (b *Breakers) Allow(ctx context.Context, key Key, rule Rule) (done func(Res
 	}
 	rule = rule.withDefaults()
 	if wait := h.wait(rule, time.Now()); wait > 0 {
-		return nil, &OpenError{RetryAfter: wait}
+		return Admission{}, &OpenError{RetryAfter: wait}
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return Admission{}, err
 	}
 	return b.probe(key, rule)
 }
 
 // probe admits a call as the probe, if it gets the lease.
-func (b *Breakers) probe(key Key, rule Rule) (done func(Result), err error) {
+func (b *Breakers) probe(key Key, rule Rule) (Admission, error) {
 	// The place in this replica comes first, so that one call at a time asks.
 	b.mu.Lock()
 	now := time.Now()
@@ -91,37 +99,43 @@ func (b *Breakers) probe(key Key, rule Rule) (done func(Result), err error) {
 
 // decide admits a call that found another history than it began with, unless the
 // breaker is open.
-func (b *Breakers) decide(key Key, rule Rule, h history, now time.Time) (done func(Result), err error) {
+func (b *Breakers) decide(key Key, rule Rule, h history, now time.Time) (Admission, error) {
 	if !h.isOpen() {
 		return b.admit(key, rule, h.turn, 0), nil
 	}
-	return nil, &OpenError{RetryAfter: max(h.wait(rule, now), time.Millisecond)}
+	return Admission{}, &OpenError{RetryAfter: max(h.wait(rule, now), time.Millisecond)}
 }
 
-// admit makes the done of a call. It costs one small allocation, since the call
-// itself comes from those that have ended.
-func (b *Breakers) admit(key Key, rule Rule, turn, probe uint64) func(Result) {
+// admit admits a call. It costs no allocation, since the call comes from those that
+// have ended.
+func (b *Breakers) admit(key Key, rule Rule, turn, probe uint64) Admission {
 	c, _ := b.calls.Get().(*call)
 	if c == nil {
 		c = new(call)
 	}
 	c.key, c.rule, c.turn, c.probe = key, rule, turn, probe
-	ended := c.ended.Load()
-	return func(result Result) {
-		if result == Begun {
-			if c.ended.Load() == ended && c.probe != 0 {
-				b.settle(c, Success)
-				c.turn, c.probe = b.turns.Load(), 0 // an ordinary call from now on
-			}
-			return
-		}
-		if !c.ended.CompareAndSwap(ended, ended+1) {
-			return // it may be another call by now
-		}
-		b.settle(c, result)
-		c.key, c.rule = Key{}, Rule{} // a configuration that is gone may be freed
-		b.calls.Put(c)
+	return Admission{b, c, c.ended.Load()}
+}
+
+// Done tells the breaker what came of the call, from any goroutine.
+func (a Admission) Done(result Result) {
+	b, c := a.b, a.c
+	if c == nil {
+		return
 	}
+	if result == Begun {
+		if c.ended.Load() == a.ended && c.probe != 0 {
+			b.settle(c, Success)
+			c.turn, c.probe = b.turns.Load(), 0 // an ordinary call from now on
+		}
+		return
+	}
+	if !c.ended.CompareAndSwap(a.ended, a.ended+1) {
+		return // it may be another call by now
+	}
+	b.settle(c, result)
+	c.key, c.rule = Key{}, Rule{} // a configuration that is gone may be freed
+	b.calls.Put(c)
 }
 
 // settle applies the result of a call.

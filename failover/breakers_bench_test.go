@@ -15,19 +15,19 @@ func BenchmarkClosed(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			var breakers Breakers
 			for i := range 1000 {
-				done, _ := breakers.Allow(b.Context(), Key{strconv.Itoa(i), "alipay"}, Rule{})
-				done(Failure)
+				admitted, _ := breakers.Allow(b.Context(), Key{strconv.Itoa(i), "alipay"}, Rule{})
+				admitted.Done(Failure)
 			}
 			ctx := b.Context()
 			b.ReportAllocs()
 			b.RunParallel(func(p *testing.PB) {
 				for p.Next() {
-					done, err := breakers.Allow(ctx, calls, Rule{})
+					admitted, err := breakers.Allow(ctx, calls, Rule{})
 					if err != nil {
 						b.Error(err)
 						return
 					}
-					done(Ignored)
+					admitted.Done(Ignored)
 				}
 			})
 		})
@@ -37,8 +37,8 @@ func BenchmarkClosed(b *testing.B) {
 		ctx := b.Context()
 		b.ReportAllocs()
 		for b.Loop() {
-			done, _ := breakers.Allow(ctx, Key{"tenant", "alipay"}, Rule{})
-			done(Success)
+			admitted, _ := breakers.Allow(ctx, Key{"tenant", "alipay"}, Rule{})
+			admitted.Done(Success)
 		}
 	})
 }
@@ -48,8 +48,8 @@ func BenchmarkOpen(b *testing.B) {
 	var breakers Breakers
 	ctx, key := b.Context(), Key{"tenant", "alipay"}
 	for range 4 {
-		done, _ := breakers.Allow(ctx, key, Rule{})
-		done(Failure)
+		admitted, _ := breakers.Allow(ctx, key, Rule{})
+		admitted.Done(Failure)
 	}
 	b.ReportAllocs()
 	for b.Loop() {

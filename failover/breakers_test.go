@@ -26,12 +26,12 @@ type stage struct {
 	t        *testing.T
 	breakers *Breakers
 	rule     Rule
-	calls    map[byte]func(Result)
+	calls    map[byte]Admission
 	changes  []string
 }
 
 func newStage(t *testing.T, rule Rule) *stage {
-	s := &stage{t: t, breakers: new(Breakers), rule: rule, calls: make(map[byte]func(Result))}
+	s := &stage{t: t, breakers: new(Breakers), rule: rule, calls: make(map[byte]Admission)}
 	s.rule.Changed = func(key Key, state State) {
 		if key != testKey {
 			t.Errorf("a change of %v is reported", key)
@@ -55,10 +55,10 @@ func (s *stage) play(script string) {
 		}
 		result, isResult := results[word[len(word)-1]]
 		if isResult && len(word) == 2 {
-			s.calls[word[0]](result)
+			s.calls[word[0]].Done(result)
 			continue
 		}
-		done, err := s.breakers.Allow(s.t.Context(), testKey, s.rule)
+		admitted, err := s.breakers.Allow(s.t.Context(), testKey, s.rule)
 		switch {
 		case word == "x":
 			var open *OpenError
@@ -68,9 +68,9 @@ func (s *stage) play(script string) {
 		case err != nil:
 			fail("%v", err)
 		case isResult:
-			done(result)
+			admitted.Done(result)
 		default:
-			s.calls[word[1]] = done
+			s.calls[word[1]] = admitted
 		}
 	}
 }
@@ -213,11 +213,11 @@ func TestBreakersAreApart(t *testing.T) {
 	var b Breakers
 	keys := []Key{{"a", "x"}, {"a", "y"}, {"b", "x"}, {"", "ax"}, {"ax", ""}}
 	for range 4 {
-		done, err := b.Allow(t.Context(), keys[0], Rule{})
+		admitted, err := b.Allow(t.Context(), keys[0], Rule{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		done(Failure)
+		admitted.Done(Failure)
 	}
 	for i, key := range keys {
 		if _, err := b.Allow(t.Context(), key, Rule{}); errors.Is(err, ErrOpen) != (i == 0) {
@@ -272,14 +272,14 @@ func TestChangedBlocksNoCall(t *testing.T) {
 		}
 		first, _ := b.Allow(t.Context(), testKey, rule)
 		second, _ := b.Allow(t.Context(), testKey, rule)
-		first(Failure)
-		go second(Failure)
+		first.Done(Failure)
+		go second.Done(Failure)
 		<-entered
 		other, err := b.Allow(t.Context(), Key{"other", "alipay"}, rule)
 		if err != nil {
 			t.Fatal(err)
 		}
-		other(Failure)
+		other.Done(Failure)
 		close(leave)
 	})
 }
@@ -323,11 +323,11 @@ func TestProbeIsDecidedUnderTheLock(t *testing.T) {
 		if _, err := s.breakers.probe(testKey, rule); !errors.Is(err, ErrOpen) {
 			t.Errorf("a second probe: %v", err)
 		}
-		probe(Success)
-		if done, err := s.breakers.probe(testKey, rule); err != nil {
+		probe.Done(Success)
+		if admitted, err := s.breakers.probe(testKey, rule); err != nil {
 			t.Errorf("a call that came too late to be the probe: %v", err)
 		} else {
-			done(Failure)
+			admitted.Done(Failure)
 		}
 		s.play("- - - x")
 		if want := []string{"open", "closed", "open"}; !slices.Equal(s.changes, want) {
@@ -339,23 +339,23 @@ func TestProbeIsDecidedUnderTheLock(t *testing.T) {
 func TestDoneOfAnEndedCallDoesNotEndAnother(t *testing.T) {
 	var b Breakers
 	rule := Rule{Failures: 1}
-	var ended []func(Result)
+	var ended []Admission
 	for range 200 {
-		done, err := b.Allow(t.Context(), testKey, rule)
+		admitted, err := b.Allow(t.Context(), testKey, rule)
 		if err != nil {
 			t.Fatal(err)
 		}
-		done(Success)
-		ended = append(ended, done)
+		admitted.Done(Success)
+		ended = append(ended, admitted)
 	}
 	under, _ := b.Allow(t.Context(), testKey, rule)
-	for _, done := range ended {
-		done(Failure)
+	for _, admitted := range ended {
+		admitted.Done(Failure)
 	}
 	if h := b.read(testKey); len(h.failures) != 0 || h.isOpen() {
 		t.Errorf("calls that had ended have failed: %+v", h)
 	}
-	under(Failure)
+	under.Done(Failure)
 	if h := b.read(testKey); len(h.failures) != 1 {
 		t.Errorf("the call in flight is not counted: %+v", h)
 	}
@@ -368,8 +368,8 @@ func TestClosedCallAllocatesOnce(t *testing.T) {
 	var b Breakers
 	ctx, rule := t.Context(), Rule{}
 	if n := testing.AllocsPerRun(1000, func() {
-		done, _ := b.Allow(ctx, testKey, rule)
-		done(Success)
+		admitted, _ := b.Allow(ctx, testKey, rule)
+		admitted.Done(Success)
 	}); n > 1 {
 		t.Errorf("%g allocations of a call through a closed breaker, want at most 1", n)
 	}

@@ -16,12 +16,12 @@ func ExampleBreakers() {
 		Changed: func(key failover.Key, state failover.State) { fmt.Println(key.Provider, "is", state) },
 	}
 	for call := 1; call <= 5; call++ {
-		done, err := breakers.Allow(context.Background(), key, rule)
+		admitted, err := breakers.Allow(context.Background(), key, rule)
 		if errors.Is(err, failover.ErrOpen) {
 			fmt.Println("call", call, "goes to the next provider")
 			continue
 		}
-		done(failover.Failure) // once the end of the call, or of its stream, is known
+		admitted.Done(failover.Failure) // once the end of the call, or of its stream, is known
 	}
 	// Output:
 	// alipay is open

@@ -97,10 +97,10 @@ func (f fleet) outage(redis redistest.Outage) error {
 		return err
 	}
 	probe := f[0].allow()
-	if probe == nil || f[0].allow() != nil {
+	if probe.none() || !f[0].allow().none() {
 		return errors.New("not one probe while Redis is away")
 	}
-	probe(Failure)
+	probe.Done(Failure)
 	err := errors.Join(f[:1].is(Open), f[1:].is(Closed), f[:1].changed(Open, Open))
 	if f[0].Dropped() == 0 {
 		err = errors.Join(err, errors.New("no event is counted as dropped"))
@@ -118,10 +118,10 @@ func (f fleet) afterOutage() error {
 		return err
 	}
 	probe := f[1].allow()
-	if probe == nil {
+	if probe.none() {
 		return errors.New("the other cannot probe")
 	}
-	probe(Success)
+	probe.Done(Success)
 	return until(f[0].within(backWithin), "closed at both", func() bool { return !f[0].isOpen() && !f[1].isOpen() })
 }
 
@@ -174,7 +174,7 @@ func TestProbeFindsRedisAway(t *testing.T) {
 		network.Break(redistest.Fault{Swallows: true})
 		f[0].slowest = 0
 		probe := f[0].allow()
-		if probe == nil {
+		if probe.none() {
 			return errors.New("no probe")
 		}
 		var err error
@@ -184,7 +184,7 @@ func TestProbeFindsRedisAway(t *testing.T) {
 		if f[0].shared.reachable.Load() {
 			err = errors.Join(err, errors.New("that Redis is away goes unnoticed"))
 		}
-		probe(Success)
+		probe.Done(Success)
 		return errors.Join(err, f[:1].is(Closed), f[:1].changed(Open, Closed))
 	})
 }
@@ -234,11 +234,11 @@ func TestBurstOfFailuresBlocksNoCall(t *testing.T) {
 	began := time.Now()
 	const calls = 5 * queueSize
 	for i := range calls {
-		done, err := f[0].Allow(t.Context(), Key{fmt.Sprint(i), "alipay"}, Rule{})
+		admitted, err := f[0].Allow(t.Context(), Key{fmt.Sprint(i), "alipay"}, Rule{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		done(Failure)
+		admitted.Done(Failure)
 	}
 	if took := time.Since(began); took > time.Second {
 		t.Errorf("%d failures took %s", calls, took)
@@ -279,7 +279,7 @@ func TestCluster(t *testing.T) {
 		if n != 1 {
 			return errors.Join(err, fmt.Errorf("%d probes", n))
 		}
-		probe(Success)
+		probe.Done(Success)
 		return errors.Join(err, f.is(Closed))
 	})
 }
@@ -304,8 +304,8 @@ func TestKeysInRedis(t *testing.T) {
 	server := redistest.Start(t)
 	client := newTestClient(t, server.Addr)
 	f := newFleet(t, 1, "secret-namespace", Rule{}, server.Addr)
-	done, _ := f[0].Allow(t.Context(), Key{"secret-tenant", "secret-provider"}, Rule{})
-	done(Failure)
+	admitted, _ := f[0].Allow(t.Context(), Key{"secret-tenant", "secret-provider"}, Rule{})
+	admitted.Done(Failure)
 	var keys []string
 	if err := until(patience, "the failure is reported", func() bool {
 		keys, _ = client.Keys(context.Background(), "*").Result()

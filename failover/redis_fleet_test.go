@@ -137,10 +137,13 @@ func (r *replica) within(promised time.Duration) time.Duration {
 	return max(promised, patience)
 }
 
-// allow begins a call; done is nil if it is turned away.
-func (r *replica) allow() (done func(Result)) {
+// none reports whether the call was turned away.
+func (a Admission) none() bool { return a == Admission{} }
+
+// allow begins a call.
+func (r *replica) allow() Admission {
 	began := time.Now()
-	done, err := r.Allow(context.Background(), testKey, r.rule)
+	admitted, err := r.Allow(context.Background(), testKey, r.rule)
 	took := time.Since(began)
 	if err != nil && !errors.Is(err, ErrOpen) {
 		panic(err)
@@ -148,16 +151,16 @@ func (r *replica) allow() (done func(Result)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.slowest = max(r.slowest, took)
-	return done
+	return admitted
 }
 
 // end makes a permitted call that ends with the result.
 func (r *replica) end(result Result) error {
-	done := r.allow()
-	if done == nil {
+	admitted := r.allow()
+	if admitted.none() {
 		return fmt.Errorf("a call that was to end as %d is turned away", result)
 	}
-	done(result)
+	admitted.Done(result)
 	return nil
 }
 
@@ -348,7 +351,7 @@ func TestFleet(t *testing.T) {
 				err = errors.Join(err, errors.New("who was refused does not know the probe"))
 			}
 			err = errors.Join(err, f.is(HalfOpen))
-			probe(Success)
+			probe.Done(Success)
 			return errors.Join(err, f.is(Closed), f.changed(Open, Closed),
 				f[0].fail(1), f[1].fail(2), f.is(Closed))
 		}},
@@ -359,17 +362,17 @@ func TestFleet(t *testing.T) {
 				return errors.Join(err, fmt.Errorf("%d probes", n))
 			}
 			err = errors.Join(err, f.is(HalfOpen))
-			probe(Failure)
+			probe.Done(Failure)
 			return errors.Join(err, f.is(Open), f.changed(Open, Open), f.due())
 		}},
 		"a probe without an outcome gives its place back": {shortRule, func(f fleet) error {
 			err := errors.Join(f[0].fail(4), f.is(Open), f.due(), f[0].end(Ignored))
 			err = errors.Join(err, until(f[0].within(heardWithin), "another probe", func() bool {
 				probe := f[1].allow()
-				if probe != nil {
-					probe(Success)
+				if !probe.none() {
+					probe.Done(Success)
 				}
-				return probe != nil
+				return !probe.none()
 			}))
 			return errors.Join(err, f.is(Closed), f.changed(Open, Closed))
 		}},
@@ -378,12 +381,12 @@ func TestFleet(t *testing.T) {
 			func(f fleet) error {
 				err := errors.Join(f[0].fail(4), f.is(Open), f.due())
 				hung := f[0].allow()
-				if hung == nil {
+				if hung.none() {
 					return errors.Join(err, errors.New("no first probe"))
 				}
 				began := time.Now()
 				err = errors.Join(err, f.is(HalfOpen))
-				if f[1].allow() != nil {
+				if !f[1].allow().none() {
 					return errors.Join(err, errors.New("a second probe while the first one has its lease"))
 				}
 				err = errors.Join(err, f.due())
@@ -391,28 +394,28 @@ func TestFleet(t *testing.T) {
 					err = errors.Join(err, fmt.Errorf("the place is free after %s", took))
 				}
 				probe := f[1].allow()
-				if probe == nil {
+				if probe.none() {
 					return errors.Join(err, errors.New("no second probe"))
 				}
-				hung(Success) // too late
+				hung.Done(Success) // too late
 				pass(2 * pollEvery)
 				for i, r := range f {
 					if !r.isOpen() {
 						err = errors.Join(err, fmt.Errorf("replica %d is closed by a probe that came too late", i))
 					}
 				}
-				probe(Success)
+				probe.Done(Success)
 				return errors.Join(err, f.is(Closed))
 			},
 		},
 		"results from before it opened do not count": {shortRule, func(f fleet) error {
-			slow := []func(Result){f[1].allow(), f[1].allow(), f[1].allow(), f[1].allow(), f[1].allow()}
+			slow := []Admission{f[1].allow(), f[1].allow(), f[1].allow(), f[1].allow(), f[1].allow()}
 			err := errors.Join(f[0].fail(4), f.is(Open))
-			slow[0](Success)
+			slow[0].Done(Success)
 			pass(2 * pollEvery)
 			err = errors.Join(err, f.due(), f[0].end(Success), f.is(Closed))
-			for _, done := range slow[1:] {
-				done(Failure)
+			for _, admitted := range slow[1:] {
+				admitted.Done(Failure)
 			}
 			pass(2 * pollEvery)
 			return errors.Join(err, f.is(Closed), f.counts(0), f.changed(Open, Closed))
@@ -432,7 +435,7 @@ func (r *replica) isOpen() bool {
 
 // rush makes many calls at once at all replicas, and says how many were let
 // through; probe is one of them.
-func (f fleet) rush() (probe func(Result), n int) {
+func (f fleet) rush() (probe Admission, n int) {
 	var (
 		mu    sync.Mutex
 		calls sync.WaitGroup
@@ -440,11 +443,11 @@ func (f fleet) rush() (probe func(Result), n int) {
 	for _, r := range f {
 		for range 50 {
 			calls.Go(func() {
-				done := r.allow()
+				admitted := r.allow()
 				mu.Lock()
 				defer mu.Unlock()
-				if done != nil {
-					probe = done
+				if !admitted.none() {
+					probe = admitted
 					n++
 				}
 			})
@@ -460,8 +463,8 @@ func TestReplicaThatStartsKnowsWhatIsOpen(t *testing.T) {
 		// More than a page of others that change afterwards.
 		err := errors.Join(f[0].fail(4), f.is(Open))
 		for i := range 2*pageSize + 10 {
-			done, _ := f[0].Allow(t.Context(), Key{fmt.Sprint("other", i), "alipay"}, Rule{})
-			done(Failure)
+			admitted, _ := f[0].Allow(t.Context(), Key{fmt.Sprint("other", i), "alipay"}, Rule{})
+			admitted.Done(Failure)
 			if i%100 == 0 {
 				pass(20 * time.Millisecond) // the queue is bounded
 			}

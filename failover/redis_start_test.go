@@ -17,11 +17,11 @@ func TestSharedBreakersThatNeverStart(t *testing.T) {
 	defer client.Close()
 	b := NewSharedBreakers(client, "never")
 	for range 4 {
-		done, err := b.Allow(t.Context(), Key{"acme", "alipay"}, Rule{})
+		admitted, err := b.Allow(t.Context(), Key{"acme", "alipay"}, Rule{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		done(Failure)
+		admitted.Done(Failure)
 	}
 	if _, err := b.Allow(t.Context(), Key{"acme", "alipay"}, Rule{}); err == nil {
 		t.Error("the breaker is closed after four failures of this replica alone")

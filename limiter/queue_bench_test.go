@@ -127,11 +127,11 @@ func BenchmarkAllow(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		now := time.Now()
-		done, err := l.Allow(now, tenants[i%1000], limit, 10)
+		admitted, err := l.Allow(now, tenants[i%1000], limit, 10)
 		if err != nil {
 			b.Fatal(err)
 		}
-		done(now, 1)
+		admitted.Done(now, 1)
 		i++
 	}
 }
@@ -146,17 +146,17 @@ func BenchmarkIdleTenants(b *testing.B) {
 		before := inUse()
 		l := new(TenantLimits)
 		for i := range n {
-			done, err := l.Allow(epoch, fmt.Sprintf("tenant-%06d", i), limit, 1)
+			admitted, err := l.Allow(epoch, fmt.Sprintf("tenant-%06d", i), limit, 1)
 			if err != nil {
 				b.Fatal(err)
 			}
-			done(epoch, 0)
+			admitted.Done(epoch, 0)
 		}
 		held = inUse() - before
 		later := epoch.Add(time.Hour)
 		for range n {
-			if done, err := l.Allow(later, "tenant", TenantLimit{}, 0); err == nil {
-				done(later, 0)
+			if admitted, err := l.Allow(later, "tenant", TenantLimit{}, 0); err == nil {
+				admitted.Done(later, 0)
 			}
 		}
 		left = inUse() - before

@@ -57,7 +57,7 @@ type usage struct {
 }
 
 // Allow admits a call of the tenant that uses n model tokens, or says with a
-// *Rejection what it exceeds. When the call is over, done has to be called,
+// *Rejection what it exceeds. When the call is over, its Done has to be called,
 // once, with the tokens that it used beyond n: a tenant that is over its
 // tokens then waits for as long as they take to come back. Since n is not paid
 // back, it should be what the call uses at least.
@@ -65,7 +65,7 @@ type usage struct {
 // A call may use more tokens than those of a minute: it needs a full minute's, and
 // owes the rest. What a tenant owes is bounded, for any number that an upstream
 // reports: no wait for tokens is longer than ten minutes.
-func (t *TenantLimits) Allow(now time.Time, tenant string, l TenantLimit, n int) (done func(now time.Time, more int), err error) {
+func (t *TenantLimits) Allow(now time.Time, tenant string, l TenantLimit, n int) (TenantCall, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.evict(now)
@@ -74,24 +74,37 @@ func (t *TenantLimits) Allow(now time.Time, tenant string, l TenantLimit, n int)
 	u.tokens = adjust(u.tokens, now, float64(l.TokensPerMinute)/60, l.TokensPerMinute)
 
 	if l.Concurrent > 0 && u.concurrent >= l.Concurrent {
-		return nil, &Rejection{Reason: TenantConcurrency}
+		return TenantCall{}, &Rejection{Reason: TenantConcurrency}
 	}
 	requests, tokens := shortage(u.requests, now, 1), shortage(u.tokens, now, n)
 	switch {
 	case requests > 0 && requests >= tokens:
-		return nil, &Rejection{Reason: TenantRequests, RetryAfter: requests}
+		return TenantCall{}, &Rejection{Reason: TenantRequests, RetryAfter: requests}
 	case tokens > 0:
-		return nil, &Rejection{Reason: TenantTokens, RetryAfter: tokens}
+		return TenantCall{}, &Rejection{Reason: TenantTokens, RetryAfter: tokens}
 	}
 	charge(u.requests, now, 1)
 	charge(u.tokens, now, n)
 	u.concurrent++
-	return func(now time.Time, more int) {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		u.concurrent--
-		charge(u.tokens, now, more)
-	}, nil
+	return TenantCall{t, u}, nil
+}
+
+// TenantCall is a call of a tenant that TenantLimits admitted. That of the zero value has
+// no limits.
+type TenantCall struct {
+	of   *TenantLimits
+	uses *usage
+}
+
+// Done ends the call, which has used so many more tokens than it was admitted with.
+func (c TenantCall) Done(now time.Time, more int) {
+	if c.of == nil {
+		return
+	}
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	c.uses.concurrent--
+	charge(c.uses.tokens, now, more)
 }
 
 // idle reports whether forgetting the tenant makes no difference.

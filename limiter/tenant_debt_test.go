@@ -17,8 +17,8 @@ func TestDebtOfATenantIsBounded(t *testing.T) {
 		for _, used := range hostileCounts {
 			var l TenantLimits
 			began := time.Now()
-			allow(t, &l, epoch, limit, 0)(epoch, used)
-			allow(t, &l, epoch.Add(20*time.Minute), limit, 0)(epoch.Add(20*time.Minute), used)
+			allow(t, &l, epoch, limit, 0).Done(epoch, used)
+			allow(t, &l, epoch.Add(20*time.Minute), limit, 0).Done(epoch.Add(20*time.Minute), used)
 			if took := time.Since(began); took > time.Second {
 				t.Fatalf("charging %d of %d a minute took %v", used, size, took)
 			}
@@ -51,12 +51,12 @@ func FuzzTenantCharge(f *testing.F) {
 		}
 		var l TenantLimits
 		limit := TenantLimit{TokensPerMinute: size, RequestsPerSecond: float64(size), Burst: size}
-		done, err := l.Allow(epoch, "a", limit, used)
+		admitted, err := l.Allow(epoch, "a", limit, used)
 		if err != nil {
 			t.Fatal(err)
 		}
 		now := epoch.Add(time.Duration(later))
-		done(now, used)
+		admitted.Done(now, used)
 		if wait := shortage(l.tenants["a"].tokens, now, used); wait < 0 || wait > 10*time.Minute+time.Microsecond {
 			t.Errorf("held for %v", wait)
 		}

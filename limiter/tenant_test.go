@@ -22,13 +22,13 @@ func deny(t *testing.T, l *TenantLimits, now time.Time, limit TenantLimit, n int
 	return r.RetryAfter
 }
 
-func allow(t *testing.T, l *TenantLimits, now time.Time, limit TenantLimit, n int) func(time.Time, int) {
+func allow(t *testing.T, l *TenantLimits, now time.Time, limit TenantLimit, n int) TenantCall {
 	t.Helper()
-	done, err := l.Allow(now, "a", limit, n)
+	admitted, err := l.Allow(now, "a", limit, n)
 	if err != nil {
 		t.Fatalf("the call is refused: %v", err)
 	}
-	return done
+	return admitted
 }
 
 func TestTenantRequests(t *testing.T) {
@@ -64,12 +64,12 @@ func TestTenantRequests(t *testing.T) {
 func TestTenantTokens(t *testing.T) {
 	var l TenantLimits
 	limit := TenantLimit{TokensPerMinute: 600}
-	done := allow(t, &l, epoch, limit, 500)
+	admitted := allow(t, &l, epoch, limit, 500)
 	if got := deny(t, &l, epoch, limit, 200, TenantTokens); got != 10*time.Second {
 		t.Errorf("100 missing tokens take %v, want 10 s", got)
 	}
 	// It used 700 more: 600 are owed, which is a minute.
-	done(epoch, 700)
+	admitted.Done(epoch, 700)
 	if got := deny(t, &l, epoch, limit, 0, TenantTokens); got != time.Minute {
 		t.Errorf("to come back takes %v, want a minute", got)
 	}
@@ -89,7 +89,7 @@ func TestTenantConcurrency(t *testing.T) {
 	first := allow(t, &l, epoch, limit, 0)
 	allow(t, &l, epoch, limit, 0)
 	deny(t, &l, epoch, limit, 0, TenantConcurrency)
-	first(epoch, 0)
+	first.Done(epoch, 0)
 	allow(t, &l, epoch, limit, 0)
 	deny(t, &l, epoch, limit, 0, TenantConcurrency)
 }
@@ -116,12 +116,12 @@ func TestIdleTenantsAreForgotten(t *testing.T) {
 	var l TenantLimits
 	limit := TenantLimit{RequestsPerSecond: 1, TokensPerMinute: 60, Concurrent: 1}
 	for i := range 1000 {
-		done, err := l.Allow(epoch, fmt.Sprint(i), limit, 30)
+		admitted, err := l.Allow(epoch, fmt.Sprint(i), limit, 30)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if i != 7 {
-			done(epoch, 0)
+			admitted.Done(epoch, 0)
 		}
 	}
 	if len(l.tenants) != 1000 {
@@ -129,8 +129,8 @@ func TestIdleTenantsAreForgotten(t *testing.T) {
 	}
 	later := epoch.Add(time.Minute)
 	for range 1000 {
-		if done, err := l.Allow(later, "a", TenantLimit{}, 0); err == nil {
-			done(later, 0)
+		if admitted, err := l.Allow(later, "a", TenantLimit{}, 0); err == nil {
+			admitted.Done(later, 0)
 		}
 	}
 	if len(l.tenants) != 2 || l.tenants["7"] == nil || l.tenants["a"] == nil {
@@ -141,11 +141,11 @@ func TestIdleTenantsAreForgotten(t *testing.T) {
 func TestTenantsSeenLatelyAreKept(t *testing.T) {
 	var l TenantLimits
 	limit := TenantLimit{RequestsPerSecond: 1000}
-	allow(t, &l, epoch, limit, 0)(epoch, 0)
+	allow(t, &l, epoch, limit, 0).Done(epoch, 0)
 	before := l.tenants["a"]
 	for i := range 10 {
 		now := epoch.Add(time.Duration(i) * 10 * time.Second)
-		allow(t, &l, now, limit, 0)(now, 0)
+		allow(t, &l, now, limit, 0).Done(now, 0)
 	}
 	if l.tenants["a"] != before {
 		t.Error("a tenant that comes all the time is forgotten in between")
@@ -177,7 +177,7 @@ func TestForgettingMakesNoDifference(t *testing.T) {
 			charge(u.requests, now, 1)
 			charge(u.tokens, now, n)
 		}
-		done, err := all.Allow(now, tenant, limit, n)
+		admitted, err := all.Allow(now, tenant, limit, n)
 		if (err == nil) != ok {
 			t.Fatalf("%s at %v: %v, want allowed %t", tenant, now.Sub(epoch), err, ok)
 		}
@@ -185,7 +185,7 @@ func TestForgettingMakesNoDifference(t *testing.T) {
 			refused++
 			continue
 		}
-		done(now, 0)
+		admitted.Done(now, 0)
 	}
 	if refused < 100 || forgotten < 100 {
 		t.Errorf("%d refused and %d forgotten: the test shows little", refused, forgotten)
@@ -198,9 +198,9 @@ func TestTenantLimitsConcurrently(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			for j := range 1000 {
-				done, err := l.Allow(time.Now(), fmt.Sprint((i+j)%5), TenantLimit{RequestsPerSecond: 1000, Concurrent: 3}, 1)
+				admitted, err := l.Allow(time.Now(), fmt.Sprint((i+j)%5), TenantLimit{RequestsPerSecond: 1000, Concurrent: 3}, 1)
 				if err == nil {
-					done(time.Now(), 1)
+					admitted.Done(time.Now(), 1)
 				}
 			}
 		})

@@ -71,13 +71,14 @@ func (l *clientLayout) appendHead(b []byte, method, target string, time []byte) 
 	return append(b, '.')
 }
 
-// fields returns the fields of a signed message. timeName is the header of the time.
-func (l *clientLayout) fields(timeName, time, signature string) []Field {
-	return []Field{
-		{l.headers.ClientID, l.id},
-		{timeName, time},
-		{l.headers.Signature, signature},
-	}
+// fields returns the fields of a signed message, in room if they fit. timeName is the
+// header of the time.
+func (l *clientLayout) fields(room []Field, timeName, time, signature string) []Field {
+	return append(room[:0],
+		Field{l.headers.ClientID, l.id},
+		Field{timeName, time},
+		Field{l.headers.Signature, signature},
+	)
 }
 
 // open reads the fields of a received message. A response may leave the client id out, since whoever gets it

@@ -77,7 +77,7 @@ func (s *Global) Sign(m Message) (Signed, error) {
 	}
 	value := string(Signature{AlgorithmRSA, version, signature}.Append(nil))
 	return Signed{
-		Fields: s.layout.fields(s.layout.headers.RequestTime, string(at), value),
+		Fields: s.layout.fields(m.Room, s.layout.headers.RequestTime, string(at), value),
 		Target: m.Target,
 		Body:   m.Body,
 

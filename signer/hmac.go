@@ -120,7 +120,7 @@ func (s *HMAC) sign(m Message, target, timeName string) (Signed, error) {
 	state.buf = Signature{AlgorithmHMAC, version, mac}.Append(state.buf)
 	values := string(state.buf)
 	return Signed{
-		Fields: s.layout.fields(timeName, values[:len(time)], values[len(time):]),
+		Fields: s.layout.fields(m.Room, timeName, values[:len(time)], values[len(time):]),
 		Target: m.Target,
 		Body:   m.Body,
 

@@ -37,6 +37,8 @@ type Message struct {
 	// ExpiredSeconds is how long openapi-v3's platform takes the signature, as the part expired_seconds of the
 	// Authorization; 0 leaves it out, for the platform's own time. Other schemes have none.
 	ExpiredSeconds int
+	// Room is what Sign may put its fields into, to spare an allocation; nil for none.
+	Room []Field
 }
 
 // Field is a header field. Name is in canonical form, so it may index an [http.Header] directly.

@@ -32,7 +32,7 @@ func readPlain(r *bufio.Reader, resp *http.Response, body *plainBody) bool {
 	if !readStatus(line, resp) {
 		return false
 	}
-	header, length, ok := readFields(rest, resp, body.values[:])
+	header, length, ok := body.readFields(rest, resp)
 	if !ok {
 		return false
 	}
@@ -72,15 +72,19 @@ func readStatus(line string, resp *http.Response) bool {
 	return true
 }
 
-// readFields reads the lines of a header, with its values in room if they fit. length is
+// readFields reads the lines of a header, with its values in b if they fit. length is
 // that of the body, or -1 for chunks.
-func readFields(lines string, resp *http.Response, room []string) (h http.Header, length int64, ok bool) {
+func (b *plainBody) readFields(lines string, resp *http.Response) (h http.Header, length int64, ok bool) {
 	if resp.Request != nil && resp.Request.Method == http.MethodHead {
 		return nil, 0, false
 	}
 	fields := strings.Count(lines, "\r\n") + 1
-	h = make(http.Header, fields)
-	values := room // one array for all
+	if b.header == nil {
+		b.header = make(http.Header, fields)
+	}
+	h = b.header
+	clear(h)
+	values := b.values[:] // one array for all
 	if fields > len(values) {
 		values = make([]string, fields)
 	}
@@ -136,6 +140,7 @@ type plainBody struct {
 	resp   *http.Response
 	left   int64     // of a body with a length
 	chunks io.Reader // nil for one with a length
+	header http.Header
 	values [8]string // of the header; most have six
 }
 

@@ -139,8 +139,18 @@ type exchange struct {
 	response http.Response
 	plain    plainBody
 
-	mu  sync.Mutex // Close may come while Read waits
-	err error      // why it has ended; nil before
+	mu   sync.Mutex // Close may come while Read waits
+	err  error      // why it has ended; nil before
+	free bool       // it has ended, and its connection is given back
+}
+
+// clear makes a new exchange of one that has ended. It keeps the header's map, empty.
+func (x *exchange) clear() {
+	x.mu.Lock() // after whoever had it
+	defer x.mu.Unlock()
+	clear(x.plain.header)
+	x.c, x.ctx, x.lifetime, x.body, x.keep, x.err, x.free = nil, nil, lifetime{}, nil, false, nil, false
+	x.response, x.plain = http.Response{}, plainBody{header: x.plain.header}
 }
 
 // send writes a request and reads the head of its answer.
@@ -264,7 +274,8 @@ func (x *exchange) end(err error) error {
 		readers.Put(c.read)
 		c.read = nil
 	}
-	if kept := x.lifetime.end(); !kept || !whole || !x.keep || c.broken || c.raw == nil || !c.of.give(c) {
+	x.free = x.lifetime.end() && whole && x.keep && !c.broken && c.raw != nil && c.of.give(c)
+	if !x.free {
 		c.close()
 	}
 	return x.err

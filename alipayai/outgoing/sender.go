@@ -54,6 +54,22 @@ type Body struct {
 // Close implements [io.Closer].
 func (*Body) Close() error { return nil }
 
+// AtRest reports whether the request went directly, its answer has come whole, and its
+// connection is free for another one: nothing in this package uses the body any more, nor
+// the answer.
+func (b *Body) AtRest() bool {
+	b.exchange.mu.Lock()
+	defer b.exchange.mu.Unlock()
+	return b.exchange.free
+}
+
+// Clear makes a body for another request of one that is at rest. The answer, its header
+// included, is used by nothing any more.
+func (b *Body) Clear() {
+	b.Reader.Reset(nil)
+	b.exchange.clear()
+}
+
 // forNetHTTP gives a request as net/http's transports want it: with a body of a type of
 // which they know that it will not keep them waiting, so that head and body leave in
 // one packet, and with a trace in the place of the Sender.

@@ -80,11 +80,13 @@ func (m memoryCache) Put(_ context.Context, _ string, key Key, answer Answer, tt
 	defer m.mu.Unlock()
 	// A full cache works in the memory that it has: the collector need not come.
 	var spare []byte
-	if former, ok := m.entries[key]; ok {
-		spare = m.remove(former)
+	n, ok := m.entries[key]
+	if ok {
+		spare = m.remove(n)
 	}
 	for m.bytes+size > m.maxBytes {
-		spare = m.remove(m.recent.back)
+		n = m.recent.back
+		spare = m.remove(n)
 	}
 	if !answer.Kept {
 		if n := len(answer.Body); cap(spare) > n+spareRoom(n) {
@@ -92,7 +94,10 @@ func (m memoryCache) Put(_ context.Context, _ string, key Key, answer Answer, tt
 		}
 		answer.Body = append(spare[:0], answer.Body...)
 	}
-	n := &node[cached]{value: cached{key, answer, size, expires}}
+	if n == nil {
+		n = new(node[cached])
+	}
+	n.value = cached{key, answer, size, expires}
 	m.recent.pushFront(n)
 	m.entries[key] = n
 	m.bytes += size

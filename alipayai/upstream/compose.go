@@ -36,7 +36,11 @@ func (x *Exchange) compose(r *Request) *failure.Failure {
 func (x *Exchange) sign(r *Request) error {
 	p := x.provider
 	method, u, asked, target := p.address(r)
-	h, body := p.composeHeader(r, x.token, &x.own), r.Body
+	if x.header == nil {
+		x.header = make(http.Header, fields)
+	}
+	h, body := x.header, r.Body
+	p.composeHeader(h, r, x.token, &x.own)
 	x.skew = p.Clock.Skew()
 	scheme := r.Scheme
 	if scheme == nil {
@@ -44,6 +48,7 @@ func (x *Exchange) sign(r *Request) error {
 	}
 	if scheme != nil {
 		m := p.message(method, target, h, body, p.signingTime(x.now()))
+		m.Room = x.fields[:]
 		if r.Client != nil {
 			m.ExpiredSeconds = expiredSeconds(r.Client.Header)
 		}
@@ -106,12 +111,12 @@ var composedByClient = [...]string{
 	"Alipay-Request-Id", "Alipay-Encrypt-Type", "Alipay-Encryption-Algm",
 }
 
-// composeHeader makes the header of a request, apart from its signature. own is room for
-// the values that are this request's own.
-func (p *Provider) composeHeader(r *Request, token string, own *[2]string) http.Header {
-	// A map of at most eight entries is one small allocation, and an ordinary
-	// signed call has just so many.
-	h := make(http.Header, 8)
+// fields is how many header fields an ordinary signed call has, or a few more.
+const fields = 12
+
+// composeHeader makes the header of a request, apart from its signature, in h. own is
+// room for the values that are this request's own.
+func (p *Provider) composeHeader(h http.Header, r *Request, token string, own *[2]string) {
 	h["User-Agent"] = userAgentValue
 	h["Accept-Encoding"] = identity
 	own[0] = r.ID
@@ -139,7 +144,6 @@ func (p *Provider) composeHeader(r *Request, token string, own *[2]string) http.
 		own[1] = p.presented(token)
 		h[p.TokenHeader] = own[1:2:2]
 	}
-	return h
 }
 
 // presented is how a token goes into its field. Most requests carry the token of the one

@@ -32,7 +32,8 @@ func (p *Provider) Draft(method, target string, body []byte, at time.Time) (Draf
 	if p.Profile.TakesToken {
 		token = DraftToken
 	}
-	h := p.composeHeader(&Request{ID: DraftID, Body: body}, token, new([2]string))
+	h := make(http.Header)
+	p.composeHeader(h, &Request{ID: DraftID, Body: body}, token, new([2]string))
 	d := Draft{Target: target, Body: body, Header: h}
 	if p.Scheme == nil {
 		return d, nil

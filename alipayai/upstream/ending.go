@@ -19,20 +19,40 @@ var ErrEnded = errors.New("the attempt has ended")
 type ending struct {
 	client context.Context
 	sender outgoing.Sender
-	// detach takes it off the client's.
-	detach func() bool
+	// stop takes it off the client's, and detached says that it did so in time.
+	stop     func() bool
+	detached bool
 
 	mu    sync.Mutex
 	cause error // nil before it has ended
-	done  chan struct{}
-	close func() // of the connection that the request is on
-	after map[*func()]struct{}
+	// awaited says that somebody has asked to wait for its end.
+	awaited bool
+	done    chan struct{}
+	close   func() // of the connection that the request is on
+	after   map[*func()]struct{}
 }
 
 // begin has the context end with the client's. wake is what runs then, which ends it.
 func (e *ending) begin(client context.Context, s outgoing.Sender, wake func()) {
 	e.client, e.sender = client, s
-	e.detach = context.AfterFunc(client, wake)
+	e.stop = context.AfterFunc(client, wake)
+}
+
+// detach takes it off the client's context.
+func (e *ending) detach() { e.detached = e.stop() || e.detached }
+
+// atRest reports whether nothing waits for it that has ended, and wake has not run.
+func (e *ending) atRest() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.detached && e.cause != nil && !e.awaited && e.close == nil
+}
+
+// clear makes a new one of it, which is at rest.
+func (e *ending) clear() {
+	e.mu.Lock() // after whoever had it
+	defer e.mu.Unlock()
+	e.client, e.sender, e.stop, e.detached, e.cause = nil, nil, nil, false, nil
 }
 
 // end ends the context, once.
@@ -62,6 +82,7 @@ func (e *ending) Deadline() (time.Time, bool) { return e.client.Deadline() }
 func (e *ending) Done() <-chan struct{} {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.awaited = true
 	if e.done == nil {
 		e.done = make(chan struct{})
 		if e.cause != nil {
@@ -95,6 +116,7 @@ func (e *ending) Value(key any) any {
 func (e *ending) AfterFunc(f func()) (stop func() bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.awaited = true
 	if e.cause != nil {
 		go f()
 		return func() bool { return false }

@@ -28,6 +28,14 @@ type permit struct {
 	answering atomic.Bool
 }
 
+// clear makes a new permit of one that nothing uses any more.
+func (d *permit) clear() {
+	d.cap, d.slot = nil, limiter.Slot{}
+	d.connected.Store(false)
+	d.reused.Store(0)
+	d.answering.Store(false)
+}
+
 // reserve waits for a slot in k, which must be possible before r's latest moment. The
 // errors are *limiter.Rejection and those of the window.
 func (d *permit) reserve(ctx context.Context, k *Cap, r *Request) error {

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
@@ -59,9 +60,6 @@ type Request struct {
 	// Cleared is closed when it is known whether the request may leave, which Caller then says in Leaving: no permit is
 	// used before, since one is worth something only at its time. Nil for at once.
 	Cleared <-chan struct{}
-	// Room is where the exchange is put, in one piece with what it belongs to; nil for a
-	// place of its own. A second exchange must not have the room of the first.
-	Room *Exchange
 	// Caller hears of the request.
 	Caller Caller
 	// Transport carries the request; the provider's when nil.
@@ -103,8 +101,10 @@ type Exchange struct {
 	// What Request and its context point to, in one piece with the rest.
 	request http.Request
 	body    outgoing.Body
+	header  http.Header
 	own     [2]string // header values: the id and the token
 	signed  [4]string // and those of a signature
+	fields  [4]signer.Field
 
 	provider *Provider
 	// client is the caller's context, and ctx that of the exchange.
@@ -132,10 +132,7 @@ type Exchange struct {
 //
 // ctx is the client's: a request ends with it.
 func (p *Provider) Send(ctx context.Context, r *Request) (*Exchange, *failure.Failure) {
-	x := r.Room
-	if x == nil {
-		x = new(Exchange)
-	}
+	x := exchanges.Get().(*Exchange)
 	x.provider, x.client, x.now, x.model = p, ctx, r.Now, r.Model
 	if x.now == nil {
 		x.now = time.Now
@@ -150,7 +147,10 @@ func (p *Provider) Send(ctx context.Context, r *Request) (*Exchange, *failure.Fa
 
 // begin begins the exchange's context.
 func (x *Exchange) begin() {
-	wake := x.wake // one func for both
+	wake := x.Watch.wake // one func for both, and for all requests that x carries
+	if wake == nil {
+		wake = x.wake
+	}
 	x.Watch.begin(&x.ctx, wake)
 	x.ctx.begin(x.client, (*sender)(x), wake)
 }
@@ -299,6 +299,40 @@ func (x *Exchange) End() {
 	x.Watch.Disarm()
 	x.ctx.detach()
 	x.ctx.end(ErrEnded)
+}
+
+// exchanges are those that were recycled.
+var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
+
+// Recycle gives an exchange that has ended to a request to come. It comes last, when its
+// caller uses neither it nor what came with it any more: Request and Response, their
+// headers and bodies.
+func (x *Exchange) Recycle() {
+	if x.atRest() {
+		x.clear()
+		exchanges.Put(x)
+	}
+}
+
+// atRest reports whether provably nothing but the caller can use x any more, now or later:
+// its request went by a connection that had idled and does again, which net/http and a
+// dialler have not seen; neither the watchdog nor the client's end has run, or will; and
+// nothing else has waited for its context. All others are the garbage collector's.
+func (x *Exchange) atRest() bool {
+	return x.body.AtRest() && x.permit.reused.Load() != 0 && x.Watch.atRest() && x.ctx.atRest()
+}
+
+// clear makes a new exchange of one that is at rest, and keeps what is worth keeping.
+func (x *Exchange) clear() {
+	clear(x.header)
+	x.body.Clear()
+	x.Watch.clear()
+	x.ctx.clear()
+	x.permit.clear()
+	x.Request, x.Response, x.request = nil, nil, http.Request{}
+	x.own, x.signed, x.fields = [2]string{}, [4]string{}, [4]signer.Field{}
+	x.provider, x.client, x.now, x.token, x.model = nil, nil, nil, "", ""
+	x.skew, x.connecting, x.sent, x.received, x.within = 0, false, time.Time{}, time.Time{}, 0
 }
 
 // mask hides the credentials of the provider and of the request.

@@ -21,6 +21,8 @@ type Watchdog struct {
 
 	mu    sync.Mutex // arm against check
 	timer *time.Timer
+	armed bool          // once at least
+	ran   bool          // wake may have run, or may run yet
 	fires time.Duration // when the timer does, after start
 	limit time.Duration
 	cause error
@@ -45,12 +47,14 @@ func (w *Watchdog) Arm(d time.Duration, cause error) {
 	switch {
 	case w.timer == nil:
 		w.timer = time.AfterFunc(d, w.wake)
+	case !w.armed:
+		w.timer.Reset(d)
 	case w.fires > now && w.fires <= now+d:
 		return // early enough: it looks then what is due
 	default:
-		w.timer.Reset(d)
+		w.ran = !w.timer.Reset(d) || w.ran
 	}
-	w.fires = now + d
+	w.armed, w.fires = true, now+d
 }
 
 // Pause ends a time of waiting.
@@ -62,9 +66,26 @@ func (w *Watchdog) Resume() { w.since.Store(int64(time.Since(w.start))) }
 // Disarm ends the watch for good.
 func (w *Watchdog) Disarm() {
 	w.since.Store(ended)
-	if w.timer != nil {
-		w.timer.Stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.armed {
+		w.armed, w.ran = false, !w.timer.Stop() || w.ran
 	}
+}
+
+// atRest reports whether wake has not run for w, which is disarmed, and will not.
+func (w *Watchdog) atRest() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.armed && !w.ran
+}
+
+// clear makes a new one of it, which is at rest. It keeps its timer.
+func (w *Watchdog) clear() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.of, w.start, w.fires, w.limit, w.cause = nil, time.Time{}, 0, 0, nil
+	w.since.Store(0)
 }
 
 // check runs when the timer fires, which is never later than the limit of the
@@ -72,6 +93,7 @@ func (w *Watchdog) Disarm() {
 func (w *Watchdog) check() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.ran = true
 	now := time.Since(w.start)
 	left := w.limit
 	switch since := w.since.Load(); since {

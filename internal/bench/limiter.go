@@ -173,8 +173,8 @@ func servedTenants() float64 {
 	limit := limiter.TenantLimit{RequestsPerSecond: 1, TokensPerMinute: 60, Concurrent: 1}
 	now := time.Now()
 	for i := range idleTenants {
-		if done, err := limits.Allow(now, fmt.Sprintf("tenant-%06d", i), limit, 1); err == nil {
-			done(now, 0)
+		if admitted, err := limits.Allow(now, fmt.Sprintf("tenant-%06d", i), limit, 1); err == nil {
+			admitted.Done(now, 0)
 		}
 	}
 	after := heap()

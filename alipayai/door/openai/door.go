@@ -17,7 +17,12 @@ type Door struct {
 }
 
 // Read reads a request, for Serve.
-func (d *Door) Read(r *http.Request) *Reading { return Read(r, d.Gateway.MaxBody, d.Gateway.Now) }
+func (d *Door) Read(r *http.Request) *Reading { return d.ReadInto(new(Reading), r) }
+
+// ReadInto is Read, which puts what it reads into room, where that was not read before.
+func (d *Door) ReadInto(room *Reading, r *http.Request) *Reading {
+	return readInto(room, r, d.Gateway.MaxBody, d.Gateway.Now)
+}
 
 // Serve answers one request of an authenticated tenant (alipayai.AnonymousTenant
 // without one), of which rd was read. It writes every error itself. When a stream breaks after its

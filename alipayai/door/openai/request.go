@@ -45,10 +45,16 @@ type Reading struct {
 // Read reads a request as a call: its head, then its whole body, capped to limit bytes after decompression, and refused
 // when it is not strict JSON. What [Peek] has read before is not read again.
 func Read(r *http.Request, limit int64, now func() time.Time) *Reading {
+	return readInto(new(Reading), r, limit, now)
+}
+
+// readInto is Read, which puts what it reads into room, where that was not read before.
+func readInto(room *Reading, r *http.Request, limit int64, now func() time.Time) *Reading {
 	if b, ok := r.Body.(*body); ok {
 		return b.read(r, limit, now)
 	}
-	rd := &Reading{Began: now()}
+	rd := room
+	rd.Began = now()
 	if rd.readHead(r) {
 		text, err := readAll(r, r.Body, limit)
 		rd.parse(r, text, limit, err)
