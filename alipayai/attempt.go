@@ -33,6 +33,10 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	if c.pack != nil {
 		r.Seal = c.pack.seal
 	}
+	native := c.nativeAt(p)
+	if native != nil {
+		r.Endpoint, r.Fields = native.Endpoint, native.Fields
+	}
 	x, f := p.Send(c.ctx, r)
 	if f != nil {
 		return nil, f
@@ -41,6 +45,9 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 		x.AwaitContent()
 		if s := (&stream{Exchange: x, call: c, timeout: p.StreamTimeout, provider: p}); s.begin() {
 			s.decoder, s.guard = p.Format.DecodeStream(c.wireAsk(p)), c.guardOf(x)
+			if native != nil && s.guard == nil {
+				s.decoder, s.native = &untranslated{StreamDecoder: s.decoder}, true
+			}
 			return c.openStream(s)
 		}
 	}
@@ -128,6 +135,9 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 			return nil, f
 		}
 		a.usage, a.model, a.ending = parsed.Usage, parsed.Model, parsed.Ending()
+		if c.nativeAt(p) != nil && !c.Request.Stream && a.Status == http.StatusOK { // what it is in canonical form has been looked at
+			a.body, a.native = buffer, true
+		}
 		if !strings.HasPrefix(resp.Header.Get("Content-Type"), jsonType[0]) {
 			a.header["Content-Type"] = jsonType // whatever it called itself
 		}
@@ -249,7 +259,7 @@ func (c *call) wireAsk(p *upstream.Provider) wire.Ask {
 	model := p.UpstreamModel(c.Request.Model)
 	return wire.Ask{
 		Request: c.Request, UpstreamModel: model,
-		ByGateway: c.Endpoint == upstream.EndpointChat && (p != c.preferred || model != c.Request.Model),
+		ByGateway: c.Endpoint == upstream.EndpointChat && (p != c.preferred || model != c.Request.Model || c.Native != nil),
 		ID:        c.idempotencyID, Tenant: c.Tenant, CountUsage: c.g.Spending != nil || c.g.TenantLimits.countTokens(c.Tenant),
 	}
 }

@@ -17,8 +17,8 @@ func init() {
 }
 
 // Auth authenticates requests as Caddy's `authentication` handler does, with
-// the same providers, but answers a rejected one in OpenAI's error form, which
-// OpenAI clients can read.
+// the same providers, but answers a rejected one in the error form of
+// the client's API.
 type Auth struct {
 	caddyauth.Authentication
 }
@@ -43,12 +43,12 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		message = "no API key was sent; send it as Authorization: Bearer <key>"
 	}
 	w.Header().Set("WWW-Authenticate", "Bearer")
-	wire.Error{
+	dialects.Of(r).WriteError(w, wire.Error{
 		Status:    http.StatusUnauthorized,
 		Code:      failure.CodeInvalidAPIKey,
 		Message:   message,
 		RequestID: alipayai.NewRequestID(),
-	}.WriteHTTP(w)
+	})
 	return nil
 }
 

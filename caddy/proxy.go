@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -21,6 +22,9 @@ import (
 func init() {
 	caddy.RegisterModule(new(Proxy))
 }
+
+// dialects are those of the clients that a site may have.
+var dialects = door.NewDialects(openai.Dialect{})
 
 // Proxy serves `POST /v1/chat/completions`, `POST /v1/embeddings` and
 // `GET /v1/models` to OpenAI clients from the providers it names.
@@ -94,7 +98,7 @@ type Proxy struct {
 
 	app     *App
 	gateway *alipayai.Gateway
-	door    openai.Door
+	door    door.Door
 	// releases give back what the handler holds of the pooled state, when the
 	// last of its calls has ended.
 	releases []func()
@@ -172,7 +176,7 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	room, release := acquire[alipayai.Room]("answers held", strconv.FormatInt(size, 10))
 	app.releases = append(app.releases, release)
 	h.gateway.Room = room
-	h.door.Gateway = h.gateway
+	h.door = door.Door{Gateway: h.gateway, Dialects: dialects}
 	if err := h.gateway.Prepare(); err != nil {
 		return err
 	}

@@ -130,6 +130,7 @@ func (p *Provider) composeHeader(r *Request, token string, own *[2]string) http.
 		Forward(h, r.Header, forwardedToUpstream[:], nil)
 	}
 	maps.Copy(h, p.Header)
+	Forward(h, r.Header, r.Fields, nil)
 	if token != "" {
 		own[1] = p.presented(token)
 		h[p.TokenHeader] = own[1:2:2]

@@ -356,6 +356,11 @@ func (p *Provider) Serves(endpoint Endpoint, model string) bool {
 	return len(p.Models) == 0 || slices.Contains(p.Models, model)
 }
 
+// Speaks reports whether the provider takes requests, and gives answers, in that form as they are; nil is none.
+func (p *Provider) Speaks(format wire.Format) bool {
+	return format != nil && p.Format.Name() == format.Name()
+}
+
 // UpstreamModel is what the client's model is called upstream.
 func (p *Provider) UpstreamModel(model string) string {
 	if to, ok := p.ModelMap[model]; ok {

@@ -18,8 +18,9 @@ type Request struct {
 	ID string
 	// Stream says that an event stream is asked for.
 	Stream bool
-	// Header is the client's: the fields of an allow-list go upstream.
+	// Header is the client's: the fields of an allow-list go upstream, and those that Fields names.
 	Header http.Header
+	Fields []string
 
 	// Client is a request that somebody else has composed, without its body. Method
 	// and target go out as they are, its header by an allow-list, and whatever says

@@ -1,0 +1,54 @@
+package openai
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/door"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// Dialect is OpenAI's.
+type Dialect struct{}
+
+// Routes implements [door.Dialect].
+func (Dialect) Routes() []door.Route {
+	return []door.Route{
+		{Method: http.MethodPost, Path: "/chat/completions", Endpoint: upstream.EndpointChat},
+		{Method: http.MethodPost, Path: "/embeddings", Endpoint: upstream.EndpointEmbeddings},
+		{Method: http.MethodGet, Path: "/models", Endpoint: upstream.EndpointModels},
+	}
+}
+
+// Claims implements [door.Dialect].
+func (Dialect) Claims(*http.Request) bool { return false }
+
+// Parse implements [door.Dialect].
+func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
+	parse := wire.ParseChatRequest
+	if rd.Endpoint == upstream.EndpointEmbeddings {
+		parse = wire.ParseEmbeddingsRequest
+	}
+	var err error
+	if rd.Request, err = parse(body, wire.Limits{}); err != nil {
+		return failure.UnreadableRequest(err)
+	}
+	return nil
+}
+
+// Begin implements [door.Dialect]: no call has a form of its own.
+func (Dialect) Begin(context.Context, *alipayai.Call, *door.Reading) (door.Writer, *failure.Failure) {
+	return nil, nil
+}
+
+// WriteError implements [door.Dialect].
+func (Dialect) WriteError(w http.ResponseWriter, e wire.Error) { e.WriteHTTP(w) }
+
+// AppendErrorEvent implements [door.Dialect].
+func (Dialect) AppendErrorEvent(dst []byte, e wire.Error) []byte { return e.AppendEvent(dst) }
+
+// Interface guards
+var _ door.Dialect = Dialect{}
