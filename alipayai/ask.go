@@ -76,7 +76,7 @@ func (c *call) encode(p *upstream.Provider) ([]byte, *failure.Failure) {
 		return nil, nil
 	}
 	if n := c.nativeAt(p); n != nil {
-		return n.Request.WithModel(p.UpstreamModel(c.Request.Model)), nil
+		return n.Sendable.WithModel(p.UpstreamModel(c.Request.Model)), nil
 	}
 	encoded, err := p.Format.EncodeRequest(c.wireAsk(p))
 	if err != nil {

@@ -57,6 +57,8 @@ type Native struct {
 	Endpoint upstream.Endpoint
 	// Request has the body as received, and where its model stands.
 	Request wire.Request
+	// Sendable is Request for such a provider: without what must not be sent to one, and else the same.
+	Sendable wire.Request
 	// Fields name what of the client's header goes to such a provider, besides what always does.
 	Fields []string
 	// Unsupported names, sorted, what of the request the canonical one does not carry.

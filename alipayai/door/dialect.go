@@ -1,7 +1,6 @@
 package door
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,9 +21,6 @@ type Dialect interface {
 	// Parse makes a call of a whole body: rd.Request and, unless the body is that in canonical form, rd.Native. rd has
 	// the route. What it gives depends on nothing but the route and the body, which is not to be changed.
 	Parse(rd *Reading, body []byte) *failure.Failure
-	// Begin comes before a call with a Native is served, and may complete it. It gives what writes the answer, unless
-	// that comes in the client's own form.
-	Begin(ctx context.Context, c *alipayai.Call, rd *Reading) (Writer, *failure.Failure)
 	// WriteError writes e as a whole answer.
 	WriteError(w http.ResponseWriter, e wire.Error)
 	// AppendErrorEvent appends the event of a stream in the client's own form that breaks after its first content.
@@ -32,14 +28,14 @@ type Dialect interface {
 }
 
 // Writer writes one answer in the client's form. It belongs to one goroutine. What it is given has been accepted as an
-// answer by the gateway, but may still hold anything; what is of another type than it should be counts as absent. An
-// error says that there is nothing to make an answer of.
+// answer by the gateway, but may still hold anything; what is of another type than it should be counts as absent. A
+// failure says that there is nothing to make an answer of: see [Untranslated].
 type Writer interface {
 	// Whole gives the client's form of a whole canonical answer.
-	Whole(canonical []byte) ([]byte, error)
+	Whole(canonical []byte) ([]byte, *failure.Failure)
 	// Events appends the client's events for canonical ones: one or more, each whole, the last of them data: [DONE].
 	// It may append none.
-	Events(dst, canonical []byte) ([]byte, error)
+	Events(dst, canonical []byte) ([]byte, *failure.Failure)
 	// Broken appends the end of a stream that breaks after its first content.
 	Broken(dst []byte, e wire.Error) []byte
 }
@@ -56,6 +52,9 @@ type Route struct {
 	Header string
 	// Endpoint is what the call asks for.
 	Endpoint upstream.Endpoint
+	// Begin comes before a call is served, which it may complete. It gives what writes the answer, unless that comes in
+	// the client's own form. Nil where canonical bytes are the client's own, as OpenAI's are.
+	Begin func(r *http.Request, c *alipayai.Call, rd *Reading) (Writer, *failure.Failure)
 	// Serve answers a request that is no call of the gateway; nil for one that is. A failure is written for it.
 	Serve func(g *alipayai.Gateway, w http.ResponseWriter, r *http.Request, tenant string, rd *Reading) *failure.Failure
 }

@@ -43,9 +43,9 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 		}
 	}
 	out := writing{dialect: rd.Dialect}
-	if f == nil && rd.Native != nil {
+	if f == nil && rd.route.Begin != nil {
 		completed := *c // which is an allocation that other calls need not have
-		out.writer, f = rd.Dialect.Begin(r.Context(), &completed, rd)
+		out.writer, f = rd.route.Begin(r, &completed, rd)
 		*c = completed
 	}
 	if f != nil {
@@ -165,9 +165,9 @@ func (o *writing) whole(a *alipayai.Answer) *alipayai.Error {
 	if o.writer == nil || a.Streams() || a.Status != http.StatusOK { // a demand for payment is in a form of its own
 		return nil
 	}
-	body, err := o.writer.Whole(a.Body())
-	if err != nil {
-		return a.Fail(untranslated(err))
+	body, f := o.writer.Whole(a.Body())
+	if f != nil {
+		return a.Fail(f)
 	}
 	a.SetBody(body)
 	return nil
@@ -179,13 +179,15 @@ func (o *writing) next(a *alipayai.Answer) ([]byte, error) {
 	if o.writer == nil || err != nil {
 		return events, err
 	}
-	if o.events, err = o.writer.Events(o.events[:0], events); err != nil {
-		return nil, a.Fail(untranslated(err))
+	var f *failure.Failure
+	if o.events, f = o.writer.Events(o.events[:0], events); f != nil {
+		return nil, a.Fail(f)
 	}
 	return o.events, nil
 }
 
-func untranslated(err error) *failure.Failure {
+// Untranslated makes the failure of an answer that cannot be put into the client's form.
+func Untranslated(err error) *failure.Failure {
 	f := failure.BadAnswer(failure.CodeMalformed, "the provider's answer is no chat completion")
 	f.Cause = err
 	return f

@@ -1,10 +1,8 @@
 package openai
 
 import (
-	"context"
 	"net/http"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -37,11 +35,6 @@ func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
 		return failure.UnreadableRequest(err)
 	}
 	return nil
-}
-
-// Begin implements [door.Dialect]: no call has a form of its own.
-func (Dialect) Begin(context.Context, *alipayai.Call, *door.Reading) (door.Writer, *failure.Failure) {
-	return nil, nil
 }
 
 // WriteError implements [door.Dialect].
