@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
+	"github.com/caddy-alipayai/gateway/alipayai/door/messages"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
@@ -33,7 +34,7 @@ import (
 // patience bounds every wait of a test for something that has to happen.
 const patience = 10 * time.Second
 
-var dialects = door.NewDialects(openai.Dialect{})
+var dialects = door.NewDialects(openai.Dialect{}, messages.Dialect{})
 
 // tenantHeader says whose call it is, where that is not acme's.
 const tenantHeader = "Test-Tenant"

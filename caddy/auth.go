@@ -39,8 +39,8 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return err
 	}
 	message := "the API key that was sent is not valid"
-	if len(r.Header["Authorization"]) == 0 {
-		message = "no API key was sent; send it as Authorization: Bearer <key>"
+	if len(r.Header["Authorization"]) == 0 && len(r.Header["X-Api-Key"]) == 0 {
+		message = "no API key was sent; send it as Authorization: Bearer <key>, or as X-Api-Key"
 	}
 	w.Header().Set("WWW-Authenticate", "Bearer")
 	dialects.Of(r).WriteError(w, wire.Error{

@@ -194,7 +194,7 @@ func (m *moderatedRequest) refuse(w http.ResponseWriter, f *failure.Failure) {
 		w.WriteHeader(f.Status)
 		return
 	}
-	writeFailure(w, m.r, f)
+	dialects.Of(m.r).WriteError(w, f.Error)
 }
 
 // Interface guards

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
+	"github.com/caddy-alipayai/gateway/alipayai/door/messages"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -24,7 +25,7 @@ func init() {
 }
 
 // dialects are those of the clients that a site may have.
-var dialects = door.NewDialects(openai.Dialect{})
+var dialects = door.NewDialects(openai.Dialect{}, messages.Dialect{})
 
 // Proxy serves `POST /v1/chat/completions`, `POST /v1/embeddings` and
 // `GET /v1/models` to OpenAI clients from the providers it names.

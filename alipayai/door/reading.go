@@ -27,6 +27,8 @@ type Reading struct {
 	Request        wire.Request
 	Native         *alipayai.Native
 	IdempotencyKey string
+	// Own is what the dialect's Parse leaves for the route's Begin.
+	Own any
 	// Began is when the request began to be read, and Received when it had been.
 	Began, Received time.Time
 	// Failure says why it cannot be served; nil where it can.
