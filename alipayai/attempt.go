@@ -37,6 +37,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	if native != nil {
 		r.Endpoint, r.Fields = native.Endpoint, native.Fields
 	}
+	r.Translated = native == nil && (c.Native != nil || !c.untouched(p))
 	x, f := p.Send(c.ctx, r)
 	if f != nil {
 		return nil, f
@@ -197,6 +198,10 @@ func (a *Answer) streamed(includeUsage bool) (*Answer, *failure.Failure) {
 // stream, and does what has to be done about it at once.
 func (c *call) failed(p *upstream.Provider, x *upstream.Exchange, reported *wire.Failure, body, event []byte) *failure.Failure {
 	f := x.Failed(reported, c.mask())
+	// Clients recover by the wording of their vendor's errors, which includes members that the gateway does not read.
+	if event == nil && c.nativeAt(p) != nil && f.Status == x.Response.StatusCode && f.Message == reported.Message && reported.Type != "" {
+		f.Original = c.mask().Bytes(bytes.Clone(body))
+	}
 	if f.Class.Policy().Evidence {
 		c.recordEvidence(p, f, x.Response, body, event)
 	}

@@ -2,6 +2,7 @@ package door
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -209,5 +210,12 @@ func (o *writing) refuse(w http.ResponseWriter, e *alipayai.Error) {
 		return
 	}
 	e.Served.Describe(w.Header())
+	if e.Original != nil {
+		header, _ := e.HTTP()
+		maps.Copy(w.Header(), header)
+		w.WriteHeader(e.Status)
+		_, _ = w.Write(e.Original)
+		return
+	}
 	o.dialect.WriteError(w, e.Failure.Error)
 }

@@ -22,6 +22,10 @@ type Request struct {
 	Header http.Header
 	Fields []string
 
+	// Translated says that the client wrote the request in another form than the provider's: what is refused of it then
+	// may be the translation's fault.
+	Translated bool
+
 	// Client is a request that somebody else has composed, without its body. Method
 	// and target go out as they are, its header by an allow-list, and whatever says
 	// for whom or what it is has to go out as it came. It is not changed.
@@ -109,6 +113,7 @@ type Exchange struct {
 	ctx          ending
 	now          func() time.Time
 	token, model string
+	translated   bool
 	permit       permit
 	// skew is the correction of p's clock that the request was signed with.
 	skew time.Duration
@@ -132,7 +137,7 @@ func (p *Provider) Send(ctx context.Context, r *Request) (*Exchange, *failure.Fa
 	if x == nil {
 		x = new(Exchange)
 	}
-	x.provider, x.client, x.now, x.model = p, ctx, r.Now, r.Model
+	x.provider, x.client, x.now, x.model, x.translated = p, ctx, r.Now, r.Model, r.Translated
 	if x.now == nil {
 		x.now = time.Now
 	}

@@ -24,7 +24,7 @@ func WriteError(w http.ResponseWriter, e wire.Error) {
 
 // AppendError appends the body of an error. The text has no line break.
 func AppendError(dst []byte, e wire.Error) []byte {
-	dst = quote(append(dst, `{"type":"error","error":{"type":`...), errorType(e.Status))
+	dst = quote(append(dst, `{"type":"error","error":{"type":`...), errorType(e))
 	dst = quote(append(dst, `,"message":`...), e.Message)
 	dst = quote(append(dst, `,"code":`...), e.Code)
 	return append(quote(append(dst, `},"request_id":`...), e.RequestID), '}')
@@ -35,8 +35,14 @@ func AppendErrorEvent(dst []byte, e wire.Error) []byte {
 	return append(AppendError(append(dst, "event: error\ndata: "...), e), "\n\n"...)
 }
 
-func errorType(status int) string {
-	switch status {
+// errorType is the type of an error: a provider's own where that is one of the API's, else that of the status.
+func errorType(e wire.Error) string {
+	switch e.Code {
+	case "invalid_request_error", "authentication_error", "billing_error", "permission_error", "not_found_error", "request_too_large",
+		"rate_limit_error", "timeout_error", "api_error", "overloaded_error":
+		return e.Code
+	}
+	switch e.Status {
 	case http.StatusUnauthorized:
 		return "authentication_error"
 	case http.StatusForbidden:
@@ -52,7 +58,7 @@ func errorType(status int) string {
 	case http.StatusGatewayTimeout:
 		return "timeout_error"
 	}
-	if status >= http.StatusInternalServerError || status == 0 {
+	if e.Status >= http.StatusInternalServerError || e.Status == 0 {
 		return "api_error"
 	}
 	return "invalid_request_error"
