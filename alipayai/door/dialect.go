@@ -46,7 +46,8 @@ type Route struct {
 	Method string
 	// Path is what the request's path ends in, after a "/v1/" somewhere, so that a site may serve it below a prefix:
 	// "/chat/completions". A part in braces stands for the [Reading]'s Param: "/responses/{id}/cancel"; at the end it
-	// holds all that is left, slashes too. The first route of a path and method counts.
+	// holds all that is left, slashes too. The first route of a path and method counts. "/" alone is any path without
+	// "/v1/", for methods that no client mistakes for another's.
 	Path string
 	// Header is a field that the request must have; empty for none.
 	Header string
@@ -55,8 +56,9 @@ type Route struct {
 	// Begin comes before a call is served, which it may complete. It gives what writes the answer, unless that comes in
 	// the client's own form. Nil where canonical bytes are the client's own, as OpenAI's are.
 	Begin func(r *http.Request, c *alipayai.Call, rd *Reading) (Writer, *failure.Failure)
-	// Serve answers a request that is no call of the gateway; nil for one that is. A failure is written for it.
-	Serve func(g *alipayai.Gateway, w http.ResponseWriter, r *http.Request, tenant string, rd *Reading) *failure.Failure
+	// Serve answers a request that needs no call of the gateway, and reports whether it has; nil where each is a call. A
+	// failure is written for it.
+	Serve func(g *alipayai.Gateway, w http.ResponseWriter, r *http.Request, tenant string, rd *Reading) (served bool, f *failure.Failure)
 }
 
 // Dialects are those that a site speaks.
@@ -87,7 +89,7 @@ func NewDialects(first Dialect, others ...Dialect) *Dialects {
 				n.before, n.after, n.param = r.Path[:start], r.Path[end+1:], true
 			}
 			d.routes = append(d.routes, n)
-			if name := r.Method + " /v1" + r.Path; r.Serve == nil && !n.param && r.Header == "" && !slices.Contains(served, name) {
+			if name := r.Method + " /v1" + r.Path; r.Path != "/" && !strings.HasSuffix(r.Path, "/") && !n.param && r.Header == "" && !slices.Contains(served, name) {
 				served = append(served, name)
 			}
 		}
@@ -98,6 +100,9 @@ func NewDialects(first Dialect, others ...Dialect) *Dialects {
 
 // fits reports whether a path is the route's, with its parameter.
 func (n *route) fits(path string) (param string, ok bool) {
+	if n.Path == "/" {
+		return "", !strings.Contains(path, "/v1/")
+	}
 	if !n.param {
 		// A client whose base URL lacks /v1 learns that, rather than work with one
 		// gateway and not with the next.
@@ -133,11 +138,28 @@ func (d *Dialects) find(r *http.Request) (found *route, param string, allow []st
 		case !ok:
 		case n.takes(r.Method):
 			return n, param, nil
-		case !slices.Contains(allow, n.Method):
+		case n.Path != "/" && !slices.Contains(allow, n.Method):
 			allow = append(allow, n.Method)
 		}
 	}
 	return nil, "", allow
+}
+
+// unserved are the ends of paths that clients know and a gateway has reasons not to serve.
+var unserved = map[string]string{
+	"/images/generations": "images", "/images/edits": "images", "/images/variations": "images",
+	"/audio/speech": "audio", "/audio/transcriptions": "audio", "/audio/translations": "audio",
+	"/rerank": "rerankings", "/realtime": "realtime sessions",
+}
+
+// unknown says what to do about a path that no dialect serves.
+func (d *Dialects) unknown(path string) string {
+	for end, what := range unserved {
+		if strings.HasSuffix(path, end) {
+			return what + " are not served: no moderation could read them; this gateway serves " + d.serves
+		}
+	}
+	return "this gateway serves " + d.serves + "; the base URL of OpenAI's clients ends in /v1, that of Anthropic's does not"
 }
 
 // Of gives the dialect that a request is in, for errors that come before it is read: that of its path, else that whose
@@ -148,7 +170,7 @@ func (d *Dialects) Of(r *http.Request) Dialect {
 		if n.Header != "" && len(r.Header[n.Header]) == 0 {
 			continue
 		}
-		if _, ok := n.fits(r.URL.Path); ok {
+		if _, ok := n.fits(r.URL.Path); ok && n.Path != "/" {
 			return n.dialect
 		}
 	}
@@ -158,4 +180,25 @@ func (d *Dialects) Of(r *http.Request) Dialect {
 		}
 	}
 	return d.first
+}
+
+// WholeWriter is a [Writer] of answers that are never streams.
+type WholeWriter func(canonical []byte) ([]byte, *failure.Failure)
+
+// Whole implements [Writer].
+func (w WholeWriter) Whole(canonical []byte) ([]byte, *failure.Failure) { return w(canonical) }
+
+// Events implements [Writer].
+func (WholeWriter) Events(dst, canonical []byte) ([]byte, *failure.Failure) {
+	return append(dst, canonical...), nil
+}
+
+// Broken implements [Writer].
+func (WholeWriter) Broken(dst []byte, e wire.Error) []byte { return e.AppendEvent(dst) }
+
+// NoModel makes the failure of a request for a model that is not listed.
+func NoModel() *failure.Failure {
+	f := failure.InvalidRequest(http.StatusNotFound, failure.CodeModelNotFound, "no provider of this gateway lists that model; GET /v1/models lists those served")
+	f.Param = "model"
+	return f
 }

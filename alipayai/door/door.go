@@ -39,7 +39,8 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 	}
 	f := rd.Failure
 	if f == nil && rd.route.Serve != nil {
-		if f = rd.route.Serve(d.Gateway, w, r, tenant, rd); f == nil {
+		served := false
+		if served, f = rd.route.Serve(d.Gateway, w, r, tenant, rd); served {
 			return
 		}
 	}

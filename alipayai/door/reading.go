@@ -95,7 +95,7 @@ func (rd *Reading) readHead(d *Dialects, r *http.Request) bool {
 		if len(rd.allow) > 0 {
 			rd.Failure = failure.InvalidRequest(http.StatusMethodNotAllowed, failure.CodeMethodNotAllowed, "use "+strings.Join(rd.allow, " or ")+" for this path")
 		} else {
-			rd.Failure = failure.InvalidRequest(http.StatusNotFound, failure.CodeUnknownURL, "this gateway serves "+d.serves+"; the client's base URL ends in /v1")
+			rd.Failure = failure.InvalidRequest(http.StatusNotFound, failure.CodeUnknownURL, d.unknown(r.URL.Path))
 		}
 		return false
 	}

@@ -21,8 +21,9 @@ const (
 	EndpointChat       Endpoint = "chat"
 	EndpointEmbeddings Endpoint = "embeddings"
 	EndpointModels     Endpoint = "models"
-	// EndpointModerations is for moderators alone: no door serves it.
 	EndpointModerations Endpoint = "moderations"
+	// EndpointCountTokens counts the tokens of a request of the Messages API.
+	EndpointCountTokens Endpoint = "count_tokens"
 )
 
 // HasChoices reports whether a good answer has choices or data.
@@ -138,7 +139,7 @@ func anthropicProfile(name, base string, simulated bool) Profile {
 		Name: name, BaseURL: base, Simulated: simulated,
 		Scheme: signer.NameHeader, KeyHeader: "x-api-key", Header: map[string]string{"Anthropic-Version": "2023-06-01"},
 		Format: wire.Anthropic, LimitsModels: true, Model: "claude-haiku-4-5", OwnModels: "claude-",
-		Paths: map[Endpoint]string{EndpointChat: "/messages", EndpointModels: "/models"},
+		Paths: map[Endpoint]string{EndpointChat: "/messages", EndpointModels: "/models", EndpointCountTokens: "/messages/count_tokens"},
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 const (
 	headerVersion = "Anthropic-Version"
 	headerBeta    = "Anthropic-Beta"
+	// headerRequestID is by what its clients name a call in reports.
+	headerRequestID = "Request-Id"
 )
 
 // form names the API's requests.
@@ -30,6 +32,12 @@ type Dialect struct{}
 func (Dialect) Routes() []door.Route {
 	return []door.Route{
 		{Method: http.MethodPost, Path: "/messages", Endpoint: upstream.EndpointChat, Begin: begin},
+		{Method: http.MethodPost, Path: "/messages/count_tokens", Endpoint: upstream.EndpointCountTokens, Serve: estimate},
+		{Method: http.MethodGet, Path: "/models", Header: headerVersion, Endpoint: upstream.EndpointModels, Begin: listModels},
+		{Method: http.MethodGet, Path: "/models/", Header: headerVersion, Endpoint: upstream.EndpointModels, Begin: listModels},
+		{Method: http.MethodGet, Path: "/models/{id}", Header: headerVersion, Endpoint: upstream.EndpointModels, Begin: oneModel},
+		// Claude Code asks whether there is anybody.
+		{Method: http.MethodHead, Path: "/", Serve: reachable},
 	}
 }
 
@@ -38,7 +46,7 @@ func (Dialect) Claims(r *http.Request) bool { return len(r.Header[headerVersion]
 
 // Parse implements [door.Dialect].
 func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
-	c, err := anthropic.ParseClientRequest(body, false)
+	c, err := anthropic.ParseClientRequest(body, rd.Endpoint == upstream.EndpointCountTokens)
 	if err != nil {
 		return failure.UnreadableRequest(err)
 	}

@@ -18,6 +18,10 @@ func (Dialect) Routes() []door.Route {
 		{Method: http.MethodPost, Path: "/chat/completions", Endpoint: upstream.EndpointChat},
 		{Method: http.MethodPost, Path: "/embeddings", Endpoint: upstream.EndpointEmbeddings},
 		{Method: http.MethodGet, Path: "/models", Endpoint: upstream.EndpointModels},
+		{Method: http.MethodGet, Path: "/models/", Endpoint: upstream.EndpointModels},
+		{Method: http.MethodGet, Path: "/models/{id}", Endpoint: upstream.EndpointModels, Begin: oneModel},
+		{Method: http.MethodPost, Path: "/moderations", Endpoint: upstream.EndpointModerations},
+		{Method: http.MethodPost, Path: "/completions", Endpoint: upstream.EndpointChat, Begin: beginCompletion},
 	}
 }
 
@@ -26,12 +30,18 @@ func (Dialect) Claims(*http.Request) bool { return false }
 
 // Parse implements [door.Dialect].
 func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
-	parse := wire.ParseChatRequest
-	if rd.Endpoint == upstream.EndpointEmbeddings {
-		parse = wire.ParseEmbeddingsRequest
-	}
 	var err error
-	if rd.Request, err = parse(body, wire.Limits{}); err != nil {
+	switch {
+	case rd.Path() == "/completions":
+		return parseCompletion(rd, body)
+	case rd.Endpoint == upstream.EndpointEmbeddings:
+		rd.Request, err = wire.ParseEmbeddingsRequest(body, wire.Limits{})
+	case rd.Endpoint == upstream.EndpointModerations:
+		rd.Request, err = parseModeration(body)
+	default:
+		rd.Request, err = wire.ParseChatRequest(body, wire.Limits{})
+	}
+	if err != nil {
 		return failure.UnreadableRequest(err)
 	}
 	return nil
