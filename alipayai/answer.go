@@ -31,6 +31,10 @@ type Answer struct {
 	body *bytes.Buffer
 	// stream of an event stream whose first content has arrived.
 	stream *stream
+	// native says that the answer is in the form of the call's Native.
+	native bool
+	// failed is why the client could not be given what there is.
+	failed *failure.Failure
 	// replayed says that the answer was given before, and to whom it is due.
 	replayed *replayed
 	call     *call
@@ -186,6 +190,20 @@ func (a *Answer) Body() []byte {
 	return a.body.Bytes()
 }
 
+// Native reports whether the answer is in the form of the call's Native, as it came from the provider; else it is
+// canonical.
+func (a *Answer) Native() bool { return a.native }
+
+// SetBody gives a whole answer another body: the same in its client's form.
+func (a *Answer) SetBody(body []byte) { a.body = bytes.NewBuffer(body) }
+
+// Fail makes an answer one that the client cannot be given, for a reason that Close then settles.
+func (a *Answer) Fail(f *failure.Failure) *Error {
+	a.failed = f
+	f.NoRetry = true
+	return a.call.refused(f)
+}
+
 // Streams reports whether the answer is pulled with Next.
 func (a *Answer) Streams() bool { return a.stream != nil }
 
@@ -219,9 +237,9 @@ func (a *Answer) ClosesSlowly() bool {
 // the client.
 func (a *Answer) Close(delivered bool) {
 	c := a.call
-	broken := false
+	broken := a.failed != nil
 	if a.stream != nil {
-		broken = a.stream.broken != nil
+		broken = broken || a.stream.broken != nil
 		c.closeStream(a.stream, delivered)
 	}
 	c.cacheAnswer() // whether this client has it or not

@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -74,11 +75,19 @@ func (c *call) encode(p *upstream.Provider) ([]byte, *failure.Failure) {
 	if c.Endpoint == upstream.EndpointModels {
 		return nil, nil
 	}
+	if n := c.nativeAt(p); n != nil {
+		return n.Sendable.WithModel(p.UpstreamModel(c.Request.Model)), nil
+	}
 	encoded, err := p.Format.EncodeRequest(c.wireAsk(p))
 	if err != nil {
 		f := failure.UnreadableRequest(err)
 		f.UnsupportedHere = true
 		return nil, f
+	}
+	if c.Native != nil && len(c.Native.Unsupported) > 0 {
+		encoded.Unsupported = slices.Concat(encoded.Unsupported, c.Native.Unsupported)
+		slices.Sort(encoded.Unsupported)
+		encoded.Unsupported = slices.Compact(encoded.Unsupported)
 	}
 	if len(encoded.Unsupported) == 0 {
 		return encoded.Body, nil

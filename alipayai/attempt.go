@@ -33,6 +33,11 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	if c.pack != nil {
 		r.Seal = c.pack.seal
 	}
+	native := c.nativeAt(p)
+	if native != nil {
+		r.Endpoint, r.Fields = native.Endpoint, native.Fields
+	}
+	r.Translated = native == nil && (c.Native != nil || !c.untouched(p))
 	x, f := p.Send(c.ctx, r)
 	if f != nil {
 		return nil, f
@@ -42,6 +47,9 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 		x.AwaitContent()
 		if s := (&stream{Exchange: x, call: c, timeout: p.StreamTimeout, provider: p}); s.begin() {
 			s.decoder, s.guard = p.Format.DecodeStream(c.wireAsk(p)), c.guardOf(x)
+			if native != nil && s.guard == nil {
+				s.decoder, s.native = &untranslated{StreamDecoder: s.decoder}, true
+			}
 			return c.openStream(s)
 		}
 	}
@@ -120,6 +128,9 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 			return nil, f
 		}
 		a.usage, a.model, a.ending = parsed.Usage, parsed.Model, parsed.Ending()
+		if c.nativeAt(p) != nil && !c.Request.Stream && a.Status == http.StatusOK { // what it is in canonical form has been looked at
+			a.body, a.native = buffer, true
+		}
 		if !strings.HasPrefix(resp.Header.Get("Content-Type"), jsonType[0]) {
 			a.header["Content-Type"] = jsonType // whatever it called itself
 		}
@@ -179,6 +190,10 @@ func (a *Answer) streamed(includeUsage bool) (*Answer, *failure.Failure) {
 // stream, and does what has to be done about it at once.
 func (c *call) failed(p *upstream.Provider, x *upstream.Exchange, reported *wire.Failure, body, event []byte) *failure.Failure {
 	f := x.Failed(reported, c.mask())
+	// Clients recover by the wording of their vendor's errors, which includes members that the gateway does not read.
+	if event == nil && c.nativeAt(p) != nil && f.Status == x.Response.StatusCode && f.Message == reported.Message && reported.Type != "" {
+		f.Original = c.mask().Bytes(bytes.Clone(body))
+	}
 	if f.Class.Policy().Evidence {
 		c.recordEvidence(p, f, x.Response, body, event)
 	}
@@ -241,7 +256,7 @@ func (c *call) wireAsk(p *upstream.Provider) wire.Ask {
 	model := p.UpstreamModel(c.Request.Model)
 	return wire.Ask{
 		Request: c.Request, UpstreamModel: model,
-		ByGateway: c.Endpoint == upstream.EndpointChat && (p != c.preferred || model != c.Request.Model),
+		ByGateway: c.Endpoint == upstream.EndpointChat && (p != c.preferred || model != c.Request.Model || c.Native != nil),
 		ID:        c.idempotencyID, Tenant: c.Tenant, CountUsage: c.g.Spending != nil || c.g.TenantLimits.countTokens(c.Tenant),
 	}
 }

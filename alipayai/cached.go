@@ -43,11 +43,22 @@ func (c *call) answerKey() replay.Key {
 	return replay.KeyOf(parts)
 }
 
-// bodyHash is the SHA-256 of the request's body.
+// bodyHash is the SHA-256 of the request's body, as the client has sent it, and of what else it is sent with.
 func (c *call) bodyHash() [sha256.Size]byte {
-	if !c.hashed {
-		c.hash, c.hashed = sha256.Sum256(c.Request.Body), true
+	switch {
+	case c.hashed:
+	case c.Native == nil:
+		c.hash = sha256.Sum256(c.Request.Body)
+	default:
+		parts := replay.AppendPart(nil, c.Native.Form)
+		for _, name := range c.Native.Fields {
+			for _, value := range c.Header[name] {
+				parts = replay.AppendPart(parts, name+": "+value)
+			}
+		}
+		c.hash = replay.KeyOf(replay.AppendPart(parts, c.Native.Request.Body))
 	}
+	c.hashed = true
 	return c.hash
 }
 

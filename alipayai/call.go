@@ -30,6 +30,8 @@ type Call struct {
 	// EndpointModels has none.
 	Request wire.Request
 	Format  wire.Format
+	// Native is the request as its client sent it; nil where that is Request itself.
+	Native *Native
 	// IdempotencyKey is the client's; empty where there is none.
 	IdempotencyKey string
 	// Header is the client's: the fields of an allow-list go upstream.
@@ -43,6 +45,41 @@ type Call struct {
 	// upload is the client's own, and does not count against the deadline. Both
 	// are the time of Do where they are zero.
 	Began, Received time.Time
+}
+
+// Native is a request in the form of its client's own API, beside the canonical one that it was translated to.
+type Native struct {
+	// Form names it, as "messages". The same bytes in another form are another request.
+	Form string
+	// Format is that of the API: a provider that speaks it gets the request as it came, but for its model's name, and
+	// its answer goes back as it comes. Nil where no provider does.
+	Format wire.Format
+	// Endpoint is the provider's for it.
+	Endpoint upstream.Endpoint
+	// Request has the body as received, and where its model stands.
+	Request wire.Request
+	// Sendable is Request for such a provider: without what must not be sent to one, and else the same.
+	Sendable wire.Request
+	// Fields name what of the client's header goes to such a provider, besides what always does.
+	Fields []string
+	// Unsupported names, sorted, what of the request the canonical one does not carry.
+	Unsupported []string
+}
+
+// nativeAt gives the request as its client sent it where p speaks its form; nil where it is translated.
+func (c *call) nativeAt(p *upstream.Provider) *Native {
+	if c.Native == nil || c.pack != nil || !p.Speaks(c.Native.Format) {
+		return nil
+	}
+	return c.Native
+}
+
+// received gives the body as the client has sent it.
+func (c *Call) received() []byte {
+	if c.Native != nil {
+		return c.Native.Request.Body
+	}
+	return c.Request.Body
 }
 
 // call is a Call on its way through the gateway. It belongs to one goroutine.

@@ -29,6 +29,8 @@ type stream struct {
 	timeout time.Duration
 	// provider is whose stream it is.
 	provider *upstream.Provider
+	// native says that the events are in the client's own form.
+	native bool
 
 	events wire.EventReader
 	// decoder reads the provider's format.
@@ -170,7 +172,7 @@ func (c *call) openStream(s *stream) (*Answer, *failure.Failure) {
 		}
 		if chunk.Content || s.done {
 			s.begun = true
-			c.answer = Answer{Status: s.Response.StatusCode, header: s.Response.Header, model: s.model, stream: s}
+			c.answer = Answer{Status: s.Response.StatusCode, header: s.Response.Header, model: s.model, stream: s, native: s.native}
 			return &c.answer, nil
 		}
 	}
@@ -286,6 +288,22 @@ func (s *stream) decode(event wire.Event) (wire.Chunk, error) {
 		s.give(translated, chunk.Done)
 	}
 	return chunk, err
+}
+
+// untranslated reads a stream whose client speaks its format: the events go on as they came.
+type untranslated struct {
+	wire.StreamDecoder
+	scratch []byte // canonical events, which nothing reads
+}
+
+// Decode implements [wire.StreamDecoder].
+func (u *untranslated) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error) {
+	canonical, chunk, err := u.StreamDecoder.Decode(u.scratch[:0], event)
+	u.scratch = canonical
+	if err == nil && chunk.Failure == nil {
+		dst = append(dst, event.Raw...)
+	}
+	return dst, chunk, err
 }
 
 // give adds events to what is pending, those that the guard gives out. done says that they are the last.

@@ -18,6 +18,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/door"
+	"github.com/caddy-alipayai/gateway/alipayai/door/messages"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
@@ -31,6 +33,8 @@ import (
 
 // patience bounds every wait of a test for something that has to happen.
 const patience = 10 * time.Second
+
+var dialects = door.NewDialects(openai.Dialect{}, messages.Dialect{})
 
 // tenantHeader says whose call it is, where that is not acme's.
 const tenantHeader = "Test-Tenant"
@@ -442,8 +446,8 @@ func waitFor(t testing.TB, what string, done func() bool) {
 
 // serve serves one request through OpenAI's door.
 func serve(g *alipayai.Gateway, w http.ResponseWriter, r *http.Request, tenant string) {
-	door := &openai.Door{Gateway: g}
-	door.Serve(w, r, tenant, door.Read(r))
+	d := &door.Door{Gateway: g, Dialects: dialects}
+	d.Serve(w, r, tenant, d.Read(r))
 }
 
 // newRedis is a client of a Redis.

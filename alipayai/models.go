@@ -3,7 +3,9 @@ package alipayai
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -13,7 +15,7 @@ import (
 
 // listModels answers GET /v1/models with the union over the call's providers:
 // the models that a provider is configured to serve or, where it serves any,
-// those that its upstream lists. Only when no provider can say anything does
+// those that its upstream lists, and the names that it has for some of them. Only when no provider can say anything does
 // the call fail, with the first one's failure.
 func (c *call) listModels() (*Answer, *failure.Failure) {
 	var models []wire.Model
@@ -27,6 +29,11 @@ func (c *call) listModels() (*Answer, *failure.Failure) {
 		}
 	}
 	for _, p := range c.g.Providers {
+		for _, alias := range slices.Sorted(maps.Keys(p.ModelMap)) {
+			if p.Serves(upstream.EndpointChat, alias) {
+				add(wire.Model{ID: alias, OwnedBy: p.Name})
+			}
+		}
 		if len(p.Models) > 0 {
 			answered = true
 			for _, id := range p.Models {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -145,8 +146,8 @@ func (c *call) forbidden() *failure.Failure {
 
 // SetVerdict makes v the call's, if it is for the call's own request; else the call is not sent.
 func (c *Call) SetVerdict(v *Verdict) {
-	if v != nil && !bytes.Equal(v.body, c.Request.Body) {
-		v = Pending(c.Request.Body, func() *failure.Failure {
+	if v != nil && !bytes.Equal(v.body, c.received()) {
+		v = Pending(c.received(), func() *failure.Failure {
 			return failure.Misconfigured(failure.CodeModerationUnavailable, "the request was changed behind its moderator, so it is not sent",
 				errors.New("a handler between alipayai_moderate and alipayai_proxy changes the body"))
 		})
@@ -159,15 +160,46 @@ func (c *call) guardWhole(a *Answer) *failure.Failure {
 	if c.Guard == nil || a.body == nil || c.Endpoint != upstream.EndpointChat {
 		return nil
 	}
+	body, stream := a.body.Bytes(), upstream.IsEventStream(a.header)
+	if a.native {
+		var err error
+		if body, err = c.canonical(body, stream); err != nil {
+			return failure.BadAnswer(failure.CodeMalformed, "the answer that was kept cannot be read")
+		}
+	}
 	check := c.Guard.Rules.CheckAnswer
-	if upstream.IsEventStream(a.header) {
+	if stream {
 		check = c.Guard.Rules.CheckStream
 	}
-	policy := check(a.body.Bytes())
+	policy := check(body)
 	if policy == "" {
 		return nil
 	}
 	return c.Guard.refuse(policy)
+}
+
+// canonical gives the canonical form of a whole answer, or a whole stream, in that of the call's Native.
+func (c *call) canonical(body []byte, stream bool) ([]byte, error) {
+	ask := wire.Ask{Request: c.Request}
+	if !stream {
+		translated, _, err := c.Native.Format.DecodeAnswer(body, ask)
+		return translated, err
+	}
+	decoder, events := c.Native.Format.DecodeStream(ask), wire.NewEventReader(bytes.NewReader(body), 0)
+	defer events.Release()
+	var translated []byte
+	for {
+		event, err := events.Next()
+		if errors.Is(err, io.EOF) {
+			return translated, nil
+		}
+		if err == nil {
+			translated, _, err = decoder.Decode(translated, event)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 }
 
 // guardedStream is the guard of one stream.

@@ -26,6 +26,8 @@ type recording struct {
 	ending wire.Ending
 	// whole says that it is all there.
 	whole bool
+	// native says that it is in the form of the call's Native.
+	native bool
 	// kept says that body is the recording's own, and that it does not change.
 	kept bool
 	own  bytes.Buffer
@@ -69,7 +71,7 @@ func (c *call) startRecording(a *Answer) {
 	case a.replayed != nil || c.claim == nil && !c.caches():
 		return
 	}
-	c.recordingRoom = recording{since: since, body: a.body, contentType: a.header["Content-Type"]}
+	c.recordingRoom = recording{since: since, body: a.body, contentType: a.header["Content-Type"], native: a.native}
 	c.recording = &c.recordingRoom
 	switch {
 	case a.stream != nil:
@@ -79,6 +81,9 @@ func (c *call) startRecording(a *Answer) {
 		c.recording.body = nil
 	}
 }
+
+// headerNative marks a stored answer that is in its client's own form. It goes to no client.
+const headerNative = "Native"
 
 // jsonAnswer is what most stored answers have for a header.
 var jsonAnswer = http.Header{"Content-Type": jsonType}
@@ -91,8 +96,11 @@ func (c *call) recorded() (replay.Answer, bool) {
 		return replay.Answer{}, false
 	}
 	h := jsonAnswer
-	if c.Request.Stream || c.unsupported != "" {
+	if c.Request.Stream || c.unsupported != "" || c.recording.native {
 		h = http.Header{"Content-Type": slices.Clone(c.recording.contentType)} // it belongs to the exchange
+	}
+	if c.recording.native {
+		h[headerNative] = []string{c.Native.Form}
 	}
 	if c.unsupported != "" {
 		h[headerUnsupported] = []string{c.unsupported}
@@ -122,5 +130,5 @@ type replayed struct {
 
 // answer makes what commit gives to the client.
 func (s *replayed) answer() *Answer {
-	return &Answer{Status: s.Status, header: s.Header, body: bytes.NewBuffer(s.Body), ending: wire.EndingWhole, replayed: s}
+	return &Answer{Status: s.Status, header: s.Header, body: bytes.NewBuffer(s.Body), ending: wire.EndingWhole, replayed: s, native: s.Header[headerNative] != nil}
 }

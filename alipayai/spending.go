@@ -91,6 +91,26 @@ func (c *call) promptText() price.Text {
 	return c.prompt.text
 }
 
+// EstimateTokens estimates how many tokens a chat request's prompt has at the provider that would serve it, as prices do:
+// by the texts that it has, and by what texts have taken there before. ok is false where that provider counts itself.
+func (g *Gateway) EstimateTokens(r wire.Request) (tokens int64, ok bool) {
+	estimate := new(price.Estimate)
+	for _, p := range g.Providers {
+		if !p.Serves(upstream.EndpointChat, r.Model) {
+			continue
+		}
+		if p.Has(upstream.EndpointCountTokens) {
+			return 0, false
+		}
+		if g.Spending != nil {
+			estimate = g.Spending.Providers[p.Name].Estimate
+		}
+		break
+	}
+	c := call{Call: Call{Request: r}}
+	return estimate.Tokens(c.promptText()), true
+}
+
 // charge is an attempt that is under way.
 type charge struct {
 	provider *upstream.Provider
@@ -107,7 +127,7 @@ type charge struct {
 
 // paidAttempt is attempt, with what it costs reserved before and charged after it.
 func (c *call) paidAttempt(p *upstream.Provider, body []byte) (*Answer, *failure.Failure) {
-	if c.g.Spending == nil || c.Endpoint == upstream.EndpointModels {
+	if c.g.Spending == nil || c.Endpoint == upstream.EndpointModels || c.Endpoint == upstream.EndpointCountTokens {
 		return c.attempt(p, body)
 	}
 	if f := c.reserve(p, body); f != nil {

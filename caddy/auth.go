@@ -18,8 +18,8 @@ func init() {
 }
 
 // Auth authenticates requests as Caddy's `authentication` handler does, with
-// the same providers, but answers a rejected one in OpenAI's error form, which
-// OpenAI clients can read.
+// the same providers, but answers a rejected one in the error form of
+// the client's API.
 type Auth struct {
 	caddyauth.Authentication
 }
@@ -42,16 +42,16 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return err
 	}
 	message := "the API key that was sent is not valid"
-	if len(r.Header["Authorization"]) == 0 {
-		message = "no API key was sent; send it as Authorization: Bearer <key>"
+	if len(r.Header["Authorization"]) == 0 && len(r.Header["X-Api-Key"]) == 0 {
+		message = "no API key was sent; send it as Authorization: Bearer <key>, or as X-Api-Key"
 	}
 	w.Header().Set("WWW-Authenticate", "Bearer")
-	wire.Error{
+	dialects.Of(r).WriteError(w, wire.Error{
 		Status:    http.StatusUnauthorized,
 		Code:      failure.CodeInvalidAPIKey,
 		Message:   message,
 		RequestID: alipayai.NewRequestID(),
-	}.WriteHTTP(w)
+	})
 	return nil
 }
 

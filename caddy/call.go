@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
-	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
+	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/intent"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -19,7 +19,7 @@ import (
 // seenCall is a request as matchers and placeholders see it: what was read of it, and what was found out about that, each
 // thing when it is first asked for. It belongs to the request's goroutine.
 type seenCall struct {
-	*openai.Reading
+	*door.Reading
 	app *App
 	// request is the one that was read; what is asked of others ends with it.
 	request *http.Request
@@ -29,7 +29,7 @@ type seenCall struct {
 	script found[string]
 	intent found[intent.Guess]
 
-	room openai.Reading // what Reading points to, mostly
+	room door.Reading // what Reading points to, mostly
 }
 
 // found is a value that is found out once.
@@ -56,7 +56,7 @@ const seenKey = "alipayai_call"
 
 // see gives the request as a call. Its body stays to be read by others.
 func (a *App) see(r *http.Request) *seenCall {
-	return a.seen(r, openai.Peek(r, cmp.Or(a.maxBody, alipayai.DefaultMaxBody), time.Now))
+	return a.seen(r, dialects.Peek(r, cmp.Or(a.maxBody, alipayai.DefaultMaxBody), time.Now))
 }
 
 // seenBefore gives the call that r was seen as; nil where it was not.
@@ -66,7 +66,7 @@ func seenBefore(r *http.Request) *seenCall {
 }
 
 // seen gives the call that was read of r, the same one for the same reading, and sets the request's placeholders.
-func (a *App) seen(r *http.Request, reading *openai.Reading) *seenCall {
+func (a *App) seen(r *http.Request, reading *door.Reading) *seenCall {
 	if before := seenBefore(r); before != nil && before.Reading == reading {
 		return before
 	}
@@ -98,6 +98,14 @@ func (c *seenCall) findAll() []wire.Text {
 		}
 		return c.Request.Texts()
 	})
+}
+
+// sentTexts gives all texts of the body as it was sent, some of which the canonical form may not carry.
+func (c *seenCall) sentTexts() []wire.Text {
+	if c.hasRequest() && c.Native != nil {
+		return c.Native.Request.Texts()
+	}
+	return c.findAll()
 }
 
 // findTexts gives what matchers look at of the call's texts.

@@ -20,7 +20,8 @@ func init() {
 	caddy.RegisterModule(new(KeysAuth))
 }
 
-// KeysAuth authenticates by bearer keys, as OpenAI clients send them. Only the
+// KeysAuth authenticates by keys, as `Authorization: Bearer` or `X-Api-Key`, as
+// OpenAI's and Anthropic's clients send them; both at once must be the same key. Only the
 // keys' hashes are configured; `caddy alipayai key new <tenant>` makes a key
 // and its hash. The authenticated user's id is the tenant.
 type KeysAuth struct {
@@ -97,17 +98,32 @@ func (k *KeysAuth) load() error {
 
 // Authenticate implements caddyauth.Authenticator.
 func (k *KeysAuth) Authenticate(_ http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
-	values := r.Header["Authorization"]
-	if len(values) != 1 {
-		// Of two keys, another reader might take the other one.
+	key, ok := sentKey(r.Header)
+	if !ok {
 		return caddyauth.User{}, false, nil
 	}
-	scheme, key, ok := strings.Cut(values[0], " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return caddyauth.User{}, false, nil
-	}
-	tenant, ok := k.tenants.Lookup(strings.TrimSpace(key))
+	tenant, ok := k.tenants.Lookup(key)
 	return caddyauth.User{ID: tenant}, ok, nil
+}
+
+// sentKey gives the key that a client has sent: as Bearer, as OpenAI's do, or as X-Api-Key, as Anthropic's do. Claude Code
+// sends it as both where it is configured so. Of two keys that differ, another reader might take the other one.
+func sentKey(h http.Header) (key string, ok bool) {
+	bearers, keys := h["Authorization"], h["X-Api-Key"]
+	if len(bearers) > 1 || len(keys) > 1 {
+		return "", false
+	}
+	if len(keys) == 1 {
+		key, ok = strings.TrimSpace(keys[0]), true
+	}
+	if len(bearers) == 0 {
+		return key, ok
+	}
+	scheme, bearer, isBearer := strings.Cut(bearers[0], " ")
+	if bearer = strings.TrimSpace(bearer); !isBearer || !strings.EqualFold(scheme, "Bearer") || ok && key != bearer {
+		return "", false
+	}
+	return bearer, true
 }
 
 // Interface guards

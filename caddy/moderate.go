@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
-	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/moderate"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -91,7 +90,7 @@ type moderatedRequest struct {
 
 // ServeHTTP passes on what may be sent, and writes the refusal of what may not.
 func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	call := h.app.seen(r, openai.PeekAny(r, cmp.Or(h.MaxBody, h.app.maxBody, alipayai.DefaultMaxBody), time.Now))
+	call := h.app.seen(r, dialects.PeekAny(r, cmp.Or(h.MaxBody, h.app.maxBody, alipayai.DefaultMaxBody), time.Now))
 	m := &moderatedRequest{h: h, r: r, tenant: tenantOf(r), id: alipayai.NewRequestID()}
 	if call.Failure != nil {
 		refused := *call.Failure
@@ -102,13 +101,13 @@ func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 		m.note(moderationNone, "")
 		return next.ServeHTTP(w, r)
 	}
-	m.texts = call.findAll()
+	m.texts = call.sentTexts()
 	passed := alipayai.Moderation{Guard: h.guard}
 	v := h.moderator.policy.CheckRules(m.texts)
 	if !v.Blocked && h.moderator.policy.Model != nil {
 		if h.overlaps.Load() && h.moderator.OnBlock != onBlockRoute {
 			m.note(moderationPending, "")
-			passed.Verdict = alipayai.Pending(call.Request.Body, m.judge)
+			passed.Verdict = alipayai.Pending(call.Sent(), m.judge)
 			return next.ServeHTTP(w, r.WithContext(alipayai.WithModeration(r.Context(), passed)))
 		}
 		v = m.askModel()
@@ -195,7 +194,7 @@ func (m *moderatedRequest) refuse(w http.ResponseWriter, f *failure.Failure) {
 		w.WriteHeader(f.Status)
 		return
 	}
-	writeFailure(w, m.r, f)
+	dialects.Of(m.r).WriteError(w, f.Error)
 }
 
 // Interface guards

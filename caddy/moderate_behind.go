@@ -2,15 +2,10 @@ package alipaycaddy
 
 import (
 	"errors"
-	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/caddy-alipayai/gateway/alipayai/failure"
-	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 )
 
 var errNegativeBody = errors.New("max_body must not be negative")
@@ -53,13 +48,4 @@ func overlapIn(routes caddyhttp.RouteList, proxied bool) bool {
 		proxied = matched && (proxied || len(route.MatcherSets) == 0)
 	}
 	return proxied
-}
-
-// writeFailure writes f in the form of the dialect that the request's path belongs to.
-func writeFailure(w http.ResponseWriter, r *http.Request, f *failure.Failure) {
-	if strings.HasSuffix(r.URL.Path, "/v1/messages") || strings.HasSuffix(r.URL.Path, "/v1/messages/count_tokens") {
-		anthropic.WriteError(w, f.Error)
-		return
-	}
-	f.WriteHTTP(w)
 }

@@ -45,7 +45,9 @@ func (a *App) describe(name string, c *Provider, resolver secrets, uses credenti
 		OnUnsupported: upstream.OnUnsupported(c.OnUnsupported),
 		Credentials:   live,
 	}
-	p.Model = cmp.Or(p.Model, profile.Model)
+	if p.Model == "" {
+		p.Model, p.OwnModels = profile.Model, profile.OwnModels
+	}
 	for _, rule := range c.Codes {
 		p.Codes = append(p.Codes, failure.Rule{Pattern: rule.Pattern, Class: failure.Class(rule.Action)})
 	}

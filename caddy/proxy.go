@@ -13,6 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/door"
+	"github.com/caddy-alipayai/gateway/alipayai/door/messages"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -21,6 +23,9 @@ import (
 func init() {
 	caddy.RegisterModule(new(Proxy))
 }
+
+// dialects are those of the clients that a site may have.
+var dialects = door.NewDialects(openai.Dialect{}, messages.Dialect{})
 
 // Proxy serves `POST /v1/chat/completions`, `POST /v1/embeddings` and
 // `GET /v1/models` to OpenAI clients from the providers it names.
@@ -94,7 +99,7 @@ type Proxy struct {
 
 	app     *App
 	gateway *alipayai.Gateway
-	door    openai.Door
+	door    door.Door
 	// releases give back what the handler holds of the pooled state, when the
 	// last of its calls has ended.
 	releases []func()
@@ -172,7 +177,7 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	room, release := acquire[alipayai.Room]("answers held", strconv.FormatInt(size, 10))
 	app.releases = append(app.releases, release)
 	h.gateway.Room = room
-	h.door.Gateway = h.gateway
+	h.door = door.Door{Gateway: h.gateway, Dialects: dialects}
 	if err := h.gateway.Prepare(); err != nil {
 		return err
 	}
@@ -252,7 +257,7 @@ func (h *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Ha
 }
 
 // read reads the request, of which what comes after the handler sees the call.
-func (h *Proxy) read(r *http.Request) *openai.Reading {
+func (h *Proxy) read(r *http.Request) *door.Reading {
 	if seenBefore(r) != nil {
 		return h.app.seen(r, h.door.Read(r)).Reading
 	}

@@ -61,11 +61,8 @@ func (c *Check) read(x *upstream.Exchange, p *upstream.Provider, body []byte) {
 	switch {
 	case reported != nil:
 		mask := p.Credentials.With(func() []string { return p.SentSecrets(nil, x.Request) })
-		f := p.Failed(x.Response, reported, c.At, mask)
+		f := x.Failed(reported, mask)
 		c.Code, c.Refused = f.Code, failure.RefusesKey(f.Code)
-		if f.Class == failure.Throttle {
-			p.Throttled(c.At, f.RetryAfter, "")
-		}
 	case err != nil || x.Response.StatusCode != http.StatusOK:
 		c.Code = failure.CodeMalformed
 	case x.Verify(body) != nil:

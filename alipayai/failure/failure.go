@@ -20,6 +20,8 @@ type Failure struct {
 	// StaleConnection says that a connection broke that was kept since another
 	// request: the upstream has closed it, most likely, before it read this one.
 	StaleConnection bool
+	// Original is the upstream's whole answer, for a client of the same form; nil where it is not for one to see.
+	Original []byte
 	// Token is the access token that was sent.
 	Token string
 	// ClockLearned says that the upstream's clock has been corrected since the

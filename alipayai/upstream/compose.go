@@ -56,7 +56,9 @@ func (x *Exchange) sign(r *Request) error {
 		if err != nil {
 			return fmt.Errorf("provider %s: signing: %w", p.Name, err)
 		}
-		x.keyVersion = s.KeyVersion
+		if r.Scheme == nil {
+			x.keyVersion = s.KeyVersion
+		}
 		values := x.signed[:]
 		if len(s.Fields) > len(values) {
 			values = make([]string, len(s.Fields))
@@ -140,6 +142,7 @@ func (p *Provider) composeHeader(h http.Header, r *Request, token string, own *[
 		Forward(h, r.Header, forwardedToUpstream[:], nil)
 	}
 	maps.Copy(h, p.Header)
+	Forward(h, r.Header, r.Fields, nil)
 	if token != "" {
 		own[1] = p.presented(token)
 		h[p.TokenHeader] = own[1:2:2]

@@ -24,7 +24,7 @@ func (x *Exchange) Broken(err error) *failure.Failure {
 // a provider that throttles is not asked before it says. What mask finds is left out.
 func (x *Exchange) Failed(reported *wire.Failure, mask *credentials.Mask) *failure.Failure {
 	p, now := x.provider, x.now()
-	f := p.Failed(x.Response, reported, now, mask)
+	f := p.failed(x.Response, reported, x.translated, now, mask)
 	f.Token = x.token
 	// Another exchange may have been the one that taught the clock.
 	f.ClockLearned = (p.Clock.Skew() - x.skew).Abs() > MinSkew
@@ -37,10 +37,10 @@ func (x *Exchange) Failed(reported *wire.Failure, mask *credentials.Mask) *failu
 	return f
 }
 
-// Failed makes the failure that an answer of p reports. What mask finds in it is
+// failed makes the failure that an answer of p reports. What mask finds in it is
 // left out.
-func (p *Provider) Failed(resp *http.Response, reported *wire.Failure, now time.Time, mask *credentials.Mask) *failure.Failure {
-	f := failure.OfUpstream(resp.StatusCode, resp.Header, reported, p.rules, p.Format.Name() != wire.OpenAI, now)
+func (p *Provider) failed(resp *http.Response, reported *wire.Failure, translated bool, now time.Time, mask *credentials.Mask) *failure.Failure {
+	f := failure.OfUpstream(resp.StatusCode, resp.Header, reported, p.rules, translated, now)
 	code, message, param := f.Code, f.Message, f.Param
 	mask.Texts(&f.Code, &f.Message, &f.Param, &f.UpstreamID)
 	if f.Message != message {

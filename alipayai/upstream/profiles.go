@@ -21,8 +21,9 @@ const (
 	EndpointChat       Endpoint = "chat"
 	EndpointEmbeddings Endpoint = "embeddings"
 	EndpointModels     Endpoint = "models"
-	// EndpointModerations is for moderators alone: no door serves it.
 	EndpointModerations Endpoint = "moderations"
+	// EndpointCountTokens counts the tokens of a request of the Messages API.
+	EndpointCountTokens Endpoint = "count_tokens"
 )
 
 // HasChoices reports whether a good answer has choices or data.
@@ -48,8 +49,9 @@ type Profile struct {
 	// Dialect is the name of how it speaks OpenAI's format: see [openai.LookupDialect].
 	// Empty for another format.
 	Dialect string
-	// Model is what every model becomes upstream unless the provider says more.
-	Model string
+	// Model is what every model becomes upstream unless the provider says more, but for those whose names begin with
+	// OwnModels: they are the vendor's own.
+	Model, OwnModels string
 	// Header is sent with every request.
 	Header map[string]string
 	// LimitsModels says that the vendor's rate limits are of an account and a model,
@@ -136,8 +138,8 @@ func anthropicProfile(name, base string, simulated bool) Profile {
 	return Profile{
 		Name: name, BaseURL: base, Simulated: simulated,
 		Scheme: signer.NameHeader, KeyHeader: "x-api-key", Header: map[string]string{"Anthropic-Version": "2023-06-01"},
-		Format: wire.Anthropic, LimitsModels: true, Model: "claude-haiku-4-5",
-		Paths: map[Endpoint]string{EndpointChat: "/messages", EndpointModels: "/models"},
+		Format: wire.Anthropic, LimitsModels: true, Model: "claude-haiku-4-5", OwnModels: "claude-",
+		Paths: map[Endpoint]string{EndpointChat: "/messages", EndpointModels: "/models", EndpointCountTokens: "/messages/count_tokens"},
 	}
 }
 

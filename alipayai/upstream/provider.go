@@ -75,8 +75,8 @@ type Provider struct {
 	// Models are those served, in the client's names; none means any.
 	Models []string
 	// Model is what every model becomes upstream, unless ModelMap names it;
-	// empty leaves the request's.
-	Model string
+	// empty leaves the request's, and so do names that begin with OwnModels, unless that is empty.
+	Model, OwnModels string
 	// ModelMap is the upstream's model by the client's.
 	ModelMap map[string]string
 	// Paths replace the profile's.
@@ -366,13 +366,18 @@ func (p *Provider) Serves(endpoint Endpoint, model string) bool {
 	return len(p.Models) == 0 || slices.Contains(p.Models, model)
 }
 
+// Speaks reports whether the provider takes requests, and gives answers, in that form as they are; nil is none.
+func (p *Provider) Speaks(format wire.Format) bool {
+	return format != nil && p.Format.Name() == format.Name()
+}
+
 // UpstreamModel is what the client's model is called upstream.
 func (p *Provider) UpstreamModel(model string) string {
 	if to, ok := p.ModelMap[model]; ok {
 		return to
 	}
-	if p.Model != "" {
-		return p.Model
+	if p.Model == "" || p.OwnModels != "" && strings.HasPrefix(model, p.OwnModels) {
+		return model
 	}
-	return model
+	return p.Model
 }

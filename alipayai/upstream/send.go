@@ -20,8 +20,13 @@ type Request struct {
 	ID string
 	// Stream says that an event stream is asked for.
 	Stream bool
-	// Header is the client's: the fields of an allow-list go upstream.
+	// Header is the client's: the fields of an allow-list go upstream, and those that Fields names.
 	Header http.Header
+	Fields []string
+
+	// Translated says that the client wrote the request in another form than the provider's: what is refused of it then
+	// may be the translation's fault.
+	Translated bool
 
 	// Client is a request that somebody else has composed, without its body. Method
 	// and target go out as they are, its header by an allow-list, and whatever says
@@ -112,7 +117,8 @@ type Exchange struct {
 	ctx          ending
 	now          func() time.Time
 	token, model string
-	keyVersion   int // of the key that has signed
+	keyVersion   int // of the key that has signed; 0 for one that Request.Scheme has chosen
+	translated   bool
 	permit       permit
 	// skew is the correction of p's clock that the request was signed with.
 	skew time.Duration
@@ -133,7 +139,7 @@ type Exchange struct {
 // ctx is the client's: a request ends with it.
 func (p *Provider) Send(ctx context.Context, r *Request) (*Exchange, *failure.Failure) {
 	x := exchanges.Get().(*Exchange)
-	x.provider, x.client, x.now, x.model = p, ctx, r.Now, r.Model
+	x.provider, x.client, x.now, x.model, x.translated = p, ctx, r.Now, r.Model, r.Translated
 	if x.now == nil {
 		x.now = time.Now
 	}
@@ -332,6 +338,7 @@ func (x *Exchange) clear() {
 	x.Request, x.Response, x.request = nil, nil, http.Request{}
 	x.own, x.signed, x.fields = [2]string{}, [4]string{}, [4]signer.Field{}
 	x.provider, x.client, x.now, x.token, x.model = nil, nil, nil, "", ""
+	x.keyVersion, x.translated = 0, false
 	x.skew, x.connecting, x.sent, x.received, x.within = 0, false, time.Time{}, time.Time{}, 0
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	providers "github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -79,8 +80,8 @@ func (c child) serve(ctx context.Context) (front *site, end func(), err error) {
 	}
 	if err == nil {
 		front, err = newSite(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			door := &openai.Door{Gateway: g}
-			door.Serve(w, r, r.Header.Get(tenantHeader), door.Read(r))
+			entrance := &door.Door{Gateway: g, Dialects: door.NewDialects(openai.Dialect{})}
+			entrance.Serve(w, r, r.Header.Get(tenantHeader), entrance.Read(r))
 		}))
 	}
 	if err != nil {

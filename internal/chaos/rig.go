@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
@@ -203,11 +204,11 @@ func newReplica(ctx context.Context, s settings, r *rig, number int) (*replica, 
 	if err := g.Prepare(); err != nil {
 		return nil, err
 	}
-	door := openai.Door{Gateway: g}
+	entrance := door.Door{Gateway: g, Dialects: door.NewDialects(openai.Dialect{})}
 	front, err := newSite(ctx, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		tenant := req.Header.Get(tenantHeader)
 		req = req.WithContext(withKey(req.Context(), tenant, req.Header.Get("Idempotency-Key")))
-		door.Serve(w, req, tenant, door.Read(req))
+		entrance.Serve(w, req, tenant, entrance.Read(req))
 	}))
 	if err != nil {
 		return nil, err

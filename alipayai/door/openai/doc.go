@@ -1,3 +1,3 @@
-// Package openai is the door for OpenAI's clients: it makes a call of each HTTP
-// request, and writes its answer, or its error, as OpenAI's API does.
+// Package openai is the dialect of OpenAI's clients, which is the canonical one: requests, answers and streams pass as
+// they are.
 package openai

@@ -4,8 +4,6 @@ import (
 	"maps"
 	"net/http"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -17,21 +15,34 @@ func WriteError(w http.ResponseWriter, e wire.Error) {
 	if e.RequestID != "" {
 		w.Header().Set("Request-Id", e.RequestID)
 	}
+	if e.Status == 0 {
+		e.Status = http.StatusInternalServerError
+	}
 	w.WriteHeader(e.Status)
-	body := append([]byte(`{"type":"error","error":{"type":`), quoted(errorType(e.Status))...)
-	body = append(append(body, `,"message":`...), quoted(e.Message)...)
-	body = append(append(body, `,"code":`...), quoted(e.Code)...)
-	body = append(append(body, `},"request_id":`...), quoted(e.RequestID)...)
-	_, _ = w.Write(append(body, '}'))
+	_, _ = w.Write(AppendError(nil, e))
 }
 
-func quoted(s string) []byte {
-	b, _ := jsontext.AppendQuote(nil, s)
-	return b
+// AppendError appends the body of an error. The text has no line break.
+func AppendError(dst []byte, e wire.Error) []byte {
+	dst = quote(append(dst, `{"type":"error","error":{"type":`...), errorType(e))
+	dst = quote(append(dst, `,"message":`...), e.Message)
+	dst = quote(append(dst, `,"code":`...), e.Code)
+	return append(quote(append(dst, `},"request_id":`...), e.RequestID), '}')
 }
 
-func errorType(status int) string {
-	switch status {
+// AppendErrorEvent appends an error as an event of a stream.
+func AppendErrorEvent(dst []byte, e wire.Error) []byte {
+	return append(AppendError(append(dst, "event: error\ndata: "...), e), "\n\n"...)
+}
+
+// errorType is the type of an error: a provider's own where that is one of the API's, else that of the status.
+func errorType(e wire.Error) string {
+	switch e.Code {
+	case "invalid_request_error", "authentication_error", "billing_error", "permission_error", "not_found_error", "request_too_large",
+		"rate_limit_error", "timeout_error", "api_error", "overloaded_error":
+		return e.Code
+	}
+	switch e.Status {
 	case http.StatusUnauthorized:
 		return "authentication_error"
 	case http.StatusForbidden:
@@ -42,8 +53,12 @@ func errorType(status int) string {
 		return "request_too_large"
 	case http.StatusTooManyRequests:
 		return "rate_limit_error"
+	case http.StatusServiceUnavailable:
+		return "overloaded_error"
+	case http.StatusGatewayTimeout:
+		return "timeout_error"
 	}
-	if status >= http.StatusInternalServerError {
+	if e.Status >= http.StatusInternalServerError || e.Status == 0 {
 		return "api_error"
 	}
 	return "invalid_request_error"

@@ -1,4 +1,4 @@
-package openai
+package door
 
 import (
 	"net/http"
@@ -8,15 +8,15 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
-// PeekAny is Peek for one who wants the texts of whatever is sent. Where the door serves no such request, as of another
-// path, its body is read as one JSON object: Endpoint is empty then, and of Request only Body, Model and Texts are set.
+// PeekAny is Peek for one who wants the texts of whatever is sent. Where no dialect serves such a request, as of another
+// path, or one whose body it refuses while another handler may take it, its body is read as one JSON object: Endpoint is empty then, and of Request only Body, Model and Texts are set.
 // A request without a body has none of these, and no Failure.
-func PeekAny(r *http.Request, limit int64, now func() time.Time) *Reading {
-	rd := Peek(r, limit, now)
-	if rd.Endpoint != "" {
+func (d *Dialects) PeekAny(r *http.Request, limit int64, now func() time.Time) *Reading {
+	rd := d.Peek(r, limit, now)
+	if rd.route != nil && (rd.Failure == nil || rd.Dialect == d.first || r.Body == nil) {
 		return rd
 	}
-	other := &Reading{Began: rd.Began}
+	other := &Reading{Dialect: rd.Dialect, Began: rd.Began}
 	if r.Body == nil || r.Body == http.NoBody {
 		other.Received = rd.Received
 		return other

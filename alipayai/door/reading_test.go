@@ -1,4 +1,4 @@
-package openai
+package door_test
 
 import (
 	"bytes"
@@ -26,7 +26,7 @@ func TestInflatedBodiesAreBounded(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", body)
 	r.Header.Set("Content-Encoding", "gzip")
 	r.Header.Set("Content-Type", "application/json")
-	if rd := Read(r, most, time.Now); rd.Failure == nil || rd.Failure.Code != failure.CodeRequestTooLarge {
+	if rd := dialects.Read(r, most, time.Now); rd.Failure == nil || rd.Failure.Code != failure.CodeRequestTooLarge {
 		t.Errorf("%d bytes, failure %v", len(rd.Request.Body), rd.Failure)
 	}
 	if enough := len(bomb)/64 + 8<<10; body.read > enough {

@@ -1,4 +1,4 @@
-package openai
+package door
 
 import (
 	"io"
@@ -46,13 +46,13 @@ func kept(r *http.Request) *body {
 }
 
 // read gives what is made of the body for r.
-func (b *body) read(r *http.Request, limit int64, now func() time.Time) *Reading {
+func (b *body) read(d *Dialects, r *http.Request, limit int64, now func() time.Time) *Reading {
 	h := headOf(r)
 	if b.reading != nil && b.head == h {
 		return b.reading.within(limit)
 	}
 	rd := &Reading{Began: now()}
-	if rd.readHead(r) {
+	if rd.readHead(d, r) {
 		r.Body = b
 		text, err := b.readAll(r, limit)
 		rd.parse(r, text, limit, err)

@@ -1,4 +1,4 @@
-package openai
+package door
 
 import (
 	"compress/gzip"
@@ -16,46 +16,60 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
-// endpoints by the path's end, so that a site may serve them below a prefix.
-var endpoints = []struct {
-	suffix, method string
-	endpoint       upstream.Endpoint
-}{
-	{"/chat/completions", http.MethodPost, upstream.EndpointChat},
-	{"/embeddings", http.MethodPost, upstream.EndpointEmbeddings},
-	{"/models", http.MethodGet, upstream.EndpointModels},
-}
-
 // Reading is what was read of an HTTP request: the call that it makes, or why it makes none.
 type Reading struct {
-	// Endpoint, Request and IdempotencyKey are the call's.
+	// Dialect is the client's, of whatever request.
+	Dialect Dialect
+	// Param is the part of the path that the route leaves open.
+	Param string
+	// Endpoint, Request, Native and IdempotencyKey are the call's.
 	Endpoint       upstream.Endpoint
 	Request        wire.Request
+	Native         *alipayai.Native
 	IdempotencyKey string
+	// Own is what the dialect's Parse leaves for the route's Begin.
+	Own any
 	// Began is when the request began to be read, and Received when it had been.
 	Began, Received time.Time
 	// Failure says why it cannot be served; nil where it can.
 	Failure *failure.Failure
-	// allow is the method that the path takes, where the request's is another.
-	allow string
+	// route is what it was found by; nil for none, and allow then are the methods that its path takes.
+	route *route
+	allow []string
 	// size is the body's in bytes: as announced, or as far as it was read and inflated, whichever is more.
 	size int64
 }
 
+// Path is that of the route, as its dialect has it; empty for none.
+func (rd *Reading) Path() string {
+	if rd.route == nil {
+		return ""
+	}
+	return rd.route.Path
+}
+
+// Sent gives the body as the client has sent it, inflated; nil for none.
+func (rd *Reading) Sent() []byte {
+	if rd.Native != nil {
+		return rd.Native.Request.Body
+	}
+	return rd.Request.Body
+}
+
 // Read reads a request as a call: its head, then its whole body, capped to limit bytes after decompression, and refused
 // when it is not strict JSON. What [Peek] has read before is not read again.
-func Read(r *http.Request, limit int64, now func() time.Time) *Reading {
-	return readInto(new(Reading), r, limit, now)
+func (d *Dialects) Read(r *http.Request, limit int64, now func() time.Time) *Reading {
+	return d.readInto(new(Reading), r, limit, now)
 }
 
 // readInto is Read, which puts what it reads into room, where that was not read before.
-func readInto(room *Reading, r *http.Request, limit int64, now func() time.Time) *Reading {
+func (d *Dialects) readInto(room *Reading, r *http.Request, limit int64, now func() time.Time) *Reading {
 	if b, ok := r.Body.(*body); ok {
-		return b.read(r, limit, now)
+		return b.read(d, r, limit, now)
 	}
 	rd := room
 	rd.Began = now()
-	if rd.readHead(r) {
+	if rd.readHead(d, r) {
 		text, err := readAll(r, r.Body, limit)
 		rd.parse(r, text, limit, err)
 	}
@@ -66,8 +80,8 @@ func readInto(room *Reading, r *http.Request, limit int64, now func() time.Time)
 // Peek is Read for what only looks at a request: r.Body gives the same bytes again to whoever reads it next, compressed
 // as they came and with the error that ended them, and a Read or Peek after it gives the same Reading. limit is to be
 // the largest of those who read after it.
-func Peek(r *http.Request, limit int64, now func() time.Time) *Reading {
-	return kept(r).read(r, limit, now)
+func (d *Dialects) Peek(r *http.Request, limit int64, now func() time.Time) *Reading {
+	return kept(r).read(d, r, limit, now)
 }
 
 // within is the reading of one who takes no more than limit bytes.
@@ -76,30 +90,22 @@ func (rd *Reading) within(limit int64) *Reading {
 		return rd
 	}
 	refused := *rd
-	refused.Request, refused.Failure = wire.Request{}, bodyTooLarge()
+	refused.Request, refused.Native, refused.Failure = wire.Request{}, nil, bodyTooLarge()
 	return &refused
 }
 
-// readHead finds the endpoint, checks what comes before the body, and reports whether the body is to be read.
-func (rd *Reading) readHead(r *http.Request) bool {
-	for _, e := range endpoints {
-		// A client whose base URL lacks /v1 learns that, rather than work with one
-		// gateway and not with the next.
-		if before, ok := strings.CutSuffix(r.URL.Path, e.suffix); !ok || !strings.Contains(before+"/", "/v1/") {
-			continue
+// readHead finds the route, checks what comes before the body, and reports whether the body is to be read.
+func (rd *Reading) readHead(d *Dialects, r *http.Request) bool {
+	if rd.route, rd.Param, rd.allow = d.find(r); rd.route == nil {
+		rd.Dialect = d.Of(r)
+		if len(rd.allow) > 0 {
+			rd.Failure = failure.InvalidRequest(http.StatusMethodNotAllowed, failure.CodeMethodNotAllowed, "use "+strings.Join(rd.allow, " or ")+" for this path")
+		} else {
+			rd.Failure = failure.InvalidRequest(http.StatusNotFound, failure.CodeUnknownURL, d.unknown(r.URL.Path))
 		}
-		if r.Method != e.method {
-			rd.allow = e.method
-			rd.Failure = failure.InvalidRequest(http.StatusMethodNotAllowed, failure.CodeMethodNotAllowed, "use "+e.method+" for this path")
-			return false
-		}
-		rd.Endpoint = e.endpoint
-	}
-	if rd.Endpoint == "" {
-		rd.Failure = failure.InvalidRequest(http.StatusNotFound, failure.CodeUnknownURL,
-			"this gateway serves POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models; the client's base URL ends in /v1")
 		return false
 	}
+	rd.Dialect, rd.Endpoint = rd.route.dialect, rd.route.Endpoint
 	switch keys := r.Header["Idempotency-Key"]; {
 	case len(keys) == 0:
 	case len(keys) == 1 && keys[0] != "" && alipayai.IsVisible(keys[0]):
@@ -109,7 +115,7 @@ func (rd *Reading) readHead(r *http.Request) bool {
 			"Idempotency-Key must be sent once, as 1 to 255 characters of visible ASCII")
 		return false
 	}
-	if rd.Endpoint == upstream.EndpointModels {
+	if rd.route.Method != http.MethodPost {
 		return false
 	}
 	rd.Failure = wantsJSON(r)
@@ -122,13 +128,7 @@ func (rd *Reading) parse(r *http.Request, text []byte, limit int64, err error) {
 	if rd.Failure = bodyFailure(r, rd.size, limit, err); rd.Failure != nil {
 		return
 	}
-	parse := wire.ParseChatRequest
-	if rd.Endpoint == upstream.EndpointEmbeddings {
-		parse = wire.ParseEmbeddingsRequest
-	}
-	if rd.Request, err = parse(text, wire.Limits{}); err != nil {
-		rd.Failure = failure.UnreadableRequest(err)
-	}
+	rd.Failure = rd.Dialect.Parse(rd, text)
 }
 
 func wantsJSON(r *http.Request) *failure.Failure {

@@ -1,4 +1,4 @@
-package openai
+package door_test
 
 import (
 	"bytes"
@@ -16,8 +16,12 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/door"
+	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 )
+
+var dialects = door.NewDialects(openai.Dialect{})
 
 const hello = `{"model":"m","messages":[{"role":"user","content":"hello"}]}`
 
@@ -91,7 +95,7 @@ func TestPeekedBodies(t *testing.T) {
 			now := func() time.Time { clock = clock.Add(time.Second); return clock }
 
 			plain, _ := request()
-			alone := Read(plain, limit, now)
+			alone := dialects.Read(plain, limit, now)
 			code, status := "", 0
 			if alone.Failure != nil {
 				code, status = alone.Failure.Code, alone.Failure.Status
@@ -105,10 +109,10 @@ func TestPeekedBodies(t *testing.T) {
 
 			r, source := request()
 			announced := r.ContentLength
-			first := Peek(r, limit, now)
-			again := Peek(r, limit, now)
-			read := Read(r, limit, now)
-			for i, rd := range []*Reading{first, again, read} {
+			first := dialects.Peek(r, limit, now)
+			again := dialects.Peek(r, limit, now)
+			read := dialects.Read(r, limit, now)
+			for i, rd := range []*door.Reading{first, again, read} {
 				if !reflect.DeepEqual(rd.Failure, alone.Failure) || rd.Request.Model != alone.Request.Model || string(rd.Request.Body) != string(alone.Request.Body) ||
 					rd.Endpoint != alone.Endpoint {
 					t.Errorf("reading %d: %+v, want %+v", i, rd, alone)
@@ -143,14 +147,14 @@ func TestPeekedBodiesAreBoundByEachLimit(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(text))
 			r.Header.Set("Content-Type", "application/json")
 			r.Header.Set("Content-Encoding", encoding)
-			if rd := Peek(r, 1<<20, time.Now); rd.Failure != nil {
+			if rd := dialects.Peek(r, 1<<20, time.Now); rd.Failure != nil {
 				t.Fatal(rd.Failure)
 			}
-			rd := Read(r, int64(len(plain))-1, time.Now)
+			rd := dialects.Read(r, int64(len(plain))-1, time.Now)
 			if rd.Failure == nil || rd.Failure.Code != failure.CodeRequestTooLarge || rd.Request.Body != nil {
 				t.Errorf("%v", rd.Failure)
 			}
-			if rd := Read(r, int64(len(plain)), time.Now); rd.Failure != nil {
+			if rd := dialects.Read(r, int64(len(plain)), time.Now); rd.Failure != nil {
 				t.Error(rd.Failure)
 			}
 		})
@@ -195,9 +199,9 @@ func TestPeekedBodiesAreReadAnewUnderAnotherHead(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(hello))
 			r.Header.Set("Content-Type", "application/json")
 			c.before(r)
-			first := Peek(r, 1<<20, time.Now)
+			first := dialects.Peek(r, 1<<20, time.Now)
 			c.after(r)
-			rd := Peek(r, 1<<20, time.Now)
+			rd := dialects.Peek(r, 1<<20, time.Now)
 			code := ""
 			if rd.Failure != nil {
 				code = rd.Failure.Code
@@ -225,10 +229,10 @@ func TestPeekKeepsWhenTheBodyCame(t *testing.T) {
 	})
 	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/v1/chat/completions", slow)
 	r.Header.Set("Content-Type", "application/json")
-	Peek(r, 1<<20, now)
+	dialects.Peek(r, 1<<20, now)
 	clock = clock.Add(time.Hour)
 	r.URL.Path = "/below" + r.URL.Path // read anew, from memory
-	rd := Read(r, 1<<20, now)
+	rd := dialects.Read(r, 1<<20, now)
 	if got := fmt.Sprint(rd.Began.Unix(), rd.Received.Unix(), rd.Failure == nil); got != "0 60 true" {
 		t.Errorf("began and received: %s", got)
 	}

@@ -1,19 +1,25 @@
-package openai
+package door
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 )
 
-// Door serves POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models.
+// Door serves the requests of some dialects.
 type Door struct {
 	// Gateway serves the calls.
 	Gateway *alipayai.Gateway
+	// Dialects are those of its clients.
+	Dialects *Dialects
 }
 
 // Read reads a request, for Serve.
@@ -21,7 +27,7 @@ func (d *Door) Read(r *http.Request) *Reading { return d.ReadInto(new(Reading), 
 
 // ReadInto is Read, which puts what it reads into room, where that was not read before.
 func (d *Door) ReadInto(room *Reading, r *http.Request) *Reading {
-	return readInto(room, r, d.Gateway.MaxBody, d.Gateway.Now)
+	return d.Dialects.readInto(room, r, d.Gateway.MaxBody, d.Gateway.Now)
 }
 
 // Serve answers one request of an authenticated tenant (alipayai.AnonymousTenant
@@ -31,29 +37,49 @@ func (d *Door) ReadInto(room *Reading, r *http.Request) *Reading {
 // truncation for an end.
 func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *Reading) {
 	c := &alipayai.Call{
-		Tenant: tenant, Format: openai.Format{}, Header: r.Header, Endpoint: rd.Endpoint, Request: rd.Request,
+		Tenant: tenant, Format: openai.Format{}, Header: r.Header, Endpoint: rd.Endpoint, Request: rd.Request, Native: rd.Native,
 		IdempotencyKey: rd.IdempotencyKey, Began: rd.Began, Received: rd.Received,
 	}
-	if rd.Failure != nil {
-		if rd.allow != "" {
-			w.Header().Set("Allow", rd.allow)
+	f := rd.Failure
+	if f == nil && rd.route.Serve != nil {
+		served := false
+		if served, f = rd.route.Serve(d.Gateway, w, r, tenant, rd); served {
+			return
 		}
-		writeError(w, d.Gateway.Refuse(r.Context(), c, rd.Failure))
+	}
+	out := writing{dialect: rd.Dialect}
+	if f == nil && rd.route.Begin != nil {
+		completed := *c // which is an allocation that other calls need not have
+		out.writer, f = rd.route.Begin(r, &completed, rd)
+		*c = completed
+	}
+	if f != nil {
+		if len(rd.allow) > 0 {
+			w.Header().Set("Allow", strings.Join(rd.allow, ", "))
+		}
+		out.refuse(w, d.Gateway.Refuse(r.Context(), c, f))
 		return
 	}
 	c.TakeModeration(r.Context())
 	a, err := d.Gateway.Do(r.Context(), c)
 	if err != nil {
 		if e, ok := errors.AsType[*alipayai.Error](err); ok {
-			writeError(w, e)
+			out.refuse(w, e)
 		}
 		return
 	}
 	delivered := false
 	defer func() { a.Close(delivered) }()
+	if a.Native() {
+		out.writer = nil
+	}
+	if e := out.whole(a); e != nil {
+		out.refuse(w, e)
+		return
+	}
 	a.Describe(w.Header())
 	if a.Streams() {
-		delivered = d.stream(w, a)
+		delivered = d.stream(w, a, &out)
 		return
 	}
 	body := a.Body()
@@ -94,15 +120,15 @@ func (d *Door) write(w http.ResponseWriter, body []byte) error {
 
 // stream passes a stream on: whatever has arrived goes out with one write and one
 // flush. It reports whether the client has all of it.
-func (d *Door) stream(w http.ResponseWriter, a *alipayai.Answer) bool {
+func (d *Door) stream(w http.ResponseWriter, a *alipayai.Answer, to *writing) bool {
 	w.WriteHeader(a.Status)
 	out := http.NewResponseController(w)
 	var writeBy time.Time
 	for {
-		events, err := a.Next()
+		events, err := to.next(a)
 		if e, ok := errors.AsType[*alipayai.Error](err); ok {
 			if !e.ClientGone {
-				_, _ = w.Write(e.AppendEvent(nil))
+				_, _ = w.Write(to.broken(e.Failure.Error))
 				_ = out.Flush()
 			}
 			panic(http.ErrAbortHandler) // the answer is closed by then
@@ -119,6 +145,9 @@ func (d *Door) stream(w http.ResponseWriter, a *alipayai.Answer) bool {
 		}
 		// With its last events an answer's end mostly has come as well: the server sends
 		// both in one packet, which saves one of the eight that a busy stream is sent in.
+		if len(events) == 0 {
+			continue
+		}
 		if _, err = w.Write(events); err == nil && (!a.Ended() || a.ClosesSlowly()) {
 			err = out.Flush()
 		}
@@ -128,13 +157,69 @@ func (d *Door) stream(w http.ResponseWriter, a *alipayai.Answer) bool {
 	}
 }
 
-// writeError writes the error of a call as a whole answer. A client that has left
+// writing is an answer on its way out in its client's form.
+type writing struct {
+	dialect Dialect
+	// writer translates it; nil where it is in the client's form already.
+	writer Writer
+	events []byte
+}
+
+// whole puts a whole answer into the client's form.
+func (o *writing) whole(a *alipayai.Answer) *alipayai.Error {
+	if o.writer == nil || a.Streams() || a.Status != http.StatusOK { // a demand for payment is in a form of its own
+		return nil
+	}
+	body, f := o.writer.Whole(a.Body())
+	if f != nil {
+		return a.Fail(f)
+	}
+	a.SetBody(body)
+	return nil
+}
+
+// next gives the events of a stream that have arrived, in the client's form. There may be none.
+func (o *writing) next(a *alipayai.Answer) ([]byte, error) {
+	events, err := a.Next()
+	if o.writer == nil || err != nil {
+		return events, err
+	}
+	var f *failure.Failure
+	if o.events, f = o.writer.Events(o.events[:0], events); f != nil {
+		return nil, a.Fail(f)
+	}
+	return o.events, nil
+}
+
+// Untranslated makes the failure of an answer that cannot be put into the client's form.
+func Untranslated(err error) *failure.Failure {
+	f := failure.BadAnswer(failure.CodeMalformed, "the provider's answer is no chat completion")
+	f.Cause = err
+	return f
+}
+
+// broken gives the end of a stream that has broken.
+func (o *writing) broken(e wire.Error) []byte {
+	if o.writer == nil {
+		return o.dialect.AppendErrorEvent(nil, e)
+	}
+	return o.writer.Broken(nil, e)
+}
+
+// refuse writes the error of a call as a whole answer. A client that has left
 // reads nothing: its status is only in the access log.
-func writeError(w http.ResponseWriter, e *alipayai.Error) {
+func (o *writing) refuse(w http.ResponseWriter, e *alipayai.Error) {
 	if e.ClientGone {
 		w.WriteHeader(e.Status)
 		return
 	}
 	e.Served.Describe(w.Header())
-	e.WriteHTTP(w)
+	if e.Original != nil {
+		header, _ := e.HTTP()
+		maps.Copy(w.Header(), header)
+		w.WriteHeader(e.Status)
+		_, _ = w.Write(e.Original)
+		return
+	}
+	o.dialect.WriteError(w, e.Failure.Error)
 }

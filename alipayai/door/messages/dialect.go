@@ -1,0 +1,102 @@
+package messages
+
+import (
+	"net/http"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/door"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
+)
+
+// Header fields of the API: a version, and beta features, which come with members of the body that only they permit.
+const (
+	headerVersion = "Anthropic-Version"
+	headerBeta    = "Anthropic-Beta"
+	// headerRequestID is by what its clients name a call in reports.
+	headerRequestID = "Request-Id"
+)
+
+// form names the API's requests.
+const form = "messages"
+
+// fields go to providers that speak the API.
+var fields = []string{headerVersion, headerBeta}
+
+// Dialect is that of the Messages API.
+type Dialect struct{}
+
+// Routes implements [door.Dialect].
+func (Dialect) Routes() []door.Route {
+	return []door.Route{
+		{Method: http.MethodPost, Path: "/messages", Endpoint: upstream.EndpointChat, Begin: begin},
+		{Method: http.MethodPost, Path: "/messages/count_tokens", Endpoint: upstream.EndpointCountTokens, Serve: estimate},
+		{Method: http.MethodGet, Path: "/models", Header: headerVersion, Endpoint: upstream.EndpointModels, Begin: listModels},
+		{Method: http.MethodGet, Path: "/models/", Header: headerVersion, Endpoint: upstream.EndpointModels, Begin: listModels},
+		{Method: http.MethodGet, Path: "/models/{id}", Header: headerVersion, Endpoint: upstream.EndpointModels, Begin: oneModel},
+		// Claude Code asks whether there is anybody.
+		{Method: http.MethodHead, Path: "/", Serve: reachable},
+	}
+}
+
+// Claims implements [door.Dialect].
+func (Dialect) Claims(r *http.Request) bool { return len(r.Header[headerVersion]) > 0 }
+
+// Parse implements [door.Dialect].
+func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
+	c, err := anthropic.ParseClientRequest(body, rd.Endpoint == upstream.EndpointCountTokens)
+	if err != nil {
+		return failure.UnreadableRequest(err)
+	}
+	rd.Request = c.Canonical
+	rd.Native = &alipayai.Native{
+		Form: form, Format: format, Endpoint: rd.Endpoint, Request: c.Sent, Sendable: c.Sendable, Fields: fields,
+		Unsupported: c.Unsupported,
+	}
+	rd.Own = c.Thinks
+	return nil
+}
+
+var format = new(anthropic.Format)
+
+func begin(_ *http.Request, c *alipayai.Call, rd *door.Reading) (door.Writer, *failure.Failure) {
+	thinks, _ := rd.Own.(bool)
+	return &writer{anthropic.ClientWriter{Model: c.Request.Model, Thinks: thinks}}, nil
+}
+
+// writer writes an answer.
+type writer struct{ message anthropic.ClientWriter }
+
+// Whole implements [door.Writer].
+func (w *writer) Whole(canonical []byte) ([]byte, *failure.Failure) {
+	body, err := w.message.Whole(canonical)
+	if err != nil {
+		return nil, door.Untranslated(err)
+	}
+	return body, nil
+}
+
+// Events implements [door.Writer].
+func (w *writer) Events(dst, canonical []byte) ([]byte, *failure.Failure) {
+	dst, err := w.message.Events(dst, canonical)
+	if err != nil {
+		return dst, door.Untranslated(err)
+	}
+	return dst, nil
+}
+
+// Broken implements [door.Writer].
+func (w *writer) Broken(dst []byte, e wire.Error) []byte { return anthropic.AppendErrorEvent(dst, e) }
+
+// WriteError implements [door.Dialect].
+func (Dialect) WriteError(w http.ResponseWriter, e wire.Error) { anthropic.WriteError(w, e) }
+
+// AppendErrorEvent implements [door.Dialect].
+func (Dialect) AppendErrorEvent(dst []byte, e wire.Error) []byte {
+	return anthropic.AppendErrorEvent(dst, e)
+}
+
+// Interface guards
+var _ door.Dialect = Dialect{}

@@ -1,0 +1,319 @@
+package anthropic
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// ClientRequest is what a client of the Messages API has sent.
+type ClientRequest struct {
+	// Sent is the body as it came.
+	Sent wire.Request
+	// Sendable is Sent for a provider of Anthropic's form: without thinking that none of them has signed, which they
+	// would refuse. A client has it from an answer of another provider.
+	Sendable wire.Request
+	// Canonical is the request in OpenAI's form.
+	Canonical wire.Request
+	// Unsupported names, sorted, what Canonical does not carry: see [wire.Encoded.Unsupported].
+	Unsupported []string
+	// Thinks says that the client reads thinking.
+	Thinks bool
+}
+
+// ParseClientRequest reads the body of POST /v1/messages, or with counting that of /v1/messages/count_tokens, which has no
+// max_tokens. Every error is a [*wire.RequestError].
+//
+// What becomes of it in OpenAI's form:
+//
+//	system                 one system message; the texts of its blocks, with an empty line between them
+//	text, image            text, image_url: a data: URL for base64
+//	document               a text, or a file for a PDF in base64
+//	search_result          a text: title, source, contents
+//	tool_use               tool_calls
+//	tool_result            a message of role tool; "Error: " before that of an is_error. Its images are in the user's
+//	                       message that follows, since OpenAI's tools give text
+//	thinking               reasoning_content, which goes to vendors that want it back; redacted thinking goes nowhere
+//	tools                  functions. Those that Anthropic runs, or defines by their type, are left out and named
+//	tool_choice            auto, required, a function, none; disable_parallel_tool_use: parallel_tool_calls false
+//	output_config.format, or the older output_format: response_format, strict where OpenAI's rules for that are kept
+//	stop_sequences         stop, the first four
+//	metadata.user_id       user, as a hash where it has more than 64 characters
+//	thinking               left out: adaptive and disabled without a word, since the first only permits it
+//
+// cache_control says nothing of the answer, and is left out without a word. So is what asks for the default.
+func ParseClientRequest(body []byte, counting bool) (ClientRequest, error) {
+	sent, err := wire.ParseRequest(body, wire.Limits{})
+	if err != nil {
+		return ClientRequest{}, err
+	}
+	c := client{left: make(omissions), r: ClientRequest{Sent: sent, Sendable: sent}}
+	if err := members(body, c.field); err != nil {
+		return ClientRequest{}, requestError(err)
+	}
+	switch {
+	case sent.Model == "":
+		return ClientRequest{}, missing("model", "a non-empty string")
+	case c.maxTokens == nil && !counting:
+		return ClientRequest{}, missing("max_tokens", "a whole number above zero")
+	case len(c.messages) == 0:
+		return ClientRequest{}, missing("messages", "a non-empty array of messages")
+	}
+	if c.r.Canonical, err = wire.ParseChatRequest(c.body(), wire.Limits{}); err != nil {
+		return ClientRequest{}, err
+	}
+	c.r.Canonical.HostedTools = c.hosted
+	if c.unsigned {
+		if c.r.Sendable, err = wire.ParseRequest(withoutUnsigned(body), wire.Limits{}); err != nil {
+			return ClientRequest{}, err
+		}
+	}
+	c.r.Unsupported = c.left.names()
+	return c.r, nil
+}
+
+// client is a request of a client's on its way to OpenAI's form.
+type client struct {
+	r    ClientRequest
+	left omissions
+
+	system   []byte // the characters of a JSON string
+	messages []byte // with commas between them
+	fields   []byte // other members, each with a comma before it
+	tools    []byte // with commas between them
+	choice   []byte // members that mean something with tools alone
+
+	maxTokens jsontext.Value
+	stops     int
+	stop      []byte
+	stream    bool
+	// hosted says that a tool is offered that the provider runs, and that may act.
+	hosted bool
+	// unsigned says that there is thinking without a signature.
+	unsigned bool
+	// prefilled says that the last message is the assistant's.
+	prefilled bool
+}
+
+var clientFields = [...]string{"model", "messages", "system", "max_tokens", "stream", "tools", "tool_choice", "thinking"}
+
+// field reads one member of the request.
+func (c *client) field(name string, v jsontext.Value) (err error) {
+	if v.Kind() == 'n' && name != "messages" {
+		return nil
+	}
+	switch name {
+	case "model":
+		_, err = str(name, v)
+	case "messages":
+		return array(name, v, c.message)
+	case "system":
+		c.system, err = c.systemText(v)
+	case "max_tokens":
+		_, err = count(name, v)
+		c.maxTokens = v
+	case "stream":
+		c.stream, err = boolean(name, v)
+	case "temperature", "top_p":
+		_, err = number(name, v, 0, 1)
+		c.member(name, v)
+	case "stop_sequences":
+		return array(name, v, c.stopSequence)
+	case "metadata":
+		return object(name, v, c.metadata)
+	case "tools":
+		return array(name, v, c.tool)
+	case "tool_choice":
+		return c.toolChoice(v)
+	case "thinking":
+		return c.thinking(v)
+	case "output_config":
+		return object(name, v, c.outputConfig)
+	case "output_format":
+		return c.outputFormat(name, v)
+	case "mcp_servers":
+		c.hosted = c.hosted || isFilled(v)
+		if isFilled(v) {
+			c.left.leaveOut(name)
+		}
+	case "cache_control":
+	default:
+		for _, known := range clientFields {
+			if strings.EqualFold(name, known) { // another reader may take it for that one
+				return &wire.RequestError{Param: known, Code: wire.CodeUnknownParameter,
+					Message: "a key differs from '" + known + "' only in case: write it in lower case, once"}
+			}
+		}
+		c.left.leave("", name, v)
+	}
+	return err
+}
+
+func isFilled(v jsontext.Value) bool {
+	return v.Kind() == '[' && len(strings.TrimSpace(string(v[1:len(v)-1]))) > 0
+}
+
+// member adds a member to the request.
+func (c *client) member(name string, v []byte) {
+	c.fields = append(append(append(append(c.fields, `,"`...), name...), `":`...), v...)
+}
+
+// paragraph is an empty line, in a JSON string.
+const paragraph = `\n\n`
+
+// systemText gives the characters of the system prompt.
+func (c *client) systemText(v jsontext.Value) (text []byte, err error) {
+	if v.Kind() == '"' {
+		return characters(v), nil
+	}
+	err = array("system", v, func(path string, v jsontext.Value) error {
+		b, err := c.block(path, v)
+		switch {
+		case err != nil:
+			return err
+		case b.kind != "text":
+			c.leaveBlock("system", b.kind)
+			return nil
+		}
+		text = appendText(text, characters(b.text), paragraph)
+		return nil
+	})
+	return text, err
+}
+
+// appendText appends more to text, with something between where both are not empty.
+func appendText(text, more []byte, between string) []byte {
+	if len(text) > 0 && len(more) > 0 {
+		text = append(text, between...)
+	}
+	return append(text, more...)
+}
+
+// maxStops is how many stop sequences OpenAI's form may have.
+const maxStops = 4
+
+func (c *client) stopSequence(path string, v jsontext.Value) error {
+	if _, err := str(path, v); err != nil {
+		return err
+	}
+	if c.stops++; c.stops > maxStops {
+		c.left.leaveOut("stop_sequences")
+		return nil
+	}
+	c.stop = join(c.stop, v)
+	return nil
+}
+
+// maxUser is how many characters the name of a user may have in OpenAI's form.
+const maxUser = 64
+
+func (c *client) metadata(name string, v jsontext.Value) error {
+	if name != "user_id" || v.Kind() == 'n' {
+		c.left.leave("metadata", name, v)
+		return nil
+	}
+	user, err := str("metadata.user_id", v)
+	if len(user) > maxUser {
+		sum := sha256.Sum256([]byte(user))
+		user = hex.EncodeToString(sum[:])
+	}
+	if user != "" {
+		c.member("user", quote(nil, user))
+	}
+	return err
+}
+
+func (c *client) thinking(v jsontext.Value) error {
+	return object("thinking", v, func(name string, v jsontext.Value) error {
+		if name != "type" {
+			return nil // how much, and how it is shown
+		}
+		kind, err := str("thinking.type", v)
+		switch {
+		case err != nil:
+			return err
+		case kind == "adaptive":
+			c.r.Thinks = true
+		case kind != "disabled":
+			c.r.Thinks = true
+			c.left.leaveOut("thinking")
+		}
+		return nil
+	})
+}
+
+func (c *client) outputConfig(name string, v jsontext.Value) error {
+	switch {
+	case name == "format":
+		return c.outputFormat("output_config.format", v)
+	case name == "effort" && unquote(v) == "high": // the default
+	default:
+		c.left.leave("output_config", name, v)
+	}
+	return nil
+}
+
+// outputFormat reads the schema that the answer has to keep to.
+func (c *client) outputFormat(path string, v jsontext.Value) error {
+	if v.Kind() == 'n' {
+		return nil
+	}
+	var kind string
+	var schema jsontext.Value
+	err := object(path, v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "type":
+			kind = unquote(v)
+		case "schema":
+			schema = v
+		default:
+			c.left.leave(path, name, v)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case kind != "json_schema":
+		return invalid(path+".type", "json_schema")
+	case schema.Kind() != '{':
+		return missing(path+".schema", "an object")
+	}
+	format := append([]byte(`{"type":"json_schema","json_schema":{"name":"output","schema":`), schema...)
+	if isStrict(schema) {
+		format = append(format, `,"strict":true`...)
+	}
+	c.member("response_format", append(format, "}}"...))
+	return nil
+}
+
+// body writes the request in OpenAI's form.
+func (c *client) body() []byte {
+	if c.prefilled {
+		c.left.leaveOut("messages.prefill")
+	}
+	b := make([]byte, 0, len(c.r.Sent.Body)+256)
+	b = append(quote(append(b, `{"model":`...), c.r.Sent.Model), `,"messages":[`...)
+	if len(c.system) > 0 {
+		b = append(append(append(b, `{"role":"system","content":"`...), c.system...), `"},`...)
+	}
+	b = append(append(b, c.messages...), ']')
+	if c.maxTokens != nil {
+		b = append(append(b, `,"max_tokens":`...), c.maxTokens...)
+	}
+	if c.stream {
+		b = append(b, `,"stream":true,"stream_options":{"include_usage":true}`...)
+	}
+	if len(c.stop) > 0 {
+		b = append(append(append(b, `,"stop":[`...), c.stop...), ']')
+	}
+	if len(c.tools) > 0 {
+		b = append(append(append(b, `,"tools":[`...), c.tools...), ']')
+		b = append(b, c.choice...)
+	}
+	return append(append(b, c.fields...), '}')
+}

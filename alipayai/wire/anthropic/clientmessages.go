@@ -1,0 +1,478 @@
+package anthropic
+
+import (
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// clientBlock is one block of content, as written.
+type clientBlock struct {
+	kind                                                 string
+	text, thinking, signature, source                    jsontext.Value
+	id, name, input                                      jsontext.Value // of a tool_use
+	toolUseID, content, isError, title, context, sourced jsontext.Value
+}
+
+// block reads the block that stands at path.
+func (c *client) block(path string, v jsontext.Value) (clientBlock, error) {
+	var b clientBlock
+	type other struct {
+		name string
+		v    jsontext.Value
+	}
+	var others []other
+	err := object(path, v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "type":
+			b.kind = unquote(v)
+		case "text":
+			b.text = v
+		case "thinking":
+			b.thinking = v
+		case "signature":
+			b.signature = v
+		case "source":
+			b.source = v
+		case "id":
+			b.id = v
+		case "name":
+			b.name = v
+		case "input":
+			b.input = v
+		case "tool_use_id":
+			b.toolUseID = v
+		case "content":
+			b.content = v
+		case "is_error":
+			b.isError = v
+		case "title":
+			b.title = v
+		case "context":
+			b.context = v
+		case "cache_control", "caller", "data":
+		case "citations":
+			if v.Kind() != 'n' && strings.Contains(string(v), "true") || v.Kind() == '[' && isFilled(v) {
+				others = append(others, other{name, v})
+			}
+		default:
+			others = append(others, other{name, v})
+		}
+		return nil
+	})
+	if err == nil && b.kind == "" {
+		err = missing(path+".type", "a string")
+	}
+	if knownBlocks[b.kind] {
+		for _, o := range others {
+			c.left.leave(path, o.name, o.v)
+		}
+	}
+	return b, err
+}
+
+// knownBlocks are those that OpenAI's form has something for.
+var knownBlocks = map[string]bool{
+	"text": true, "image": true, "document": true, "search_result": true, "tool_use": true, "tool_result": true,
+}
+
+// leaveBlock notes that a block is left out.
+func (c *client) leaveBlock(path, kind string) {
+	c.left.leaveOut(path + "." + wire.Visible(kind))
+}
+
+// message reads the message that stands at path.
+func (c *client) message(path string, v jsontext.Value) error {
+	var role, content jsontext.Value
+	err := object(path, v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "role":
+			role = v
+		case "content":
+			content = v
+		default:
+			c.left.leave(path, name, v)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	name, err := str(path+".role", role)
+	if err != nil {
+		return err
+	}
+	if content.Kind() != '"' && content.Kind() != '[' {
+		if content == nil {
+			return missing(path+".content", "a string or an array of blocks")
+		}
+		return wrongType(path+".content", "a string or an array of blocks")
+	}
+	c.prefilled = name == "assistant"
+	switch name {
+	case "user":
+		return c.user(path+".content", content)
+	case "assistant":
+		return c.assistant(path+".content", content)
+	case "system": // between turns, where the API takes it
+		text, err := c.systemText(content)
+		c.add(`{"role":"system","content":"`, text, `"}`)
+		return err
+	}
+	return invalid(path+".role", "user or assistant")
+}
+
+// add appends a message, in pieces.
+func (c *client) add(before string, middle []byte, after string) {
+	if len(c.messages) > 0 {
+		c.messages = append(c.messages, ',')
+	}
+	c.messages = append(append(append(c.messages, before...), middle...), after...)
+}
+
+// user reads what the user said, and what tools gave, which comes first.
+func (c *client) user(path string, content jsontext.Value) error {
+	if content.Kind() == '"' {
+		c.add(`{"role":"user","content":`, content, `}`)
+		return nil
+	}
+	var p parts
+	results := 0
+	err := array(path, content, func(path string, v jsontext.Value) error {
+		b, err := c.block(path, v)
+		if err != nil {
+			return err
+		}
+		if b.kind == "tool_result" {
+			results++
+			return c.toolResult(path, b, &p)
+		}
+		return c.part(path, b, &p)
+	})
+	if err == nil && (len(p.list) > 0 || results == 0) {
+		c.add(`{"role":"user","content":`, p.content(), `}`)
+	}
+	return err
+}
+
+// parts are the parts of a message's content in OpenAI's form.
+type parts struct {
+	list  []byte // with commas between them
+	n     int
+	first jsontext.Value // the text, if the first part is one
+}
+
+func (p *parts) text(v jsontext.Value) {
+	if len(characters(v)) == 0 {
+		return // which some servers refuse
+	}
+	if p.n == 0 {
+		p.first = v
+	}
+	p.add(`{"type":"text","text":`, v, `}`)
+}
+
+func (p *parts) add(before string, middle []byte, after string) {
+	p.n++
+	if len(p.list) > 0 {
+		p.list = append(p.list, ',')
+	}
+	p.list = append(append(append(p.list, before...), middle...), after...)
+}
+
+// content is a string where there is only a text: every server takes that.
+func (p *parts) content() []byte {
+	switch {
+	case p.n == 0:
+		return []byte(`""`)
+	case p.n == 1 && p.first != nil:
+		return p.first
+	}
+	return append(append([]byte{'['}, p.list...), ']')
+}
+
+// part reads a block that a user, or a tool, may show.
+func (c *client) part(path string, b clientBlock, to *parts) error {
+	switch b.kind {
+	case "text":
+		if b.text.Kind() != '"' {
+			return missing(path+".text", "a string")
+		}
+		to.text(b.text)
+		return nil
+	case "image":
+		return c.image(path, b, to)
+	case "document":
+		return c.document(path, b, to)
+	case "search_result":
+		return c.searchResult(path, b, to)
+	}
+	c.leaveBlock("messages.content", b.kind)
+	return nil
+}
+
+// source reads what an image or a document is of.
+func source(path string, v jsontext.Value) (kind string, mediaType, data, url, content jsontext.Value, err error) {
+	if len(v) == 0 {
+		return "", nil, nil, nil, nil, missing(path, "an object")
+	}
+	err = object(path, v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "type":
+			kind = unquote(v)
+		case "media_type":
+			mediaType = v
+		case "data":
+			data = v
+		case "url":
+			url = v
+		case "content":
+			content = v
+		}
+		return nil
+	})
+	return kind, mediaType, data, url, content, err
+}
+
+func (c *client) image(path string, b clientBlock, to *parts) error {
+	kind, mediaType, data, url, _, err := source(path+".source", b.source)
+	switch {
+	case err != nil:
+		return err
+	case kind == "url" && url.Kind() == '"':
+		to.add(`{"type":"image_url","image_url":{"url":`, url, `}}`)
+	case kind == "base64" && mediaType.Kind() == '"' && data.Kind() == '"':
+		to.add(`{"type":"image_url","image_url":{"url":`, dataURL(mediaType, data), `}}`)
+	case kind == "url" || kind == "base64":
+		return invalid(path+".source", "a url, or a media_type and data")
+	default:
+		c.left.leaveOut("messages.content.image." + wire.Visible(kind))
+	}
+	return nil
+}
+
+func dataURL(mediaType, data jsontext.Value) []byte {
+	u := append([]byte(`"data:`), characters(mediaType)...)
+	return append(append(append(u, ";base64,"...), characters(data)...), '"')
+}
+
+func (c *client) document(path string, b clientBlock, to *parts) error {
+	kind, mediaType, data, _, content, err := source(path+".source", b.source)
+	if err != nil {
+		return err
+	}
+	switch {
+	case kind == "text" && data.Kind() == '"':
+		c.describe(b, to)
+		to.text(data)
+	case kind == "content" && content.Kind() == '"':
+		c.describe(b, to)
+		to.text(content)
+	case kind == "content":
+		c.describe(b, to)
+		return array(path+".source.content", content, func(path string, v jsontext.Value) error {
+			b, err := c.block(path, v)
+			if err != nil {
+				return err
+			}
+			return c.part(path, b, to)
+		})
+	case kind == "base64" && mediaType.Kind() == '"' && data.Kind() == '"':
+		c.describe(b, to)
+		name := []byte(`"document.pdf"`)
+		if len(characters(b.title)) > 0 {
+			name = b.title
+		}
+		to.add(`{"type":"file","file":{"filename":`, append(append(append([]byte{}, name...), `,"file_data":`...), dataURL(mediaType, data)...), `}}`)
+	default:
+		c.left.leaveOut("messages.content.document." + wire.Visible(kind))
+	}
+	return nil
+}
+
+// describe gives a document's title and context.
+func (c *client) describe(b clientBlock, to *parts) {
+	for _, v := range []jsontext.Value{b.title, b.context} {
+		if v.Kind() == '"' {
+			to.text(v)
+		}
+	}
+}
+
+func (c *client) searchResult(path string, b clientBlock, to *parts) error {
+	c.describe(b, to)
+	if b.source.Kind() == '"' {
+		to.text(b.source)
+	}
+	if b.content.Kind() != '[' {
+		return nil
+	}
+	return array(path+".content", b.content, func(path string, v jsontext.Value) error {
+		b, err := c.block(path, v)
+		if err != nil {
+			return err
+		}
+		return c.part(path, b, to)
+	})
+}
+
+// toolResult reads what a tool gave: texts for the tool's message, and what else there is for the user's.
+func (c *client) toolResult(path string, b clientBlock, user *parts) error {
+	if _, err := str(path+".tool_use_id", b.toolUseID); err != nil {
+		return err
+	}
+	var text []byte
+	switch b.content.Kind() {
+	case '"':
+		text = characters(b.content)
+	case '[':
+		shown := parts{}
+		err := array(path+".content", b.content, func(path string, v jsontext.Value) error {
+			inner, err := c.block(path, v)
+			switch {
+			case err != nil:
+				return err
+			case inner.kind == "text" && inner.text.Kind() == '"':
+				text = appendText(text, characters(inner.text), `\n`)
+				return nil
+			}
+			return c.part(path, inner, &shown)
+		})
+		if err != nil {
+			return err
+		}
+		if shown.n > 0 {
+			user.text(append(append([]byte(`"Shown by the tool call `), characters(b.toolUseID)...), `:"`...))
+			user.n += shown.n
+			user.list = join(user.list, shown.list)
+		}
+	}
+	if b.isError.Kind() == 't' {
+		text = append([]byte("Error: "), text...)
+	}
+	m := append(append(append([]byte{}, b.toolUseID...), `,"content":"`...), text...)
+	c.add(`{"role":"tool","tool_call_id":`, m, `"}`)
+	return nil
+}
+
+// assistant reads what the model said, thought and called.
+func (c *client) assistant(path string, content jsontext.Value) error {
+	if content.Kind() == '"' {
+		c.add(`{"role":"assistant","content":`, content, `}`)
+		return nil
+	}
+	var text, thought, calls []byte
+	err := array(path, content, func(path string, v jsontext.Value) error {
+		b, err := c.block(path, v)
+		if err != nil {
+			return err
+		}
+		switch b.kind {
+		case "text":
+			text = append(text, characters(b.text)...)
+		case "thinking":
+			thought = append(thought, characters(b.thinking)...)
+			c.unsigned = c.unsigned || len(characters(b.signature)) == 0
+		case "redacted_thinking":
+		case "tool_use":
+			if len(characters(b.id)) == 0 || len(characters(b.name)) == 0 || b.input.Kind() != '{' {
+				return invalid(path, "a tool_use with id, name and an object for its input")
+			}
+			call := append(append([]byte(`{"id":`), b.id...), `,"type":"function","function":{"name":`...)
+			call = append(append(call, b.name...), `,"arguments":`...)
+			calls = join(calls, append(quote(call, string(b.input)), "}}"...))
+		default:
+			c.leaveBlock("messages.content", b.kind)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	m := append(append([]byte{'"'}, text...), '"')
+	if len(text) == 0 && len(calls) > 0 {
+		m = []byte("null")
+	}
+	if len(thought) > 0 {
+		m = append(append(append(m, `,"reasoning_content":"`...), thought...), '"')
+	}
+	if len(calls) > 0 {
+		m = append(append(append(m, `,"tool_calls":[`...), calls...), ']')
+	}
+	c.add(`{"role":"assistant","content":`, m, `}`)
+	return nil
+}
+
+// withoutUnsigned gives the body without thinking that has no signature, and without messages that had nothing else.
+func withoutUnsigned(body []byte) []byte {
+	out := []byte{'{'}
+	_ = members(body, func(name string, v jsontext.Value) error { // it has been read before
+		if name == "messages" {
+			v = filtered(v, withoutThinking)
+		}
+		out = appendMember(out, name, v)
+		return nil
+	})
+	return append(out, '}')
+}
+
+// withoutThinking gives a message without its unsigned thinking, nothing if it has nothing else.
+func withoutThinking(message jsontext.Value) jsontext.Value {
+	out := []byte{'{'}
+	empty := false
+	_ = members(message, func(name string, v jsontext.Value) error {
+		if name == "content" && v.Kind() == '[' {
+			kept := filtered(v, signed)
+			empty = len(kept) == len("[]") && isFilled(v)
+			v = kept
+		}
+		out = appendMember(out, name, v)
+		return nil
+	})
+	if empty {
+		return nil
+	}
+	return append(out, '}')
+}
+
+// signed gives a block, unless it is thinking without a signature.
+func signed(block jsontext.Value) jsontext.Value {
+	var kind string
+	signature := false
+	_ = members(block, func(name string, v jsontext.Value) error {
+		switch name {
+		case "type":
+			kind = unquote(v)
+		case "signature":
+			signature = len(characters(v)) > 0
+		}
+		return nil
+	})
+	if kind == "thinking" && !signature {
+		return nil
+	}
+	return block
+}
+
+// filtered gives an array of what change makes of its elements; those that become nothing are left out.
+func filtered(array jsontext.Value, change func(jsontext.Value) jsontext.Value) jsontext.Value {
+	out := []byte{'['}
+	_ = elements(array, func(_ int, v jsontext.Value) error {
+		v = change(v)
+		if len(out) > 1 && len(v) > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, v...)
+		return nil
+	})
+	return append(out, ']')
+}
+
+func appendMember(object []byte, name string, v []byte) []byte {
+	if len(object) > 1 {
+		object = append(object, ',')
+	}
+	return append(append(quote(object, name), ':'), v...)
+}

@@ -1,0 +1,196 @@
+package anthropic
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// Tools by their types: those that the client runs, some of which only Anthropic's models know the schema of.
+//
+// Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview
+var runByClient = []string{"bash_", "text_editor_", "computer_", "memory_"}
+
+// searchesTools begins the types of tools that Anthropic runs, but that only look for others among those offered.
+const searchesTools = "tool_search_tool_"
+
+// tool reads the tool that stands at path.
+func (c *client) tool(path string, v jsontext.Value) error {
+	kind := "custom"
+	var name, description, schema, strict jsontext.Value
+	var others []string
+	err := object(path, v, func(member string, v jsontext.Value) error {
+		switch member {
+		case "type":
+			if v.Kind() != 'n' {
+				kind = unquote(v)
+			}
+		case "name":
+			name = v
+		case "description":
+			description = v
+		case "input_schema":
+			schema = v
+		case "strict":
+			strict = v
+		case "cache_control", "eager_input_streaming":
+		case "defer_loading":
+			if v.Kind() == 't' {
+				others = append(others, member)
+			}
+		case "allowed_callers":
+			if strings.TrimSpace(string(v)) != `["direct"]` {
+				others = append(others, member)
+			}
+		default:
+			if v.Kind() != 'n' {
+				others = append(others, member)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if kind != "custom" {
+		client := slices.ContainsFunc(runByClient, func(prefix string) bool { return strings.HasPrefix(kind, prefix) })
+		c.hosted = c.hosted || !client && !strings.HasPrefix(kind, searchesTools)
+		c.left.leaveOut("tools." + wire.Visible(kind))
+		return nil
+	}
+	if _, err := str(path+".name", name); err != nil {
+		return err
+	}
+	if schema.Kind() != '{' {
+		return missing(path+".input_schema", "an object")
+	}
+	for _, other := range others {
+		c.left.leaveOut("tools." + wire.Visible(other))
+	}
+	f := append(append([]byte(`{"type":"function","function":{"name":`), name...), `,"parameters":`...)
+	f = append(f, schema...)
+	if description.Kind() == '"' {
+		f = append(append(f, `,"description":`...), description...)
+	}
+	if strict.Kind() == 't' {
+		if isStrict(schema) {
+			f = append(f, `,"strict":true`...)
+		} else {
+			c.left.leaveOut("tools.strict")
+		}
+	}
+	c.tools = join(c.tools, append(f, "}}"...))
+	return nil
+}
+
+// toolChoice reads which tool is to be called.
+func (c *client) toolChoice(v jsontext.Value) error {
+	var kind string
+	var name jsontext.Value
+	parallel := true
+	err := object("tool_choice", v, func(member string, v jsontext.Value) (err error) {
+		switch member {
+		case "type":
+			kind, err = str("tool_choice.type", v)
+		case "name":
+			name = v
+		case "disable_parallel_tool_use":
+			var one bool
+			one, err = boolean("tool_choice.disable_parallel_tool_use", v)
+			parallel = !one
+		default:
+			c.left.leave("tool_choice", member, v)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	choice := `,"tool_choice":`
+	switch kind {
+	case "auto", "none":
+		choice += `"` + kind + `"`
+	case "any":
+		choice += `"required"`
+	case "tool":
+		if _, err := str("tool_choice.name", name); err != nil {
+			return err
+		}
+		choice += `{"type":"function","function":{"name":` + string(name) + `}}`
+	default:
+		return invalid("tool_choice.type", "auto, any, tool or none")
+	}
+	c.choice = append(c.choice, choice...)
+	if !parallel {
+		c.choice = append(c.choice, `,"parallel_tool_calls":false`...)
+	}
+	return nil
+}
+
+// maxStrictDepth is how deep isStrict looks.
+const maxStrictDepth = 32
+
+// isStrict reports whether OpenAI's API takes a schema as strict: each object closed, and all of its properties required.
+// Anthropic's takes others too. For one that is not, OpenAI would refuse the whole request.
+//
+// Source: https://platform.openai.com/docs/guides/structured-outputs, "Supported schemas"
+func isStrict(schema jsontext.Value) bool { return strictSchema(schema, maxStrictDepth) }
+
+func strictSchema(v jsontext.Value, depth int) bool {
+	if v.Kind() != '{' || depth == 0 {
+		return false
+	}
+	var properties, required []string
+	isObject, closed, fine := false, false, true
+	err := members(v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "type":
+			isObject = isObject || unquote(v) == "object"
+			if v.Kind() == '[' {
+				isObject = isObject || slices.Contains(typeNames(v), "object")
+			}
+		case "properties", "$defs", "definitions":
+			isObject = isObject || name == "properties"
+			return object(name, v, func(property string, v jsontext.Value) error {
+				if name == "properties" {
+					properties = append(properties, property)
+				}
+				fine = fine && strictSchema(v, depth-1)
+				return nil
+			})
+		case "required":
+			return elements(v, func(_ int, v jsontext.Value) error {
+				required = append(required, unquote(v))
+				return nil
+			})
+		case "additionalProperties":
+			closed = v.Kind() == 'f'
+		case "items":
+			fine = fine && strictSchema(v, depth-1)
+		case "anyOf":
+			return elements(v, func(_ int, v jsontext.Value) error {
+				fine = fine && strictSchema(v, depth-1)
+				return nil
+			})
+		case "oneOf", "allOf", "not", "if", "then", "else", "patternProperties", "dependentRequired", "dependentSchemas",
+			"prefixItems", "contains", "propertyNames", "unevaluatedProperties":
+			fine = false
+		}
+		return nil
+	})
+	if err != nil || !fine {
+		return false
+	}
+	if !isObject {
+		return true
+	}
+	for _, p := range properties {
+		if !slices.Contains(required, p) {
+			return false
+		}
+	}
+	return closed
+}
