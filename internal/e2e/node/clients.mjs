@@ -8,6 +8,7 @@ import OpenAI from 'openai';
 import { zodResponseFormat } from 'openai/helpers/zod';
 import { z } from 'zod';
 
+globalThis.AI_SDK_LOG_WARNINGS = false;
 const { base, key, model, embed } = JSON.parse(process.argv[2]);
 const anthropic = new Anthropic({ baseURL: base, apiKey: key, maxRetries: 0 });
 const openai = new OpenAI({ baseURL: base + '/v1', apiKey: key, maxRetries: 0 });
