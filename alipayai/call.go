@@ -204,7 +204,18 @@ func (g *Gateway) begin(ctx context.Context, in *Call) *call {
 		RequestID: NewRequestID(), Tenant: c.Tenant, Endpoint: c.Endpoint,
 		Model: c.Request.Model, Stream: c.Request.Stream,
 	}
+	if c.Native != nil {
+		c.outcome.Session, c.outcome.Agent = word(c.Header, "X-Claude-Code-Session-Id"), word(c.Header, "X-Claude-Code-Agent-Id")
+	}
 	return c
+}
+
+// word is the value of a field that has one, and that may stand in a log.
+func word(h http.Header, name string) string {
+	if values := h[name]; len(values) == 1 && IsVisible(values[0]) {
+		return values[0]
+	}
+	return ""
 }
 
 // serve gives the call's answer.

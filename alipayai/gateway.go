@@ -127,6 +127,9 @@ type Outcome struct {
 	RequestID string
 	Tenant    string
 	Endpoint  upstream.Endpoint
+	// Session and Agent are what an agent's client calls them; empty where it does not say. A client chooses them: they
+	// may go into a log, never into a metric's label.
+	Session, Agent string
 	// Model is the one asked for, by the client's name. A client chooses it:
 	// it may go into a log, never into a metric's label.
 	Model  string

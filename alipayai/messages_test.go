@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
@@ -76,7 +77,8 @@ func TestMessagesPassAsTheyAre(t *testing.T) {
 			if c.path == "" {
 				c.path = messagesPath
 			}
-			got := r.post(c.path, c.body, "Anthropic-Version", "2099-01-01", "Anthropic-Beta", "a-1,b-2", "Anthropic-Beta", "c-3", "X-Api-Key", "the tenant's", "Authorization", "Bearer the tenant's", "X-Stainless-Lang", "js")
+			got := r.post(c.path, c.body, "Anthropic-Version", "2099-01-01", "Anthropic-Beta", "a-1,b-2", "Anthropic-Beta", "c-3", "X-Api-Key", "the tenant's", "Authorization", "Bearer the tenant's", "X-Stainless-Lang", "js",
+				"X-Claude-Code-Session-Id", "s-1", "X-Claude-Code-Agent-Id", "not\tvisible")
 			if got.status != http.StatusOK || got.body != c.answer || got.err != nil {
 				t.Errorf("%d %s (%v)", got.status, got.body, got.err)
 			}
@@ -92,6 +94,9 @@ func TestMessagesPassAsTheyAre(t *testing.T) {
 				t.Errorf("header %v", h)
 			}
 			o := r.outcome()
+			if o.Session != "s-1" || o.Agent != "" {
+				t.Errorf("session %q, agent %q", o.Session, o.Agent)
+			}
 			if !o.Usage.OK || o.Usage.Completion != 2 || o.UpstreamModel != "claude-x-1" {
 				t.Errorf("outcome %+v", o)
 			}
@@ -156,5 +161,60 @@ func TestMessagesAreGivenAgain(t *testing.T) {
 	}
 	if len(claude.bodies) != 1 {
 		t.Errorf("asked %d times", len(claude.bodies))
+	}
+}
+
+// The smaller routes, in the form of whoever asks.
+func TestSmallRoutes(t *testing.T) {
+	t.Parallel()
+	l := newLadder(t, []sandbox.Format{sandbox.OpenAI, sandbox.Anthropic}, func(g *alipayai.Gateway) {
+		g.Providers[0].Models, g.Providers[0].ModelMap = []string{"alipay-fin-1", "claude-alias"}, map[string]string{"claude-alias": "alipay-fin-1"}
+		g.Providers[1].Models = []string{"claude-haiku-4-5"}
+	})
+	version := []string{"Anthropic-Version", "2023-06-01"}
+	for name, c := range map[string]struct {
+		method, path, body string
+		header             []string
+		status             int
+		want               string // a part of the answer
+	}{
+		"models":             {http.MethodGet, "/v1/models", "", nil, 200, `{"object":"list","data":[{"id":"claude-alias"`},
+		"trailing slash":     {http.MethodGet, "/v1/models/", "", nil, 200, `{"object":"list"`},
+		"one model":          {http.MethodGet, "/v1/models/alipay-fin-1", "", nil, 200, `{"id":"alipay-fin-1","object":"model"`},
+		"no such model":      {http.MethodGet, "/v1/models/x/y", "", nil, 404, `"code":"model_not_found"`},
+		"HEAD":               {http.MethodHead, "/v1/models", "", nil, 200, ""},
+		"anybody there":      {http.MethodHead, "/", "", nil, 200, ""},
+		"Claude's models":    {http.MethodGet, "/v1/models?limit=1000", "", version, 200, `{"data":[{"type":"model","id":"claude-alias","display_name":"claude-alias","created_at":"1970-01-01T00:00:00Z"}`},
+		"Claude's page":      {http.MethodGet, "/v1/models?limit=1&after_id=claude-alias", "", version, 200, `"has_more":true,"first_id":"alipay-fin-1","last_id":"alipay-fin-1"`},
+		"Claude's bad page":  {http.MethodGet, "/v1/models?limit=x", "", version, 400, `{"type":"error","error":{"type":"invalid_request_error"`},
+		"one of Claude's":    {http.MethodGet, "/v1/models/claude-alias", "", version, 200, `{"type":"model","id":"claude-alias"`},
+		"none of Claude's":   {http.MethodGet, "/v1/models/x", "", version, 404, `"type":"not_found_error"`},
+		"wrong path":         {http.MethodGet, "/v1/nothing", "", nil, 404, `"code":"unknown_url"`},
+		"Claude's, wrong":    {http.MethodPost, "/v1/messages/batches", "{}", version, 404, `{"type":"error","error":{"type":"not_found_error"`},
+		"images":             {http.MethodPost, "/v1/images/generations", "{}", nil, 404, "images are not served: no moderation could read them"},
+		"another method":     {http.MethodGet, "/v1/messages", "", nil, 405, `{"type":"error"`},
+		"counted":            {http.MethodPost, "/v1/messages/count_tokens", `{"model":"claude-haiku-4-5","messages":[{"role":"user","content":"one two"}]}`, version, 200, `{"input_tokens":`},
+		"estimated":          {http.MethodPost, "/v1/messages/count_tokens", `{"model":"alipay-fin-1","messages":[{"role":"user","content":"12345678"}]}`, nil, 200, `{"input_tokens":2}`},
+		"not counted":        {http.MethodPost, "/v1/messages/count_tokens", `{"model":"alipay-fin-1"}`, nil, 400, `"type":"invalid_request_error"`},
+		"moderations":        {http.MethodPost, "/v1/moderations", `{"input":"hello"}`, nil, 404, `"code":"model_not_found"`},
+		"completions":        {http.MethodPost, "/v1/completions", `{"model":"alipay-fin-1","prompt":["hello"],"suffix":"x"}`, nil, 200, `"object":"text_completion"`},
+		"several prompts":    {http.MethodPost, "/v1/completions", `{"model":"alipay-fin-1","prompt":["a","b"]}`, nil, 400, `"param":"prompt"`},
+		"a refused message":  {http.MethodPost, "/v1/messages", `{"model":"alipay-fin-1"}`, nil, 400, `{"type":"error","error":{"type":"invalid_request_error","message":"missing required parameter 'max_tokens'`},
+		"nobody has a model": {http.MethodPost, "/v1/messages", `{"model":"x","max_tokens":1,"messages":[{"role":"user","content":"q"}]}`, nil, 404, `"type":"not_found_error"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := l.do(t.Context(), c.method, c.path, c.body, c.header...)
+			if got.status != c.status || !strings.Contains(got.body, c.want) || got.err != nil {
+				t.Errorf("%d %s (%v)", got.status, got.body, got.err)
+			}
+			estimated := ""
+			if name == "estimated" {
+				estimated = "true"
+			}
+			wantHeader(t, got, "X-Alipayai-Estimated", estimated)
+			if name == "completions" {
+				wantHeader(t, got, "X-Alipayai-Unsupported", "suffix")
+			}
+		})
 	}
 }

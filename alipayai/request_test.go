@@ -62,7 +62,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		"no content type":             {chat, good, []string{"Content-Type", ""}, 415, failure.CodeContentType, ""},
 		"a broken content type":       {chat, good, []string{"Content-Type", "application/json; x"}, 415, failure.CodeContentType, ""},
 		"another JSON":                {chat, good, []string{"Content-Type", "application/jsonl"}, 415, failure.CodeContentType, ""},
-		"an endpoint that is none":    {"/v1/completions", good, nil, 404, failure.CodeUnknownURL, ""},
+		"an endpoint that is none":    {"/v1/edits", good, nil, 404, failure.CodeUnknownURL, ""},
 		"an endpoint's end, glued on": {"/v1/xchat/completionsx", good, nil, 404, failure.CodeUnknownURL, ""},
 		"the root":                    {"/", good, nil, 404, failure.CodeUnknownURL, ""},
 		"POST for models":             {"/v1/models", good, nil, 405, failure.CodeMethodNotAllowed, ""},

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -57,7 +58,14 @@ func TestAuth(t *testing.T) {
 		"the hash for the key":  {[]string{"Authorization: Bearer " + g.vars["acme"]}, ""},
 		"other scheme":          {[]string{"Authorization: Basic " + acme}, ""},
 		"no scheme":             {[]string{"Authorization: " + acme}, ""},
-		"in another header":     {[]string{"X-Api-Key: " + acme}, ""},
+		"as Anthropic's":        {[]string{"X-Api-Key: " + acme}, "acme"},
+		"in another header":     {[]string{"Api-Key: " + acme}, ""},
+		"both ways":             {[]string{"X-Api-Key: " + acme, "Authorization: Bearer " + acme}, "acme"},
+		"both ways, two keys":   {[]string{"X-Api-Key: " + acme, "Authorization: Bearer " + zeta}, ""},
+		"both ways, one bad":    {[]string{"X-Api-Key: " + acme + "x", "Authorization: Bearer " + acme}, ""},
+		"both ways, no Bearer":  {[]string{"X-Api-Key: " + acme, "Authorization: Basic " + acme}, ""},
+		"two of Anthropic's":    {[]string{"X-Api-Key: " + acme, "X-Api-Key: " + zeta}, ""},
+		"unknown, Anthropic's":  {[]string{"X-Api-Key: " + acme + "x"}, ""},
 		"two keys":              {[]string{"Authorization: Bearer " + acme, "Authorization: Bearer " + zeta}, ""},
 		"the same key twice":    {[]string{"Authorization: Bearer " + acme, "Authorization: Bearer " + acme}, ""},
 		"two keys in one field": {[]string{"Authorization: Bearer " + acme + ", Bearer " + zeta}, ""},
@@ -75,7 +83,10 @@ func TestAuth(t *testing.T) {
 			if a.status != http.StatusUnauthorized || a.code() != "invalid_api_key" {
 				t.Errorf("status %d: %s", a.status, a.body)
 			}
-			if missing := strings.Contains(a.body, "no API key was sent"); missing != !strings.Contains(strings.Join(tt.fields, "\n"), "Authorization") {
+			sent := slices.ContainsFunc(tt.fields, func(field string) bool {
+				return strings.HasPrefix(field, "Authorization:") || strings.HasPrefix(field, "X-Api-Key:")
+			})
+			if missing := strings.Contains(a.body, "no API key was sent"); missing == sent {
 				t.Errorf("does not tell an unknown key from none: %s", a.body)
 			}
 			if a.header.Get("Content-Type") != "application/json" || a.header.Get("Www-Authenticate") != "Bearer" {

@@ -131,6 +131,12 @@ func (o loggedOutcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("request_id", o.RequestID)
 	enc.AddString("tenant", o.Tenant)
 	enc.AddString("endpoint", string(o.Endpoint))
+	if o.Session != "" {
+		enc.AddString("session", o.Session)
+	}
+	if o.Agent != "" {
+		enc.AddString("agent", o.Agent)
+	}
 	enc.AddString("provider", o.Provider)
 	enc.AddString("model", o.Model[:min(len(o.Model), maxLoggedModel)])
 	enc.AddBool("stream", o.Stream)

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
@@ -8,7 +9,10 @@ import (
 	"time"
 )
 
-const pathMessages = "/v1/messages"
+const (
+	pathMessages    = "/v1/messages"
+	pathCountTokens = "/v1/messages/count_tokens"
+)
 
 // anthropic is Anthropic's Messages API, after its reference.
 type anthropic struct{}
@@ -21,6 +25,8 @@ func (anthropic) endpoint(path string) (endpoint, bool) {
 	switch path {
 	case pathMessages:
 		return endpoint{method: http.MethodPost, serve: (*call).messages}, true
+	case pathCountTokens:
+		return endpoint{method: http.MethodPost, serve: (*call).countTokens}, true
 	case pathModels:
 		return endpoint{method: http.MethodGet, serve: (*call).listClaudes}, true
 	}
@@ -43,8 +49,8 @@ func (anthropic) caller(c *call) *app {
 	return nil
 }
 
-// versions are those of the API, as Anthropic-Version names them.
-var versions = []string{"2023-01-01", "2023-06-01"}
+// versions are those of the API, as Anthropic-Version names them. The last is what Anthropic's SDK for Node sends from 1.14 on.
+var versions = []string{"2023-01-01", "2023-06-01", "2026-10-21"}
 
 func (anthropic) verify(c *call) *refusal {
 	if _, ok := single(c.r.Header, "X-Api-Key"); !ok {
@@ -111,6 +117,26 @@ func (c *call) messages() {
 		return
 	}
 	c.converse(q)
+}
+
+// countTokens is POST /v1/messages/count_tokens, whose request is that of a message without max_tokens.
+func (c *call) countTokens() {
+	if !c.wantJSON() {
+		return
+	}
+	q, err := parseMessages(bytes.Replace(c.body, []byte("{"), []byte(`{"max_tokens":1,`), 1))
+	switch {
+	case err != nil:
+		c.fail(http.StatusBadRequest, codeParam, err.Error())
+	case !c.serves(q.model):
+		c.fail(http.StatusNotFound, codeModel, "model: "+q.model)
+	case c.begin("", false):
+		n := q.images * tokensPerImage
+		for _, text := range q.texts {
+			n += countTokens(text)
+		}
+		c.succeed(map[string]int{"input_tokens": n})
+	}
 }
 
 // listClaudes is GET /v1/models.

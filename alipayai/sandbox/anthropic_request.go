@@ -44,7 +44,7 @@ func parseMessages(body []byte) (*ask, error) {
 	prefilled := readTurns(o, q)
 	var g grammar
 	readTools(o, q, &g)
-	readOutputConfig(o, &g, prefilled)
+	readOutputConfig(o, q, &g, prefilled)
 	g.check(o)
 	return q, *o.err
 }

@@ -91,9 +91,8 @@ func (g *grammar) check(o object) {
 	}
 }
 
-// readOutputConfig reads how the answer is to be. It does not make the answer so:
-// that stays an echo of the prompt.
-func readOutputConfig(o object, g *grammar, prefilled bool) {
+// readOutputConfig reads how the answer is to be.
+func readOutputConfig(o object, q *ask, g *grammar, prefilled bool) {
 	if !o.has("output_config") {
 		return
 	}
@@ -113,4 +112,5 @@ func readOutputConfig(o object, g *grammar, prefilled bool) {
 	var schema map[string]json.RawMessage
 	f.required("schema", "object", &schema)
 	g.read(f, "schema", f.fields["schema"])
+	q.schema = f.fields["schema"]
 }

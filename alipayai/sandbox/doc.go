@@ -18,6 +18,7 @@
 //
 //	POST /v1/chat/completions        JSON, or server-sent events with "stream": true
 //	POST /v1/embeddings              encoding_format float or base64
+//	POST /v1/moderations             flags what the production environment blocks
 //	GET  /v1/models
 //
 //	Authorization: Bearer <access token>
@@ -59,6 +60,7 @@
 // The Messages API, after Anthropic's API reference:
 //
 //	POST /v1/messages                JSON, or server-sent events with "stream": true
+//	POST /v1/messages/count_tokens
 //	GET  /v1/models
 //
 //	X-Api-Key: <key>

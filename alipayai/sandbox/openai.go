@@ -12,6 +12,7 @@ const (
 	pathChat         = "/v1/chat/completions"
 	pathEmbeddings   = "/v1/embeddings"
 	pathModels       = "/v1/models"
+	pathModerations  = "/v1/moderations"
 	pathToken        = "/oauth2/token"
 	pathGateway      = "/gateway.do"
 	pathApply        = "/ams/api/v1/authorizations/applyToken"
@@ -34,6 +35,8 @@ func (openAI) endpoint(path string) (endpoint, bool) {
 		return endpoint{method: http.MethodPost, serve: authorized((*call).chat)}, true
 	case pathEmbeddings:
 		return endpoint{method: http.MethodPost, serve: authorized((*call).embeddings)}, true
+	case pathModerations:
+		return endpoint{method: http.MethodPost, serve: authorized((*call).moderations)}, true
 	case pathModels:
 		return endpoint{method: http.MethodGet, serve: authorized((*call).listModels)}, true
 	case pathToken:

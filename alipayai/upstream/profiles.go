@@ -18,9 +18,9 @@ type Endpoint string
 
 // The endpoints, as metric labels and option names call them.
 const (
-	EndpointChat       Endpoint = "chat"
-	EndpointEmbeddings Endpoint = "embeddings"
-	EndpointModels     Endpoint = "models"
+	EndpointChat        Endpoint = "chat"
+	EndpointEmbeddings  Endpoint = "embeddings"
+	EndpointModels      Endpoint = "models"
 	EndpointModerations Endpoint = "moderations"
 	// EndpointCountTokens counts the tokens of a request of the Messages API.
 	EndpointCountTokens Endpoint = "count_tokens"
