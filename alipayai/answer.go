@@ -201,6 +201,9 @@ func (a *Answer) Next() ([]byte, error) {
 	return a.call.next(a.stream)
 }
 
+// Last reports whether what Next gave last is all that is left of a stream.
+func (a *Answer) Last() bool { return a.stream != nil && a.stream.done }
+
 // Ended reports whether what Next gave last is all that is left of a stream, and its end
 // has come from the provider: it may go to the client together with the end. An end that
 // says what the call has cost is a trailer, which only an answer has that was begun.
