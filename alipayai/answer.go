@@ -201,8 +201,11 @@ func (a *Answer) Next() ([]byte, error) {
 	return a.call.next(a.stream)
 }
 
-// Last reports whether what Next gave last is all that is left of a stream.
-func (a *Answer) Last() bool { return a.stream != nil && a.stream.done }
+// Finishing reports whether a stream is at its end: its finish reason has been given out,
+// and little follows.
+func (a *Answer) Finishing() bool {
+	return a.stream != nil && (a.stream.done || a.stream.finish != "")
+}
 
 // Ended reports whether what Next gave last is all that is left of a stream, and its end
 // has come from the provider: it may go to the client together with the end. An end that

@@ -132,7 +132,7 @@ func (d *Door) stream(w http.ResponseWriter, a *alipayai.Answer) bool {
 		if err != nil {
 			return false
 		}
-		if flushed = time.Now(); burst && !a.Last() {
+		if flushed = time.Now(); burst && !a.Finishing() {
 			time.Sleep(together)
 		}
 	}
