@@ -79,8 +79,8 @@ func TestClientRepeatsNothingAndKeepsToDeadlines(t *testing.T) {
 	if c, ok := client.(*redis.Client); ok {
 		options = c.Options()
 	}
-	if options == nil || !options.ContextTimeoutEnabled || options.ReadTimeout != redisTimeout || options.WriteTimeout != redisTimeout {
-		t.Errorf("a %T heeds no contexts, or its timeouts are not %v", client, redisTimeout)
+	if options == nil || !options.ContextTimeoutEnabled || options.ReadTimeout != redisLongest || options.WriteTimeout != redisLongest {
+		t.Errorf("a %T heeds no contexts, or its timeouts are not %v", client, redisLongest)
 	}
 	began := time.Now()
 	if err := client.Ping(context.Background()).Err(); !isTimeout(err) || time.Since(began) > 10*redisTimeout {

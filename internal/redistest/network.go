@@ -41,6 +41,9 @@ type Fault struct {
 	Swallows bool   // commands
 	Loses    bool   // answers, with their connections; the commands are executed
 	Answers  string // all commands so, in place of the server
+
+	// Slow is how much longer answers take.
+	Slow time.Duration
 }
 
 // Faults are the ways in which a network breaks, by name.
@@ -91,7 +94,7 @@ func (n *Network) Break(f Fault) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.fault = f
-	if f.Swallows || f.Loses || f.Answers != "" {
+	if f.Swallows || f.Loses || f.Answers != "" || f.Slow > 0 {
 		return
 	}
 	for conn := range n.conns {
@@ -190,7 +193,7 @@ func (n *Network) serve(conn net.Conn, oneWay time.Duration) {
 				return
 			}
 		}
-		time.Sleep(oneWay)
+		time.Sleep(oneWay + f.Slow)
 		if _, err := io.WriteString(conn, answer); err != nil {
 			return
 		}
