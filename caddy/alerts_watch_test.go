@@ -145,9 +145,9 @@ func TestAlertOfAStoreWithoutCaps(t *testing.T) {
 	g.load(global, failoverSite())
 	g.chat("shared", g.acme)
 	server.Kill()
-	g.eventually("both to be sent", func() bool { return len(n.of("store_lost")) == 2 })
+	g.wantStore(n, "trigger")
 	server.Restart()
-	g.eventually("it to be over for both", func() bool { return len(n.of("store_lost")) == 4 })
+	g.wantStore(n, "trigger", "resolve")
 }
 
 // TestAlertsAreSentBeforeTheEnd ends with a sink that takes its time, and with one that never answers.
