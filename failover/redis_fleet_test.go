@@ -137,6 +137,25 @@ func (r *replica) within(promised time.Duration) time.Duration {
 	return max(promised, patience)
 }
 
+// reports has a call fail until that is reported: once, and again where Redis took too
+// long for a busy machine, since what is lost so is not made up for.
+func (r *replica) reports(key Key, isThere func() bool) error {
+	fail := func() {
+		if done, err := r.Allow(context.Background(), key, Rule{}); err == nil {
+			done(Failure)
+		}
+	}
+	fail()
+	lost := r.Dropped()
+	return until(patience, "the failure is reported", func() bool {
+		if n := r.Dropped(); n != lost {
+			lost = n
+			fail()
+		}
+		return isThere()
+	})
+}
+
 // allow begins a call; done is nil if it is turned away.
 func (r *replica) allow() (done func(Result)) {
 	began := time.Now()
