@@ -59,14 +59,21 @@ func (g *rig) gauge(name string) string {
 	return g.scrape()["caddy_alipayai_"+name+`{provider="alipay"}`]
 }
 
-// allCome waits until n calls have come, of which some still wait for the window.
+// allCome waits until n calls have come. Some of them still wait for the window, unless
+// the machine is so busy that they come more slowly than that lets them go.
 func (g *rig) allCome(n int) {
 	g.t.Helper()
 	g.eventually("all calls to have come", func() bool {
 		seen := g.scrape()
 		waiting, _ := strconv.Atoi(seen[`caddy_alipayai_queue_depth{provider="alipay"}`])
 		permitted, _ := strconv.Atoi(seen[`caddy_alipayai_queue_wait_seconds_count{provider="alipay"}`])
-		return waiting > 0 && waiting+permitted == n
+		if waiting+permitted < n {
+			return false
+		}
+		if waiting == 0 {
+			g.t.Log("no call waits any more: the machine is too busy to show much")
+		}
+		return true
 	})
 }
 
