@@ -62,7 +62,7 @@ func (w *watch) look() {
 				a.monitor.BreakersClosed(f.Provider)
 			}
 		case alert.StoreLost:
-			if p == nil || !away && !storeLost(p) {
+			if p == nil || w.away == 0 && !storeLost(p) { // a reload begins to count anew
 				a.monitor.Store(true, f.Provider)
 			}
 		case alert.TokenRefreshFailing:

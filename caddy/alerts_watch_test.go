@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 // TestAlertsEndWithTheirProvider takes away what something is wrong with.
@@ -93,6 +94,48 @@ func TestWatchEndsWhatIsOver(t *testing.T) {
 	})
 }
 
+// TestStoreStaysLostAcrossAReload replaces the configuration while Redis is away: what
+// is lost is reported once, and as over only when Redis answers.
+func TestStoreStaysLostAcrossAReload(t *testing.T) {
+	network := redistest.NewNetwork(t)
+	synctest.Test(t, func(t *testing.T) {
+		client := must(limiter.NewRedisClient(limiter.RedisOptions{Addresses: []string{redistest.Anywhere}}))
+		network.Connect(client)
+		breakers := failover.NewSharedBreakers(client, "breakers")
+		t.Cleanup(func() {
+			_, _ = breakers.Close(), client.Close()
+			time.Sleep(time.Minute) // what runs ends
+		})
+		breakers.Start()
+		known := &alertState{State: alert.NewState()}
+		monitor := alert.NewMonitor(alert.New(known.State, alert.Options{Logger: zap.NewNop()}), 0)
+		load := func() *watch {
+			return &watch{known: known, app: &App{
+				providers: map[string]*upstream.Provider{"uncapped": {}}, breakers: breakers, monitor: monitor,
+			}}
+		}
+		w := load()
+		look := func(want int, when string) {
+			t.Helper()
+			time.Sleep(watchEvery)
+			w.look()
+			if got := len(known.Firing()); got != want {
+				t.Errorf("%s: %d alerts, want %d", when, got, want)
+			}
+		}
+		look(0, "at the beginning")
+		network.Break(redistest.Fault{Refuses: true})
+		look(0, "one answer is lost")
+		look(1, "lost")
+		w = load()
+		look(1, "after a reload")
+		look(1, "later")
+		network.Heal()
+		time.Sleep(watchEvery)
+		look(0, "back")
+	})
+}
+
 // TestAlertOfAStoreWithoutCaps takes Redis away from providers that have no cap to share there.
 func TestAlertOfAStoreWithoutCaps(t *testing.T) {
 	g := newFailoverRig(t)
@@ -102,9 +145,9 @@ func TestAlertOfAStoreWithoutCaps(t *testing.T) {
 	g.load(global, failoverSite())
 	g.chat("shared", g.acme)
 	server.Kill()
-	g.eventually("both to be sent", func() bool { return len(n.of("store_lost")) == 2 })
+	g.wantStore(n, "trigger")
 	server.Restart()
-	g.eventually("it to be over for both", func() bool { return len(n.of("store_lost")) == 4 })
+	g.wantStore(n, "trigger", "resolve")
 }
 
 // TestAlertsAreSentBeforeTheEnd ends with a sink that takes its time, and with one that never answers.

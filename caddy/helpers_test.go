@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -34,6 +35,9 @@ type rig struct {
 	// vars are what ${name} stands for in Caddyfiles: gateway, admin, api and gone are
 	// addresses (nothing listens at gone), log is the file of all logs and dir an empty folder.
 	vars map[string]string
+
+	mu      sync.Mutex
+	arrived []time.Time // when the API got chat calls
 }
 
 // oneProvider is a global option that declares the rig's API.
@@ -54,6 +58,18 @@ http://${gateway} {
 
 func newRig(t *testing.T, config sandbox.Config) *rig {
 	t.Helper()
+	g := &rig{t: t}
+	onRequest := config.OnRequest
+	config.OnRequest = func(r *http.Request, body []byte) {
+		if strings.HasSuffix(r.URL.Path, chatPath) {
+			g.mu.Lock()
+			g.arrived = append(g.arrived, time.Now())
+			g.mu.Unlock()
+		}
+		if onRequest != nil {
+			onRequest(r, body)
+		}
+	}
 	api, err := sandbox.New(config)
 	if err != nil {
 		t.Fatal(err)
@@ -63,12 +79,10 @@ func newRig(t *testing.T, config sandbox.Config) *rig {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64, DialContext: dialAgain}
 	t.Cleanup(transport.CloseIdleConnections)
 	dir := t.TempDir()
-	g := &rig{
-		t: t, api: api, http: &http.Client{Transport: transport, Timeout: 20 * time.Second},
-		vars: map[string]string{
-			"gateway": heldport.Addr(t), "admin": heldport.Addr(t), "gone": heldport.Addr(t), "api": server.Listener.Addr().String(),
-			"log": filepath.Join(t.TempDir(), "caddy.log"), "dir": dir,
-		},
+	g.api, g.http = api, &http.Client{Transport: transport, Timeout: time.Minute}
+	g.vars = map[string]string{
+		"gateway": heldport.Addr(t), "admin": heldport.Addr(t), "gone": heldport.Addr(t), "api": server.Listener.Addr().String(),
+		"log": filepath.Join(t.TempDir(), "caddy.log"), "dir": dir,
 	}
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
@@ -209,13 +223,32 @@ func (g *rig) keyed(name, prompt string, fields ...string) answer {
 	for {
 		resp, err := g.send(name, "POST", chatPath, chatBody(prompt, false), append(slices.Clip(fields), "Idempotency-Key: once")...)
 		over := time.Now().After(deadline)
-		if err != nil && !over && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+		if !over && closedByReload(err) {
 			continue
 		}
 		if a := g.read(resp, err); over || a.status != http.StatusServiceUnavailable || a.code() != "idempotency_unavailable" {
 			return a
 		}
 	}
+}
+
+// doAnew makes a call on a connection of its own, and again where a reload of Caddy has
+// closed that, since the old server had not accepted it: it belongs to one configuration.
+func (g *rig) doAnew(method, target, body string, fields ...string) answer {
+	g.t.Helper()
+	deadline := time.Now().Add(15 * time.Second)
+	for {
+		resp, err := g.send("gateway", method, target, body, append(slices.Clip(fields), "Connection: close")...)
+		if !closedByReload(err) || time.Now().After(deadline) {
+			return g.read(resp, err)
+		}
+	}
+}
+
+// closedByReload says whether a connection has ended as those do that the old server
+// was about to accept.
+func closedByReload(err error) bool {
+	return err != nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET))
 }
 
 // keyedInBackground makes such a call, and waits for its answer.

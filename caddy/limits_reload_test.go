@@ -3,6 +3,7 @@ package alipaycaddy
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -12,17 +13,18 @@ import (
 // TestReloadUnderLoad reloads again and again while calls wait: none is
 // dropped, and the permits that were given still count.
 func TestReloadUnderLoad(t *testing.T) {
-	g := newRig(t, sandbox.Config{})
-	// The guard is for all that shares this machine's cores.
-	global := limited("limit 50 1s 300ms")
+	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
+	global := patientlyLimited()
 	g.load(global, limitedSite)
+	began := time.Now()
 	wait := g.inBackground(120, toChat)
-	for n := int64(10); n < 120; n += 20 {
+	g.allCome(120) // one that comes while listeners change may be reset by Caddy
+	for n := int64(51); n < 120; n += 11 {
 		g.eventually("more calls to arrive", func() bool { return g.chats() >= n })
 		g.load(global, limitedSite)
 	}
 	g.wantServed(wait())
-	g.wantWithin(50)
+	g.wantPaced(began, 50)
 }
 
 // TestWaitingCallsOutliveTheirProvider reloads to a configuration that no
@@ -31,7 +33,7 @@ func TestWaitingCallsOutliveTheirProvider(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
 	g.load(limited("limit 2 800ms"), limitedSite)
 	wait := g.inBackground(8, toChat)
-	g.allCome(8) // one that comes while listeners change may be reset by Caddy
+	g.allCome(8)
 	g.load("", "http://${gateway} {\nrespond new\n}")
 	g.wantServed(wait())
 	g.eventually("the state to be given back", func() bool { return len(references()) == 0 })

@@ -26,11 +26,11 @@ func inRedis(global, name string) string {
 // calls wait: none is dropped, and no window is overfull, though none of the
 // stores knows the permits of another.
 func TestReloadChangesTheStore(t *testing.T) {
-	g := newRig(t, sandbox.Config{})
+	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
 	g.vars["first"], g.vars["second"] = redistest.Start(t).Addr, redistest.Start(t).Addr
-	// The guard is for all that shares this machine's cores.
-	global := limited("limit 50 1s 300ms", "queue {\nmax_wait 25s\n}")
+	global := patientlyLimited()
 	g.load(global, limitedSite)
+	began := time.Now()
 	wait := g.inBackground(200, toChat)
 	g.allCome(200)
 	for n, next := range []string{inRedis(global, "first"), inRedis(global, "second"), global} {
@@ -38,7 +38,7 @@ func TestReloadChangesTheStore(t *testing.T) {
 		g.load(next, limitedSite)
 	}
 	g.wantServed(wait())
-	g.wantWithin(50)
+	g.wantPaced(began, 50)
 }
 
 // TestReloadForgetsTheStoreBeneathWaiters takes provider and store away while
@@ -81,10 +81,11 @@ func kept() map[string]any {
 // TestRejectedReloadKeepsTheStore starts with another store and then fails: the
 // calls that wait are served through the store of before.
 func TestRejectedReloadKeepsTheStore(t *testing.T) {
-	g := newRig(t, sandbox.Config{})
+	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
 	g.vars["first"] = redistest.Start(t).Addr
-	global := limited("limit 50 1s 300ms")
+	global := patientlyLimited()
 	g.load(global, limitedSite)
+	began := time.Now()
 	wait := g.inBackground(120, toChat)
 	g.allCome(120)
 	// The second site's address is taken by the simulated API.
@@ -92,7 +93,7 @@ func TestRejectedReloadKeepsTheStore(t *testing.T) {
 		t.Fatal("it was accepted")
 	}
 	g.wantServed(wait())
-	g.wantWithin(50)
+	g.wantPaced(began, 50)
 	if got := g.gauge("store_degraded"); got != "" {
 		t.Errorf("store_degraded %s without a store", got)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
@@ -212,18 +213,23 @@ http://${gateway} {
 	}
 	alipayai_proxy alipay
 }`)
-		// The connection belongs to one configuration.
-		a := g.chat("hello", "Authorization: Bearer "+key, "Connection: close")
+		a := g.doAnew("POST", chatPath, chatBody("hello", false), "Authorization: Bearer "+key)
+		if a.status != http.StatusOK || !strings.Contains(a.body, "hello") {
+			t.Fatalf("status %d: %s", a.status, a.body)
+		}
 		if got := a.header.Get("X-Load"); got != strconv.Itoa(n) {
 			t.Errorf("load %s answered after load %d", got, n)
 		}
-		if a := g.do("POST", "/raw"+chatPath, chatBody("raw", false), "Authorization: Bearer "+key, "Connection: close"); a.status != http.StatusOK {
+		if a := g.doAnew("POST", "/raw"+chatPath, chatBody("raw", false), "Authorization: Bearer "+key); a.status != http.StatusOK {
 			t.Errorf("status %d: %s", a.status, a.body)
 		}
 	}
 	g.reloadManyTimes(load)
 	if n := g.tokenFetches(); n != 1 {
 		t.Errorf("%d tokens were fetched, want 1", n)
+	}
+	if n := g.chats(); n != 2*manyReloads {
+		t.Errorf("%d calls arrived, want %d", n, 2*manyReloads)
 	}
 	want := strconv.Itoa(manyReloads)
 	g.eventually("the metrics to count on", func() bool {
@@ -271,10 +277,11 @@ func TestManyReloadsOfFailover(t *testing.T) {
 	global, n := g.alerting(inRedis(g.testified("${dir}/evidence"), "redis"))
 	g.fail(g.api, systemError)
 	g.reloadManyTimes(func(n int) {
-		options := []string{"cached_answer 1h", "cached_answer first 2h", "breaker 5 1m", ""}
+		// However long all takes, an open breaker must not try Alipay again meanwhile.
+		options := []string{"breaker 4 5m 1h\ncached_answer 1h", "breaker 4 5m 1h\ncached_answer first 2h", "breaker 5 5m 1h", "breaker 4 5m 1h"}
 		g.load(global, failoverSite(options[n%len(options)]))
 		call := func() answer {
-			return g.do("POST", chatPath, chatBody("tea", false), g.acme, "Connection: close", "Idempotency-Key: "+strconv.Itoa(n))
+			return g.doAnew("POST", chatPath, chatBody("tea", false), g.acme, "Idempotency-Key: "+strconv.Itoa(n))
 		}
 		a := call()
 		for range 20 { // a busy machine may keep Redis from answering in time: then a call is not sent
@@ -288,8 +295,11 @@ func TestManyReloadsOfFailover(t *testing.T) {
 		}
 	})
 	g.wantTold(n, "breaker_open", "trigger alipay")
-	if got := g.chats(); got != 4 {
-		t.Errorf("Alipay was asked %d times, want 4", got)
+	// While Redis takes too long for a busy machine, what calls do is not made up for:
+	// each failure that the replicas do not hear of may be asked for once more.
+	lost := kept()["breakers"].(*breakersState).breakers.(*failover.Breakers).Dropped()
+	if got := g.chats(); got < 4 || uint64(got) > 4+lost {
+		t.Errorf("Alipay was asked %d times, want 4, and at most %d more that were lost", got, lost)
 	}
 	if err := caddy.Stop(); err != nil {
 		t.Fatal(err)

@@ -224,9 +224,7 @@ func TestBurstOfFailuresBlocksNoCall(t *testing.T) {
 	server := redistest.Start(t)
 	f := newFleet(t, 1, t.Name(), Rule{}, server.Addr)
 	f.connect(t)
-	if err := errors.Join(f[0].fail(1), until(f[0].within(heardWithin), "it is reported", func() bool {
-		return f[0].read(testKey).version > 0
-	})); err != nil {
+	if err := f[0].reports(testKey, func() bool { return f[0].read(testKey).version > 0 }); err != nil {
 		t.Fatal(err)
 	}
 	server.Pause()
@@ -304,10 +302,8 @@ func TestKeysInRedis(t *testing.T) {
 	server := redistest.Start(t)
 	client := newTestClient(t, server.Addr)
 	f := newFleet(t, 1, "secret-namespace", Rule{}, server.Addr)
-	admitted, _ := f[0].Allow(t.Context(), Key{"secret-tenant", "secret-provider"}, Rule{})
-	admitted.Done(Failure)
 	var keys []string
-	if err := until(patience, "the failure is reported", func() bool {
+	if err := f[0].reports(Key{"secret-tenant", "secret-provider"}, func() bool {
 		keys, _ = client.Keys(context.Background(), "*").Result()
 		return len(keys) > 0
 	}); err != nil {

@@ -140,6 +140,25 @@ func (r *replica) within(promised time.Duration) time.Duration {
 // none reports whether the call was turned away.
 func (a Admission) none() bool { return a == Admission{} }
 
+// reports has a call fail until that is reported: once, and again where Redis took too
+// long for a busy machine, since what is lost so is not made up for.
+func (r *replica) reports(key Key, isThere func() bool) error {
+	fail := func() {
+		if admitted, err := r.Allow(context.Background(), key, Rule{}); err == nil {
+			admitted.Done(Failure)
+		}
+	}
+	fail()
+	lost := r.Dropped()
+	return until(patience, "the failure is reported", func() bool {
+		if n := r.Dropped(); n != lost {
+			lost = n
+			fail()
+		}
+		return isThere()
+	})
+}
+
 // allow begins a call.
 func (r *replica) allow() Admission {
 	began := time.Now()

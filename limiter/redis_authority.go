@@ -77,8 +77,9 @@ func (w *RedisWindow) shared(l Limit) bool {
 func (w *RedisWindow) exchange(op string, l Limit, arg any) (redisAnswer, heard, error) {
 	w.mu.Lock()
 	sent, seen := w.clock.read(w.now()), w.seen
+	late := w.server.latest(sent)
 	w.mu.Unlock()
-	answer, err := w.script.run(op, l, seen, arg)
+	answer, err := w.script.run(op, l, seen, late, arg)
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -86,7 +87,11 @@ func (w *RedisWindow) exchange(op string, l Limit, arg any) (redisAnswer, heard,
 		w.fail(sent, l, err)
 		return answer, heard{}, err
 	}
-	return answer, w.learn(sent, answer), nil
+	h := w.learn(sent, answer)
+	if w.server.late() > late*int64(time.Microsecond) {
+		h.valid = w.revoked // its slot would be later than was booked: the exchange took long, or a clock was set
+	}
+	return answer, h, nil
 }
 
 // fail notes an attempt that failed.

@@ -55,6 +55,9 @@ func (b bubbleRedis) newQueues(t *testing.T, key string, limit Limit, replicas i
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = w.Close() })
+		w.mu.Lock()
+		w.server.ppm = 0 // a bubble has one clock, and no drift
+		w.mu.Unlock()
 		queues = append(queues, NewQueue(w, time.Now))
 	}
 	time.Sleep(3 * quiet(limit))

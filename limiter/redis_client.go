@@ -19,6 +19,9 @@ const (
 	// redisDialTimeout is longer because connections are made in the
 	// background: a handshake that outlasts the call serves the next one.
 	redisDialTimeout = 250 * time.Millisecond
+	// redisLongest is what the client itself gives a use of Redis: no use has more by
+	// its deadline, which alone is to hold.
+	redisLongest = 10 * time.Second
 	// redisPoolSize is the most connections to one server.
 	redisPoolSize = 64
 )
@@ -68,9 +71,10 @@ func (o RedisOptions) Check() error {
 	return nil
 }
 
-// NewRedisClient makes a client that is safe for windows: it repeats nothing by
-// itself, keeps to the deadline of every call, and gives up after 50 ms where
-// there is none. It connects when it is first used. The caller closes it.
+// NewRedisClient makes a client that is safe for windows, and for all else that is
+// shared: it repeats nothing by itself, keeps to the deadline of every call, up to
+// 10 s, and gives up after 50 ms where there is none. It connects when it is first
+// used. The caller closes it.
 func NewRedisClient(o RedisOptions) (redis.UniversalClient, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -92,10 +96,11 @@ func NewRedisClient(o RedisOptions) (redis.UniversalClient, error) {
 		ContextTimeoutEnabled: true,
 		DialTimeout:           redisDialTimeout,
 		DialerRetries:         1,
-		ReadTimeout:           redisTimeout,
-		WriteTimeout:          redisTimeout,
-		PoolTimeout:           redisTimeout,
-		PoolSize:              redisPoolSize,
+		// The shorter one of these and the deadline would hold.
+		ReadTimeout:  redisLongest,
+		WriteTimeout: redisLongest,
+		PoolTimeout:  redisLongest,
+		PoolSize:     redisPoolSize,
 		// What follows a new connection is one exchange, not three.
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
@@ -106,25 +111,25 @@ func NewRedisClient(o RedisOptions) (redis.UniversalClient, error) {
 		// Scripts go to the master of their key; nothing is to be looked up.
 		nodes.DisableRoutingPolicies = true
 		client := redis.NewClusterClient(nodes)
-		client.OnNewNode(func(node *redis.Client) { node.AddHook(eagerDialing{}) })
+		client.OnNewNode(func(node *redis.Client) { node.AddHook(hook{}) })
 		return client, nil
 	case o.MasterName != "":
 		client := redis.NewFailoverClient(options.Failover())
-		client.AddHook(eagerDialing{})
+		client.AddHook(hook{})
 		return client, nil
 	}
 	client := redis.NewClient(options.Simple())
-	client.AddHook(eagerDialing{})
+	client.AddHook(hook{})
 	return client, nil
 }
 
-// eagerDialing reports that a connection cannot be made as a connection that
-// fails. The client's pool counts failures to connect, and after some it tries no
-// more than once a second: too seldom to be back in time.
-type eagerDialing struct{}
+// hook changes how a client connects and how long it waits.
+type hook struct{}
 
-// DialHook implements redis.Hook.
-func (eagerDialing) DialHook(next redis.DialHook) redis.DialHook {
+// DialHook implements redis.Hook. It reports that a connection cannot be made as a
+// connection that fails: the client's pool counts failures to connect, and after
+// some it tries no more than once a second, too seldom to be back in time.
+func (hook) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := next(ctx, network, address)
 		if err != nil {
@@ -134,12 +139,30 @@ func (eagerDialing) DialHook(next redis.DialHook) redis.DialHook {
 	}
 }
 
-// ProcessHook implements redis.Hook; it changes nothing.
-func (eagerDialing) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+// ProcessHook implements redis.Hook. It gives a deadline to what has none, such as the
+// client's own questions to the nodes of a Cluster.
+func (hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		ctx, end := withDeadline(ctx)
+		defer end()
+		return next(ctx, cmd)
+	}
+}
 
-// ProcessPipelineHook implements redis.Hook; it changes nothing.
-func (eagerDialing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
+// ProcessPipelineHook implements redis.Hook, like ProcessHook.
+func (hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		ctx, end := withDeadline(ctx)
+		defer end()
+		return next(ctx, cmds)
+	}
+}
+
+func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, redisTimeout)
 }
 
 // failedConn is a connection that could not be made.

@@ -47,6 +47,40 @@ func TestThreeReplicasUseTheWholeCapAndNoMore(t *testing.T) {
 	})
 }
 
+// A replica knows the server's clock the less exactly the farther away it is. Whatever
+// that is beside its guard, no second holds more than the cap.
+func TestFarReplicasKeepTheCap(t *testing.T) {
+	const near, far, farthest = 100 * time.Microsecond, 3 * time.Millisecond, 6 * time.Millisecond
+	for name, test := range map[string]struct {
+		oneWay []time.Duration
+		least  int // of a hundred of the cap
+	}{
+		"all near":   {[]time.Duration{near, near, near}, 98},
+		"one far":    {[]time.Duration{near, near, farthest}, 98},
+		"one near":   {[]time.Duration{near, far, farthest}, 98},
+		"all as far": {[]time.Duration{farthest, farthest, farthest}, 98},
+	} {
+		t.Run(name, func(t *testing.T) {
+			network := newBubbleRedis(t)
+			synctest.Test(t, func(t *testing.T) {
+				limit := Limit{Requests: 50, Per: time.Second, Guard: time.Millisecond}
+				f := newFarFleet(t, network, limit, 30*time.Millisecond, test.oneWay...)
+				f.resume(firstSilence)
+				f.pass(time.Second)
+				const seconds = 10
+				from := time.Now()
+				f.pass(seconds * time.Second)
+				n, most := len(f.permits(from)), seconds*limit.Requests
+				f.check()
+				t.Logf("%d permits in %d s", n, seconds)
+				if n < most*test.least/100 {
+					t.Errorf("%d permits in %d s, want at least %d %% of %d", n, seconds, test.least, most)
+				}
+			})
+		})
+	}
+}
+
 // Whatever happens to Redis, the promised times are kept, with the real client and
 // script, and the cap holds.
 func TestPromisesInFaults(t *testing.T) {
@@ -208,7 +242,7 @@ func TestNothingAnswersFromTheStart(t *testing.T) {
 	for name, o := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFleet(t, func() redis.UniversalClient { return newTestClient(t, o) })
+			f := newFleet(t, fleetLimit, 0, func() redis.UniversalClient { return newTestClient(t, o) })
 			f.reach(Degraded, degradedWithin)
 			f.resume(firstSilence)
 			f.pass(500 * time.Millisecond)

@@ -3,6 +3,7 @@ package limiter
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -25,6 +26,8 @@ type change struct {
 // replica is one gateway that always has a call at the head of its queue.
 type replica struct {
 	window *RedisWindow
+	limit  Limit
+	pauses time.Duration // at most, between a permit and the next reservation; of a bubble
 
 	mu       sync.Mutex
 	permits  []time.Time
@@ -38,6 +41,7 @@ type replica struct {
 type fleet struct {
 	t        *testing.T
 	exact    bool // its time is that of a bubble, of which no load of the machine takes any
+	limit    Limit
 	replicas []*replica
 	began    time.Time
 	stop     context.CancelFunc
@@ -45,14 +49,14 @@ type fleet struct {
 }
 
 // newFleet starts three replicas at full load, each with a client of its own.
-func newFleet(t *testing.T, client func() redis.UniversalClient) *fleet {
+func newFleet(t *testing.T, limit Limit, pauses time.Duration, client func() redis.UniversalClient) *fleet {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	f := &fleet{t: t, began: time.Now(), stop: cancel}
+	f := &fleet{t: t, limit: limit, began: time.Now(), stop: cancel}
 	for range 3 {
-		r := &replica{}
+		r := &replica{limit: limit, pauses: pauses}
 		window, err := NewRedisWindow(client(), RedisWindowOptions{
-			Key: t.Name(), Replicas: 3, Limit: fleetLimit,
+			Key: t.Name(), Replicas: 3, Limit: limit,
 			OnState: func(s State, err error) {
 				r.mu.Lock()
 				defer r.mu.Unlock()
@@ -74,14 +78,23 @@ func newFleet(t *testing.T, client func() redis.UniversalClient) *fleet {
 func newRunningFleet(t *testing.T, client func() redis.UniversalClient) *fleet {
 	t.Helper()
 	openHistory(t, client(), t.Name())
-	return newFleet(t, client)
+	return newFleet(t, fleetLimit, 0, client)
 }
 
 // newExactFleet is a fleet in a bubble.
 func newExactFleet(t *testing.T, b bubbleRedis) *fleet {
 	t.Helper()
-	b.OneWay = 200 * time.Microsecond
-	f := newFleet(t, func() redis.UniversalClient { return b.newClient(t) })
+	const near = 200 * time.Microsecond
+	return newFarFleet(t, b, fleetLimit, 0, near, near, near)
+}
+
+// newFarFleet is a fleet in a bubble whose replicas are that far from Redis, each way.
+func newFarFleet(t *testing.T, b bubbleRedis, limit Limit, pauses time.Duration, oneWay ...time.Duration) *fleet {
+	t.Helper()
+	f := newFleet(t, limit, pauses, func() redis.UniversalClient {
+		b.OneWay, oneWay = oneWay[0], oneWay[1:]
+		return b.newClient(t)
+	})
 	f.exact = true
 	return f
 }
@@ -101,8 +114,11 @@ func (r *replica) saturate(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
+		if r.pauses > 0 {
+			time.Sleep(rand.N(r.pauses))
+		}
 		began := time.Now()
-		slot, err := r.window.Reserve(ctx, fleetLimit)
+		slot, err := r.window.Reserve(ctx, r.limit)
 		took := time.Since(began)
 		r.mu.Lock()
 		r.slowest = max(r.slowest, took)
@@ -113,10 +129,6 @@ func (r *replica) saturate(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		late := time.Duration(0) // of the slot in local time
-		if slot.seq != 0 {
-			late = r.clockError()
-		}
 		timer.Reset(time.Until(slot.At))
 		select {
 		case <-ctx.Done():
@@ -126,7 +138,7 @@ func (r *replica) saturate(ctx context.Context) {
 			select {
 			case <-slot.Revoked():
 			default:
-				if late+now.Sub(slot.At) <= fleetLimit.Guard {
+				if now.Sub(slot.At) <= r.limit.Guard {
 					r.mu.Lock()
 					r.permits = append(r.permits, now)
 					if slot.seq == 0 {
@@ -139,17 +151,6 @@ func (r *replica) saturate(ctx context.Context) {
 		}
 		r.window.Return(slot)
 	}
-}
-
-// clockError is how much later than at the server its times are here: both clocks are
-// this machine's. What a machine adds that is so busy that no exchange was quick is
-// none of the window's, see RedisWindow.
-func (r *replica) clockError() time.Duration {
-	w := r.window
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	now := time.Now()
-	return time.Duration(w.server.ahead - (w.clock.at(now) - now.UnixNano()))
 }
 
 // permits are those of all replicas since a time, in nanoseconds.
@@ -227,7 +228,7 @@ func (f *fleet) callInTheMiddle() {
 		for range 10 {
 			calls.Go(func() {
 				began := time.Now()
-				slot, err := r.window.Reserve(context.Background(), fleetLimit)
+				slot, err := r.window.Reserve(context.Background(), r.limit)
 				took := time.Since(began)
 				r.window.Return(slot)
 				r.mu.Lock()
@@ -281,5 +282,5 @@ func (f *fleet) check() {
 			f.t.Errorf("%d reservations failed", r.failures)
 		}
 	}
-	overfull(f.t, all, fleetLimit.Requests, int64(fleetLimit.Per))
+	overfull(f.t, all, f.limit.Requests, int64(f.limit.Per))
 }

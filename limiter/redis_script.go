@@ -49,9 +49,9 @@ type redisAnswer struct {
 
 // run lets the script work with the limit l. It takes no context: a caller that
 // leaves in the middle would cost, as likely as not, a slot.
-func (s redisScript) run(op string, l Limit, seen int64, arg any) (redisAnswer, error) {
+func (s redisScript) run(op string, l Limit, seen, late int64, arg any) (redisAnswer, error) {
 	reply, err := s.Run(context.Background(), s.script, s.keys, op, arg, redisstore.Doubles(
-		int64(l.Requests), l.Span().Microseconds(), quiet(l).Microseconds(), settle.Microseconds(), seen,
+		int64(l.Requests), l.Span().Microseconds(), quiet(l).Microseconds(), settle.Microseconds(), seen, late,
 	))
 	if err != nil {
 		return redisAnswer{}, err
@@ -85,28 +85,49 @@ func parseAnswer(s string) (redisAnswer, error) {
 const maxServerTime = 7_258_118_400_000_000
 
 // redisTime converts times of the server to clock time, never to an earlier one.
-// The server read its clock between the sending of a call and its answer. What
-// the quickest answers say about the distance of the clocks stays true for the
-// others, but for the drift since.
+// The server read its clock between the sending of a call and its answer. What all
+// answers together say about the distance of the clocks stays true, but for the
+// drift since.
 type redisTime struct {
 	ahead int64 // the most that the clock may be ahead of the server's, in ns
+	least int64 // and the least
 	at    int64 // clock time of the last observation
 	known bool
+	ppm   int64 // how much faster or slower than the server's the clock may run
 }
 
-// drift is how much faster than the server's the clock may run, as one part in
-// so many: 500 ppm, the most that NTP slews.
-const drift = 2000
+// drift is the most, in ppm, that NTP slews.
+const drift = 500
 
-// observe takes note that the server said now between two times of the clock.
+func (r *redisTime) drifted(since int64) int64 { return since * r.ppm / 1_000_000 }
+
+// observe takes note that the server said now, in whole microseconds, between two
+// times of the clock.
 func (r *redisTime) observe(sent, received, now int64) {
-	now *= int64(time.Microsecond)
-	r.ahead += (received - r.at) / drift
-	if !r.known || sent-now > r.ahead {
-		r.ahead, r.known = received-now, true // unknown, or set back
+	ahead, least := received-now*int64(time.Microsecond), sent-now*int64(time.Microsecond)
+	drifted := r.drifted(received - r.at)
+	r.ahead += drifted
+	r.least -= drifted
+	r.at = received
+	if !r.known || least > r.ahead || ahead < r.least {
+		r.ahead, r.least, r.known = ahead, least, true // unknown, or set
+		return
 	}
-	r.ahead, r.at = min(r.ahead, received-now), received
+	r.ahead, r.least = min(r.ahead, ahead), max(r.least, least)
 }
 
 // local is the clock time that is not before t at the server.
 func (r *redisTime) local(t int64) int64 { return t*int64(time.Microsecond) + r.ahead }
+
+// late is by how much local may be after t at the server, as far as is known.
+func (r *redisTime) late() int64 { return r.ahead - r.least }
+
+// latest is what late may be, in microseconds, when the next exchange has ended;
+// before the first one as much as that may take.
+func (r *redisTime) latest(now int64) int64 {
+	if !r.known {
+		return redisTimeout.Microseconds()
+	}
+	late := r.late() + 2*r.drifted(now+int64(redisTimeout)-r.at)
+	return (late + int64(time.Microsecond) - 1) / int64(time.Microsecond)
+}

@@ -51,6 +51,7 @@ type scriptUnderTest struct {
 	script        *redis.Script
 	quiet, settle int64
 	seen          int64
+	late          int64
 }
 
 const scriptKey = "{test}:window"
@@ -64,7 +65,7 @@ func (s *scriptUnderTest) run(op string, requests int, span int64, arg any) redi
 	s.t.Helper()
 	ctx := s.t.Context()
 	packed, err := s.script.Run(ctx, s.client, []string{scriptKey},
-		op, arg, redisstore.Doubles(int64(requests), span, s.quiet, s.settle, s.seen)).Text()
+		op, arg, redisstore.Doubles(int64(requests), span, s.quiet, s.settle, s.seen, s.late)).Text()
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -158,6 +159,44 @@ func TestScriptAgainstReference(t *testing.T) {
 			}
 		}
 		overfull(t, want.all, requests, span)
+	}
+}
+
+// Callers that may be late for their slots, each by another time, keep their distance
+// from each other even where one is as late as can be, and one a window after it is not.
+func TestScriptKeepsTheDistanceOfCallersThatAreLate(t *testing.T) {
+	s := newScriptUnderTest(t)
+	s.quiet = 100_000_000
+	for seed := range uint64(6) {
+		random := rand.New(rand.NewPCG(seed, 5))
+		requests, span := 1+random.IntN(20), 200+random.Int64N(20_000)
+		s.do("DEL", scriptKey)
+		s.run(opLook, requests, span, "")
+		s.edit(true, func(h *header) { h.Opened -= float64(s.quiet) })
+		type booked struct{ from, until int64 }
+		var permits []booked
+		for step := range 300 {
+			s.late = random.Int64N(span / 2)
+			from := s.run(opReserve, requests, span, id(step)).slot
+			switch random.IntN(6) {
+			case 0:
+				if again := s.run(opReserve, requests, span, id(step)).slot; again != from {
+					t.Fatalf("seed %d, step %d: a repeated run is given %d, was %d", seed, step, again, from)
+				}
+			case 1:
+				s.run(opReturn, requests, span, id(step))
+				continue
+			}
+			permits = append(permits, booked{from, from + s.late})
+		}
+		for i := requests; i < len(permits); i++ {
+			if permits[i].until < permits[i-1].until {
+				t.Fatalf("seed %d: permit %d is booked out of order", seed, i)
+			}
+			if gap := permits[i].from - permits[i-requests].until; gap < span {
+				t.Fatalf("seed %d: %d µs from permit %d to the one %d later, want %d", seed, gap, i-requests, requests, span)
+			}
+		}
 	}
 }
 
@@ -329,7 +368,10 @@ func TestScriptBoundsWhatItKeeps(t *testing.T) {
 
 func TestRedisTimeIsNeverEarly(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 4))
-	var r redisTime
+	r := redisTime{ppm: drift}
+	if got := r.latest(0); got != redisTimeout.Microseconds() {
+		t.Errorf("before the first answer it may be %d µs late", got)
+	}
 	ahead := int64(5_000_000_000) // of the server, truly
 	for step := range 5000 {
 		if step%1000 == 999 {
@@ -345,6 +387,8 @@ func TestRedisTimeIsNeverEarly(t *testing.T) {
 			t.Fatalf("step %d: %d ns too early", step, -late)
 		} else if step%1000 > 100 && late > 4_000_000 {
 			t.Fatalf("step %d: %d ns late", step, late)
+		} else if most := r.latest(received)*1000 + 1000; step%1000 > 100 && late > most {
+			t.Fatalf("step %d: %d ns late, at most %d are booked", step, late, most)
 		}
 	}
 }

@@ -16,12 +16,12 @@ import (
 // Between two answers the clock may have run faster than the server's by the drift:
 // no time comes out earlier for that.
 func TestServerTimeLeavesRoomForDrift(t *testing.T) {
-	var r redisTime
+	r := redisTime{ppm: drift}
 	r.observe(0, 0, 0)
 	const later = int64(1000 * time.Second)
 	// This answer was under way for long, and says little by itself.
 	r.observe(later-int64(10*time.Second), later+int64(10*time.Second), 1000*1e6)
-	want := later/drift + int64(10*time.Second)/drift
+	want := (later + int64(10*time.Second)) * drift / 1_000_000
 	if got := r.local(0); got != want {
 		t.Errorf("after 1010 s the clock may be ahead by %v, want %v", time.Duration(got), time.Duration(want))
 	}
@@ -79,8 +79,8 @@ func TestClientRepeatsNothingAndKeepsToDeadlines(t *testing.T) {
 	if c, ok := client.(*redis.Client); ok {
 		options = c.Options()
 	}
-	if options == nil || !options.ContextTimeoutEnabled || options.ReadTimeout != redisTimeout || options.WriteTimeout != redisTimeout {
-		t.Errorf("a %T heeds no contexts, or its timeouts are not %v", client, redisTimeout)
+	if options == nil || !options.ContextTimeoutEnabled || options.ReadTimeout != redisLongest || options.WriteTimeout != redisLongest {
+		t.Errorf("a %T heeds no contexts, or its timeouts are not %v", client, redisLongest)
 	}
 	began := time.Now()
 	if err := client.Ping(context.Background()).Err(); !isTimeout(err) || time.Since(began) > 10*redisTimeout {

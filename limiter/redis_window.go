@@ -31,13 +31,16 @@ import (
 //     than its part of the cap,
 //   - Redis is away for all replicas or for none: one that is cut off alone
 //     sends on top of the others, by no more than its part of the cap,
-//   - the guard is not less than what a replica may be late for a slot and the
-//     duration of the quickest exchange that it has had with Redis together: by
-//     so much its reading of the server's clock may be late,
+//   - no replica is later for a slot than the guard,
 //   - and the server's clock is not set forward by less than a window; slewing
 //     does no harm, a step back or a larger one is recognised.
 //
 // # How
+//
+// A replica knows the server's clock as exactly as its exchanges are quick: a slot may
+// begin there earlier than the replica takes it to. By so much later the script
+// books it, for the slots a window after it to keep their distance. So the way to
+// Redis costs a replica's permits as much as a guard that is longer by it would.
 //
 // A replica that fails to reach Redis once is on its own (Degraded). Its first
 // permit is silence later, and it asks Redis again all the time. The script
@@ -131,6 +134,7 @@ func NewRedisWindow(client redis.UniversalClient, o RedisWindowOptions) (*RedisW
 		memory:   NewMemoryWindow(o.Now),
 		clock:    clock{base: o.Now()},
 		limit:    o.Limit,
+		server:   redisTime{ppm: drift},
 		share:    ppm,
 		reached:  never,
 		failed:   never,

@@ -2,8 +2,8 @@
 --
 -- KEYS[1] is one string, because what it says must be lost together or not at
 -- all, and because reading and writing it whole takes a run least time. It holds
--- six numbers and then the latest permits in order, each a number and the 8
--- bytes that identify the slot:
+-- six numbers and then the latest permits in order, each the latest time that its
+-- caller can take for its slot, and the 8 bytes that identify the slot:
 --
 --   alive      when the script last ran
 --   opened     when this history began
@@ -16,13 +16,15 @@
 --
 -- ARGV[1]  reserve, return, throttle or look
 -- ARGV[2]  reserve and return: the 8 bytes; throttle: for how long
--- ARGV[3]  five numbers, packed because that takes least time to pass:
+-- ARGV[3]  six numbers, packed because that takes least time to pass:
 --
 --   cap     permits in a span
 --   span
 --   quiet   after how long without an answer the replicas may be on their own
 --   settle  how long they take to notice that the store is back
 --   seen    the newest "now" that the caller has been told; 0 for none
+--   late    by how much the caller may take a time of the server's clock for a
+--           later one than it is
 --
 -- Returns, packed too, now, the slot (0 but for reserve), the next free one,
 -- opened, closed and the present share of the cap. All numbers in strings are
@@ -30,7 +32,7 @@
 local key, op, arg = KEYS[1], ARGV[1], ARGV[2]
 local header, entry = 48, 16
 local max, floor, unpack, pack = math.max, math.floor, struct.unpack, struct.pack
-local cap, span, quiet, settle, seen = unpack('>ddddd', ARGV[3])
+local cap, span, quiet, settle, seen, late = unpack('>dddddd', ARGV[3])
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -72,7 +74,7 @@ end
 -- many. Of those forgotten it takes the worst.
 local function latest(n)
   if added ~= '' then
-    if n == 1 then return slot end
+    if n == 1 then return slot + late end
     n = n - 1
   end
   local i = #stored - n * entry + 1
@@ -82,7 +84,9 @@ end
 
 local function free()
   local n = max(1, floor(cap * share() / 1000000))
-  return max(now, closed, opened + quiet + settle, latest(1), latest(n) + span)
+  -- The times that are kept stay in order; that the slot begins before one of
+  -- them is no harm.
+  return max(now, closed, opened + quiet + settle, latest(1) - late, latest(n) + span)
 end
 
 -- find is where the entry of a slot begins, if it is kept.
@@ -96,10 +100,10 @@ if op == 'reserve' then
   local booked = find(arg)
   if booked then
     -- The run is repeated because its answer was lost.
-    slot = unpack('>d', stored, booked)
+    slot = unpack('>d', stored, booked) - late
   else
     slot = free()
-    added = pack('>d', slot) .. arg
+    added = pack('>d', slot + late) .. arg
     -- Some more than the cap are kept, for slots that are returned.
     local excess = #stored - header - (cap + 7) * entry
     if excess > 0 then

@@ -35,7 +35,7 @@ func (c RedisCache) Get(ctx context.Context, tenant string, key Key) (Answer, bo
 	}
 	place := c.prefix(tenant) + key.name()
 	var sealed []byte
-	err := c.options.exchange(c.options.Timeout).Do(ctx, func(ctx context.Context) (err error) {
+	err := c.options.exchange().Do(ctx, func(ctx context.Context) (err error) {
 		sealed, err = c.options.Client.Get(ctx, place).Bytes()
 		return err
 	})
@@ -57,7 +57,7 @@ func (c RedisCache) Put(ctx context.Context, tenant string, key Key, answer Answ
 	if err != nil || ttl < time.Millisecond {
 		return err
 	}
-	reply, err := o.exchange(o.Timeout).Run(ctx, redisPutAnswer, []string{place, o.keys(tenant).Key("answers")},
+	reply, err := o.exchange().Run(ctx, redisPutAnswer, []string{place, o.keys(tenant).Key("answers")},
 		sealed, millis(ttl), o.TenantBytes, key.name(), prefix)
 	if err != nil {
 		return unavailable(err)

@@ -167,7 +167,7 @@ func newRedisClaim(o RedisOptions, tenant string, key Key, request [32]byte) *re
 
 // make runs the script that makes the claim.
 func (c *redisClaim) make(ctx context.Context, lease time.Duration) (outcome, sealed string, err error) {
-	reply, err := c.run(ctx, c.options.ClaimTimeout, redisMakeClaim, c.request[:], millis(lease))
+	reply, err := c.run(ctx, c.options.claimExchange(), redisMakeClaim, c.request[:], millis(lease))
 	if err != nil {
 		return "", "", err
 	}
@@ -220,12 +220,12 @@ func (c *redisClaim) end(ctx context.Context, to state, sealed []byte, ttl time.
 
 // Release implements Claim.
 func (c *redisClaim) Release(ctx context.Context) error {
-	_, err := c.run(ctx, c.options.Timeout, redisReleaseClaim)
+	_, err := c.run(ctx, c.options.exchange(), redisReleaseClaim)
 	return unavailable(err)
 }
 
 func (c *redisClaim) settle(ctx context.Context, to state, sealed []byte, ttl, after int64, mustExist bool) error {
-	reply, err := c.run(ctx, c.options.Timeout, redisSettleClaim, c.request[:], string(to), sealed, ttl, after, mustExist)
+	reply, err := c.run(ctx, c.options.exchange(), redisSettleClaim, c.request[:], string(to), sealed, ttl, after, mustExist)
 	if err != nil {
 		return unavailable(err)
 	}
@@ -241,8 +241,8 @@ func (c *redisClaim) settle(ctx context.Context, to state, sealed []byte, ttl, a
 }
 
 // run lets a script work at the claim.
-func (c *redisClaim) run(ctx context.Context, timeout time.Duration, script *redis.Script, args ...any) (redisstore.Reply, error) {
-	return c.options.exchange(timeout).Run(ctx, script, c.keys, append(slices.Clip(c.args), args...)...)
+func (c *redisClaim) run(ctx context.Context, x redisstore.Exchange, script *redis.Script, args ...any) (redisstore.Reply, error) {
+	return x.Run(ctx, script, c.keys, append(slices.Clip(c.args), args...)...)
 }
 
 // Interface guards

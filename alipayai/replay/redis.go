@@ -45,8 +45,8 @@ type RedisOptions struct {
 	// ClaimTimeout bounds the making of a claim, which a call waits for;
 	// 50 ms if it is 0.
 	ClaimTimeout time.Duration
-	// Timeout bounds everything else; 250 ms if it is 0. The timeouts of the
-	// client hold as well.
+	// Timeout bounds everything else; 250 ms if it is 0. What has had no answer for
+	// half of it is repeated.
 	Timeout time.Duration
 }
 
@@ -90,10 +90,15 @@ func (o RedisOptions) open(place string, sealed []byte) (Answer, error) {
 	return decodeAnswer(plain)
 }
 
-// exchange is one within timeout. Claims name their owner, and answers their key: a
+// exchange is one within Timeout. Claims name their owner, and answers their key: a
 // repeat comes to the same end.
-func (o RedisOptions) exchange(timeout time.Duration) redisstore.Exchange {
-	return redisstore.Exchange{Client: o.Client, Timeout: timeout, Repeat: redisstore.Patient}
+func (o RedisOptions) exchange() redisstore.Exchange {
+	return redisstore.Exchange{Client: o.Client, Timeout: o.Timeout, Repeat: redisstore.Patient}
+}
+
+// claimExchange is one within ClaimTimeout, which is too short to ask twice in.
+func (o RedisOptions) claimExchange() redisstore.Exchange {
+	return redisstore.Exchange{Client: o.Client, Timeout: o.ClaimTimeout, Repeat: redisstore.Idempotent}
 }
 
 // unavailable says that Redis is away, unless it was closed for good.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -14,6 +15,7 @@ import (
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/internal/testwait"
+	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 // fleet is gateways' token sources before one simulator, with a real Redis.
@@ -68,47 +70,57 @@ func (f *fleet) wantFetches(grant string, want int64) {
 	}
 }
 
+// However many callers there are, one of all replicas fetches, and the rest have its token.
 func TestFleetFetchesOnceForAllCallers(t *testing.T) {
-	f := newFleet(t, redistest.Start(t).Addr, sandbox.Config{})
-	f.set(sandbox.Fault{Kind: sandbox.Latency, Path: "/oauth2/token", Delay: 200 * time.Millisecond})
-	const callers = 200
-	tokens := make(chan string, 3*callers)
-	var all sync.WaitGroup
-	for range 3 {
-		s := f.patientReplica()
-		for range callers {
-			all.Go(func() {
-				token, err := s.Token(t.Context())
-				if err != nil {
-					t.Error(err)
-				}
-				tokens <- token
-			})
+	network := redistest.NewNetwork(t)
+	synctest.Test(t, func(t *testing.T) {
+		network.OneWay = 200 * time.Microsecond
+		e := &endpoint{life: 30 * time.Minute, delay: 200 * time.Millisecond}
+		replica := func() (*Source, *Redis) {
+			client := newRedis(t, limiter.RedisOptions{Addresses: []string{redistest.Anywhere}})
+			network.Connect(client)
+			share := NewRedis(client, tokenPlace, newSeal(t, 1), time.Now)
+			return &Source{Cell: new(Cell), Fetcher: e, Now: time.Now, Share: share}, share
 		}
-	}
-	all.Wait()
-	close(tokens)
-	distinct := make(map[string]int)
-	for token := range tokens {
-		distinct[token]++
-	}
-	if len(distinct) != 1 {
-		t.Errorf("3 replicas have %d tokens", len(distinct))
-	}
-	f.wantFetches("client_credentials", 1)
+		const callers = 200
+		var tokens sync.Map
+		var all sync.WaitGroup
+		for range 3 {
+			s, _ := replica()
+			for range callers {
+				all.Go(func() {
+					token, err := s.Token(t.Context())
+					if err != nil {
+						t.Error(err)
+					}
+					tokens.Store(token, true)
+				})
+			}
+		}
+		all.Wait()
+		e.times(t, 1)
 
-	late := f.patientReplica()
-	if token := f.token(late, testTimeout); distinct[token] == 0 {
-		t.Error("a replica that starts has a token of its own")
-	}
-	f.wantFetches("client_credentials", 1)
-	// What all have in Redis, read by somebody who should not.
-	_, everything := dumpRedis(t, late.Share.(*Redis).exchange.Client)
-	for token := range distinct {
-		if strings.Contains(everything, token) {
-			t.Error("the token stands in Redis")
+		late, share := replica()
+		token, err := late.Token(t.Context())
+		if err != nil {
+			t.Error(err)
 		}
-	}
+		tokens.Store(token, true)
+		e.times(t, 1)
+		// What all have in Redis, read by somebody who should not.
+		_, everything := dumpRedis(t, share.exchange.Client)
+		distinct := 0
+		for token := range tokens.Range {
+			distinct++
+			if strings.Contains(everything, token.(string)) {
+				t.Error("the token stands in Redis")
+			}
+		}
+		if distinct != 1 {
+			t.Errorf("the replicas have %d tokens", distinct)
+		}
+		time.Sleep(time.Minute) // what runs ends
+	})
 }
 
 func TestFleetTakesOverFromADeadReplica(t *testing.T) {
@@ -238,7 +250,7 @@ func TestFleetRotatesOnce(t *testing.T) {
 	for range 2 {
 		restarted.Drop(f.token(restarted, 2*time.Second))
 	}
-	_, everything := dumpRedis(t, restarted.Share.(*Redis).exchange.Client)
+	_, everything := dumpRedis(t, f.patientReplica().Share.(*Redis).exchange.Client)
 	if strings.Contains(everything, store.token.Refresh) || store.token.Refresh == "" {
 		t.Error("the refresh token stands in Redis")
 	}

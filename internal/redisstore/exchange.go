@@ -36,8 +36,8 @@ const (
 	// repeated at once after a failure other than a timeout, mostly because its
 	// connection was closed while it idled.
 	Idempotent
-	// Patient is Idempotent, and repeated after a timeout of the client as well:
-	// for what a call cannot go on without.
+	// Patient is Idempotent, and repeated as well when it has had no answer for half of
+	// its time: for what a call cannot go on without, where a connection broke unseen.
 	Patient
 )
 
@@ -87,7 +87,7 @@ func (x Exchange) Do(ctx context.Context, send func(context.Context) error) erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, x.Timeout)
 	defer cancel()
-	err := send(ctx)
+	err := x.sendFirst(ctx, send)
 	if err == nil || errors.Is(err, redis.Nil) {
 		return err
 	}
@@ -104,6 +104,16 @@ func (x Exchange) Do(ctx context.Context, send func(context.Context) error) erro
 		cluster.ReloadState(ctx) // another node may be master now; it does not wait
 	}
 	return &ExchangeError{Outcome: outcome, err: err}
+}
+
+// sendFirst sends, and leaves the time for a repeat that there may be.
+func (x Exchange) sendFirst(ctx context.Context, send func(context.Context) error) error {
+	if x.Repeat == Patient {
+		first, cancel := context.WithTimeout(ctx, x.Timeout/2)
+		defer cancel()
+		ctx = first
+	}
+	return send(ctx)
 }
 
 // Outcome is what is known of an exchange that failed.

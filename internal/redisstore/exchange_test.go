@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -87,7 +88,7 @@ func TestExchangeAndItsContext(t *testing.T) {
 		type key struct{}
 		gone, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "value"))
 		cancel()
-		x := Exchange{Timeout: time.Millisecond, Repeat: Patient}
+		x := Exchange{Timeout: time.Millisecond, Repeat: Idempotent}
 		attempts := 0
 		err := x.Do(gone, func(ctx context.Context) error {
 			attempts++
@@ -99,6 +100,23 @@ func TestExchangeAndItsContext(t *testing.T) {
 		})
 		if attempts != 1 || !errors.Is(err, io.EOF) {
 			t.Errorf("%d attempts, %v; want one that takes all the time", attempts, err)
+		}
+	})
+}
+
+// What is patient is asked a second time when half of its time has passed.
+func TestPatientExchangeAsksTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := Exchange{Timeout: time.Second, Repeat: Patient}
+		var ends []time.Duration
+		began := time.Now()
+		err := x.Do(t.Context(), func(ctx context.Context) error {
+			<-ctx.Done()
+			ends = append(ends, time.Since(began))
+			return ctx.Err()
+		})
+		if !slices.Equal(ends, []time.Duration{time.Second / 2, time.Second}) || !MayHaveExecuted(err) {
+			t.Errorf("attempts end after %v, %v", ends, err)
 		}
 	})
 }

@@ -21,7 +21,8 @@ import (
 // of it, whose scripts read the bubble's clock. What it carries takes time of the
 // bubble alone, so that a promise of milliseconds can be judged on any machine.
 type Network struct {
-	// OneWay is how long a message takes, each way.
+	// OneWay is how long a message takes, each way, of the clients that are connected
+	// from then on.
 	OneWay time.Duration
 
 	scripts sync.Map // the sources of those that clients have sent, by hash
@@ -40,6 +41,9 @@ type Fault struct {
 	Swallows bool   // commands
 	Loses    bool   // answers, with their connections; the commands are executed
 	Answers  string // all commands so, in place of the server
+
+	// Slow is how much longer answers take.
+	Slow time.Duration
 }
 
 // Faults are the ways in which a network breaks, by name.
@@ -90,7 +94,7 @@ func (n *Network) Break(f Fault) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.fault = f
-	if f.Swallows || f.Loses || f.Answers != "" {
+	if f.Swallows || f.Loses || f.Answers != "" || f.Slow > 0 {
 		return
 	}
 	for conn := range n.conns {
@@ -119,13 +123,16 @@ const Anywhere = "192.0.2.1:6379"
 
 // Connect lets a client connect over this network. The client is closed before its
 // bubble ends.
-func (n *Network) Connect(client redis.UniversalClient) { client.AddHook(dialing{n}) }
+func (n *Network) Connect(client redis.UniversalClient) { client.AddHook(dialing{n, n.OneWay}) }
 
 // dialing is a hook that makes the connections of a client.
-type dialing struct{ network *Network }
+type dialing struct {
+	network *Network
+	oneWay  time.Duration
+}
 
 func (d dialing) DialHook(redis.DialHook) redis.DialHook {
-	return func(ctx context.Context, _, _ string) (net.Conn, error) { return d.network.dial(ctx) }
+	return func(ctx context.Context, _, _ string) (net.Conn, error) { return d.network.dial(ctx, d.oneWay) }
 }
 
 func (dialing) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
@@ -140,8 +147,8 @@ func (n *Network) does() Fault {
 	return n.fault
 }
 
-func (n *Network) dial(ctx context.Context) (net.Conn, error) {
-	time.Sleep(2 * n.OneWay)
+func (n *Network) dial(ctx context.Context, oneWay time.Duration) (net.Conn, error) {
+	time.Sleep(2 * oneWay)
 	switch f := n.does(); {
 	case f.Hangs:
 		<-ctx.Done()
@@ -153,12 +160,12 @@ func (n *Network) dial(ctx context.Context) (net.Conn, error) {
 	n.mu.Lock()
 	n.conns[far] = struct{}{}
 	n.mu.Unlock()
-	go n.serve(far)
+	go n.serve(far, oneWay)
 	return near, nil
 }
 
 // serve answers the commands of a connection.
-func (n *Network) serve(conn net.Conn) {
+func (n *Network) serve(conn net.Conn, oneWay time.Duration) {
 	defer func() {
 		_ = conn.Close()
 		n.mu.Lock()
@@ -170,7 +177,7 @@ func (n *Network) serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		time.Sleep(n.OneWay)
+		time.Sleep(oneWay)
 		f := n.does()
 		var answer string
 		switch {
@@ -186,7 +193,7 @@ func (n *Network) serve(conn net.Conn) {
 				return
 			}
 		}
-		time.Sleep(n.OneWay)
+		time.Sleep(oneWay + f.Slow)
 		if _, err := io.WriteString(conn, answer); err != nil {
 			return
 		}

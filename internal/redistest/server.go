@@ -24,7 +24,7 @@ import (
 )
 
 // patience is how long a server may take for anything.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Server is a redis-server on a port of its own on loopback. It keeps nothing on
 // disk, and ends with its test.
