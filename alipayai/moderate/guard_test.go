@@ -216,16 +216,16 @@ func TestGuardIsBounded(t *testing.T) {
 // however far apart their words stand, and of a pattern's match what is longer than the window.
 func TestGuardShowsNoMoreThanIsStated(t *testing.T) {
 	before := strings.Repeat("the harbour was grey and quiet that day, ", 12)
-	between := strings.Repeat("or so ", 4) // eight words, as many as the combination takes
+	between := strings.Repeat("thus ", 7) // the combination takes eight
 	for name, tc := range map[string]struct {
 		rules, refused string
 		shown          int // characters of refused
 	}{
-		"word":               {guarded, "insider tip", 0},
-		"Han":                {guarded, "稳赚不赔", 0},
-		"combination":        {guarded, "predict " + between + "income", 0},
-		"pattern, as long":   {`pattern: <[^>]{62}>`, "<" + strings.Repeat("x", DefaultWindow-2) + ">", 0},
-		"pattern, longer":    {`pattern: <[^>]{98}>`, "<" + strings.Repeat("x", 98) + ">", 100 - DefaultWindow},
+		"word":             {guarded, "insider tip", 0},
+		"Han":              {guarded, "稳赚不赔", 0},
+		"combination":      {guarded, "predict " + between + "future income", 0},
+		"pattern, as long": {`pattern: <[^>]{62}>`, "<" + strings.Repeat("x", DefaultWindow-2) + ">", 0},
+		"pattern, longer":  {`pattern: <[^>]{98}>`, "<" + strings.Repeat("x", 98) + ">", 100 - DefaultWindow},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := compiled(t, tc.rules).Guard(DefaultWindow)
