@@ -243,21 +243,29 @@ func (g *guardedStream) give(to *bytes.Buffer, events []byte, done bool) *failur
 	return nil
 }
 
-// Asked asks models through a gateway of their own, for a moderator: by their provider's cap, breaker and budget.
+// Asked asks models through a gateway of their own, for a moderator or for intents: by their provider's cap, breaker and
+// budget.
 type Asked struct{ Gateway *Gateway }
 
 // Ask implements [moderate.Model].
 func (m Asked) Ask(ctx context.Context, tenant string, body []byte, moderations bool) ([]byte, error) {
-	in := &Call{Endpoint: upstream.EndpointChat, Tenant: tenant, Format: openai.Format{}}
-	parse := wire.ParseChatRequest
 	if moderations {
-		in.Endpoint, parse = upstream.EndpointModerations, wire.ParseEmbeddingsRequest // both have model and input
+		return m.ask(ctx, tenant, upstream.EndpointModerations, body, wire.ParseEmbeddingsRequest) // both have model and input
 	}
-	var err error
-	if in.Request, err = parse(body, wire.Limits{}); err != nil {
-		return nil, fmt.Errorf("asking for a verdict: %w", err)
+	return m.ask(ctx, tenant, upstream.EndpointChat, body, wire.ParseChatRequest)
+}
+
+// Embed gives the answer to a request of POST /v1/embeddings, both in OpenAI's form.
+func (m Asked) Embed(ctx context.Context, tenant string, body []byte) ([]byte, error) {
+	return m.ask(ctx, tenant, upstream.EndpointEmbeddings, body, wire.ParseEmbeddingsRequest)
+}
+
+func (m Asked) ask(ctx context.Context, tenant string, endpoint upstream.Endpoint, body []byte, parse func([]byte, wire.Limits) (wire.Request, error)) ([]byte, error) {
+	request, err := parse(body, wire.Limits{})
+	if err != nil {
+		return nil, fmt.Errorf("asking a model: %w", err)
 	}
-	a, err := m.Gateway.Do(ctx, in)
+	a, err := m.Gateway.Do(ctx, &Call{Endpoint: endpoint, Tenant: tenant, Format: openai.Format{}, Request: request})
 	if err != nil {
 		return nil, err
 	}

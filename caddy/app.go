@@ -180,6 +180,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.openModerators(); err != nil {
 		return err
 	}
+	if err := a.openEmbeddings(); err != nil {
+		return fmt.Errorf("intents: embeddings: %w", err)
+	}
 	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}, keyCollector{a.keepers}} {
 		if err := ctx.GetMetricsRegistry().Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)

@@ -34,6 +34,10 @@ import (
 //		alert_system_errors <per_minute>
 //		intents   [<folder>] {
 //			confidence <number>
+//			embeddings <provider> [<model>] {
+//				timeout <duration>
+//				cache   <ttl> [<entries>] | off
+//			}
 //		}
 //		prices file <path>
 //		rate      <from> <to> <number>

@@ -143,7 +143,7 @@ func (c *seenCall) findIntent() intent.Guess {
 		if c.findTexts().last == "" {
 			return intent.Guess{}
 		}
-		return c.app.intents.guess(c.request.Context(), c.findTexts().last)
+		return c.app.intents.guess(c.request.Context(), tenantOf(c.request), c.findTexts().last)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/intent"
 )
 
@@ -50,6 +51,13 @@ func testIntents(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
-	report := intent.Evaluate(texts, func(text string) string { return app.intents.guess(cmd.Context(), text).Intent })
+	if e := app.intents.embedded; e != nil {
+		if err := e.centroids.Learn(cmd.Context(), e.embed(e.learn), e.examples); err != nil {
+			return fmt.Errorf("embedding the examples: %w", err)
+		}
+	}
+	report := intent.Evaluate(texts, func(text string) string {
+		return app.intents.guess(cmd.Context(), alipayai.AnonymousTenant, text).Intent
+	})
 	return report.Write(cmd.OutOrStdout())
 }

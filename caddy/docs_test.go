@@ -98,7 +98,7 @@ var (
 		"KeysAuth": "Directive `alipayai_auth`", "SigningTransport": "`transport alipayai` of `reverse_proxy`",
 		"Moderator": "Option `moderator`", "ModeratorModel": "Option `moderator`", "Moderate": "Directive `alipayai_moderate`",
 		"RememberBlocked": "Directive `alipayai_proxy`",
-		"Intents":         "Option `intents`", "MatchCall": "Matcher `alipayai`",
+		"Intents":         "Option `intents`", "IntentEmbeddings": "Option `intents`", "MatchCall": "Matcher `alipayai`",
 		"SandboxHandler": "Directive `alipayai_sandbox`", "SandboxApp": "Directive `alipayai_sandbox`",
 	}
 	sectionsOf = map[string][]string{
@@ -111,6 +111,7 @@ var (
 		"signature.go":           {"Option `signature`"},
 		"answer.go":              {"Option `answer`"},
 		"intents.go":             {"Option `intents`"},
+		"intents_embedded.go":    {"Option `intents`"},
 		"moderate_caddyfile.go":  {"Option `moderator`", "Directive `alipayai_moderate`"},
 		"matcher_caddyfile.go":   {"Matcher `alipayai`"},
 		"proxy_caddyfile.go":     {"Directive `alipayai_proxy`"},

@@ -21,12 +21,18 @@ type Intents struct {
 
 	// The least probability, from 0 to 1, with which a call has an intent; below it, it has none. Default: `0.4`
 	Confidence float64 `json:"confidence,omitempty"`
+
+	// The provider that embeds the texts, so that what they mean decides. Default: characters and words decide.
+	Embeddings *IntentEmbeddings `json:"embeddings,omitempty"`
 }
 
 // intents recognises the intents of a configuration's calls.
 type intents struct {
 	classifier func() *intent.Classifier
 	confidence float32
+	// examples are those of the classifier, and embedded is asked before it; nil for none.
+	examples []intent.Example
+	embedded *embedded
 }
 
 // trained is the classifier of a set of examples, pooled by their content: a reload trains again only where that has
@@ -51,17 +57,15 @@ func (a *App) openIntents() error {
 		a.intents.confidence = float32(o.Confidence)
 	}
 	if o.Folder == "" {
+		a.intents.examples = intent.BuiltIn()
 		return nil
 	}
 	examples, err := intent.Read(os.DirFS(o.Folder))
 	if err != nil {
 		return fmt.Errorf("intents %s: %w", o.Folder, err)
 	}
-	content := make([]string, 0, 2*len(examples))
-	for _, e := range examples {
-		content = append(content, e.Intent, e.Text)
-	}
-	t, release := acquire[trained]("intents", content...)
+	a.intents.examples = examples
+	t, release := acquire[trained]("intents", contentOf(examples)...)
 	a.releases = append(a.releases, release)
 	t.once.Do(func() { t.classifier, t.err = intent.Train(examples) })
 	if t.err != nil {
@@ -69,6 +73,15 @@ func (a *App) openIntents() error {
 	}
 	a.intents.classifier = func() *intent.Classifier { return t.classifier }
 	return nil
+}
+
+// contentOf tells sets of examples apart.
+func contentOf(examples []intent.Example) []string {
+	content := make([]string, 0, 2*len(examples))
+	for _, e := range examples {
+		content = append(content, e.Intent, e.Text)
+	}
+	return content
 }
 
 // check refuses the name of an intent that has no examples.
@@ -79,9 +92,17 @@ func (i *intents) check(name string) error {
 	return nil
 }
 
-// guess gives what a text is about; no intent where that is not certain enough.
-func (i *intents) guess(_ context.Context, text string) intent.Guess {
-	g := i.classifier().Classify(text)
+// guess gives what a text of a tenant's is about; no intent where that is not certain enough. It waits for no longer than
+// embeddings may take, and not longer than ctx.
+func (i *intents) guess(ctx context.Context, tenant, text string) intent.Guess {
+	var g intent.Guess
+	found := false
+	if i.embedded != nil {
+		g, found = i.embedded.guess(ctx, tenant, text)
+	}
+	if !found {
+		g = i.classifier().Classify(text)
+	}
 	if g.Confidence < i.confidence {
 		g.Intent = ""
 	}
@@ -100,5 +121,6 @@ func (a *App) unmarshalIntents(d *caddyfile.Dispenser) error {
 	}
 	return block(d, "intents",
 		option{form: "confidence <number>, as confidence 0.6", read: single(&o.Confidence, parseShare)},
+		option{form: "embeddings <provider> [<model>]", read: o.unmarshalEmbeddings},
 	)
 }

@@ -76,7 +76,7 @@ func (a *App) unmarshalModerator(d *caddyfile.Dispenser) error {
 		option{form: "timeout <duration>", read: duration(&m.Timeout)},
 		option{form: "on_error open|closed", read: text(&m.OnError)},
 		option{form: "on_block refuse|route", read: text(&m.OnBlock)},
-		option{form: "cache <ttl> [<entries>], or cache off", read: m.unmarshalCache},
+		option{form: "cache <ttl> [<entries>], or cache off", read: cacheOption(&m.CacheTTL, &m.CacheEntries, &m.CacheOff)},
 		option{form: "output <characters>, or output off", read: m.unmarshalOutput},
 	)
 	if err != nil {
@@ -131,21 +131,24 @@ func (m *Moderator) unmarshalModel(d *caddyfile.Dispenser) error {
 	return errArguments
 }
 
-func (m *Moderator) unmarshalCache(d *caddyfile.Dispenser) error {
-	given := d.RemainingArgs()
-	if len(given) == 1 && given[0] == "off" {
-		m.CacheOff = true
-		return nil
-	}
-	if len(given) != 1 && len(given) != 2 {
-		return errArguments
-	}
-	if len(given) == 2 {
-		if err := parseNumber(d, "cache: entries", given[1], &m.CacheEntries); err != nil {
-			return err
+// cacheOption reads `cache <ttl> [<entries>]`, or `cache off`.
+func cacheOption(ttl *caddy.Duration, entries *int, off *bool) func(d *caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		given := d.RemainingArgs()
+		if len(given) == 1 && given[0] == "off" {
+			*off = true
+			return nil
 		}
+		if len(given) != 1 && len(given) != 2 {
+			return errArguments
+		}
+		if len(given) == 2 {
+			if err := parseNumber(d, "cache: entries", given[1], entries); err != nil {
+				return err
+			}
+		}
+		return parseDuration(d, "cache", given[0], ttl)
 	}
-	return parseDuration(d, "cache", given[0], &m.CacheTTL)
 }
 
 func (m *Moderator) unmarshalOutput(d *caddyfile.Dispenser) error {

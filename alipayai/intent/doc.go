@@ -5,6 +5,8 @@
 //	features.go    what of a text counts
 //	train.go       from examples to weights
 //	classifier.go  from a text to an intent, or to none
+//	vectors.go     what providers of embeddings are asked, and say
+//	centroids.go   the same by embeddings
 //	report.go      what a classifier makes of labelled texts
 //
 // It knows no calls and no providers, and reads nothing but the folder that it is given.

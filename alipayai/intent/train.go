@@ -63,7 +63,7 @@ func newTrainer(c *Classifier, examples []Example) *trainer {
 	t.counts = make([]float32, n)
 	for label := range of {
 		fair := float32(len(examples)) / float32(n*of[label])
-		t.counts[label] = min(max(fair, 0.2), 5)
+		t.counts[label] = min(max(float32(math.Sqrt(float64(fair))), 0.2), 5)
 	}
 	return t
 }

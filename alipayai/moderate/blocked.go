@@ -17,7 +17,7 @@ const maxBlocked, maxBlockedText = 10_000, 512
 // said. The zero value is empty; it is safe for concurrent use.
 type Blocked struct {
 	hashes Cache
-	calls  expiring[wire.Error]
+	calls  kept[wire.Error]
 }
 
 // Key is that of a request, by the parts that it depends on.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/internal/expiring"
 )
 
 // Limits of a cache.
@@ -25,7 +26,7 @@ const (
 type Cache struct {
 	once     sync.Once
 	secret   [sha256.Size]byte
-	verdicts expiring[bool]
+	verdicts kept[bool]
 }
 
 // sum is a hash, under the cache's key, of the parts with their lengths.
@@ -51,4 +52,32 @@ func (c *Cache) key(tenant string, version [sha256.Size]byte, texts []wire.Text)
 		parts = append(parts, t.Role, string(Fold(nil, t.Value)))
 	}
 	return c.sum(parts...)
+}
+
+// kept is a bounded map for concurrent use.
+type kept[V any] struct {
+	mu     sync.Mutex
+	values expiring.Map[[sha256.Size]byte, V]
+}
+
+func (k *kept[V]) empty() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.values.Len() == 0
+}
+
+func (k *kept[V]) get(key [sha256.Size]byte, now time.Time) (V, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.values.Get(key, now)
+}
+
+// put keeps value until then, and no more than most values.
+func (k *kept[V]) put(key [sha256.Size]byte, value V, until time.Time, most int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.values.Put(key, value, 0, until)
+	for k.values.Len() > max(most, 1) {
+		k.values.RemoveOldest()
+	}
 }

@@ -43,3 +43,10 @@ func decide(t *testing.T, file string, caught, wrong int) {
 		t.Errorf("want %d %% and %d %% at most", caught, wrong)
 	}
 }
+
+// Prompts that were written from the kinds of what is forbidden before the rules were changed, and that no rule was
+// changed for.
+func TestChinaDecidesKeptBack(t *testing.T) { decide(t, "testdata/china_kept.tsv", 95, 3) }
+
+// Prompts of the same kinds that the rules were changed for.
+func TestChinaDecidesTuning(t *testing.T) { decide(t, "testdata/china_tuning.tsv", 95, 3) }

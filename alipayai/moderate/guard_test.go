@@ -2,8 +2,10 @@ package moderate
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 )
@@ -207,5 +209,55 @@ func TestGuardIsBounded(t *testing.T) {
 				t.Error("nothing was given out")
 			}
 		})
+	}
+}
+
+// How much may have been shown of what is refused, one character an event: nothing of words, phrases and combinations,
+// however far apart their words stand, and of a pattern's match what is longer than the window.
+func TestGuardShowsNoMoreThanIsStated(t *testing.T) {
+	before := strings.Repeat("the harbour was grey and quiet that day, ", 12)
+	between := strings.Repeat("thus ", 7) // the combination takes eight
+	for name, tc := range map[string]struct {
+		rules, refused string
+		shown          int // characters of refused
+	}{
+		"word":             {guarded, "insider tip", 0},
+		"Han":              {guarded, "稳赚不赔", 0},
+		"combination":      {guarded, "predict " + between + "future income", 0},
+		"pattern, as long": {`pattern: <[^>]{62}>`, "<" + strings.Repeat("x", DefaultWindow-2) + ">", 0},
+		"pattern, longer":  {`pattern: <[^>]{98}>`, "<" + strings.Repeat("x", 98) + ">", 100 - DefaultWindow},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := compiled(t, tc.rules).Guard(DefaultWindow)
+			var out []byte
+			policy := ""
+			for _, letter := range before + tc.refused + strings.Repeat(" and more", 20) {
+				if out, policy = g.Add(out, []byte(event(string(letter)))); policy != "" {
+					break
+				}
+			}
+			if policy == "" {
+				out, policy = g.End(out)
+			}
+			given := shown(t, out)
+			if policy != "test" || given == "" || len(given) > len(before)+tc.shown || !strings.HasPrefix(before+tc.refused, given) {
+				t.Errorf("policy %q, %d characters shown of what is refused, want at most %d", policy, len(given)-len(before), tc.shown)
+			}
+		})
+	}
+}
+
+// README.md says how much is held back with the built-in rules.
+func TestReadmeStatesWhatIsHeldBack(t *testing.T) {
+	r := new(Rules)
+	if err := errors.Join(r.AddBuiltin("china"), r.Compile()); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("with `china` it is at most %d words or Han characters", r.HeldBack(DefaultWindow)); !strings.Contains(string(text), want) {
+		t.Errorf("README.md does not say %q", want)
 	}
 }

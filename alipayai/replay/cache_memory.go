@@ -5,6 +5,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/expiring"
 )
 
 // entryOverhead is what an entry takes besides its answer, in bytes: the entry,
@@ -16,23 +18,11 @@ type MemoryCache struct {
 	now func() time.Time
 
 	mu      sync.Mutex
-	entries map[Key]*node[cached]
-	recent  list[cached] // the entry used last in front
-	bytes   int64
-}
-
-// cached is an answer and until when it is kept.
-type cached struct {
-	key     Key
-	answer  Answer
-	size    int64
-	expires time.Time
+	answers expiring.Map[Key, Answer]
 }
 
 // NewMemoryCache makes an empty one.
-func NewMemoryCache(now func() time.Time) *MemoryCache {
-	return &MemoryCache{now: now, entries: make(map[Key]*node[cached])}
-}
+func NewMemoryCache(now func() time.Time) *MemoryCache { return &MemoryCache{now: now} }
 
 // Within bounds the cache to maxBytes: Put evicts the answers that were used least
 // recently. An answer of more than an eighth of that is not kept.
@@ -51,19 +41,9 @@ func (m memoryCache) Get(ctx context.Context, _ string, key Key) (Answer, bool, 
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n, ok := m.entries[key]
-	if !ok {
-		return Answer{}, false, nil
-	}
-	if !m.now().Before(n.value.expires) {
-		m.remove(n)
-		return Answer{}, false, nil
-	}
-	m.recent.remove(n)
-	m.recent.pushFront(n)
-	answer := n.value.answer
+	answer, ok := m.answers.Get(key, m.now())
 	answer.Body, answer.Kept = bytes.Clone(answer.Body), false // the entry's own is written over some time
-	return answer, true, nil
+	return answer, ok, nil
 }
 
 // Put implements Cache.
@@ -80,13 +60,12 @@ func (m memoryCache) Put(_ context.Context, _ string, key Key, answer Answer, tt
 	defer m.mu.Unlock()
 	// A full cache works in the memory that it has: the collector need not come.
 	var spare []byte
-	n, ok := m.entries[key]
-	if ok {
-		spare = m.remove(n)
+	if former, ok := m.answers.Remove(key); ok {
+		spare = ownBody(former)
 	}
-	for m.bytes+size > m.maxBytes {
-		n = m.recent.back
-		spare = m.remove(n)
+	for m.answers.Size()+size > m.maxBytes {
+		oldest, _ := m.answers.RemoveOldest() // there is one, as the answer itself has room
+		spare = ownBody(oldest)
 	}
 	if !answer.Kept {
 		if n := len(answer.Body); cap(spare) > n+spareRoom(n) {
@@ -94,26 +73,16 @@ func (m memoryCache) Put(_ context.Context, _ string, key Key, answer Answer, tt
 		}
 		answer.Body = append(spare[:0], answer.Body...)
 	}
-	if n == nil {
-		n = new(node[cached])
-	}
-	n.value = cached{key, answer, size, expires}
-	m.recent.pushFront(n)
-	m.entries[key] = n
-	m.bytes += size
+	m.answers.Put(key, answer, size, expires)
 	return nil
 }
 
-// remove gives the body if only the entry had it.
-func (m *MemoryCache) remove(n *node[cached]) []byte {
-	m.recent.remove(n)
-	entry := &n.value
-	delete(m.entries, entry.key)
-	m.bytes -= entry.size
-	if entry.answer.Kept {
+// ownBody gives the body if only the entry had it.
+func ownBody(forgotten Answer) []byte {
+	if forgotten.Kept {
 		return nil
 	}
-	return entry.answer.Body
+	return forgotten.Body
 }
 
 // Interface guards

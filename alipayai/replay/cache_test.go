@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"errors"
+	"maps"
 	"reflect"
 	"runtime"
 	"strconv"
@@ -84,11 +85,12 @@ func TestMemoryCacheLetsGoWhatWasUsedLeastRecently(t *testing.T) {
 	}
 	want := func(numbers ...int) {
 		t.Helper()
-		if len(c.entries) != len(numbers) || c.recent.length != len(numbers) || c.bytes != int64(len(numbers))*one {
-			t.Errorf("%d entries, %d in the list, %d bytes, want %d of %d bytes", len(c.entries), c.recent.length, c.bytes, len(numbers), one)
+		kept := maps.Collect(c.answers.All())
+		if len(kept) != len(numbers) || c.answers.Len() != len(numbers) || c.answers.Size() != int64(len(numbers))*one {
+			t.Errorf("%d entries, %d in the list, %d bytes, want %d of %d bytes", c.answers.Len(), len(kept), c.answers.Size(), len(numbers), one)
 		}
 		for _, n := range numbers {
-			if _, ok := c.entries[keyOf(n)]; !ok {
+			if _, ok := kept[keyOf(n)]; !ok {
 				t.Errorf("answer %d is not kept", n)
 			}
 		}
@@ -202,11 +204,13 @@ func TestMemoryCacheIsSafeForConcurrentUse(t *testing.T) {
 	}
 	workers.Wait()
 	var bytes int64
-	for _, n := range c.entries {
-		bytes += n.value.size
+	entries := 0
+	for _, answer := range c.answers.All() {
+		bytes += entryOverhead + answer.size()
+		entries++
 	}
-	if bytes != c.bytes || len(c.entries) != c.recent.length || bytes > large {
-		t.Errorf("%d bytes in %d entries, counted are %d in %d", bytes, len(c.entries), c.bytes, c.recent.length)
+	if bytes != c.answers.Size() || entries != c.answers.Len() || bytes > large {
+		t.Errorf("%d bytes in %d entries, counted are %d in %d", bytes, entries, c.answers.Size(), c.answers.Len())
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/expiring"
 )
 
 // MemoryClaims holds the claims of one process. It is used through Within.
@@ -15,10 +17,10 @@ type MemoryClaims struct {
 
 	mu       sync.Mutex
 	records  map[Key]*record
-	ending   endings       // the same, by when they end
-	finished list[*record] // those with an answer, the oldest in front
-	bytes    int64         // of all
-	answers  int64         // of the answers alone
+	ending   endings                // the same, by when they end
+	finished expiring.List[*record] // those with an answer, the oldest in front
+	bytes    int64                  // of all
+	answers  int64                  // of the answers alone
 	// keys are how many each tenant has.
 	keys map[string]int64
 }
@@ -32,9 +34,9 @@ type record struct {
 	answer  Answer
 	size    int64
 	expires time.Time
-	lease   time.Time     // when a call that has left counts as held
-	index   int           // in ending
-	place   node[*record] // in finished, while there is an answer
+	lease   time.Time              // when a call that has left counts as held
+	index   int                    // in ending
+	place   expiring.Node[*record] // in finished, while there is an answer
 }
 
 // NewMemoryClaims makes an empty one.
@@ -73,7 +75,7 @@ func (m memoryClaims) Claim(ctx context.Context, tenant string, key Key, request
 	switch {
 	case !taken:
 		claim := &memoryClaim{claims: m, record: record{key: key, tenant: tenant, request: request}}
-		claim.record.place.value = &claim.record
+		claim.record.place.Value = &claim.record
 		if !m.roomForKey(tenant, m.maxBytes) {
 			return nil, nil, errFull
 		}
@@ -200,7 +202,7 @@ func (m *MemoryClaims) room(size, maxBytes int64) bool {
 		return false
 	}
 	for m.bytes+size > maxBytes {
-		r := m.finished.front.value
+		r := m.finished.Front().Value
 		m.forget(r)
 		r.state = served
 	}
@@ -212,7 +214,7 @@ func (m *MemoryClaims) forget(r *record) {
 	if r.state != finished {
 		return
 	}
-	m.finished.remove(&r.place)
+	m.finished.Remove(&r.place)
 	m.answers -= r.size - entryOverhead
 	m.bytes -= r.size - entryOverhead
 	r.answer, r.size = Answer{}, entryOverhead
@@ -240,7 +242,7 @@ func (m *MemoryClaims) insert(r *record, to state, answer Answer, ttl time.Durat
 	}
 	m.bytes += r.size
 	if to == finished {
-		m.finished.pushBack(&r.place)
+		m.finished.PushBack(&r.place)
 		m.answers += r.size - entryOverhead
 	}
 }

@@ -225,7 +225,7 @@ func checkBooks(t *testing.T, claims Claims, most int) {
 	var bytes, answers int64
 	with := 0
 	for key, r := range m.records {
-		if r.key != key || m.ending[r.index] != r || (m.finished.front == &r.place || r.place.prev != nil) != (r.state == finished) {
+		if r.key != key || m.ending[r.index] != r || (m.finished.Front() == &r.place || r.place.Prev() != nil) != (r.state == finished) {
 			t.Fatalf("a record is not in its places: %+v", r)
 		}
 		bytes += r.size
@@ -234,9 +234,9 @@ func checkBooks(t *testing.T, claims Claims, most int) {
 			answers += r.size - entryOverhead
 		}
 	}
-	if bytes != m.bytes || answers != m.answers || len(m.ending) != len(m.records) || m.finished.length != with {
+	if bytes != m.bytes || answers != m.answers || len(m.ending) != len(m.records) || m.finished.Len() != with {
 		t.Fatalf("%s", fmt.Sprintf("%d bytes, %d of answers, in %d records, %d with an answer; counted are %d, %d, %d, %d",
-			bytes, answers, len(m.records), with, m.bytes, m.answers, len(m.ending), m.finished.length))
+			bytes, answers, len(m.records), with, m.bytes, m.answers, len(m.ending), m.finished.Len()))
 	}
 	if len(m.records) != most {
 		t.Fatalf("%d records, want %d", len(m.records), most)

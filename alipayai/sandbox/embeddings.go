@@ -8,9 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"net/http"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -115,15 +115,29 @@ func (c *call) embeddings() {
 	})
 }
 
-// embed makes a vector of length 1 that depends on the text alone.
+// embed makes a vector of length 1 that depends on the text alone. Texts that share words, or runs of characters, have
+// vectors that are alike: the features of Weinberger et al. (Feature Hashing for Large Scale Multitask Learning, 2009).
 func embed(text string, dimensions int) []float32 {
-	random := rand.NewChaCha8(sha256.Sum256([]byte(text)))
 	v := make([]float32, dimensions)
+	count := func(feature string) {
+		sum := sha256.Sum256([]byte(feature))
+		at := binary.BigEndian.Uint64(sum[:]) % uint64(dimensions)
+		v[at] += float32(1 - 2*int(sum[31]&1))
+	}
+	count("") // so that no text is without any
+	for _, word := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) }) {
+		count(word)
+		for runes := []rune(word); len(runes) >= 2; runes = runes[1:] {
+			count(string(runes[:2]))
+			count(string(runes[:min(3, len(runes))]))
+		}
+	}
 	var square float64
-	for i := range v {
-		x := float64(int64(random.Uint64())) / math.MaxInt64
-		v[i] = float32(x)
-		square += x * x
+	for _, x := range v {
+		square += float64(x) * float64(x)
+	}
+	if square == 0 { // all has cancelled out
+		v[0], square = 1, 1
 	}
 	length := float32(math.Sqrt(square))
 	for i := range v {

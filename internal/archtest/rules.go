@@ -44,14 +44,14 @@ var rooms = map[string]room{
 	"alipayai/outgoing":    {},
 	"alipayai/credentials": {},
 	// What a call leaves behind, and the outside hears of.
-	"alipayai/replay":   {imports: []string{"internal/redisstore"}},
+	"alipayai/replay":   {imports: []string{"internal/redisstore", "internal/expiring"}},
 	"alipayai/holds":    {imports: []string{"internal/redisstore"}},
 	"alipayai/evidence": {},
 	"alipayai/alert":    {imports: []string{"alipayai/outgoing", "alipayai/credentials"}},
 	"alipayai/failure":  {imports: []string{"limiter", "failover", "alipayai/wire"}},
 	"alipayai/token":    {imports: []string{"alipayai/failure", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "internal/redisstore", "internal/seal"}},
 	// What a call has checked, one capability each.
-	"alipayai/moderate": {imports: []string{"alipayai/wire"}},
+	"alipayai/moderate": {imports: []string{"alipayai/wire", "internal/expiring"}},
 	// One way out to a provider.
 	"alipayai/upstream": {imports: []string{
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "alipayai/replay",
@@ -62,7 +62,7 @@ var rooms = map[string]room{
 	"alipayai/budget": {imports: []string{"alipayai/price", "internal/redisstore"}},
 	// Capabilities of a call, which do not know each other.
 	"alipayai/pack":   {imports: []string{"alipayai/wire"}},
-	"alipayai/intent": {},
+	"alipayai/intent": {imports: []string{"internal/expiring"}},
 	"alipayai":        {imports: append(slices.Clip(domain), "alipayai/upstream", "alipayai/pack", "alipayai/moderate")},
 	// What operators ask a provider.
 	"alipayai/doctor": {imports: []string{
@@ -75,6 +75,7 @@ var rooms = map[string]room{
 	// A door for each dialect of clients.
 	"alipayai/door": {imports: []string{"alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire"}},
 	// What the adapter and its libraries use.
+	"internal/expiring":   {},
 	"internal/filewatch":  {},
 	"internal/redisstore": {},
 	"internal/seal":       {},
@@ -89,7 +90,7 @@ var (
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
 		"alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/price", "alipayai/ledger", "alipayai/budget",
 	}
-	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/moderate", "alipayai/intent", "alipayai/holds", "alipayai/door", "alipayai/calendar", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/filewatch", "internal/redisstore", "internal/seal")
+	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/moderate", "alipayai/intent", "alipayai/holds", "alipayai/door", "alipayai/calendar", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/expiring", "internal/filewatch", "internal/redisstore", "internal/seal")
 )
 
 // topLevel names what may stand at the top of the repository besides dotfiles,

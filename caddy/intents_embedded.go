@@ -1,0 +1,185 @@
+package alipaycaddy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/intent"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+)
+
+// IntentEmbeddings has intents recognised by embeddings, which say more of what a text means than its characters and words
+// do. The examples are embedded in the background after the configuration has been loaded, and again only where they,
+// provider or model have changed. Of each call whose intent is asked for, the last user message is sent to the provider.
+// Until the examples are embedded, and when the provider gives no vector in time, the classifier over characters and words
+// decides.
+type IntentEmbeddings struct {
+	// The provider, which the `alipayai` app declares. Its rate cap, breaker and retry budget hold, and its credentials
+	// are used. Required.
+	Provider string `json:"provider,omitempty"`
+
+	// The model by the provider's name. Default: the provider's own `model`.
+	Model string `json:"model,omitempty"`
+
+	// How long a call waits for its vector, the provider's rate cap included. Default: `300ms`
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// How long it is remembered what a text of a tenant's is about, in the memory of this process and under a keyed hash.
+	// Nothing is remembered of calls without an authenticated user. Default: `1h`
+	CacheTTL caddy.Duration `json:"cache_ttl,omitempty"`
+
+	// How many texts that is remembered of, at about 150 bytes each. Default: `10000`
+	CacheEntries int `json:"cache_entries,omitempty"`
+
+	// Asks the provider each time. Default: false
+	CacheOff bool `json:"cache_off,omitempty"`
+}
+
+// Defaults of the embeddings, and how long the examples may take: each request, and after one that failed.
+const (
+	defaultEmbedTimeout = 300 * time.Millisecond
+	defaultIntentTTL    = time.Hour
+	defaultIntentKept   = 10_000
+	learnTimeout        = 30 * time.Second
+	learnAgain          = 30 * time.Second
+)
+
+// embedded recognises intents by embeddings.
+type embedded struct {
+	centroids *intent.Centroids
+	examples  []intent.Example
+	model     string
+	// call asks with the deadline of a call, and learn with that of a batch of examples.
+	call, learn alipayai.Asked
+	timeout     time.Duration
+	kept        intent.Kept
+	logger      *zap.Logger
+	site        string
+}
+
+// openEmbeddings finds the provider of the intents' embeddings.
+func (a *App) openEmbeddings() error {
+	if a.Intents == nil || a.Intents.Embeddings == nil {
+		return nil
+	}
+	o := a.Intents.Embeddings
+	if o.Timeout < 0 || o.CacheTTL < 0 || o.CacheEntries < 0 {
+		return errors.New("timeout and cache must not be negative")
+	}
+	p, err := a.provider(o.Provider)
+	if err != nil {
+		return err
+	}
+	model := cmp.Or(o.Model, p.Model)
+	switch {
+	case model == "":
+		return fmt.Errorf("provider %s has no model of its own: write embeddings %s <model>", p.Name, p.Name)
+	case !p.Has(upstream.EndpointEmbeddings):
+		return fmt.Errorf("provider %s has no path for embeddings", p.Name)
+	case !p.Serves(upstream.EndpointEmbeddings, model):
+		return fmt.Errorf("provider %s does not serve model %s", p.Name, model)
+	}
+	e := &embedded{
+		examples: a.intents.examples, model: model, timeout: cmp.Or(time.Duration(o.Timeout), defaultEmbedTimeout),
+		kept:   intent.Kept{TTL: cmp.Or(time.Duration(o.CacheTTL), defaultIntentTTL), Entries: cmp.Or(o.CacheEntries, defaultIntentKept)},
+		logger: a.logger, site: "intents",
+	}
+	if o.CacheOff {
+		e.kept.Entries = 0
+	}
+	a.sites[e.site] = true
+	for _, g := range []struct {
+		asked    *alipayai.Asked
+		deadline time.Duration
+	}{{&e.call, e.timeout}, {&e.learn, learnTimeout}} {
+		g.asked.Gateway = &alipayai.Gateway{
+			Providers: []*upstream.Provider{p}, Breakers: a.breakers, Deadline: g.deadline, Spending: a.spending(&a.releases),
+			Observer: observer{metrics: a.metrics, monitor: a.monitor, logger: a.logger, site: e.site},
+		}
+		if err := g.asked.Gateway.Prepare(); err != nil {
+			return err
+		}
+	}
+	content := append(contentOf(e.examples), p.Name, p.BaseURL.String(), model)
+	centroids, release := acquire[intent.Centroids]("centroids", content...)
+	a.releases = append(a.releases, release)
+	e.centroids, a.intents.embedded = centroids, e
+	a.jobs = append(a.jobs, e.learnExamples)
+	return nil
+}
+
+// embed is an intent.Embed.
+func (e *embedded) embed(asked alipayai.Asked) intent.Embed {
+	return func(ctx context.Context, tenant string, texts []string) ([][]float32, error) {
+		answer, err := asked.Embed(ctx, cmp.Or(tenant, alipayai.AnonymousTenant), intent.EmbeddingsRequest(e.model, texts))
+		if err != nil {
+			return nil, err
+		}
+		return intent.ReadVectors(answer, len(texts))
+	}
+}
+
+// learnExamples embeds the examples, again and again until it has.
+func (e *embedded) learnExamples(ctx context.Context) {
+	for {
+		err := e.centroids.Learn(ctx, e.embed(e.learn), e.examples)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		e.logger.Warn("the examples of intents were not embedded; meanwhile, characters and words decide",
+			zap.Error(err), zap.Duration("again_in", learnAgain))
+		select {
+		case <-time.After(learnAgain):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// guess gives what a text of a tenant's is about, and whether it could be found out.
+func (e *embedded) guess(ctx context.Context, tenant, text string) (intent.Guess, bool) {
+	// The call has nothing of the client's but that it ends with it.
+	own, cancel := context.WithTimeout(context.Background(), e.timeout)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	kept := e.kept
+	if tenant == alipayai.AnonymousTenant {
+		kept.Entries = 0
+	}
+	g, err := e.centroids.Classify(own, e.embed(e.call), tenant, text, kept, time.Now())
+	if err != nil {
+		e.logger.Debug("an intent was not found by embeddings", zap.Error(err))
+	}
+	return g, err == nil
+}
+
+// unmarshalEmbeddings reads `embeddings <provider> [<model>]` and its block. Syntax:
+//
+//	embeddings <provider> [<model>] {
+//		timeout <duration>
+//		cache   <ttl> [<entries>] | off
+//	}
+func (o *Intents) unmarshalEmbeddings(d *caddyfile.Dispenser) error {
+	e := new(IntentEmbeddings)
+	o.Embeddings = e
+	switch given := d.RemainingArgs(); len(given) {
+	case 2:
+		e.Provider, e.Model = given[0], given[1]
+	case 1:
+		e.Provider = given[0]
+	default:
+		return errArguments
+	}
+	return block(d, "embeddings",
+		option{form: "timeout <duration>", read: duration(&e.Timeout)},
+		option{form: "cache <ttl> [<entries>], or cache off", read: cacheOption(&e.CacheTTL, &e.CacheEntries, &e.CacheOff)},
+	)
+}
