@@ -127,7 +127,7 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		if f := c.guardWhole(a); f != nil {
 			return nil, f
 		}
-		a.usage, a.model, a.ending = parsed.Usage, parsed.Model, parsed.Ending()
+		a.usage, a.model, a.ending, a.finish = parsed.Usage, parsed.Model, parsed.Ending(), parsed.FinishReason
 		if !strings.HasPrefix(resp.Header.Get("Content-Type"), jsonType[0]) {
 			a.header["Content-Type"] = jsonType // whatever it called itself
 		}

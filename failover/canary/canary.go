@@ -95,6 +95,12 @@ func (c *Canary) Arm(conversation []byte) Arm {
 	return Stable
 }
 
+// Promoted reports whether all conversations go to the candidate.
+func (c *Canary) Promoted() bool {
+	s := c.state.Load()
+	return s != nil && s.Phase == Promoted
+}
+
 // Outcome is what became of a call at its arm.
 type Outcome struct {
 	Arm Arm
