@@ -102,6 +102,8 @@ type App struct {
 	sites map[string]bool
 	// packing is what was compared of packed calls, by site.
 	packing map[string]*pack.Agreements
+	// canaries are those of the handlers, by name.
+	canaries map[string]*configuredCanary
 	// releases give back what the configuration holds of the pooled state.
 	releases []func()
 
@@ -155,6 +157,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.sites, a.packing = make(map[string]bool), make(map[string]*pack.Agreements)
+	a.canaries = make(map[string]*configuredCanary)
 	a.providers = make(map[string]*upstream.Provider, len(a.Providers))
 	credentials := newCredentialUses()
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
@@ -177,7 +180,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.openModerators(); err != nil {
 		return err
 	}
-	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}} {
+	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}, canaryCollector{a}} {
 		if err := ctx.GetMetricsRegistry().Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
