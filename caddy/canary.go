@@ -24,7 +24,7 @@ import (
 // it, and grows by steps as long as its calls do as well. Only chats take part, and none that
 // offer tools which the provider runs.
 type Canary struct {
-	// The provider of the directive to compare with. Required.
+	// The provider of the directive that is compared with. Required.
 	Stable string `json:"stable,omitempty"`
 
 	// The provider to try, which is none of the directive's. Required.
@@ -42,8 +42,8 @@ type Canary struct {
 	// `hold` leaves that to an operator. Default: `hold`
 	OnPass string `json:"on_pass,omitempty"`
 
-	// What stays with one provider: each `conversation`, or each `tenant`. Default:
-	// `conversation`
+	// What stays with one provider: each `conversation`, or each `tenant`.
+	// Default: `conversation`
 	Sticky string `json:"sticky,omitempty"`
 
 	// A header field that names the conversation. Where a call has none, its `user` does, and

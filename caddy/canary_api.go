@@ -25,16 +25,7 @@ import (
 // canaryPath is where canaries are asked for, and told what to do.
 const canaryPath = "/alipayai/canary"
 
-// canaryReport is a canary as the admin API shows it.
-type canaryReport struct {
-	Name string `json:"name"`
-	canary.Status
-	// Ran and For are how long the step has run, and has to at least.
-	Ran string `json:"ran"`
-	For string `json:"for"`
-}
-
-// canary answers GET /alipayai/canary with where all canaries are, and POST with action
+// canary answers GET /alipayai/canary with where all canaries are, by name, and POST with action
 // (promote, rollback, pause, resume or restart) and, unless there is one alone, name in its
 // query by doing that.
 func (a *adminAPI) canary(w http.ResponseWriter, r *http.Request) error {
@@ -56,10 +47,9 @@ func (a *adminAPI) canary(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("method not allowed; use GET or POST")}
 	}
-	reports := []canaryReport{}
-	for _, name := range slices.Sorted(maps.Keys(selected)) {
-		s := selected[name].Status()
-		reports = append(reports, canaryReport{Name: name, Status: s, Ran: s.Ran.Round(time.Second).String(), For: s.For.String()})
+	reports := make(map[string]canary.Status)
+	for name, c := range selected {
+		reports[name] = c.Status()
 	}
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(reports)
@@ -145,7 +135,7 @@ func runCanary(cmd *cobra.Command, args []string) error {
 		_, err = io.Copy(cmd.OutOrStdout(), resp.Body)
 		return err
 	}
-	var reports []canaryReport
+	var reports map[string]canary.Status
 	if err := json.NewDecoder(resp.Body).Decode(&reports); err != nil {
 		return fmt.Errorf("reading the gateway's answer: %w", err)
 	}
@@ -153,15 +143,17 @@ func runCanary(cmd *cobra.Command, args []string) error {
 }
 
 // writeCanaries writes the canaries as tables.
-func writeCanaries(to io.Writer, reports []canaryReport) error {
-	for _, r := range reports {
+func writeCanaries(to io.Writer, reports map[string]canary.Status) error {
+	seconds := func(n int64) time.Duration { return time.Duration(n) * time.Second }
+	for _, name := range slices.Sorted(maps.Keys(reports)) {
+		r := reports[name]
 		if !r.Known {
-			if _, err := fmt.Fprintf(to, "%s: its state is not known: the store does not answer\n", r.Name); err != nil {
+			if _, err := fmt.Fprintf(to, "%s: its state is not known: the store does not answer\n", name); err != nil {
 				return err
 			}
 			continue
 		}
-		line := fmt.Sprintf("%s: %s since %s, share %s, step %d of %d (%s of %s)", r.Name, r.Phase, r.Since.UTC().Format(time.RFC3339), percent(r.Share), r.Step, r.Steps, r.Ran, r.For)
+		line := fmt.Sprintf("%s: %s since %s, share %s, step %d of %d (%s of %s)", name, r.Phase, r.Since.UTC().Format(time.RFC3339), percent(r.Share), r.Step, r.Steps, seconds(r.Ran), seconds(r.For))
 		if r.Reason != "" {
 			line += ", by " + r.Reason
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/failover/canary"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
@@ -63,14 +64,14 @@ func (g *canaryRig) turns(at string, conversation int) (provider string, last an
 }
 
 // status is where the canary is, as a gateway's admin API has it.
-func (g *canaryRig) status(admin string) canaryReport {
+func (g *canaryRig) status(admin string) canary.Status {
 	g.t.Helper()
 	a := g.read(g.send(admin, "GET", canaryPath, ""))
-	var reports []canaryReport
+	var reports map[string]canary.Status
 	if err := json.Unmarshal([]byte(a.body), &reports); err != nil || len(reports) != 1 {
 		g.t.Fatalf("%v: %d %s", err, a.status, a.body)
 	}
-	return reports[0]
+	return reports["alipay:next"]
 }
 
 // A candidate whose version names the parameters of tools otherwise is rolled back, whatever

@@ -55,13 +55,15 @@ type Canary struct {
 	exchanging sync.Mutex // there is one exchange at a time; it holds what is below
 	number     int64
 	sending    *Counts // what may have been sent already, under number
-	err        error
-	away       atomic.Bool
+	waiting    *Counts // what came since
+	alone      *State  // what this replica makes of its own calls while the store is away; nil while it is not
+
+	away atomic.Bool
 }
 
 // New makes the part of a replica. key names the canary in the store.
 func New(store Store, key string, p Plan) *Canary {
-	return &Canary{plan: p, store: store, key: key, replica: rand.Text(), counts: new(Counts)}
+	return &Canary{plan: p, store: store, key: key, replica: rand.Text(), counts: new(Counts), waiting: new(Counts)}
 }
 
 // Conversation names a conversation, or whatever has to stay with one arm, by the hash of
@@ -167,9 +169,10 @@ func (c *Canary) Run(ctx context.Context) {
 	tick := time.NewTicker(LookEvery)
 	defer tick.Stop()
 	for {
-		_ = c.Exchange(ctx) // what fails is kept, and Err says so
+		_ = c.Exchange(ctx) // what fails is kept, and Status says so
 		select {
 		case <-ctx.Done():
+			_ = c.Exchange(context.WithoutCancel(ctx)) // the process may end
 			return
 		case <-tick.C:
 		}
@@ -177,26 +180,50 @@ func (c *Canary) Run(ctx context.Context) {
 }
 
 // Exchange brings what calls were to the store, which every replica takes its state from.
-// Where the store is away, the state stays as it is known, and what calls were is kept for
-// the next exchange.
+// Where the store is away, what calls were is kept for the next exchange, and the state stays
+// as it is known, unless this replica's own calls say that the candidate is worse.
 func (c *Canary) Exchange(ctx context.Context) error {
 	c.exchanging.Lock()
 	defer c.exchanging.Unlock()
+	c.mu.Lock()
+	recent := c.counts
+	c.counts = new(Counts)
+	c.mu.Unlock()
+	c.waiting.add(recent)
 	if c.sending == nil {
-		c.mu.Lock()
-		c.sending, c.counts = c.counts, new(Counts)
-		c.mu.Unlock()
+		c.sending, c.waiting = c.waiting, new(Counts)
 		c.number++
 	}
 	err := c.update(ctx, func(s *State, now time.Time) {
 		if s.take(c.replica, c.number, now) { // or it was there before, and the reply was lost
 			s.Look(c.plan, c.sending, now)
 		}
+		if a := c.alone; a != nil && a.Phase == RolledBack && s.Phase != Promoted && s.Phase != RolledBack {
+			s.enter(RolledBack, a.Reason, now)
+		}
 	})
-	if err == nil {
-		c.sending = nil
+	if err != nil {
+		c.lookAlone(recent)
+		return err
 	}
-	return err
+	c.sending, c.alone = nil, nil
+	return nil
+}
+
+// lookAlone looks at what this replica's calls were while the store is away. Nothing but a
+// rollback follows from it.
+func (c *Canary) lookAlone(recent *Counts) {
+	if c.alone == nil {
+		last := c.state.Load()
+		if last == nil {
+			return
+		}
+		c.alone = last.clone()
+	}
+	c.alone.Look(c.plan, recent, c.alone.Looked) // no time passes, and so no step
+	if c.alone.Phase == RolledBack {
+		c.state.Store(c.alone.clone())
+	}
 }
 
 // update changes the state in the store.
@@ -213,9 +240,6 @@ func (c *Canary) update(ctx context.Context, change func(s *State, now time.Time
 		return json.Marshal(s)
 	})
 	c.away.Store(err != nil)
-	c.mu.Lock()
-	c.err = err
-	c.mu.Unlock()
 	if err == nil {
 		c.state.Store(s)
 	}
@@ -225,16 +249,10 @@ func (c *Canary) update(ctx context.Context, change func(s *State, now time.Time
 // known gives what to begin with where the store has nothing: a store that has lost its data
 // does not make a canary begin anew that was rolled back.
 func (c *Canary) known(now time.Time) *State {
-	last := c.state.Load()
-	if last == nil {
-		return newState(now)
+	if last := c.state.Load(); last != nil {
+		return last.clone()
 	}
-	b, err := json.Marshal(last)
-	s := new(State)
-	if err != nil || json.Unmarshal(b, s) != nil {
-		return newState(now) // cannot be: it was read as JSON
-	}
-	return s
+	return newState(now)
 }
 
 // ErrState means that what the store has is no state of a canary.
@@ -246,13 +264,6 @@ func (s *State) valid() bool {
 		return len(s.Key) == sha256.Size && s.Step >= 0
 	}
 	return false
-}
-
-// Err is why the last exchange failed; nil for one that has not.
-func (c *Canary) Err() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err
 }
 
 // Action is what an operator does.
@@ -296,15 +307,16 @@ func (c *Canary) Do(ctx context.Context, a Action) error {
 // Status is what a canary is at, as this replica knows it.
 type Status struct {
 	// Known says that the store has answered at least once; the rest is zero if not.
-	Known   bool          `json:"known"`
-	Phase   Phase         `json:"phase,omitempty"`
-	Reason  string        `json:"reason,omitempty"`
-	Since   time.Time     `json:"since,omitzero"`
-	Step    int           `json:"step,omitempty"` // from 1
-	Steps   int           `json:"steps"`
-	Share   float64       `json:"share"`
-	Ran     time.Duration `json:"-"`
-	For     time.Duration `json:"-"`
+	Known  bool      `json:"known"`
+	Phase  Phase     `json:"phase,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+	Since  time.Time `json:"since,omitzero"`
+	Step   int       `json:"step,omitempty"` // from 1
+	Steps  int       `json:"steps"`
+	Share  float64   `json:"share"`
+	// Ran is how long the step has run, and For how long it has to at least, in seconds.
+	Ran     int64         `json:"ran_seconds"`
+	For     int64         `json:"for_seconds"`
 	Guards  []GuardStatus `json:"guards,omitempty"`
 	Holding bool          `json:"holding"` // the step's time is over, and a guard is inconclusive
 	// Away says that the store does not answer.
@@ -328,7 +340,7 @@ func (c *Canary) Status() Status {
 	}
 	step := min(s.Step, len(c.plan.Steps)-1)
 	out.Phase, out.Reason, out.Since, out.Share = s.Phase, s.Reason, s.Since, s.Share(c.plan)
-	out.Step, out.Ran, out.For = step+1, s.Ran, c.plan.Steps[step].For
+	out.Step, out.Ran, out.For = step+1, int64(s.Ran/time.Second), int64(c.plan.Steps[step].For/time.Second)
 	out.Holding = len(s.Inconclusive(c.plan)) > 0
 	for _, g := range c.plan.Guards {
 		e := &s.Evidence[g]

@@ -90,7 +90,7 @@ func (p Plan) Check() error {
 	last := 0.0
 	for _, s := range p.Steps {
 		if !(s.Share > last && s.Share <= 1) {
-			return errors.New("shares must grow from step to step, up to 100%")
+			return errors.New("shares must grow from step to step, from above 0% to below 100%")
 		}
 		if s.Share == 1 {
 			return errors.New("a share of 100% leaves nothing to compare with; use on_pass promote")

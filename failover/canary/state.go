@@ -83,6 +83,13 @@ func newState(now time.Time) *State {
 	return s
 }
 
+// clone copies the state, which is read by calls.
+func (s *State) clone() *State {
+	c := *s
+	c.Seen = maps.Clone(s.Seen)
+	return &c
+}
+
 // begin begins anew, with what the arms' calls were so far forgotten.
 func (s *State) begin(now time.Time) {
 	*s = State{Key: s.Key, Seen: s.Seen, Phase: Running, Since: now, Looked: now}
