@@ -131,7 +131,7 @@ func TestHostileSchemas(t *testing.T) {
 			} {
 				c.Judge(request(schema), []Call{{Name: "weather", Arguments: arguments}})
 			}
-			if took := time.Since(began); took > 10*time.Second {
+			if took := time.Since(began); took > time.Minute {
 				t.Errorf("it took %v", took)
 			}
 		})

@@ -20,7 +20,7 @@ const (
 	maxNodes  = 1000
 	maxDepth  = 64
 	// maxCost bounds one check: in about as many comparisons.
-	maxCost = 100_000
+	maxCost = 30_000
 )
 
 var (
