@@ -41,12 +41,12 @@ type Evidence struct {
 func (e *Evidence) add(t table, margin float64) {
 	if t.candidate.Trials > 0 {
 		e.Looks++
-		for i, ω := range odds {
+		for i, ratio := range odds {
 			before := e.begins()
 			if e.Looks > 1 {
 				before = logAdd(e.Worse[i], before)
 			}
-			e.Worse[i] = before + t.logWorse(ω)
+			e.Worse[i] = before + t.logWorse(ratio)
 		}
 		if e.Stable.Trials >= MinSample { // or there is nothing to go by
 			e.Well += t.logWell(e.Stable.rate(), margin)
@@ -84,25 +84,25 @@ func (e *Evidence) failed(of int) bool {
 	return e.Candidate.Trials >= MinSample && e.logWorseAll() >= math.Log(float64(of)/falseAlarm)
 }
 
-// logWorse is the logarithm of the likelihood of odds ω times the stable arm's over that of
+// logWorse is the logarithm of the likelihood of odds ratio times the stable arm's over that of
 // equal odds, given how many calls of both arms were bad: Fisher's noncentral hypergeometric
 // distribution over the central one.
-func (t table) logWorse(ω float64) float64 {
+func (t table) logWorse(ratio float64) float64 {
 	bad := t.stable.Bad + t.candidate.Bad
 	least := max(0, bad-t.stable.Trials)
 	if bad == 0 || least == min(t.candidate.Trials, bad) {
 		return 0 // it could not have come otherwise
 	}
-	return float64(t.candidate.Bad-least)*math.Log(ω) + t.logSum(1, bad, least) - t.logSum(ω, bad, least)
+	return float64(t.candidate.Bad-least)*math.Log(ratio) + t.logSum(1, bad, least) - t.logSum(ratio, bad, least)
 }
 
-// logSum is the logarithm of the sum over k of C(n,k)·C(m,bad-k)·ω^(k-least), of which the
+// logSum is the logarithm of the sum over k of C(n,k)·C(m,bad-k)·ratio^(k-least), of which the
 // first is set to 1, for n calls of the candidate and m of the stable arm.
-func (t table) logSum(ω float64, bad, least int64) float64 {
+func (t table) logSum(ratio float64, bad, least int64) float64 {
 	const big = 1e200
 	term, sum, scale := 1.0, 1.0, 0.0
 	for k := least; k < min(t.candidate.Trials, bad); k++ {
-		term *= ω * float64(t.candidate.Trials-k) * float64(bad-k) / (float64(k+1) * float64(t.stable.Trials-bad+k+1))
+		term *= ratio * float64(t.candidate.Trials-k) * float64(bad-k) / (float64(k+1) * float64(t.stable.Trials-bad+k+1))
 		if sum += term; sum > big {
 			term, sum, scale = term/big, sum/big, scale+math.Log(big)
 		}

@@ -23,7 +23,7 @@ func TestWorseIsAnEVariable(t *testing.T) {
 	for _, size := range []struct{ stable, candidate, bad int64 }{
 		{99, 1, 3}, {50, 50, 20}, {5, 40, 30}, {1000, 10, 12}, {0, 5, 2}, {5, 0, 2}, {3, 3, 6}, {4000, 2000, 900},
 	} {
-		for _, ω := range odds {
+		for _, ratio := range odds {
 			for _, true := range []float64{1, 0.5} { // the candidate's odds
 				expected, total := 0.0, math.Inf(-1)
 				lo, hi := max(0, size.bad-size.stable), min(size.candidate, size.bad)
@@ -32,10 +32,10 @@ func TestWorseIsAnEVariable(t *testing.T) {
 				}
 				for k := lo; k <= hi; k++ {
 					p := logChoose(size.candidate, k) + logChoose(size.stable, size.bad-k) + float64(k)*math.Log(true) - total
-					expected += math.Exp(p + table{Tally{size.stable, size.bad - k}, Tally{size.candidate, k}}.logWorse(ω))
+					expected += math.Exp(p + table{Tally{size.stable, size.bad - k}, Tally{size.candidate, k}}.logWorse(ratio))
 				}
 				if true == 1 && math.Abs(expected-1) > 1e-6 || expected > 1+1e-6 {
-					t.Errorf("%+v, ω %v, the candidate's odds %v: %v is expected", size, ω, true, expected)
+					t.Errorf("%+v, ratio %v, the candidate's odds %v: %v is expected", size, ratio, true, expected)
 				}
 			}
 		}
