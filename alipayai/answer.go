@@ -27,6 +27,8 @@ type Answer struct {
 	model string
 	// ending is how much of an answer a JSON answer is.
 	ending wire.Ending
+	// finish is the finish reason of a JSON answer.
+	finish string
 	// body of a JSON answer, complete; nil for a stream.
 	body *bytes.Buffer
 	// stream of an event stream whose first content has arrived.

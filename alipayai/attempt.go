@@ -127,7 +127,7 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		if f := c.guardWhole(a); f != nil {
 			return nil, f
 		}
-		a.usage, a.model, a.ending = parsed.Usage, parsed.Model, parsed.Ending()
+		a.usage, a.model, a.ending, a.finish = parsed.Usage, parsed.Model, parsed.Ending(), parsed.FinishReason
 		if c.nativeAt(p) != nil && !c.Request.Stream && a.Status == http.StatusOK { // what it is in canonical form has been looked at
 			a.body, a.native = buffer, true
 		}

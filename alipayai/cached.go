@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/failover/canary"
 )
 
 // AnswerCache gives tenants their last good answers to the same requests again.
@@ -36,6 +37,10 @@ func (c *call) answerKey() replay.Key {
 	parts := replay.AppendPart(room[:0], c.Tenant)
 	parts = replay.AppendPart(parts, string(c.Endpoint))
 	parts = replay.AppendPart(parts, body[:])
+	if t := c.trial; t != nil && t.arm == canary.Candidate {
+		parts = replay.AppendPart(parts, t.provider.Shape[:])
+		parts = replay.AppendPart(parts, t.provider.UpstreamModel(c.Request.Model))
+	}
 	for _, p := range c.g.Providers {
 		parts = replay.AppendPart(parts, p.Shape[:])
 		parts = replay.AppendPart(parts, p.UpstreamModel(c.Request.Model))

@@ -142,6 +142,8 @@ type call struct {
 	lost     wire.Usage
 	// comparison says that it is made to compare an answer of a pack.
 	comparison bool
+	// trial is the call's part in the canary; nil for none.
+	trial *trial
 
 	// What providers, sent and the answer point to.
 	providersRoom [4]*upstream.Provider

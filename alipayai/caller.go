@@ -32,6 +32,7 @@ func (c *call) Leaving(p *upstream.Provider, req *http.Request) *failure.Failure
 		return f
 	}
 	c.sending(p, req)
+	c.trial.leaving(c, p)
 	c.outcome.Attempts++
 	return nil
 }

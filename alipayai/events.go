@@ -285,6 +285,7 @@ func (s *stream) decode(event wire.Event) (wire.Chunk, error) {
 	}
 	translated, chunk, err := s.decoder.Decode(s.pending.AvailableBuffer(), event)
 	if err == nil && chunk.Failure == nil {
+		s.call.trial.collect(s.provider, translated)
 		s.give(translated, chunk.Done)
 	}
 	return chunk, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
@@ -65,6 +66,9 @@ type Gateway struct {
 	Claims *Claims
 	// Packs puts short calls together into one request; nil for never.
 	Packs *Packs
+	// Canary has a part of the conversations with one of the providers go to another; nil
+	// for none.
+	Canary *Canary
 	// Blocked remembers requests that providers have blocked; nil for not.
 	Blocked *BlockedCalls
 	// Evidence takes the records of system errors; nil for none.
@@ -165,6 +169,8 @@ type Outcome struct {
 	// logged; empty for a call that was in none.
 	Packed int
 	Pack   string
+	// Canary is the arm of the canary that the call belongs to; empty for one of none.
+	Canary string
 	// AskedAlone is why a call that was packed was asked alone after all.
 	AskedAlone string
 	// UsageEstimated says that the upstream's usage was more than the bytes of
@@ -192,7 +198,7 @@ func (g *Gateway) Prepare() error {
 			return fmt.Errorf("provider %s: profile %s signs form parameters, not OpenAI calls; use it with reverse_proxy and transport alipayai", p.Name, p.Profile.Name)
 		}
 	}
-	for _, p := range g.Providers[1:] {
+	for _, p := range append(slices.Clone(g.Providers[1:]), g.Canary.candidate()...) {
 		if first := g.Providers[0]; p.Region != first.Region && !g.AllowCrossRegion {
 			return fmt.Errorf("providers %s (region %q) and %s (region %q) would move data between regions; allow_cross_region says that this is meant",
 				first.Name, first.Region, p.Name, p.Region)
@@ -201,6 +207,9 @@ func (g *Gateway) Prepare() error {
 			return fmt.Errorf("providers %s and %s do not say where data stays; declare the region of each, or permit it to move with allow_cross_region",
 				first.Name, p.Name)
 		}
+	}
+	if err := g.Canary.check(g); err != nil {
+		return err
 	}
 	if g.MaxBody == 0 {
 		g.MaxBody = DefaultMaxBody

@@ -4,14 +4,21 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
+	"strings"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/toolcheck"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/failover/canary"
 )
 
 // settle ends the call's bookkeeping, whichever way it went.
 func (c *call) settle() {
+	c.settleTrial()
 	c.endClaim()
 	c.buffered.release()
 	c.settleSpending()
@@ -32,6 +39,96 @@ func (c *call) settle() {
 		c.exchange.Recycle()
 		c.exchange = nil
 	}
+}
+
+// trial is a call's part in a canary. The methods of a nil trial do nothing.
+type trial struct {
+	of  *Canary
+	arm canary.Arm
+	// provider is that of the arm.
+	provider     *upstream.Provider
+	conversation []byte
+	// sent is when the first request went to provider.
+	sent time.Time
+	// asked says that provider was asked, and failed what became of that; nil for an answer.
+	asked  bool
+	failed *failure.Failure
+	// tools are the tool calls of its stream.
+	tools toolcheck.Collector
+}
+
+func (t *trial) leaving(c *call, p *upstream.Provider) {
+	if t != nil && p == t.provider && t.sent.IsZero() {
+		t.sent = c.g.Now()
+	}
+}
+
+func (t *trial) tried(p *upstream.Provider, f *failure.Failure) {
+	if t != nil && p == t.provider {
+		t.asked, t.failed = true, f
+	}
+}
+
+func (t *trial) collect(p *upstream.Provider, events []byte) {
+	if t != nil && p == t.provider && t.of.Tools != nil {
+		t.tools.Add(events)
+	}
+}
+
+// settleTrial tells the canary what became of the call at its arm.
+func (c *call) settleTrial() {
+	t := c.trial
+	if t == nil || !t.asked {
+		return
+	}
+	o := canary.Outcome{Arm: t.arm, Conversation: t.conversation}
+	switch f := t.failed; {
+	case f == nil:
+		if c.outcome.Status >= http.StatusBadRequest && c.outcome.Code == "" { // it asks for payment
+			return
+		}
+		c.judgeAnswer(&o)
+	case f.ClientGone || !f.AtProvider():
+		return // nothing is known of it
+	case f.Class == failure.Blocked:
+		o.Blocked = true
+	default:
+		o.Failed = true
+	}
+	t.of.Trial.Record(o)
+}
+
+// judgeAnswer judges the answer that the call's arm has begun.
+func (c *call) judgeAnswer(o *canary.Outcome) {
+	t, s, a := c.trial, c.answer.stream, &c.answer
+	if c.outcome.FirstByte > 0 && !t.sent.IsZero() {
+		o.FirstContent = c.Began.Add(c.outcome.FirstByte).Sub(t.sent)
+	}
+	finish := a.finish
+	if s != nil {
+		finish = s.finish
+		o.Failed = s.broken != nil && !s.broken.ClientGone
+		if !s.done {
+			return
+		}
+	}
+	class, _ := failure.FinishClass(finish)
+	o.Blocked = class == failure.Blocked || strings.EqualFold(finish, "content_filter")
+	if t.of.Tools == nil || !c.Request.HasTools {
+		return
+	}
+	calls := t.tools.Calls()
+	switch {
+	case s != nil || a.body == nil:
+	case upstream.IsEventStream(a.header):
+		var whole toolcheck.Collector
+		whole.Add(a.body.Bytes())
+		calls = whole.Calls()
+	default:
+		calls = toolcheck.CallsOf(a.body.Bytes())
+	}
+	o.HasToolCalls = len(calls) > 0
+	o.BrokenToolCall = t.of.Tools.Judge(c.Request.Body, calls) != toolcheck.None
 }
 
 // endClaim ends the claim: with the answer if there is one, open for another try

@@ -26,6 +26,7 @@ func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) 
 	for i, p := range providers {
 		before := c.outcome.Attempts
 		a, f := c.try(p, i < len(providers)-1 && c.class() != ClassMoney)
+		c.trial.tried(p, f)
 		if f == nil {
 			return a, nil
 		}

@@ -92,6 +92,7 @@ func (w *watch) look() {
 			}
 		}
 	}
+	a.watchCanaries(wrong)
 	if a.ledger != nil && a.ledger.Err() != nil {
 		a.monitor.Ledger(false, a.ledger.path)
 	}

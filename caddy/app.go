@@ -104,6 +104,8 @@ type App struct {
 	sites map[string]bool
 	// packing is what was compared of packed calls, by site.
 	packing map[string]*pack.Agreements
+	// canaries are those of the handlers, by name.
+	canaries map[string]*configuredCanary
 	// releases give back what the configuration holds of the pooled state.
 	releases []func()
 
@@ -158,6 +160,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.keepers = make(map[string]*calendar.Keeper)
 	a.sites, a.packing = make(map[string]bool), make(map[string]*pack.Agreements)
+	a.canaries = make(map[string]*configuredCanary)
 	a.providers = make(map[string]*upstream.Provider, len(a.Providers))
 	credentials := newCredentialUses()
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
@@ -183,7 +186,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.openEmbeddings(); err != nil {
 		return fmt.Errorf("intents: embeddings: %w", err)
 	}
-	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}, keyCollector{a.keepers}} {
+	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}, keyCollector{a.keepers}, canaryCollector{a}} {
 		if err := ctx.GetMetricsRegistry().Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}

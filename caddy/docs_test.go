@@ -97,8 +97,8 @@ var (
 		"Idempotency": "Directive `alipayai_proxy`", "Pack": "Directive `alipayai_proxy`", "KeyCalendar": "Calendar of the keys", "TenantLimit": "Directive `alipayai_proxy`",
 		"KeysAuth": "Directive `alipayai_auth`", "SigningTransport": "`transport alipayai` of `reverse_proxy`",
 		"Moderator": "Option `moderator`", "ModeratorModel": "Option `moderator`", "Moderate": "Directive `alipayai_moderate`",
-		"RememberBlocked": "Directive `alipayai_proxy`",
-		"Intents":         "Option `intents`", "IntentEmbeddings": "Option `intents`", "MatchCall": "Matcher `alipayai`",
+		"RememberBlocked": "Directive `alipayai_proxy`", "Canary": "Directive `alipayai_proxy`", "CanaryStep": "Directive `alipayai_proxy`",
+		"Intents": "Option `intents`", "IntentEmbeddings": "Option `intents`", "MatchCall": "Matcher `alipayai`",
 		"SandboxHandler": "Directive `alipayai_sandbox`", "SandboxApp": "Directive `alipayai_sandbox`",
 	}
 	sectionsOf = map[string][]string{
@@ -117,6 +117,7 @@ var (
 		"proxy_caddyfile.go":     {"Directive `alipayai_proxy`"},
 		"pack.go":                {"Directive `alipayai_proxy`"},
 		"calendar.go":            {"Calendar of the keys"},
+		"canary.go":              {"Directive `alipayai_proxy`"},
 		"handlers_caddyfile.go":  {"Directive `alipayai_auth`", "Directive `alipayai_sandbox`", "`transport alipayai` of `reverse_proxy`"},
 	}
 )

@@ -76,6 +76,7 @@ func parseSandbox(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		requests_per_second   <number>|unlimited
 //		models                <names...>
 //		variant               <names...>
+//		api_version           1|2
 //	}
 func (h *SandboxHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
@@ -104,6 +105,7 @@ func (h *SandboxHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		})},
 		option{form: "models <names...>", read: list(&h.Models)},
 		option{form: "variant <names...>, as variant hex paths", read: list(&h.Variants)},
+		option{form: "api_version 1|2", read: number(&h.APIVersion)},
 	)
 }
 

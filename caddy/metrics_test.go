@@ -38,6 +38,8 @@ func (g *rig) scrape() map[string]string {
 		"caddy_alipayai_pack_calls":                 "provider",
 		"caddy_alipayai_packed_asked_alone_total":   "provider reason",
 		"caddy_alipayai_pack_comparisons_total":     "provider result",
+		"caddy_alipayai_canary_share":               "canary",
+		"caddy_alipayai_canary_calls_total":         "arm canary guard result",
 		"caddy_alipayai_evidence_total":             "result",
 		"caddy_alipayai_alerts_total":               "kind result sink",
 	}

@@ -154,6 +154,9 @@ func (o loggedOutcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if o.Pack != "" {
 		enc.AddString("pack", o.Pack)
 	}
+	if o.Canary != "" {
+		enc.AddString("canary", o.Canary)
+	}
 	if o.AskedAlone != "" {
 		enc.AddString("asked_alone", o.AskedAlone)
 	}

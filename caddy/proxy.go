@@ -79,6 +79,9 @@ type Proxy struct {
 	// How short calls are put together into one request. Default: they are not.
 	Pack *Pack `json:"pack,omitempty"`
 
+	// Tries another provider beside one of these. Default: none.
+	Canary *Canary `json:"canary,omitempty"`
+
 	// What becomes of a request that a provider has blocked. Default: see its fields.
 	RememberBlocked *RememberBlocked `json:"remember_blocked,omitempty"`
 
@@ -168,6 +171,9 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := h.provisionPacks(app, site, o); err != nil {
+		return err
+	}
+	if err := h.provisionCanary(app); err != nil {
 		return err
 	}
 	if err := h.provisionSpending(app); err != nil {

@@ -36,6 +36,12 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			verify         <percent> | off
 //			agreement      <percent>
 //		}
+//		canary <stable> <candidate> {
+//			share   <percent> <duration>
+//			guard   <names...>
+//			on_pass promote|hold
+//			sticky  conversation [<header>] | tenant
+//		}
 //		remember_blocked <ttl> | off
 //		limit      <tenant>|* {
 //			requests_per_second <number>
@@ -66,6 +72,7 @@ func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{form: "cached_answer [first] <ttl>, as cached_answer 24h", read: h.unmarshalCachedAnswer},
 		option{form: "idempotency <ttl>, or idempotency off", read: h.unmarshalIdempotency},
 		option{form: "pack { ... }", read: h.unmarshalPack},
+		option{form: "canary <stable> <candidate> { ... }", read: h.unmarshalCanary},
 		option{form: "remember_blocked <ttl>, or remember_blocked off", read: h.unmarshalRememberBlocked},
 		option{form: "limit <tenant>|* { ... }", read: h.unmarshalLimit, repeats: true},
 		option{form: "weight <tenant>|* <number>", read: h.unmarshalWeight, repeats: true},

@@ -66,6 +66,10 @@ type SandboxHandler struct {
 	// `skew`, `envelope`, `error_names` and `token_answer`. Only format `openai` has them. Default: none.
 	Variants []string `json:"variants,omitempty"`
 
+	// The version of the API, `1` or `2`, which makes a mistake as updates of models do: where
+	// it calls a tool, the parameters have other names. Default: `1`
+	APIVersion int `json:"api_version,omitempty"`
+
 	// Tells simulators with the same options apart: those with the same name
 	// and options are one, with one set of tokens, faults and statistics, and
 	// live on through a reload. Default: none.
@@ -134,6 +138,7 @@ func (h *SandboxHandler) Provision(ctx caddy.Context) error {
 		RotateRefreshTokens: h.RotateRefreshTokens,
 		RequestsPerSecond:   h.RequestsPerSecond,
 		Models:              h.Models,
+		APIVersion:          h.APIVersion,
 	}
 	for _, variant := range h.Variants {
 		config.Variants = append(config.Variants, sandbox.Variant(variant))

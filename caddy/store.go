@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/failover/canary"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -45,6 +46,8 @@ type store interface {
 	ledger(sealing *seal.Seal, zone *time.Location) *ledger.Shared
 	// budgets makes the store of budgets that replicas share; nil where they share none.
 	budgets() *budget.Redis
+	// canaries keeps the states of canaries; in that file where replicas share nothing.
+	canaries(file string) canary.Store
 	// tokens is where replicas share the access token of that name; nil where they
 	// share none.
 	tokens(sealing *seal.Seal, name string) token.Share

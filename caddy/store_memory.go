@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/failover/canary"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -60,6 +61,9 @@ func (*memoryStore) ledger(*seal.Seal, *time.Location) *ledger.Shared { return n
 
 // budgets implements store: each process counts its own.
 func (*memoryStore) budgets() *budget.Redis { return nil }
+
+// canaries implements store: the processes of one folder have them in common.
+func (*memoryStore) canaries(file string) canary.Store { return canary.File{Path: file} }
 
 // tokens implements store: each process fetches its own.
 func (*memoryStore) tokens(*seal.Seal, string) token.Share { return nil }

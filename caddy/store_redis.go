@@ -23,6 +23,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/failover/canary"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -83,6 +84,9 @@ func (s *redisStore) ledger(sealing *seal.Seal, zone *time.Location) *ledger.Sha
 
 // budgets implements store.
 func (s *redisStore) budgets() *budget.Redis { return budget.NewRedis(s.client, s.replicas) }
+
+// canaries implements store.
+func (s *redisStore) canaries(string) canary.Store { return canary.NewRedis(s.client) }
 
 // tokens implements store.
 func (s *redisStore) tokens(sealing *seal.Seal, name string) token.Share {

@@ -43,7 +43,10 @@ const usagePath = "/alipayai/usage"
 
 // Routes implements caddy.AdminRouter.
 func (a *adminAPI) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: usagePath, Handler: caddy.AdminHandlerFunc(a.usage)}}
+	return []caddy.AdminRoute{
+		{Pattern: usagePath, Handler: caddy.AdminHandlerFunc(a.usage)},
+		{Pattern: canaryPath, Handler: caddy.AdminHandlerFunc(a.canary)},
+	}
 }
 
 // usage answers GET /alipayai/usage. Its query has by (tenant, provider, model or day;

@@ -4,4 +4,6 @@
 //
 // Budgets and breakers hold history only. The rules come with every call, so
 // that a reload can change them without forgetting what has happened.
+//
+// Package canary, within it, is the policy of trying a provider beside another.
 package failover

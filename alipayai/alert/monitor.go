@@ -147,6 +147,12 @@ func (m *Monitor) Ledger(ok bool, file string) {
 	m.alerter.Resolve(LedgerFailing, file, "the ledger is written again")
 }
 
+// Canary says that a kind of alert holds of a canary, or of a step of one.
+func (m *Monitor) Canary(kind Kind, about, summary string) { m.alerter.Raise(kind, about, summary) }
+
+// CanaryOver says that it holds no more.
+func (m *Monitor) CanaryOver(kind Kind, about string) { m.alerter.Resolve(kind, about, "this is over") }
+
 // hold keeps the subject firing at least until then. Each monitor waits for what was
 // reported to itself; the one with the latest report, of any configuration, resolves
 // the alert. The state is locked.

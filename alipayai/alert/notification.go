@@ -32,6 +32,19 @@ const (
 	KeyRefused Kind = "key_refused"
 	// KeyCheckFailing: a provider did not take a key when it was asked last.
 	KeyCheckFailing Kind = "key_check_failing"
+	// CanaryStep: a canary takes a step. Its provider is the canary with the step's number.
+	CanaryStep Kind = "canary_step"
+	// CanaryInconclusive: a step's time is over, and not every guard has passed. Its provider
+	// is the canary, and so it is for the kinds below.
+	CanaryInconclusive Kind = "canary_inconclusive"
+	// CanaryPassed: an operator has to promote a candidate, or roll it back.
+	CanaryPassed Kind = "canary_passed"
+	// CanaryPromoted: all conversations go to a candidate.
+	CanaryPromoted Kind = "canary_promoted"
+	// CanaryRolledBack: a guard, or an operator, has taken a candidate's conversations back.
+	CanaryRolledBack Kind = "canary_rolled_back"
+	// CanaryUnkept: the store of a canary's state does not answer.
+	CanaryUnkept Kind = "canary_unkept"
 	// Throttled: a provider takes fewer requests than its limit says.
 	Throttled Kind = "throttled"
 )
@@ -42,8 +55,10 @@ func (k Kind) Severity() string {
 	switch k {
 	case AllProvidersFailing:
 		return "critical"
-	case Throttled, PackingStopped, KeyExpiring:
+	case Throttled, PackingStopped, KeyExpiring, CanaryInconclusive, CanaryPassed:
 		return "warning"
+	case CanaryStep, CanaryPromoted:
+		return "info"
 	default:
 		return "error"
 	}

@@ -93,6 +93,17 @@ func (f *Failure) FallsOver() bool {
 	}
 }
 
+// AtProvider reports whether f is the provider's: what it has answered, that it has not, or
+// that it could not be asked. What the gateway rejects by itself says nothing of a provider.
+func (f *Failure) AtProvider() bool {
+	switch f.Code {
+	case CodeTimeout, CodeUnreachable, CodeMalformed, CodeTruncated, CodeResponseTooLarge, CodeRedirect, CodeBadSignature,
+		CodeTokenUnavailable, CodeSigningFailed, CodeUnsupported:
+		return true
+	}
+	return f.FromUpstream
+}
+
 // OverBudget reports whether the tenant's budget does not permit the call.
 func (f *Failure) OverBudget() bool { return f.Code == CodeTenantBudget && !f.FromUpstream }
 

@@ -79,6 +79,9 @@ func (c *call) answer(q *ask) answer {
 	}
 	if t := q.wantedTool(c.marks.text); t != nil {
 		a.function, a.arguments = t.name, instance(t.schema, c.marks.text)
+		if c.srv.cfg.APIVersion == 2 {
+			a.arguments = renamed(a.arguments)
+		}
 		a.end = endsInCall
 		a.answerTokens = countTokens(a.arguments)
 		return a

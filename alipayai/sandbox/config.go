@@ -89,6 +89,10 @@ type Config struct {
 	// Variants are the ways in which the API departs from what doc.go says of it.
 	// Only format OpenAI has them. Default none.
 	Variants []Variant
+	// APIVersion is 1 unless set. Version 2 makes a mistake, as updates of models do: where it
+	// calls a tool, the parameters have other names, with _v2 behind them. Everything else is
+	// the same in both.
+	APIVersion int
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 	// OnRequest, when set, sees every request to the API and its token endpoints
@@ -143,6 +147,12 @@ func (cfg Config) withDefaults() (Config, error) {
 		if m == "" {
 			return cfg, fmt.Errorf("%w: Models[%d] is empty", ErrConfig, i)
 		}
+	}
+	if cfg.APIVersion == 0 {
+		cfg.APIVersion = 1
+	}
+	if cfg.APIVersion != 1 && cfg.APIVersion != 2 {
+		return cfg, fmt.Errorf("%w: APIVersion %d: want 1 or 2", ErrConfig, cfg.APIVersion)
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

@@ -138,7 +138,8 @@
 //
 // An answer repeats the prompt (the last message of the user), so that crossed
 // answers show, and says how many images came. With tools, a prompt that names a
-// function or says "use the tool", or a tool_choice, gets a tool call. Marks in
+// function or says "use the tool", or a tool_choice, gets a tool call, in version 2 of
+// [Config.APIVersion] with parameters that are named otherwise. Marks in
 // the prompt shape the answer, and are no part of what is repeated:
 //
 //	[[events:50]]         exactly 50 content events in a stream, a thought among them

@@ -177,3 +177,16 @@ func (s *schema) string(prompt string) string {
 	}
 	return string(text)
 }
+
+// renamed gives the members of an object other names, as [Config.APIVersion] has it.
+func renamed(object string) string {
+	var members map[string]json.RawMessage
+	if json.Unmarshal([]byte(object), &members) != nil {
+		return object // of no object
+	}
+	other := make(map[string]json.RawMessage, len(members))
+	for name, value := range members {
+		other[name+"_v2"] = value
+	}
+	return string(mustJSON(other))
+}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -56,6 +57,46 @@ func (r Request) Texts() []Text {
 	})
 	return t.found
 }
+
+// Opening gives how the conversation begins, by which its later requests can be recognised: role and content, as written,
+// of the messages up to the first one of the user. It is empty where there is none, and for a request without messages.
+func (r Request) Opening() (opening []string) {
+	s := newScanner(r.Body, Limits{})
+	defer s.release()
+	found := false
+	// The body was accepted when the request was parsed, so that the only error is errFound.
+	_ = s.document(func(name []byte) error {
+		if string(name) != "messages" || !s.is('[') {
+			_, err := s.skip()
+			return err
+		}
+		return s.array(func() error {
+			role, content := "", ""
+			err := s.eachMember(func(name []byte) error {
+				v, err := s.raw()
+				switch string(name) {
+				case "role":
+					role = string(v)
+				case "content":
+					content = string(v)
+				}
+				return err
+			})
+			opening = append(opening, role, content)
+			if found = found || err == nil && equals(jsontext.Value(role), "user"); found {
+				return errFound
+			}
+			return err
+		})
+	})
+	if !found {
+		return nil
+	}
+	return opening
+}
+
+// errFound ends a walk that has what it looked for.
+var errFound = errors.New("found")
 
 // texts collects texts.
 type texts struct {

@@ -38,6 +38,7 @@ var rooms = map[string]room{
 	"signer":           {},
 	"limiter":          {imports: []string{"internal/redisstore"}},
 	"failover":         {imports: []string{"internal/redisstore"}},
+	"failover/canary":  {imports: []string{"internal/redisstore"}},
 	"alipayai/wire":    {},
 	"alipayai/sandbox": {},
 	// How requests leave, and what must not leave.
@@ -61,9 +62,10 @@ var rooms = map[string]room{
 	"alipayai/ledger": {imports: []string{"alipayai/price", "internal/redisstore", "internal/seal"}},
 	"alipayai/budget": {imports: []string{"alipayai/price", "internal/redisstore"}},
 	// Capabilities of a call, which do not know each other.
-	"alipayai/pack":   {imports: []string{"alipayai/wire"}},
-	"alipayai/intent": {imports: []string{"internal/expiring"}},
-	"alipayai":        {imports: append(slices.Clip(domain), "alipayai/upstream", "alipayai/pack", "alipayai/moderate")},
+	"alipayai/pack":      {imports: []string{"alipayai/wire"}},
+	"alipayai/toolcheck": {},
+	"alipayai/intent":    {imports: []string{"internal/expiring"}},
+	"alipayai":           {imports: append(slices.Clip(domain), "alipayai/upstream", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate")},
 	// What operators ask a provider.
 	"alipayai/doctor": {imports: []string{
 		"signer", "limiter", "alipayai/upstream", "alipayai/failure", "alipayai/token", "alipayai/credentials", "alipayai/wire",
@@ -87,10 +89,10 @@ var rooms = map[string]room{
 var (
 	// domain is what a call is made of.
 	domain = []string{
-		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
+		"signer", "limiter", "failover", "failover/canary", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
 		"alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/price", "alipayai/ledger", "alipayai/budget",
 	}
-	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/moderate", "alipayai/intent", "alipayai/holds", "alipayai/door", "alipayai/calendar", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/expiring", "internal/filewatch", "internal/redisstore", "internal/seal")
+	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate", "alipayai/intent", "alipayai/holds", "alipayai/door", "alipayai/calendar", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/expiring", "internal/filewatch", "internal/redisstore", "internal/seal")
 )
 
 // topLevel names what may stand at the top of the repository besides dotfiles,

@@ -1,0 +1,174 @@
+package alipayai_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/toolcheck"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/failover/canary"
+)
+
+// newTrial makes a canary of all guards, promoted where the candidate shall get all.
+func newTrial(t *testing.T, promoted bool) *canary.Canary {
+	t.Helper()
+	k := canary.New(canary.File{Path: filepath.Join(t.TempDir(), "canary.db")}, "k", canary.Plan{
+		Steps:  []canary.Step{{Share: 0.5, For: time.Hour}},
+		Guards: []canary.Guard{canary.Errors, canary.ToolCalls, canary.Blocked, canary.LatencyP95},
+	})
+	if err := k.Exchange(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if promoted {
+		if err := k.Do(t.Context(), canary.Promote); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return k
+}
+
+// withCanary tries a second simulator.
+func withCanary(t *testing.T, k *canary.Canary, cfg sandbox.Config) (*sandbox.Server, func(*alipayai.Gateway)) {
+	t.Helper()
+	cfg.RequestsPerSecond = -1
+	sim, err := sandbox.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(sim)
+	t.Cleanup(server.Close)
+	p := simProvider(t, server.URL)
+	p.Name, p.Region = "next", "cn"
+	if err := p.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	return sim, func(g *alipayai.Gateway) {
+		g.Providers[0].Region = "cn"
+		g.Canary = &alipayai.Canary{Trial: k, Stable: g.Providers[0], Candidate: p, Tools: new(toolcheck.Checker)}
+	}
+}
+
+const weatherTool = `,"tools":[{"type":"function","function":{"name":"weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}}]`
+
+// What becomes of a call at its arm is counted for the guards that it concerns.
+func TestCanaryJudgesCalls(t *testing.T) {
+	for name, tt := range map[string]struct {
+		version int
+		prompt  string
+		stream  bool
+		tools   bool
+		want    map[canary.Guard]canary.Tally
+	}{
+		"an answer":                {1, "hello", false, false, map[canary.Guard]canary.Tally{canary.Errors: {Trials: 1}, canary.Blocked: {Trials: 1}}},
+		"a stream":                 {1, "hello", true, false, map[canary.Guard]canary.Tally{canary.Errors: {Trials: 1}, canary.Blocked: {Trials: 1}}},
+		"a tool call":              {1, "use the tool", false, true, map[canary.Guard]canary.Tally{canary.Errors: {Trials: 1}, canary.Blocked: {Trials: 1}, canary.ToolCalls: {Trials: 1}}},
+		"a tool call in a stream":  {1, "use the tool", true, true, map[canary.Guard]canary.Tally{canary.Errors: {Trials: 1}, canary.Blocked: {Trials: 1}, canary.ToolCalls: {Trials: 1}}},
+		"a broken one":             {2, "use the tool", false, true, map[canary.Guard]canary.Tally{canary.Errors: {Trials: 1}, canary.Blocked: {Trials: 1}, canary.ToolCalls: {Trials: 1, Bad: 1}}},
+		"a broken one in a stream": {2, "use the tool", true, true, map[canary.Guard]canary.Tally{canary.Errors: {Trials: 1}, canary.Blocked: {Trials: 1}, canary.ToolCalls: {Trials: 1, Bad: 1}}},
+		"no call, with tools":      {2, "hello", false, true, map[canary.Guard]canary.Tally{canary.Errors: {Trials: 1}, canary.Blocked: {Trials: 1}}},
+		"a system error":           {1, "[[fault:system_error_200]]", false, false, map[canary.Guard]canary.Tally{canary.Errors: {Trials: 1, Bad: 1}, canary.Blocked: {Trials: 1}}},
+		"a stream that breaks off": {1, "[[events:20]] [[fault:cut=5]]", true, false, map[canary.Guard]canary.Tally{canary.Errors: {Trials: 1, Bad: 1}, canary.Blocked: {Trials: 1}}},
+		"a compliance block":       {1, "predict future income", false, false, map[canary.Guard]canary.Tally{canary.Errors: {Trials: 1}, canary.Blocked: {Trials: 1, Bad: 1}}},
+		"filtered":                 {1, "[[fault:finish_reason=content_filter]] hello", false, false, map[canary.Guard]canary.Tally{canary.Errors: {Trials: 1}, canary.Blocked: {Trials: 1, Bad: 1}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newTrial(t, true)
+			_, edit := withCanary(t, k, sandbox.Config{APIVersion: tt.version, Mode: sandbox.Production})
+			r := newRig(t, sandbox.Config{}, edit)
+			tools := ""
+			if tt.tools {
+				tools = weatherTool
+			}
+			body := fmt.Sprintf(`{"model":"alipay-fin-1","messages":[{"role":"user","content":%q}],"stream":%v%s}`, tt.prompt, tt.stream, tools)
+			resp, err := r.client.Post(r.url+chatPath, "application/json", strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			readAll(resp)
+			if o := <-r.seen.settled; o.Canary != "candidate" {
+				t.Errorf("the arm is %q", o.Canary)
+			}
+			for _, g := range []canary.Guard{canary.Errors, canary.ToolCalls, canary.Blocked} {
+				if got := k.Totals()[g]; got[canary.Candidate] != tt.want[g] || got[canary.Stable].Trials != 0 {
+					t.Errorf("%s: %+v, want %+v of the candidate alone", g, got, tt.want[g])
+				}
+			}
+		})
+	}
+}
+
+func readAll(resp *http.Response) {
+	defer resp.Body.Close()
+	buffer := make([]byte, 4096)
+	for {
+		if _, err := resp.Body.Read(buffer); err != nil {
+			return
+		}
+	}
+}
+
+// Whatever the candidate fails at, the stable provider answers.
+func TestCanaryFallsBackToStable(t *testing.T) {
+	k := newTrial(t, true)
+	sim, edit := withCanary(t, k, sandbox.Config{})
+	r := newRig(t, sandbox.Config{}, edit)
+	if err := sim.SetFaults(sandbox.Fault{Kind: sandbox.SystemError500}); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := r.client.Post(r.url+chatPath, "application/json", strings.NewReader(chatBody("hello")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	readAll(resp)
+	if resp.StatusCode != http.StatusOK || resp.Header.Get(alipayai.HeaderProvider) != "alipay" || resp.Header.Get(alipayai.HeaderReason) != "system_error" {
+		t.Errorf("%d %v", resp.StatusCode, resp.Header)
+	}
+	if got := k.Totals()[canary.Errors]; got[canary.Stable].Trials != 0 {
+		t.Errorf("a call that fell back counts for the stable arm: %+v", got)
+	}
+}
+
+// Embeddings stay with the stable provider until the candidate is promoted.
+func TestCanaryAndEmbeddings(t *testing.T) {
+	for promoted, want := range map[bool]string{false: "alipay", true: "next"} {
+		k := newTrial(t, promoted)
+		_, edit := withCanary(t, k, sandbox.Config{})
+		r := newRig(t, sandbox.Config{}, edit)
+		for i := range 8 {
+			resp, err := r.client.Post(r.url+"/v1/embeddings", "application/json", strings.NewReader(fmt.Sprintf(`{"model":"alipay-embed-1","input":"%d"}`, i)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			readAll(resp)
+			if got := resp.Header.Get(alipayai.HeaderProvider); got != want {
+				t.Errorf("promoted %v: embedded by %s", promoted, got)
+			}
+		}
+	}
+}
+
+// A canary that cannot be is refused.
+func TestCanaryIsRefused(t *testing.T) {
+	for want, edit := range map[string]func(*alipayai.Gateway){
+		"no meaning for class money":      func(g *alipayai.Gateway) { g.Class = alipayai.ClassMoney },
+		"is none of the providers here":   func(g *alipayai.Gateway) { g.Canary.Stable = &upstream.Provider{Name: "other"} },
+		"take it out":                     func(g *alipayai.Gateway) { g.Providers = append(g.Providers, g.Canary.Candidate) },
+		"would move data between regions": func(g *alipayai.Gateway) { g.Canary.Candidate.Region = "us" },
+	} {
+		_, with := withCanary(t, newTrial(t, false), sandbox.Config{})
+		p := simProvider(t, "http://127.0.0.1:1")
+		g := &alipayai.Gateway{Providers: []*upstream.Provider{p}}
+		with(g)
+		edit(g)
+		if err := g.Prepare(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package alipaycaddy
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-alipayai/gateway/failover/canary"
+)
+
+// canaryPath is where canaries are asked for, and told what to do.
+const canaryPath = "/alipayai/canary"
+
+// canary answers GET /alipayai/canary with where all canaries are, by name, and POST with action
+// (promote, rollback, pause, resume or restart) and, unless there is one alone, name in its
+// query by doing that.
+func (a *adminAPI) canary(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	var canaries map[string]*configuredCanary
+	if a.app != nil {
+		canaries = a.app.canaries
+	}
+	selected, err := selectCanaries(canaries, q.Get("name"))
+	if err != nil {
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: err}
+	}
+	switch r.Method {
+	case http.MethodGet:
+	case http.MethodPost:
+		if err := doCanary(r.Context(), selected, canary.Action(q.Get("action"))); err != nil {
+			return err
+		}
+	default:
+		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("method not allowed; use GET or POST")}
+	}
+	reports := make(map[string]canary.Status)
+	for name, c := range selected {
+		reports[name] = c.Status()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(reports)
+}
+
+// selectCanaries gives the canary of that name, and all for none.
+func selectCanaries(all map[string]*configuredCanary, name string) (map[string]*configuredCanary, error) {
+	switch c := all[name]; {
+	case len(all) == 0:
+		return nil, errors.New("no canary is configured")
+	case name == "":
+		return all, nil
+	case c == nil:
+		return nil, fmt.Errorf("canary %q is not configured; use %s", name, strings.Join(slices.Sorted(maps.Keys(all)), ", "))
+	default:
+		return map[string]*configuredCanary{name: c}, nil
+	}
+}
+
+func doCanary(ctx context.Context, selected map[string]*configuredCanary, action canary.Action) error {
+	if len(selected) > 1 {
+		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf("name one of the canaries: %s", strings.Join(slices.Sorted(maps.Keys(selected)), ", "))}
+	}
+	for _, c := range selected {
+		err := c.Do(ctx, action)
+		switch {
+		case errors.Is(err, canary.ErrAction):
+			return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf("%w; use promote, rollback, pause while it runs, resume while it is paused, or restart", err)}
+		case err != nil:
+			return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: fmt.Errorf("the canary's state cannot be changed: %w", err)}
+		}
+	}
+	return nil
+}
+
+// canaryCommand makes `alipayai canary`.
+func canaryCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "canary", Short: "Shows where canaries are, promotes their candidates and rolls them back"}
+	group(cmd)
+	for _, c := range []struct{ use, short string }{
+		{"status", "Prints where the canaries are, and what their guards say"},
+		{"promote", "Sends all conversations to the candidate"},
+		{"rollback", "Sends none to the candidate"},
+		{"pause", "Keeps the share as it is; guards still roll back"},
+		{"resume", "Goes on with the step of a canary that was paused"},
+		{"restart", "Begins with the first step again, and forgets what calls were"},
+	} {
+		sub := &cobra.Command{Use: c.use + " [<stable>:<candidate>]", Short: c.short, Args: cobra.MaximumNArgs(1), RunE: runCanary}
+		f := sub.Flags()
+		f.String("address", "", "the admin API's address (default: the configuration's, or "+caddy.DefaultAdminListen+")")
+		f.String("config", "", "the configuration that says where the admin API is")
+		f.String("adapter", "", "the configuration's adapter")
+		f.String("format", "table", "table or json")
+		cmd.AddCommand(sub)
+	}
+	return cmd
+}
+
+// runCanary asks the gateway that runs.
+func runCanary(cmd *cobra.Command, args []string) error {
+	flag := func(name string) string { return cmd.Flags().Lookup(name).Value.String() }
+	if format := flag("format"); format != "table" && format != "json" {
+		return fmt.Errorf("format %q is unknown; use table or json", format)
+	}
+	address, err := caddycmd.DetermineAdminAPIAddress(flag("address"), nil, flag("config"), flag("adapter"))
+	if err != nil {
+		return err
+	}
+	query, method := make(url.Values), http.MethodGet
+	if action := cmd.Name(); action != "status" {
+		method = http.MethodPost
+		query.Set("action", action)
+	}
+	if len(args) > 0 {
+		query.Set("name", args[0])
+	}
+	resp, err := caddycmd.AdminAPIRequest(address, method, canaryPath+"?"+query.Encode(), nil, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if flag("format") == "json" {
+		_, err = io.Copy(cmd.OutOrStdout(), resp.Body)
+		return err
+	}
+	var reports map[string]canary.Status
+	if err := json.NewDecoder(resp.Body).Decode(&reports); err != nil {
+		return fmt.Errorf("reading the gateway's answer: %w", err)
+	}
+	return writeCanaries(cmd.OutOrStdout(), reports)
+}
+
+// writeCanaries writes the canaries as tables.
+func writeCanaries(to io.Writer, reports map[string]canary.Status) error {
+	seconds := func(n int64) time.Duration { return time.Duration(n) * time.Second }
+	for _, name := range slices.Sorted(maps.Keys(reports)) {
+		r := reports[name]
+		if !r.Known {
+			if _, err := fmt.Fprintf(to, "%s: its state is not known: the store does not answer\n", name); err != nil {
+				return err
+			}
+			continue
+		}
+		line := fmt.Sprintf("%s: %s since %s, share %s, step %d of %d (%s of %s)", name, r.Phase, r.Since.UTC().Format(time.RFC3339), percent(r.Share), r.Step, r.Steps, seconds(r.Ran), seconds(r.For))
+		if r.Reason != "" {
+			line += ", by " + r.Reason
+		}
+		if r.Holding {
+			line += ", held: not every guard has passed"
+		}
+		if r.Away {
+			line += ", the store does not answer"
+		}
+		if _, err := fmt.Fprintln(to, line); err != nil {
+			return err
+		}
+		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+		_, _ = fmt.Fprintln(table, "  GUARD\tVERDICT\tSTABLE BAD\tOF\tCANDIDATE BAD\tOF")
+		for _, g := range r.Guards {
+			_, _ = fmt.Fprintf(table, "  %s\t%s\t%d\t%d\t%d\t%d\n", g.Guard, cmp.Or(g.Verdict, "-"), g.Stable.Bad, g.Stable.Trials, g.Candidate.Bad, g.Candidate.Trials)
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

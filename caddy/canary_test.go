@@ -1,0 +1,194 @@
+package alipaycaddy
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/failover/canary"
+	"github.com/caddy-alipayai/gateway/internal/redistest"
+)
+
+// canaryRig has a third simulator, whose version calls tools with parameters that are named
+// otherwise.
+type canaryRig struct {
+	*failoverRig
+	next *sandbox.Server
+}
+
+const withCandidate = `
+	provider next {
+		profile sandbox
+		base_url http://${next}
+		limit off
+	}
+	provider claude {`
+
+func newCanaryRig(t *testing.T) (g *canaryRig, global string) {
+	t.Helper()
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	g = &canaryRig{newFailoverRig(t), must(sandbox.New(sandbox.Config{RequestsPerSecond: -1, APIVersion: 2}))}
+	server := httptest.NewServer(g.next)
+	t.Cleanup(server.Close)
+	g.vars["next"] = server.Listener.Addr().String()
+	return g, strings.Replace(twoProviders, "\n\tprovider claude {", withCandidate, 1)
+}
+
+const canaryOption = "canary alipay next {\nshare 40% 1h\nguard errors tool_calls\non_pass promote\n}"
+
+// turns makes two calls of a conversation, each of which calls a tool, at a gateway, and
+// gives the provider of both, which must be one.
+func (g *canaryRig) turns(at string, conversation int) (provider string, last answer) {
+	g.t.Helper()
+	opening := fmt.Sprintf(`{"role":"system","content":"be brief"},{"role":"user","content":"use the tool, %d"}`, conversation)
+	for _, messages := range []string{opening, opening + `,{"role":"assistant","content":"done"},{"role":"user","content":"use the tool"}`} {
+		body := `{"model":"alipay-fin-1","messages":[` + messages + `],"tools":[{"type":"function","function":{"name":"weather",` +
+			`"parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}}]}`
+		last = g.read(g.send(at, "POST", chatPath, body, g.acme))
+		if last.status != http.StatusOK {
+			g.t.Fatalf("status %d: %s", last.status, last.body)
+		}
+		got := last.header.Get("X-Alipayai-Provider")
+		if provider != "" && got != provider {
+			g.t.Errorf("conversation %d is with %s, and then with %s", conversation, provider, got)
+		}
+		provider = got
+	}
+	return provider, last
+}
+
+// status is where the canary is, as a gateway's admin API has it.
+func (g *canaryRig) status(admin string) canary.Status {
+	g.t.Helper()
+	a := g.read(g.send(admin, "GET", canaryPath, ""))
+	var reports map[string]canary.Status
+	if err := json.Unmarshal([]byte(a.body), &reports); err != nil || len(reports) != 1 {
+		g.t.Fatalf("%v: %d %s", err, a.status, a.body)
+	}
+	return reports["alipay:next"]
+}
+
+// A candidate whose version names the parameters of tools otherwise is rolled back, whatever
+// is reloaded or restarted meanwhile, and alerts and commands tell what has happened.
+func TestCanaryRollsBack(t *testing.T) {
+	g, global := newCanaryRig(t)
+	global, n := g.alerting(global)
+	site := failoverSite(canaryOption)
+	g.load(global, site)
+
+	arms := make(map[int]string)
+	conversations := 0
+	converse := func(more int) {
+		for range more {
+			arms[conversations], _ = g.turns("gateway", conversations)
+			conversations++
+		}
+	}
+	converse(40)
+	g.load(global, site)
+	for conversation, provider := range arms {
+		if got, _ := g.turns("gateway", conversation); got != provider {
+			t.Errorf("conversation %d is with %s, and after a reload with %s", conversation, provider, got)
+		}
+	}
+	if got := g.next.Stats().Paths[chatPath]; got < 40 || got > 4*40*60/100 {
+		t.Errorf("%d of 160 calls went to the candidate", got)
+	}
+	o := make(map[string]string)
+	for conversation, provider := range arms {
+		if o[provider] == "" {
+			_, last := g.turns("gateway", conversation)
+			o[provider], _ = g.outcome(last)["canary"].(string)
+		}
+	}
+	if o["alipay"] != "stable" || o["next"] != "candidate" {
+		t.Errorf("the log names the arms %v", o)
+	}
+	converse(80)
+	g.eventually("the candidate to be rolled back", func() bool { return g.status("admin").Phase == "rolled_back" })
+	if s := g.status("admin"); s.Reason != "tool_calls" || s.Share != 0 {
+		t.Errorf("status %+v", s)
+	}
+	before, stable := g.next.Stats().Paths[chatPath], g.chats()
+	for conversation := range 20 {
+		if got, _ := g.turns("gateway", conversation); got != "alipay" {
+			t.Errorf("after that, a conversation is with %s", got)
+		}
+	}
+	if after := g.next.Stats().Paths[chatPath]; after != before || g.chats() != stable+40 {
+		t.Errorf("after that, %d calls went to the candidate and %d to the stable one", after-before, g.chats()-stable)
+	}
+	g.wantTold(n, "canary_rolled_back", "trigger alipay:next")
+	g.wantTold(n, "canary_step", "trigger alipay:next step 1", "resolve alipay:next step 1")
+	if out, err := runCommand(t, "canary", "status", "--address", g.vars["admin"]); err != nil || !strings.Contains(out, "alipay:next: rolled_back since") || !strings.Contains(out, "by tool_calls") {
+		t.Errorf("%v: %s", err, out)
+	}
+	series := g.scrape()
+	if series[`caddy_alipayai_canary_share{canary="alipay:next"}`] != "0" ||
+		series[`caddy_alipayai_canary_calls_total{arm="candidate",canary="alipay:next",guard="tool_calls",result="bad"}`] == "0" ||
+		series[`caddy_alipayai_canary_calls_total{arm="stable",canary="alipay:next",guard="tool_calls",result="bad"}`] != "0" {
+		t.Error("the metrics do not say so")
+	}
+
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	g.load(global, site)
+	if got := g.status("admin"); got.Phase != "rolled_back" || got.Reason != "tool_calls" {
+		t.Errorf("after a restart: %+v", got)
+	}
+	if _, err := runCommand(t, "canary", "restart", "alipay:next", "--address", g.vars["admin"]); err != nil {
+		t.Fatal(err)
+	}
+	if got := g.status("admin"); got.Phase != "running" || got.Step != 1 || got.Share != 0.4 {
+		t.Errorf("begun anew: %+v", got)
+	}
+	for conversation, provider := range arms {
+		if got, _ := g.turns("gateway", conversation); got != provider {
+			t.Errorf("conversation %d was with %s, and begun anew is with %s", conversation, provider, got)
+		}
+	}
+	g.eventually("the alert to be over", func() bool { return len(n.of("canary_rolled_back")) == 2 })
+	if _, err := runCommand(t, "canary", "promote", "--address", g.vars["admin"]); err != nil {
+		t.Fatal(err)
+	}
+	for conversation := range 5 {
+		if got, _ := g.turns("gateway", conversation); got != "next" {
+			t.Errorf("promoted, a conversation is with %s", got)
+		}
+	}
+}
+
+// Replicas that share a store take one canary, and one that has not seen a broken call
+// itself rolls back as well.
+func TestReplicasShareCanaries(t *testing.T) {
+	g, global := newCanaryRig(t)
+	g.vars["redis"] = redistest.Start(t).Addr
+	global = inRedis(global, "redis")
+	site := failoverSite(canaryOption)
+	g.load(global, site)
+	g.startReplica(global, site)
+	for conversation := range 30 {
+		first, _ := g.turns("gateway", conversation)
+		if second, _ := g.turns("second", conversation); first != second {
+			t.Errorf("conversation %d is with %s at one replica and with %s at the other", conversation, first, second)
+		}
+	}
+	for conversation := range 90 {
+		g.turns("gateway", 100+conversation)
+	}
+	g.eventually("the candidate to be rolled back", func() bool { return g.status("admin").Phase == "rolled_back" })
+	g.eventually("the other replica to know", func() bool {
+		before := g.next.Stats().Paths[chatPath]
+		for conversation := range 20 {
+			g.turns("second", conversation)
+		}
+		return g.next.Stats().Paths[chatPath] == before
+	})
+}
