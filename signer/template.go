@@ -52,6 +52,8 @@ type placeholder struct {
 	alphabet alphabet
 	// signed: it may stand in what is signed. sent: it may stand in a header field.
 	signed, sent bool
+	// told: it may stand in a [Text].
+	told bool
 }
 
 const (
@@ -62,34 +64,34 @@ const (
 // placeholders by partKind. Times are of one length each: those that Sign takes have 13 digits in
 // milliseconds, see firstTime.
 var placeholders = [partKinds]placeholder{
-	partMethod:           {"method", 0, alphabetOf("!#$%&'*+-.^_`|~" + digits + letters), true, false},
-	partURI:              {"uri", 0, visible, true, false},
-	partPath:             {"path", 0, visible.without("?"), true, false},
-	partQuery:            {"query", 0, visible, true, false},
-	partBody:             {"body", 0, alphabet{}.complement(), true, false},
-	partBodySHA256:       {"body_sha256", 64, alphabetOf(digits + "abcdef"), true, true},
-	partBodySHA256Base64: {"body_sha256_base64", 44, alphabetOf(digits + letters + "+/="), true, true},
-	partBodySHA512:       {"body_sha512", 128, alphabetOf(digits + "abcdef"), true, true},
-	partBodySHA512Base64: {"body_sha512_base64", 88, alphabetOf(digits + letters + "+/="), true, true},
-	partBodyMD5:          {"body_md5", 32, alphabetOf(digits + "abcdef"), true, true},
-	partBodyMD5Base64:    {"body_md5_base64", 24, alphabetOf(digits + letters + "+/="), true, true},
-	partHeader:           {"header.<Name>", 0, visible.with(" \t"), true, false},
-	partClientID:         {"client_id", 0, visible, true, true},
-	partTimeMS:           {"time_ms", 13, alphabetOf(digits), true, true},
-	partTimeS:            {"time_s", 10, alphabetOf(digits), true, true},
-	partTimeISO:          {"time_iso", 0, alphabetOf(digits + "-:TZ+"), true, true},
-	partTimeISOMS:        {"time_iso_ms", 0, alphabetOf(digits + "-:.TZ+"), true, true},
-	partTimeBasic:        {"time_basic", 0, alphabetOf(digits + "-+TZ"), true, true},
-	partTimeLocal:        {"time_local", 0, alphabetOf(digits + "-: "), true, true},
-	partTimeDigits:       {"time_digits", 0, alphabetOf(digits), true, true},
-	partTimeRFC1123:      {"time_rfc1123", 0, alphabetOf(digits + letters + ",: "), true, true},
-	partNonce:            {"nonce", 0, alphabetOf(digits + letters + "-_"), true, true},
-	partKeyVersion:       {"key_version", 0, alphabetOf(digits), true, true},
-	partHex:              {"hex", 0, alphabetOf(digits + "abcdef"), false, true},
-	partHexUpper:         {"HEX", 0, alphabetOf(digits + "ABCDEF"), false, true},
-	partBase64:           {"base64", 0, alphabetOf(digits + letters + "+/="), false, true},
-	partBase64URL:        {"base64url", 0, alphabetOf(digits + letters + "-_"), false, true},
-	partBase64Escaped:    {"base64_escaped", 0, alphabetOf(digits + letters + "%"), false, true},
+	partMethod:           {"method", 0, alphabetOf("!#$%&'*+-.^_`|~" + digits + letters), true, false, false},
+	partURI:              {"uri", 0, visible, true, false, false},
+	partPath:             {"path", 0, visible.without("?"), true, false, false},
+	partQuery:            {"query", 0, visible, true, false, false},
+	partBody:             {"body", 0, alphabet{}.complement(), true, false, false},
+	partBodySHA256:       {"body_sha256", 64, alphabetOf(digits + "abcdef"), true, true, false},
+	partBodySHA256Base64: {"body_sha256_base64", 44, alphabetOf(digits + letters + "+/="), true, true, false},
+	partBodySHA512:       {"body_sha512", 128, alphabetOf(digits + "abcdef"), true, true, false},
+	partBodySHA512Base64: {"body_sha512_base64", 88, alphabetOf(digits + letters + "+/="), true, true, false},
+	partBodyMD5:          {"body_md5", 32, alphabetOf(digits + "abcdef"), true, true, false},
+	partBodyMD5Base64:    {"body_md5_base64", 24, alphabetOf(digits + letters + "+/="), true, true, false},
+	partHeader:           {"header.<Name>", 0, visible.with(" \t"), true, false, true},
+	partClientID:         {"client_id", 0, visible, true, true, true},
+	partTimeMS:           {"time_ms", 13, alphabetOf(digits), true, true, true},
+	partTimeS:            {"time_s", 10, alphabetOf(digits), true, true, true},
+	partTimeISO:          {"time_iso", 0, alphabetOf(digits + "-:TZ+"), true, true, true},
+	partTimeISOMS:        {"time_iso_ms", 0, alphabetOf(digits + "-:.TZ+"), true, true, true},
+	partTimeBasic:        {"time_basic", 0, alphabetOf(digits + "-+TZ"), true, true, true},
+	partTimeLocal:        {"time_local", 0, alphabetOf(digits + "-: "), true, true, true},
+	partTimeDigits:       {"time_digits", 0, alphabetOf(digits), true, true, true},
+	partTimeRFC1123:      {"time_rfc1123", 0, alphabetOf(digits + letters + ",: "), true, true, true},
+	partNonce:            {"nonce", 0, alphabetOf(digits + letters + "-_"), true, true, true},
+	partKeyVersion:       {"key_version", 0, alphabetOf(digits), true, true, false},
+	partHex:              {"hex", 0, alphabetOf(digits + "abcdef"), false, true, false},
+	partHexUpper:         {"HEX", 0, alphabetOf(digits + "ABCDEF"), false, true, false},
+	partBase64:           {"base64", 0, alphabetOf(digits + letters + "+/="), false, true, false},
+	partBase64URL:        {"base64url", 0, alphabetOf(digits + letters + "-_"), false, true, false},
+	partBase64Escaped:    {"base64_escaped", 0, alphabetOf(digits + letters + "%"), false, true, false},
 }
 
 // isMAC reports whether the part is the signature itself.
