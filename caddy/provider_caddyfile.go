@@ -206,7 +206,7 @@ func (p *Provider) unmarshalToken(d *caddyfile.Dispenser) error {
 	if err := args(d, given...); err != nil {
 		return err
 	}
-	return block(d, "token",
+	err := block(d, "token",
 		option{form: "sign", read: enable(&p.Token.Sign)},
 		option{form: "client_id <id>", read: text(&p.Token.ClientID)},
 		option{form: "auth basic|form|json", read: text(&p.Token.Auth)},
@@ -217,6 +217,10 @@ func (p *Provider) unmarshalToken(d *caddyfile.Dispenser) error {
 		option{form: "param <name> <value>", read: named(&p.Token.Params, word), repeats: true},
 		option{form: "answer { ... }", read: p.Token.unmarshalAnswer},
 	)
+	if err == nil && p.Token.Secret == "" && !p.Token.Sign {
+		return d.Err("the secret is missing; write token <url> <secret>, or sign in its block")
+	}
+	return err
 }
 
 // unmarshalHeader reads `header <name> [<prefix>]`.
