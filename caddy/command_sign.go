@@ -135,7 +135,10 @@ func draftText(p *upstream.Provider, method, bodyFile string, d upstream.Draft) 
 	for _, name := range names {
 		b.WriteString(" \\\n  -H " + shellQuote(name+": "+shown.Get(name)))
 	}
-	if len(d.Body) > 0 {
+	switch {
+	case d.Wrapped:
+		b.WriteString(" \\\n  --data-raw " + shellQuote(string(d.Body)))
+	case len(d.Body) > 0:
 		b.WriteString(" \\\n  --data-binary " + shellQuote("@"+bodyFile))
 	}
 	u := *p.BaseURL

@@ -136,6 +136,9 @@ type Provider struct {
 	// The agent to ask. Required by profile `nextbuilder`.
 	Agent *Agent `json:"agent,omitempty"`
 
+	// What is around requests. For profiles of OpenAI's form. Default: nothing.
+	Request *Request `json:"request,omitempty"`
+
 	// Where the upstream's answers have what is read of them, as in an envelope of its
 	// own. For profiles of OpenAI's form. Default: as in OpenAI's form and those of
 	// Ant's interfaces.

@@ -54,6 +54,9 @@ func (a *App) describe(name string, c *Provider, resolver secrets, uses credenti
 	if p.Format, err = c.format(resolver, profile); err != nil {
 		return nil, nil, err
 	}
+	if p.RequestFields, err = c.Request.fields(); err != nil {
+		return nil, nil, err
+	}
 	if p.AnswerFields, err = c.Answer.fields(); err != nil {
 		return nil, nil, err
 	}

@@ -30,7 +30,8 @@ import (
 //		root_certificates  <pem>
 //		app_auth_token     <token>
 //		api_key            <key>
-//		token              <url> <secret> {
+//		token              <url> [<secret>] {
+//			sign
 //			client_id     <id>
 //			auth          basic|form|json
 //			scope         <scope>
@@ -57,6 +58,9 @@ import (
 //		stream_timeout     <duration>
 //		verify_response    off|if_present|require
 //		on                 <code-pattern> <action>
+//		request {
+//			...
+//		}
 //		answer {
 //			...
 //		}
@@ -97,7 +101,7 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 		option{form: "root_certificates <pem>", read: text(&p.RootCertificates)},
 		option{form: "app_auth_token <token>", read: text(&p.AppAuthToken)},
 		option{form: "api_key <key>", read: text(&p.APIKey)},
-		option{form: "token <url> <secret>", read: p.unmarshalToken},
+		option{form: "token <url> [<secret>]", read: p.unmarshalToken},
 		option{form: "models <names...>", read: list(&p.Models)},
 		option{form: "model [<asked>] <to>", read: p.unmarshalModel, repeats: true},
 		option{form: "path chat|embeddings|models|moderations <path>", read: named(&p.Paths, word), repeats: true},
@@ -116,6 +120,7 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 			p.Codes = append(p.Codes, rule)
 			return nil
 		}},
+		option{form: "request { ... }", read: p.unmarshalRequest},
 		option{form: "answer { ... }", read: p.unmarshalAnswer},
 		option{form: "dialect <dialect>", read: text(&p.Dialect)},
 		option{form: "on_unsupported reject|warn|drop", read: text(&p.OnUnsupported)},
@@ -190,13 +195,18 @@ func (p *Provider) unmarshalTransport(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshalToken reads `token <url> <secret>` and its block.
+// unmarshalToken reads `token <url> [<secret>]` and its block.
 func (p *Provider) unmarshalToken(d *caddyfile.Dispenser) error {
 	p.Token = new(Token)
-	if err := args(d, &p.Token.URL, &p.Token.Secret); err != nil {
+	given := []*string{&p.Token.URL, &p.Token.Secret}
+	if d.CountRemainingArgs() == 1 {
+		given = given[:1]
+	}
+	if err := args(d, given...); err != nil {
 		return err
 	}
-	return block(d, "token",
+	err := block(d, "token",
+		option{form: "sign", read: enable(&p.Token.Sign)},
 		option{form: "client_id <id>", read: text(&p.Token.ClientID)},
 		option{form: "auth basic|form|json", read: text(&p.Token.Auth)},
 		option{form: "scope <scope>", read: text(&p.Token.Scope)},
@@ -206,6 +216,10 @@ func (p *Provider) unmarshalToken(d *caddyfile.Dispenser) error {
 		option{form: "param <name> <value>", read: named(&p.Token.Params, word), repeats: true},
 		option{form: "answer { ... }", read: p.Token.unmarshalAnswer},
 	)
+	if err == nil && p.Token.Secret == "" && !p.Token.Sign {
+		return d.Err("the secret is missing; write token <url> <secret>, or sign in its block")
+	}
+	return err
 }
 
 // unmarshalHeader reads `header <name> [<prefix>]`.

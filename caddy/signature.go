@@ -14,30 +14,41 @@ import (
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
-// Signature is an HMAC-SHA256 layout of one's own, where the contract differs
+// Signature is an HMAC layout of one's own, where the contract differs
 // from the profile's. Its texts are templates.
 type Signature struct {
 	// What is signed of a request. Placeholders are `{method}`, `{uri}` (path and
 	// query as sent), `{path}`, `{query}`, `{body}`, `{body_sha256}` (hex),
 	// `{body_sha256_base64}`, `{client_id}`, `{time_ms}` and `{time_s}` (Unix),
-	// `{time_iso}` (2026-01-31T12:00:00Z), `{time}`, `{nonce}`, `{key_version}` and
-	// `{header.<Name>}`. `\n`, `\r`, `\t`, `\\`, `\{` and `\}` stand for what they
+	// `{time_iso}` (2026-01-31T12:00:00Z), `{time_iso_ms}`, `{time_basic}`, `{time_local}`,
+	// `{time_digits}`, `{time_rfc1123}`, `{time}`, `{nonce}`, `{key_version}`, `{body_sha512}`,
+	// `{body_sha512_base64}`, `{body_md5}`, `{body_md5_base64}` and `{header.<Name>}`. `\n`, `\r`, `\t`, `\\`, `\{` and `\}` stand for what they
 	// do in Go. Required.
 	Content string `json:"content,omitempty"`
 
 	// The header fields that a request is sent with. One of them holds the
 	// signature, as `{signature}`, `{hex}`, `{HEX}` (upper case), `{base64}`, `{base64url}`
-	// (without padding) or `{base64_escaped}`; besides, they take the placeholders of `content` from
-	// `{body_sha256}` to `{key_version}`. Required.
+	// (without padding) or `{base64_escaped}`; besides, they take the placeholders of `content` but
+	// those of the request line, `{body}` and `{header.<Name>}`. Required.
 	Headers map[string]string `json:"headers,omitempty"`
 
 	// The form of `{signature}`: `hex`, `HEX` (upper case), `base64`, `base64url`
 	// (without padding) or `base64_escaped` (percent-encoded). Default: `hex`
 	Encoding string `json:"encoding,omitempty"`
 
-	// The form of `{time}`: `ms` or `s` (Unix), or `iso` (2026-01-31T12:00:00Z).
+	// The form of `{time}`: `ms` or `s` (Unix), `iso` (2026-01-31T12:00:00Z), `iso_ms`
+	// (2026-01-31T12:00:00.000Z), `basic` (20260131T120000Z), `local` (2026-01-31
+	// 12:00:00), `digits` (20260131120000) or `rfc1123` (Sat, 31 Jan 2026 12:00:00 GMT).
 	// Default: `ms`
 	Time string `json:"time,omitempty"`
+
+	// How far the zone of those times is ahead of UTC, such as `+08:00`; `rfc1123` is
+	// in UTC always. Default: `Z`, UTC
+	Zone string `json:"zone,omitempty"`
+
+	// The hash of the HMAC: `sha256`, `sha384`, `sha512` or, for old contracts, `sha1`.
+	// Default: `sha256`
+	Hash string `json:"hash,omitempty"`
 
 	// How answers are signed. Default: not at all.
 	Answer *SignatureAnswer `json:"answer,omitempty"`
@@ -74,7 +85,9 @@ type SignatureAnswer struct {
 //			header  <name> <template>
 //		}
 //		encoding        hex|HEX|base64|base64url|base64_escaped
-//		time            ms|s|iso
+//		hash            sha256|sha384|sha512|sha1
+//		time            ms|s|iso|iso_ms|basic|local|digits|rfc1123
+//		zone            <offset>
 //		key_encoding    text|hex|base64
 //		tolerance       <duration>
 //		allow_ambiguous
@@ -96,7 +109,9 @@ func (s *Signature) unmarshal(d *caddyfile.Dispenser) error {
 		contentOption(&s.Content), headerOption(&s.Headers),
 		option{form: "answer { ... }", read: s.unmarshalAnswer},
 		option{form: "encoding hex|HEX|base64|base64url|base64_escaped", read: text(&s.Encoding)},
-		option{form: "time ms|s|iso", read: text(&s.Time)},
+		option{form: "hash sha256|sha384|sha512|sha1", read: text(&s.Hash)},
+		option{form: "time ms|s|iso|iso_ms|basic|local|digits|rfc1123", read: text(&s.Time)},
+		option{form: "zone <offset>, such as zone +08:00", read: text(&s.Zone)},
 		option{form: "key_encoding text|hex|base64", read: text(&s.KeyEncoding)},
 		option{form: "tolerance <duration>", read: duration(&s.Tolerance)},
 		option{form: "allow_ambiguous", read: enable(&s.AllowAmbiguous)},
@@ -122,7 +137,7 @@ func headerOption(to *map[string]string) option {
 // layout makes the scheme.
 func (s *Signature) layout(clientID string, keys *signer.Ring[*signer.HMACKey]) (*signer.Layout, error) {
 	c := signer.LayoutConfig{
-		ClientID: clientID, Keys: keys, Content: s.Content, Fields: layoutFields(s.Headers), Encoding: s.Encoding, Time: s.Time,
+		ClientID: clientID, Keys: keys, Content: s.Content, Fields: layoutFields(s.Headers), Encoding: s.Encoding, Time: s.Time, Zone: s.Zone, Hash: s.Hash,
 		Tolerance: time.Duration(s.Tolerance), AllowAmbiguous: s.AllowAmbiguous,
 	}
 	if s.Answer != nil {

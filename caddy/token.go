@@ -24,7 +24,7 @@ type Token struct {
 	// `sandbox`, which has the simulator's.
 	URL string `json:"url,omitempty"`
 
-	// The client secret. By placeholder. Required where `url` is.
+	// The client secret. By placeholder. Required where `url` is, but with `sign`.
 	Secret string `json:"secret,omitempty"`
 
 	// The client id, where it differs from the provider's; it may be a
@@ -35,6 +35,9 @@ type Token struct {
 	// with HTTP Basic; `form`, one with `client_id` and `client_secret` in it; or
 	// `json`, a JSON object with all of it. Default: `basic`
 	Auth string `json:"auth,omitempty"`
+
+	// Signs token requests as those to the API are signed. Default: false
+	Sign bool `json:"sign,omitempty"`
 
 	// The scope to ask for. Default: none.
 	Scope string `json:"scope,omitempty"`
@@ -100,7 +103,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 	secret := sandbox.DemoOAuthSecret
 	if p.Profile.Simulated && asked.URL == "" && asked.Secret == "" {
 		asked.URL = p.BaseURL.JoinPath("/oauth2/token").String()
-	} else {
+	} else if secret = ""; asked.Secret != "" || !asked.Sign {
 		var err error
 		if secret, err = s.resolve("token secret", asked.Secret); err != nil {
 			return err
@@ -118,8 +121,10 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 		return fmt.Errorf("token url: profile %s is for loopback hosts only, not %s", p.Profile.Name, u.Hostname())
 	}
 	a.warnings.unencrypted(p, "token url", "secrets and tokens", u)
-	if err := uses.add(p, "token secret", []byte(secret)); err != nil {
-		return err
+	if secret != "" {
+		if err := uses.add(p, "token secret", []byte(secret)); err != nil {
+			return err
+		}
 	}
 	clientID := p.ClientID
 	if asked.ClientID != "" {
@@ -135,6 +140,12 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 		URL: address, ClientID: clientID, Secret: secret, Auth: auth, Scope: asked.Scope,
 		Transport: p.Transport, Credentials: live, Now: time.Now,
 	}
+	if asked.Sign {
+		if !p.Profile.Signs() {
+			return fmt.Errorf("token sign: profile %s signs nothing", p.Profile.Name)
+		}
+		grant.Sign = p.SignToken
+	}
 	further, err := asked.request(grant, p, s)
 	if err != nil {
 		return err
@@ -142,7 +153,9 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 	if grant.Answer, err = asked.Answer.form(); err != nil {
 		return err
 	}
-	live.Add(credentials.Basic(url.QueryEscape(clientID), url.QueryEscape(secret)))
+	if secret != "" {
+		live.Add(credentials.Basic(url.QueryEscape(clientID), url.QueryEscape(secret)))
+	}
 	if u.Host == p.BaseURL.Host {
 		grant.Clock = p.Clock // another host has another clock
 	}

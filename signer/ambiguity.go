@@ -3,6 +3,7 @@ package signer
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // A layout is unambiguous where its string comes apart in one way only. Parts of a fixed length, and texts, come
@@ -34,9 +35,11 @@ func (t template) ambiguous(separated func(part) alphabet) (first, second *part)
 // placeholderOf gives p's size and alphabet; a text's are its own.
 func placeholderOf(p part) placeholder {
 	if p.kind == partText {
-		return placeholder{size: len(p.text), alphabet: alphabetOf(p.text)}
+		return placeholder{size: p.size, alphabet: alphabetOf(p.text)}
 	}
-	return placeholders[p.kind]
+	of := placeholders[p.kind]
+	of.size = p.size
+	return of
 }
 
 // ends reports whether part i, seen in a direction, has one place only where it can end.
@@ -98,6 +101,16 @@ func (t template) checkUnambiguous(option string) error {
 	return nil
 }
 
+// kindsWhere lists the kinds of which is holds.
+func kindsWhere(is func(partKind) bool) (kinds []partKind) {
+	for k := range partKinds {
+		if is(k) {
+			kinds = append(kinds, k)
+		}
+	}
+	return kinds
+}
+
 // uncovered says what of a request t does not sign: requests that differ in nothing else have one signature.
 func (t template) uncovered() (warnings []string) {
 	for _, c := range []struct {
@@ -107,18 +120,19 @@ func (t template) uncovered() (warnings []string) {
 		{"the method", "a signature for one method is good for another", []partKind{partMethod}},
 		{"the path", "a signature for one path is good for another", []partKind{partURI, partPath}},
 		{"the query", "a signature for one query is good for another", []partKind{partURI, partQuery}},
-		{"the body", "a signature for one body is good for another", []partKind{partBody, partBodySHA256, partBodySHA256Base64}},
-		{"the time or a nonce", "a request that is sent again has the same signature", []partKind{partTimeMS, partTimeS, partTimeISO, partNonce}},
+		{"the body", "a signature for one body is good for another", kindsWhere(func(k partKind) bool { return k == partBody || k.isDigest() })},
+		{"the time or a nonce", "a request that is sent again has the same signature", kindsWhere(func(k partKind) bool { return k.isTime() || k == partNonce })},
 	} {
-		covered := false
-		for _, kind := range c.kinds {
-			covered = covered || t.has(kind)
-		}
-		if !covered {
+		if !slices.ContainsFunc(c.kinds, t.has) {
 			warnings = append(warnings, fmt.Sprintf("what is signed does not hold %s: %s", c.what, c.effect))
 		}
 	}
-	if !t.has(partTimeMS) && !t.has(partNonce) && (t.has(partTimeS) || t.has(partTimeISO)) {
+	if t.has(partBodyMD5) || t.has(partBodyMD5Base64) {
+		warnings = append(warnings, "what is signed holds the body's MD5: two bodies with one MD5 can be made (RFC 6151), and then have one signature; "+
+			"sign {body_sha256} where the contract has it")
+	}
+	times := kindsWhere(partKind.isTime)
+	if slices.ContainsFunc(times, t.has) && !slices.ContainsFunc(times, func(k partKind) bool { return k.hasMillis() && t.has(k) }) && !t.has(partNonce) {
 		warnings = append(warnings, "what is signed holds the time in seconds and no nonce: equal requests of one second have the same signature, "+
 			"and a receiver that refuses repeated ones takes the second for a replay; sign {time_ms} or {nonce} where the contract has one")
 	}

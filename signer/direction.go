@@ -103,22 +103,22 @@ func (d *direction) check(option, clientID string) error {
 	for _, f := range d.fields {
 		sent = append(sent, f.value...)
 		for _, p := range f.value {
-			if p.kind.isTime() && (d.timeKind == 0 || p.kind == partTimeMS) {
+			if p.kind.isTime() && (d.timeKind == 0 || p.kind.hasMillis()) {
 				d.timeKind = p.kind
 			}
 		}
 	}
 	for _, p := range d.content {
-		switch p.kind {
-		case partTimeMS, partTimeS, partTimeISO:
-			if d.timeKind == 0 || p.kind == partTimeMS && d.timeKind != partTimeMS {
+		switch kind := p.kind; {
+		case kind.isTime():
+			if d.timeKind == 0 || kind.hasMillis() && !d.timeKind.hasMillis() {
 				return fmt.Errorf("%s: %v is signed, but no header says it; add one like X-Time %v", option, p, p)
 			}
-		case partNonce:
+		case kind == partNonce:
 			if !sent.has(partNonce) {
 				return fmt.Errorf("%s: %v is signed, but no header says it; add one like X-Nonce %v", option, p, p)
 			}
-		case partHeader:
+		case kind == partHeader:
 			if slices.ContainsFunc(d.fields, func(f layoutField) bool { return f.name == p.text }) {
 				return fmt.Errorf("%s: %v is set by the layout itself; sign what its value is made of", option, p)
 			}

@@ -139,18 +139,24 @@ func (s *HMAC) variants(h http.Header) []schemeVariant {
 var (
 	saidOfContent = map[partKind]string{
 		partTimeMS: "the time is signed in milliseconds", partTimeS: "the time is signed in seconds", partTimeISO: "the time is signed as ISO 8601",
+		partTimeISOMS: "the time is signed as ISO 8601 with milliseconds", partTimeBasic: "the time is signed as ISO 8601's basic form",
+		partTimeLocal: "the time is signed like 2026-01-31 12:00:00", partTimeDigits: "the time is signed like 20260131120000", partTimeRFC1123: "the time is signed as RFC 1123",
+		partBodySHA512: "the body's SHA-512 is signed in hex", partBodySHA512Base64: "the body's SHA-512 is signed in base64",
+		partBodyMD5: "the body's MD5 is signed in hex", partBodyMD5Base64: "the body's MD5 is signed in base64",
 		partURI: "the target is signed with its query", partPath: "the target is signed without its query",
 		partBody: "the body itself is signed", partBodySHA256: "the body's SHA-256 is signed in hex", partBodySHA256Base64: "the body's SHA-256 is signed in base64",
 	}
 	saidOfField = map[partKind]string{
 		partTimeMS: "its time is in milliseconds", partTimeS: "its time is in seconds", partTimeISO: "its time is in ISO 8601",
+		partTimeISOMS: "its time is in ISO 8601 with milliseconds", partTimeBasic: "its time is in ISO 8601's basic form",
+		partTimeLocal: "its time is like 2026-01-31 12:00:00", partTimeDigits: "its time is like 20260131120000", partTimeRFC1123: "its time is in RFC 1123",
 		partHex: "its signature is in hex", partHexUpper: "its signature is in upper-case hex", partBase64: "its signature is in base64", partBase64URL: "its signature is in URL-safe base64",
 		partBase64Escaped: "its signature is in percent-encoded base64",
 	}
 	interchangeable = [][]partKind{
-		{partTimeMS, partTimeS, partTimeISO},
+		kindsWhere(partKind.isTime),
 		{partURI, partPath},
-		{partBody, partBodySHA256, partBodySHA256Base64},
+		kindsWhere(func(k partKind) bool { return k == partBody || k.isDigest() }),
 		{partHex, partHexUpper, partBase64, partBase64URL, partBase64Escaped},
 	}
 )
@@ -171,10 +177,10 @@ func (l *Layout) variants(h http.Header) (list []schemeVariant) {
 	}
 	for _, kinds := range interchangeable {
 		for _, to := range kinds {
-			inContent := func(d *direction) { d.content.replace(kinds, to); d.digest = true }
+			inContent := func(d *direction) { d.content.replace(kinds, to, l.forms); d.digest = true }
 			inFields := func(d *direction) {
 				for _, f := range d.fields {
-					f.value.replace(kinds, to)
+					f.value.replace(kinds, to, l.forms)
 				}
 			}
 			content, field := saidOfContent[to], saidOfField[to]
@@ -189,7 +195,36 @@ func (l *Layout) variants(h http.Header) (list []schemeVariant) {
 			}
 		}
 	}
-	change("what is signed has a line break at its end", both(func(d *direction) { d.content = append(d.content, part{partText, "\n"}) }))
+	change("what is signed has a line break at its end", both(func(d *direction) { d.content = append(d.content, textPart("\n")) }))
+	for by := range hashes {
+		if by != l.forms.hash {
+			change("it is signed with HMAC and "+macHashes[by].name, func(l *Layout) {
+				l.forms.hash = by
+				for _, d := range []*direction{&l.request, &l.answer} {
+					for _, f := range d.fields {
+						for _, kind := range kindsWhere(partKind.isMAC) {
+							f.value.replace([]partKind{kind}, kind, l.forms)
+						}
+					}
+				}
+			})
+		}
+	}
+	for _, text := range []string{"Z", "+08:00"} {
+		if at, err := parseZone(text); err == nil && at != l.forms.zone {
+			change("its time is in the zone "+text, func(l *Layout) {
+				l.forms.zone = at
+				for _, d := range []*direction{&l.request, &l.answer} {
+					for _, kind := range kindsWhere(partKind.isZoned) {
+						d.content.replace([]partKind{kind}, kind, l.forms)
+						for _, f := range d.fields {
+							f.value.replace([]partKind{kind}, kind, l.forms)
+						}
+					}
+				}
+			})
+		}
+	}
 	change("another key version has signed it than it says", both(func(d *direction) { d.version = false }))
 	for name := range h {
 		for _, f := range slices.Concat(l.request.fields, l.answer.fields) {
@@ -219,10 +254,10 @@ func (d *direction) clone() direction {
 }
 
 // replace puts one kind in the place of any of kinds.
-func (t template) replace(kinds []partKind, to partKind) {
+func (t template) replace(kinds []partKind, to partKind, f forms) {
 	for i := range t {
 		if slices.Contains(kinds, t[i].kind) {
-			t[i].kind = to
+			t[i].kind, t[i].size = to, f.size(to)
 		}
 	}
 }

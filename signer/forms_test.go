@@ -106,13 +106,13 @@ func TestLayoutFormDefaults(t *testing.T) {
 func TestLayoutFormsRefused(t *testing.T) {
 	for name, c := range map[string]struct{ encoding, time, content, value, want string }{
 		"encoding":        {"Hex", "", "{body}", "{signature}", `encoding "Hex" is unknown; use hex, HEX, base64, base64url or base64_escaped`},
-		"time":            {"", "us", "{body}", "{signature}", `time "us" is unknown; use ms, s or iso`},
+		"time":            {"", "us", "{body}", "{signature}", `time "us" is unknown; use ms, s, iso, iso_ms, basic, local, digits or rfc1123`},
 		"idle encoding":   {"hex", "", "{body}", "{hex}", "encoding: decides the form of {signature}, which stands in no header"},
 		"idle time":       {"", "s", "{body}", "{signature}", "time: decides the form of {time}, which stands in no header"},
 		"signed":          {"", "", "{signature}{body}", "{signature}", "content: {signature} cannot stand there; use {method}"},
 		"time not sent":   {"", "s", "{time}{body}", "{signature}", "content: {time_s} is signed, but no header says it"},
 		"two signatures":  {"", "", "{body}", "{signature} {hex}", "header X-Sig: holds the signature more than once"},
-		"unknown in list": {"", "", "{body}", "{sig}", "{sig} cannot stand there; use {body_sha256}, {body_sha256_base64}, {client_id}, {time}, {time_ms}, {time_s}, {time_iso}, {nonce}, {key_version}, {signature}, {hex}, {HEX}, {base64}, {base64url}, {base64_escaped}"},
+		"unknown in list": {"", "", "{body}", "{sig}", "{sig} cannot stand there; use {body_sha256}, {body_sha256_base64}, {body_sha512}, {body_sha512_base64}, {body_md5}, {body_md5_base64}, {client_id}, {time}, {time_ms}, {time_s}, {time_iso}, {time_iso_ms}, {time_basic}, {time_local}, {time_digits}, {time_rfc1123}, {nonce}, {key_version}, {signature}, {hex}, {HEX}, {base64}, {base64url}, {base64_escaped}"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := NewLayout(LayoutConfig{

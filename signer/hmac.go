@@ -2,7 +2,7 @@ package signer
 
 import (
 	"crypto/hmac"
-	"crypto/sha256"
+	"crypto/sha512"
 	"errors"
 	"hash"
 	"net/http"
@@ -14,22 +14,26 @@ import (
 // HMACKey is a secret, ready to sign: it pools hash states that have taken the secret in already, which
 // leaves a quarter of the work for short messages. It never prints its secret.
 type HMACKey struct {
-	states *sync.Pool
+	states *[hashes]sync.Pool
 }
 
 // hmacState is all the scratch memory that one signature needs.
 type hmacState struct {
 	hash hash.Hash
 	buf  []byte
-	sum  [sha256.Size]byte
+	sum  [sha512.Size]byte // room for any
 }
 
 // NewHMACKey returns a key of any size; ParseHMACKey is the one with a minimum. It copies secret.
 func NewHMACKey(secret []byte) *HMACKey {
 	secret = slices.Clone(secret)
-	return &HMACKey{states: &sync.Pool{New: func() any {
-		return &hmacState{hash: hmac.New(sha256.New, secret), buf: make([]byte, 0, 512)}
-	}}}
+	k := &HMACKey{states: new([hashes]sync.Pool)}
+	for by := range hashes {
+		k.states[by].New = func() any {
+			return &hmacState{hash: hmac.New(by.new(), secret), buf: make([]byte, 0, 512)}
+		}
+	}
+	return k
 }
 
 // String hides the secret from logs and errors.
@@ -38,8 +42,8 @@ func (*HMACKey) String() string { return "[hmac key]" }
 // GoString hides the secret from %#v.
 func (*HMACKey) GoString() string { return "[hmac key]" }
 
-func (k *HMACKey) get() *hmacState  { return k.states.Get().(*hmacState) }
-func (k *HMACKey) put(s *hmacState) { s.hash.Reset(); k.states.Put(s) }
+func (k *HMACKey) get(by macHash) *hmacState    { return k.states[by].Get().(*hmacState) }
+func (k *HMACKey) put(by macHash, s *hmacState) { s.hash.Reset(); k.states[by].Put(s) }
 
 // mac returns the MAC over the head in s.buf and the body. It lives until the state is used again.
 func (s *hmacState) mac(body []byte) []byte {
@@ -107,8 +111,8 @@ func (s *HMAC) sign(m Message, target, timeName string) (Signed, error) {
 		return Signed{}, err
 	}
 	version, key := s.keys.Signing()
-	state := key.get()
-	defer key.put(state)
+	state := key.get(macSHA256)
+	defer key.put(macSHA256, state)
 
 	var digits [20]byte
 	time := strconv.AppendInt(digits[:0], ms, 10)
@@ -169,8 +173,8 @@ func (s *HMAC) verify(m Message, target string, h http.Header, timeName string, 
 	if !ok {
 		return unknownVersion(signature.KeyVersion)
 	}
-	state := key.get()
-	defer key.put(state)
+	state := key.get(macSHA256)
+	defer key.put(macSHA256, state)
 	state.buf = s.layout.appendHead(state.buf[:0], m.Method, target, []byte(time))
 	if !hmac.Equal(state.mac(m.Body), signature.Value) {
 		return ErrBadSignature

@@ -110,8 +110,8 @@ func TestParseHMACKey(t *testing.T) {
 		t.Errorf("prints its secret: %s", text)
 	}
 	sum := func() string {
-		state := key.get()
-		defer key.put(state)
+		state := key.get(macSHA256)
+		defer key.put(macSHA256, state)
 		state.buf = state.buf[:0]
 		return string(state.mac(nil))
 	}

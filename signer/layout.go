@@ -14,10 +14,12 @@ const (
 // maxLayoutFields bounds the header fields of one direction.
 const maxLayoutFields = 8
 
-// LayoutConfig is an HMAC-SHA256 layout of one's own.
+// LayoutConfig is an HMAC layout of one's own.
 //
 // Content and the values of Fields are templates. Both take {client_id}, {time_ms}, {time_s} (Unix), {time_iso}
-// (2026-01-31T12:00:00Z), {nonce}, {key_version}, {body_sha256} (hex) and {body_sha256_base64}, and {time} in the form of Time. Content takes
+// (2026-01-31T12:00:00Z), {time_iso_ms} (2026-01-31T12:00:00.000Z), {time_basic} (20260131T120000Z), {time_local}
+// (2026-01-31 12:00:00), {time_digits} (20260131120000), {time_rfc1123} (Sat, 31 Jan 2026 12:00:00 GMT), {nonce},
+// {key_version}, {body_sha256} (hex) and {body_sha256_base64}, the same of body_sha512 and body_md5, and {time} in the form of Time. Content takes
 // {method}, {uri} (path and query as sent), {path}, {query}, {body}, and {header.<Name>} besides; a field takes
 // the signature, as {hex}, {HEX} (upper case), {base64}, {base64url} (RFC 4648, without padding) or {base64_escaped},
 // or as {signature} in the form of Encoding. \n, \r, \t, \\,
@@ -35,8 +37,13 @@ type LayoutConfig struct {
 	AnswerFields  []Field
 	// Encoding is the form of {signature}: hex (the default), HEX, base64, base64url or base64_escaped.
 	Encoding string
-	// Time is the form of {time}: ms (the default), s or iso.
+	// Time is the form of {time}: ms (the default), s, iso, iso_ms, basic, local, digits or rfc1123.
 	Time string
+	// Zone is the offset from UTC of times that are not counted since 1970, as +08:00. {time_iso}, {time_iso_ms} and
+	// {time_basic} name it; {time_rfc1123} is in UTC always. Default: UTC.
+	Zone string
+	// Hash is that of the HMAC: sha256 (the default), sha384, sha512 or sha1.
+	Hash string
 	// Tolerance is how far a received time may be from Message.Time, where that is set; 0 for any.
 	Tolerance time.Duration
 	// AllowAmbiguous makes a warning of contents under which different messages could share a string, as some
@@ -49,6 +56,7 @@ type LayoutConfig struct {
 type Layout struct {
 	clientID        string
 	keys            *Ring[*HMACKey]
+	forms           forms
 	request, answer direction
 	tolerance       time.Duration
 	warnings        []string
@@ -67,11 +75,14 @@ func NewLayout(c LayoutConfig) (*Layout, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Layout{clientID: c.ClientID, keys: c.Keys, tolerance: c.Tolerance}
+	l := &Layout{clientID: c.ClientID, keys: c.Keys, forms: f, tolerance: c.Tolerance}
 	if err := l.build(&l.request, f, "", c.Content, c.Fields, c.AllowAmbiguous); err != nil {
 		return nil, err
 	}
 	l.warnings = append(l.warnings, l.request.content.uncovered()...)
+	if f.hash == macSHA1 {
+		l.warnings = append(l.warnings, "hash sha1 is for old contracts: HMAC-SHA256 where the vendor takes it")
+	}
 	if c.AnswerContent == "" && len(c.AnswerFields) == 0 {
 		return l, nil
 	}

@@ -58,6 +58,14 @@ func TestValuesHaveOneSpelling(t *testing.T) {
 		partTimeMS:        {"1767322800123", []string{"+767322800123", "-767322800123", "0767322800123", "176732280012x", "1767322800.12", "1e12", ""}},
 		partTimeS:         {"1767322800", []string{"+767322800", "0767322800", "17673228.0", "176732280 "}},
 		partTimeISO:       {"2026-01-02T03:00:00Z", []string{"2026-01-02T03:00:00z", "2026-01-02 03:00:00Z", "2026-01-02T24:00:00Z", "2026-02-30T03:00:00Z", "2026-01-02T03:00:60Z", "1999-01-02T03:00:00Z", "2026-1-002T03:00:00Z"}},
+		partTimeISOMS:     {"2026-01-02T11:00:00.120+08:00", []string{"2026-01-02T03:00:00.120Z", "2026-01-02T11:00:00.12+08:00", "2026-01-02T11:00:00+08:00", "2026-01-02T11:00:00,120+08:00", "2026-01-02t11:00:00.120+08:00"}},
+		partTimeBasic:     {"20260102T030000Z", []string{"20260102T030000z", "20260102T110000+0800", "2026-0102T030000Z", "20260102T030060Z"}},
+		partTimeLocal:     {"2026-01-02 11:00:00", []string{"2026-01-02T11:00:00", "2026-01-02  11:00:0", "2026-1-02 11:00:00 ", "2026-01-02 24:00:00"}},
+		partTimeDigits:    {"20260102110000", []string{"20260132110000", "2026010211000", "20260102110000 ", "+0260102110000"}},
+		partTimeRFC1123:   {"Fri, 02 Jan 2026 03:00:00 GMT", []string{"Thu, 02 Jan 2026 03:00:00 GMT", "Fri, 2 Jan 2026 03:00:00 GMT", "Fri, 02 Jan 2026 03:00:00 UTC", "fri, 02 jan 2026 03:00:00 gmt", "Friday, 02-Jan-26 03:00:00 GMT", "Fri Jan  2 03:00:00 2026"}},
+		partBodySHA512:    {"cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e", []string{"cf83", ""}},
+		partBodyMD5:       {"d41d8cd98f00b204e9800998ecf8427e", []string{"D41D8CD98F00B204E9800998ECF8427E", "d41d8cd98f00b204e9800998ecf8427f"}},
+		partBodyMD5Base64: {"1B2M2Y8AsgTpgAmY7PhCfg==", []string{"1B2M2Y8AsgTpgAmY7PhCfg", "1b2m2y8asgtpgamy7phcfg=="}},
 		partKeyVersion:    {"12", []string{"012", "+12", "1 2", "0x1", "1234567890", "١٢"}},
 		partClientID:      {"app", []string{"App", "app ", "ap", "app\x00"}},
 		partHex:           {hex.EncodeToString(mac), []string{strings.ToUpper(hex.EncodeToString(mac)), hex.EncodeToString(mac)[1:], "g" + hex.EncodeToString(mac)[1:]}},
@@ -67,7 +75,10 @@ func TestValuesHaveOneSpelling(t *testing.T) {
 		partBase64Escaped: {url.QueryEscape(plain), []string{plain, strings.ToLower(url.QueryEscape(plain)), strings.Replace(url.QueryEscape(plain), "%2B", "+", 1), strings.Replace(url.QueryEscape(plain), "v", "%76", 1)}},
 	} {
 		read := func(text string) error {
-			v := values{m: &Message{}, clientID: "app"}
+			v := values{m: &Message{}, clientID: "app", zone: must(parseZone("+08:00"))(t)}
+			if kind == partTimeISO || kind == partTimeBasic {
+				v.zone = must(parseZone(""))(t)
+			}
 			return v.read(part{kind: kind}, text)
 		}
 		if err := read(c.takes); err != nil {
@@ -88,16 +99,19 @@ func TestPlaceholdersKeepToTheirAlphabets(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
 	for range 2000 {
 		m := randomMessage(r)
-		mac, digest := make([]byte, 32), make([]byte, 32)
-		for i := range mac {
-			mac[i], digest[i] = byte(r.IntN(256)), byte(r.IntN(256))
+		f := forms{hash: macHash(r.IntN(int(hashes))), zone: must(parseZone([]string{"", "Z", "+08:00", "-03:30", "+14:00", "-12:00", "+05:45"}[r.IntN(7)]))(t)}
+		mac, digest := make([]byte, f.hash.size()), make([]byte, 32)
+		for _, b := range [][]byte{mac, digest} {
+			for i := range b {
+				b[i] = byte(r.IntN(256))
+			}
 		}
-		v := values{m: &m, clientID: "app", nonce: m.Nonce, ms: m.Time.UnixMilli(), version: r.IntN(1000), mac: mac, digest: digest}
+		v := values{m: &m, clientID: "app", nonce: m.Nonce, ms: m.Time.UnixMilli(), version: r.IntN(1000), mac: mac, digest: digest, zone: f.zone}
 		for kind := partMethod; kind < partKinds; kind++ {
-			p, at := placeholders[kind], part{kind: kind, text: "Content-Type"}
+			p, at, size := placeholders[kind], part{kind: kind, text: "Content-Type"}, f.size(kind)
 			got := string(v.append(nil, &at))
-			if !p.alphabet.holds(got) || p.size > 0 && len(got) != p.size {
-				t.Errorf("{%s} of size %d writes %q", p.name, p.size, got)
+			if !p.alphabet.holds(got) || size > 0 && len(got) != size {
+				t.Errorf("{%s} of size %d in the zone %v writes %q", p.name, size, f.zone, got)
 			}
 		}
 	}

@@ -20,14 +20,21 @@ func randomLayouts(t *testing.T, r *rand.Rand, n int) []*Layout {
 	pick := func(of ...string) string { return of[r.IntN(len(of))] }
 	var all []*Layout
 	for len(all) < n {
-		at := pick("{time_ms}", "{time_s}", "{time_iso}")
-		content := []string{"{method}", pick("{uri}", `{path}\n{query}`), "{client_id}", at, "{nonce}", "{key_version}", "{header.Content-Type}", pick("{body_sha256}", "{body_sha256_base64}")}
+		at := pick("{time_ms}", "{time_s}", "{time_iso}", "{time_iso_ms}", "{time_basic}", "{time_local}", "{time_digits}", "{time_rfc1123}")
+		zone := ""
+		if !strings.HasPrefix(at, "{time_ms") && at != "{time_s}" && at != "{time_rfc1123}" {
+			zone = pick("", "Z", "+08:00", "-03:30")
+		}
+		content := []string{"{method}", pick("{uri}", `{path}\n{query}`), "{client_id}", at, "{nonce}", "{key_version}", "{header.Content-Type}", pick("{body_sha256}", "{body_sha256_base64}", "{body_sha512}", "{body_sha512_base64}")}
 		r.Shuffle(len(content), func(i, k int) { content[i], content[k] = content[k], content[i] })
 		if r.IntN(2) == 0 {
 			content = append(content, "{body}")
 		}
 		mac := pick("{hex}", "{HEX}", "{base64}", "{base64url}", "{base64_escaped}")
 		sent := []string{"{client_id}", at, "{nonce}", "{key_version}", mac}
+		if r.IntN(3) == 0 {
+			sent = append(sent, pick("{body_sha256_base64}", "{body_md5_base64}", "{body_sha512}"))
+		}
 		r.Shuffle(len(sent), func(i, k int) { sent[i], sent[k] = sent[k], sent[i] })
 		var fields []Field
 		if r.IntN(2) == 0 {
@@ -37,7 +44,7 @@ func randomLayouts(t *testing.T, r *rand.Rand, n int) []*Layout {
 				fields = append(fields, Field{fmt.Sprintf("X-Own-%d", i), pick("", "v=", `"`) + p + pick("", ";", `"`)})
 			}
 		}
-		l, err := NewLayout(LayoutConfig{ClientID: "app_1", Keys: keys, Content: strings.Join(content, pick(`\n`, `\t\n`, `\r\n`)), Fields: fields, AnswerContent: "{body}\n" + at, AnswerFields: fields})
+		l, err := NewLayout(LayoutConfig{ClientID: "app_1", Keys: keys, Content: strings.Join(content, pick(`\n`, `\t\n`, `\r\n`)), Fields: fields, AnswerContent: "{body}\n" + at, AnswerFields: fields, Zone: zone, Hash: pick("", "sha256", "sha384", "sha512", "sha1")})
 		if err != nil {
 			continue // such as a nonce before a separator that it may hold
 		}
@@ -83,7 +90,7 @@ func TestRandomLayoutsRoundTrip(t *testing.T) {
 		if err := l.VerifyRequest(received, h); err != nil {
 			t.Fatalf("%s, %v: %v", l.request.content, signed.Fields, err)
 		}
-		if got := l.SentSignature(h); len(got) < 43 || !strings.Contains(fmt.Sprint(signed.Fields), got) {
+		if got := l.SentSignature(h); len(got) < 27 || !strings.Contains(fmt.Sprint(signed.Fields), got) {
 			t.Errorf("%s: the signature that was sent is %q", l.request.content, got)
 		}
 		refuses := func(what string, m Message, h http.Header) {
@@ -183,7 +190,10 @@ func TestLayoutFieldsThatHTTPAlters(t *testing.T) {
 // The time has bounds, to the millisecond, in every form; and so has how far away it may be.
 func TestLayoutClock(t *testing.T) {
 	const tolerance = 5 * time.Minute
-	for at, unit := range map[string]time.Duration{"{time_ms}": time.Millisecond, "{time_s}": time.Second, "{time_iso}": time.Second} {
+	for at, unit := range map[string]time.Duration{
+		"{time_ms}": time.Millisecond, "{time_s}": time.Second, "{time_iso}": time.Second, "{time_iso_ms}": time.Millisecond, "{time_basic}": time.Second,
+		"{time_local}": time.Second, "{time_digits}": time.Second, "{time_rfc1123}": time.Second,
+	} {
 		l := must(NewLayout(LayoutConfig{Keys: layoutKeys(t), Content: at + ".{body}", Fields: []Field{{"X-Sig", "{hex}"}, {"X-Time", at}}, Tolerance: tolerance}))(t)
 		for ms, signs := range map[int64]bool{firstTime - 1: false, firstTime: true, lastTime: true, lastTime + 1: false, 0: false, -1: false} {
 			if _, err := l.Sign(Message{Method: "GET", Target: "/", Time: time.UnixMilli(ms)}); (err == nil) != signs {
@@ -213,6 +223,11 @@ func TestLayoutsWarnOfReplays(t *testing.T) {
 		"{time_ms}":          {{"X-Sig", "{hex}"}, {"X-Time", "{time_ms}"}},
 		"{time_s}":           {{"X-Sig", "{hex}"}, {"X-Time", "{time_s}"}},
 		"{time_iso}":         {{"X-Sig", "{hex}"}, {"X-Time", "{time_iso}"}},
+		"{time_iso_ms}":      {{"X-Sig", "{hex}"}, {"X-Time", "{time_iso_ms}"}},
+		"{time_basic}":       {{"X-Sig", "{hex}"}, {"X-Time", "{time_basic}"}},
+		"{time_local}":       {{"X-Sig", "{hex}"}, {"X-Time", "{time_local}"}},
+		"{time_digits}":      {{"X-Sig", "{hex}"}, {"X-Time", "{time_digits}"}},
+		"{time_rfc1123}":     {{"X-Sig", "{hex}"}, {"Date", "{time_rfc1123}"}},
 		"{nonce}":            {{"X-Sig", "{hex}"}, {"X-Nonce", "{nonce}"}},
 		"{nonce}.{time_iso}": {{"X-Sig", "{hex}"}, {"X-Time", "{time_iso}"}, {"X-Nonce", "{nonce}"}},
 		"none":               {{"X-Sig", "{hex}"}, {"X-Time", "{time_ms}"}},
@@ -231,13 +246,17 @@ func TestLayoutsWarnOfReplays(t *testing.T) {
 
 // Every placeholder that content takes is in what is signed, in its own form, and in no other place.
 func TestEveryPlaceholderIsSigned(t *testing.T) {
-	fields := []Field{{"X-Sig", "{hex}"}, {"X-Times", "{time_ms} {time_s} {time_iso}"}, {"X-Nonce", "{nonce}"}}
+	fields := []Field{{"X-Sig", "{hex}"}, {"X-Times", "{time_ms} {time_s} {time_iso} {time_iso_ms} {time_basic} {time_local} {time_digits} {time_rfc1123}"}, {"X-Nonce", "{nonce}"}}
 	m := Message{Method: "PUT", Target: "/a/b?c=%20&c", Body: []byte("abc"), Time: time.UnixMilli(1767322800123), Nonce: "n-1", Header: http.Header{"X-A": {"a b"}}}
 	for kind, want := range map[partKind]string{
 		partMethod: "PUT", partURI: "/a/b?c=%20&c", partPath: "/a/b", partQuery: "c=%20&c", partBody: "abc", partHeader: "a b",
 		partBodySHA256:       "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
 		partBodySHA256Base64: "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=",
 		partClientID:         "app", partTimeMS: "1767322800123", partTimeS: "1767322800", partTimeISO: "2026-01-02T03:00:00Z", partNonce: "n-1", partKeyVersion: "2",
+		partTimeISOMS: "2026-01-02T03:00:00.123Z", partTimeBasic: "20260102T030000Z", partTimeLocal: "2026-01-02 03:00:00", partTimeDigits: "20260102030000",
+		partTimeRFC1123: "Fri, 02 Jan 2026 03:00:00 GMT", partBodyMD5: "900150983cd24fb0d6963f7d28e17f72", partBodyMD5Base64: "kAFQmDzST7DWlj99KOF/cg==",
+		partBodySHA512:       "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+		partBodySHA512Base64: "3a81oZNherrMQXNJriBBMRLm+k6JqX6iCp7u5ktV05ohkpkqJ0/BqDa6PCOj/uu9RU1EI2Q86A4qmslPpUyknw==",
 	} {
 		name := "{" + placeholders[kind].name + "}"
 		if kind == partHeader {

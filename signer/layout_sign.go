@@ -22,7 +22,7 @@ func (l *Layout) sign(d *direction, m Message) (Signed, error) {
 	if err := d.checkMessage(&m); err != nil {
 		return Signed{}, err
 	}
-	v := values{m: &m, clientID: l.clientID, nonce: m.Nonce}
+	v := values{m: &m, clientID: l.clientID, nonce: m.Nonce, zone: l.forms.zone}
 	if err := v.setTime(d); err != nil {
 		return Signed{}, err
 	}
@@ -31,8 +31,8 @@ func (l *Layout) sign(d *direction, m Message) (Signed, error) {
 	}
 	version, key := l.keys.Signing()
 	v.version = version
-	state := key.get()
-	defer key.put(state)
+	state := key.get(l.forms.hash)
+	defer key.put(l.forms.hash, state)
 	var digest [sha256.Size]byte
 	if d.digest {
 		digest = sha256.Sum256(m.Body)
@@ -80,7 +80,7 @@ func (l *Layout) Canonical(m Message) (string, error) {
 	if err := d.checkMessage(&m); err != nil {
 		return "", err
 	}
-	v := values{m: &m, clientID: l.clientID, nonce: m.Nonce}
+	v := values{m: &m, clientID: l.clientID, nonce: m.Nonce, zone: l.forms.zone}
 	if err := v.setTime(d); err != nil {
 		return "", err
 	}

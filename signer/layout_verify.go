@@ -29,7 +29,7 @@ func (l *Layout) verify(d *direction, m Message, h http.Header) error {
 	if err := d.checkMessage(&m); err != nil {
 		return err
 	}
-	v := values{m: &m, clientID: l.clientID}
+	v := values{m: &m, clientID: l.clientID, zone: l.forms.zone}
 	if d.digest {
 		digest := sha256.Sum256(m.Body)
 		v.digest = digest[:]
@@ -47,20 +47,20 @@ func (l *Layout) verify(d *direction, m Message, h http.Header) error {
 		if !ok {
 			return unknownVersion(v.version)
 		}
-		return d.compare(&v, key)
+		return d.compare(&v, key, l.forms.hash)
 	}
 	for version, key := range l.keys.All() {
 		v.version = version
-		if d.compare(&v, key) == nil {
+		if d.compare(&v, key, l.forms.hash) == nil {
 			return nil
 		}
 	}
 	return ErrBadSignature
 }
 
-func (d *direction) compare(v *values, key *HMACKey) error {
-	state := key.get()
-	defer key.put(state)
+func (d *direction) compare(v *values, key *HMACKey, by macHash) error {
+	state := key.get(by)
+	defer key.put(by, state)
 	if !hmac.Equal(d.content.mac(state, v), v.mac) {
 		return ErrBadSignature
 	}

@@ -19,11 +19,20 @@ const (
 	partBody
 	partBodySHA256
 	partBodySHA256Base64
+	partBodySHA512
+	partBodySHA512Base64
+	partBodyMD5
+	partBodyMD5Base64
 	partHeader
 	partClientID
 	partTimeMS
 	partTimeS
 	partTimeISO
+	partTimeISOMS
+	partTimeBasic
+	partTimeLocal
+	partTimeDigits
+	partTimeRFC1123
 	partNonce
 	partKeyVersion
 	partHex
@@ -37,55 +46,73 @@ const (
 // placeholder is one name that templates know.
 type placeholder struct {
 	name string
-	// size in bytes; 0 where it differs from message to message.
+	// size in bytes; 0 where it differs from message to message, and where forms.size knows it.
 	size int
 	// alphabet are the bytes that its value may hold.
 	alphabet alphabet
 	// signed: it may stand in what is signed. sent: it may stand in a header field.
 	signed, sent bool
+	// told: it may stand in a [Text].
+	told bool
 }
 
 const (
-	digits    = "0123456789"
-	letters   = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	isoLayout = "2006-01-02T15:04:05Z"
+	digits  = "0123456789"
+	letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
 // placeholders by partKind. Times are of one length each: those that Sign takes have 13 digits in
-// milliseconds, see layoutTime.
+// milliseconds, see firstTime.
 var placeholders = [partKinds]placeholder{
-	partMethod:           {"method", 0, alphabetOf("!#$%&'*+-.^_`|~" + digits + letters), true, false},
-	partURI:              {"uri", 0, visible, true, false},
-	partPath:             {"path", 0, visible.without("?"), true, false},
-	partQuery:            {"query", 0, visible, true, false},
-	partBody:             {"body", 0, alphabet{}.complement(), true, false},
-	partBodySHA256:       {"body_sha256", 64, alphabetOf(digits + "abcdef"), true, true},
-	partBodySHA256Base64: {"body_sha256_base64", 44, alphabetOf(digits + letters + "+/="), true, true},
-	partHeader:           {"header.<Name>", 0, visible.with(" \t"), true, false},
-	partClientID:         {"client_id", 0, visible, true, true},
-	partTimeMS:           {"time_ms", 13, alphabetOf(digits), true, true},
-	partTimeS:            {"time_s", 10, alphabetOf(digits), true, true},
-	partTimeISO:          {"time_iso", len(isoLayout), alphabetOf(digits + "-:TZ"), true, true},
-	partNonce:            {"nonce", 0, alphabetOf(digits + letters + "-_"), true, true},
-	partKeyVersion:       {"key_version", 0, alphabetOf(digits), true, true},
-	partHex:              {"hex", 64, alphabetOf(digits + "abcdef"), false, true},
-	partHexUpper:         {"HEX", 64, alphabetOf(digits + "ABCDEF"), false, true},
-	partBase64:           {"base64", 44, alphabetOf(digits + letters + "+/="), false, true},
-	partBase64URL:        {"base64url", 43, alphabetOf(digits + letters + "-_"), false, true},
-	partBase64Escaped:    {"base64_escaped", 0, alphabetOf(digits + letters + "%"), false, true},
+	partMethod:           {"method", 0, alphabetOf("!#$%&'*+-.^_`|~" + digits + letters), true, false, false},
+	partURI:              {"uri", 0, visible, true, false, false},
+	partPath:             {"path", 0, visible.without("?"), true, false, false},
+	partQuery:            {"query", 0, visible, true, false, false},
+	partBody:             {"body", 0, alphabet{}.complement(), true, false, false},
+	partBodySHA256:       {"body_sha256", 64, alphabetOf(digits + "abcdef"), true, true, false},
+	partBodySHA256Base64: {"body_sha256_base64", 44, alphabetOf(digits + letters + "+/="), true, true, false},
+	partBodySHA512:       {"body_sha512", 128, alphabetOf(digits + "abcdef"), true, true, false},
+	partBodySHA512Base64: {"body_sha512_base64", 88, alphabetOf(digits + letters + "+/="), true, true, false},
+	partBodyMD5:          {"body_md5", 32, alphabetOf(digits + "abcdef"), true, true, false},
+	partBodyMD5Base64:    {"body_md5_base64", 24, alphabetOf(digits + letters + "+/="), true, true, false},
+	partHeader:           {"header.<Name>", 0, visible.with(" \t"), true, false, true},
+	partClientID:         {"client_id", 0, visible, true, true, true},
+	partTimeMS:           {"time_ms", 13, alphabetOf(digits), true, true, true},
+	partTimeS:            {"time_s", 10, alphabetOf(digits), true, true, true},
+	partTimeISO:          {"time_iso", 0, alphabetOf(digits + "-:TZ+"), true, true, true},
+	partTimeISOMS:        {"time_iso_ms", 0, alphabetOf(digits + "-:.TZ+"), true, true, true},
+	partTimeBasic:        {"time_basic", 0, alphabetOf(digits + "-+TZ"), true, true, true},
+	partTimeLocal:        {"time_local", 0, alphabetOf(digits + "-: "), true, true, true},
+	partTimeDigits:       {"time_digits", 0, alphabetOf(digits), true, true, true},
+	partTimeRFC1123:      {"time_rfc1123", 0, alphabetOf(digits + letters + ",: "), true, true, true},
+	partNonce:            {"nonce", 0, alphabetOf(digits + letters + "-_"), true, true, true},
+	partKeyVersion:       {"key_version", 0, alphabetOf(digits), true, true, false},
+	partHex:              {"hex", 0, alphabetOf(digits + "abcdef"), false, true, false},
+	partHexUpper:         {"HEX", 0, alphabetOf(digits + "ABCDEF"), false, true, false},
+	partBase64:           {"base64", 0, alphabetOf(digits + letters + "+/="), false, true, false},
+	partBase64URL:        {"base64url", 0, alphabetOf(digits + letters + "-_"), false, true, false},
+	partBase64Escaped:    {"base64_escaped", 0, alphabetOf(digits + letters + "%"), false, true, false},
 }
 
 // isMAC reports whether the part is the signature itself.
 func (k partKind) isMAC() bool { return k >= partHex && k <= partBase64Escaped }
 
 // isTime reports whether the part is the time.
-func (k partKind) isTime() bool { return k >= partTimeMS && k <= partTimeISO }
+func (k partKind) isTime() bool { return k >= partTimeMS && k <= partTimeRFC1123 }
+
+// hasMillis reports whether the part is a time in milliseconds.
+func (k partKind) hasMillis() bool { return k == partTimeMS || k == partTimeISOMS }
+
+// isDigest reports whether the part is a hash of the body.
+func (k partKind) isDigest() bool { return k >= partBodySHA256 && k <= partBodyMD5Base64 }
 
 // part is a placeholder, or a text that stands for itself.
 type part struct {
 	kind partKind
 	// text of partText, or the name of partHeader's field in canonical form.
 	text string
+	// size in bytes; 0 where it differs from message to message.
+	size int
 }
 
 func (p part) String() string {
@@ -97,6 +124,8 @@ func (p part) String() string {
 	}
 	return "{" + placeholders[p.kind].name + "}"
 }
+
+func textPart(text string) part { return part{partText, text, len(text)} }
 
 type template []part
 
@@ -130,7 +159,7 @@ func (f forms) parse(option, text string, takes func(placeholder) bool) (templat
 	var plain []byte
 	flush := func() {
 		if len(plain) > 0 {
-			t = append(t, part{partText, string(plain)})
+			t = append(t, textPart(string(plain)))
 			plain = nil
 		}
 	}
@@ -189,10 +218,10 @@ func (f forms) parsePlaceholder(option, name string, takes func(placeholder) boo
 		known = append(known, "{"+p.name+"}")
 		if field, ok := strings.CutPrefix(name, "header."); ok && i == partHeader {
 			field, err := headerName(option+": {header."+field+"}", field)
-			return part{partHeader, field}, err
+			return part{kind: partHeader, text: field}, err
 		}
 		if wanted == p.name {
-			return part{kind: i}, nil
+			return part{kind: i, size: f.size(i)}, nil
 		}
 	}
 	return part{}, fmt.Errorf("%s: {%s} cannot stand there; use %s", option, name, strings.Join(known, ", "))

@@ -1,9 +1,12 @@
 package signer
 
 import (
+	"crypto/md5"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +24,7 @@ type values struct {
 	version int
 	mac     []byte
 	digest  []byte // the body's SHA-256
+	zone    zone
 }
 
 // append appends what p stands for. The body is the caller's.
@@ -41,6 +45,8 @@ func (v *values) append(b []byte, p *part) []byte {
 		return hex.AppendEncode(b, v.digest)
 	case partBodySHA256Base64:
 		return base64.StdEncoding.AppendEncode(b, v.digest)
+	case partBodySHA512, partBodySHA512Base64, partBodyMD5, partBodyMD5Base64:
+		return appendDigest(b, p.kind, v.m.Body)
 	case partHeader:
 		if values := v.m.Header[p.text]; len(values) > 0 {
 			return append(b, values[0]...)
@@ -51,8 +57,9 @@ func (v *values) append(b []byte, p *part) []byte {
 		return strconv.AppendInt(b, v.ms, 10)
 	case partTimeS:
 		return strconv.AppendInt(b, v.ms/1000, 10)
-	case partTimeISO:
-		return time.UnixMilli(v.ms).UTC().AppendFormat(b, isoLayout)
+	case partTimeISO, partTimeISOMS, partTimeBasic, partTimeLocal, partTimeDigits, partTimeRFC1123:
+		b = time.UnixMilli(v.ms).UTC().Add(v.zone.offset(p.kind)).AppendFormat(b, timeLayouts[p.kind])
+		return append(b, v.zone.suffix(p.kind)...)
 	case partNonce:
 		return append(b, v.nonce...)
 	case partKeyVersion:
@@ -74,19 +81,42 @@ func (v *values) append(b []byte, p *part) []byte {
 	return b
 }
 
+// appendDigest appends a hash of the body that few layouts have.
+func appendDigest(b []byte, kind partKind, body []byte) []byte {
+	switch kind {
+	case partBodySHA512, partBodySHA512Base64:
+		sum := sha512.Sum512(body)
+		if kind == partBodySHA512 {
+			return hex.AppendEncode(b, sum[:])
+		}
+		return base64.StdEncoding.AppendEncode(b, sum[:])
+	}
+	sum := md5.Sum(body)
+	if kind == partBodyMD5 {
+		return hex.AppendEncode(b, sum[:])
+	}
+	return base64.StdEncoding.AppendEncode(b, sum[:])
+}
+
 // read takes what a received field's value says of p, in its one spelling.
 func (v *values) read(p part, text string) (err error) {
 	if p.kind.isMAC() && !placeholders[p.kind].alphabet.holds(text) {
 		// hex.DecodeString takes both cases, base64 passes over line breaks.
 		return errors.New("is not in its encoding")
 	}
+	switch {
+	case p.kind.isTime():
+		return v.readTime(p.kind, text)
+	case p.kind.isDigest():
+		if text != string(v.append(nil, &p)) {
+			return errors.New("is not the body's hash")
+		}
+	}
 	switch p.kind {
 	case partClientID:
 		if text != v.clientID {
 			return ErrWrongIdentity
 		}
-	case partTimeMS, partTimeS, partTimeISO:
-		return v.readTime(p.kind, text)
 	case partNonce:
 		if v.nonce != "" && v.nonce != text {
 			return errors.New("has another nonce than the field before it")
@@ -105,10 +135,6 @@ func (v *values) read(p part, text string) (err error) {
 		v.mac, err = base64.RawURLEncoding.Strict().DecodeString(text)
 	case partBase64Escaped:
 		v.mac, err = unescapeBase64(text)
-	case partBodySHA256, partBodySHA256Base64:
-		if text != string(v.append(nil, &p)) {
-			return errors.New("is not the body's SHA-256")
-		}
 	}
 	if err != nil {
 		return errors.New("is not in its encoding")
@@ -118,13 +144,16 @@ func (v *values) read(p part, text string) (err error) {
 
 func (v *values) readTime(kind partKind, text string) error {
 	var ms int64
-	switch kind {
-	case partTimeISO:
-		t, err := time.Parse(isoLayout, text)
-		if err != nil {
-			return errors.New("holds no time like 2026-01-31T12:00:00Z")
+	switch layout := timeLayouts[kind]; {
+	case layout != "":
+		received := values{zone: v.zone}
+		t, err := time.Parse(layout, strings.TrimSuffix(text, v.zone.suffix(kind)))
+		received.ms = t.Add(-v.zone.offset(kind)).UnixMilli()
+		if err != nil || string(received.append(nil, &part{kind: kind})) != text { // in its one spelling
+			example := values{zone: v.zone, ms: 1769860800000}
+			return fmt.Errorf("holds no time like %s", example.append(nil, &part{kind: kind}))
 		}
-		ms = t.UnixMilli()
+		ms = received.ms
 	default:
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {

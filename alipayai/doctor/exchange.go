@@ -248,7 +248,7 @@ func (c *caller) Leaving(p *upstream.Provider, req *http.Request) *failure.Failu
 	x.sentAt = c.check.options.Now()
 	if kind := p.Profile.Kind(); p.Scheme != nil && kind.Signs() && !kind.SignsParameters {
 		m := signer.Message{
-			Method: req.Method, Target: req.URL.RequestURI(), Header: req.Header, Body: c.request.body,
+			Method: req.Method, Target: req.URL.RequestURI(), Header: req.Header, Body: upstream.SentBody(req),
 			Time: p.Clock.At(x.sentAt).Add(c.request.signedAt),
 		}
 		if layout, ok := p.Scheme.(*signer.Layout); kind.Nonce || ok && layout.NeedsNonce() {

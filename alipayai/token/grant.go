@@ -45,6 +45,9 @@ type Grant struct {
 	// Fields are the endpoint's own names of a request's fields, by those of RFC 6749,
 	// and Params further fields that each request has.
 	Fields, Params map[string]string
+	// Sign, where it is set, signs each request over its body: it sets header fields. Secret may be empty then, and the
+	// signature alone proves who asks. Its errors hold no secret.
+	Sign func(req *http.Request, body []byte, now time.Time) error
 	// Answer reads its answers; nil reads them as usual.
 	Answer *AnswerForm
 	// Transport carries the requests. Redirects are not followed.
@@ -106,7 +109,7 @@ func (g Grant) GoString() string { return g.String() }
 func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	req, err := g.request(ctx, refreshToken)
 	if err != nil {
-		return Token{}, fmt.Errorf("%w: token url cannot be used", ErrRefused)
+		return Token{}, fmt.Errorf("%w: the request cannot be made: its url cannot be used, or it cannot be signed", ErrRefused)
 	}
 	if g.OnRequest != nil {
 		g.OnRequest(req)
@@ -142,8 +145,11 @@ func (g *Grant) request(ctx context.Context, refreshToken string) (*http.Request
 	if g.Scope != "" {
 		parameters["scope"] = g.Scope
 	}
-	if g.inBody() {
-		parameters["client_id"], parameters["client_secret"] = g.ClientID, g.Secret
+	if g.inBody() || g.Secret == "" {
+		parameters["client_id"] = g.ClientID // RFC 6749, section 4.1.3, of clients without a secret
+	}
+	if g.inBody() && g.Secret != "" {
+		parameters["client_secret"] = g.Secret
 	}
 	own := maps.Clone(g.Params)
 	if own == nil {
@@ -175,9 +181,14 @@ func (g *Grant) request(ctx context.Context, refreshToken string) (*http.Request
 	req.Header.Set("Content-Type", kind)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "caddy-alipayai")
-	if !g.inBody() {
+	if !g.inBody() && g.Secret != "" {
 		// RFC 6749, section 2.3.1: both are form-encoded before they are joined.
 		req.SetBasicAuth(url.QueryEscape(g.ClientID), url.QueryEscape(g.Secret))
+	}
+	if g.Sign != nil {
+		if err := g.Sign(req, []byte(body), g.Now()); err != nil {
+			return nil, err
+		}
 	}
 	return req, nil
 }

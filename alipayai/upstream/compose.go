@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -46,9 +47,19 @@ func (x *Exchange) sign(r *Request) error {
 	if scheme == nil {
 		scheme = p.Scheme
 	}
-	if scheme != nil {
-		m := p.message(method, target, h, body, p.signingTime(x.now()))
+	var m signer.Message
+	if scheme != nil || p.envelope != nil {
+		m = p.message(method, target, h, body, p.signingTime(x.now()))
 		m.Room = x.fields[:]
+	}
+	if p.envelope != nil && r.Client == nil && len(body) > 0 {
+		var err error
+		if body, err = p.envelope.wrap(body, m, p.ClientID); err != nil {
+			return fmt.Errorf("provider %s: the request around the call: %w", p.Name, err)
+		}
+		m.Body = body
+	}
+	if scheme != nil {
 		if r.Client != nil {
 			m.ExpiredSeconds = expiredSeconds(r.Client.Header)
 		}
@@ -172,6 +183,32 @@ func (p *Provider) message(method, requestTarget string, h http.Header, body []b
 		m.Nonce = rand.Text()
 	}
 	return m
+}
+
+// SignToken signs a request for a token as those to the API are, over its body. It is for [token.Grant].
+func (p *Provider) SignToken(req *http.Request, body []byte, now time.Time) error {
+	if p.Scheme == nil {
+		return ErrNotSigned
+	}
+	s, err := p.Scheme.Sign(p.message(req.Method, req.URL.RequestURI(), req.Header, body, p.signingTime(now)))
+	if err != nil {
+		return fmt.Errorf("provider %s: signing a token request: %w", p.Name, err)
+	}
+	for _, f := range s.Fields {
+		req.Header[f.Name] = []string{f.Value}
+	}
+	return nil
+}
+
+// SentBody is the body of a request that [Provider.Send] has composed, as it leaves: with what is around the model call.
+func SentBody(req *http.Request) []byte {
+	body, ok := req.Body.(*outgoing.Body)
+	if !ok {
+		return nil
+	}
+	b := make([]byte, body.Size())
+	_, _ = body.ReadAt(b, 0) // which is all there
+	return b
 }
 
 // signingTime is now, or so little later that no two signatures have the same

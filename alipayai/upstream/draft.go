@@ -17,6 +17,8 @@ type Draft struct {
 	Target string
 	Body   []byte
 	Header http.Header
+	// Wrapped says that Body is not the one that was given, but has it in it.
+	Wrapped bool
 }
 
 // Placeholders of a Draft.
@@ -35,10 +37,17 @@ func (p *Provider) Draft(method, target string, body []byte, at time.Time) (Draf
 	h := make(http.Header)
 	p.composeHeader(h, &Request{ID: DraftID, Body: body}, token, new([2]string))
 	d := Draft{Target: target, Body: body, Header: h}
+	m := p.message(method, p.Profile.Kind().Target(p.ClientID, target), h, body, at)
+	if p.envelope != nil && len(body) > 0 {
+		wrapped, err := p.envelope.wrap(body, m, p.ClientID)
+		if err != nil {
+			return d, fmt.Errorf("the request around the call: %w", err)
+		}
+		d.Body, d.Wrapped, m.Body = wrapped, true, wrapped
+	}
 	if p.Scheme == nil {
 		return d, nil
 	}
-	m := p.message(method, p.Profile.Kind().Target(p.ClientID, target), h, body, at)
 	signed, err := p.Scheme.Sign(m)
 	if err != nil {
 		return d, fmt.Errorf("signing: %w", err)

@@ -99,6 +99,10 @@ type Provider struct {
 	// AnswerFields has it, of which Prepare makes it; nil where as usual.
 	AnswerFields *wire.AnswerFields
 	AnswerForm   *wire.AnswerForm
+	// RequestFields say what is around its requests, of which Prepare makes the
+	// envelope; nil for nothing.
+	RequestFields *RequestFields
+	envelope      *envelope
 	// OnUnsupported says what becomes of a request of which Format cannot carry
 	// everything over; OnUnsupportedWarn when empty.
 	OnUnsupported OnUnsupported
@@ -237,6 +241,16 @@ func (p *Provider) Prepare() error {
 		}
 		p.AnswerForm = form
 	}
+	if p.RequestFields != nil {
+		if p.Profile.Format != wire.OpenAI {
+			return fmt.Errorf("request goes with OpenAI's format, and profile %s speaks another", p.Profile.Name)
+		}
+		around, err := newEnvelope(*p.RequestFields)
+		if err != nil {
+			return fmt.Errorf("request: %w", err)
+		}
+		p.envelope, p.nonce = around, around.nonce
+	}
 	if p.Credentials == nil {
 		p.Credentials = new(credentials.Filter)
 		if p.Tokens != nil && p.Tokens.Cell != nil {
@@ -287,7 +301,7 @@ func (p *Provider) prepareHeaders() error {
 	if !ok {
 		return nil
 	}
-	p.nonce = layout.NeedsNonce()
+	p.nonce = p.nonce || layout.NeedsNonce()
 	if p.Verify == VerifyRequire && !layout.SignsAnswers() {
 		return errors.New("verify_response require: signature says nothing of answers; add an answer block to it")
 	}
@@ -319,6 +333,9 @@ func (p *Provider) shapeOf() replay.Key {
 	parts := []string{p.Name, p.Profile.Name, p.Format.Name(), p.BaseURL.String(), p.ClientID, p.Dialect, string(p.OnUnsupported)}
 	if p.AnswerFields != nil {
 		parts = append(parts, fmt.Sprint(*p.AnswerFields))
+	}
+	if p.RequestFields != nil {
+		parts = append(parts, fmt.Sprint(*p.RequestFields))
 	}
 	for _, endpoint := range slices.Sorted(maps.Keys(p.targets)) {
 		parts = append(parts, string(endpoint), p.targets[endpoint].requestTarget)

@@ -1,0 +1,85 @@
+package alipaycaddy
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+)
+
+// Request says what is around a request, where an upstream wants more than OpenAI's
+// form. Its paths are those of Answer.
+type Request struct {
+	// The member that holds the model call. Default: none, it is at the top, beside
+	// the further members, which replace the client's of the same name.
+	Inside string `json:"inside,omitempty"`
+
+	// How `inside` holds it: as an `object`, or as JSON in a `string`. Default: `object`
+	InsideForm string `json:"inside_form,omitempty"`
+
+	// Further members whose values are strings, by their paths. Values are templates as
+	// in Signature, with `{client_id}`, `{nonce}`, `{time}` and its forms, and
+	// `{header.<Name>}` of what the request is sent with. Default: none.
+	Fields map[string]string `json:"fields,omitempty"`
+
+	// Further members whose values are JSON, such as numbers. Default: none.
+	Values map[string]string `json:"values,omitempty"`
+
+	// The form of `{time}`, as in Signature. Default: `ms`
+	Time string `json:"time,omitempty"`
+
+	// The zone of times, as in Signature. Default: `Z`, UTC
+	Zone string `json:"zone,omitempty"`
+}
+
+// unmarshalRequest reads the option request of a provider. Syntax:
+//
+//	request {
+//		inside <path> [object|string]
+//		field  <path> <template>
+//		value  <path> <template>
+//		time   ms|s|iso|iso_ms|basic|local|digits|rfc1123
+//		zone   <offset>
+//	}
+//
+// field and value may be repeated.
+func (p *Provider) unmarshalRequest(d *caddyfile.Dispenser) error { return readRequest(&p.Request)(d) }
+
+// readRequest reads the option request of a provider, or of a simulated app.
+func readRequest(to **Request) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		if err := args(d); err != nil {
+			return err
+		}
+		r := new(Request)
+		*to = r
+		return block(d, "request",
+			option{form: "inside <path> [object|string], such as inside biz_content string", read: func(d *caddyfile.Dispenser) error {
+				err := pathAndUnit(&r.Inside, &r.InsideForm)(d)
+				if err == nil && !slices.Contains([]string{"", "object", "string"}, r.InsideForm) {
+					return errArguments
+				}
+				return err
+			}},
+			option{form: `field <path> "<template>", such as field app_id {client_id}`, read: named(&r.Fields, word), repeats: true},
+			option{form: `value <path> "<template>", such as value timestamp {time_ms}`, read: named(&r.Values, word), repeats: true},
+			option{form: "time ms|s|iso|iso_ms|basic|local|digits|rfc1123", read: text(&r.Time)},
+			option{form: "zone <offset>, such as zone +08:00", read: text(&r.Zone)},
+		)
+	}
+}
+
+// fields gives the option as the domain has it; nil for none.
+func (r *Request) fields() (*upstream.RequestFields, error) {
+	if r == nil {
+		return nil, nil
+	}
+	if r.InsideForm != "" && r.InsideForm != "object" && r.InsideForm != "string" {
+		return nil, fmt.Errorf("request: inside: form %q is unknown; use object or string", r.InsideForm)
+	}
+	return &upstream.RequestFields{
+		Inside: r.Inside, Text: r.InsideForm == "string", Fields: r.Fields, Values: r.Values, Time: r.Time, Zone: r.Zone,
+	}, nil
+}
