@@ -92,6 +92,8 @@ type call struct {
 	// Spending; nil where there is none.
 	prompt  prompt
 	charge  *charge
+	// unaffordable is what the tenant's budget did not permit; nil for nothing.
+	unaffordable *unaffordable
 	outcome Outcome
 
 	// packable is what the call would bring into a pack, pack is what it is the call of,

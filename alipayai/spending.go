@@ -97,6 +97,8 @@ type charge struct {
 	priced   *Priced
 	price    *price.Price // nil where it is not known
 	began    time.Time
+	// quoted is what the attempt should cost, by an estimate.
+	quoted price.Amount
 	// bytes bound the tokens of the prompt, without its images, and most is the most
 	// that the attempt may cost.
 	bytes    int64
@@ -126,27 +128,35 @@ func (c *call) paidAttempt(p *upstream.Provider, body []byte) (*Answer, *failure
 	return a, f
 }
 
-// reserve reserves what an attempt may cost at most.
-func (c *call) reserve(p *upstream.Provider, body []byte) *failure.Failure {
+// quote makes the charge of an attempt with that body, of which nothing is reserved yet.
+func (c *call) quote(p *upstream.Provider, body []byte) *charge {
 	s := c.g.Spending
 	priced := s.Providers[p.Name]
-	model := p.UpstreamModel(c.Request.Model)
-	q := &charge{provider: p, priced: priced, price: priced.Of(model), began: c.g.Now(), limits: s.limitsOf(c.Tenant)}
+	q := &charge{provider: p, priced: priced, price: priced.Of(p.UpstreamModel(c.Request.Model)), began: c.g.Now(), limits: s.limitsOf(c.Tenant)}
 	// The request has more bytes than the prompt has tokens, in whichever form it goes:
 	// what stands around the texts is more than what a model's template puts there.
 	q.bytes = int64(max(len(body), len(c.Request.Body)) - c.Request.ImageBytes)
+	if q.price == nil {
+		return q
+	}
+	text := c.promptText()
+	q.most = q.price.Bound(price.Asked{
+		Bytes: q.bytes, Images: int64(c.Request.Images), Characters: text.Characters(),
+		MaxTokens: c.Request.MaxTokens, N: c.Request.N,
+	})
+	q.quoted = q.price.Of(price.Used{
+		Prompt: priced.Estimate.Tokens(text), Characters: text.Characters(),
+		Completion: max(c.Request.N, 1) * cmp.Or(c.Request.MaxTokens, priced.Estimate.Answer()),
+	}).Amount
+	return q
+}
+
+// reserve reserves what an attempt may cost at most.
+func (c *call) reserve(p *upstream.Provider, body []byte) *failure.Failure {
+	s, q := c.g.Spending, c.quote(p, body)
 	c.outcome.Quoted = ""
 	if q.price != nil {
-		text := c.promptText()
-		q.most = q.price.Bound(price.Asked{
-			Bytes: q.bytes, Images: int64(c.Request.Images), Characters: text.Characters(),
-			MaxTokens: c.Request.MaxTokens, N: c.Request.N,
-		})
-		quoted := q.price.Of(price.Used{
-			Prompt: priced.Estimate.Tokens(text), Characters: text.Characters(),
-			Completion: max(c.Request.N, 1) * cmp.Or(c.Request.MaxTokens, priced.Estimate.Answer()),
-		})
-		c.outcome.Quoted = quoted.Amount.String() + " " + string(q.price.Currency)
+		c.outcome.Quoted = q.quoted.String() + " " + string(q.price.Currency)
 	}
 	if len(q.limits) > 0 {
 		if q.price == nil {
@@ -156,7 +166,7 @@ func (c *call) reserve(p *upstream.Provider, body []byte) *failure.Failure {
 		}
 		var err error
 		if q.reserved, err = s.Budgets.Reserve(c.ctx, c.Tenant, q.limits, s.inBudgets(q, q.most)); err != nil {
-			return c.overBudget(p, err)
+			return c.overBudget(q, err)
 		}
 	}
 	c.charge = q
@@ -172,8 +182,31 @@ func (s *Spending) inBudgets(q *charge, a price.Amount) []price.Amount {
 	return amounts
 }
 
+// unaffordable is the first attempt of a call that its tenant's budget did not permit.
+type unaffordable struct {
+	quoted   price.Amount
+	currency price.Currency
+	f        *failure.Failure
+}
+
+// dearer gives the failure of a provider that the call is not sent to: once the budget has not permitted a
+// provider, only those are asked that should cost less, in the order of the directive. A provider whose price is
+// not known says so by itself.
+func (c *call) dearer(p *upstream.Provider) *failure.Failure {
+	if c.unaffordable == nil {
+		return nil
+	}
+	q := c.quote(p, nil)
+	if q.price == nil || c.g.Spending.Exchange.Convert(q.quoted, q.price.Currency, c.unaffordable.currency) < c.unaffordable.quoted {
+		return nil
+	}
+	own := *c.unaffordable.f
+	c.g.Observer.Rejected(p.Name, own.Code)
+	return &own
+}
+
 // overBudget makes the failure of an attempt that the tenant's budget does not permit.
-func (c *call) overBudget(p *upstream.Provider, err error) *failure.Failure {
+func (c *call) overBudget(q *charge, err error) *failure.Failure {
 	if c.ctx.Err() != nil {
 		return failure.OfTransport(c.ctx, c.ctx, err, false)
 	}
@@ -182,8 +215,13 @@ func (c *call) overBudget(p *upstream.Provider, err error) *failure.Failure {
 	if exceeded, ok := errors.AsType[*budget.ExceededError](err); ok {
 		f = failure.Limited(failure.CodeTenantBudget, "your budget at this gateway does not cover what this call may cost", exceeded.RetryAfter)
 		f.NoRetry = exceeded.RetryAfter > time.Minute // which no client waits
+		if c.unaffordable == nil {
+			to := q.limits[0].Currency
+			first := *f
+			c.unaffordable = &unaffordable{c.g.Spending.Exchange.Convert(q.quoted, q.price.Currency, to), to, &first}
+		}
 	}
-	c.g.Observer.Rejected(p.Name, f.Code)
+	c.g.Observer.Rejected(q.provider.Name, f.Code)
 	return f
 }
 
