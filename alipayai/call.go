@@ -131,9 +131,11 @@ type call struct {
 	limited limiter.TenantCall
 	// prompt is what the call asks, and charge the attempt that is under way, for
 	// Spending; nil where there is none.
-	prompt  prompt
-	charge  *charge
-	outcome Outcome
+	prompt prompt
+	charge *charge
+	// unaffordable is what the tenant's budget did not permit; nil for nothing.
+	unaffordable *unaffordable
+	outcome      Outcome
 
 	// packable is what the call would bring into a pack, pack is what it is the call of,
 	// and lost is its part of what a pack took that brought it no answer.

@@ -98,6 +98,9 @@ type Observer interface {
 	Permitted(provider string, waited time.Duration)
 	// Rejected follows a call that was rejected, with the reason.
 	Rejected(provider, reason string)
+	// Charged follows each attempt that may be billed, with what it has cost: that of a pack once, and those that
+	// are made for no client too.
+	Charged(c Cost)
 	// SigningFailed follows a request that could not be signed.
 	SigningFailed(provider string)
 	// Settled comes once for each call, when nothing more happens to it.
@@ -179,8 +182,8 @@ type Outcome struct {
 	// Quoted is what the last attempt should have cost, by an estimate made before it
 	// was sent, as "0.03 CNY"; empty where no price is known.
 	Quoted string
-	// Costs are what the attempts have cost, or may have, and Cost their sum as clients
-	// see it; empty where no price is known.
+	// Costs are what the attempts have cost, or may have, and of a pack's the call's own share;
+	// Cost is their sum as clients see it, empty where no price is known.
 	Costs []Cost
 	Cost  string
 }
@@ -278,5 +281,6 @@ func (unobserved) FellOver(string, string)                       {}
 func (unobserved) BreakerChanged(string, string, failover.State) {}
 func (unobserved) Permitted(string, time.Duration)               {}
 func (unobserved) Rejected(string, string)                       {}
+func (unobserved) Charged(Cost)                                  {}
 func (unobserved) SigningFailed(string)                          {}
 func (unobserved) Settled(context.Context, Outcome)              {}

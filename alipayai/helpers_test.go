@@ -306,6 +306,7 @@ type recorder struct {
 	fallbacks   []string
 	breakers    []string
 	signing     []string
+	charged     []alipayai.Cost
 	rejected    []string
 	waits       []time.Duration
 }
@@ -340,6 +341,12 @@ func (r *recorder) Rejected(_, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rejected = append(r.rejected, reason)
+}
+
+func (r *recorder) Charged(c alipayai.Cost) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.charged = append(r.charged, c)
 }
 
 func (r *recorder) SigningFailed(provider string) {

@@ -93,6 +93,7 @@ const (
 	aloneBlocked = "blocked"
 	aloneRefused = "refused"
 	aloneUnread  = "unread"
+	aloneBudget  = "budget"
 )
 
 func (k *Packs) prepare(class Class) error {
@@ -149,9 +150,6 @@ func (c *call) mayPack(p *upstream.Provider) bool {
 	if k == nil || p.Format.Name() == wire.NextBuilder { // whose agents take no system prompt
 		return false
 	}
-	if c.g.Spending != nil && len(c.g.Spending.limitsOf(c.Tenant)) > 0 {
-		return false // what a pack may cost is not known before its permit, and could exceed the budget
-	}
 	if c.packable == nil {
 		c.packable = k.read(c)
 	}
@@ -197,7 +195,14 @@ func (c *call) tryPacked(p *upstream.Provider, alternatives bool) (*Answer, *fai
 	if f := c.mayJoin(p); f != nil {
 		return nil, f
 	}
-	m := c.g.Packs.join(c, p, alternatives)
+	var q *charge
+	if s := c.g.Spending; s != nil && len(s.limitsOf(c.Tenant)) > 0 {
+		q = c.quoteInPack(p)
+		if c.hold(q) != nil {
+			return c.tryAlone(p, alternatives) // which takes less, or says what is wrong
+		}
+	}
+	m := c.g.Packs.join(c, p, alternatives, q)
 	a, f, alone := c.await(m)
 	if alone == "" {
 		return a, f

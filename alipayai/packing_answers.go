@@ -15,6 +15,9 @@ func (g *group) deal(a *Answer) {
 	if a.Status == 200 && a.body != nil {
 		parts = g.sealed.Split(pack.Answer{Body: a.body.Bytes(), Ending: a.ending, Usage: a.usage})
 	}
+	for i := range parts {
+		g.weights = append(g.weights, parts[i].Usage.Total)
+	}
 	for i, m := range g.members {
 		if parts == nil { // a demand for payment, which is each call's own to meet
 			m.alone = aloneUnread
@@ -62,9 +65,11 @@ func (k *Packs) compare(of *call, p *upstream.Provider, item *pack.Item, packed 
 	go func() {
 		defer ended()
 		defer k.comparing.Add(-1)
+		defer func() { _ = recover() }() // nothing is lost but a comparison
 		c := of.g.background(of, p, request)
 		c.comparison = true
-		a, f := c.ask(p, true) // it is not worth a wait for a provider that is held
+		defer c.settleSpending() // of a panic
+		a, f := c.ask(p, true)   // it is not worth a wait for a provider that is held
 		defer c.buffered.release()
 		if f != nil {
 			return

@@ -2,12 +2,15 @@ package alipayai
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/pack"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -50,8 +53,10 @@ type group struct {
 	// sealed is the pack of the members; nil for one member alone.
 	sealed *pack.Pack
 	body   []byte
-	// panicked is what the group's goroutine panicked with, for its members to panic with.
-	panicked any
+	// alone is why its calls have to be asked alone, where it did not leave.
+	alone string
+	// weights are by what its calls share its cost; nil for by their texts.
+	weights []int64
 }
 
 // member is one call's place in a group, and what came of it.
@@ -65,6 +70,10 @@ type member struct {
 	f *failure.Failure
 	// alone is why the call has to be asked alone; empty where it has its result.
 	alone string
+	// charge is what the call has reserved for its part; nil where that is the pack's, or nothing.
+	charge *charge
+	// costs are its share of what the pack has cost.
+	costs []Cost
 	// lost is the call's part of what the pack took, where it brought it no answer.
 	lost wire.Usage
 }
@@ -77,7 +86,7 @@ func (g *Gateway) background(of *call, p *upstream.Provider, r wire.Request) *ca
 }
 
 // join gives c a place in the open group of its kind, or in a new one.
-func (k *Packs) join(c *call, p *upstream.Provider, alternatives bool) *member {
+func (k *Packs) join(c *call, p *upstream.Provider, alternatives bool, reserved *charge) *member {
 	key := replay.NewKey(string(c.packable.key[:]), p.Name)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -99,7 +108,7 @@ func (k *Packs) join(c *call, p *upstream.Provider, alternatives bool) *member {
 			g.run()
 		}()
 	}
-	m := &member{group: g, call: c}
+	m := &member{group: g, call: c, charge: reserved}
 	g.members = append(g.members, m)
 	g.live++
 	g.size += k.size(&c.packable.Item)
@@ -130,15 +139,82 @@ func (g *group) close() {
 	}
 }
 
-// run asks the provider and gives the members their results.
+// run asks the provider and gives the members their results, whatever happens.
 func (g *group) run() {
-	defer func() {
-		if v := recover(); v != nil {
-			g.end(nil, nil, v)
+	defer close(g.done)
+	var a *Answer
+	var f *failure.Failure
+	if panicked := g.guarded(func() { a, f = g.call.tryAlone(g.p, g.alternatives) }); panicked != nil {
+		a, f = nil, panicked
+	}
+	g.k.mu.Lock()
+	g.close()
+	g.ended = true // from now on they wait for done, whatever happens
+	g.k.mu.Unlock()
+	if panicked := g.guarded(func() { g.end(a, f) }); panicked != nil {
+		for _, m := range g.members {
+			m.a, m.f, m.alone = nil, panicked, ""
 		}
+		g.cancel()
+	}
+	g.share()
+}
+
+// guarded makes a panic of do the failure of each of the group's calls, 502: it is on no goroutine of theirs, and
+// would end the process. What may have been sent stays charged.
+func (g *group) guarded(do func()) (f *failure.Failure) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		f = failure.BadAnswer(failure.CodeGateway, "the gateway failed while it served this call")
+		f.Cause = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		if f.Sent = g.left; g.left {
+			g.call.settleSpending()
+		} else {
+			g.call.chargeNothing()
+		}
+		g.call.g.Observer.Attempted(g.call.attempted(f))
 	}()
-	a, f := g.call.tryAlone(g.p, g.alternatives)
-	g.end(a, f, nil)
+	do()
+	return nil
+}
+
+// share gives back what no pack has taken over, and each call its share of what the pack has cost.
+func (g *group) share() {
+	for _, m := range g.members {
+		m.release()
+	}
+	if g.sealed == nil {
+		return
+	}
+	weights := g.weights
+	if weights == nil {
+		for _, m := range g.members {
+			weights = append(weights, int64(m.call.packable.Characters()))
+		}
+	}
+	for _, cost := range g.call.outcome.Costs {
+		parts := func(n int64) []int64 { return pack.Divide(n, weights) }
+		amounts, floors, prompts := parts(int64(cost.Amount)), parts(int64(cost.Floor)), parts(cost.Prompt)
+		cached, completions, characters := parts(cost.Cached), parts(cost.Completion), parts(cost.Characters)
+		for i, m := range g.members {
+			own := cost
+			own.RequestID = m.call.outcome.RequestID
+			own.Amount, own.Floor = price.Amount(amounts[i]), price.Amount(floors[i])
+			own.Prompt, own.Cached, own.Completion, own.Characters = prompts[i], cached[i], completions[i], characters[i]
+			m.costs = append(m.costs, own)
+		}
+	}
+}
+
+// release gives back what the call has reserved for a pack that did not take it over.
+func (m *member) release() {
+	if m.charge != nil {
+		m.charge.release()
+		m.charge = nil
+	}
 }
 
 // gather waits for more calls, but no longer than the first of them would wait for the
@@ -188,8 +264,11 @@ func (g *group) compose() (f *failure.Failure) {
 		pc.Request, pc.Header, pc.preferred, pc.idempotencyID = one.Request, one.Header, one.preferred, one.idempotencyID
 		pc.Guard = one.Guard
 		pc.outcome.RequestID = one.outcome.RequestID
-		g.body, f = pc.encode(g.p)
-		return f
+		pc.prompt = one.prompt
+		if g.body, f = pc.encode(g.p); f != nil {
+			return f
+		}
+		return g.cover()
 	}
 	items := make([]pack.Item, len(g.members))
 	for i, m := range g.members {
@@ -208,30 +287,27 @@ func (g *group) compose() (f *failure.Failure) {
 	pc.outcome.RequestID, pc.outcome.Packed = NewRequestID(), len(items)
 	pc.idempotencyID = pc.outcome.RequestID
 	pc.PackedWith, pc.prompt = len(items)-1, prompt{} // which was counted for the first call
-	if g.body, f = pc.encode(g.p); f == nil {
+	if g.body, f = pc.encode(g.p); f != nil {
+		return f
+	}
+	if f = g.cover(); f == nil {
 		g.k.Observer.Packed(g.p.Name, len(items))
 	}
 	return f
 }
 
 // end gives the members their results.
-func (g *group) end(a *Answer, f *failure.Failure, panicked any) {
-	g.k.mu.Lock()
-	g.close()
-	g.ended, g.panicked = true, panicked // from now on they wait for done, whatever happens
-	g.k.mu.Unlock()
-	defer close(g.done)
+func (g *group) end(a *Answer, f *failure.Failure) {
 	switch {
 	case f != nil:
-		alone := ""
-		if g.sealed != nil {
+		alone := g.alone
+		if g.sealed != nil && alone == "" {
 			alone = asksAlone(f)
 		}
 		for _, m := range g.members {
 			own := *f
 			m.f, m.alone = &own, alone
 		}
-	case a == nil: // it panicked
 	case g.sealed != nil:
 		g.deal(a)
 		g.call.buffered.release()
@@ -274,6 +350,7 @@ func (c *call) await(m *member) (a *Answer, f *failure.Failure, alone string) {
 		return c.take(m)
 	case <-c.ctx.Done():
 		if !g.leave(m) {
+			m.release()
 			return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), false), ""
 		}
 		// Its part of what the pack takes is the call's, although its client has left.
@@ -284,6 +361,9 @@ func (c *call) await(m *member) (a *Answer, f *failure.Failure, alone string) {
 		if !m.gone {
 			<-g.done
 			return c.take(m)
+		}
+		if !left {
+			m.release()
 		}
 		over, cancel := context.WithCancelCause(c.ctx)
 		cancel(failure.ErrDeadline)
@@ -317,15 +397,13 @@ func (g *group) leave(m *member) (left bool) {
 // take makes m's result the call's.
 func (c *call) take(m *member) (a *Answer, f *failure.Failure, alone string) {
 	g, pc := m.group, m.group.call
-	if g.panicked != nil {
-		panic(g.panicked)
-	}
 	c.outcome.Attempts += pc.outcome.Attempts - g.attempts
 	c.filter, c.sent, c.hiding = pc.filter, append(c.sent, pc.sent...), nil
 	c.unsupported, c.sentBody, c.lost = pc.unsupported, pc.sentBody, m.lost
 	c.mayHaveExecuted = c.mayHaveExecuted || pc.mayHaveExecuted || m.f == nil && m.alone != ""
 	if g.sealed != nil {
 		c.outcome.Pack = pc.outcome.RequestID
+		c.outcome.Costs = append(c.outcome.Costs, m.costs...)
 	}
 	switch {
 	case c.ctx.Err() != nil && m.a == nil:

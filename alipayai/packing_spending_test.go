@@ -1,7 +1,7 @@
 package alipayai_test
 
 import (
-	"sync"
+	"net/http"
 	"testing"
 	"time"
 
@@ -30,25 +30,108 @@ func TestPacksInTheLedger(t *testing.T) {
 	}
 }
 
-// Calls of a tenant with a budget go alone: each reserves the most that it may cost.
+// Calls of a tenant with a budget are packed, each within what it has reserved: the vendor's bill never exceeds the
+// budget, whatever becomes of a pack, and nothing stays reserved.
 func TestPacksKeepBudgets(t *testing.T) {
+	for name, fault := range map[string]sandbox.Fault{
+		"answered":        {},
+		"outcome unknown": {Kind: sandbox.ResetAfter},
+		"a server error":  {Kind: sandbox.HTTPStatus, Status: http.StatusServiceUnavailable},
+		"one is missing":  {Kind: sandbox.PackMissing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := new(lines)
+			limit := daily(price.Unit)
+			r := newRig(t, sandbox.Config{}, packed(of(4), func(k *alipayai.Packs) { k.MaxWait = 50 * time.Millisecond }), spends(l, alipayPrice(), limit))
+			if fault.Kind != "" {
+				r.set(fault)
+			}
+			var bodies []string
+			for range 60 {
+				bodies = append(bodies, userBody("u1", "hello"))
+			}
+			refused := 0
+			for _, got := range r.together(bodies) {
+				r.outcome()
+				if got.status == http.StatusTooManyRequests {
+					refused++
+				}
+			}
+			var sum price.Amount
+			with := 0
+			for _, line := range l.taken() {
+				sum, with = sum.Plus(line.Amount), with+line.PackedWith
+			}
+			state := r.gateway.Spending.Budgets.States()[0]
+			if bill, _ := charged(r.sim, alipayPrice()); bill > limit.Amount || state.Used < bill {
+				t.Errorf("the vendor charges %s of a budget of %s, which has %+v", bill, limit.Amount, state)
+			}
+			if state.Open != 0 || state.Used > limit.Amount || state.Used < sum {
+				t.Errorf("the budget has %+v, the lines %s", state, sum)
+			}
+			if with == 0 {
+				t.Error("nothing was packed")
+			}
+			if name == "outcome unknown" && refused == 0 {
+				t.Error("a budget is not used up by packs that may have been served")
+			}
+		})
+	}
+}
+
+// Each call of a pack has its share of what the pack cost: in its header, in its trailer, and in its outcome. The
+// shares sum to the pack's line exactly.
+func TestSharesOfAPack(t *testing.T) {
+	for name, fault := range map[string]sandbox.Fault{"answered": {}, "one is missing": {Kind: sandbox.PackMissing}, "unknown": {Kind: sandbox.ResetAfter}} {
+		t.Run(name, func(t *testing.T) {
+			l := new(lines)
+			r := newRig(t, sandbox.Config{}, packed(of(3)), spends(l, alipayPrice()))
+			if fault.Kind != "" {
+				r.set(fault)
+			}
+			headers := make(map[string]string)
+			for _, got := range r.together([]string{userBody("u1", "one"), userBody("u1", "two two"), userBody("u1", "three three three")}) {
+				headers[got.header.Get("X-Request-Id")] = got.header.Get("X-Alipayai-Cost")
+			}
+			var shares, sum price.Amount
+			for range 3 {
+				o := r.outcome()
+				for _, cost := range o.Costs {
+					shares += cost.Amount
+				}
+				if len(o.Costs) == 0 || o.Cost == "" || headers[o.RequestID] != o.Cost {
+					t.Errorf("header %q, outcome %q, %+v", headers[o.RequestID], o.Cost, o.Costs)
+				}
+			}
+			for _, line := range l.taken() {
+				sum += line.Amount
+			}
+			if shares != sum || sum == 0 {
+				t.Errorf("the calls' shares sum to %d, the ledger's lines to %d", shares, sum)
+			}
+		})
+	}
+}
+
+// What is asked to compare answers of packs is the operator's: no tenant's budget and no line of a tenant has it.
+func TestComparisonsAreTheOperators(t *testing.T) {
 	l := new(lines)
-	limit := daily(price.Unit / 2)
-	r := newRig(t, sandbox.Config{}, packed(of(2)), spends(l, alipayPrice(), limit))
-	var wait sync.WaitGroup
-	for range 12 {
-		wait.Go(func() { r.do(t.Context(), "POST", chats, userBody("u1", "hello")) })
-	}
-	wait.Wait()
-	for range 12 {
-		r.outcome()
-	}
+	r := newRig(t, sandbox.Config{}, packed(of(2), func(k *alipayai.Packs) { k.Verify = 1 }), spends(l, alipayPrice(), daily(price.Unit)))
+	r.together([]string{userBody("u1", "one", `"temperature":0`), userBody("u1", "two", `"temperature":0`)})
+	waitFor(t, "three lines", func() bool { return l.len() == 3 })
+	var own, operators price.Amount
 	for _, line := range l.taken() {
-		if line.PackedWith != 0 {
-			t.Errorf("packed: %+v", line)
+		switch line.Tenant {
+		case "acme":
+			own += line.Amount
+		case alipayai.ComparisonTenant:
+			operators += line.Amount
+		default:
+			t.Errorf("%+v", line)
 		}
 	}
-	if bill, _ := charged(r.sim, alipayPrice()); bill > limit.Amount || r.gateway.Spending.Budgets.States()[0].Used < bill {
-		t.Errorf("the vendor charges %s of a budget of %s", bill, limit.Amount)
+	used := r.gateway.Spending.Budgets.States()[0].Used
+	if bill, requests := charged(r.sim, alipayPrice()); used != own || own+operators != bill || operators == 0 || requests != 3 {
+		t.Errorf("the budget has %s, the tenant's lines %s, the operator's %s; the vendor charges %s for %d requests", used, own, operators, bill, requests)
 	}
 }

@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/pack"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 )
@@ -534,20 +536,37 @@ func TestTheClientOfALoneStreamLeaves(t *testing.T) {
 	})
 }
 
-// A group that panics is its calls' panic, and no end of the process.
+// A group that panics answers each of its calls with 502, charges what may have been sent, and ends nothing else.
 func TestAPanicIsTheCalls(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := &model{before: func(int, *http.Request) (*http.Response, error) { panic(io.ErrNoProgress) }}
-		p := newPacking(t, []*model{m}, func(g *alipayai.Gateway) { g.Packs.MaxCalls = 2 })
-		a, b := p.ask(t.Context(), 0, "a"), p.ask(t.Context(), 0, "b")
-		pass(time.Second)
-		for _, got := range []*reply{a, b} {
-			if got.err == nil || !strings.Contains(got.err.Error(), io.ErrNoProgress.Error()) {
-				t.Errorf("%+v", got)
-			}
-		}
-	})
+	for name, edit := range map[string]func(*model, *alipayai.Gateway){
+		"in the request": func(m *model, _ *alipayai.Gateway) {
+			m.before = func(int, *http.Request) (*http.Response, error) { panic(io.ErrNoProgress) }
+		},
+		"before it": func(_ *model, g *alipayai.Gateway) { g.Packs.Observer = &panics{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, l := new(model), new(lines)
+				p := newPacking(t, []*model{m}, func(g *alipayai.Gateway) { g.Packs.MaxCalls = 2; edit(m, g) },
+					spends(l, alipayPrice(), daily(price.Unit)))
+				a, b := p.ask(t.Context(), 0, "a"), p.ask(t.Context(), 0, "b")
+				pass(time.Second)
+				for _, got := range []*reply{a, b} {
+					wantError(t, *got, http.StatusBadGateway, "gateway_error")
+				}
+				state := p.gateway.Spending.Budgets.States()[0]
+				if all := l.taken(); state.Open != 0 || len(all) != 1 || all[0].Outcome != ledger.Unknown || state.Used != all[0].Amount {
+					t.Errorf("the budget has %+v, the ledger %+v", state, all)
+				}
+			})
+		})
+	}
 }
+
+// panics is a PackObserver that panics when a pack leaves.
+type panics struct{ comparisons }
+
+func (*panics) Packed(string, int) { panic("observer") }
 
 // Calls of many tenants and users that come interleaved, with clients that leave, never get
 // another call's answer.

@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
+	"github.com/caddy-alipayai/gateway/alipayai/pack"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -117,12 +118,42 @@ type charge struct {
 	priced   *Priced
 	price    *price.Price // nil where it is not known
 	began    time.Time
+	// quoted is what the attempt should cost, by an estimate.
+	quoted price.Amount
 	// bytes bound the tokens of the prompt, without its images, and most is the most
 	// that the attempt may cost.
 	bytes    int64
 	most     price.Amount
 	limits   []budget.Limit
-	reserved *budget.Reservation
+	reserved []reserved
+}
+
+// reserved is what is reserved for an attempt: one part, or that of each call of a pack.
+type reserved struct {
+	*budget.Reservation
+	most price.Amount // in the price's currency
+}
+
+// end ends the reservations: spent is what the attempt has cost, in the price's currency. Each has a part by what
+// it reserved, so that no part is more than that where the whole is not: they may be of different windows.
+func (s *Spending) end(q *charge, spent price.Amount) {
+	if len(q.reserved) == 0 {
+		return
+	}
+	weights := make([]int64, len(q.reserved))
+	for i, r := range q.reserved {
+		weights[i] = int64(min(r.most, budget.MaxAmount))
+	}
+	for i, part := range pack.Divide(int64(spent), weights) {
+		q.reserved[i].Settle(s.inBudgets(q, price.Amount(part)))
+	}
+}
+
+// release ends the reservations of what was not sent.
+func (q *charge) release() {
+	for _, r := range q.reserved {
+		r.Release()
+	}
 }
 
 // paidAttempt is attempt, with what it costs reserved before and charged after it.
@@ -130,7 +161,9 @@ func (c *call) paidAttempt(p *upstream.Provider, body []byte) (*Answer, *failure
 	if c.g.Spending == nil || c.Endpoint == upstream.EndpointModels || c.Endpoint == upstream.EndpointCountTokens {
 		return c.attempt(p, body)
 	}
-	if f := c.reserve(p, body); f != nil {
+	if c.pack != nil && !c.pack.left {
+		c.charge = c.quote(p, body) // until its calls are known, and what they have reserved: see cover
+	} else if f := c.reserve(p, body); f != nil {
 		return nil, f
 	}
 	a, f := c.attempt(p, body)
@@ -146,40 +179,113 @@ func (c *call) paidAttempt(p *upstream.Provider, body []byte) (*Answer, *failure
 	return a, f
 }
 
-// reserve reserves what an attempt may cost at most.
-func (c *call) reserve(p *upstream.Provider, body []byte) *failure.Failure {
+// quote makes the charge of an attempt with that body, of which nothing is reserved yet.
+func (c *call) quote(p *upstream.Provider, body []byte) *charge {
 	s := c.g.Spending
 	priced := s.Providers[p.Name]
-	model := p.UpstreamModel(c.Request.Model)
-	q := &charge{provider: p, priced: priced, price: priced.Of(model), began: c.g.Now(), limits: s.limitsOf(c.Tenant)}
+	q := &charge{provider: p, priced: priced, price: priced.Of(p.UpstreamModel(c.Request.Model)), began: c.g.Now()}
+	if !c.comparison {
+		q.limits = s.limitsOf(c.Tenant)
+	}
 	// The request has more bytes than the prompt has tokens, in whichever form it goes:
 	// what stands around the texts is more than what a model's template puts there.
 	q.bytes = int64(max(len(body), len(c.Request.Body)) - c.Request.ImageBytes)
-	c.outcome.Quoted = ""
-	if q.price != nil {
-		text := c.promptText()
-		q.most = q.price.Bound(price.Asked{
-			Bytes: q.bytes, Images: int64(c.Request.Images), Characters: text.Characters(),
-			MaxTokens: c.Request.MaxTokens, N: c.Request.N,
-		})
-		quoted := q.price.Of(price.Used{
-			Prompt: priced.Estimate.Tokens(text), Characters: text.Characters(),
-			Completion: max(c.Request.N, 1) * cmp.Or(c.Request.MaxTokens, priced.Estimate.Answer()),
-		})
-		c.outcome.Quoted = quoted.Amount.String() + " " + string(q.price.Currency)
+	if q.price == nil {
+		return q
 	}
+	text := c.promptText()
+	q.most = q.price.Bound(price.Asked{
+		Bytes: q.bytes, Images: int64(c.Request.Images), Characters: text.Characters(),
+		MaxTokens: c.Request.MaxTokens, N: c.Request.N,
+	})
+	q.quoted = q.price.Of(price.Used{
+		Prompt: priced.Estimate.Tokens(text), Characters: text.Characters(),
+		Completion: max(c.Request.N, 1) * cmp.Or(c.Request.MaxTokens, priced.Estimate.Answer()),
+	}).Amount
+	return q
+}
+
+// quoteInPack is quote for the call's part of a pack, whatever other calls are in it.
+func (c *call) quoteInPack(p *upstream.Provider) *charge {
+	q := c.quote(p, nil)
+	if q.price == nil {
+		return q
+	}
+	bytes, tokens := c.packable.Added()
+	asked := price.Asked{Bytes: q.bytes + bytes, Characters: c.promptText().Characters(), MaxTokens: c.Request.MaxTokens}
+	if asked.MaxTokens > 0 {
+		asked.MaxTokens += tokens
+	}
+	q.most = q.price.Bound(asked)
+	return q
+}
+
+// cover makes what the calls of a pack have reserved the pack's. Together that covers the most that it may cost,
+// or the pack does not leave: a dearer rate of long prompts, say, may hold for it alone.
+func (g *group) cover() *failure.Failure {
+	c := g.call
+	if c.charge == nil {
+		return nil
+	}
+	q := c.quote(g.p, g.body)
+	q.began, c.charge = c.charge.began, q
+	c.outcome.Quoted = c.charge.quotedText()
+	if len(q.limits) == 0 {
+		return nil
+	}
+	var most price.Amount
+	for _, m := range g.members {
+		most = most.Plus(m.charge.most)
+	}
+	if q.most > most {
+		g.alone = aloneBudget
+		return failure.Limited(failure.CodeTenantBudget, "the calls of a pack have not reserved as much as it may cost", 0)
+	}
+	for _, m := range g.members {
+		q.reserved = append(q.reserved, m.charge.reserved...)
+		m.charge = nil
+	}
+	return nil
+}
+
+func (q *charge) quotedText() string {
+	if q.price == nil {
+		return ""
+	}
+	return q.quoted.String() + " " + string(q.price.Currency)
+}
+
+// reserve reserves what an attempt may cost at most.
+func (c *call) reserve(p *upstream.Provider, body []byte) *failure.Failure {
+	q := c.quote(p, body)
+	c.outcome.Quoted = q.quotedText()
+	f := c.hold(q)
+	switch {
+	case f == nil:
+		c.charge = q
+	case !f.ClientGone:
+		c.g.Observer.Rejected(p.Name, f.Code)
+		if f.OverBudget() && c.unaffordable == nil {
+			to, first := q.limits[0].Currency, *f
+			c.unaffordable = &unaffordable{c.g.Spending.Exchange.Convert(q.quoted, q.price.Currency, to), to, &first}
+		}
+	}
+	return f
+}
+
+// hold reserves the most that q may cost of the tenant's budgets.
+func (c *call) hold(q *charge) *failure.Failure {
+	s, p := c.g.Spending, q.provider
 	if len(q.limits) > 0 {
 		if q.price == nil {
-			f := failure.Misconfigured(failure.CodePriceUnknown, "the model has no price at provider "+p.Name+", so that no budget can be kept for it", nil)
-			c.g.Observer.Rejected(p.Name, f.Code)
-			return f
+			return failure.Misconfigured(failure.CodePriceUnknown, "the model has no price at provider "+p.Name+", so that no budget can be kept for it", nil)
 		}
-		var err error
-		if q.reserved, err = s.Budgets.Reserve(c.ctx, c.Tenant, q.limits, s.inBudgets(q, q.most)); err != nil {
-			return c.overBudget(p, err)
+		r, err := s.Budgets.Reserve(c.ctx, c.Tenant, q.limits, s.inBudgets(q, q.most))
+		if err != nil {
+			return c.overBudget(err)
 		}
+		q.reserved = []reserved{{r, q.most}}
 	}
-	c.charge = q
 	return nil
 }
 
@@ -192,8 +298,31 @@ func (s *Spending) inBudgets(q *charge, a price.Amount) []price.Amount {
 	return amounts
 }
 
+// unaffordable is the first attempt of a call that its tenant's budget did not permit.
+type unaffordable struct {
+	quoted   price.Amount
+	currency price.Currency
+	f        *failure.Failure
+}
+
+// dearer gives the failure of a provider that the call is not sent to: once the budget has not permitted a
+// provider, only those are asked that should cost less, in the order of the directive. A provider whose price is
+// not known says so by itself.
+func (c *call) dearer(p *upstream.Provider) *failure.Failure {
+	if c.unaffordable == nil {
+		return nil
+	}
+	q := c.quote(p, nil)
+	if q.price == nil || c.g.Spending.Exchange.Convert(q.quoted, q.price.Currency, c.unaffordable.currency) < c.unaffordable.quoted {
+		return nil
+	}
+	own := *c.unaffordable.f
+	c.g.Observer.Rejected(p.Name, own.Code)
+	return &own
+}
+
 // overBudget makes the failure of an attempt that the tenant's budget does not permit.
-func (c *call) overBudget(p *upstream.Provider, err error) *failure.Failure {
+func (c *call) overBudget(err error) *failure.Failure {
 	if c.ctx.Err() != nil {
 		return failure.OfTransport(c.ctx, c.ctx, err, false)
 	}
@@ -203,7 +332,6 @@ func (c *call) overBudget(p *upstream.Provider, err error) *failure.Failure {
 		f = failure.Limited(failure.CodeTenantBudget, "your budget at this gateway does not cover what this call may cost", exceeded.RetryAfter)
 		f.NoRetry = exceeded.RetryAfter > time.Minute // which no client waits
 	}
-	c.g.Observer.Rejected(p.Name, f.Code)
 	return f
 }
 
@@ -211,7 +339,7 @@ func (c *call) overBudget(p *upstream.Provider, err error) *failure.Failure {
 func (c *call) chargeNothing() {
 	q := c.charge
 	if c.charge = nil; q != nil {
-		q.reserved.Release()
+		q.release()
 	}
 }
 
@@ -222,7 +350,7 @@ func (c *call) chargeMost() {
 	if c.charge = nil; q == nil {
 		return
 	}
-	q.reserved.Keep()
+	c.g.Spending.end(q, q.most)
 	line := c.line(q, ledger.Unknown)
 	if q.price != nil {
 		line.Amount = q.most
@@ -268,9 +396,7 @@ func (c *call) chargeUsage(u wire.Usage, answer int64, outcome ledger.Outcome) {
 			Prompt: max(used.Prompt, q.bytes), Completion: max(used.Completion, answer*bytesPerToken), Characters: used.Characters,
 		}).Amount))
 	}
-	if q.reserved != nil {
-		q.reserved.Settle(c.g.Spending.inBudgets(q, spent))
-	}
+	c.g.Spending.end(q, spent)
 	c.note(q, line)
 }
 
@@ -292,12 +418,19 @@ func (c *call) chargeStream(s *stream) {
 	}
 }
 
+// ComparisonTenant stands in the ledger for the operator, who pays for what is asked to compare answers of packs. No
+// tenant is called so: the names of users have no parentheses.
+const ComparisonTenant = "(comparisons)"
+
 // line is what the ledger has of every attempt.
 func (c *call) line(q *charge, outcome ledger.Outcome) ledger.Line {
 	model := q.provider.UpstreamModel(c.Request.Model)
 	l := ledger.Line{
 		Time: q.began, RequestID: c.outcome.RequestID, Tenant: c.Tenant, Provider: q.provider.Name, Model: otherModel,
 		PackedWith: c.PackedWith, Outcome: outcome,
+	}
+	if c.comparison {
+		l.Tenant = ComparisonTenant
 	}
 	if q.price != nil {
 		l.Currency = q.price.Currency
@@ -314,7 +447,9 @@ func (c *call) note(q *charge, l ledger.Line) {
 	if q.priced.Models[l.Model] {
 		label = l.Model
 	}
-	c.outcome.Costs = append(c.outcome.Costs, Cost{Line: l, Label: label})
+	cost := Cost{Line: l, Label: label}
+	c.outcome.Costs = append(c.outcome.Costs, cost)
+	c.g.Observer.Charged(cost)
 	if c.g.Spending.Ledger != nil {
 		c.g.Spending.Ledger.Record(l)
 	}

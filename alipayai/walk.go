@@ -57,6 +57,9 @@ func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) 
 // try asks p, together with other calls if c may be packed.
 func (c *call) try(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
 	c.outcome.Provider, c.outcome.UpstreamModel = p.Name, p.UpstreamModel(c.Request.Model)
+	if f := c.dearer(p); f != nil {
+		return nil, f
+	}
 	if c.mayPack(p) {
 		return c.tryPacked(p, alternatives)
 	}

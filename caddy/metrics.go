@@ -171,9 +171,6 @@ func statusLabel(status int) string {
 }
 
 func (m *metrics) settled(o *alipayai.Outcome) {
-	for i := range o.Costs {
-		m.spent(&o.Costs[i])
-	}
 	endpoint, provider := string(o.Endpoint), o.Provider
 	if o.Stored != "" {
 		m.stored.WithLabelValues(provider, string(o.Stored)).Inc()

@@ -88,6 +88,8 @@ func (o observer) Rejected(provider, reason string) {
 	o.metrics.rejections.WithLabelValues(provider, reason).Inc()
 }
 
+func (o observer) Charged(c alipayai.Cost) { o.metrics.spent(&c) }
+
 func (o observer) SigningFailed(provider string) {
 	o.metrics.signingFailures.WithLabelValues(provider).Inc()
 }

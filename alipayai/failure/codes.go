@@ -35,6 +35,7 @@ const (
 	CodeTenantBudget        = "tenant_budget"
 	CodeBudgetUnavailable   = "budget_unavailable"
 	CodePriceUnknown        = "price_unknown"
+	CodeGateway             = "gateway_error"
 
 	CodeModerationBlocked     = "moderation_blocked"
 	CodeModerationUnavailable = "moderation_unavailable"
@@ -55,7 +56,7 @@ var own = set(
 	CodeTokenUnavailable, CodeSigningFailed, CodeNotSigned, CodeRateLimit, CodeProviderUnavailable, CodeModelNotFound,
 	CodeUnknownURL, CodeMethodNotAllowed, CodeRequestTooLarge, CodeRequestUnreadable, CodeContentType, CodeClientGone,
 	CodeBreakerOpen, CodeThrottled, CodeUnsupported, CodeAllProvidersFailed, CodeInvalidAPIKey,
-	CodeModerationBlocked, CodeModerationUnavailable, CodeBlockedBefore, CodeBudgetUnavailable, CodePriceUnknown,
+	CodeModerationBlocked, CodeModerationUnavailable, CodeBlockedBefore, CodeBudgetUnavailable, CodePriceUnknown, CodeGateway,
 	CodeInvalidIdempotencyKey, CodeIdempotencyInFlight, CodeIdempotencyUnresolved, CodeIdempotencyReused, CodeIdempotencyUnavailable,
 	wire.CodeInvalidJSON, wire.CodeDuplicateKey, wire.CodeNestingTooDeep, wire.CodeMissingParameter, wire.CodeInvalidType,
 	wire.CodeEmptyString, wire.CodeEmptyArray, wire.CodeUnknownParameter, wire.CodeInvalidValue,

@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// divide cuts total into parts by weight that sum to it exactly: what whole numbers leave
+// Divide cuts total into parts by weight that sum to it exactly: what whole numbers leave
 // over goes to those that lost most by rounding. Without any weight all have the same.
 // Neither total nor a weight is negative.
-func divide(total int64, weights []int64) []int64 {
+func Divide(total int64, weights []int64) []int64 {
 	var sum uint64
 	for _, w := range weights {
 		sum += uint64(w)

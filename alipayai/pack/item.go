@@ -79,6 +79,17 @@ func (i *Item) Most() int {
 	return int(roomTokens / (min(i.MaxTokens, roomTokens) + formTokens))
 }
 
+// Added bounds what a pack takes for the item beside what its own request would: bytes of the request, and tokens
+// of the answer. Two items have the instruction between them, and each text is quoted once more, with an id.
+func (i *Item) Added() (bytes, tokens int64) {
+	const form = 128 // an id, response_format, and what stands around the messages
+	bytes = int64(len(appendQuote(nil, Instruction))) + form
+	for _, text := range i.Texts {
+		bytes += int64(len(appendQuote(nil, text)))
+	}
+	return bytes, formTokens
+}
+
 // ReadChat reads the body of a chat request that [wire.ParseChatRequest] has accepted.
 // ok is false for one that cannot be packed. Only what is known to mean the same for
 // each item of a pack may be in it, or what says nothing: tools, schemas, several

@@ -228,12 +228,12 @@ func (p *Pack) share(parts []Part, whole wire.Usage) {
 		asked[i] = int64(p.items[i].Characters())
 		answered[i] = int64(utf8.RuneCountInString(parts[i].Text))
 	}
-	prompt, completion := divide(whole.Prompt, asked), divide(whole.Completion, answered)
+	prompt, completion := Divide(whole.Prompt, asked), Divide(whole.Completion, answered)
 	both := make([]int64, len(parts))
 	for i := range both {
 		both[i] = prompt[i] + completion[i]
 	}
-	total := divide(whole.Total, both)
+	total := Divide(whole.Total, both)
 	for i := range parts {
 		parts[i].Usage = wire.Usage{Prompt: prompt[i], Completion: completion[i], Total: total[i], OK: true}
 	}

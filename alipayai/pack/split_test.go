@@ -151,7 +151,7 @@ func TestDivide(t *testing.T) {
 		"nothing":    {0, []int64{5, 7}, []int64{0, 0}},
 		"large":      {1 << 40, []int64{1 << 62, 1 << 62}, []int64{1 << 39, 1 << 39}},
 	} {
-		if got := divide(test.total, test.weights); !slices.Equal(got, test.want) {
+		if got := Divide(test.total, test.weights); !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
 	}
@@ -164,7 +164,7 @@ func FuzzDivide(f *testing.F) {
 		const most = 1 << 60
 		total, a, b, c = total&(most-1), a&(most-1), b&(most-1), c&(most-1)
 		sum := int64(0)
-		for _, part := range divide(total, []int64{a, b, c}) {
+		for _, part := range Divide(total, []int64{a, b, c}) {
 			if part < 0 {
 				t.Errorf("a part of %d", part)
 			}

@@ -142,4 +142,5 @@ func (*witness) Permitted(string, time.Duration) {}
 func (*witness) Rejected(string, string) {}
 
 // SigningFailed implements alipayai.Observer.
+func (*witness) Charged(alipayai.Cost) {}
 func (*witness) SigningFailed(string) {}
