@@ -1,8 +1,11 @@
 package alipayai
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
@@ -110,4 +113,127 @@ func (c *call) cacheAnswer() {
 		// One that cannot be kept is missed later, and no harm now.
 		_ = c.g.Answers.Cache.Put(c.lasting(), c.Tenant, c.answerKey(), a, c.g.Answers.TTL)
 	}
+}
+
+// maxRecorded is the size of the largest answer that is given again, in bytes.
+const maxRecorded = 1 << 20
+
+// recording keeps an answer while it goes to the client.
+type recording struct {
+	// since is when the answer was given first.
+	since time.Time
+	// body is the answer's own buffer, or the pooled one that a stream's events are
+	// copied to; nil where it is more than may be kept.
+	body *bytes.Buffer
+	// contentType is the answer's.
+	contentType []string
+	// ending is how much of an answer it is.
+	ending wire.Ending
+	// whole says that it is all there.
+	whole bool
+	// native says that it is in the form of the call's Native.
+	native bool
+	// kept says that body is the recording's own, and that it does not change.
+	kept bool
+	own  bytes.Buffer
+}
+
+// keep makes the recording's own copy of the whole body, for more than one store.
+func (r *recording) keep() {
+	if r != nil && r.body != nil && r.whole && !r.kept {
+		r.own = *bytes.NewBuffer(bytes.Clone(r.body.Bytes()))
+		r.body, r.kept = &r.own, true
+	}
+}
+
+// add records more of a stream; a nil recording ignores it.
+func (r *recording) add(b []byte) {
+	switch {
+	case r == nil || r.body == nil:
+	case r.body.Len()+len(b) > maxRecorded:
+		r.body = nil
+	default:
+		r.body.Write(b)
+	}
+}
+
+// end marks that all of the answer has come, and how it finished.
+func (r *recording) end(ending wire.Ending) {
+	if r != nil {
+		r.whole, r.ending = true, ending
+	}
+}
+
+// startRecording records an answer that the cache or a claim needs. One from the
+// cache is not cached again.
+func (c *call) startRecording(a *Answer) {
+	since := c.g.Now()
+	switch {
+	case a.Status < 200 || a.Status > 299:
+		return
+	case a.replayed != nil && c.claim != nil:
+		since = a.replayed.Answer.StoredAt
+	case a.replayed != nil || c.claim == nil && !c.caches():
+		return
+	}
+	c.recordingRoom = recording{since: since, body: a.body, contentType: a.header["Content-Type"], native: a.native}
+	c.recording = &c.recordingRoom
+	switch {
+	case a.stream != nil:
+		c.spent = buffers.Get().(*bytes.Buffer)
+		c.recording.body = c.spent
+	case a.body.Len() > maxRecorded:
+		c.recording.body = nil
+	}
+}
+
+// headerNative marks a stored answer that is in its client's own form. It goes to no client.
+const headerNative = "Native"
+
+// jsonAnswer is what most stored answers have for a header.
+var jsonAnswer = http.Header{"Content-Type": jsonType}
+
+// recorded is the whole answer that went to the client; false if it cannot be given
+// again: one that ended in a way that is not known to be good is not.
+func (c *call) recorded() (replay.Answer, bool) {
+	if c.recording == nil || c.recording.body == nil || !c.recording.whole || c.outcome.Code != "" ||
+		c.recording.ending == wire.EndingUnknown {
+		return replay.Answer{}, false
+	}
+	h := jsonAnswer
+	if c.Request.Stream || c.unsupported != "" || c.recording.native {
+		h = http.Header{"Content-Type": slices.Clone(c.recording.contentType)} // it belongs to the exchange
+	}
+	if c.recording.native {
+		h[headerNative] = []string{c.Native.Form}
+	}
+	if c.unsupported != "" {
+		h[headerUnsupported] = []string{c.unsupported}
+	}
+	return replay.Answer{
+		Status: c.outcome.Status, Header: h, Body: c.recording.body.Bytes(), Kept: c.recording.kept, StoredAt: c.recording.since,
+		Provider: c.outcome.Provider, Model: c.outcome.UpstreamModel,
+	}, true
+}
+
+// Stored says where an answer was kept that had been given before.
+type Stored string
+
+// The places.
+const (
+	// StoredCache keeps tenants' last good answers, for when no provider answers.
+	StoredCache Stored = "cache"
+	// StoredClaim keeps the answers of calls with an Idempotency-Key.
+	StoredClaim Stored = "idempotency"
+)
+
+// replayed is an answer that was given before.
+type replayed struct {
+	replay.Answer
+	from Stored
+}
+
+// answer makes what commit gives to the client.
+func (s *replayed) answer() *Answer {
+	return &Answer{Status: s.Status, header: s.Header, body: bytes.NewBuffer(s.Body), ending: wire.EndingWhole, replayed: s, native: s.Header[headerNative] != nil}
 }

@@ -10,9 +10,9 @@
 //	plan      plan.go        the providers that may serve this call, in order
 //	claim     claims.go      its Idempotency-Key, so that it happens once
 //	walk      walk.go        each provider in turn, as its breaker permits
-//	pack      packing.go     short calls of one end user, together: packing_group.go, packing_answers.go
+//	pack      packing.go     short calls of one end user, together: packing_group.go, packing_answers.go, packing_cost.go
 //	ask       ask.go         one provider, in its own format and as often as is safe
-//	charge    spending.go    what an attempt may cost, reserved before and charged after
+//	charge    spending.go    what an attempt may cost, reserved before; what it has cost is in charged.go
 //	attempt   attempt.go     one request, then what its answer means
 //	leaving   caller.go      the last word before the first byte: the claim is marked
 //	open      events.go      of a stream: its events, at first those up to the first content
@@ -35,6 +35,6 @@
 // retry.go then drops that token and, once for each provider, repeats the attempt: its
 // Send waits for the new token.
 //
-// cached.go and recording.go are about answers that are given again, and mask in caller.go
-// about what must not be shown. What a failure means is in package failure.
+// cached.go is about answers that are given again, and mask in caller.go about what
+// must not be shown. What a failure means is in package failure.
 package alipayai

@@ -10,7 +10,6 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/pack"
-	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -179,42 +178,6 @@ func (g *group) guarded(do func()) (f *failure.Failure) {
 	}()
 	do()
 	return nil
-}
-
-// share gives back what no pack has taken over, and each call its share of what the pack has cost.
-func (g *group) share() {
-	for _, m := range g.members {
-		m.release()
-	}
-	if g.sealed == nil {
-		return
-	}
-	weights := g.weights
-	if weights == nil {
-		for _, m := range g.members {
-			weights = append(weights, int64(m.call.packable.Characters()))
-		}
-	}
-	for _, cost := range g.call.outcome.Costs {
-		parts := func(n int64) []int64 { return pack.Divide(n, weights) }
-		amounts, floors, prompts := parts(int64(cost.Amount)), parts(int64(cost.Floor)), parts(cost.Prompt)
-		cached, completions, characters := parts(cost.Cached), parts(cost.Completion), parts(cost.Characters)
-		for i, m := range g.members {
-			own := cost
-			own.RequestID = m.call.outcome.RequestID
-			own.Amount, own.Floor = price.Amount(amounts[i]), price.Amount(floors[i])
-			own.Prompt, own.Cached, own.Completion, own.Characters = prompts[i], cached[i], completions[i], characters[i]
-			m.costs = append(m.costs, own)
-		}
-	}
-}
-
-// release gives back what the call has reserved for a pack that did not take it over.
-func (m *member) release() {
-	if m.charge != nil {
-		m.charge.release()
-		m.charge = nil
-	}
 }
 
 // gather waits for more calls, but no longer than the first of them would wait for the

@@ -1,0 +1,179 @@
+package alipayai
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/caddy-alipayai/gateway/alipayai/ledger"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// chargeNothing ends an attempt that was not served.
+func (c *call) chargeNothing() {
+	q := c.charge
+	if c.charge = nil; q != nil {
+		q.release()
+	}
+}
+
+// chargeMost ends an attempt of which it is not known whether it was served: all that it
+// may cost stays charged.
+func (c *call) chargeMost() {
+	q := c.charge
+	if c.charge = nil; q == nil {
+		return
+	}
+	c.g.Spending.end(q, q.most)
+	line := c.line(q, ledger.Unknown)
+	if q.price != nil {
+		line.Amount = q.most
+	}
+	c.note(q, line)
+}
+
+// chargeUsage ends an attempt that was served, with the usage that the provider has
+// reported; answer is what the answer has, as an estimate, where it has reported none.
+func (c *call) chargeUsage(u wire.Usage, answer int64, outcome ledger.Outcome) {
+	q := c.charge
+	if c.charge = nil; q == nil {
+		return
+	}
+	text := c.promptText()
+	known, estimated := c.plausible(u, max(c.answered, answer*bytesPerToken))
+	used := price.Used{
+		Prompt: known.Prompt, Cached: known.Cached, Written: known.Written, Completion: known.Completion,
+		Characters: text.Characters(),
+	}
+	switch {
+	case !u.OK || estimated:
+		used = price.Used{Prompt: q.priced.Estimate.Tokens(text), Completion: answer, Characters: text.Characters()}
+		outcome = ledger.Estimated
+	case outcome == ledger.Known:
+		q.priced.Estimate.Learn(text, used.Prompt, used.Completion)
+	default: // the client left: the last report may be of what had come by then
+		used.Completion = max(used.Completion, answer)
+	}
+	line := c.line(q, outcome)
+	line.Prompt, line.Cached, line.Completion = used.Prompt, used.Cached, used.Completion
+	line.Characters = used.Characters
+	if q.price == nil {
+		c.note(q, line)
+		return
+	}
+	charged := q.price.Of(used)
+	line.Amount, line.Floor, line.Characters = charged.Amount, charged.Floor, charged.Characters
+	spent := charged.Amount
+	if outcome == ledger.Estimated && q.reserved != nil {
+		// A budget is never short: what is not known counts as the most that it can be.
+		spent = max(spent, min(q.most, q.price.Of(price.Used{
+			Prompt: max(used.Prompt, q.bytes), Completion: max(used.Completion, answer*bytesPerToken), Characters: used.Characters,
+		}).Amount))
+	}
+	c.g.Spending.end(q, spent)
+	c.note(q, line)
+}
+
+// chargeStream ends the attempt of a stream: by its usage where it is whole, by what was
+// delivered where the client has left, and by all that it may cost where it broke off.
+func (c *call) chargeStream(s *stream) {
+	answer := s.content / bytesPerToken
+	if s.content == 0 {
+		answer = s.contentEvents // a token each, where the format tells no more
+	}
+	switch {
+	case c.charge == nil:
+	case s.done:
+		c.chargeUsage(s.usage, answer, ledger.Known)
+	case s.broken != nil && !s.broken.ClientGone:
+		c.chargeMost()
+	default:
+		c.chargeUsage(s.usage, answer, ledger.Estimated)
+	}
+}
+
+// ComparisonTenant stands in the ledger for the operator, who pays for what is asked to compare answers of packs. It
+// is a name that a user is not likely to have; one that has it shares those lines, and no budget.
+const ComparisonTenant = "(comparisons)"
+
+// line is what the ledger has of every attempt.
+func (c *call) line(q *charge, outcome ledger.Outcome) ledger.Line {
+	model := q.provider.UpstreamModel(c.Request.Model)
+	l := ledger.Line{
+		Time: q.began, RequestID: c.outcome.RequestID, Tenant: c.Tenant, Provider: q.provider.Name, Model: otherModel,
+		PackedWith: c.PackedWith, Outcome: outcome,
+	}
+	if c.comparison {
+		l.Tenant = ComparisonTenant
+	}
+	if q.price != nil {
+		l.Currency = q.price.Currency
+	}
+	if q.priced.Names(model) || q.priced.Models[model] {
+		l.Model = model
+	}
+	return l
+}
+
+// note passes a line on.
+func (c *call) note(q *charge, l ledger.Line) {
+	label := otherModel
+	if q.priced.Models[l.Model] {
+		label = l.Model
+	}
+	cost := Cost{Line: l, Label: label}
+	c.outcome.Costs = append(c.outcome.Costs, cost)
+	c.g.Observer.Charged(cost)
+	if c.g.Spending.Ledger != nil {
+		c.g.Spending.Ledger.Record(l)
+	}
+}
+
+// settleSpending ends what is still under way when a call is settled: a panic broke it off.
+func (c *call) settleSpending() {
+	if c.charge != nil {
+		c.chargeMost()
+	}
+}
+
+// cost writes what the call's attempts have cost altogether, as "0.03 CNY"; with
+// ";at_most" where that of one is not known. It is empty where no price is known.
+func (c *call) cost() string {
+	if c.g.Spending == nil {
+		return ""
+	}
+	if c.outcome.Stored != "" && len(c.outcome.Costs) == 0 {
+		return "0"
+	}
+	var costs []ledger.Line // one for each currency
+	for _, cost := range c.outcome.Costs {
+		if cost.Currency == "" {
+			continue
+		}
+		i := slices.IndexFunc(costs, func(l ledger.Line) bool { return l.Currency == cost.Currency })
+		if i < 0 {
+			costs = append(costs, cost.Line)
+			continue
+		}
+		costs[i].Amount = costs[i].Amount.Plus(cost.Amount)
+		if cost.Outcome == ledger.Unknown {
+			costs[i].Outcome = ledger.Unknown
+		}
+	}
+	texts := make([]string, len(costs))
+	for i, l := range costs {
+		texts[i] = l.Amount.String() + " " + string(l.Currency)
+		if l.Outcome == ledger.Unknown {
+			texts[i] += ";at_most"
+		}
+	}
+	return strings.Join(texts, ", ")
+}
+
+// costSoFar is cost, where nothing more is to come.
+func (c *call) costSoFar() string {
+	if c.charge != nil {
+		return ""
+	}
+	return c.cost()
+}
