@@ -1,0 +1,112 @@
+package anthropic
+
+import (
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// source reads what an image or a document is of.
+func source(path string, v jsontext.Value) (kind string, mediaType, data, url, content jsontext.Value, err error) {
+	if len(v) == 0 {
+		return "", nil, nil, nil, nil, missing(path, "an object")
+	}
+	err = object(path, v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "type":
+			kind = unquote(v)
+		case "media_type":
+			mediaType = v
+		case "data":
+			data = v
+		case "url":
+			url = v
+		case "content":
+			content = v
+		}
+		return nil
+	})
+	return kind, mediaType, data, url, content, err
+}
+
+func (c *client) image(path string, b clientBlock, to *parts) error {
+	kind, mediaType, data, url, _, err := source(path+".source", b.source)
+	switch {
+	case err != nil:
+		return err
+	case kind == "url" && url.Kind() == '"':
+		to.add(`{"type":"image_url","image_url":{"url":`, url, `}}`)
+	case kind == "base64" && mediaType.Kind() == '"' && data.Kind() == '"':
+		to.add(`{"type":"image_url","image_url":{"url":`, dataURL(mediaType, data), `}}`)
+	case kind == "url" || kind == "base64":
+		return invalid(path+".source", "a url, or a media_type and data")
+	default:
+		c.left.leaveOut("messages.content.image." + wire.Visible(kind))
+	}
+	return nil
+}
+
+func dataURL(mediaType, data jsontext.Value) []byte {
+	u := append([]byte(`"data:`), characters(mediaType)...)
+	return append(append(append(u, ";base64,"...), characters(data)...), '"')
+}
+
+func (c *client) document(path string, b clientBlock, to *parts) error {
+	kind, mediaType, data, _, content, err := source(path+".source", b.source)
+	if err != nil {
+		return err
+	}
+	switch {
+	case kind == "text" && data.Kind() == '"':
+		c.describe(b, to)
+		to.text(data)
+	case kind == "content" && content.Kind() == '"':
+		c.describe(b, to)
+		to.text(content)
+	case kind == "content":
+		c.describe(b, to)
+		return array(path+".source.content", content, func(path string, v jsontext.Value) error {
+			b, err := c.block(path, v)
+			if err != nil {
+				return err
+			}
+			return c.part(path, b, to)
+		})
+	case kind == "base64" && mediaType.Kind() == '"' && data.Kind() == '"':
+		c.describe(b, to)
+		name := []byte(`"document.pdf"`)
+		if len(characters(b.title)) > 0 {
+			name = b.title
+		}
+		to.add(`{"type":"file","file":{"filename":`, append(append(append([]byte{}, name...), `,"file_data":`...), dataURL(mediaType, data)...), `}}`)
+	default:
+		c.left.leaveOut("messages.content.document." + wire.Visible(kind))
+	}
+	return nil
+}
+
+// describe gives a document's title and context.
+func (c *client) describe(b clientBlock, to *parts) {
+	for _, v := range []jsontext.Value{b.title, b.context} {
+		if v.Kind() == '"' {
+			to.text(v)
+		}
+	}
+}
+
+func (c *client) searchResult(path string, b clientBlock, to *parts) error {
+	c.describe(b, to)
+	if b.source.Kind() == '"' {
+		to.text(b.source)
+	}
+	if b.content.Kind() != '[' {
+		return nil
+	}
+	return array(path+".content", b.content, func(path string, v jsontext.Value) error {
+		b, err := c.block(path, v)
+		if err != nil {
+			return err
+		}
+		return c.part(path, b, to)
+	})
+}
