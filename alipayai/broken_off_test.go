@@ -33,6 +33,8 @@ type fragile struct {
 	events int // that it can read
 }
 
+func (fragile) Name() string { return wire.OpenAI }
+
 func (fragile) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
 	return wire.Encoded{Body: ask.Body}, nil
 }

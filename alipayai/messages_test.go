@@ -104,7 +104,7 @@ func TestMessagesPassAsTheyAre(t *testing.T) {
 	}
 }
 
-// Claude Code recovers by the wording of Anthropic's errors, and of members that nobody else reads. What concerns the
+// Claude Code recovers by the wording of Anthropic's errors, and of members that only it reads. What concerns the
 // gateway's own account is for the operator.
 func TestMessagesErrorsPassAsTheyAre(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -200,7 +200,7 @@ func TestSmallRoutes(t *testing.T) {
 		"completions":        {http.MethodPost, "/v1/completions", `{"model":"alipay-fin-1","prompt":["hello"],"suffix":"x"}`, nil, 200, `"object":"text_completion"`},
 		"several prompts":    {http.MethodPost, "/v1/completions", `{"model":"alipay-fin-1","prompt":["a","b"]}`, nil, 400, `"param":"prompt"`},
 		"a refused message":  {http.MethodPost, "/v1/messages", `{"model":"alipay-fin-1"}`, nil, 400, `{"type":"error","error":{"type":"invalid_request_error","message":"missing required parameter 'max_tokens'`},
-		"nobody has a model": {http.MethodPost, "/v1/messages", `{"model":"x","max_tokens":1,"messages":[{"role":"user","content":"q"}]}`, nil, 404, `"type":"not_found_error"`},
+		"no provider has the model": {http.MethodPost, "/v1/messages", `{"model":"x","max_tokens":1,"messages":[{"role":"user","content":"q"}]}`, nil, 404, `"type":"not_found_error"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := l.do(t.Context(), c.method, c.path, c.body, c.header...)
