@@ -90,7 +90,7 @@ func TestSharesOfAPack(t *testing.T) {
 				r.set(fault)
 			}
 			headers := make(map[string]string)
-			for _, got := range r.together([]string{userBody("u1", "one"), userBody("u1", "two two"), userBody("u1", "three three three")}) {
+			for _, got := range r.together([]string{userBody("u1", "one"), userBody("u1", "two two", `"stream":true`), userBody("u1", "three three three")}) {
 				headers[got.header.Get("X-Request-Id")] = got.header.Get("X-Alipayai-Cost")
 			}
 			var shares, sum price.Amount

@@ -398,8 +398,8 @@ func (c *call) chargeStream(s *stream) {
 	}
 }
 
-// ComparisonTenant stands in the ledger for the operator, who pays for what is asked to compare answers of packs. No
-// tenant is called so: the names of users have no parentheses.
+// ComparisonTenant stands in the ledger for the operator, who pays for what is asked to compare answers of packs. It
+// is a name that a user is not likely to have; one that has it shares those lines, and no budget.
 const ComparisonTenant = "(comparisons)"
 
 // line is what the ledger has of every attempt.
