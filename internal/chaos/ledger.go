@@ -143,4 +143,4 @@ func (*witness) Rejected(string, string) {}
 
 // SigningFailed implements alipayai.Observer.
 func (*witness) Charged(alipayai.Cost) {}
-func (*witness) SigningFailed(string) {}
+func (*witness) SigningFailed(string)  {}
