@@ -198,6 +198,8 @@ type reply struct {
 	header http.Header
 	body   string
 	err    error
+	// trailer is there after the whole body.
+	trailer http.Header
 }
 
 // do sends a request of alternating header names and values, and reads the whole answer.
@@ -217,7 +219,7 @@ func (r *rig) do(ctx context.Context, method, path, body string, header ...strin
 	}
 	defer resp.Body.Close()
 	all, err := io.ReadAll(resp.Body)
-	return reply{status: resp.StatusCode, header: resp.Header, body: string(all), err: err}
+	return reply{status: resp.StatusCode, header: resp.Header, body: string(all), err: err, trailer: resp.Trailer}
 }
 
 // post is do for a POST, which has to be answered at all.

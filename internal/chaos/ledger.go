@@ -141,6 +141,8 @@ func (*witness) Permitted(string, time.Duration) {}
 // Rejected implements alipayai.Observer.
 func (*witness) Rejected(string, string) {}
 
-// SigningFailed implements alipayai.Observer.
+// Charged implements alipayai.Observer.
 func (*witness) Charged(alipayai.Cost) {}
-func (*witness) SigningFailed(string)  {}
+
+// SigningFailed implements alipayai.Observer.
+func (*witness) SigningFailed(string) {}
