@@ -27,8 +27,8 @@ func init() {
 // dialects are those of the clients that a site may have.
 var dialects = door.NewDialects(openai.Dialect{}, messages.Dialect{})
 
-// Proxy serves `POST /v1/chat/completions`, `POST /v1/embeddings` and
-// `GET /v1/models` to OpenAI clients from the providers it names.
+// Proxy serves clients of OpenAI's API (chat completions, completions, embeddings, models, moderations) and of Anthropic's
+// Messages API from the providers it names.
 //
 // The tenant of a call is `{http.auth.user.id}`, as any authentication
 // handler before this one has set it, and nothing else.
