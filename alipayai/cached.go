@@ -72,7 +72,7 @@ func (c *call) bodyHash() [sha256.Size]byte {
 
 // lasting is the client's context for what is done whether it has left or not.
 func (c *call) lasting() context.Context {
-	c.unending.Context = c.ctx
+	c.unending.Context = c.ctx //nolint:fatcontext // it is the same one each time
 	return &c.unending
 }
 

@@ -1,7 +1,7 @@
 package signer
 
 import (
-	"crypto/sha1"
+	"crypto/sha1" //nolint:gosec // what an old contract signs with; loading it warns
 	"crypto/sha256"
 	"crypto/sha512"
 	"hash"

@@ -42,10 +42,11 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 	}
 	f := rd.Failure
 	if f == nil && rd.route.Serve != nil {
-		served := false
-		if served, f = rd.route.Serve(d.Gateway, w, r, tenant, rd); served {
+		served, failed := rd.route.Serve(d.Gateway, w, r, tenant, rd)
+		if served {
 			return
 		}
+		f = failed
 	}
 	out := writing{dialect: rd.Dialect}
 	if f == nil && rd.route.Begin != nil {

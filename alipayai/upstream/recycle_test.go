@@ -38,7 +38,7 @@ func answering(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) *Pr
 	if err := p.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	first := sendTo(t, t.Context(), p, "first")
+	first := sendTo(t.Context(), t, p, "first")
 	if _, err := io.ReadAll(first.Response.Body); err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func answering(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) *Pr
 	return p
 }
 
-func sendTo(t *testing.T, ctx context.Context, p *Provider, id string) *Exchange {
+func sendTo(ctx context.Context, t *testing.T, p *Provider, id string) *Exchange {
 	t.Helper()
 	x, f := p.Send(ctx, &Request{
 		Endpoint: EndpointChat, ID: id, Body: []byte(`{}`), Deadline: time.Now().Add(time.Minute), Caller: silent{},
@@ -104,7 +104,7 @@ func TestExchangeAtRest(t *testing.T) {
 			p := answering(t, test.wrap)
 			ctx, leave := context.WithCancel(t.Context())
 			defer leave()
-			x := sendTo(t, ctx, p, "second")
+			x := sendTo(ctx, t, p, "second")
 			if x.atRest() {
 				t.Error("at rest before it has ended")
 			}
@@ -124,7 +124,7 @@ func TestExchangeAtRest(t *testing.T) {
 // What an exchange was for does not show when it is for another request.
 func TestExchangeIsClearedForTheNext(t *testing.T) {
 	p := answering(t, nil)
-	x := sendTo(t, t.Context(), p, "second")
+	x := sendTo(t.Context(), t, p, "second")
 	_, _ = io.ReadAll(x.Response.Body)
 	x.End()
 	request, answer := x.Request.Header, x.Response.Header

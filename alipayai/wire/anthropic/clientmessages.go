@@ -13,7 +13,7 @@ type clientBlock struct {
 	kind                                                 string
 	text, thinking, signature, source                    jsontext.Value
 	id, name, input                                      jsontext.Value // of a tool_use
-	toolUseID, content, isError, title, context, sourced jsontext.Value
+	toolUseID, content, isError, title, context jsontext.Value
 }
 
 // block reads the block that stands at path.

@@ -102,13 +102,13 @@ func AppendCompletion(dst, chat []byte) ([]byte, error) {
 		Choices: make([]completionChoice, len(a.Choices)), Usage: a.Usage,
 	}
 	for i, c := range a.Choices {
-		text := ""
+		var text strings.Builder
 		for _, v := range []json.RawMessage{c.Message.Content, c.Delta.Content} {
 			if jsontext.Value(v).Kind() == '"' {
-				text += unquote(jsontext.Value(v))
+				text.WriteString(unquote(jsontext.Value(v)))
 			}
 		}
-		out.Choices[i] = completionChoice{Text: text, Index: c.Index, FinishReason: c.FinishReason}
+		out.Choices[i] = completionChoice{Text: text.String(), Index: c.Index, FinishReason: c.FinishReason}
 		if len(c.FinishReason) == 0 {
 			out.Choices[i].FinishReason = null
 		}
