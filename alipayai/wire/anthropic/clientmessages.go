@@ -10,9 +10,9 @@ import (
 
 // clientBlock is one block of content, as written.
 type clientBlock struct {
-	kind                                                 string
-	text, thinking, signature, source                    jsontext.Value
-	id, name, input                                      jsontext.Value // of a tool_use
+	kind                                        string
+	text, thinking, signature, source           jsontext.Value
+	id, name, input                             jsontext.Value // of a tool_use
 	toolUseID, content, isError, title, context jsontext.Value
 }
 
