@@ -277,7 +277,7 @@ func TestManyReloadsOfFailover(t *testing.T) {
 	g.fail(g.api, systemError)
 	g.reloadManyTimes(func(n int) {
 		// However long all takes, an open breaker must not try Alipay again meanwhile.
-		options := []string{"breaker 4 5m 1h\ncached_answer 1h", "breaker 4 5m 1h\ncached_answer first 2h", "breaker 5 5m 1h", "breaker 4 5m 1h"}
+		options := []string{"breaker 3 5m 1h\ncached_answer 1h", "breaker 3 5m 1h\ncached_answer first 2h", "breaker 5 1m 1h", "breaker 3 5m 1h"}
 		g.load(global, failoverSite(options[n%len(options)]))
 		call := func() answer {
 			return g.doAnew("POST", chatPath, chatBody("tea", false), g.acme, "Idempotency-Key: "+strconv.Itoa(n))

@@ -87,7 +87,7 @@ var sites = map[string]site{
 	},
 	roleMatched: {
 		providers: []string{"alipay"},
-		auth:      "@finance alipayai intent financial\n\t@short alipayai {\n\t\tcharacters <20\n\t\tlanguage han\n\t}\n\trespond @finance 418\n\trespond @short 418\n\t",
+		auth:      "@finance alipayai intent financial\n\t@short alipayai {\n\t\tcharacters <20\n\t\tlanguage han\n\t}\n\tvars @finance finance yes\n\trespond @short 418\n\t",
 		proxy:     "alipayai_proxy alipay",
 	},
 	roleDirect: {
