@@ -221,12 +221,6 @@ func (a *Answer) Next() ([]byte, error) {
 	return a.call.next(a.stream)
 }
 
-// Finishing reports whether a stream is at its end: its finish reason has been given out,
-// and little follows.
-func (a *Answer) Finishing() bool {
-	return a.stream != nil && (a.stream.done || a.stream.finish != "")
-}
-
 // Ended reports whether what Next gave last is all that is left of a stream, and its end
 // has come from the provider: it may go to the client together with the end. An end that
 // says what the call has cost is a trailer, which only an answer has that was begun.

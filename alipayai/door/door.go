@@ -119,21 +119,14 @@ func (d *Door) write(w http.ResponseWriter, body []byte) error {
 	return nil
 }
 
-// together is how long a stream's events are left to gather after two of its flushes that
-// came within this time. A provider that sends a burst, an event a packet, is read a few
-// events at a time otherwise, for as many writes; no reader sees a millisecond, and events
-// that come one by one, as a model makes them, do not wait.
-const together = time.Millisecond
-
 // stream passes a stream on: whatever has arrived goes out with one write and one
 // flush. It reports whether the client has all of it.
 func (d *Door) stream(w http.ResponseWriter, a *alipayai.Answer, to *writing) bool {
 	w.WriteHeader(a.Status)
 	out := http.NewResponseController(w)
-	var writeBy, flushed time.Time
+	var writeBy time.Time
 	for {
 		events, err := to.next(a)
-		burst := time.Since(flushed) < together
 		if e, ok := errors.AsType[*alipayai.Error](err); ok {
 			if !e.ClientGone {
 				_, _ = w.Write(to.broken(e.Failure.Error))
@@ -161,9 +154,6 @@ func (d *Door) stream(w http.ResponseWriter, a *alipayai.Answer, to *writing) bo
 		}
 		if err != nil {
 			return false
-		}
-		if flushed = time.Now(); burst && !a.Finishing() {
-			time.Sleep(together)
 		}
 	}
 }
