@@ -2,7 +2,6 @@ package calendar
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -19,35 +18,20 @@ const (
 	redisKept = 400 * 24 * time.Hour
 )
 
-var (
-	redisTakeLease = redis.NewScript(`
-local owner = redis.call('GET', KEYS[1])
-if owner and owner ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1`)
-
-	redisEndLease = redis.NewScript(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])`)
-)
-
 // Redis is a [Store] in Redis, version 5 or later.
 type Redis struct {
 	exchange redisstore.Exchange
-	owner    string // random: of the leases
 	record   string // key
-	lease    string // key
+	lease    *redisstore.Lease
 }
 
 // NewRedis makes the store of the record that name names, of which only the hash is seen in Redis. The client stays
 // the caller's; nothing is sent yet.
 func NewRedis(client redis.UniversalClient, name string) *Redis {
 	keys := redisstore.KeysOf(name)
-	return &Redis{
-		// Owners are named, and records written whole: a repeat comes to the same end.
-		exchange: redisstore.Exchange{Client: client, Timeout: redisTimeout, Repeat: redisstore.Idempotent},
-		owner:    rand.Text(), record: keys.Key("keys"), lease: keys.Key("lease"),
-	}
+	// Owners are named, and records written whole: a repeat comes to the same end.
+	exchange := redisstore.Exchange{Client: client, Timeout: redisTimeout, Repeat: redisstore.Idempotent}
+	return &Redis{exchange: exchange, record: keys.Key("keys"), lease: redisstore.NewLease(exchange, keys.Key("lease"))}
 }
 
 // Load implements Store.
@@ -78,22 +62,11 @@ func (r *Redis) Save(ctx context.Context, content []byte) error {
 
 // Lease implements Store.
 func (r *Redis) Lease(ctx context.Context, life time.Duration) (release func(), ok bool, err error) {
-	taken, err := r.run(ctx, redisTakeLease, r.owner, life.Milliseconds())
-	if err != nil || taken == 0 {
-		return nil, false, err
-	}
-	return func() {
-		// It ends by itself where this fails.
-		_, _ = r.run(context.WithoutCancel(ctx), redisEndLease, r.owner)
-	}, true, nil
-}
-
-func (r *Redis) run(ctx context.Context, script *redis.Script, args ...any) (int64, error) {
-	reply, err := r.exchange.Run(ctx, script, []string{r.lease}, args...)
+	release, ok, err = r.lease.Take(ctx, life)
 	if err != nil {
-		return 0, fmt.Errorf("leasing the record of keys: %w", err)
+		err = fmt.Errorf("leasing the record of keys: %w", err)
 	}
-	return reply.Integer()
+	return release, ok, err
 }
 
 // Interface guards

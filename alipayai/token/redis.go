@@ -2,7 +2,6 @@ package token
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"time"
 
@@ -31,16 +30,6 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[3])`)
 	redisDropToken = redis.NewScript(`
 if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return 0 end
 return redis.call('HSET', KEYS[1], 'dropped', '1')`)
-
-	redisTakeLease = redis.NewScript(`
-local owner = redis.call('GET', KEYS[1])
-if owner and owner ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1`)
-
-	redisEndLease = redis.NewScript(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])`)
 )
 
 // Redis is a Share in Redis, version 5 or later. Tokens are there
@@ -49,9 +38,8 @@ return redis.call('DEL', KEYS[1])`)
 type Redis struct {
 	exchange redisstore.Exchange
 	seal     *seal.Seal
-	owner    string // random: of the leases
 	token    string // key, and the associated data of what is sealed
-	lease    string // key
+	lease    *redisstore.Lease
 	now      func() time.Time
 }
 
@@ -60,11 +48,11 @@ type Redis struct {
 // nothing is sent yet.
 func NewRedis(client redis.UniversalClient, key string, seal *seal.Seal, now func() time.Time) *Redis {
 	keys := redisstore.KeysOf(key)
+	// Owners are named, and tokens written whole: a repeat comes to the same end.
+	exchange := redisstore.Exchange{Client: client, Timeout: redisTokenTimeout, Repeat: redisstore.Idempotent}
 	return &Redis{
-		// Owners are named, and tokens written whole: a repeat comes to the same end.
-		exchange: redisstore.Exchange{Client: client, Timeout: redisTokenTimeout, Repeat: redisstore.Idempotent},
-		seal:     seal, owner: rand.Text(),
-		token: keys.Key("token"), lease: keys.Key("lease"), now: now,
+		exchange: exchange, seal: seal,
+		token: keys.Key("token"), lease: redisstore.NewLease(exchange, keys.Key("lease")), now: now,
 	}
 }
 
@@ -113,14 +101,11 @@ func (r *Redis) Drop(ctx context.Context, access string) error {
 
 // Lease implements Share.
 func (r *Redis) Lease(ctx context.Context, life time.Duration) (release func(), ok bool, err error) {
-	taken, err := r.run(ctx, redisTakeLease, r.lease, r.owner, life.Milliseconds())
-	if err != nil || taken == 0 {
-		return nil, false, err
+	release, ok, err = r.lease.Take(ctx, life)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrStore, err)
 	}
-	return func() {
-		// It ends by itself where this fails.
-		_, _ = r.run(context.WithoutCancel(ctx), redisEndLease, r.lease, r.owner)
-	}, true, nil
+	return release, ok, err
 }
 
 // id is the hash of an access token at this place.

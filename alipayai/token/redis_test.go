@@ -300,7 +300,7 @@ func TestRedisTokensInACluster(t *testing.T) {
 func TestKeysAreThoseOfRunningReplicas(t *testing.T) {
 	const tag = "alipayai:{19a8c870cc4ff45d287c38a2446f6af3}:"
 	r := NewRedis(nil, tokenPlace, nil, time.Now)
-	got := []string{r.token, r.lease, r.id("access")}
+	got := []string{r.token, r.lease.Key(), r.id("access")}
 	if want := []string{tag + "token", tag + "lease", "64911738e897e0f315ff29ceb0f7089c"}; !slices.Equal(got, want) {
 		t.Errorf("keys and id %q, want %q", got, want)
 	}
