@@ -70,7 +70,7 @@ func TestMessagesWithGoSDK(t *testing.T) {
 			for form, streamed := range forms {
 				t.Run(form, func(t *testing.T) {
 					params := anthropic.MessageNewParams{
-						Model: anthropic.Model(o.model), MaxTokens: 100, System: []anthropic.TextBlockParam{{Text: "Be brief."}},
+						Model: o.model, MaxTokens: 100, System: []anthropic.TextBlockParam{{Text: "Be brief."}},
 						Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("What does get_weather say?"))},
 						Tools: []anthropic.ToolUnionParam{{OfTool: &anthropic.ToolParam{
 							Name: "get_weather", InputSchema: anthropic.ToolInputSchemaParam{
@@ -93,7 +93,7 @@ func TestMessagesWithGoSDK(t *testing.T) {
 				})
 			}
 			n, err := c.Messages.CountTokens(t.Context(), anthropic.MessageCountTokensParams{
-				Model: anthropic.Model(o.model), Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("Hello."))},
+				Model: o.model, Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("Hello."))},
 			})
 			if err != nil || n.InputTokens == 0 {
 				t.Errorf("counted %+v, %v", n, err)
