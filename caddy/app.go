@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/cors"
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
@@ -102,6 +103,9 @@ type App struct {
 	keepers       map[string]*calendar.Keeper
 	// sites are those of the handlers, as alerts call them.
 	sites map[string]bool
+	// corsOrigins are those of the handlers, and cors answers pages of any of them.
+	corsOrigins []string
+	cors        *cors.Cors
 	// packing is what was compared of packed calls, by site.
 	packing map[string]*pack.Agreements
 	// canaries are those of the handlers, by name.

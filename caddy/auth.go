@@ -22,6 +22,8 @@ func init() {
 // the client's API.
 type Auth struct {
 	caddyauth.Authentication
+
+	app *App
 }
 
 // CaddyModule returns the Caddy module information.
@@ -32,8 +34,19 @@ func (*Auth) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
+// Provision provisions the authenticators.
+func (a *Auth) Provision(ctx caddy.Context) (err error) {
+	if a.app, err = loadApp(ctx); err != nil {
+		return err
+	}
+	return a.Authentication.Provision(ctx)
+}
+
 // ServeHTTP lets authenticated requests pass.
 func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if isPreflight(r) && answerPage(a.app.cors, w, r) {
+		return nil
+	}
 	after := passings.Get().(*passing)
 	defer passings.Put(after)
 	*after = passing{next: next}
@@ -45,6 +58,7 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if len(r.Header["Authorization"]) == 0 && len(r.Header["X-Api-Key"]) == 0 {
 		message = "no API key was sent; send it as Authorization: Bearer <key>, or as X-Api-Key"
 	}
+	answerPage(a.app.cors, w, r)
 	w.Header().Set("WWW-Authenticate", "Bearer")
 	dialects.Of(r).WriteError(w, wire.Error{
 		Status:    http.StatusUnauthorized,

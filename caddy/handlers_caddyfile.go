@@ -17,7 +17,7 @@ func parseAuth(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	if err := keys.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
-	return &Auth{caddyauth.Authentication{
+	return &Auth{Authentication: caddyauth.Authentication{
 		ProvidersRaw: caddy.ModuleMap{"alipayai_keys": caddyconfig.JSON(keys, nil)},
 	}}, nil
 }

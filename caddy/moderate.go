@@ -194,6 +194,7 @@ func (m *moderatedRequest) refuse(w http.ResponseWriter, f *failure.Failure) {
 		w.WriteHeader(f.Status)
 		return
 	}
+	answerPage(m.h.app.cors, w, m.r)
 	dialects.Of(m.r).WriteError(w, f.Error)
 }
 

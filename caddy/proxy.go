@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/rs/cors"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
@@ -100,7 +101,12 @@ type Proxy struct {
 	// The most that tenants may spend, each by itself. Default: no budgets.
 	Budgets []*Budget `json:"budgets,omitempty"`
 
+	// The origins whose pages a browser lets call this, as `https://app.example.com`; `*` for all.
+	// Handlers before this one answer their preflights too. Default: none.
+	CORS []string `json:"cors,omitempty"`
+
 	app     *App
+	cors    *cors.Cors
 	gateway *alipayai.Gateway
 	door    door.Door
 	// releases give back what the handler holds of the pooled state, when the
@@ -143,6 +149,9 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.app = app
+	if err := h.provisionCORS(); err != nil {
+		return err
+	}
 	site := strings.Join(h.Providers, " ")
 	app.sites[site] = true
 	o := observer{metrics: app.metrics, monitor: app.monitor, logger: live.Log(ctx.Logger()), site: site}
@@ -257,6 +266,9 @@ var priorities = map[string]limiter.Priority{"high": limiter.High, "normal": lim
 func (h *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	h.calls.begin()
 	defer h.calls.end()
+	if answerPage(h.cors, w, r) {
+		return nil
+	}
 	reading := h.read(r)
 	h.door.Serve(w, r, tenantOf(r), reading)
 	return nil

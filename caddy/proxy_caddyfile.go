@@ -52,6 +52,7 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		weight     <tenant>|* <number>
 //		priority   <tenant>|* high|normal|low
 //		budget     <tenant>|* <amount> <currency> day|month|<duration> [<zone>]
+//		cors       <origins...>
 //	}
 //
 // limit, weight and priority may be repeated, once for each tenant, and budget once for
@@ -78,6 +79,7 @@ func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{form: "weight <tenant>|* <number>", read: h.unmarshalWeight, repeats: true},
 		option{form: "priority <tenant>|* high|normal|low", read: named(&h.Priorities, word), repeats: true},
 		option{form: "budget <tenant>|* <amount> <currency> day|month|<duration> [<zone>], as budget * 50 CNY day Asia/Shanghai", read: h.unmarshalBudget, repeats: true},
+		option{form: "cors <origins...>, as cors https://app.example.com", read: h.unmarshalCORS},
 	)
 }
 

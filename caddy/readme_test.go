@@ -2,7 +2,6 @@ package alipaycaddy
 
 import (
 	"encoding/json"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,7 +13,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
-	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
 // frontPage gives the Caddyfile of the repository's README.md that has this mark.
@@ -105,44 +103,5 @@ func TestProductionCaddyfile(t *testing.T) {
 	}
 	if err := caddy.Validate(config); err != nil {
 		t.Error(err)
-	}
-}
-
-// TestCORS runs the README's site for browsers: a preflight needs no key, calls do,
-// and a page may read answers and refusals.
-func TestCORS(t *testing.T) {
-	g := newRig(t, sandbox.Config{})
-	key, hash := alipayai.NewKey()
-	g.load(oneProvider, moved(t, frontPage(t, "cors"), map[string]string{
-		"ai.example.com":     "http://${gateway}",
-		"/etc/caddy/tenants": g.file("tenants", "shop "+hash.String()+"\n"),
-	}))
-	const origin = "https://app.example.com"
-	allowed := func(what string, a answer, status int) {
-		t.Helper()
-		if a.status != status {
-			t.Errorf("%s: status %d, want %d: %s", what, a.status, status, a.body)
-		}
-		if got := a.header.Values("Access-Control-Allow-Origin"); len(got) != 1 || got[0] != origin {
-			t.Errorf("%s: Access-Control-Allow-Origin is %q", what, got)
-		}
-	}
-
-	preflight := g.do("OPTIONS", chatPath, "", "Origin: "+origin, "Access-Control-Request-Method: POST",
-		"Access-Control-Request-Headers: authorization,content-type,x-stainless-lang")
-	allowed("the preflight", preflight, http.StatusNoContent)
-	for field, want := range map[string]string{"Allow-Methods": "POST", "Allow-Headers": "Authorization"} {
-		if got := preflight.header.Get("Access-Control-" + field); !strings.Contains(got, want) {
-			t.Errorf("the preflight's Access-Control-%s is %q, without %s", field, got, want)
-		}
-	}
-	allowed("without a key", g.do("POST", chatPath, chatBody("tea", false), "Origin: "+origin), http.StatusUnauthorized)
-	called := g.chat("tea", "Origin: "+origin, "Authorization: Bearer "+key)
-	allowed("with a key", called, http.StatusOK)
-	if exposed := called.header.Get("Access-Control-Expose-Headers"); !strings.Contains(exposed, "X-Request-Id") {
-		t.Errorf("a page may read %q", exposed)
-	}
-	if n := g.chats(); n != 1 {
-		t.Errorf("%d calls reached the provider, want 1", n)
 	}
 }
