@@ -148,3 +148,16 @@ func TestClockThatNeverSettles(t *testing.T) {
 		t.Errorf("%d after %d attempts: %+v", got.status, o.Attempts, o)
 	}
 }
+
+// An exchange's header belongs to another exchange when it has ended: the clock keeps nothing of it.
+func TestClockKeepsNoHeader(t *testing.T) {
+	sent := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	date := func(ahead time.Duration) string { return sent.Add(ahead).Format(http.TimeFormat) }
+	var c upstream.Clock
+	h := http.Header{"Date": {date(0)}}
+	c.Learn(h, sent, sent)
+	h["Date"][0] = date(time.Hour)
+	if !c.Learn(h, sent, sent) || c.Skew() < time.Hour {
+		t.Errorf("a date that comes in the former one's header is taken for it: skew %v", c.Skew())
+	}
+}

@@ -47,7 +47,8 @@ func (c *Clock) Learn(h http.Header, sent, received time.Time) bool {
 	if last := c.date.Load(); last != nil && *last == values[0] {
 		return false
 	}
-	c.date.Store(&values[0])
+	last := values[0] // not a pointer into the header, which is its exchange's
+	c.date.Store(&last)
 	date, err := http.ParseTime(values[0])
 	if err != nil {
 		return false
