@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/moderate"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -26,7 +27,7 @@ func init() {
 //
 // The verdict covers all text of the request: every message, tool results and the system prompt. Before `alipayai_proxy`
 // a model's verdict is waited for while the call waits for its provider; before any other handler it is waited for first.
-// A request without a body is passed on; one with a body that is no JSON object is refused.
+// POST /v1/moderations it answers itself. A request without a body is passed on; one with a body that is no JSON object is refused.
 //
 // It sets `{http.alipayai.moderation}` to `allowed`, `blocked`, `pending` (the proxy waits for it) or `none` (no text), and
 // `{http.alipayai.moderation.policy}` to the policy that blocks.
@@ -101,6 +102,10 @@ func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 		m.note(moderationNone, "")
 		return next.ServeHTTP(w, r)
 	}
+	if call.Endpoint == upstream.EndpointModerations {
+		m.answerModerations(w, call.Request.Body)
+		return nil
+	}
 	m.texts = call.sentTexts()
 	passed := alipayai.Moderation{Guard: h.guard}
 	v := h.moderator.policy.CheckRules(m.texts)
@@ -162,12 +167,16 @@ func (m *moderatedRequest) note(result, policy string) {
 	}
 }
 
+func resultOf(v moderate.Verdict) string {
+	if v.Blocked {
+		return moderationBlocked
+	}
+	return moderationAllowed
+}
+
 // record counts the verdict, and writes one that blocks, or is none, to the log: who asked and why, and nothing of the text.
 func (m *moderatedRequest) record(v moderate.Verdict) {
-	result := moderationAllowed
-	if v.Blocked {
-		result = moderationBlocked
-	}
+	result := resultOf(v)
 	m.h.moderator.metrics.moderated(m.h.Moderator, string(v.By), result)
 	if !v.Blocked && v.Err == nil {
 		return

@@ -1,0 +1,99 @@
+package alipaycaddy
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// A moderator answers POST /v1/moderations itself: a result for each input, by its rules and then by its model.
+func TestModerations(t *testing.T) {
+	g := newJudge(t)
+	g.answers(func(prompt string) string {
+		if strings.Contains(prompt, "weapon") {
+			return "unsafe\nS1"
+		}
+		return "safe"
+	})
+	g.load(moderators(`moderator law {
+		words 稳赚不赔
+		model guard form llama_guard
+		on_error closed
+	}`), moderatedSite("alipayai_moderate law\nalipayai_proxy alipay"))
+	for name, test := range map[string]struct {
+		input   string
+		flagged string // a letter for each result: r by rules, m by the model, - not at all
+		asked   int64
+	}{
+		"string":             {`"hello"`, "-", 1},
+		"by a rule":          {`"稳赚不赔"`, "r", 0},
+		"by a rule, escaped": {`"\u7a33\u8d5a不赔"`, "r", 0},
+		"by the model":       {`"a weapon"`, "m", 1},
+		"several":            {`["first","稳赚不赔","second weapon",""]`, "-rm-", 3},
+		"parts":              {`[{"type":"text","text":"稳赚"},{"type":"text","text":"不赔"}]`, "r", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := g.asked.Load()
+			a := g.do("POST", "/v1/moderations", `{"input":`+test.input+`}`, g.acme)
+			var got struct {
+				ID, Model string
+				Results   []struct {
+					Flagged    bool
+					Categories map[string]bool
+					Scores     map[string]float64  `json:"category_scores"`
+					Applied    map[string][]string `json:"category_applied_input_types"`
+				}
+			}
+			if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.status != http.StatusOK || got.Model != "law" || !strings.HasPrefix(got.ID, "modr-") {
+				t.Fatalf("status %d: %s", a.status, a.body)
+			}
+			var flagged strings.Builder
+			for _, r := range got.Results {
+				by := "-"
+				switch {
+				case r.Categories["law"]:
+					by = "r"
+				case r.Categories["law.model"]:
+					by = "m"
+				}
+				flagged.WriteString(by)
+				if r.Flagged != (by != "-") || len(r.Scores) != len(r.Categories) || len(r.Applied) != len(r.Categories) {
+					t.Errorf("result %+v", r)
+				}
+				for _, c := range []string{"hate", "self-harm/intent", "illicit/violent"} {
+					if v, ok := r.Categories[c]; !ok || v {
+						t.Errorf("category %s is %v, %v", c, v, ok)
+					}
+				}
+			}
+			if flagged.String() != test.flagged || g.asked.Load()-before != test.asked {
+				t.Errorf("flagged %s, want %s; the model was asked %d times, want %d", flagged.String(), test.flagged, g.asked.Load()-before, test.asked)
+			}
+		})
+	}
+	for name, test := range map[string]struct{ body, code string }{
+		"none":         {`{"model":"m"}`, "missing_required_parameter"},
+		"no texts":     {`{"input":[]}`, "empty_array"},
+		"number":       {`{"input":4711}`, "invalid_type"},
+		"numbers":      {`{"input":[4711]}`, "invalid_value"},
+		"image":        {`{"input":[{"type":"image_url","image_url":{"url":"https://example.com/secret"}}]}`, "invalid_value"},
+		"mixed":        {`{"input":["a",{"type":"text","text":"b"}]}`, "invalid_value"},
+		"more than 64": {`{"input":["a"` + strings.Repeat(`,"a"`, 64) + `]}`, "invalid_value"},
+		"twice":        {`{"input":"a","input":"b"}`, "duplicate_key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := g.do("POST", "/v1/moderations", test.body, g.acme)
+			if a.status != http.StatusBadRequest || a.code() != test.code || strings.Contains(a.body, "secret") || strings.Contains(a.body, "4711") {
+				t.Errorf("status %d: %s", a.status, a.body)
+			}
+		})
+	}
+	g.answers(func(string) string { return "" })
+	if a := g.do("POST", "/v1/moderations", `{"input":"unseen"}`, g.acme); a.status != http.StatusServiceUnavailable || a.code() != "moderation_unavailable" {
+		t.Errorf("without its model: status %d: %s", a.status, a.body)
+	}
+	if n := g.chats() + g.api.Stats().Paths["/v1/moderations"]; n != 0 {
+		t.Errorf("%d requests reached the provider", n)
+	}
+}
