@@ -9,19 +9,21 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
-	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 // watchEvery is the poll interval for changes that no call reports.
 const watchEvery = time.Second
+
+// lostAfter is for how long Redis must not have answered to be lost. One answer may be late or
+// lose its way, and several in an hour: each time it is away for a moment, which is no reason to
+// wake an operator. The metrics say so.
+const lostAfter = 3 * watchEvery / 2
 
 // watch looks at what changes without a call of this process: breakers that
 // another replica has closed, the store, and what a reload has taken away.
 type watch struct {
 	app   *App
 	known *alertState
-	// away is how many looks in a row have found Redis out of reach.
-	away int
 }
 
 // run watches until ctx ends.
@@ -45,11 +47,7 @@ func (w *watch) run(ctx context.Context) {
 // look raises an alert for a lost store, and resolves those that are over.
 func (w *watch) look() {
 	a := w.app
-	w.away++
-	if a.breakers.Reachable() {
-		w.away = 0
-	}
-	away := w.away > 1 // one reply may be lost
+	away := a.breakers.Away()
 	// Before the breakers are read: a breaker that opens meanwhile must not be
 	// reported as closed.
 	wrong := w.known.Firing()
@@ -62,8 +60,8 @@ func (w *watch) look() {
 				a.monitor.BreakersClosed(f.Provider)
 			}
 		case alert.StoreLost:
-			if p == nil || w.away == 0 && !storeLost(p) { // a reload begins to count anew
-				a.monitor.Store(true, f.Provider)
+			if p == nil || away == 0 && storeAway(p) == 0 {
+				a.monitor.StoreBack(f.Provider)
 			}
 		case alert.TokenRefreshFailing:
 			if p == nil || p.Tokens == nil {
@@ -97,20 +95,22 @@ func (w *watch) look() {
 		a.monitor.Ledger(false, a.ledger.path)
 	}
 	for name, p := range a.providers {
-		if away || storeLost(p) {
-			a.monitor.Store(false, name)
+		if max(away, storeAway(p)) > lostAfter {
+			a.monitor.StoreLost(name, p.Cap != nil)
 		}
 	}
 }
 
-// storeLost reports whether the provider's cap is shared with replicas that
+// storeAway is for how long the provider's cap has been shared with replicas that
 // cannot be reached.
-func storeLost(p *upstream.Provider) bool {
+func storeAway(p *upstream.Provider) time.Duration {
 	if p.Cap == nil {
-		return false
+		return 0
 	}
-	shared, ok := p.Cap.Window.(sharedWindow)
-	return ok && shared.State() == limiter.Degraded
+	if shared, ok := p.Cap.Window.(sharedWindow); ok {
+		return shared.Away()
+	}
+	return 0
 }
 
 // watchers are the watches of the configurations that run, the latest last.

@@ -78,7 +78,7 @@ func TestWatchEndsWhatIsOver(t *testing.T) {
 		for _, name := range []string{"here", "gone"} {
 			monitor.BreakerOpened(name)
 			monitor.TokenRefresh(name, errors.New("refused"))
-			monitor.Store(false, name)
+			monitor.StoreLost(name, false)
 			monitor.Exhausted(name)
 		}
 		time.Sleep(2 * time.Minute) // for so long must all be well before Exhausted is over
@@ -107,11 +107,18 @@ func TestStoreStaysLostAcrossAReload(t *testing.T) {
 			time.Sleep(time.Minute) // what runs ends
 		})
 		breakers.Start()
+		limit := limiter.Limit{Requests: 50, Per: time.Second}
+		window := &lazyWindow{make: func() (*limiter.RedisWindow, error) {
+			return limiter.NewRedisWindow(client, limiter.RedisWindowOptions{Key: "capped", Replicas: 2, Limit: limit})
+		}}
+		t.Cleanup(func() { _ = window.Close() })
+		window.Start()
 		known := &alertState{State: alert.NewState()}
 		monitor := alert.NewMonitor(alert.New(known.State, alert.Options{Logger: zap.NewNop()}), 0)
 		load := func() *watch {
 			return &watch{known: known, app: &App{
-				providers: map[string]*upstream.Provider{"uncapped": {}}, breakers: breakers, monitor: monitor,
+				providers: map[string]*upstream.Provider{"uncapped": {}, "capped": {Cap: &upstream.Cap{Limit: limit, Window: window}}},
+				breakers:  breakers, monitor: monitor,
 			}}
 		}
 		w := load()
@@ -126,13 +133,24 @@ func TestStoreStaysLostAcrossAReload(t *testing.T) {
 		look(0, "at the beginning")
 		network.Break(redistest.Fault{Refuses: true})
 		look(0, "one answer is lost")
-		look(1, "lost")
+		look(2, "lost")
 		w = load()
-		look(1, "after a reload")
-		look(1, "later")
+		look(2, "after a reload")
+		look(2, "later")
 		network.Heal()
 		time.Sleep(watchEvery)
 		look(0, "back")
+		for range 4 { // that it is away whenever somebody looks says nothing of the time between
+			time.Sleep(watchEvery / 2)
+			network.Break(redistest.Fault{Refuses: true})
+			time.Sleep(watchEvery / 2)
+			w.look()
+			if got := len(known.Firing()); got != 0 {
+				t.Errorf("away for moments: %d alerts, want none", got)
+			}
+			network.Heal()
+		}
+		time.Sleep(watchEvery)
 	})
 }
 

@@ -24,7 +24,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		g.load(global, limitedSite)
 	}
 	g.wantServed(wait())
-	g.wantPaced(began, 50)
+	g.wantPaced(began)
 }
 
 // TestWaitingCallsOutliveTheirProvider reloads to a configuration that no

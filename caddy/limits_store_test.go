@@ -38,7 +38,7 @@ func TestReloadChangesTheStore(t *testing.T) {
 		g.load(next, limitedSite)
 	}
 	g.wantServed(wait())
-	g.wantPaced(began, 50)
+	g.wantPaced(began)
 }
 
 // TestReloadForgetsTheStoreBeneathWaiters takes provider and store away while
@@ -93,7 +93,7 @@ func TestRejectedReloadKeepsTheStore(t *testing.T) {
 		t.Fatal("it was accepted")
 	}
 	g.wantServed(wait())
-	g.wantPaced(began, 50)
+	g.wantPaced(began)
 	if got := g.gauge("store_degraded"); got != "" {
 		t.Errorf("store_degraded %s without a store", got)
 	}

@@ -64,8 +64,8 @@ type breakers interface {
 	alipayai.Breakers
 	// Start begins the sharing, where there is any; it may be called at any time.
 	Start()
-	// Reachable says whether the store answered when it was asked last.
-	Reachable() bool
+	// Away is for how long the store has not answered; zero while it does.
+	Away() time.Duration
 	// States counts the breakers that are not closed, by provider.
 	States() map[string]failover.Tally
 	// Close ends the sharing.
@@ -89,6 +89,8 @@ type sharedWindow interface {
 	Start()
 	// State says who gives permits.
 	State() limiter.State
+	// Away is for how long it has been degraded.
+	Away() time.Duration
 	// Close ends the background work.
 	Close() error
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -282,6 +283,15 @@ func (l *lazyWindow) State() limiter.State {
 		return limiter.Degraded
 	}
 	return w.State()
+}
+
+// Away is for how long it has been degraded.
+func (l *lazyWindow) Away() time.Duration {
+	w, err := l.get()
+	if err != nil {
+		return math.MaxInt64
+	}
+	return w.Away()
 }
 
 // Start makes the window, which connects it; it may be called at any time.

@@ -15,6 +15,10 @@ const MaxSpan = time.Hour
 
 // Rule says when a breaker opens and for how long. A field that is zero or less
 // has its default, and a time that is longer than MaxSpan is cut to it.
+//
+// Calls with different rules share a breaker: their failures are one row, and each
+// failure is judged by its call's own rule. So with calls of two rules in turn it opens
+// with the first failure that is one too many for the rule that it came under.
 type Rule struct {
 	// Failures is how many in a row are tolerated: one more opens the breaker.
 	// 3 by default.

@@ -111,14 +111,19 @@ func (h history) after(result Result, holder uint64, rule Rule, now time.Time) (
 	}
 }
 
-// failed is the history of a closed breaker after one more failure.
+// failed is the history of a closed breaker after one more failure. The failures in a
+// row are those of all rules, and each failure is judged by its own: rule takes the
+// latest that it asks for. It remembers no more than these, but never fewer than before:
+// so a rule opens with its own failures at the latest, whatever other rules are beside it.
 func (h history) failed(rule Rule, now time.Time) (history, event) {
 	enough := rule.Failures + 1
+	remembers := max(enough, len(h.failures))
 	h.failures = append(slices.Clone(h.failures), now)
-	if spare := len(h.failures) - enough; spare > 0 {
+	if spare := len(h.failures) - remembers; spare > 0 {
 		h.failures = h.failures[spare:]
 	}
-	if len(h.failures) < enough || now.Sub(h.failures[0]) > rule.Within {
+	first := len(h.failures) - enough
+	if first < 0 || now.Sub(h.failures[first]) > rule.Within {
 		return h, failed
 	}
 	h.failures, h.opened = nil, now

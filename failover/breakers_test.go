@@ -242,6 +242,51 @@ func TestRuleIsThatOfTheCall(t *testing.T) {
 	})
 }
 
+// Failures under all rules are in a row, each is judged by its own rule, and none makes another rule forget.
+func TestRulesShareTheRow(t *testing.T) {
+	slow := Rule{Failures: 3, Within: time.Minute}
+	for name, test := range map[string]struct {
+		a, b Rule
+		// A and B are failures of calls under these rules, a and b successes, x a call that is rejected.
+		play string
+	}{
+		"the fourth is the stricter's":               {Rule{Failures: 3}, Rule{Failures: 4}, "B A B A x"},
+		"the fourth is the other's, which bears it":  {Rule{Failures: 3}, Rule{Failures: 4}, "A B A B A x"},
+		"the fifth is the other's":                   {Rule{Failures: 3}, Rule{Failures: 4}, "A A A B B x"},
+		"one under the stricter":                     {Rule{Failures: 1}, Rule{Failures: 9}, "B B B A x"},
+		"a success under either is one for both":     {Rule{Failures: 2}, Rule{Failures: 4}, "A A b A B B B B x"},
+		"the stricter opens within its time only":    {slow, Rule{Failures: 9}, "A 30s B 30s B 1ns A B 1ns A x"},
+		"one that never opens makes none forget":     {slow, Rule{Failures: 5, Within: time.Hour}, "A 30s B 30s A 30s B 30s A 30s B 30s A 30s B x"},
+		"nor does one of many in a row":              {slow, Rule{Failures: 5, Within: time.Hour}, "B B 5m A 5m A 5m A 5m B B x"},
+		"what it remembers itself counts for others": {slow, Rule{Failures: 4, Within: time.Hour}, "A 5m A 5m A 5m A 5m A 5m A 5m B x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, Rule{})
+				a, b := test.a, test.b
+				a.Changed, b.Changed = s.rule.Changed, s.rule.Changed
+				for word := range strings.FieldsSeq(test.play) {
+					s.rule = a
+					if strings.EqualFold(word, "b") {
+						s.rule = b
+					}
+					switch word {
+					case "A", "B":
+						s.play("-")
+					case "a", "b":
+						s.play("+")
+					default:
+						s.play(word)
+					}
+				}
+				if want := []string{"open"}; !slices.Equal(s.changes, want) {
+					t.Errorf("changes %q, want %q", s.changes, want)
+				}
+			})
+		})
+	}
+}
+
 func TestCallerThatIsGoneIsNoProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, Rule{})

@@ -52,9 +52,12 @@ local newest = version <= seen
 local changed, did = false, 0
 if event == 'failed' then
   if opened == 0 then
+    -- Those of all rules are in a row, and a rule forgets none that another asks for.
+    local remembers = math.max(enough, #failures)
     failures[#failures + 1] = now
-    while #failures > enough do table.remove(failures, 1) end
-    if #failures == enough and now - failures[1] <= within then
+    if #failures > remembers then table.remove(failures, 1) end
+    local first = #failures - enough + 1
+    if first > 0 and now - failures[first] <= within then
       opened, failures, did = now, {}, 1
     end
     changed = true

@@ -24,7 +24,9 @@ const (
 type shared struct {
 	scripts   scripts
 	reports   chan report
+	began     time.Time
 	reachable atomic.Bool
+	lost      atomic.Int64 // when it was last found to be away, in nanoseconds since began
 	dropped   atomic.Uint64
 	latest    int64 // version of the last change polled; the worker's own
 
@@ -51,6 +53,7 @@ type shared struct {
 func NewSharedBreakers(client redis.UniversalClient, namespace string) *Breakers {
 	ctx, stop := context.WithCancel(context.Background())
 	b := &Breakers{shared: &shared{
+		began:   time.Now(),
 		scripts: newScripts(client, namespace, redisTimeout),
 		reports: make(chan report, queueSize),
 		ctx:     ctx,
@@ -79,9 +82,23 @@ func (b *Breakers) Close() error {
 	return nil
 }
 
-// Reachable reports whether Redis answered when it was asked last, which is four
-// times a second; true where nothing is shared, and at the beginning.
-func (b *Breakers) Reachable() bool { return b.shared == nil || b.shared.reachable.Load() }
+// Away is for how long Redis, which is asked four times a second, has not answered; zero where
+// it did when it was asked last, where nothing is shared, and at the beginning.
+func (b *Breakers) Away() time.Duration {
+	s := b.shared
+	if s == nil || s.reachable.Load() {
+		return 0
+	}
+	return max(time.Since(s.began)-time.Duration(s.lost.Load()), 1)
+}
+
+// lose notes that Redis does not answer.
+func (s *shared) lose() {
+	if s.reachable.Load() {
+		s.lost.Store(int64(time.Since(s.began)))
+		s.reachable.Store(false)
+	}
+}
 
 // Dropped is how many events were not reported to the other replicas, because Redis
 // was away or too slow.
@@ -122,7 +139,7 @@ func (b *Breakers) askToProbe(key Key, rule Rule, h history) (common history, gr
 	}
 	common, granted, err := s.scripts.run(report{probing, key, rule, h.probe.holder, h.opened, nil}, h.version)
 	if err != nil {
-		s.reachable.Store(false)
+		s.lose()
 		s.dropped.Add(1)
 		return history{}, false, false
 	}
@@ -138,7 +155,7 @@ func (b *Breakers) askToProbe(key Key, rule Rule, h history) (common history, gr
 func (b *Breakers) share(ctx context.Context) {
 	s := b.shared
 	defer close(s.done)
-	defer s.reachable.Store(false)
+	defer s.lose()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	b.poll(ctx)
@@ -165,7 +182,7 @@ func (b *Breakers) send(r report) {
 	)
 	if sent {
 		if common, did, err = s.scripts.run(r, b.read(r.key).version); err != nil {
-			s.reachable.Store(false)
+			s.lose()
 		}
 	}
 	opens := b.apply(r, common, did, sent && err == nil)
@@ -207,7 +224,7 @@ func (b *Breakers) poll(ctx context.Context) {
 			err     error
 		)
 		if changes, s.latest, more, err = s.scripts.since(s.latest); err != nil {
-			s.reachable.Store(false)
+			s.lose()
 			return
 		}
 		b.merge(changes)

@@ -21,12 +21,19 @@ func TestScriptAgainstHistory(t *testing.T) {
 	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 4))
 		key := Key{fmt.Sprint(seed), "alipay"}
-		rule := Rule{Failures: 1 + random.IntN(4), OpenFor: time.Nanosecond}.withDefaults()
+		rules := [2]Rule{}
+		for i := range rules { // of two directives
+			rules[i] = Rule{Failures: 1 + random.IntN(6), OpenFor: time.Nanosecond}.withDefaults()
+		}
+		if seed%2 == 1 {
+			rules[0].Within, rules[1].Failures = time.Nanosecond, 8 // one that never opens it, beside one that tolerates more
+		}
 		var want history
 		version := int64(0)
 		holders := []uint64{11, 12, 13}
 		for step := range 150 {
 			now := time.Now()
+			rule := rules[random.IntN(len(rules))]
 			holder := holders[random.IntN(len(holders))]
 			var did event
 			switch random.IntN(6) {

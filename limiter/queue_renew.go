@@ -15,12 +15,17 @@ func (q *Queue) Return(s Slot) {
 }
 
 // Renew takes the next permit in place of s, which its call was too late for. The
-// call has had its turn already: it goes before all that wait. The error is that
-// of the window, and s is given back in any case.
-func (q *Queue) Renew(ctx context.Context, s Slot, l Limit) (Slot, error) {
+// call has had its turn already: it goes before all that wait. A permit whose time
+// would come after latest is not taken: the error is a *Rejection then, or else that of
+// the window, and s is given back in any case.
+func (q *Queue) Renew(ctx context.Context, s Slot, l Limit, latest time.Time) (Slot, error) {
 	q.mu.Lock()
 	q.unbook(s)
 	for wait := q.opens.Sub(q.now()); wait > 0; wait = q.opens.Sub(q.now()) {
+		if q.opens.After(latest) {
+			q.mu.Unlock()
+			return Slot{}, &Rejection{Reason: QueueDeadline, RetryAfter: wait}
+		}
 		q.mu.Unlock()
 		select {
 		case <-ctx.Done():
@@ -30,6 +35,11 @@ func (q *Queue) Renew(ctx context.Context, s Slot, l Limit) (Slot, error) {
 		q.mu.Lock()
 	}
 	b, err := q.reserve(ctx, l)
+	if err == nil && b.slot.At.After(latest) {
+		err = &Rejection{Reason: QueueDeadline, RetryAfter: b.slot.At.Sub(q.now())}
+		q.giveBack(b)
+		b.slot = Slot{}
+	}
 	q.mu.Unlock()
 	q.look()
 	return b.slot, err

@@ -34,7 +34,7 @@ func TestRenewGoesBeforeAllThatWait(t *testing.T) {
 		h.call(t.Context(), "head", patient("a"))
 		h.call(t.Context(), "next", patient("a"))
 		time.Sleep(300 * time.Millisecond)
-		late, err := h.Renew(t.Context(), s, one)
+		late, err := h.Renew(t.Context(), s, one, s.At.Add(time.Hour))
 		if err != nil || !late.At.Equal(time.Now()) {
 			t.Errorf("the slot is %v from now, %v; want at once", time.Until(late.At), err)
 		}
@@ -58,13 +58,44 @@ func TestRenewAtAWindowThatFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.window.fail = errors.New("out of order")
-		if _, err := h.Renew(t.Context(), s, one); !errors.Is(err, h.window.fail) {
+		if _, err := h.Renew(t.Context(), s, one, s.At.Add(time.Hour)); !errors.Is(err, h.window.fail) {
 			t.Errorf("error %v, want the window's", err)
 		}
 		if h.window.returned != 1 {
 			t.Errorf("%d slots are returned, want 1", h.window.returned)
 		}
 	})
+}
+
+// A permit that would come too late is not taken, whether its slot is late or the window opens late.
+func TestRenewInTime(t *testing.T) {
+	for name, opens := range map[string]time.Duration{"the slot": 0, "the window": time.Second} {
+		for wait, latest := range map[string]time.Duration{"in time": time.Second, "too late": time.Second - 1} {
+			t.Run(name+" is "+wait, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					q := NewQueue(NewMemoryWindow(time.Now), time.Now)
+					s, err := q.Wait(t.Context(), patient("a"))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if opens > 0 {
+						q.SetWindow(NewMemoryWindow(time.Now), time.Now().Add(opens))
+					} else {
+						q.Window().Throttle(time.Second)
+					}
+					began := time.Now()
+					next, err := q.Renew(t.Context(), s, one, began.Add(latest))
+					r, _ := errors.AsType[*Rejection](err)
+					switch {
+					case wait == "in time" && (err != nil || !next.At.Equal(began.Add(time.Second))):
+						t.Errorf("the slot is %v from then, %v; want 1s", next.At.Sub(began), err)
+					case wait == "too late" && (r == nil || r.Reason != QueueDeadline || r.RetryAfter != time.Second || time.Now() != began):
+						t.Errorf("error %v after %v, want a rejection at once", err, time.Since(began))
+					}
+				})
+			})
+		}
+	}
 }
 
 // A request that is sent late counts from when it was sent, also if the next slot was booked before.

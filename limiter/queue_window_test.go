@@ -31,7 +31,7 @@ func TestNothingIsAdmittedBeforeTheNewWindowOpens(t *testing.T) {
 		}
 		renewed := make(chan time.Time, 1)
 		go func() {
-			s, err := h.Renew(t.Context(), admitted[0].slot, one)
+			s, err := h.Renew(t.Context(), admitted[0].slot, one, time.Now().Add(time.Hour))
 			if err != nil {
 				t.Error(err)
 			}

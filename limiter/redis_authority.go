@@ -50,6 +50,16 @@ func quiet(l Limit) time.Duration { return max(l.Span(), shortestQuiet) }
 // State is who decides at present.
 func (w *RedisWindow) State() State { return State(w.state.Load()) }
 
+// Away is for how long Redis has not answered; zero while it decides.
+func (w *RedisWindow) Away() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.State() == Shared {
+		return 0
+	}
+	return max(time.Duration(w.clock.read(w.now())-w.lost), 1)
+}
+
 // heard is what a window made of an answer at once, under its lock.
 type heard struct {
 	clock  clock
@@ -101,6 +111,7 @@ func (w *RedisWindow) fail(sent int64, l Limit, err error) {
 		return
 	}
 	w.silence = w.now().Add(quiet(l) + settle)
+	w.lost = w.clock.read(w.now())
 	w.state.Store(int32(Degraded))
 	w.onState(Degraded, err)
 	select {

@@ -77,6 +77,7 @@ type RedisWindow struct {
 	learned  int64     // when opened or closed changed
 	reached  int64     // when the latest attempt that succeeded began
 	failed   int64     // when the latest attempt that failed began
+	lost     int64     // when it became degraded
 	silence  time.Time // degraded: nothing is sent before
 	together chan struct{}
 	alone    chan struct{}

@@ -16,15 +16,17 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // openHistory begins the history of a window as if that were a minute ago, so
-// that it does not start with silence. One that exists is not changed.
+// that it does not start with silence. One that exists is not changed. A busy machine
+// may take longer for it than a window waits for Redis.
 func openHistory(t *testing.T, client redis.UniversalClient, name string) {
 	t.Helper()
-	if err := client.SetNX(t.Context(), redisKey(name), oldHistory(t), time.Minute).Err(); err != nil {
-		t.Fatal(err)
-	}
+	testwait.For(t, patience, "the history to begin", func() bool {
+		return client.SetNX(t.Context(), redisKey(name), oldHistory(t), time.Minute).Err() == nil
+	})
 }
 
 // oldHistory is a history that was begun a minute ago, as the script keeps it.

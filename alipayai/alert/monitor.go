@@ -129,12 +129,18 @@ func (m *Monitor) TokenRefresh(provider string, err error) {
 	m.alerter.Resolve(TokenRefreshFailing, provider, provider+" gives access tokens again")
 }
 
-// Store says whether the provider's shared state can be reached.
-func (m *Monitor) Store(ok bool, provider string) {
-	if !ok {
-		m.alerter.Raise(StoreLost, provider, "the store is lost: "+provider+" is limited to this replica's share")
-		return
+// StoreLost says that what the replicas share about the provider cannot be reached: its cap,
+// where capped, its breakers, holds and token, and the idempotency keys of its calls.
+func (m *Monitor) StoreLost(provider string, capped bool) {
+	summary := "the store is lost: each replica goes by what it knows of " + provider
+	if capped {
+		summary += ", and keeps to its part of the cap"
 	}
+	m.alerter.Raise(StoreLost, provider, summary)
+}
+
+// StoreBack says that it can.
+func (m *Monitor) StoreBack(provider string) {
 	m.alerter.Resolve(StoreLost, provider, "the store is back")
 }
 

@@ -151,7 +151,7 @@ func TestConditions(t *testing.T) {
 	for kind, tc := range map[Kind]struct{ bad, good func(m *Monitor) }{
 		BreakerOpen:         {func(m *Monitor) { m.BreakerOpened("x") }, func(m *Monitor) { m.BreakersClosed("x") }},
 		TokenRefreshFailing: {func(m *Monitor) { m.TokenRefresh("x", failed) }, func(m *Monitor) { m.TokenRefresh("x", nil) }},
-		StoreLost:           {func(m *Monitor) { m.Store(false, "x") }, func(m *Monitor) { m.Store(true, "x") }},
+		StoreLost:           {func(m *Monitor) { m.StoreLost("x", true) }, func(m *Monitor) { m.StoreBack("x") }},
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -175,7 +175,7 @@ func TestConditions(t *testing.T) {
 
 func TestServedIsFree(t *testing.T) {
 	m, _ := watched(NewState(), 0)
-	if n := testing.AllocsPerRun(100, func() { m.Served("site"); m.Store(true, "alipay") }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { m.Served("site"); m.StoreBack("alipay") }); n != 0 {
 		t.Errorf("%v allocations for a success", n)
 	}
 }

@@ -128,7 +128,13 @@ func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if sender != nil {
-		sender.Connected(c.Conn, idled > 0)
+		if err := sender.Connected(c.Conn, idled > 0); err != nil {
+			_ = req.Body.Close()
+			if c.raw == nil || !d.give(c) { // nothing was written to it
+				c.close()
+			}
+			return nil, err
+		}
 	}
 	if trace.GotConn != nil {
 		trace.GotConn(httptrace.GotConnInfo{Conn: c.Conn, Reused: idled > 0, WasIdle: idled > 0, IdleTime: idled})

@@ -9,14 +9,17 @@ package outgoing
 import (
 	"bytes"
 	"io"
+	"net"
 	"net/http"
 )
 
-// Send sends req over rt, once. It changes req as [Once] does.
+// Send sends req over rt, once. It changes req as [Once] does. An rt that is no
+// [Transport] has to look whether the request's context has ended before it writes, as
+// HTTP/2 and HTTP/3 do.
 func Send(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
 	Once(req)
 	if _, ok := rt.(*Transport); !ok {
-		req = forNetHTTP(req)
+		req = forNetHTTP(req, func(net.Conn) {})
 	}
 	return rt.RoundTrip(req)
 }

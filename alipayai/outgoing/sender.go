@@ -3,6 +3,7 @@ package outgoing
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -17,8 +18,9 @@ import (
 // request that goes directly.
 type Sender interface {
 	// Connected: there is a connection to write the request to, which has idled before
-	// or not. It may be called again, for another connection.
-	Connected(conn net.Conn, idled bool)
+	// or not. It may be called again, for another connection. An error keeps the request
+	// from being written; the context has ended by then.
+	Connected(conn net.Conn, idled bool) error
 	// Multiplexed: the connection carries several requests at once, which one that is
 	// not encrypted does not tell.
 	Multiplexed()
@@ -72,8 +74,9 @@ func (b *Body) Clear() {
 
 // forNetHTTP gives a request as net/http's transports want it: with a body of a type of
 // which they know that it will not keep them waiting, so that head and body leave in
-// one packet, and with a trace in the place of the Sender.
-func forNetHTTP(req *http.Request) *http.Request {
+// one packet, and with a trace in the place of the Sender. refuse gets the connection that
+// nothing must be written to.
+func forNetHTTP(req *http.Request, refuse func(net.Conn)) *http.Request {
 	ctx := req.Context()
 	s := senderOf(ctx)
 	body, inMemory := req.Body.(*Body)
@@ -81,7 +84,7 @@ func forNetHTTP(req *http.Request) *http.Request {
 		return req
 	}
 	if s != nil {
-		ctx = httptrace.WithClientTrace(heard{ctx}, traceFor(ctx, s, req.URL.Scheme))
+		ctx = httptrace.WithClientTrace(heard{ctx}, traceFor(ctx, s, req.URL.Scheme, refuse))
 	}
 	req = req.WithContext(ctx)
 	if inMemory {
@@ -90,9 +93,13 @@ func forNetHTTP(req *http.Request) *http.Request {
 	return req
 }
 
-func traceFor(ctx context.Context, s Sender, scheme string) *httptrace.ClientTrace {
+func traceFor(ctx context.Context, s Sender, scheme string, refuse func(net.Conn)) *httptrace.ClientTrace {
 	trace := &httptrace.ClientTrace{
-		GotConn:              func(c httptrace.GotConnInfo) { s.Connected(c.Conn, c.WasIdle) },
+		GotConn: func(c httptrace.GotConnInfo) {
+			if s.Connected(c.Conn, c.WasIdle) != nil {
+				refuse(c.Conn)
+			}
+		},
 		WroteRequest:         func(httptrace.WroteRequestInfo) { s.Written() },
 		GotFirstResponseByte: s.Answering,
 	}
@@ -114,6 +121,23 @@ func traceFor(ctx context.Context, s Sender, scheme string) *httptrace.ClientTra
 		}
 	}
 	return trace
+}
+
+// refuse keeps net/http from writing a request whose context has ended. HTTP/2 and HTTP/3 look
+// for that first (encodeAndWriteHeaders of h2_bundle.go, OpenStreamSync of quic-go), and their
+// connections are for others as well. HTTP/1.1 does not look (persistConn.roundTrip), so
+// its connection is closed; h2c says that there is none in clear text.
+func refuse(conn net.Conn, h2c bool) {
+	switch c := conn.(type) {
+	case *tls.Conn:
+		if c.ConnectionState().NegotiatedProtocol != "h2" {
+			_ = c.NetConn().Close() // without the goodbye, which may have to wait
+		}
+	default:
+		if !h2c {
+			_ = conn.Close()
+		}
+	}
 }
 
 // heard is a context whose Sender hears by a trace, and must not hear all twice.

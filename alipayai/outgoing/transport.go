@@ -3,6 +3,7 @@ package outgoing
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"sync"
@@ -118,7 +119,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	p := t.current.Load()
-	resp, err := p.transport.RoundTrip(forNetHTTP(req))
+	resp, err := p.transport.RoundTrip(forNetHTTP(req, t.refuse))
 	switch {
 	case err != nil:
 		if timedOut(req.Context(), err) {
@@ -132,6 +133,12 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		t.learn(req.URL, false)
 	}
 	return resp, err
+}
+
+// refuse closes a connection of net/http's that nothing must be written to, unless
+// it sees to that itself.
+func (t *Transport) refuse(conn net.Conn) {
+	refuse(conn, t.protocols.UnencryptedHTTP2() && !t.protocols.HTTP1())
 }
 
 // direct gives what carries requests to u's origin directly; nil where the origin is

@@ -18,7 +18,9 @@ type permit struct {
 
 	mu   sync.Mutex // net/http may try a second connection while it writes to the first
 	slot limiter.Slot
-	// connected says that there was a connection to write the request to.
+	// latest is the request's last moment to leave; zero for none of its own.
+	latest time.Time
+	// connected says that there was a connection to write the request to, and that it might be written.
 	connected atomic.Bool
 	// reused is when a connection was there that had idled, in Unix
 	// nanoseconds; 0 for a new one, and for one that carries several requests
@@ -30,7 +32,7 @@ type permit struct {
 
 // clear makes a new permit of one that nothing uses any more.
 func (d *permit) clear() {
-	d.cap, d.slot = nil, limiter.Slot{}
+	d.cap, d.slot, d.latest = nil, limiter.Slot{}, time.Time{}
 	d.connected.Store(false)
 	d.reused.Store(0)
 	d.answering.Store(false)
@@ -39,7 +41,7 @@ func (d *permit) clear() {
 // reserve waits for a slot in k, which must be possible before r's latest moment. The
 // errors are *limiter.Rejection and those of the window.
 func (d *permit) reserve(ctx context.Context, k *Cap, r *Request) error {
-	d.cap = k
+	d.cap, d.latest = k, r.Latest
 	if k == nil {
 		return nil
 	}
@@ -61,6 +63,15 @@ func (d *permit) reserve(ctx context.Context, k *Cap, r *Request) error {
 // other half is for the way. Like the queue, stale never asks for better than
 // a millisecond.
 func (d *permit) stale(now time.Time) bool {
+	if d.cap == nil {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.isStale(now)
+}
+
+func (d *permit) isStale(now time.Time) bool {
 	select {
 	case <-d.slot.Revoked():
 		return true
@@ -73,10 +84,15 @@ func (d *permit) stale(now time.Time) bool {
 // a connection, and when the request is written.
 type sender Exchange
 
-// Connected implements [outgoing.Sender].
-func (x *sender) Connected(conn net.Conn, idled bool) {
+// Connected implements [outgoing.Sender]. Its error is the cause that the exchange's context has ended with.
+func (x *sender) Connected(conn net.Conn, idled bool) error {
 	d := &x.permit
-	d.renew(&x.ctx)
+	if d.stale(time.Now()) {
+		(*Exchange)(x).renew()
+	}
+	if x.ctx.Err() != nil {
+		return context.Cause(&x.ctx)
+	}
 	var reused int64
 	if idled && !multiplexed(conn) {
 		reused = time.Now().UnixNano()
@@ -86,6 +102,19 @@ func (x *sender) Connected(conn net.Conn, idled bool) {
 	if x.connecting {
 		x.Watch.Pause() // it was for the time until here
 	}
+	return nil
+}
+
+// renew waits for another slot, by the exchange's goroutine. It is the rate cap that this waits for, and not the upstream: the
+// time for the answer begins after it. Only a request that has to be connected by a certain time has no more of it.
+func (x *Exchange) renew() {
+	if !x.connecting {
+		x.Watch.Pause()
+	}
+	if err := x.permit.renew(&x.ctx); err != nil {
+		x.ctx.end(err)
+	}
+	x.leave()
 }
 
 // Multiplexed implements [outgoing.Sender].
@@ -107,29 +136,36 @@ func (x *sender) CloseAtEnd(close func()) { x.ctx.closeAtEnd(close) }
 // KeepOpen implements [outgoing.Sender].
 func (x *sender) KeepOpen() bool { return x.ctx.keepOpen() }
 
-// renew runs when a connection is there and the next thing is to write. If
-// making it took so long that the slot is stale, it waits for another one:
+// renew runs when a connection is there and the next thing is to write, but
+// making it took so long that the slot is stale. It waits for another one:
 // requests that were held up by handshakes must not arrive on top of others.
-// It goes past the queue, since its call has waited its turn already. When ctx
-// ends first, what was booked stays booked.
-func (d *permit) renew(ctx context.Context) {
-	if d.cap == nil {
-		return
-	}
+// It goes past the queue, since its call has waited its turn already, and may wait
+// as long as that again, or a window where a call may not wait: whatever else
+// has come meanwhile, such as a throttle, is worth no longer a wait than it would be
+// to a new call. The errors are ctx's and those of the queue, and then there is no slot.
+func (d *permit) renew(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for ctx.Err() == nil && d.stale(time.Now()) {
-		next, err := d.cap.Queue.Renew(ctx, d.slot, d.cap.Limit)
-		if err != nil {
-			return // ctx has ended
+	latest := time.Now().Add(max(d.cap.MaxWait, d.cap.Limit.Span()))
+	if !d.latest.IsZero() && d.latest.Before(latest) {
+		latest = d.latest
+	}
+	for d.isStale(time.Now()) {
+		var err error
+		if d.slot, err = d.cap.Queue.Renew(ctx, d.slot, d.cap.Limit, latest); err != nil {
+			return err
 		}
-		d.slot = next
+		timer := time.NewTimer(time.Until(d.slot.At))
 		select {
 		case <-ctx.Done():
-		case <-next.Revoked():
-		case <-time.After(time.Until(next.At)):
+			timer.Stop()
+			return ctx.Err()
+		case <-d.slot.Revoked():
+			timer.Stop()
+		case <-timer.C:
 		}
 	}
+	return nil
 }
 
 // correct runs when the request is written. Where a busy machine took its time

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
+	"github.com/caddy-alipayai/gateway/limiter"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -125,6 +127,7 @@ type Exchange struct {
 	// connecting says that the watch is for the connection, and not for the answer.
 	connecting     bool
 	sent, received time.Time
+	deadline       time.Time     // Request.Deadline
 	within         time.Duration // for the answer's head, since sent
 }
 
@@ -263,11 +266,8 @@ func (r *Request) cleared() bool {
 // roundTrip sends the request and waits for the head of its answer.
 func (x *Exchange) roundTrip(r *Request) *failure.Failure {
 	p := x.provider
-	x.sent = x.now()
-	if !x.connecting {
-		x.within = min(p.Timeout, r.Deadline.Sub(x.sent))
-		x.Watch.Arm(x.within, failure.ErrNoHead)
-	}
+	x.deadline = r.Deadline
+	x.leave()
 	transport := r.Transport
 	if transport == nil {
 		transport = p.Transport
@@ -275,6 +275,11 @@ func (x *Exchange) roundTrip(r *Request) *failure.Failure {
 	resp, err := outgoing.Send(transport, x.Request)
 	if err != nil {
 		x.permit.cancel()
+		if rejection, ok := errors.AsType[*limiter.Rejection](context.Cause(&x.ctx)); ok {
+			f := p.Cap.Rejected(rejection, x.now())
+			r.Caller.Rejected(p, f.Code)
+			return f
+		}
 		if r.Client != nil { // whose sender may want to know more than a failure says
 			err = p.hideError(x.Request, err)
 		}
@@ -289,6 +294,15 @@ func (x *Exchange) roundTrip(r *Request) *failure.Failure {
 	x.Response, x.received = resp, x.now()
 	p.Clock.Learn(resp.Header, x.sent, x.received)
 	return nil
+}
+
+// leave begins the time that the head of the answer may take.
+func (x *Exchange) leave() {
+	x.sent = x.now()
+	if !x.connecting {
+		x.within = min(x.provider.Timeout, x.deadline.Sub(x.sent))
+		x.Watch.Arm(x.within, failure.ErrNoHead)
+	}
 }
 
 // AwaitContent arms the watch for a stream's first content: it has what the head has
@@ -340,6 +354,7 @@ func (x *Exchange) clear() {
 	x.provider, x.client, x.now, x.token, x.model = nil, nil, nil, "", ""
 	x.keyVersion, x.translated = 0, false
 	x.skew, x.connecting, x.sent, x.received, x.within = 0, false, time.Time{}, time.Time{}, 0
+	x.deadline = time.Time{}
 }
 
 // mask hides the credentials of the provider and of the request.

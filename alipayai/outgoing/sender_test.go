@@ -1,0 +1,122 @@
+package outgoing
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/badupstream"
+)
+
+// refusing is a sender whose request must not be written to any connection, if it says so.
+type refusing struct {
+	context.Context
+	end    context.CancelCauseFunc // nil: it may be written
+	closed func() bool
+
+	wrote  *atomic.Int64 // bytes, to all connections
+	before int64         // that, when it refused
+}
+
+var errRefused = errors.New("too late")
+
+func (r *refusing) Value(key any) any {
+	if _, ok := key.(SenderKey); ok {
+		return r
+	}
+	return r.Context.Value(key)
+}
+
+func (r *refusing) Connected(net.Conn, bool) error {
+	if r.end == nil {
+		return nil
+	}
+	r.before = r.wrote.Load()
+	r.end(errRefused)
+	return context.Cause(r.Context)
+}
+
+func (*refusing) Multiplexed()              {}
+func (*refusing) Written()                  {}
+func (*refusing) Answering()                {}
+func (*refusing) Informational(http.Header) {}
+
+func (r *refusing) CloseAtEnd(end func()) { r.closed = context.AfterFunc(r.Context, end) }
+func (r *refusing) KeepOpen() bool        { return r.closed() }
+
+// counting is a connection that counts what is written to it.
+type counting struct {
+	net.Conn
+	wrote *atomic.Int64
+}
+
+func (c counting) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.wrote.Add(int64(n))
+	return n, err
+}
+
+func (c counting) SyscallConn() (syscall.RawConn, error) { return c.Conn.(syscall.Conn).SyscallConn() }
+
+// What the sender refuses when there is a connection is not written, whoever carries it, and the others on a connection that
+// carries several at once go on.
+func TestRefusedIsNotWritten(t *testing.T) {
+	for _, protocol := range badupstream.Protocols {
+		for name, directly := range map[string]bool{"directly": true, "net/http": false} {
+			if directly && protocol.Multiplexes() {
+				continue
+			}
+			t.Run(string(protocol)+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				s, base, transport := badupstream.Start(t, protocol, &badupstream.Server{}, 1)
+				transport.DisableCompression = true // which goes directly, where that is asked for
+				wrote := new(atomic.Int64)
+				transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+					return counting{conn, wrote}, err
+				}
+				connections := NewTransport(transport)
+				defer connections.CloseIdleConnections()
+				connections.directable = directly
+				post := func(refused bool) error {
+					ctx, cancel := context.WithCancelCause(t.Context())
+					defer cancel(nil)
+					sender := &refusing{Context: ctx, wrote: wrote}
+					if refused {
+						sender.end = cancel
+					}
+					within, cancelAll := context.WithTimeout(sender, 10*time.Second)
+					defer cancelAll()
+					req, err := http.NewRequestWithContext(within, http.MethodPost, base+"/path", bytes.NewReader([]byte("{}")))
+					if err != nil {
+						t.Fatal(err)
+					}
+					resp, err := Send(connections, req)
+					if err == nil {
+						_, err = io.Copy(io.Discard, resp.Body)
+						_ = resp.Body.Close()
+					}
+					if n := wrote.Load() - sender.before; refused && !protocol.Multiplexes() && n != 0 {
+						t.Errorf("%d bytes were written of what was refused", n)
+					}
+					return err
+				}
+				for i := range 40 {
+					if refused := i != 20; (post(refused) != nil) != refused {
+						t.Errorf("request %d: refused %v, want %v", i, !refused, refused)
+					}
+				}
+				if n := s.Arrived(); n != 0 {
+					t.Errorf("%d requests arrived that were refused", n)
+				}
+			})
+		}
+	}
+}
