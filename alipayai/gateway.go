@@ -32,6 +32,8 @@ const (
 type Gateway struct {
 	// Providers serve the calls, in order of preference; at least one.
 	Providers []*upstream.Provider
+	// Balance says which of them are equal, and are asked as well as each other; nil for none.
+	Balance *Balance
 	// AllowCrossRegion permits providers of different regions in the list.
 	AllowCrossRegion bool
 	// MaxBody, MaxAnswer (bytes) and Deadline have the defaults named above.
@@ -212,6 +214,9 @@ func (g *Gateway) Prepare() error {
 		}
 	}
 	if err := g.Canary.check(g); err != nil {
+		return err
+	}
+	if err := g.Balance.check(g); err != nil {
 		return err
 	}
 	if g.MaxBody == 0 {

@@ -3,7 +3,9 @@ package alipayai
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
@@ -61,6 +63,21 @@ type Cost struct {
 	// Label is the model, if the configuration names it, and "other" if not: a label of
 	// metrics that no client chooses.
 	Label string
+}
+
+// currency is that of p's prices; empty where it has none.
+func (s *Spending) currency(p *upstream.Provider) price.Currency {
+	if s == nil || s.Providers[p.Name] == nil {
+		return ""
+	}
+	book := s.Providers[p.Name].Book
+	for _, model := range slices.Sorted(maps.Keys(book.ByModel)) {
+		return book.ByModel[model].Currency
+	}
+	if of := book.Of(p.UpstreamModel(p.Model)); of != nil {
+		return of.Currency
+	}
+	return ""
 }
 
 func (s *Spending) limitsOf(tenant string) []budget.Limit {

@@ -80,10 +80,10 @@ type Queue struct {
 	// running reports whether dispatch is running.
 	running bool
 	// next is the reserved permit. The head of the queue at its time gets it.
-	next   booking
-	seq    uint64
-	count  int
-	bytes  int64
+	next  booking
+	seq   uint64
+	count int
+	bytes int64
 	// part is count, where a call that waits in n queues counts as 1/n of one.
 	part   float64
 	class  [classes]fair

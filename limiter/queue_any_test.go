@@ -277,7 +277,7 @@ func TestEqualQueuesAreLeft(t *testing.T) {
 					for _, q := range e.queues {
 						q.Window().Throttle(4 * time.Second)
 						time.AfterFunc(3*time.Second, func() { q.Window().Throttle(time.Hour) })
-						}
+					}
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
 					var err error
