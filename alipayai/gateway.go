@@ -203,6 +203,9 @@ func (g *Gateway) Prepare() error {
 			return fmt.Errorf("provider %s: profile %s signs form parameters, not OpenAI calls; use it with reverse_proxy and transport alipayai", p.Name, p.Profile.Name)
 		}
 	}
+	if err := g.Balance.check(g); err != nil {
+		return err
+	}
 	for _, p := range append(slices.Clone(g.Providers[1:]), g.Canary.candidate()...) {
 		if first := g.Providers[0]; p.Region != first.Region && !g.AllowCrossRegion {
 			return fmt.Errorf("providers %s (region %q) and %s (region %q) would move data between regions; allow_cross_region says that this is meant",
@@ -214,9 +217,6 @@ func (g *Gateway) Prepare() error {
 		}
 	}
 	if err := g.Canary.check(g); err != nil {
-		return err
-	}
-	if err := g.Balance.check(g); err != nil {
 		return err
 	}
 	if g.MaxBody == 0 {

@@ -208,13 +208,16 @@ func (b *Balance) check(g *Gateway) (err error) {
 		b.Latencies = new(balance.Latencies)
 	}
 	for _, group := range b.Equals {
-		for _, p := range group[1:] {
+		for _, p := range group[1:] { // which are equal to each other if they are to the first
 			if what := differ(group[0], p, g.Spending); what != "" {
 				return fmt.Errorf("%s|%s: the two are not equal: %s; with a space between them one follows where the other fails", group[0].Name, p.Name, what)
 			}
 		}
-		if b.Policy == balance.Cheapest && (g.Spending == nil || g.Spending.currency(group[0]) == "") {
+		if b.Policy == balance.Cheapest && len(g.Spending.currencies(group[0])) == 0 {
 			return fmt.Errorf("lb_policy cheapest: provider %s has no price; declare what its models cost", group[0].Name)
+		}
+		if b.Policy == balance.Cheapest && len(g.Spending.currencies(group[0])) > 1 {
+			return fmt.Errorf("lb_policy cheapest: provider %s has prices in several currencies, which cannot be compared", group[0].Name)
 		}
 	}
 	return nil
@@ -248,8 +251,8 @@ func differ(a, b *upstream.Provider, s *Spending) string {
 	case a.ClientID != "" && a.ClientID == b.ClientID && a.BaseURL.Host == b.BaseURL.Host:
 		return "both are the app " + a.ClientID + " at " + a.BaseURL.Host + ", which has one rate limit for both"
 	}
-	if of, other := s.currency(a), s.currency(b); of != other {
-		return unequal("prices in", string(of), string(other))
+	if of, other := s.currencies(a), s.currencies(b); !slices.Equal(of, other) {
+		return unequal("prices in", listed(of), listed(other))
 	}
 	return ""
 }

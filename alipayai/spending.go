@@ -3,7 +3,6 @@ package alipayai
 import (
 	"cmp"
 	"errors"
-	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -65,19 +64,16 @@ type Cost struct {
 	Label string
 }
 
-// currency is that of p's prices; empty where it has none.
-func (s *Spending) currency(p *upstream.Provider) price.Currency {
+// currencies are those of p's prices; none where it has none.
+func (s *Spending) currencies(p *upstream.Provider) (names []string) {
 	if s == nil || s.Providers[p.Name] == nil {
-		return ""
+		return nil
 	}
-	book := s.Providers[p.Name].Book
-	for _, model := range slices.Sorted(maps.Keys(book.ByModel)) {
-		return book.ByModel[model].Currency
+	for _, currency := range s.Providers[p.Name].Currencies() {
+		names = append(names, string(currency))
 	}
-	if of := book.Of(p.UpstreamModel(p.Model)); of != nil {
-		return of.Currency
-	}
-	return ""
+	slices.Sort(names)
+	return names
 }
 
 func (s *Spending) limitsOf(tenant string) []budget.Limit {
