@@ -70,9 +70,9 @@ func TestProvisionRefuses(t *testing.T) {
 		"token header is taken":   {provider("profile alipay", "base_url https://api.example.com", "client_id app", "key 1 {env.TEST_HMAC_KEY}", "header X-Team a", "token https://auth.example.com/token {env.TEST_SECRET} {\nheader x-team\n}"), "", []string{"provider alipay: token header x-team", "option header"}},
 		"sandbox token not local": {provider("profile sandbox", "token https://auth.example.com/token {env.TEST_SECRET}"), "", []string{"provider alipay: token url", "loopback"}},
 
-		"no provider for a proxy": {"", "alipayai_proxy alipay", []string{`provider "alipay" is not declared`}},
-		"unknown provider":        {hmacProvider(), "alipayai_proxy other", []string{`provider "other" is not declared`, "alipay"}},
-		"provider named twice":    {hmacProvider(), "alipayai_proxy alipay alipay", []string{"provider alipay is named twice"}},
+		"no provider for a proxy":    {"", "alipayai_proxy alipay", []string{`provider "alipay" is not declared`}},
+		"unknown provider":           {hmacProvider(), "alipayai_proxy other", []string{`provider "other" is not declared`, "alipay"}},
+		"provider named twice":       {hmacProvider(), "alipayai_proxy alipay alipay", []string{"provider alipay is named twice"}},
 		"equal providers, one twice": {hmacProvider(), "alipayai_proxy alipay|alipay", []string{"provider alipay is named twice"}},
 		"equal providers of two regions": {"alipayai {\nprovider a {\nprofile ollama\nregion cn\n}\nprovider b {\nprofile ollama\nregion eu\n}\n}",
 			"alipayai_proxy a|b {\nallow_cross_region\n}", []string{"a|b: the two are not equal: a has region cn and b eu"}},
