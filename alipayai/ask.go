@@ -37,7 +37,13 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 	unsent := c.outcome.Attempts
 	for {
 		q.attempts++
+		if q.attempts > 1 && c.equals != nil { // a repeat is p's
+			c.equals = &upstream.Equals{Alone: c.equals.Alone}
+		}
 		a, f := c.paidAttempt(p, body)
+		if c.equals != nil && c.equals.Next != nil && c.equals.Next != p {
+			return nil, f // nothing was sent: see move
+		}
 		if q.attempts == 1 && c.outcome.Attempts > unsent {
 			p.Budget.Deposit() // a call that was turned away here pays for nothing
 		}

@@ -27,7 +27,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 		Endpoint: c.Endpoint, ID: c.idempotencyID, Stream: c.Request.Stream, Header: c.Header,
 		Model: p.UpstreamModel(c.Request.Model), Body: body,
 		Tenant: c.Tenant, Share: c.share(),
-		Alternatives: c.alternatives, Latest: c.latest(), Deadline: c.deadline(),
+		Alternatives: c.alternatives, Equals: c.equals, Latest: c.latest(), Deadline: c.deadline(),
 		Caller: c, Cleared: c.cleared(), Now: c.g.Now,
 	}
 	if c.pack != nil {
@@ -256,7 +256,7 @@ func (c *call) wireAsk(p *upstream.Provider) wire.Ask {
 	model := p.UpstreamModel(c.Request.Model)
 	return wire.Ask{
 		Request: c.Request, UpstreamModel: model,
-		ByGateway: c.Endpoint == upstream.EndpointChat && (p != c.preferred || model != c.Request.Model || c.Native != nil),
+		ByGateway: c.Endpoint == upstream.EndpointChat && (!c.prefers(p) || model != c.Request.Model || c.Native != nil),
 		ID:        c.idempotencyID, Tenant: c.Tenant, CountUsage: c.g.Spending != nil || c.g.TenantLimits.countTokens(c.Tenant),
 	}
 }

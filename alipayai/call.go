@@ -98,6 +98,10 @@ type call struct {
 	failedProviders []failedProvider
 	// alternatives says that there are providers after the one that is asked.
 	alternatives bool
+	// equals are the providers that may be asked as well as the one that is; nil for none.
+	// leftAt is when the last request left, if there are any.
+	equals *upstream.Equals
+	leftAt time.Time
 	// preferred is the provider that is asked first.
 	preferred *upstream.Provider
 	// unsupported names what of the request was not carried over to the

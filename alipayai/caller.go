@@ -35,6 +35,9 @@ func (c *call) Leaving(p *upstream.Provider, req *http.Request) *failure.Failure
 	c.sending(p, req)
 	c.trial.leaving(c, p)
 	c.outcome.Attempts++
+	if c.equals != nil {
+		c.leftAt = c.g.Now()
+	}
 	return nil
 }
 

@@ -7,7 +7,7 @@
 //	call      call.go        what a door hands over, and its path in short
 //	moderate  moderation.go  what a moderator says of it, and of the answer
 //	limits    plan.go        the tenant's own
-//	plan      plan.go        the providers that may serve this call, in order
+//	plan      plan.go        the providers that may serve this call, in order; which of them are equal
 //	claim     claims.go      its Idempotency-Key, so that it happens once
 //	walk      walk.go        each provider in turn, as its breaker permits
 //	pack      packing.go     short calls of one end user, together: packing_group.go, packing_answers.go, packing_cost.go

@@ -1,9 +1,13 @@
 package alipayai
 
 import (
+	"context"
+	"slices"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -35,4 +39,12 @@ func (g *Gateway) Held() int64 {
 		}
 	}
 	return g.MaxBuffered
+}
+
+// FirstProvider is the index of the provider that a chat begins with.
+func FirstProvider(g *Gateway, tenant string, r wire.Request) int {
+	c := g.begin(context.Background(), &Call{Endpoint: upstream.EndpointChat, Tenant: tenant, Request: r})
+	rest := slices.Clone(g.Providers)
+	g.Balance.arrange(c, rest)
+	return slices.Index(g.Providers, rest[0])
 }

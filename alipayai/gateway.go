@@ -32,6 +32,8 @@ const (
 type Gateway struct {
 	// Providers serve the calls, in order of preference; at least one.
 	Providers []*upstream.Provider
+	// Balance says which of them are equal, and are asked as well as each other; nil for none.
+	Balance *Balance
 	// AllowCrossRegion permits providers of different regions in the list.
 	AllowCrossRegion bool
 	// MaxBody, MaxAnswer (bytes) and Deadline have the defaults named above.
@@ -200,6 +202,9 @@ func (g *Gateway) Prepare() error {
 		if p.Profile.Kind().SignsParameters {
 			return fmt.Errorf("provider %s: profile %s signs form parameters, not OpenAI calls; use it with reverse_proxy and transport alipayai", p.Name, p.Profile.Name)
 		}
+	}
+	if err := g.Balance.check(g); err != nil {
+		return err
 	}
 	for _, p := range append(slices.Clone(g.Providers[1:]), g.Canary.candidate()...) {
 		if first := g.Providers[0]; p.Region != first.Region && !g.AllowCrossRegion {

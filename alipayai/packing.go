@@ -150,10 +150,18 @@ func (c *call) mayPack(p *upstream.Provider) bool {
 	if k == nil || p.Format.Name() == wire.NextBuilder { // whose agents take no system prompt
 		return false
 	}
+	return c.readPackable() != &notPackable && k.refusals(p, c.Endpoint) < refusesPacks && !k.Agreements.Off(c.Tenant, c.g.Now())
+}
+
+// readPackable is what the call would bring into a pack, read once.
+func (c *call) readPackable() *packable {
 	if c.packable == nil {
-		c.packable = k.read(c)
+		c.packable = &notPackable
+		if c.g.Packs != nil {
+			c.packable = c.g.Packs.read(c)
+		}
 	}
-	return c.packable != &notPackable && k.refusals(p, c.Endpoint) < refusesPacks && !k.Agreements.Off(c.Tenant, c.g.Now())
+	return c.packable
 }
 
 // read says what c would bring into a pack. Never packed are calls of tenants that are not known, those

@@ -1,8 +1,10 @@
 package alipayai
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/toolcheck"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/failover/balance"
 	"github.com/caddy-alipayai/gateway/failover/canary"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -151,7 +154,7 @@ func (k *Canary) plan(c *call, providers []*upstream.Provider) []*upstream.Provi
 		}
 		return providers
 	}
-	t := &trial{of: k, provider: k.Stable, conversation: k.conversation(c)}
+	t := &trial{of: k, provider: k.Stable, conversation: c.conversation(k.Header)}
 	sticky := t.conversation
 	if k.ByTenant {
 		sticky = canary.Conversation(c.Tenant)
@@ -164,14 +167,203 @@ func (k *Canary) plan(c *call, providers []*upstream.Provider) []*upstream.Provi
 	return providers
 }
 
-// conversation names the call's conversation, of its tenant: by the header, the end user,
-// or how it begins.
-func (k *Canary) conversation(c *call) []byte {
-	if named := c.Header[k.Header]; k.Header != "" && len(named) == 1 && named[0] != "" {
+// conversation names the call's conversation, of its tenant: by the header of that name, where
+// it is one, the end user, or how it begins.
+func (c *call) conversation(header string) []byte {
+	if named := c.Header[header]; header != "" && len(named) == 1 && named[0] != "" {
 		return canary.Conversation(c.Tenant, "header", named[0])
 	}
 	if user := c.Request.User(); user != "" {
 		return canary.Conversation(c.Tenant, "user", user)
 	}
 	return canary.Conversation(append([]string{c.Tenant, "opening"}, c.Request.Opening()...)...)
+}
+
+// Balance says which of the gateway's providers are equal, and how calls choose among them.
+// Its fields do not change after Prepare. The methods of a nil Balance do nothing.
+type Balance struct {
+	// Equals are groups of the gateway's providers, each as they follow one another there.
+	Equals [][]*upstream.Provider
+	// Policy chooses; balance.LeastWait when empty.
+	Policy balance.Policy
+	// Weights are those of providers by name, for balance.Weighted; 1 for others.
+	Weights map[string]int
+	// ByTenant keeps all conversations of a tenant together. Header is a field, in canonical
+	// form, that names the conversation; empty for none.
+	ByTenant bool
+	Header   string
+	// Latencies outlive configurations; new ones when nil.
+	Latencies *balance.Latencies
+}
+
+// check refuses providers that are not equal.
+func (b *Balance) check(g *Gateway) (err error) {
+	if b == nil {
+		return nil
+	}
+	if b.Policy, err = balance.ParsePolicy(string(b.Policy)); err != nil {
+		return err
+	}
+	if b.Latencies == nil {
+		b.Latencies = new(balance.Latencies)
+	}
+	for _, group := range b.Equals {
+		for _, p := range group[1:] { // which are equal to each other if they are to the first
+			if what := differ(group[0], p, g.Spending); what != "" {
+				return fmt.Errorf("%s|%s: the two are not equal: %s; with a space between them one follows where the other fails", group[0].Name, p.Name, what)
+			}
+		}
+		if b.Policy == balance.Cheapest && len(g.Spending.currencies(group[0])) == 0 {
+			return fmt.Errorf("lb_policy cheapest: provider %s has no price; declare what its models cost", group[0].Name)
+		}
+		if b.Policy == balance.Cheapest && len(g.Spending.currencies(group[0])) > 1 {
+			return fmt.Errorf("lb_policy cheapest: provider %s has prices in several currencies, which cannot be compared", group[0].Name)
+		}
+	}
+	return nil
+}
+
+// differ says in what two providers are not equal; empty where they are. Either may then answer
+// any call, at the same cost in the same currency, and data stays in the same place.
+func differ(a, b *upstream.Provider, s *Spending) string {
+	unequal := func(what, of, other string) string {
+		return fmt.Sprintf("%s has %s %s and %s %s", a.Name, what, cmp.Or(of, "none"), b.Name, cmp.Or(other, "none"))
+	}
+	switch {
+	case a.Environment != b.Environment:
+		return unequal("environment", string(a.Environment), string(b.Environment))
+	case a.Region != b.Region:
+		return unequal("region", a.Region, b.Region)
+	case a.Format.Name() != b.Format.Name():
+		return unequal("format", a.Format.Name(), b.Format.Name())
+	case a.Dialect != b.Dialect:
+		return unequal("dialect", a.Dialect, b.Dialect)
+	case a.OnUnsupported != b.OnUnsupported:
+		return unequal("on_unsupported", string(a.OnUnsupported), string(b.OnUnsupported))
+	case a.Model != b.Model || a.OwnModels != b.OwnModels:
+		return unequal("model", a.Model, b.Model)
+	case !maps.Equal(a.ModelMap, b.ModelMap):
+		return unequal("models renamed to", listed(slices.Sorted(maps.Values(a.ModelMap))), listed(slices.Sorted(maps.Values(b.ModelMap))))
+	case !slices.Equal(slices.Sorted(slices.Values(a.Models)), slices.Sorted(slices.Values(b.Models))):
+		return unequal("models", listed(a.Models), listed(b.Models))
+	case (a.Cap == nil) != (b.Cap == nil):
+		return "one has a limit and the other none, which would take all calls that have to wait"
+	case a.ClientID != "" && a.ClientID == b.ClientID && a.BaseURL.Host == b.BaseURL.Host:
+		return "both are the app " + a.ClientID + " at " + a.BaseURL.Host + ", which has one rate limit for both"
+	}
+	if of, other := s.currencies(a), s.currencies(b); !slices.Equal(of, other) {
+		return unequal("prices in", listed(of), listed(other))
+	}
+	return ""
+}
+
+// group gives the equals that p belongs to; nil for none. The candidate of a canary stands for
+// the stable provider.
+func (b *Balance) group(k *Canary, p *upstream.Provider) []*upstream.Provider {
+	if k != nil && p == k.Candidate {
+		p = k.Stable
+	}
+	for _, group := range b.Equals {
+		if slices.Contains(group, p) {
+			return group
+		}
+	}
+	return nil
+}
+
+// arrange puts the equals that rest begins with in the order in which c asks them, and says how
+// many providers they are, with the candidate of a canary, which stays before the stable one.
+// It sets c.equals; nil where c waits for each of them in turn.
+func (b *Balance) arrange(c *call, rest []*upstream.Provider) (n int) {
+	c.equals = nil
+	if b == nil || len(rest) == 1 {
+		return 1
+	}
+	k := c.g.Canary
+	group := b.group(k, rest[0])
+	if group == nil {
+		return 1
+	}
+	members := make([]*upstream.Provider, 0, len(group))
+	for n < len(rest) && slices.Equal(b.group(k, rest[n]), group) {
+		if k == nil || rest[n] != k.Candidate {
+			members = append(members, rest[n])
+		}
+		n++
+	}
+	now := c.g.Now()
+	states := make([]balance.Provider, len(members))
+	for i, p := range members {
+		states[i] = balance.Provider{Name: p.Name, Weight: b.Weights[p.Name], Wait: max(p.Cap.Predict(c.Tenant, c.share()), p.Held(now, p.UpstreamModel(c.Request.Model)))}
+		switch b.Policy {
+		case balance.Fastest:
+			states[i].Cost = b.Latencies.Cost(p.Name, now)
+		case balance.Cheapest:
+			q := c.quote(p, nil)
+			states[i].Price, states[i].Priced = int64(q.quoted), q.price != nil
+		}
+	}
+	var order []int
+	if c.isPinned() {
+		order = balance.Pinned(b.sticky(c), states)
+	} else {
+		c.equals = new(upstream.Equals)
+		order, c.equals.Alone = balance.Order(b.Policy, b.sticky(c), states)
+	}
+	candidate := n > len(members)
+	i := 0
+	for _, next := range order {
+		if candidate && members[next] == k.Stable {
+			rest[i] = k.Candidate
+			i++
+		}
+		rest[i] = members[next]
+		i++
+	}
+	return n
+}
+
+// isPinned reports whether the call has to go to the same one of equal providers each time:
+// what may move money, and what the provider itself has to recognise by its Idempotency-Key.
+func (c *call) isPinned() bool {
+	return c.class() == ClassMoney || c.IdempotencyKey != "" && c.g.Claims == nil
+}
+
+// sticky names what stays with one provider: a conversation, whose prompt is cached there, or
+// the calls that may be packed. Nil for none.
+func (b *Balance) sticky(c *call) []byte {
+	switch {
+	case c.isPinned() && c.IdempotencyKey != "":
+		return canary.Conversation(c.Tenant, "key", c.IdempotencyKey)
+	case c.readPackable() != &notPackable:
+		return c.packable.key[:]
+	case c.Endpoint != upstream.EndpointChat:
+		return nil
+	case b.ByTenant:
+		return canary.Conversation(c.Tenant)
+	}
+	return c.conversation(b.Header)
+}
+
+// move puts the provider that has a permit for c first, and reports whether there is one. p,
+// which c waited for, comes after it, as one that has not been asked.
+func (c *call) move(p *upstream.Provider, rest []*upstream.Provider) bool {
+	if c.equals == nil {
+		return false
+	}
+	next := c.equals.Next
+	if next == nil || next == p {
+		c.equals.Release() // p did not come to use it
+		c.equals = &upstream.Equals{Alone: c.equals.Alone}
+		return false
+	}
+	i := slices.Index(rest, next)
+	copy(rest[1:i+1], rest[:i])
+	rest[0] = next
+	return true
+}
+
+// prefers reports whether the client has chosen p for its model: the first, and its equals.
+func (c *call) prefers(p *upstream.Provider) bool {
+	return p == c.preferred || c.g.Balance != nil && slices.Contains(c.g.Balance.group(nil, c.preferred), p)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
@@ -61,6 +62,18 @@ type Cost struct {
 	// Label is the model, if the configuration names it, and "other" if not: a label of
 	// metrics that no client chooses.
 	Label string
+}
+
+// currencies are those of p's prices; none where it has none.
+func (s *Spending) currencies(p *upstream.Provider) (names []string) {
+	if s == nil || s.Providers[p.Name] == nil {
+		return nil
+	}
+	for _, currency := range s.Providers[p.Name].Currencies() {
+		names = append(names, string(currency))
+	}
+	slices.Sort(names)
+	return names
 }
 
 func (s *Spending) limitsOf(tenant string) []budget.Limit {

@@ -1,6 +1,7 @@
 package alipayai
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/failover/balance"
 )
 
 // failedProvider is why one of the providers, in their order, brought no answer.
@@ -23,9 +25,18 @@ type failedProvider struct {
 // walk asks the providers in order until one answers, and falls back on the
 // tenant's last good answer to the same request when none does.
 func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) {
-	for i, p := range providers {
-		before := c.outcome.Attempts
-		a, f := c.try(p, i < len(providers)-1 && c.class() != ClassMoney)
+	end, first := 0, 0 // of the equals that are asked, and of those asked first
+	for i := 0; i < len(providers); i++ {
+		if i == end {
+			end += c.g.Balance.arrange(c, providers[i:])
+			first = cmp.Or(first, end)
+		}
+		p, before := providers[i], c.outcome.Attempts
+		a, f := c.tryEqual(p, providers[i+1:end], i < len(providers)-1 && c.class() != ClassMoney)
+		if f != nil && c.move(p, providers[i:end]) {
+			i--
+			continue
+		}
 		c.trial.tried(p, f)
 		if f == nil {
 			return a, nil
@@ -40,7 +51,7 @@ func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) 
 				return !r.f.UnsupportedHere && r.f.Class != failure.Throttle
 			})
 		}
-		if c.g.Answers.first() && i == 0 || !c.g.Answers.first() && last {
+		if c.g.Answers.first() && i == first-1 || !c.g.Answers.first() && last {
 			if a := c.cachedAnswer(); a != nil {
 				c.g.Observer.FellOver(p.Name, f.Reason())
 				return a, nil
@@ -52,6 +63,31 @@ func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) 
 		c.g.Observer.FellOver(p.Name, f.Reason())
 	}
 	return nil, c.exhausted(providers)
+}
+
+// tryEqual is try, where the providers in others, or the candidate of a canary among them, may
+// be asked as well as p.
+func (c *call) tryEqual(p *upstream.Provider, others []*upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
+	if c.equals == nil {
+		return c.try(p, alternatives)
+	}
+	c.equals.Others = others
+	if k := c.g.Canary; k != nil {
+		c.equals.Others = slices.DeleteFunc(slices.Clone(others), func(p *upstream.Provider) bool { return p == k.Candidate })
+	}
+	b := c.g.Balance
+	if b.Policy != balance.Fastest {
+		return c.try(p, alternatives)
+	}
+	c.leftAt = time.Time{}
+	b.Latencies.Begin(p.Name)
+	a, f := c.try(p, alternatives)
+	now, took := c.g.Now(), time.Duration(0)
+	if !c.leftAt.IsZero() && (f == nil || f.TimedOut()) {
+		took = now.Sub(c.leftAt)
+	}
+	b.Latencies.End(p.Name, now, took)
+	return a, f
 }
 
 // try asks p, together with other calls if c may be packed.

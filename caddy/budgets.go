@@ -127,7 +127,7 @@ func (a *App) spending(releases *[]func()) *alipayai.Spending {
 // checkCurrencies refuses a budget in a currency that a provider's price cannot be
 // converted to, and a provider without a price: a budget could not be kept there.
 func (h *Proxy) checkCurrencies(app *App, to price.Currency) error {
-	for _, name := range h.Providers {
+	for _, name := range h.names() {
 		book := &app.priced[name].Book
 		if book.Empty() {
 			return fmt.Errorf("provider %s has no price; give it one, or price * for all of its models", name)

@@ -1,7 +1,6 @@
 package alipaycaddy
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/toolcheck"
@@ -85,13 +83,8 @@ func (c *Canary) plan() (canary.Plan, error) {
 	default:
 		return p, fmt.Errorf("on_pass %q is unknown; use promote or hold", c.OnPass)
 	}
-	switch {
-	case c.Sticky != "" && c.Sticky != "conversation" && c.Sticky != "tenant":
-		return p, fmt.Errorf("sticky %q is unknown; use conversation or tenant", c.Sticky)
-	case c.ConversationHeader != "" && c.Sticky == "tenant":
-		return p, errors.New("sticky tenant takes no header field")
-	case c.ConversationHeader != "" && !httpguts.ValidHeaderFieldName(c.ConversationHeader):
-		return p, fmt.Errorf("sticky: %q is no name of a header field", c.ConversationHeader)
+	if err := checkSticky("sticky", c.Sticky, c.ConversationHeader); err != nil {
+		return p, err
 	}
 	return p, p.Check()
 }
@@ -202,16 +195,7 @@ func (h *Proxy) unmarshalCanary(d *caddyfile.Dispenser) error {
 		option{form: "share <percent> <duration>, as share 1% 2h", read: c.unmarshalShare, repeats: true},
 		option{form: "guard <names...>, as guard errors tool_calls blocked latency_p95", read: list(&c.Guards)},
 		option{form: "on_pass promote|hold", read: text(&c.OnPass)},
-		option{form: "sticky conversation [<header>], or sticky tenant", read: func(d *caddyfile.Dispenser) error {
-			given := d.RemainingArgs()
-			if len(given) != 1 && len(given) != 2 || slices.Contains(given, "") {
-				return errArguments
-			}
-			if c.Sticky = given[0]; len(given) == 2 {
-				c.ConversationHeader = given[1]
-			}
-			return nil
-		}},
+		option{form: "sticky conversation [<header>], or sticky tenant", read: unmarshalSticky(&c.Sticky, &c.ConversationHeader)},
 	)
 	if err != nil {
 		return err

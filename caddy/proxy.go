@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,9 +34,13 @@ var dialects = door.NewDialects(openai.Dialect{}, messages.Dialect{})
 // handler before this one has set it, and nothing else.
 type Proxy struct {
 	// The providers to serve from, in order of preference: each is asked when
-	// those before it that serve the call's model have not answered. The
-	// `alipayai` app declares them. Required.
+	// those before it that serve the call's model have not answered. Equal
+	// providers are joined by `|`, as `alipay_a|alipay_b`: a call is sent to either.
+	// The `alipayai` app declares them. Required.
 	Providers []string `json:"providers,omitempty"`
+
+	// How calls choose among equal providers. Default: see its fields.
+	LoadBalancing *LoadBalancing `json:"load_balancing,omitempty"`
 
 	// Permits providers of different regions. Default: false
 	AllowCrossRegion bool `json:"allow_cross_region,omitempty"`
@@ -163,15 +166,8 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 		Deadline:         time.Duration(h.Deadline),
 		Observer:         o,
 	}
-	for i, name := range h.Providers {
-		p, err := app.provider(name)
-		if err != nil {
-			return err
-		}
-		if slices.Contains(h.Providers[:i], name) {
-			return fmt.Errorf("provider %s is named twice", name)
-		}
-		h.gateway.Providers = append(h.gateway.Providers, p)
+	if err := h.provisionBalance(app); err != nil {
+		return err
 	}
 	if err := h.provisionTenants(&app.warnings); err != nil {
 		return err

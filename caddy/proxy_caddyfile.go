@@ -16,6 +16,8 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 // UnmarshalCaddyfile reads the directive. Syntax:
 //
 //	alipayai_proxy [<matcher>] <providers...> {
+//		lb_policy  least_wait|weighted|fastest|cheapest [<weights...>]
+//		lb_sticky  conversation [<header>] | tenant
 //		allow_cross_region
 //		max_body   <size>
 //		max_answer <size>
@@ -55,6 +57,8 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		cors       <origins...>
 //	}
 //
+// Equal providers are joined by |, as alipay_a|alipay_b.
+//
 // limit, weight and priority may be repeated, once for each tenant, and budget once for
 // each tenant and window.
 func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -62,7 +66,9 @@ func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := list(&h.Providers)(d); err != nil {
 		return written(d, "alipayai_proxy [<matcher>] <providers...>", err)
 	}
-	return block(d, "alipayai_proxy",
+	err := block(d, "alipayai_proxy",
+		option{form: "lb_policy <policy> [<weights...>], as lb_policy least_wait", read: h.unmarshalPolicy},
+		option{form: "lb_sticky conversation [<header>], or lb_sticky tenant", read: h.unmarshalBalanceSticky},
 		option{form: "allow_cross_region", read: enable(&h.AllowCrossRegion)},
 		option{form: "max_body <size>", read: size(&h.MaxBody)},
 		option{form: "max_answer <size>", read: size(&h.MaxAnswer)},
@@ -81,6 +87,13 @@ func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{form: "budget <tenant>|* <amount> <currency> day|month|<duration> [<zone>], as budget * 50 CNY day Asia/Shanghai", read: h.unmarshalBudget, repeats: true},
 		option{form: "cors <origins...>, as cors https://app.example.com", read: h.unmarshalCORS},
 	)
+	if err != nil {
+		return err
+	}
+	if err := h.checkBalance(); err != nil {
+		return d.Err(err.Error())
+	}
+	return nil
 }
 
 func (h *Proxy) unmarshalLimit(d *caddyfile.Dispenser) error {

@@ -80,10 +80,12 @@ type Queue struct {
 	// running reports whether dispatch is running.
 	running bool
 	// next is the reserved permit. The head of the queue at its time gets it.
-	next   booking
-	seq    uint64
-	count  int
-	bytes  int64
+	next  booking
+	seq   uint64
+	count int
+	bytes int64
+	// part is count, where a call that waits in n queues counts as 1/n of one.
+	part   float64
 	class  [classes]fair
 	passed [classes]int // how often in a row a class was skipped
 	got    throughput
@@ -105,22 +107,13 @@ func (q *Queue) Wait(ctx context.Context, r Request) (Slot, error) {
 		return Slot{}, err
 	}
 	r.Weight = max(r.Weight, 1)
-	var b booking
-	var err error
-	now := q.now()
 	q.mu.Lock()
-	if ctx.Err() == nil && q.isFree(r, now) {
-		q.reserving++
-		b, err = q.reserve(ctx, r.Limit)
-		q.reserving--
-		now = q.now()
-		if err == nil && ctx.Err() == nil && q.fits(b, r.Limit, now) && !b.slot.At.After(now) && now.Sub(q.last) >= r.Pace {
-			q.last = now
-			q.mu.Unlock()
-			return b.slot, nil
-		}
+	b, now, free, err := q.atOnce(ctx, r)
+	if free {
+		q.mu.Unlock()
+		return b.slot, nil
 	}
-	var w *waiter
+	w := &waiter{Request: r, ready: make(chan struct{}, 1)}
 	switch {
 	case ctx.Err() != nil:
 		err = q.gone(ctx, r, now)
@@ -130,7 +123,7 @@ func (q *Queue) Wait(ctx context.Context, r Request) (Slot, error) {
 		// If others were faster the slot's time is yet to come. Then it is for
 		// the head of the queue, which may be this call itself.
 		b = q.book(b)
-		w, err = q.enter(ctx, r, now)
+		err = q.enter(ctx, w, now)
 		if q.count == 0 {
 			q.giveBack(q.takeNext())
 		}
@@ -143,6 +136,24 @@ func (q *Queue) Wait(ctx context.Context, r Request) (Slot, error) {
 	return q.await(ctx, w)
 }
 
+// atOnce reserves the permit of a call that need not queue. Where it is not free after all,
+// b is one that is not due, or none.
+func (q *Queue) atOnce(ctx context.Context, r Request) (b booking, now time.Time, free bool, err error) {
+	now = q.now()
+	if ctx.Err() != nil || !q.isFree(r, now) {
+		return booking{}, now, false, nil
+	}
+	q.reserving++
+	b, err = q.reserve(ctx, r.Limit)
+	q.reserving--
+	now = q.now()
+	free = err == nil && ctx.Err() == nil && q.fits(b, r.Limit, now) && !b.slot.At.After(now) && now.Sub(q.last) >= r.Pace
+	if free {
+		q.last = now
+	}
+	return b, now, free, err
+}
+
 // isFree reports whether r need not queue: no call waits, and there are permits
 // now for the calls that are reserving one and for one more. With a pace only one
 // can be due at a time, and the others would return slots that they cannot use.
@@ -151,7 +162,8 @@ func (q *Queue) isFree(r Request, now time.Time) bool {
 		!q.opens.After(now) && !q.window.NextAfter(r.Limit, now, r.Pace, q.reserving).After(now)
 }
 
-// Depth is how many calls wait, and what they hold in memory.
+// Depth is how many calls wait, and what they hold in memory. One that waits in several
+// queues counts in each.
 func (q *Queue) Depth() (count int, bytes int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -200,30 +212,31 @@ func (q *Queue) Window() Window {
 	return q.window
 }
 
-// enter puts a call in line, or returns why it is rejected.
-func (q *Queue) enter(ctx context.Context, r Request, now time.Time) (*waiter, error) {
+// enter puts w in line, or returns why it is rejected.
+func (q *Queue) enter(ctx context.Context, w *waiter, now time.Time) error {
 	if deadline, ok := ctx.Deadline(); ok {
-		r.MaxWait = min(r.MaxWait, deadline.Sub(now))
+		w.MaxWait = min(w.MaxWait, deadline.Sub(now))
 	}
+	r := w.Request
 	if q.draining {
-		return nil, &Rejection{Reason: Draining}
+		return &Rejection{Reason: Draining}
 	}
 	// Counting the calls ahead takes time, so first assume that all go first.
 	// Only if that is too late, count. While slots are being returned the window
 	// seems fuller than it is, so no call is rejected.
-	if q.returning == 0 && q.earliest(r, q.count, now) > r.MaxWait {
+	if q.returning == 0 && q.earliest(r, q.here(q.count), now) > r.MaxWait {
 		if ahead := q.ahead(r); q.earliest(r, ahead, now) > r.MaxWait {
-			return nil, &Rejection{Reason: QueueDeadline, RetryAfter: q.predict(r, ahead, now)}
+			return &Rejection{Reason: QueueDeadline, RetryAfter: q.predict(r, ahead, now)}
 		}
 	}
 	if !q.makeRoom(r, now) {
-		return nil, q.full(r, now)
+		return q.full(r, now)
 	}
 	q.seq++
-	w := &waiter{Request: r, seq: q.seq, ready: make(chan struct{}, 1)}
+	w.seq = q.seq
 	q.class[r.Priority.class()].push(w)
 	q.add(w)
-	return w, nil
+	return nil
 }
 
 // await waits for w's turn, its context or its longest wait.

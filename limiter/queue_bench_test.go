@@ -78,14 +78,14 @@ func BenchmarkEnterAndLeave10000(b *testing.B) {
 	now := time.Now()
 	for i := range 10_000 {
 		r.Tenant = fmt.Sprint(i)
-		if _, err := q.enter(b.Context(), r, now); err != nil {
+		if err := q.enter(b.Context(), &waiter{Request: r}, now); err != nil {
 			b.Fatal(err)
 		}
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		w, err := q.enter(b.Context(), r, now)
-		if err != nil {
+		w := &waiter{Request: r, ready: make(chan struct{}, 1)}
+		if err := q.enter(b.Context(), w, now); err != nil {
 			b.Fatal(err)
 		}
 		q.remove(w)
@@ -102,7 +102,7 @@ func BenchmarkReject10000(b *testing.B) {
 	now := time.Now()
 	for i := range 10_000 {
 		r.Tenant = fmt.Sprint(i)
-		if _, err := q.enter(b.Context(), r, now); err != nil {
+		if err := q.enter(b.Context(), &waiter{Request: r}, now); err != nil {
 			b.Fatal(err)
 		}
 	}

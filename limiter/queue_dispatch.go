@@ -145,6 +145,10 @@ func (q *Queue) dispatch() {
 			continue
 		}
 		w := q.head()
+		if !w.claim() { // it has the permit of another queue, and is about to leave
+			q.remove(w)
+			continue
+		}
 		held := max(0, q.next.asked.Sub(q.last)-w.Pace)
 		q.got.add(q.next.slot.At, held, limit.Span())
 		q.take(w) // clears q.got if no call is left waiting
@@ -210,6 +214,7 @@ func (q *Queue) remove(w *waiter) {
 // add counts a waiter in, and starts dispatch if it is not running.
 func (q *Queue) add(w *waiter) {
 	q.count++
+	q.part += w.part()
 	q.bytes += w.Bytes
 	if !q.running {
 		q.running = true
@@ -220,8 +225,10 @@ func (q *Queue) add(w *waiter) {
 // drop counts a waiter out, and ends dispatch after the last one.
 func (q *Queue) drop(w *waiter) {
 	q.count--
+	q.part -= w.part()
 	q.bytes -= w.Bytes
 	if q.count == 0 {
+		q.part = 0 // clears rounding errors
 		q.got = throughput{}
 		q.look()
 	}

@@ -3,6 +3,7 @@ package limiter
 import (
 	"container/heap"
 	"math"
+	"sync/atomic"
 )
 
 // waiter is one call in line.
@@ -13,11 +14,24 @@ type waiter struct {
 	line       *line   // nil once it has left
 	prev, next *waiter // in its line
 
-	// ready, of capacity 1, receives when booked or err is set.
+	// ready receives when booked or err is set. It has room for one of each queue in
+	// which its call waits.
 	ready  chan struct{}
 	booked booking
 	err    error
+
+	// served is set by the queue that has a permit for a call which waits in several; nil
+	// for a call that waits in one.
+	served *atomic.Bool
+	// others is in how many others it waits.
+	others int
 }
+
+// claim reports whether the call may have a permit of this queue: no other has served it.
+func (w *waiter) claim() bool { return w.served == nil || w.served.CompareAndSwap(false, true) }
+
+// part is what w is of the calls that wait: a queue serves one in n of those that wait in n queues.
+func (w *waiter) part() float64 { return 1 / float64(1+w.others) }
 
 // deliver ends the wait of w, which has left its line, with a permit or an error.
 func (w *waiter) deliver(b booking, err error) {

@@ -21,7 +21,17 @@ func (q *Queue) ahead(r Request) int {
 	for c := class + 1; c < classes; c++ {
 		n += min(q.class[c].count, (passed+q.passed[c])/maxSkips)
 	}
-	return n
+	return q.here(n)
+}
+
+// here is how many of n calls that wait this queue serves, if others serve their part of those
+// that wait there as well.
+func (q *Queue) here(n int) int {
+	const rounding = 1e-9
+	if q.count == 0 || q.part > float64(q.count)-rounding {
+		return n
+	}
+	return int(float64(n)*q.part/float64(q.count) + rounding)
 }
 
 // earliest is the shortest possible wait of a call behind ahead others: the window

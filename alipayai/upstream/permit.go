@@ -38,24 +38,31 @@ func (d *permit) clear() {
 	d.answering.Store(false)
 }
 
-// reserve waits for a slot in k, which must be possible before r's latest moment. The
-// errors are *limiter.Rejection and those of the window.
-func (d *permit) reserve(ctx context.Context, k *Cap, r *Request) error {
-	d.cap, d.latest = k, r.Latest
-	if k == nil {
+// reserve waits for a slot in p's window, which must be possible before r's latest moment.
+// The errors are *limiter.Rejection, those of the window, and errMoved.
+func (d *permit) reserve(ctx context.Context, p *Provider, r *Request) (err error) {
+	if d.cap, d.latest = p.Cap, r.Latest; d.cap == nil {
 		return nil
 	}
+	if r.Equals == nil {
+		d.slot, err = d.cap.Queue.Wait(ctx, d.cap.request(r))
+		return err
+	}
+	d.slot, err = r.Equals.reserve(ctx, p, r)
+	return err
+}
+
+// request is r as it waits in the cap's queue.
+func (k *Cap) request(r *Request) limiter.Request {
 	maxWait := k.MaxWait
 	if !r.Latest.IsZero() {
 		maxWait = min(maxWait, time.Until(r.Latest))
 	}
-	var err error
-	d.slot, err = k.Queue.Wait(ctx, limiter.Request{
+	return limiter.Request{
 		Tenant: r.Tenant, Weight: r.Share.Weight, Priority: r.Share.Priority,
 		Bytes: int64(len(r.Body)), MaxWait: maxWait, Limit: k.Limit, Pace: k.pace(),
 		MaxCount: k.MaxCount, MaxBytes: k.MaxBytes,
-	})
-	return err
+	}
 }
 
 // stale reports whether the slot is too old to send with, or void. It is
@@ -72,11 +79,15 @@ func (d *permit) stale(now time.Time) bool {
 }
 
 func (d *permit) isStale(now time.Time) bool {
+	return revoked(d.slot) || now.Sub(d.slot.At) > max(d.cap.Limit.Guard/2, time.Millisecond)
+}
+
+func revoked(s limiter.Slot) bool {
 	select {
-	case <-d.slot.Revoked():
+	case <-s.Revoked():
 		return true
 	default:
-		return now.Sub(d.slot.At) > max(d.cap.Limit.Guard/2, time.Millisecond)
+		return false
 	}
 }
 

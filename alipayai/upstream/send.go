@@ -54,6 +54,9 @@ type Request struct {
 	// Alternatives says that another provider can be asked at once, so that a long
 	// wait for this one is not worth it.
 	Alternatives bool
+	// Equals are others that can serve the request as well, for whose permits it waits at
+	// the same time; nil for none.
+	Equals *Equals
 	// Latest is the last moment to leave: a wait that would end later is not begun.
 	// Zero stands for ctx's deadline.
 	Latest time.Time
@@ -226,22 +229,25 @@ func (x *Exchange) admit(r *Request) *failure.Failure {
 func (x *Exchange) reserve(r *Request) *failure.Failure {
 	p := x.provider
 	began := x.now()
-	err := x.permit.reserve(&x.ctx, p.Cap, r)
+	err := x.permit.reserve(&x.ctx, p, r)
 	if err == nil && !r.cleared() {
 		// The slot is for others to use; this request waits in the queue once more when it may leave.
 		x.permit.cancel()
 		select {
 		case <-r.Cleared:
-			err = x.permit.reserve(&x.ctx, p.Cap, r)
+			err = x.permit.reserve(&x.ctx, p, r)
 		case <-x.ctx.Done():
 			err = x.ctx.Err()
 		}
 	}
 	if err == nil {
 		if p.Cap != nil {
-			r.Caller.Permitted(p, x.now().Sub(began))
+			r.Caller.Permitted(p, x.now().Sub(r.Equals.since(began)))
 		}
 		return nil
+	}
+	if errors.Is(err, errMoved) {
+		return failure.Unavailable(failure.CodeRateLimit, "an equal provider has a permit first") // which nothing hears of
 	}
 	f := p.Cap.Rejected(err, x.now())
 	if x.ctx.Err() != nil { // the client left, or a deadline has passed

@@ -38,6 +38,7 @@ var rooms = map[string]room{
 	"signer":           {},
 	"limiter":          {imports: []string{"internal/redisstore"}},
 	"failover":         {imports: []string{"internal/redisstore"}},
+	"failover/balance": {},
 	"failover/canary":  {imports: []string{"internal/redisstore"}},
 	"alipayai/wire":    {},
 	"alipayai/sandbox": {},
@@ -89,7 +90,7 @@ var rooms = map[string]room{
 var (
 	// domain is what a call is made of.
 	domain = []string{
-		"signer", "limiter", "failover", "failover/canary", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
+		"signer", "limiter", "failover", "failover/balance", "failover/canary", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
 		"alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/price", "alipayai/ledger", "alipayai/budget",
 	}
 	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate", "alipayai/intent", "alipayai/holds", "alipayai/door", "alipayai/calendar", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/expiring", "internal/filewatch", "internal/redisstore", "internal/seal")
