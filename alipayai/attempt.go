@@ -278,7 +278,7 @@ func (c *call) recordEvidence(p *upstream.Provider, f *failure.Failure, resp *ht
 		Time: c.g.Now(), RequestID: c.outcome.RequestID, Tenant: c.Tenant,
 		Provider: p.Name, Endpoint: string(c.Endpoint), Model: c.outcome.UpstreamModel,
 		Attempt: c.outcome.Attempts, Code: f.Code,
-		Request:  evidence.Request{Method: req.Method, URL: req.URL.String(), Header: req.Header, Body: c.sentBody},
+		Request:  evidence.Request{Method: req.Method, URL: req.URL.String(), Header: req.Header, Body: upstream.SentBody(req)},
 		Response: evidence.Response{Status: resp.StatusCode, Header: resp.Header, Body: body, Event: event},
 		Conceal:  c.mask().Bytes,
 	})
