@@ -46,7 +46,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	if c.Request.Stream && x.Response.StatusCode == http.StatusOK {
 		x.AwaitContent()
 		if s := (&stream{Exchange: x, call: c, timeout: p.StreamTimeout, provider: p}); s.begin() {
-			s.decoder, s.guard = p.Format.DecodeStream(c.wireAsk(p)), c.guardOf(x)
+			s.decoder, s.guard = p.AnswerForm.Decoder(p.Format.DecodeStream(c.wireAsk(p))), c.guardOf(x)
 			if native != nil && s.guard == nil {
 				s.decoder, s.native = &untranslated{StreamDecoder: s.decoder}, true
 			}

@@ -117,7 +117,7 @@ func (c *check) readStream(p *upstream.Provider, sent *upstream.Exchange, x *exc
 	events := wire.NewEventReader(io.LimitReader(sent.Response.Body, maxAnswer), maxEvent)
 	defer events.Release()
 	ask, _ := c.askOf("") // a decoder needs its ids alone
-	decoder := p.Format.DecodeStream(ask)
+	decoder := p.AnswerForm.Decoder(p.Format.DecodeStream(ask))
 	for {
 		event, err := events.Next()
 		if err != nil {
@@ -128,13 +128,7 @@ func (c *check) readStream(p *upstream.Provider, sent *upstream.Exchange, x *exc
 			return
 		}
 		sent.Watch.Arm(p.StreamTimeout, failure.ErrNoEvent)
-		event, reported, err := p.AnswerForm.OpenEvent(event)
-		var chunk wire.Chunk
-		if err == nil && reported == nil {
-			_, chunk, err = decoder.Decode(nil, event)
-		} else {
-			chunk.Failure = reported
-		}
+		_, chunk, err := decoder.Decode(nil, event)
 		switch {
 		case err != nil:
 			x.stream.reason = "an event is not in the format " + p.Format.Name()
