@@ -107,6 +107,19 @@ type SandboxApp struct {
 	// requests here; its default is `5m`. For format `openai`. Default: the API's own.
 	Signature *Signature `json:"signature,omitempty"`
 
+	// What is around the app's requests, as in a provider: they must have all of it and
+	// nothing else, times within five minutes, and a nonce only once. For format
+	// `openai`. Default: nothing.
+	Request *Request `json:"request,omitempty"`
+
+	// How its answers look, as a provider would have to say it: of lists, the first is
+	// written. For format `openai`. Default: the API's own.
+	Answer *Answer `json:"answer,omitempty"`
+
+	// Whether requests for tokens must be signed as the others are; the client secret
+	// is not wanted then. For format `openai`. Default: false
+	TokenSign bool `json:"token_sign,omitempty"`
+
 	// The RSA public key that verifies the app's signatures, as PEM or as the
 	// base64 between its lines. Required for format `nextbuilder`.
 	PublicKey string `json:"public_key,omitempty"`
@@ -152,7 +165,7 @@ func (h *SandboxHandler) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("app %s: %w", id, err)
 		}
 		identity = append(identity, fmt.Sprint(built))
-		if built.Contract, err = h.Apps[id].contract(built); err != nil {
+		if err := h.Apps[id].agree(&built); err != nil {
 			return fmt.Errorf("app %s: %w", id, err)
 		}
 		config.Apps = append(config.Apps, built)

@@ -28,6 +28,9 @@ const variantRetry = 500 * time.Millisecond
 // enveloped puts a success into its envelope, where the variant has one; calls for
 // tokens have none.
 func (c *call) enveloped(body []byte) []byte {
+	if a := c.shape(); a != nil {
+		return mustJSON(a.success(body))
+	}
 	if ep, known := c.srv.format.endpoint(c.r.URL.Path); !c.srv.has(VariantEnvelope) || known && ep.token {
 		return body
 	}
