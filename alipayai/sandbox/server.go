@@ -169,8 +169,8 @@ func (c *call) serveAPI(ep endpoint, admitted bool, wait time.Duration) {
 		c.fail(wrong.status, wrong.code, wrong.reason)
 		return
 	}
-	if c.app.request != nil && len(c.body) > 0 {
-		call, err := c.app.request(c.r, c.body, c.wall)
+	if open := c.opener(); open != nil && len(c.body) > 0 {
+		call, err := open(c.r, c.body, c.wall)
 		if err != nil {
 			c.fail(http.StatusBadRequest, codeParam, err.Error())
 			return

@@ -47,6 +47,8 @@ type StreamShape struct {
 func (c *call) shape() *AnswerShape {
 	switch {
 	case c.ep.token:
+	case c.srv.variantShape() != nil:
+		return c.srv.variantShape()
 	case c.app != nil && c.app.answer != nil:
 		return c.app.answer
 	case c.app == nil && len(c.srv.apps) == 1: // refused before it is known who calls
