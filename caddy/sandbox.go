@@ -63,7 +63,8 @@ type SandboxHandler struct {
 	// The ways in which the API departs from what the profile `alipay` takes it to
 	// be, for trying out the options that say so: `layout`, `hex`, `seconds`,
 	// `token_json`, `token_post`, `token_header`, `paths`, `errors`, `http1`,
-	// `skew`, `envelope`, `error_names` and `token_answer`. Only format `openai` has them. Default: none.
+	// `skew`, `envelope`, `error_names`, `token_answer`, `wrapped`, `lines`, `named_events`,
+	// `base`, `http2`, `header_case`, `zone`, `sha512` and `digest`. Only format `openai` has them. Default: none.
 	Variants []string `json:"variants,omitempty"`
 
 	// The version of the API, `1` or `2`, which makes a mistake as updates of models do: where
