@@ -251,7 +251,7 @@ func linesVendor(t *testing.T) *vendor {
 			}
 			ms, err := strconv.ParseInt(string(head["ts"]), 10, 64)
 			if err != nil || time.Since(time.UnixMilli(ms)).Abs() > time.Minute || string(head["on"]) != "true" || string(head["app"]) != `"id:`+vendorApp+`"` {
-				return nil, fmt.Errorf("another head: %v", err)
+				return nil, fmt.Errorf("another head: %w", err)
 			}
 			data, err := fieldsOf(f["data"], "call")
 			return data["call"], err

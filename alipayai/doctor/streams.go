@@ -3,6 +3,7 @@ package doctor
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -167,9 +168,7 @@ func streamOption(s *wire.StreamFields) (text string, patch map[string]any) {
 			words[i] = quoted(words[i])
 		}
 		text += "\t\t" + name + " " + strings.Join(words, " ") + "\n"
-		for key, value := range patched {
-			patch[key] = value
-		}
+		maps.Copy(patch, patched)
 	}
 	if s.Values {
 		say("form", map[string]any{"form": "json"}, "json")
