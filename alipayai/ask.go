@@ -32,7 +32,6 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 			return nil, f
 		}
 	}
-	c.sentBody = body
 	q := asking{call: c, p: p}
 	unsent := c.outcome.Attempts
 	for {

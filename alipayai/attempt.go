@@ -46,7 +46,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	if c.Request.Stream && x.Response.StatusCode == http.StatusOK {
 		x.AwaitContent()
 		if s := (&stream{Exchange: x, call: c, timeout: p.StreamTimeout, provider: p}); s.begin() {
-			s.decoder, s.guard = p.Format.DecodeStream(c.wireAsk(p)), c.guardOf(x)
+			s.decoder, s.guard = p.AnswerForm.Decoder(p.Format.DecodeStream(c.wireAsk(p))), c.guardOf(x)
 			if native != nil && s.guard == nil {
 				s.decoder, s.native = &untranslated{StreamDecoder: s.decoder}, true
 			}
@@ -278,7 +278,7 @@ func (c *call) recordEvidence(p *upstream.Provider, f *failure.Failure, resp *ht
 		Time: c.g.Now(), RequestID: c.outcome.RequestID, Tenant: c.Tenant,
 		Provider: p.Name, Endpoint: string(c.Endpoint), Model: c.outcome.UpstreamModel,
 		Attempt: c.outcome.Attempts, Code: f.Code,
-		Request:  evidence.Request{Method: req.Method, URL: req.URL.String(), Header: req.Header, Body: c.sentBody},
+		Request:  evidence.Request{Method: req.Method, URL: req.URL.String(), Header: req.Header, Body: upstream.SentBody(req)},
 		Response: evidence.Response{Status: resp.StatusCode, Header: resp.Header, Body: body, Event: event},
 		Conceal:  c.mask().Bytes,
 	})

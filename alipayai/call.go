@@ -124,8 +124,6 @@ type call struct {
 	exchange *upstream.Exchange
 	// hiding is what mask has made of them; nil when it has to be made anew.
 	hiding *credentials.Mask
-	// sentBody is the body of the last attempt.
-	sentBody []byte
 	// mayHaveExecuted says that an attempt may have been served although it
 	// brought no answer.
 	mayHaveExecuted bool

@@ -105,6 +105,10 @@ func (s *stream) begin() bool {
 	s.events.Reset(&s.body, int(min(g.MaxAnswer, math.MaxInt)))
 	s.events.BeforeGrowing(largeEvent, s)
 	begins := s.events.Begins()
+	if begins == wire.BeginsJSON && s.provider.AnswerForm.Values() {
+		s.events.ReadValues()
+		begins = wire.BeginsEvents
+	}
 	if begins == wire.BeginsEvents || begins == wire.BeginsOther && upstream.IsEventStream(resp.Header) {
 		if !upstream.IsEventStream(resp.Header) {
 			resp.Header["Content-Type"] = eventStream
@@ -279,10 +283,6 @@ func (s *stream) failureOf(chunk wire.Chunk) *wire.Failure {
 // decode makes sense of an event, and adds it to what is pending in the client's
 // form.
 func (s *stream) decode(event wire.Event) (wire.Chunk, error) {
-	event, reported, err := s.provider.AnswerForm.OpenEvent(event)
-	if err != nil || reported != nil {
-		return wire.Chunk{Answer: wire.Answer{Failure: reported}}, err
-	}
 	translated, chunk, err := s.decoder.Decode(s.pending.AvailableBuffer(), event)
 	if err == nil && chunk.Failure == nil {
 		s.call.trial.collect(s.provider, translated)

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // witness keeps what is recorded, and hands it on to a recorder with a log and a vault.
@@ -85,20 +86,25 @@ func TestEvidenceOfEverySystemError(t *testing.T) {
 		stream bool
 		status int // of the upstream
 		code   string
+		around *upstream.RequestFields
 	}{
-		"500":                     {fault: sandbox.Fault{Kind: sandbox.SystemError500}, status: 500},
-		"in a 200":                {fault: sandbox.Fault{Kind: sandbox.SystemError200}, status: 200},
-		"OpenAI's shape":          {fault: sandbox.Fault{Kind: sandbox.SystemError200, Shape: sandbox.ShapeOpenAI}, status: 200},
-		"Antom's shape":           {fault: sandbox.Fault{Kind: sandbox.SystemError200, Shape: sandbox.ShapeGlobal}, status: 200},
-		"v2's shape":              {fault: sandbox.Fault{Kind: sandbox.SystemError200, Shape: sandbox.ShapeGateway}, status: 200},
-		"another name":            {fault: sandbox.Fault{Kind: sandbox.SystemError500, Code: "UNKNOWN_EXCEPTION"}, status: 500, code: "UNKNOWN_EXCEPTION"},
-		"500 for a stream":        {fault: sandbox.Fault{Kind: sandbox.SystemError500}, stream: true, status: 500},
-		"a stream's first event":  {fault: sandbox.Fault{Kind: sandbox.SystemErrorFirst}, stream: true, status: 200},
-		"after content":           {fault: sandbox.Fault{Kind: sandbox.SystemErrorMidstream, AfterEvents: 3}, stream: true, status: 200},
-		"after content, v2":       {fault: sandbox.Fault{Kind: sandbox.SystemErrorMidstream, AfterEvents: 3, Shape: sandbox.ShapeGateway}, stream: true, status: 200},
-		"agent":                   {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.SystemErrorMidstream, AfterEvents: 3}, status: 200},
-		"agent, for a stream":     {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.SystemErrorMidstream, AfterEvents: 3}, stream: true, status: 200},
-		"agent, in place of it":   {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.SystemError500}, stream: true, status: 500},
+		"500":                    {fault: sandbox.Fault{Kind: sandbox.SystemError500}, status: 500},
+		"in a 200":               {fault: sandbox.Fault{Kind: sandbox.SystemError200}, status: 200},
+		"OpenAI's shape":         {fault: sandbox.Fault{Kind: sandbox.SystemError200, Shape: sandbox.ShapeOpenAI}, status: 200},
+		"Antom's shape":          {fault: sandbox.Fault{Kind: sandbox.SystemError200, Shape: sandbox.ShapeGlobal}, status: 200},
+		"v2's shape":             {fault: sandbox.Fault{Kind: sandbox.SystemError200, Shape: sandbox.ShapeGateway}, status: 200},
+		"another name":           {fault: sandbox.Fault{Kind: sandbox.SystemError500, Code: "UNKNOWN_EXCEPTION"}, status: 500, code: "UNKNOWN_EXCEPTION"},
+		"500 for a stream":       {fault: sandbox.Fault{Kind: sandbox.SystemError500}, stream: true, status: 500},
+		"a stream's first event": {fault: sandbox.Fault{Kind: sandbox.SystemErrorFirst}, stream: true, status: 200},
+		"after content":          {fault: sandbox.Fault{Kind: sandbox.SystemErrorMidstream, AfterEvents: 3}, stream: true, status: 200},
+		"after content, v2":      {fault: sandbox.Fault{Kind: sandbox.SystemErrorMidstream, AfterEvents: 3, Shape: sandbox.ShapeGateway}, stream: true, status: 200},
+		"agent":                  {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.SystemErrorMidstream, AfterEvents: 3}, status: 200},
+		"agent, for a stream":    {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.SystemErrorMidstream, AfterEvents: 3}, stream: true, status: 200},
+		"agent, in place of it":  {format: sandbox.NextBuilder, fault: sandbox.Fault{Kind: sandbox.SystemError500}, stream: true, status: 500},
+		"a wrapped request": {fault: sandbox.Fault{Kind: sandbox.SystemError500}, status: 500,
+			around: &upstream.RequestFields{Fields: map[string]string{"app_id": "{client_id}", "note": "{nonce}"}}},
+		"a wrapped request, for a stream": {fault: sandbox.Fault{Kind: sandbox.SystemErrorMidstream, AfterEvents: 3}, stream: true, status: 200,
+			around: &upstream.RequestFields{Fields: map[string]string{"app_id": "{client_id}", "note": "{nonce}"}}},
 		"nothing of another kind": {fault: sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 503, Code: "BUSY"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +113,10 @@ func TestEvidenceOfEverySystemError(t *testing.T) {
 			if test.format == "" {
 				test.format = sandbox.OpenAI
 			}
-			l := newLadder(t, []sandbox.Format{test.format, sandbox.OpenAI}, func(g *alipayai.Gateway) { g.Evidence = w })
+			l := newLadder(t, []sandbox.Format{test.format, sandbox.OpenAI}, func(g *alipayai.Gateway) {
+				g.Evidence = w
+				g.Providers[0].RequestFields = test.around
+			})
 			test.fault.Times = 1
 			l.upstreams[0].set(t, test.fault)
 			body := chatBody("[[events:9]] a payload with 13812345678 in it")

@@ -214,7 +214,6 @@ func (g *group) seal() (upstream.Sealed, *failure.Failure) {
 		if f := g.compose(); f != nil {
 			return upstream.Sealed{}, f
 		}
-		pc.sentBody = g.body
 	}
 	return upstream.Sealed{ID: pc.idempotencyID, Stream: pc.Request.Stream, Header: pc.Header, Body: g.body, Deadline: pc.deadline()}, nil
 }
@@ -362,7 +361,7 @@ func (c *call) take(m *member) (a *Answer, f *failure.Failure, alone string) {
 	g, pc := m.group, m.group.call
 	c.outcome.Attempts += pc.outcome.Attempts - g.attempts
 	c.filter, c.sent, c.hiding = pc.filter, append(c.sent, pc.sent...), nil
-	c.unsupported, c.sentBody, c.lost = pc.unsupported, pc.sentBody, m.lost
+	c.unsupported, c.lost = pc.unsupported, m.lost
 	c.mayHaveExecuted = c.mayHaveExecuted || pc.mayHaveExecuted || m.f == nil && m.alone != ""
 	if g.sealed != nil {
 		c.outcome.Pack = pc.outcome.RequestID

@@ -48,6 +48,38 @@ type Answer struct {
 
 	// The unit of `retry_after`, `s` or `ms`. Default: `s`
 	RetryAfterUnit string `json:"retry_after_unit,omitempty"`
+
+	// How streams read. Default: as server-sent events of OpenAI's chunks, up to `[DONE]`.
+	Stream *AnswerStream `json:"stream,omitempty"`
+}
+
+// AnswerStream says how an upstream's streams read, where that is not as
+// server-sent events of OpenAI's chunks, up to `[DONE]`. What is around each chunk is
+// what `inside` of Answer says.
+type AnswerStream struct {
+	// What a stream is made of: `sse`, server-sent events, or `json`, JSON values that
+	// follow each other, as one on each line. Default: `sse`
+	Form string `json:"form,omitempty"`
+
+	// The member that names an event. Default: its field `event`.
+	Name string `json:"name,omitempty"`
+
+	// The names of events that hold the answer; others are passed over. Default: all
+	// events hold it.
+	Events []string `json:"events,omitempty"`
+
+	// The names of events that report a failure. `error` always does. Default: none.
+	Errors []string `json:"errors,omitempty"`
+
+	// The data, or the names, of events that end the stream. `[DONE]` always does.
+	// Default: none.
+	End []string `json:"end,omitempty"`
+
+	// The member that tells the last event, of which the answer is read first. Default: none.
+	Last string `json:"last,omitempty"`
+
+	// The values of `last` in the last event. Required with `last`.
+	LastValues []string `json:"last_values,omitempty"`
 }
 
 // TokenAnswer says where a token endpoint's answers have what is read of them,
@@ -90,19 +122,53 @@ type TokenAnswer struct {
 //		message     <paths...>
 //		request_id  <paths...>
 //		retry_after <path> [s|ms]
+//		stream {
+//			form   sse|json
+//			name   <path>
+//			events <names...>
+//			errors <names...>
+//			end    <words...>
+//			last   <path> <values...>
+//		}
 //	}
-func (p *Provider) unmarshalAnswer(d *caddyfile.Dispenser) error {
+func (p *Provider) unmarshalAnswer(d *caddyfile.Dispenser) error { return readAnswer(&p.Answer)(d) }
+
+// readAnswer reads the option answer of a provider, or of a simulated app.
+func readAnswer(to **Answer) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		if err := args(d); err != nil {
+			return err
+		}
+		*to = new(Answer)
+		return (*to).unmarshal(d)
+	}
+}
+
+func (a *Answer) unmarshal(d *caddyfile.Dispenser) error {
+	return block(d, "answer",
+		option{form: "inside <path>, such as inside data.response", read: text(&a.Inside)},
+		option{form: "success <path> <values...>, such as success code 10000", read: pathAndValues(&a.Success, &a.SuccessValues)},
+		option{form: "code <paths...>, such as code sub_code code", read: list(&a.Code)},
+		option{form: "message <paths...>", read: list(&a.Message)},
+		option{form: "request_id <paths...>", read: list(&a.RequestID)},
+		option{form: "retry_after <path> [s|ms]", read: pathAndUnit(&a.RetryAfter, &a.RetryAfterUnit)},
+		option{form: "stream { ... }", read: a.unmarshalStream},
+	)
+}
+
+func (a *Answer) unmarshalStream(d *caddyfile.Dispenser) error {
 	if err := args(d); err != nil {
 		return err
 	}
-	p.Answer = new(Answer)
-	return block(d, "answer",
-		option{form: "inside <path>, such as inside data.response", read: text(&p.Answer.Inside)},
-		option{form: "success <path> <values...>, such as success code 10000", read: pathAndValues(&p.Answer.Success, &p.Answer.SuccessValues)},
-		option{form: "code <paths...>, such as code sub_code code", read: list(&p.Answer.Code)},
-		option{form: "message <paths...>", read: list(&p.Answer.Message)},
-		option{form: "request_id <paths...>", read: list(&p.Answer.RequestID)},
-		option{form: "retry_after <path> [s|ms]", read: pathAndUnit(&p.Answer.RetryAfter, &p.Answer.RetryAfterUnit)},
+	s := new(AnswerStream)
+	a.Stream = s
+	return block(d, "stream",
+		option{form: "form sse|json", read: text(&s.Form)},
+		option{form: "name <path>, such as name type", read: text(&s.Name)},
+		option{form: "events <names...>, such as events message delta", read: list(&s.Events)},
+		option{form: "errors <names...>", read: list(&s.Errors)},
+		option{form: "end <words...>, such as end [END] finish", read: list(&s.End)},
+		option{form: "last <path> <values...>, such as last is_end true", read: pathAndValues(&s.Last, &s.LastValues)},
 	)
 }
 
@@ -159,6 +225,14 @@ func (a *Answer) fields() (*wire.AnswerFields, error) {
 	fields := &wire.AnswerFields{
 		Inside: a.Inside, Success: a.Success, SuccessValues: a.SuccessValues,
 		Code: a.Code, Message: a.Message, RequestID: a.RequestID, RetryAfter: a.RetryAfter,
+	}
+	if s := a.Stream; s != nil {
+		if !slices.Contains([]string{"", "sse", "json"}, s.Form) {
+			return nil, fmt.Errorf("answer: stream: form %q is unknown; use sse or json", s.Form)
+		}
+		fields.Stream = &wire.StreamFields{
+			Values: s.Form == "json", Name: s.Name, Events: s.Events, Errors: s.Errors, End: s.End, Last: s.Last, LastValues: s.LastValues,
+		}
 	}
 	switch {
 	case a.RetryAfterUnit != "" && a.RetryAfter == "":

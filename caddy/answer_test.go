@@ -26,6 +26,9 @@ func TestAnswerOptionsRefused(t *testing.T) {
 	}{
 		"a path":                   {answer("inside a..b"), []string{`answer: inside "a..b" has an empty name`, "data.code"}},
 		"a unit":                   {answer("retry_after wait minutes"), []string{"answer: retry_after", "use s or ms"}},
+		"a stream's path":          {answer("stream {\nname a..b\n}"), []string{`answer: stream: name "a..b" has an empty name`, "data.event"}},
+		"a stream's form":          {answer("stream {\nform xml\n}"), []string{`answer: stream: form "xml" is unknown`, "sse or json"}},
+		"names of JSON values":     {answer("stream {\nform json\nevents delta\n}"), []string{"answer: stream: events are chosen by names", "name <path>"}},
 		"another format":           {provider("profile anthropic", "api_key {env.TEST_SECRET}", "answer {\ninside data\n}"), []string{"answer goes with OpenAI's format", "anthropic"}},
 		"a path of a token":        {tokenAnswer("access_token .token"), []string{`token answer: access_token ".token" has an empty name`}},
 		"a unit of a token":        {tokenAnswer("expires ttl hours"), []string{"token answer: expires", "s, ms, date, unix or unix_ms"}},

@@ -19,6 +19,8 @@ import (
 // checkRig is a simulated API behind TLS, and a configuration of it.
 type checkRig struct {
 	t     *testing.T
+	token string // the path of the token endpoint
+	http  string // the option versions of the transport before the check; empty for none
 	api   *sandbox.Server
 	file  string
 	base  string
@@ -41,15 +43,19 @@ func newCheckRig(t *testing.T, config sandbox.Config) *checkRig {
 	if err := os.WriteFile(trust, certificate, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return &checkRig{t: t, api: api, file: filepath.Join(dir, "Caddyfile"), base: server.URL, trust: trust}
+	return &checkRig{t: t, token: "/oauth2/token", api: api, file: filepath.Join(dir, "Caddyfile"), base: server.URL, trust: trust}
 }
 
 // write writes the configuration, with these options of the provider. Those that a
 // report gives stand in it as they are given, but where a block is there already.
 func (g *checkRig) write(options ...string) {
 	g.t.Helper()
+	transport := fmt.Sprintf("tls_trust_pool file %s\n", g.trust)
+	if g.http != "" && !strings.Contains(strings.Join(options, "\n"), "\tversions ") {
+		transport += "versions " + g.http + "\n"
+	}
 	blocks := map[string]string{
-		"transport http {":       fmt.Sprintf("tls_trust_pool file %s\n", g.trust),
+		"transport http {":       transport,
 		"token <url> <secret> {": "",
 	}
 	var others strings.Builder
@@ -62,7 +68,7 @@ func (g *checkRig) write(options ...string) {
 		others.WriteString(option + "\n")
 	}
 	for first, inside := range blocks {
-		first = strings.Replace(first, "<url> <secret>", g.base+"/oauth2/token {env.TEST_CHECK_OAUTH}", 1)
+		first = strings.Replace(first, "<url> <secret>", g.base+g.token+" {env.TEST_CHECK_OAUTH}", 1)
 		others.WriteString(first + "\n" + inside + "}\n")
 	}
 	text := fmt.Sprintf("{\nadmin off\nalipayai {\nprovider alipay {\nprofile alipay\nenvironment sandbox\nbase_url %s\nclient_id %s\nkey 1 {env.TEST_CHECK_KEY}\n%s}\n}\n}\n",
@@ -123,6 +129,23 @@ const (
 }`
 )
 
+// signedWith is the profile's own layout as a block, with one thing of it replaced, and a further option.
+func signedWith(from, to, option string) string {
+	block := `signature {
+	content "{method} {uri}\n{client_id}.{time_ms}.{body}"
+	header Client-Id "{client_id}"
+	header Request-Time "{time_ms}"
+	header Signature "algorithm=HMAC-SHA256,keyVersion={key_version},signature={base64_escaped}"
+}`
+	if from != "" {
+		block = strings.ReplaceAll(block, from, to)
+	}
+	if option != "" {
+		block = strings.TrimSuffix(block, "}") + "\t" + option + "\n}"
+	}
+	return block
+}
+
 // Of an API that departs in one way, the check finds the option that says so and no other; with that option in the
 // configuration, as it is printed, all is well.
 func TestCheckFindsTheOption(t *testing.T) {
@@ -150,6 +173,24 @@ func TestCheckFindsTheOption(t *testing.T) {
 				"token <url> <secret> {\n\tauth json\n}", tokenAnswer, "token <url> <secret> {\n\theader X-Access-Token\n}", signedHex,
 				strings.Replace(errorNames, "answer {\n", "answer {\n\tinside response\n\tsuccess code A00000\n", 1),
 			}},
+		"sha512": {[]sandbox.Variant{sandbox.VariantSHA512}, true, []string{signedWith("", "", "hash sha512")}},
+		"zone":   {[]sandbox.Variant{sandbox.VariantZone}, true, []string{signedWith("{time_ms}", "{time_local}", "zone +08:00")}},
+		"digest": {[]sandbox.Variant{sandbox.VariantDigest}, true, []string{signedWith("{body}", "{body_sha256_base64}", "")}},
+		"base": {[]sandbox.Variant{sandbox.VariantBase}, false, []string{
+			"path chat /gateway/v1/chat/completions\npath embeddings /gateway/v1/embeddings\npath models /gateway/v1/models"}},
+		"http2":        {[]sandbox.Variant{sandbox.VariantHTTP2}, false, []string{"transport http {\n\tversions 2\n}"}},
+		"header case":  {[]sandbox.Variant{sandbox.VariantHeaderCase}, true, []string{"transport http {\n\tversions 1.1\n}"}},
+		"wrapped":      {[]sandbox.Variant{sandbox.VariantWrapped}, false, []string{"request {\n\tinside biz_content string\n}"}},
+		"lines":        {[]sandbox.Variant{sandbox.VariantLines}, false, []string{"answer {\n\tstream {\n\t\tform json\n\t\tlast is_end true\n\t}\n}"}},
+		"named events": {[]sandbox.Variant{sandbox.VariantNamedEvents}, false, []string{"answer {\n\tstream {\n\t\tname type\n\t\tevents delta\n\t\tend end\n\t}\n}"}},
+		"a base, in China's time, wrapped, and streams of lines": {
+			[]sandbox.Variant{sandbox.VariantBase, sandbox.VariantZone, sandbox.VariantWrapped, sandbox.VariantLines, sandbox.VariantTokenJSON}, true,
+			[]string{
+				"token <url> <secret> {\n\tauth json\n}", signedWith("{time_ms}", "{time_local}", "zone +08:00"),
+				"path chat /gateway/v1/chat/completions\npath embeddings /gateway/v1/embeddings\npath models /gateway/v1/models",
+				"request {\n\tinside biz_content string\n}", "answer {\n\tstream {\n\t\tform json\n\t\tlast is_end true\n\t}\n}",
+			},
+		},
 		"http1":        {[]sandbox.Variant{sandbox.VariantHTTP1}, false, []string{"transport http {\n\tversions 1.1\n}"}},
 		"token header": {[]sandbox.Variant{sandbox.VariantTokenHeader}, false, []string{"token <url> <secret> {\n\theader X-Access-Token\n}"}},
 		"skew":         {[]sandbox.Variant{sandbox.VariantSkew}, false, nil},
@@ -177,10 +218,21 @@ func TestCheckFindsTheOption(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			g := newCheckRig(t, sandbox.Config{Variants: tc.variants})
+			if slices.Contains(tc.variants, sandbox.VariantBase) {
+				g.token = "/gateway/oauth2/token"
+			}
+			if slices.Contains(tc.variants, sandbox.VariantHTTP2) {
+				g.http = "1.1"
+			}
 			g.write()
 			var flags []string
 			if tc.probe {
 				flags = []string{"--probe-signature"}
+			}
+			if slices.ContainsFunc(tc.variants, func(v sandbox.Variant) bool {
+				return v == sandbox.VariantWrapped || v == sandbox.VariantLines || v == sandbox.VariantNamedEvents
+			}) {
+				flags = append(flags, "--chat") // nothing else shows it
 			}
 			report, output, failed := g.check(flags...)
 			if got := report.Options(); !slices.Equal(got, tc.want) {

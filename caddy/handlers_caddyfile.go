@@ -70,6 +70,9 @@ func parseSandbox(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			api_key       <key>
 //			public_key    <key>
 //			signature     { ... }
+//			request       { ... }
+//			answer        { ... }
+//			token_sign
 //		}
 //		token_life            <duration>
 //		rotate_refresh_tokens
@@ -125,6 +128,9 @@ func (h *SandboxHandler) unmarshalApp(d *caddyfile.Dispenser) error {
 		option{form: "api_key <key>", read: text(&app.APIKey)},
 		option{form: "public_key <key>", read: text(&app.PublicKey)},
 		option{form: "signature { ... }", read: readSignature(&app.Signature)},
+		option{form: "request { ... }", read: readRequest(&app.Request)},
+		option{form: "answer { ... }", read: readAnswer(&app.Answer)},
+		option{form: "token_sign", read: enable(&app.TokenSign)},
 	)
 	if h.Apps == nil {
 		h.Apps = make(map[string]SandboxApp)

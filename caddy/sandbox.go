@@ -63,7 +63,8 @@ type SandboxHandler struct {
 	// The ways in which the API departs from what the profile `alipay` takes it to
 	// be, for trying out the options that say so: `layout`, `hex`, `seconds`,
 	// `token_json`, `token_post`, `token_header`, `paths`, `errors`, `http1`,
-	// `skew`, `envelope`, `error_names` and `token_answer`. Only format `openai` has them. Default: none.
+	// `skew`, `envelope`, `error_names`, `token_answer`, `wrapped`, `lines`, `named_events`,
+	// `base`, `http2`, `header_case`, `zone`, `sha512` and `digest`. Only format `openai` has them. Default: none.
 	Variants []string `json:"variants,omitempty"`
 
 	// The version of the API, `1` or `2`, which makes a mistake as updates of models do: where
@@ -106,6 +107,19 @@ type SandboxApp struct {
 	// API: as in a provider, with the app's `keys`. `tolerance` bounds the time of
 	// requests here; its default is `5m`. For format `openai`. Default: the API's own.
 	Signature *Signature `json:"signature,omitempty"`
+
+	// What is around the app's requests, as in a provider: they must have all of it and
+	// nothing else, times within five minutes, and a nonce only once. For format
+	// `openai`. Default: nothing.
+	Request *Request `json:"request,omitempty"`
+
+	// How its answers look, as a provider would have to say it: of lists, the first is
+	// written. For format `openai`. Default: the API's own.
+	Answer *Answer `json:"answer,omitempty"`
+
+	// Whether requests for tokens must be signed as the others are; the client secret
+	// is not wanted then. For format `openai`. Default: false
+	TokenSign bool `json:"token_sign,omitempty"`
 
 	// The RSA public key that verifies the app's signatures, as PEM or as the
 	// base64 between its lines. Required for format `nextbuilder`.
@@ -152,7 +166,7 @@ func (h *SandboxHandler) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("app %s: %w", id, err)
 		}
 		identity = append(identity, fmt.Sprint(built))
-		if built.Contract, err = h.Apps[id].contract(built); err != nil {
+		if err := h.Apps[id].agree(&built); err != nil {
 			return fmt.Errorf("app %s: %w", id, err)
 		}
 		config.Apps = append(config.Apps, built)

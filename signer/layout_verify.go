@@ -74,38 +74,38 @@ func (d *direction) open(v *values, h http.Header) error {
 		if err != nil {
 			return err
 		}
-		if err := f.split(text, v.read); err != nil {
+		if err := f.value.split("header ", f.name, text, v.read); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// split takes the field's text apart, and gives each part that is a placeholder's to take.
-func (f layoutField) split(text string, take func(part, string) error) error {
-	for i, p := range f.value {
+// split takes text apart, and gives each part that is a placeholder's to take. kind and name say in errors what text is.
+func (t template) split(kind, name, text string, take func(part, string) error) error {
+	for i, p := range t {
 		if p.kind == partText {
 			rest, ok := strings.CutPrefix(text, p.text)
 			if !ok {
-				return fmt.Errorf("%w: header %s is not like %s", ErrMalformed, f.name, f.value)
+				return fmt.Errorf("%w: %s%s is not like %s", ErrMalformed, kind, name, t)
 			}
 			text = rest
 			continue
 		}
-		size := f.value.sizeAt(i, text)
+		size := t.sizeAt(i, text)
 		if size <= 0 || size > len(text) {
-			return fmt.Errorf("%w: header %s is not like %s", ErrMalformed, f.name, f.value)
+			return fmt.Errorf("%w: %s%s is not like %s", ErrMalformed, kind, name, t)
 		}
 		if err := take(p, text[:size]); err != nil {
 			if errors.Is(err, ErrWrongIdentity) {
-				return fmt.Errorf("%w: header %s", err, f.name)
+				return fmt.Errorf("%w: %s%s", err, kind, name)
 			}
-			return fmt.Errorf("%w: header %s: %v %w", ErrMalformed, f.name, p, err)
+			return fmt.Errorf("%w: %s%s: %v %w", ErrMalformed, kind, name, p, err)
 		}
 		text = text[size:]
 	}
 	if text != "" {
-		return fmt.Errorf("%w: header %s is not like %s", ErrMalformed, f.name, f.value)
+		return fmt.Errorf("%w: %s%s is not like %s", ErrMalformed, kind, name, t)
 	}
 	return nil
 }
@@ -151,7 +151,7 @@ func (d *direction) readMAC(h http.Header) (mac []byte, text string) {
 		return nil, ""
 	}
 	var v values
-	if f.split(value, func(p part, s string) error {
+	if f.value.split("header ", f.name, value, func(p part, s string) error {
 		if !p.kind.isMAC() {
 			return nil
 		}

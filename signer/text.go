@@ -1,5 +1,11 @@
 package signer
 
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
 // Text is a template of what a message says besides its signature, such as a field of its body.
 type Text struct {
 	parts template
@@ -30,4 +36,23 @@ func (t Text) Append(b []byte, m Message, clientID string) []byte {
 		b = v.append(b, &t.parts[i])
 	}
 	return b
+}
+
+// Read checks what stands in a received message where t has been appended: its own words, clientID, the header fields of m,
+// and a time that is not further from m's than within. It gives the nonce, empty where t has none. Errors name what differs.
+func (t Text) Read(text string, m Message, clientID string, within time.Duration) (nonce string, err error) {
+	v := values{m: &m, clientID: clientID, zone: t.forms.zone}
+	err = t.parts.split("", "the text", text, func(p part, s string) error {
+		if p.kind == partHeader && s != m.Header.Get(p.text) {
+			return errors.New("is not that field's value")
+		}
+		return v.read(p, s)
+	})
+	if err != nil {
+		return "", err
+	}
+	if v.ms != 0 && m.Time.Sub(time.UnixMilli(v.ms)).Abs() > within {
+		return "", fmt.Errorf("%w: its time is more than %v away", ErrMalformed, within)
+	}
+	return v.nonce, nil
 }

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,13 +44,50 @@ func (c *check) chat(models *exchange) Step {
 		s.Sent = fmt.Sprintf("model %s, a prompt of %d characters, max_tokens %d, streamed", ask.UpstreamModel, len(prompt), maxTokens)
 		var encoded wire.Encoded
 		if encoded, err = c.provider.Format.EncodeRequest(ask); err == nil {
-			x := c.ask(c.provider, &request{endpoint: upstream.EndpointChat, body: encoded.Body, stream: true})
+			x := c.searchChat(&request{endpoint: upstream.EndpointChat, body: encoded.Body, stream: true})
+			s.Options = c.optionsOf(stepChat)
 			c.judgeChat(&s, x)
 			return s
 		}
 	}
 	s.Status, s.Advice = Fail, "the chat cannot be put into the provider's form: "+err.Error()
 	return s
+}
+
+// maxChats is how many chats a check asks for at most. Those that are refused cost nothing, and one that is answered is the last.
+const maxChats = 8
+
+// searchChat asks for a chat, also with what may have to be around it. How its stream reads is found in what has come of it.
+func (c *check) searchChat(r *request) *exchange {
+	x := c.ask(c.provider, r)
+	for i, o := range requestOptions(x) {
+		if x.answer == nil || x.verdict != refused || c.provider.RequestFields != nil || i+1 >= maxChats {
+			break
+		}
+		p := c.try(o)
+		if p == nil {
+			continue
+		}
+		if after := c.ask(p, r); after.verdict == good {
+			c.keep(o, p)
+			x = after
+		}
+	}
+	if x.verdict != good || x.stream.ended || x.stream.reason == "" {
+		return x
+	}
+	fields, read, ok := streamNames(c.provider, x)
+	if !ok {
+		return x
+	}
+	o := answerOption(fields)
+	o.step = stepChat
+	if p := c.try(o); p != nil {
+		c.keep(o, p)
+		read.first = x.stream.first
+		x.stream = read
+	}
+	return x
 }
 
 // model is the client's name of the model to ask; empty where none is known.
@@ -111,47 +149,56 @@ type streamed struct {
 	reason string
 }
 
-// readStream reads a stream to its end.
+// readStream reads a stream to its end, and keeps what has come of it.
 func (c *check) readStream(p *upstream.Provider, sent *upstream.Exchange, x *exchange) {
 	sent.AwaitContent()
-	events := wire.NewEventReader(io.LimitReader(sent.Response.Body, maxAnswer), maxEvent)
+	var come bytes.Buffer
+	body := io.TeeReader(io.LimitReader(sent.Response.Body, maxAnswer), &come)
+	x.stream = readEvents(p.AnswerForm, p.Format, body, func() { sent.Watch.Arm(p.StreamTimeout, failure.ErrNoEvent) }, func() time.Duration {
+		return c.options.Now().Sub(x.sentAt)
+	})
+	if !x.stream.ended && x.stream.reason != "" {
+		_, _ = io.Copy(io.Discard, body) // how it ends says how it reads
+	}
+	x.body = come.Bytes()
+}
+
+// readEvents reads a stream to its end. came is called for each event, and since says when it came.
+func readEvents(form *wire.AnswerForm, format wire.Format, from io.Reader, came func(), since func() time.Duration) (s streamed) {
+	events := wire.NewEventReader(from, maxEvent)
 	defer events.Release()
-	ask, _ := c.askOf("") // a decoder needs its ids alone
-	decoder := p.Format.DecodeStream(ask)
+	if form.Values() && events.Begins() == wire.BeginsJSON {
+		events.ReadValues()
+	}
+	decoder := form.Decoder(format.DecodeStream(wire.Ask{ID: "check", Tenant: tenant}))
 	for {
 		event, err := events.Next()
 		if err != nil {
-			x.stream.reason = "it ended without saying so"
+			s.reason = "it ended without saying so"
 			if !errors.Is(err, io.EOF) {
-				x.stream.reason = failure.ReasonOf(err).Error()
+				s.reason = failure.ReasonOf(err).Error()
 			}
-			return
+			return s
 		}
-		sent.Watch.Arm(p.StreamTimeout, failure.ErrNoEvent)
-		event, reported, err := p.AnswerForm.OpenEvent(event)
-		var chunk wire.Chunk
-		if err == nil && reported == nil {
-			_, chunk, err = decoder.Decode(nil, event)
-		} else {
-			chunk.Failure = reported
-		}
+		came()
+		_, chunk, err := decoder.Decode(nil, event)
 		switch {
 		case err != nil:
-			x.stream.reason = "an event is not in the format " + p.Format.Name()
-			return
+			s.reason = "an event is not in the format " + format.Name()
+			return s
 		case chunk.Failure != nil:
-			x.stream.reason = "the failure " + chunk.Failure.Code + ": " + chunk.Failure.Message
-			return
+			s.reason = "the failure " + chunk.Failure.Code + ": " + chunk.Failure.Message
+			return s
 		}
 		if len(event.Data) > 0 {
-			x.stream.events++
+			s.events++
 		}
-		if chunk.Content && x.stream.first == 0 {
-			x.stream.first = c.options.Now().Sub(x.sentAt)
+		if chunk.Content && s.first == 0 {
+			s.first = since()
 		}
 		if chunk.Done {
-			x.stream.ended = true
-			return
+			s.ended = true
+			return s
 		}
 	}
 }

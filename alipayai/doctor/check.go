@@ -12,7 +12,7 @@ import (
 
 // MaxRequests is how many requests one check sends at most, to the upstream and
 // to its token endpoint together.
-const MaxRequests = 32
+const MaxRequests = 40
 
 // Options say what a check may do. The zero value asks for a token and for the
 // models, with the configuration as it is.

@@ -106,9 +106,9 @@ func (c *check) connection(x *exchange) Step {
 	s.Received += ", " + x.answer.Proto
 	switch {
 	case len(s.Options) > 0:
-		s.Advice = "the upstream takes HTTP/1.1 only"
+		s.Advice = "the upstream takes requests by this version of HTTP only"
 	case x.verdict == version:
-		s.Status, s.Advice, s.Suspects = Fail, "the upstream takes another HTTP version", texts(versionOptions)
+		s.Status, s.Advice, s.Suspects = Fail, "the upstream takes another HTTP version", texts(versionOptions(x))
 	case x.verdict == redirected:
 		s.Status, s.Advice = Fail, "it answers with a redirect, which is not followed: set base_url to where it is"
 		if to, err := x.answer.Location(); err == nil {

@@ -185,7 +185,7 @@ func TestReportText(t *testing.T) {
 		}
 	}
 	// An option has its own lines, however long they are: it is copied from there.
-	option := layoutOption(newProvider(t, sim.url, nil), layoutContents[1], layoutTimes[0], layoutSignatures[0]).text
+	option := layoutOption(newProvider(t, sim.url, nil), layout{content: layoutContents[1], at: layoutTimes[0], signature: layoutSignatures[0]}).text
 	text.Reset()
 	if err := (&Report{Steps: []Step{{Name: stepSignature, Options: []string{option}}}}).WriteText(&text); err != nil {
 		t.Fatal(err)
@@ -302,6 +302,8 @@ func layoutProvider(t *testing.T, base string, patch string) (*upstream.Provider
 		Signature struct {
 			Content string            `json:"content"`
 			Headers map[string]string `json:"headers"`
+			Zone    string            `json:"zone"`
+			Hash    string            `json:"hash"`
 		} `json:"signature"`
 	}
 	if err := json.Unmarshal([]byte(patch), &changed); err != nil {
@@ -319,7 +321,7 @@ func layoutProvider(t *testing.T, base string, patch string) (*upstream.Provider
 	if err != nil {
 		return nil, err
 	}
-	layout, err := signer.NewLayout(signer.LayoutConfig{ClientID: sandbox.DemoClientID, Keys: keys, Content: changed.Signature.Content, Fields: fields})
+	layout, err := signer.NewLayout(signer.LayoutConfig{ClientID: sandbox.DemoClientID, Keys: keys, Content: changed.Signature.Content, Fields: fields, Zone: changed.Signature.Zone, Hash: changed.Signature.Hash})
 	if err != nil {
 		return nil, err
 	}
@@ -331,7 +333,7 @@ func TestLayoutsCanBeConfigured(t *testing.T) {
 	seen := make(map[string]bool)
 	p := newProvider(t, "http://127.0.0.1:1", nil)
 	options := layoutOptions(p, layoutTimes)
-	if want := len(layoutContents)*len(layoutTimes)*len(layoutSignatures) - 1; len(options) != want || want+6 > MaxRequests {
+	if want := len(layoutContents)*len(layoutTimes)*len(layoutSignatures) - 1 + len(layoutOthers); len(options) != want || want+6 > MaxRequests {
 		t.Errorf("%d layouts, want %d, which a check can try", len(options), want)
 	}
 	for _, o := range options {
@@ -345,7 +347,7 @@ func TestLayoutsCanBeConfigured(t *testing.T) {
 		}
 		seen[o.text] = true
 		// One that is asked for the time in seconds has the weakness of it.
-		if warnings := changed.Scheme.(*signer.Layout).Warnings(); (len(warnings) > 0) != strings.Contains(o.text, "{time_s}") {
+		if warnings := changed.Scheme.(*signer.Layout).Warnings(); (len(warnings) > 0) != (strings.Contains(o.text, "{time_s}") || strings.Contains(o.text, "zone")) {
 			t.Errorf("%s\nwarns of %q", o.text, warnings)
 		}
 		if more := layoutOptions(changed, layoutTimes); more != nil {

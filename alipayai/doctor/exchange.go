@@ -91,7 +91,7 @@ func (c *check) ask(p *upstream.Provider, r *request) *exchange {
 	defer sent.End()
 	x.gotAt, x.answer = c.options.Now(), sent.Response
 	defer func() { _ = sent.Response.Body.Close() }()
-	if r.stream && upstream.IsEventStream(x.answer.Header) {
+	if r.stream && x.answer.StatusCode == http.StatusOK && (upstream.IsEventStream(x.answer.Header) || p.AnswerForm.Values()) {
 		x.verdict = good
 		c.readStream(p, sent, x)
 		return x
@@ -104,6 +104,9 @@ func (c *check) ask(p *upstream.Provider, r *request) *exchange {
 	x.body = body
 	x.unverified = sent.Verify(body)
 	x.read(p)
+	if first := bytes.TrimSpace(body); r.stream && x.verdict == notJSON && bytes.HasPrefix(first, []byte("{")) {
+		x.verdict, x.stream.reason = good, "it is of JSON values, and not of events"
+	}
 	return x
 }
 

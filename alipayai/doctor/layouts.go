@@ -27,6 +27,31 @@ var (
 	}
 )
 
+// layout is one that is tried: its zone and hash are empty for the usual ones.
+type layout struct {
+	content, at string
+	signature   [2]string
+	zone, hash  string
+}
+
+// layoutOthers are layouts that differ from the profile's in one thing further: the time is that of day in China, the body is
+// signed by its digest, or the hash is another one.
+var layoutOthers = func() (others []layout) {
+	usual := layout{content: layoutContents[0], at: layoutTimes[0], signature: layoutSignatures[0]}
+	for _, at := range []string{"{time_local}", "{time_digits}", "{time_iso}"} {
+		other := usual
+		other.at, other.zone = at, "+08:00"
+		others = append(others, other)
+	}
+	for _, digest := range []string{"{body_sha256}", "{body_sha256_base64}"} {
+		other := usual
+		other.content = strings.Replace(usual.content, "{body}", digest, 1)
+		others = append(others, other)
+	}
+	usual.hash = "sha512"
+	return append(others, usual)
+}()
+
 // layoutOptions are the layouts, with the time as one of times, that p's upstream may
 // want instead of the profile's, those that differ in one thing first. One that the
 // configuration declares is from a contract, and is not replaced by a guess.
@@ -42,8 +67,13 @@ func layoutOptions(p *upstream.Provider, times []string) []option {
 				if at != layoutTimes[0] {
 					distance++
 				}
-				byDistance[distance] = append(byDistance[distance], layoutOption(p, content, at, signature))
+				byDistance[distance] = append(byDistance[distance], layoutOption(p, layout{content: content, at: at, signature: signature}))
 			}
+		}
+	}
+	for _, other := range layoutOthers {
+		if other.at != layoutTimes[0] || slices.Contains(times, other.at) {
+			byDistance[1] = append(byDistance[1], layoutOption(p, other))
 		}
 	}
 	return slices.Concat(byDistance[1:]...)
@@ -51,14 +81,22 @@ func layoutOptions(p *upstream.Provider, times []string) []option {
 
 // layoutOption is one layout, as a signature block. It does not say how answers are
 // signed, so that they cannot be required to be.
-func layoutOption(p *upstream.Provider, content, at string, signature [2]string) option {
-	content = strings.ReplaceAll(content, "{time}", at)
-	text := fmt.Sprintf("signature {\n\tcontent \"%s\"\n\theader Client-Id \"{client_id}\"\n\theader Request-Time \"%s\"\n\theader %s \"%s\"\n}",
-		content, at, signature[0], signature[1])
-	change := map[string]any{"signature": map[string]any{
+func layoutOption(p *upstream.Provider, l layout) option {
+	content := strings.ReplaceAll(l.content, "{time}", l.at)
+	text := fmt.Sprintf("signature {\n\tcontent \"%s\"\n\theader Client-Id \"{client_id}\"\n\theader Request-Time \"%s\"\n\theader %s \"%s\"\n",
+		content, l.at, l.signature[0], l.signature[1])
+	signature := map[string]any{
 		"content": content,
-		"headers": map[string]string{"Client-Id": "{client_id}", "Request-Time": at, signature[0]: signature[1]},
-	}}
+		"headers": map[string]string{"Client-Id": "{client_id}", "Request-Time": l.at, l.signature[0]: l.signature[1]},
+	}
+	for _, further := range [][2]string{{"zone", l.zone}, {"hash", l.hash}} {
+		if further[1] != "" {
+			text += "\t" + further[0] + " " + further[1] + "\n"
+			signature[further[0]] = further[1]
+		}
+	}
+	text += "}"
+	change := map[string]any{"signature": signature}
 	if p.Verify == upstream.VerifyRequire {
 		text += "\nverify_response if_present"
 		change["verify_response"] = upstream.VerifyIfPresent

@@ -27,6 +27,8 @@ type member struct {
 	// text is its value, where that is a string or a number.
 	text   string
 	number bool
+	// value is its value as JSON; of a string, the text.
+	value []byte
 	// models says that its value is an object with a list of models.
 	models bool
 }
@@ -60,6 +62,7 @@ func membersOf(body []byte) []member {
 				} else if _, err := strconv.ParseFloat(string(value), 64); err == nil {
 					m.text, m.number = string(value), true
 				}
+				m.value = value
 				m.models = len(modelsOf(value)) > 0
 				all = append(all, m)
 				paths, inner = append(paths, m.path), append(inner, value)
@@ -199,6 +202,10 @@ func answerOption(fields wire.AnswerFields) option {
 		}
 		say("retry_after", fields.RetryAfter, unit)
 		patch["retry_after"], patch["retry_after_unit"] = fields.RetryAfter, unit
+	}
+	if s := fields.Stream; s != nil {
+		text, inner := streamOption(s)
+		lines, patch["stream"] = append(lines, text), inner
 	}
 	return option{text: "answer {\n" + strings.Join(lines, "") + "}", patch: patchOf("answer", patch), step: stepModels, answers: true}
 }

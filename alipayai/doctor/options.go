@@ -3,8 +3,12 @@ package doctor
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
+	"path"
 	"slices"
+	"strings"
 
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
@@ -39,9 +43,6 @@ func (c *check) optionsOf(step string) []string {
 // The options by what they are for, the likeliest first. Each is one that APIs of
 // this kind are known to have.
 var (
-	versionOptions = []option{{
-		text: "transport http {\n\tversions 1.1\n}", patch: `{"transport":{"protocol":"http","versions":["1.1"]}}`, step: stepConnection,
-	}}
 	// tokenFormOptions: RFC 6749, section 2.3.1, has the client's credentials in HTTP
 	// Basic or in the form; many APIs take JSON alone.
 	tokenFormOptions = []option{
@@ -55,6 +56,55 @@ var (
 	}
 )
 
+// versionOption has requests go by this version of HTTP alone.
+func versionOption(name string) option {
+	return option{
+		text:  "transport http {\n\tversions " + name + "\n}",
+		patch: fmt.Sprintf(`{"transport":{"protocol":"http","versions":[%q]}}`, name), step: stepConnection,
+	}
+}
+
+// versionOptions are the other versions of HTTP than that of x.
+func versionOptions(x *exchange) []option {
+	switch {
+	case x.answer == nil || x.answer.ProtoMajor > 1:
+		return []option{versionOption("1.1")}
+	case x.answer.TLS != nil:
+		return []option{versionOption("2")}
+	}
+	return []option{versionOption("h2c")}
+}
+
+// namesAsWritten are for an upstream that looks for header fields by their names in upper and lower case, as HTTP/1.1 alone
+// has them: HTTP/2 has all names in lower case (RFC 9113, section 8.2).
+func namesAsWritten(x *exchange) []option {
+	if x.answer == nil || x.answer.ProtoMajor < 2 {
+		return nil
+	}
+	o := versionOption("1.1")
+	o.signs = true // it sends once more what was refused
+	return []option{o}
+}
+
+// requestOptions are what may have to be around a model call, those first that the refusal names.
+func requestOptions(x *exchange) []option {
+	var named, others []option
+	for _, name := range []string{"biz_content", "bizContent", "data", "request", "payload", "params", "input", "body"} {
+		for _, form := range []string{"string", "object"} {
+			o := option{
+				text:  "request {\n\tinside " + name + " " + form + "\n}",
+				patch: patchOf("request", map[string]string{"inside": name, "inside_form": form}), step: stepChat,
+			}
+			if strings.Contains(x.message, name) {
+				named = append(named, o)
+			} else {
+				others = append(others, o)
+			}
+		}
+	}
+	return append(named, others...)
+}
+
 // tokenOption is one of the option token's block.
 func tokenOption(name, value string) option {
 	return option{
@@ -63,13 +113,31 @@ func tokenOption(name, value string) option {
 	}
 }
 
+// grantOf is how p's tokens are had.
+func grantOf(p *upstream.Provider) (*token.Grant, bool) {
+	if p.Tokens == nil {
+		return nil, false
+	}
+	grant, ok := p.Tokens.Fetcher.(*token.Grant)
+	return grant, ok
+}
+
 // pathPrefixes are where APIs in OpenAI's form have their endpoints.
 var pathPrefixes = []string{"/api/v1", "/v1", "", "/openai/v1", "/api", "/compatible-mode/v1"}
 
 // pathOptions are other places for the provider's endpoints.
 func pathOptions(p *upstream.Provider) []option {
 	var options []option
-	for _, prefix := range pathPrefixes {
+	prefixes := pathPrefixes
+	if grant, ok := grantOf(p); ok {
+		if u, err := url.Parse(grant.URL); err == nil && u.Host == p.BaseURL.Host {
+			base := strings.TrimSuffix(path.Dir(path.Dir(u.Path)), "/") // of /base/oauth2/token
+			if base != "" && base != "." {
+				prefixes = slices.Concat([]string{base + "/v1", base}, prefixes)
+			}
+		}
+	}
+	for _, prefix := range prefixes {
 		paths := map[upstream.Endpoint]string{
 			upstream.EndpointChat:       prefix + "/chat/completions",
 			upstream.EndpointEmbeddings: prefix + "/embeddings",

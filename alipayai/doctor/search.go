@@ -8,23 +8,23 @@ import (
 )
 
 // candidates are the options that may be what the upstream wants.
-func (c *check) candidates(v verdict) []option {
+func (c *check) candidates(x *exchange, v verdict) []option {
 	switch v {
 	case version:
-		return versionOptions
+		return versionOptions(x)
 	case notFound, notJSON:
 		return pathOptions(c.provider)
 	case wrongTime:
 		return layoutOptions(c.provider, layoutTimes[1:])
 	case wrongSignature:
-		return layoutOptions(c.provider, layoutTimes)
+		return slices.Concat(namesAsWritten(x), layoutOptions(c.provider, layoutTimes))
 	case wrongToken:
 		if c.provider.Tokens == nil {
 			return nil
 		}
 		return tokenHeaderOptions
 	case refused:
-		return slices.Concat(c.candidates(wrongToken), c.candidates(wrongSignature))
+		return slices.Concat(c.candidates(x, wrongToken), c.candidates(x, wrongSignature))
 	}
 	return nil
 }
@@ -84,7 +84,7 @@ func (c *check) improve(x *exchange) *exchange {
 			return again
 		}
 	}
-	for _, o := range c.candidates(x.verdict) {
+	for _, o := range c.candidates(x, x.verdict) {
 		p := c.try(o)
 		if p == nil {
 			continue

@@ -49,7 +49,7 @@ func (c *check) improveToken(x *exchange) *exchange {
 func (c *check) tokenCandidates(x *exchange) []option {
 	switch {
 	case x.verdict == version:
-		return versionOptions
+		return versionOptions(x)
 	case c.provider.Tokens.RefreshToken != "":
 	case x.verdict == otherNames:
 		fields, _ := tokenNames(x.body)

@@ -35,6 +35,12 @@ type App struct {
 	// Contract is how the app signs, in the place of the API's own layout, with Keys of the contract's own.
 	// Optional, for [OpenAI] alone.
 	Contract Contract
+	// Request takes what is around the app's requests off them; nil where there is nothing. Answer is how its answers look,
+	// nil for the API's own. TokenSigned wants requests for tokens signed as the others are, and no OAuthSecret with them.
+	// Optional, for [OpenAI] alone.
+	Request     Opener
+	Answer      *AnswerShape
+	TokenSigned bool
 }
 
 const (
@@ -57,6 +63,7 @@ func (a App) check(spoken Format) (field, reason string) {
 	}{
 		{"Keys", len(a.Keys) > 0}, {"OAuthSecret", a.OAuthSecret != ""}, {"RefreshToken", a.RefreshToken != ""},
 		{"APIKey", a.APIKey != ""}, {"PublicKey", a.PublicKey != ""}, {"Contract", a.Contract != nil},
+		{"Request", a.Request != nil}, {"Answer", a.Answer != nil}, {"TokenSigned", a.TokenSigned},
 	} {
 		needed := slices.Contains(required, c.field)
 		if needed && !c.set {

@@ -80,6 +80,10 @@ func (c *call) fail(status int, code, message string) {
 
 // refuse answers with an error in the format's own shape, where none is given.
 func (c *call) refuse(status int, shape Shape, code, message string) {
+	if a := c.shape(); shape == "" && a != nil {
+		c.reply(status, code, mustJSON(a.refusal(c.failure(code, message))))
+		return
+	}
 	if shape == "" && c.srv.has(VariantErrors) {
 		c.variantError(code, message)
 		return

@@ -133,6 +133,20 @@ func (c *call) authenticate(form url.Values) string {
 		}
 	}
 	a, known := c.srv.apps[id]
+	if known && a.tokenSigned {
+		c.app = a
+		verify := c.verifySignature
+		if a.contract != nil {
+			verify = c.verifyContract
+		}
+		if _, reason := verify(); reason != "" {
+			c.app = nil
+			return reason
+		}
+		if secret == "" {
+			return ""
+		}
+	}
 	if !known || subtle.ConstantTimeCompare([]byte(a.secret), []byte(secret)) != 1 {
 		return "client id or secret is wrong"
 	}

@@ -34,6 +34,10 @@ type app struct {
 	public   *rsa.PublicKey
 	traffic  traffic
 	contract Contract
+	request  Opener
+	answer   *AnswerShape
+	// tokenSigned wants signed requests for tokens.
+	tokenSigned bool
 }
 
 // New makes a simulator. Its errors wrap [ErrConfig] and name the field.
@@ -46,7 +50,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, format: formats[cfg.Format], apps: make(map[string]*app, len(cfg.Apps)), tokens: newTokens(), stats: newStats(),
 	}
 	for _, a := range cfg.Apps {
-		known := &app{id: a.ClientID, keys: a.Keys, secret: a.OAuthSecret, contract: a.Contract, apiKey: sha256.Sum256([]byte(a.APIKey))}
+		known := &app{id: a.ClientID, keys: a.Keys, secret: a.OAuthSecret, contract: a.Contract, request: a.Request, answer: a.Answer, tokenSigned: a.TokenSigned, apiKey: sha256.Sum256([]byte(a.APIKey))}
 		if a.PublicKey != "" {
 			if known.public, err = parsePublicKey(a.PublicKey); err != nil {
 				return nil, fmt.Errorf("%w: app %s: PublicKey: %w", ErrConfig, a.ClientID, err)
@@ -164,6 +168,14 @@ func (c *call) serveAPI(ep endpoint, admitted bool, wait time.Duration) {
 	if wrong := c.srv.format.verify(c); wrong != nil {
 		c.fail(wrong.status, wrong.code, wrong.reason)
 		return
+	}
+	if open := c.opener(); open != nil && len(c.body) > 0 {
+		call, err := open(c.r, c.body, c.wall)
+		if err != nil {
+			c.fail(http.StatusBadRequest, codeParam, err.Error())
+			return
+		}
+		c.body = call
 	}
 	if !admitted {
 		seconds := int64((wait + time.Second - 1) / time.Second)

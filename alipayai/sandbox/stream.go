@@ -14,7 +14,11 @@ const maxPlainEvents = 16
 // stream writes the answer as server-sent events. It is not signed, since no
 // body exists when the head goes out.
 func (c *call) stream(s script) {
-	s.open, s.content, s.finish = c.envelopeEvents(s.open), c.envelopeEvents(s.content), c.envelopeEvents(s.finish)
+	if a := c.shape(); a != nil {
+		s = a.shaped(s)
+	} else {
+		s.open, s.content, s.finish = c.envelopeEvents(s.open), c.envelopeEvents(s.content), c.envelopeEvents(s.finish)
+	}
 	c.openStream()
 	if !c.wait(c.plan.firstByte) {
 		return
@@ -43,6 +47,9 @@ func (c *call) stream(s script) {
 func (c *call) openStream() {
 	h := c.w.Header()
 	h.Set("Content-Type", "text/event-stream")
+	if a := c.shape(); a != nil && a.Stream != nil && a.Stream.Lines {
+		h.Set("Content-Type", "application/x-ndjson")
+	}
 	h.Set("Cache-Control", "no-cache")
 	c.w.WriteHeader(http.StatusOK)
 	c.flush()
@@ -94,6 +101,9 @@ func (c *call) failStream(shape Shape, code, message string) {
 	event := errorEvent
 	if shape == "" && c.srv.has(VariantErrorNames) {
 		event = func(Shape, failure) []byte { return []byte("data: " + string(c.namedError(code, message)) + "\n\n") }
+	}
+	if a := c.shape(); shape == "" && a != nil {
+		event = func(_ Shape, f failure) []byte { return a.refusedEvent(f) }
 	}
 	if shape == "" {
 		_, shape = c.srv.format.shapes()

@@ -3,6 +3,8 @@ package sandbox
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -42,6 +44,18 @@ const (
 	VariantErrors Variant = "errors"
 	// VariantHTTP1 answers 505 to what is not HTTP/1.1.
 	VariantHTTP1 Variant = "http1"
+	// VariantHTTP2 answers 505 to what is HTTP/1.
+	VariantHTTP2 Variant = "http2"
+	// VariantHeaderCase finds header fields only by names as HTTP/1.1 has them, in upper and lower case.
+	VariantHeaderCase Variant = "header_case"
+	// VariantBase has all of its endpoints under /gateway.
+	VariantBase Variant = "base"
+	// VariantZone wants Request-Time, and what is signed of it, as the time of day in China: 2026-01-31 20:00:00.
+	VariantZone Variant = "zone"
+	// VariantSHA512 wants HMAC-SHA512.
+	VariantSHA512 Variant = "sha512"
+	// VariantDigest signs "<METHOD> <target>\n<client id>.<time>.<base64(SHA-256(body))>".
+	VariantDigest Variant = "digest"
 	// VariantSkew has a clock that is ten minutes fast.
 	VariantSkew Variant = "skew"
 )
@@ -52,20 +66,29 @@ func Variants() []Variant {
 		VariantLayout, VariantHex, VariantSeconds, VariantTokenJSON, VariantTokenPost,
 		VariantTokenHeader, VariantPaths, VariantErrors, VariantHTTP1, VariantSkew,
 		VariantEnvelope, VariantErrorNames, VariantTokenAnswer,
+		VariantHTTP2, VariantHeaderCase, VariantBase, VariantZone, VariantSHA512, VariantDigest,
+		VariantWrapped, VariantLines, VariantNamedEvents,
 	}
 }
 
 // exclusive are the variants of which one thing can have one only.
 var exclusive = [][]Variant{
-	{VariantLayout, VariantHex, VariantSeconds},
+	{VariantLayout, VariantHex, VariantSeconds, VariantZone, VariantSHA512, VariantDigest},
 	{VariantTokenJSON, VariantTokenPost},
 	{VariantTokenPost, VariantTokenAnswer},
 	{VariantErrors, VariantErrorNames},
+	{VariantHTTP1, VariantHTTP2},
+	{VariantHTTP2, VariantHeaderCase},
+	{VariantPaths, VariantBase},
+	{VariantErrors, VariantLines, VariantNamedEvents},
+	{VariantErrorNames, VariantLines, VariantNamedEvents},
+	{VariantEnvelope, VariantLines, VariantNamedEvents},
 }
 
 const (
 	variantSkew   = 10 * time.Minute
 	variantPrefix = "/api"
+	variantBase   = "/gateway"
 	variantSigned = "X-Signature"
 	variantToken  = "X-Access-Token"
 	variantOther  = "E4000" // whatever has no code of its own
@@ -118,6 +141,9 @@ func (s *Server) signsOtherwise() bool { return slices.ContainsFunc(exclusive[0]
 
 // path gives the path without a variant's prefix, where the endpoint has one.
 func (s *Server) path(path string) (string, bool) {
+	if s.has(VariantBase) {
+		return strings.CutPrefix(path, variantBase)
+	}
 	ep, known := s.format.endpoint(path)
 	if !s.has(VariantPaths) || known && ep.token {
 		return path, true
@@ -127,7 +153,7 @@ func (s *Server) path(path string) (string, bool) {
 
 // refuseVersion answers a request of another HTTP version than the variant's.
 func (c *call) refuseVersion() bool {
-	if !c.srv.has(VariantHTTP1) || c.r.ProtoMajor == 1 {
+	if wrong := c.srv.has(VariantHTTP1) && c.r.ProtoMajor != 1 || c.srv.has(VariantHTTP2) && c.r.ProtoMajor == 1; !wrong {
 		return false
 	}
 	http.Error(c.w, "HTTP Version Not Supported", http.StatusHTTPVersionNotSupported)
@@ -136,10 +162,16 @@ func (c *call) refuseVersion() bool {
 
 // readSignature reads a request's signature, in the form of the variant.
 func (c *call) readSignature() (sig signature, err error) {
+	if c.srv.has(VariantHeaderCase) && c.r.ProtoMajor > 1 {
+		return sig, errNoSignature
+	}
 	if !c.srv.has(VariantHex) {
 		header, ok := single(c.r.Header, "Signature")
 		if !ok {
 			return sig, errNoSignature
+		}
+		if c.srv.has(VariantSHA512) {
+			return parseSignatureOf(header, sha512.Size)
 		}
 		return parseSignature(header)
 	}
@@ -152,6 +184,7 @@ func (c *call) readSignature() (sig signature, err error) {
 		return sig, errNoSignature
 	}
 	copy(sig.mac[:], mac)
+	sig.whole = mac
 	for version := range c.app.keys { // none is named: the newest signs
 		sig.keyVersion = max(sig.keyVersion, version)
 	}
@@ -160,6 +193,10 @@ func (c *call) readSignature() (sig signature, err error) {
 
 // readTime reads a request's time, in the unit of the variant.
 func (c *call) readTime(at string) (time.Time, bool) {
+	if c.srv.has(VariantZone) {
+		t, err := time.ParseInLocation(time.DateTime, at, china)
+		return t, err == nil && t.Format(time.DateTime) == at
+	}
 	if !c.srv.has(VariantSeconds) {
 		return parseMillis(at)
 	}
@@ -171,16 +208,27 @@ func (c *call) readTime(at string) (time.Time, bool) {
 }
 
 // expectedMAC is the MAC of a request, in the layout of the variant.
-func (c *call) expectedMAC(key []byte, at string) (mac [sha256.Size]byte) {
-	if !c.srv.has(VariantLayout) {
-		return computeMAC(key, c.r.Method, target(c.r), c.app.id, at, c.body)
-	}
+func (c *call) expectedMAC(key []byte, at string) []byte {
+	method, target, id := c.r.Method, target(c.r), c.app.id
 	digest := sha256.Sum256(c.body)
 	h := hmac.New(sha256.New, key)
-	_, _ = fmt.Fprintf(h, "%s\n%s\n%s\n%s\n%x", c.r.Method, target(c.r), c.app.id, at, digest) // a hash takes all
-	h.Sum(mac[:0])
-	return mac
+	switch {
+	case c.srv.has(VariantLayout):
+		_, _ = fmt.Fprintf(h, "%s\n%s\n%s\n%s\n%x", method, target, id, at, digest) // a hash takes all
+	case c.srv.has(VariantDigest):
+		_, _ = fmt.Fprintf(h, "%s %s\n%s.%s.%s", method, target, id, at, base64.StdEncoding.EncodeToString(digest[:]))
+	case c.srv.has(VariantSHA512):
+		h = hmac.New(sha512.New, key)
+		_, _ = fmt.Fprintf(h, "%s %s\n%s.%s.%s", method, target, id, at, c.body)
+	default:
+		mac := computeMAC(key, method, target, id, at, c.body)
+		return mac[:]
+	}
+	return h.Sum(nil)
 }
+
+// china is the zone of China, which has had no other since 1991.
+var china = time.FixedZone("", 8*60*60)
 
 // bearer reads the access token, from the field of the variant.
 func (c *call) bearer() (string, bool) {

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -28,6 +30,8 @@ type variantClient struct {
 	encode  func(mac []byte) string
 	token   string
 	ahead   time.Duration
+	hash    func() hash.Hash // SHA-256 unless set
+	time    string           // the form of the time in China, for one that is no number
 }
 
 func plainClient() variantClient {
@@ -50,7 +54,13 @@ func (d variantClient) request(t *testing.T, base, token string, now time.Time) 
 		t.Fatal(err)
 	}
 	at := strconv.FormatInt(now.Add(d.ahead).UnixNano()/int64(d.unit), 10)
-	mac := hmac.New(sha256.New, []byte(demoKey()))
+	if d.time != "" {
+		at = now.UTC().Add(8 * time.Hour).Format(d.time)
+	}
+	if d.hash == nil {
+		d.hash = sha256.New
+	}
+	mac := hmac.New(d.hash, []byte(demoKey()))
 	io.WriteString(mac, d.content(http.MethodGet, d.target, at, nil))
 	req.Header.Set("Client-Id", DemoClientID)
 	req.Header.Set("Request-Time", at)
@@ -72,6 +82,14 @@ func TestVariantsWantTheirOwnForm(t *testing.T) {
 		VariantLayout: {func(d *variantClient) {
 			d.content = func(method, target, at string, body []byte) string {
 				return fmt.Sprintf("%s\n%s\n%s\n%s\n%x", method, target, DemoClientID, at, sha256.Sum256(body))
+			}
+		}, 401, codeInvalidSignature},
+		VariantSHA512: {func(d *variantClient) { d.hash = sha512.New }, 401, codeInvalidSignature},
+		VariantZone:   {func(d *variantClient) { d.time = "2006-01-02 15:04:05" }, 401, codeInvalidTime},
+		VariantDigest: {func(d *variantClient) {
+			d.content = func(method, target, at string, body []byte) string {
+				digest := sha256.Sum256(body)
+				return method + " " + target + "\n" + DemoClientID + "." + at + "." + base64.StdEncoding.EncodeToString(digest[:])
 			}
 		}, 401, codeInvalidSignature},
 		VariantHex:         {func(d *variantClient) { d.field, d.encode = "X-Signature", hex.EncodeToString }, 401, codeInvalidSignature},
@@ -176,6 +194,69 @@ func TestVariantHTTP1(t *testing.T) {
 		if rec.Code != want {
 			t.Errorf("HTTP/%d: status %d, want %d", major, rec.Code, want)
 		}
+	}
+}
+
+// The other versions of HTTP, and the base of all endpoints.
+func TestVariantsOfConnections(t *testing.T) {
+	for name, tc := range map[string]struct {
+		variant Variant
+		major   int
+		path    string
+		status  int
+	}{
+		"HTTP/1.1, where HTTP/2 is wanted": {VariantHTTP2, 1, pathToken, http.StatusHTTPVersionNotSupported},
+		"HTTP/2, where it is":              {VariantHTTP2, 2, pathToken, http.StatusOK},
+		"the base":                         {VariantBase, 1, "/gateway" + pathToken, http.StatusOK},
+		"no base":                          {VariantBase, 1, pathToken, http.StatusNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv, err := New(Config{Variants: []Variant{tc.variant}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			rec := newRecorder(t, srv, func(req *http.Request) {
+				req.ProtoMajor, req.URL.Path = tc.major, tc.path
+				req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				req.SetBasicAuth(DemoClientID, DemoOAuthSecret)
+			}, []byte("grant_type=client_credentials"))
+			if rec.Code != tc.status {
+				t.Errorf("status %d, want %d: %s", rec.Code, tc.status, rec.Body)
+			}
+		})
+	}
+}
+
+// Requests and streams of the variants are written out here, byte for byte.
+func TestVariantsOfBodies(t *testing.T) {
+	call := string(chatBody("hi", `,"stream":true`))
+	quoted, _ := json.Marshal(call)
+	for name, tc := range map[string]struct {
+		variant Variant
+		body    string
+		status  int
+		begins  string
+		ends    string
+	}{
+		"wrapped":              {VariantWrapped, `{"biz_content":` + string(quoted) + `}`, 200, "data: {", "data: [DONE]\n\n"},
+		"wrapped in an object": {VariantWrapped, `{"biz_content":` + call + `}`, 400, `{"code":"PARAM_ILLEGAL"`, "}"},
+		"wrapped, with more":   {VariantWrapped, `{"biz_content":` + string(quoted) + `,"app":"a"}`, 400, `{"code":"PARAM_ILLEGAL"`, "}"},
+		"not wrapped":          {VariantWrapped, call, 400, `{"code":"PARAM_ILLEGAL"`, "}"},
+		"lines":                {VariantLines, call, 200, `{"choices":`, "{\"is_end\":true}\n"},
+		"names of events":      {VariantNamedEvents, call, 200, "data: {\"note\":", "data: {\"type\":\"end\"}\n\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, Config{Variants: []Variant{tc.variant}})
+			resp, err := g.do(g.signed("POST", pathChat, []byte(tc.body)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			got, err := io.ReadAll(resp.Body)
+			if err != nil || resp.StatusCode != tc.status || !strings.HasPrefix(string(got), tc.begins) || !strings.HasSuffix(string(got), tc.ends) {
+				t.Errorf("%d: %s %v", resp.StatusCode, got, err)
+			}
+		})
 	}
 }
 

@@ -33,7 +33,9 @@ const (
 // signature is what a Signature header says.
 type signature struct {
 	keyVersion int
-	mac        [sha256.Size]byte
+	// whole is the MAC, and mac its first bytes, by which it is told from others.
+	whole []byte
+	mac   [sha256.Size]byte
 }
 
 var (
@@ -45,7 +47,10 @@ var (
 // parseSignature reads a Signature header. The parts may come in any order and
 // with spaces or tabs after the commas; each comes once, there is no other, and
 // each value has one spelling only, so that no changed byte goes unnoticed.
-func parseSignature(header string) (signature, error) {
+func parseSignature(header string) (signature, error) { return parseSignatureOf(header, sha256.Size) }
+
+// parseSignatureOf is parseSignature for MACs of another size.
+func parseSignatureOf(header string, size int) (signature, error) {
 	var sig signature
 	values := make(map[string]string, 3)
 	for part := range strings.SplitSeq(header, ",") {
@@ -68,11 +73,12 @@ func parseSignature(header string) (signature, error) {
 		return sig, errSignatureHeader
 	}
 	mac, err := base64.StdEncoding.Strict().DecodeString(encoded)
-	if err != nil || len(mac) != sha256.Size {
+	if err != nil || len(mac) != size {
 		return sig, errSignatureHeader
 	}
 	copy(sig.mac[:], mac)
-	if encodeMAC(sig.mac) != values["signature"] {
+	sig.whole = mac
+	if url.QueryEscape(base64.StdEncoding.EncodeToString(mac)) != values["signature"] {
 		return sig, errSignatureHeader
 	}
 	return sig, nil
@@ -146,7 +152,7 @@ func (c *call) verifySignature() (code, reason string) {
 		return codeInvalidTime, "Request-Time is more than 5 minutes away from the Date of this answer"
 	}
 	want := c.expectedMAC(key, at)
-	if !hmac.Equal(want[:], sig.mac[:]) {
+	if !hmac.Equal(want, sig.whole) {
 		return codeInvalidSignature, "the signature does not match the request"
 	}
 	c.key, c.keyVersion = key, sig.keyVersion

@@ -213,3 +213,9 @@ func appendMembers(b, object []byte, but []string) ([]byte, error) {
 	}
 	return b, nil
 }
+
+// Check refuses fields of which there can be no envelope.
+func (f RequestFields) Check() error {
+	_, err := newEnvelope(f)
+	return err
+}

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -331,11 +332,9 @@ var composed = map[string]bool{"Accept": true, "Accept-Encoding": true, "Content
 // which depends on the request.
 func (p *Provider) shapeOf() replay.Key {
 	parts := []string{p.Name, p.Profile.Name, p.Format.Name(), p.BaseURL.String(), p.ClientID, p.Dialect, string(p.OnUnsupported)}
-	if p.AnswerFields != nil {
-		parts = append(parts, fmt.Sprint(*p.AnswerFields))
-	}
-	if p.RequestFields != nil {
-		parts = append(parts, fmt.Sprint(*p.RequestFields))
+	for _, fields := range []any{p.AnswerFields, p.RequestFields} {
+		text, _ := json.Marshal(fields) // words and numbers always marshal
+		parts = append(parts, string(text))
 	}
 	for _, endpoint := range slices.Sorted(maps.Keys(p.targets)) {
 		parts = append(parts, string(endpoint), p.targets[endpoint].requestTarget)

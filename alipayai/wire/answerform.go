@@ -30,6 +30,8 @@ type AnswerFields struct {
 	// RetryAfter is how long a failure lasts, in RetryUnit.
 	RetryAfter string
 	RetryUnit  time.Duration
+	// Stream is how streams read; nil for as server-sent events of chunks.
+	Stream *StreamFields
 }
 
 // AnswerForm reads answers by [AnswerFields]. A nil AnswerForm reads them as [ParseBody] and [ParseEvent] do. It is safe for
@@ -38,6 +40,8 @@ type AnswerForm struct {
 	fields AnswerFields
 	// paths are those of inside, success and retryAfter, and then those of code, message and requestID.
 	paths []Path
+	// stream is nil for a stream that reads as usual.
+	stream *streamForm
 }
 
 // The places of AnswerForm.paths.
@@ -68,6 +72,9 @@ func NewAnswerForm(fields AnswerFields) (*AnswerForm, error) {
 		}
 	}
 	err := cmp.Or(f.add("code", fields.Code...), f.add("message", fields.Message...), f.add("request_id", fields.RequestID...))
+	if err == nil && fields.Stream != nil {
+		f.stream, err = newStreamForm(*fields.Stream)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -150,10 +157,25 @@ func (f *AnswerForm) ParseBody(text []byte, failed bool) (body []byte, a Answer,
 	return o.body, a, err
 }
 
-// OpenEvent takes the envelope off an event of a stream. The event that it gives is to be read as [ParseEvent] does, or is
-// the failure that the envelope reports.
+// OpenEvent takes what is around an event of a stream off it. The event that it gives is to be read as [ParseEvent] does, and
+// has no data where the form passes it over; or it is the failure that the envelope reports.
 func (f *AnswerForm) OpenEvent(ev Event) (Event, *Failure, error) {
-	if f == nil || len(ev.Data) == 0 {
+	if f == nil {
+		return ev, nil, nil
+	}
+	if f.stream != nil {
+		opened, r, err := f.stream.role(ev)
+		if err != nil || r.skipped {
+			return Event{Raw: ev.Raw}, nil, err
+		}
+		ev = opened
+	}
+	return f.openData(ev)
+}
+
+// openData is OpenEvent for an event of which it is known what it is.
+func (f *AnswerForm) openData(ev Event) (Event, *Failure, error) {
+	if len(ev.Data) == 0 {
 		return ev, nil, nil
 	}
 	o, err := f.open(ev.Data, string(ev.Type) == "error")
@@ -161,14 +183,12 @@ func (f *AnswerForm) OpenEvent(ev Event) (Event, *Failure, error) {
 		return ev, o.failure, err
 	}
 	ev.succeeded = o.succeeded
-	if len(o.body) == len(ev.Data) {
+	if len(o.body) == len(ev.Data) && f.stream == nil {
 		return ev, nil, nil
 	}
-	raw := make([]byte, 0, len(o.body)+len("data: \n\n"))
-	for line := range bytes.SplitSeq(o.body, []byte("\n")) {
-		raw = append(append(append(raw, "data: "...), bytes.TrimSuffix(line, []byte("\r"))...), '\n')
-	}
-	return Event{Data: o.body, Raw: append(raw, '\n'), succeeded: o.succeeded}, nil, nil
+	opened := asEvent(o.body, o.succeeded)
+	opened.Type = ev.Type
+	return opened, nil, nil
 }
 
 // scalarText is a string, a number, true or false as text, cut as codes are; empty for anything else.

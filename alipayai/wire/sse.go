@@ -60,6 +60,7 @@ type EventReader struct {
 	large      int  // before the buffer grows beyond this, grower is asked once; 0: never
 	grower     Grower
 	mark       int // length of the byte order mark at the front of the event to be parsed
+	values     valueFrame
 }
 
 var eventBuffers = sync.Pool{New: func() any {
@@ -185,7 +186,11 @@ func (r *EventReader) Next() (Event, error) {
 		return Event{}, r.err
 	}
 	r.end, r.framed = r.framed, 0
-	return r.parse(r.buf[r.start:r.end]), nil
+	raw := r.buf[r.start:r.end]
+	if r.values.on {
+		return parseValue(raw), nil
+	}
+	return r.parse(raw), nil
 }
 
 // Buffered reports whether a complete event is buffered already, so that Next will not read. When it is false, a
@@ -197,6 +202,9 @@ func (r *EventReader) Ended() bool { return r.err != nil }
 
 // finish returns the reader's error, and at an early end of the stream the rest of it.
 func (r *EventReader) finish() (Event, error) {
+	if r.values.on {
+		return r.finishValues()
+	}
 	if !errors.Is(r.err, io.EOF) || r.start == r.filled {
 		return Event{}, r.err
 	}
@@ -208,6 +216,9 @@ func (r *EventReader) finish() (Event, error) {
 // frame looks for the end of the event that begins at r.end, from where it stopped the last time, and reports whether
 // the event is complete.
 func (r *EventReader) frame() bool {
+	if r.values.on {
+		return r.frameValue()
+	}
 	if !r.begun && r.filled >= len(byteOrderMark) {
 		r.begun = true
 		if bytes.HasPrefix(r.buf[:r.filled], byteOrderMark) {
