@@ -203,6 +203,12 @@ func (s *scanner) envelopeMember(e *envelope, name []byte) (err error) {
 	case "type":
 		e.typ, err = s.scalar()
 		return cmp.Or(err, e.decided.once(memberType))
+	case "error_type": // Hugging Face TGI's
+		v, err := s.scalar()
+		if len(e.typ) == 0 {
+			e.typ = v
+		}
+		return err
 	case "param":
 		e.param, err = s.scalar()
 		return err

@@ -92,6 +92,7 @@ func (e *envelope) conclude() {
 			f.Message = words(v)
 		}
 	}
+	f.refine(quotedFailure(e.message))
 	if f.Type == "" && e.typ.Kind() == '"' && !typeError {
 		f.Type = code(e.typ)
 	}
@@ -152,7 +153,9 @@ func (s *scanner) errorMember(e *envelope) (*Failure, error) {
 	switch v.Kind() {
 	case '"':
 		if len(v) > len(`""`) {
-			return &Failure{Message: words(v)}, err
+			f := &Failure{Message: words(v)}
+			f.refine(quotedFailure(v))
+			return f, err
 		}
 	case 't', '0':
 		if e != nil && string(v) != "0" {
@@ -165,7 +168,7 @@ func (s *scanner) errorMember(e *envelope) (*Failure, error) {
 // errorObject reads the object of an error; nil for an empty one.
 func (s *scanner) errorObject() (*Failure, error) {
 	var f Failure
-	var status, detail, raw jsontext.Value
+	var status, message, detail, raw jsontext.Value
 	var inner *Failure
 	said := make(map[string]jsontext.Value)
 	var decided members
@@ -176,8 +179,8 @@ func (s *scanner) errorObject() (*Failure, error) {
 		case "code":
 			return cmp.Or(s.code(&f.Code), decided.once(memberCode))
 		case "message", "msg":
-			v, err := s.raw()
-			f.Message = words(v)
+			message, err = s.raw()
+			f.Message = words(message)
 			return err
 		case "detail", "details": // FastAPI's and its like; Google's and OpenRouter's come beside a message
 			detail, err = s.raw()
@@ -228,13 +231,37 @@ func (s *scanner) errorObject() (*Failure, error) {
 	for _, name := range wordNames {
 		f.Message = cmp.Or(f.Message, words(said[name]))
 	}
-	if inner != nil {
-		f.Code, f.Type, f.Message = cmp.Or(f.Code, inner.Code), cmp.Or(f.Type, inner.Type), cmp.Or(f.Message, inner.Message)
-	}
+	f.refine(inner)
+	f.refine(quotedFailure(message))
 	if heard := words(raw); f.Message == openRouterFailed && heard != "" {
 		f.Message = cleanText(openRouterFailed+": "+heard, maxMessage)
 	}
 	return &f, nil
+}
+
+// refine takes from what a server behind the upstream has said what the upstream does not say itself.
+func (f *Failure) refine(inner *Failure) {
+	if inner == nil {
+		return
+	}
+	f.Code, f.Type, f.Message = cmp.Or(f.Code, inner.Code), cmp.Or(f.Type, inner.Type), cmp.Or(f.Message, inner.Message)
+	f.Reason, f.RetryAfter = cmp.Or(f.Reason, inner.Reason), cmp.Or(f.RetryAfter, inner.RetryAfter)
+}
+
+// quotedFailure reads a message that is the JSON of a failure itself, as proxies quote Google's; nil for any other.
+func quotedFailure(message jsontext.Value) *Failure {
+	if message.Kind() != '"' || !bytes.ContainsAny(message, "{[") {
+		return nil
+	}
+	text := strings.TrimSpace(unquote(message))
+	if !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[") {
+		return nil
+	}
+	e, err := parseEnvelope([]byte(text), Limits{}, envelope{isError: true})
+	if err != nil {
+		return nil
+	}
+	return e.Failure
 }
 
 // openRouterFailed is what OpenRouter says of any failure of a provider behind it, whose own words are in metadata.raw:
