@@ -1,10 +1,6 @@
 package openai
 
-import (
-	"slices"
-
-	"github.com/go-json-experiment/json/jsontext"
-)
+import "slices"
 
 // noParameters are those of a function that has none. OpenAI's form may leave them out, servers that follow it may not:
 // https://github.com/theroyallab/tabbyAPI/issues/485, https://github.com/art-from-the-machine/Mantella/issues/625.
@@ -62,7 +58,7 @@ func (e *editor) choosesOther(v span, request []member) bool {
 	if e.text(v).Kind() == '{' {
 		return e.partType(v) != "function"
 	}
-	return e.text(v).Kind() == '"' && !e.hasFunctions(request) && !slices.Contains([]string{"auto", "none"}, unquote(jsontext.Value(e.text(v))))
+	return e.text(v).Kind() == '"' && !e.hasFunctions(request) && !slices.Contains([]string{"auto", "none"}, unquote(e.text(v)))
 }
 
 // hasFunctions reports whether the request offers a function.
