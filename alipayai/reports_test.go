@@ -2,9 +2,13 @@ package alipayai_test
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // TestPublicReports has answers that users of other gateways reported: where the next provider has to be asked, and what the
@@ -13,6 +17,7 @@ func TestPublicReports(t *testing.T) {
 	const (
 		overloaded = `{"type":"error","error":{"type":"overloaded_error","message":"m"}}`
 		keyLimit   = `{"error":{"message":"Key limit exceeded (monthly limit). Manage it using https://openrouter.ai/settings/keys","code":403}}`
+		googleKey  = `{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}`
 		event      = "Content-Type"
 		sse        = "text/event-stream"
 	)
@@ -22,14 +27,22 @@ func TestPublicReports(t *testing.T) {
 		status int    // alone
 		lacks  string // alone
 	}{
-		"https://github.com/ENTERPILOT/GoModel/issues/947":                {chatBody("hello"), says(200, `{"id":"c","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":0,"total_tokens":1}}`), 502, "choices\":"},
-		"https://github.com/zai-org/GLM-5/issues/91":                      {chatBody("hello"), says(200, `{"id":"","object":"","created":0,"model":"","system_fingerprint":null,"choices":null,"usage":null}`), 502, "system_fingerprint"},
-		"https://github.com/musistudio/claude-code-router/pull/1759":      {streamBody("hello"), says(200, ": PING\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\nevent: error\ndata: "+overloaded+"\n\n", event, sse), 503, sse},
-		"https://github.com/preloop/preloop/pull/121":                     {streamBody("hello"), says(200, "", event, sse), 502, sse},
-		"https://github.com/maximhq/bifrost/issues/4005":                  {chatBody("hello"), says(502, "<html><head><title>502 Bad Gateway</title></head><body>nginx/1.30.2</body></html>", event, "text/html"), 502, "nginx"},
-		"https://github.com/Portkey-AI/gateway/issues/165":                {chatBody("hello"), says(401, `{"error":{"message":"Incorrect API key provided: sk-1","code":"invalid_api_key"}}`), 502, "sk-1"},
-		"https://github.com/gptme/gptme/issues/1449":                      {chatBody("hello"), says(403, keyLimit), 502, "openrouter.ai"},
-		"https://github.com/Kong/kong/issues/14680":                       {streamBody("hello"), says(200, `[{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}]`), 502, sse},
+		"https://github.com/ENTERPILOT/GoModel/issues/947":           {chatBody("hello"), says(200, `{"id":"c","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":0,"total_tokens":1}}`), 502, "choices\":"},
+		"https://github.com/zai-org/GLM-5/issues/91":                 {chatBody("hello"), says(200, `{"id":"","object":"","created":0,"model":"","system_fingerprint":null,"choices":null,"usage":null}`), 502, "system_fingerprint"},
+		"https://github.com/musistudio/claude-code-router/pull/1759": {streamBody("hello"), says(200, ": PING\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\nevent: error\ndata: "+overloaded+"\n\n", event, sse), 503, sse},
+		"https://github.com/preloop/preloop/pull/121":                {streamBody("hello"), says(200, "", event, sse), 502, sse},
+		"https://github.com/maximhq/bifrost/issues/4005":             {chatBody("hello"), says(502, "<html><head><title>502 Bad Gateway</title></head><body>nginx/1.30.2</body></html>", event, "text/html"), 502, "nginx"},
+		"https://github.com/Portkey-AI/gateway/issues/165":           {chatBody("hello"), says(401, `{"error":{"message":"Incorrect API key provided: sk-1","code":"invalid_api_key"}}`), 502, "sk-1"},
+		"https://github.com/gptme/gptme/issues/1449":                 {chatBody("hello"), says(403, keyLimit), 502, "openrouter.ai"},
+		"https://github.com/Kong/kong/issues/14680":                  {streamBody("hello"), says(200, `[{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}]`), 502, sse},
+		// An account that may spend no more says so under 400.
+		"https://github.com/laravel/ai/pull/864": {chatBody("hello"), says(400, `{"type":"error","error":{"type":"invalid_request_error","message":"You have reached your specified API usage limits. To continue, please adjust your limits."}}`), 502, "usage limits"},
+		// So does Google of the gateway's key, and a proxy that quotes it.
+		"https://github.com/yym68686/uni-api/issues/140":                  {chatBody("hello"), says(400, "["+googleKey+"]"), 502, "API key"},
+		"https://github.com/can1357/oh-my-pi/issues/449":                  {chatBody("hello"), says(400, `{"error":{"message":`+strconv.Quote(googleKey)+`,"code":400,"status":"Bad Request"}}`), 502, "API key"},
+		"https://github.com/apache/rocketmq-dashboard/issues/2178":        {streamBody("hello"), says(200, "data: {\"error\":{\"message\":\"quota exceeded\"}}\n\ndata: [DONE]\n\n", event, sse), 503, sse},
+		"https://github.com/doublewordai/control-layer/pull/1800":         {streamBody("hello"), says(200, "data: {\"error\":{\"code\":429,\"message\":\"slow down\"}}\n\n", event, sse), 429, sse},
+		"https://github.com/langwatch/langwatch/issues/7027":              {chatBody("hello"), says(429, `{"error":{"message":"Rate limit exceeded: free-models-per-day","code":429}}`, "X-RateLimit-Remaining", "0"), 429, sse},
 		"https://portkey.ai/docs/api-reference/inference-api/error-codes": {chatBody("hello"), says(408, `{"status":"failure","message":"timed out"}`), 408, "failure\""},
 	} {
 		t.Run(source, func(t *testing.T) {
@@ -62,9 +75,15 @@ func TestPublicReportsOfStreams(t *testing.T) {
 		turn  turn
 		whole bool
 	}{
-		"https://github.com/mlflow/mlflow/pull/24111":        {streams(nil, bare("a"), bare("b"), finishEvent, "[DONE]"), true},
-		"https://github.com/Portkey-AI/gateway/issues/1797":  {streams(breaksOff, deltaEvent, deltaEvent), false},
-		"https://github.com/Portkey-AI/gateway/issues/1797 ": {streams(nil, deltaEvent, deltaEvent), false},
+		// Azure's DeepSeek closes without [DONE] after a filter; LiteLLM's client got a "stop" for no finish at all.
+		"https://github.com/experientiallabs/experiential/pull/962":   {streams(nil, bare("a"), `{"choices":[{"index":0,"delta":{},"finish_reason":"content_filter"}]}`), true},
+		"https://github.com/experientiallabs/experiential/issues/758": {streams(nil, `{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{\"a"}}]}}]}`, `{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}`, "[DONE]"), true},
+		"https://github.com/BerriAI/litellm/issues/40260":             {streams(nil, bare("a"), `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`), false},
+		"https://github.com/cline/cline/pull/8518":                    {streams(nil, deltaEvent, finishEvent, `{"choices":null,"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`, "[DONE]"), true},
+		"https://github.com/openai/openai-python/pull/3246":           {streams(nil, `{"choices":[{"index":0,"delta":{"tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]}}]}`, `{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}`, "[DONE]"), true},
+		"https://github.com/mlflow/mlflow/pull/24111":                 {streams(nil, bare("a"), bare("b"), finishEvent, "[DONE]"), true},
+		"https://github.com/Portkey-AI/gateway/issues/1797":           {streams(breaksOff, deltaEvent, deltaEvent), false},
+		"https://github.com/Portkey-AI/gateway/issues/1797 ":          {streams(nil, deltaEvent, deltaEvent), false},
 	} {
 		t.Run(source, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -73,6 +92,42 @@ func TestPublicReportsOfStreams(t *testing.T) {
 				done := strings.HasSuffix(got.body, "data: [DONE]\n\n")
 				if told := strings.Contains(got.body, `"error"`); done != test.whole || told == test.whole || (got.err == nil) != test.whole {
 					t.Errorf("done %t, told %t, %v: %s", done, told, got.err, got.body)
+				}
+				s.wantCalls(1, 0)
+			})
+		})
+	}
+}
+
+// TestPublicReportsOfRefusals has requests that a provider refused for its own reasons: the client gets its words, not an
+// envelope's, and none of what it had sent.
+func TestPublicReportsOfRefusals(t *testing.T) {
+	for source, test := range map[string]struct {
+		status int
+		body   string
+		shown  int
+		words  string
+	}{
+		"https://github.com/mistralai/platform-docs-public/issues/7": {422, `{"object":"error","message":"{\"detail\":[{\"type\":\"extra_forbidden\",\"loc\":[\"body\",\"frequency_penalty\"],\"msg\":\"Extra inputs are not permitted\",\"input\":\"S3CR3T\"}]}","type":"internal_error_proxy","param":null,"code":"1000"}`, 422, "body.frequency_penalty: Extra inputs are not permitted"},
+		"https://github.com/diegosouzapw/OmniRoute/issues/3044":      {400, `{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"Model supports at most 1 image per prompt.\",\"request_id\":\"S3CR3T\"}}","provider_name":"Crucible"}},"user_id":"S3CR3T"}`, 400, "Provider returned error: Model supports at most 1 image per prompt."},
+		"https://github.com/666ghj/BettaFish/issues/108":             {400, `{"error":{"message":"Content Exists Risk","type":"invalid_request_error","param":null,"code":"invalid_request_error"}}`, 400, "Content Exists Risk"},
+		"https://github.com/openclaw/clawrouter/issues/101":          {200, "event: error\ndata: {\"error\":{\"message\":\"invalid request\",\"type\":\"invalid_request\",\"code\":400}}\n\n", 400, "invalid request"},
+		"https://github.com/theroyallab/tabbyAPI/issues/485":         {422, `{"detail":[{"type":"missing","loc":["body","tools",7,"function","parameters"],"msg":"Field required","input":{"name":"S3CR3T"}}]}`, 422, "body.tools.7.function.parameters: Field required"},
+	} {
+		t.Run(source, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				mistral, err := upstream.LookupProfile("mistral")
+				if err != nil {
+					t.Fatal(err)
+				}
+				label := "application/json"
+				if test.status == http.StatusOK {
+					label = "text/event-stream"
+				}
+				s := perform(t, [][]turn{{says(test.status, test.body, "Content-Type", label)}, {good}}, func(g *alipayai.Gateway) { g.Providers[0].Profile.Codes = mistral.Codes })
+				got := s.call(streamBody("hello"))
+				if words := wantFailure(t, got, test.shown); words != test.words || strings.Contains(got.body, "S3CR3T") {
+					t.Errorf("%q, want %q: %s", words, test.words, got.body)
 				}
 				s.wantCalls(1, 0)
 			})

@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// maxCaptured bounds a captured message, in bytes.
+// maxCaptured bounds a captured message, or a body that is to be signed, in bytes.
 const maxCaptured = 32 << 20
 
 // captured is a request or an answer in a file, as HTTP/1.1 writes it (RFC 9112).
@@ -30,17 +30,9 @@ type captured struct {
 // body is what follows the first empty line, byte for byte, unless its header says
 // that it is chunked, or shorter.
 func readCaptured(option, file string) (captured, error) {
-	f, err := os.Open(file)
+	text, err := readBounded(option, file)
 	if err != nil {
-		return captured{}, fmt.Errorf("%s: %w", option, err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxCaptured+1))
-	if err != nil {
-		return captured{}, fmt.Errorf("%s: %w", option, err)
-	}
-	if len(text) > maxCaptured {
-		return captured{}, fmt.Errorf("%s: is larger than 32 MiB", option)
+		return captured{}, err
 	}
 	c, err := parseCaptured(text)
 	if err != nil {
@@ -49,7 +41,41 @@ func readCaptured(option, file string) (captured, error) {
 	return c, nil
 }
 
+// readBounded reads the file that an option names. Others than regular ones are refused: a named pipe that is written by
+// nothing would be waited for without an end, and a device may have none.
+func readBounded(option, file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", option, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %s is no regular file; write what it holds into one", option, file)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", option, err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxCaptured+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", option, err)
+	}
+	if len(text) > maxCaptured {
+		return nil, fmt.Errorf("%s: is larger than 32 MiB", option)
+	}
+	return text, nil
+}
+
+// byteOrderMark is what editors on Windows put before UTF-8.
+const byteOrderMark = "\xEF\xBB\xBF"
+
 func parseCaptured(text []byte) (c captured, err error) {
+	if bytes.HasPrefix(text, []byte("\xFF\xFE")) || bytes.HasPrefix(text, []byte("\xFE\xFF")) {
+		return c, errors.New("is text in UTF-16: write it as it was sent, byte for byte")
+	}
+	if rest, marked := bytes.CutPrefix(text, []byte(byteOrderMark)); marked {
+		text, c.notes = rest, append(c.notes, "the file begins with a byte order mark, which is left out")
+	}
 	source := bufio.NewReader(bytes.NewReader(text))
 	reader := textproto.NewReader(source)
 	if c.first, err = reader.ReadLine(); err != nil {
@@ -75,6 +101,8 @@ func parseCaptured(text []byte) (c captured, err error) {
 	}
 	length, err := strconv.Atoi(c.header.Get("Content-Length"))
 	switch {
+	case err != nil && c.header.Get("Content-Length") != "":
+		c.notes = append(c.notes, "Content-Length is no number of bytes")
 	case err != nil || length < 0 || length == len(c.body):
 	case length < len(c.body):
 		c.notes = append(c.notes, fmt.Sprintf("the file goes on after the %d bytes of Content-Length; those after them are left out", length))

@@ -7,12 +7,13 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"os"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/signer"
@@ -26,7 +27,7 @@ func signCommands() []*cobra.Command {
 	sign := &cobra.Command{
 		Use:   "sign <provider>",
 		Short: "Prints what is signed of a request, its header fields, and a curl line; sends nothing",
-		Args:  cobra.ExactArgs(1),
+		Args:  nameOneProvider,
 		RunE:  signRequest,
 	}
 	sign.Flags().String("method", http.MethodPost, "the request's method")
@@ -37,7 +38,7 @@ func signCommands() []*cobra.Command {
 	verify := &cobra.Command{
 		Use:   "verify <provider> --request <file> [--answer <file>]",
 		Short: "Says whether a captured request, or the answer to it, verifies, and which part differs",
-		Args:  cobra.ExactArgs(1),
+		Args:  nameOneProvider,
 		RunE:  verifyCaptured,
 	}
 	verify.Flags().String("request", "", "a file that holds the request as HTTP/1.1 writes it (required)")
@@ -48,6 +49,14 @@ func signCommands() []*cobra.Command {
 		cmd.Flags().Bool("production", false, "takes a provider of environment production")
 	}
 	return []*cobra.Command{sign, verify}
+}
+
+// nameOneProvider takes the name of one provider.
+func nameOneProvider(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("%d names: name one provider of the configuration, as in %s", len(args), cmd.CommandPath()+" <provider>")
+	}
+	return nil
 }
 
 // signing gives a provider of the configuration that a command may sign for.
@@ -80,10 +89,13 @@ func signRequest(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := checkSent(method, uri); err != nil {
+		return err
+	}
 	var body []byte
 	if file != "" {
-		if body, err = os.ReadFile(file); err != nil {
-			return fmt.Errorf("--body-file: %w", err)
+		if body, err = readBounded("--body-file", file); err != nil {
+			return err
 		}
 	}
 	d, err := p.Draft(method, uri, body, at)
@@ -94,6 +106,22 @@ func signRequest(cmd *cobra.Command, args []string) error {
 	return err
 }
 
+// checkSent refuses what could not be sent as it is signed: a client would cut a fragment off, and would not send bytes that
+// a target may not have (RFC 9112, section 3.2).
+func checkSent(method, uri string) error {
+	if method == "" || strings.IndexFunc(method, func(r rune) bool { return r > '~' || !httpguts.IsTokenRune(r) }) >= 0 {
+		return fmt.Errorf("--method %q is no method; write it like POST", method)
+	}
+	odd := strings.IndexFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("#\"<>\\^`{|}", r) })
+	if _, err := url.ParseRequestURI(uri); err != nil || odd >= 0 || !strings.HasPrefix(uri, "/") || strings.HasPrefix(uri, "//") {
+		return fmt.Errorf("--uri %q is no target; write a path and query like /v1/chat/completions?a=b, with what else is in them percent-encoded", uri)
+	}
+	return nil
+}
+
+// maxTime is the last millisecond of the year 9999, which is as far as RFC 3339 goes.
+const maxTime = 253402300799999
+
 // parseTime reads --time.
 func parseTime(text string, now time.Time) (time.Time, error) {
 	if text == "" {
@@ -103,7 +131,7 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 		return at, nil
 	}
 	var ms int64
-	if err := json.Unmarshal([]byte(text), &ms); err != nil || ms <= 0 {
+	if err := json.Unmarshal([]byte(text), &ms); err != nil || ms <= 0 || ms > maxTime {
 		return now, fmt.Errorf("--time %q is no time; write it like 2026-01-31T12:00:00Z, or in Unix milliseconds", text)
 	}
 	return time.UnixMilli(ms), nil
@@ -140,6 +168,12 @@ func draftText(p *upstream.Provider, method, bodyFile string, d upstream.Draft) 
 		b.WriteString(" \\\n  --data-raw " + shellQuote(string(d.Body)))
 	case len(d.Body) > 0:
 		b.WriteString(" \\\n  --data-binary " + shellQuote("@"+bodyFile))
+	}
+	if strings.Contains(d.Target+"/", "/./") || strings.Contains(d.Target+"/", "/../") {
+		b.WriteString(" \\\n  --path-as-is") // curl would resolve them, and send what is not signed
+	}
+	if strings.ContainsAny(d.Target, "[]{}") {
+		b.WriteString(" \\\n  --globoff") // which curl would take for patterns
 	}
 	u := *p.BaseURL
 	b.WriteString(" \\\n  " + shellQuote(u.Scheme+"://"+u.Host+d.Target) + "\n")

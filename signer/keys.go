@@ -109,7 +109,15 @@ func parseKey(text []byte) (any, error) {
 
 // decodeKey returns the DER of PEM or bare base64. Only certificates may be followed by more (their chain).
 func decodeKey(text []byte) ([]byte, error) {
-	text = bytes.TrimSpace(text)
+	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\xEF\xBB\xBF"))) // a byte order mark
+	switch {
+	case bytes.HasPrefix(text, []byte("\x30\x82")): // a SEQUENCE of 256 bytes or more
+		return nil, fmt.Errorf("%w: it is binary (DER), must be PEM or base64", ErrKeyFormat)
+	case bytes.HasPrefix(text, []byte("\xFF\xFE")), bytes.HasPrefix(text, []byte("\xFE\xFF")):
+		return nil, fmt.Errorf("%w: it is text in UTF-16, must be UTF-8", ErrKeyFormat)
+	case bytes.Index(text, []byte("-----BEGIN")) > 0:
+		return nil, fmt.Errorf("%w: it has something before its -----BEGIN, must begin with that", ErrKeyFormat)
+	}
 	if !bytes.HasPrefix(text, []byte("-----")) {
 		text = bytes.Join(bytes.Fields(text), nil)
 		der, err := base64.StdEncoding.AppendDecode(nil, text)
@@ -120,6 +128,8 @@ func decodeKey(text []byte) ([]byte, error) {
 	}
 	block, rest := pem.Decode(text)
 	switch {
+	case block == nil && !bytes.Contains(text, []byte("\n")):
+		return nil, fmt.Errorf("%w: its PEM has lost its line breaks, must have them as it was written", ErrKeyFormat)
 	case block == nil:
 		return nil, fmt.Errorf("%w: its PEM is damaged", ErrKeyFormat)
 	case block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "":

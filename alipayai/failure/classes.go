@@ -32,7 +32,13 @@ const (
 	Reauthorise Class = "reauthorise"
 	// AccountExhausted needs the operator: the account has no money or quota left.
 	AccountExhausted Class = "account_exhausted"
+
+	// byStatus is for rules of profiles: the code says nothing, the type and the status decide.
+	byStatus Class = "by_status"
 )
+
+// ByStatus makes the rule of a profile for codes that say nothing.
+func ByStatus(pattern string) Rule { return Rule{Pattern: pattern, Class: byStatus} }
 
 // Repeat says when a call is sent to the same provider again.
 type Repeat int

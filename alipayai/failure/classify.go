@@ -1,8 +1,8 @@
 package failure
 
 import (
+	"cmp"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -52,7 +52,9 @@ func judge(status int, f *wire.Failure, rules []Rule) verdict {
 	}
 	for _, rule := range rules {
 		if rule.matches(v.code) || rule.matches(sent) {
-			v.class = rule.Class
+			if v.class = rule.Class; v.class == byStatus {
+				v.class, v.status = decide(status, "", f)
+			}
 			break
 		}
 	}
@@ -61,10 +63,16 @@ func judge(status int, f *wire.Failure, rules []Rule) verdict {
 
 // decide is judge without the rules.
 func decide(status int, code string, f *wire.Failure) (class Class, means int) {
-	if class, means = decideByWord(status, code, f); class == Fail && !credentialCodes[code] && saysExhausted(f.Message) {
-		class = AccountExhausted
+	if class, means = decideByWord(status, code, f); class != Fail || credentialCodes[code] {
+		return class, means
 	}
-	return class, means
+	message := strings.ToLower(f.Message)
+	for phrase, class := range phrases {
+		if strings.Contains(message, phrase) {
+			return class, means
+		}
+	}
+	return Fail, means
 }
 
 // decideByWord is decide but for what only the message says.
@@ -78,6 +86,9 @@ func decideByWord(status int, code string, f *wire.Failure) (Class, int) {
 	}
 	if credentialCodes[code] {
 		return Fail, means
+	}
+	if k, ok := kinds[f.Reason]; ok && f.Reason != "" {
+		return k.class, cmp.Or(means, k.status)
 	}
 	ofCode, codeKnown := kindOf(code)
 	ofType, typeKnown := kindOf(f.Type)
@@ -111,14 +122,21 @@ func decideByWord(status int, code string, f *wire.Failure) (Class, int) {
 	return classOfStatus(status), means
 }
 
-// exhaustedPhrases are how an empty account is told under a code that says nothing of it,
-// in lower case: by Anthropic under 400 invalid_request_error, and by LiteLLM, which makes
-// DeepSeek's 402 and another proxy's budget a 400, and by OpenRouter under 403.
-var exhaustedPhrases = []string{"credit balance is too low", "insufficient balance", "budget has been exceeded!", "key limit exceeded"}
-
-func saysExhausted(message string) bool {
-	message = strings.ToLower(message)
-	return slices.ContainsFunc(exhaustedPhrases, func(phrase string) bool { return strings.Contains(message, phrase) })
+// phrases are what only the message says under a code that says nothing of it, in lower case. None holds two of them.
+var phrases = map[string]Class{
+	// Anthropic's, under 400 invalid_request_error.
+	"credit balance is too low":                      AccountExhausted,
+	"you have reached your specified api usage limi": AccountExhausted,
+	// LiteLLM's, which makes DeepSeek's 402 and another proxy's budget a 400.
+	"insufficient balance":      AccountExhausted,
+	"budget has been exceeded!": AccountExhausted,
+	// OpenRouter's, under 403.
+	"key limit exceeded":                             AccountExhausted,
+	"requires moderation and your input was flagged": Blocked,
+	// DeepSeek's, under 400 invalid_request_error.
+	"content exists risk": Blocked,
+	// LiteLLM's name for what Azure and others have filtered, under 400.
+	"litellm.contentpolicyviolationerror": Blocked,
 }
 
 // classOfStatus says what an HTTP status means by itself. A 402 that asks the

@@ -58,6 +58,7 @@ var kinds = map[string]kind{
 	// OpenAI and Azure.
 	"content_filter":             censored,
 	"content_policy_violation":   censored,
+	"invalid_prompt":             censored,
 	"moderation_blocked":         censored,
 	"rate_limit_exceeded":        throttled,
 	"requests":                   throttled,
@@ -154,6 +155,13 @@ var kinds = map[string]kind{
 	"INVALID_ARGUMENT":    badRequest,
 	"FAILED_PRECONDITION": badRequest,
 	"NOT_FOUND":           notFound,
+	"ABORTED":             unavailable,
+	// Reasons of its ErrorInfo: google/api/error_reason.proto of googleapis.
+	"API_KEY_INVALID":         badKey,
+	"ACCESS_TOKEN_EXPIRED":    badKey,
+	"BILLING_DISABLED":        exhausted,
+	"RATE_LIMIT_EXCEEDED":     throttled,
+	"RESOURCE_QUOTA_EXCEEDED": exhausted,
 
 	// LiteLLM.
 	"throttling_error":            throttled,
@@ -161,6 +169,15 @@ var kinds = map[string]kind{
 	"budget_exceeded":             exhausted,
 	"ContentPolicyViolationError": censored,
 	"ContextWindowExceededError":  badRequest,
+
+	// Groq: https://console.groq.com/docs/errors.
+	"capacity_exceeded": unavailable,
+
+	// Hugging Face TGI, as error_type: router/src/infer/mod.rs and router/src/server.rs of text-generation-inference.
+	"overloaded":            unavailable,
+	"generation":            broken,
+	"incomplete_generation": broken,
+	"validation":            badRequest,
 
 	// Portkey: a guardrail has refused the request or the answer.
 	"hooks_failed": censored,

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -106,92 +105,6 @@ func (r *vendorRequest) has(field string) bool {
 	return ok && string(v) != "null"
 }
 
-// mistral is as its API reference and mistral_common's validator for serving have it.
-func mistral(r *vendorRequest) *vendorError {
-	known := map[string][]string{
-		"": {
-			"model", "temperature", "top_p", "max_tokens", "stream", "stop", "random_seed", "metadata", "messages", "response_format", "tools",
-			"tool_choice", "presence_penalty", "frequency_penalty", "n", "prediction", "parallel_tool_calls", "prompt_mode", "reasoning_effort",
-			"guardrails", "safe_prompt",
-		},
-		"system": {"role", "content"}, "user": {"role", "content"}, "assistant": {"role", "content", "tool_calls", "prefix"},
-		"tool": {"role", "content", "tool_call_id", "name"},
-	}
-	detail := func(kind, message string, at ...any) *vendorError {
-		return &vendorError{http.StatusUnprocessableEntity, map[string]any{"detail": []any{
-			map[string]any{"type": kind, "loc": append([]any{"body"}, at...), "msg": message},
-		}}}
-	}
-	wrong := func(kind, format string, args ...any) *vendorError {
-		return &vendorError{http.StatusBadRequest, map[string]any{
-			"object": "error", "message": fmt.Sprintf(format, args...), "type": kind, "param": nil, "code": "3230",
-		}}
-	}
-	for _, name := range slices.Sorted(maps.Keys(r.fields)) {
-		if !slices.Contains(known[""], name) {
-			return detail("extra_forbidden", "Extra inputs are not permitted", name)
-		}
-	}
-	if string(r.fields["tool_choice"]) == `"required"` {
-		return detail("enum", "Input should be 'auto', 'none' or 'any'", "tool_choice")
-	}
-	after := map[string][]string{
-		"": {"system", "user", "assistant"}, "system": {"user", "assistant", "system"}, "user": {"assistant", "system", "user"},
-		"assistant": {"assistant", "user", "tool"}, "tool": {"assistant", "tool"},
-	}
-	before, waiting := "", 0
-	for i, m := range r.messages {
-		last := i == len(r.messages)-1
-		if known[m.role] == nil {
-			return detail("union_tag_invalid", "Input tag does not match any of the expected tags", "messages", i)
-		}
-		for _, name := range slices.Sorted(maps.Keys(m.fields)) {
-			if !slices.Contains(known[m.role], name) {
-				return detail("extra_forbidden", "Extra inputs are not permitted", "messages", i, m.role, name)
-			}
-		}
-		prefix := string(m.fields["prefix"]) == "true"
-		switch {
-		case !slices.Contains(after[before], m.role):
-			return wrong("invalid_request_message_order", "Unexpected role '%s' after role '%s'", m.role, before)
-		case m.role == "assistant" && m.empty():
-			return wrong("invalid_request_assistant_message", "Assistant message must have either content or tool_calls, but not none.")
-		case prefix && !last:
-			return wrong("invalid_request_assistant_message", "Assistant message with prefix True must be last message")
-		case last && m.role != "user" && m.role != "tool" && !prefix && len(r.messages) > 1:
-			return wrong("invalid_request_message_order", "Expected last role User or Tool (or Assistant with prefix True) for serving but got %s", m.role)
-		}
-		if m.role == "tool" {
-			waiting--
-		} else if waiting != 0 {
-			return wrong("invalid_request_message_order", "Not the same number of function calls and responses")
-		}
-		waiting += len(m.calls)
-		var ids []string
-		if m.role == "tool" {
-			ids = []string{m.callID}
-		}
-		for _, call := range m.calls {
-			ids = append(ids, call.ID)
-			if !isObject(call.Function.Arguments) {
-				return wrong("invalid_request_function_call", "Invalid arguments of a function call")
-			}
-		}
-		for _, id := range ids {
-			if !nine.MatchString(id) {
-				return wrong("invalid_function_call", "Tool call id was %s but must be a-z, A-Z, 0-9, with a length of 9.", id)
-			}
-		}
-		before = m.role
-	}
-	if waiting != 0 {
-		return wrong("invalid_request_message_order", "Not the same number of function calls and responses")
-	}
-	return nil
-}
-
-var nine = regexp.MustCompile(`^[a-zA-Z0-9]{9}$`)
-
 // isObject reports whether text is a JSON object.
 func isObject(text string) bool {
 	var object map[string]json.RawMessage
@@ -273,10 +186,19 @@ func qwen(r *vendorRequest) *vendorError {
 	return nil
 }
 
+// openAIFields are those of completion_create_params.py of openai-python.
+var openAIFields = []string{
+	"messages", "model", "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs", "max_completion_tokens",
+	"max_tokens", "metadata", "modalities", "moderation", "n", "parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key",
+	"prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "response_format", "safety_identifier", "seed", "service_tier",
+	"stop", "store", "stream", "stream_options", "temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity",
+	"web_search_options",
+}
+
 // strict is OpenAI's own API with a model that reasons.
 func strict(r *vendorRequest) *vendorError {
-	for _, name := range []string{"enable_thinking", "thinking", "thinking_budget", "top_k", "random_seed", "safe_prompt", "repetition_penalty"} {
-		if r.has(name) {
+	for _, name := range slices.Sorted(maps.Keys(r.fields)) {
+		if !slices.Contains(openAIFields, name) {
 			return openAIError(http.StatusBadRequest, "unknown_parameter", "Unknown parameter: '%s'.", name)
 		}
 	}

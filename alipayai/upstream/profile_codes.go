@@ -13,5 +13,5 @@ var portkeyCodes = []failure.Rule{
 var mistralCodes = []failure.Rule{
 	{Pattern: "1300", Class: failure.Throttle}, // rate_limited
 	{Pattern: "3505", Class: failure.Throttle}, // service_tier_capacity_exceeded
-	{Pattern: "1000", Class: failure.Retry},    // internal_server_error
+	failure.ByStatus("[0-9][0-9][0-9][0-9]"),   // 1000 is internal_server_error, and internal_error_proxy with a 422
 }

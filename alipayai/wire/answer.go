@@ -59,7 +59,7 @@ func parseWhole(body []byte, lim Limits, e envelope) (Answer, error) {
 // that is known.
 type envelope struct {
 	Answer
-	code, status, message, typ, param, payload, detail, errors, title jsontext.Value
+	code, status, message, typ, param, payload, detail, errors, said, title jsontext.Value
 	// choiceFailure is what a choice has for its error.
 	choiceFailure *Failure
 	hasError      bool // {"error": something that is no object and no string}
@@ -182,7 +182,7 @@ func (s *scanner) envelopeMember(e *envelope, name []byte) (err error) {
 	case "code":
 		e.code, err = s.scalar()
 		return cmp.Or(err, e.decided.once(memberCode))
-	case "status":
+	case "status", "statusCode":
 		e.status, err = s.scalar()
 		return err
 	case "message", "msg":
@@ -197,9 +197,18 @@ func (s *scanner) envelopeMember(e *envelope, name []byte) (err error) {
 	case "errors":
 		e.errors, err = s.raw()
 		return err
+	case "error_message", "errorMessage", "error_msg", "errorMsg", "err", "error_description", "reason", "description", "Message", "fault":
+		e.said, err = s.raw()
+		return err
 	case "type":
 		e.typ, err = s.scalar()
 		return cmp.Or(err, e.decided.once(memberType))
+	case "error_type": // Hugging Face TGI's
+		v, err := s.scalar()
+		if len(e.typ) == 0 {
+			e.typ = v
+		}
+		return err
 	case "param":
 		e.param, err = s.scalar()
 		return err

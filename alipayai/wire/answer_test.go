@@ -95,7 +95,7 @@ func TestParseBodyFailures(t *testing.T) {
 		"error is a list":       {`{"error":["x"],"message":"m"}`, Failure{Message: "m"}, ""},
 		"code beside nothing":   {`{"code":500,"message":"m","choices":[{"message":{"content":""},"finish_reason":null}]}`, Failure{Code: "500", Message: "m"}, ""},
 		"error and choices":     {`{"choices":[{"message":{"content":"x"}}],"error":{"code":"C"}}`, Failure{Code: "C"}, ""},
-		"error text and code":   {`{"message":"long","error":"Bad Gateway","code":"SYSTEM_ERROR"}`, Failure{Code: "SYSTEM_ERROR", Message: "Bad Gateway"}, ""},
+		"error text and code":   {`{"message":"long","error":"Bad Gateway","code":"SYSTEM_ERROR"}`, Failure{Code: "SYSTEM_ERROR", Message: "long"}, ""},
 		"error and success":     {`{"code":"200","error":{"code":null,"message":"m"}}`, Failure{Message: "m"}, ""},
 		"Anthropic":             {`{"type":"error","error":{"type":"overloaded_error","message":"m"}}`, Failure{Message: "m", Type: "overloaded_error"}, ""},
 		"escaped names":         {`{"\u0065rror":{"c\u006fde":"C"}}`, Failure{Code: "C"}, ""},
@@ -117,7 +117,7 @@ func TestParseBodyFailures(t *testing.T) {
 		"nextbuilder, no payload": {`{"type":"error"}`, Failure{}, ""},
 		"type error with a code":  {`{"type":"error","code":"C","message":"m","param":null}`, Failure{Code: "C", Message: "m"}, ""},
 
-		"control characters": {`{"code":"A\u0000B\r\nC\u001b","message":"\u0085a\tb"}`, Failure{Code: "ABC", Message: "ab"}, ""},
+		"control characters": {`{"code":"A\u0000B\r\nC\u001b","message":"\u0085a\tb"}`, Failure{Code: "ABC", Message: "a b"}, ""},
 		"only control":       {`{"error":{"code":"\n"},"code":"C"}`, Failure{Code: "C"}, ""},
 		"dots that are ours": {`{"code":"gpt-4.1_not_found"}`, Failure{Code: "gpt-4.1_not_found"}, ""},
 	}

@@ -3,6 +3,8 @@ package wire
 import (
 	"bytes"
 	"cmp"
+	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +26,8 @@ type Failure struct {
 	Message string
 	Type    string // "type" of OpenAI's form
 	Param   string // "param" of OpenAI's form
+	// Reason is that of a google.rpc.ErrorInfo, which says more than Google's code and status: API_KEY_INVALID comes under 400.
+	Reason string
 	// Status is the resultStatus of an Antom or Alipay+ result: "F" failed, "U" unknown. Empty in other shapes.
 	Status string
 	// GatewayCode is the Open Platform v2 code (20000 service unavailable, 40004 business failure, ..) that Code refines
@@ -80,17 +84,31 @@ func (e *envelope) conclude() {
 	if f.Code == "" {
 		f.Code = cmp.Or(statusNumber(e.status), firstCode(e.errors))
 	}
-	for _, v := range [...]jsontext.Value{e.message, e.detail, e.errors, e.title} {
+	if isStatusText(f.Message) { // {"statusCode":400,"error":"Bad Request","message":..}
+		f.Message = cmp.Or(words(e.message), f.Message)
+	}
+	for _, v := range [...]jsontext.Value{e.message, e.detail, e.errors, e.said, e.title} {
 		if f.Message == "" {
 			f.Message = words(v)
 		}
 	}
+	f.refine(quotedFailure(e.message))
 	if f.Type == "" && e.typ.Kind() == '"' && !typeError {
 		f.Type = code(e.typ)
 	}
 	if f.Param == "" && e.param.Kind() == '"' {
 		f.Param = code(e.param)
 	}
+}
+
+// isStatusText reports whether text says no more than an HTTP status does.
+func isStatusText(text string) bool {
+	for status := http.StatusBadRequest; text != "" && status <= http.StatusNetworkAuthenticationRequired; status++ {
+		if strings.EqualFold(http.StatusText(status), text) {
+			return true
+		}
+	}
+	return false
 }
 
 // carries reports whether the answer has what was asked for.
@@ -135,7 +153,9 @@ func (s *scanner) errorMember(e *envelope) (*Failure, error) {
 	switch v.Kind() {
 	case '"':
 		if len(v) > len(`""`) {
-			return &Failure{Message: words(v)}, err
+			f := &Failure{Message: words(v)}
+			f.refine(quotedFailure(v))
+			return f, err
 		}
 	case 't', '0':
 		if e != nil && string(v) != "0" {
@@ -148,7 +168,9 @@ func (s *scanner) errorMember(e *envelope) (*Failure, error) {
 // errorObject reads the object of an error; nil for an empty one.
 func (s *scanner) errorObject() (*Failure, error) {
 	var f Failure
-	var status, detail jsontext.Value
+	var status, message, detail, raw jsontext.Value
+	var inner *Failure
+	said := make(map[string]jsontext.Value)
 	var decided members
 	count := 0
 	err := s.object(func(name []byte) (err error) {
@@ -157,8 +179,8 @@ func (s *scanner) errorObject() (*Failure, error) {
 		case "code":
 			return cmp.Or(s.code(&f.Code), decided.once(memberCode))
 		case "message", "msg":
-			v, err := s.raw()
-			f.Message = words(v)
+			message, err = s.raw()
+			f.Message = words(message)
 			return err
 		case "detail", "details": // FastAPI's and its like; Google's and OpenRouter's come beside a message
 			detail, err = s.raw()
@@ -171,13 +193,26 @@ func (s *scanner) errorObject() (*Failure, error) {
 			status, err = s.scalar()
 			return err
 		case "metadata": // OpenRouter's
-			return s.eachMember(func(name []byte) error {
-				if string(name) == "error_type" && f.Type == "" {
+			return s.eachMember(func(name []byte) (err error) {
+				switch {
+				case string(name) == "error_type" && f.Type == "":
 					return s.code(&f.Type)
+				case string(name) == "raw":
+					raw, err = s.raw()
+					return err
 				}
-				_, err := s.skip()
+				_, err = s.skip()
 				return err
 			})
+		case "error": // what a server behind it has said
+			if s.is('{') {
+				inner, err = s.errorObject()
+				return err
+			}
+		}
+		if slices.Contains(wordNames, string(name)) {
+			said[string(name)], err = s.raw()
+			return err
 		}
 		_, err = s.skip()
 		return err
@@ -192,37 +227,79 @@ func (s *scanner) errorObject() (*Failure, error) {
 		f.Code = cmp.Or(f.Code, statusNumber(status))
 	}
 	f.Message = cmp.Or(f.Message, words(detail))
-	f.RetryAfter = retryInfo(detail)
+	f.Reason, f.RetryAfter = errorDetails(detail)
+	for _, name := range wordNames {
+		f.Message = cmp.Or(f.Message, words(said[name]))
+	}
+	f.refine(inner)
+	f.refine(quotedFailure(message))
+	if heard := words(raw); f.Message == openRouterFailed && heard != "" {
+		f.Message = cleanText(openRouterFailed+": "+heard, maxMessage)
+	}
 	return &f, nil
 }
 
-// retryInfo reads retryDelay of a google.rpc.RetryInfo among the details of an error, a protobuf Duration in JSON: decimal
-// seconds with an s behind them (https://protobuf.dev/programming-guides/json).
-func retryInfo(details jsontext.Value) (delay time.Duration) {
-	if details.Kind() != '[' || !bytes.Contains(details, []byte("RetryInfo")) {
-		return 0
+// refine takes from what a server behind the upstream has said what the upstream does not say itself.
+func (f *Failure) refine(inner *Failure) {
+	if inner == nil {
+		return
+	}
+	f.Code, f.Type, f.Message = cmp.Or(f.Code, inner.Code), cmp.Or(f.Type, inner.Type), cmp.Or(f.Message, inner.Message)
+	f.Reason, f.RetryAfter = cmp.Or(f.Reason, inner.Reason), cmp.Or(f.RetryAfter, inner.RetryAfter)
+}
+
+// quotedFailure reads a message that is the JSON of a failure itself, as proxies quote Google's; nil for any other.
+func quotedFailure(message jsontext.Value) *Failure {
+	if message.Kind() != '"' || !bytes.ContainsAny(message, "{[") {
+		return nil
+	}
+	text := strings.TrimSpace(unquote(message))
+	if !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[") {
+		return nil
+	}
+	e, err := parseEnvelope([]byte(text), Limits{}, envelope{isError: true})
+	if err != nil {
+		return nil
+	}
+	return e.Failure
+}
+
+// openRouterFailed is what OpenRouter says of any failure of a provider behind it, whose own words are in metadata.raw:
+// https://openrouter.ai/docs/api/errors.
+const openRouterFailed = "Provider returned error"
+
+// errorDetails reads, among the details of an error, reason of a google.rpc.ErrorInfo and retryDelay of a google.rpc.RetryInfo, a
+// protobuf Duration in JSON: decimal seconds with an s behind them (https://protobuf.dev/programming-guides/json).
+func errorDetails(details jsontext.Value) (reason string, delay time.Duration) {
+	if details.Kind() != '[' || !bytes.Contains(details, []byte("google.rpc.")) {
+		return "", 0
 	}
 	s := newScanner(details, Limits{}, lenient...)
 	defer s.release()
 	_ = s.array(func() error { // has been read before
-		var kind, text string
+		var kind, why, text string
 		err := s.eachMember(func(name []byte) error {
 			switch string(name) {
 			case "@type":
 				return s.word(&kind, maxWord)
+			case "reason":
+				return s.word(&why, maxWord)
 			case "retryDelay":
 				return s.word(&text, maxWord)
 			}
 			_, err := s.skip()
 			return err
 		})
+		if strings.HasSuffix(kind, "google.rpc.ErrorInfo") {
+			reason = cmp.Or(reason, why)
+		}
 		seconds, number := strings.CutSuffix(text, "s")
 		if f, ferr := strconv.ParseFloat(seconds, 64); number && ferr == nil && strings.HasSuffix(kind, "google.rpc.RetryInfo") && f > 0 {
 			delay = max(delay, time.Duration(min(f, maxSeconds)*float64(time.Second)))
 		}
 		return err
 	})
-	return delay
+	return reason, delay
 }
 
 // maxSeconds is a week: more than anything waits, and far from an overflow.

@@ -25,6 +25,10 @@ func ParseRefusal(body []byte) Failure {
 	switch text[0] {
 	case '<': // HTML
 		return Failure{}
+	case 'd', 'e', ':':
+		if event, ok := firstEvent(text); ok {
+			return ParseRefusal(event)
+		}
 	case '{', '[', '"':
 		if !json.Valid(text) {
 			return Failure{}
@@ -32,6 +36,23 @@ func ParseRefusal(body []byte) Failure {
 		return Failure{Message: strings.TrimSpace(words(jsontext.Value(bytes.TrimRight(text, " \t\r\n"))))}
 	}
 	return Failure{Message: plainWords(text)}
+}
+
+// firstEvent gives the data of the first event of a stream that has some: there are servers that keep to the form of a
+// stream that was asked for under a status of failure as well.
+func firstEvent(text []byte) (data []byte, ok bool) {
+	for {
+		var line []byte
+		line, text, _ = bytes.Cut(text, []byte("\n"))
+		field, value, named := bytes.Cut(bytes.TrimRight(line, "\r"), []byte(":"))
+		switch {
+		case named && string(field) == "data":
+			value = bytes.TrimSpace(value)
+			return value, len(value) > 0 && (value[0] == '{' || value[0] == '[' || value[0] == '"')
+		case len(text) == 0, len(line) > 0 && (!named || len(field) > len("event")):
+			return nil, false
+		}
+	}
 }
 
 // plainWords is text that may not be valid UTF-8, for people.
@@ -46,21 +67,27 @@ const maxWordsDepth = 6
 // words gives what a value says for people, cleaned and cut. Vendors put their words into a string, an object or an array:
 //
 //	"text"
-//	{"message":..} or {"msg":..}, {"detail":..}, {"error":..}, {"reason":..}, {"description":..}
+//	{"message":..} or another of wordNames
 //	[{"loc":["body","tools",0],"msg":"Field required"}]    FastAPI's, which Mistral and vLLM use
 //	["text", ..]
 //
-// What was sent ("input" of FastAPI's form) is not among them.
+// A text that is JSON itself, as proxies put what a server behind them has said into a message, is one of these forms once
+// more. What was sent ("input" of FastAPI's form) is not among them.
 func words(v jsontext.Value) string {
 	switch v.Kind() {
-	case '"':
-		return clean(v, maxMessage)
-	case '{', '[':
+	case '"', '{', '[':
 		var said []string
 		collectWords(&said, json.RawMessage(v), maxWordsDepth)
 		return cleanText(strings.Join(said, "; "), maxMessage)
 	}
 	return ""
+}
+
+// wordNames are the members in which words for people stand, the best first: OpenAI's, DashScope's and FastAPI's, then
+// those of API gateways that stand before a model (AWS, Apigee, Kong, Cloudflare) and of OAuth.
+var wordNames = []string{
+	"message", "msg", "detail", "details", "error", "errors", "messages", "error_message", "errorMessage", "error_msg", "errorMsg",
+	"err", "error_description", "reason", "description", "title", "Message", "faultstring", "fault",
 }
 
 // maxSaid is how many parts of an array are heard.
@@ -72,7 +99,14 @@ func collectWords(said *[]string, v json.RawMessage, depth int) {
 	}
 	switch jsontext.Value(v).Kind() {
 	case '"':
-		if text := clean(jsontext.Value(v), maxMessage); text != "" {
+		text := unquote(jsontext.Value(v))
+		if inner := strings.TrimSpace(text); strings.HasPrefix(inner, "{") || strings.HasPrefix(inner, "[") {
+			if json.Valid([]byte(inner)) {
+				collectWords(said, json.RawMessage(inner), depth-1)
+				return
+			}
+		}
+		if text = cleanText(text, maxMessage); text != "" {
 			*said = append(*said, text)
 		}
 	case '[':
@@ -88,7 +122,7 @@ func collectWords(said *[]string, v json.RawMessage, depth int) {
 		if json.Unmarshal(v, &o) != nil {
 			return
 		}
-		for _, name := range [...]string{"message", "msg", "detail", "error", "reason", "description"} {
+		for _, name := range wordNames {
 			before := len(*said)
 			collectWords(said, o[name], depth-1)
 			if len(*said) > before {
@@ -163,8 +197,8 @@ func isFilled(v jsontext.Value) bool {
 	return false
 }
 
-// clean decodes a string or number for people and logs: without control characters, at most limit bytes, cut between
-// characters.
+// clean decodes a string or number for people and logs: at most limit bytes, cut between characters, without control
+// characters. In messages, those that part words become a space.
 func clean(v jsontext.Value, limit int) string {
 	text := string(v)
 	if v.Kind() == '"' {
@@ -175,14 +209,20 @@ func clean(v jsontext.Value, limit int) string {
 
 func cleanText(text string, limit int) string {
 	var b strings.Builder
+	parted, last := false, ' '
 	for _, r := range text {
 		if unicode.IsControl(r) {
+			parted = parted || limit > maxWord && unicode.IsSpace(r)
 			continue
+		}
+		if parted && last != ' ' && r != ' ' && b.Len() < limit {
+			b.WriteByte(' ')
 		}
 		if b.Len()+utf8.RuneLen(r) > limit {
 			break
 		}
 		b.WriteRune(r)
+		parted, last = false, r
 	}
 	return b.String()
 }

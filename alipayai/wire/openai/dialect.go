@@ -22,6 +22,13 @@ type Dialect struct {
 	Fields []string
 	// Members are those that a message may have, by its role; nil: any. Others are left out.
 	Members map[string][]string
+	// Closed are the members that other objects of a request may have, by their path; others are left out. Below
+	// messages.content, a part's type follows a colon: "messages.content:text".
+	Closed map[string][]string
+	// NoNulls says that a member that is null is refused. At the top of a request it is left out.
+	NoNulls bool
+	// Functions says that tools are functions only, each with parameters. Other tools, and the choice of one, are left out.
+	Functions bool
 	// Parts are the types of content that a message may have; nil: any. Of others, a word says that they were left out.
 	Parts []string
 	// CallID gives the id of a tool call in the form that is taken; nil: any is.
@@ -72,6 +79,7 @@ func (d *Dialect) ofAnswers() *Dialect {
 		Signature: d.Signature,
 	}
 	if members != nil {
+		a.Closed = d.Closed
 		a.Members = map[string][]string{"assistant": members}
 	}
 	a.Rules = make(map[string]Rule)
@@ -93,6 +101,12 @@ type Rule struct {
 	Rename string
 	// Words are other words for strings.
 	Words map[string]string
+	// Most caps a number; 0: no cap.
+	Most float64
+	// NotNegative says that a number below 0 is left out.
+	NotNegative bool
+	// Inside is the member whose string an object becomes.
+	Inside string
 }
 
 // The rules that several have.
@@ -117,9 +131,13 @@ var (
 			"safe_prompt", "prompt_mode", "guardrails", "messages.prefix", // Mistral's
 			"models", "provider", "plugins", "transforms", "route", "reasoning", "include_reasoning", "top_a", // OpenRouter's
 			"messages.reasoning", "messages.reasoning_details",
-			"messages.tool_calls.extra_content",                                                                            // Gemini's
+			"messages.tool_calls.extra_content",                                      // Gemini's
+			"session_id", "trace", "image_config", "debug", "stop_server_tools_when", // OpenRouter's: ChatRequest of its TypeScript SDK
 			"min_p", "repetition_penalty", "top_k", "chat_template_kwargs", "guided_json", "guided_regex", "guided_choice", // vLLM's
-			"do_sample", "sensitive_word_check", // GLM's
+			"do_sample", "sensitive_word_check", "request_id", "tool_stream", // GLM's
+			// Anthropic's marks for its cache, which OpenRouter and LiteLLM take in OpenAI's form, and of which others refuse the
+			// whole request: https://github.com/NousResearch/hermes-agent/issues/100819.
+			"cache_control", "messages.cache_control", "messages.content.cache_control", "tools.cache_control", "tools.function.cache_control",
 		} {
 			rules[path] = leave
 		}
@@ -149,34 +167,10 @@ var dialects = func() map[string]*Dialect {
 		{Name: "alipay", Parts: parts, Rules: foreign},
 		// https://platform.openai.com/docs/api-reference/chat: the models that reason refuse max_tokens. Ids of calls have at
 		// most 40 characters: "string_above_max_length" in https://github.com/vercel/ai/issues/5171. Whether members that it
-		// does not name are refused in messages as they are at the top is not published; they say nothing there.
-		{Name: "openai", Parts: parts, CallID: atMost40, Foreign: []string{"reasoning_content", "reasoning", "reasoning_details", "prefix", "tool_calls.extra_content"}, Rules: without(nil, map[string]Rule{"max_tokens": {Rename: "max_completion_tokens"}})},
-		// https://docs.mistral.ai/api/#tag/chat, and ChatCompletionRequest and AssistantMessage of its SDK (mistralai/client-python,
-		// docs/models): a body may have no member that is not named there, nor a message
-		// (https://github.com/charmbracelet/crush/issues/1590, https://github.com/BerriAI/litellm/issues/30882: 422
-		// extra_forbidden). The order of messages is
-		// that of mistral_common's MistralRequestValidator for serving, and its word between a tool and the user opencode's
-		// (packages/opencode/src/provider/transform.ts).
-		{
-			Name: "mistral", CallID: nineCharacters, Arguments: true, SystemFirst: true, NoEmpty: true, Answered: true, Prefix: true,
-			Fields: []string{
-				"model", "messages", "temperature", "top_p", "max_tokens", "stream", "stop", "random_seed", "metadata", "response_format",
-				"tools", "tool_choice", "presence_penalty", "frequency_penalty", "n", "prediction", "parallel_tool_calls", "prompt_mode",
-				"reasoning_effort", "guardrails", "safe_prompt",
-			},
-			Members: map[string][]string{
-				"system": {"role", "content"}, "user": {"role", "content"}, "assistant": {"role", "content", "tool_calls", "prefix"},
-				"tool": {"role", "content", "tool_call_id", "name"},
-			},
-			Parts:   []string{"text", "image_url", "document_url", "reference", "thinking", "input_audio"},
-			Foreign: []string{"tool_calls.extra_content"},
-			Rules: map[string]Rule{
-				"messages.role": asSystem, "max_completion_tokens": maxTokens, "seed": {Rename: "random_seed"},
-				"tool_choice":                       {Words: map[string]string{"required": "any"}},
-				"stream_options":                    {Leave: true, Met: true}, // the last chunk has the usage anyway
-				"messages.tool_calls.extra_content": leave,
-			},
-		},
+		// does not name are refused in messages as they are at the top ("Unrecognized request argument supplied") is not
+		// published; they say nothing there.
+		{Name: "openai", Parts: parts, CallID: atMost40, Fields: openAIFields, Foreign: []string{"reasoning_content", "reasoning", "reasoning_details", "prefix", "tool_calls.extra_content"}, Rules: without(nil, map[string]Rule{"max_tokens": {Rename: "max_completion_tokens"}})},
+		mistral(),
 		// https://api-docs.deepseek.com/api/create-chat-completion and .../guides/thinking_mode; "unknown variant `developer`" in
 		// https://github.com/earendil-works/pi/issues/1048, "must be passed back" in https://github.com/decolua/9router/issues/773.
 		{
@@ -204,17 +198,17 @@ var dialects = func() map[string]*Dialect {
 		// Gemini's signature (https://discuss.ai.google.dev/t/109823), and for one of another model's the word of
 		// https://ai.google.dev/gemini-api/docs/thought-signatures.
 		{
-			Name: "google", Parts: parts,
+			Name: "google", Parts: parts, Fields: googleFields,
 			Signature: &Signature{Name: "extra_content", Value: `{"google":{"thought_signature":"skip_thought_signature_validator"}}`},
 			Rules: without([]string{"messages.tool_calls.extra_content"}, map[string]Rule{
-				"messages.role": asSystem, "frequency_penalty": leave, "presence_penalty": leave, "logit_bias": leave, "user": leave, "store": leave, "metadata": leave,
+				"messages.role": asSystem,
 			}),
 		},
 		// The form as servers have it that follow OpenAI's at a distance: Ollama, and vLLM and SGLang, whose chat templates
 		// take a system message first and parse the arguments of calls (https://github.com/vllm-project/vllm/issues/43995,
 		// https://github.com/sgl-project/sglang/pull/28035).
 		{
-			Name: "legacy", Parts: append(slices.Clip(parts), "video_url", "audio_url"), Arguments: true, SystemFirst: true,
+			Name: "legacy", Parts: append(slices.Clip(parts), "video_url", "audio_url"), Arguments: true, SystemFirst: true, Functions: true,
 			Rules: without([]string{"chat_template_kwargs", "guided_json", "guided_regex", "guided_choice", "min_p", "repetition_penalty", "top_k"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens, "tools.function.strict": leave,
 			}),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -62,6 +63,13 @@ func (e *editor) request() {
 			messages = m
 		case m.name == "response_format" && e.ObjectsOnly:
 			schema = e.responseFormat(m.value)
+		case e.NoNulls && e.text(m.value).Kind() == 'n':
+			return true, true
+		case m.name == "tools" && e.Functions:
+			return e.tools(m.value), true
+		case m.name == "tool_choice" && e.Functions && e.choosesOther(m.value, members):
+			e.left[m.name] = struct{}{}
+			return true, true
 		case m.name == "enable_thinking" && e.StreamedThinking && !e.ask.Stream && e.text(m.value).Kind() == 't':
 			// Some models think unless the request says otherwise.
 			e.replace(m.value, []byte("false"))
@@ -124,8 +132,12 @@ func (e *editor) responseFormat(v span) (schema jsontext.Value) {
 }
 
 // object edits the members of the object that stands at path: by special those that it reports as done, others by the
-// rules. The others must have one of the names in only; nil: any.
-func (e *editor) object(path string, members []member, only []string, special func(m member) (gone, done bool)) {
+// rules. The others must have one of the names in only; nil: those that are closed for path, or any. It reports whether a
+// member is left.
+func (e *editor) object(path string, members []member, only []string, special func(m member) (gone, done bool)) (kept bool) {
+	if only == nil {
+		only = e.Closed[path]
+	}
 	items := make([]span, len(members))
 	gone := make([]bool, len(members))
 	for i, m := range members {
@@ -136,6 +148,7 @@ func (e *editor) object(path string, members []member, only []string, special fu
 		}
 	}
 	e.remove(items, func(i int) bool { return gone[i] })
+	return slices.Contains(gone, false)
 }
 
 // none is for objects without special members.
@@ -147,6 +160,14 @@ func (e *editor) member(path string, m member, siblings []member, only []string)
 	rule := e.Rules[at]
 	v := e.text(m.value)
 	switch {
+	case rule.NotNegative && v.Kind() == '0' && v[0] == '-':
+		e.leave(path, m.name, v)
+		return true
+	case rule.Most != 0 && v.Kind() == '0' && above(v, rule.Most):
+		e.replace(m.value, strconv.AppendFloat(nil, rule.Most, 'g', -1, 64))
+		e.leave(path, m.name, v)
+	case rule.Inside != "" && v.Kind() == '{':
+		return !e.inside(at, m.value, rule.Inside)
 	case rule.Rename != "" && !slices.ContainsFunc(siblings, func(s member) bool { return s.name == rule.Rename }):
 		e.replace(m.key, quote(rule.Rename))
 		return false
@@ -169,8 +190,31 @@ func (e *editor) member(path string, m member, siblings []member, only []string)
 	return false
 }
 
-// ruled reports whether there are rules below path.
+// above reports whether a number is above most.
+func above(v jsontext.Value, most float64) bool {
+	f, err := strconv.ParseFloat(string(v), 64)
+	return err == nil && f > most
+}
+
+// inside puts the string of that name in the place of the object that it stands in, and reports whether there is one. The
+// object's other members are named.
+func (e *editor) inside(path string, object span, name string) (found bool) {
+	for _, m := range e.members(object) {
+		if v := e.text(m.value); m.name == name && v.Kind() == '"' {
+			e.replace(object, v)
+			found = true
+		} else {
+			e.leave(path, m.name, v)
+		}
+	}
+	return found
+}
+
+// ruled reports whether there are rules for the members of what stands at path.
 func (e *editor) ruled(path string) bool {
+	if e.Closed[path] != nil {
+		return true
+	}
 	for at := range e.Rules {
 		if strings.HasPrefix(at, path) && len(at) > len(path) && at[len(path)] == '.' {
 			return true

@@ -131,6 +131,7 @@ func (e *editor) content(v span) {
 	for i, part := range parts {
 		typ := e.partType(part)
 		if typ == "" || slices.Contains(e.Parts, typ) {
+			e.object("messages.content", e.members(part), e.Closed["messages.content:"+typ], none)
 			continue
 		}
 		gone[i] = e.thought(typ)
@@ -219,10 +220,10 @@ func (e *editor) id(v span, given func(id string) string) {
 
 // arguments makes those of the call of a function a JSON object.
 func (e *editor) arguments(function span) {
-	for _, m := range e.members(function) {
+	e.object("messages.tool_calls.function", e.members(function), nil, func(m member) (gone, done bool) {
 		v := e.text(m.value)
 		if m.name != "arguments" || v.Kind() != '"' {
-			continue
+			return false, false
 		}
 		text := unquote(v)
 		object, whole := wire.ArgumentsObject(text)
@@ -232,5 +233,6 @@ func (e *editor) arguments(function span) {
 		if !whole {
 			e.left["messages.tool_calls.function.arguments"] = struct{}{}
 		}
-	}
+		return false, true
+	})
 }

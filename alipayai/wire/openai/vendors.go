@@ -1,0 +1,61 @@
+package openai
+
+// openAIFields are those of completion_create_params.py of openai-python (2026): OpenAI refuses any other.
+var openAIFields = []string{
+	"audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "messages",
+	"metadata", "modalities", "model", "moderation", "n", "parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key",
+	"prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "response_format", "safety_identifier", "seed", "service_tier",
+	"stop", "store", "stream", "stream_options", "temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity",
+	"web_search_options",
+}
+
+// googleFields are those of https://ai.google.dev/gemini-api/docs/openai.
+var googleFields = []string{
+	"extra_body", "logprobs", "max_completion_tokens", "max_tokens", "messages", "model", "n", "parallel_tool_calls", "reasoning_effort",
+	"response_format", "seed", "stop", "stream", "stream_options", "temperature", "tool_choice", "tools", "top_logprobs", "top_p",
+}
+
+// mistral is Mistral's API, as the schema ChatCompletionRequest and those below it have it in
+// https://docs.mistral.ai/openapi.yaml: each is closed (additionalProperties: false), and answers 422 extra_forbidden to any
+// other member (https://github.com/charmbracelet/crush/issues/1590, https://github.com/BerriAI/litellm/issues/30882,
+// https://github.com/mistralai/client-python/issues/91). The order of messages is that of mistral_common's
+// MistralRequestValidator for serving, and its word between a tool and the user opencode's
+// (packages/opencode/src/provider/transform.ts).
+func mistral() *Dialect {
+	return &Dialect{
+		Name: "mistral", CallID: nineCharacters, Arguments: true, SystemFirst: true, NoEmpty: true, Answered: true, Prefix: true,
+		NoNulls: true, Functions: true,
+		Fields: []string{
+			"model", "messages", "temperature", "top_p", "max_tokens", "stream", "stop", "random_seed", "metadata", "response_format",
+			"tools", "tool_choice", "presence_penalty", "frequency_penalty", "n", "prediction", "parallel_tool_calls", "prompt_mode",
+			"reasoning_effort", "guardrails", "safe_prompt", "prompt_cache_key", "service_tier",
+		},
+		Members: map[string][]string{
+			"system": {"role", "content"}, "user": {"role", "content"}, "assistant": {"role", "content", "tool_calls", "prefix"},
+			"tool": {"role", "content", "tool_call_id", "name"},
+		},
+		Closed: map[string][]string{
+			"messages.tool_calls": {"id", "type", "function", "index"}, "messages.tool_calls.function": {"name", "arguments"},
+			"messages.content:text": {"type", "text"}, "messages.content:image_url": {"type", "image_url"},
+			"messages.content.image_url": {"url", "detail"}, "messages.content:input_audio": {"type", "input_audio"},
+			"messages.content:document_url": {"type", "document_url", "document_name"}, "messages.content:reference": {"type", "reference_ids"},
+			"messages.content:thinking": {"type", "thinking", "signature", "closed"},
+			"tools":                     {"type", "function"}, "tools.function": {"name", "description", "strict", "parameters"},
+			"tool_choice": {"type", "function"}, "tool_choice.function": {"name"},
+			"response_format": {"type", "json_schema"}, "response_format.json_schema": {"name", "description", "schema", "strict"},
+			"prediction": {"type", "content"},
+		},
+		// A file is another's: {"type":"file","file_id":..}.
+		Parts:   []string{"text", "image_url", "document_url", "reference", "thinking", "input_audio"},
+		Foreign: []string{"tool_calls.extra_content"},
+		Rules: map[string]Rule{
+			"messages.role": asSystem, "max_completion_tokens": maxTokens, "seed": {Rename: "random_seed", NotNegative: true},
+			"random_seed": {NotNegative: true}, "temperature": {Most: 1.5},
+			"tool_choice":                       {Words: map[string]string{"required": "any"}}, // which newer versions take as well
+			"service_tier":                      {Words: map[string]string{"default": "auto", "flex": "auto", "priority": "auto", "scale": "auto"}},
+			"stream_options":                    {Leave: true, Met: true}, // the last chunk has the usage anyway
+			"messages.content.input_audio":      {Inside: "data"},
+			"messages.tool_calls.extra_content": leave,
+		},
+	}
+}

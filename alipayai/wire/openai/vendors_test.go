@@ -1,0 +1,70 @@
+package openai
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestEditsOfVendors has what vendors refuse of a request that OpenAI, or another of them, takes.
+func TestEditsOfVendors(t *testing.T) {
+	const (
+		function = `{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}`
+		custom   = `{"type":"custom","custom":{"name":"c"}}`
+		bare     = `{"type":"function","function":{"name":"f"}}`
+		mark     = `"cache_control":{"type":"ephemeral"}`
+		none     = `"parameters":{"type":"object","properties":{}}`
+	)
+	says := func(parts ...string) string {
+		return talk(`{"role":"user","content":[` + strings.Join(parts, ",") + `]}`)
+	}
+	call := func(members string) string {
+		return talk(user, `{"role":"assistant","tool_calls":[{"id":"aaaaaaaaa","type":"function","function":{"name":"f","arguments":"{}"`+members+`]}`, result("aaaaaaaaa"))
+	}
+	for name, tt := range map[string]struct {
+		dialect, body, want string
+		left                string // names, with commas
+	}{
+		"mistral: own fields":             {"mistral", request(`"prompt_cache_key":"k","service_tier":"auto","reasoning_effort":"low"`), "", ""},
+		"mistral: another's tier":         {"mistral", request(`"service_tier":"flex"`), request(`"service_tier":"auto"`), ""},
+		"mistral: nulls":                  {"mistral", request(`"stream":null,"top_p":0.5,"tool_choice":null,"response_format":null`), request(`"top_p":0.5`), ""},
+		"mistral: warm":                   {"mistral", request(`"temperature":1.8`), request(`"temperature":1.5`), "temperature"},
+		"mistral: as warm as may be":      {"mistral", request(`"temperature":1.5`), "", ""},
+		"mistral: a negative seed":        {"mistral", request(`"seed":-1`), request(""), "seed"},
+		"mistral: no parameters":          {"mistral", request(`"tools":[` + bare + `]`), request(`"tools":[{"type":"function","function":{` + none + `,"name":"f"}}]`), ""},
+		"mistral: null parameters":        {"mistral", request(`"tools":[{"type":"function","function":{"name":"f","parameters":null}}]`), request(`"tools":[{"type":"function","function":{"name":"f",` + none + `}}]`), ""},
+		"mistral: required of a function": {"mistral", request(`"tools":[{"type":"function","function":{"name":"f","parameters":{},"required":["a"]}}]`), request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}}}]`), "tools.function.required"},
+		"mistral: other tools":            {"mistral", request(`"tools":[` + custom + `,` + function + `]`), request(`"tools":[` + function + `]`), "tools.custom"},
+		"mistral: other tools alone":      {"mistral", request(`"tools":[` + custom + `],"tool_choice":"required"`), request(""), "tool_choice,tools.custom"},
+		"mistral: another choice":         {"mistral", request(`"tools":[` + function + `],"tool_choice":{"type":"allowed_tools","allowed_tools":{}}`), request(`"tools":[` + function + `]`), "tool_choice"},
+		"mistral: a function's choice":    {"mistral", request(`"tools":[` + function + `],"tool_choice":{"type":"function","function":{"name":"f"}}`), "", ""},
+		"mistral: marked text":            {"mistral", says(`{"type":"text","text":"a",` + mark + `}`), says(`{"type":"text","text":"a"}`), "messages.content.cache_control"},
+		"mistral: a marked message":       {"mistral", talk(`{"role":"user","content":"a",` + mark + `}`), talk(`{"role":"user","content":"a"}`), "messages.cache_control"},
+		"mistral: an image's member":      {"mistral", says(`{"type":"image_url","image_url":{"url":"u","detail":"low","x":1}}`), says(`{"type":"image_url","image_url":{"url":"u","detail":"low"}}`), "messages.content.image_url.x"},
+		"mistral: audio":                  {"mistral", says(`{"type":"input_audio","input_audio":{"data":"AA","format":"wav"}}`), says(`{"type":"input_audio","input_audio":"AA"}`), "messages.content.input_audio.format"},
+		"mistral: a file":                 {"mistral", says(`{"type":"file","file":{"file_id":"f"}}`), says(`{"type":"text","text":"[file left out]"}`), "messages.content.file"},
+		"mistral: a call's index":         {"mistral", call(`},"index":0}`), "", ""},
+		"mistral: a call's members":       {"mistral", call(`,"parsed_arguments":{}},"status":"x"}`), call(`}}`), "messages.tool_calls.function.parsed_arguments,messages.tool_calls.status"},
+		"mistral: a schema's members":     {"mistral", request(`"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"x-y":1},"x":1}}`), request(`"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"x-y":1}}}`), "response_format.json_schema.x"},
+		"legacy: no parameters":           {"legacy", request(`"tools":[` + bare + `]`), request(`"tools":[{"type":"function","function":{` + none + `,"name":"f"}}]`), ""},
+		"legacy: other tools":             {"legacy", request(`"tools":[` + function + `,` + custom + `,{"type":"web_search"}]`), request(`"tools":[` + function + `]`), "tools.custom,tools.type"},
+		"google: other fields":            {"google", request(`"verbosity":"low","safety_identifier":"u","service_tier":"flex","top_p":0.5`), request(`"top_p":0.5`), "safety_identifier,service_tier,verbosity"},
+		"openai: other fields":            {"openai", request(`"mock_response":"x","verbosity":"low","web_search_options":{}`), request(`"verbosity":"low","web_search_options":{}`), "mock_response"},
+		"openai: marked text":             {"openai", says(`{"type":"text","text":"a",` + mark + `}`), says(`{"type":"text","text":"a"}`), "messages.content.cache_control"},
+		"openai: another's tools":         {"openai", request(`"tools":[` + custom + `]`), "", ""},
+		"qwen: a marked tool":             {"qwen", request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}},` + mark + `}]`), request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}}}]`), "tools.cache_control"},
+		"deepseek: a marked result":       {"deepseek", talk(user, calls("a"), `{"role":"tool","tool_call_id":"a",`+mark+`,"content":"1"}`), talk(user, calls("a"), result("a")), "messages.cache_control"},
+		"glm: OpenRouter's fields":        {"glm", request(`"session_id":"s","trace":{},"image_config":{}`), request(""), "image_config,session_id,trace"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := tt.want
+			if want == "" {
+				want = tt.body
+			}
+			got, err := Format{Dialect: dialect(t, tt.dialect)}.EncodeRequest(ask(t, tt.body))
+			if err != nil || string(got.Body) != want || !slices.Equal(got.Unsupported, strings.FieldsFunc(tt.left, func(r rune) bool { return r == ',' })) {
+				t.Errorf("%v\n got %s %v\nwant %s %s", err, got.Body, got.Unsupported, want, tt.left)
+			}
+		})
+	}
+}
