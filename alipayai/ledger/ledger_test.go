@@ -281,43 +281,6 @@ func TestAFileThatAnotherHas(t *testing.T) {
 	}
 }
 
-// Lines that cannot be written are bounded, and counted when they are dropped.
-func TestPendingLinesAreBounded(t *testing.T) {
-	var mu sync.Mutex
-	written, dropped := 0, 0
-	path := filepath.Join(t.TempDir(), "folder")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	l := New(Options{Path: filepath.Join(path, "ledger.db"), Written: func(w, d int) {
-		mu.Lock()
-		defer mu.Unlock()
-		written, dropped = written+w, dropped+d
-	}})
-	l.room = 500
-	l.Open()
-	defer l.Close()
-	for range l.room + 100 {
-		l.Record(lineAt(noon, "shop", 1))
-	}
-	l.mu.Lock()
-	if n := len(l.pending); n > l.room {
-		t.Errorf("%d lines wait", n)
-	}
-	l.mu.Unlock()
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	testwait.For(t, 3*patience, "the lines", func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return written+dropped == l.room+100
-	})
-	if dropped != 100 {
-		t.Errorf("%d lines were dropped", dropped)
-	}
-}
-
 // A budget that was put is there for the next process.
 func TestBudgetsAreStored(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
