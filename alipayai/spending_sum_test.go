@@ -26,11 +26,11 @@ import (
 var spenders = map[string]string{"acme": "alipay-fin-1", "zeta": "alipay-fin-mini"}
 
 // form makes one call of a tenant, which its client may leave.
-type form func(r *rig, ctx context.Context, tenant, prompt string)
+type form func(ctx context.Context, r *rig, tenant, prompt string)
 
 // asIs posts a body for the tenant's model.
 func asIs(path string, body func(prompt string) string) form {
-	return func(r *rig, ctx context.Context, tenant, prompt string) {
+	return func(ctx context.Context, r *rig, tenant, prompt string) {
 		r.do(ctx, http.MethodPost, path, strings.Replace(body(prompt), "alipay-fin-1", spenders[tenant], 1), tenantHeader, tenant)
 	}
 }
@@ -49,7 +49,7 @@ var spendForms = []form{
 	asIs(messagesPath, func(prompt string) string { return fronts["messages"].body(prompt, true) }),
 	asIs(chatPath, func(prompt string) string { return userBody("u1", prompt) }),
 	asIs(chatPath, func(prompt string) string { return userBody("u1", prompt, `"stream":true`) }),
-	func(r *rig, ctx context.Context, tenant, prompt string) {
+	func(ctx context.Context, r *rig, tenant, prompt string) {
 		body := []byte(strings.Replace(chatBody(prompt), "alipay-fin-1", spenders[tenant], 1))
 		request, err := wire.ParseChatRequest(body, wire.Limits{})
 		if err != nil {
@@ -123,7 +123,7 @@ func TestSumsOfAllForms(t *testing.T) {
 							prompt = "[[events:50]] [[interval:2ms]] " + prompt
 							time.AfterFunc(time.Duration(random.IntN(80))*time.Millisecond, leave)
 						}
-						spendForms[random.IntN(len(spendForms))](r, ctx, tenant, prompt)
+						spendForms[random.IntN(len(spendForms))](ctx, r, tenant, prompt)
 						leave()
 					}
 				})
