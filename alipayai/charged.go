@@ -92,9 +92,12 @@ func (c *call) chargeStream(s *stream) {
 	}
 }
 
-// ComparisonTenant stands in the ledger for the operator, who pays for what is asked to compare answers of packs. It
-// is a name that a user is not likely to have; one that has it shares those lines, and no budget.
-const ComparisonTenant = "(comparisons)"
+// Tenants of the ledger that stand for the operator, who pays for what is asked to compare answers of packs, and to embed
+// the examples of intents. A user is not likely to have such a name; one that has shares those lines, and no budget.
+const (
+	ComparisonTenant = "(comparisons)"
+	ExamplesTenant   = "(examples)"
+)
 
 // line is what the ledger has of every attempt.
 func (c *call) line(q *charge, outcome ledger.Outcome) ledger.Line {

@@ -61,6 +61,18 @@ func ModerationUnavailable(policy string) *failure.Failure {
 	return f
 }
 
+// NoVerdict makes the failure of a call that must not be sent, since err kept a moderator's model from being asked. A
+// client is told of its own budget, which another try does not change; all else is the gateway's.
+func NoVerdict(policy string, err error) *failure.Failure {
+	own, ok := errors.AsType[*Error](err)
+	if !ok || !own.OverBudget() {
+		return ModerationUnavailable(policy)
+	}
+	f := *own.Failure
+	f.Class, f.Message = failure.Blocked, "your budget at this gateway does not cover what the verdict of "+policy+" may cost"
+	return &f
+}
+
 // outputBlocked makes the failure of an answer that breaks a policy. It was generated, and paid for.
 func outputBlocked(policy string) *failure.Failure {
 	f := ModerationBlocked(policy)

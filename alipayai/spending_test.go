@@ -2,6 +2,7 @@ package alipayai_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -139,6 +140,34 @@ func TestStreamTrailerHasTheCost(t *testing.T) {
 	all := l.taken()
 	if len(all) != 1 || resp.Trailer.Get("X-Alipayai-Cost") != all[0].Amount.String()+" CNY" || strings.Contains(b.String(), "prompt_tokens") {
 		t.Errorf("trailer %v, lines %+v, body %s", resp.Trailer, all, b.String())
+	}
+}
+
+// What a call has cost is said at every door alike: in a header of a whole answer, and of a stream in a trailer, behind
+// events that are all that the door's clients know.
+func TestCostAtEveryDoor(t *testing.T) {
+	for name, door := range fronts {
+		for _, streams := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, " ", streams), func(t *testing.T) {
+				l := new(lines)
+				r := newRig(t, sandbox.Config{}, spends(l, alipayPrice(), daily(price.Unit)))
+				got := r.post(door.path, door.body("yes", streams))
+				r.outcome()
+				all := l.taken()
+				if got.status != http.StatusOK || len(all) != 1 || all[0].Outcome != ledger.Known {
+					t.Fatalf("%d %s, lines %+v", got.status, got.body, all)
+				}
+				cost, trailer := all[0].Amount.String()+" CNY", got.trailer.Get("X-Alipayai-Cost")
+				if header := got.header.Get("X-Alipayai-Cost"); streams && (header != "" || trailer != cost) || !streams && (header != cost || trailer != "") {
+					t.Errorf("header %q, trailer %q; want %s", header, trailer, cost)
+				}
+				if streams {
+					if s := door.events(t, got); !s.done || s.failed != "" {
+						t.Errorf("%+v", s)
+					}
+				}
+			})
+		}
 	}
 }
 

@@ -19,6 +19,9 @@ const watchEvery = time.Second
 // wake an operator. The metrics say so.
 const lostAfter = 3 * watchEvery / 2
 
+// brokenFor is how long a ledger counts as failing whose file was set aside: what it had is in no report.
+const brokenFor = time.Hour
+
 // watch looks at what changes without a call of this process: breakers that
 // another replica has closed, the store, and what a reload has taken away.
 type watch struct {
@@ -76,7 +79,7 @@ func (w *watch) look() {
 				a.monitor.PackingResumed(f.Provider)
 			}
 		case alert.LedgerFailing:
-			if a.ledger == nil || a.ledger.path != f.Provider || a.ledger.Err() == nil {
+			if a.ledger == nil || a.ledger.path != f.Provider || a.ledger.Err() == nil && time.Since(a.ledger.BrokeAt()) > brokenFor {
 				a.monitor.Ledger(true, f.Provider)
 			}
 		case alert.KeyExpiring, alert.KeyOverdue, alert.KeyRefused, alert.KeyCheckFailing:
@@ -91,8 +94,13 @@ func (w *watch) look() {
 		}
 	}
 	a.watchCanaries(wrong)
-	if a.ledger != nil && a.ledger.Err() != nil {
-		a.monitor.Ledger(false, a.ledger.path)
+	if a.ledger != nil {
+		switch {
+		case a.ledger.Err() != nil:
+			a.monitor.Ledger(false, a.ledger.path)
+		case time.Since(a.ledger.BrokeAt()) <= brokenFor:
+			a.monitor.LedgerBroken(a.ledger.path)
+		}
 	}
 	for name, p := range a.providers {
 		if max(away, storeAway(p)) > lostAfter {

@@ -98,6 +98,11 @@ type App struct {
 	priced   map[string]*alipayai.Priced // nil where no cost is kept account of
 	exchange *price.Exchange
 	ledger   *ledgerState // nil for none
+	// asked keeps account of models that are asked on tenants' behalf, within the budgets of the handlers in budgeted;
+	// askedBy says by whom, by the provider.
+	asked    *alipayai.Spending
+	askedBy  map[string]string
+	budgeted []*alipayai.Spending
 	// acquireLedger acquires it once more, for what outlives the configuration.
 	acquireLedger func() (state *ledgerState, release func())
 	keepers       map[string]*calendar.Keeper

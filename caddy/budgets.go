@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // Budget is the most that a tenant may spend in a window of time.
@@ -93,7 +95,7 @@ func (h *Proxy) provisionSpending(app *App) error {
 		if err != nil {
 			return fmt.Errorf("budget of tenant %s: %w", b.Tenant, err)
 		}
-		if err := h.checkCurrencies(app, l.Currency); err != nil {
+		if err := h.checkPrices(app, l.Currency); err != nil {
 			return fmt.Errorf("budget of tenant %s: %w", b.Tenant, err)
 		}
 		app.warnings.tenant("budget", b.Tenant)
@@ -106,7 +108,65 @@ func (h *Proxy) provisionSpending(app *App) error {
 	state, release := app.acquireBudgets()
 	h.releases = append(h.releases, release)
 	s.Budgets = state.Budgets
+	app.boundAsked(s)
 	return nil
+}
+
+// asks gives what keeps account of models of p that are asked on tenants' behalf before their calls are sent; who asks
+// them. They are paid by the tenants, within the budgets that the handlers give them: see boundAsked.
+func (a *App) asks(p *upstream.Provider, who string) *alipayai.Spending {
+	if a.priced == nil {
+		return nil
+	}
+	if a.asked == nil {
+		a.asked, a.askedBy = a.spending(&a.releases), make(map[string]string)
+	}
+	a.askedBy[p.Name] = who
+	return a.asked
+}
+
+// boundAsked holds the models that are asked on tenants' behalf to the budgets of s as well. Which handler serves a call
+// is not known yet when a matcher or a moderator asks for it: of the budgets that handlers give a tenant for the same
+// windows the smallest holds, so that none is exceeded. Handlers are provisioned one after the other, before any serves.
+func (a *App) boundAsked(s *alipayai.Spending) {
+	if a.asked == nil {
+		return
+	}
+	if a.asked.Budgets == nil {
+		state, release := a.acquireBudgets()
+		a.releases = append(a.releases, release)
+		a.asked.Budgets = state.Budgets
+	}
+	a.budgeted = append(a.budgeted, s)
+	limits := make(map[string][]budget.Limit)
+	for _, each := range a.budgeted {
+		for tenant := range each.Limits {
+			limits[tenant] = nil
+		}
+	}
+	for tenant := range limits {
+		limits[tenant] = leastLimits(a.budgeted, tenant)
+	}
+	a.asked.Limits, a.asked.DefaultLimits = limits, limits[anyTenant]
+}
+
+// leastLimits gives the smallest of a tenant's budgets for each currency and window.
+func leastLimits(of []*alipayai.Spending, tenant string) (least []budget.Limit) {
+	for _, s := range of {
+		own, ok := s.Limits[tenant]
+		if !ok {
+			own = s.DefaultLimits
+		}
+		for _, l := range own {
+			i := slices.IndexFunc(least, func(o budget.Limit) bool { return o.Currency == l.Currency && o.Window.String() == l.Window.String() })
+			if i < 0 {
+				least = append(least, l)
+				continue
+			}
+			least[i].Amount = min(least[i].Amount, l.Amount)
+		}
+	}
+	return least
 }
 
 // spending keeps account of what calls cost; nil where that is not wanted. Calls outlive
@@ -124,18 +184,36 @@ func (a *App) spending(releases *[]func()) *alipayai.Spending {
 	return s
 }
 
-// checkCurrencies refuses a budget in a currency that a provider's price cannot be
-// converted to, and a provider without a price: a budget could not be kept there.
-func (h *Proxy) checkCurrencies(app *App, to price.Currency) error {
+// checkPrices refuses a budget that cannot be kept at each provider that may be asked on a tenant's behalf: by the
+// handler, by its canary, by a moderator or for intents.
+func (h *Proxy) checkPrices(app *App, to price.Currency) error {
 	for _, name := range h.names() {
-		book := &app.priced[name].Book
-		if book.Empty() {
-			return fmt.Errorf("provider %s has no price; give it one, or price * for all of its models", name)
+		if err := app.checkPrice(name, "", to); err != nil {
+			return err
 		}
-		for _, from := range book.Currencies() {
-			if !app.exchange.Converts(from, to) {
-				return fmt.Errorf("provider %s has prices in %s; write rate %s %s <number> into the alipayai global option", name, from, from, to)
-			}
+	}
+	if h.Canary != nil {
+		if err := app.checkPrice(h.Canary.Candidate, "", to); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(app.askedBy)) {
+		if err := app.checkPrice(name, ", which "+app.askedBy[name]+" asks,", to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkPrice refuses a provider without a price, and one whose price cannot be converted.
+func (a *App) checkPrice(name, asked string, to price.Currency) error {
+	book := &a.priced[name].Book
+	if book.Empty() {
+		return fmt.Errorf("provider %s%s has no price; give it one, or price * for all of its models", name, asked)
+	}
+	for _, from := range book.Currencies() {
+		if !a.exchange.Converts(from, to) {
+			return fmt.Errorf("provider %s%s has prices in %s; write rate %s %s <number> into the alipayai global option", name, asked, from, from, to)
 		}
 	}
 	return nil

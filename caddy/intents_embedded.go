@@ -22,8 +22,8 @@ import (
 // Until the examples are embedded, and when the provider gives no vector in time, the classifier over characters and words
 // decides.
 type IntentEmbeddings struct {
-	// The provider, which the `alipayai` app declares. Its rate cap, breaker and retry budget hold, and its credentials
-	// are used. Required.
+	// The provider, which the `alipayai` app declares. Its rate cap, breaker and retry budget hold, and so do the tenant's
+	// budgets; the examples are the operator's. Required.
 	Provider string `json:"provider,omitempty"`
 
 	// The model by the provider's name. Default: the provider's own `model`.
@@ -99,9 +99,10 @@ func (a *App) openEmbeddings() error {
 	for _, g := range []struct {
 		asked    *alipayai.Asked
 		deadline time.Duration
-	}{{&e.call, e.timeout}, {&e.learn, learnTimeout}} {
+		spending *alipayai.Spending
+	}{{&e.call, e.timeout, a.asks(p, "intents")}, {&e.learn, learnTimeout, a.spending(&a.releases)}} {
 		g.asked.Gateway = &alipayai.Gateway{
-			Providers: []*upstream.Provider{p}, Breakers: a.breakers, Deadline: g.deadline, Spending: a.spending(&a.releases),
+			Providers: []*upstream.Provider{p}, Breakers: a.breakers, Deadline: g.deadline, Spending: g.spending,
 			Observer: observer{metrics: a.metrics, monitor: a.monitor, logger: a.logger, site: e.site},
 		}
 		if err := g.asked.Gateway.Prepare(); err != nil {
@@ -119,7 +120,7 @@ func (a *App) openEmbeddings() error {
 // embed is an intent.Embed.
 func (e *embedded) embed(asked alipayai.Asked) intent.Embed {
 	return func(ctx context.Context, tenant string, texts []string) ([][]float32, error) {
-		answer, err := asked.Embed(ctx, cmp.Or(tenant, alipayai.AnonymousTenant), intent.EmbeddingsRequest(e.model, texts))
+		answer, err := asked.Embed(ctx, cmp.Or(tenant, alipayai.ExamplesTenant), intent.EmbeddingsRequest(e.model, texts))
 		if err != nil {
 			return nil, err
 		}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 	_ "time/tzdata" // where the system has none
@@ -14,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
 )
 
 // Ledger says where it is kept what calls have cost.
@@ -129,7 +132,7 @@ func (a *App) openLedger() error {
 		state, release := acquire[ledgerState]("ledger", path, zone.String(), a.store.identity)
 		state.once.Do(func() {
 			state.path, state.release = path, func() {}
-			state.Ledger = ledger.New(ledger.Options{Path: path, Zone: zone, Changed: tellLedger(path), Written: a.metrics.ledgerWrote})
+			state.Ledger = ledger.New(ledger.Options{Path: path, Zone: zone, Changed: tellLedger(path), Lost: tellLost(path), Written: a.metrics.ledgerWrote})
 			if state.shared = a.store.ledger(a.sealing, zone); state.shared != nil {
 				state.release = a.store.hold()
 			}
@@ -143,11 +146,29 @@ func (a *App) openLedger() error {
 	if a.Ledger != nil {
 		keep = time.Duration(a.Ledger.Keep)
 	}
-	a.opens = append(a.opens, func() {
+	a.checks = append(a.checks, func() error {
 		state.Keep(keep)
 		state.start()
+		// Two gateways that wrote by turns, or counted budgets without each other, would both be wrong.
+		if err := state.Err(); errors.Is(err, ledger.ErrLocked) {
+			return fmt.Errorf("ledger %s: %w", path, err)
+		}
+		return nil
 	})
 	return nil
+}
+
+// tellLost tells of what a ledger that ends could not write: the log is the last place for it.
+func tellLost(path string) func(int64, map[price.Currency]ledger.Totals) {
+	return func(attempts int64, totals map[price.Currency]ledger.Totals) {
+		logger := live.Log(caddy.Log()).Named("alipayai.ledger").With(zap.String("file", path))
+		for _, currency := range slices.Sorted(maps.Keys(totals)) {
+			t := totals[currency]
+			logger.Error("what attempts have cost is lost: the ledger could not be written before it was closed",
+				zap.String("currency", string(currency)), zap.String("amount", t.Amount.String()), zap.String("unknown_at_most", t.Unknown.String()),
+				zap.Int64("attempts", t.Attempts), zap.Int64("of_all_attempts", attempts))
+		}
+	}
 }
 
 // tellLedger tells of the ledger's file through the process's log: the ledger outlives

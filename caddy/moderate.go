@@ -154,7 +154,7 @@ func (m *moderatedRequest) askModel() moderate.Verdict {
 
 func failureOf(v moderate.Verdict) *failure.Failure {
 	if v.By == moderate.ByError {
-		return alipayai.ModerationUnavailable(v.Policy)
+		return alipayai.NoVerdict(v.Policy, v.Err)
 	}
 	return alipayai.ModerationBlocked(v.Policy)
 }

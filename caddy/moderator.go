@@ -41,7 +41,8 @@ type Moderator struct {
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	// What becomes of a request that the model gives no verdict on: `open` sends it, `closed` refuses it with 503
-	// `moderation_unavailable`. Required with `model`: there is no default.
+	// `moderation_unavailable`, or with 429 `tenant_budget` where the tenant's budget does not cover the model's call.
+	// Required with `model`: there is no default.
 	OnError string `json:"on_error,omitempty"`
 
 	// What becomes of a request that is blocked: `refuse` answers 403 `moderation_blocked`, `route` only sets the
@@ -72,7 +73,8 @@ type Moderator struct {
 
 // ModeratorModel is a model that gives verdicts.
 type ModeratorModel struct {
-	// The provider, which the `alipayai` app declares. Its rate cap, breaker and retry budget hold. Required.
+	// The provider, which the `alipayai` app declares. Its rate cap, breaker and retry budget hold, and so do the
+	// tenant's budgets. Required.
 	Provider string `json:"provider,omitempty"`
 
 	// The model by the provider's name. Default: the provider's own `model`.
@@ -216,7 +218,7 @@ func (m *Moderator) openModel(a *App) error {
 		Deadline: cmp.Or(time.Duration(m.Timeout), moderate.DefaultTimeout),
 		Observer: observer{metrics: a.metrics, monitor: a.monitor, logger: a.logger, site: site},
 	}
-	gateway.Spending = a.spending(&a.releases)
+	gateway.Spending = a.asks(p, site)
 	if err := gateway.Prepare(); err != nil {
 		return err
 	}

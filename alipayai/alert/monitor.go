@@ -153,6 +153,11 @@ func (m *Monitor) Ledger(ok bool, file string) {
 	m.alerter.Resolve(LedgerFailing, file, "the ledger is written again")
 }
 
+// LedgerBroken reports that the ledger of that file was broken, and that a new one is begun.
+func (m *Monitor) LedgerBroken(file string) {
+	m.alerter.Raise(LedgerFailing, file, "the ledger's file was broken: it was set aside with all that it had, also of budgets, and a new one is begun")
+}
+
 // Canary says that a kind of alert holds of a canary, or of a step of one.
 func (m *Monitor) Canary(kind Kind, about, summary string) { m.alerter.Raise(kind, about, summary) }
 

@@ -58,8 +58,8 @@ func New(store Store, now func() time.Time) *Budgets {
 
 // account is what this process knows of a key.
 type account struct {
-	key Key
-	end time.Time
+	key        Key
+	begin, end time.Time
 
 	// exchange is held by whoever exchanges with the store.
 	exchange sync.Mutex
@@ -73,18 +73,22 @@ type account struct {
 	// full is until when a budget of limit is known to have no room for as much as least.
 	full         time.Time
 	least, limit price.Amount
+	// last is by which limit it was asked for last.
+	last Limit
+	// ahead says that nothing more is taken ahead for the window after this.
+	ahead bool
 }
 
 // sweepEvery is the time between two looks for windows that have ended.
 const sweepEvery = time.Minute
 
-// account gives the account of a key, and forgets those that are over.
-func (b *Budgets) account(tenant string, l Limit, now time.Time) *account {
-	begin, end := l.Window.Bounds(now)
+// account gives the account of a tenant for the window that t is in, and forgets those that are over.
+func (b *Budgets) account(tenant string, l Limit, t time.Time) *account {
+	begin, end := l.Window.Bounds(t)
 	key := Key{Tenant: tenant, Currency: l.Currency, Window: l.Window.String(), Begin: begin.Unix()}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if now.Sub(b.swept) > sweepEvery {
+	if now := b.now(); now.Sub(b.swept) > sweepEvery {
 		b.swept = now
 		for key, a := range b.accounts {
 			if now.After(a.end.Add(sweepEvery)) {
@@ -94,7 +98,7 @@ func (b *Budgets) account(tenant string, l Limit, now time.Time) *account {
 	}
 	a, ok := b.accounts[key]
 	if !ok {
-		a = &account{key: key, end: end}
+		a = &account{key: key, begin: begin, end: end}
 		b.accounts[key] = a
 	}
 	return a
@@ -168,9 +172,11 @@ func (r *Reservation) Keep() {
 }
 
 // tryReserve reserves within what this process has taken.
-func (a *account) tryReserve(amount, limit price.Amount, now time.Time) (ok, full bool) {
+func (a *account) tryReserve(amount price.Amount, l Limit, now time.Time) (ok, full bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.last = l
+	limit := l.Amount
 	need := a.used.Plus(a.open).Plus(amount)
 	if need <= a.taken && need.Plus(a.others) <= limit {
 		a.open += amount
@@ -188,14 +194,14 @@ func (b *Budgets) reserve(ctx context.Context, a *account, l Limit, amount price
 	if amount > l.Amount {
 		return &ExceededError{Limit: l}
 	}
-	if ok, full := a.tryReserve(amount, l.Amount, b.now()); ok {
+	if ok, full := a.tryReserve(amount, l, b.now()); ok {
 		return nil
 	} else if full {
 		return &ExceededError{Limit: l}
 	}
 	a.exchange.Lock()
 	defer a.exchange.Unlock()
-	if ok, full := a.tryReserve(amount, l.Amount, b.now()); ok { // another has taken enough
+	if ok, full := a.tryReserve(amount, l, b.now()); ok { // another has taken enough
 		return nil
 	} else if full {
 		return &ExceededError{Limit: l}
@@ -314,14 +320,14 @@ type State struct {
 	Used, Open, Taken, Others price.Amount
 }
 
-// States gives the budgets of windows that have not ended.
+// States gives the budgets of the windows that are now.
 func (b *Budgets) States() []State {
 	now := b.now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var states []State
 	for key, a := range b.accounts {
-		if now.After(a.end) {
+		if now.After(a.end) || now.Before(a.begin) {
 			continue
 		}
 		a.mu.Lock()

@@ -30,11 +30,17 @@ type replica struct {
 
 func newReplica(t *testing.T, addr string, replicas int) replica {
 	t.Helper()
+	return newReplicaAt(t, addr, replicas, time.Now)
+}
+
+// newReplicaAt makes one whose clock is now.
+func newReplicaAt(t *testing.T, addr string, replicas int, now func() time.Time) replica {
+	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, ContextTimeoutEnabled: true, DisableIdentity: true})
 	t.Cleanup(func() { _ = client.Close() })
 	store := NewRedis(client, replicas)
 	store.exchange.Timeout = testTimeout
-	b := New(store, time.Now)
+	b := New(store, now)
 	store.Start(b)
 	t.Cleanup(func() { _ = store.Close() })
 	return replica{b, store}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -25,20 +26,20 @@ var (
 )
 
 // ErrLocked means that another process has the file open: bbolt permits one.
-var ErrLocked = errors.New("another process has the file open; ask that gateway's admin API, or give each gateway a file of its own")
+var ErrLocked = errors.New("another process has the file open; give each gateway a file of its own, by ledger <path>, and ask the one that has it for its reports, by --address")
 
 // errCorrupt means that the file is no ledger, or a broken one.
 var errCorrupt = errors.New("the file is broken")
 
-// lockWait is how long opening waits for another process to close the file.
-const lockWait = 250 * time.Millisecond
+// How long opening waits for another process to close the file, and for one that may be ending.
+const lockWait, firstLockWait = 250 * time.Millisecond, 2 * time.Second
 
 // open opens the file, which is made if it is not there.
-func open(path string) (*bolt.DB, error) {
+func open(path string, wait time.Duration) (*bolt.DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	db, err := openFile(path, false)
+	db, err := openFile(path, false, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -59,9 +60,9 @@ func open(path string) (*bolt.DB, error) {
 	return db, nil
 }
 
-func openFile(path string, readOnly bool) (db *bolt.DB, err error) {
+func openFile(path string, readOnly bool, wait time.Duration) (db *bolt.DB, err error) {
 	err = guarded(func() (err error) {
-		db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: readOnly, FreelistType: bolt.FreelistMapType})
+		db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: wait, ReadOnly: readOnly, FreelistType: bolt.FreelistMapType})
 		return err
 	})
 	switch {
@@ -101,6 +102,7 @@ func setAside(path string, now time.Time) (string, error) {
 // batch is what is written together.
 type batch struct {
 	lines   []Line
+	sums    sums // of lines that were dropped
 	budgets map[string]taken
 	// before is the time before which lines are no longer kept; zero for none.
 	before time.Time
@@ -135,8 +137,8 @@ func write(db *bolt.DB, b batch, zone *time.Location) error {
 	return guarded(func() error {
 		return db.Update(func(tx *bolt.Tx) error {
 			lines, days := tx.Bucket(bucketLines), tx.Bucket(bucketDays)
-			lines.FillPercent = 0.95 // they come in order
-			sums := make(map[Group]Totals)
+			lines.FillPercent = 0.95  // they come in order
+			all := maps.Clone(b.sums) // what is not written is to be tried again
 			for i := range b.lines {
 				l := &b.lines[i]
 				seq, err := lines.NextSequence()
@@ -146,11 +148,9 @@ func write(db *bolt.DB, b batch, zone *time.Location) error {
 				if err := lines.Put(lineKey(l.Time, seq), encode(l)); err != nil {
 					return err
 				}
-				sum := sums[l.group(zone)]
-				sum.Add(l.totals())
-				sums[l.group(zone)] = sum
+				all.add(l.group(zone), l.totals())
 			}
-			for g, sum := range sums {
+			for g, sum := range all {
 				key := groupKey(g)
 				var stored Totals
 				if v := days.Get(key); v != nil && json.Unmarshal(v, &stored) != nil {

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -35,6 +36,9 @@ type Options struct {
 	Changed func(err error, aside string)
 	// Written, if set, is called with how many lines were written and dropped.
 	Written func(written, dropped int)
+	// Lost, if set, is called by Close with what could not be written before it: how many attempts, and their totals by
+	// currency.
+	Lost func(attempts int64, totals map[price.Currency]Totals)
 }
 
 // Ledger is a ledger's file. It is safe for concurrent use. Open begins its work and
@@ -52,7 +56,11 @@ type Ledger struct {
 	keep    time.Duration
 	pending []Line
 	dropped int
+	sums    sums // of lines that were dropped
 	budgets map[string]taken
+	// stored are the budgets that have been written, which a file that is broken takes along.
+	stored  map[string]taken
+	brokeAt time.Time    // when such a file was set aside last
 	waiting []chan error // for the budgets that are pending
 	db      *bolt.DB     // nil while the file is not open
 	err     error        // why the file cannot be written; nil while it can
@@ -75,19 +83,23 @@ func New(o Options) *Ledger {
 	if o.Written == nil {
 		o.Written = func(int, int) {}
 	}
+	if o.Lost == nil {
+		o.Lost = func(int64, map[price.Currency]Totals) {}
+	}
 	return &Ledger{
 		options: o, room: maxPending, closing: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1),
-		budgets: make(map[string]taken), err: errNotOpen,
+		budgets: make(map[string]taken), stored: make(map[string]taken), err: errNotOpen,
 	}
 }
 
 var errNotOpen = errors.New("the ledger is not open")
 
 // Open opens the file and begins the writing; a second time changes nothing. A file
-// that cannot be opened now is tried again: calls do not depend on it.
+// that cannot be opened now is tried again: calls do not depend on it. It waits two
+// seconds for another process to close it, as one that ends does.
 func (l *Ledger) Open() {
 	l.start.Do(func() {
-		l.reopen()
+		l.reopen(firstLockWait)
 		go l.run()
 	})
 }
@@ -107,15 +119,24 @@ func (l *Ledger) Keep(d time.Duration) {
 	l.keep = d
 }
 
-// Record takes a line. It does not wait.
+// Record takes a line. It does not wait. While too many wait to be written it keeps the
+// totals of those that come, without the lines themselves.
 func (l *Ledger) Record(line Line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.pending) >= l.room {
-		l.dropped++
+		l.drop([]Line{line})
 		return
 	}
 	l.pending = append(l.pending, line)
+}
+
+// drop drops lines, and keeps their totals. l.mu is held.
+func (l *Ledger) drop(lines []Line) {
+	for i := range lines {
+		l.sums.add(lines[i].group(l.options.Zone), lines[i].totals())
+	}
+	l.dropped += len(lines)
 }
 
 // Err is why lines cannot be written at present; nil while they can.
@@ -137,7 +158,14 @@ func (l *Ledger) run() {
 			l.mu.Lock()
 			db := l.db
 			l.db, l.err = nil, errNotOpen
+			l.drop(l.pending)
+			dropped, lost := l.dropped, l.sums
+			l.pending, l.sums, l.dropped = nil, nil, 0
 			l.mu.Unlock()
+			if len(lost) > 0 {
+				l.options.Written(0, dropped)
+				l.options.Lost(lost.byCurrency())
+			}
 			if db != nil {
 				_ = guarded(db.Close)
 			}
@@ -158,13 +186,13 @@ func (l *Ledger) run() {
 // flush writes what is pending. What could not be written stays pending.
 func (l *Ledger) flush() error {
 	if l.file() == nil {
-		l.reopen()
+		l.reopen(lockWait)
 	}
 	l.mu.Lock()
 	db, now := l.db, l.options.Now()
-	b := batch{lines: l.pending, budgets: l.budgets}
+	b := batch{lines: l.pending, sums: l.sums, budgets: l.budgets}
 	waiting, dropped, keep := l.waiting, l.dropped, l.keep
-	l.pending, l.budgets, l.waiting, l.dropped = nil, make(map[string]taken), nil, 0
+	l.pending, l.sums, l.budgets, l.waiting, l.dropped = nil, nil, make(map[string]taken), nil, 0
 	l.mu.Unlock()
 	if now.Sub(l.swept) >= sweepEvery {
 		l.swept, b.ended = now, now.Add(-sweepEvery)
@@ -173,12 +201,12 @@ func (l *Ledger) flush() error {
 		}
 	}
 	err := l.Err()
-	if db != nil && (len(b.lines) > 0 || len(b.budgets) > 0 || !b.ended.IsZero()) {
+	if db != nil && (len(b.lines) > 0 || len(b.sums) > 0 || len(b.budgets) > 0 || !b.ended.IsZero()) {
 		err = write(db, b, l.options.Zone)
 	}
 	l.wrote(b, waiting, dropped, err)
 	if errors.Is(err, errCorrupt) {
-		l.drop(db)
+		l.abandonFile(db)
 	}
 	return err
 }
@@ -192,15 +220,21 @@ func (l *Ledger) wrote(b batch, waiting []chan error, dropped int, err error) {
 	was := l.err
 	l.err = err
 	if err != nil {
-		room := max(l.room-len(b.lines), 0)
-		dropped += max(len(l.pending)-room, 0)
-		l.pending = append(b.lines, l.pending[:min(len(l.pending), room)]...)
+		for g, t := range b.sums {
+			l.sums.add(g, t)
+		}
+		fit := min(len(l.pending), max(l.room-len(b.lines), 0))
+		l.drop(l.pending[fit:])
+		dropped, l.dropped = dropped+l.dropped, 0
+		l.pending = append(b.lines, l.pending[:fit]...)
 		for key, amount := range b.budgets {
 			if _, newer := l.budgets[key]; !newer {
 				l.budgets[key] = amount
 			}
 		}
 		b.lines = nil
+	} else {
+		l.keepStored(b)
 	}
 	l.mu.Unlock()
 	if len(b.lines) > 0 || dropped > 0 {
@@ -211,15 +245,19 @@ func (l *Ledger) wrote(b batch, waiting []chan error, dropped int, err error) {
 	}
 }
 
+// keepStored notes which budgets have been written, and forgets those that are over. l.mu is held.
+func (l *Ledger) keepStored(b batch) {
+	maps.Copy(l.stored, b.budgets)
+	if !b.ended.IsZero() {
+		maps.DeleteFunc(l.stored, func(_ string, t taken) bool { return t.end.Before(b.ended) })
+	}
+}
+
 // reopen opens the file, and begins a new one where it is broken.
-func (l *Ledger) reopen() {
-	db, err := open(l.options.Path)
-	if errors.Is(err, errCorrupt) {
-		aside, failed := setAside(l.options.Path, l.options.Now())
-		if failed == nil {
-			l.options.Changed(err, aside)
-			db, err = open(l.options.Path)
-		}
+func (l *Ledger) reopen(wait time.Duration) {
+	db, err := open(l.options.Path, wait)
+	if errors.Is(err, errCorrupt) && l.setAside(err) {
+		db, err = open(l.options.Path, wait)
 	}
 	l.mu.Lock()
 	was := l.err
@@ -230,17 +268,41 @@ func (l *Ledger) reopen() {
 	}
 }
 
-// drop gives up a broken file; the next write begins a new one.
-func (l *Ledger) drop(db *bolt.DB) {
+// abandonFile gives up a broken file; the next write begins a new one.
+func (l *Ledger) abandonFile(db *bolt.DB) {
 	l.mu.Lock()
 	l.db = nil
 	l.mu.Unlock()
 	if db != nil {
 		abandon(db)
 	}
-	if aside, err := setAside(l.options.Path, l.options.Now()); err == nil {
-		l.options.Changed(errCorrupt, aside)
+	l.setAside(errCorrupt)
+}
+
+// setAside sets a broken file aside. What this process has written of budgets is written
+// again, to the file that is begun.
+func (l *Ledger) setAside(err error) bool {
+	aside, failed := setAside(l.options.Path, l.options.Now())
+	if failed != nil {
+		return false
 	}
+	l.mu.Lock()
+	l.brokeAt = l.options.Now()
+	for key, t := range l.stored {
+		if _, newer := l.budgets[key]; !newer {
+			l.budgets[key] = t
+		}
+	}
+	l.mu.Unlock()
+	l.options.Changed(err, aside)
+	return true
+}
+
+// BrokeAt is when a broken file was set aside last; zero for never.
+func (l *Ledger) BrokeAt() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.brokeAt
 }
 
 func (l *Ledger) file() *bolt.DB {
@@ -312,38 +374,5 @@ func (l *Ledger) Lines(ctx context.Context, q Query) ([]Line, error) {
 	return readLines(ctx, db, q, l.options.Zone)
 }
 
-// Read opens a file that no process has open, for reports.
-func Read(path string, zone *time.Location, report func(Source) error) error {
-	db, err := openFile(path, true)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = guarded(db.Close) }()
-	return report(&closed{db, zone})
-}
-
-// Source is where reports are made from.
-type Source interface {
-	Totals(ctx context.Context, q Query) ([]GroupTotals, error)
-	Lines(ctx context.Context, q Query) ([]Line, error)
-}
-
-// closed is a file that nothing writes.
-type closed struct {
-	db   *bolt.DB
-	zone *time.Location
-}
-
-func (c *closed) Totals(_ context.Context, q Query) ([]GroupTotals, error) {
-	return readTotals(c.db, q)
-}
-
-func (c *closed) Lines(ctx context.Context, q Query) ([]Line, error) {
-	return readLines(ctx, c.db, q, c.zone)
-}
-
 // Interface guards
-var (
-	_ Source = (*Ledger)(nil)
-	_ Source = (*closed)(nil)
-)
+var _ Source = (*Ledger)(nil)

@@ -2,10 +2,12 @@ package ledger
 
 import (
 	"bytes"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -281,43 +283,6 @@ func TestAFileThatAnotherHas(t *testing.T) {
 	}
 }
 
-// Lines that cannot be written are bounded, and counted when they are dropped.
-func TestPendingLinesAreBounded(t *testing.T) {
-	var mu sync.Mutex
-	written, dropped := 0, 0
-	path := filepath.Join(t.TempDir(), "folder")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	l := New(Options{Path: filepath.Join(path, "ledger.db"), Written: func(w, d int) {
-		mu.Lock()
-		defer mu.Unlock()
-		written, dropped = written+w, dropped+d
-	}})
-	l.room = 500
-	l.Open()
-	defer l.Close()
-	for range l.room + 100 {
-		l.Record(lineAt(noon, "shop", 1))
-	}
-	l.mu.Lock()
-	if n := len(l.pending); n > l.room {
-		t.Errorf("%d lines wait", n)
-	}
-	l.mu.Unlock()
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	testwait.For(t, 3*patience, "the lines", func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return written+dropped == l.room+100
-	})
-	if dropped != 100 {
-		t.Errorf("%d lines were dropped", dropped)
-	}
-}
-
 // A budget that was put is there for the next process.
 func TestBudgetsAreStored(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
@@ -379,6 +344,36 @@ func TestReports(t *testing.T) {
 	sum := Totals{Amount: price.MaxAmount}
 	if sum.Add(Totals{Amount: 1}); sum.Amount != price.MaxAmount {
 		t.Errorf("sum %d", sum.Amount)
+	}
+}
+
+// A spreadsheet takes no name for a formula, and every cell for what it is.
+func TestNamesInSpreadsheets(t *testing.T) {
+	for _, name := range []string{"=1+1", "+1", "-1", "@SUM(A1)", "\t=1+1", "\r=1+1", "\n=1+1", " =1+1", "＝1+1", "＋1", "－1", "＠x", "a,\"b\"", "!x", "|x", "%0A"} {
+		for what, write := range map[string]func(*bytes.Buffer) error{
+			"rows": func(b *bytes.Buffer) error {
+				return WriteRows(b, Rows(Summarise([]GroupTotals{{Group{Tenant: name, Currency: "CNY"}, Totals{Attempts: 1}}}, ByTenant)), ByTenant, FormatCSV)
+			},
+			"lines": func(b *bytes.Buffer) error { return WriteLines(b, []Line{lineAt(noon, name, 1)}, FormatCSV) },
+		} {
+			var b bytes.Buffer
+			if err := write(&b); err != nil {
+				t.Fatal(err)
+			}
+			records, err := csv.NewReader(&b).ReadAll()
+			if err != nil || len(records) != 2 {
+				t.Fatalf("%s of %q: %q, %v", what, name, records, err)
+			}
+			cell := records[1][slices.Index(records[0], "tenant")]
+			plain := strings.ReplaceAll(name, "\r", "") // as the package reads it back
+			if strings.ContainsRune("=+-@＝＋－＠", []rune(strings.TrimSpace(name))[0]) {
+				if cell != "'"+plain && cell != "'"+name {
+					t.Errorf("%s of %q: %q is a formula", what, name, cell)
+				}
+			} else if cell != name {
+				t.Errorf("%s of %q: %q", what, name, cell)
+			}
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/caddy-alipayai/gateway/alipayai/price"
@@ -206,10 +207,10 @@ func writeCells(w io.Writer, head []string, rows [][]string, format Format) erro
 	return out.Flush()
 }
 
-// inert keeps a spreadsheet from taking a name for a formula: clients choose the names
-// of models (owasp.org/www-community/attacks/CSV_Injection).
+// inert keeps a spreadsheet from taking a name for a formula, also behind white space and in full width: clients choose
+// the names of models, and not every operator those of tenants (owasp.org/www-community/attacks/CSV_Injection).
 func inert(cell string) string {
-	if cell != "" && (cell[0] == '=' || cell[0] == '+' || cell[0] == '-' || cell[0] == '@') {
+	if begins := strings.TrimSpace(cell); begins != "" && strings.ContainsRune("=+-@＝＋－＠", []rune(begins)[0]) {
 		return "'" + cell
 	}
 	return cell
