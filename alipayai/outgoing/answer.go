@@ -16,7 +16,7 @@ import (
 )
 
 // readPlain reads the head of an answer into resp as [http.ReadResponse] does, and has
-// body read what follows it, with three allocations instead of eleven. It does so for
+// body read what follows it, with two allocations instead of eleven. It does so for
 // what upstreams usually send, and reports false, with nothing read, for all that takes
 // more thought: a head that has not come whole, a line that does not end in CRLF, and
 // each framing but one Content-Length or one Transfer-Encoding of chunked. Those get
@@ -41,7 +41,8 @@ func readPlain(r *bufio.Reader, resp *http.Response, body *plainBody) bool {
 	body.r, body.resp, body.left = r, resp, length
 	switch {
 	case length < 0:
-		resp.TransferEncoding = []string{chunkedEncoding}
+		body.encoding = [1]string{chunkedEncoding}
+		resp.TransferEncoding = body.encoding[:]
 		body.chunks = httputil.NewChunkedReader(r)
 		resp.Body = body
 	case length == 0:
@@ -142,6 +143,8 @@ type plainBody struct {
 	chunks io.Reader // nil for one with a length
 	header http.Header
 	values [8]string // of the header; most have six
+
+	encoding [1]string // of the answer, for one in chunks
 }
 
 // Read implements [io.Reader] as net/http's bodies do: the end comes with the last bytes.

@@ -92,6 +92,32 @@ func TestWritePlainAllocates(t *testing.T) {
 	}
 }
 
+// The head of an answer costs one allocation for all of its text, and one for what reads chunks.
+func TestReadPlainAllocates(t *testing.T) {
+	for name, tt := range map[string]struct {
+		framing string
+		most    float64
+	}{
+		"length": {"Content-Length: 2", 1},
+		"chunks": {"Transfer-Encoding: chunked", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.NewReader("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + tt.framing + "\r\n\r\n")
+			r, body, resp := bufio.NewReader(text), new(plainBody), new(http.Response)
+			if n := testing.AllocsPerRun(100, func() {
+				_, _ = text.Seek(0, io.SeekStart)
+				r.Reset(text)
+				_, _ = r.Peek(1)
+				if !readPlain(r, resp, body) {
+					t.Fatal("it is not plain")
+				}
+			}); n > tt.most {
+				t.Errorf("%v allocations, want %v", n, tt.most)
+			}
+		})
+	}
+}
+
 // A round trip on a kept connection costs nine allocations at most; net/http's takes some forty.
 func TestDirectAllocates(t *testing.T) {
 	l, base, err := badupstream.HTTP1.Listen()

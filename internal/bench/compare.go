@@ -118,6 +118,14 @@ func (b bench) run(ctx context.Context, c comparison) ([][2]sample, error) {
 		}
 		defer pair[i].stop()
 	}
+	for _, proxy := range pair {
+		if b.unfilled || c.workload.fills == 0 {
+			break
+		}
+		if err := fillUp(ctx, proxy, c.workload, b.duration); err != nil {
+			return nil, err
+		}
+	}
 	// The first round warms up pools, tokens and the collector.
 	return interleave(1, b.rounds, func(i int) (sample, error) {
 		return measureCalls(ctx, pair[i], c.workload, b.duration)

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -69,6 +70,28 @@ func TestClosedLoop(t *testing.T) {
 				t.Errorf("%d calls in %v", len(got.latencies), got.elapsed)
 			}
 		})
+	}
+}
+
+// A proxy is full after so many calls, which are made on all connections.
+func TestFillUp(t *testing.T) {
+	var calls atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
+		upstream().ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	w := productionCalls()
+	w.clients, w.fills = 3, 50
+	if err := fillUp(t.Context(), &child{greeting: greeting{Addr: server.Listener.Addr().String()}}, w, time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if n := calls.Load(); n < 50 {
+		t.Errorf("%d calls, want 50 or more", n)
+	}
+	server.Close()
+	if err := fillUp(t.Context(), &child{greeting: greeting{Addr: server.Listener.Addr().String()}}, w, time.Millisecond); err == nil {
+		t.Error("a proxy that is not there was filled")
 	}
 }
 

@@ -18,7 +18,8 @@
 //   - rate500 and rate2000 are open loops: calls are due at fixed times, whether
 //     or not those before them have been answered, and a call's latency begins
 //     when it is due. A proxy that stalls cannot delay the calls that would show it.
-//   - production is json with a gateway that has everything a production site has.
+//   - production is json with a gateway that has everything a production site has,
+//     once it keeps as many answers as its cache takes.
 //   - memory holds slow streams open.
 //   - failover compares gateways: one with all that serves falling back beside one
 //     without, and a call whose first provider's breaker is open beside one that
@@ -52,10 +53,11 @@ type settings struct {
 	streams  int           // slow streams that are open at once
 	only     []string      // the parts to run, or none for all of them
 	profile  string        // folder for profiles of the proxies, or empty
+	unfilled bool          // measure at once, before the proxies keep what they are there to keep
 }
 
 // quick only shows that every part runs.
-var quick = settings{rounds: 1, duration: 200 * time.Millisecond, streams: 50}
+var quick = settings{rounds: 1, duration: 200 * time.Millisecond, streams: 50, unfilled: true}
 
 func main() {
 	if role := os.Getenv(roleVariable); role != "" {
@@ -97,7 +99,7 @@ func parseFlags(flags *flag.FlagSet, args []string) (settings, error) {
 	}
 	s.duration = time.Duration(seconds * float64(time.Second))
 	if hurry {
-		s.rounds, s.duration, s.streams = quick.rounds, quick.duration, quick.streams
+		s.rounds, s.duration, s.streams, s.unfilled = quick.rounds, quick.duration, quick.streams, quick.unfilled
 	}
 	if only != "" {
 		s.only = strings.Split(only, ",")

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestRun(t *testing.T) {
-	got, err := run(t.Context(), settings{rounds: 1, duration: time.Millisecond, streams: 10})
+	got, err := run(t.Context(), settings{rounds: 1, duration: time.Millisecond, streams: 10, unfilled: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestParseFlags(t *testing.T) {
 		"none":               {want: defaults},
 		"all numbers":        {args: "-rounds 2 -seconds 0.5 -streams 7", want: settings{rounds: 2, duration: time.Second / 2, streams: 7}},
 		"quick":              {args: "-quick", want: quick},
-		"quick and one part": {args: "-quick -only json", want: settings{rounds: 1, duration: 200 * time.Millisecond, streams: 50, only: []string{"json"}}},
+		"quick and one part": {args: "-quick -only json", want: settings{rounds: 1, duration: 200 * time.Millisecond, streams: 50, unfilled: true, only: []string{"json"}}},
 		"two parts": {args: "-only stream,limiter", want: settings{
 			rounds: 9, duration: 3 * time.Second, streams: 2000, only: []string{"stream", "limiter"},
 		}},

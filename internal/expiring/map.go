@@ -12,6 +12,7 @@ type Map[K comparable, V any] struct {
 	entries map[K]*Node[entry[K, V]]
 	recent  List[entry[K, V]] // the entry used last in front
 	size    int64
+	spare   *Node[entry[K, V]] // the one removed last: a full map works in the memory that it has
 }
 
 type entry[K comparable, V any] struct {
@@ -48,7 +49,11 @@ func (m *Map[K, V]) Put(key K, value V, size int64, expires time.Time) {
 	if m.entries == nil {
 		m.entries = make(map[K]*Node[entry[K, V]])
 	}
-	n := &Node[entry[K, V]]{Value: entry[K, V]{key, value, size, expires}}
+	n := m.spare
+	if m.spare = nil; n == nil {
+		n = new(Node[entry[K, V]])
+	}
+	n.Value = entry[K, V]{key, value, size, expires}
 	m.entries[key] = n
 	m.recent.PushFront(n)
 	m.size += size
@@ -83,5 +88,7 @@ func (m *Map[K, V]) remove(n *Node[entry[K, V]]) V {
 	m.recent.Remove(n)
 	delete(m.entries, n.Value.key)
 	m.size -= n.Value.size
-	return n.Value.value
+	value := n.Value.value
+	n.Value, m.spare = entry[K, V]{}, n
+	return value
 }

@@ -68,3 +68,22 @@ func TestMapKeepsWhatIsRecentAndNotOver(t *testing.T) {
 		}
 	}
 }
+
+// A full map puts a value in the place of the one that it forgets for that.
+func TestFullMapAllocatesNothing(t *testing.T) {
+	var m Map[int, [16]int]
+	key := 0
+	put := func() {
+		if m.Len() == 100 {
+			m.RemoveOldest()
+		}
+		m.Put(key, [16]int{key}, 1, time.Time{})
+		key++
+	}
+	for range 1000 {
+		put()
+	}
+	if n := testing.AllocsPerRun(1000, put); n != 0 {
+		t.Errorf("%v allocations for a value, want none", n)
+	}
+}
