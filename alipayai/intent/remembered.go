@@ -26,7 +26,7 @@ type Remembered struct {
 	file  string
 	known map[[sha256.Size]byte][]float32
 	// used are the texts of this time, in their order: what is not among them is not saved.
-	used []([sha256.Size]byte)
+	used [][sha256.Size]byte
 	more bool // there are vectors that are not in the file
 }
 
@@ -112,7 +112,7 @@ func (r *Remembered) Save() error {
 		return nil
 	}
 	dimensions := len(r.known[used[0]])
-	b := binary.LittleEndian.AppendUint32([]byte(rememberedMagic), uint32(dimensions)) //nolint:gosec // at most maxDimensions
+	b := binary.LittleEndian.AppendUint32([]byte(rememberedMagic), uint32(dimensions))
 	written := make(map[[sha256.Size]byte]bool, len(used))
 	for _, key := range used {
 		v := r.known[key]
