@@ -137,9 +137,12 @@ func (v *Verdict) known() bool {
 	}
 }
 
-// cleared is closed when there is a verdict; nil where none is needed.
+// cleared is closed when there is a verdict, on one call at least of a pack; nil where none is needed.
 func (c *call) cleared() <-chan struct{} {
-	if c.Verdict == nil {
+	switch {
+	case c.pack != nil:
+		return c.pack.cleared
+	case c.Verdict == nil:
 		return nil
 	}
 	return c.Verdict.done

@@ -200,18 +200,26 @@ func (k *Packs) size(item *pack.Item) int { return len(item.Texts) }
 
 // tryPacked asks p together with other calls, and alone where that brings no answer.
 func (c *call) tryPacked(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
-	if f := c.mayJoin(p); f != nil {
+	if f := c.blockedAlone(p); f != nil {
 		return nil, f
 	}
-	var q *charge
-	if s := c.g.Spending; s != nil && len(s.limitsOf(c.Tenant)) > 0 {
-		q = c.quoteInPack(p)
-		if c.hold(q) != nil {
-			return c.tryAlone(p, alternatives) // which takes less, or says what is wrong
+	var m *member
+	var a *Answer
+	var f *failure.Failure
+	var alone string
+	for late := true; late; late = m.late && f == nil {
+		var q *charge
+		if s := c.g.Spending; s != nil && len(s.limitsOf(c.Tenant)) > 0 {
+			q = c.quoteInPack(p)
+			if c.hold(q) != nil {
+				return c.tryAlone(p, alternatives) // which takes less, or says what is wrong
+			}
+		}
+		m = c.g.Packs.join(c, p, alternatives, q)
+		if a, f, alone = c.await(m); m.late && f == nil { // it joins another when it may leave
+			f = c.awaitVerdict()
 		}
 	}
-	m := c.g.Packs.join(c, p, alternatives, q)
-	a, f, alone := c.await(m)
 	if alone == "" {
 		return a, f
 	}
@@ -224,16 +232,15 @@ func (c *call) tryPacked(p *upstream.Provider, alternatives bool) (*Answer, *fai
 	return a, f
 }
 
-// mayJoin gives the failure of a call that must not enter a pack: its text could leave there
-// before its verdict, or be blocked for the others. The wait is bounded by the call's deadline.
-func (c *call) mayJoin(p *upstream.Provider) *failure.Failure {
-	if c.Verdict != nil {
-		ctx, cancel := context.WithTimeoutCause(c.ctx, c.deadline().Sub(c.g.Now()), failure.ErrDeadline)
-		defer cancel()
-		if f := c.Verdict.Await(ctx); f != nil {
-			return f
-		}
-	}
+// awaitVerdict gives the failure of a call that must not be sent, and waits no longer than for the call's deadline.
+func (c *call) awaitVerdict() *failure.Failure {
+	ctx, cancel := context.WithTimeoutCause(c.ctx, c.deadline().Sub(c.g.Now()), failure.ErrDeadline)
+	defer cancel()
+	return c.Verdict.Await(ctx)
+}
+
+// blockedAlone gives the failure of a call that must not enter a pack, which p would block for the others' calls too.
+func (c *call) blockedAlone(p *upstream.Provider) *failure.Failure {
 	if c.g.Blocked == nil {
 		return nil
 	}

@@ -2,7 +2,11 @@ package alipayai
 
 import (
 	"bytes"
+	"context"
+	"slices"
+	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/pack"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -92,4 +96,141 @@ func (c *call) addLost() {
 		u := &c.outcome.Usage
 		u.Prompt, u.Completion, u.Total, u.OK = u.Prompt+c.lost.Prompt, u.Completion+c.lost.Completion, u.Total+c.lost.Total, true
 	}
+}
+
+// member is one call's place in a group, and what came of it.
+type member struct {
+	group *group
+	call  *call
+	// gone says that the call's client has left, or that its deadline has passed.
+	gone bool
+	// late says that the group left before there was a verdict on the call, or was full then; out is closed, and the call
+	// joins another.
+	late bool
+	out  chan struct{}
+
+	a *Answer
+	f *failure.Failure
+	// alone is why the call has to be asked alone; empty where it has its result.
+	alone string
+	// charge is what the call has reserved for its part; nil where that is the pack's, or nothing.
+	charge *charge
+	// costs are its share of what the pack has cost.
+	costs []Cost
+	// lost is the call's part of what the pack took, where it brought it no answer.
+	lost wire.Usage
+}
+
+// await waits for the result of m, as long as the client and the call's deadline permit.
+// alone is why the call has to be asked alone; empty where it has its result. A late member has none of these.
+func (c *call) await(m *member) (a *Answer, f *failure.Failure, alone string) {
+	g := m.group
+	timer := time.NewTimer(c.deadline().Sub(c.g.Now()))
+	defer timer.Stop()
+	for cleared := c.cleared(); ; {
+		select {
+		case <-cleared:
+			cleared = nil
+			g.decided(m)
+		case <-m.out:
+			return c.take(m)
+		case <-g.done:
+			return c.take(m)
+		case <-c.ctx.Done():
+			return c.abandon(m)
+		case <-timer.C:
+			return c.timeOut(m)
+		}
+	}
+}
+
+// abandon gives what is left for a call whose client has left.
+func (c *call) abandon(m *member) (a *Answer, f *failure.Failure, alone string) {
+	if !m.group.leave(m) {
+		m.release()
+		return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), false), ""
+	}
+	// Its part of what the pack takes is the call's, although its client has left.
+	<-m.group.done
+	return c.take(m)
+}
+
+// timeOut gives what is left for a call whose deadline has passed.
+func (c *call) timeOut(m *member) (a *Answer, f *failure.Failure, alone string) {
+	left := m.group.leave(m)
+	if !m.gone && !m.late {
+		<-m.group.done
+		return c.take(m)
+	}
+	if !left {
+		m.release()
+	}
+	over, cancel := context.WithCancelCause(c.ctx)
+	cancel(failure.ErrDeadline)
+	f = failure.OfTransport(c.ctx, over, failure.ErrDeadline, left)
+	c.mayHaveExecuted = c.mayHaveExecuted || f.MayHaveExecuted()
+	return nil, f, ""
+}
+
+// leave takes m's client out, unless its result is there, and reports whether its text
+// has left already.
+func (g *group) leave(m *member) (left bool) {
+	g.k.mu.Lock()
+	defer g.k.mu.Unlock()
+	switch {
+	case m.late:
+		return false
+	case g.ended:
+		return true
+	}
+	m.gone = true
+	if g.live--; g.live == 0 {
+		g.close()
+		g.cancel()
+	}
+	if g.left {
+		return true
+	}
+	if i := slices.Index(g.waiting, m); i >= 0 {
+		g.waiting = slices.Delete(g.waiting, i, i+1)
+	} else if i := slices.Index(g.members, m); i >= 0 {
+		g.members = slices.Delete(g.members, i, i+1)
+		g.size -= g.k.size(&m.call.packable.Item)
+		g.characters -= m.call.packable.Characters()
+	}
+	return false
+}
+
+// take makes m's result the call's.
+func (c *call) take(m *member) (a *Answer, f *failure.Failure, alone string) {
+	g, pc := m.group, m.group.call
+	if m.late {
+		m.release()
+		return nil, nil, ""
+	}
+	c.outcome.Attempts += pc.outcome.Attempts - g.attempts
+	c.filter, c.sent, c.hiding = pc.filter, append(c.sent, pc.sent...), nil
+	c.unsupported, c.lost = pc.unsupported, m.lost
+	c.mayHaveExecuted = c.mayHaveExecuted || pc.mayHaveExecuted || m.f == nil && m.alone != ""
+	if g.sealed != nil {
+		c.outcome.Pack = pc.outcome.RequestID
+		c.outcome.Costs = append(c.outcome.Costs, m.costs...)
+	}
+	switch {
+	case c.ctx.Err() != nil && m.a == nil:
+		return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), true), ""
+	case m.a == nil:
+		return nil, m.f, m.alone
+	case g.sealed != nil:
+		c.outcome.Packed = len(g.members)
+		return m.a, nil, ""
+	}
+	c.buffered, pc.buffered = pc.buffered, buffered{}
+	c.charge, pc.charge = pc.charge, nil // a stream is charged when it ends
+	c.outcome.Costs = append(c.outcome.Costs, pc.outcome.Costs...)
+	if s := m.a.stream; s != nil {
+		s.call = c
+		context.AfterFunc(c.ctx, g.cancel)
+	}
+	return m.a, nil, ""
 }

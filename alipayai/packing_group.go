@@ -32,15 +32,17 @@ type group struct {
 	attempts int
 	// cancel ends the call.
 	cancel context.CancelFunc
-	// full is closed when no more can join, done when the members have their results.
-	full, done chan struct{}
+	// full is closed when no more can join, cleared when there is a member, done when the members have their results.
+	full, cleared, done chan struct{}
 	// form is what p has refused of packs when the group was sealed, and so does not get.
 	form refusals
 
 	// The rest is locked by k.mu until done is closed.
 
-	members    []*member
-	size       int // of MaxCalls
+	// members may leave; waiting are those on whom there is no verdict yet.
+	members, waiting []*member
+
+	size       int // of MaxCalls, by members
 	characters int
 	// latest is when the last deadline of a member is over, less the gateway's Deadline.
 	latest time.Time
@@ -58,25 +60,6 @@ type group struct {
 	weights []int64
 }
 
-// member is one call's place in a group, and what came of it.
-type member struct {
-	group *group
-	call  *call
-	// gone says that the call's client has left, or that its deadline has passed.
-	gone bool
-
-	a *Answer
-	f *failure.Failure
-	// alone is why the call has to be asked alone; empty where it has its result.
-	alone string
-	// charge is what the call has reserved for its part; nil where that is the pack's, or nothing.
-	charge *charge
-	// costs are its share of what the pack has cost.
-	costs []Cost
-	// lost is the call's part of what the pack took, where it brought it no answer.
-	lost wire.Usage
-}
-
 // background makes a call of of's tenant to p that belongs to no client.
 func (g *Gateway) background(of *call, p *upstream.Provider, r wire.Request) *call {
 	c := g.begin(context.Background(), &Call{Endpoint: of.Endpoint, Tenant: of.Tenant, Request: r, Format: of.Format})
@@ -90,12 +73,13 @@ func (k *Packs) join(c *call, p *upstream.Provider, alternatives bool, reserved 
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	g := k.open[key]
-	if g != nil && !g.fits(c.packable) {
+	cleared := c.forbidden() == nil
+	if g != nil && cleared && !g.fits(c.packable) {
 		g.close()
 		g = nil
 	}
 	if g == nil {
-		g = &group{k: k, key: key, p: p, alternatives: alternatives, full: make(chan struct{}), done: make(chan struct{})}
+		g = &group{k: k, key: key, p: p, alternatives: alternatives, full: make(chan struct{}), cleared: make(chan struct{}), done: make(chan struct{})}
 		g.call = c.g.background(c, p, c.Request)
 		g.call.Received, g.call.pack = c.Received, g
 		g.call.outcome.RequestID, g.call.outcome.Attempts, g.attempts = c.outcome.RequestID, c.outcome.Attempts, c.outcome.Attempts
@@ -107,18 +91,54 @@ func (k *Packs) join(c *call, p *upstream.Provider, alternatives bool, reserved 
 			g.run()
 		}()
 	}
-	m := &member{group: g, call: c, charge: reserved}
-	g.members = append(g.members, m)
+	m := &member{group: g, call: c, charge: reserved, out: make(chan struct{})}
 	g.live++
-	g.size += k.size(&c.packable.Item)
+	if cleared {
+		g.admit(m)
+	} else {
+		g.waiting = append(g.waiting, m)
+	}
+	return m
+}
+
+// admit makes m, which may leave, a member. The lock is held.
+func (g *group) admit(m *member) {
+	if len(g.members) == 0 {
+		g.clear()
+	}
+	c := m.call
+	g.members = append(g.members, m)
+	g.size += g.k.size(&c.packable.Item)
 	g.characters += c.packable.Characters()
 	if c.Received.After(g.latest) {
 		g.latest = c.Received
 	}
-	if g.size == k.MaxCalls || len(g.members) == c.packable.Most() {
+	if g.size == g.k.MaxCalls || len(g.members) == c.packable.Most() {
 		g.close()
 	}
-	return m
+}
+
+// decided makes m a member now that there is a verdict that permits it. Where it fits in no more, it is late.
+func (g *group) decided(m *member) {
+	g.k.mu.Lock()
+	defer g.k.mu.Unlock()
+	i := slices.Index(g.waiting, m)
+	if i < 0 || m.call.forbidden() != nil {
+		return // it has left, or will
+	}
+	g.waiting = slices.Delete(g.waiting, i, i+1)
+	if g.fits(m.call.packable) {
+		g.admit(m)
+	} else {
+		g.turnAway(m)
+	}
+}
+
+// turnAway has m, which waits no longer, join another group. The lock is held.
+func (g *group) turnAway(m *member) {
+	g.live--
+	m.late = true
+	close(m.out)
 }
 
 // fits reports whether one more of its kind fits in.
@@ -138,6 +158,15 @@ func (g *group) close() {
 	}
 }
 
+// clear lets the group leave: there is a member. The lock is held.
+func (g *group) clear() {
+	select {
+	case <-g.cleared: // the first has left since
+	default:
+		close(g.cleared)
+	}
+}
+
 // run asks the provider and gives the members their results, whatever happens.
 func (g *group) run() {
 	defer close(g.done)
@@ -149,6 +178,7 @@ func (g *group) run() {
 	g.k.mu.Lock()
 	g.close()
 	g.ended = true // from now on they wait for done, whatever happens
+	g.members, g.waiting = append(g.members, g.waiting...), nil
 	g.k.mu.Unlock()
 	if panicked := g.guarded(func() { g.end(a, f) }); panicked != nil {
 		for _, m := range g.members {
@@ -204,6 +234,13 @@ func (g *group) seal() (upstream.Sealed, *failure.Failure) {
 	first := !g.left
 	g.left = true
 	g.close()
+	for _, m := range g.waiting {
+		g.turnAway(m)
+	}
+	g.waiting = nil
+	if g.live == 0 {
+		g.cancel()
+	}
 	g.k.mu.Unlock() // members and latest do not change from here on
 	pc := g.call
 	if first {
@@ -299,91 +336,6 @@ func asksAlone(f *failure.Failure) string {
 		return aloneRefused
 	}
 	return ""
-}
-
-// await waits for the result of m, as long as the client and the call's deadline permit.
-// alone is why the call has to be asked alone; empty where it has its result.
-func (c *call) await(m *member) (a *Answer, f *failure.Failure, alone string) {
-	g := m.group
-	timer := time.NewTimer(c.deadline().Sub(c.g.Now()))
-	defer timer.Stop()
-	select {
-	case <-g.done:
-		return c.take(m)
-	case <-c.ctx.Done():
-		if !g.leave(m) {
-			m.release()
-			return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), false), ""
-		}
-		// Its part of what the pack takes is the call's, although its client has left.
-		<-g.done
-		return c.take(m)
-	case <-timer.C:
-		left := g.leave(m)
-		if !m.gone {
-			<-g.done
-			return c.take(m)
-		}
-		if !left {
-			m.release()
-		}
-		over, cancel := context.WithCancelCause(c.ctx)
-		cancel(failure.ErrDeadline)
-		f = failure.OfTransport(c.ctx, over, failure.ErrDeadline, left)
-		c.mayHaveExecuted = c.mayHaveExecuted || f.MayHaveExecuted()
-		return nil, f, ""
-	}
-}
-
-// leave takes m's client out, unless its result is there, and reports whether its text
-// has left already.
-func (g *group) leave(m *member) (left bool) {
-	g.k.mu.Lock()
-	defer g.k.mu.Unlock()
-	if g.ended {
-		return true
-	}
-	m.gone = true
-	if g.live--; g.live == 0 {
-		g.close()
-		g.cancel()
-	}
-	if !g.left {
-		g.members = slices.DeleteFunc(g.members, func(other *member) bool { return other == m })
-		g.size -= g.k.size(&m.call.packable.Item)
-		g.characters -= m.call.packable.Characters()
-	}
-	return g.left
-}
-
-// take makes m's result the call's.
-func (c *call) take(m *member) (a *Answer, f *failure.Failure, alone string) {
-	g, pc := m.group, m.group.call
-	c.outcome.Attempts += pc.outcome.Attempts - g.attempts
-	c.filter, c.sent, c.hiding = pc.filter, append(c.sent, pc.sent...), nil
-	c.unsupported, c.lost = pc.unsupported, m.lost
-	c.mayHaveExecuted = c.mayHaveExecuted || pc.mayHaveExecuted || m.f == nil && m.alone != ""
-	if g.sealed != nil {
-		c.outcome.Pack = pc.outcome.RequestID
-		c.outcome.Costs = append(c.outcome.Costs, m.costs...)
-	}
-	switch {
-	case c.ctx.Err() != nil && m.a == nil:
-		return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), true), ""
-	case m.a == nil:
-		return nil, m.f, m.alone
-	case g.sealed != nil:
-		c.outcome.Packed = len(g.members)
-		return m.a, nil, ""
-	}
-	c.buffered, pc.buffered = pc.buffered, buffered{}
-	c.charge, pc.charge = pc.charge, nil // a stream is charged when it ends
-	c.outcome.Costs = append(c.outcome.Costs, pc.outcome.Costs...)
-	if s := m.a.stream; s != nil {
-		s.call = c
-		context.AfterFunc(c.ctx, g.cancel)
-	}
-	return m.a, nil, ""
 }
 
 // chosen is true for that part of all calls.

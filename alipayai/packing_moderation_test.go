@@ -3,9 +3,11 @@ package alipayai_test
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
@@ -112,5 +114,64 @@ func TestBlockedCallsStayOutOfPacks(t *testing.T) {
 	}
 	if bad != 2 { // in the first pack, and then alone
 		t.Errorf("the blocked text was sent %d times, want 2", bad)
+	}
+}
+
+// A verdict is made while its call waits in a pack. Who may leave does not wait for who may not yet, and no text leaves
+// before its verdict.
+func TestVerdictsAreMadeWhileCallsWait(t *testing.T) {
+	type check struct {
+		takes   time.Duration
+		forbids bool
+	}
+	const ms = time.Millisecond
+	for name, test := range map[string]struct {
+		checks map[string]check
+		want   []string // what left, and when
+	}{
+		"in time":                 {map[string]check{"a": {20 * ms, false}, "b": {25 * ms, false}, "c": {}}, []string{"30ms a b c"}},
+		"one late":                {map[string]check{"a": {}, "b": {10 * ms, false}, "c": {500 * ms, false}}, []string{"30ms a b", "530ms c"}},
+		"late, to leave together": {map[string]check{"a": {}, "b": {490 * ms, false}, "c": {500 * ms, false}}, []string{"30ms a", "520ms b c"}},
+		"all late":                {map[string]check{"a": {400 * ms, false}, "b": {500 * ms, false}}, []string{"400ms a", "530ms b"}},
+		"one forbidden":           {map[string]check{"a": {10 * ms, false}, "b": {20 * ms, true}, "c": {0, true}}, []string{"30ms a"}},
+		"one forbidden late":      {map[string]check{"a": {10 * ms, false}, "b": {500 * ms, true}}, []string{"30ms a"}},
+		"all forbidden":           {map[string]check{"a": {20 * ms, true}, "b": {40 * ms, true}}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := new(model)
+				p := newPacking(t, []*model{m})
+				began := time.Now()
+				got := make(map[string]*reply)
+				for text, c := range test.checks {
+					verdict := alipayai.Pending([]byte(userBody("u1", text, `"temperature":0`)), func() *failure.Failure {
+						time.Sleep(c.takes)
+						if c.forbids {
+							return alipayai.ModerationBlocked("law")
+						}
+						return nil
+					})
+					if c.takes == 0 {
+						synctest.Wait() // it is known
+					}
+					got[text] = p.ask(alipayai.WithModeration(t.Context(), alipayai.Moderation{Verdict: verdict}), 0, text)
+				}
+				pass(time.Second)
+				var left []string
+				for _, s := range m.sightings() {
+					left = append(left, s.when.Sub(began).String()+" "+strings.Join(s.texts, " "))
+				}
+				if !slices.Equal(left, test.want) {
+					t.Errorf("left %q, want %q", left, test.want)
+				}
+				for text, c := range test.checks {
+					if c.forbids {
+						wantError(t, *got[text], 403, failure.CodeModerationBlocked)
+					} else {
+						wantText(t, got[text], "re: "+text)
+					}
+				}
+			})
+		})
 	}
 }

@@ -3,8 +3,10 @@ package alipaycaddy
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -17,8 +19,9 @@ import (
 )
 
 // IntentEmbeddings has intents recognised by embeddings, which say more of what a text means than its characters and words
-// do. The examples are embedded in the background after the configuration has been loaded, and again only where they,
-// provider or model have changed. Of each call whose intent is asked for, the last user message is sent to the provider.
+// do. The examples are embedded in the background after the configuration has been loaded, each once for a provider and
+// model: their vectors are kept in Caddy's data folder, under `alipayai/embeddings`. Delete the file there if a provider
+// has another model under the same name. Of each call whose intent is asked for, the last user message is sent to the provider.
 // Until the examples are embedded, and when the provider gives no vector in time, the classifier over characters and words
 // decides.
 type IntentEmbeddings struct {
@@ -61,8 +64,10 @@ type embedded struct {
 	call, learn alipayai.Asked
 	timeout     time.Duration
 	kept        intent.Kept
-	logger      *zap.Logger
-	site        string
+	// remembered is the file of the examples' vectors.
+	remembered string
+	logger     *zap.Logger
+	site       string
 }
 
 // openEmbeddings finds the provider of the intents' embeddings.
@@ -109,6 +114,8 @@ func (a *App) openEmbeddings() error {
 			return err
 		}
 	}
+	of := hashAll([]string{p.Name, p.BaseURL.String(), model})
+	e.remembered = filepath.Join(caddy.AppDataDir(), "alipayai", "embeddings", hex.EncodeToString(of[:16]))
 	content := append(contentOf(e.examples), p.Name, p.BaseURL.String(), model)
 	centroids, release := acquire[intent.Centroids]("centroids", content...)
 	a.releases = append(a.releases, release)
@@ -128,10 +135,20 @@ func (e *embedded) embed(asked alipayai.Asked) intent.Embed {
 	}
 }
 
-// learnExamples embeds the examples, again and again until it has.
+// learnExamples embeds the examples, again and again until it has: those that it has not embedded before.
 func (e *embedded) learnExamples(ctx context.Context) {
+	if e.centroids.Ready() {
+		return
+	}
+	remembered := intent.Remember(e.remembered)
 	for {
-		err := e.centroids.Learn(ctx, e.embed(e.learn), e.examples)
+		err := e.centroids.Learn(ctx, remembered.Embed(e.embed(e.learn)), e.examples)
+		if errors.Is(err, intent.ErrDimensions) {
+			remembered.Forget() // the provider's model is another one now
+		}
+		if err := remembered.Save(); err != nil {
+			e.logger.Warn("the vectors of the examples of intents were not saved, so the next start asks for them again", zap.Error(err))
+		}
 		if err == nil || ctx.Err() != nil {
 			return
 		}

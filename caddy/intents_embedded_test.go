@@ -24,6 +24,7 @@ type vectors struct {
 
 func newVectors(t *testing.T) *vectors {
 	t.Helper()
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
 	g := &vectors{judge: newJudge(t), api: must(sandbox.New(sandbox.Config{}))}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/embeddings") {
@@ -105,6 +106,35 @@ func TestIntentsByEmbeddings(t *testing.T) {
 	g.wantIntent("ripe bananas", "metal", g.acme)
 	if n := g.embedded.Load(); n != 6 {
 		t.Errorf("%d requests after the examples have changed", n)
+	}
+}
+
+// A restart asks for no example again, and a new example is asked for alone.
+func TestEmbeddingsOfExamplesOutliveARestart(t *testing.T) {
+	g := newVectors(t)
+	for _, step := range []struct {
+		name, file, examples string
+		requests             int64
+	}{
+		{"the first start", "", "", 1},
+		{"a restart", "", "", 0},
+		{"one example more", "intents/metal.txt", "iron and steel\na copper wire\nsteel wires\na tin of brass\n", 1},
+		{"a restart after that", "", "", 0},
+		{"one example less", "intents/metal.txt", "iron and steel\na copper wire\nsteel wires\n", 0},
+	} {
+		if step.file != "" {
+			g.file(step.file, step.examples)
+		}
+		before := g.embedded.Load()
+		g.load(embedding("", byVectors), told)
+		g.ready()
+		if n := g.embedded.Load() - before; n != step.requests {
+			t.Errorf("%s: %d requests, want %d", step.name, n, step.requests)
+		}
+		g.wantIntent("wiring of steel", "metal", g.acme)
+		if err := caddy.Stop(); err != nil { // which forgets all that this process knows
+			t.Fatal(err)
+		}
 	}
 }
 

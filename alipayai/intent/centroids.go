@@ -42,6 +42,9 @@ type directions struct {
 	of      [][]float32
 }
 
+// ErrDimensions is what Learn gives where the vectors of the examples are not all of one model.
+var ErrDimensions = errors.New("the provider's vectors differ in their dimensions")
+
 // Learn embeds the examples. Where it fails, or has been done, nothing changes.
 func (c *Centroids) Learn(ctx context.Context, embed Embed, examples []Example) error {
 	if c.Ready() {
@@ -66,7 +69,7 @@ func (c *Centroids) Learn(ctx context.Context, embed Embed, examples []Example) 
 				d.intents = append(d.intents, e.Intent)
 			}
 			if len(sum) != len(vectors[i]) || len(sums[d.intents[0]]) != len(sum) {
-				return errors.New("the provider's vectors differ in their dimensions")
+				return ErrDimensions
 			}
 			add(sum, vectors[i], 1)
 			counts[e.Intent]++

@@ -7,9 +7,10 @@
 //	classifier.go  from a text to an intent, or to none
 //	vectors.go     what providers of embeddings are asked, and say
 //	centroids.go   the same by embeddings
+//	remembered.go  the vectors of examples, in a file
 //	report.go      what a classifier makes of labelled texts
 //
-// It knows no calls and no providers, and reads nothing but the folder that it is given.
+// It knows no calls and no providers, and reads nothing but the folder and the file that it is given.
 //
 // Training is deterministic: the same examples give the same weights on any machine. It uses nothing but IEEE additions,
 // products, quotients and square roots, each rounded by itself (an explicit conversion keeps the compiler from fusing a

@@ -29,7 +29,7 @@ type extractor struct {
 // of gives the buckets of a text's features, of which some may be equal. They are valid until the next call.
 //
 // A word counts, as do two in a row, and the three to five characters in a row within one that bears its stem where the
-// ending differs. Scripts that leave no space between words count by one to three characters in a row.
+// ending differs. Scripts that leave no space between words count by each character, and two in a row.
 func (e *extractor) of(text string) []uint32 {
 	e.normalise(text)
 	e.buckets = e.buckets[:0]
@@ -61,11 +61,12 @@ func (e *extractor) of(text string) []uint32 {
 	return e.buckets
 }
 
-// unspaced adds one to three characters in a row.
+// unspaced adds each character, and two in a row. Three in a row made it worse where held-back blocks of the built-in
+// examples were guessed: 0.914 of them were right, and 0.922 without.
 func (e *extractor) unspaced(run []rune) {
 	for i := range run {
 		h := newHash(kindHan)
-		for n := 0; n < 3 && i+n < len(run); n++ {
+		for n := 0; n < 2 && i+n < len(run); n++ {
 			h = h.add(run[i+n])
 			e.add(h)
 		}

@@ -106,6 +106,8 @@ func foldSegment(dst []byte, text string) []byte {
 			continue
 		case unicode.IsSpace(r):
 			r = ' '
+		default:
+			r = plainLetter(r)
 		}
 		noMarks = takesNoMarks(r)
 		stripped = utf8.AppendRune(stripped, r)
@@ -127,6 +129,23 @@ func foldSegment(dst []byte, text string) []byte {
 func invisible(r rune) bool {
 	return unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Variation_Selector, r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) ||
 		unicode.IsControl(r) && !unicode.IsSpace(r) || r == 0x2800
+}
+
+// plainLetter gives the Latin letter of one that is drawn in white, in a circle or a square, or as a small capital, which
+// NFKC leaves as it is.
+func plainLetter(r rune) rune {
+	switch {
+	case r < 0x0262:
+		return r
+	case 0x1f150 <= r && r <= 0x1f169:
+		return r - 0x1f150 + 'a'
+	case 0x1f170 <= r && r <= 0x1f189:
+		return r - 0x1f170 + 'a'
+	}
+	if letter, ok := smallCapitals[r]; ok {
+		return letter
+	}
+	return r
 }
 
 // takesNoMarks reports whether a mark over base, as of accents or struck through, is left out: words are read without.

@@ -8,6 +8,9 @@ var lookalikes = map[rune]rune{
 	'α': 'a', 'β': 'b', 'ϲ': 'c', 'ε': 'e', 'η': 'n', 'ι': 'i', 'κ': 'k', 'ν': 'v', 'ο': 'o', 'ρ': 'p', 'τ': 't', 'υ': 'u', 'χ': 'x', 'γ': 'y', 'ω': 'w',
 }
 
+// smallCapitals are those of phonetic alphabets.
+var smallCapitals = pairs("ᴀaʙbᴄcᴅdᴇeꜰfɢgʜhɪiᴊjᴋkʟlᴍmɴnᴏoᴘpʀrꜱsᴛtᴜuᴠvᴡwʏyᴢz")
+
 // simplified is the simplified form of traditional characters, of those that texts about money are written with.
 var simplified = pairs(
 	"預预測测來来漲涨買买賣卖資资證证賺赚錢钱財财產产務务場场價价後后個个會会對对應应該该類类時时間间現现實实報报總总結结經经濟济營营業业運运費费貸贷貨货貴贵賭赌貼贴質质購购贈赠賠赔賬账帳账賦赋賞赏賢贤賤贱" +

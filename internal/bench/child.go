@@ -23,6 +23,8 @@ const (
 	roleProduction = "production" // the same with everything a production site has
 	roleDirect     = "direct"     // the provider that answers, alone
 	roleMatched    = "matched"    // roleGateway behind matchers that look at each call
+	roleModerated  = "moderated"  // roleMatched behind moderation by rules
+	roleDeclared   = "declared"   // roleGateway with all that roleModerated declares, and none of it used
 	roleOpen       = "open"       // the same, behind one whose breaker is open
 
 	roleVariable     = "GATEWAY_BENCH_ROLE"

@@ -40,6 +40,8 @@ func comparisons(streams int) []comparison {
 		{"failover", [2]string{roleGateway, roleProduction}, productionCalls(), addedFigures},
 		{"failover", [2]string{roleDirect, roleOpen}, openBreakerCalls(), aloneFigures},
 		{"spend", [2]string{roleGateway, roleMatched}, spendCalls("matchers by intent, length and language"), addedFigures},
+		{"spend", [2]string{roleGateway, roleModerated}, spendCalls("these matchers and moderation by rules"), addedFigures},
+		{"spend", [2]string{roleGateway, roleDeclared}, spendCalls("intents and a moderator declared and unused"), addedFigures},
 	}
 }
 

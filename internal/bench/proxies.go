@@ -59,6 +59,12 @@ const idleTransport = `transport http {
 				keepalive_idle_conns_per_host 256
 			}`
 
+// matchers look at what each call is about, how long it is and in which language; moderator holds it against rules.
+const (
+	matchers  = "@finance alipayai intent financial\n\t@short alipayai {\n\t\tcharacters <20\n\t\tlanguage han\n\t}\n\tvars @finance finance yes\n\trespond @short 418\n\t"
+	moderator = "\n\t\tmoderator law {\n\t\t\trules builtin china\n\t\t}"
+)
+
 // sites has one for each role that is a proxy.
 //
 // Keys are kept for five seconds in production: with 24 hours the figures would
@@ -87,7 +93,18 @@ var sites = map[string]site{
 	},
 	roleMatched: {
 		providers: []string{"alipay"},
-		auth:      "@finance alipayai intent financial\n\t@short alipayai {\n\t\tcharacters <20\n\t\tlanguage han\n\t}\n\tvars @finance finance yes\n\trespond @short 418\n\t",
+		auth:      matchers,
+		proxy:     "alipayai_proxy alipay",
+	},
+	roleModerated: {
+		providers: []string{"alipay"},
+		options:   moderator,
+		auth:      matchers + "alipayai_moderate law\n\t",
+		proxy:     "alipayai_proxy alipay",
+	},
+	roleDeclared: {
+		providers: []string{"alipay"},
+		options:   "\n\t\tintents" + moderator,
 		proxy:     "alipayai_proxy alipay",
 	},
 	roleDirect: {
