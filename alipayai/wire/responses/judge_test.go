@@ -9,11 +9,11 @@ import (
 // event is one of a stream of the Responses API.
 type event struct {
 	Type           string
-	SequenceNumber *int   `json:"sequence_number"`
-	ItemID         string `json:"item_id"`
-	OutputIndex    *int   `json:"output_index"`
-	ContentIndex   *int   `json:"content_index"`
-	SummaryIndex   *int   `json:"summary_index"`
+	SequenceNumber *int            `json:"sequence_number"`
+	ItemID         string          `json:"item_id"`
+	OutputIndex    *int            `json:"output_index"`
+	ContentIndex   *int            `json:"content_index"`
+	SummaryIndex   *int            `json:"summary_index"`
 	Delta          json.RawMessage // as written: half an emoji is none by itself
 	Text           json.RawMessage
 	Refusal        json.RawMessage

@@ -26,8 +26,12 @@ type ClientRequest struct {
 	// Input are the items of its own, as objects. They are parts of Sent, mostly.
 	Input []jsontext.Value
 
-	c client
+	history []jsontext.Value
+	c       client
 }
+
+// History are the items before the request's own, which Continue has been given.
+func (r *ClientRequest) History() []jsontext.Value { return r.history }
 
 // ParseClientRequest reads the body of POST /v1/responses. Every error is a [*wire.RequestError].
 //
@@ -88,7 +92,7 @@ func (r *ClientRequest) Continue(history []jsontext.Value, item func(id string) 
 	}
 	input, err := r.resolved(item)
 	if err == nil {
-		r.Input = input
+		r.Input, r.history = input, history
 		err = r.build(history, item)
 	}
 	if err != nil {
@@ -115,9 +119,9 @@ func (r *ClientRequest) resolved(item func(id string) (jsontext.Value, bool)) ([
 	return input, nil
 }
 
-// Expanded gives the request as it stands alone, for who does not keep what it goes on from: with the items of history
-// before its own, without previous_response_id.
-func (r *ClientRequest) Expanded(history []jsontext.Value) (wire.Request, error) {
+// Expanded gives the request as it stands alone, for who does not keep what it goes on from: with the items of its
+// history before its own, without previous_response_id.
+func (r *ClientRequest) Expanded() (wire.Request, error) {
 	out := []byte{'{'}
 	err := translate.Members(r.Sent.Body, func(name string, v jsontext.Value) error {
 		if name != "input" && name != "previous_response_id" {
@@ -129,7 +133,7 @@ func (r *ClientRequest) Expanded(history []jsontext.Value) (wire.Request, error)
 		return wire.Request{}, translate.RequestError(err)
 	}
 	out = append(out, `"input":[`...)
-	for i, v := range slices.Concat(history, r.Input) {
+	for i, v := range slices.Concat(r.history, r.Input) {
 		if i > 0 {
 			out = append(out, ',')
 		}

@@ -51,8 +51,8 @@ func TestClientRequests(t *testing.T) {
 		"a form of answers": {in: `"input":"q","text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object"},"strict":true}}`, out: user + `,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"},"strict":true}}`},
 		"any JSON":          {in: `"input":"q","text":{"format":{"type":"json_object"},"verbosity":"medium"}`, out: user + `,"response_format":{"type":"json_object"}`},
 		"images and files": {
-			in: `"input":[{"role":"user","content":[{"type":"input_image","image_url":"https://x/y.png","detail":"high"},{"type":"input_image","image_url":"data:image/png;base64,AA","detail":"auto"},{"type":"input_file","filename":"a.pdf","file_data":"data:application/pdf;base64,JV"},{"type":"input_image","file_id":"f"},{"type":"input_file","file_url":"https://x"},{"type":"input_audio","input_audio":{"data":"AA","format":"wav"}}]}]`,
-			out: `"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y.png","detail":"high"}},{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}},{"type":"file","file":{"file_data":"data:application/pdf;base64,JV","filename":"a.pdf"}},{"type":"input_audio","input_audio":{"data":"AA","format":"wav"}}]}]`,
+			in:          `"input":[{"role":"user","content":[{"type":"input_image","image_url":"https://x/y.png","detail":"high"},{"type":"input_image","image_url":"data:image/png;base64,AA","detail":"auto"},{"type":"input_file","filename":"a.pdf","file_data":"data:application/pdf;base64,JV"},{"type":"input_image","file_id":"f"},{"type":"input_file","file_url":"https://x"},{"type":"input_audio","input_audio":{"data":"AA","format":"wav"}}]}]`,
+			out:         `"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y.png","detail":"high"}},{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}},{"type":"file","file":{"file_data":"data:application/pdf;base64,JV","filename":"a.pdf"}},{"type":"input_audio","input_audio":{"data":"AA","format":"wav"}}]}]`,
 			unsupported: "input.content.input_file.file_url, input.content.input_image.file_id",
 		},
 		"calls of one turn": {
@@ -77,8 +77,8 @@ func TestClientRequests(t *testing.T) {
 			out: `"messages":[{"role":"user","content":"q"},{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"patch","arguments":"{\"input\":\"*** \\\"x\\\"\"}"}}]},{"role":"tool","tool_call_id":"c1","content":"ok"}],"tools":[{"type":"function","function":{"name":"patch","description":"Patches.\n\nThe input must keep to this grammar (lark):\nstart: x","parameters":{"type":"object","properties":{"input":{"type":"string","description":"The input of the tool, as it is."}},"required":["input"],"additionalProperties":false}}}],"tool_choice":{"type":"function","function":{"name":"patch"}}`,
 		},
 		"namespaces": {
-			in:  `"tools":[{"type":"namespace","name":"mcp__x__","description":"n","tools":[{"type":"function","name":"f","parameters":{"type":"object"}}]},{"type":"namespace","name":"crm","description":"n","tools":[{"type":"function","name":"f","parameters":{"type":"object"},"defer_loading":true}]}],"input":[{"type":"function_call","namespace":"crm","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":"o"}]`,
-			out: `"messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"crm__f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"o"}],"tools":[{"type":"function","function":{"name":"mcp__x__f","parameters":{"type":"object"}}},{"type":"function","function":{"name":"crm__f","parameters":{"type":"object"}}}]`,
+			in:          `"tools":[{"type":"namespace","name":"mcp__x__","description":"n","tools":[{"type":"function","name":"f","parameters":{"type":"object"}}]},{"type":"namespace","name":"crm","description":"n","tools":[{"type":"function","name":"f","parameters":{"type":"object"},"defer_loading":true}]}],"input":[{"type":"function_call","namespace":"crm","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":"o"}]`,
+			out:         `"messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"crm__f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"o"}],"tools":[{"type":"function","function":{"name":"mcp__x__f","parameters":{"type":"object"}}},{"type":"function","function":{"name":"crm__f","parameters":{"type":"object"}}}]`,
 			unsupported: "tools.defer_loading",
 		},
 		"tools of OpenAI's": {in: `"input":"q","tools":[{"type":"web_search"},{"type":"image_generation"},{"type":"tool_search"},{"type":"local_shell"}],"tool_choice":{"type":"web_search"}`, out: user, unsupported: "tool_choice.web_search, tools.image_generation, tools.local_shell, tools.tool_search, tools.web_search"},
@@ -171,7 +171,7 @@ func TestContinue(t *testing.T) {
 	if !same(t, string(r.Canonical.Body), want) {
 		t.Errorf("\n got %s\nwant %s", r.Canonical.Body, want)
 	}
-	expanded, err := r.Expanded(history)
+	expanded, err := r.Expanded()
 	alone, failed := ParseClientRequest(expanded.Body)
 	if err != nil || failed != nil || alone.Continues() || !same(t, string(alone.Canonical.Body), want) {
 		t.Errorf("%s: %v, %v", expanded.Body, err, failed)

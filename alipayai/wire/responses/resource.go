@@ -136,8 +136,10 @@ func errorCode(e wire.Error) string {
 	return "server_error"
 }
 
+// appendUsage appends what the call took: null while that is not known. A provider that counts nothing gives zeros, since the
+// AI SDK takes no end of an answer without numbers.
 func appendUsage(dst []byte, s status) []byte {
-	if !s.usage.OK {
+	if s.word == inProgress.word || s.word == "failed" && !s.usage.OK {
 		return append(dst, "null"...)
 	}
 	u := s.usage

@@ -241,7 +241,7 @@ func TestEcho(t *testing.T) {
 	for name, want := range map[string]string{
 		"instructions": `"s"`, "tools": `[{"type":"function","name":"f","description":null,"parameters":null,"strict":false},{"type":"web_search"}]`, "tool_choice": `"none"`,
 		"metadata": `{"a":"b"}`, "text": `{"verbosity":"low","format":{"type":"text"}}`, "reasoning": `{"effort":"low","summary":null}`, "temperature": "0.5",
-		"max_output_tokens": "9", "parallel_tool_calls": "false", "truncation": `"disabled"`, "model": `"m"`, "usage": "null", "store": "false", "previous_response_id": `"resp_1"`,
+		"max_output_tokens": "9", "parallel_tool_calls": "false", "truncation": `"disabled"`, "model": `"m"`, "usage": `{"input_tokens":0,"input_tokens_details":{"cached_tokens":0},"output_tokens":0,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":0}`, "store": "false", "previous_response_id": `"resp_1"`,
 	} {
 		if !same(t, string(got[name]), want) {
 			t.Errorf("%s is %s, want %s", name, got[name], want)
