@@ -454,9 +454,15 @@ func waitFor(t testing.TB, what string, done func() bool) {
 	testwait.For(t, patience, what, done)
 }
 
+// keptBy has what gateways keep of conversations, where they do.
+var keptBy sync.Map
+
 // serve serves one request through OpenAI's door.
 func serve(g *alipayai.Gateway, w http.ResponseWriter, r *http.Request, tenant string) {
 	d := &door.Door{Gateway: g, Dialects: dialects}
+	if kept, ok := keptBy.Load(g); ok {
+		d.Conversations = kept.(*door.Conversations)
+	}
 	d.Serve(w, r, tenant, d.Read(r))
 }
 

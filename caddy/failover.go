@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/moderate"
 	"github.com/caddy-alipayai/gateway/failover"
 )
@@ -120,6 +121,26 @@ func (h *Proxy) provisionFailover(app *App) error {
 		cache, remote := app.store.answers(app.sealing, a.MaxBytes)
 		h.gateway.Answers = &alipayai.AnswerCache{Cache: cache, TTL: time.Duration(a.TTL), First: a.First, Remote: remote}
 	}
+	return h.provisionResponses(app)
+}
+
+// StoreResponses says for how long responses of OpenAI's Responses API are kept.
+type StoreResponses struct {
+	// The time, from a conversation's last turn on. At least a second. Required.
+	TTL caddy.Duration `json:"ttl,omitempty"`
+}
+
+// provisionResponses sets what is kept for clients that go on from a response.
+func (h *Proxy) provisionResponses(app *App) error {
+	s := h.StoreResponses
+	if s == nil {
+		return nil
+	}
+	if s.TTL < caddy.Duration(time.Second) {
+		return errors.New("store_responses: write for how long, as 24h; the least is a second")
+	}
+	h.door.Conversations = &door.Conversations{Cache: app.store.responses(app.sealing), TTL: time.Duration(s.TTL)}
+	app.conversations = h.door.Conversations
 	return nil
 }
 

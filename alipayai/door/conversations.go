@@ -52,6 +52,9 @@ func (d *Door) converse(r *http.Request, tenant string, rd *Reading) {
 		rd.Failure = nothingKept("this site keeps no responses (store_responses is off): send the whole conversation as input, with store: false")
 	case rd.continued != tenant:
 		rd.Failure = nothingKept("responses are kept for clients with a key of their own: send the whole conversation as input, with store: false")
+	case int64(len(rd.Request.Body)) > d.Gateway.MaxBody:
+		rd.Failure = bodyTooLarge()
+		rd.Failure.Message = "the request is larger than this gateway takes, with what it goes on from"
 	}
 }
 
