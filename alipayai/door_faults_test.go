@@ -106,7 +106,9 @@ var fronts = map[string]front{
 		},
 		events: func(t *testing.T, got reply) spoken { t.Helper(); return got.listenResponses(t) },
 		error: func(body []byte) (string, error) {
-			var answer struct{ Error struct{ Message, Type string } }
+			var answer struct {
+				Error struct{ Message, Type string }
+			}
 			err := json.Unmarshal(body, &answer)
 			if err == nil && answer.Error.Type == "" {
 				err = fmt.Errorf("no error: %s", body)

@@ -124,22 +124,15 @@ func (h *Proxy) provisionFailover(app *App) error {
 	return h.provisionResponses(app)
 }
 
-// StoreResponses says for how long responses of OpenAI's Responses API are kept.
-type StoreResponses struct {
-	// The time, from a conversation's last turn on. At least a second. Required.
-	TTL caddy.Duration `json:"ttl,omitempty"`
-}
-
 // provisionResponses sets what is kept for clients that go on from a response.
 func (h *Proxy) provisionResponses(app *App) error {
-	s := h.StoreResponses
-	if s == nil {
+	if h.StoreResponses == 0 {
 		return nil
 	}
-	if s.TTL < caddy.Duration(time.Second) {
+	if h.StoreResponses < caddy.Duration(time.Second) {
 		return errors.New("store_responses: write for how long, as 24h; the least is a second")
 	}
-	h.door.Conversations = &door.Conversations{Cache: app.store.responses(app.sealing), TTL: time.Duration(s.TTL)}
+	h.door.Conversations = &door.Conversations{Cache: app.store.responses(app.sealing), TTL: time.Duration(h.StoreResponses)}
 	app.conversations = h.door.Conversations
 	return nil
 }

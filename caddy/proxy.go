@@ -78,8 +78,9 @@ type Proxy struct {
 	Idempotency *Idempotency `json:"idempotency,omitempty"`
 
 	// For how long responses of OpenAI's Responses API are kept, for clients that go on from one by
-	// `previous_response_id`. None are kept for clients without a key of their own. Default: they are not.
-	StoreResponses *StoreResponses `json:"store_responses,omitempty"`
+	// `previous_response_id`, from a conversation's last turn on. None are kept for clients without a key of their own.
+	// Default: they are not.
+	StoreResponses caddy.Duration `json:"store_responses,omitempty"`
 
 	// How short calls are put together into one request. Default: they are not.
 	Pack *Pack `json:"pack,omitempty"`

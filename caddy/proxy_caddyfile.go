@@ -215,8 +215,7 @@ func (h *Proxy) unmarshalStoreResponses(d *caddyfile.Dispenser) error {
 	if err := args(d, &value); err != nil || value == "off" {
 		return err
 	}
-	h.StoreResponses = new(StoreResponses)
-	return parseDuration(d, "store_responses", value, &h.StoreResponses.TTL)
+	return parseDuration(d, "store_responses", value, &h.StoreResponses)
 }
 
 // Interface guards

@@ -1,10 +1,12 @@
 package responses
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"net/http"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
@@ -14,6 +16,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/responses"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // form names the API's requests.
@@ -48,7 +51,7 @@ func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
 	}
 	rd.Own = c
 	rd.Continues = c.Continues()
-	rd.Native = &alipayai.Native{Form: form, Request: c.Sent, Sendable: c.Sent}
+	rd.Native = &alipayai.Native{Form: form, Format: responses.Format{}, Endpoint: upstream.EndpointResponses, Request: c.Sent, Sendable: c.Sent}
 	complete(rd, c)
 	return nil
 }
@@ -152,6 +155,24 @@ func (w *writer) Events(dst, canonical []byte) ([]byte, *failure.Failure) {
 	return dst, nil
 }
 
+// Watch implements [door.Watcher].
+func (w *writer) Watch(passing []byte) {
+	if w.keeper == nil {
+		return
+	}
+	if passing[0] == '{' {
+		w.keeper.watch(passing)
+		return
+	}
+	_ = translate.EachEvent(passing, func(data []byte) error {
+		var e struct{ Response json.RawMessage }
+		if bytes.Contains(data, []byte(`"response.`)) && json.Unmarshal(data, &e) == nil && e.Response != nil {
+			w.keeper.watch(e.Response)
+		}
+		return nil
+	})
+}
+
 // Broken implements [door.Writer].
 func (w *writer) Broken(dst []byte, e wire.Error) []byte { return w.response.Broken(dst, e) }
 
@@ -167,4 +188,5 @@ var (
 	_ door.Dialect   = Dialect{}
 	_ door.Continuer = Dialect{}
 	_ door.Ender     = (*writer)(nil)
+	_ door.Watcher   = (*writer)(nil)
 )

@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -98,10 +99,14 @@ func recall(ctx context.Context, kept *door.Conversations, tenant string, c *res
 	items := make(map[string]jsontext.Value)
 	for _, id := range c.References {
 		of, ok := responses.ResponseOf(id, idDigits)
-		if !ok {
-			continue // which the request is refused for
+		var r record
+		var found bool
+		if ok {
+			r, found, f = get(of)
 		}
-		r, found, f := get(of)
+		if !found && f == nil {
+			of, r, found, f = pointed(ctx, kept, tenant, id, get)
+		}
 		if f != nil {
 			return nil, nil, f
 		}
@@ -110,6 +115,19 @@ func recall(ctx context.Context, kept *door.Conversations, tenant string, c *res
 		}
 	}
 	return history, func(id string) (jsontext.Value, bool) { v, ok := items[id]; return v, ok }, nil
+}
+
+// pointed gives the response that an item of a provider's own points to.
+func pointed(ctx context.Context, kept *door.Conversations, tenant, item string, get func(string) (record, bool, *failure.Failure)) (string, record, bool, *failure.Failure) {
+	pointer, found, err := kept.Cache.Get(ctx, tenant, pointerOf(tenant, item))
+	switch {
+	case err != nil && !errors.Is(err, replay.ErrUnreadable):
+		return "", record{}, false, unavailable(err)
+	case !found:
+		return "", record{}, false, nil
+	}
+	r, found, f := get(string(pointer.Body))
+	return string(pointer.Body), r, found, f
 }
 
 // output gives the items of the response.
@@ -177,6 +195,29 @@ func (k *keeper) keep(response, _ []byte) bool {
 	body, err := json.Marshal(r)
 	k.done = err == nil && k.put(statusDone, body, k.kept.TTL)
 	return k.done
+}
+
+// watch keeps a response in a provider's own words, once it has ended, under the provider's id. Its items have ids that do not
+// say whose they are, so each points to the response.
+func (k *keeper) watch(passing []byte) {
+	id, response, output, ok := responses.Finished(passing)
+	if !ok || k.done {
+		return
+	}
+	k.id = strings.TrimPrefix(id, "resp_")
+	if !k.keep(bytes.Clone(response), nil) {
+		return
+	}
+	for _, v := range output {
+		var named struct{ ID string }
+		if json.Unmarshal(v, &named) == nil && named.ID != "" {
+			_ = k.kept.Cache.Put(k.ctx, k.tenant, pointerOf(k.tenant, named.ID), replay.Answer{Status: statusDone, Body: []byte(k.id)}, k.kept.TTL)
+		}
+	}
+}
+
+func pointerOf(tenant, item string) replay.Key {
+	return replay.NewKey("item of a response", tenant, item)
 }
 
 // end forgets a response that has not come to its end.
