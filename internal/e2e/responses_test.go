@@ -70,9 +70,9 @@ func TestResponsesWithGoSDK(t *testing.T) {
 				t.Fatalf("want one call, got %+v (%v)", asked, err)
 			}
 			params.PreviousResponseID = openai.String(asked.ID)
-			params.Input = responses.ResponseNewParamsInputUnion{OfInputItemList: responses.ResponseInputParam{
-				responses.ResponseInputItemParamOfFunctionCallOutput(asked.Output[0].CallID, "22 °C"),
-			}}
+			output := responses.ResponseInputItemParamOfFunctionCallOutput("22 °C")
+			output.OfFunctionCallOutput.CallID = openai.String(asked.Output[0].CallID)
+			params.Input = responses.ResponseNewParamsInputUnion{OfInputItemList: responses.ResponseInputParam{output}}
 			said, err := c.Responses.New(t.Context(), params)
 			if err != nil || said.OutputText() != "The tool said: 22 °C" || said.PreviousResponseID != asked.ID || said.Usage.OutputTokens == 0 {
 				t.Fatalf("answer %+v (%v)", said, err)

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"slices"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
@@ -96,7 +97,7 @@ func begin(r *http.Request, c *alipayai.Call, rd *door.Reading) (door.Writer, *f
 	keeps := request.Store && rd.Conversations.Keeps(c.Tenant)
 	if request.StoreAsked && !keeps {
 		native := *c.Native
-		native.Unsupported = append(native.Unsupported[:len(native.Unsupported):len(native.Unsupported)], "store")
+		native.Unsupported = append(slices.Clip(native.Unsupported), "store")
 		c.Native = &native
 	}
 	w := &writer{response: responses.ClientWriter{Request: request, ID: newID(c), Stored: keeps}}

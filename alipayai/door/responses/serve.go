@@ -34,7 +34,7 @@ func answer(w http.ResponseWriter, body []byte) (bool, *failure.Failure) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Request-Id", alipayai.NewRequestID())
-	_, _ = w.Write(body)
+	_, _ = w.Write(body) //nolint:gosec // JSON, and called so
 	return true, nil
 }
 

@@ -14,7 +14,6 @@ type part struct {
 	url, detail, fileID           jsontext.Value
 	fileURL, fileData, fileName   jsontext.Value
 	audio                         jsontext.Value
-	unknown                       []string
 	breakpoint, annotations, logs jsontext.Value
 }
 

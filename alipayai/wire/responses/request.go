@@ -152,7 +152,6 @@ type client struct {
 	stream              bool
 	logprobs            bool
 	fields              []byte // members that go as they are, each with a comma before it
-	format, text        jsontext.Value
 	tools, choice       jsontext.Value
 	moreTools           []jsontext.Value // of additional_tools
 	serial              bool             // parallel_tool_calls is false
@@ -302,7 +301,6 @@ func (c *client) textMember(name string, v jsontext.Value) error {
 	switch {
 	case v.Kind() == 'n':
 	case name == "format":
-		c.format = v
 		return c.textFormat(v)
 	case name == "verbosity":
 		word, err := translate.String("text.verbosity", v)

@@ -248,7 +248,7 @@ func appendCustom(f []byte, path string, description, format jsontext.Value) ([]
 }
 
 // named is a tool that a choice names.
-type named struct{ kind, name, namespace, mode, label string }
+type named struct{ kind, name, namespace, mode string }
 
 func readNamed(path string, v jsontext.Value) (n named, tools jsontext.Value, err error) {
 	err = translate.Object(path, v, func(member string, v jsontext.Value) (err error) {

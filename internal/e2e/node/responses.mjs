@@ -26,6 +26,9 @@ const weather = {
 const answer = z.object({ city: z.string(), degrees: z.number().int() });
 const kinds = (value) => Object.fromEntries(Object.entries(value).map(([name, v]) => [name, typeof v]));
 
+// said is the text of a response: the stream helper gives no output_text.
+const said = (response) => response.output.at(-1).content[0].text;
+
 // outputs answers the calls of a response.
 const outputs = (response) => response.output.filter((i) => i.type === 'function_call')
   .map((i) => ({ type: 'function_call_output', call_id: i.call_id, output: '22 °C' }));
@@ -59,13 +62,13 @@ const steps = {
     const stream = openai.responses.stream({ model, input: 'Hello.' })
       .on('response.output_text.delta', (e) => { text += e.delta; }).on('event', (e) => kinds.push(e.type));
     const r = await stream.finalResponse();
-    return [text, r.output_text, kinds[0], kinds.at(-1), r.usage.output_tokens > 0];
+    return [text, said(r), kinds[0], kinds.at(-1), r.usage.output_tokens > 0];
   },
   async 'openai tools, by previous_response_id'() {
     const asked = await openai.responses.create({ model, input: question, tools: [weather] });
-    const said = await openai.responses.create({ model, previous_response_id: asked.id, input: outputs(asked), tools: [weather] });
+    const first = await openai.responses.create({ model, previous_response_id: asked.id, input: outputs(asked), tools: [weather] });
     const streamed = await openai.responses.stream({ model, previous_response_id: asked.id, input: outputs(asked), tools: [weather] }).finalResponse();
-    return [said.output_text, streamed.output_text];
+    return [said(first), said(streamed)];
   },
   async 'openai tools, by items'() {
     const input = [{ role: 'user', content: question }];
