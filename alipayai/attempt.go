@@ -46,7 +46,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	if c.Request.Stream && x.Response.StatusCode == http.StatusOK {
 		x.AwaitContent()
 		if s := (&stream{Exchange: x, call: c, timeout: p.StreamTimeout, provider: p}); s.begin() {
-			s.decoder, s.guard = p.AnswerForm.Decoder(p.Format.DecodeStream(c.wireAsk(p))), c.guardOf(x)
+			s.decoder, s.guard = p.AnswerForm.Decoder(c.formatAt(p).DecodeStream(c.wireAsk(p))), c.guardOf(x)
 			if native != nil && s.guard == nil {
 				s.decoder, s.native = &untranslated{StreamDecoder: s.decoder}, true
 			}
@@ -209,14 +209,14 @@ func (c *call) decode(p *upstream.Provider, a *Answer) (parsed wire.Answer, even
 			return wire.Answer{Failure: reported}, event, nil
 		}
 	}
-	if c.untouched(p) || c.Endpoint != upstream.EndpointChat || a.Status != http.StatusOK {
+	if c.untouched(p) && c.nativeAt(p) == nil || c.Endpoint != upstream.EndpointChat || a.Status != http.StatusOK {
 		inside, parsed, err := p.AnswerForm.ParseBody(body, a.Status >= http.StatusBadRequest)
 		if len(inside) != len(body) {
 			a.body = bytes.NewBuffer(inside)
 		}
 		return parsed, nil, err
 	}
-	translated, parsed, err := p.Format.DecodeAnswer(body, c.wireAsk(p))
+	translated, parsed, err := c.formatAt(p).DecodeAnswer(body, c.wireAsk(p))
 	if err == nil && parsed.Failure == nil {
 		a.body, a.header = bytes.NewBuffer(translated), http.Header{"Content-Type": jsonType}
 	}
@@ -243,6 +243,14 @@ func failingEvent(p *upstream.Provider, stream []byte) (*wire.Failure, []byte) {
 			return reported, bytes.Clone(event.Raw)
 		}
 	}
+}
+
+// formatAt is the form of p's answers to the call.
+func (c *call) formatAt(p *upstream.Provider) wire.Format {
+	if n := c.nativeAt(p); n != nil {
+		return n.Format
+	}
+	return p.Format
 }
 
 // untouched reports whether the client and p speak the same format, so that the

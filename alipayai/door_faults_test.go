@@ -87,6 +87,35 @@ var fronts = map[string]front{
 			return answer.Error.Message, err
 		},
 	},
+	"responses": {
+		path: "/v1/responses",
+		body: func(prompt string, stream bool) string {
+			text, _ := json.Marshal(prompt)
+			return fmt.Sprintf(`{"model":"alipay-fin-1","max_output_tokens":100,"stream":%v,"input":%s}`, stream, text)
+		},
+		said: func(body []byte) (string, error) {
+			var answer responseResource
+			err := json.Unmarshal(body, &answer)
+			if err == nil && (answer.Object != "response" || answer.Status != "completed" || len(answer.Output) != 1 || len(answer.Output[0].Content) != 1) {
+				err = fmt.Errorf("no response: %s", body)
+			}
+			if err != nil {
+				return "", err
+			}
+			return answer.Output[0].Content[0].Text, nil
+		},
+		events: func(t *testing.T, got reply) spoken { t.Helper(); return got.listenResponses(t) },
+		error: func(body []byte) (string, error) {
+			var answer struct {
+				Error struct{ Message, Type string }
+			}
+			err := json.Unmarshal(body, &answer)
+			if err == nil && answer.Error.Type == "" {
+				err = fmt.Errorf("no error: %s", body)
+			}
+			return answer.Error.Message, err
+		},
+	},
 }
 
 // listenMessages reads the events of the Messages API, as strictly as its SDKs do.

@@ -21,6 +21,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/door/messages"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
+	"github.com/caddy-alipayai/gateway/alipayai/door/responses"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
@@ -34,7 +35,7 @@ import (
 // patience bounds every wait of a test for something that has to happen.
 const patience = 10 * time.Second
 
-var dialects = door.NewDialects(openai.Dialect{}, messages.Dialect{})
+var dialects = door.NewDialects(openai.Dialect{}, messages.Dialect{}, responses.Dialect{})
 
 // tenantHeader says whose call it is, where that is not acme's.
 const tenantHeader = "Test-Tenant"
@@ -453,9 +454,15 @@ func waitFor(t testing.TB, what string, done func() bool) {
 	testwait.For(t, patience, what, done)
 }
 
+// keptBy has what gateways keep of conversations, where they do.
+var keptBy sync.Map
+
 // serve serves one request through OpenAI's door.
 func serve(g *alipayai.Gateway, w http.ResponseWriter, r *http.Request, tenant string) {
 	d := &door.Door{Gateway: g, Dialects: dialects}
+	if kept, ok := keptBy.Load(g); ok {
+		d.Conversations = kept.(*door.Conversations)
+	}
 	d.Serve(w, r, tenant, d.Read(r))
 }
 

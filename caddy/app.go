@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/calendar"
+	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/pack"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
@@ -93,6 +94,9 @@ type App struct {
 	ctx     caddy.Context
 	started bool
 	intents *intents
+	// conversations are what handlers keep of responses, whichever has kept them; nil where none does.
+	conversations *door.Conversations
+
 	// maxBody is the largest max_body of the handlers, which is as much as matchers read; 0 without a handler.
 	maxBody  int64
 	priced   map[string]*alipayai.Priced // nil where no cost is kept account of

@@ -90,7 +90,7 @@ func TestModeratorsModelsKeepBudgets(t *testing.T) {
 					t.Errorf("call %d: status %d: %s", i, a.status, a.body)
 				}
 			}
-			if asked, served := g.asked.Load(), int64(g.chats()); asked != tt.asked || served != tt.served {
+			if asked, served := g.asked.Load(), g.chats(); asked != tt.asked || served != tt.served {
 				t.Errorf("the model was asked %d times, and %d calls were served; want %d and %d", asked, served, tt.asked, tt.served)
 			}
 			g.eventually("the lines", func() bool {

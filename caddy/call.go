@@ -67,7 +67,7 @@ func seenBefore(r *http.Request) *seenCall {
 
 // seen gives the call that was read of r, the same one for the same reading, and sets the request's placeholders.
 func (a *App) seen(r *http.Request, reading *door.Reading) *seenCall {
-	if before := seenBefore(r); before != nil && before.Reading == reading {
+	if before := seenBefore(r); before != nil && before.Reading == reading && !reading.Continue(r.Context(), a.conversations, tenantOf(r)) {
 		return before
 	}
 	return a.show(r, &seenCall{Reading: reading})
@@ -77,6 +77,7 @@ func (a *App) seen(r *http.Request, reading *door.Reading) *seenCall {
 func (a *App) show(r *http.Request, c *seenCall) *seenCall {
 	first := seenBefore(r) == nil
 	c.app, c.request = a, r
+	c.Continue(r.Context(), a.conversations, tenantOf(r))
 	caddyhttp.SetVar(r.Context(), seenKey, c)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && first {
 		repl.Map(func(key string) (any, bool) { return placeholder(r, key) })
@@ -102,10 +103,13 @@ func (c *seenCall) findAll() []wire.Text {
 
 // sentTexts gives all texts of the body as it was sent, some of which the canonical form may not carry.
 func (c *seenCall) sentTexts() []wire.Text {
-	if c.hasRequest() && c.Native != nil {
-		return c.Native.Request.Texts()
+	switch {
+	case !c.hasRequest() || c.Native == nil:
+		return c.findAll()
+	case c.Continues: // from what is in the canonical form alone
+		return append(c.Native.Request.Texts(), c.findAll()...)
 	}
-	return c.findAll()
+	return c.Native.Request.Texts()
 }
 
 // findTexts gives what matchers look at of the call's texts.

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/moderate"
 	"github.com/caddy-alipayai/gateway/failover"
 )
@@ -120,6 +121,19 @@ func (h *Proxy) provisionFailover(app *App) error {
 		cache, remote := app.store.answers(app.sealing, a.MaxBytes)
 		h.gateway.Answers = &alipayai.AnswerCache{Cache: cache, TTL: time.Duration(a.TTL), First: a.First, Remote: remote}
 	}
+	return h.provisionResponses(app)
+}
+
+// provisionResponses sets what is kept for clients that go on from a response.
+func (h *Proxy) provisionResponses(app *App) error {
+	if h.StoreResponses == 0 {
+		return nil
+	}
+	if h.StoreResponses < caddy.Duration(time.Second) {
+		return errors.New("store_responses: write for how long, as 24h; the least is a second")
+	}
+	h.door.Conversations = &door.Conversations{Cache: app.store.responses(app.sealing), TTL: time.Duration(h.StoreResponses)}
+	app.conversations = h.door.Conversations
 	return nil
 }
 

@@ -146,10 +146,10 @@ func (f *fenceRig) ask(t *testing.T, key, round string) {
 				{"/v1/embeddings", `{"model":"alipay-embed-1","input":%q%s}`},
 			} {
 				modes := map[string][]string{"": {"plain", "keyed", "keyed"}, `,"stream":true`: {"plain", "keyed"}}
-				switch {
-				case door.path == chatPath:
+				switch door.path {
+				case chatPath:
 					modes[`,"user":"u1"`] = []string{"plain"}
-				case door.path == "/v1/messages":
+				case "/v1/messages":
 					modes[`,"metadata":{"user_id":"u1"}`] = []string{"plain"}
 				default:
 					modes = map[string][]string{"": {"plain"}}

@@ -128,6 +128,10 @@ type Provider struct {
 	// fallback. Default: the profile's, which for gateways is `none`
 	Dialect string `json:"dialect,omitempty"`
 
+	// An API that the upstream has beside chat completions: `responses`, OpenAI's
+	// Responses API, whose clients' requests go there as they come. Default: none.
+	API string `json:"api,omitempty"`
+
 	// What becomes of a request of which the upstream's format or dialect cannot
 	// carry everything over: `reject`, `warn`, which drops it and says so in
 	// `X-Alipayai-Unsupported`, or `drop`. Default: `warn`

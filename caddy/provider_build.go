@@ -42,6 +42,7 @@ func (a *App) describe(name string, c *Provider, resolver secrets, uses credenti
 		Timeout: time.Duration(c.Timeout), StreamTimeout: time.Duration(c.StreamTimeout), Verify: upstream.VerifyMode(c.VerifyResponse),
 		Paths:         make(map[upstream.Endpoint]string, len(c.Paths)),
 		Dialect:       c.Dialect,
+		Responses:     c.API == apiResponses,
 		OnUnsupported: upstream.OnUnsupported(c.OnUnsupported),
 		Credentials:   live,
 	}
@@ -149,8 +150,14 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	return p, nil
 }
 
+// apiResponses is the one word for [Provider.API].
+const apiResponses = "responses"
+
 // format gives what the upstream speaks.
 func (p *Provider) format(s secrets, profile upstream.Profile) (wire.Format, error) {
+	if p.API != "" && p.API != apiResponses {
+		return nil, fmt.Errorf("api %q is unknown; use responses", p.API)
+	}
 	if (p.Agent != nil) != (profile.Format == wire.NextBuilder) {
 		return nil, errors.New("agent goes with profile nextbuilder, and that needs it: agent <id>")
 	}

@@ -65,6 +65,7 @@ import (
 //			...
 //		}
 //		dialect            <dialect>
+//		api                responses
 //		on_unsupported     reject|warn|drop
 //		agent              <id> {
 //			config_version <version>
@@ -123,6 +124,7 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 		option{form: "request { ... }", read: p.unmarshalRequest},
 		option{form: "answer { ... }", read: p.unmarshalAnswer},
 		option{form: "dialect <dialect>", read: text(&p.Dialect)},
+		option{form: "api responses", read: text(&p.API)},
 		option{form: "on_unsupported reject|warn|drop", read: text(&p.OnUnsupported)},
 		option{form: "agent <id>", read: p.unmarshalAgent},
 		option{form: "price <model>|* { ... }", read: p.unmarshalPrice, repeats: true},

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/door/messages"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
+	"github.com/caddy-alipayai/gateway/alipayai/door/responses"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -25,10 +26,10 @@ func init() {
 }
 
 // dialects are those of the clients that a site may have.
-var dialects = door.NewDialects(openai.Dialect{}, messages.Dialect{})
+var dialects = door.NewDialects(openai.Dialect{}, messages.Dialect{}, responses.Dialect{})
 
-// Proxy serves clients of OpenAI's API (chat completions, completions, embeddings, models, moderations) and of Anthropic's
-// Messages API from the providers it names.
+// Proxy serves clients of OpenAI's API (chat completions, responses, completions, embeddings, models, moderations) and of
+// Anthropic's Messages API from the providers it names.
 //
 // The tenant of a call is `{http.auth.user.id}`, as any authentication
 // handler before this one has set it, and nothing else.
@@ -79,6 +80,11 @@ type Proxy struct {
 
 	// How calls with an `Idempotency-Key` are deduplicated. Default: see its fields.
 	Idempotency *Idempotency `json:"idempotency,omitempty"`
+
+	// For how long responses of OpenAI's Responses API are kept, for clients that go on from one by
+	// `previous_response_id`, from a conversation's last turn on. None are kept for clients without a key of their own.
+	// Default: they are not.
+	StoreResponses caddy.Duration `json:"store_responses,omitempty"`
 
 	// How short calls are put together into one request. Default: they are not.
 	Pack *Pack `json:"pack,omitempty"`
@@ -188,7 +194,7 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	room, release := acquire[alipayai.Room]("answers held", strconv.FormatInt(size, 10))
 	app.releases = append(app.releases, release)
 	h.gateway.Room = room
-	h.door = door.Door{Gateway: h.gateway, Dialects: dialects}
+	h.door.Gateway, h.door.Dialects = h.gateway, dialects
 	if err := h.gateway.Prepare(); err != nil {
 		return err
 	}

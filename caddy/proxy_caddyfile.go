@@ -45,6 +45,7 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			sticky  conversation [<header>] | tenant
 //		}
 //		remember_blocked <ttl> | off
+//		store_responses <ttl> | off
 //		limit      <tenant>|* {
 //			requests_per_second <number>
 //			burst               <number>
@@ -81,6 +82,7 @@ func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{form: "pack { ... }", read: h.unmarshalPack},
 		option{form: "canary <stable> <candidate> { ... }", read: h.unmarshalCanary},
 		option{form: "remember_blocked <ttl>, or remember_blocked off", read: h.unmarshalRememberBlocked},
+		option{form: "store_responses <ttl>, as store_responses 24h, or store_responses off", read: h.unmarshalStoreResponses},
 		option{form: "limit <tenant>|* { ... }", read: h.unmarshalLimit, repeats: true},
 		option{form: "weight <tenant>|* <number>", read: h.unmarshalWeight, repeats: true},
 		option{form: "priority <tenant>|* high|normal|low", read: named(&h.Priorities, word), repeats: true},
@@ -220,6 +222,15 @@ func (h *Proxy) unmarshalRememberBlocked(d *caddyfile.Dispenser) error {
 		return nil
 	}
 	return parseDuration(d, "remember_blocked", value, &b.TTL)
+}
+
+// unmarshalStoreResponses reads `store_responses <ttl>` or `store_responses off`.
+func (h *Proxy) unmarshalStoreResponses(d *caddyfile.Dispenser) error {
+	var value string
+	if err := args(d, &value); err != nil || value == "off" {
+		return err
+	}
+	return parseDuration(d, "store_responses", value, &h.StoreResponses)
 }
 
 // Interface guards

@@ -42,6 +42,8 @@ type store interface {
 	// answers is where cached answers are kept, maxBytes of them in memory, or the
 	// default for 0; and whether they are reached over a network.
 	answers(sealing *seal.Seal, maxBytes int64) (cache replay.Cache, remote bool)
+	// responses is where what clients go on from is kept.
+	responses(sealing *seal.Seal) replay.Cache
 	// ledger makes the totals of days that replicas share; nil where they share none.
 	ledger(sealing *seal.Seal, zone *time.Location) *ledger.Shared
 	// budgets makes the store of budgets that replicas share; nil where they share none.

@@ -18,20 +18,23 @@ import (
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
-// defaultAnswerBytes and claimBytes are what answers may take in memory.
+// What answers, claims and kept responses may take in memory.
 const (
 	defaultAnswerBytes = 64 << 20
 	claimBytes         = 64 << 20
+	responseBytes      = 64 << 20
 )
 
 // memoryStore is the memory of this process.
 type memoryStore struct {
 	answered *replay.MemoryCache
 	claimed  *replay.MemoryClaims
+	// conversed has responses that clients go on from, which no cached answer is to drive out.
+	conversed *replay.MemoryCache
 }
 
 func newMemoryStore() (store, error) {
-	return &memoryStore{answered: replay.NewMemoryCache(time.Now), claimed: replay.NewMemoryClaims(time.Now)}, nil
+	return &memoryStore{answered: replay.NewMemoryCache(time.Now), claimed: replay.NewMemoryClaims(time.Now), conversed: replay.NewMemoryCache(time.Now)}, nil
 }
 
 // window implements store.
@@ -55,6 +58,9 @@ func (s *memoryStore) answers(_ *seal.Seal, maxBytes int64) (cache replay.Cache,
 	}
 	return s.answered.Within(maxBytes), false
 }
+
+// responses implements store.
+func (s *memoryStore) responses(*seal.Seal) replay.Cache { return s.conversed.Within(responseBytes) }
 
 // ledger implements store: each process has its own.
 func (*memoryStore) ledger(*seal.Seal, *time.Location) *ledger.Shared { return nil }

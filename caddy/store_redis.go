@@ -74,6 +74,16 @@ func (s *redisStore) answers(sealing *seal.Seal, _ int64) (cache replay.Cache, r
 	return replay.NewRedisCache(s.replayOptions(sealing)), true
 }
 
+// maxResponseBytes is the size of the largest response that is kept with what it goes on from, as in memory.
+const maxResponseBytes = responseBytes / 8
+
+// responses implements store.
+func (s *redisStore) responses(sealing *seal.Seal) replay.Cache {
+	options := s.replayOptions(sealing)
+	options.Namespace, options.MaxBytes = "responses", maxResponseBytes
+	return replay.NewRedisCache(options)
+}
+
 func (s *redisStore) replayOptions(sealing *seal.Seal) replay.RedisOptions {
 	return replay.RedisOptions{Client: s.client, Namespace: "answers", Seal: sealing, TenantBytes: s.tenantBytes}
 }

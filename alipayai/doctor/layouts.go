@@ -83,7 +83,8 @@ func layoutOptions(p *upstream.Provider, times []string) []option {
 // signed, so that they cannot be required to be.
 func layoutOption(p *upstream.Provider, l layout) option {
 	content := strings.ReplaceAll(l.content, "{time}", l.at)
-	text := fmt.Sprintf("signature {\n\tcontent \"%s\"\n\theader Client-Id \"{client_id}\"\n\theader Request-Time \"%s\"\n\theader %s \"%s\"\n",
+	var text strings.Builder
+	fmt.Fprintf(&text, "signature {\n\tcontent \"%s\"\n\theader Client-Id \"{client_id}\"\n\theader Request-Time \"%s\"\n\theader %s \"%s\"\n",
 		content, l.at, l.signature[0], l.signature[1])
 	signature := map[string]any{
 		"content": content,
@@ -91,19 +92,19 @@ func layoutOption(p *upstream.Provider, l layout) option {
 	}
 	for _, further := range [][2]string{{"zone", l.zone}, {"hash", l.hash}} {
 		if further[1] != "" {
-			text += "\t" + further[0] + " " + further[1] + "\n"
+			fmt.Fprintf(&text, "\t%s %s\n", further[0], further[1])
 			signature[further[0]] = further[1]
 		}
 	}
-	text += "}"
+	text.WriteString("}")
 	change := map[string]any{"signature": signature}
 	if p.Verify == upstream.VerifyRequire {
-		text += "\nverify_response if_present"
+		text.WriteString("\nverify_response if_present")
 		change["verify_response"] = upstream.VerifyIfPresent
 	}
 	patch, err := json.Marshal(change)
 	if err != nil {
 		panic(err) // strings always marshal
 	}
-	return option{text: text, patch: string(patch), step: stepSignature, signs: true}
+	return option{text: text.String(), patch: string(patch), step: stepSignature, signs: true}
 }

@@ -1,6 +1,7 @@
 package door
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -40,6 +41,22 @@ type Writer interface {
 	Broken(dst []byte, e wire.Error) []byte
 }
 
+// Watcher is a Writer that reads what passes it by, since it comes in the client's own form: to keep it.
+type Watcher interface {
+	// Watch takes a whole answer, or events of a stream, before the client has them.
+	Watch(passing []byte)
+}
+
+// Ender is a Writer that is told when its answer has ended, whether the client has had all of it or not.
+type Ender interface{ End() }
+
+// Continuer is a Dialect whose requests may go on from what a site keeps.
+type Continuer interface {
+	// Continue completes a Reading that Continues with what is kept for its tenant. It changes rd.Request and what of
+	// rd.Native is sent.
+	Continue(ctx context.Context, kept *Conversations, tenant string, rd *Reading) *failure.Failure
+}
+
 // Route is one kind of requests.
 type Route struct {
 	// Method is the one it takes. GET stands for HEAD as well.
@@ -51,6 +68,8 @@ type Route struct {
 	Path string
 	// Header is a field that the request must have; empty for none.
 	Header string
+	// NoBody says that a POST needs no body, and that what there is of one is not read.
+	NoBody bool
 	// Endpoint is what the call asks for.
 	Endpoint upstream.Endpoint
 	// Begin comes before a call is served, which it may complete. It gives what writes the answer, unless that comes in

@@ -20,6 +20,8 @@ type Door struct {
 	Gateway *alipayai.Gateway
 	// Dialects are those of its clients.
 	Dialects *Dialects
+	// Conversations are what the site keeps of its clients' conversations; nil for nothing.
+	Conversations *Conversations
 }
 
 // Read reads a request, for Serve.
@@ -36,6 +38,7 @@ func (d *Door) ReadInto(room *Reading, r *http.Request) *Reading {
 // net/http's own reverse proxy does, so that the client cannot take the
 // truncation for an end.
 func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *Reading) {
+	d.converse(r, tenant, rd)
 	c := &alipayai.Call{
 		Tenant: tenant, Format: openai.Format{}, Header: r.Header, Endpoint: rd.Endpoint, Request: rd.Request, Native: rd.Native,
 		IdempotencyKey: rd.IdempotencyKey, Began: rd.Began, Received: rd.Received,
@@ -71,7 +74,11 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 	}
 	delivered := false
 	defer func() { a.Close(delivered) }()
+	if e, ok := out.writer.(Ender); ok {
+		defer e.End()
+	}
 	if a.Native() {
+		out.watcher, _ = out.writer.(Watcher)
 		out.writer = nil
 	}
 	if e := out.whole(a); e != nil {
@@ -163,12 +170,20 @@ type writing struct {
 	dialect Dialect
 	// writer translates it; nil where it is in the client's form already.
 	writer Writer
-	events []byte
+	// watcher reads what is in the client's form already; nil where nothing is to be kept of it.
+	watcher Watcher
+	events  []byte
 }
 
 // whole puts a whole answer into the client's form.
 func (o *writing) whole(a *alipayai.Answer) *alipayai.Error {
-	if o.writer == nil || a.Streams() || a.Status != http.StatusOK { // a demand for payment is in a form of its own
+	if a.Streams() || a.Status != http.StatusOK { // a demand for payment is in a form of its own
+		return nil
+	}
+	if o.writer == nil {
+		if o.watcher != nil {
+			o.watcher.Watch(a.Body())
+		}
 		return nil
 	}
 	body, f := o.writer.Whole(a.Body())
@@ -183,6 +198,9 @@ func (o *writing) whole(a *alipayai.Answer) *alipayai.Error {
 func (o *writing) next(a *alipayai.Answer) ([]byte, error) {
 	events, err := a.Next()
 	if o.writer == nil || err != nil {
+		if o.watcher != nil && err == nil {
+			o.watcher.Watch(events)
+		}
 		return events, err
 	}
 	var f *failure.Failure

@@ -29,6 +29,10 @@ type Reading struct {
 	IdempotencyKey string
 	// Own is what the dialect's Parse leaves for the route's Begin.
 	Own any
+	// Continues says that the call goes on from what the site keeps, and is not whole before [Reading.Continue].
+	Continues bool
+	// Conversations are what the site keeps, for the route's Begin and Serve; nil where it keeps nothing.
+	Conversations *Conversations
 	// Began is when the request began to be read, and Received when it had been.
 	Began, Received time.Time
 	// Failure says why it cannot be served; nil where it can.
@@ -36,6 +40,8 @@ type Reading struct {
 	// route is what it was found by; nil for none, and allow then are the methods that its path takes.
 	route *route
 	allow []string
+	// continued is the tenant that it was completed for; empty before.
+	continued string
 	// size is the body's in bytes: as announced, or as far as it was read and inflated, whichever is more.
 	size int64
 }
@@ -115,7 +121,7 @@ func (rd *Reading) readHead(d *Dialects, r *http.Request) bool {
 			"Idempotency-Key must be sent once, as 1 to 255 characters of visible ASCII")
 		return false
 	}
-	if rd.route.Method != http.MethodPost {
+	if rd.route.Method != http.MethodPost || rd.route.NoBody {
 		return false
 	}
 	rd.Failure = wantsJSON(r)

@@ -24,6 +24,8 @@ const (
 	EndpointModerations Endpoint = "moderations"
 	// EndpointCountTokens counts the tokens of a request of the Messages API.
 	EndpointCountTokens Endpoint = "count_tokens"
+	// EndpointResponses is that of a provider that has the Responses API beside chat completions.
+	EndpointResponses Endpoint = "responses"
 )
 
 // HasChoices reports whether a good answer has choices or data.

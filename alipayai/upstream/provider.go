@@ -82,6 +82,8 @@ type Provider struct {
 	ModelMap map[string]string
 	// Paths replace the profile's.
 	Paths map[Endpoint]string
+	// Responses says that it has the Responses API beside chat completions.
+	Responses bool
 	// Header is sent with every request.
 	Header http.Header
 	// IDHeader is the field, in canonical form, that holds a call's id, the same for
@@ -287,7 +289,25 @@ func (p *Provider) Prepare() error {
 		}
 		p.targets[endpoint] = target{url: u, requestTarget: u.RequestURI()}
 	}
+	if p.Responses {
+		if err := p.addResponses(); err != nil {
+			return err
+		}
+	}
 	p.Shape = p.shapeOf()
+	return nil
+}
+
+// addResponses puts the Responses API beside the path of chat completions.
+func (p *Provider) addResponses() error {
+	const chat = "/chat/completions"
+	at, ok := p.targets[EndpointChat]
+	if !ok || p.Format.Name() != wire.OpenAI || !strings.HasSuffix(at.url.Path, chat) {
+		return fmt.Errorf("api responses needs a provider of OpenAI's form, whose path of chat ends in %s", chat)
+	}
+	u := *at.url
+	u.Path, u.RawPath = strings.TrimSuffix(u.Path, chat)+"/responses", ""
+	p.targets[EndpointResponses] = target{url: &u, requestTarget: u.RequestURI()}
 	return nil
 }
 
@@ -384,7 +404,7 @@ func (p *Provider) Serves(endpoint Endpoint, model string) bool {
 
 // Speaks reports whether the provider takes requests, and gives answers, in that form as they are; nil is none.
 func (p *Provider) Speaks(format wire.Format) bool {
-	return format != nil && p.Format.Name() == format.Name()
+	return format != nil && (p.Format.Name() == format.Name() || format.Name() == wire.Responses && p.Has(EndpointResponses))
 }
 
 // UpstreamModel is what the client's model is called upstream.

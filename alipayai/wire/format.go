@@ -9,6 +9,8 @@ const (
 	Anthropic = "anthropic"
 	// NextBuilder is the streaming agent API of Alipay's Open Platform.
 	NextBuilder = "nextbuilder"
+	// Responses is OpenAI's Responses API, which a provider may have beside its own form.
+	Responses = "responses"
 )
 
 // Format is the form in which a client or a provider speaks, translated from and

@@ -76,7 +76,7 @@ var rooms = map[string]room{
 		"signer", "limiter", "alipayai/upstream", "alipayai/failure", "alipayai/wire", "internal/redisstore",
 	}},
 	// A door for each dialect of clients.
-	"alipayai/door": {imports: []string{"alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire"}},
+	"alipayai/door": {imports: []string{"alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire", "alipayai/replay"}},
 	// What the adapter and its libraries use.
 	"internal/expiring":   {},
 	"internal/filewatch":  {},

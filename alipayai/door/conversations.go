@@ -1,0 +1,68 @@
+package door
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
+)
+
+// Conversations are what a site keeps of its tenants' conversations, so that clients may send only what is new.
+type Conversations struct {
+	// Cache is where they are kept. It tells tenants apart.
+	Cache replay.Cache
+	// TTL is for how long, from the last turn on.
+	TTL time.Duration
+}
+
+// Keeps reports whether something is kept for a tenant: nothing is for those who are not known.
+func (c *Conversations) Keeps(tenant string) bool {
+	return c != nil && tenant != "" && tenant != alipayai.AnonymousTenant
+}
+
+// Continue completes a call that goes on from what is kept for a tenant, once, and reports whether it has changed it. It
+// is to be called before something looks at the call's texts, as Serve does at the latest.
+func (rd *Reading) Continue(ctx context.Context, kept *Conversations, tenant string) (changed bool) {
+	if !rd.Continues || rd.continued != "" || rd.Failure != nil || !kept.Keeps(tenant) {
+		return false
+	}
+	dialect, ok := rd.Dialect.(Continuer)
+	if !ok {
+		return false
+	}
+	rd.continued = tenant
+	rd.Failure = dialect.Continue(ctx, kept, tenant, rd)
+	return true
+}
+
+// converse completes a call that goes on from what the site keeps. One that it cannot complete is refused, rather than
+// answered without what was said before.
+func (d *Door) converse(r *http.Request, tenant string, rd *Reading) {
+	rd.Conversations = d.Conversations
+	if !rd.Continues || rd.Failure != nil {
+		return
+	}
+	rd.Continue(r.Context(), d.Conversations, tenant)
+	switch {
+	case rd.Failure != nil:
+	case d.Conversations == nil:
+		rd.Failure = nothingKept("this site keeps no responses (store_responses is off): send the whole conversation as input, with store: false")
+	case rd.continued != tenant:
+		rd.Failure = nothingKept("responses are kept for clients with a key of their own: send the whole conversation as input, with store: false")
+	case int64(len(rd.Request.Body)) > d.Gateway.MaxBody:
+		rd.Failure = bodyTooLarge()
+		rd.Failure.Message = "the request is larger than this gateway takes, with what it goes on from"
+	}
+}
+
+// CodeNotKept is the code of OpenAI's API for a request that goes on from what is not there.
+const CodeNotKept = "previous_response_not_found"
+
+func nothingKept(message string) *failure.Failure {
+	f := failure.InvalidRequest(http.StatusBadRequest, CodeNotKept, message)
+	f.Param = "previous_response_id"
+	return f
+}

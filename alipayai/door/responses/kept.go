@@ -1,0 +1,228 @@
+package responses
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/door"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/responses"
+)
+
+// record is a response as it is kept, with all that it goes on from: one question to the store gives a conversation, and a
+// response that is deleted, or whose time has come, takes none that goes on from it along.
+type record struct {
+	// Items are those of the conversation before the response's output, and Own how many of the last are the request's own.
+	Items []json.RawMessage `json:"items"`
+	Own   int               `json:"own"`
+	// Response is the resource.
+	Response json.RawMessage `json:"response"`
+}
+
+// The status that a record is kept with.
+const (
+	statusDone       = http.StatusOK
+	statusInProgress = http.StatusAccepted
+	statusDeleted    = http.StatusGone
+)
+
+// inProgressTTL bounds for how long a stream counts as going on whose end is not seen, as when a replica dies.
+const inProgressTTL = 15 * time.Minute
+
+func keyOf(tenant, id string) replay.Key { return replay.NewKey("responses", tenant, id) }
+
+// Codes of failures.
+const (
+	codeInProgress  = "response_in_progress"
+	codeUnavailable = "response_store_unavailable"
+)
+
+func unavailable(cause error) *failure.Failure {
+	f := failure.Unavailable(codeUnavailable, "what is kept of conversations cannot be reached now")
+	f.Cause = cause
+	return f
+}
+
+// load gives the response of that id, without "resp_", which is kept for a tenant; false where there is none.
+func load(ctx context.Context, kept *door.Conversations, tenant, id string) (r record, found bool, f *failure.Failure) {
+	answer, found, err := kept.Cache.Get(ctx, tenant, keyOf(tenant, id))
+	switch {
+	case errors.Is(err, replay.ErrUnreadable), err == nil && (!found || answer.Status == statusDeleted):
+		return r, false, nil
+	case err != nil:
+		return r, false, unavailable(err)
+	case answer.Status == statusInProgress:
+		f = failure.InvalidRequest(http.StatusConflict, codeInProgress, "the response is still being written: repeat this when it has ended")
+		f.RetryAfter = time.Second
+		return r, false, f
+	}
+	if err := json.Unmarshal(answer.Body, &r); err != nil || r.Own < 0 || r.Own > len(r.Items) {
+		return r, false, nil
+	}
+	return r, true, nil
+}
+
+// recall gives the items that a request goes on from, and those that it refers to.
+func recall(ctx context.Context, kept *door.Conversations, tenant string, c *responses.ClientRequest) (
+	history []jsontext.Value, item func(string) (jsontext.Value, bool), f *failure.Failure,
+) {
+	records := make(map[string]record)
+	get := func(id string) (record, bool, *failure.Failure) {
+		if r, ok := records[id]; ok {
+			return r, true, nil
+		}
+		r, found, f := load(ctx, kept, tenant, id)
+		if found {
+			records[id] = r
+		}
+		return r, found, f
+	}
+	if c.Previous != "" {
+		r, found, f := get(strings.TrimPrefix(c.Previous, "resp_"))
+		if f == nil && !found {
+			f = failure.InvalidRequest(http.StatusBadRequest, door.CodeNotKept, "the previous response is not kept here, or no longer: send the whole conversation as input")
+		}
+		if f != nil {
+			f.Param = "previous_response_id"
+			return nil, nil, f
+		}
+		history = r.conversation()
+	}
+	items := make(map[string]jsontext.Value)
+	for _, id := range c.References {
+		of, ok := responses.ResponseOf(id, idDigits)
+		var r record
+		var found bool
+		if ok {
+			r, found, f = get(of)
+		}
+		if !found && f == nil {
+			of, r, found, f = pointed(ctx, kept, tenant, id, get)
+		}
+		if f != nil {
+			return nil, nil, f
+		}
+		if found {
+			r.collect(of, items)
+		}
+	}
+	return history, func(id string) (jsontext.Value, bool) { v, ok := items[id]; return v, ok }, nil
+}
+
+// pointed gives the response that an item of a provider's own points to.
+func pointed(ctx context.Context, kept *door.Conversations, tenant, item string, get func(string) (record, bool, *failure.Failure)) (string, record, bool, *failure.Failure) {
+	pointer, found, err := kept.Cache.Get(ctx, tenant, pointerOf(tenant, item))
+	switch {
+	case err != nil && !errors.Is(err, replay.ErrUnreadable):
+		return "", record{}, false, unavailable(err)
+	case !found:
+		return "", record{}, false, nil
+	}
+	r, found, f := get(string(pointer.Body))
+	return string(pointer.Body), r, found, f
+}
+
+// output gives the items of the response.
+func (r *record) output() []json.RawMessage {
+	var response struct{ Output []json.RawMessage }
+	if json.Unmarshal(r.Response, &response) != nil {
+		return nil
+	}
+	return response.Output
+}
+
+// conversation gives all items up to the response's end.
+func (r *record) conversation() (all []jsontext.Value) {
+	for _, list := range [][]json.RawMessage{r.Items, r.output()} {
+		for _, v := range list {
+			all = append(all, jsontext.Value(v))
+		}
+	}
+	return all
+}
+
+// collect puts the response's items under their ids.
+func (r *record) collect(id string, to map[string]jsontext.Value) {
+	for _, list := range [][]json.RawMessage{r.input(id), r.output()} {
+		for _, v := range list {
+			var named struct{ ID string }
+			if json.Unmarshal(v, &named) == nil && named.ID != "" {
+				to[named.ID] = jsontext.Value(v)
+			}
+		}
+	}
+}
+
+// keeper keeps one response.
+type keeper struct {
+	// ctx does not end with the client's.
+	ctx     context.Context
+	kept    *door.Conversations
+	tenant  string
+	id      string
+	request *responses.ClientRequest
+
+	announced, done bool
+}
+
+func (k *keeper) put(status int, body []byte, ttl time.Duration) bool {
+	err := k.kept.Cache.Put(k.ctx, k.tenant, keyOf(k.tenant, k.id), replay.Answer{Status: status, Body: body}, ttl)
+	return err == nil
+}
+
+// announce keeps that the response is being written: its id is known to the client before its end.
+func (k *keeper) announce() bool {
+	k.announced = k.put(statusInProgress, nil, min(k.kept.TTL, inProgressTTL))
+	return k.announced
+}
+
+// keep keeps a whole response.
+func (k *keeper) keep(response, _ []byte) bool {
+	r := record{Response: response, Own: len(k.request.Input)}
+	for _, list := range [][]jsontext.Value{k.request.History(), k.request.Input} {
+		for _, v := range list {
+			r.Items = append(r.Items, json.RawMessage(v))
+		}
+	}
+	body, err := json.Marshal(r)
+	k.done = err == nil && k.put(statusDone, body, k.kept.TTL)
+	return k.done
+}
+
+// watch keeps a response in a provider's own words, once it has ended, under the provider's id. Its items have ids that do not
+// say whose they are, so each points to the response.
+func (k *keeper) watch(passing []byte) {
+	id, response, output, ok := responses.Finished(passing)
+	if !ok || k.done {
+		return
+	}
+	k.id = strings.TrimPrefix(id, "resp_")
+	if !k.keep(bytes.Clone(response), nil) {
+		return
+	}
+	for _, v := range output {
+		var named struct{ ID string }
+		if json.Unmarshal(v, &named) == nil && named.ID != "" {
+			_ = k.kept.Cache.Put(k.ctx, k.tenant, pointerOf(k.tenant, named.ID), replay.Answer{Status: statusDone, Body: []byte(k.id)}, k.kept.TTL)
+		}
+	}
+}
+
+func pointerOf(tenant, item string) replay.Key {
+	return replay.NewKey("item of a response", tenant, item)
+}
+
+// end forgets a response that has not come to its end.
+func (k *keeper) end() {
+	if k.announced && !k.done {
+		k.put(statusDeleted, nil, time.Second)
+	}
+}

@@ -1,0 +1,267 @@
+package responses
+
+import (
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
+)
+
+// part is one of an item's content, as written.
+type part struct {
+	kind                          string
+	text                          jsontext.Value // or the refusal
+	url, detail, fileID           jsontext.Value
+	fileURL, fileData, fileName   jsontext.Value
+	audio                         jsontext.Value
+	breakpoint, annotations, logs jsontext.Value
+}
+
+func readPart(path string, v jsontext.Value) (p part, err error) {
+	err = translate.Object(path, v, func(name string, v jsontext.Value) error {
+		if v.Kind() == 'n' {
+			return nil
+		}
+		switch name {
+		case "type":
+			p.kind, err = translate.String(path+".type", v)
+			return err
+		case "text", "refusal":
+			p.text = v
+		case "image_url":
+			p.url = v
+		case "detail":
+			p.detail = v
+		case "file_id":
+			p.fileID = v
+		case "file_url":
+			p.fileURL = v
+		case "file_data":
+			p.fileData = v
+		case "filename":
+			p.fileName = v
+		case "input_audio":
+			p.audio = v
+		case "prompt_cache_breakpoint":
+			p.breakpoint = v
+		case "annotations":
+			p.annotations = v
+		case "logprobs":
+			p.logs = v
+		}
+		return nil
+	})
+	if err == nil && p.kind == "" {
+		err = translate.Missing(path+".type", "a string")
+	}
+	return p, err
+}
+
+// texts gives the characters of the texts of a content, which may be one text; other parts are left out.
+func (v *conversation) texts(path string, content jsontext.Value) (text []byte, err error) {
+	if content.Kind() == '"' {
+		return translate.Characters(content), nil
+	}
+	err = translate.Array(path, content, func(path string, value jsontext.Value) error {
+		p, err := readPart(path, value)
+		switch {
+		case err != nil:
+			return err
+		case isText[p.kind]:
+			if p.text.Kind() != '"' {
+				return translate.Missing(path+".text", "a string")
+			}
+			text = appendText(text, translate.Characters(p.text))
+		default:
+			v.client.left.LeaveOut("input.content." + wire.Visible(p.kind))
+		}
+		return nil
+	})
+	return text, err
+}
+
+// isText has the types of parts that are texts.
+var isText = map[string]bool{
+	"input_text": true, "output_text": true, "text": true, "refusal": true, "summary_text": true, "reasoning_text": true,
+}
+
+// appendText appends more characters, after an empty line where both are not empty.
+func appendText(text, more []byte) []byte {
+	if len(text) > 0 && len(more) > 0 {
+		text = append(text, `\n\n`...)
+	}
+	return append(text, more...)
+}
+
+// parts are those of a message's content in chat completions' form.
+type parts struct {
+	list []byte // with commas between them
+	n    int
+	only jsontext.Value // the text, if it is the first part
+}
+
+func (p *parts) text(v jsontext.Value) {
+	if len(translate.Characters(v)) == 0 {
+		return // which some servers refuse
+	}
+	if p.n == 0 {
+		p.only = v
+	}
+	p.add(append(append([]byte(`{"type":"text","text":`), v...), '}'))
+}
+
+func (p *parts) add(v []byte) {
+	p.n++
+	p.list = translate.Join(p.list, v)
+}
+
+// content is a text where there is only one: every server takes that.
+func (p *parts) content() []byte {
+	switch {
+	case p.n == 0:
+		return []byte(`""`)
+	case p.n == 1 && p.only != nil:
+		return p.only
+	}
+	return append(append([]byte{'['}, p.list...), ']')
+}
+
+// content gives what a user said.
+func (c *client) content(path string, v jsontext.Value) ([]byte, error) {
+	if v.Kind() == '"' {
+		return v, nil
+	}
+	var to parts
+	err := translate.Array(path, v, func(path string, v jsontext.Value) error {
+		p, err := readPart(path, v)
+		if err != nil {
+			return err
+		}
+		return c.part(path, p, &to)
+	})
+	return to.content(), err
+}
+
+// part reads a part that a user, or a tool, may show.
+func (c *client) part(path string, p part, to *parts) error {
+	switch {
+	case isText[p.kind]:
+		if p.text.Kind() != '"' {
+			return translate.Missing(path+".text", "a string")
+		}
+		to.text(p.text)
+	case p.kind == "input_image":
+		return c.image(path, p, to)
+	case p.kind == "input_file":
+		return c.file(path, p, to)
+	case p.kind == "input_audio" && p.audio.Kind() == '{':
+		to.add(append(append([]byte(`{"type":"input_audio","input_audio":`), p.audio...), '}'))
+	default:
+		c.left.LeaveOut("input.content." + wire.Visible(p.kind))
+	}
+	return nil
+}
+
+func (c *client) image(path string, p part, to *parts) error {
+	if p.url == nil {
+		if p.fileID == nil {
+			return translate.Missing(path+".image_url", "a string")
+		}
+		c.left.LeaveOut("input.content.input_image.file_id")
+		return nil
+	}
+	if _, err := translate.String(path+".image_url", p.url); err != nil {
+		return err
+	}
+	image := append([]byte(`{"type":"image_url","image_url":{"url":`), p.url...)
+	switch detail := translate.Unquote(p.detail); detail {
+	case "", "auto":
+	case "low", "high":
+		image = append(append(image, `,"detail":`...), p.detail...)
+	default:
+		c.left.LeaveOut("input.content.input_image.detail")
+	}
+	to.add(append(image, "}}"...))
+	return nil
+}
+
+func (c *client) file(path string, p part, to *parts) error {
+	switch {
+	case p.fileData != nil:
+		if _, err := translate.String(path+".file_data", p.fileData); err != nil {
+			return err
+		}
+		file := append([]byte(`{"type":"file","file":{"file_data":`), p.fileData...)
+		if p.fileName.Kind() == '"' {
+			file = append(append(file, `,"filename":`...), p.fileName...)
+		}
+		to.add(append(file, "}}"...))
+	case p.fileURL != nil:
+		c.left.LeaveOut("input.content.input_file.file_url")
+	case p.fileID != nil:
+		c.left.LeaveOut("input.content.input_file.file_id")
+	default:
+		return translate.Missing(path+".file_data", "a string")
+	}
+	return nil
+}
+
+// output reads what a tool gave: texts for the tool's message, and what else there is for the user's.
+func (v *conversation) output(path string, it item) error {
+	switch {
+	case it.callID == "":
+		return translate.Missing(path+".call_id", "a non-empty string")
+	case it.output == nil:
+		return translate.Missing(path+".output", "a string or an array")
+	case v.skipped[it.callID]:
+		return nil
+	}
+	v.endAssistant()
+	if !v.awaited[it.callID] && !v.open {
+		return &wire.RequestError{Param: path, Code: wire.CodeInvalidValue, Message: "no call of a tool comes before this output: send an item with its call_id"}
+	}
+	v.spoken = true
+	text, err := v.outputText(path+".output", it)
+	if err != nil {
+		return err
+	}
+	m := append(append(translate.Quote(nil, it.callID), `,"content":"`...), text...)
+	v.messages = appendMessage(v.messages, `{"role":"tool","tool_call_id":`, m, `"}`)
+	if delete(v.awaited, it.callID); len(v.awaited) == 0 {
+		v.endOutputs()
+		v.release()
+	}
+	return nil
+}
+
+func (v *conversation) outputText(path string, it item) (text []byte, err error) {
+	if it.output.Kind() == '"' {
+		return translate.Characters(it.output), nil
+	}
+	var shown parts
+	err = translate.Array(path, it.output, func(path string, value jsontext.Value) error {
+		p, err := readPart(path, value)
+		switch {
+		case err != nil:
+			return err
+		case isText[p.kind] && p.text.Kind() == '"':
+			text = appendText(text, translate.Characters(p.text))
+			return nil
+		}
+		return v.client.part(path, p, &shown)
+	})
+	if shown.n > 0 {
+		v.shown.text(append(append([]byte(`"Shown by the tool call `), translate.Characters(translate.Quote(nil, it.callID))...), `:"`...))
+		v.shown.add(shown.list)
+	}
+	return text, err
+}
+
+// endOutputs appends what tools have shown, after all of their outputs.
+func (v *conversation) endOutputs() {
+	if v.shown.n == 0 || len(v.awaited) > 0 {
+		return
+	}
+	v.messages = appendMessage(v.messages, `{"role":"user","content":`, v.shown.content(), "}")
+	v.shown = parts{}
+}

@@ -1,0 +1,105 @@
+package responses
+
+import (
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
+)
+
+// echo is what of a request its response repeats.
+type echo map[string]jsontext.Value
+
+func (e *echo) keep(name string, v jsontext.Value) {
+	if _, ok := echoed[name]; !ok {
+		return
+	}
+	if *e == nil {
+		*e = make(echo)
+	}
+	(*e)[name] = v
+}
+
+// echoed are the members of a response that repeat the request's, and what they are where it has none. All of them are
+// there always.
+var echoed = map[string]string{
+	"instructions": "null", "tools": "[]", "tool_choice": `"auto"`, "parallel_tool_calls": "true", "top_p": "1", "temperature": "1",
+	"presence_penalty": "0", "frequency_penalty": "0", "top_logprobs": "0", "max_output_tokens": "null", "max_tool_calls": "null",
+	"metadata": "{}", "safety_identifier": "null", "prompt_cache_key": "null", "user": "null", "previous_response_id": "null",
+	"text": `{"format":{"type":"text"}}`, "reasoning": `{"effort":null,"summary":null}`,
+}
+
+// order is that in which they are written.
+var order = [...]string{
+	"instructions", "max_output_tokens", "max_tool_calls", "parallel_tool_calls", "previous_response_id", "prompt_cache_key", "reasoning",
+	"safety_identifier", "temperature", "presence_penalty", "frequency_penalty", "text", "tool_choice", "tools", "top_logprobs", "top_p",
+	"user", "metadata",
+}
+
+// append appends the members, each with a comma before it.
+func (e echo) append(dst []byte) []byte {
+	for _, name := range order {
+		v := e[name]
+		dst = append(append(append(dst, `,"`...), name...), `":`...)
+		switch {
+		case v == nil:
+			dst = append(dst, echoed[name]...)
+		case name == "tools":
+			dst = appendEchoedTools(dst, v)
+		case name == "text":
+			dst = appendWith(dst, v, "format", `{"type":"text"}`)
+		case name == "reasoning":
+			dst = appendWith(dst, v, "effort", "null", "summary", "null")
+		default:
+			dst = append(dst, v...)
+		}
+	}
+	// What is asked for in vain is named in a header; these say what is done.
+	return append(dst, `,"truncation":"disabled","background":false,"service_tier":"default"`...)
+}
+
+// appendWith appends an object with members that it must have, and what they are where it has none.
+func appendWith(dst []byte, object jsontext.Value, members ...string) []byte {
+	has := make(map[string]bool)
+	dst = append(dst, '{')
+	_ = translate.Generated(object, func(name string, v jsontext.Value) error { // it has been read before
+		has[name] = true
+		if dst[len(dst)-1] != '{' {
+			dst = append(dst, ',')
+		}
+		dst = append(append(translate.Quote(dst, name), ':'), v...)
+		return nil
+	})
+	for i := 0; i < len(members); i += 2 {
+		if !has[members[i]] {
+			if dst[len(dst)-1] != '{' {
+				dst = append(dst, ',')
+			}
+			dst = append(append(translate.Quote(dst, members[i]), ':'), members[i+1]...)
+		}
+	}
+	return append(dst, '}')
+}
+
+// appendEchoedTools appends the tools as they were sent, functions with all of their members.
+func appendEchoedTools(dst []byte, tools jsontext.Value) []byte {
+	dst = append(dst, '[')
+	_ = translate.Elements(tools, func(i int, v jsontext.Value) error {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		kind := ""
+		_ = translate.Generated(v, func(name string, v jsontext.Value) error {
+			if name == "type" {
+				kind = translate.Unquote(v)
+			}
+			return nil
+		})
+		if kind == "function" {
+			dst = appendWith(dst, v, "description", "null", "parameters", "null", "strict", "false")
+		} else {
+			dst = append(dst, v...)
+		}
+		return nil
+	})
+	return append(dst, ']')
+}

@@ -1,0 +1,336 @@
+package responses
+
+import (
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
+)
+
+// item is one of a conversation, as written.
+type item struct {
+	kind, id, callID          string
+	role, content             jsontext.Value
+	name, namespace           string
+	arguments, input, output  jsontext.Value
+	summary, encrypted, tools jsontext.Value
+}
+
+func path(name string, i int) string { return name + "[" + strconv.Itoa(i) + "]" }
+
+// readInput gives a text as the one message of a user, and notes what stands for another item.
+func (r *ClientRequest) readInput() error {
+	switch v := r.c.input; v.Kind() {
+	case '"':
+		if len(v) > len(`""`) {
+			text := append(append([]byte(`{"type":"message","role":"user","content":[{"type":"input_text","text":`), v...), "}]}"...)
+			r.Input = []jsontext.Value{text}
+		}
+		return nil
+	case jsontext.KindInvalid:
+		return nil
+	default:
+		return translate.Array("input", v, func(path string, v jsontext.Value) error {
+			if v.Kind() != '{' {
+				return translate.WrongType(path, "an object")
+			}
+			r.Input = append(r.Input, v)
+			it, err := readItem(path, v)
+			if err == nil && it.kind == "item_reference" {
+				if it.id == "" {
+					return translate.Missing(path+".id", "a string")
+				}
+				r.References = append(r.References, it.id)
+			}
+			if it.tools != nil && it.kind == "additional_tools" {
+				r.c.moreTools = append(r.c.moreTools, it.tools)
+			}
+			return err
+		})
+	}
+}
+
+// reference gives the id of the item that v stands for, if it does.
+func reference(v jsontext.Value) (id string, ok bool) {
+	it, err := readItem("input", v)
+	return it.id, err == nil && it.kind == "item_reference"
+}
+
+// readItem reads the item that stands at path.
+func readItem(path string, v jsontext.Value) (it item, err error) {
+	err = translate.Object(path, v, func(name string, v jsontext.Value) error {
+		if v.Kind() == 'n' {
+			return nil
+		}
+		text := func(to *string) (err error) {
+			*to, err = translate.String(path+"."+name, v)
+			return err
+		}
+		switch name {
+		case "type":
+			return text(&it.kind)
+		case "id":
+			return text(&it.id)
+		case "call_id":
+			return text(&it.callID)
+		case "name":
+			return text(&it.name)
+		case "namespace":
+			return text(&it.namespace)
+		case "role":
+			it.role = v
+		case "content":
+			it.content = v
+		case "arguments":
+			it.arguments = v
+		case "input":
+			it.input = v
+		case "output":
+			it.output = v
+		case "summary":
+			it.summary = v
+		case "encrypted_content":
+			it.encrypted = v
+		case "tools":
+			it.tools = v
+		}
+		return nil
+	})
+	if err == nil && it.kind == "" {
+		if it.role == nil {
+			if it.id != "" && it.content == nil {
+				it.kind = "item_reference" // whose type may be left out
+				return it, nil
+			}
+			return it, translate.Missing(path+".type", "a string")
+		}
+		it.kind = "message"
+	}
+	return it, err
+}
+
+// conversation makes messages of items.
+type conversation struct {
+	client *client
+	// open says that not all of it is known: it goes on from what is kept elsewhere.
+	open bool
+
+	messages []byte // with commas between them
+	spoken   bool   // there is more than system messages
+	// The assistant's message that is being put together.
+	assistant            bool
+	text, thought, calls []byte
+	called               bool
+
+	// answers are the calls that have an output, and skipped those that were left out: so are their outputs.
+	answers, skipped map[string]bool
+	// awaited are the calls whose outputs are still to come; what others say meanwhile is held, since chat completions
+	// want outputs at once.
+	awaited map[string]bool
+	held    []byte
+	shown   parts // what tools gave besides text
+}
+
+// read makes messages of the items of a history and of a request's own.
+func (v *conversation) read(history, own []jsontext.Value) error {
+	v.answers, v.skipped, v.awaited = make(map[string]bool), make(map[string]bool), make(map[string]bool)
+	for _, list := range [][]jsontext.Value{history, own} {
+		for i, value := range list {
+			it, err := readItem(path("input", i), value)
+			if err != nil {
+				return err
+			}
+			if it.output != nil {
+				v.answers[it.callID] = true
+			}
+		}
+	}
+	for n, list := range [][]jsontext.Value{history, own} {
+		for i, value := range list {
+			at := path("input", i)
+			if n == 0 {
+				at = "previous_response_id"
+			}
+			it, err := readItem(at, value)
+			if err == nil {
+				err = v.item(at, it)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	v.endAssistant()
+	v.endOutputs()
+	v.release()
+	return nil
+}
+
+// item reads the item that stands at path.
+func (v *conversation) item(path string, it item) error {
+	switch it.kind {
+	case "message":
+		return v.message(path, it)
+	case "reasoning":
+		return v.reasoning(path, it)
+	case "function_call":
+		return v.call(path, it, it.arguments, "arguments", "")
+	case "custom_tool_call":
+		return v.call(path, it, it.input, "input", customArgument)
+	case "function_call_output", "custom_tool_call_output":
+		return v.output(path, it)
+	case "item_reference", "additional_tools": // which others have read
+		return nil
+	}
+	if it.callID != "" {
+		v.skipped[it.callID] = true
+	}
+	v.client.left.LeaveOut("input." + wire.Visible(it.kind))
+	return nil
+}
+
+// message reads what somebody said.
+func (v *conversation) message(path string, it item) error {
+	role, err := translate.String(path+".role", it.role)
+	if err != nil {
+		return err
+	}
+	if it.content == nil {
+		return translate.Missing(path+".content", "a string or an array")
+	}
+	switch role {
+	case "assistant":
+		if len(v.text) > 0 && !v.called {
+			v.endAssistant()
+		}
+		v.beginAssistant()
+		said, err := v.texts(path+".content", it.content)
+		v.text = appendText(v.text, said)
+		return err
+	case "system", "developer":
+		said, err := v.texts(path+".content", it.content)
+		v.endAssistant()
+		v.endOutputs()
+		v.add(`{"role":"system","content":"`, said, `"}`)
+		return err
+	case "user":
+		content, err := v.client.content(path+".content", it.content)
+		v.endAssistant()
+		v.endOutputs()
+		v.spoken = true
+		v.add(`{"role":"user","content":`, content, "}")
+		return err
+	}
+	return translate.Invalid(path+".role", "user, assistant, system or developer")
+}
+
+// add appends a message, in pieces.
+func (v *conversation) add(before string, middle []byte, after string) {
+	to := &v.messages
+	if len(v.awaited) > 0 {
+		to = &v.held
+	}
+	*to = appendMessage(*to, before, middle, after)
+}
+
+func appendMessage(to []byte, before string, middle []byte, after string) []byte {
+	if len(to) > 0 {
+		to = append(to, ',')
+	}
+	return append(append(append(to, before...), middle...), after...)
+}
+
+// release appends what was held.
+func (v *conversation) release() {
+	clear(v.awaited)
+	v.messages = translate.Join(v.messages, v.held)
+	v.held = nil
+}
+
+func (v *conversation) beginAssistant() {
+	v.endOutputs()
+	v.assistant, v.spoken = true, true
+}
+
+// endAssistant appends the assistant's message, if there is one.
+func (v *conversation) endAssistant() {
+	if !v.assistant {
+		return
+	}
+	m := append(append([]byte{'"'}, v.text...), '"')
+	if len(v.text) == 0 && v.called {
+		m = []byte("null")
+	}
+	if len(v.thought) > 0 {
+		m = append(append(append(m, `,"reasoning_content":"`...), v.thought...), '"')
+	}
+	if v.called {
+		m = append(append(append(m, `,"tool_calls":[`...), v.calls...), ']')
+	}
+	switch {
+	case v.called: // its own calls are awaited
+		v.messages = appendMessage(v.messages, `{"role":"assistant","content":`, m, "}")
+	case len(v.text) > 0 || len(v.thought) > 0:
+		v.add(`{"role":"assistant","content":`, m, "}")
+	}
+	v.assistant, v.called = false, false
+	v.text, v.thought, v.calls = nil, nil, nil
+}
+
+// reasoning reads what the model thought: its own words, or what it said of them.
+func (v *conversation) reasoning(path string, it item) error {
+	if len(v.text) > 0 && !v.called {
+		v.endAssistant()
+	}
+	v.beginAssistant()
+	for _, list := range []struct {
+		name string
+		v    jsontext.Value
+	}{{"content", it.content}, {"summary", it.summary}} {
+		before := len(v.thought)
+		if list.v.Kind() == '[' {
+			said, err := v.texts(path+"."+list.name, list.v)
+			if err != nil {
+				return err
+			}
+			v.thought = appendText(v.thought, said)
+		}
+		if len(v.thought) > before {
+			break
+		}
+	}
+	return nil
+}
+
+// customArgument is the one argument of the function that a custom tool becomes.
+const customArgument = "input"
+
+// call reads a call of a tool. custom is the name of the one argument that a text is; empty where it is JSON already.
+func (v *conversation) call(path string, it item, arguments jsontext.Value, name, custom string) error {
+	switch {
+	case it.callID == "":
+		return translate.Missing(path+".call_id", "a non-empty string")
+	case it.name == "":
+		return translate.Missing(path+".name", "a non-empty string")
+	}
+	text, err := translate.String(path+"."+name, arguments)
+	if err != nil {
+		return err
+	}
+	if !v.answers[it.callID] && !v.open {
+		return &wire.RequestError{Param: path, Code: wire.CodeInvalidValue, Message: "no output of a tool follows for this call: send an item with its call_id"}
+	}
+	v.beginAssistant()
+	call := translate.Quote([]byte(`{"id":`), it.callID)
+	call = translate.Quote(append(call, `,"type":"function","function":{"name":`...), v.client.offered.wireName(it.namespace, it.name))
+	call = append(call, `,"arguments":`...)
+	if custom != "" {
+		text = string(append(translate.Quote([]byte(`{"`+custom+`":`), text), '}'))
+	}
+	v.calls = translate.Join(v.calls, append(translate.Quote(call, text), "}}"...))
+	v.called = true
+	v.awaited[it.callID] = true
+	return nil
+}

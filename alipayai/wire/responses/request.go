@@ -1,0 +1,409 @@
+package responses
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
+)
+
+// ClientRequest is what a client of the Responses API has sent.
+type ClientRequest struct {
+	// Sent is the body as it came.
+	Sent wire.Request
+	// Canonical is the request in chat completions' form. That of one which Continues is not all of it, until Continue.
+	Canonical wire.Request
+	// Unsupported names, sorted, what Canonical does not carry: see [wire.Encoded.Unsupported].
+	Unsupported []string
+	// Previous is the response that it goes on from, and References are the items that stand for others; empty for none.
+	Previous   string
+	References []string
+	// Store says that the response is to be kept, and StoreAsked that the client has said so.
+	Store, StoreAsked bool
+	// Input are the items of its own, as objects. They are parts of Sent, mostly.
+	Input []jsontext.Value
+
+	history []jsontext.Value
+	c       client
+}
+
+// History are the items before the request's own, which Continue has been given.
+func (r *ClientRequest) History() []jsontext.Value { return r.history }
+
+// ParseClientRequest reads the body of POST /v1/responses. Every error is a [*wire.RequestError].
+//
+// What becomes of it in chat completions' form:
+//
+//	instructions             the first system message
+//	input, messages          messages; developer is system
+//	input_text, output_text  texts
+//	input_image, input_file  image_url, file; those by id, and files by URL, are left out and named
+//	function_call            tool_calls; those that follow each other are of one message, with the text before them
+//	function_call_output     a message of role tool; its images are in a user's message after it, since tools give text
+//	custom tools             functions with one text, input; a grammar is told in their description
+//	namespace                functions with the name of the namespace before theirs
+//	reasoning                reasoning_content, which goes to vendors that want it back
+//	other tools and items    are left out and named
+//	allowed_tools            the tools that are offered, and no others
+//	text.format              response_format
+//	max_output_tokens        max_tokens
+//	reasoning.effort         reasoning_effort
+//
+// What says nothing of the answer, as metadata and hints for caches, is only repeated in the response.
+func ParseClientRequest(body []byte) (*ClientRequest, error) {
+	sent, err := wire.ParseRequest(body, wire.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	r := &ClientRequest{Sent: sent, Store: true}
+	r.c.left = make(translate.Omissions)
+	if err := translate.Members(body, r.field); err != nil {
+		return nil, translate.RequestError(err)
+	}
+	switch {
+	case sent.Model == "":
+		return nil, translate.Missing("model", "a non-empty string")
+	case r.c.input == nil && r.c.instructions == nil && r.Previous == "":
+		return nil, translate.Missing("input", "a string or an array of items")
+	}
+	if err := r.readInput(); err != nil {
+		return nil, translate.RequestError(err)
+	}
+	if err := r.c.readTools(); err != nil {
+		return nil, translate.RequestError(err)
+	}
+	if err := r.build(nil, nil); err != nil {
+		return nil, translate.RequestError(err)
+	}
+	return r, nil
+}
+
+// Continues reports whether the request goes on from what is kept elsewhere.
+func (r *ClientRequest) Continues() bool { return r.Previous != "" || len(r.References) > 0 }
+
+// Continue completes a request that Continues: history are the items before its own, and item gives those that are
+// referred to. Every error is a [*wire.RequestError].
+func (r *ClientRequest) Continue(history []jsontext.Value, item func(id string) (jsontext.Value, bool)) error {
+	if item == nil {
+		item = func(string) (jsontext.Value, bool) { return nil, false }
+	}
+	input, err := r.resolved(item)
+	if err == nil {
+		r.Input, r.history = input, history
+		err = r.build(history, item)
+	}
+	if err != nil {
+		return translate.RequestError(err)
+	}
+	return nil
+}
+
+// resolved gives the items of the request's own, with those that are referred to in their places.
+func (r *ClientRequest) resolved(item func(id string) (jsontext.Value, bool)) ([]jsontext.Value, error) {
+	if len(r.References) == 0 {
+		return r.Input, nil
+	}
+	input := make([]jsontext.Value, 0, len(r.Input))
+	for i, v := range r.Input {
+		if id, ok := reference(v); ok {
+			if v, ok = item(id); !ok {
+				return nil, &wire.RequestError{Param: path("input", i), Code: wire.CodeInvalidValue,
+					Message: "the item that an item_reference names is not kept here: send the item itself, or store: false, by which clients do"}
+			}
+		}
+		input = append(input, v)
+	}
+	return input, nil
+}
+
+// Expanded gives the request as it stands alone, for who does not keep what it goes on from: with the items of its
+// history before its own, without previous_response_id.
+func (r *ClientRequest) Expanded() (wire.Request, error) {
+	out := []byte{'{'}
+	err := translate.Members(r.Sent.Body, func(name string, v jsontext.Value) error {
+		if name != "input" && name != "previous_response_id" {
+			out = append(append(append(translate.Quote(out, name), ':'), v...), ',')
+		}
+		return nil
+	})
+	if err != nil {
+		return wire.Request{}, translate.RequestError(err)
+	}
+	out = append(out, `"input":[`...)
+	for i, v := range slices.Concat(r.history, r.Input) {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, v...)
+	}
+	return wire.ParseRequest(append(out, "]}"...), wire.Limits{})
+}
+
+// client is a request of a client's on its way to chat completions' form.
+type client struct {
+	left translate.Omissions
+
+	model               string
+	input, instructions jsontext.Value
+	maxTokens           jsontext.Value
+	stream              bool
+	logprobs            bool
+	fields              []byte // members that go as they are, each with a comma before it
+	tools, choice       jsontext.Value
+	moreTools           []jsontext.Value // of additional_tools
+	serial              bool             // parallel_tool_calls is false
+
+	offered offered
+	// hosted says that a tool is offered that the provider runs, and that may act.
+	hosted bool
+
+	echo echo
+}
+
+var clientFields = [...]string{
+	"model", "input", "instructions", "stream", "tools", "tool_choice", "previous_response_id", "store", "text", "reasoning",
+	"max_output_tokens", "include",
+}
+
+// field reads one member of the request.
+func (r *ClientRequest) field(name string, v jsontext.Value) (err error) {
+	c := &r.c
+	if v.Kind() == 'n' {
+		return nil
+	}
+	c.echo.keep(name, v)
+	switch name {
+	case "model":
+		c.model, err = translate.String(name, v)
+	case "input":
+		c.input = v
+	case "instructions":
+		_, err = translate.String(name, v)
+		c.instructions = v
+	case "stream":
+		c.stream, err = translate.Boolean(name, v)
+	case "store":
+		r.Store, err = translate.Boolean(name, v)
+		r.StoreAsked = r.Store
+	case "previous_response_id":
+		r.Previous, err = translate.String(name, v)
+	case "max_output_tokens":
+		_, err = translate.Count(name, v, 1)
+		c.maxTokens = v
+	case "temperature":
+		_, err = translate.Number(name, v, 0, 2)
+		c.member(name, v)
+	case "top_p":
+		_, err = translate.Number(name, v, 0, 1)
+		c.member(name, v)
+	case "top_logprobs":
+		var n int64
+		if n, err = translate.Count(name, v, 0); n > 0 {
+			c.logprobs = true
+			c.member(name, v)
+		}
+	case "user":
+		_, err = translate.String(name, v)
+		c.member(name, v)
+	case "tools":
+		c.tools = v
+	case "tool_choice":
+		c.choice = v
+	case "parallel_tool_calls":
+		var parallel bool
+		parallel, err = translate.Boolean(name, v)
+		c.serial = !parallel
+	case "text":
+		return translate.Object(name, v, c.textMember)
+	case "reasoning":
+		return translate.Object(name, v, c.reasoning)
+	case "include":
+		return translate.Array(name, v, c.include)
+	default:
+		return c.other(name, v)
+	}
+	return err
+}
+
+// other reads a member that chat completions have nothing for.
+func (c *client) other(name string, v jsontext.Value) error {
+	switch name {
+	case "metadata":
+		return translate.Object(name, v, func(string, jsontext.Value) error { return nil })
+	case "prompt_cache_key", "safety_identifier", "service_tier":
+		_, err := translate.String(name, v)
+		return err
+	case "prompt_cache_retention", "prompt_cache_options", "stream_options", "client_metadata", "max_tool_calls":
+		// Hints for caches and transports, and a bound on tools that no upstream runs.
+	case "truncation":
+		word, err := translate.String(name, v)
+		if err == nil && word != "disabled" { // what does not fit is refused
+			c.left.LeaveOut(name)
+		}
+		return err
+	case "background":
+		background, err := translate.Boolean(name, v)
+		if background {
+			c.left.LeaveOut(name)
+		}
+		return err
+	case "presence_penalty", "frequency_penalty":
+		_, err := translate.Number(name, v, -2, 2)
+		c.member(name, v)
+		return err
+	case "prompt":
+		return &wire.RequestError{Param: name, Code: wire.CodeInvalidValue, Message: "templates of prompts are kept at OpenAI: send instructions and input"}
+	case "conversation":
+		return &wire.RequestError{Param: name, Code: wire.CodeInvalidValue, Message: "conversations are kept at OpenAI: send previous_response_id"}
+	default:
+		for _, known := range clientFields {
+			if strings.EqualFold(name, known) {
+				return translate.OnlyInCase(known)
+			}
+		}
+		c.left.Leave("", name, v)
+	}
+	return nil
+}
+
+// member adds a member to the request.
+func (c *client) member(name string, v []byte) {
+	c.fields = append(append(append(append(c.fields, `,"`...), name...), `":`...), v...)
+}
+
+func (c *client) reasoning(name string, v jsontext.Value) error {
+	switch {
+	case v.Kind() == 'n':
+	case name == "effort":
+		if _, err := translate.String("reasoning.effort", v); err != nil {
+			return err
+		}
+		c.member("reasoning_effort", v)
+	case name == "summary", name == "generate_summary", name == "context": // reasoning is given where there is some
+	default:
+		c.left.Leave("reasoning", name, v)
+	}
+	return nil
+}
+
+// include reads what more of the answer is wanted. Most belongs to tools that no upstream runs, and reasoning comes without
+// encryption.
+func (c *client) include(path string, v jsontext.Value) error {
+	word, err := translate.String(path, v)
+	c.logprobs = c.logprobs || word == "message.output_text.logprobs"
+	return err
+}
+
+func (c *client) textMember(name string, v jsontext.Value) error {
+	switch {
+	case v.Kind() == 'n':
+	case name == "format":
+		return c.textFormat(v)
+	case name == "verbosity":
+		word, err := translate.String("text.verbosity", v)
+		if err == nil && word != "medium" { // the default
+			c.member("verbosity", v)
+		}
+		return err
+	default:
+		c.left.Leave("text", name, v)
+	}
+	return nil
+}
+
+// textFormat reads the form that the answer has to keep to.
+func (c *client) textFormat(v jsontext.Value) error {
+	var kind string
+	var name, schema, inner []byte
+	err := translate.Object("text.format", v, func(member string, v jsontext.Value) (err error) {
+		switch member {
+		case "type":
+			kind, err = translate.String("text.format.type", v)
+			return err
+		case "schema":
+			schema = v
+		case "name":
+			name = v
+		}
+		if v.Kind() != 'n' {
+			inner = append(append(translate.Join(inner, translate.Quote(nil, member)), ':'), v...)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case kind == "text":
+		return nil
+	case kind == "json_object":
+		c.member("response_format", []byte(`{"type":"json_object"}`))
+		return nil
+	case kind != "json_schema":
+		return translate.Invalid("text.format.type", "text, json_schema or json_object")
+	case len(translate.Characters(name)) == 0:
+		return translate.Missing("text.format.name", "a non-empty string")
+	case jsontext.Value(schema).Kind() != '{':
+		return translate.Missing("text.format.schema", "an object")
+	}
+	c.member("response_format", append(append([]byte(`{"type":"json_schema","json_schema":{`), inner...), "}}"...))
+	return nil
+}
+
+// build makes Canonical of the items of history and the request's own. The ones that others stand for are missing where
+// item is nil.
+func (r *ClientRequest) build(history []jsontext.Value, item func(id string) (jsontext.Value, bool)) error {
+	c := &r.c
+	conversation := conversation{client: c, open: item == nil && r.Continues()}
+	if err := conversation.read(history, r.Input); err != nil {
+		return err
+	}
+	body, err := conversation.body(len(r.Sent.Body))
+	if err != nil {
+		return err
+	}
+	if r.Canonical, err = wire.ParseChatRequest(body, wire.Limits{}); err != nil {
+		return err
+	}
+	r.Canonical.HostedTools = c.hosted
+	r.Unsupported = c.left.Names()
+	return nil
+}
+
+// body writes the request in chat completions' form.
+func (v *conversation) body(size int) ([]byte, error) {
+	c := v.client
+	b := make([]byte, 0, size+len(v.messages)+256)
+	b = append(translate.Quote(append(b, `{"model":`...), c.model), `,"messages":[`...)
+	switch {
+	case len(translate.Characters(c.instructions)) == 0 && len(v.messages) == 0 && !v.open:
+		return nil, translate.Invalid("input", "an item with something in it, or instructions")
+	case len(translate.Characters(c.instructions)) == 0:
+	case !v.spoken && !v.open:
+		// Probes have an empty input. Most upstreams want a user's message, and these are the only words there are.
+		b = append(append(append(b, `{"role":"user","content":`...), c.instructions...), '}')
+	default:
+		b = append(append(append(b, `{"role":"system","content":`...), c.instructions...), '}')
+	}
+	if b[len(b)-1] != '[' && len(v.messages) > 0 {
+		b = append(b, ',')
+	}
+	b = append(b, v.messages...)
+	if b[len(b)-1] == '[' { // what it goes on from is not known yet
+		b = append(b, `{"role":"user","content":""}`...)
+	}
+	b = append(b, ']')
+	if c.maxTokens != nil {
+		b = append(append(b, `,"max_tokens":`...), c.maxTokens...)
+	}
+	if c.stream {
+		b = append(b, `,"stream":true,"stream_options":{"include_usage":true}`...)
+	}
+	if c.logprobs {
+		b = append(b, `,"logprobs":true`...)
+	}
+	b = c.offered.append(b, c.serial)
+	return append(append(b, c.fields...), '}'), nil
+}

@@ -1,0 +1,153 @@
+package translate
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+var (
+	errNotObject = errors.New("not one JSON object")
+	errNotArray  = errors.New("not a JSON array")
+	errRepeated  = errors.New("a key is repeated")
+)
+
+// lenient takes lone surrogates, as half an emoji is one, and repeated keys in what is passed on: requests have been
+// read strictly before, and of an answer nothing is refused that its client can read.
+var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
+// Members calls member for each member of the object v. The values are parts of v. A key of v itself may come once.
+func Members(v jsontext.Value, member func(name string, value jsontext.Value) error) error {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(v), lenient...)
+	if dec.PeekKind() != '{' {
+		return errNotObject
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	var room [8]string
+	seen := room[:0]
+	for dec.PeekKind() != '}' {
+		quoted, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		name := quoted.String()
+		if len(seen) < maxSeen {
+			if slices.Contains(seen, name) {
+				return errRepeated
+			}
+			seen = append(seen, name)
+		}
+		value, err := read(dec, v)
+		if err != nil {
+			return err
+		}
+		if err := member(name, value); err != nil {
+			return err
+		}
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
+		return errNotObject
+	}
+	return nil
+}
+
+// maxSeen is among how many keys one that is repeated is found: more than any object has that the formats know.
+const maxSeen = 64
+
+// Generated is Members for what has been generated: what is no object has none, and of a key that repeats the last one
+// counts.
+func Generated(v jsontext.Value, member func(name string, value jsontext.Value) error) error {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(v), lenient...)
+	if dec.PeekKind() != '{' {
+		return nil
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	for dec.PeekKind() != '}' {
+		quoted, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		name := quoted.String()
+		value, err := read(dec, v)
+		if err != nil {
+			return err
+		}
+		if err := member(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Elements calls element for each element of the array v. The values are parts of v.
+func Elements(v jsontext.Value, element func(i int, value jsontext.Value) error) error {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(v), lenient...)
+	if dec.PeekKind() != '[' {
+		return errNotArray
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	for i := 0; dec.PeekKind() != ']'; i++ {
+		value, err := read(dec, v)
+		if err != nil {
+			return err
+		}
+		if err := element(i, value); err != nil {
+			return err
+		}
+	}
+	_, err := dec.ReadToken()
+	return err
+}
+
+// read gives the next value as the part of text that it is: what the decoder gives is valid until its next call only.
+func read(dec *jsontext.Decoder, text []byte) (jsontext.Value, error) {
+	v, err := dec.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	end := int(dec.InputOffset())
+	return text[end-len(v) : end : end], nil
+}
+
+// Unquote decodes a JSON string that a decoder has accepted; anything else is "".
+func Unquote(v jsontext.Value) string {
+	if v.Kind() != '"' {
+		return ""
+	}
+	b, _ := jsontext.AppendUnquote(nil, v)
+	return string(b)
+}
+
+// Quote appends s as a JSON string.
+func Quote(dst []byte, s string) []byte {
+	dst, _ = jsontext.AppendQuote(dst, s) // the error only says that invalid UTF-8 was replaced
+	return dst
+}
+
+// Characters gives what stands between the quotes of a JSON string, as written; nil of anything else.
+func Characters(v jsontext.Value) []byte {
+	if v.Kind() != '"' {
+		return nil
+	}
+	return v[1 : len(v)-1]
+}
+
+// Join appends more to list, with a comma where both hold something.
+func Join(list, more []byte) []byte {
+	if len(list) > 0 && len(more) > 0 {
+		list = append(list, ',')
+	}
+	return append(list, more...)
+}

@@ -1,0 +1,147 @@
+package translate
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// Missing makes the error of a parameter that is not there.
+func Missing(param, want string) error {
+	return &wire.RequestError{Param: param, Code: wire.CodeMissingParameter,
+		Message: "missing required parameter '" + param + "': expected " + want}
+}
+
+// WrongType makes the error of a parameter that has another JSON type.
+func WrongType(param, want string) error {
+	return &wire.RequestError{Param: param, Code: wire.CodeInvalidType,
+		Message: "invalid type for '" + param + "': expected " + want}
+}
+
+// Invalid makes the error of a parameter that has the right type, but a value that it may not have.
+func Invalid(param, want string) error {
+	return &wire.RequestError{Param: param, Code: wire.CodeInvalidValue,
+		Message: "invalid value for '" + param + "': expected " + want}
+}
+
+// RequestError makes a client's error of whatever reading the request ended with.
+func RequestError(err error) error {
+	if own, ok := errors.AsType[*wire.RequestError](err); ok {
+		return own
+	}
+	return &wire.RequestError{Code: wire.CodeInvalidJSON, Message: "the body must be one strict JSON object"}
+}
+
+// OnlyInCase makes the error of a key that another reader may take for a known one.
+func OnlyInCase(known string) error {
+	return &wire.RequestError{Param: known, Code: wire.CodeUnknownParameter,
+		Message: "a key differs from '" + known + "' only in case: write it in lower case, once"}
+}
+
+// Object calls member for each member of the object that stands at path.
+func Object(path string, v jsontext.Value, member func(name string, value jsontext.Value) error) error {
+	if v.Kind() != '{' {
+		return WrongType(path, "an object")
+	}
+	return Members(v, member)
+}
+
+// Array calls element for each element of the array that stands at path, with the element's own path.
+func Array(path string, v jsontext.Value, element func(path string, value jsontext.Value) error) error {
+	if v.Kind() != '[' {
+		return WrongType(path, "an array")
+	}
+	return Elements(v, func(i int, value jsontext.Value) error {
+		return element(path+"["+strconv.Itoa(i)+"]", value)
+	})
+}
+
+// String reads the string that stands at path; where there is none it may not be missing.
+func String(path string, v jsontext.Value) (string, error) {
+	switch {
+	case len(v) == 0 || v.Kind() == 'n':
+		return "", Missing(path, "a string")
+	case v.Kind() != '"':
+		return "", WrongType(path, "a string")
+	}
+	return Unquote(v), nil
+}
+
+// Boolean reads the boolean that stands at path.
+func Boolean(path string, v jsontext.Value) (bool, error) {
+	if v.Kind() != 't' && v.Kind() != 'f' {
+		return false, WrongType(path, "a boolean")
+	}
+	return v.Kind() == 't', nil
+}
+
+// Number reads the number that stands at path and may be from least to most.
+func Number(path string, v jsontext.Value, least, most float64) (float64, error) {
+	if v.Kind() != '0' {
+		return 0, WrongType(path, "a number")
+	}
+	f, err := strconv.ParseFloat(string(v), 64)
+	if err != nil || f < least || f > most {
+		return 0, Invalid(path, "a number from "+strconv.FormatFloat(least, 'g', -1, 64)+" to "+strconv.FormatFloat(most, 'g', -1, 64))
+	}
+	return f, nil
+}
+
+// Count reads the whole number that stands at path and is not below least.
+func Count(path string, v jsontext.Value, least int64) (int64, error) {
+	if v.Kind() != '0' {
+		return 0, WrongType(path, "a whole number")
+	}
+	n, err := strconv.ParseInt(string(v), 10, 64)
+	if err != nil || n < least {
+		return 0, Invalid(path, "a whole number from "+strconv.FormatInt(least, 10))
+	}
+	return n, nil
+}
+
+// maxNames bounds how many names are given of what was left out; "..." stands for the others.
+const maxNames = 32
+
+// Omissions are the names of what could not be carried over.
+type Omissions map[string]struct{}
+
+// Leave notes that the member name of what stands at path is left out, unless its value says nothing.
+func (o Omissions) Leave(path, name string, v jsontext.Value) {
+	name = wire.Visible(name)
+	if path != "" {
+		name = withoutIndexes(path) + "." + name
+	}
+	if !wire.IsDefault(name, v) {
+		o[name] = struct{}{}
+	}
+}
+
+// LeaveOut notes that what stands at path is left out.
+func (o Omissions) LeaveOut(path string) { o[withoutIndexes(path)] = struct{}{} }
+
+// Names gives the names sorted.
+func (o Omissions) Names() []string {
+	names := slices.Sorted(maps.Keys(o))
+	if len(names) > maxNames {
+		names = append(names[:maxNames], "...")
+		slices.Sort(names)
+	}
+	return names
+}
+
+// withoutIndexes gives messages.content for messages[3].content[0].
+func withoutIndexes(path string) string {
+	var b strings.Builder
+	for path != "" {
+		name, rest, _ := strings.Cut(path, "[")
+		b.WriteString(name)
+		_, path, _ = strings.Cut(rest, "]")
+	}
+	return b.String()
+}

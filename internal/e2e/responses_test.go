@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/responses"
+)
+
+// keepsResponses is what clients need that go on from a response.
+const keepsResponses = "store_responses 1h"
+
+// Clients of the Responses API see the same whichever provider answers, whose own form has nothing of it.
+func TestNodeResponses(t *testing.T) {
+	const said, tool, kinds = `"You said: Hello."`, `"The tool said: 22 °C"`, `{"city":"string","degrees":"number"}`
+	want := map[string]string{
+		"openai create":                         `["response","completed",` + said + `,true]`,
+		"openai stream helper":                  `[` + said + `,` + said + `,"response.created","response.completed",true]`,
+		"openai tools, by previous_response_id": `[` + tool + `,` + tool + `]`,
+		"openai tools, by items":                `["get_weather",{"city":"string"},` + tool + `]`,
+		"openai parsed output":                  `[` + kinds + `]`,
+		"openai kept responses":                 `[` + said + `,["Hello."],"NotFoundError"]`,
+		"openai errors":                         `["BadRequestError",400,"max_output_tokens","invalid_value"]`,
+		"agents loop":                           `[` + tool + `,2]`,
+		"agents stream":                         `[` + tool + `,` + tool + `]`,
+		"agents handoff":                        `["forecaster","string",2]`,
+		"agents, by previousResponseId":         `[` + said + `,"You said: And again."]`,
+		"ai text":                               `[` + said + `,"stop"]`,
+		"ai stream":                             `[` + said + `,"stop",true]`,
+		"ai tools":                              `[` + tool + `,2]`,
+		"ai tools, streamed":                    `[` + tool + `,2]`,
+		"ai object":                             `[` + kinds + `]`,
+		"langchain, responses":                  `["get_weather",` + tool + `,` + said + `,true]`,
+		"langchain, chat":                       `["get_weather",` + tool + `,` + said + `,true]`,
+		"langchain, structured":                 `[` + kinds + `]`,
+	}
+	for name, c := range map[string]struct{ providers, model string }{"alipay": {"", modelChat}, "claude": {"claude", modelClaude}} {
+		t.Run(name, func(t *testing.T) {
+			g := startGateway(t, options{providers: c.providers, proxy: keepsResponses})
+			var seen map[string]json.RawMessage
+			runNode(t, "responses.mjs", map[string]string{"base": "http://" + g.addr, "key": g.key, "model": c.model}, &seen)
+			for step := range want {
+				if string(seen[step]) != want[step] {
+					t.Errorf("%s saw %s, want %s", step, seen[step], want[step])
+				}
+			}
+			if len(seen) != len(want) {
+				t.Errorf("%d steps, want %d", len(seen), len(want))
+			}
+		})
+	}
+}
+
+// OpenAI's Go SDK against each format of provider.
+func TestResponsesWithGoSDK(t *testing.T) {
+	for name, o := range map[string]struct{ providers, model string }{"alipay": {"", modelChat}, "claude": {"claude", modelClaude}} {
+		t.Run(name, func(t *testing.T) {
+			g := startGateway(t, options{providers: o.providers, proxy: keepsResponses})
+			c := g.client(t, protocols["http1"])
+			params := responses.ResponseNewParams{
+				Model: o.model, Instructions: openai.String("Be brief."),
+				Input: responses.ResponseNewParamsInputUnion{OfString: openai.String("What does get_weather say?")},
+				Tools: []responses.ToolUnionParam{{OfFunction: &responses.FunctionToolParam{
+					Name: "get_weather", Parameters: map[string]any{"type": "object", "properties": map[string]any{}, "additionalProperties": false}, Strict: openai.Bool(true),
+				}}},
+			}
+			asked, err := c.Responses.New(t.Context(), params)
+			if err != nil || len(asked.Output) != 1 || asked.Output[0].Type != "function_call" || asked.Status != responses.ResponseStatusCompleted {
+				t.Fatalf("want one call, got %+v (%v)", asked, err)
+			}
+			params.PreviousResponseID = openai.String(asked.ID)
+			output := responses.ResponseInputItemParamOfFunctionCallOutput("22 °C")
+			output.OfFunctionCallOutput.CallID = openai.String(asked.Output[0].CallID)
+			params.Input = responses.ResponseNewParamsInputUnion{OfInputItemList: responses.ResponseInputParam{output}}
+			said, err := c.Responses.New(t.Context(), params)
+			if err != nil || said.OutputText() != "The tool said: 22 °C" || said.PreviousResponseID != asked.ID || said.Usage.OutputTokens == 0 {
+				t.Fatalf("answer %+v (%v)", said, err)
+			}
+			stream := c.Responses.NewStreaming(t.Context(), params)
+			text, last := "", responses.Response{}
+			for n := int64(0); stream.Next(); n++ {
+				event := stream.Current()
+				if event.SequenceNumber != n {
+					t.Errorf("event %d has number %d", n, event.SequenceNumber)
+				}
+				switch event := event.AsAny().(type) {
+				case responses.ResponseTextDeltaEvent:
+					text += event.Delta
+				case responses.ResponseCompletedEvent:
+					last = event.Response
+				}
+			}
+			if stream.Err() != nil || text != "The tool said: 22 °C" || last.OutputText() != text {
+				t.Errorf("streamed %q, at the end %q (%v)", text, last.OutputText(), stream.Err())
+			}
+			if again, err := c.Responses.Get(t.Context(), said.ID, responses.ResponseGetParams{}); err != nil || again.OutputText() != said.OutputText() {
+				t.Errorf("kept is %+v (%v)", again, err)
+			}
+			if err := c.Responses.Delete(t.Context(), said.ID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
