@@ -48,12 +48,7 @@ func (g *canaryRig) turns(at string, conversation int) (provider string, last an
 	g.t.Helper()
 	opening := fmt.Sprintf(`{"role":"system","content":"be brief"},{"role":"user","content":"use the tool, %d"}`, conversation)
 	for _, messages := range []string{opening, opening + `,{"role":"assistant","content":"done"},{"role":"user","content":"use the tool"}`} {
-		body := `{"model":"alipay-fin-1","messages":[` + messages + `],"tools":[{"type":"function","function":{"name":"weather",` +
-			`"parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}}]}`
-		last = g.read(g.send(at, "POST", chatPath, body, g.acme))
-		if last.status != http.StatusOK {
-			g.t.Fatalf("status %d: %s", last.status, last.body)
-		}
+		last = g.turn(at, messages)
 		got := last.header.Get("X-Alipayai-Provider")
 		if provider != "" && got != provider {
 			g.t.Errorf("conversation %d is with %s, and then with %s", conversation, provider, got)
@@ -61,6 +56,18 @@ func (g *canaryRig) turns(at string, conversation int) (provider string, last an
 		provider = got
 	}
 	return provider, last
+}
+
+// turn makes a call with these messages, which calls a tool, at a gateway.
+func (g *canaryRig) turn(at, messages string) answer {
+	g.t.Helper()
+	body := `{"model":"alipay-fin-1","messages":[` + messages + `],"tools":[{"type":"function","function":{"name":"weather",` +
+		`"parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}}]}`
+	a := g.read(g.send(at, "POST", chatPath, body, g.acme))
+	if a.status != http.StatusOK {
+		g.t.Fatalf("status %d: %s", a.status, a.body)
+	}
+	return a
 }
 
 // status is where the canary is, as a gateway's admin API has it.
@@ -174,20 +181,28 @@ func TestReplicasShareCanaries(t *testing.T) {
 	site := failoverSite(canaryOption)
 	g.load(global, site)
 	g.startReplica(global, site)
-	for conversation := range 30 {
-		first, _ := g.turns("gateway", conversation)
-		if second, _ := g.turns("second", conversation); first != second {
-			t.Errorf("conversation %d is with %s at one replica and with %s at the other", conversation, first, second)
+	for conversation := range 30 { // without tools: none of these calls is broken, so that nothing rolls back meanwhile
+		body := fmt.Sprintf(`{"model":"alipay-fin-1","messages":[{"role":"user","content":"hello, %d"}]}`, conversation)
+		var providers [2]string
+		for i, at := range []string{"gateway", "second"} {
+			providers[i] = g.read(g.send(at, "POST", chatPath, body, g.acme)).header.Get("X-Alipayai-Provider")
+		}
+		if providers[0] == "" || providers[0] != providers[1] {
+			t.Errorf("conversation %d is with %q", conversation, providers)
 		}
 	}
-	for conversation := range 90 {
-		g.turns("gateway", 100+conversation)
+	// From here on the candidate may be rolled back between any two calls.
+	use := func(at string, conversation int) {
+		g.turn(at, fmt.Sprintf(`{"role":"user","content":"use the tool, %d"}`, conversation))
+	}
+	for conversation := range 180 {
+		use("gateway", 100+conversation)
 	}
 	g.eventually("the candidate to be rolled back", func() bool { return g.status("admin").Phase == "rolled_back" })
 	g.eventually("the other replica to know", func() bool {
 		before := g.next.Stats().Paths[chatPath]
-		for conversation := range 20 {
-			g.turns("second", conversation)
+		for conversation := range 40 {
+			use("second", conversation)
 		}
 		return g.next.Stats().Paths[chatPath] == before
 	})

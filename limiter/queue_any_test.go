@@ -84,8 +84,8 @@ func (e *equals) check(l Limit) (sum int) {
 		if e.windows == nil {
 			continue
 		}
-		if w := e.windows[i]; w.reserved-w.returned != len(permits) {
-			e.t.Errorf("queue %d: %d slots were used for %d permits", i, w.reserved-w.returned, len(permits))
+		if used := e.windows[i].used(); used != len(permits) {
+			e.t.Errorf("queue %d: %d slots were used for %d permits", i, used, len(permits))
 		}
 		if n, bytes := e.queues[i].Depth(); n != 0 || bytes != 0 || e.queues[i].part != 0 {
 			e.t.Errorf("queue %d: %d calls of %d bytes are left", i, n, bytes)

@@ -75,6 +75,13 @@ func (w *spyWindow) Return(s Slot) {
 	w.MemoryWindow.Return(s)
 }
 
+// used is how many slots were reserved and not given back.
+func (w *spyWindow) used() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reserved - w.returned
+}
+
 // future is how many reserved slots have their time yet to come.
 func (w *spyWindow) future() int {
 	w.mu.Lock()

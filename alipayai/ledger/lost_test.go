@@ -106,7 +106,11 @@ func TestBudgetsOverABrokenFile(t *testing.T) {
 	if err := l.PutBudget(t.Context(), "a", 7, end); err != nil {
 		t.Fatal(err)
 	}
-	testwait.For(t, patience, "the budget", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return len(l.stored) == 1 })
+	testwait.For(t, patience, "the budget", func() bool {
+		l.Ledger.mu.Lock()
+		defer l.Ledger.mu.Unlock()
+		return len(l.stored) == 1
+	})
 	l.abandonFile(l.file())
 	if l.BrokeAt().IsZero() {
 		t.Error("the file is not known to have been broken")

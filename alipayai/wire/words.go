@@ -48,7 +48,8 @@ func firstEvent(text []byte) (data []byte, ok bool) {
 		switch {
 		case named && string(field) == "data":
 			value = bytes.TrimSpace(value)
-			return value, len(value) > 0 && (value[0] == '{' || value[0] == '[' || value[0] == '"')
+			whole := bytes.HasPrefix(text, []byte("\n")) || bytes.HasPrefix(text, []byte("\r\n")) // else it is cut
+			return value, whole && len(value) > 0 && (value[0] == '{' || value[0] == '[' || value[0] == '"')
 		case len(text) == 0, len(line) > 0 && (!named || len(field) > len("event")):
 			return nil, false
 		}

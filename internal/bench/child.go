@@ -21,10 +21,10 @@ const (
 	roleStock      = "stock"      // Caddy's reverse_proxy
 	roleGateway    = "gateway"    // alipayai_proxy with its defaults and one provider
 	roleProduction = "production" // the same with everything a production site has
-	roleDirect     = "direct"     // the provider that answers, alone
 	roleMatched    = "matched"    // roleGateway behind matchers that look at each call
 	roleModerated  = "moderated"  // roleMatched behind moderation by rules
 	roleDeclared   = "declared"   // roleGateway with all that roleModerated declares, and none of it used
+	roleDirect     = "direct"     // the provider that answers, alone
 	roleOpen       = "open"       // the same, behind one whose breaker is open
 
 	roleVariable     = "GATEWAY_BENCH_ROLE"

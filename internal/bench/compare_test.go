@@ -176,9 +176,11 @@ func TestSites(t *testing.T) {
 			"alipayai_auth", "key bench sha256:", "alert webhook", "provider broken", "breaker ", "cached_answer", "idempotency",
 			"requests_per_second", "tokens_per_minute", "concurrent",
 		}, []string{" off"}},
-		roleMatched: {[]string{"alipayai intent financial", "alipayai_proxy alipay\n"}, []string{"alipayai_auth"}},
-		roleDirect:  {[]string{"alipayai_proxy alipay\n"}, []string{"broken"}},
-		roleOpen:    {[]string{"alipayai_proxy broken alipay", brokenPath}, []string{"alert"}},
+		roleMatched:   {[]string{"alipayai intent financial", "alipayai_proxy alipay\n"}, []string{"alipayai_auth"}},
+		roleModerated: {[]string{"alipayai_moderate", "alipayai intent financial"}, []string{"alipayai_auth"}},
+		roleDeclared:  {[]string{"alipayai_proxy"}, []string{"alipayai_moderate", "alipayai_auth"}},
+		roleDirect:    {[]string{"alipayai_proxy alipay\n"}, []string{"broken"}},
+		roleOpen:      {[]string{"alipayai_proxy broken alipay", brokenPath}, []string{"alert"}},
 	}
 	if len(tests) != len(sites) {
 		t.Errorf("%d roles are tested of %d", len(tests), len(sites))
