@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 )
 
@@ -15,6 +16,15 @@ type comparison struct {
 	roles    [2]string
 	workload workload
 	metrics  []metric
+	second   *workload // of the second proxy, where that is another one
+}
+
+// workloadAt is that of one of the pair.
+func (c comparison) workloadAt(i int) workload {
+	if i == 1 && c.second != nil {
+		return *c.second
+	}
+	return c.workload
 }
 
 // The figures that say something in a closed loop, in an open one, about open
@@ -30,19 +40,26 @@ var (
 // comparisons are all of them, in the order of the report.
 func comparisons(streams int) []comparison {
 	pair := [2]string{roleStock, roleGateway}
-	return []comparison{
-		{"json", pair, jsonCalls(64), closedFigures},
-		{"stream", pair, streamCalls(100), closedFigures},
-		{"rate500", pair, jsonCalls(64).at(500), openFigures},
-		{"rate2000", pair, jsonCalls(64).at(2000), openFigures},
-		{"production", [2]string{roleStock, roleProduction}, productionCalls(), closedFigures},
-		{"memory", pair, slowStreams(streams), memoryFigures},
-		{"failover", [2]string{roleGateway, roleProduction}, productionCalls(), addedFigures},
-		{"failover", [2]string{roleDirect, roleOpen}, openBreakerCalls(), aloneFigures},
-		{"spend", [2]string{roleGateway, roleMatched}, spendCalls("matchers by intent, length and language"), addedFigures},
-		{"spend", [2]string{roleGateway, roleModerated}, spendCalls("these matchers and moderation by rules"), addedFigures},
-		{"spend", [2]string{roleGateway, roleDeclared}, spendCalls("intents and a moderator declared and unused"), addedFigures},
+	all := []comparison{
+		{"json", pair, jsonCalls(64), closedFigures, nil},
+		{"stream", pair, streamCalls(100), closedFigures, nil},
+		{"rate500", pair, jsonCalls(64).at(500), openFigures, nil},
+		{"rate2000", pair, jsonCalls(64).at(2000), openFigures, nil},
+		{"production", [2]string{roleStock, roleProduction}, productionCalls(), closedFigures, nil},
+		{"memory", pair, slowStreams(streams), memoryFigures, nil},
+		{"failover", [2]string{roleGateway, roleProduction}, productionCalls(), addedFigures, nil},
+		{"failover", [2]string{roleDirect, roleOpen}, openBreakerCalls(), aloneFigures, nil},
+		{"spend", [2]string{roleGateway, roleMatched}, spendCalls("matchers by intent, length and language"), addedFigures, nil},
+		{"spend", [2]string{roleGateway, roleModerated}, spendCalls("these matchers and moderation by rules"), addedFigures, nil},
+		{"spend", [2]string{roleGateway, roleDeclared}, spendCalls("intents and a moderator declared and unused"), addedFigures, nil},
 	}
+	for _, d := range doors {
+		json, stream := d.calls(64, false), d.calls(100, true)
+		gateways := [2]string{roleGateway, roleGateway}
+		all = append(all, comparison{"doors", gateways, jsonCalls(64), addedFigures, &json},
+			comparison{"doors", gateways, streamCalls(100), addedFigures, &stream})
+	}
+	return all
 }
 
 // compare runs the chosen comparisons and returns their part of the report. With
@@ -130,17 +147,18 @@ func (b bench) run(ctx context.Context, c comparison) ([][2]sample, error) {
 	}
 	// The first round warms up pools, tokens and the collector.
 	return interleave(1, b.rounds, func(i int) (sample, error) {
-		return measureCalls(ctx, pair[i], c.workload, b.duration)
+		return measureCalls(ctx, pair[i], c.workloadAt(i), b.duration)
 	})
 }
 
 // start starts one of a comparison's proxies.
 func (b bench) start(ctx context.Context, c comparison, i int) (*child, error) {
 	role := c.roles[i]
+	home := filepath.Join(b.dir, role+strconv.Itoa(i))
 	env := []string{
 		upstreamVariable + "=" + b.upstream,
-		"XDG_DATA_HOME=" + filepath.Join(b.dir, role),
-		"XDG_CONFIG_HOME=" + filepath.Join(b.dir, role),
+		"XDG_DATA_HOME=" + home,
+		"XDG_CONFIG_HOME=" + home,
 	}
 	if b.profile != "" {
 		env = append(env, profileVariable+"="+filepath.Join(b.profile, c.name+"-"+role))

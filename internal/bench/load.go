@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,11 +26,12 @@ var statusOK = []byte("HTTP/1.1 200 ")
 // A workload is one kind of call and how calls are made.
 type workload struct {
 	title   string
-	clients int  // connections, each with at most one call in flight
-	rate    int  // calls per second in an open loop; 0 for a closed one
-	slow    bool // calls are streams that are held open
-	keyed   bool // calls carry an Idempotency-Key
-	fills   int  // calls that fill what a proxy keeps of them
+	clients int    // connections, each with at most one call in flight
+	rate    int    // calls per second in an open loop; 0 for a closed one
+	slow    bool   // calls are streams that are held open
+	keyed   bool   // calls carry an Idempotency-Key
+	fills   int    // calls that fill what a proxy keeps of them
+	path    string // of a request; that of chat completions when empty
 	body    []byte
 	check   func(answer []byte) error
 }
@@ -139,9 +141,9 @@ func connect(ctx context.Context, addr string, w workload) (clients, error) {
 	if w.keyed {
 		header = "Idempotency-Key: " + number + "\r\n"
 	}
-	request := fmt.Appendf(nil, "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\n"+
+	request := fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\n"+
 		"Accept: */*\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s",
-		addr, clientKey, len(w.body), header, w.body)
+		cmp.Or(w.path, "/v1/chat/completions"), addr, clientKey, len(w.body), header, w.body)
 	var cs clients
 	var dialer net.Dialer
 	for range w.clients {

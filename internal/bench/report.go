@@ -85,7 +85,7 @@ func report(s settings, cpus division, results []result) string {
 		for _, m := range r.metrics {
 			yardstick, other, ratios := r.column(m)
 			unit := metrics[m].unit
-			fmt.Fprintf(&b, "| %v: %s | %s | %s | %s |\n", r.workload, metrics[m].title,
+			fmt.Fprintf(&b, "| %v: %s | %s | %s | %s |\n", r.workloadAt(1), metrics[m].title,
 				unit.spread(yardstick), unit.spread(other), times.spread(ratios))
 		}
 	}
@@ -96,6 +96,9 @@ func report(s settings, cpus division, results []result) string {
 func (c comparison) heading() string {
 	if c.roles[0] == roleStock {
 		return "`reverse_proxy` | `alipayai_proxy`"
+	}
+	if c.second != nil {
+		return "chat completions | the other API"
 	}
 	return "gateway without | with"
 }

@@ -110,9 +110,9 @@ func TestReport(t *testing.T) {
 	}
 	figures := []metric{cpuPerCall, allocsPerCall}
 	got := report(settings{rounds: 3, duration: 2 * time.Second}, division{[]int{0}, []int{1}}, []result{
-		{comparison{"json", [2]string{roleStock, roleGateway}, jsonCalls(64), figures}, rounds},
-		{comparison{"rate500", [2]string{roleStock, roleGateway}, jsonCalls(64).at(500), figures[:1]}, rounds},
-		{comparison{"failover", [2]string{roleGateway, roleProduction}, productionCalls(), figures[:1]}, rounds[:1]},
+		{comparison{"json", [2]string{roleStock, roleGateway}, jsonCalls(64), figures, nil}, rounds},
+		{comparison{"rate500", [2]string{roleStock, roleGateway}, jsonCalls(64).at(500), figures[:1], nil}, rounds},
+		{comparison{"failover", [2]string{roleGateway, roleProduction}, productionCalls(), figures[:1], nil}, rounds[:1]},
 	})
 	head, tables, _ := strings.Cut(got, "\n\n")
 	const want = `| | ` + "`reverse_proxy` | `alipayai_proxy`" + ` | ratio |
