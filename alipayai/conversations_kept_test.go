@@ -130,25 +130,25 @@ func TestConversationsGoOn(t *testing.T) {
 	}
 }
 
-// What is kept is of use to nobody but its tenant, and for nothing that was not to be kept.
+// What is kept is of use to its tenant alone, and for nothing that was not to be kept.
 func TestConversationsAreTheirTenants(t *testing.T) {
 	h := new(heard)
 	r := startRig(t, h, plainProvider, first(anyModel), keeping)
 	mine, _ := r.ask(`{"model":"m","input":"secret"}`)
 	unkept, _ := r.ask(`{"model":"m","input":"secret","store":false}`)
-	nobodys, got := r.ask(`{"model":"m","input":"secret","store":true}`, tenantHeader, alipayai.AnonymousTenant)
-	if unkept.Store || nobodys.Store {
-		t.Errorf("kept %v, %v", unkept.Store, nobodys.Store)
+	anonymous, got := r.ask(`{"model":"m","input":"secret","store":true}`, tenantHeader, alipayai.AnonymousTenant)
+	if unkept.Store || anonymous.Store {
+		t.Errorf("kept %v, %v", unkept.Store, anonymous.Store)
 	}
 	wantHeader(t, got, "X-Alipayai-Unsupported", "store")
 	asked := len(h.bodies)
 	for name, c := range map[string]struct{ id, tenant string }{
-		"another tenant":        {mine.ID, "zeta"},
-		"nobody":                {mine.ID, alipayai.AnonymousTenant},
-		"not kept":              {unkept.ID, "acme"},
-		"of nobody":             {nobodys.ID, "acme"},
-		"of nobody, for nobody": {nobodys.ID, alipayai.AnonymousTenant},
-		"made up":               {"resp_0", "acme"},
+		"another tenant":             {mine.ID, "zeta"},
+		"anonymous":                  {mine.ID, alipayai.AnonymousTenant},
+		"not kept":                   {unkept.ID, "acme"},
+		"of anonymous":               {anonymous.ID, "acme"},
+		"of anonymous, for the same": {anonymous.ID, alipayai.AnonymousTenant},
+		"made up":                    {"resp_0", "acme"},
 	} {
 		got := r.post(responsesPath, `{"model":"m","input":"q","previous_response_id":"`+c.id+`"}`, tenantHeader, c.tenant)
 		wantError(t, got, http.StatusBadRequest, "previous_response_not_found")

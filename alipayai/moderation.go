@@ -62,7 +62,7 @@ func ModerationUnavailable(policy string) *failure.Failure {
 }
 
 // NoVerdict makes the failure of a call that must not be sent, since err kept a moderator's model from being asked. A
-// client is told of its own budget, which another try does not change; all else is the gateway's.
+// client learns of its own budget, which another try does not change; all else is the gateway's.
 func NoVerdict(policy string, err error) *failure.Failure {
 	own, ok := errors.AsType[*Error](err)
 	if !ok || !own.OverBudget() {

@@ -70,17 +70,7 @@ func TestWindowsThatBeginInAnOutage(t *testing.T) {
 				}
 			}
 			outage.Heal()
-			testwait.For(t, 2*patience, "the rest of the budget", func() bool {
-				for _, r := range all {
-					if r.spend(t, limits, 1000, 1000) == nil {
-						bill.add(1000)
-					}
-				}
-				if bill.spent > limits[0].Amount {
-					t.Fatalf("spent %d of %d", bill.spent, limits[0].Amount)
-				}
-				return bill.spent > limits[0].Amount-1000
-			})
+			spendTheRest(t, all, limits, &bill)
 		})
 	}
 }

@@ -151,17 +151,7 @@ func TestBudgetsOverOutages(t *testing.T) {
 				}
 			}
 			outage.Heal()
-			testwait.For(t, 2*patience, "the rest of the budget", func() bool {
-				for _, r := range all {
-					if r.spend(t, limits, 1000, 1000) == nil {
-						bill.add(1000)
-					}
-				}
-				if bill.spent > limits[0].Amount {
-					t.Fatalf("spent %d of %d", bill.spent, limits[0].Amount)
-				}
-				return bill.spent > limits[0].Amount-1000
-			})
+			spendTheRest(t, all, limits, &bill)
 		})
 	}
 }
@@ -274,4 +264,20 @@ func TestKeysAtRedis(t *testing.T) {
 			t.Errorf("key %s", key)
 		}
 	}
+}
+
+// spendTheRest spends what is left of a budget when Redis is back, and no more.
+func spendTheRest(t *testing.T, all []replica, limits []Limit, bill *bill) {
+	t.Helper()
+	testwait.For(t, 2*patience, "the rest of the budget", func() bool {
+		for _, r := range all {
+			if r.spend(t, limits, 1000, 1000) == nil {
+				bill.add(1000)
+			}
+		}
+		if bill.spent > limits[0].Amount {
+			t.Fatalf("spent %d of %d", bill.spent, limits[0].Amount)
+		}
+		return bill.spent > limits[0].Amount-1000
+	})
 }

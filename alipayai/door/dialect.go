@@ -68,8 +68,8 @@ type Route struct {
 	Path string
 	// Header is a field that the request must have; empty for none.
 	Header string
-	// NoBody says that a POST needs no body, and that what there is of one is not read.
-	NoBody bool
+	// Bodiless says that a POST needs no body, and that what there is of one is not read.
+	Bodiless bool
 	// Endpoint is what the call asks for.
 	Endpoint upstream.Endpoint
 	// Begin comes before a call is served, which it may complete. It gives what writes the answer, unless that comes in

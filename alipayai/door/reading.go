@@ -121,7 +121,7 @@ func (rd *Reading) readHead(d *Dialects, r *http.Request) bool {
 			"Idempotency-Key must be sent once, as 1 to 255 characters of visible ASCII")
 		return false
 	}
-	if rd.route.Method != http.MethodPost || rd.route.NoBody {
+	if rd.route.Method != http.MethodPost || rd.route.Bodiless {
 		return false
 	}
 	rd.Failure = wantsJSON(r)

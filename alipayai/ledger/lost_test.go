@@ -53,7 +53,7 @@ func TestPendingLinesAreBounded(t *testing.T) {
 	})
 }
 
-// What a ledger that ends could not write is told of, each currency's, and counted.
+// What a ledger could not write when it ends goes to the log, with the sum of each currency, and is counted.
 func TestWhatIsLostIsTold(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "folder")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {

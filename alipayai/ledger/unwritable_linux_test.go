@@ -47,12 +47,12 @@ func (l *Ledger) record(failing func()) {
 		}
 	}
 	for l.Err() == nil {
-		time.Sleep(10 * time.Millisecond)
+		_ = l.flushed()
 	}
 	fmt.Println("failing")
 	failing()
 	for l.Err() != nil {
-		time.Sleep(10 * time.Millisecond)
+		_ = l.flushed()
 	}
 	_ = l.Close()
 	fmt.Println("closed")

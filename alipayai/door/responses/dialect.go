@@ -33,7 +33,7 @@ type Dialect struct{}
 func (Dialect) Routes() []door.Route {
 	return []door.Route{
 		{Method: http.MethodPost, Path: "/responses", Endpoint: upstream.EndpointChat, Begin: begin},
-		{Method: http.MethodPost, Path: "/responses/{id}/cancel", NoBody: true, Serve: cancel},
+		{Method: http.MethodPost, Path: "/responses/{id}/cancel", Bodiless: true, Serve: cancel},
 		{Method: http.MethodGet, Path: "/responses/{id}/input_items", Serve: inputItems},
 		{Method: http.MethodGet, Path: "/responses/{id}", Serve: retrieve},
 		{Method: http.MethodDelete, Path: "/responses/{id}", Serve: remove},
