@@ -13,16 +13,34 @@ import (
 	"net/http"
 )
 
-// Send sends req over rt, once. It changes req as [Once] does. An rt that is no
-// [Transport] has to look whether the request's context has ended before it writes, as
-// HTTP/2 and HTTP/3 do.
+// Send sends req over rt, once. It changes req as [Once] does. What a [Sender] refuses is
+// not written where [Refuses] says so.
 func Send(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
 	Once(req)
-	if _, ok := rt.(*Transport); !ok {
+	switch t := rt.(type) {
+	case *Transport: // does that itself
+	case *http.Transport:
+		req = forNetHTTP(req, func(conn net.Conn) { refuse(conn, h2c(t.Protocols)) })
+	default:
 		req = forNetHTTP(req, func(net.Conn) {})
 	}
 	return rt.RoundTrip(req)
 }
+
+// Refuses reports whether [Send] keeps rt from writing a request whose [Sender] refuses it. A RoundTripper that is neither
+// a [Transport], nor net/http's own, nor [Looking] may write a request whose context has ended, as net/http does
+// over HTTP/1.1, and such a request has to count as one that may have been executed.
+func Refuses(rt http.RoundTripper) bool {
+	switch rt.(type) {
+	case *Transport, *http.Transport, Looking:
+		return true
+	}
+	return false
+}
+
+// Looking is a RoundTripper that looks whether a request's context has ended after its trace has heard
+// of the connection, and before it writes.
+type Looking interface{ LooksBeforeWriting() }
 
 // Once changes req, which has to be the caller's own, so that no transport can
 // send it again by itself. Its Body may be nil; a body comes with its

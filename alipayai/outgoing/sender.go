@@ -19,7 +19,7 @@ import (
 type Sender interface {
 	// Connected: there is a connection to write the request to, which has idled before
 	// or not. It may be called again, for another connection. An error keeps the request
-	// from being written; the context has ended by then.
+	// from being written, where [Refuses] says so; the context has ended by then.
 	Connected(conn net.Conn, idled bool) error
 	// Multiplexed: the connection carries several requests at once, which one that is
 	// not encrypted does not tell.

@@ -69,8 +69,12 @@ func (c counting) SyscallConn() (syscall.RawConn, error) { return c.Conn.(syscal
 // carries several at once go on.
 func TestRefusedIsNotWritten(t *testing.T) {
 	for _, protocol := range badupstream.Protocols {
-		for name, directly := range map[string]bool{"directly": true, "net/http": false} {
-			if directly && protocol.Multiplexes() {
+		for name, carry := range map[string]func(*Transport, *http.Transport) http.RoundTripper{
+			"directly": func(t *Transport, _ *http.Transport) http.RoundTripper { return t },
+			"net/http": func(t *Transport, _ *http.Transport) http.RoundTripper { t.directable = false; return t },
+			"bare":     func(_ *Transport, base *http.Transport) http.RoundTripper { return base.Clone() },
+		} {
+			if name == "directly" && protocol.Multiplexes() {
 				continue
 			}
 			t.Run(string(protocol)+"/"+name, func(t *testing.T) {
@@ -82,9 +86,8 @@ func TestRefusedIsNotWritten(t *testing.T) {
 					conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 					return counting{conn, wrote}, err
 				}
-				connections := NewTransport(transport)
-				defer connections.CloseIdleConnections()
-				connections.directable = directly
+				connections := carry(NewTransport(transport), transport)
+				defer (&http.Client{Transport: connections}).CloseIdleConnections()
 				post := func(refused bool) error {
 					ctx, cancel := context.WithCancelCause(t.Context())
 					defer cancel(nil)

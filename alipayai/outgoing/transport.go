@@ -138,8 +138,11 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // refuse closes a connection of net/http's that nothing must be written to, unless
 // it sees to that itself.
 func (t *Transport) refuse(conn net.Conn) {
-	refuse(conn, t.protocols.UnencryptedHTTP2() && !t.protocols.HTTP1())
+	refuse(conn, h2c(t.protocols))
 }
+
+// h2c reports whether p speaks HTTP/2 in clear text, with prior knowledge.
+func h2c(p *http.Protocols) bool { return p != nil && p.UnencryptedHTTP2() && !p.HTTP1() }
 
 // direct gives what carries requests to u's origin directly; nil where the origin is
 // not known to speak HTTP/1.1. http1 says that it is known by now.

@@ -95,13 +95,17 @@ func revoked(s limiter.Slot) bool {
 // a connection, and when the request is written.
 type sender Exchange
 
-// Connected implements [outgoing.Sender]. Its error is the cause that the exchange's context has ended with.
+// Connected implements [outgoing.Sender]. Its error is the cause that the exchange's context has ended with. A request that
+// its transport may write all the same counts as one that has left.
 func (x *sender) Connected(conn net.Conn, idled bool) error {
 	d := &x.permit
 	if d.stale(time.Now()) {
 		(*Exchange)(x).renew()
 	}
 	if x.ctx.Err() != nil {
+		if x.unrefusable {
+			d.connected.Store(true)
+		}
 		return context.Cause(&x.ctx)
 	}
 	var reused int64

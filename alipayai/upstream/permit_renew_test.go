@@ -14,13 +14,15 @@ import (
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
-// slowly is a transport that takes its time to connect, and an upstream that takes its time to answer. As package
-// outgoing asks of those that are not its own, it writes nothing once the context has ended.
+// slowly is a transport that takes its time to connect, and an upstream that takes its time to answer. It writes nothing
+// once the context has ended.
 type slowly struct {
 	connect, answer time.Duration
 	connected       func()
 	written         time.Time // zero for never
 }
+
+func (*slowly) LooksBeforeWriting() {}
 
 func (s *slowly) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
@@ -110,6 +112,47 @@ func TestRenewIsNoWaitForTheAnswer(t *testing.T) {
 				time.Sleep(test.throttle)
 				if next := window.Next(k.Limit, time.Now()); rt.written.IsZero() && next.After(time.Now()) {
 					t.Errorf("what was not sent keeps its slot for %v", time.Until(next))
+				}
+			})
+		})
+	}
+}
+
+// blindly does not say that it looks before it writes.
+type blindly struct{ slowly *slowly }
+
+func (b blindly) RoundTrip(req *http.Request) (*http.Response, error) { return b.slowly.RoundTrip(req) }
+
+// What is refused when there is a connection counts as sent, and keeps its slot, where the transport may write it all the same.
+func TestRefusedMayBeWritten(t *testing.T) {
+	for name, test := range map[string]struct {
+		by   func(*slowly) http.RoundTripper
+		sent bool
+		code string
+	}{
+		"it looks":        {func(s *slowly) http.RoundTripper { return s }, false, "queue_deadline"},
+		"it is not known": {func(s *slowly) http.RoundTripper { return blindly{s} }, true, failure.CodeTruncated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				window := limiter.NewMemoryWindow(time.Now)
+				k := &Cap{
+					Limit: limiter.Limit{Requests: 1, Per: time.Minute, Guard: time.Second}, Window: window, Queue: limiter.NewQueue(window, time.Now),
+					MaxCount: 10, MaxBytes: 1 << 20,
+				}
+				rt := &slowly{connect: 2 * time.Second, connected: func() { k.Throttled(time.Hour) }}
+				p := &Provider{
+					Profile: known(t, "openai"), BaseURL: &url.URL{Scheme: "http", Host: "upstream.test"}, Timeout: 10 * time.Second,
+					Clock: new(Clock), Hold: new(Hold), Cap: k, Transport: test.by(rt),
+				}
+				if err := p.Prepare(); err != nil {
+					t.Fatal(err)
+				}
+				_, f := p.Send(t.Context(), &Request{
+					Endpoint: EndpointChat, ID: "late", Body: []byte(`{}`), Caller: silent{}, Deadline: time.Now().Add(time.Minute),
+				})
+				if f == nil || f.Sent != test.sent || f.Code != test.code {
+					t.Errorf("failure %+v, want %s, sent %v", f, test.code, test.sent)
 				}
 			})
 		})

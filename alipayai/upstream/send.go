@@ -128,7 +128,9 @@ type Exchange struct {
 	// skew is the correction of p's clock that the request was signed with.
 	skew time.Duration
 	// connecting says that the watch is for the connection, and not for the answer.
-	connecting     bool
+	connecting bool
+	// unrefusable: the transport may write a request that is refused when there is a connection.
+	unrefusable    bool
 	sent, received time.Time
 	deadline       time.Time     // Request.Deadline
 	within         time.Duration // for the answer's head, since sent
@@ -278,10 +280,11 @@ func (x *Exchange) roundTrip(r *Request) *failure.Failure {
 	if transport == nil {
 		transport = p.Transport
 	}
+	x.unrefusable = !outgoing.Refuses(transport)
 	resp, err := outgoing.Send(transport, x.Request)
 	if err != nil {
 		x.permit.cancel()
-		if rejection, ok := errors.AsType[*limiter.Rejection](context.Cause(&x.ctx)); ok {
+		if rejection, ok := errors.AsType[*limiter.Rejection](context.Cause(&x.ctx)); ok && !x.permit.left() {
 			f := p.Cap.Rejected(rejection, x.now())
 			r.Caller.Rejected(p, f.Code)
 			return f
@@ -359,7 +362,7 @@ func (x *Exchange) clear() {
 	x.own, x.signed, x.fields = [2]string{}, [4]string{}, [4]signer.Field{}
 	x.provider, x.client, x.now, x.token, x.model = nil, nil, nil, "", ""
 	x.keyVersion, x.translated = 0, false
-	x.skew, x.connecting, x.sent, x.received, x.within = 0, false, time.Time{}, time.Time{}, 0
+	x.skew, x.connecting, x.unrefusable, x.sent, x.received, x.within = 0, false, false, time.Time{}, time.Time{}, 0
 	x.deadline = time.Time{}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	providers "github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/internal/seal"
@@ -47,7 +48,7 @@ func (c child) serve(ctx context.Context) (front *site, end func(), err error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, client.Close())
 	}
-	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256}
+	transport := outgoing.NewTransport(&http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256})
 	end = func() {
 		if front != nil {
 			front.close()

@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
@@ -170,7 +171,7 @@ func newReplica(ctx context.Context, s settings, r *rig, number int) (*replica, 
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256}
+	transport := outgoing.NewTransport(&http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256})
 	alipay, err := alipayProvider(r.alipay.site.url, number, transport)
 	if err != nil {
 		return nil, err

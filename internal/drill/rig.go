@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
@@ -34,6 +36,35 @@ type app struct {
 	throttles bool // the next call
 }
 
+// arrivals has each app note when a request's bytes are in its socket. Its own goroutine may get to them much later where
+// the machine is busy, and all that waited there would seem to have come at once.
+type arrivals map[string]*app // by address
+
+// DialContext connects to an app.
+func (a arrivals) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return toApp{conn, a[address]}, nil
+}
+
+// toApp is a connection to an app. A request is one write.
+type toApp struct {
+	net.Conn
+	app *app
+}
+
+func (c toApp) Write(b []byte) (int, error) {
+	c.app.mu.Lock()
+	c.app.arrived = append(c.app.arrived, time.Now())
+	c.app.mu.Unlock()
+	return c.Conn.Write(b)
+}
+
+// SyscallConn implements [syscall.Conn], by which package outgoing sees that an idle connection is still open.
+func (c toApp) SyscallConn() (syscall.RawConn, error) { return c.Conn.(syscall.Conn).SyscallConn() }
+
 func newApp() *app {
 	a := new(app)
 	a.Server = httptest.NewServer(a)
@@ -44,7 +75,6 @@ func newApp() *app {
 func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	a.mu.Lock()
-	a.arrived = append(a.arrived, time.Now())
 	throttles := a.throttles
 	a.throttles = false
 	a.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/internal/redisserver"
 )
 
@@ -27,13 +28,15 @@ func run(ctx context.Context, s settings) (report, error) {
 	}
 	killed := sync.OnceFunc(kill)
 	defer killed()
-	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256}
-	defer transport.CloseIdleConnections()
 	all := make([]*app, apps+1) // the last is the fallback
+	known := make(arrivals)
 	for i := range all {
 		all[i] = newApp()
 		defer all[i].Close()
+		known[all[i].Listener.Addr().String()] = all[i]
 	}
+	transport := outgoing.NewTransport(&http.Transport{DialContext: known.DialContext, DisableCompression: true, MaxIdleConnsPerHost: 256})
+	defer transport.CloseIdleConnections()
 	var gateways []*alipayai.Gateway
 	var seen []*observed
 	for range replicas {
