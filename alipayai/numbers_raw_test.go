@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/internal/extremes"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -60,7 +61,13 @@ func TestExtremeFraming(t *testing.T) {
 					return
 				}
 				rawUpstream(w, r, raw)
-			}, first(func(p *upstream.Provider) { p.Timeout = 2 * time.Second }))
+			}, first(func(p *upstream.Provider) {
+				p.Timeout = 2 * time.Second
+				// As providers have it: net/http's own may write to a connection before it has seen what else came on it.
+				connections := outgoing.NewTransport(newTransport(t))
+				t.Cleanup(connections.CloseIdleConnections)
+				p.Transport = connections
+			}))
 			set := func(raw string) { mu.Lock(); answer = raw; mu.Unlock() }
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
