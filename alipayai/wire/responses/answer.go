@@ -34,7 +34,7 @@ func (w *ClientWriter) Whole(canonical []byte) ([]byte, error) {
 	}
 	if speaks || len(c.Calls) == 0 && w.items == 0 {
 		m := message{text: content, refusal: refused, logprobs: elementsOf(c.Logprobs)}
-		w.done(w.appendMessage(nil, m, last(len(c.Calls) > 0)))
+		w.done(w.appendMessage(make([]byte, 0, len(content)+len(refused)+len(m.logprobs)+256), m, last(len(c.Calls) > 0)))
 	}
 	for i := range c.Calls {
 		call := &c.Calls[i]

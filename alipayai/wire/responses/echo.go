@@ -6,43 +6,44 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
-// echo is what of a request its response repeats.
-type echo map[string]jsontext.Value
+// echo is what of a request its response repeats, in the order of echoed.
+type echo [len(echoed)]jsontext.Value
 
 func (e *echo) keep(name string, v jsontext.Value) {
-	if _, ok := echoed[name]; !ok {
-		return
+	for i := range echoed {
+		if echoed[i].name == name {
+			e[i] = v
+		}
 	}
-	if *e == nil {
-		*e = make(echo)
-	}
-	(*e)[name] = v
 }
 
 // echoed are the members of a response that repeat the request's, and what they are where it has none. All of them are
 // there always.
-var echoed = map[string]string{
-	"instructions": "null", "tools": "[]", "tool_choice": `"auto"`, "parallel_tool_calls": "true", "top_p": "1", "temperature": "1",
-	"presence_penalty": "0", "frequency_penalty": "0", "top_logprobs": "0", "max_output_tokens": "null", "max_tool_calls": "null",
-	"metadata": "{}", "safety_identifier": "null", "prompt_cache_key": "null", "user": "null", "previous_response_id": "null",
-	"text": `{"format":{"type":"text"}}`, "reasoning": `{"effort":null,"summary":null}`,
+var echoed = [...]struct{ name, absent string }{
+	{"instructions", "null"}, {"max_output_tokens", "null"}, {"max_tool_calls", "null"}, {"parallel_tool_calls", "true"},
+	{"previous_response_id", "null"}, {"prompt_cache_key", "null"}, {"reasoning", `{"effort":null,"summary":null}`},
+	{"safety_identifier", "null"}, {"temperature", "1"}, {"presence_penalty", "0"}, {"frequency_penalty", "0"},
+	{"text", `{"format":{"type":"text"}}`}, {"tool_choice", `"auto"`}, {"tools", "[]"}, {"top_logprobs", "0"}, {"top_p", "1"},
+	{"user", "null"}, {"metadata", "{}"},
 }
 
-// order is that in which they are written.
-var order = [...]string{
-	"instructions", "max_output_tokens", "max_tool_calls", "parallel_tool_calls", "previous_response_id", "prompt_cache_key", "reasoning",
-	"safety_identifier", "temperature", "presence_penalty", "frequency_penalty", "text", "tool_choice", "tools", "top_logprobs", "top_p",
-	"user", "metadata",
+// size is more than append appends, but for members that are added to tools.
+func (e *echo) size() int {
+	n := 1 << 10
+	for _, v := range e {
+		n += len(v)
+	}
+	return n
 }
 
 // append appends the members, each with a comma before it.
-func (e echo) append(dst []byte) []byte {
-	for _, name := range order {
-		v := e[name]
+func (e *echo) append(dst []byte) []byte {
+	for i, v := range e {
+		name := echoed[i].name
 		dst = append(append(append(dst, `,"`...), name...), `":`...)
 		switch {
 		case v == nil:
-			dst = append(dst, echoed[name]...)
+			dst = append(dst, echoed[i].absent...)
 		case name == "tools":
 			dst = appendEchoedTools(dst, v)
 		case name == "text":

@@ -158,7 +158,7 @@ func (w *ClientWriter) done(item []byte) {
 
 // finish gives the whole response, which has been kept by then if it is to be.
 func (w *ClientWriter) finish(s status) []byte {
-	response := w.appendResponse(nil, s)
+	response := w.appendResponse(make([]byte, 0, len(w.output)+w.Request.c.echo.size()), s)
 	if w.Stored && w.Keep != nil && !w.Keep(response, w.output) {
 		w.Stored = false
 		response = w.appendResponse(response[:0], s)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -19,9 +21,54 @@ var (
 // read strictly before, and of an answer nothing is refused that its client can read.
 var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 
+// decoder reads one value. Each object and array within another has one of its own, from a pool.
+type decoder struct {
+	jsontext.Decoder
+	text   []byte
+	buffer bytes.Buffer
+}
+
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
+
+func decode(v []byte) *decoder {
+	d := decoders.Get().(*decoder)
+	d.text, d.buffer = v, *bytes.NewBuffer(v)
+	d.Reset(&d.buffer, lenient...)
+	return d
+}
+
+func (d *decoder) close() {
+	d.text, d.buffer = nil, bytes.Buffer{}
+	d.Reset(&d.buffer)
+	decoders.Put(d)
+}
+
+// name reads a member's name.
+func (d *decoder) name() (string, error) {
+	quoted, err := d.ReadValue()
+	if err != nil {
+		return "", err
+	}
+	if name, ok := names[string(quoted[1:len(quoted)-1])]; ok {
+		return name, nil
+	}
+	return Unquote(quoted), nil
+}
+
+// value reads the next value as the part of the text that it is: what the decoder gives is valid until its next call only.
+func (d *decoder) value() (jsontext.Value, error) {
+	v, err := d.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	end := int(d.InputOffset())
+	return d.text[end-len(v) : end : end], nil
+}
+
 // Members calls member for each member of the object v. The values are parts of v. A key of v itself may come once.
 func Members(v jsontext.Value, member func(name string, value jsontext.Value) error) error {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(v), lenient...)
+	dec := decode(v)
+	defer dec.close()
 	if dec.PeekKind() != '{' {
 		return errNotObject
 	}
@@ -31,18 +78,17 @@ func Members(v jsontext.Value, member func(name string, value jsontext.Value) er
 	var room [8]string
 	seen := room[:0]
 	for dec.PeekKind() != '}' {
-		quoted, err := dec.ReadToken()
+		name, err := dec.name()
 		if err != nil {
 			return err
 		}
-		name := quoted.String()
 		if len(seen) < maxSeen {
 			if slices.Contains(seen, name) {
 				return errRepeated
 			}
 			seen = append(seen, name)
 		}
-		value, err := read(dec, v)
+		value, err := dec.value()
 		if err != nil {
 			return err
 		}
@@ -65,7 +111,8 @@ const maxSeen = 64
 // Generated is Members for what has been generated: what is no object has none, and of a key that repeats the last one
 // counts.
 func Generated(v jsontext.Value, member func(name string, value jsontext.Value) error) error {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(v), lenient...)
+	dec := decode(v)
+	defer dec.close()
 	if dec.PeekKind() != '{' {
 		return nil
 	}
@@ -73,12 +120,11 @@ func Generated(v jsontext.Value, member func(name string, value jsontext.Value) 
 		return err
 	}
 	for dec.PeekKind() != '}' {
-		quoted, err := dec.ReadToken()
+		name, err := dec.name()
 		if err != nil {
 			return err
 		}
-		name := quoted.String()
-		value, err := read(dec, v)
+		value, err := dec.value()
 		if err != nil {
 			return err
 		}
@@ -91,7 +137,8 @@ func Generated(v jsontext.Value, member func(name string, value jsontext.Value) 
 
 // Elements calls element for each element of the array v. The values are parts of v.
 func Elements(v jsontext.Value, element func(i int, value jsontext.Value) error) error {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(v), lenient...)
+	dec := decode(v)
+	defer dec.close()
 	if dec.PeekKind() != '[' {
 		return errNotArray
 	}
@@ -99,7 +146,7 @@ func Elements(v jsontext.Value, element func(i int, value jsontext.Value) error)
 		return err
 	}
 	for i := 0; dec.PeekKind() != ']'; i++ {
-		value, err := read(dec, v)
+		value, err := dec.value()
 		if err != nil {
 			return err
 		}
@@ -111,23 +158,18 @@ func Elements(v jsontext.Value, element func(i int, value jsontext.Value) error)
 	return err
 }
 
-// read gives the next value as the part of text that it is: what the decoder gives is valid until its next call only.
-func read(dec *jsontext.Decoder, text []byte) (jsontext.Value, error) {
-	v, err := dec.ReadValue()
-	if err != nil {
-		return nil, err
-	}
-	end := int(dec.InputOffset())
-	return text[end-len(v) : end : end], nil
-}
-
 // Unquote decodes a JSON string that a decoder has accepted; anything else is "".
 func Unquote(v jsontext.Value) string {
 	if v.Kind() != '"' {
 		return ""
 	}
-	b, _ := jsontext.AppendUnquote(nil, v)
-	return string(b)
+	for _, c := range v {
+		if c == '\\' || c >= utf8.RuneSelf {
+			b, _ := jsontext.AppendUnquote(nil, v)
+			return string(b)
+		}
+	}
+	return string(v[1 : len(v)-1])
 }
 
 // Quote appends s as a JSON string.

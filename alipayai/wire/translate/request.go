@@ -127,6 +127,9 @@ func (o Omissions) LeaveOut(path string) { o[withoutIndexes(path)] = struct{}{} 
 
 // Names gives the names sorted.
 func (o Omissions) Names() []string {
+	if len(o) == 0 {
+		return nil
+	}
 	names := slices.Sorted(maps.Keys(o))
 	if len(names) > maxNames {
 		names = append(names[:maxNames], "...")
