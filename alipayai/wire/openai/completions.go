@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // Completion is a request of the older API, POST /v1/completions, and what becomes of it.
@@ -105,7 +106,7 @@ func AppendCompletion(dst, chat []byte) ([]byte, error) {
 		var text strings.Builder
 		for _, v := range []json.RawMessage{c.Message.Content, c.Delta.Content} {
 			if jsontext.Value(v).Kind() == '"' {
-				text.WriteString(unquote(jsontext.Value(v)))
+				text.WriteString(translate.Unquote(jsontext.Value(v)))
 			}
 		}
 		out.Choices[i] = completionChoice{Text: text.String(), Index: c.Index, FinishReason: c.FinishReason}

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // editor makes the edits of a dialect in one request. What it does not edit keeps its bytes.
@@ -29,7 +30,15 @@ func (d *Dialect) edit(ask wire.Ask) wire.Encoded {
 	e := editor{Dialect: d, ask: ask, left: make(map[string]struct{}), ids: wire.CallIDs{Form: d.CallID}}
 	e.body = ask.WithModel(ask.UpstreamModel)
 	e.request()
-	return wire.Encoded{Body: e.apply(), Unsupported: slices.Sorted(maps.Keys(e.left))}
+	return wire.Encoded{Body: e.apply(), Unsupported: e.unsupported()}
+}
+
+// unsupported names what was left out.
+func (e *editor) unsupported() []string {
+	if len(e.left) == 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(e.left))
 }
 
 // editAnswers gives the request of ask to a provider that the client chose: as it came, but for what earlier answers have
@@ -48,7 +57,7 @@ func (d *Dialect) editAnswers(ask wire.Ask) wire.Encoded {
 			e.messages(m.value)
 		}
 	}
-	return wire.Encoded{Body: e.apply(), Unsupported: slices.Sorted(maps.Keys(e.left))}
+	return wire.Encoded{Body: e.apply(), Unsupported: e.unsupported()}
 }
 
 // request edits the whole body.
@@ -100,7 +109,7 @@ func (e *editor) thinking(request []member) bool {
 		}
 		for _, option := range e.members(m.value) {
 			if option.name == "type" {
-				thinks = unquote(e.text(option.value)) != "disabled"
+				thinks = translate.Unquote(e.text(option.value)) != "disabled"
 			}
 		}
 	}
@@ -113,7 +122,7 @@ func (e *editor) responseFormat(v span) (schema jsontext.Value) {
 	for _, m := range e.members(v) {
 		switch m.name {
 		case "type":
-			typ = unquote(e.text(m.value))
+			typ = translate.Unquote(e.text(m.value))
 		case "json_schema":
 			schema = jsontext.Value("{}")
 			for _, m := range e.members(m.value) {
@@ -177,7 +186,7 @@ func (e *editor) member(path string, m member, siblings []member, only []string)
 		}
 		return true
 	case v.Kind() == '"' && rule.Words != nil:
-		if word, ok := rule.Words[unquote(v)]; ok {
+		if word, ok := rule.Words[translate.Unquote(v)]; ok {
 			e.replace(m.value, quote(word))
 		}
 	case v.Kind() == '{' && e.ruled(at):

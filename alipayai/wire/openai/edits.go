@@ -1,11 +1,12 @@
 package openai
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // span is a part of a body.
@@ -81,13 +82,16 @@ func (e *edits) apply() []byte {
 
 // members are those of the object at s; none where it is no object.
 func (e *edits) members(s span) (list []member) {
-	e.each(s, '{', func(dec *jsontext.Decoder) bool {
+	e.each(s, '{', func(dec *translate.Decoder) bool {
 		key, err := next(dec, s.start)
 		if err != nil {
 			return false
 		}
 		value, err := next(dec, s.start)
-		list = append(list, member{unquote(e.text(key)), key, value})
+		if list == nil {
+			list = make([]member, 0, 8)
+		}
+		list = append(list, member{translate.Name(e.text(key)), key, value})
 		return err == nil
 	})
 	return list
@@ -95,8 +99,11 @@ func (e *edits) members(s span) (list []member) {
 
 // elements are those of the array at s; none where it is no array.
 func (e *edits) elements(s span) (list []span) {
-	e.each(s, '[', func(dec *jsontext.Decoder) bool {
+	e.each(s, '[', func(dec *translate.Decoder) bool {
 		v, err := next(dec, s.start)
+		if list == nil {
+			list = make([]span, 0, 8)
+		}
 		list = append(list, v)
 		return err == nil
 	})
@@ -104,8 +111,9 @@ func (e *edits) elements(s span) (list []span) {
 }
 
 // each calls read for what stands in the value at s, if that is of the kind.
-func (e *edits) each(s span, kind jsontext.Kind, read func(dec *jsontext.Decoder) bool) {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(e.text(s)))
+func (e *edits) each(s span, kind jsontext.Kind, read func(dec *translate.Decoder) bool) {
+	dec := translate.Decode(e.text(s))
+	defer dec.Close()
 	if dec.PeekKind() != kind {
 		return
 	}
@@ -120,23 +128,11 @@ func (e *edits) each(s span, kind jsontext.Kind, read func(dec *jsontext.Decoder
 }
 
 // next reads a value of the text that begins at offset.
-func next(dec *jsontext.Decoder, offset int) (span, error) {
+func next(dec *translate.Decoder, offset int) (span, error) {
 	v, err := dec.ReadValue()
 	end := offset + int(dec.InputOffset())
 	return span{end - len(v), end}, err
 }
 
-// unquote decodes a JSON string; anything else is "".
-func unquote(v jsontext.Value) string {
-	if v.Kind() != '"' {
-		return ""
-	}
-	b, _ := jsontext.AppendUnquote(nil, v)
-	return string(b)
-}
-
 // quote gives s as a JSON string.
-func quote(s string) []byte {
-	b, _ := jsontext.AppendQuote(nil, s) // the error only says that invalid UTF-8 was replaced
-	return b
-}
+func quote(s string) []byte { return translate.Quote(nil, s) }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // message is one of a conversation.
@@ -63,7 +64,7 @@ func (e *editor) message(s span) message {
 		v := e.text(member.value)
 		switch member.name {
 		case "role":
-			m.role = unquote(v)
+			m.role = translate.Unquote(v)
 			if word, ok := e.Rules["messages.role"].Words[m.role]; ok {
 				m.role = word
 			}
@@ -154,7 +155,7 @@ func (e *editor) content(v span) {
 func (e *editor) partType(part span) string {
 	for _, m := range e.members(part) {
 		if m.name == "type" {
-			return unquote(e.text(m.value))
+			return translate.Unquote(e.text(m.value))
 		}
 	}
 	return ""
@@ -212,7 +213,7 @@ func (e *editor) resultID(id string) string {
 
 // id puts the id that given gives in its place.
 func (e *editor) id(v span, given func(id string) string) {
-	id := unquote(e.text(v))
+	id := translate.Unquote(e.text(v))
 	if now := given(id); now != id {
 		e.replace(v, quote(now))
 	}
@@ -225,7 +226,7 @@ func (e *editor) arguments(function span) {
 		if m.name != "arguments" || v.Kind() != '"' {
 			return false, false
 		}
-		text := unquote(v)
+		text := translate.Unquote(v)
 		object, whole := wire.ArgumentsObject(text)
 		if !bytes.Equal(object, bytes.TrimSpace([]byte(text))) {
 			e.replace(m.value, quote(string(object)))

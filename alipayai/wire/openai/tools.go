@@ -1,6 +1,10 @@
 package openai
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
+)
 
 // noParameters are those of a function that has none. OpenAI's form may leave them out, servers that follow it may not:
 // https://github.com/theroyallab/tabbyAPI/issues/485, https://github.com/art-from-the-machine/Mantella/issues/625.
@@ -58,7 +62,7 @@ func (e *editor) choosesOther(v span, request []member) bool {
 	if e.text(v).Kind() == '{' {
 		return e.partType(v) != "function"
 	}
-	return e.text(v).Kind() == '"' && !e.hasFunctions(request) && !slices.Contains([]string{"auto", "none"}, unquote(e.text(v)))
+	return e.text(v).Kind() == '"' && !e.hasFunctions(request) && !slices.Contains([]string{"auto", "none"}, translate.Unquote(e.text(v)))
 }
 
 // hasFunctions reports whether the request offers a function.

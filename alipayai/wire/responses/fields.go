@@ -138,6 +138,9 @@ func (c *client) other(name string, v jsontext.Value) error {
 
 // member adds a member to the request.
 func (c *client) member(name string, v []byte) {
+	if c.fields == nil {
+		c.fields = make([]byte, 0, 256)
+	}
 	c.fields = append(append(append(append(c.fields, `,"`...), name...), `":`...), v...)
 }
 

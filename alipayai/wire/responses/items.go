@@ -136,30 +136,30 @@ type conversation struct {
 // read makes messages of the items of a history and of a request's own.
 func (v *conversation) read(history, own []jsontext.Value) error {
 	v.answers, v.skipped, v.awaited = make(map[string]bool), make(map[string]bool), make(map[string]bool)
-	for _, list := range [][]jsontext.Value{history, own} {
+	type placed struct {
+		item
+		path string
+	}
+	items := make([]placed, 0, len(history)+len(own))
+	for n, list := range [][]jsontext.Value{history, own} {
 		for i, value := range list {
-			it, err := readItem(path("input", i), value)
+			at := "previous_response_id"
+			if n > 0 {
+				at = path("input", i)
+			}
+			it, err := readItem(at, value)
 			if err != nil {
 				return err
 			}
 			if it.output != nil {
 				v.answers[it.callID] = true
 			}
+			items = append(items, placed{it, at})
 		}
 	}
-	for n, list := range [][]jsontext.Value{history, own} {
-		for i, value := range list {
-			at := path("input", i)
-			if n == 0 {
-				at = "previous_response_id"
-			}
-			it, err := readItem(at, value)
-			if err == nil {
-				err = v.item(at, it)
-			}
-			if err != nil {
-				return err
-			}
+	for _, it := range items {
+		if err := v.item(it.path, it.item); err != nil {
+			return err
 		}
 	}
 	v.endAssistant()

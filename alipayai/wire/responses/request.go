@@ -145,7 +145,7 @@ func (r *ClientRequest) Expanded() (wire.Request, error) {
 // item is nil.
 func (r *ClientRequest) build(history []jsontext.Value, item func(id string) (jsontext.Value, bool)) error {
 	c := &r.c
-	conversation := conversation{client: c, open: item == nil && r.Continues()}
+	conversation := conversation{client: c, open: item == nil && r.Continues(), messages: make([]byte, 0, len(c.input)+64)}
 	if err := conversation.read(history, r.Input); err != nil {
 		return err
 	}

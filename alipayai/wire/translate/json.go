@@ -1,11 +1,9 @@
 package translate
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"slices"
-	"sync"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -17,58 +15,10 @@ var (
 	errRepeated  = errors.New("a key is repeated")
 )
 
-// lenient takes lone surrogates, as half an emoji is one, and repeated keys in what is passed on: requests have been
-// read strictly before, and of an answer nothing is refused that its client can read.
-var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
-
-// decoder reads one value. Each object and array within another has one of its own, from a pool.
-type decoder struct {
-	jsontext.Decoder
-	text   []byte
-	buffer bytes.Buffer
-}
-
-var decoders = sync.Pool{New: func() any { return new(decoder) }}
-
-func decode(v []byte) *decoder {
-	d := decoders.Get().(*decoder)
-	d.text, d.buffer = v, *bytes.NewBuffer(v)
-	d.Reset(&d.buffer, lenient...)
-	return d
-}
-
-func (d *decoder) close() {
-	d.text, d.buffer = nil, bytes.Buffer{}
-	d.Reset(&d.buffer)
-	decoders.Put(d)
-}
-
-// name reads a member's name.
-func (d *decoder) name() (string, error) {
-	quoted, err := d.ReadValue()
-	if err != nil {
-		return "", err
-	}
-	if name, ok := names[string(quoted[1:len(quoted)-1])]; ok {
-		return name, nil
-	}
-	return Unquote(quoted), nil
-}
-
-// value reads the next value as the part of the text that it is: what the decoder gives is valid until its next call only.
-func (d *decoder) value() (jsontext.Value, error) {
-	v, err := d.ReadValue()
-	if err != nil {
-		return nil, err
-	}
-	end := int(d.InputOffset())
-	return d.text[end-len(v) : end : end], nil
-}
-
 // Members calls member for each member of the object v. The values are parts of v. A key of v itself may come once.
 func Members(v jsontext.Value, member func(name string, value jsontext.Value) error) error {
-	dec := decode(v)
-	defer dec.close()
+	dec := Decode(v)
+	defer dec.Close()
 	if dec.PeekKind() != '{' {
 		return errNotObject
 	}
@@ -78,7 +28,7 @@ func Members(v jsontext.Value, member func(name string, value jsontext.Value) er
 	var room [8]string
 	seen := room[:0]
 	for dec.PeekKind() != '}' {
-		name, err := dec.name()
+		name, err := dec.Name()
 		if err != nil {
 			return err
 		}
@@ -88,7 +38,7 @@ func Members(v jsontext.Value, member func(name string, value jsontext.Value) er
 			}
 			seen = append(seen, name)
 		}
-		value, err := dec.value()
+		value, err := dec.Value()
 		if err != nil {
 			return err
 		}
@@ -111,8 +61,8 @@ const maxSeen = 64
 // Generated is Members for what has been generated: what is no object has none, and of a key that repeats the last one
 // counts.
 func Generated(v jsontext.Value, member func(name string, value jsontext.Value) error) error {
-	dec := decode(v)
-	defer dec.close()
+	dec := Decode(v)
+	defer dec.Close()
 	if dec.PeekKind() != '{' {
 		return nil
 	}
@@ -120,11 +70,11 @@ func Generated(v jsontext.Value, member func(name string, value jsontext.Value) 
 		return err
 	}
 	for dec.PeekKind() != '}' {
-		name, err := dec.name()
+		name, err := dec.Name()
 		if err != nil {
 			return err
 		}
-		value, err := dec.value()
+		value, err := dec.Value()
 		if err != nil {
 			return err
 		}
@@ -137,8 +87,8 @@ func Generated(v jsontext.Value, member func(name string, value jsontext.Value) 
 
 // Elements calls element for each element of the array v. The values are parts of v.
 func Elements(v jsontext.Value, element func(i int, value jsontext.Value) error) error {
-	dec := decode(v)
-	defer dec.close()
+	dec := Decode(v)
+	defer dec.Close()
 	if dec.PeekKind() != '[' {
 		return errNotArray
 	}
@@ -146,7 +96,7 @@ func Elements(v jsontext.Value, element func(i int, value jsontext.Value) error)
 		return err
 	}
 	for i := 0; dec.PeekKind() != ']'; i++ {
-		value, err := dec.value()
+		value, err := dec.Value()
 		if err != nil {
 			return err
 		}
