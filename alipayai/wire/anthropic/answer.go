@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // maxWord bounds a name of the upstream's that is repeated to the client, in bytes as written.
@@ -26,11 +27,11 @@ func (f *Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, err
 	if a.content.Kind() != '[' || a.stopReason == "" {
 		return nil, wire.Answer{}, malformed("a message without content or stop_reason")
 	}
-	if err := elements(a.content, a.block); err != nil {
+	if err := translate.Elements(a.content, a.block); err != nil {
 		return nil, wire.Answer{}, asMalformed(err)
 	}
 	return a.completion(f.created()), wire.Answer{
-		Model:        unquote(a.model),
+		Model:        translate.Unquote(a.model),
 		Usage:        a.usage.wire(),
 		HasChoices:   true,
 		Content:      len(a.text) > 0 || len(a.thinking) > 0 || a.calls > 0,
@@ -54,10 +55,10 @@ type answer struct {
 // read reads the message v up to its content, which it leaves as it is.
 func (a *answer) read(v jsontext.Value) error {
 	var typ string
-	err := members(v, func(name string, v jsontext.Value) (err error) {
+	err := translate.Members(v, func(name string, v jsontext.Value) (err error) {
 		switch name {
 		case "type":
-			typ = unquote(v)
+			typ = translate.Unquote(v)
 		case "id":
 			a.id, err = word(v)
 		case "model":
@@ -67,7 +68,7 @@ func (a *answer) read(v jsontext.Value) error {
 		case "stop_reason":
 			if v.Kind() != 'n' {
 				v, err = word(v)
-				a.stopReason = wire.Visible(unquote(v))
+				a.stopReason = wire.Visible(translate.Unquote(v))
 			}
 		case "usage":
 			err = a.usage.read(v)
@@ -91,14 +92,14 @@ func (a *answer) block(_ int, v jsontext.Value) error {
 	}
 	switch b.kind {
 	case "text":
-		a.text = append(a.text, characters(b.text)...)
+		a.text = append(a.text, translate.Characters(b.text)...)
 	case "thinking":
-		a.thinking = append(a.thinking, characters(b.thinking)...)
+		a.thinking = append(a.thinking, translate.Characters(b.thinking)...)
 	case "tool_use":
 		call := append(append([]byte(`{"id":`), b.id...), `,"type":"function","function":{"name":`...)
 		call = append(append(call, b.name...), `,"arguments":`...)
-		call = append(quote(call, string(b.input)), "}}"...)
-		a.toolCalls = join(a.toolCalls, call)
+		call = append(translate.Quote(call, string(b.input)), "}}"...)
+		a.toolCalls = translate.Join(a.toolCalls, call)
 		a.calls++
 	}
 	return nil
@@ -121,7 +122,7 @@ func (a *answer) completion(created int64) []byte {
 	if a.calls > 0 {
 		out = append(append(append(out, `,"tool_calls":[`...), a.toolCalls...), ']')
 	}
-	out = append(quote(append(out, `},"logprobs":null,"finish_reason":`...), finishReason(a.stopReason)), "}]"...)
+	out = append(translate.Quote(append(out, `},"logprobs":null,"finish_reason":`...), finishReason(a.stopReason)), "}]"...)
 	if a.usage.ok {
 		out = a.usage.append(append(out, `,"usage":`...))
 	}
@@ -147,10 +148,10 @@ type block struct {
 // time, says Anthropic's policy on versions.
 func readBlock(v jsontext.Value) (block, error) {
 	var b block
-	err := members(v, func(name string, v jsontext.Value) error {
+	err := translate.Members(v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
-			b.kind = unquote(v)
+			b.kind = translate.Unquote(v)
 		case "text":
 			b.text = v
 		case "thinking":
@@ -176,7 +177,7 @@ func readBlock(v jsontext.Value) (block, error) {
 	case "thinking":
 		complete = b.thinking.Kind() == '"'
 	case "tool_use":
-		complete = len(characters(b.id)) > 0 && len(characters(b.name)) > 0 && b.input.Kind() == '{'
+		complete = len(translate.Characters(b.id)) > 0 && len(translate.Characters(b.name)) > 0 && b.input.Kind() == '{'
 	}
 	if !complete {
 		return b, malformed("a content block that is not complete")
@@ -201,18 +202,10 @@ func finishReason(stopReason string) string {
 
 // word gives v if it is a string of bearable length with something in it.
 func word(v jsontext.Value) (jsontext.Value, error) {
-	if len(characters(v)) == 0 || len(v) > maxWord {
+	if len(translate.Characters(v)) == 0 || len(v) > maxWord {
 		return nil, malformed("an id, model or stop_reason that is none")
 	}
 	return v, nil
-}
-
-// characters gives what stands between the quotes of a string, nothing for anything else.
-func characters(v jsontext.Value) []byte {
-	if v.Kind() != '"' {
-		return nil
-	}
-	return v[1 : len(v)-1]
 }
 
 func malformed(what string) error { return fmt.Errorf("%w: %s", wire.ErrMalformed, what) }

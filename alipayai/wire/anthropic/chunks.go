@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // chunkWriter writes the events of OpenAI's stream.
@@ -49,7 +51,7 @@ func (w *chunkWriter) arguments(dst []byte, index int, v jsontext.Value) []byte 
 // end appends the finish chunk, the usage chunk where it was asked for, and [DONE].
 func (w *chunkWriter) end(dst []byte, finishReason string, u usage) []byte {
 	dst = append(append(append(dst, "data: "...), w.head...), `{"index":0,"delta":{},"finish_reason":`...)
-	dst = w.tail(append(quote(dst, finishReason), "}]"...))
+	dst = w.tail(append(translate.Quote(dst, finishReason), "}]"...))
 	if w.includeUsage && u.ok {
 		dst = append(append(append(dst, "data: "...), w.head...), `],"usage":`...)
 		dst = append(u.append(dst), "}\n\n"...)

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // ClientRequest is what a client of the Messages API has sent.
@@ -51,17 +52,17 @@ func ParseClientRequest(body []byte, counting bool) (ClientRequest, error) {
 	if err != nil {
 		return ClientRequest{}, err
 	}
-	c := client{left: make(omissions), r: ClientRequest{Sent: sent, Sendable: sent}}
-	if err := members(body, c.field); err != nil {
-		return ClientRequest{}, requestError(err)
+	c := client{left: make(translate.Omissions), r: ClientRequest{Sent: sent, Sendable: sent}}
+	if err := translate.Members(body, c.field); err != nil {
+		return ClientRequest{}, translate.RequestError(err)
 	}
 	switch {
 	case sent.Model == "":
-		return ClientRequest{}, missing("model", "a non-empty string")
+		return ClientRequest{}, translate.Missing("model", "a non-empty string")
 	case c.maxTokens == nil && !counting:
-		return ClientRequest{}, missing("max_tokens", "a whole number above zero")
+		return ClientRequest{}, translate.Missing("max_tokens", "a whole number above zero")
 	case len(c.messages) == 0:
-		return ClientRequest{}, missing("messages", "a non-empty array of messages")
+		return ClientRequest{}, translate.Missing("messages", "a non-empty array of messages")
 	}
 	if c.r.Canonical, err = wire.ParseChatRequest(c.body(), wire.Limits{}); err != nil {
 		return ClientRequest{}, err
@@ -72,14 +73,14 @@ func ParseClientRequest(body []byte, counting bool) (ClientRequest, error) {
 			return ClientRequest{}, err
 		}
 	}
-	c.r.Unsupported = c.left.names()
+	c.r.Unsupported = c.left.Names()
 	return c.r, nil
 }
 
 // client is a request of a client's on its way to OpenAI's form.
 type client struct {
 	r    ClientRequest
-	left omissions
+	left translate.Omissions
 
 	system   []byte // the characters of a JSON string
 	messages []byte // with commas between them
@@ -108,37 +109,37 @@ func (c *client) field(name string, v jsontext.Value) (err error) {
 	}
 	switch name {
 	case "model":
-		_, err = str(name, v)
+		_, err = translate.String(name, v)
 	case "messages":
-		return array(name, v, c.message)
+		return translate.Array(name, v, c.message)
 	case "system":
 		c.system, err = c.systemText(v)
 	case "max_tokens":
-		_, err = count(name, v)
+		_, err = translate.Count(name, v, 1)
 		c.maxTokens = v
 	case "stream":
-		c.stream, err = boolean(name, v)
+		c.stream, err = translate.Boolean(name, v)
 	case "temperature", "top_p":
-		_, err = number(name, v, 0, 1)
+		_, err = translate.Number(name, v, 0, 1)
 		c.member(name, v)
 	case "stop_sequences":
-		return array(name, v, c.stopSequence)
+		return translate.Array(name, v, c.stopSequence)
 	case "metadata":
-		return object(name, v, c.metadata)
+		return translate.Object(name, v, c.metadata)
 	case "tools":
-		return array(name, v, c.tool)
+		return translate.Array(name, v, c.tool)
 	case "tool_choice":
 		return c.toolChoice(v)
 	case "thinking":
 		return c.thinking(v)
 	case "output_config":
-		return object(name, v, c.outputConfig)
+		return translate.Object(name, v, c.outputConfig)
 	case "output_format":
 		return c.outputFormat(name, v)
 	case "mcp_servers":
 		c.hosted = c.hosted || isFilled(v)
 		if isFilled(v) {
-			c.left.leaveOut(name)
+			c.left.LeaveOut(name)
 		}
 	case "cache_control":
 	default:
@@ -148,7 +149,7 @@ func (c *client) field(name string, v jsontext.Value) (err error) {
 					Message: "a key differs from '" + known + "' only in case: write it in lower case, once"}
 			}
 		}
-		c.left.leave("", name, v)
+		c.left.Leave("", name, v)
 	}
 	return err
 }
@@ -168,9 +169,9 @@ const paragraph = `\n\n`
 // systemText gives the characters of the system prompt.
 func (c *client) systemText(v jsontext.Value) (text []byte, err error) {
 	if v.Kind() == '"' {
-		return characters(v), nil
+		return translate.Characters(v), nil
 	}
-	err = array("system", v, func(path string, v jsontext.Value) error {
+	err = translate.Array("system", v, func(path string, v jsontext.Value) error {
 		b, err := c.block(path, v)
 		switch {
 		case err != nil:
@@ -179,7 +180,7 @@ func (c *client) systemText(v jsontext.Value) (text []byte, err error) {
 			c.leaveBlock("system", b.kind)
 			return nil
 		}
-		text = appendText(text, characters(b.text), paragraph)
+		text = appendText(text, translate.Characters(b.text), paragraph)
 		return nil
 	})
 	return text, err
@@ -197,14 +198,14 @@ func appendText(text, more []byte, between string) []byte {
 const maxStops = 4
 
 func (c *client) stopSequence(path string, v jsontext.Value) error {
-	if _, err := str(path, v); err != nil {
+	if _, err := translate.String(path, v); err != nil {
 		return err
 	}
 	if c.stops++; c.stops > maxStops {
-		c.left.leaveOut("stop_sequences")
+		c.left.LeaveOut("stop_sequences")
 		return nil
 	}
-	c.stop = join(c.stop, v)
+	c.stop = translate.Join(c.stop, v)
 	return nil
 }
 
@@ -213,26 +214,26 @@ const maxUser = 64
 
 func (c *client) metadata(name string, v jsontext.Value) error {
 	if name != "user_id" || v.Kind() == 'n' {
-		c.left.leave("metadata", name, v)
+		c.left.Leave("metadata", name, v)
 		return nil
 	}
-	user, err := str("metadata.user_id", v)
+	user, err := translate.String("metadata.user_id", v)
 	if len(user) > maxUser {
 		sum := sha256.Sum256([]byte(user))
 		user = hex.EncodeToString(sum[:])
 	}
 	if user != "" {
-		c.member("user", quote(nil, user))
+		c.member("user", translate.Quote(nil, user))
 	}
 	return err
 }
 
 func (c *client) thinking(v jsontext.Value) error {
-	return object("thinking", v, func(name string, v jsontext.Value) error {
+	return translate.Object("thinking", v, func(name string, v jsontext.Value) error {
 		if name != "type" {
 			return nil // how much, and how it is shown
 		}
-		kind, err := str("thinking.type", v)
+		kind, err := translate.String("thinking.type", v)
 		switch {
 		case err != nil:
 			return err
@@ -240,7 +241,7 @@ func (c *client) thinking(v jsontext.Value) error {
 			c.r.Thinks = true
 		case kind != "disabled":
 			c.r.Thinks = true
-			c.left.leaveOut("thinking")
+			c.left.LeaveOut("thinking")
 		}
 		return nil
 	})
@@ -250,9 +251,9 @@ func (c *client) outputConfig(name string, v jsontext.Value) error {
 	switch {
 	case name == "format":
 		return c.outputFormat("output_config.format", v)
-	case name == "effort" && unquote(v) == "high": // the default
+	case name == "effort" && translate.Unquote(v) == "high": // the default
 	default:
-		c.left.leave("output_config", name, v)
+		c.left.Leave("output_config", name, v)
 	}
 	return nil
 }
@@ -264,14 +265,14 @@ func (c *client) outputFormat(path string, v jsontext.Value) error {
 	}
 	var kind string
 	var schema jsontext.Value
-	err := object(path, v, func(name string, v jsontext.Value) error {
+	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
-			kind = unquote(v)
+			kind = translate.Unquote(v)
 		case "schema":
 			schema = v
 		default:
-			c.left.leave(path, name, v)
+			c.left.Leave(path, name, v)
 		}
 		return nil
 	})
@@ -279,9 +280,9 @@ func (c *client) outputFormat(path string, v jsontext.Value) error {
 	case err != nil:
 		return err
 	case kind != "json_schema":
-		return invalid(path+".type", "json_schema")
+		return translate.Invalid(path+".type", "json_schema")
 	case schema.Kind() != '{':
-		return missing(path+".schema", "an object")
+		return translate.Missing(path+".schema", "an object")
 	}
 	format := append([]byte(`{"type":"json_schema","json_schema":{"name":"output","schema":`), schema...)
 	if isStrict(schema) {
@@ -294,10 +295,10 @@ func (c *client) outputFormat(path string, v jsontext.Value) error {
 // body writes the request in OpenAI's form.
 func (c *client) body() []byte {
 	if c.prefilled {
-		c.left.leaveOut("messages.prefill")
+		c.left.LeaveOut("messages.prefill")
 	}
 	b := make([]byte, 0, len(c.r.Sent.Body)+256)
-	b = append(quote(append(b, `{"model":`...), c.r.Sent.Model), `,"messages":[`...)
+	b = append(translate.Quote(append(b, `{"model":`...), c.r.Sent.Model), `,"messages":[`...)
 	if len(c.system) > 0 {
 		b = append(append(append(b, `{"role":"system","content":"`...), c.system...), `"},`...)
 	}

@@ -1,7 +1,6 @@
 package anthropic
 
 import (
-	"bytes"
 	"errors"
 	"strconv"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // ErrNoAnswer is an answer in OpenAI's form that has no choice, of which no message can be made.
@@ -31,48 +31,48 @@ type ClientWriter struct {
 
 // Whole gives the message of a whole answer.
 func (w *ClientWriter) Whole(canonical []byte) ([]byte, error) {
-	var c chunk
-	if err := c.read(canonical); err != nil {
+	var c translate.Chunk
+	if err := c.Read(canonical); err != nil {
 		return nil, err
 	}
-	if !c.choice {
+	if !c.Choice {
 		return nil, ErrNoAnswer
 	}
 	out := make([]byte, 0, len(canonical)+256)
-	out = c.appendHead(out, w.Model)
+	out = appendHead(out, &c, w.Model)
 	content := len(out)
-	if w.Thinks && len(c.reasoning) > len(`""`) {
-		out = append(append(append(out, `{"type":"thinking","thinking":`...), c.reasoning...), `,"signature":""},`...)
+	if w.Thinks && len(c.Reasoning) > len(`""`) {
+		out = append(append(append(out, `{"type":"thinking","thinking":`...), c.Reasoning...), `,"signature":""},`...)
 	}
-	for _, text := range []jsontext.Value{c.content, c.refusal} {
+	for _, text := range []jsontext.Value{c.Content, c.Refusal} {
 		if len(text) > len(`""`) {
 			out = append(append(append(out, textBlock...), text...), "},"...)
 		}
 	}
-	for i, call := range c.calls {
-		input, _ := wire.ArgumentsObject(unquote(call.arguments))
-		out = append(append(out, `{"type":"tool_use","id":`...), call.idOr(i)...)
-		out = append(append(append(out, `,"name":`...), nameOr(call.name)...), `,"input":`...)
+	for i, call := range c.Calls {
+		input, _ := wire.ArgumentsObject(translate.Unquote(call.Arguments))
+		out = append(append(out, `{"type":"tool_use","id":`...), call.IDOr(i)...)
+		out = append(append(append(out, `,"name":`...), nameOr(call.Name)...), `,"input":`...)
 		out = append(append(out, input...), "},"...)
 	}
 	if len(out) > content {
 		out = out[:len(out)-1]
 	}
 	out = append(out, `],"stop_reason":`...)
-	out = appendStopReason(out, c.finish, len(c.calls) > 0, len(c.refusal) > len(`""`))
+	out = appendStopReason(out, c.Finish, len(c.Calls) > 0, len(c.Refusal) > len(`""`))
 	out = append(out, `,"stop_sequence":null,"usage":`...)
-	return append(appendClientUsage(out, c.usage), '}'), nil
+	return append(appendClientUsage(out, c.Usage), '}'), nil
 }
 
 // appendHead writes a message up to its content.
-func (c *chunk) appendHead(dst []byte, model string) []byte {
+func appendHead(dst []byte, c *translate.Chunk, model string) []byte {
 	dst = append(dst, `{"id":"msg_`...)
-	dst = append(dst, strings.TrimPrefix(strings.TrimPrefix(string(characters(c.id)), "chatcmpl-"), "msg_")...)
+	dst = append(dst, strings.TrimPrefix(strings.TrimPrefix(string(translate.Characters(c.ID)), "chatcmpl-"), "msg_")...)
 	dst = append(dst, `","type":"message","role":"assistant","model":`...)
-	if len(characters(c.model)) > 0 {
-		dst = append(dst, c.model...)
+	if len(translate.Characters(c.Model)) > 0 {
+		dst = append(dst, c.Model...)
 	} else {
-		dst = quote(dst, model)
+		dst = translate.Quote(dst, model)
 	}
 	return append(dst, `,"content":[`...)
 }
@@ -91,7 +91,7 @@ func appendStopReason(dst []byte, finish string, calls, refused bool) []byte {
 	case finish == "stop":
 		return append(dst, `"end_turn"`...)
 	}
-	return quote(dst, finish)
+	return translate.Quote(dst, finish)
 }
 
 // appendClientUsage writes what the call took.
@@ -102,149 +102,9 @@ func appendClientUsage(dst []byte, u wire.Usage) []byte {
 	return append(strconv.AppendInt(append(dst, `,"output_tokens":`...), u.Completion, 10), '}')
 }
 
-// chunk is a chunk, or a whole answer, in OpenAI's form. Its strings are as written, and parts of what was read; nil
-// where there is none.
-type chunk struct {
-	id, model                   jsontext.Value
-	choice                      bool
-	content, reasoning, refusal jsontext.Value
-	calls                       []callPiece
-	finish                      string
-	usage                       wire.Usage
-}
-
-// callPiece is a piece of a tool call.
-type callPiece struct {
-	index               int
-	id, name, arguments jsontext.Value
-}
-
-// idOr gives the id of a call, or one that tells it from others.
-func (c *callPiece) idOr(n int) []byte {
-	if len(characters(c.id)) > 0 {
-		return c.id
-	}
-	return strconv.AppendQuote(nil, "call_"+strconv.Itoa(n))
-}
-
 func nameOr(v jsontext.Value) []byte {
 	if v.Kind() == '"' {
 		return v
 	}
 	return []byte(`""`)
-}
-
-// read reads a chunk or an answer. Only the first choice counts, since no other was asked for.
-func (c *chunk) read(data []byte) error {
-	*c = chunk{calls: c.calls[:0]}
-	usage := jsontext.Value(nil)
-	err := clientMembers(data, func(name string, v jsontext.Value) error {
-		switch name {
-		case "id":
-			c.id = v
-		case "model":
-			c.model = v
-		case "usage":
-			usage = v
-		case "choices":
-			if v.Kind() != '[' {
-				return nil
-			}
-			return elements(v, func(i int, v jsontext.Value) error {
-				if i > 0 {
-					return nil
-				}
-				c.choice = true
-				return clientMembers(v, c.choiceMember)
-			})
-		}
-		return nil
-	})
-	if err == nil && usage.Kind() == '{' {
-		// The numbers are read as the gateway reads them.
-		known, err := wire.ParseBody(append(append([]byte(`{"usage":`), usage...), '}'), wire.Limits{})
-		if err == nil {
-			c.usage = known.Usage
-		}
-	}
-	return err
-}
-
-func (c *chunk) choiceMember(name string, v jsontext.Value) error {
-	switch {
-	case name == "finish_reason" && v.Kind() == '"':
-		c.finish = unquote(v)
-	case (name == "delta" || name == "message") && v.Kind() == '{':
-		return clientMembers(v, c.deltaMember)
-	}
-	return nil
-}
-
-func (c *chunk) deltaMember(name string, v jsontext.Value) error {
-	switch {
-	case name == "content" && v.Kind() == '"':
-		c.content = v
-	case name == "refusal" && v.Kind() == '"':
-		c.refusal = v
-	case (name == "reasoning_content" || name == "reasoning") && v.Kind() == '"':
-		c.reasoning = v
-	case name == "tool_calls" && v.Kind() == '[':
-		return elements(v, func(i int, v jsontext.Value) error {
-			call := callPiece{index: i}
-			err := clientMembers(v, func(name string, v jsontext.Value) error {
-				switch {
-				case name == "index":
-					if n, ok := wire.TokenCount(v); ok && n < maxCalls {
-						call.index = int(n)
-					}
-				case name == "id":
-					call.id = v
-				case name == "function" && v.Kind() == '{':
-					return clientMembers(v, func(name string, v jsontext.Value) error {
-						switch name {
-						case "name":
-							call.name = v
-						case "arguments":
-							call.arguments = v
-						}
-						return nil
-					})
-				}
-				return nil
-			})
-			c.calls = append(c.calls, call)
-			return err
-		})
-	}
-	return nil
-}
-
-// maxCalls bounds the index of a tool call.
-const maxCalls = 1 << 16
-
-// clientMembers is members for what has been generated: what is no object has none, and of a key that repeats the last
-// one counts.
-func clientMembers(v jsontext.Value, member func(name string, v jsontext.Value) error) error {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(v), lenient...)
-	if dec.PeekKind() != '{' {
-		return nil
-	}
-	if _, err := dec.ReadToken(); err != nil {
-		return err
-	}
-	for dec.PeekKind() != '}' {
-		quoted, err := dec.ReadToken()
-		if err != nil {
-			return err
-		}
-		name := quoted.String()
-		value, err := read(dec, v)
-		if err != nil {
-			return err
-		}
-		if err := member(name, value); err != nil {
-			return err
-		}
-	}
-	return nil
 }

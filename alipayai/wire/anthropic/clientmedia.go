@@ -4,17 +4,18 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // source reads what an image or a document is of.
 func source(path string, v jsontext.Value) (kind string, mediaType, data, url, content jsontext.Value, err error) {
 	if len(v) == 0 {
-		return "", nil, nil, nil, nil, missing(path, "an object")
+		return "", nil, nil, nil, nil, translate.Missing(path, "an object")
 	}
-	err = object(path, v, func(name string, v jsontext.Value) error {
+	err = translate.Object(path, v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
-			kind = unquote(v)
+			kind = translate.Unquote(v)
 		case "media_type":
 			mediaType = v
 		case "data":
@@ -39,16 +40,16 @@ func (c *client) image(path string, b clientBlock, to *parts) error {
 	case kind == "base64" && mediaType.Kind() == '"' && data.Kind() == '"':
 		to.add(`{"type":"image_url","image_url":{"url":`, dataURL(mediaType, data), `}}`)
 	case kind == "url" || kind == "base64":
-		return invalid(path+".source", "a url, or a media_type and data")
+		return translate.Invalid(path+".source", "a url, or a media_type and data")
 	default:
-		c.left.leaveOut("messages.content.image." + wire.Visible(kind))
+		c.left.LeaveOut("messages.content.image." + wire.Visible(kind))
 	}
 	return nil
 }
 
 func dataURL(mediaType, data jsontext.Value) []byte {
-	u := append([]byte(`"data:`), characters(mediaType)...)
-	return append(append(append(u, ";base64,"...), characters(data)...), '"')
+	u := append([]byte(`"data:`), translate.Characters(mediaType)...)
+	return append(append(append(u, ";base64,"...), translate.Characters(data)...), '"')
 }
 
 func (c *client) document(path string, b clientBlock, to *parts) error {
@@ -65,7 +66,7 @@ func (c *client) document(path string, b clientBlock, to *parts) error {
 		to.text(content)
 	case kind == "content":
 		c.describe(b, to)
-		return array(path+".source.content", content, func(path string, v jsontext.Value) error {
+		return translate.Array(path+".source.content", content, func(path string, v jsontext.Value) error {
 			b, err := c.block(path, v)
 			if err != nil {
 				return err
@@ -75,12 +76,12 @@ func (c *client) document(path string, b clientBlock, to *parts) error {
 	case kind == "base64" && mediaType.Kind() == '"' && data.Kind() == '"':
 		c.describe(b, to)
 		name := []byte(`"document.pdf"`)
-		if len(characters(b.title)) > 0 {
+		if len(translate.Characters(b.title)) > 0 {
 			name = b.title
 		}
 		to.add(`{"type":"file","file":{"filename":`, append(append(append([]byte{}, name...), `,"file_data":`...), dataURL(mediaType, data)...), `}}`)
 	default:
-		c.left.leaveOut("messages.content.document." + wire.Visible(kind))
+		c.left.LeaveOut("messages.content.document." + wire.Visible(kind))
 	}
 	return nil
 }
@@ -102,7 +103,7 @@ func (c *client) searchResult(path string, b clientBlock, to *parts) error {
 	if b.content.Kind() != '[' {
 		return nil
 	}
-	return array(path+".content", b.content, func(path string, v jsontext.Value) error {
+	return translate.Array(path+".content", b.content, func(path string, v jsontext.Value) error {
 		b, err := c.block(path, v)
 		if err != nil {
 			return err

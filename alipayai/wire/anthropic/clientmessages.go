@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // clientBlock is one block of content, as written.
@@ -24,10 +25,10 @@ func (c *client) block(path string, v jsontext.Value) (clientBlock, error) {
 		v    jsontext.Value
 	}
 	var others []other
-	err := object(path, v, func(name string, v jsontext.Value) error {
+	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
-			b.kind = unquote(v)
+			b.kind = translate.Unquote(v)
 		case "text":
 			b.text = v
 		case "thinking":
@@ -63,11 +64,11 @@ func (c *client) block(path string, v jsontext.Value) (clientBlock, error) {
 		return nil
 	})
 	if err == nil && b.kind == "" {
-		err = missing(path+".type", "a string")
+		err = translate.Missing(path+".type", "a string")
 	}
 	if knownBlocks[b.kind] {
 		for _, o := range others {
-			c.left.leave(path, o.name, o.v)
+			c.left.Leave(path, o.name, o.v)
 		}
 	}
 	return b, err
@@ -80,35 +81,35 @@ var knownBlocks = map[string]bool{
 
 // leaveBlock notes that a block is left out.
 func (c *client) leaveBlock(path, kind string) {
-	c.left.leaveOut(path + "." + wire.Visible(kind))
+	c.left.LeaveOut(path + "." + wire.Visible(kind))
 }
 
 // message reads the message that stands at path.
 func (c *client) message(path string, v jsontext.Value) error {
 	var role, content jsontext.Value
-	err := object(path, v, func(name string, v jsontext.Value) error {
+	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "role":
 			role = v
 		case "content":
 			content = v
 		default:
-			c.left.leave(path, name, v)
+			c.left.Leave(path, name, v)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	name, err := str(path+".role", role)
+	name, err := translate.String(path+".role", role)
 	if err != nil {
 		return err
 	}
 	if content.Kind() != '"' && content.Kind() != '[' {
 		if content == nil {
-			return missing(path+".content", "a string or an array of blocks")
+			return translate.Missing(path+".content", "a string or an array of blocks")
 		}
-		return wrongType(path+".content", "a string or an array of blocks")
+		return translate.WrongType(path+".content", "a string or an array of blocks")
 	}
 	c.prefilled = name == "assistant"
 	switch name {
@@ -121,7 +122,7 @@ func (c *client) message(path string, v jsontext.Value) error {
 		c.add(`{"role":"system","content":"`, text, `"}`)
 		return err
 	}
-	return invalid(path+".role", "user or assistant")
+	return translate.Invalid(path+".role", "user or assistant")
 }
 
 // add appends a message, in pieces.
@@ -140,7 +141,7 @@ func (c *client) user(path string, content jsontext.Value) error {
 	}
 	var p parts
 	results := 0
-	err := array(path, content, func(path string, v jsontext.Value) error {
+	err := translate.Array(path, content, func(path string, v jsontext.Value) error {
 		b, err := c.block(path, v)
 		if err != nil {
 			return err
@@ -165,7 +166,7 @@ type parts struct {
 }
 
 func (p *parts) text(v jsontext.Value) {
-	if len(characters(v)) == 0 {
+	if len(translate.Characters(v)) == 0 {
 		return // which some servers refuse
 	}
 	if p.n == 0 {
@@ -198,7 +199,7 @@ func (c *client) part(path string, b clientBlock, to *parts) error {
 	switch b.kind {
 	case "text":
 		if b.text.Kind() != '"' {
-			return missing(path+".text", "a string")
+			return translate.Missing(path+".text", "a string")
 		}
 		to.text(b.text)
 		return nil
@@ -215,22 +216,22 @@ func (c *client) part(path string, b clientBlock, to *parts) error {
 
 // toolResult reads what a tool gave: texts for the tool's message, and what else there is for the user's.
 func (c *client) toolResult(path string, b clientBlock, user *parts) error {
-	if _, err := str(path+".tool_use_id", b.toolUseID); err != nil {
+	if _, err := translate.String(path+".tool_use_id", b.toolUseID); err != nil {
 		return err
 	}
 	var text []byte
 	switch b.content.Kind() {
 	case '"':
-		text = characters(b.content)
+		text = translate.Characters(b.content)
 	case '[':
 		shown := parts{}
-		err := array(path+".content", b.content, func(path string, v jsontext.Value) error {
+		err := translate.Array(path+".content", b.content, func(path string, v jsontext.Value) error {
 			inner, err := c.block(path, v)
 			switch {
 			case err != nil:
 				return err
 			case inner.kind == "text" && inner.text.Kind() == '"':
-				text = appendText(text, characters(inner.text), `\n`)
+				text = appendText(text, translate.Characters(inner.text), `\n`)
 				return nil
 			}
 			return c.part(path, inner, &shown)
@@ -239,9 +240,9 @@ func (c *client) toolResult(path string, b clientBlock, user *parts) error {
 			return err
 		}
 		if shown.n > 0 {
-			user.text(append(append([]byte(`"Shown by the tool call `), characters(b.toolUseID)...), `:"`...))
+			user.text(append(append([]byte(`"Shown by the tool call `), translate.Characters(b.toolUseID)...), `:"`...))
 			user.n += shown.n
-			user.list = join(user.list, shown.list)
+			user.list = translate.Join(user.list, shown.list)
 		}
 	}
 	if b.isError.Kind() == 't' {
@@ -259,25 +260,25 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 		return nil
 	}
 	var text, thought, calls []byte
-	err := array(path, content, func(path string, v jsontext.Value) error {
+	err := translate.Array(path, content, func(path string, v jsontext.Value) error {
 		b, err := c.block(path, v)
 		if err != nil {
 			return err
 		}
 		switch b.kind {
 		case "text":
-			text = append(text, characters(b.text)...)
+			text = append(text, translate.Characters(b.text)...)
 		case "thinking":
-			thought = append(thought, characters(b.thinking)...)
-			c.unsigned = c.unsigned || len(characters(b.signature)) == 0
+			thought = append(thought, translate.Characters(b.thinking)...)
+			c.unsigned = c.unsigned || len(translate.Characters(b.signature)) == 0
 		case "redacted_thinking":
 		case "tool_use":
-			if len(characters(b.id)) == 0 || len(characters(b.name)) == 0 || b.input.Kind() != '{' {
-				return invalid(path, "a tool_use with id, name and an object for its input")
+			if len(translate.Characters(b.id)) == 0 || len(translate.Characters(b.name)) == 0 || b.input.Kind() != '{' {
+				return translate.Invalid(path, "a tool_use with id, name and an object for its input")
 			}
 			call := append(append([]byte(`{"id":`), b.id...), `,"type":"function","function":{"name":`...)
 			call = append(append(call, b.name...), `,"arguments":`...)
-			calls = join(calls, append(quote(call, string(b.input)), "}}"...))
+			calls = translate.Join(calls, append(translate.Quote(call, string(b.input)), "}}"...))
 		default:
 			c.leaveBlock("messages.content", b.kind)
 		}

@@ -4,16 +4,16 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // clientStream is where a stream of the Messages API stands. What it keeps does not grow with the stream.
 type clientStream struct {
-	chunk chunk
+	chunk translate.Chunk
 	begun bool
 	ended bool
 	open  string // the kind of the block that is open; empty for none
@@ -27,92 +27,67 @@ type clientStream struct {
 	refused bool
 	usage   wire.Usage
 
-	// before and after are what stands around the text of the last chunk that had nothing else: most differ in that alone.
-	before, after []byte
+	texts translate.Texts
 }
 
 // Events appends the events of the Messages API for events of OpenAI's stream, each whole. It fails where a tool call goes
 // on after another has begun, which the API has no form for.
 func (w *ClientWriter) Events(dst, canonical []byte) (_ []byte, err error) {
-	var data []byte // of the event that is being read
-	for len(canonical) > 0 && err == nil {
-		var line []byte
-		line, canonical = nextLine(canonical)
-		value, ok := bytes.CutPrefix(line, []byte("data:"))
-		switch {
-		case len(line) == 0 && data != nil:
-			if !w.stream.ended {
-				dst, err = w.event(dst, bytes.TrimSpace(data))
-			}
-			data = nil
-		case ok && data == nil:
-			data = value
-		case ok:
-			data = append(append(bytes.Clone(data), '\n'), value...)
+	err = translate.EachEvent(canonical, func(data []byte) (err error) {
+		if !w.stream.ended {
+			dst, err = w.event(dst, data)
 		}
-	}
+		return err
+	})
 	return dst, err
-}
-
-// nextLine cuts a line off, which may end as the standard on server-sent events says: in CR, LF or both.
-func nextLine(text []byte) (line, rest []byte) {
-	end := bytes.IndexAny(text, "\r\n")
-	if end < 0 {
-		return text, nil
-	}
-	line, rest = text[:end], text[end+1:]
-	if text[end] == '\r' && len(rest) > 0 && rest[0] == '\n' {
-		rest = rest[1:]
-	}
-	return line, rest
 }
 
 func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 	s := &w.stream
-	if text, ok := s.onlyText(data); ok && s.open == "text" {
+	if text, ok := s.texts.Only(data); ok && s.open == "text" {
 		return s.textDelta(dst, text), nil
 	}
 	if bytes.HasPrefix(data, []byte("[DONE]")) {
 		return w.end(dst), nil
 	}
 	c := &s.chunk
-	if err := c.read(data); err != nil {
+	if err := c.Read(data); err != nil {
 		return dst, err
 	}
 	if !s.begun {
 		dst = w.begin(dst)
 	}
-	if c.usage.OK {
-		s.usage = c.usage
+	if c.Usage.OK {
+		s.usage = c.Usage
 	}
-	if c.finish != "" {
-		s.finish = c.finish
+	if c.Finish != "" {
+		s.finish = c.Finish
 	}
-	if w.Thinks && len(c.reasoning) > len(`""`) {
+	if w.Thinks && len(c.Reasoning) > len(`""`) {
 		dst = s.enter(dst, "thinking", `{"type":"thinking","thinking":"","signature":""}`)
-		dst = s.delta(dst, `{"type":"thinking_delta","thinking":`, c.reasoning)
+		dst = s.delta(dst, `{"type":"thinking_delta","thinking":`, c.Reasoning)
 	}
-	for _, text := range []jsontext.Value{c.content, c.refusal} {
+	for _, text := range []jsontext.Value{c.Content, c.Refusal} {
 		if len(text) > len(`""`) {
 			dst = s.enter(dst, "text", `{"type":"text","text":""}`)
-			dst = s.textDelta(dst, characters(text))
+			dst = s.textDelta(dst, translate.Characters(text))
 		}
 	}
-	s.refused = s.refused || len(c.refusal) > len(`""`)
-	for i := range c.calls {
+	s.refused = s.refused || len(c.Refusal) > len(`""`)
+	for i := range c.Calls {
 		var err error
-		if dst, err = s.toolCall(dst, &c.calls[i]); err != nil {
+		if dst, err = s.toolCall(dst, &c.Calls[i]); err != nil {
 			return dst, err
 		}
 	}
-	s.remember(data)
+	s.texts.Remember(c, data)
 	return dst, nil
 }
 
 func (w *ClientWriter) begin(dst []byte) []byte {
 	w.stream.begun = true
 	dst = append(dst, `event: message_start`+"\n"+`data: {"type":"message_start","message":`...)
-	dst = w.stream.chunk.appendHead(dst, w.Model)
+	dst = appendHead(dst, &w.stream.chunk, w.Model)
 	dst = append(dst, `],"stop_reason":null,"stop_sequence":null,"usage":`...)
 	return append(appendClientUsage(dst, wire.Usage{}), "}}\n\n"...)
 }
@@ -170,20 +145,20 @@ func (s *clientStream) textDelta(dst, characters []byte) []byte {
 }
 
 // toolCall writes a piece of a tool call. A call begins when its name is known.
-func (s *clientStream) toolCall(dst []byte, c *callPiece) ([]byte, error) {
-	if s.calls > 0 && c.index < s.call || s.open != "tool_use" && s.calls > 0 && c.index == s.call && len(characters(c.name)) == 0 {
+func (s *clientStream) toolCall(dst []byte, c *translate.CallPiece) ([]byte, error) {
+	if s.calls > 0 && c.Index < s.call || s.open != "tool_use" && s.calls > 0 && c.Index == s.call && len(translate.Characters(c.Name)) == 0 {
 		return dst, fmt.Errorf("%w: a tool call goes on after it has ended", wire.ErrMalformed)
 	}
-	begins := s.calls == 0 || c.index > s.call
-	if begins && len(characters(c.name)) == 0 {
-		s.early = append(s.early, characters(c.arguments)...)
+	begins := s.calls == 0 || c.Index > s.call
+	if begins && len(translate.Characters(c.Name)) == 0 {
+		s.early = append(s.early, translate.Characters(c.Arguments)...)
 		return dst, nil
 	}
 	if begins {
 		dst = s.leave(dst)
-		s.call = c.index
-		block := append(append([]byte(`{"type":"tool_use","id":`), c.idOr(c.index)...), `,"name":`...)
-		block = append(append(block, c.name...), `,"input":{}}`...)
+		s.call = c.Index
+		block := append(append([]byte(`{"type":"tool_use","id":`), c.IDOr(c.Index)...), `,"name":`...)
+		block = append(append(block, c.Name...), `,"input":{}}`...)
 		dst = s.enter(dst, "tool_use", string(block))
 		s.calls++
 		if len(s.early) > 0 {
@@ -191,37 +166,8 @@ func (s *clientStream) toolCall(dst []byte, c *callPiece) ([]byte, error) {
 			s.early = nil
 		}
 	}
-	if len(characters(c.arguments)) > 0 {
-		dst = s.delta(dst, `{"type":"input_json_delta","partial_json":`, c.arguments)
+	if len(translate.Characters(c.Arguments)) > 0 {
+		dst = s.delta(dst, `{"type":"input_json_delta","partial_json":`, c.Arguments)
 	}
 	return dst, nil
-}
-
-// remember keeps what stands around the text of a chunk that has nothing else.
-func (s *clientStream) remember(data []byte) {
-	c := &s.chunk
-	s.before, s.after = s.before[:0], s.after[:0]
-	if c.content == nil || c.reasoning != nil || len(c.refusal) > 0 || len(c.calls) > 0 || c.finish != "" || c.usage.OK {
-		return
-	}
-	at := bytes.Index(data, c.content)
-	if at < 0 || bytes.LastIndex(data, c.content) != at {
-		return // it is not known which of them it is
-	}
-	s.before = append(s.before, data[:at+1]...)
-	s.after = append(s.after, data[at+len(c.content)-1:]...)
-}
-
-// onlyText gives the characters of the text of a chunk that differs from the one before in that alone.
-func (s *clientStream) onlyText(data []byte) ([]byte, bool) {
-	if len(s.before) == 0 || len(data) <= len(s.before)+len(s.after) || !bytes.HasPrefix(data, s.before) || !bytes.HasSuffix(data, s.after) {
-		return nil, false
-	}
-	text := data[len(s.before) : len(data)-len(s.after)]
-	for _, c := range text {
-		if c < ' ' || c == '"' || c == '\\' {
-			return nil, false
-		}
-	}
-	return text, utf8.Valid(text)
 }

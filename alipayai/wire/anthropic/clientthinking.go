@@ -2,12 +2,14 @@ package anthropic
 
 import (
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // withoutUnsigned gives the body without thinking that has no signature, and without messages that had nothing else.
 func withoutUnsigned(body []byte) []byte {
 	out := []byte{'{'}
-	_ = members(body, func(name string, v jsontext.Value) error { // it has been read before
+	_ = translate.Members(body, func(name string, v jsontext.Value) error { // it has been read before
 		if name == "messages" {
 			v = filtered(v, withoutThinking)
 		}
@@ -21,7 +23,7 @@ func withoutUnsigned(body []byte) []byte {
 func withoutThinking(message jsontext.Value) jsontext.Value {
 	out := []byte{'{'}
 	empty := false
-	_ = members(message, func(name string, v jsontext.Value) error {
+	_ = translate.Members(message, func(name string, v jsontext.Value) error {
 		if name == "content" && v.Kind() == '[' {
 			kept := filtered(v, signed)
 			empty = len(kept) == len("[]") && isFilled(v)
@@ -40,12 +42,12 @@ func withoutThinking(message jsontext.Value) jsontext.Value {
 func signed(block jsontext.Value) jsontext.Value {
 	var kind string
 	signature := false
-	_ = members(block, func(name string, v jsontext.Value) error {
+	_ = translate.Members(block, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
-			kind = unquote(v)
+			kind = translate.Unquote(v)
 		case "signature":
-			signature = len(characters(v)) > 0
+			signature = len(translate.Characters(v)) > 0
 		}
 		return nil
 	})
@@ -58,7 +60,7 @@ func signed(block jsontext.Value) jsontext.Value {
 // filtered gives an array of what change makes of its elements; those that become nothing are left out.
 func filtered(array jsontext.Value, change func(jsontext.Value) jsontext.Value) jsontext.Value {
 	out := []byte{'['}
-	_ = elements(array, func(_ int, v jsontext.Value) error {
+	_ = translate.Elements(array, func(_ int, v jsontext.Value) error {
 		v = change(v)
 		if len(out) > 1 && len(v) > 0 {
 			out = append(out, ',')
@@ -73,5 +75,5 @@ func appendMember(object []byte, name string, v []byte) []byte {
 	if len(object) > 1 {
 		object = append(object, ',')
 	}
-	return append(append(quote(object, name), ':'), v...)
+	return append(append(translate.Quote(object, name), ':'), v...)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // Tools by their types: those that the client runs, some of which only Anthropic's models know the schema of.
@@ -22,11 +23,11 @@ func (c *client) tool(path string, v jsontext.Value) error {
 	kind := "custom"
 	var name, description, schema, strict jsontext.Value
 	var others []string
-	err := object(path, v, func(member string, v jsontext.Value) error {
+	err := translate.Object(path, v, func(member string, v jsontext.Value) error {
 		switch member {
 		case "type":
 			if v.Kind() != 'n' {
-				kind = unquote(v)
+				kind = translate.Unquote(v)
 			}
 		case "name":
 			name = v
@@ -58,17 +59,17 @@ func (c *client) tool(path string, v jsontext.Value) error {
 	if kind != "custom" {
 		client := slices.ContainsFunc(runByClient, func(prefix string) bool { return strings.HasPrefix(kind, prefix) })
 		c.hosted = c.hosted || !client && !strings.HasPrefix(kind, searchesTools)
-		c.left.leaveOut("tools." + wire.Visible(kind))
+		c.left.LeaveOut("tools." + wire.Visible(kind))
 		return nil
 	}
-	if _, err := str(path+".name", name); err != nil {
+	if _, err := translate.String(path+".name", name); err != nil {
 		return err
 	}
 	if schema.Kind() != '{' {
-		return missing(path+".input_schema", "an object")
+		return translate.Missing(path+".input_schema", "an object")
 	}
 	for _, other := range others {
-		c.left.leaveOut("tools." + wire.Visible(other))
+		c.left.LeaveOut("tools." + wire.Visible(other))
 	}
 	f := append(append([]byte(`{"type":"function","function":{"name":`), name...), `,"parameters":`...)
 	f = append(f, schema...)
@@ -79,10 +80,10 @@ func (c *client) tool(path string, v jsontext.Value) error {
 		if isStrict(schema) {
 			f = append(f, `,"strict":true`...)
 		} else {
-			c.left.leaveOut("tools.strict")
+			c.left.LeaveOut("tools.strict")
 		}
 	}
-	c.tools = join(c.tools, append(f, "}}"...))
+	c.tools = translate.Join(c.tools, append(f, "}}"...))
 	return nil
 }
 
@@ -91,18 +92,18 @@ func (c *client) toolChoice(v jsontext.Value) error {
 	var kind string
 	var name jsontext.Value
 	parallel := true
-	err := object("tool_choice", v, func(member string, v jsontext.Value) (err error) {
+	err := translate.Object("tool_choice", v, func(member string, v jsontext.Value) (err error) {
 		switch member {
 		case "type":
-			kind, err = str("tool_choice.type", v)
+			kind, err = translate.String("tool_choice.type", v)
 		case "name":
 			name = v
 		case "disable_parallel_tool_use":
 			var one bool
-			one, err = boolean("tool_choice.disable_parallel_tool_use", v)
+			one, err = translate.Boolean("tool_choice.disable_parallel_tool_use", v)
 			parallel = !one
 		default:
-			c.left.leave("tool_choice", member, v)
+			c.left.Leave("tool_choice", member, v)
 		}
 		return err
 	})
@@ -116,12 +117,12 @@ func (c *client) toolChoice(v jsontext.Value) error {
 	case "any":
 		choice += `"required"`
 	case "tool":
-		if _, err := str("tool_choice.name", name); err != nil {
+		if _, err := translate.String("tool_choice.name", name); err != nil {
 			return err
 		}
 		choice += `{"type":"function","function":{"name":` + string(name) + `}}`
 	default:
-		return invalid("tool_choice.type", "auto, any, tool or none")
+		return translate.Invalid("tool_choice.type", "auto, any, tool or none")
 	}
 	c.choice = append(c.choice, choice...)
 	if !parallel {
@@ -145,16 +146,16 @@ func strictSchema(v jsontext.Value, depth int) bool {
 	}
 	var properties, required []string
 	isObject, closed, fine := false, false, true
-	err := members(v, func(name string, v jsontext.Value) error {
+	err := translate.Members(v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
-			isObject = isObject || unquote(v) == "object"
+			isObject = isObject || translate.Unquote(v) == "object"
 			if v.Kind() == '[' {
 				isObject = isObject || slices.Contains(typeNames(v), "object")
 			}
 		case "properties", "$defs", "definitions":
 			isObject = isObject || name == "properties"
-			return object(name, v, func(property string, v jsontext.Value) error {
+			return translate.Object(name, v, func(property string, v jsontext.Value) error {
 				if name == "properties" {
 					properties = append(properties, property)
 				}
@@ -162,8 +163,8 @@ func strictSchema(v jsontext.Value, depth int) bool {
 				return nil
 			})
 		case "required":
-			return elements(v, func(_ int, v jsontext.Value) error {
-				required = append(required, unquote(v))
+			return translate.Elements(v, func(_ int, v jsontext.Value) error {
+				required = append(required, translate.Unquote(v))
 				return nil
 			})
 		case "additionalProperties":
@@ -171,7 +172,7 @@ func strictSchema(v jsontext.Value, depth int) bool {
 		case "items":
 			fine = fine && strictSchema(v, depth-1)
 		case "anyOf":
-			return elements(v, func(_ int, v jsontext.Value) error {
+			return translate.Elements(v, func(_ int, v jsontext.Value) error {
 				fine = fine && strictSchema(v, depth-1)
 				return nil
 			})

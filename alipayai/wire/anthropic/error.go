@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // WriteError writes e as a whole answer in the form of the Messages API: {"type":"error","error":{"type","message"}}, with
@@ -24,10 +25,10 @@ func WriteError(w http.ResponseWriter, e wire.Error) {
 
 // AppendError appends the body of an error. The text has no line break.
 func AppendError(dst []byte, e wire.Error) []byte {
-	dst = quote(append(dst, `{"type":"error","error":{"type":`...), errorType(e))
-	dst = quote(append(dst, `,"message":`...), e.Message)
-	dst = quote(append(dst, `,"code":`...), e.Code)
-	return append(quote(append(dst, `},"request_id":`...), e.RequestID), '}')
+	dst = translate.Quote(append(dst, `{"type":"error","error":{"type":`...), errorType(e))
+	dst = translate.Quote(append(dst, `,"message":`...), e.Message)
+	dst = translate.Quote(append(dst, `,"code":`...), e.Code)
+	return append(translate.Quote(append(dst, `},"request_id":`...), e.RequestID), '}')
 }
 
 // AppendErrorEvent appends an error as an event of a stream.

@@ -5,6 +5,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // event is one event of Anthropic's stream.
@@ -19,10 +21,10 @@ func readEvent(data []byte) (event, error) {
 	if !utf8.Valid(data) {
 		return e, malformed("invalid UTF-8")
 	}
-	err := members(data, func(name string, v jsontext.Value) error {
+	err := translate.Members(data, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
-			e.kind = unquote(v)
+			e.kind = translate.Unquote(v)
 		case "index":
 			if i, err := strconv.ParseUint(string(v), 10, 31); err == nil {
 				e.index = int(i)

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // fit gives the schema in a form that the API takes beside those taken before, and takes it; nil where there is none. One
@@ -84,7 +85,7 @@ func (r *rest) popIf(name string, fine func(v jsontext.Value) bool) jsontext.Val
 // schema gives one schema in the API's form, with those within it. It fails with [errUnfit] where it has none.
 func (f *fitter) schema(v jsontext.Value) (jsontext.Value, error) {
 	var left rest
-	if err := members(v, func(name string, v jsontext.Value) error {
+	if err := translate.Members(v, func(name string, v jsontext.Value) error {
 		left = append(left, restMember{name, v})
 		return nil
 	}); err != nil {
@@ -101,11 +102,11 @@ func (f *fitter) schema(v jsontext.Value) (jsontext.Value, error) {
 		return nil, err
 	}
 	if ref := left.pop("$ref"); ref != nil {
-		name := unquote(ref)
+		name := translate.Unquote(ref)
 		if older, ok := strings.CutPrefix(name, "#/definitions/"); ok {
 			name = "#/$defs/" + older
 		}
-		return out.member("$ref", quote(nil, name)).close(), nil
+		return out.member("$ref", translate.Quote(nil, name)).close(), nil
 	}
 	left.pop("$schema") // the dialect's name, which limits nothing
 	types, err := f.kind(&left, &out)
@@ -166,7 +167,7 @@ func (f *fitter) words(types []string, left *rest, out *memberWriter) error {
 		out.member("additionalProperties", jsontext.Value("false")).member("required", left.pop("required"))
 	}
 	if slices.Contains(types, "string") {
-		out.member("format", left.popIf("format", func(v jsontext.Value) bool { return slices.Contains(stringFormats, unquote(v)) }))
+		out.member("format", left.popIf("format", func(v jsontext.Value) bool { return slices.Contains(stringFormats, translate.Unquote(v)) }))
 	}
 	if slices.Contains(types, "array") {
 		if err := out.add("items", left.pop("items"), f.schema); err != nil {
@@ -180,16 +181,16 @@ func (f *fitter) words(types []string, left *rest, out *memberWriter) error {
 // properties gives an object of schemas in the API's form.
 func (f *fitter) properties(v jsontext.Value) (jsontext.Value, error) {
 	var out memberWriter
-	err := members(v, func(name string, v jsontext.Value) error { return out.add(name, v, f.schema) })
+	err := translate.Members(v, func(name string, v jsontext.Value) error { return out.add(name, v, f.schema) })
 	return out.close(), err
 }
 
 // list gives an array of schemas in the API's form.
 func (f *fitter) list(v jsontext.Value) (jsontext.Value, error) {
 	var all []byte
-	err := elements(v, func(_ int, v jsontext.Value) error {
+	err := translate.Elements(v, func(_ int, v jsontext.Value) error {
 		one, err := f.schema(v)
-		all = join(all, one)
+		all = translate.Join(all, one)
 		return err
 	})
 	return slices.Concat([]byte("["), all, []byte("]")), err
@@ -201,19 +202,19 @@ func (f *fitter) describe(description jsontext.Value, left rest) jsontext.Value 
 		return description
 	}
 	var text strings.Builder
-	if said := unquote(description); said != "" {
+	if said := translate.Unquote(description); said != "" {
 		text.WriteString(said + "\n\n")
 	}
 	separator := "{"
 	for _, m := range left {
-		value, _ := jsontext.AppendFormat(nil, m.value, lenient...) // has been read before
+		value, _ := jsontext.AppendFormat(nil, m.value, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) // has been read before
 		text.WriteString(separator + m.name + ": " + string(value))
 		separator = ", "
 		if !slices.Contains(annotations, m.name) {
 			f.moved = append(f.moved, wire.Visible(m.name))
 		}
 	}
-	return quote(nil, text.String()+"}")
+	return translate.Quote(nil, text.String()+"}")
 }
 
 // literal reports whether v is neither an object nor an array.
@@ -222,7 +223,7 @@ func literal(v jsontext.Value) bool { return scalar(v) == nil }
 // literals reports whether v is an array of such, with one at least.
 func literals(v jsontext.Value) bool {
 	n := 0
-	err := elements(v, func(_ int, v jsontext.Value) error {
+	err := translate.Elements(v, func(_ int, v jsontext.Value) error {
 		n++
 		return scalar(v)
 	})
@@ -232,10 +233,10 @@ func literals(v jsontext.Value) bool {
 // typeNames are the types that "type" names, by one or by a list.
 func typeNames(v jsontext.Value) (names []string) {
 	if v.Kind() == '"' {
-		return []string{unquote(v)}
+		return []string{translate.Unquote(v)}
 	}
-	_ = elements(v, func(_ int, v jsontext.Value) error { // none where it is no array
-		names = append(names, unquote(v))
+	_ = translate.Elements(v, func(_ int, v jsontext.Value) error { // none where it is no array
+		names = append(names, translate.Unquote(v))
 		return nil
 	})
 	return names
@@ -247,7 +248,7 @@ type memberWriter struct{ text []byte }
 // member adds a member; none for nil.
 func (w *memberWriter) member(name string, v jsontext.Value) *memberWriter {
 	if v != nil {
-		w.text = join(w.text, slices.Concat(quote(nil, name), []byte(":"), v))
+		w.text = translate.Join(w.text, slices.Concat(translate.Quote(nil, name), []byte(":"), v))
 	}
 	return w
 }

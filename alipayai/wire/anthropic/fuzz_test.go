@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // seed adds the files of testdata that match.
@@ -156,7 +157,7 @@ func FuzzStreamIsAnswer(f *testing.F) {
 		runes := []rune(text)
 		for len(runes) > 0 {
 			n := min(int(step%7)+1, len(runes))
-			events = append(events, `{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":`+string(quote(nil, string(runes[:n])))+`}}`)
+			events = append(events, `{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":`+string(translate.Quote(nil, string(runes[:n])))+`}}`)
 			runes = runes[n:]
 		}
 		streamed := decodeStream(strings.NewReader(stream(append(events, blockStop, messageDelta, messageStop)...)), wire.Ask{})

@@ -4,26 +4,28 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // image gives the block of the image that stands at path, none if the API could not fetch it.
 func (r *request) image(path string, v jsontext.Value) ([]byte, error) {
 	if len(v) == 0 {
-		return nil, missing(path, "an object")
+		return nil, translate.Missing(path, "an object")
 	}
 	var address jsontext.Value
-	err := object(path, v, func(name string, v jsontext.Value) error {
+	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
 		if name == "url" {
 			address = v
 		} else {
-			r.left.leave(path, name, v)
+			r.left.Leave(path, name, v)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	url, err := str(path+".url", address)
+	url, err := translate.String(path+".url", address)
 	if err != nil {
 		return nil, err
 	}
@@ -32,20 +34,20 @@ func (r *request) image(path string, v jsontext.Value) ([]byte, error) {
 	case "http":
 		// The API fetches by https only: LiteLLM, which sends it such addresses as they are, fetches those of http
 		// itself. A gateway that fetched what clients name would open its own network to them.
-		r.left.leaveOut(path)
+		r.left.LeaveOut(path)
 		return nil, nil
 	case "https":
 		return append(append([]byte(`{"type":"image","source":{"type":"url","url":`), address...), "}}"...), nil
 	case "data":
 		mediaType, data, ok := imageData(rest)
 		if !ok {
-			return nil, invalid(path+".url", "a data: URL of a jpeg, png, gif or webp image in base64")
+			return nil, translate.Invalid(path+".url", "a data: URL of a jpeg, png, gif or webp image in base64")
 		}
 		block := append([]byte(`{"type":"image","source":{"type":"base64","media_type":"`), mediaType...)
-		block = quote(append(block, `","data":`...), data)
+		block = translate.Quote(append(block, `","data":`...), data)
 		return append(block, "}}"...), nil
 	}
-	return nil, invalid(path+".url", "an address that begins with https:, http: or data:")
+	return nil, translate.Invalid(path+".url", "an address that begins with https:, http: or data:")
 }
 
 // imageData reads what follows data: in an address, as RFC 2397 has it. Media types that the API knows are good only.

@@ -2,6 +2,8 @@ package anthropic
 
 import (
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // inputSchema gives the schema that stands at path as the API takes it: of type "object", and without anyOf, oneOf and
@@ -12,7 +14,7 @@ func (r *request) inputSchema(path string, v jsontext.Value) (jsontext.Value, er
 	const typeObject = `"object"`
 	var kept, moved []byte
 	var description, typ jsontext.Value
-	err := object(path, v, func(name string, v jsontext.Value) error {
+	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
 			typ = v
@@ -25,10 +27,10 @@ func (r *request) inputSchema(path string, v jsontext.Value) (jsontext.Value, er
 				moved = append(moved, ", "...)
 			}
 			moved = append(append(append(moved, name...), ": "...), v...)
-			r.left.leaveOut(path + "." + name)
+			r.left.LeaveOut(path + "." + name)
 			return nil
 		}
-		kept = join(kept, append(append(quote(nil, name), ':'), v...))
+		kept = translate.Join(kept, append(append(translate.Quote(nil, name), ':'), v...))
 		return nil
 	})
 	if err != nil {
@@ -44,14 +46,14 @@ func (r *request) inputSchema(path string, v jsontext.Value) (jsontext.Value, er
 		return append(jsontext.Value(`{"type":"object",`), v[1:]...), nil
 	}
 	if list := typ.Clone(); typ != nil && string(typ) != typeObject && (list.Compact() != nil || string(list) != `["object"]`) {
-		r.left.leaveOut(path + ".type")
+		r.left.LeaveOut(path + ".type")
 	}
-	schema := join([]byte(`{"type":"object"`), kept)
-	switch text := unquote(description); {
+	schema := translate.Join([]byte(`{"type":"object"`), kept)
+	switch text := translate.Unquote(description); {
 	case moved != nil && text != "":
-		schema = quote(append(schema, `,"description":`...), text+"\n\n{"+string(moved)+"}")
+		schema = translate.Quote(append(schema, `,"description":`...), text+"\n\n{"+string(moved)+"}")
 	case moved != nil:
-		schema = quote(append(schema, `,"description":`...), "{"+string(moved)+"}")
+		schema = translate.Quote(append(schema, `,"description":`...), "{"+string(moved)+"}")
 	case description != nil:
 		schema = append(append(schema, `,"description":`...), description...)
 	}

@@ -6,6 +6,8 @@ import (
 	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // turns are the messages in Anthropic's form. Neighbours of one role become one turn: the API wants all results of a
@@ -43,9 +45,9 @@ func (t *turns) close() []byte {
 	if i := bytes.LastIndex(t.text, []byte(textBlock)); i >= 0 && t.role == "assistant" {
 		i += len(textBlock)
 		if last := jsontext.Value(t.text[i : len(t.text)-1]); last.IsValid() { // and no tool call follows
-			text := unquote(last)
+			text := translate.Unquote(last)
 			if trimmed := strings.TrimRightFunc(text, unicode.IsSpace); trimmed != text {
-				t.text = append(quote(t.text[:i], trimmed), '}')
+				t.text = append(translate.Quote(t.text[:i], trimmed), '}')
 			}
 		}
 	}
@@ -60,7 +62,7 @@ type message struct {
 // message reads the message that stands at path.
 func (r *request) message(path string, v jsontext.Value) error {
 	var m message
-	err := object(path, v, func(name string, v jsontext.Value) error {
+	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "role":
 			m.role = v
@@ -73,28 +75,28 @@ func (r *request) message(path string, v jsontext.Value) error {
 		case "tool_call_id":
 			m.toolCallID = v
 		default:
-			r.left.leave(path, name, v)
+			r.left.Leave(path, name, v)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	role, err := str(path+".role", m.role)
+	role, err := translate.String(path+".role", m.role)
 	if err != nil {
 		return err
 	}
 	if role != "assistant" {
-		r.left.leave(path, "refusal", m.refusal)
-		r.left.leave(path, "tool_calls", m.toolCalls)
+		r.left.Leave(path, "refusal", m.refusal)
+		r.left.Leave(path, "tool_calls", m.toolCalls)
 	}
 	if role != "tool" {
-		r.left.leave(path, "tool_call_id", m.toolCallID)
+		r.left.Leave(path, "tool_call_id", m.toolCallID)
 	}
 	switch role {
 	case "system", "developer":
 		blocks, err := r.content(path+".content", m.content, false)
-		r.system = join(r.system, blocks)
+		r.system = translate.Join(r.system, blocks)
 		return err
 	case "user":
 		blocks, err := r.content(path+".content", m.content, true)
@@ -105,7 +107,7 @@ func (r *request) message(path string, v jsontext.Value) error {
 	case "tool":
 		return r.toolResult(path, m)
 	}
-	return invalid(path+".role", "system, developer, user, assistant or tool")
+	return translate.Invalid(path+".role", "system, developer, user, assistant or tool")
 }
 
 // assistant reads what the model said before. A refusal was said as well.
@@ -122,12 +124,12 @@ func (r *request) assistant(path string, m message) error {
 	if err != nil {
 		return err
 	}
-	said := join(join(blocks, refusal), calls)
+	said := translate.Join(translate.Join(blocks, refusal), calls)
 	if r.turns.role == "" && len(said) > 0 {
 		// The API wants the first turn to be a user's ('first message must use the "user" role'). LiteLLM puts the same
 		// there.
 		r.turns.add("user", []byte(textBlock+`"."}`))
-		r.left.leaveOut("messages.role")
+		r.left.LeaveOut("messages.role")
 	}
 	r.turns.add("assistant", said)
 	return nil
@@ -142,11 +144,11 @@ func (r *request) content(path string, v jsontext.Value, images bool) (blocks []
 	case v.Kind() == '"':
 		return r.text(path, v), nil
 	case v.Kind() != '[':
-		return nil, wrongType(path, "a string or an array of parts")
+		return nil, translate.WrongType(path, "a string or an array of parts")
 	}
-	err = array(path, v, func(path string, v jsontext.Value) error {
+	err = translate.Array(path, v, func(path string, v jsontext.Value) error {
 		block, err := r.part(path, v, images)
-		blocks = join(blocks, block)
+		blocks = translate.Join(blocks, block)
 		return err
 	})
 	return blocks, err
@@ -154,10 +156,10 @@ func (r *request) content(path string, v jsontext.Value, images bool) (blocks []
 
 // text gives the block of a text, none if it is empty. The API refuses blocks of white space only.
 func (r *request) text(path string, v jsontext.Value) []byte {
-	text := unquote(v)
+	text := translate.Unquote(v)
 	if strings.TrimSpace(text) == "" {
 		if text != "" {
-			r.left.leaveOut(path)
+			r.left.LeaveOut(path)
 		}
 		return nil
 	}
@@ -168,34 +170,34 @@ func (r *request) text(path string, v jsontext.Value) []byte {
 func (r *request) part(path string, v jsontext.Value, images bool) ([]byte, error) {
 	var typ jsontext.Value
 	payloads := make(map[string]jsontext.Value)
-	err := object(path, v, func(name string, v jsontext.Value) error {
+	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
 			typ = v
 		case "text", "refusal", "image_url", "input_audio", "file":
 			payloads[name] = v
 		default:
-			r.left.leave(path, name, v)
+			r.left.Leave(path, name, v)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	kind, err := str(path+".type", typ)
+	kind, err := translate.String(path+".type", typ)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case kind == "text", kind == "refusal":
-		_, err := str(path+"."+kind, payloads[kind])
+		_, err := translate.String(path+"."+kind, payloads[kind])
 		return r.text(path+"."+kind, payloads[kind]), err
 	case kind == "image_url" && images:
 		return r.image(path+".image_url", payloads[kind])
 	case kind == "image_url", kind == "input_audio", kind == "file":
-		r.left.leaveOut(path + "." + kind)
+		r.left.LeaveOut(path + "." + kind)
 	default:
-		r.left.leaveOut(path + ".type")
+		r.left.LeaveOut(path + ".type")
 	}
 	return nil, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // DefaultMaxTokens is how many tokens an answer may have, thinking aside, when the request does not say: Anthropic's API
@@ -19,21 +20,21 @@ const DefaultMaxTokens = 8192
 
 // EncodeRequest implements [wire.Format].
 func (f *Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
-	r := request{ask: ask, left: make(omissions), ids: wire.CallIDs{Form: toolUseID}}
-	if err := members(ask.Body, r.field); err != nil {
-		return wire.Encoded{}, requestError(err)
+	r := request{ask: ask, left: make(translate.Omissions), ids: wire.CallIDs{Form: toolUseID}}
+	if err := translate.Members(ask.Body, r.field); err != nil {
+		return wire.Encoded{}, translate.RequestError(err)
 	}
 	if r.turns.role == "" {
-		return wire.Encoded{}, invalid("messages", "a message of role user or assistant that has content")
+		return wire.Encoded{}, translate.Invalid("messages", "a message of role user or assistant that has content")
 	}
 	r.settle()
-	return wire.Encoded{Body: r.body(), Unsupported: r.left.names()}, nil
+	return wire.Encoded{Body: r.body(), Unsupported: r.left.Names()}, nil
 }
 
 // request is an OpenAI request on its way to Anthropic's form.
 type request struct {
 	ask  wire.Ask
-	left omissions
+	left translate.Omissions
 
 	system []byte // the text blocks, with commas between them
 	turns  turns
@@ -62,25 +63,25 @@ func (r *request) field(name string, v jsontext.Value) (err error) {
 	switch name {
 	case "model", "stream": // in r.ask
 	case "messages":
-		return array(name, v, r.message)
+		return translate.Array(name, v, r.message)
 	case "tools":
-		return array(name, v, r.tool)
+		return translate.Array(name, v, r.tool)
 	case "tool_choice":
 		return r.toolChoice(v)
 	case "parallel_tool_calls":
-		parallel, err := boolean(name, v)
+		parallel, err := translate.Boolean(name, v)
 		r.choice.oneAtATime = !parallel
 		return err
 	case "response_format":
 		return r.responseFormat(v)
 	case "max_tokens":
-		r.maxTokens, err = count(name, v)
+		r.maxTokens, err = translate.Count(name, v, 1)
 	case "max_completion_tokens":
-		r.maxCompletionTokens, err = count(name, v)
+		r.maxCompletionTokens, err = translate.Count(name, v, 1)
 	case "temperature":
 		return r.readTemperature(v)
 	case "top_p":
-		p, err := number(name, v, 0, 1)
+		p, err := translate.Number(name, v, 0, 1)
 		if p < 1 {
 			r.topP = v
 		}
@@ -88,30 +89,30 @@ func (r *request) field(name string, v jsontext.Value) (err error) {
 	case "stop":
 		return r.stopSequences(v)
 	case "user":
-		r.user, err = str(name, v)
+		r.user, err = translate.String(name, v)
 	case "safety_identifier":
-		r.safetyIdentifier, err = str(name, v)
+		r.safetyIdentifier, err = translate.String(name, v)
 	case "stream_options":
-		return object(name, v, func(option string, v jsontext.Value) error {
+		return translate.Object(name, v, func(option string, v jsontext.Value) error {
 			if option != "include_usage" { // in r.ask
-				r.left.leave(name, option, v)
+				r.left.Leave(name, option, v)
 			}
 			return nil
 		})
 	case "thinking":
 		return r.readThinking(v)
 	default:
-		r.left.leave("", name, v)
+		r.left.Leave("", name, v)
 	}
 	return err
 }
 
 // readTemperature caps a temperature at 1, as Anthropic's own OpenAI compatibility does.
 func (r *request) readTemperature(v jsontext.Value) error {
-	t, err := number("temperature", v, 0, 2)
+	t, err := translate.Number("temperature", v, 0, 2)
 	switch {
 	case t > 1:
-		r.left.leaveOut("temperature")
+		r.left.LeaveOut("temperature")
 	case t < 1:
 		r.temperature = v
 	}
@@ -123,19 +124,19 @@ func (r *request) stopSequences(v jsontext.Value) error {
 		return r.stopSequence("stop", v)
 	}
 	if v.Kind() != '[' {
-		return wrongType("stop", "a string or an array of strings")
+		return translate.WrongType("stop", "a string or an array of strings")
 	}
-	return array("stop", v, r.stopSequence)
+	return translate.Array("stop", v, r.stopSequence)
 }
 
 func (r *request) stopSequence(path string, v jsontext.Value) error {
-	sequence, err := str(path, v)
+	sequence, err := translate.String(path, v)
 	switch {
 	case err != nil || sequence == "":
 	case strings.TrimSpace(sequence) == "":
-		r.left.leaveOut("stop")
+		r.left.LeaveOut("stop")
 	default:
-		r.stop = join(r.stop, v)
+		r.stop = translate.Join(r.stop, v)
 	}
 	return err
 }
@@ -145,18 +146,18 @@ func (r *request) settle() {
 	r.settleThinking()
 	if r.temperature != nil && r.topP != nil {
 		r.topP = nil
-		r.left.leaveOut("top_p")
+		r.left.LeaveOut("top_p")
 	}
 	if r.safetyIdentifier != "" && r.user != "" && r.user != r.safetyIdentifier {
-		r.left.leaveOut("user")
+		r.left.LeaveOut("user")
 	}
 	if r.format != nil && r.turns.role == "assistant" {
 		// The answer would go on from the model's own words, which the API does not do to a schema.
 		r.format = nil
-		r.left.leaveOut("response_format")
+		r.left.LeaveOut("response_format")
 	}
 	if len(r.tools) == 0 && r.choice.demands() {
-		r.left.leaveOut("tool_choice")
+		r.left.LeaveOut("tool_choice")
 	}
 }
 
@@ -164,7 +165,7 @@ func (r *request) settle() {
 func (r *request) body() []byte {
 	b := make([]byte, 0, len(r.ask.Body)+len(r.ask.UpstreamModel)+256)
 	b = append(b, `{"model":`...)
-	b = quote(b, r.ask.UpstreamModel)
+	b = translate.Quote(b, r.ask.UpstreamModel)
 	b = append(b, `,"max_tokens":`...)
 	b = strconv.AppendInt(b, r.limit(), 10)
 	if len(r.system) > 0 {

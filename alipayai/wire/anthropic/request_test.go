@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // encode gives the request for body, and what was left out of it.
@@ -118,13 +119,13 @@ func TestFields(t *testing.T) {
 }
 
 func TestNamesAreBounded(t *testing.T) {
-	for n, want := range map[int]int{maxNames: maxNames, maxNames + 1: maxNames + 1, 1000: maxNames + 1} {
+	for n, want := range map[int]int{translate.MaxNames: translate.MaxNames, translate.MaxNames + 1: translate.MaxNames + 1, 1000: translate.MaxNames + 1} {
 		var fields strings.Builder
 		for i := range n {
 			fmt.Fprintf(&fields, `,"f%03d":1`, i)
 		}
 		_, left := encode(t, `{"model":"m","messages":[{"role":"user","content":"hi"}]`+fields.String()+`}`)
-		if len(left) != want || !slices.IsSorted(left) || !slices.Contains(left, "f000") || slices.Contains(left, "...") != (n > maxNames) {
+		if len(left) != want || !slices.IsSorted(left) || !slices.Contains(left, "f000") || slices.Contains(left, "...") != (n > translate.MaxNames) {
 			t.Errorf("%d of %d names: %q", len(left), n, left)
 		}
 	}

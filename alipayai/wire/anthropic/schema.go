@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // Anthropic's API can be held to a JSON schema, by output_config.format for what the model says and by strict for the
@@ -70,11 +72,11 @@ func (s *schemaReader) count(optional, unions int) error {
 // root reads the whole schema, which must be of an object.
 func (s *schemaReader) root(v jsontext.Value) error {
 	n := node{root: true}
-	err := members(v, func(name string, v jsontext.Value) error {
+	err := translate.Members(v, func(name string, v jsontext.Value) error {
 		if name != "$defs" {
 			return nil
 		}
-		return members(v, func(name string, v jsontext.Value) error {
+		return translate.Members(v, func(name string, v jsontext.Value) error {
 			s.definitions["#/$defs/"+name] = &definition{schema: v}
 			return nil
 		})
@@ -126,7 +128,7 @@ func (s *schemaReader) inner(v jsontext.Value) error { return s.schema(new(node)
 
 // schema reads a schema into n, and those within it.
 func (s *schemaReader) schema(n *node, v jsontext.Value) error {
-	err := members(v, func(name string, v jsontext.Value) error {
+	err := translate.Members(v, func(name string, v jsontext.Value) error {
 		n.words++
 		return s.word(n, name, v)
 	})
@@ -151,7 +153,7 @@ func (s *schemaReader) schema(n *node, v jsontext.Value) error {
 	if n.properties == nil {
 		return nil
 	}
-	return members(n.properties, func(name string, v jsontext.Value) error {
+	return translate.Members(n.properties, func(name string, v jsontext.Value) error {
 		if !n.required[name] {
 			if err := s.count(1, 0); err != nil {
 				return err
@@ -170,33 +172,33 @@ func (s *schemaReader) word(n *node, name string, v jsontext.Value) error {
 	case "$defs":
 		fits = n.root
 	case "$ref":
-		n.ref = unquote(v)
+		n.ref = translate.Unquote(v)
 		fits = n.ref != ""
 	case "type":
 		if v.Kind() == '[' {
-			return elements(v, func(_ int, v jsontext.Value) error { return n.is(v) })
+			return translate.Elements(v, func(_ int, v jsontext.Value) error { return n.is(v) })
 		}
 		return n.is(v)
 	case "enum":
 		n.enum = true
-		return elements(v, func(_ int, v jsontext.Value) error { return scalar(v) })
+		return translate.Elements(v, func(_ int, v jsontext.Value) error { return scalar(v) })
 	case "const":
 		return scalar(v)
 	case "format":
-		fits = slices.Contains(stringFormats, unquote(v))
+		fits = slices.Contains(stringFormats, translate.Unquote(v))
 	case "items":
 		return s.inner(v)
 	case "minItems":
 		fits = string(v) == "0" || string(v) == "1"
 	case "anyOf":
 		n.anyOf = true
-		return elements(v, func(_ int, v jsontext.Value) error { return s.inner(v) })
+		return translate.Elements(v, func(_ int, v jsontext.Value) error { return s.inner(v) })
 	case "properties":
 		n.properties = v
 	case "required":
 		n.required = make(map[string]bool)
-		return elements(v, func(_ int, v jsontext.Value) error {
-			n.required[unquote(v)] = true
+		return translate.Elements(v, func(_ int, v jsontext.Value) error {
+			n.required[translate.Unquote(v)] = true
 			return nil
 		})
 	case "additionalProperties":
@@ -213,8 +215,8 @@ func (s *schemaReader) word(n *node, name string, v jsontext.Value) error {
 
 // is adds a type.
 func (n *node) is(v jsontext.Value) error {
-	n.types = append(n.types, unquote(v))
-	if !slices.Contains(schemaTypes, unquote(v)) {
+	n.types = append(n.types, translate.Unquote(v))
+	if !slices.Contains(schemaTypes, translate.Unquote(v)) {
 		return errUnfit
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // DecodeStream implements [wire.Format].
@@ -92,11 +93,11 @@ func (d *decoder) start(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	if err := a.read(e.message); err != nil {
 		return dst, wire.Chunk{}, err
 	}
-	err := elements(a.content, func(int, jsontext.Value) error { return malformed("a stream begins with content") })
+	err := translate.Elements(a.content, func(int, jsontext.Value) error { return malformed("a stream begins with content") })
 	if err != nil {
 		return dst, wire.Chunk{}, asMalformed(err)
 	}
-	d.state, d.model, d.usage = betweenBlocks, unquote(a.model), a.usage
+	d.state, d.model, d.usage = betweenBlocks, translate.Unquote(a.model), a.usage
 	d.chunks.head = a.appendHead(nil, "chat.completion.chunk", d.chunks.created)
 	return d.chunks.delta(dst, `{"role":"assistant","content":""}`), d.chunk(), nil
 }
@@ -130,10 +131,10 @@ func (d *decoder) delta(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	}
 	var kind string
 	var text, thinking, partialJSON jsontext.Value
-	err := members(e.delta, func(name string, v jsontext.Value) error {
+	err := translate.Members(e.delta, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
-			kind = unquote(v)
+			kind = translate.Unquote(v)
 		case "text":
 			text = v
 		case "thinking":
@@ -181,14 +182,14 @@ func (d *decoder) stopBlock(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	if d.input == nil {
 		return dst, wire.Chunk{}, nil
 	}
-	return d.arguments(dst, quote(nil, string(d.input)))
+	return d.arguments(dst, translate.Quote(nil, string(d.input)))
 }
 
 func (d *decoder) conclude(dst []byte, e event) ([]byte, wire.Chunk, error) {
-	err := members(e.delta, func(name string, v jsontext.Value) (err error) {
+	err := translate.Members(e.delta, func(name string, v jsontext.Value) (err error) {
 		if name == "stop_reason" && v.Kind() != 'n' {
 			v, err = word(v)
-			d.state, d.stopReason = concluding, wire.Visible(unquote(v))
+			d.state, d.stopReason = concluding, wire.Visible(translate.Unquote(v))
 		}
 		return err
 	})
@@ -213,7 +214,7 @@ func (d *decoder) text(dst []byte, field string, v jsontext.Value) ([]byte, wire
 	if v.Kind() != '"' {
 		return dst, wire.Chunk{}, malformed("a delta without its text")
 	}
-	if len(characters(v)) == 0 {
+	if len(translate.Characters(v)) == 0 {
 		return dst, wire.Chunk{}, nil
 	}
 	return d.chunks.text(dst, field, v), d.content(), nil
@@ -224,7 +225,7 @@ func (d *decoder) arguments(dst []byte, v jsontext.Value) ([]byte, wire.Chunk, e
 	if v.Kind() != '"' {
 		return dst, wire.Chunk{}, malformed("a delta without its JSON")
 	}
-	if len(characters(v)) == 0 {
+	if len(translate.Characters(v)) == 0 {
 		return dst, wire.Chunk{}, nil
 	}
 	d.input = nil

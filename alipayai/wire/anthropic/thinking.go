@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // The API wants a budget for thinking of at least 1024 tokens and below max_tokens. DeepSeek and GLM know no budget:
@@ -31,17 +33,17 @@ func (t thinking) on() bool { return t.typ == "enabled" || t.typ == "adaptive" }
 func (r *request) readThinking(v jsontext.Value) error {
 	const path = "thinking"
 	t := thinking{typ: "enabled"}
-	err := object(path, v, func(option string, v jsontext.Value) (err error) {
+	err := translate.Object(path, v, func(option string, v jsontext.Value) (err error) {
 		switch {
 		case v.Kind() == 'n':
 		case option == "type":
-			t.typ, err = str(path+".type", v)
+			t.typ, err = translate.String(path+".type", v)
 		case option == "budget_tokens":
-			t.budget, err = count(path+".budget_tokens", v)
+			t.budget, err = translate.Count(path+".budget_tokens", v, 1)
 		case option == "display":
 			t.display = v
 		default:
-			r.left.leave(path, option, v)
+			r.left.Leave(path, option, v)
 		}
 		return err
 	})
@@ -50,7 +52,7 @@ func (r *request) readThinking(v jsontext.Value) error {
 	}
 	if !t.on() && t.typ != "disabled" {
 		t = thinking{}
-		r.left.leaveOut(path)
+		r.left.LeaveOut(path)
 	}
 	r.thinking = t
 	return nil
@@ -65,17 +67,17 @@ func (r *request) settleThinking() {
 	forced := len(r.tools) > 0 && r.choice.demands()
 	if r.toolCalls || forced || r.turns.role == "assistant" || r.thinking.typ == "enabled" && !r.fitBudget() {
 		r.thinking = thinking{}
-		r.left.leaveOut("thinking")
+		r.left.LeaveOut("thinking")
 		return
 	}
 	if r.temperature != nil {
 		r.temperature = nil
-		r.left.leaveOut("temperature")
+		r.left.LeaveOut("temperature")
 	}
 	if r.topP != nil {
-		if p, err := number("top_p", r.topP, 0, 1); err != nil || p < minThinkingTopP {
+		if p, err := translate.Number("top_p", r.topP, 0, 1); err != nil || p < minThinkingTopP {
 			r.topP = nil
-			r.left.leaveOut("top_p")
+			r.left.LeaveOut("top_p")
 		}
 	}
 }
@@ -94,7 +96,7 @@ func (r *request) fitBudget() bool {
 		}
 	}
 	if asked != 0 && asked != t.budget {
-		r.left.leaveOut("thinking.budget_tokens")
+		r.left.LeaveOut("thinking.budget_tokens")
 	}
 	return true
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // calls gives the blocks of the tool calls that stand at path, with commas between them.
@@ -16,9 +17,9 @@ func (r *request) calls(path string, v jsontext.Value) (blocks []byte, err error
 		return nil, nil
 	}
 	r.ids.Turn()
-	err = array(path, v, func(path string, v jsontext.Value) error {
+	err = translate.Array(path, v, func(path string, v jsontext.Value) error {
 		block, err := r.call(path, v)
-		blocks = join(blocks, block)
+		blocks = translate.Join(blocks, block)
 		return err
 	})
 	return blocks, err
@@ -27,24 +28,24 @@ func (r *request) calls(path string, v jsontext.Value) (blocks []byte, err error
 func (r *request) call(path string, v jsontext.Value) ([]byte, error) {
 	var id, function jsontext.Value
 	typ := "function"
-	err := object(path, v, func(name string, v jsontext.Value) error {
+	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "id":
 			id = v
 		case "type":
-			typ = unquote(v)
+			typ = translate.Unquote(v)
 		case "function":
 			function = v
 		case "custom", "index": // told by the type; of a stream's delta, and said by the order
 		default:
-			r.left.leave(path, name, v)
+			r.left.Leave(path, name, v)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	name, err := str(path+".id", id)
+	name, err := translate.String(path+".id", id)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func (r *request) call(path string, v jsontext.Value) ([]byte, error) {
 		if typ != "custom" {
 			typ = "type"
 		}
-		r.left.leaveOut(path + "." + typ)
+		r.left.LeaveOut(path + "." + typ)
 		if r.dropped == nil {
 			r.dropped = make(map[string]bool)
 		}
@@ -60,7 +61,7 @@ func (r *request) call(path string, v jsontext.Value) ([]byte, error) {
 		return nil, nil
 	}
 	if len(function) == 0 {
-		return nil, missing(path+".function", "an object")
+		return nil, translate.Missing(path+".function", "an object")
 	}
 	r.toolCalls = true
 	return r.toolUse(path+".function", name, function)
@@ -69,39 +70,39 @@ func (r *request) call(path string, v jsontext.Value) ([]byte, error) {
 // toolUse gives the block of the call with that id of the function that stands at path.
 func (r *request) toolUse(path, id string, v jsontext.Value) ([]byte, error) {
 	var name, arguments jsontext.Value
-	err := object(path, v, func(member string, v jsontext.Value) error {
+	err := translate.Object(path, v, func(member string, v jsontext.Value) error {
 		switch member {
 		case "name":
 			name = v
 		case "arguments":
 			arguments = v
 		default:
-			r.left.leave(path, member, v)
+			r.left.Leave(path, member, v)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if _, err := str(path+".name", name); err != nil {
+	if _, err := translate.String(path+".name", name); err != nil {
 		return nil, err
 	}
-	text, err := str(path+".arguments", arguments)
+	text, err := translate.String(path+".arguments", arguments)
 	if err != nil {
 		return nil, err
 	}
 	input, whole := wire.ArgumentsObject(text)
 	if !whole {
-		r.left.leaveOut(path + ".arguments")
+		r.left.LeaveOut(path + ".arguments")
 	}
-	block := quote([]byte(`{"type":"tool_use","id":`), r.ids.Call(id))
+	block := translate.Quote([]byte(`{"type":"tool_use","id":`), r.ids.Call(id))
 	block = append(append(block, `,"name":`...), name...)
 	return append(append(append(block, `,"input":`...), input...), '}'), nil
 }
 
 // toolResult reads what a tool gave.
 func (r *request) toolResult(path string, m message) error {
-	id, err := str(path+".tool_call_id", m.toolCallID)
+	id, err := translate.String(path+".tool_call_id", m.toolCallID)
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func (r *request) toolResult(path string, m message) error {
 	if err != nil || r.dropped[id] {
 		return err
 	}
-	block := quote([]byte(`{"type":"tool_result","tool_use_id":`), r.ids.Result(id))
+	block := translate.Quote([]byte(`{"type":"tool_result","tool_use_id":`), r.ids.Result(id))
 	if len(content) > 0 {
 		block = append(append(append(block, `,"content":[`...), content...), ']')
 	}

@@ -1,20 +1,24 @@
 package anthropic
 
-import "github.com/go-json-experiment/json/jsontext"
+import (
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
+)
 
 // tool reads the tool that stands at path. Only functions are known to both.
 func (r *request) tool(path string, v jsontext.Value) error {
 	var typ string
 	var function jsontext.Value
-	err := object(path, v, func(name string, v jsontext.Value) error {
+	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
-			typ = unquote(v)
+			typ = translate.Unquote(v)
 		case "function":
 			function = v
 		case "custom": // told by the type
 		default:
-			r.left.leave(path, name, v)
+			r.left.Leave(path, name, v)
 		}
 		return nil
 	})
@@ -22,13 +26,13 @@ func (r *request) tool(path string, v jsontext.Value) error {
 	case err != nil:
 		return err
 	case typ == "custom":
-		r.left.leaveOut(path + ".custom")
+		r.left.LeaveOut(path + ".custom")
 		return nil
 	case typ != "function":
-		r.left.leaveOut(path + ".type")
+		r.left.LeaveOut(path + ".type")
 		return nil
 	case len(function) == 0:
-		return missing(path+".function", "an object")
+		return translate.Missing(path+".function", "an object")
 	}
 	return r.function(path+".function", function)
 }
@@ -38,27 +42,27 @@ func (r *request) function(path string, v jsontext.Value) error {
 	var name, description jsontext.Value
 	schema := jsontext.Value(`{"type":"object"}`)
 	strict := false
-	err := object(path, v, func(member string, v jsontext.Value) (err error) {
+	err := translate.Object(path, v, func(member string, v jsontext.Value) (err error) {
 		switch {
 		case v.Kind() == 'n':
 		case member == "name":
 			name = v
 		case member == "description":
-			_, err = str(path+".description", v)
+			_, err = translate.String(path+".description", v)
 			description = v
 		case member == "parameters":
 			schema, err = r.inputSchema(path+".parameters", v)
 		case member == "strict":
-			strict, err = boolean(path+".strict", v)
+			strict, err = translate.Boolean(path+".strict", v)
 		default:
-			r.left.leave(path, member, v)
+			r.left.Leave(path, member, v)
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if _, err := str(path+".name", name); err != nil {
+	if _, err := translate.String(path+".name", name); err != nil {
 		return err
 	}
 	tool := append([]byte(`{"name":`), name...)
@@ -71,17 +75,17 @@ func (r *request) function(path string, v jsontext.Value) error {
 		if strict = fitted != nil; strict {
 			schema = fitted
 		} else {
-			r.left.leaveOut(path + ".strict")
+			r.left.LeaveOut(path + ".strict")
 		}
 		for _, word := range moved {
-			r.left.leaveOut(path + ".parameters." + word)
+			r.left.LeaveOut(path + ".parameters." + word)
 		}
 	}
 	tool = append(append(tool, `,"input_schema":`...), schema...)
 	if strict {
 		tool = append(tool, `,"strict":true`...)
 	}
-	r.tools = join(r.tools, append(tool, '}'))
+	r.tools = translate.Join(r.tools, append(tool, '}'))
 	return nil
 }
 
@@ -115,30 +119,30 @@ func (c choice) append(dst []byte) []byte {
 // toolChoice reads tool_choice.
 func (r *request) toolChoice(v jsontext.Value) error {
 	if v.Kind() == '"' {
-		switch unquote(v) {
+		switch translate.Unquote(v) {
 		case "none", "auto":
-			r.choice.typ = unquote(v)
+			r.choice.typ = translate.Unquote(v)
 		case "required":
 			r.choice.typ = "any"
 		default:
-			return invalid("tool_choice", "none, auto, required or an object that names a function")
+			return translate.Invalid("tool_choice", "none, auto, required or an object that names a function")
 		}
 		return nil
 	}
 	if v.Kind() != '{' {
-		return wrongType("tool_choice", "a string or an object")
+		return translate.WrongType("tool_choice", "a string or an object")
 	}
 	var typ string
 	var function jsontext.Value
-	err := members(v, func(name string, v jsontext.Value) error {
+	err := translate.Members(v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
-			typ = unquote(v)
+			typ = translate.Unquote(v)
 		case "function":
 			function = v
 		case "allowed_tools", "custom": // told by the type
 		default:
-			r.left.leave("tool_choice", name, v)
+			r.left.Leave("tool_choice", name, v)
 		}
 		return nil
 	})
@@ -148,27 +152,27 @@ func (r *request) toolChoice(v jsontext.Value) error {
 	switch typ {
 	case "function":
 	case "allowed_tools", "custom":
-		r.left.leaveOut("tool_choice." + typ)
+		r.left.LeaveOut("tool_choice." + typ)
 		return nil
 	default:
-		r.left.leaveOut("tool_choice.type")
+		r.left.LeaveOut("tool_choice.type")
 		return nil
 	}
 	r.choice.typ = "tool"
 	if len(function) == 0 {
-		return missing("tool_choice.function", "an object")
+		return translate.Missing("tool_choice.function", "an object")
 	}
-	err = object("tool_choice.function", function, func(name string, v jsontext.Value) error {
+	err = translate.Object("tool_choice.function", function, func(name string, v jsontext.Value) error {
 		if name == "name" {
 			r.choice.name = v
 		} else {
-			r.left.leave("tool_choice.function", name, v)
+			r.left.Leave("tool_choice.function", name, v)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	_, err = str("tool_choice.function.name", r.choice.name)
+	_, err = translate.String("tool_choice.function.name", r.choice.name)
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // maxTokens bounds the sum of a usage object's numbers, as [wire.TokenCount] bounds each.
@@ -25,7 +26,7 @@ func (u *usage) read(v jsontext.Value) error {
 		return nil
 	}
 	got, plausible := *u, true
-	err := members(v, func(name string, v jsontext.Value) error {
+	err := translate.Members(v, func(name string, v jsontext.Value) error {
 		var count *int64
 		switch name {
 		case "input_tokens":

@@ -105,8 +105,8 @@ func Count(path string, v jsontext.Value, least int64) (int64, error) {
 	return n, nil
 }
 
-// maxNames bounds how many names are given of what was left out; "..." stands for the others.
-const maxNames = 32
+// MaxNames bounds how many names are given of what was left out; "..." stands for the others.
+const MaxNames = 32
 
 // Omissions are the names of what could not be carried over.
 type Omissions map[string]struct{}
@@ -131,8 +131,8 @@ func (o Omissions) Names() []string {
 		return nil
 	}
 	names := slices.Sorted(maps.Keys(o))
-	if len(names) > maxNames {
-		names = append(names[:maxNames], "...")
+	if len(names) > MaxNames {
+		names = append(names[:MaxNames], "...")
 		slices.Sort(names)
 	}
 	return names
