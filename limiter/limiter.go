@@ -46,6 +46,7 @@ type Slot struct {
 	id      uint64          // finds the slot in the memory window
 	seq     uint32          // finds it in Redis; zero when Redis does not know it
 	revoked <-chan struct{} // see Revoked
+	licence *licence        // that it depends on; nil for none
 	window  Window          // where a Queue gives it back to
 }
 
@@ -53,6 +54,17 @@ type Slot struct {
 // throttled, or the authority that gave the slot (Redis, or this replica alone)
 // has changed. The caller gives the slot back and reserves anew.
 func (s Slot) Revoked() <-chan struct{} { return s.revoked }
+
+// Void reports whether the slot must not be used at the time: it is revoked, or what permitted a replica to act on its own
+// has ended, which a busy machine may have been too late to tell it.
+func (s Slot) Void(now time.Time) bool {
+	select {
+	case <-s.revoked:
+		return true
+	default:
+		return s.licence != nil && s.licence.over(now)
+	}
+}
 
 // Window hands out permits. It is safe for concurrent use.
 type Window interface {

@@ -31,12 +31,7 @@ func (q *Queue) giveBack(b booking) {
 // too late for it. A slot is valid for the guard, at least for a millisecond,
 // because with less a busy machine would miss every slot.
 func (q *Queue) fits(b booking, l Limit, now time.Time) bool {
-	select {
-	case <-b.slot.Revoked():
-		return false
-	default:
-	}
-	return b.slot.window == q.window && b.limit == l &&
+	return b.slot.window == q.window && b.limit == l && !b.slot.Void(now) &&
 		now.Sub(b.slot.At) <= max(l.Guard, time.Millisecond)
 }
 

@@ -3,6 +3,7 @@ package limiter
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -104,9 +105,21 @@ func (w *RedisWindow) exchange(op string, l Limit, arg any) (redisAnswer, heard,
 	return answer, h, nil
 }
 
+// licence is until when a replica may act on its own. Others wait for no longer than that when Redis is back, so a slot
+// must not be used after it either, whenever it was reserved.
+type licence struct {
+	base  time.Time
+	until atomic.Int64 // since base
+}
+
+func (l *licence) extend(until time.Time) { l.until.Store(int64(until.Sub(l.base))) }
+
+func (l *licence) over(now time.Time) bool { return int64(now.Sub(l.base)) > l.until.Load() }
+
 // fail notes an attempt that failed.
 func (w *RedisWindow) fail(sent int64, l Limit, err error) {
 	w.failed = max(w.failed, sent)
+	w.licence.extend(w.clock.time(w.failed).Add(settle))
 	if w.State() == Degraded {
 		return
 	}

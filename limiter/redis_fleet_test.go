@@ -134,19 +134,14 @@ func (r *replica) saturate(ctx context.Context) {
 		case <-ctx.Done():
 		case <-slot.Revoked():
 		case <-timer.C:
-			now := time.Now()
-			select {
-			case <-slot.Revoked():
-			default:
-				if now.Sub(slot.At) <= r.limit.Guard {
-					r.mu.Lock()
-					r.permits = append(r.permits, now)
-					if slot.seq == 0 {
-						r.degraded++
-					}
-					r.mu.Unlock()
-					continue
+			if now := time.Now(); !slot.Void(now) && now.Sub(slot.At) <= r.limit.Guard {
+				r.mu.Lock()
+				r.permits = append(r.permits, now)
+				if slot.seq == 0 {
+					r.degraded++
 				}
+				r.mu.Unlock()
+				continue
 			}
 		}
 		r.window.Return(slot)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -82,6 +83,7 @@ type RedisWindow struct {
 	together chan struct{}
 	alone    chan struct{}
 	revoked  chan struct{} // closed
+	licence  licence       // to act alone
 
 	wake chan struct{}
 	over context.Context // done once the window is closed
@@ -142,6 +144,7 @@ func NewRedisWindow(client redis.UniversalClient, o RedisWindowOptions) (*RedisW
 		together: make(chan struct{}),
 		alone:    make(chan struct{}),
 		revoked:  make(chan struct{}),
+		licence:  licence{base: o.Now()},
 		wake:     make(chan struct{}, 1),
 		over:     ctx,
 		stop:     cancel,
@@ -163,6 +166,7 @@ func (w *RedisWindow) Close() error {
 	<-w.done
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.licence.until.Store(math.MaxInt64)
 	if silence := w.now().Add(quiet(w.limit)); silence.After(w.silence) {
 		w.silence = silence
 	}
@@ -214,7 +218,7 @@ func (w *RedisWindow) reserveAlone(l Limit) Slot {
 	}
 	w.mu.Unlock()
 	slot := w.memory.reserve(part(l, w.replicas), silence)
-	slot.revoked = valid
+	slot.revoked, slot.licence = valid, &w.licence
 	return slot
 }
 

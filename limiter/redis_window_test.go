@@ -181,6 +181,30 @@ func TestSlotOfItsOwnIsRevokedWhenRedisIsBack(t *testing.T) {
 	})
 }
 
+// What a replica has reserved on its own is void once it has not asked Redis for too long, even where nothing has told it so:
+// the others do not wait longer for it when Redis is back.
+func TestSlotOfItsOwnEndsWithItsLicence(t *testing.T) {
+	network := newBubbleRedis(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := network.newWindow(t)
+		network.Break(redistest.Fault{Swallows: true})
+		own, _ := take(t, w, fleetLimit, time.Now())
+		for range 20 { // it keeps asking meanwhile
+			time.Sleep(100 * time.Millisecond)
+			if own.Void(time.Now()) {
+				t.Fatal("void while it asks")
+			}
+		}
+		w.stop()
+		<-w.done // its goroutine is held up, say
+		for after, void := range map[time.Duration]bool{0: false, settle + 2*redisTimeout: true} {
+			if got := own.Void(time.Now().Add(after)); got != void {
+				t.Errorf("void %v %v after its last question, want %v", got, after, void)
+			}
+		}
+	})
+}
+
 func TestRedisWindowHeedsItsCaller(t *testing.T) {
 	server := redistest.Start(t)
 	w := newTestWindow(t, newTestClient(t, RedisOptions{Addresses: []string{server.Addr}}), "k")

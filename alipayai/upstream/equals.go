@@ -86,7 +86,7 @@ func waitsIn(places []limiter.Place, q *limiter.Queue) bool {
 // closed meanwhile, for who knows how long.
 func (e *Equals) take(ctx context.Context, k *Cap, r *Request) (limiter.Slot, bool) {
 	d := permit{cap: k, slot: e.slot}
-	if revoked(d.slot) {
+	if d.slot.Void(time.Now()) {
 		return limiter.Slot{}, false
 	}
 	e.ready = false

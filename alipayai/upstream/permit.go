@@ -79,16 +79,7 @@ func (d *permit) stale(now time.Time) bool {
 }
 
 func (d *permit) isStale(now time.Time) bool {
-	return revoked(d.slot) || now.Sub(d.slot.At) > max(d.cap.Limit.Guard/2, time.Millisecond)
-}
-
-func revoked(s limiter.Slot) bool {
-	select {
-	case <-s.Revoked():
-		return true
-	default:
-		return false
-	}
+	return d.slot.Void(now) || now.Sub(d.slot.At) > max(d.cap.Limit.Guard/2, time.Millisecond)
 }
 
 // sender is an exchange as package outgoing sees it, which tells the permit when there is
