@@ -127,6 +127,11 @@ func TestShadow(t *testing.T) {
 		}
 	}
 
+	out, err := runCommand(t, "shadow", "--address", g.vars["admin"])
+	if err != nil || !strings.Contains(out, "alipay claude:prod: 41 of 42 pairs differ, 41 new compliance blocks\n") || !strings.Contains(out, "  blocked  41      42  firing\n") {
+		t.Errorf("%v: %s", err, out)
+	}
+
 	if err := caddy.Stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -63,6 +63,24 @@ type State struct {
 	Taken map[string]Batch `json:"taken,omitempty"`
 }
 
+// Report is what operators are told.
+type Report struct {
+	Counts
+	// Firing are the aspects in which more pairs differ than may.
+	Firing []Aspect `json:"firing"`
+}
+
+// Report gives the counts, and which of them are too high.
+func (s *State) Report() Report {
+	r := Report{Counts: s.Counts, Firing: []Aspect{}}
+	for _, aspect := range Judged {
+		if s.Drifts[aspect].Firing {
+			r.Firing = append(r.Firing, aspect)
+		}
+	}
+	return r
+}
+
 // Batch is one of a replica's, by its number.
 type Batch struct {
 	Number int64     `json:"number"`
