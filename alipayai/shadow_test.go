@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,7 +13,6 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/shadow"
-	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // oneState is a store of one process.
@@ -62,10 +62,7 @@ func (s *shadowed) Dropped(reason string, cause error) {
 func newShadow(t *testing.T, cfg sandbox.Config) *shadowed {
 	t.Helper()
 	s := &shadowed{simulated: newUpstreamOf(t, "shadow", cfg), t: t}
-	s.provider.ClientID, s.provider.Region = "sandbox-shadow", "cn"
-	if cfg.Format == sandbox.OpenAI {
-		s.provider.ClientID = sandbox.DemoClientID // at a host of its own
-	}
+	s.provider.Region = "cn"
 	if err := s.provider.Prepare(); err != nil {
 		t.Fatal(err)
 	}
@@ -93,12 +90,21 @@ func (s *shadowed) beside(g *alipayai.Gateway) {
 	g.Shadow = &alipayai.Shadow{Provider: s.provider, Share: 1, OptedOut: map[string]bool{"private": true}, Copy: s.queue.Copy}
 }
 
-// settled waits until nothing more is asked, and gives what was compared.
-func (s *shadowed) settled() []shadow.Pair {
+// settled waits for so many copies, and until nothing more is asked, and gives what was compared. A client may have its
+// answer before the call is copied.
+func (s *shadowed) settled(copies int) []shadow.Pair {
 	s.t.Helper()
+	waitFor(s.t, fmt.Sprintf("%d copies", copies), func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.pairs)+len(s.dropped) >= copies
+	})
 	s.running.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if got := len(s.pairs) + len(s.dropped); got != copies {
+		s.t.Errorf("%d copies, want %d", got, copies)
+	}
 	return s.pairs
 }
 
@@ -117,7 +123,7 @@ func TestShadowGetsCopies(t *testing.T) {
 						if got.status != http.StatusOK {
 							t.Fatalf("%d %s", got.status, got.body)
 						}
-						pairs := s.settled()
+						pairs := s.settled(1)
 						if len(pairs) != 1 || len(s.calls()) != 1 || len(l.upstreams[0].calls()) != 1 {
 							t.Fatalf("%d pairs, %d copies of %d calls; dropped %q", len(pairs), len(s.calls()), len(l.upstreams[0].calls()), s.dropped)
 						}
@@ -140,4 +146,56 @@ func TestShadowGetsCopies(t *testing.T) {
 	}
 }
 
-var _ = upstream.EndpointChat
+// What each provider does is judged beside what the other does, also where the one has failed.
+func TestShadowIsJudged(t *testing.T) {
+	type faults = []sandbox.Fault
+	system, busy := sandbox.Fault{Kind: sandbox.SystemError200}, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 503, Code: "BUSY"}
+	filtered := sandbox.Fault{Kind: sandbox.FinishReason, Code: "content_filter"}
+	for name, tt := range map[string]struct {
+		real, shadow faults
+		prompt       string
+		version      int
+		tools        bool
+		stream       bool
+		want         []shadow.Difference
+	}{
+		"both answer":                        {prompt: "hello"},
+		"the shadow blocks":                  {prompt: "predict future income", want: []shadow.Difference{{Aspect: shadow.Blocked, Worse: shadow.OfShadow}}},
+		"the shadow blocks a stream":         {prompt: "predict future income", stream: true, want: []shadow.Difference{{Aspect: shadow.Blocked, Worse: shadow.OfShadow}}},
+		"the real one filters":               {prompt: "hello", real: faults{filtered}, want: []shadow.Difference{{Aspect: shadow.Blocked, Worse: shadow.Real}}},
+		"both filter":                        {prompt: "hello", real: faults{filtered}, shadow: faults{filtered}},
+		"the shadow fails":                   {prompt: "hello", shadow: faults{system}, want: []shadow.Difference{{Aspect: shadow.Failure, Worse: shadow.OfShadow}}},
+		"the real one fails":                 {prompt: "hello", real: faults{system}, want: []shadow.Difference{{Aspect: shadow.Failure, Worse: shadow.Real}}},
+		"both fail":                          {prompt: "hello", real: faults{system}, shadow: faults{system}},
+		"both fail, each in its way":         {prompt: "hello", real: faults{system}, shadow: faults{busy}, want: []shadow.Difference{{Aspect: shadow.Failure, Worse: shadow.Neither}}},
+		"one fails, and one blocks":          {prompt: "predict future income", real: faults{system}, want: []shadow.Difference{{Aspect: shadow.Failure, Worse: shadow.Neither}}},
+		"the shadow's stream breaks off":     {prompt: "[[events:20]] hello", stream: true, shadow: faults{{Kind: sandbox.Cut, AfterEvents: 5}}, want: []shadow.Difference{{Aspect: shadow.Failure, Worse: shadow.OfShadow}}},
+		"the real one's stream breaks off":   {prompt: "[[events:20]] hello", stream: true, real: faults{{Kind: sandbox.Cut, AfterEvents: 5}}, want: []shadow.Difference{{Aspect: shadow.Failure, Worse: shadow.Real}}},
+		"another finish reason":              {prompt: "hello", shadow: faults{{Kind: sandbox.FinishReason, Code: "length"}}, want: []shadow.Difference{{Aspect: shadow.Finish, Worse: shadow.Neither}}},
+		"another finish reason, in a stream": {prompt: "hello", stream: true, shadow: faults{{Kind: sandbox.FinishReason, Code: "length"}}, want: []shadow.Difference{{Aspect: shadow.Finish, Worse: shadow.Neither}}},
+		"good tool calls":                    {prompt: "use the tool", tools: true},
+		"broken tool calls":                  {prompt: "use the tool", tools: true, version: 2, want: []shadow.Difference{{Aspect: shadow.ToolCalls, Worse: shadow.OfShadow}}},
+		"broken tool calls in a stream":      {prompt: "use the tool", tools: true, stream: true, version: 2, want: []shadow.Difference{{Aspect: shadow.ToolCalls, Worse: shadow.OfShadow}}},
+		"slower":                             {prompt: "hello", shadow: faults{{Kind: sandbox.Latency, Delay: 600 * time.Millisecond}}, want: []shadow.Difference{{Aspect: shadow.Latency, Worse: shadow.OfShadow}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShadow(t, sandbox.Config{Format: sandbox.OpenAI, Mode: sandbox.Production, APIVersion: tt.version})
+			r := newRig(t, sandbox.Config{}, s.beside)
+			r.set(tt.real...)
+			s.set(t, tt.shadow...)
+			tools := ""
+			if tt.tools {
+				tools = weatherTool
+			}
+			r.post(chatPath, fmt.Sprintf(`{"model":"alipay-fin-1","messages":[{"role":"user","content":%q}],"stream":%v%s}`, tt.prompt, tt.stream, tools))
+			pairs := s.settled(1)
+			if len(pairs) != 1 {
+				t.Fatalf("%d pairs; dropped %q", len(pairs), s.dropped)
+			}
+			if !slices.Equal(pairs[0].Differences, tt.want) {
+				t.Errorf("%+v, want %+v: %+v and %+v", pairs[0].Differences, tt.want, pairs[0].Real, pairs[0].Shadow)
+			}
+		})
+	}
+}
