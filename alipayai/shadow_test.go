@@ -61,7 +61,13 @@ func (s *shadowed) Dropped(reason string, cause error) {
 // newShadow starts a simulator that gets a copy of every call.
 func newShadow(t *testing.T, cfg sandbox.Config) *shadowed {
 	t.Helper()
-	s := &shadowed{simulated: newUpstreamOf(t, "shadow", cfg), t: t}
+	return newShadowAt(t, newUpstreamOf(t, "shadow", cfg))
+}
+
+// newShadowAt is newShadow for a provider that is there.
+func newShadowAt(t *testing.T, at *simulated) *shadowed {
+	t.Helper()
+	s := &shadowed{simulated: at, t: t}
 	s.provider.Region = "cn"
 	if err := s.provider.Prepare(); err != nil {
 		t.Fatal(err)
