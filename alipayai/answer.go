@@ -75,6 +75,8 @@ type Served struct {
 type Error struct {
 	*failure.Failure
 	Served Served
+
+	call *call
 }
 
 // Error implements error.
@@ -228,11 +230,17 @@ func (a *Answer) Ended() bool {
 	return a.call.g.Spending == nil && a.stream != nil && a.stream.done && a.stream.broken == nil && a.stream.events.Ended()
 }
 
-// ClosesSlowly reports whether Close exchanges something with a shared store,
-// which a client that has its answer need not wait for.
+// ClosesSlowly reports whether Close exchanges something with a shared store, which a client
+// that has its answer need not wait for, or passes on a copy of the call, which comes after it.
 func (a *Answer) ClosesSlowly() bool {
-	return a.call.g.Answers != nil && a.call.g.Answers.Remote && a.call.recording != nil
+	return a.call.g.Answers != nil && a.call.g.Answers.Remote && a.call.recording != nil || a.call.isCopied()
 }
+
+// ClosesSlowly is [Answer.ClosesSlowly] for a call that brought none.
+func (e *Error) ClosesSlowly() bool { return e.call.isCopied() }
+
+// Close says that the client has been told.
+func (e *Error) Close() { e.call.copyToShadow() }
 
 // Close ends the call and settles it. delivered says that the client has all of
 // the answer; a call that brought one and did not deliver it counts as left by
@@ -252,6 +260,7 @@ func (a *Answer) Close(delivered bool) {
 		c.spent = a.body
 	}
 	c.settle()
+	c.copyToShadow()
 }
 
 // commit makes a the call's answer. After this no other provider can be asked.
@@ -274,6 +283,7 @@ func (c *call) commit(a *Answer) *Answer {
 		return a
 	}
 	c.startRecording(a)
+	c.Seen.begin(c, a)
 	if a.stream != nil {
 		a.stream.Watch.Arm(a.stream.timeout, failure.ErrNoEvent)
 		a.stream.Watch.Pause() // until it is pulled
@@ -289,10 +299,11 @@ func (c *call) commit(a *Answer) *Answer {
 // refused makes what the client sees of a failure.
 func (c *call) refused(f *failure.Failure) *Error {
 	c.outcome.Status, c.outcome.Code = f.Status, f.Code
+	c.Seen.refused(c, f)
 	f.NoRetry = f.NoRetry || c.mayHaveExecuted
 	f.RequestID = c.outcome.RequestID
 	c.mask().Texts(&f.Code, &f.Message, &f.Param)
-	return &Error{Failure: f, Served: c.served()}
+	return &Error{Failure: f, Served: c.served(), call: c}
 }
 
 func (c *call) served() Served {

@@ -41,6 +41,8 @@ type Call struct {
 	Guard   *OutputGuard
 	// PackedWith is how many other calls the request carries, for the ledger.
 	PackedWith int
+	// Seen, where it is set, is filled when the call is settled.
+	Seen *Seen
 	// Began is when the request began to arrive, and Received when it had: a slow
 	// upload is the client's own, and does not count against the deadline. Both
 	// are the time of Do where they are zero.
@@ -241,6 +243,7 @@ func (c *call) serve() (*Answer, *failure.Failure) {
 		return nil, f
 	}
 	c.preferred = providers[0]
+	c.g.Shadow.sample(c)
 	return c.withClaim(func() (*Answer, *failure.Failure) { return c.walk(providers) })
 }
 

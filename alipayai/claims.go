@@ -1,6 +1,8 @@
 package alipayai
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -79,4 +81,71 @@ func (c *call) claimFailure(err error) *failure.Failure {
 	}
 	c.g.Observer.Rejected("", f.Code)
 	return f
+}
+
+// endClaim ends the claim: with the answer if there is one, open for another try
+// if the call was definitely not served, and held where that is not known.
+func (c *call) endClaim() {
+	if c.claim == nil {
+		return
+	}
+	claim := c.claim
+	c.claim = nil
+	end := claimEnd{claim: claim.Claim, ctx: c.lasting(), ttl: c.g.Claims.TTL}
+	until := c.g.Now().Add(end.ttl)
+	if c.caches() && !c.g.Answers.Remote {
+		c.recording.keep() // for the cache as well
+	}
+	var ok bool
+	end.answer, ok = c.recorded()
+	switch {
+	case ok:
+		end.as = finish
+	case c.recording != nil && c.recording.whole && c.outcome.Code == "":
+		end.as = serve
+	case c.recording != nil || c.mayHaveExecuted || c.outcome.Status == 0: // or a panic broke it off
+		end.as = hold
+	default:
+		end.as = release
+		if !claim.left {
+			until = claim.until // it ends by itself
+		}
+	}
+	if err := end.do(); errors.Is(err, replay.ErrUnavailable) {
+		end.answer.Body = bytes.Clone(end.answer.Body) // its buffer goes back with the call
+		go end.retry(until)
+	}
+}
+
+// claimEnd is how a claim ends.
+type claimEnd struct {
+	claim  replay.Claim
+	ctx    context.Context
+	as     func(claimEnd) error
+	answer replay.Answer
+	ttl    time.Duration
+}
+
+func (e claimEnd) do() error { return e.as(e) }
+
+// The ways to end.
+func finish(e claimEnd) error  { return e.claim.Finish(e.ctx, e.answer, e.ttl) }
+func serve(e claimEnd) error   { return e.claim.Served(e.ctx, e.ttl) }
+func hold(e claimEnd) error    { return e.claim.Hold(e.ctx, e.ttl) }
+func release(e claimEnd) error { return e.claim.Release(e.ctx) }
+
+// The pauses between tries to end a claim while its store is away: they double.
+const firstEndPause, maxEndPause = 50 * time.Millisecond, 400 * time.Millisecond
+
+// retry ends a claim as soon as its store is back. Were it left to its lease, an
+// answer that is there would be lost, and a call that failed would count as one whose
+// outcome is unknown. There are never more of these than calls were under way when the
+// store went: with it away nothing is claimed. They end with the process, though.
+func (e claimEnd) retry(until time.Time) {
+	for pause := firstEndPause; time.Now().Before(until); pause = min(2*pause, maxEndPause) {
+		time.Sleep(pause)
+		if !errors.Is(e.do(), replay.ErrUnavailable) {
+			return
+		}
+	}
 }

@@ -71,6 +71,9 @@ type Gateway struct {
 	// Canary has a part of the conversations with one of the providers go to another; nil
 	// for none.
 	Canary *Canary
+	// Shadow has copies of a part of the calls go to another provider, once they are answered;
+	// nil for none.
+	Shadow *Shadow
 	// Blocked remembers requests that providers have blocked; nil for not.
 	Blocked *BlockedCalls
 	// Evidence takes the records of system errors; nil for none.
@@ -176,6 +179,8 @@ type Outcome struct {
 	Pack   string
 	// Canary is the arm of the canary that the call belongs to; empty for one of none.
 	Canary string
+	// Shadow is the provider that may get a copy of the call; empty for none.
+	Shadow string
 	// AskedAlone is why a call that was packed was asked alone after all.
 	AskedAlone string
 	// UsageEstimated says that the upstream's usage was more than the bytes of
@@ -206,7 +211,7 @@ func (g *Gateway) Prepare() error {
 	if err := g.Balance.check(g); err != nil {
 		return err
 	}
-	for _, p := range append(slices.Clone(g.Providers[1:]), g.Canary.candidate()...) {
+	for _, p := range slices.Concat(g.Providers[1:], g.Canary.candidate(), g.Shadow.provider()) {
 		if first := g.Providers[0]; p.Region != first.Region && !g.AllowCrossRegion {
 			return fmt.Errorf("providers %s (region %q) and %s (region %q) would move data between regions; allow_cross_region says that this is meant",
 				first.Name, first.Region, p.Name, p.Region)
@@ -217,6 +222,9 @@ func (g *Gateway) Prepare() error {
 		}
 	}
 	if err := g.Canary.check(g); err != nil {
+		return err
+	}
+	if err := g.Shadow.check(g); err != nil {
 		return err
 	}
 	if g.MaxBody == 0 {

@@ -272,10 +272,10 @@ func (k *Packs) learn(p *upstream.Provider, endpoint upstream.Endpoint, form ref
 	k.refused[at] = max(k.refused[at], form+1)
 }
 
-// share is the call's part of the permits. A comparison waits behind what clients wait for.
+// share is the call's part of the permits. A comparison has those that no client waits for.
 func (c *call) share() upstream.Share {
 	if c.comparison {
-		return upstream.Share{Weight: 1, Priority: limiter.Low}
+		return upstream.Share{Weight: 1, Priority: limiter.Background}
 	}
 	return c.g.share(c.Tenant)
 }

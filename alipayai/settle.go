@@ -2,14 +2,14 @@ package alipayai
 
 import (
 	"bytes"
-	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
-	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/toolcheck"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -19,6 +19,7 @@ import (
 // settle ends the call's bookkeeping, whichever way it went.
 func (c *call) settle() {
 	c.settleTrial()
+	c.Seen.settle(c)
 	c.endClaim()
 	c.buffered.release()
 	c.settleSpending()
@@ -131,73 +132,6 @@ func (c *call) judgeAnswer(o *canary.Outcome) {
 	o.BrokenToolCall = t.of.Tools.Judge(c.Request.Body, calls) != toolcheck.None
 }
 
-// endClaim ends the claim: with the answer if there is one, open for another try
-// if the call was definitely not served, and held where that is not known.
-func (c *call) endClaim() {
-	if c.claim == nil {
-		return
-	}
-	claim := c.claim
-	c.claim = nil
-	end := claimEnd{claim: claim.Claim, ctx: c.lasting(), ttl: c.g.Claims.TTL}
-	until := c.g.Now().Add(end.ttl)
-	if c.caches() && !c.g.Answers.Remote {
-		c.recording.keep() // for the cache as well
-	}
-	var ok bool
-	end.answer, ok = c.recorded()
-	switch {
-	case ok:
-		end.as = finish
-	case c.recording != nil && c.recording.whole && c.outcome.Code == "":
-		end.as = serve
-	case c.recording != nil || c.mayHaveExecuted || c.outcome.Status == 0: // or a panic broke it off
-		end.as = hold
-	default:
-		end.as = release
-		if !claim.left {
-			until = claim.until // it ends by itself
-		}
-	}
-	if err := end.do(); errors.Is(err, replay.ErrUnavailable) {
-		end.answer.Body = bytes.Clone(end.answer.Body) // its buffer goes back with the call
-		go end.retry(until)
-	}
-}
-
-// claimEnd is how a claim ends.
-type claimEnd struct {
-	claim  replay.Claim
-	ctx    context.Context
-	as     func(claimEnd) error
-	answer replay.Answer
-	ttl    time.Duration
-}
-
-func (e claimEnd) do() error { return e.as(e) }
-
-// The ways to end.
-func finish(e claimEnd) error  { return e.claim.Finish(e.ctx, e.answer, e.ttl) }
-func serve(e claimEnd) error   { return e.claim.Served(e.ctx, e.ttl) }
-func hold(e claimEnd) error    { return e.claim.Hold(e.ctx, e.ttl) }
-func release(e claimEnd) error { return e.claim.Release(e.ctx) }
-
-// The pauses between tries to end a claim while its store is away: they double.
-const firstEndPause, maxEndPause = 50 * time.Millisecond, 400 * time.Millisecond
-
-// retry ends a claim as soon as its store is back. Were it left to its lease, an
-// answer that is there would be lost, and a call that failed would count as one whose
-// outcome is unknown. There are never more of these than calls were under way when the
-// store went: with it away nothing is claimed. They end with the process, though.
-func (e claimEnd) retry(until time.Time) {
-	for pause := firstEndPause; time.Now().Before(until); pause = min(2*pause, maxEndPause) {
-		time.Sleep(pause)
-		if !errors.Is(e.do(), replay.ErrUnavailable) {
-			return
-		}
-	}
-}
-
 // unseenTokens is how many tokens a call may take beyond a token for each byte of
 // prompt and answer: images behind a URL, reasoning that is not shown and the
 // provider's own prompt are in neither. It is the context of the largest models.
@@ -223,4 +157,184 @@ func (c *call) plausible(u wire.Usage, answer int64) (_ wire.Usage, estimated bo
 	u = wire.Usage{Prompt: prompt / bytesPerToken, Completion: answer / bytesPerToken, OK: true}
 	u.Total = u.Prompt + u.Completion
 	return u, true
+}
+
+// Shadow has copies of a part of the calls sent to another provider, when their clients have
+// their answers. Its fields do not change after Prepare. The methods of a nil Shadow do nothing.
+type Shadow struct {
+	// Provider gets the copies. It is none of the gateway's, and has a rate cap of its own.
+	Provider *upstream.Provider
+	// Share is the part of the calls that are copied, from above 0 to 1.
+	Share float64
+	// OptedOut are tenants whose calls are not.
+	OptedOut map[string]bool
+	// Permits reports whether a tenant's text may go to Provider; nil for always.
+	Permits func(tenant string) bool
+	// Copy takes a copy, of its tenant, with what the client has seen. Both are Copy's to keep.
+	// It must not block.
+	Copy func(c *Call, seen *Seen)
+}
+
+// check refuses a shadow that cannot be.
+func (s *Shadow) check(g *Gateway) error {
+	if s == nil {
+		return nil
+	}
+	p := s.Provider
+	switch {
+	case g.Class == ClassMoney:
+		return errors.New("shadow has no meaning for class money, whose calls are never made twice")
+	case p.Profile.Kind().SignsParameters:
+		return fmt.Errorf("shadow: provider %s: profile %s signs form parameters, not OpenAI calls", p.Name, p.Profile.Name)
+	case p.Format.Name() == wire.NextBuilder:
+		return fmt.Errorf("shadow: provider %s is an agent, which may act on what it is asked", p.Name)
+	case !(s.Share > 0 && s.Share <= 1):
+		return fmt.Errorf("shadow: the share must be a part from above 0 to 1, not %v", s.Share)
+	}
+	for _, own := range slices.Concat(g.Providers, g.Canary.candidate()) {
+		switch {
+		case own == p:
+			return fmt.Errorf("shadow: %s serves calls here already; name another provider", p.Name)
+		case own.ClientID != "" && own.ClientID == p.ClientID && own.BaseURL.Host == p.BaseURL.Host:
+			return fmt.Errorf("shadow: %s and %s are the same app %s at %s, whose rate limit the calls need; give %s credentials of its own", own.Name, p.Name, p.ClientID, p.BaseURL.Host, p.Name)
+		}
+	}
+	return nil
+}
+
+// provider is that of a shadow, if there is one.
+func (s *Shadow) provider() []*upstream.Provider {
+	if s == nil {
+		return nil
+	}
+	return []*upstream.Provider{s.Provider}
+}
+
+// sample has c observed if it is one to copy. Never copied are calls that may move money, those
+// of tenants that are not known or have opted out, and those whose text may not go there.
+func (s *Shadow) sample(c *call) {
+	if s == nil || !chosen(s.Share) || c.class() != ClassInference || c.Tenant == AnonymousTenant || s.OptedOut[c.Tenant] ||
+		!c.Endpoint.HasChoices() || !s.Provider.Serves(c.Endpoint, c.Request.Model) || s.Permits != nil && !s.Permits(c.Tenant) {
+		return
+	}
+	c.Seen, c.outcome.Shadow = new(Seen), s.Provider.Name
+}
+
+// isCopied reports whether the call, which is answered, is passed on to a shadow.
+func (c *call) isCopied() bool { return c.outcome.Shadow != "" }
+
+// copyToShadow passes the settled call on, if a provider has served it, or failed at it, for its client.
+func (c *call) copyToShadow() {
+	if !c.isCopied() || !c.Seen.Comparable || c.forbidden() != nil {
+		return
+	}
+	of := &Call{Endpoint: c.Endpoint, Tenant: c.Tenant, Request: c.Request, Format: c.Format, Native: c.Native}
+	if c.Native != nil {
+		of.Header = make(http.Header)
+		upstream.Forward(of.Header, c.Header, c.Native.Fields, nil)
+	}
+	c.g.Shadow.Copy(of, c.Seen)
+}
+
+// Seen is what a client has seen of a call. The methods of a nil Seen do nothing.
+type Seen struct {
+	// RequestID and Provider are the call's: the provider has answered, or failed last.
+	RequestID, Provider string
+	// Comparable says that it tells how a provider does: not of answers that were given before, of what the gateway has
+	// rejected by itself, of demands for payment, and of calls whose clients have left.
+	Comparable bool
+	// Failed is the class of the failure, and Code its code; empty for an answer.
+	Failed failure.Class
+	Code   string
+	// Answer is the answer in OpenAI's form, a stream's events where Streamed is set, up to 1 MiB; Cut says that it was
+	// longer. There is none with a failure.
+	Answer        []byte
+	Streamed, Cut bool
+	// FirstContent is how long the provider took to the first content, and of an answer that is no stream to its end; 0
+	// where that is not known.
+	FirstContent time.Duration
+
+	sent   time.Time
+	answer *Answer
+	body   []byte
+	stream bytes.Buffer
+	failed *failure.Failure
+}
+
+// leaving notes that a request is about to be sent.
+func (s *Seen) leaving(now time.Time) {
+	if s != nil {
+		s.sent = now
+	}
+}
+
+// begin notes the answer that the client is given.
+func (s *Seen) begin(c *call, a *Answer) {
+	if s == nil {
+		return
+	}
+	s.answer, s.body, s.Streamed = a, a.Body(), a.stream != nil || upstream.IsEventStream(a.header)
+	if !s.sent.IsZero() {
+		s.FirstContent = c.g.Now().Sub(s.sent)
+	}
+}
+
+// add notes events that the client is given.
+func (s *Seen) add(events []byte) {
+	if s == nil || s.Cut {
+		return
+	}
+	if s.Cut = s.stream.Len()+len(events) > maxRecorded; !s.Cut {
+		s.stream.Write(events)
+	}
+}
+
+// refused notes why the client gets no answer: the last provider's failure, where several were asked.
+func (s *Seen) refused(c *call, f *failure.Failure) {
+	if s == nil {
+		return
+	}
+	s.failed = f
+	if n := len(c.failedProviders); n > 0 {
+		s.failed = c.failedProviders[n-1].f
+	}
+}
+
+// settle makes sense of what was noted.
+func (s *Seen) settle(c *call) {
+	if s == nil {
+		return
+	}
+	a := s.answer
+	s.RequestID, s.Provider = c.outcome.RequestID, c.outcome.Provider
+	if a != nil && a.stream != nil && a.stream.broken != nil {
+		s.failed = a.stream.broken
+	}
+	switch {
+	case c.outcome.Stored != "" || a != nil && a.failed != nil || c.outcome.Status == failure.ClientClosedRequest:
+	case s.failed != nil:
+		if s.Comparable = s.failed.AtProvider() && !s.failed.ClientGone; s.Comparable {
+			s.Failed, s.Code = s.failed.Class, s.failed.Code
+		}
+	case a != nil && a.Status < http.StatusBadRequest:
+		s.Comparable = s.canonical(c)
+	}
+	s.answer, s.body, s.stream, s.failed = nil, nil, bytes.Buffer{}, nil
+}
+
+// canonical makes the answer, and reports whether it can be read.
+func (s *Seen) canonical(c *call) bool {
+	if s.Answer = s.stream.Bytes(); s.answer.stream == nil {
+		s.Answer = bytes.Clone(s.body) // the buffer goes back with the call
+	}
+	if s.Cut = s.Cut || len(s.Answer) > maxRecorded; s.Cut {
+		s.Answer = nil
+		return true
+	}
+	if !s.answer.native {
+		return true
+	}
+	var err error
+	s.Answer, err = c.canonical(s.Answer, s.Streamed)
+	return err == nil
 }

@@ -35,6 +35,7 @@ func (c *call) next(s *stream) ([]byte, error) {
 		_, s.broken = c.readEvent(s)
 	}
 	c.recording.add(s.pending.Bytes())
+	c.Seen.add(s.pending.Bytes())
 	if s.broken != nil && s.pending.Len() == 0 {
 		return nil, c.broken(s)
 	}
@@ -72,7 +73,7 @@ func (c *call) broken(s *stream) *Error {
 	}
 	f.RequestID = c.outcome.RequestID
 	c.mask().Texts(&f.Code, &f.Message, &f.Param)
-	return &Error{Failure: f, Served: c.served()}
+	return &Error{Failure: f, Served: c.served(), call: c}
 }
 
 // drainTime is how long a finished stream may take to its end, so that its

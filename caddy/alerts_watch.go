@@ -94,6 +94,7 @@ func (w *watch) look() {
 		}
 	}
 	a.watchCanaries(wrong)
+	a.watchShadows(wrong)
 	if a.ledger != nil {
 		switch {
 		case a.ledger.Err() != nil:

@@ -119,6 +119,8 @@ type App struct {
 	packing map[string]*pack.Agreements
 	// canaries are those of the handlers, by name.
 	canaries map[string]*configuredCanary
+	// shadows are those of the handlers, by site and provider.
+	shadows map[string]*configuredShadow
 	// releases give back what the configuration holds of the pooled state.
 	releases []func()
 
@@ -173,7 +175,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.keepers = make(map[string]*calendar.Keeper)
 	a.sites, a.packing = make(map[string]bool), make(map[string]*pack.Agreements)
-	a.canaries = make(map[string]*configuredCanary)
+	a.canaries, a.shadows = make(map[string]*configuredCanary), make(map[string]*configuredShadow)
 	a.providers = make(map[string]*upstream.Provider, len(a.Providers))
 	credentials := newCredentialUses()
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {

@@ -159,7 +159,7 @@ func (h *Proxy) provisionCanary(app *App) error {
 		state, release := acquire[canaryState]("canary", append(identity, app.store.identity, canaryFile(), strconv.FormatBool(plan.Hold))...)
 		state.once.Do(func() {
 			state.release = app.store.hold()
-			state.Canary = canary.New(app.store.canaries(canaryFile()), fmt.Sprintf("%x", hash), plan)
+			state.Canary = canary.New(app.store.states(canaryFile()), fmt.Sprintf("%x", hash), plan)
 		})
 		return state, release
 	}

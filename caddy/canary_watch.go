@@ -30,11 +30,11 @@ func (a *App) watchCanaries(wrong []alert.Firing) {
 	}
 	for _, f := range wrong {
 		if _, still := now[canaryAlert{f.Kind, f.Provider}]; !still && slices.Contains(canaryKinds, f.Kind) {
-			a.monitor.CanaryOver(f.Kind, f.Provider)
+			a.monitor.Over(f.Kind, f.Provider)
 		}
 	}
 	for c, summary := range now {
-		a.monitor.Canary(c.kind, c.about, summary)
+		a.monitor.Holds(c.kind, c.about, summary)
 	}
 }
 

@@ -97,7 +97,7 @@ var (
 		"Idempotency": "Directive `alipayai_proxy`", "Pack": "Directive `alipayai_proxy`", "KeyCalendar": "Calendar of the keys", "TenantLimit": "Directive `alipayai_proxy`",
 		"KeysAuth": "Directive `alipayai_auth`", "SigningTransport": "`transport alipayai` of `reverse_proxy`",
 		"Moderator": "Option `moderator`", "ModeratorModel": "Option `moderator`", "Moderate": "Directive `alipayai_moderate`",
-		"RememberBlocked": "Directive `alipayai_proxy`", "Canary": "Directive `alipayai_proxy`", "CanaryStep": "Directive `alipayai_proxy`", "LoadBalancing": "Directive `alipayai_proxy`",
+		"RememberBlocked": "Directive `alipayai_proxy`", "Canary": "Directive `alipayai_proxy`", "CanaryStep": "Directive `alipayai_proxy`", "Shadow": "Directive `alipayai_proxy`", "LoadBalancing": "Directive `alipayai_proxy`",
 		"Intents": "Option `intents`", "IntentEmbeddings": "Option `intents`", "MatchCall": "Matcher `alipayai`",
 		"SandboxHandler": "Directive `alipayai_sandbox`", "SandboxApp": "Directive `alipayai_sandbox`",
 	}
@@ -119,6 +119,7 @@ var (
 		"pack.go":                {"Directive `alipayai_proxy`"},
 		"calendar.go":            {"Calendar of the keys"},
 		"canary.go":              {"Directive `alipayai_proxy`"},
+		"shadow.go":              {"Directive `alipayai_proxy`"},
 		"handlers_caddyfile.go":  {"Directive `alipayai_auth`", "Directive `alipayai_sandbox`", "`transport alipayai` of `reverse_proxy`"},
 	}
 )

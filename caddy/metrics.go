@@ -42,6 +42,10 @@ type metrics struct {
 	floorWaste      *prometheus.CounterVec
 	tokens          *prometheus.CounterVec
 	ledgerLines     *prometheus.CounterVec
+	shadow          *prometheus.CounterVec
+	shadowDropped   *prometheus.CounterVec
+	shadowDiffers   *prometheus.CounterVec
+	shadowFirst     *prometheus.HistogramVec
 }
 
 const metricsNamespace, metricsSubsystem = "caddy", "alipayai"
@@ -110,6 +114,18 @@ func (m *metrics) init() {
 		"Tokens that were charged, by type: input, cached_input (which are not in input) or output.", "provider", "model", "type")
 	m.ledgerLines = counter("ledger_lines_total",
 		"Lines of the ledger, by what became of them: written or dropped.", "result")
+	m.shadow = counter("shadow_total",
+		"Copies of calls for a shadow, by outcome: same or different, as the calls that were compared did, or dropped.", "provider", "outcome")
+	m.shadowDropped = counter("shadow_dropped_total",
+		"Copies that a shadow was not asked, by reason.", "provider", "reason")
+	m.shadowDiffers = counter("shadow_differences_total",
+		"What differs in pairs, by aspect (blocked, failure, finish, tool_calls, length, latency) and by which one is worse: real, shadow or neither.",
+		"provider", "aspect", "worse")
+	m.shadowFirst = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "shadow_first_content_seconds",
+		Help:    "Time to the first content of the calls that were compared, by side: real or shadow.",
+		Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30},
+	}, []string{"provider", "side"})
 	m.duration = seconds("request_duration_seconds",
 		"Time from a call's start to its end.")
 }
@@ -121,7 +137,7 @@ func (m *metrics) register(registry *prometheus.Registry) error {
 		m.requests, m.attempts, m.tokenFetches, m.signingFailures, m.firstByte, m.duration,
 		m.queueWait, m.rejections, m.fallbacks, m.stored, m.evidence, m.alerts,
 		m.packed, m.askedAlone, m.compared, m.moderation, m.moderationTime,
-		m.cost, m.floorWaste, m.tokens, m.ledgerLines,
+		m.cost, m.floorWaste, m.tokens, m.ledgerLines, m.shadow, m.shadowDropped, m.shadowDiffers, m.shadowFirst,
 	} {
 		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return err

@@ -159,6 +159,9 @@ func (o loggedOutcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if o.Canary != "" {
 		enc.AddString("canary", o.Canary)
 	}
+	if o.Shadow != "" {
+		enc.AddString("shadow", o.Shadow)
+	}
 	if o.AskedAlone != "" {
 		enc.AddString("asked_alone", o.AskedAlone)
 	}

@@ -92,6 +92,9 @@ type Proxy struct {
 	// Tries another provider beside one of these. Default: none.
 	Canary *Canary `json:"canary,omitempty"`
 
+	// Sends copies of a part of the calls to another provider, to compare. Default: none.
+	Shadow *Shadow `json:"shadow,omitempty"`
+
 	// What becomes of a request that a provider has blocked. Default: see its fields.
 	RememberBlocked *RememberBlocked `json:"remember_blocked,omitempty"`
 
@@ -188,6 +191,9 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := h.provisionSpending(app); err != nil {
+		return err
+	}
+	if err := h.provisionShadow(app, site, o); err != nil {
 		return err
 	}
 	size := cmp.Or(h.MaxBuffered, max(alipayai.DefaultMaxBuffered, h.MaxAnswer))

@@ -44,6 +44,12 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			on_pass promote|hold
 //			sticky  conversation [<header>] | tenant
 //		}
+//		shadow <provider> <percent> {
+//			opt_out    <tenants...>
+//			queue      <number> [<size>]
+//			divergence <percent>
+//			pairs
+//		}
 //		remember_blocked <ttl> | off
 //		store_responses <ttl> | off
 //		limit      <tenant>|* {
@@ -81,6 +87,7 @@ func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{form: "idempotency <ttl>, or idempotency off", read: h.unmarshalIdempotency},
 		option{form: "pack { ... }", read: h.unmarshalPack},
 		option{form: "canary <stable> <candidate> { ... }", read: h.unmarshalCanary},
+		option{form: "shadow <provider> <percent> { ... }, as shadow alipay_prod 5%", read: h.unmarshalShadow},
 		option{form: "remember_blocked <ttl>, or remember_blocked off", read: h.unmarshalRememberBlocked},
 		option{form: "store_responses <ttl>, as store_responses 24h, or store_responses off", read: h.unmarshalStoreResponses},
 		option{form: "limit <tenant>|* { ... }", read: h.unmarshalLimit, repeats: true},

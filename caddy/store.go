@@ -48,8 +48,8 @@ type store interface {
 	ledger(sealing *seal.Seal, zone *time.Location) *ledger.Shared
 	// budgets makes the store of budgets that replicas share; nil where they share none.
 	budgets() *budget.Redis
-	// canaries keeps the states of canaries; in that file where replicas share nothing.
-	canaries(file string) canary.Store
+	// states keeps those of canaries and shadows; in that file where replicas share nothing.
+	states(file string) canary.Store
 	// tokens is where replicas share the access token of that name; nil where they
 	// share none.
 	tokens(sealing *seal.Seal, name string) token.Share

@@ -68,8 +68,8 @@ func (*memoryStore) ledger(*seal.Seal, *time.Location) *ledger.Shared { return n
 // budgets implements store: each process counts its own.
 func (*memoryStore) budgets() *budget.Redis { return nil }
 
-// canaries implements store: the processes of one folder have them in common.
-func (*memoryStore) canaries(file string) canary.Store { return canary.File{Path: file} }
+// states implements store: the processes of one folder have them in common.
+func (*memoryStore) states(file string) canary.Store { return canary.File{Path: file} }
 
 // tokens implements store: each process fetches its own.
 func (*memoryStore) tokens(*seal.Seal, string) token.Share { return nil }

@@ -96,8 +96,8 @@ func (s *redisStore) ledger(sealing *seal.Seal, zone *time.Location) *ledger.Sha
 // budgets implements store.
 func (s *redisStore) budgets() *budget.Redis { return budget.NewRedis(s.client, s.replicas) }
 
-// canaries implements store.
-func (s *redisStore) canaries(string) canary.Store { return canary.NewRedis(s.client) }
+// states implements store.
+func (s *redisStore) states(string) canary.Store { return canary.NewRedis(s.client) }
 
 // tokens implements store.
 func (s *redisStore) tokens(sealing *seal.Seal, name string) token.Share {

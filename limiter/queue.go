@@ -3,13 +3,14 @@ package limiter
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 )
 
 // Priority is the class of a call. As long as calls of a higher class wait, a
 // lower one gets one permit in ten, so that it is slow but never starved.
-// Values beyond High and Low count as those.
+// Values beyond High and Low count as those, but for Background.
 type Priority int
 
 // The classes.
@@ -17,17 +18,27 @@ const (
 	Low    Priority = -1
 	Normal Priority = 0
 	High   Priority = 1
+	// Background is for what no client waits for. It has permits only while no call of another
+	// class waits, and makes room for those in a full queue.
+	Background Priority = math.MinInt
 )
 
 const (
-	classes = 3
+	classes    = 4
+	background = classes - 1
 	// maxSkips is how often in a row a class with waiting calls is skipped at
-	// most; once more if the third class is due at the same time.
+	// most; once more if the third class is due at the same time. That of
+	// Background is skipped as long as any other has calls.
 	maxSkips = 9
 )
 
 // class is the index of a priority, the highest first.
-func (p Priority) class() int { return int(High - max(Low, min(p, High))) }
+func (p Priority) class() int {
+	if p == Background {
+		return background
+	}
+	return int(High - max(Low, min(p, High)))
+}
 
 // Request is a call that needs a permit, and what its configuration allows.
 type Request struct {

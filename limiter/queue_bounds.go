@@ -2,8 +2,9 @@ package limiter
 
 import "time"
 
-// makeRoom evicts the newest calls of the tenant that holds most of what is short,
-// if it still holds no less than r's tenant then. It reports whether r fits.
+// makeRoom evicts calls of Background for those of other classes, and then the newest calls
+// of the tenant that holds most of what is short, if it still holds no less than r's tenant
+// then. It reports whether r fits.
 func (q *Queue) makeRoom(r Request, now time.Time) bool {
 	count := q.count + 1 - r.MaxCount
 	bytes := q.bytes + r.Bytes - r.MaxBytes
@@ -16,6 +17,22 @@ func (q *Queue) makeRoom(r Request, now time.Time) bool {
 	// If a reload has narrowed the bounds, no waiting call is evicted for that:
 	// a new call evicts no more than the room that it needs itself.
 	count, bytes = min(count, 1), min(bytes, r.Bytes)
+	evict := func(l *line) {
+		w := l.last
+		count--
+		bytes -= w.Bytes
+		q.remove(w)
+		w.deliver(booking{}, q.full(w.Request, now))
+	}
+	among := q.class[background:]
+	if r.Priority.class() != background {
+		for among = q.class[:]; (count > 0 || bytes > 0) && q.class[background].count > 0; {
+			evict(q.class[background].busy[0])
+		}
+	}
+	if count <= 0 && bytes <= 0 {
+		return true
+	}
 	holds := func(l *line) int64 {
 		if count > 0 {
 			return int64(l.count)
@@ -23,8 +40,8 @@ func (q *Queue) makeRoom(r Request, now time.Time) bool {
 		return l.bytes
 	}
 	var most *line
-	for c := range q.class {
-		for _, l := range q.class[c].busy {
+	for c := range among {
+		for _, l := range among[c].busy {
 			if most == nil || holds(l) >= holds(most) {
 				most = l
 			}
@@ -40,11 +57,7 @@ func (q *Queue) makeRoom(r Request, now time.Time) bool {
 		return false
 	}
 	for count > 0 || bytes > 0 {
-		w := most.last
-		count--
-		bytes -= w.Bytes
-		q.remove(w)
-		w.deliver(booking{}, q.full(w.Request, now))
+		evict(most)
 	}
 	return true
 }

@@ -169,13 +169,13 @@ func (q *Queue) fail(err error) {
 func failed(err error) error { return fmt.Errorf("reserve a slot: %w", err) }
 
 // turn is the class whose head goes next: the highest with waiting calls, unless
-// a lower one has been skipped maxSkips times. At least one call must wait.
+// a lower one, other than Background's, has been skipped maxSkips times. At least one call must wait.
 func (q *Queue) turn() int {
 	first := -1
 	for c := range q.class {
 		switch {
 		case q.class[c].count == 0:
-		case q.passed[c] >= maxSkips:
+		case q.passed[c] >= maxSkips && c != background:
 			return c
 		case first < 0:
 			first = c

@@ -15,10 +15,13 @@ func (q *Queue) ahead(r Request) int {
 	for c := range class {
 		higher += q.class[c].count
 	}
+	if class == background {
+		return n + higher
+	}
 	// The call has its turn after all of the higher classes, or as one in ten.
 	n = min(n+higher, n*(maxSkips+1)+maxSkips-q.passed[class])
 	passed := n
-	for c := class + 1; c < classes; c++ {
+	for c := class + 1; c < background; c++ {
 		n += min(q.class[c].count, (passed+q.passed[c])/maxSkips)
 	}
 	return q.here(n)

@@ -158,11 +158,11 @@ func (m *Monitor) LedgerBroken(file string) {
 	m.alerter.Raise(LedgerFailing, file, "the ledger's file was broken: it was set aside with all that it had, also of budgets, and a new one is begun")
 }
 
-// Canary says that a kind of alert holds of a canary, or of a step of one.
-func (m *Monitor) Canary(kind Kind, about, summary string) { m.alerter.Raise(kind, about, summary) }
+// Holds says that a kind of alert holds of what is looked at from time to time: a canary or a shadow, or a part of one.
+func (m *Monitor) Holds(kind Kind, about, summary string) { m.alerter.Raise(kind, about, summary) }
 
-// CanaryOver says that it holds no more.
-func (m *Monitor) CanaryOver(kind Kind, about string) { m.alerter.Resolve(kind, about, "this is over") }
+// Over says that it holds no more.
+func (m *Monitor) Over(kind Kind, about string) { m.alerter.Resolve(kind, about, "this is over") }
 
 // hold keeps the subject firing at least until then. Each monitor waits for what was
 // reported to itself; the one with the latest report, of any configuration, resolves

@@ -45,6 +45,11 @@ const (
 	CanaryRolledBack Kind = "canary_rolled_back"
 	// CanaryUnkept: the store of a canary's state does not answer.
 	CanaryUnkept Kind = "canary_unkept"
+	// ShadowDivergence: more of a shadow's answers differ than may. Its provider is the shadow with
+	// the aspect that they differ in.
+	ShadowDivergence Kind = "shadow_divergence"
+	// NewComplianceBlock: a shadow blocks what clients are answered. Its provider is the shadow.
+	NewComplianceBlock Kind = "new_compliance_block"
 	// Throttled: a provider takes fewer requests than its limit says.
 	Throttled Kind = "throttled"
 )
@@ -55,7 +60,7 @@ func (k Kind) Severity() string {
 	switch k {
 	case AllProvidersFailing:
 		return "critical"
-	case Throttled, PackingStopped, KeyExpiring, CanaryInconclusive, CanaryPassed:
+	case Throttled, PackingStopped, KeyExpiring, CanaryInconclusive, CanaryPassed, ShadowDivergence, NewComplianceBlock:
 		return "warning"
 	case CanaryStep, CanaryPromoted:
 		return "info"

@@ -69,6 +69,10 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 	if err != nil {
 		if e, ok := errors.AsType[*alipayai.Error](err); ok {
 			out.refuse(w, e)
+			if e.ClosesSlowly() {
+				_ = http.NewResponseController(w).Flush()
+			}
+			e.Close()
 		}
 		return
 	}

@@ -21,6 +21,8 @@ type Record struct {
 	Code      string    `json:"code"`    // the upstream's
 	Request   Request   `json:"request"`
 	Response  Response  `json:"response"`
+	// Pair is another provider's answer to the same request; nil for none.
+	Pair *Pair `json:"pair,omitempty"`
 	// Conceal gives a text without the credentials of the attempt; nil for none. It is
 	// called in the background, also by several goroutines at once.
 	Conceal func(text []byte) []byte `json:"-"`
@@ -44,7 +46,21 @@ func (r Record) Concealed() Record {
 	r.Model, r.Code, r.Request.URL = text(r.Model), text(r.Code), text(r.Request.URL)
 	r.Request.Header, r.Response.Header = header(r.Request.Header), header(r.Response.Header)
 	r.Request.Body, r.Response.Body, r.Response.Event = r.Conceal(r.Request.Body), r.Conceal(r.Response.Body), r.Conceal(r.Response.Event)
+	if r.Pair != nil {
+		pair := *r.Pair
+		pair.Code, pair.Body = text(pair.Code), r.Conceal(pair.Body)
+		r.Pair = &pair
+	}
 	return r
+}
+
+// Pair is what another provider has done with the same request, and in what the two differ.
+type Pair struct {
+	Provider string   `json:"provider"`
+	Differs  []string `json:"differs"`
+	// Code is that of its failure, and Body its answer.
+	Code string  `json:"code,omitempty"`
+	Body Payload `json:"body,omitempty"`
 }
 
 // Request is what was sent.
@@ -123,6 +139,9 @@ func (r Record) detached() Record {
 // size is about what the record takes in memory, in bytes.
 func (r Record) size() int64 {
 	const fixed = 1 << 10 // the names
+	if r.Pair != nil {
+		return int64(fixed + len(r.Request.Body) + len(r.Response.Body) + len(r.Pair.Body))
+	}
 	size := fixed + len(r.Request.Body) + len(r.Response.Body) + len(r.Response.Event) + len(r.Request.URL)
 	for _, header := range [...]http.Header{r.Request.Header, r.Response.Header} {
 		for name, values := range header {

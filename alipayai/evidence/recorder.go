@@ -109,6 +109,15 @@ func (r *Recorder) Record(record Record) {
 	}
 }
 
+// Seal queues the record for the vault alone, and returns at once. What it points to is the
+// recorder's from then on.
+func (r *Recorder) Seal(record Record) {
+	if r.opt.Vault != nil && !r.vault.push(record, record.size()) {
+		r.unsealed.Add(1)
+		r.opt.Observe(Dropped)
+	}
+}
+
 // Flush waits until all records are written.
 func (r *Recorder) Flush(ctx context.Context) error {
 	if err := r.log.flush(ctx); err != nil {
