@@ -92,11 +92,12 @@ func (c *call) chargeStream(s *stream) {
 	}
 }
 
-// Tenants of the ledger that stand for the operator, who pays for what is asked to compare answers of packs, and to embed
-// the examples of intents. A user is not likely to have such a name; one that has shares those lines, and no budget.
+// Tenants of the ledger that stand for the operator, who pays for what is asked to compare answers of packs, to embed the
+// examples of intents, and for suites. A user is not likely to have such a name; one that has shares those lines, and no budget.
 const (
 	ComparisonTenant = "(comparisons)"
 	ExamplesTenant   = "(examples)"
+	SuitesTenant     = "(suites)"
 )
 
 // line is what the ledger has of every attempt.

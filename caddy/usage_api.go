@@ -46,6 +46,7 @@ func (a *adminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: usagePath, Handler: caddy.AdminHandlerFunc(a.usage)},
 		{Pattern: canaryPath, Handler: caddy.AdminHandlerFunc(a.canary)},
+		{Pattern: suitesPath, Handler: caddy.AdminHandlerFunc(a.getSuites)},
 	}
 }
 

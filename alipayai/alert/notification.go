@@ -45,6 +45,8 @@ const (
 	CanaryRolledBack Kind = "canary_rolled_back"
 	// CanaryUnkept: the store of a canary's state does not answer.
 	CanaryUnkept Kind = "canary_unkept"
+	// SuiteChanged: prompts of a suite pass that did not, or fail that did not. Its provider is the suite.
+	SuiteChanged Kind = "suite_changed"
 	// Throttled: a provider takes fewer requests than its limit says.
 	Throttled Kind = "throttled"
 )
@@ -55,7 +57,7 @@ func (k Kind) Severity() string {
 	switch k {
 	case AllProvidersFailing:
 		return "critical"
-	case Throttled, PackingStopped, KeyExpiring, CanaryInconclusive, CanaryPassed:
+	case Throttled, PackingStopped, KeyExpiring, CanaryInconclusive, CanaryPassed, SuiteChanged:
 		return "warning"
 	case CanaryStep, CanaryPromoted:
 		return "info"

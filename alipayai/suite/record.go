@@ -1,0 +1,54 @@
+package suite
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Record is what replicas know of a suite, and what outlives the process.
+type Record struct {
+	// Last is the last run that has ended; nil before the first.
+	Last *Report `json:"last,omitempty"`
+	// Running is one that has not: under way, or broken off.
+	Running *Report `json:"running,omitempty"`
+	// Touched is when Running was last written.
+	Touched time.Time `json:"touched,omitzero"`
+	// Verdicts are what is known of the prompts, for what changes.
+	Verdicts map[string]Status `json:"verdicts,omitempty"`
+}
+
+// ParseRecord reads what Marshal has written. Nothing gives an empty record, and so does what cannot be read: the suite
+// is run anew then.
+func ParseRecord(content []byte) (r Record) {
+	if json.Unmarshal(content, &r) != nil {
+		return Record{}
+	}
+	return r
+}
+
+// Marshal writes the record.
+func (r *Record) Marshal() []byte {
+	content, _ := json.Marshal(r) // cannot fail: times of a clock, numbers and texts
+	return content
+}
+
+// begun is when the newest run of the record was begun.
+func (r *Record) begun() (at time.Time) {
+	for _, report := range []*Report{r.Last, r.Running} {
+		if report != nil && report.Began.After(at) {
+			at = report.Began
+		}
+	}
+	return at
+}
+
+// newer reports whether r knows more than other.
+func (r *Record) newer(other Record) bool {
+	if a, b := r.begun(), other.begun(); !a.Equal(b) {
+		return a.After(b)
+	}
+	if (r.Running == nil) != (other.Running == nil) {
+		return r.Running == nil // the run has ended
+	}
+	return r.Touched.After(other.Touched)
+}
