@@ -145,7 +145,9 @@ func (s *Schedule) due() bool {
 }
 
 // own reports whether a run is of the same file and provider.
-func (s *Schedule) own(r *Report) bool { return r.Version == s.Suite.Version && r.Provider == s.Provider }
+func (s *Schedule) own(r *Report) bool {
+	return r.Version == s.Suite.Version && r.Provider == s.Provider
+}
 
 // turn begins a run, or goes on with it. The replica has the lease.
 func (s *Schedule) turn(ctx context.Context) (ended bool) {
