@@ -83,13 +83,8 @@ func (a *App) openSuites(ctx caddy.Context) error {
 }
 
 func (a *App) openSuite(ctx caddy.Context, name string, c *Suite) error {
-	switch {
-	case c.Provider == "":
-		return errors.New("provider is missing: write provider <name>")
-	case c.Every != 0 && time.Duration(c.Every) < leastSuiteEvery:
-		return errors.New("every must be at least 1m; each run asks the provider with every prompt")
-	case c.Concurrency < 0 || c.Concurrency > mostSuiteConcurrent:
-		return fmt.Errorf("concurrency %d is not a number from 1 to %d", c.Concurrency, mostSuiteConcurrent)
+	if err := c.check(); err != nil {
+		return err
 	}
 	prompts, err := c.read(newSecrets(a.InsecureLiterals))
 	if err != nil {
@@ -115,11 +110,23 @@ func (a *App) openSuite(ctx caddy.Context, name string, c *Suite) error {
 	return nil
 }
 
+// check refuses options that cannot be.
+func (c *Suite) check() error {
+	switch {
+	case c.Provider == "":
+		return errors.New("provider is missing: write provider <name>")
+	case c.Every != 0 && time.Duration(c.Every) < leastSuiteEvery:
+		return errors.New("every must be at least 1m; each run asks the provider with every prompt")
+	case c.Concurrency < 0 || c.Concurrency > mostSuiteConcurrent:
+		return fmt.Errorf("concurrency %d is not a number from 1 to %d", c.Concurrency, mostSuiteConcurrent)
+	case c.File == "" == (c.Builtin == ""):
+		return errors.New("write either file <path> or builtin <name>")
+	}
+	return nil
+}
+
 // read reads the prompts.
 func (c *Suite) read(s secrets) (*suite.Suite, error) {
-	if c.File == "" == (c.Builtin == "") {
-		return nil, errors.New("write either file <path> or builtin <name>")
-	}
 	if c.Builtin != "" {
 		return readSuite("", c.Builtin)
 	}
@@ -289,7 +296,7 @@ func (a *App) unmarshalSuite(d *caddyfile.Dispenser) error {
 	}
 	c := new(Suite)
 	a.Suites[name] = c
-	return block(d, "suite",
+	err := block(d, "suite",
 		option{form: "provider <name>", read: text(&c.Provider)},
 		option{form: "file <path>", read: text(&c.File)},
 		option{form: "builtin <name>, as builtin compliance-zh", read: text(&c.Builtin)},
@@ -297,6 +304,12 @@ func (a *App) unmarshalSuite(d *caddyfile.Dispenser) error {
 		option{form: "every <duration>, as every 6h", read: duration(&c.Every)},
 		option{form: "concurrency <number>", read: number(&c.Concurrency)},
 	)
+	if err == nil {
+		if wrong := c.check(); wrong != nil {
+			err = d.Errf("suite %s: %v", name, wrong)
+		}
+	}
+	return err
 }
 
 // Interface guards

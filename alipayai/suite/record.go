@@ -11,8 +11,9 @@ type Record struct {
 	Last *Report `json:"last,omitempty"`
 	// Running is one that has not: under way, or broken off.
 	Running *Report `json:"running,omitempty"`
-	// Touched is when Running was last written.
-	Touched time.Time `json:"touched,omitzero"`
+	// Touched is when the record was last changed. HandedOver says that no replica is at Running: any may go on with it.
+	Touched    time.Time `json:"touched,omitzero"`
+	HandedOver bool      `json:"handed_over,omitempty"`
 	// Verdicts are what is known of the prompts, for what changes.
 	Verdicts map[string]Status `json:"verdicts,omitempty"`
 }
@@ -47,8 +48,11 @@ func (r *Record) newer(other Record) bool {
 	if a, b := r.begun(), other.begun(); !a.Equal(b) {
 		return a.After(b)
 	}
-	if (r.Running == nil) != (other.Running == nil) {
+	switch {
+	case (r.Running == nil) != (other.Running == nil):
 		return r.Running == nil // the run has ended
+	case r.Running != nil && len(r.Running.Results) != len(other.Running.Results):
+		return len(r.Running.Results) > len(other.Running.Results)
 	}
-	return r.Touched.After(other.Touched)
+	return r.HandedOver && !other.HandedOver
 }

@@ -47,11 +47,16 @@ type Schedule struct {
 	loaded     bool
 	unwritten  bool // the store does not know all of the record
 	storeFails bool
+	wellSince  time.Time // when the store was back; zero where it was never away
+	life       time.Duration
 }
 
 // NewSchedule makes a schedule. It starts nothing.
 func NewSchedule(c Config) *Schedule {
-	s := &Schedule{Config: c}
+	s := &Schedule{Config: c, life: turn + leaseMargin}
+	for _, p := range c.Suite.Prompts {
+		s.life = max(s.life, turn+p.Timeout+leaseMargin)
+	}
 	if c.Known != nil {
 		s.record, s.loaded = *c.Known, true
 		if s.record.Last != nil {
@@ -109,11 +114,7 @@ func (s *Schedule) Look(ctx context.Context) bool {
 	if !s.due() && !s.isUnwritten() {
 		return true
 	}
-	longest := time.Duration(0)
-	for _, p := range s.Suite.Prompts {
-		longest = max(longest, p.Timeout)
-	}
-	release, ok, err := s.Store.Lease(ctx, turn+longest+leaseMargin)
+	release, ok, err := s.Store.Lease(ctx, s.life)
 	if err != nil || !ok {
 		s.stored(ctx, err)
 		return false
@@ -131,17 +132,23 @@ func (s *Schedule) Look(ctx context.Context) bool {
 	return s.turn(ctx)
 }
 
-// due reports whether there is anything to ask.
+// due reports whether there is anything to ask. The run of another replica is left to it until its lease must have ended:
+// where the store was away, it may be at it without one, and has a minute to write what it knows.
 func (s *Schedule) due() bool {
 	now, r := s.Now(), s.Record()
-	switch running := r.Running; {
-	case running == nil:
-	case s.own(running):
-		return true
-	default:
-		return now.Sub(r.Touched).Abs() >= forsaken
+	if r.Running == nil {
+		return r.Last == nil || now.Sub(r.Last.Began).Abs() >= s.Every
 	}
-	return r.Last == nil || now.Sub(r.Last.Began).Abs() >= s.Every
+	if s.own(r.Running) && r.HandedOver {
+		return true
+	}
+	patience := s.life
+	if !s.own(r.Running) {
+		patience = forsaken
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return now.Sub(r.Touched).Abs() >= patience && now.Sub(s.wellSince) >= lookEvery
 }
 
 // own reports whether a run is of the same file and provider.
@@ -156,7 +163,7 @@ func (s *Schedule) turn(ctx context.Context) (ended bool) {
 	if running := s.Record().Running; running != nil && s.own(running) {
 		report.Began, report.Results = running.Began, running.Results
 	}
-	s.progress(report.with(report.Results))
+	s.progress(report.with(report.Results), false)
 	// Before the first prompt is asked, so that replicas that lose the store know of it.
 	if !s.write(ctx) {
 		return false
@@ -167,7 +174,7 @@ func (s *Schedule) turn(ctx context.Context) (ended bool) {
 		Done: func(r Result) {
 			r.Answer = nil
 			soFar = append(soFar, r)
-			s.progress(report.with(s.Suite.sort(soFar)))
+			s.progress(report.with(s.Suite.sort(soFar)), false)
 			if now := s.Now(); now.Sub(written) >= writeEvery {
 				written = now
 				s.write(ctx)
@@ -179,11 +186,10 @@ func (s *Schedule) turn(ctx context.Context) (ended bool) {
 	if whole {
 		s.end(report)
 	} else {
-		s.progress(report)
+		s.progress(report, true)
 	}
 	// What was asked was paid for: it is written also where the configuration has ended meanwhile.
-	s.write(context.WithoutCancel(ctx))
-	return whole
+	return s.write(context.WithoutCancel(ctx)) && whole
 }
 
 // with gives the report with these results.
@@ -193,11 +199,11 @@ func (r *Report) with(results []Result) *Report {
 	return &next
 }
 
-// progress notes the run as it is.
-func (s *Schedule) progress(r *Report) {
+// progress notes the run as it is, and whether this replica leaves it to whichever comes first.
+func (s *Schedule) progress(r *Report, handOver bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.record.Running, s.record.Touched, s.unwritten = r, s.Now().UTC(), true
+	s.record.Running, s.record.Touched, s.record.HandedOver, s.unwritten = r, s.Now().UTC(), handOver, true
 	s.keep()
 }
 
@@ -283,6 +289,9 @@ func (s *Schedule) stored(ctx context.Context, err error) bool {
 	}
 	s.mu.Lock()
 	first := err != nil && !s.storeFails
+	if err == nil && s.storeFails {
+		s.wellSince = s.Now()
+	}
 	s.storeFails = err != nil
 	s.mu.Unlock()
 	if first {

@@ -198,7 +198,11 @@ func TestScheduleGoesOn(t *testing.T) {
 			t.Errorf("after the reload %d prompts were asked, one of them %d times", total, most)
 		}
 		second.wants(t, "the second")
-		content := store.content
+		var content []byte
+		go func() {
+			time.Sleep(5200 * time.Millisecond)
+			store.set(func() { content = store.content })
+		}()
 		third := newReplica(s, v, store, nil, nil) // a restart: nothing but the store knows
 		third.run(t, 10*time.Minute)
 		third.wants(t, "the third", "ended 100/100 []")
@@ -215,8 +219,8 @@ func TestScheduleGoesOn(t *testing.T) {
 		}
 		fourth.run(t, 10*time.Minute)
 		fourth.wants(t, "the fourth", "ended 100/100 []")
-		if total, _ := v.total(); total != 164 {
-			t.Errorf("after the kill %d prompts were asked in all, want 164", total)
+		if total, _ := v.total(); total != 104+51 { // 49 were written: 40 of the first two, and 9 until the fifth second
+			t.Errorf("after the kill %d prompts were asked in all, want 155", total)
 		}
 	})
 }
@@ -267,6 +271,37 @@ func TestScheduleWithoutStore(t *testing.T) {
 			t.Error("another replica asks again what the store knows")
 		}
 	})
+}
+
+// A store that is killed during a run, and comes back empty while the run goes on or when it has ended, does not have
+// another replica ask the same.
+func TestScheduleOfReplicasWithoutStore(t *testing.T) {
+	for name, away := range map[string]time.Duration{"for a moment": 2 * time.Second, "until the run is over": 30 * time.Second, "for long": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v, store := newVendor(time.Second), new(shelf)
+				var replicas [3]*replica
+				var wait sync.WaitGroup
+				for i := range replicas {
+					replicas[i] = newReplica(numbered(20), v, store, nil, nil)
+					wait.Go(func() { replicas[i].run(t, 3*time.Hour) })
+				}
+				time.Sleep(5500 * time.Millisecond) // all have seen the run, or that it is under way
+				store.set(func() { store.err, store.content, store.leased = errors.New("killed"), nil, time.Time{} })
+				time.Sleep(away)
+				store.set(func() { store.err = nil })
+				wait.Wait()
+				if total, most := v.total(); total != 20 || most != 1 {
+					t.Errorf("%d prompts were asked, one of them %d times", total, most)
+				}
+				for i, r := range replicas {
+					if last := r.Record().Last; last == nil || last.Count(Pass) != 20 {
+						t.Errorf("replica %d does not know of the run", i)
+					}
+				}
+			})
+		})
+	}
 }
 
 // Replicas that have different files, as while an update is rolled out, do not break off each other's runs, nor run again
