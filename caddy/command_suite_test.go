@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/suite"
 )
@@ -110,5 +112,150 @@ func TestSuiteShowsWhatTheSandboxHides(t *testing.T) {
 	}
 	if a, b := g.sandbox.Stats().Paths[chatPath], g.production.Stats().Paths[chatPath]; a != 60 || b != 60 {
 		t.Errorf("%d and %d requests have arrived, want 60 each", a, b)
+	}
+}
+
+// everyExpectation has a prompt for each expectation, whole and streamed, that the simulator meets.
+const everyExpectation = `
+defaults: {model: alipay-fin-1}
+prompts:
+  - {id: answered, prompt: confidential, expect: answered}
+  - {id: streamed, prompt: confidential, stream: true, expect: {contains: confidential, not_contains: [secret, sorry]}}
+  - {id: blocked, prompt: predict my future income, expect: {blocked: true, code: COMPLIANCE_BLOCKED}}
+  - {id: blocked-stream, prompt: predict my future income, stream: true, expect: blocked}
+  - {id: code, prompt: "[[fault:http_status=400,code=INVALID_PARAM]]", expect: {code: INVALID_PARAM}}
+  - id: conversation
+    system: be brief
+    messages:
+      - {role: user, content: hello}
+      - {role: assistant, content: hello}
+      - {role: user, content: '{"city": "Chengdu"}'}
+    expect: {contains: Chengdu}
+  - id: tool
+    prompt: use the tool
+    tools: &none [{type: function, function: {name: weather, parameters: {type: object, properties: {city: {type: string}}, required: [city]}}}]
+    expect: {tool: {name: weather, arguments: {required: [city]}}}
+  - id: tool-stream
+    prompt: use the tool
+    stream: true
+    tools: [{type: function, function: {name: weather, parameters: {type: object, properties: {city: {type: string}}, required: [city]}}}]
+    expect: {tool: weather}
+`
+
+// The command says what failed by its exit status, in JUnit's XML and in JSON, and quotes answers only where it is told to.
+func TestSuiteRun(t *testing.T) {
+	g := newSuiteRig(t)
+	good := g.file("good.yaml", strings.Replace(everyExpectation, "&none ", "", 1))
+	out, status := g.run(good, "--provider", "live")
+	if status != 0 || !strings.Contains(out, "good at live: 8 passed, 0 failed, 0 unknown, of 8") || strings.ContainsAny(out, "\r\x1b") {
+		t.Errorf("all good: status %d\n%s", status, out)
+	}
+	if n := g.production.Stats().Paths[chatPath]; n != 8 {
+		t.Errorf("%d requests have arrived, want 8", n)
+	}
+	if out, status := g.run(g.file("alias.yaml", everyExpectation), "--provider", "live"); status != 2 || !strings.Contains(out, "line 18: anchors and aliases are not taken") {
+		t.Errorf("a wrong file: status %d\n%s", status, out)
+	}
+
+	bad := g.file("bad.yaml", `
+prompts:
+  - {id: has, model: alipay-fin-1, prompt: confidential, expect: {not_contains: confidential}}
+  - {id: away, model: alipay-fin-1, prompt: "[[fault:system_error_200]]", expect: answered}
+  - {id: schema, model: alipay-fin-1, prompt: confidential, stream: true, expect: {json_schema: {type: object}}}
+`)
+	junit, report := filepath.Join(g.dir, "junit.xml"), filepath.Join(g.dir, "report.json")
+	out, status = g.run(bad, "--provider", "live", "--junit", junit, "--json", report)
+	if status != 1 || !strings.Contains(out, "bad at live: 0 passed, 2 failed, 1 unknown, of 3") || !strings.Contains(out, "unknown  away") {
+		t.Errorf("two failed: status %d\n%s", status, out)
+	}
+	xml, asJSON := string(must(os.ReadFile(junit))), string(must(os.ReadFile(report)))
+	for _, want := range []string{`tests="3" failures="2" errors="1"`, `<failure message="not_contains[0]: the answer has it"`, `<error message="there is no answer: SYSTEM_ERROR"`} {
+		if !strings.Contains(xml, want) {
+			t.Errorf("JUnit lacks %s:\n%s", want, xml)
+		}
+	}
+	if strings.Contains(out+xml+asJSON, "confidential") {
+		t.Errorf("a report quotes an answer:\n%s%s%s", out, xml, asJSON)
+	}
+	out, _ = g.run(bad, "--provider", "live", "--excerpts")
+	if !strings.Contains(out, `confidential`) {
+		t.Errorf("--excerpts shows none:\n%s", out)
+	}
+	var printed suite.Report
+	if out, _ = g.run(bad, "--provider", "live", "--json", "-"); json.Unmarshal([]byte(out), &printed) != nil || len(printed.Results) != 3 {
+		t.Errorf("--json - prints\n%s", out)
+	}
+	unknown := g.file("unknown.yaml", `prompts: [{id: away, model: alipay-fin-1, prompt: "[[fault:system_error_200]]", expect: answered}]`)
+	if out, status = g.run(unknown, "--provider", "live"); status != 2 {
+		t.Errorf("nothing but unknown: status %d\n%s", status, out)
+	}
+}
+
+// What cannot be run ends with status 2 and says why, and nothing is sent.
+func TestSuiteIsNotRun(t *testing.T) {
+	g := newSuiteRig(t)
+	file := g.file("a.yaml", `prompts: [{id: a, prompt: hello, expect: answered}]`)
+	guarded := g.file("production.Caddyfile", strings.Replace(string(must(os.ReadFile(g.config))),
+		"provider live {\n\t\t\tprofile sandbox", "provider live {\n\t\t\tprofile openai\n\t\t\tapi_key {env.TEST_SUITE_KEY}", 1))
+	t.Setenv("TEST_SUITE_KEY", "a-key-of-production")
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no file":          {nil, "name one file, or a built-in suite with --builtin compliance-zh"},
+		"file and builtin": {[]string{file, "--builtin", "compliance-zh"}, "name one file, or a built-in suite"},
+		"two files":        {[]string{file, file}, "name one file"},
+		"no such file":     {[]string{file + "l"}, "no such file"},
+		"no such builtin":  {[]string{"--builtin", "other"}, `no suite "other" is built in; use compliance-zh`},
+		"several":          {[]string{file}, "name the provider with --provider; the configuration declares live, test"},
+		"no such provider": {[]string{file, "--provider", "other"}, `provider "other" is not declared`},
+		"concurrency":      {[]string{file, "--concurrency", "0"}, "--concurrency 0 is not a number from 1 to 32"},
+		"rate":             {[]string{file, "--rate", "0"}, "--rate 0 is not a number above 0"},
+		"flag":             {[]string{file, "--fast"}, "unknown flag: --fast"},
+		"comparison":       {[]string{file, "--provider", "test", "--compare", file}, "is no report"},
+		"production":       {[]string{file, "--provider", "live", "--config", guarded}, "provider live is of environment production: calls cost money there; add --production if that is meant"},
+		"no configuration": {[]string{file, "--config", filepath.Join(g.dir, "none")}, "no such file"},
+	} {
+		if out, status := g.run(test.args...); status != 2 || !strings.Contains(out, test.want) {
+			t.Errorf("%s: status %d\n%s\nwant %s", name, status, out, test.want)
+		}
+	}
+	if a, b := g.sandbox.Stats().Paths[chatPath], g.production.Stats().Paths[chatPath]; a+b != 0 {
+		t.Errorf("%d requests have arrived", a+b)
+	}
+	if out, status := g.run(file, "--provider", "live", "--config", guarded, "--production"); status != 1 || !strings.Contains(out, "the prompt was refused by") {
+		t.Errorf("with --production, at a simulator that does not take the key: status %d\n%s", status, out)
+	}
+	if out, err := runCommand(t, "suite", "show", "compliance-zh"); err != nil || !strings.HasPrefix(out, "# What Chinese law forbids") {
+		t.Errorf("show: %v\n%s", err, out)
+	}
+}
+
+// What a run costs is in the ledger, as the operator's. Where another process has the ledger's file, the command says so.
+func TestSuiteRunIsInTheLedger(t *testing.T) {
+	g := newSuiteRig(t)
+	file := g.file("ledger.db", "")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	priced := g.file("priced.Caddyfile", strings.NewReplacer("alipayai {", "alipayai {\n\t\tledger "+file,
+		"model alipay-fin-1", "model alipay-fin-1\n\t\t\tprice alipay-fin-1 {\n\t\t\t\tcurrency CNY\n\t\t\t\tinput 24\n\t\t\t\toutput 72\n\t\t\t}").
+		Replace(string(must(os.ReadFile(g.config)))))
+	prompts := g.file("a.yaml", "prompts:\n- {id: a, prompt: hello, expect: answered}\n- {id: b, prompt: hello, stream: true, expect: answered}")
+	report := filepath.Join(g.dir, "report.json")
+	if out, status := g.run(prompts, "--provider", "test", "--config", priced, "--json", report); status != 0 || strings.Contains(out, "note") {
+		t.Fatalf("status %d\n%s", status, out)
+	}
+	lines, err := runCommand(t, "ledger", "lines", "--file", file, "--format", "csv")
+	if err != nil || strings.Count(lines, "(suites)") != 2 {
+		t.Errorf("the ledger has: %v\n%s", err, lines)
+	}
+	if content := string(must(os.ReadFile(report))); strings.Count(content, ` CNY"`) != 2 {
+		t.Errorf("the report has no costs:\n%s", content)
+	}
+	held := must(bbolt.Open(file, 0o600, nil))
+	defer held.Close()
+	if out, status := g.run(prompts, "--provider", "test", "--config", priced); status != 0 || !strings.Contains(out, "note: what this run costs is not in the ledger's file "+file) {
+		t.Errorf("with a ledger that is held: status %d\n%s", status, out)
 	}
 }

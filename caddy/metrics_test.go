@@ -42,6 +42,12 @@ func (g *rig) scrape() map[string]string {
 		"caddy_alipayai_canary_calls_total":         "arm canary guard result",
 		"caddy_alipayai_evidence_total":             "result",
 		"caddy_alipayai_alerts_total":               "kind result sink",
+
+		"caddy_alipayai_suite_prompts":                    "provider result suite",
+		"caddy_alipayai_suite_changed_prompts":            "provider suite",
+		"caddy_alipayai_suite_last_run_timestamp_seconds": "provider suite",
+		"caddy_alipayai_cost_total":                       "currency model outcome provider",
+		"caddy_alipayai_tokens_total":                     "model provider type",
 	}
 	series := make(map[string]string)
 	for _, found := range metricPattern.FindAllStringSubmatch(g.do("GET", "/metrics", "").body, -1) {

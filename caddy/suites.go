@@ -60,7 +60,6 @@ const (
 type configuredSuite struct {
 	*suite.Schedule
 	provider string
-	every    time.Duration
 }
 
 // lastSuiteRecord is what was known last of a suite, for the configuration that follows.
@@ -105,7 +104,7 @@ func (a *App) openSuite(ctx caddy.Context, name string, c *Suite) error {
 		Observer: &suiteWatch{app: a, logger: a.logger.With(zap.String("suite", name))},
 		Known:    known.Load(), Keep: func(r suite.Record) { known.Store(&r) }, Now: time.Now,
 	})
-	a.suites[name] = &configuredSuite{s, p.Name, every}
+	a.suites[name] = &configuredSuite{s, p.Name}
 	a.jobs = append(a.jobs, s.Run)
 	return nil
 }

@@ -20,16 +20,6 @@ import (
 // suitesPath is where suites are asked for.
 const suitesPath = "/alipayai/suites"
 
-// suiteState is how a suite fares.
-type suiteState struct {
-	Provider string `json:"provider"`
-	// Every is how long after the beginning of a run the next one begins, as 6h0m0s.
-	Every string `json:"every"`
-	// Last is the last run that has ended, and Running one that goes on; null for none.
-	Last    *suite.Report `json:"last"`
-	Running *suite.Report `json:"running"`
-}
-
 // getSuites answers GET /alipayai/suites with the last run of each suite, by name.
 func (a *adminAPI) getSuites(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
@@ -38,10 +28,9 @@ func (a *adminAPI) getSuites(w http.ResponseWriter, r *http.Request) error {
 	if a.app == nil || len(a.app.suites) == 0 {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("no suite is configured")}
 	}
-	states := make(map[string]suiteState, len(a.app.suites))
+	states := make(map[string]suite.State, len(a.app.suites))
 	for name, s := range a.app.suites {
-		known := s.Record()
-		states[name] = suiteState{s.provider, s.every.String(), known.Last, known.Running}
+		states[name] = s.State()
 	}
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(states)
@@ -77,7 +66,7 @@ func runSuiteStatus(cmd *cobra.Command, _ []string) error {
 		_, err = io.Copy(cmd.OutOrStdout(), resp.Body)
 		return err
 	}
-	var states map[string]suiteState
+	var states map[string]suite.State
 	if err := json.NewDecoder(resp.Body).Decode(&states); err != nil {
 		return fmt.Errorf("reading the gateway's answer: %w", err)
 	}

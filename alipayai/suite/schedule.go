@@ -105,6 +105,22 @@ func (s *Schedule) Record() Record {
 	return s.record
 }
 
+// State is how a suite fares.
+type State struct {
+	Provider string `json:"provider"`
+	// Every is how long after the beginning of a run the next one begins, as 6h0m0s.
+	Every string `json:"every"`
+	// Last is the last run that has ended, and Running one that has not; null for none.
+	Last    *Report `json:"last"`
+	Running *Report `json:"running"`
+}
+
+// State is what is known, for an operator.
+func (s *Schedule) State() State {
+	r := s.Record()
+	return State{s.Provider, s.Every.String(), r.Last, r.Running}
+}
+
 // Look reads the record, runs the suite for a turn where it is due, and writes down what came of it. It reports whether
 // nothing is left to do just now.
 func (s *Schedule) Look(ctx context.Context) bool {
