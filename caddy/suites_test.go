@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -202,5 +203,33 @@ func TestReplicasRunASuiteOnce(t *testing.T) {
 	g.eventually("the record to be in Redis", func() bool { return g.suiteState("admin").Last != nil || g.chats() > 12 })
 	if g.chats() != 12 {
 		t.Errorf("%d calls have arrived, want 12", g.chats())
+	}
+}
+
+// A suite waits for the rate cap behind all clients: those that come later leave before it, but for one permit in ten.
+func TestSuiteWaitsBehindClients(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	var mu sync.Mutex
+	var order []string
+	g := newRig(t, sandbox.Config{RequestsPerSecond: -1, OnRequest: func(_ *http.Request, body []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		who := "client"
+		if strings.Contains(string(body), "confidential") {
+			who = "suite"
+		}
+		order = append(order, who)
+	}})
+	g.file("law.yaml", suiteFile(15))
+	global := strings.NewReplacer("alipay-fin-1\n\t\tprice", "alipay-fin-1\n\t\tlimit 5 2s\n\t\tprice", "concurrency 1", "concurrency 8").Replace(suiteGlobal)
+	g.load(global, metricsSite)
+	g.eventually("the suite to use the window", func() bool { return g.chats() == 5 })
+	wait := g.inBackground(8, toChat)
+	g.eventually("all to wait", func() bool { return g.gauge("queue_depth") == "16" || g.chats() > 5 })
+	wait()
+	mu.Lock()
+	defer mu.Unlock()
+	if n := strings.Count(strings.Join(order[5:14], " "), "client"); n != 8 {
+		t.Errorf("among the next nine calls are %d of the clients' eight: the suite has more than one permit in ten: %v", n, order)
 	}
 }
