@@ -211,7 +211,10 @@ func TestSuiteWaitsBehindClients(t *testing.T) {
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
 	var mu sync.Mutex
 	var order []string
-	g := newRig(t, sandbox.Config{RequestsPerSecond: -1, OnRequest: func(_ *http.Request, body []byte) {
+	g := newRig(t, sandbox.Config{RequestsPerSecond: -1, OnRequest: func(r *http.Request, body []byte) {
+		if r.URL.Path != chatPath {
+			return
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		who := "client"

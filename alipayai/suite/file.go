@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -194,7 +195,7 @@ func parsePrompt(n node, defaults *Prompt) (*Prompt, error) {
 	if conversation != nil && len(p.request.Messages) > 0 && conversation[0].Role == "system" {
 		return nil, n.errorf("messages begin with a system message, and system is given as well")
 	}
-	p.request.Messages = append(append(p.request.Messages[:len(p.request.Messages):len(p.request.Messages)], asked...), conversation...)
+	p.request.Messages = slices.Concat(p.request.Messages, asked, conversation)
 	var err error
 	p.expect, err = parseExpect(expected, p)
 	return p, err
