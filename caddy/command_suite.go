@@ -292,7 +292,7 @@ func excerpt(text string) string {
 	if len(line) > excerptLength {
 		line = append(line[:excerptLength], '…')
 	}
-	return fmt.Sprintf("%q", string(line))
+	return live.Text(fmt.Sprintf("%q", string(line)))
 }
 
 // progress draws a bar on a terminal; on none without one.

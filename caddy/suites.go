@@ -242,6 +242,9 @@ func readPrompt(a *alipayai.Answer, got *suite.Answer) (code string) {
 	}
 }
 
+// maxSuiteCode cuts what an upstream calls a failure, in bytes: reports keep it.
+const maxSuiteCode = 64
+
 // failedPrompt is what a call without an answer says of its prompt.
 func failedPrompt(ctx context.Context, err error) *suite.Answer {
 	e, ok := errors.AsType[*alipayai.Error](err)
@@ -249,7 +252,7 @@ func failedPrompt(ctx context.Context, err error) *suite.Answer {
 		return &suite.Answer{Code: failure.CodeTimeout}
 	}
 	return &suite.Answer{
-		Code: e.Code, Blocked: e.Class == failure.Blocked, Cost: e.Served.Cost,
+		Code: e.Code[:min(len(e.Code), maxSuiteCode)], Blocked: e.Class == failure.Blocked, Cost: e.Served.Cost,
 		// What the provider says of the request itself, unlike an outage or what it says of the operator's account.
 		Refused: e.FromUpstream && e.Class == failure.Fail && !e.FallsOver(),
 	}

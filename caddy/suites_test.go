@@ -236,3 +236,34 @@ func TestSuiteWaitsBehindClients(t *testing.T) {
 		t.Errorf("among the next nine calls are %d of the clients' eight: the suite has more than one permit in ten: %v", n, order)
 	}
 }
+
+// A suite that cannot be run is refused when the configuration is loaded, with what would be right.
+func TestSuiteIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	good := file("good.yaml", "prompts: [{id: a, prompt: b, expect: answered}]")
+	bad := file("bad.yaml", "prompts:\n- id: a\n  prompt: b\n  expects: answered")
+	large := file("large.yaml", strings.Repeat("#", suite.MaxFile+1))
+	other := file("other.yaml", "prompts: [{id: a, model: other, prompt: b, expect: answered}]")
+	global := func(options string) string {
+		return "alipayai {\nprovider alipay {\nprofile sandbox\nbase_url http://127.0.0.1:9\nmodels alipay-fin-1\n}\nsuite law {\n" + options + "\n}\n}"
+	}
+	for name, test := range map[string]struct{ options, want string }{
+		"provider":  {"provider claude\nfile " + good, `suite law: provider "claude" is not declared; the alipayai global option declares alipay`},
+		"no file":   {"provider alipay\nfile " + good + "l", "suite law: file: open "},
+		"bad file":  {"provider alipay\nfile " + bad, "suite law: file " + bad + ": line 4: prompts[0].expects: unknown field; use expect, id,"},
+		"too large": {"provider alipay\nfile " + large, "suite law: file " + large + ": the file has 1048577 bytes, and may have 1048576"},
+		"builtin":   {"provider alipay\nbuiltin china", `suite law: no suite "china" is built in; use compliance-zh`},
+		"no model":  {"provider alipay\nfile " + good, "suite law: prompt a names no model, and provider alipay has none of its own: name one with model"},
+		"model":     {"provider alipay\nfile " + other, "suite law: prompt a: provider alipay does not serve model other"},
+		"its own":   {"provider alipay\nmodel other\nfile " + good, "suite law: prompt a: provider alipay does not serve model other"},
+	} {
+		t.Run(name, func(t *testing.T) { refuses(t, global(test.options), "", []string{test.want}) })
+	}
+}

@@ -3,6 +3,7 @@ package suite
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +151,15 @@ func TestNumberOfPromptsIsBounded(t *testing.T) {
 	}
 	if _, err := Parse(file(MaxPrompts + 1)); err == nil || err.Error() != "line 2: prompts: has 1001 prompts, and may have 1000" {
 		t.Errorf("one too many: %v", err)
+	}
+}
+
+// The example of the document is a suite.
+func TestExampleOfTheDocument(t *testing.T) {
+	_, rest, _ := strings.Cut(string(must(os.ReadFile("README.md"))), "```yaml\n")
+	example, _, _ := strings.Cut(rest, "\n```\n")
+	if s, err := Parse([]byte(example)); err != nil || len(s.Prompts) != 4 {
+		t.Errorf("%v of\n%s", err, example)
 	}
 }
 
