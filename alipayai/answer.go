@@ -186,6 +186,9 @@ func (a *Answer) DescribeEnd(h http.Header) {
 	}
 }
 
+// Cost is what the call has cost, as "0.03 CNY", when the answer is closed; empty where that is not known.
+func (a *Answer) Cost() string { return a.call.cost() }
+
 // Body is the whole answer, valid until Close; nil for a stream.
 func (a *Answer) Body() []byte {
 	if a.body == nil {

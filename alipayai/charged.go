@@ -93,11 +93,13 @@ func (c *call) chargeStream(s *stream) {
 }
 
 // Tenants of the ledger that stand for the operator, who pays for what is asked to compare answers of packs, to embed
-// the examples of intents, and of a shadow. A user is not likely to have such a name; one that has shares those lines, and no budget.
+// the examples of intents, of a shadow, and for suites. A user is not likely to have such a name; one that has shares those
+// lines, and no budget.
 const (
 	ComparisonTenant = "(comparisons)"
 	ExamplesTenant   = "(examples)"
 	ShadowTenant     = "(shadow)"
+	SuitesTenant     = "(suites)"
 )
 
 // line is what the ledger has of every attempt.

@@ -75,6 +75,9 @@ type App struct {
 	// What currencies are worth in others, for budgets. Default: none.
 	Rates []Rate `json:"rates,omitempty"`
 
+	// Files of prompts that providers are asked again and again, by the name that alerts have. Default: none.
+	Suites map[string]*Suite `json:"suites,omitempty"`
+
 	// Where it is kept what calls have cost. Default: a file in Caddy's data folder, if
 	// any price is configured.
 	Ledger *Ledger `json:"ledger,omitempty"`
@@ -110,6 +113,7 @@ type App struct {
 	// acquireLedger acquires it once more, for what outlives the configuration.
 	acquireLedger func() (state *ledgerState, release func())
 	keepers       map[string]*calendar.Keeper
+	suites        map[string]*configuredSuite
 	// sites are those of the handlers, as alerts call them.
 	sites map[string]bool
 	// corsOrigins are those of the handlers, and cors answers pages of any of them.
@@ -179,7 +183,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.providers = make(map[string]*upstream.Provider, len(a.Providers))
 	credentials := newCredentialUses()
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
-		if err := checkProviderName(name); err != nil {
+		if err := checkName("provider", name); err != nil {
 			return err
 		}
 		built, err := a.buildProvider(ctx, name, a.Providers[name], credentials)
@@ -201,7 +205,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.openEmbeddings(); err != nil {
 		return fmt.Errorf("intents: embeddings: %w", err)
 	}
-	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}, keyCollector{a.keepers}, canaryCollector{a}} {
+	if err := a.openSuites(ctx); err != nil {
+		return err
+	}
+	for _, c := range []prometheus.Collector{
+		capCollector{a.providers}, breakerCollector{a.breakers, a.providers}, keyCollector{a.keepers}, suiteCollector{a.suites}, canaryCollector{a},
+	} {
 		if err := ctx.GetMetricsRegistry().Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
@@ -296,14 +305,14 @@ func loadApp(ctx caddy.Context) (*App, error) {
 	return app.(*App), nil
 }
 
-// checkProviderName keeps names to what reads well as a metric label, in a
+// checkName keeps names, of what is called so, to what reads well as a metric label, in a
 // header and in a Caddyfile.
-func checkProviderName(name string) error {
+func checkName(of, name string) error {
 	valid := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.'
 	}
 	if name == "" || len(name) > 64 || strings.ContainsFunc(name, func(r rune) bool { return !valid(r) }) {
-		return fmt.Errorf("provider name %q: use 1 to 64 letters, digits, dots, dashes and underscores", name)
+		return fmt.Errorf("%s name %q: use 1 to 64 letters, digits, dots, dashes and underscores", of, name)
 	}
 	return nil
 }

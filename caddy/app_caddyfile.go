@@ -51,9 +51,17 @@ import (
 //		moderator <name> {
 //			...
 //		}
+//		suite <name> {
+//			provider    <name>
+//			file        <path>
+//			builtin     <name>
+//			model       <model>
+//			every       <duration>
+//			concurrency <number>
+//		}
 //	}
 //
-// recipient, alert, rate, provider and moderator may be repeated.
+// recipient, alert, rate, provider, moderator and suite may be repeated.
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
 		d.Next() // so that the error says where
@@ -75,6 +83,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return block(d, "alipayai",
 		option{form: "provider <name> { ... }", read: a.unmarshalProvider, repeats: true},
 		option{form: "moderator <name> { ... }", read: a.unmarshalModerator, repeats: true},
+		option{form: "suite <name> { ... }", read: a.unmarshalSuite, repeats: true},
 		option{form: "store memory, or store redis <address>", read: a.unmarshalStore},
 		option{form: "encryption_key <key>", read: text(&a.EncryptionKey)},
 		option{form: "evidence { ... }", read: a.unmarshalEvidence},
@@ -94,7 +103,7 @@ func (a *App) unmarshalProvider(d *caddyfile.Dispenser) error {
 	if err := args(d, &name); err != nil {
 		return err
 	}
-	if err := checkProviderName(name); err != nil {
+	if err := checkName("provider", name); err != nil {
 		return d.WrapErr(err)
 	}
 	if _, ok := a.Providers[name]; ok {

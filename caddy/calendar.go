@@ -2,17 +2,13 @@ package alipaycaddy
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path"
 	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai/calendar"
@@ -133,7 +129,7 @@ func (a *App) openCalendar(ctx caddy.Context, p *upstream.Provider, c *Provider,
 			}
 			return calendar.Ask(ctx, p, scheme, time.Now)
 		},
-		Store:    a.store.keys(ctx.Storage(), string(name[:])),
+		Store:    a.store.record(ctx.Storage(), "keys", string(name[:])),
 		Observer: watch, Now: time.Now,
 		Known: known.Load(), Keep: func(r calendar.Record) { known.Store(&r) },
 	})
@@ -227,49 +223,5 @@ func (w *calendarWatch) StoreFailed(err error) {
 	w.logger.Error("the record of keys cannot be shared at present", zap.Error(err))
 }
 
-// storedKeys keeps a record of keys in Caddy's storage.
-type storedKeys struct {
-	storage certmagic.Storage
-	key     string // in the storage
-}
-
-// newStoredKeys makes the place of a record of that name.
-func newStoredKeys(storage certmagic.Storage, name string) *storedKeys {
-	return &storedKeys{storage: storage, key: path.Join("alipayai", "keys", hex.EncodeToString([]byte(name)[:16])+".json")}
-}
-
-// Load implements calendar.Store.
-func (s *storedKeys) Load(ctx context.Context) ([]byte, error) {
-	content, err := s.storage.Load(ctx, s.key)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return content, err
-}
-
-// Save implements calendar.Store.
-func (s *storedKeys) Save(ctx context.Context, content []byte) error {
-	return s.storage.Store(ctx, s.key, content)
-}
-
-// leaseWait is how long the storage's lock is waited for.
-const leaseWait = time.Second
-
-// Lease implements calendar.Store, by the storage's own lock, which the storage keeps as long as this process lives.
-func (s *storedKeys) Lease(ctx context.Context, _ time.Duration) (release func(), ok bool, err error) {
-	waiting, cancel := context.WithTimeout(ctx, leaseWait)
-	defer cancel()
-	if err := s.storage.Lock(waiting, s.key); err != nil {
-		if waiting.Err() != nil {
-			return nil, false, nil
-		}
-		return nil, false, err
-	}
-	return func() { _ = s.storage.Unlock(context.WithoutCancel(ctx), s.key) }, true, nil
-}
-
 // Interface guards
-var (
-	_ calendar.Store    = (*storedKeys)(nil)
-	_ calendar.Observer = (*calendarWatch)(nil)
-)
+var _ calendar.Observer = (*calendarWatch)(nil)

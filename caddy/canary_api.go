@@ -98,14 +98,19 @@ func canaryCommand() *cobra.Command {
 		{"restart", "Begins with the first step again, and forgets what calls were"},
 	} {
 		sub := &cobra.Command{Use: c.use + " [<stable>:<candidate>]", Short: c.short, Args: cobra.MaximumNArgs(1), RunE: runCanary}
-		f := sub.Flags()
-		f.String("address", "", "the admin API's address (default: the configuration's, or "+caddy.DefaultAdminListen+")")
-		f.String("config", "", "the configuration that says where the admin API is")
-		f.String("adapter", "", "the configuration's adapter")
-		f.String("format", "table", "table or json")
+		adminFlags(sub)
 		cmd.AddCommand(sub)
 	}
 	return cmd
+}
+
+// adminFlags say which gateway a command asks, and how it prints the answer.
+func adminFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.String("address", "", "the admin API's address (default: the configuration's, or "+caddy.DefaultAdminListen+")")
+	f.String("config", "", "the configuration that says where the admin API is")
+	f.String("adapter", "", "the configuration's adapter")
+	f.String("format", "table", "table or json")
 }
 
 // runCanary asks the gateway that runs.

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-alipayai/gateway/alipayai/calendar"
+	"github.com/caddy-alipayai/gateway/alipayai/suite"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 )
@@ -118,5 +119,42 @@ func (c keyCollector) Collect(to chan<- prometheus.Metric) {
 				flag(keyTaken, last.Taken, name, version)
 			}
 		}
+	}
+}
+
+// suiteCollector reads the last run of each suite when it is asked. It belongs to one configuration.
+type suiteCollector struct{ suites map[string]*configuredSuite }
+
+var (
+	suitePrompts = prometheus.NewDesc("caddy_alipayai_suite_prompts",
+		"Prompts of the suite's last run that have passed, failed, or are unknown since there was no answer (pass, fail, unknown).", []string{"suite", "provider", "result"}, nil)
+	suiteChanged = prometheus.NewDesc("caddy_alipayai_suite_changed_prompts",
+		"Prompts of the suite's last run that pass or fail and did not in the run before.", []string{"suite", "provider"}, nil)
+	suiteEnded = prometheus.NewDesc("caddy_alipayai_suite_last_run_timestamp_seconds",
+		"When the suite's last run has ended, in Unix time.", []string{"suite", "provider"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (suiteCollector) Describe(to chan<- *prometheus.Desc) {
+	to <- suitePrompts
+	to <- suiteChanged
+	to <- suiteEnded
+}
+
+// Collect implements prometheus.Collector.
+func (c suiteCollector) Collect(to chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	for name, s := range c.suites {
+		last := s.Record().Last
+		if last == nil {
+			continue
+		}
+		for _, status := range []suite.Status{suite.Pass, suite.Fail, suite.Unknown} {
+			gauge(suitePrompts, float64(last.Count(status)), name, s.provider, string(status))
+		}
+		gauge(suiteChanged, float64(len(last.Changes)), name, s.provider)
+		gauge(suiteEnded, float64(last.Ended.Unix()), name, s.provider)
 	}
 }

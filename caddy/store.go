@@ -13,13 +13,13 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
-	"github.com/caddy-alipayai/gateway/alipayai/calendar"
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/failover/canary"
+	"github.com/caddy-alipayai/gateway/internal/record"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -53,9 +53,9 @@ type store interface {
 	// tokens is where replicas share the access token of that name; nil where they
 	// share none.
 	tokens(sealing *seal.Seal, name string) token.Share
-	// keys is where the record of a provider's keys is kept, under that name: in storage,
-	// or in what replicas share.
-	keys(storage certmagic.Storage, name string) calendar.Store
+	// record is where the record of that kind and name is kept: in storage, or in what
+	// replicas share.
+	record(storage certmagic.Storage, kind, name string) record.Store
 	// inspect warns of a server that is not set up as it should be, once. ctx ends
 	// when the configuration does.
 	inspect(ctx context.Context, logger *zap.Logger)

@@ -17,7 +17,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
-	"github.com/caddy-alipayai/gateway/alipayai/calendar"
 	"github.com/caddy-alipayai/gateway/alipayai/holds"
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
@@ -25,6 +24,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/failover/canary"
+	"github.com/caddy-alipayai/gateway/internal/record"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -104,9 +104,9 @@ func (s *redisStore) tokens(sealing *seal.Seal, name string) token.Share {
 	return token.NewRedis(s.client, name, sealing, time.Now)
 }
 
-// keys implements store.
-func (s *redisStore) keys(_ certmagic.Storage, name string) calendar.Store {
-	return calendar.NewRedis(s.client, name)
+// record implements store.
+func (s *redisStore) record(_ certmagic.Storage, kind, name string) record.Store {
+	return record.NewRedis(s.client, kind, name)
 }
 
 // evictionTimeout bounds the question what Redis does when its memory is full, and

@@ -47,6 +47,7 @@ func (a *adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: usagePath, Handler: caddy.AdminHandlerFunc(a.usage)},
 		{Pattern: canaryPath, Handler: caddy.AdminHandlerFunc(a.canary)},
 		{Pattern: shadowPath, Handler: caddy.AdminHandlerFunc(a.shadow)},
+		{Pattern: suitesPath, Handler: caddy.AdminHandlerFunc(a.getSuites)},
 	}
 }
 

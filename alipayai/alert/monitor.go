@@ -2,6 +2,7 @@ package alert
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -163,6 +164,36 @@ func (m *Monitor) Holds(kind Kind, about, summary string) { m.alerter.Raise(kind
 
 // Over says that it holds no more.
 func (m *Monitor) Over(kind Kind, about string) { m.alerter.Resolve(kind, about, "this is over") }
+
+// maxNames is how many prompts a summary names.
+const maxNames = 20
+
+// Suite says which prompts of a suite fail, or pass, in its last run at the provider and did not in the one before. None of
+// both ends the alert.
+func (m *Monitor) Suite(suite, provider string, failing, passing []string) {
+	if len(failing)+len(passing) == 0 {
+		m.alerter.Resolve(SuiteChanged, suite, "nothing has changed since in suite "+suite)
+		return
+	}
+	var parts []string
+	for _, p := range []struct {
+		what  string
+		names []string
+	}{{"now fail: ", failing}, {"now pass: ", passing}} {
+		switch more := len(p.names) - maxNames; {
+		case more > 0:
+			parts = append(parts, fmt.Sprintf("%s%s and %d more", p.what, strings.Join(p.names[:maxNames], ", "), more))
+		case len(p.names) > 0:
+			parts = append(parts, p.what+strings.Join(p.names, ", "))
+		}
+	}
+	m.alerter.Update(SuiteChanged, suite, "suite "+suite+" at "+provider+": "+strings.Join(parts, "; "))
+}
+
+// SuiteGone says that a suite is not run any more.
+func (m *Monitor) SuiteGone(suite string) {
+	m.alerter.Resolve(SuiteChanged, suite, "suite "+suite+" is not configured any more")
+}
 
 // hold keeps the subject firing at least until then. Each monitor waits for what was
 // reported to itself; the one with the latest report, of any configuration, resolves

@@ -50,6 +50,8 @@ const (
 	ShadowDivergence Kind = "shadow_divergence"
 	// NewComplianceBlock: a shadow blocks what clients are answered. Its provider is the shadow.
 	NewComplianceBlock Kind = "new_compliance_block"
+	// SuiteChanged: prompts of a suite pass that did not, or fail that did not. Its provider is the suite.
+	SuiteChanged Kind = "suite_changed"
 	// Throttled: a provider takes fewer requests than its limit says.
 	Throttled Kind = "throttled"
 )
@@ -60,7 +62,7 @@ func (k Kind) Severity() string {
 	switch k {
 	case AllProvidersFailing:
 		return "critical"
-	case Throttled, PackingStopped, KeyExpiring, CanaryInconclusive, CanaryPassed, ShadowDivergence, NewComplianceBlock:
+	case Throttled, PackingStopped, KeyExpiring, CanaryInconclusive, CanaryPassed, ShadowDivergence, NewComplianceBlock, SuiteChanged:
 		return "warning"
 	case CanaryStep, CanaryPromoted:
 		return "info"

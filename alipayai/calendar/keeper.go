@@ -6,17 +6,9 @@ import (
 	"strconv"
 	"sync"
 	"time"
-)
 
-// Store keeps the record of one provider's keys. It is safe for concurrent use.
-type Store interface {
-	// Load gives what Save has kept last; nothing where there is none.
-	Load(ctx context.Context) ([]byte, error)
-	// Save keeps content in place of what was there.
-	Save(ctx context.Context, content []byte) error
-	// Lease takes the record for this replica, for at most that long; ok is false while another one has it.
-	Lease(ctx context.Context, life time.Duration) (release func(), ok bool, err error)
-}
+	"github.com/caddy-alipayai/gateway/internal/record"
+)
 
 // Observer hears what operators are to know. Its methods return at once.
 type Observer interface {
@@ -55,7 +47,7 @@ type Config struct {
 	// Ask asks the upstream with a version, within its rate cap and behind all clients.
 	Ask func(ctx context.Context, version int) Check
 
-	Store    Store
+	Store    record.Store
 	Observer Observer
 	// Known is what was known before; nil for nothing. Keep gets what is known from now on; it may be nil.
 	Known *Record

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/record"
 )
 
 // vendor takes some versions, and counts with which it was asked.
@@ -66,7 +68,7 @@ type replica struct {
 	due     Due
 }
 
-func newReplica(t *testing.T, v *vendor, store Store, clock *time.Time, change func(*Config)) *replica {
+func newReplica(t *testing.T, v *vendor, store record.Store, clock *time.Time, change func(*Config)) *replica {
 	r := &replica{t: t, held: map[int]time.Time{}, clock: clock}
 	c := Config{
 		Every: 24 * time.Hour, Activate: true, Warnings: DefaultWarnings(),

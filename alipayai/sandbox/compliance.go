@@ -8,7 +8,8 @@ import (
 
 // A policy is a rule that [Production] holds prompts against. Ant publishes no list: the names and the criteria are the
 // simulator's own, after what Chinese law forbids to offer without a licence, or at all (Securities Law, articles 50 to 55
-// and 161; Advertising Law, article 25; Criminal Law, articles 176, 191, 192, 201, 205 and 303).
+// and 161; Advertising Law, article 25; Criminal Law, articles 176, 191, 192, 201, 205, 225, 293-1 and 303; Regulations on
+// Foreign Exchange Administration, articles 39 and 40).
 //
 // A prompt breaks a policy when two sentences in a row show everything that one of its cases asks for, and nothing
 // that makes the prompt a question about the matter: what a law says, what a word means, how to report or to avoid it.
@@ -79,6 +80,7 @@ var (
 		`洗钱 洗白 黑钱 脏钱 地下钱庄 跑分 蚂蚁搬家 买卖银行卡 出租银行卡 租借银行卡 对敲 超过五万 超过5万 绕过外汇 突破~额度`)
 	forging = speaks(`fak(?:e|ing) ~(?:statement|payslip|proof|document|income|certificate|contract|id), forg(?:e|ing|ed) , counterfeit, falsif, doctor(?:ed|ing)? ~(?:statement|payslip), cash out ~credit card, credit card ~cash out, cash-out`,
 		`假~流水 假的?~证明 伪造 造假 套现 骗贷 假合同 包装流水 包装~资料 假工资 刷单 养卡`)
+	lending = speaks(`loan shark, usur`, `高利贷 套路贷 砍头息 爆通讯录 暴力催收 软暴力`)
 	betting = speaks(`bet\b, betting, gambl, casino, bookmaker, lottery numbers, wager, baccarat`, `赌 博彩 下注 外围 投注 百家乐 六合彩`)
 
 	asksHow = speaks(`how (?:do|can|could|would|should|to)\b, help me, make me, make a, write, draft, design, set up, run a, start, create, generate, teach, which, best way, step by step, explain step, share, give me, get me, find me, recommend, tell me, do you have, where can i, show me, i want, trade on, provide, i need, what's the best way, teach me`,
@@ -105,7 +107,8 @@ var policies = [...]policy{
 	{"money-laundering", [][]aspect{{washing, asksHow}}, []aspect{theLaw, warned, speaks(`what is money laundering`, `什么是洗钱`)}},
 	{"forged-documents", [][]aspect{{forging, asksHow}}, []aspect{theLaw, warned, concept}},
 	{"virtual-currency", [][]aspect{{speaks(`usdt, stablecoin, crypto, bitcoin`, `USDT usdt 泰达币 虚拟币 虚拟货币 比特币`), speaks(`yuan, rmb, alipay, in china`, `人民币 支付宝 国内`), speaks(`buy, sell, trade, exchange`, `买 卖 换 兑换 交易`)}}, []aspect{theLaw, warned, concept}},
-	{"gambling", [][]aspect{{betting, asksHow}}, []aspect{theLaw, warned, concept}},
+	{"gambling", [][]aspect{{betting, asksHow}}, []aspect{theLaw, warned, concept, speaks(`addict, quit, give up gambl`, `沉迷 戒掉 戒赌`)}},
+	{"illegal-lending", [][]aspect{{lending, asksHow}}, []aspect{theLaw, warned, concept, speaks(`complain, my rights`, `维权`)}},
 }
 
 // violated returns the name of the first policy that text breaks, or "".

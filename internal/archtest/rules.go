@@ -73,15 +73,18 @@ var rooms = map[string]room{
 	}},
 	// When keys are rotated, and which one signs.
 	"alipayai/calendar": {imports: []string{
-		"signer", "limiter", "alipayai/upstream", "alipayai/failure", "alipayai/wire", "internal/redisstore",
+		"signer", "limiter", "alipayai/upstream", "alipayai/failure", "alipayai/wire", "internal/record",
 	}},
 	// What comes after a call: a copy of it, to compare.
 	"alipayai/shadow": {imports: []string{"limiter", "alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire", "alipayai/toolcheck"}},
+	// Prompts that are asked again and again.
+	"alipayai/suite": {imports: []string{"alipayai/toolcheck", "internal/record"}},
 	// A door for each dialect of clients.
 	"alipayai/door": {imports: []string{"alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire", "alipayai/replay"}},
 	// What the adapter and its libraries use.
 	"internal/expiring":   {},
 	"internal/filewatch":  {},
+	"internal/record":     {imports: []string{"internal/redisstore"}},
 	"internal/redisstore": {},
 	"internal/seal":       {},
 	"caddy":               {caddy: true, imports: all},
@@ -95,7 +98,7 @@ var (
 		"signer", "limiter", "failover", "failover/balance", "failover/canary", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
 		"alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/price", "alipayai/ledger", "alipayai/budget",
 	}
-	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate", "alipayai/intent", "alipayai/holds", "alipayai/door", "alipayai/shadow", "alipayai/calendar", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/expiring", "internal/filewatch", "internal/redisstore", "internal/seal")
+	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate", "alipayai/intent", "alipayai/holds", "alipayai/door", "alipayai/shadow", "alipayai/calendar", "alipayai/suite", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/expiring", "internal/filewatch", "internal/record", "internal/redisstore", "internal/seal")
 )
 
 // topLevel names what may stand at the top of the repository besides dotfiles,

@@ -1,4 +1,4 @@
-package calendar
+package record
 
 import (
 	"context"
@@ -21,17 +21,18 @@ const (
 // Redis is a [Store] in Redis, version 5 or later.
 type Redis struct {
 	exchange redisstore.Exchange
+	kind     string
 	record   string // key
 	lease    *redisstore.Lease
 }
 
-// NewRedis makes the store of the record that name names, of which only the hash is seen in Redis. The client stays
-// the caller's; nothing is sent yet.
-func NewRedis(client redis.UniversalClient, name string) *Redis {
+// NewRedis makes the store of the record of that kind that name names, of which only the hash is seen in Redis. The
+// client stays the caller's; nothing is sent yet.
+func NewRedis(client redis.UniversalClient, kind, name string) *Redis {
 	keys := redisstore.KeysOf(name)
 	// Owners are named, and records written whole: a repeat comes to the same end.
 	exchange := redisstore.Exchange{Client: client, Timeout: redisTimeout, Repeat: redisstore.Idempotent}
-	return &Redis{exchange: exchange, record: keys.Key("keys"), lease: redisstore.NewLease(exchange, keys.Key("lease"))}
+	return &Redis{exchange: exchange, kind: kind, record: keys.Key(kind), lease: redisstore.NewLease(exchange, keys.Key("lease"))}
 }
 
 // Load implements Store.
@@ -44,7 +45,7 @@ func (r *Redis) Load(ctx context.Context) (content []byte, err error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading the record of keys: %w", err)
+		return nil, fmt.Errorf("reading the record of %s: %w", r.kind, err)
 	}
 	return content, nil
 }
@@ -55,7 +56,7 @@ func (r *Redis) Save(ctx context.Context, content []byte) error {
 		return r.exchange.Client.Set(ctx, r.record, content, redisKept).Err()
 	})
 	if err != nil {
-		return fmt.Errorf("keeping the record of keys: %w", err)
+		return fmt.Errorf("keeping the record of %s: %w", r.kind, err)
 	}
 	return nil
 }
@@ -64,7 +65,7 @@ func (r *Redis) Save(ctx context.Context, content []byte) error {
 func (r *Redis) Lease(ctx context.Context, life time.Duration) (release func(), ok bool, err error) {
 	release, ok, err = r.lease.Take(ctx, life)
 	if err != nil {
-		err = fmt.Errorf("leasing the record of keys: %w", err)
+		err = fmt.Errorf("leasing the record of %s: %w", r.kind, err)
 	}
 	return release, ok, err
 }

@@ -1,0 +1,318 @@
+package alipaycaddy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/suite"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
+	"github.com/caddy-alipayai/gateway/limiter"
+)
+
+// Suite is a file of prompts that a provider is asked again and again, by one replica for all: what changes in its answers
+// alerts. Its calls are within the provider's rate cap, behind all clients, and at the operator's cost.
+type Suite struct {
+	// The provider that is asked. Required.
+	Provider string `json:"provider,omitempty"`
+
+	// The file of prompts, read when the configuration is loaded. It may be a placeholder. Required without `builtin`.
+	File string `json:"file,omitempty"`
+
+	// A suite that comes with the plugin, in place of a file: `compliance-zh`, what Chinese law forbids to ask of a financial
+	// assistant. Default: none.
+	Builtin string `json:"builtin,omitempty"`
+
+	// The model that is asked for where the file names none, by the provider's name. Default: the provider's own `model`.
+	Model string `json:"model,omitempty"`
+
+	// How long after the beginning of a run the next one begins, from a minute on. The first is when the configuration is
+	// loaded. Default: `24h`
+	Every caddy.Duration `json:"every,omitempty"`
+
+	// How many prompts are asked at once, up to 32. Default: `4`
+	Concurrency int `json:"concurrency,omitempty"`
+}
+
+// Defaults and bounds of suites.
+const (
+	defaultSuiteEvery   = 24 * time.Hour
+	leastSuiteEvery     = time.Minute
+	mostSuiteConcurrent = 32
+)
+
+// configuredSuite is a suite of the configuration.
+type configuredSuite struct {
+	*suite.Schedule
+	provider string
+}
+
+// lastSuiteRecord is what was known last of a suite, for the configuration that follows.
+type lastSuiteRecord struct {
+	atomic.Pointer[suite.Record]
+}
+
+// openSuites prepares the suites.
+func (a *App) openSuites(ctx caddy.Context) error {
+	a.suites = make(map[string]*configuredSuite, len(a.Suites))
+	for _, name := range slices.Sorted(maps.Keys(a.Suites)) {
+		if err := checkName("suite", name); err != nil {
+			return err
+		}
+		if err := a.openSuite(ctx, name, a.Suites[name]); err != nil {
+			return fmt.Errorf("suite %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (a *App) openSuite(ctx caddy.Context, name string, c *Suite) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	prompts, err := c.read(newSecrets(a.InsecureLiterals))
+	if err != nil {
+		return err
+	}
+	asks, err := a.askSuite(c.Provider, c.Model, prompts, suiteObserver{observer{metrics: a.metrics, monitor: a.monitor, logger: a.logger}})
+	if err != nil {
+		return err
+	}
+	p := a.providers[c.Provider]
+	every := cmp.Or(time.Duration(c.Every), defaultSuiteEvery)
+	identity := hashAll([]string{"suites", name, p.Name, p.BaseURL.Host, p.ClientID, c.Model})
+	known, release := acquire[lastSuiteRecord]("suites", string(identity[:]))
+	a.releases = append(a.releases, release)
+	s := suite.NewSchedule(suite.Config{
+		Name: name, Provider: p.Name, Suite: prompts, Every: every, Concurrency: c.Concurrency, Ask: asks,
+		Store:    a.store.record(ctx.Storage(), "suites", string(identity[:])),
+		Observer: &suiteWatch{app: a, logger: a.logger.With(zap.String("suite", name))},
+		Known:    known.Load(), Keep: func(r suite.Record) { known.Store(&r) }, Now: time.Now,
+	})
+	a.suites[name] = &configuredSuite{s, p.Name}
+	a.jobs = append(a.jobs, s.Run)
+	return nil
+}
+
+// check refuses options that cannot be.
+func (c *Suite) check() error {
+	switch {
+	case c.Provider == "":
+		return errors.New("provider is missing: write provider <name>")
+	case c.Every != 0 && time.Duration(c.Every) < leastSuiteEvery:
+		return errors.New("every must be at least 1m; each run asks the provider with every prompt")
+	case c.Concurrency < 0 || c.Concurrency > mostSuiteConcurrent:
+		return fmt.Errorf("concurrency %d is not a number from 1 to %d", c.Concurrency, mostSuiteConcurrent)
+	case c.File == "" == (c.Builtin == ""):
+		return errors.New("write either file <path> or builtin <name>")
+	}
+	return nil
+}
+
+// read reads the prompts.
+func (c *Suite) read(s secrets) (*suite.Suite, error) {
+	if c.Builtin != "" {
+		return readSuite("", c.Builtin)
+	}
+	path, err := s.public("file", c.File)
+	if err != nil {
+		return nil, err
+	}
+	return readSuite(path, "")
+}
+
+// readSuite reads a file of prompts, or the built-in one of that name.
+func readSuite(path, builtin string) (*suite.Suite, error) {
+	if builtin != "" {
+		content, err := suite.Builtin(builtin)
+		if err != nil {
+			return nil, err
+		}
+		return suite.Parse(content)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("file: %w", err)
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, suite.MaxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("file: %w", err)
+	}
+	parsed, err := suite.Parse(content)
+	if err != nil {
+		return nil, fmt.Errorf("file %s: %w", path, err)
+	}
+	return parsed, nil
+}
+
+// askSuite gives what asks the provider for the prompts of a suite: within its rate cap and behind all clients, by calls
+// of the operator's. It has no breaker, which would have a suite say what the breaker does.
+func (a *App) askSuite(provider, model string, of *suite.Suite, o alipayai.Observer) (suite.Asked, error) {
+	p, err := a.provider(provider)
+	if err != nil {
+		return nil, err
+	}
+	model = cmp.Or(model, p.Model)
+	requests := make(map[string]wire.Request, len(of.Prompts))
+	for _, prompt := range of.Prompts {
+		asked := cmp.Or(prompt.Model, model)
+		request, err := wire.ParseChatRequest(prompt.Body(model), wire.Limits{})
+		switch {
+		case asked == "":
+			return nil, fmt.Errorf("prompt %s names no model, and provider %s has none of its own: name one with model, or with --model", prompt.ID, p.Name)
+		case !p.Serves(upstream.EndpointChat, asked):
+			return nil, fmt.Errorf("prompt %s: provider %s does not serve model %s", prompt.ID, p.Name, asked)
+		case err != nil:
+			return nil, fmt.Errorf("prompt %s: %w", prompt.ID, err)
+		}
+		requests[prompt.ID] = request
+	}
+	gateway := &alipayai.Gateway{
+		Providers: []*upstream.Provider{p}, Deadline: suite.MaxTimeout, MaxAnswer: suite.MaxAnswer,
+		DefaultShare: upstream.Share{Weight: 1, Priority: limiter.Low}, Spending: a.spending(&a.releases), Observer: o,
+	}
+	if err := gateway.Prepare(); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, prompt *suite.Prompt) *suite.Answer {
+		return askPrompt(ctx, gateway, requests[prompt.ID])
+	}, nil
+}
+
+// suiteObserver observes calls of suites: that one has failed is in its report, and no site is without a provider.
+type suiteObserver struct{ observer }
+
+// Settled implements alipayai.Observer.
+func (o suiteObserver) Settled(_ context.Context, out alipayai.Outcome) { o.metrics.settled(&out) }
+
+// askPrompt makes the call of a prompt.
+func askPrompt(ctx context.Context, gateway *alipayai.Gateway, request wire.Request) *suite.Answer {
+	a, err := gateway.Do(ctx, &alipayai.Call{
+		Endpoint: upstream.EndpointChat, Tenant: alipayai.SuitesTenant, Format: openai.Format{}, Request: request,
+	})
+	if err != nil {
+		return failedPrompt(ctx, err)
+	}
+	got := new(suite.Answer)
+	code := readPrompt(a, got)
+	if code != "" {
+		got = &suite.Answer{Code: code}
+	}
+	a.Close(code == "")
+	got.Cost = a.Cost()
+	return got
+}
+
+// readPrompt reads an answer, and gives the code of why it cannot be.
+func readPrompt(a *alipayai.Answer, got *suite.Answer) (code string) {
+	if !a.Streams() {
+		if !got.AddWhole(a.Body()) {
+			return failure.CodeMalformed
+		}
+		return ""
+	}
+	for {
+		events, err := a.Next()
+		if broken, ok := errors.AsType[*alipayai.Error](err); ok {
+			return broken.Code
+		}
+		if err != nil {
+			got.End()
+			return ""
+		}
+		if !got.AddEvents(events) {
+			return failure.CodeResponseTooLarge
+		}
+	}
+}
+
+// maxSuiteCode cuts what an upstream calls a failure, in bytes: reports keep it.
+const maxSuiteCode = 64
+
+// failedPrompt is what a call without an answer says of its prompt.
+func failedPrompt(ctx context.Context, err error) *suite.Answer {
+	e, ok := errors.AsType[*alipayai.Error](err)
+	if !ok || ctx.Err() != nil {
+		return &suite.Answer{Code: failure.CodeTimeout}
+	}
+	return &suite.Answer{
+		Code: e.Code[:min(len(e.Code), maxSuiteCode)], Blocked: e.Class == failure.Blocked, Cost: e.Served.Cost,
+		// What the provider says of the request itself, unlike an outage or what it says of the operator's account.
+		Refused: e.FromUpstream && e.Class == failure.Fail && !e.FallsOver(),
+	}
+}
+
+// suiteWatch tells operators how a suite fares.
+type suiteWatch struct {
+	app    *App
+	logger *zap.Logger
+}
+
+// Ended implements suite.Observer.
+func (w *suiteWatch) Ended(r *suite.Report) {
+	w.logger.Info("suite has run",
+		zap.String("provider", r.Provider), zap.String("version", r.Version), zap.Int("passed", r.Count(suite.Pass)),
+		zap.Int("failed", r.Count(suite.Fail)), zap.Int("unknown", r.Count(suite.Unknown)), zap.Int("changed", len(r.Changes)),
+		zap.Duration("took", r.Ended.Sub(r.Began)))
+	w.app.monitor.Suite(r.Suite, r.Provider, suite.Names(r.Changes, suite.Fail), suite.Names(r.Changes, suite.Pass))
+}
+
+// Elsewhere implements suite.Observer: the replica that has run the suite tells what has changed.
+func (w *suiteWatch) Elsewhere(r *suite.Report) { w.app.monitor.Suite(r.Suite, r.Provider, nil, nil) }
+
+// StoreFailed implements suite.Observer.
+func (w *suiteWatch) StoreFailed(err error) {
+	w.logger.Error("the record of the suite cannot be read or written, and it is not run meanwhile", zap.Error(err))
+}
+
+// unmarshalSuite reads one `suite`; see parseApp.
+func (a *App) unmarshalSuite(d *caddyfile.Dispenser) error {
+	var name string
+	if err := args(d, &name); err != nil {
+		return err
+	}
+	if err := checkName("suite", name); err != nil {
+		return d.WrapErr(err)
+	}
+	if _, ok := a.Suites[name]; ok {
+		return d.Errf("suite %s is declared twice", name)
+	}
+	if a.Suites == nil {
+		a.Suites = make(map[string]*Suite)
+	}
+	c := new(Suite)
+	a.Suites[name] = c
+	err := block(d, "suite",
+		option{form: "provider <name>", read: text(&c.Provider)},
+		option{form: "file <path>", read: text(&c.File)},
+		option{form: "builtin <name>, as builtin compliance-zh", read: text(&c.Builtin)},
+		option{form: "model <model>", read: text(&c.Model)},
+		option{form: "every <duration>, as every 6h", read: duration(&c.Every)},
+		option{form: "concurrency <number>", read: number(&c.Concurrency)},
+	)
+	if err == nil {
+		if wrong := c.check(); wrong != nil {
+			err = d.Errf("suite %s: %v", name, wrong)
+		}
+	}
+	return err
+}
+
+// Interface guards
+var _ suite.Observer = (*suiteWatch)(nil)
