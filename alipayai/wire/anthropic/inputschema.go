@@ -12,6 +12,7 @@ func (r *request) inputSchema(path string, v jsontext.Value) (jsontext.Value, er
 	const typeObject = `"object"`
 	var kept, moved []byte
 	var description, typ jsontext.Value
+	nulls := false
 	err := object(path, v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
@@ -20,6 +21,11 @@ func (r *request) inputSchema(path string, v jsontext.Value) (jsontext.Value, er
 		case "description":
 			description = v
 			return nil
+		case "properties", "required":
+			if v.Kind() == 'n' { // as libraries write what there is none of
+				nulls = true
+				return nil
+			}
 		case "anyOf", "oneOf", "allOf":
 			if moved != nil {
 				moved = append(moved, ", "...)
@@ -35,7 +41,7 @@ func (r *request) inputSchema(path string, v jsontext.Value) (jsontext.Value, er
 		return nil, err
 	}
 	switch {
-	case moved != nil:
+	case moved != nil || nulls:
 	case string(typ) == typeObject:
 		return v, nil
 	case typ == nil && kept == nil && description == nil:
