@@ -9,7 +9,9 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
-// However a vendor says for how long it is throttling, that is how long.
+// However a vendor says for how long it is throttling, that is how long. Reports of gateways that asked again too early:
+// https://github.com/dirge-code/dirge/pull/719, https://github.com/everruns/everruns/pull/2280,
+// https://github.com/vectorize-io/hindsight/pull/3508, https://github.com/anthropics/anthropic-sdk-typescript/issues/357.
 func TestHowLongAThrottleLasts(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	const plain = `{"error":{"message":"slow down","code":429}}`
