@@ -94,6 +94,10 @@ func (c *call) encode(p *upstream.Provider) ([]byte, *failure.Failure) {
 		slices.Sort(encoded.Unsupported)
 		encoded.Unsupported = slices.Compact(encoded.Unsupported)
 	}
+	if dropped := p.Dropped(encoded.Body); len(dropped) > 0 {
+		encoded.Unsupported = slices.Concat(encoded.Unsupported, dropped)
+		slices.Sort(encoded.Unsupported)
+	}
 	if len(encoded.Unsupported) == 0 {
 		return encoded.Body, nil
 	}

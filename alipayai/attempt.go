@@ -46,7 +46,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	if c.Request.Stream && x.Response.StatusCode == http.StatusOK {
 		x.AwaitContent()
 		if s := (&stream{Exchange: x, call: c, timeout: p.StreamTimeout, provider: p}); s.begin() {
-			s.decoder, s.guard = p.AnswerForm.Decoder(c.formatAt(p).DecodeStream(c.wireAsk(p))), c.guardOf(x)
+			s.decoder, s.guard = p.AnswerForm.Decoder(c.formatAt(p).DecodeStream(c.wireAsk(p)), c.wireAsk(p)), c.guardOf(x)
 			if native != nil && s.guard == nil {
 				s.decoder, s.native = &untranslated{StreamDecoder: s.decoder}, true
 			}
@@ -208,6 +208,13 @@ func (c *call) decode(p *upstream.Provider, a *Answer) (parsed wire.Answer, even
 		if reported, event := failingEvent(p, body); reported != nil {
 			return wire.Answer{Failure: reported}, event, nil
 		}
+	}
+	if c.Endpoint == upstream.EndpointChat && a.Status == http.StatusOK && p.AnswerForm.Translates() && c.nativeAt(p) == nil {
+		translated, parsed, err := p.AnswerForm.Translate(body, c.wireAsk(p))
+		if err == nil && parsed.Failure == nil {
+			a.body, a.header = bytes.NewBuffer(translated), http.Header{"Content-Type": jsonType}
+		}
+		return parsed, nil, err
 	}
 	if c.untouched(p) && c.nativeAt(p) == nil || c.Endpoint != upstream.EndpointChat || a.Status != http.StatusOK {
 		inside, parsed, err := p.AnswerForm.ParseBody(body, a.Status >= http.StatusBadRequest)

@@ -82,8 +82,15 @@ func TestPublicReportsOfStreams(t *testing.T) {
 		"https://github.com/cline/cline/pull/8518":                    {streams(nil, deltaEvent, finishEvent, `{"choices":null,"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`, "[DONE]"), true},
 		"https://github.com/openai/openai-python/pull/3246":           {streams(nil, `{"choices":[{"index":0,"delta":{"tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]}}]}`, `{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}`, "[DONE]"), true},
 		"https://github.com/mlflow/mlflow/pull/24111":                 {streams(nil, bare("a"), bare("b"), finishEvent, "[DONE]"), true},
-		"https://github.com/Portkey-AI/gateway/issues/1797":           {streams(breaksOff, deltaEvent, deltaEvent), false},
-		"https://github.com/Portkey-AI/gateway/issues/1797 ":          {streams(nil, deltaEvent, deltaEvent), false},
+		// What holds no choices, in whatever form, is no end and no failure; what is no JSON is.
+		"https://github.com/QuantumNous/new-api/issues/7470":  {streams(nil, deltaEvent, finishEvent, `{"choices":{},"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`, "[DONE]"), true},
+		"https://github.com/Kilo-Org/kilocode/pull/3083":      {streams(nil, deltaEvent, "null", finishEvent, "[DONE]"), true},
+		"https://github.com/ROCm/ATOM/pull/1711":              {streams(nil, deltaEvent, finishEvent, `{"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`, "[DONE]"), true},
+		"https://github.com/songquanpeng/one-api/issues/1278": {streams(nil, `{"id":"","object":"","created":0,"model":"","choices":[]}`, deltaEvent, finishEvent, "[DONE]"), true},
+		"https://github.com/QuantumNous/new-api/issues/7489":  {streams(nil, deltaEvent, `{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`, "[DONE]"), true},
+		"https://github.com/SamSaffron/term-llm/pull/448":     {streams(nil, deltaEvent, `{"choices":[{"index":0,"delta":{"tool_calls":[{"ind`, "[DONE]"), false},
+		"https://github.com/Portkey-AI/gateway/issues/1797":   {streams(breaksOff, deltaEvent, deltaEvent), false},
+		"https://github.com/Portkey-AI/gateway/issues/1797 ":  {streams(nil, deltaEvent, deltaEvent), false},
 	} {
 		t.Run(source, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -49,6 +49,27 @@ type Answer struct {
 	// The unit of `retry_after`, `s` or `ms`. Default: `s`
 	RetryAfterUnit string `json:"retry_after_unit,omitempty"`
 
+	// Where the text of an answer stands, in whole answers and in the events of streams: the first path counts that has
+	// some. With it, all of an answer is read where these options say, and clients get OpenAI's form. Default: in
+	// OpenAI's choices.
+	Content []string `json:"content,omitempty"`
+
+	// Where the text of its reasoning stands. Default: none.
+	Reasoning []string `json:"reasoning,omitempty"`
+
+	// Where tool calls stand. Default: none.
+	ToolCalls *AnswerToolCalls `json:"tool_calls,omitempty"`
+
+	// Where it says why an answer ended: the first that says so counts. Default: none, and an answer that has come to its
+	// end is whole.
+	Finish []AnswerFinish `json:"finish,omitempty"`
+
+	// Where tokens are counted: the first that is there counts. Default: none.
+	Usage []AnswerUsage `json:"usage,omitempty"`
+
+	// What each event of a stream has of the text: `delta`, what is new, or `whole`, all there is so far. Default: `delta`
+	Text string `json:"text,omitempty"`
+
 	// How streams read. Default: as server-sent events of OpenAI's chunks, up to `[DONE]`.
 	Stream *AnswerStream `json:"stream,omitempty"`
 }
@@ -122,6 +143,12 @@ type TokenAnswer struct {
 //		message     <paths...>
 //		request_id  <paths...>
 //		retry_after <path> [s|ms]
+//		content     <paths...>
+//		reasoning   <paths...>
+//		tool_calls  <path> [<id> <name> <arguments>]
+//		finish      <path> [<word>=<openai word>...]
+//		usage       <prompt path> <completion path> [<total path>]
+//		text        delta|whole
 //		stream {
 //			form   sse|json
 //			name   <path>
@@ -131,6 +158,8 @@ type TokenAnswer struct {
 //			last   <path> <values...>
 //		}
 //	}
+//
+// finish and usage may be repeated.
 func (p *Provider) unmarshalAnswer(d *caddyfile.Dispenser) error { return readAnswer(&p.Answer)(d) }
 
 // readAnswer reads the option answer of a provider, or of a simulated app.
@@ -152,6 +181,12 @@ func (a *Answer) unmarshal(d *caddyfile.Dispenser) error {
 		option{form: "message <paths...>", read: list(&a.Message)},
 		option{form: "request_id <paths...>", read: list(&a.RequestID)},
 		option{form: "retry_after <path> [s|ms]", read: pathAndUnit(&a.RetryAfter, &a.RetryAfterUnit)},
+		option{form: "content <paths...>, such as content output.text output.choices.0.message.content", read: list(&a.Content)},
+		option{form: "reasoning <paths...>", read: list(&a.Reasoning)},
+		option{form: "tool_calls <path> [<id> <name> <arguments>], such as tool_calls output.calls id name arguments", read: a.unmarshalToolCalls},
+		option{form: "finish <path> [<word>=<openai word>...], such as finish truncated true=length", read: a.unmarshalFinish, repeats: true},
+		option{form: "usage <prompt path> <completion path> [<total path>], such as usage usage.input usage.output", read: a.unmarshalUsage, repeats: true},
+		option{form: "text delta|whole", read: text(&a.Text)},
 		option{form: "stream { ... }", read: a.unmarshalStream},
 	)
 }
@@ -234,6 +269,10 @@ func (a *Answer) fields() (*wire.AnswerFields, error) {
 			Values: s.Form == "json", Name: s.Name, Events: s.Events, Errors: s.Errors, End: s.End, Last: s.Last, LastValues: s.LastValues,
 		}
 	}
+	var err error
+	if fields.Members, err = a.members(); err != nil {
+		return nil, fmt.Errorf("answer: %w", err)
+	}
 	switch {
 	case a.RetryAfterUnit != "" && a.RetryAfter == "":
 		return nil, fmt.Errorf("answer: retry_after has a unit, and no path; write it like retry_after data.wait ms")
@@ -276,7 +315,7 @@ func (t *Token) request(grant *token.Grant, p *upstream.Provider, s secrets) (id
 		switch {
 		case !slices.Contains(tokenFields, field):
 			return "", fmt.Errorf("token field %s is unknown; use grant_type, client_id, client_secret, refresh_token or scope", field)
-		case (field == "client_id" || field == "client_secret") && grant.Auth != token.AuthForm && grant.Auth != token.AuthJSON:
+		case (field == "client_id" || field == "client_secret") && (grant.Auth == "" || grant.Auth == token.AuthBasic):
 			return "", fmt.Errorf("token field %s stands in no request with auth basic; set auth form or auth json", field)
 		case used[t.Fields[field]] != field:
 			return "", fmt.Errorf("token fields %s and %s have one name, %s", field, used[t.Fields[field]], t.Fields[field])

@@ -92,7 +92,7 @@ var (
 		"App": "Global option `alipayai`", "Redis": "Option `store`", "Evidence": "Option `evidence`", "Alert": "Option `alert`",
 		"Ledger": "Option `ledger`", "Rate": "Option `ledger`", "Price": "Option `price`", "Budget": "Directive `alipayai_proxy`",
 		"Provider": "Option `provider`", "Token": "Option `provider`", "Limit": "Option `provider`", "Queue": "Option `provider`",
-		"CodeRule": "Option `provider`", "Agent": "Option `provider`", "Request": "Option `request`", "Answer": "Option `answer`", "AnswerStream": "Option `answer`", "TokenAnswer": "Option `answer`", "Signature": "Option `signature`", "SignatureAnswer": "Option `signature`",
+		"CodeRule": "Option `provider`", "Agent": "Option `provider`", "Request": "Option `request`", "Answer": "Option `answer`", "AnswerStream": "Option `answer`", "AnswerToolCalls": "Option `answer`", "AnswerFinish": "Option `answer`", "AnswerUsage": "Option `answer`", "TokenAnswer": "Option `answer`", "Signature": "Option `signature`", "SignatureAnswer": "Option `signature`",
 		"Proxy": "Directive `alipayai_proxy`", "Breaker": "Directive `alipayai_proxy`", "CachedAnswer": "Directive `alipayai_proxy`",
 		"Idempotency": "Directive `alipayai_proxy`", "Pack": "Directive `alipayai_proxy`", "KeyCalendar": "Calendar of the keys", "TenantLimit": "Directive `alipayai_proxy`",
 		"KeysAuth": "Directive `alipayai_auth`", "SigningTransport": "`transport alipayai` of `reverse_proxy`",

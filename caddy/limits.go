@@ -48,7 +48,7 @@ var alipayLimit = Limit{Requests: 50, Window: caddy.Duration(time.Second)}
 // buildCap gives the provider its rate cap.
 func (a *App) buildCap(p *upstream.Provider, c *Provider) error {
 	limit := c.Limit
-	if limit == nil && p.Profile.TakesToken {
+	if limit == nil && p.Profile.TakesToken && !p.Profile.Own {
 		limit = &alipayLimit
 	}
 	if limit == nil || limit.Off {

@@ -12,7 +12,7 @@ type Provider struct {
 	// The kind of upstream, which sets the address, the paths and the way of
 	// signing: `alipay`, `openapi-v3`, `openapi-v2`, `global`, `sandbox` (the
 	// simulator, with built-in demo keys, on loopback only), or one of the
-	// presets `ant_ling`, `openai`, `anthropic`, `nextbuilder`, `deepseek`, `mistral`, `qwen`,
+	// presets `own`, `ant_ling`, `openai`, `anthropic`, `nextbuilder`, `deepseek`, `mistral`, `qwen`,
 	// `glm`, `google`, `openrouter`, `tokenmix`, `litellm`, `portkey`, `vllm`, `ollama`. Required.
 	Profile string `json:"profile,omitempty"`
 

@@ -36,6 +36,9 @@ func (a *App) describe(name string, c *Provider, resolver secrets, uses credenti
 	if err != nil {
 		return nil, nil, err
 	}
+	if profile, err = profile.With(upstream.Declared{Signature: c.Signature != nil, Token: c.Token != nil, APIKey: c.APIKey != ""}); err != nil {
+		return nil, nil, err
+	}
 	p = &upstream.Provider{
 		Name: name, Profile: profile, Region: c.Region,
 		Models: c.Models, Model: c.Model, ModelMap: c.ModelMap,
@@ -56,6 +59,9 @@ func (a *App) describe(name string, c *Provider, resolver secrets, uses credenti
 		return nil, nil, err
 	}
 	if p.RequestFields, err = c.Request.fields(); err != nil {
+		return nil, nil, err
+	}
+	if p.StreamHeader, err = c.Request.streamHeader(); err != nil {
 		return nil, nil, err
 	}
 	if p.AnswerFields, err = c.Answer.fields(); err != nil {

@@ -66,7 +66,7 @@ func TestProvisionRefuses(t *testing.T) {
 		"key for a preset":        {provider("profile openai", "api_key {env.TEST_SECRET}", "key 1 {env.TEST_HMAC_KEY}"), "", []string{"provider alipay: key", "profile openai"}},
 		"token for a preset":      {provider("profile openai", "api_key {env.TEST_SECRET}", "token https://auth.example.com/token {env.TEST_SECRET}"), "", []string{"provider alipay: token"}},
 		"sandbox not on loopback": {provider("profile sandbox", "base_url http://192.0.2.1"), "", []string{"provider alipay: base_url", "loopback"}},
-		"unknown token auth":      {provider("profile alipay", "base_url https://api.example.com", "client_id app", "key 1 {env.TEST_HMAC_KEY}", "token https://auth.example.com/token {env.TEST_SECRET} {\nauth digest\n}"), "", []string{"provider alipay: token auth", "basic, form or json"}},
+		"unknown token auth":      {provider("profile alipay", "base_url https://api.example.com", "client_id app", "key 1 {env.TEST_HMAC_KEY}", "token https://auth.example.com/token {env.TEST_SECRET} {\nauth digest\n}"), "", []string{"provider alipay: token auth", "basic, form, json or query"}},
 		"token header is taken":   {provider("profile alipay", "base_url https://api.example.com", "client_id app", "key 1 {env.TEST_HMAC_KEY}", "header X-Team a", "token https://auth.example.com/token {env.TEST_SECRET} {\nheader x-team\n}"), "", []string{"provider alipay: token header x-team", "option header"}},
 		"sandbox token not local": {provider("profile sandbox", "token https://auth.example.com/token {env.TEST_SECRET}"), "", []string{"provider alipay: token url", "loopback"}},
 

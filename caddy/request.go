@@ -2,6 +2,7 @@ package alipaycaddy
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -27,6 +28,28 @@ type Request struct {
 	// Further members whose values are JSON, such as numbers. Default: none.
 	Values map[string]string `json:"values,omitempty"`
 
+	// Where members of the model call stand that stand elsewhere than in OpenAI's form,
+	// by their names there, such as `messages`: paths. Default: none.
+	Members map[string]string `json:"members,omitempty"`
+
+	// The members, besides those, that the upstream knows; all others are left out and
+	// named in `X-Alipayai-Unsupported`. Default: all.
+	Keep []string `json:"keep,omitempty"`
+
+	// The members that the upstream does not know. Default: none.
+	Drop []string `json:"drop,omitempty"`
+
+	// Where the text that a conversation begins with stands, for an upstream that takes
+	// no messages of the role `system`. Default: in the messages.
+	System string `json:"system,omitempty"`
+
+	// How the names of the call's members are written: `pascal`, as in `MaxTokens`.
+	// Default: as in OpenAI's form.
+	Names string `json:"names,omitempty"`
+
+	// Header fields of requests that ask for a stream. Default: none.
+	StreamHeaders map[string]string `json:"stream_headers,omitempty"`
+
 	// The form of `{time}`, as in Signature. Default: `ms`
 	Time string `json:"time,omitempty"`
 
@@ -40,11 +63,17 @@ type Request struct {
 //		inside <path> [object|string]
 //		field  <path> <template>
 //		value  <path> <template>
+//		member <name> <path>
+//		keep   <names...>
+//		drop   <names...>
+//		system <path>
+//		names  pascal
+//		stream_header <name> <value>
 //		time   ms|s|iso|iso_ms|basic|local|digits|rfc1123
 //		zone   <offset>
 //	}
 //
-// field and value may be repeated.
+// field, value, member and stream_header may be repeated.
 func (p *Provider) unmarshalRequest(d *caddyfile.Dispenser) error { return readRequest(&p.Request)(d) }
 
 // readRequest reads the option request of a provider, or of a simulated app.
@@ -65,6 +94,12 @@ func readRequest(to **Request) func(*caddyfile.Dispenser) error {
 			}},
 			option{form: `field <path> "<template>", such as field app_id {client_id}`, read: named(&r.Fields, word), repeats: true},
 			option{form: `value <path> "<template>", such as value timestamp {time_ms}`, read: named(&r.Values, word), repeats: true},
+			option{form: "member <name> <path>, such as member messages input.messages", read: named(&r.Members, word), repeats: true},
+			option{form: "keep <names...>, such as keep messages temperature", read: list(&r.Keep)},
+			option{form: "drop <names...>, such as drop stream stream_options", read: list(&r.Drop)},
+			option{form: "system <path>, such as system system", read: text(&r.System)},
+			option{form: "names pascal", read: text(&r.Names)},
+			option{form: "stream_header <name> <value>, such as stream_header X-Stream enable", read: named(&r.StreamHeaders, word), repeats: true},
 			option{form: "time ms|s|iso|iso_ms|basic|local|digits|rfc1123", read: text(&r.Time)},
 			option{form: "zone <offset>, such as zone +08:00", read: text(&r.Zone)},
 		)
@@ -81,5 +116,25 @@ func (r *Request) fields() (*upstream.RequestFields, error) {
 	}
 	return &upstream.RequestFields{
 		Inside: r.Inside, Text: r.InsideForm == "string", Fields: r.Fields, Values: r.Values, Time: r.Time, Zone: r.Zone,
+		Members: r.Members, Keep: r.Keep, Drop: r.Drop, System: r.System, Names: r.Names,
 	}, nil
+}
+
+// streamHeader is what requests for a stream have besides; nil for nothing.
+func (r *Request) streamHeader() (http.Header, error) {
+	if r == nil || len(r.StreamHeaders) == 0 {
+		return nil, nil
+	}
+	h := make(http.Header, len(r.StreamHeaders))
+	for name, value := range r.StreamHeaders {
+		own, err := ownHeader("request: stream_header", name)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkHeaderValue("request: stream_header "+name, value); err != nil {
+			return nil, err
+		}
+		h[own] = []string{value}
+	}
+	return h, nil
 }

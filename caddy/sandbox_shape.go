@@ -60,6 +60,9 @@ func newRequestOpener(r *Request, clientID string) (*requestOpener, error) {
 	if err := fields.Check(); err != nil {
 		return nil, fmt.Errorf("request: %w", err)
 	}
+	if len(fields.Members)+len(fields.Keep)+len(fields.Drop) > 0 || fields.System+fields.Names != "" {
+		return nil, errors.New("request: member, keep, drop, system and names are for providers: the simulator takes OpenAI's members")
+	}
 	o := &requestOpener{clientID: clientID, want: &wanted{members: make(map[string]*wanted)}, beside: fields.Inside == "", nonces: make(map[string]bool)}
 	if !o.beside {
 		o.add(fields.Inside, &wanted{call: true, inText: fields.Text})
@@ -174,6 +177,9 @@ func (a *Answer) shape() (*sandbox.AnswerShape, error) {
 	fields, err := a.fields()
 	if err != nil || fields == nil {
 		return nil, err
+	}
+	if fields.Members != nil {
+		return nil, errors.New("answer: content and what goes with it are for providers: the simulator gives OpenAI's members")
 	}
 	if _, err := wire.NewAnswerForm(*fields); err != nil {
 		return nil, fmt.Errorf("answer: %w", err)

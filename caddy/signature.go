@@ -21,10 +21,21 @@ type Signature struct {
 	// query as sent), `{path}`, `{query}`, `{body}`, `{body_sha256}` (hex),
 	// `{body_sha256_base64}`, `{client_id}`, `{time_ms}` and `{time_s}` (Unix),
 	// `{time_iso}` (2026-01-31T12:00:00Z), `{time_iso_ms}`, `{time_basic}`, `{time_local}`,
-	// `{time_digits}`, `{time_rfc1123}`, `{time}`, `{nonce}`, `{key_version}`, `{body_sha512}`,
+	// `{time_digits}`, `{time_rfc1123}`, `{time_date}`, `{time_day}`, `{time}`, `{nonce}`, `{key_version}`, `{body_sha512}`,
 	// `{body_sha512_base64}`, `{body_md5}`, `{body_md5_base64}` and `{header.<Name>}`. `\n`, `\r`, `\t`, `\\`, `\{` and `\}` stand for what they
 	// do in Go. Required.
 	Content string `json:"content,omitempty"`
+
+	// What `{canonical_sha256}` in `content` is the SHA-256 of, in hex: a canonical
+	// request, as in AWS's Signature Version 4 and its kin. It takes what `content` takes.
+	// Default: none.
+	Canonical string `json:"canonical,omitempty"`
+
+	// Makes the key that signs of the secret: what stands before the secret, which may
+	// be empty, and then what the HMAC of each step is over, by the key of the step
+	// before. Steps take `{client_id}` and the times, such as `{time_day}` (20260131)
+	// and `{time_date}` (2026-01-31). Default: none, and the secret signs.
+	Derive []string `json:"derive,omitempty"`
 
 	// The header fields that a request is sent with. One of them holds the
 	// signature, as `{signature}`, `{hex}`, `{HEX}` (upper case), `{base64}`, `{base64url}`
@@ -79,6 +90,8 @@ type SignatureAnswer struct {
 //
 //	signature {
 //		content         <template>
+//		canonical       <template>
+//		derive          <prefix> <templates...>
 //		header          <name> <template>
 //		answer {
 //			content <template>
@@ -107,6 +120,8 @@ func readSignature(to **Signature) func(*caddyfile.Dispenser) error {
 func (s *Signature) unmarshal(d *caddyfile.Dispenser) error {
 	return block(d, "signature",
 		contentOption(&s.Content), headerOption(&s.Headers),
+		option{form: `canonical "<template>", such as canonical "{method}\n{path}\n{query}\n{body_sha256}"`, read: text(&s.Canonical)},
+		option{form: `derive <prefix>|"" <templates...>, such as derive TC3 {time_date} hunyuan tc3_request`, read: list(&s.Derive)},
 		option{form: "answer { ... }", read: s.unmarshalAnswer},
 		option{form: "encoding hex|HEX|base64|base64url|base64_escaped", read: text(&s.Encoding)},
 		option{form: "hash sha256|sha384|sha512|sha1", read: text(&s.Hash)},
@@ -137,7 +152,7 @@ func headerOption(to *map[string]string) option {
 // layout makes the scheme.
 func (s *Signature) layout(clientID string, keys *signer.Ring[*signer.HMACKey]) (*signer.Layout, error) {
 	c := signer.LayoutConfig{
-		ClientID: clientID, Keys: keys, Content: s.Content, Fields: layoutFields(s.Headers), Encoding: s.Encoding, Time: s.Time, Zone: s.Zone, Hash: s.Hash,
+		ClientID: clientID, Keys: keys, Content: s.Content, Canonical: s.Canonical, Derive: s.Derive, Fields: layoutFields(s.Headers), Encoding: s.Encoding, Time: s.Time, Zone: s.Zone, Hash: s.Hash,
 		Tolerance: time.Duration(s.Tolerance), AllowAmbiguous: s.AllowAmbiguous,
 	}
 	if s.Answer != nil {

@@ -32,8 +32,9 @@ type Token struct {
 	ClientID string `json:"client_id,omitempty"`
 
 	// How the client proves itself, and so what a token request is: `basic`, a form
-	// with HTTP Basic; `form`, one with `client_id` and `client_secret` in it; or
-	// `json`, a JSON object with all of it. Default: `basic`
+	// with HTTP Basic; `form`, one with `client_id` and `client_secret` in it;
+	// `json`, a JSON object with all of it; or `query`, all of it in the address, which
+	// proxies log. Default: `basic`
 	Auth string `json:"auth,omitempty"`
 
 	// Signs token requests as those to the API are signed. Default: false
@@ -63,6 +64,10 @@ type Token struct {
 	// with the prefix `Bearer`
 	Header string `json:"header,omitempty"`
 
+	// The parameter of the query that holds the token, in the place of `header`: addresses end up in more logs than
+	// header fields do, so only where the upstream takes nothing else. Default: none.
+	Query string `json:"query,omitempty"`
+
 	// The word before the token, with a space between. Default: none where
 	// `header` is set.
 	Prefix string `json:"prefix,omitempty"`
@@ -70,6 +75,12 @@ type Token struct {
 
 // present says where p's requests carry the token.
 func (t *Token) present(p *upstream.Provider) (err error) {
+	if t.Query != "" {
+		if t.Header != "" {
+			return errors.New("token query and header exclude each other: the token stands in one place")
+		}
+		p.TokenQuery = t.Query
+	}
 	if t.Header == "" {
 		if t.Prefix != "" {
 			return errors.New("token prefix needs header, the field that it stands in")

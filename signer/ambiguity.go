@@ -121,7 +121,7 @@ func (t template) uncovered() (warnings []string) {
 		{"the path", "a signature for one path is good for another", []partKind{partURI, partPath}},
 		{"the query", "a signature for one query is good for another", []partKind{partURI, partQuery}},
 		{"the body", "a signature for one body is good for another", kindsWhere(func(k partKind) bool { return k == partBody || k.isDigest() })},
-		{"the time or a nonce", "a request that is sent again has the same signature", kindsWhere(func(k partKind) bool { return k.isTime() || k == partNonce })},
+		{"the time or a nonce", "a request that is sent again has the same signature", kindsWhere(func(k partKind) bool { return k.isTime() && !k.isDay() || k == partNonce })},
 	} {
 		if !slices.ContainsFunc(c.kinds, t.has) {
 			warnings = append(warnings, fmt.Sprintf("what is signed does not hold %s: %s", c.what, c.effect))

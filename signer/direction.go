@@ -10,6 +10,8 @@ import (
 // direction is how requests, or answers, are signed.
 type direction struct {
 	content template
+	// canonical is what {canonical_sha256} in content is the hash of; empty for none.
+	canonical template
 	fields  []layoutField
 	mac     int // the index of the field that holds the signature
 	// What content needs.
@@ -22,10 +24,21 @@ type layoutField struct {
 	value template
 }
 
-func newDirection(forms forms, prefix, content string, fields []Field, clientID string) (d direction, err error) {
+// signed is all that is signed.
+func (d *direction) signed() template { return slices.Concat(d.content, d.canonical) }
+
+func newDirection(forms forms, prefix, content, canonical string, fields []Field, clientID string) (d direction, err error) {
 	option := prefix + "content"
 	if d.content, err = forms.parse(option, content, func(p placeholder) bool { return p.signed }); err != nil {
 		return d, err
+	}
+	if canonical != "" {
+		if d.canonical, err = forms.parse(prefix+"canonical", canonical, func(p placeholder) bool { return p.signed && p.name != placeholders[partCanonicalSHA256].name }); err != nil {
+			return d, err
+		}
+	}
+	if d.content.has(partCanonicalSHA256) != (canonical != "") {
+		return d, fmt.Errorf("%s: {canonical_sha256} and canonical go together: the one is the hash of the other", option)
 	}
 	if len(fields) == 0 || len(fields) > maxLayoutFields {
 		return d, fmt.Errorf("%sheader: from 1 to %d are possible", prefix, maxLayoutFields)
@@ -103,12 +116,12 @@ func (d *direction) check(option, clientID string) error {
 	for _, f := range d.fields {
 		sent = append(sent, f.value...)
 		for _, p := range f.value {
-			if p.kind.isTime() && (d.timeKind == 0 || p.kind.hasMillis()) {
+			if p.kind.isTime() && !p.kind.isDay() && (d.timeKind == 0 || p.kind.hasMillis()) {
 				d.timeKind = p.kind
 			}
 		}
 	}
-	for _, p := range d.content {
+	for _, p := range d.signed() {
 		switch kind := p.kind; {
 		case kind.isTime():
 			if d.timeKind == 0 || kind.hasMillis() && !d.timeKind.hasMillis() {
@@ -124,9 +137,9 @@ func (d *direction) check(option, clientID string) error {
 			}
 		}
 	}
-	all := append(slices.Clone(d.content), sent...)
+	all := append(d.signed(), sent...)
 	d.digest = all.has(partBodySHA256) || all.has(partBodySHA256Base64)
-	d.query, d.nonce, d.version = d.content.has(partQuery), all.has(partNonce), sent.has(partKeyVersion)
+	d.query, d.nonce, d.version = d.signed().has(partQuery), all.has(partNonce), sent.has(partKeyVersion)
 	if !all.has(partClientID) {
 		return nil
 	}

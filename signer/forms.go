@@ -22,6 +22,7 @@ type forms struct {
 var timeLayouts = [partKinds]string{
 	partTimeISO: "2006-01-02T15:04:05", partTimeISOMS: "2006-01-02T15:04:05.000", partTimeBasic: "20060102T150405",
 	partTimeLocal: "2006-01-02 15:04:05", partTimeDigits: "20060102150405", partTimeRFC1123: http.TimeFormat,
+	partTimeDate: "2006-01-02", partTimeDay: "20060102",
 }
 
 // zone is an offset from UTC.
@@ -107,7 +108,7 @@ func (c *LayoutConfig) forms() (f forms, err error) {
 	if c.Zone != "" && !slices.ContainsFunc(kindsWhere(partKind.isZoned), func(k partKind) bool {
 		return c.uses("{"+placeholders[k].name+"}") || f.time == k && c.uses("{time}")
 	}) {
-		return f, errors.New("zone: decides the form of {time_iso}, {time_iso_ms}, {time_basic}, {time_local} and {time_digits}, of which none is used")
+		return f, errors.New("zone: decides the form of {time_iso}, {time_iso_ms}, {time_basic}, {time_local}, {time_digits}, {time_date} and {time_day}, of which none is used")
 	}
 	for by := range hashes {
 		if macHashes[by].name == c.Hash || c.Hash == "" && by == macSHA256 {
@@ -157,6 +158,7 @@ func (c *LayoutConfig) formOf(option, value string, known []formName, placeholde
 // uses reports whether a template of c has the placeholder.
 func (c *LayoutConfig) uses(placeholder string) bool {
 	has := func(f Field) bool { return strings.Contains(f.Value, placeholder) }
-	return strings.Contains(c.Content, placeholder) || strings.Contains(c.AnswerContent, placeholder) ||
+	return strings.Contains(c.Content, placeholder) || strings.Contains(c.Canonical+strings.Join(c.Derive, ""), placeholder) ||
+		strings.Contains(c.AnswerContent, placeholder) ||
 		slices.ContainsFunc(c.Fields, has) || slices.ContainsFunc(c.AnswerFields, has)
 }

@@ -112,7 +112,7 @@ func TestLayoutFormsRefused(t *testing.T) {
 		"signed":          {"", "", "{signature}{body}", "{signature}", "content: {signature} cannot stand there; use {method}"},
 		"time not sent":   {"", "s", "{time}{body}", "{signature}", "content: {time_s} is signed, but no header says it"},
 		"two signatures":  {"", "", "{body}", "{signature} {hex}", "header X-Sig: holds the signature more than once"},
-		"unknown in list": {"", "", "{body}", "{sig}", "{sig} cannot stand there; use {body_sha256}, {body_sha256_base64}, {body_sha512}, {body_sha512_base64}, {body_md5}, {body_md5_base64}, {client_id}, {time}, {time_ms}, {time_s}, {time_iso}, {time_iso_ms}, {time_basic}, {time_local}, {time_digits}, {time_rfc1123}, {nonce}, {key_version}, {signature}, {hex}, {HEX}, {base64}, {base64url}, {base64_escaped}"},
+		"unknown in list": {"", "", "{body}", "{sig}", "{sig} cannot stand there; use {body_sha256}, {body_sha256_base64}, {body_sha512}, {body_sha512_base64}, {body_md5}, {body_md5_base64}, {client_id}, {time}, {time_ms}, {time_s}, {time_iso}, {time_iso_ms}, {time_basic}, {time_local}, {time_digits}, {time_rfc1123}, {time_date}, {time_day}, {nonce}, {key_version}, {signature}, {hex}, {HEX}, {base64}, {base64url}, {base64_escaped}"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := NewLayout(LayoutConfig{

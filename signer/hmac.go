@@ -9,12 +9,16 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 )
 
 // HMACKey is a secret, ready to sign: it pools hash states that have taken the secret in already, which
 // leaves a quarter of the work for short messages. It never prints its secret.
 type HMACKey struct {
 	states *[hashes]sync.Pool
+	secret []byte
+	// last is the key that was derived last of it: one serves a day.
+	last *atomic.Pointer[derivedKey]
 }
 
 // hmacState is all the scratch memory that one signature needs.
@@ -27,7 +31,7 @@ type hmacState struct {
 // NewHMACKey returns a key of any size; ParseHMACKey is the one with a minimum. It copies secret.
 func NewHMACKey(secret []byte) *HMACKey {
 	secret = slices.Clone(secret)
-	k := &HMACKey{states: new([hashes]sync.Pool)}
+	k := &HMACKey{states: new([hashes]sync.Pool), secret: secret, last: new(atomic.Pointer[derivedKey])}
 	for by := range hashes {
 		k.states[by].New = func() any {
 			return &hmacState{hash: hmac.New(by.new(), secret), buf: make([]byte, 0, 512)}

@@ -1,6 +1,7 @@
 package signer
 
 import (
+	"cmp"
 	"errors"
 	"time"
 )
@@ -31,6 +32,13 @@ type LayoutConfig struct {
 	// holds the signature. All that is signed and that the other side cannot know must be in them.
 	Content string
 	Fields  []Field
+	// Canonical is what {canonical_sha256} in Content is the hash of, in hex: the canonical request of AWS's Signature Version
+	// 4 and its kin. It takes what Content takes.
+	Canonical string
+	// Derive makes the key that signs of the secret, as AWS's Signature Version 4 and its kin do: the first stands before the
+	// secret, and each further one, a template of {client_id} and {time_day} or its like, is what the HMAC of a step is over,
+	// whose key is the step before. Empty: the secret signs.
+	Derive []string
 	// AnswerContent and AnswerFields are the same for an answer, of which the method and the target are its
 	// request's, and its own header and body. Empty where answers are not signed.
 	AnswerContent string
@@ -58,6 +66,8 @@ type Layout struct {
 	keys            *Ring[*HMACKey]
 	forms           forms
 	request, answer direction
+	derive          []template
+	derivePrefix    string
 	tolerance       time.Duration
 	warnings        []string
 }
@@ -76,28 +86,31 @@ func NewLayout(c LayoutConfig) (*Layout, error) {
 		return nil, err
 	}
 	l := &Layout{clientID: c.ClientID, keys: c.Keys, forms: f, tolerance: c.Tolerance}
-	if err := l.build(&l.request, f, "", c.Content, c.Fields, c.AllowAmbiguous); err != nil {
+	if err := l.buildDerive(c.Derive); err != nil {
 		return nil, err
 	}
-	l.warnings = append(l.warnings, l.request.content.uncovered()...)
+	if err := l.build(&l.request, f, "", c.Content, c.Canonical, c.Fields, c.AllowAmbiguous); err != nil {
+		return nil, err
+	}
+	l.warnings = append(l.warnings, l.request.signed().uncovered()...)
 	if f.hash == macSHA1 {
 		l.warnings = append(l.warnings, "hash sha1 is for old contracts: HMAC-SHA256 where the vendor takes it")
 	}
 	if c.AnswerContent == "" && len(c.AnswerFields) == 0 {
 		return l, nil
 	}
-	if err := l.build(&l.answer, f, "answer ", c.AnswerContent, c.AnswerFields, c.AllowAmbiguous); err != nil {
+	if err := l.build(&l.answer, f, "answer ", c.AnswerContent, "", c.AnswerFields, c.AllowAmbiguous); err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
 // build makes a direction and judges whether its messages can be told from each other.
-func (l *Layout) build(d *direction, f forms, prefix, content string, fields []Field, allowAmbiguous bool) (err error) {
-	if *d, err = newDirection(f, prefix, content, fields, l.clientID); err != nil {
+func (l *Layout) build(d *direction, f forms, prefix, content, canonical string, fields []Field, allowAmbiguous bool) (err error) {
+	if *d, err = newDirection(f, prefix, content, canonical, fields, l.clientID); err != nil {
 		return err
 	}
-	err = d.content.checkUnambiguous(prefix + "content")
+	err = cmp.Or(d.content.checkUnambiguous(prefix+"content"), d.canonical.checkUnambiguous(prefix+"canonical"))
 	if err != nil && allowAmbiguous {
 		l.warnings = append(l.warnings, err.Error())
 		return nil
@@ -126,7 +139,7 @@ func (l *Layout) Headers() []string {
 
 // SignedHeaders names the header fields whose values are signed, in canonical form.
 func (l *Layout) SignedHeaders() (names []string) {
-	for _, p := range l.request.content {
+	for _, p := range l.request.signed() {
 		if p.kind == partHeader {
 			names = append(names, p.text)
 		}

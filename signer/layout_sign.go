@@ -23,7 +23,8 @@ func (l *Layout) sign(d *direction, m Message) (Signed, error) {
 		return Signed{}, err
 	}
 	v := values{m: &m, clientID: l.clientID, nonce: m.Nonce, zone: l.forms.zone}
-	if err := v.setTime(d); err != nil {
+	err := v.setTime(d)
+	if err != nil {
 		return Signed{}, err
 	}
 	if d.nonce && !validNonce(m.Nonce) {
@@ -31,6 +32,9 @@ func (l *Layout) sign(d *direction, m Message) (Signed, error) {
 	}
 	version, key := l.keys.Signing()
 	v.version = version
+	if key, err = l.derived(key, &v); err != nil {
+		return Signed{}, err
+	}
 	state := key.get(l.forms.hash)
 	defer key.put(l.forms.hash, state)
 	var digest [sha256.Size]byte
@@ -38,6 +42,7 @@ func (l *Layout) sign(d *direction, m Message) (Signed, error) {
 		digest = sha256.Sum256(m.Body)
 		v.digest = digest[:]
 	}
+	d.hashCanonical(&v)
 	v.mac = d.content.mac(state, &v)
 
 	// All values are parts of one string: one allocation.
@@ -87,6 +92,7 @@ func (l *Layout) Canonical(m Message) (string, error) {
 	v.version, _ = l.keys.Signing()
 	digest := sha256.Sum256(m.Body)
 	v.digest = digest[:]
+	d.hashCanonical(&v)
 	return d.content.text(&v), nil
 }
 
@@ -125,8 +131,8 @@ func (d *direction) checkMessage(m *Message) error {
 	if d.query && strings.HasSuffix(m.Target, "?") && strings.Count(m.Target, "?") == 1 {
 		return fmt.Errorf("%w: target ends in a question mark, and no query looks the same to the layout", ErrMalformed)
 	}
-	for i := range d.content {
-		p := &d.content[i]
+	for i := range len(d.content) + len(d.canonical) {
+		p := d.signedPart(i)
 		if p.kind != partHeader {
 			continue
 		}

@@ -37,6 +37,10 @@ func (l *Layout) verify(d *direction, m Message, h http.Header) error {
 	if err := d.open(&v, h); err != nil {
 		return err
 	}
+	if err := v.checkDays(); err != nil {
+		return err
+	}
+	d.hashCanonical(&v)
 	if l.tolerance > 0 && v.ms != 0 && !m.Time.IsZero() {
 		if away := m.Time.Sub(time.UnixMilli(v.ms)); away.Abs() > l.tolerance {
 			return fmt.Errorf("%w: its time is more than %v away", ErrMalformed, l.tolerance)
@@ -47,20 +51,24 @@ func (l *Layout) verify(d *direction, m Message, h http.Header) error {
 		if !ok {
 			return unknownVersion(v.version)
 		}
-		return d.compare(&v, key, l.forms.hash)
+		return l.compare(d, &v, key)
 	}
 	for version, key := range l.keys.All() {
 		v.version = version
-		if d.compare(&v, key, l.forms.hash) == nil {
+		if l.compare(d, &v, key) == nil {
 			return nil
 		}
 	}
 	return ErrBadSignature
 }
 
-func (d *direction) compare(v *values, key *HMACKey, by macHash) error {
-	state := key.get(by)
-	defer key.put(by, state)
+func (l *Layout) compare(d *direction, v *values, key *HMACKey) error {
+	key, err := l.derived(key, v)
+	if err != nil {
+		return err
+	}
+	state := key.get(l.forms.hash)
+	defer key.put(l.forms.hash, state)
 	if !hmac.Equal(d.content.mac(state, v), v.mac) {
 		return ErrBadSignature
 	}

@@ -23,6 +23,7 @@ const (
 	partBodySHA512Base64
 	partBodyMD5
 	partBodyMD5Base64
+	partCanonicalSHA256
 	partHeader
 	partClientID
 	partTimeMS
@@ -33,6 +34,8 @@ const (
 	partTimeLocal
 	partTimeDigits
 	partTimeRFC1123
+	partTimeDate
+	partTimeDay
 	partNonce
 	partKeyVersion
 	partHex
@@ -75,6 +78,7 @@ var placeholders = [partKinds]placeholder{
 	partBodySHA512Base64: {"body_sha512_base64", 88, alphabetOf(digits + letters + "+/="), true, true, false},
 	partBodyMD5:          {"body_md5", 32, alphabetOf(digits + "abcdef"), true, true, false},
 	partBodyMD5Base64:    {"body_md5_base64", 24, alphabetOf(digits + letters + "+/="), true, true, false},
+	partCanonicalSHA256:  {"canonical_sha256", 64, alphabetOf(digits + "abcdef"), true, false, false},
 	partHeader:           {"header.<Name>", 0, visible.with(" \t"), true, false, true},
 	partClientID:         {"client_id", 0, visible, true, true, true},
 	partTimeMS:           {"time_ms", 13, alphabetOf(digits), true, true, true},
@@ -85,6 +89,8 @@ var placeholders = [partKinds]placeholder{
 	partTimeLocal:        {"time_local", 0, alphabetOf(digits + "-: "), true, true, true},
 	partTimeDigits:       {"time_digits", 0, alphabetOf(digits), true, true, true},
 	partTimeRFC1123:      {"time_rfc1123", 0, alphabetOf(digits + letters + ",: "), true, true, true},
+	partTimeDate:         {"time_date", 0, alphabetOf(digits + "-"), true, true, true},
+	partTimeDay:          {"time_day", 0, alphabetOf(digits), true, true, true},
 	partNonce:            {"nonce", 0, alphabetOf(digits + letters + "-_"), true, true, true},
 	partKeyVersion:       {"key_version", 0, alphabetOf(digits), true, true, false},
 	partHex:              {"hex", 0, alphabetOf(digits + "abcdef"), false, true, false},
@@ -98,7 +104,10 @@ var placeholders = [partKinds]placeholder{
 func (k partKind) isMAC() bool { return k >= partHex && k <= partBase64Escaped }
 
 // isTime reports whether the part is the time.
-func (k partKind) isTime() bool { return k >= partTimeMS && k <= partTimeRFC1123 }
+func (k partKind) isTime() bool { return k >= partTimeMS && k <= partTimeDay }
+
+// isDay reports whether the part is a time of which only the day is said.
+func (k partKind) isDay() bool { return k == partTimeDate || k == partTimeDay }
 
 // hasMillis reports whether the part is a time in milliseconds.
 func (k partKind) hasMillis() bool { return k == partTimeMS || k == partTimeISOMS }

@@ -2,6 +2,7 @@ package signer
 
 import (
 	"crypto/md5" //nolint:gosec // a digest that contracts ask for, which a MAC covers
+	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
@@ -24,6 +25,10 @@ type values struct {
 	version int
 	mac     []byte
 	digest  []byte // the body's SHA-256
+	// canonical is the SHA-256 of the canonical request.
+	canonical [sha256.Size]byte
+	// days are those that a received message says.
+	days []saidDay
 	zone    zone
 }
 
@@ -47,6 +52,8 @@ func (v *values) append(b []byte, p *part) []byte {
 		return base64.StdEncoding.AppendEncode(b, v.digest)
 	case partBodySHA512, partBodySHA512Base64, partBodyMD5, partBodyMD5Base64:
 		return appendDigest(b, p.kind, v.m.Body)
+	case partCanonicalSHA256:
+		return hex.AppendEncode(b, v.canonical[:])
 	case partHeader:
 		if values := v.m.Header[p.text]; len(values) > 0 {
 			return append(b, values[0]...)
@@ -57,7 +64,7 @@ func (v *values) append(b []byte, p *part) []byte {
 		return strconv.AppendInt(b, v.ms, 10)
 	case partTimeS:
 		return strconv.AppendInt(b, v.ms/1000, 10)
-	case partTimeISO, partTimeISOMS, partTimeBasic, partTimeLocal, partTimeDigits, partTimeRFC1123:
+	case partTimeISO, partTimeISOMS, partTimeBasic, partTimeLocal, partTimeDigits, partTimeRFC1123, partTimeDate, partTimeDay:
 		b = time.UnixMilli(v.ms).UTC().Add(v.zone.offset(p.kind)).AppendFormat(b, timeLayouts[p.kind])
 		return append(b, v.zone.suffix(p.kind)...)
 	case partNonce:
@@ -105,6 +112,9 @@ func (v *values) read(p part, text string) (err error) {
 		return errors.New("is not in its encoding")
 	}
 	switch {
+	case p.kind.isDay():
+		v.days = append(v.days, saidDay{p, text})
+		return nil
 	case p.kind.isTime():
 		return v.readTime(p.kind, text)
 	case p.kind.isDigest():

@@ -170,7 +170,8 @@ func readEvents(form *wire.AnswerForm, format wire.Format, from io.Reader, came 
 	if form.Values() && events.Begins() == wire.BeginsJSON {
 		events.ReadValues()
 	}
-	decoder := form.Decoder(format.DecodeStream(wire.Ask{ID: "check", Tenant: tenant}))
+	ask := wire.Ask{ID: "check", Tenant: tenant}
+	decoder := form.Decoder(format.DecodeStream(ask), ask)
 	for {
 		event, err := events.Next()
 		if err != nil {

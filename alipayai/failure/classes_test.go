@@ -74,7 +74,7 @@ func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
 		"": 0, "0": 0, "7": 7 * time.Second, "60": time.Minute, "61": time.Minute, "4294967295": time.Minute,
-		"99999999999999999999": time.Minute, "-1": 0, "1.5": 0, "soon": 0,
+		"99999999999999999999": time.Minute, "-1": 0, "1.5": 1500 * time.Millisecond, "soon": 0, "1e1": 0, "0x10": 0, "inf": 0, "1.2.3": 0, " 7 ": 7 * time.Second,
 		now.Add(20 * time.Second).Format(http.TimeFormat): 20 * time.Second,
 		now.Add(time.Hour).Format(http.TimeFormat):        time.Minute,
 		now.Add(-time.Hour).Format(http.TimeFormat):       0,

@@ -1,10 +1,10 @@
 package failure
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -121,8 +121,9 @@ func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule,
 	f := &Failure{Class: v.class, FromUpstream: true, Sent: true, timedOut: v.timedOut}
 	f.Status = v.shown(status)
 	f.Code, f.Message, f.Param = v.code, reported.Message, reported.Param
-	if f.RetryAfter = RetryAfter(h, now); f.RetryAfter == 0 {
-		f.RetryAfter = min(reported.RetryAfter, maxRetryAfter)
+	f.RetryAfter = cmp.Or(RetryAfter(h, now), min(reported.RetryAfter, maxRetryAfter))
+	if f.RetryAfter == 0 && status == http.StatusTooManyRequests {
+		f.RetryAfter = cmp.Or(resetAfter(h, now), until(reported.ResetAt, now))
 	}
 	f.UpstreamID = reported.RequestID
 	switch {
@@ -155,23 +156,3 @@ func isCode(s string) bool {
 // maxRetryAfter caps what an upstream can make a client wait, except where a
 // longer hold is documented.
 const maxRetryAfter = 60 * time.Second
-
-// RetryAfter reads Retry-After, in seconds or as a date (RFC 9110, section
-// 10.2.3), and gives 0 where there is none. It is a minute at most.
-func RetryAfter(h http.Header, now time.Time) time.Duration {
-	value := h.Get("Retry-After")
-	if value == "" {
-		return 0
-	}
-	if strings.Trim(value, "0123456789") == "" {
-		seconds, err := strconv.ParseUint(value, 10, 32)
-		if err != nil {
-			return maxRetryAfter // more seconds than fit
-		}
-		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
-	}
-	if date, err := http.ParseTime(value); err == nil {
-		return min(max(date.Sub(now), 0), maxRetryAfter)
-	}
-	return 0
-}

@@ -77,15 +77,17 @@ const (
 	AuthForm Auth = "form"
 	// AuthJSON sends all of it as one JSON object.
 	AuthJSON Auth = "json"
+	// AuthQuery puts all of it into the address, as Baidu's endpoint wants it. Proxies log addresses.
+	AuthQuery Auth = "query"
 )
 
 // Check refuses what is none of them. Empty is AuthBasic.
 func (a Auth) Check() error {
 	switch a {
-	case "", AuthBasic, AuthForm, AuthJSON:
+	case "", AuthBasic, AuthForm, AuthJSON, AuthQuery:
 		return nil
 	}
-	return fmt.Errorf("token auth %q is unknown; use basic, form or json", string(a))
+	return fmt.Errorf("token auth %q is unknown; use basic, form, json or query", string(a))
 }
 
 // Clock is the token endpoint's time.
@@ -166,14 +168,22 @@ func (g *Grant) request(ctx context.Context, refreshToken string) (*http.Request
 			return nil, err
 		}
 		body, kind = string(object), "application/json"
-	} else {
+	} else { // also for the query
 		form := make(url.Values, len(parameters))
 		for name, value := range parameters {
 			form.Set(name, value)
 		}
 		body, kind = form.Encode(), "application/x-www-form-urlencoded"
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.URL, io.NopCloser(strings.NewReader(body)))
+	address := g.URL
+	if g.Auth == AuthQuery {
+		separator := "?"
+		if strings.Contains(address, "?") {
+			separator = "&"
+		}
+		address, body = address+separator+body, ""
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, io.NopCloser(strings.NewReader(body)))
 	if err != nil {
 		return nil, err
 	}
@@ -193,8 +203,8 @@ func (g *Grant) request(ctx context.Context, refreshToken string) (*http.Request
 	return req, nil
 }
 
-// inBody reports whether the client's id and secret stand in the body.
-func (g *Grant) inBody() bool { return g.Auth == AuthForm || g.Auth == AuthJSON }
+// inBody reports whether the client's id and secret stand in the body, or beside the other parameters in the address.
+func (g *Grant) inBody() bool { return g.Auth == AuthForm || g.Auth == AuthJSON || g.Auth == AuthQuery }
 
 // read turns an answer into a token whose life is counted from sent. skew
 // is how far the endpoint's clock, by which it names times, is ahead. The errors

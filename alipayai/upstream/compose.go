@@ -37,6 +37,10 @@ func (x *Exchange) compose(r *Request) *failure.Failure {
 func (x *Exchange) sign(r *Request) error {
 	p := x.provider
 	method, u, asked, target := p.address(r)
+	if p.TokenQuery != "" && x.token != "" {
+		u, asked = p.withToken(u, x.token)
+		target = p.Profile.Kind().Target(p.ClientID, asked)
+	}
 	if x.header == nil {
 		x.header = make(http.Header, fields)
 	}
@@ -115,6 +119,16 @@ func (p *Provider) address(r *Request) (method string, u *url.URL, asked, target
 	return method, to.url, to.requestTarget, to.requestTarget
 }
 
+// withToken puts the access token into the query of an address.
+func (p *Provider) withToken(to *url.URL, token string) (u *url.URL, target string) {
+	with := *to
+	if with.RawQuery != "" {
+		with.RawQuery += "&"
+	}
+	with.RawQuery += url.QueryEscape(p.TokenQuery) + "=" + url.QueryEscape(token)
+	return &with, with.RequestURI()
+}
+
 // composedByClient are the header fields that describe a body and the wanted
 // answer, and the Open Platform's that belong to a request; no signature covers
 // them. Its SDKs always send a request id, as does the gateway where a client has
@@ -153,8 +167,11 @@ func (p *Provider) composeHeader(h http.Header, r *Request, token string, own *[
 		Forward(h, r.Header, forwardedToUpstream[:], nil)
 	}
 	maps.Copy(h, p.Header)
+	if r.Stream && r.Client == nil {
+		maps.Copy(h, p.StreamHeader)
+	}
 	Forward(h, r.Header, r.Fields, nil)
-	if token != "" {
+	if token != "" && p.TokenQuery == "" {
 		own[1] = p.presented(token)
 		h[p.TokenHeader] = own[1:2:2]
 	}

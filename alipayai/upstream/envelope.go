@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,48 +25,64 @@ type RequestFields struct {
 	Fields, Values map[string]string
 	// Time and Zone are the form of {time}, as in a [signer.LayoutConfig].
 	Time, Zone string
+	// Members are the members of a call that stand elsewhere, by their names in OpenAI's form: the paths to there.
+	Members map[string]string
+	// Keep are the names of those that the upstream knows besides; empty for all but those of Drop. Drop are the names of
+	// those that it does not know.
+	Keep, Drop []string
+	// System is the path of the text that a conversation begins with, where the upstream takes it from no message.
+	System string
+	// Names is how its own members are written, at every depth: pascal, for MaxTokens; empty for as in OpenAI's form.
+	Names string
 }
 
-// envelope is what is around requests: pieces of JSON, between which stand what changes from request to request.
+// envelope is what is around requests: an object whose members change from request to request.
 type envelope struct {
-	pieces []piece
-	// beside are the names of the members that stand beside those of the model call, in its own object; nil with a path.
-	beside []string
-	nonce  bool
+	root *node
+	// rewrites is how the call's own members change; nil for not at all.
+	rewrites *rewriting
+	nonce    bool
 }
 
-type piece struct {
-	literal string
-	text    signer.Text
-	kind    pieceKind
+// node is a member: an object, or what stands in one.
+type node struct {
+	// names are those of members, sorted, and quoted in JSON each.
+	names, quoted []string
+	members       map[string]*node
+	// rest says that the members of the call stand here that stand nowhere else.
+	rest bool
+	kind nodeKind
+	text signer.Text
+	// member is the call's.
+	member string
 }
 
-type pieceKind uint8
+type nodeKind uint8
 
 const (
-	pieceLiteral  pieceKind = iota
-	pieceString             // a text within a string
-	pieceValue              // a text that is JSON
-	pieceCall               // the model call
-	pieceCallText           // the model call, in a string
-	pieceMembers            // the members of the model call
+	nodeObject   nodeKind = iota
+	nodeInText            // an object, in a string
+	nodeString            // a text
+	nodeValue             // a text that is JSON
+	nodeCall              // the model call
+	nodeCallText          // the model call, in a string
+	nodeMember            // a member of the call
+	nodeSystem            // the text that the conversation begins with
 )
-
-// node is a member while the envelope is built: an object of others, or a piece.
-type node struct {
-	members map[string]*node
-	piece   piece
-}
 
 // newEnvelope checks the fields. Errors name the option as a Caddyfile has it.
 func newEnvelope(f RequestFields) (*envelope, error) {
-	root, e := &node{members: make(map[string]*node)}, new(envelope)
-	add := func(option, path string, p piece) error {
+	e := &envelope{root: &node{members: make(map[string]*node)}}
+	var err error
+	if e.rewrites, err = newRewriting(f); err != nil {
+		return nil, err
+	}
+	add := func(option, path string, leaf *node) error {
 		names, err := wire.ParsePath(path)
 		if err != nil {
 			return fmt.Errorf("%s %q %w; write the names of the members to go through, like data.app_id", option, path, err)
 		}
-		at := root
+		at := e.root
 		for _, name := range names[:len(names)-1] {
 			next := at.members[name]
 			if next == nil {
@@ -82,137 +97,170 @@ func newEnvelope(f RequestFields) (*envelope, error) {
 		if at.members[last] != nil {
 			return fmt.Errorf("%s %s has another value already", option, path)
 		}
-		at.members[last] = &node{piece: p}
+		at.members[last] = leaf
 		return nil
 	}
 	switch {
 	case f.Inside == "" && f.Text:
 		return nil, errors.New("inside has a form, and no path; write it like inside biz_content string")
 	case f.Inside != "":
-		kind := pieceCall
+		leaf := &node{kind: nodeCall}
 		if f.Text {
-			kind = pieceCallText
+			leaf.kind = nodeCallText
 		}
-		if err := add("inside", f.Inside, piece{kind: kind}); err != nil {
+		if e.rewrites != nil {
+			leaf = &node{members: make(map[string]*node), rest: true}
+			if f.Text {
+				leaf.kind = nodeInText
+			}
+		}
+		if err := add("inside", f.Inside, leaf); err != nil {
 			return nil, err
 		}
-	case len(f.Fields)+len(f.Values) == 0:
-		return nil, errors.New("says nothing: write inside <path>, field <path> \"<template>\" or value <path> \"<template>\"")
+	case len(f.Fields)+len(f.Values) == 0 && e.rewrites == nil:
+		return nil, errors.New("says nothing: write inside <path>, field <path> \"<template>\", value <path> \"<template>\" or member <name> <path>")
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Members)) {
+		if err := add("member "+name, f.Members[name], &node{kind: nodeMember, member: name}); err != nil {
+			return nil, err
+		}
+	}
+	if f.System != "" {
+		if err := add("system", f.System, &node{kind: nodeSystem}); err != nil {
+			return nil, err
+		}
 	}
 	for _, list := range []struct {
 		option string
-		kind   pieceKind
+		kind   nodeKind
 		fields map[string]string
-	}{{"field", pieceString, f.Fields}, {"value", pieceValue, f.Values}} {
+	}{{"field", nodeString, f.Fields}, {"value", nodeValue, f.Values}} {
 		for _, path := range slices.Sorted(maps.Keys(list.fields)) {
 			option := list.option + " " + path
 			text, err := signer.ParseText(option, list.fields[path], f.Time, f.Zone)
 			if err != nil {
 				return nil, err
 			}
-			if list.kind == pieceValue && text.HasHeader() {
+			if list.kind == nodeValue && text.HasHeader() {
 				return nil, fmt.Errorf("%s: a header field's value may be no JSON; write field for a string", option)
 			}
 			e.nonce = e.nonce || text.NeedsNonce()
-			if err := add(list.option, path, piece{kind: list.kind, text: text}); err != nil {
+			if err := add(list.option, path, &node{kind: list.kind, text: text}); err != nil {
 				return nil, err
 			}
-			if value := text.Append(nil, signer.Message{Nonce: "n"}, "app"); list.kind == pieceValue && !json.Valid(value) {
+			if value := text.Append(nil, signer.Message{Nonce: "n"}, "app"); list.kind == nodeValue && !json.Valid(value) {
 				return nil, fmt.Errorf("%s: gives what is no JSON, like %s; write field for a string", option, value)
 			}
 		}
 	}
-	if f.Inside == "" {
-		e.beside = slices.Sorted(maps.Keys(root.members))
-	}
-	e.build(root)
-	if f.Inside == "" { // the last piece closes the object, before which the call's members come
-		e.pieces[len(e.pieces)-1].literal = e.pieces[len(e.pieces)-1].literal[:len(e.pieces[len(e.pieces)-1].literal)-1]
-		e.pieces = append(e.pieces, piece{kind: pieceMembers})
-		e.literal("}")
-	}
+	e.root.rest = f.Inside == ""
+	e.root.sort()
 	return e, nil
 }
 
-func (e *envelope) literal(text string) {
-	if last := len(e.pieces) - 1; last >= 0 && e.pieces[last].kind == pieceLiteral {
-		e.pieces[last].literal += text
-		return
+func (n *node) sort() {
+	n.names = slices.Sorted(maps.Keys(n.members))
+	for _, name := range n.names {
+		quoted, _ := jsontext.AppendQuote(nil, name)
+		n.quoted = append(n.quoted, string(quoted))
+		n.members[name].sort()
 	}
-	e.pieces = append(e.pieces, piece{literal: text})
 }
 
-// build adds an object with its members in the order of their names.
-func (e *envelope) build(n *node) {
-	e.literal("{")
-	for i, name := range slices.Sorted(maps.Keys(n.members)) {
-		if i > 0 {
-			e.literal(",")
-		}
-		quoted, _ := jsontext.AppendQuote(nil, name)
-		e.literal(string(quoted) + ":")
-		if member := n.members[name]; member.members != nil {
-			e.build(member)
-		} else {
-			e.pieces = append(e.pieces, member.piece)
-		}
-	}
-	e.literal("}")
+// wrapping is a call on its way into the envelope.
+type wrapping struct {
+	*envelope
+	message  signer.Message
+	clientID string
+	call     []byte
+	members  []member
+	system   []byte
 }
 
 // wrap puts a model call into the envelope. m has the time, the nonce and the header that its texts are of.
 func (e *envelope) wrap(call []byte, m signer.Message, clientID string) ([]byte, error) {
-	b := make([]byte, 0, 2*len(call)+512)
-	for i := range e.pieces {
+	w := wrapping{envelope: e, message: m, clientID: clientID, call: call}
+	if e.rewrites != nil || e.root.rest {
 		var err error
-		switch p := &e.pieces[i]; p.kind {
-		case pieceLiteral:
-			b = append(b, p.literal...)
-		case pieceString:
-			b, err = jsontext.AppendQuote(b, p.text.Append(nil, m, clientID))
-		case pieceValue:
-			start := len(b)
-			if b = p.text.Append(b, m, clientID); !json.Valid(b[start:]) {
-				err = errors.New("a value around the request is no JSON")
-			}
-		case pieceCall:
-			b = append(b, call...)
-		case pieceCallText:
-			b, err = jsontext.AppendQuote(b, call)
-		case pieceMembers:
-			b, err = appendMembers(b, call, e.beside)
+		if w.members, err = membersOf(call); err == nil && e.rewrites != nil {
+			w.system, err = e.rewrites.apply(w.members)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	return b, nil
+	return w.append(make([]byte, 0, 2*len(call)+512), e.root)
 }
 
-// appendMembers appends the members of an object, each with a comma before it, but for those that are named.
-func appendMembers(b, object []byte, but []string) ([]byte, error) {
-	d := jsontext.NewDecoder(bytes.NewReader(object))
-	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {
-		return nil, errors.New("the request is no object")
+// append appends what a node stands for; nothing for a member that the call does not have.
+func (w *wrapping) append(b []byte, n *node) (_ []byte, err error) {
+	switch n.kind {
+	case nodeObject:
+		return w.appendObject(b, n)
+	case nodeInText:
+		object, err := w.appendObject(nil, n)
+		if err != nil {
+			return b, err
+		}
+		return jsontext.AppendQuote(b, object)
+	case nodeString:
+		return jsontext.AppendQuote(b, n.text.Append(nil, w.message, w.clientID))
+	case nodeValue:
+		start := len(b)
+		if b = n.text.Append(b, w.message, w.clientID); !json.Valid(b[start:]) {
+			err = errors.New("a value around the request is no JSON")
+		}
+	case nodeCall:
+		b = append(b, w.call...)
+	case nodeCallText:
+		return jsontext.AppendQuote(b, w.call)
+	case nodeMember:
+		for i := range w.members {
+			if w.members[i].name == n.member {
+				b = append(b, w.members[i].value...)
+			}
+		}
+	case nodeSystem:
+		b = append(b, w.system...)
 	}
-	for d.PeekKind() != '}' {
-		name, err := d.ReadToken()
-		if err != nil {
-			return nil, err
+	return b, err
+}
+
+// appendObject appends an object: its own members, and those of the call that stand in it.
+func (w *wrapping) appendObject(b []byte, n *node) ([]byte, error) {
+	b = append(b, '{')
+	empty := len(b)
+	for i, name := range n.names {
+		before := len(b)
+		if before > empty {
+			b = append(b, ',')
 		}
-		text := name.String()
-		value, err := d.ReadValue()
-		if err != nil {
-			return nil, err
+		b = append(append(b, n.quoted[i]...), ':')
+		value := len(b)
+		var err error
+		if b, err = w.append(b, n.members[name]); err != nil {
+			return b, err
 		}
-		if slices.Contains(but, text) {
+		if len(b) == value || n.members[name].isEmpty(b[value:]) {
+			b = b[:before]
+		}
+	}
+	for i := range w.members {
+		m := &w.members[i]
+		if !n.rest || n.members[m.own] != nil || w.rewrites.placesOrDrops(m.name) {
 			continue
 		}
-		b, _ = jsontext.AppendQuote(append(b, ','), text)
-		b = append(append(b, ':'), value...)
+		if len(b) > empty {
+			b = append(b, ',')
+		}
+		b, _ = jsontext.AppendQuote(b, m.own)
+		b = append(append(b, ':'), m.value...)
 	}
-	return b, nil
+	return append(b, '}'), nil
 }
+
+// isEmpty reports whether what a node stands for is an object of which nothing has come.
+func (n *node) isEmpty(value []byte) bool { return n.kind == nodeObject && string(value) == "{}" }
 
 // Check refuses fields of which there can be no envelope.
 func (f RequestFields) Check() error {

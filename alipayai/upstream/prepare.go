@@ -135,6 +135,9 @@ func (p *Provider) Prepare() error {
 		p.targets[endpoint] = target{url: u, requestTarget: u.RequestURI()}
 	}
 	if p.Responses {
+		if p.AnswerForm.Translates() {
+			return errors.New("api responses: answer says of chat completions where their content stands; take one of them out")
+		}
 		if err := p.addResponses(); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,6 +63,8 @@ type Profile struct {
 	// Codes say what words mean that only this vendor uses so; the configured rules
 	// come before.
 	Codes []failure.Rule
+	// Own says that it is for a contract of one's own: what is declared of it makes the rest. See [Profile.With].
+	Own bool
 	// Simulated says that the upstream is a simulator on this machine, whose
 	// credentials are public.
 	Simulated bool
@@ -73,6 +76,28 @@ func (p Profile) Kind() *signer.Kind { return signer.KindOf(p.Scheme) }
 // Signs reports whether requests are signed over their bytes, as against
 // carrying a fixed key.
 func (p Profile) Signs() bool { return p.Kind().Signs() }
+
+// Declared is what is declared of a provider that proves who asks.
+type Declared struct{ Signature, Token, APIKey bool }
+
+// With gives the profile of a contract of one's own as it is declared: a signature signs requests, a token or a key goes with
+// them, and without any of them nothing does. Other profiles stay what they are.
+func (p Profile) With(d Declared) (Profile, error) {
+	if !p.Own {
+		return p, nil
+	}
+	if d.APIKey && (d.Signature || d.Token) {
+		return p, errors.New("api_key goes with neither signature nor token: each is who asks")
+	}
+	p.TakesToken = d.Token
+	switch {
+	case d.Signature:
+		p.Scheme = signer.NameHMAC
+	case d.APIKey:
+		p.Scheme = signer.NameBearer
+	}
+	return p, nil
+}
 
 // versionedPaths are for base URLs without a version, openAIPaths for those
 // that end in it, as the OpenAI SDKs' base URLs do.
@@ -125,6 +150,7 @@ var profiles = func() map[string]Profile {
 		{Name: "portkey", BaseURL: "https://api.portkey.ai/v1", Scheme: signer.NameHeader, KeyHeader: "x-portkey-api-key", Paths: openAIPaths, Codes: portkeyCodes},
 		// https://docs.vllm.ai/en/latest/serving/openai_compatible_server: the key is that of --api-key, and any where it has none.
 		{Name: "vllm", BaseURL: "http://127.0.0.1:8000/v1", Scheme: signer.NameBearer, Paths: openAIPaths, Dialect: "legacy"},
+		{Name: "own", Own: true, Paths: openAIPaths},
 		{Name: "ollama", BaseURL: "http://127.0.0.1:11434/v1", Paths: openAIPaths, Dialect: "legacy"},
 	} {
 		if p.Format == "" {

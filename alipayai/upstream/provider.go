@@ -99,6 +99,10 @@ type Provider struct {
 	// RequestFields say what is around its requests, of which Prepare makes the
 	// envelope; nil for nothing.
 	RequestFields *RequestFields
+	// StreamHeader is sent with requests for a stream, besides Header.
+	StreamHeader http.Header
+	// TokenQuery is the parameter of the query that holds the access token, in the place of TokenHeader; empty for none.
+	TokenQuery string
 	envelope      *envelope
 	// OnUnsupported says what becomes of a request of which Format cannot carry
 	// everything over; OnUnsupportedWarn when empty.

@@ -30,6 +30,8 @@ type AnswerFields struct {
 	// RetryAfter is how long a failure lasts, in RetryUnit.
 	RetryAfter string
 	RetryUnit  time.Duration
+	// Members say where the answer itself has what; nil for as OpenAI's form has it.
+	Members *MemberFields
 	// Stream is how streams read; nil for as server-sent events of chunks.
 	Stream *StreamFields
 }
@@ -42,6 +44,8 @@ type AnswerForm struct {
 	paths []Path
 	// stream is nil for a stream that reads as usual.
 	stream *streamForm
+	// members is nil for answers of OpenAI's form.
+	members *memberForm
 }
 
 // The places of AnswerForm.paths.
@@ -74,6 +78,9 @@ func NewAnswerForm(fields AnswerFields) (*AnswerForm, error) {
 	err := cmp.Or(f.add("code", fields.Code...), f.add("message", fields.Message...), f.add("request_id", fields.RequestID...))
 	if err == nil && fields.Stream != nil {
 		f.stream, err = newStreamForm(*fields.Stream)
+	}
+	if err == nil && fields.Members != nil {
+		f.members, err = newMemberForm(*fields.Members)
 	}
 	if err != nil {
 		return nil, err

@@ -30,7 +30,11 @@ func parseChunk(data []byte, e envelope) (Chunk, envelope, error) {
 	return Chunk{Answer: e.Answer, ContentBytes: e.contentBytes}, e, err
 }
 
-// ParseEvent is [ParseChunk] for an event. An event without data is an empty Chunk. An event of type "error" always has a
+// IsNull reports whether the event's data is null, which says nothing: some servers send it between two chunks. Clients
+// read a chunk in it, and so must not get it.
+func (ev Event) IsNull() bool { return string(bytes.TrimSpace(ev.Data)) == "null" }
+
+// ParseEvent is [ParseChunk] for an event. An event without data, or with null for it, is an empty Chunk. An event of type "error" always has a
 // Failure, in whatever shape, and be its data no JSON at all.
 func ParseEvent(ev Event) (Chunk, error) {
 	chunk, _, err := parseEvent(ev)
@@ -39,7 +43,7 @@ func ParseEvent(ev Event) (Chunk, error) {
 
 func parseEvent(ev Event) (Chunk, envelope, error) {
 	if string(ev.Type) != "error" {
-		if len(ev.Data) == 0 {
+		if len(ev.Data) == 0 || ev.IsNull() {
 			return Chunk{}, envelope{}, nil
 		}
 		return parseChunk(ev.Data, envelope{succeeded: ev.succeeded})

@@ -38,6 +38,8 @@ type Failure struct {
 	// RetryAfter is how long the failure lasts, where the body says so in such a place, or as Google does, in error.details[] as a
 	// google.rpc.RetryInfo: https://github.com/AtomicBot-ai/atomic-agent/issues/106. A week at most; 0 where it is not said.
 	RetryAfter time.Duration
+	// ResetAt is when the limit is renewed, where OpenRouter has it: in error.metadata.headers.
+	ResetAt time.Time
 }
 
 // BareCode is Code without the name spaces of Alipay Open Platform v2, which the same code does not have elsewhere:
@@ -200,6 +202,10 @@ func (s *scanner) errorObject() (*Failure, error) {
 				case string(name) == "raw":
 					raw, err = s.raw()
 					return err
+				case string(name) == "headers":
+					headers, err := s.raw()
+					f.ResetAt = resetAt(headers)
+					return err
 				}
 				_, err = s.skip()
 				return err
@@ -267,6 +273,28 @@ func quotedFailure(message jsontext.Value) *Failure {
 // openRouterFailed is what OpenRouter says of any failure of a provider behind it, whose own words are in metadata.raw:
 // https://openrouter.ai/docs/api/errors.
 const openRouterFailed = "Provider returned error"
+
+// resetAt reads X-RateLimit-Reset, in milliseconds since 1970, of the header fields that OpenRouter quotes.
+func resetAt(headers jsontext.Value) time.Time {
+	if headers.Kind() != '{' {
+		return time.Time{}
+	}
+	var at time.Time
+	s := newScanner(headers, Limits{}, lenient...)
+	defer s.release()
+	_ = s.object(func(name []byte) error { // has been read before
+		if !strings.EqualFold(string(name), "X-RateLimit-Reset") {
+			_, err := s.skip()
+			return err
+		}
+		v, err := s.scalar()
+		if n, perr := strconv.ParseInt(scalarText(v), 10, 64); perr == nil && n >= 1e12 && n < 1e13 {
+			at = time.UnixMilli(n)
+		}
+		return err
+	})
+	return at
+}
 
 // errorDetails reads, among the details of an error, reason of a google.rpc.ErrorInfo and retryDelay of a google.rpc.RetryInfo, a
 // protobuf Duration in JSON: decimal seconds with an s behind them (https://protobuf.dev/programming-guides/json).

@@ -2,8 +2,10 @@ package wire
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -13,7 +15,8 @@ import (
 const maxPath = 8
 
 // Path says where a value stands in a JSON object, by the names of the members to go through: data, token. It goes through
-// JSON in a string as well, as Ant's interfaces have it in biz_content.
+// JSON in a string as well, as Ant's interfaces have it in biz_content, and through an array where a name is a place in it,
+// from 0: choices, 0, text.
 type Path []string
 
 // ParsePath reads a path as configured: names with a dot between them, as in data.token. A dot that belongs to a name is
@@ -118,15 +121,39 @@ func findBelow(text []byte, paths []Path, candidates []int, depth int, found []j
 			}
 			found[i] = v
 		}
-		if inner, ok := objectIn(v); ok && len(deeper) > 0 {
-			return findBelow(inner, paths, deeper, depth+1, found)
-		}
-		return nil
+		return findIn(v, paths, deeper, depth+1, found)
 	})
 	if err != nil && !errors.Is(err, ErrMalformed) {
 		return s.malformed(err)
 	}
 	return err
+}
+
+// findIn looks into a value for those of paths that candidates names, of which depth names have been gone through.
+func findIn(v jsontext.Value, paths []Path, candidates []int, depth int, found []jsontext.Value) error {
+	if len(candidates) == 0 {
+		return nil
+	}
+	if inner, ok := objectIn(v); ok {
+		return findBelow(inner, paths, candidates, depth, found)
+	}
+	var elements []json.RawMessage
+	if v.Kind() != '[' || json.Unmarshal(v, &elements) != nil {
+		return nil
+	}
+	for _, i := range candidates {
+		at, err := strconv.Atoi(paths[i][depth])
+		switch {
+		case err != nil || at < 0 || at >= len(elements):
+		case len(paths[i]) == depth+1:
+			found[i] = jsontext.Value(elements[at])
+		default:
+			if err := findIn(jsontext.Value(elements[at]), paths, []int{i}, depth+1, found); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // objectIn gives an object that is v, or that v is a string of.

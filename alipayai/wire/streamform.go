@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -106,17 +107,22 @@ var (
 // Values reports whether streams of the form are JSON values.
 func (f *AnswerForm) Values() bool { return f != nil && f.stream != nil && f.stream.Values }
 
-// Decoder reads a stream of the form by next, which reads OpenAI's.
-func (f *AnswerForm) Decoder(next StreamDecoder) StreamDecoder {
-	if f == nil {
+// Decoder reads the stream that answers ask by next, which reads OpenAI's.
+func (f *AnswerForm) Decoder(next StreamDecoder, ask Ask) StreamDecoder {
+	switch {
+	case f == nil:
 		return next
+	case f.members != nil:
+		return &memberStream{memberWriter: memberWriter{ask: ask, created: time.Now().Unix()}, form: f}
 	}
-	return &formed{StreamDecoder: next, form: f}
+	return &formed{StreamDecoder: next, form: f, ask: ask}
 }
 
 type formed struct {
 	StreamDecoder
-	form *AnswerForm
+	form  *AnswerForm
+	ask   Ask
+	begun bool
 }
 
 // Decode implements [StreamDecoder].
@@ -135,6 +141,10 @@ func (s *formed) Decode(dst []byte, ev Event) ([]byte, Chunk, error) {
 		if err != nil || reported != nil {
 			return dst, Chunk{Answer: Answer{Failure: reported}}, err
 		}
+		if first := !s.begun; first && s.form.Values() && isCompletion(opened.Data) {
+			return s.whole(dst, opened)
+		}
+		s.begun = true
 		dst, chunk, err = s.StreamDecoder.Decode(dst, opened)
 		if err != nil || chunk.Failure != nil {
 			return dst, chunk, err
@@ -149,6 +159,25 @@ func (s *formed) Decode(dst []byte, ev Event) ([]byte, Chunk, error) {
 	dst, last, err := s.StreamDecoder.Decode(dst, doneEvent)
 	chunk.Done, chunk.Unfinished = true, last.Unfinished
 	return dst, chunk, err
+}
+
+// isCompletion reports whether the first value of a stream is a whole chat completion: the upstream does not stream.
+func isCompletion(data []byte) bool {
+	if !bytes.HasPrefix(data, []byte("{")) {
+		return false
+	}
+	found, err := find(data, []Path{{"choices", "0", "message"}, {"choices", "0", "delta"}})
+	return err == nil && found[0].Kind() == '{' && found[1] == nil
+}
+
+// whole gives a whole chat completion as the stream that was asked for.
+func (s *formed) whole(dst []byte, ev Event) ([]byte, Chunk, error) {
+	a, err := parseWhole(ev.Data, Limits{}, envelope{succeeded: ev.succeeded})
+	if err != nil || a.Failure != nil {
+		return dst, Chunk{Answer: a}, err
+	}
+	dst, err = AppendStream(dst, ev.Data, s.ask.IncludeUsage)
+	return dst, Chunk{Answer: a, Done: true}, err
 }
 
 // asEvent writes JSON as an event, and gives it.

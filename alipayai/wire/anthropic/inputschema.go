@@ -14,6 +14,7 @@ func (r *request) inputSchema(path string, v jsontext.Value) (jsontext.Value, er
 	const typeObject = `"object"`
 	var kept, moved []byte
 	var description, typ jsontext.Value
+	nulls := false
 	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
@@ -22,6 +23,11 @@ func (r *request) inputSchema(path string, v jsontext.Value) (jsontext.Value, er
 		case "description":
 			description = v
 			return nil
+		case "properties", "required":
+			if v.Kind() == 'n' { // as libraries write what there is none of
+				nulls = true
+				return nil
+			}
 		case "anyOf", "oneOf", "allOf":
 			if moved != nil {
 				moved = append(moved, ", "...)
@@ -37,7 +43,7 @@ func (r *request) inputSchema(path string, v jsontext.Value) (jsontext.Value, er
 		return nil, err
 	}
 	switch {
-	case moved != nil:
+	case moved != nil || nulls:
 	case string(typ) == typeObject:
 		return v, nil
 	case typ == nil && kept == nil && description == nil:

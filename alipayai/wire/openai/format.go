@@ -59,7 +59,7 @@ func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error
 	chunk, err := s.chunks.Read(event)
 	chunk.Unfinished = chunk.Done && s.chunks.Unfinished()
 	ownUsage := s.withoutUsage && !chunk.HasChoices && (chunk.Usage.OK || chunk.Usage.Implausible)
-	if err == nil && chunk.Failure == nil && !ownUsage {
+	if err == nil && chunk.Failure == nil && !ownUsage && !event.IsNull() {
 		dst = append(dst, event.Raw...)
 	}
 	return dst, chunk, err

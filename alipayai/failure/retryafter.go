@@ -1,0 +1,107 @@
+package failure
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// RetryAfter reads how long to wait, and gives 0 where that is not said. It is a minute at most. Retry-After-Ms, in
+// milliseconds, is OpenAI's and Azure's, whose SDKs read it first; Retry-After is in seconds, which some vendors write with
+// decimals, or a date (RFC 9110, section 10.2.3).
+func RetryAfter(h http.Header, now time.Time) time.Duration {
+	if d, ok := decimal(h.Get("Retry-After-Ms"), time.Millisecond); ok && d > 0 {
+		return d
+	}
+	value := h.Get("Retry-After")
+	if d, ok := decimal(value, time.Second); ok {
+		return d
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return until(date, now)
+	}
+	return 0
+}
+
+// decimal reads a number of units as JSON has them without an exponent, up to maxRetryAfter.
+func decimal(text string, unit time.Duration) (time.Duration, bool) {
+	text = strings.TrimSpace(text)
+	if text == "" || strings.Trim(text, "0123456789.") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0, false
+	}
+	return time.Duration(math.Min(n*float64(unit), float64(maxRetryAfter))), true
+}
+
+// until is how long it is to a time, a minute at most; 0 for one that has passed, or is none.
+func until(at, now time.Time) time.Duration {
+	if at.IsZero() {
+		return 0
+	}
+	return min(max(at.Sub(now), 0), maxRetryAfter)
+}
+
+// resets are the header fields that say when a limit is renewed, and those that say what is left of it: OpenAI's and Groq's
+// (https://platform.openai.com/docs/guides/rate-limits), Anthropic's (https://docs.anthropic.com/en/api/rate-limits), and
+// the one that OpenRouter, Mistral and GitHub have (draft-ietf-httpapi-ratelimit-headers, in its older form).
+var resets = [...]struct{ left, reset string }{
+	{"X-Ratelimit-Remaining-Requests", "X-Ratelimit-Reset-Requests"},
+	{"X-Ratelimit-Remaining-Tokens", "X-Ratelimit-Reset-Tokens"},
+	{"Anthropic-Ratelimit-Requests-Remaining", "Anthropic-Ratelimit-Requests-Reset"},
+	{"Anthropic-Ratelimit-Tokens-Remaining", "Anthropic-Ratelimit-Tokens-Reset"},
+	{"Anthropic-Ratelimit-Input-Tokens-Remaining", "Anthropic-Ratelimit-Input-Tokens-Reset"},
+	{"Anthropic-Ratelimit-Output-Tokens-Remaining", "Anthropic-Ratelimit-Output-Tokens-Reset"},
+	{"X-Ratelimit-Remaining", "X-Ratelimit-Reset"},
+	{"Ratelimit-Remaining", "Ratelimit-Reset"},
+}
+
+// resetAfter is how long it is to the last renewal of the limits of which nothing is left; 0 where that is not said.
+func resetAfter(h http.Header, now time.Time) (longest time.Duration) {
+	for _, r := range resets {
+		if strings.TrimSpace(h.Get(r.left)) == "0" {
+			longest = max(longest, reset(h.Get(r.reset), now))
+		}
+	}
+	return longest
+}
+
+// reset reads a time in any of the forms that vendors have: how long, as 6m0s or in seconds; or when, as a date, or since
+// 1970 in seconds or milliseconds. What lies more than a year ahead in seconds is a time since 1970.
+func reset(text string, now time.Time) time.Duration {
+	text = strings.TrimSpace(text)
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return until(at, now)
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return until(at, now)
+	}
+	if at := sinceEpoch(text); !at.IsZero() {
+		return until(at, now)
+	}
+	if d, ok := decimal(text, time.Second); ok {
+		return d
+	}
+	if d, err := time.ParseDuration(text); err == nil && d > 0 {
+		return min(d, maxRetryAfter)
+	}
+	return 0
+}
+
+// sinceEpoch reads a time since 1970 in seconds or, from 10^12 on, in milliseconds; zero for what is none from 2001 to 2286.
+func sinceEpoch(text string) time.Time {
+	n, err := strconv.ParseFloat(text, 64)
+	switch {
+	case err != nil || !(n >= 1e9) || n >= 1e13:
+		return time.Time{}
+	case n >= 1e12:
+		return time.UnixMilli(int64(n))
+	case n < 1e10:
+		return time.Unix(int64(n), 0)
+	}
+	return time.Time{}
+}

@@ -1,0 +1,62 @@
+package failure
+
+import (
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// However a vendor says for how long it is throttling, that is how long. Reports of gateways that asked again too early:
+// https://github.com/dirge-code/dirge/pull/719, https://github.com/everruns/everruns/pull/2280,
+// https://github.com/vectorize-io/hindsight/pull/3508, https://github.com/anthropics/anthropic-sdk-typescript/issues/357.
+func TestHowLongAThrottleLasts(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	const plain = `{"error":{"message":"slow down","code":429}}`
+	openRouter := func(reset string) string {
+		return `{"error":{"message":"Rate limit exceeded: free-models-per-min. ","code":429,"metadata":{"headers":{"X-RateLimit-Limit":"20","X-RateLimit-Remaining":"0","X-RateLimit-Reset":` + reset + `},"provider_name":null}}}`
+	}
+	ms := strconv.FormatInt(now.Add(9*time.Second).UnixMilli(), 10)
+	for name, c := range map[string]struct {
+		status int
+		body   string
+		header []string
+		want   time.Duration
+	}{
+		"nothing said":                  {429, plain, nil, 0},
+		"seconds":                       {429, plain, []string{"Retry-After", "7"}, 7 * time.Second},
+		"seconds with decimals":         {429, plain, []string{"Retry-After", "2.59"}, 2590 * time.Millisecond},
+		"a date":                        {429, plain, []string{"Retry-After", now.Add(7 * time.Second).Format(http.TimeFormat)}, 7 * time.Second},
+		"milliseconds, first":           {429, plain, []string{"Retry-After", "7", "retry-after-ms", "1250"}, 1250 * time.Millisecond},
+		"milliseconds that are none":    {429, plain, []string{"Retry-After", "7", "retry-after-ms", "soon"}, 7 * time.Second},
+		"OpenAI's requests":             {429, plain, []string{"x-ratelimit-remaining-requests", "0", "x-ratelimit-reset-requests", "1m2.5s"}, time.Minute},
+		"OpenAI's tokens":               {429, plain, []string{"x-ratelimit-remaining-requests", "9", "x-ratelimit-reset-requests", "50s", "x-ratelimit-remaining-tokens", "0", "x-ratelimit-reset-tokens", "120ms"}, 120 * time.Millisecond},
+		"of two, the longer":            {429, plain, []string{"x-ratelimit-remaining-requests", "0", "x-ratelimit-reset-requests", "5s", "x-ratelimit-remaining-tokens", "0", "x-ratelimit-reset-tokens", "20s"}, 20 * time.Second},
+		"something is left":             {429, plain, []string{"x-ratelimit-remaining-requests", "1", "x-ratelimit-reset-requests", "5s"}, 0},
+		"Anthropic's date":              {429, `{"type":"error","error":{"type":"rate_limit_error","message":"x"}}`, []string{"anthropic-ratelimit-output-tokens-remaining", "0", "anthropic-ratelimit-output-tokens-reset", "2026-03-01T12:00:30Z"}, 30 * time.Second},
+		"seconds since 1970":            {429, plain, []string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", strconv.FormatInt(now.Unix()+12, 10)}, 12 * time.Second},
+		"milliseconds since 1970":       {429, plain, []string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", ms}, 9 * time.Second},
+		"seconds to go":                 {429, plain, []string{"RateLimit-Remaining", "0", "RateLimit-Reset", "13"}, 13 * time.Second},
+		"has passed":                    {429, plain, []string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", strconv.FormatInt(now.Unix()-12, 10)}, 0},
+		"OpenRouter's body":             {429, openRouter(`"` + ms + `"`), nil, 9 * time.Second},
+		"OpenRouter's body, a number":   {429, openRouter(ms), nil, 9 * time.Second},
+		"OpenRouter's, in a day":        {429, openRouter(strconv.FormatInt(now.Add(24*time.Hour).UnixMilli(), 10)), nil, time.Minute},
+		"OpenRouter's, no time":         {429, openRouter(`"soon"`), nil, 0},
+		"Retry-After before the body":   {429, openRouter(ms), []string{"Retry-After", "3"}, 3 * time.Second},
+		"Google's body":                 {429, `[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.5s"}]}}]`, nil, 34500 * time.Millisecond},
+		"of a failure that is no limit": {503, `{"error":{"message":"down"}}`, []string{"x-ratelimit-remaining-requests", "0", "x-ratelimit-reset-requests", "5s"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reported := wire.ParseRefusal([]byte(c.body))
+			h := make(http.Header)
+			for i := 0; i < len(c.header); i += 2 {
+				h.Set(c.header[i], c.header[i+1])
+			}
+			if f := OfUpstream(c.status, h, &reported, nil, false, now); f.RetryAfter != c.want {
+				t.Errorf("%v, want %v", f.RetryAfter, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,71 @@
+package alipayai_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// TestOddStreams has whole answers in streams that are lenient with what OpenAI's form is: clients get all that was paid
+// for, one [DONE], and the answer counts as whole. Each is as some vendor's, or some proxy's, sends it.
+func TestOddStreams(t *testing.T) {
+	const stop = `{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`
+	delta := func(members string) string {
+		return `{"choices":[{"index":0,"delta":{` + members + `},"finish_reason":null}]}`
+	}
+	lines := func(events ...string) string { return "data: " + strings.Join(events, "\n\ndata: ") + "\n\n" }
+	const done = "data: [DONE]\n\n"
+	for name, c := range map[string]struct{ body, has string }{
+		"Azure's filter first":           {lines(`{"choices":[],"prompt_filter_results":[{"prompt_index":0}]}`, delta(`"content":"x"`), stop) + done, `"x"`},
+		"choices that are null first":    {lines(`{"choices":null}`, delta(`"content":"x"`), stop) + done, `"x"`},
+		"a delta that is null":           {lines(delta(`"content":"x"`), `{"choices":[{"index":0,"delta":null,"finish_reason":"stop"}]}`) + done, `"x"`},
+		"no delta at the end":            {lines(delta(`"content":"x"`), `{"choices":[{"index":0,"finish_reason":"stop"}]}`), `"x"`},
+		"OpenRouter's comments":          {": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\n" + lines(delta(`"content":"x"`), stop) + done, `"x"`},
+		"an empty event":                 {lines(delta(`"content":"x"`)) + "data:\n\n" + lines(stop) + done, `"x"`},
+		"carriage returns":               {strings.ReplaceAll(lines(delta(`"content":"x"`), stop)+done, "\n", "\r\n"), `"x"`},
+		"carriage returns alone":         {strings.ReplaceAll(lines(delta(`"content":"x"`), stop)+done, "\n", "\r"), `"x"`},
+		"DONE with a space":              {lines(delta(`"content":"x"`), stop) + "data: [DONE] \n\n", `"x"`},
+		"one event on two lines":         {"data: {\"choices\":[{\"index\":0,\ndata: \"delta\":{\"content\":\"x\"}}]}\n\n" + lines(stop) + done, `"x"`},
+		"fields of other kinds":          {"id: 1\nevent: chunk\nretry: 3\n" + lines(delta(`"content":"x"`), stop) + done, `"x"`},
+		"a ping between":                 {lines(delta(`"content":"x"`)) + "event: ping\ndata: {\"type\":\"ping\"}\n\n" + lines(stop) + done, `"x"`},
+		"Gemini's upper case":            {lines(delta(`"content":"x"`), strings.Replace(stop, "stop", "STOP", 1)), `"x"`},
+		"a finish with the content":      {lines(`{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}`), `"x"`},
+		"usage beside each chunk":        {lines(`{"choices":[{"index":0,"delta":{"content":"x"}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}`, stop), `"x"`},
+		"usage with numbers missing":     {lines(delta(`"content":"x"`), stop, `{"choices":[],"usage":{"prompt_tokens":null,"total_tokens":3}}`) + done, `"x"`},
+		"usage with decimals":            {lines(delta(`"content":"x"`), stop, `{"choices":[],"usage":{"prompt_tokens":1.0,"completion_tokens":2e0,"total_time":0.25}}`) + done, `"x"`},
+		"usage that is empty":            {lines(delta(`"content":"x"`), stop, `{"choices":[],"usage":{}}`) + done, `"x"`},
+		"numbers as texts":               {lines(`{"created":"1","choices":[{"index":"0","delta":{"content":"x"}}]}`, stop) + done, `"x"`},
+		"a half in the reasoning":        {lines(delta(`"reasoning_content":"\ud83d"`), delta(`"content":"x"`), stop) + done, `\ud83d`},
+		"a half in arguments":            {lines(delta(`"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{\"a\":\"\ud83d"}}]`), delta(`"tool_calls":[{"index":0,"function":{"arguments":"\ude00\"}"}}]`), strings.Replace(stop, "stop", "tool_calls", 1)) + done, `\ude00`},
+		"the second half first":          {lines(delta(`"content":"\ude00"`), stop) + done, `\ude00`},
+		"half in a name of a member":     {lines(delta(`"content":"x","\ud83d":1`), stop) + done, `"x"`},
+		"a key twice in a delta":         {lines(delta(`"role":"assistant","role":"assistant","content":"x"`), stop) + done, `"x"`},
+		"a key twice at the top":         {lines(`{"id":"a","id":"a","choices":[{"index":0,"delta":{"content":"x"}}]}`, stop) + done, `"x"`},
+		"a key twice in logprobs":        {lines(`{"choices":[{"index":0,"delta":{"content":"x"},"logprobs":{"a":1,"a":2}}]}`, stop) + done, `"x"`},
+		"images alone":                   {lines(delta(`"images":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}]`), stop) + done, "AA"},
+		"audio alone":                    {lines(delta(`"audio":{"id":"a","data":"AA"}`), stop) + done, "AA"},
+		"reasoning alone":                {lines(delta(`"reasoning":"hm"`), stop) + done, "hm"},
+		"reasoning in details":           {lines(delta(`"reasoning_details":[{"type":"reasoning.text","text":"hm"}]`), stop) + done, "hm"},
+		"a refusal":                      {lines(delta(`"refusal":"no"`), stop) + done, "no"},
+		"the older call of a function":   {lines(delta(`"function_call":{"name":"f","arguments":"{}"}`), strings.Replace(stop, "stop", "function_call", 1)) + done, `"f"`},
+		"a code that is none":            {lines(`{"code":0,"message":"success","choices":[{"index":0,"delta":{"content":"x"}}]}`, stop) + done, `"x"`},
+		"an error that is null":          {lines(`{"error":null,"choices":[{"index":0,"delta":{"content":"x"}}]}`, stop) + done, `"x"`},
+		"nothing after its last bracket": {strings.TrimRight(lines(delta(`"content":"x"`), stop), "\n"), `"x"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := perform(t, [][]turn{{says(200, c.body, "Content-Type", "text/event-stream")}, {good}}, claiming)
+				got := s.call(streamBody("hello"), keyed...)
+				if got.status != http.StatusOK || got.err != nil || !strings.Contains(got.body, c.has) || strings.Count(got.body, "[DONE]") != 1 || strings.Contains(got.body, `"error":{`) {
+					t.Fatalf("%d, %v: %q", got.status, got.err, got.body)
+				}
+				if o := <-s.seen.settled; o.Code != "" {
+					t.Errorf("outcome %q", o.Code)
+				}
+				wantReplayed(t, s.call(streamBody("hello"), keyed...), got, "0")
+				s.wantCalls(1, 0)
+			})
+		})
+	}
+}

@@ -1,0 +1,364 @@
+package alipaycaddy
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ernie is Baidu's ERNIE 4.0 on Qianfan: the access token is in the query, the model in the path, the text of the system
+// beside the messages, which begin and end with a user's; failures come under status 200.
+// https://cloud.baidu.com/doc/WENXINWORKSHOP/s/clntwmv7t (ERNIE-4.0-8K), .../s/Ilkkrb0i5 (access_token), .../s/tlmyncueh (error codes)
+func ernie() *published {
+	const token = "24.published-access-token.2592000"
+	return &published{
+		serve: func(w http.ResponseWriter, r *http.Request, body []byte) {
+			w.Header().Set("Content-Type", "application/json")
+			q := r.URL.Query()
+			if r.URL.Path == "/oauth/2.0/token" {
+				if r.Method != http.MethodPost || len(q) != 3 || q.Get("grant_type") != "client_credentials" || q.Get("client_id") != "ak-1" || q.Get("client_secret") != publishedKey {
+					w.WriteHeader(http.StatusUnauthorized)
+					io.WriteString(w, `{"error_description":"unknown client id","error":"invalid_client"}`)
+					return
+				}
+				io.WriteString(w, `{"refresh_token":"25.x","expires_in":2592000,"session_key":"9m","access_token":"`+token+`","scope":"public","session_secret":"9"}`)
+				return
+			}
+			fail := func(code int, message string) {
+				fmt.Fprintf(w, `{"error_code":%d,"error_msg":%q,"id":"as-1"}`, code, message)
+			}
+			if r.URL.Path != "/rpc/2.0/ai_custom/v1/wenxinworkshop/chat/completions_pro" || len(q) != 1 || q.Get("access_token") != token || r.Header.Get("Authorization") != "" {
+				fail(110, "Access token invalid or no longer valid")
+				return
+			}
+			o, err := strict(body, 1, "messages", "temperature", "top_p", "penalty_score", "stream", "system", "stop", "max_output_tokens", "user_id")
+			var said string
+			if err == nil {
+				said, err = turns(o["messages"], "role", "content", "user", "assistant", "function")
+			}
+			if err == nil && string(o["system"]) != `"Be brief.\n\nAnd kind."` {
+				err = fmt.Errorf("system %s", o["system"])
+			}
+			switch {
+			case err != nil:
+				fail(336003, err.Error())
+				return
+			case said == "busy":
+				fail(336100, "the service is busy")
+				return
+			case said == "limit":
+				fail(18, "Open api qps request limit reached")
+				return
+			}
+			clear := said == "bad"
+			const usage = `"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}`
+			if string(o["stream"]) != "true" {
+				fmt.Fprintf(w, `{"id":"as-1","object":"chat.completion","created":1,"result":%s,"is_truncated":%t,"need_clear_history":%t,"finish_reason":"normal",%s}`, quoted(publishedText), said == "long", clear, usage)
+				return
+			}
+			w.Header().Set("Content-Type", "text/event-stream")
+			for i, piece := range publishedPieces {
+				end := i == len(publishedPieces)-1
+				fmt.Fprintf(w, "data: {\"id\":\"as-1\",\"object\":\"chat.completion\",\"created\":1,\"sentence_id\":%d,\"is_end\":%t,\"is_truncated\":%t,\"result\":%s,\"need_clear_history\":%t,\"finish_reason\":\"normal\",%s}\n\n",
+					i, end, end && said == "long", quoted(piece), end && clear, usage)
+				if i == 1 && said == "cut" {
+					return // a clean end, with no event that says is_end
+				}
+			}
+		},
+		contract: `
+	profile own
+	path chat /rpc/2.0/ai_custom/v1/wenxinworkshop/chat/completions_pro
+	token ${vendor}/oauth/2.0/token {env.TEST_PUBLISHED_KEY} {
+		client_id ak-1
+		auth query
+		query access_token
+	}
+	on 336100 retry
+	on 18 throttle
+	request {
+		member max_completion_tokens max_output_tokens
+		member user user_id
+		system system
+		keep messages temperature top_p stop stream
+	}
+	answer {
+		code error_code
+		message error_msg
+		request_id id
+		content result
+		finish need_clear_history true=content_filter
+		finish is_truncated true=length
+		finish finish_reason normal=stop
+		usage usage.prompt_tokens usage.completion_tokens usage.total_tokens
+		stream {
+			last is_end true
+		}
+	}`,
+		unsupported: "seed",
+		codes:       [2]string{"336100", "18"},
+		finish:      map[string]string{"bad": "content_filter", "long": "length"},
+		wrong: map[string][2]string{
+			"where the text stands":       {"content result", "content results"},
+			"the place of the token":      {"query access_token", "header X-Access-Token"},
+			"the client at the endpoint":  {"client_id ak-1", "client_id ak-2"},
+			"the place of the system":     {"system system", "system prompt"},
+			"a parameter that is unknown": {"keep messages", "keep seed messages"},
+			"the end of a stream":         {"last is_end true", "last is_end 1"},
+			"the name of a parameter":     {"max_completion_tokens max_output_tokens", "max_completion_tokens max_tokens"},
+			"the words for the end":       {"normal=stop", "normal=length"},
+		},
+	}
+}
+
+// qwen is Alibaba's DashScope in its own form: parameters are apart from the input, a stream is asked for by a field of the
+// header, and each of its events repeats the text so far, unless incremental_output says otherwise.
+// https://help.aliyun.com/zh/model-studio/qwen-api-via-dashscope, https://help.aliyun.com/zh/model-studio/error-code
+func qwen() *published {
+	return &published{
+		serve: func(w http.ResponseWriter, r *http.Request, body []byte) {
+			w.Header().Set("Content-Type", "application/json")
+			fail := func(status int, code, message string) {
+				w.WriteHeader(status)
+				fmt.Fprintf(w, `{"code":%q,"message":%q,"request_id":"r-1"}`, code, message)
+			}
+			if r.Header.Get("Authorization") != "Bearer "+publishedKey {
+				fail(401, "InvalidApiKey", "Invalid API-key provided.")
+				return
+			}
+			o, err := strict(body, 2, "model", "input", "parameters")
+			var input, parameters map[string]json.RawMessage
+			var said string
+			if err == nil {
+				input, err = strict(o["input"], 1, "messages")
+			}
+			if err == nil {
+				parameters, err = strict(o["parameters"], 0, "result_format", "temperature", "top_p", "top_k", "seed", "max_tokens", "stop", "tools", "tool_choice", "incremental_output")
+			}
+			if err == nil {
+				said, err = turns(input["messages"], "role", "content", "system", "user", "assistant", "tool")
+			}
+			stream := r.Header.Get("X-DashScope-SSE") == "enable"
+			switch {
+			case err != nil || string(o["model"]) != `"qwen-plus"` || r.URL.Path != "/api/v1/services/aigc/text-generation/generation":
+				fail(400, "InvalidParameter", fmt.Sprint("wrong: ", err))
+				return
+			case said == "busy":
+				fail(503, "ModelServingError", "Too many requests in route. Please try again later.")
+				return
+			case said == "limit":
+				fail(429, "Throttling.RateQuota", "Requests rate limit exceeded, please try again later.")
+				return
+			}
+			finish := "stop"
+			if said == "long" {
+				finish = "length"
+			}
+			output := func(text, finish string) string {
+				if string(parameters["result_format"]) != `"message"` {
+					return fmt.Sprintf(`{"text":%s,"finish_reason":%q}`, quoted(text), finish)
+				}
+				return fmt.Sprintf(`{"choices":[{"finish_reason":%q,"message":{"role":"assistant","content":%s}}]}`, finish, quoted(text))
+			}
+			const usage = `"usage":{"total_tokens":12,"output_tokens":5,"input_tokens":7},"request_id":"r-1"`
+			if !stream {
+				fmt.Fprintf(w, `{"output":%s,%s}`, output(publishedText, finish), usage)
+				return
+			}
+			w.Header().Set("Content-Type", "text/event-stream;charset=UTF-8")
+			text := ""
+			for i, piece := range publishedPieces {
+				if text += piece; string(parameters["incremental_output"]) == "true" {
+					text = piece
+				}
+				fmt.Fprintf(w, "id:%d\nevent:result\n:HTTP_STATUS/200\ndata:{\"output\":%s,%s}\n\n", i+1, output(text, "null"), usage)
+				if i == 1 && said == "cut" {
+					return
+				}
+				if i == 1 && said == "breaks" {
+					fmt.Fprintf(w, "id:3\nevent:error\n:HTTP_STATUS/500\ndata:{\"code\":\"InternalError.Algo\",\"message\":\"inference internal error\",\"request_id\":\"r-1\"}\n\n")
+					return
+				}
+			}
+			if string(parameters["incremental_output"]) == "true" {
+				text = ""
+			}
+			fmt.Fprintf(w, "id:9\nevent:result\n:HTTP_STATUS/200\ndata:{\"output\":%s,%s}\n\n", output(text, finish), usage)
+		},
+		contract: `
+	profile own
+	api_key {env.TEST_PUBLISHED_KEY}
+	path chat /api/v1/services/aigc/text-generation/generation
+	model qwen-plus
+	on ModelServingError retry
+	request {
+		inside parameters
+		member model model
+		member messages input.messages
+		member max_completion_tokens parameters.max_tokens
+		field parameters.result_format message
+		drop stream stream_options user
+		stream_header X-DashScope-SSE enable
+	}
+	answer {
+		code code
+		message message
+		request_id request_id
+		content output.text output.choices.0.message.content
+		reasoning output.choices.0.message.reasoning_content
+		tool_calls output.choices.0.message.tool_calls
+		finish output.finish_reason
+		finish output.choices.0.finish_reason
+		usage usage.input_tokens usage.output_tokens usage.total_tokens
+		text whole
+	}`,
+		unsupported: "user",
+		codes:       [2]string{"ModelServingError", "Throttling.RateQuota"},
+		finish:      map[string]string{"long": "length"},
+		wrong: map[string][2]string{
+			"where the text stands":      {"content output.text output.choices.0.message.content", "content output.choices.1.message.content"},
+			"what an event has":          {"text whole", "text delta"},
+			"what an event has, by half": {"field parameters.result_format message", "field parameters.result_format message\nvalue parameters.incremental_output true"},
+			"what the call stands in":    {"inside parameters", "inside input"},
+			"where messages stand":       {"messages input.messages", "messages messages"},
+			"a parameter that is not":    {"drop stream stream_options user", "drop stream"},
+			"where it ends":              {"finish output.choices.0.finish_reason", "finish output.choices.0.finished"},
+		},
+	}
+}
+
+// hunyuan is Tencent Cloud's API 3.0: names in Pascal case, requests signed by a key that is derived for the day, failures
+// under status 200 in Response.Error, and streams whose events have no Response around them.
+// https://cloud.tencent.com/document/api/1729/105701 (ChatCompletions), /1729/101842 (common parameters), /1729/101843 (signature v3), /1729/101841 (results)
+func hunyuan() *published {
+	sum := func(key []byte, text string) []byte {
+		h := hmac.New(sha256.New, key)
+		io.WriteString(h, text)
+		return h.Sum(nil)
+	}
+	hash := func(text string) string { d := sha256.Sum256([]byte(text)); return hex.EncodeToString(d[:]) }
+	verify := func(r *http.Request, body []byte) error {
+		seconds, err := strconv.ParseInt(r.Header.Get("X-TC-Timestamp"), 10, 64)
+		if at := time.Unix(seconds, 0); err != nil || time.Since(at).Abs() > 5*time.Minute {
+			return errors.New("AuthFailure.SignatureExpire")
+		}
+		date := time.Unix(seconds, 0).UTC().Format(time.DateOnly)
+		canonical := r.Method + "\n/\n" + r.URL.RawQuery + "\ncontent-type:" + r.Header.Get("Content-Type") + "\nhost:hunyuan.tencentcloudapi.com\nx-tc-action:" +
+			strings.ToLower(r.Header.Get("X-TC-Action")) + "\n\ncontent-type;host;x-tc-action\n" + hash(string(body))
+		toSign := "TC3-HMAC-SHA256\n" + r.Header.Get("X-TC-Timestamp") + "\n" + date + "/hunyuan/tc3_request\n" + hash(canonical)
+		signing := sum(sum(sum([]byte("TC3"+publishedKey), date), "hunyuan"), "tc3_request")
+		want := "TC3-HMAC-SHA256 Credential=AKIDpublished/" + date + "/hunyuan/tc3_request, SignedHeaders=content-type;host;x-tc-action, Signature=" + hex.EncodeToString(sum(signing, toSign))
+		if r.Header.Get("Authorization") != want {
+			return errors.New("AuthFailure.SignatureFailure")
+		}
+		return nil
+	}
+	return &published{
+		serve: func(w http.ResponseWriter, r *http.Request, body []byte) {
+			w.Header().Set("Content-Type", "application/json")
+			fail := func(code, message string) {
+				fmt.Fprintf(w, `{"Response":{"Error":{"Code":%q,"Message":%q},"RequestId":"r-1"}}`, code, message)
+			}
+			if err := verify(r, body); err != nil {
+				fail(err.Error(), "the signature is wrong")
+				return
+			}
+			o, err := strict(body, 2, "Model", "Messages", "Stream", "TopP", "Temperature", "Seed", "Stop", "Tools", "ToolChoice")
+			var said string
+			if err == nil {
+				said, err = turns(o["Messages"], "Role", "Content", "system", "user", "assistant", "tool")
+			}
+			switch {
+			case r.Header.Get("X-TC-Action") != "ChatCompletions" || r.Header.Get("X-TC-Version") != "2023-09-01":
+				fail("InvalidAction", "no such action")
+				return
+			case err != nil:
+				fail("UnknownParameter", err.Error())
+				return
+			case said == "busy":
+				fail("FailedOperation.EngineServerError", "the engine failed")
+				return
+			case said == "limit":
+				fail("RequestLimitExceeded", "too many requests")
+				return
+			}
+			finish := "stop"
+			if said == "bad" {
+				finish = "sensitive"
+			}
+			const rest = `"Created":1,"Id":"c-1","Note":"AI","Usage":{"PromptTokens":7,"CompletionTokens":5,"TotalTokens":12}`
+			if string(o["Stream"]) != "true" {
+				fmt.Fprintf(w, `{"Response":{"RequestId":"r-1",%s,"Choices":[{"FinishReason":%q,"Message":{"Role":"assistant","Content":%s}}]}}`, rest, finish, quoted(publishedText))
+				return
+			}
+			w.Header().Set("Content-Type", "text/event-stream")
+			for i, piece := range append(slices.Clone(publishedPieces), "") {
+				end := ""
+				if i == len(publishedPieces) {
+					end = finish
+				}
+				fmt.Fprintf(w, "data: {%s,\"Choices\":[{\"FinishReason\":%q,\"Delta\":{\"Role\":\"assistant\",\"Content\":%s}}]}\n\n", rest, end, quoted(piece))
+				if i == 1 && said == "cut" {
+					return
+				}
+				if i == 1 && said == "breaks" {
+					fmt.Fprintf(w, "data: {%s,\"ErrorMsg\":{\"Msg\":\"the engine failed\",\"Code\":4001}}\n\n", rest)
+					return
+				}
+			}
+		},
+		contract: `
+	profile own
+	client_id AKIDpublished
+	key 1 {env.TEST_PUBLISHED_KEY}
+	path chat /
+	model hunyuan-lite
+	header X-TC-Action ChatCompletions
+	header X-TC-Version 2023-09-01
+	on FailedOperation.EngineServerError retry
+	on RequestLimitExceeded throttle
+	signature {
+		content "TC3-HMAC-SHA256\n{time_s}\n{time_date}/hunyuan/tc3_request\n{canonical_sha256}"
+		canonical "{method}\n{path}\n{query}\ncontent-type:{header.Content-Type}\nhost:hunyuan.tencentcloudapi.com\nx-tc-action:chatcompletions\n\ncontent-type;host;x-tc-action\n{body_sha256}"
+		derive TC3 {time_date} hunyuan tc3_request
+		header Authorization "TC3-HMAC-SHA256 Credential={client_id}/{time_date}/hunyuan/tc3_request, SignedHeaders=content-type;host;x-tc-action, Signature={hex}"
+		header X-TC-Timestamp {time_s}
+	}
+	request {
+		names pascal
+		keep model messages stream top_p temperature seed stop
+	}
+	answer {
+		code Response.Error.Code ErrorMsg.Code
+		message Response.Error.Message ErrorMsg.Msg
+		request_id Response.RequestId
+		content Response.Choices.0.Message.Content Choices.0.Delta.Content
+		finish Response.Choices.0.FinishReason sensitive=content_filter
+		finish Choices.0.FinishReason sensitive=content_filter
+		usage Response.Usage.PromptTokens Response.Usage.CompletionTokens
+		usage Usage.PromptTokens Usage.CompletionTokens Usage.TotalTokens
+	}`,
+		unsupported: "max_completion_tokens, user",
+		codes:       [2]string{"FailedOperation.EngineServerError", "RequestLimitExceeded"},
+		finish:      map[string]string{"bad": "content_filter"},
+		wrong: map[string][2]string{
+			"what stands before the secret": {"derive TC3", `derive ""`},
+			"a step of the key":             {"hunyuan tc3_request\n", "hunyuan tc4_request\n"},
+			"the form of the day":           {"derive TC3 {time_date}", "derive TC3 {time_day}"},
+			"the canonical request":         {"{path}\\n{query}", "{path}{query}\\n"},
+			"how names are written":         {"names pascal", "names pascal\nmember messages messages"},
+			"a parameter that is unknown":   {"keep model", "keep user model"},
+			"where the text stands":         {"Choices.0.Delta.Content", "Choices.Delta.Content"},
+			"the words for the end":         {"Choices.0.FinishReason sensitive", "Choices.1.FinishReason sensitive"},
+		},
+	}
+}
