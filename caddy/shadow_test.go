@@ -66,7 +66,7 @@ func (g *shadowRig) copied(n int64) {
 
 const blockedPrompt = "predict future income"
 
-// What the sandbox answers and production would block is told of by alerts, counted over reloads and restarts, and
+// What the sandbox answers and production would block is alerted, counted over reloads and restarts, and
 // sealed for those who may read it. Counted at both.
 func TestShadow(t *testing.T) {
 	g := newShadowRig(t)
