@@ -173,7 +173,7 @@ func TestShadowOverReload(t *testing.T) {
 	for range 30 {
 		g.chat("tea", g.acme)
 	}
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > 20*time.Second { // and not 60 times 3 s
 		t.Errorf("the calls took %v", took)
 	}
 	if err := g.prod.SetFaults(); err != nil {
