@@ -20,6 +20,7 @@
 //	answer    answer.go      the whole body, or a stream to pull from
 //	pull      stream.go      the rest of a stream, as the client takes it
 //	settle    settle.go      claim and usage; one outcome for metrics and logs
+//	copy      settle.go      what a shadow is asked as well, once the client has its answer
 //
 // The request of an attempt leaves by [upstream.Provider.Send], as everything does
 // that goes to a provider: the documentation of package upstream follows it there. It

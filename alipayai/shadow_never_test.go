@@ -28,7 +28,8 @@ func served(ctx context.Context, g *alipayai.Gateway, tenant, path, body string,
 	}
 	w := httptest.NewRecorder()
 	defer func() {
-		if v := recover(); v != nil && v != http.ErrAbortHandler {
+		v := recover()
+		if err, _ := v.(error); v != nil && !errors.Is(err, http.ErrAbortHandler) {
 			panic(v)
 		}
 	}()

@@ -153,7 +153,7 @@ func TestShadowOfPackedCalls(t *testing.T) {
 					if strings.Contains(string(pair.Call.Request.Body), `"b"`) {
 						text = "re: b"
 					}
-					if len(pair.Differences) > 0 || !strings.Contains(string(pair.Real.Answer), text) || !strings.Contains(string(pair.Shadow.Answer), text) {
+					if len(differs(pair)) > 0 || !strings.Contains(string(pair.Real.Answer), text) || !strings.Contains(string(pair.Shadow.Answer), text) {
 						t.Errorf("%+v of %s and %s", pair.Differences, pair.Real.Answer, pair.Shadow.Answer)
 					}
 				}
@@ -189,7 +189,7 @@ func TestShadowBesideCanary(t *testing.T) {
 				t.Errorf("no pair of %s", provider)
 			}
 			for _, p := range pairs {
-				if !slices.Equal(p.Differences, []shadow.Difference{{Aspect: shadow.ToolCalls, Worse: shadow.OfShadow}}) {
+				if !slices.Equal(differs(p), []shadow.Difference{{Aspect: shadow.ToolCalls, Worse: shadow.OfShadow}}) {
 					t.Errorf("%+v", p.Differences)
 				}
 			}

@@ -77,14 +77,12 @@ func runShadow(cmd *cobra.Command, _ []string) error {
 func writeShadows(to io.Writer, reports map[string]shadow.Report) error {
 	for _, name := range slices.Sorted(maps.Keys(reports)) {
 		r := reports[name]
-		line := fmt.Sprintf("%s: %d of %d pairs differ, %d new compliance blocks", name, r.Different, r.Pairs, r.NewBlocks)
-		for _, reason := range slices.Sorted(maps.Keys(r.Dropped)) {
-			line += fmt.Sprintf(", %d dropped (%s)", r.Dropped[reason], reason)
-		}
-		if _, err := fmt.Fprintln(to, line); err != nil {
-			return err
-		}
 		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+		_, _ = fmt.Fprintf(table, "%s: %d of %d pairs differ, %d new compliance blocks", name, r.Different, r.Pairs, r.NewBlocks)
+		for _, reason := range slices.Sorted(maps.Keys(r.Dropped)) {
+			_, _ = fmt.Fprintf(table, ", %d dropped (%s)", r.Dropped[reason], reason)
+		}
+		_, _ = fmt.Fprintln(table)
 		_, _ = fmt.Fprintln(table, "  ASPECT\tDIFFER\tOF\tALERT")
 		for _, aspect := range slices.Sorted(maps.Keys(r.Compared)) {
 			fires := "-"

@@ -66,7 +66,7 @@ func (g *shadowRig) copied(n int64) {
 
 const blockedPrompt = "predict future income"
 
-// What the sandbox answers and production would block is told of by alerts, counted over reloads and restarts, and
+// What the sandbox answers and production would block is alerted, counted over reloads and restarts, and
 // sealed for those who may read it. Counted at both.
 func TestShadow(t *testing.T) {
 	g := newShadowRig(t)
@@ -115,11 +115,11 @@ func TestShadow(t *testing.T) {
 	g.wantTold(n, "shadow_divergence", "trigger alipay claude:prod blocked")
 	series := g.scrape()
 	for name, want := range map[string]string{
-		`caddy_alipayai_shadow_total{outcome="same",provider="prod"}`:                                         "1",
-		`caddy_alipayai_shadow_total{outcome="different",provider="prod"}`:                                    "41",
-		`caddy_alipayai_shadow_differences_total{aspect="blocked",provider="prod",worse="shadow"}`:            "41",
-		`caddy_alipayai_shadow_first_content_seconds_count{provider="prod",side="real"}`:                      "42",
-		`caddy_alipayai_requests_total{code="",endpoint="chat",provider="alipay",status="200"}`:               "43",
+		`caddy_alipayai_shadow_total{outcome="same",provider="prod"}`:                                          "1",
+		`caddy_alipayai_shadow_total{outcome="different",provider="prod"}`:                                     "41",
+		`caddy_alipayai_shadow_differences_total{aspect="blocked",provider="prod",worse="shadow"}`:             "41",
+		`caddy_alipayai_shadow_first_content_seconds_count{provider="prod",side="real"}`:                       "42",
+		`caddy_alipayai_requests_total{code="",endpoint="chat",provider="alipay",status="200"}`:                "43",
 		`caddy_alipayai_requests_total{code="COMPLIANCE_BLOCKED",endpoint="chat",provider="prod",status=403"}`: "",
 	} {
 		if series[name] != want {
@@ -136,14 +136,18 @@ func TestShadow(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.load(global, site)
-	g.eventually("what was counted before", func() bool { return g.state().Pairs == 42 && g.state().NewBlocks == 41 && g.state().Drifts[shadow.Blocked].Firing })
+	g.eventually("what was counted before", func() bool {
+		return g.state().Pairs == 42 && g.state().NewBlocks == 41 && g.state().Drifts[shadow.Blocked].Firing
+	})
 	g.chat("tea", g.acme)
 	g.copied(43)
 	if g.copies() != 43 || g.chats() != 44 {
 		t.Errorf("%d copies of %d calls", g.copies(), g.chats())
 	}
 	told := func(times int) func() bool {
-		return func() bool { return len(n.of("shadow_divergence")) == times && len(n.of("new_compliance_block")) == times }
+		return func() bool {
+			return len(n.of("shadow_divergence")) == times && len(n.of("new_compliance_block")) == times
+		}
 	}
 	g.eventually("the alerts to come again", told(2))
 	g.load(global, failoverSite())
@@ -169,7 +173,7 @@ func TestShadowOverReload(t *testing.T) {
 	for range 30 {
 		g.chat("tea", g.acme)
 	}
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > 20*time.Second { // and not 60 times 3 s
 		t.Errorf("the calls took %v", took)
 	}
 	if err := g.prod.SetFaults(); err != nil {
