@@ -27,6 +27,9 @@ func AppendError(dst []byte, e wire.Error) []byte {
 	dst = quote(append(dst, `{"type":"error","error":{"type":`...), errorType(e))
 	dst = quote(append(dst, `,"message":`...), e.Message)
 	dst = quote(append(dst, `,"code":`...), e.Code)
+	if e.AuthorisationURL != "" {
+		dst = quote(append(dst, `,"authorisation_url":`...), e.AuthorisationURL)
+	}
 	return append(quote(append(dst, `},"request_id":`...), e.RequestID), '}')
 }
 
