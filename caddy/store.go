@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
 	"github.com/caddy-alipayai/gateway/alipayai/calendar"
+	"github.com/caddy-alipayai/gateway/alipayai/consent"
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
@@ -56,6 +57,8 @@ type store interface {
 	// keys is where the record of a provider's keys is kept, under that name: in storage,
 	// or in what replicas share.
 	keys(storage certmagic.Storage, name string) calendar.Store
+	// consents is where the consents of tenants' users are kept: in storage, or in what replicas share.
+	consents(storage certmagic.Storage) consent.Store
 	// inspect warns of a server that is not set up as it should be, once. ctx ends
 	// when the configuration does.
 	inspect(ctx context.Context, logger *zap.Logger)

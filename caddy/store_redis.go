@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
 	"github.com/caddy-alipayai/gateway/alipayai/calendar"
+	"github.com/caddy-alipayai/gateway/alipayai/consent"
 	"github.com/caddy-alipayai/gateway/alipayai/holds"
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
@@ -108,6 +109,9 @@ func (s *redisStore) tokens(sealing *seal.Seal, name string) token.Share {
 func (s *redisStore) keys(_ certmagic.Storage, name string) calendar.Store {
 	return calendar.NewRedis(s.client, name)
 }
+
+// consents implements store.
+func (s *redisStore) consents(certmagic.Storage) consent.Store { return consent.NewRedis(s.client) }
 
 // evictionTimeout bounds the question what Redis does when its memory is full, and
 // evictionPause is between two of them where it is away or slow.
