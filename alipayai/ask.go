@@ -16,6 +16,8 @@ type asking struct {
 	p *upstream.Provider
 
 	attempts int
+	// refused is the token of the call's user that p has refused first.
+	refused string
 	// What is done once.
 	refreshed, resigned, rekeyed, reconnected bool
 }
@@ -23,6 +25,9 @@ type asking struct {
 // ask gets an answer of p, in as many attempts as that may take.
 func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
 	c.alternatives = alternatives
+	if f := c.needsUser(p); f != nil {
+		return nil, f
+	}
 	body, f := c.compose(p)
 	if f != nil {
 		return nil, f
@@ -58,7 +63,7 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 		c.mayHaveExecuted = c.mayHaveExecuted || f.MayHaveExecuted()
 		pause, ok := q.planRetry(f)
 		if !ok {
-			return nil, f
+			return nil, q.unauthorised(f)
 		}
 		if !c.wait(pause) {
 			return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), f.Sent)

@@ -40,6 +40,10 @@ func (c *call) answerKey() replay.Key {
 	parts := replay.AppendPart(room[:0], c.Tenant)
 	parts = replay.AppendPart(parts, string(c.Endpoint))
 	parts = replay.AppendPart(parts, body[:])
+	if c.user != "" {
+		parts = replay.AppendPart(parts, "user")
+		parts = replay.AppendPart(parts, c.user)
+	}
 	if t := c.trial; t != nil && t.arm == canary.Candidate {
 		parts = replay.AppendPart(parts, t.provider.Shape[:])
 		parts = replay.AppendPart(parts, t.provider.UpstreamModel(c.Request.Model))

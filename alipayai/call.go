@@ -64,6 +64,8 @@ type Native struct {
 	Sendable wire.Request
 	// Fields name what of the client's header goes to such a provider, besides what always does.
 	Fields []string
+	// User is the client's name for its end user, where the canonical request does not carry it.
+	User string
 	// Unsupported names, sorted, what of the request the canonical one does not carry.
 	Unsupported []string
 }
@@ -94,6 +96,8 @@ type call struct {
 	// ctx is the client's: it ends when the client leaves.
 	ctx context.Context
 
+	// user is the tenant's user that the call names, where a provider serves users by themselves.
+	user string
 	// idempotencyID goes upstream, and stays the same over the call's attempts.
 	idempotencyID string
 	// failedProviders are the providers that brought no answer.
@@ -234,7 +238,10 @@ func (c *call) serve() (*Answer, *failure.Failure) {
 		return nil, f
 	}
 	c.limited = admitted
-	c.idempotencyID = idempotencyID(c.Tenant, c.Endpoint, c.IdempotencyKey, c.outcome.RequestID)
+	if f := c.readUser(); f != nil {
+		return nil, f
+	}
+	c.idempotencyID = c.newIdempotencyID()
 	if c.Endpoint == upstream.EndpointModels {
 		return c.listModels()
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 )
 
-// Claims make a call with an Idempotency-Key happen once per tenant, endpoint
+// Claims make a call with an Idempotency-Key happen once per tenant, user, endpoint
 // and key. Anonymous clients cannot be told apart, so theirs counts for nothing.
 type Claims struct {
 	Store replay.Claims
@@ -42,8 +42,7 @@ func (c *call) withClaim(serve func() (*Answer, *failure.Failure)) (*Answer, *fa
 	if c.Request.Stream {
 		lease += ClientTimeout // until its first content is sent
 	}
-	held, given, err := c.g.Claims.Store.Claim(c.ctx, c.Tenant,
-		replay.NewKey(c.Tenant, string(c.Endpoint), c.IdempotencyKey), c.bodyHash(), lease)
+	held, given, err := c.g.Claims.Store.Claim(c.ctx, c.Tenant, c.claimKey(), c.bodyHash(), lease)
 	if err != nil {
 		return nil, c.claimFailure(err)
 	}

@@ -24,7 +24,11 @@ const (
 	MaxRecorded    = maxRecorded
 )
 
-var IdempotencyID = idempotencyID
+func IdempotencyID(tenant string, endpoint upstream.Endpoint, key, requestID string) string {
+	c := &call{Call: Call{Tenant: tenant, Endpoint: endpoint, IdempotencyKey: key}}
+	c.outcome.RequestID = requestID
+	return c.newIdempotencyID()
+}
 
 func (l *TenantLimits) Allow(tenant string, now time.Time) (limiter.TenantCall, *failure.Failure) {
 	return l.allow(tenant, now)

@@ -82,6 +82,11 @@ type Gateway struct {
 	Observer Observer
 	// Now is the local time; time.Now when nil.
 	Now func() time.Time
+
+	// hasUsers says that one of the providers serves tenants' users by themselves, and userField
+	// what names them beside the body.
+	hasUsers  bool
+	userField string
 }
 
 // Breakers admit calls to providers, or reject them, as [failover.Breakers] do.
@@ -226,6 +231,15 @@ func (g *Gateway) Prepare() error {
 	}
 	if err := g.Shadow.check(g); err != nil {
 		return err
+	}
+	for _, p := range append(slices.Clone(g.Providers), g.Canary.candidate()...) {
+		switch {
+		case p.Users == nil:
+			continue
+		case g.hasUsers && p.UserField != g.userField:
+			return fmt.Errorf("provider %s: user_token has another name_header than the providers beside it; a call can name its user in one way only", p.Name)
+		}
+		g.hasUsers, g.userField = true, p.UserField
 	}
 	if g.MaxBody == 0 {
 		g.MaxBody = DefaultMaxBody

@@ -295,9 +295,9 @@ type BlockedCalls struct {
 	TTL   time.Duration
 }
 
-// blockedKey is that of the call at p: by tenant, account, model and exact body.
+// blockedKey is that of the call at p: by tenant, account, model, exact body and user.
 func (c *call) blockedKey(p *upstream.Provider, body []byte) [sha256.Size]byte {
-	return c.g.Blocked.Calls.Key(c.Tenant, p.Account(), string(c.Endpoint), p.UpstreamModel(c.Request.Model), string(body))
+	return c.g.Blocked.Calls.Key(c.Tenant, p.Account(), string(c.Endpoint), p.UpstreamModel(c.Request.Model), string(body), c.userAt(p))
 }
 
 // wasBlocked gives the failure of a call that p has blocked already.

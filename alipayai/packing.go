@@ -184,7 +184,7 @@ func (k *Packs) read(c *call) *packable {
 	if !ok || len(header) > 1 || k.size(&item) > k.MaxCalls/2 || item.Characters() > k.MaxCharacters/2 || item.Most() < 2 {
 		return &notPackable
 	}
-	parts := []string{c.Tenant, string(c.Endpoint)}
+	parts := []string{c.Tenant, string(c.Endpoint), c.user} // whose token the request carries
 	if item.Chats() && !k.AcrossUsers {
 		header = append(slices.Clip(header), "")
 		if header[0] == "" && item.User == "" {

@@ -63,6 +63,7 @@ type group struct {
 // background makes a call of of's tenant to p that belongs to no client.
 func (g *Gateway) background(of *call, p *upstream.Provider, r wire.Request) *call {
 	c := g.begin(context.Background(), &Call{Endpoint: of.Endpoint, Tenant: of.Tenant, Request: r, Format: of.Format})
+	c.user = of.user
 	c.outcome.Provider, c.outcome.UpstreamModel = p.Name, p.UpstreamModel(r.Model)
 	return c
 }

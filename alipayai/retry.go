@@ -82,7 +82,18 @@ func (q *asking) dropToken(f *failure.Failure) bool {
 	if f.Class.Policy().Repeat != failure.WithNewToken || q.refreshed {
 		return false
 	}
-	return q.p.DropToken(f)
+	q.refused = f.UserToken
+	return q.p.DropToken(f, q.Tenant, q.userAt(q.p))
+}
+
+// unauthorised is f or, where p has refused a user's token and the one after it as well, that the
+// user has to give its consent anew.
+func (q *asking) unauthorised(f *failure.Failure) *failure.Failure {
+	again := f.Class == failure.RefreshToken && q.refused != "" && f.UserToken != q.refused
+	if f.UserToken == "" || !again && f.Class != failure.Reauthorise {
+		return f
+	}
+	return q.p.NotAuthorised(q.Tenant, q.userAt(q.p))
 }
 
 // latest is the last moment to start an attempt: a later one would be billed, but

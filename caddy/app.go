@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/calendar"
+	"github.com/caddy-alipayai/gateway/alipayai/consent"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/pack"
@@ -97,6 +98,9 @@ type App struct {
 	ctx     caddy.Context
 	started bool
 	intents *intents
+	// users are the consents of providers' users, and pages where they give them.
+	users map[string]*consent.Consents
+	pages []*OAuth
 	// conversations are what handlers keep of responses, whichever has kept them; nil where none does.
 	conversations *door.Conversations
 

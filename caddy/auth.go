@@ -47,6 +47,10 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if isPreflight(r) && answerPage(a.app.cors, w, r) {
 		return nil
 	}
+	if page := a.app.pageOf(r); page != nil { // of which a browser has a secret address, and no key
+		page.servePage(w, r)
+		return nil
+	}
 	after := passings.Get().(*passing)
 	defer passings.Put(after)
 	*after = passing{next: next}

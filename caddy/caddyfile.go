@@ -16,11 +16,13 @@ func init() {
 	httpcaddyfile.RegisterGlobalOption("alipayai", parseApp)
 	httpcaddyfile.RegisterHandlerDirective("alipayai_auth", parseAuth)
 	httpcaddyfile.RegisterHandlerDirective("alipayai_moderate", parseModerate)
+	httpcaddyfile.RegisterHandlerDirective("alipayai_oauth", parseOAuth)
 	httpcaddyfile.RegisterHandlerDirective("alipayai_proxy", parseProxy)
 	httpcaddyfile.RegisterHandlerDirective("alipayai_sandbox", parseSandbox)
 	// Authentication comes where Caddy has its own, and moderation behind it; the
 	// others answer requests, as reverse_proxy does.
 	httpcaddyfile.RegisterDirectiveOrder("alipayai_auth", httpcaddyfile.After, "basic_auth")
+	httpcaddyfile.RegisterDirectiveOrder("alipayai_oauth", httpcaddyfile.Before, "request_header")
 	httpcaddyfile.RegisterDirectiveOrder("alipayai_moderate", httpcaddyfile.Before, "request_header")
 	httpcaddyfile.RegisterDirectiveOrder("alipayai_proxy", httpcaddyfile.Before, "reverse_proxy")
 	httpcaddyfile.RegisterDirectiveOrder("alipayai_sandbox", httpcaddyfile.Before, "reverse_proxy")

@@ -98,6 +98,7 @@ var (
 		"KeysAuth": "Directive `alipayai_auth`", "SigningTransport": "`transport alipayai` of `reverse_proxy`",
 		"Suite": "Option `suite`", "Moderator": "Option `moderator`", "ModeratorModel": "Option `moderator`", "Moderate": "Directive `alipayai_moderate`",
 		"RememberBlocked": "Directive `alipayai_proxy`", "Canary": "Directive `alipayai_proxy`", "CanaryStep": "Directive `alipayai_proxy`", "Shadow": "Directive `alipayai_proxy`", "LoadBalancing": "Directive `alipayai_proxy`",
+		"UserToken": "Option `user_token`", "OAuth": "Directive `alipayai_oauth`",
 		"Intents": "Option `intents`", "IntentEmbeddings": "Option `intents`", "MatchCall": "Matcher `alipayai`",
 		"SandboxHandler": "Directive `alipayai_sandbox`", "SandboxApp": "Directive `alipayai_sandbox`",
 	}
@@ -118,6 +119,8 @@ var (
 		"matcher_caddyfile.go":   {"Matcher `alipayai`"},
 		"proxy_caddyfile.go":     {"Directive `alipayai_proxy`"},
 		"pack.go":                {"Directive `alipayai_proxy`"},
+		"user_token.go":          {"Option `user_token`"},
+		"oauth.go":               {"Directive `alipayai_oauth`"},
 		"calendar.go":            {"Calendar of the keys"},
 		"canary.go":              {"Directive `alipayai_proxy`"},
 		"shadow.go":              {"Directive `alipayai_proxy`"},

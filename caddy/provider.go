@@ -75,6 +75,10 @@ type Provider struct {
 	// the simulator's own endpoint for profile `sandbox`
 	Token *Token `json:"token,omitempty"`
 
+	// How tenants' users authorise calls that name them, which then carry the user's own token. Default: all
+	// calls carry the provider's.
+	UserToken *UserToken `json:"user_token,omitempty"`
+
 	// The models that the provider serves, by the names clients use. Default: any.
 	Models []string `json:"models,omitempty"`
 

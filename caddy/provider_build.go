@@ -144,6 +144,9 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	if err := a.buildTokens(ctx, p, c, resolver, uses); err != nil {
 		return nil, err
 	}
+	if err := a.buildUsers(ctx, p, c.UserToken, resolver, uses); err != nil {
+		return nil, err
+	}
 	if err := a.buildCap(p, c); err != nil {
 		return nil, err
 	}

@@ -43,6 +43,14 @@ import (
 //				...
 //			}
 //		}
+//		user_token         [<url> [<secret>]] {
+//			authorize   <url>
+//			form        oauth|openplatform|global
+//			no_pkce
+//			name_header <name>
+//			require
+//			... as in token, but for refresh_token
+//		}
 //		models             <names...>
 //		model              [<asked>] <to>
 //		path               chat|embeddings|models <path>
@@ -103,6 +111,7 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 		option{form: "app_auth_token <token>", read: text(&p.AppAuthToken)},
 		option{form: "api_key <key>", read: text(&p.APIKey)},
 		option{form: "token <url> [<secret>]", read: p.unmarshalToken},
+		option{form: "user_token [<url> [<secret>]]", read: p.unmarshalUserToken},
 		option{form: "models <names...>", read: list(&p.Models)},
 		option{form: "model [<asked>] <to>", read: p.unmarshalModel, repeats: true},
 		option{form: "path chat|embeddings|models|moderations <path>", read: named(&p.Paths, word), repeats: true},
@@ -207,22 +216,26 @@ func (p *Provider) unmarshalToken(d *caddyfile.Dispenser) error {
 	if err := args(d, given...); err != nil {
 		return err
 	}
-	err := block(d, "token",
-		option{form: "sign", read: enable(&p.Token.Sign)},
-		option{form: "client_id <id>", read: text(&p.Token.ClientID)},
-		option{form: "auth basic|form|json|query", read: text(&p.Token.Auth)},
-		option{form: "scope <scope>", read: text(&p.Token.Scope)},
-		option{form: "refresh_token <token>", read: text(&p.Token.RefreshToken)},
-		option{form: "header <name> [<prefix>], as header X-Access-Token, or header Authorization Token", read: p.Token.unmarshalHeader},
-		option{form: "query <name>, as query access_token", read: text(&p.Token.Query)},
-		option{form: "field grant_type|client_id|client_secret|refresh_token|scope <name>, as field client_id appId", read: named(&p.Token.Fields, word), repeats: true},
-		option{form: "param <name> <value>", read: named(&p.Token.Params, word), repeats: true},
-		option{form: "answer { ... }", read: p.Token.unmarshalAnswer},
-	)
+	err := block(d, "token", append(p.Token.options(), option{form: "refresh_token <token>", read: text(&p.Token.RefreshToken)})...)
 	if err == nil && p.Token.Secret == "" && !p.Token.Sign {
 		return d.Err("the secret is missing; write token <url> <secret>, or sign in its block")
 	}
 	return err
+}
+
+// options are those of an endpoint for tokens.
+func (t *Token) options() []option {
+	return []option{
+		{form: "sign", read: enable(&t.Sign)},
+		{form: "client_id <id>", read: text(&t.ClientID)},
+		{form: "auth basic|form|json|query", read: text(&t.Auth)},
+		{form: "scope <scope>", read: text(&t.Scope)},
+		{form: "header <name> [<prefix>], as header X-Access-Token, or header Authorization Token", read: t.unmarshalHeader},
+		{form: "query <name>, as query access_token", read: text(&t.Query)},
+		{form: "field grant_type|client_id|client_secret|refresh_token|scope <name>, as field client_id appId", read: named(&t.Fields, word), repeats: true},
+		{form: "param <name> <value>", read: named(&t.Params, word), repeats: true},
+		{form: "answer { ... }", read: t.unmarshalAnswer},
+	}
 }
 
 // unmarshalHeader reads `header <name> [<prefix>]`.

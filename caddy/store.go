@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
+	"github.com/caddy-alipayai/gateway/alipayai/consent"
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
@@ -56,6 +57,8 @@ type store interface {
 	// record is where the record of that kind and name is kept: in storage, or in what
 	// replicas share.
 	record(storage certmagic.Storage, kind, name string) record.Store
+	// consents is where the consents of tenants' users are kept: in storage, or in what replicas share.
+	consents(storage certmagic.Storage) consent.Store
 	// inspect warns of a server that is not set up as it should be, once. ctx ends
 	// when the configuration does.
 	inspect(ctx context.Context, logger *zap.Logger)

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
+	"github.com/caddy-alipayai/gateway/alipayai/consent"
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
@@ -51,6 +52,11 @@ func (*memoryStore) breakers() breakers { return new(failover.Breakers) }
 
 // holds implements store: each process goes by its own.
 func (*memoryStore) holds(time.Duration) sharedHolds { return nil }
+
+// consents implements store: what a person has authorised is not for one process's life.
+func (*memoryStore) consents(storage certmagic.Storage) consent.Store {
+	return &storedConsents{storage: storage}
+}
 
 // claims implements store.
 func (s *memoryStore) claims(*seal.Seal) replay.Claims { return s.claimed.Within(claimBytes) }

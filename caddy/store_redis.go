@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
+	"github.com/caddy-alipayai/gateway/alipayai/consent"
 	"github.com/caddy-alipayai/gateway/alipayai/holds"
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
@@ -108,6 +109,9 @@ func (s *redisStore) tokens(sealing *seal.Seal, name string) token.Share {
 func (s *redisStore) record(_ certmagic.Storage, kind, name string) record.Store {
 	return record.NewRedis(s.client, kind, name)
 }
+
+// consents implements store.
+func (s *redisStore) consents(certmagic.Storage) consent.Store { return consent.NewRedis(s.client) }
 
 // evictionTimeout bounds the question what Redis does when its memory is full, and
 // evictionPause is between two of them where it is away or slow.

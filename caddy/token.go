@@ -111,65 +111,11 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 	if c.Token != nil {
 		asked = *c.Token
 	}
-	secret := sandbox.DemoOAuthSecret
-	if p.Profile.Simulated && asked.URL == "" && asked.Secret == "" {
-		asked.URL = p.BaseURL.JoinPath("/oauth2/token").String()
-	} else if secret = ""; asked.Secret != "" || !asked.Sign {
-		var err error
-		if secret, err = s.resolve("token secret", asked.Secret); err != nil {
-			return err
-		}
-	}
-	address, err := s.public("token url", asked.URL)
+	grant, identity, err := a.newGrant("token", "/oauth2/token", &asked, p, s, uses)
 	if err != nil {
 		return err
 	}
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
-		return errors.New("token url is not absolute; write it like https://auth.example.com/oauth2/token")
-	}
-	if p.Profile.Simulated && !upstream.IsLoopback(u.Hostname()) {
-		return fmt.Errorf("token url: profile %s is for loopback hosts only, not %s", p.Profile.Name, u.Hostname())
-	}
-	a.warnings.unencrypted(p, "token url", "secrets and tokens", u)
-	if secret != "" {
-		if err := uses.add(p, "token secret", []byte(secret)); err != nil {
-			return err
-		}
-	}
-	clientID := p.ClientID
-	if asked.ClientID != "" {
-		if clientID, err = s.public("token client_id", asked.ClientID); err != nil {
-			return err
-		}
-	}
-	auth := token.Auth(asked.Auth)
-	if err := auth.Check(); err != nil {
-		return err
-	}
-	grant := &token.Grant{
-		URL: address, ClientID: clientID, Secret: secret, Auth: auth, Scope: asked.Scope,
-		Transport: p.Transport, Credentials: live, Now: time.Now,
-	}
-	if asked.Sign {
-		if !p.Profile.Signs() {
-			return fmt.Errorf("token sign: profile %s signs nothing", p.Profile.Name)
-		}
-		grant.Sign = p.SignToken
-	}
-	further, err := asked.request(grant, p, s)
-	if err != nil {
-		return err
-	}
-	if grant.Answer, err = asked.Answer.form(); err != nil {
-		return err
-	}
-	if secret != "" {
-		live.Add(credentials.Basic(url.QueryEscape(clientID), url.QueryEscape(secret)))
-	}
-	if u.Host == p.BaseURL.Host {
-		grant.Clock = p.Clock // another host has another clock
-	}
+	address, clientID, secret, scope := grant.URL, grant.ClientID, grant.Secret, identity
 	source := &token.Source{Fetcher: grant, Now: time.Now}
 	if asked.RefreshToken != "" {
 		if source.RefreshToken, err = s.resolve("refresh_token", asked.RefreshToken); err != nil {
@@ -180,11 +126,6 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 		if source.Store, err = a.refreshTokenStore(ctx, a.sealing, address, clientID, source.RefreshToken); err != nil {
 			return err
 		}
-	}
-	// Everything that would make another token belongs to the cell's identity.
-	scope := asked.Scope
-	if further != "" {
-		scope += " with " + further
 	}
 	cell, release := acquire[token.Cell]("token", address, clientID, secret, scope, source.RefreshToken)
 	a.releases = append(a.releases, release)
@@ -212,4 +153,73 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 	p.Tokens = source
 	a.jobs = append(a.jobs, func(ctx context.Context) { source.Run(ctx) })
 	return nil
+}
+
+// newGrant makes how tokens are had from an endpoint that option declares: for profile sandbox the simulator's at
+// that path. scope is what asks for another token at the same endpoint.
+func (a *App) newGrant(option, simulated string, asked *Token, p *upstream.Provider, s secrets, uses credentialUses) (grant *token.Grant, scope string, err error) {
+	secret := sandbox.DemoOAuthSecret
+	if p.Profile.Simulated && asked.URL == "" && asked.Secret == "" {
+		asked.URL = p.BaseURL.JoinPath(simulated).String()
+	} else if secret = ""; asked.Secret != "" || !asked.Sign {
+		if secret, err = s.resolve(option+" secret", asked.Secret); err != nil {
+			return nil, "", err
+		}
+	}
+	address, err := s.public(option+" url", asked.URL)
+	if err != nil {
+		return nil, "", err
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, "", errors.New(option + " url is not absolute; write it like https://auth.example.com/oauth2/token")
+	}
+	if p.Profile.Simulated && !upstream.IsLoopback(u.Hostname()) {
+		return nil, "", fmt.Errorf("%s url: profile %s is for loopback hosts only, not %s", option, p.Profile.Name, u.Hostname())
+	}
+	a.warnings.unencrypted(p, option+" url", "secrets and tokens", u)
+	if secret != "" {
+		if err := uses.add(p, option+" secret", []byte(secret)); err != nil {
+			return nil, "", err
+		}
+	}
+	clientID := p.ClientID
+	if asked.ClientID != "" {
+		if clientID, err = s.public(option+" client_id", asked.ClientID); err != nil {
+			return nil, "", err
+		}
+	}
+	auth := token.Auth(asked.Auth)
+	if err := auth.Check(); err != nil {
+		return nil, "", err
+	}
+	grant = &token.Grant{
+		URL: address, ClientID: clientID, Secret: secret, Auth: auth, Scope: asked.Scope,
+		Transport: p.Transport, Credentials: live, Now: time.Now,
+	}
+	if asked.Sign {
+		if !p.Profile.Signs() {
+			return nil, "", fmt.Errorf("%s sign: profile %s signs nothing", option, p.Profile.Name)
+		}
+		grant.Sign = p.SignToken
+	}
+	further, err := asked.request(grant, p, s)
+	if err != nil {
+		return nil, "", err
+	}
+	if grant.Answer, err = asked.Answer.form(); err != nil {
+		return nil, "", err
+	}
+	if secret != "" {
+		live.Add(credentials.Basic(url.QueryEscape(clientID), url.QueryEscape(secret)))
+	}
+	if u.Host == p.BaseURL.Host {
+		grant.Clock = p.Clock // another host has another clock
+	}
+	// Everything that would make another token belongs to its identity.
+	scope = asked.Scope
+	if further != "" {
+		scope += " with " + further
+	}
+	return grant, scope, nil
 }

@@ -37,6 +37,11 @@ const (
 	CodePriceUnknown        = "price_unknown"
 	CodeGateway             = "gateway_error"
 
+	// CodeAuthorisationRequired says that a call's user has to give its consent first.
+	CodeAuthorisationRequired = "authorisation_required"
+	CodeConsentNotFound       = "consent_not_found"
+	CodeConsentUnavailable    = "consent_unavailable"
+
 	CodeModerationBlocked     = "moderation_blocked"
 	CodeModerationUnavailable = "moderation_unavailable"
 	// CodeBlockedBefore is why a provider was not asked that has blocked the same request: a client gets what it said then.
@@ -57,6 +62,7 @@ var own = set(
 	CodeUnknownURL, CodeMethodNotAllowed, CodeRequestTooLarge, CodeRequestUnreadable, CodeContentType, CodeClientGone,
 	CodeBreakerOpen, CodeThrottled, CodeUnsupported, CodeAllProvidersFailed, CodeInvalidAPIKey,
 	CodeModerationBlocked, CodeModerationUnavailable, CodeBlockedBefore, CodeBudgetUnavailable, CodePriceUnknown, CodeGateway,
+	CodeAuthorisationRequired, CodeConsentNotFound, CodeConsentUnavailable,
 	CodeInvalidIdempotencyKey, CodeIdempotencyInFlight, CodeIdempotencyUnresolved, CodeIdempotencyReused, CodeIdempotencyUnavailable,
 	wire.CodeInvalidJSON, wire.CodeDuplicateKey, wire.CodeNestingTooDeep, wire.CodeMissingParameter, wire.CodeInvalidType,
 	wire.CodeEmptyString, wire.CodeEmptyArray, wire.CodeUnknownParameter, wire.CodeInvalidValue,

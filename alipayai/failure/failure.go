@@ -22,8 +22,8 @@ type Failure struct {
 	StaleConnection bool
 	// Original is the upstream's whole answer, for a client of the same form; nil where it is not for one to see.
 	Original []byte
-	// Token is the access token that was sent.
-	Token string
+	// Token is the access token that was sent, and UserToken that of a tenant's user.
+	Token, UserToken string
 	// ClockLearned says that the upstream's clock has been corrected since the
 	// request was signed.
 	ClockLearned bool

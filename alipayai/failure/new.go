@@ -62,6 +62,17 @@ func Unavailable(code, message string) *Failure {
 	return f
 }
 
+// AuthorisationRequired makes the failure of a call whose user has given no consent, or none that is still good.
+// The user can give it at address; empty for nowhere.
+func AuthorisationRequired(address string) *Failure {
+	f := InvalidRequest(http.StatusForbidden, CodeAuthorisationRequired, "the user that the call names has given no consent, or it has ended")
+	if address != "" {
+		f.Message += "; it can be given at authorisation_url"
+	}
+	f.AuthorisationURL = address
+	return f
+}
+
 // Misconfigured makes the failure of a provider that cannot serve until an
 // operator has done something.
 func Misconfigured(code, message string, cause error) *Failure {

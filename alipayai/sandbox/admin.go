@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"strings"
 )
 
 const (
@@ -19,6 +20,10 @@ func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request) {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !peer.Addr().IsLoopback() {
 		writeAdmin(w, http.StatusForbidden, apiError{codeForbidden, "/_sandbox/ answers loopback peers only"})
+		return
+	}
+	if user, ok := strings.CutPrefix(r.URL.Path, "/_sandbox/users/"); ok && r.Method == http.MethodDelete {
+		s.serveUsers(w, user)
 		return
 	}
 	switch r.URL.Path + " " + r.Method {
@@ -36,7 +41,7 @@ func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	default:
 		writeAdmin(w, http.StatusNotFound, apiError{codeInvalidAPI,
-			"want GET, PUT or DELETE /_sandbox/faults, or GET or DELETE /_sandbox/stats"})
+			"want GET, PUT or DELETE /_sandbox/faults, or GET or DELETE /_sandbox/stats, or DELETE /_sandbox/users/<user>"})
 	}
 }
 

@@ -93,6 +93,8 @@ type Config struct {
 	// calls a tool, the parameters have other names, with _v2 behind them. Everything else is
 	// the same in both.
 	APIVersion int
+	// Users are the persons who may consent at /oauth2/authorize and its like. Default alice and bob.
+	Users []string
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 	// OnRequest, when set, sees every request to the API and its token endpoints
@@ -147,6 +149,9 @@ func (cfg Config) withDefaults() (Config, error) {
 		if m == "" {
 			return cfg, fmt.Errorf("%w: Models[%d] is empty", ErrConfig, i)
 		}
+	}
+	if len(cfg.Users) == 0 {
+		cfg.Users = defaultUsers
 	}
 	if cfg.APIVersion == 0 {
 		cfg.APIVersion = 1

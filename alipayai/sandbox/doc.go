@@ -42,7 +42,7 @@
 //
 // Tokens come from
 //
-//	POST /oauth2/token                            RFC 6749: client_credentials, refresh_token
+//	POST /oauth2/token                            RFC 6749: client_credentials, refresh_token, authorization_code
 //	POST /gateway.do                              alipay.system.oauth.token
 //	POST /ams/api/v1/authorizations/applyToken    and /ams/sandbox/api/v1/…
 //
@@ -51,6 +51,15 @@
 // authorisation; they take the code [DemoAuthCode] or a refresh token. Their RSA
 // signatures are not verified, and their answers carry none: only the tokens are
 // simulated there. Lives are measured by the clock without any skew.
+//
+// A person consents, as one of [Config.Users], at a page for each form:
+//
+//	GET /oauth2/authorize                         for /oauth2/token, with or without PKCE (RFC 7636, S256)
+//	GET /oauth2/publicAppAuthorize.htm            for /gateway.do
+//	GET /ams/authorize                            for applyToken
+//
+// Programs consent by the further parameter as=<user>, and refuse by an empty one. A code is good once, for ten
+// minutes and in its own form. [Server.UserOf] says whose a token is, and [Server.Revoke] ends all of a person's.
 //
 // With [Config.Variants] the API departs from this in the ways that they name, as
 // one without a public contract may.

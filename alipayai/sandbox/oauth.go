@@ -51,7 +51,7 @@ func (c *call) injectToken(fail func(status int, code, reason string)) bool {
 }
 
 // oauthToken is the token endpoint of RFC 6749 with the grants
-// client_credentials and refresh_token.
+// client_credentials, refresh_token and authorization_code.
 func (c *call) oauthToken() {
 	fail := func(status int, code, reason string) {
 		if status == http.StatusUnauthorized {
@@ -76,22 +76,29 @@ func (c *call) oauthToken() {
 	}
 	now, rotate := c.srv.cfg.Now(), c.srv.cfg.RotateRefreshTokens
 	answer := map[string]any{"token_type": "Bearer"}
+	var user string
 	switch c.grant {
 	case grantClient:
 	case grantRefresh:
-		if !c.srv.tokens.redeem(form.Get("refresh_token"), c.app, now, rotate) {
+		if user, ok = c.srv.tokens.redeem(form.Get("refresh_token"), c.app, now, rotate); !ok {
 			fail(http.StatusBadRequest, "invalid_grant", "the refresh token is not known, not this app's, or dead")
 			return
 		}
 		if rotate {
-			answer["refresh_token"] = c.srv.tokens.issueRefresh(c.app, now.Add(refreshLife))
+			answer["refresh_token"] = c.srv.tokens.issueRefresh(c.app, user, now.Add(refreshLife))
 		}
+	case grantCode:
+		if user, ok = c.authorize(pathAuthorize, form.Get("code"), form.Get("redirect_uri"), form.Get("code_verifier")); !ok {
+			fail(http.StatusBadRequest, "invalid_grant", "the code is not known, not this app's, used or too old, or comes with another redirect_uri or code_verifier")
+			return
+		}
+		answer["refresh_token"] = c.srv.tokens.issueRefresh(c.app, user, now.Add(refreshLife))
 	default:
-		fail(http.StatusBadRequest, "unsupported_grant_type", "want client_credentials or refresh_token")
+		fail(http.StatusBadRequest, "unsupported_grant_type", "want client_credentials, refresh_token or authorization_code")
 		return
 	}
 	life := c.srv.cfg.TokenLife
-	answer["access_token"] = c.srv.tokens.issueAccess(c.app, now.Add(life))
+	answer["access_token"] = c.srv.tokens.issueAccess(c.app, user, now.Add(life))
 	switch seconds := int64(life / time.Second); c.srv.cfg.ExpiresIn {
 	case ExpiresNumber:
 		answer["expires_in"] = seconds
@@ -154,22 +161,31 @@ func (c *call) authenticate(form url.Values) string {
 	return ""
 }
 
-// userToken issues the pair of a person's authorisation for a code or a refresh
-// token. It reports false when that is not good.
-func (c *call) userToken(grant, code, refresh string) (access, newRefresh string, ok bool) {
+// userToken issues the pair of a person's authorisation at the page path, for a code or a
+// refresh token. It reports false when that is not good.
+func (c *call) userToken(path, grant, code, refresh string) (access, newRefresh string, ok bool) {
 	now, rotate := c.srv.cfg.Now(), c.srv.cfg.RotateRefreshTokens
+	var user string
 	newRefresh = refresh
-	switch {
-	case grant == grantCode && code == DemoAuthCode:
-		newRefresh = c.srv.tokens.issueRefresh(c.app, now.Add(refreshLife))
-	case grant == grantRefresh && c.srv.tokens.redeem(refresh, c.app, now, rotate):
+	switch grant {
+	case grantCode:
+		if code != DemoAuthCode {
+			if user, ok = c.authorize(path, code, "", ""); !ok {
+				return "", "", false
+			}
+		}
+		newRefresh = c.srv.tokens.issueRefresh(c.app, user, now.Add(refreshLife))
+	case grantRefresh:
+		if user, ok = c.srv.tokens.redeem(refresh, c.app, now, rotate); !ok {
+			return "", "", false
+		}
 		if rotate {
-			newRefresh = c.srv.tokens.issueRefresh(c.app, now.Add(refreshLife))
+			newRefresh = c.srv.tokens.issueRefresh(c.app, user, now.Add(refreshLife))
 		}
 	default:
 		return "", "", false
 	}
-	return c.srv.tokens.issueAccess(c.app, now.Add(c.srv.cfg.TokenLife)), newRefresh, true
+	return c.srv.tokens.issueAccess(c.app, user, now.Add(c.srv.cfg.TokenLife)), newRefresh, true
 }
 
 // gatewayToken is alipay.system.oauth.token in the form of the Open Platform's
@@ -212,7 +228,7 @@ func (c *call) gatewayToken() {
 		fail(0, "isv.invalid-method", "want method alipay.system.oauth.token")
 		return
 	}
-	access, refresh, ok := c.userToken(c.grant, form.Get("code"), form.Get("refresh_token"))
+	access, refresh, ok := c.userToken(pathAuthorizeOpen, c.grant, form.Get("code"), form.Get("refresh_token"))
 	if !ok {
 		sub := "isv.code-invalid"
 		if c.grant == grantRefresh {
@@ -267,7 +283,7 @@ func (c *call) applyToken() {
 		fail(0, codeInvalidClient, "want one Client-Id header with the id of a known app")
 		return
 	}
-	access, refresh, ok := c.userToken(c.grant, req.AuthCode, req.RefreshToken)
+	access, refresh, ok := c.userToken(pathAuthorizeGlobal, c.grant, req.AuthCode, req.RefreshToken)
 	if !ok {
 		fail(0, codeParam, "the authCode or refreshToken is not good")
 		return

@@ -39,6 +39,8 @@ func (openAI) endpoint(path string) (endpoint, bool) {
 		return endpoint{method: http.MethodPost, serve: authorized((*call).moderations)}, true
 	case pathModels:
 		return endpoint{method: http.MethodGet, serve: authorized((*call).listModels)}, true
+	case pathAuthorize, pathAuthorizeOpen, pathAuthorizeGlobal:
+		return endpoint{method: http.MethodGet, token: true, serve: (*call).consent}, true
 	case pathToken:
 		return endpoint{method: http.MethodPost, token: true, serve: (*call).oauthToken}, true
 	case pathGateway:

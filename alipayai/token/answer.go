@@ -28,6 +28,9 @@ type tokenAnswer struct {
 	refreshToken string
 	life         time.Duration
 	expiry       time.Time // absolute, where the answer gives it so; else zero
+	// refreshLife and refreshExpiry are those of the refresh token; zero where the answer does not say.
+	refreshLife   time.Duration
+	refreshExpiry time.Time
 	// code is the failure's code: RFC 6749's error, or the vendor's.
 	code string
 	// plainCode is a member "code", which says something only where neither a
@@ -44,7 +47,7 @@ type tokenAnswer struct {
 //     alipay_system_oauth_token_response, seconds as strings; errors inside
 //     error_response with code and sub_code
 //   - Antom's applyToken: accessToken, accessTokenExpiryTime (ISO 8601),
-//     refreshToken; errors inside result with resultCode
+//     refreshToken, refreshTokenExpiryTime; errors inside result with resultCode
 //
 // Numbers of seconds may be strings; a missing or senseless one means 30 minutes,
 // and so does a time that is further away than any token lives.
@@ -121,6 +124,13 @@ func (a *tokenAnswer) readMember(d *jsontext.Decoder, inside, name string) error
 		if a.expiry, err = time.Parse(time.RFC3339, value); err != nil {
 			return fmt.Errorf("%w: accessTokenExpiryTime is not an ISO 8601 time", errTokenAnswer)
 		}
+	case "re_expires_in", "refresh_expires_in", "refresh_token_expires_in":
+		const most = float64(maxTokenLife) / float64(time.Second)
+		if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds >= 1 && seconds <= most {
+			a.refreshLife = time.Duration(seconds) * time.Second
+		}
+	case "refreshTokenExpiryTime":
+		a.refreshExpiry, _ = time.Parse(time.RFC3339, value)
 	case "error", "sub_code":
 		a.code = value
 	case "code":

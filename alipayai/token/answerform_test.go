@@ -109,7 +109,7 @@ func TestRequestFields(t *testing.T) {
 				URL: "https://auth.example.com", ClientID: "app", Secret: "secret", Auth: auth, Scope: "ai",
 				Fields: map[string]string{"client_id": "client_secret", "client_secret": "client_id", "refresh_token": "renew"}, Params: map[string]string{"audience": "a b"},
 			}
-			req, err := g.request(t.Context(), "rt")
+			req, err := g.request(t.Context(), redeeming("rt"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -38,7 +38,7 @@ func TestGrantShowsTheSecretOnce(t *testing.T) {
 	for auth, kind := range map[Auth]string{AuthBasic: "application/x-www-form-urlencoded", AuthForm: "application/x-www-form-urlencoded", AuthJSON: "application/json"} {
 		t.Run(string(auth), func(t *testing.T) {
 			grant := &Grant{URL: "http://127.0.0.1/token", ClientID: "app", Secret: "a-secret&more", Auth: auth, Scope: "chat"}
-			req, err := grant.request(t.Context(), "")
+			req, err := grant.request(t.Context(), redeeming(""))
 			if err != nil {
 				t.Fatal(err)
 			}

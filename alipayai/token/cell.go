@@ -17,6 +17,8 @@ type Token struct {
 	Refresh string // empty unless the grant gives refresh tokens
 	Issued  time.Time
 	Expiry  time.Time
+	// RefreshExpiry is when Refresh ends; zero where that is not known.
+	RefreshExpiry time.Time
 }
 
 // valid reports whether the token may still be sent.
@@ -82,9 +84,9 @@ func (c *Cell) Live(now time.Time) (access string, ok bool) {
 // Set puts t in the place of the live token.
 func (c *Cell) Set(t Token) { c.live.Store(&t) }
 
-// drop forgets the live token if it is still this one: a caller that was
+// Drop forgets the live token if it is still this one: a caller that was
 // refused must not throw away a newer token, fetched meanwhile by another.
-func (c *Cell) drop(access string) {
+func (c *Cell) Drop(access string) {
 	if p := c.live.Load(); p != nil && p.Access == access && c.live.CompareAndSwap(p, nil) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -109,6 +111,14 @@ func (c *Cell) wants(t Token, now time.Time) bool {
 	}
 	live := c.live.Load()
 	return live == nil || t.Issued.After(live.Issued)
+}
+
+// Offer takes a token that another replica has got, if it is worth taking: see wants. One that
+// was dropped is not.
+func (c *Cell) Offer(t Token, now time.Time) {
+	if t.Access != c.lastRefused() && c.wants(t, now) {
+		c.Set(t)
+	}
 }
 
 // begin takes the right to fetch. It gives the flight to wait for; mine is

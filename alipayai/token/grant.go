@@ -42,9 +42,10 @@ type Grant struct {
 	Auth             Auth
 	// Scope asked for; empty for none.
 	Scope string
-	// Fields are the endpoint's own names of a request's fields, by those of RFC 6749,
-	// and Params further fields that each request has.
-	Fields, Params map[string]string
+	// Fields are the endpoint's own names of a request's fields, by those of RFC 6749
+	// ([FieldOmitted] for one that it does not have), GrantTypes its own words for
+	// grant_type, and Params further fields that each request has.
+	Fields, GrantTypes, Params map[string]string
 	// Sign, where it is set, signs each request over its body: it sets header fields. Secret may be empty then, and the
 	// signature alone proves who asks. Its errors hold no secret.
 	Sign func(req *http.Request, body []byte, now time.Time) error
@@ -109,7 +110,21 @@ func (g Grant) GoString() string { return g.String() }
 // refresh tokens takes each once. refreshToken is empty for client_credentials. The
 // errors are ErrRefused and ErrUnavailable, and hold no secret.
 func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
-	req, err := g.request(ctx, refreshToken)
+	return g.ask(ctx, redeeming(refreshToken))
+}
+
+// redeeming are the fields of a request with a refresh token, or with none.
+func redeeming(refreshToken string) map[string]string {
+	if refreshToken == "" {
+		return map[string]string{"grant_type": "client_credentials"}
+	}
+	return map[string]string{"grant_type": "refresh_token", "refresh_token": refreshToken}
+}
+
+// ask makes a request with these fields.
+func (g *Grant) ask(ctx context.Context, parameters map[string]string) (Token, error) {
+	given := []string{parameters["refresh_token"], parameters["code"], parameters["code_verifier"]}
+	req, err := g.request(ctx, parameters)
 	if err != nil {
 		return Token{}, fmt.Errorf("%w: the request cannot be made: its url cannot be used, or it cannot be signed", ErrRefused)
 	}
@@ -135,15 +150,13 @@ func (g *Grant) Fetch(ctx context.Context, refreshToken string) (Token, error) {
 	if g.OnAnswer != nil {
 		g.OnAnswer(resp, body)
 	}
-	return g.read(resp.StatusCode, body, sent, skew, refreshToken)
+	return g.read(resp.StatusCode, body, sent, skew, given...)
 }
 
 // request makes the request for a token.
-func (g *Grant) request(ctx context.Context, refreshToken string) (*http.Request, error) {
-	parameters := map[string]string{"grant_type": "client_credentials"}
-	if refreshToken != "" {
-		parameters = map[string]string{"grant_type": "refresh_token", "refresh_token": refreshToken}
-	}
+func (g *Grant) request(ctx context.Context, parameters map[string]string) (*http.Request, error) {
+	kindOfGrant := parameters["grant_type"]
+	parameters["grant_type"] = cmp.Or(g.GrantTypes[kindOfGrant], kindOfGrant)
 	if g.Scope != "" {
 		parameters["scope"] = g.Scope
 	}
@@ -158,7 +171,9 @@ func (g *Grant) request(ctx context.Context, refreshToken string) (*http.Request
 		own = make(map[string]string, len(parameters))
 	}
 	for name, value := range parameters {
-		own[cmp.Or(g.Fields[name], name)] = value
+		if name = cmp.Or(g.Fields[name], name); name != FieldOmitted && value != "" {
+			own[name] = value
+		}
 	}
 	parameters = own
 	var body, kind string
@@ -208,8 +223,8 @@ func (g *Grant) inBody() bool { return g.Auth == AuthForm || g.Auth == AuthJSON 
 
 // read turns an answer into a token whose life is counted from sent. skew
 // is how far the endpoint's clock, by which it names times, is ahead. The errors
-// hold nothing of the grant's credentials, among them the refresh tokens.
-func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration, refreshTokens ...string) (Token, error) {
+// hold nothing of the grant's credentials, among them what was given for the token.
+func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration, given ...string) (Token, error) {
 	answer, err := parseTokenAnswer(body, g.Answer)
 	failed := status < 200 || status > 299
 	switch {
@@ -225,7 +240,7 @@ func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration
 		}
 		code := g.Credentials.With(func() []string {
 			id, secret := url.QueryEscape(g.ClientID), url.QueryEscape(g.Secret)
-			return append([]string{g.Secret, secret, credentials.Basic(id, secret), answer.accessToken, answer.refreshToken}, refreshTokens...)
+			return append([]string{g.Secret, secret, credentials.Basic(id, secret), answer.accessToken, answer.refreshToken}, given...)
 		}).Text(answer.code)
 		return Token{}, &endpointError{reason, status, printable(code, 64)}
 	}
@@ -245,7 +260,14 @@ func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration
 	if life <= 0 {
 		return Token{}, fmt.Errorf("%w: the token it gave has expired already", ErrUnavailable)
 	}
-	return Token{Access: answer.accessToken, Refresh: answer.refreshToken, Issued: sent, Expiry: sent.Add(life)}, nil
+	t := Token{Access: answer.accessToken, Refresh: answer.refreshToken, Issued: sent, Expiry: sent.Add(life)}
+	switch {
+	case answer.refreshLife > 0:
+		t.RefreshExpiry = sent.Add(answer.refreshLife)
+	case !answer.refreshExpiry.IsZero():
+		t.RefreshExpiry = answer.refreshExpiry.Add(-skew)
+	}
+	return t, nil
 }
 
 // endpointError is what a token endpoint said instead of a token, without

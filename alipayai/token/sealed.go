@@ -13,6 +13,8 @@ type sealedToken struct {
 	Refresh string    `json:"refresh,omitempty"`
 	Issued  time.Time `json:"issued"`
 	Expiry  time.Time `json:"expiry"`
+
+	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"`
 }
 
 // Seal encrypts t with place as associated data (AAD): it opens at the same place only.

@@ -96,7 +96,7 @@ func (s *Source) gaveUp(ctx context.Context, last error) error {
 }
 
 // Drop forgets an access token that the API refused, for all replicas.
-func (s *Source) Drop(access string) { s.Cell.drop(access) }
+func (s *Source) Drop(access string) { s.Cell.Drop(access) }
 
 // Run renews the token in the background, at about 80 % of its life, until
 // ctx is done. It fetches the first one at once.
@@ -119,6 +119,14 @@ func (s *Source) Run(ctx context.Context) {
 			return
 		case <-time.After(wait):
 		}
+	}
+}
+
+// RefreshAhead begins to renew the token if it is time for that, and waits for nothing. It is for
+// sources that no Run keeps.
+func (s *Source) RefreshAhead() {
+	if now := s.Now(); s.untilRefresh(now) <= 0 {
+		_, _ = s.fetch(now)
 	}
 }
 

@@ -1,9 +1,11 @@
 package upstream
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -46,6 +48,9 @@ func (x *Exchange) sign(r *Request) error {
 	}
 	h, body := x.header, r.Body
 	p.composeHeader(h, r, x.token, &x.own)
+	if x.user != "" {
+		p.presentUser(h, x.user)
+	}
 	x.skew = p.Clock.Skew()
 	scheme := r.Scheme
 	if scheme == nil {
@@ -177,6 +182,15 @@ func (p *Provider) composeHeader(h http.Header, r *Request, token string, own *[
 	}
 }
 
+// presentUser puts a user's token into its field.
+func (p *Provider) presentUser(h http.Header, access string) {
+	name, prefix := p.UserHeader, p.UserPrefix
+	if name == "" {
+		name, prefix = p.TokenHeader, p.TokenPrefix
+	}
+	h[name] = []string{prefix + access}
+}
+
 // presented is how a token goes into its field. Most requests carry the token of the one
 // before.
 func (p *Provider) presented(token string) string {
@@ -207,12 +221,21 @@ func (p *Provider) SignToken(req *http.Request, body []byte, now time.Time) erro
 	if p.Scheme == nil {
 		return ErrNotSigned
 	}
-	s, err := p.Scheme.Sign(p.message(req.Method, req.URL.RequestURI(), req.Header, body, p.signingTime(now)))
+	asked := req.URL.RequestURI()
+	s, err := p.Scheme.Sign(p.message(req.Method, p.Profile.Kind().Target(p.ClientID, asked), req.Header, body, p.signingTime(now)))
 	if err != nil {
 		return fmt.Errorf("provider %s: signing a token request: %w", p.Name, err)
 	}
 	for _, f := range s.Fields {
 		req.Header[f.Name] = []string{f.Value}
+	}
+	if s.Target != asked { // which has the signature in it, or a path of its own for a sandbox
+		if req.URL, err = req.URL.Parse(s.Target); err != nil {
+			return fmt.Errorf("provider %s: the signed target of a token request is not a URL", p.Name)
+		}
+	}
+	if !bytes.Equal(s.Body, body) {
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(s.Body)), int64(len(s.Body))
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func (x *Exchange) Broken(err error) *failure.Failure {
 func (x *Exchange) Failed(reported *wire.Failure, mask *credentials.Mask) *failure.Failure {
 	p, now := x.provider, x.now()
 	f := p.failed(x.Response, reported, x.translated, now, mask)
-	f.Token = x.token
+	f.Token, f.UserToken = x.token, x.user
 	// Another exchange may have been the one that taught the clock.
 	f.ClockLearned = (p.Clock.Skew() - x.skew).Abs() > MinSkew
 	if f.Class == failure.Throttle {
@@ -55,11 +55,15 @@ func (p *Provider) failed(resp *http.Response, reported *wire.Failure, translate
 	return f
 }
 
-// DropToken drops the token that f was refused with, and reports whether
-// another one may help.
-func (p *Provider) DropToken(f *failure.Failure) bool {
+// DropToken drops the tokens that f was refused with, that of the tenant's user if the
+// request had one, and reports whether another one may help.
+func (p *Provider) DropToken(f *failure.Failure, tenant, user string) (another bool) {
+	if p.Users != nil && user != "" && f.UserToken != "" {
+		p.Users.Drop(tenant, user, f.UserToken)
+		another = true
+	}
 	if p.Tokens == nil || f.Token == "" {
-		return false
+		return another
 	}
 	p.Tokens.Drop(f.Token)
 	return true

@@ -177,6 +177,8 @@ func (p *Provider) prepareHeaders() error {
 	takesToken := p.Tokens != nil || p.Profile.TakesToken // a draft has none yet
 	for _, name := range layout.Headers() {
 		switch {
+		case p.Users != nil && name == p.UserHeader:
+			return fmt.Errorf("signature: header %s holds users' access tokens", name)
 		case takesToken && name == p.TokenHeader:
 			return fmt.Errorf("signature: header %s holds the access token", name)
 		case name == p.IDHeader || composed[name] || p.Header[name] != nil:

@@ -1,6 +1,9 @@
 package upstream
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -8,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
@@ -52,6 +56,16 @@ type Provider struct {
 	Keys KeyCalendar
 	// Tokens keeps the OAuth access token; nil where there is none.
 	Tokens *token.Source
+	// Users has the access tokens of tenants' users; nil where the provider takes none.
+	Users UserTokens
+	// UserHeader, in canonical form, and UserPrefix, with the space behind it, are how a user's
+	// token is presented; in the place of the provider's own token when empty.
+	UserHeader, UserPrefix string
+	// UserField is a field of a call's header, in canonical form, that names its user as well as
+	// the body does; empty for none.
+	UserField string
+	// UserRequired refuses calls that name no user, which else go with the provider's own token.
+	UserRequired bool
 	// Credentials knows the secrets that p uses, beside those that each request
 	// carries; a new one when nil.
 	Credentials *credentials.Filter
@@ -138,6 +152,31 @@ type Provider struct {
 	// nonce: the scheme wants one for each message, whatever its kind says.
 	nonce bool
 }
+
+// UserTokens has what the users of tenants have authorised at a provider.
+type UserTokens interface {
+	// Token gives the user's access token. Its errors hold no secret; [ErrNotAuthorised] says that the user has to
+	// give a consent.
+	Token(ctx context.Context, tenant, user string) (string, error)
+	// Drop forgets one that the provider has refused.
+	Drop(tenant, user, access string)
+	// Link makes the address at which the user may give its consent; empty where there is none.
+	Link(tenant, user string) string
+}
+
+// maxUser is the length of the longest name of a tenant's user, in bytes.
+const maxUser = 255
+
+// CheckUser refuses what is no name of a tenant's user.
+func CheckUser(user string) error {
+	if user == "" || len(user) > maxUser || !utf8.ValidString(user) || hasControl(user) {
+		return fmt.Errorf("a user's name must have 1 to %d bytes of UTF-8 without control characters", maxUser)
+	}
+	return nil
+}
+
+// ErrNotAuthorised says that a user has given no consent, or that it has ended.
+var ErrNotAuthorised = errors.New("the user has given no consent, or it has ended")
 
 // KeyCalendar decides which version of a provider's key signs.
 type KeyCalendar interface {

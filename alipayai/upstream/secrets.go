@@ -38,6 +38,9 @@ func (p *Provider) SentSecrets(secrets []string, req *http.Request) []string {
 			continue
 		}
 		for _, value := range values {
+			if name == p.UserHeader {
+				value = strings.TrimPrefix(value, p.UserPrefix)
+			}
 			if scheme, rest, ok := strings.Cut(value, " "); ok && strings.HasSuffix(name, "Authorization") && !strings.ContainsAny(scheme, "=,") {
 				value = rest // Bearer <secret>
 			}

@@ -47,6 +47,8 @@ type Request struct {
 	// Scheme signs the request; the provider's when nil.
 	Scheme signer.Scheme
 
+	// User is the tenant's user whose token the request carries; empty for the provider's own.
+	User string
 	// Tenant takes the place in the queue of the provider's rate cap, by its Share.
 	Tenant string
 	Share  Share
@@ -122,7 +124,8 @@ type Exchange struct {
 	ctx          ending
 	now          func() time.Time
 	token, model string
-	keyVersion   int // of the key that has signed; 0 for one that Request.Scheme has chosen
+	user         string // the access token of a user
+	keyVersion   int    // of the key that has signed; 0 for one that Request.Scheme has chosen
 	translated   bool
 	permit       permit
 	// skew is the correction of p's clock that the request was signed with.
@@ -220,6 +223,11 @@ func (x *Exchange) admit(r *Request) *failure.Failure {
 	}
 	if f := x.awaitHold(r); f != nil {
 		return f
+	}
+	if r.User != "" && p.Users != nil {
+		if f := x.takeUserToken(r); f != nil || p.UserHeader == "" {
+			return f
+		}
 	}
 	if p.Tokens == nil {
 		return nil
@@ -360,7 +368,7 @@ func (x *Exchange) clear() {
 	x.permit.clear()
 	x.Request, x.Response, x.request = nil, nil, http.Request{}
 	x.own, x.signed, x.fields = [2]string{}, [4]string{}, [4]signer.Field{}
-	x.provider, x.client, x.now, x.token, x.model = nil, nil, nil, "", ""
+	x.provider, x.client, x.now, x.token, x.model, x.user = nil, nil, nil, "", "", ""
 	x.keyVersion, x.translated = 0, false
 	x.skew, x.connecting, x.unrefusable, x.sent, x.received, x.within = 0, false, false, time.Time{}, time.Time{}, 0
 	x.deadline = time.Time{}

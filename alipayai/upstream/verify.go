@@ -167,6 +167,6 @@ func (x *Exchange) heed(body []byte, mask *credentials.Mask) {
 		return
 	}
 	if f := x.Failed(reported, mask); f.Class == failure.RefreshToken {
-		x.provider.DropToken(f)
+		x.provider.DropToken(f, "", "")
 	}
 }

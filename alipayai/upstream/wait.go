@@ -99,6 +99,33 @@ func (x *Exchange) takeToken(r *Request) *failure.Failure {
 	return p.noToken(err)
 }
 
+// takeUserToken takes the access token of the user that r names, and waits for one that is being renewed.
+func (x *Exchange) takeUserToken(r *Request) *failure.Failure {
+	p, wait := x.provider, TokenWait
+	if !r.Latest.IsZero() {
+		wait = min(wait, r.Latest.Sub(x.now()))
+	}
+	waiting, cancel := context.WithTimeoutCause(&x.ctx, wait, errNoToken)
+	defer cancel()
+	var err error
+	switch x.user, err = p.Users.Token(waiting, r.Tenant, r.User); {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrNotAuthorised):
+		return p.NotAuthorised(r.Tenant, r.User)
+	case x.client.Err() != nil:
+		return failure.OfTransport(x.client, &x.ctx, err, false)
+	}
+	f := failure.Unavailable(failure.CodeTokenUnavailable, "the user's access token cannot be had just now")
+	f.Cause = err
+	return f
+}
+
+// NotAuthorised makes the failure of a call whose user has to give its consent: it says where.
+func (p *Provider) NotAuthorised(tenant, user string) *failure.Failure {
+	return failure.AuthorisationRequired(p.Users.Link(tenant, user))
+}
+
 // noToken makes the failure of a request that has to do without p's token. Why is
 // for the operator: the storage's path and the endpoint's words are in it.
 func (p *Provider) noToken(err error) *failure.Failure {

@@ -24,6 +24,8 @@ type Error struct {
 	Type    string // empty: [TypeForStatus] of Status
 	Param   string // the request's field at fault; empty is written as null
 	Code    string // for programs; empty is written as null
+	// AuthorisationURL is where a person may authorise what was refused for want of that; left out when empty.
+	AuthorisationURL string
 	// RequestID identifies the call, in the body and as X-Request-Id; left out when empty.
 	RequestID string
 	// RetryAfter is when a repeat has a chance, sent as Retry-After in whole seconds and as
@@ -67,6 +69,10 @@ func (e Error) AppendJSON(dst []byte) []byte {
 	dst = appendNullable(dst, e.Param)
 	dst = append(dst, `,"code":`...)
 	dst = appendNullable(dst, e.Code)
+	if e.AuthorisationURL != "" {
+		dst = append(dst, `,"authorisation_url":`...)
+		dst = appendString(dst, e.AuthorisationURL)
+	}
 	if e.RequestID != "" {
 		dst = append(dst, `,"request_id":`...)
 		dst = appendString(dst, e.RequestID)

@@ -79,6 +79,8 @@ var rooms = map[string]room{
 	"alipayai/shadow": {imports: []string{"limiter", "alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire", "alipayai/toolcheck"}},
 	// Prompts that are asked again and again.
 	"alipayai/suite": {imports: []string{"alipayai/toolcheck", "internal/record"}},
+	// What tenants' users have authorised.
+	"alipayai/consent": {imports: []string{"alipayai/token", "alipayai/replay", "alipayai/upstream", "internal/redisstore", "internal/expiring", "internal/seal"}},
 	// A door for each dialect of clients.
 	"alipayai/door": {imports: []string{"alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire", "alipayai/replay"}},
 	// What the adapter and its libraries use.
@@ -98,7 +100,7 @@ var (
 		"signer", "limiter", "failover", "failover/balance", "failover/canary", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
 		"alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/price", "alipayai/ledger", "alipayai/budget",
 	}
-	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate", "alipayai/intent", "alipayai/holds", "alipayai/door", "alipayai/shadow", "alipayai/calendar", "alipayai/suite", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/expiring", "internal/filewatch", "internal/record", "internal/redisstore", "internal/seal")
+	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate", "alipayai/intent", "alipayai/holds", "alipayai/door", "alipayai/shadow", "alipayai/calendar", "alipayai/consent", "alipayai/suite", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/expiring", "internal/filewatch", "internal/record", "internal/redisstore", "internal/seal")
 )
 
 // topLevel names what may stand at the top of the repository besides dotfiles,

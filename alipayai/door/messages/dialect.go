@@ -53,7 +53,7 @@ func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
 	rd.Request = c.Canonical
 	rd.Native = &alipayai.Native{
 		Form: form, Format: format, Endpoint: rd.Endpoint, Request: c.Sent, Sendable: c.Sendable, Fields: fields,
-		Unsupported: c.Unsupported,
+		User: c.User, Unsupported: c.Unsupported,
 	}
 	rd.Own = c.Thinks
 	return nil

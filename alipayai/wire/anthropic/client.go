@@ -24,6 +24,8 @@ type ClientRequest struct {
 	Unsupported []string
 	// Thinks says that the client reads thinking.
 	Thinks bool
+	// User is metadata.user_id, which the canonical request may have in a shorter form.
+	User string
 }
 
 // ParseClientRequest reads the body of POST /v1/messages, or with counting that of /v1/messages/count_tokens, which has no
@@ -218,6 +220,7 @@ func (c *client) metadata(name string, v jsontext.Value) error {
 		return nil
 	}
 	user, err := translate.String("metadata.user_id", v)
+	c.r.User = user
 	if len(user) > maxUser {
 		sum := sha256.Sum256([]byte(user))
 		user = hex.EncodeToString(sum[:])

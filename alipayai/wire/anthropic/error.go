@@ -28,6 +28,9 @@ func AppendError(dst []byte, e wire.Error) []byte {
 	dst = translate.Quote(append(dst, `{"type":"error","error":{"type":`...), errorType(e))
 	dst = translate.Quote(append(dst, `,"message":`...), e.Message)
 	dst = translate.Quote(append(dst, `,"code":`...), e.Code)
+	if e.AuthorisationURL != "" {
+		dst = translate.Quote(append(dst, `,"authorisation_url":`...), e.AuthorisationURL)
+	}
 	return append(translate.Quote(append(dst, `},"request_id":`...), e.RequestID), '}')
 }
 

@@ -1,0 +1,168 @@
+package alipaycaddy
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+
+	"github.com/caddy-alipayai/gateway/alipayai/consent"
+)
+
+// storedConsents keeps the consents of tenants' users in Caddy's storage, which outlives the process. What is kept
+// there is sealed, behind the time until which it counts.
+type storedConsents struct {
+	storage certmagic.Storage
+	// mu is held by who has a lock of the storage: that polls for a lock that it does not get, once a second.
+	mu sync.Mutex
+}
+
+// consentsFolder is where they are.
+const consentsFolder = "alipayai/consents"
+
+// leaseSuffix ends the names of leases.
+const leaseSuffix = ".lease"
+
+func consentFile(key string) string {
+	name := hashAll([]string{key})
+	return path.Join(consentsFolder, hex.EncodeToString(name[:16]))
+}
+
+// read gives what counts of a file; nil for nothing.
+func (s *storedConsents) read(ctx context.Context, file string) ([]byte, error) {
+	kept, err := s.storage.Load(ctx, file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", consent.ErrStore, err)
+	case len(kept) < 8 || int64(binary.BigEndian.Uint64(kept)) <= time.Now().UnixMilli(): //nolint:gosec // it was written as one
+		return nil, nil
+	}
+	return kept[8:], nil
+}
+
+func (s *storedConsents) write(ctx context.Context, file string, value []byte, life time.Duration) error {
+	until := binary.BigEndian.AppendUint64(nil, uint64(time.Now().Add(life).UnixMilli())) //nolint:gosec // it is after 1970
+	if err := s.storage.Store(ctx, file, append(until, value...)); err != nil {
+		return fmt.Errorf("%w: %w", consent.ErrStore, err)
+	}
+	return nil
+}
+
+// locked runs do while no other process changes the file.
+func (s *storedConsents) locked(ctx context.Context, file string, do func() error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.storage.Lock(ctx, file); err != nil {
+		return fmt.Errorf("%w: %w", consent.ErrStore, err)
+	}
+	defer func() { _ = s.storage.Unlock(context.WithoutCancel(ctx), file) }()
+	return do()
+}
+
+// Get implements [consent.Store].
+func (s *storedConsents) Get(ctx context.Context, key string) ([]byte, error) {
+	return s.read(ctx, consentFile(key))
+}
+
+// Replace implements [consent.Store].
+func (s *storedConsents) Replace(ctx context.Context, key string, old, value []byte, life time.Duration) (done bool, err error) {
+	file := consentFile(key)
+	err = s.locked(ctx, file, func() error {
+		is, err := s.read(ctx, file)
+		if err != nil || !bytes.Equal(is, old) {
+			return err
+		}
+		done = true
+		return s.write(ctx, file, value, life)
+	})
+	return done && err == nil, err
+}
+
+// Lease implements [consent.Store].
+func (s *storedConsents) Lease(key string) consent.Lease {
+	return &storedLease{s, consentFile(key) + leaseSuffix, []byte(rand.Text())}
+}
+
+type storedLease struct {
+	in    *storedConsents
+	file  string
+	owner []byte
+}
+
+// Take implements [consent.Lease].
+func (l *storedLease) Take(ctx context.Context, life time.Duration) (release func(), ok bool, err error) {
+	err = l.in.locked(ctx, l.file, func() error {
+		owner, err := l.in.read(ctx, l.file)
+		if err != nil || owner != nil && !bytes.Equal(owner, l.owner) {
+			return err
+		}
+		ok = true
+		return l.in.write(ctx, l.file, l.owner, life)
+	})
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	return func() {
+		ctx := context.WithoutCancel(ctx)
+		_ = l.in.locked(ctx, l.file, func() error {
+			if owner, err := l.in.read(ctx, l.file); err != nil || !bytes.Equal(owner, l.owner) {
+				return err
+			}
+			return l.in.storage.Delete(ctx, l.file)
+		})
+	}, true, nil
+}
+
+// sweepEvery is how often what counts no more is deleted.
+const sweepEvery = time.Hour
+
+// run deletes what counts no more, until ctx is done.
+func (s *storedConsents) run(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		s.sweep(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *storedConsents) sweep(ctx context.Context) {
+	files, err := s.storage.List(ctx, consentsFolder, false)
+	if err != nil {
+		return // nothing was kept yet
+	}
+	for _, file := range files {
+		if ctx.Err() != nil {
+			return
+		}
+		if kept, err := s.read(ctx, file); err == nil && kept == nil {
+			_ = s.locked(ctx, file, func() error {
+				if kept, err := s.read(ctx, file); err != nil || kept != nil {
+					return err
+				}
+				return s.storage.Delete(ctx, file)
+			})
+		}
+	}
+}
+
+// Interface guards
+var (
+	_ consent.Store = (*storedConsents)(nil)
+	_ consent.Lease = (*storedLease)(nil)
+)

@@ -1,0 +1,141 @@
+package alipaycaddy
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// asUser makes the same call for one user or another, whom the header alone names.
+func (g *consentRig) asUser(user, prompt string, fields ...string) answer {
+	g.t.Helper()
+	return g.do("POST", chatPath, chatBody(prompt, false), append(fields, acmeKey, "X-User: "+user)...)
+}
+
+// Two users of a tenant share no idempotency key, no cached answer and no pack, though their calls are the same.
+func TestUsersShareNothing(t *testing.T) {
+	begin := func(t *testing.T, proxy string) *consentRig {
+		g := newConsentRig(t, sandbox.Config{})
+		g.vars["proxy"] = proxy
+		g.start("", "name_header X-User")
+		g.consent(acmeKey, "u1", "alice")
+		g.consent(acmeKey, "u2", "bob")
+		return g
+	}
+	t.Run("idempotency keys", func(t *testing.T) {
+		g := begin(t, "idempotency 1h")
+		ids := make(map[string]bool)
+		for _, user := range []string{"u1", "u2", "u1", "u2"} {
+			a := g.asUser(user, "pay", "Idempotency-Key: k")
+			if a.status != http.StatusOK {
+				t.Fatalf("%s: %d %s", user, a.status, a.body)
+			}
+			ids[a.body] = true
+		}
+		if got := g.seen(); !slices.Equal(got, []string{"alice", "bob"}) || len(ids) != 2 {
+			t.Errorf("served as %q, %d answers", got, len(ids))
+		}
+	})
+	t.Run("cached answers", func(t *testing.T) {
+		g := begin(t, "cached_answer 1h")
+		if a := g.asUser("u1", "hello"); a.status != http.StatusOK {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		if err := g.api.SetFaults(sandbox.Fault{Kind: sandbox.SystemError500}); err != nil {
+			t.Fatal(err)
+		}
+		if a := g.asUser("u2", "hello"); a.status != http.StatusBadGateway && a.status != http.StatusInternalServerError {
+			t.Errorf("u2 has an answer of u1's: %d %s", a.status, a.body)
+		}
+		if a := g.asUser("u1", "hello"); a.status != http.StatusOK || a.header.Get("Cache-Status") == "" {
+			t.Errorf("u1: %d %s", a.status, a.body)
+		}
+		if a := g.do("DELETE", "/consent/users/u1", "", acmeKey); a.status != http.StatusNoContent {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		if a := g.asUser("u1", "hello"); a.code() != "authorisation_required" {
+			t.Errorf("a cached answer after the consent: %d %s", a.status, a.body)
+		}
+	})
+	t.Run("packs", func(t *testing.T) {
+		g := begin(t, "pack {\nmax_wait 500ms\nmax_calls 4\nacross_users\nverify off\n}")
+		var all sync.WaitGroup
+		for i := range 4 {
+			all.Go(func() {
+				if a := g.asUser([]string{"u1", "u2"}[i%2], fmt.Sprint("hello ", i)); a.status != http.StatusOK {
+					t.Errorf("%d %s", a.status, a.body)
+				}
+			})
+		}
+		all.Wait()
+		got := g.seen()
+		slices.Sort(got)
+		if !slices.Equal(slices.Compact(slices.Clone(got)), []string{"alice", "bob"}) || len(got) > 4 {
+			t.Errorf("sent as %q", got)
+		}
+	})
+}
+
+// How a call names its user, and what becomes of one that does not.
+func TestNamedUsers(t *testing.T) {
+	g := newConsentRig(t, sandbox.Config{})
+	g.start("", "name_header X-User\nrequire")
+	g.consent(acmeKey, "u1", "alice")
+	g.consent(acmeKey, "u2", "bob")
+	messages := func(user string) answer {
+		return g.do("POST", "/v1/messages", fmt.Sprintf(`{"model":"alipay-fin-1","max_tokens":9,"messages":[{"role":"user","content":"hello"}],"metadata":{"user_id":%q}}`, user),
+			acmeKey, "Anthropic-Version: 2023-06-01")
+	}
+	responses := g.do("POST", "/v1/responses", `{"model":"alipay-fin-1","input":"hello","user":"u2"}`, acmeKey)
+	for name, test := range map[string]struct {
+		got    answer
+		code   string
+		served []string
+	}{
+		"in the body":             {g.user("u2", "hello", acmeKey), "", nil},
+		"by the header over it":   {g.user("u2", "hello", acmeKey, "X-User: u1"), "", nil},
+		"of Anthropic's form":     {messages("u1"), "", nil},
+		"of Responses":            {responses, "", nil},
+		"by two headers":          {g.user("u2", "hello", acmeKey, "X-User: u1", "X-User: u2"), "invalid_value", nil},
+		"by an empty header":      {g.user("u2", "hello", acmeKey, "X-User: "), "invalid_value", nil},
+		"none":                    {g.do("POST", chatPath, chatBody("hello", false), acmeKey), "missing_required_parameter", nil},
+		"with a control":          {g.user("a\tb", "hello", acmeKey), "invalid_value", nil},
+		"with no consent":         {g.user("u3", "hello", acmeKey), "authorisation_required", nil},
+		"with a case of its own":  {g.user("U1", "hello", acmeKey), "authorisation_required", nil},
+		"of tenant and separator": {g.user("acme u1", "hello", acmeKey), "authorisation_required", nil},
+	} {
+		if test.code == "" && test.got.status != http.StatusOK || test.code != "" && test.got.code() != test.code {
+			t.Errorf("%s: %d %s", name, test.got.status, test.got.body)
+		}
+	}
+	got := g.seen()
+	slices.Sort(got)
+	if !slices.Equal(got, []string{"alice", "alice", "bob", "bob"}) {
+		t.Errorf("served as %q", got)
+	}
+	if a := messages("u3"); a.status != http.StatusForbidden || !strings.Contains(a.body, `"authorisation_url":"http://`) {
+		t.Errorf("in Anthropic's form: %d %s", a.status, a.body)
+	}
+	if a := g.do("GET", "/v1/models", "", acmeKey, "X-User: u1"); a.status != http.StatusOK {
+		t.Errorf("models: %d %s", a.status, a.body)
+	}
+}
+
+// Without a tenant there are no users: whoever came could name another's.
+func TestAnonymousHasNoUsers(t *testing.T) {
+	g := newConsentRig(t, sandbox.Config{})
+	g.load(g.global("", ""), "http://${gateway} {\n\talipayai_oauth alipay {\n\t\taddress http://${gateway}/consent\n\t\treturn_to "+tenantPage+"\n\t}\n\talipayai_proxy alipay\n}")
+	a := g.user("u1", "hello")
+	if a.code() != "authorisation_required" || strings.Contains(a.body, "authorisation_url") || g.chats() != 0 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if a := g.do("POST", "/consent/links", `{"user":"u1"}`); a.status != http.StatusUnauthorized {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	g.chat("hello") // names no user
+}
