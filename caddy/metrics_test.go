@@ -48,6 +48,7 @@ func (g *rig) scrape() map[string]string {
 		"caddy_alipayai_suite_last_run_timestamp_seconds": "provider suite",
 		"caddy_alipayai_cost_total":                       "currency model outcome provider",
 		"caddy_alipayai_tokens_total":                     "model provider type",
+		"caddy_alipayai_ledger_lines_total":               "result",
 	}
 	series := make(map[string]string)
 	for _, found := range metricPattern.FindAllStringSubmatch(g.do("GET", "/metrics", "").body, -1) {
