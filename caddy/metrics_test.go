@@ -49,6 +49,9 @@ func (g *rig) scrape() map[string]string {
 		"caddy_alipayai_suite_prompts":                    "provider result suite",
 		"caddy_alipayai_suite_changed_prompts":            "provider suite",
 		"caddy_alipayai_suite_last_run_timestamp_seconds": "provider suite",
+		"caddy_alipayai_cost_total":                       "currency model outcome provider",
+		"caddy_alipayai_tokens_total":                     "model provider type",
+		"caddy_alipayai_ledger_lines_total":               "result",
 	}
 	series := make(map[string]string)
 	for _, found := range metricPattern.FindAllStringSubmatch(g.do("GET", "/metrics", "").body, -1) {
