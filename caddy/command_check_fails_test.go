@@ -162,3 +162,13 @@ func TestMergePatch(t *testing.T) {
 		}
 	}
 }
+
+// step gives a step of a report.
+func step(t *testing.T, r doctor.Report, name string) doctor.Step {
+	t.Helper()
+	i := slices.IndexFunc(r.Steps, func(s doctor.Step) bool { return s.Name == name })
+	if i < 0 {
+		t.Fatalf("there is no step %s in %+v", name, r)
+	}
+	return r.Steps[i]
+}

@@ -90,16 +90,6 @@ func (g *checkRig) check(flags ...string) (report doctor.Report, output string, 
 	return reports[0], output, err != nil
 }
 
-// step gives a step of a report.
-func step(t *testing.T, r doctor.Report, name string) doctor.Step {
-	t.Helper()
-	i := slices.IndexFunc(r.Steps, func(s doctor.Step) bool { return s.Name == name })
-	if i < 0 {
-		t.Fatalf("there is no step %s in %+v", name, r)
-	}
-	return r.Steps[i]
-}
-
 // What says where the simulator's variants of answers have what.
 const (
 	errorNames  = "answer {\n\tcode errNo\n\tmessage errText\n\trequest_id traceId\n\tretry_after retryMs ms\n}"

@@ -28,7 +28,9 @@ func (l *Layout) buildDerive(steps []string) error {
 	}
 	l.derivePrefix = steps[0]
 	for i, text := range steps[1:] {
-		step, err := l.forms.parse(fmt.Sprintf("derive: step %d", i+1), text, func(p placeholder) bool { return p.told && p.name != "nonce" && p.name != placeholders[partHeader].name })
+		step, err := l.forms.parse(fmt.Sprintf("derive: step %d", i+1), text, func(p placeholder) bool {
+			return p.told && p.name != "nonce" && p.name != placeholders[partHeader].name
+		})
 		if err != nil {
 			return err
 		}

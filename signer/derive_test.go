@@ -190,7 +190,9 @@ func TestDerivedKeyRefused(t *testing.T) {
 		"a canonical in itself":   {func(c *LayoutConfig) { c.Canonical = "{canonical_sha256}" }, "canonical: {canonical_sha256} cannot stand there"},
 		"an ambiguous canonical":  {func(c *LayoutConfig) { c.Canonical = "{method}{path}{query}{body}" }, "canonical: two different messages"},
 		"a day without a time":    {func(c *LayoutConfig) { c.Fields = c.Fields[:1]; c.Content = "{time_date}{canonical_sha256}" }, "no header says it"},
-		"another zone, unused":    {func(c *LayoutConfig) { *c = LayoutConfig{Content: "{body}", Fields: []Field{{"X-S", "{hex}"}}, Zone: "+08:00"} }, "zone"},
+		"another zone, unused": {func(c *LayoutConfig) {
+			*c = LayoutConfig{Content: "{body}", Fields: []Field{{"X-S", "{hex}"}}, Zone: "+08:00"}
+		}, "zone"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := tc3("hunyuan", "h.example")

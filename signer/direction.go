@@ -12,8 +12,8 @@ type direction struct {
 	content template
 	// canonical is what {canonical_sha256} in content is the hash of; empty for none.
 	canonical template
-	fields  []layoutField
-	mac     int // the index of the field that holds the signature
+	fields    []layoutField
+	mac       int // the index of the field that holds the signature
 	// What content needs.
 	digest, query, nonce, version bool
 	timeKind                      partKind // the finest form that a field says; 0 for none

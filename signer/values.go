@@ -29,7 +29,7 @@ type values struct {
 	canonical [sha256.Size]byte
 	// days are those that a received message says.
 	days []saidDay
-	zone    zone
+	zone zone
 }
 
 // append appends what p stands for. The body is the caller's.

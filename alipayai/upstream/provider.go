@@ -103,7 +103,7 @@ type Provider struct {
 	StreamHeader http.Header
 	// TokenQuery is the parameter of the query that holds the access token, in the place of TokenHeader; empty for none.
 	TokenQuery string
-	envelope      *envelope
+	envelope   *envelope
 	// OnUnsupported says what becomes of a request of which Format cannot carry
 	// everything over; OnUnsupportedWarn when empty.
 	OnUnsupported OnUnsupported
