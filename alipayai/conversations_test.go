@@ -21,6 +21,7 @@ var strictly = map[string]sandbox.Config{
 	"mistral":   {Format: sandbox.OpenAI, Dialect: sandbox.Mistral},
 	"deepseek":  {Format: sandbox.OpenAI, Dialect: sandbox.DeepSeek},
 	"qwen":      {Format: sandbox.OpenAI, Dialect: sandbox.Qwen},
+	"vllm":      {Format: sandbox.OpenAI, Dialect: sandbox.VLLM},
 	"ollama":    {Format: sandbox.OpenAI, Dialect: sandbox.Legacy},
 	"google":    {Format: sandbox.OpenAI, Dialect: sandbox.Google},
 	"glm":       {Format: sandbox.OpenAI, Dialect: sandbox.GLM},

@@ -31,7 +31,7 @@ type SandboxHandler struct {
 	Format string `json:"format,omitempty"`
 
 	// The vendor of OpenAI's form as strictly as which requests are judged:
-	// `deepseek`, `glm`, `google`, `legacy`, `mistral`, `openai` or `qwen`; only format `openai` has
+	// `deepseek`, `glm`, `google`, `legacy`, `mistral`, `openai`, `qwen` or `vllm`; only format `openai` has
 	// it. Default: none, what is not read is ignored.
 	Dialect string `json:"dialect,omitempty"`
 

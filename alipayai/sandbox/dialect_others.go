@@ -74,3 +74,38 @@ func glm(r *vendorRequest) *vendorError {
 	}
 	return nil
 }
+
+// VLLM is vLLM's server of OpenAI's form.
+const VLLM Dialect = "vllm"
+
+// vllm takes members that it does not know, and holds those that it knows against each other, as the validators of
+// ChatCompletionRequest do (vllm/entrypoints/openai/protocol.py: validate_stream_options, check_logprobs, check_tool_usage),
+// and reads the arguments of earlier calls, which chat templates want as objects (vllm/entrypoints/chat_utils.py).
+func vllm(r *vendorRequest) *vendorError {
+	wrong := func(message string) *vendorError {
+		return &vendorError{http.StatusBadRequest, map[string]any{"error": map[string]any{
+			"message": message, "type": "BadRequestError", "param": nil, "code": http.StatusBadRequest,
+		}}}
+	}
+	streams := string(r.fields["stream"]) == "true"
+	switch {
+	case r.has("stream_options") && !streams:
+		return wrong("Value error, Stream options can only be defined when `stream=True`.")
+	case r.has("prompt_logprobs") && streams:
+		return wrong("Value error, `prompt_logprobs` are not available when `stream=True`.")
+	case r.has("top_logprobs") && string(r.fields["top_logprobs"]) != "0" && string(r.fields["logprobs"]) != "true":
+		return wrong("Value error, when using `top_logprobs`, `logprobs` must be set to true.")
+	case r.has("tool_choice") && string(r.fields["tool_choice"]) != `"none"` && !r.has("tools"):
+		return wrong("Value error, When using `tool_choice`, `tools` must be set.")
+	case string(r.fields["tool_choice"]) == `"any"`:
+		return wrong("Value error, Invalid value for `tool_choice`: any! Only named tools, \"none\", \"auto\" or \"required\" are supported.")
+	}
+	for _, m := range r.messages {
+		for _, call := range m.calls {
+			if !isObject(call.Function.Arguments) {
+				return wrong("Expecting value: the arguments of a tool call are no object")
+			}
+		}
+	}
+	return nil
+}

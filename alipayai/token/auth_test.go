@@ -52,7 +52,7 @@ func TestGrantShowsTheSecretOnce(t *testing.T) {
 			}
 		})
 	}
-	if err := Auth("digest").Check(); err == nil || !strings.Contains(err.Error(), "basic, form or json") {
+	if err := Auth("digest").Check(); err == nil || !strings.Contains(err.Error(), "basic, form, json or query") {
 		t.Errorf("error %v", err)
 	}
 }
