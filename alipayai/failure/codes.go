@@ -31,6 +31,8 @@ const (
 	CodeThrottled           = "upstream_throttled"
 	CodeUnsupported         = "unsupported_parameter"
 	CodeAllProvidersFailed  = "all_providers_failed"
+	// CodeResidencyUnavailable: none that may see the call, by its tenant's residency, is there to serve it.
+	CodeResidencyUnavailable = "residency_unavailable"
 	CodeInvalidAPIKey       = "invalid_api_key"
 	CodeTenantBudget        = "tenant_budget"
 	CodeBudgetUnavailable   = "budget_unavailable"
@@ -55,7 +57,7 @@ var own = set(
 	CodeTimeout, CodeUnreachable, CodeMalformed, CodeTruncated, CodeResponseTooLarge, CodeBuffersFull, CodeRedirect, CodeBadSignature,
 	CodeTokenUnavailable, CodeSigningFailed, CodeNotSigned, CodeRateLimit, CodeProviderUnavailable, CodeModelNotFound,
 	CodeUnknownURL, CodeMethodNotAllowed, CodeRequestTooLarge, CodeRequestUnreadable, CodeContentType, CodeClientGone,
-	CodeBreakerOpen, CodeThrottled, CodeUnsupported, CodeAllProvidersFailed, CodeInvalidAPIKey,
+	CodeBreakerOpen, CodeThrottled, CodeUnsupported, CodeAllProvidersFailed, CodeResidencyUnavailable, CodeInvalidAPIKey,
 	CodeModerationBlocked, CodeModerationUnavailable, CodeBlockedBefore, CodeBudgetUnavailable, CodePriceUnknown, CodeGateway,
 	CodeInvalidIdempotencyKey, CodeIdempotencyInFlight, CodeIdempotencyUnresolved, CodeIdempotencyReused, CodeIdempotencyUnavailable,
 	wire.CodeInvalidJSON, wire.CodeDuplicateKey, wire.CodeNestingTooDeep, wire.CodeMissingParameter, wire.CodeInvalidType,
