@@ -98,6 +98,7 @@ var (
 		"KeysAuth": "Directive `alipayai_auth`", "SigningTransport": "`transport alipayai` of `reverse_proxy`",
 		"Moderator": "Option `moderator`", "ModeratorModel": "Option `moderator`", "Moderate": "Directive `alipayai_moderate`",
 		"RememberBlocked": "Directive `alipayai_proxy`", "Canary": "Directive `alipayai_proxy`", "CanaryStep": "Directive `alipayai_proxy`", "LoadBalancing": "Directive `alipayai_proxy`",
+		"Address": "Option `provider`",
 		"Intents": "Option `intents`", "IntentEmbeddings": "Option `intents`", "MatchCall": "Matcher `alipayai`",
 		"SandboxHandler": "Directive `alipayai_sandbox`", "SandboxApp": "Directive `alipayai_sandbox`",
 	}

@@ -142,7 +142,7 @@ func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 func (m *moderatedRequest) outside() *failure.Failure {
 	regions := m.h.app.regionsBefore(m.tenant)
 	if rules := m.h.residency.Load(); rules != nil {
-		regions = rules.Of(m.tenant)
+		regions = regionsAhead(rules.Rules, m.tenant)
 	}
 	if m.h.moderator.model.Within(regions) {
 		return nil

@@ -11,7 +11,7 @@ import (
 //
 //	provider <name> {
 //		profile            <profile>
-//		base_url           <url>
+//		base_url           <url> [<region>]
 //		environment        sandbox|production
 //		client_id          <id>
 //		key                <version> <key>
@@ -86,7 +86,7 @@ import (
 //		}
 //	}
 //
-// key, public_key, model, path, header, on, price, and field and param of token may be repeated.
+// base_url, key, public_key, model, path, header, on, price, and field and param of token may be repeated.
 func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 	return block(d, "provider",
 		option{form: "profile <profile>", read: text(&p.Profile)},

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
@@ -70,6 +71,11 @@ func (h *Proxy) provisionResidency(app *App) error {
 		return fmt.Errorf("%w: of the alipayai global option and of this directive", err)
 	}
 	h.gateway.StoreRegion = app.storeRegion()
+	if regions := app.residency.Of(residency.AnyTenant); regions != nil {
+		if err := h.canServe(regions); err != nil {
+			return fmt.Errorf("residency *: %w", err)
+		}
+	}
 	for tenant, regions := range own.All() {
 		if err := h.canServe(regions); err != nil {
 			return fmt.Errorf("residency %s: %w", tenant, err)
@@ -247,7 +253,18 @@ func before(routes caddyhttp.RouteList, seen []*Moderate, visit func(*Proxy, []*
 
 // regionsBefore gives where the text of a tenant's call may be before it is known which directive serves it: where each
 // of those may have it that might.
-func (a *App) regionsBefore(tenant string) residency.Regions { return a.beforeProxies.Of(tenant) }
+func (a *App) regionsBefore(tenant string) residency.Regions {
+	return regionsAhead(a.beforeProxies, tenant)
+}
+
+// regionsAhead gives the regions of a tenant to what may come before its authentication, as a matcher may: an anonymous
+// one could then be any.
+func regionsAhead(rules *residency.Rules, tenant string) residency.Regions {
+	if tenant == alipayai.AnonymousTenant {
+		return rules.OfUnknown()
+	}
+	return rules.Of(tenant)
+}
 
 // unmarshalResidency reads `residency <tenant>|* <regions...>`.
 func unmarshalResidency(to *map[string][]string) func(d *caddyfile.Dispenser) error {

@@ -76,6 +76,16 @@ func (r *Rules) Of(tenant string) Regions {
 	return r.any
 }
 
+// OfUnknown gives the regions in which the text of a call may be whose tenant is not known yet, since it has not been
+// authenticated: where that of each tenant may be.
+func (r *Rules) OfUnknown() Regions {
+	var all Regions
+	for _, regions := range r.All() {
+		all = common(regions, all)
+	}
+	return all
+}
+
 // All gives each tenant that is named, AnyTenant too, with its regions, in the order of the names.
 func (r *Rules) All() iter.Seq2[string, Regions] {
 	return func(yield func(string, Regions) bool) {

@@ -80,6 +80,24 @@ func TestAnd(t *testing.T) {
 	}
 }
 
+func TestOfUnknown(t *testing.T) {
+	for name, c := range map[string]struct {
+		of        map[string][]string
+		permitted []string
+	}{
+		"no rules":       {nil, []string{"", "cn", "sg", "us"}},
+		"one":            {map[string][]string{"shop": {"cn", "sg"}}, []string{"cn", "sg"}},
+		"common":         {map[string][]string{"shop": {"cn", "sg"}, "*": {"sg", "us"}}, []string{"sg"}},
+		"none in common": {map[string][]string{"shop": {"cn"}, "bank": {"us"}}, nil},
+	} {
+		for _, region := range []string{"", "cn", "sg", "us"} {
+			if got := rules(t, c.of).OfUnknown().Permit(region); got != slices.Contains(c.permitted, region) {
+				t.Errorf("%s: region %q is permitted: %v", name, region, got)
+			}
+		}
+	}
+}
+
 func TestMistakes(t *testing.T) {
 	for name, c := range map[string]struct {
 		of  map[string][]string
