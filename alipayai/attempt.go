@@ -26,7 +26,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	r := &upstream.Request{
 		Endpoint: c.Endpoint, ID: c.idempotencyID, Stream: c.Request.Stream, Header: c.Header,
 		Model: p.UpstreamModel(c.Request.Model), Body: body,
-		Tenant: c.Tenant, Share: c.share(), User: c.userAt(p),
+		Tenant: c.Tenant, Share: c.share(), User: c.userAt(p), Regions: c.regions,
 		Alternatives: c.alternatives, Equals: c.equals, Latest: c.latest(), Deadline: c.deadline(),
 		Caller: c, Cleared: c.cleared(), Now: c.g.Now,
 	}

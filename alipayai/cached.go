@@ -30,8 +30,11 @@ func (a *AnswerCache) first() bool { return a != nil && a.First }
 
 // caches reports whether the call's answer may be given again.
 func (c *call) caches() bool {
-	return c.g.Answers != nil && c.Tenant != AnonymousTenant && c.class() == ClassInference
+	return c.g.Answers != nil && c.Tenant != AnonymousTenant && c.class() == ClassInference && c.mayKeep()
 }
+
+// mayKeep reports whether the call's answer may be kept where answers are.
+func (c *call) mayKeep() bool { return c.regions.Permit(c.g.StoreRegion) }
 
 // answerKey covers all that shapes the call's answer.
 func (c *call) answerKey() replay.Key {
@@ -183,6 +186,8 @@ func (c *call) startRecording(a *Answer) {
 	c.recordingRoom = recording{since: since, body: a.body, contentType: a.header["Content-Type"], native: a.native}
 	c.recording = &c.recordingRoom
 	switch {
+	case !c.mayKeep(): // that there was one is for a claim to know
+		c.recording.body = nil
 	case a.stream != nil:
 		c.spent = buffers.Get().(*bytes.Buffer)
 		c.recording.body = c.spent

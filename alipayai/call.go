@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -100,6 +101,9 @@ type call struct {
 	user string
 	// idempotencyID goes upstream, and stays the same over the call's attempts.
 	idempotencyID string
+	// regions are those in which the call may be; nil for anywhere. keptOut says that a provider is in none of them.
+	regions residency.Regions
+	keptOut bool
 	// failedProviders are the providers that brought no answer.
 	failedProviders []failedProvider
 	// alternatives says that there are providers after the one that is asked.
@@ -206,6 +210,7 @@ func (g *Gateway) begin(ctx context.Context, in *Call) *call {
 	if c.Tenant == "" {
 		c.Tenant = AnonymousTenant
 	}
+	c.regions = g.Residency.Of(c.Tenant)
 	if c.Began.IsZero() {
 		c.Began = g.Now()
 	}

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -36,6 +38,10 @@ type Gateway struct {
 	Balance *Balance
 	// AllowCrossRegion permits providers of different regions in the list.
 	AllowCrossRegion bool
+	// Residency says in which regions tenants' calls may be; nil for anywhere. StoreRegion is that of what keeps Answers
+	// and those of Claims: where a tenant's may not be there, none are kept.
+	Residency   *residency.Rules
+	StoreRegion string
 	// MaxBody, MaxAnswer (bytes) and Deadline have the defaults named above.
 	MaxBody, MaxAnswer int64
 	Deadline           time.Duration
@@ -216,15 +222,8 @@ func (g *Gateway) Prepare() error {
 	if err := g.Balance.check(g); err != nil {
 		return err
 	}
-	for _, p := range slices.Concat(g.Providers[1:], g.Canary.candidate(), g.Shadow.provider()) {
-		if first := g.Providers[0]; p.Region != first.Region && !g.AllowCrossRegion {
-			return fmt.Errorf("providers %s (region %q) and %s (region %q) would move data between regions; allow_cross_region says that this is meant",
-				first.Name, first.Region, p.Name, p.Region)
-		}
-		if first := g.Providers[0]; p.Region == "" && p.Place() != first.Place() && !g.AllowCrossRegion {
-			return fmt.Errorf("providers %s and %s do not say where data stays; declare the region of each, or permit it to move with allow_cross_region",
-				first.Name, p.Name)
-		}
+	if err := g.CheckRegions(slices.Concat(g.Providers, g.Canary.candidate(), g.Shadow.provider())...); err != nil {
+		return err
 	}
 	if err := g.Canary.check(g); err != nil {
 		return err
@@ -292,6 +291,38 @@ func (g *Gateway) Prepare() error {
 	}
 	return nil
 }
+
+// CheckRegions refuses providers that see the gateway's calls in another region than the first of its own, unless it is
+// said that this is meant: its own, and those that see the calls beside them, as a moderator's.
+func (g *Gateway) CheckRegions(others ...*upstream.Provider) error {
+	if g.AllowCrossRegion {
+		return nil
+	}
+	first := g.Providers[0]
+	if of := first.Regions(); len(of) > 1 {
+		return fmt.Errorf("provider %s has addresses in several regions (%s), between which data would move; allow_cross_region says that this is meant",
+			first.Name, strings.Join(of, ", "))
+	}
+	for _, p := range others {
+		if of, other := first.Regions(), p.Regions(); !slices.Equal(of, other) {
+			return fmt.Errorf("providers %s (region %q) and %s (region %q) would move data between regions; allow_cross_region says that this is meant",
+				first.Name, strings.Join(of, ", "), p.Name, strings.Join(other, ", "))
+		}
+		if p.Region == "" && p.Place() != first.Place() {
+			return fmt.Errorf("providers %s and %s do not say where data stays; declare the region of each, or permit it to move with allow_cross_region",
+				first.Name, p.Name)
+		}
+	}
+	return nil
+}
+
+// MaySee reports whether p may see what a tenant's calls carry, wherever a copy of them goes.
+func (g *Gateway) MaySee(p *upstream.Provider, tenant string) bool {
+	return p.Within(g.Residency.Of(tenant)) && p.Within(p.Residency.Of(tenant))
+}
+
+// MayStore reports whether what a tenant's calls carry may be kept in the store.
+func (g *Gateway) MayStore(tenant string) bool { return g.Residency.Of(tenant).Permit(g.StoreRegion) }
 
 // share gives the tenant's share.
 func (g *Gateway) share(tenant string) upstream.Share {

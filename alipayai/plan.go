@@ -7,9 +7,11 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/toolcheck"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -82,9 +84,16 @@ func (c *call) class() Class {
 func (c *call) plan() ([]*upstream.Provider, *failure.Failure) {
 	providers := c.providersRoom[:0]
 	for _, p := range c.g.Providers {
-		if p.Serves(c.Endpoint, c.Request.Model) {
+		switch {
+		case !p.Serves(c.Endpoint, c.Request.Model):
+		case !p.Within(c.regions):
+			c.keptOut = true
+		default:
 			providers = append(providers, p)
 		}
+	}
+	if len(providers) == 0 && c.keptOut {
+		return nil, OutsideResidency(c.regions)
 	}
 	if len(providers) == 0 {
 		f := failure.InvalidRequest(http.StatusNotFound, failure.CodeModelNotFound, "no provider of this gateway serves the model asked for; GET /v1/models lists those served")
@@ -92,6 +101,13 @@ func (c *call) plan() ([]*upstream.Provider, *failure.Failure) {
 		return nil, f
 	}
 	return c.g.Canary.plan(c, providers), nil
+}
+
+// OutsideResidency makes the failure of a call that nothing in its tenant's regions can serve.
+func OutsideResidency(regions residency.Regions) *failure.Failure {
+	f := failure.Unavailable(failure.CodeResidencyUnavailable, "nothing that could serve this call is in a region where your data may be: "+regions.String())
+	f.Class = failure.Blocked // no other provider may be asked either
+	return f
 }
 
 // Canary has a part of the conversations with one provider go to another, and judges the
@@ -141,7 +157,7 @@ func (k *Canary) candidate() []*upstream.Provider {
 // chats take part that do not act: what two versions embed cannot be compared, and belongs
 // to one index. The others go to the candidate when it has been promoted.
 func (k *Canary) plan(c *call, providers []*upstream.Provider) []*upstream.Provider {
-	if k == nil || !k.Candidate.Serves(c.Endpoint, c.Request.Model) {
+	if k == nil || !k.Candidate.Serves(c.Endpoint, c.Request.Model) || !k.Candidate.Within(c.regions) {
 		return providers
 	}
 	i := slices.Index(providers, k.Stable)
@@ -232,8 +248,8 @@ func differ(a, b *upstream.Provider, s *Spending) string {
 	switch {
 	case a.Environment != b.Environment:
 		return unequal("environment", string(a.Environment), string(b.Environment))
-	case a.Region != b.Region:
-		return unequal("region", a.Region, b.Region)
+	case !slices.Equal(a.Regions(), b.Regions()):
+		return unequal("region", strings.Join(a.Regions(), ", "), strings.Join(b.Regions(), ", "))
 	case a.Format.Name() != b.Format.Name():
 		return unequal("format", a.Format.Name(), b.Format.Name())
 	case a.Dialect != b.Dialect:

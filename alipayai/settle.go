@@ -168,8 +168,6 @@ type Shadow struct {
 	Share float64
 	// OptedOut are tenants whose calls are not.
 	OptedOut map[string]bool
-	// Permits reports whether a tenant's text may go to Provider; nil for always.
-	Permits func(tenant string) bool
 	// Copy takes a copy, of its tenant, with what the client has seen. Both are Copy's to keep.
 	// It must not block.
 	Copy func(c *Call, seen *Seen)
@@ -214,7 +212,7 @@ func (s *Shadow) provider() []*upstream.Provider {
 // of tenants that are not known or have opted out, and those whose text may not go there.
 func (s *Shadow) sample(c *call) {
 	if s == nil || !chosen(s.Share) || c.class() != ClassInference || c.Tenant == AnonymousTenant || s.OptedOut[c.Tenant] ||
-		!c.Endpoint.HasChoices() || !s.Provider.Serves(c.Endpoint, c.Request.Model) || s.Permits != nil && !s.Permits(c.Tenant) {
+		!c.Endpoint.HasChoices() || !s.Provider.Serves(c.Endpoint, c.Request.Model) || !c.g.MaySee(s.Provider, c.Tenant) {
 		return
 	}
 	c.Seen, c.outcome.Shadow = new(Seen), s.Provider.Name

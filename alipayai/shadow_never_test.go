@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/moderate"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -78,7 +79,14 @@ func TestShadowGetsNone(t *testing.T) {
 			t.Parallel()
 			s := newShadow(t, sandbox.Config{Format: sandbox.OpenAI})
 			r := newRig(t, sandbox.Config{Mode: sandbox.Production}, s.beside, func(g *alipayai.Gateway) {
-				g.Shadow.Permits = func(tenant string) bool { return tenant != "local" }
+				s.provider.Region, g.AllowCrossRegion = "us", true
+				err := s.provider.Prepare()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if g.Residency, err = residency.New(map[string][]string{"local": {"cn"}}); err != nil {
+					t.Fatal(err)
+				}
 				if tt.edit != nil {
 					tt.edit(g)
 				}
@@ -235,11 +243,13 @@ func TestShadowIsRefused(t *testing.T) {
 	} {
 		s := newShadow(t, sandbox.Config{Format: sandbox.OpenAI})
 		g := &alipayai.Gateway{Providers: []*upstream.Provider{simProvider(t, "http://real.test")}}
-		if err := g.Providers[0].Prepare(); err != nil {
-			t.Fatal(err)
-		}
 		s.beside(g)
 		edit(g)
+		for _, p := range []*upstream.Provider{g.Providers[0], g.Shadow.Provider} {
+			if err := p.Prepare(); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if err := g.Prepare(); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%v, want %q", err, want)
 		}

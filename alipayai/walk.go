@@ -163,12 +163,15 @@ func (c *call) exhausted(providers []*upstream.Provider) *failure.Failure {
 		first.f = c.failedProviders[slices.IndexFunc(c.failedProviders, func(r failedProvider) bool { return r.f.OverBudget() })].f
 		return first.f // another could be asked, but none for less
 	}
-	if len(providers) == 1 {
+	if len(providers) == 1 && !c.keptOut {
 		first.f.NoRetry = first.f.NoRetry || first.attempts >= maxAttempts
 		return first.f
 	}
 	f := failure.InvalidRequest(http.StatusServiceUnavailable, failure.CodeAllProvidersFailed, "")
-	if last.f.Status == http.StatusGatewayTimeout {
+	switch {
+	case c.keptOut:
+		f.Code = failure.CodeResidencyUnavailable
+	case last.f.Status == http.StatusGatewayTimeout:
 		f.Status = http.StatusGatewayTimeout
 	}
 	for _, r := range c.failedProviders {
@@ -180,6 +183,9 @@ func (c *call) exhausted(providers []*upstream.Provider) *failure.Failure {
 	}
 	f.RetryAfter = max(f.RetryAfter, time.Second)
 	f.Message = "no provider answered: " + c.tried(providers)
+	if c.keptOut {
+		f.Message = "no provider in a region where your data may be (" + c.regions.String() + ") answered: " + c.tried(providers)
+	}
 	return f
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/pack"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 )
@@ -82,6 +83,18 @@ type App struct {
 	// Where it is kept what calls have cost. Default: a file in Caddy's data folder, if
 	// any price is configured.
 	Ledger *Ledger `json:"ledger,omitempty"`
+
+	// Where this process runs, such as `sg`. Required with a residency. Default: none.
+	Region string `json:"region,omitempty"`
+
+	// The regions in which what a tenant's calls carry may be, by name; `*` stands for each of all others. It holds for
+	// whatever the process does with them. Default: anywhere.
+	Residency map[string][]string `json:"residency,omitempty"`
+
+	// residency are those rules. beforeProxies adds those of all handlers, for what looks at calls before it is known
+	// which one they go to.
+	residency, beforeProxies *residency.Rules
+	proxies                  []*Proxy
 
 	providers map[string]*upstream.Provider
 	metrics   *metrics
@@ -156,6 +169,9 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger, a.exiting, a.ctx = live.Log(ctx.Logger()), caddy.Exiting, ctx
 	a.warnings = warnings{logger: a.logger, named: make(map[string]string)}
+	if err := a.openResidency(); err != nil {
+		return err
+	}
 	m, release := acquire[metrics]("metrics")
 	a.metrics = m
 	a.releases = append(a.releases, release)
@@ -196,6 +212,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.warnings.provider(built)
 		a.providers[name] = built
+	}
+	if err := a.checkHosts(); err != nil {
+		return err
 	}
 	if err := a.buildPrices(); err != nil {
 		return err

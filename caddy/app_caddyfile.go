@@ -22,6 +22,7 @@ import (
 //			db          <number>
 //			replicas    <number>
 //			tenant_bytes <bytes>
+//			region      <region>
 //		}
 //		evidence {
 //			recipient <age public key>
@@ -40,6 +41,8 @@ import (
 //			}
 //		}
 //		prices file <path>
+//		region    <region>
+//		residency <tenant>|* <regions...>
 //		rate      <from> <to> <number>
 //		ledger    [<path>] | off {
 //			keep <duration>
@@ -61,7 +64,7 @@ import (
 //		}
 //	}
 //
-// recipient, alert, rate, provider, moderator and suite may be repeated.
+// recipient, alert, residency, rate, provider, moderator and suite may be repeated.
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
 		d.Next() // so that the error says where
@@ -93,6 +96,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{form: "prices file <path>", read: a.unmarshalPrices},
 		option{form: "rate <from> <to> <number>, as rate USD CNY 7.2", read: a.unmarshalRate, repeats: true},
 		option{form: "ledger [<path>] { ... }, or ledger off", read: a.unmarshalLedger},
+		option{form: "region <region>, as region cn", read: text(&a.Region)},
+		option{form: "residency <tenant>|* <regions...>, as residency shop cn", read: unmarshalResidency(&a.Residency), repeats: true},
 		option{form: "insecure_literals", read: enable(&a.InsecureLiterals)},
 	)
 }

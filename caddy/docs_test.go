@@ -99,6 +99,7 @@ var (
 		"Suite": "Option `suite`", "Moderator": "Option `moderator`", "ModeratorModel": "Option `moderator`", "Moderate": "Directive `alipayai_moderate`",
 		"RememberBlocked": "Directive `alipayai_proxy`", "Canary": "Directive `alipayai_proxy`", "CanaryStep": "Directive `alipayai_proxy`", "Shadow": "Directive `alipayai_proxy`", "LoadBalancing": "Directive `alipayai_proxy`",
 		"UserToken": "Option `user_token`", "OAuth": "Directive `alipayai_oauth`",
+		"Address": "Option `provider`",
 		"Intents": "Option `intents`", "IntentEmbeddings": "Option `intents`", "MatchCall": "Matcher `alipayai`",
 		"SandboxHandler": "Directive `alipayai_sandbox`", "SandboxApp": "Directive `alipayai_sandbox`",
 	}

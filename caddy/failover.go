@@ -132,7 +132,7 @@ func (h *Proxy) provisionResponses(app *App) error {
 	if h.StoreResponses < caddy.Duration(time.Second) {
 		return errors.New("store_responses: write for how long, as 24h; the least is a second")
 	}
-	h.door.Conversations = &door.Conversations{Cache: app.store.responses(app.sealing), TTL: time.Duration(h.StoreResponses)}
+	h.door.Conversations = &door.Conversations{Cache: app.store.responses(app.sealing), TTL: time.Duration(h.StoreResponses), Permits: h.gateway.MayStore}
 	app.conversations = h.door.Conversations
 	return nil
 }

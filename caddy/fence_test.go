@@ -91,11 +91,13 @@ type fenceRig struct {
 
 	mu   sync.Mutex
 	sent map[string][]string // the bodies that reached each provider
+	mark string              // begins each text
 	// replayed and cached count the answers that were given again, packed those that came in packs.
 	replayed, cached, packed atomic.Int64
 }
 
-func newFenceRig(t *testing.T) *fenceRig {
+// newFenceRig makes one with providers in those regions, or in none.
+func newFenceRig(t *testing.T, regions map[string]string) *fenceRig {
 	t.Helper()
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
 	f := &fenceRig{rig: newRig(t, sandbox.Config{}), apis: make(map[string]*sandbox.Server), sent: make(map[string][]string), matched: make(map[string]string)}
@@ -113,7 +115,7 @@ func newFenceRig(t *testing.T) *fenceRig {
 		if config.Format != "" {
 			profile, path = "sandbox_anthropic", "/v1"
 		}
-		fmt.Fprintf(&declared, "provider %s {\nprofile %s\nbase_url http://%s%s\nlimit off\n}\n", name, profile, server.Listener.Addr(), path)
+		fmt.Fprintf(&declared, "provider %s {\nprofile %s\nbase_url http://%s%s\nlimit off\n%s}\n", name, profile, server.Listener.Addr(), path, inRegion(regions[name]))
 	}
 	guard := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -121,10 +123,17 @@ func newFenceRig(t *testing.T) *fenceRig {
 		_, _ = io.WriteString(w, `{"choices":[{"index":0,"message":{"role":"assistant","content":"safe"},"finish_reason":"stop"}]}`)
 	}))
 	t.Cleanup(guard.Close)
-	fmt.Fprintf(&declared, "provider guard {\nprofile ollama\nbase_url http://%s/v1\nmodel llama-guard\nlimit off\n}\n", guard.Listener.Addr())
+	fmt.Fprintf(&declared, "provider guard {\nprofile ollama\nbase_url http://%s/v1\nmodel llama-guard\nlimit off\n%s}\n", guard.Listener.Addr(), inRegion(regions["guard"]))
 	declared.WriteString("moderator law {\nmodel guard form llama_guard\non_error closed\ntimeout 20s\n}\n")
 	f.global = func(intents string) string { return "alipayai {\n" + declared.String() + intents + "\n}" }
 	return f
+}
+
+func inRegion(region string) string {
+	if region == "" {
+		return ""
+	}
+	return "region " + region + "\n"
 }
 
 func (f *fenceRig) keep(provider string, body []byte) {
@@ -139,6 +148,7 @@ func (f *fenceRig) ask(t *testing.T, key, round string) {
 	var calls sync.WaitGroup
 	for about, texts := range fenced {
 		for i, text := range texts {
+			text = f.mark + text
 			for _, door := range []struct{ path, body string }{
 				{chatPath, `{"model":"alipay-fin-1","temperature":0,"messages":[{"role":"user","content":%q}]%s}`},
 				{"/v1/messages", `{"model":"alipay-fin-1","max_tokens":200,"temperature":0,"messages":[{"role":"user","content":%q}]%s}`},
@@ -197,7 +207,7 @@ func (f *fenceRig) one(t *testing.T, text string, resp *http.Response) {
 	if resp.Header.Get("Cache-Status") != "" {
 		f.cached.Add(1)
 	}
-	if intent := f.matched[text]; from != "" && !slices.Contains(fencedFor[intent], from) {
+	if intent, ok := f.matched[text]; ok && from != "" && !slices.Contains(fencedFor[intent], from) {
 		t.Errorf("%q, matched as %s, has an answer of %s", text, intent, from)
 	}
 	if resp.Header.Get("Idempotent-Replayed") != "" {
@@ -224,7 +234,7 @@ func TestFence(t *testing.T) {
 		"embeddings": "intents ${dir}/intents {\nembeddings vectors alipay-embed-1 {\ntimeout 20s\n}\n}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFenceRig(t)
+			f := newFenceRig(t, nil)
 			for intent, texts := range fenced {
 				f.file("intents/"+intent+".txt", strings.Join(texts, "\n"))
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-alipayai/gateway/alipayai/intent"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 )
 
 // Intents says how it is recognised what a call is about.
@@ -33,6 +34,8 @@ type intents struct {
 	// examples are those of the classifier, and embedded is asked before it; nil for none.
 	examples []intent.Example
 	embedded *embedded
+	// regions are those in which a tenant's text may be, whichever handler its call goes to.
+	regions func(tenant string) residency.Regions
 }
 
 // trained is the classifier of a set of examples, pooled by their content: a reload trains again only where that has
@@ -45,7 +48,7 @@ type trained struct {
 
 // openIntents reads the examples and learns from them.
 func (a *App) openIntents() error {
-	a.intents = &intents{classifier: intent.Default, confidence: intent.DefaultConfidence}
+	a.intents = &intents{classifier: intent.Default, confidence: intent.DefaultConfidence, regions: a.regionsBefore}
 	o := a.Intents
 	if o == nil {
 		return nil
@@ -97,7 +100,7 @@ func (i *intents) check(name string) error {
 func (i *intents) guess(ctx context.Context, tenant, text string) intent.Guess {
 	var g intent.Guess
 	found := false
-	if i.embedded != nil {
+	if i.embedded != nil && i.embedded.provider.Within(i.regions(tenant)) {
 		g, found = i.embedded.guess(ctx, tenant, text)
 	}
 	if !found {

@@ -58,6 +58,7 @@ const (
 // embedded recognises intents by embeddings.
 type embedded struct {
 	centroids *intent.Centroids
+	provider  *upstream.Provider
 	examples  []intent.Example
 	model     string
 	// call asks with the deadline of a call, and learn with that of a batch of examples.
@@ -93,6 +94,7 @@ func (a *App) openEmbeddings() error {
 		return fmt.Errorf("provider %s does not serve model %s", p.Name, model)
 	}
 	e := &embedded{
+		provider: p,
 		examples: a.intents.examples, model: model, timeout: cmp.Or(time.Duration(o.Timeout), defaultEmbedTimeout),
 		kept:   intent.Kept{TTL: cmp.Or(time.Duration(o.CacheTTL), defaultIntentTTL), Entries: cmp.Or(o.CacheEntries, defaultIntentKept)},
 		logger: a.logger, site: "intents",

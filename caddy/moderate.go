@@ -45,6 +45,8 @@ type Moderate struct {
 	logger    *zap.Logger
 	// overlaps says that nothing but alipayai_proxy sends what this handler passes on.
 	overlaps atomic.Bool
+	// residency are the rules of the handlers behind this one; nil until those are known, and then all hold.
+	residency atomic.Pointer[pinned]
 }
 
 // CaddyModule returns the Caddy module information.
@@ -110,6 +112,10 @@ func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	passed := alipayai.Moderation{Guard: h.guard}
 	v := h.moderator.policy.CheckRules(m.texts)
 	if !v.Blocked && h.moderator.policy.Model != nil {
+		if f := m.outside(); f != nil {
+			m.refuse(w, f)
+			return nil
+		}
 		if h.overlaps.Load() && h.moderator.OnBlock != onBlockRoute {
 			m.note(moderationPending, "")
 			passed.Verdict = alipayai.Pending(call.Sent(), m.judge)
@@ -129,6 +135,19 @@ func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 		return nil
 	}
 	return next.ServeHTTP(w, r.WithContext(alipayai.WithModeration(r.Context(), passed)))
+}
+
+// outside gives the failure of a call that the moderator's model must not see, by its tenant's residency: there is no
+// verdict on it, and none to be had.
+func (m *moderatedRequest) outside() *failure.Failure {
+	regions := m.h.app.regionsBefore(m.tenant)
+	if rules := m.h.residency.Load(); rules != nil {
+		regions = regionsAhead(rules.Rules, m.tenant)
+	}
+	if m.h.moderator.model.Within(regions) {
+		return nil
+	}
+	return alipayai.OutsideResidency(regions)
 }
 
 // judge is askModel for a call that waits for it.

@@ -21,6 +21,10 @@ func (m *moderatedRequest) answerModerations(w http.ResponseWriter, body []byte)
 		m.texts = texts
 		v := m.h.moderator.policy.CheckRules(texts)
 		if !v.Blocked && m.h.moderator.policy.Model != nil {
+			if f := m.outside(); f != nil {
+				m.refuse(w, f)
+				return
+			}
 			v = m.askModel()
 		}
 		m.h.moderator.metrics.moderated(m.h.Moderator, string(v.By), resultOf(v))

@@ -66,6 +66,7 @@ type Moderator struct {
 	OutputWindow int `json:"output_window,omitempty"`
 
 	policy  *moderate.Moderator
+	model   *upstream.Provider // nil for none
 	metrics *metrics
 	logger  *zap.Logger
 	name    string
@@ -211,6 +212,7 @@ func (m *Moderator) openModel(a *App) error {
 	if !p.Serves(endpoint, model) {
 		return fmt.Errorf("provider %s does not serve model %s", p.Name, model)
 	}
+	m.model = p
 	site := "moderator " + m.name
 	a.sites[site] = true
 	gateway := &alipayai.Gateway{

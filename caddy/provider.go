@@ -20,6 +20,10 @@ type Provider struct {
 	// placeholder. Default: the profile's. The profile `alipay` has none.
 	BaseURL string `json:"base_url,omitempty"`
 
+	// Further addresses of the same app: the fastest that a call's residency permits serves, and another where it fails.
+	// One rate cap is for all. Default: none.
+	Addresses []Address `json:"addresses,omitempty"`
+
 	// `sandbox` or `production`. Credentials and hosts of one are refused
 	// together with those of the other. Default: derived from host and client id.
 	Environment string `json:"environment,omitempty"`

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +47,7 @@ func (a *App) describe(name string, c *Provider, resolver secrets, uses credenti
 		Responses:     c.API == apiResponses,
 		OnUnsupported: upstream.OnUnsupported(c.OnUnsupported),
 		Credentials:   live,
+		Residency:     a.residency,
 	}
 	if p.Model == "" {
 		p.Model, p.OwnModels = profile.Model, profile.OwnModels
@@ -81,11 +81,11 @@ func (a *App) describe(name string, c *Provider, resolver secrets, uses credenti
 			return nil, nil, err
 		}
 	}
-	if p.BaseURL, err = url.Parse(base); err != nil {
-		return nil, nil, errors.New("base_url is not a URL; write it like https://api.example.com")
+	if p.BaseURL, err = parseBase(profile, base); err != nil {
+		return nil, nil, err
 	}
-	if profile.Simulated && !upstream.IsLoopback(p.BaseURL.Hostname()) {
-		return nil, nil, fmt.Errorf("base_url: profile %s has public demo keys and is for loopback hosts only, not %s", profile.Name, p.BaseURL.Hostname())
+	if err := c.addresses(p, resolver); err != nil {
+		return nil, nil, err
 	}
 	if profile.Simulated && profile.Signs() {
 		p.ClientID = cmp.Or(p.ClientID, sandbox.DemoClientID)
@@ -101,6 +101,11 @@ func (a *App) describe(name string, c *Provider, resolver secrets, uses credenti
 	}
 	if p.Environment, err = upstream.CheckEnvironment(upstream.Environment(c.Environment), profile.Name, p.BaseURL, p.ClientID); err != nil {
 		return nil, nil, err
+	}
+	for _, address := range p.Addresses {
+		if _, err := upstream.CheckEnvironment(p.Environment, profile.Name, address.URL, p.ClientID); err != nil {
+			return nil, nil, err
+		}
 	}
 	if p.Header, err = c.header(resolver, profile.Header); err != nil {
 		return nil, nil, err
@@ -150,6 +155,7 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	if err := a.buildCap(p, c); err != nil {
 		return nil, err
 	}
+	a.openRoutes(p)
 	if err := p.Prepare(); err != nil {
 		return nil, err
 	}

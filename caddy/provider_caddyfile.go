@@ -11,7 +11,7 @@ import (
 //
 //	provider <name> {
 //		profile            <profile>
-//		base_url           <url>
+//		base_url           <url> [<region>]
 //		environment        sandbox|production
 //		client_id          <id>
 //		key                <version> <key>
@@ -94,11 +94,11 @@ import (
 //		}
 //	}
 //
-// key, public_key, model, path, header, on, price, and field and param of token may be repeated.
+// base_url, key, public_key, model, path, header, on, price, and field and param of token may be repeated.
 func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 	return block(d, "provider",
 		option{form: "profile <profile>", read: text(&p.Profile)},
-		option{form: "base_url <url>", read: text(&p.BaseURL)},
+		option{form: "base_url <url> [<region>], as base_url https://cn.example.com cn", read: p.unmarshalBaseURL, repeats: true},
 		option{form: "environment sandbox|production", read: text(&p.Environment)},
 		option{form: "client_id <id>", read: text(&p.ClientID)},
 		option{form: "key <version> <key>", read: named(&p.Keys, version), repeats: true},
@@ -118,7 +118,7 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 		option{form: "header <name> <value>", read: named(&p.Headers, word), repeats: true},
 		option{form: "limit <requests> <window> [<guard>], such as limit 50 1s, or limit off", read: p.unmarshalLimit},
 		option{form: "queue { ... }", read: p.unmarshalQueue},
-		option{form: "region <region>", read: text(&p.Region)},
+		option{form: "region <region>", read: p.unmarshalRegion},
 		option{form: "timeout <duration>", read: duration(&p.Timeout)},
 		option{form: "stream_timeout <duration>", read: duration(&p.StreamTimeout)},
 		option{form: "verify_response off|if_present|require", read: text(&p.VerifyResponse)},

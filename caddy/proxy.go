@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/door/messages"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/door/responses"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -45,6 +46,10 @@ type Proxy struct {
 
 	// Permits providers of different regions. Default: false
 	AllowCrossRegion bool `json:"allow_cross_region,omitempty"`
+
+	// The regions in which what a tenant's calls to this handler carry may be, by name; `*` stands for each of all
+	// others. The app's residency holds as well. Default: anywhere.
+	Residency map[string][]string `json:"residency,omitempty"`
 
 	// The largest request body in bytes, after decompression. Default: `4194304` (4 MiB)
 	MaxBody int64 `json:"max_body,omitempty"`
@@ -124,7 +129,10 @@ type Proxy struct {
 	// releases give back what the handler holds of the pooled state, when the
 	// last of its calls has ended.
 	releases []func()
-	calls    inFlight
+	// residency are the rules of the handler itself, and moderators those before it.
+	residency  *residency.Rules
+	moderators []*Moderate
+	calls      inFlight
 }
 
 // TenantLimit is what one tenant may use of the gateway.
@@ -176,6 +184,9 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 		Observer:         o,
 	}
 	if err := h.provisionBalance(app); err != nil {
+		return err
+	}
+	if err := h.provisionResidency(app); err != nil {
 		return err
 	}
 	if err := h.provisionTenants(&app.warnings); err != nil {

@@ -19,6 +19,7 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		lb_policy  least_wait|weighted|fastest|cheapest [<weights...>]
 //		lb_sticky  conversation [<header>] | tenant
 //		allow_cross_region
+//		residency  <tenant>|* <regions...>
 //		max_body   <size>
 //		max_answer <size>
 //		max_buffered <size>
@@ -66,7 +67,7 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //
 // Equal providers are joined by |, as alipay_a|alipay_b.
 //
-// limit, weight and priority may be repeated, once for each tenant, and budget once for
+// residency, limit, weight and priority may be repeated, once for each tenant, and budget once for
 // each tenant and window.
 func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
@@ -77,6 +78,7 @@ func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{form: "lb_policy <policy> [<weights...>], as lb_policy least_wait", read: h.unmarshalPolicy},
 		option{form: "lb_sticky conversation [<header>], or lb_sticky tenant", read: h.unmarshalBalanceSticky},
 		option{form: "allow_cross_region", read: enable(&h.AllowCrossRegion)},
+		option{form: "residency <tenant>|* <regions...>, as residency shop cn", read: unmarshalResidency(&h.Residency), repeats: true},
 		option{form: "max_body <size>", read: size(&h.MaxBody)},
 		option{form: "max_answer <size>", read: size(&h.MaxAnswer)},
 		option{form: "max_buffered <size>", read: size(&h.MaxBuffered)},

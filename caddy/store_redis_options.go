@@ -51,6 +51,10 @@ type Redis struct {
 	// whose keys alone take it all can claim no more. A key takes 768 bytes. At least
 	// 1 MiB. Default: `134217728` (128 MiB)
 	TenantBytes int64 `json:"tenant_bytes,omitempty"`
+
+	// Where the store is. Of tenants that may not be there, no answers or responses are kept.
+	// Default: where this process is.
+	Region string `json:"region,omitempty"`
 }
 
 // minTenantBytes is the least room of a tenant.
@@ -69,7 +73,9 @@ func (r *Redis) prepare(s secrets) (identity []string, open func() (store, error
 		return nil, nil, fmt.Errorf("tenant_bytes %d is too little; write at least %d (1 MiB)", b, minTenantBytes)
 	}
 	// With the secrets as they resolve: a changed one is another store.
-	identity = []string{fmt.Sprintf("%+v", *r), options.Username, options.Password, options.SentinelUsername, options.SentinelPassword}
+	same := *r
+	same.Region = "" // which says where it is, and not which
+	identity = []string{fmt.Sprintf("%+v", same), options.Username, options.Password, options.SentinelUsername, options.SentinelPassword}
 	return identity, func() (store, error) {
 		client, err := limiter.NewRedisClient(options)
 		if err != nil {
@@ -127,6 +133,7 @@ func (r *Redis) unmarshalBlock(d *caddyfile.Dispenser) error {
 			}
 			return list(&r.Addresses)(d)
 		}},
+		option{form: "region <region>", read: text(&r.Region)},
 		option{form: "master_name <name>", read: text(&r.MasterName)},
 		option{form: "cluster", read: enable(&r.Cluster)},
 		option{form: "username <name>", read: text(&r.Username)},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -88,6 +89,9 @@ func (t *SigningTransport) Provision(ctx caddy.Context) error {
 		return err
 	}
 	t.metrics, t.logger = app.metrics, live.Log(ctx.Logger())
+	if regions := app.residency.Of(residency.AnyTenant); !t.provider.Within(regions) {
+		return fmt.Errorf("residency *: calls may only be in %s (%s)", regions, regionOf(t.provider))
+	}
 	if !t.provider.Profile.Signs() {
 		return fmt.Errorf("provider %s does not sign requests; use reverse_proxy without this transport", t.Provider)
 	}

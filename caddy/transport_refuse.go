@@ -55,7 +55,8 @@ func (t *SigningTransport) refuse(req *http.Request) *wire.Error {
 	if !isSignedMethod(req.Method) {
 		return forbid("the method is not one that is signed")
 	}
-	if host := canonicalHost(req.URL.Host, t.HTTP.TLSEnabled()); host != canonicalHost(t.provider.BaseURL.Host, t.provider.BaseURL.Scheme == "https") {
+	host := canonicalHost(req.URL.Host, t.HTTP.TLSEnabled())
+	if !t.provider.HasHost(func(u *url.URL) bool { return canonicalHost(u.Host, u.Scheme == "https") == host }) {
 		return forbid(fmt.Sprintf("provider %s signs for its own host only, not for %s", t.provider.Name, host))
 	}
 	if !isPlain(req.URL) {

@@ -16,11 +16,13 @@ type Conversations struct {
 	Cache replay.Cache
 	// TTL is for how long, from the last turn on.
 	TTL time.Duration
+	// Permits reports whether a tenant's may be kept there; nil where all may.
+	Permits func(tenant string) bool
 }
 
 // Keeps reports whether something is kept for a tenant: nothing is for those who are not known.
 func (c *Conversations) Keeps(tenant string) bool {
-	return c != nil && tenant != "" && tenant != alipayai.AnonymousTenant
+	return c != nil && tenant != "" && tenant != alipayai.AnonymousTenant && (c.Permits == nil || c.Permits(tenant))
 }
 
 // Continue completes a call that goes on from what is kept for a tenant, once, and reports whether it has changed it. It
@@ -50,6 +52,8 @@ func (d *Door) converse(r *http.Request, tenant string, rd *Reading) {
 	case rd.Failure != nil:
 	case d.Conversations == nil:
 		rd.Failure = nothingKept("this site keeps no responses (store_responses is off): send the whole conversation as input, with store: false")
+	case d.Conversations.Permits != nil && !d.Conversations.Permits(tenant):
+		rd.Failure = nothingKept("no responses are kept for you, whose data may not be where this site keeps them: send the whole conversation as input, with store: false")
 	case rd.continued != tenant:
 		rd.Failure = nothingKept("responses are kept for clients with a key of their own: send the whole conversation as input, with store: false")
 	case int64(len(rd.Request.Body)) > d.Gateway.MaxBody:

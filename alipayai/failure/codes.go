@@ -31,11 +31,13 @@ const (
 	CodeThrottled           = "upstream_throttled"
 	CodeUnsupported         = "unsupported_parameter"
 	CodeAllProvidersFailed  = "all_providers_failed"
-	CodeInvalidAPIKey       = "invalid_api_key"
-	CodeTenantBudget        = "tenant_budget"
-	CodeBudgetUnavailable   = "budget_unavailable"
-	CodePriceUnknown        = "price_unknown"
-	CodeGateway             = "gateway_error"
+	// CodeResidencyUnavailable: none that may see the call, by its tenant's residency, is there to serve it.
+	CodeResidencyUnavailable = "residency_unavailable"
+	CodeInvalidAPIKey        = "invalid_api_key"
+	CodeTenantBudget         = "tenant_budget"
+	CodeBudgetUnavailable    = "budget_unavailable"
+	CodePriceUnknown         = "price_unknown"
+	CodeGateway              = "gateway_error"
 
 	// CodeAuthorisationRequired says that a call's user has to give its consent first.
 	CodeAuthorisationRequired = "authorisation_required"
@@ -60,7 +62,7 @@ var own = set(
 	CodeTimeout, CodeUnreachable, CodeMalformed, CodeTruncated, CodeResponseTooLarge, CodeBuffersFull, CodeRedirect, CodeBadSignature,
 	CodeTokenUnavailable, CodeSigningFailed, CodeNotSigned, CodeRateLimit, CodeProviderUnavailable, CodeModelNotFound,
 	CodeUnknownURL, CodeMethodNotAllowed, CodeRequestTooLarge, CodeRequestUnreadable, CodeContentType, CodeClientGone,
-	CodeBreakerOpen, CodeThrottled, CodeUnsupported, CodeAllProvidersFailed, CodeInvalidAPIKey,
+	CodeBreakerOpen, CodeThrottled, CodeUnsupported, CodeAllProvidersFailed, CodeResidencyUnavailable, CodeInvalidAPIKey,
 	CodeModerationBlocked, CodeModerationUnavailable, CodeBlockedBefore, CodeBudgetUnavailable, CodePriceUnknown, CodeGateway,
 	CodeAuthorisationRequired, CodeConsentNotFound, CodeConsentUnavailable,
 	CodeInvalidIdempotencyKey, CodeIdempotencyInFlight, CodeIdempotencyUnresolved, CodeIdempotencyReused, CodeIdempotencyUnavailable,

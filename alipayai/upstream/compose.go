@@ -38,7 +38,8 @@ func (x *Exchange) compose(r *Request) *failure.Failure {
 // sign sets x.Request. Its errors are ErrNotSigned and those of the signing scheme.
 func (x *Exchange) sign(r *Request) error {
 	p := x.provider
-	method, u, asked, target := p.address(r)
+	x.address = x.choose(r)
+	method, u, asked, target := p.addressed(r, x.address)
 	if p.TokenQuery != "" && x.token != "" {
 		u, asked = p.withToken(u, x.token)
 		target = p.Profile.Kind().Target(p.ClientID, asked)
@@ -101,7 +102,7 @@ func (x *Exchange) sign(r *Request) error {
 	}
 	req := &x.request
 	*req = *blank.WithContext(&x.ctx)
-	req.Method, req.URL, req.Host, req.Header = method, u, p.BaseURL.Host, h
+	req.Method, req.URL, req.Host, req.Header = method, u, x.address.URL.Host, h
 	if len(body) > 0 {
 		x.body.Reset(body)
 		req.Body, req.ContentLength = &x.body, int64(len(body))
@@ -110,8 +111,8 @@ func (x *Exchange) sign(r *Request) error {
 	return nil
 }
 
-// address says where a request goes: asked is u's target, and target the one to sign.
-func (p *Provider) address(r *Request) (method string, u *url.URL, asked, target string) {
+// addressed says where a request to that address goes: asked is u's target, and target the one to sign.
+func (p *Provider) addressed(r *Request, at *Address) (method string, u *url.URL, asked, target string) {
 	if r.Client != nil {
 		asked = r.Client.URL.RequestURI()
 		return r.Client.Method, r.Client.URL, asked, p.Profile.Kind().Target(p.ClientID, asked)
@@ -120,7 +121,7 @@ func (p *Provider) address(r *Request) (method string, u *url.URL, asked, target
 	if r.Endpoint == EndpointModels {
 		method = http.MethodGet
 	}
-	to := p.targets[r.Endpoint]
+	to := at.targets[r.Endpoint]
 	return method, to.url, to.requestTarget, to.requestTarget
 }
 

@@ -21,11 +21,8 @@ import (
 // Prepare checks the provider and works out what every call needs. It does no
 // input or output.
 func (p *Provider) Prepare() error {
-	if p.BaseURL == nil || p.BaseURL.Host == "" || p.BaseURL.Scheme != "http" && p.BaseURL.Scheme != "https" {
-		return errors.New("base_url is missing or not absolute; write it like https://api.example.com")
-	}
-	if p.BaseURL.User != nil || p.BaseURL.RawQuery != "" || p.BaseURL.Fragment != "" {
-		return errors.New("base_url takes no user, query or fragment")
+	if err := checkBase(p.BaseURL); err != nil {
+		return err
 	}
 	for option, values := range map[string][]string{
 		"name": {p.Name}, "region": {p.Region}, "models": p.Models,
@@ -119,43 +116,60 @@ func (p *Provider) Prepare() error {
 		return fmt.Errorf("verify_response require: answers of profile %s are not signed", p.Profile.Name)
 	}
 	p.account = p.Name + "@" + p.BaseURL.Host
-	p.targets = make(map[Endpoint]target, len(p.Profile.Paths))
-	for endpoint, path := range p.Profile.Paths {
-		if own, ok := p.Paths[endpoint]; ok {
-			path = own
-		}
-		if !strings.HasPrefix(path, "/") {
-			return fmt.Errorf("path of %s does not begin with a slash", endpoint)
-		}
-		path = p.Profile.Kind().Target(p.ClientID, path)
-		u, err := url.Parse(strings.TrimSuffix(p.BaseURL.String(), "/") + path)
-		if err != nil || u.Host != p.BaseURL.Host || u.Fragment != "" {
-			return fmt.Errorf("path of %s cannot be joined to base_url", endpoint)
-		}
-		p.targets[endpoint] = target{url: u, requestTarget: u.RequestURI()}
+	if p.Responses && p.AnswerForm.Translates() {
+		return errors.New("api responses: answer says of chat completions where their content stands; take one of them out")
 	}
-	if p.Responses {
-		if p.AnswerForm.Translates() {
-			return errors.New("api responses: answer says of chat completions where their content stands; take one of them out")
-		}
-		if err := p.addResponses(); err != nil {
-			return err
-		}
+	if err := p.prepareAddresses(); err != nil {
+		return err
 	}
 	p.Shape = p.shapeOf()
 	return nil
 }
 
+// checkBase refuses what is no address.
+func checkBase(u *url.URL) error {
+	if u == nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return errors.New("base_url is missing or not absolute; write it like https://api.example.com")
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("base_url takes no user, query or fragment")
+	}
+	return nil
+}
+
+// targetsAt joins the paths of the endpoints to an address.
+func (p *Provider) targetsAt(base *url.URL) (map[Endpoint]target, error) {
+	targets := make(map[Endpoint]target, len(p.Profile.Paths))
+	for endpoint, path := range p.Profile.Paths {
+		if own, ok := p.Paths[endpoint]; ok {
+			path = own
+		}
+		if !strings.HasPrefix(path, "/") {
+			return nil, fmt.Errorf("path of %s does not begin with a slash", endpoint)
+		}
+		path = p.Profile.Kind().Target(p.ClientID, path)
+		u, err := url.Parse(strings.TrimSuffix(base.String(), "/") + path)
+		if err != nil || u.Host != base.Host || u.Fragment != "" {
+			return nil, fmt.Errorf("path of %s cannot be joined to base_url", endpoint)
+		}
+		targets[endpoint] = target{url: u, requestTarget: u.RequestURI()}
+	}
+	if p.Responses {
+		return targets, p.addResponses(targets)
+	}
+	return targets, nil
+}
+
 // addResponses puts the Responses API beside the path of chat completions.
-func (p *Provider) addResponses() error {
+func (p *Provider) addResponses(targets map[Endpoint]target) error {
 	const chat = "/chat/completions"
-	at, ok := p.targets[EndpointChat]
+	at, ok := targets[EndpointChat]
 	if !ok || p.Format.Name() != wire.OpenAI || !strings.HasSuffix(at.url.Path, chat) {
 		return fmt.Errorf("api responses needs a provider of OpenAI's form, whose path of chat ends in %s", chat)
 	}
 	u := *at.url
 	u.Path, u.RawPath = strings.TrimSuffix(u.Path, chat)+"/responses", ""
-	p.targets[EndpointResponses] = target{url: &u, requestTarget: u.RequestURI()}
+	targets[EndpointResponses] = target{url: &u, requestTarget: u.RequestURI()}
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -46,8 +47,14 @@ type Provider struct {
 	BaseURL     *url.URL
 	Environment Environment
 	// Region is where the provider's data stays; empty when not declared.
-	Region   string
-	ClientID string
+	Region string
+	// Addresses are those at which it is reached besides BaseURL, whose region is Region.
+	Addresses []*Address
+	// Routes know how fast each is, and which fail; new ones when nil.
+	Routes *Routes
+	// Residency says where tenants' calls may be, whoever sends them; nil for anywhere.
+	Residency *residency.Rules
+	ClientID  string
 
 	// Scheme authenticates requests; nil where the upstream wants nothing.
 	Scheme signer.Scheme
@@ -143,8 +150,10 @@ type Provider struct {
 	// account tells the provider from others that had its name.
 	account string
 	// Shape tells it from others that might answer the same request differently.
-	Shape   replay.Key
-	targets map[Endpoint]target
+	Shape replay.Key
+	// addresses are all of them, and targets those of the first.
+	addresses []*Address
+	targets   map[Endpoint]target
 	// signedAt is the time of the last signature, in Unix milliseconds.
 	signedAt atomic.Int64
 	// lastPresented is the token's field of the last request.

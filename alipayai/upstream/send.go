@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/limiter"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -49,6 +50,11 @@ type Request struct {
 
 	// User is the tenant's user whose token the request carries; empty for the provider's own.
 	User string
+	// Regions are those in which the request may be, besides what the provider's Residency says of Tenant; nil for
+	// anywhere.
+	Regions residency.Regions
+	// Address is where the request goes, for measuring it; chosen when nil.
+	Address *Address
 	// Tenant takes the place in the queue of the provider's rate cap, by its Share.
 	Tenant string
 	Share  Share
@@ -120,6 +126,7 @@ type Exchange struct {
 
 	provider *Provider
 	// client is the caller's context, and ctx that of the exchange.
+	address      *Address // the request's
 	client       context.Context
 	ctx          ending
 	now          func() time.Time
@@ -182,6 +189,9 @@ func (x *Exchange) wake() {
 }
 
 func (x *Exchange) send(r *Request) *failure.Failure {
+	if f := x.outside(r); f != nil {
+		return f
+	}
 	if x.connecting = !r.LeaveBy.IsZero(); x.connecting {
 		x.Watch.Arm(time.Until(r.LeaveBy), failure.ErrNotSent)
 	}
@@ -302,6 +312,7 @@ func (x *Exchange) roundTrip(r *Request) *failure.Failure {
 		}
 		f := failure.OfTransport(x.client, &x.ctx, err, x.permit.left())
 		f.StaleConnection = f.Code == failure.CodeTruncated && x.permit.foundClosed(time.Now())
+		x.measureFailure(f)
 		return f
 	}
 	if x.connecting {
@@ -310,6 +321,7 @@ func (x *Exchange) roundTrip(r *Request) *failure.Failure {
 	resp.Request = x.Request // what was sent, whatever the transport made of it
 	x.Response, x.received = resp, x.now()
 	p.Clock.Learn(resp.Header, x.sent, x.received)
+	x.measure(r)
 	return nil
 }
 
@@ -368,7 +380,7 @@ func (x *Exchange) clear() {
 	x.permit.clear()
 	x.Request, x.Response, x.request = nil, nil, http.Request{}
 	x.own, x.signed, x.fields = [2]string{}, [4]string{}, [4]signer.Field{}
-	x.provider, x.client, x.now, x.token, x.model, x.user = nil, nil, nil, "", "", ""
+	x.provider, x.address, x.client, x.now, x.token, x.model, x.user = nil, nil, nil, nil, "", "", ""
 	x.keyVersion, x.translated = 0, false
 	x.skew, x.connecting, x.unrefusable, x.sent, x.received, x.within = 0, false, false, time.Time{}, time.Time{}, 0
 	x.deadline = time.Time{}

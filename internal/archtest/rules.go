@@ -49,14 +49,16 @@ var rooms = map[string]room{
 	"alipayai/replay":   {imports: []string{"internal/redisstore", "internal/expiring"}},
 	"alipayai/holds":    {imports: []string{"internal/redisstore"}},
 	"alipayai/evidence": {},
-	"alipayai/alert":    {imports: []string{"alipayai/outgoing", "alipayai/credentials"}},
-	"alipayai/failure":  {imports: []string{"limiter", "failover", "alipayai/wire"}},
-	"alipayai/token":    {imports: []string{"alipayai/failure", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "internal/redisstore", "internal/seal"}},
+	// Where what a call carries may be.
+	"alipayai/residency": {},
+	"alipayai/alert":     {imports: []string{"alipayai/outgoing", "alipayai/credentials"}},
+	"alipayai/failure":   {imports: []string{"limiter", "failover", "alipayai/wire"}},
+	"alipayai/token":     {imports: []string{"alipayai/failure", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "internal/redisstore", "internal/seal"}},
 	// What a call has checked, one capability each.
 	"alipayai/moderate": {imports: []string{"alipayai/wire", "internal/expiring"}},
 	// One way out to a provider.
 	"alipayai/upstream": {imports: []string{
-		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "alipayai/replay",
+		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "alipayai/replay", "alipayai/residency",
 	}},
 	// What calls cost.
 	"alipayai/price":  {},
@@ -98,7 +100,7 @@ var (
 	// domain is what a call is made of.
 	domain = []string{
 		"signer", "limiter", "failover", "failover/balance", "failover/canary", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
-		"alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/price", "alipayai/ledger", "alipayai/budget",
+		"alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/price", "alipayai/ledger", "alipayai/budget", "alipayai/residency",
 	}
 	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate", "alipayai/intent", "alipayai/holds", "alipayai/door", "alipayai/shadow", "alipayai/calendar", "alipayai/consent", "alipayai/suite", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/expiring", "internal/filewatch", "internal/record", "internal/redisstore", "internal/seal")
 )

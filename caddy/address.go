@@ -1,0 +1,126 @@
+package alipaycaddy
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+)
+
+// Address is a further address of a provider.
+type Address struct {
+	// The address, as `base_url` is, or a placeholder. Required.
+	BaseURL string `json:"base_url,omitempty"`
+
+	// Where data that is sent there stays. Default: the provider's `region`.
+	Region string `json:"region,omitempty"`
+}
+
+// parseBase reads an address of a provider.
+func parseBase(profile upstream.Profile, base string) (*url.URL, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil, errors.New("base_url is not a URL; write it like https://api.example.com")
+	}
+	if profile.Simulated && !upstream.IsLoopback(u.Hostname()) {
+		return nil, fmt.Errorf("base_url: profile %s has public demo keys and is for loopback hosts only, not %s", profile.Name, u.Hostname())
+	}
+	return u, nil
+}
+
+// addresses resolves the further ones.
+func (c *Provider) addresses(p *upstream.Provider, resolver secrets) error {
+	for _, a := range c.Addresses {
+		base, err := resolver.public("base_url", a.BaseURL)
+		if err != nil {
+			return err
+		}
+		u, err := parseBase(p.Profile, base)
+		if err != nil {
+			return err
+		}
+		p.Addresses = append(p.Addresses, &upstream.Address{URL: u, Region: a.Region})
+	}
+	return nil
+}
+
+// openRoutes acquires what is known of the addresses, which survives reloads, and measures them.
+func (a *App) openRoutes(p *upstream.Provider) {
+	if len(p.Addresses) == 0 {
+		return
+	}
+	identity := []string{p.BaseURL.String()}
+	for _, address := range p.Addresses {
+		identity = append(identity, address.URL.String())
+	}
+	routes, release := acquire[upstream.Routes]("routes", identity...)
+	a.releases = append(a.releases, release)
+	p.Routes = routes
+	a.jobs = append(a.jobs, p.Probes)
+}
+
+// checkHosts refuses one app at one host under two rate caps: the cap of a provider is for all of its addresses, and is
+// known by the first.
+func (a *App) checkHosts() error {
+	type app struct{ host, client string }
+	first := make(map[app]*upstream.Provider)
+	for _, p := range a.providers {
+		if p.ClientID == "" {
+			continue
+		}
+		hosts := []string{hostOf(p.BaseURL)}
+		for _, address := range p.Addresses {
+			hosts = append(hosts, hostOf(address.URL))
+		}
+		for _, host := range hosts {
+			other := first[app{host, p.ClientID}]
+			if other != nil && hostOf(other.BaseURL) != hosts[0] {
+				return fmt.Errorf("providers %s and %s are one app at %s, which has one rate limit: write the same base_url first in both", min(p.Name, other.Name), max(p.Name, other.Name), host)
+			}
+			first[app{host, p.ClientID}] = p
+		}
+	}
+	return nil
+}
+
+func hostOf(u *url.URL) string { return canonicalHost(u.Host, u.Scheme == "https") }
+
+// unmarshalBaseURL reads `base_url <url> [<region>] [<url> [<region>]...]`: what has "://" in it, or is a placeholder, is
+// an address.
+func (c *Provider) unmarshalBaseURL(d *caddyfile.Dispenser) error {
+	given := d.RemainingArgs()
+	if len(given) == 0 {
+		return errArguments
+	}
+	for i, value := range given {
+		switch {
+		case value == "":
+			return errArguments
+		case i == 0 || strings.Contains(value, "://") || strings.HasPrefix(value, "{"):
+			if c.BaseURL == "" {
+				c.BaseURL = value
+			} else {
+				c.Addresses = append(c.Addresses, Address{BaseURL: value})
+			}
+		case len(c.Addresses) > 0 && c.Addresses[len(c.Addresses)-1].Region == "":
+			c.Addresses[len(c.Addresses)-1].Region = value
+		case len(c.Addresses) == 0 && c.Region == "":
+			c.Region = value
+		default:
+			return d.Errf("base_url: region %s is one too many; write base_url <url> [<region>]", value)
+		}
+	}
+	return nil
+}
+
+// unmarshalRegion reads `region <region>`: that of the first address, and of those that name none.
+func (c *Provider) unmarshalRegion(d *caddyfile.Dispenser) error {
+	if c.Region != "" {
+		return d.Err("region is given twice, here and behind base_url")
+	}
+	return text(&c.Region)(d)
+}

@@ -1,0 +1,205 @@
+package alipaycaddy
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// What a pinned tenant's calls carry reaches no provider of another region: at whichever door, packed, streamed, repeated,
+// tried by a canary, moderated, recognised by embeddings, answered from a store, and whatever fails. Another tenant's does.
+func TestResidencyFence(t *testing.T) {
+	regions := map[string]string{
+		"alipay": "cn", "next": "us", "claude": "us", "ollama": "us", "mistral": "us", "spare": "cn", "vectors": "us", "guard": "cn",
+	}
+	kinds := map[string][]sandbox.Fault{
+		"none":              nil,
+		"system errors":     {{Kind: sandbox.SystemError200}},
+		"status 503":        {{Kind: sandbox.HTTPStatus, Status: 503}},
+		"connections break": {{Kind: sandbox.ResetBefore}},
+		"cut streams":       {{Kind: sandbox.Cut, AfterEvents: 1}},
+	}
+	site := strings.ReplaceAll(fence, "idempotency 1h", "idempotency 1h\n\t\tallow_cross_region\n\t\tstore_responses 1h")
+	for name, where := range map[string]struct {
+		global, directive string
+		early             bool // the intent is asked for before the tenant is known
+	}{
+		"of the process":        {global: "residency pinned cn"},
+		"before authentication": {global: "residency pinned cn", early: true},
+		"of the directives":     {directive: "residency pinned cn"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFenceRig(t, regions)
+			keys := make(map[string]string)
+			for _, tenant := range []string{"pinned", "free"} {
+				key, hash := alipayai.NewKey()
+				keys[tenant] = key
+				f.vars["keys"] += "key " + tenant + " " + hash.String() + "\n"
+			}
+			for intent, texts := range fenced {
+				f.file("intents/"+intent+".txt", strings.Join(texts, "\n"))
+			}
+			pinned := site
+			if !where.early {
+				pinned = strings.Replace(pinned, "header @call X-Intent {http.alipayai.intent}", "", 1)
+			}
+			if where.directive != "" {
+				// Not of small talk, whose one provider is elsewhere: the load would be refused.
+				pinned = strings.ReplaceAll(pinned, "breaker 3 5m 60s", "breaker 3 5m 60s\n\t\t"+where.directive)
+				pinned = strings.Replace(pinned, "alipayai_proxy mistral spare {", "alipayai_proxy mistral spare {\n\t\t"+where.directive, 1)
+			}
+			f.load(f.global("intents ${dir}/intents {\nembeddings vectors alipay-embed-1 {\ntimeout 20s\n}\n}\nregion cn\n"+where.global), pinned)
+			f.eventually("the examples to be embedded", func() bool {
+				return must(caddy.ActiveContext().App("alipayai")).(*App).intents.embedded.centroids.Ready()
+			})
+			asked := slices.Clone(f.sent["vectors"])
+			for kind, faults := range kinds {
+				for provider, api := range f.apis {
+					if provider != "vectors" {
+						if err := api.SetFaults(faults...); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				for tenant, key := range keys {
+					f.mark = tenant + "'s: "
+					f.ask(t, key, kind+" "+tenant)
+				}
+			}
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.sent["vectors"] = f.sent["vectors"][len(asked):]
+			for provider, region := range regions {
+				of := func(tenant string) int {
+					n := 0
+					for _, body := range f.sent[provider] {
+						if strings.Contains(body, tenant+"'s: ") {
+							n++
+						}
+					}
+					return n
+				}
+				if n := of("pinned"); n > 0 && region != "cn" && !(provider == "ollama" && where.directive != "") {
+					t.Errorf("%d texts of the pinned tenant reached %s, in %s", n, provider, region)
+				} else if n == 0 && region == "cn" {
+					t.Errorf("no text of the pinned tenant reached %s", provider)
+				}
+				if of("free") == 0 && !(where.early && provider == "vectors") {
+					t.Errorf("no text of the other tenant reached %s", provider)
+				}
+			}
+		})
+	}
+}
+
+// regional declares providers of these names in a region each.
+func (g *rig) regional(t *testing.T, regions map[string]string) (declared string, apis map[string]*sandbox.Server) {
+	t.Helper()
+	var all strings.Builder
+	apis = make(map[string]*sandbox.Server)
+	for name, region := range regions {
+		api := must(sandbox.New(sandbox.Config{RequestsPerSecond: -1}))
+		server := httptest.NewServer(api)
+		t.Cleanup(server.Close)
+		apis[name] = api
+		g.vars[name] = server.Listener.Addr().String()
+		fmt.Fprintf(&all, "provider %s {\nprofile sandbox\nbase_url http://%s\n%s}\n", name, server.Listener.Addr(), inRegion(region))
+	}
+	return all.String(), apis
+}
+
+// pinnedSite is a site whose client is the tenant shop, with that directive.
+func pinnedSite(g *rig, proxy string) string {
+	key, hash := alipayai.NewKey()
+	g.vars["key"], g.vars["hash"] = key, hash.String()
+	return "http://${gateway} {\nalipayai_auth {\nkey shop ${hash}\n}\nalipayai_proxy " + proxy + "\n}"
+}
+
+// Where none is left that may see a call, that is what its client learns, whether none could be asked or each has failed.
+func TestResidencyUnavailable(t *testing.T) {
+	for name, c := range map[string]struct {
+		global, providers string
+		fault             *sandbox.Fault
+		status            int
+		code              string
+		us                int64
+	}{
+		"another region is not asked": {"residency shop cn", "us cn", nil, 200, "", 0},
+		"the fallback is elsewhere":   {"residency shop cn", "cn us", &sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 503}, 503, "residency_unavailable", 0},
+		"system errors":               {"residency shop cn", "cn us", &sandbox.Fault{Kind: sandbox.SystemError200}, 503, "residency_unavailable", 0},
+		"none serves the model":       {"residency shop cn", "us cn_other", nil, 503, "residency_unavailable", 0},
+		"not pinned":                  {"residency bank cn", "us cn", nil, 200, "", 1},
+		"not pinned, a fallback":      {"residency bank cn", "cn us", &sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 503}, 200, "", 1},
+		"all are pinned":              {"residency * cn", "us cn", nil, 200, "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, sandbox.Config{})
+			declared, apis := g.regional(t, map[string]string{"cn": "cn", "us": "us"})
+			declared += "provider cn_other {\nprofile sandbox\nbase_url http://${api}\nregion cn\nmodels other\n}\n"
+			if c.fault != nil {
+				if err := apis["cn"].SetFaults(*c.fault); err != nil {
+					t.Fatal(err)
+				}
+			}
+			g.load("alipayai {\n"+declared+"region cn\n"+c.global+"\n}", pinnedSite(g, c.providers+" {\nallow_cross_region\n}"))
+			a := g.do("POST", chatPath, chatBody("what is my balance", false), "Authorization: Bearer "+g.vars["key"])
+			if a.status != c.status || c.code != "" && a.code() != c.code {
+				t.Errorf("%d %s: %s", a.status, c.code, a.body)
+			}
+			if n := apis["us"].Stats().Paths[chatPath]; n != c.us {
+				t.Errorf("%d calls reached the other region, want %d", n, c.us)
+			}
+		})
+	}
+}
+
+// A residency that cannot be kept is refused, with what would be right.
+func TestResidencyRefused(t *testing.T) {
+	const moderators = "moderator law {\nmodel us llama\non_error closed\n}\nmoderator local {\nwords secret\n}\n"
+	for name, c := range map[string]struct {
+		global, proxy, before, want string
+	}{
+		"the process is elsewhere":         {"region us\nresidency shop cn", "cn", "", "residency shop: calls pass through this process, which is in region us; permit us too, or run the gateway in cn"},
+		"the process does not say where":   {"residency shop cn", "cn", "", "residency shop: this process does not say where it is, and calls pass through it; write region <region> in the alipayai global option, as region cn"},
+		"no provider":                      {"region cn\nresidency shop cn", "us", "", "residency shop: no provider of alipayai_proxy us is in cn (us is in us); name one that is, or declare its region"},
+		"no provider for all":              {"region cn\nresidency * cn", "us", "", "residency *: no provider of alipayai_proxy us is in cn (us is in us)"},
+		"no provider declares it":          {"region cn\nresidency shop cn", "nowhere", "", "residency shop: no provider of alipayai_proxy nowhere is in cn (nowhere declares no region)"},
+		"no provider of the directive":     {"region cn", "us {\nresidency shop cn\n}", "", "residency shop: no provider of alipayai_proxy us is in cn (us is in us)"},
+		"a contradiction":                  {"region cn\nresidency shop cn us", "us {\nresidency shop cn sg\n}", "", "residency shop: no provider of alipayai_proxy us is in cn, sg"},
+		"nothing in common":                {"region cn\nresidency shop cn", "cn {\nresidency shop us cn\n}\nalipayai_proxy us {\nresidency shop us\n}", "", "residency shop: calls pass through this process, which is in region cn"},
+		"a moderator":                      {"region cn\nresidency shop cn", "cn {\nallow_cross_region\n}", "alipayai_moderate law", "residency shop: moderator law, which sees the calls of alipayai_proxy cn, has a model that is not in cn (us is in us)"},
+		"a moderator, for all":             {"region cn\nresidency * cn", "cn {\nallow_cross_region\n}", "alipayai_moderate law", "residency *: moderator law"},
+		"a moderator of a directive":       {"region cn", "cn {\nallow_cross_region\nresidency shop cn\n}", "alipayai_moderate law", "residency shop: moderator law"},
+		"a moderator crosses regions":      {"region cn", "cn", "alipayai_moderate law", "alipayai_proxy cn: moderator law, which sees its calls: providers cn (region \"cn\") and us (region \"us\") would move data between regions; allow_cross_region says that this is meant"},
+		"a moderator that asks no model":   {"region cn\nresidency shop cn", "cn", "alipayai_moderate local", ""},
+		"embeddings":                       {"region cn\nresidency * cn\nintents {\nembeddings us e\n}", "cn", "", "residency: intents are recognised by embeddings of provider us before it is known which directive a call goes to, and its text may only be in cn (us is in us)"},
+		"embeddings, of a directive":       {"region cn\nintents {\nembeddings us e\n}", "cn {\nresidency * cn\n}", "", "residency: intents are recognised by embeddings of provider us"},
+		"embeddings, of one tenant":        {"region cn\nresidency shop cn\nintents {\nembeddings us e\n}", "cn", "", ""},
+		"transport":                        {"region cn\nresidency * cn", "cn\nreverse_proxy http://${us} {\ntransport alipayai us {\npaths /*\n}\n}", "", "residency *: calls may only be in cn (us is in us)"},
+		"several regions of one provider":  {"region cn", "both", "", "provider both has addresses in several regions (cn, us), between which data would move; allow_cross_region says that this is meant"},
+		"an address in the region":         {"region cn\nresidency shop cn", "both {\nallow_cross_region\n}", "", ""},
+		"one app under two caps":           {"region cn\nprovider again {\nprofile sandbox\nbase_url http://${cn} http://${us}\n}", "cn", "", "which has one rate limit: write the same base_url first in both"},
+		"a fallback elsewhere is no error": {"region cn\nresidency shop cn", "cn us {\nallow_cross_region\n}", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, sandbox.Config{})
+			declared, _ := g.regional(t, map[string]string{"cn": "cn", "us": "us", "nowhere": ""})
+			if strings.Contains(c.proxy, "both") {
+				declared += "provider both {\nprofile sandbox\nclient_id SANDBOX_other\nbase_url http://${cn} cn http://${us} us\n}\n"
+			}
+			global := "alipayai {\n" + declared + moderators + c.global + "\n}"
+			proxy := pinnedSite(g, c.proxy)
+			err := caddy.Load(g.config(global, strings.Replace(proxy, "alipayai_proxy", c.before+"\nalipayai_proxy", 1)), true)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("error %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}
