@@ -33,17 +33,17 @@ func parseBase(profile upstream.Profile, base string) (*url.URL, error) {
 }
 
 // addresses resolves the further ones.
-func (c *Provider) addresses(p *upstream.Provider, resolver secrets) error {
-	for _, a := range c.Addresses {
+func (p *Provider) addresses(to *upstream.Provider, resolver secrets) error {
+	for _, a := range p.Addresses {
 		base, err := resolver.public("base_url", a.BaseURL)
 		if err != nil {
 			return err
 		}
-		u, err := parseBase(p.Profile, base)
+		u, err := parseBase(to.Profile, base)
 		if err != nil {
 			return err
 		}
-		p.Addresses = append(p.Addresses, &upstream.Address{URL: u, Region: a.Region})
+		to.Addresses = append(to.Addresses, &upstream.Address{URL: u, Region: a.Region})
 	}
 	return nil
 }

@@ -45,14 +45,14 @@ func (s *storedConsents) read(ctx context.Context, file string) ([]byte, error) 
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", consent.ErrStore, err)
-	case len(kept) < 8 || int64(binary.BigEndian.Uint64(kept)) <= time.Now().UnixMilli(): //nolint:gosec // it was written as one
+	case len(kept) < 8 || int64(binary.BigEndian.Uint64(kept)) <= time.Now().UnixMilli():
 		return nil, nil
 	}
 	return kept[8:], nil
 }
 
 func (s *storedConsents) write(ctx context.Context, file string, value []byte, life time.Duration) error {
-	until := binary.BigEndian.AppendUint64(nil, uint64(time.Now().Add(life).UnixMilli())) //nolint:gosec // it is after 1970
+	until := binary.BigEndian.AppendUint64(nil, uint64(time.Now().Add(life).UnixMilli()))
 	if err := s.storage.Store(ctx, file, append(until, value...)); err != nil {
 		return fmt.Errorf("%w: %w", consent.ErrStore, err)
 	}

@@ -2,6 +2,7 @@ package alipaycaddy
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -43,9 +44,7 @@ func TestConsentAttacks(t *testing.T) {
 		"a code twice": func(b *browser) (string, *browser) {
 			back := b.callback(g.link(acmeKey, "once", ""), "alice")
 			kept := map[string]string{}
-			for name, value := range b.cookies {
-				kept[name] = value
-			}
+			maps.Copy(kept, b.cookies)
 			b.next(back)
 			return back, &browser{g, kept}
 		},
@@ -129,9 +128,7 @@ func TestConsentDoubleClick(t *testing.T) {
 		for range clicks {
 			all.Go(func() {
 				b := &browser{g, make(map[string]string)}
-				for name, value := range cookies {
-					b.cookies[name] = value
-				}
+				maps.Copy(b.cookies, cookies)
 				if a := b.open(address); a.status == http.StatusSeeOther {
 					mu.Lock()
 					defer mu.Unlock()

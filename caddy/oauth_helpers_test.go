@@ -154,7 +154,7 @@ func (b *browser) open(address string) answer {
 		b.g.t.Fatal(err)
 	}
 	for name, value := range b.cookies {
-		req.AddCookie(&http.Cookie{Name: name, Value: value}) //nolint:gosec // it is a request's
+		req.AddCookie(&http.Cookie{Name: name, Value: value})
 	}
 	resp, err := b.g.http.Transport.RoundTrip(req)
 	if err != nil {

@@ -53,7 +53,7 @@ func (h *OAuth) servePage(w http.ResponseWriter, r *http.Request) {
 		status = code
 		header.Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(code)
-		_, _ = w.Write([]byte(text + "\n"))
+		_, _ = w.Write([]byte(text + "\n")) //nolint:gosec // plain text, which is not to be sniffed
 	}
 	failed := func(err error) {
 		if errors.Is(err, consent.ErrLink) || errors.Is(err, consent.ErrReturn) {

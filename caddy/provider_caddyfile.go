@@ -216,7 +216,9 @@ func (p *Provider) unmarshalToken(d *caddyfile.Dispenser) error {
 	if err := args(d, given...); err != nil {
 		return err
 	}
-	err := block(d, "token", append(p.Token.options(), option{form: "refresh_token <token>", read: text(&p.Token.RefreshToken)})...)
+	err := block(d, "token", append(p.Token.options(),
+		option{form: "refresh_token <token>", read: text(&p.Token.RefreshToken)},
+		option{form: "query <name>, as query access_token", read: text(&p.Token.Query)})...)
 	if err == nil && p.Token.Secret == "" && !p.Token.Sign {
 		return d.Err("the secret is missing; write token <url> <secret>, or sign in its block")
 	}
@@ -231,7 +233,6 @@ func (t *Token) options() []option {
 		{form: "auth basic|form|json|query", read: text(&t.Auth)},
 		{form: "scope <scope>", read: text(&t.Scope)},
 		{form: "header <name> [<prefix>], as header X-Access-Token, or header Authorization Token", read: t.unmarshalHeader},
-		{form: "query <name>, as query access_token", read: text(&t.Query)},
 		{form: "field grant_type|client_id|client_secret|refresh_token|scope <name>, as field client_id appId", read: named(&t.Fields, word), repeats: true},
 		{form: "param <name> <value>", read: named(&t.Params, word), repeats: true},
 		{form: "answer { ... }", read: t.unmarshalAnswer},
