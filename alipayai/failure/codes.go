@@ -33,11 +33,11 @@ const (
 	CodeAllProvidersFailed  = "all_providers_failed"
 	// CodeResidencyUnavailable: none that may see the call, by its tenant's residency, is there to serve it.
 	CodeResidencyUnavailable = "residency_unavailable"
-	CodeInvalidAPIKey       = "invalid_api_key"
-	CodeTenantBudget        = "tenant_budget"
-	CodeBudgetUnavailable   = "budget_unavailable"
-	CodePriceUnknown        = "price_unknown"
-	CodeGateway             = "gateway_error"
+	CodeInvalidAPIKey        = "invalid_api_key"
+	CodeTenantBudget         = "tenant_budget"
+	CodeBudgetUnavailable    = "budget_unavailable"
+	CodePriceUnknown         = "price_unknown"
+	CodeGateway              = "gateway_error"
 
 	CodeModerationBlocked     = "moderation_blocked"
 	CodeModerationUnavailable = "moderation_unavailable"
