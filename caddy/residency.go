@@ -3,6 +3,7 @@ package alipaycaddy
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -233,7 +234,7 @@ func before(routes caddyhttp.RouteList, seen []*Moderate, visit func(*Proxy, []*
 		if route.Group == "" || route.Group != group {
 			group, atGroup = route.Group, seen
 		}
-		on := atGroup[:len(atGroup):len(atGroup)]
+		on := slices.Clip(atGroup)
 		for _, handler := range route.Handlers {
 			switch h := handler.(type) {
 			case *Moderate:
@@ -245,7 +246,7 @@ func before(routes caddyhttp.RouteList, seen []*Moderate, visit func(*Proxy, []*
 			}
 		}
 		if !route.Terminal {
-			seen = append(seen[:len(seen):len(seen)], on[len(atGroup):]...)
+			seen = append(slices.Clip(seen), on[len(atGroup):]...)
 		}
 	}
 	return seen

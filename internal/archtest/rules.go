@@ -51,9 +51,9 @@ var rooms = map[string]room{
 	"alipayai/evidence": {},
 	// Where what a call carries may be.
 	"alipayai/residency": {},
-	"alipayai/alert":    {imports: []string{"alipayai/outgoing", "alipayai/credentials"}},
-	"alipayai/failure":  {imports: []string{"limiter", "failover", "alipayai/wire"}},
-	"alipayai/token":    {imports: []string{"alipayai/failure", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "internal/redisstore", "internal/seal"}},
+	"alipayai/alert":     {imports: []string{"alipayai/outgoing", "alipayai/credentials"}},
+	"alipayai/failure":   {imports: []string{"limiter", "failover", "alipayai/wire"}},
+	"alipayai/token":     {imports: []string{"alipayai/failure", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "internal/redisstore", "internal/seal"}},
 	// What a call has checked, one capability each.
 	"alipayai/moderate": {imports: []string{"alipayai/wire", "internal/expiring"}},
 	// One way out to a provider.
