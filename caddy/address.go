@@ -32,7 +32,7 @@ func parseBase(profile upstream.Profile, base string) (*url.URL, error) {
 	return u, nil
 }
 
-// addresses resolves the further ones.
+// addresses resolves the further ones, of what is described as to.
 func (p *Provider) addresses(to *upstream.Provider, resolver secrets) error {
 	for _, a := range p.Addresses {
 		base, err := resolver.public("base_url", a.BaseURL)
@@ -91,7 +91,7 @@ func hostOf(u *url.URL) string { return canonicalHost(u.Host, u.Scheme == "https
 
 // unmarshalBaseURL reads `base_url <url> [<region>] [<url> [<region>]...]`: what has "://" in it, or is a placeholder, is
 // an address.
-func (c *Provider) unmarshalBaseURL(d *caddyfile.Dispenser) error {
+func (p *Provider) unmarshalBaseURL(d *caddyfile.Dispenser) error {
 	given := d.RemainingArgs()
 	if len(given) == 0 {
 		return errArguments
@@ -101,15 +101,15 @@ func (c *Provider) unmarshalBaseURL(d *caddyfile.Dispenser) error {
 		case value == "":
 			return errArguments
 		case i == 0 || strings.Contains(value, "://") || strings.HasPrefix(value, "{"):
-			if c.BaseURL == "" {
-				c.BaseURL = value
+			if p.BaseURL == "" {
+				p.BaseURL = value
 			} else {
-				c.Addresses = append(c.Addresses, Address{BaseURL: value})
+				p.Addresses = append(p.Addresses, Address{BaseURL: value})
 			}
-		case len(c.Addresses) > 0 && c.Addresses[len(c.Addresses)-1].Region == "":
-			c.Addresses[len(c.Addresses)-1].Region = value
-		case len(c.Addresses) == 0 && c.Region == "":
-			c.Region = value
+		case len(p.Addresses) > 0 && p.Addresses[len(p.Addresses)-1].Region == "":
+			p.Addresses[len(p.Addresses)-1].Region = value
+		case len(p.Addresses) == 0 && p.Region == "":
+			p.Region = value
 		default:
 			return d.Errf("base_url: region %s is one too many; write base_url <url> [<region>]", value)
 		}
@@ -118,9 +118,9 @@ func (c *Provider) unmarshalBaseURL(d *caddyfile.Dispenser) error {
 }
 
 // unmarshalRegion reads `region <region>`: that of the first address, and of those that name none.
-func (c *Provider) unmarshalRegion(d *caddyfile.Dispenser) error {
-	if c.Region != "" {
+func (p *Provider) unmarshalRegion(d *caddyfile.Dispenser) error {
+	if p.Region != "" {
 		return d.Err("region is given twice, here and behind base_url")
 	}
-	return text(&c.Region)(d)
+	return text(&p.Region)(d)
 }

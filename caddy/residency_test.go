@@ -2,6 +2,7 @@ package alipaycaddy
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
 // What a pinned tenant's calls carry reaches no provider of another region: at whichever door, packed, streamed, repeated,
@@ -199,6 +201,62 @@ func TestResidencyRefused(t *testing.T) {
 			err := caddy.Load(g.config(global, strings.Replace(proxy, "alipayai_proxy", c.before+"\nalipayai_proxy", 1)), true)
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("error %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}
+
+// Nothing that a pinned tenant's calls carry is kept in a store of another region, and no other provider sees it, over
+// reloads and with Redis gone; another tenant's is kept as ever, and so is the pinned one's where the store is in its region.
+func TestResidencyOfTheStore(t *testing.T) {
+	for name, region := range map[string]string{"elsewhere": "us", "in the region": "cn"} {
+		t.Run(name, func(t *testing.T) {
+			g := newFailoverRig(t)
+			server := redistest.Start(t)
+			g.vars["redis"], g.vars["region"] = server.Addr, region
+			global := strings.Replace(inRedis(twoProviders, "redis"), "store redis ${redis}", "store redis ${redis} {\nregion ${region}\n}\nregion cn\nresidency acme cn", 1)
+			global = strings.Replace(strings.Replace(global, "limit off", "limit off\nregion cn", 1), "${claude}/v1", "${claude}/v1\nregion us", 1)
+			load := func() {
+				g.load(global, failoverSite("allow_cross_region", "store_responses 1h", "cached_answer 1h", "idempotency 1h"))
+			}
+			load()
+			for tenant, client := range map[string]string{"acme": g.acme, "zeta": g.zeta} {
+				kept := tenant == "zeta" || region == "cn"
+				g.fail(g.api)
+				for i := range 2 {
+					a := g.do("POST", chatPath, chatBody("once", false), client, "Idempotency-Key: "+tenant)
+					if again := i == 1; again && kept && a.header.Get("Idempotent-Replayed") == "" ||
+						again && !kept && a.code() != "idempotency_unresolved" || !again && a.status != http.StatusOK {
+						t.Errorf("%s: a call that happens once, %d: %d %s", tenant, i, a.status, a.body)
+					}
+				}
+				a := g.do("POST", "/v1/responses", `{"model":"alipay-fin-1","input":"one"}`, client)
+				id, _, _ := strings.Cut(strings.SplitN(a.body, `"id":"`, 2)[1], `"`)
+				load()
+				a = g.do("POST", "/v1/responses", `{"model":"alipay-fin-1","input":"two","previous_response_id":"`+id+`"}`, client)
+				if kept != (a.status == http.StatusOK) || !kept && a.code() != "previous_response_not_found" {
+					t.Errorf("%s: going on from a response: %d %s", tenant, a.status, a.body)
+				}
+			}
+			before := g.claude.Stats().Paths["/v1/messages"]
+			g.fail(g.api, systemError)
+			if a := g.do("POST", chatPath, chatBody("once", false), g.acme); (a.header.Get("Cache-Status") != "") != (region == "cn") ||
+				region != "cn" && a.code() != "residency_unavailable" {
+				t.Errorf("the last good answer: %d %v %s", a.status, a.header, a.body)
+			}
+			server.Kill()
+			load()
+			for i := range 3 {
+				a := g.do("POST", chatPath, chatBody(fmt.Sprint("without a store ", i), false), g.acme)
+				if a.code() != "residency_unavailable" || a.status != http.StatusServiceUnavailable {
+					t.Errorf("without a store: %d %s", a.status, a.body)
+				}
+			}
+			if n := g.claude.Stats().Paths["/v1/messages"]; n != before {
+				t.Errorf("%d calls of the pinned tenant reached the other region", n-before)
+			}
+			if a := g.do("POST", chatPath, chatBody("another tenant", false), g.zeta); a.header.Get("X-Alipayai-Provider") != "claude" {
+				t.Errorf("another tenant: %d %s", a.status, a.body)
 			}
 		})
 	}

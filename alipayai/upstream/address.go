@@ -52,7 +52,7 @@ func (p *Provider) prepareAddresses() error {
 
 // Regions are those of the provider's addresses, sorted; that of one which does not say so is empty.
 func (p *Provider) Regions() []string {
-	var regions []string
+	regions := []string{p.Region}
 	for _, a := range p.addresses {
 		regions = append(regions, a.Region)
 	}
