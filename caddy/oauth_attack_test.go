@@ -34,7 +34,7 @@ func TestConsentAttacks(t *testing.T) {
 			b.next(address)
 			return address, g.newBrowser()
 		},
-		"an address of no one": func(*browser) (string, *browser) {
+		"an address that was not made": func(*browser) (string, *browser) {
 			return "http://" + g.vars["gateway"] + "/consent/authorize?ticket=AAAA", g.newBrowser()
 		},
 		"an address that was changed": func(*browser) (string, *browser) {

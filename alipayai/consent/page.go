@@ -24,7 +24,7 @@ const Life = 10 * time.Minute
 
 // Errors of the steps that a browser takes. None says anything of what it was given.
 var (
-	// ErrLink is an address that no one was given, or that has been used, or has ended.
+	// ErrLink is an address that was not made here, or that has been used, or has ended.
 	ErrLink = errors.New("this address is not valid, or has been used already, or is older than ten minutes")
 	// ErrReturn is a return from the vendor that does not belong to what this browser began, or comes twice.
 	ErrReturn = errors.New("this page does not belong to anything that this browser has begun, or was opened already")

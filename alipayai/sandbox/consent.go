@@ -50,7 +50,7 @@ var consentPage = template.Must(template.New("").Parse(`<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><title>Consent (sandbox)</title>
 <p>An app asks to act for you. Who are you?</p>
 <form>{{range $name, $values := .Query}}{{range $values}}<input type="hidden" name="{{$name}}" value="{{.}}">{{end}}{{end}}
-{{range .Users}}<button name="as" value="{{.}}">{{.}}</button> {{end}}<button name="as" value="">nobody: refuse</button></form></html>
+{{range .Users}}<button name="as" value="{{.}}">{{.}}</button> {{end}}<button name="as" value="">refuse</button></form></html>
 `))
 
 // consent is the page. It goes back with a code, or with access_denied.
