@@ -29,8 +29,9 @@ type Answer struct {
 	ending wire.Ending
 	// finish is the finish reason of a JSON answer.
 	finish string
-	// body of a JSON answer, complete; nil for a stream.
-	body *bytes.Buffer
+	// body of a JSON answer, complete; nil for a stream. translated is what the client gets in its place.
+	body       *bytes.Buffer
+	translated []byte
 	// stream of an event stream whose first content has arrived.
 	stream *stream
 	// native says that the answer is in the form of the call's Native.
@@ -191,6 +192,9 @@ func (a *Answer) Cost() string { return a.call.cost() }
 
 // Body is the whole answer, valid until Close; nil for a stream.
 func (a *Answer) Body() []byte {
+	if a.translated != nil {
+		return a.translated
+	}
 	if a.body == nil {
 		return nil
 	}
@@ -202,7 +206,7 @@ func (a *Answer) Body() []byte {
 func (a *Answer) Native() bool { return a.native }
 
 // SetBody gives a whole answer another body: the same in its client's form.
-func (a *Answer) SetBody(body []byte) { a.body = bytes.NewBuffer(body) }
+func (a *Answer) SetBody(body []byte) { a.translated = body }
 
 // Fail makes an answer one that the client cannot be given, for a reason that Close then settles.
 func (a *Answer) Fail(f *failure.Failure) *Error {

@@ -1,7 +1,9 @@
 package alipayai_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -101,6 +103,71 @@ func TestCanaryJudgesCalls(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a client's dialect makes of an answer is nothing to the guards: at every door, whole and streamed, and where the provider
+// speaks the client's own API, a candidate's broken tool calls are found, and its good ones are.
+func TestCanaryJudgesToolCallsAtEveryDoor(t *testing.T) {
+	const schema = `{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}`
+	chat := `{"choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"weather","arguments":"ARGS"}}]},"finish_reason":"tool_calls"}]}`
+	chatEvents := events(`{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"weather","arguments":"ARGS"}}]}}]}`,
+		`{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}`, "[DONE]")
+	message := `{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{"type":"tool_use","id":"c1","name":"weather","input":JSON}],"stop_reason":"tool_use","usage":{"input_tokens":1,"output_tokens":1}}`
+	messageEvents := strings.Join([]string{
+		`event: message_start` + "\n" + `data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"usage":{"input_tokens":1,"output_tokens":1}}}`,
+		`event: content_block_start` + "\n" + `data: {"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"c1","name":"weather","input":{}}}`,
+		`event: content_block_delta` + "\n" + `data: {"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"ARGS"}}`,
+		`event: content_block_stop` + "\n" + `data: {"type":"content_block_stop","index":0}`,
+		`event: message_delta` + "\n" + `data: {"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":1}}`,
+		`event: message_stop` + "\n" + `data: {"type":"message_stop"}`, "",
+	}, "\n\n")
+	doors := map[string]string{
+		chatPath:        `{"model":"m","stream":STREAM,"messages":[{"role":"user","content":"hello"}],"tools":[{"type":"function","function":{"name":"weather","parameters":` + schema + `}}]}`,
+		"/v1/messages":  `{"model":"m","max_tokens":9,"stream":STREAM,"messages":[{"role":"user","content":"hello"}],"tools":[{"name":"weather","input_schema":` + schema + `}]}`,
+		"/v1/responses": `{"model":"m","stream":STREAM,"input":"hello","tools":[{"type":"function","name":"weather","strict":false,"parameters":` + schema + `}]}`,
+	}
+	for path, body := range doors {
+		for _, format := range []string{"openai", "anthropic"} {
+			for _, stream := range []bool{false, true} {
+				for _, broken := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%s, %s, stream %v, broken %v", path[len("/v1/"):], format, stream, broken), func(t *testing.T) {
+						arguments := map[bool]string{false: `{"city":"Paris"}`, true: `{"town":"Paris"}`}[broken]
+						answer := map[string]map[bool]string{"openai": {false: chat, true: chatEvents}, "anthropic": {false: message, true: messageEvents}}[format][stream]
+						quoted, _ := json.Marshal(arguments)
+						answer = strings.NewReplacer("JSON", arguments, `"ARGS"`, string(quoted)).Replace(answer)
+						k := newTrial(t, true)
+						r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
+							w.Header().Set("Content-Type", map[bool]string{false: "application/json", true: "text/event-stream"}[stream])
+							_, _ = io.WriteString(w, answer)
+						}, func(g *alipayai.Gateway) {
+							base := g.Providers[0].BaseURL.String()
+							next := plainProvider(t, base)
+							if format == "anthropic" {
+								next = claudeProvider(t, base+"/v1")
+							}
+							next.Name, next.Region, g.Providers[0].Region = "next", "cn", "cn"
+							if err := next.Prepare(); err != nil {
+								t.Fatal(err)
+							}
+							g.Canary = &alipayai.Canary{Trial: k, Stable: g.Providers[0], Candidate: next, Tools: new(toolcheck.Checker)}
+						})
+						got := r.post(path, strings.Replace(body, "STREAM", fmt.Sprint(stream), 1))
+						if got.status != http.StatusOK || !strings.Contains(got.body, "weather") {
+							t.Fatalf("%d %s (%v)", got.status, got.body, got.err)
+						}
+						r.outcome()
+						want := canary.Tally{Trials: 1}
+						if broken {
+							want.Bad = 1
+						}
+						if tally := k.Totals()[canary.ToolCalls][canary.Candidate]; tally != want {
+							t.Errorf("tool calls %+v, want %+v", tally, want)
+						}
+					})
+				}
+			}
+		}
 	}
 }
 

@@ -285,7 +285,11 @@ func (s *stream) failureOf(chunk wire.Chunk) *wire.Failure {
 func (s *stream) decode(event wire.Event) (wire.Chunk, error) {
 	translated, chunk, err := s.decoder.Decode(s.pending.AvailableBuffer(), event)
 	if err == nil && chunk.Failure == nil {
-		s.call.trial.collect(s.provider, translated)
+		canonical := translated
+		if u, ok := s.decoder.(*untranslated); ok {
+			canonical = u.scratch
+		}
+		s.call.trial.collect(s.provider, canonical)
 		s.give(translated, chunk.Done)
 	}
 	return chunk, err
@@ -294,7 +298,7 @@ func (s *stream) decode(event wire.Event) (wire.Chunk, error) {
 // untranslated reads a stream whose client speaks its format: the events go on as they came.
 type untranslated struct {
 	wire.StreamDecoder
-	scratch []byte // canonical events, which nothing reads
+	scratch []byte // the canonical events of the last one
 }
 
 // Decode implements [wire.StreamDecoder].

@@ -119,14 +119,16 @@ func (c *call) judgeAnswer(o *canary.Outcome) {
 		return
 	}
 	calls := t.tools.Calls()
-	switch {
-	case s != nil || a.body == nil:
-	case upstream.IsEventStream(a.header):
-		var whole toolcheck.Collector
-		whole.Add(a.body.Bytes())
-		calls = whole.Calls()
-	default:
-		calls = toolcheck.CallsOf(a.body.Bytes())
+	if s == nil && a.body != nil {
+		body, streamed := a.body.Bytes(), upstream.IsEventStream(a.header)
+		if a.native {
+			body, _ = c.canonical(body, streamed) // what cannot be read has no calls
+		}
+		if calls = toolcheck.CallsOf(body); streamed {
+			var whole toolcheck.Collector
+			whole.Add(body)
+			calls = whole.Calls()
+		}
 	}
 	o.HasToolCalls = len(calls) > 0
 	o.BrokenToolCall = t.of.Tools.Judge(c.Request.Body, calls) != toolcheck.None
