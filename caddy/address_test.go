@@ -86,3 +86,34 @@ func TestAddresses(t *testing.T) {
 		t.Errorf("%d calls of the pinned tenant went to the other region", n)
 	}
 }
+
+// A request that has not left goes to another address at once, signed anew, even where it may move money; one that may
+// have been served is not sent twice.
+func TestAddressThatIsAway(t *testing.T) {
+	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
+	t.Setenv("TOKEN_SECRET", sandbox.DemoOAuthSecret)
+	here := &place{api: g.api}
+	server := httptest.NewServer(here)
+	t.Cleanup(server.Close)
+	g.vars["here"] = server.Listener.Addr().String()
+	const global = `alipayai {
+	provider alipay {
+		profile sandbox
+		base_url http://${gone}
+		base_url http://${here}
+		token http://${api}/oauth2/token {env.TOKEN_SECRET}
+	}
+}`
+	g.load(global, pinnedSite(g, "alipay {\nclass money\n}"))
+	for i := range 3 {
+		a := g.do("POST", chatPath, chatBody("pay", false), "Authorization: Bearer "+g.vars["key"])
+		if n := here.chats.Load(); a.status != http.StatusOK || n != int64(i+1) {
+			t.Errorf("status %d after %d calls there: %s", a.status, n, a.body)
+		}
+	}
+	here.broken.Store(true)
+	before := here.chats.Load()
+	if a := g.do("POST", chatPath, chatBody("pay", false), "Authorization: Bearer "+g.vars["key"]); a.status < 500 || here.chats.Load() != before+1 {
+		t.Errorf("one that may have been served: status %d, sent %d times: %s", a.status, here.chats.Load()-before, a.body)
+	}
+}
