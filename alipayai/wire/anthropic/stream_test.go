@@ -356,11 +356,18 @@ func TestLongStreamsStaySmall(t *testing.T) {
 	decode(messageStart)
 	decode(textStart)
 	decode(textDelta)
-	before := testing.AllocsPerRun(10, func() { decode(textDelta) })
+	least := func() float64 { // under the race detector, pools lose some of what they have
+		n := testing.AllocsPerRun(1, func() { decode(textDelta) })
+		for range 50 {
+			n = min(n, testing.AllocsPerRun(1, func() { decode(textDelta) }))
+		}
+		return n
+	}
+	before := least()
 	for range 10000 {
 		decode(textDelta)
 	}
-	if after := testing.AllocsPerRun(10, func() { decode(textDelta) }); after > before {
+	if after := least(); after > before {
 		t.Errorf("a delta takes %v allocations, and %v after 10000 of them", before, after)
 	}
 }
