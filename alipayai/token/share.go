@@ -66,6 +66,9 @@ func (s *Source) lead() (release func(), shared Token, err error) {
 		case s.Cell.wants(shared, s.Now()):
 			return nil, shared, nil
 		}
+		if live, ok := s.fresh(s.Now()); ok {
+			return nil, live, nil
+		}
 		select {
 		case <-time.After(leasePoll):
 		case <-ctx.Done():
@@ -101,8 +104,19 @@ func (s *Source) tryLead(ctx context.Context) (release func(), shared Token, err
 	case err != nil || s.Cell.wants(shared, s.Now()):
 		release()
 		release = nil
+	default:
+		if _, ok := s.fresh(s.Now()); ok { // it was offered to the cell since this began
+			release()
+			release = nil
+		}
 	}
 	return release, shared, err
+}
+
+// fresh gives the live token if it needs no renewal yet.
+func (s *Source) fresh(now time.Time) (Token, bool) {
+	t, ok := s.Cell.Peek()
+	return t, ok && t.valid(now) && now.Before(t.Issued.Add(time.Duration((refreshAt-refreshJitter)*float64(t.Expiry.Sub(t.Issued)))))
 }
 
 // share gives the other replicas a token.

@@ -321,3 +321,50 @@ func TestFleetWithoutItsStore(t *testing.T) {
 		}
 	})
 }
+
+// offering has its owner's cell offered what the store holds while the lease is taken, as a reader of the store does.
+type offering struct {
+	*member
+	cell *Cell
+}
+
+func (o offering) Lease(ctx context.Context, life time.Duration) (func(), bool, error) {
+	o.cell.Offer(o.token, time.Now())
+	return o.member.Lease(ctx, life)
+}
+
+type counted struct{ asked int }
+
+func (c *counted) Fetch(context.Context, string) (Token, error) {
+	c.asked++
+	return Token{Access: fmt.Sprint("own-", c.asked), Issued: time.Now(), Expiry: time.Now().Add(time.Hour)}, nil
+}
+
+// A token that came while the lease was taken is not renewed once more; one that is due is.
+func TestTokenOfferedMeanwhile(t *testing.T) {
+	for name, test := range map[string]struct {
+		age   time.Duration
+		want  string
+		asked int
+	}{
+		"fresh": {0, "shared", 0},
+		"due":   {55 * time.Minute, "own-1", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cell, fetcher := new(Cell), new(counted)
+				issued := time.Now().Add(-test.age)
+				m := &member{&common{token: Token{Access: "shared", Issued: issued, Expiry: issued.Add(time.Hour)}}}
+				s := &Source{Cell: cell, Fetcher: fetcher, Share: offering{m, cell}, Now: time.Now}
+				if test.asked > 0 {
+					cell.Offer(m.token, time.Now())
+					s.RefreshAhead()
+					synctest.Wait()
+				}
+				if access, err := s.Token(t.Context()); err != nil || access != test.want || fetcher.asked != test.asked {
+					t.Errorf("%q (%v) after %d requests, want %q after %d", access, err, fetcher.asked, test.want, test.asked)
+				}
+			})
+		})
+	}
+}
