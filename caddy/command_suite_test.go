@@ -29,7 +29,7 @@ func newSuiteRig(t *testing.T) *suiteRig {
 	g := &suiteRig{t: t, dir: t.TempDir()}
 	var addresses []string
 	serve := func(mode sandbox.Mode) *sandbox.Server {
-		api := must(sandbox.New(sandbox.Config{Mode: mode}))
+		api := must(sandbox.New(sandbox.Config{Mode: mode, RequestsPerSecond: -1}))
 		server := httptest.NewServer(api)
 		t.Cleanup(server.Close)
 		addresses = append(addresses, server.URL)
