@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-alipayai/gateway/failover/canary"
@@ -104,25 +103,8 @@ func canaryCommand() *cobra.Command {
 	return cmd
 }
 
-// adminFlags say which gateway a command asks, and how it prints the answer.
-func adminFlags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.String("address", "", "the admin API's address (default: the configuration's, or "+caddy.DefaultAdminListen+")")
-	f.String("config", "", "the configuration that says where the admin API is")
-	f.String("adapter", "", "the configuration's adapter")
-	f.String("format", "table", "table or json")
-}
-
 // runCanary asks the gateway that runs.
 func runCanary(cmd *cobra.Command, args []string) error {
-	flag := func(name string) string { return cmd.Flags().Lookup(name).Value.String() }
-	if format := flag("format"); format != "table" && format != "json" {
-		return fmt.Errorf("format %q is unknown; use table or json", format)
-	}
-	address, err := caddycmd.DetermineAdminAPIAddress(flag("address"), nil, flag("config"), flag("adapter"))
-	if err != nil {
-		return err
-	}
 	query, method := make(url.Values), http.MethodGet
 	if action := cmd.Name(); action != "status" {
 		method = http.MethodPost
@@ -131,20 +113,7 @@ func runCanary(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		query.Set("name", args[0])
 	}
-	resp, err := caddycmd.AdminAPIRequest(address, method, canaryPath+"?"+query.Encode(), nil, nil)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if flag("format") == "json" {
-		_, err = io.Copy(cmd.OutOrStdout(), resp.Body)
-		return err
-	}
-	var reports map[string]canary.Status
-	if err := json.NewDecoder(resp.Body).Decode(&reports); err != nil {
-		return fmt.Errorf("reading the gateway's answer: %w", err)
-	}
-	return writeCanaries(cmd.OutOrStdout(), reports)
+	return printAdmin(cmd, method, canaryPath+"?"+query.Encode(), writeCanaries)
 }
 
 // writeCanaries writes the canaries as tables.

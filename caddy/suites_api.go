@@ -1,8 +1,6 @@
 package alipaycaddy
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -10,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-alipayai/gateway/alipayai/suite"
@@ -22,18 +18,13 @@ const suitesPath = "/alipayai/suites"
 
 // getSuites answers GET /alipayai/suites with the last run of each suite, by name.
 func (a *adminAPI) getSuites(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodGet {
-		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("method not allowed; use GET")}
+	states := make(map[string]suite.State)
+	if a.app != nil {
+		for name, s := range a.app.suites {
+			states[name] = s.State()
+		}
 	}
-	if a.app == nil || len(a.app.suites) == 0 {
-		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("no suite is configured")}
-	}
-	states := make(map[string]suite.State, len(a.app.suites))
-	for name, s := range a.app.suites {
-		states[name] = s.State()
-	}
-	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(states)
+	return writeReports(w, r, "suite", states)
 }
 
 // suiteStatusCommand is `caddy alipayai suite status`.
@@ -49,28 +40,11 @@ func suiteStatusCommand() *cobra.Command {
 }
 
 func runSuiteStatus(cmd *cobra.Command, _ []string) error {
-	flag := func(name string) string { return cmd.Flags().Lookup(name).Value.String() }
-	if format := flag("format"); format != "table" && format != "json" {
-		return fmt.Errorf("format %q is unknown; use table or json", format)
-	}
-	address, err := caddycmd.DetermineAdminAPIAddress(flag("address"), nil, flag("config"), flag("adapter"))
-	if err != nil {
-		return err
-	}
-	resp, err := caddycmd.AdminAPIRequest(address, http.MethodGet, suitesPath, nil, nil)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if flag("format") == "json" {
-		_, err = io.Copy(cmd.OutOrStdout(), resp.Body)
-		return err
-	}
-	var states map[string]suite.State
-	if err := json.NewDecoder(resp.Body).Decode(&states); err != nil {
-		return fmt.Errorf("reading the gateway's answer: %w", err)
-	}
-	out := cmd.OutOrStdout()
+	return printAdmin(cmd, http.MethodGet, suitesPath, writeSuites)
+}
+
+// writeSuites writes the last run of each suite.
+func writeSuites(out io.Writer, states map[string]suite.State) error {
 	for _, name := range slices.Sorted(maps.Keys(states)) {
 		s := states[name]
 		if s.Running != nil {

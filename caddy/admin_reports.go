@@ -1,0 +1,61 @@
+package alipaycaddy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+// writeReports answers a GET of the admin API with reports by name. Where there are none, no such thing is configured.
+func writeReports[T any](w http.ResponseWriter, r *http.Request, what string, reports map[string]T) error {
+	if r.Method != http.MethodGet {
+		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("method not allowed; use GET")}
+	}
+	if len(reports) == 0 {
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("no %s is configured", what)}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(reports)
+}
+
+// adminFlags say which gateway a command asks, and how it prints the answer.
+func adminFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.String("address", "", "the admin API's address (default: the configuration's, or "+caddy.DefaultAdminListen+")")
+	f.String("config", "", "the configuration that says where the admin API is")
+	f.String("adapter", "", "the configuration's adapter")
+	f.String("format", "table", "table or json")
+}
+
+// printAdmin asks the admin API of the gateway that runs, by the command's adminFlags, and prints what it answers: as it
+// came, or with table.
+func printAdmin[T any](cmd *cobra.Command, method, path string, table func(to io.Writer, reports map[string]T) error) error {
+	flag := func(name string) string { return cmd.Flags().Lookup(name).Value.String() }
+	if format := flag("format"); format != "table" && format != "json" {
+		return fmt.Errorf("format %q is unknown; use table or json", format)
+	}
+	address, err := caddycmd.DetermineAdminAPIAddress(flag("address"), nil, flag("config"), flag("adapter"))
+	if err != nil {
+		return err
+	}
+	resp, err := caddycmd.AdminAPIRequest(address, method, path, nil, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if flag("format") == "json" {
+		_, err = io.Copy(cmd.OutOrStdout(), resp.Body)
+		return err
+	}
+	var reports map[string]T
+	if err := json.NewDecoder(resp.Body).Decode(&reports); err != nil {
+		return fmt.Errorf("reading the gateway's answer: %w", err)
+	}
+	return table(cmd.OutOrStdout(), reports)
+}
