@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
@@ -50,12 +52,14 @@ func (r *relay) stop() {
 }
 
 // startRelayed runs a gateway with a relay before each of its providers, which
-// have been asked once and work.
-func startRelayed(t *testing.T) (g *gateway, c *client, alipay, claude *relay) {
+// have been asked once and work. They are given up after the timeout, which is a
+// part of the calls of most tests and outlasts any load of the machine in others.
+func startRelayed(t *testing.T, timeout time.Duration) (g *gateway, c *client, alipay, claude *relay) {
 	t.Helper()
 	var relays []*relay
+	patience := fmt.Sprintf("timeout %s\n", timeout) + newConnections
 	g = startGateway(t, options{
-		providers: bothProviders, provider: "timeout 400ms\n" + newConnections, claude: "timeout 400ms\n" + newConnections,
+		providers: bothProviders, provider: patience, claude: patience,
 		between: func(addr string) string {
 			r := &relay{addr: "127.0.0.1:0", upstream: addr}
 			r.set(t)

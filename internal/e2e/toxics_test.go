@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
@@ -44,7 +45,7 @@ func TestToxics(t *testing.T) {
 		"some bytes of the request": {[]toxic{{"limit_data", "upstream", map[string]int{"bytes": 100}}}, broken, 0},
 		"slow close":                {[]toxic{{"slow_close", "downstream", map[string]int{"delay": 2000}}}, "", 1},
 	}
-	g, c, alipay, claude := startRelayed(t)
+	g, c, alipay, claude := startRelayed(t, 400*time.Millisecond)
 	for name, tc := range cases {
 		for form, streamed := range forms {
 			t.Run(name+"/"+form, func(t *testing.T) {
@@ -94,7 +95,7 @@ func TestCutAnywhere(t *testing.T) {
 		step   = 29
 		most   = 8192 // more than an answer has
 	)
-	g, c, alipay, claude := startRelayed(t)
+	g, c, alipay, claude := startRelayed(t, 400*time.Millisecond)
 	cases := map[string]struct {
 		relay    *relay
 		streamed bool
@@ -189,7 +190,7 @@ func checkBroken(t *testing.T, answer openai.ChatCompletion, err error, whole st
 // TestStreamLosesItsConnection: after some content, a connection that breaks,
 // or that nothing comes through any more, ends the stream in an error.
 func TestStreamLosesItsConnection(t *testing.T) {
-	g, c, alipay, _ := startRelayed(t)
+	g, c, alipay, _ := startRelayed(t, 400*time.Millisecond)
 	cases := map[string]struct {
 		lose func(t *testing.T)
 		code string
@@ -224,7 +225,7 @@ func TestStreamLosesItsConnection(t *testing.T) {
 // first provider fails, each gets its own answer, and each is asked once.
 func TestToxicCrowd(t *testing.T) {
 	const calls, failing = 60, 20
-	g, c, alipay, claude := startRelayed(t)
+	g, c, alipay, claude := startRelayed(t, time.Minute)
 	for _, r := range []*relay{alipay, claude} {
 		r.set(t,
 			toxic{"slicer", "downstream", map[string]int{"average_size": 40, "size_variation": 20, "delay": 20}},
