@@ -60,6 +60,12 @@ func (p *Provider) SentSecrets(secrets []string, req *http.Request) []string {
 		for _, name := range secretParameter {
 			secrets = append(secrets, query[name]...)
 		}
+		if token := query.Get(p.TokenQuery); p.TokenQuery != "" && token != "" {
+			secrets = append(secrets, token)
+			if escaped := url.QueryEscape(token); escaped != token {
+				secrets = append(secrets, escaped)
+			}
+		}
 	}
 	return secrets
 }

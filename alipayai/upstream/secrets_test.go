@@ -20,6 +20,7 @@ func TestSentSecrets(t *testing.T) {
 	for name, test := range map[string]struct {
 		header http.Header
 		query  url.Values
+		in     string // the parameter that holds the token
 		want   []string
 		public []string
 	}{
@@ -51,12 +52,16 @@ func TestSentSecrets(t *testing.T) {
 			header: http.Header{"Signature": {"algorithm=RSA256,keyVersion=2,signature=" + url.QueryEscape(signature)}, "Agent-Token": {"an-agent-token-4"}},
 			want:   []string{url.QueryEscape(signature), "an-agent-token-4"}, public: []string{"RSA256"},
 		},
+		"a token in the query": {
+			in: "access_token", query: url.Values{"access_token": {"24.a-token/in+the=query"}, "version": {"2024-01"}},
+			want: []string{"24.a-token/in+the=query", url.QueryEscape("24.a-token/in+the=query")}, public: []string{"2024-01"},
+		},
 		"a key":            {header: http.Header{"X-Api-Key": {"a-key-with-padding=="}}, want: []string{"a-key-with-padding=="}},
 		"an unknown field": {header: http.Header{"X-Of-The-User": {"perhaps-a-secret"}}, want: []string{"perhaps-a-secret"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := &http.Request{Header: test.header, URL: &url.URL{Scheme: "https", Host: "upstream", RawQuery: test.query.Encode()}}
-			got := new(Provider).SentSecrets(nil, req)
+			got := (&Provider{TokenQuery: test.in}).SentSecrets(nil, req)
 			for _, want := range test.want {
 				if !slices.Contains(got, want) {
 					t.Errorf("%q is missing in %q", want, got)
@@ -69,7 +74,7 @@ func TestSentSecrets(t *testing.T) {
 			}
 
 			// An error of sending it repeats everything.
-			p := &Provider{Credentials: new(credentials.Filter)}
+			p := &Provider{Credentials: new(credentials.Filter), TokenQuery: test.in}
 			cause := errors.New("malformed answer: " + strings.Join(test.want, " and "))
 			err := p.hideError(req, cause)
 			for _, want := range test.want {
