@@ -81,7 +81,7 @@ func TestConsentOfUser(t *testing.T) {
 	}
 	for name, test := range map[string]struct{ method, path, key, code string }{
 		"another tenant":    {"GET", path, otherKey, "consent_not_found"},
-		"no such user":      {"GET", "/consent/users/nobody", acmeKey, "consent_not_found"},
+		"no such user":      {"GET", "/consent/users/unknown", acmeKey, "consent_not_found"},
 		"without a key":     {"GET", path, "X: y", "invalid_api_key"},
 		"no method":         {"PUT", path, acmeKey, "method_not_allowed"},
 		"no user":           {"GET", "/consent/users/", acmeKey, "invalid_value"},
