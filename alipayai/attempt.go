@@ -46,7 +46,8 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	if c.Request.Stream && x.Response.StatusCode == http.StatusOK {
 		x.AwaitContent()
 		if s := (&stream{Exchange: x, call: c, timeout: p.StreamTimeout, provider: p}); s.begin() {
-			s.decoder, s.guard = p.AnswerForm.Decoder(c.formatAt(p).DecodeStream(c.wireAsk(p)), c.wireAsk(p)), c.guardOf(x)
+			ask := c.wireAsk(p)
+			s.decoder, s.guard = p.AnswerForm.Decoder(c.formatAt(p).DecodeStream(ask), ask), c.guardOf(x)
 			if native != nil && s.guard == nil {
 				s.decoder, s.native = &untranslated{StreamDecoder: s.decoder}, true
 			}

@@ -42,6 +42,9 @@ type Call struct {
 	Guard   *OutputGuard
 	// PackedWith is how many other calls the request carries, for the ledger.
 	PackedWith int
+	// Regions are those in which the call may be, besides what is said of its Tenant: of one that is made for another's. Nil
+	// for anywhere.
+	Regions residency.Regions
 	// Seen, where it is set, is filled when the call is settled.
 	Seen *Seen
 	// Began is when the request began to arrive, and Received when it had: a slow
@@ -210,7 +213,7 @@ func (g *Gateway) begin(ctx context.Context, in *Call) *call {
 	if c.Tenant == "" {
 		c.Tenant = AnonymousTenant
 	}
-	c.regions = g.Residency.Of(c.Tenant)
+	c.regions = g.Residency.Of(c.Tenant).And(in.Regions)
 	if c.Began.IsZero() {
 		c.Began = g.Now()
 	}

@@ -35,7 +35,7 @@ func (c *call) Leaving(p *upstream.Provider, req *http.Request) *failure.Failure
 	}
 	c.sending(p, req)
 	c.trial.leaving(c, p)
-	c.Seen.leaving(c.g.Now())
+	c.Seen.leaving(c)
 	c.outcome.Attempts++
 	if c.equals != nil {
 		c.leftAt = c.g.Now()

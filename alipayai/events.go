@@ -285,11 +285,13 @@ func (s *stream) failureOf(chunk wire.Chunk) *wire.Failure {
 func (s *stream) decode(event wire.Event) (wire.Chunk, error) {
 	translated, chunk, err := s.decoder.Decode(s.pending.AvailableBuffer(), event)
 	if err == nil && chunk.Failure == nil {
-		canonical := translated
-		if u, ok := s.decoder.(*untranslated); ok {
-			canonical = u.scratch
+		if t := s.call.trial; t != nil {
+			canonical := translated
+			if u, ok := s.decoder.(*untranslated); ok {
+				canonical = u.scratch
+			}
+			t.collect(s.provider, canonical)
 		}
-		s.call.trial.collect(s.provider, canonical)
 		s.give(translated, chunk.Done)
 	}
 	return chunk, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/moderate"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
@@ -262,6 +263,17 @@ func (g *guardedStream) give(to *bytes.Buffer, events []byte, done bool) *failur
 // budget.
 type Asked struct{ Gateway *Gateway }
 
+type regionsKey struct{}
+
+// WithRegions gives the context of what is asked for a call that may be in those regions alone; nil for anywhere. Where
+// a provider has several addresses, [Asked] asks it at those.
+func WithRegions(ctx context.Context, regions residency.Regions) context.Context {
+	if regions == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, regionsKey{}, regions)
+}
+
 // Ask implements [moderate.Model].
 func (m Asked) Ask(ctx context.Context, tenant string, body []byte, moderations bool) ([]byte, error) {
 	if moderations {
@@ -280,7 +292,8 @@ func (m Asked) ask(ctx context.Context, tenant string, endpoint upstream.Endpoin
 	if err != nil {
 		return nil, fmt.Errorf("asking a model: %w", err)
 	}
-	a, err := m.Gateway.Do(ctx, &Call{Endpoint: endpoint, Tenant: tenant, Format: openai.Format{}, Request: request})
+	regions, _ := ctx.Value(regionsKey{}).(residency.Regions)
+	a, err := m.Gateway.Do(ctx, &Call{Endpoint: endpoint, Tenant: tenant, Regions: regions, Format: openai.Format{}, Request: request})
 	if err != nil {
 		return nil, err
 	}

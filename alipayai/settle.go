@@ -124,10 +124,11 @@ func (c *call) judgeAnswer(o *canary.Outcome) {
 		if a.native {
 			body, _ = c.canonical(body, streamed) // what cannot be read has no calls
 		}
-		if calls = toolcheck.CallsOf(body); streamed {
-			var whole toolcheck.Collector
-			whole.Add(body)
-			calls = whole.Calls()
+		if !streamed {
+			calls = toolcheck.CallsOf(body)
+		} else {
+			t.tools.Add(body)
+			calls = t.tools.Calls()
 		}
 	}
 	o.HasToolCalls = len(calls) > 0
@@ -228,7 +229,10 @@ func (c *call) copyToShadow() {
 	if !c.isCopied() || !c.Seen.Comparable || c.forbidden() != nil {
 		return
 	}
-	of := &Call{Endpoint: c.Endpoint, Tenant: c.Tenant, Request: c.Request, Format: c.Format, Native: c.Native}
+	of := &Call{
+		Endpoint: c.Endpoint, Tenant: c.Tenant, Request: c.Request, Format: c.Format, Native: c.Native,
+		Regions: c.regions.And(c.g.Shadow.Provider.Residency.Of(c.Tenant)), // the copy is asked as the operator's
+	}
 	if c.Native != nil {
 		of.Header = make(http.Header)
 		upstream.Forward(of.Header, c.Header, c.Native.Fields, nil)
@@ -262,9 +266,9 @@ type Seen struct {
 }
 
 // leaving notes that a request is about to be sent.
-func (s *Seen) leaving(now time.Time) {
+func (s *Seen) leaving(c *call) {
 	if s != nil {
-		s.sent = now
+		s.sent = c.g.Now()
 	}
 }
 

@@ -255,3 +255,35 @@ func TestShadowIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// A shadow with addresses in several regions gets the copy of a call at those alone where the call's tenant may be.
+func TestShadowKeepsToTheRegionsOfItsCalls(t *testing.T) {
+	elsewhere := newUpstreamOf(t, "elsewhere", sandbox.Config{Format: sandbox.OpenAI})
+	s := newShadow(t, sandbox.Config{Format: sandbox.OpenAI})
+	s.provider.Addresses = []*upstream.Address{{URL: elsewhere.provider.BaseURL, Region: "us"}}
+	if err := s.provider.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, sandbox.Config{}, s.beside, func(g *alipayai.Gateway) {
+		g.AllowCrossRegion = true
+		var err error
+		if g.Residency, err = residency.New(map[string][]string{"local": {"cn"}}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	const calls = 5
+	for i := range calls {
+		served(t.Context(), r.gateway, "local", chatPath, chatBody("hello"))
+		s.settled(i + 1)
+	}
+	if there, here := elsewhere.Stats().Paths[chatPath], s.Stats().Paths[chatPath]; there != 0 || here != calls {
+		t.Errorf("%d copies went to another region, and %d to the call's own, want 0 and %d", there, here, calls)
+	}
+	for i := range calls {
+		served(t.Context(), r.gateway, "acme", chatPath, chatBody("hello"))
+		s.settled(calls + i + 1)
+	}
+	if there := elsewhere.Stats().Paths[chatPath]; there == 0 {
+		t.Error("no copy of a tenant that may be anywhere went to the other region")
+	}
+}

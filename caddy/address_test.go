@@ -1,13 +1,18 @@
 package alipaycaddy
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -16,12 +21,12 @@ type place struct {
 	api    http.Handler
 	delay  atomic.Int64 // nanoseconds
 	broken atomic.Bool
-	chats  atomic.Int64
+	asked  atomic.Int64
 }
 
 func (p *place) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasSuffix(r.URL.Path, chatPath) {
-		p.chats.Add(1)
+	if name := path.Base(r.URL.Path); name == "completions" || name == "embeddings" || name == "moderations" {
+		p.asked.Add(1)
 	}
 	select {
 	case <-time.After(time.Duration(p.delay.Load())):
@@ -53,7 +58,7 @@ func TestAddresses(t *testing.T) {
 		limit off
 	}
 }`
-	chats := func(region string) int64 { return places[region].chats.Load() }
+	chats := func(region string) int64 { return places[region].asked.Load() }
 	serves := func(region string) func() bool {
 		return func() bool {
 			before := chats(region)
@@ -107,13 +112,81 @@ func TestAddressThatIsAway(t *testing.T) {
 	g.load(global, pinnedSite(g, "alipay {\nclass money\n}"))
 	for i := range 3 {
 		a := g.do("POST", chatPath, chatBody("pay", false), "Authorization: Bearer "+g.vars["key"])
-		if n := here.chats.Load(); a.status != http.StatusOK || n != int64(i+1) {
+		if n := here.asked.Load(); a.status != http.StatusOK || n != int64(i+1) {
 			t.Errorf("status %d after %d calls there: %s", a.status, n, a.body)
 		}
 	}
 	here.broken.Store(true)
-	before := here.chats.Load()
-	if a := g.do("POST", chatPath, chatBody("pay", false), "Authorization: Bearer "+g.vars["key"]); a.status < 500 || here.chats.Load() != before+1 {
-		t.Errorf("one that may have been served: status %d, sent %d times: %s", a.status, here.chats.Load()-before, a.body)
+	before := here.asked.Load()
+	if a := g.do("POST", chatPath, chatBody("pay", false), "Authorization: Bearer "+g.vars["key"]); a.status < 500 || here.asked.Load() != before+1 {
+		t.Errorf("one that may have been served: status %d, sent %d times: %s", a.status, here.asked.Load()-before, a.body)
+	}
+}
+
+// What is asked for a pinned tenant's call, a verdict or an embedding, goes to no address in another region; what is asked
+// for another tenant's does, and so does what was not pinned before a reload.
+func TestAddressesOfWhatACallAsks(t *testing.T) {
+	for name, c := range map[string]struct{ global, before string }{
+		"a moderator's model": {"moderator law {\nmodel asked omni-moderation-latest form moderations\non_error closed\ncache off\n}", "alipayai_moderate law"},
+		"embeddings":          {"intents ${dir}/intents {\nembeddings asked alipay-embed-1 {\ntimeout 20s\n}\n}", "@fruit alipayai intent fruit\nalipayai_proxy @fruit alipay {\nallow_cross_region\n${residency}\n}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("XDG_DATA_HOME", t.TempDir())
+			g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
+			g.file("intents/fruit.txt", "apples and pears\na ripe banana\nripe cherries\n")
+			g.file("intents/metal.txt", "iron and steel\na copper wire\nsteel wires\n")
+			places := make(map[string]*place)
+			for _, region := range []string{"us", "cn"} {
+				places[region] = &place{api: g.api}
+				server := httptest.NewServer(places[region])
+				t.Cleanup(server.Close)
+				g.vars[region] = server.Listener.Addr().String()
+			}
+			places["cn"].delay.Store(int64(50 * time.Millisecond)) // the other is the faster one
+			key, hash := alipayai.NewKey()
+			g.vars["free"] = hash.String()
+			site := strings.NewReplacer("key shop ${hash}", "key shop ${hash}\nkey free ${free}", "alipayai_proxy", c.before+"\nalipayai_proxy").
+				Replace(pinnedSite(g, "alipay {\nallow_cross_region\n${residency}\n}"))
+			ask := func(key string) (there int64) {
+				before := places["us"].asked.Load()
+				for i := range 5 {
+					prompt := fmt.Sprintf("ripe bananas %d, %q", i, g.vars["residency"])
+					a := g.do("POST", chatPath, chatBody(prompt, false), "Authorization: Bearer "+key)
+					if a.status != http.StatusOK {
+						t.Errorf("%d %s", a.status, a.body)
+					}
+				}
+				return places["us"].asked.Load() - before
+			}
+			for _, pinned := range []string{"", "residency shop cn"} {
+				g.vars["residency"] = pinned
+				g.load(`alipayai {
+	region cn
+	provider alipay {
+		profile sandbox
+		base_url http://${api}
+		region cn
+		limit off
+	}
+	provider asked {
+		profile sandbox
+		base_url http://${us} us http://${cn} cn
+		limit off
+	}
+	`+c.global+`
+}`, site)
+				if name == "embeddings" {
+					g.eventually("the examples to be embedded", func() bool {
+						return must(caddy.ActiveContext().App("alipayai")).(*App).intents.embedded.centroids.Ready()
+					})
+				}
+				if n := ask(g.vars["key"]); (n == 0) != (pinned != "") {
+					t.Errorf("%q: %d requests for the tenant's calls went elsewhere", pinned, n)
+				}
+				if n := ask(key); n == 0 {
+					t.Errorf("%q: none for another tenant's calls went elsewhere", pinned)
+				}
+			}
+		})
 	}
 }

@@ -100,8 +100,10 @@ func (i *intents) check(name string) error {
 func (i *intents) guess(ctx context.Context, tenant, text string) intent.Guess {
 	var g intent.Guess
 	found := false
-	if i.embedded != nil && i.embedded.provider.Within(i.regions(tenant)) {
-		g, found = i.embedded.guess(ctx, tenant, text)
+	if i.embedded != nil {
+		if regions := i.regions(tenant); i.embedded.provider.Within(regions) {
+			g, found = i.embedded.guess(ctx, tenant, regions, text)
+		}
 	}
 	if !found {
 		g = i.classifier().Classify(text)

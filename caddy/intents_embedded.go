@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/intent"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
@@ -109,7 +110,7 @@ func (a *App) openEmbeddings() error {
 		spending *alipayai.Spending
 	}{{&e.call, e.timeout, a.asks(p, "intents")}, {&e.learn, learnTimeout, a.spending(&a.releases)}} {
 		g.asked.Gateway = &alipayai.Gateway{
-			Providers: []*upstream.Provider{p}, Breakers: a.breakers, Deadline: g.deadline, Spending: g.spending,
+			Providers: []*upstream.Provider{p}, Breakers: a.breakers, Deadline: g.deadline, Spending: g.spending, AllowCrossRegion: true,
 			Observer: observer{metrics: a.metrics, monitor: a.monitor, logger: a.logger, site: e.site},
 		}
 		if err := g.asked.Gateway.Prepare(); err != nil {
@@ -165,9 +166,9 @@ func (e *embedded) learnExamples(ctx context.Context) {
 }
 
 // guess gives what a text of a tenant's is about, and whether it could be found out.
-func (e *embedded) guess(ctx context.Context, tenant, text string) (intent.Guess, bool) {
+func (e *embedded) guess(ctx context.Context, tenant string, regions residency.Regions, text string) (intent.Guess, bool) {
 	// The call has nothing of the client's but that it ends with it.
-	own, cancel := context.WithTimeout(context.Background(), e.timeout)
+	own, cancel := context.WithTimeout(alipayai.WithRegions(context.Background(), regions), e.timeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 	kept := e.kept

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/moderate"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -137,13 +138,18 @@ func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	return next.ServeHTTP(w, r.WithContext(alipayai.WithModeration(r.Context(), passed)))
 }
 
-// outside gives the failure of a call that the moderator's model must not see, by its tenant's residency: there is no
-// verdict on it, and none to be had.
-func (m *moderatedRequest) outside() *failure.Failure {
-	regions := m.h.app.regionsBefore(m.tenant)
+// regions are those in which the call may be, by its tenant's residency.
+func (m *moderatedRequest) regions() residency.Regions {
 	if rules := m.h.residency.Load(); rules != nil {
-		regions = regionsAhead(rules.Rules, m.tenant)
+		return regionsAhead(rules.Rules, m.tenant)
 	}
+	return m.h.app.regionsBefore(m.tenant)
+}
+
+// outside gives the failure of a call that the moderator's model must not see: there is no verdict on it, and none to be
+// had.
+func (m *moderatedRequest) outside() *failure.Failure {
+	regions := m.regions()
 	if m.h.moderator.model.Within(regions) {
 		return nil
 	}
@@ -162,7 +168,7 @@ func (m *moderatedRequest) judge() *failure.Failure {
 
 // askModel asks the moderator's model. Its call has nothing of the client's request but that it ends with it.
 func (m *moderatedRequest) askModel() moderate.Verdict {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(alipayai.WithRegions(context.Background(), m.regions()))
 	defer context.AfterFunc(m.r.Context(), cancel)()
 	defer cancel()
 	began := time.Now()

@@ -216,7 +216,7 @@ func (m *Moderator) openModel(a *App) error {
 	site := "moderator " + m.name
 	a.sites[site] = true
 	gateway := &alipayai.Gateway{
-		Providers: []*upstream.Provider{p}, Breakers: a.breakers,
+		Providers: []*upstream.Provider{p}, Breakers: a.breakers, AllowCrossRegion: true, // the directives behind it permit or refuse
 		Deadline: cmp.Or(time.Duration(m.Timeout), moderate.DefaultTimeout),
 		Observer: observer{metrics: a.metrics, monitor: a.monitor, logger: a.logger, site: site},
 	}

@@ -139,7 +139,6 @@ func (h *Proxy) provisionShadow(app *App, site string, o observer) error {
 	}
 	asks := shadow.NewGateway(p)
 	asks.Observer, asks.MaxAnswer, asks.Deadline, asks.Spending = seen, h.MaxAnswer, time.Duration(h.Deadline), app.spending(&h.releases)
-	asks.Residency = h.gateway.Residency
 	if err := asks.Prepare(); err != nil {
 		return fmt.Errorf("shadow: %w", err)
 	}

@@ -186,6 +186,7 @@ func (a *App) askSuite(provider, model string, of *suite.Suite, o alipayai.Obser
 	gateway := &alipayai.Gateway{
 		Providers: []*upstream.Provider{p}, Deadline: suite.MaxTimeout, MaxAnswer: suite.MaxAnswer,
 		DefaultShare: upstream.Share{Weight: 1, Priority: limiter.Low}, Spending: a.spending(&a.releases), Observer: o,
+		AllowCrossRegion: true, // the prompts are the operator's
 	}
 	if err := gateway.Prepare(); err != nil {
 		return nil, err

@@ -23,6 +23,17 @@ func (r Regions) Permit(region string) bool {
 	return r == nil || region != "" && slices.Contains(r, region)
 }
 
+// And gives the regions that both permit; none, which is not nil, where they have none in common.
+func (r Regions) And(other Regions) Regions {
+	switch {
+	case r == nil:
+		return other
+	case other == nil:
+		return r
+	}
+	return slices.DeleteFunc(slices.Clone(r), func(region string) bool { return !other.Permit(region) })
+}
+
 // String names them, for an error.
 func (r Regions) String() string { return strings.Join(r, ", ") }
 
@@ -81,7 +92,7 @@ func (r *Rules) Of(tenant string) Regions {
 func (r *Rules) OfUnknown() Regions {
 	var all Regions
 	for _, regions := range r.All() {
-		all = common(regions, all)
+		all = regions.And(all)
 	}
 	return all
 }
@@ -112,7 +123,7 @@ func (r *Rules) And(other *Rules) (*Rules, error) {
 	both := &Rules{of: make(map[string]Regions)}
 	for _, rules := range []*Rules{r, other} {
 		for tenant := range rules.of {
-			regions := common(r.Of(tenant), other.Of(tenant))
+			regions := r.Of(tenant).And(other.Of(tenant))
 			if len(regions) == 0 {
 				return nil, fmt.Errorf("residency %s: one permits %s and another %s, which have no region in common", tenant, r.Of(tenant), other.Of(tenant))
 			}
@@ -121,12 +132,4 @@ func (r *Rules) And(other *Rules) (*Rules, error) {
 	}
 	both.any = both.of[AnyTenant]
 	return both, nil
-}
-
-// common gives the regions that are in both.
-func common(a, b Regions) Regions {
-	if a == nil {
-		return b
-	}
-	return slices.DeleteFunc(slices.Clone(a), func(region string) bool { return !b.Permit(region) })
 }

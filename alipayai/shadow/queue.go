@@ -89,6 +89,7 @@ type copied struct {
 func NewGateway(p *upstream.Provider) *alipayai.Gateway {
 	return &alipayai.Gateway{
 		Providers: []*upstream.Provider{p}, DefaultShare: upstream.Share{Weight: 1, Priority: limiter.Background}, Room: new(alipayai.Room),
+		AllowCrossRegion: true, // the gateway whose calls are copied permits or refuses
 	}
 }
 
