@@ -113,19 +113,20 @@ func (c *Consents) LinkTo(tenant, user, returnTo, state string) (address string,
 // placeOf is the associated data of what is sealed for a step at this provider.
 func (c *Consents) placeOf(step string) string { return "consent " + step + " " + c.Provider }
 
-// open reads what sealJSON has made for a step.
-func (c *Consents) open(step, text string, value any) bool {
+// open reads what sealJSON has made for a step, and gives it as it was sealed, of which text is one of several
+// writings: base64 passes over line breaks and spare bits.
+func (c *Consents) open(step, text string, value any) (sealed []byte, ok bool) {
 	sealed, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil {
-		return false
+		return nil, false
 	}
 	plain, err := c.Seal.Open(c.placeOf(step), sealed)
-	return err == nil && json.Unmarshal(plain, value) == nil
+	return sealed, err == nil && json.Unmarshal(plain, value) == nil
 }
 
 // once reports whether this is the first use of a secret.
-func (c *Consents) once(ctx context.Context, secret string) (bool, error) {
-	_, first, err := c.Store.Lease("used "+redisstore.Digest([]byte(secret))).Take(ctx, 2*Life)
+func (c *Consents) once(ctx context.Context, secret []byte) (bool, error) {
+	_, first, err := c.Store.Lease("used "+redisstore.Digest(secret)).Take(ctx, 2*Life)
 	return first, err
 }
 
@@ -133,8 +134,8 @@ func (c *Consents) once(ctx context.Context, secret string) (bool, error) {
 // back with. The errors are [ErrLink] and [ErrStore].
 func (c *Consents) Begin(ctx context.Context, query url.Values) (vendor string, cookie *http.Cookie, err error) {
 	var b begun
-	given := query.Get("ticket")
-	if !c.open("address", given, &b.ticket) || !c.Now().Before(b.Ends) {
+	given, ok := c.open("address", query.Get("ticket"), &b.ticket)
+	if !ok || !c.Now().Before(b.Ends) {
 		return "", nil, ErrLink
 	}
 	first, err := c.once(ctx, given)
@@ -229,7 +230,10 @@ func (c *Consents) Finish(ctx context.Context, query url.Values, cookies []*http
 	var b begun
 	bound := false
 	for _, cookie := range cookies {
-		if cookie.Name == CookieName(states[0]) && c.open("cookie", cookie.Value, &b) {
+		if cookie.Name != CookieName(states[0]) {
+			continue
+		}
+		if _, ok := c.open("cookie", cookie.Value, &b); ok {
 			bound = subtle.ConstantTimeCompare([]byte(b.VendorState), []byte(states[0])) == 1
 			break
 		}
@@ -237,7 +241,7 @@ func (c *Consents) Finish(ctx context.Context, query url.Values, cookies []*http
 	if !bound || !c.Now().Before(b.Ends) {
 		return nil, ErrReturn
 	}
-	first, err := c.once(ctx, b.VendorState)
+	first, err := c.once(ctx, []byte(b.VendorState))
 	switch {
 	case err != nil:
 		return nil, err

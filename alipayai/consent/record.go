@@ -75,17 +75,15 @@ func (r *record) renewable(now time.Time) bool {
 	return r.live(now) && r.Refresh != "" && (r.RefreshExpiry.IsZero() || now.Before(r.RefreshExpiry))
 }
 
-// load gives what is kept, as it is kept too: nil for nothing.
+// load gives what is kept, as it is kept too: nil for nothing. What another encryption_key has sealed counts as no
+// consent, so that the user can give another one in its place, or withdraw it.
 func (c *Consents) load(ctx context.Context, key string) (r record, sealed []byte, err error) {
 	if sealed, err = c.Store.Get(ctx, key); err != nil || sealed == nil {
 		return record{}, nil, err
 	}
 	text, err := c.Seal.Open(place(key), sealed)
-	if err != nil {
-		return record{}, nil, err
-	}
-	if json.Unmarshal(text, &r) != nil {
-		return record{}, nil, seal.ErrSealed
+	if err != nil || json.Unmarshal(text, &r) != nil {
+		return record{}, sealed, nil
 	}
 	return r, sealed, nil
 }
