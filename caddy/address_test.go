@@ -92,6 +92,32 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// An address that refuses everything at once is not the fastest.
+func TestAddressThatRefuses(t *testing.T) {
+	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
+	served := &place{api: g.api}
+	served.delay.Store(int64(20 * time.Millisecond))
+	refused := &place{api: http.NotFoundHandler()}
+	for name, at := range map[string]*place{"served": served, "refused": refused} {
+		server := httptest.NewServer(at)
+		t.Cleanup(server.Close)
+		g.vars[name] = server.Listener.Addr().String()
+	}
+	g.load(`alipayai {
+	provider alipay {
+		profile sandbox
+		base_url http://${served} http://${refused}
+		limit off
+	}
+}`, pinnedSite(g, "alipay"))
+	for range 10 {
+		g.do("POST", chatPath, chatBody("hello", false), "Authorization: Bearer "+g.vars["key"])
+	}
+	if n, of := served.asked.Load(), refused.asked.Load(); n < 9 || of > 1 { // which measures it
+		t.Errorf("%d calls were served, and %d refused", n, of)
+	}
+}
+
 // A request that has not left goes to another address at once, signed anew, even where it may move money; one that may
 // have been served is not sent twice.
 func TestAddressThatIsAway(t *testing.T) {

@@ -142,12 +142,19 @@ func (s *Routes) up(a *Address) bool {
 	return s.find(a).failures == 0
 }
 
-// answered notes that the address has answered after so long.
-func (s *Routes) answered(a *Address, probe bool, took time.Duration, now time.Time) {
+// answered notes that the address has answered, which is no failure whatever it says.
+func (s *Routes) answered(a *Address) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.find(a).failures = 0
+}
+
+// served notes that the address has served a request after so long. A refusal is no measure: it comes at once, and an
+// address that refuses everything would be the fastest.
+func (s *Routes) served(a *Address, probe bool, took time.Duration, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.find(a)
-	r.failures = 0
 	if probe {
 		r.probes.add(took, now)
 	} else {
@@ -169,12 +176,17 @@ func (s *Routes) failed(a *Address, now time.Time) {
 
 // measure notes the time to the first byte of an answer.
 func (x *Exchange) measure(r *Request) {
-	switch {
-	case len(x.provider.addresses) == 1:
-	case x.Response.StatusCode >= http.StatusInternalServerError:
-		x.provider.Routes.failed(x.address, x.received)
-	default:
-		x.provider.Routes.answered(x.address, r.carriesNothing(), x.received.Sub(x.sent), x.received)
+	routes, status := x.provider.Routes, x.Response.StatusCode
+	if len(x.provider.addresses) == 1 {
+		return
+	}
+	if status >= http.StatusInternalServerError {
+		routes.failed(x.address, x.received)
+		return
+	}
+	routes.answered(x.address)
+	if status < http.StatusMultipleChoices {
+		routes.served(x.address, r.carriesNothing(), x.received.Sub(x.sent), x.received)
 	}
 }
 
