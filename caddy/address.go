@@ -87,7 +87,7 @@ func (a *App) checkHosts() error {
 	return nil
 }
 
-func hostOf(u *url.URL) string { return canonicalHost(u.Host, u.Scheme == "https") }
+func hostOf(u *url.URL) string { return upstream.CanonicalHost(u.Host, u.Scheme == "https") }
 
 // unmarshalBaseURL reads `base_url <url> [<region>] [<url> [<region>]...]`: what has "://" in it, or is a placeholder, is
 // an address.

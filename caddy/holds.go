@@ -35,7 +35,7 @@ func (a *App) openHolds() {
 // one account's rate is not about another's. key is a hash of p's key, for one
 // without a client id.
 func (a *App) holdAccount(p *upstream.Provider, key string) {
-	host, account := canonicalHost(p.BaseURL.Host, p.BaseURL.Scheme == "https"), cmp.Or(p.ClientID, key)
+	host, account := upstream.CanonicalHost(p.BaseURL.Host, p.BaseURL.Scheme == "https"), cmp.Or(p.ClientID, key)
 	hold, release := acquire[upstream.Hold]("hold", host, account)
 	a.releases = append(a.releases, release)
 	p.Hold = hold

@@ -85,7 +85,7 @@ func (a *App) buildCap(p *upstream.Provider, c *Provider) error {
 // the upstream, under any name of the provider; the window also to the store
 // that shares it. Both outlive the configuration as long as calls wait.
 func (a *App) shareCap(k *upstream.Cap, p *upstream.Provider) {
-	hash := hashAll([]string{canonicalHost(p.BaseURL.Host, p.BaseURL.Scheme == "https"), p.ClientID})
+	hash := hashAll([]string{upstream.CanonicalHost(p.BaseURL.Host, p.BaseURL.Scheme == "https"), p.ClientID})
 	account, span := string(hash[:]), k.Limit.Span()
 	releaseStore := a.store.hold()
 	window, releaseWindow := acquire[pooledWindow]("window", account, a.store.identity)

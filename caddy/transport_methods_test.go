@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // openAPIV2 declares a provider of the Open Platform v2 that is complete but
@@ -177,7 +178,7 @@ func TestCanonicalHost(t *testing.T) {
 		"another host":    {"api.example.org", "api.example.com", true, false},
 		"letters in IPv6": {"[FE80::1]:443", "[fe80::1]", true, true},
 	} {
-		if a, b := canonicalHost(tt.a, tt.tls), canonicalHost(tt.b, tt.tls); (a == b) != tt.same {
+		if a, b := upstream.CanonicalHost(tt.a, tt.tls), upstream.CanonicalHost(tt.b, tt.tls); (a == b) != tt.same {
 			t.Errorf("%s: %s and %s", name, a, b)
 		}
 	}

@@ -3,7 +3,6 @@ package alipaycaddy
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -55,8 +54,8 @@ func (t *SigningTransport) refuse(req *http.Request) *wire.Error {
 	if !isSignedMethod(req.Method) {
 		return forbid("the method is not one that is signed")
 	}
-	host := canonicalHost(req.URL.Host, t.HTTP.TLSEnabled())
-	if !t.provider.HasHost(func(u *url.URL) bool { return canonicalHost(u.Host, u.Scheme == "https") == host }) {
+	host := upstream.CanonicalHost(req.URL.Host, t.HTTP.TLSEnabled())
+	if !t.provider.HasHost(func(u *url.URL) bool { return upstream.CanonicalHost(u.Host, u.Scheme == "https") == host }) {
 		return forbid(fmt.Sprintf("provider %s signs for its own host only, not for %s", t.provider.Name, host))
 	}
 	if !isPlain(req.URL) {
@@ -145,16 +144,4 @@ func isPlain(u *url.URL) bool {
 	odd := func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' || r == ';' || r == '%' }
 	clean := path.Clean(u.Path)
 	return u.RawPath == "" && (clean == u.Path || clean+"/" == u.Path) && !strings.ContainsFunc(u.Path, odd)
-}
-
-// canonicalHost gives host with its port, in lower case.
-func canonicalHost(host string, tls bool) string {
-	if _, _, err := net.SplitHostPort(host); err != nil {
-		port := "80"
-		if tls {
-			port = "443"
-		}
-		host = net.JoinHostPort(strings.Trim(host, "[]"), port)
-	}
-	return strings.ToLower(host)
 }

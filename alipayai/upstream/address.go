@@ -3,6 +3,7 @@ package upstream
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ func (p *Provider) prepareAddresses() error {
 		if err := checkBase(a.URL); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(p.addresses[:i], func(other *Address) bool { return other.URL.Host == a.URL.Host }) {
+		if slices.ContainsFunc(p.addresses[:i], func(other *Address) bool { return canonicalHost(other.URL) == canonicalHost(a.URL) }) {
 			return fmt.Errorf("base_url: %s is given twice", a.URL.Host)
 		}
 		if a.Region == "" {
@@ -97,9 +98,24 @@ func (x *Exchange) outside(r *Request) *failure.Failure {
 // carriesNothing reports whether there is no text of a tenant's in the request.
 func (r *Request) carriesNothing() bool { return r.Client == nil && r.Endpoint == EndpointModels }
 
-// addressOf gives the address of that host; nil where it is none.
+// CanonicalHost gives the host of a URL with its port, which may be the scheme's own, in lower case.
+func CanonicalHost(host string, tls bool) string {
+	if _, _, err := net.SplitHostPort(host); err != nil {
+		port := "80"
+		if tls {
+			port = "443"
+		}
+		host = net.JoinHostPort(strings.Trim(host, "[]"), port)
+	}
+	return strings.ToLower(host)
+}
+
+func canonicalHost(u *url.URL) string { return CanonicalHost(u.Host, u.Scheme == "https") }
+
+// addressOf gives the address of that host; nil where it is none. Who has composed a request may write the port.
 func (p *Provider) addressOf(u *url.URL) *Address {
-	i := slices.IndexFunc(p.addresses, func(a *Address) bool { return strings.EqualFold(a.URL.Host, u.Host) })
+	host := canonicalHost(u)
+	i := slices.IndexFunc(p.addresses, func(a *Address) bool { return canonicalHost(a.URL) == host })
 	if i < 0 {
 		return nil
 	}
