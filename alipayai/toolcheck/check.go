@@ -33,8 +33,9 @@ type Call struct {
 	Custom bool
 }
 
-// maxArguments bounds the arguments that are held against a schema, in bytes.
-const maxArguments = 256 << 10
+// maxArguments bounds the arguments that are held against a schema, in bytes, and maxCalls how many calls of an answer are
+// judged.
+const maxArguments, maxCalls = 256 << 10, 256
 
 // DefaultSchemas is how many compiled schemas are kept by default.
 const DefaultSchemas = 256
@@ -82,7 +83,7 @@ func (c *Checker) Judge(request []byte, calls []Call) Fault {
 		}
 		tools[name] = parameters
 	}
-	for _, call := range calls {
+	for _, call := range calls[:min(len(calls), maxCalls)] {
 		if f := c.judge(call, tools); f != None {
 			return f
 		}

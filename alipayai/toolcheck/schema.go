@@ -33,6 +33,7 @@ type schema struct {
 	mu       sync.Mutex
 	compiled *jsonschema.Schema
 	cost     int
+	program  int // of its patterns
 }
 
 // compile compiles a schema, or fails with errUncheckable.
@@ -47,6 +48,7 @@ func compile(text []byte) (*schema, error) {
 	s := new(schema)
 	c := jsonschema.NewCompiler()
 	c.UseLoader(refuse{})
+	c.UseRegexpEngine(s.pattern)
 	c.DefaultDraft(draftOf(doc))
 	c.AssertFormat()
 	w := walker{costs: make(map[int]bool), places: map[string]bool{"#": true}}
@@ -122,10 +124,14 @@ func (s *schema) spend(n int, v any) error {
 	case string:
 		size = len(v) / 64
 	}
-	if s.cost += (1 + n) * (1 + size); s.cost > maxCost {
+	s.pay((1 + n) * (1 + size))
+	return nil
+}
+
+func (s *schema) pay(cost int) {
+	if s.cost += cost; s.cost > maxCost {
 		panic(errTooCostly)
 	}
-	return nil
 }
 
 // costOf is the format by which a schema with n things in it is counted.
