@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -22,6 +23,11 @@ var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 // compose makes the signed request, with a time and a nonce that no other one has.
 func (x *Exchange) compose(r *Request) *failure.Failure {
 	err := x.sign(r)
+	if refused, ok := errors.AsType[*wire.RequestError](err); ok { // of what is around the call
+		f := failure.UnreadableRequest(refused)
+		f.UnsupportedHere = true
+		return f
+	}
 	switch {
 	case err == nil:
 		return nil

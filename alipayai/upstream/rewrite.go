@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // rewriting is how the members of a model call change on their way to an upstream that has other ones.
@@ -60,7 +63,9 @@ func membersOf(call []byte) (members []member, err error) {
 }
 
 // apply writes members as the upstream has them, and gives the text, in JSON, that the conversation begins with; nil for none.
+// Its errors are [*wire.RequestError].
 func (r *rewriting) apply(members []member) (system []byte, err error) {
+	names := make(map[string]bool)
 	for i := range members {
 		m := &members[i]
 		if m.name == "messages" && r.System != "" {
@@ -70,7 +75,14 @@ func (r *rewriting) apply(members []member) (system []byte, err error) {
 		}
 		if r.pascal {
 			m.own = pascal(m.name)
-			if m.value, err = pascalNames(m.value); err != nil {
+			if names[m.own] || !isSnake(m.name) {
+				return nil, unnamed(m.name, m.name)
+			}
+			names[m.own] = true
+			if slices.Contains(clientNamed, m.name) {
+				continue
+			}
+			if m.value, err = pascalNames(m.name, m.value); err != nil {
 				return nil, err
 			}
 		}
@@ -158,11 +170,36 @@ func pascal(name string) string {
 	return b.String()
 }
 
+// isSnake reports whether a name is written as OpenAI's are. Another might be the upstream's own already, which says to it
+// what nothing here has read.
+func isSnake(name string) bool {
+	letter := false // or a digit, at the last place
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9' && i > 0:
+			letter = true
+		case c == '_' && letter:
+			letter = false
+		default:
+			return false
+		}
+	}
+	return letter
+}
+
+// unnamed is the error of a member that has no name of the upstream's, or that of another. It stands in that parameter.
+func unnamed(param, name string) error {
+	return &wire.RequestError{
+		Param: param, Code: wire.CodeInvalidValue,
+		Message: "the provider writes names as MaxTokens, and has none for " + strconv.QuoteToASCII(name) + " besides: write names as max_tokens, each once",
+	}
+}
+
 // clientNamed are members whose values have names of the client's own, such as those of a schema.
 var clientNamed = []string{"parameters", "schema", "metadata", "logit_bias"}
 
-// pascalNames writes the names of a value's members in that form, at every depth.
-func pascalNames(value []byte) ([]byte, error) {
+// pascalNames writes the names of the members of a parameter's value in that form, at every depth.
+func pascalNames(param string, value []byte) ([]byte, error) {
 	d := jsontext.NewDecoder(bytes.NewReader(value))
 	var out bytes.Buffer
 	e := jsontext.NewEncoder(&out)
@@ -183,8 +220,8 @@ func pascalNames(value []byte) ([]byte, error) {
 			continue
 		}
 		name := token.String()
-		if err := e.WriteToken(jsontext.String(pascal(name))); err != nil {
-			return nil, err
+		if !isSnake(name) || e.WriteToken(jsontext.String(pascal(name))) != nil { // which takes no name twice
+			return nil, unnamed(param, name)
 		}
 		if slices.Contains(clientNamed, name) {
 			v, err := d.ReadValue()
