@@ -250,8 +250,10 @@ func (h *History) Exchange(ctx context.Context) error {
 		s = new(State)
 		if len(old) == 0 {
 			s = known.clone() // the store may have lost its data
-		} else if err := json.Unmarshal(old, s); err != nil || !s.valid() {
-			return nil, fmt.Errorf("%w: %w", ErrState, errors.Join(err))
+		} else if err := json.Unmarshal(old, s); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrState, err)
+		} else if !s.valid() {
+			return nil, ErrState
 		}
 		if s.take(h.replica, h.number, now) { // or it was there before, and the reply was lost
 			s.add(sending, h.may, now)

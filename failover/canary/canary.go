@@ -233,8 +233,10 @@ func (c *Canary) update(ctx context.Context, change func(s *State, now time.Time
 		s = new(State)
 		if len(old) == 0 {
 			s = c.known(now)
-		} else if err := json.Unmarshal(old, s); err != nil || !s.valid() {
-			return nil, fmt.Errorf("%w: %w", ErrState, errors.Join(err))
+		} else if err := json.Unmarshal(old, s); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrState, err)
+		} else if !s.valid(c.plan) {
+			return nil, ErrState
 		}
 		change(s, now)
 		return json.Marshal(s)
@@ -258,10 +260,17 @@ func (c *Canary) known(now time.Time) *State {
 // ErrState means that what the store has is no state of a canary.
 var ErrState = errors.New("the canary's state cannot be read")
 
-func (s *State) valid() bool {
+func (s *State) valid(p Plan) bool {
+	for _, e := range s.Evidence {
+		for _, t := range [...]Tally{e.Stable, e.Candidate, e.Step} {
+			if t.Bad < 0 || t.Bad > t.Trials {
+				return false
+			}
+		}
+	}
 	switch s.Phase {
 	case Running, Paused, Passed, Promoted, RolledBack:
-		return len(s.Key) == sha256.Size && s.Step >= 0
+		return len(s.Key) == sha256.Size && s.Step >= 0 && s.Step < len(p.Steps)
 	}
 	return false
 }

@@ -3,9 +3,11 @@ package canary
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -242,12 +244,26 @@ func TestLostAndBrokenStates(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	for name, state := range map[string]string{"no JSON": "{", "no state": "{}", "another phase": `{"phase":"odd"}`, "no step": `{"phase":"running","step":-1}`} {
+	of := func(change func(*State)) string {
+		s := newState(time.Now())
+		change(s)
+		text, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	for name, state := range map[string]string{
+		"no JSON": "{", "no state": "{}", "no key": of(func(s *State) { s.Key = nil }), "another phase": of(func(s *State) { s.Phase = "odd" }),
+		"no step": of(func(s *State) { s.Step = -1 }), "a step beyond the last": of(func(s *State) { s.Step = len(half.Steps) }),
+		"fewer calls than none": of(func(s *State) { s.Evidence[Errors].Stable.Trials = -1 }),
+		"more bad than all":     of(func(s *State) { s.Evidence[Errors].Candidate = Tally{Trials: 1, Bad: 2} }),
+	} {
 		err := File{path}.Update(t.Context(), "k", func([]byte, time.Time) ([]byte, error) { return []byte(state), nil })
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := New(File{path}, "k", half).Exchange(t.Context()); !errors.Is(err, ErrState) {
+		if err := New(File{path}, "k", half).Exchange(t.Context()); !errors.Is(err, ErrState) || strings.Contains(err.Error(), "%!") || strings.Contains(err.Error(), "index") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

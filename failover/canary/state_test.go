@@ -55,7 +55,7 @@ func TestLook(t *testing.T) {
 			}
 			b, err := json.Marshal(s)
 			again := new(State)
-			if err != nil || json.Unmarshal(b, again) != nil || !again.valid() || again.Share(tt.plan) != s.Share(tt.plan) {
+			if err != nil || json.Unmarshal(b, again) != nil || !again.valid(tt.plan) || again.Share(tt.plan) != s.Share(tt.plan) {
 				t.Errorf("it is kept as %s: %v", b, err)
 			}
 		})
