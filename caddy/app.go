@@ -21,6 +21,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/calendar"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/pack"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -117,6 +118,8 @@ type App struct {
 	cors        *cors.Cors
 	// packing is what was compared of packed calls, by site.
 	packing map[string]*pack.Agreements
+	// pools keep connections ready, by provider.
+	pools map[string][]*outgoing.Warm
 	// canaries are those of the handlers, by name.
 	canaries map[string]*configuredCanary
 	// releases give back what the configuration holds of the pooled state.
@@ -174,6 +177,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.keepers = make(map[string]*calendar.Keeper)
 	a.sites, a.packing = make(map[string]bool), make(map[string]*pack.Agreements)
 	a.canaries = make(map[string]*configuredCanary)
+	a.pools = make(map[string][]*outgoing.Warm)
 	a.providers = make(map[string]*upstream.Provider, len(a.Providers))
 	credentials := newCredentialUses()
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
@@ -199,7 +203,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.openEmbeddings(); err != nil {
 		return fmt.Errorf("intents: embeddings: %w", err)
 	}
-	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}, keyCollector{a.keepers}, canaryCollector{a}} {
+	for _, c := range []prometheus.Collector{capCollector{a.providers}, breakerCollector{a.breakers, a.providers}, keyCollector{a.keepers}, canaryCollector{a}, poolCollector{a.pools}} {
 		if err := ctx.GetMetricsRegistry().Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}

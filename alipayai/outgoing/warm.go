@@ -238,8 +238,12 @@ func (m *multiplexed) Streams() (n int, known bool) {
 	return int(min(m.State().MaxConcurrentStreams, maxStreams)), true
 }
 
-// Alive implements [pool.Conn].
-func (m *multiplexed) Alive() bool { return m.CanTakeNewRequest() }
+// Alive implements [pool.Conn]. CanTakeNewRequest alone holds a closed connection that was
+// never used for usable, so that net/http finds its error.
+func (m *multiplexed) Alive() bool {
+	state := m.State()
+	return !state.Closed && !state.Closing && m.CanTakeNewRequest()
+}
 
 // Close implements [pool.Conn].
 func (m *multiplexed) Close() { _ = m.ClientConn.Close() }

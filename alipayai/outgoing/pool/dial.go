@@ -44,7 +44,6 @@ const dialTime = 15 * time.Second
 // dial makes a connection, in place of another if that is not nil.
 func (p *Pool) dial(s *Settings, replaced *entry) {
 	p.dialing++
-	p.counts.Dialed++
 	dials, began := p.dials, time.Now()
 	if !p.open() {
 		dials = context.Background()
@@ -84,6 +83,7 @@ func (p *Pool) dialed(conn Conn, err error, replaced *entry, began time.Time) (f
 		p.grow(now)
 		return p.failures == 1 && p.open()
 	}
+	p.counts.Dialed++
 	p.failures, p.retryAt = 0, time.Time{}
 	if !p.open() && len(p.waiters) == 0 {
 		conn.Close()

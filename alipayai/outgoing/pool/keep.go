@@ -110,8 +110,8 @@ func (p *Pool) Said(idle time.Duration) {
 
 // Counts are what has happened in a pool.
 type Counts struct {
-	Dialed   uint64 // connections that were begun
-	Failed   uint64 // of these, those that could not be made
+	Dialed   uint64 // connections that were made
+	Failed   uint64 // connections that could not be made
 	Waited   uint64 // requests that found no place
 	Replaced uint64 // connections that were closed before the upstream would have
 	Shrunk   uint64 // connections that were too many
@@ -140,4 +140,18 @@ func (p *Pool) Stats() Stats {
 		}
 	}
 	return st
+}
+
+// Plus adds those of another pool; of their limits it is the shorter.
+func (st Stats) Plus(o Stats) Stats {
+	if st.Limit > 0 {
+		o.Limit = min(o.Limit, st.Limit)
+	}
+	return Stats{
+		Idle: st.Idle + o.Idle, Active: st.Active + o.Active, Dialing: st.Dialing + o.Dialing, Waiting: st.Waiting + o.Waiting, Limit: o.Limit,
+		Counts: Counts{
+			Dialed: st.Dialed + o.Dialed, Failed: st.Failed + o.Failed, Waited: st.Waited + o.Waited,
+			Replaced: st.Replaced + o.Replaced, Shrunk: st.Shrunk + o.Shrunk, Closed: st.Closed + o.Closed, Broken: st.Broken + o.Broken,
+		},
+	}
 }
