@@ -51,6 +51,7 @@ func arriveOnce(t *testing.T, protocol badupstream.Protocol, fault string, fault
 		var warm *Warm
 		if way == pooled {
 			warm = keep(t, transport, base, Keeping{Max: 2})
+			defer warm.Close()
 		}
 		s.Restart()
 		if good > 0 {

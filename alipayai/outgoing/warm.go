@@ -2,6 +2,7 @@ package outgoing
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -133,12 +134,11 @@ func (w *warm) connect(ctx context.Context) (pool.Conn, error) {
 		c.of = w
 		return c, nil
 	}
-	cc, err := w.http2.NewClientConn(c.Conn)
-	if err != nil {
+	m := &multiplexed{conn: c.Conn, tls: c.tls}
+	if m.ClientConn, err = w.http2.NewClientConn(closeNoting{c.Conn, &m.closed}); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
-	m := &multiplexed{ClientConn: cc, conn: c.Conn}
 	go m.settle(w.pool)
 	return m, nil
 }
@@ -211,8 +211,25 @@ func (c *connection) Close() { c.close() }
 // multiplexed is a connection of HTTP/2.
 type multiplexed struct {
 	*http2.ClientConn
-	conn    net.Conn
-	settled atomic.Bool // the upstream's SETTINGS have come
+	conn net.Conn
+	tls  *tls.ConnectionState
+	// closed says that it is: CanTakeNewRequest holds a closed connection that was never used
+	// for usable, so that net/http finds its error. State would tell, but waits for writes.
+	closed atomic.Bool
+	// streams is how many requests the upstream takes at once; 0 until its SETTINGS have come.
+	streams atomic.Int64
+}
+
+// closeNoting is a connection that notes its closing.
+type closeNoting struct {
+	net.Conn
+	closed *atomic.Bool
+}
+
+// Close implements [net.Conn].
+func (c closeNoting) Close() error {
+	c.closed.Store(true)
+	return c.Conn.Close()
 }
 
 // maxStreams bounds how many requests one connection carries, whatever the upstream takes.
@@ -226,24 +243,18 @@ func (m *multiplexed) settle(p *pool.Pool) {
 	if err := m.Ping(ctx); err != nil {
 		m.SetDoNotReuse()
 	}
-	m.settled.Store(true)
+	m.streams.Store(int64(min(max(m.State().MaxConcurrentStreams, 1), maxStreams)))
 	p.Changed()
 }
 
 // Streams implements [pool.Conn]. Until the upstream has said how many it takes, it is one.
 func (m *multiplexed) Streams() (n int, known bool) {
-	if known = m.settled.Load(); !known {
-		return 1, false
-	}
-	return int(min(m.State().MaxConcurrentStreams, maxStreams)), true
+	n = int(m.streams.Load())
+	return max(n, 1), n > 0
 }
 
-// Alive implements [pool.Conn]. CanTakeNewRequest alone holds a closed connection that was
-// never used for usable, so that net/http finds its error.
-func (m *multiplexed) Alive() bool {
-	state := m.State()
-	return !state.Closed && !state.Closing && m.CanTakeNewRequest()
-}
+// Alive implements [pool.Conn].
+func (m *multiplexed) Alive() bool { return !m.closed.Load() && m.CanTakeNewRequest() }
 
 // Close implements [pool.Conn].
 func (m *multiplexed) Close() { _ = m.ClientConn.Close() }
@@ -275,7 +286,7 @@ func (w *warm) multiplex(req *http.Request, lease pool.Lease, trace *httptrace.C
 		w.pool.Put(lease, encoded.Load() && !timedOut(ctx, err)) // by a connection that times out, no others go
 		return nil, encoded.Load(), err
 	}
-	resp.Request = req
+	resp.Request, resp.TLS = req, m.tls
 	if resp.Body == http.NoBody {
 		w.pool.Put(lease, true)
 		return resp, true, nil

@@ -49,7 +49,7 @@ func (p *Pool) check() {
 		p.active--
 		e.checked = now
 		if p.setFree(e); e.retired && e.requests == 0 {
-			e.Close()
+			go e.Close()
 		}
 		p.serve(now)
 	}

@@ -15,7 +15,7 @@ import (
 // Conn is a connection.
 type Conn interface {
 	// Streams is how many requests it carries at once, and whether that is known by now:
-	// see [Pool.Changed].
+	// see [Pool.Changed]. It does not wait for anything.
 	Streams() (n int, known bool)
 	// Alive reports whether a request can be written to it, which is false where the
 	// upstream has closed it. Where it carries one request at once, that one has ended.
@@ -308,7 +308,7 @@ func (p *Pool) retire(e *entry) {
 		}
 	}
 	if e.requests == 0 {
-		e.Close()
+		go e.Close() // over TLS, the goodbye may have to wait
 	}
 }
 
