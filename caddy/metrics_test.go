@@ -40,6 +40,12 @@ func (g *rig) scrape() map[string]string {
 		"caddy_alipayai_pack_comparisons_total":     "provider result",
 		"caddy_alipayai_canary_share":               "canary",
 		"caddy_alipayai_canary_calls_total":         "arm canary guard result",
+		"caddy_alipayai_pool_connections":           "provider state",
+		"caddy_alipayai_pool_waiting":               "provider",
+		"caddy_alipayai_pool_idle_limit_seconds":    "provider",
+		"caddy_alipayai_pool_dials_total":           "provider result",
+		"caddy_alipayai_pool_waits_total":           "provider",
+		"caddy_alipayai_pool_closed_total":          "provider reason",
 		"caddy_alipayai_evidence_total":             "result",
 		"caddy_alipayai_alerts_total":               "kind result sink",
 	}

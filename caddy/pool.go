@@ -21,7 +21,7 @@ import (
 // present rate lets expect, and some to spare; fewer, slowly, when less is asked for.
 // It goes with the transport `http`, and serves the gateway's calls.
 type Pool struct {
-	// How many connections there are at least, whatever is asked for. Default: 0
+	// How many connections there are at least, whatever is asked for. Required.
 	Min int `json:"min,omitempty"`
 
 	// How many connections there are at most. Calls that find all in use wait for
@@ -39,7 +39,7 @@ const maxPool = 1000
 
 func (c *Pool) check() error {
 	switch {
-	case c.Min < 0 || c.Max < 1 || c.Min > c.Max || c.Max > maxPool:
+	case c.Min < 1 || c.Min > c.Max || c.Max > maxPool:
 		return fmt.Errorf("pool %d %d: write the fewest and the most connections, such as pool 10 30, at most %d", c.Min, c.Max, maxPool)
 	case c.Idle != 0 && (time.Duration(c.Idle) < warmpool.MinIdle || time.Duration(c.Idle) > warmpool.MaxIdle):
 		return fmt.Errorf("pool's idle is %v; write a time from %v to %v, after which the upstream closes unused connections",
