@@ -58,8 +58,8 @@ func (p *Pool) check() {
 // closedByUpstream notes that the upstream has closed a connection that had idled.
 func (p *Pool) closedByUpstream(e *entry, idled time.Duration, now time.Time) {
 	p.counts.Closed++
-	if lived := e.checked.Sub(now.Add(-idled)); idled > 0 && lived >= MinIdle {
-		p.limit.closed(now, lived)
+	if idled > 0 {
+		p.limit.closed(now, e.checked.Sub(now.Add(-idled)))
 	}
 }
 
@@ -84,7 +84,7 @@ func (p *Pool) renew(now time.Time) {
 		case idled >= usable:
 			p.counts.Replaced++
 			p.retire(e) // and grow makes another
-		case !now.Before(e.renewAt) || idled >= usable*4/5: // which what was learned may have made due
+		case !now.Before(e.renewAt) || idled+2*checkEvery >= usable: // where that has become less, or is short
 			if now.Before(p.retryAt) {
 				continue
 			}

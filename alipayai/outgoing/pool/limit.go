@@ -10,8 +10,11 @@ const (
 	// used, where nothing is known; most wait for a minute or longer.
 	DefaultIdle = time.Minute
 	// MinIdle and MaxIdle bound what is believed of it.
-	MinIdle = time.Second
+	MinIdle = 2 * time.Second
 	MaxIdle = 10 * time.Minute
+	// minLearned is the least that closed connections teach: an upstream that closes sooner is
+	// in trouble, and not to be given handshakes all the time.
+	minLearned = 5 * time.Second
 	// learnedFor is how long what was learned counts.
 	learnedFor = time.Hour
 	// atOnce is how close in time connections break that one event has broken.
@@ -23,8 +26,13 @@ const (
 type limit struct {
 	said    time.Duration // by answers
 	learned time.Duration
-	at      time.Time     // when it was learned
-	before  time.Duration // what was known before
+	at      time.Time // when it was learned
+
+	// The last event that has closed connections: when it began, how long the first of them had
+	// idled, and what was known before; mixed says that others had idled for another time.
+	event         time.Time
+	first, before time.Duration
+	mixed         bool
 }
 
 // idle gives it.
@@ -52,23 +60,24 @@ func (l *limit) renewAt(used time.Time, s *Settings) time.Time {
 // usable is how long one may be used: what is written to it later may meet its closing.
 func (l *limit) usable(now time.Time, s *Settings) time.Duration {
 	idle := l.idle(now, s)
-	return max(idle-max(idle/10, MinIdle/2), idle/2)
+	return idle - max(idle/10, MinIdle/4)
 }
 
 // closed takes that the upstream has closed a connection which was alive when it had idled for so
 // long. A restart closes those that have idled for different times all at once, and
 // teaches nothing.
 func (l *limit) closed(now time.Time, idled time.Duration) {
-	idled = max(idled, MinIdle)
-	if now.Sub(l.at) < atOnce && l.learned > 0 {
-		if (idled - l.learned).Abs() > atOnce {
-			l.learned = l.before
+	if now.Sub(l.event) < atOnce {
+		if !l.mixed && (idled-l.first).Abs() > atOnce {
+			l.mixed, l.learned = true, l.before
 		}
 		return
 	}
-	l.before = 0
+	l.event, l.first, l.mixed, l.before = now, idled, false, 0
 	if now.Sub(l.at) < learnedFor {
 		l.before = l.learned
 	}
-	l.learned, l.at = min(idled, MaxIdle), now
+	if idled >= minLearned {
+		l.learned, l.at = min(idled, MaxIdle), now
+	}
 }
