@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -68,28 +69,26 @@ func (p *Pool) dialed(conn Conn, err error, replaced *entry, began time.Time) (f
 	defer p.mu.Unlock()
 	p.dialing--
 	now := time.Now()
+	if replaced != nil {
+		replaced.renewing = false // a request may be on it by now, and it stays
+	}
 	if err != nil {
 		p.counts.Failed++
-		p.failures++
-		p.retryAt = now.Add(backoff(p.failures))
-		if replaced != nil {
-			replaced.renewing = false
-		}
+		first := p.failed(began, now)
 		// A request waits on only where others have just been served.
 		if len(p.waiters) > 0 && !p.served.After(began) {
 			p.waiters[0].got <- result{err: err}
 			p.waiters = slices.Delete(p.waiters, 0, 1)
 		}
 		p.grow(now)
-		return p.failures == 1 && p.open()
+		return first
 	}
 	p.counts.Dialed++
-	p.failures, p.retryAt = 0, time.Time{}
 	if !p.open() && len(p.waiters) == 0 {
 		conn.Close()
 		return false
 	}
-	e := &entry{Conn: conn, used: now, checked: now}
+	e := &entry{Conn: conn, made: now, used: now, checked: now}
 	p.entries = append(p.entries, e)
 	if replaced != nil && !replaced.retired && replaced.requests == 0 {
 		p.counts.Replaced++
@@ -106,6 +105,29 @@ func (p *Pool) cancelled() {
 	defer p.mu.Unlock()
 	p.dialing--
 	p.grow(time.Now())
+}
+
+// ErrClosed is the error of a request that has waited for a connection which the upstream closed as soon as it was made.
+// Nothing was written to it.
+var ErrClosed = errors.New("the upstream has closed a new connection")
+
+// failed notes that a dial which began then has failed, or that the upstream has closed a connection which was made then,
+// and reports whether that is the first in a row. What was begun before the last failure is of the same event: ten dials
+// that fail together do not make the next wait as the tenth.
+func (p *Pool) failed(began, now time.Time) (first bool) {
+	if !began.After(p.failedAt) {
+		return false
+	}
+	p.failures++
+	p.failedAt, p.retryAt = now, now.Add(backoff(p.failures))
+	return p.failures == 1 && p.open()
+}
+
+// proved notes that a connection is worth having been made: it has carried a request, or has idled for minLearned. That a
+// dial succeeds proves nothing of an upstream that closes what it has accepted.
+func (p *Pool) proved(e *entry) {
+	e.proved = true
+	p.failures, p.retryAt = 0, time.Time{}
 }
 
 // Backoff of dials that no request waits for.

@@ -48,6 +48,9 @@ func (p *Pool) check() {
 		e.requests--
 		p.active--
 		e.checked = now
+		if now.Sub(e.made) >= minLearned {
+			p.proved(e)
+		}
 		if p.setFree(e); e.retired && e.requests == 0 {
 			go e.Close()
 		}
@@ -55,9 +58,12 @@ func (p *Pool) check() {
 	}
 }
 
-// closedByUpstream notes that the upstream has closed a connection that had idled.
+// closedByUpstream notes that the upstream has closed a connection that had idled, if it had.
 func (p *Pool) closedByUpstream(e *entry, idled time.Duration, now time.Time) {
 	p.counts.Closed++
+	if s := p.settings(); !e.proved && p.failed(e.made, now) && s.Failing != nil {
+		go s.Failing(ErrClosed) // which may ask the pool
+	}
 	if idled > 0 {
 		p.limit.closed(now, e.checked.Sub(now.Add(-idled)))
 	}

@@ -33,7 +33,7 @@ type Settings struct {
 	Idle time.Duration
 	// Dial makes a connection that is ready for requests.
 	Dial func(ctx context.Context) (Conn, error)
-	// Failing, where it is set, gets the first error of Dial after it worked.
+	// Failing, where it is set, gets the first error in a row: Dial's, or [ErrClosed].
 	Failing func(err error)
 }
 
@@ -60,8 +60,9 @@ type Pool struct {
 	limit  limit
 	served time.Time // when a request was last done with a connection that is used again
 
-	failures int       // of dials in a row
-	retryAt  time.Time // when the next may be made ahead
+	failures int       // in a row
+	failedAt time.Time // when the last was counted
+	retryAt  time.Time // when the next dial may be made ahead
 	counts   Counts
 }
 
@@ -71,9 +72,11 @@ type entry struct {
 	requests int
 	isFree   bool
 	carried  bool // a request before
+	proved   bool // see proved
 	retired  bool // takes no more requests
 	renewing bool // another one is being made in its place
 
+	made    time.Time
 	used    time.Time // when it was made, or a request on it began or ended
 	checked time.Time // when it was last seen alive
 	renewAt time.Time
@@ -91,7 +94,10 @@ type Lease struct {
 }
 
 // waiter is a request that waits for a connection.
-type waiter struct{ got chan result }
+type waiter struct {
+	since time.Time
+	got   chan result
+}
 
 type result struct {
 	lease Lease
@@ -132,7 +138,7 @@ func (p *Pool) Leave(s *Settings) {
 	for _, e := range slices.Clone(p.entries) {
 		p.retire(e)
 	}
-	p.demand, p.limit, p.failures, p.retryAt = demand{}, limit{}, 0, time.Time{}
+	p.demand, p.limit, p.failures, p.failedAt, p.retryAt = demand{}, limit{}, 0, time.Time{}, time.Time{}
 }
 
 func (p *Pool) open() bool { return len(p.users) > 0 }
@@ -145,8 +151,8 @@ func (p *Pool) settings() *Settings {
 	return p.asked
 }
 
-// Get gives a place on a connection, and waits for one if it must. s counts while the
-// pool is not open. The errors are ctx's, and those of Dial.
+// Get gives a place on a connection that is alive, and waits for one if it must. s counts while the
+// pool is not open. The errors are ctx's, those of Dial, and [ErrClosed].
 func (p *Pool) Get(ctx context.Context, s *Settings) (Lease, error) {
 	if err := ctx.Err(); err != nil {
 		return Lease{}, err
@@ -176,12 +182,32 @@ func (p *Pool) Get(ctx context.Context, s *Settings) (Lease, error) {
 		p.closedByUpstream(l.entry, l.Idled, now)
 		p.drop(l.entry)
 	}
-	w := &waiter{make(chan result, 1)}
-	p.waiters = append(p.waiters, w)
 	p.counts.Waited++
-	p.grow(now)
-	p.mu.Unlock()
+	w := &waiter{now, make(chan result, 1)}
+	p.waiters = append(p.waiters, w)
+	for {
+		p.grow(time.Now())
+		p.mu.Unlock()
+		l, err := p.wait(ctx, w)
+		if err != nil || l.Conn.Alive() {
+			return l, err
+		}
+		p.mu.Lock()
+		p.closedByUpstream(l.entry, l.Idled, time.Now())
+		p.drop(l.entry)
+		// One that was made for those who wait is as good as a dial that failed. Any other is given up, and who had it
+		// is the first to get another.
+		if !l.entry.made.Before(w.since) && !l.entry.proved {
+			p.grow(time.Now())
+			p.mu.Unlock()
+			return Lease{}, ErrClosed
+		}
+		p.waiters = slices.Insert(p.waiters, 0, w)
+	}
+}
 
+// wait gives what w gets.
+func (p *Pool) wait(ctx context.Context, w *waiter) (Lease, error) {
 	select {
 	case r := <-w.got:
 		return r.lease, r.err
@@ -209,6 +235,7 @@ func (p *Pool) Put(l Lease, again bool) (kept bool) {
 	now := time.Now()
 	if again {
 		p.served = now
+		p.proved(l.entry)
 		p.demand.served(now.Sub(l.began))
 	} else if !l.entry.retired {
 		p.counts.Broken++

@@ -20,7 +20,7 @@ type fake struct {
 	mu      sync.Mutex
 	failing error
 	conns   []*fakeConn
-	most    int // open at once
+	most    int // open at once, at both sides
 	lost    int // requests on connections that were closed
 	drains  int // connections that may be open beside the most, until their requests have ended
 }
@@ -46,7 +46,13 @@ func (f *fake) dial(ctx context.Context) (Conn, error) {
 	}
 	c := &fakeConn{of: f, open: true, last: time.Now()}
 	f.conns = append(f.conns, c)
-	f.most = max(f.most, f.openNow())
+	both := 0
+	for _, c := range f.conns {
+		if c.open && !c.closed.Load() {
+			both++
+		}
+	}
+	f.most = max(f.most, both)
 	return c, nil
 }
 
