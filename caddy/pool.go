@@ -48,8 +48,9 @@ func (c *Pool) check() error {
 	return nil
 }
 
-// openPool has p's requests go by connections that are ready, from Start on. They outlive
-// the configuration where the provider, its address and its transport are the same.
+// openPool has p's requests go by connections that are ready, from Start on: those to each of its addresses, since calls go to
+// another one just when there is no time to make any. They outlive the configuration where the provider, the address and
+// the transport are the same, its certificates included.
 func (a *App) openPool(p *upstream.Provider, c *Provider) error {
 	if c.Pool == nil {
 		return nil
@@ -61,30 +62,28 @@ func (a *App) openPool(p *upstream.Provider, c *Provider) error {
 	if !ok {
 		return errors.New("pool goes with transport http, and with the versions 1.1, 2 and h2c of HTTP")
 	}
-	connections, release := acquire[warmpool.Pool]("pool", p.Name, p.BaseURL.Scheme, p.BaseURL.Host, c.transportKey)
-	a.releases = append(a.releases, release)
-	warm, err := a.keepWarm(p, transport, p.BaseURL, connections, c.Pool)
-	if err != nil {
-		return fmt.Errorf("pool %w", err)
+	urls := []*url.URL{p.BaseURL}
+	for _, address := range p.Addresses {
+		urls = append(urls, address.URL)
 	}
-	a.pools[p.Name] = append(a.pools[p.Name], warm)
+	for _, u := range urls {
+		kept, release := acquire[outgoing.Kept]("pool", p.Name, u.Scheme, u.Host, c.transportKey)
+		a.releases = append(a.releases, release) // after warm is closed: the last comes first
+		logger := a.logger.With(zap.String("provider", p.Name), zap.String("address", u.Host))
+		warm, err := transport.Keep(u, outgoing.Keeping{
+			Kept: kept, Min: c.Pool.Min, Max: c.Pool.Max, Idle: time.Duration(c.Pool.Idle),
+			Failing: func(err error) {
+				logger.Warn("the provider takes no connections that are to be ready; it is tried again", zap.Error(err))
+			},
+		})
+		if err != nil {
+			return fmt.Errorf("pool %w", err)
+		}
+		a.opens = append(a.opens, warm.Open)
+		a.releases = append(a.releases, warm.Close)
+		a.pools[p.Name] = append(a.pools[p.Name], warm)
+	}
 	return nil
-}
-
-func (a *App) keepWarm(p *upstream.Provider, t *outgoing.Transport, u *url.URL, connections *warmpool.Pool, c *Pool) (*outgoing.Warm, error) {
-	logger := a.logger
-	warm, err := t.Keep(u, outgoing.Keeping{
-		Pool: connections, Min: c.Min, Max: c.Max, Idle: time.Duration(c.Idle),
-		Failing: func(err error) {
-			logger.Warn("the provider takes no connections that are to be ready; it is tried again", zap.String("provider", p.Name), zap.Error(err))
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	a.opens = append(a.opens, warm.Open)
-	a.releases = append(a.releases, warm.Close)
-	return warm, nil
 }
 
 // unmarshalPool reads `pool <min> <max>` and its block.

@@ -302,17 +302,15 @@ func (x *exchange) readHead(req *http.Request, trace *httptrace.ClientTrace) (*h
 	}
 }
 
-// written reports whether the request was written whole, which it may not be at the end of its answer.
-func (x *exchange) written() bool {
-	if x.writing == nil {
-		return true
-	}
-	select {
-	case err := <-x.writing:
-		return err == nil
-	default:
-		return false
-	}
+// writeGrace is how long a request may still be written when its answer has come whole. An upstream that has answered
+// early may read no more of it; most have read it, and only the one who writes it does not know yet.
+const writeGrace = time.Second
+
+// giveWhenWritten gives the connection back as soon as its request is written.
+func (c *connection) giveWhenWritten(writing <-chan error) {
+	late := time.AfterFunc(writeGrace, c.close) // which ends the writing
+	err := <-writing
+	c.of.give(c, late.Stop() && err == nil)
 }
 
 // writeRequest writes a request whole.
@@ -376,6 +374,11 @@ func (x *exchange) end(err error) error {
 		readers.Put(c.read)
 		c.read = nil
 	}
-	x.free = c.of.give(c, x.lifetime.end() && whole && x.keep && !c.broken && c.raw != nil && x.written())
+	again := x.lifetime.end() && whole && x.keep && !c.broken && c.raw != nil
+	if again && x.writing != nil {
+		go c.giveWhenWritten(x.writing)
+		return x.err
+	}
+	x.free = c.of.give(c, again)
 	return x.err
 }

@@ -23,19 +23,20 @@ import (
 
 // Keeping says how connections to an origin are kept ready.
 type Keeping struct {
-	// Pool has them, and outlives the Transport.
-	Pool *pool.Pool
+	// Kept has them, and outlives the Transport.
+	Kept *Kept
 	// Min, Max, Idle and Failing are those of [pool.Settings].
 	Min, Max int
 	Idle     time.Duration
 	Failing  func(err error)
 }
 
-// Warm keeps connections to one origin ready between Open and Close.
+// Warm keeps connections to one origin ready between Open and Close. Who has it from Keep has to close it.
 type Warm struct {
 	origin   string
-	pool     *pool.Pool
+	pool     *keptPool
 	settings *pool.Settings
+	leave    func()
 }
 
 // Origin is what the connections are made to, as a URL without a path.
@@ -44,20 +45,24 @@ func (w *Warm) Origin() string { return w.origin }
 // Open begins to make connections ahead.
 func (w *Warm) Open() { w.pool.Open(w.settings) }
 
-// Close ends that. Requests go on, and get connections of their own.
-func (w *Warm) Close() { w.pool.Leave(w.settings) }
+// Close ends that, for good. Requests go on, and get connections of their own where no other Transport keeps them.
+func (w *Warm) Close() {
+	w.pool.Leave(w.settings)
+	w.leave()
+}
 
 // Stats says how many connections there are, and what became of others.
 func (w *Warm) Stats() pool.Stats { return w.pool.Stats() }
 
-// Keep has requests to u's origin go by connections that k.Pool has, over TLS and in clear
+// Keep has requests to u's origin go by connections that k.Kept has, over TLS and in clear
 // text, by HTTP/2 and HTTP/1.1. It comes before the first request. The error says what base
 // has that does not go with it. Requests whose body is not in memory go as they would otherwise.
 func (t *Transport) Keep(u *url.URL, k Keeping) (*Warm, error) {
 	if err := t.keepable(u); err != nil {
 		return nil, err
 	}
-	w := &warm{peer: newPeer(t.base, u), pool: k.Pool, h2c: u.Scheme == "http" && t.protocols.UnencryptedHTTP2() && !t.protocols.HTTP1()}
+	kept := k.Kept.hold(t.base.TLSClientConfig)
+	w := &warm{peer: newPeer(t.base, u), pool: &kept.Pool, h2c: u.Scheme == "http" && t.protocols.UnencryptedHTTP2() && !t.protocols.HTTP1()}
 	if t.protocols.HTTP2() {
 		w.offered = append(w.offered, http2.NextProtoTLS)
 	}
@@ -78,7 +83,10 @@ func (t *Transport) Keep(u *url.URL, k Keeping) (*Warm, error) {
 		t.warms = make(map[origin]*warm)
 	}
 	t.warms[origin{u.Scheme, u.Host}] = w
-	return &Warm{origin: u.Scheme + "://" + u.Host, pool: k.Pool, settings: w.settings}, nil
+	return &Warm{
+		origin: u.Scheme + "://" + u.Host, pool: kept, settings: w.settings,
+		leave: sync.OnceFunc(func() { k.Kept.leave(kept) }),
+	}, nil
 }
 
 // keepable says what keeps connections from being kept.
