@@ -22,6 +22,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/consent"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/pack"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/residency"
@@ -138,6 +139,8 @@ type App struct {
 	cors        *cors.Cors
 	// packing is what was compared of packed calls, by site.
 	packing map[string]*pack.Agreements
+	// pools keep connections ready, by provider.
+	pools map[string][]*outgoing.Warm
 	// canaries are those of the handlers, by name.
 	canaries map[string]*configuredCanary
 	// shadows are those of the handlers, by site and provider.
@@ -200,6 +203,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.keepers = make(map[string]*calendar.Keeper)
 	a.sites, a.packing = make(map[string]bool), make(map[string]*pack.Agreements)
 	a.canaries, a.shadows = make(map[string]*configuredCanary), make(map[string]*configuredShadow)
+	a.pools = make(map[string][]*outgoing.Warm)
 	a.providers = make(map[string]*upstream.Provider, len(a.Providers))
 	credentials := newCredentialUses()
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
@@ -232,7 +236,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	for _, c := range []prometheus.Collector{
-		capCollector{a.providers}, breakerCollector{a.breakers, a.providers}, keyCollector{a.keepers}, suiteCollector{a.suites}, canaryCollector{a},
+		capCollector{a.providers}, breakerCollector{a.breakers, a.providers}, keyCollector{a.keepers}, suiteCollector{a.suites}, canaryCollector{a}, poolCollector{a.pools},
 	} {
 		if err := ctx.GetMetricsRegistry().Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)

@@ -160,9 +160,16 @@ type Provider struct {
 	// Default: those of `prices_file`
 	Prices map[string]*Price `json:"prices,omitempty"`
 
+	// Keeps connections ready before calls need them. Default: connections are made when
+	// calls need them.
+	Pool *Pool `json:"pool,omitempty"`
+
 	// How to connect. Default: `{"protocol": "http"}`, keeping up to 256 idle
 	// connections.
 	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
+
+	// transportKey is TransportRaw, which Caddy clears when it has loaded the module.
+	transportKey string
 }
 
 // CodeRule says what to do about an upstream's failure code.

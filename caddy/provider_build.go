@@ -145,6 +145,9 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 		return nil, err
 	}
 	a.releases = append(a.releases, func() { closeIdle(p.Transport) })
+	if err := a.openPool(p, c); err != nil {
+		return nil, err
+	}
 	a.holdAccount(p, keys.account)
 	if err := a.buildTokens(ctx, p, c, resolver, uses); err != nil {
 		return nil, err
@@ -266,6 +269,7 @@ func (p *Provider) transport(ctx caddy.Context) (http.RoundTripper, error) {
 			KeepAlive: &reverseproxy.KeepAlive{MaxIdleConnsPerHost: defaultIdleConns},
 		}, "protocol", "http", nil)
 	}
+	p.transportKey = string(p.TransportRaw)
 	mod, err := ctx.LoadModule(p, "TransportRaw")
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)

@@ -89,6 +89,9 @@ import (
 //			max_tokens   <number>
 //			image_tokens <number>
 //		}
+//		pool               <min> <max> {
+//			idle <duration>
+//		}
 //		transport          <module> {
 //			...
 //		}
@@ -137,6 +140,7 @@ func (p *Provider) unmarshalBlock(d *caddyfile.Dispenser) error {
 		option{form: "on_unsupported reject|warn|drop", read: text(&p.OnUnsupported)},
 		option{form: "agent <id>", read: p.unmarshalAgent},
 		option{form: "price <model>|* { ... }", read: p.unmarshalPrice, repeats: true},
+		option{form: "pool <min> <max>, such as pool 10 30", read: p.unmarshalPool},
 		option{form: "transport <module> { ... }", read: p.unmarshalTransport},
 	)
 }

@@ -29,11 +29,9 @@ import (
 // It takes only what it carries just as net/http would, which has all the rest:
 // see directable for the settings and plain for the requests. It repeats nothing.
 type direct struct {
-	base       *http.Transport
-	tls        bool   // https, or else http
-	name, addr string // the host without its port, and with one
-	maxIdle    int
-	idleTime   time.Duration
+	peer
+	maxIdle  int
+	idleTime time.Duration
 
 	// unsuited says that the dialer makes connections that cannot be looked at.
 	unsuited atomic.Bool
@@ -42,6 +40,30 @@ type direct struct {
 	idle   []*connection // those that were used last come last
 	expiry *time.Timer   // looks for those that have idled for too long
 	closed bool          // used connections are closed, until the next request
+}
+
+// peer is what connections are made to, and how.
+type peer struct {
+	base       *http.Transport
+	tls        bool   // https, or else http
+	name, addr string // the host without its port, and with one
+}
+
+func newPeer(base *http.Transport, u *url.URL) peer {
+	port := "80"
+	if u.Scheme == "https" {
+		port = "443"
+	}
+	return peer{base: base, tls: u.Scheme == "https", name: u.Hostname(), addr: net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port))}
+}
+
+// dial makes a connection that is not encrypted.
+func (p *peer) dial(ctx context.Context) (net.Conn, error) {
+	dial := p.base.DialContext
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	return dial(ctx, "tcp", p.addr)
 }
 
 // maxDirect is the largest request body in bytes that is sent directly. It fits a
@@ -57,11 +79,11 @@ func directable(base *http.Transport, protocols *http.Protocols) bool {
 }
 
 // plain reports whether a request asks for no more than direct does: it needs no
-// proxy, and has a small body in memory.
-func plain(base *http.Transport, req *http.Request) bool {
+// proxy, and has a body in memory, of at most so many bytes.
+func plain(base *http.Transport, req *http.Request, maxBody int64) bool {
 	if req.Header == nil || req.URL == nil || req.URL.Host == "" || !isASCII(req.URL.Host) ||
 		req.URL.Scheme != "http" && req.URL.Scheme != "https" ||
-		req.ContentLength > maxDirect || bodyReader(req.Body) == nil || len(req.Trailer) > 0 || req.Cancel != nil || //nolint:staticcheck // deprecated, but obeyed
+		req.ContentLength > maxBody || bodyReader(req.Body) == nil || len(req.Trailer) > 0 || req.Cancel != nil || //nolint:staticcheck // deprecated, but obeyed
 		!httpguts.ValidHeaderFieldName(req.Method) || req.Method == http.MethodConnect {
 		return false
 	}
@@ -96,13 +118,8 @@ var readerBody = reflect.TypeOf(io.NopCloser(bytes.NewReader(nil)))
 
 // newDirect makes what carries requests to the host of a URL.
 func newDirect(base *http.Transport, u *url.URL) *direct {
-	port := "80"
-	if u.Scheme == "https" {
-		port = "443"
-	}
 	d := &direct{
-		base: base, tls: u.Scheme == "https",
-		name: u.Hostname(), addr: net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port)),
+		peer:     newPeer(base, u),
 		maxIdle:  cmp.Or(base.MaxIdleConnsPerHost, http.DefaultMaxIdleConnsPerHost),
 		idleTime: cmp.Or(base.IdleConnTimeout, idleTimeout),
 	}
@@ -114,11 +131,7 @@ func newDirect(base *http.Transport, u *url.URL) *direct {
 
 // RoundTrip implements [http.RoundTripper] for plain requests to the host.
 func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx := req.Context()
-	sender, trace := senderOf(ctx), httptrace.ContextClientTrace(ctx)
-	if trace == nil {
-		trace = noTrace
-	}
+	ctx, trace := req.Context(), traceOf(req)
 	c, idled, err := d.connection(ctx, trace)
 	if err != nil {
 		_ = req.Body.Close()
@@ -127,32 +140,15 @@ func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	if sender != nil {
-		if err := sender.Connected(c.Conn, idled > 0); err != nil {
-			_ = req.Body.Close()
-			if c.raw == nil || !d.give(c) { // nothing was written to it
-				c.close()
-			}
-			return nil, err
-		}
+	return c.roundTrip(req, trace, idled)
+}
+
+// traceOf gives a request's trace, which may be without hooks.
+func traceOf(req *http.Request) *httptrace.ClientTrace {
+	if trace := httptrace.ContextClientTrace(req.Context()); trace != nil {
+		return trace
 	}
-	if trace.GotConn != nil {
-		trace.GotConn(httptrace.GotConnInfo{Conn: c.Conn, Reused: idled > 0, WasIdle: idled > 0, IdleTime: idled})
-	}
-	// The end of ctx closes the connection, and so ends each wait for it.
-	var x *exchange
-	if b, ok := req.Body.(*Body); ok {
-		x = &b.exchange
-	} else {
-		x = new(exchange)
-	}
-	x.c, x.ctx = c, ctx
-	x.lifetime.begin(ctx, sender, c.close)
-	resp, err := x.send(req, trace)
-	if err != nil {
-		return nil, x.end(err)
-	}
-	return resp, nil
+	return noTrace
 }
 
 // noTrace is that of requests without one.
@@ -173,18 +169,19 @@ func (d *direct) connection(ctx context.Context, trace *httptrace.ClientTrace) (
 		}
 		c.close()
 	}
-	dial := d.base.DialContext
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	conn, err := dial(ctx, "tcp", d.addr)
+	conn, err := d.dial(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	if c, err = d.open(ctx, conn, trace); err != nil {
+	// No other protocol is offered, as by net/http for requests that HTTP/2 cannot carry.
+	if c, err = d.open(ctx, conn, trace, nil); err != nil {
 		_ = conn.Close()
+		return nil, 0, err
 	}
-	return c, 0, err
+	if c.of = d; c.raw == nil { // it serves one request, and the next ones are net/http's
+		d.unsuited.Store(true)
+	}
+	return c, 0, nil
 }
 
 // take takes the connection that was used last; nil where none idles.
@@ -201,11 +198,12 @@ func (d *direct) take() *connection {
 	return c
 }
 
-// give keeps a connection for the requests to come, and reports whether it may.
-func (d *direct) give(c *connection) bool {
+// give keeps a connection for the requests to come if it may.
+func (d *direct) give(c *connection, again bool) (kept bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed || len(d.idle) >= d.maxIdle {
+	if !again || d.closed || len(d.idle) >= d.maxIdle {
+		c.close()
 		return false
 	}
 	c.idle = time.Now()
@@ -218,6 +216,9 @@ func (d *direct) give(c *connection) bool {
 	}
 	return true
 }
+
+// unused implements keeper.
+func (d *direct) unused(c *connection) { d.give(c, c.raw != nil) }
 
 // expire closes the connections that have idled for too long.
 func (d *direct) expire() {

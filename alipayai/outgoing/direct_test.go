@@ -584,7 +584,7 @@ func TestDirectRequests(t *testing.T) {
 		if change != nil {
 			change(base, req)
 		}
-		if got := plain(base, req); got != (change == nil) {
+		if got := plain(base, req, maxDirect); got != (change == nil) {
 			t.Errorf("with %s: %v", name, got)
 		}
 	}

@@ -17,13 +17,27 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing/pool"
 )
 
-// connection is one of direct's, with one request at a time.
+// keeper is what a connection belongs to.
+type keeper interface {
+	// give takes it back from a request that has ended. again says that it may carry another
+	// one; give reports whether it will, and closes it if not.
+	give(c *connection, again bool) (kept bool)
+	// unused takes it back with nothing written to it.
+	unused(c *connection)
+}
+
+// connection carries one request at a time.
 type connection struct {
 	net.Conn // the encrypted one over TLS
-	of       *direct
+	of       keeper
+	lease    pool.Lease // of warm's
+	maxHead  int64
 	raw      syscall.RawConn // of the socket; nil where it has none
+	arrived  *arrived        // over TLS; nil without raw
 	tls      *tls.ConnectionState
 	read     *bufio.Reader // of the pool, while a request is under way
 	close    func()
@@ -38,17 +52,18 @@ type connection struct {
 	nothing bool
 }
 
-// open makes a connection of one that has just been dialled.
-func (d *direct) open(ctx context.Context, conn net.Conn, trace *httptrace.ClientTrace) (*connection, error) {
-	c := &connection{Conn: conn, of: d}
+// open makes a connection of one that has just been dialled. It offers protocols over TLS.
+func (p *peer) open(ctx context.Context, conn net.Conn, trace *httptrace.ClientTrace, protocols []string) (*connection, error) {
+	c := &connection{Conn: conn, maxHead: cmp.Or(p.base.MaxResponseHeaderBytes, maxHead)}
 	if socket, ok := conn.(syscall.Conn); ok {
 		c.raw, _ = socket.SyscallConn()
 	}
-	if c.raw == nil { // it serves one request, and the next ones are net/http's
-		d.unsuited.Store(true)
-	}
-	if d.tls {
-		if err := c.encrypt(ctx, trace); err != nil {
+	if p.tls {
+		if c.raw != nil {
+			c.arrived = newArrived(conn, c.raw)
+			c.Conn = c.arrived
+		}
+		if err := p.encrypt(ctx, c, trace, protocols); err != nil {
 			return nil, err
 		}
 	}
@@ -69,15 +84,14 @@ var (
 	writers = sync.Pool{New: func() any { return bufio.NewWriter(nil) }}
 )
 
-// encrypt does the TLS handshake, and offers no other protocol, as net/http does
-// for requests that HTTP/2 cannot carry.
-func (c *connection) encrypt(ctx context.Context, trace *httptrace.ClientTrace) error {
-	config := c.of.base.TLSClientConfig.Clone()
+// encrypt does the TLS handshake.
+func (p *peer) encrypt(ctx context.Context, c *connection, trace *httptrace.ClientTrace, protocols []string) error {
+	config := p.base.TLSClientConfig.Clone()
 	if config == nil {
 		config = new(tls.Config)
 	}
-	config.ServerName, config.NextProtos = cmp.Or(config.ServerName, c.of.name), nil
-	if d := c.of.base.TLSHandshakeTimeout; d > 0 {
+	config.ServerName, config.NextProtos = cmp.Or(config.ServerName, p.name), protocols
+	if d := p.base.TLSHandshakeTimeout; d > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
@@ -96,18 +110,56 @@ func (c *connection) encrypt(ctx context.Context, trace *httptrace.ClientTrace) 
 }
 
 // silent reports whether a connection that has idled is open, and nothing has come
-// on it that the next request would take for its answer.
+// on it that the next request would take for its answer. Over TLS there may be what is
+// none, such as the tickets that follow a handshake.
 func (c *connection) silent() bool {
-	if c.tls != nil { // it may have more of what has come than it gave out
+	if c.raw == nil {
+		return false
+	}
+	if c.arrived != nil {
 		var b [1]byte
-		_ = c.SetReadDeadline(time.Unix(1, 0))
-		if _, err := c.Conn.Read(b[:]); !errors.Is(err, os.ErrDeadlineExceeded) {
-			return false
-		}
-		_ = c.SetReadDeadline(time.Time{})
+		c.arrived.only = true
+		_, err := c.Conn.Read(b[:])
+		c.arrived.only = false
+		return errors.Is(err, os.ErrDeadlineExceeded)
 	}
 	c.nothing = false
 	return c.raw.Read(c.look) == nil && c.nothing
+}
+
+// arrived is a socket that can be read without waiting.
+type arrived struct {
+	net.Conn
+	raw  syscall.RawConn
+	only bool // what has arrived
+
+	read func(fd uintptr) bool // reads into b
+	b    []byte
+	n    int
+	err  error
+}
+
+func newArrived(conn net.Conn, raw syscall.RawConn) *arrived {
+	a := &arrived{Conn: conn, raw: raw}
+	a.read = func(fd uintptr) bool {
+		a.n, a.err = readArrived(fd, a.b)
+		return true
+	}
+	return a
+}
+
+// Read implements [io.Reader]. Where it would have to wait and must not, that is an error after
+// which crypto/tls goes on, as after a deadline.
+func (a *arrived) Read(b []byte) (int, error) {
+	if !a.only {
+		return a.Conn.Read(b)
+	}
+	a.b, a.n = b, 0
+	if err := a.raw.Read(a.read); err != nil {
+		return 0, err
+	}
+	a.b = nil
+	return a.n, a.err
 }
 
 // Read reads for c.read.
@@ -133,7 +185,8 @@ type exchange struct {
 	ctx      context.Context
 	lifetime lifetime
 	body     io.Reader
-	keep     bool // whether the connection may carry another one
+	keep     bool       // whether the connection may carry another one
+	writing  chan error // gets how it was written, while its answer may be read already; nil before that
 
 	// What is read plainly, in one piece with the rest.
 	response http.Response
@@ -149,22 +202,55 @@ func (x *exchange) clear() {
 	x.mu.Lock() // after whoever had it
 	defer x.mu.Unlock()
 	clear(x.plain.header)
-	x.c, x.ctx, x.lifetime, x.body, x.keep, x.err, x.free = nil, nil, lifetime{}, nil, false, nil, false
+	x.c, x.ctx, x.lifetime, x.body, x.keep, x.writing, x.err, x.free = nil, nil, lifetime{}, nil, false, nil, nil, false
 	x.response, x.plain = http.Response{}, plainBody{header: x.plain.header}
+}
+
+// roundTrip carries a request over a connection that has idled for so long.
+func (c *connection) roundTrip(req *http.Request, trace *httptrace.ClientTrace, idled time.Duration) (*http.Response, error) {
+	ctx := req.Context()
+	sender := senderOf(ctx)
+	if sender != nil {
+		if err := sender.Connected(c.Conn, idled > 0); err != nil {
+			_ = req.Body.Close()
+			c.of.unused(c)
+			return nil, err
+		}
+	}
+	if trace.GotConn != nil {
+		trace.GotConn(httptrace.GotConnInfo{Conn: c.Conn, Reused: idled > 0, WasIdle: idled > 0, IdleTime: idled})
+	}
+	// The end of ctx closes the connection, and so ends each wait for it.
+	var x *exchange
+	if b, ok := req.Body.(*Body); ok {
+		x = &b.exchange
+	} else {
+		x = new(exchange)
+	}
+	x.c, x.ctx = c, ctx
+	x.lifetime.begin(ctx, sender, c.close)
+	resp, err := x.send(req, trace)
+	if err != nil {
+		return nil, x.end(err)
+	}
+	return resp, nil
 }
 
 // send writes a request and reads the head of its answer.
 func (x *exchange) send(req *http.Request, trace *httptrace.ClientTrace) (*http.Response, error) {
 	c := x.c
-	if err := c.writeRequest(req, trace); err != nil {
-		return nil, err
-	}
-	if x.lifetime.sender != nil {
-		x.lifetime.sender.Written()
+	if req.ContentLength <= maxDirect {
+		if err := c.writeRequest(req, trace, x.lifetime.sender); err != nil {
+			return nil, err
+		}
+	} else { // the upstream may answer before it has read all of it
+		writing, sender := make(chan error, 1), x.lifetime.sender
+		x.writing = writing
+		go func() { writing <- c.writeRequest(req, trace, sender) }()
 	}
 	c.read = readers.Get().(*bufio.Reader)
 	c.read.Reset(c)
-	c.left = cmp.Or(c.of.base.MaxResponseHeaderBytes, maxHead)
+	c.left = c.maxHead
 	if _, err := c.read.Peek(1); err != nil {
 		return nil, err
 	}
@@ -211,13 +297,24 @@ func (x *exchange) readHead(req *http.Request, trace *httptrace.ClientTrace) (*h
 			if err := trace.Got1xxResponse(resp.StatusCode, textproto.MIMEHeader(resp.Header)); err != nil {
 				return nil, err
 			}
-			c.left = cmp.Or(c.of.base.MaxResponseHeaderBytes, maxHead) // who takes them counts them
+			c.left = c.maxHead // who takes them counts them
 		}
 	}
 }
 
+// writeGrace is how long a request may still be written when its answer has come whole. An upstream that has answered
+// early may read no more of it; most have read it, and only the one who writes it does not know yet.
+const writeGrace = time.Second
+
+// giveWhenWritten gives the connection back as soon as its request is written.
+func (c *connection) giveWhenWritten(writing <-chan error) {
+	late := time.AfterFunc(writeGrace, c.close) // which ends the writing
+	err := <-writing
+	c.of.give(c, late.Stop() && err == nil)
+}
+
 // writeRequest writes a request whole.
-func (c *connection) writeRequest(req *http.Request, trace *httptrace.ClientTrace) error {
+func (c *connection) writeRequest(req *http.Request, trace *httptrace.ClientTrace, sender Sender) error {
 	w := writers.Get().(*bufio.Writer)
 	defer func() {
 		w.Reset(nil)
@@ -228,10 +325,13 @@ func (c *connection) writeRequest(req *http.Request, trace *httptrace.ClientTrac
 	if !done {
 		err = req.Write(w)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = w.Flush()
 	}
-	return w.Flush()
+	if err == nil && sender != nil {
+		sender.Written()
+	}
+	return err
 }
 
 // Read reads the body.
@@ -274,9 +374,11 @@ func (x *exchange) end(err error) error {
 		readers.Put(c.read)
 		c.read = nil
 	}
-	x.free = x.lifetime.end() && whole && x.keep && !c.broken && c.raw != nil && c.of.give(c)
-	if !x.free {
-		c.close()
+	again := x.lifetime.end() && whole && x.keep && !c.broken && c.raw != nil
+	if again && x.writing != nil {
+		go c.giveWhenWritten(x.writing)
+		return x.err
 	}
+	x.free = c.of.give(c, again)
 	return x.err
 }

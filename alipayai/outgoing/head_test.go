@@ -40,7 +40,7 @@ func FuzzWritePlain(f *testing.F) {
 			}
 			return req
 		}
-		if !plain(new(http.Transport), request()) {
+		if !plain(new(http.Transport), request(), maxDirect) {
 			return
 		}
 		written := func(write func(*bufio.Writer, *http.Request, *httptrace.ClientTrace) error) (text string, traced []string, err error) {

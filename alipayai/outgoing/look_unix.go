@@ -2,7 +2,11 @@
 
 package outgoing
 
-import "syscall"
+import (
+	"io"
+	"os"
+	"syscall"
+)
 
 // canLook says that nothingToRead knows.
 const canLook = true
@@ -13,4 +17,19 @@ func nothingToRead(fd uintptr) bool {
 	var b [1]byte
 	_, err := syscall.Read(int(fd), b[:])
 	return err == syscall.EAGAIN
+}
+
+// readArrived reads what has come on a socket. The error is os.ErrDeadlineExceeded if nothing
+// has, and io.EOF at its end.
+func readArrived(fd uintptr, b []byte) (int, error) {
+	n, err := syscall.Read(int(fd), b)
+	switch {
+	case err == syscall.EAGAIN:
+		return 0, os.ErrDeadlineExceeded
+	case err != nil:
+		return 0, err
+	case n == 0 && len(b) > 0:
+		return 0, io.EOF
+	}
+	return n, nil
 }

@@ -19,14 +19,13 @@ func TestNothingIsRepeated(t *testing.T) {
 	for _, protocol := range badupstream.Protocols {
 		for fault, faulty := range protocol.Faults() {
 			for name, good := range map[string]int64{"new connection": 0, "used connection": 1} {
-				t.Run(strings.Join([]string{string(protocol), fault, name}, "/"), func(t *testing.T) {
-					t.Parallel()
-					arriveOnce(t, protocol, fault, faulty, good, false)
-				})
-				if !protocol.Multiplexes() {
-					t.Run(strings.Join([]string{string(protocol), fault, name, "directly"}, "/"), func(t *testing.T) {
+				for _, way := range []string{byNetHTTP, directly, pooled} {
+					if way == directly && protocol.Multiplexes() {
+						continue
+					}
+					t.Run(strings.Join([]string{string(protocol), fault, name, way}, "/"), func(t *testing.T) {
 						t.Parallel()
-						arriveOnce(t, protocol, fault, faulty, good, true)
+						arriveOnce(t, protocol, fault, faulty, good, way)
 					})
 				}
 			}
@@ -34,8 +33,11 @@ func TestNothingIsRepeated(t *testing.T) {
 	}
 }
 
+// The ways that requests go.
+const byNetHTTP, directly, pooled = "net/http", "directly", "pooled"
+
 // arriveOnce sends each kind of request, after so many that went well, and counts how often it arrives.
-func arriveOnce(t *testing.T, protocol badupstream.Protocol, fault string, faulty *badupstream.Server, good int64, directly bool) {
+func arriveOnce(t *testing.T, protocol badupstream.Protocol, fault string, faulty *badupstream.Server, good int64, way string) {
 	s, base, transport := badupstream.Start(t, protocol, faulty, good)
 	transport.DisableCompression = true
 	methods := []string{"GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE"}
@@ -45,7 +47,12 @@ func arriveOnce(t *testing.T, protocol badupstream.Protocol, fault string, fault
 	everyRequest(t, methods, base, func(name string, req *http.Request) {
 		transport := NewTransport(transport)
 		defer transport.CloseIdleConnections()
-		transport.directable = directly
+		transport.directable = way == directly
+		var warm *Warm
+		if way == pooled {
+			warm = keep(t, transport, base, Keeping{Max: 2})
+			defer warm.Close()
+		}
 		s.Restart()
 		if good > 0 {
 			first := &http.Request{Method: "GET", URL: req.URL, Header: make(http.Header)}
@@ -59,8 +66,11 @@ func arriveOnce(t *testing.T, protocol badupstream.Protocol, fault string, fault
 		if n := s.Arrived(); n != 1 {
 			t.Errorf("%s: arrived %d times", name, n)
 		}
-		if directly && len(transport.directs) != 1 {
+		if way == directly && len(transport.directs) != 1 {
 			t.Errorf("%s: it did not go directly", name)
+		}
+		if warm != nil && warm.Stats().Dialed == 0 {
+			t.Errorf("%s: it did not go by the pool", name)
 		}
 	})
 }

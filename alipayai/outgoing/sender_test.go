@@ -70,6 +70,7 @@ func (c counting) SyscallConn() (syscall.RawConn, error) { return c.Conn.(syscal
 func TestRefusedIsNotWritten(t *testing.T) {
 	for _, protocol := range badupstream.Protocols {
 		for name, carry := range map[string]func(*Transport, *http.Transport) http.RoundTripper{
+			pooled:     func(t *Transport, _ *http.Transport) http.RoundTripper { return t },
 			"directly": func(t *Transport, _ *http.Transport) http.RoundTripper { return t },
 			"net/http": func(t *Transport, _ *http.Transport) http.RoundTripper { t.directable = false; return t },
 			"bare":     func(_ *Transport, base *http.Transport) http.RoundTripper { return base.Clone() },
@@ -86,7 +87,11 @@ func TestRefusedIsNotWritten(t *testing.T) {
 					conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 					return counting{conn, wrote}, err
 				}
-				connections := carry(NewTransport(transport), transport)
+				made := NewTransport(transport)
+				if name == pooled {
+					keep(t, made, base, Keeping{Min: 1, Max: 1})
+				}
+				connections := carry(made, transport)
 				defer (&http.Client{Transport: connections}).CloseIdleConnections()
 				post := func(refused bool) error {
 					ctx, cancel := context.WithCancelCause(t.Context())
@@ -118,6 +123,66 @@ func TestRefusedIsNotWritten(t *testing.T) {
 				}
 				if n := s.Arrived(); n != 0 {
 					t.Errorf("%d requests arrived that were refused", n)
+				}
+			})
+		}
+	}
+}
+
+// changing is a sender that does something when its request gets a connection for the first time.
+type changing struct {
+	refusing
+	connected int
+	first     func()
+}
+
+func (c *changing) Value(key any) any {
+	if _, ok := key.(SenderKey); ok {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+func (c *changing) Connected(net.Conn, bool) error {
+	if c.connected++; c.connected == 1 {
+		c.first()
+	}
+	return nil
+}
+
+// A request whose connection can take none any more when it is about to be written goes by another one, once and whole.
+func TestPoolSecondAttempt(t *testing.T) {
+	for _, protocol := range bothHTTP2 {
+		for name, body := range map[string]func(text []byte) io.ReadCloser{
+			"a Body":   func(text []byte) io.ReadCloser { b := new(Body); b.Reset(text); return b },
+			"a reader": func(text []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(text)) },
+		} {
+			t.Run(string(protocol)+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				s := newPooledSite(t, protocol, Keeping{Min: 1, Max: 1}, nil)
+				s.idle(t, 1)
+				lease, err := s.warm.pool.Get(t.Context(), s.warm.settings)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.warm.pool.Return(lease)
+				sender := &changing{refusing{Context: t.Context()}, 0, lease.Conn.(*multiplexed).SetDoNotReuse}
+				text := bytes.Repeat([]byte("x"), 100<<10)
+				req, err := http.NewRequestWithContext(sender, http.MethodPost, s.url, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Body, req.ContentLength = body(text), int64(len(text))
+				resp, err := Send(s.transport, req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				if resp.StatusCode != http.StatusOK { // which the site answers to a body that is whole
+					t.Errorf("status %d", resp.StatusCode)
+				}
+				if n := s.asked.Load(); n != 1 || sender.connected != 2 {
+					t.Errorf("arrived %d times, by %d connections", n, sender.connected)
 				}
 			})
 		}

@@ -3,6 +3,7 @@ package outgoing
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -37,10 +38,11 @@ const idleTimeout = 2 * time.Minute
 // Plain requests over HTTP/1.1 go by connections that need no goroutines of their
 // own: see direct.
 type Transport struct {
-	base       *http.Transport // what pools are made from; has no connections itself
-	current    atomic.Pointer[pool]
+	base       *http.Transport // what connections are made as; has no connections itself
+	current    atomic.Pointer[connections]
 	directable bool // by base's settings
 	protocols  *http.Protocols
+	warms      map[origin]*warm // by Keep; not changed once there are requests
 
 	mu      sync.Mutex
 	directs map[origin]*direct
@@ -52,8 +54,8 @@ type origin struct{ scheme, host string }
 // maxDirects bounds how many origins have a direct; a provider has one or two.
 const maxDirects = 16
 
-// pool is a set of connections, and the protocols that they have shown.
-type pool struct {
+// connections are net/http's, and the protocols that they have shown.
+type connections struct {
 	transport    *http.Transport
 	http1, http2 atomic.Bool
 }
@@ -64,15 +66,15 @@ type pool struct {
 func NewTransport(base *http.Transport) *Transport {
 	base.DialContext = tellingWhy(base.DialContext)
 	t := &Transport{base: base, directs: make(map[origin]*direct)}
-	made := t.newPool()
+	made := t.newConnections()
 	t.protocols = made.transport.Protocols
 	t.directable = directable(base, t.protocols)
 	t.current.Store(made)
 	return t
 }
 
-// newPool makes a pool without connections.
-func (t *Transport) newPool() *pool {
+// newConnections makes a set without any.
+func (t *Transport) newConnections() *connections {
 	made := t.base.Clone()
 	// Clone shares the connections of an HTTP/2 implementation that was
 	// configured by hand (TLSNextProto), as Caddy's is. Protocols asks for
@@ -89,9 +91,9 @@ func (t *Transport) newPool() *pool {
 		made.HTTP2.PingTimeout = PingTimeout
 	}
 	if made.IdleConnTimeout == 0 {
-		made.IdleConnTimeout = idleTimeout // what ends connections of former pools
+		made.IdleConnTimeout = idleTimeout // what ends those of former sets
 	}
-	return &pool{transport: made}
+	return &connections{transport: made}
 }
 
 // protocolsOf says what t speaks, however it was configured. Clone has filled in
@@ -111,7 +113,12 @@ func protocolsOf(t *http.Transport) *http.Protocols {
 
 // RoundTrip implements [http.RoundTripper].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if t.directable && plain(t.base, req) {
+	if len(t.warms) > 0 {
+		if w := t.warms[origin{req.URL.Scheme, req.URL.Host}]; w != nil && plain(t.base, req, math.MaxInt64) {
+			return w.RoundTrip(req)
+		}
+	}
+	if t.directable && plain(t.base, req, maxDirect) {
 		// In clear text net/http speaks nothing but HTTP/1.1.
 		known := req.URL.Scheme == "http" || !t.protocols.HTTP2()
 		if d := t.direct(req.URL, known); d != nil && !d.unsuited.Load() {
@@ -178,13 +185,13 @@ func show(seen *atomic.Bool) {
 	}
 }
 
-// abandon makes a new pool for the requests to come, once for each pool, unless
+// abandon makes a new set for the requests to come, once for each set, unless
 // p's connections are known to be of HTTP/1 alone.
-func (t *Transport) abandon(p *pool) {
+func (t *Transport) abandon(p *connections) {
 	if p.http1.Load() && !p.http2.Load() || t.current.Load() != p {
 		return
 	}
-	if t.current.CompareAndSwap(p, t.newPool()) {
+	if t.current.CompareAndSwap(p, t.newConnections()) {
 		p.transport.CloseIdleConnections()
 	}
 }

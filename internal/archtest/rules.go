@@ -43,8 +43,9 @@ var rooms = map[string]room{
 	"alipayai/wire":    {},
 	"alipayai/sandbox": {},
 	// How requests leave, and what must not leave.
-	"alipayai/outgoing":    {},
-	"alipayai/credentials": {},
+	"alipayai/outgoing":      {imports: []string{"alipayai/outgoing/pool"}},
+	"alipayai/outgoing/pool": {},
+	"alipayai/credentials":   {},
 	// What a call leaves behind, and the outside hears of.
 	"alipayai/replay":   {imports: []string{"internal/redisstore", "internal/expiring"}},
 	"alipayai/holds":    {imports: []string{"internal/redisstore"}},
@@ -99,7 +100,7 @@ var rooms = map[string]room{
 var (
 	// domain is what a call is made of.
 	domain = []string{
-		"signer", "limiter", "failover", "failover/balance", "failover/canary", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials",
+		"signer", "limiter", "failover", "failover/balance", "failover/canary", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/outgoing/pool", "alipayai/credentials",
 		"alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/price", "alipayai/ledger", "alipayai/budget", "alipayai/residency",
 	}
 	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate", "alipayai/intent", "alipayai/holds", "alipayai/door", "alipayai/shadow", "alipayai/calendar", "alipayai/consent", "alipayai/suite", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/expiring", "internal/filewatch", "internal/record", "internal/redisstore", "internal/seal")

@@ -24,6 +24,7 @@ const (
 	roleMatched    = "matched"    // roleGateway behind matchers that look at each call
 	roleModerated  = "moderated"  // roleMatched behind moderation by rules
 	roleDeclared   = "declared"   // roleGateway with all that roleModerated declares, and none of it used
+	rolePooled     = "pooled"     // all that benchPool compares
 	roleDirect     = "direct"     // the provider that answers, alone
 	roleOpen       = "open"       // the same, behind one whose breaker is open
 

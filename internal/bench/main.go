@@ -31,9 +31,10 @@
 //   - limiter measures the rate cap by itself, beside a Redis that it starts.
 //   - moderation measures what rules add to a call, by themselves.
 //   - pack measures what packed calls save and carry, and that none gets another's answer.
+//   - pool measures what connections are worth that are ready, behind a long round trip.
 //   - ledger measures how many lines of cost are written, and what a kill -9 loses.
 //
-// Naming spend runs the last three as well.
+// Naming spend runs moderation, pack and ledger as well.
 package main
 
 import (
@@ -142,6 +143,7 @@ var alone = []struct {
 	{"moderation", true, benchModeration},
 	{"pack", true, benchPack},
 	{"ledger", true, benchLedger},
+	{"pool", false, benchPool},
 }
 
 // parts are what -only can name, in the order of the report.

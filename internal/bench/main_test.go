@@ -63,7 +63,7 @@ func TestChildUnknownRole(t *testing.T) {
 
 func TestParseFlags(t *testing.T) {
 	defaults := settings{rounds: 9, duration: 3 * time.Second, streams: 2000}
-	const names = "json, stream, rate500, rate2000, production, memory, failover, spend, doors, limiter, moderation, pack, ledger"
+	const names = "json, stream, rate500, rate2000, production, memory, failover, spend, doors, limiter, moderation, pack, ledger, pool"
 	tests := map[string]struct {
 		args    string
 		want    settings

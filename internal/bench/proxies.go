@@ -122,6 +122,9 @@ var sites = map[string]site{
 // caddyfile is the configuration of a role. What no site says is the same for all:
 // metrics on, no access log.
 func caddyfile(role, addr, bind, upstream string) (string, error) {
+	if role == rolePooled {
+		return pooledCaddyfile(addr, bind, upstream), nil
+	}
 	s, ok := sites[role]
 	if !ok {
 		return "", fmt.Errorf("unknown role %q", role)
