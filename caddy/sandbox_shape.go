@@ -60,8 +60,8 @@ func newRequestOpener(r *Request, clientID string) (*requestOpener, error) {
 	if err := fields.Check(); err != nil {
 		return nil, fmt.Errorf("request: %w", err)
 	}
-	if len(fields.Members)+len(fields.Keep)+len(fields.Drop) > 0 || fields.System+fields.Names != "" {
-		return nil, errors.New("request: member, keep, drop, system and names are for providers: the simulator takes OpenAI's members")
+	if len(fields.Members)+len(fields.Keep)+len(fields.Drop)+len(fields.Lists) > 0 || fields.System+fields.Names != "" {
+		return nil, errors.New("request: member, keep, drop, list, system and names are for providers: the simulator takes OpenAI's members")
 	}
 	o := &requestOpener{clientID: clientID, want: &wanted{members: make(map[string]*wanted)}, beside: fields.Inside == "", nonces: make(map[string]bool)}
 	if !o.beside {
