@@ -97,6 +97,44 @@ func TestSignForCurl(t *testing.T) {
 	}
 }
 
+// TestSignShowsATokenInTheQuery holds that a token whose place is the query stands there, as a placeholder, in what is signed
+// and in the line for curl, and in no field.
+func TestSignShowsATokenInTheQuery(t *testing.T) {
+	dir := t.TempDir()
+	path := signingConfig(t, dir)
+	config, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		options, uri string
+		want         []string
+	}{
+		"signed": {
+			"", "/v1/x?a=b%20c",
+			[]string{"POST /v1/x?a=b%20c&access_token=<access token>\n", "'https://ai.example.com/v1/x?a=b%20c&access_token=<access token>'"},
+		},
+		"not signed": {"signature {\ncontent {body}\nheader X-Sig {signature}\n}\n", "/v1/x", []string{"'https://ai.example.com/v1/x?access_token=<access token>'"}},
+	} {
+		text := strings.Replace(string(config), "{env.OWN_SECRET}\n", "{env.OWN_SECRET} {\nquery access_token\n}\n"+c.options, 1)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := runCommand(t, "sign", "own", "--config", path, "--uri", c.uri)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: no %q in\n%s", name, want, out)
+			}
+		}
+		if strings.Contains(out, "Authorization") || strings.Contains(out, "%3C") {
+			t.Errorf("%s: the token stands elsewhere:\n%s", name, out)
+		}
+	}
+}
+
 // TestVerifyOddFiles has files that no HTTP message was captured in as it was sent.
 func TestVerifyOddFiles(t *testing.T) {
 	dir := t.TempDir()

@@ -101,8 +101,8 @@ func above(least, most float64) func(json.RawMessage) bool {
 	return func(v json.RawMessage) bool { f, ok := read[float64](v); return ok && f > least && f <= most }
 }
 
-func aText(v json.RawMessage) bool { _, ok := read[string](v); return ok }
-func aBool(v json.RawMessage) bool { _, ok := read[bool](v); return ok }
+func aText(v json.RawMessage) bool     { _, ok := read[string](v); return ok }
+func aBool(v json.RawMessage) bool     { _, ok := read[bool](v); return ok }
 func someTexts(v json.RawMessage) bool { _, ok := read[[]string](v); return ok }
 
 func oneOf(words ...string) func(json.RawMessage) bool {
