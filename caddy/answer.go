@@ -217,17 +217,28 @@ func (a *Answer) unmarshalStream(d *caddyfile.Dispenser) error {
 //		code          <paths...>
 //	}
 func (t *Token) unmarshalAnswer(d *caddyfile.Dispenser) error {
-	if err := args(d); err != nil {
-		return err
+	return readTokenAnswer("answer", &t.Answer)(d)
+}
+
+// readTokenAnswer reads the option answer of a token, or token_answer of a simulated app.
+func readTokenAnswer(name string, to **TokenAnswer) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		if err := args(d); err != nil {
+			return err
+		}
+		*to = new(TokenAnswer)
+		return block(d, name, (*to).options()...)
 	}
-	t.Answer = new(TokenAnswer)
-	return block(d, "answer",
-		option{form: "access_token <path>, such as access_token data.token", read: text(&t.Answer.AccessToken)},
-		option{form: "refresh_token <path>", read: text(&t.Answer.RefreshToken)},
-		option{form: "expires <path> [s|ms|date|unix|unix_ms], such as expires data.ttl ms", read: pathAndUnit(&t.Answer.Expires, &t.Answer.ExpiresUnit)},
-		option{form: "success <path> <values...>, such as success code 10000", read: pathAndValues(&t.Answer.Success, &t.Answer.SuccessValues)},
-		option{form: "code <paths...>, such as code sub_code code", read: list(&t.Answer.Code)},
-	)
+}
+
+func (a *TokenAnswer) options() []option {
+	return []option{
+		{form: "access_token <path>, such as access_token data.token", read: text(&a.AccessToken)},
+		{form: "refresh_token <path>", read: text(&a.RefreshToken)},
+		{form: "expires <path> [s|ms|date|unix|unix_ms], such as expires data.ttl ms", read: pathAndUnit(&a.Expires, &a.ExpiresUnit)},
+		{form: "success <path> <values...>, such as success code 10000", read: pathAndValues(&a.Success, &a.SuccessValues)},
+		{form: "code <paths...>, such as code sub_code code", read: list(&a.Code)},
+	}
 }
 
 // pathAndValues reads a path and the values that may stand there.

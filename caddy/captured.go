@@ -17,6 +17,9 @@ import (
 // maxCaptured bounds a captured message, or a body that is to be signed, in bytes.
 const maxCaptured = 32 << 20
 
+// maxFirstLine bounds the line with the target, in bytes.
+const maxFirstLine = 64 << 10
+
 // captured is a request or an answer in a file, as HTTP/1.1 writes it (RFC 9112).
 type captured struct {
 	first  string
@@ -78,6 +81,9 @@ func parseCaptured(text []byte) (c captured, err error) {
 	}
 	source := bufio.NewReader(bytes.NewReader(text))
 	reader := textproto.NewReader(source)
+	if line, _, _ := bytes.Cut(text, []byte("\n")); len(line) > maxFirstLine {
+		return c, fmt.Errorf("its first line is longer than %d KiB", maxFirstLine>>10)
+	}
 	if c.first, err = reader.ReadLine(); err != nil {
 		return c, errors.New("is empty")
 	}
@@ -97,7 +103,7 @@ func parseCaptured(text []byte) (c captured, err error) {
 		return c, errors.New("its body is not chunked as Transfer-Encoding says")
 	}
 	if encoding := c.header.Get("Content-Encoding"); encoding != "" {
-		c.notes = append(c.notes, "the body is taken as it is, in Content-Encoding "+strconv.Quote(encoding))
+		c.notes = append(c.notes, fmt.Sprintf("the body is taken as it is, in Content-Encoding %.40q", encoding))
 	}
 	length, err := strconv.Atoi(c.header.Get("Content-Length"))
 	switch {
@@ -120,9 +126,11 @@ func (c captured) requestLine() (method, target string, err error) {
 		return "", "", errors.New("does not begin with a line like POST /v1/chat/completions HTTP/1.1")
 	}
 	target = parts[1]
-	if _, rest, ok := strings.Cut(target, "://"); ok { // absolute-form
-		if _, path, ok := strings.Cut(rest, "/"); ok {
-			target = "/" + path
+	if _, rest, ok := strings.Cut(target, "://"); ok && !strings.HasPrefix(target, "/") { // absolute-form
+		if at := strings.IndexAny(rest, "/?"); at < 0 {
+			target = "/"
+		} else if target = rest[at:]; target[0] == '?' {
+			target = "/" + target
 		}
 	}
 	return parts[0], target, nil

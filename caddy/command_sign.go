@@ -229,7 +229,7 @@ func verifyCaptured(cmd *cobra.Command, args []string) error {
 	}
 	out := cmd.OutOrStdout()
 	for _, note := range captured.notes {
-		fmt.Fprintln(out, "note: "+note)
+		fmt.Fprintln(out, "note: "+live.Text(note))
 	}
 	if err == nil && answerFile != "" && p.Scheme.Reflects(request.header, h) {
 		fmt.Fprintln(out, "the answer carries the signature of its own request, so it proves nothing")
@@ -241,7 +241,7 @@ func verifyCaptured(cmd *cobra.Command, args []string) error {
 	}
 	fmt.Fprintf(out, "%s does not verify: %s\n", what, live.Text(signer.Reason(err)))
 	for _, match := range matches {
-		fmt.Fprintf(out, "it would if %s\n", match)
+		fmt.Fprintf(out, "it would if %s\n", live.Text(match))
 	}
 	if len(matches) == 0 {
 		fmt.Fprintln(out, "none of the usual differences is the reason: compare what `caddy alipayai sign` prints with what the other side signs, and the keys")

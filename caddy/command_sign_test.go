@@ -97,6 +97,44 @@ func TestSignForCurl(t *testing.T) {
 	}
 }
 
+// TestSignShowsATokenInTheQuery holds that a token whose place is the query stands there, as a placeholder, in what is signed
+// and in the line for curl, and in no field.
+func TestSignShowsATokenInTheQuery(t *testing.T) {
+	dir := t.TempDir()
+	path := signingConfig(t, dir)
+	config, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		options, uri string
+		want         []string
+	}{
+		"signed": {
+			"", "/v1/x?a=b%20c",
+			[]string{"POST /v1/x?a=b%20c&access_token=<access token>\n", "'https://ai.example.com/v1/x?a=b%20c&access_token=<access token>'"},
+		},
+		"not signed": {"signature {\ncontent {body}\nheader X-Sig {signature}\n}\n", "/v1/x", []string{"'https://ai.example.com/v1/x?access_token=<access token>'"}},
+	} {
+		text := strings.Replace(string(config), "{env.OWN_SECRET}\n", "{env.OWN_SECRET} {\nquery access_token\n}\n"+c.options, 1)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := runCommand(t, "sign", "own", "--config", path, "--uri", c.uri)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: no %q in\n%s", name, want, out)
+			}
+		}
+		if strings.Contains(out, "Authorization") || strings.Contains(out, "%3C") {
+			t.Errorf("%s: the token stands elsewhere:\n%s", name, out)
+		}
+	}
+}
+
 // TestVerifyOddFiles has files that no HTTP message was captured in as it was sent.
 func TestVerifyOddFiles(t *testing.T) {
 	dir := t.TempDir()
@@ -120,18 +158,23 @@ func TestVerifyOddFiles(t *testing.T) {
 		content, path, want string
 		fails               bool
 	}{
-		"as it was":        {content: good, want: "the request verifies"},
-		"a mark":           {content: "\xEF\xBB\xBF" + good, want: "note: the file begins with a byte order mark, which is left out\nthe request verifies"},
-		"UTF-16":           {content: string(wide), want: "--request: is text in UTF-16", fails: true},
-		"no length":        {content: strings.Replace(good, "\n", "\nContent-Length: 99999999999999999999\n", 1), want: "note: Content-Length is no number of bytes\nthe request verifies"},
-		"many fields":      {content: strings.Replace(good, "\n", "\n"+strings.Repeat("X-More: 1\n", 100_000), 1), want: "the request verifies"},
-		"bytes":            {content: "\x00\x01\x02\n\x03", want: "its head is no HTTP", fails: true},
-		"nothing":          {content: "", want: "--request: is empty", fails: true},
-		"an answer":        {content: "HTTP/1.1 200 OK\n\n", want: "--request: does not begin with a line like POST", fails: true},
-		"a chunk too long": {content: strings.Replace(good, "\n", "\nTransfer-Encoding: chunked\n", 1) + "ffffffffff\r\nx", want: "--request: its body is not chunked", fails: true},
-		"a pipe":           {path: pipe, want: "--request: " + pipe + " is no regular file", fails: true},
-		"a folder":         {path: dir, want: "is no regular file", fails: true},
-		"a device":         {path: "/dev/zero", want: "is no regular file", fails: true},
+		"as it was":         {content: good, want: "the request verifies"},
+		"a mark":            {content: "\xEF\xBB\xBF" + good, want: "note: the file begins with a byte order mark, which is left out\nthe request verifies"},
+		"UTF-16":            {content: string(wide), want: "--request: is text in UTF-16", fails: true},
+		"no length":         {content: strings.Replace(good, "\n", "\nContent-Length: 99999999999999999999\n", 1), want: "note: Content-Length is no number of bytes\nthe request verifies"},
+		"many fields":       {content: strings.Replace(good, "\n", "\n"+strings.Repeat("X-More: 1\n", 100_000), 1), want: "the request verifies"},
+		"bytes":             {content: "\x00\x01\x02\n\x03", want: "its head is no HTTP", fails: true},
+		"nothing":           {content: "", want: "--request: is empty", fails: true},
+		"an answer":         {content: "HTTP/1.1 200 OK\n\n", want: "--request: does not begin with a line like POST", fails: true},
+		"a long first line": {content: "POST /" + strings.Repeat("/", 1<<20) + " HTTP/1.1\n\n", want: "--request: its first line is longer than 64 KiB", fails: true},
+		"another's address": {content: strings.Replace(good, "/v1/x", "https://ai.example.com/v1/x", 1), want: "the request verifies"},
+		"an address in it":  {content: strings.Replace(good, "/v1/x", "/v1/x?to=https://other.example.com/v1/x", 1), want: "it would if the target has no query", fails: true},
+		"a key in a field":  {content: strings.Replace(good, "\n", "\nContent-Encoding: a-key-of-the-test-1\n", 1), want: "the body is taken as it is", fails: false},
+		"a key in the path": {content: strings.Replace(good, "/v1/x", "/a-key-of-the-test-1/v1/x", 1), want: "it would if the path begins at /v1/x", fails: true},
+		"a chunk too long":  {content: strings.Replace(good, "\n", "\nTransfer-Encoding: chunked\n", 1) + "ffffffffff\r\nx", want: "--request: its body is not chunked", fails: true},
+		"a pipe":            {path: pipe, want: "--request: " + pipe + " is no regular file", fails: true},
+		"a folder":          {path: dir, want: "is no regular file", fails: true},
+		"a device":          {path: "/dev/zero", want: "is no regular file", fails: true},
 	} {
 		path := test.path
 		if path == "" {

@@ -79,6 +79,50 @@ func turns(raw json.RawMessage, role, content string, roles ...string) (last str
 	return last, nil
 }
 
+// fits compares the members that are there against what they must be.
+func fits(object map[string]json.RawMessage, must map[string]func(json.RawMessage) bool) error {
+	for name, v := range object {
+		if check := must[name]; check != nil && !check(v) {
+			return fmt.Errorf("invalid parameter %s", name)
+		}
+	}
+	return nil
+}
+
+func read[V any](v json.RawMessage) (value V, ok bool) {
+	return value, string(v) != "null" && json.Unmarshal(v, &value) == nil
+}
+
+func within(least, most float64) func(json.RawMessage) bool {
+	return func(v json.RawMessage) bool { f, ok := read[float64](v); return ok && f >= least && f <= most }
+}
+
+func above(least, most float64) func(json.RawMessage) bool {
+	return func(v json.RawMessage) bool { f, ok := read[float64](v); return ok && f > least && f <= most }
+}
+
+func aText(v json.RawMessage) bool     { _, ok := read[string](v); return ok }
+func aBool(v json.RawMessage) bool     { _, ok := read[bool](v); return ok }
+func someTexts(v json.RawMessage) bool { _, ok := read[[]string](v); return ok }
+
+func oneOf(words ...string) func(json.RawMessage) bool {
+	return func(v json.RawMessage) bool { word, ok := read[string](v); return ok && slices.Contains(words, word) }
+}
+
+// inTurns is for conversations in which these roles take turns, after the system's text, from the first to the first.
+func inTurns(role, first, second string) func(json.RawMessage) bool {
+	return func(v json.RawMessage) bool {
+		messages, ok := read[[]map[string]string](v)
+		if ok && len(messages) > 0 && messages[0][role] == "system" {
+			messages = messages[1:]
+		}
+		for i, m := range messages {
+			ok = ok && m[role] == []string{first, second}[i%2]
+		}
+		return ok && len(messages)%2 == 1
+	}
+}
+
 // Contracts that vendors have published, in which neither requests nor answers are OpenAI's, are said in a Caddyfile: whole
 // and streamed, with failures in the vendor's words. Where one thing is said otherwise, no call is right.
 func TestPublishedContracts(t *testing.T) {
@@ -117,7 +161,7 @@ func TestPublishedContracts(t *testing.T) {
 				return answer{status: resp.StatusCode, header: resp.Header, body: string(got)}
 			}
 			right := func() string {
-				whole := ask("hello", `"user":"u","seed":7`)
+				whole := ask("hello", `"user":"u","seed":7,"stop":"###"`)
 				var got struct {
 					Object, Model string
 					Choices       []struct {

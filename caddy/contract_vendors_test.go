@@ -17,9 +17,14 @@ import (
 
 // ernie is Baidu's ERNIE 4.0 on Qianfan: the access token is in the query, the model in the path, the text of the system
 // beside the messages, which begin and end with a user's; failures come under status 200.
-// https://cloud.baidu.com/doc/WENXINWORKSHOP/s/clntwmv7t (ERNIE-4.0-8K), .../s/Ilkkrb0i5 (access_token), .../s/tlmyncueh (error codes)
+// https://cloud.baidu.com/doc/WENXINWORKSHOP/s/clntwmv7t (ERNIE-4.0-8K), .../s/Ilkkrb0i5 (access_token), .../s/tlmyncueh (error codes).
+// As strict as the vendor's SDK and the server of its tests, https://github.com/baidubce/bce-qianfan-sdk at 6cacf60:
+// go/qianfan/chat_completion.go (types and ranges), go/qianfan/base_model.go (answers, and what is retried),
+// python/qianfan/consts.py (codes), python/qianfan/resources/llm/chat_completion.py (parameters of ERNIE-4.0-8K),
+// python/qianfan/tests/utils/mock_server.py (messages in turns, tokens that have expired).
 func ernie() *published {
-	const token = "24.published-access-token.2592000"
+	tokens := 0
+	token := func() string { return fmt.Sprintf("24.published-access-token.%d", tokens) }
 	return &published{
 		serve: func(w http.ResponseWriter, r *http.Request, body []byte) {
 			w.Header().Set("Content-Type", "application/json")
@@ -30,20 +35,28 @@ func ernie() *published {
 					io.WriteString(w, `{"error_description":"unknown client id","error":"invalid_client"}`)
 					return
 				}
-				io.WriteString(w, `{"refresh_token":"25.x","expires_in":2592000,"session_key":"9m","access_token":"`+token+`","scope":"public","session_secret":"9"}`)
+				tokens++
+				io.WriteString(w, `{"refresh_token":"25.x","expires_in":2592000,"session_key":"9m","access_token":"`+token()+`","scope":"public","session_secret":"9"}`)
 				return
 			}
 			fail := func(code int, message string) {
 				fmt.Fprintf(w, `{"error_code":%d,"error_msg":%q,"id":"as-1"}`, code, message)
 			}
-			if r.URL.Path != "/rpc/2.0/ai_custom/v1/wenxinworkshop/chat/completions_pro" || len(q) != 1 || q.Get("access_token") != token || r.Header.Get("Authorization") != "" {
+			if r.URL.Path != "/rpc/2.0/ai_custom/v1/wenxinworkshop/chat/completions_pro" || len(q) != 1 || q.Get("access_token") != token() || r.Header.Get("Authorization") != "" {
 				fail(110, "Access token invalid or no longer valid")
 				return
 			}
-			o, err := strict(body, 1, "messages", "temperature", "top_p", "penalty_score", "stream", "system", "stop", "max_output_tokens", "user_id")
+			o, err := strict(body, 1, "messages", "temperature", "top_p", "penalty_score", "stream", "system", "stop", "max_output_tokens", "user_id", "functions", "tool_choice",
+				"disable_search", "enable_citation", "response_format", "enable_trace", "enable_system_memory", "system_memory_id")
 			var said string
 			if err == nil {
 				said, err = turns(o["messages"], "role", "content", "user", "assistant", "function")
+			}
+			if err == nil {
+				err = fits(o, map[string]func(json.RawMessage) bool{
+					"messages": inTurns("role", "user", "assistant"), "temperature": above(0, 1), "top_p": within(0, 1), "penalty_score": within(1, 2), "stop": someTexts,
+					"max_output_tokens": within(2, 2048), "user_id": aText, "system": aText, "response_format": aText, "stream": aBool,
+				})
 			}
 			if err == nil && string(o["system"]) != `"Be brief.\n\nAnd kind."` {
 				err = fmt.Errorf("system %s", o["system"])
@@ -51,6 +64,9 @@ func ernie() *published {
 			switch {
 			case err != nil:
 				fail(336003, err.Error())
+				return
+			case said == "expired" && tokens == 1:
+				fail(111, "Access token expired")
 				return
 			case said == "busy":
 				fail(336100, "the service is busy")
@@ -83,6 +99,8 @@ func ernie() *published {
 		auth query
 		query access_token
 	}
+	on 110 refresh_token
+	on 111 refresh_token
 	on 336100 retry
 	on 18 throttle
 	request {
@@ -90,6 +108,7 @@ func ernie() *published {
 		member user user_id
 		system system
 		keep messages temperature top_p stop stream
+		list stop
 	}
 	answer {
 		code error_code
@@ -106,7 +125,7 @@ func ernie() *published {
 	}`,
 		unsupported: "seed",
 		codes:       [2]string{"336100", "18"},
-		finish:      map[string]string{"bad": "content_filter", "long": "length"},
+		finish:      map[string]string{"bad": "content_filter", "long": "length", "expired": "stop"},
 		wrong: map[string][2]string{
 			"where the text stands":       {"content result", "content results"},
 			"the place of the token":      {"query access_token", "header X-Access-Token"},
@@ -114,6 +133,7 @@ func ernie() *published {
 			"the place of the system":     {"system system", "system prompt"},
 			"a parameter that is unknown": {"keep messages", "keep seed messages"},
 			"the end of a stream":         {"last is_end true", "last is_end 1"},
+			"a list that is a text":       {"list stop\n", ""},
 			"the name of a parameter":     {"max_completion_tokens max_output_tokens", "max_completion_tokens max_tokens"},
 			"the words for the end":       {"normal=stop", "normal=length"},
 		},
@@ -122,12 +142,22 @@ func ernie() *published {
 
 // qwen is Alibaba's DashScope in its own form: parameters are apart from the input, a stream is asked for by a field of the
 // header, and each of its events repeats the text so far, unless incremental_output says otherwise.
-// https://help.aliyun.com/zh/model-studio/qwen-api-via-dashscope, https://help.aliyun.com/zh/model-studio/error-code
+// https://help.aliyun.com/zh/model-studio/qwen-api-via-dashscope, https://help.aliyun.com/zh/model-studio/error-code.
+// As strict as the vendor's SDK, https://github.com/dashscope/dashscope-sdk-python at c0d7a0b: dashscope/aigc/generation.py
+// (parameters and ranges), dashscope/api_entities/http_request.py (header), dashscope/common/utils.py: of a call that asks for
+// a stream, a failure comes as an event under the failure's own status.
 func qwen() *published {
 	return &published{
 		serve: func(w http.ResponseWriter, r *http.Request, body []byte) {
 			w.Header().Set("Content-Type", "application/json")
+			stream := r.Header.Get("X-DashScope-SSE") == "enable"
 			fail := func(status int, code, message string) {
+				if stream {
+					w.Header().Set("Content-Type", "text/event-stream;charset=UTF-8")
+					w.WriteHeader(status)
+					fmt.Fprintf(w, "id:1\nevent:error\n:HTTP_STATUS/%d\ndata:{\"code\":%q,\"message\":%q,\"request_id\":\"r-1\"}\n\n", status, code, message)
+					return
+				}
 				w.WriteHeader(status)
 				fmt.Fprintf(w, `{"code":%q,"message":%q,"request_id":"r-1"}`, code, message)
 			}
@@ -142,12 +172,19 @@ func qwen() *published {
 				input, err = strict(o["input"], 1, "messages")
 			}
 			if err == nil {
-				parameters, err = strict(o["parameters"], 0, "result_format", "temperature", "top_p", "top_k", "seed", "max_tokens", "stop", "tools", "tool_choice", "incremental_output")
+				parameters, err = strict(o["parameters"], 0, "result_format", "temperature", "top_p", "top_k", "seed", "max_tokens", "stop", "tools", "tool_choice", "incremental_output",
+					"repetition_penalty", "presence_penalty", "enable_search", "enable_thinking", "thinking_budget", "n", "logprobs", "top_logprobs", "search_options", "parallel_tool_calls", "response_format")
+			}
+			if err == nil {
+				err = fits(parameters, map[string]func(json.RawMessage) bool{
+					"temperature": func(v json.RawMessage) bool { return within(0, 2)(v) && string(v) != "2" }, "top_p": above(0, 1), "presence_penalty": within(-2, 2),
+					"n": within(1, 4), "max_tokens": within(1, 1e6), "seed": within(0, 1<<31-1), "result_format": oneOf("text", "message"), "incremental_output": aBool,
+					"stop": func(v json.RawMessage) bool { return aText(v) || someTexts(v) },
+				})
 			}
 			if err == nil {
 				said, err = turns(input["messages"], "role", "content", "system", "user", "assistant", "tool")
 			}
-			stream := r.Header.Get("X-DashScope-SSE") == "enable"
 			switch {
 			case err != nil || string(o["model"]) != `"qwen-plus"` || r.URL.Path != "/api/v1/services/aigc/text-generation/generation":
 				fail(400, "InvalidParameter", fmt.Sprint("wrong: ", err))
@@ -238,7 +275,10 @@ func qwen() *published {
 
 // hunyuan is Tencent Cloud's API 3.0: names in Pascal case, requests signed by a key that is derived for the day, failures
 // under status 200 in Response.Error, and streams whose events have no Response around them.
-// https://cloud.tencent.com/document/api/1729/105701 (ChatCompletions), /1729/101842 (common parameters), /1729/101843 (signature v3), /1729/101841 (results)
+// https://cloud.tencent.com/document/api/1729/105701 (ChatCompletions), /1729/101842 (common parameters), /1729/101843 (signature v3), /1729/101841 (results).
+// As strict as the vendor's SDK says, https://github.com/TencentCloud/tencentcloud-sdk-go at 032ddf5:
+// tencentcloud/hunyuan/v20230901/models.go (ChatCompletionsRequestParams, Message, Choice, ErrorMsg), and at 17614f6
+// tencentcloud/common/http/response.go (failures, streams, X-TC-RequestId).
 func hunyuan() *published {
 	sum := func(key []byte, text string) []byte {
 		h := hmac.New(sha256.New, key)
@@ -272,17 +312,24 @@ func hunyuan() *published {
 				fail(err.Error(), "the signature is wrong")
 				return
 			}
-			o, err := strict(body, 2, "Model", "Messages", "Stream", "TopP", "Temperature", "Seed", "Stop", "Tools", "ToolChoice")
+			o, err := strict(body, 2, "Model", "Messages", "Stream", "StreamModeration", "TopP", "Temperature", "EnableEnhancement", "Tools", "ToolChoice", "CustomTool", "SearchInfo", "Citation",
+				"EnableSpeedSearch", "EnableMultimedia", "EnableDeepSearch", "Seed", "ForceSearchEnhancement", "Stop", "EnableRecommendedQuestions", "EnableDeepRead", "WebSearchOptions", "TopicChoice")
 			var said string
 			if err == nil {
 				said, err = turns(o["Messages"], "Role", "Content", "system", "user", "assistant", "tool")
+			}
+			if err == nil {
+				err = fits(o, map[string]func(json.RawMessage) bool{
+					"Messages": inTurns("Role", "user", "assistant"), "Model": aText, "Stream": aBool, "TopP": within(0, 1), "Temperature": within(0, 2), "Seed": within(1, 10000),
+					"Stop": someTexts, "ToolChoice": oneOf("none", "auto", "custom"),
+				})
 			}
 			switch {
 			case r.Header.Get("X-TC-Action") != "ChatCompletions" || r.Header.Get("X-TC-Version") != "2023-09-01":
 				fail("InvalidAction", "no such action")
 				return
 			case err != nil:
-				fail("UnknownParameter", err.Error())
+				fail("InvalidParameter", err.Error())
 				return
 			case said == "busy":
 				fail("FailedOperation.EngineServerError", "the engine failed")
@@ -301,12 +348,13 @@ func hunyuan() *published {
 				return
 			}
 			w.Header().Set("Content-Type", "text/event-stream")
+			w.Header().Set("X-TC-RequestId", "r-1")
 			for i, piece := range append(slices.Clone(publishedPieces), "") {
 				end := ""
 				if i == len(publishedPieces) {
 					end = finish
 				}
-				fmt.Fprintf(w, "data: {%s,\"Choices\":[{\"FinishReason\":%q,\"Delta\":{\"Role\":\"assistant\",\"Content\":%s}}]}\n\n", rest, end, quoted(piece))
+				fmt.Fprintf(w, "data: {%s,\"Choices\":[{\"Index\":0,\"FinishReason\":%q,\"Delta\":{\"Role\":\"assistant\",\"Content\":%s}}]}\n\n", rest, end, quoted(piece))
 				if i == 1 && said == "cut" {
 					return
 				}
@@ -336,6 +384,7 @@ func hunyuan() *published {
 	request {
 		names pascal
 		keep model messages stream top_p temperature seed stop
+		list stop
 	}
 	answer {
 		code Response.Error.Code ErrorMsg.Code
@@ -357,6 +406,7 @@ func hunyuan() *published {
 			"the canonical request":         {"{path}\\n{query}", "{path}{query}\\n"},
 			"how names are written":         {"names pascal", "names pascal\nmember messages messages"},
 			"a parameter that is unknown":   {"keep model", "keep user model"},
+			"a list that is a text":         {"list stop\n", ""},
 			"where the text stands":         {"Choices.0.Delta.Content", "Choices.Delta.Content"},
 			"the words for the end":         {"Choices.0.FinishReason sensitive", "Choices.1.FinishReason sensitive"},
 		},

@@ -72,6 +72,7 @@ func parseSandbox(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			signature     { ... }
 //			request       { ... }
 //			answer        { ... }
+//			token_answer  { ... }
 //			token_sign
 //		}
 //		token_life            <duration>
@@ -130,6 +131,7 @@ func (h *SandboxHandler) unmarshalApp(d *caddyfile.Dispenser) error {
 		option{form: "signature { ... }", read: readSignature(&app.Signature)},
 		option{form: "request { ... }", read: readRequest(&app.Request)},
 		option{form: "answer { ... }", read: readAnswer(&app.Answer)},
+		option{form: "token_answer { ... }", read: readTokenAnswer("token_answer", &app.TokenAnswer)},
 		option{form: "token_sign", read: enable(&app.TokenSign)},
 	)
 	if h.Apps == nil {

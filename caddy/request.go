@@ -39,6 +39,10 @@ type Request struct {
 	// The members that the upstream does not know. Default: none.
 	Drop []string `json:"drop,omitempty"`
 
+	// The members that the upstream takes as arrays alone, such as `stop`: one value
+	// becomes an array of it. Default: none.
+	Lists []string `json:"lists,omitempty"`
+
 	// Where the text that a conversation begins with stands, for an upstream that takes
 	// no messages of the role `system`. Default: in the messages.
 	System string `json:"system,omitempty"`
@@ -66,6 +70,7 @@ type Request struct {
 //		member <name> <path>
 //		keep   <names...>
 //		drop   <names...>
+//		list   <names...>
 //		system <path>
 //		names  pascal
 //		stream_header <name> <value>
@@ -97,6 +102,7 @@ func readRequest(to **Request) func(*caddyfile.Dispenser) error {
 			option{form: "member <name> <path>, such as member messages input.messages", read: named(&r.Members, word), repeats: true},
 			option{form: "keep <names...>, such as keep messages temperature", read: list(&r.Keep)},
 			option{form: "drop <names...>, such as drop stream stream_options", read: list(&r.Drop)},
+			option{form: "list <names...>, such as list stop", read: list(&r.Lists)},
 			option{form: "system <path>, such as system system", read: text(&r.System)},
 			option{form: "names pascal", read: text(&r.Names)},
 			option{form: "stream_header <name> <value>, such as stream_header X-Stream enable", read: named(&r.StreamHeaders, word), repeats: true},
@@ -116,7 +122,7 @@ func (r *Request) fields() (*upstream.RequestFields, error) {
 	}
 	return &upstream.RequestFields{
 		Inside: r.Inside, Text: r.InsideForm == "string", Fields: r.Fields, Values: r.Values, Time: r.Time, Zone: r.Zone,
-		Members: r.Members, Keep: r.Keep, Drop: r.Drop, System: r.System, Names: r.Names,
+		Members: r.Members, Keep: r.Keep, Drop: r.Drop, Lists: r.Lists, System: r.System, Names: r.Names,
 	}, nil
 }
 

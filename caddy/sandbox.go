@@ -117,6 +117,10 @@ type SandboxApp struct {
 	// written. For format `openai`. Default: the API's own.
 	Answer *Answer `json:"answer,omitempty"`
 
+	// How answers with tokens look, as a provider's `token` would have to say it. For
+	// format `openai`. Default: as in RFC 6749.
+	TokenAnswer *TokenAnswer `json:"token_answer,omitempty"`
+
 	// Whether requests for tokens must be signed as the others are; the client secret
 	// is not wanted then. For format `openai`. Default: false
 	TokenSign bool `json:"token_sign,omitempty"`

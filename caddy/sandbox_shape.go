@@ -30,8 +30,31 @@ func (a SandboxApp) agree(app *sandbox.App) (err error) {
 		app.Request = opener.open
 	}
 	app.TokenSigned = a.TokenSign
+	if app.TokenAnswer, err = a.TokenAnswer.shape(); err != nil {
+		return err
+	}
 	app.Answer, err = a.Answer.shape()
 	return err
+}
+
+// writtenPath is the path that is written to of those that are read: the first; nil for none.
+func writtenPath(texts ...string) []string {
+	if len(texts) == 0 || texts[0] == "" {
+		return nil
+	}
+	p, _ := wire.ParsePath(texts[0]) // which has been checked
+	return p
+}
+
+// shape is how tokens' answers look that a reads; nil for none.
+func (a *TokenAnswer) shape() (*sandbox.TokenShape, error) {
+	if form, err := a.form(); err != nil || form == nil {
+		return nil, err
+	}
+	return &sandbox.TokenShape{
+		AccessToken: writtenPath(a.AccessToken), RefreshToken: writtenPath(a.RefreshToken), Expires: writtenPath(a.Expires), Unit: a.ExpiresUnit,
+		Success: writtenPath(a.Success), SuccessValue: first(a.SuccessValues), Code: writtenPath(a.Code...),
+	}, nil
 }
 
 // requestOpener takes what a [Request] says is around a call off it, as strictly as a vendor would.
@@ -60,8 +83,8 @@ func newRequestOpener(r *Request, clientID string) (*requestOpener, error) {
 	if err := fields.Check(); err != nil {
 		return nil, fmt.Errorf("request: %w", err)
 	}
-	if len(fields.Members)+len(fields.Keep)+len(fields.Drop) > 0 || fields.System+fields.Names != "" {
-		return nil, errors.New("request: member, keep, drop, system and names are for providers: the simulator takes OpenAI's members")
+	if len(fields.Members)+len(fields.Keep)+len(fields.Drop)+len(fields.Lists) > 0 || fields.System+fields.Names != "" {
+		return nil, errors.New("request: member, keep, drop, list, system and names are for providers: the simulator takes OpenAI's members")
 	}
 	o := &requestOpener{clientID: clientID, want: &wanted{members: make(map[string]*wanted)}, beside: fields.Inside == "", nonces: make(map[string]bool)}
 	if !o.beside {
@@ -184,20 +207,13 @@ func (a *Answer) shape() (*sandbox.AnswerShape, error) {
 	if _, err := wire.NewAnswerForm(*fields); err != nil {
 		return nil, fmt.Errorf("answer: %w", err)
 	}
-	path := func(texts ...string) []string {
-		if len(texts) == 0 || texts[0] == "" {
-			return nil
-		}
-		p, _ := wire.ParsePath(texts[0]) // which has been checked
-		return p
-	}
 	shape := &sandbox.AnswerShape{
-		Inside: path(fields.Inside), Success: path(fields.Success), SuccessValue: first(fields.SuccessValues),
-		Code: path(fields.Code...), Message: path(fields.Message...), RequestID: path(fields.RequestID...), RetryAfter: path(fields.RetryAfter), RetryUnit: fields.RetryUnit,
+		Inside: writtenPath(fields.Inside), Success: writtenPath(fields.Success), SuccessValue: first(fields.SuccessValues),
+		Code: writtenPath(fields.Code...), Message: writtenPath(fields.Message...), RequestID: writtenPath(fields.RequestID...), RetryAfter: writtenPath(fields.RetryAfter), RetryUnit: fields.RetryUnit,
 	}
 	if s := fields.Stream; s != nil {
 		shape.Stream = &sandbox.StreamShape{
-			Lines: s.Values, Name: path(s.Name), Event: first(s.Events), Error: first(s.Errors), End: first(s.End), Last: path(s.Last), LastValue: first(s.LastValues),
+			Lines: s.Values, Name: writtenPath(s.Name), Event: first(s.Events), Error: first(s.Errors), End: first(s.End), Last: writtenPath(s.Last), LastValue: first(s.LastValues),
 		}
 		if len(s.Events) > 0 && len(s.Errors) == 0 {
 			shape.Stream.Error = "error" // which is one always

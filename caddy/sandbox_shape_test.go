@@ -141,6 +141,59 @@ http://${gone} {
 	}
 }
 
+// The gateway and the simulator agree on the names in a token's answer; where they differ, no call is served.
+func TestSandboxTokenAnswer(t *testing.T) {
+	t.Setenv("TEST_HMAC_KEY", hmacKey)
+	t.Setenv("TEST_SECRET", oauthSecret)
+	const deep = "access_token data.token\nexpires data.ttl ms\nsuccess head.code 0\ncode head.code"
+	for name, c := range map[string]struct {
+		provider, app string
+		status        int
+	}{
+		"agreed":          {deep, deep, http.StatusOK},
+		"a date":          {"access_token t\nexpires until date", "access_token t\nexpires until date", http.StatusOK},
+		"another success": {deep, strings.Replace(deep, "head.code 0", "head.code 1", 1), http.StatusServiceUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, sandbox.Config{})
+			if g.vars["ours"] = ""; c.provider != "" {
+				g.vars["ours"] = "answer {\n" + c.provider + "\n}"
+			}
+			g.vars["theirs"] = c.app
+			g.load(`
+alipayai {
+	provider alipay {
+		profile alipay
+		base_url http://${gone}
+		client_id app
+		key 2 {env.TEST_HMAC_KEY}
+		token http://${gone}/oauth2/token {env.TEST_SECRET} {
+			auth form
+			${ours}
+		}
+	}
+}`, `
+http://${gateway} {
+	alipayai_proxy alipay
+}
+http://${gone} {
+	alipayai_sandbox {
+		app app {
+			key 2 {env.TEST_HMAC_KEY}
+			oauth_secret {env.TEST_SECRET}
+			token_answer {
+				${theirs}
+			}
+		}
+	}
+}`)
+			if got := g.do("POST", chatPath, chatBody("hi", false)); got.status != c.status {
+				t.Errorf("status %d: %s", got.status, got.body)
+			}
+		})
+	}
+}
+
 // readUntilCut reads what there is of a body.
 func readUntilCut(resp *http.Response) string {
 	defer resp.Body.Close()

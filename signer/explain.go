@@ -50,6 +50,36 @@ func Explain(s Scheme, m Message, h http.Header, answer bool) (matches []string)
 	return matches
 }
 
+// maxSegments bounds at how many places of a path it is tried to begin, and maxGrowth how many times as large JSON may be
+// indented: the white space of deep JSON grows with the square of its size.
+const (
+	maxSegments = 16
+	maxGrowth   = 8
+)
+
+// indentable reports whether JSON without white space stays within maxGrowth where it is indented by so many bytes.
+func indentable(compact []byte, indent int) bool {
+	size, depth, inText := len(compact), 0, false
+	for i := 0; i < len(compact) && size <= maxGrowth*len(compact); i++ {
+		switch c := compact[i]; {
+		case inText && c == '\\':
+			i++
+		case c == '"':
+			inText = !inText
+		case inText:
+		case c == '{' || c == '[':
+			depth++
+			size += 1 + depth*indent
+		case c == '}' || c == ']':
+			depth--
+			size += 1 + depth*indent
+		case c == ',':
+			size += 1 + depth*indent
+		}
+	}
+	return size <= maxGrowth*len(compact)
+}
+
 type messageVariant struct {
 	what string
 	m    Message
@@ -82,6 +112,9 @@ func messageVariants(m Message) (list []messageVariant) {
 	if json.Compact(&compact, m.Body) == nil {
 		body("the body's JSON has no white space", compact.Bytes())
 		for _, indent := range []string{"  ", "    ", "\t"} {
+			if !indentable(compact.Bytes(), len(indent)) {
+				continue
+			}
 			indented.Reset()
 			if json.Indent(&indented, compact.Bytes(), "", indent) == nil {
 				body("the body's JSON is indented", bytes.Clone(indented.Bytes()))
@@ -98,8 +131,10 @@ func messageVariants(m Message) (list []messageVariant) {
 	if len(pairs) > 1 {
 		target("the query's parameters are sorted", path+"?"+strings.Join(pairs, "&"))
 	}
-	for i := 1; i < len(path); i++ {
+	segments := 0
+	for i := 1; i < len(path) && segments < maxSegments; i++ {
 		if path[i] == '/' {
+			segments++
 			target(fmt.Sprintf("the path begins at %s", path[i:]), withQuery(path[i:]))
 		}
 	}

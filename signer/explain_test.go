@@ -2,6 +2,7 @@ package signer
 
 import (
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -92,5 +93,34 @@ func TestExplain(t *testing.T) {
 	}
 	if got := Reason(ErrUnsigned) + Reason(ErrBadSignature) + Reason(nil) + Reason(ErrNoKeys); got != "it carries no signaturethe signature does not matchthe signature matchesno keys" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// What Explain tries is bounded by the size of a message, however it is made: a path of slashes, or JSON that grows without
+// measure where it is indented.
+func TestExplainIsBounded(t *testing.T) {
+	keys, err := NewRing(map[int]*HMACKey{1: NewHMACKey([]byte("secret-of-the-test"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewHMAC(HMACConfig{ClientID: "app", Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := http.Header{"Client-Id": {"app"}, "Request-Time": {"1767322800000"}, "Signature": {"algorithm=HMAC256,keyVersion=1,signature=AAAA"}}
+	for name, m := range map[string]Message{
+		"a path of slashes": {Method: "POST", Target: strings.Repeat("/", 10_000), Body: []byte("{}")},
+		"a deep array":      {Method: "POST", Target: "/", Body: []byte(strings.Repeat("[", 1000) + strings.Repeat("1,", 20_000) + "1" + strings.Repeat("]", 1000))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			matches := Explain(s, m, h, false)
+			runtime.ReadMemStats(&after)
+			size := uint64(len(m.Target) + len(m.Body))
+			if used := after.TotalAlloc - before.TotalAlloc; len(matches) != 0 || used > 200*size+1<<20 {
+				t.Errorf("%v: %d bytes for a message of %d", matches, used, size)
+			}
+		})
 	}
 }

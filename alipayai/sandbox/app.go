@@ -36,10 +36,11 @@ type App struct {
 	// Optional, for [OpenAI] alone.
 	Contract Contract
 	// Request takes what is around the app's requests off them; nil where there is nothing. Answer is how its answers look,
-	// nil for the API's own. TokenSigned wants requests for tokens signed as the others are, and no OAuthSecret with them.
+	// nil for the API's own, and TokenAnswer how the token endpoint's do. TokenSigned wants requests for tokens signed as the others are, and no OAuthSecret with them.
 	// Optional, for [OpenAI] alone.
 	Request     Opener
 	Answer      *AnswerShape
+	TokenAnswer *TokenShape
 	TokenSigned bool
 }
 
@@ -63,7 +64,7 @@ func (a App) check(spoken Format) (field, reason string) {
 	}{
 		{"Keys", len(a.Keys) > 0}, {"OAuthSecret", a.OAuthSecret != ""}, {"RefreshToken", a.RefreshToken != ""},
 		{"APIKey", a.APIKey != ""}, {"PublicKey", a.PublicKey != ""}, {"Contract", a.Contract != nil},
-		{"Request", a.Request != nil}, {"Answer", a.Answer != nil}, {"TokenSigned", a.TokenSigned},
+		{"Request", a.Request != nil}, {"Answer", a.Answer != nil}, {"TokenAnswer", a.TokenAnswer != nil}, {"TokenSigned", a.TokenSigned},
 	} {
 		needed := slices.Contains(required, c.field)
 		if needed && !c.set {

@@ -58,6 +58,9 @@ func (c *call) oauthToken() {
 			c.w.Header().Set("WWW-Authenticate", `Basic realm="sandbox"`)
 		}
 		body, _ := json.Marshal(map[string]string{"error": code, "error_description": reason}) // strings always marshal
+		if shape := c.tokenShape(); shape != nil {
+			body = mustJSON(shape.refusal(code, reason))
+		}
 		c.reply(status, code, body)
 	}
 	c.w.Header().Set("Cache-Control", "no-store")
@@ -104,6 +107,10 @@ func (c *call) oauthToken() {
 		answer["expires_in"] = seconds
 	case ExpiresString:
 		answer["expires_in"] = strconv.FormatInt(seconds, 10)
+	}
+	if shape := c.tokenShape(); shape != nil {
+		c.succeed(shape.success(answer, now, life))
+		return
 	}
 	c.succeed(c.srv.tokenNames(answer))
 }

@@ -24,7 +24,7 @@ const (
 type openAI struct{}
 
 func (openAI) credentials() (required, optional []string) {
-	return []string{"Keys", "OAuthSecret"}, []string{"RefreshToken", "Contract", "Request", "Answer", "TokenSigned"}
+	return []string{"Keys", "OAuthSecret"}, []string{"RefreshToken", "Contract", "Request", "Answer", "TokenAnswer", "TokenSigned"}
 }
 
 func (openAI) models() []string { return []string{"alipay-fin-1", "alipay-fin-mini", "alipay-embed-1"} }

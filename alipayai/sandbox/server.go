@@ -36,6 +36,8 @@ type app struct {
 	contract Contract
 	request  Opener
 	answer   *AnswerShape
+	// tokenAnswer is how the token endpoint answers.
+	tokenAnswer *TokenShape
 	// tokenSigned wants signed requests for tokens.
 	tokenSigned bool
 }
@@ -50,7 +52,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, format: formats[cfg.Format], apps: make(map[string]*app, len(cfg.Apps)), tokens: newTokens(), stats: newStats(),
 	}
 	for _, a := range cfg.Apps {
-		known := &app{id: a.ClientID, keys: a.Keys, secret: a.OAuthSecret, contract: a.Contract, request: a.Request, answer: a.Answer, tokenSigned: a.TokenSigned, apiKey: sha256.Sum256([]byte(a.APIKey))}
+		known := &app{id: a.ClientID, keys: a.Keys, secret: a.OAuthSecret, contract: a.Contract, request: a.Request, answer: a.Answer, tokenAnswer: a.TokenAnswer, tokenSigned: a.TokenSigned, apiKey: sha256.Sum256([]byte(a.APIKey))}
 		if a.PublicKey != "" {
 			if known.public, err = parsePublicKey(a.PublicKey); err != nil {
 				return nil, fmt.Errorf("%w: app %s: PublicKey: %w", ErrConfig, a.ClientID, err)

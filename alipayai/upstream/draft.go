@@ -3,6 +3,8 @@ package upstream
 import (
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/signer"
@@ -34,6 +36,15 @@ func (p *Provider) Draft(method, target string, body []byte, at time.Time) (Draf
 	if p.Profile.TakesToken {
 		token = DraftToken
 	}
+	inQuery := ""
+	if p.TokenQuery != "" && token != "" {
+		u, err := url.ParseRequestURI(target)
+		if err != nil {
+			return Draft{}, fmt.Errorf("the target: %w", err)
+		}
+		inQuery = url.QueryEscape(token)
+		_, target = p.withToken(u, token)
+	}
 	h := make(http.Header)
 	p.composeHeader(h, &Request{ID: DraftID, Body: body}, token, new([2]string))
 	d := Draft{Target: target, Body: body, Header: h}
@@ -46,7 +57,7 @@ func (p *Provider) Draft(method, target string, body []byte, at time.Time) (Draf
 		d.Body, d.Wrapped, m.Body = wrapped, true, wrapped
 	}
 	if p.Scheme == nil {
-		return d, nil
+		return d.readable(inQuery), nil
 	}
 	signed, err := p.Scheme.Sign(m)
 	if err != nil {
@@ -59,7 +70,15 @@ func (p *Provider) Draft(method, target string, body []byte, at time.Time) (Draf
 	if p.Profile.Signs() {
 		d.Canonical, err = p.Scheme.Canonical(m)
 	}
-	return d, err
+	return d.readable(inQuery), err
+}
+
+// readable puts the placeholder of a token into the places where it was escaped.
+func (d Draft) readable(escaped string) Draft {
+	if escaped != "" {
+		d.Target, d.Canonical = strings.ReplaceAll(d.Target, escaped, DraftToken), strings.ReplaceAll(d.Canonical, escaped, DraftToken)
+	}
+	return d
 }
 
 // VerifyCaptured says whether p's scheme verifies a captured request, and gives what

@@ -30,6 +30,8 @@ type RequestFields struct {
 	// Keep are the names of those that the upstream knows besides; empty for all but those of Drop. Drop are the names of
 	// those that it does not know.
 	Keep, Drop []string
+	// Lists are the names of members that the upstream takes as arrays alone: a single value becomes an array of it.
+	Lists []string
 	// System is the path of the text that a conversation begins with, where the upstream takes it from no message.
 	System string
 	// Names is how its own members are written, at every depth: pascal, for MaxTokens; empty for as in OpenAI's form.

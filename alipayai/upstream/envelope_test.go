@@ -81,3 +81,27 @@ func TestEnvelopeRefused(t *testing.T) {
 		}
 	}
 }
+
+// What an upstream takes as an array alone becomes one; what is one already, or says nothing, stays.
+func TestListsBecomeArrays(t *testing.T) {
+	for value, want := range map[string]string{
+		`"###"`: `["###"]`, `["a","b"]`: `["a","b"]`, `[]`: `[]`, `null`: `null`, `7`: `[7]`, `{"A":1}`: `[{"A":1}]`, `false`: `[false]`,
+	} {
+		for name, f := range map[string]RequestFields{
+			"stop": {Lists: []string{"stop"}}, "StopWords": {Lists: []string{"stop"}, Members: map[string]string{"stop": "StopWords"}}, "Stop": {Lists: []string{"stop"}, Names: "pascal"},
+		} {
+			e, err := newEnvelope(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := e.wrap([]byte(`{"stop":`+value+`,"model":"m"}`), signer.Message{}, "app")
+			var object map[string]json.RawMessage
+			if err != nil || json.Unmarshal(got, &object) != nil || string(object[name]) != want {
+				t.Errorf("%s: %v: %s", value, err, got)
+			}
+		}
+	}
+	if _, err := newEnvelope(RequestFields{Lists: []string{"messages"}}); err == nil || !strings.Contains(err.Error(), "list messages: they are a list already") {
+		t.Errorf("list messages: %v", err)
+	}
+}

@@ -29,7 +29,9 @@ func newRewriting(f RequestFields) (*rewriting, error) {
 		return nil, fmt.Errorf("names %q is unknown; use pascal", f.Names)
 	case f.Members["messages"] == "" && slices.Contains(f.Drop, "messages"):
 		return nil, errors.New("drop messages would leave nothing of a call")
-	case len(f.Members)+len(f.Keep)+len(f.Drop) == 0 && f.System == "" && f.Names == "":
+	case slices.Contains(f.Lists, "messages"):
+		return nil, errors.New("list messages: they are a list already; name members that may be one value, such as stop")
+	case len(f.Members)+len(f.Keep)+len(f.Drop)+len(f.Lists) == 0 && f.System == "" && f.Names == "":
 		return nil, nil
 	}
 	return &rewriting{f, f.Names == "pascal"}, nil
@@ -72,6 +74,9 @@ func (r *rewriting) apply(members []member) (system []byte, err error) {
 			if m.value, system, err = withoutSystem(m.value); err != nil {
 				return nil, err
 			}
+		}
+		if slices.Contains(r.Lists, m.name) && m.value[0] != '[' && m.value[0] != 'n' {
+			m.value = slices.Concat([]byte{'['}, m.value, []byte{']'})
 		}
 		if r.pascal {
 			m.own = pascal(m.name)
