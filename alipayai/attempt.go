@@ -217,7 +217,7 @@ func (c *call) decode(p *upstream.Provider, a *Answer) (parsed wire.Answer, even
 		}
 		return parsed, nil, err
 	}
-	if c.untouched(p) && c.nativeAt(p) == nil || c.Endpoint != upstream.EndpointChat || a.Status != http.StatusOK {
+	if c.untouched(p) && c.nativeAt(p) == nil || !c.Endpoint.Generates() || a.Status != http.StatusOK {
 		inside, parsed, err := p.AnswerForm.ParseBody(body, a.Status >= http.StatusBadRequest)
 		if len(inside) != len(body) {
 			a.body = bytes.NewBuffer(inside)

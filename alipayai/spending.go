@@ -104,14 +104,15 @@ func (c *call) promptText() price.Text {
 }
 
 // EstimateTokens estimates how many tokens a chat request's prompt has at the provider that would serve it, as prices do:
-// by the texts that it has, and by what texts have taken there before. ok is false where that provider counts itself.
-func (g *Gateway) EstimateTokens(r wire.Request) (tokens int64, ok bool) {
+// by the texts that it has, and by what texts have taken there before. ok is false where that provider counts itself, at the
+// endpoint counts.
+func (g *Gateway) EstimateTokens(r wire.Request, counts upstream.Endpoint) (tokens int64, ok bool) {
 	estimate := new(price.Estimate)
 	for _, p := range g.Providers {
 		if !p.Serves(upstream.EndpointChat, r.Model) {
 			continue
 		}
-		if p.Has(upstream.EndpointCountTokens) {
+		if p.Has(counts) {
 			return 0, false
 		}
 		if g.Spending != nil {
@@ -169,7 +170,7 @@ func (q *charge) release() {
 
 // paidAttempt is attempt, with what it costs reserved before and charged after it.
 func (c *call) paidAttempt(p *upstream.Provider, body []byte) (*Answer, *failure.Failure) {
-	if c.g.Spending == nil || c.Endpoint == upstream.EndpointModels || c.Endpoint == upstream.EndpointCountTokens {
+	if c.g.Spending == nil || !c.Endpoint.Costs() {
 		return c.attempt(p, body)
 	}
 	if c.pack != nil && !c.pack.left {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
@@ -214,6 +215,28 @@ func (WholeWriter) Events(dst, canonical []byte) ([]byte, *failure.Failure) {
 
 // Broken implements [Writer].
 func (WholeWriter) Broken(dst []byte, e wire.Error) []byte { return e.AppendEvent(dst) }
+
+// headerEstimated marks a number of tokens that no provider has counted.
+const headerEstimated = "X-Alipayai-Estimated"
+
+// Estimate answers a request for the number of its tokens where the provider that would serve it does not count, and
+// reports whether it has: before comes before the number in its answer, and "}" after it. idFields are those that have the
+// call's id besides X-Request-Id.
+func Estimate(g *alipayai.Gateway, w http.ResponseWriter, rd *Reading, before string, idFields ...string) bool {
+	tokens, ok := g.EstimateTokens(rd.Request, rd.Endpoint)
+	if !ok {
+		return false
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set(headerEstimated, "true")
+	id := alipayai.NewRequestID()
+	for _, name := range append(idFields, "X-Request-Id") {
+		h.Set(name, id)
+	}
+	_, _ = w.Write(append(strconv.AppendInt([]byte(before), tokens, 10), '}'))
+	return true
+}
 
 // NoModel makes the failure of a request for a model that is not listed.
 func NoModel() *failure.Failure {

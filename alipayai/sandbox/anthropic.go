@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -107,7 +108,7 @@ func (c *call) messages() {
 	if !c.wantJSON() {
 		return
 	}
-	q, err := parseMessages(c.body)
+	q, err := parseMessages(c.body, c.betas()...)
 	if err != nil {
 		c.fail(http.StatusBadRequest, codeParam, err.Error())
 		return
@@ -119,12 +120,17 @@ func (c *call) messages() {
 	c.converse(q)
 }
 
+// betas are the features that the request names.
+func (c *call) betas() []string {
+	return strings.Split(strings.ReplaceAll(strings.Join(c.r.Header["Anthropic-Beta"], ","), " ", ""), ",")
+}
+
 // countTokens is POST /v1/messages/count_tokens, whose request is that of a message without max_tokens.
 func (c *call) countTokens() {
 	if !c.wantJSON() {
 		return
 	}
-	q, err := parseMessages(bytes.Replace(c.body, []byte("{"), []byte(`{"max_tokens":1,`), 1))
+	q, err := parseMessages(bytes.Replace(c.body, []byte("{"), []byte(`{"max_tokens":1,`), 1), c.betas()...)
 	switch {
 	case err != nil:
 		c.fail(http.StatusBadRequest, codeParam, err.Error())

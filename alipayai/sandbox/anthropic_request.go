@@ -10,10 +10,16 @@ import (
 // parseMessages reads a Messages request as strictly as the API does, and more
 // strictly in one thing: turns must alternate, where the API would join two
 // turns of one role. The messages are worded as the API's own are.
-func parseMessages(body []byte) (*ask, error) {
-	o := newObject(body, "model", "messages", "max_tokens", "cache_control", "container", "inference_geo", "metadata",
+//
+// betas are the features that the request names in its header: members that only they permit are refused without them.
+func parseMessages(body []byte, betas ...string) (*ask, error) {
+	var of, ofTools []string
+	for _, name := range betas {
+		of, ofTools = append(of, betaFields[name]...), append(ofTools, betaToolFields[name]...)
+	}
+	o := newObject(body, append(of, "model", "messages", "max_tokens", "cache_control", "container", "inference_geo", "metadata",
 		"output_config", "service_tier", "stop_sequences", "stream", "system", "temperature", "thinking", "tool_choice",
-		"tools", "top_k", "top_p")
+		"tools", "top_k", "top_p")...)
 	q := &ask{prefix: "msg_"}
 	o.required("model", "string", &q.model)
 	o.required("max_tokens", "integer", &q.most)
@@ -43,11 +49,17 @@ func parseMessages(body []byte) (*ask, error) {
 	}
 	prefilled := readTurns(o, q)
 	var g grammar
-	readTools(o, q, &g)
+	readTools(o, q, &g, ofTools)
 	readOutputConfig(o, q, &g, prefilled)
 	g.check(o)
 	return q, *o.err
 }
+
+// Members of requests, and of tools, that a beta feature permits; those that Claude Code sends are here.
+var (
+	betaFields     = map[string][]string{"context-management-2025-06-27": {"context_management"}}
+	betaToolFields = map[string][]string{"advanced-tool-use-2025-11-20": {"defer_loading", "allowed_callers", "input_examples"}}
+)
 
 // add counts the text and the images of a message.
 func (q *ask) add(blocks []block) {
@@ -204,12 +216,12 @@ func readSource(o object, kinds ...string) {
 
 var toolName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
 
-func readTools(o object, q *ask, g *grammar) {
+func readTools(o object, q *ask, g *grammar, ofBetas []string) {
 	var items []json.RawMessage
 	o.optional("tools", "list", &items)
 	seen := make(map[string]bool, len(items))
 	for i, item := range items {
-		t := o.child(entry("tools", i), item, "type", "name", "description", "input_schema", "cache_control", "strict")
+		t := o.child(entry("tools", i), item, append(ofBetas, "type", "name", "description", "input_schema", "cache_control", "strict")...)
 		t.word("type", "custom")
 		var name, description string
 		var schema struct {

@@ -167,9 +167,13 @@ func (p *Provider) addResponses(targets map[Endpoint]target) error {
 	if !ok || p.Format.Name() != wire.OpenAI || !strings.HasSuffix(at.url.Path, chat) {
 		return fmt.Errorf("api responses needs a provider of OpenAI's form, whose path of chat ends in %s", chat)
 	}
-	u := *at.url
-	u.Path, u.RawPath = strings.TrimSuffix(u.Path, chat)+"/responses", ""
-	targets[EndpointResponses] = target{url: &u, requestTarget: u.RequestURI()}
+	for endpoint, path := range map[Endpoint]string{
+		EndpointResponses: "/responses", EndpointInputTokens: "/responses/input_tokens", EndpointCompact: "/responses/compact",
+	} {
+		u := *at.url
+		u.Path, u.RawPath = strings.TrimSuffix(u.Path, chat)+path, ""
+		targets[endpoint] = target{url: &u, requestTarget: u.RequestURI()}
+	}
 	return nil
 }
 

@@ -27,10 +27,21 @@ const (
 	EndpointCountTokens Endpoint = "count_tokens"
 	// EndpointResponses is that of a provider that has the Responses API beside chat completions.
 	EndpointResponses Endpoint = "responses"
+	// EndpointInputTokens and EndpointCompact are that API's for the tokens of a request, and for a conversation made short.
+	EndpointInputTokens Endpoint = "input_tokens"
+	EndpointCompact     Endpoint = "compact"
 )
 
 // HasChoices reports whether a good answer has choices or data.
 func (e Endpoint) HasChoices() bool { return e == EndpointChat || e == EndpointEmbeddings }
+
+// Generates reports whether a good answer is what a model has generated, in the provider's format.
+func (e Endpoint) Generates() bool { return e == EndpointChat || e == EndpointCompact }
+
+// Costs reports whether a call is paid for: lists of models and counts of tokens are free.
+func (e Endpoint) Costs() bool {
+	return e != EndpointModels && e != EndpointCountTokens && e != EndpointInputTokens
+}
 
 // Profile is what the gateway knows of a kind of upstream: where it is, how a
 // request is authenticated, and under which paths the endpoints are.

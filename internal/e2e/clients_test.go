@@ -2,57 +2,125 @@ package e2e
 
 import (
 	"encoding/json"
-	"maps"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/anthropics/anthropic-sdk-go"
 	claudeoption "github.com/anthropics/anthropic-sdk-go/option"
 )
 
-// Clients of several vendors, unchanged but for base URL and key, see the same whichever provider answers.
-func TestNodeClients(t *testing.T) {
-	const said, city, kinds = `"You said: Hello."`, `{"city":"string"}`, `{"city":"string","degrees":"number"}`
-	always := map[string]string{
+// scripts are the clients for Node, each with what its steps see of whichever provider answers.
+var scripts = map[string]map[string]string{
+	"clients.mjs": {
 		"anthropic messages":      `["message",` + said + `,"end_turn",true]`,
 		"anthropic stream helper": `[` + said + `,` + said + `,"end_turn",true,true]`,
-		"anthropic tools":         `["tool_use","get_weather",` + city + `,"The tool said: 22 °C"]`,
+		"anthropic tools":         `["tool_use","get_weather",` + city + `,` + told + `]`,
 		"anthropic count_tokens":  `[true]`,
-		"anthropic parsed output": `[` + kinds + `]`,
+		"anthropic parsed output": `[` + weather + `]`,
 		"anthropic models":        `[true,true]`,
 		"anthropic errors":        `["BadRequestError",400,"invalid_request_error","string"]`,
 		"anthropic wrong key":     `["AuthenticationError",401,"authentication_error"]`,
 		"ai text":                 `[` + said + `,"stop"]`,
 		"ai stream":               `[` + said + `,"stop"]`,
-		"ai tools":                `["The tool said: 22 °C",2]`,
-		"ai object":               `[` + kinds + `]`,
+		"ai tools":                `[` + told + `,2]`,
+		"ai object":               `[` + weather + `]`,
 		"openai chat":             `[` + said + `]`,
-		"openai tools runner":     `["The tool said: 22 °C"]`,
-		"openai parsed output":    `[` + kinds + `]`,
+		"openai tools runner":     `[` + told + `]`,
+		"openai parsed output":    `[` + weather + `]`,
 		"openai models":           `[true,true]`,
 		"openai completions":      `["text_completion",` + said + `,` + said + `]`,
-	}
-	for name, c := range map[string]struct {
-		options      options
-		model, embed string
-		more         map[string]string
-	}{
-		"alipay": {options{}, modelChat, modelEmbed, map[string]string{"openai embeddings": `[1]`, "openai moderations": `[false]`}},
-		"claude": {options{providers: "claude"}, modelClaude, "", nil},
+		"openai embeddings":       `[1]`,
+		"openai moderations":      `[false]`,
+	},
+	"responses.mjs": {
+		"openai create":                         `["response","completed",` + said + `,true]`,
+		"openai stream helper":                  `[` + said + `,` + said + `,"response.created","response.completed",true]`,
+		"openai tools, by previous_response_id": `[` + told + `,` + told + `]`,
+		"openai tools, by items":                `["get_weather",` + city + `,` + told + `]`,
+		"openai parsed output":                  `[` + weather + `]`,
+		"openai kept responses":                 `[` + said + `,["Hello."],"NotFoundError"]`,
+		"openai errors":                         `["BadRequestError",400,"max_output_tokens","invalid_value"]`,
+		"agents loop":                           `[` + told + `,2]`,
+		"agents stream":                         `[` + told + `,` + told + `]`,
+		"agents handoff":                        `["forecaster","string",2]`,
+		"agents, by previousResponseId":         `[` + said + `,"You said: And again."]`,
+		"ai text":                               `[` + said + `,"stop"]`,
+		"ai stream":                             `[` + said + `,"stop",true]`,
+		"ai tools":                              `[` + told + `,2]`,
+		"ai tools, streamed":                    `[` + told + `,2]`,
+		"ai object":                             `[` + weather + `]`,
+		"langchain, responses":                  `["get_weather",` + told + `,` + said + `,true]`,
+		"langchain, chat":                       `["get_weather",` + told + `,` + said + `,true]`,
+		"langchain, structured":                 `[` + weather + `]`,
+	},
+	"more.mjs": {
+		"langchain anthropic":             `["get_weather",` + city + `,` + told + `,true]`,
+		"langchain anthropic, streaming":  `["get_weather",` + city + `,` + told + `,true]`,
+		"langchain anthropic, stream":     `[` + said + `,true]`,
+		"langchain anthropic, structured": `[` + weather + `]`,
+		"langchain anthropic, errors":     `[401,"authentication_error"]`,
+		"compatible text":                 `[` + said + `,"stop",true]`,
+		"compatible stream":               `[` + said + `,"stop",true]`,
+		"compatible tools":                `[` + told + `,2]`,
+		"compatible tools, streamed":      `[` + told + `,2]`,
+		"compatible object":               `[` + weather + `]`,
+		"compatible errors":               `[401,"invalid_api_key"]`,
+		"compatible embedding":            `[true]`,
+	},
+}
+
+// What the simulators say, and of what kinds the values of objects are.
+const said, told, city, weather = `"You said: Hello."`, `"The tool said: 22 °C"`, `{"city":"string"}`, `{"city":"string","degrees":"number"}`
+
+// embeds are the steps that a gateway sees where no provider has embeddings.
+var embeds = []string{"openai embeddings", "openai moderations", "compatible embedding"}
+
+// site is where clients are pointed: all that they are told.
+type site struct {
+	Base  string `json:"base"`
+	Key   string `json:"key"`
+	Model string `json:"model"`
+	Embed string `json:"embed"` // the model; empty where the providers have none
+}
+
+// Clients of several vendors, unchanged but for base URL and key, see the same whichever provider answers; and at the
+// example as it is.
+func TestNodeClients(t *testing.T) {
+	for name, start := range map[string]func(t *testing.T) site{
+		"alipay": func(t *testing.T) site {
+			t.Helper()
+			g := startGateway(t, options{proxy: keepsResponses})
+			return site{"http://" + g.addr, g.key, modelChat, modelEmbed}
+		},
+		"claude": func(t *testing.T) site {
+			t.Helper()
+			g := startGateway(t, options{providers: "claude", proxy: keepsResponses})
+			return site{"http://" + g.addr, g.key, modelClaude, ""}
+		},
+		"the example": startExample,
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := startGateway(t, c.options)
-			var seen map[string]json.RawMessage
-			runNode(t, "clients.mjs", map[string]string{"base": "http://" + g.addr, "key": g.key, "model": c.model, "embed": c.embed}, &seen)
-			want := maps.Clone(always)
-			maps.Copy(want, c.more)
-			for step := range want {
-				if string(seen[step]) != want[step] {
-					t.Errorf("%s saw %s, want %s", step, seen[step], want[step])
-				}
-			}
-			if len(seen) != len(want) {
-				t.Errorf("%d steps, want %d", len(seen), len(want))
+			s := start(t)
+			for script, want := range scripts {
+				t.Run(script, func(t *testing.T) {
+					t.Parallel()
+					var seen map[string]json.RawMessage
+					runNode(t, script, s, &seen)
+					for step := range want {
+						if s.Embed == "" && slices.Contains(embeds, step) {
+							continue
+						}
+						if string(seen[step]) != want[step] {
+							t.Errorf("%s saw %s, want %s", step, seen[step], want[step])
+						}
+					}
+					for step := range seen {
+						if want[step] == "" {
+							t.Errorf("%s is not in the table", step)
+						}
+					}
+				})
 			}
 		})
 	}

@@ -61,6 +61,16 @@ func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
 
 var format = new(anthropic.Format)
 
+// estimate answers POST /v1/messages/count_tokens where the provider that would serve the message does not count.
+func estimate(g *alipayai.Gateway, w http.ResponseWriter, _ *http.Request, _ string, rd *door.Reading) (bool, *failure.Failure) {
+	return door.Estimate(g, w, rd, `{"input_tokens":`, headerRequestID), nil
+}
+
+func reachable(_ *alipayai.Gateway, w http.ResponseWriter, _ *http.Request, _ string, _ *door.Reading) (bool, *failure.Failure) {
+	w.WriteHeader(http.StatusOK)
+	return true, nil
+}
+
 func begin(_ *http.Request, c *alipayai.Call, rd *door.Reading) (door.Writer, *failure.Failure) {
 	thinks, _ := rd.Own.(bool)
 	return &writer{anthropic.ClientWriter{Model: c.Request.Model, Thinks: thinks}}, nil

@@ -33,6 +33,8 @@ type Dialect struct{}
 func (Dialect) Routes() []door.Route {
 	return []door.Route{
 		{Method: http.MethodPost, Path: "/responses", Endpoint: upstream.EndpointChat, Begin: begin},
+		{Method: http.MethodPost, Path: "/responses/input_tokens", Endpoint: upstream.EndpointInputTokens, Serve: estimate},
+		{Method: http.MethodPost, Path: "/responses/compact", Endpoint: upstream.EndpointCompact, Serve: compacts},
 		{Method: http.MethodPost, Path: "/responses/{id}/cancel", Bodiless: true, Serve: cancel},
 		{Method: http.MethodGet, Path: "/responses/{id}/input_items", Serve: inputItems},
 		{Method: http.MethodGet, Path: "/responses/{id}", Serve: retrieve},
@@ -53,6 +55,12 @@ func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
 	rd.Own = c
 	rd.Continues = c.Continues()
 	rd.Native = &alipayai.Native{Form: form, Format: responses.Format{}, Endpoint: upstream.EndpointResponses, Request: c.Sent, Sendable: c.Sent}
+	if rd.Endpoint != upstream.EndpointChat {
+		rd.Native.Form, rd.Native.Endpoint = form+" "+string(rd.Endpoint), rd.Endpoint
+		if c.Canonical.Stream {
+			return invalid("stream", "this is answered as a whole: leave stream out")
+		}
+	}
 	complete(rd, c)
 	return nil
 }

@@ -65,6 +65,23 @@ func remove(_ *alipayai.Gateway, w http.ResponseWriter, r *http.Request, tenant 
 	return answer(w, body)
 }
 
+// estimate answers POST /v1/responses/input_tokens where the provider that would serve the response does not count.
+func estimate(g *alipayai.Gateway, w http.ResponseWriter, _ *http.Request, _ string, rd *door.Reading) (bool, *failure.Failure) {
+	return door.Estimate(g, w, rd, `{"object":"response.input_tokens","input_tokens":`), nil
+}
+
+// compacts refuses POST /v1/responses/compact where no provider can answer it: what it gives is for the vendor's own models
+// to read.
+func compacts(g *alipayai.Gateway, _ http.ResponseWriter, _ *http.Request, _ string, rd *door.Reading) (bool, *failure.Failure) {
+	for _, p := range g.Providers {
+		if p.Serves(rd.Endpoint, rd.Request.Model) {
+			return false, nil
+		}
+	}
+	return false, failure.InvalidRequest(http.StatusNotFound, failure.CodeUnknownURL,
+		"no provider of this model compacts conversations (it takes api responses): ask POST /v1/responses for a summary, as Codex does of other vendors than OpenAI")
+}
+
 // cancel answers POST /v1/responses/{id}/cancel. There is nothing to cancel: no response is made in the background.
 func cancel(_ *alipayai.Gateway, _ http.ResponseWriter, r *http.Request, tenant string, rd *door.Reading) (bool, *failure.Failure) {
 	if _, _, f := kept(r, tenant, rd); f != nil && f.Code != codeInProgress {
