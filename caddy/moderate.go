@@ -89,13 +89,13 @@ type moderatedRequest struct {
 	r      *http.Request
 	tenant string
 	texts  []wire.Text
-	id     string
+	id     string // of what is refused, or noted in the log
 }
 
 // ServeHTTP passes on what may be sent, and writes the refusal of what may not.
 func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	call := h.app.seen(r, dialects.PeekAny(r, cmp.Or(h.MaxBody, h.app.maxBody, alipayai.DefaultMaxBody), time.Now))
-	m := &moderatedRequest{h: h, r: r, tenant: tenantOf(r), id: alipayai.NewRequestID()}
+	m := &moderatedRequest{h: h, r: r, tenant: tenantOf(r)}
 	if call.Failure != nil {
 		refused := *call.Failure
 		m.refuse(w, &refused)
@@ -217,13 +217,20 @@ func (m *moderatedRequest) record(v moderate.Verdict) {
 		}
 		c.Write(zap.String("moderator", m.h.Moderator), zap.String("policy", v.Policy), zap.String("by", string(v.By)),
 			zap.String("version", m.h.moderator.policy.Version()), zap.String("result", result), zap.String("tenant", m.tenant),
-			zap.String("request_id", m.id), zap.Int("texts", len(m.texts)), zap.Int("characters", characters), zap.NamedError("error", v.Err))
+			zap.String("request_id", m.requestID()), zap.Int("texts", len(m.texts)), zap.Int("characters", characters), zap.NamedError("error", v.Err))
 	}
+}
+
+func (m *moderatedRequest) requestID() string {
+	if m.id == "" {
+		m.id = alipayai.NewRequestID()
+	}
+	return m.id
 }
 
 // refuse writes f in the form of the request's dialect.
 func (m *moderatedRequest) refuse(w http.ResponseWriter, f *failure.Failure) {
-	f.RequestID = m.id
+	f.RequestID = m.requestID()
 	if f.ClientGone {
 		w.WriteHeader(f.Status)
 		return

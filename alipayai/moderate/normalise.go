@@ -1,6 +1,9 @@
 package moderate
 
 import (
+	"cmp"
+	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -12,7 +15,13 @@ import (
 // without marks over Latin, Greek and Cyrillic letters and Han, in lower case, and
 // with one space for any white space. Invalid UTF-8 becomes U+FFFD.
 func Fold(dst []byte, text string) []byte {
+	dst = slices.Grow(dst, len(text))
 	for i := 0; i < len(text); {
+		if n := asFolded(text[i:]); n > 0 {
+			dst = append(dst, text[i:i+n]...)
+			i += n
+			continue
+		}
 		if c := text[i]; c < utf8.RuneSelf {
 			dst = appendASCII(dst, c)
 			i++
@@ -38,6 +47,39 @@ func Fold(dst []byte, text string) []byte {
 	return dst
 }
 
+// asFolded is how many bytes text begins with that Fold leaves as they are: of the characters that most texts are made
+// of, which need not be looked at one by one.
+func asFolded(text string) (n int) {
+	for n < len(text) {
+		switch c := text[n]; {
+		case c < utf8.RuneSelf:
+			if class[c] == unfolded && (c != ' ' || n == 0 || text[n-1] == ' ') {
+				return n
+			}
+			n++
+		default:
+			r := hanAt(text[n:])
+			if r == 0 || simplified[r-firstHan] != 0 {
+				return n
+			}
+			n += 3
+		}
+	}
+	return n
+}
+
+// hanAt gives the character of Unicode's main block of Han that text, in UTF-8, begins with; 0 for none.
+func hanAt[T string | []byte](text T) rune {
+	if len(text) < 3 || text[0] < 0xe4 || text[0] > 0xe9 || text[1]&0xc0 != 0x80 || text[2]&0xc0 != 0x80 {
+		return 0
+	}
+	r := rune(text[0]&0x0f)<<12 | rune(text[1]&0x3f)<<6 | rune(text[2]&0x3f)
+	if r < firstHan || r > lastHan {
+		return 0
+	}
+	return r
+}
+
 // maxSegment bounds what is normalised at once, in bytes.
 const maxSegment = 4 << 10
 
@@ -61,11 +103,8 @@ func appendASCII(dst []byte, c byte) []byte {
 // are or maps by a constant: Han, and Chinese punctuation.
 func foldPlain(r rune) (rune, bool) {
 	switch {
-	case 0x4e00 <= r && r <= 0x9fff:
-		if simple, ok := simplified[r]; ok {
-			return simple, true
-		}
-		return r, true
+	case firstHan <= r && r <= lastHan:
+		return cmp.Or(rune(simplified[r-firstHan]), r), true
 	case 0xff01 <= r && r <= 0xff5e:
 		return r - 0xff01 + '!', true
 	case r == 0x3000:
@@ -162,17 +201,33 @@ func Words(dst, folded []byte) []byte {
 	for i := 0; i < len(folded); {
 		if c := folded[i]; c < utf8.RuneSelf {
 			i++
-			if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {
-				w.letter(rune(c), latin)
-			} else {
-				w.between(c != ' ' && ends[c])
+			if class[c] != letter {
+				w.between(class[c] == clauseEnd)
+				continue
 			}
+			w.letter(rune(c), latin)
+			end := i
+			for end < len(folded) && folded[end] < utf8.RuneSelf && class[folded[end]] == letter {
+				end++
+			}
+			w.letters(folded[i:end], end-i)
+			i = end
+			continue
+		}
+		if r := hanAt(folded[i:]); r != 0 {
+			w.letter(r, han)
+			end := i + 3
+			for hanAt(folded[end:]) != 0 {
+				end += 3
+			}
+			w.letters(folded[i+3:end], (end-i)/3-1)
+			i = end
 			continue
 		}
 		r, size := utf8.DecodeRune(folded[i:])
 		i += size
 		switch {
-		case 0x4e00 <= r && r <= 0x9fff || r >= 0x2e80 && unicode.Is(unicode.Han, r):
+		case r >= 0x2e80 && unicode.Is(unicode.Han, r):
 			w.letter(r, han)
 		case unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r):
 			w.letter(r, other)
@@ -183,8 +238,31 @@ func Words(dst, folded []byte) []byte {
 	return w.end()
 }
 
-// ends are the ASCII characters that end a clause, full-width ones being folded to them.
-var ends = [utf8.RuneSelf]bool{'.': true, ',': true, ';': true, ':': true, '!': true, '?': true, '\n': true}
+// firstHan and lastHan bound Unicode's main block of Han.
+const firstHan, lastHan = 0x4e00, 0x9fff
+
+// The classes of ASCII characters.
+const (
+	unfolded  = iota // Fold changes it, or may
+	symbol           // neither a letter nor a digit
+	clauseEnd        // a symbol that ends a clause; full-width ones are folded to it
+	letter           // a small letter or a digit
+)
+
+var class = func() (class [utf8.RuneSelf]uint8) {
+	for c := range class {
+		switch {
+		case c <= ' ' || c == 0x7f || 'A' <= c && c <= 'Z':
+		case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
+			class[c] = letter
+		case strings.ContainsRune(".,;:!?", rune(c)):
+			class[c] = clauseEnd
+		default:
+			class[c] = symbol
+		}
+	}
+	return class
+}()
 
 // The kinds of letters.
 type letters uint8
@@ -232,6 +310,12 @@ func (w *wordWriter) letter(r rune, kind letters) {
 	w.alphabets[0] = w.alphabets[0] || 0x0370 <= r && r <= 0x052f // Greek and Cyrillic
 	w.alphabets[1] = w.alphabets[1] || kind == latin
 	w.dst = utf8.AppendRune(w.dst, r)
+}
+
+// letters writes n more of the kind that was written last, which follow it.
+func (w *wordWriter) letters(more []byte, n int) {
+	w.dst = append(w.dst, more...)
+	w.count += n
 }
 
 // between notes that something else than a letter stands here.

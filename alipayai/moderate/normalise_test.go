@@ -1,6 +1,11 @@
 package moderate
 
-import "testing"
+import (
+	"math/rand/v2"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+)
 
 func TestSpellings(t *testing.T) {
 	r := new(Rules)
@@ -65,5 +70,56 @@ func TestSpellings(t *testing.T) {
 				t.Errorf("found %v, want %v: folded %q, words %q", got, tc.want, Fold(nil, tc.text), Words(nil, Fold(nil, tc.text)))
 			}
 		})
+	}
+}
+
+// What is folded and written in runs is what it would be character by character.
+func TestRunsAreCharactersOneByOne(t *testing.T) {
+	const seed = 12
+	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // a text, no secret
+	alphabet := []rune("aabz09AZ  \n.,-_~\x00\x7f我我们們證一龥〇。、，！ａéе\u0301\u200b\U00020000ÿ\ufffd")
+	for range 20_000 {
+		var text []rune
+		for range random.IntN(24) {
+			text = append(text, alphabet[random.IntN(len(alphabet))])
+		}
+		var folded []byte
+		for i := 0; i < len(text); {
+			plain, ok := foldPlain(text[i])
+			switch end := i + 1; {
+			case text[i] < utf8.RuneSelf || ok:
+				folded = appendFolded(folded, plain)
+				i = end
+			default: // what Unicode's tables fold, and what follows it
+				for _, r := range text[end:] {
+					if _, ok := foldPlain(r); ok || r < utf8.RuneSelf {
+						break
+					}
+					end++
+				}
+				folded = foldSegment(folded, string(text[i:end]))
+				i = end
+			}
+		}
+		if got := Fold(nil, string(text)); string(got) != string(folded) {
+			t.Fatalf("%q is folded to %q, want %q", string(text), got, folded)
+		}
+		w := wordWriter{dst: []byte(" ")}
+		for _, r := range string(folded) {
+			switch {
+			case 'a' <= r && r <= 'z' || '0' <= r && r <= '9':
+				w.letter(r, latin)
+			case unicode.Is(unicode.Han, r):
+				w.letter(r, han)
+			case unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r):
+				w.letter(r, other)
+			default:
+				w.between(r == '.' || r == ',' || r == '!' || r == '。' || r == '、')
+			}
+		}
+		want := string(w.end())
+		if got := Words(nil, folded); string(got) != want {
+			t.Fatalf("%q is in words %q, want %q", folded, got, want)
+		}
 	}
 }

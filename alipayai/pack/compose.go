@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // Instruction is what the system prompt of a pack ends with.
@@ -35,7 +37,7 @@ func New(items []Item, objects bool) *Pack {
 	p.name()
 	body := items[0].appendFields(nil, len(items))
 	if user := sameUser(items); user != "" {
-		body = appendQuote(append(body, `"user":`...), user)
+		body = translate.Quote(append(body, `"user":`...), user)
 		body = append(body, ',')
 	}
 	if objects {
@@ -83,8 +85,8 @@ func (p *Pack) texts() []byte {
 		if n > 0 {
 			object = append(object, ',')
 		}
-		object = append(appendQuote(object, p.ids[i]), ':')
-		object = appendQuote(object, p.items[i].Texts[0])
+		object = append(translate.Quote(object, p.ids[i]), ':')
+		object = translate.Quote(object, p.items[i].Texts[0])
 	}
 	return append(object, '}')
 }
@@ -97,7 +99,7 @@ func embed(items []Item) []byte {
 			if n+m > 0 {
 				body = append(body, ',')
 			}
-			body = appendQuote(body, text)
+			body = translate.Quote(body, text)
 		}
 	}
 	return append(body, "]}"...)
@@ -108,7 +110,7 @@ func embed(items []Item) []byte {
 func (i *Item) appendFields(body []byte, calls int) []byte {
 	body = append(body, '{')
 	for _, f := range i.fields {
-		body = append(appendQuote(body, f.name), ':')
+		body = append(translate.Quote(body, f.name), ':')
 		if calls > 0 && strings.HasPrefix(f.name, "max_") {
 			body = strconv.AppendInt(body, int64(calls)*(i.MaxTokens+formTokens), 10)
 		} else {
@@ -126,8 +128,8 @@ func appendMessages(body []byte, messages []message) []byte {
 		if n > 0 {
 			body = append(body, ',')
 		}
-		body = appendQuote(append(body, `{"role":`...), m.role)
-		body = appendQuote(append(body, `,"content":`...), m.text)
+		body = translate.Quote(append(body, `{"role":`...), m.role)
+		body = translate.Quote(append(body, `,"content":`...), m.text)
 		body = append(body, '}')
 	}
 	return append(body, "]}"...)

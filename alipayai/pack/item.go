@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // Item is what one call brings into a pack.
@@ -83,9 +84,9 @@ func (i *Item) Most() int {
 // of the answer. Two items have the instruction between them, and each text is quoted once more, with an id.
 func (i *Item) Added() (bytes, tokens int64) {
 	const form = 128 // an id, response_format, and what stands around the messages
-	bytes = int64(len(appendQuote(nil, Instruction))) + form
+	bytes = int64(len(translate.Quote(nil, Instruction))) + form
 	for _, text := range i.Texts {
-		bytes += int64(len(appendQuote(nil, text)))
+		bytes += int64(len(translate.Quote(nil, text)))
 	}
 	return bytes, formTokens
 }
@@ -106,7 +107,7 @@ func ReadChat(body []byte) (item Item, ok bool) {
 		case "max_tokens", "max_completion_tokens":
 			return v.Kind() == 'n' || item.limit(v) && item.field(name, v)
 		case "user":
-			user = unquote(v)
+			user = translate.Unquote(v)
 			return v.Kind() == '"' || v.Kind() == 'n'
 		case "stream": // the answer's delivery, not its content
 			return true
@@ -133,17 +134,17 @@ func ReadEmbeddings(body []byte) (item Item, ok bool) {
 		switch name {
 		case "input":
 			if v.Kind() == '"' {
-				item.Texts = []string{unquote(v)}
+				item.Texts = []string{translate.Unquote(v)}
 				return true
 			}
 			return elements(v, func(v jsontext.Value) bool {
-				item.Texts = append(item.Texts, unquote(v))
+				item.Texts = append(item.Texts, translate.Unquote(v))
 				return v.Kind() == '"'
 			})
 		case "model", "encoding_format", "dimensions":
 			return item.field(name, v)
 		case "user":
-			item.User = unquote(v)
+			item.User = translate.Unquote(v)
 			return v.Kind() == '"' || v.Kind() == 'n'
 		}
 		return v.Kind() == 'n'
@@ -159,10 +160,10 @@ func (i *Item) messages(v jsontext.Value) bool {
 		ok := members(v, func(name string, v jsontext.Value) bool {
 			switch name {
 			case "role":
-				role = unquote(v)
+				role = translate.Unquote(v)
 				return true
 			case "content":
-				text, plain = unquote(v), v.Kind() == '"'
+				text, plain = translate.Unquote(v), v.Kind() == '"'
 				return true
 			}
 			return false

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // Mistake is why an item's answer in a pack counts for nothing, so that the item has to
@@ -84,7 +85,8 @@ func (p *Pack) Split(a Answer) []Part {
 // answers reads those of a chat. It gives the mistake of the whole.
 func (p *Pack) answers(parts []Part, body []byte) Mistake {
 	text, ok := Text(body)
-	if !ok {
+	object := jsontext.Value(unfenced(text))
+	if !ok || object.Kind() != '{' || !object.IsValid(jsontext.AllowDuplicateNames(true)) {
 		return Unparsable
 	}
 	index := make(map[string]int, len(p.ids))
@@ -93,7 +95,7 @@ func (p *Pack) answers(parts []Part, body []byte) Mistake {
 		parts[i].Mistake = Missing
 	}
 	seen, known := make([]bool, len(parts)), true
-	ok = members(unfenced(text), func(id string, v jsontext.Value) bool {
+	err := translate.Generated(object, func(id string, v jsontext.Value) error {
 		i, ours := index[id]
 		switch known = known && ours; {
 		case !ours:
@@ -102,16 +104,16 @@ func (p *Pack) answers(parts []Part, body []byte) Mistake {
 		case v.Kind() != '"':
 			parts[i].Mistake = Unparsable
 		default:
-			parts[i].Text = unquote(v)
+			parts[i].Text = translate.Unquote(v)
 			parts[i].Mistake = p.judge(i, parts[i].Text)
 		}
 		if ours {
 			seen[i] = true
 		}
-		return true
-	}, jsontext.AllowDuplicateNames(true))
+		return nil
+	})
 	switch {
-	case !ok:
+	case err != nil:
 		return Unparsable
 	case !known:
 		return UnknownID
@@ -252,17 +254,17 @@ func (p *Pack) Render(i int, part *Part, id, model string, created int64) []byte
 			b = strconv.AppendInt(append(b, `{"object":"embedding","index":`...), int64(n), 10)
 			b = append(append(append(b, `,"embedding":`...), v...), '}')
 		}
-		b = appendQuote(append(b, `],"model":`...), model)
+		b = translate.Quote(append(b, `],"model":`...), model)
 		if u.OK {
 			b = strconv.AppendInt(append(b, `,"usage":{"prompt_tokens":`...), u.Prompt, 10)
 			b = append(strconv.AppendInt(append(b, `,"total_tokens":`...), u.Total, 10), '}')
 		}
 		return append(b, '}')
 	}
-	b := appendQuote([]byte(`{"id":`), id)
+	b := translate.Quote([]byte(`{"id":`), id)
 	b = strconv.AppendInt(append(b, `,"object":"chat.completion","created":`...), created, 10)
-	b = appendQuote(append(b, `,"model":`...), model)
-	b = appendQuote(append(b, `,"choices":[{"index":0,"message":{"role":"assistant","content":`...), part.Text)
+	b = translate.Quote(append(b, `,"model":`...), model)
+	b = translate.Quote(append(b, `,"choices":[{"index":0,"message":{"role":"assistant","content":`...), part.Text)
 	b = append(b, `,"refusal":null},"logprobs":null,"finish_reason":"stop"}]`...)
 	if u.OK {
 		b = strconv.AppendInt(append(b, `,"usage":{"prompt_tokens":`...), u.Prompt, 10)

@@ -66,7 +66,7 @@ var rooms = map[string]room{
 	"alipayai/ledger": {imports: []string{"alipayai/price", "internal/redisstore", "internal/seal"}},
 	"alipayai/budget": {imports: []string{"alipayai/price", "internal/redisstore"}},
 	// Capabilities of a call, which do not know each other.
-	"alipayai/pack":      {imports: []string{"alipayai/wire"}},
+	"alipayai/pack":      {imports: []string{"alipayai/wire", "alipayai/wire/translate"}},
 	"alipayai/toolcheck": {},
 	"alipayai/intent":    {imports: []string{"internal/expiring"}},
 	"alipayai":           {imports: append(slices.Clip(domain), "alipayai/upstream", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate")},

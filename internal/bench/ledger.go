@@ -115,9 +115,11 @@ func killLedger(ctx context.Context, path string) (said, lost int, oldest time.D
 		return 0, 0, 0, err
 	}
 	var ids []string
-	var killed time.Time
-	began := time.Now()
+	var began, killed time.Time
 	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if began.IsZero() { // a busy machine takes long to start it
+			began = time.Now()
+		}
 		ids = append(ids, strings.TrimSpace(lines.Text()))
 		if killed.IsZero() && time.Since(began) > ledgerRuns {
 			killed = time.Now()
