@@ -164,20 +164,34 @@ func ParseEmbeddingsRequest(body []byte, lim Limits) (Request, error) {
 // ParseRequest reads a body of whatever endpoint: it wants one strict JSON object. Of the result Body, Model, where there
 // is one, and Texts are set. Every error is a [*RequestError].
 func ParseRequest(body []byte, lim Limits) (Request, error) {
+	return ParseMembers(body, lim, func([]byte, jsontext.Value) error { return nil })
+}
+
+// ParseMembers is ParseRequest that besides gives each member to member, whose value is a part of body, until that fails:
+// its error is given for a body that ParseRequest takes.
+func ParseMembers(body []byte, lim Limits, member func(name []byte, value jsontext.Value) error) (Request, error) {
 	s := newScanner(body, lim)
 	defer s.release()
 	r := Request{Body: body}
-	err := s.document(func(name []byte) error {
+	var failed error
+	err := s.document(func(name []byte) (err error) {
+		s.key = append(s.key[:0], name...) // which is valid up to the value only
+		var v jsontext.Value
 		if string(name) == "model" && s.is('"') {
-			return s.requestModel(&r)
+			err = s.requestModel(&r)
+			v = body[r.modelStart:r.modelEnd]
+		} else {
+			v, err = s.raw()
 		}
-		_, err := s.skip()
+		if err == nil && failed == nil {
+			failed = member(s.key, v[:len(v):len(v)])
+		}
 		return err
 	})
 	if err != nil {
 		return Request{}, s.requestError(err)
 	}
-	return r, nil
+	return r, failed
 }
 
 func (s *scanner) requestModel(r *Request) error {

@@ -35,6 +35,7 @@ type scanner struct {
 	text     []byte
 	maxDepth int
 	name     []byte // scratch for member names written with escapes
+	key      []byte // that of [ParseMembers]
 	model    string // the last model name seen, see intern
 }
 

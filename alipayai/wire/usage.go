@@ -3,6 +3,7 @@ package wire
 import (
 	"math"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -28,6 +29,17 @@ func TokenCount(v jsontext.Value) (n int64, ok bool) {
 		return 0, false
 	}
 	return int64(f), true
+}
+
+// ReadUsage reads OpenAI's usage object by itself. It fails with [ErrMalformed].
+func ReadUsage(v jsontext.Value) (Usage, error) {
+	s := newScanner(v, Limits{}, lenient...)
+	defer s.release()
+	var u Usage
+	if err := s.usage(&u); err != nil || !utf8.Valid(v) {
+		return Usage{}, ErrMalformed
+	}
+	return u, nil
 }
 
 // usage reads OpenAI's usage object. It is null in all chunks but the last of a stream, and embeddings have no completion

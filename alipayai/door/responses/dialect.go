@@ -124,14 +124,14 @@ const idDigits = 48
 // newID makes the id of a response. The same request with the same Idempotency-Key has the same: its answer may be given
 // again.
 func newID(c *alipayai.Call) string {
-	var id [idDigits / 2]byte
 	if c.IdempotencyKey == "" {
+		var id [idDigits / 2]byte
 		_, _ = rand.Read(id[:]) // never fails
-		return hex.EncodeToString(id[:])
+		return string(hex.AppendEncode(make([]byte, 0, idDigits), id[:]))
 	}
 	parts := replay.AppendPart(replay.AppendPart(replay.AppendPart(nil, c.Tenant), c.IdempotencyKey), c.Native.Request.Body)
 	sum := sha256.Sum256(parts)
-	return hex.EncodeToString(sum[:len(id)])
+	return hex.EncodeToString(sum[:idDigits/2])
 }
 
 // writer writes an answer.

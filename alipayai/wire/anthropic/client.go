@@ -50,14 +50,12 @@ type ClientRequest struct {
 //
 // cache_control says nothing of the answer, and is left out without a word. So is what asks for the default.
 func ParseClientRequest(body []byte, counting bool) (ClientRequest, error) {
-	sent, err := wire.ParseRequest(body, wire.Limits{})
+	c := client{size: len(body), left: make(translate.Omissions)}
+	sent, err := translate.Request(body, c.field)
 	if err != nil {
 		return ClientRequest{}, err
 	}
-	c := client{left: make(translate.Omissions), r: ClientRequest{Sent: sent, Sendable: sent}}
-	if err := translate.Members(body, c.field); err != nil {
-		return ClientRequest{}, translate.RequestError(err)
-	}
+	c.r.Sent, c.r.Sendable = sent, sent
 	switch {
 	case sent.Model == "":
 		return ClientRequest{}, translate.Missing("model", "a non-empty string")
@@ -82,6 +80,7 @@ func ParseClientRequest(body []byte, counting bool) (ClientRequest, error) {
 // client is a request of a client's on its way to OpenAI's form.
 type client struct {
 	r    ClientRequest
+	size int // of the body, in bytes
 	left translate.Omissions
 
 	system   []byte // the characters of a JSON string
@@ -111,7 +110,7 @@ func (c *client) field(name string, v jsontext.Value) (err error) {
 	}
 	switch name {
 	case "model":
-		_, err = translate.String(name, v)
+		return translate.IsString(name, v)
 	case "messages":
 		return translate.Array(name, v, c.message)
 	case "system":
@@ -162,6 +161,9 @@ func isFilled(v jsontext.Value) bool {
 
 // member adds a member to the request.
 func (c *client) member(name string, v []byte) {
+	if c.fields == nil {
+		c.fields = make([]byte, 0, 64+len(v))
+	}
 	c.fields = append(append(append(append(c.fields, `,"`...), name...), `":`...), v...)
 }
 
@@ -200,7 +202,7 @@ func appendText(text, more []byte, between string) []byte {
 const maxStops = 4
 
 func (c *client) stopSequence(path string, v jsontext.Value) error {
-	if _, err := translate.String(path, v); err != nil {
+	if err := translate.IsString(path, v); err != nil {
 		return err
 	}
 	if c.stops++; c.stops > maxStops {

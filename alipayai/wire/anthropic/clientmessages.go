@@ -28,7 +28,7 @@ func (c *client) block(path string, v jsontext.Value) (clientBlock, error) {
 	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
-			b.kind = translate.Unquote(v)
+			b.kind = translate.Name(v)
 		case "text":
 			b.text = v
 		case "thinking":
@@ -101,9 +101,11 @@ func (c *client) message(path string, v jsontext.Value) error {
 	if err != nil {
 		return err
 	}
-	name, err := translate.String(path+".role", role)
-	if err != nil {
-		return err
+	name := translate.Name(role)
+	if name == "" {
+		if err := translate.IsString(path+".role", role); err != nil {
+			return err
+		}
 	}
 	if content.Kind() != '"' && content.Kind() != '[' {
 		if content == nil {
@@ -114,9 +116,9 @@ func (c *client) message(path string, v jsontext.Value) error {
 	c.prefilled = name == "assistant"
 	switch name {
 	case "user":
-		return c.user(path+".content", content)
+		return c.user(path, content)
 	case "assistant":
-		return c.assistant(path+".content", content)
+		return c.assistant(path, content)
 	case "system": // between turns, where the API takes it
 		text, err := c.systemText(content)
 		c.add(`{"role":"system","content":"`, text, `"}`)
@@ -127,13 +129,15 @@ func (c *client) message(path string, v jsontext.Value) error {
 
 // add appends a message, in pieces.
 func (c *client) add(before string, middle []byte, after string) {
-	if len(c.messages) > 0 {
+	if c.messages == nil {
+		c.messages = make([]byte, 0, c.size)
+	} else {
 		c.messages = append(c.messages, ',')
 	}
 	c.messages = append(append(append(c.messages, before...), middle...), after...)
 }
 
-// user reads what the user said, and what tools gave, which comes first.
+// user reads what the user said in the message at path, and what tools gave, which comes first.
 func (c *client) user(path string, content jsontext.Value) error {
 	if content.Kind() == '"' {
 		c.add(`{"role":"user","content":`, content, `}`)
@@ -141,7 +145,7 @@ func (c *client) user(path string, content jsontext.Value) error {
 	}
 	var p parts
 	results := 0
-	err := translate.Array(path, content, func(path string, v jsontext.Value) error {
+	err := translate.Array(path+".content", content, func(path string, v jsontext.Value) error {
 		b, err := c.block(path, v)
 		if err != nil {
 			return err
@@ -216,7 +220,7 @@ func (c *client) part(path string, b clientBlock, to *parts) error {
 
 // toolResult reads what a tool gave: texts for the tool's message, and what else there is for the user's.
 func (c *client) toolResult(path string, b clientBlock, user *parts) error {
-	if _, err := translate.String(path+".tool_use_id", b.toolUseID); err != nil {
+	if err := translate.IsString(path+".tool_use_id", b.toolUseID); err != nil {
 		return err
 	}
 	var text []byte
@@ -253,14 +257,14 @@ func (c *client) toolResult(path string, b clientBlock, user *parts) error {
 	return nil
 }
 
-// assistant reads what the model said, thought and called.
+// assistant reads what the model said, thought and called in the message at path.
 func (c *client) assistant(path string, content jsontext.Value) error {
 	if content.Kind() == '"' {
 		c.add(`{"role":"assistant","content":`, content, `}`)
 		return nil
 	}
 	var text, thought, calls []byte
-	err := translate.Array(path, content, func(path string, v jsontext.Value) error {
+	err := translate.Array(path+".content", content, func(path string, v jsontext.Value) error {
 		b, err := c.block(path, v)
 		if err != nil {
 			return err

@@ -69,7 +69,7 @@ func elementsOf(array []byte) []byte {
 
 // appendMessage appends the item of a message, which has a text unless it is a refusal.
 func (w *ClientWriter) appendMessage(dst []byte, m message, status string) []byte {
-	dst = append(append(append(dst, `{"type":"message","id":"`...), w.itemID("msg", w.items)...), `","status":"`...)
+	dst = append(w.appendItemID(append(dst, `{"type":"message","id":"`...), "msg", w.items), `","status":"`...)
 	dst = append(append(dst, status...), `","role":"assistant","content":[`...)
 	if len(m.text) > 0 || len(m.refusal) == 0 {
 		dst = appendPart(dst, outputText, m.text, m.logprobs)
@@ -85,7 +85,7 @@ func (w *ClientWriter) appendMessage(dst []byte, m message, status string) []byt
 
 // appendReasoning appends the item of what a model has thought.
 func (w *ClientWriter) appendReasoning(dst, thought []byte, status string) []byte {
-	dst = append(append(append(dst, `{"type":"reasoning","id":"`...), w.itemID("rs", w.items)...), `","status":"`...)
+	dst = append(w.appendItemID(append(dst, `{"type":"reasoning","id":"`...), "rs", w.items), `","status":"`...)
 	dst = append(append(dst, status...), `","summary":[{"type":"summary_text","text":"`...)
 	return append(append(dst, thought...), `"}]}`...)
 }

@@ -24,8 +24,9 @@ func readPart(path string, v jsontext.Value) (p part, err error) {
 		}
 		switch name {
 		case "type":
-			p.kind, err = translate.String(path+".type", v)
-			return err
+			if p.kind = translate.Name(v); p.kind == "" {
+				return translate.IsString(path+".type", v)
+			}
 		case "text", "refusal":
 			p.text = v
 		case "image_url":
@@ -57,12 +58,13 @@ func readPart(path string, v jsontext.Value) (p part, err error) {
 	return p, err
 }
 
-// texts gives the characters of the texts of a content, which may be one text; other parts are left out.
-func (v *conversation) texts(path string, content jsontext.Value) (text []byte, err error) {
+// texts gives the characters of the texts of the member name of the item at path, which may be one text; other parts are
+// left out.
+func (v *conversation) texts(path, name string, content jsontext.Value) (text []byte, err error) {
 	if content.Kind() == '"' {
 		return translate.Characters(content), nil
 	}
-	err = translate.Array(path, content, func(path string, value jsontext.Value) error {
+	err = translate.Array(path+"."+name, content, func(path string, value jsontext.Value) error {
 		p, err := readPart(path, value)
 		switch {
 		case err != nil:
@@ -126,13 +128,13 @@ func (p *parts) content() []byte {
 	return append(append([]byte{'['}, p.list...), ']')
 }
 
-// content gives what a user said.
+// content gives what a user said in the message at path.
 func (c *client) content(path string, v jsontext.Value) ([]byte, error) {
 	if v.Kind() == '"' {
 		return v, nil
 	}
 	var to parts
-	err := translate.Array(path, v, func(path string, v jsontext.Value) error {
+	err := translate.Array(path+".content", v, func(path string, v jsontext.Value) error {
 		p, err := readPart(path, v)
 		if err != nil {
 			return err
@@ -170,7 +172,7 @@ func (c *client) image(path string, p part, to *parts) error {
 		c.left.LeaveOut("input.content.input_image.file_id")
 		return nil
 	}
-	if _, err := translate.String(path+".image_url", p.url); err != nil {
+	if err := translate.IsString(path+".image_url", p.url); err != nil {
 		return err
 	}
 	image := append([]byte(`{"type":"image_url","image_url":{"url":`), p.url...)
@@ -188,7 +190,7 @@ func (c *client) image(path string, p part, to *parts) error {
 func (c *client) file(path string, p part, to *parts) error {
 	switch {
 	case p.fileData != nil:
-		if _, err := translate.String(path+".file_data", p.fileData); err != nil {
+		if err := translate.IsString(path+".file_data", p.fileData); err != nil {
 			return err
 		}
 		file := append([]byte(`{"type":"file","file":{"file_data":`), p.fileData...)

@@ -13,7 +13,6 @@ import (
 type client struct {
 	left translate.Omissions
 
-	model               string
 	input, instructions jsontext.Value
 	maxTokens           jsontext.Value
 	stream              bool
@@ -43,13 +42,13 @@ func (r *ClientRequest) field(name string, v jsontext.Value) (err error) {
 	}
 	c.echo.keep(name, v)
 	switch name {
-	case "model":
-		c.model, err = translate.String(name, v)
+	case "model", "prompt_cache_key", "safety_identifier", "service_tier":
+		return translate.IsString(name, v)
 	case "input":
 		c.input = v
 	case "instructions":
-		_, err = translate.String(name, v)
 		c.instructions = v
+		return translate.IsString(name, v)
 	case "stream":
 		c.stream, err = translate.Boolean(name, v)
 	case "store":
@@ -73,8 +72,8 @@ func (r *ClientRequest) field(name string, v jsontext.Value) (err error) {
 			c.member(name, v)
 		}
 	case "user":
-		_, err = translate.String(name, v)
 		c.member(name, v)
+		return translate.IsString(name, v)
 	case "tools":
 		c.tools = v
 	case "tool_choice":
@@ -100,9 +99,6 @@ func (c *client) other(name string, v jsontext.Value) error {
 	switch name {
 	case "metadata":
 		return translate.Object(name, v, func(string, jsontext.Value) error { return nil })
-	case "prompt_cache_key", "safety_identifier", "service_tier":
-		_, err := translate.String(name, v)
-		return err
 	case "prompt_cache_retention", "prompt_cache_options", "stream_options", "client_metadata", "max_tool_calls":
 		// Hints for caches and transports, and a bound on tools that no upstream runs.
 	case "truncation":
@@ -139,7 +135,7 @@ func (c *client) other(name string, v jsontext.Value) error {
 // member adds a member to the request.
 func (c *client) member(name string, v []byte) {
 	if c.fields == nil {
-		c.fields = make([]byte, 0, 256)
+		c.fields = make([]byte, 0, 64+len(v))
 	}
 	c.fields = append(append(append(append(c.fields, `,"`...), name...), `":`...), v...)
 }

@@ -18,6 +18,25 @@ type item struct {
 	summary, encrypted, tools jsontext.Value
 }
 
+// placedItem is an item with its place.
+type placedItem struct {
+	item
+	path string
+}
+
+// readItems reads a list of items, each of which stands at a place of its own.
+func readItems(list []jsontext.Value, at func(i int) string) ([]placedItem, error) {
+	items := make([]placedItem, len(list))
+	for i, v := range list {
+		items[i].path = at(i)
+		var err error
+		if items[i].item, err = readItem(items[i].path, v); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
+}
+
 func path(name string, i int) string { return name + "[" + strconv.Itoa(i) + "]" }
 
 // readInput gives a text as the one message of a user, and notes what stands for another item.
@@ -27,6 +46,10 @@ func (r *ClientRequest) readInput() error {
 		if len(v) > len(`""`) {
 			text := append(append([]byte(`{"type":"message","role":"user","content":[{"type":"input_text","text":`), v...), "}]}"...)
 			r.Input = []jsontext.Value{text}
+			const at = "input[0]"
+			it, err := readItem(at, text)
+			r.items = []placedItem{{it, at}}
+			return err
 		}
 		return nil
 	case jsontext.KindInvalid:
@@ -38,6 +61,7 @@ func (r *ClientRequest) readInput() error {
 			}
 			r.Input = append(r.Input, v)
 			it, err := readItem(path, v)
+			r.items = append(r.items, placedItem{it, path})
 			if err == nil && it.kind == "item_reference" {
 				if it.id == "" {
 					return translate.Missing(path+".id", "a string")
@@ -65,7 +89,9 @@ func readItem(path string, v jsontext.Value) (it item, err error) {
 			return nil
 		}
 		text := func(to *string) (err error) {
-			*to, err = translate.String(path+"."+name, v)
+			if *to = translate.Name(v); *to == "" {
+				err = translate.IsString(path+"."+name, v)
+			}
 			return err
 		}
 		switch name {
@@ -133,28 +159,11 @@ type conversation struct {
 	shown   parts // what tools gave besides text
 }
 
-// read makes messages of the items of a history and of a request's own.
-func (v *conversation) read(history, own []jsontext.Value) error {
-	v.answers, v.skipped, v.awaited = make(map[string]bool), make(map[string]bool), make(map[string]bool)
-	type placed struct {
-		item
-		path string
-	}
-	items := make([]placed, 0, len(history)+len(own))
-	for n, list := range [][]jsontext.Value{history, own} {
-		for i, value := range list {
-			at := "previous_response_id"
-			if n > 0 {
-				at = path("input", i)
-			}
-			it, err := readItem(at, value)
-			if err != nil {
-				return err
-			}
-			if it.output != nil {
-				v.answers[it.callID] = true
-			}
-			items = append(items, placed{it, at})
+// read makes messages of the items of a conversation.
+func (v *conversation) read(items []placedItem) error {
+	for i := range items {
+		if it := &items[i]; it.output != nil {
+			mark(&v.answers, it.callID)
 		}
 	}
 	for _, it := range items {
@@ -166,6 +175,14 @@ func (v *conversation) read(history, own []jsontext.Value) error {
 	v.endOutputs()
 	v.release()
 	return nil
+}
+
+// mark notes a call in a set, which is nil while it is empty.
+func mark(calls *map[string]bool, id string) {
+	if *calls == nil {
+		*calls = make(map[string]bool)
+	}
+	(*calls)[id] = true
 }
 
 // item reads the item that stands at path.
@@ -185,7 +202,7 @@ func (v *conversation) item(path string, it item) error {
 		return nil
 	}
 	if it.callID != "" {
-		v.skipped[it.callID] = true
+		mark(&v.skipped, it.callID)
 	}
 	v.client.left.LeaveOut("input." + wire.Visible(it.kind))
 	return nil
@@ -193,9 +210,11 @@ func (v *conversation) item(path string, it item) error {
 
 // message reads what somebody said.
 func (v *conversation) message(path string, it item) error {
-	role, err := translate.String(path+".role", it.role)
-	if err != nil {
-		return err
+	role := translate.Name(it.role)
+	if role == "" {
+		if err := translate.IsString(path+".role", it.role); err != nil {
+			return err
+		}
 	}
 	if it.content == nil {
 		return translate.Missing(path+".content", "a string or an array")
@@ -206,17 +225,17 @@ func (v *conversation) message(path string, it item) error {
 			v.endAssistant()
 		}
 		v.beginAssistant()
-		said, err := v.texts(path+".content", it.content)
+		said, err := v.texts(path, "content", it.content)
 		v.text = appendText(v.text, said)
 		return err
 	case "system", "developer":
-		said, err := v.texts(path+".content", it.content)
+		said, err := v.texts(path, "content", it.content)
 		v.endAssistant()
 		v.endOutputs()
 		v.add(`{"role":"system","content":"`, said, `"}`)
 		return err
 	case "user":
-		content, err := v.client.content(path+".content", it.content)
+		content, err := v.client.content(path, it.content)
 		v.endAssistant()
 		v.endOutputs()
 		v.spoken = true
@@ -291,7 +310,7 @@ func (v *conversation) reasoning(path string, it item) error {
 	}{{"content", it.content}, {"summary", it.summary}} {
 		before := len(v.thought)
 		if list.v.Kind() == '[' {
-			said, err := v.texts(path+"."+list.name, list.v)
+			said, err := v.texts(path, list.name, list.v)
 			if err != nil {
 				return err
 			}
@@ -331,6 +350,6 @@ func (v *conversation) call(path string, it item, arguments jsontext.Value, name
 	}
 	v.calls = translate.Join(v.calls, append(translate.Quote(call, text), "}}"...))
 	v.called = true
-	v.awaited[it.callID] = true
+	mark(&v.awaited, it.callID)
 	return nil
 }

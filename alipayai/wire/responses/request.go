@@ -26,6 +26,7 @@ type ClientRequest struct {
 	Input []jsontext.Value
 
 	history []jsontext.Value
+	items   []placedItem // Input, as read
 	c       client
 }
 
@@ -53,15 +54,13 @@ func (r *ClientRequest) History() []jsontext.Value { return r.history }
 //
 // What says nothing of the answer, as metadata and hints for caches, is only repeated in the response.
 func ParseClientRequest(body []byte) (*ClientRequest, error) {
-	sent, err := wire.ParseRequest(body, wire.Limits{})
+	r := &ClientRequest{Store: true}
+	r.c.left = make(translate.Omissions)
+	sent, err := translate.Request(body, r.field)
 	if err != nil {
 		return nil, err
 	}
-	r := &ClientRequest{Sent: sent, Store: true}
-	r.c.left = make(translate.Omissions)
-	if err := translate.Members(body, r.field); err != nil {
-		return nil, translate.RequestError(err)
-	}
+	r.Sent = sent
 	switch {
 	case sent.Model == "":
 		return nil, translate.Missing("model", "a non-empty string")
@@ -92,6 +91,9 @@ func (r *ClientRequest) Continue(history []jsontext.Value, item func(id string) 
 	input, err := r.resolved(item)
 	if err == nil {
 		r.Input, r.history = input, history
+		r.items, err = readItems(input, func(i int) string { return path("input", i) })
+	}
+	if err == nil {
 		err = r.build(history, item)
 	}
 	if err != nil {
@@ -146,10 +148,18 @@ func (r *ClientRequest) Expanded() (wire.Request, error) {
 func (r *ClientRequest) build(history []jsontext.Value, item func(id string) (jsontext.Value, bool)) error {
 	c := &r.c
 	conversation := conversation{client: c, open: item == nil && r.Continues(), messages: make([]byte, 0, len(c.input)+64)}
-	if err := conversation.read(history, r.Input); err != nil {
+	items := r.items
+	if len(history) > 0 {
+		before, err := readItems(history, func(int) string { return "previous_response_id" })
+		if err != nil {
+			return err
+		}
+		items = append(before, items...)
+	}
+	if err := conversation.read(items); err != nil {
 		return err
 	}
-	body, err := conversation.body(len(r.Sent.Body))
+	body, err := conversation.body(r.Sent.Model, len(r.Sent.Body))
 	if err != nil {
 		return err
 	}
@@ -162,10 +172,10 @@ func (r *ClientRequest) build(history []jsontext.Value, item func(id string) (js
 }
 
 // body writes the request in chat completions' form.
-func (v *conversation) body(size int) ([]byte, error) {
+func (v *conversation) body(model string, size int) ([]byte, error) {
 	c := v.client
 	b := make([]byte, 0, size+len(v.messages)+256)
-	b = append(translate.Quote(append(b, `{"model":`...), c.model), `,"messages":[`...)
+	b = append(translate.Quote(append(b, `{"model":`...), model), `,"messages":[`...)
 	switch {
 	case len(translate.Characters(c.instructions)) == 0 && len(v.messages) == 0 && !v.open:
 		return nil, translate.Invalid("input", "an item with something in it, or instructions")

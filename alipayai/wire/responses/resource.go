@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,9 +38,12 @@ type ClientWriter struct {
 // ResponseID is the id of a response.
 func ResponseID(id string) string { return "resp_" + id }
 
-// itemID is the id of the item n of a response's output.
-func (w *ClientWriter) itemID(prefix string, n int) string {
-	return prefix + "_" + w.ID + string(strconv.AppendInt(nil, int64(0x100+n), 16)[1:])
+// appendItemID appends the id of the item n of a response's output.
+func (w *ClientWriter) appendItemID(dst []byte, prefix string, n int) []byte {
+	dst = append(append(append(dst, prefix...), '_'), w.ID...)
+	at := len(dst)
+	dst = strconv.AppendInt(dst, int64(0x100+n), 16)
+	return slices.Delete(dst, at, at+1) // 0x100 is there for the digits after it
 }
 
 // ResponseOf gives the id of the response that an item belongs to, of whatever kind it is; false for an id of another form.
@@ -97,7 +101,7 @@ func ended(finish string) status {
 
 // appendResponse appends the response with all of its members.
 func (w *ClientWriter) appendResponse(dst []byte, s status) []byte {
-	dst = append(append(dst, `{"id":"`...), ResponseID(w.ID)...)
+	dst = append(append(dst, `{"id":"resp_`...), w.ID...)
 	dst = strconv.AppendInt(append(dst, `","object":"response","created_at":`...), w.created, 10)
 	dst = append(append(append(dst, `,"status":"`...), s.word...), `","completed_at":`...)
 	if s.word == "completed" {
@@ -152,7 +156,11 @@ func appendUsage(dst []byte, s status) []byte {
 
 // done adds an item to the output.
 func (w *ClientWriter) done(item []byte) {
-	w.output = translate.Join(w.output, item)
+	if w.output == nil {
+		w.output = item
+	} else {
+		w.output = translate.Join(w.output, item)
+	}
 	w.items++
 }
 
@@ -182,7 +190,7 @@ func (w *ClientWriter) appendCall(dst []byte, n int, t *tool, callID []byte, nam
 		kind, prefix, member = "custom_tool_call", "ctc", "input"
 	}
 	dst = append(append(append(dst, `{"type":"`...), kind...), `","id":"`...)
-	dst = append(append(dst, w.itemID(prefix, n)...), `","status":"`...)
+	dst = append(w.appendItemID(dst, prefix, n), `","status":"`...)
 	dst = append(append(dst, status...), `","call_id":`...)
 	dst = append(append(dst, callID...), `,"name":`...)
 	if t != nil {

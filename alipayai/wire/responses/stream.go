@@ -123,7 +123,7 @@ func (s *clientStream) tail(dst []byte) []byte {
 
 // place says where the open item is.
 func (w *ClientWriter) place(dst []byte, prefix string) []byte {
-	dst = append(append(append(dst, `"item_id":"`...), w.itemID(prefix, w.items)...), `","output_index":`...)
+	dst = append(w.appendItemID(append(dst, `"item_id":"`...), prefix, w.items), `","output_index":`...)
 	return strconv.AppendInt(dst, int64(w.items), 10)
 }
 
@@ -139,9 +139,9 @@ func (w *ClientWriter) enter(dst []byte, kind string) []byte {
 		dst = w.leave(dst, "completed")
 		switch kind {
 		case reasoning:
-			dst = w.added(dst, append(append([]byte(`{"type":"reasoning","id":"`), w.itemID("rs", w.items)...), `","summary":[]}`...))
+			dst = w.added(dst, append(w.appendItemID([]byte(`{"type":"reasoning","id":"`), "rs", w.items), `","summary":[]}`...))
 		case outputText, refusal:
-			dst = w.added(dst, append(append([]byte(`{"type":"message","id":"`), w.itemID("msg", w.items)...), `","status":"in_progress","role":"assistant","content":[]}`...))
+			dst = w.added(dst, append(w.appendItemID([]byte(`{"type":"message","id":"`), "msg", w.items), `","status":"in_progress","role":"assistant","content":[]}`...))
 		}
 	}
 	s.open = kind

@@ -46,36 +46,38 @@ const maxCalls = 1 << 16
 // Read reads a chunk or an answer. Only the first choice counts, since no other was asked for.
 func (c *Chunk) Read(data []byte) error {
 	*c = Chunk{Calls: c.Calls[:0]}
-	usage := jsontext.Value(nil)
-	err := Generated(data, func(name string, v jsontext.Value) error {
+	dec := Decode(data)
+	defer dec.Close()
+	if dec.PeekKind() != '{' {
+		return nil
+	}
+	var usage jsontext.Value
+	err := dec.Object(func(name string) (err error) {
 		switch name {
 		case "id":
-			c.ID = v
+			c.ID, err = dec.Value()
 		case "model":
-			c.Model = v
+			c.Model, err = dec.Value()
 		case "usage":
-			usage = v
+			usage, err = dec.Value()
 		case "choices":
-			if v.Kind() != '[' {
-				return nil
-			}
-			return Elements(v, func(i int, v jsontext.Value) error {
+			return dec.Array(func(i int) error {
 				if i > 0 {
-					return nil
+					return dec.Skip()
 				}
 				c.Choice = true
-				return Generated(v, c.choiceMember)
+				return dec.Object(func(name string) error { return c.choiceMember(dec, name) })
 			})
+		default:
+			return dec.Skip()
 		}
-		return nil
+		return err
 	})
 	if err == nil && usage.Kind() == '{' {
-		// The numbers are read as the gateway reads them.
-		known, err := wire.ParseBody(append(append([]byte(`{"usage":`), usage...), '}'), wire.Limits{})
-		if err == nil {
-			c.Usage = known.Usage
-			_ = Generated(usage, c.usageMember) // which has been read before
+		if c.Usage, err = wire.ReadUsage(usage); err != nil {
+			return nil // the answer is good all the same
 		}
+		_ = Generated(usage, c.usageMember) // which has been read before
 	}
 	return err
 }
@@ -92,62 +94,77 @@ func (c *Chunk) usageMember(name string, v jsontext.Value) error {
 	})
 }
 
-func (c *Chunk) choiceMember(name string, v jsontext.Value) error {
-	switch {
-	case name == "finish_reason" && v.Kind() == '"':
-		c.Finish = Unquote(v)
-	case name == "logprobs" && v.Kind() == '{':
-		return Generated(v, func(name string, v jsontext.Value) error {
+func (c *Chunk) choiceMember(dec *Decoder, name string) error {
+	switch name {
+	case "finish_reason":
+		v, err := dec.Value()
+		if v.Kind() == '"' {
+			c.Finish = Name(v)
+		}
+		return err
+	case "logprobs":
+		return dec.Object(func(name string) error {
+			v, err := dec.Value()
 			if name == "content" && v.Kind() == '[' {
 				c.Logprobs = v
 			}
-			return nil
+			return err
 		})
-	case (name == "delta" || name == "message") && v.Kind() == '{':
-		return Generated(v, c.deltaMember)
+	case "delta", "message":
+		return dec.Object(func(name string) error { return c.deltaMember(dec, name) })
 	}
-	return nil
+	return dec.Skip()
 }
 
-func (c *Chunk) deltaMember(name string, v jsontext.Value) error {
-	switch {
-	case name == "content" && v.Kind() == '"':
-		c.Content = v
-	case name == "refusal" && v.Kind() == '"':
-		c.Refusal = v
-	case (name == "reasoning_content" || name == "reasoning") && v.Kind() == '"':
-		c.Reasoning = v
-	case name == "tool_calls" && v.Kind() == '[':
-		return Elements(v, func(i int, v jsontext.Value) error {
-			call := CallPiece{Index: i}
-			err := Generated(v, call.member)
-			c.Calls = append(c.Calls, call)
+func (c *Chunk) deltaMember(dec *Decoder, name string) error {
+	var text *jsontext.Value
+	switch name {
+	case "content":
+		text = &c.Content
+	case "refusal":
+		text = &c.Refusal
+	case "reasoning_content", "reasoning":
+		text = &c.Reasoning
+	case "tool_calls":
+		return dec.Array(func(i int) error {
+			c.Calls = append(c.Calls, CallPiece{Index: i})
+			call := &c.Calls[len(c.Calls)-1]
+			return dec.Object(func(name string) error { return call.member(dec, name) })
+		})
+	default:
+		return dec.Skip()
+	}
+	v, err := dec.Value()
+	if v.Kind() == '"' {
+		*text = v
+	}
+	return err
+}
+
+func (c *CallPiece) member(dec *Decoder, name string) error {
+	if name == "function" {
+		return dec.Object(func(name string) (err error) {
+			switch name {
+			case "name":
+				c.Name, err = dec.Value()
+			case "arguments":
+				c.Arguments, err = dec.Value()
+			default:
+				return dec.Skip()
+			}
 			return err
 		})
 	}
-	return nil
-}
-
-func (c *CallPiece) member(name string, v jsontext.Value) error {
-	switch {
-	case name == "index":
+	v, err := dec.Value()
+	switch name {
+	case "index":
 		if n, ok := wire.TokenCount(v); ok && n < maxCalls {
 			c.Index = int(n)
 		}
-	case name == "id":
+	case "id":
 		c.ID = v
-	case name == "function" && v.Kind() == '{':
-		return Generated(v, func(name string, v jsontext.Value) error {
-			switch name {
-			case "name":
-				c.Name = v
-			case "arguments":
-				c.Arguments = v
-			}
-			return nil
-		})
 	}
-	return nil
+	return err
 }
 
 // EachEvent calls event with the data of each of a stream's events, which are whole.

@@ -54,7 +54,51 @@ func (d *Decoder) Value() (jsontext.Value, error) {
 	return d.text[end-len(v) : end : end], nil
 }
 
-// Name decodes the name of a member. Those that the formats know are one string each.
+// Object reads the object that comes next, of which member is to read each member's value. What is no object is passed over.
+func (d *Decoder) Object(member func(name string) error) error {
+	if d.PeekKind() != '{' {
+		return d.Skip()
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for d.PeekKind() != '}' {
+		name, err := d.Name()
+		if err != nil {
+			return err
+		}
+		if err := member(name); err != nil {
+			return err
+		}
+	}
+	_, err := d.ReadToken()
+	return err
+}
+
+// Array reads the array that comes next, of which element is to read each element. What is no array is passed over.
+func (d *Decoder) Array(element func(i int) error) error {
+	if d.PeekKind() != '[' {
+		return d.Skip()
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for i := 0; d.PeekKind() != ']'; i++ {
+		if err := element(i); err != nil {
+			return err
+		}
+	}
+	_, err := d.ReadToken()
+	return err
+}
+
+// Skip passes over the next value.
+func (d *Decoder) Skip() error {
+	_, err := d.ReadValue()
+	return err
+}
+
+// Name decodes the name of a member, or another word. Those that the formats know are one string each.
 func Name(quoted jsontext.Value) string {
 	if name, ok := names[string(Characters(quoted))]; ok {
 		return name
@@ -71,6 +115,7 @@ var names = func(names ...string) map[string]string {
 	return m
 }(
 	// Requests and answers of chat completions.
+	"assistant", "developer", "stop", "length",
 	"id", "object", "created", "model", "choices", "index", "message", "delta", "role", "content", "refusal", "reasoning_content",
 	"tool_calls", "tool_call_id", "function", "name", "arguments", "type", "finish_reason", "logprobs", "usage", "prompt_tokens",
 	"completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details", "cached_tokens", "reasoning_tokens",

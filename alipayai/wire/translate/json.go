@@ -66,23 +66,13 @@ func Generated(v jsontext.Value, member func(name string, value jsontext.Value) 
 	if dec.PeekKind() != '{' {
 		return nil
 	}
-	if _, err := dec.ReadToken(); err != nil {
-		return err
-	}
-	for dec.PeekKind() != '}' {
-		name, err := dec.Name()
-		if err != nil {
-			return err
-		}
+	return dec.Object(func(name string) error {
 		value, err := dec.Value()
 		if err != nil {
 			return err
 		}
-		if err := member(name, value); err != nil {
-			return err
-		}
-	}
-	return nil
+		return member(name, value)
+	})
 }
 
 // Elements calls element for each element of the array v. The values are parts of v.
@@ -92,20 +82,13 @@ func Elements(v jsontext.Value, element func(i int, value jsontext.Value) error)
 	if dec.PeekKind() != '[' {
 		return errNotArray
 	}
-	if _, err := dec.ReadToken(); err != nil {
-		return err
-	}
-	for i := 0; dec.PeekKind() != ']'; i++ {
+	return dec.Array(func(i int) error {
 		value, err := dec.Value()
 		if err != nil {
 			return err
 		}
-		if err := element(i, value); err != nil {
-			return err
-		}
-	}
-	_, err := dec.ReadToken()
-	return err
+		return element(i, value)
+	})
 }
 
 // Unquote decodes a JSON string that a decoder has accepted; anything else is "".

@@ -44,6 +44,22 @@ func OnlyInCase(known string) error {
 		Message: "a key differs from '" + known + "' only in case: write it in lower case, once"}
 }
 
+// Request reads the body of a request strictly, as [wire.ParseRequest], and calls member for each of its members. Every
+// error is a [*wire.RequestError].
+func Request(body []byte, member func(name string, v jsontext.Value) error) (wire.Request, error) {
+	r, err := wire.ParseMembers(body, wire.Limits{}, func(name []byte, v jsontext.Value) error {
+		known, ok := names[string(name)]
+		if !ok {
+			known = string(name)
+		}
+		return member(known, v)
+	})
+	if err != nil {
+		return r, RequestError(err)
+	}
+	return r, nil
+}
+
 // Object calls member for each member of the object that stands at path.
 func Object(path string, v jsontext.Value, member func(name string, value jsontext.Value) error) error {
 	if v.Kind() != '{' {
@@ -62,15 +78,23 @@ func Array(path string, v jsontext.Value, element func(path string, value jsonte
 	})
 }
 
-// String reads the string that stands at path; where there is none it may not be missing.
-func String(path string, v jsontext.Value) (string, error) {
+// IsString checks that a string stands at path.
+func IsString(path string, v jsontext.Value) error {
 	switch {
 	case len(v) == 0 || v.Kind() == 'n':
-		return "", Missing(path, "a string")
+		return Missing(path, "a string")
 	case v.Kind() != '"':
-		return "", WrongType(path, "a string")
+		return WrongType(path, "a string")
 	}
-	return Unquote(v), nil
+	return nil
+}
+
+// String reads the string that stands at path; where there is none it may not be missing.
+func String(path string, v jsontext.Value) (string, error) {
+	if err := IsString(path, v); err != nil {
+		return "", err
+	}
+	return Name(v), nil
 }
 
 // Boolean reads the boolean that stands at path.
