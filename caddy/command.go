@@ -26,7 +26,7 @@ func init() {
 			group(key)
 			cmd.AddCommand(key)
 
-			cmd.AddCommand(checkCommand(), intentsCommand(), ledgerCommand(), canaryCommand(), shadowCommand(), suiteCommand())
+			cmd.AddCommand(checkCommand(), intentsCommand(), ledgerCommand(), calendarCommand(), canaryCommand(), shadowCommand(), suiteCommand())
 
 			sealed := &cobra.Command{Use: "evidence", Short: "Reads the sealed records of system errors"}
 			open := &cobra.Command{

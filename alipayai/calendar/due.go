@@ -27,6 +27,17 @@ const (
 	Overdue
 )
 
+// String gives the level's name.
+func (l Level) String() string {
+	switch l {
+	case Expiring:
+		return "expiring"
+	case Overdue:
+		return "overdue"
+	}
+	return "fine"
+}
+
 // Due is when something has to be replaced.
 type Due struct {
 	// What is the thing, as "key 3".

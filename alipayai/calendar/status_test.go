@@ -1,0 +1,76 @@
+package calendar
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What operators see of a provider whose keys are in each of the states.
+func TestStatus(t *testing.T) {
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	certificate := now.Add(5 * 24 * time.Hour)
+	tests := map[string]struct {
+		change func(*Config)
+		want   string // signing; version, state, age in days and end of each; what ends next
+	}{
+		"activate checked": {nil, "2; 1 ready 10, 2 signs 9, 3 refused 8, 4 waiting 0; none"},
+		"rotate": {func(c *Config) { c.RotateEvery = 20 * 24 * time.Hour },
+			"2; 1 ready 10 2026-11-11, 2 signs 9 2026-11-12, 3 refused 8 2026-11-13, 4 waiting 0; key 2 2026-11-12 fine"},
+		"certificate": {func(c *Config) { c.Certificate = certificate },
+			"2; 1 ready 10, 2 signs 9, 3 refused 8, 4 waiting 0; app_certificate 2026-11-06 expiring"},
+		"without activate": {func(c *Config) { c.Activate = false }, "4; 1 ready 10, 2 ready 9, 3 ready 8, 4 signs 0; none"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			clock := now
+			v := &vendor{takes: map[int]bool{1: true, 2: true, 3: true}, asked: map[int]int{}}
+			store := new(shelf)
+			r := newReplica(t, v, store, &clock, tt.change)
+			for version := range 3 {
+				r.held[version+1] = now.Add(time.Duration(version-10) * 24 * time.Hour)
+			}
+			r.Look(t.Context())
+			if r.Activate {
+				r.Refused(3)
+				r.Look(t.Context())
+			}
+			r.held[4] = time.Time{}
+			r.Look(t.Context())
+			s := r.Status()
+			var keys []string
+			for _, k := range s.Keys {
+				text := fmt.Sprintf("%d %s %d", k.Version, k.State, k.Age/(24*60*60))
+				if !k.Ends.IsZero() {
+					text += " " + k.Ends.Format(time.DateOnly)
+				}
+				keys = append(keys, text)
+				if k.Last == nil || k.Last.Taken != (k.Version < 4) || (k.State == Refused) == k.RefusedAt.IsZero() {
+					t.Errorf("key %d: last check %+v, refused at %v", k.Version, k.Last, k.RefusedAt)
+				}
+			}
+			next := "none"
+			if s.Next != nil {
+				next = fmt.Sprintf("%s %s %s", s.Next.What, s.Next.At.Format(time.DateOnly), s.Next.State)
+			}
+			if got := fmt.Sprintf("%d; %s; %s", s.Signing, strings.Join(keys, ", "), next); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+			content, err := json.Marshal(s)
+			if err != nil || strings.Contains(string(content), KeyID(1, [32]byte{1})) {
+				t.Errorf("what identifies a key is in %s, %v", content, err)
+			}
+			if s.Away {
+				t.Error("the store is taken for lost")
+			}
+			store.err = errors.New("the store is away")
+			r.Look(t.Context())
+			if !r.Status().Away {
+				t.Error("it is not seen that the store is lost")
+			}
+		})
+	}
+}
