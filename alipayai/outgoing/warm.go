@@ -178,12 +178,20 @@ func (w *warm) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, err
 		}
 		c.lease = lease
-		resp, err := c.roundTrip(req, trace, lease.Idled)
+		resp, err := c.roundTrip(req, trace, idled(lease))
 		if err == nil {
 			w.learn(resp.Header)
 		}
 		return resp, err
 	}
+}
+
+// idled is how long a connection has idled since another request; 0 for one that has had none, as if it were made now.
+func idled(l pool.Lease) time.Duration {
+	if !l.Used {
+		return 0
+	}
+	return l.Idled
 }
 
 // learn reads how long the upstream keeps a connection, of a field such as `Keep-Alive: timeout=5`.
@@ -269,9 +277,9 @@ func (m *multiplexed) Close() { _ = m.ClientConn.Close() }
 
 // multiplex carries a request over a connection of HTTP/2. wrote says that some of it may have been written.
 func (w *warm) multiplex(req *http.Request, lease pool.Lease, trace *httptrace.ClientTrace) (resp *http.Response, wrote bool, err error) {
-	m, ctx := lease.Conn.(*multiplexed), req.Context()
+	m, ctx, idled := lease.Conn.(*multiplexed), req.Context(), idled(lease)
 	if s := senderOf(ctx); s != nil {
-		if err := s.Connected(m.conn, lease.Idled > 0); err != nil {
+		if err := s.Connected(m.conn, idled > 0); err != nil {
 			_ = req.Body.Close()
 			w.pool.Return(lease)
 			return nil, true, err
@@ -281,7 +289,7 @@ func (w *warm) multiplex(req *http.Request, lease pool.Lease, trace *httptrace.C
 		}
 	}
 	if trace.GotConn != nil {
-		trace.GotConn(httptrace.GotConnInfo{Conn: m.conn, Reused: lease.Idled > 0, WasIdle: lease.Idled > 0, IdleTime: lease.Idled})
+		trace.GotConn(httptrace.GotConnInfo{Conn: m.conn, Reused: lease.Used, WasIdle: idled > 0, IdleTime: idled})
 	}
 	// Each field is told when it is encoded, before the first byte is written.
 	var encoded atomic.Bool
