@@ -69,15 +69,7 @@ func (t *Transport) Keep(u *url.URL, k Keeping) (*Warm, error) {
 	if t.protocols.HTTP1() {
 		w.offered = append(w.offered, "http/1.1")
 	}
-	config := t.current.Load().transport.HTTP2
-	w.http2 = &http2.Transport{
-		DisableCompression:         t.base.DisableCompression,
-		MaxHeaderListSize:          uint32(min(max(t.base.MaxResponseHeaderBytes, 0), maxHead)), //nolint:gosec // it fits
-		StrictMaxConcurrentStreams: true,                                                        // the pool counts them
-		ReadIdleTimeout:            config.SendPingTimeout,
-		PingTimeout:                config.PingTimeout,
-		WriteByteTimeout:           config.WriteByteTimeout,
-	}
+	w.http2 = t.http2()
 	w.settings = &pool.Settings{Min: k.Min, Max: k.Max, Idle: k.Idle, Failing: k.Failing, Dial: w.connect}
 	if t.warms == nil {
 		t.warms = make(map[origin]*warm)
@@ -87,6 +79,21 @@ func (t *Transport) Keep(u *url.URL, k Keeping) (*Warm, error) {
 		origin: u.Scheme + "://" + u.Host, pool: kept, settings: w.settings,
 		leave: sync.OnceFunc(func() { k.Kept.leave(kept) }),
 	}, nil
+}
+
+// http2 makes what speaks HTTP/2 on connections of the pool.
+//
+//nolint:staticcheck // net/http's ClientConn neither pings nor is made of a connection
+func (t *Transport) http2() *http2.Transport {
+	config := t.current.Load().transport.HTTP2
+	return &http2.Transport{
+		DisableCompression:         t.base.DisableCompression,
+		MaxHeaderListSize:          uint32(min(max(t.base.MaxResponseHeaderBytes, 0), maxHead)), //nolint:gosec // it fits
+		StrictMaxConcurrentStreams: true,                                                        // the pool counts them
+		ReadIdleTimeout:            config.SendPingTimeout,
+		PingTimeout:                config.PingTimeout,
+		WriteByteTimeout:           config.WriteByteTimeout,
+	}
 }
 
 // keepable says what keeps connections from being kept.
@@ -122,9 +129,9 @@ type warm struct {
 	peer
 	pool     *pool.Pool
 	settings *pool.Settings
-	offered  []string // protocols, over TLS
-	h2c      bool     // HTTP/2 in clear text
-	http2    *http2.Transport
+	offered  []string         // protocols, over TLS
+	h2c      bool             // HTTP/2 in clear text
+	http2    *http2.Transport //nolint:staticcheck // see Keep
 }
 
 // connect makes a connection for the pool.
@@ -143,7 +150,8 @@ func (w *warm) connect(ctx context.Context) (pool.Conn, error) {
 		return c, nil
 	}
 	m := &multiplexed{conn: c.Conn, tls: c.tls}
-	if m.ClientConn, err = w.http2.NewClientConn(closeNoting{c.Conn, &m.closed}); err != nil {
+	m.ClientConn, err = w.http2.NewClientConn(closeNoting{c.Conn, &m.closed}) //nolint:staticcheck // see Keep
+	if err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
