@@ -88,8 +88,8 @@ func (t *Transport) http2() *http2.Transport {
 	config := t.current.Load().transport.HTTP2
 	return &http2.Transport{
 		DisableCompression:         t.base.DisableCompression,
-		MaxHeaderListSize:          uint32(min(max(t.base.MaxResponseHeaderBytes, 0), maxHead)), //nolint:gosec // it fits
-		StrictMaxConcurrentStreams: true,                                                        // the pool counts them
+		MaxHeaderListSize:          uint32(min(max(t.base.MaxResponseHeaderBytes, 0), maxHead)),
+		StrictMaxConcurrentStreams: true, // the pool counts them
 		ReadIdleTimeout:            config.SendPingTimeout,
 		PingTimeout:                config.PingTimeout,
 		WriteByteTimeout:           config.WriteByteTimeout,
@@ -155,7 +155,7 @@ func (w *warm) connect(ctx context.Context) (pool.Conn, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	go m.settle(w.pool)
+	go m.settle(w.pool) //nolint:gosec // the connection outlives the dial
 	return m, nil
 }
 
