@@ -21,11 +21,12 @@ import (
 // present rate lets expect, and some to spare; fewer, slowly, when less is asked for.
 // It goes with the transport `http`, and serves the gateway's calls.
 type Pool struct {
-	// How many connections there are at least, whatever is asked for. Required.
+	// How many connections there are at least to each of the provider's addresses, whatever is
+	// asked for. Required.
 	Min int `json:"min,omitempty"`
 
-	// How many connections there are at most. Calls that find all in use wait for
-	// one. Required.
+	// How many connections there are at most to each of them. Calls that find all in use wait
+	// for one. Required.
 	Max int `json:"max,omitempty"`
 
 	// After how long the upstream closes a connection that is not used: each is replaced

@@ -133,6 +133,7 @@ func TestRefusedIsNotWritten(t *testing.T) {
 type changing struct {
 	refusing
 	connected int
+	idled     []bool
 	first     func()
 }
 
@@ -143,7 +144,8 @@ func (c *changing) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-func (c *changing) Connected(net.Conn, bool) error {
+func (c *changing) Connected(_ net.Conn, idled bool) error {
+	c.idled = append(c.idled, idled)
 	if c.connected++; c.connected == 1 {
 		c.first()
 	}
@@ -166,7 +168,7 @@ func TestPoolSecondAttempt(t *testing.T) {
 					t.Fatal(err)
 				}
 				s.warm.pool.Return(lease)
-				sender := &changing{refusing{Context: t.Context()}, 0, lease.Conn.(*multiplexed).SetDoNotReuse}
+				sender := &changing{refusing: refusing{Context: t.Context()}, first: lease.Conn.(*multiplexed).SetDoNotReuse}
 				text := bytes.Repeat([]byte("x"), 100<<10)
 				req, err := http.NewRequestWithContext(sender, http.MethodPost, s.url, nil)
 				if err != nil {
@@ -186,5 +188,30 @@ func TestPoolSecondAttempt(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A connection that was made ahead is a new one to its first request, whose failure was not the upstream's closing of what had
+// idled, most likely.
+func TestPoolTellsWhatHasIdled(t *testing.T) {
+	for _, protocol := range badupstream.Protocols {
+		t.Run(string(protocol), func(t *testing.T) {
+			t.Parallel()
+			s := newPooledSite(t, protocol, Keeping{Min: 1, Max: 1}, nil)
+			s.idle(t, 1)
+			for i := range 3 {
+				sender := &changing{refusing: refusing{Context: t.Context()}, first: func() {}}
+				req, err := http.NewRequestWithContext(sender, http.MethodPost, s.url, bytes.NewReader([]byte("{}")))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := sendAndRead(s.transport, req); err != nil {
+					t.Fatal(err)
+				}
+				if want := i > 0; len(sender.idled) != 1 || sender.idled[0] != want {
+					t.Errorf("request %d: idled %v, want %v", i, sender.idled, want)
+				}
+			}
+		})
 	}
 }

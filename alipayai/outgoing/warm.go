@@ -69,15 +69,7 @@ func (t *Transport) Keep(u *url.URL, k Keeping) (*Warm, error) {
 	if t.protocols.HTTP1() {
 		w.offered = append(w.offered, "http/1.1")
 	}
-	config := t.current.Load().transport.HTTP2
-	w.http2 = &http2.Transport{
-		DisableCompression:         t.base.DisableCompression,
-		MaxHeaderListSize:          uint32(min(max(t.base.MaxResponseHeaderBytes, 0), maxHead)), //nolint:gosec // it fits
-		StrictMaxConcurrentStreams: true,                                                        // the pool counts them
-		ReadIdleTimeout:            config.SendPingTimeout,
-		PingTimeout:                config.PingTimeout,
-		WriteByteTimeout:           config.WriteByteTimeout,
-	}
+	w.http2 = t.http2()
 	w.settings = &pool.Settings{Min: k.Min, Max: k.Max, Idle: k.Idle, Failing: k.Failing, Dial: w.connect}
 	if t.warms == nil {
 		t.warms = make(map[origin]*warm)
@@ -87,6 +79,21 @@ func (t *Transport) Keep(u *url.URL, k Keeping) (*Warm, error) {
 		origin: u.Scheme + "://" + u.Host, pool: kept, settings: w.settings,
 		leave: sync.OnceFunc(func() { k.Kept.leave(kept) }),
 	}, nil
+}
+
+// http2 makes what speaks HTTP/2 on connections of the pool.
+//
+//nolint:staticcheck // net/http's ClientConn neither pings nor is made of a connection
+func (t *Transport) http2() *http2.Transport {
+	config := t.current.Load().transport.HTTP2
+	return &http2.Transport{
+		DisableCompression:         t.base.DisableCompression,
+		MaxHeaderListSize:          uint32(min(max(t.base.MaxResponseHeaderBytes, 0), maxHead)),
+		StrictMaxConcurrentStreams: true, // the pool counts them
+		ReadIdleTimeout:            config.SendPingTimeout,
+		PingTimeout:                config.PingTimeout,
+		WriteByteTimeout:           config.WriteByteTimeout,
+	}
 }
 
 // keepable says what keeps connections from being kept.
@@ -122,9 +129,9 @@ type warm struct {
 	peer
 	pool     *pool.Pool
 	settings *pool.Settings
-	offered  []string // protocols, over TLS
-	h2c      bool     // HTTP/2 in clear text
-	http2    *http2.Transport
+	offered  []string         // protocols, over TLS
+	h2c      bool             // HTTP/2 in clear text
+	http2    *http2.Transport //nolint:staticcheck // see Keep
 }
 
 // connect makes a connection for the pool.
@@ -143,11 +150,12 @@ func (w *warm) connect(ctx context.Context) (pool.Conn, error) {
 		return c, nil
 	}
 	m := &multiplexed{conn: c.Conn, tls: c.tls}
-	if m.ClientConn, err = w.http2.NewClientConn(closeNoting{c.Conn, &m.closed}); err != nil {
+	m.ClientConn, err = w.http2.NewClientConn(closeNoting{c.Conn, &m.closed}) //nolint:staticcheck // see Keep
+	if err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
-	go m.settle(w.pool)
+	go m.settle(w.pool) //nolint:gosec // the connection outlives the dial
 	return m, nil
 }
 
@@ -178,12 +186,20 @@ func (w *warm) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, err
 		}
 		c.lease = lease
-		resp, err := c.roundTrip(req, trace, lease.Idled)
+		resp, err := c.roundTrip(req, trace, idled(lease))
 		if err == nil {
 			w.learn(resp.Header)
 		}
 		return resp, err
 	}
+}
+
+// idled is how long a connection has idled since another request; 0 for one that has had none, as if it were made now.
+func idled(l pool.Lease) time.Duration {
+	if !l.Used {
+		return 0
+	}
+	return l.Idled
 }
 
 // learn reads how long the upstream keeps a connection, of a field such as `Keep-Alive: timeout=5`.
@@ -269,9 +285,9 @@ func (m *multiplexed) Close() { _ = m.ClientConn.Close() }
 
 // multiplex carries a request over a connection of HTTP/2. wrote says that some of it may have been written.
 func (w *warm) multiplex(req *http.Request, lease pool.Lease, trace *httptrace.ClientTrace) (resp *http.Response, wrote bool, err error) {
-	m, ctx := lease.Conn.(*multiplexed), req.Context()
+	m, ctx, idled := lease.Conn.(*multiplexed), req.Context(), idled(lease)
 	if s := senderOf(ctx); s != nil {
-		if err := s.Connected(m.conn, lease.Idled > 0); err != nil {
+		if err := s.Connected(m.conn, idled > 0); err != nil {
 			_ = req.Body.Close()
 			w.pool.Return(lease)
 			return nil, true, err
@@ -281,7 +297,7 @@ func (w *warm) multiplex(req *http.Request, lease pool.Lease, trace *httptrace.C
 		}
 	}
 	if trace.GotConn != nil {
-		trace.GotConn(httptrace.GotConnInfo{Conn: m.conn, Reused: lease.Idled > 0, WasIdle: lease.Idled > 0, IdleTime: lease.Idled})
+		trace.GotConn(httptrace.GotConnInfo{Conn: m.conn, Reused: lease.Used, WasIdle: idled > 0, IdleTime: idled})
 	}
 	// Each field is told when it is encoded, before the first byte is written.
 	var encoded atomic.Bool

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -65,9 +66,7 @@ func newPooledSite(t *testing.T, protocol badupstream.Protocol, k Keeping, chang
 	conns, idle := make(map[string]net.Conn), make(map[string]bool) // by the address of the client
 	s.Server = &http.Server{Protocols: new(http.Protocols), HTTP2: new(http.HTTP2Config), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.asked.Add(1)
-		for name, values := range s.head {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), s.head)
 		n, err := io.Copy(io.Discard, r.Body)
 		if err != nil || n != r.ContentLength {
 			http.Error(w, "the body is not whole", http.StatusBadRequest)

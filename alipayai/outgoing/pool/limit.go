@@ -9,8 +9,9 @@ const (
 	// DefaultIdle is after how long upstreams are taken to close a connection that is not
 	// used, where nothing is known; most wait for a minute or longer.
 	DefaultIdle = time.Minute
-	// MinIdle and MaxIdle bound what is believed of it.
+	// MinIdle is the least that is believed of it.
 	MinIdle = 2 * time.Second
+	// MaxIdle is the most.
 	MaxIdle = 10 * time.Minute
 	// minLearned is the least that closed connections teach: an upstream that closes sooner is
 	// in trouble, and not to be given handshakes all the time.

@@ -88,6 +88,9 @@ type Lease struct {
 	// Idled is how long no request was on the connection before; 0 for one that others are
 	// on, and for a new one that the request has waited for.
 	Idled time.Duration
+	// Used says that the connection has carried a request before. One that breaks under its first request was not
+	// found closed, most likely.
+	Used bool
 
 	entry *entry
 	began time.Time
@@ -289,7 +292,7 @@ func (p *Pool) take(now time.Time) (Lease, bool) {
 		return Lease{}, false
 	}
 	e := p.free[len(p.free)-1]
-	l := Lease{Conn: e.Conn, entry: e, began: now}
+	l := Lease{Conn: e.Conn, Used: e.carried, entry: e, began: now}
 	if e.requests == 0 {
 		l.Idled = now.Sub(e.used)
 		if e.carried {

@@ -34,11 +34,14 @@ func TestPoolWaitersLook(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		var mu sync.Mutex
 		var order []int
 		var waiting sync.WaitGroup
 		for i := range 3 {
 			waiting.Go(func() {
 				f.call(t, p, s, time.Second) // which counts what is lost
+				mu.Lock()
+				defer mu.Unlock()
 				order = append(order, i)
 			})
 			synctest.Wait()
