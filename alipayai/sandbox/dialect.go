@@ -122,7 +122,13 @@ func (r *vendorRequest) number(field string) (f float64, has bool) {
 // outside reports whether a field is there, and no number from least to most.
 func (r *vendorRequest) outside(field string, least, most float64) bool {
 	f, has := r.number(field)
-	return has && !(f >= least && f <= most)
+	return has && (math.IsNaN(f) || f < least || f > most)
+}
+
+// noShare reports whether a field is there, and no number above 0 and up to 1.
+func (r *vendorRequest) noShare(field string) bool {
+	f, has := r.number(field)
+	return has && (math.IsNaN(f) || f <= 0 || f > 1)
 }
 
 // responseFormat is the type of response_format.
@@ -195,7 +201,7 @@ func deepSeek(r *vendorRequest) *vendorError {
 	if r.outside("temperature", 0, 2) {
 		return openAIError(http.StatusBadRequest, code, "Invalid temperature value, the valid range of temperature is [0, 2]")
 	}
-	if p, has := r.number("top_p"); has && !(p > 0 && p <= 1) {
+	if r.noShare("top_p") {
 		return openAIError(http.StatusBadRequest, code, "Invalid top_p value, the valid range of top_p is (0, 1.0]")
 	}
 	if r.outside("max_tokens", 1, 393216) {
@@ -251,8 +257,8 @@ func qwen(r *vendorRequest) *vendorError {
 	if r.has("n") && r.has("tools") && string(r.fields["n"]) != "1" {
 		return wrong("The n parameter must be 1 when tools are used")
 	}
-	switch p, has := r.number("top_p"); {
-	case has && !(p > 0 && p <= 1):
+	switch {
+	case r.noShare("top_p"):
 		return wrong("Range of top_p should be (0.0, 1.0]")
 	case r.outside("temperature", 0, math.Nextafter(2, 0)):
 		return wrong("Temperature should be in [0.0, 2.0)")
