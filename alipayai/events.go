@@ -276,7 +276,7 @@ func (s *stream) failureOf(chunk wire.Chunk) *wire.Failure {
 		return chunk.Failure
 	}
 	if _, bad := failure.FinishClass(chunk.FinishReason); bad && (!s.begun && !chunk.Content || strings.EqualFold(chunk.FinishReason, "error")) {
-		return &wire.Failure{Code: chunk.FinishReason, Message: brokenOffMessage}
+		return &wire.Failure{Code: strings.ToLower(chunk.FinishReason), Message: brokenOffMessage}
 	}
 	return nil
 }
