@@ -96,6 +96,8 @@ var conversations = map[string]string{
 		"cache_control":{"type":"ephemeral"},"session_id":"s","verbosity":"low","store":true,"logit_bias":{},"prediction":null,"min_p":0.1,"top_a":0.1,"safety_identifier":"u","web_search_options":null,
 		"tools":[{"type":"function","function":{"name":"now"}},{"type":"function","function":{"name":"today","description":"the day","parameters":null},"cache_control":{"type":"ephemeral"}}],
 		"messages":[{"role":"user","content":"when?"}]`,
+	"ends of ranges": `"temperature":2,"top_p":0,"n":1,"presence_penalty":-2,"messages":[{"role":"user","content":"hi"}]`,
+	"other ends":     `"temperature":0,"top_p":1,"frequency_penalty":2,"messages":[{"role":"user","content":"hi"}]`,
 	"marks and parts": `"messages":[{"role":"system","content":[{"type":"text","text":"Be brief.","cache_control":{"type":"ephemeral"}}]},
 		{"role":"user","cache_control":{"type":"ephemeral"},"content":[{"type":"text","text":"hear","cache_control":{"type":"ephemeral","ttl":"1h"}},{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}},
 			{"type":"file","file":{"file_id":"f"}}]},

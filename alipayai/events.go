@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
@@ -274,8 +275,8 @@ func (s *stream) failureOf(chunk wire.Chunk) *wire.Failure {
 	if chunk.Failure != nil {
 		return chunk.Failure
 	}
-	if _, bad := failure.FinishClass(chunk.FinishReason); bad && (!s.begun && !chunk.Content || chunk.FinishReason == "error") {
-		return &wire.Failure{Code: chunk.FinishReason, Message: brokenOffMessage}
+	if _, bad := failure.FinishClass(chunk.FinishReason); bad && (!s.begun && !chunk.Content || strings.EqualFold(chunk.FinishReason, "error")) {
+		return &wire.Failure{Code: strings.ToLower(chunk.FinishReason), Message: brokenOffMessage}
 	}
 	return nil
 }

@@ -18,6 +18,8 @@ func TestPublicReports(t *testing.T) {
 		overloaded = `{"type":"error","error":{"type":"overloaded_error","message":"m"}}`
 		keyLimit   = `{"error":{"message":"Key limit exceeded (monthly limit). Manage it using https://openrouter.ai/settings/keys","code":403}}`
 		googleKey  = `{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}`
+		busy       = `{"error":{"message":"Our servers are currently overloaded. Please try again later.","type":"server_error","param":null,"code":"server_is_overloaded"}}`
+		noTokens   = `{"id":"g","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":"stop","native_finish_reason":"network_error"}]}`
 		event      = "Content-Type"
 		sse        = "text/event-stream"
 	)
@@ -38,11 +40,22 @@ func TestPublicReports(t *testing.T) {
 		// An account that may spend no more says so under 400.
 		"https://github.com/laravel/ai/pull/864": {chatBody("hello"), says(400, `{"type":"error","error":{"type":"invalid_request_error","message":"You have reached your specified API usage limits. To continue, please adjust your limits."}}`), 502, "usage limits"},
 		// So does Google of the gateway's key, and a proxy that quotes it.
-		"https://github.com/yym68686/uni-api/issues/140":                  {chatBody("hello"), says(400, "["+googleKey+"]"), 502, "API key"},
-		"https://github.com/can1357/oh-my-pi/issues/449":                  {chatBody("hello"), says(400, `{"error":{"message":`+strconv.Quote(googleKey)+`,"code":400,"status":"Bad Request"}}`), 502, "API key"},
-		"https://github.com/apache/rocketmq-dashboard/issues/2178":        {streamBody("hello"), says(200, "data: {\"error\":{\"message\":\"quota exceeded\"}}\n\ndata: [DONE]\n\n", event, sse), 503, sse},
-		"https://github.com/doublewordai/control-layer/pull/1800":         {streamBody("hello"), says(200, "data: {\"error\":{\"code\":429,\"message\":\"slow down\"}}\n\n", event, sse), 429, sse},
-		"https://github.com/langwatch/langwatch/issues/7027":              {chatBody("hello"), says(429, `{"error":{"message":"Rate limit exceeded: free-models-per-day","code":429}}`, "X-RateLimit-Remaining", "0"), 429, sse},
+		"https://github.com/yym68686/uni-api/issues/140":           {chatBody("hello"), says(400, "["+googleKey+"]"), 502, "API key"},
+		"https://github.com/can1357/oh-my-pi/issues/449":           {chatBody("hello"), says(400, `{"error":{"message":`+strconv.Quote(googleKey)+`,"code":400,"status":"Bad Request"}}`), 502, "API key"},
+		"https://github.com/apache/rocketmq-dashboard/issues/2178": {streamBody("hello"), says(200, "data: {\"error\":{\"message\":\"quota exceeded\"}}\n\ndata: [DONE]\n\n", event, sse), 503, sse},
+		"https://github.com/doublewordai/control-layer/pull/1800":  {streamBody("hello"), says(200, "data: {\"error\":{\"code\":429,\"message\":\"slow down\"}}\n\n", event, sse), 429, sse},
+		"https://github.com/langwatch/langwatch/issues/7027":       {chatBody("hello"), says(429, `{"error":{"message":"Rate limit exceeded: free-models-per-day","code":429}}`, "X-RateLimit-Remaining", "0"), 429, sse},
+		// An overload that a body, or the first event, tells of under a 200.
+		"https://github.com/QuantumNous/new-api/issues/7399":  {chatBody("hello"), says(200, busy), 503, "choices"},
+		"https://github.com/QuantumNous/new-api/issues/7399 ": {streamBody("hello"), says(200, "data: "+busy+"\n\n", event, sse), 503, sse},
+		// A broken answer without an error, in a stream that ends as a good one does.
+		"https://github.com/theopenco/llmgateway/pull/2520": {streamBody("hello"), says(200, "data: {\"choices\":[{\"delta\":{\"content\":null},\"finish_reason\":\"error\"}]}\n\ndata: [DONE]\n\n", event, sse), 503, sse},
+		// What broke stands in native_finish_reason alone.
+		"https://github.com/earendil-works/pi/issues/8511":  {streamBody("hello"), says(200, "data: "+noTokens+"\n\ndata: [DONE]\n\n", event, sse), 503, sse},
+		"https://github.com/earendil-works/pi/issues/8511 ": {chatBody("hello"), says(200, strings.Replace(noTokens, "delta", "message", 1)), 503, "native"},
+		// Whose limit it was stands in what the provider said raw, or when it ends in header fields that the body quotes.
+		"https://github.com/open-webui/computer/issues/293":               {chatBody("hello"), says(429, `{"error":{"message":"Provider returned error","code":429,"metadata":{"raw":"z-ai/glm-5.3-flash is temporarily rate-limited upstream. Please retry shortly, or add your own key to accumulate your rate limits","provider_name":"BaseTen","limit_source":"upstream_provider_shared_pool"}}}`), 429, "limit_source"},
+		"https://github.com/BerriAI/litellm/issues/9035":                  {streamBody("hello"), says(200, "data: {\"error\":{\"message\":\"Rate limit exceeded: limit_rpd/m\",\"code\":429,\"metadata\":{\"headers\":{\"X-RateLimit-Limit\":\"80\",\"X-RateLimit-Remaining\":\"0\",\"X-RateLimit-Reset\":\"1741305600000\"}}}}\n\n", event, sse), 429, sse},
 		"https://portkey.ai/docs/api-reference/inference-api/error-codes": {chatBody("hello"), says(408, `{"status":"failure","message":"timed out"}`), 408, "failure\""},
 	} {
 		t.Run(source, func(t *testing.T) {
@@ -83,14 +96,15 @@ func TestPublicReportsOfStreams(t *testing.T) {
 		"https://github.com/openai/openai-python/pull/3246":           {streams(nil, `{"choices":[{"index":0,"delta":{"tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]}}]}`, `{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}`, "[DONE]"), true},
 		"https://github.com/mlflow/mlflow/pull/24111":                 {streams(nil, bare("a"), bare("b"), finishEvent, "[DONE]"), true},
 		// What holds no choices, in whatever form, is no end and no failure; what is no JSON is.
-		"https://github.com/QuantumNous/new-api/issues/7470":  {streams(nil, deltaEvent, finishEvent, `{"choices":{},"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`, "[DONE]"), true},
-		"https://github.com/Kilo-Org/kilocode/pull/3083":      {streams(nil, deltaEvent, "null", finishEvent, "[DONE]"), true},
-		"https://github.com/ROCm/ATOM/pull/1711":              {streams(nil, deltaEvent, finishEvent, `{"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`, "[DONE]"), true},
-		"https://github.com/songquanpeng/one-api/issues/1278": {streams(nil, `{"id":"","object":"","created":0,"model":"","choices":[]}`, deltaEvent, finishEvent, "[DONE]"), true},
-		"https://github.com/QuantumNous/new-api/issues/7489":  {streams(nil, deltaEvent, `{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`, "[DONE]"), true},
-		"https://github.com/SamSaffron/term-llm/pull/448":     {streams(nil, deltaEvent, `{"choices":[{"index":0,"delta":{"tool_calls":[{"ind`, "[DONE]"), false},
-		"https://github.com/Portkey-AI/gateway/issues/1797":   {streams(breaksOff, deltaEvent, deltaEvent), false},
-		"https://github.com/Portkey-AI/gateway/issues/1797 ":  {streams(nil, deltaEvent, deltaEvent), false},
+		"https://github.com/QuantumNous/new-api/issues/7470":     {streams(nil, deltaEvent, finishEvent, `{"choices":{},"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`, "[DONE]"), true},
+		"https://github.com/Kilo-Org/kilocode/pull/3083":         {streams(nil, deltaEvent, "null", finishEvent, "[DONE]"), true},
+		"https://github.com/ROCm/ATOM/pull/1711":                 {streams(nil, deltaEvent, finishEvent, `{"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`, "[DONE]"), true},
+		"https://github.com/songquanpeng/one-api/issues/1278":    {streams(nil, `{"id":"","object":"","created":0,"model":"","choices":[]}`, deltaEvent, finishEvent, "[DONE]"), true},
+		"https://github.com/QuantumNous/new-api/issues/7489":     {streams(nil, deltaEvent, `{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`, "[DONE]"), true},
+		"https://github.com/SamSaffron/term-llm/pull/448":        {streams(nil, deltaEvent, `{"choices":[{"index":0,"delta":{"tool_calls":[{"ind`, "[DONE]"), false},
+		"https://github.com/damianvtran/local-operator/pull/223": {streams(nil, deltaEvent, `{"id":"g","error":{"code":502,"message":"Network connection lost.","metadata":{"error_type":"provider_unavailable"}},"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}`, "[DONE]"), false},
+		"https://github.com/Portkey-AI/gateway/issues/1797":      {streams(breaksOff, deltaEvent, deltaEvent), false},
+		"https://github.com/Portkey-AI/gateway/issues/1797 ":     {streams(nil, deltaEvent, deltaEvent), false},
 	} {
 		t.Run(source, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -115,11 +129,13 @@ func TestPublicReportsOfRefusals(t *testing.T) {
 		shown  int
 		words  string
 	}{
-		"https://github.com/mistralai/platform-docs-public/issues/7": {422, `{"object":"error","message":"{\"detail\":[{\"type\":\"extra_forbidden\",\"loc\":[\"body\",\"frequency_penalty\"],\"msg\":\"Extra inputs are not permitted\",\"input\":\"S3CR3T\"}]}","type":"internal_error_proxy","param":null,"code":"1000"}`, 422, "body.frequency_penalty: Extra inputs are not permitted"},
-		"https://github.com/diegosouzapw/OmniRoute/issues/3044":      {400, `{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"Model supports at most 1 image per prompt.\",\"request_id\":\"S3CR3T\"}}","provider_name":"Crucible"}},"user_id":"S3CR3T"}`, 400, "Provider returned error: Model supports at most 1 image per prompt."},
-		"https://github.com/666ghj/BettaFish/issues/108":             {400, `{"error":{"message":"Content Exists Risk","type":"invalid_request_error","param":null,"code":"invalid_request_error"}}`, 400, "Content Exists Risk"},
-		"https://github.com/openclaw/clawrouter/issues/101":          {200, "event: error\ndata: {\"error\":{\"message\":\"invalid request\",\"type\":\"invalid_request\",\"code\":400}}\n\n", 400, "invalid request"},
-		"https://github.com/theroyallab/tabbyAPI/issues/485":         {422, `{"detail":[{"type":"missing","loc":["body","tools",7,"function","parameters"],"msg":"Field required","input":{"name":"S3CR3T"}}]}`, 422, "body.tools.7.function.parameters: Field required"},
+		"https://github.com/mistralai/platform-docs-public/issues/7":   {422, `{"object":"error","message":"{\"detail\":[{\"type\":\"extra_forbidden\",\"loc\":[\"body\",\"frequency_penalty\"],\"msg\":\"Extra inputs are not permitted\",\"input\":\"S3CR3T\"}]}","type":"internal_error_proxy","param":null,"code":"1000"}`, 422, "body.frequency_penalty: Extra inputs are not permitted"},
+		"https://github.com/diegosouzapw/OmniRoute/issues/3044":        {400, `{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"Model supports at most 1 image per prompt.\",\"request_id\":\"S3CR3T\"}}","provider_name":"Crucible"}},"user_id":"S3CR3T"}`, 400, "Provider returned error: Model supports at most 1 image per prompt."},
+		"https://github.com/666ghj/BettaFish/issues/108":               {400, `{"error":{"message":"Content Exists Risk","type":"invalid_request_error","param":null,"code":"invalid_request_error"}}`, 400, "Content Exists Risk"},
+		"https://github.com/openclaw/clawrouter/issues/101":            {200, "event: error\ndata: {\"error\":{\"message\":\"invalid request\",\"type\":\"invalid_request\",\"code\":400}}\n\n", 400, "invalid request"},
+		"https://github.com/Alishahryar1/free-claude-code/issues/1543": {200, "data: {\"object\":\"error\",\"message\":\"Invalid request: Disaggregated request received without bootstrap room id.\",\"type\":\"BAD_REQUEST\",\"param\":null,\"code\":400}\n\n", 400, "Invalid request: Disaggregated request received without bootstrap room id."},
+		"https://github.com/QuantumNous/new-api/issues/6432":           {400, `{"error":{"type":"","message":""},"type":"error"}`, 400, "the provider reports a failure"},
+		"https://github.com/theroyallab/tabbyAPI/issues/485":           {422, `{"detail":[{"type":"missing","loc":["body","tools",7,"function","parameters"],"msg":"Field required","input":{"name":"S3CR3T"}}]}`, 422, "body.tools.7.function.parameters: Field required"},
 	} {
 		t.Run(source, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -203,7 +203,7 @@ func namesTimeout(text string) bool {
 // FinishClass says what a finish reason means that is one of a failure; ok is false
 // for all others.
 func FinishClass(reason string) (class Class, ok bool) {
-	class, ok = finishReasons[reason]
+	class, ok = finishReasons[strings.ToLower(reason)]
 	return class, ok
 }
 

@@ -69,6 +69,8 @@ var kinds = map[string]kind{
 	"billing_not_active":         exhausted,
 	"server_error":               faulty,
 	"engine_overloaded":          unavailable,
+	"server_is_overloaded":       unavailable,
+	"model_at_capacity":          unavailable,
 	"invalid_api_key":            badKey,
 	"model_not_found":            notFound,
 	"context_length_exceeded":    badRequest,
@@ -211,8 +213,8 @@ func kindOf(word string) (kind, bool) {
 	return k, ok
 }
 
-// finishReasons are those of failures: what there is of an answer was broken off. "error" is
-// OpenRouter's and Mistral's, the second DeepSeek's, the third GLM's, the last vLLM's and SGLang's.
+// finishReasons are those of failures, in lower case: what there is of an answer was broken off. "error" is
+// OpenRouter's, Mistral's and Cohere's, the second DeepSeek's, the third GLM's, the last vLLM's and SGLang's.
 // Others that are not known to be good are the client's to judge (see wire.EndingOf).
 var finishReasons = map[string]Class{
 	"error":                        Retry,

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -105,6 +107,69 @@ func (r *vendorRequest) has(field string) bool {
 	return ok && string(v) != "null"
 }
 
+// number reads a field that is to be a number, and reports whether it is there. What is no number is NaN, which is in no range.
+func (r *vendorRequest) number(field string) (f float64, has bool) {
+	if !r.has(field) {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(string(r.fields[field]), 64)
+	if err != nil {
+		f = math.NaN()
+	}
+	return f, true
+}
+
+// outside reports whether a field is there, and no number from least to most.
+func (r *vendorRequest) outside(field string, least, most float64) bool {
+	f, has := r.number(field)
+	return has && (math.IsNaN(f) || f < least || f > most)
+}
+
+// noShare reports whether a field is there, and no number above 0 and up to 1.
+func (r *vendorRequest) noShare(field string) bool {
+	f, has := r.number(field)
+	return has && (math.IsNaN(f) || f <= 0 || f > 1)
+}
+
+// responseFormat is the type of response_format.
+func (r *vendorRequest) responseFormat() string {
+	var format struct{ Type string }
+	_ = json.Unmarshal(r.fields["response_format"], &format)
+	return format.Type
+}
+
+// saysJSON reports whether the messages have the word that JSON mode wants.
+func (r *vendorRequest) saysJSON() bool {
+	return strings.Contains(strings.ToLower(string(r.fields["messages"])), "json")
+}
+
+// unpaired finds a tool's result without a call before it, and a call that has no result before the next turn.
+func (r *vendorRequest) unpaired() (result, call bool) {
+	waiting := make(map[string]bool)
+	for _, m := range r.messages {
+		if m.role == "tool" {
+			if _, asked := waiting[m.callID]; !asked {
+				return true, false
+			}
+			waiting[m.callID] = false
+			continue
+		}
+		for _, open := range waiting {
+			if open {
+				return false, true
+			}
+		}
+		clear(waiting)
+		for _, c := range m.calls {
+			waiting[c.ID] = true
+		}
+	}
+	for _, open := range waiting {
+		call = call || open
+	}
+	return false, call
+}
+
 // isObject reports whether text is a JSON object.
 func isObject(text string) bool {
 	var object map[string]json.RawMessage
@@ -118,25 +183,40 @@ func openAIError(status int, code, format string, args ...any) *vendorError {
 	}}}
 }
 
-// deepSeek is as its API reference and its guide on thinking have it.
+// deepSeek is as its API reference and its guide on thinking have it, in its own words: those of ranges are named in
+// https://github.com/Aider-AI/aider/pull/4125 (max_tokens, whose end is the model's), those of calls and their results in
+// https://github.com/bytedance/deer-flow/issues/2706 and https://github.com/FoundationAgents/OpenManus/issues/227.
 func deepSeek(r *vendorRequest) *vendorError {
 	const code = "invalid_request_error"
 	deserialize := func(format string, args ...any) *vendorError {
 		return openAIError(http.StatusUnprocessableEntity, code, "Failed to deserialize the JSON body into the target type: "+format, args...)
 	}
-	var format struct{ Type string }
 	var thinking struct{ Type string }
 	var model string
-	_ = json.Unmarshal(r.fields["response_format"], &format)
 	_ = json.Unmarshal(r.fields["thinking"], &thinking)
 	_ = json.Unmarshal(r.fields["model"], &model)
 	if r.has("n") && string(r.fields["n"]) != "1" {
 		return openAIError(http.StatusBadRequest, code, "Invalid n value (currently only n = 1 is supported)")
 	}
-	if format.Type == "json_schema" {
+	if r.outside("temperature", 0, 2) {
+		return openAIError(http.StatusBadRequest, code, "Invalid temperature value, the valid range of temperature is [0, 2]")
+	}
+	if r.noShare("top_p") {
+		return openAIError(http.StatusBadRequest, code, "Invalid top_p value, the valid range of top_p is (0, 1.0]")
+	}
+	if r.outside("max_tokens", 1, 393216) {
+		return openAIError(http.StatusBadRequest, code, "Invalid max_tokens value, the valid range of max_tokens is [1, 393216]")
+	}
+	if r.has("top_logprobs") && string(r.fields["logprobs"]) != "true" {
+		return openAIError(http.StatusBadRequest, code, "Invalid top_logprobs and logprobs value, logprobs must be set to true if top_logprobs is used.")
+	}
+	if r.outside("top_logprobs", 0, 20) {
+		return openAIError(http.StatusBadRequest, code, "Invalid top_logprobs value, the valid range of top_logprobs is [0, 20].")
+	}
+	if r.responseFormat() == "json_schema" {
 		return openAIError(http.StatusBadRequest, code, "This response_format type is unavailable now")
 	}
-	if format.Type == "json_object" && !strings.Contains(strings.ToLower(string(r.fields["messages"])), "json") {
+	if r.responseFormat() == "json_object" && !r.saysJSON() {
 		return openAIError(http.StatusBadRequest, code, "Prompt must contain the word 'json' in some form to use 'response_format' of type 'json_object'.")
 	}
 	thinks := r.has("tools") && (thinking.Type == "enabled" || thinking.Type == "" && model != "deepseek-chat")
@@ -156,10 +236,17 @@ func deepSeek(r *vendorRequest) *vendorError {
 			return openAIError(http.StatusBadRequest, code, "The `reasoning_content` field must not be in the history")
 		}
 	}
+	switch result, call := r.unpaired(); {
+	case result:
+		return openAIError(http.StatusBadRequest, code, "Messages with role 'tool' must be a response to a preceding message with 'tool_calls'")
+	case call:
+		return openAIError(http.StatusBadRequest, code, "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. (insufficient tool messages following tool_calls message)")
+	}
 	return nil
 }
 
-// qwen is as Model Studio's reference has it.
+// qwen is as Model Studio's reference has it, in the words of its list of errors
+// (https://help.aliyun.com/zh/model-studio/error-code, 400-InvalidParameter, of 2025-12-26).
 func qwen(r *vendorRequest) *vendorError {
 	wrong := func(format string, args ...any) *vendorError {
 		return openAIError(http.StatusBadRequest, "invalid_parameter_error", "<400> InternalError.Algo.InvalidParameter: "+format, args...)
@@ -169,6 +256,31 @@ func qwen(r *vendorRequest) *vendorError {
 	}
 	if r.has("n") && r.has("tools") && string(r.fields["n"]) != "1" {
 		return wrong("The n parameter must be 1 when tools are used")
+	}
+	switch {
+	case r.noShare("top_p"):
+		return wrong("Range of top_p should be (0.0, 1.0]")
+	case r.outside("temperature", 0, math.Nextafter(2, 0)):
+		return wrong("Temperature should be in [0.0, 2.0)")
+	case r.outside("presence_penalty", -2, 2):
+		return wrong("Presence_penalty should be in [-2.0, 2.0]")
+	case r.outside("repetition_penalty", math.SmallestNonzeroFloat64, math.MaxFloat64):
+		return wrong("Repetition_penalty should be greater than 0.0")
+	case r.outside("top_k", 0, math.MaxFloat64):
+		return wrong("Parameter top_k be greater than or equal to 0")
+	case r.outside("n", 1, 4):
+		return wrong("Range of n should be [1, 4]")
+	case r.outside("max_tokens", 1, 65536):
+		return wrong("Range of max_tokens should be [1, 65536]")
+	case r.responseFormat() == "json_object" && !r.saysJSON():
+		return wrong("'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.")
+	case r.responseFormat() == "json_object" && string(r.fields["enable_thinking"]) == "true":
+		return wrong("Json mode response is not supported when enable_thinking is true")
+	case len(r.fields["tool_choice"]) > 0 && r.fields["tool_choice"][0] == '"' && !slices.Contains([]string{`"none"`, `"auto"`}, string(r.fields["tool_choice"])):
+		return wrong("tool_choice is one of the strings that should be [\"none\", \"auto\"]")
+	}
+	if result, _ := r.unpaired(); result {
+		return wrong("messages with role \"tool\" must be a response to a preceeding message with \"tool_calls\".")
 	}
 	for i, m := range r.messages {
 		switch {

@@ -50,8 +50,10 @@ func google(r *vendorRequest) *vendorError {
 	return nil
 }
 
-// glm has four roles, and answers "1214" where no user has said anything:
-// https://github.com/anomalyco/opencode/issues/2557.
+// glm has four roles, and answers "1214" where no user has said anything: https://github.com/anomalyco/opencode/issues/2557.
+// Neither end of the ranges of temperature and top_p is taken, as its SDK says, which keeps to them
+// (https://github.com/zai-org/z-ai-sdk-python, src/zai/api_resource/chat/completions.py), and
+// https://github.com/songquanpeng/one-api/issues/1141, https://github.com/langgenius/dify/issues/4768.
 func glm(r *vendorRequest) *vendorError {
 	wrong := func(code, message string) *vendorError {
 		return &vendorError{http.StatusBadRequest, map[string]any{"error": map[string]any{"code": code, "message": message}}}
@@ -66,7 +68,12 @@ func glm(r *vendorRequest) *vendorError {
 			return wrong("1214", "The messages parameter is illegal. Please check the documentation.")
 		}
 	}
+	inside := func(field string) bool { f, has := r.number(field); return !has || f > 0 && f < 1 }
 	switch {
+	case !inside("temperature"):
+		return wrong("1214", "temperature参数非法。请检查文档。")
+	case !inside("top_p"):
+		return wrong("1214", "top_p参数非法。请检查文档。")
 	case users == 0:
 		return wrong("1214", "The messages parameter is illegal. Please check the documentation.")
 	case r.has("max_completion_tokens"), strings.Contains(string(r.fields["tool_choice"]), "any"):

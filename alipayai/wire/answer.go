@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -233,7 +234,7 @@ func (s *scanner) readChoices(e *envelope) error {
 	position := 0
 	return s.array(func() error {
 		e.HasChoices = true
-		index, finished, reasons, before := position, false, 0, e.Content
+		index, finished, reasons, before, native := position, false, 0, e.Content, ""
 		e.Content = false
 		position++
 		err := s.eachMember(func(name []byte) error {
@@ -256,6 +257,12 @@ func (s *scanner) readChoices(e *envelope) error {
 					e.finish(finishReason(v))
 				}
 				return err
+			case "native_finish_reason":
+				v, err := s.scalar()
+				if err == nil && v.Kind() == '"' && string(v) != `"stop"` {
+					native = strings.ToLower(clean(v, maxWord))
+				}
+				return err
 			case "error":
 				f, err := s.errorMember(nil)
 				if e.choiceFailure == nil {
@@ -266,6 +273,9 @@ func (s *scanner) readChoices(e *envelope) error {
 			_, err := s.skip()
 			return err
 		})
+		if finished && slices.Contains(natives, native) {
+			e.finish(native)
+		}
 		e.choices.add(index, finished, e.Content)
 		e.open = e.open || !finished
 		e.Content = e.Content || before

@@ -43,6 +43,10 @@ func EndingOf(finishReason string) Ending {
 	return endings[strings.ToLower(finishReason)]
 }
 
+// natives are the words of native_finish_reason by which OpenRouter says what broke an answer off whose finish_reason says
+// that it is whole (https://github.com/earendil-works/pi/issues/8511). What else stands there is the vendor's way to end.
+var natives = []string{"error", "network_error", "insufficient_system_resource", "abort"}
+
 // choiceSet says which of an answer's choices have come and which have a finish reason, by their index. From the
 // sixty-fourth on they share one place that never finishes: such an answer ends with its [DONE] alone.
 //

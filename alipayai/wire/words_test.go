@@ -179,6 +179,22 @@ func TestFinishReasons(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q", reasons, a.FinishReason, err, want)
 		}
 	}
+	// What OpenRouter says in native_finish_reason counts only where a word of a failure contradicts the finish reason.
+	for choice, want := range map[string]string{
+		`"finish_reason":"stop","native_finish_reason":"network_error"`:       "network_error",
+		`"native_finish_reason":"NETWORK_ERROR","finish_reason":"tool_calls"`: "network_error",
+		`"finish_reason":"stop","native_finish_reason":"completed"`:           "stop",
+		`"finish_reason":"stop","native_finish_reason":"STOP"`:                "stop",
+		`"finish_reason":"stop","native_finish_reason":null`:                  "stop",
+		`"finish_reason":null,"native_finish_reason":"network_error"`:         "",
+		`"finish_reason":"length","native_finish_reason":"max_output_tokens"`: "length",
+		`"finish_reason":"error","native_finish_reason":"abort"`:              "error",
+		`"finish_reason":"stop","native_finish_reason":{"reason":"odd"}`:      "stop",
+	} {
+		if a, err := ParseBody([]byte(`{"choices":[{`+choice+`}]}`), Limits{}); err != nil || a.FinishReason != want {
+			t.Errorf("%s: %q, %v, want %q", choice, a.FinishReason, err, want)
+		}
+	}
 	for reason, want := range map[string]Ending{
 		"": EndingWhole, "stop": EndingWhole, "STOP": EndingWhole, "tool_calls": EndingWhole, "function_call": EndingWhole,
 		"end_turn": EndingWhole, "eos": EndingWhole, "stop_sequence": EndingWhole, "length": EndingCut, "max_tokens": EndingCut, "content_filter": EndingCut,

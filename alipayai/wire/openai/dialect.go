@@ -103,6 +103,10 @@ type Rule struct {
 	Words map[string]string
 	// Most caps a number; 0: no cap.
 	Most float64
+	// Least raises a number; 0: no least.
+	Least float64
+	// Only are the words that are taken of a string; nil: any. Another is left out, and named.
+	Only []string
 	// NotNegative says that a number below 0 is left out.
 	NotNegative bool
 	// Inside is the member whose string an object becomes.
@@ -176,21 +180,25 @@ var dialects = func() map[string]*Dialect {
 		{
 			Name: "deepseek", NoEmpty: true, ObjectsOnly: true, Reasoning: true, Parts: []string{"text"},
 			Rules: without([]string{"thinking", "messages.reasoning_content"}, map[string]Rule{
-				"messages.role": asSystem, "max_completion_tokens": maxTokens, "n": leave,
+				"messages.role": asSystem, "max_completion_tokens": maxTokens, "n": leave, "top_p": {Least: .01},
 			}),
 		},
-		// https://help.aliyun.com/zh/model-studio/qwen-api-reference
+		// https://help.aliyun.com/zh/model-studio/qwen-api-reference, and what it refuses in its list of errors, error-code.
 		{
 			Name: "qwen", Parts: append(slices.Clip(parts), "video", "video_url"), Arguments: true, NoEmpty: true, StreamedThinking: true,
 			Rules: without([]string{"enable_search", "enable_thinking", "search_options", "thinking_budget", "repetition_penalty", "top_k"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens, "n": {Leave: true, WithTools: true},
+				"temperature": {Most: 1.99}, "top_p": {Least: .01}, "tool_choice": {Only: []string{"auto", "none"}},
 			}),
 		},
-		// https://docs.z.ai/api-reference/llm/chat-completion: four roles, max_tokens, and thinking of its own.
+		// https://docs.z.ai/api-reference/llm/chat-completion: four roles, max_tokens, and thinking of its own. Its SDK keeps
+		// temperature and top_p between 0.01 and 0.99 (https://github.com/zai-org/z-ai-sdk-python), since neither end of
+		// their ranges is taken: https://github.com/songquanpeng/one-api/issues/1141.
 		{
 			Name: "glm", Parts: append(slices.Clip(parts), "video_url", "file_url"),
 			Rules: without([]string{"do_sample", "sensitive_word_check", "thinking", "messages.reasoning_content"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens,
+				"temperature": {Least: .01, Most: .99}, "top_p": {Least: .01, Most: .99},
 			}),
 		},
 		// https://ai.google.dev/gemini-api/docs/openai: a member that it does not know is refused, such as top_k and

@@ -175,6 +175,12 @@ func (e *editor) member(path string, m member, siblings []member, only []string)
 	case rule.Most != 0 && v.Kind() == '0' && above(v, rule.Most):
 		e.replace(m.value, strconv.AppendFloat(nil, rule.Most, 'g', -1, 64))
 		e.leave(path, m.name, v)
+	case rule.Least != 0 && v.Kind() == '0' && below(v, rule.Least):
+		e.replace(m.value, strconv.AppendFloat(nil, rule.Least, 'g', -1, 64))
+		e.leave(path, m.name, v)
+	case rule.Only != nil && v.Kind() == '"' && !slices.Contains(rule.Only, translate.Unquote(v)):
+		e.leave(path, m.name, v)
+		return true
 	case rule.Inside != "" && v.Kind() == '{':
 		return !e.inside(at, m.value, rule.Inside)
 	case rule.Rename != "" && !slices.ContainsFunc(siblings, func(s member) bool { return s.name == rule.Rename }):
@@ -203,6 +209,12 @@ func (e *editor) member(path string, m member, siblings []member, only []string)
 func above(v jsontext.Value, most float64) bool {
 	f, err := strconv.ParseFloat(string(v), 64)
 	return err == nil && f > most
+}
+
+// below reports whether a number is below least.
+func below(v jsontext.Value, least float64) bool {
+	f, err := strconv.ParseFloat(string(v), 64)
+	return err == nil && f < least
 }
 
 // inside puts the string of that name in the place of the object that it stands in, and reports whether there is one. The
