@@ -462,30 +462,3 @@ func FuzzParseMessages(f *testing.F) {
 		}
 	})
 }
-
-// Members that a beta feature permits are refused without its name in the header, as a gateway would send them that drops it.
-func TestBetaMembers(t *testing.T) {
-	const (
-		management = `,"context_management":{"edits":[]}`
-		deferred   = `,"tools":[{"name":"f","input_schema":{"type":"object"},"defer_loading":true}]`
-	)
-	for name, tc := range map[string]struct {
-		extra, beta, says string
-	}{
-		"management, named":     {management, "context-management-2025-06-27", ""},
-		"management, not named": {management, "", "context_management: Extra inputs are not permitted"},
-		"management, another":   {management, "advanced-tool-use-2025-11-20", "context_management: Extra inputs are not permitted"},
-		"deferred, named":       {deferred, "advanced-tool-use-2025-11-20", ""},
-		"deferred, not named":   {deferred, "", "tools.0.defer_loading: Extra inputs are not permitted"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			says := ""
-			if _, err := parseMessages(messagesBody("x", tc.extra), tc.beta); err != nil {
-				says = err.Error()
-			}
-			if says != tc.says {
-				t.Errorf("%q, want %q", says, tc.says)
-			}
-		})
-	}
-}

@@ -55,11 +55,11 @@ const defaultModerator = `"model":"omni-moderation-latest"`
 
 // parseModeration reads the body of POST /v1/moderations, which may name a model.
 func parseModeration(body []byte) (wire.Request, error) {
-	known, err := wire.ParseRequest(body, wire.Limits{})
-	if err != nil {
+	if known, err := wire.ParseRequest(body, wire.Limits{}); err != nil {
 		return known, err
 	}
-	if known.Model == "" {
+	var sent struct{ Model json.RawMessage }
+	if json.Unmarshal(body, &sent) == nil && sent.Model == nil { // one of another type is refused as such
 		at := bytes.IndexByte(body, '{') + 1
 		named := append(append(bytes.Clone(body[:at]), defaultModerator...), ',')
 		if trimmed := bytes.TrimSpace(body[at:]); len(trimmed) > 0 && trimmed[0] != '}' {

@@ -169,7 +169,7 @@ func (w *writer) Watch(passing []byte) {
 	if w.keeper == nil {
 		return
 	}
-	if passing[0] == '{' {
+	if bytes.HasPrefix(passing, []byte("{")) { // of a stream's events there may be none yet
 		w.keeper.watch(passing)
 		return
 	}

@@ -32,9 +32,6 @@ func ParseCompletion(body []byte) (c Completion, err error) {
 	if c.Sent, err = wire.ParseRequest(body, wire.Limits{}); err != nil {
 		return Completion{}, err
 	}
-	if c.Sent.Model == "" {
-		return Completion{}, &wire.RequestError{Param: "model", Code: wire.CodeMissingParameter, Message: "missing required parameter 'model': expected a string"}
-	}
 	e := edits{body: body}
 	var prompt jsontext.Value
 	chat := []byte{'{'}
@@ -46,6 +43,11 @@ func ParseCompletion(body []byte) (c Completion, err error) {
 		case completionFields[m.name]:
 			chat = append(append(append(append(chat, e.text(m.key)...), ':'), v...), ',')
 		case v.Kind() != 'n' && string(v) != completionDefaults[m.name]:
+			for known := range completionFields {
+				if strings.EqualFold(m.name, known) {
+					return Completion{}, translate.OnlyInCase(known)
+				}
+			}
 			c.Unsupported = append(c.Unsupported, wire.Visible(m.name))
 		}
 	}
@@ -55,13 +57,26 @@ func ParseCompletion(body []byte) (c Completion, err error) {
 			prompt = quote(texts[0])
 		}
 	}
-	if prompt.Kind() != '"' {
-		return Completion{}, &wire.RequestError{Param: "prompt", Code: wire.CodeInvalidType,
+	var refused error
+	switch prompt.Kind() {
+	case '"':
+	case 0, 'n':
+		refused = translate.Missing("prompt", "a string")
+	default:
+		refused = &wire.RequestError{Param: "prompt", Code: wire.CodeInvalidType,
 			Message: "invalid type for 'prompt': expected a string, or an array of one; several prompts are several requests"}
 	}
+	if refused != nil { // for the other members to be looked at first
+		prompt = quote("")
+	}
 	chat = append(append(append(chat, `"messages":[{"role":"user","content":`...), prompt...), "}]}"...)
-	c.Canonical, err = wire.ParseChatRequest(chat, wire.Limits{})
-	return c, err
+	if c.Canonical, err = wire.ParseChatRequest(chat, wire.Limits{}); err == nil {
+		err = refused
+	}
+	if err != nil {
+		return Completion{}, err
+	}
+	return c, nil
 }
 
 // completion is what of an answer the older form has.
