@@ -33,7 +33,7 @@ func ledgerCommand() *cobra.Command {
 		Short: "Prints the lines of attempts, the oldest first: why something cost what it did",
 		Args:  cobra.NoArgs, RunE: runLedger,
 	}
-	lines.Flags().Int("limit", 1000, "the most lines")
+	lines.Flags().Int("limit", defaultLimit, "the most lines")
 	for _, c := range []*cobra.Command{report, lines} {
 		f := c.Flags()
 		f.String("from", "", "the first day, as 2026-11-28 (default: the first there is)")
@@ -85,14 +85,16 @@ func runLedger(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	l := &Ledger{Path: f.file, Zone: f.zone}
+	l, unread := &Ledger{Path: f.file, Zone: f.zone}, "the ledger cannot be read"
 	if f.file == "" {
+		unread = "no gateway answers, and its ledger cannot be read; name one with --address, --config or --file"
+		var config []byte
 		if f.config != "" {
-			if l, err = configuredLedger(f.config, f.adapter); err != nil {
+			if l, config, err = configuredLedger(f.config, f.adapter); err != nil {
 				return err
 			}
 		}
-		address, err := caddycmd.DetermineAdminAPIAddress(f.address, nil, f.config, f.adapter)
+		address, err := caddycmd.DetermineAdminAPIAddress(f.address, config, f.config, f.adapter)
 		if err != nil {
 			return err
 		}
@@ -109,12 +111,15 @@ func runLedger(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("no gateway answers, and its ledger cannot be read; name one with --address, --config or --file: %w", err)
+		return fmt.Errorf("%s: %w", unread, err)
 	}
 	return ledger.Read(path, zone, func(source ledger.Source) error {
-		return f.report(cmd.Context(), cmd.OutOrStdout(), source)
+		return f.report(cmd.Context(), cmd.OutOrStdout(), source, func() { cmd.PrintErrln(moreLines) })
 	})
 }
+
+// moreLines is said beside the lines, which a limit must not cut silently: they may be summed.
+const moreLines = "there are more lines: take a greater --limit, or fewer days"
 
 // ask asks a gateway's admin API; it has not answered where nothing listens there.
 func (f ledgerFlags) ask(cmd *cobra.Command, address string) (answered bool, err error) {
@@ -126,15 +131,17 @@ func (f ledgerFlags) ask(cmd *cobra.Command, address string) (answered bool, err
 		return false, err
 	}
 	defer resp.Body.Close()
+	if resp.Header.Get(moreHeader) != "" {
+		cmd.PrintErrln(moreLines)
+	}
 	_, err = io.Copy(cmd.OutOrStdout(), resp.Body)
 	return true, err
 }
 
-// configuredLedger reads the ledger's options of a configuration.
-func configuredLedger(file, adapter string) (*Ledger, error) {
-	config, _, _, err := caddycmd.LoadConfig(file, adapter)
-	if err != nil {
-		return nil, err
+// configuredLedger reads the ledger's options of a configuration, which it also gives as JSON.
+func configuredLedger(file, adapter string) (l *Ledger, config []byte, err error) {
+	if config, _, _, err = caddycmd.LoadConfig(file, adapter); err != nil {
+		return nil, nil, err
 	}
 	var parsed struct {
 		Apps struct {
@@ -143,8 +150,6 @@ func configuredLedger(file, adapter string) (*Ledger, error) {
 			} `json:"alipayai"`
 		} `json:"apps"`
 	}
-	if err := json.Unmarshal(config, &parsed); err != nil {
-		return nil, err
-	}
-	return parsed.Apps.Alipayai.Ledger, nil
+	err = json.Unmarshal(config, &parsed)
+	return parsed.Apps.Alipayai.Ledger, config, err
 }

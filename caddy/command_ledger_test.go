@@ -31,6 +31,14 @@ func TestLedgerCommand(t *testing.T) {
 	if out, err := runCommand(t, "ledger", "report", "--file", file); err == nil || !strings.Contains(err.Error(), "another process has the file open") {
 		t.Errorf("a file in use: %v, %s", err, out)
 	}
+	for _, format := range []string{"table", "csv"} {
+		if out, err := runCommand(t, "ledger", "lines", "--limit", "1", "--format", format, "--address", g.vars["admin"]); err != nil || !strings.Contains(out, moreLines) {
+			t.Errorf("one line of two as %s: %v, %s", format, err, out)
+		}
+	}
+	if strings.Contains(lines, moreLines) {
+		t.Errorf("all lines: %s", lines)
+	}
 	config := g.file("config.json", string(g.config(pricedProvider, proxySite)))
 	if out, err := runCommand(t, "ledger", "report", "--by", "provider", "--format", "csv", "--config", config); err != nil || out != running {
 		t.Errorf("by its configuration: %v, %s; want %s", err, out, running)
@@ -45,6 +53,9 @@ func TestLedgerCommand(t *testing.T) {
 			t.Errorf("%s: %v, %s; want %s", name, err, out, running)
 		}
 	}
+	if out, err := runCommand(t, "ledger", "lines", "--limit", "1", "--file", file); err != nil || !strings.Contains(out, moreLines) {
+		t.Errorf("one line of two in the file: %v, %s", err, out)
+	}
 	for name, tt := range map[string]struct {
 		args []string
 		want string
@@ -54,7 +65,8 @@ func TestLedgerCommand(t *testing.T) {
 		"no format":      {[]string{"lines", "--format", "xml"}, `"xml" is no format of a report`},
 		"no day":         {[]string{"lines", "--from", "yesterday"}, `from "yesterday" is no day`},
 		"no number":      {[]string{"lines", "--limit", "-1"}, `limit "-1" is not a number`},
-		"no file":        {[]string{"report", "--file", filepath.Join(t.TempDir(), "none")}, "its ledger cannot be read"},
+		"days reversed":  {[]string{"report", "--from", "2026-11-29", "--to", "2026-11-23"}, `from "2026-11-29" is after to "2026-11-23"`},
+		"no file":        {[]string{"report", "--file", filepath.Join(t.TempDir(), "none")}, "the ledger cannot be read: "},
 		"file and more":  {[]string{"report", "--file", file, "--address", "x"}, "--file reads a file by itself"},
 		"an unknown one": {[]string{"report", "--config", filepath.Join(t.TempDir(), "none")}, "no such file"},
 	} {
@@ -72,7 +84,7 @@ func TestUsageAPI(t *testing.T) {
 		t.Errorf("%d: %s", a.status, a.body)
 	}
 	g.load(pricedProvider, proxySite)
-	for query, want := range map[string]int{"": 200, "by=lines&format=csv": 200, "by=week": 400, "from=x": 400, "limit=0": 400, "format=xml": 400} {
+	for query, want := range map[string]int{"": 200, "by=lines&format=csv": 200, "by=week": 400, "from=x": 400, "limit=0": 400, "from=2026-11-29&to=2026-11-28": 400, "format=xml": 400} {
 		if a := g.usage(query); a.status != want {
 			t.Errorf("%s: %d: %s", query, a.status, a.body)
 		}

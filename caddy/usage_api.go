@@ -67,7 +67,7 @@ func (a *adminAPI) usage(w http.ResponseWriter, r *http.Request) error {
 		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: err}
 	}
 	w.Header().Set("Content-Type", contentTypes[q.format])
-	if err := q.report(r.Context(), w, a.app.usageSource()); err != nil {
+	if err := q.report(r.Context(), w, a.app.usageSource(), func() { w.Header().Set(moreHeader, "true") }); err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: fmt.Errorf("reading the ledger: %w", err)}
 	}
 	return nil
@@ -85,8 +85,14 @@ type usageQuery struct {
 	format ledger.Format
 }
 
-// byLines asks for the lines themselves.
-const byLines = "lines"
+// byLines asks for the lines themselves, of which there are defaultLimit at most.
+const (
+	byLines      = "lines"
+	defaultLimit = 1000
+)
+
+// moreHeader is the field of an answer that has fewer lines than were asked for, by its limit.
+const moreHeader = "X-Alipayai-More"
 
 // parseUsage reads a query of the admin API, which is the command's as well.
 func parseUsage(v url.Values) (q usageQuery, err error) {
@@ -97,6 +103,10 @@ func parseUsage(v url.Values) (q usageQuery, err error) {
 			return q, fmt.Errorf("%s %q is no day; write it like 2026-11-28", name, day)
 		}
 	}
+	if q.From > q.To && q.To != "" {
+		return q, fmt.Errorf("from %q is after to %q; swap them", q.From, q.To)
+	}
+	q.Limit = defaultLimit
 	if limit := v.Get("limit"); limit != "" {
 		if q.Limit, err = strconv.Atoi(limit); err != nil || q.Limit < 1 {
 			return q, fmt.Errorf("limit %q is not a number from 1", limit)
@@ -130,18 +140,22 @@ func (q usageQuery) values() url.Values {
 			v.Set(name, value)
 		}
 	}
-	if q.Limit > 0 {
-		v.Set("limit", strconv.Itoa(q.Limit))
-	}
+	v.Set("limit", strconv.Itoa(q.Limit))
 	return v
 }
 
-// report writes what is asked for.
-func (q usageQuery) report(ctx context.Context, w io.Writer, source ledger.Source) error {
+// report writes what is asked for. Before that it calls more, where there are lines beyond the limit.
+func (q usageQuery) report(ctx context.Context, w io.Writer, source ledger.Source, more func()) error {
 	if q.lines {
+		limit := q.Limit
+		q.Limit++
 		lines, err := source.Lines(ctx, q.Query)
 		if err != nil {
 			return err
+		}
+		if len(lines) > limit {
+			lines = lines[:limit]
+			more()
 		}
 		return ledger.WriteLines(w, lines, q.format)
 	}
