@@ -149,6 +149,20 @@ func (c *call) claimKey() replay.Key {
 	return replay.NewKey(c.Tenant, string(c.Endpoint), c.IdempotencyKey)
 }
 
+// ClaimOf names the claim of a call, for what has to be the same whenever its answer is given again; it is empty for a call
+// that happens each time.
+func (g *Gateway) ClaimOf(c *Call) string {
+	if g.Claims == nil || c.IdempotencyKey == "" || c.Tenant == AnonymousTenant {
+		return ""
+	}
+	parts := []string{c.Tenant, string(c.Endpoint), c.IdempotencyKey}
+	if g.hasUsers {
+		parts = append(parts, c.Header[g.userField]...) // over the one of the body, which is the claim's too
+	}
+	key := replay.NewKey(parts...)
+	return string(key[:])
+}
+
 // readUser reads which of the tenant's users the call is for, where a provider has users.
 // Anonymous clients have none: whoever came could name another's.
 func (c *call) readUser() *failure.Failure {

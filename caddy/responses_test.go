@@ -42,3 +42,39 @@ func TestStoreResponses(t *testing.T) {
 		}
 	})
 }
+
+// Calls that are not the same have responses of their own, though they have the same key and body: those of two of a
+// tenant's users, and those of a site that keeps no keys.
+func TestResponsesOfTheirOwn(t *testing.T) {
+	for name, c := range map[string]struct {
+		site   string
+		again  bool // the same call has the same response
+		fields func(i int) string
+	}{
+		"the same call":           {"", true, func(int) string { return "X-User: alice" }},
+		"another user":            {"", false, func(i int) string { return "X-User: " + [2]string{"alice", "bob"}[i] }},
+		"keys that are not taken": {"idempotency off", false, func(int) string { return "X-User: alice" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newConsentRig(t, sandbox.Config{})
+			g.vars["proxy"] = "store_responses 1h\n" + c.site
+			g.start("", "name_header X-User")
+			for _, user := range []string{"alice", "bob"} {
+				b := g.newBrowser()
+				b.next(b.callback(g.link(acmeKey, user, ""), user))
+			}
+			var ids [2]string
+			for i := range ids {
+				a := g.do("POST", "/v1/responses", `{"model":"alipay-fin-1","input":"hello"}`, acmeKey, "Idempotency-Key: k1", c.fields(i))
+				var response struct{ ID string }
+				if err := json.Unmarshal([]byte(a.body), &response); err != nil || a.status != http.StatusOK {
+					t.Fatalf("%d %s", a.status, a.body)
+				}
+				ids[i] = response.ID
+			}
+			if (ids[0] == ids[1]) != c.again {
+				t.Errorf("ids %q", ids)
+			}
+		})
+	}
+}

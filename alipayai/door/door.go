@@ -54,6 +54,7 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 	out := writing{dialect: rd.Dialect}
 	if f == nil && rd.route.Begin != nil {
 		completed := *c // which is an allocation that other calls need not have
+		rd.Claim = d.Gateway.ClaimOf(c)
 		out.writer, f = rd.route.Begin(r, &completed, rd)
 		*c = completed
 	}

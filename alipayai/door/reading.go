@@ -33,6 +33,8 @@ type Reading struct {
 	Continues bool
 	// Conversations are what the site keeps, for the route's Begin and Serve; nil where it keeps nothing.
 	Conversations *Conversations
+	// Claim is that of the call; see [alipayai.Gateway.ClaimOf].
+	Claim string
 	// Began is when the request began to be read, and Received when it had been.
 	Began, Received time.Time
 	// Failure says why it cannot be served; nil where it can.

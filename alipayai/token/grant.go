@@ -267,6 +267,9 @@ func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration
 	case !answer.refreshExpiry.IsZero():
 		t.RefreshExpiry = answer.refreshExpiry.Add(-skew)
 	}
+	if t.RefreshExpiry.Sub(sent) > maxTokenLife { // such as the end of the year 9999, by which "never" is meant
+		t.RefreshExpiry = time.Time{}
+	}
 	return t, nil
 }
 

@@ -108,7 +108,7 @@ func begin(r *http.Request, c *alipayai.Call, rd *door.Reading) (door.Writer, *f
 		native.Unsupported = append(slices.Clip(native.Unsupported), "store")
 		c.Native = &native
 	}
-	w := &writer{response: responses.ClientWriter{Request: request, ID: newID(c), Stored: keeps}}
+	w := &writer{response: responses.ClientWriter{Request: request, ID: newID(c, rd.Claim), Stored: keeps}}
 	if keeps {
 		w.keeper = &keeper{
 			ctx: context.WithoutCancel(r.Context()), kept: rd.Conversations, tenant: c.Tenant, id: w.response.ID, request: request,
@@ -121,17 +121,16 @@ func begin(r *http.Request, c *alipayai.Call, rd *door.Reading) (door.Writer, *f
 // idDigits are those that the ids of responses have.
 const idDigits = 48
 
-// newID makes the id of a response. The same request with the same Idempotency-Key has the same: its answer may be given
-// again.
-func newID(c *alipayai.Call) string {
-	if c.IdempotencyKey == "" {
-		var id [idDigits / 2]byte
+// newID makes the id of a response. The same request with the same claim has the same: its answer may be given again. All
+// others have ids of their own, or one would be kept in the place of another.
+func newID(c *alipayai.Call, claim string) string {
+	var id [idDigits / 2]byte
+	if claim == "" {
 		_, _ = rand.Read(id[:]) // never fails
 		return string(hex.AppendEncode(make([]byte, 0, idDigits), id[:]))
 	}
-	parts := replay.AppendPart(replay.AppendPart(replay.AppendPart(nil, c.Tenant), c.IdempotencyKey), c.Native.Request.Body)
-	sum := sha256.Sum256(parts)
-	return hex.EncodeToString(sum[:idDigits/2])
+	sum := sha256.Sum256(replay.AppendPart(replay.AppendPart(nil, claim), c.Native.Request.Body))
+	return hex.EncodeToString(sum[:len(id)])
 }
 
 // writer writes an answer.
