@@ -71,9 +71,9 @@ func (b *body) readAll(r *http.Request, limit int64) ([]byte, error) {
 	b.at = 0
 	if !isIdentity(r.Header.Get("Content-Encoding")) {
 		b.recording = true
-		return readAll(r, b, limit)
+		return readAll(r, b, limit, nil)
 	}
-	text, err := readAll(r, b, limit)
+	text, err := readAll(r, b, limit, nil)
 	if len(text) > len(b.raw) {
 		b.raw = text // not a copy: it is only read from now on
 	}

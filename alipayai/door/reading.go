@@ -46,7 +46,12 @@ type Reading struct {
 	continued string
 	// size is the body's in bytes: as announced, or as far as it was read and inflated, whichever is more.
 	size int64
+	// room is for the body, where that is short: one allocation with the rest.
+	room [shortBody]byte
 }
+
+// shortBody is the size of a body in bytes that Reading has room for.
+const shortBody = 768
 
 // Path is that of the route, as its dialect has it; empty for none.
 func (rd *Reading) Path() string {
@@ -78,7 +83,7 @@ func (d *Dialects) readInto(room *Reading, r *http.Request, limit int64, now fun
 	rd := room
 	rd.Began = now()
 	if rd.readHead(d, r) {
-		text, err := readAll(r, r.Body, limit)
+		text, err := readAll(r, r.Body, limit, rd.room[:])
 		rd.parse(r, text, limit, err)
 	}
 	rd.Received = now()
@@ -155,14 +160,18 @@ const maxTrusted = 64 << 10
 // errEncoding says that a body has an encoding other than gzip.
 var errEncoding = errors.New("unknown content encoding")
 
-// readAll reads a whole body, decompressed if it came gzipped, but no more than a byte beyond limit. The buffer is
-// not pooled: a transport may still read it after a round trip has returned.
-func readAll(r *http.Request, from io.Reader, limit int64) (text []byte, err error) {
+// readAll reads a whole body, decompressed if it came gzipped, but no more than a byte beyond limit, into room if it fits.
+// Neither that nor another buffer may be pooled: a transport may still read it after a round trip has returned.
+func readAll(r *http.Request, from io.Reader, limit int64, room []byte) (text []byte, err error) {
 	switch encoding := r.Header.Get("Content-Encoding"); {
 	case r.ContentLength > limit:
 		return nil, &http.MaxBytesError{Limit: limit}
 	case encoding == "" && r.ContentLength > 0 && r.ContentLength <= maxTrusted:
-		text = make([]byte, r.ContentLength)
+		if r.ContentLength <= int64(len(room)) {
+			text = room[:r.ContentLength:r.ContentLength]
+		} else {
+			text = make([]byte, r.ContentLength)
+		}
 		n, err := io.ReadFull(from, text)
 		return text[:n], err
 	case isIdentity(encoding):

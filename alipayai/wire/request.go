@@ -184,7 +184,7 @@ func ParseMembers(body []byte, lim Limits, member func(name []byte, value jsonte
 			v, err = s.raw()
 		}
 		if err == nil && failed == nil {
-			failed = member(s.key, v[:len(v):len(v)])
+			failed = member(s.key, slices.Clip(v))
 		}
 		return err
 	})

@@ -82,16 +82,53 @@ func (e *edits) apply() []byte {
 
 // members are those of the object at s; none where it is no object.
 func (e *edits) members(s span) (list []member) {
-	e.each(s, '{', func(dec *translate.Decoder) bool {
-		key, err := next(dec, s.start)
+	dec := translate.Decode(e.text(s))
+	defer dec.Close()
+	if dec.PeekKind() == '{' {
+		_, list = e.nextObject(dec, s.start)
+	}
+	return list
+}
+
+// nextObject reads the object that comes next in a text that begins at offset.
+func (e *edits) nextObject(dec *translate.Decoder, offset int) (s span, list []member) {
+	if _, err := dec.ReadToken(); err != nil {
+		return s, nil
+	}
+	s.start = offset + int(dec.InputOffset()) - len("{")
+	for dec.PeekKind() != '}' {
+		key, err := next(dec, offset)
 		if err != nil {
-			return false
+			return s, list
 		}
-		value, err := next(dec, s.start)
+		value, err := next(dec, offset)
+		if err != nil {
+			return s, list
+		}
 		if list == nil {
 			list = make([]member, 0, 8)
 		}
 		list = append(list, member{translate.Name(e.text(key)), key, value})
+	}
+	_, _ = dec.ReadToken() // which is the end
+	s.end = offset + int(dec.InputOffset())
+	return s, list
+}
+
+// conversation are the messages of the array at s, each with its members; none where it is no array.
+func (e *edits) conversation(s span) (list []message) {
+	e.each(s, '[', func(dec *translate.Decoder) bool {
+		var m message
+		var err error
+		if dec.PeekKind() == '{' {
+			m.span, m.members = e.nextObject(dec, s.start)
+		} else {
+			m.span, err = next(dec, s.start)
+		}
+		if list == nil {
+			list = make([]message, 0, 8)
+		}
+		list = append(list, m)
 		return err == nil
 	})
 	return list

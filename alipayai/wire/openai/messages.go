@@ -18,12 +18,11 @@ type message struct {
 
 // messages edits the conversation at v.
 func (e *editor) messages(v span) {
-	elements := e.elements(v)
-	messages := make([]message, len(elements))
-	last := -1
-	for i, element := range elements {
-		messages[i] = e.message(element)
-		if !messages[i].gone {
+	messages := e.conversation(v)
+	last, gone := -1, false
+	for i := range messages {
+		e.read(&messages[i])
+		if gone = gone || messages[i].gone; !messages[i].gone {
 			last = i
 		}
 	}
@@ -51,20 +50,23 @@ func (e *editor) messages(v span) {
 			e.editMessage(m, late, i == last)
 		}
 	}
-	if last >= 0 { // one at least is kept, as a conversation has one
-		e.remove(elements, func(i int) bool { return messages[i].gone })
+	if last >= 0 && gone { // one at least is kept, as a conversation has one
+		items := make([]span, len(messages))
+		for i := range messages {
+			items[i] = messages[i].span
+		}
+		e.remove(items, func(i int) bool { return messages[i].gone })
 	}
 }
 
-// message reads a message.
-func (e *editor) message(s span) message {
-	m := message{span: s, members: e.members(s)}
+// read reads what a message is.
+func (e *editor) read(m *message) {
 	empty := true
 	for _, member := range m.members {
 		v := e.text(member.value)
 		switch member.name {
 		case "role":
-			m.role = translate.Unquote(v)
+			m.role = translate.Name(v)
 			if word, ok := e.Rules["messages.role"].Words[m.role]; ok {
 				m.role = word
 			}
@@ -75,7 +77,6 @@ func (e *editor) message(s span) message {
 		}
 	}
 	m.gone = e.NoEmpty && m.role == "assistant" && empty
-	return m
 }
 
 // says reports whether there is something in a message's content.
