@@ -199,7 +199,7 @@ func TestKeysWithoutRedis(t *testing.T) {
 	}
 	server.Restart()
 	path := filepath.Join(g.vars["dir"], second)
-	if err := os.Rename(path, path+".txt"); err != nil { // by which the keeper looks at once
+	if err := os.Rename(path, path+".pem"); err != nil { // by which the keeper looks at once
 		t.Fatal(err)
 	}
 	g.eventually("the record to be shared", func() bool { return !strings.Contains(g.command("calendar"), "the store does not answer") })
