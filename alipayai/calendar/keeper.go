@@ -129,7 +129,8 @@ func (k *Keeper) changes(keys []Key, shared Record, loaded bool) bool {
 		return true
 	}
 	for _, key := range keys {
-		if _, known := shared.Keys[key.ID]; loaded && !known && (k.Every > 0 || k.Activate) {
+		known, ok := shared.Keys[key.ID]
+		if loaded && (k.Every > 0 || k.Activate) && (!ok || known.Last.At.Before(k.record.Keys[key.ID].Last.At)) {
 			return true
 		}
 	}
@@ -204,7 +205,7 @@ func (k *Keeper) take(r Record) {
 	if !r.begun() {
 		r = k.record
 	}
-	r = r.with(keys)
+	r = r.with(keys).and(k.record)
 	for id, at := range k.refused {
 		if !r.Keys[id].Last.At.After(at) {
 			r = r.refused(id, at)
