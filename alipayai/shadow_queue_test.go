@@ -1,6 +1,7 @@
 package alipayai_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -192,6 +193,53 @@ func TestShadowBesideCanary(t *testing.T) {
 				if !slices.Equal(differs(p), []shadow.Difference{{Aspect: shadow.ToolCalls, Worse: shadow.OfShadow}}) {
 					t.Errorf("%+v", p.Differences)
 				}
+			}
+		})
+	}
+}
+
+// When a process ends it waits for the copies that are there, as long as it may; each that is left is dropped and counted,
+// and what comes after that too.
+func TestShadowQueueEnds(t *testing.T) {
+	const calls = 20
+	for name, tt := range map[string]struct {
+		answers      bool
+		kept, counts int
+	}{
+		"in time":  {true, calls, 1},
+		"too late": {false, 0, calls + 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShadow(t, sandbox.Config{Format: sandbox.OpenAI})
+			h := &held{RoundTripper: s.provider.Transport, release: make(chan struct{})}
+			s.provider.Transport = h
+			r := newRig(t, sandbox.Config{}, s.beside)
+			ask := func() {
+				if w := served(t.Context(), r.gateway, "acme", chatPath, chatBody("hello")); w.Code != http.StatusOK {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+			}
+			for range calls {
+				ask()
+			}
+			waitFor(t, "the shadow to be asked", func() bool { return h.arrived.Load() == 16 })
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if tt.answers {
+				close(h.release)
+			} else {
+				cancel()
+			}
+			if lost := s.queue.End(ctx); lost != calls-tt.kept {
+				t.Errorf("%d copies are lost", lost)
+			}
+			ask()
+			s.settled(calls + 1)
+			if len(s.calls()) != tt.kept || len(s.dropped) != tt.counts || slices.ContainsFunc(s.dropped, func(reason string) bool { return reason != shadow.ProcessEnds }) {
+				t.Errorf("%d copies are served; dropped %q", len(s.calls()), s.dropped)
+			}
+			if state := s.queue.History.State(); state.Dropped[shadow.ProcessEnds] != int64(tt.counts) {
+				t.Errorf("counted %+v", state.Counts)
 			}
 		})
 	}

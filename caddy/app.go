@@ -114,7 +114,9 @@ type App struct {
 	intents *intents
 	// users are the consents of providers' users, and pages where they give them.
 	users map[string]*consent.Consents
-	pages []*OAuth
+	// userFields are the fields, in canonical form, that name a call's user to one of those providers.
+	userFields []string
+	pages      []*OAuth
 	// conversations are what handlers keep of responses, whichever has kept them; nil where none does.
 	conversations *door.Conversations
 
@@ -273,6 +275,11 @@ func (a *App) Start() error {
 // Stop ends the background work. Requests that are still in flight keep
 // working: they fetch a token themselves if they need one.
 func (a *App) Stop() error {
+	if a.exiting() { // before the jobs, which keep what is counted
+		ctx, cancel := context.WithTimeout(context.Background(), exitTime)
+		endShadows(ctx, a.logger)
+		cancel()
+	}
 	a.cancel()
 	a.wait.Wait()
 	if a.exiting() {
@@ -281,8 +288,8 @@ func (a *App) Stop() error {
 	return nil
 }
 
-// exitTime is how long the process waits, when it ends, for evidence and alerts
-// that are still being written or sent.
+// exitTime is how long the process waits, when it ends, for copies of calls that shadows are asked, and then for evidence
+// and alerts that are still being written or sent.
 const exitTime = 2 * time.Second
 
 // flush waits for them. What it does not wait for is lost.
@@ -300,6 +307,7 @@ func (a *App) Cleanup() error {
 	if !a.started && a.ctx.Context != nil {
 		if cause := context.Cause(a.ctx); cause != nil && errors.Unwrap(cause) == nil { // Caddy wraps why it rejects one
 			a.warnings.tenants()
+			a.wouldStart()
 		}
 	}
 	// What was acquired later may use what was acquired before.
@@ -308,6 +316,16 @@ func (a *App) Cleanup() error {
 	}
 	a.releases = nil
 	return nil
+}
+
+// wouldStart logs why a configuration that is valid would be refused at Start. Some of that is known only when all handlers
+// are there, and of that moment Caddy lets no module know before Start, so that `caddy validate` cannot fail of it.
+func (a *App) wouldStart() {
+	for _, check := range a.checks {
+		if err := check(); err != nil {
+			a.logger.Error("this configuration will be refused when it is loaded", zap.Error(err))
+		}
+	}
 }
 
 // provider finds a provider by name.

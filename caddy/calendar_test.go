@@ -181,3 +181,35 @@ func TestStoredKeys(t *testing.T) {
 		t.Errorf("kept is %s, %v", content, err)
 	}
 }
+
+// With Redis killed a new key is checked and signs, and the others learn of it when Redis is back with what it had.
+func TestKeysWithoutRedis(t *testing.T) {
+	g, s := newCalendarRig(t)
+	server := redistest.Start(t, onDisk...)
+	g.vars["redis"] = server.Addr
+	global := calendarSite("store redis ${redis}")
+	g.load(global, proxySite)
+	g.eventually("the first key to be checked", func() bool { return s.of("models 1") == 1 })
+	server.Kill()
+	second := "keys/2-" + time.Now().UTC().Format(time.DateOnly)
+	g.replace(second, fmt.Sprintf(calendarKey, 2))
+	g.eventually("the second key to sign", func() bool { g.chat("hello"); return s.of("completions 2") > 0 })
+	if out := g.command("calendar"); !strings.Contains(out, "alipay: key 2 signs") || !strings.Contains(out, "the store does not answer") {
+		t.Errorf("the calendar is\n%s", out)
+	}
+	server.Restart()
+	path := filepath.Join(g.vars["dir"], second)
+	if err := os.Rename(path, path+".pem"); err != nil { // by which the keeper looks at once
+		t.Fatal(err)
+	}
+	g.eventually("the record to be shared", func() bool { return !strings.Contains(g.command("calendar"), "the store does not answer") })
+	kill := (&failoverRig{rig: g}).startReplica(global, proxySite)
+	defer kill()
+	before := s.of("completions 2")
+	if a := g.read(g.send("second", "POST", chatPath, chatBody("hello", false))); a.status != http.StatusOK || s.of("completions 2") != before+1 {
+		t.Errorf("the other replica does not sign with the second key: %d %s", a.status, a.body)
+	}
+	if s.of("models 1") != 1 || s.of("models 2") != 1 {
+		t.Errorf("asked %d and %d times", s.of("models 1"), s.of("models 2"))
+	}
+}

@@ -67,7 +67,7 @@ func seenBefore(r *http.Request) *seenCall {
 
 // seen gives the call that was read of r, the same one for the same reading, and sets the request's placeholders.
 func (a *App) seen(r *http.Request, reading *door.Reading) *seenCall {
-	if before := seenBefore(r); before != nil && before.Reading == reading && !reading.Continue(r.Context(), a.conversations, tenantOf(r)) {
+	if before := seenBefore(r); before != nil && before.Reading == reading && !reading.Continue(r, a.conversations, tenantOf(r)) {
 		return before
 	}
 	return a.show(r, &seenCall{Reading: reading})
@@ -77,7 +77,7 @@ func (a *App) seen(r *http.Request, reading *door.Reading) *seenCall {
 func (a *App) show(r *http.Request, c *seenCall) *seenCall {
 	first := seenBefore(r) == nil
 	c.app, c.request = a, r
-	c.Continue(r.Context(), a.conversations, tenantOf(r))
+	c.Continue(r, a.conversations, tenantOf(r))
 	caddyhttp.SetVar(r.Context(), seenKey, c)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && first {
 		repl.Map(func(key string) (any, bool) { return placeholder(r, key) })

@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -206,4 +208,106 @@ func TestReplicasShareCanaries(t *testing.T) {
 		}
 		return g.next.Stats().Paths[chatPath] == before
 	})
+}
+
+// onDisk are options of a Redis that keeps its data when it is killed.
+var onDisk = []string{"--appendonly", "yes", "--appendfsync", "always"}
+
+// A candidate whose answers are right, and late, is rolled back.
+func TestCanaryIsTooSlow(t *testing.T) {
+	g, global := newCanaryRig(t)
+	global, n := g.alerting(global)
+	g.load(global, failoverSite("canary alipay next {\nshare 40% 1h\nguard latency_p95\non_pass promote\n}"))
+	g.fail(g.next, sandbox.Fault{Kind: sandbox.Latency, Delay: 300 * time.Millisecond})
+	conversation := 0
+	converse := func() {
+		var all sync.WaitGroup
+		for range 16 {
+			conversation++
+			body := fmt.Sprintf(`{"model":"alipay-fin-1","messages":[{"role":"user","content":"hello, %d"}]}`, conversation)
+			all.Go(func() {
+				if a := g.read(g.send("gateway", "POST", chatPath, body, g.acme)); a.status != http.StatusOK {
+					t.Errorf("status %d: %s", a.status, a.body)
+				}
+			})
+		}
+		all.Wait()
+	}
+	for batch := 0; batch < 200 && g.status("admin").Phase != canary.RolledBack; batch++ {
+		converse()
+	}
+	if s := g.status("admin"); s.Phase != canary.RolledBack || s.Reason != "latency_p95" {
+		t.Errorf("status %+v", s)
+	}
+	g.wantTold(n, "canary_rolled_back", "trigger alipay:next")
+	before := g.next.Stats().Paths[chatPath]
+	for range 4 {
+		converse()
+	}
+	if after := g.next.Stats().Paths[chatPath]; after != before {
+		t.Errorf("after that, %d calls went to the candidate", after-before)
+	}
+}
+
+// With Redis killed in the middle of a canary, its conversations stay where they are, and what is counted meanwhile is
+// added when Redis is back with what it had; what an operator has decided is not forgotten.
+func TestCanaryWithoutRedis(t *testing.T) {
+	g, global := newCanaryRig(t)
+	server := redistest.Start(t, onDisk...)
+	g.vars["redis"] = server.Addr
+	global, n := g.alerting(inRedis(global, "redis"))
+	site := failoverSite("canary alipay next {\nshare 40% 1h\nguard errors\n}", "idempotency off")
+	g.load(global, site)
+	const conversations = 30
+	arms := make(map[int]string)
+	converse := func() {
+		for conversation := range conversations {
+			body := fmt.Sprintf(`{"model":"alipay-fin-1","messages":[{"role":"user","content":"hello, %d"}]}`, conversation)
+			a := g.read(g.send("gateway", "POST", chatPath, body, g.acme))
+			got := a.header.Get("X-Alipayai-Provider")
+			if a.status != http.StatusOK || arms[conversation] != "" && arms[conversation] != got {
+				t.Errorf("conversation %d was with %q, and is with %q: %d %s", conversation, arms[conversation], got, a.status, a.body)
+			}
+			arms[conversation] = got
+		}
+	}
+	counted := func() (trials int64) {
+		for _, guard := range g.status("admin").Guards {
+			trials += guard.Stable.Trials + guard.Candidate.Trials
+		}
+		return trials
+	}
+	converse()
+	g.eventually("the calls to be counted", func() bool { return counted() == conversations })
+	if out := g.command("canary", "pause"); !strings.Contains(out, "paused") {
+		t.Errorf("paused: %s", out)
+	}
+	began := g.status("admin")
+
+	server.Kill()
+	converse()
+	g.eventually("the store to be missed", func() bool { return g.status("admin").Away })
+	g.wantTold(n, "canary_unkept", "trigger alipay:next")
+	if out, err := runCommand(t, "canary", "promote", "--address", g.vars["admin"]); err == nil {
+		t.Errorf("promoted without a store: %s", out)
+	}
+	converse()
+	server.Restart()
+	g.eventually("all calls to be counted", func() bool { return !g.status("admin").Away && counted() == 3*conversations })
+	if s := g.status("admin"); s.Phase != canary.Paused || s.Step != began.Step || s.Share != began.Share {
+		t.Errorf("paused as %+v, and back as %+v", began, s)
+	}
+	g.wantTold(n, "canary_unkept", "trigger alipay:next", "resolve alipay:next")
+
+	server.Kill()
+	server.Restart()
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	g.load(global, site)
+	g.eventually("the state to be known", func() bool {
+		s := g.status("admin")
+		return s.Known && s.Phase == canary.Paused && counted() == 3*conversations
+	})
+	converse()
 }

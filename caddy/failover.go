@@ -133,6 +133,9 @@ func (h *Proxy) provisionResponses(app *App) error {
 		return errors.New("store_responses: write for how long, as 24h; the least is a second")
 	}
 	h.door.Conversations = &door.Conversations{Cache: app.store.responses(app.sealing), TTL: time.Duration(h.StoreResponses), Permits: h.gateway.MayStore}
+	if len(app.users) > 0 {
+		h.door.Conversations.User = app.nameUser
+	}
 	app.conversations = h.door.Conversations
 	return nil
 }

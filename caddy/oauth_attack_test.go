@@ -2,8 +2,10 @@ package alipaycaddy
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -252,10 +254,10 @@ func TestConsentSameAnswers(t *testing.T) {
 // level DEBUG, nor what tracing and log_append put together from placeholders.
 func TestConsentInNoLog(t *testing.T) {
 	g := newConsentRig(t, sandbox.Config{})
-	t.Setenv("OTEL_TRACES_EXPORTER", "none")
+	traces := newTraces(t)
 	sites := strings.Replace(g.sites(), "	log\n", `	log
 	tracing {
-		span "consent {http.request.uri.path}"
+		span "consent {http.request.orig_uri} {http.request.uri.query.code}"
 		span_attributes {
 			uri {http.request.uri}
 		}
@@ -284,10 +286,14 @@ func TestConsentInNoLog(t *testing.T) {
 	if len(secrets) != 5 {
 		t.Fatalf("%d secrets", len(secrets))
 	}
-	logs := g.logs()
+	g.stop() // which sends the last spans
+	logs, spans := g.logs(), traces.all()
 	for i, secret := range secrets {
 		if secret == "" || strings.Contains(logs, secret) {
 			t.Errorf("secret %d (%q) is in the log", i, secret)
+		}
+		if strings.Contains(spans, secret) {
+			t.Errorf("secret %d (%q) is in the traces", i, secret)
 		}
 		if strings.Contains(fmt.Sprint(end.header), secret) {
 			t.Errorf("secret %d is in the last page: %v", i, end.header)
@@ -296,4 +302,39 @@ func TestConsentInNoLog(t *testing.T) {
 	if !strings.Contains(logs, `"consent page"`) || !strings.Contains(logs, `"/consent/callback"`) || !strings.Contains(logs, `"result":"granted"`) {
 		t.Error("the log says nothing of the pages")
 	}
+	if !strings.Contains(spans, "/consent/callback") || !strings.Contains(spans, "consent /v1/chat/completions ") {
+		t.Errorf("the traces say nothing of the pages: %q", spans)
+	}
+}
+
+// traces collects what an OpenTelemetry exporter sends, as protobuf.
+type traces struct {
+	mu   sync.Mutex
+	sent strings.Builder
+}
+
+func newTraces(t *testing.T) *traces {
+	t.Helper()
+	c := new(traces)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Encoding") != "" {
+			t.Errorf("%s %v: %v", r.URL, r.Header, err)
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.sent.Write(body)
+		w.Header().Set("Content-Type", "application/x-protobuf")
+	}))
+	t.Cleanup(server.Close)
+	t.Setenv("OTEL_TRACES_EXPORTER", "otlp")
+	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
+	return c
+}
+
+func (c *traces) all() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sent.String()
 }

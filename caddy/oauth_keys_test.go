@@ -1,8 +1,10 @@
 package alipaycaddy
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -79,6 +81,88 @@ func TestUsersShareNothing(t *testing.T) {
 			t.Errorf("sent as %q", got)
 		}
 	})
+}
+
+var requestID = regexp.MustCompile(`"request_id":"[^"]*"`)
+
+// What is kept of a user's conversation is of use to no other user of the tenant, nor to the tenant without one: to go on
+// from, to refer to, to read or to delete. It gets the same answer as what does not exist.
+func TestUsersShareNoConversations(t *testing.T) {
+	for name, before := range map[string]string{
+		"":                 "",
+		"looked at before": "@long alipayai {\nlast_characters >1000\n}\nheader @long X-Long yes\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newConsentRig(t, sandbox.Config{})
+			g.vars["proxy"] = "store_responses 1h"
+			g.load(g.global("", "name_header X-User"), strings.Replace(g.sites(), "\talipayai_oauth", before+"\talipayai_oauth", 1))
+			g.consent(acmeKey, "u1", "alice")
+			g.consent(acmeKey, "u2", "bob")
+			as := func(user, method, path, body string) answer {
+				fields := []string{acmeKey}
+				if user != "" {
+					fields = append(fields, "X-User: "+user)
+				}
+				return g.do(method, path, body, fields...)
+			}
+			type response struct {
+				ID     string
+				Output []struct{ ID string }
+			}
+			begin := func(user string) (r response) {
+				a := as(user, "POST", "/v1/responses", `{"model":"alipay-fin-1","input":"the secret of `+user+`"}`)
+				if err := json.Unmarshal([]byte(a.body), &r); err != nil || a.status != http.StatusOK || len(r.Output) == 0 {
+					t.Fatalf("%d %s", a.status, a.body)
+				}
+				return r
+			}
+			of, tenants, asked := begin("u1"), begin(""), g.chats()
+			unknown := response{ID: "resp_" + strings.Repeat("0", 48), Output: []struct{ ID string }{{"msg_" + strings.Repeat("0", 50)}}}
+			uses := map[string]func(user string, r response) answer{
+				"go on": func(user string, r response) answer {
+					return as(user, "POST", "/v1/responses", `{"model":"alipay-fin-1","input":"what was it","previous_response_id":"`+r.ID+`"}`)
+				},
+				"go on, named in the body too": func(user string, r response) answer {
+					return as(user, "POST", "/v1/responses", `{"model":"alipay-fin-1","user":"u1","input":"what was it","previous_response_id":"`+r.ID+`"}`)
+				},
+				"refer": func(user string, r response) answer {
+					return as(user, "POST", "/v1/responses", `{"model":"alipay-fin-1","input":[{"type":"item_reference","id":"`+r.Output[0].ID+`"}]}`)
+				},
+				"read":   func(user string, r response) answer { return as(user, "GET", "/v1/responses/"+r.ID, "") },
+				"items":  func(user string, r response) answer { return as(user, "GET", "/v1/responses/"+r.ID+"/input_items", "") },
+				"delete": func(user string, r response) answer { return as(user, "DELETE", "/v1/responses/"+r.ID, "") },
+			}
+			plain := func(a answer, r response) string {
+				body := requestID.ReplaceAllString(a.body, "")
+				return fmt.Sprint(a.status, " ", strings.NewReplacer(r.ID, "ID", r.Output[0].ID, "ITEM").Replace(body))
+			}
+			for use, do := range uses {
+				others := map[string]response{"u2": of}
+				if use != "go on, named in the body too" {
+					others[""] = of
+				}
+				for user, r := range others {
+					if got, want := plain(do(user, r), r), plain(do(user, unknown), unknown); got != want || strings.HasPrefix(got, "200") {
+						t.Errorf("%s, as %q: %s, want %s", use, user, got, want)
+					}
+				}
+				if got := do("u2", tenants); got.status == http.StatusOK {
+					t.Errorf("%s: u2 has what is the tenant's: %s", use, got.body)
+				}
+			}
+			if n := g.chats(); n != asked {
+				t.Errorf("%d calls reached the upstream", n-asked)
+			}
+			for _, use := range []string{"go on", "refer", "read", "items", "delete"} {
+				if got := uses[use]("u1", of); got.status != http.StatusOK {
+					t.Errorf("%s, as its own user: %d %s", use, got.status, got.body)
+				}
+			}
+			if got := uses["go on"]("", tenants); got.status != http.StatusOK {
+				t.Errorf("as the tenant: %d %s", got.status, got.body)
+			}
+		})
+	}
 }
 
 // How a call names its user, and what becomes of one that does not.

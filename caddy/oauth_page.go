@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai/consent"
@@ -108,5 +109,26 @@ func hideQuery(r *http.Request) url.Values {
 			repl.Set("http.request.uri", path)
 		}
 	}
+	renameSpan(r, path, query)
 	return query
+}
+
+// renameSpan takes the query out of the name of the request's span, which the directive tracing has made of placeholders
+// before all handlers.
+func renameSpan(r *http.Request, path string, query url.Values) {
+	span, ok := trace.SpanFromContext(r.Context()).(interface {
+		Name() string
+		SetName(name string)
+	})
+	if !ok { // it is not recorded
+		return
+	}
+	for _, values := range query {
+		for _, value := range values {
+			if value != "" && (strings.Contains(span.Name(), value) || strings.Contains(span.Name(), url.QueryEscape(value))) {
+				span.SetName(path)
+				return
+			}
+		}
+	}
 }

@@ -44,7 +44,8 @@ type Proxy struct {
 	// How calls choose among equal providers. Default: see its fields.
 	LoadBalancing *LoadBalancing `json:"load_balancing,omitempty"`
 
-	// Permits providers of different regions. Default: false
+	// Permits providers of different regions, those that see the calls beside the listed ones included: a canary's, a
+	// shadow's, moderators' before the handler, and that of the embeddings of intents. Default: false
 	AllowCrossRegion bool `json:"allow_cross_region,omitempty"`
 
 	// The regions in which what a tenant's calls to this handler carry may be, by name; `*` stands for each of all

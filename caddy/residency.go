@@ -71,6 +71,11 @@ func (h *Proxy) provisionResidency(app *App) error {
 	if h.gateway.Residency, err = app.residency.And(own); err != nil {
 		return fmt.Errorf("%w: of the alipayai global option and of this directive", err)
 	}
+	if embedded := app.intents.embedded; embedded != nil {
+		if err := h.gateway.CheckRegions(embedded.provider); err != nil {
+			return fmt.Errorf("embeddings of intents, which see its calls: %w", err)
+		}
+	}
 	h.gateway.StoreRegion = app.storeRegion()
 	if regions := app.residency.Of(residency.AnyTenant); regions != nil {
 		if err := h.canServe(regions); err != nil {

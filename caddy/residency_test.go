@@ -186,9 +186,11 @@ func TestResidencyRefused(t *testing.T) {
 		"a moderator of a directive":       {"region cn", "cn {\nallow_cross_region\nresidency shop cn\n}", "alipayai_moderate law", "residency shop: moderator law"},
 		"a moderator crosses regions":      {"region cn", "cn", "alipayai_moderate law", "alipayai_proxy cn: moderator law, which sees its calls: providers cn (region \"cn\") and us (region \"us\") would move data between regions; allow_cross_region says that this is meant"},
 		"a moderator that asks no model":   {"region cn\nresidency shop cn", "cn", "alipayai_moderate local", ""},
-		"embeddings":                       {"region cn\nresidency * cn\nintents {\nembeddings us e\n}", "cn", "", "residency: intents are recognised by embeddings of provider us before it is known which directive a call goes to, and its text may only be in cn (us is in us)"},
-		"embeddings, of a directive":       {"region cn\nintents {\nembeddings us e\n}", "cn {\nresidency * cn\n}", "", "residency: intents are recognised by embeddings of provider us"},
-		"embeddings, of one tenant":        {"region cn\nresidency shop cn\nintents {\nembeddings us e\n}", "cn", "", ""},
+		"embeddings":                       {"region cn\nresidency * cn\nintents {\nembeddings us e\n}", "cn {\nallow_cross_region\n}", "", "residency: intents are recognised by embeddings of provider us before it is known which directive a call goes to, and its text may only be in cn (us is in us)"},
+		"embeddings, of a directive":       {"region cn\nintents {\nembeddings us e\n}", "cn {\nallow_cross_region\nresidency * cn\n}", "", "residency: intents are recognised by embeddings of provider us"},
+		"embeddings, of one tenant":        {"region cn\nresidency shop cn\nintents {\nembeddings us e\n}", "cn {\nallow_cross_region\n}", "", ""},
+		"embeddings cross regions":         {"region cn\nintents {\nembeddings us e\n}", "cn", "", "embeddings of intents, which see its calls: providers cn (region \"cn\") and us (region \"us\") would move data between regions; allow_cross_region says that this is meant"},
+		"embeddings in the region":         {"region cn\nintents {\nembeddings cn e\n}", "cn", "", ""},
 		"transport":                        {"region cn\nresidency * cn", "cn\nreverse_proxy http://${us} {\ntransport alipayai us {\npaths /*\n}\n}", "", "residency *: calls may only be in cn (us is in us)"},
 		"several regions of one provider":  {"region cn", "both", "", "provider both has addresses in several regions (cn, us), between which data would move; allow_cross_region says that this is meant"},
 		"an address in the region":         {"region cn\nresidency shop cn", "both {\nallow_cross_region\n}", "", ""},
@@ -203,9 +205,15 @@ func TestResidencyRefused(t *testing.T) {
 			}
 			global := "alipayai {\n" + declared + moderators + c.global + "\n}"
 			proxy := pinnedSite(g, c.proxy)
-			err := caddy.Load(g.config(global, strings.Replace(proxy, "alipayai_proxy", c.before+"\nalipayai_proxy", 1)), true)
+			site := strings.Replace(proxy, "alipayai_proxy", c.before+"\nalipayai_proxy", 1)
+			valid := g.provision(global, site)
+			logged := strings.Contains(g.logs(), "this configuration will be refused when it is loaded")
+			err := caddy.Load(g.config(global, site), true)
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("error %v\nwant %s", err, c.want)
+			}
+			if (valid != nil || logged) != (err != nil) || valid != nil && !strings.Contains(valid.Error(), c.want) {
+				t.Errorf("caddy validate says %v, and logs it: %v", valid, logged)
 			}
 		})
 	}

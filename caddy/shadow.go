@@ -96,6 +96,23 @@ type configuredShadow struct {
 // shadowFile is where states are kept that no store shares.
 func shadowFile() string { return filepath.Join(caddy.AppDataDir(), "alipayai", "shadow.db") }
 
+// shadowQueues are the names of the shadows by the queues of all configurations whose calls or copies go on.
+var shadowQueues sync.Map
+
+// endShadows asks what waits in them, until ctx ends, and counts what is left as dropped.
+func endShadows(ctx context.Context, logger *zap.Logger) {
+	var all sync.WaitGroup
+	for queue, provider := range shadowQueues.Range {
+		all.Go(func() {
+			if lost := queue.(*shadow.Queue).End(ctx); lost > 0 {
+				logger.Warn("copies of calls are lost: the process ends before the shadow has answered",
+					zap.Any("provider", provider), zap.Int("copies", lost))
+			}
+		})
+	}
+	all.Wait()
+}
+
 // provisionShadow has copies of a part of the calls sent to another provider.
 func (h *Proxy) provisionShadow(app *App, site string, o observer) error {
 	if h.Shadow == nil {
@@ -149,6 +166,8 @@ func (h *Proxy) provisionShadow(app *App, site string, o observer) error {
 			return h.calls.end
 		},
 	}
+	shadowQueues.Store(queue, p.Name)
+	h.releases = append(h.releases, func() { shadowQueues.Delete(queue) })
 	h.gateway.Shadow = &alipayai.Shadow{Provider: p, Share: c.Share, OptedOut: make(map[string]bool), Copy: queue.Copy}
 	for _, tenant := range c.OptOut {
 		app.warnings.tenant("shadow opt_out", tenant)
@@ -220,7 +239,7 @@ func (o shadowObserver) Dropped(reason string, cause error) {
 // shadowReason is why a copy was dropped, as a label.
 func shadowReason(reason string) string {
 	switch reason {
-	case shadow.QueueFull, shadow.QueueBytes, shadow.NotAsked:
+	case shadow.QueueFull, shadow.QueueBytes, shadow.NotAsked, shadow.ProcessEnds:
 		return reason
 	}
 	return failure.Known(reason)

@@ -187,8 +187,13 @@ func TestShadowOverReload(t *testing.T) {
 
 // With Redis killed calls and copies go on, and what is counted meanwhile is there when it is back, for all replicas.
 func TestShadowWithoutRedis(t *testing.T) {
+	for name, args := range map[string][]string{"which loses its data": nil, "which keeps its data": onDisk} {
+		t.Run(name, func(t *testing.T) { shadowWithoutRedis(t, redistest.Start(t, args...)) })
+	}
+}
+
+func shadowWithoutRedis(t *testing.T, server *redistest.Server) {
 	g := newShadowRig(t)
-	server := redistest.Start(t)
 	g.vars["redis"] = server.Addr
 	global := inRedis(besideProduction(twoProviders), "redis")
 	site := failoverSite("shadow prod 100%", "idempotency off")
@@ -213,4 +218,38 @@ func TestShadowWithoutRedis(t *testing.T) {
 	}
 	g.load(global, site)
 	g.eventually("what was counted before", func() bool { return g.state().Pairs == 12 && g.state().NewBlocks == 10 })
+}
+
+// When the process ends it waits for the copies that are there; those that the shadow does not answer in time are dropped,
+// counted for the next process, and logged.
+func TestShadowWhenTheProcessEnds(t *testing.T) {
+	const calls = 20
+	for name, tt := range map[string]struct {
+		delay       time.Duration
+		pairs, lost int64
+	}{
+		"answered in time": {300 * time.Millisecond, calls, 0},
+		"too slow":         {time.Minute, 0, calls},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newShadowRig(t)
+			global, site := besideProduction(twoProviders), failoverSite("shadow prod 100%")
+			g.load(global, site)
+			g.fail(g.prod, sandbox.Fault{Kind: sandbox.Latency, Delay: tt.delay})
+			for range calls {
+				g.chat("tea", g.acme)
+			}
+			must(caddy.ActiveContext().App("alipayai")).(*App).exiting = func() bool { return true }
+			if err := caddy.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			if logged := strings.Contains(g.logs(), fmt.Sprintf(`"copies":%d`, calls)); logged != (tt.lost > 0) {
+				t.Errorf("logged: %v", logged)
+			}
+			g.load(global, site)
+			g.eventually("what was counted before", func() bool {
+				return g.state().Pairs == tt.pairs && g.state().Dropped[shadow.ProcessEnds] == tt.lost
+			})
+		})
+	}
 }

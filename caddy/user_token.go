@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,6 +103,9 @@ func (a *App) buildUsers(ctx caddy.Context, p *upstream.Provider, c *UserToken, 
 		if p.UserField, err = ownHeader("user_token name_header", c.NameHeader); err != nil {
 			return err
 		}
+		if !slices.Contains(a.userFields, p.UserField) {
+			a.userFields = append(a.userFields, p.UserField)
+		}
 	}
 	p.UserRequired = c.Require
 	authorize := c.Authorize
@@ -154,4 +159,15 @@ func (a *App) buildUsers(ctx caddy.Context, p *upstream.Provider, c *UserToken, 
 		return nil
 	})
 	return nil
+}
+
+// nameUser gives which of its tenant's users a request is for, to what all sites share: by the fields that name one to a
+// provider, and else as its body does. A field that is there twice names none that there is.
+func (a *App) nameUser(header http.Header, named string) string {
+	for _, field := range a.userFields {
+		if values := header[field]; len(values) > 0 {
+			return strings.Join(values, "\n")
+		}
+	}
+	return named
 }

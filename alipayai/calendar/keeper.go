@@ -65,8 +65,7 @@ type Keeper struct {
 	record Record
 	// refused are IDs of keys that were refused in traffic and are not in the shared record yet.
 	refused map[string]time.Time
-	// storeFails says that the observer has heard of it.
-	storeFails bool
+	store   record.Health
 }
 
 // NewKeeper makes a keeper. It starts nothing.
@@ -78,33 +77,11 @@ func NewKeeper(c Config) *Keeper {
 	return k
 }
 
-const (
-	// lookEvery is how often the record is read, so that a replica follows what another one has found out.
-	lookEvery = time.Minute
-	// busyEvery is how soon it is looked again while another replica has the lease.
-	busyEvery = 5 * time.Second
-	// leaseLife bounds how long a replica may ask before another one does.
-	leaseLife = 2 * time.Minute
-)
+// leaseLife bounds how long a replica may ask before another one does.
+const leaseLife = 2 * time.Minute
 
 // Run looks at once, then each minute and whenever it is woken, until ctx ends.
-func (k *Keeper) Run(ctx context.Context) {
-	for {
-		wait := lookEvery
-		if !k.Look(ctx) {
-			wait = busyEvery
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		case <-k.wake:
-			timer.Stop()
-		}
-	}
-}
+func (k *Keeper) Run(ctx context.Context) { record.Run(ctx, k.wake, k.Look) }
 
 // Wake lets Run look now: the keys have changed.
 func (k *Keeper) Wake() {
@@ -152,7 +129,8 @@ func (k *Keeper) changes(keys []Key, shared Record, loaded bool) bool {
 		return true
 	}
 	for _, key := range keys {
-		if _, known := shared.Keys[key.ID]; loaded && !known && (k.Every > 0 || k.Activate) {
+		known, ok := shared.Keys[key.ID]
+		if loaded && (k.Every > 0 || k.Activate) && (!ok || known.Last.At.Before(k.record.Keys[key.ID].Last.At)) {
 			return true
 		}
 	}
@@ -208,8 +186,7 @@ func (k *Keeper) load(ctx context.Context) (Record, bool) {
 // stored notes how the store fares, and reports whether it does well.
 func (k *Keeper) stored(err error) bool {
 	k.mu.Lock()
-	first := err != nil && !k.storeFails
-	k.storeFails = err != nil
+	first := k.store.Note(err, k.Now())
 	k.mu.Unlock()
 	if first {
 		k.Observer.StoreFailed(err)
@@ -228,7 +205,7 @@ func (k *Keeper) take(r Record) {
 	if !r.begun() {
 		r = k.record
 	}
-	r = r.with(keys)
+	r = r.with(keys).and(k.record)
 	for id, at := range k.refused {
 		if !r.Keys[id].Last.At.After(at) {
 			r = r.refused(id, at)

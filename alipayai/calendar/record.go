@@ -79,6 +79,17 @@ func (r Record) with(keys []Key) Record {
 	return next
 }
 
+// and gives the record with what is known of later checks: those of a replica that could not share them.
+func (r Record) and(known Record) Record {
+	next := Record{Keys: maps.Clone(r.Keys)}
+	for id, entry := range next.Keys {
+		if later := known.Keys[id]; later.Last.At.After(entry.Last.At) && !entry.RefusedAt.After(later.Last.At) {
+			next.Keys[id] = later
+		}
+	}
+	return next
+}
+
 // checked gives the record after a check of the key of that id.
 func (r Record) checked(id string, c Check) Record {
 	next := Record{Keys: maps.Clone(r.Keys)}

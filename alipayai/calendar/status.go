@@ -68,7 +68,7 @@ func (k *Keeper) Status() Status {
 	keys, now := k.Held(), k.Now()
 	slices.SortFunc(keys, func(a, b Key) int { return cmp.Compare(a.Version, b.Version) })
 	k.mu.Lock()
-	r, away := k.record, k.storeFails
+	r, away := k.record, k.store.Fails
 	k.mu.Unlock()
 	s := Status{Signing: k.Signing(), CertificateEnds: k.Certificate, Keys: make([]KeyStatus, len(keys)), Away: away}
 	if k.RotateEvery > 0 {

@@ -74,3 +74,35 @@ func TestStatus(t *testing.T) {
 		})
 	}
 }
+
+// What a replica has found out while the store was away it does not forget, nor ask again, when the store is back with
+// what it had: the key goes on to sign, and the others learn of it.
+func TestStoreIsBack(t *testing.T) {
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	v := &vendor{takes: map[int]bool{1: true, 2: true}, asked: map[int]int{}}
+	store := new(shelf)
+	r := newReplica(t, v, store, &now, nil)
+	r.held[1] = now
+	r.Look(t.Context())
+	store.err = errors.New("the store is away")
+	r.held[2] = now
+	now = now.Add(time.Minute)
+	r.Look(t.Context())
+	r.expect("without a store", 2, "[]", "[]")
+	store.err = nil
+	now = now.Add(time.Minute)
+	r.Look(t.Context())
+	r.expect("the store is back", 2, "[]", "[]")
+	other := newReplica(t, v, store, &now, nil)
+	other.held[1], other.held[2] = now, now
+	other.Begin(t.Context())
+	other.expect("another replica", 2, "[]", "[]")
+	if v.asked[1] != 1 || v.asked[2] != 1 {
+		t.Errorf("asked %v", v.asked)
+	}
+	for _, heard := range r.heard {
+		if heard == "signs 1 for 2" {
+			t.Errorf("heard %v", r.heard)
+		}
+	}
+}

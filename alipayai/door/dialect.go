@@ -53,9 +53,9 @@ type Ender interface{ End() }
 
 // Continuer is a Dialect whose requests may go on from what a site keeps.
 type Continuer interface {
-	// Continue completes a Reading that Continues with what is kept for its tenant. It changes rd.Request and what of
+	// Continue completes a Reading that Continues with what is kept for its owner. It changes rd.Request and what of
 	// rd.Native is sent.
-	Continue(ctx context.Context, kept *Conversations, tenant string, rd *Reading) *failure.Failure
+	Continue(ctx context.Context, kept *Conversations, owner Owner, rd *Reading) *failure.Failure
 }
 
 // Route is one kind of requests.

@@ -42,8 +42,8 @@ type Reading struct {
 	// route is what it was found by; nil for none, and allow then are the methods that its path takes.
 	route *route
 	allow []string
-	// continued is the tenant that it was completed for; empty before.
-	continued string
+	// continued is whom it was completed for; zero before.
+	continued Owner
 	// size is the body's in bytes: as announced, or as far as it was read and inflated, whichever is more.
 	size int64
 	// room is for the body, where that is short: one allocation with the rest.

@@ -37,6 +37,8 @@ const (
 	QueueBytes = "queue_bytes"
 	// NotAsked: the copy came to nothing that could be compared.
 	NotAsked = "not_asked"
+	// ProcessEnds: the process ends before the shadow has answered.
+	ProcessEnds = "process_ends"
 )
 
 // Pair is two answers that differ.
@@ -75,6 +77,13 @@ type Queue struct {
 	waiting []copied
 	bytes   int64
 	asking  int
+	// idle is closed when nothing is asked any more. What is asked ends with asks, which stop ends.
+	idle chan struct{}
+	asks context.Context
+	stop context.CancelFunc
+	// ended says that nothing is taken any more, and lost how many copies were there then.
+	ended bool
+	lost  int
 }
 
 // copied is a copy that waits.
@@ -115,12 +124,20 @@ func (q *Queue) push(one copied) (reason string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
+	case q.ended:
+		return ProcessEnds
 	case len(q.waiting) >= q.MaxCalls:
 		return QueueFull
 	case q.bytes+one.bytes > q.MaxBytes:
 		return QueueBytes
 	}
 	q.waiting, q.bytes = append(q.waiting, one), q.bytes+one.bytes
+	if q.asks == nil {
+		q.asks, q.stop = context.WithCancel(context.Background())
+	}
+	if q.asking == 0 {
+		q.idle = make(chan struct{})
+	}
 	if q.asking < maxAsked {
 		q.asking++
 		ended := func() {}
@@ -144,6 +161,9 @@ func (q *Queue) work() {
 		if len(q.waiting) == 0 {
 			q.asking--
 			q.waiting = nil
+			if q.asking == 0 {
+				close(q.idle)
+			}
 			q.mu.Unlock()
 			return
 		}
@@ -157,6 +177,52 @@ func (q *Queue) work() {
 	}
 }
 
+// End waits, until ctx ends, for the copies that are there. Then it takes no more, and drops those that are left, also those
+// that are being asked; it gives how many.
+func (q *Queue) End(ctx context.Context) (lost int) {
+	q.wait(ctx)
+	q.mu.Lock()
+	q.ended = true
+	left := len(q.waiting)
+	q.waiting, q.lost = nil, left
+	if q.stop != nil {
+		q.stop()
+	}
+	q.mu.Unlock()
+	for range left {
+		q.drop(ProcessEnds, nil)
+	}
+	q.wait(context.WithoutCancel(ctx)) // what is asked ends at once
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.lost
+}
+
+// wait waits until nothing is asked, or ctx ends.
+func (q *Queue) wait(ctx context.Context) {
+	q.mu.Lock()
+	asking, idle := q.asking, q.idle
+	q.mu.Unlock()
+	if asking == 0 {
+		return
+	}
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
+}
+
+// why gives why a copy that is not comparable was dropped, which the queue's end may be.
+func (q *Queue) why(reason string) string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.ended {
+		return reason
+	}
+	q.lost++
+	return ProcessEnds
+}
+
 // one asks the shadow, and compares what it does. A panic is the copy's alone.
 func (q *Queue) one(of copied) (err error) {
 	defer func() {
@@ -166,7 +232,7 @@ func (q *Queue) one(of copied) (err error) {
 	}()
 	seen, reason := q.ask(of.call)
 	if !seen.Comparable {
-		q.drop(reason, nil)
+		q.drop(q.why(reason), nil)
 		return nil
 	}
 	request := of.call.Request.Body
@@ -181,7 +247,7 @@ func (q *Queue) one(of copied) (err error) {
 func (q *Queue) ask(of *alipayai.Call) (seen *alipayai.Seen, reason string) {
 	c := *of
 	c.Tenant, c.Seen = alipayai.ShadowTenant, new(alipayai.Seen)
-	ctx, cancel := context.WithTimeout(context.Background(), longest)
+	ctx, cancel := context.WithTimeout(q.asks, longest)
 	defer cancel()
 	a, err := q.Gateway.Do(ctx, &c)
 	if failed, ok := errors.AsType[*alipayai.Error](err); ok {

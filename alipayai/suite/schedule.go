@@ -41,14 +41,13 @@ type Config struct {
 type Schedule struct {
 	Config
 
-	mu         sync.Mutex
-	record     Record
-	told       time.Time // when the last run began that the observer has heard of
-	loaded     bool
-	unwritten  bool // the store does not know all of the record
-	storeFails bool
-	wellSince  time.Time // when the store was back; zero where it was never away
-	life       time.Duration
+	mu        sync.Mutex
+	record    Record
+	told      time.Time // when the last run began that the observer has heard of
+	loaded    bool
+	unwritten bool // the store does not know all of the record
+	store     record.Health
+	life      time.Duration
 }
 
 // NewSchedule makes a schedule. It starts nothing.
@@ -67,10 +66,6 @@ func NewSchedule(c Config) *Schedule {
 }
 
 const (
-	// lookEvery is how often the record is read, so that a replica follows what another one has found out.
-	lookEvery = time.Minute
-	// busyEvery is how soon it is looked again while there is more to do, or another replica is at it.
-	busyEvery = 5 * time.Second
 	// turn is for how long a replica begins prompts before it writes down what came of them and looks again.
 	turn = time.Minute
 	// leaseMargin is what the lease has beyond the longest turn.
@@ -82,21 +77,7 @@ const (
 )
 
 // Run looks at once, and then each minute, until ctx ends.
-func (s *Schedule) Run(ctx context.Context) {
-	for {
-		wait := lookEvery
-		if !s.Look(ctx) {
-			wait = busyEvery
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
-	}
-}
+func (s *Schedule) Run(ctx context.Context) { record.Run(ctx, nil, s.Look) }
 
 // Record gives what is known.
 func (s *Schedule) Record() Record {
@@ -164,7 +145,7 @@ func (s *Schedule) due() bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return now.Sub(r.Touched).Abs() >= patience && now.Sub(s.wellSince) >= lookEvery
+	return now.Sub(r.Touched).Abs() >= patience && now.Sub(s.store.WellSince) >= record.LookEvery
 }
 
 // own reports whether a run is of the same file and provider.
@@ -304,11 +285,7 @@ func (s *Schedule) stored(ctx context.Context, err error) bool {
 		return false // this replica ends, and not the store
 	}
 	s.mu.Lock()
-	first := err != nil && !s.storeFails
-	if err == nil && s.storeFails {
-		s.wellSince = s.Now()
-	}
-	s.storeFails = err != nil
+	first := s.store.Note(err, s.Now())
 	s.mu.Unlock()
 	if first {
 		s.Observer.StoreFailed(err)

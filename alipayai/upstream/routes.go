@@ -19,10 +19,13 @@ const (
 	ProbeEvery = 10 * time.Second
 	// fresh is for how long a measurement counts.
 	fresh = 3 * ProbeEvery
-	// decay is in what time a latency counts for a third of what it did (1/e).
-	decay = 10 * time.Second
-	// margin is how much faster than one before it in the configuration an address has to be: equals do not take turns.
-	margin = 1.1
+	// peakDecay and meanDecay are in what time a latency counts for a third of what it did (1/e).
+	peakDecay = 10 * time.Second
+	meanDecay = 3 * ProbeEvery
+	// An address takes the place of the one that serves when it is by margin faster than that is on average, or by spike
+	// than that has just been: equals, whose answers vary, do not take turns.
+	margin = 1.25
+	spike  = 2
 	// An address that has failed is avoided for avoidFirst, and each time for twice as long, up to avoidMost.
 	avoidFirst = time.Second
 	avoidMost  = 30 * time.Second
@@ -42,26 +45,38 @@ type route struct {
 	// failures are those since it last answered, and until is when it is tried again.
 	failures int
 	until    time.Time
-	// probed is when it was probed last, and asked when a call was sent to measure it.
-	probed, asked time.Time
+	// probed is when it was probed last, asked when a call was sent to measure it or to try it again, and chosen when it
+	// was the fastest last.
+	probed, asked, chosen time.Time
 }
 
 func (r *route) isMeasured(now time.Time) bool { return r.calls.isFresh(now) || r.probes.isFresh(now) }
 
-// latency is a peak-sensitive, exponentially weighted moving average: a slow answer counts at once and in full, and fast
-// ones bring it down by and by.
+// latency is two exponentially weighted moving averages, in seconds. To peak a slow answer counts at once and in full, and
+// fast ones bring it down by and by; mean is never above it.
 type latency struct {
-	seconds float64
-	at      time.Time // of the last measurement; zero for none
+	peak, mean float64
+	at         time.Time // of the last measurement; zero for none
 }
 
 func (l *latency) add(took time.Duration, now time.Time) {
 	seconds := took.Seconds()
+	peak, mean := seconds, seconds
 	if l.isFresh(now) {
-		part := math.Exp(-max(now.Sub(l.at), 0).Seconds() / decay.Seconds())
-		seconds = max(seconds, l.seconds*part+seconds*(1-part))
+		since := max(now.Sub(l.at), 0).Seconds()
+		average := func(before float64, decay time.Duration) float64 {
+			part := math.Exp(-since / decay.Seconds())
+			return before*part + seconds*(1-part)
+		}
+		peak = max(seconds, average(l.peak, peakDecay))
+		mean = min(peak, average(l.mean, meanDecay))
 	}
-	l.seconds, l.at = seconds, now
+	l.peak, l.mean, l.at = peak, mean, now
+}
+
+// beats reports whether an address of latency l takes the place of one that serves with latency other.
+func (l latency) beats(other latency) bool {
+	return l.peak*margin < other.mean || l.peak*spike < other.peak
 }
 
 func (l *latency) isFresh(now time.Time) bool { return !l.at.IsZero() && now.Sub(l.at) < fresh }
@@ -79,29 +94,27 @@ func (s *Routes) find(a *Address) *route {
 	return found
 }
 
-// choose gives the fastest of the addresses, of which there is at least one. One that has not been measured lately gets a
-// call that measures it. Of those that fail, the one that is to be tried first is the choice only where all do; one that
-// no probe brings back gets a call when it is due.
+// choose gives the fastest of the addresses, of which there is at least one: that which was so last, unless another beats
+// it. One that has not been measured lately gets a call that measures it. Of those that fail, the one that is to be tried
+// first is the choice only where all do; one that no probe brings back gets a call when it is due.
 func (s *Routes) choose(addresses []*Address, now time.Time) *Address {
 	if len(addresses) == 1 {
 		return addresses[0]
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var best *Address
+	best := s.serving(addresses)
 	soonest := addresses[0]
-	compare := s.comparable(addresses, now)
+	compared := s.comparable(addresses, now)
 	for _, a := range addresses {
 		r := s.find(a)
 		switch {
-		case r.failures == 0 && !r.isMeasured(now) && now.Sub(r.asked) >= fresh:
+		case r.failures == 0 && !r.isMeasured(now) && now.Sub(r.asked) >= fresh,
+			r.failures > 0 && r.probed.IsZero() && !now.Before(r.until) && now.Sub(r.asked) >= avoid(r.failures):
 			r.asked = now
 			return a
-		case r.failures == 0 && (best == nil || compare(r)*margin < compare(s.find(best))):
+		case r.failures == 0 && compared(r).beats(compared(s.find(best))):
 			best = a
-		case r.failures > 0 && r.probed.IsZero() && !now.Before(r.until):
-			r.until = now.Add(avoid(r.failures))
-			return a
 		}
 		if r.until.Before(s.find(soonest).until) {
 			soonest = a
@@ -110,24 +123,36 @@ func (s *Routes) choose(addresses []*Address, now time.Time) *Address {
 	if best == nil {
 		return soonest
 	}
+	s.find(best).chosen = now
 	return best
 }
 
+// serving gives the address that was the fastest last, of those that do not fail; the first where none was, and nil where
+// all fail.
+func (s *Routes) serving(addresses []*Address) (last *Address) {
+	for _, a := range addresses {
+		if r := s.find(a); r.failures == 0 && (last == nil || r.chosen.After(s.find(last).chosen)) {
+			last = a
+		}
+	}
+	return last
+}
+
 // comparable gives what those of the addresses that do not fail are compared by: calls, or probes where one has no calls.
-func (s *Routes) comparable(addresses []*Address, now time.Time) func(*route) float64 {
+func (s *Routes) comparable(addresses []*Address, now time.Time) func(*route) latency {
 	byCalls := true
 	for _, a := range addresses {
 		r := s.find(a)
 		byCalls = byCalls && (r.failures > 0 || r.calls.isFresh(now))
 	}
-	return func(r *route) float64 {
+	return func(r *route) latency {
 		switch {
 		case byCalls || !r.probes.isFresh(now) && r.calls.isFresh(now):
-			return r.calls.seconds
+			return r.calls
 		case r.probes.isFresh(now):
-			return r.probes.seconds
+			return r.probes
 		}
-		return math.MaxInt32 // a call is measuring it
+		return latency{peak: math.MaxInt32, mean: math.MaxInt32} // a call is measuring it
 	}
 }
 

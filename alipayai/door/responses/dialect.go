@@ -72,9 +72,9 @@ func complete(rd *door.Reading, c *responses.ClientRequest) {
 }
 
 // Continue implements [door.Continuer].
-func (Dialect) Continue(ctx context.Context, kept *door.Conversations, tenant string, rd *door.Reading) *failure.Failure {
+func (Dialect) Continue(ctx context.Context, kept *door.Conversations, owner door.Owner, rd *door.Reading) *failure.Failure {
 	c := rd.Own.(*responses.ClientRequest)
-	history, item, f := recall(ctx, kept, tenant, c)
+	history, item, f := recall(ctx, kept, owner, c)
 	if f != nil {
 		return f
 	}
@@ -111,7 +111,7 @@ func begin(r *http.Request, c *alipayai.Call, rd *door.Reading) (door.Writer, *f
 	w := &writer{response: responses.ClientWriter{Request: request, ID: newID(c, rd.Claim), Stored: keeps}}
 	if keeps {
 		w.keeper = &keeper{
-			ctx: context.WithoutCancel(r.Context()), kept: rd.Conversations, tenant: c.Tenant, id: w.response.ID, request: request,
+			ctx: context.WithoutCancel(r.Context()), kept: rd.Conversations, owner: rd.Conversations.Owner(r, c.Tenant, rd), id: w.response.ID, request: request,
 		}
 		w.response.Keep = w.keeper.keep
 	}

@@ -37,7 +37,15 @@ const (
 // inProgressTTL bounds for how long a stream counts as going on whose end is not seen, as when a replica dies.
 const inProgressTTL = 15 * time.Minute
 
-func keyOf(tenant, id string) replay.Key { return replay.NewKey("responses", tenant, id) }
+func keyOf(owner door.Owner, id string) replay.Key { return key("responses", owner, id) }
+
+// key names something of an owner's.
+func key(kind string, owner door.Owner, id string) replay.Key {
+	if owner.User != "" {
+		return replay.NewKey(kind, owner.Tenant, id, owner.User)
+	}
+	return replay.NewKey(kind, owner.Tenant, id)
+}
 
 // Codes of failures.
 const (
@@ -51,9 +59,9 @@ func unavailable(cause error) *failure.Failure {
 	return f
 }
 
-// load gives the response of that id, without "resp_", which is kept for a tenant; false where there is none.
-func load(ctx context.Context, kept *door.Conversations, tenant, id string) (r record, found bool, f *failure.Failure) {
-	answer, found, err := kept.Cache.Get(ctx, tenant, keyOf(tenant, id))
+// load gives the response of that id, without "resp_", which is kept for an owner; false where there is none.
+func load(ctx context.Context, kept *door.Conversations, owner door.Owner, id string) (r record, found bool, f *failure.Failure) {
+	answer, found, err := kept.Cache.Get(ctx, owner.Tenant, keyOf(owner, id))
 	switch {
 	case errors.Is(err, replay.ErrUnreadable), err == nil && (!found || answer.Status == statusDeleted):
 		return r, false, nil
@@ -71,7 +79,7 @@ func load(ctx context.Context, kept *door.Conversations, tenant, id string) (r r
 }
 
 // recall gives the items that a request goes on from, and those that it refers to.
-func recall(ctx context.Context, kept *door.Conversations, tenant string, c *responses.ClientRequest) (
+func recall(ctx context.Context, kept *door.Conversations, owner door.Owner, c *responses.ClientRequest) (
 	history []jsontext.Value, item func(string) (jsontext.Value, bool), f *failure.Failure,
 ) {
 	records := make(map[string]record)
@@ -79,7 +87,7 @@ func recall(ctx context.Context, kept *door.Conversations, tenant string, c *res
 		if r, ok := records[id]; ok {
 			return r, true, nil
 		}
-		r, found, f := load(ctx, kept, tenant, id)
+		r, found, f := load(ctx, kept, owner, id)
 		if found {
 			records[id] = r
 		}
@@ -105,7 +113,7 @@ func recall(ctx context.Context, kept *door.Conversations, tenant string, c *res
 			r, found, f = get(of)
 		}
 		if !found && f == nil {
-			of, r, found, f = pointed(ctx, kept, tenant, id, get)
+			of, r, found, f = pointed(ctx, kept, owner, id, get)
 		}
 		if f != nil {
 			return nil, nil, f
@@ -118,8 +126,8 @@ func recall(ctx context.Context, kept *door.Conversations, tenant string, c *res
 }
 
 // pointed gives the response that an item of a provider's own points to.
-func pointed(ctx context.Context, kept *door.Conversations, tenant, item string, get func(string) (record, bool, *failure.Failure)) (string, record, bool, *failure.Failure) {
-	pointer, found, err := kept.Cache.Get(ctx, tenant, pointerOf(tenant, item))
+func pointed(ctx context.Context, kept *door.Conversations, owner door.Owner, item string, get func(string) (record, bool, *failure.Failure)) (string, record, bool, *failure.Failure) {
+	pointer, found, err := kept.Cache.Get(ctx, owner.Tenant, pointerOf(owner, item))
 	switch {
 	case err != nil && !errors.Is(err, replay.ErrUnreadable):
 		return "", record{}, false, unavailable(err)
@@ -166,7 +174,7 @@ type keeper struct {
 	// ctx does not end with the client's.
 	ctx     context.Context
 	kept    *door.Conversations
-	tenant  string
+	owner   door.Owner
 	id      string
 	request *responses.ClientRequest
 
@@ -174,7 +182,7 @@ type keeper struct {
 }
 
 func (k *keeper) put(status int, body []byte, ttl time.Duration) bool {
-	err := k.kept.Cache.Put(k.ctx, k.tenant, keyOf(k.tenant, k.id), replay.Answer{Status: status, Body: body}, ttl)
+	err := k.kept.Cache.Put(k.ctx, k.owner.Tenant, keyOf(k.owner, k.id), replay.Answer{Status: status, Body: body}, ttl)
 	return err == nil
 }
 
@@ -211,13 +219,13 @@ func (k *keeper) watch(passing []byte) {
 	for _, v := range output {
 		var named struct{ ID string }
 		if json.Unmarshal(v, &named) == nil && named.ID != "" {
-			_ = k.kept.Cache.Put(k.ctx, k.tenant, pointerOf(k.tenant, named.ID), replay.Answer{Status: statusDone, Body: []byte(k.id)}, k.kept.TTL)
+			_ = k.kept.Cache.Put(k.ctx, k.owner.Tenant, pointerOf(k.owner, named.ID), replay.Answer{Status: statusDone, Body: []byte(k.id)}, k.kept.TTL)
 		}
 	}
 }
 
-func pointerOf(tenant, item string) replay.Key {
-	return replay.NewKey("item of a response", tenant, item)
+func pointerOf(owner door.Owner, item string) replay.Key {
+	return key("item of a response", owner, item)
 }
 
 // end forgets a response that has not come to its end.

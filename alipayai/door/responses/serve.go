@@ -20,7 +20,7 @@ import (
 func kept(r *http.Request, tenant string, rd *door.Reading) (record, string, *failure.Failure) {
 	id := strings.TrimPrefix(rd.Param, "resp_")
 	if rd.Conversations.Keeps(tenant) {
-		found, ok, f := load(r.Context(), rd.Conversations, tenant, id)
+		found, ok, f := load(r.Context(), rd.Conversations, rd.Conversations.Owner(r, tenant, rd), id)
 		if ok || f != nil {
 			return found, id, f
 		}
@@ -58,7 +58,7 @@ func remove(_ *alipayai.Gateway, w http.ResponseWriter, r *http.Request, tenant 
 	if f != nil {
 		return false, f
 	}
-	if err := rd.Conversations.Cache.Put(r.Context(), tenant, keyOf(tenant, id), replay.Answer{Status: statusDeleted}, time.Second); err != nil {
+	if err := rd.Conversations.Cache.Put(r.Context(), tenant, keyOf(rd.Conversations.Owner(r, tenant, rd), id), replay.Answer{Status: statusDeleted}, time.Second); err != nil {
 		return false, unavailable(err)
 	}
 	body, _ := json.Marshal(map[string]any{"id": responses.ResponseID(id), "object": "response", "deleted": true}) // of words alone
