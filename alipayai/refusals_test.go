@@ -78,7 +78,7 @@ var refusedBodies = map[string][]struct {
 		{`"response_format":{"type":"json_object"},` + hiMessages, 400, "'messages' must contain the word 'json' in some form"},
 		{`"response_format":{"type":"json_object"},"stream":true,"enable_thinking":true,"messages":[{"role":"user","content":"json"}]`, 400, "Json mode response is not supported when enable_thinking is true"},
 		{`"tool_choice":"required","tools":[` + weather + `],` + hiMessages, 400, `tool_choice is one of the strings that should be ["none", "auto"]`},
-		{`"messages":[{"role":"user","content":"hi"},` + resultOf("c") + `]`, 400, `must be a response to a preceeding message with "tool_calls".`},
+		{`"messages":[{"role":"user","content":"hi"},` + resultOf("c") + `]`, 400, `must be a response to a preceeding message with "tool_calls".`}, //nolint:misspell // as Model Studio writes it
 	},
 	"openai": {
 		{`"top_k":1,` + hiMessages, 400, "Unknown parameter: 'top_k'"},

@@ -45,7 +45,7 @@ func arriveOnce(t *testing.T, protocol badupstream.Protocol, fault string, fault
 		methods = []string{"POST"} // its repeats do not ask for the method
 	}
 	everyRequest(t, methods, base, func(name string, req *http.Request) {
-		transport := NewTransport(transport)
+		transport := NewTransport(transport.Clone()) // the one before may still dial
 		defer transport.CloseIdleConnections()
 		transport.directable = way == directly
 		var warm *Warm

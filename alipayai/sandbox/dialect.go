@@ -280,7 +280,7 @@ func qwen(r *vendorRequest) *vendorError {
 		return wrong("tool_choice is one of the strings that should be [\"none\", \"auto\"]")
 	}
 	if result, _ := r.unpaired(); result {
-		return wrong("messages with role \"tool\" must be a response to a preceeding message with \"tool_calls\".")
+		return wrong("messages with role \"tool\" must be a response to a preceeding message with \"tool_calls\".") //nolint:misspell // as Model Studio writes it
 	}
 	for i, m := range r.messages {
 		switch {

@@ -85,7 +85,7 @@ func TestEnvelopeRefused(t *testing.T) {
 // What an upstream takes as an array alone becomes one; what is one already, or says nothing, stays.
 func TestListsBecomeArrays(t *testing.T) {
 	for value, want := range map[string]string{
-		`"###"`: `["###"]`, `["a","b"]`: `["a","b"]`, `[]`: `[]`, `null`: `null`, `7`: `[7]`, `{"A":1}`: `[{"A":1}]`, `false`: `[false]`,
+		`"###"`: `["###"]`, `["a","b"]`: `["a","b"]`, `[]`: `[]`, `null`: `null`, `7`: `[7]`, `{}`: `[{}]`, `false`: `[false]`,
 	} {
 		for name, f := range map[string]RequestFields{
 			"stop": {Lists: []string{"stop"}}, "StopWords": {Lists: []string{"stop"}, Members: map[string]string{"stop": "StopWords"}}, "Stop": {Lists: []string{"stop"}, Names: "pascal"},
