@@ -87,6 +87,10 @@ func (w *watch) look() {
 				a.monitor.KeyFine(f.Provider)
 				a.monitor.Keys(f.Provider, nil, nil)
 			}
+		case alert.KeysUnusable:
+			if !a.watchedKeys[f.Provider] {
+				a.monitor.KeysUnusable(f.Provider, nil)
+			}
 		case alert.SuiteChanged:
 			if a.suites[f.Provider] == nil {
 				a.monitor.SuiteGone(f.Provider)

@@ -133,6 +133,7 @@ type App struct {
 	// acquireLedger acquires it once more, for what outlives the configuration.
 	acquireLedger func() (state *ledgerState, release func())
 	keepers       map[string]*calendar.Keeper
+	watchedKeys   map[string]bool // whose keys are read anew when they change: providers, and files of tenants' keys
 	suites        map[string]*configuredSuite
 	// sites are those of the handlers, as alerts call them.
 	sites map[string]bool
@@ -203,6 +204,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.keepers = make(map[string]*calendar.Keeper)
+	a.watchedKeys = make(map[string]bool)
 	a.sites, a.packing = make(map[string]bool), make(map[string]*pack.Agreements)
 	a.canaries, a.shadows = make(map[string]*configuredCanary), make(map[string]*configuredShadow)
 	a.pools = make(map[string][]*outgoing.Warm)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -52,11 +53,11 @@ func (p *Provider) unmarshalKeys(d *caddyfile.Dispenser) error {
 				return errArguments
 			}
 			for _, value := range given {
-				var before caddy.Duration
-				if err := parseDuration(d, "warn", value, &before); err != nil {
-					return err
+				before, err := caddy.ParseDuration(value)
+				if err != nil || before <= 0 {
+					return d.Errf("warn %q is not a positive duration; write it like 7d", value)
 				}
-				c.Warn = append(c.Warn, before)
+				c.Warn = append(c.Warn, caddy.Duration(before))
 			}
 			return nil
 		}},
@@ -169,6 +170,8 @@ func (c *KeyCalendar) check(p *upstream.Provider, of *Provider) error {
 		return fmt.Errorf("keys dir: activate %q is unknown; use checked", c.Activate)
 	case c.Activate != "" && c.Check == 0:
 		return errors.New("keys dir: activate checked needs check, as check 24h: a key signs after it has been checked")
+	case slices.ContainsFunc(c.Warn, func(before caddy.Duration) bool { return c.RotateEvery != 0 && before >= c.RotateEvery }):
+		return errors.New("keys dir: warn must be shorter than rotate_every: a key would be warned of from its first day")
 	case c.RotateEvery == 0 && c.Warn != nil:
 		return errors.New("keys dir: warn needs rotate_every, as rotate_every 30d")
 	}

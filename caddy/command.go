@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"errors"
 	"fmt"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -20,8 +21,13 @@ func init() {
 			key.AddCommand(&cobra.Command{
 				Use:   "new <tenant>",
 				Short: "Makes a key, prints it once, and its hash for the configuration",
-				Args:  cobra.ExactArgs(1),
-				RunE:  newKey,
+				Args: func(_ *cobra.Command, args []string) error {
+					if len(args) != 1 {
+						return errors.New("name one tenant: caddy alipayai key new <tenant>")
+					}
+					return nil
+				},
+				RunE: newKey,
 			})
 			group(key)
 			cmd.AddCommand(key)

@@ -42,7 +42,7 @@ suite, could not be run.`,
 	f := run.Flags()
 	f.String("builtin", "", "the name of a built-in suite, in place of a file: "+strings.Join(suite.Builtins(), ", "))
 	f.String("provider", "", "the provider; the configuration's only one unless set")
-	f.String("model", "", "the model, where the file names none; the provider's own unless set")
+	f.String("model", "", "the model, where the file names none; the provider's own, or the first of its models, unless set")
 	f.Bool("production", false, "permits a provider of environment production, where calls cost money")
 	f.Int("concurrency", suite.DefaultConcurrency, fmt.Sprintf("how many prompts are asked at once, up to %d", mostSuiteConcurrent))
 	f.Float64("rate", 5, "how many prompts are begun a second at most; another process knows the rate cap of the gateway only through redis")
@@ -138,6 +138,9 @@ func suiteReport(cmd *cobra.Command, args []string) (*suite.Report, error) {
 	}
 	config.startLedger(cmd)
 	ask, err := config.app.askSuite(p.Name, flag("model"), prompts, nil)
+	if errors.Is(err, errNoSuiteModel) {
+		err = fmt.Errorf("%w, or with --model", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +161,11 @@ func suiteReport(cmd *cobra.Command, args []string) (*suite.Report, error) {
 	}
 	report.Ended = time.Now().UTC()
 	if before != nil {
-		report.Changes = report.Compare(before.Verdicts(nil))
+		known := before.Verdicts(nil)
+		report.Changes = report.Compare(known)
+		if !slices.ContainsFunc(report.Results, func(r suite.Result) bool { _, ok := known[r.ID]; return ok }) {
+			cmd.PrintErrf("warning: --compare %s, of suite %s, has no prompt of suite %s: nothing is compared\n", flag("compare"), before.Suite, name)
+		}
 	}
 	if print, _ := cmd.Flags().GetBool("excerpts"); !print {
 		clear(excerpts)

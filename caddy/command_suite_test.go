@@ -142,6 +142,24 @@ prompts:
     expect: {tool: weather}
 `
 
+// A comparison with the report of another suite compares nothing, and says so.
+func TestSuiteComparedWithAnother(t *testing.T) {
+	g := newSuiteRig(t)
+	one := g.file("one.yaml", "prompts: [{id: a, prompt: b, expect: answered}]")
+	two := g.file("two.yaml", "prompts: [{id: c, prompt: d, expect: answered}]")
+	before := filepath.Join(g.dir, "one.json")
+	if out, status := g.run(one, "--provider", "test", "--json", before); status != 0 {
+		t.Fatalf("status %d:\n%s", status, out)
+	}
+	const warning = "warning: --compare "
+	if out, status := g.run(two, "--provider", "test", "--compare", before); status != 0 || !strings.Contains(out, warning) || !strings.Contains(out, "has no prompt of suite two") {
+		t.Errorf("another suite: status %d:\n%s", status, out)
+	}
+	if out, _ := g.run(one, "--provider", "test", "--compare", before); strings.Contains(out, warning) {
+		t.Errorf("the same suite:\n%s", out)
+	}
+}
+
 // The command says what failed by its exit status, in JUnit's XML and in JSON, and quotes answers only where it is told to.
 func TestSuiteRun(t *testing.T) {
 	g := newSuiteRig(t)

@@ -71,8 +71,12 @@ func TestKeyNewRefuses(t *testing.T) {
 	}
 	for name, args := range tests {
 		t.Run(name, func(t *testing.T) {
-			if output, err := runCommand(t, args...); err == nil || strings.Contains(output, "sk-alipayai-") {
+			output, err := runCommand(t, args...)
+			if err == nil || strings.Contains(output, "sk-alipayai-") {
 				t.Errorf("error %v, printed %q", err, output)
+			}
+			if err != nil && len(args) != 3 && !strings.Contains(err.Error(), "key new <tenant>") {
+				t.Errorf("error %q does not say what to write", err)
 			}
 		})
 	}

@@ -34,6 +34,8 @@ type keyLoader struct {
 	held            heldKeys
 	schemeOf        func(version int) (signer.Scheme, error)
 	certificateEnds time.Time
+	// stray are the names of files that were warned of.
+	stray sync.Map
 }
 
 // load reads the keys and makes the scheme that the profile signs with.
@@ -279,27 +281,24 @@ func ring[K any](l *keyLoader, parse func([]byte) (K, error), identity func(text
 	}
 	if dir := l.config.KeysDir; dir != "" {
 		logger := l.app.logger.With(zap.String("provider", l.provider.Name), zap.String("keys_dir", dir))
-		l.app.jobs = append(l.app.jobs, func(ctx context.Context) {
-			filewatch.Run(ctx, filewatch.Dir(dir), filewatch.Interval,
-				func() error {
-					if err := r.LoadDir(os.DirFS(dir), parse); err != nil {
-						return err
-					}
-					held := make(map[any]bool)
-					for _, key := range r.All() {
-						held[key] = true
-					}
-					ids.Range(func(key, _ any) bool {
-						if !held[key] {
-							ids.Delete(key)
-						}
-						return true
-					})
-					l.held.changed()
-					logger.Info("keys are loaded", zap.Int("signing_with", l.held.signing()))
-					return nil
-				},
-				func(err error) { logger.Error("new keys are not usable; the old ones stay", zap.Error(err)) })
+		l.app.watchKeys(l.provider.Name, filewatch.Dir(dir), logger, func() error {
+			if err := r.LoadDir(os.DirFS(dir), parse); err != nil {
+				return err
+			}
+			l.warnOfStray()
+			held := make(map[any]bool)
+			for _, key := range r.All() {
+				held[key] = true
+			}
+			ids.Range(func(key, _ any) bool {
+				if !held[key] {
+					ids.Delete(key)
+				}
+				return true
+			})
+			l.held.changed()
+			logger.Info("keys are loaded", zap.Int("signing_with", l.held.signing()))
+			return nil
 		})
 	}
 	return r, nil
@@ -311,6 +310,7 @@ func readKeys[K any](l *keyLoader, parse func([]byte) (K, error)) (map[int]K, er
 		if err != nil {
 			return nil, fmt.Errorf("keys dir %s: %w", dir, err)
 		}
+		l.warnOfStray()
 		return keys, nil
 	}
 	texts := make(map[int]string, len(l.config.Keys))
@@ -334,4 +334,36 @@ func readKeys[K any](l *keyLoader, parse func([]byte) (K, error)) (map[int]K, er
 		return nil, fmt.Errorf("key: %w", err)
 	}
 	return keys, nil
+}
+
+// warnOfStray logs, once each, the files in the folder of keys that are not read.
+func (l *keyLoader) warnOfStray() {
+	stray, err := signer.StrayKeyFiles(os.DirFS(l.config.KeysDir))
+	if err != nil {
+		return // ReadKeyDir says so
+	}
+	for _, name := range stray {
+		if _, known := l.stray.LoadOrStore(name, true); !known {
+			l.app.logger.Warn("a file in the folder of keys is skipped: a key is named by its version, as 2, 2.pem or 2-2026-11-28.pem",
+				zap.String("provider", l.provider.Name), zap.String("keys_dir", l.config.KeysDir), zap.String("file", name))
+		}
+	}
+}
+
+// watchKeys has load called when a folder or file of keys changes. Operators are alerted while it fails. of is the
+// provider that signs with them or, for keys of tenants, the file.
+func (a *App) watchKeys(of string, fingerprint filewatch.Fingerprint, logger *zap.Logger, load func() error) {
+	a.watchedKeys[of] = true
+	a.jobs = append(a.jobs, func(ctx context.Context) {
+		filewatch.Run(ctx, fingerprint, filewatch.Interval, func() error {
+			err := load()
+			if err == nil {
+				a.monitor.KeysUnusable(of, nil)
+			}
+			return err
+		}, func(err error) {
+			logger.Error("new keys are not usable; the old ones stay", zap.Error(err))
+			a.monitor.KeysUnusable(of, err)
+		})
+	})
 }

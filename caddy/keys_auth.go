@@ -1,7 +1,6 @@
 package alipaycaddy
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -61,11 +60,7 @@ func (k *KeysAuth) Provision(ctx caddy.Context) error {
 		return nil
 	}
 	logger := live.Log(ctx.Logger()).With(zap.String("file", k.File))
-	app.jobs = append(app.jobs, func(ctx context.Context) {
-		filewatch.Run(ctx, filewatch.File(k.File), filewatch.Interval, k.load, func(err error) {
-			logger.Error("new keys are not usable; the old ones stay", zap.Error(err))
-		})
-	})
+	app.watchKeys(k.File, filewatch.File(k.File), logger, k.load)
 	return nil
 }
 

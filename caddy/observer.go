@@ -25,7 +25,10 @@ type observer struct {
 	site string
 }
 
-func (o observer) Attempted(a alipayai.Attempt) {
+func (o observer) Attempted(a alipayai.Attempt) { o.attempted(a, zapcore.WarnLevel) }
+
+// attempted is Attempted with the level at which a failure is logged.
+func (o observer) attempted(a alipayai.Attempt, level zapcore.Level) {
 	code := a.Code
 	if code == "" && a.Class != "" {
 		code = "none" // a failure that names none
@@ -35,7 +38,7 @@ func (o observer) Attempted(a alipayai.Attempt) {
 	if a.Class == "" {
 		return
 	}
-	if c := o.logger.Check(zapcore.WarnLevel, "attempt failed"); c != nil {
+	if c := o.logger.Check(level, "attempt failed"); c != nil {
 		fields := []zap.Field{
 			zap.String("provider", a.Provider), zap.String("code", a.Code), zap.String("action", string(a.Class)),
 			zap.Int("status", a.Status), zap.Int("attempt", a.Number), zap.String("request_id", a.RequestID), zap.Error(a.Cause),

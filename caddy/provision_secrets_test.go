@@ -92,7 +92,8 @@ func TestProvisionRefusesKeysDir(t *testing.T) {
 	}{
 		"missing":       {nil, "no such file"},
 		"empty":         {map[string]string{".hidden": hmacKey}, "one file per version"},
-		"bad file name": {map[string]string{"1": hmacKey, "new.txt": hmacKey}, `"new.txt"`},
+		"bad file name": {map[string]string{"1": hmacKey, "2.txt": hmacKey}, `"2.txt"`},
+		"only a stray":  {map[string]string{"new.txt": hmacKey}, `"new.txt"`},
 		"version twice": {map[string]string{"1": hmacKey, "1.key": hmacKey}, "twice"},
 		"short key":     {map[string]string{"1": hmacKey, "2": "short-key"}, `"2"`},
 		"folder in it":  {map[string]string{"1/x": hmacKey}, "regular file"},

@@ -2,6 +2,7 @@ package alipaycaddy
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -99,6 +100,56 @@ alipayai {
 	}
 	g.replace("keys/3", "the-third-key-of-three")
 	g.within(promised, "signing with the third key", func() bool { return signsWith() == "3" })
+}
+
+// TestStrayFilesDoNotStopRotation leaves in a provider's folder what editors and people leave, before it starts and
+// while it runs. Each is warned of once, and new keys sign all the same; what was meant as a key and is none is alerted.
+func TestStrayFilesDoNotStopRotation(t *testing.T) {
+	keys, s := newCalendarRig(t)
+	g := &failoverRig{rig: keys}
+	g.file("keys/README", "how keys are named")
+	global, n := g.alerting(`
+alipayai {
+	provider alipay {
+		profile alipay
+		base_url http://${api}
+		client_id app
+		keys dir ${dir}/keys
+		token http://${api}/oauth2/token {env.TEST_SECRET}
+	}
+}`)
+	_, hash := alipayai.NewKey()
+	g.file("tenants", "acme "+hash.String()+"\n")
+	g.load(global, `
+http://${gateway} {
+	@tenants path /tenants
+	alipayai_auth @tenants {
+		file ${dir}/tenants
+	}
+	alipayai_proxy alipay
+}`)
+	g.chat("hello")
+	for name, content := range map[string]string{"2~": "", "new-key.txt": "k", "#2#": "k", "2.pem.bak": "k", "2.swp": "k"} {
+		g.file("keys/"+name, content)
+	}
+	g.file("keys/2", "")
+	g.wantTold(n, "keys_unusable", "trigger alipay")
+	if sent := fmt.Sprint(n.at("/webhook")); !strings.Contains(sent, `key file "2"`) {
+		t.Errorf("the alert does not name the file: %s", sent)
+	}
+	g.replace("keys/2", fmt.Sprintf(calendarKey, 2))
+	g.eventually("the second key to sign", func() bool { g.chat("hello"); return s.of("completions 2") > 0 })
+	g.wantTold(n, "keys_unusable", "trigger alipay", "resolve alipay")
+	for _, name := range []string{"README", "2~", "new-key.txt", "#2#", "2.pem.bak", "2.swp"} {
+		if times := strings.Count(g.logs(), `"file":"`+name+`"`); times != 1 {
+			t.Errorf("%s is warned of %d times", name, times)
+		}
+	}
+	g.replace("tenants", "acme no-hash\n")
+	tenants := filepath.Join(g.vars["dir"], "tenants")
+	g.wantTold(n, "keys_unusable", "trigger alipay", "resolve alipay", "trigger "+tenants)
+	g.load(oneProvider, proxySite) // a configuration without them ends it
+	g.eventually("the alert to be over", func() bool { return strings.Contains(g.logs(), "the keys of "+tenants+" are read again") })
 }
 
 // TestTenantsAreReadAnew changes the file of keys: one tenant comes, one goes,

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
@@ -38,7 +39,8 @@ type Suite struct {
 	// assistant. Default: none.
 	Builtin string `json:"builtin,omitempty"`
 
-	// The model that is asked for where the file names none, by the provider's name. Default: the provider's own `model`.
+	// The model that is asked for where the file names none, by the provider's name. Default: the provider's own `model`,
+	// or the first of its `models`.
 	Model string `json:"model,omitempty"`
 
 	// How long after the beginning of a run the next one begins, from a minute on. The first is when the configuration is
@@ -89,7 +91,10 @@ func (a *App) openSuite(ctx caddy.Context, name string, c *Suite) error {
 	if err != nil {
 		return err
 	}
-	asks, err := a.askSuite(c.Provider, c.Model, prompts, suiteObserver{observer{metrics: a.metrics, monitor: a.monitor, logger: a.logger}})
+	asks, err := a.askSuite(c.Provider, c.Model, prompts, func(prompt *suite.Prompt) alipayai.Observer {
+		logger := a.logger.With(zap.String("suite", name), zap.String("prompt_id", prompt.ID))
+		return suiteObserver{observer{metrics: a.metrics, monitor: a.monitor, logger: logger}, prompt}
+	})
 	if err != nil {
 		return err
 	}
@@ -161,43 +166,72 @@ func readSuite(path, builtin string) (*suite.Suite, error) {
 	return parsed, nil
 }
 
+// errNoSuiteModel is of a prompt that no model is named for.
+var errNoSuiteModel = errors.New("name one with model")
+
 // askSuite gives what asks the provider for the prompts of a suite: within its rate cap and behind all clients, by calls
-// of the operator's. It has no breaker, which would have a suite say what the breaker does.
-func (a *App) askSuite(provider, model string, of *suite.Suite, o alipayai.Observer) (suite.Asked, error) {
+// of the operator's. The model of a prompt is its own, that of the suite, the provider's, or the first of those that the
+// provider serves. It has no breaker, which would have a suite say what the breaker does. observe gives what observes the
+// calls of a prompt; nil for nothing.
+func (a *App) askSuite(provider, model string, of *suite.Suite, observe func(*suite.Prompt) alipayai.Observer) (suite.Asked, error) {
 	p, err := a.provider(provider)
 	if err != nil {
 		return nil, err
 	}
 	model = cmp.Or(model, p.Model)
-	requests := make(map[string]wire.Request, len(of.Prompts))
+	if model == "" && len(p.Models) > 0 {
+		model = p.Models[0]
+	}
+	type question struct {
+		gateway *alipayai.Gateway
+		request wire.Request
+	}
+	questions := make(map[string]question, len(of.Prompts))
+	spending := a.spending(&a.releases)
 	for _, prompt := range of.Prompts {
 		asked := cmp.Or(prompt.Model, model)
 		request, err := wire.ParseChatRequest(prompt.Body(model), wire.Limits{})
 		switch {
 		case asked == "":
-			return nil, fmt.Errorf("prompt %s names no model, and provider %s has none of its own: name one with model, or with --model", prompt.ID, p.Name)
+			return nil, fmt.Errorf("prompt %s names no model, and provider %s has none of its own: %w", prompt.ID, p.Name, errNoSuiteModel)
 		case !p.Serves(upstream.EndpointChat, asked):
 			return nil, fmt.Errorf("prompt %s: provider %s does not serve model %s", prompt.ID, p.Name, asked)
 		case err != nil:
 			return nil, fmt.Errorf("prompt %s: %w", prompt.ID, err)
 		}
-		requests[prompt.ID] = request
-	}
-	gateway := &alipayai.Gateway{
-		Providers: []*upstream.Provider{p}, Deadline: suite.MaxTimeout, MaxAnswer: suite.MaxAnswer,
-		DefaultShare: upstream.Share{Weight: 1, Priority: limiter.Low}, Spending: a.spending(&a.releases), Observer: o,
-		AllowCrossRegion: true, // the prompts are the operator's
-	}
-	if err := gateway.Prepare(); err != nil {
-		return nil, err
+		gateway := &alipayai.Gateway{
+			Providers: []*upstream.Provider{p}, Deadline: suite.MaxTimeout, MaxAnswer: suite.MaxAnswer,
+			DefaultShare: upstream.Share{Weight: 1, Priority: limiter.Low}, Spending: spending,
+			AllowCrossRegion: true, // the prompts are the operator's
+		}
+		if observe != nil {
+			gateway.Observer = observe(prompt)
+		}
+		if err := gateway.Prepare(); err != nil {
+			return nil, err
+		}
+		questions[prompt.ID] = question{gateway, request}
 	}
 	return func(ctx context.Context, prompt *suite.Prompt) *suite.Answer {
-		return askPrompt(ctx, gateway, requests[prompt.ID])
+		q := questions[prompt.ID]
+		return askPrompt(ctx, q.gateway, q.request)
 	}, nil
 }
 
-// suiteObserver observes calls of suites: that one has failed is in its report, and no site is without a provider.
-type suiteObserver struct{ observer }
+// suiteObserver observes calls of a suite's prompt: that one has failed is in its report, and no site is without a provider.
+type suiteObserver struct {
+	observer
+	prompt *suite.Prompt
+}
+
+// Attempted implements alipayai.Observer. A failure that the suite expects is none to an operator.
+func (o suiteObserver) Attempted(a alipayai.Attempt) {
+	level := zapcore.WarnLevel
+	if o.prompt.ExpectsFailure(a.Code, a.Class == failure.Blocked) {
+		level = zapcore.DebugLevel
+	}
+	o.attempted(a, level)
+}
 
 // Settled implements alipayai.Observer.
 func (o suiteObserver) Settled(_ context.Context, out alipayai.Outcome) { o.metrics.settled(&out) }

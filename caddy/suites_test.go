@@ -162,6 +162,33 @@ func TestSuiteRuns(t *testing.T) {
 	}
 }
 
+// A suite without a model asks the first of the provider's. What it expects to fail is logged at debug level, and what it
+// does not at that of a warning; both name suite and prompt.
+func TestFailuresOfASuiteInTheLog(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	g := newFailoverRig(t)
+	g.file("law.yaml", `prompts:
+- {id: forbidden, prompt: one, expect: blocked}
+- {id: permitted, prompt: two, expect: answered}
+`)
+	g.fail(g.api, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: http.StatusForbidden, Code: "COMPLIANCE_BLOCKED", Times: 2})
+	g.load(strings.Replace(suiteGlobal, "		model alipay-fin-1", "		models alipay-fin-1 alipay-fin-2", 1), metricsSite)
+	g.eventually("the run to end", func() bool { return g.suiteState("admin").Last != nil })
+	levels := make(map[string]string)
+	for line := range strings.Lines(g.logs()) {
+		var entry struct {
+			Level, Msg, Suite string
+			PromptID          string `json:"prompt_id"`
+		}
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "attempt failed" {
+			levels[entry.Suite+" "+entry.PromptID] = entry.Level
+		}
+	}
+	if len(levels) != 2 || levels["law forbidden"] != "debug" || levels["law permitted"] != "warn" {
+		t.Errorf("logged at levels %v", levels)
+	}
+}
+
 // A suite that is taken out of the configuration takes its alert with it.
 func TestAlertOfASuiteThatIsGone(t *testing.T) {
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
@@ -261,10 +288,13 @@ func TestSuiteIsRefused(t *testing.T) {
 		"bad file":  {"provider alipay\nfile " + bad, "suite law: file " + bad + ": line 4: prompts[0].expects: unknown field; use expect, id,"},
 		"too large": {"provider alipay\nfile " + large, "suite law: file " + large + ": the file has 1048577 bytes, and may have 1048576"},
 		"builtin":   {"provider alipay\nbuiltin china", `suite law: no suite "china" is built in; use compliance-zh`},
-		"no model":  {"provider alipay\nfile " + good, "suite law: prompt a names no model, and provider alipay has none of its own: name one with model"},
 		"model":     {"provider alipay\nfile " + other, "suite law: prompt a: provider alipay does not serve model other"},
 		"its own":   {"provider alipay\nmodel other\nfile " + good, "suite law: prompt a: provider alipay does not serve model other"},
 	} {
 		t.Run(name, func(t *testing.T) { refuses(t, global(test.options), "", []string{test.want}) })
 	}
+	t.Run("no model", func(t *testing.T) {
+		without := strings.Replace(global("provider alipay\nfile "+good), "models alipay-fin-1\n", "", 1)
+		refuses(t, without, "", []string{"suite law: prompt a names no model, and provider alipay has none of its own: name one with model"})
+	})
 }

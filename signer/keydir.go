@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,8 +32,9 @@ func ParseKeys[K any](texts map[int]string, parse func([]byte) (K, error)) (map[
 // the day from which the key is valid: 5-2026-11-28 or 5-2026-11-28.pem. One
 // newline at a file's end is taken off, since editors and shells put it there. Entries whose names begin with
 // a dot are ignored: they are editors' files and the links (..data) that Kubernetes swaps below a mounted
-// secret. Anything else that is no key fails the whole read, with an error that names the file and never tells
-// its content: half a ring would sign with the wrong version.
+// secret. So are those that are not meant as a version, which [StrayKeyFiles] gives. Anything else that is no key
+// fails the whole read, with an error that names the file and never tells its content: half a ring would sign with
+// the wrong version.
 func ReadKeyDir[K any](fsys fs.FS, parse func([]byte) (K, error)) (map[int]K, error) {
 	entries, err := fs.ReadDir(fsys, ".")
 	if err != nil {
@@ -41,7 +43,7 @@ func ReadKeyDir[K any](fsys fs.FS, parse func([]byte) (K, error)) (map[int]K, er
 	keys := make(map[int]K, len(entries))
 	for _, entry := range entries {
 		name := entry.Name()
-		if strings.HasPrefix(name, ".") {
+		if strings.HasPrefix(name, ".") || isStray(name) {
 			continue
 		}
 		version, _, err := keyVersion(name)
@@ -62,9 +64,40 @@ func ReadKeyDir[K any](fsys fs.FS, parse func([]byte) (K, error)) (map[int]K, er
 		keys[version] = key
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("key folder: %w: it must hold one file per version, named by it", ErrNoKeys)
+		others := ""
+		if stray, _ := StrayKeyFiles(fsys); len(stray) > 0 {
+			others = fmt.Sprintf(", as 1 or 2.pem, and %q is not", stray)
+		}
+		return nil, fmt.Errorf("key folder: %w: it must hold one file per version, named by it%s", ErrNoKeys, others)
 	}
 	return keys, nil
+}
+
+// StrayKeyFiles gives the names of what a folder of keys holds beside keys, and [ReadKeyDir] skips: names that do not
+// begin with a digit, such as README or new-key.txt, and copies that editors and people leave, such as 2~, 2.bak or
+// #2#. A name that begins with a digit and is no version is not among them: ReadKeyDir refuses it, since it was likely
+// meant as one. Nor are names that begin with a dot.
+func StrayKeyFiles(fsys fs.FS) ([]string, error) {
+	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return nil, fmt.Errorf("key folder: %w", pathless(err))
+	}
+	var names []string
+	for _, entry := range entries {
+		if name := entry.Name(); !strings.HasPrefix(name, ".") && isStray(name) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// copySuffixes end the names of files that editors and people leave beside the one that they change.
+var copySuffixes = []string{"~", ".bak", ".tmp", ".temp", ".swp", ".swo", ".swx", ".orig", ".old", ".new", ".part"}
+
+// isStray says that a file's name is not meant as a version.
+func isStray(name string) bool {
+	return name[0] < '0' || name[0] > '9' ||
+		slices.ContainsFunc(copySuffixes, func(suffix string) bool { return strings.HasSuffix(strings.ToLower(name), suffix) })
 }
 
 // KeyDates gives since when each version of a folder that ReadKeyDir reads has been there: the day in its file's name,

@@ -76,6 +76,20 @@ func TestReadKeyDir(t *testing.T) {
 		"..data_tmp":        file(""),
 		"..2026_01_02/2":    file("swapped"),
 		"..2026_01_02/.git": file(""),
+		"README":            file("how keys are named"),
+		"new-key.txt":       file("four"),
+		"v4.pem":            file("four"),
+		"2~":                file("old"),
+		"2.pem~":            file("old"),
+		"2.pem.bak":         file("old"),
+		"3.TMP":             file(""),
+		"12.crt.swp":        file("\x00"),
+		"#4#":               file("four"),
+		"lost+found/x":      file(""),
+	}
+	stray := must(StrayKeyFiles(fsys))(t)
+	if want := []string{"#4#", "12.crt.swp", "2.pem.bak", "2.pem~", "2~", "3.TMP", "README", "lost+found", "new-key.txt", "v4.pem"}; !slices.Equal(stray, want) {
+		t.Errorf("stray files %q, want %q", stray, want)
 	}
 	keys := must(ReadKeyDir(fsys, ParseToken))(t)
 	want := map[int]string{1: "one", 2: "two", 3: "three", 12: "twelve"}
@@ -105,11 +119,11 @@ func TestRefusedKeyDirs(t *testing.T) {
 		"only dotfiles":     {fstest.MapFS{".1": good}, []string{"one file per version"}},
 		"short secret":      {fstest.MapFS{"1": good, "2": file("hunter2")}, []string{`"2"`, "at least 16 bytes"}},
 		"empty file":        {fstest.MapFS{"7": file("\n")}, []string{`"7"`, "at least 16 bytes"}},
-		"other name":        {fstest.MapFS{"1": good, "README": good}, []string{`"README"`, "named by its version"}},
-		"backup":            {fstest.MapFS{"1": good, "1~": good}, []string{`"1~"`, "named by its version"}},
+		"only other names":  {fstest.MapFS{"README": good, "1~": good}, []string{`"README"`, `"1~"`, "one file per version"}},
+		"empty and a stray": {fstest.MapFS{"1": good, "README": good, "2": file("")}, []string{`"2"`, "at least 16 bytes"}},
 		"zero":              {fstest.MapFS{"0": good}, []string{`"0"`, "named by its version"}},
 		"padded":            {fstest.MapFS{"01": good}, []string{`"01"`, "named by its version"}},
-		"signed":            {fstest.MapFS{"-1": good}, []string{`"-1"`, "named by its version"}},
+		"signed":            {fstest.MapFS{"-1": good}, []string{`"-1"`, "named by it"}},
 		"too large a name":  {fstest.MapFS{"4294967296": good}, []string{`"4294967296"`, "named by its version"}},
 		"two extensions":    {fstest.MapFS{"1.key.pem": good}, []string{`"1.key.pem"`, "named by its version"}},
 		"unknown extension": {fstest.MapFS{"1.txt": good}, []string{`"1.txt"`, "named by its version"}},

@@ -44,6 +44,16 @@ func (m *Monitor) Keys(provider string, refused, failing []int) {
 	}
 }
 
+// KeysUnusable says why the keys of a provider, or those of tenants in a file, cannot be read anew; nil where they have
+// been. err names the file that is wrong, and nothing that it holds.
+func (m *Monitor) KeysUnusable(of string, err error) {
+	if err == nil {
+		m.alerter.Resolve(KeysUnusable, of, "the keys of "+of+" are read again")
+		return
+	}
+	m.alerter.Update(KeysUnusable, of, "new keys of "+of+" are not usable, the old ones stay: "+err.Error())
+}
+
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
 // days gives a time to warn as people say it.

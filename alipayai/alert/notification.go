@@ -32,6 +32,9 @@ const (
 	KeyRefused Kind = "key_refused"
 	// KeyCheckFailing: a provider did not take a key when it was asked last.
 	KeyCheckFailing Kind = "key_check_failing"
+	// KeysUnusable: a folder or file of keys has changed and cannot be used; those that were read before stay. Its
+	// provider is the one that signs with them or, for keys of tenants, the file.
+	KeysUnusable Kind = "keys_unusable"
 	// CanaryStep: a canary takes a step. Its provider is the canary with the step's number.
 	CanaryStep Kind = "canary_step"
 	// CanaryInconclusive: a step's time is over, and not every guard has passed. Its provider

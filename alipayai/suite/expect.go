@@ -30,6 +30,12 @@ func (e *expect) ofAnswer() bool {
 	return e.answered || e.contains != nil || e.notContains != nil || e.schema != nil || e.tool != ""
 }
 
+// ExpectsFailure reports whether a failure of that code, which blocks or not, is what is expected of the prompt.
+func (p *Prompt) ExpectsFailure(code string, blocked bool) bool {
+	e := &p.expect
+	return !e.ofAnswer() && (!e.blocked || blocked) && (e.code == "" || e.code == code)
+}
+
 // parseExpect reads the field expect of p: the word answered or blocked, or fields.
 func parseExpect(n node, p *Prompt) (e expect, err error) {
 	if n.Kind == yaml.ScalarNode {
