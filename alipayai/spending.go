@@ -3,6 +3,7 @@ package alipayai
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -296,10 +297,12 @@ func (c *call) overBudget(err error) *failure.Failure {
 		return failure.OfTransport(c.ctx, c.ctx, err, false)
 	}
 	f := failure.Unavailable(failure.CodeBudgetUnavailable, "your budget at this gateway cannot be asked just now, so that nothing is sent")
-	f.Cause = err
 	if exceeded, ok := errors.AsType[*budget.ExceededError](err); ok {
 		f = failure.Limited(failure.CodeTenantBudget, "your budget at this gateway does not cover what this call may cost", exceeded.RetryAfter)
+		f.Message += fmt.Sprintf(": up to %s %s, and %s is left until %s; a smaller max_tokens may cost less",
+			exceeded.Asked, exceeded.Limit.Currency, exceeded.Left, exceeded.End.UTC().Format(time.RFC3339))
 		f.NoRetry = exceeded.RetryAfter > time.Minute // which no client waits
 	}
+	f.Cause = err
 	return f
 }

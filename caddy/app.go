@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
+	"github.com/caddy-alipayai/gateway/alipayai/budget"
 	"github.com/caddy-alipayai/gateway/alipayai/calendar"
 	"github.com/caddy-alipayai/gateway/alipayai/consent"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
@@ -130,6 +131,7 @@ type App struct {
 	asked    *alipayai.Spending
 	askedBy  map[string]string
 	budgeted []*alipayai.Spending
+	budgets  *budget.Budgets // nil for none
 	// acquireLedger acquires it once more, for what outlives the configuration.
 	acquireLedger func() (state *ledgerState, release func())
 	keepers       map[string]*calendar.Keeper

@@ -46,6 +46,9 @@ func (c *Budget) limit() (l budget.Limit, err error) {
 	if l.Amount, err = price.ParseAmount(c.Amount); err != nil {
 		return l, fmt.Errorf("amount %q %w", c.Amount, err)
 	}
+	if l.Amount == 0 {
+		return l, errors.New("an amount of 0 permits nothing; write the most that may be spent, or give the tenant no key")
+	}
 	if l.Amount > budget.MaxAmount {
 		return l, fmt.Errorf("amount %s is more than %s, the most that is counted exactly", c.Amount, budget.MaxAmount)
 	}
@@ -269,6 +272,7 @@ func (a *App) acquireBudgets() (*budgetState, func()) {
 		state.release = releaseLedger
 		state.Budgets = budget.New(budget.NewFile(kept), time.Now)
 	})
+	a.budgets = state.Budgets
 	if state.shared != nil {
 		a.opens = append(a.opens, func() { state.shared.Start(state.Budgets) })
 	}

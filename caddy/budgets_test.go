@@ -48,6 +48,31 @@ func (g *rig) untilRefused() (calls int, cost price.Amount) {
 	}
 }
 
+// Who has no budget left learns what the call may cost and what is left, and the operator whose budget it was as well.
+func TestBudgetThatIsRefusedIsSeen(t *testing.T) {
+	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
+	g.vars["budget"] = "0.001"
+	g.load(pricedProvider, budgetSite)
+	if got := g.read(g.send("admin", "GET", budgetsPath, "", "Origin: http://"+g.vars["admin"])); got.status != http.StatusOK || strings.TrimSpace(got.body) != "[]" {
+		t.Errorf("before a call %d %s", got.status, got.body)
+	}
+	a := g.do("POST", chatPath, chatBody("hello", false))
+	if a.code() != "tenant_budget" || !strings.Contains(a.body, "CNY, and 0.001 is left until ") || strings.Contains(a.body, "anonymous") {
+		t.Errorf("the client gets %d %s", a.status, a.body)
+	}
+	if logs := g.logs(); !strings.Contains(logs, "tenant anonymous has 0.001 left of its budget of 0.001 CNY for window month UTC, which ends at ") {
+		t.Error("the log does not say whose budget is used up")
+	}
+	var rows []budgetRow
+	got := g.read(g.send("admin", "GET", budgetsPath, "", "Origin: http://"+g.vars["admin"]))
+	if err := json.Unmarshal([]byte(got.body), &rows); err != nil || len(rows) != 1 || rows[0].Tenant != "anonymous" || rows[0].Limit != "0.001" || rows[0].Left != "0.001" || rows[0].Used != "0" {
+		t.Errorf("%v: %s", err, got.body)
+	}
+	if post := g.read(g.send("admin", "POST", budgetsPath, "", "Origin: http://"+g.vars["admin"])); post.status != http.StatusMethodNotAllowed {
+		t.Errorf("POST gets %d", post.status)
+	}
+}
+
 // A budget that is used up stays so over a reload and a restart; a larger one permits the
 // difference.
 func TestBudgetOverReloadAndRestart(t *testing.T) {

@@ -21,7 +21,8 @@ import (
 // Moderator is a policy: what may be sent to models, and shown of their answers.
 type Moderator struct {
 	// Files of rules. A line is a word or a phrase that is refused, or `policy: <name>`, `pattern: <RE2>`,
-	// `list <name>: <word> | <word>`, `deny: <list> + <list> within <characters> unless <list>`, or a comment behind `#`.
+	// `list <name>: <word> | <word>`, `deny: <list> + <list> within <words> unless <list>`, `word: <word>` for one that reads
+	// as a rule, or a comment behind `#`. A line that reads as a rule with a mistake is refused.
 	// They are read when the configuration is loaded. Default: none.
 	RuleFiles []string `json:"rule_files,omitempty"`
 
@@ -120,6 +121,9 @@ func (m *Moderator) open(a *App, name string) error {
 	if err != nil {
 		return err
 	}
+	words, patterns, combinations := rules.Counts()
+	m.logger.Info("rules of a moderator are loaded", zap.String("moderator", name), zap.Int("words", words),
+		zap.Int("patterns", patterns), zap.Int("combinations", combinations))
 	m.policy = &moderate.Moderator{
 		Name: name, Rules: rules,
 		Timeout: time.Duration(m.Timeout), Open: m.OnError == "open",

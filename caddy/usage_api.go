@@ -45,6 +45,7 @@ const usagePath = "/alipayai/usage"
 func (a *adminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: usagePath, Handler: caddy.AdminHandlerFunc(a.usage)},
+		{Pattern: budgetsPath, Handler: caddy.AdminHandlerFunc(a.getBudgets)},
 		{Pattern: calendarPath, Handler: caddy.AdminHandlerFunc(a.calendar)},
 		{Pattern: canaryPath, Handler: caddy.AdminHandlerFunc(a.canary)},
 		{Pattern: shadowPath, Handler: caddy.AdminHandlerFunc(a.shadow)},

@@ -220,8 +220,15 @@ func TestSeveralBudgets(t *testing.T) {
 	_, err = budgets.Reserve(t.Context(), "shop", limits, []price.Amount{50, 20})
 	if exceeded, ok := errors.AsType[*ExceededError](err); !ok || exceeded.Limit.Currency != "USD" || exceeded.RetryAfter > time.Hour {
 		t.Fatalf("%v", err)
+	} else if exceeded.Tenant != "shop" || exceeded.Asked != 20 || exceeded.Left != 10 || exceeded.End.Before(time.Now()) {
+		t.Errorf("%+v", exceeded)
 	}
 	r.Settle([]price.Amount{10, 1})
+	for _, state := range budgets.States() {
+		if want := map[price.Currency][2]price.Amount{"CNY": {100, 90}, "USD": {30, 29}}[state.Currency]; state.Limit != want[0] || state.Left != want[1] {
+			t.Errorf("%+v, want limit and left of %v", state, want)
+		}
+	}
 	if r, err = budgets.Reserve(t.Context(), "shop", limits, []price.Amount{90, 29}); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package budget
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -30,14 +31,20 @@ var ErrUnavailable = errors.New("the budget cannot be asked now")
 
 // ExceededError is the error for what a budget does not permit.
 type ExceededError struct {
-	Limit Limit
-	// RetryAfter is the time until the window ends.
+	Tenant string
+	Limit  Limit
+	// Asked is the most that the call may cost, and Left what calls may still reserve of the window, as far as this process
+	// knows: neither spent, nor reserved for calls in flight, nor taken by other processes.
+	Asked, Left price.Amount
+	// End is when the window ends, and RetryAfter the time until then.
+	End        time.Time
 	RetryAfter time.Duration
 }
 
-// Error implements error.
+// Error implements error. It is for operators: it names the tenant.
 func (e *ExceededError) Error() string {
-	return "the budget of " + e.Limit.Amount.String() + " " + string(e.Limit.Currency) + " is used up"
+	return fmt.Sprintf("tenant %s has %s left of its budget of %s %s for window %s, which ends at %s, and the call may cost %s",
+		e.Tenant, e.Left, e.Limit.Amount, e.Limit.Currency, e.Limit.Window, e.End.UTC().Format(time.RFC3339), e.Asked)
 }
 
 // Budgets counts what tenants spend. It outlives configurations: each call brings the
@@ -126,13 +133,24 @@ func (b *Budgets) Reserve(ctx context.Context, tenant string, limits []Limit, am
 		if err := b.reserve(ctx, a, l, max(amounts[i], 0)); err != nil {
 			r.Release()
 			if _, ok := errors.AsType[*ExceededError](err); ok {
-				return nil, &ExceededError{Limit: l, RetryAfter: a.end.Sub(now)}
+				return nil, &ExceededError{Tenant: tenant, Limit: l, Asked: max(amounts[i], 0), Left: a.left(l), End: a.end, RetryAfter: a.end.Sub(now)}
 			}
 			return nil, err
 		}
 		r.parts = append(r.parts, part{a, amounts[i]})
 	}
 	return r, nil
+}
+
+func (a *account) left(l Limit) price.Amount {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.leftOf(l.Amount)
+}
+
+// leftOf is what calls may still reserve of a limit; a.mu is held.
+func (a *account) leftOf(limit price.Amount) price.Amount {
+	return limit - min(a.used.Plus(a.open).Plus(a.others), limit)
 }
 
 // Release ends the reservation: nothing was spent.
@@ -192,6 +210,9 @@ const recallPause = time.Second
 // reserve reserves of one account.
 func (b *Budgets) reserve(ctx context.Context, a *account, l Limit, amount price.Amount) error {
 	if amount > l.Amount {
+		a.mu.Lock()
+		a.last = l
+		a.mu.Unlock()
 		return &ExceededError{Limit: l}
 	}
 	if ok, full := a.tryReserve(amount, l, b.now()); ok {
@@ -314,6 +335,9 @@ type State struct {
 	Key
 	// End is when the window ends.
 	End time.Time
+	// Limit is the most that may be spent, as it was asked for last, and Left what calls may still reserve of it, as far
+	// as this process knows.
+	Limit, Left price.Amount
 	// Used is what this process has counted as spent, Open what calls in flight may
 	// cost, and Taken what this process has taken of the budget; Others what others
 	// had taken when they were last heard of.
@@ -331,7 +355,7 @@ func (b *Budgets) States() []State {
 			continue
 		}
 		a.mu.Lock()
-		states = append(states, State{Key: key, End: a.end, Used: a.used, Open: a.open, Taken: a.taken, Others: a.others})
+		states = append(states, State{Key: key, End: a.end, Limit: a.last.Amount, Left: a.leftOf(a.last.Amount), Used: a.used, Open: a.open, Taken: a.taken, Others: a.others})
 		a.mu.Unlock()
 	}
 	return states

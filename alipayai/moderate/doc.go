@@ -3,7 +3,8 @@
 // and a [Verdict] comes out.
 //
 //	normalise.go  spellings that read the same become the same text
-//	rules.go      words, patterns and combinations over that text; syntax.go reads them from a file
+//	rules.go      words, patterns and combinations over that text; syntax.go reads them from a file,
+//	              and plain.go refuses what reads as a rule with a mistake
 //	china.rules   what Chinese law forbids to ask a financial assistant
 //	form.go       what is asked of a model that moderates, and what its answer means
 //	moderator.go  the rules first, then the model, whose verdicts cache.go keeps

@@ -70,6 +70,9 @@ type Finding struct {
 	Policy string
 }
 
+// ownList begins the names of lists of words that are refused by themselves: no list of a file is called that.
+const ownList = "\x00"
+
 // list gives the index of the list of that name, and adds it where there is none.
 func (r *Rules) list(name string) int32 {
 	i := slices.IndexFunc(r.lists, func(l wordList) bool { return l.name == name })
@@ -85,7 +88,7 @@ func (r *Rules) AddWords(policy string, words ...string) error {
 	if len(words) == 0 {
 		return nil
 	}
-	name := "\x00" + policy // no list of a file is called that
+	name := ownList + policy
 	known := slices.ContainsFunc(r.lists, func(l wordList) bool { return l.name == name })
 	i := r.list(name)
 	if err := r.addTo(i, words); err != nil {
@@ -173,6 +176,18 @@ func (r *Rules) Compile() error {
 		return errors.New("the words cannot be compiled: " + err.Error())
 	}
 	return nil
+}
+
+// Counts gives how many words and phrases are refused by themselves, how many patterns, and how many combinations of lists.
+func (r *Rules) Counts() (words, patterns, combinations int) {
+	combinations = len(r.combos)
+	for _, l := range r.lists {
+		if strings.HasPrefix(l.name, ownList) {
+			words += len(l.words)
+			combinations--
+		}
+	}
+	return words, len(r.patterns), combinations
 }
 
 // Empty reports whether there are no rules.

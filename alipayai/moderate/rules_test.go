@@ -126,6 +126,34 @@ func TestCombinations(t *testing.T) {
 	}
 }
 
+// What reads as a rule is a word where it says so, and a list by itself is denied.
+func TestPlainWordsInRules(t *testing.T) {
+	for file, refused := range map[string]string{
+		"word: list price":                "the list price is",
+		"word: note: this":                "please note: this",
+		"word: a|b":                       "so a|b then",
+		"insider tip":                     "an insider tip for you",
+		"policyholder":                    "any policyholder",
+		"wordlist":                        "my wordlist",
+		"稳赚：不赔":                           "他说稳赚：不赔",
+		"C++":                             "in C++ please",
+		"list coming: soon\ndeny: coming": "it is soon",
+		"list coming: soon\nlist no: not\ndeny: coming unless no": "it is soon",
+	} {
+		r := compiled(t, file)
+		if _, found := r.Check(refused); !found {
+			t.Errorf("%q does not refuse %q", file, refused)
+		}
+	}
+}
+
+func TestCounts(t *testing.T) {
+	r := compiled(t, "tip\nword: list price\npolicy: b\nthird\npattern: x+\nlist a: b | c\nlist d: e\ndeny: a + d\ndeny: a")
+	if words, patterns, combinations := r.Counts(); words != 3 || patterns != 1 || combinations != 2 {
+		t.Errorf("%d words, %d patterns, %d combinations", words, patterns, combinations)
+	}
+}
+
 func TestMistakesInRules(t *testing.T) {
 	for file, want := range map[string]string{
 		"ok\npattern: (":                 "line 2: pattern \"(\" is no RE2 expression",
@@ -140,6 +168,30 @@ func TestMistakesInRules(t *testing.T) {
 		"!!!":                            "neither a letter nor a digit",
 		"policy: a b":                    "use 1 to 64 letters",
 		strings.Repeat("a ", 300):        "the most are 200",
+
+		// What reads as a rule is no word.
+		"ok\npolcy: fraud":            `line 2: "polcy" is no keyword; there are policy, `,
+		"patern: [0-9]{16}":           `"patern" is no keyword; there are pattern, `,
+		"Deny: a + b":                 "write deny: <list> + <list>",
+		"denny : a":                   `"denny" is no keyword; there are deny, `,
+		"note: this":                  "write word: note: this",
+		"list: a|b":                   "write list <name>: <word> | <word>",
+		"list a b c":                  "write list <name>: <word> | <word>",
+		"lists a: b":                  `"lists" is no keyword; write list <name>: `,
+		"deny predict + income":       "write deny: <list> + <list>",
+		"deny predict":                "write word: deny predict",
+		"pattern [0-9]{16}":           "write pattern: <RE2>",
+		"policy fraud":                "write policy: <name>",
+		"unless lawful":               "all in one line",
+		"within 12":                   "all in one line",
+		"predict + income":            "only deny combines by +",
+		"预测 | 推算":                     "only a list separates by |",
+		"deny：a":                      "of ASCII",
+		"insider tip # a comment":     "a comment has a line of its own",
+		"list a: b | c # a comment":   "a comment has a line of its own",
+		"word:":                       "neither a letter nor a digit",
+		"list a: b\ndeny: a, c":       `list "a, c" is not known`,
+		"list a: b\ndeny: a unless c": `list "c" is not known`,
 	} {
 		err := new(Rules).AddFile("test", file)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -29,13 +29,15 @@ func (r *Rules) AddBuiltin(name string) error {
 // AddFile adds the rules of a file. A line is a word or a phrase that is refused, or one of
 //
 //	# a comment
+//	word: <word or phrase>              one that reads as a rule, as "list price" does
 //	policy: <name>                      of what follows; at first the one given
 //	pattern: <RE2>
 //	list <name>: <word> | <word> ...    may be repeated, and go on
 //	deny: <list> + <list> ... [within <words>] [unless <list>, <list> ...]
 //
 // where deny refuses a text that has a word of each list with at most as many others between them
-// ([DefaultWithin]; each Han character counts as a word), unless a word of the lists behind unless stands as close. Errors name the line.
+// ([DefaultWithin]; each Han character counts as a word), unless a word of the lists behind unless stands as close. One list
+// is refused by itself. A line that reads as a rule with a mistake is refused: as a word it would never apply. Errors name the line.
 func (r *Rules) AddFile(policy, text string) error {
 	text = strings.TrimPrefix(text, "\ufeff")
 	number := 0
@@ -60,7 +62,8 @@ func (r *Rules) addLine(policy *string, line string) error {
 	name, isList := strings.CutPrefix(keyword, "list ")
 	switch {
 	case !ok:
-		return r.AddWords(*policy, line)
+	case keyword == "word":
+		return r.AddWords(*policy, rest)
 	case keyword == "policy":
 		if err := CheckName(rest); err != nil {
 			return err
@@ -73,6 +76,9 @@ func (r *Rules) addLine(policy *string, line string) error {
 		return r.addList(strings.TrimSpace(name), rest)
 	case keyword == "deny":
 		return r.addCombination(*policy, rest)
+	}
+	if err := checkPlain(line); err != nil {
+		return err
 	}
 	return r.AddWords(*policy, line)
 }
@@ -95,6 +101,9 @@ func (r *Rules) addList(name, words string) error {
 	var list []string
 	for word := range strings.SplitSeq(words, "|") {
 		if word = strings.TrimSpace(word); word != "" {
+			if strings.Contains(word, " #") {
+				return errComment
+			}
 			list = append(list, word)
 		}
 	}
