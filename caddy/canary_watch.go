@@ -66,7 +66,7 @@ func (c *configuredCanary) alerts(name string) map[canaryAlert]string {
 func because(s canary.Status) string {
 	for _, g := range s.Guards {
 		if g.Guard == s.Reason {
-			return fmt.Sprintf("guard %s: %d of its %d calls were bad, and %d of %d before", g.Guard, g.Candidate.Bad, g.Candidate.Trials, g.Stable.Bad, g.Stable.Trials)
+			return fmt.Sprintf("guard %s: %d of its %d calls were bad, and %d of %d of the stable provider's beside it", g.Guard, g.Candidate.Bad, g.Candidate.Trials, g.Stable.Bad, g.Stable.Trials)
 		}
 	}
 	return "an " + canary.ByOperator

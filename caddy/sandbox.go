@@ -93,7 +93,8 @@ type SandboxApp struct {
 	// The HMAC keys by version. By placeholder. Required for format `openai`.
 	Keys map[int]string `json:"keys,omitempty"`
 
-	// The OAuth client secret. By placeholder. Required for format `openai`.
+	// The OAuth client secret. By placeholder. Required for format `openai`, but with
+	// `token_sign`.
 	OAuthSecret string `json:"oauth_secret,omitempty"`
 
 	// A refresh token of format `openai` that is good from the start. By
@@ -114,7 +115,7 @@ type SandboxApp struct {
 	Request *Request `json:"request,omitempty"`
 
 	// How its answers look, as a provider would have to say it: of lists, the first is
-	// written. For format `openai`. Default: the API's own.
+	// written; `content` and what goes with it are for providers alone. For format `openai`. Default: the API's own.
 	Answer *Answer `json:"answer,omitempty"`
 
 	// How answers with tokens look, as a provider's `token` would have to say it. For
@@ -213,7 +214,7 @@ func (a SandboxApp) build(id string, format sandbox.Format, s secrets) (sandbox.
 		resolve     func(option, value string) (string, error)
 		into        *string
 	}{
-		{"oauth_secret", a.OAuthSecret, sandbox.OpenAI, true, s.resolve, &app.OAuthSecret},
+		{"oauth_secret", a.OAuthSecret, sandbox.OpenAI, !a.TokenSign, s.resolve, &app.OAuthSecret},
 		{"refresh_token", a.RefreshToken, sandbox.OpenAI, false, s.resolve, &app.RefreshToken},
 		{"api_key", a.APIKey, sandbox.Anthropic, true, s.resolve, &app.APIKey},
 		{"public_key", a.PublicKey, sandbox.NextBuilder, true, s.public, &app.PublicKey},

@@ -134,6 +134,10 @@ func (c *check) judgeChat(s *Step, x *exchange) {
 		s.Status = Fail
 		s.Received = fmt.Sprintf("%d %s, a stream of %s: %s", x.answer.StatusCode, x.answer.Proto, count(x.stream.events, "event"), x.stream.reason)
 		s.Advice = "the stream is not in the provider's format, or was cut: check profile and stream_timeout"
+	case x.missingField() != "":
+		name := x.missingField()
+		s.Status, s.Advice = Fail, "the upstream wants "+name+", which the request has not: say what it is"
+		s.Suspects = []string{"request {\n\tfield " + name + " <text>\n}"}
 	default:
 		s.Status = Fail
 		s.Advice = "this is about the chat itself: its path, or the model"

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,6 +60,8 @@ func (c *check) errors(x *exchange) Step {
 	}
 	s.Status = OK
 	var sent, received, advice []string
+	var codes []string                        // those that do not say what they have to
+	meant := make(map[string][]failure.Class) // by code, in the order of the probes
 	for _, probe := range ask {
 		probe.request.endpoint = upstream.EndpointModels
 		got := c.ask(c.provider, &probe.request)
@@ -76,8 +79,20 @@ func (c *check) errors(x *exchange) Step {
 		case got.code == "" && got.class != probe.class:
 			s.Status = Fail
 			advice = append(advice, fmt.Sprintf("no code can be read of the answer to %s, which has to mean %s", probe.name, probe.class))
-		case got.class != probe.class:
-			s.Options = append(s.Options, fmt.Sprintf("on %s %s", quoted(got.code), probe.class))
+		default:
+			if got.class != probe.class && !slices.Contains(codes, got.code) {
+				codes = append(codes, got.code)
+			}
+			meant[got.code] = append(meant[got.code], probe.class)
+		}
+	}
+	for _, code := range codes {
+		if classes := meant[code]; len(classes) == 1 {
+			s.Options = append(s.Options, fmt.Sprintf("on %s %s", quoted(code), classes[0]))
+		} else {
+			s.Status = Warn
+			advice = append(advice, fmt.Sprintf("the code %s is for several things: an option on for it would treat all alike, "+
+				"so that requests are sent again that are refused for good, and counted against the app: leave it, and keep this machine's time right", code))
 		}
 	}
 	if len(s.Options) > 0 {

@@ -205,7 +205,9 @@ func (x *exchange) received() string {
 	if x.message != "" {
 		text += ": " + x.message
 	}
-	if x.code == "" && x.message == "" {
+	if more := x.said(); len(more) > 0 {
+		text += ": " + strings.Join(more, "; ")
+	} else if x.code == "" && x.message == "" {
 		text += ", " + members(x.answer, x.body)
 	}
 	return text

@@ -23,6 +23,10 @@ func (c *check) candidates(x *exchange, v verdict) []option {
 			return nil
 		}
 		return tokenHeaderOptions
+	case wrongClient:
+		if _, signed := c.clientTaken(); signed { // by the same signature: the token may be looked for elsewhere
+			return tokenHeaderOptions
+		}
 	case refused:
 		return slices.Concat(c.candidates(x, wrongToken), c.candidates(x, wrongSignature))
 	}

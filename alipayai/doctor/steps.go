@@ -33,7 +33,8 @@ func (c *check) signatureStep(x *exchange) Step {
 		s.Status, s.Advice = Fail, "compare this with what the contract says is signed, and the key with the upstream's: whether its text is the key, or stands for it in hex or base64 (key_encoding)"
 		s.Suspects = append([]string{"key <version> <key>"}, c.suspectedLayout()...)
 	case wrongClient:
-		s.Status, s.Advice, s.Suspects = Fail, "the upstream does not know the client, or that version of its key", []string{"client_id", "key <version> <key>"}
+		s.Status = Fail
+		s.Advice, s.Suspects = c.clientSuspects()
 	default:
 		s.Status, s.Received, s.Advice = Skipped, "", "the upstream did not come to look at it"
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
@@ -109,24 +110,6 @@ func (c *check) askToken(p *upstream.Provider) *exchange {
 	return x
 }
 
-// formOf describes what a token request has.
-func formOf(source *token.Source, grant *token.Grant) string {
-	kind := "client_credentials"
-	if source.RefreshToken != "" {
-		kind = "refresh_token, refresh_token"
-	}
-	if grant.Scope != "" {
-		kind += ", scope"
-	}
-	switch grant.Auth {
-	case token.AuthForm:
-		return "a form with grant_type=" + kind + ", client_id, client_secret"
-	case token.AuthJSON:
-		return "JSON with grant_type=" + kind + ", client_id, client_secret"
-	}
-	return "a form with grant_type=" + kind + "; client id and secret by HTTP Basic"
-}
-
 // tokenVerdict says what an answer of a token endpoint means.
 func (x *exchange) tokenVerdict(err error) {
 	switch {
@@ -181,7 +164,7 @@ func (c *check) tokenStep(x *exchange) Step {
 	}
 	s.Status = Fail
 	if x.answer != nil && x.reason != "" {
-		s.Received += ": " + x.reason
+		s.Received += ": " + strings.Join(append([]string{x.reason}, refusedTexts(x)...), "; ")
 	}
 	switch x.verdict {
 	case unreachable, version:

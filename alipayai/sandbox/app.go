@@ -22,7 +22,7 @@ type App struct {
 	ClientID string
 	// Keys are the HMAC keys by version (1 or more), at least 16 bytes each. All verify.
 	Keys map[int][]byte
-	// OAuthSecret is the client secret at /oauth2/token.
+	// OAuthSecret is the client secret at /oauth2/token. Optional with TokenSigned.
 	OAuthSecret string
 	// RefreshToken, when set, is a refresh token that is good from the start, as
 	// if a person had authorised the app already.
@@ -66,11 +66,11 @@ func (a App) check(spoken Format) (field, reason string) {
 		{"APIKey", a.APIKey != ""}, {"PublicKey", a.PublicKey != ""}, {"Contract", a.Contract != nil},
 		{"Request", a.Request != nil}, {"Answer", a.Answer != nil}, {"TokenAnswer", a.TokenAnswer != nil}, {"TokenSigned", a.TokenSigned},
 	} {
-		needed := slices.Contains(required, c.field)
+		needed := slices.Contains(required, c.field) && (c.field != "OAuthSecret" || !a.TokenSigned)
 		if needed && !c.set {
 			return c.field, " is empty: required by format " + string(spoken)
 		}
-		if c.set && !needed && !slices.Contains(optional, c.field) {
+		if c.set && !slices.Contains(required, c.field) && !slices.Contains(optional, c.field) {
 			return c.field, ": not used by format " + string(spoken)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -21,10 +20,23 @@ type Contract interface {
 // contractor finds the app of a call that has no Client-Id, as a layout of one's own need not: the one whose
 // contract it is that the access token belongs to.
 func (c *call) contractor() *app {
-	header, _ := single(c.r.Header, "Authorization")
-	value, _ := strings.CutPrefix(header, "Bearer ")
+	value, _ := c.bearer()
 	if owner, _, known := c.srv.tokens.look(value, c.srv.cfg.Now()); known && owner.contract != nil {
 		return owner
+	}
+	return nil
+}
+
+// signatory finds the app of a call that neither its Client-Id nor its access token names: the first, by name, whose contract it
+// keeps, since such a contract may name the app wherever it likes.
+func (c *call) signatory() *app {
+	if c.r.Header["Client-Id"] != nil {
+		return nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.srv.apps)) {
+		if a := c.srv.apps[id]; a.contract != nil && a.contract.Verify(c.r, c.body, c.wall) == nil {
+			return a
+		}
 	}
 	return nil
 }

@@ -72,6 +72,9 @@ func (openAI) caller(c *call) *app {
 
 func (openAI) verify(c *call) *refusal {
 	verify := c.verifySignature
+	if c.app == nil {
+		c.app = c.signatory()
+	}
 	if c.app != nil && c.app.contract != nil {
 		verify = c.verifyContract
 	}

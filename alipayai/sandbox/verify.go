@@ -129,7 +129,7 @@ func parseMillis(s string) (time.Time, bool) {
 // its answer is signed with.
 func (c *call) verifySignature() (code, reason string) {
 	if c.app == nil {
-		return codeInvalidClient, "want one Client-Id header with the id of a known app"
+		return codeInvalidClient, "want one Client-Id header with the id of a known app, or a signature by such an app's contract"
 	}
 	sig, err := c.readSignature()
 	if err != nil {
