@@ -322,13 +322,12 @@ func (a *App) Cleanup() error {
 	return nil
 }
 
-// wouldStart logs why a configuration that is valid would be refused at Start. Some of that is known only when all handlers
-// are there, and of that moment Caddy lets no module know before Start, so that `caddy validate` cannot fail of it.
+// wouldStart logs why a configuration that is valid would be refused at Start. It is known only when all handlers are
+// there, and of that moment Caddy lets no module know before Start, so that `caddy validate` cannot fail of it. Checks that
+// make folders or open files are for Start alone.
 func (a *App) wouldStart() {
-	for _, check := range a.checks {
-		if err := check(); err != nil {
-			a.logger.Error("this configuration will be refused when it is loaded", zap.Error(err))
-		}
+	if err := a.checkResidency(); err != nil {
+		a.logger.Error("this configuration will be refused when it is loaded", zap.Error(err))
 	}
 }
 

@@ -99,7 +99,7 @@ var (
 		"Suite": "Option `suite`", "Moderator": "Option `moderator`", "ModeratorModel": "Option `moderator`", "Moderate": "Directive `alipayai_moderate`",
 		"RememberBlocked": "Directive `alipayai_proxy`", "Canary": "Directive `alipayai_proxy`", "CanaryStep": "Directive `alipayai_proxy`", "Shadow": "Directive `alipayai_proxy`", "LoadBalancing": "Directive `alipayai_proxy`",
 		"UserToken": "Option `user_token`", "OAuth": "Directive `alipayai_oauth`",
-		"Address": "Option `provider`",
+		"Address": "Option `provider`", "Pool": "Option `provider`",
 		"Intents": "Option `intents`", "IntentEmbeddings": "Option `intents`", "MatchCall": "Matcher `alipayai`",
 		"SandboxHandler": "Directive `alipayai_sandbox`", "SandboxApp": "Directive `alipayai_sandbox`",
 	}
@@ -110,6 +110,7 @@ var (
 		"store.go":               {"Option `store`", "Global option `alipayai`"},
 		"store_redis_options.go": {"Option `store`", "Global option `alipayai`"},
 		"provider_caddyfile.go":  {"Option `provider`"},
+		"pool.go":                {"Option `provider`"},
 		"signature.go":           {"Option `signature`"},
 		"answer.go":              {"Option `answer`"},
 		"request.go":             {"Option `request`"},

@@ -329,34 +329,3 @@ func (a *account) state(ctx context.Context, store Store, giveBack bool) {
 		a.mu.Unlock()
 	}
 }
-
-// State is how much of a budget is spent and may be, for operators.
-type State struct {
-	Key
-	// End is when the window ends.
-	End time.Time
-	// Limit is the most that may be spent, as it was asked for last, and Left what calls may still reserve of it, as far
-	// as this process knows.
-	Limit, Left price.Amount
-	// Used is what this process has counted as spent, Open what calls in flight may
-	// cost, and Taken what this process has taken of the budget; Others what others
-	// had taken when they were last heard of.
-	Used, Open, Taken, Others price.Amount
-}
-
-// States gives the budgets of the windows that are now.
-func (b *Budgets) States() []State {
-	now := b.now()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var states []State
-	for key, a := range b.accounts {
-		if now.After(a.end) || now.Before(a.begin) {
-			continue
-		}
-		a.mu.Lock()
-		states = append(states, State{Key: key, End: a.end, Limit: a.last.Amount, Left: a.leftOf(a.last.Amount), Used: a.used, Open: a.open, Taken: a.taken, Others: a.others})
-		a.mu.Unlock()
-	}
-	return states
-}
