@@ -63,7 +63,7 @@ func TestBudgetThatIsRefusedIsSeen(t *testing.T) {
 	if logs := g.logs(); !strings.Contains(logs, "tenant anonymous has 0.001 left of its budget of 0.001 CNY for window month UTC, which ends at ") {
 		t.Error("the log does not say whose budget is used up")
 	}
-	var rows []budgetRow
+	var rows []struct{ Tenant, Limit, Left, Used string }
 	got := g.read(g.send("admin", "GET", budgetsPath, "", "Origin: http://"+g.vars["admin"]))
 	if err := json.Unmarshal([]byte(got.body), &rows); err != nil || len(rows) != 1 || rows[0].Tenant != "anonymous" || rows[0].Limit != "0.001" || rows[0].Left != "0.001" || rows[0].Used != "0" {
 		t.Errorf("%v: %s", err, got.body)
