@@ -23,6 +23,9 @@ var forms = map[string]string{
 // keywords begin lines.
 var keywords = []string{"deny", "list", "pattern", "policy", "word"}
 
+// typos is how many letters of a keyword may be wrong for a line to be read as meant for it: "note: " is none.
+const typos = 2
+
 var errComment = errors.New("a comment has a line of its own that begins with #")
 
 var (
@@ -46,9 +49,9 @@ func checkPlain(line string) error {
 		switch {
 		case known:
 			return fmt.Errorf("write %s%s", form, asWord)
-		case m[2] == "":
+		case m[2] == "" && distance(strings.ToLower(m[1]), nearest[0]) <= typos:
 			return fmt.Errorf("%q is no keyword; there are %s%s", m[1], strings.Join(nearest, ", "), asWord)
-		case distance(strings.ToLower(m[1]), "list") <= 2:
+		case m[2] != "" && distance(strings.ToLower(m[1]), "list") <= typos:
 			return fmt.Errorf("%q is no keyword; write %s%s", m[1], forms["list"], asWord)
 		}
 	}

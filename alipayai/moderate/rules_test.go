@@ -174,7 +174,7 @@ func TestMistakesInRules(t *testing.T) {
 		"patern: [0-9]{16}":           `"patern" is no keyword; there are pattern, `,
 		"Deny: a + b":                 "write deny: <list> + <list>",
 		"denny : a":                   `"denny" is no keyword; there are deny, `,
-		"note: this":                  "write word: note: this",
+		"polcy: this":                 "write word: polcy: this",
 		"list: a|b":                   "write list <name>: <word> | <word>",
 		"list a b c":                  "write list <name>: <word> | <word>",
 		"lists a: b":                  `"lists" is no keyword; write list <name>: `,
