@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -16,12 +18,11 @@ import (
 // its own where nothing that it tries matches. What it gives holds no signature and nothing of a key; but for
 // whoever may not sign it is an oracle all the same, so it belongs to no HTTP route.
 func Explain(s Scheme, m Message, h http.Header, answer bool) (matches []string) {
-	verifies := func(s Scheme, m Message) bool {
-		if answer {
-			return s.VerifyResponse(m, h) == nil
-		}
-		return s.VerifyRequest(m, h) == nil
+	verify := Scheme.VerifyRequest
+	if answer {
+		verify = Scheme.VerifyResponse
 	}
+	verifies := func(s Scheme, m Message) bool { return verify(s, m, h) == nil }
 	if verifies(s, m) {
 		return nil
 	}
@@ -35,6 +36,9 @@ func Explain(s Scheme, m Message, h http.Header, answer bool) (matches []string)
 		if verifies(s, v.m) {
 			found(v.what)
 		}
+	}
+	for _, what := range cutTimes(h, len(m.Body), func(h http.Header) bool { return verify(s, m, h) == nil }) {
+		found(what)
 	}
 	varied, ok := s.(interface {
 		variants(http.Header) []schemeVariant
@@ -143,6 +147,37 @@ func messageVariants(m Message) (list []messageVariant) {
 			changed := m
 			changed.Method = method
 			list = append(list, messageVariant{"the method is " + method, changed})
+		}
+	}
+	return list
+}
+
+// What is tried of times in seconds, where milliseconds were signed, is bounded: each of a second's costs a signature over the
+// whole body.
+const (
+	maxTimedBody = 64 << 10
+	maxTimes     = 4
+)
+
+// cutTimes names the fields that hold the signed time without its milliseconds.
+func cutTimes(h http.Header, body int, verifies func(http.Header) bool) (list []string) {
+	if body > maxTimedBody {
+		return nil
+	}
+	times := 0
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		value := h.Get(name)
+		if _, err := strconv.ParseUint(value, 10, 64); err != nil || len(value) != len("1769860800") || len(h[name]) != 1 || times == maxTimes {
+			continue
+		}
+		changed := maps.Clone(h)
+		times++
+		for ms := range 1000 {
+			changed[name] = []string{fmt.Sprintf("%s%03d", value, ms)}
+			if verifies(changed) {
+				list = append(list, name+" is in milliseconds, not in seconds")
+				break
+			}
 		}
 	}
 	return list

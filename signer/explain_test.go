@@ -52,6 +52,11 @@ func TestExplain(t *testing.T) {
 		"base64":   {sent(layout(func(c *LayoutConfig) { c.Fields[2].Value = strings.Replace(c.Fields[2].Value, "_escaped", "", 1) }), same), "its signature is in base64"},
 		"a line":   {sent(layout(func(c *LayoutConfig) { c.Content += `\n` }), same), "what is signed has a line break at its end"},
 		"a client": {sent(other, same), "it is for the client that its header Client-Id names"},
+		"seconds, sent": {func() http.Header {
+			h := sent(built, same)
+			h.Set("Request-Time", h.Get("Request-Time")[:10])
+			return h
+		}(), "Request-Time is in milliseconds, not in seconds"},
 		"a version": {func() http.Header {
 			h := sent(built, same)
 			h.Set("Signature", strings.Replace(h.Get("Signature"), "n=2", "n=1", 1))
