@@ -31,7 +31,7 @@ func signCommands() []*cobra.Command {
 		RunE:  signRequest,
 	}
 	sign.Flags().String("method", http.MethodPost, "the request's method")
-	sign.Flags().String("uri", "/v1/chat/completions", "its path and query, as they are sent")
+	sign.Flags().String("uri", "", "its path and query, as they are sent (default: the provider's path of chats)")
 	sign.Flags().String("body-file", "", "a file that holds its body, byte for byte")
 	sign.Flags().String("time", "", "the time to sign, like 2026-01-31T12:00:00Z or in Unix milliseconds (default: now)")
 
@@ -54,7 +54,7 @@ func signCommands() []*cobra.Command {
 // nameOneProvider takes the name of one provider.
 func nameOneProvider(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("%d names: name one provider of the configuration, as in %s", len(args), cmd.CommandPath()+" <provider>")
+		return fmt.Errorf("name one provider of the configuration, as in %s; got %d", cmd.CommandPath()+" <provider>", len(args))
 	}
 	return nil
 }
@@ -88,6 +88,9 @@ func signRequest(cmd *cobra.Command, args []string) error {
 	at, err := parseTime(text, time.Now())
 	if err != nil {
 		return err
+	}
+	if !cmd.Flags().Changed("uri") {
+		uri = p.RequestTarget(upstream.EndpointChat)
 	}
 	if err := checkSent(method, uri); err != nil {
 		return err

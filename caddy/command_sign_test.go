@@ -68,14 +68,14 @@ func TestSignRefuses(t *testing.T) {
 		"a time before all":      {[]string{"--time", "-1"}, "is no time"},
 		"a time after all":       {[]string{"--time", "253402300800000"}, "is no time"},
 		"a fraction":             {[]string{"--time", "1.5"}, "is no time"},
-		"two providers":          {[]string{"own"}, "2 names: name one provider"},
+		"two providers":          {[]string{"own"}, "name one provider of the configuration, as in"},
 	} {
 		out, err := runCommand(t, append([]string{"sign", "own", "--config", config}, test.args...)...)
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(out, "# What is signed") {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}
-	if _, err := runCommand(t, "sign", "--config", config); err == nil || !strings.Contains(err.Error(), "0 names: name one provider") {
+	if _, err := runCommand(t, "sign", "--config", config); err == nil || !strings.Contains(err.Error(), "name one provider of the configuration, as in") {
 		t.Errorf("no provider: %v", err)
 	}
 }

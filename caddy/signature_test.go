@@ -185,7 +185,7 @@ func TestSignAndVerify(t *testing.T) {
 	t.Setenv("PROD_KEY", "a-key-of-the-test-2")
 	t.Setenv("PROD_SECRET", "a-secret-of-the-test-2")
 	options := "profile alipay\nbase_url https://ai.example.com\nclient_id APP1\nkey 1 {env.OWN_KEY}\ntoken https://ai.example.com/token {env.OWN_SECRET}\n"
-	config := file("Caddyfile", "{\nalipayai {\nprovider own {\nenvironment sandbox\n"+options+ownLayout+"\n}\nprovider prod {\n"+strings.ReplaceAll(options, "OWN", "PROD")+"}\n}\n}\n")
+	config := file("Caddyfile", "{\nalipayai {\nprovider own {\nenvironment sandbox\npath chat /v1/chat\n"+options+ownLayout+"\n}\nprovider prod {\n"+strings.ReplaceAll(options, "OWN", "PROD")+"}\n}\n}\n")
 	body := file("body.json", `{"a":1}`)
 	out, err := runCommand(t, "sign", "own", "--config", config, "--body-file", body, "--time", "2026-01-31T12:00:00Z", "--uri", "/v1/chat?x=1")
 	if err != nil {
@@ -216,6 +216,7 @@ func TestSignAndVerify(t *testing.T) {
 		"cut":          {"POST /v1/chat?x=1 HTTP/1.1\nContent-Length: 7\n" + fields + "\n\n{\"a\":1}\n", "note: the file goes on after the 7 bytes", false},
 		"chunked":      {"POST http://h/v1/chat?x=1 HTTP/1.1\nTransfer-Encoding: chunked\n" + fields + "\n\n7\r\n{\"a\":1}\r\n0\r\n\r\n", "the request verifies", false},
 		"something":    {"POST /v1/chat?x=1 HTTP/1.1\n" + fields + "\n\nsomething", "none of the usual differences", true},
+		"another path": {"POST /v2/chat?x=1 HTTP/1.1\n" + fields + "\n\n{\"a\":1}", "it would if the path is that of chat, /v1/chat", true},
 		"unsigned":     {"POST /v1/chat?x=1 HTTP/1.1\nA: b\n\n", "it carries no signature", true},
 		"no HTTP":      {"{}", "", true},
 	} {

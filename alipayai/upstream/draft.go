@@ -2,8 +2,10 @@ package upstream
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,20 +83,34 @@ func (d Draft) readable(escaped string) Draft {
 	return d
 }
 
+// RequestTarget gives the path and query of requests to an endpoint; empty for one that the upstream has not. It comes after
+// [Provider.Prepare].
+func (p *Provider) RequestTarget(e Endpoint) string { return p.targets[e].requestTarget }
+
 // VerifyCaptured says whether p's scheme verifies a captured request, and gives what
-// [signer.Explain] finds where it does not. With answer, h and m.Body are those of
-// the answer to the request of m.
+// [signer.Explain] finds where it does not, and whether it would with the path of one of
+// p's endpoints. With answer, h and m.Body are those of the answer to the request of m.
 func (p *Provider) VerifyCaptured(m signer.Message, h http.Header, answer bool) (matches []string, err error) {
 	if p.Scheme == nil || !p.Profile.Signs() {
 		return nil, signer.ErrNoCanonical
 	}
+	verify := p.Scheme.VerifyRequest
 	if answer {
-		err = p.Scheme.VerifyResponse(m, h)
-	} else {
-		err = p.Scheme.VerifyRequest(m, h)
+		verify = p.Scheme.VerifyResponse
 	}
-	if err == nil {
+	if err = verify(m, h); err == nil {
 		return nil, nil
 	}
-	return signer.Explain(p.Scheme, m, h, answer), err
+	matches = signer.Explain(p.Scheme, m, h, answer)
+	_, query, hasQuery := strings.Cut(m.Target, "?")
+	for _, endpoint := range slices.Sorted(maps.Keys(p.targets)) {
+		changed := m
+		if changed.Target = p.RequestTarget(endpoint); hasQuery && !strings.Contains(changed.Target, "?") {
+			changed.Target += "?" + query
+		}
+		if changed.Target != m.Target && verify(changed, h) == nil {
+			matches = append(matches, fmt.Sprintf("the path is that of %s, %s", endpoint, p.RequestTarget(endpoint)))
+		}
+	}
+	return matches, err
 }
