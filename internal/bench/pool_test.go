@@ -18,6 +18,9 @@ func TestPoolReport(t *testing.T) {
 			t.Errorf("the report lacks %q:\n%s", want, report)
 		}
 	}
+	if strings.Contains(report, "failed") {
+		t.Errorf("calls failed:\n%s", report)
+	}
 }
 
 // What is passed on comes late by half a round trip, the first piece by the whole of one more, and many pieces at the same
