@@ -274,6 +274,15 @@ func (l *lazyWindow) NextAfter(limit limiter.Limit, from time.Time, pace time.Du
 	return w.NextAfter(limit, from, pace, ahead)
 }
 
+// Sharers implements limiter.Window.
+func (l *lazyWindow) Sharers() int {
+	w, err := l.get()
+	if err != nil {
+		return 1
+	}
+	return w.Sharers()
+}
+
 // Throttle implements limiter.Window.
 func (l *lazyWindow) Throttle(d time.Duration) {
 	if w, err := l.get(); err == nil {

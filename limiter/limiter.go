@@ -82,6 +82,9 @@ type Window interface {
 	// that this one does not know of or the window is throttled anew (then it
 	// is later), or a slot is returned (then it may be earlier).
 	NextAfter(l Limit, from time.Time, pace time.Duration, ahead int) time.Time
+	// Sharers is how many replicas take slots of it now, each without knowing what
+	// the others are about to take: this one and, while a store decides, the others.
+	Sharers() int
 	// Throttle closes the window for d, because the upstream said so, for
 	// every replica; after that the rate recovers additively.
 	Throttle(d time.Duration)

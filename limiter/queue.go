@@ -168,9 +168,12 @@ func (q *Queue) atOnce(ctx context.Context, r Request) (b booking, now time.Time
 // isFree reports whether r need not queue: no call waits, and there are permits
 // now for the calls that are reserving one and for one more. With a pace only one
 // can be due at a time, and the others would return slots that they cannot use.
+// Where the window is shared the other replicas may be reserving as many: if all of
+// them took what this one sees, the slots beyond it would be returned, but windows
+// give slots in order, so that those before one that is kept stay unused.
 func (q *Queue) isFree(r Request, now time.Time) bool {
 	return q.count == 0 && (q.reserving == 0 || r.Pace == 0) && now.Sub(q.last) >= r.Pace &&
-		!q.opens.After(now) && !q.window.NextAfter(r.Limit, now, r.Pace, q.reserving).After(now)
+		!q.opens.After(now) && !q.window.NextAfter(r.Limit, now, r.Pace, q.reserving*q.window.Sharers()).After(now)
 }
 
 // Depth is how many calls wait, and what they hold in memory. One that waits in several

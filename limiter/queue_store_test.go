@@ -85,6 +85,49 @@ func TestManyAtOnceOverASlowStore(t *testing.T) {
 	})
 }
 
+// oneOfThree is a slowWindow as one of three replicas sees it.
+type oneOfThree struct{ *slowWindow }
+
+func (oneOfThree) Sharers() int { return 3 }
+
+// Many calls come at once to replicas that have been idle. Each knows of the others' permits only what the store has said
+// before. If each reserved all that is free, the slots beyond it would be returned, and a window of them be unused.
+func TestManyAtOnceAtThreeReplicas(t *testing.T) {
+	limit := Limit{Requests: 12, Per: time.Second, Guard: 10 * time.Millisecond}
+	synctest.Test(t, func(t *testing.T) {
+		w := newSlow(2*time.Millisecond, 3*time.Millisecond)
+		r := patient("a")
+		r.Limit = limit
+		const replicas, calls = 3, 40
+		began := time.Now()
+		last := make(chan time.Duration, replicas*calls)
+		for range replicas {
+			q := NewQueue(oneOfThree{w}, time.Now)
+			for range calls {
+				go func() {
+					if _, err := q.Wait(t.Context(), r); err != nil {
+						t.Error(err)
+					}
+					last <- time.Since(began)
+				}()
+			}
+		}
+		time.Sleep(2*time.Millisecond + 1)
+		// What is free, and the next one for each queue.
+		if n := w.out(); n > limit.Requests+replicas {
+			t.Errorf("%d slots were reserved at once, of %d", n, limit.Requests)
+		}
+		time.Sleep(time.Hour)
+		var ended time.Duration
+		for range replicas * calls {
+			ended = max(ended, <-last)
+		}
+		if want := (replicas*calls/time.Duration(limit.Requests)-1)*limit.Span() + 200*time.Millisecond; ended > want {
+			t.Errorf("the last permit came after %v, want at most %v", ended, want)
+		}
+	})
+}
+
 func TestClientLeavesWhileTheStoreIsAsked(t *testing.T) {
 	for name, failing := range map[string]bool{"slot comes": false, "store gives up": true} {
 		t.Run(name, func(t *testing.T) {

@@ -275,6 +275,14 @@ func (w *RedisWindow) NextAfter(l Limit, from time.Time, pace time.Duration, ahe
 	return w.memory.nextAfter(l, from, closed, share, pace, ahead)
 }
 
+// Sharers is Replicas while they share the window; on its own a replica has its part alone.
+func (w *RedisWindow) Sharers() int {
+	if w.State() == Degraded {
+		return 1
+	}
+	return w.replicas
+}
+
 // Throttle closes the window for d for every replica, and revokes the slots that
 // wait. Where Redis is away, it closes this replica's part, and the others'
 // when Redis is back.

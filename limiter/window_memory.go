@@ -107,6 +107,9 @@ func (w *MemoryWindow) Next(l Limit, now time.Time) time.Time {
 	return w.clock.time(w.next(l, w.clock.at(now)))
 }
 
+// Sharers is one: what is in memory has no others.
+func (*MemoryWindow) Sharers() int { return 1 }
+
 // NextAfter predicts the slot of a call that goes after ahead others; see Window.
 func (w *MemoryWindow) NextAfter(l Limit, from time.Time, pace time.Duration, ahead int) time.Time {
 	w.mu.Lock()
