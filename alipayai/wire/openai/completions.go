@@ -33,6 +33,7 @@ func ParseCompletion(body []byte) (c Completion, err error) {
 		return Completion{}, err
 	}
 	e := edits{body: body}
+	defer e.release()
 	var prompt jsontext.Value
 	chat := []byte{'{'}
 	for _, m := range e.members(span{0, len(body)}) {

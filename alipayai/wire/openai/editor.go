@@ -29,6 +29,7 @@ type editor struct {
 func (d *Dialect) edit(ask wire.Ask) wire.Encoded {
 	e := editor{Dialect: d, ask: ask, left: make(map[string]struct{}), ids: wire.CallIDs{Form: d.CallID}}
 	e.body = ask.WithModel(ask.UpstreamModel)
+	defer e.release()
 	e.request()
 	return wire.Encoded{Body: e.apply(), Unsupported: e.unsupported()}
 }
@@ -50,6 +51,7 @@ func (d *Dialect) editAnswers(ask wire.Ask) wire.Encoded {
 	}
 	e := editor{Dialect: d.answers, ask: ask, left: make(map[string]struct{}), answersOnly: true}
 	e.body = body
+	defer e.release()
 	members := e.members(span{0, len(e.body)})
 	e.thinks = e.Reasoning && e.thinking(members)
 	for _, m := range members {
@@ -147,17 +149,30 @@ func (e *editor) object(path string, members []member, only []string, special fu
 	if only == nil {
 		only = e.Closed[path]
 	}
-	items := make([]span, len(members))
-	gone := make([]bool, len(members))
+	var gone []bool // nil where all stay
+	left := len(members)
 	for i, m := range members {
-		items[i] = m.all()
-		var done bool
-		if gone[i], done = special(m); !done {
-			gone[i] = e.member(path, m, members, only)
+		out, done := special(m)
+		if !done {
+			out = e.member(path, m, members, only)
 		}
+		if !out {
+			continue
+		}
+		if gone == nil {
+			gone = make([]bool, len(members))
+		}
+		gone[i] = true
+		left--
 	}
-	e.remove(items, func(i int) bool { return gone[i] })
-	return slices.Contains(gone, false)
+	if gone != nil {
+		items := make([]span, len(members))
+		for i, m := range members {
+			items[i] = m.all()
+		}
+		e.remove(items, func(i int) bool { return gone[i] })
+	}
+	return left > 0
 }
 
 // none is for objects without special members.

@@ -3,6 +3,7 @@ package openai
 import (
 	"cmp"
 	"slices"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -31,6 +32,24 @@ type edit struct {
 type edits struct {
 	body []byte
 	list []edit
+	// room is where the members of objects are put, one after the other. It is from a pool.
+	room *[]member
+}
+
+// rooms are those of edits that have ended.
+var rooms = sync.Pool{New: func() any { return new([]member) }}
+
+// maxRoom is the largest room, in members, that is kept.
+const maxRoom = 1 << 10
+
+// release gives the room back. Members of objects are not to be used after it.
+func (e *edits) release() {
+	if e.room != nil && cap(*e.room) <= maxRoom {
+		clear(*e.room)
+		*e.room = (*e.room)[:0]
+		rooms.Put(e.room)
+	}
+	e.room = nil
 }
 
 func (e *edits) text(s span) jsontext.Value { return e.body[s.start:s.end:s.end] }
@@ -95,24 +114,28 @@ func (e *edits) nextObject(dec *translate.Decoder, offset int) (s span, list []m
 	if _, err := dec.ReadToken(); err != nil {
 		return s, nil
 	}
+	if e.room == nil {
+		e.room = rooms.Get().(*[]member)
+	}
 	s.start = offset + int(dec.InputOffset()) - len("{")
+	room := *e.room
+	first := len(room)
 	for dec.PeekKind() != '}' {
 		key, err := next(dec, offset)
 		if err != nil {
-			return s, list
+			break
 		}
 		value, err := next(dec, offset)
 		if err != nil {
-			return s, list
+			break
 		}
-		if list == nil {
-			list = make([]member, 0, 8)
-		}
-		list = append(list, member{translate.Name(e.text(key)), key, value})
+		room = append(room, member{translate.Name(e.text(key)), key, value})
 	}
-	_, _ = dec.ReadToken() // which is the end
-	s.end = offset + int(dec.InputOffset())
-	return s, list
+	*e.room = room
+	if _, err := dec.ReadToken(); err == nil { // which is the end
+		s.end = offset + int(dec.InputOffset())
+	}
+	return s, room[first:len(room):len(room)]
 }
 
 // conversation are the messages of the array at s, each with its members; none where it is no array.

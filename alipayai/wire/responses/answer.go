@@ -18,6 +18,17 @@ func (w *ClientWriter) Whole(canonical []byte) ([]byte, error) {
 	if !c.Choice {
 		return nil, ErrNoAnswer
 	}
+	if !w.Stored { // of what is kept the items are as well
+		room := scratch.Get().(*[]byte)
+		w.output = (*room)[:0]
+		defer func() {
+			if *room = w.output; cap(*room) > maxScratch {
+				*room = nil
+			}
+			w.output = nil
+			scratch.Put(room)
+		}()
+	}
 	w.begin(&c)
 	s := ended(c.Finish)
 	s.usage, s.reasoning = c.Usage, c.ReasoningTokens
@@ -30,18 +41,21 @@ func (w *ClientWriter) Whole(canonical []byte) ([]byte, error) {
 	content, refused := translate.Characters(c.Content), translate.Characters(c.Refusal)
 	speaks := len(content)+len(refused) > 0
 	if thought := translate.Characters(c.Reasoning); len(thought) > 0 {
-		w.done(w.appendReasoning(nil, thought, last(speaks || len(c.Calls) > 0)))
+		w.output = w.appendReasoning(w.next(), thought, last(speaks || len(c.Calls) > 0))
+		w.items++
 	}
 	if speaks || len(c.Calls) == 0 && w.items == 0 {
 		m := message{text: content, refusal: refused, logprobs: elementsOf(c.Logprobs)}
-		w.done(w.appendMessage(make([]byte, 0, len(content)+len(refused)+len(m.logprobs)+256), m, last(len(c.Calls) > 0)))
+		w.output = w.appendMessage(w.next(), m, last(len(c.Calls) > 0))
+		w.items++
 	}
 	for i := range c.Calls {
 		call := &c.Calls[i]
 		name := translate.Unquote(call.Name)
 		t := w.Request.c.offered.find(name)
 		arguments := argumentsOf(t, translate.Characters(call.Arguments))
-		w.done(w.appendCall(nil, w.items, t, call.IDOr(i), name, arguments, last(i+1 < len(c.Calls))))
+		w.output = w.appendCall(w.next(), w.items, t, call.IDOr(i), name, arguments, last(i+1 < len(c.Calls)))
+		w.items++
 	}
 	return w.finish(s), nil
 }

@@ -2,6 +2,7 @@ package responses
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -147,7 +148,9 @@ func (r *ClientRequest) Expanded() (wire.Request, error) {
 // item is nil.
 func (r *ClientRequest) build(history []jsontext.Value, item func(id string) (jsontext.Value, bool)) error {
 	c := &r.c
-	conversation := conversation{client: c, open: item == nil && r.Continues(), messages: make([]byte, 0, len(c.input)+64)}
+	room := scratch.Get().(*[]byte)
+	defer scratch.Put(room)
+	conversation := conversation{client: c, open: item == nil && r.Continues(), messages: (*room)[:0]}
 	items := r.items
 	if len(history) > 0 {
 		before, err := readItems(history, func(int) string { return "previous_response_id" })
@@ -156,10 +159,14 @@ func (r *ClientRequest) build(history []jsontext.Value, item func(id string) (js
 		}
 		items = append(before, items...)
 	}
-	if err := conversation.read(items); err != nil {
+	err := conversation.read(items)
+	if *room = conversation.messages; cap(*room) > maxScratch {
+		*room = nil
+	}
+	if err != nil {
 		return err
 	}
-	body, err := conversation.body(r.Sent.Model, len(r.Sent.Body))
+	body, err := conversation.body(r.Sent.Model)
 	if err != nil {
 		return err
 	}
@@ -171,10 +178,16 @@ func (r *ClientRequest) build(history []jsontext.Value, item func(id string) (js
 	return nil
 }
 
+// scratch are buffers for what is copied before it is given.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxScratch is the size of the largest buffer, in bytes, that is kept.
+const maxScratch = 64 << 10
+
 // body writes the request in chat completions' form.
-func (v *conversation) body(model string, size int) ([]byte, error) {
+func (v *conversation) body(model string) ([]byte, error) {
 	c := v.client
-	b := make([]byte, 0, size+len(v.messages)+256)
+	b := make([]byte, 0, len(v.messages)+len(model)+len(c.instructions)+c.offered.size()+len(c.fields)+256)
 	b = append(translate.Quote(append(b, `{"model":`...), model), `,"messages":[`...)
 	switch {
 	case len(translate.Characters(c.instructions)) == 0 && len(v.messages) == 0 && !v.open:

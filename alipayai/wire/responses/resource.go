@@ -164,6 +164,14 @@ func (w *ClientWriter) done(item []byte) {
 	w.items++
 }
 
+// next gives the output with what comes before its next item.
+func (w *ClientWriter) next() []byte {
+	if w.items == 0 {
+		return w.output
+	}
+	return append(w.output, ',')
+}
+
 // finish gives the whole response, which has been kept by then if it is to be.
 func (w *ClientWriter) finish(s status) []byte {
 	response := w.appendResponse(make([]byte, 0, len(w.output)+w.Request.c.echo.size()), s)

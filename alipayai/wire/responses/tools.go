@@ -95,6 +95,15 @@ func (o *offered) append(b []byte, serial bool) []byte {
 	return b
 }
 
+// size is about how many bytes append appends.
+func (o *offered) size() int {
+	n := len(o.choice)
+	for i := range o.tools {
+		n += len(o.tools[i].function) + len(",")
+	}
+	return n
+}
+
 // runByClient are types of tools that the client runs, and that models know without a schema; acting those that the provider
 // runs and that may act. What other types do is not known, but for those that only look.
 var (
