@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
@@ -135,6 +136,15 @@ func (d *Door) write(w http.ResponseWriter, body []byte) error {
 // flush. It reports whether the client has all of it.
 func (d *Door) stream(w http.ResponseWriter, a *alipayai.Answer, to *writing) bool {
 	w.WriteHeader(a.Status)
+	if to.writer != nil {
+		room := eventRooms.Get().(*[]byte)
+		to.events = (*room)[:0]
+		defer func() {
+			if *room = to.events; cap(*room) <= maxTrusted {
+				eventRooms.Put(room)
+			}
+		}()
+	}
 	out := http.NewResponseController(w)
 	var writeBy time.Time
 	for {
@@ -169,6 +179,9 @@ func (d *Door) stream(w http.ResponseWriter, a *alipayai.Answer, to *writing) bo
 		}
 	}
 }
+
+// eventRooms are buffers for events in their clients' forms.
+var eventRooms = sync.Pool{New: func() any { return new([]byte) }}
 
 // writing is an answer on its way out in its client's form.
 type writing struct {
