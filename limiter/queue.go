@@ -253,11 +253,14 @@ func (q *Queue) enter(ctx context.Context, w *waiter, now time.Time) error {
 	return nil
 }
 
+// Handover is by how much longer than its MaxWait a call may have waited when it has its permit: one at the very end of the
+// longest wait is still in time.
+const Handover = time.Millisecond
+
 // await waits for w's turn, its context or its longest wait.
 func (q *Queue) await(ctx context.Context, w *waiter) (Slot, error) {
 	last := q.now().Add(w.MaxWait)
-	// A permit at the very end of the longest wait is still in time.
-	timer := time.NewTimer(w.MaxWait + time.Millisecond)
+	timer := time.NewTimer(w.MaxWait + Handover)
 	defer timer.Stop()
 	for {
 		served := false

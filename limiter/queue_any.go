@@ -114,7 +114,7 @@ func (q *Queue) shareWith(w *waiter, others int) {
 // await waits for the first permit, the context or the longest wait.
 func (c *contest) await(ctx context.Context, maxWait, alone time.Duration) (int, Slot, error) {
 	last := c.places[0].Queue.now().Add(maxWait)
-	timer := time.NewTimer(maxWait + time.Millisecond) // as for Queue.await
+	timer := time.NewTimer(maxWait + Handover)
 	defer timer.Stop()
 	var lonely <-chan time.Time
 	switch first := c.first(alone); {

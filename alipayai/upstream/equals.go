@@ -50,7 +50,7 @@ func (e *Equals) reserve(ctx context.Context, p *Provider, r *Request) (limiter.
 	places := make([]limiter.Place, 0, 1+len(e.Others))
 	add := func(k *Cap) {
 		at := k.request(r)
-		at.MaxWait = min(at.MaxWait, time.Until(e.began.Add(k.MaxWait))) // which passes at the others as well
+		at.MaxWait = min(at.MaxWait, time.Until(e.began.Add(k.MaxWait-limiter.Handover))) // which passes at the others as well
 		places = append(places, limiter.Place{Queue: k.Queue, Request: at})
 	}
 	add(p.Cap)

@@ -54,7 +54,7 @@ func (d *permit) reserve(ctx context.Context, p *Provider, r *Request) (err erro
 
 // request is r as it waits in the cap's queue.
 func (k *Cap) request(r *Request) limiter.Request {
-	maxWait := k.MaxWait
+	maxWait := max(k.MaxWait-limiter.Handover, 0)
 	if !r.Latest.IsZero() {
 		maxWait = min(maxWait, time.Until(r.Latest))
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -65,6 +66,37 @@ func TestPace(t *testing.T) {
 			if got := (&Cap{Limit: test.limit}).pace(); got != test.want {
 				t.Errorf("%v, want %v", got, test.want)
 			}
+		})
+	}
+}
+
+// A cap's longest wait is that of its calls from when they come until they have their permit, which its queue may hand over
+// a little late.
+func TestWaitsEndWithinTheLongest(t *testing.T) {
+	for name, free := range map[string]struct {
+		after time.Duration // the next permit is free
+		taken bool
+	}{
+		"well before":     {time.Second, true},
+		"just in time":    {2*time.Second - limiter.Handover, true},
+		"at the very end": {2 * time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				limit := limiter.Limit{Requests: 1, Per: free.after}
+				k := &Cap{Queue: limiter.NewQueue(limiter.NewMemoryWindow(time.Now), time.Now), Limit: limit, MaxWait: 2 * time.Second, MaxCount: 10, MaxBytes: 10}
+				p := &Provider{Cap: k}
+				for _, taken := range []bool{true, free.taken} {
+					began := time.Now()
+					err := new(permit).reserve(t.Context(), p, &Request{})
+					if (err == nil) != taken {
+						t.Errorf("after %v: %v", time.Since(began), err)
+					}
+					if waited := time.Since(began); waited > k.MaxWait {
+						t.Errorf("waited %v", waited)
+					}
+				}
+			})
 		})
 	}
 }
