@@ -13,9 +13,9 @@ import (
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
-// listModels answers GET /v1/models with the union over the call's providers:
+// listModels answers GET /v1/models with the union over the providers that may serve the tenant's calls:
 // the models that a provider is configured to serve or, where it serves any,
-// those that its upstream lists, and the names that it has for some of them. Only when no provider can say anything does
+// those that its upstream lists, and the names that it has for some of them. Only when none of these can say anything does
 // the call fail, with the first one's failure.
 func (c *call) listModels() (*Answer, *failure.Failure) {
 	var models []wire.Model
@@ -29,6 +29,9 @@ func (c *call) listModels() (*Answer, *failure.Failure) {
 		}
 	}
 	for _, p := range c.g.Providers {
+		if !p.Within(c.regions) {
+			continue // no call of the tenant's goes there
+		}
 		for _, alias := range slices.Sorted(maps.Keys(p.ModelMap)) {
 			if p.Serves(upstream.EndpointChat, alias) {
 				add(wire.Model{ID: alias, OwnedBy: p.Name})
@@ -63,7 +66,7 @@ func (c *call) listModels() (*Answer, *failure.Failure) {
 			add(wire.Model{ID: id, OwnedBy: p.Name})
 		}
 	}
-	if !answered {
+	if !answered && failed != nil {
 		return nil, failed
 	}
 	return &Answer{

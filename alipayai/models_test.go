@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
@@ -92,6 +93,67 @@ func TestModelsAreTheUnionOverTheProviders(t *testing.T) {
 			}
 			if o := r.outcome(); o.Status != 200 || o.Code != "" || o.Endpoint != upstream.EndpointModels {
 				t.Errorf("outcome %+v", o)
+			}
+		})
+	}
+}
+
+// A tenant sees the models that its own calls may reach, whatever other tenants may use; nothing outside is asked for them.
+func TestModelsAreThoseWithinTheTenantsRegions(t *testing.T) {
+	for name, test := range map[string]struct {
+		residency map[string][]string
+		ids       []string
+		asked     int
+	}{
+		"anywhere":         {nil, []string{"claude-alias", "own", "alipay-fin-1", "alipay-fin-mini", "alipay-embed-1"}, 1},
+		"another tenant's": {map[string][]string{"zeta": {"cn"}}, []string{"claude-alias", "own", "alipay-fin-1", "alipay-fin-mini", "alipay-embed-1"}, 1},
+		"the first":        {map[string][]string{"acme": {"us"}}, []string{"claude-alias", "own"}, 0},
+		"the second":       {map[string][]string{"*": {"cn"}}, []string{"alipay-fin-1", "alipay-fin-mini", "alipay-embed-1"}, 1},
+		"none":             {map[string][]string{"acme": {"eu"}}, nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, sandbox.Config{}, first(func(p *upstream.Provider) { p.Region = "cn" }), func(g *alipayai.Gateway) {
+				near := plainProvider(t, "http://127.0.0.1:1")
+				near.Name, near.Region, near.Models, near.ModelMap = "near", "us", []string{"own", "claude-alias"}, map[string]string{"claude-alias": "own"}
+				g.Providers, g.AllowCrossRegion = append([]*upstream.Provider{near}, g.Providers...), true
+				if test.residency == nil {
+					return
+				}
+				var err error
+				if g.Residency, err = residency.New(test.residency); err != nil {
+					t.Fatal(err)
+				}
+			})
+			ids, _, got := listModels(t, r)
+			if !slices.Equal(ids, test.ids) || got.status != http.StatusOK {
+				t.Errorf("%d: models %v", got.status, ids)
+			}
+			if n := len(r.arrived.at("/v1/models")); n != test.asked {
+				t.Errorf("the upstream was asked %d times", n)
+			}
+			wantStatus := http.StatusNotFound
+			if slices.Contains(test.ids, "own") {
+				wantStatus = http.StatusOK
+			}
+			if one := r.do(t.Context(), http.MethodGet, "/v1/models/own", ""); one.status != wantStatus {
+				t.Errorf("one model: %d %s", one.status, one.body)
+			}
+		})
+	}
+}
+
+// What no provider serves at all is named, rather than its model.
+func TestEndpointsThatNoProviderHas(t *testing.T) {
+	claude := startRig(t, &heardClaude{status: 200, kind: "application/json", answer: "{}"}, claudeProvider, first(anyModel))
+	for path, test := range map[string]struct{ body, want string }{
+		"/v1/moderations": {`{"input":"hello"}`, "no provider of this gateway serves moderations, and no moderator answers here: this path needs alipayai_moderate, or a provider with path moderations"},
+		"/v1/embeddings":  {`{"model":"m","input":"hello"}`, "no provider of this gateway serves embeddings"},
+	} {
+		t.Run(path, func(t *testing.T) {
+			got := claude.post(path, test.body)
+			wantError(t, got, http.StatusNotFound, failure.CodeUnknownURL)
+			if !strings.Contains(got.body, `"message":"`+test.want+`"`) {
+				t.Errorf("answered %s", got.body)
 			}
 		})
 	}

@@ -95,12 +95,24 @@ func (c *call) plan() ([]*upstream.Provider, *failure.Failure) {
 	if len(providers) == 0 && c.keptOut {
 		return nil, OutsideResidency(c.regions)
 	}
+	if len(providers) == 0 && !slices.ContainsFunc(c.g.Providers, func(p *upstream.Provider) bool { return p.Has(c.Endpoint) }) {
+		return nil, noEndpoint(c.Endpoint)
+	}
 	if len(providers) == 0 {
 		f := failure.InvalidRequest(http.StatusNotFound, failure.CodeModelNotFound, "no provider of this gateway serves the model asked for; GET /v1/models lists those served")
 		f.Param = "model"
 		return nil, f
 	}
 	return c.g.Canary.plan(c, providers), nil
+}
+
+// noEndpoint makes the failure of a call for what no provider of a gateway has, whatever the model.
+func noEndpoint(endpoint upstream.Endpoint) *failure.Failure {
+	message := "no provider of this gateway serves " + string(endpoint)
+	if endpoint == upstream.EndpointModerations {
+		message += ", and no moderator answers here: this path needs alipayai_moderate, or a provider with path moderations"
+	}
+	return failure.InvalidRequest(http.StatusNotFound, failure.CodeUnknownURL, message)
 }
 
 // OutsideResidency makes the failure of a call that nothing in its tenant's regions can serve.

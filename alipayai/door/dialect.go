@@ -165,18 +165,18 @@ func (d *Dialects) find(r *http.Request) (found *route, param string, allow []st
 	return nil, "", allow
 }
 
-// unserved are the ends of paths that clients know and a gateway has reasons not to serve.
+// unserved are the ends of paths that clients know, of what no moderator could read.
 var unserved = map[string]string{
-	"/images/generations": "images", "/images/edits": "images", "/images/variations": "images",
-	"/audio/speech": "audio", "/audio/transcriptions": "audio", "/audio/translations": "audio",
-	"/rerank": "rerankings", "/realtime": "realtime sessions",
+	"/images/generations": "images are", "/images/edits": "images are", "/images/variations": "images are",
+	"/audio/speech": "audio is", "/audio/transcriptions": "audio is", "/audio/translations": "audio is",
+	"/rerank": "reranking is", "/realtime": "realtime sessions are",
 }
 
 // unknown says what to do about a path that no dialect serves.
 func (d *Dialects) unknown(path string) string {
 	for end, what := range unserved {
 		if strings.HasSuffix(path, end) {
-			return what + " are not served: no moderation could read them; this gateway serves " + d.serves
+			return what + " not served, since moderators read text only; this gateway serves " + d.serves
 		}
 	}
 	return "this gateway serves " + d.serves + "; the base URL of OpenAI's clients ends in /v1, that of Anthropic's does not"
