@@ -87,14 +87,20 @@ type OutputGuard struct {
 	// Name is that of the moderator, and Window how many characters are held back for patterns.
 	Name   string
 	Window int
-	// Blocked follows each answer that is refused, with the policy; it must not block.
-	Blocked func(policy string)
+	// Blocked follows each answer that is refused; it must not block.
+	Blocked func(BlockedAnswer)
 }
 
-func (o *OutputGuard) refuse(policy string) *failure.Failure {
+// BlockedAnswer is an answer that breaks a policy: which one, and whose it was. It has nothing of the text.
+type BlockedAnswer struct {
+	Policy, RequestID, Tenant, Provider string
+}
+
+// refuse gives the failure of an answer of provider's to c, which breaks a policy of its guard.
+func (o *OutputGuard) refuse(c *call, provider, policy string) *failure.Failure {
 	policy = moderate.PolicyName(o.Name, policy)
 	if o.Blocked != nil {
-		o.Blocked(policy)
+		o.Blocked(BlockedAnswer{Policy: policy, RequestID: c.outcome.RequestID, Tenant: c.Tenant, Provider: provider})
 	}
 	return outputBlocked(policy)
 }
@@ -191,7 +197,11 @@ func (c *call) guardWhole(a *Answer) *failure.Failure {
 	if policy == "" {
 		return nil
 	}
-	return c.Guard.refuse(policy)
+	provider := c.outcome.Provider
+	if a.replayed != nil {
+		provider = a.replayed.Provider
+	}
+	return c.Guard.refuse(c, provider, policy)
 }
 
 // canonical gives the canonical form of a whole answer, or a whole stream, in that of the call's Native.
@@ -247,7 +257,7 @@ func (g *guardedStream) give(to *bytes.Buffer, events []byte, done bool) *failur
 		released, policy = g.End(released)
 	}
 	if policy != "" {
-		return g.c.Guard.refuse(policy)
+		return g.c.Guard.refuse(g.c, g.c.outcome.Provider, policy)
 	}
 	to.Write(released)
 	switch held := int64(g.Held()); {

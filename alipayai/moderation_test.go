@@ -182,7 +182,12 @@ func guardedRig(t *testing.T, answer http.HandlerFunc, edits ...func(*alipayai.G
 		t.Fatal(err)
 	}
 	r, refused = newPlainRig(t, answer, edits...), new(atomic.Int64)
-	guard := &alipayai.OutputGuard{Rules: rules, Name: "law", Window: 10, Blocked: func(string) { refused.Add(1) }}
+	guard := &alipayai.OutputGuard{Rules: rules, Name: "law", Window: 10, Blocked: func(b alipayai.BlockedAnswer) {
+		refused.Add(1)
+		if b.Policy != "law" || b.Tenant != "acme" || b.Provider != r.provider.Name || !strings.HasPrefix(b.RequestID, "req_") {
+			t.Errorf("blocked is %+v", b)
+		}
+	}}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		serve(r.gateway, w, req.WithContext(alipayai.WithModeration(req.Context(), alipayai.Moderation{Guard: guard})), "acme")
 	}))

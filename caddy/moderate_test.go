@@ -309,6 +309,20 @@ func TestModerateGuardsAnswers(t *testing.T) {
 	if a.status != http.StatusForbidden || a.code() != "moderation_blocked" || strings.Contains(a.body, "secret") || a.header.Get("X-Should-Retry") != "false" {
 		t.Errorf("status %d: %s", a.status, a.body)
 	}
+	logged := g.logs()
+	at := strings.Index(logged, "answer blocked")
+	if at < 0 {
+		t.Fatal("the log lacks the refused answer")
+	}
+	line, _, _ := strings.Cut(logged[at:], "\n")
+	for _, want := range []string{`"moderator":"out","policy":"out","version":"`, `"tenant":"acme"`, `"provider":"guard"`, `"request_id":"` + a.header.Get("X-Request-Id") + `"`} {
+		if !strings.Contains(line, want) {
+			t.Errorf("the log lacks %s: %s", want, line)
+		}
+	}
+	if strings.Contains(line, "secret") {
+		t.Errorf("the log has the text: %s", line)
+	}
 	if off := g.do("POST", "/off"+chatPath, chatBody("hello", false), g.acme); off.status != http.StatusOK {
 		t.Errorf("with output off: status %d: %s", off.status, off.body)
 	}

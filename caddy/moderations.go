@@ -27,7 +27,11 @@ func (m *moderatedRequest) answerModerations(w http.ResponseWriter, body []byte)
 			}
 			v = m.askModel()
 		}
-		m.h.moderator.metrics.moderated(m.h.Moderator, string(v.By), resultOf(v))
+		if v.Err != nil {
+			m.record(v)
+		} else { // what is flagged is an answer, and no refusal
+			m.h.moderator.metrics.moderated(m.h.Moderator, string(v.By), resultOf(v))
+		}
 		if v.By == moderate.ByError && v.Blocked {
 			m.refuse(w, alipayai.ModerationUnavailable(v.Policy))
 			return
@@ -37,6 +41,7 @@ func (m *moderatedRequest) answerModerations(w http.ResponseWriter, body []byte)
 	m.note(moderationNone, "")
 	answerPage(m.h.app.cors, w, m.r)
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Request-Id", m.id)
-	_, _ = w.Write(moderate.Answer("modr-"+m.id, m.h.Moderator, verdicts))
+	id := m.requestID()
+	w.Header().Set("X-Request-Id", id)
+	_, _ = w.Write(moderate.Answer("modr-"+id, m.h.Moderator, verdicts))
 }

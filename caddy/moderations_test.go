@@ -45,7 +45,7 @@ func TestModerations(t *testing.T) {
 					Applied    map[string][]string `json:"category_applied_input_types"`
 				}
 			}
-			if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.status != http.StatusOK || got.Model != "law" || !strings.HasPrefix(got.ID, "modr-") {
+			if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.status != http.StatusOK || got.Model != "law" || got.ID != "modr-"+a.header.Get("X-Request-Id") || !strings.HasPrefix(got.ID, "modr-req_") {
 				t.Fatalf("status %d: %s", a.status, a.body)
 			}
 			var flagged strings.Builder

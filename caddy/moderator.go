@@ -244,9 +244,10 @@ func (m *Moderator) guard() *alipayai.OutputGuard {
 	}
 	return &alipayai.OutputGuard{
 		Rules: m.policy.Rules, Name: m.name, Window: cmp.Or(m.OutputWindow, moderate.DefaultWindow),
-		Blocked: func(policy string) {
+		Blocked: func(a alipayai.BlockedAnswer) {
 			m.metrics.moderated(m.name, "output", "blocked")
-			m.logger.Warn("answer blocked", zap.String("moderator", m.name), zap.String("policy", policy), zap.String("version", m.policy.Version()))
+			m.logger.Warn("answer blocked", zap.String("moderator", m.name), zap.String("policy", a.Policy), zap.String("version", m.policy.Version()),
+				zap.String("tenant", a.Tenant), zap.String("provider", a.Provider), zap.String("request_id", a.RequestID))
 		},
 	}
 }
