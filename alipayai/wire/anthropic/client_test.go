@@ -199,6 +199,7 @@ func TestClientStreams(t *testing.T) {
 		"a call first":              {chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":""}}]}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]}`, `"delta":{},"finish_reason":"tool_calls"`), []string{"start", "block 0 tool_use c f", `0 {"a"`, "0 :1}", "stop 0", "end tool_use 3 4", "bye"}},
 		"thought, text, calls":      {chunks(`"delta":{"reasoning_content":"hm"}`, `"delta":{"content":"x"}`, `"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]}`, `"delta":{"tool_calls":[{"index":1,"id":"d","function":{"name":"g"}}]}`, `"delta":{"tool_calls":[{"index":1,"function":{"arguments":"{}"}}]},"finish_reason":"stop"`), []string{"start", "block 0 thinking", "0 hm", "stop 0", "block 1 text", "1 x", "stop 1", "block 2 tool_use c f", "2 {}", "stop 2", "block 3 tool_use d g", "3 {}", "stop 3", "end tool_use 3 4", "bye"}},
 		"arguments before the name": {chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"arguments":"{"}}]}`, `"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"}"}}]}`, `"delta":{},"finish_reason":"tool_calls"`), []string{"start", "block 0 tool_use c f", "0 {", "0 }", "stop 0", "end tool_use 3 4", "bye"}},
+		"two calls of one index":    {chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]}`, `"delta":{"content":"x"}`, `"delta":{"tool_calls":[{"index":0,"id":"d","function":{"name":"f","arguments":"{"}}]}`, `"delta":{"tool_calls":[{"index":0,"id":"d","function":{"name":"f","arguments":"}"}}]}`, `"delta":{},"finish_reason":"stop"`), []string{"start", "block 0 tool_use c f", "0 {}", "stop 0", "block 1 text", "1 x", "stop 1", "block 2 tool_use d f", "2 {", "2 }", "stop 2", "end tool_use 3 4", "bye"}},
 		"refusal":                   {chunks(`"delta":{"refusal":"no"}`, `"delta":{},"finish_reason":"stop"`), []string{"start", "block 0 text", "0 no", "stop 0", "end refusal 3 4", "bye"}},
 		"nothing":                   {chunks(`"delta":{},"finish_reason":"length"`), []string{"start", "end max_tokens 3 4", "bye"}},
 	} {
@@ -222,10 +223,15 @@ func TestClientStreams(t *testing.T) {
 			}
 		})
 	}
-	w := ClientWriter{}
-	_, err := w.Events(nil, []byte(chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f"}}]}`, `"delta":{"tool_calls":[{"index":1,"id":"d","function":{"name":"g"}}]}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`)))
-	if !errors.Is(err, wire.ErrMalformed) {
-		t.Errorf("a call that goes on after the next has begun: %v", err)
+	for name, deltas := range map[string][]string{
+		"the next has begun":  {`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f"}}]}`, `"delta":{"tool_calls":[{"index":1,"id":"d","function":{"name":"g"}}]}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`},
+		"a text":              {`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f"}}]}`, `"delta":{"content":"x"}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`},
+		"a text, named again": {`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f"}}]}`, `"delta":{"content":"x"}`, `"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]}`},
+	} {
+		w := ClientWriter{}
+		if out, err := w.Events(nil, []byte(chunks(deltas...))); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("a call that goes on after %s becomes %s (%v)", name, out, err)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package anthropic
 
 import (
 	"bytes"
-	"fmt"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -19,8 +18,7 @@ type clientStream struct {
 	open  string // the kind of the block that is open; empty for none
 	index int    // of the block that is open, or would be next
 
-	call  int    // the index of the tool call that is open, or was last
-	calls int    // how many have begun
+	calls translate.Calls
 	early []byte // characters of arguments that came before their call's name
 
 	finish  string
@@ -101,7 +99,7 @@ func (w *ClientWriter) end(dst []byte) []byte {
 	dst = s.leave(dst)
 	s.ended = true
 	dst = append(dst, "event: message_delta\n"+`data: {"type":"message_delta","delta":{"stop_reason":`...)
-	dst = appendStopReason(dst, s.finish, s.calls > 0, s.refused)
+	dst = appendStopReason(dst, s.finish, s.calls.Begun > 0, s.refused)
 	dst = append(dst, `,"stop_sequence":null},"usage":`...)
 	dst = append(appendClientUsage(dst, s.usage), "}\n\n"...)
 	return append(dst, "event: message_stop\n"+`data: {"type":"message_stop"}`+"\n\n"...)
@@ -146,21 +144,19 @@ func (s *clientStream) textDelta(dst, characters []byte) []byte {
 
 // toolCall writes a piece of a tool call. A call begins when its name is known.
 func (s *clientStream) toolCall(dst []byte, c *translate.CallPiece) ([]byte, error) {
-	if s.calls > 0 && c.Index < s.call || s.open != "tool_use" && s.calls > 0 && c.Index == s.call && len(translate.Characters(c.Name)) == 0 {
-		return dst, fmt.Errorf("%w: a tool call goes on after it has ended", wire.ErrMalformed)
+	begins, err := s.calls.Begins(c, s.open == "tool_use")
+	if err != nil {
+		return dst, err
 	}
-	begins := s.calls == 0 || c.Index > s.call
 	if begins && len(translate.Characters(c.Name)) == 0 {
 		s.early = append(s.early, translate.Characters(c.Arguments)...)
 		return dst, nil
 	}
 	if begins {
 		dst = s.leave(dst)
-		s.call = c.Index
 		block := append(append([]byte(`{"type":"tool_use","id":`), c.IDOr(c.Index)...), `,"name":`...)
 		block = append(append(block, c.Name...), `,"input":{}}`...)
 		dst = s.enter(dst, "tool_use", string(block))
-		s.calls++
 		if len(s.early) > 0 {
 			dst = s.delta(dst, `{"type":"input_json_delta","partial_json":`, append(append([]byte{'"'}, s.early...), '"'))
 			s.early = nil

@@ -2,7 +2,6 @@ package responses
 
 import (
 	"bytes"
-	"fmt"
 	"strconv"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -31,8 +30,7 @@ type clientStream struct {
 	logs    []byte // of a text, with commas between them
 	before  []byte // the beginning of each delta of what is open
 
-	call   int // the index of the tool call that is open, or was last
-	calls  int // how many have begun
+	calls  translate.Calls
 	early  []byte
 	tool   *tool
 	name   string
@@ -233,20 +231,19 @@ func (w *ClientWriter) leave(dst []byte, status string) []byte {
 func (w *ClientWriter) toolCall(dst []byte, c *translate.CallPiece) ([]byte, error) {
 	s := &w.stream
 	name := translate.Unquote(c.Name)
-	if s.calls > 0 && c.Index < s.call || s.open != called && s.calls > 0 && c.Index == s.call && name == "" {
-		return dst, fmt.Errorf("%w: a tool call goes on after it has ended", wire.ErrMalformed)
+	begins, err := s.calls.Begins(c, s.open == called)
+	if err != nil {
+		return dst, err
 	}
-	begins := s.calls == 0 || c.Index > s.call
 	if begins && name == "" {
 		s.early = append(s.early, translate.Characters(c.Arguments)...)
 		return dst, nil
 	}
 	if begins {
 		dst = w.leave(dst, "completed")
-		s.open, s.call, s.name = called, c.Index, name
+		s.open, s.name = called, name
 		s.tool = w.Request.c.offered.find(name)
 		s.callID = append([]byte(nil), c.IDOr(c.Index)...)
-		s.calls++
 		dst = w.added(dst, w.appendCall(nil, w.items, s.tool, s.callID, name, nil, "in_progress"))
 		s.before = append(w.place(s.head(s.before[:0], "response.function_call_arguments.delta", ""), "fc"), `,"delta":"`...)
 		if len(s.early) > 0 {

@@ -118,6 +118,32 @@ func TestClientEvents(t *testing.T) {
 	}
 }
 
+// Providers that repeat a call's name and id, and those that give each of several calls the same index.
+func TestCallsOfOneIndex(t *testing.T) {
+	id := func(n int) string { return fmt.Sprintf(`"fc_%s%02x"`, testID, n) }
+	for name, c := range map[string]struct {
+		deltas []string
+		output string
+	}{
+		"two calls": {[]string{`"tool_calls":[{"index":0,"id":"c1","function":{"name":"f","arguments":"{\"a\":1}"}}]`, `"tool_calls":[{"index":0,"id":"c2","function":{"name":"crm__find","arguments":"{"}}]`, `"tool_calls":[{"index":0,"function":{"arguments":"}"}}]`},
+			`{"type":"function_call","id":` + id(0) + `,"status":"completed","call_id":"c1","name":"f","arguments":"{\"a\":1}"},{"type":"function_call","id":` + id(1) + `,"status":"completed","call_id":"c2","name":"find","namespace":"crm","arguments":"{}"}`},
+		"one, repeated": {[]string{`"tool_calls":[{"index":0,"id":"c1","function":{"name":"f","arguments":"{\"a\""}}]`, `"tool_calls":[{"index":0,"id":"c1","function":{"name":"f","arguments":":1}"}}]`},
+			`{"type":"function_call","id":` + id(0) + `,"status":"completed","call_id":"c1","name":"f","arguments":"{\"a\":1}"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := newWriter(t, asked).Events(nil, []byte(strings.Join(streamOf("tool_calls", c.deltas...), "")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, last, err := judge(string(out))
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkResponse(t, last, c.output, "completed", "")
+		})
+	}
+}
+
 // wholeOf puts the deltas of a stream together, as a provider's whole answer has them.
 func wholeOf(events []string) ([]byte, error) {
 	message := map[string]any{"role": "assistant"}
@@ -272,8 +298,14 @@ func TestNoAnswer(t *testing.T) {
 			t.Errorf("%s becomes %s (%v)", body, got, err)
 		}
 	}
-	events := streamOf("stop", `"tool_calls":[{"index":0,"id":"a","function":{"name":"f"}},{"index":1,"id":"b","function":{"name":"f"}},{"index":0,"function":{"arguments":"{}"}}]`)
-	if out, err := newWriter(t, asked).Events(nil, []byte(strings.Join(events, ""))); !errors.Is(err, wire.ErrMalformed) {
-		t.Errorf("a call that goes on after its end becomes %s (%v)", out, err)
+	for name, deltas := range map[string][]string{
+		"after the next":       {`"tool_calls":[{"index":0,"id":"a","function":{"name":"f"}},{"index":1,"id":"b","function":{"name":"f"}},{"index":0,"function":{"arguments":"{}"}}]`},
+		"after a text":         {`"tool_calls":[{"index":0,"id":"a","function":{"name":"f"}}]`, `"content":"x"`, `"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]`},
+		"named, after a text":  {`"tool_calls":[{"index":0,"id":"a","function":{"name":"f"}}]`, `"content":"x"`, `"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]`},
+		"custom, after a text": {`"tool_calls":[{"index":0,"id":"a","function":{"name":"patch"}}]`, `"content":"x"`, `"tool_calls":[{"index":0,"function":{"name":"patch","arguments":"{}"}}]`},
+	} {
+		if out, err := newWriter(t, asked).Events(nil, []byte(strings.Join(streamOf("stop", deltas...), ""))); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%s: a call that goes on after its end becomes %s (%v)", name, out, err)
+		}
 	}
 }
