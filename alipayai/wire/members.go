@@ -107,7 +107,10 @@ type said struct {
 	any bool
 }
 
-type saidCall struct{ id, name, arguments []byte }
+type saidCall struct {
+	id, name, arguments []byte
+	index               int // which of its answer's calls it is, of a stream
+}
 
 // read reads an answer, or the data of an event.
 func (m *memberForm) read(text []byte) (s said, err error) {

@@ -3,6 +3,7 @@ package wire_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -92,12 +93,15 @@ func TestMembersOfStreams(t *testing.T) {
 		"true and false": {textAt(func(m *wire.MemberFields) {
 			m.Finish = append([]wire.FinishField{{Path: "cut", Words: map[string]string{"true": "length"}}}, m.Finish...)
 		}), []string{`{"a":"hello","cut":false,"end":"stop"}`, `{"cut":true,"end":"stop"}`}, "hello||length"},
-		"a call":               {textAt(calls), []string{`{"calls":[{"id":"1","function":{"name":"f","arguments":"{\"x\""}}]}`, `{"calls":[{"function":{"arguments":":1}"}}]}`, `{"end":"stop"}`}, `1:f{"x":1}|tool_calls`},
-		"a call, repeated":     {textAt(func(m *wire.MemberFields) { whole(m); calls(m) }), []string{`{"calls":[{"id":"1","function":{"name":"f","arguments":"{\"x\""}}]}`, `{"calls":[{"id":"1","function":{"name":"f","arguments":"{\"x\":1}"}}]}`, `{"end":"tool_calls"}`}, `1:f{"x":1}|tool_calls`},
-		"a call's own names":   {textAt(flat), []string{`{"call":{"key":"k","what":"f","with":{"x":1}}}`, `{"end":"stop"}`}, `k:f{"x":1}|tool_calls`},
-		"two calls":            {textAt(calls), []string{`{"calls":[{"id":"1","function":{"name":"f","arguments":"{}"}},{"id":"2","function":{"name":"g","arguments":"{}"}}],"end":"stop"}`}, `1:f{} 2:g{}|tool_calls`},
-		"a name without an id": {textAt(calls), []string{`{"calls":[{"function":{"name":"f","arguments":"{}"}}],"end":"stop"}`}, `call__0:f{}|tool_calls`},
-		"no word for the end":  {textAt(func(m *wire.MemberFields) { m.Finish = nil }), []string{`{"a":"hello"}`, `[DONE]`}, "hello||stop"},
+		"a call":                  {textAt(calls), []string{`{"calls":[{"id":"1","function":{"name":"f","arguments":"{\"x\""}}]}`, `{"calls":[{"function":{"arguments":":1}"}}]}`, `{"end":"stop"}`}, `1:f{"x":1}|tool_calls`},
+		"a call, repeated":        {textAt(func(m *wire.MemberFields) { whole(m); calls(m) }), []string{`{"calls":[{"id":"1","function":{"name":"f","arguments":"{\"x\""}}]}`, `{"calls":[{"id":"1","function":{"name":"f","arguments":"{\"x\":1}"}}]}`, `{"end":"tool_calls"}`}, `1:f{"x":1}|tool_calls`},
+		"a call's own names":      {textAt(flat), []string{`{"call":{"key":"k","what":"f","with":{"x":1}}}`, `{"end":"stop"}`}, `k:f{"x":1}|tool_calls`},
+		"two calls":               {textAt(calls), []string{`{"calls":[{"id":"1","function":{"name":"f","arguments":"{}"}},{"id":"2","function":{"name":"g","arguments":"{}"}}],"end":"stop"}`}, `1:f{} 2:g{}|tool_calls`},
+		"calls one by one":        {textAt(calls), []string{`{"calls":[{"id":"1","function":{"name":"f","arguments":"{\"x\""}}]}`, `{"calls":[{"function":{"arguments":":1}"}}]}`, `{"calls":[{"id":"2","function":{"name":"g","arguments":"{"}}]}`, `{"calls":[{"function":{"arguments":"}"}}]}`, `{"end":"stop"}`}, `1:f{"x":1} 2:g{}|tool_calls`},
+		"calls by their ids":      {textAt(calls), []string{`{"calls":[{"id":"1","function":{"name":"f"}}]}`, `{"calls":[{"id":"2","function":{"name":"g","arguments":"{}"}}]}`, `{"calls":[{"id":"1","function":{"arguments":"{}"}}]}`, `{"end":"stop"}`}, `1:f1:{} 2:g{}|tool_calls`},
+		"calls one by one, whole": {textAt(func(m *wire.MemberFields) { whole(m); calls(m) }), []string{`{"calls":[{"id":"1","function":{"name":"f","arguments":"{}"}}]}`, `{"calls":[{"id":"1","function":{"name":"f","arguments":"{}"}},{"id":"2","function":{"name":"g","arguments":"{}"}}]}`, `{"end":"stop"}`}, `1:f{} 2:g{}|tool_calls`},
+		"a name without an id":    {textAt(calls), []string{`{"calls":[{"function":{"name":"f","arguments":"{}"}}],"end":"stop"}`}, `call__0:f{}|tool_calls`},
+		"no word for the end":     {textAt(func(m *wire.MemberFields) { m.Finish = nil }), []string{`{"a":"hello"}`, `[DONE]`}, "hello||stop"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, last, err := readForm(t, c.fields, strings.NewReader("data: "+strings.Join(c.events, "\n\ndata: ")+"\n\n"))
@@ -198,5 +202,17 @@ func TestMembersRefused(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// However many tool calls an upstream begins, what is kept of them is bounded.
+func TestMembersOfEndlessCalls(t *testing.T) {
+	var stream strings.Builder
+	for i := range 1 << 12 {
+		fmt.Fprintf(&stream, "data: {\"calls\":[{\"id\":\"%d\",\"function\":{\"name\":\"f\"}}]}\n\n", i)
+	}
+	_, _, err := readForm(t, textAt(func(m *wire.MemberFields) { m.Calls = []string{"calls"} }), strings.NewReader(stream.String()))
+	if !errors.Is(err, wire.ErrMalformed) {
+		t.Errorf("taken: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -68,7 +69,7 @@ func (w *memberWriter) words(dst []byte, s *said, delta bool) []byte {
 		} else {
 			dst = append(dst, ',')
 		}
-		dst = w.call(dst, &s.calls[i], i, delta)
+		dst = w.call(dst, &s.calls[i], delta, i)
 	}
 	if len(s.calls) > 0 {
 		dst = append(dst, ']')
@@ -77,9 +78,10 @@ func (w *memberWriter) words(dst []byte, s *said, delta bool) []byte {
 }
 
 // call appends a tool call. One without an id gets one, with its name.
-func (w *memberWriter) call(dst []byte, c *saidCall, i int, delta bool) []byte {
+func (w *memberWriter) call(dst []byte, c *saidCall, delta bool, i int) []byte {
 	dst = append(dst, '{')
 	if delta {
+		i = c.index
 		dst = append(strconv.AppendInt(append(dst, `"index":`...), int64(i), 10), ',')
 	}
 	id := c.id
@@ -130,7 +132,8 @@ type memberStream struct {
 	before said
 	// events is how many have said something of the answer.
 	events int
-	calls  bool
+	// calls are the ids of the tool calls so far, empty for one without.
+	calls  []string
 	finish string
 	usage  []byte
 }
@@ -193,8 +196,11 @@ func (m *memberStream) chunk(dst []byte, ev Event) ([]byte, Chunk, error) {
 	if s.usage != nil {
 		m.usage = bytes.Clone(s.usage)
 	}
-	if len(s.content) == 0 && len(s.reasoning) == 0 && !m.newCalls(&s) {
+	if !m.newCalls(&s) && len(s.content) == 0 && len(s.reasoning) == 0 {
 		return dst, Chunk{}, nil
+	}
+	if err := m.place(&s); err != nil {
+		return dst, Chunk{}, err
 	}
 	data := m.words(append(m.head(nil, chunkKind), `{"index":0,"delta":{`...), &s, true)
 	data = append(data, `},"finish_reason":null}]}`...)
@@ -202,9 +208,8 @@ func (m *memberStream) chunk(dst []byte, ev Event) ([]byte, Chunk, error) {
 	return appendEvent(dst, data), chunk, err
 }
 
-// newCalls takes out of s the calls that say nothing new, and reports whether any is left.
+// newCalls takes out of s the calls that say nothing new, if all do, and reports whether any is left.
 func (m *memberStream) newCalls(s *said) bool {
-	m.calls = m.calls || len(s.calls) > 0
 	for _, c := range s.calls {
 		if len(c.id)+len(c.name)+len(c.arguments) > 0 {
 			return true
@@ -214,6 +219,37 @@ func (m *memberStream) newCalls(s *said) bool {
 	return false
 }
 
+// maxStreamCalls bounds how many tool calls an answer may have.
+const maxStreamCalls = 1 << 10
+
+// place says which of the answer's calls those of an event are. An event that repeats all has them in their order. Of others
+// a call with an id, or a name, of its own is the next one; what has neither goes on from the last, unless the event has several.
+func (m *memberStream) place(s *said) error {
+	for i := range s.calls {
+		c := &s.calls[i]
+		c.index = i
+		if id := string(c.id); !m.form.members.Whole {
+			switch at := slices.Index(m.calls, id); {
+			case id != "" && at >= 0:
+				c.index = at
+			case id != "" || len(c.name) > 0 && i >= len(m.calls):
+				c.index = len(m.calls)
+			case len(s.calls) == 1:
+				c.index = max(len(m.calls)-1, 0)
+			}
+			if c.index == len(m.calls) {
+				m.calls = append(m.calls, id)
+			}
+		} else if i >= len(m.calls) {
+			m.calls = append(m.calls, "")
+		}
+	}
+	if len(m.calls) > maxStreamCalls {
+		return fmt.Errorf("%w: more than %d tool calls", ErrMalformed, maxStreamCalls)
+	}
+	return nil
+}
+
 // end appends what a stream ends with.
 func (m *memberStream) end(dst []byte, finish string) ([]byte, Chunk, error) {
 	if finish == "" && len(m.form.members.Finish) == 0 && m.events > 0 {
@@ -221,7 +257,7 @@ func (m *memberStream) end(dst []byte, finish string) ([]byte, Chunk, error) {
 	}
 	var chunk Chunk
 	if finish != "" {
-		data := appendFinish(append(m.head(nil, chunkKind), `{"index":0,"delta":{},"finish_reason":`...), finishWith(finish, m.calls))
+		data := appendFinish(append(m.head(nil, chunkKind), `{"index":0,"delta":{},"finish_reason":`...), finishWith(finish, len(m.calls) > 0))
 		data = append(data, `}]}`...)
 		var err error
 		if chunk, err = ParseChunk(data); err != nil {
