@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
@@ -99,6 +101,43 @@ func TestCompactionsAreCharged(t *testing.T) {
 			if len(all) != c.lines || c.lines == 1 && (all[0].Outcome != ledger.Known || all[0].Prompt != 3 || all[0].Completion != 2) {
 				t.Errorf("lines %+v", all)
 			}
+		})
+	}
+}
+
+// A tenant's text is counted by the provider that would serve it: one outside of its regions is not asked, nor waited for.
+func TestTokensAreCountedWithinTheTenantsRegions(t *testing.T) {
+	for name, c := range map[string]struct {
+		path, body string
+		pinned     map[string][]string
+		status     int
+		estimated  string
+		asked      int
+	}{
+		"anywhere":              {"/v1/messages/count_tokens", `{"model":"m","messages":[{"role":"user","content":"one two"}]}`, nil, 200, "", 1},
+		"elsewhere":             {"/v1/messages/count_tokens", `{"model":"m","messages":[{"role":"user","content":"one two"}]}`, map[string][]string{"acme": {"cn"}}, 200, "true", 0},
+		"elsewhere, a response": {countPath, `{"model":"m","input":"one two"}`, map[string][]string{"acme": {"cn"}}, 200, "true", 0},
+		"another tenant's":      {"/v1/messages/count_tokens", `{"model":"m","messages":[{"role":"user","content":"one two"}]}`, map[string][]string{"zeta": {"cn"}}, 200, "", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			claude := &heardClaude{status: http.StatusOK, kind: "application/json", answer: `{"input_tokens":11}`}
+			r := startRig(t, claude, claudeProvider, first(anyModel), first(func(p *upstream.Provider) { p.Region = "us" }), func(g *alipayai.Gateway) {
+				near := plainProvider(t, "http://127.0.0.1:1")
+				near.Name, near.Region = "near", "cn"
+				g.Providers, g.AllowCrossRegion = append(g.Providers, near), true
+				if c.pinned == nil {
+					return
+				}
+				var err error
+				if g.Residency, err = residency.New(c.pinned); err != nil {
+					t.Fatal(err)
+				}
+			})
+			got := r.post(c.path, c.body)
+			if got.status != c.status || len(claude.bodies) != c.asked {
+				t.Errorf("%d %s, asked %d times", got.status, got.body, len(claude.bodies))
+			}
+			wantHeader(t, got, "X-Alipayai-Estimated", c.estimated)
 		})
 	}
 }

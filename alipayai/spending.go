@@ -105,12 +105,12 @@ func (c *call) promptText() price.Text {
 }
 
 // EstimateTokens estimates how many tokens a chat request's prompt has at the provider that would serve it, as prices do:
-// by the texts that it has, and by what texts have taken there before. ok is false where that provider counts itself, at the
-// endpoint counts.
-func (g *Gateway) EstimateTokens(r wire.Request, counts upstream.Endpoint) (tokens int64, ok bool) {
-	estimate := new(price.Estimate)
+// by the texts that it has, and by what texts have taken there before. A provider outside of the tenant's regions would not
+// serve it. ok is false where the one that would counts itself, at the endpoint counts.
+func (g *Gateway) EstimateTokens(tenant string, r wire.Request, counts upstream.Endpoint) (tokens int64, ok bool) {
+	estimate, regions := new(price.Estimate), g.Residency.Of(tenant)
 	for _, p := range g.Providers {
-		if !p.Serves(upstream.EndpointChat, r.Model) {
+		if !p.Serves(upstream.EndpointChat, r.Model) || !p.Within(regions) {
 			continue
 		}
 		if p.Has(counts) {

@@ -222,8 +222,8 @@ const headerEstimated = "X-Alipayai-Estimated"
 // Estimate answers a request for the number of its tokens where the provider that would serve it does not count, and
 // reports whether it has: before comes before the number in its answer, and "}" after it. idFields are those that have the
 // call's id besides X-Request-Id.
-func Estimate(g *alipayai.Gateway, w http.ResponseWriter, rd *Reading, before string, idFields ...string) bool {
-	tokens, ok := g.EstimateTokens(rd.Request, rd.Endpoint)
+func Estimate(g *alipayai.Gateway, w http.ResponseWriter, tenant string, rd *Reading, before string, idFields ...string) bool {
+	tokens, ok := g.EstimateTokens(tenant, rd.Request, rd.Endpoint)
 	if !ok {
 		return false
 	}

@@ -62,8 +62,8 @@ func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
 var format = new(anthropic.Format)
 
 // estimate answers POST /v1/messages/count_tokens where the provider that would serve the message does not count.
-func estimate(g *alipayai.Gateway, w http.ResponseWriter, _ *http.Request, _ string, rd *door.Reading) (bool, *failure.Failure) {
-	return door.Estimate(g, w, rd, `{"input_tokens":`, headerRequestID), nil
+func estimate(g *alipayai.Gateway, w http.ResponseWriter, _ *http.Request, tenant string, rd *door.Reading) (bool, *failure.Failure) {
+	return door.Estimate(g, w, tenant, rd, `{"input_tokens":`, headerRequestID), nil
 }
 
 func reachable(_ *alipayai.Gateway, w http.ResponseWriter, _ *http.Request, _ string, _ *door.Reading) (bool, *failure.Failure) {
