@@ -218,6 +218,9 @@ func (a *Answer) Fail(f *failure.Failure) *Error {
 // Streams reports whether the answer is pulled with Next.
 func (a *Answer) Streams() bool { return a.stream != nil }
 
+// HoldsStream reports whether Body is the events of a stream that was given before, all at once.
+func (a *Answer) HoldsStream() bool { return a.stream == nil && upstream.IsEventStream(a.header) }
+
 // Next gives the events of a stream that have arrived since the last call, and
 // waits where there are none: the first time, those up to the first content.
 // They are valid until the next call. After the last it fails with io.EOF;

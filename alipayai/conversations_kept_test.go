@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -293,7 +294,26 @@ func TestRepeatedResponses(t *testing.T) {
 	if next, got := r.ask(`{"model":"m","input":"two","previous_response_id":"` + again.ID + `"}`); next.Status != "completed" {
 		t.Errorf("%s", got.body)
 	}
+	streamed, first := r.ask(`{"model":"m","input":"one","stream":true}`, "Idempotency-Key", "s")
+	before := len(h.bodies)
+	repeated, second := r.ask(`{"model":"m","input":"one","stream":true}`, "Idempotency-Key", "s")
+	if streamed.ID == "" || streamed.ID != repeated.ID || len(h.bodies) != before || len(second.body) != len(first.body) {
+		t.Errorf("%s\nis repeated as\n%s", first.body, second.body)
+	}
+	// A client that leaves within the repeat has the response all the same.
+	req := httptest.NewRequest(http.MethodPost, responsesPath, strings.NewReader(`{"model":"m","input":"one","stream":true}`))
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Idempotency-Key", "s")
+	serve(r.gateway, &unread{ResponseRecorder: httptest.NewRecorder()}, req, "acme")
+	if next, got := r.ask(`{"model":"m","input":"two","previous_response_id":"` + streamed.ID + `"}`); next.Status != "completed" {
+		t.Errorf("after a repeat that broke: %s", got.body)
+	}
 }
+
+// unread is an answer whose client takes nothing.
+type unread struct{ *httptest.ResponseRecorder }
+
+func (*unread) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 const wordOfResponses = `{ "model":"m", "input":[{"role":"user","content":"one"}],
  "tools":[{"type":"web_search"}], "include":["reasoning.encrypted_content"], "wish" : 1}`

@@ -204,7 +204,13 @@ func (o *writing) whole(a *alipayai.Answer) *alipayai.Error {
 		}
 		return nil
 	}
-	body, f := o.writer.Whole(a.Body())
+	var body []byte
+	var f *failure.Failure
+	if a.HoldsStream() {
+		body, f = o.writer.Events(nil, a.Body())
+	} else {
+		body, f = o.writer.Whole(a.Body())
+	}
 	if f != nil {
 		return a.Fail(f)
 	}
