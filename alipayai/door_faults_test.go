@@ -3,10 +3,13 @@ package alipayai_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -275,5 +278,46 @@ func (f front) check(t *testing.T, l *ladder, h harm, stream bool) {
 	l.wantCalls(calls...)
 	for _, u := range l.upstreams {
 		waitFor(t, "the provider to be let go", func() bool { return u.Stats().InFlight == 0 })
+	}
+}
+
+// What has been answered once is given again at every door, whole answers and streams, in the door's own form: by its
+// Idempotency-Key, and from the cache when the provider fails.
+func TestAnswersAreGivenAgainAtEveryDoor(t *testing.T) {
+	for name, f := range fronts {
+		for _, format := range []sandbox.Format{sandbox.OpenAI, sandbox.Anthropic} {
+			for _, stream := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, %s, stream %v", name, format, stream), func(t *testing.T) {
+					t.Parallel()
+					l := newLadder(t, []sandbox.Format{format}, claiming, func(g *alipayai.Gateway) {
+						g.Answers = &alipayai.AnswerCache{Cache: replay.NewMemoryCache(time.Now).Within(1 << 20), TTL: time.Hour}
+					})
+					said := func(got reply) string {
+						t.Helper()
+						if got.status != http.StatusOK {
+							t.Fatalf("%d %s", got.status, got.body)
+						}
+						if stream {
+							return f.events(t, got).content
+						}
+						text, err := f.said([]byte(got.body))
+						if err != nil {
+							t.Error(err)
+						}
+						return text
+					}
+					body := f.body("hello", stream)
+					first := said(l.post(f.path, body, "Idempotency-Key", "k"))
+					again := said(l.post(f.path, body, "Idempotency-Key", "k"))
+					if n := len(l.upstreams[0].calls()); first == "" || again != first || n != 1 {
+						t.Errorf("said %q and again %q, in %d calls", first, again, n)
+					}
+					l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError200})
+					if cached := said(l.post(f.path, body)); cached != first {
+						t.Errorf("from the cache %q, want %q", cached, first)
+					}
+				})
+			}
+		}
 	}
 }
