@@ -81,7 +81,7 @@ func (c *call) compose(p *upstream.Provider) ([]byte, *failure.Failure) {
 
 // encode puts the request into p's form.
 func (c *call) encode(p *upstream.Provider) ([]byte, *failure.Failure) {
-	c.unsupported = ""
+	c.unsupported, c.toolNames = "", nil
 	if c.Endpoint == upstream.EndpointModels {
 		return nil, nil
 	}
@@ -94,6 +94,7 @@ func (c *call) encode(p *upstream.Provider) ([]byte, *failure.Failure) {
 		f.UnsupportedHere = true
 		return nil, f
 	}
+	c.toolNames = encoded.ToolNames
 	if c.Native != nil && len(c.Native.Unsupported) > 0 {
 		encoded.Unsupported = slices.Concat(encoded.Unsupported, c.Native.Unsupported)
 		slices.Sort(encoded.Unsupported)

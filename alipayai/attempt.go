@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 )
 
 // attempt makes one request to p and classifies what comes back.
@@ -48,6 +49,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 		if s := (&stream{Exchange: x, call: c, timeout: p.StreamTimeout, provider: p}); s.begin() {
 			ask := c.wireAsk(p)
 			s.decoder, s.guard = p.AnswerForm.Decoder(c.formatAt(p).DecodeStream(ask), ask), c.guardOf(x)
+			s.decoder = openai.WithOwnToolNames(s.decoder, c.toolNames)
 			if native != nil && s.guard == nil {
 				s.decoder, s.native = &untranslated{StreamDecoder: s.decoder}, true
 			}
@@ -110,6 +112,11 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		return a, nil // agent payments: the client pays and comes back with the proof
 	}
 	parsed, event, err := c.decode(p, a)
+	if len(c.toolNames) > 0 && err == nil && parsed.Failure == nil && a.Status == http.StatusOK {
+		if own := openai.OwnToolNames(a.body.Bytes(), c.toolNames); !bytes.Equal(own, a.body.Bytes()) {
+			a.body = bytes.NewBuffer(own)
+		}
+	}
 	failed := resp.StatusCode >= http.StatusBadRequest && !upstream.AsksForPayment(resp) ||
 		resp.StatusCode < http.StatusBadRequest && err == nil && parsed.Failure != nil
 	if f := upstream.Unverified(unverified, failed); f != nil {

@@ -2,9 +2,11 @@ package alipayai_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,6 +71,16 @@ func weatherCall(id, arguments string) string {
 	return `{"id":"` + id + `","type":"function","function":{"name":"get_weather","arguments":` + arguments + `}}`
 }
 
+// named is a tool of that name.
+func named(name string) string {
+	return `{"type":"function","function":{"name":"` + name + `","parameters":{"type":"object","properties":{}}}}`
+}
+
+// callOf is a call of the tool of that name.
+func callOf(name, id string) string {
+	return strings.Replace(weatherCall(id, `"{}"`), "get_weather", name, 1)
+}
+
 func weatherResult(id string) string {
 	return `{"role":"tool","tool_call_id":"` + id + `","content":"sunny"}`
 }
@@ -102,6 +114,18 @@ var conversations = map[string]string{
 		{"role":"user","cache_control":{"type":"ephemeral"},"content":[{"type":"text","text":"hear","cache_control":{"type":"ephemeral","ttl":"1h"}},{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}},
 			{"type":"file","file":{"file_id":"f"}}]},
 		{"role":"assistant","content":[{"type":"text","text":"a dog","annotations":[]}],"audio":null,"function_call":null},{"role":"user","content":"sure?"}]`,
+	"JSON mode": `"response_format":{"type":"json_object"},"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"Name a city."}]}]`,
+	"JSON mode, the word elsewhere": `"response_format":{"type":"json_object"},"tools":[` + named("to_json") + `],"messages":[{"role":"user","name":"json","content":"Name a city."},
+		{"role":"assistant","content":null,"tool_calls":[` + callOf("to_json", "json1") + `]},` + weatherResult("json1") + `]`,
+	"tools of any name": `"tools":[` + named("search") + `,` + named("files.read") + `,` + named("7:"+strings.Repeat("long", 20)) + `,` + named("查询") + `],"messages":[{"role":"user","content":"find it"},
+		{"role":"assistant","content":null,"tool_calls":[` + callOf("search", "call_1") + `,` + callOf("files.read", "call_2") + `]},{"role":"tool","tool_call_id":"call_1","name":"search","content":"1"},
+		{"role":"tool","tool_call_id":"call_2","name":"files.read","content":"2"},{"role":"assistant","content":null,"tool_calls":[` + callOf("gone.by", "call_3") + `]},` + weatherResult("call_3") + `,
+		{"role":"assistant","content":"there"},{"role":"user","content":"use the tool"}]`,
+	"a tool of any name is chosen": `"tools":[` + weather + `,` + named("7:read.it") + `],"tool_choice":{"type":"function","function":{"name":"7:read.it"}},"messages":[{"role":"user","content":"read"}]`,
+	"search is chosen":             `"tools":[` + weather + `,` + named("search") + `],"tool_choice":{"type":"function","function":{"name":"search"}},"messages":[{"role":"user","content":"find"}]`,
+	"no tool may be called":        `"tools":[` + weather + `],"tool_choice":"none","messages":[{"role":"user","content":"use the tool"}]`,
+	"a forced tool while thinking": `"enable_thinking":true,"thinking":{"type":"enabled"},"tools":[` + weather + `],"tool_choice":"required","messages":[{"role":"user","content":"weather?"}]`,
+	"a named tool while thinking":  `"enable_thinking":true,"tools":[` + weather + `],"tool_choice":{"type":"function","function":{"name":"get_weather"}},"messages":[{"role":"user","content":"weather?"}]`,
 	"empty content": `"stop":["x"],"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"","reasoning_content":"Hm"},{"role":"user","content":"hi?"},{"role":"assistant","content":null,"refusal":null},
 		{"role":"user","content":[{"type":"text","text":"hello?"}]}]`,
 }
@@ -139,12 +163,36 @@ func TestConversationsGoOnAnywhere(t *testing.T) {
 						got = l.post(chatPath, body)
 						if got.status != http.StatusOK || got.err != nil || got.header.Get("X-Alipayai-Provider") != "first" {
 							t.Errorf("%s, %s back again: %d %v %s\n%s", name, stream, got.status, got.err, got.body, body)
+						} else if unknown := unknownTool(t, body, got.message(t)); unknown != "" {
+							t.Errorf("%s, %s back again: calls the tool %q, which the client does not have", name, stream, unknown)
 						}
 					}
 				}
 			})
 		}
 	}
+}
+
+// unknownTool is the first tool that the message calls and the request does not offer, or may not have called; "" for none.
+func unknownTool(t *testing.T, request, message string) string {
+	t.Helper()
+	type tool struct{ Function struct{ Name string } }
+	var offered struct {
+		Tools      []tool
+		ToolChoice any `json:"tool_choice"`
+	}
+	var said struct {
+		ToolCalls []tool `json:"tool_calls"`
+	}
+	if err := errors.Join(json.Unmarshal([]byte(request), &offered), json.Unmarshal([]byte(message), &said)); err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range said.ToolCalls {
+		if offered.ToolChoice == "none" || !slices.Contains(offered.Tools, call) {
+			return call.Function.Name
+		}
+	}
+	return ""
 }
 
 // failsAs is the reason of a system error of that profile's.

@@ -39,15 +39,16 @@ type vendorRequest struct {
 type vendorMessage struct {
 	fields map[string]json.RawMessage
 	role   string
-	text   string
-	parts  []string // the types of the content's parts
+	text   string   // content that is no array
+	texts  []string // those of its parts
+	parts  []string // their types
 	calls  []vendorCall
 	callID string
 }
 
 type vendorCall struct {
 	ID       string
-	Function struct{ Arguments string }
+	Function struct{ Name, Arguments string }
 }
 
 // empty reports whether it has neither content nor calls.
@@ -91,10 +92,10 @@ func (d Dialect) judge(body []byte) *vendorError {
 		_ = json.Unmarshal(fields["role"], &m.role)
 		_ = json.Unmarshal(fields["tool_calls"], &m.calls)
 		_ = json.Unmarshal(fields["tool_call_id"], &m.callID)
-		var parts []struct{ Type string }
+		var parts []struct{ Type, Text string }
 		if json.Unmarshal(fields["content"], &m.text) != nil && json.Unmarshal(fields["content"], &parts) == nil {
 			for _, p := range parts {
-				m.parts = append(m.parts, p.Type)
+				m.parts, m.texts = append(m.parts, p.Type), append(m.texts, p.Text)
 			}
 		}
 		r.messages = append(r.messages, m)
@@ -138,9 +139,11 @@ func (r *vendorRequest) responseFormat() string {
 	return format.Type
 }
 
-// saysJSON reports whether the messages have the word that JSON mode wants.
-func (r *vendorRequest) saysJSON() bool {
-	return strings.Contains(strings.ToLower(string(r.fields["messages"])), "json")
+// wantsJSONWord reports whether JSON mode is on and the texts of the messages lack the word that it wants.
+func (r *vendorRequest) wantsJSONWord() bool {
+	return r.responseFormat() == "json_object" && !slices.ContainsFunc(r.messages, func(m vendorMessage) bool {
+		return strings.Contains(strings.ToLower(m.text+" "+strings.Join(m.texts, " ")), "json")
+	})
 }
 
 // unpaired finds a tool's result without a call before it, and a call that has no result before the next turn.
@@ -216,10 +219,16 @@ func deepSeek(r *vendorRequest) *vendorError {
 	if r.responseFormat() == "json_schema" {
 		return openAIError(http.StatusBadRequest, code, "This response_format type is unavailable now")
 	}
-	if r.responseFormat() == "json_object" && !r.saysJSON() {
+	if r.wantsJSONWord() {
 		return openAIError(http.StatusBadRequest, code, "Prompt must contain the word 'json' in some form to use 'response_format' of type 'json_object'.")
 	}
 	thinks := r.has("tools") && (thinking.Type == "enabled" || thinking.Type == "" && model != "deepseek-chat")
+	if thinks && r.forcesTool() {
+		return openAIError(http.StatusBadRequest, code, "Thinking mode does not support this tool_choice")
+	}
+	if at, name := r.misnamed(plainName); name != "" {
+		return openAIError(http.StatusBadRequest, code, "Invalid '%s': string does not match pattern. Expected a string that matches the pattern '%s'.", at, plainName)
+	}
 	for i, m := range r.messages {
 		_, reasoned := m.fields["reasoning_content"]
 		switch {
@@ -272,12 +281,20 @@ func qwen(r *vendorRequest) *vendorError {
 		return wrong("Range of n should be [1, 4]")
 	case r.outside("max_tokens", 1, 65536):
 		return wrong("Range of max_tokens should be [1, 65536]")
-	case r.responseFormat() == "json_object" && !r.saysJSON():
+	case r.wantsJSONWord():
 		return wrong("'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.")
+	case r.forcesTool() && string(r.fields["enable_thinking"]) == "true":
+		return wrong("The tool_choice parameter does not support being set to required or object in thinking mode")
 	case r.responseFormat() == "json_object" && string(r.fields["enable_thinking"]) == "true":
 		return wrong("Json mode response is not supported when enable_thinking is true")
 	case len(r.fields["tool_choice"]) > 0 && r.fields["tool_choice"][0] == '"' && !slices.Contains([]string{`"none"`, `"auto"`}, string(r.fields["tool_choice"])):
 		return wrong("tool_choice is one of the strings that should be [\"none\", \"auto\"]")
+	}
+	if at, name := r.misnamed(plainName); name != "" {
+		return wrong("'%s' does not match '%s' - '%s'", name, plainName, at)
+	}
+	if slices.Contains(r.toolNames(), "search") {
+		return wrong("Tool names are not allowed to be [search]")
 	}
 	if result, _ := r.unpaired(); result {
 		return wrong("messages with role \"tool\" must be a response to a preceeding message with \"tool_calls\".") //nolint:misspell // as Model Studio writes it
@@ -319,6 +336,12 @@ func strict(r *vendorRequest) *vendorError {
 	}
 	if string(r.fields["tool_choice"]) == `"any"` {
 		return openAIError(http.StatusBadRequest, "invalid_value", "Invalid value: 'any'. Supported values are: 'none', 'auto', and 'required'.")
+	}
+	if r.wantsJSONWord() {
+		return openAIError(http.StatusBadRequest, "", "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.")
+	}
+	if at, name := r.misnamed(plainName); name != "" {
+		return openAIError(http.StatusBadRequest, "invalid_value", "Invalid '%s': string does not match pattern. Expected a string that matches the pattern '%s'.", at, plainName)
 	}
 	for i, m := range r.messages {
 		for _, call := range m.calls {

@@ -203,6 +203,9 @@ func mistral(r *vendorRequest) *vendorError {
 	if string(r.fields["tool_choice"]) == `"required"` { // of older versions
 		return detail("enum", "Input should be 'auto', 'none' or 'any'", "tool_choice")
 	}
+	if at, name := r.misnamed(plainName); name != "" {
+		return wrong("invalid_request_function_name", "%s: Function name was %s but must be a-z, A-Z, 0-9, or contain underscores and dashes, with a maximum length of 64.", at, name)
+	}
 	after := map[string][]string{
 		"": {"system", "user", "assistant"}, "system": {"user", "assistant", "system"}, "user": {"assistant", "system", "user"},
 		"assistant": {"assistant", "user", "tool"}, "tool": {"assistant", "tool"},

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 )
 
 // Google's OpenAI-compatible endpoint, and GLM's API at Z.AI and bigmodel.cn.
@@ -31,6 +30,10 @@ func google(r *vendorRequest) *vendorError {
 			return wrong(`Invalid JSON payload received. Unknown name "` + name + `": Cannot find field.`)
 		}
 	}
+	if at, name := r.misnamed(googleName); name != "" {
+		return wrong("GenerateContentRequest." + at + ": [FIELD_INVALID] Invalid function name. Must start with a letter or an underscore. " +
+			"Must be alphameric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:), or dashes (-), with a maximum length of 64.")
+	}
 	for _, m := range r.messages {
 		if !slices.Contains([]string{"system", "user", "assistant", "tool"}, m.role) {
 			return wrong("Please use a valid role: system, user, assistant, tool.")
@@ -53,7 +56,10 @@ func google(r *vendorRequest) *vendorError {
 // glm has four roles, and answers "1214" where no user has said anything: https://github.com/anomalyco/opencode/issues/2557.
 // Neither end of the ranges of temperature and top_p is taken, as its SDK says, which keeps to them
 // (https://github.com/zai-org/z-ai-sdk-python, src/zai/api_resource/chat/completions.py), and
-// https://github.com/songquanpeng/one-api/issues/1141, https://github.com/langgenius/dify/issues/4768.
+// https://github.com/songquanpeng/one-api/issues/1141, https://github.com/langgenius/dify/issues/4768. Of tool_choice
+// https://docs.z.ai/guides/capabilities/function-calling says "only supports auto", and since GLM-5.3 its API answers
+// "Tool choice must be auto" to all else: https://github.com/vectorize-io/hindsight/issues/4246,
+// https://github.com/onyx-dot-app/onyx/pull/14192.
 func glm(r *vendorRequest) *vendorError {
 	wrong := func(code, message string) *vendorError {
 		return &vendorError{http.StatusBadRequest, map[string]any{"error": map[string]any{"code": code, "message": message}}}
@@ -68,15 +74,20 @@ func glm(r *vendorRequest) *vendorError {
 			return wrong("1214", "The messages parameter is illegal. Please check the documentation.")
 		}
 	}
+	at, misnamed := r.misnamed(plainName)
 	inside := func(field string) bool { f, has := r.number(field); return !has || f > 0 && f < 1 }
 	switch {
 	case !inside("temperature"):
 		return wrong("1214", "temperature参数非法。请检查文档。")
 	case !inside("top_p"):
 		return wrong("1214", "top_p参数非法。请检查文档。")
+	case misnamed != "":
+		return wrong("1214", at+": invalid function name")
 	case users == 0:
 		return wrong("1214", "The messages parameter is illegal. Please check the documentation.")
-	case r.has("max_completion_tokens"), strings.Contains(string(r.fields["tool_choice"]), "any"):
+	case r.has("tool_choice") && string(r.fields["tool_choice"]) != `"auto"`:
+		return wrong("1210", "Tool choice must be auto")
+	case r.has("max_completion_tokens"):
 		return wrong("1210", "Invalid API parameter, please check the documentation.")
 	}
 	return nil

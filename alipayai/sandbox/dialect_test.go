@@ -13,6 +13,9 @@ func TestDialectsJudge(t *testing.T) {
 		call = `,{"role":"assistant","content":null,"tool_calls":[{"id":"abcdef123","type":"function","function":{"name":"f","arguments":"{}"}}]}`
 		tool = `,{"role":"tool","tool_call_id":"abcdef123","content":"1"}`
 	)
+	toolOf := func(name string) string {
+		return `{"type":"function","function":{"name":"` + name + `","parameters":{}}}`
+	}
 	for name, tt := range map[string]struct {
 		dialect Dialect
 		body    string
@@ -34,6 +37,22 @@ func TestDialectsJudge(t *testing.T) {
 		"deepseek: choices":         {DeepSeek, head + `],"n":2}`, 400, "Invalid n value"},
 		"deepseek: schema":          {DeepSeek, head + `],"response_format":{"type":"json_schema"}}`, 400, "response_format"},
 		"deepseek: object":          {DeepSeek, head + `],"response_format":{"type":"json_object"}}`, 400, "word 'json'"},
+		"deepseek: object, called":  {DeepSeek, strings.Replace(head, `"hi"`, `"as JSON"`, 1) + `],"response_format":{"type":"json_object"}}`, 0, ""},
+		"deepseek: forced":          {DeepSeek, head + `],"tools":[` + toolOf("f") + `],"tool_choice":"required"}`, 400, "does not support this tool_choice"},
+		"deepseek: name":            {DeepSeek, head + `],"tools":[` + toolOf("a.b") + `]}`, 400, "tools[0].function.name"},
+		"openai: object":            {Strict, head + `],"response_format":{"type":"json_object"}}`, 400, "word 'json'"},
+		"openai: name":              {Strict, head + `],"tool_choice":{"type":"function","function":{"name":"a.b"}}}`, 400, "tool_choice.function.name"},
+		"mistral: name":             {Mistral, head + strings.Replace(call, `"f"`, `"a.b"`, 1) + tool + `]}`, 400, "Function name was a.b"},
+		"qwen: search":              {Qwen, head + `],"tools":[` + toolOf("search") + `]}`, 400, "not allowed to be [search]"},
+		"qwen: object":              {Qwen, head + `],"response_format":{"type":"json_object"}}`, 400, "word 'json'"},
+		"qwen: forced":              {Qwen, head + `],"enable_thinking":true,"stream":true,"tool_choice":{"type":"function","function":{"name":"f"}}}`, 400, "in thinking mode"},
+		"google: name":              {Google, head + `],"tools":[` + toolOf("7up") + `]}`, 400, "Invalid function name"},
+		"google: dots":              {Google, head + `],"tools":[` + toolOf("a.b:c") + `]}`, 0, ""},
+		"glm: name":                 {GLM, head + `],"tools":[` + toolOf("a.b") + `]}`, 400, `"1214"`},
+		"glm: required":             {GLM, head + `],"tool_choice":"required"}`, 400, "must be auto"},
+		"glm: none":                 {GLM, head + `],"tool_choice":"none"}`, 400, "must be auto"},
+		"glm: a function":           {GLM, head + `],"tool_choice":{"type":"function","function":{"name":"f"}}}`, 400, "must be auto"},
+		"glm: auto":                 {GLM, head + `],"tool_choice":"auto"}`, 0, ""},
 		"deepseek: image":           {DeepSeek, `{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}`, 422, "image_url"},
 		"deepseek: thinks":          {DeepSeek, strings.Replace(head, `{`, `{"tools":[{}],`, 1) + call + tool + `]}`, 400, "must be passed back"},
 		"deepseek: thinks not":      {DeepSeek, head + `,{"role":"assistant","content":"a","reasoning_content":"b"}]}`, 400, "must not be"},

@@ -56,6 +56,8 @@ type Encoded struct {
 	// carried over and was left out: a field as "seed", a part of one as
 	// "messages.content.input_audio". Never a value.
 	Unsupported []string
+	// ToolNames are those that the provider is given in the place of the client's. Its answers have them.
+	ToolNames ToolNames
 }
 
 // StreamDecoder reads a provider's stream as OpenAI's. It belongs to one

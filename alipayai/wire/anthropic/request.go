@@ -28,7 +28,7 @@ func (f *Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
 		return wire.Encoded{}, translate.Invalid("messages", "a message of role user or assistant that has content")
 	}
 	r.settle()
-	return wire.Encoded{Body: r.body(), Unsupported: r.left.Names()}, nil
+	return wire.Encoded{Body: r.body(), Unsupported: r.left.Names(), ToolNames: r.names}, nil
 }
 
 // request is an OpenAI request on its way to Anthropic's form.
@@ -51,6 +51,7 @@ type request struct {
 	thinking                       thinking
 	toolCalls                      bool // the conversation has some
 	ids                            wire.CallIDs
+	names                          wire.ToolNames
 	// dropped are the ids of tool calls that were left out: so must be their results.
 	dropped map[string]bool
 }

@@ -84,7 +84,7 @@ func (r *request) toolUse(path, id string, v jsontext.Value) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := translate.String(path+".name", name); err != nil {
+	if name, err = r.toolName(path+".name", name); err != nil {
 		return nil, err
 	}
 	text, err := translate.String(path+".arguments", arguments)

@@ -3,6 +3,7 @@ package anthropic
 import (
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
@@ -62,7 +63,7 @@ func (r *request) function(path string, v jsontext.Value) error {
 	if err != nil {
 		return err
 	}
-	if _, err := translate.String(path+".name", name); err != nil {
+	if name, err = r.toolName(path+".name", name); err != nil {
 		return err
 	}
 	tool := append([]byte(`{"name":`), name...)
@@ -173,6 +174,21 @@ func (r *request) toolChoice(v jsontext.Value) error {
 	if err != nil {
 		return err
 	}
-	_, err = translate.String("tool_choice.function.name", r.choice.name)
+	r.choice.name, err = r.toolName("tool_choice.function.name", r.choice.name)
 	return err
+}
+
+// toolNames is the form of names, by the API's own error: "String should match pattern '^[a-zA-Z0-9_-]{1,128}$'".
+var toolNames = wire.ToolName{Most: 128}
+
+// toolName reads a tool's name, and gives it in the API's form.
+func (r *request) toolName(path string, v jsontext.Value) (jsontext.Value, error) {
+	name, err := translate.String(path, v)
+	if err != nil {
+		return nil, err
+	}
+	if fit := r.names.Fit(&toolNames, name); fit != name {
+		return translate.Quote(nil, fit), nil
+	}
+	return v, nil
 }

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // Dialect is what a vendor of OpenAI's form takes or wants otherwise than OpenAI's chat completions API. It is data: the
@@ -43,6 +45,16 @@ type Dialect struct {
 	NoEmpty bool
 	// Answered says that a tool's result may not be followed by the user. An assistant's word comes between.
 	Answered bool
+	// ToolName is what is taken as a tool's name; nil: any. Tools get other names, which answers have as well: see
+	// [wire.Encoded].
+	ToolName *wire.ToolName
+	// ToolChoices are the words that tool_choice may be, with "function" for the choice of one by its name; nil: any. Others
+	// are left out, and where "none" is one of them the tools with it.
+	ToolChoices []string
+	// FreeThinker says that a model that thinks cannot be made to call a tool.
+	FreeThinker bool
+	// JSONWord says that a json_object is refused where no message speaks of JSON. A system message does then.
+	JSONWord bool
 	// Prefix says that a last message of the assistant's must have prefix: true.
 	Prefix bool
 	// ObjectsOnly says that response_format knows no schema. It becomes json_object, and the schema a system message.
@@ -105,8 +117,8 @@ type Rule struct {
 	Most float64
 	// Least raises a number; 0: no least.
 	Least float64
-	// Only are the words that are taken of a string; nil: any. Another is left out, and named.
-	Only []string
+	// ToolName says that it is the name of a tool: see [Dialect].
+	ToolName bool
 	// NotNegative says that a number below 0 is left out.
 	NotNegative bool
 	// Inside is the member whose string an object becomes.
@@ -173,29 +185,35 @@ var dialects = func() map[string]*Dialect {
 		// most 40 characters: "string_above_max_length" in https://github.com/vercel/ai/issues/5171. Whether members that it
 		// does not name are refused in messages as they are at the top ("Unrecognized request argument supplied") is not
 		// published; they say nothing there.
-		{Name: "openai", Parts: parts, CallID: atMost40, Fields: openAIFields, Foreign: []string{"reasoning_content", "reasoning", "reasoning_details", "prefix", "tool_calls.extra_content"}, Rules: without(nil, map[string]Rule{"max_tokens": {Rename: "max_completion_tokens"}})},
+		{Name: "openai", Parts: parts, CallID: atMost40, Fields: openAIFields, ToolName: &plainName, JSONWord: true, Foreign: []string{"reasoning_content", "reasoning", "reasoning_details", "prefix", "tool_calls.extra_content"}, Rules: without(nil, map[string]Rule{"max_tokens": {Rename: "max_completion_tokens"}})},
 		mistral(),
 		// https://api-docs.deepseek.com/api/create-chat-completion and .../guides/thinking_mode; "unknown variant `developer`" in
-		// https://github.com/earendil-works/pi/issues/1048, "must be passed back" in https://github.com/decolua/9router/issues/773.
+		// https://github.com/earendil-works/pi/issues/1048, "must be passed back" in https://github.com/decolua/9router/issues/773,
+		// "Thinking mode does not support this tool_choice" in https://github.com/BerriAI/litellm/pull/37470.
 		{
-			Name: "deepseek", NoEmpty: true, ObjectsOnly: true, Reasoning: true, Parts: []string{"text"},
+			Name: "deepseek", NoEmpty: true, ObjectsOnly: true, Reasoning: true, Parts: []string{"text"}, ToolName: &plainName, FreeThinker: true, JSONWord: true,
 			Rules: without([]string{"thinking", "messages.reasoning_content"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens, "n": leave, "top_p": {Least: .01},
 			}),
 		},
-		// https://help.aliyun.com/zh/model-studio/qwen-api-reference, and what it refuses in its list of errors, error-code.
+		// https://help.aliyun.com/zh/model-studio/qwen-api-reference, and what it refuses in its list of errors, error-code; "Tool
+		// names are not allowed to be [search]" in https://github.com/QwenLM/qwen-code/issues/384, and forced tools while it
+		// thinks in https://github.com/cloudwego/eino/issues/994.
 		{
 			Name: "qwen", Parts: append(slices.Clip(parts), "video", "video_url"), Arguments: true, NoEmpty: true, StreamedThinking: true,
+			ToolName: &wire.ToolName{Most: 64, Reserved: []string{"search"}}, ToolChoices: []string{"auto", "none", "function"}, FreeThinker: true, JSONWord: true,
 			Rules: without([]string{"enable_search", "enable_thinking", "search_options", "thinking_budget", "repetition_penalty", "top_k"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens, "n": {Leave: true, WithTools: true},
-				"temperature": {Most: 1.99}, "top_p": {Least: .01}, "tool_choice": {Only: []string{"auto", "none"}},
+				"temperature": {Most: 1.99}, "top_p": {Least: .01},
 			}),
 		},
 		// https://docs.z.ai/api-reference/llm/chat-completion: four roles, max_tokens, and thinking of its own. Its SDK keeps
 		// temperature and top_p between 0.01 and 0.99 (https://github.com/zai-org/z-ai-sdk-python), since neither end of
-		// their ranges is taken: https://github.com/songquanpeng/one-api/issues/1141.
+		// their ranges is taken: https://github.com/songquanpeng/one-api/issues/1141. Of tool_choice it "only supports auto"
+		// (https://docs.z.ai/guides/capabilities/function-calling): older models took no notice of others, since GLM-5.3 they are
+		// refused (https://github.com/vectorize-io/hindsight/issues/4246, https://github.com/onyx-dot-app/onyx/pull/14192).
 		{
-			Name: "glm", Parts: append(slices.Clip(parts), "video_url", "file_url"),
+			Name: "glm", Parts: append(slices.Clip(parts), "video_url", "file_url"), ToolName: &plainName, ToolChoices: []string{"auto"},
 			Rules: without([]string{"do_sample", "sensitive_word_check", "thinking", "messages.reasoning_content"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens,
 				"temperature": {Least: .01, Most: .99}, "top_p": {Least: .01, Most: .99},
@@ -204,9 +222,9 @@ var dialects = func() map[string]*Dialect {
 		// https://ai.google.dev/gemini-api/docs/openai: a member that it does not know is refused, such as top_k and
 		// frequency_penalty (https://github.com/MinLL/SkyrimNet-GamePlugin/issues/77: "Cannot find field"). A tool call wants
 		// Gemini's signature (https://discuss.ai.google.dev/t/109823), and for one of another model's the word of
-		// https://ai.google.dev/gemini-api/docs/thought-signatures.
+		// https://ai.google.dev/gemini-api/docs/thought-signatures; names of tools as in https://github.com/cline/cline/issues/7339.
 		{
-			Name: "google", Parts: parts, Fields: googleFields,
+			Name: "google", Parts: parts, Fields: googleFields, ToolName: &wire.ToolName{Most: 64, Dots: true, Letter: true},
 			Signature: &Signature{Name: "extra_content", Value: `{"google":{"thought_signature":"skip_thought_signature_validator"}}`},
 			Rules: without([]string{"messages.tool_calls.extra_content"}, map[string]Rule{
 				"messages.role": asSystem,
@@ -222,6 +240,11 @@ var dialects = func() map[string]*Dialect {
 			}),
 		},
 	} {
+		if d.ToolName != nil {
+			for _, path := range []string{"tools.function.name", "tool_choice.function.name", "messages.tool_calls.function.name"} {
+				d.Rules[path] = Rule{ToolName: true}
+			}
+		}
 		d.answers = d.ofAnswers()
 		all[d.Name] = d
 	}

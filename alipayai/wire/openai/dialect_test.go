@@ -101,7 +101,7 @@ func TestEdits(t *testing.T) {
 			`{"model":"m","messages":[{"role":"system","content":"Answer with one JSON object that fits this JSON schema: {\"type\":\"object\"}"},` + user + `],"response_format":{"type":"json_object"}}`,
 			"response_format.json_schema",
 		},
-		"deepseek: object": {"deepseek", request(`"response_format":{"type":"json_object"}`), "", ""},
+		"deepseek: object": {"deepseek", `{"model":"m","messages":[{"role":"user","content":"As json."}],"response_format":{"type":"json_object"}}`, "", ""},
 		"qwen: schema":     {"qwen", request(format), "", ""},
 
 		// Roles and the order of messages.

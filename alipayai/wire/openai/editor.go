@@ -23,6 +23,7 @@ type editor struct {
 	answersOnly bool // the client chose the provider: only earlier answers are edited
 	thinks      bool // the model is to think, by DeepSeek's rules
 	ids         wire.CallIDs
+	names       wire.ToolNames
 }
 
 // edit gives the request of ask in the dialect, with the provider's model in it.
@@ -31,7 +32,7 @@ func (d *Dialect) edit(ask wire.Ask) wire.Encoded {
 	e.body = ask.WithModel(ask.UpstreamModel)
 	defer e.release()
 	e.request()
-	return wire.Encoded{Body: e.apply(), Unsupported: e.unsupported()}
+	return wire.Encoded{Body: e.apply(), Unsupported: e.unsupported(), ToolNames: e.names}
 }
 
 // unsupported names what was left out.
@@ -56,7 +57,7 @@ func (d *Dialect) editAnswers(ask wire.Ask) wire.Encoded {
 	e.thinks = e.Reasoning && e.thinking(members)
 	for _, m := range members {
 		if m.name == "messages" {
-			e.messages(m.value)
+			e.messages(m.value, "")
 		}
 	}
 	return wire.Encoded{Body: e.apply(), Unsupported: e.unsupported()}
@@ -66,14 +67,25 @@ func (d *Dialect) editAnswers(ask wire.Ask) wire.Encoded {
 func (e *editor) request() {
 	members := e.members(span{0, len(e.body)})
 	e.thinks = e.Reasoning && e.thinking(members)
+	noTools := e.forbidsTools(members)
 	var messages member
 	var schema jsontext.Value
+	wantsJSON := false
 	e.object("", members, e.Fields, func(m member) (gone, done bool) {
 		switch {
 		case m.name == "messages":
 			messages = m
+		case noTools && (m.name == "tools" || m.name == "tool_choice"): // what is meant comes of it
+			return true, true
+		case m.name == "tool_choice" && !e.mayChoose(m.value, members):
+			e.left[m.name] = struct{}{}
+			return true, true
 		case m.name == "response_format" && e.ObjectsOnly:
 			schema = e.responseFormat(m.value)
+			wantsJSON = e.asksForJSON(m.value)
+		case m.name == "response_format" && e.JSONWord:
+			wantsJSON = e.asksForJSON(m.value)
+			return false, false
 		case e.NoNulls && e.text(m.value).Kind() == 'n':
 			return true, true
 		case m.name == "tools" && e.Functions:
@@ -90,12 +102,13 @@ func (e *editor) request() {
 		}
 		return false, true
 	})
-	if schema != nil {
-		// The API refuses json_object where no message speaks of JSON.
-		const words = "Answer with one JSON object that fits this JSON schema: "
-		e.insert(messages.value.start+len("["), slices.Concat([]byte(`{"role":"system","content":`), quote(words+string(schema)), []byte(`},`)))
+	words := ""
+	if schema != nil { // the words speak of JSON
+		words = "Answer with one JSON object that fits this JSON schema: " + string(schema)
+	} else if wantsJSON && e.JSONWord && !e.speaksOfJSON(messages.value) {
+		words = "Answer with one JSON object."
 	}
-	e.messages(messages.value)
+	e.messages(messages.value, words)
 }
 
 // thinking reports whether DeepSeek's model is to think: deepseek-chat only where the request says so, others unless it says
@@ -120,13 +133,13 @@ func (e *editor) thinking(request []member) bool {
 
 // responseFormat gives the schema that stands in a response_format of type json_schema, which it replaces.
 func (e *editor) responseFormat(v span) (schema jsontext.Value) {
-	var typ string
+	typ := ""
+	schema = jsontext.Value("{}")
 	for _, m := range e.members(v) {
 		switch m.name {
 		case "type":
 			typ = translate.Unquote(e.text(m.value))
 		case "json_schema":
-			schema = jsontext.Value("{}")
 			for _, m := range e.members(m.value) {
 				if m.name == "schema" {
 					schema = e.text(m.value)
@@ -184,6 +197,8 @@ func (e *editor) member(path string, m member, siblings []member, only []string)
 	rule := e.Rules[at]
 	v := e.text(m.value)
 	switch {
+	case rule.ToolName && v.Kind() == '"':
+		e.toolName(m.value)
 	case rule.NotNegative && v.Kind() == '0' && v[0] == '-':
 		e.leave(path, m.name, v)
 		return true
@@ -193,9 +208,6 @@ func (e *editor) member(path string, m member, siblings []member, only []string)
 	case rule.Least != 0 && v.Kind() == '0' && below(v, rule.Least):
 		e.replace(m.value, strconv.AppendFloat(nil, rule.Least, 'g', -1, 64))
 		e.leave(path, m.name, v)
-	case rule.Only != nil && v.Kind() == '"' && !slices.Contains(rule.Only, translate.Unquote(v)):
-		e.leave(path, m.name, v)
-		return true
 	case rule.Inside != "" && v.Kind() == '{':
 		return !e.inside(at, m.value, rule.Inside)
 	case rule.Rename != "" && !slices.ContainsFunc(siblings, func(s member) bool { return s.name == rule.Rename }):

@@ -20,6 +20,8 @@ func FuzzEdits(f *testing.F) {
 		talk(`{"role":"user","content":[{"type":"text","text":"a"},{"type":"thinking"},{"type":"image_url"}]}`, `{"role":"assistant","content":[{"type":"thinking"}],"reasoning_content":null,"prefix":false}`),
 		`{"\u0073eed":1,"messages":[null,1,[],{}],"model":"m","enable_thinking":true,"thinking":{"type":"disabled"}}`,
 		`{"model":"m","messages":[{"role":"assistant"}],"response_format":{"type":"json_schema"}}`,
+		`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"}]},{"role":"assistant","tool_calls":[{"id":"x","function":{"name":"search"}},{"function":{"name":"a.b:c/d"}}]},{"role":"tool","name":"search"}],"tools":[{"function":{"name":"search"}},{"type":"function","function":{"name":"\u00e9"}}],"tool_choice":{"type":"function","function":{"name":"search"}},"response_format":{"type":"json_object"}}`,
+		request(`"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"none","enable_thinking":true,"stream":true`),
 	} {
 		f.Add([]byte(body))
 	}

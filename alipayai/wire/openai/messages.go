@@ -16,8 +16,8 @@ type message struct {
 	gone    bool
 }
 
-// messages edits the conversation at v.
-func (e *editor) messages(v span) {
+// messages edits the conversation at v, and puts a system message with those words before it; "" for none.
+func (e *editor) messages(v span, words string) {
 	messages := e.conversation(v)
 	last, gone := -1, false
 	for i := range messages {
@@ -26,10 +26,14 @@ func (e *editor) messages(v span) {
 			last = i
 		}
 	}
+	mayGo := last >= 0 || words != "" // a conversation has one message at least
+	if words != "" {
+		e.instruct(v, words, last >= 0)
+	}
 	begun, before := false, ""
 	for i := range messages {
 		m := &messages[i]
-		if m.gone && last >= 0 {
+		if m.gone && mayGo {
 			for _, member := range m.members {
 				if v := e.text(member.value); member.name != "role" && len(v) > len(`""`) { // neither "" nor []
 					e.leave("messages", member.name, v)
@@ -50,7 +54,7 @@ func (e *editor) messages(v span) {
 			e.editMessage(m, late, i == last)
 		}
 	}
-	if last >= 0 && gone { // one at least is kept, as a conversation has one
+	if mayGo && gone {
 		items := make([]span, len(messages))
 		for i := range messages {
 			items[i] = messages[i].span
@@ -98,6 +102,8 @@ func (e *editor) editMessage(m *message, late, last bool) {
 			e.replace(one.value, []byte(`"user"`))
 		case one.name == "content" && e.Parts != nil && v.Kind() == '[' && (assistant || !e.answersOnly):
 			e.content(one.value)
+		case one.name == "name" && m.role == "tool" && e.ToolName != nil && v.Kind() == '"' && (e.Members[m.role] == nil || slices.Contains(e.Members[m.role], one.name)):
+			e.toolName(one.value)
 		case one.name == "tool_calls":
 			e.calls(one.value)
 		case one.name == "tool_call_id" && e.CallID != nil && v.Kind() == '"':

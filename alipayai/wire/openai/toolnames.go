@@ -1,0 +1,133 @@
+package openai
+
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
+)
+
+// plainName is what OpenAI takes as a tool's name, and who follows it: "string does not match pattern '^[a-zA-Z0-9_-]+$'" in
+// https://github.com/github/copilot-sdk/issues/743, and mistral_common's validator.
+var plainName = wire.ToolName{Most: 64}
+
+// toolName edits the name of a tool.
+func (e *editor) toolName(v span) {
+	name := translate.Unquote(e.text(v))
+	if fit := e.names.Fit(e.ToolName, name); fit != name {
+		e.replace(v, quote(fit))
+	}
+}
+
+// OwnToolNames gives the chat completion, or the chunk of one, with the client's names in the place of the provider's.
+// Every other byte is as it was.
+func OwnToolNames(body []byte, names wire.ToolNames) []byte {
+	if !anyOf(body, names) {
+		return body
+	}
+	e := edits{body: body}
+	for _, top := range e.members(span{0, len(body)}) {
+		if top.name != "choices" {
+			continue
+		}
+		for _, choice := range e.elements(top.value) {
+			for _, m := range e.members(choice) {
+				if m.name == "message" || m.name == "delta" {
+					e.ownNames(e.members(m.value), names)
+				}
+			}
+		}
+	}
+	return e.apply()
+}
+
+// ownNames edits the calls of a message.
+func (e *edits) ownNames(message []member, names wire.ToolNames) {
+	for _, m := range message {
+		switch m.name {
+		case "tool_calls":
+			for _, call := range e.elements(m.value) {
+				for _, one := range e.members(call) {
+					if one.name == "function" {
+						e.ownName(one.value, names)
+					}
+				}
+			}
+		case "function_call":
+			e.ownName(m.value, names)
+		}
+	}
+}
+
+func (e *edits) ownName(function span, names wire.ToolNames) {
+	for _, m := range e.members(function) {
+		if m.name != "name" {
+			continue
+		}
+		if own, ok := names[translate.Unquote(e.text(m.value))]; ok {
+			e.replace(m.value, quote(own))
+		}
+	}
+}
+
+// anyOf reports whether one of the provider's names may be in text: they are letters that JSON need not escape.
+func anyOf(text []byte, names wire.ToolNames) bool {
+	for name := range names {
+		if bytes.Contains(text, []byte(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// WithOwnToolNames gives a decoder of the same stream whose events have the client's names; d itself where there are none
+// to change.
+func WithOwnToolNames(d wire.StreamDecoder, names wire.ToolNames) wire.StreamDecoder {
+	if len(names) == 0 {
+		return d
+	}
+	return &ownNamed{d, names}
+}
+
+type ownNamed struct {
+	wire.StreamDecoder
+	names wire.ToolNames
+}
+
+// Decode implements [wire.StreamDecoder].
+func (o *ownNamed) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) {
+	before := len(dst)
+	dst, chunk, err := o.StreamDecoder.Decode(dst, ev)
+	if err == nil && anyOf(dst[before:], o.names) {
+		dst = o.events(dst[:before], bytes.Clone(dst[before:]))
+	}
+	return dst, chunk, err
+}
+
+// events appends events with the client's names.
+func (o *ownNamed) events(dst, events []byte) []byte {
+	reader := wire.NewEventReader(bytes.NewReader(events), len(events)+1)
+	defer reader.Release()
+	read := 0
+	for {
+		event, err := reader.Next()
+		if err != nil {
+			return append(dst, events[read:]...)
+		}
+		read += len(event.Raw)
+		own := event.Data
+		if jsontext.Value(event.Data).IsValid() {
+			own = OwnToolNames(event.Data, o.names)
+		}
+		if bytes.Equal(own, event.Data) {
+			dst = append(dst, event.Raw...)
+			continue
+		}
+		for line := range bytes.Lines(own) {
+			dst = append(append(append(dst, "data: "...), bytes.TrimRight(line, "\r\n")...), '\n')
+		}
+		dst = append(dst, '\n')
+	}
+}
