@@ -30,7 +30,8 @@ var refusedBodies = map[string][]struct {
 		{`"messages":[{"role":"user"}]`, 422, "Field required"},
 		{`"messages":[{"role":"developer","content":"hi"}]`, 422, "Input tag does not match any of the expected tags"},
 		{`"messages":[{"role":"user","content":[{"type":"video"}]}]`, 422, "Input tag does not match any of the expected tags"},
-		{`"temperature":"warm",` + hiMessages, 422, "Input should be a valid number"},
+		{`"presence_penalty":"high",` + hiMessages, 422, "Input should be a valid number"},
+		{`"tools":[` + named("a.b") + `],` + hiMessages, 400, "Function name was a.b but must be a-z, A-Z, 0-9"},
 		{`"temperature":-1,` + hiMessages, 422, "Input should be greater than or equal to 0"},
 		{`"temperature":1.6,` + hiMessages, 422, "Input should be less than or equal to 1.5"},
 		{`"prediction":{"type":"content","content":1},` + hiMessages, 422, "Input should be a valid string"},
@@ -46,6 +47,8 @@ var refusedBodies = map[string][]struct {
 		{`"messages":[{"role":"user","content":"hi"},` + calledBy("call_1", "{}") + `,` + resultOf("call_1") + `]`, 400, "Tool call id was call_1 but must be"},
 	},
 	"deepseek": {
+		{`"tools":[` + named("a.b") + `],` + hiMessages, 400, "Invalid 'tools[0].function.name': string does not match pattern."},
+		{`"thinking":{"type":"enabled"},"tool_choice":"required","tools":[` + weather + `],` + hiMessages, 400, "Thinking mode does not support this tool_choice"},
 		{`"messages":[{"role":"developer","content":"hi"},{"role":"user","content":"hi"}]`, 422, "unknown variant `developer`"},
 		{`"n":2,` + hiMessages, 400, "Invalid n value"},
 		{`"response_format":{"type":"json_schema"},` + hiMessages, 400, "This response_format type is unavailable now"},
@@ -63,6 +66,9 @@ var refusedBodies = map[string][]struct {
 		{`"messages":[{"role":"user","content":"hi"},` + calledBy("c", "{}") + `,{"role":"user","content":"hi"}]`, 400, "(insufficient tool messages following tool_calls message)"},
 	},
 	"qwen": {
+		{`"tools":[` + named("a.b") + `],` + hiMessages, 400, "'a.b' does not match"},
+		{`"tools":[` + named("search") + `],` + hiMessages, 400, "Tool names are not allowed to be [search]"},
+		{`"enable_thinking":true,"stream":true,"tool_choice":{"type":"function","function":{"name":"get_weather"}},"tools":[` + weather + `],` + hiMessages, 400, "The tool_choice parameter does not support being set to required or object in thinking mode"},
 		{`"enable_thinking":true,` + hiMessages, 400, "parameter.enable_thinking must be set to false"},
 		{`"n":2,"tools":[` + weather + `],` + hiMessages, 400, "The n parameter must be 1 when tools are used"},
 		{`"messages":[{"role":"developer","content":"hi"}]`, 400, "developer is not one of"},
@@ -81,6 +87,8 @@ var refusedBodies = map[string][]struct {
 		{`"messages":[{"role":"user","content":"hi"},` + resultOf("c") + `]`, 400, `must be a response to a preceeding message with "tool_calls".`}, //nolint:misspell // as Model Studio writes it
 	},
 	"openai": {
+		{`"response_format":{"type":"json_object"},` + hiMessages, 400, "'messages' must contain the word 'json' in some form"},
+		{`"tools":[` + named("a.b") + `],` + hiMessages, 400, "Invalid 'tools[0].function.name': string does not match pattern."},
 		{`"top_k":1,` + hiMessages, 400, "Unknown parameter: 'top_k'"},
 		{`"max_tokens":1,` + hiMessages, 400, "Unsupported parameter: 'max_tokens' is not supported with this model."},
 		{`"tool_choice":"any","tools":[` + weather + `],` + hiMessages, 400, "Invalid value: 'any'. Supported values are"},
@@ -95,11 +103,14 @@ var refusedBodies = map[string][]struct {
 		{`"max_completion_tokens":1,` + hiMessages, 400, "max_completion_tokens: Extra inputs are not permitted"},
 	},
 	"google": {
+		{`"tools":[` + named("7up") + `],` + hiMessages, 400, "Must be alphameric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:), or dashes (-)"},
 		{`"top_k":1,` + hiMessages, 400, `Unknown name "top_k": Cannot find field.`},
 		{`"messages":[{"role":"developer","content":"hi"}]`, 400, "Please use a valid role: system, user, assistant, tool."},
 		{`"messages":[{"role":"user","content":"hi"},` + calledBy("c", "{}") + `,` + resultOf("c") + `]`, 400, "Function call is missing a thought_signature in functionCall parts."},
 	},
 	"glm": {
+		{`"tools":[` + named("a.b") + `],` + hiMessages, 400, "tools[0].function.name: invalid function name"},
+		{`"tool_choice":"required","tools":[` + weather + `],` + hiMessages, 400, "Tool choice must be auto"},
 		{`"messages":[{"role":"system","content":"hi"}]`, 400, "The messages parameter is illegal."},
 		{`"messages":[{"role":"developer","content":"hi"}]`, 400, "The messages parameter is illegal."},
 		{`"max_completion_tokens":1,` + hiMessages, 400, "Invalid API parameter"},

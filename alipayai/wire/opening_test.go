@@ -17,7 +17,7 @@ func TestOpening(t *testing.T) {
 		"parts":            {`[{"role":"user","content":[{"type":"text","text":"a"}],"name":"n"}]`, []string{`"user"`, `[{"type":"text","text":"a"}]`}},
 		"an escaped role":  {`[{"role":"\u0075ser","content":"a"},{"role":"user","content":"b"}]`, []string{`"\u0075ser"`, `"a"`}},
 		"none of the user": {`[{"role":"system","content":"s"}]`, nil},
-		"no objects":       {`["a",1]`, nil},
+		"no members":       {`[{},{}]`, nil},
 		"no content":       {`[{"role":"user"}]`, []string{`"user"`, ""}},
 	} {
 		r, err := ParseChatRequest([]byte(`{"user":"x","model":"m","messages":`+tt.messages+`}`), Limits{})

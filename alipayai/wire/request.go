@@ -90,6 +90,9 @@ func ParseChatRequest(body []byte, lim Limits) (Request, error) {
 	r := Request{Body: body}
 	messages := false
 	err := s.document(func(name []byte) (err error) {
+		if err := s.mistyped(requestShape, name); err != nil {
+			return err
+		}
 		switch string(name) {
 		case "model":
 			return s.requestModel(&r)
@@ -110,6 +113,8 @@ func ParseChatRequest(body []byte, lim Limits) (Request, error) {
 		case "user":
 			r.user, err = s.scalar()
 			return err
+		case "stop", "tool_choice", "response_format":
+			return s.typedMember(requestShape.members[string(name)])
 		case "max_tokens", "max_completion_tokens":
 			most, err := s.count()
 			r.MaxTokens = max(r.MaxTokens, most)
@@ -234,15 +239,10 @@ func (s *scanner) count() (int64, error) {
 }
 
 func (s *scanner) streamOptions(r *Request) error {
-	switch {
-	case s.is('n'):
+	if s.is('n') {
 		_, err := s.scalar()
 		r.optionsEnd = int(s.dec.InputOffset())
 		r.optionsStart = r.optionsEnd - len("null")
-		return err
-	case !s.is('{'):
-		r.optionsEnd = -1
-		_, err := s.skip()
 		return err
 	}
 	odd := false
@@ -274,10 +274,14 @@ func (s *scanner) messages(r *Request) error {
 	if !s.is('[') {
 		return s.wrongType("messages", "an array")
 	}
+	s.enter("messages")
+	s.elements()
 	err := s.array(func() error {
 		r.Messages++
+		s.next()
 		return s.message(r)
 	})
+	s.path = s.path[:0]
 	if err == nil && r.Messages == 0 {
 		return empty("messages", "array")
 	}
@@ -286,18 +290,36 @@ func (s *scanner) messages(r *Request) error {
 
 // message looks for images in the parts of a message's content.
 func (s *scanner) message(r *Request) error {
-	return s.eachMember(func(name []byte) error {
-		if string(name) != "content" || !s.is('[') {
+	if !s.is('{') {
+		return s.wrongType(s.where(), messageShape.want)
+	}
+	return s.object(func(name []byte) error {
+		if err := s.mistyped(messageShape, name); err != nil {
+			return err
+		}
+		switch {
+		case string(name) == "tool_calls" || string(name) == "refusal":
+			return s.typedMember(messageShape.members[string(name)])
+		case string(name) != "content" || !s.is('['):
 			_, err := s.skip()
 			return err
 		}
+		s.enter("content")
+		s.elements()
+		defer func() { s.path = s.path[:len(s.path)-2] }()
 		return s.array(func() error {
+			if s.next(); !s.is('{') {
+				return s.wrongType(s.where(), part.want)
+			}
 			isImage, size := false, 0
-			err := s.eachMember(func(name []byte) error {
+			err := s.object(func(name []byte) error {
+				if err := s.mistyped(part, name); err != nil {
+					return err
+				}
 				switch string(name) {
 				case "image_url":
 					before := s.dec.InputOffset()
-					_, err := s.skip()
+					err := s.typedMember(part.members["image_url"])
 					size += int(s.dec.InputOffset() - before)
 					return err
 				case "type":
@@ -319,16 +341,23 @@ func (s *scanner) message(r *Request) error {
 }
 
 func (s *scanner) tools(r *Request) error {
-	if !s.is('[') {
-		// What an upstream makes of another value is not known.
-		filled, err := s.skip()
-		r.HostedTools = r.HostedTools || filled
+	if !s.is('[') { // null
+		_, err := s.skip()
 		return err
 	}
+	s.enter("tools")
+	s.elements()
+	defer func() { s.path = s.path[:0] }()
 	return s.array(func() error {
 		r.HasTools = true
+		if s.next(); !s.is('{') {
+			return s.wrongType(s.where(), toolShape.want)
+		}
 		client, odd := false, false
-		err := s.eachMember(func(name []byte) error {
+		err := s.object(func(name []byte) error {
+			if string(name) == "function" {
+				return s.typedMember(toolShape.members["function"])
+			}
 			if string(name) != "type" {
 				// Some upstreams read names in any letters; the last one counts there.
 				odd = odd || bytes.EqualFold(name, []byte("type"))

@@ -36,6 +36,7 @@ type scanner struct {
 	maxDepth int
 	name     []byte // scratch for member names written with escapes
 	key      []byte // that of [ParseMembers]
+	path     []step // where a request is read: see typed
 	model    string // the last model name seen, see intern
 }
 
@@ -50,7 +51,7 @@ var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.Al
 func newScanner(text []byte, lim Limits, options ...jsontext.Options) *scanner {
 	s := scanners.Get().(*scanner)
 	s.text = text
-	s.maxDepth = lim.MaxDepth
+	s.maxDepth, s.path = lim.MaxDepth, s.path[:0]
 	if s.maxDepth <= 0 {
 		s.maxDepth = DefaultMaxDepth
 	}

@@ -13,6 +13,9 @@ func (r *request) image(path string, v jsontext.Value) ([]byte, error) {
 	if len(v) == 0 {
 		return nil, translate.Missing(path, "an object")
 	}
+	if v.Kind() == '"' { // Mistral's
+		return r.imageAt(path, path, v)
+	}
 	var address jsontext.Value
 	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
 		if name == "url" {
@@ -25,10 +28,15 @@ func (r *request) image(path string, v jsontext.Value) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	url, err := translate.String(path+".url", address)
-	if err != nil {
+	if err := translate.IsString(path+".url", address); err != nil {
 		return nil, err
 	}
+	return r.imageAt(path, path+".url", address)
+}
+
+// imageAt gives the block of the image at path with the address that stands at.
+func (r *request) imageAt(path, at string, address jsontext.Value) ([]byte, error) {
+	url := translate.Unquote(address)
 	scheme, rest, _ := strings.Cut(url, ":")
 	switch strings.ToLower(scheme) {
 	case "http":
@@ -41,13 +49,13 @@ func (r *request) image(path string, v jsontext.Value) ([]byte, error) {
 	case "data":
 		mediaType, data, ok := imageData(rest)
 		if !ok {
-			return nil, translate.Invalid(path+".url", "a data: URL of a jpeg, png, gif or webp image in base64")
+			return nil, translate.Invalid(at, "a data: URL of a jpeg, png, gif or webp image in base64")
 		}
 		block := append([]byte(`{"type":"image","source":{"type":"base64","media_type":"`), mediaType...)
 		block = translate.Quote(append(block, `","data":`...), data)
 		return append(block, "}}"...), nil
 	}
-	return nil, translate.Invalid(path+".url", "an address that begins with https:, http: or data:")
+	return nil, translate.Invalid(at, "an address that begins with https:, http: or data:")
 }
 
 // imageData reads what follows data: in an address, as RFC 2397 has it. Media types that the API knows are good only.

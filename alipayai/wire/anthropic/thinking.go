@@ -33,12 +33,16 @@ func (t thinking) on() bool { return t.typ == "enabled" || t.typ == "adaptive" }
 func (r *request) readThinking(v jsontext.Value) error {
 	const path = "thinking"
 	t := thinking{typ: "enabled"}
+	if v.Kind() != '{' { // a vendor's own
+		r.left.LeaveOut(path)
+		return nil
+	}
 	err := translate.Object(path, v, func(option string, v jsontext.Value) (err error) {
 		switch {
 		case v.Kind() == 'n':
 		case option == "type":
-			t.typ, err = translate.String(path+".type", v)
-		case option == "budget_tokens":
+			t.typ = translate.Unquote(v)
+		case option == "budget_tokens" && v.Kind() == '0':
 			t.budget, err = translate.Count(path+".budget_tokens", v, 1)
 		case option == "display":
 			t.display = v

@@ -123,7 +123,7 @@ func (r *request) toolChoice(v jsontext.Value) error {
 		switch translate.Unquote(v) {
 		case "none", "auto":
 			r.choice.typ = translate.Unquote(v)
-		case "required":
+		case "required", "any": // Mistral's
 			r.choice.typ = "any"
 		default:
 			return translate.Invalid("tool_choice", "none, auto, required or an object that names a function")

@@ -17,8 +17,22 @@ type chat struct {
 	Messages         []message                 `json:"messages"`
 	User             string                    `json:"user"`
 	SafetyIdentifier string                    `json:"safety_identifier"`
-	Metadata         map[string]string         `json:"metadata"`
+	Metadata         metadata                  `json:"metadata"`
 	Other            map[string]jsontext.Value `json:",embed"`
+}
+
+// metadata is a request's, of which the API knows one string.
+type metadata map[string]jsontext.Value
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom]. What is no object, as no reference has it, says nothing.
+func (m *metadata) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if kind := dec.PeekKind(); kind != '{' {
+		if kind != 'n' {
+			*m = metadata{"": nil}
+		}
+		return dec.SkipValue()
+	}
+	return json.UnmarshalDecode(dec, (*map[string]jsontext.Value)(m))
 }
 
 // readChat reads the body of a request. Every error is a [*wire.RequestError].
@@ -36,8 +50,6 @@ func readChat(body []byte) (chat, error) {
 		switch param {
 		case "messages":
 			return chat{}, wrongType(param, "an array of messages, each with a 'role' and a 'content'")
-		case "metadata":
-			return chat{}, wrongType(param, "an object of strings")
 		}
 		return chat{}, wrongType(param, "a string")
 	}
@@ -63,7 +75,7 @@ func (c chat) unsupportedFields() []string {
 		}
 	}
 	for key := range c.Metadata {
-		if key != sessionKey {
+		if key != sessionKey || c.Metadata[key].Kind() != '"' {
 			names = append(names, "metadata")
 		}
 	}

@@ -33,7 +33,10 @@ func (f Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
 		from.user = chat.SafetyIdentifier
 	}
 	unsupported := chat.unsupportedFields()
-	name := chat.Metadata[sessionKey]
+	name := ""
+	if v := chat.Metadata[sessionKey]; v.Kind() == '"' {
+		name = unquote(v)
+	}
 	if name != "" && !from.mayShareSession() {
 		unsupported = append(unsupported, "metadata."+sessionKey)
 		name = ""

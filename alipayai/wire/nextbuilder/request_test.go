@@ -162,8 +162,6 @@ func TestEncodeRequestRefuses(t *testing.T) {
 		"messages a string":     {`{"messages":"hello"}`, "messages", wire.CodeInvalidType},
 		"user a number":         {`{"messages":[` + hello + `],"user":7}`, "user", wire.CodeInvalidType},
 		"identifier an array":   {`{"messages":[` + hello + `],"safety_identifier":[]}`, "safety_identifier", wire.CodeInvalidType},
-		"metadata a string":     {`{"messages":[` + hello + `],"metadata":"s"}`, "metadata", wire.CodeInvalidType},
-		"session id a number":   {`{"messages":[` + hello + `],"metadata":{"session_id":7}}`, "metadata", wire.CodeInvalidType},
 		"body an array":         {`[]`, "", wire.CodeInvalidType},
 		"body cut":              {`{"messages":[`, "", wire.CodeInvalidJSON},
 		"body empty":            {``, "", wire.CodeInvalidJSON},

@@ -1,0 +1,89 @@
+package wire
+
+import "testing"
+
+// A field of the wrong type is the client's mistake, by the name of its place; null is as good as nothing.
+func TestRequestTypes(t *testing.T) {
+	const (
+		secret   = "hush"
+		messages = `"messages":[{"role":"user","content":"q"}]`
+		call     = `"messages":[{"role":"assistant","tool_calls":[{},%]}]`
+	)
+	fill := func(form, value string) string {
+		for i := range form {
+			if form[i] == '%' {
+				return form[:i] + value + form[i+1:]
+			}
+		}
+		return form
+	}
+	all := map[byte]string{'"': `"` + secret + `"`, '0': `7`, 't': `true`, '{': `{"` + secret + `":1}`, '[': `[{"` + secret + `":1}]`}
+	for param, tt := range map[string]struct {
+		body  string // with % for the value
+		kinds string // that are taken
+	}{
+		"max_tokens":                           {`"max_tokens":%,` + messages, "0"},
+		"max_completion_tokens":                {messages + `,"max_completion_tokens":%`, "0"},
+		"temperature":                          {`"temperature":%,` + messages, "0"},
+		"top_p":                                {`"top_p":%,` + messages, "0"},
+		"user":                                 {`"user":%,` + messages, `"`},
+		"safety_identifier":                    {`"safety_identifier":%,` + messages, `"`},
+		"parallel_tool_calls":                  {`"parallel_tool_calls":%,` + messages, "t"},
+		"stream_options":                       {`"stream_options":%,` + messages, "{"},
+		"stop":                                 {`"stop":%,` + messages, `"`},
+		"stop[1]":                              {`"stop":["a",%],` + messages, `"`},
+		"tools":                                {`"tools":%,` + messages, "["},
+		"tools[1]":                             {`"tools":[{},%],` + messages, "{"},
+		"tools[0].function":                    {`"tools":[{"type":"function","function":%}],` + messages, "{"},
+		"tools[0].function.name":               {`"tools":[{"function":{"name":%}}],` + messages, `"`},
+		"tools[0].function.strict":             {`"tools":[{"function":{"strict":%}}],` + messages, "t"},
+		"tool_choice":                          {`"tool_choice":%,` + messages, `"{`},
+		"tool_choice.function":                 {`"tool_choice":{"function":%},` + messages, "{"},
+		"tool_choice.function.name":            {`"tool_choice":{"function":{"name":%}},` + messages, `"`},
+		"response_format":                      {`"response_format":%,` + messages, "{"},
+		"response_format.json_schema":          {`"response_format":{"json_schema":%},` + messages, "{"},
+		"messages[1]":                          {`"messages":[{},%]`, "{"},
+		"messages[1].role":                     {`"messages":[{},{"role":%}]`, `"`},
+		"messages[0].content":                  {`"messages":[{"content":%}]`, `"[`},
+		"messages[0].refusal":                  {`"messages":[{"refusal":%}]`, `"[`},
+		"messages[0].tool_call_id":             {`"messages":[{"tool_call_id":%}]`, `"`},
+		"messages[1].content[1]":               {`"messages":[{},{"content":[{},%]}]`, "{"},
+		"messages[0].content[0].type":          {`"messages":[{"content":[{"type":%}]}]`, `"`},
+		"messages[0].content[0].text":          {`"messages":[{"content":[{"type":"text","text":%}]}]`, `"`},
+		"messages[0].content[0].image_url":     {`"messages":[{"content":[{"image_url":%}]}]`, `"{`},
+		"messages[0].content[0].image_url.url": {`"messages":[{"content":[{"image_url":{"url":%}}]}]`, `"`},
+		"messages[0].tool_calls":               {`"messages":[{"tool_calls":%}]`, "["},
+		"messages[0].tool_calls[1]":            {call, "{"},
+		"messages[0].tool_calls[1].id":         {fill(call, `{"id":%}`), `"`},
+		"messages[0].tool_calls[1].function":   {fill(call, `{"function":%}`), "{"},
+		"messages[0].tool_calls[1].function.arguments": {fill(call, `{"function":{"arguments":%}}`), `"`},
+		"x":               {`"x":%,` + messages, `"0t{[`},
+		"metadata":        {`"metadata":%,` + messages, `"0t{[`},
+		"messages[0].x":   {`"messages":[{"x":%}]`, `"0t{[`},
+		"thinking.budget": {`"thinking":{"budget_tokens":%},` + messages, `"0t{[`},
+	} {
+		for kind, value := range all {
+			_, err := ParseChatRequest([]byte(`{"model":"m",`+fill(tt.body, value)+`}`), Limits{})
+			taken := false
+			for i := range tt.kinds {
+				taken = taken || tt.kinds[i] == kind
+			}
+			if taken {
+				if err != nil {
+					t.Errorf("%s is %s: %v", param, value, err)
+				}
+				continue
+			}
+			if param == "stop" && kind == '[' {
+				checkRequestError(t, err, CodeInvalidType, "stop[0]", "a string, not object")
+				continue
+			}
+			checkRequestError(t, err, CodeInvalidType, param, "'"+param+"': expected ")
+		}
+		if param[len(param)-1] != ']' {
+			if _, err := ParseChatRequest([]byte(`{"model":"m",`+fill(tt.body, "null")+`}`), Limits{}); err != nil {
+				t.Errorf("%s is null: %v", param, err)
+			}
+		}
+	}
+}
