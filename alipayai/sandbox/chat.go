@@ -79,7 +79,7 @@ func (c *chatContent) UnmarshalJSON(data []byte) error {
 
 func (r *chatRequest) parse(body []byte) error {
 	if err := json.Unmarshal(body, r); err != nil {
-		return errors.New("the body is not a chat request: " + strings.TrimPrefix(err.Error(), "json: "))
+		return errors.New("the body is not a chat request: " + inJSONsWords(err))
 	}
 	if len(r.Messages) == 0 {
 		return errors.New("messages: want one at least")

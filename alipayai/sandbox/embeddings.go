@@ -34,7 +34,7 @@ func (r *embeddingRequest) parse(body []byte) error {
 		Input json.RawMessage `json:"input"`
 	}{embeddingRequest: r}
 	if err := json.Unmarshal(body, &doc); err != nil {
-		return errors.New("the body is not an embeddings request: " + strings.TrimPrefix(err.Error(), "json: "))
+		return errors.New("the body is not an embeddings request: " + inJSONsWords(err))
 	}
 	var one string
 	var tokens []int

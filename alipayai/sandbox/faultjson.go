@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"maps"
 	"slices"
 	"strings"
@@ -55,9 +56,43 @@ func (j *faultJSON) set(name string, value json.RawMessage) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &wrong) && wrong.Type != nil:
-		return fmt.Errorf("%s: want %s, not %s", name, wrong.Type.Kind(), wrong.Value)
+		return fmt.Errorf("%s: want %s, not %s", name, jsonType(wrong.Type), wrong.Value)
 	}
-	return fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "json: "))
+	return fmt.Errorf("%s: %s", name, inJSONsWords(err))
+}
+
+// inJSONsWords says what a reader of JSON found wrong, without the names of this code's types.
+func inJSONsWords(err error) string {
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok || wrong.Type == nil {
+		return strings.TrimPrefix(err.Error(), "json: ")
+	}
+	if wrong.Field == "" {
+		return fmt.Sprintf("want %s, not %s", jsonType(wrong.Type), wrong.Value)
+	}
+	// The field of an embedded struct is named after it.
+	at := strings.TrimPrefix(wrong.Field, "embeddingRequest.")
+	return fmt.Sprintf("%s: want %s, not %s", at, jsonType(wrong.Type), wrong.Value)
+}
+
+// jsonType names the JSON that is read into a type.
+func jsonType(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return jsonType(t.Elem())
+	case reflect.Bool:
+		return "a boolean"
+	case reflect.String:
+		return "a string"
+	case reflect.Slice, reflect.Array:
+		return "an array"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	default:
+		return "a whole number"
+	}
 }
 
 // MarshalJSON writes the form that PUT /_sandbox/faults reads.
