@@ -213,3 +213,20 @@ func TestKeysWithoutRedis(t *testing.T) {
 		t.Errorf("asked %d and %d times", s.of("models 1"), s.of("models 2"))
 	}
 }
+
+// A check asks with the key that a gateway signs with, which is not the newest where that one was not taken, and says so.
+func TestCheckAsksWithTheKeyInUse(t *testing.T) {
+	g, _ := newCalendarRig(t)
+	g.load(calendarSite(""), metricsSite)
+	g.chat("hello")
+	g.replace("keys/2-2026-01-02", "another-key-than-the-vendors")
+	g.eventually("the alert that it is not taken", func() bool { return strings.Contains(g.logs(), "alipay did not take key 2") })
+	if err := caddy.Stop(); err != nil { // what is known is in the storage
+		t.Fatal(err)
+	}
+	config := g.file("check.json", string(g.config(calendarSite(""), metricsSite)))
+	output, err := runCommand(t, "check", "--config", config)
+	if err != nil || !strings.Contains(output, "signed by key 1 is") {
+		t.Errorf("%v\n%s", err, output)
+	}
+}

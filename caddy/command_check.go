@@ -66,6 +66,9 @@ func runCheck(cmd *cobra.Command, args []string) error {
 		if err != nil {
 			return err
 		}
+		if keeper := config.app.keepers[name]; keeper != nil {
+			keeper.Begin(cmd.Context()) // the key that a running gateway signs with, which need not be the newest
+		}
 		reports = append(reports, doctor.Check(cmd.Context(), p, doctor.Options{
 			Chat: chat, Model: model, ProbeSignature: probe,
 			With: func(patches []string) (*upstream.Provider, error) { return config.with(name, patches) },

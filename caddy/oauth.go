@@ -103,6 +103,9 @@ func (h *OAuth) Provision(ctx caddy.Context) (err error) {
 	case len(h.ReturnTo) == 0:
 		return errors.New("return_to is missing; write return_to <urls...>, with the pages that users may be sent back to")
 	}
+	if h.Address == "" {
+		return errors.New("address is missing; write it like address https://ai.example.com/consent")
+	}
 	address, err := newSecrets(h.app.InsecureLiterals).public("address", h.Address)
 	if err != nil {
 		return err

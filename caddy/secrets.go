@@ -51,7 +51,7 @@ func (s secrets) lookup(option, value string) (string, error) {
 // configuration as it is.
 func (s secrets) public(option, value string) (string, error) {
 	if value == "" {
-		return "", fmt.Errorf("%s is empty", option)
+		return "", fmt.Errorf("%s is empty; write its value, or {env.NAME} or {file./path} that has one", option)
 	}
 	if !isPlaceholder(value) {
 		return value, nil

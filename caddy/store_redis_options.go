@@ -89,6 +89,9 @@ func (r *Redis) prepare(s secrets) (identity []string, open func() (store, error
 func (r *Redis) resolve(s secrets) (limiter.RedisOptions, error) {
 	o := limiter.RedisOptions{MasterName: r.MasterName, Cluster: r.Cluster, DB: r.DB}
 	for _, address := range r.Addresses {
+		if address == "" {
+			return o, errors.New("address is empty; write it like store redis localhost:6379, or store redis {env.REDIS_ADDRESS}")
+		}
 		resolved, err := s.public("address", address)
 		if err != nil {
 			return o, err

@@ -46,7 +46,9 @@ type exchange struct {
 	// sent describes the request, without its credentials, and canonical is the
 	// string that its signature is over; empty where there is none.
 	sent, canonical string
-	sentAt, gotAt   time.Time
+	// keyVersion is that of the key which signed; 0 for none that has one.
+	keyVersion    int
+	sentAt, gotAt time.Time
 
 	// answer is the head of the answer, nil where there is none, and body its body.
 	answer *http.Response
@@ -269,6 +271,7 @@ func (c *caller) Leaving(p *upstream.Provider, req *http.Request) *failure.Failu
 		for _, field := range signed.Fields {
 			req.Header[field.Name] = []string{field.Value}
 		}
+		x.keyVersion = signed.KeyVersion
 		if x.canonical, err = p.Scheme.Canonical(m); err != nil {
 			x.canonical = ""
 		}

@@ -22,6 +22,9 @@ func (c *check) signatureStep(x *exchange) Step {
 		return Step{Name: stepSignature, Status: Skipped, Advice: "nothing was sent that is signed"}
 	}
 	s.Sent = "signed is\n" + shown(x.canonical)
+	if x.keyVersion > 0 {
+		s.Sent = fmt.Sprintf("signed by key %d is\n", x.keyVersion) + shown(x.canonical)
+	}
 	s.Received = x.received()
 	switch x.verdict {
 	case good, otherNames:
