@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/suite"
@@ -69,11 +71,14 @@ func (g *failoverRig) age() {
 	if len(files) != 1 {
 		g.t.Fatalf("records: %v", files)
 	}
-	content := string(must(os.ReadFile(files[0])))
-	aged := regexp.MustCompile(`"began":"[^"]*"`).ReplaceAllString(content, `"began":"`+time.Now().Add(-7*time.Hour).UTC().Format(time.RFC3339Nano)+`"`)
-	if err := os.WriteFile(files[0], []byte(aged), 0o600); err != nil {
+	if err := os.WriteFile(files[0], []byte(aged(string(must(os.ReadFile(files[0]))))), 0o600); err != nil {
 		g.t.Fatal(err)
 	}
+}
+
+// aged makes the run of a record one of seven hours ago.
+func aged(record string) string {
+	return regexp.MustCompile(`"began":"[^"]*"`).ReplaceAllString(record, `"began":"`+time.Now().Add(-7*time.Hour).UTC().Format(time.RFC3339Nano)+`"`)
 }
 
 // A suite asks each prompt once, whatever is reloaded and restarted, and again when its time has come. What has changed
@@ -212,25 +217,73 @@ func TestAlertOfASuiteThatIsGone(t *testing.T) {
 	}
 }
 
-// Two replicas run a suite once for both, also where Redis is killed during the run.
+// Two replicas run a suite once for both, also where Redis is killed during the run: what came of it is remembered, and what
+// has changed alerts once.
 func TestReplicasRunASuiteOnce(t *testing.T) {
+	for name, args := range map[string][]string{"Redis loses its data": nil, "Redis keeps its data": onDisk} {
+		t.Run(name, func(t *testing.T) { suiteWithoutRedis(t, redistest.Start(t, args...)) })
+	}
+}
+
+func suiteWithoutRedis(t *testing.T, server *redistest.Server) {
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	const prompts = 12
 	g := newFailoverRig(t)
-	server := redistest.Start(t)
 	g.vars["redis"] = server.Addr
-	g.file("law.yaml", suiteFile(12))
-	g.fail(g.api, sandbox.Fault{Kind: sandbox.Latency, Delay: 150 * time.Millisecond})
-	global := inRedis(strings.NewReplacer("alipay-fin-1\n\t\tprice", "alipay-fin-1\n\t\tlimit off\n\t\tprice",
-		"alipayai {", "alipayai {\n\tledger off").Replace(suiteGlobal), "redis") // one process can have the ledger's file
-	g.load(global, metricsSite)
-	g.startReplica(global, metricsSite)
-	g.eventually("some prompts to be asked", func() bool { return g.chats() >= 4 })
+	g.file("law.yaml", suiteFile(prompts))
+	global, n := g.alerting(inRedis(strings.NewReplacer("alipay-fin-1\n\t\tprice", "alipay-fin-1\n\t\tlimit off\n\t\tprice",
+		"alipayai {", "alipayai {\n\tledger off").Replace(suiteGlobal), "redis")) // one process can have the ledger's file
+	start := func() (stop func()) {
+		g.load(global, metricsSite)
+		kill := g.startReplica(global, metricsSite)
+		return func() {
+			kill()
+			if err := caddy.Stop(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	client := redis.NewClient(&redis.Options{Addr: server.Addr})
+	t.Cleanup(func() { client.Close() })
+	key := func() string {
+		for _, key := range client.Keys(t.Context(), "*").Val() {
+			if !strings.Contains(key, "lease") && strings.Contains(client.Get(t.Context(), key).Val(), `"verdicts"`) {
+				return key
+			}
+		}
+		return ""
+	}
+	stop := start()
+	g.eventually("the first run to be kept", func() bool { return key() != "" })
+	stop()
+	record := key()
+	if err := client.Set(t.Context(), record, aged(client.Get(t.Context(), record).Val()), 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+
+	g.fail(g.api, sandbox.Fault{Kind: sandbox.HTTPStatus, Status: http.StatusForbidden, Code: "COMPLIANCE_BLOCKED", Times: 2},
+		sandbox.Fault{Kind: sandbox.Latency, Delay: 150 * time.Millisecond})
+	stop = start()
+	g.eventually("some prompts to be asked", func() bool { return g.chats() >= prompts+4 })
 	server.Kill()
-	g.eventually("all prompts to be asked", func() bool { return g.chats() >= 12 })
+	g.eventually("all prompts to be asked", func() bool { return g.chats() >= 2*prompts })
+	g.wantTold(n, "suite_changed", "trigger law")
 	server.Restart()
-	g.eventually("the record to be in Redis", func() bool { return g.suiteState("admin").Last != nil || g.chats() > 12 })
-	if g.chats() != 12 {
-		t.Errorf("%d calls have arrived, want 12", g.chats())
+	g.eventually("what came of it to be kept", func() bool {
+		content := client.Get(t.Context(), record).Val()
+		return strings.Contains(content, `"to":"fail"`) && !strings.Contains(content, `"running"`)
+	})
+	stop()
+	stop = start()
+	defer stop()
+	g.eventually("it to be known after restarts", func() bool { return g.suiteState("admin").Last != nil })
+	last := g.suiteState("admin").Last
+	if want := []suite.Change{{ID: "p0", From: suite.Pass, To: suite.Fail}, {ID: "p1", From: suite.Pass, To: suite.Fail}}; !slices.Equal(last.Changes, want) || last.Count(suite.Pass) != prompts-2 {
+		t.Errorf("remembered are %+v", last)
+	}
+	g.wantTold(n, "suite_changed", "trigger law")
+	if g.chats() != 2*prompts {
+		t.Errorf("%d calls have arrived, want %d", g.chats(), 2*prompts)
 	}
 }
 
