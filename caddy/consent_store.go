@@ -22,8 +22,17 @@ import (
 // there is sealed, behind the time until which it counts.
 type storedConsents struct {
 	storage certmagic.Storage
-	// mu is held by who has a lock of the storage: that polls for a lock that it does not get, once a second.
+
 	mu sync.Mutex
+	// turns are those at files that are being changed: of this process one alone is at the storage's lock of a file, which
+	// polls once a second for one that another has.
+	turns map[string]*turn
+}
+
+// turn is whose turn it is at a file.
+type turn struct {
+	taken chan struct{}
+	users int // who has it or waits for it
 }
 
 // consentsFolder is where they are.
@@ -59,15 +68,47 @@ func (s *storedConsents) write(ctx context.Context, file string, value []byte, l
 	return nil
 }
 
-// locked runs do while no other process changes the file.
+// locked runs do while nothing else changes the file. Other files are not waited for, and ctx ends the waiting.
 func (s *storedConsents) locked(ctx context.Context, file string, do func() error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	leave, err := s.await(ctx, file)
+	if err != nil {
+		return fmt.Errorf("%w: %w", consent.ErrStore, err)
+	}
+	defer leave()
 	if err := s.storage.Lock(ctx, file); err != nil {
 		return fmt.Errorf("%w: %w", consent.ErrStore, err)
 	}
 	defer func() { _ = s.storage.Unlock(context.WithoutCancel(ctx), file) }()
 	return do()
+}
+
+// await waits for the turn at a file in this process.
+func (s *storedConsents) await(ctx context.Context, file string) (leave func(), err error) {
+	s.mu.Lock()
+	t := s.turns[file]
+	if t == nil {
+		if s.turns == nil {
+			s.turns = make(map[string]*turn)
+		}
+		t = &turn{taken: make(chan struct{}, 1)}
+		s.turns[file] = t
+	}
+	t.users++
+	s.mu.Unlock()
+	forget := func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if t.users--; t.users == 0 {
+			delete(s.turns, file)
+		}
+	}
+	select {
+	case t.taken <- struct{}{}:
+		return func() { <-t.taken; forget() }, nil
+	case <-ctx.Done():
+		forget()
+		return nil, ctx.Err()
+	}
 }
 
 // Get implements [consent.Store].

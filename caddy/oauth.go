@@ -121,12 +121,18 @@ func (h *OAuth) Provision(ctx caddy.Context) (err error) {
 		if _, err := publicURL("return_to", page); err != nil {
 			return err
 		}
+		if len(page) > maxReturnTo {
+			return fmt.Errorf("return_to has %d bytes, and may have %d: users' browsers keep it in a cookie", len(page), maxReturnTo)
+		}
 	}
 	h.host, h.path = u.Hostname(), u.Path
 	h.consents.Page.Address, h.consents.Page.ReturnTo = u.String(), h.ReturnTo
 	h.app.pages = append(h.app.pages, h)
 	return nil
 }
+
+// maxReturnTo is the longest page to return to, in bytes: with it the cookie of a user is one that browsers keep.
+const maxReturnTo = 1024
 
 // publicURL refuses what a browser could not be sent to safely.
 func publicURL(option, text string) (*url.URL, error) {

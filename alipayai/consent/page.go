@@ -2,7 +2,6 @@ package consent
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
@@ -10,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -30,8 +28,13 @@ var (
 	ErrReturn = errors.New("this page does not belong to anything that this browser has begun, or was opened already")
 )
 
-// ErrReturnTo is an address that users may not be sent back to.
-var ErrReturnTo = errors.New("return_to is none of those that are configured")
+// Errors of what an address is asked for with.
+var (
+	// ErrReturnTo is a page that users may not be sent back to.
+	ErrReturnTo = errors.New("return_to is none of those that are configured")
+	// ErrTooLong is more than the cookie of the user's browser can hold.
+	ErrTooLong = errors.New("the names of tenant and user, return_to and state are too long together; shorten state or return_to")
+)
 
 // Page is where the users of tenants give their consent.
 type Page struct {
@@ -68,22 +71,6 @@ func (p *Page) names() names {
 	return formNames[token.FormOAuth]
 }
 
-// ticket is what an address says, sealed.
-type ticket struct {
-	Tenant   string    `json:"t"`
-	User     string    `json:"u"`
-	ReturnTo string    `json:"r"`
-	State    string    `json:"s,omitempty"` // the tenant's own
-	Ends     time.Time `json:"e"`
-}
-
-// begun is what the cookie says, sealed.
-type begun struct {
-	ticket
-	VendorState string `json:"v"`
-	Verifier    string `json:"p,omitempty"`
-}
-
 // Link implements [upstream.UserTokens], with the first of Page.ReturnTo.
 func (c *Consents) Link(tenant, user string) string {
 	address, _, _ := c.LinkTo(tenant, user, "", "")
@@ -94,7 +81,7 @@ func (c *Consents) Link(tenant, user string) string {
 var ErrNoPage = errors.New("no alipayai_oauth serves this provider")
 
 // LinkTo makes an address at which that user may give its consent, once. returnTo is one of Page.ReturnTo, and
-// state comes back with the result; either may be empty. The errors are [ErrReturnTo] and [ErrNoPage].
+// state comes back with the result; either may be empty. The errors are [ErrReturnTo], [ErrTooLong] and [ErrNoPage].
 func (c *Consents) LinkTo(tenant, user, returnTo, state string) (address string, ends time.Time, err error) {
 	if c.Page.Address == "" || len(c.Page.ReturnTo) == 0 {
 		return "", time.Time{}, ErrNoPage
@@ -102,11 +89,15 @@ func (c *Consents) LinkTo(tenant, user, returnTo, state string) (address string,
 	if returnTo == "" {
 		returnTo = c.Page.ReturnTo[0]
 	}
-	if !slices.Contains(c.Page.ReturnTo, returnTo) {
+	ends = c.Now().Add(Life).Truncate(time.Second).UTC()
+	t := ticket{Tenant: tenant, User: user, ReturnTo: returnTo, State: state, Ends: ends}
+	if !c.returns(t) {
 		return "", time.Time{}, ErrReturnTo
 	}
-	ends = c.Now().Add(Life).Truncate(time.Second)
-	sealed := sealJSON(c.Seal, c.placeOf("address"), ticket{Tenant: tenant, User: user, ReturnTo: returnTo, State: state, Ends: ends})
+	if cookie := c.bind(c.begin(t)); len(cookie.Name)+len(cookie.Value) > maxCookie { // all cookies of the ticket have this length
+		return "", time.Time{}, ErrTooLong
+	}
+	sealed := sealJSON(c.Seal, c.placeOf("address"), t)
 	return c.Page.Address + AuthorizePath + "?ticket=" + base64.RawURLEncoding.EncodeToString(sealed), ends, nil
 }
 
@@ -133,9 +124,9 @@ func (c *Consents) once(ctx context.Context, secret []byte) (bool, error) {
 // Begin gives where a browser that has opened an address of LinkTo goes on, and the cookie that it has to come
 // back with. The errors are [ErrLink] and [ErrStore].
 func (c *Consents) Begin(ctx context.Context, query url.Values) (vendor string, cookie *http.Cookie, err error) {
-	var b begun
-	given, ok := c.open("address", query.Get("ticket"), &b.ticket)
-	if !ok || !c.Now().Before(b.Ends) {
+	var t ticket
+	given, ok := c.open("address", query.Get("ticket"), &t)
+	if !ok || !c.Now().Before(t.Ends) || !c.returns(t) {
 		return "", nil, ErrLink
 	}
 	first, err := c.once(ctx, given)
@@ -145,7 +136,7 @@ func (c *Consents) Begin(ctx context.Context, query url.Values) (vendor string, 
 	case !first:
 		return "", nil, ErrLink
 	}
-	b.Ends, b.VendorState = c.Now().Add(Life), rand.Text()
+	b := c.begin(t)
 	p, n := &c.Page, c.Page.names()
 	options := []oauth2.AuthCodeOption{
 		oauth2.SetAuthURLParam(n.clientID, p.ClientID), oauth2.SetAuthURLParam(n.redirectURI, p.redirectURI()), oauth2.SetAuthURLParam(n.state, b.VendorState),
@@ -154,7 +145,6 @@ func (c *Consents) Begin(ctx context.Context, query url.Values) (vendor string, 
 		options = append(options, oauth2.SetAuthURLParam(n.scope, p.Scope))
 	}
 	if p.PKCE {
-		b.Verifier = oauth2.GenerateVerifier()
 		options = append(options, oauth2.S256ChallengeOption(b.Verifier))
 	}
 	vendor = (&oauth2.Config{Endpoint: oauth2.Endpoint{AuthURL: p.Authorize}}).AuthCodeURL("", options...)
@@ -163,7 +153,7 @@ func (c *Consents) Begin(ctx context.Context, query url.Values) (vendor string, 
 			return "", nil, err
 		}
 	}
-	return vendor, c.cookie(b.VendorState, base64.RawURLEncoding.EncodeToString(sealJSON(c.Seal, c.placeOf("cookie"), b)), Life), nil
+	return vendor, c.bind(b), nil
 }
 
 func without(address string, parameters ...string) (string, error) {
@@ -180,19 +170,6 @@ func without(address string, parameters ...string) (string, error) {
 }
 
 func (p *Page) redirectURI() string { return p.Address + CallbackPath }
-
-// cookie is what binds a state to a browser. Each state has one of its own, so that a user may begin twice.
-func (c *Consents) cookie(state, value string, life time.Duration) *http.Cookie {
-	return &http.Cookie{
-		Name: CookieName(state), Value: value, Path: "/", MaxAge: int(life / time.Second),
-		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	}
-}
-
-// CookieName is that of the cookie that belongs to a state.
-func CookieName(state string) string {
-	return "__Host-alipayai-" + redisstore.Digest([]byte(state))[:16]
-}
 
 // Result is what has come of a user's way to the vendor.
 type Result string
@@ -238,7 +215,7 @@ func (c *Consents) Finish(ctx context.Context, query url.Values, cookies []*http
 			break
 		}
 	}
-	if !bound || !c.Now().Before(b.Ends) {
+	if !bound || !c.Now().Before(b.Ends) || !c.returns(b.ticket) {
 		return nil, ErrReturn
 	}
 	first, err := c.once(ctx, []byte(b.VendorState))
@@ -258,21 +235,6 @@ func (c *Consents) Finish(ctx context.Context, query url.Values, cookies []*http
 	}
 	f.ReturnTo, err = b.returnTo(f.Result)
 	return f, err
-}
-
-// returnTo is the tenant's page with the result.
-func (t *ticket) returnTo(result Result) (string, error) {
-	u, err := url.Parse(t.ReturnTo)
-	if err != nil {
-		return "", ErrReturn
-	}
-	query := u.Query()
-	query.Set("authorisation", string(result))
-	if t.State != "" {
-		query.Set("state", t.State)
-	}
-	u.RawQuery = query.Encode()
-	return u.String(), nil
 }
 
 // exchange exchanges the code, and keeps what it brings.
