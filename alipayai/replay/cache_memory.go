@@ -2,30 +2,48 @@ package replay
 
 import (
 	"bytes"
+	"container/heap"
 	"context"
 	"sync"
 	"time"
-
-	"github.com/caddy-alipayai/gateway/internal/expiring"
 )
 
 // entryOverhead is what an entry takes besides its answer, in bytes: the entry,
-// its place in a list or heap, and its share of a map.
-const entryOverhead = 448
+// its places in lists and heaps, its share of maps, and a tenant of its own.
+const entryOverhead = 544
 
 // MemoryCache holds cached answers of one process. It is used through Within.
 type MemoryCache struct {
 	now func() time.Time
 
 	mu      sync.Mutex
-	answers expiring.Map[Key, Answer]
+	answers map[Key]*cached
+	ending  ordered[*cached] // the one that ends first in front
+	shares  shares[*cached]
+	bytes   int64
+	spare   *cached // the one removed last: a full cache works in the memory that it has, and the collector need not come
+}
+
+// cached is an answer that is kept.
+type cached struct {
+	key     Key
+	answer  Answer
+	expires time.Time
+	index   int // in ending
+	holding holding[*cached]
 }
 
 // NewMemoryCache makes an empty one.
-func NewMemoryCache(now func() time.Time) *MemoryCache { return &MemoryCache{now: now} }
+func NewMemoryCache(now func() time.Time) *MemoryCache {
+	return &MemoryCache{now: now, answers: make(map[Key]*cached), ending: ordered[*cached]{
+		less:  func(a, b *cached) bool { return a.expires.Before(b.expires) },
+		index: func(c *cached) *int { return &c.index },
+	}}
+}
 
-// Within bounds the cache to maxBytes: Put evicts the answers that were used least
-// recently. An answer of more than an eighth of that is not kept.
+// Within bounds the cache to maxBytes: Put evicts the answers that their tenant has used least recently, of the tenant that
+// takes the most. One that takes less than seven eighths of an equal share loses none to others. An answer of more than an
+// eighth of maxBytes is not kept.
 func (m *MemoryCache) Within(maxBytes int64) Cache { return memoryCache{m, maxBytes} }
 
 // memoryCache is a MemoryCache under a budget.
@@ -41,13 +59,19 @@ func (m memoryCache) Get(ctx context.Context, _ string, key Key) (Answer, bool, 
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	answer, ok := m.answers.Get(key, m.now())
+	m.expire()
+	c, ok := m.answers[key]
+	if !ok {
+		return Answer{}, false, nil
+	}
+	m.shares.use(&c.holding)
+	answer := c.answer
 	answer.Body, answer.Kept = bytes.Clone(answer.Body), false // the entry's own is written over some time
-	return answer, ok, nil
+	return answer, true, nil
 }
 
 // Put implements Cache.
-func (m memoryCache) Put(_ context.Context, _ string, key Key, answer Answer, ttl time.Duration) error {
+func (m memoryCache) Put(_ context.Context, tenant string, key Key, answer Answer, ttl time.Duration) error {
 	size := entryOverhead + answer.size()
 	if size > m.maxBytes/8 {
 		return ErrTooLarge
@@ -58,23 +82,45 @@ func (m memoryCache) Put(_ context.Context, _ string, key Key, answer Answer, tt
 	expires := m.now().Add(ttl)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	// A full cache works in the memory that it has: the collector need not come.
-	var spare []byte
-	if former, ok := m.answers.Remove(key); ok {
-		spare = ownBody(former)
+	m.expire()
+	if former, ok := m.answers[key]; ok {
+		m.remove(former)
 	}
-	for m.answers.Size()+size > m.maxBytes {
-		oldest, _ := m.answers.RemoveOldest() // there is one, as the answer itself has room
-		spare = ownBody(oldest)
+	for m.bytes+size > m.maxBytes {
+		m.remove(m.shares.next(tenant, size)) // there is one, as the answer itself has room
+	}
+	c := m.spare
+	if m.spare = nil; c == nil {
+		c = new(cached)
 	}
 	if !answer.Kept {
+		spare := ownBody(c.answer)
 		if n := len(answer.Body); cap(spare) > n+spareRoom(n) {
 			spare = nil
 		}
 		answer.Body = append(spare[:0], answer.Body...)
 	}
-	m.answers.Put(key, answer, size, expires)
+	*c = cached{key: key, answer: answer, expires: expires}
+	m.answers[key] = c
+	heap.Push(&m.ending, c)
+	m.shares.hold(tenant, &c.holding, c, size)
+	m.bytes += size
 	return nil
+}
+
+// expire removes what has ended.
+func (m *MemoryCache) expire() {
+	for now := m.now(); len(m.ending.items) > 0 && !now.Before(m.ending.items[0].expires); {
+		m.remove(m.ending.items[0])
+	}
+}
+
+func (m *MemoryCache) remove(c *cached) {
+	delete(m.answers, c.key)
+	heap.Remove(&m.ending, c.index)
+	m.shares.drop(&c.holding)
+	m.bytes -= c.holding.Value.size
+	m.spare = c
 }
 
 // ownBody gives the body if only the entry had it.

@@ -3,7 +3,6 @@ package replay
 import (
 	"context"
 	"errors"
-	"maps"
 	"reflect"
 	"runtime"
 	"strconv"
@@ -85,12 +84,11 @@ func TestMemoryCacheLetsGoWhatWasUsedLeastRecently(t *testing.T) {
 	}
 	want := func(numbers ...int) {
 		t.Helper()
-		kept := maps.Collect(c.answers.All())
-		if len(kept) != len(numbers) || c.answers.Len() != len(numbers) || c.answers.Size() != int64(len(numbers))*one {
-			t.Errorf("%d entries, %d in the list, %d bytes, want %d of %d bytes", c.answers.Len(), len(kept), c.answers.Size(), len(numbers), one)
+		if len(c.answers) != len(numbers) || len(c.ending.items) != len(numbers) || c.bytes != int64(len(numbers))*one {
+			t.Errorf("%d entries, %d in the heap, %d bytes, want %d of %d bytes", len(c.answers), len(c.ending.items), c.bytes, len(numbers), one)
 		}
 		for _, n := range numbers {
-			if _, ok := kept[keyOf(n)]; !ok {
+			if _, ok := c.answers[keyOf(n)]; !ok {
 				t.Errorf("answer %d is not kept", n)
 			}
 		}
@@ -205,12 +203,12 @@ func TestMemoryCacheIsSafeForConcurrentUse(t *testing.T) {
 	workers.Wait()
 	var bytes int64
 	entries := 0
-	for _, answer := range c.answers.All() {
-		bytes += entryOverhead + answer.size()
+	for _, kept := range c.answers {
+		bytes += entryOverhead + kept.answer.size()
 		entries++
 	}
-	if bytes != c.answers.Size() || entries != c.answers.Len() || bytes > large {
-		t.Errorf("%d bytes in %d entries, counted are %d in %d", bytes, entries, c.answers.Size(), c.answers.Len())
+	if bytes != c.bytes || entries != len(c.ending.items) || bytes > large {
+		t.Errorf("%d bytes in %d entries, counted are %d in %d", bytes, entries, c.bytes, len(c.ending.items))
 	}
 }
 

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/caddy-alipayai/gateway/internal/expiring"
 )
 
 // MemoryClaims holds the claims of one process. It is used through Within.
@@ -17,10 +15,10 @@ type MemoryClaims struct {
 
 	mu       sync.Mutex
 	records  map[Key]*record
-	ending   endings                // the same, by when they end
-	finished expiring.List[*record] // those with an answer, the oldest in front
-	bytes    int64                  // of all
-	answers  int64                  // of the answers alone
+	ending   ordered[*record] // the same, by when they end
+	finished shares[*record]  // those with an answer, of each tenant the oldest in front
+	bytes    int64            // of all
+	answers  int64            // of the answers alone
 	// keys are how many each tenant has.
 	keys map[string]int64
 }
@@ -34,20 +32,23 @@ type record struct {
 	answer  Answer
 	size    int64
 	expires time.Time
-	lease   time.Time              // when a call that has left counts as held
-	index   int                    // in ending
-	place   expiring.Node[*record] // in finished, while there is an answer
+	lease   time.Time        // when a call that has left counts as held
+	index   int              // in ending
+	holding holding[*record] // in finished, while there is an answer
 }
 
 // NewMemoryClaims makes an empty one.
 func NewMemoryClaims(now func() time.Time) *MemoryClaims {
-	return &MemoryClaims{now: now, records: make(map[Key]*record), keys: make(map[string]int64)}
+	return &MemoryClaims{now: now, records: make(map[Key]*record), keys: make(map[string]int64), ending: ordered[*record]{
+		less:  func(a, b *record) bool { return a.expires.Before(b.expires) },
+		index: func(r *record) *int { return &r.index },
+	}}
 }
 
 // Within are the claims as ones that may take maxBytes. Where there is no room,
-// the oldest answers go first, and their keys stay served for the time that was
-// left to them: no key is free before its time. An answer of more than an eighth
-// of the room is not kept.
+// the oldest answers go first, of the tenant whose answers take the most, and
+// their keys stay served for the time that was left to them: no key is free before
+// its time. An answer of more than an eighth of the room is not kept.
 //
 // A tenant may take no more room for keys than that leaves for others: half of it
 // when it is alone, a third when there are two that take all they can get. Beyond
@@ -75,7 +76,6 @@ func (m memoryClaims) Claim(ctx context.Context, tenant string, key Key, request
 	switch {
 	case !taken:
 		claim := &memoryClaim{claims: m, record: record{key: key, tenant: tenant, request: request}}
-		claim.record.place.Value = &claim.record
 		if !m.roomForKey(tenant, m.maxBytes) {
 			return nil, nil, errFull
 		}
@@ -177,7 +177,7 @@ func (c *memoryClaim) settle(to state, answer Answer, ttl time.Duration) error {
 		m.bytes -= r.size
 	}
 	size := entryOverhead + answer.size()
-	if to == finished && (size > m.maxBytes/8 || !m.room(size, m.maxBytes)) {
+	if to == finished && (size > m.maxBytes/8 || !m.room(r.tenant, size, m.maxBytes)) {
 		m.insert(r, served, Answer{}, ttl)
 		return ErrTooLarge
 	}
@@ -192,17 +192,17 @@ func (c *memoryClaim) settle(to state, answer Answer, ttl time.Duration) error {
 // the tenant.
 func (m *MemoryClaims) roomForKey(tenant string, maxBytes int64) bool {
 	left := maxBytes - int64(len(m.records))*entryOverhead
-	return (m.keys[tenant]+1)*entryOverhead <= left && m.room(entryOverhead, maxBytes)
+	return (m.keys[tenant]+1)*entryOverhead <= left && m.room(tenant, entryOverhead, maxBytes)
 }
 
-// room lets the oldest answers go until there is room for size more bytes. It
-// lets none go if that is of no use.
-func (m *MemoryClaims) room(size, maxBytes int64) bool {
+// room lets the oldest answers go until there is room for size more bytes of the
+// tenant. It lets none go if that is of no use.
+func (m *MemoryClaims) room(tenant string, size, maxBytes int64) bool {
 	if m.bytes-m.answers+size > maxBytes {
 		return false
 	}
 	for m.bytes+size > maxBytes {
-		r := m.finished.Front().Value
+		r := m.finished.next(tenant, size)
 		m.forget(r)
 		r.state = served
 	}
@@ -214,7 +214,7 @@ func (m *MemoryClaims) forget(r *record) {
 	if r.state != finished {
 		return
 	}
-	m.finished.Remove(&r.place)
+	m.finished.drop(&r.holding)
 	m.answers -= r.size - entryOverhead
 	m.bytes -= r.size - entryOverhead
 	r.answer, r.size = Answer{}, entryOverhead
@@ -222,8 +222,8 @@ func (m *MemoryClaims) forget(r *record) {
 
 // expire removes what has ended.
 func (m *MemoryClaims) expire() {
-	for now := m.now(); len(m.ending) > 0 && !now.Before(m.ending[0].expires); {
-		m.remove(m.ending[0])
+	for now := m.now(); len(m.ending.items) > 0 && !now.Before(m.ending.items[0].expires); {
+		m.remove(m.ending.items[0])
 	}
 }
 
@@ -242,7 +242,7 @@ func (m *MemoryClaims) insert(r *record, to state, answer Answer, ttl time.Durat
 	}
 	m.bytes += r.size
 	if to == finished {
-		m.finished.PushBack(&r.place)
+		m.finished.hold(r.tenant, &r.holding, r, r.size-entryOverhead)
 		m.answers += r.size - entryOverhead
 	}
 }
@@ -255,32 +255,6 @@ func (m *MemoryClaims) remove(r *record) {
 	}
 	heap.Remove(&m.ending, r.index)
 	m.bytes -= r.size
-}
-
-// endings is a heap of records by when they end.
-type endings []*record
-
-func (e endings) Len() int           { return len(e) }
-func (e endings) Less(i, j int) bool { return e[i].expires.Before(e[j].expires) }
-
-func (e endings) Swap(i, j int) {
-	e[i], e[j] = e[j], e[i]
-	e[i].index, e[j].index = i, j
-}
-
-// Push implements heap.Interface.
-func (e *endings) Push(r any) {
-	r.(*record).index = len(*e)
-	*e = append(*e, r.(*record))
-}
-
-// Pop implements heap.Interface.
-func (e *endings) Pop() any {
-	last := len(*e) - 1
-	r := (*e)[last]
-	(*e)[last] = nil
-	*e = (*e)[:last]
-	return r
 }
 
 // Interface guards

@@ -36,7 +36,7 @@ func TestOldestAnswersMakeRoomForClaims(t *testing.T) {
 			t.Fatalf("%d bytes, more than %d", m.bytes, 10*one)
 		}
 	}
-	oldest := m.finished.Front().Value
+	oldest := m.finished.next("", 0)
 	for n, want := range map[int]string{
 		0: ErrNotKept.Error(), 11: "answer " + string(answer.Body), 100: ErrInFlight.Error(), 101: ErrHeld.Error(),
 	} {

@@ -37,8 +37,9 @@ func (r referenceRecord) size() int64 {
 	return entryOverhead + answer.size()
 }
 
-// room takes answers away until there is room for size more bytes, the oldest
-// first, unless all of them are not enough.
+// room takes answers away until there is room for size more bytes, the largest
+// first, as each key has a tenant of its own, and of equal ones the oldest, unless
+// all of them are not enough.
 func (r *reference) room(size int64) bool {
 	fits := func(used int64) bool { return r.most == 0 || used+size <= r.most }
 	if !fits(int64(len(r.keys)) * entryOverhead) {
@@ -46,19 +47,20 @@ func (r *reference) room(size int64) bool {
 	}
 	for {
 		var used int64
-		var oldest Key
+		var next Key
 		for key, kept := range r.keys {
 			used += kept.size()
-			if kept.state == finished && (r.keys[oldest].state != finished || kept.since < r.keys[oldest].since) {
-				oldest = key
+			first := r.keys[next]
+			if kept.state == finished && (first.state != finished || kept.size() > first.size() || kept.size() == first.size() && kept.since < first.since) {
+				next = key
 			}
 		}
 		if fits(used) {
 			return true
 		}
-		kept := r.keys[oldest]
+		kept := r.keys[next]
 		kept.state, kept.body = served, ""
-		r.keys[oldest] = kept
+		r.keys[next] = kept
 	}
 }
 
@@ -225,7 +227,7 @@ func checkBooks(t *testing.T, claims Claims, most int) {
 	var bytes, answers int64
 	with := 0
 	for key, r := range m.records {
-		if r.key != key || m.ending[r.index] != r || (m.finished.Front() == &r.place || r.place.Prev() != nil) != (r.state == finished) {
+		if r.key != key || m.ending.items[r.index] != r || (r.holding.Value.of != nil) != (r.state == finished) {
 			t.Fatalf("a record is not in its places: %+v", r)
 		}
 		bytes += r.size
@@ -234,9 +236,13 @@ func checkBooks(t *testing.T, claims Claims, most int) {
 			answers += r.size - entryOverhead
 		}
 	}
-	if bytes != m.bytes || answers != m.answers || len(m.ending) != len(m.records) || m.finished.Len() != with {
+	held := 0
+	for _, of := range m.finished.of {
+		held += of.held.Len()
+	}
+	if bytes != m.bytes || answers != m.answers || len(m.ending.items) != len(m.records) || held != with {
 		t.Fatalf("%s", fmt.Sprintf("%d bytes, %d of answers, in %d records, %d with an answer; counted are %d, %d, %d, %d",
-			bytes, answers, len(m.records), with, m.bytes, m.answers, len(m.ending), m.finished.Len()))
+			bytes, answers, len(m.records), with, m.bytes, m.answers, len(m.ending.items), held))
 	}
 	if len(m.records) != most {
 		t.Fatalf("%d records, want %d", len(m.records), most)
