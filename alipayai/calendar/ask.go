@@ -20,17 +20,24 @@ const tenant = "alipayai check"
 // maxAnswer is how much of an answer is read, in bytes.
 const maxAnswer = 1 << 20
 
-// Ask asks p for its models, which is free, signed by scheme: within p's rate cap, behind all clients. The path is that
-// of p's option path.
+// Ask asks p for its models, which is free, signed by scheme: within p's rate cap, and with a permit that no client waits
+// for. Where there is none within p's longest wait, it takes one out of ten, so that clients without a pause do not keep a
+// key from being checked: one permit for each version and check. The path is that of p's option path.
 func Ask(ctx context.Context, p *upstream.Provider, scheme signer.Scheme, now func() time.Time) Check {
 	c := Check{At: now()}
 	asking, cancel := context.WithTimeout(ctx, 2*p.Timeout)
 	defer cancel()
-	x, f := p.Send(asking, &upstream.Request{
-		Endpoint: upstream.EndpointModels, ID: "check-" + rand.Text(), Scheme: scheme,
-		Tenant: tenant, Share: upstream.Share{Priority: limiter.Low},
-		Deadline: c.At.Add(2 * p.Timeout), Caller: (*caller)(&c), Now: now,
-	})
+	send := func(priority limiter.Priority) (*upstream.Exchange, *failure.Failure) {
+		return p.Send(asking, &upstream.Request{
+			Endpoint: upstream.EndpointModels, ID: "check-" + rand.Text(), Scheme: scheme,
+			Tenant: tenant, Share: upstream.Share{Priority: priority},
+			Deadline: c.At.Add(2 * p.Timeout), Caller: (*caller)(&c), Now: now,
+		})
+	}
+	x, f := send(limiter.Background)
+	if f != nil && failure.IsRejection(f.Code) && f.Code != failure.CodeThrottled && !f.Sent {
+		x, f = send(limiter.Low)
+	}
 	if f != nil {
 		c.Code = f.Code
 		return c

@@ -226,7 +226,8 @@ func (x *Exchange) measureFailure(f *failure.Failure) {
 const probeTenant = "alipayai probe"
 
 // Probes runs until ctx ends. It measures each address every ProbeEvery, and sooner one that has failed, by a list of
-// models, which is free: within the rate cap, behind all clients. It does nothing for a provider that has one address or
+// models, which is free: within the rate cap, and with permits that no client waits for. Where there are none, calls measure
+// an address; what brings one back that has failed is a probe alone, which then has one permit out of ten. It does nothing for a provider that has one address or
 // no such list: calls measure it then.
 func (p *Provider) Probes(ctx context.Context) {
 	if len(p.addresses) == 1 || !p.Has(EndpointModels) {
@@ -238,8 +239,12 @@ func (p *Provider) Probes(ctx context.Context) {
 	defer probes.Wait()
 	for {
 		for _, a := range p.addresses {
-			if p.Routes.due(a, time.Now()) {
-				probes.Go(func() { p.probe(ctx, a) })
+			if due, failing := p.Routes.due(a, time.Now()); due {
+				priority := limiter.Background
+				if failing {
+					priority = limiter.Low
+				}
+				probes.Go(func() { p.probe(ctx, a, priority) })
 			}
 		}
 		select {
@@ -250,25 +255,25 @@ func (p *Provider) Probes(ctx context.Context) {
 	}
 }
 
-// due reports whether the address is to be probed now, and notes that it is.
-func (s *Routes) due(a *Address, now time.Time) bool {
+// due reports whether the address is to be probed now, and notes that it is, and whether it has failed.
+func (s *Routes) due(a *Address, now time.Time) (due, failing bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.find(a)
 	if now.Sub(r.probed) < ProbeEvery && (r.failures == 0 || now.Before(r.until) || r.probed.After(r.until)) {
-		return false
+		return false, false
 	}
 	r.probed = now
-	return true
+	return true, r.failures > 0
 }
 
-func (p *Provider) probe(ctx context.Context, a *Address) {
+func (p *Provider) probe(ctx context.Context, a *Address, priority limiter.Priority) {
 	const most = 64 << 10 // of an answer; a connection with more to come is not kept
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
 	x, f := p.Send(ctx, &Request{
 		Endpoint: EndpointModels, Address: a, ID: "probe-" + rand.Text(),
-		Tenant: probeTenant, Share: Share{Priority: limiter.Low},
+		Tenant: probeTenant, Share: Share{Priority: priority},
 		Deadline: time.Now().Add(p.Timeout), Caller: prober{},
 	})
 	if f != nil {

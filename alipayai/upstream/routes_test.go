@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 // places are the addresses of a provider, in simulated time.
@@ -75,12 +77,22 @@ func (w *places) since(host string, then time.Time) (n int) {
 // routed runs a test in simulated time, of a provider with two addresses, near and far, and a call each 100 ms while
 // pass lets time pass.
 func routed(t *testing.T, probed bool, test func(t *testing.T, w *places, pass func(time.Duration))) {
+	t.Helper()
+	routedBy(t, probed, nil, test)
+}
+
+// routedBy is routed, with a cap that is made within simulated time; nil for none.
+func routedBy(t *testing.T, probed bool, limit func() *Cap, test func(t *testing.T, w *places, pass func(time.Duration))) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &places{chance: rand.New(rand.NewPCG(1, 2)), of: map[string]*place{"near": {latency: 20 * time.Millisecond}, "far": {latency: 60 * time.Millisecond}}}
 		p := &Provider{
 			Profile: known(t, "openai"), BaseURL: &url.URL{Scheme: "https", Host: "far", Path: "/v1"},
 			Addresses: []*Address{{URL: &url.URL{Scheme: "https", Host: "near", Path: "/v1"}}},
 			Clock:     new(Clock), Hold: new(Hold), Transport: w,
+		}
+		if limit != nil {
+			p.Cap = limit()
 		}
 		if err := p.Prepare(); err != nil {
 			t.Fatal(err)
@@ -257,4 +269,48 @@ func TestEqualAddressesDoNotTakeTurns(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Where clients wait for all permits, probes take none of them: calls measure the addresses then. One that has failed is
+// probed all the same, and comes back.
+func TestProbesTakeNoPermitThatClientsWaitFor(t *testing.T) {
+	limit := func() *Cap {
+		window := limiter.NewMemoryWindow(time.Now)
+		return &Cap{
+			Limit: limiter.Limit{Requests: 5, Per: time.Second}, Window: window, Queue: limiter.NewQueue(window, time.Now), // of 10 calls a second
+			MaxWait: 10 * time.Second, MaxCount: 100, MaxBytes: 1 << 20,
+		}
+	}
+	routedBy(t, true, limit, func(t *testing.T, w *places, pass func(time.Duration)) {
+		probes := func(then time.Time) (n int) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			for _, place := range w.of {
+				for _, at := range place.probes {
+					if !at.Before(then) {
+						n++
+					}
+				}
+			}
+			return n
+		}
+		pass(20 * time.Second)
+		busy := time.Now()
+		pass(5 * time.Minute)
+		if n := probes(busy); n > 0 {
+			t.Errorf("%d probes had permits that clients waited for", n)
+		}
+		if near, far := w.since("near", busy), w.since("far", busy); far == 0 || near < 1400 {
+			t.Errorf("%d calls went to the faster and %d to the other address", near, far)
+		}
+		w.set("near", func(p *place) { p.fails = true })
+		pass(time.Minute)
+		w.set("near", func(p *place) { p.fails = false })
+		pass(time.Minute)
+		back := time.Now()
+		pass(time.Minute)
+		if near := w.since("near", back); near < 250 {
+			t.Errorf("well again, it got %d of 300 calls", near)
+		}
+	})
 }

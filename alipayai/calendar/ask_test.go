@@ -1,0 +1,137 @@
+package calendar
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/limiter"
+)
+
+// counted is an upstream that answers at once, and notes when it was asked for what.
+type counted struct {
+	mu     sync.Mutex
+	calls  []time.Time
+	checks []time.Time
+}
+
+// RoundTrip implements http.RoundTripper.
+func (c *counted) RoundTrip(req *http.Request) (*http.Response, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if req.Method == http.MethodGet {
+		c.checks = append(c.checks, time.Now())
+	} else {
+		c.calls = append(c.calls, time.Now())
+	}
+	return &http.Response{StatusCode: http.StatusOK, Header: make(http.Header), Body: io.NopCloser(strings.NewReader(`{"object":"list","data":[]}`)), Request: req}, nil
+}
+
+// A check lets every client go first. Clients that never pause do not keep it away: it has one permit in ten after the
+// longest wait, and is answered within that and a few windows.
+func TestCheckIsBehindAllClients(t *testing.T) {
+	const maxWait = 10 * time.Second
+	for name, test := range map[string]struct {
+		busy time.Duration // how long clients wait for every permit, from the beginning
+		from time.Duration // when the check is there at the soonest
+		to   time.Duration // and at the latest
+	}{
+		"no client":                   {0, 0, 0},
+		"clients that pause":          {4 * time.Second, 4 * time.Second, 6 * time.Second},
+		"clients that pause too late": {time.Minute, 0, maxWait + 4*time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				window, c := limiter.NewMemoryWindow(time.Now), new(counted)
+				profile, err := upstream.LookupProfile("openai")
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := &upstream.Provider{
+					Profile: profile, BaseURL: &url.URL{Scheme: "http", Host: "upstream.test", Path: "/v1"}, Timeout: 15 * time.Second,
+					Clock: new(upstream.Clock), Hold: new(upstream.Hold), Transport: c,
+					Cap: &upstream.Cap{
+						Limit: limiter.Limit{Requests: 10, Per: time.Second}, Window: window, Queue: limiter.NewQueue(window, time.Now),
+						MaxWait: maxWait, MaxCount: 100, MaxBytes: 1 << 20,
+					},
+				}
+				if err := p.Prepare(); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				var clients sync.WaitGroup
+				began := time.Now()
+				if test.busy > 0 {
+					for range 20 { // each with a call at any time
+						clients.Go(func() {
+							for ctx.Err() == nil && time.Since(began) < test.busy {
+								x, f := p.Send(ctx, &upstream.Request{
+									Endpoint: upstream.EndpointChat, ID: "call", Body: []byte("{}"), Tenant: "acme", Caller: new(caller), Deadline: time.Now().Add(time.Minute),
+								})
+								if f != nil {
+									continue
+								}
+								_ = x.Response.Body.Close()
+								x.End()
+							}
+						})
+					}
+					synctest.Wait()
+				}
+				check := Ask(t.Context(), p, nil, time.Now)
+				took := time.Since(began)
+				cancel()
+				clients.Wait()
+				time.Sleep(maxWait) // by which the queue has nothing left to do
+				if !check.Taken || check.Code != "" || len(c.checks) != 1 {
+					t.Fatalf("%+v, asked %d times", check, len(c.checks))
+				}
+				if took < test.from || took > test.to {
+					t.Errorf("the check was there after %v", took)
+				}
+				if full := int(took/time.Second) * 10; test.busy > took && len(c.calls) < full-2 {
+					t.Errorf("%d calls in %v", len(c.calls), took)
+				}
+			})
+		})
+	}
+}
+
+// A check that was sent, or that a provider holds off, is not sent again.
+func TestCheckIsSentOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := new(counted)
+		profile, err := upstream.LookupProfile("openai")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &upstream.Provider{
+			Profile: profile, BaseURL: &url.URL{Scheme: "http", Host: "upstream.test", Path: "/v1"}, Timeout: time.Second,
+			Clock: new(upstream.Clock), Hold: new(upstream.Hold), Transport: failing{c},
+		}
+		if err := p.Prepare(); err != nil {
+			t.Fatal(err)
+		}
+		if check := Ask(t.Context(), p, nil, time.Now); check.Taken || failure.IsRejection(check.Code) || len(c.checks) != 1 {
+			t.Errorf("%+v, sent %d times", check, len(c.checks))
+		}
+	})
+}
+
+// failing answers 429 to what it counts.
+type failing struct{ *counted }
+
+// RoundTrip implements http.RoundTripper.
+func (f failing) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := f.counted.RoundTrip(req)
+	resp.StatusCode = http.StatusTooManyRequests
+	return resp, err
+}
