@@ -123,6 +123,44 @@ func TestFleetFetchesOnceForAllCallers(t *testing.T) {
 	})
 }
 
+// In whichever way Redis is away when a replica starts, it has a token of its own within a second of what its endpoint takes,
+// and asks once for all callers.
+func TestReplicaWithoutRedisFetchesForItself(t *testing.T) {
+	for name, fault := range redistest.Faults() {
+		t.Run(name, func(t *testing.T) {
+			network := redistest.NewNetwork(t)
+			synctest.Test(t, func(t *testing.T) {
+				network.Break(fault)
+				client := newRedis(t, limiter.RedisOptions{Addresses: []string{redistest.Anywhere}})
+				network.Connect(client)
+				var said error
+				e := &endpoint{life: 30 * time.Minute, delay: 200 * time.Millisecond}
+				s := &Source{
+					Cell: new(Cell), Fetcher: e, Now: time.Now, Share: NewRedis(client, tokenPlace, newSeal(t, 1), time.Now),
+					OnShare: func(err error) { said = err },
+				}
+				began := time.Now()
+				var all sync.WaitGroup
+				for range 20 {
+					all.Go(func() {
+						token, err := s.Token(t.Context())
+						if took := time.Since(began); err != nil || token != "access-1" || took > e.delay+time.Second {
+							t.Errorf("%q, %v after %v", token, err, took)
+						}
+					})
+				}
+				all.Wait()
+				e.times(t, 1)
+				if !errors.Is(said, ErrStore) {
+					t.Errorf("what is wrong is said as %v", said)
+				}
+				network.Heal()
+				time.Sleep(time.Minute) // what runs ends
+			})
+		})
+	}
+}
+
 func TestFleetTakesOverFromADeadReplica(t *testing.T) {
 	f := newFleet(t, redistest.Start(t).Addr, sandbox.Config{})
 	dead := newShare(t, f.addr)
