@@ -82,7 +82,7 @@ func (c *call) settleTrial() {
 	if t == nil || !t.asked {
 		return
 	}
-	o := canary.Outcome{Arm: t.arm, Conversation: t.conversation}
+	o := canary.Outcome{Arm: t.arm, ID: c.outcome.RequestID, Conversation: t.conversation}
 	switch f := t.failed; {
 	case f == nil:
 		if c.outcome.Status >= http.StatusBadRequest && c.outcome.Code == "" { // it asks for payment

@@ -140,13 +140,26 @@ func writeCanaries(to io.Writer, reports map[string]canary.Status) error {
 		if _, err := fmt.Fprintln(to, line); err != nil {
 			return err
 		}
+		if r.Warning != "" {
+			if _, err := fmt.Fprintf(to, "  warning: %s\n", r.Warning); err != nil {
+				return err
+			}
+		}
 		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(table, "  GUARD\tVERDICT\tSTABLE BAD\tOF\tCANDIDATE BAD\tOF")
+		_, _ = fmt.Fprintln(table, "  GUARD\tVERDICT\tSTABLE BAD\tOF\tCANDIDATE BAD\tOF\tEVIDENCE\tROLLS BACK AT")
 		for _, g := range r.Guards {
-			_, _ = fmt.Fprintf(table, "  %s\t%s\t%d\t%d\t%d\t%d\n", g.Guard, cmp.Or(g.Verdict, "-"), g.Stable.Bad, g.Stable.Trials, g.Candidate.Bad, g.Candidate.Trials)
+			_, _ = fmt.Fprintf(table, "  %s\t%s\t%d\t%d\t%d\t%d\t%.3g\t%g\n", g.Guard, cmp.Or(g.Verdict, "-"), g.Stable.Bad, g.Stable.Trials, g.Candidate.Bad, g.Candidate.Trials, g.Evidence, g.Threshold)
 		}
 		if err := table.Flush(); err != nil {
 			return err
+		}
+		for _, g := range r.Guards {
+			if len(g.BadCalls) == 0 {
+				continue
+			}
+			if _, err := fmt.Fprintf(to, "  bad by %s at the candidate, the last: %s\n", g.Guard, strings.Join(g.BadCalls, ", ")); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -138,6 +139,16 @@ func TestCanaryRollsBack(t *testing.T) {
 	if out, err := runCommand(t, "canary", "status", "--address", g.vars["admin"]); err != nil || !strings.Contains(out, "alipay:next: rolled_back since") || !strings.Contains(out, "by tool_calls") {
 		t.Errorf("%v: %s", err, out)
 	}
+	guards := g.status("admin").Guards
+	calls := guards[slices.IndexFunc(guards, func(of canary.GuardStatus) bool { return of.Guard == "tool_calls" })].BadCalls
+	if len(calls) == 0 || len(calls) > 10 {
+		t.Errorf("named are the bad calls %v", calls)
+	}
+	for _, id := range calls {
+		if out := g.command("canary", "status"); !strings.Contains(out, id) || !strings.Contains(g.logs(), `"request_id":"`+id+`"`) {
+			t.Errorf("the bad call %s is not in the log, or not in\n%s", id, out)
+		}
+	}
 	series := g.scrape()
 	if series[`caddy_alipayai_canary_share{canary="alipay:next"}`] != "0" ||
 		series[`caddy_alipayai_canary_calls_total{arm="candidate",canary="alipay:next",guard="tool_calls",result="bad"}`] == "0" ||
@@ -152,6 +163,9 @@ func TestCanaryRollsBack(t *testing.T) {
 	if got := g.status("admin"); got.Phase != "rolled_back" || got.Reason != "tool_calls" {
 		t.Errorf("after a restart: %+v", got)
 	}
+	if out := g.command("canary", "promote"); !strings.Contains(out, "warning: promoted against guard tool_calls: ") {
+		t.Errorf("promoted after the rollback:\n%s", out)
+	}
 	if _, err := runCommand(t, "canary", "restart", "alipay:next", "--address", g.vars["admin"]); err != nil {
 		t.Fatal(err)
 	}
@@ -164,9 +178,7 @@ func TestCanaryRollsBack(t *testing.T) {
 		}
 	}
 	g.eventually("the alert to be over", func() bool { return len(n.of("canary_rolled_back")) == 2 })
-	if _, err := runCommand(t, "canary", "promote", "--address", g.vars["admin"]); err != nil {
-		t.Fatal(err)
-	}
+	g.command("canary", "promote")
 	for conversation := range 5 {
 		if got, _ := g.turns("gateway", conversation); got != "next" {
 			t.Errorf("promoted, a conversation is with %s", got)

@@ -52,7 +52,7 @@ func (c *configuredCanary) alerts(name string) map[canaryAlert]string {
 	case canary.Passed:
 		now[canaryAlert{alert.CanaryPassed, name}] = c.candidate + " has passed every step: promote it, or roll it back"
 	case canary.Promoted:
-		now[canaryAlert{alert.CanaryPromoted, name}] = fmt.Sprintf("all conversations of %s go to %s: name it in its place in the configuration", c.stable, c.candidate)
+		now[canaryAlert{alert.CanaryPromoted, name}] = fmt.Sprintf("all conversations of %s go to %s: name it in its place in the configuration", c.stable, c.candidate) + behind("; ", s.Warning)
 	case canary.RolledBack:
 		now[canaryAlert{alert.CanaryRolledBack, name}] = c.candidate + " was rolled back by " + because(s)
 	}
@@ -66,10 +66,18 @@ func (c *configuredCanary) alerts(name string) map[canaryAlert]string {
 func because(s canary.Status) string {
 	for _, g := range s.Guards {
 		if g.Guard == s.Reason {
-			return fmt.Sprintf("guard %s: %d of its %d calls were bad, and %d of %d of the stable provider's beside it", g.Guard, g.Candidate.Bad, g.Candidate.Trials, g.Stable.Bad, g.Stable.Trials)
+			return g.String()
 		}
 	}
 	return "an " + canary.ByOperator
+}
+
+// behind puts a text behind what comes before it, if there is one.
+func behind(separator, text string) string {
+	if text == "" {
+		return ""
+	}
+	return separator + text
 }
 
 func percent(share float64) string { return fmt.Sprintf("%g%%", 100*share) }

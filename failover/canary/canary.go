@@ -106,6 +106,8 @@ func (c *Canary) Promoted() bool {
 // Outcome is what became of a call at its arm.
 type Outcome struct {
 	Arm Arm
+	// ID names the call to operators where it was bad; empty for a call without a name.
+	ID string
 	// Conversation is as for [Canary.Arm], also where arms stay with something else.
 	Conversation []byte
 	// Failed and Blocked say that the provider gave no answer, or that a compliance decision
@@ -159,6 +161,9 @@ func (c *Canary) count(g Guard, o Outcome, bad bool) {
 	one := Tally{Trials: 1}
 	if bad {
 		one.Bad = 1
+		if o.Arm == Candidate && o.ID != "" {
+			c.counts.BadCalls[g] = lastCalls(c.counts.BadCalls[g], o.ID)
+		}
 	}
 	c.counts.Tallies[g][o.Arm].add(one)
 	c.totals.Tallies[g][o.Arm].add(one)
@@ -311,51 +316,6 @@ func (c *Canary) Do(ctx context.Context, a Action) error {
 		}
 	})
 	return errors.Join(wrong, err)
-}
-
-// Status is what a canary is at, as this replica knows it.
-type Status struct {
-	// Known says that the store has answered at least once; the rest is zero if not.
-	Known  bool      `json:"known"`
-	Phase  Phase     `json:"phase,omitempty"`
-	Reason string    `json:"reason,omitempty"`
-	Since  time.Time `json:"since,omitzero"`
-	Step   int       `json:"step,omitempty"` // from 1
-	Steps  int       `json:"steps"`
-	Share  float64   `json:"share"`
-	// Ran is how long the step has run, and For how long it has to at least, in seconds.
-	Ran     int64         `json:"ran_seconds"`
-	For     int64         `json:"for_seconds"`
-	Guards  []GuardStatus `json:"guards,omitempty"`
-	Holding bool          `json:"holding"` // the step's time is over, and a guard is inconclusive
-	// Away says that the store does not answer.
-	Away bool `json:"store_away"`
-}
-
-// GuardStatus is what a guard knows.
-type GuardStatus struct {
-	Guard     string  `json:"guard"`
-	Verdict   Verdict `json:"verdict"`
-	Stable    Tally   `json:"stable"`
-	Candidate Tally   `json:"candidate"`
-}
-
-// Status gives what is known now.
-func (c *Canary) Status() Status {
-	s := c.state.Load()
-	out := Status{Known: s != nil, Steps: len(c.plan.Steps), Away: c.away.Load()}
-	if s == nil {
-		return out
-	}
-	step := min(s.Step, len(c.plan.Steps)-1)
-	out.Phase, out.Reason, out.Since, out.Share = s.Phase, s.Reason, s.Since, s.Share(c.plan)
-	out.Step, out.Ran, out.For = step+1, int64(s.Ran/time.Second), int64(c.plan.Steps[step].For/time.Second)
-	out.Holding = len(s.Inconclusive(c.plan)) > 0
-	for _, g := range c.plan.Guards {
-		e := &s.Evidence[g]
-		out.Guards = append(out.Guards, GuardStatus{g.String(), s.Verdict(c.plan, g), e.Stable, e.Candidate})
-	}
-	return out
 }
 
 // Totals gives how many calls of this replica each guard has judged, since the process began.

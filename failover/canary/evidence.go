@@ -1,6 +1,9 @@
 package canary
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Tally is of one arm: how many calls a guard could judge, and how many of them were bad.
 type Tally struct {
@@ -35,6 +38,17 @@ type Evidence struct {
 	Stable    Tally `json:"stable"`
 	Candidate Tally `json:"candidate"`
 	Step      Tally `json:"step"`
+	// BadCalls are the last of the candidate's bad calls.
+	BadCalls []string `json:"bad_calls,omitempty"`
+}
+
+// maxCalls bounds the bad calls that are named, of each guard.
+const maxCalls = 10
+
+// lastCalls gives the last of calls and more, in a list of its own.
+func lastCalls(calls []string, more ...string) []string {
+	all := slices.Concat(calls, more)
+	return all[max(0, len(all)-maxCalls):]
 }
 
 // add takes one look into account.
@@ -79,9 +93,12 @@ func (e *Evidence) logWorseAll() float64 {
 	return logAdd(sum, math.Log(0.5/float64(e.Looks+1)))
 }
 
+// threshold is the evidence by which one of so many guards fails.
+func threshold(of int) float64 { return float64(of) / falseAlarm }
+
 // failed reports whether the candidate is worse, by one of so many guards.
 func (e *Evidence) failed(of int) bool {
-	return e.Candidate.Trials >= MinSample && e.logWorseAll() >= math.Log(float64(of)/falseAlarm)
+	return e.Candidate.Trials >= MinSample && e.logWorseAll() >= math.Log(threshold(of))
 }
 
 // logWorse is the logarithm of the likelihood of odds ratio times the stable arm's over that of

@@ -31,12 +31,15 @@ const ByOperator = "operator"
 // Counts are what calls were since the last look. They add up over replicas.
 type Counts struct {
 	Tallies [guards][2]Tally `json:"tallies"` // of the stable arm and the candidate
+	// BadCalls are the last of the candidate's bad calls, by guard.
+	BadCalls [guards][]string `json:"bad_calls"`
 	// Latencies are those of the stable arm.
 	Latencies histogram `json:"latencies"`
 }
 
 func (c *Counts) add(o *Counts) {
 	for g := range c.Tallies {
+		c.BadCalls[g] = lastCalls(c.BadCalls[g], o.BadCalls[g]...)
 		for arm := range c.Tallies[g] {
 			c.Tallies[g][arm].add(o.Tallies[g][arm])
 		}
@@ -126,6 +129,7 @@ func (s *State) Look(p Plan, c *Counts, now time.Time) {
 	for _, g := range p.Guards {
 		e := &s.Evidence[g]
 		e.add(table{c.Tallies[g][0], c.Tallies[g][1]}, g.Margin())
+		e.BadCalls = lastCalls(e.BadCalls, c.BadCalls[g]...)
 	}
 	for _, g := range p.Guards {
 		if s.Evidence[g].failed(len(p.Guards)) {
