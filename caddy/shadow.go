@@ -148,7 +148,16 @@ func (h *Proxy) provisionShadow(app *App, site string, o observer) error {
 		_, release := acquireState() // for the job
 		app.releases = append(app.releases, release)
 		app.shadows[name] = &configuredShadow{state, p.Name, c.Divergence}
-		app.jobs = append(app.jobs, state.Run)
+		logger := app.logger.With(zap.String("shadow", name))
+		app.jobs = append(app.jobs, func(ctx context.Context) {
+			state.Run(ctx, func(err error) {
+				if err != nil {
+					logger.Error("what came of the shadow's copies cannot be kept, and is counted by this replica alone meanwhile", zap.Error(err))
+				} else {
+					logger.Info("what came of the shadow's copies is kept again")
+				}
+			})
+		})
 	}
 	seen := shadowObserver{observer: o, provider: p.Name}
 	if c.Pairs {

@@ -21,7 +21,7 @@ func (a *adminAPI) shadow(w http.ResponseWriter, r *http.Request) error {
 	reports := make(map[string]shadow.Report)
 	if a.app != nil {
 		for name, s := range a.app.shadows {
-			reports[name] = s.State().Report()
+			reports[name] = s.Report()
 		}
 	}
 	return writeReports(w, r, "shadow", reports)
@@ -47,6 +47,9 @@ func writeShadows(to io.Writer, reports map[string]shadow.Report) error {
 		_, _ = fmt.Fprintf(table, "%s: %d of %d pairs differ, %d new compliance blocks", name, r.Different, r.Pairs, r.NewBlocks)
 		for _, reason := range slices.Sorted(maps.Keys(r.Dropped)) {
 			_, _ = fmt.Fprintf(table, ", %d dropped (%s)", r.Dropped[reason], reason)
+		}
+		if r.Away {
+			_, _ = fmt.Fprint(table, ", the store does not answer")
 		}
 		_, _ = fmt.Fprintln(table)
 		_, _ = fmt.Fprintln(table, "  ASPECT\tDIFFER\tOF\tALERT")

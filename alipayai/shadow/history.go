@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -68,11 +69,15 @@ type Report struct {
 	Counts
 	// Firing are the aspects in which more pairs differ than may.
 	Firing []Aspect `json:"firing"`
+	// Away says that the store does not answer, or what it has cannot be read: the counts are of what was known then and of
+	// this replica.
+	Away bool `json:"store_away"`
 }
 
 // Report gives the counts, and which of them are too high.
-func (s *State) Report() Report {
-	r := Report{Counts: s.Counts, Firing: []Aspect{}}
+func (h *History) Report() Report {
+	s := h.State()
+	r := Report{Counts: s.Counts, Firing: []Aspect{}, Away: h.away.Load()}
 	for _, aspect := range Judged {
 		if s.Drifts[aspect].Firing {
 			r.Firing = append(r.Firing, aspect)
@@ -166,6 +171,7 @@ type History struct {
 	state   *State
 
 	exchanging sync.Mutex
+	away       atomic.Bool // the last exchange has failed
 }
 
 // NewHistory makes a history that is kept under that key. may is the part of the pairs that may
@@ -214,12 +220,17 @@ func (h *History) State() *State {
 	return s
 }
 
-// Run exchanges with the store until ctx ends. Several may run: configurations overlap.
-func (h *History) Run(ctx context.Context) {
+// Run exchanges with the store until ctx ends, and calls said with the error of the first exchange that fails, and with nil
+// when one succeeds again. Several may run: configurations overlap.
+func (h *History) Run(ctx context.Context, said func(err error)) {
 	tick := time.NewTicker(ExchangeEvery)
 	defer tick.Stop()
+	failed := false
 	for {
-		_ = h.Exchange(ctx) // what fails is kept
+		if err := h.Exchange(ctx); ctx.Err() == nil && (err != nil) != failed { // what fails is kept
+			failed = err != nil
+			said(err)
+		}
 		select {
 		case <-ctx.Done():
 			_ = h.Exchange(context.WithoutCancel(ctx)) // the process may end
@@ -260,6 +271,7 @@ func (h *History) Exchange(ctx context.Context) error {
 		}
 		return json.Marshal(s)
 	})
+	h.away.Store(err != nil)
 	if err != nil {
 		return err
 	}

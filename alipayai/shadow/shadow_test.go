@@ -5,7 +5,9 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -117,6 +119,7 @@ func TestDrift(t *testing.T) {
 
 // shared is a store that may be away, or lose its replies.
 type shared struct {
+	mu            sync.Mutex
 	state         []byte
 	away, replies bool // replies: lost
 }
@@ -124,6 +127,8 @@ type shared struct {
 var errAway = errors.New("away")
 
 func (s *shared) Update(_ context.Context, _ string, change func(old []byte, now time.Time) ([]byte, error)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.away {
 		return errAway
 	}
@@ -185,5 +190,56 @@ func TestHistory(t *testing.T) {
 	exchange(after, nil)
 	if state := after.State(); state.Pairs != 36 {
 		t.Errorf("%d pairs after the store has lost its data", state.Pairs)
+	}
+}
+
+// That the store does not answer, or has what cannot be read, is said once, stands in the report, and so does its end.
+func TestHistorySaysThatItsStoreFails(t *testing.T) {
+	for name, test := range map[string]struct {
+		fail, mend func(*shared)
+		want       error
+	}{
+		"away":                {func(s *shared) { s.away = true }, func(s *shared) { s.away = false }, errAway},
+		"what is not its own": {func(s *shared) { s.state = []byte("{") }, func(s *shared) { s.state = nil }, ErrState},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := new(shared)
+				h := NewHistory(s, "k", 0.05)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				var said []error
+				go h.Run(ctx, func(err error) { said = append(said, err) })
+				pass := func() {
+					time.Sleep(3 * ExchangeEvery)
+					synctest.Wait()
+				}
+				pass()
+				if len(said) != 0 || h.Report().Away {
+					t.Errorf("at first: %v, %+v", said, h.Report())
+				}
+				change := func(by func(*shared)) {
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					by(s)
+				}
+				change(test.fail)
+				h.record([]Aspect{Blocked}, nil)
+				pass()
+				if len(said) != 1 || !errors.Is(said[0], test.want) || !h.Report().Away || h.Report().Pairs != 1 {
+					t.Errorf("while it fails: %v, %+v", said, h.Report())
+				}
+				change(test.mend)
+				pass()
+				if len(said) != 2 || said[1] != nil || h.Report().Away || h.Report().Pairs != 1 {
+					t.Errorf("when it is back: %v, %+v", said, h.Report())
+				}
+				cancel()
+				synctest.Wait()
+				if len(said) != 2 {
+					t.Errorf("at the end: %v", said)
+				}
+			})
+		})
 	}
 }
