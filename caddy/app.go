@@ -176,7 +176,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision builds the providers. It does no network input or output.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger, a.exiting, a.ctx = live.Log(ctx.Logger()), caddy.Exiting, ctx
-	a.warnings = warnings{logger: a.logger, named: make(map[string]string)}
+	a.warnings = warnings{logger: a.logger, named: make(map[string]string), regions: make(map[string]string)}
 	if err := a.openResidency(); err != nil {
 		return err
 	}
@@ -259,7 +259,7 @@ func (a *App) Start() error {
 		}
 	}
 	a.started = true
-	a.warnings.tenants()
+	a.warn()
 	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
 		if served, ok := app.(*caddyhttp.App); ok {
 			overlap(served)
@@ -274,6 +274,19 @@ func (a *App) Start() error {
 		a.wait.Go(func() { job(ctx) })
 	}
 	return nil
+}
+
+// warn warns of what is known only when all handlers are there.
+func (a *App) warn() {
+	a.warnings.tenants()
+	a.warnings.unknownRegions(a.knownRegions())
+	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
+		if served, ok := app.(*caddyhttp.App); ok {
+			for _, server := range served.Servers {
+				a.warnings.unauthenticated(server)
+			}
+		}
+	}
 }
 
 // Stop ends the background work. Requests that are still in flight keep
@@ -310,7 +323,7 @@ func (a *App) flush() {
 func (a *App) Cleanup() error {
 	if !a.started && a.ctx.Context != nil {
 		if cause := context.Cause(a.ctx); cause != nil && errors.Unwrap(cause) == nil { // Caddy wraps why it rejects one
-			a.warnings.tenants()
+			a.warn()
 			a.wouldStart()
 		}
 	}

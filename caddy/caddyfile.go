@@ -143,12 +143,23 @@ func single[T any](to *T, parse func(d *caddyfile.Dispenser, name, value string,
 }
 
 // duration reads a positive duration.
-func duration(to *caddy.Duration) func(*caddyfile.Dispenser) error { return single(to, parseDuration) }
+func duration(to *caddy.Duration) func(*caddyfile.Dispenser) error { return durationLike(to, "15s") }
+
+// durationLike reads one that is usually written like example.
+func durationLike(to *caddy.Duration, example string) func(*caddyfile.Dispenser) error {
+	return single(to, func(d *caddyfile.Dispenser, name, value string, to *caddy.Duration) error {
+		return parseDurationLike(d, name, value, example, to)
+	})
+}
 
 func parseDuration(d *caddyfile.Dispenser, name, value string, to *caddy.Duration) error {
+	return parseDurationLike(d, name, value, "15s", to)
+}
+
+func parseDurationLike(d *caddyfile.Dispenser, name, value, example string, to *caddy.Duration) error {
 	span, err := caddy.ParseDuration(value)
 	if err != nil || span <= 0 {
-		return d.Errf("%s %q is not a positive duration; write it like 15s", name, value)
+		return d.Errf("%s %q is not a positive duration; write it like %s", name, value, example)
 	}
 	*to = caddy.Duration(span)
 	return nil

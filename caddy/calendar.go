@@ -46,7 +46,7 @@ func (p *Provider) unmarshalKeys(d *caddyfile.Dispenser) error {
 	}
 	c := new(KeyCalendar)
 	if err := block(d, "keys dir",
-		option{form: "rotate_every <duration>, as rotate_every 30d", read: duration(&c.RotateEvery)},
+		option{form: "rotate_every <duration>, as rotate_every 30d", read: durationLike(&c.RotateEvery, "30d, a number of days")},
 		option{form: "warn <durations...>, as warn 7d 1d", read: func(d *caddyfile.Dispenser) error {
 			given := d.RemainingArgs()
 			if len(given) == 0 {
@@ -61,7 +61,7 @@ func (p *Provider) unmarshalKeys(d *caddyfile.Dispenser) error {
 			}
 			return nil
 		}},
-		option{form: "check <duration>, as check 24h", read: duration(&c.Check)},
+		option{form: "check <duration>, as check 24h", read: durationLike(&c.Check, "24h")},
 		option{form: "activate checked", read: text(&c.Activate)},
 	); err != nil {
 		return err

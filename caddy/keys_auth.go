@@ -3,6 +3,7 @@ package alipaycaddy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -33,6 +34,7 @@ type KeysAuth struct {
 	File string `json:"file,omitempty"`
 
 	tenants alipayai.TenantKeys
+	loaded  map[alipayai.KeyHash]string // what was read last
 }
 
 // CaddyModule returns the Caddy module information.
@@ -60,7 +62,14 @@ func (k *KeysAuth) Provision(ctx caddy.Context) error {
 		return nil
 	}
 	logger := live.Log(ctx.Logger()).With(zap.String("file", k.File))
-	app.watchKeys(k.File, filewatch.File(k.File), logger, k.load)
+	app.watchKeys(k.File, filewatch.File(k.File), logger, func() error {
+		before := k.loaded
+		err := k.load()
+		if err == nil && !maps.Equal(before, k.loaded) {
+			logger.Info("keys of tenants are read anew", zap.Int("keys", len(k.loaded)), zap.Int("tenants", len(k.tenants.Tenants())))
+		}
+		return err
+	})
 	return nil
 }
 
@@ -88,6 +97,7 @@ func (k *KeysAuth) load() error {
 		}
 	}
 	k.tenants.Replace(table)
+	k.loaded = table
 	return nil
 }
 

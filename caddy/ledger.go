@@ -203,7 +203,7 @@ func (a *App) unmarshalLedger(d *caddyfile.Dispenser) error {
 		l.Path = given[0]
 	}
 	err := block(d, "ledger",
-		option{form: "keep <duration>, as keep 90d", read: duration(&l.Keep)},
+		option{form: "keep <duration>, as keep 90d", read: durationLike(&l.Keep, "90d")},
 		option{form: "zone <time zone>, as zone Asia/Shanghai", read: text(&l.Zone)},
 	)
 	if err != nil {

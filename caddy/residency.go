@@ -50,6 +50,9 @@ func (a *App) newResidency(of map[string][]string) (*residency.Rules, error) {
 			return nil, fmt.Errorf("residency %s: calls pass through this process, which is in region %s; permit %s too, or run the gateway in %s", tenant, a.Region, a.Region, regions)
 		}
 		a.warnings.tenant("residency", tenant)
+		for _, region := range regions {
+			a.warnings.regions[region] = tenant
+		}
 	}
 	return rules, nil
 }
@@ -191,11 +194,19 @@ func (a *App) checkBefore() error {
 	}
 	behind := make(map[*Moderate]*residency.Rules)
 	for _, server := range served.Servers {
-		before(server.Routes, nil, func(h *Proxy, moderators []*Moderate) {
-			h.moderators = moderators
-			for _, m := range moderators {
-				// Those of all handlers are known not to contradict each other.
-				behind[m], _ = behind[m].And(h.gateway.Residency)
+		visitHandlers(server, func(h caddyhttp.MiddlewareHandler, before []caddyhttp.MiddlewareHandler) {
+			proxy, ok := h.(*Proxy)
+			if !ok {
+				return
+			}
+			for _, handler := range before {
+				if m, ok := handler.(*Moderate); ok {
+					if !slices.Contains(proxy.moderators, m) {
+						proxy.moderators = append(proxy.moderators, m)
+					}
+					// Those of all handlers are known not to contradict each other.
+					behind[m], _ = behind[m].And(proxy.gateway.Residency)
+				}
 			}
 		})
 	}
@@ -229,32 +240,6 @@ func (h *Proxy) checkModerators() error {
 		}
 	}
 	return nil
-}
-
-// before visits each alipayai_proxy of the routes with the moderators that may have seen its calls: those on the way there.
-// Of routes in one group only one is taken. It gives the moderators on the way behind the routes.
-func before(routes caddyhttp.RouteList, seen []*Moderate, visit func(*Proxy, []*Moderate)) []*Moderate {
-	group, atGroup := "", seen
-	for _, route := range routes {
-		if route.Group == "" || route.Group != group {
-			group, atGroup = route.Group, seen
-		}
-		on := slices.Clip(atGroup)
-		for _, handler := range route.Handlers {
-			switch h := handler.(type) {
-			case *Moderate:
-				on = append(on, h)
-			case *Proxy:
-				visit(h, on)
-			case *caddyhttp.Subroute:
-				on = before(h.Routes, on, visit)
-			}
-		}
-		if !route.Terminal {
-			seen = append(slices.Clip(seen), on[len(atGroup):]...)
-		}
-	}
-	return seen
 }
 
 // regionsBefore gives where the text of a tenant's call may be before it is known which directive serves it: where each
@@ -293,4 +278,14 @@ func unmarshalResidency(to *map[string][]string) func(d *caddyfile.Dispenser) er
 		(*to)[given[0]] = given[1:]
 		return nil
 	}
+}
+
+// knownRegions are those that something of the configuration is in.
+func (a *App) knownRegions() []string {
+	known := []string{a.Region, a.storeRegion()}
+	for _, p := range a.providers {
+		known = append(known, p.Regions()...)
+	}
+	slices.Sort(known)
+	return slices.DeleteFunc(slices.Compact(known), func(region string) bool { return region == "" })
 }

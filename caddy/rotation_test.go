@@ -180,6 +180,9 @@ http://${gateway} {
 	if status(acme) != 401 {
 		t.Error("the removed tenant still has access")
 	}
+	if n := strings.Count(g.logs(), "keys of tenants are read anew"); n != 1 {
+		t.Errorf("the log says %d times that the file was read anew", n)
+	}
 	g.replace("tenants", "zeta "+aSecret+"\n")
 	g.within(promised, "the log to say why the file is not used", func() bool {
 		return strings.Contains(g.logs(), "new keys are not usable") && strings.Contains(g.logs(), "line 1")

@@ -338,7 +338,7 @@ func (a *App) unmarshalSuite(d *caddyfile.Dispenser) error {
 		option{form: "file <path>", read: text(&c.File)},
 		option{form: "builtin <name>, as builtin compliance-zh", read: text(&c.Builtin)},
 		option{form: "model <model>", read: text(&c.Model)},
-		option{form: "every <duration>, as every 6h", read: duration(&c.Every)},
+		option{form: "every <duration>, as every 6h", read: durationLike(&c.Every, "6h")},
 		option{form: "concurrency <number>", read: number(&c.Concurrency)},
 	)
 	if err == nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -22,6 +24,8 @@ type warnings struct {
 	// tenants that options of directives name, each with its option.
 	keys  []func() []string
 	named map[string]string
+	// regions are those that residencies name, each with a tenant of them.
+	regions map[string]string
 }
 
 // provider warns of a base URL that is most likely wrong, and of a weak layout.
@@ -78,6 +82,55 @@ func (w *warnings) tenants() {
 				zap.String("option", w.named[tenant]), zap.String("tenant", tenant))
 		}
 	}
+}
+
+// unknownRegions warns of regions in residencies that nothing is in.
+func (w *warnings) unknownRegions(known []string) {
+	for _, region := range slices.Sorted(maps.Keys(w.regions)) {
+		if !slices.Contains(known, region) {
+			w.logger.Warn("a residency names a region that nothing of the configuration is in: no provider, not the store, and not this process",
+				zap.String("tenant", w.regions[region]), zap.String("region", region), zap.Strings("known", known))
+		}
+	}
+}
+
+// unauthenticated warns of handlers of a server that serve tenants alone, and have nothing before them that authenticates one.
+func (w *warnings) unauthenticated(server *caddyhttp.Server) {
+	warned := make(map[caddyhttp.MiddlewareHandler]bool) // of those two kinds alone: others need not be comparable
+	visitHandlers(server, func(h caddyhttp.MiddlewareHandler, before []caddyhttp.MiddlewareHandler) {
+		if slices.ContainsFunc(before, authenticates) {
+			return
+		}
+		switch h := h.(type) {
+		case *OAuth:
+			if warned[h] {
+				return
+			}
+			warned[h] = true
+			w.logger.Warn("nothing before alipayai_oauth authenticates tenants: /links and /users answer 401 to all; write alipayai_auth, or another authenticator, before it",
+				zap.String("provider", h.Provider))
+		case *Proxy:
+			if warned[h] {
+				return
+			}
+			warned[h] = true
+			for _, p := range h.gateway.Providers {
+				if p.Users != nil {
+					w.logger.Warn("a provider has user_token, and nothing before alipayai_proxy authenticates tenants, whose users give their consent: write alipayai_auth, or another authenticator, before it",
+						zap.String("provider", p.Name))
+				}
+			}
+		}
+	})
+}
+
+// authenticates reports whether a handler says who a request's tenant is.
+func authenticates(h caddyhttp.MiddlewareHandler) bool {
+	switch h.(type) {
+	case *Auth, *caddyauth.Authentication:
+		return true
+	}
+	return false
 }
 
 // signature warns of a layout under which requests that differ have one signature.

@@ -106,3 +106,93 @@ http://${gateway} {
 		t.Error("a tenant without a key is warned of")
 	}
 }
+
+// A residency that names a region which nothing is in most likely has it misspelt: it is said with those that there are.
+func TestWarningOfUnknownRegions(t *testing.T) {
+	const text = "a residency names a region that nothing of the configuration is in"
+	for name, test := range map[string]struct {
+		process, directive string
+		want               []string // of what is logged
+	}{
+		"all known":          {"residency shop cn sg", "residency shop cn", nil},
+		"a misspelt one":     {"residency shop cn cn-hangzhuo", "", []string{`"region":"cn-hangzhuo"`, `"known":["cn","sg","us"]`, `"tenant":"shop"`}},
+		"of a directive":     {"", "residency shop cn chn", []string{`"region":"chn"`, `"tenant":"shop"`}},
+		"another spelling":   {"residency shop cn CN", "", []string{`"region":"CN"`}},
+		"where the store is": {"residency shop cn us", "", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, sandbox.Config{})
+			declared, _ := g.regional(t, map[string]string{"cn": "cn", "sg": "sg"})
+			global := "alipayai {\n" + declared + "region cn\ninsecure_literals\nencryption_key " + strings.Repeat("42", 32) + "\nstore redis ${gone} {\nregion us\n}\n" + test.process + "\n}"
+			if err := g.provision(global, pinnedSite(g, "cn {\n"+test.directive+"\n}")); err != nil {
+				t.Fatal(err)
+			}
+			warned := ""
+			for line := range strings.Lines(g.logs()) {
+				if strings.Contains(line, text) {
+					warned += line
+				}
+			}
+			if (warned != "") != (test.want != nil) || strings.Count(warned, text) > 1 {
+				t.Errorf("warned: %q", warned)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(warned, want) {
+					t.Errorf("warned: %q, without %s", warned, want)
+				}
+			}
+		})
+	}
+}
+
+// A page of users' consents, and calls that name users, need tenants: where nothing authenticates them it is said at once,
+// wherever the handler stands.
+func TestWarningOfNoAuthenticator(t *testing.T) {
+	const (
+		auth  = "alipayai_auth {\nkey acme sha256:" // and a hash
+		page  = "alipayai_oauth alipay {\naddress http://${gateway}/consent\nreturn_to https://app.example.com/\n}\n"
+		calls = "alipayai_proxy alipay\n"
+		basic = "basic_auth {\nacme ${basic}\n}\n"
+	)
+	keys := auth + strings.Repeat("0a", 32) + "\n}\n"
+	for name, test := range map[string]struct {
+		site        string
+		page, calls bool // are warned of
+	}{
+		"before both":           {keys + page + calls, false, false},
+		"beside others":         {"respond /healthz 200\nheader X-One 1\nerror /broken 500\n" + keys + page + calls, false, false},
+		"before neither":        {page + calls, true, true},
+		"Caddy's own":           {basic + page + calls, false, false},
+		"in one of two handles": {"handle /consent/* {\n" + page + "}\nhandle {\n" + keys + calls + "}\n", true, false},
+		"before an invocation":  {keys + "invoke calls\n", false, false},
+		"in the named route":    {"invoke keyed\n", false, false},
+		"an invocation alone":   {"invoke calls\n", false, true},
+		"for errors":            {"error 503\nhandle_errors {\n" + calls + "}\n", false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("TEST_ENCRYPTION_KEY", strings.Repeat("5a", 32))
+			g := newRig(t, sandbox.Config{})
+			g.vars["basic"] = "$2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG"
+			// Of several directives in a named route Caddy keeps the first alone; route is one.
+			named := "&(calls) {\n" + calls + "}\n&(keyed) {\nroute {\n" + keys + calls + "}\n}\n"
+			if err := g.provision(`
+storage file_system ${dir}/storage
+alipayai {
+	encryption_key {env.TEST_ENCRYPTION_KEY}
+	provider alipay {
+		profile sandbox
+		base_url http://${api}
+		user_token
+	}
+}`, named+"http://${gateway} {\n"+test.site+"}\n"); err != nil {
+				t.Fatal(err)
+			}
+			logs := g.logs()
+			for text, want := range map[string]bool{"nothing before alipayai_oauth authenticates tenants": test.page, "nothing before alipayai_proxy authenticates tenants": test.calls} {
+				if n := strings.Count(logs, text); n > 1 || (n == 1) != want {
+					t.Errorf("%q is logged %d times", text, n)
+				}
+			}
+		})
+	}
+}
