@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -134,4 +135,43 @@ func (f failing) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := f.counted.RoundTrip(req)
 	resp.StatusCode = http.StatusTooManyRequests
 	return resp, err
+}
+
+// A check notes what an operator is to know of the connection, and the record that is kept has it.
+func TestCheckNotesTheConnection(t *testing.T) {
+	for protocol, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
+		t.Run(protocol, func(t *testing.T) {
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, `{"object":"list","data":[]}`)
+			}))
+			server.EnableHTTP2 = http2
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			profile, err := upstream.LookupProfile("openai")
+			if err != nil {
+				t.Fatal(err)
+			}
+			base, err := url.Parse(server.URL + "/v1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := &upstream.Provider{
+				Profile: profile, BaseURL: base, Timeout: 15 * time.Second,
+				Clock: new(upstream.Clock), Hold: new(upstream.Hold), Transport: server.Client().Transport,
+			}
+			if err := p.Prepare(); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			c := Ask(t.Context(), p, nil, time.Now)
+			if !c.Taken || c.Protocol != protocol || !c.CertificateEnds.Equal(server.Certificate().NotAfter) || c.Latency <= 0 || c.Latency > time.Since(began) || c.At.Before(began) {
+				t.Errorf("%+v", c)
+			}
+			kept := Record{Keys: map[string]Entry{"id": {}}}.checked("id", c)
+			read, err := ParseRecord(kept.Marshal())
+			if last := read.Keys["id"].Last; err != nil || last.Protocol != c.Protocol || last.Latency != c.Latency || !last.CertificateEnds.Equal(c.CertificateEnds) || !last.At.Equal(c.At) {
+				t.Errorf("kept is %+v, %v", last, err)
+			}
+		})
+	}
 }

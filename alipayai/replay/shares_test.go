@@ -2,7 +2,6 @@ package replay
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"testing"
@@ -88,7 +87,7 @@ func TestNoTenantLosesItsShare(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(20) {
 				const budget, tenants = 400_000, 4
-				random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test's
+				random := rand.New(rand.NewPCG(seed, 1))
 				clock := newClock()
 				put, kept := open(t, clock.now, budget)
 				sizes := make(map[int]int64)
@@ -117,7 +116,7 @@ func TestNoTenantLosesItsShare(t *testing.T) {
 					for other, numbers := range before {
 						for _, n := range numbers {
 							if !kept(other, n) {
-								t.Fatal(fmt.Sprintf("seed %d: tenant %s has lost an answer to %s", seed, other, tenant))
+								t.Fatalf("seed %d: tenant %s has lost an answer to %s", seed, other, tenant)
 							}
 						}
 					}
