@@ -109,3 +109,27 @@ func TestConsentOfUser(t *testing.T) {
 		t.Errorf("a call after DELETE: %d %s", a.status, a.body)
 	}
 }
+
+// A page that could not be served, or not safely, is refused when the configuration is loaded.
+func TestConsentPageIsRefused(t *testing.T) {
+	const address, back = "address https://ai.example.com/consent", "return_to https://app.example.com/done"
+	long := "https://app.example.com/" + strings.Repeat("r", 1025)
+	for want, options := range map[string]string{
+		"return_to is missing; write return_to <urls...>": address,
+		"return_to has 1049 bytes, and may have 1024":     address + "\nreturn_to " + long,
+		"return_to must be an absolute https URL":         address + "\nreturn_to http://app.example.com/done",
+		"address must be an absolute https URL":           back + "\naddress ai.example.com/consent",
+		"address takes no query":                          back + "\naddress https://ai.example.com/consent?a=b",
+		"alipayai_oauth alipay is given twice":            address + "\n" + back + "\n}\nalipayai_oauth alipay {\n" + address + "\n" + back,
+		"provider alipay has no user_token":               address + "\n" + back,
+	} {
+		t.Run(want, func(t *testing.T) {
+			users := "user_token\n"
+			if strings.Contains(want, "no user_token") {
+				users = ""
+			}
+			global := "alipayai {\ninsecure_literals\nencryption_key " + strings.Repeat("5a", 32) + "\nprovider alipay {\nprofile sandbox\nbase_url http://127.0.0.1:9\n" + users + "}\n}"
+			refuses(t, global, "alipayai_oauth alipay {\n"+options+"\n}", []string{want})
+		})
+	}
+}
