@@ -58,10 +58,19 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 func (c *Classifier) score(features []uint32, scores []float32) {
 	clear(scores)
 	n := len(scores)
-	for _, bucket := range features {
-		at := int(bucket) * n
-		for i, w := range c.weights[at : at+n] {
-			scores[i] += w
+	if n == 3 { // as the built-in examples have: sums that stay in registers
+		var a, b, d float32
+		for _, bucket := range features {
+			w := (*[3]float32)(c.weights[3*int(bucket):])
+			a, b, d = a+w[0], b+w[1], d+w[2]
+		}
+		scores[0], scores[1], scores[2] = a, b, d
+	} else {
+		for _, bucket := range features {
+			at := int(bucket) * n
+			for i, w := range c.weights[at : at+n] {
+				scores[i] += w
+			}
 		}
 	}
 	length := norm(len(features))

@@ -49,7 +49,10 @@ func (e *extractor) of(text string) []uint32 {
 			for end < len(e.runes) && isWord(e.runes[end]) && !isUnspaced(e.runes[end]) {
 				end++
 			}
-			word := newHash(kindWord).add(e.runes[i:end]...)
+			word := newHash(kindWord)
+			for _, r := range e.runes[i:end] {
+				word = word.add(r)
+			}
 			e.add(word)
 			e.add(previous.mix(word))
 			e.parts(e.runes[i:end])
@@ -78,16 +81,19 @@ func (e *extractor) parts(word []rune) {
 	if len(word) < 4 {
 		return // it has said all as a word
 	}
-	at := func(i int) rune {
-		if i == 0 || i > len(word) {
-			return '_'
-		}
-		return word[i-1]
-	}
 	for i := range word {
 		h := newHash(kindPart)
-		for n := 0; n < 5 && i+n < len(word)+2; n++ {
-			h = h.add(at(i + n))
+		if i == 0 {
+			h = h.add('_')
+		} else {
+			h = h.add(word[i-1])
+		}
+		for n := 1; n < 5 && i+n < len(word)+2; n++ {
+			if at := i + n - 1; at < len(word) {
+				h = h.add(word[at])
+			} else {
+				h = h.add('_')
+			}
 			if n >= 2 {
 				e.add(h)
 			}
@@ -104,26 +110,43 @@ func (e *extractor) normalise(text string) {
 	head, tail := ends(text)
 	for _, part := range [...]string{head, tail} {
 		for _, r := range part {
-			switch {
-			case r >= 'a' && r <= 'z' || r == ' ':
-			case r >= 'A' && r <= 'Z':
-				r += 'a' - 'A'
-			case r >= '0' && r <= '9':
-				r = '0'
-			case r >= '！' && r <= '～': // the full-width forms of ASCII
-				r = unicode.ToLower(r - '！' + '!')
-				if r >= '0' && r <= '9' {
-					r = '0'
-				}
-			case r == '’':
-				r = '\''
-			case r > utf8.RuneSelf:
-				r = unicode.ToLower(r)
-			}
-			e.runes = append(e.runes, r)
+			e.runes = append(e.runes, normalised(r))
 		}
 	}
 }
+
+// normalised is r as features have it.
+func normalised(r rune) rune {
+	switch {
+	case r < utf8.RuneSelf:
+		return rune(ascii[r].as)
+	case r >= '！' && r <= '～': // the full-width forms of ASCII
+		return rune(ascii[r-'！'+'!'].as)
+	case r == '’':
+		return '\''
+	case r >= 0x2e80 && r < 0xa640: // Han, kana and what stands between, which have no cases
+		return r
+	}
+	return unicode.ToLower(r)
+}
+
+// ascii says of ASCII's characters what they count as, and whether they are of words.
+var ascii = func() (table [utf8.RuneSelf]struct {
+	as   byte
+	word bool
+}) {
+	for c := range table {
+		as := byte(c)
+		switch {
+		case as >= 'A' && as <= 'Z':
+			as += 'a' - 'A'
+		case as >= '0' && as <= '9':
+			as = '0'
+		}
+		table[c].as, table[c].word = as, as >= 'a' && as <= 'z' || as == '0' || as == '\''
+	}
+	return table
+}()
 
 // ends gives the beginning and the end of a text that is too long, and else all of it.
 func ends(text string) (head, tail string) {
@@ -147,14 +170,14 @@ func ends(text string) (head, tail string) {
 
 func isWord(r rune) bool {
 	if r < utf8.RuneSelf {
-		return r >= 'a' && r <= 'z' || r == '0' || r == '\''
+		return ascii[r].word
 	}
 	return unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsDigit(r)
 }
 
 // isUnspaced reports whether r is of a script that leaves no space between words.
 func isUnspaced(r rune) bool {
-	return r >= 0x0e00 && (unicode.Is(unicode.Han, r) || r >= 0x3040 && r <= 0x30ff || r < 0x0e80)
+	return r >= 0x0e00 && (r >= 0x4e00 && r <= 0x9fff || unicode.Is(unicode.Han, r) || r >= 0x3040 && r <= 0x30ff || r < 0x0e80)
 }
 
 // hash is FNV-1a over numbers of 32 bits, with a stronger end.
@@ -164,12 +187,7 @@ func newHash(kind uint32) hash { return hash(14695981039346656037).word(kind) }
 
 func (h hash) word(v uint32) hash { return (h ^ hash(v)) * 1099511628211 }
 
-func (h hash) add(runes ...rune) hash {
-	for _, r := range runes {
-		h = h.word(uint32(r))
-	}
-	return h
-}
+func (h hash) add(r rune) hash { return h.word(uint32(r)) }
 
 func (h hash) mix(other hash) hash { return (h ^ other>>17) * 1099511628211 }
 

@@ -202,6 +202,7 @@ func BenchmarkClassify(b *testing.B) {
 	for name, text := range map[string]string{
 		"latin": strings.Repeat("Why was my card payment declined when I had money? ", 4)[:200],
 		"han":   strings.Repeat("为什么我的银行卡付款被拒绝了呢请帮我查", 10),
+		"prose": strings.Repeat("lorem ipsum dolor sit amet ", 22),
 	} {
 		b.Run(name, func(b *testing.B) {
 			c := Default()
