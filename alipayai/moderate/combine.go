@@ -11,8 +11,11 @@ type room struct {
 	folded, words []byte
 	// found are the places of each list's words, in the order of their ends.
 	found [][]span
-	// before is how many words stand before each byte of the piece.
-	before []int32
+	// before is how many words stand before each byte of the piece, once that has been asked for.
+	before  []int32
+	counted bool
+	// piece is where words were looked for.
+	piece []byte
 }
 
 // span is a place in a piece, in bytes. A space, which two words may share, is no part of it.
@@ -32,6 +35,7 @@ func (b *room) release() {
 	if cap(b.folded) > maxRoom || cap(b.words) > maxRoom {
 		b.folded, b.words = nil, nil
 	}
+	b.piece = nil
 	rooms.Put(b)
 }
 
@@ -59,18 +63,19 @@ func (b *room) collect(r *Rules, text []byte) bool {
 			b.found[l] = append(b.found[l], s)
 		}
 	}
-	if r.counts {
-		b.count(text)
-	}
+	b.piece, b.counted = text, false
 	return true
 }
 
 // count counts words. One in Latin letters counts once for every eight that it has begun, so that words of any
 // length cannot stand between what is close; of other letters, and of Han, each counts as a word.
-func (b *room) count(text []byte) {
-	b.before = slices.Grow(b.before[:0], len(text)+1)
+//
+// Most texts have no combination all of whose lists stand in them, so that none of their words are counted.
+func (b *room) count() {
+	b.counted = true
+	b.before = slices.Grow(b.before[:0], len(b.piece)+1)
 	n, run := int32(0), 0
-	for _, c := range text {
+	for _, c := range b.piece {
 		b.before = append(b.before, n)
 		if counts(c, &run) {
 			n++
@@ -105,7 +110,12 @@ func wordsIn(text []byte) int {
 }
 
 // wordsOf counts those of s.
-func (b *room) wordsOf(s span) int { return int(b.before[s.end] - b.before[s.start]) }
+func (b *room) wordsOf(s span) int {
+	if !b.counted {
+		b.count()
+	}
+	return int(b.before[s.end] - b.before[s.start])
+}
 
 // maxLists is how many lists a combination may have.
 const maxLists = 5

@@ -39,9 +39,7 @@ type Rules struct {
 	of [][]int32
 	// reach is how many bytes of a text in words a rule may look at, and span how many words.
 	reach, span int
-	// counts says that there are rules for which characters are counted.
-	counts  bool
-	version [sha256.Size]byte
+	version     [sha256.Size]byte
 }
 
 // wordList is words that mean the same to a rule.
@@ -263,7 +261,6 @@ func (r *Rules) reaches(c combination) {
 			return longest - other
 		}))
 	}
-	r.counts = r.counts || between > 0
 	// A word has no more than eight letters and a space; where a text is cut, the count may be wrong by one on each side.
 	r.reach, r.span = max(r.reach, bytes+between*(8*utf8.UTFMax+1)), max(r.span, words+between+2)
 }
