@@ -115,7 +115,8 @@ func (c *call) line(q *charge, outcome ledger.Outcome) ledger.Line {
 	if q.price != nil {
 		l.Currency = q.price.Currency
 	}
-	if q.priced.Names(model) || q.priced.Models[model] {
+	named := q.priced.Names(model) || q.priced.Models[model] || q.priced.Others.Has(model)
+	if named || outcome == ledger.Known && q.priced.Others.Answered(model) {
 		l.Model = model
 	}
 	return l

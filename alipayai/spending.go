@@ -47,6 +47,8 @@ type Priced struct {
 	// Models are those that the configuration names, by the provider's names: a client
 	// may choose others.
 	Models map[string]bool
+	// Others are those besides that have answered, which outlive configurations too; nil for none.
+	Others *price.Models
 }
 
 // Ledger takes lines. Record must not block.
@@ -54,7 +56,8 @@ type Ledger interface {
 	Record(l ledger.Line)
 }
 
-// otherModel stands for a model that a client has named and nothing else has.
+// otherModel stands for a model that a client has named and nothing else has, unless it is one of the first that
+// answered: see price.Models.
 const otherModel = "other"
 
 // Cost is what one attempt has cost, or may have.

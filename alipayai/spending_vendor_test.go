@@ -195,3 +195,35 @@ func TestTheNextCheaperProvider(t *testing.T) {
 		t.Errorf("a line without a price: %+v", all)
 	}
 }
+
+// A model that no configuration names has its own name in the ledger once it has answered; one that has not is no
+// model's name yet, whatever a client calls it.
+func TestModelsThatHaveAnswered(t *testing.T) {
+	l := new(lines)
+	r := newRig(t, sandbox.Config{}, spends(l, alipayPrice()), func(g *alipayai.Gateway) {
+		g.Spending.Providers["alipay"].Models = nil
+		g.Spending.Providers["alipay"].Others = new(price.Models)
+	})
+	ask := func(faults ...sandbox.Fault) string {
+		t.Helper()
+		if err := r.sim.SetFaults(faults...); err != nil {
+			t.Fatal(err)
+		}
+		r.chat("hello")
+		r.outcome()
+		all := l.taken()
+		if len(all) == 0 {
+			t.Fatal("there is no line")
+		}
+		return all[0].Model
+	}
+	broken := sandbox.Fault{Kind: sandbox.ResetAfter}
+	for _, step := range []struct {
+		faults []sandbox.Fault
+		want   string
+	}{{[]sandbox.Fault{broken}, "other"}, {nil, "alipay-fin-1"}, {[]sandbox.Fault{broken}, "alipay-fin-1"}} {
+		if got := ask(step.faults...); got != step.want {
+			t.Errorf("with faults %v, the line has model %s, want %s", step.faults, got, step.want)
+		}
+	}
+}

@@ -138,8 +138,9 @@ func (a *App) buildPrices() error {
 			}
 		}
 		estimate, release := acquire[price.Estimate]("estimate", p.BaseURL.Host, p.ClientID, name)
-		a.releases = append(a.releases, release)
-		priced[name] = &alipayai.Priced{Book: book, Estimate: estimate, Models: namedModels(p, book)}
+		others, releaseOthers := acquire[price.Models]("models", p.BaseURL.Host, p.ClientID, name)
+		a.releases = append(a.releases, release, releaseOthers)
+		priced[name] = &alipayai.Priced{Book: book, Estimate: estimate, Models: namedModels(p, book), Others: others}
 	}
 	if any || a.Ledger.wanted() {
 		a.priced = priced
