@@ -24,7 +24,7 @@ func ledgerCommand() *cobra.Command {
 		Use:   "report --by tenant|provider|model|day",
 		Short: "Prints totals of tokens and cost, of the days asked for",
 		Long: "Prints totals of tokens and cost, of the days asked for. It asks the admin API of the gateway that runs,\n" +
-			"and reads the ledger's file when none does.",
+			"and reads the ledger's file when none does. Which of them it was, and why there is no row, goes to standard error.",
 		Args: cobra.NoArgs, RunE: runLedger,
 	}
 	report.Flags().String("by", "day", "what there is a row for: tenant, provider, model or day")
@@ -43,7 +43,7 @@ func ledgerCommand() *cobra.Command {
 		f.String("model", "", "this model alone, by the provider's name")
 		f.String("format", "table", "table, csv or json")
 		f.String("address", "", "the admin API's address (default: the configuration's, or "+caddy.DefaultAdminListen+")")
-		f.String("config", "", "the configuration that says where admin API and ledger are")
+		f.String("config", "", "the configuration that says where admin API and ledger are (default: ./Caddyfile, where there is one)")
 		f.String("adapter", "", "the configuration's adapter")
 		f.String("file", "", "the ledger's file, to be read without asking a gateway")
 		f.String("zone", "", "with --file: the time zone of its days (default UTC)")
@@ -89,8 +89,8 @@ func runLedger(cmd *cobra.Command, _ []string) error {
 	if f.file == "" {
 		unread = "no gateway answers, and its ledger cannot be read; name one with --address, --config or --file"
 		var config []byte
-		if f.config != "" {
-			if l, config, err = configuredLedger(f.config, f.adapter); err != nil {
+		if f.config != "" || f.address == "" {
+			if l, config, f.config, err = configuredLedger(f.config, f.adapter); err != nil {
 				return err
 			}
 		}
@@ -114,16 +114,36 @@ func runLedger(cmd *cobra.Command, _ []string) error {
 		return fmt.Errorf("%s: %w", unread, err)
 	}
 	return ledger.Read(path, zone, func(source ledger.Source) error {
-		return f.report(cmd.Context(), cmd.OutOrStdout(), source, func() { cmd.PrintErrln(moreLines) })
+		cmd.PrintErrln("from the file " + path)
+		var rows int
+		err := f.report(cmd.Context(), cmd.OutOrStdout(), source, func(n int, more bool) {
+			rows = n
+			tellMore(cmd, more)
+		})
+		if err != nil || rows > 0 {
+			return err
+		}
+		return f.tellEmpty(cmd, func(by ledger.By) ([]ledger.Row, error) {
+			return usageQuery{by: by}.rows(cmd.Context(), source)
+		})
 	})
 }
 
 // moreLines is said beside the lines, which a limit must not cut silently: they may be summed.
 const moreLines = "there are more lines: take a greater --limit, or fewer days"
 
+func tellMore(cmd *cobra.Command, more bool) {
+	if more {
+		cmd.PrintErrln(moreLines)
+	}
+}
+
 // ask asks a gateway's admin API; it has not answered where nothing listens there.
 func (f ledgerFlags) ask(cmd *cobra.Command, address string) (answered bool, err error) {
-	resp, err := caddycmd.AdminAPIRequest(address, http.MethodGet, usagePath+"?"+f.values().Encode(), nil, nil)
+	get := func(q usageQuery) (*http.Response, error) {
+		return caddycmd.AdminAPIRequest(address, http.MethodGet, usagePath+"?"+q.values().Encode(), nil, nil)
+	}
+	resp, err := get(f.usageQuery)
 	if err != nil {
 		if strings.HasPrefix(err.Error(), "performing request: ") {
 			return false, nil
@@ -131,17 +151,26 @@ func (f ledgerFlags) ask(cmd *cobra.Command, address string) (answered bool, err
 		return false, err
 	}
 	defer resp.Body.Close()
-	if resp.Header.Get(moreHeader) != "" {
-		cmd.PrintErrln(moreLines)
+	cmd.PrintErrln("from the gateway at " + address)
+	tellMore(cmd, resp.Header.Get(moreHeader) != "")
+	if _, err = io.Copy(cmd.OutOrStdout(), resp.Body); err != nil || resp.Header.Get(rowsHeader) != "0" {
+		return true, err
 	}
-	_, err = io.Copy(cmd.OutOrStdout(), resp.Body)
-	return true, err
+	return true, f.tellEmpty(cmd, func(by ledger.By) (rows []ledger.Row, err error) {
+		resp, err := get(usageQuery{by: by, format: ledger.FormatJSON, Query: ledger.Query{Limit: defaultLimit}})
+		if err != nil {
+			return nil, err
+		}
+		defer resp.Body.Close()
+		return rows, json.NewDecoder(resp.Body).Decode(&rows)
+	})
 }
 
-// configuredLedger reads the ledger's options of a configuration, which it also gives as JSON.
-func configuredLedger(file, adapter string) (l *Ledger, config []byte, err error) {
-	if config, _, _, err = caddycmd.LoadConfig(file, adapter); err != nil {
-		return nil, nil, err
+// configuredLedger reads the ledger's options of a configuration, which it also gives as JSON, and the file that it is in:
+// ./Caddyfile where none is named, if there is one.
+func configuredLedger(file, adapter string) (l *Ledger, config []byte, used string, err error) {
+	if config, used, _, err = caddycmd.LoadConfig(file, adapter); err != nil || used == "" {
+		return nil, nil, "", err
 	}
 	var parsed struct {
 		Apps struct {
@@ -151,5 +180,5 @@ func configuredLedger(file, adapter string) (l *Ledger, config []byte, err error
 		} `json:"apps"`
 	}
 	err = json.Unmarshal(config, &parsed)
-	return parsed.Apps.Alipayai.Ledger, config, err
+	return parsed.Apps.Alipayai.Ledger, config, used, err
 }

@@ -1,9 +1,12 @@
 package alipaycaddy
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -20,10 +23,10 @@ func TestLedgerCommand(t *testing.T) {
 	var running string
 	g.eventually("the report", func() bool {
 		var err error
-		running, err = runCommand(t, "ledger", "report", "--by", "provider", "--format", "csv", "--address", g.vars["admin"])
+		running, _, err = runCommandApart(t, "ledger", "report", "--by", "provider", "--format", "csv", "--address", g.vars["admin"])
 		return err == nil && strings.Contains(running, "alipay,CNY,2,")
 	})
-	lines, err := runCommand(t, "ledger", "lines", "--tenant", "anonymous", "--address", g.vars["admin"])
+	lines, notes, err := runCommandApart(t, "ledger", "lines", "--tenant", "anonymous", "--address", g.vars["admin"])
 	if err != nil || strings.Count(lines, "\n") != 3 || !strings.Contains(lines, id) {
 		t.Errorf("%v: %s", err, lines)
 	}
@@ -36,23 +39,30 @@ func TestLedgerCommand(t *testing.T) {
 			t.Errorf("one line of two as %s: %v, %s", format, err, out)
 		}
 	}
-	if strings.Contains(lines, moreLines) {
-		t.Errorf("all lines: %s", lines)
+	if want := "from the gateway at " + g.vars["admin"] + "\n"; notes != want {
+		t.Errorf("all lines: %q, want %q", notes, want)
 	}
 	config := g.file("config.json", string(g.config(pricedProvider, proxySite)))
-	if out, err := runCommand(t, "ledger", "report", "--by", "provider", "--format", "csv", "--config", config); err != nil || out != running {
+	if out, _, err := runCommandApart(t, "ledger", "report", "--by", "provider", "--format", "csv", "--config", config); err != nil || out != running {
 		t.Errorf("by its configuration: %v, %s; want %s", err, out, running)
 	}
+	g.reportsNothing("--address", g.vars["admin"])
 	if err := caddy.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	g.vars["admin"] = g.vars["gone"] // Caddy's admin endpoint ends with the process alone
 	config = g.file("config.json", string(g.config(pricedProvider, proxySite)))
-	for name, args := range map[string][]string{"by its file": {"--file", file}, "by the configuration": {"--config", config}} {
-		if out, err := runCommand(t, append([]string{"ledger", "report", "--by", "provider", "--format", "csv"}, args...)...); err != nil || out != running {
-			t.Errorf("%s: %v, %s; want %s", name, err, out, running)
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("Caddyfile", []byte("{\n\tadmin "+g.vars["gone"]+"\n\talipayai {\n\t\tledger "+file+"\n\t}\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, args := range map[string][]string{"by its file": {"--file", file}, "by the configuration": {"--config", config}, "by ./Caddyfile": nil} {
+		out, notes, err := runCommandApart(t, append([]string{"ledger", "report", "--by", "provider", "--format", "csv"}, args...)...)
+		if err != nil || out != running || notes != "from the file "+file+"\n" {
+			t.Errorf("%s: %v, %s%s; want %s", name, err, notes, out, running)
 		}
 	}
+	g.reportsNothing("--file", file)
 	if out, err := runCommand(t, "ledger", "lines", "--limit", "1", "--file", file); err != nil || !strings.Contains(out, moreLines) {
 		t.Errorf("one line of two in the file: %v, %s", err, out)
 	}
@@ -72,6 +82,47 @@ func TestLedgerCommand(t *testing.T) {
 	} {
 		if _, err := runCommand(t, append([]string{"ledger"}, tt.args...)...); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+// reportsNothing asks for what is not in the ledger, which is said beside a report without rows.
+func (g *rig) reportsNothing(where ...string) {
+	g.t.Helper()
+	today := time.Now().UTC().Format(time.DateOnly)
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+	}{
+		"tenant":           {[]string{"report", "--tenant", "shopp"}, `the ledger has no lines of tenant "shopp"; it has those of anonymous`},
+		"provider":         {[]string{"report", "--provider", "claude"}, `no lines of provider "claude"; it has those of alipay`},
+		"model, of lines":  {[]string{"lines", "--tenant", "anonymous", "--model", "fin"}, `no lines of model "fin"; it has those of alipay-fin-1`},
+		"days":             {[]string{"report", "--tenant", "anonymous", "--to", "2026-01-01"}, "the ledger has no such lines; its days are from " + today + " to " + today},
+		"tenant, as table": {[]string{"report", "--tenant", "", "--model", "x", "--format", "table"}, `no lines of model "x"`},
+	} {
+		_, notes, err := runCommandApart(g.t, append(append([]string{"ledger"}, tt.args...), where...)...)
+		if err != nil || !strings.Contains(notes, tt.want) {
+			g.t.Errorf("%s %v: %v, %q; want %q", name, where, err, notes, tt.want)
+		}
+	}
+}
+
+// Many names are cut off, and odd ones quoted.
+func TestListNames(t *testing.T) {
+	names := make([]string, 0, maxNamed+3)
+	for i := range maxNamed {
+		names = append(names, fmt.Sprintf("t%02d", i))
+	}
+	for _, tt := range []struct {
+		names []string
+		want  string
+	}{
+		{[]string{"b", "a", "b"}, "a, b"},
+		{[]string{"a, b", "x\x1b[2J", ""}, `"", "a, b", "x\x1b[2J"`},
+		{append(names, "z", "zz"), strings.Join(names, ", ") + " and 2 more"},
+	} {
+		if got := listNames(tt.names); got != tt.want {
+			t.Errorf("%s, want %s", got, tt.want)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package alipaycaddy
 
 import (
 	"bytes"
+	"io"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,18 +16,31 @@ import (
 // runCommand runs `caddy alipayai` with these arguments.
 func runCommand(t *testing.T, args ...string) (output string, err error) {
 	t.Helper()
+	var out bytes.Buffer
+	err = runCommandTo(t, &out, &out, args...)
+	return out.String(), err
+}
+
+// runCommandApart is runCommand with what goes to standard error by itself.
+func runCommandApart(t *testing.T, args ...string) (output, notes string, err error) {
+	t.Helper()
+	var out, rest bytes.Buffer
+	err = runCommandTo(t, &out, &rest, args...)
+	return out.String(), rest.String(), err
+}
+
+func runCommandTo(t *testing.T, out, rest io.Writer, args ...string) error {
+	t.Helper()
 	registered, ok := caddycmd.Commands()["alipayai"]
 	if !ok {
 		t.Fatal("the command alipayai is not registered")
 	}
-	var out bytes.Buffer
 	cmd := &cobra.Command{Use: registered.Name, SilenceErrors: true, SilenceUsage: true}
 	registered.CobraFunc(cmd)
 	cmd.SetArgs(args)
-	cmd.SetOut(&out)
-	cmd.SetErr(&out)
-	err = cmd.Execute()
-	return out.String(), err
+	cmd.SetOut(out)
+	cmd.SetErr(rest)
+	return cmd.Execute()
 }
 
 var newKeyPattern = regexp.MustCompile(`(?s)^# .*\n(sk-alipayai-[A-Z0-9]+)\n.*\n(key (\S+) sha256:[0-9a-f]{64})\n\n# .*\n\S+ sha256:[0-9a-f]{64}\n$`)

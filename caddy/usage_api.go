@@ -68,7 +68,13 @@ func (a *adminAPI) usage(w http.ResponseWriter, r *http.Request) error {
 		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: err}
 	}
 	w.Header().Set("Content-Type", contentTypes[q.format])
-	if err := q.report(r.Context(), w, a.app.usageSource(), func() { w.Header().Set(moreHeader, "true") }); err != nil {
+	counted := func(rows int, more bool) {
+		w.Header().Set(rowsHeader, strconv.Itoa(rows))
+		if more {
+			w.Header().Set(moreHeader, "true")
+		}
+	}
+	if err := q.report(r.Context(), w, a.app.usageSource(), counted); err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: fmt.Errorf("reading the ledger: %w", err)}
 	}
 	return nil
@@ -92,8 +98,12 @@ const (
 	defaultLimit = 1000
 )
 
-// moreHeader is the field of an answer that has fewer lines than were asked for, by its limit.
-const moreHeader = "X-Alipayai-More"
+// moreHeader is the field of an answer that has fewer lines than were asked for, by its limit, and rowsHeader says how many
+// rows or lines it has.
+const (
+	moreHeader = "X-Alipayai-More"
+	rowsHeader = "X-Alipayai-Rows"
+)
 
 // parseUsage reads a query of the admin API, which is the command's as well.
 func parseUsage(v url.Values) (q usageQuery, err error) {
@@ -145,8 +155,9 @@ func (q usageQuery) values() url.Values {
 	return v
 }
 
-// report writes what is asked for. Before that it calls more, where there are lines beyond the limit.
-func (q usageQuery) report(ctx context.Context, w io.Writer, source ledger.Source, more func()) error {
+// report writes what is asked for. Before that it says to counted how many rows or lines there are, and whether there are
+// more lines beyond the limit.
+func (q usageQuery) report(ctx context.Context, w io.Writer, source ledger.Source, counted func(rows int, more bool)) error {
 	if q.lines {
 		limit := q.Limit
 		q.Limit++
@@ -154,17 +165,26 @@ func (q usageQuery) report(ctx context.Context, w io.Writer, source ledger.Sourc
 		if err != nil {
 			return err
 		}
-		if len(lines) > limit {
-			lines = lines[:limit]
-			more()
-		}
+		more := len(lines) > limit
+		lines = lines[:min(len(lines), limit)]
+		counted(len(lines), more)
 		return ledger.WriteLines(w, lines, q.format)
 	}
-	totals, err := source.Totals(ctx, q.Query)
+	rows, err := q.rows(ctx, source)
 	if err != nil {
 		return err
 	}
-	return ledger.WriteRows(w, ledger.Rows(ledger.Summarise(totals, q.by)), q.by, q.format)
+	counted(len(rows), false)
+	return ledger.WriteRows(w, rows, q.by, q.format)
+}
+
+// rows are those of a report.
+func (q usageQuery) rows(ctx context.Context, source ledger.Source) ([]ledger.Row, error) {
+	totals, err := source.Totals(ctx, q.Query)
+	if err != nil {
+		return nil, err
+	}
+	return ledger.Rows(ledger.Summarise(totals, q.by)), nil
 }
 
 // Interface guards
