@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,5 +104,38 @@ func TestProductionCaddyfile(t *testing.T) {
 	}
 	if err := caddy.Validate(config); err != nil {
 		t.Error(err)
+	}
+}
+
+// What the binary has is what xcaddy.md shows of it, as `caddy list-modules` prints it, and what this package's own
+// documentation lists.
+func TestModulesAreListed(t *testing.T) {
+	var registered []string
+	for _, id := range caddy.Modules() {
+		if strings.Contains(id, "alipayai") {
+			registered = append(registered, id)
+		}
+	}
+	for document, begins := range map[string]string{"../xcaddy.md": "    $ ./caddy list-modules | grep alipayai\n", "doc.go": "// directives and the state that survives a reload.\n//\n"} {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, found := strings.Cut(string(text), begins)
+		if !found {
+			t.Fatalf("%s has no list of modules", document)
+		}
+		var listed []string
+		for line := range strings.Lines(rest) {
+			fields := strings.Fields(strings.TrimPrefix(line, "//"))
+			if len(fields) == 0 || !strings.Contains(fields[0], "alipayai") || strings.HasPrefix(line, "package") {
+				break
+			}
+			listed = append(listed, fields[0])
+		}
+		slices.Sort(listed)
+		if !slices.Equal(listed, registered) {
+			t.Errorf("%s lists the modules %v, and the package registers %v", document, listed, registered)
+		}
 	}
 }
