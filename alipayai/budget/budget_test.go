@@ -52,6 +52,60 @@ func TestWindows(t *testing.T) {
 	}
 }
 
+// Wherever the clocks change, also at midnight, each moment is in the window that it is given, windows follow each other,
+// and all moments of a window are given the same.
+func TestWindowsAreOneAfterTheOther(t *testing.T) {
+	for _, name := range []string{"UTC", "Asia/Shanghai", "Europe/Berlin", "America/Sao_Paulo", "America/Santiago", "America/Havana", "Africa/Cairo", "Asia/Beirut", "Atlantic/Azores", "Australia/Lord_Howe", "Asia/Kathmandu"} {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range []Window{Day(zone), Month(zone)} {
+			at := time.Date(2017, 12, 31, 12, 0, 0, 0, time.UTC)
+			begin, end := w.Bounds(at)
+			for ; at.Year() < 2027; at = at.Add(30 * time.Minute) {
+				for ; !at.Before(end); begin, end = w.Bounds(end) {
+					if next, _ := w.Bounds(end); !next.Equal(end) {
+						t.Fatalf("%s: after the window to %s comes one from %s", w, end, next)
+					}
+				}
+				if b, e := w.Bounds(at); !b.Equal(begin) || !e.Equal(end) {
+					t.Fatalf("%s: %s is in the window from %s to %s, want from %s to %s", w, at.In(zone), b, e, begin, end)
+				}
+			}
+		}
+	}
+}
+
+// What is reserved is what is given back, also where an amount is no amount.
+func TestNoAmountMakesRoom(t *testing.T) {
+	budgets := New(Memory{}, time.Now)
+	limit := Limit{Amount: 100, Currency: "CNY", Window: Month(time.UTC)}
+	for _, end := range []func(*Reservation){(*Reservation).Release, (*Reservation).Keep, func(r *Reservation) { r.Settle([]price.Amount{-70}) }} {
+		r, err := budgets.Reserve(t.Context(), "shop", []Limit{limit}, []price.Amount{-50})
+		if err != nil {
+			t.Fatal(err)
+		}
+		end(r)
+		if s := budgets.States(); len(s) != 1 || s[0].Open != 0 || s[0].Used != 0 || s[0].Left != 100 {
+			t.Errorf("%+v", s)
+		}
+	}
+	for _, most := range []price.Amount{price.MaxAmount, MaxAmount, 101} {
+		if _, err := budgets.Reserve(t.Context(), "shop", []Limit{limit}, []price.Amount{most}); err == nil {
+			t.Errorf("%d is reserved of 100", most)
+		}
+	}
+	r, err := budgets.Reserve(t.Context(), "shop", []Limit{limit}, []price.Amount{100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Settle([]price.Amount{price.MaxAmount}) // more than it could
+	if _, err := budgets.Reserve(t.Context(), "shop", []Limit{limit}, []price.Amount{0}); err == nil {
+		t.Error("nothing is left, and something is reserved")
+	}
+}
+
 // disk is a File store's, which outlives processes.
 type disk struct {
 	mu     sync.Mutex

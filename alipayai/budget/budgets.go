@@ -130,14 +130,15 @@ func (b *Budgets) Reserve(ctx context.Context, tenant string, limits []Limit, am
 	now := b.now()
 	for i, l := range limits {
 		a := b.account(tenant, l, now)
-		if err := b.reserve(ctx, a, l, max(amounts[i], 0)); err != nil {
+		amount := max(amounts[i], 0)
+		if err := b.reserve(ctx, a, l, amount); err != nil {
 			r.Release()
 			if _, ok := errors.AsType[*ExceededError](err); ok {
-				return nil, &ExceededError{Tenant: tenant, Limit: l, Asked: max(amounts[i], 0), Left: a.left(l), End: a.end, RetryAfter: a.end.Sub(now)}
+				return nil, &ExceededError{Tenant: tenant, Limit: l, Asked: amount, Left: a.left(l), End: a.end, RetryAfter: a.end.Sub(now)}
 			}
 			return nil, err
 		}
-		r.parts = append(r.parts, part{a, amounts[i]})
+		r.parts = append(r.parts, part{a, amount})
 	}
 	return r, nil
 }

@@ -41,11 +41,22 @@ func (w Window) Bounds(t time.Time) (begin, end time.Time) {
 	}
 	t = t.In(w.zone)
 	if w.period == "month" {
-		begin = time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, w.zone)
-		return begin, begin.AddDate(0, 1, 0)
+		return w.midnight(t.Year(), t.Month(), 1), w.midnight(t.Year(), t.Month()+1, 1)
 	}
-	begin = time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, w.zone)
-	return begin, time.Date(t.Year(), t.Month(), t.Day()+1, 0, 0, 0, 0, w.zone)
+	return w.midnight(t.Year(), t.Month(), t.Day()), w.midnight(t.Year(), t.Month(), t.Day()+1)
+}
+
+// midnight is when a day begins. Where clocks are put forward at midnight it begins later, and [time.Date] may give a time
+// of the day before: a window would end before its last hour, and what was spent in that be forgotten.
+func (w Window) midnight(year int, month time.Month, day int) time.Time {
+	begin := time.Date(year, month, day, 0, 0, 0, 0, w.zone)
+	if begin.Hour() == 0 {
+		return begin
+	}
+	if _, change := begin.ZoneBounds(); begin.Hour() >= 12 && !change.IsZero() {
+		return change
+	}
+	return begin
 }
 
 // String names the window.
