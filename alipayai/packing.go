@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/pack"
@@ -187,12 +189,17 @@ func (k *Packs) read(c *call) *packable {
 	parts := []string{c.Tenant, string(c.Endpoint), c.user} // whose token the request carries
 	if item.Chats() && !k.AcrossUsers {
 		header = append(slices.Clip(header), "")
-		if header[0] == "" && item.User == "" {
+		if !namesUser(header[0]) && !namesUser(item.User) {
 			return &notPackable
 		}
 		parts = append(parts, header[0], item.User)
 	}
 	return &packable{item, replay.NewKey(append(parts, item.Remainder()...)...)}
+}
+
+// namesUser reports whether a text can be the name of one end user: templates that have none leave it empty, or blank.
+func namesUser(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) })
 }
 
 // size is what the item takes of MaxCalls.
