@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"cmp"
 	"net/http"
 	"sync"
 
@@ -58,16 +59,13 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if after.passed || err == nil {
 		return err
 	}
-	message := "the API key that was sent is not valid"
-	if len(r.Header["Authorization"]) == 0 && len(r.Header["X-Api-Key"]) == 0 {
-		message = "no API key was sent; send it as Authorization: Bearer <key>, or as X-Api-Key"
-	}
+	_, problem := sentKey(r.Header)
 	answerPage(a.app.cors, w, r)
 	w.Header().Set("WWW-Authenticate", "Bearer")
 	dialects.Of(r).WriteError(w, wire.Error{
 		Status:    http.StatusUnauthorized,
 		Code:      failure.CodeInvalidAPIKey,
-		Message:   message,
+		Message:   cmp.Or(problem, "the API key that was sent is not valid"),
 		RequestID: alipayai.NewRequestID(),
 	})
 	return nil

@@ -135,7 +135,7 @@ func TestBudgetAfterAKill(t *testing.T) {
 	}
 	kill()
 	g.vars["gateway"] = first
-	out, err := runCommand(t, "ledger", "report", "--by", "model", "--format", "json", "--file", filepath.Join(g.vars["dir"], "ledger.db"))
+	out, _, err := runCommandApart(t, "ledger", "report", "--by", "model", "--format", "json", "--file", filepath.Join(g.vars["dir"], "ledger.db"))
 	var rows []ledger.Row
 	if err != nil || json.Unmarshal([]byte(out), &rows) != nil || len(rows) > 1 {
 		t.Fatalf("%v: %s", err, out)

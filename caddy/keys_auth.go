@@ -103,8 +103,8 @@ func (k *KeysAuth) load() error {
 
 // Authenticate implements caddyauth.Authenticator.
 func (k *KeysAuth) Authenticate(_ http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
-	key, ok := sentKey(r.Header)
-	if !ok {
+	key, problem := sentKey(r.Header)
+	if problem != "" {
 		return caddyauth.User{}, false, nil
 	}
 	tenant, ok := k.tenants.Lookup(key)
@@ -112,23 +112,27 @@ func (k *KeysAuth) Authenticate(_ http.ResponseWriter, r *http.Request) (caddyau
 }
 
 // sentKey gives the key that a client has sent: as Bearer, as OpenAI's do, or as X-Api-Key, as Anthropic's do. Claude Code
-// sends it as both where it is configured so. Of two keys that differ, another reader might take the other one.
-func sentKey(h http.Header) (key string, ok bool) {
+// sends it as both where it is configured so. Of two keys that differ, another reader might take the other one. Where there
+// is not one key, problem says what the client has to change.
+func sentKey(h http.Header) (key, problem string) {
 	bearers, keys := h["Authorization"], h["X-Api-Key"]
-	if len(bearers) > 1 || len(keys) > 1 {
-		return "", false
-	}
-	if len(keys) == 1 {
-		key, ok = strings.TrimSpace(keys[0]), true
-	}
-	if len(bearers) == 0 {
-		return key, ok
+	switch {
+	case len(bearers) == 0 && len(keys) == 0:
+		return "", "no API key was sent; send it as Authorization: Bearer <key>, or as X-Api-Key"
+	case len(bearers) > 1 || len(keys) > 1:
+		return "", "Authorization or X-Api-Key was sent more than once; send one API key"
+	case len(bearers) == 0:
+		return strings.TrimSpace(keys[0]), ""
 	}
 	scheme, bearer, isBearer := strings.Cut(bearers[0], " ")
-	if bearer = strings.TrimSpace(bearer); !isBearer || !strings.EqualFold(scheme, "Bearer") || ok && key != bearer {
-		return "", false
+	bearer = strings.TrimSpace(bearer)
+	switch {
+	case !isBearer || !strings.EqualFold(scheme, "Bearer"):
+		return "", "Authorization is not of the form Bearer <key>"
+	case len(keys) == 1 && strings.TrimSpace(keys[0]) != bearer:
+		return "", "Authorization and X-Api-Key hold different API keys; send one"
 	}
-	return bearer, true
+	return bearer, ""
 }
 
 // Interface guards
