@@ -89,9 +89,16 @@ func runLedger(cmd *cobra.Command, _ []string) error {
 	if f.file == "" {
 		unread = "no gateway answers, and its ledger cannot be read; name one with --address, --config or --file"
 		var config []byte
+		var unused error // of a configuration that was not named: it can be that of something else
 		if f.config != "" || f.address == "" {
-			if l, config, f.config, err = configuredLedger(f.config, f.adapter); err != nil {
+			found, adapted, path, err := configuredLedger(f.config, f.adapter)
+			switch {
+			case err == nil:
+				l, config, f.config = found, adapted, path
+			case f.config != "" || f.adapter != "":
 				return err
+			default:
+				unused = err
 			}
 		}
 		address, err := caddycmd.DetermineAdminAPIAddress(f.address, config, f.config, f.adapter)
@@ -101,6 +108,9 @@ func runLedger(cmd *cobra.Command, _ []string) error {
 		answered, err := f.ask(cmd, address)
 		if answered || err != nil {
 			return err
+		}
+		if unused != nil {
+			return fmt.Errorf("no gateway answers at %s, and the configuration cannot be read: %w", address, unused)
 		}
 		if f.address != "" {
 			return fmt.Errorf("no gateway answers at %s", f.address)

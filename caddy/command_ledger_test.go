@@ -66,10 +66,14 @@ func TestLedgerCommand(t *testing.T) {
 	if out, err := runCommand(t, "ledger", "lines", "--limit", "1", "--file", file); err != nil || !strings.Contains(out, moreLines) {
 		t.Errorf("one line of two in the file: %v, %s", err, out)
 	}
+	if err := os.WriteFile("Caddyfile", []byte("{\n\tno_option\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, tt := range map[string]struct {
 		args []string
 		want string
 	}{
+		"no Caddyfile":   {[]string{"report"}, "and the configuration cannot be read: "},
 		"nothing runs":   {[]string{"report", "--address", g.vars["gone"]}, "no gateway answers at"},
 		"no row":         {[]string{"report", "--by", "week"}, `"week" is nothing that a report has rows for`},
 		"no format":      {[]string{"lines", "--format", "xml"}, `"xml" is no format of a report`},

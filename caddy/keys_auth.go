@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -66,7 +67,8 @@ func (k *KeysAuth) Provision(ctx caddy.Context) error {
 		before := k.loaded
 		err := k.load()
 		if err == nil && !maps.Equal(before, k.loaded) {
-			logger.Info("keys of tenants are read anew", zap.Int("keys", len(k.loaded)), zap.Int("tenants", len(k.tenants.Tenants())))
+			names := slices.Sorted(slices.Values(k.tenants.Tenants()))
+			logger.Info("keys of tenants are read anew", zap.Int("keys", len(k.loaded)), zap.Int("tenants", len(slices.Compact(names))))
 		}
 		return err
 	})

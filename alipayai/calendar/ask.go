@@ -27,16 +27,19 @@ func Ask(ctx context.Context, p *upstream.Provider, scheme signer.Scheme, now fu
 	c := Check{At: now()}
 	asking, cancel := context.WithTimeout(ctx, 2*p.Timeout)
 	defer cancel()
-	send := func(priority limiter.Priority) (*upstream.Exchange, *failure.Failure) {
+	var began time.Time
+	// send has a permit until latest, or within p's longest wait where that is zero.
+	send := func(priority limiter.Priority, latest time.Time) (*upstream.Exchange, *failure.Failure) {
+		began = now()
 		return p.Send(asking, &upstream.Request{
 			Endpoint: upstream.EndpointModels, ID: "check-" + rand.Text(), Scheme: scheme,
-			Tenant: tenant, Share: upstream.Share{Priority: priority},
+			Tenant: tenant, Share: upstream.Share{Priority: priority}, Latest: latest,
 			Deadline: c.At.Add(2 * p.Timeout), Caller: (*caller)(&c), Now: now,
 		})
 	}
-	x, f := send(limiter.Background)
-	if f != nil && failure.IsRejection(f.Code) && f.Code != failure.CodeThrottled && !f.Sent {
-		x, f = send(limiter.Low)
+	x, f := send(limiter.Background, c.At.Add(p.Timeout)) // the other half is for the second
+	if f != nil && failure.IsRejection(f.Code) && f.Code != failure.CodeThrottled && !f.Sent && asking.Err() == nil {
+		x, f = send(limiter.Low, time.Time{})
 	}
 	if f != nil {
 		c.Code = f.Code
@@ -44,7 +47,7 @@ func Ask(ctx context.Context, p *upstream.Provider, scheme signer.Scheme, now fu
 	}
 	defer x.End()
 	defer func() { _ = x.Response.Body.Close() }()
-	c.Protocol, c.Latency, c.Skew = x.Response.Proto, now().Sub(c.At), p.Clock.Skew()
+	c.Protocol, c.Latency, c.Skew = x.Response.Proto, now().Sub(began), p.Clock.Skew()
 	if state := x.Response.TLS; state != nil && len(state.PeerCertificates) > 0 {
 		c.CertificateEnds = state.PeerCertificates[0].NotAfter
 	}

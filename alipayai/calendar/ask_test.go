@@ -44,10 +44,13 @@ func TestCheckIsBehindAllClients(t *testing.T) {
 		busy time.Duration // how long clients wait for every permit, from the beginning
 		from time.Duration // when the check is there at the soonest
 		to   time.Duration // and at the latest
+
+		timeout time.Duration // of the provider
 	}{
-		"no client":                   {0, 0, 0},
-		"clients that pause":          {4 * time.Second, 4 * time.Second, 6 * time.Second},
-		"clients that pause too late": {time.Minute, 0, maxWait + 4*time.Second},
+		"no client":                        {0, 0, 0, 15 * time.Second},
+		"clients that pause":               {4 * time.Second, 4 * time.Second, 6 * time.Second, 15 * time.Second},
+		"clients that pause too late":      {time.Minute, 0, maxWait + 4*time.Second, 15 * time.Second},
+		"a timeout below the longest wait": {time.Minute, 0, 8 * time.Second, 4 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -57,7 +60,7 @@ func TestCheckIsBehindAllClients(t *testing.T) {
 					t.Fatal(err)
 				}
 				p := &upstream.Provider{
-					Profile: profile, BaseURL: &url.URL{Scheme: "http", Host: "upstream.test", Path: "/v1"}, Timeout: 15 * time.Second,
+					Profile: profile, BaseURL: &url.URL{Scheme: "http", Host: "upstream.test", Path: "/v1"}, Timeout: test.timeout,
 					Clock: new(upstream.Clock), Hold: new(upstream.Hold), Transport: c,
 					Cap: &upstream.Cap{
 						Limit: limiter.Limit{Requests: 10, Per: time.Second}, Window: window, Queue: limiter.NewQueue(window, time.Now),

@@ -86,6 +86,9 @@ func (e *Evidence) begins() float64 {
 // logWorseAll is the logarithm of the e-process against a candidate that is not worse. What
 // no look has taken yet of the prior weight, 1/2(t+1), is as it was.
 func (e *Evidence) logWorseAll() float64 {
+	if e.Looks == 0 {
+		return 0 // all of the weight
+	}
 	sum := math.Inf(-1)
 	for _, w := range e.Worse {
 		sum = logAdd(sum, w-math.Log(float64(len(odds))))

@@ -121,3 +121,10 @@ func TestBadCallsOutliveTheStore(t *testing.T) {
 		t.Errorf("named are %v", got)
 	}
 }
+
+// Before there is a call there is no evidence for either side.
+func TestEvidenceBeginsAtOne(t *testing.T) {
+	if got := new(Evidence).logWorseAll(); got != 0 {
+		t.Errorf("the logarithm of the evidence is %v", got)
+	}
+}

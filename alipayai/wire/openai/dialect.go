@@ -241,7 +241,11 @@ var dialects = func() map[string]*Dialect {
 		},
 	} {
 		if d.ToolName != nil {
-			for _, path := range []string{"tools.function.name", "tool_choice.function.name", "messages.tool_calls.function.name"} {
+			for _, path := range []string{
+				"tools.function.name", "tools.custom.name", "functions.name",
+				"tool_choice.function.name", "tool_choice.custom.name", "tool_choice.allowed_tools.tools.function.name", "function_call.name",
+				"messages.tool_calls.function.name", "messages.tool_calls.custom.name", "messages.function_call.name",
+			} {
 				d.Rules[path] = Rule{ToolName: true}
 			}
 		}

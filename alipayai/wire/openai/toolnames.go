@@ -28,6 +28,7 @@ func OwnToolNames(body []byte, names wire.ToolNames) []byte {
 		return body
 	}
 	e := edits{body: body}
+	defer e.release()
 	for _, top := range e.members(span{0, len(body)}) {
 		if top.name != "choices" {
 			continue
@@ -50,7 +51,7 @@ func (e *edits) ownNames(message []member, names wire.ToolNames) {
 		case "tool_calls":
 			for _, call := range e.elements(m.value) {
 				for _, one := range e.members(call) {
-					if one.name == "function" {
+					if one.name == "function" || one.name == "custom" {
 						e.ownName(one.value, names)
 					}
 				}
@@ -118,7 +119,8 @@ func (o *ownNamed) events(dst, events []byte) []byte {
 		}
 		read += len(event.Raw)
 		own := event.Data
-		if jsontext.Value(event.Data).IsValid() {
+		// Lone surrogates and repeated keys are passed on, as everywhere in answers.
+		if jsontext.Value(event.Data).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
 			own = OwnToolNames(event.Data, o.names)
 		}
 		if bytes.Equal(own, event.Data) {

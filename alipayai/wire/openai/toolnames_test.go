@@ -21,6 +21,13 @@ func TestEditsOfTools(t *testing.T) {
 		return `{"model":"m","messages":[` + user + `,{"role":"assistant","content":null,"tool_calls":[{"id":"aaaaaaaaa","type":"function","function":{"name":"` + name + `","arguments":"{}"}}]},{"role":"tool","name":"` + name +
 			`","tool_call_id":"aaaaaaaaa","content":"1"}],"tools":[` + function("f") + `,` + function(name) + `],` + chosen(name) + `}`
 	}
+	elsewhere := func(name string) string {
+		named := `{"name":"` + name + `"}`
+		return `{"model":"m","messages":[` + user + `,{"role":"assistant","content":null,"function_call":{"name":"` + name + `","arguments":"{}"}},` +
+			`{"role":"assistant","content":null,"tool_calls":[{"id":"aaaaaaaaa","type":"custom","custom":{"name":"` + name + `","input":"x"}}]}],` +
+			`"functions":[` + named + `],"function_call":` + named + `,"tools":[{"type":"custom","custom":` + named + `},` + function(name) + `],` +
+			`"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[{"type":"function","function":` + named + `}]}}}`
+	}
 	offer := func(members string) string { return request(`"tools":[` + function("f") + `]` + members) }
 	const (
 		mode     = `"response_format":{"type":"json_object"}`
@@ -32,6 +39,7 @@ func TestEditsOfTools(t *testing.T) {
 		left                string // names, with commas
 	}{
 		"openai: dots":                   {"openai", with("a.b"), with("a_b_2e7336dc"), ""},
+		"openai: dots elsewhere":         {"openai", elsewhere("a.b"), elsewhere("a_b_2e7336dc"), ""},
 		"mistral: dots":                  {"mistral", with("a.b"), with("a_b_2e7336dc"), ""},
 		"glm: dots":                      {"glm", strings.Replace(with("a.b"), chosen("a.b"), `"tool_choice":"auto"`, 1), strings.Replace(with("a_b_2e7336dc"), chosen("a_b_2e7336dc"), `"tool_choice":"auto"`, 1), ""},
 		"google: dots":                   {"google", request(`"tools":[` + function("a.b:c") + `]`), "", ""},
@@ -92,6 +100,8 @@ func TestOwnToolNames(t *testing.T) {
 		"whole":           {`{"choices":[{"message":{"tool_calls":[{"function":{"name":"search_24193290"}},{"function":{"arguments":"search_24193290", "name" : "a_b_2e7336dc"}}]}}]}`, `{"choices":[{"message":{"tool_calls":[{"function":{"name":"search"}},{"function":{"arguments":"search_24193290", "name" : "a.\"b"}}]}}]}`},
 		"several choices": {`{"choices":[{"delta":{}},{"delta":{"tool_calls":[{"index":0,"function":{"name":"search_24193290"}}]}}]}`, `{"choices":[{"delta":{}},{"delta":{"tool_calls":[{"index":0,"function":{"name":"search"}}]}}]}`},
 		"an old function": {`{"choices":[{"message":{"function_call":{"name":"search_24193290","arguments":"{}"}}}]}`, `{"choices":[{"message":{"function_call":{"name":"search","arguments":"{}"}}}]}`},
+		"a custom tool":   {`{"choices":[{"message":{"tool_calls":[{"type":"custom","custom":{"name":"search_24193290","input":"x"}}]}}]}`, `{"choices":[{"message":{"tool_calls":[{"type":"custom","custom":{"name":"search","input":"x"}}]}}]}`},
+		"half an emoji":   {`{"choices":[{"message":{"content":"\ud83d","tool_calls":[{"function":{"name":"search_24193290"}}]}}]}`, `{"choices":[{"message":{"content":"\ud83d","tool_calls":[{"function":{"name":"search"}}]}}]}`},
 		"content":         {`{"choices":[{"message":{"content":"search_24193290","name":"search_24193290"}}],"name":"search_24193290"}`, ""},
 		"another's name":  {`{"choices":[{"message":{"tool_calls":[{"function":{"name":"search"}},{"function":{"name":"research_24193290"}}]}}]}`, ""},
 		"nulls":           {`{"choices":[null,{"message":null},{"message":{"tool_calls":[null,{"function":null},{"function":{"name":null}}]}}],"x":"search_24193290"}`, ""},
