@@ -36,6 +36,28 @@ func (c *counted) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: make(http.Header), Body: io.NopCloser(strings.NewReader(`{"object":"list","data":[]}`)), Request: req}, nil
 }
 
+// openAIAt is a provider of OpenAI's profile at an address.
+func openAIAt(t *testing.T, address string, transport http.RoundTripper, edit func(*upstream.Provider)) *upstream.Provider {
+	t.Helper()
+	profile, err := upstream.LookupProfile("openai")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := url.Parse(address + "/v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &upstream.Provider{
+		Profile: profile, BaseURL: base, Timeout: 15 * time.Second,
+		Clock: new(upstream.Clock), Hold: new(upstream.Hold), Transport: transport,
+	}
+	edit(p)
+	if err := p.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // A check lets every client go first. Clients that never pause do not keep it away: it has one permit in ten after the
 // longest wait, and is answered within that and a few windows.
 func TestCheckIsBehindAllClients(t *testing.T) {
@@ -55,21 +77,13 @@ func TestCheckIsBehindAllClients(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				window, c := limiter.NewMemoryWindow(time.Now), new(counted)
-				profile, err := upstream.LookupProfile("openai")
-				if err != nil {
-					t.Fatal(err)
-				}
-				p := &upstream.Provider{
-					Profile: profile, BaseURL: &url.URL{Scheme: "http", Host: "upstream.test", Path: "/v1"}, Timeout: test.timeout,
-					Clock: new(upstream.Clock), Hold: new(upstream.Hold), Transport: c,
-					Cap: &upstream.Cap{
+				p := openAIAt(t, "http://upstream.test", c, func(p *upstream.Provider) {
+					p.Timeout = test.timeout
+					p.Cap = &upstream.Cap{
 						Limit: limiter.Limit{Requests: 10, Per: time.Second}, Window: window, Queue: limiter.NewQueue(window, time.Now),
 						MaxWait: maxWait, MaxCount: 100, MaxBytes: 1 << 20,
-					},
-				}
-				if err := p.Prepare(); err != nil {
-					t.Fatal(err)
-				}
+					}
+				})
 				ctx, cancel := context.WithCancel(t.Context())
 				var clients sync.WaitGroup
 				began := time.Now()
@@ -113,17 +127,7 @@ func TestCheckIsBehindAllClients(t *testing.T) {
 func TestCheckIsSentOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := new(counted)
-		profile, err := upstream.LookupProfile("openai")
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := &upstream.Provider{
-			Profile: profile, BaseURL: &url.URL{Scheme: "http", Host: "upstream.test", Path: "/v1"}, Timeout: time.Second,
-			Clock: new(upstream.Clock), Hold: new(upstream.Hold), Transport: failing{c},
-		}
-		if err := p.Prepare(); err != nil {
-			t.Fatal(err)
-		}
+		p := openAIAt(t, "http://upstream.test", failing{c}, func(p *upstream.Provider) { p.Timeout = time.Second })
 		if check := Ask(t.Context(), p, nil, time.Now); check.Taken || failure.IsRejection(check.Code) || len(c.checks) != 1 {
 			t.Errorf("%+v, sent %d times", check, len(c.checks))
 		}
@@ -150,21 +154,7 @@ func TestCheckNotesTheConnection(t *testing.T) {
 			server.EnableHTTP2 = http2
 			server.StartTLS()
 			t.Cleanup(server.Close)
-			profile, err := upstream.LookupProfile("openai")
-			if err != nil {
-				t.Fatal(err)
-			}
-			base, err := url.Parse(server.URL + "/v1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			p := &upstream.Provider{
-				Profile: profile, BaseURL: base, Timeout: 15 * time.Second,
-				Clock: new(upstream.Clock), Hold: new(upstream.Hold), Transport: server.Client().Transport,
-			}
-			if err := p.Prepare(); err != nil {
-				t.Fatal(err)
-			}
+			p := openAIAt(t, server.URL, server.Client().Transport, func(*upstream.Provider) {})
 			began := time.Now()
 			c := Ask(t.Context(), p, nil, time.Now)
 			if !c.Taken || c.Protocol != protocol || !c.CertificateEnds.Equal(server.Certificate().NotAfter) || c.Latency <= 0 || c.Latency > time.Since(began) || c.At.Before(began) {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"testing"
 	"time"
 
@@ -43,21 +42,7 @@ func TestCheckNotesTokenAndClock(t *testing.T) {
 				_, _ = io.WriteString(w, `{"object":"list","data":[]}`)
 			}))
 			t.Cleanup(server.Close)
-			profile, err := upstream.LookupProfile("openai")
-			if err != nil {
-				t.Fatal(err)
-			}
-			base, err := url.Parse(server.URL + "/v1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			p := &upstream.Provider{
-				Profile: profile, BaseURL: base, Timeout: 15 * time.Second, Tokens: test.tokens,
-				Clock: new(upstream.Clock), Hold: new(upstream.Hold), Transport: http.DefaultTransport,
-			}
-			if err := p.Prepare(); err != nil {
-				t.Fatal(err)
-			}
+			p := openAIAt(t, server.URL, http.DefaultTransport, func(p *upstream.Provider) { p.Tokens = test.tokens })
 			c := Ask(t.Context(), p, nil, time.Now)
 			if c.Token != test.token || len(asked) != test.asked || c.Taken != (test.asked > 0) || (c.Code == "") != c.Taken {
 				t.Fatalf("%+v, asked %q", c, asked)

@@ -1,0 +1,107 @@
+package wire
+
+import "bytes"
+
+// messages reads the conversation, which is not empty.
+func (s *scanner) messages(r *Request) error {
+	if !s.is('[') {
+		return s.wrongType("messages", "an array")
+	}
+	s.enter("messages")
+	s.elements()
+	err := s.array(func() error {
+		r.Messages++
+		s.next()
+		return s.message(r)
+	})
+	s.path = s.path[:0]
+	if err == nil && r.Messages == 0 {
+		return empty("messages", "array")
+	}
+	return err
+}
+
+// message looks for images in the parts of a message's content.
+func (s *scanner) message(r *Request) error {
+	if !s.is('{') {
+		return s.wrongType(s.where(), messageShape.want)
+	}
+	return s.object(func(name []byte) error {
+		if err := s.mistyped(messageShape, name); err != nil {
+			return err
+		}
+		switch {
+		case string(name) == "tool_calls" || string(name) == "refusal":
+			return s.typedMember(messageShape.members[string(name)])
+		case string(name) != "content" || !s.is('['):
+			_, err := s.skip()
+			return err
+		}
+		s.enter("content")
+		s.elements()
+		defer func() { s.path = s.path[:len(s.path)-2] }()
+		return s.array(func() error {
+			if s.next(); !s.is('{') {
+				return s.wrongType(s.where(), part.want)
+			}
+			isImage, size := false, 0
+			err := s.object(func(name []byte) error {
+				if err := s.mistyped(part, name); err != nil {
+					return err
+				}
+				switch string(name) {
+				case "image_url":
+					before := s.dec.InputOffset()
+					err := s.typedMember(part.members["image_url"])
+					size += int(s.dec.InputOffset() - before)
+					return err
+				case "type":
+					v, err := s.scalar()
+					isImage = equals(v, "image_url")
+					return err
+				}
+				_, err := s.skip()
+				return err
+			})
+			if isImage {
+				r.HasImages = true
+				r.Images++
+				r.ImageBytes += size
+			}
+			return err
+		})
+	})
+}
+
+func (s *scanner) tools(r *Request) error {
+	if !s.is('[') { // null
+		_, err := s.skip()
+		return err
+	}
+	s.enter("tools")
+	s.elements()
+	defer func() { s.path = s.path[:0] }()
+	return s.array(func() error {
+		r.HasTools = true
+		if s.next(); !s.is('{') {
+			return s.wrongType(s.where(), toolShape.want)
+		}
+		client, odd := false, false
+		err := s.object(func(name []byte) error {
+			if string(name) == "function" {
+				return s.typedMember(toolShape.members["function"])
+			}
+			if string(name) != "type" {
+				// Some upstreams read names in any letters; the last one counts there.
+				odd = odd || bytes.EqualFold(name, []byte("type"))
+				_, err := s.skip()
+				return err
+			}
+			v, err := s.scalar()
+			client = equals(v, "function") || equals(v, "custom")
+			return err
+		})
+		r.HostedTools = r.HostedTools || !client || odd
+		return err
+	})
+}
