@@ -33,8 +33,8 @@ type Dialect interface {
 // answer by the gateway, but may still hold anything; what is of another type than it should be counts as absent. A
 // failure says that there is nothing to make an answer of: see [Untranslated].
 type Writer interface {
-	// Whole gives the client's form of a whole canonical answer.
-	Whole(canonical []byte) ([]byte, *failure.Failure)
+	// Whole appends the client's form of a whole canonical answer.
+	Whole(dst, canonical []byte) ([]byte, *failure.Failure)
 	// Events appends the client's events for canonical ones: one or more, each whole, the last of them data: [DONE].
 	// It may append none.
 	Events(dst, canonical []byte) ([]byte, *failure.Failure)
@@ -206,7 +206,10 @@ func (d *Dialects) Of(r *http.Request) Dialect {
 type WholeWriter func(canonical []byte) ([]byte, *failure.Failure)
 
 // Whole implements [Writer].
-func (w WholeWriter) Whole(canonical []byte) ([]byte, *failure.Failure) { return w(canonical) }
+func (w WholeWriter) Whole(dst, canonical []byte) ([]byte, *failure.Failure) {
+	body, f := w(canonical)
+	return append(dst, body...), f
+}
 
 // Events implements [Writer].
 func (WholeWriter) Events(dst, canonical []byte) ([]byte, *failure.Failure) {

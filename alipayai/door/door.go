@@ -79,7 +79,10 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 		return
 	}
 	delivered := false
-	defer func() { a.Close(delivered) }()
+	defer func() {
+		a.Close(delivered)
+		out.release()
+	}()
 	if e, ok := out.writer.(Ender); ok {
 		defer e.End()
 	}
@@ -136,15 +139,6 @@ func (d *Door) write(w http.ResponseWriter, body []byte) error {
 // flush. It reports whether the client has all of it.
 func (d *Door) stream(w http.ResponseWriter, a *alipayai.Answer, to *writing) bool {
 	w.WriteHeader(a.Status)
-	if to.writer != nil {
-		room := eventRooms.Get().(*[]byte)
-		to.events = (*room)[:0]
-		defer func() {
-			if *room = to.events; cap(*room) <= maxTrusted {
-				eventRooms.Put(room)
-			}
-		}()
-	}
 	out := http.NewResponseController(w)
 	var writeBy time.Time
 	for {
@@ -180,8 +174,8 @@ func (d *Door) stream(w http.ResponseWriter, a *alipayai.Answer, to *writing) bo
 	}
 }
 
-// eventRooms are buffers for events in their clients' forms.
-var eventRooms = sync.Pool{New: func() any { return new([]byte) }}
+// rooms are buffers for answers, and events, in their clients' forms.
+var rooms = sync.Pool{New: func() any { return new([]byte) }}
 
 // writing is an answer on its way out in its client's form.
 type writing struct {
@@ -190,7 +184,23 @@ type writing struct {
 	writer Writer
 	// watcher reads what is in the client's form already; nil where nothing is to be kept of it.
 	watcher Watcher
-	events  []byte
+	// room is for what it writes; nil before.
+	room *[]byte
+}
+
+// empty gives the buffer for what it writes, with nothing in it.
+func (o *writing) empty() []byte {
+	if o.room == nil {
+		o.room = rooms.Get().(*[]byte)
+	}
+	return (*o.room)[:0]
+}
+
+// release gives the buffer back, once the client has what was in it.
+func (o *writing) release() {
+	if o.room != nil && cap(*o.room) <= maxTrusted {
+		rooms.Put(o.room)
+	}
 }
 
 // whole puts a whole answer into the client's form.
@@ -204,13 +214,12 @@ func (o *writing) whole(a *alipayai.Answer) *alipayai.Error {
 		}
 		return nil
 	}
-	var body []byte
-	var f *failure.Failure
+	put := o.writer.Whole
 	if a.HoldsStream() {
-		body, f = o.writer.Events(nil, a.Body())
-	} else {
-		body, f = o.writer.Whole(a.Body())
+		put = o.writer.Events
 	}
+	body, f := put(o.empty(), a.Body())
+	*o.room = body
 	if f != nil {
 		return a.Fail(f)
 	}
@@ -227,11 +236,12 @@ func (o *writing) next(a *alipayai.Answer) ([]byte, error) {
 		}
 		return events, err
 	}
-	var f *failure.Failure
-	if o.events, f = o.writer.Events(o.events[:0], events); f != nil {
+	events, f := o.writer.Events(o.empty(), events)
+	*o.room = events
+	if f != nil {
 		return nil, a.Fail(f)
 	}
-	return o.events, nil
+	return events, nil
 }
 
 // Untranslated makes the failure of an answer that cannot be put into the client's form.

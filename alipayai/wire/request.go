@@ -24,6 +24,9 @@ type Request struct {
 	// Images is how many such parts there are, and ImageBytes what their images, or the URLs of them, take of Body.
 	Images, ImageBytes int
 	Messages           int // how many messages there are
+	// Plain says that there is nothing in it which one chat API takes otherwise than another: texts by "user" and
+	// "assistant", of which the last is the user's, after texts by "system", and no members besides but [PlainMembers].
+	Plain bool
 	// MaxTokens is the most that an answer may have, of max_tokens and max_completion_tokens the larger one, and N how
 	// many answers are asked for; 0 where the client does not say, or says something else than a whole number from 1.
 	MaxTokens, N int64
@@ -34,6 +37,9 @@ type Request struct {
 	// of another type, for the upstream to refuse.
 	usageStart, usageEnd, optionsStart, optionsEnd int
 }
+
+// PlainMembers are those that a [Request] which is Plain may have.
+var PlainMembers = []string{"model", "messages", "stream", "stream_options", "max_tokens", "temperature", "top_p"}
 
 // User is the client's name for its end user: the value of "user". It is empty where there is none, or one of another type.
 func (r Request) User() string {
@@ -87,12 +93,13 @@ func (r Request) WithUsage() Request {
 func ParseChatRequest(body []byte, lim Limits) (Request, error) {
 	s := newScanner(body, lim)
 	defer s.release()
-	r := Request{Body: body}
+	r := Request{Body: body, Plain: true}
 	messages := false
 	err := s.document(func(name []byte) (err error) {
 		if err := s.mistyped(requestShape, name); err != nil {
 			return err
 		}
+		r.Plain = r.Plain && slices.Contains(PlainMembers, string(name))
 		switch string(name) {
 		case "model":
 			return s.requestModel(&r)

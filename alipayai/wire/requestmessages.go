@@ -1,6 +1,10 @@
 package wire
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 // messages reads the conversation, which is not empty.
 func (s *scanner) messages(r *Request) error {
@@ -9,32 +13,49 @@ func (s *scanner) messages(r *Request) error {
 	}
 	s.enter("messages")
 	s.elements()
-	err := s.array(func() error {
+	by := ""
+	err := s.array(func() (err error) {
 		r.Messages++
 		s.next()
-		return s.message(r)
+		before := by
+		by, err = s.message(r)
+		r.Plain = r.Plain && (by != "system" || before == "system" || before == "")
+		return err
 	})
 	s.path = s.path[:0]
+	r.Plain = r.Plain && by == "user"
 	if err == nil && r.Messages == 0 {
 		return empty("messages", "array")
 	}
 	return err
 }
 
-// message looks for images in the parts of a message's content.
-func (s *scanner) message(r *Request) error {
+// message looks for images in the parts of a message's content. by is the role of one with nothing but a text.
+func (s *scanner) message(r *Request) (by string, err error) {
 	if !s.is('{') {
-		return s.wrongType(s.where(), messageShape.want)
+		return "", s.wrongType(s.where(), messageShape.want)
 	}
-	return s.object(func(name []byte) error {
+	text, plain := false, true
+	err = s.object(func(name []byte) (err error) {
 		if err := s.mistyped(messageShape, name); err != nil {
 			return err
 		}
 		switch {
+		case string(name) == "role":
+			var role jsontext.Value
+			role, err = s.scalar()
+			by = plainRole(role)
+			return err
+		case string(name) == "content" && s.is('"'):
+			text, err = s.skip()
+			return err
+		}
+		plain = false
+		switch {
 		case string(name) == "tool_calls" || string(name) == "refusal":
 			return s.typedMember(messageShape.members[string(name)])
 		case string(name) != "content" || !s.is('['):
-			_, err := s.skip()
+			_, err = s.skip()
 			return err
 		}
 		s.enter("content")
@@ -71,6 +92,23 @@ func (s *scanner) message(r *Request) error {
 			return err
 		})
 	})
+	if by == "" || !text || !plain {
+		r.Plain = false
+	}
+	return by, err
+}
+
+// plainRole gives a role that all chat APIs have; "" for any other.
+func plainRole(v jsontext.Value) string {
+	switch string(v) {
+	case `"user"`:
+		return "user"
+	case `"assistant"`:
+		return "assistant"
+	case `"system"`:
+		return "system"
+	}
+	return ""
 }
 
 func (s *scanner) tools(r *Request) error {

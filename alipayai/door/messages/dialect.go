@@ -80,12 +80,12 @@ func begin(_ *http.Request, c *alipayai.Call, rd *door.Reading) (door.Writer, *f
 type writer struct{ message anthropic.ClientWriter }
 
 // Whole implements [door.Writer].
-func (w *writer) Whole(canonical []byte) ([]byte, *failure.Failure) {
-	body, err := w.message.Whole(canonical)
+func (w *writer) Whole(dst, canonical []byte) ([]byte, *failure.Failure) {
+	dst, err := w.message.Whole(dst, canonical)
 	if err != nil {
-		return nil, door.Untranslated(err)
+		return dst, door.Untranslated(err)
 	}
-	return body, nil
+	return dst, nil
 }
 
 // Events implements [door.Writer].

@@ -20,12 +20,12 @@ func beginCompletion(*http.Request, *alipayai.Call, *door.Reading) (door.Writer,
 }
 
 // Whole implements [door.Writer].
-func (completions) Whole(canonical []byte) ([]byte, *failure.Failure) {
-	body, err := openai.AppendCompletion(nil, canonical)
+func (completions) Whole(dst, canonical []byte) ([]byte, *failure.Failure) {
+	dst, err := openai.AppendCompletion(dst, canonical)
 	if err != nil {
-		return nil, door.Untranslated(err)
+		return dst, door.Untranslated(err)
 	}
-	return body, nil
+	return dst, nil
 }
 
 // Events implements [door.Writer].

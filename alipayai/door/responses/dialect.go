@@ -142,12 +142,12 @@ type writer struct {
 }
 
 // Whole implements [door.Writer].
-func (w *writer) Whole(canonical []byte) ([]byte, *failure.Failure) {
-	body, err := w.response.Whole(canonical)
+func (w *writer) Whole(dst, canonical []byte) ([]byte, *failure.Failure) {
+	dst, err := w.response.Whole(dst, canonical)
 	if err != nil {
-		return nil, door.Untranslated(err)
+		return dst, door.Untranslated(err)
 	}
-	return body, nil
+	return dst, nil
 }
 
 // Events implements [door.Writer].

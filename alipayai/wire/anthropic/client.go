@@ -50,7 +50,9 @@ type ClientRequest struct {
 //
 // cache_control says nothing of the answer, and is left out without a word. So is what asks for the default.
 func ParseClientRequest(body []byte, counting bool) (ClientRequest, error) {
-	c := client{size: len(body), left: make(translate.Omissions)}
+	room := translate.Scratch()
+	c := client{messages: *room, left: make(translate.Omissions)}
+	defer func() { translate.Release(room, c.messages) }()
 	sent, err := translate.Request(body, c.field)
 	if err != nil {
 		return ClientRequest{}, err
@@ -80,11 +82,10 @@ func ParseClientRequest(body []byte, counting bool) (ClientRequest, error) {
 // client is a request of a client's on its way to OpenAI's form.
 type client struct {
 	r    ClientRequest
-	size int // of the body, in bytes
 	left translate.Omissions
 
 	system   []byte // the characters of a JSON string
-	messages []byte // with commas between them
+	messages []byte // with commas between them; scratch
 	fields   []byte // other members, each with a comma before it
 	tools    []byte // with commas between them
 	choice   []byte // members that mean something with tools alone

@@ -160,7 +160,7 @@ func TestClientAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := ClientWriter{Model: "asked", Thinks: true}
-			got, err := w.Whole([]byte(c.in))
+			got, err := w.Whole(nil, []byte(c.in))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,7 +174,7 @@ func TestClientAnswers(t *testing.T) {
 		})
 	}
 	w := ClientWriter{}
-	if _, err := w.Whole([]byte(`{"choices":[]}`)); !errors.Is(err, ErrNoAnswer) {
+	if _, err := w.Whole(nil, []byte(`{"choices":[]}`)); !errors.Is(err, ErrNoAnswer) {
 		t.Errorf("of nothing: %v", err)
 	}
 }

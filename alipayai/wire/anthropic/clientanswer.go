@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,17 +30,16 @@ type ClientWriter struct {
 	stream clientStream
 }
 
-// Whole gives the message of a whole answer.
-func (w *ClientWriter) Whole(canonical []byte) ([]byte, error) {
+// Whole appends the message of a whole answer.
+func (w *ClientWriter) Whole(dst, canonical []byte) ([]byte, error) {
 	var c translate.Chunk
 	if err := c.Read(canonical); err != nil {
-		return nil, err
+		return dst, err
 	}
 	if !c.Choice {
-		return nil, ErrNoAnswer
+		return dst, ErrNoAnswer
 	}
-	out := make([]byte, 0, len(canonical)+256)
-	out = appendHead(out, &c, w.Model)
+	out := appendHead(slices.Grow(dst, len(canonical)+256), &c, w.Model)
 	content := len(out)
 	if w.Thinks && len(c.Reasoning) > len(`""`) {
 		out = append(append(append(out, `{"type":"thinking","thinking":`...), c.Reasoning...), `,"signature":""},`...)

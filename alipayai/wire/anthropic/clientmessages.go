@@ -129,9 +129,7 @@ func (c *client) message(path string, v jsontext.Value) error {
 
 // add appends a message, in pieces.
 func (c *client) add(before string, middle []byte, after string) {
-	if c.messages == nil {
-		c.messages = make([]byte, 0, c.size)
-	} else {
+	if len(c.messages) > 0 {
 		c.messages = append(c.messages, ',')
 	}
 	c.messages = append(append(append(c.messages, before...), middle...), after...)

@@ -71,6 +71,8 @@ type Dialect struct {
 	// messages. They are left out also where the client chose the provider: see [Dialect.ofAnswers].
 	Foreign []string
 
+	// plain says that it takes what is [wire.Request.Plain] as it is.
+	plain bool
 	// answers is what of it holds for earlier answers wherever they go; nil for nothing.
 	answers *Dialect
 }
@@ -99,6 +101,31 @@ func (d *Dialect) ofAnswers() *Dialect {
 		a.Rules["messages."+path] = leave
 	}
 	return a
+}
+
+// takesPlain reports whether a request that is [wire.Request.Plain] needs no edit. What the dialect says of tools, parts, and
+// the order and emptiness of messages concerns none of them.
+func (d *Dialect) takesPlain() bool {
+	has := func(only []string, names ...string) bool {
+		return only == nil || !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(only, name) })
+	}
+	if d.NoNulls || !has(d.Fields, wire.PlainMembers...) {
+		return false
+	}
+	for _, by := range []string{"system", "user", "assistant"} {
+		if _, other := d.Rules["messages.role"].Words[by]; other || !has(d.Members[by], "role", "content") {
+			return false
+		}
+	}
+	for path := range d.Rules {
+		name, below, _ := strings.Cut(path, ".")
+		switch {
+		case name == "messages" && below != "" && below != "content": // a role, as above, or of what they have not
+		case slices.Contains(wire.PlainMembers, name):
+			return false
+		}
+	}
+	return d.Closed[""] == nil && d.Closed["stream_options"] == nil
 }
 
 // Rule is what becomes of one member. The zero rule leaves it as it is.
@@ -249,7 +276,7 @@ var dialects = func() map[string]*Dialect {
 				d.Rules[path] = Rule{ToolName: true}
 			}
 		}
-		d.answers = d.ofAnswers()
+		d.answers, d.plain = d.ofAnswers(), d.takesPlain()
 		all[d.Name] = d
 	}
 	return all

@@ -223,6 +223,16 @@ func TestEditsWithModel(t *testing.T) {
 	}
 }
 
+// TestPlain holds which vendors take what every chat API does as it is: FuzzEdits holds that they do.
+func TestPlain(t *testing.T) {
+	want := map[string]bool{"alipay": true, "google": true, "legacy": true} // others bound temperature or top_p, or rename max_tokens
+	for _, name := range DialectNames() {
+		if d := dialect(t, name); d != nil && d.plain != want[name] {
+			t.Errorf("%s: %v", name, d.plain)
+		}
+	}
+}
+
 func TestLookupDialect(t *testing.T) {
 	if d, err := LookupDialect(NoDialect); d != nil || err != nil {
 		t.Errorf("%v, %v", d, err)

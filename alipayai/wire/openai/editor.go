@@ -28,6 +28,9 @@ type editor struct {
 
 // edit gives the request of ask in the dialect, with the provider's model in it.
 func (d *Dialect) edit(ask wire.Ask) wire.Encoded {
+	if ask.Plain && d.plain {
+		return wire.Encoded{Body: ask.WithModel(ask.UpstreamModel)}
+	}
 	e := editor{Dialect: d, ask: ask, left: make(map[string]struct{}), ids: wire.CallIDs{Form: d.CallID}}
 	e.body = ask.WithModel(ask.UpstreamModel)
 	defer e.release()

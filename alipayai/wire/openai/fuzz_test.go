@@ -22,6 +22,7 @@ func FuzzEdits(f *testing.F) {
 		`{"model":"m","messages":[{"role":"assistant"}],"response_format":{"type":"json_schema"}}`,
 		`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"}]},{"role":"assistant","tool_calls":[{"id":"x","function":{"name":"search"}},{"function":{"name":"a.b:c/d"}}]},{"role":"tool","name":"search"}],"tools":[{"function":{"name":"search"}},{"type":"function","function":{"name":"\u00e9"}}],"tool_choice":{"type":"function","function":{"name":"search"}},"response_format":{"type":"json_object"}}`,
 		request(`"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"none","enable_thinking":true,"stream":true`),
+		`{"model":"m","messages":[` + system + `,` + user + `,` + answer + `,` + user + `],"stream":true,"stream_options":{"include_usage":true,"x":null},"temperature":2,"top_p":null,"max_tokens":1}`,
 	} {
 		f.Add([]byte(body))
 	}
@@ -41,6 +42,9 @@ func FuzzEdits(f *testing.F) {
 			e.body = body
 			e.request()
 			out := e.apply()
+			if r.Plain && d.plain && (!bytes.Equal(out, body) || len(e.left) > 0) {
+				t.Fatalf("%s edits %s, which is plain, to %s", name, body, out)
+			}
 			if !bytes.Equal(body, before) {
 				t.Fatalf("%s wrote into the request", name)
 			}

@@ -9,24 +9,21 @@ import (
 // ErrNoAnswer is an answer in chat completions' form that has no choice, of which no response can be made.
 var ErrNoAnswer = errors.New("an answer without a choice")
 
-// Whole gives the response of a whole answer.
-func (w *ClientWriter) Whole(canonical []byte) ([]byte, error) {
+// Whole appends the response of a whole answer.
+func (w *ClientWriter) Whole(dst, canonical []byte) ([]byte, error) {
 	var c translate.Chunk
 	if err := c.Read(canonical); err != nil {
-		return nil, err
+		return dst, err
 	}
 	if !c.Choice {
-		return nil, ErrNoAnswer
+		return dst, ErrNoAnswer
 	}
 	if !w.Stored { // of what is kept the items are as well
-		room := scratch.Get().(*[]byte)
-		w.output = (*room)[:0]
+		room := translate.Scratch()
+		w.output = *room
 		defer func() {
-			if *room = w.output; cap(*room) > maxScratch {
-				*room = nil
-			}
+			translate.Release(room, w.output)
 			w.output = nil
-			scratch.Put(room)
 		}()
 	}
 	w.begin(&c)
@@ -57,7 +54,7 @@ func (w *ClientWriter) Whole(canonical []byte) ([]byte, error) {
 		w.output = w.appendCall(w.next(), w.items, t, call.IDOr(i), name, arguments, last(i+1 < len(c.Calls)))
 		w.items++
 	}
-	return w.finish(s), nil
+	return w.finish(dst, s), nil
 }
 
 // argumentsOf gives the characters of a call's arguments, or of a custom tool's input.

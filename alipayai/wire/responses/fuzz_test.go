@@ -36,7 +36,7 @@ func FuzzParseClientRequest(f *testing.F) {
 			t.Fatalf("%s is no JSON", r.Canonical.Body)
 		}
 		w := &ClientWriter{Request: r, ID: testID}
-		response, err := w.Whole([]byte(`{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}`))
+		response, err := w.Whole(nil, []byte(`{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}`))
 		if err != nil || !json.Valid(response) {
 			t.Fatalf("%s (%v)", response, err)
 		}

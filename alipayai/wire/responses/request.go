@@ -2,7 +2,6 @@ package responses
 
 import (
 	"slices"
-	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -148,9 +147,9 @@ func (r *ClientRequest) Expanded() (wire.Request, error) {
 // item is nil.
 func (r *ClientRequest) build(history []jsontext.Value, item func(id string) (jsontext.Value, bool)) error {
 	c := &r.c
-	room := scratch.Get().(*[]byte)
-	defer scratch.Put(room)
-	conversation := conversation{client: c, open: item == nil && r.Continues(), messages: (*room)[:0]}
+	room := translate.Scratch()
+	conversation := conversation{client: c, open: item == nil && r.Continues(), messages: *room}
+	defer func() { translate.Release(room, conversation.messages) }()
 	items := r.items
 	if len(history) > 0 {
 		before, err := readItems(history, func(int) string { return "previous_response_id" })
@@ -159,11 +158,7 @@ func (r *ClientRequest) build(history []jsontext.Value, item func(id string) (js
 		}
 		items = append(before, items...)
 	}
-	err := conversation.read(items)
-	if *room = conversation.messages; cap(*room) > maxScratch {
-		*room = nil
-	}
-	if err != nil {
+	if err := conversation.read(items); err != nil {
 		return err
 	}
 	body, err := conversation.body(r.Sent.Model)
@@ -177,12 +172,6 @@ func (r *ClientRequest) build(history []jsontext.Value, item func(id string) (js
 	r.Unsupported = c.left.Names()
 	return nil
 }
-
-// scratch are buffers for what is copied before it is given.
-var scratch = sync.Pool{New: func() any { return new([]byte) }}
-
-// maxScratch is the size of the largest buffer, in bytes, that is kept.
-const maxScratch = 64 << 10
 
 // body writes the request in chat completions' form.
 func (v *conversation) body(model string) ([]byte, error) {

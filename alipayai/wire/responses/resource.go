@@ -25,7 +25,8 @@ type ClientWriter struct {
 	Stored bool
 	// Now gives the time.
 	Now func() time.Time
-	// Keep is given the whole response before it is; nil where it is not kept. It reports whether it has been kept.
+	// Keep is given the whole response before the client is, for that long; nil where it is not kept. It reports whether it
+	// has been kept.
 	Keep func(response, output []byte) bool
 
 	created int64
@@ -172,14 +173,15 @@ func (w *ClientWriter) next() []byte {
 	return append(w.output, ',')
 }
 
-// finish gives the whole response, which has been kept by then if it is to be.
-func (w *ClientWriter) finish(s status) []byte {
-	response := w.appendResponse(make([]byte, 0, len(w.output)+w.Request.c.echo.size()), s)
-	if w.Stored && w.Keep != nil && !w.Keep(response, w.output) {
+// finish appends the whole response, which has been kept by then if it is to be.
+func (w *ClientWriter) finish(dst []byte, s status) []byte {
+	at := len(dst)
+	dst = w.appendResponse(slices.Grow(dst, len(w.output)+w.Request.c.echo.size()), s)
+	if w.Stored && w.Keep != nil && !w.Keep(dst[at:], w.output) {
 		w.Stored = false
-		response = w.appendResponse(response[:0], s)
+		dst = w.appendResponse(dst[:at], s)
 	}
-	return response
+	return dst
 }
 
 // appendPart appends a part of a message; text are characters.

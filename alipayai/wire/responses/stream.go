@@ -307,7 +307,7 @@ func (w *ClientWriter) end(dst []byte) []byte {
 	dst = w.leave(dst, how.word)
 	s.ended = true
 	dst = s.head(dst, "response."+how.word, `"response":`)
-	return s.tail(append(dst, w.finish(how)...))
+	return s.tail(w.finish(dst, how))
 }
 
 // Broken appends the end of a stream that has broken.

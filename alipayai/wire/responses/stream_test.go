@@ -108,7 +108,7 @@ func TestClientEvents(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			body, err := newWriter(t, asked).Whole(whole)
+			body, err := newWriter(t, asked).Whole(nil, whole)
 			var response map[string]any
 			if err != nil || json.Unmarshal(body, &response) != nil {
 				t.Fatalf("%s: %v", body, err)
@@ -259,7 +259,7 @@ func TestBrokenStreams(t *testing.T) {
 // What a response repeats of its request.
 func TestEcho(t *testing.T) {
 	w := newWriter(t, `{"model":"m","input":"q","instructions":"s","tools":[{"type":"function","name":"f"},{"type":"web_search"}],"tool_choice":"none","metadata":{"a":"b"},"text":{"verbosity":"low"},"reasoning":{"effort":"low"},"temperature":0.5,"max_output_tokens":9,"parallel_tool_calls":false,"truncation":"auto","previous_response_id":"resp_1"}`)
-	body, err := w.Whole([]byte(`{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}`))
+	body, err := w.Whole(nil, []byte(`{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}`))
 	var got map[string]json.RawMessage
 	if err != nil || json.Unmarshal(body, &got) != nil {
 		t.Fatalf("%s: %v", body, err)
@@ -285,7 +285,7 @@ func TestKeep(t *testing.T) {
 			response = string(r)
 			return kept && strings.Contains(string(output), `"text":"a"`)
 		}
-		body, err := w.Whole([]byte(`{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}`))
+		body, err := w.Whole(nil, []byte(`{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}`))
 		if err != nil || !strings.Contains(response, `"store":true`) || strings.Contains(string(body), `"store":true`) != kept {
 			t.Errorf("kept %v: %s, of %s (%v)", kept, body, response, err)
 		}
@@ -294,7 +294,7 @@ func TestKeep(t *testing.T) {
 
 func TestNoAnswer(t *testing.T) {
 	for _, body := range []string{`{}`, `{"choices":[]}`, `[]`} {
-		if got, err := newWriter(t, asked).Whole([]byte(body)); !errors.Is(err, ErrNoAnswer) {
+		if got, err := newWriter(t, asked).Whole(nil, []byte(body)); !errors.Is(err, ErrNoAnswer) {
 			t.Errorf("%s becomes %s (%v)", body, got, err)
 		}
 	}
