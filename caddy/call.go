@@ -56,7 +56,13 @@ const seenKey = "alipayai_call"
 
 // see gives the request as a call. Its body stays to be read by others.
 func (a *App) see(r *http.Request) *seenCall {
-	return a.seen(r, dialects.Peek(r, cmp.Or(a.maxBody, alipayai.DefaultMaxBody), time.Now))
+	limit := cmp.Or(a.maxBody, alipayai.DefaultMaxBody)
+	if seenBefore(r) != nil {
+		return a.seen(r, dialects.Peek(r, limit, time.Now))
+	}
+	c := new(seenCall)
+	c.Reading = dialects.PeekInto(&c.room, r, limit, time.Now)
+	return a.show(r, c)
 }
 
 // seenBefore gives the call that r was seen as; nil where it was not.

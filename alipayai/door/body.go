@@ -45,16 +45,20 @@ func kept(r *http.Request) *body {
 	return b
 }
 
-// read gives what is made of the body for r.
-func (b *body) read(d *Dialects, r *http.Request, limit int64, now func() time.Time) *Reading {
+// read gives what is made of the body for r, in room if it is not nil.
+func (b *body) read(room *Reading, d *Dialects, r *http.Request, limit int64, now func() time.Time) *Reading {
 	h := headOf(r)
 	if b.reading != nil && b.head == h {
 		return b.reading.within(limit)
 	}
-	rd := &Reading{Began: now()}
+	rd := room
+	if rd == nil {
+		rd = new(Reading)
+	}
+	rd.Began = now()
 	if rd.readHead(d, r) {
 		r.Body = b
-		text, err := b.readAll(r, limit)
+		text, err := b.readAll(r, limit, rd.room[:])
 		rd.parse(r, text, limit, err)
 	}
 	rd.Received = now()
@@ -66,14 +70,14 @@ func (b *body) read(d *Dialects, r *http.Request, limit int64, now func() time.T
 }
 
 // readAll is readAll of the body from its beginning, after which it is at its beginning again.
-func (b *body) readAll(r *http.Request, limit int64) ([]byte, error) {
+func (b *body) readAll(r *http.Request, limit int64, room []byte) ([]byte, error) {
 	defer func() { b.at, b.recording = 0, false }()
 	b.at = 0
 	if !isIdentity(r.Header.Get("Content-Encoding")) {
 		b.recording = true
 		return readAll(r, b, limit, nil)
 	}
-	text, err := readAll(r, b, limit, nil)
+	text, err := readAll(r, b, limit, room)
 	if len(text) > len(b.raw) {
 		b.raw = text // not a copy: it is only read from now on
 	}

@@ -26,9 +26,9 @@ type Door struct {
 }
 
 // Read reads a request, for Serve.
-func (d *Door) Read(r *http.Request) *Reading { return d.ReadInto(new(Reading), r) }
+func (d *Door) Read(r *http.Request) *Reading { return d.ReadInto(nil, r) }
 
-// ReadInto is Read, which puts what it reads into room, where that was not read before.
+// ReadInto is Read, which puts what it reads into room, where that was not read before and room is not nil.
 func (d *Door) ReadInto(room *Reading, r *http.Request) *Reading {
 	return d.Dialects.readInto(room, r, d.Gateway.MaxBody, d.Gateway.Now)
 }

@@ -23,7 +23,7 @@ func (d *Dialects) PeekAny(r *http.Request, limit int64, now func() time.Time) *
 	}
 	b := kept(r)
 	r.Body = b
-	text, err := b.readAll(r, limit)
+	text, err := b.readAll(r, limit, nil)
 	other.size = max(int64(len(text)), r.ContentLength)
 	if other.Failure = bodyFailure(r, other.size, limit, err); other.Failure == nil && len(text) > 0 {
 		if other.Failure = wantsJSON(r); other.Failure == nil {

@@ -72,15 +72,18 @@ func (rd *Reading) Sent() []byte {
 // Read reads a request as a call: its head, then its whole body, capped to limit bytes after decompression, and refused
 // when it is not strict JSON. What [Peek] has read before is not read again.
 func (d *Dialects) Read(r *http.Request, limit int64, now func() time.Time) *Reading {
-	return d.readInto(new(Reading), r, limit, now)
+	return d.readInto(nil, r, limit, now)
 }
 
-// readInto is Read, which puts what it reads into room, where that was not read before.
+// readInto is Read, which puts what it reads into room, where that was not read before and room is not nil.
 func (d *Dialects) readInto(room *Reading, r *http.Request, limit int64, now func() time.Time) *Reading {
 	if b, ok := r.Body.(*body); ok {
-		return b.read(d, r, limit, now)
+		return b.read(room, d, r, limit, now)
 	}
 	rd := room
+	if rd == nil {
+		rd = new(Reading)
+	}
 	rd.Began = now()
 	if rd.readHead(d, r) {
 		text, err := readAll(r, r.Body, limit, rd.room[:])
@@ -94,7 +97,12 @@ func (d *Dialects) readInto(room *Reading, r *http.Request, limit int64, now fun
 // as they came and with the error that ended them, and a Read or Peek after it gives the same Reading. limit is to be
 // the largest of those who read after it.
 func (d *Dialects) Peek(r *http.Request, limit int64, now func() time.Time) *Reading {
-	return kept(r).read(d, r, limit, now)
+	return d.PeekInto(nil, r, limit, now)
+}
+
+// PeekInto is Peek, which puts what it reads into room, where that was not read before and room is not nil.
+func (d *Dialects) PeekInto(room *Reading, r *http.Request, limit int64, now func() time.Time) *Reading {
+	return kept(r).read(room, d, r, limit, now)
 }
 
 // within is the reading of one who takes no more than limit bytes.

@@ -39,7 +39,7 @@ type Text struct {
 func (r Request) Texts() []Text {
 	s := newScanner(r.Body, Limits{})
 	defer s.release()
-	t := texts{s: s, outside: Text{Kind: TextOther, Message: -1}}
+	t := texts{s: s, outside: Text{Kind: TextOther, Message: -1}, found: make([]Text, 0, r.Messages+1)}
 	// The body was accepted when the request was parsed, so that there is no error.
 	_ = s.document(func(name []byte) error {
 		switch string(name) {
@@ -120,8 +120,8 @@ func (t *texts) messages() error {
 			switch string(name) {
 			case "role":
 				v, err := t.s.scalar()
-				if v.Kind() == '"' {
-					role = unquote(v)
+				if role = plainRole(v); role == "" && v.Kind() == '"' {
+					role = unquoted(v)
 				}
 				return err
 			case "content", "refusal":
