@@ -1,13 +1,131 @@
 package alipaycaddy
 
 import (
+	"net"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
+
+// visited is a handler by name.
+type visited string
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (visited) ServeHTTP(http.ResponseWriter, *http.Request, caddyhttp.Handler) error { return nil }
+
+// What a request may have been through before a handler is found however the two stand in a server, and nothing else.
+func TestHandlersBefore(t *testing.T) {
+	route := func(handlers ...caddyhttp.MiddlewareHandler) caddyhttp.Route {
+		return caddyhttp.Route{Handlers: handlers}
+	}
+	terminal := func(r caddyhttp.Route) caddyhttp.Route { r.Terminal = true; return r }
+	group := func(r caddyhttp.Route) caddyhttp.Route { r.Group = "g"; return r }
+	of := func(r caddyhttp.Route, hosts ...string) caddyhttp.Route {
+		m := caddyhttp.MatchHost(hosts)
+		r.MatcherSets = caddyhttp.MatcherSets{{&m}}
+		return r
+	}
+	list := func(routes ...caddyhttp.Route) caddyhttp.RouteList { return routes }
+	failing := func(routes ...caddyhttp.Route) *caddyhttp.HTTPErrorConfig {
+		return &caddyhttp.HTTPErrorConfig{Routes: routes}
+	}
+	responses := func(routes ...caddyhttp.Route) []caddyhttp.ResponseHandler {
+		return []caddyhttp.ResponseHandler{{Routes: routes}}
+	}
+	host := &headers.Handler{Request: &headers.HeaderOps{Set: http.Header{"Host": {"b.example"}}}}
+	guard, serve := visited("guard"), visited("serve")
+	for name, tt := range map[string]struct {
+		server caddyhttp.Server
+		found  bool
+	}{
+		"before":                 {caddyhttp.Server{Routes: list(route(guard, serve))}, true},
+		"behind":                 {caddyhttp.Server{Routes: list(route(serve, guard))}, false},
+		"in a route before":      {caddyhttp.Server{Routes: list(route(guard), route(serve))}, true},
+		"in a terminal one":      {caddyhttp.Server{Routes: list(terminal(route(guard)), route(serve))}, false},
+		"in another of a group":  {caddyhttp.Server{Routes: list(group(route(guard)), group(route(serve)))}, false},
+		"of another host":        {caddyhttp.Server{Routes: list(of(route(guard), "a.example"), of(route(serve), "b.example"))}, false},
+		"of a host among others": {caddyhttp.Server{Routes: list(of(route(guard), "a.example", "B.example"), of(route(serve), "b.example"))}, true},
+		"of any of a domain":     {caddyhttp.Server{Routes: list(of(route(guard), "*.example"), of(route(serve), "b.example"))}, true},
+		"of another domain":      {caddyhttp.Server{Routes: list(of(route(guard), "*.example"), of(route(serve), "c.b.example"))}, false},
+		"of a host not known":    {caddyhttp.Server{Routes: list(of(route(guard), "{env.HOST}"), of(route(serve), "b.example"))}, true},
+		"of a host that is set":  {caddyhttp.Server{Routes: list(of(route(guard, host), "a.example"), of(route(serve), "b.example"))}, true},
+		"of a host around it": {caddyhttp.Server{Routes: list(
+			of(route(&caddyhttp.Subroute{Routes: list(route(guard))}), "a.example"), of(route(&caddyhttp.Subroute{Routes: list(route(serve))}), "b.example"),
+		)}, false},
+
+		"before an error":              {caddyhttp.Server{Routes: list(terminal(route(guard))), Errors: failing(route(serve))}, true},
+		"before another host's error":  {caddyhttp.Server{Routes: list(terminal(of(route(guard), "a.example"))), Errors: failing(of(route(serve), "b.example"))}, false},
+		"before the error of any host": {caddyhttp.Server{Routes: list(terminal(of(route(guard), "a.example"))), Errors: failing(route(serve))}, true},
+		"before an error inside": {caddyhttp.Server{Routes: list(route(
+			&caddyhttp.Subroute{Routes: list(terminal(route(guard))), Errors: failing(route(serve))},
+		))}, true},
+		"behind what an error comes through": {caddyhttp.Server{Routes: list(
+			route(&caddyhttp.Subroute{Routes: list(route(visited("x"))), Errors: failing(route(serve))}), route(guard),
+		)}, true},
+		"for an error that goes on": {caddyhttp.Server{Routes: list(route(
+			&caddyhttp.Subroute{Routes: list(route(visited("x"))), Errors: failing(route(guard))}, serve,
+		))}, true},
+
+		"in a route by name": {caddyhttp.Server{
+			Routes:      list(route(&caddyhttp.Invoke{Name: "n"}, serve)),
+			NamedRoutes: map[string]*caddyhttp.Route{"n": {Handlers: []caddyhttp.MiddlewareHandler{guard, &caddyhttp.Invoke{Name: "n"}}}},
+		}, true},
+		"behind an intercept": {caddyhttp.Server{Routes: list(
+			route(&intercept.Intercept{HandleResponse: responses(route(serve))}, visited("x")), route(guard),
+		)}, true},
+		"behind an intercept, in a route by name": {caddyhttp.Server{
+			Routes:      list(route(&intercept.Intercept{HandleResponse: responses(route(serve))}, &caddyhttp.Invoke{Name: "n"})),
+			NamedRoutes: map[string]*caddyhttp.Route{"n": {Handlers: []caddyhttp.MiddlewareHandler{guard}}},
+		}, true},
+		"behind an intercept that is terminal": {caddyhttp.Server{Routes: list(
+			terminal(route(&intercept.Intercept{HandleResponse: responses(route(serve))})), route(guard),
+		)}, false},
+		"for an intercepted response": {caddyhttp.Server{Routes: list(
+			route(&intercept.Intercept{HandleResponse: responses(route(guard))}, serve),
+		)}, false},
+		"for a response that goes on": {caddyhttp.Server{Routes: list(
+			route(&reverseproxy.Handler{HandleResponse: responses(route(guard))}, serve),
+		)}, true},
+		"behind a proxy": {caddyhttp.Server{Routes: list(
+			route(&reverseproxy.Handler{HandleResponse: responses(route(serve))}, guard),
+		)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen, found := false, false
+			visitHandlers(&tt.server, func(h caddyhttp.MiddlewareHandler, before []caddyhttp.MiddlewareHandler) {
+				if h == serve {
+					seen, found = true, found || slices.Contains(before, caddyhttp.MiddlewareHandler(guard))
+				}
+			})
+			if !seen || found != tt.found {
+				t.Errorf("visited %v, found %v", seen, found)
+			}
+		})
+	}
+}
+
+// What stands before another site's directive does not see a pinned call, and is no reason to refuse it.
+func TestResidencyPassesOtherSites(t *testing.T) {
+	const serve, guard = "alipayai_proxy cn {\nallow_cross_region\n}\n", "alipayai_moderate law\n"
+	g := newRig(t, sandbox.Config{})
+	declared, _ := g.regional(t, map[string]string{"cn": "cn", "us": "us"})
+	global := "alipayai {\n" + declared + "moderator law {\nmodel us llama\non_error closed\n}\nregion cn\nresidency shop cn\n}"
+	_, port, _ := net.SplitHostPort(g.vars["gateway"])
+	sites := "http://${gateway} {\nerror 503\nhandle_errors {\n" + serve + "}\n}\nhttp://other.example:" + port + " {\n" + guard + "error 503\n}\n"
+	if err := caddy.Load(g.config(global, sites), true); err != nil {
+		t.Error(err)
+	}
+}
 
 // A moderator that must not see a pinned call is found wherever it stands before the directive.
 func TestResidencyFindsModerators(t *testing.T) {
@@ -22,6 +140,7 @@ func TestResidencyFindsModerators(t *testing.T) {
 		"for errors":                    "error 503\nhandle_errors {\n" + guard + serve + "}\n",
 		"before an error":               guard + "error 503\nhandle_errors {\n" + serve + "}\n",
 		"for responses":                 "reverse_proxy http://${us} {\n@bad status 5xx\nhandle_response @bad {\n" + guard + serve + "}\n}\n",
+		"behind an intercept":           "route {\nintercept {\n@bad status 5xx\nhandle_response @bad {\n" + serve + "}\n}\n" + guard + "respond 503\n}\n",
 		"for intercepted responses":     "intercept {\n@bad status 5xx\nhandle_response @bad {\n" + guard + serve + "}\n}\nrespond 503\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -33,6 +152,32 @@ func TestResidencyFindsModerators(t *testing.T) {
 			err := caddy.Load(g.config(global, named+"http://${gateway} {\n"+site+"}\n"), true)
 			if err == nil || !strings.Contains(err.Error(), "residency shop: moderator law, which sees the calls of alipayai_proxy cn, has a model that is not in cn (us is in us)") {
 				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+// Of several directives in a named route Caddy keeps the first alone, and all that stand in a route inside, as
+// caddy/README.md says.
+func TestNamedRouteKeepsOneDirective(t *testing.T) {
+	const both = "alipayai_moderate law\nalipayai_proxy alipay\n"
+	for name, tt := range map[string]struct {
+		inside string
+		kept   []string
+	}{
+		"as they are": {both, []string{"alipayai_moderate"}},
+		"in a route":  {"route {\n" + both + "}\n", []string{"alipayai_moderate", "alipayai_proxy"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, failed := adapted(t, string(caddyfile.Format([]byte("&(guarded) {\n"+tt.inside+"}\n:80 {\ninvoke guarded\n}\n"))))
+			var kept []string
+			for _, handler := range []string{"alipayai_moderate", "alipayai_proxy"} {
+				if strings.Contains(got, `"handler": "`+handler+`"`) {
+					kept = append(kept, handler)
+				}
+			}
+			if failed || !slices.Equal(kept, tt.kept) {
+				t.Errorf("kept are %v of\n%s", kept, got)
 			}
 		})
 	}
