@@ -10,7 +10,10 @@ import (
 // shape is which JSON may stand in a place of a request, as OpenAI's reference has it, so that a field of the wrong type is
 // the client's 400 whichever provider is asked, and whether any can be: some formats could not be written of it, and the
 // provider that the client chose may be down. Null is taken anywhere but in an array, as an absent member. What the
-// reference leaves open, or vendors have made more of, is theirs to judge.
+// reference leaves open, or vendors have made more of, is theirs to judge. Some vendors take more than OpenAI does: arguments
+// that are objects (https://github.com/aaif-goose/goose-mobile/pull/20 has OpenAI's refusal) and parts that are strings
+// (https://github.com/microsoft/graphrag/issues/672) are refused all the same, as are numbers in stop, which the reference has
+// as strings alone: other providers of the call would each make something else of them.
 type shape struct {
 	// kinds are those of the value.
 	kinds string
@@ -38,15 +41,16 @@ func objectOf(otherKinds, want string, members map[string]*shape) *shape {
 
 var (
 	aString  = &shape{kinds: `"`, want: "a string"}
+	aJSON    = &shape{kinds: `"`, want: `a string that holds JSON, as "{}"`}
 	aNumber  = &shape{kinds: `0`, want: "a number"}
 	aWhole   = &shape{kinds: `0`, want: "a whole number"}
 	aBoolean = &shape{kinds: `tf`, want: "a boolean"}
 	anObject = &shape{kinds: `{`, want: "an object"}
 
 	function = objectOf("", "an object", map[string]*shape{
-		"name": aString, "arguments": aString, "description": aString, "parameters": anObject, "strict": aBoolean,
+		"name": aString, "arguments": aJSON, "description": aString, "parameters": anObject, "strict": aBoolean,
 	})
-	part = objectOf("", "an object", map[string]*shape{
+	part = objectOf("", `an object, as {"type":"text","text":"..."}`, map[string]*shape{
 		"type": aString, "text": aString, "refusal": aString,
 		// Mistral's images are their address alone.
 		"image_url": objectOf(`"`, "an object", map[string]*shape{"url": aString}),

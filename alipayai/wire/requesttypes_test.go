@@ -87,3 +87,22 @@ func TestRequestTypes(t *testing.T) {
 		}
 	}
 }
+
+// What some vendors take and OpenAI refuses is refused with what to write in its place.
+func TestRequestTypesNameTheRightForm(t *testing.T) {
+	for name, tt := range map[string]struct{ body, param, message string }{
+		"arguments of an earlier call": {`"messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]}]`,
+			"messages[0].tool_calls[0].function.arguments", `expected a string that holds JSON, as "{}", not object`},
+		"a part that is a string": {`"messages":[{"role":"user","content":["q"]}]`,
+			"messages[0].content[0]", `expected an object, as {"type":"text","text":"..."}, not string`},
+		"a refusal's part that is a string": {`"messages":[{"role":"assistant","refusal":["q"]}]`,
+			"messages[0].refusal[0]", `expected an object, as {"type":"text","text":"..."}, not string`},
+		"stop is a number":    {`"stop":1,"messages":[{"role":"user","content":"q"}]`, "stop", "expected a string or an array of strings, not number"},
+		"a number among stop": {`"stop":["a",1],"messages":[{"role":"user","content":"q"}]`, "stop[1]", "expected a string, not number"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := ParseChatRequest([]byte(`{"model":"m",`+tt.body+`}`), Limits{})
+			checkRequestError(t, err, CodeInvalidType, tt.param, "invalid type for '"+tt.param+"': "+tt.message)
+		})
+	}
+}
