@@ -21,7 +21,6 @@ type MemoryCache struct {
 	ending  ordered[*cached] // the one that ends first in front
 	shares  shares[*cached]
 	bytes   int64
-	spare   *cached // the one removed last: a full cache works in the memory that it has, and the collector need not come
 }
 
 // cached is an answer that is kept.
@@ -82,15 +81,14 @@ func (m memoryCache) Put(_ context.Context, tenant string, key Key, answer Answe
 	expires := m.now().Add(ttl)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.expire()
+	c := m.expire() // the one removed last: a full cache works in the memory that it has, and the collector need not come
 	if former, ok := m.answers[key]; ok {
-		m.remove(former)
+		c = m.remove(former)
 	}
 	for m.bytes+size > m.maxBytes {
-		m.remove(m.shares.next(tenant, size)) // there is one, as the answer itself has room
+		c = m.remove(m.shares.next(tenant, size)) // there is one, as the answer itself has room
 	}
-	c := m.spare
-	if m.spare = nil; c == nil {
+	if c == nil {
 		c = new(cached)
 	}
 	if !answer.Kept {
@@ -108,19 +106,21 @@ func (m memoryCache) Put(_ context.Context, tenant string, key Key, answer Answe
 	return nil
 }
 
-// expire removes what has ended.
-func (m *MemoryCache) expire() {
+// expire removes what has ended, and gives the last of it; nil for none.
+func (m *MemoryCache) expire() (last *cached) {
 	for now := m.now(); len(m.ending.items) > 0 && !now.Before(m.ending.items[0].expires); {
-		m.remove(m.ending.items[0])
+		last = m.remove(m.ending.items[0])
 	}
+	return last
 }
 
-func (m *MemoryCache) remove(c *cached) {
+// remove removes c, and gives it.
+func (m *MemoryCache) remove(c *cached) *cached {
 	delete(m.answers, c.key)
 	heap.Remove(&m.ending, c.index)
 	m.shares.drop(&c.holding)
 	m.bytes -= c.holding.Value.size
-	m.spare = c
+	return c
 }
 
 // ownBody gives the body if only the entry had it.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"weak"
 )
 
 func TestCacheKeepsTheLastAnswerForItsTime(t *testing.T) {
@@ -241,6 +242,43 @@ func TestKeptBodiesAreShared(t *testing.T) {
 			answer.Body[0] = 'z' // which whoever says kept does not do
 			given := map[bool]string{true: "z", false: "x"}[kept] + strings.Repeat("x", 999)
 			wantClaim(t, claims, keyOf(0), requestOf(0), "answer "+given)
+		})
+	}
+}
+
+// What a cache has removed is kept alive by nothing in it: an answer may be large, and its time is over.
+func TestMemoryCacheForgetsWhatItRemoves(t *testing.T) {
+	for name, remove := range map[string]func(c Cache, clock *clock){
+		"expired, and looked up": func(c Cache, clock *clock) {
+			clock.time = clock.time.Add(2 * time.Hour)
+			_, _, _ = c.Get(t.Context(), tenantOf(keyOf(1)), keyOf(1))
+		},
+		"expired, and another put": func(c Cache, clock *clock) {
+			clock.time = clock.time.Add(2 * time.Hour)
+			_ = c.Put(t.Context(), tenantOf(keyOf(2)), keyOf(2), answerOf("y"), time.Hour)
+		},
+		"in place of it": func(c Cache, _ *clock) {
+			_ = c.Put(t.Context(), tenantOf(keyOf(1)), keyOf(1), answerOf("y"), time.Hour)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock := newClock()
+			memory := NewMemoryCache(clock.now)
+			c := memory.Within(1 << 20)
+			if err := c.Put(t.Context(), tenantOf(keyOf(1)), keyOf(1), longAnswer(100_000), time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			kept := weak.Make(&memory.answers[keyOf(1)].answer.Body[0])
+			runtime.GC()
+			if kept.Value() == nil {
+				t.Fatal("it was not kept")
+			}
+			remove(c, clock)
+			runtime.GC()
+			if kept.Value() != nil {
+				t.Error("its body is still there")
+			}
+			runtime.KeepAlive(c)
 		})
 	}
 }
