@@ -53,7 +53,7 @@ func TestDoubtAboutAnyAttempt(t *testing.T) {
 // A failure within a 200 that may be repeated has perhaps been served; where the upstream asks for a pause it was not.
 func TestDoubtAboutCodes(t *testing.T) {
 	slowDown := says(503, `{"error":{"message":"Slow Down"}}`)
-	antLing := first(func(p *upstream.Provider) { p.Profile.Name = "ant_ling" })
+	antLing := first(func(p *upstream.Provider) { p.Profile.Codes = profile(t, "ant_ling").Codes })
 	for name, test := range map[string]struct {
 		turn turn
 		body string
@@ -100,7 +100,7 @@ func TestDoubtAboutCodes(t *testing.T) {
 func TestSlowDownIsNoDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{says(503, `{"error":{"message":"Slow Down"}}`)}, {says(400, `{"code":"PARAM_ILLEGAL"}`)}},
-			first(func(p *upstream.Provider) { p.Profile.Name = "ant_ling" }))
+			first(func(p *upstream.Provider) { p.Profile.Codes = profile(t, "ant_ling").Codes }))
 		wantHeader(t, s.call(chatBody("hello")), "X-Should-Retry", "", "X-Alipayai-Reason", "throttled")
 		s.gateway.Providers = s.gateway.Providers[:1]
 		time.Sleep(upstream.SlowDownHold)

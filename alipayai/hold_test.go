@@ -21,7 +21,7 @@ func TestSlowDownWithoutACap(t *testing.T) {
 		calls.Add(1)
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprint(w, `{"error":{"message":"Slow Down"}}`)
-	}, first(func(p *upstream.Provider) { p.Profile.Name = "ant_ling" }))
+	}, first(func(p *upstream.Provider) { p.Profile.Codes = profile(t, "ant_ling").Codes }))
 	if got := r.chat("hello"); got.status != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", got.status, got.body)
 	}

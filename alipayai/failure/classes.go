@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/caddy-alipayai/gateway/failover"
 )
@@ -168,6 +171,12 @@ type Rule struct {
 	// status.
 	Pattern string
 	Class   Class
+	// Status and Message are of profiles' rules, for codes that say too little: the HTTP status, and what the message
+	// holds; any where they are zero.
+	Status  int
+	Message string
+	// Hold is how long the upstream takes no more calls, whatever it says itself; zero for what it says.
+	Hold time.Duration
 }
 
 // Check refuses what is no pattern and no class.
@@ -181,7 +190,10 @@ func (r Rule) Check() error {
 	return nil
 }
 
-func (r Rule) matches(code string) bool {
-	ok, _ := path.Match(r.Pattern, code)
-	return ok
+// matches reports whether the rule is for a failure with one of the codes.
+func (r Rule) matches(status int, message string, codes ...string) bool {
+	if r.Status != 0 && r.Status != status || !strings.Contains(message, r.Message) {
+		return false
+	}
+	return slices.ContainsFunc(codes, func(code string) bool { ok, _ := path.Match(r.Pattern, code); return ok })
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -19,6 +20,8 @@ type verdict struct {
 	status int
 	// timedOut says that the upstream gave up waiting for what lies behind it.
 	timedOut bool
+	// hold is how long the upstream takes no more calls, by a rule; 0 for what it says.
+	hold time.Duration
 }
 
 // Classify gives the code that an upstream's failure goes by, and what it
@@ -51,7 +54,8 @@ func judge(status int, f *wire.Failure, rules []Rule) verdict {
 		sent = strconv.Itoa(status) // which is all that a rule can go by
 	}
 	for _, rule := range rules {
-		if rule.matches(v.code) || rule.matches(sent) {
+		if rule.matches(status, f.Message, v.code, sent) {
+			v.hold = rule.Hold
 			if v.class = rule.Class; v.class == byStatus {
 				v.class, v.status = decide(status, "", f)
 			}

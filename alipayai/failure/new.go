@@ -136,6 +136,7 @@ func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule,
 	if f.RetryAfter == 0 && status == http.StatusTooManyRequests {
 		f.RetryAfter = cmp.Or(resetAfter(h, now), until(reported.ResetAt, now))
 	}
+	f.RetryAfter = cmp.Or(v.hold, f.RetryAfter)
 	f.UpstreamID = reported.RequestID
 	switch {
 	case v.hidden():

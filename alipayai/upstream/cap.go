@@ -88,12 +88,8 @@ func (k *Cap) Throttled(hold time.Duration) {
 	k.Queue.Window().Throttle(hold) // a reload may have changed the store since
 }
 
-// SlowDownHold is how long Ant Ling is throttling after it has answered 503
-// with "Slow Down": at least 15 minutes, as its documentation has it.
-const SlowDownHold = 15 * time.Minute
-
 // Rejected makes the failure of a call that the cap rejects. Its headers
-// are named as OpenAI names them, so that SDKs heed them.
+// are named as OpenAI names them, by which SDKs go.
 func (k *Cap) Rejected(err error, now time.Time) *failure.Failure {
 	rejection, ok := errors.AsType[*limiter.Rejection](err)
 	if !ok {

@@ -3,7 +3,6 @@ package upstream
 import (
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
@@ -20,8 +19,8 @@ func (x *Exchange) Broken(err error) *failure.Failure {
 	return failure.OfTransport(x.client, &x.ctx, err, true)
 }
 
-// Failed makes the failure that the answer reports, or an event of it, and heeds it:
-// a provider that throttles is not asked before it says. What mask finds is left out.
+// Failed makes the failure that the answer reports, or an event of it, and
+// applies it: a provider that is throttling is not asked before it says. What mask finds is left out.
 func (x *Exchange) Failed(reported *wire.Failure, mask *credentials.Mask) *failure.Failure {
 	p, now := x.provider, x.now()
 	f := p.failed(x.Response, reported, x.translated, now, mask)
@@ -48,9 +47,6 @@ func (p *Provider) failed(resp *http.Response, reported *wire.Failure, translate
 	}
 	if f.Code != code || f.Param != param {
 		f.Code, f.Param = "", ""
-	}
-	if p.Profile.Name == "ant_ling" && resp.StatusCode == http.StatusServiceUnavailable && strings.Contains(reported.Message, "Slow Down") {
-		f.Class, f.RetryAfter, f.NoRetry, f.UnsupportedHere = failure.Throttle, SlowDownHold, false, false
 	}
 	return f
 }

@@ -1,6 +1,20 @@
 package upstream
 
-import "github.com/caddy-alipayai/gateway/alipayai/failure"
+import (
+	"net/http"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+)
+
+// SlowDownHold is how long Ant Ling is throttling after it has answered 503
+// with "Slow Down": at least 15 minutes, as its documentation has it.
+const SlowDownHold = 15 * time.Minute
+
+// antLingCodes are what Ant Ling says in the message alone.
+var antLingCodes = []failure.Rule{
+	{Pattern: "*", Status: http.StatusServiceUnavailable, Message: "Slow Down", Class: failure.Throttle, Hold: SlowDownHold},
+}
 
 // portkeyCodes are Portkey's statuses: https://portkey.ai/docs/api-reference/inference-api/error-codes.
 var portkeyCodes = []failure.Rule{

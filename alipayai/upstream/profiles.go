@@ -141,7 +141,7 @@ var profiles = func() map[string]Profile {
 		{Name: "openapi-v3", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV3, Paths: versionedPaths, Dialect: "alipay"},
 		{Name: "openapi-v2", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV2, Paths: versionedPaths},
 		{Name: "global", BaseURL: "https://open-sea-global.alipay.com", Scheme: signer.NameGlobal, Paths: versionedPaths, Dialect: "alipay"},
-		{Name: "ant_ling", BaseURL: "https://api.ant-ling.com/v1", Scheme: signer.NameBearer, Paths: openAIPaths, Dialect: "alipay"},
+		{Name: "ant_ling", BaseURL: "https://api.ant-ling.com/v1", Scheme: signer.NameBearer, Paths: openAIPaths, Codes: antLingCodes, Dialect: "alipay"},
 		{Name: "openai", BaseURL: "https://api.openai.com/v1", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true, Dialect: "openai"},
 		anthropicProfile("anthropic", "https://api.anthropic.com/v1", false),
 		anthropicProfile("sandbox_anthropic", "http://127.0.0.1:8082/v1", true),
