@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai/calendar"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
@@ -126,7 +127,7 @@ func (a *App) openCalendar(ctx caddy.Context, p *upstream.Provider, c *Provider,
 		Ask: func(ctx context.Context, version int) calendar.Check {
 			scheme, err := keys.schemeOf(version)
 			if err != nil {
-				return calendar.Check{At: time.Now(), Code: "signing_failed"}
+				return calendar.Check{At: time.Now(), Code: failure.CodeSigningFailed}
 			}
 			return calendar.Ask(ctx, p, scheme, time.Now)
 		},
