@@ -43,14 +43,14 @@ func (s *signed) of(what string) int {
 const calendarKey = "the-%d-key-of-the-calendar"
 
 // newCalendarRig is a rig whose app has two keys, and a folder with the first.
-func newCalendarRig(t *testing.T) (*rig, *signed) {
+func newCalendarRig(t *testing.T, variants ...sandbox.Variant) (*rig, *signed) {
 	t.Helper()
 	s := &signed{count: make(map[string]int)}
 	g := newRig(t, sandbox.Config{
 		Apps: []sandbox.App{{ClientID: "app", OAuthSecret: oauthSecret, Keys: map[int][]byte{
 			1: fmt.Appendf(nil, calendarKey, 1), 2: fmt.Appendf(nil, calendarKey, 2),
 		}}},
-		RequestsPerSecond: -1, OnRequest: s.see,
+		RequestsPerSecond: -1, OnRequest: s.see, Variants: variants,
 	})
 	t.Setenv("TEST_SECRET", oauthSecret)
 	t.Setenv("TEST_ENCRYPTION_KEY", strings.Repeat("5a", 32))
@@ -214,19 +214,41 @@ func TestKeysWithoutRedis(t *testing.T) {
 	}
 }
 
-// A check asks with the key that a gateway signs with, which is not the newest where that one was not taken, and says so.
+// A check asks with the key that a gateway signs with, which is not the newest where that one was not taken, and says so: also
+// when it tries other options.
 func TestCheckAsksWithTheKeyInUse(t *testing.T) {
-	g, _ := newCalendarRig(t)
-	g.load(calendarSite(""), metricsSite)
-	g.chat("hello")
-	g.replace("keys/2-2026-01-02", "another-key-than-the-vendors")
-	g.eventually("the alert that it is not taken", func() bool { return strings.Contains(g.logs(), "alipay did not take key 2") })
-	if err := caddy.Stop(); err != nil { // what is known is in the storage
-		t.Fatal(err)
-	}
-	config := g.file("check.json", string(g.config(calendarSite(""), metricsSite)))
-	output, err := runCommand(t, "check", "--config", config)
-	if err != nil || !strings.Contains(output, "signed by key 1 is") {
-		t.Errorf("%v\n%s", err, output)
+	for name, tt := range map[string]struct {
+		variants []sandbox.Variant
+		option   string // that the gateway has and the check finds
+		flags    []string
+	}{
+		"as it is":         {},
+		"probing":          {flags: []string{"--probe-signature"}},
+		"another layout":   {[]sandbox.Variant{sandbox.VariantLayout}, signedLines, []string{"--probe-signature"}},
+		"another path too": {[]sandbox.Variant{sandbox.VariantLayout, sandbox.VariantPaths}, signedLines + "\npath models /api/v1/models\npath chat /api/v1/chat/completions", []string{"--probe-signature"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, _ := newCalendarRig(t, tt.variants...)
+			site := func(option string) string {
+				return strings.Replace(calendarSite(""), "client_id app", "client_id app\n"+option, 1)
+			}
+			g.load(site(tt.option), metricsSite)
+			g.chat("hello")
+			g.replace("keys/2-2026-01-02", "another-key-than-the-vendors")
+			g.eventually("the alert that it is not taken", func() bool { return strings.Contains(g.logs(), "alipay did not take key 2") })
+			if err := caddy.Stop(); err != nil { // what is known is in the storage
+				t.Fatal(err)
+			}
+			config := g.file("check.json", string(g.config(site(""), metricsSite)))
+			output, err := runCommand(t, append([]string{"check", "--config", config}, tt.flags...)...)
+			if (err == nil) != (tt.option == "") || !strings.Contains(output, "signed by key 1 is") {
+				t.Errorf("%v\n%s", err, output)
+			}
+			for line := range strings.Lines(tt.option) {
+				if !strings.Contains(output, strings.TrimSpace(line)) {
+					t.Errorf("%s is not found\n%s", line, output)
+				}
+			}
+		})
 	}
 }
