@@ -108,7 +108,7 @@ var agentRequests = map[string]struct {
 }
 
 // What coding agents send is taken by each format of provider, whose validator sees what became of it, and its answer is read by
-// the rules of their dialect. They are configured with an address and a key, and heed no header of the gateway's.
+// the rules of their dialect. They are configured with an address and a key, and read no header of the gateway's.
 func TestAgentsAtEveryProvider(t *testing.T) {
 	for name, c := range agentRequests {
 		for _, format := range []sandbox.Format{sandbox.OpenAI, sandbox.Anthropic, sandbox.NextBuilder} {

@@ -59,10 +59,10 @@ func TestClaimThatCannotBeEndedAtOnce(t *testing.T) {
 		away int64 // how often the store cannot be reached
 		then int   // status of the same call later
 	}{
-		"served":                {good, 3, http.StatusOK},
-		"ambiguous":             {sysError, 3, http.StatusConflict},
-		"served, for long":      {good, 600, http.StatusOK}, // some four minutes: the lease is over
-		"ambiguous, for longer": {sysError, 600, http.StatusConflict},
+		"served":                        {good, 3, http.StatusOK},
+		"may have executed":             {sysError, 3, http.StatusConflict},
+		"served, for long":              {good, 600, http.StatusOK}, // some four minutes: the lease is over
+		"may have executed, for longer": {sysError, 600, http.StatusConflict},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

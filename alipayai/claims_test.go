@@ -211,10 +211,10 @@ func TestClaimOfACallThatFellOver(t *testing.T) {
 		turns [][]turn
 		held  bool
 	}{
-		"doubt, then none":          {[][]turn{{sysError}, {says(400, "{}")}}, true},
-		"a timeout, then throttled": {[][]turn{{hangs}, {says(429, "{}", "Retry-After", "60")}}, true},
-		"no doubt at all":           {[][]turn{{says(429, "{}")}, {refuses}}, false},
-		"a token, then throttled":   {[][]turn{{says(401, "{}")}, {says(429, "{}", "Retry-After", "60")}}, false},
+		"may have executed, then not": {[][]turn{{sysError}, {says(400, "{}")}}, true},
+		"a timeout, then throttled":   {[][]turn{{hangs}, {says(429, "{}", "Retry-After", "60")}}, true},
+		"never executed":              {[][]turn{{says(429, "{}")}, {refuses}}, false},
+		"a token, then throttled":     {[][]turn{{says(401, "{}")}, {says(429, "{}", "Retry-After", "60")}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -142,7 +142,7 @@ func TestConversationsStayWithOneOfTheEquals(t *testing.T) {
 	})
 }
 
-// What befalls one of the equals leaves the others alone: each is asked as a provider of the list is.
+// What happens to one of the equals is its own alone: each is asked as a provider of the list is.
 func TestOneOfTheEqualsFails(t *testing.T) {
 	throttled := says(429, "{}", "Retry-After", "30")
 	for name, tt := range map[string]struct {

@@ -64,7 +64,7 @@ type Gateway struct {
 	Spending *Spending
 	// Class is what repeating a call may cost; ClassInference when empty.
 	Class Class
-	// Breakers leave providers alone that answer with system errors, by Breaker's
+	// Breakers skip providers that answer with system errors, by Breaker's
 	// rule; nil for none.
 	Breakers Breakers
 	Breaker  failover.Rule

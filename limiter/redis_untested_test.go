@@ -80,7 +80,7 @@ func TestClientRepeatsNothingAndKeepsToDeadlines(t *testing.T) {
 		options = c.Options()
 	}
 	if options == nil || !options.ContextTimeoutEnabled || options.ReadTimeout != redisLongest || options.WriteTimeout != redisLongest {
-		t.Errorf("a %T heeds no contexts, or its timeouts are not %v", client, redisLongest)
+		t.Errorf("a %T goes by no contexts, or its timeouts are not %v", client, redisLongest)
 	}
 	began := time.Now()
 	if err := client.Ping(context.Background()).Err(); !isTimeout(err) || time.Since(began) > 10*redisTimeout {

@@ -28,7 +28,7 @@ import (
 //
 //   - Replicas is not less than their number, and not more than the cap (beyond
 //     that each sends once in Replicas spans, which keeps the mean alone),
-//   - callers heed Slot.Revoked and have, per replica, no more slots waiting
+//   - callers go by Slot.Revoked and have, per replica, no more slots waiting
 //     than its part of the cap,
 //   - Redis is away for all replicas or for none: one that is cut off alone
 //     sends on top of the others, by no more than its part of the cap,

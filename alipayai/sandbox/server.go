@@ -61,7 +61,7 @@ func New(cfg Config) (*Server, error) {
 		known.traffic.cap = newWindow(cfg.RequestsPerSecond)
 		s.apps[a.ClientID] = known
 		if a.RefreshToken != "" {
-			s.tokens.adopt(a.RefreshToken, known, cfg.Now().Add(refreshLife))
+			s.tokens.accept(a.RefreshToken, known, cfg.Now().Add(refreshLife))
 		}
 	}
 	return s, nil

@@ -53,8 +53,8 @@ func issue(t *tokens, into *bounded[[sha256.Size]byte, grant], g grant) string {
 	return value
 }
 
-// adopt makes a given refresh token good.
-func (t *tokens) adopt(value string, a *app, expires time.Time) {
+// accept makes a given refresh token good.
+func (t *tokens) accept(value string, a *app, expires time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.refresh.put(sha256.Sum256([]byte(value)), grant{app: a, expires: expires})

@@ -102,9 +102,9 @@ func (x *Exchange) PassOn(limit int64, keepSignature bool) *failure.Failure {
 		_ = resp.Body.Close()
 	}
 	if verifies {
-		x.heed(body, mask)
+		x.apply(body, mask)
 	} else {
-		x.heed(nil, mask)
+		x.apply(nil, mask)
 	}
 	if err == nil && int64(len(body)) > limit {
 		err = ErrAnswerTooLarge
@@ -150,9 +150,9 @@ func (b *trailed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// heed keeps to the failure that an answer reports, if it does. body is nil where it
+// apply does what follows from the failure that an answer reports, if it does. body is nil where it
 // has not been read: the status then decides.
-func (x *Exchange) heed(body []byte, mask *credentials.Mask) {
+func (x *Exchange) apply(body []byte, mask *credentials.Mask) {
 	var reported *wire.Failure
 	if len(body) <= maxReport {
 		if _, parsed, err := x.provider.AnswerForm.ParseBody(body, IsError(x.Response.StatusCode)); err == nil {

@@ -6,7 +6,7 @@
 // # What is known of an exchange that failed
 //
 //	Outcome         | when                                        | executed?
-//	OutcomeUnknown  | it was sent, and no answer was understood   | perhaps
+//	OutcomeUnknown  | it was sent, and no answer was understood   | it may be
 //	NotSent         | no connection could be had                  | no
 //	Refused         | the server answered that it does not serve  | no
 //

@@ -12,16 +12,16 @@ import (
 )
 
 // One attempt that may have been served is enough for the client not to repeat the call, whatever came after it.
-func TestDoubtAboutAnyAttempt(t *testing.T) {
+func TestMayHaveExecutedInAnyAttempt(t *testing.T) {
 	var (
 		failed    = says(500, `{"code":"BUSY"}`)
 		throttled = says(429, "{}", "Retry-After", "60")
 		refused   = says(400, `{"code":"PARAM_ILLEGAL"}`)
 	)
 	for name, test := range map[string]struct {
-		turns  [][]turn
-		status int
-		doubt  bool
+		turns    [][]turn
+		status   int
+		executed bool
 	}{
 		"500, then throttled":           {[][]turn{{failed, throttled}}, 429, true},
 		"500, then 4xx":                 {[][]turn{{failed, refused}}, 400, true},
@@ -39,7 +39,7 @@ func TestDoubtAboutAnyAttempt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := perform(t, test.turns, claiming)
-				want := map[bool]string{true: "false"}[test.doubt]
+				want := map[bool]string{true: "false"}[test.executed]
 				got := s.call(chatBody("hello"))
 				if got.status != test.status {
 					t.Errorf("%d %s", got.status, got.body)
@@ -50,8 +50,8 @@ func TestDoubtAboutAnyAttempt(t *testing.T) {
 	}
 }
 
-// A failure within a 200 that may be repeated has perhaps been served; where the upstream asks for a pause it was not.
-func TestDoubtAboutCodes(t *testing.T) {
+// A failure within a 200 that may be repeated may have been served; where the upstream asks for a pause it was not.
+func TestMayHaveExecutedByCode(t *testing.T) {
 	slowDown := says(503, `{"error":{"message":"Slow Down"}}`)
 	antLing := first(func(p *upstream.Provider) { p.Profile.Codes = profile(t, "ant_ling").Codes })
 	for name, test := range map[string]struct {
@@ -80,7 +80,7 @@ func TestDoubtAboutCodes(t *testing.T) {
 				if got.status < 400 {
 					t.Fatalf("%d %s", got.status, got.body)
 				}
-				if doubt := got.header.Get("X-Should-Retry") == "false"; doubt != test.held && s.scripts[0].count() < alipayai.MaxAttempts {
+				if mayHaveExecuted := got.header.Get("X-Should-Retry") == "false"; mayHaveExecuted != test.held && s.scripts[0].count() < alipayai.MaxAttempts {
 					t.Errorf("%v", got.header)
 				}
 				s.fails(good)
@@ -97,7 +97,7 @@ func TestDoubtAboutCodes(t *testing.T) {
 }
 
 // Slow Down says for how long, and so does the answer to the client.
-func TestSlowDownIsNoDoubt(t *testing.T) {
+func TestSlowDownHasNotExecuted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{says(503, `{"error":{"message":"Slow Down"}}`)}, {says(400, `{"code":"PARAM_ILLEGAL"}`)}},
 			first(func(p *upstream.Provider) { p.Profile.Codes = profile(t, "ant_ling").Codes }))
