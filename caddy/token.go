@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
 // Token says where a provider's OAuth access tokens are had. A token is
@@ -222,4 +223,22 @@ func (a *App) newGrant(option, simulated string, asked *Token, p *upstream.Provi
 		scope += " with " + further
 	}
 	return grant, scope, nil
+}
+
+// shareTokens lets replicas with the same store have the token of source in
+// common. identity is what makes another token; the secret is left out, so that it
+// cannot be guessed by the name that it gives in the store.
+func (a *App) shareTokens(source *token.Source, logger *zap.Logger, identity ...string) {
+	key := hashAll(identity)
+	source.Share = a.store.tokens(a.sealing, string(key[:]))
+	source.OnShare = func(err error) {
+		switch {
+		case err == nil:
+			logger.Info("access tokens are shared again")
+		case errors.Is(err, seal.ErrSealed):
+			logger.Error("shared access token is not used: do all replicas have the same encryption_key?", zap.Error(err))
+		default:
+			logger.Error("access tokens are not shared at present", zap.Error(err))
+		}
+	}
 }

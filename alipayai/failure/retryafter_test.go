@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/internal/extremes"
 )
 
 // However a vendor says for how long it is throttling, that is how long. Reports of gateways that asked again too early:
@@ -59,4 +60,16 @@ func TestHowLongAThrottleLasts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever an upstream asks for, it is waited for between nothing and a minute.
+func FuzzRetryAfter(f *testing.F) {
+	for _, number := range extremes.Numbers {
+		f.Add(extremes.InHeader(number))
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if got := RetryAfter(http.Header{"Retry-After": {value}}, time.Unix(1_772_366_400, 0)); got < 0 || got > maxRetryAfter {
+			t.Errorf("%q: %v", value, got)
+		}
+	})
 }

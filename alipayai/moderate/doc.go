@@ -7,7 +7,6 @@
 //	              and plain.go refuses what reads as a rule with a mistake
 //	china.rules   what Chinese law forbids to ask a financial assistant
 //	form.go       what is asked of a model that moderates, and what its answer means
-//	moderator.go  the rules first, then the model, whose verdicts cache.go keeps
+//	moderator.go  the rules first, then the model, whose verdicts cache.go keeps, and requests that a provider has blocked
 //	guard.go      the same rules over an answer while it streams
-//	blocked.go    requests that a provider has blocked already
 package moderate
