@@ -1,6 +1,7 @@
 package limiter
 
 import (
+	"context"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -178,6 +179,31 @@ func TestPredictionAcrossClasses(t *testing.T) {
 				at := out[slices.IndexFunc(out, func(o outcome) bool { return o.name == "this" })].at.Seconds()
 				if math.Abs(predicted-at) > 1 || math.Abs(at-float64(tt.want)) > 1 {
 					t.Errorf("it waits %v s, predicted were %v, want %d", at, predicted, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// When the last call leaves, the queue has nothing left to do: it waits for no pace.
+func TestQueueEndsWithItsLastCall(t *testing.T) {
+	for name, pace := range map[string]time.Duration{"without a pace": 0, "with a pace": 100 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // which fails while a goroutine of the queue is left
+				q := NewQueue(NewMemoryWindow(time.Now), time.Now)
+				r := Request{Limit: Limit{Requests: 5, Per: time.Second}, Pace: pace, MaxWait: time.Minute, MaxCount: 10, MaxBytes: 1 << 20}
+				for range 5 {
+					if _, err := q.Wait(t.Context(), r); err != nil {
+						t.Fatal(err)
+					}
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				left := make(chan error)
+				go func() { _, err := q.Wait(ctx, r); left <- err }()
+				synctest.Wait()
+				cancel()
+				if err := <-left; err == nil {
+					t.Error("a call that left has a slot")
 				}
 			})
 		})

@@ -98,7 +98,10 @@ func (q *Queue) dispatch() {
 			q.giveBack(q.takeNext())
 			q.mu.Unlock()
 			timer.Reset(wait)
-			<-timer.C
+			select {
+			case <-timer.C:
+			case <-q.wake: // the last call may have left
+			}
 			q.mu.Lock()
 			continue
 		}
