@@ -226,7 +226,7 @@ func (a *App) checkPrice(name, asked string, to price.Currency) error {
 type budgetState struct {
 	once sync.Once
 	*budget.Budgets
-	shared *budget.Redis // nil where replicas share nothing
+	shared sharedBudgets // nil where replicas share nothing
 	// release gives back what the state is kept in.
 	release func()
 }
@@ -249,8 +249,8 @@ func (s *budgetState) Destruct() error {
 	return nil
 }
 
-// acquireBudgets gives the budgets, which survive reloads. They are counted in Redis
-// where replicas share it, and else in the ledger's file.
+// acquireBudgets gives the budgets, which survive reloads. They are counted in
+// what replicas share, and else in the ledger's file.
 func (a *App) acquireBudgets() (*budgetState, func()) {
 	where := ""
 	if a.ledger != nil {

@@ -75,7 +75,7 @@ type ledgerState struct {
 	once sync.Once
 	*ledger.Ledger
 	// shared are the totals of all replicas; nil where they share none.
-	shared *ledger.Shared
+	shared sharedLedger
 	// release gives back what shared is kept in.
 	release func()
 	path    string

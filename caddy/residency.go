@@ -22,9 +22,9 @@ func (a *App) openResidency() (err error) {
 			return err
 		}
 	}
-	if a.Redis != nil && a.Redis.Region != "" {
-		if err := residency.Check(a.Redis.Region); err != nil {
-			return fmt.Errorf("store redis: %w", err)
+	if name, options := a.storeOptions(); options != nil && options.region() != "" {
+		if err := residency.Check(options.region()); err != nil {
+			return fmt.Errorf("store %s: %w", name, err)
 		}
 	}
 	if a.residency, err = a.newResidency(a.Residency); err != nil {
@@ -59,8 +59,8 @@ func (a *App) newResidency(of map[string][]string) (*residency.Rules, error) {
 
 // storeRegion is where the store keeps what is given to it.
 func (a *App) storeRegion() string {
-	if a.Redis != nil && a.Redis.Region != "" {
-		return a.Redis.Region
+	if _, options := a.storeOptions(); options != nil && options.region() != "" {
+		return options.region()
 	}
 	return a.Region
 }

@@ -46,9 +46,9 @@ type store interface {
 	// responses is where what clients go on from is kept.
 	responses(sealing *seal.Seal) replay.Cache
 	// ledger makes the totals of days that replicas share; nil where they share none.
-	ledger(sealing *seal.Seal, zone *time.Location) *ledger.Shared
+	ledger(sealing *seal.Seal, zone *time.Location) sharedLedger
 	// budgets makes the store of budgets that replicas share; nil where they share none.
-	budgets() *budget.Redis
+	budgets() sharedBudgets
 	// states keeps those of canaries and shadows; in that file where replicas share nothing.
 	states(file string) canary.Store
 	// tokens is where replicas share the access token of that name; nil where they
@@ -100,8 +100,30 @@ type sharedWindow interface {
 	Close() error
 }
 
+// sharedBudgets is a store of budgets that other replicas take from.
+type sharedBudgets interface {
+	budget.Store
+	// Start begins the sharing for those that count in it; it may be called at any time.
+	Start(b *budget.Budgets)
+	// Close ends it.
+	Close() error
+}
+
+// sharedLedger has the totals of the ledgers of all replicas.
+type sharedLedger interface {
+	alipayai.Ledger
+	// Totals are those of all replicas.
+	Totals(ctx context.Context, q ledger.Query) ([]ledger.GroupTotals, error)
+	// Start begins the sharing; it may be called at any time.
+	Start()
+	// Close ends it, with what is pending.
+	Close() error
+}
+
 // storeOptions are a store's part of the configuration.
 type storeOptions interface {
+	// region is where the store is; empty where this process is.
+	region() string
 	// prepare checks the options and gives what makes another store, secrets
 	// included, and the function that makes it.
 	prepare(s secrets) (identity []string, open func() (store, error), err error)

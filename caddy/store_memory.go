@@ -11,9 +11,7 @@ import (
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
-	"github.com/caddy-alipayai/gateway/alipayai/budget"
 	"github.com/caddy-alipayai/gateway/alipayai/consent"
-	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -73,10 +71,10 @@ func (s *memoryStore) answers(_ *seal.Seal, maxBytes int64) (cache replay.Cache,
 func (s *memoryStore) responses(*seal.Seal) replay.Cache { return s.conversed.Within(responseBytes) }
 
 // ledger implements store: each process has its own.
-func (*memoryStore) ledger(*seal.Seal, *time.Location) *ledger.Shared { return nil }
+func (*memoryStore) ledger(*seal.Seal, *time.Location) sharedLedger { return nil }
 
 // budgets implements store: each process counts its own.
-func (*memoryStore) budgets() *budget.Redis { return nil }
+func (*memoryStore) budgets() sharedBudgets { return nil }
 
 // states implements store: the processes of one folder have them in common.
 func (*memoryStore) states(file string) canary.Store { return canary.File{Path: file} }

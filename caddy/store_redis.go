@@ -90,12 +90,12 @@ func (s *redisStore) replayOptions(sealing *seal.Seal) replay.RedisOptions {
 }
 
 // ledger implements store.
-func (s *redisStore) ledger(sealing *seal.Seal, zone *time.Location) *ledger.Shared {
+func (s *redisStore) ledger(sealing *seal.Seal, zone *time.Location) sharedLedger {
 	return ledger.NewShared(s.client, sealing, zone)
 }
 
 // budgets implements store.
-func (s *redisStore) budgets() *budget.Redis { return budget.NewRedis(s.client, s.replicas) }
+func (s *redisStore) budgets() sharedBudgets { return budget.NewRedis(s.client, s.replicas) }
 
 // states implements store.
 func (s *redisStore) states(string) canary.Store { return canary.NewRedis(s.client) }

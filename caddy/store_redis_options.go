@@ -60,6 +60,9 @@ type Redis struct {
 // minTenantBytes is the least room of a tenant.
 const minTenantBytes = 1 << 20
 
+// region implements storeOptions.
+func (r *Redis) region() string { return r.Region }
+
 // prepare implements storeOptions.
 func (r *Redis) prepare(s secrets) (identity []string, open func() (store, error), err error) {
 	options, err := r.resolve(s)
