@@ -9,7 +9,6 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
-	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // A cached answer is of the upstreams that were asked: where one of them is another by now, it is not theirs.
@@ -71,7 +70,7 @@ func TestAnswersOfAgentsAreNotCached(t *testing.T) {
 	for i := range 2 {
 		g := &alipayai.Gateway{Providers: []*upstream.Provider{plainProvider(t, "http://127.0.0.1:1"), plainProvider(t, "http://127.0.0.1:2")}}
 		caching()(g)
-		g.Providers[i].Profile.Format, g.Providers[i].Name = wire.NextBuilder, "agents"
+		g.Providers[i].Profile.Agent, g.Providers[i].Name = true, "agents"
 		if err := g.Prepare(); err == nil || !strings.Contains(err.Error(), "cached_answer") || !strings.Contains(err.Error(), "agents") {
 			t.Errorf("provider %d: %v", i, err)
 		}

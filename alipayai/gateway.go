@@ -212,7 +212,7 @@ func (g *Gateway) Prepare() error {
 		return errors.New("no provider is named; name at least one that the alipayai global option declares")
 	}
 	for _, p := range g.Providers {
-		if g.Answers != nil && p.Profile.Format == wire.NextBuilder {
+		if g.Answers != nil && p.Profile.Agent {
 			return fmt.Errorf("cached_answer has no meaning with provider %s: what an agent answers depends on its session as well", p.Name)
 		}
 		if p.Profile.Kind().SignsParameters {

@@ -149,7 +149,7 @@ var notPackable packable
 // mayPack reports whether the call may be packed at p.
 func (c *call) mayPack(p *upstream.Provider) bool {
 	k := c.g.Packs
-	if k == nil || p.Format.Name() == wire.NextBuilder { // whose agents take no system prompt
+	if k == nil || p.Profile.Agent { // whose agents take no system prompt
 		return false
 	}
 	return c.readPackable() != &notPackable && k.refusals(p, c.Endpoint) < refusesPacks && !k.Agreements.Off(c.Tenant, c.g.Now())

@@ -14,7 +14,6 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/toolcheck"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
-	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover/balance"
 	"github.com/caddy-alipayai/gateway/failover/canary"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -151,7 +150,7 @@ func (k *Canary) check(g *Gateway) error {
 		return fmt.Errorf("canary: the candidate %s gets calls by being one of the providers here; take it out", k.Candidate.Name)
 	case k.Candidate.Profile.Kind().SignsParameters:
 		return fmt.Errorf("canary: provider %s: profile %s signs form parameters, not OpenAI calls", k.Candidate.Name, k.Candidate.Profile.Name)
-	case g.Answers != nil && k.Candidate.Profile.Format == wire.NextBuilder:
+	case g.Answers != nil && k.Candidate.Profile.Agent:
 		return fmt.Errorf("cached_answer has no meaning with provider %s: what an agent answers depends on its session as well", k.Candidate.Name)
 	}
 	return nil

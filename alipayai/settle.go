@@ -187,7 +187,7 @@ func (s *Shadow) check(g *Gateway) error {
 		return errors.New("shadow has no meaning for class money, whose calls are never made twice")
 	case p.Profile.Kind().SignsParameters:
 		return fmt.Errorf("shadow: provider %s: profile %s signs form parameters, not OpenAI calls", p.Name, p.Profile.Name)
-	case p.Format.Name() == wire.NextBuilder:
+	case p.Profile.Agent:
 		return fmt.Errorf("shadow: provider %s is an agent, which may act on what it is asked", p.Name)
 	case !(s.Share > 0 && s.Share <= 1):
 		return fmt.Errorf("shadow: the share must be a part from above 0 to 1, not %v", s.Share)

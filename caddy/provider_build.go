@@ -176,7 +176,7 @@ func (p *Provider) format(s secrets, profile upstream.Profile) (wire.Format, err
 	if p.API != "" && p.API != apiResponses {
 		return nil, fmt.Errorf("api %q is unknown; use responses", p.API)
 	}
-	if (p.Agent != nil) != (profile.Format == wire.NextBuilder) {
+	if (p.Agent != nil) != profile.Agent {
 		return nil, errors.New("agent goes with profile nextbuilder, and that needs it: agent <id>")
 	}
 	if p.OnUnsupported != "" && cmp.Or(p.Dialect, profile.Dialect) == openai.NoDialect {

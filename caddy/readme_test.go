@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // frontPage gives the Caddyfile of the repository's README.md that has this mark.
@@ -137,5 +138,38 @@ func TestModulesAreListed(t *testing.T) {
 		if !slices.Equal(listed, registered) {
 			t.Errorf("%s lists the modules %v, and the package registers %v", document, listed, registered)
 		}
+	}
+}
+
+// Every profile is in README.md's table, with its dialect and its address.
+func TestProfilesAreListed(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\n## Profiles\n")
+	section, _, _ := strings.Cut(rest, "\n## ")
+	rows := make(map[string]string)
+	for line := range strings.Lines(section) {
+		if cells := strings.Split(line, "|"); strings.HasPrefix(line, "| `") && len(cells) == 7 {
+			rows[strings.Trim(cells[1], " `")] = line
+		}
+	}
+	for _, name := range upstream.ProfileNames() {
+		profile := must(upstream.LookupProfile(name))
+		row := rows[name]
+		delete(rows, name)
+		dialect := profile.Dialect
+		if profile.Kind().SignsParameters {
+			dialect = "" // no call is made of it
+		}
+		for _, has := range []string{profile.BaseURL, dialect} {
+			if row == "" || has != "" && !strings.Contains(row, "`"+has+"`") {
+				t.Errorf("the row of profile %s lacks %q: %s", name, has, row)
+			}
+		}
+	}
+	for name := range rows {
+		t.Errorf("there is no profile %s", name)
 	}
 }

@@ -76,6 +76,9 @@ type Profile struct {
 	Codes []failure.Rule
 	// Own says that it is for a contract of one's own: what is declared of it makes the rest. See [Profile.With].
 	Own bool
+	// Agent says that it is an agent: what it answers depends on its session as well, it may act on what it is asked, and
+	// it takes no system prompt.
+	Agent bool
 	// Simulated says that the upstream is a simulator on this machine, whose
 	// credentials are public.
 	Simulated bool
@@ -145,7 +148,7 @@ var profiles = func() map[string]Profile {
 		{Name: "openai", BaseURL: "https://api.openai.com/v1", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true, Dialect: "openai"},
 		anthropicProfile("anthropic", "https://api.anthropic.com/v1", false),
 		anthropicProfile("sandbox_anthropic", "http://127.0.0.1:8082/v1", true),
-		{Name: "nextbuilder", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV3, Format: wire.NextBuilder,
+		{Name: "nextbuilder", BaseURL: "https://openapi.alipay.com", Scheme: signer.NameOpenAPIV3, Format: wire.NextBuilder, Agent: true,
 			Paths: map[Endpoint]string{EndpointChat: nextbuilder.Path}},
 		{Name: "deepseek", BaseURL: "https://api.deepseek.com", Scheme: signer.NameBearer, Paths: openAIPaths, Dialect: "deepseek"},
 		{Name: "mistral", BaseURL: "https://api.mistral.ai/v1", Scheme: signer.NameBearer, Paths: openAIPaths, Codes: mistralCodes, Dialect: "mistral"},
