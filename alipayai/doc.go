@@ -36,6 +36,8 @@
 // retry.go then drops that token and, once for each provider, repeats the attempt: its
 // Send waits for the new token.
 //
-// cached.go is about answers that are given again, and mask in caller.go about what
-// must not be shown. What a failure means is in package failure.
+// gateway.go is what calls are served with. cached.go is about answers that are given
+// again, models.go about lists of models, buffers.go about the room that answers take,
+// tenants.go about tenants and their keys, and mask in caller.go about what must not be
+// shown. What a failure means is in package failure.
 package alipayai

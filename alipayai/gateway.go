@@ -29,7 +29,7 @@ const (
 	DefaultDeadline = 30 * time.Second
 )
 
-// Gateway serves OpenAI's endpoints from a list of providers. It is safe for
+// Gateway serves calls from a list of providers. It is safe for
 // concurrent use; its fields do not change after Prepare.
 type Gateway struct {
 	// Providers serve the calls, in order of preference; at least one.

@@ -1,9 +1,10 @@
 // Package failure says what goes wrong with a call and what follows from it.
 //
-// An upstream's words become a [Class] in one place ([Classify]): the user's
-// rules come first, then the codes that are known ([classes] in classes.go and
-// [kinds] in kinds.go), a number that is an HTTP status, the types that are known,
-// and then the HTTP status of the answer. A class then says all that the gateway does about it
+// An upstream's words become a [Class] in one place ([Classify] in classify.go): the rules
+// come first, those of the configuration before the profile's, then the codes that are
+// known ([classes] in classes.go and [kinds] in kinds.go), a number that is an HTTP status,
+// the types that are known, and then the HTTP status of the answer. A class then says all
+// that the gateway does about it
 // ([Class.Policy]):
 //
 //	class          same provider          next provider  breaker  evidence  seen by the client under a 200
@@ -18,5 +19,6 @@
 //	account_exhausted no                  yes            -        -         502
 //
 // codes.go has the gateway's own codes, new.go makes the failures that they
-// belong to, and failure.go is what is known of one.
+// belong to, and failure.go is what is known of one. reason.go keeps what must not be
+// shown out of an operator's log, and retryafter.go reads how long to wait.
 package failure

@@ -12,7 +12,13 @@
 //	Verify     verify.go    the signature over the answer, and answers that pass on as they are
 //	Failed     failed.go    what the answer says went wrong, and what follows for the next request
 //
-// What others have composed is held against what goes out in identity.go. Providers are
-// described in provider.go, profiles.go and environment.go; secrets.go knows what of a
-// request must not be shown.
+// ending.go is the context of all that, and equals.go waits for the permits of several
+// providers. What others have composed is held against what goes out in identity.go, and
+// forward.go says what of a header passes. draft.go signs a request that is only looked at.
+//
+// Providers are described in provider.go, profiles.go with profile_codes.go, and
+// environment.go, and made ready in prepare.go. address.go has the places at which one is
+// reached, and routes.go which of them is the fastest. envelope.go and rewrite.go put a
+// request into the form of a contract of one's own. secrets.go knows what of a request
+// must not be shown.
 package upstream

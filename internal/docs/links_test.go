@@ -114,7 +114,8 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// TestFilesOfDocs holds that each file that a package's doc.go names stands beside it.
+// TestFilesOfDocs holds that each file that a package's doc.go names stands beside it, and that those through which a
+// call is followed name all of theirs.
 func TestFilesOfDocs(t *testing.T) {
 	named := 0
 	file := regexp.MustCompile(`\b\w+\.go\b`)
@@ -144,5 +145,22 @@ func TestFilesOfDocs(t *testing.T) {
 	}
 	if named < 10 {
 		t.Errorf("only %d files were named", named)
+	}
+	for _, whole := range []string{"alipayai", "alipayai/upstream", "alipayai/failure"} {
+		dir := filepath.Join(root, filepath.FromSlash(whole))
+		text, err := os.ReadFile(filepath.Join(dir, "doc.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range files {
+			name := filepath.Base(path)
+			if !strings.HasSuffix(name, "_test.go") && name != "doc.go" && !slices.Contains(file.FindAllString(string(text), -1), name) {
+				t.Errorf("%s/doc.go does not say where %s belongs", whole, name)
+			}
+		}
 	}
 }
