@@ -16,18 +16,14 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/heldport"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // unreachable makes providers at an address where nothing listens.
 func unreachable(t *testing.T) func() *upstream.Provider {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := heldport.Addr(t)
 	return func() *upstream.Provider { return plainProvider(t, "http://"+address) }
 }
 

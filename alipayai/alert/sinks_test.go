@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/caddy-alipayai/gateway/internal/heldport"
 )
 
 const (
@@ -302,12 +304,11 @@ func TestServiceComesBack(t *testing.T) {
 
 // Addresses are secrets: no error, log line or printed value has them.
 func TestAddressesStaySecret(t *testing.T) {
-	closed := httptest.NewServer(nil)
-	closed.Close()
+	closed := "http://" + heldport.Addr(t)
 	slow := newService(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	log, logs := testLogger()
 	var printed bytes.Buffer
-	for _, base := range []string{closed.URL, slow.URL, "http://user:s3cretpath@127.0.0.1:1"} {
+	for _, base := range []string{closed, slow.URL, "http://user:s3cretpath@127.0.0.1:1"} {
 		for _, sink := range []Sink{
 			must[*Slack](t)(NewSlack(base + secretPath)),
 			must[*PagerDuty](t)(NewPagerDuty("s3cretpath0000000000000000000000", base+secretPath)),

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/internal/record"
+	"github.com/caddy-alipayai/gateway/internal/recordtest"
 )
 
 // vendor takes some versions, and counts with which it was asked.
@@ -20,39 +21,6 @@ type vendor struct {
 	takes map[int]bool
 	away  bool
 	asked map[int]int
-}
-
-// shelf is a store that several keepers share.
-type shelf struct {
-	mu      sync.Mutex
-	content []byte
-	leased  bool
-	err     error
-}
-
-func (s *shelf) Load(context.Context) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.content, s.err
-}
-
-func (s *shelf) Save(_ context.Context, content []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err == nil {
-		s.content = content
-	}
-	return s.err
-}
-
-func (s *shelf) Lease(context.Context, time.Duration) (func(), bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil || s.leased {
-		return nil, false, s.err
-	}
-	s.leased = true
-	return func() { s.mu.Lock(); s.leased = false; s.mu.Unlock() }, true, nil
 }
 
 // replica is a keeper with a ring of its own, and what its observer has heard.
@@ -133,7 +101,7 @@ func (r *replica) expect(step string, signing int, refused, failing string) {
 func TestRotation(t *testing.T) {
 	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	v := &vendor{takes: map[int]bool{1: true}, asked: map[int]int{}}
-	r := newReplica(t, v, new(shelf), &now, nil)
+	r := newReplica(t, v, new(recordtest.Shelf), &now, nil)
 	r.held[1] = now
 	look := func() { t.Helper(); r.Look(t.Context()) }
 
@@ -183,7 +151,7 @@ func TestRotation(t *testing.T) {
 func TestReplicas(t *testing.T) {
 	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	v := &vendor{takes: map[int]bool{1: true, 2: true}, asked: map[int]int{}}
-	store := new(shelf)
+	store := new(recordtest.Shelf)
 	var fleet []*replica
 	for range 3 {
 		r := newReplica(t, v, store, &now, nil)
@@ -226,16 +194,16 @@ func TestReplicas(t *testing.T) {
 		t.Error("a restart asked the upstream")
 	}
 
-	store.content = nil // lost
+	store.Content = nil // lost
 	for _, r := range fleet {
 		r.Look(t.Context())
 		r.expect("the store has lost the record", 1, "[2]", "[]")
 	}
-	if len(store.content) == 0 {
+	if len(store.Content) == 0 {
 		t.Error("it was not written again")
 	}
 
-	store.leased = true // another replica is at it
+	store.Leased = time.Now().Add(time.Hour) // another replica is at it
 	now = now.Add(25 * time.Hour)
 	if fleet[2].Look(t.Context()) || v.asked[1] != 4 {
 		t.Errorf("asked %d times beside another replica", v.asked[1])
@@ -265,14 +233,14 @@ func TestDecisions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 			v := &vendor{takes: map[int]bool{1: true}, asked: map[int]int{}}
-			store := new(shelf)
+			store := new(recordtest.Shelf)
 			if strings.HasPrefix(name, "unreadable") {
-				store.content = []byte("{")
+				store.Content = []byte("{")
 			}
 			r := newReplica(t, v, store, &now, c.change)
 			r.held[1] = now
 			r.Look(t.Context())
-			v.takes, v.away, store.err = c.takes, c.away, c.store
+			v.takes, v.away, store.Err = c.takes, c.away, c.store
 			now = now.Add(25 * time.Hour)
 			r.held[2] = now
 			r.Look(t.Context())
@@ -295,7 +263,7 @@ func TestSameVersionAnotherKey(t *testing.T) {
 	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	v := &vendor{takes: map[int]bool{1: true, 2: true}, asked: map[int]int{}}
 	id := byte(2)
-	r := newReplica(t, v, new(shelf), &now, nil)
+	r := newReplica(t, v, new(recordtest.Shelf), &now, nil)
 	held := r.Held
 	r.Held = func() []Key {
 		keys := held()
@@ -347,7 +315,7 @@ func TestDue(t *testing.T) {
 	start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	now := start
 	v := &vendor{takes: map[int]bool{1: true, 2: true}, asked: map[int]int{}}
-	r := newReplica(t, v, new(shelf), &now, func(c *Config) { c.RotateEvery = 30 * 24 * time.Hour })
+	r := newReplica(t, v, new(recordtest.Shelf), &now, func(c *Config) { c.RotateEvery = 30 * 24 * time.Hour })
 	r.held[1] = start
 	for _, step := range []struct {
 		day   int

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/recordtest"
 )
 
 // What operators see of a provider whose keys are in each of the states.
@@ -28,7 +30,7 @@ func TestStatus(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			clock := now
 			v := &vendor{takes: map[int]bool{1: true, 2: true, 3: true}, asked: map[int]int{}}
-			store := new(shelf)
+			store := new(recordtest.Shelf)
 			r := newReplica(t, v, store, &clock, tt.change)
 			for version := range 3 {
 				r.held[version+1] = now.Add(time.Duration(version-10) * 24 * time.Hour)
@@ -66,7 +68,7 @@ func TestStatus(t *testing.T) {
 			if s.Away {
 				t.Error("the store is taken for lost")
 			}
-			store.err = errors.New("the store is away")
+			store.Err = errors.New("the store is away")
 			r.Look(t.Context())
 			if !r.Status().Away {
 				t.Error("it is not seen that the store is lost")
@@ -80,16 +82,16 @@ func TestStatus(t *testing.T) {
 func TestStoreIsBack(t *testing.T) {
 	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	v := &vendor{takes: map[int]bool{1: true, 2: true}, asked: map[int]int{}}
-	store := new(shelf)
+	store := new(recordtest.Shelf)
 	r := newReplica(t, v, store, &now, nil)
 	r.held[1] = now
 	r.Look(t.Context())
-	store.err = errors.New("the store is away")
+	store.Err = errors.New("the store is away")
 	r.held[2] = now
 	now = now.Add(time.Minute)
 	r.Look(t.Context())
 	r.expect("without a store", 2, "[]", "[]")
-	store.err = nil
+	store.Err = nil
 	now = now.Add(time.Minute)
 	r.Look(t.Context())
 	r.expect("the store is back", 2, "[]", "[]")

@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/heldport"
 	"github.com/caddy-alipayai/gateway/limiter"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -210,13 +211,11 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
 func TestCheckOfAConnection(t *testing.T) {
 	tls := httptest.NewTLSServer(http.NotFoundHandler())
 	defer tls.Close()
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
 	for name, tc := range map[string]struct{ base, why, want string }{
 		"unknown authority": {tls.URL, "authority", "tls_trust_pool"},
-		"refused":           {gone.URL, "connection refused", "network"},
+		"refused":           {"http://" + heldport.Addr(t), "connection refused", "network"},
 		"no TLS":            {strings.Replace(plain.URL, "http:", "https:", 1), "TLS", "base_url http://"},
 	} {
 		t.Run(name, func(t *testing.T) {

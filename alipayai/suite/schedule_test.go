@@ -9,46 +9,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/recordtest"
 )
-
-// shelf is a store that several schedules share.
-type shelf struct {
-	mu      sync.Mutex
-	content []byte
-	leased  time.Time // until then
-	err     error
-}
-
-func (s *shelf) Load(context.Context) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.content, s.err
-}
-
-func (s *shelf) Save(_ context.Context, content []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err == nil {
-		s.content = content
-	}
-	return s.err
-}
-
-func (s *shelf) Lease(_ context.Context, life time.Duration) (func(), bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil || time.Now().Before(s.leased) {
-		return nil, false, s.err
-	}
-	s.leased = time.Now().Add(life)
-	return func() { s.set(func() { s.leased = time.Time{} }) }, true, nil
-}
-
-func (s *shelf) set(change func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	change()
-}
 
 // vendor answers after a while, and counts what it was asked.
 type vendor struct {
@@ -113,7 +76,7 @@ func (r *replica) wants(t *testing.T, step string, want ...string) {
 	r.heard = nil
 }
 
-func newReplica(s *Suite, v *vendor, store *shelf, known *Record, keep func(Record)) *replica {
+func newReplica(s *Suite, v *vendor, store *recordtest.Shelf, known *Record, keep func(Record)) *replica {
 	r := new(replica)
 	r.Schedule = NewSchedule(Config{
 		Name: "law", Provider: "alipay", Suite: s, Every: 6 * time.Hour, Concurrency: 2, Ask: v.ask,
@@ -136,7 +99,7 @@ func newVendor(took time.Duration) *vendor {
 // Three replicas ask each prompt once every six hours together, and the one that did tells what has changed.
 func TestScheduleOfReplicas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v, store, s := newVendor(time.Second), new(shelf), numbered(10)
+		v, store, s := newVendor(time.Second), new(recordtest.Shelf), numbered(10)
 		var replicas [3]*replica
 		for i := range replicas {
 			replicas[i] = newReplica(s, v, store, nil, nil)
@@ -184,7 +147,7 @@ func TestScheduleOfReplicas(t *testing.T) {
 // asked in its last second as well.
 func TestScheduleGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v, store, s := newVendor(time.Second), new(shelf), numbered(100)
+		v, store, s := newVendor(time.Second), new(recordtest.Shelf), numbered(100)
 		var known Record
 		keep := func(r Record) { known = r }
 		newReplica(s, v, store, nil, keep).run(t, 10500*time.Millisecond)
@@ -201,7 +164,7 @@ func TestScheduleGoesOn(t *testing.T) {
 		var content []byte
 		go func() {
 			time.Sleep(5200 * time.Millisecond)
-			store.set(func() { content = store.content })
+			store.Set(func() { content = store.Content })
 		}()
 		third := newReplica(s, v, store, nil, nil) // a restart: nothing but the store knows
 		third.run(t, 10*time.Minute)
@@ -211,7 +174,7 @@ func TestScheduleGoesOn(t *testing.T) {
 		}
 
 		// Killed while it held the lease: the record is that of a second before.
-		store.set(func() { store.content, store.leased = content, time.Now().Add(time.Minute) })
+		store.Set(func() { store.Content, store.Leased = content, time.Now().Add(time.Minute) })
 		fourth := newReplica(s, v, store, nil, nil)
 		fourth.run(t, 50*time.Second)
 		if total, _ := v.total(); total != 104 {
@@ -228,7 +191,7 @@ func TestScheduleGoesOn(t *testing.T) {
 // A run that takes longer than a turn goes on until its end, under a lease that is taken anew.
 func TestScheduleOfALongRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v, store := newVendor(50*time.Second), new(shelf)
+		v, store := newVendor(50*time.Second), new(recordtest.Shelf)
 		r := newReplica(numbered(30), v, store, nil, nil)
 		r.run(t, time.Hour)
 		r.wants(t, "the run", "ended 30/30 []")
@@ -242,19 +205,19 @@ func TestScheduleOfALongRun(t *testing.T) {
 // it is written when the store is back, also where that has lost everything.
 func TestScheduleWithoutStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v, store := newVendor(time.Second), &shelf{err: errors.New("away")}
+		v, store := newVendor(time.Second), &recordtest.Shelf{Err: errors.New("away")}
 		r := newReplica(numbered(10), v, store, nil, nil)
 		r.run(t, time.Hour)
 		if total, _ := v.total(); total != 0 {
 			t.Errorf("%d prompts were asked without the store", total)
 		}
 		r.wants(t, "without", "store failed")
-		store.set(func() { store.err = nil })
+		store.Set(func() { store.Err = nil })
 		go func() {
 			time.Sleep(2500 * time.Millisecond)
-			store.set(func() { store.err, store.content, store.leased = errors.New("killed"), nil, time.Time{} })
+			store.Set(func() { store.Err, store.Content, store.Leased = errors.New("killed"), nil, time.Time{} })
 			time.Sleep(time.Hour)
-			store.set(func() { store.err = nil })
+			store.Set(func() { store.Err = nil })
 		}()
 		r.run(t, 2*time.Hour)
 		r.wants(t, "killed", "store failed", "ended 10/10 []")
@@ -262,8 +225,8 @@ func TestScheduleWithoutStore(t *testing.T) {
 			t.Errorf("%d prompts were asked, one of them %d times", total, most)
 		}
 		var kept Record
-		if err := json.Unmarshal(store.content, &kept); err != nil || kept.Last == nil || len(kept.Last.Results) != 10 || kept.Running != nil {
-			t.Errorf("the store has %s", store.content)
+		if err := json.Unmarshal(store.Content, &kept); err != nil || kept.Last == nil || len(kept.Last.Results) != 10 || kept.Running != nil {
+			t.Errorf("the store has %s", store.Content)
 		}
 		other := newReplica(numbered(10), v, store, nil, nil)
 		other.run(t, time.Hour)
@@ -279,7 +242,7 @@ func TestScheduleOfReplicasWithoutStore(t *testing.T) {
 	for name, away := range map[string]time.Duration{"for a moment": 2 * time.Second, "until the run is over": 30 * time.Second, "for long": time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				v, store := newVendor(time.Second), new(shelf)
+				v, store := newVendor(time.Second), new(recordtest.Shelf)
 				var replicas [3]*replica
 				var wait sync.WaitGroup
 				for i := range replicas {
@@ -287,9 +250,9 @@ func TestScheduleOfReplicasWithoutStore(t *testing.T) {
 					wait.Go(func() { replicas[i].run(t, 3*time.Hour) })
 				}
 				time.Sleep(5500 * time.Millisecond) // all have seen the run, or that it is under way
-				store.set(func() { store.err, store.content, store.leased = errors.New("killed"), nil, time.Time{} })
+				store.Set(func() { store.Err, store.Content, store.Leased = errors.New("killed"), nil, time.Time{} })
 				time.Sleep(away)
-				store.set(func() { store.err = nil })
+				store.Set(func() { store.Err = nil })
 				wait.Wait()
 				if total, most := v.total(); total != 20 || most != 1 {
 					t.Errorf("%d prompts were asked, one of them %d times", total, most)
@@ -308,7 +271,7 @@ func TestScheduleOfReplicasWithoutStore(t *testing.T) {
 // for that.
 func TestScheduleOfTwoFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v, store := newVendor(20*time.Second), new(shelf)
+		v, store := newVendor(20*time.Second), new(recordtest.Shelf)
 		var wait sync.WaitGroup
 		var replicas []*replica
 		for _, n := range []int{30, 31} {
@@ -325,9 +288,9 @@ func TestScheduleOfTwoFiles(t *testing.T) {
 			t.Errorf("%d prompts were asked, one of them %d times, and %d things heard", total, most, ended)
 		}
 		// One that was given up makes way.
-		store.set(func() {
+		store.Set(func() {
 			now := time.Now().Format(time.RFC3339)
-			store.content = fmt.Appendf(nil, `{"running":{"suite":"law","version":"old","provider":"alipay","began":%q,"results":[]},"touched":%q}`, now, now)
+			store.Content = fmt.Appendf(nil, `{"running":{"suite":"law","version":"old","provider":"alipay","began":%q,"results":[]},"touched":%q}`, now, now)
 		})
 		r := newReplica(numbered(3), v, store, nil, nil)
 		r.run(t, 9*time.Minute)
@@ -340,12 +303,12 @@ func TestScheduleOfTwoFiles(t *testing.T) {
 // A record that cannot be read, and a clock that was put back, do not end the schedule.
 func TestScheduleRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v, store := newVendor(time.Second), &shelf{content: []byte("{")}
+		v, store := newVendor(time.Second), &recordtest.Shelf{Content: []byte("{")}
 		r := newReplica(numbered(2), v, store, nil, nil)
 		r.run(t, time.Hour)
 		r.wants(t, "broken", "ended 2/2 []")
-		store.set(func() {
-			store.content = []byte(`{"last":{"suite":"law","version":"old","provider":"alipay","began":"2099-01-01T00:00:00Z","results":[]}}`)
+		store.Set(func() {
+			store.Content = []byte(`{"last":{"suite":"law","version":"old","provider":"alipay","began":"2099-01-01T00:00:00Z","results":[]}}`)
 		})
 		r.run(t, time.Hour)
 		r.wants(t, "the future", "elsewhere", "ended 2/2 []")
