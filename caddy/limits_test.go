@@ -200,21 +200,39 @@ func TestTurnedAway(t *testing.T) {
 	})
 }
 
-// TestThrottledThroughTheTransport closes the window for the proxy too.
-func TestThrottledThroughTheTransport(t *testing.T) {
-	g := newRig(t, sandbox.Config{})
-	if err := g.api.SetFaults(sandbox.Fault{Kind: sandbox.Throttle, RetryAfter: 30, Times: 1}); err != nil {
-		t.Fatal(err)
-	}
-	g.load(oneProvider, limitedSite)
-	if a := g.do("POST", "/raw"+chatPath, chatBody("hello", false)); a.status != http.StatusTooManyRequests {
-		t.Fatalf("%d %s", a.status, a.body)
-	}
-	if got := g.gauge("rate_limit_requests"); got != "0" {
-		t.Errorf("rate %s, want 0", got)
-	}
-	if a := g.do("POST", chatPath, chatBody("hello", false)); a.code() != "queue_deadline" {
-		t.Errorf("%d %s", a.status, a.body)
+// A provider that is throttling is not asked by the proxy nor by the transport, whichever of them it told, and whether or not
+// it has a rate cap.
+func TestThrottlingBindsProxyAndTransport(t *testing.T) {
+	const raw = "/raw" + chatPath
+	for name, tt := range map[string]struct {
+		options       []string
+		first, second string
+		code, rate    string
+	}{
+		"capped, the transport was told":   {nil, raw, chatPath, "queue_deadline", "0"},
+		"capped, the proxy was told":       {nil, chatPath, raw, "queue_deadline", "0"},
+		"uncapped, the transport was told": {[]string{"limit off"}, raw, chatPath, "upstream_throttled", ""},
+		"uncapped, the proxy was told":     {[]string{"limit off"}, chatPath, raw, "upstream_throttled", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, sandbox.Config{})
+			if err := g.api.SetFaults(sandbox.Fault{Kind: sandbox.Throttle, RetryAfter: 30, Times: 1}); err != nil {
+				t.Fatal(err)
+			}
+			g.load(limited(tt.options...), limitedSite)
+			if a := g.do("POST", tt.first, chatBody("hello", false)); a.status != http.StatusTooManyRequests {
+				t.Fatalf("%d %s", a.status, a.body)
+			}
+			if got := g.gauge("rate_limit_requests"); got != tt.rate {
+				t.Errorf("rate %q, want %q", got, tt.rate)
+			}
+			if a := g.do("POST", tt.second, chatBody("hello", false)); a.status != http.StatusTooManyRequests || a.code() != tt.code {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+			if asked := g.api.Stats().Paths[chatPath]; asked != 1 {
+				t.Errorf("the upstream was asked %d times", asked)
+			}
+		})
 	}
 }
 
