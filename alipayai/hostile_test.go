@@ -48,25 +48,12 @@ func TestQuotedSecretsStayHere(t *testing.T) {
 func TestOddStatuses(t *testing.T) {
 	for _, status := range []string{"000", "099", "101", "199", "600", "999"} {
 		t.Run(status, func(t *testing.T) {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { listener.Close() })
-			go func() {
-				for {
-					conn, err := listener.Accept()
-					if err != nil {
-						return
-					}
-					go func() {
-						defer conn.Close()
-						conn.Read(make([]byte, 64<<10))
-						fmt.Fprintf(conn, "HTTP/1.1 %s Odd\r\nContent-Length: 16\r\nConnection: close\r\n\r\n{\"choices\":[{}]}", status)
-					}()
-				}
-			}()
-			r := startGateway(t, plainProvider(t, "http://"+listener.Addr().String()), func(g *alipayai.Gateway) { g.Deadline = 2 * time.Second })
+			odd := listen(t, func(_ *socketServer, conn net.Conn) {
+				defer conn.Close()
+				conn.Read(make([]byte, 64<<10))
+				fmt.Fprintf(conn, "HTTP/1.1 %s Odd\r\nContent-Length: 16\r\nConnection: close\r\n\r\n{\"choices\":[{}]}", status)
+			})
+			r := startGateway(t, plainProvider(t, odd.url), func(g *alipayai.Gateway) { g.Deadline = 2 * time.Second })
 			if got := r.chat("hello"); got.status != http.StatusBadGateway && got.status != http.StatusGatewayTimeout {
 				t.Errorf("%d %s", got.status, got.body)
 			}
@@ -84,25 +71,14 @@ func TestTokenEndpointIsNotQuoted(t *testing.T) {
 		"a bad chunk size": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nMARK-TOKEN-1\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { listener.Close() })
-			go func() {
-				for {
-					conn, err := listener.Accept()
-					if err != nil {
-						return
-					}
-					conn.Read(make([]byte, 64<<10))
-					io.WriteString(conn, answer)
-					conn.Close()
-				}
-			}()
-			g := &token.Grant{URL: "http://" + listener.Addr().String(), ClientID: "a", Secret: "b", Transport: newTransport(t), Now: time.Now}
-			_, err = g.Fetch(t.Context(), "")
-			if err == nil || strings.Contains(err.Error(), "MARK") || strings.Contains(err.Error(), listener.Addr().String()) {
+			server := listen(t, func(_ *socketServer, conn net.Conn) {
+				defer conn.Close()
+				conn.Read(make([]byte, 64<<10))
+				io.WriteString(conn, answer)
+			})
+			g := &token.Grant{URL: server.url, ClientID: "a", Secret: "b", Transport: newTransport(t), Now: time.Now}
+			_, err := g.Fetch(t.Context(), "")
+			if err == nil || strings.Contains(err.Error(), "MARK") || strings.Contains(err.Error(), strings.TrimPrefix(server.url, "http://")) {
 				t.Errorf("error %v", err)
 			}
 		})

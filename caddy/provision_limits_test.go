@@ -2,9 +2,7 @@ package alipaycaddy
 
 import (
 	"encoding/json"
-	"net"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -116,22 +114,7 @@ func refusesJSON(t *testing.T, global, site string, tests map[string]changedJSON
 
 // TestValidateDoesNotConnectToRedis provisions stores of every kind.
 func TestValidateDoesNotConnectToRedis(t *testing.T) {
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	var connections atomic.Int32
-	go func() {
-		for {
-			conn, err := silent.Accept()
-			if err != nil {
-				return
-			}
-			connections.Add(1)
-			conn.Close()
-		}
-	}()
+	silent, connections := newSilentServer(t)
 	for name, options := range map[string][]string{
 		"one server": {"password {env.TEST_SECRET}"},
 		"tls":        {"tls"},
@@ -140,7 +123,7 @@ func TestValidateDoesNotConnectToRedis(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newSecretRig(t)
-			g.vars["silent"] = silent.Addr().String()
+			g.vars["silent"] = silent
 			global := withStore(append(options, "address ${silent}", "replicas 3")...)
 			if err := g.provision(global, ":0 {\nalipayai_proxy alipay\n}"); err != nil {
 				t.Fatal(err)

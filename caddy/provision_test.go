@@ -194,18 +194,19 @@ func newSecretRig(t *testing.T) *rig {
 	return g
 }
 
-// TestValidateIsOffline provisions providers whose servers would hang: nothing
-// may be asked of them.
-func TestValidateIsOffline(t *testing.T) {
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
+// newSilentServer is a server that never answers, and counts who comes.
+func newSilentServer(t *testing.T) (addr string, connections *atomic.Int32) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer silent.Close()
-	var connections atomic.Int32
+	connections = new(atomic.Int32)
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		for {
-			conn, err := silent.Accept()
+			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
@@ -213,8 +214,19 @@ func TestValidateIsOffline(t *testing.T) {
 			defer conn.Close()
 		}
 	}()
+	t.Cleanup(func() {
+		listener.Close()
+		<-ended
+	})
+	return listener.Addr().String(), connections
+}
+
+// TestValidateIsOffline provisions providers whose servers would hang: nothing
+// may be asked of them.
+func TestValidateIsOffline(t *testing.T) {
+	silent, connections := newSilentServer(t)
 	g := newSecretRig(t)
-	g.vars["silent"] = silent.Addr().String()
+	g.vars["silent"] = silent
 	global := "alipayai {\nencryption_key {env.TEST_ENCRYPTION_KEY}\nstore redis ${silent}\n" +
 		"alert webhook http://${silent}/\nalert shoutrrr generic://${silent}/?disabletls=yes\n" +
 		"evidence {\nrecipient " + must(age.GenerateX25519Identity()).Recipient().String() + "\ndir ${dir}/evidence\n}\n" +
