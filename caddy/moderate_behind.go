@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
 )
 
 var errNegativeBody = errors.New("max_body must not be negative")
@@ -18,17 +19,29 @@ var passOn = map[caddy.ModuleID]bool{
 }
 
 // overlap lets the moderators of app have their model's verdict waited for by alipayai_proxy, beside its queue, where every way
-// behind them ends there: whatever else there is must not see a request without a verdict. Until this has run they
-// all wait first.
+// behind them ends there, and what it answers goes to the client: whatever else there is must not see a request without a
+// verdict. Until this has run they all wait first.
 func overlap(app *caddyhttp.App) {
 	for _, server := range app.Servers {
-		overlapIn(server.Routes, false)
+		waits := make(map[*Moderate]bool)
+		visitHandlers(server, func(h caddyhttp.MiddlewareHandler, before []caddyhttp.MiddlewareHandler) {
+			if m, ok := h.(*Moderate); ok {
+				waits[m] = waits[m] || slices.ContainsFunc(before, answersAnew)
+			}
+		})
+		overlapIn(server.Routes, false, waits)
 	}
 }
 
+// answersAnew reports whether a handler may send a request on once what is behind it has answered.
+func answersAnew(h caddyhttp.MiddlewareHandler) bool {
+	i, ok := h.(*intercept.Intercept)
+	return ok && slices.ContainsFunc(i.HandleResponse, func(r caddyhttp.ResponseHandler) bool { return len(r.Routes) > 0 })
+}
+
 // overlapIn goes through routes from the last handler to the first. proxied says that every way behind the last one ends
-// at alipayai_proxy; it reports the same of the first.
-func overlapIn(routes caddyhttp.RouteList, proxied bool) bool {
+// at alipayai_proxy; it reports the same of the first. Those in waits wait all the same.
+func overlapIn(routes caddyhttp.RouteList, proxied bool, waits map[*Moderate]bool) bool {
 	for _, route := range slices.Backward(routes) {
 		matched := proxied && !route.Terminal
 		for _, handler := range slices.Backward(route.Handlers) {
@@ -36,9 +49,9 @@ func overlapIn(routes caddyhttp.RouteList, proxied bool) bool {
 			case *Proxy:
 				matched = true
 			case *Moderate:
-				h.overlaps.Store(matched)
+				h.overlaps.Store(matched && !waits[h])
 			case *caddyhttp.Subroute:
-				matched = overlapIn(h.Routes, matched)
+				matched = overlapIn(h.Routes, matched, waits)
 			case caddy.Module:
 				matched = matched && passOn[h.CaddyModule().ID]
 			default:

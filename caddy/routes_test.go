@@ -114,6 +114,41 @@ func TestHandlersBefore(t *testing.T) {
 	}
 }
 
+// A moderator lets its verdict be waited for beside the proxy's queue only where nothing else may get the request, also after
+// the proxy has answered.
+func TestVerdictsOverlap(t *testing.T) {
+	handle := func(handlers ...caddyhttp.MiddlewareHandler) caddyhttp.RouteList {
+		return caddyhttp.RouteList{{Handlers: handlers}}
+	}
+	after := func(routes caddyhttp.RouteList) *intercept.Intercept {
+		return &intercept.Intercept{HandleResponse: []caddyhttp.ResponseHandler{{Routes: routes}}}
+	}
+	proxy, other := new(Proxy), visited("other")
+	for name, tt := range map[string]struct {
+		routes   func(m *Moderate) caddyhttp.RouteList
+		overlaps bool
+	}{
+		"before the proxy":    {func(m *Moderate) caddyhttp.RouteList { return handle(m, proxy) }, true},
+		"in a subroute":       {func(m *Moderate) caddyhttp.RouteList { return handle(&caddyhttp.Subroute{Routes: handle(m, proxy)}) }, true},
+		"before another":      {func(m *Moderate) caddyhttp.RouteList { return handle(m, other, proxy) }, false},
+		"before none":         {func(m *Moderate) caddyhttp.RouteList { return handle(m) }, false},
+		"behind an intercept": {func(m *Moderate) caddyhttp.RouteList { return handle(after(handle(other)), m, proxy) }, false},
+		"in a subroute behind one": {func(m *Moderate) caddyhttp.RouteList {
+			return handle(after(handle(other)), &caddyhttp.Subroute{Routes: handle(m, proxy)})
+		}, false},
+		"behind one of statuses only": {func(m *Moderate) caddyhttp.RouteList { return handle(after(nil), m, proxy) }, true},
+		"between it and the proxy":    {func(m *Moderate) caddyhttp.RouteList { return handle(m, after(handle(other)), proxy) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := new(Moderate)
+			overlap(&caddyhttp.App{Servers: map[string]*caddyhttp.Server{"s": {Routes: tt.routes(m)}}})
+			if got := m.overlaps.Load(); got != tt.overlaps {
+				t.Errorf("overlaps %v", got)
+			}
+		})
+	}
+}
+
 // What stands before another site's directive does not see a pinned call, and is no reason to refuse it.
 func TestResidencyPassesOtherSites(t *testing.T) {
 	const serve, guard = "alipayai_proxy cn {\nallow_cross_region\n}\n", "alipayai_moderate law\n"
