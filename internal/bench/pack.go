@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/pack"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
 	gatewayup "github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
@@ -27,7 +28,7 @@ import (
 
 // What packing is measured with.
 const (
-	// packFloor is what an upstream charges the shortest request as, in characters.
+	// packFloor is what an upstream charges the shortest prompt as, in characters.
 	packFloor = 5000
 	// packText is the length of a call's text, in characters.
 	packText = 200
@@ -39,22 +40,17 @@ const (
 // benchPack measures what packing saves, what it carries under a rate cap, and that no call
 // gets another's answer. Its upstream is in memory and repeats each text.
 func benchPack(ctx context.Context, s settings) (string, error) {
-	offered, calls := 20*time.Second, 1_000_000
+	offered, calls, batches := 20*time.Second, 1_000_000, packBatches
 	if s.duration < time.Second {
-		offered, calls = 2*time.Second, 20_000
+		offered, calls, batches = 2*time.Second, 20_000, packBatchesQuick
 	}
 	var b strings.Builder
-	b.WriteString("\nPacked calls, of one run.\n\n| | unpacked | packed |\n|---|---:|---:|\n")
-	alone, err := packCost(ctx, nil)
+	fmt.Fprintf(&b, "\nPacked calls, of one run; costs are the mean of %d times.\n\n| | unpacked | packed |\n|---|---:|---:|\n", batches)
+	rows, err := packCostRows(ctx, batches)
 	if err != nil {
 		return "", err
 	}
-	together, err := packCost(ctx, new(alipayai.Packs))
-	if err != nil {
-		return "", err
-	}
-	fmt.Fprintf(&b, "| 20 calls of %d characters at once: characters charged per call | %s | %s (%.1f times less) |\n",
-		packText, whole.number(alone), whole.number(together), alone/together)
+	b.WriteString(rows)
 	for _, users := range []int{1, packUsers} {
 		plain, err := packCarried(ctx, nil, users, offered)
 		if err != nil {
@@ -78,8 +74,8 @@ func benchPack(ctx context.Context, s settings) (string, error) {
 	return b.String(), err
 }
 
-// packGateway is a gateway before m.
-func packGateway(m *packModel, packs *alipayai.Packs, k *gatewayup.Cap) (*alipayai.Gateway, error) {
+// packGateway is a gateway before m, whose lines of cost l takes; nil for none.
+func packGateway(m *packModel, packs *alipayai.Packs, k *gatewayup.Cap, l *packLines) (*alipayai.Gateway, error) {
 	profile, err := gatewayup.LookupProfile("ollama")
 	if err != nil {
 		return nil, err
@@ -89,36 +85,50 @@ func packGateway(m *packModel, packs *alipayai.Packs, k *gatewayup.Cap) (*alipay
 		BaseURL: &url.URL{Scheme: "http", Host: "model.invalid"},
 	}
 	g := &alipayai.Gateway{Providers: []*gatewayup.Provider{p}, Packs: packs}
+	if l != nil {
+		priced := &alipayai.Priced{Book: price.Book{Any: packPrice()}, Estimate: new(price.Estimate)}
+		g.Spending = &alipayai.Spending{Providers: map[string]*alipayai.Priced{p.Name: priced}, Ledger: l}
+	}
 	return g, errors.Join(p.Prepare(), g.Prepare())
 }
 
-// packCall makes a call and reports whether its answer is its own; an error says that it has
-// none.
-func packCall(ctx context.Context, g *alipayai.Gateway, tenant, user, text string) (own bool, err error) {
+// packCall makes a call and gives what it was answered; an error says that it has no answer.
+func packCall(ctx context.Context, g *alipayai.Gateway, tenant, user, text string) (said string, err error) {
 	quoted, err := json.Marshal(text)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	request, err := wire.ParseChatRequest([]byte(`{"model":"m","temperature":0,"user":"`+user+`","messages":[{"role":"user","content":`+string(quoted)+`}]}`), wire.Limits{})
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	a, err := g.Do(ctx, &alipayai.Call{Endpoint: gatewayup.EndpointChat, Tenant: tenant, Request: request, Format: openai.Format{}})
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	defer a.Close(true)
 	said, ok := pack.Text(a.Body())
-	return ok && said == answerTo(text), nil
+	if !ok {
+		return "", errors.New("an answer has no text")
+	}
+	return said, nil
 }
 
-// packModel is an upstream that answers at once, and counts what it would charge.
+// packModel is an upstream that answers at once, and keeps a bill by packPrice, for which four
+// characters are a token.
 type packModel struct {
-	requests, charged atomic.Int64
+	// answer is the length of an answer, in characters: its text's last ones. All of it when 0.
+	answer           int
+	requests, billed atomic.Int64
 }
 
 // answerTo is the model's answer to a text.
-func answerTo(text string) string { return "re: " + text }
+func (m *packModel) answerTo(text string) string {
+	if m.answer == 0 {
+		return text
+	}
+	return text[max(len(text)-m.answer, 0):]
+}
 
 // RoundTrip implements http.RoundTripper.
 func (m *packModel) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -133,53 +143,31 @@ func (m *packModel) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	prompt := asked.Messages[len(asked.Messages)-1].Content
-	said := answerTo(prompt)
+	said := m.answerTo(prompt)
 	if strings.Contains(asked.Messages[0].Content, pack.Instruction) {
 		var items map[string]string
 		if err := json.Unmarshal([]byte(prompt), &items); err != nil {
 			return nil, err
 		}
 		for id, text := range items {
-			items[id] = answerTo(text)
+			items[id] = m.answerTo(text)
 		}
 		all, _ := json.Marshal(items) // strings always marshal
 		said = string(all)
 	}
-	characters := utf8.RuneCountInString(said)
+	characters := 0
 	for _, message := range asked.Messages {
 		characters += utf8.RuneCountInString(message.Content)
 	}
+	in, out := (characters+3)/4, (utf8.RuneCountInString(said)+3)/4
 	m.requests.Add(1)
-	m.charged.Add(int64(max(characters, packFloor)))
+	m.billed.Add(int64(max(in, packFloor/4)*24_000 + out*72_000)) // billionths of a CNY
 	quoted, _ := json.Marshal(said)
 	w := httptest.NewRecorder()
 	w.Header().Set("Content-Type", "application/json")
 	fmt.Fprintf(w, `{"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":%s},"finish_reason":"stop"}],`+
-		`"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%[2]d}}`, quoted, characters/4, 0)
+		`"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}}`, quoted, in, out, in+out)
 	return w.Result(), nil
-}
-
-// packCost is what each of 20 calls at once is charged, in characters.
-func packCost(ctx context.Context, packs *alipayai.Packs) (float64, error) {
-	const calls = 20
-	m := new(packModel)
-	g, err := packGateway(m, packs, nil)
-	if err != nil {
-		return 0, err
-	}
-	if packs != nil {
-		packs.MaxWait = time.Second // a busy machine makes them come one by one
-	}
-	errs := make([]error, calls)
-	var wg sync.WaitGroup
-	for i := range calls {
-		wg.Go(func() {
-			text := strings.Repeat("x", packText-2) + fmt.Sprintf("%02d", i)
-			_, errs[i] = packCall(ctx, g, "tenant", "user", text)
-		})
-	}
-	wg.Wait()
-	return float64(m.charged.Load()) / calls, errors.Join(errs...)
 }
 
 // carried is what came of calls that were offered.
@@ -193,7 +181,7 @@ func packCarried(ctx context.Context, packs *alipayai.Packs, users int, d time.D
 		Limit: alipayCap, Window: w, Queue: limiter.NewQueue(w, time.Now),
 		MaxWait: gatewayup.DefaultMaxWait, MaxCount: gatewayup.DefaultQueueCount, MaxBytes: gatewayup.DefaultQueueBytes,
 	}
-	g, err := packGateway(new(packModel), packs, k)
+	g, err := packGateway(new(packModel), packs, k, nil)
 	if err != nil {
 		return carried{}, err
 	}
@@ -234,7 +222,7 @@ func packCarried(ctx context.Context, packs *alipayai.Packs, users int, d time.D
 func packIsolated(ctx context.Context, calls int) (crossed, requests int64, took time.Duration, err error) {
 	const workers = 40 * packTenants
 	m := new(packModel)
-	g, err := packGateway(m, &alipayai.Packs{Verify: -1}, nil)
+	g, err := packGateway(m, &alipayai.Packs{Verify: -1}, nil, nil)
 	if err != nil {
 		return 0, 0, 0, err
 	}
@@ -247,12 +235,13 @@ func packIsolated(ctx context.Context, calls int) (crossed, requests int64, took
 		wg.Go(func() {
 			tenant, user := "tenant"+strconv.Itoa(w%packTenants), "user"+strconv.Itoa(w/packTenants%2)
 			for n := next.Add(1); n <= int64(calls) && ctx.Err() == nil; n = next.Add(1) {
-				own, err := packCall(ctx, g, tenant, user, tenant+" "+user+" "+strconv.FormatInt(n, 10))
+				text := tenant + " " + user + " " + strconv.FormatInt(n, 10)
+				said, err := packCall(ctx, g, tenant, user, text)
 				if err != nil {
 					failed.Store(&err)
 					return
 				}
-				if !own {
+				if said != text {
 					wrong.Add(1)
 				}
 			}
