@@ -50,7 +50,7 @@ func (c *call) chargeUsage(u wire.Usage, answer int64, outcome ledger.Outcome) {
 		used = price.Used{Prompt: q.priced.Estimate.Tokens(text), Completion: answer, Characters: text.Characters()}
 		outcome = ledger.Estimated
 	case outcome == ledger.Known:
-		q.priced.Estimate.Learn(text, used.Prompt, used.Completion)
+		q.priced.Estimate.Learn(text, used.Prompt, used.Completion, c.answers())
 	default: // the client left: the last report may be of what had come by then
 		used.Completion = max(used.Completion, answer)
 	}

@@ -216,9 +216,27 @@ func (c *call) quote(p *upstream.Provider, body []byte) *charge {
 	})
 	q.quoted = q.price.Of(price.Used{
 		Prompt: priced.Estimate.Tokens(text), Characters: text.Characters(),
-		Completion: max(c.Request.N, 1) * cmp.Or(c.Request.MaxTokens, priced.Estimate.Answer()),
+		Completion: c.expectedAnswer(priced.Estimate),
 	}).Amount
 	return q
+}
+
+// answers is how many answers are generated for the call: by its n, or one for each call of a pack; none where nothing is
+// generated.
+func (c *call) answers() int64 {
+	if !c.Endpoint.Generates() {
+		return 0
+	}
+	return max(c.Request.N, 1) * int64(1+c.PackedWith)
+}
+
+// expectedAnswer is how many tokens the call's answers should have together: as many as it permits each, or as answers have
+// had lately. The max_tokens of a pack is that of all its calls.
+func (c *call) expectedAnswer(e *price.Estimate) int64 {
+	if most := c.Request.MaxTokens; most > 0 && c.PackedWith > 0 {
+		return most
+	}
+	return c.answers() * cmp.Or(c.Request.MaxTokens, e.Answer())
 }
 
 func (q *charge) quotedText() string {

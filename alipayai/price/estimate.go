@@ -55,7 +55,7 @@ type Estimate struct {
 	learned     bool
 	han, others float64 // tokens of a character
 	answer      float64 // mean tokens of an answer
-	answers     int64
+	answers     int64   // of how many calls, up to memory
 }
 
 func (e *Estimate) begin() {
@@ -81,9 +81,10 @@ func (e *Estimate) Answer() int64 {
 }
 
 // Learn takes account of a call whose prompt of these texts took so many tokens, and
-// its answer so many. Each call mends a part of the estimate's error, by normalised
-// least mean squares: the kind of character that there was more of by more.
-func (e *Estimate) Learn(t Text, prompt, completion int64) {
+// its answers, of which there may be none, so many together. Each call mends a part of
+// the estimate's error, by normalised least mean squares: the kind of character that
+// there was more of by more.
+func (e *Estimate) Learn(t Text, prompt, completion, answers int64) {
 	if prompt < 0 || completion < 0 {
 		return
 	}
@@ -96,9 +97,12 @@ func (e *Estimate) Learn(t Text, prompt, completion int64) {
 		e.han = bounded(e.han + pace*wrong*han/norm)
 		e.others = bounded(e.others + pace*wrong*others/norm)
 	}
+	if answers <= 0 {
+		return
+	}
 	const memory = 64 // calls
 	e.answers = min(e.answers+1, memory)
-	e.answer += (float64(completion) - e.answer) / float64(e.answers)
+	e.answer += (float64(completion)/float64(answers) - e.answer) / float64(e.answers)
 }
 
 func bounded(n float64) float64 { return min(max(n, leastTokens), mostTokens) }

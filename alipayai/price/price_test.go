@@ -165,7 +165,7 @@ func TestEstimateLearns(t *testing.T) {
 	count := func(text Text) int64 { return text.Han*13/10 + text.Others/5 } // 1.3 and 0.2
 	for range 2000 {
 		text := Text{Han: random.Int64N(500), Others: random.Int64N(2000)}
-		e.Learn(text, count(text), 40+random.Int64N(20))
+		e.Learn(text, count(text), 40+random.Int64N(20), 1)
 	}
 	for name, text := range map[string]Text{"Han": {Han: 1000}, "others": {Others: 1000}, "mixed": {Han: 500, Others: 500}} {
 		if got, want := e.Tokens(text), count(text); got < want*9/10 || got > want*11/10 {
@@ -177,7 +177,7 @@ func TestEstimateLearns(t *testing.T) {
 	}
 	// What a hostile upstream reports stays within bounds.
 	for range 100 {
-		e.Learn(Text{Others: 1}, 1<<40, 1<<40)
+		e.Learn(Text{Others: 1}, 1<<40, 1<<40, 1)
 	}
 	if got := e.Tokens(Text{Others: 1000}); got > 4000 {
 		t.Errorf("%d tokens of 1,000 characters", got)

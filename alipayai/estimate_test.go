@@ -1,0 +1,77 @@
+package alipayai_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
+)
+
+// What a call should cost is estimated by how long one answer has been of late, in whichever number answers came: several
+// choices and the calls of a pack are several, and embeddings are none.
+func TestAnswersAreEstimatedOneByOne(t *testing.T) {
+	// usage reports ten tokens for each answer of the request, and none for embeddings.
+	usage := func(choices int) turn {
+		choice := `{"index":%d,"message":{"content":"hi"},"finish_reason":"stop"}`
+		var all []string
+		for i := range choices {
+			all = append(all, fmt.Sprintf(choice, i))
+		}
+		return says(200, fmt.Sprintf(`{"choices":[%s],"usage":{"prompt_tokens":5,"completion_tokens":%d,"total_tokens":%d}}`,
+			strings.Join(all, ","), 10*choices, 5+10*choices))
+	}
+	embedded := says(200, `{"data":[{"index":0,"embedding":[1]}],"usage":{"prompt_tokens":5,"total_tokens":5}}`)
+	for name, test := range map[string]struct {
+		turn         turn
+		path, body   string
+		first        string // what that call is quoted at first
+		quoted       string // what it is quoted after it
+		quotedOfChat string // of a plain one after it: ten tokens
+	}{
+		"one":        {usage(1), chats, chatBody("hello"), "0.000256 CNY", "0.00001 CNY", "0.00001 CNY"},
+		"choices":    {usage(3), chats, strings.Replace(chatBody("hello"), "{", `{"n":3,`, 1), "0.000768 CNY", "0.00003 CNY", "0.00001 CNY"},
+		"embeddings": {embedded, "/v1/embeddings", `{"model":"m","input":"hello"}`, "0 CNY", "0 CNY", "0.000256 CNY"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := perform(t, [][]turn{{test.turn, test.turn, usage(1)}}, spends(new(lines), answersCost()))
+			for i, want := range []string{test.first, test.quoted} {
+				got := s.callAt(t.Context(), test.path, test.body)
+				if o := s.outcome(); got.status != http.StatusOK || o.Quoted != want {
+					t.Errorf("call %d: %d, quoted %q, want %q", i, got.status, o.Quoted, want)
+				}
+			}
+			s.call(chatBody("hello"))
+			if o := s.outcome(); o.Quoted != test.quotedOfChat {
+				t.Errorf("then a call is quoted %q, want %q", o.Quoted, test.quotedOfChat)
+			}
+		})
+	}
+	t.Run("a pack", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			m := &model{before: func(n int, req *http.Request) (*http.Response, error) {
+				if n > 1 {
+					return usage(1)(req)
+				}
+				return nil, nil // 53 tokens for two answers
+			}}
+			p := newPacking(t, []*model{m}, func(g *alipayai.Gateway) { g.Packs.MaxCalls = 2 }, spends(new(lines), answersCost()))
+			p.ask(t.Context(), 0, "a")
+			p.ask(t.Context(), 0, "b")
+			pass(time.Second)
+			p.call(chatBody("hello"))
+			if o := p.outcome(); o.Quoted != "0.000027 CNY" {
+				t.Errorf("after a pack a call is quoted %q", o.Quoted)
+			}
+		})
+	})
+}
+
+// answersCost is a price of answers alone: a thousand billionths a token.
+func answersCost() *price.Price {
+	return &price.Price{Currency: "CNY", Rates: price.Rates{Output: 1e9}}
+}
