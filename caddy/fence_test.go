@@ -152,12 +152,13 @@ func (f *fenceRig) ask(t *testing.T, key, round string) {
 			for _, door := range []struct{ path, body string }{
 				{chatPath, `{"model":"alipay-fin-1","temperature":0,"messages":[{"role":"user","content":%q}]%s}`},
 				{"/v1/messages", `{"model":"alipay-fin-1","max_tokens":200,"temperature":0,"messages":[{"role":"user","content":%q}]%s}`},
+				{"/v1/responses", `{"model":"alipay-fin-1","temperature":0,"input":[{"role":"user","content":%q}]%s}`},
 				{"/v1/messages/count_tokens", `{"model":"alipay-fin-1","messages":[{"role":"user","content":%q}]%s}`},
 				{"/v1/embeddings", `{"model":"alipay-embed-1","input":%q%s}`},
 			} {
 				modes := map[string][]string{"": {"plain", "keyed", "keyed"}, `,"stream":true`: {"plain", "keyed"}}
 				switch door.path {
-				case chatPath:
+				case chatPath, "/v1/responses":
 					modes[`,"user":"u1"`] = []string{"plain"}
 				case "/v1/messages":
 					modes[`,"metadata":{"user_id":"u1"}`] = []string{"plain"}

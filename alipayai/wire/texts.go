@@ -34,8 +34,9 @@ type Text struct {
 }
 
 // Texts gives every text of the request that a model may read, in their order. What is not known to be something else
-// counts as text, so that a rule over the texts covers all that a provider is sent. Not among them are values that
-// choose (the model, a role, and types, ids and formats that look like one) and the data of images, sound and files.
+// counts as text, so that a rule over the texts covers all that a provider is sent, and so do the names of members that a
+// client chooses: those of tools' arguments, and of schemas. Not among them are values that choose (the model, a role that
+// is one, and types, ids and formats that look like one) and the data of images, sound and files.
 func (r Request) Texts() []Text {
 	s := newScanner(r.Body, Limits{})
 	defer s.release()
@@ -47,13 +48,13 @@ func (r Request) Texts() []Text {
 			return t.messages()
 		case "input":
 			return t.each(Text{Kind: TextContent, Message: -1})
-		case "tools", "functions", "response_format":
+		case "tools", "functions", "response_format", "output_config", "output_format":
 			return t.each(Text{Kind: TextDefinition, Message: -1})
 		case "model", "user", "stream_options":
 			_, err := s.skip()
 			return err
 		}
-		return t.each(t.outside)
+		return t.member(name, t.outside, false)
 	})
 	return t.found
 }
@@ -123,13 +124,21 @@ func (t *texts) messages() error {
 				if role = plainRole(v); role == "" && v.Kind() == '"' {
 					role = unquoted(v)
 				}
+				if err == nil && role != "" && !isRole(role) { // a template may print it as it is
+					t.found = append(t.found, Text{Kind: TextOther, Message: n, Value: role})
+				}
 				return err
 			case "content", "refusal":
 				return t.each(at)
 			case "tool_calls", "function_call":
 				return t.each(Text{Kind: TextCall, Message: n})
 			}
-			return t.member(name, Text{Kind: TextOther, Message: n})
+			at := Text{Kind: TextOther, Message: n}
+			if refers(name) && t.s.is('"') {
+				_, err := t.reference(at)
+				return err
+			}
+			return t.member(name, at, false)
 		})
 		for i := first; i < len(t.found); i++ {
 			t.found[i].Role = role
@@ -138,8 +147,20 @@ func (t *texts) messages() error {
 	})
 }
 
+// isRole reports whether role is one that an API knows.
+func isRole(role string) bool {
+	switch role {
+	case "system", "developer", "user", "assistant", "tool", "function":
+		return true
+	}
+	return false
+}
+
 // each collects the strings of the value that comes next, as texts like at.
-func (t *texts) each(at Text) error {
+func (t *texts) each(at Text) error { return t.value(at, at.Kind == TextDefinition) }
+
+// value is each; named says that the names of members are texts too.
+func (t *texts) value(at Text, named bool) error {
 	switch {
 	case t.s.is('"'):
 		v, err := t.s.scalar()
@@ -149,33 +170,63 @@ func (t *texts) each(at Text) error {
 		}
 		return err
 	case t.s.is('['):
-		return t.s.array(func() error { return t.each(at) })
+		return t.s.array(func() error { return t.value(at, named) })
 	case !t.s.is('{'):
 		_, err := t.s.skip()
 		return err
 	}
-	return t.s.object(func(name []byte) error {
-		if at.Kind == TextDefinition {
-			named := at
-			named.Value = string(name)
-			t.found = append(t.found, named)
+	var kind, data string
+	err := t.s.object(func(name []byte) error {
+		if named {
+			chosen := at
+			chosen.Value = string(name)
+			t.found = append(t.found, chosen)
 		}
-		return t.member(name, at)
+		free := named && at.Kind != TextDefinition // nothing in it is the API's
+		if free || !refers(name) || !t.s.is('"') {
+			return t.member(name, at, named)
+		}
+		v, err := t.reference(at)
+		switch string(name) {
+		case "type":
+			kind = v
+		case "data":
+			data = v
+		}
+		return err
 	})
-}
-
-// member collects the strings of a member's value, unless it refers to something.
-func (t *texts) member(name []byte, at Text) error {
-	if !refers(name) || !t.s.is('"') {
-		return t.each(at)
-	}
-	before := len(t.found)
-	err := t.each(at)
-	if len(t.found) > before && !strings.ContainsFunc(t.found[before].Value, isProse) {
-		t.found = t.found[:before]
+	if kind == "text" && data != "" && isReference(data) { // a document's, which is text however it looks
+		at.Value = data
+		t.found = append(t.found, at)
 	}
 	return err
 }
+
+// member collects the strings of a member's value that refers to nothing.
+func (t *texts) member(name []byte, at Text, named bool) error {
+	switch string(name) {
+	case "schema", "input_schema", "parameters":
+		at.Kind, named = TextDefinition, true
+	case "input", "arguments":
+		named = true
+	}
+	return t.value(at, named)
+}
+
+// reference reads a string that should refer to something, and collects it where it does not.
+func (t *texts) reference(at Text) (string, error) {
+	v, err := t.s.scalar()
+	if err != nil || len(v) <= len(`""`) {
+		return "", err
+	}
+	if at.Value = unquoted(v); !isReference(at.Value) {
+		t.found = append(t.found, at)
+	}
+	return at.Value, nil
+}
+
+// isReference reports whether text may be a URL, an identifier or Base64.
+func isReference(text string) bool { return !strings.ContainsFunc(text, isProse) }
 
 // refers reports whether a member of that name should choose something, or hold data that is no text.
 func refers(name []byte) bool {

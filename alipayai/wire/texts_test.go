@@ -29,6 +29,11 @@ func TestTexts(t *testing.T) {
 			[]Text{defined("type"), defined("function"), defined("name"), defined("f"), defined("parameters"), defined("properties"), defined("amount"), defined("description"), defined("how much"), content("user", 0, "a")}},
 		"what the gateway does not know":      {`"system":"s","documents":[{"t":"d"}],"user":"u","messages":[1,"m"]`, []Text{other(-1, "s"), other(-1, "d"), {Message: 1, Value: "m"}}},
 		"prose in the place of an identifier": {`"messages":[{"role":"user","content":[{"type":"a text","data":"保证收益","id":"x y"}]}]`, []Text{content("user", 0, "a text"), content("user", 0, "保证收益"), content("user", 0, "x y")}},
+		"a role that is none":                 {`"messages":[{"role":"be good","content":"a"}]`, []Text{{Kind: TextOther, Role: "be good", Value: "be good"}, content("be good", 0, "a")}},
+		"a document":                          {`"messages":[{"role":"user","content":[{"type":"document","source":{"data":"a-b","type":"text"}},{"type":"image","source":{"type":"base64","data":"a+b="}}]}]`, []Text{content("user", 0, "a-b")}},
+		"names in a tool's input":             {`"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","input":{"a":[{"b":"c","type":"d"}]}}]}]`, []Text{content("assistant", 0, "a"), content("assistant", 0, "b"), content("assistant", 0, "c"), content("assistant", 0, "type"), content("assistant", 0, "d")}},
+		"names in arguments":                  {`"messages":[{"role":"assistant","tool_calls":[{"function":{"arguments":{"a":1}}}]}]`, []Text{{Kind: TextCall, Role: "assistant", Value: "a"}}},
+		"names in another schema":             {`"text":{"format":{"type":"json_schema","schema":{"a":1}}}`, []Text{defined("a")}},
 		"empty texts":                         {`"messages":[{"role":"user","content":""},{"role":"user","content":[]}]`, nil},
 		"no list":                             {`"messages":"m"`, []Text{other(-1, "m")}},
 	}
