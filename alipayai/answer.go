@@ -299,6 +299,9 @@ func (c *call) commit(a *Answer) *Answer {
 		a.stream.Watch.Pause() // until it is pulled
 	} else {
 		c.outcome.Usage, c.answered = a.usage, int64(a.body.Len())
+		if a.Status < http.StatusBadRequest && a.replayed == nil {
+			c.estimate(c.answerTokens(a))
+		}
 		c.recording.end(a.ending)
 		c.endClaim() // the client may repeat its key as soon as it has the answer
 	}

@@ -144,6 +144,10 @@ type call struct {
 	mayHaveExecuted bool
 	// answered is how many bytes of the answer were given out.
 	answered int64
+	// estimated are the tokens that the call has taken, by an estimate, and cut says that its
+	// stream did not come to its end.
+	estimated int64
+	cut       bool
 	// limited is the call as the tenant's limits have admitted it.
 	limited limiter.TenantCall
 	// prompt is what the call asks, and charge the attempt that is under way, for

@@ -77,10 +77,7 @@ func (c *call) chargeUsage(u wire.Usage, answer int64, outcome ledger.Outcome) {
 // chargeStream ends the attempt of a stream: by its usage where it is whole, by what was
 // delivered where the client has left, and by all that it may cost where it broke off.
 func (c *call) chargeStream(s *stream) {
-	answer := s.content / bytesPerToken
-	if s.content == 0 {
-		answer = s.contentEvents // a token each, where the format tells no more
-	}
+	answer := s.tokens()
 	switch {
 	case c.charge == nil:
 	case s.done:
@@ -89,6 +86,46 @@ func (c *call) chargeStream(s *stream) {
 		c.chargeMost()
 	default:
 		c.chargeUsage(s.usage, answer, ledger.Estimated)
+	}
+}
+
+// tokens estimates those of what a stream has brought.
+func (s *stream) tokens() int64 {
+	if s.content == 0 {
+		return s.contentEvents // one each, where the format tells no more
+	}
+	return s.content / bytesPerToken
+}
+
+// answerTokens estimates those of a whole answer; none where nothing is generated, as for embeddings.
+func (c *call) answerTokens(a *Answer) int64 {
+	if !c.Endpoint.Generates() {
+		return 0
+	}
+	return int64(a.body.Len()) / bytesPerToken
+}
+
+// estimate notes what the call has taken, where nothing reports it: the prompt, and so many tokens of the answer.
+func (c *call) estimate(answer int64) {
+	c.estimated = answer + int64(len(c.Request.Body)-c.Request.ImageBytes)/bytesPerToken
+}
+
+// estimateStream is estimate for what a stream has brought, which may not be all.
+func (c *call) estimateStream(s *stream) {
+	c.estimate(s.tokens())
+	c.cut = !s.done
+}
+
+// tokens are those that the call counts with for its tenant's limit: as they were reported, and of a stream that has not
+// come to its end, or did not say, by what it has brought.
+func (c *call) tokens() int64 {
+	switch u := c.outcome.Usage; {
+	case !u.OK:
+		return c.estimated
+	case c.cut:
+		return max(u.Total, c.estimated)
+	default:
+		return u.Total
 	}
 }
 

@@ -25,7 +25,7 @@ func (c *call) settle() {
 	c.settleSpending()
 	c.checkUsage()
 	c.addLost()
-	c.limited.Done(c.g.Now(), int(c.outcome.Usage.Total))
+	c.limited.Done(c.g.Now(), int(c.tokens()))
 	if c.spent != nil {
 		recycle(c.spent)
 	}

@@ -186,7 +186,7 @@ func (c *call) paidAttempt(p *upstream.Provider, body []byte) (*Answer, *failure
 	switch {
 	case f == nil && a.stream != nil: // when it ends
 	case f == nil && a.Status < http.StatusBadRequest:
-		c.chargeUsage(a.usage, int64(a.body.Len())/bytesPerToken, ledger.Known)
+		c.chargeUsage(a.usage, c.answerTokens(a), ledger.Known)
 	case f == nil, !f.Sent, !f.MayHaveExecuted():
 		c.chargeNothing()
 	default:

@@ -44,6 +44,7 @@ func (c *call) next(s *stream) ([]byte, error) {
 			c.recording.end(s.ending)
 		}
 		c.outcome.Usage = s.usage
+		c.estimateStream(s)
 		c.chargeStream(s)
 		c.endClaim() // the client may repeat its key as soon as it has seen the end
 	}
@@ -85,6 +86,7 @@ const drainTime = 250 * time.Millisecond
 func (c *call) closeStream(s *stream, delivered bool) {
 	defer s.close()
 	c.outcome.Usage = s.usage
+	c.estimateStream(s)
 	c.chargeStream(s)
 	result := failover.Ignored // the client left, which tells nothing
 	switch {
