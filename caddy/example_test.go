@@ -95,6 +95,36 @@ func TestExampleSpendsLess(t *testing.T) {
 	}
 }
 
+// TestReadmeCosts runs the two commands that README.md shows: what the call costs, and whose it was.
+func TestReadmeCosts(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	g := newRig(t, sandbox.Config{})
+	for _, name := range []string{"alipay", "claude", "alerts", "spend", "local"} {
+		g.vars[name] = heldport.Addr(t)
+	}
+	g.loadExample()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, commands, _ := strings.Cut(string(readme), "### See what it costs")
+	_, key, _ := strings.Cut(commands, "'Authorization: ")
+	key, _, _ = strings.Cut(key, "'")
+	_, body, _ := strings.Cut(commands, "-d '")
+	body, report, _ := strings.Cut(body, "'\n")
+	_, report, _ = strings.Cut(report, "alipayai ")
+	report, _, _ = strings.Cut(report, "\n")
+	a := g.read(g.send("spend", "POST", chatPath, body, "Authorization: "+key))
+	cost, isCNY := strings.CutSuffix(a.header.Get("X-Alipayai-Cost"), " CNY")
+	if a.status != http.StatusOK || a.header.Get("X-Alipayai-Provider") != "alipay" || !isCNY {
+		t.Fatalf("%d %v: %s", a.status, a.header, a.body)
+	}
+	g.eventually("the report", func() bool {
+		out, _, err := runCommandApart(t, append(strings.Fields(report), "--format", "csv", "--address", g.vars["admin"])...)
+		return err == nil && strings.Contains(out, "demo,CNY,1,") && strings.Contains(out, ","+cost+",")
+	})
+}
+
 // loadExample runs Caddyfile.example.
 func (g *rig) loadExample() {
 	g.t.Helper()
