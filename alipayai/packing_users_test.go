@@ -2,7 +2,9 @@ package alipayai_test
 
 import (
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
@@ -21,6 +23,47 @@ func TestABlockedTextBlocksNoOther(t *testing.T) {
 	}
 	if n := len(r.arrived.at(chats)); n != 1+3 {
 		t.Errorf("%d requests, want 4", n)
+	}
+}
+
+// Calls of other dialects are packed where they say no more than a chat of OpenAI's does; what is theirs alone keeps a call
+// on its own.
+func TestPackedCallsOfOtherDialects(t *testing.T) {
+	messages := func(members string) string {
+		return `{"model":"alipay-fin-1","max_tokens":100,"metadata":{"user_id":"u1"},` + members + `"messages":[{"role":"user","content":"hello"}]}`
+	}
+	responses := func(members string) string {
+		return `{"model":"alipay-fin-1","user":"u1",` + members + `"input":"hello","store":false}`
+	}
+	for name, test := range map[string]struct {
+		path, body string
+		packed     bool
+	}{
+		"messages":              {"/v1/messages", messages(""), true},
+		"messages, top_k":       {"/v1/messages", messages(`"top_k":5,`), false},
+		"messages, thinking":    {"/v1/messages", messages(`"thinking":{"type":"enabled","budget_tokens":1024},`), false},
+		"messages, a stop":      {"/v1/messages", messages(`"stop_sequences":["x"],`), false},
+		"responses":             {"/v1/responses", responses(""), true},
+		"responses, reasoning":  {"/v1/responses", responses(`"reasoning":{"effort":"low"},`), false},
+		"responses, a format":   {"/v1/responses", responses(`"text":{"format":{"type":"json_object"}},`), false},
+		"responses, truncation": {"/v1/responses", responses(`"truncation":"auto",`), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, sandbox.Config{}, packed(of(2), func(k *alipayai.Packs) {
+				if !test.packed { // what is packed after all does not come in time
+					k.MaxCalls, k.MaxWait = 4, 100*time.Millisecond
+				}
+			}))
+			for _, got := range r.togetherAt(test.path, []string{test.body, test.body}) {
+				if got.status != 200 || !strings.Contains(got.body, "You said: hello") || (got.header.Get("X-Alipayai-Packed") != "") != test.packed {
+					t.Errorf("%d %v: %s", got.status, got.header, got.body)
+				}
+			}
+			if n := r.sim.Stats().Paths[chatPath]; (n == 1) != test.packed {
+				t.Errorf("%d requests", n)
+			}
+		})
 	}
 }
 
