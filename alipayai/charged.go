@@ -54,6 +54,9 @@ func (c *call) chargeUsage(u wire.Usage, answer int64, outcome ledger.Outcome) {
 	default: // the client left: the last report may be of what had come by then
 		used.Completion = max(used.Completion, answer)
 	}
+	if !c.Endpoint.Generates() {
+		used.Completion = 0
+	}
 	line := c.line(q, outcome)
 	line.Prompt, line.Cached, line.Completion = used.Prompt, used.Cached, used.Completion
 	line.Characters = used.Characters

@@ -212,7 +212,7 @@ func (c *call) quote(p *upstream.Provider, body []byte) *charge {
 	text := c.promptText()
 	q.most = q.price.Bound(price.Asked{
 		Bytes: q.bytes, Images: int64(c.Request.Images), Characters: text.Characters(),
-		MaxTokens: c.Request.MaxTokens, N: c.Request.N,
+		MaxTokens: c.Request.MaxTokens, N: c.Request.N, Silent: !c.Endpoint.Generates(),
 	})
 	q.quoted = q.price.Of(price.Used{
 		Prompt: priced.Estimate.Tokens(text), Characters: text.Characters(),

@@ -124,8 +124,9 @@ type Asked struct {
 	// Characters are the code points of the prompt's texts.
 	Characters int64
 	// MaxTokens is the most that an answer may have, and N how many are asked for; 0
-	// where the request does not say.
+	// where the request does not say. Silent says that nothing is generated.
 	MaxTokens, N int64
+	Silent       bool
 }
 
 // Bound gives the most that a call may cost: each byte of the prompt is a token at the
@@ -137,7 +138,9 @@ func (p *Price) Bound(a Asked) Amount {
 	}
 	most := Used{Characters: a.Characters}
 	most.Prompt = plus(a.Bytes, times(a.Images, orDefault(p.ImageTokens, DefaultImageTokens)))
-	most.Completion = times(max(a.N, 1), answer)
+	if !a.Silent {
+		most.Completion = times(max(a.N, 1), answer)
+	}
 	// A call may be charged by any of its tiers up to the longest, and cheaper by the
 	// longer one.
 	most.Prompt = p.charged(most)

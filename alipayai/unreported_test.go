@@ -68,3 +68,18 @@ func TestEmbeddingsWithoutUsage(t *testing.T) {
 		}
 	}
 }
+
+// What generates nothing reserves its prompt alone, and costs no more, whatever its provider says of an answer.
+func TestEmbeddingsReserveTheirPrompt(t *testing.T) {
+	l := new(lines)
+	answer := `{"data":[{"index":0,"embedding":[1]}],"usage":{"prompt_tokens":2,"completion_tokens":100000,"total_tokens":100002}}`
+	s := perform(t, [][]turn{{says(http.StatusOK, answer)}}, spends(l, alipayPrice(), daily(1250*24e3)))
+	embed := func() reply { return s.callAt(t.Context(), "/v1/embeddings", `{"model":"m","input":"hello"}`) }
+	if got := embed(); got.status != http.StatusOK {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	wantError(t, embed(), http.StatusTooManyRequests, "tenant_budget")
+	if state := s.gateway.Spending.Budgets.States()[0]; state.Used != 1250*24e3 || state.Open != 0 {
+		t.Errorf("the budget has %+v", state)
+	}
+}
