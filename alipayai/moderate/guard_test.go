@@ -156,6 +156,14 @@ func TestGuardCoversEveryText(t *testing.T) {
 		"several in a packet": {chunk(0, `"content":"稳赚"`) + chunk(0, `"content":"不赔"`)},
 		"lines that end CRLF": {strings.ReplaceAll(chunk(0, `"content":"稳赚不赔"`), "\n", "\r\n")},
 		"data over two lines": {"data: {\"choices\":[{\"delta\":\ndata: {\"content\":\"稳赚不赔\"}}]}\n\n"},
+		"a tool's name":       {chunk(0, `"tool_calls":[{"index":0,"function":{"name":"稳赚","arguments":""}}]`), chunk(0, `"tool_calls":[{"index":0,"function":{"name":"不赔"}}]`)},
+		"a function of old":   {chunk(0, `"function_call":{"name":"f","arguments":"{\"稳赚"}`), chunk(0, `"function_call":{"arguments":"不赔\":1}"}`)},
+		"names of arguments":  {chunk(0, `"tool_calls":[{"index":0,"function":{"arguments":"{\"稳赚不"}}]`), chunk(0, `"tool_calls":[{"index":0,"function":{"arguments":"赔\":1}"}}]`)},
+		"what is said":        {chunk(0, `"audio":{"transcript":"稳赚"}`), chunk(0, `"audio":{"transcript":"不赔"}`)},
+		"a source":            {chunk(0, `"annotations":[{"type":"url_citation","url_citation":{"title":"稳赚不赔","url":"https://x.example"}}]`)},
+		"reasoning, by parts": {chunk(0, `"reasoning":"稳赚"`), chunk(0, `"reasoning":"不赔"`)},
+		"details, by parts":   {chunk(0, `"reasoning_details":[{"index":0,"text":"稳赚"}]`), chunk(0, `"reasoning_details":[{"index":0,"text":"不赔"}]`)},
+		"parts of content":    {chunk(0, `"content":[{"type":"thinking","thinking":[{"type":"text","text":"稳赚不赔"}]}]`)},
 		"unknown member":      {chunk(0, `"reasoning_details":[{"summary":"稳赚不赔"}]`)},
 	} {
 		t.Run(name, func(t *testing.T) {
