@@ -58,3 +58,33 @@ func TestTheNextCheaperProviderThatFits(t *testing.T) {
 		})
 	}
 }
+
+// A model that thinks beyond the maximum that a call names costs no more than was reserved where its price says how long.
+func TestThinkingIsReserved(t *testing.T) {
+	const answer = `{"model":"m","choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}],` +
+		`"usage":{"prompt_tokens":5,"completion_tokens":510,"total_tokens":515}}` // ten of them are the answer
+	for name, test := range map[string]struct {
+		thinking int64
+		served   int
+		exceeds  bool
+	}{
+		"known":     {500, 3, false},
+		"not known": {0, 4, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const budgetOf = 4*510*1e3 - 1
+			s := perform(t, [][]turn{{says(200, answer)}}, spends(new(lines), &price.Price{
+				Currency: "CNY", Rates: price.Rates{Output: 1e9}, MaxTokens: 100, ThinkingTokens: test.thinking,
+			}, daily(budgetOf)))
+			served := 0
+			for range 6 {
+				if s.call(`{"model":"m","max_tokens":10,"messages":[{"role":"user","content":"hello"}]}`).status == http.StatusOK {
+					served++
+				}
+			}
+			if used := s.gateway.Spending.Budgets.States()[0].Used; served != test.served || used > budgetOf != test.exceeds {
+				t.Errorf("%d calls are served and cost %s of %s", served, used, price.Amount(budgetOf))
+			}
+		})
+	}
+}

@@ -43,6 +43,10 @@ type Price struct {
 	// call that names no maximum. Default: `131072`
 	MaxTokens int `json:"max_tokens,omitempty"`
 
+	// The most tokens that the model thinks beyond that, and beyond what a call names as its maximum: what a budget
+	// reserves besides, for vendors whose `max_tokens` does not bound thinking. Default: `0`
+	ThinkingTokens int `json:"thinking_tokens,omitempty"`
+
 	// The most tokens that an image takes: what a budget reserves for it. Default: `16384`
 	ImageTokens int `json:"image_tokens,omitempty"`
 }
@@ -70,10 +74,10 @@ func (c *Price) price() (*price.Price, error) {
 	}
 	p := &price.Price{
 		Currency: currency, MinCharacters: int64(c.MinimumCharacters), MinTokens: int64(c.MinimumTokens),
-		MaxTokens: int64(c.MaxTokens), ImageTokens: int64(c.ImageTokens),
+		MaxTokens: int64(c.MaxTokens), ImageTokens: int64(c.ImageTokens), ThinkingTokens: int64(c.ThinkingTokens),
 	}
-	if p.MinCharacters < 0 || p.MinTokens < 0 || p.MaxTokens < 0 || p.ImageTokens < 0 {
-		return nil, errors.New("minimum, max_tokens and image_tokens must be positive")
+	if p.MinCharacters < 0 || p.MinTokens < 0 || p.MaxTokens < 0 || p.ImageTokens < 0 || p.ThinkingTokens < 0 {
+		return nil, errors.New("minimum, max_tokens, thinking_tokens and image_tokens must be positive")
 	}
 	var cached price.PerToken
 	for _, each := range []struct {
@@ -209,6 +213,7 @@ func (p *Provider) unmarshalPrice(d *caddyfile.Dispenser) error {
 		option{form: "request <price of a request>", read: text(&c.Request)},
 		option{form: "minimum <number> characters|tokens, as minimum 5000 characters", read: c.unmarshalMinimum},
 		option{form: "max_tokens <number>", read: number(&c.MaxTokens)},
+		option{form: "thinking_tokens <number>", read: number(&c.ThinkingTokens)},
 		option{form: "image_tokens <number>", read: number(&c.ImageTokens)},
 	)
 	if err != nil {

@@ -80,14 +80,15 @@ import (
 //			thinking
 //		}
 //		price              <model>|* {
-//			currency     <code>
-//			input        <price of a million tokens>
-//			output       <price of a million tokens>
-//			cached_input <price of a million tokens>
-//			request      <price of a request>
-//			minimum      <number> characters|tokens
-//			max_tokens   <number>
-//			image_tokens <number>
+//			currency        <code>
+//			input           <price of a million tokens>
+//			output          <price of a million tokens>
+//			cached_input    <price of a million tokens>
+//			request         <price of a request>
+//			minimum         <number> characters|tokens
+//			max_tokens      <number>
+//			thinking_tokens <number>
+//			image_tokens    <number>
 //		}
 //		pool               <min> <max> {
 //			idle <duration>

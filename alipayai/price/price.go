@@ -31,6 +31,10 @@ type Price struct {
 	// that an image takes: they bound what a call may cost. The defaults named above
 	// when 0.
 	MaxTokens, ImageTokens int64
+	// ThinkingTokens is the most that the model thinks beyond the longest answer, and beyond
+	// what a request permits for it, which some vendors take for the answer alone
+	// (https://www.alibabacloud.com/help/en/model-studio/qwen-api-via-dashscope).
+	ThinkingTokens int64
 }
 
 // Rates are prices of tokens.
@@ -130,7 +134,7 @@ type Asked struct {
 }
 
 // Bound gives the most that a call may cost: each byte of the prompt is a token at the
-// dearest of its rates, and each answer is as long as it may be.
+// dearest of its rates, and each answer is as long as it may be, and as long thought about.
 func (p *Price) Bound(a Asked) Amount {
 	answer := orDefault(p.MaxTokens, DefaultMaxTokens)
 	if a.MaxTokens > 0 && (a.MaxTokens < answer || p.MaxTokens == 0) {
@@ -139,7 +143,7 @@ func (p *Price) Bound(a Asked) Amount {
 	most := Used{Characters: a.Characters}
 	most.Prompt = plus(a.Bytes, times(a.Images, orDefault(p.ImageTokens, DefaultImageTokens)))
 	if !a.Silent {
-		most.Completion = times(max(a.N, 1), answer)
+		most.Completion = times(max(a.N, 1), plus(answer, p.ThinkingTokens))
 	}
 	// A call may be charged by any of its tiers up to the longest, and cheaper by the
 	// longer one.

@@ -66,7 +66,8 @@ func TestBoundIsABound(t *testing.T) {
 		if a.MaxTokens > 0 {
 			longest = min(longest, a.MaxTokens)
 		}
-		u.Completion = random.Int64N(max(a.N, 1)*longest + 1)
+		p.ThinkingTokens = random.Int64N(2) * 70
+		u.Completion = random.Int64N(max(a.N, 1)*(longest+p.ThinkingTokens) + 1)
 		if cost, bound := p.Of(u).Amount, p.Bound(a); cost > bound {
 			t.Fatalf("%+v of %+v costs %d, more than %d: %+v", u, a, cost, bound, p)
 		}
