@@ -155,56 +155,6 @@ func TestModerateRefusesByRules(t *testing.T) {
 	}
 }
 
-// A verdict covers all that will be sent, at whichever door it comes in and wherever in the request it stands.
-func TestModerateCoversEveryDoor(t *testing.T) {
-	g := newJudge(t)
-	g.load(moderators(`moderator law {
-		words "guaranteed profit" 稳赚不赔
-	}`), moderatedSite("alipayai_moderate law\nalipayai_proxy alipay"))
-	const (
-		chat      = chatPath
-		messages  = "/v1/messages"
-		responses = "/v1/responses"
-		called    = `{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":%s}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":%s}]}`
-	)
-	says := func(turns string) string {
-		return `{"model":"alipay-fin-1","max_tokens":10,"messages":[` + turns + `]}`
-	}
-	asks := func(members string) string { return `{"model":"alipay-fin-1",` + members + `}` }
-	for name, test := range map[string]struct{ path, body string }{
-		"chat: a role":             {chat, says(`{"role":"guaranteed profit","content":"a"}`)},
-		"chat: a name":             {chat, says(`{"role":"user","name":"稳赚不赔","content":"a"}`)},
-		"chat: a schema's member":  {chat, asks(`"messages":[{"role":"user","content":"a"}],"response_format":{"type":"json_schema","json_schema":{"name":"f","schema":{"type":"object","properties":{"稳赚不赔":{"type":"string"}}}}}`)},
-		"chat: reasoning":          {chat, says(`{"role":"user","content":"a"},{"role":"assistant","reasoning_content":"稳赚不赔","content":"b"},{"role":"user","content":"c"}`)},
-		"messages: system blocks":  {messages, asks(`"max_tokens":10,"system":[{"type":"text","text":"稳赚不赔"}],"messages":[{"role":"user","content":"a"}]`)},
-		"messages: a tool's input": {messages, says(fmt.Sprintf(called, `{"q":"稳赚不赔"}`, `"r"`))},
-		"messages: a member of it": {messages, says(fmt.Sprintf(called, `{"a":[{"稳赚不赔":1}]}`, `"r"`))},
-		"messages: both of it":     {messages, says(fmt.Sprintf(called, `{"稳赚":"不赔"}`, `"r"`))},
-		"messages: a tool result":  {messages, says(fmt.Sprintf(called, `{}`, `[{"type":"text","text":"稳赚不赔"}]`))},
-		"messages: thinking":       {messages, says(`{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"thinking","thinking":"稳赚不赔","signature":"x"},{"type":"text","text":"b"}]},{"role":"user","content":"c"}`)},
-		"messages: a document":     {messages, says(`{"role":"user","content":[{"type":"document","source":{"type":"text","media_type":"text/plain","data":"guaranteed-profit"}},{"type":"text","text":"a"}]}`)},
-		"messages: its data first": {messages, says(`{"role":"user","content":[{"type":"document","source":{"data":"guaranteed-profit","type":"text","media_type":"text/plain"}},{"type":"text","text":"a"}]}`)},
-		"messages: its title":      {messages, says(`{"role":"user","content":[{"type":"document","title":"guaranteed-profit","source":{"type":"text","media_type":"text/plain","data":"b"}},{"type":"text","text":"a"}]}`)},
-		"responses: instructions":  {responses, asks(`"instructions":"稳赚不赔","input":"a"`)},
-		"responses: an input":      {responses, asks(`"input":"guaranteed-profit"`)},
-		"responses: an item":       {responses, asks(`"input":[{"type":"message","role":"developer","content":[{"type":"input_text","text":"稳赚不赔"}]},{"role":"user","content":"a"}]`)},
-		"responses: arguments":     {responses, asks(`"input":[{"role":"user","content":"a"},{"type":"function_call","call_id":"t","name":"f","arguments":"{\"稳赚不赔\":1}"},{"type":"function_call_output","call_id":"t","output":"r"}]`)},
-		"responses: an output":     {responses, asks(`"input":[{"role":"user","content":"a"},{"type":"function_call","call_id":"t","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"t","output":"稳赚不赔"}]`)},
-		"responses: a schema":      {responses, asks(`"input":"a","text":{"format":{"type":"json_schema","name":"f","schema":{"type":"object","properties":{"稳赚不赔":{"type":"string"}}}}}`)},
-		"responses: a tool":        {responses, asks(`"input":"a","tools":[{"type":"function","name":"f","parameters":{"type":"object","properties":{"稳赚不赔":{"type":"string"}}}}]`)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			a := g.do("POST", test.path, test.body, g.acme)
-			if a.status != http.StatusForbidden || !strings.Contains(a.body, "blocked by policy law") {
-				t.Errorf("status %d: %s", a.status, a.body)
-			}
-		})
-	}
-	if n := g.chats(); n != 0 {
-		t.Errorf("%d calls reached the API", n)
-	}
-}
-
 func TestModerateBeforeReverseProxy(t *testing.T) {
 	g := newJudge(t)
 	g.load(moderators(`moderator law {
