@@ -299,7 +299,7 @@ func (c *call) commit(a *Answer) *Answer {
 		a.stream.Watch.Pause() // until it is pulled
 	} else {
 		c.outcome.Usage, c.answered = a.usage, int64(a.body.Len())
-		if a.Status < http.StatusBadRequest && a.replayed == nil {
+		if a.Status < http.StatusBadRequest && a.replayed == nil && c.Endpoint.Costs() {
 			c.estimate(c.answerTokens(a))
 		}
 		c.recording.end(a.ending)

@@ -83,3 +83,18 @@ func TestEmbeddingsReserveTheirPrompt(t *testing.T) {
 		t.Errorf("the budget has %+v", state)
 	}
 }
+
+// Counts of tokens are free, and use nothing of a tenant's limit.
+func TestCountsAreFree(t *testing.T) {
+	claude := &heardClaude{status: http.StatusOK, kind: "application/json", answer: `{"input_tokens":11}`}
+	r := startRig(t, claude, claudeProvider, first(anyModel), limitTenants(limiter.TenantLimit{TokensPerMinute: 1}))
+	body := `{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat("word ", 100) + `"}]}`
+	for range 3 {
+		if got := r.post("/v1/messages/count_tokens", body); got.status != http.StatusOK {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+	}
+	if len(claude.bodies) != 3 {
+		t.Errorf("asked %d times", len(claude.bodies))
+	}
+}
