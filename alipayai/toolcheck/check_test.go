@@ -170,12 +170,15 @@ func TestCollector(t *testing.T) {
 		events []string
 		want   []Call
 	}{
-		"none":          {[]string{"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n", "data: [DONE]\n\n"}, nil},
-		"in parts":      {[]string{first, arguments(0, `{"ci`), arguments(0, `ty":"a"}`), "data: [DONE]\n\n"}, []Call{{Name: "weather", Arguments: `{"city":"a"}`}}},
-		"in one write":  {[]string{first + arguments(0, `{}`) + "data: [DONE]\n\n"}, []Call{{Name: "weather", Arguments: `{}`}}},
-		"two":           {[]string{first, strings.ReplaceAll(first, `"index":0,"id"`, `"index":1,"id"`), arguments(1, `1`), arguments(0, `0`)}, []Call{{Name: "weather", Arguments: `0`}, {Name: "weather", Arguments: `1`}}},
-		"cut":           {[]string{first, arguments(0, `{"ci`), "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}]}\n\n"}, nil},
-		"more than fit": {[]string{first, arguments(0, strings.Repeat("a", maxCollected))}, nil},
+		"none":             {[]string{"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n", "data: [DONE]\n\n"}, nil},
+		"in parts":         {[]string{first, arguments(0, `{"ci`), arguments(0, `ty":"a"}`), "data: [DONE]\n\n"}, []Call{{Name: "weather", Arguments: `{"city":"a"}`}}},
+		"in one write":     {[]string{first + arguments(0, `{}`) + "data: [DONE]\n\n"}, []Call{{Name: "weather", Arguments: `{}`}}},
+		"two":              {[]string{first, strings.ReplaceAll(first, `"index":0,"id"`, `"index":1,"id"`), arguments(1, `1`), arguments(0, `0`)}, []Call{{Name: "weather", Arguments: `0`}, {Name: "weather", Arguments: `1`}}},
+		"two of one index": {[]string{first, arguments(0, `{}`), strings.ReplaceAll(first, `"id":"a"`, `"id":"b"`), arguments(0, `{"a":1}`)}, []Call{{Name: "weather", Arguments: `{}`}, {Name: "weather", Arguments: `{"a":1}`}}},
+		"two without ids":  {[]string{strings.ReplaceAll(first, `"index":0,"id":"a",`, ""), strings.ReplaceAll(arguments(0, `{}`), `"index":0,"function"`, `"function"`), strings.ReplaceAll(strings.ReplaceAll(first, `"index":0,"id":"a",`, ""), `"arguments":""`, `"arguments":"{}"`)}, []Call{{Name: "weather", Arguments: `{}`}, {Name: "weather", Arguments: `{}`}}},
+		"its name again":   {[]string{first, strings.ReplaceAll(first, `"arguments":""`, `"arguments":"{}"`)}, []Call{{Name: "weather", Arguments: `{}`}}},
+		"cut":              {[]string{first, arguments(0, `{"ci`), "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}]}\n\n"}, nil},
+		"more than fit":    {[]string{first, arguments(0, strings.Repeat("a", maxCollected))}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var c Collector

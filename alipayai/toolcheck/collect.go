@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // maxCollected bounds what is kept of one stream, in bytes.
@@ -12,7 +14,7 @@ const maxCollected = 1 << 20
 // part is a tool call of a message, or of a delta.
 type part struct {
 	Index    *int
-	Type     string
+	ID, Type string
 	Function struct{ Name, Arguments string }
 	Custom   struct{ Name, Input string }
 }
@@ -27,10 +29,16 @@ type choice struct {
 
 // Collector puts the tool calls of a stream together. The zero Collector is ready.
 type Collector struct {
-	calls map[[2]int]*Call // by choice and index
-	order [][2]int
-	size  int
-	cut   bool
+	calls   []*Call
+	choices map[int]*collected
+	size    int
+	cut     bool
+}
+
+// collected are the calls of one choice.
+type collected struct {
+	places wire.CallPlaces
+	calls  []*Call
 }
 
 var toolCalls = []byte(`"tool_calls"`)
@@ -56,29 +64,39 @@ func (c *Collector) add(data []byte) {
 	for _, ch := range chunk.Choices {
 		c.cut = c.cut || ch.FinishReason == "length"
 		for i, p := range ch.Delta.ToolCalls {
-			at := [2]int{ch.Index, i}
+			place := wire.NoPlace
 			if p.Index != nil {
-				at[1] = *p.Index
+				place = *p.Index
+			} else if len(ch.Delta.ToolCalls) > 1 {
+				place = i
 			}
-			c.part(at, p)
+			c.part(ch.Index, place, p)
 		}
 	}
 }
 
-func (c *Collector) part(at [2]int, p part) {
-	call := c.calls[at]
-	if call == nil {
-		if c.calls == nil {
-			c.calls = make(map[[2]int]*Call)
+func (c *Collector) part(choice, place int, p part) {
+	of := c.choices[choice]
+	if of == nil {
+		if c.choices == nil {
+			c.choices = make(map[int]*collected)
 		}
-		call = new(Call)
-		c.calls[at] = call
-		c.order = append(c.order, at)
+		of = new(collected)
+		c.choices[choice] = of
 	}
+	name, arguments := p.Function.Name+p.Custom.Name, p.Function.Arguments+p.Custom.Input
+	n := of.places.Place(place, p.ID, name, arguments)
+	if n == len(of.calls) {
+		of.calls = append(of.calls, new(Call))
+		c.calls = append(c.calls, of.calls[n])
+	}
+	call := of.calls[n]
 	call.Custom = call.Custom || p.Type == "custom"
-	call.Name += p.Function.Name + p.Custom.Name
-	call.Arguments += p.Function.Arguments + p.Custom.Input
-	c.size += len(p.Function.Name) + len(p.Function.Arguments) + len(p.Custom.Input) + 64
+	if call.Name != name { // some providers repeat it
+		call.Name += name
+	}
+	call.Arguments += arguments
+	c.size += len(name) + len(arguments) + 64
 	c.cut = c.cut || c.size > maxCollected
 }
 
@@ -88,8 +106,8 @@ func (c *Collector) Calls() (calls []Call) {
 	if c.cut {
 		return nil
 	}
-	for _, at := range c.order {
-		calls = append(calls, *c.calls[at])
+	for _, call := range c.calls {
+		calls = append(calls, *call)
 	}
 	return calls
 }

@@ -132,8 +132,9 @@ type memberStream struct {
 	before said
 	// events is how many have said something of the answer.
 	events int
-	// calls are the ids of the tool calls so far, empty for one without.
-	calls  []string
+	// calls is how many tool calls there are so far.
+	calls  int
+	places CallPlaces
 	finish string
 	usage  []byte
 }
@@ -222,32 +223,31 @@ func (m *memberStream) newCalls(s *said) bool {
 // maxStreamCalls bounds how many tool calls an answer may have.
 const maxStreamCalls = 1 << 10
 
-// place says which of the answer's calls those of an event are. An event that repeats all has them in their order. Of others
-// a call with an id, or a name, of its own is the next one; what has neither goes on from the last, unless the event has several.
+// place says which of the answer's calls those of an event are: of an event that repeats all, by their order.
 func (m *memberStream) place(s *said) error {
 	for i := range s.calls {
 		c := &s.calls[i]
-		c.index = i
-		if id := string(c.id); !m.form.members.Whole {
-			switch at := slices.Index(m.calls, id); {
-			case id != "" && at >= 0:
-				c.index = at
-			case id != "" || len(c.name) > 0 && i >= len(m.calls):
-				c.index = len(m.calls)
-			case len(s.calls) == 1:
-				c.index = max(len(m.calls)-1, 0)
-			}
-			if c.index == len(m.calls) {
-				m.calls = append(m.calls, id)
-			}
-		} else if i >= len(m.calls) {
-			m.calls = append(m.calls, "")
+		if m.form.members.Whole {
+			c.index, m.calls = i, max(m.calls, i+1)
+			continue
 		}
+		place := NoPlace
+		if len(s.calls) > 1 && len(c.id) == 0 {
+			place = i
+		}
+		c.index = m.places.Place(place, string(c.id), string(c.name), unescaped(c.arguments))
+		m.calls = m.places.Len()
 	}
-	if len(m.calls) > maxStreamCalls {
+	if m.calls > maxStreamCalls {
 		return fmt.Errorf("%w: more than %d tool calls", ErrMalformed, maxStreamCalls)
 	}
 	return nil
+}
+
+// unescaped gives the text of what stands between the quotes of a string in JSON.
+func unescaped(characters []byte) string {
+	text, _ := jsontext.AppendUnquote(nil, slices.Concat([]byte{'"'}, characters, []byte{'"'})) // half of a surrogate pair is replaced
+	return string(text)
 }
 
 // end appends what a stream ends with.
@@ -257,7 +257,7 @@ func (m *memberStream) end(dst []byte, finish string) ([]byte, Chunk, error) {
 	}
 	var chunk Chunk
 	if finish != "" {
-		data := appendFinish(append(m.head(nil, chunkKind), `{"index":0,"delta":{},"finish_reason":`...), finishWith(finish, len(m.calls) > 0))
+		data := appendFinish(append(m.head(nil, chunkKind), `{"index":0,"delta":{},"finish_reason":`...), finishWith(finish, m.calls > 0))
 		data = append(data, `}]}`...)
 		var err error
 		if chunk, err = ParseChunk(data); err != nil {

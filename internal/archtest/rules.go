@@ -67,7 +67,7 @@ var rooms = map[string]room{
 	"alipayai/budget": {imports: []string{"alipayai/price", "internal/redisstore"}},
 	// Capabilities of a call, which do not know each other.
 	"alipayai/pack":      {imports: []string{"alipayai/wire", "alipayai/wire/translate"}},
-	"alipayai/toolcheck": {},
+	"alipayai/toolcheck": {imports: []string{"alipayai/wire"}},
 	"alipayai/intent":    {imports: []string{"internal/expiring"}},
 	"alipayai":           {imports: append(slices.Clip(domain), "alipayai/upstream", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate")},
 	// What operators ask a provider.

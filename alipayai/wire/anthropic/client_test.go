@@ -198,10 +198,22 @@ func TestClientStreams(t *testing.T) {
 		"CRLF":                      {strings.ReplaceAll(chunks(`"delta":{"content":"a"}`, `"delta":{},"finish_reason":"stop"`), "\n", "\r\n"), []string{"start", "block 0 text", "0 a", "stop 0", "end end_turn 3 4", "bye"}},
 		"a call first":              {chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":""}}]}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]}`, `"delta":{},"finish_reason":"tool_calls"`), []string{"start", "block 0 tool_use c f", `0 {"a"`, "0 :1}", "stop 0", "end tool_use 3 4", "bye"}},
 		"thought, text, calls":      {chunks(`"delta":{"reasoning_content":"hm"}`, `"delta":{"content":"x"}`, `"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]}`, `"delta":{"tool_calls":[{"index":1,"id":"d","function":{"name":"g"}}]}`, `"delta":{"tool_calls":[{"index":1,"function":{"arguments":"{}"}}]},"finish_reason":"stop"`), []string{"start", "block 0 thinking", "0 hm", "stop 0", "block 1 text", "1 x", "stop 1", "block 2 tool_use c f", "2 {}", "stop 2", "block 3 tool_use d g", "3 {}", "stop 3", "end tool_use 3 4", "bye"}},
-		"arguments before the name": {chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"arguments":"{"}}]}`, `"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"}"}}]}`, `"delta":{},"finish_reason":"tool_calls"`), []string{"start", "block 0 tool_use c f", "0 {", "0 }", "stop 0", "end tool_use 3 4", "bye"}},
+		"arguments before the name": {chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"arguments":"{"}}]}`, `"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"}"}}]}`, `"delta":{},"finish_reason":"tool_calls"`), []string{"start", "block 0 tool_use c f", "0 {}", "stop 0", "end tool_use 3 4", "bye"}},
 		"two calls of one index":    {chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]}`, `"delta":{"content":"x"}`, `"delta":{"tool_calls":[{"index":0,"id":"d","function":{"name":"f","arguments":"{"}}]}`, `"delta":{"tool_calls":[{"index":0,"id":"d","function":{"name":"f","arguments":"}"}}]}`, `"delta":{},"finish_reason":"stop"`), []string{"start", "block 0 tool_use c f", "0 {}", "stop 0", "block 1 text", "1 x", "stop 1", "block 2 tool_use d f", "2 {", "2 }", "stop 2", "end tool_use 3 4", "bye"}},
-		"refusal":                   {chunks(`"delta":{"refusal":"no"}`, `"delta":{},"finish_reason":"stop"`), []string{"start", "block 0 text", "0 no", "stop 0", "end refusal 3 4", "bye"}},
-		"nothing":                   {chunks(`"delta":{},"finish_reason":"length"`), []string{"start", "end max_tokens 3 4", "bye"}},
+		"calls mingled": {chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":""}},{"index":1,"id":"d","function":{"name":"g","arguments":""}}]}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]}`, `"delta":{"tool_calls":[{"index":1,"function":{"arguments":"{\"b\":"}}]}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":":\"}\"}"}},{"index":1,"function":{"arguments":"2}"}}]}`, `"delta":{},"finish_reason":"tool_calls"`),
+			[]string{"start", "block 0 tool_use c f", `0 {"a"`, `0 :"}"}`, "stop 0", "block 1 tool_use d g", `1 {"b":`, "1 2}", "stop 1", "end tool_use 3 4", "bye"}},
+		"mingled, the second is over first": {chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{"}}]}`, `"delta":{"tool_calls":[{"index":1,"id":"d","function":{"name":"g","arguments":"{}"}}]}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]}`, `"delta":{},"finish_reason":"tool_calls"`),
+			[]string{"start", "block 0 tool_use c f", "0 {", "0 }", "stop 0", "block 1 tool_use d g", "1 {}", "stop 1", "end tool_use 3 4", "bye"}},
+		"a call without arguments first": {chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f"}}]}`, `"delta":{"tool_calls":[{"index":1,"id":"d","function":{"name":"g","arguments":"{}"}}]}`, `"delta":{},"finish_reason":"tool_calls"`),
+			[]string{"start", "block 0 tool_use c f", "stop 0", "block 1 tool_use d g", "1 {}", "stop 1", "end tool_use 3 4", "bye"}},
+		"a text within a call": {chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f"}}]}`, `"delta":{"content":"x"}`, `"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]}`, `"delta":{"content":"y"}`, `"delta":{},"finish_reason":"tool_calls"`),
+			[]string{"start", "block 0 tool_use c f", "0 {}", "stop 0", "block 1 text", "1 x", "1 y", "stop 1", "end tool_use 3 4", "bye"}},
+		"nothing more of a call that is over": {chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]}`, `"delta":{"content":"x"}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":""}}]}`, `"delta":{"content":"y"}`, `"delta":{},"finish_reason":"tool_calls"`),
+			[]string{"start", "block 0 tool_use c f", "0 {}", "stop 0", "block 1 text", "1 x", "1 y", "stop 1", "end tool_use 3 4", "bye"}},
+		"calls without ids and indices": {chunks(`"delta":{"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}`, `"delta":{"tool_calls":[{"function":{"name":"f","arguments":"{\"a\":1}"}}]}`, `"delta":{},"finish_reason":"tool_calls"`),
+			[]string{"start", "block 0 tool_use call_0 f", "0 {}", "stop 0", "block 1 tool_use call_1 f", `1 {"a":1}`, "stop 1", "end tool_use 3 4", "bye"}},
+		"refusal": {chunks(`"delta":{"refusal":"no"}`, `"delta":{},"finish_reason":"stop"`), []string{"start", "block 0 text", "0 no", "stop 0", "end refusal 3 4", "bye"}},
+		"nothing": {chunks(`"delta":{},"finish_reason":"length"`), []string{"start", "end max_tokens 3 4", "bye"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, piece := range []int{1, 2, len(c.in)} { // how many events come at once
@@ -223,15 +235,10 @@ func TestClientStreams(t *testing.T) {
 			}
 		})
 	}
-	for name, deltas := range map[string][]string{
-		"the next has begun":  {`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f"}}]}`, `"delta":{"tool_calls":[{"index":1,"id":"d","function":{"name":"g"}}]}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`},
-		"a text":              {`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f"}}]}`, `"delta":{"content":"x"}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`},
-		"a text, named again": {`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f"}}]}`, `"delta":{"content":"x"}`, `"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]}`},
-	} {
-		w := ClientWriter{}
-		if out, err := w.Events(nil, []byte(chunks(deltas...))); !errors.Is(err, wire.ErrMalformed) {
-			t.Errorf("a call that goes on after %s becomes %s (%v)", name, out, err)
-		}
+	over := chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]}`, `"delta":{"tool_calls":[{"index":1,"id":"d","function":{"name":"g"}}]}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`)
+	var w ClientWriter
+	if out, err := w.Events(nil, []byte(over)); !errors.Is(err, wire.ErrMalformed) {
+		t.Errorf("a call that goes on after it is over becomes %s (%v)", out, err)
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
-// clientStream is where a stream of the Messages API stands. What it keeps does not grow with the stream.
+// clientStream is where a stream of the Messages API stands. What it keeps does not grow with the stream, but for what
+// comes while a tool call has not ended.
 type clientStream struct {
 	chunk translate.Chunk
 	begun bool
@@ -19,7 +20,7 @@ type clientStream struct {
 	index int    // of the block that is open, or would be next
 
 	calls translate.Calls
-	early []byte // characters of arguments that came before their call's name
+	later [][]byte // chunks whose texts wait for a tool call's end
 
 	finish  string
 	refused bool
@@ -29,7 +30,7 @@ type clientStream struct {
 }
 
 // Events appends the events of the Messages API for events of OpenAI's stream, each whole. It fails where a tool call goes
-// on after another has begun, which the API has no form for.
+// on after its arguments were whole.
 func (w *ClientWriter) Events(dst, canonical []byte) (_ []byte, err error) {
 	err = translate.EachEvent(canonical, func(data []byte) (err error) {
 		if !w.stream.ended {
@@ -61,6 +62,31 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 	if c.Finish != "" {
 		s.finish = c.Finish
 	}
+	switch {
+	case !c.Says():
+	case s.calls.Unfinished():
+		s.later = append(s.later, bytes.Clone(data))
+		if err := s.calls.Wait(len(data)); err != nil {
+			return dst, err
+		}
+	default:
+		dst = w.said(w.sayLater(dst), c)
+	}
+	pieces, err := s.calls.Take(c.Calls)
+	for i := range pieces {
+		dst = s.toolCall(dst, &pieces[i])
+	}
+	if len(s.later) > 0 && !s.calls.Unfinished() {
+		dst = w.sayLater(dst)
+	}
+	s.texts.Remember(c, data)
+	return dst, err
+}
+
+// said writes the texts of a chunk.
+func (w *ClientWriter) said(dst []byte, c *translate.Chunk) []byte {
+	s := &w.stream
+	s.calls.Leave()
 	if w.Thinks && len(c.Reasoning) > len(`""`) {
 		dst = s.enter(dst, "thinking", `{"type":"thinking","thinking":"","signature":""}`)
 		dst = s.delta(dst, `{"type":"thinking_delta","thinking":`, c.Reasoning)
@@ -72,14 +98,19 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 		}
 	}
 	s.refused = s.refused || len(c.Refusal) > len(`""`)
-	for i := range c.Calls {
-		var err error
-		if dst, err = s.toolCall(dst, &c.Calls[i]); err != nil {
-			return dst, err
-		}
+	return dst
+}
+
+// sayLater writes the texts that have waited.
+func (w *ClientWriter) sayLater(dst []byte) []byte {
+	later := w.stream.later
+	w.stream.later = nil
+	for _, data := range later {
+		var c translate.Chunk
+		_ = c.Read(data) // which has been read before
+		dst = w.said(dst, &c)
 	}
-	s.texts.Remember(c, data)
-	return dst, nil
+	return dst
 }
 
 func (w *ClientWriter) begin(dst []byte) []byte {
@@ -96,7 +127,10 @@ func (w *ClientWriter) end(dst []byte) []byte {
 	if !s.begun {
 		dst = w.begin(dst)
 	}
-	dst = s.leave(dst)
+	for _, piece := range s.calls.Rest() {
+		dst = s.toolCall(dst, &piece)
+	}
+	dst = s.leave(w.sayLater(dst))
 	s.ended = true
 	dst = append(dst, "event: message_delta\n"+`data: {"type":"message_delta","delta":{"stop_reason":`...)
 	dst = appendStopReason(dst, s.finish, s.calls.Begun > 0, s.refused)
@@ -137,33 +171,26 @@ func (s *clientStream) delta(dst []byte, before string, v []byte) []byte {
 }
 
 func (s *clientStream) textDelta(dst, characters []byte) []byte {
+	return s.characters(dst, `{"type":"text_delta","text":"`, characters)
+}
+
+// characters writes a delta that ends in those.
+func (s *clientStream) characters(dst []byte, before string, characters []byte) []byte {
 	dst = append(dst, "event: content_block_delta\n"+`data: {"type":"content_block_delta","index":`...)
-	dst = append(strconv.AppendInt(dst, int64(s.index), 10), `,"delta":{"type":"text_delta","text":"`...)
+	dst = append(append(strconv.AppendInt(dst, int64(s.index), 10), `,"delta":`...), before...)
 	return append(append(dst, characters...), "\"}}\n\n"...)
 }
 
-// toolCall writes a piece of a tool call. A call begins when its name is known.
-func (s *clientStream) toolCall(dst []byte, c *translate.CallPiece) ([]byte, error) {
-	begins, err := s.calls.Begins(c, s.open == "tool_use")
-	if err != nil {
-		return dst, err
-	}
-	if begins && len(translate.Characters(c.Name)) == 0 {
-		s.early = append(s.early, translate.Characters(c.Arguments)...)
-		return dst, nil
-	}
-	if begins {
+// toolCall writes a piece of a tool call.
+func (s *clientStream) toolCall(dst []byte, p *translate.Piece) []byte {
+	if p.Begins {
 		dst = s.leave(dst)
-		block := append(append([]byte(`{"type":"tool_use","id":`), c.IDOr(c.Index)...), `,"name":`...)
-		block = append(append(block, c.Name...), `,"input":{}}`...)
+		block := append(append([]byte(`{"type":"tool_use","id":`), p.ID...), `,"name":`...)
+		block = append(append(block, p.Name...), `,"input":{}}`...)
 		dst = s.enter(dst, "tool_use", string(block))
-		if len(s.early) > 0 {
-			dst = s.delta(dst, `{"type":"input_json_delta","partial_json":`, append(append([]byte{'"'}, s.early...), '"'))
-			s.early = nil
-		}
 	}
-	if len(translate.Characters(c.Arguments)) > 0 {
-		dst = s.delta(dst, `{"type":"input_json_delta","partial_json":`, c.Arguments)
+	if len(p.Arguments) > 0 {
+		dst = s.characters(dst, `{"type":"input_json_delta","partial_json":"`, p.Arguments)
 	}
-	return dst, nil
+	return dst
 }

@@ -31,7 +31,7 @@ type clientStream struct {
 	before  []byte // the beginning of each delta of what is open
 
 	calls  translate.Calls
-	early  []byte
+	later  [][]byte // chunks whose texts wait for a tool call's end
 	tool   *tool
 	name   string
 	callID []byte
@@ -42,7 +42,7 @@ type clientStream struct {
 }
 
 // Events appends the events of the Responses API for events of a stream of chat completions, each whole. It fails where a
-// tool call goes on after another has begun.
+// tool call goes on after its arguments were whole.
 func (w *ClientWriter) Events(dst, canonical []byte) ([]byte, error) {
 	err := translate.EachEvent(canonical, func(data []byte) (err error) {
 		if !w.stream.ended {
@@ -72,6 +72,31 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 	if c.Finish != "" {
 		s.finish = c.Finish
 	}
+	switch {
+	case !c.Says():
+	case s.calls.Unfinished():
+		s.later = append(s.later, bytes.Clone(data))
+		if err := s.calls.Wait(len(data)); err != nil {
+			return dst, err
+		}
+	default:
+		dst = w.say(w.sayLater(dst), c)
+	}
+	pieces, err := s.calls.Take(c.Calls)
+	for i := range pieces {
+		dst = w.toolCall(dst, &pieces[i])
+	}
+	if len(s.later) > 0 && !s.calls.Unfinished() {
+		dst = w.sayLater(dst)
+	}
+	s.texts.Remember(c, data)
+	return dst, err
+}
+
+// say writes the texts of a chunk.
+func (w *ClientWriter) say(dst []byte, c *translate.Chunk) []byte {
+	s := &w.stream
+	s.calls.Leave()
 	if thought := translate.Characters(c.Reasoning); len(thought) > 0 {
 		dst = s.delta(w.enter(dst, reasoning), thought, nil)
 	}
@@ -81,14 +106,19 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 	if text := translate.Characters(c.Refusal); len(text) > 0 {
 		dst = s.delta(w.enter(dst, refusal), text, nil)
 	}
-	for i := range c.Calls {
-		var err error
-		if dst, err = w.toolCall(dst, &c.Calls[i]); err != nil {
-			return dst, err
-		}
+	return dst
+}
+
+// sayLater writes the texts that have waited.
+func (w *ClientWriter) sayLater(dst []byte) []byte {
+	later := w.stream.later
+	w.stream.later = nil
+	for _, data := range later {
+		var c translate.Chunk
+		_ = c.Read(data) // which has been read before
+		dst = w.say(dst, &c)
 	}
-	s.texts.Remember(c, data)
-	return dst, nil
+	return dst
 }
 
 // start writes the beginning of the response.
@@ -227,31 +257,18 @@ func (w *ClientWriter) leave(dst []byte, status string) []byte {
 	return dst
 }
 
-// toolCall writes a piece of a tool call. A call begins when its name is known.
-func (w *ClientWriter) toolCall(dst []byte, c *translate.CallPiece) ([]byte, error) {
+// toolCall writes a piece of a tool call.
+func (w *ClientWriter) toolCall(dst []byte, p *translate.Piece) []byte {
 	s := &w.stream
-	name := translate.Unquote(c.Name)
-	begins, err := s.calls.Begins(c, s.open == called)
-	if err != nil {
-		return dst, err
-	}
-	if begins && name == "" {
-		s.early = append(s.early, translate.Characters(c.Arguments)...)
-		return dst, nil
-	}
-	if begins {
+	if p.Begins {
 		dst = w.leave(dst, "completed")
-		s.open, s.name = called, name
-		s.tool = w.Request.c.offered.find(name)
-		s.callID = append([]byte(nil), c.IDOr(c.Index)...)
-		dst = w.added(dst, w.appendCall(nil, w.items, s.tool, s.callID, name, nil, "in_progress"))
+		s.open, s.name = called, translate.Unquote(p.Name)
+		s.tool = w.Request.c.offered.find(s.name)
+		s.callID = p.ID
+		dst = w.added(dst, w.appendCall(nil, w.items, s.tool, s.callID, s.name, nil, "in_progress"))
 		s.before = append(w.place(s.head(s.before[:0], "response.function_call_arguments.delta", ""), "fc"), `,"delta":"`...)
-		if len(s.early) > 0 {
-			dst = w.arguments(dst, s.early)
-			s.early = nil
-		}
 	}
-	return w.arguments(dst, translate.Characters(c.Arguments)), nil
+	return w.arguments(dst, p.Arguments)
 }
 
 // arguments writes more of a call's arguments. A custom tool's input is known when all of them are.
@@ -301,6 +318,10 @@ func (w *ClientWriter) end(dst []byte) []byte {
 	dst = w.start(dst)
 	how := ended(s.finish)
 	how.usage, how.reasoning = s.usage, s.reasoning
+	for _, piece := range s.calls.Rest() {
+		dst = w.toolCall(dst, &piece)
+	}
+	dst = w.sayLater(dst)
 	if s.open == "" && w.items == 0 {
 		dst = w.enter(dst, outputText)
 	}

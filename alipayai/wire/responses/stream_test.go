@@ -68,7 +68,10 @@ func TestClientEvents(t *testing.T) {
 			`{"type":"function_call","id":` + id("fc", 0) + `,"status":"completed","call_id":"c1","name":"f","arguments":"{}"}`, "completed", ""},
 		"two calls after a text": {"tool_calls", []string{`"content":"a"`, `"content":"b"`, `"tool_calls":[{"index":0,"id":"c1","function":{"name":"f","arguments":"{\"a\":1}"}},{"index":1,"id":"c2","function":{"name":"crm__find"}}]`}, text + " " + call + " " + call,
 			said(0, "completed", "ab") + `,{"type":"function_call","id":` + id("fc", 1) + `,"status":"completed","call_id":"c1","name":"f","arguments":"{\"a\":1}"},{"type":"function_call","id":` + id("fc", 2) + `,"status":"completed","call_id":"c2","name":"find","namespace":"crm","arguments":"{}"}`, "completed", ""},
-		"arguments before a name": {"tool_calls", []string{`"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]`, `"tool_calls":[{"index":0,"id":"c1","function":{"name":"g","arguments":":1}"}}]`}, `output_item.added function_call_arguments.delta function_call_arguments.delta function_call_arguments.done output_item.done`,
+		"calls mingled": {"tool_calls", []string{`"tool_calls":[{"index":0,"id":"c1","function":{"name":"f","arguments":""}},{"index":1,"id":"c2","function":{"name":"patch","arguments":"{"}}]`, `"tool_calls":[{"index":0,"function":{"arguments":"{"}}]`, `"tool_calls":[{"index":1,"function":{"arguments":"\"input\":\"x\"}"}}]`, `"tool_calls":[{"index":0,"function":{"arguments":"}"}}]`},
+			`output_item.added function_call_arguments.delta function_call_arguments.delta function_call_arguments.done output_item.done output_item.added custom_tool_call_input.delta custom_tool_call_input.done output_item.done`,
+			`{"type":"function_call","id":` + id("fc", 0) + `,"status":"completed","call_id":"c1","name":"f","arguments":"{}"},{"type":"custom_tool_call","id":` + id("ctc", 1) + `,"status":"completed","call_id":"c2","name":"patch","input":"x"}`, "completed", ""},
+		"arguments before a name": {"tool_calls", []string{`"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]`, `"tool_calls":[{"index":0,"id":"c1","function":{"name":"g","arguments":":1}"}}]`}, `output_item.added function_call_arguments.delta function_call_arguments.done output_item.done`,
 			`{"type":"function_call","id":` + id("fc", 0) + `,"status":"completed","call_id":"c1","name":"g","arguments":"{\"a\":1}"}`, "completed", ""},
 		"a custom tool": {"tool_calls", []string{`"tool_calls":[{"index":0,"id":"c1","function":{"name":"patch","arguments":"{\"input\":"}}]`, `"tool_calls":[{"index":0,"function":{"arguments":"\"a\\n\\\"b\"}"}}]`}, `output_item.added custom_tool_call_input.delta custom_tool_call_input.done output_item.done`,
 			`{"type":"custom_tool_call","id":` + id("ctc", 0) + `,"status":"completed","call_id":"c1","name":"patch","input":"a\n\"b"}`, "completed", ""},
@@ -129,6 +132,8 @@ func TestCallsOfOneIndex(t *testing.T) {
 			`{"type":"function_call","id":` + id(0) + `,"status":"completed","call_id":"c1","name":"f","arguments":"{\"a\":1}"},{"type":"function_call","id":` + id(1) + `,"status":"completed","call_id":"c2","name":"find","namespace":"crm","arguments":"{}"}`},
 		"one, repeated": {[]string{`"tool_calls":[{"index":0,"id":"c1","function":{"name":"f","arguments":"{\"a\""}}]`, `"tool_calls":[{"index":0,"id":"c1","function":{"name":"f","arguments":":1}"}}]`},
 			`{"type":"function_call","id":` + id(0) + `,"status":"completed","call_id":"c1","name":"f","arguments":"{\"a\":1}"}`},
+		"without ids": {[]string{`"tool_calls":[{"function":{"name":"f","arguments":"{\"a\":1}"}}]`, `"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]`},
+			`{"type":"function_call","id":` + id(0) + `,"status":"completed","call_id":"call_0","name":"f","arguments":"{\"a\":1}"},{"type":"function_call","id":` + id(1) + `,"status":"completed","call_id":"call_1","name":"f","arguments":"{}"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := newWriter(t, asked).Events(nil, []byte(strings.Join(streamOf("tool_calls", c.deltas...), "")))
@@ -298,14 +303,8 @@ func TestNoAnswer(t *testing.T) {
 			t.Errorf("%s becomes %s (%v)", body, got, err)
 		}
 	}
-	for name, deltas := range map[string][]string{
-		"after the next":       {`"tool_calls":[{"index":0,"id":"a","function":{"name":"f"}},{"index":1,"id":"b","function":{"name":"f"}},{"index":0,"function":{"arguments":"{}"}}]`},
-		"after a text":         {`"tool_calls":[{"index":0,"id":"a","function":{"name":"f"}}]`, `"content":"x"`, `"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]`},
-		"named, after a text":  {`"tool_calls":[{"index":0,"id":"a","function":{"name":"f"}}]`, `"content":"x"`, `"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]`},
-		"custom, after a text": {`"tool_calls":[{"index":0,"id":"a","function":{"name":"patch"}}]`, `"content":"x"`, `"tool_calls":[{"index":0,"function":{"name":"patch","arguments":"{}"}}]`},
-	} {
-		if out, err := newWriter(t, asked).Events(nil, []byte(strings.Join(streamOf("stop", deltas...), ""))); !errors.Is(err, wire.ErrMalformed) {
-			t.Errorf("%s: a call that goes on after its end becomes %s (%v)", name, out, err)
-		}
+	over := []string{`"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}},{"index":1,"id":"b","function":{"name":"f"}},{"index":0,"function":{"arguments":"{}"}}]`}
+	if out, err := newWriter(t, asked).Events(nil, []byte(strings.Join(streamOf("stop", over...), ""))); !errors.Is(err, wire.ErrMalformed) {
+		t.Errorf("a call that goes on after it is over becomes %s (%v)", out, err)
 	}
 }

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"bytes"
-	"fmt"
 	"strconv"
 	"unicode/utf8"
 
@@ -29,8 +28,14 @@ type Chunk struct {
 
 // CallPiece is a piece of a tool call.
 type CallPiece struct {
+	// Index is wire.NoPlace where it has none.
 	Index               int
 	ID, Name, Arguments jsontext.Value
+}
+
+// Says reports whether it has a text of any kind.
+func (c *Chunk) Says() bool {
+	return len(c.Content) > len(`""`) || len(c.Reasoning) > len(`""`) || len(c.Refusal) > len(`""`)
 }
 
 // IDOr gives the id of the call n, or one that tells it from others.
@@ -39,35 +44,6 @@ func (c *CallPiece) IDOr(n int) []byte {
 		return c.ID
 	}
 	return strconv.AppendQuote(nil, "call_"+strconv.Itoa(n))
-}
-
-// Calls tells where the pieces of a stream's tool calls belong, which come one call after the other. Some providers give
-// each of several calls the same index: a piece with a name and an id of its own begins another. Its zero value is ready.
-type Calls struct {
-	// Begun is how many have begun.
-	Begun int
-
-	index int
-	id    []byte
-}
-
-// Begins reports whether a piece, with a name, begins a call; open says that nothing has been said since the last one's. It
-// fails for a piece of a call that has ended.
-func (c *Calls) Begins(p *CallPiece, open bool) (bool, error) {
-	named := len(Characters(p.Name)) > 0
-	id := Characters(p.ID)
-	another := named && len(c.id) > 0 && len(id) > 0 && !bytes.Equal(id, c.id)
-	switch {
-	case c.Begun == 0, p.Index > c.index, another && p.Index == c.index:
-		if named {
-			c.Begun++
-			c.index, c.id = p.Index, bytes.Clone(id)
-		}
-		return true, nil
-	case p.Index < c.index, !open:
-		return false, fmt.Errorf("%w: a tool call goes on after it has ended", wire.ErrMalformed)
-	}
-	return false, nil
 }
 
 // maxCalls bounds the index of a tool call.
@@ -156,8 +132,8 @@ func (c *Chunk) deltaMember(dec *Decoder, name string) error {
 	case "reasoning_content", "reasoning":
 		text = &c.Reasoning
 	case "tool_calls":
-		return dec.Array(func(i int) error {
-			c.Calls = append(c.Calls, CallPiece{Index: i})
+		return dec.Array(func(int) error {
+			c.Calls = append(c.Calls, CallPiece{Index: wire.NoPlace})
 			call := &c.Calls[len(c.Calls)-1]
 			return dec.Object(func(name string) error { return call.member(dec, name) })
 		})

@@ -1,0 +1,120 @@
+package wire
+
+import "strings"
+
+// CallPlaces tells which of an answer's tool calls each piece in its stream is of. Most providers say so by an index. Some
+// have none, or give each call the same; then the next call begins where an id or a name is another's, or where a name
+// comes after arguments that are a whole object. Its zero value is ready.
+type CallPlaces struct {
+	calls []placedCall
+	byID  map[string]int
+	at    map[int]int // the last call of each place
+}
+
+// placedCall is what is known of a call.
+type placedCall struct {
+	id, name string
+	end      objectEnd
+}
+
+// NoPlace is the place of a piece that comes alone and has no index.
+const NoPlace = -1
+
+// Len is how many calls there are.
+func (p *CallPlaces) Len() int { return len(p.calls) }
+
+// Whole reports whether the arguments of a call are a whole object.
+func (p *CallPlaces) Whole(call int) bool { return p.calls[call].end.reached() }
+
+// Place gives the number of the call that a piece is of. Its place is the provider's index, or where there is none and the
+// piece is one of several, the place among them.
+func (p *CallPlaces) Place(place int, id, name, arguments string) (call int) {
+	call, known := p.last(place, id)
+	if !known || p.calls[call].another(id, name, arguments) {
+		call = p.begin(place)
+	}
+	c := &p.calls[call]
+	if c.id == "" && id != "" {
+		c.id = id
+		if p.byID == nil {
+			p.byID = make(map[string]int)
+		}
+		p.byID[id] = call
+	}
+	if c.name == "" {
+		c.name = name
+	}
+	c.end.write(arguments)
+	return call
+}
+
+// last gives the call that a piece goes on, unless it is another.
+func (p *CallPlaces) last(place int, id string) (call int, known bool) {
+	if place != NoPlace {
+		call, known = p.at[place]
+		return call, known
+	}
+	if id != "" {
+		call, known = p.byID[id]
+		return call, known
+	}
+	return len(p.calls) - 1, len(p.calls) > 0
+}
+
+func (p *CallPlaces) begin(place int) (call int) {
+	call = len(p.calls)
+	p.calls = append(p.calls, placedCall{})
+	if p.at == nil {
+		p.at = make(map[int]int)
+	}
+	if place != NoPlace {
+		p.at[place] = call
+	} else if _, taken := p.at[call]; !taken { // of several pieces later, those of this call stand where it stands
+		p.at[call] = call
+	}
+	return call
+}
+
+// another reports whether a piece at the call's place begins a call of its own.
+func (c *placedCall) another(id, name, arguments string) bool {
+	switch {
+	case name == "":
+		return false
+	case id != "" && c.id != "":
+		return id != c.id
+	case c.name == "":
+		return false
+	case c.end.reached():
+		return name != c.name || strings.TrimSpace(arguments) != ""
+	}
+	return c.end.begun && name != c.name
+}
+
+// objectEnd follows a text, piece by piece, to the end of the JSON object that it begins with. It counts brackets, and leaves
+// to others whether what is in them is JSON.
+type objectEnd struct {
+	depth           int
+	begun           bool
+	quoted, escaped bool
+}
+
+// reached reports whether the object has ended.
+func (o *objectEnd) reached() bool { return o.begun && o.depth == 0 }
+
+func (o *objectEnd) write(text string) {
+	for _, c := range []byte(text) {
+		switch {
+		case o.escaped:
+			o.escaped = false
+		case o.quoted:
+			o.quoted, o.escaped = c != '"', c == '\\'
+		case c == '"':
+			o.quoted = true
+		case c == '{', c == '[':
+			o.depth++
+			o.begun = true
+		case (c == '}' || c == ']') && o.depth > 0:
+			o.depth--
+		}
+	}
+}
