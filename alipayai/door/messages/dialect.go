@@ -55,7 +55,7 @@ func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
 		Form: form, Format: format, Endpoint: rd.Endpoint, Request: c.Sent, Sendable: c.Sendable, Fields: fields,
 		User: c.User, Unsupported: c.Unsupported,
 	}
-	rd.Own = c.Thinks
+	rd.Own = anthropic.ClientWriter{Thinks: c.Thinks, Stops: c.Stops}
 	return nil
 }
 
@@ -72,8 +72,9 @@ func reachable(_ *alipayai.Gateway, w http.ResponseWriter, _ *http.Request, _ st
 }
 
 func begin(_ *http.Request, c *alipayai.Call, rd *door.Reading) (door.Writer, *failure.Failure) {
-	thinks, _ := rd.Own.(bool)
-	return &writer{anthropic.ClientWriter{Model: c.Request.Model, Thinks: thinks}}, nil
+	message, _ := rd.Own.(anthropic.ClientWriter)
+	message.Model = c.Request.Model
+	return &writer{message}, nil
 }
 
 // writer writes an answer.

@@ -24,6 +24,8 @@ type ClientRequest struct {
 	Unsupported []string
 	// Thinks says that the client reads thinking.
 	Thinks bool
+	// Stops are the stop_sequences that Canonical has, as strings in JSON with commas between them.
+	Stops []byte
 	// User is metadata.user_id, which the canonical request may have in a shorter form.
 	User string
 }
@@ -75,7 +77,7 @@ func ParseClientRequest(body []byte, counting bool) (ClientRequest, error) {
 			return ClientRequest{}, err
 		}
 	}
-	c.r.Unsupported = c.left.Names()
+	c.r.Stops, c.r.Unsupported = c.stop, c.left.Names()
 	return c.r, nil
 }
 

@@ -20,12 +20,14 @@ var ErrNoAnswer = errors.New("an answer without a choice")
 // reasoning_content becomes a thinking block without a signature, for clients that asked for thinking; content a text
 // block, and so does a refusal; tool calls become tool_use blocks, with {} for empty arguments. The finish reasons stop,
 // length, tool_calls and content_filter become end_turn, max_tokens, tool_use and refusal; stop with tool calls is
-// tool_use as well. Of the usage, input_tokens are those that came from no cache.
+// tool_use as well, and stop at a stop sequence that the server names is stop_sequence. Of the usage, input_tokens are those that came from no cache.
 type ClientWriter struct {
 	// Model stands for the model's name where the answer has none.
 	Model string
 	// Thinks says that the client reads thinking.
 	Thinks bool
+	// Stops are the request's stop_sequences, as strings in JSON with commas between them.
+	Stops []byte
 
 	stream clientStream
 }
@@ -59,8 +61,8 @@ func (w *ClientWriter) Whole(dst, canonical []byte) ([]byte, error) {
 		out = out[:len(out)-1]
 	}
 	out = append(out, `],"stop_reason":`...)
-	out = appendStopReason(out, c.Finish, len(c.Calls) > 0, len(c.Refusal) > len(`""`))
-	out = append(out, `,"stop_sequence":null,"usage":`...)
+	out = w.appendStop(out, c.Finish, c.Stopped, len(c.Calls) > 0, len(c.Refusal) > len(`""`))
+	out = append(out, `,"usage":`...)
 	return append(appendClientUsage(out, c.Usage), '}'), nil
 }
 
@@ -77,7 +79,26 @@ func appendHead(dst []byte, c *translate.Chunk, model string) []byte {
 	return append(dst, `,"content":[`...)
 }
 
-// appendStopReason writes the word for a finish reason; null for none.
+// appendStop writes the word for a finish reason, null for none, and stop_sequence.
+func (w *ClientWriter) appendStop(dst []byte, finish string, stopped jsontext.Value, calls, refused bool) []byte {
+	if !calls && !refused && finish == "stop" && w.isStop(stopped) {
+		return append(append(dst, `"stop_sequence","stop_sequence":`...), stopped...)
+	}
+	return append(appendStopReason(dst, finish, calls, refused), `,"stop_sequence":null`...)
+}
+
+// isStop reports whether a text is one of the request's stop sequences.
+func (w *ClientWriter) isStop(text jsontext.Value) (is bool) {
+	if text == nil || len(w.Stops) == 0 {
+		return false
+	}
+	_ = translate.Elements(slices.Concat([]byte{'['}, w.Stops, []byte{']'}), func(_ int, v jsontext.Value) error {
+		is = is || translate.Unquote(v) == translate.Unquote(text)
+		return nil
+	})
+	return is
+}
+
 func appendStopReason(dst []byte, finish string, calls, refused bool) []byte {
 	switch {
 	case finish == "":

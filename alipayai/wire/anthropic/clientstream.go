@@ -23,6 +23,7 @@ type clientStream struct {
 	later [][]byte // chunks whose texts wait for a tool call's end
 
 	finish  string
+	stopped jsontext.Value
 	refused bool
 	usage   wire.Usage
 
@@ -61,6 +62,9 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 	}
 	if c.Finish != "" {
 		s.finish = c.Finish
+	}
+	if c.Stopped != nil {
+		s.stopped = c.Stopped.Clone()
 	}
 	switch {
 	case !c.Says():
@@ -133,8 +137,8 @@ func (w *ClientWriter) end(dst []byte) []byte {
 	dst = s.leave(w.sayLater(dst))
 	s.ended = true
 	dst = append(dst, "event: message_delta\n"+`data: {"type":"message_delta","delta":{"stop_reason":`...)
-	dst = appendStopReason(dst, s.finish, s.calls.Begun > 0, s.refused)
-	dst = append(dst, `,"stop_sequence":null},"usage":`...)
+	dst = w.appendStop(dst, s.finish, s.stopped, s.calls.Begun > 0, s.refused)
+	dst = append(dst, `},"usage":`...)
 	dst = append(appendClientUsage(dst, s.usage), "}\n\n"...)
 	return append(dst, "event: message_stop\n"+`data: {"type":"message_stop"}`+"\n\n"...)
 }

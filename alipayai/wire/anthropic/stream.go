@@ -50,19 +50,28 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 		return dst, wire.Chunk{}, err
 	}
 	var step func([]byte, event) ([]byte, wire.Chunk, error)
-	var in state
+	in := d.state
 	switch e.kind {
 	case "message_start":
+		if d.state == betweenBlocks && d.index < 0 { // some servers say it twice
+			return dst, wire.Chunk{}, nil
+		}
 		step, in = d.start, awaitingStart
 	case "content_block_start":
+		if d.state == inBlock {
+			return d.nextBlock(dst, e)
+		}
 		step, in = d.startBlock, betweenBlocks
 	case "content_block_delta":
 		step, in = d.delta, inBlock
 	case "content_block_stop":
+		if d.state == betweenBlocks && e.index <= d.index { // of a block that has ended
+			return dst, wire.Chunk{}, nil
+		}
 		step, in = d.stopBlock, inBlock
 	case "message_delta":
-		step, in = d.conclude, betweenBlocks
-		if d.state == concluding {
+		step = d.conclude
+		if d.state == awaitingStart || d.state == ended {
 			in = concluding
 		}
 	case "message_stop":
@@ -74,6 +83,19 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 		return dst, wire.Chunk{}, malformed("an event of the stream is out of order")
 	}
 	return step(dst, e)
+}
+
+// nextBlock begins a block where the one before it has no content_block_stop: some servers leave that out.
+func (d *decoder) nextBlock(dst []byte, e event) ([]byte, wire.Chunk, error) {
+	dst, last, err := d.leaveBlock(dst)
+	if err != nil {
+		return dst, wire.Chunk{}, err
+	}
+	dst, chunk, err := d.startBlock(dst, e)
+	if last.Content {
+		chunk = last
+	}
+	return dst, chunk, err
 }
 
 // End implements [wire.StreamDecoder]: Anthropic's API ends its streams with message_stop, and so does whoever copies it.
@@ -178,6 +200,10 @@ func (d *decoder) stopBlock(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	if e.index != d.index {
 		return dst, wire.Chunk{}, malformed("the block that ends is not the open one")
 	}
+	return d.leaveBlock(dst)
+}
+
+func (d *decoder) leaveBlock(dst []byte) ([]byte, wire.Chunk, error) {
 	d.state = betweenBlocks
 	if d.input == nil {
 		return dst, wire.Chunk{}, nil
@@ -199,7 +225,12 @@ func (d *decoder) conclude(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	if err != nil {
 		return dst, wire.Chunk{}, asMalformed(err)
 	}
-	return dst, wire.Chunk{Answer: wire.Answer{Model: d.model, Usage: d.usage.wire()}}, nil
+	var chunk wire.Chunk
+	if d.state == concluding && d.input != nil { // the block before has no content_block_stop
+		dst, chunk, err = d.arguments(dst, translate.Quote(nil, string(d.input)))
+	}
+	chunk.Model, chunk.Usage = d.model, d.usage.wire()
+	return dst, chunk, err
 }
 
 func (d *decoder) stop(dst []byte, _ event) ([]byte, wire.Chunk, error) {

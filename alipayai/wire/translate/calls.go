@@ -3,6 +3,7 @@ package translate
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -12,7 +13,7 @@ import (
 
 // Calls puts the pieces of a stream's tool calls in an order in which one call follows another, for APIs that want them so.
 // Chat completions may mingle those of several calls, and a text with them. A call is over where its arguments are a whole
-// object; until then, others wait. Its zero value is ready.
+// object; until then, others wait. It begins with its first arguments, which its whole name comes before. Its zero value is ready.
 type Calls struct {
 	// Begun is how many have begun.
 	Begun int
@@ -62,9 +63,7 @@ func (c *Calls) Take(pieces []CallPiece) ([]Piece, error) {
 		if call.id == nil && len(Characters(p.ID)) > 0 {
 			call.id = p.ID.Clone()
 		}
-		if call.name == nil && len(Characters(p.Name)) > 0 {
-			call.name = p.Name.Clone()
-		}
+		call.named(p.Name)
 		switch {
 		case n < c.open:
 			if len(bytes.TrimSpace([]byte(Unquote(p.Arguments)))) > 0 {
@@ -83,6 +82,17 @@ func (c *Calls) Take(pieces []CallPiece) ([]Piece, error) {
 	return c.out, nil
 }
 
+// named takes the name of a call, which may come in parts, and which some providers repeat.
+func (c *streamedCall) named(name jsontext.Value) {
+	switch {
+	case len(Characters(name)) == 0:
+	case c.name == nil:
+		c.name = name.Clone()
+	case !c.begun && len(c.waiting) == 0 && !bytes.Equal(name, c.name):
+		c.name = slices.Concat(c.name[:len(c.name)-1], name[1:])
+	}
+}
+
 // Rest gives what still waits, at the end of the stream: calls that have a name.
 func (c *Calls) Rest() []Piece {
 	c.out = c.out[:0]
@@ -95,7 +105,7 @@ func (c *Calls) give(all bool) {
 	for ; c.open < len(c.calls); c.open++ {
 		call := &c.calls[c.open]
 		switch {
-		case call.name == nil && !all:
+		case !call.begun && (call.name == nil || len(call.waiting) == 0) && !all: // there may be more of the name
 			return
 		case call.name == nil:
 			continue

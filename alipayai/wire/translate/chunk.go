@@ -2,6 +2,7 @@ package translate
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -21,7 +22,9 @@ type Chunk struct {
 	Logprobs jsontext.Value
 	Calls    []CallPiece
 	Finish   string
-	Usage    wire.Usage
+	// Stopped is the stop sequence that was met, where the server says so.
+	Stopped jsontext.Value
+	Usage   wire.Usage
 	// ReasoningTokens are the part of the usage's completion that was reasoning.
 	ReasoningTokens int64
 }
@@ -108,6 +111,12 @@ func (c *Chunk) choiceMember(dec *Decoder, name string) error {
 			c.Finish = Name(v)
 		}
 		return err
+	case "stop_reason", "matched_stop": // vLLM's and SGLang's; of a token it is a number
+		v, err := dec.Value()
+		if len(Characters(v)) > 0 {
+			c.Stopped = v
+		}
+		return err
 	case "logprobs":
 		return dec.Object(func(name string) error {
 			v, err := dec.Value()
@@ -126,6 +135,9 @@ func (c *Chunk) deltaMember(dec *Decoder, name string) error {
 	var text *jsontext.Value
 	switch name {
 	case "content":
+		if dec.PeekKind() == '[' {
+			return c.parts(dec, &c.Content)
+		}
 		text = &c.Content
 	case "refusal":
 		text = &c.Refusal
@@ -141,10 +153,38 @@ func (c *Chunk) deltaMember(dec *Decoder, name string) error {
 		return dec.Skip()
 	}
 	v, err := dec.Value()
-	if v.Kind() == '"' {
+	if v.Kind() == '"' && (*text == nil || len(v) > len(`""`)) { // some servers write reasoning under both names
 		*text = v
 	}
 	return err
+}
+
+// parts reads content, or thinking, that Mistral's models write as a list: parts with a text, or with thinking. See
+// https://docs.mistral.ai/capabilities/reasoning.
+func (c *Chunk) parts(dec *Decoder, to *jsontext.Value) error {
+	switch dec.PeekKind() {
+	case '[':
+		return dec.Array(func(int) error { return c.parts(dec, to) })
+	case '{':
+		return dec.Object(func(name string) error {
+			switch name {
+			case "text":
+				return c.parts(dec, to)
+			case "thinking":
+				return c.parts(dec, &c.Reasoning)
+			}
+			return dec.Skip()
+		})
+	case '"':
+		v, err := dec.Value()
+		if *to == nil {
+			*to = v
+		} else {
+			*to = slices.Concat((*to)[:len(*to)-1], v[1:])
+		}
+		return err
+	}
+	return dec.Skip()
 }
 
 func (c *CallPiece) member(dec *Decoder, name string) error {

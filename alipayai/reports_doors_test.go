@@ -1,0 +1,132 @@
+package alipayai_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// answeredDoor is an answer of a provider's, which a user of another gateway reported, and what clients of a door get of it.
+type answeredDoor struct {
+	door, members string // members of the request beside model and what is asked
+	stream        bool
+	claude        bool // the provider speaks Anthropic's form
+	answer        string
+	has           []string // in this order
+	lacks         string
+}
+
+// completionOf is a whole answer of one choice, and chunksOf a stream of choices that ends in [DONE].
+func completionOf(choice, usage string) string {
+	return `{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,` + choice + `}]` + usage + `}`
+}
+
+func chunksOf(choices ...string) string {
+	var s strings.Builder
+	for _, choice := range choices {
+		s.WriteString(`data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,` + choice + "}]}\n\n")
+	}
+	return s.String() + "data: [DONE]\n\n"
+}
+
+// TestPublicReportsAtDoors has what became of such answers on their way to clients of the Messages and Responses APIs, and of
+// Anthropic's answers on their way to clients of chat completions.
+func TestPublicReportsAtDoors(t *testing.T) {
+	const (
+		thinking   = `"thinking":{"type":"adaptive"},`
+		twoOpen    = `"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}},{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":""}}]}`
+		magistral  = `"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]}`
+		magistral2 = `"delta":{"content":[{"type":"text","text":"yes"}]}`
+		stop       = `"delta":{},"finish_reason":"stop"`
+		calls      = `"delta":{},"finish_reason":"tool_calls"`
+	)
+	piece := func(index, text string) string {
+		return `"delta":{"tool_calls":[{"index":` + index + `,"function":{"arguments":"` + text + `"}}]}`
+	}
+	for source, test := range map[string]answeredDoor{
+		"https://github.com/praxis-proxy/ai/issues/266":           {door: "messages", stream: true, answer: chunksOf(twoOpen, piece("0", `{\"x\":`), piece("1", `{\"y\":`), piece("0", `1}`), piece("1", `2}`), calls), has: []string{`"id":"a"`, `"partial_json":"{\"x\":"`, `"partial_json":"1}"`, "content_block_stop", `"id":"b"`, `{\"y\":`, `2}`, "content_block_stop", `"tool_use"`}},
+		"https://github.com/BerriAI/litellm/issues/21331":         {door: "responses", stream: true, answer: chunksOf(twoOpen, piece("1", `{}`), piece("0", `{}`), calls), has: []string{`"call_id":"a"`, `"call_id":"b"`, "response.completed"}},
+		"https://github.com/sgl-project/sglang/issues/24293":      {door: "messages", stream: true, answer: chunksOf(twoOpen, `"delta":{"content":"\n"}`, piece("0", `{}`), piece("1", `{}`), calls), has: []string{`"text":"\n"`, `"id":"a"`, `"id":"b"`, "message_stop"}},
+		"https://github.com/comet-ml/opik/issues/8362":            {door: "messages", stream: true, answer: chunksOf(`"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}}]}`, `"delta":{"tool_calls":[{"id":"b","function":{"name":"f","arguments":"{\"b\":1}"}}]}`, calls), has: []string{`"partial_json":"{}"`, "content_block_stop", `"partial_json":"{\"b\":1}"`}},
+		"https://github.com/agentgateway/agentgateway/pull/3283":  {door: "messages", members: `"stop_sequences":["END"],`, answer: completionOf(`"message":{"content":"x"},"finish_reason":"stop","stop_reason":"END"`, ""), has: []string{`"stop_reason":"stop_sequence","stop_sequence":"END"`}},
+		"https://github.com/agentgateway/agentgateway/pull/3283 ": {door: "messages", members: `"stop_sequences":["END"],`, stream: true, answer: chunksOf(`"delta":{"content":"x"}`, stop+`,"stop_reason":"END"`), has: []string{`"stop_reason":"stop_sequence","stop_sequence":"END"`}},
+		"https://github.com/sgl-project/sglang/pull/33153":        {door: "messages", members: `"stop_sequences":["END"],`, stream: true, answer: chunksOf(`"delta":{"content":"x"}`, stop+`,"matched_stop":"END"`), has: []string{`"stop_reason":"stop_sequence","stop_sequence":"END"`}},
+		"https://github.com/sgl-project/sglang/pull/33153 ":       {door: "messages", answer: completionOf(`"message":{"content":"x"},"finish_reason":"stop","matched_stop":151645`, ""), has: []string{`"stop_reason":"end_turn","stop_sequence":null`}},
+		"https://github.com/BerriAI/litellm/issues/16272":         {door: "messages", members: thinking, stream: true, answer: chunksOf(magistral, magistral2, stop), has: []string{`"thinking":"hm"`, `"text":"yes"`, "end_turn"}},
+		"https://github.com/BerriAI/litellm/issues/16272 ":        {door: "responses", stream: true, answer: chunksOf(magistral, magistral2, stop), has: []string{`"delta":"hm"`, `"delta":"yes"`}},
+		"https://github.com/brainlid/langchain/pull/418":          {door: "responses", answer: completionOf(`"message":{"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"yes"}]},"finish_reason":"stop"`, ""), has: []string{`"text":"hm"`, `"text":"yes"`}},
+		"https://github.com/brainlid/langchain/pull/418 ":         {door: "messages", members: thinking, answer: completionOf(`"message":{"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"yes"}]},"finish_reason":"stop"`, ""), has: []string{`"thinking":"hm"`, `"text":"yes"`}},
+		"https://github.com/higress-group/higress/pull/3733":      {door: "messages", stream: true, answer: strings.ReplaceAll(chunksOf(`"delta":{"content":"x"},"finish_reason":""`, `"delta":{"content":"y"},"finish_reason":""`, stop), `]}`+"\n", `],"usage":{"prompt_tokens":40,"completion_tokens":2,"total_tokens":42}}`+"\n"), has: []string{`"text":"x"`, `"text":"y"`, "end_turn", `"input_tokens":40`, "message_stop"}},
+		"https://github.com/BerriAI/litellm/pull/34701":           {door: "messages", members: thinking, stream: true, answer: chunksOf(`"delta":{"reasoning_content":"a"}`, `"delta":{"reasoning_content":"b","content":"81"}`, `"delta":{"content":"."}`, stop), has: []string{`"thinking":"b"`, "content_block_stop", `"text":"81"`, `"text":"."`}},
+		"https://github.com/envoyproxy/ai-gateway/issues/2352":    {door: "messages", stream: true, answer: strings.Replace(chunksOf(`"delta":{"content":"x"}`, stop), "data: [DONE]", `data: {"id":"c","choices":[],"usage":{"prompt_tokens":30,"completion_tokens":2,"total_tokens":32,"prompt_tokens_details":{"cached_tokens":20}}}`+"\n\ndata: [DONE]", 1), has: []string{"message_delta", `"input_tokens":10`, `"cache_read_input_tokens":20`, `"output_tokens":2`}},
+		"https://github.com/BerriAI/litellm/issues/36168":         {door: "responses", stream: true, answer: strings.Replace(chunksOf(`"delta":{"content":"x"}`, stop), "data: [DONE]", `data: {"id":"c","choices":[{"index":0,"delta":{}}],"usage":{"prompt_tokens":30,"completion_tokens":2,"total_tokens":32,"prompt_tokens_details":{"cached_tokens":20}}}`+"\n\ndata: [DONE]", 1), has: []string{"response.completed", `"input_tokens":30`, `"cached_tokens":20`}},
+		"https://github.com/esengine/DeepSeek-Reasonix/pull/5930": {door: "responses", stream: true, answer: chunksOf(`"delta":{"reasoning":"hm","reasoning_content":""}`, `"delta":{"reasoning_content":"so","reasoning":""}`, `"delta":{"content":"x"}`, stop), has: []string{`"delta":"hm"`, `"delta":"so"`, `"delta":"x"`}},
+		"https://github.com/envoyproxy/ai-gateway/issues/2290": {door: "chat", members: `"stream_options":{"include_usage":true},`, stream: true, claude: true, answer: messageEvents(`{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"claude-x","content":[]}}`,
+			`{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}`, `{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}}`, `{"type":"content_block_stop","index":0}`,
+			`{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":4522,"cache_creation_input_tokens":4511,"output_tokens":5}}`, `{"type":"message_stop"}`), has: []string{`"content":"x"`, `"prompt_tokens":9033`, `"completion_tokens":5`, `"total_tokens":9038`}},
+		"https://github.com/maximhq/bifrost/issues/4556": {door: "chat", stream: true, claude: true, answer: messageEvents(messageStart, messageStart,
+			`{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}`, `{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}}`, `{"type":"content_block_stop","index":0}`, messageDelta, `{"type":"message_stop"}`), has: []string{`"content":"x"`, "[DONE]"}, lacks: `"error"`},
+		"https://github.com/invergent-ai/surogate/issues/113": {door: "chat", stream: true, claude: true, answer: messageEvents(messageStart,
+			`{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}`, `{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}}`,
+			`{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}`, `{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"y"}}`, `{"type":"content_block_stop","index":1}`, messageDelta, `{"type":"message_stop"}`), has: []string{`"content":"x"`, `"content":"y"`, "[DONE]"}, lacks: `"error"`},
+		"https://github.com/farion1231/cc-switch/pull/7227":   {door: "messages", members: thinking, stream: true, answer: chunksOf(`"delta":{"reasoning_content":"hm","content":""}`, `"delta":{"reasoning_content":"","content":"a"}`, `"delta":{"reasoning_content":"","content":"b"}`, stop), has: []string{`"thinking":"hm"`, `"index":1`, `"text":"a"`, `"text":"b"`}, lacks: `"index":2`},
+		"https://github.com/NVIDIA-NeMo/Switchyard/pull/785":  {door: "messages", stream: true, answer: chunksOf(`"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"get_"}}]}`, `"delta":{"tool_calls":[{"index":0,"function":{"name":"weather"}}]}`, piece("0", "{}"), calls), has: []string{`"name":"get_weather"`, `"partial_json":"{}"`}},
+		"https://github.com/NVIDIA-NeMo/Switchyard/pull/785 ": {door: "responses", stream: true, answer: chunksOf(`"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"get_"}}]}`, `"delta":{"tool_calls":[{"index":0,"function":{"name":"weather"}}]}`, piece("0", "{}"), calls), has: []string{`"name":"get_weather"`, `"name":"get_weather"`, "response.completed"}},
+		"https://github.com/openai/openai-python/issues/3201": {door: "messages", stream: true, answer: chunksOf(`"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":""}},{"index":0,"function":{"arguments":"{\"a\""}}]}`, piece("0", ":1}"), calls), has: []string{`"name":"f"`, `"partial_json":"{\"a\"`, `"partial_json":":1}"`}},
+		"https://github.com/theopenco/llmgateway/pull/3254":   {door: "chat", stream: true, claude: true, answer: messageEvents(messageStart, `{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"x"}}`, `{"type":"content_block_stop","index":0}`, strings.Replace(messageDelta, "end_turn", "model_context_window_exceeded", 1), `{"type":"message_stop"}`), has: []string{`"finish_reason":"length"`}},
+		"https://github.com/theopenco/llmgateway/pull/2067":   {door: "responses", stream: true, claude: true, answer: messageEvents(messageStart, `{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"x"}}`, `{"type":"content_block_stop","index":0}`, strings.Replace(messageDelta, "end_turn", "refusal", 1), `{"type":"message_stop"}`), has: []string{"response.incomplete", `"reason":"content_filter"`}},
+		"https://github.com/BerriAI/litellm/issues/42663": {door: "chat", members: `"stream_options":{"include_usage":true},`, stream: true, claude: true, answer: messageEvents(strings.Replace(messageStart, `"output_tokens":1`, `"cache_creation_input_tokens":31,"cache_creation":{"ephemeral_5m_input_tokens":31},"output_tokens":1`, 1),
+			`{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"x"}}`, `{"type":"content_block_stop","index":0}`, `{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":3,"cache_creation_input_tokens":184,"cache_read_input_tokens":400,"output_tokens":5,"server_tool_use":{"web_search_requests":5}}}`, `{"type":"message_stop"}`), has: []string{`"prompt_tokens":587`, `"cached_tokens":400`}},
+	} {
+		t.Run(source, func(t *testing.T) {
+			t.Parallel()
+			kind := "application/json"
+			if test.stream {
+				kind = "text/event-stream"
+			}
+			u := &heardClaude{status: http.StatusOK, kind: kind, answer: test.answer}
+			provider := plainProvider
+			if test.claude {
+				provider = claudeProvider
+			}
+			r := startRig(t, u, provider, first(anyModel))
+			f := fronts[test.door]
+			got := r.post(f.path, strings.Replace(f.body("hello", test.stream), "{", "{"+test.members, 1))
+			if got.status != http.StatusOK || got.err != nil {
+				t.Fatalf("%d %v: %s", got.status, got.err, got.body)
+			}
+			if test.stream && test.door == "messages" {
+				f.events(t, got)
+			}
+			rest := got.body
+			for _, want := range test.has {
+				_, after, ok := strings.Cut(rest, want)
+				if !ok {
+					t.Fatalf("no %s in its place: %s", want, got.body)
+				}
+				rest = after
+			}
+			if test.lacks != "" && strings.Contains(got.body, test.lacks) {
+				t.Errorf("it has %s: %s", test.lacks, got.body)
+			}
+			if o := r.outcome(); o.Code != "" {
+				t.Errorf("outcome %q", o.Code)
+			}
+		})
+	}
+}
+
+const (
+	messageStart = `{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"claude-x","content":[],"usage":{"input_tokens":3,"output_tokens":1}}}`
+	messageDelta = `{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}`
+)
+
+// messageEvents is a stream of the Messages API.
+func messageEvents(events ...string) string {
+	var s strings.Builder
+	for _, e := range events {
+		kind, _, _ := strings.Cut(strings.TrimPrefix(e, `{"type":"`), `"`)
+		s.WriteString("event: " + kind + "\ndata: " + e + "\n\n")
+	}
+	return s.String()
+}
