@@ -13,6 +13,8 @@
 //	                       which is named "messages.role"; white space that ends an assistant's last turn is cut
 //	tool                   a tool_result, those of one round in one user turn
 //	image_url              a base64 source for a data: URL, a url source for https; not http, which is not fetched
+//	file                   a document: a PDF, or a text, in base64
+//	cache_control          the same, of at most four blocks
 //	tools, tool_calls      tools, tool_use; schemas and arguments keep their exact text where the API takes it. anyOf, oneOf
 //	                       and allOf at the top of a schema move to its description. Arguments that are no object become
 //	                       {"INVALID_JSON": text}; an id that repeats is replaced, in the call and its result
@@ -20,7 +22,8 @@
 //	response_format        json_schema: output_config.format, for such schemas, unless the assistant has the last turn.
 //	                       In both, bounds, patterns and other words that the API does not take move to the
 //	                       description of what they limit
-//	tool_choice            none, auto, required and a function: none, auto, any, tool
+//	tool_choice            none, auto, required and a function: none, auto, any, tool; of allowed_tools no others are offered.
+//	                       Of several tools with one name the first is
 //	parallel_tool_calls    false: disable_parallel_tool_use
 //	max_completion_tokens, or the older max_tokens; neither: [DefaultMaxTokens]
 //	temperature            0 to 1; above 1 it is left at Anthropic's default, which is 1

@@ -48,6 +48,9 @@ func (r *request) imageAt(path, at string, address jsontext.Value) ([]byte, erro
 		return append(append([]byte(`{"type":"image","source":{"type":"url","url":`), address...), "}}"...), nil
 	case "data":
 		mediaType, data, ok := imageData(rest)
+		if pdf, isPDF := pdfData(rest); isPDF {
+			return documentBlock(pdf, nil), nil
+		}
 		if !ok {
 			return nil, translate.Invalid(at, "a data: URL of a jpeg, png, gif or webp image in base64")
 		}

@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -56,7 +57,7 @@ func (t *turns) close() []byte {
 
 // message is one of the request's, as written.
 type message struct {
-	role, content, refusal, toolCalls, toolCallID jsontext.Value
+	role, content, refusal, toolCalls, toolCallID, cache jsontext.Value
 }
 
 // message reads the message that stands at path.
@@ -74,6 +75,8 @@ func (r *request) message(path string, v jsontext.Value) error {
 			m.toolCalls = v
 		case "tool_call_id":
 			m.toolCallID = v
+		case "cache_control":
+			m.cache = v
 		default:
 			r.left.Leave(path, name, v)
 		}
@@ -93,14 +96,18 @@ func (r *request) message(path string, v jsontext.Value) error {
 	if role != "tool" {
 		r.left.Leave(path, "tool_call_id", m.toolCallID)
 	}
+	if m.content.Kind() != '"' || role == "tool" || role == "assistant" { // of a text, it is the text's
+		r.left.Leave(path, "cache_control", m.cache)
+		m.cache = nil
+	}
 	switch role {
 	case "system", "developer":
 		blocks, err := r.content(path+".content", m.content, false)
-		r.system = translate.Join(r.system, blocks)
+		r.system = translate.Join(r.system, r.cache(path, blocks, m.cache))
 		return err
 	case "user":
 		blocks, err := r.content(path+".content", m.content, true)
-		r.turns.add("user", blocks)
+		r.turns.add("user", r.cache(path, blocks, m.cache))
 		return err
 	case "assistant":
 		return r.assistant(path, m)
@@ -168,7 +175,7 @@ func (r *request) text(path string, v jsontext.Value) []byte {
 
 // part gives the block of the part that stands at path.
 func (r *request) part(path string, v jsontext.Value, images bool) ([]byte, error) {
-	var typ jsontext.Value
+	var typ, cache jsontext.Value
 	payloads := make(map[string]jsontext.Value)
 	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
 		switch name {
@@ -176,6 +183,8 @@ func (r *request) part(path string, v jsontext.Value, images bool) ([]byte, erro
 			typ = v
 		case "text", "refusal", "image_url", "input_audio", "file":
 			payloads[name] = v
+		case "cache_control":
+			cache = v
 		default:
 			r.left.Leave(path, name, v)
 		}
@@ -188,16 +197,59 @@ func (r *request) part(path string, v jsontext.Value, images bool) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
+	block, err := r.partOf(path, kind, payloads[kind], images)
+	return r.cache(path, block, cache), err
+}
+
+// partOf gives the block of a part of that kind.
+func (r *request) partOf(path, kind string, payload jsontext.Value, images bool) ([]byte, error) {
 	switch {
 	case kind == "text", kind == "refusal":
-		_, err := translate.String(path+"."+kind, payloads[kind])
-		return r.text(path+"."+kind, payloads[kind]), err
+		_, err := translate.String(path+"."+kind, payload)
+		return r.text(path+"."+kind, payload), err
 	case kind == "image_url" && images:
-		return r.image(path+".image_url", payloads[kind])
+		return r.image(path+".image_url", payload)
+	case kind == "file" && images:
+		return r.file(path+".file", payload)
 	case kind == "image_url", kind == "input_audio", kind == "file":
 		r.left.LeaveOut(path + "." + kind)
 	default:
 		r.left.LeaveOut(path + ".type")
 	}
 	return nil, nil
+}
+
+// maxCached is how many blocks the API lets a request mark for the cache: "A maximum of 4 blocks with cache_control may be
+// provided".
+const maxCached = 4
+
+// cache marks a block for the cache, as the member cache_control of what stands at path says: Anthropic's own, which its
+// clients send in OpenAI's form too.
+func (r *request) cache(path string, block []byte, v jsontext.Value) []byte {
+	if len(block) == 0 || len(v) == 0 || v.Kind() == 'n' {
+		return block
+	}
+	if r.cached == maxCached || !isCacheControl(v) {
+		r.left.LeaveOut(path + ".cache_control")
+		return block
+	}
+	r.cached++
+	return slices.Concat(block[:len(block)-1], []byte(`,"cache_control":`), v, []byte{'}'})
+}
+
+// isCacheControl reports whether v is a cache_control that the API takes.
+func isCacheControl(v jsontext.Value) bool {
+	ephemeral, others := false, false
+	err := translate.Members(v, func(name string, v jsontext.Value) error {
+		switch word := translate.Unquote(v); name {
+		case "type":
+			ephemeral = word == "ephemeral"
+		case "ttl":
+			others = others || word != "5m" && word != "1h"
+		default:
+			others = true
+		}
+		return nil
+	})
+	return err == nil && ephemeral && !others
 }

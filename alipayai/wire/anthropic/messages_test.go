@@ -7,6 +7,7 @@ import (
 
 func TestMessages(t *testing.T) {
 	text := func(s string) string { return `{"type":"text","text":"` + s + `"}` }
+	const marked = `{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}`
 	turn := func(role string, blocks ...string) string {
 		return `{"role":"` + role + `","content":[` + strings.Join(blocks, ",") + `]}`
 	}
@@ -66,7 +67,14 @@ func TestMessages(t *testing.T) {
 		"deep arguments":        {hi + `,{"role":"assistant","tool_calls":[` + call("a", `{\"a\":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)+`}`) + `]}`, "", hello + `,` + turn("assistant", use("a", `{"a":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)+`}`)), ""},
 		"audio and files":       {user(text("a") + `,{"type":"input_audio","input_audio":{"data":"x"}},{"type":"file","file":{"file_id":"x"}}`), "", turn("user", text("a")), "messages.content.file messages.content.input_audio"},
 		"unknown part":          {user(text("a") + `,{"type":"S3CR3T","video_url":{}}`), "", turn("user", text("a")), "messages.content.type messages.content.video_url"},
-		"cache control":         {user(`{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}`), "", turn("user", text("a")), "messages.content.cache_control"},
+		"cache control":         {user(marked), "", turn("user", marked), ""},
+		"cache of a message":    {`{"role":"system","content":"s","cache_control":{"type":"ephemeral"}},{"role":"user","content":"a","cache_control":{"type":"ephemeral"}}`, `{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}`, turn("user", marked), ""},
+		"cache of parts":        {`{"role":"user","content":[` + text("a") + `],"cache_control":{"type":"ephemeral"}}`, "", turn("user", text("a")), "messages.cache_control"},
+		"a fifth for the cache": {user(marked + `,` + marked + `,` + marked + `,` + marked + `,` + marked), "", turn("user", marked, marked, marked, marked, text("a")), "messages.content.cache_control"},
+		"an odd cache":          {user(`{"type":"text","text":"a","cache_control":{"type":"ephemeral","scope":"all"}},{"type":"text","text":"a","cache_control":true}`), "", turn("user", text("a"), text("a")), "messages.content.cache_control"},
+		"a PDF":                 {user(`{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,JVBE"}},{"type":"image_url","image_url":{"url":"data:application/pdf;base64,JVBE"}}`), "", turn("user", `{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"},"title":"a.pdf"}`, `{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"}}`), ""},
+		"a text as a file":      {user(`{"type":"file","file":{"file_data":"data:text/plain;charset=utf-8;base64,aGk="}}`), "", turn("user", `{"type":"document","source":{"type":"text","media_type":"text/plain","data":"hi"}}`), ""},
+		"another file":          {user(text("a") + `,{"type":"file","file":{"filename":"a.docx","file_data":"data:application/msword;base64,AAAA"}},{"type":"file","file":{"file_data":"data:text/plain;base64,gIA="}}`), "", turn("user", text("a")), "messages.content.file"},
 		"members of messages":   {`{"role":"user","content":"hi","name":"li","refusal":null,"tool_calls":[]},{"role":"assistant","content":"a","audio":{"id":"x"},"annotations":[],"function_call":{"name":"f"},"reasoning_content":"r"}`, "", hello + `,` + turn("assistant", text("a")), "messages.audio messages.function_call messages.name messages.reasoning_content"},
 		"members out of place":  {`{"role":"user","content":"hi","tool_calls":[{}],"tool_call_id":"a","refusal":"r"}`, "", hello, "messages.refusal messages.tool_call_id messages.tool_calls"},
 		"tool call":             {hi + `,{"role":"assistant","content":"a","tool_calls":[` + call("call_1", `{\"a\": 1.0e2, \"b\":\"\\u65e5\"}`) + `]}`, "", hello + `,` + turn("assistant", text("a"), use("call_1", `{"a": 1.0e2, "b":"\u65e5"}`)), ""},
@@ -120,7 +128,8 @@ func TestTools(t *testing.T) {
 		"strict, open":     {function(`,"strict":true`), tool(`{"type":"object"}`, ``), "tools.function.strict"},
 		"strict, minimum":  {function(`,"strict":true,"parameters":` + deep), tool(deep, ``), "tools.function.strict"},
 		"not strict":       {function(`,"strict":false`), tool(`{"type":"object"}`, ``), ""},
-		"two":              {function(``) + `,` + function(``), tool(`{"type":"object"}`, ``) + `,` + tool(`{"type":"object"}`, ``), ""},
+		"two of one name":  {function(``) + `,` + function(`,"description":"d"`), tool(`{"type":"object"}`, ``), "tools.function.name"},
+		"for the cache":    {`{"type":"function","function":{"name":"f"},"cache_control":{"type":"ephemeral"}},{"type":"function","function":{"name":"g","cache_control":{"type":"ephemeral","ttl":"1h"}}}`, tool(`{"type":"object"}`, `,"cache_control":{"type":"ephemeral"}`) + `,{"name":"g","input_schema":{"type":"object"},"cache_control":{"type":"ephemeral","ttl":"1h"}}`, ""},
 		"custom":           {function(``) + `,{"type":"custom","custom":{"name":"x"}}`, tool(`{"type":"object"}`, ``), "tools.custom"},
 		"hosted":           {`{"type":"web_search_preview"},` + function(``), tool(`{"type":"object"}`, ``), "tools.type"},
 		"tool of no type":  {`{"function":{"name":"g"}},` + function(``), tool(`{"type":"object"}`, ``), "tools.type"},

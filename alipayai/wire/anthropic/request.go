@@ -38,9 +38,11 @@ type request struct {
 
 	system []byte // the text blocks, with commas between them
 	turns  turns
-	tools  []byte // the tools, with commas between them
-	choice choice
-	format jsontext.Value // the schema of the answer
+	// offered are the tools as they are read, and tools those that are sent, with commas between them.
+	offered []offered
+	tools   []byte
+	choice  choice
+	format  jsontext.Value // the schema of the answer
 	// grammar is what the schemas use that the API is to hold the model to.
 	grammar grammar
 
@@ -52,6 +54,8 @@ type request struct {
 	toolCalls                      bool // the conversation has some
 	ids                            wire.CallIDs
 	names                          wire.ToolNames
+	// cached is how many blocks are marked for the cache.
+	cached int
 	// dropped are the ids of tool calls that were left out: so must be their results.
 	dropped map[string]bool
 }
@@ -144,6 +148,7 @@ func (r *request) stopSequence(path string, v jsontext.Value) error {
 
 // settle decides what cannot be decided field by field.
 func (r *request) settle() {
+	r.settleTools()
 	r.settleThinking()
 	if r.temperature != nil && r.topP != nil {
 		r.topP = nil

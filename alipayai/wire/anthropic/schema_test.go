@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -114,7 +115,7 @@ func TestSchemas(t *testing.T) {
 
 func TestSchemasTogether(t *testing.T) {
 	tool := func(schema string) string {
-		return `{"type":"function","function":{"name":"f","strict":true,"parameters":` + schema + `}}`
+		return `{"type":"function","function":{"name":"NAME","strict":true,"parameters":` + schema + `}}`
 	}
 	format := func(schema string) string {
 		return `,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":` + schema + `}}`
@@ -135,6 +136,9 @@ func TestSchemasTogether(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			for i := range strings.Count(tt.fields, "NAME") {
+				tt.fields = strings.Replace(tt.fields, "NAME", "f"+strconv.Itoa(i), 1)
+			}
 			got, left := encode(t, `{"model":"m","messages":[{"role":"user","content":"hi"}]`+tt.fields+`}`)
 			if n := strings.Count(got, `"strict":true`); n != tt.strict || strings.Contains(got, `"output_config"`) != tt.format {
 				t.Errorf("%d strict tools: %s", n, got)

@@ -1,6 +1,8 @@
 package anthropic
 
 import (
+	"slices"
+
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -10,13 +12,15 @@ import (
 // tool reads the tool that stands at path. Only functions are known to both.
 func (r *request) tool(path string, v jsontext.Value) error {
 	var typ string
-	var function jsontext.Value
+	var function, cache jsontext.Value
 	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
 			typ = translate.Unquote(v)
 		case "function":
 			function = v
+		case "cache_control":
+			cache = v
 		case "custom": // told by the type
 		default:
 			r.left.Leave(path, name, v)
@@ -35,11 +39,26 @@ func (r *request) tool(path string, v jsontext.Value) error {
 	case len(function) == 0:
 		return translate.Missing(path+".function", "an object")
 	}
-	return r.function(path+".function", function)
+	return r.function(path+".function", function, path, cache)
+}
+
+// offered is a tool of the request's.
+type offered struct {
+	name string
+	text []byte
+}
+
+// settleTools takes the tools that are sent, no others than the request allows.
+func (r *request) settleTools() {
+	for _, t := range r.offered {
+		if r.choice.allowed == nil || r.choice.allowed[t.name] {
+			r.tools = translate.Join(r.tools, t.text)
+		}
+	}
 }
 
 // function reads the function that stands at path. What describes it keeps its exact text.
-func (r *request) function(path string, v jsontext.Value) error {
+func (r *request) function(path string, v jsontext.Value, cacheAt string, cache jsontext.Value) error {
 	var name, description jsontext.Value
 	schema := jsontext.Value(`{"type":"object"}`)
 	strict := false
@@ -55,6 +74,8 @@ func (r *request) function(path string, v jsontext.Value) error {
 			schema, err = r.inputSchema(path+".parameters", v)
 		case member == "strict":
 			strict, err = translate.Boolean(path+".strict", v)
+		case member == "cache_control":
+			cacheAt, cache = path, v
 		default:
 			r.left.Leave(path, member, v)
 		}
@@ -65,6 +86,11 @@ func (r *request) function(path string, v jsontext.Value) error {
 	}
 	if name, err = r.toolName(path+".name", name); err != nil {
 		return err
+	}
+	known := translate.Unquote(name)
+	if slices.ContainsFunc(r.offered, func(o offered) bool { return o.name == known }) { // "Tool names must be unique"
+		r.left.LeaveOut(path + ".name")
+		return nil
 	}
 	tool := append([]byte(`{"name":`), name...)
 	if len(description) > len(`""`) {
@@ -86,7 +112,7 @@ func (r *request) function(path string, v jsontext.Value) error {
 	if strict {
 		tool = append(tool, `,"strict":true`...)
 	}
-	r.tools = translate.Join(r.tools, append(tool, '}'))
+	r.offered = append(r.offered, offered{known, r.cache(cacheAt, append(tool, '}'), cache)})
 	return nil
 }
 
@@ -95,6 +121,7 @@ type choice struct {
 	typ        string         // Anthropic's word; empty: not said
 	name       jsontext.Value // of the tool, where typ is "tool"
 	oneAtATime bool
+	allowed    map[string]bool // the tools that may be called; nil for all
 }
 
 func (c choice) demands() bool { return c.typ == "any" || c.typ == "tool" }
@@ -134,14 +161,16 @@ func (r *request) toolChoice(v jsontext.Value) error {
 		return translate.WrongType("tool_choice", "a string or an object")
 	}
 	var typ string
-	var function jsontext.Value
+	var function, allowed jsontext.Value
 	err := translate.Members(v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
 			typ = translate.Unquote(v)
 		case "function":
 			function = v
-		case "allowed_tools", "custom": // told by the type
+		case "allowed_tools":
+			allowed = v
+		case "custom": // told by the type
 		default:
 			r.left.Leave("tool_choice", name, v)
 		}
@@ -152,7 +181,9 @@ func (r *request) toolChoice(v jsontext.Value) error {
 	}
 	switch typ {
 	case "function":
-	case "allowed_tools", "custom":
+	case "allowed_tools":
+		return r.allowTools("tool_choice.allowed_tools", allowed)
+	case "custom":
 		r.left.LeaveOut("tool_choice." + typ)
 		return nil
 	default:
@@ -176,6 +207,43 @@ func (r *request) toolChoice(v jsontext.Value) error {
 	}
 	r.choice.name, err = r.toolName("tool_choice.function.name", r.choice.name)
 	return err
+}
+
+// allowTools reads which tools may be called, of which the API is offered no others.
+func (r *request) allowTools(path string, v jsontext.Value) error {
+	if len(v) == 0 {
+		return translate.Missing(path, "an object")
+	}
+	r.choice.typ, r.choice.allowed = "auto", make(map[string]bool)
+	return translate.Object(path, v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "mode":
+			if translate.Unquote(v) == "required" {
+				r.choice.typ = "any"
+			}
+		case "tools":
+			return translate.Array(path+".tools", v, r.allowTool)
+		default:
+			r.left.Leave(path, name, v)
+		}
+		return nil
+	})
+}
+
+func (r *request) allowTool(path string, v jsontext.Value) error {
+	return translate.Object(path, v, func(name string, v jsontext.Value) error {
+		if name != "function" {
+			return nil // its type, or a tool that is no function
+		}
+		return translate.Object(path+".function", v, func(name string, v jsontext.Value) error {
+			if name != "name" {
+				return nil
+			}
+			fitted, err := r.toolName(path+".function.name", v)
+			r.choice.allowed[translate.Unquote(fitted)] = true
+			return err
+		})
+	})
 }
 
 // toolNames is the form of names, by the API's own error: "String should match pattern '^[a-zA-Z0-9_-]{1,128}$'".

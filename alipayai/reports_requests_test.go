@@ -1,0 +1,66 @@
+package alipayai_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestPublicReportsOfRequests has requests that other gateways sent on without a part that mattered, or in a form that the
+// provider refused: what a provider is sent of them here, and what the client is told was left out.
+func TestPublicReportsOfRequests(t *testing.T) {
+	const (
+		chat     = `{"model":"m","messages":[{"role":"user","content":"q"}],`
+		called   = `{"role":"assistant","content":"","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}`
+		twoTools = `"tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g"}}],`
+		pdf      = `data:application/pdf;base64,JVBE`
+	)
+	for source, test := range map[string]struct {
+		path, body string
+		claude     bool // the provider speaks Anthropic's form
+		sent       []string
+		lacks      string
+		left       string
+	}{
+		// What Anthropic's form has in other words.
+		"https://github.com/maximhq/bifrost/pull/7348":              {chatPath, chat + twoTools + `"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function","function":{"name":"f"}}]}}}`, true, []string{`"tools":[{"name":"f"`, `"tool_choice":{"type":"any"}`}, `"name":"g"`, ""},
+		"https://github.com/docker/docker-agent/issues/2251":        {chatPath, chat + `"tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"f"}}]}`, true, []string{`"tools":[{"name":"f","input_schema":{"type":"object"}}]`}, "", "tools.function.name"},
+		"https://github.com/envoyproxy/ai-gateway/issues/2529":      {chatPath, `{"model":"m","messages":[{"role":"system","content":"s","cache_control":{"type":"ephemeral"}},{"role":"user","content":"q"}]}`, true, []string{`"system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}]`}, "", ""},
+		"https://github.com/envoyproxy/ai-gateway/pull/2193":        {chatPath, `{"model":"m","messages":[{"role":"developer","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}},{"type":"text","text":"b"}]},{"role":"user","content":"q"}]}`, true, []string{`"system":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}},{"type":"text","text":"b"}]`}, "", ""},
+		"https://github.com/Portkey-AI/gateway/issues/1075":         {chatPath, `{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"filename":"a.pdf","file_data":"` + pdf + `"}}]}]}`, true, []string{`{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"},"title":"a.pdf"}`}, "", ""},
+		"https://github.com/NousResearch/hermes-agent/issues/11906": {chatPath, `{"model":"m","messages":[{"role":"user","content":"q"},` + called + `,{"role":"tool","tool_call_id":"a","content":""}],"tools":[{"type":"function","function":{"name":"f"}}]}`, true, []string{`"content":[{"type":"tool_use","id":"a"`, `{"type":"tool_result","tool_use_id":"a"}`}, `"text":""`, ""},
+		"https://github.com/onyx-dot-app/onyx/pull/13692":           {chatPath, chat + twoTools + `"thinking":{"type":"enabled","budget_tokens":1024},"tool_choice":{"type":"function","function":{"name":"g"}}}`, true, []string{`"tool_choice":{"type":"tool","name":"g"}`}, "thinking", "thinking"},
+		"https://github.com/deepcoldy/botmux/pull/1494":             {chatPath, chat + `"max_completion_tokens":null,"stop":null,"tools":null,"tool_choice":null,"stream":null}`, true, []string{`"max_tokens":8192`}, "null", ""},
+		// What the Responses and Messages APIs have, for providers of chat completions.
+		"https://github.com/QuantumNous/new-api/issues/7498": {"/v1/responses", `{"model":"m","input":[{"role":"user","content":"q"},{"type":"function_call","call_id":"a","name":"f","arguments":"{}"},` +
+			`{"type":"function_call_output","call_id":"a","output":[{"type":"input_text","text":"here"},{"type":"input_image","image_url":"data:image/png;base64,AAAA"}]}],"tools":[{"type":"function","name":"f","parameters":{"type":"object"}}]}`, false,
+			[]string{`{"role":"tool","tool_call_id":"a","content":"here"}`, `{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}`}, "", ""},
+		"https://github.com/router-for-me/CLIProxyAPI/issues/4765": {"/v1/messages", `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"}},{"type":"text","text":"q"}]}]}`, false, []string{`"file_data":"` + pdf + `"`, `"text":"q"`}, "", ""},
+		"https://github.com/BerriAI/litellm/pull/38261": {"/v1/messages", `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"q"},{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"f","input":{}}]},` +
+			`{"role":"user","content":[{"type":"tool_result","tool_use_id":"a","content":[{"type":"text","text":"read"},{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"}}]}]}]}`, false, []string{`"tool_call_id":"a","content":"read"`, `"file_data":"` + pdf + `"`}, "", ""},
+		"https://github.com/router-for-me/CLIProxyAPI/issues/4802": {"/v1/responses", `{"model":"m","input":"q","text":{"format":{"type":"json_schema","name":"n","strict":true,"schema":{"type":"object"}}}}`, false, []string{`"response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":{"type":"object"}}}`}, "", ""},
+		"https://github.com/BerriAI/litellm/issues/37118":          {"/v1/messages", `{"model":"m","max_tokens":9,"stop_sequences":["END"],"messages":[{"role":"user","content":"q"}]}`, false, []string{`"stop":["END"]`}, "", ""},
+		"https://github.com/10/chatgpt-codex-proxy/issues/9":       {"/v1/responses", `{"model":"m","input":[{"type":"additional_tools","role":"developer","tools":[{"type":"function","name":"f","parameters":{"type":"object"}}]},{"role":"user","content":"q"}]}`, false, []string{`"messages":[{"role":"user","content":"q"}]`, `"name":"f"`}, "", ""},
+	} {
+		t.Run(source, func(t *testing.T) {
+			t.Parallel()
+			u, provider := &heardClaude{status: http.StatusOK, kind: "application/json", answer: completionOf(`"message":{"content":"x"},"finish_reason":"stop"`, "")}, plainProvider
+			if test.claude {
+				u.answer, provider = answerOfClaude, claudeProvider
+			}
+			got := startRig(t, u, provider, first(anyModel)).post(test.path, test.body)
+			if got.status != http.StatusOK || len(u.bodies) != 1 {
+				t.Fatalf("%d %s, %d requests", got.status, got.body, len(u.bodies))
+			}
+			wantHeader(t, got, "X-Alipayai-Unsupported", test.left)
+			for _, want := range test.sent {
+				if !strings.Contains(u.bodies[0], want) {
+					t.Errorf("sent %s\nwithout %s", u.bodies[0], want)
+				}
+			}
+			if test.lacks != "" && strings.Contains(u.bodies[0], test.lacks) {
+				t.Errorf("sent %s\nwith %s", u.bodies[0], test.lacks)
+			}
+		})
+	}
+}
