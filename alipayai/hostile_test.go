@@ -85,25 +85,29 @@ func TestTokenEndpointIsNotQuoted(t *testing.T) {
 	}
 }
 
-// Empty gzip members inflate to nothing for ever: the deflated bytes are capped as well.
-func TestEndlessGzip(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, func(g *alipayai.Gateway) { g.MaxBody = 64 << 10 })
+// Empty members of gzip, and empty frames of zstd, inflate to nothing for ever: the compressed bytes are capped as well.
+func TestEndlessBodies(t *testing.T) {
 	var member bytes.Buffer
 	gzip.NewWriter(&member).Close()
-	endless := io.LimitReader(&repeated{member.Bytes(), 0}, 64<<20)
-	req, err := http.NewRequest(http.MethodPost, r.url+"/v1/chat/completions", endless)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Content-Encoding", "gzip")
-	resp, err := r.client.Do(req)
-	if err != nil {
-		return // refused before all was sent
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode < 400 || resp.StatusCode > 499 {
-		t.Errorf("status %d", resp.StatusCode)
+	for encoding, text := range map[string][]byte{"gzip": member.Bytes(), "zstd": []byte("\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00")} {
+		t.Run(encoding, func(t *testing.T) {
+			r := newRig(t, sandbox.Config{}, func(g *alipayai.Gateway) { g.MaxBody = 64 << 10 })
+			endless := io.LimitReader(&repeated{text, 0}, 64<<20)
+			req, err := http.NewRequest(http.MethodPost, r.url+"/v1/chat/completions", endless)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "application/json")
+			req.Header.Set("Content-Encoding", encoding)
+			resp, err := r.client.Do(req)
+			if err != nil {
+				return // refused before all was sent
+			}
+			defer resp.Body.Close()
+			if resp.StatusCode < 400 || resp.StatusCode > 499 {
+				t.Errorf("status %d", resp.StatusCode)
+			}
+		})
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
@@ -30,6 +32,19 @@ func deflated(t *testing.T, text string) string {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	if _, err := io.WriteString(z, text); err != nil || z.Close() != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func compressed(t *testing.T, text string, options ...zstd.EOption) string {
+	t.Helper()
+	var b bytes.Buffer
+	z, err := zstd.NewWriter(&b, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(z, text); err != nil || z.Flush() != nil || z.Close() != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -53,6 +68,13 @@ func TestPeekedBodies(t *testing.T) {
 		"chunked":             {body: hello, chunked: true},
 		"gzip":                {body: deflated(t, hello), encoding: "gzip"},
 		"gzip, chunked":       {body: deflated(t, hello), encoding: "gzip", chunked: true},
+		"gzip's older name":   {body: deflated(t, hello), encoding: "X-Gzip"},
+		"zstd":                {body: compressed(t, hello), encoding: "zstd"},
+		"zstd, chunked":       {body: compressed(t, hello), encoding: "Zstd", chunked: true},
+		"zstd, inflated":      {body: compressed(t, big), encoding: "zstd", want: failure.CodeRequestTooLarge, status: 413},
+		"zstd, cut":           {body: compressed(t, hello)[:30], encoding: "zstd", want: failure.CodeRequestUnreadable, status: 400},
+		"no zstd":             {body: "plain text", encoding: "zstd", want: failure.CodeRequestUnreadable, status: 400},
+		"zstd, a huge window": {body: compressed(t, hello, zstd.WithWindowSize(16<<20), zstd.WithSingleSegment(false)), encoding: "zstd", want: failure.CodeRequestUnreadable, status: 400},
 		"identity":            {body: hello, encoding: "identity"},
 		"no JSON":             {body: "{", want: "invalid_json", status: 400},
 		"embeddings":          {body: `{"model":"m","input":"x"}`, path: "/v1/embeddings"},

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -165,10 +167,13 @@ func wantsJSON(r *http.Request) *failure.Failure {
 // client's word.
 const maxTrusted = 64 << 10
 
-// errEncoding says that a body has an encoding other than gzip.
+// maxWindow is the largest window that zstd may have as an encoding of HTTP's, in bytes: see RFC 9659.
+const maxWindow = 8 << 20
+
+// errEncoding says that a body has an encoding other than gzip and zstd.
 var errEncoding = errors.New("unknown content encoding")
 
-// readAll reads a whole body, decompressed if it came gzipped, but no more than a byte beyond limit, into room if it fits.
+// readAll reads a whole body, decompressed if it came so, but no more than a byte beyond limit, into room if it fits.
 // Neither that nor another buffer may be pooled: a transport may still read it after a round trip has returned.
 func readAll(r *http.Request, from io.Reader, limit int64, room []byte) (text []byte, err error) {
 	switch encoding := r.Header.Get("Content-Encoding"); {
@@ -185,12 +190,19 @@ func readAll(r *http.Request, from io.Reader, limit int64, room []byte) (text []
 	case isIdentity(encoding):
 		// What is announced may never come: memory grows with what has.
 		return io.ReadAll(io.LimitReader(from, limit+1))
-	case strings.EqualFold(encoding, "gzip"):
+	case strings.EqualFold(encoding, "gzip"), strings.EqualFold(encoding, "x-gzip"):
 		// Deflated bytes are capped too: empty members inflate to nothing.
 		inflated, err := gzip.NewReader(io.LimitReader(from, limit))
 		if err != nil {
 			return nil, err
 		}
+		return io.ReadAll(io.LimitReader(inflated, limit+1))
+	case strings.EqualFold(encoding, "zstd"): // as Codex does: https://github.com/QuantumNous/new-api/issues/4913
+		inflated, err := zstd.NewReader(io.LimitReader(from, limit), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, err
+		}
+		defer inflated.Close()
 		return io.ReadAll(io.LimitReader(inflated, limit+1))
 	}
 	return nil, errEncoding
@@ -209,7 +221,7 @@ func bodyFailure(r *http.Request, size, limit int64, err error) *failure.Failure
 	case err == nil:
 		return nil
 	case errors.Is(err, errEncoding):
-		return failure.InvalidRequest(http.StatusUnsupportedMediaType, failure.CodeContentType, "Content-Encoding must be gzip or absent")
+		return failure.InvalidRequest(http.StatusUnsupportedMediaType, failure.CodeContentType, "Content-Encoding must be gzip, zstd or absent")
 	// The server's read_body. It ends the request's context too, as if the client
 	// had left (net/http, connReader), but the client waits for an answer.
 	case errors.Is(err, os.ErrDeadlineExceeded):
