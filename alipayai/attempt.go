@@ -44,6 +44,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 		return nil, f
 	}
 	c.exchange = x
+	x.Inflate()
 	if c.Request.Stream && x.Response.StatusCode == http.StatusOK {
 		x.AwaitContent()
 		if s := (&stream{Exchange: x, call: c, timeout: p.StreamTimeout, provider: p}); s.begin() {

@@ -103,8 +103,11 @@ func TestPublicReportsOfStreams(t *testing.T) {
 		"https://github.com/QuantumNous/new-api/issues/7489":     {streams(nil, deltaEvent, `{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`, "[DONE]"), true},
 		"https://github.com/SamSaffron/term-llm/pull/448":        {streams(nil, deltaEvent, `{"choices":[{"index":0,"delta":{"tool_calls":[{"ind`, "[DONE]"), false},
 		"https://github.com/damianvtran/local-operator/pull/223": {streams(nil, deltaEvent, `{"id":"g","error":{"code":502,"message":"Network connection lost.","metadata":{"error_type":"provider_unavailable"}},"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}`, "[DONE]"), false},
-		"https://github.com/Portkey-AI/gateway/issues/1797":      {streams(breaksOff, deltaEvent, deltaEvent), false},
-		"https://github.com/Portkey-AI/gateway/issues/1797 ":     {streams(nil, deltaEvent, deltaEvent), false},
+		// What proxies compress unasked is read.
+		"https://github.com/Wei-Shaw/claude-relay-service/issues/1027": {says(200, deflate(t, chunksOf(`"delta":{"content":"a"}`, `"delta":{},"finish_reason":"stop"`)), "Content-Type", "text/event-stream", "Content-Encoding", "gzip"), true},
+		"https://github.com/agentgateway/agentgateway/pull/873":        {says(200, deflate(t, completionOf(`"message":{"content":"a"},"finish_reason":"stop"`, "")), "Content-Encoding", "X-GZIP"), true},
+		"https://github.com/Portkey-AI/gateway/issues/1797":            {streams(breaksOff, deltaEvent, deltaEvent), false},
+		"https://github.com/Portkey-AI/gateway/issues/1797 ":           {streams(nil, deltaEvent, deltaEvent), false},
 	} {
 		t.Run(source, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

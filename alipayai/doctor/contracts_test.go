@@ -45,7 +45,7 @@ func TestCheckOfOtherContracts(t *testing.T) {
 		"an address, Open Platform":  {says(403, `{"code":"isv.ip-not-in-whitelist","message":"no"}`), stepModels, Fail, "address of this machine"},
 		"plain text":                 {says(401, "signature mismatch", "Content-Type", "text/plain"), stepSignature, Fail, "signature"},
 		"plain text of a time":       {says(400, "request timestamp expired", "Content-Type", "text/plain"), stepSignature, Fail, "time"},
-		"gzip that was not asked":    {says(200, "\x1f\x8b\x08\x00\x00\x00\x00\x00", "Content-Encoding", "gzip"), stepModels, Fail, "compress"},
+		"brotli that was not asked":  {says(200, "\x1f\x8b\x08\x00\x00\x00\x00\x00", "Content-Encoding", "br"), stepModels, Fail, "compress"},
 		"a redirect":                 {says(307, "", "Location", "https://elsewhere.example/v1/models"), stepConnection, Fail, "elsewhere.example"},
 		"no list of models":          {says(404, `{"code":"NOT_FOUND","message":"no such api"}`), stepModels, Fail, "models <names...>"},
 		"a body that is asked for":   {says(411, ""), stepModels, Fail, "411"},

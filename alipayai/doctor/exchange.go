@@ -91,6 +91,7 @@ func (c *check) ask(p *upstream.Provider, r *request) *exchange {
 		return x
 	}
 	defer sent.End()
+	sent.Inflate()
 	x.gotAt, x.answer = c.options.Now(), sent.Response
 	defer func() { _ = sent.Response.Body.Close() }()
 	if r.stream && x.answer.StatusCode == http.StatusOK && (upstream.IsEventStream(x.answer.Header) || p.AnswerForm.Values()) {

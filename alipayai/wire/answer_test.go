@@ -224,6 +224,12 @@ func TestUsage(t *testing.T) {
 		"the largest":    {`{"prompt_tokens":1099511627776}`, Usage{Prompt: 1 << 40, Total: 1 << 40, OK: true}},
 		"one more":       {`{"prompt_tokens":1099511627777}`, Usage{Implausible: true}},
 		"not an object":  {`7`, Usage{}},
+		"reasoning":      {`{"prompt_tokens":1,"completion_tokens":5,"total_tokens":6,"completion_tokens_details":{"reasoning_tokens":4}}`, Usage{Prompt: 1, Completion: 5, Total: 6, OK: true}},
+		"xAI's":          {`{"prompt_tokens":10120,"completion_tokens":1499,"total_tokens":14428,"prompt_tokens_details":{"cached_tokens":128},"completion_tokens_details":{"reasoning_tokens":2809}}`, Usage{Prompt: 10120, Completion: 4308, Total: 14428, Cached: 128, OK: true}},
+		"Gemini's":       {`{"prompt_tokens":7,"completion_tokens":20,"total_tokens":497}`, Usage{Prompt: 7, Completion: 490, Total: 497, OK: true}},
+		"beside a cache": {`{"prompt_tokens":7,"completion_tokens":20,"total_tokens":32,"prompt_tokens_details":{"cached_tokens":5}}`, Usage{Prompt: 7, Completion: 20, Total: 32, Cached: 5, OK: true}},
+		"odd reasoning":  {`{"prompt_tokens":7,"completion_tokens":20,"total_tokens":32,"completion_tokens_details":{"reasoning_tokens":9}}`, Usage{Prompt: 7, Completion: 20, Total: 32, OK: true}},
+		"no reasoning":   {`{"prompt_tokens":1,"completion_tokens":2,"completion_tokens_details":null}`, Usage{Prompt: 1, Completion: 2, Total: 3, OK: true}},
 		"nested details": {`{"prompt_tokens":1,"prompt_tokens_details":{"total_tokens":9}}`, Usage{Prompt: 1, Total: 1, OK: true}},
 	}
 	for name, tt := range tests {

@@ -43,9 +43,11 @@ func ReadUsage(v jsontext.Value) (Usage, error) {
 }
 
 // usage reads OpenAI's usage object. It is null in all chunks but the last of a stream, and embeddings have no completion
-// tokens.
+// tokens. Reasoning that the total alone counts was generated too: xAI has it beside completion_tokens, in the details
+// (https://github.com/Wei-Shaw/sub2api/issues/5771), and Gemini nowhere else.
 func (s *scanner) usage(u *Usage) error {
 	var got Usage
+	var reasoning int64
 	plausible, total := true, false
 	err := s.eachMember(func(name []byte) error {
 		var n *int64
@@ -59,17 +61,9 @@ func (s *scanner) usage(u *Usage) error {
 		case "prompt_cache_hit_tokens": // DeepSeek's (api-docs.deepseek.com/guides/kv_cache)
 			n = &got.Cached
 		case "prompt_tokens_details":
-			return s.eachMember(func(name []byte) error {
-				if string(name) != "cached_tokens" || s.is('n') {
-					_, err := s.skip()
-					return err
-				}
-				v, err := s.scalar()
-				if cached, ok := TokenCount(v); ok && err == nil {
-					got.Cached = max(got.Cached, cached)
-				}
-				return err
-			})
+			return s.detail("cached_tokens", &got.Cached)
+		case "completion_tokens_details":
+			return s.detail("reasoning_tokens", &reasoning)
 		default:
 			_, err := s.skip()
 			return err
@@ -99,6 +93,24 @@ func (s *scanner) usage(u *Usage) error {
 	if !total {
 		got.Total = got.Prompt + got.Completion
 	}
+	if more := got.Total - got.Prompt - got.Completion; more > 0 && (more == reasoning || reasoning == 0 && more != got.Cached) {
+		got.Completion += more
+	}
 	*u = got
 	return nil
+}
+
+// detail reads one number of an object, into n where it is greater.
+func (s *scanner) detail(wanted string, n *int64) error {
+	return s.eachMember(func(name []byte) error {
+		if string(name) != wanted || s.is('n') {
+			_, err := s.skip()
+			return err
+		}
+		v, err := s.scalar()
+		if count, ok := TokenCount(v); ok && err == nil {
+			*n = max(*n, count)
+		}
+		return err
+	})
 }
