@@ -29,6 +29,9 @@ func (p *CallPlaces) Whole(call int) bool { return p.calls[call].end.reached() }
 // Place gives the number of the call that a piece is of. Its place is the provider's index, or where there is none and the
 // piece is one of several, the place among them.
 func (p *CallPlaces) Place(place int, id, name, arguments string) (call int) {
+	if IsNoName(name) {
+		name = ""
+	}
 	call, known := p.last(place, id)
 	if !known || p.calls[call].another(id, name, arguments) {
 		call = p.begin(place)
@@ -47,6 +50,9 @@ func (p *CallPlaces) Place(place int, id, name, arguments string) (call int) {
 	c.end.write(arguments)
 	return call
 }
+
+// IsNoName reports whether a name is what some servers write for none: https://github.com/BerriAI/litellm/issues/12513.
+func IsNoName(name string) bool { return name == "null" || name == "None" }
 
 // last gives the call that a piece goes on, unless it is another.
 func (p *CallPlaces) last(place int, id string) (call int, known bool) {
@@ -75,14 +81,14 @@ func (p *CallPlaces) begin(place int) (call int) {
 	return call
 }
 
-// another reports whether a piece at the call's place begins a call of its own.
+// another reports whether a piece at the call's place begins a call of its own. Who gives ids to some calls gives them to all.
 func (c *placedCall) another(id, name, arguments string) bool {
 	switch {
 	case name == "":
 		return false
 	case id != "" && c.id != "":
 		return id != c.id
-	case c.name == "":
+	case c.name == "", id != c.id:
 		return false
 	case c.end.reached():
 		return name != c.name || strings.TrimSpace(arguments) != ""

@@ -212,6 +212,12 @@ func TestClientStreams(t *testing.T) {
 			[]string{"start", "block 0 text", "0 x", "stop 0", "block 1 tool_use c f", "1 {}", "stop 1", "end tool_use 3 4", "bye"}},
 		"nothing more of a call that is over": {chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]}`, `"delta":{"content":"x"}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":""}}]}`, `"delta":{"content":"y"}`, `"delta":{},"finish_reason":"tool_calls"`),
 			[]string{"start", "block 0 tool_use c f", "0 {}", "stop 0", "block 1 text", "1 x", "1 y", "stop 1", "end tool_use 3 4", "bye"}},
+		"a call, and all of it again": {chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{\"a\""}}]}`, `"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":":1}"}}]}`, `"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{\"a\":1}"}}]}`, `"delta":{},"finish_reason":"tool_calls"`),
+			[]string{"start", "block 0 tool_use c f", `0 {"a"`, "0 :1}", "stop 0", "end tool_use 3 4", "bye"}},
+		"an empty object before the arguments": {chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]}`, `"delta":{},"finish_reason":"tool_calls"`),
+			[]string{"start", "block 0 tool_use c f", `0 {"a"`, "0 :1}", "stop 0", "end tool_use 3 4", "bye"}},
+		"no name in words": {chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{\"a\""}}]}`, `"delta":{"tool_calls":[{"index":0,"id":"","function":{"name":"null","arguments":":1}"}}]}`, `"delta":{},"finish_reason":"tool_calls"`),
+			[]string{"start", "block 0 tool_use c f", `0 {"a"`, "0 :1}", "stop 0", "end tool_use 3 4", "bye"}},
 		"calls without ids and indices": {chunks(`"delta":{"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}`, `"delta":{"tool_calls":[{"function":{"name":"f","arguments":"{\"a\":1}"}}]}`, `"delta":{},"finish_reason":"tool_calls"`),
 			[]string{"start", "block 0 tool_use call_0 f", "0 {}", "stop 0", "block 1 tool_use call_1 f", `1 {"a":1}`, "stop 1", "end tool_use 3 4", "bye"}},
 		"refusal": {chunks(`"delta":{"refusal":"no"}`, `"delta":{},"finish_reason":"stop"`), []string{"start", "block 0 text", "0 no", "stop 0", "end refusal 3 4", "bye"}},
@@ -237,10 +243,14 @@ func TestClientStreams(t *testing.T) {
 			}
 		})
 	}
-	over := chunks(`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]}`, `"delta":{"tool_calls":[{"index":1,"id":"d","function":{"name":"g"}}]}`, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`)
+	text := `"delta":{"content":"` + strings.Repeat("x", 1<<20) + `"}`
+	endless := []string{`"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{"}}]}`}
+	for range 9 {
+		endless = append(endless, text)
+	}
 	var w ClientWriter
-	if out, err := w.Events(nil, []byte(over)); !errors.Is(err, wire.ErrMalformed) {
-		t.Errorf("a call that goes on after it is over becomes %s (%v)", out, err)
+	if out, err := w.Events(nil, []byte(chunks(endless...))); !errors.Is(err, wire.ErrMalformed) {
+		t.Errorf("texts without end beside a call become %d bytes (%v)", len(out), err)
 	}
 }
 

@@ -30,8 +30,8 @@ type clientStream struct {
 	texts translate.Texts
 }
 
-// Events appends the events of the Messages API for events of OpenAI's stream, each whole. It fails where a tool call goes
-// on after its arguments were whole.
+// Events appends the events of the Messages API for events of OpenAI's stream, each whole. It fails where too much
+// waits for the end of a tool call.
 func (w *ClientWriter) Events(dst, canonical []byte) (_ []byte, err error) {
 	err = translate.EachEvent(canonical, func(data []byte) (err error) {
 		if !w.stream.ended {
@@ -90,7 +90,9 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 // said writes the texts of a chunk.
 func (w *ClientWriter) said(dst []byte, c *translate.Chunk) []byte {
 	s := &w.stream
-	s.calls.Leave()
+	for _, piece := range s.calls.Leave() {
+		dst = s.toolCall(dst, &piece)
+	}
 	if w.Thinks && len(c.Reasoning) > len(`""`) {
 		dst = s.enter(dst, "thinking", `{"type":"thinking","thinking":"","signature":""}`)
 		dst = s.delta(dst, `{"type":"thinking_delta","thinking":`, c.Reasoning)

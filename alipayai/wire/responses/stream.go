@@ -41,8 +41,8 @@ type clientStream struct {
 	reasoning int64
 }
 
-// Events appends the events of the Responses API for events of a stream of chat completions, each whole. It fails where a
-// tool call goes on after its arguments were whole.
+// Events appends the events of the Responses API for events of a stream of chat completions, each whole. It fails where
+// too much waits for the end of a tool call.
 func (w *ClientWriter) Events(dst, canonical []byte) ([]byte, error) {
 	err := translate.EachEvent(canonical, func(data []byte) (err error) {
 		if !w.stream.ended {
@@ -96,7 +96,9 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 // say writes the texts of a chunk.
 func (w *ClientWriter) say(dst []byte, c *translate.Chunk) []byte {
 	s := &w.stream
-	s.calls.Leave()
+	for _, piece := range s.calls.Leave() {
+		dst = w.toolCall(dst, &piece)
+	}
 	if thought := translate.Characters(c.Reasoning); len(thought) > 0 {
 		dst = s.delta(w.enter(dst, reasoning), thought, nil)
 	}

@@ -303,8 +303,4 @@ func TestNoAnswer(t *testing.T) {
 			t.Errorf("%s becomes %s (%v)", body, got, err)
 		}
 	}
-	over := []string{`"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}},{"index":1,"id":"b","function":{"name":"f"}},{"index":0,"function":{"arguments":"{}"}}]`}
-	if out, err := newWriter(t, asked).Events(nil, []byte(strings.Join(streamOf("stop", over...), ""))); !errors.Is(err, wire.ErrMalformed) {
-		t.Errorf("a call that goes on after it is over becomes %s (%v)", out, err)
-	}
 }

@@ -13,7 +13,8 @@ import (
 
 // Calls puts the pieces of a stream's tool calls in an order in which one call follows another, for APIs that want them so.
 // Chat completions may mingle those of several calls, and a text with them. A call is over where its arguments are a whole
-// object; until then, others wait. It begins with its first arguments, which its whole name comes before. Its zero value is ready.
+// object: until then, others wait, and what follows is passed over, as a summary that repeats it. It begins with its first
+// arguments, which its whole name comes before; {} may only stand for arguments that are to come. Its zero value is ready.
 type Calls struct {
 	// Begun is how many have begun.
 	Begun int
@@ -30,7 +31,11 @@ type streamedCall struct {
 	id, name jsontext.Value
 	waiting  []byte // characters of arguments
 	begun    bool
+	over     bool // its arguments are whole
 }
+
+// provisional reports whether what waits may stand for arguments that are to come.
+func (c *streamedCall) provisional() bool { return !c.begun && string(c.waiting) == "{}" }
 
 // Piece is what may be written of a tool call.
 type Piece struct {
@@ -46,7 +51,7 @@ type Piece struct {
 const maxWaiting = 8 << 20
 
 // Take gives what may be written now that pieces have come, which are those of one chunk. What it gives is valid until the
-// next call, and no longer than the pieces are. It fails for a piece of a call that is over.
+// next call, and no longer than the pieces are. It fails where too much waits.
 func (c *Calls) Take(pieces []CallPiece) ([]Piece, error) {
 	c.out = c.out[:0]
 	for i := range pieces {
@@ -64,18 +69,21 @@ func (c *Calls) Take(pieces []CallPiece) ([]Piece, error) {
 			call.id = p.ID.Clone()
 		}
 		call.named(p.Name)
+		over := call.over
+		call.over = c.places.Whole(n)
 		switch {
-		case n < c.open:
-			if len(bytes.TrimSpace([]byte(Unquote(p.Arguments)))) > 0 {
-				return nil, fmt.Errorf("%w: a tool call goes on after it has ended", wire.ErrMalformed)
-			}
-		case n == c.open && call.begun && len(arguments) > 0:
-			c.out = append(c.out, Piece{Arguments: arguments})
-		default:
+		case len(arguments) == 0:
+		case call.provisional():
+			c.waits -= len(call.waiting)
+			call.waiting = call.waiting[:0]
+			fallthrough
+		case !over && (n > c.open || !call.begun):
 			call.waiting = append(call.waiting, arguments...)
 			if err := c.Wait(len(arguments)); err != nil {
 				return nil, err
 			}
+		case !over && n == c.open:
+			c.out = append(c.out, Piece{Arguments: arguments})
 		}
 		c.give(false)
 	}
@@ -85,7 +93,7 @@ func (c *Calls) Take(pieces []CallPiece) ([]Piece, error) {
 // named takes the name of a call, which may come in parts, and which some providers repeat.
 func (c *streamedCall) named(name jsontext.Value) {
 	switch {
-	case len(Characters(name)) == 0:
+	case len(Characters(name)) == 0, wire.IsNoName(Unquote(name)):
 	case c.name == nil:
 		c.name = name.Clone()
 	case !c.begun && len(c.waiting) == 0 && !bytes.Equal(name, c.name):
@@ -107,25 +115,34 @@ func (c *Calls) give(all bool) {
 		switch {
 		case !call.begun && (call.name == nil || len(call.waiting) == 0) && !all: // there may be more of the name
 			return
+		case call.provisional() && c.open == len(c.calls)-1 && !all:
+			return
 		case call.name == nil:
 			continue
-		case !call.begun:
-			c.Begun++
-			call.begun = true
-			id := call.id
-			if id == nil {
-				id = strconv.AppendQuote(nil, "call_"+strconv.Itoa(c.open))
-			}
-			c.out = append(c.out, Piece{Begins: true, ID: id, Name: call.name, Arguments: call.waiting})
-		case len(call.waiting) > 0:
-			c.out = append(c.out, Piece{Arguments: call.waiting})
 		}
-		c.waits -= len(call.waiting)
-		call.waiting = nil
+		c.write(call)
 		if !all && (!c.places.Whole(c.open) || c.open == len(c.calls)-1) {
 			return
 		}
 	}
+}
+
+// write gives what waits of the open call.
+func (c *Calls) write(call *streamedCall) {
+	piece := Piece{Begins: !call.begun, Arguments: call.waiting}
+	if piece.Begins {
+		c.Begun++
+		call.begun = true
+		piece.Name, piece.ID = call.name, call.id
+		if piece.ID == nil {
+			piece.ID = strconv.AppendQuote(nil, "call_"+strconv.Itoa(c.open))
+		}
+	}
+	if piece.Begins || len(piece.Arguments) > 0 {
+		c.out = append(c.out, piece)
+	}
+	c.waits -= len(call.waiting)
+	call.waiting = nil
 }
 
 // Unfinished reports whether a call is being written that is not over: a text has to wait for it.
@@ -133,11 +150,21 @@ func (c *Calls) Unfinished() bool {
 	return c.open < len(c.calls) && c.calls[c.open].begun && !c.places.Whole(c.open)
 }
 
-// Leave ends the call that is being written, if there is one: something else follows.
-func (c *Calls) Leave() {
-	if c.open < len(c.calls) && c.calls[c.open].begun {
+// Leave gives what waits of a call that is whole, and ends the one that is being written, if there is one: something else
+// follows.
+func (c *Calls) Leave() []Piece {
+	c.out = c.out[:0]
+	if c.open == len(c.calls) {
+		return nil
+	}
+	call := &c.calls[c.open]
+	if call.provisional() && call.name != nil {
+		c.write(call)
+	}
+	if call.begun {
 		c.open++
 	}
+	return c.out
 }
 
 // Wait notes that more bytes wait for the end of a call.
