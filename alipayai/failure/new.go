@@ -133,8 +133,8 @@ func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule,
 	f.Status = v.shown(status)
 	f.Code, f.Message, f.Param = v.code, reported.Message, reported.Param
 	f.RetryAfter = cmp.Or(RetryAfter(h, now), min(reported.RetryAfter, maxRetryAfter))
-	if f.RetryAfter == 0 && status == http.StatusTooManyRequests {
-		f.RetryAfter = cmp.Or(resetAfter(h, now), until(reported.ResetAt, now))
+	if f.RetryAfter == 0 && (status == http.StatusTooManyRequests || v.class == Throttle) {
+		f.RetryAfter = cmp.Or(resetAfter(h, now), until(reported.ResetAt, now), saidWait(reported.Message))
 	}
 	f.RetryAfter = cmp.Or(v.hold, f.RetryAfter)
 	f.UpstreamID = reported.RequestID

@@ -105,3 +105,49 @@ func sinceEpoch(text string) time.Time {
 	}
 	return time.Time{}
 }
+
+// waits are the words that a time to wait follows in messages: "Please try again in 7m12s" is OpenAI's and Groq's, "Please
+// retry in 34.07s" Google's, "retry after 26 seconds" Azure's.
+var waits = [...]string{"try again in ", "retry in ", "retry after "}
+
+// units are those of times in messages, whose beginnings tell them apart.
+var units = [...]struct {
+	name string
+	unit time.Duration
+}{{"ms", time.Millisecond}, {"milli", time.Millisecond}, {"s", time.Second}, {"m", time.Minute}, {"h", time.Hour}, {"d", 24 * time.Hour}}
+
+// saidWait is how long a message says to wait, a minute at most; 0 where it does not say so. Some vendors say it nowhere else:
+// https://github.com/Kilo-Org/kilocode/pull/14269.
+func saidWait(message string) time.Duration {
+	message = strings.ToLower(message)
+	for _, words := range waits {
+		if _, rest, ok := strings.Cut(message, words); ok {
+			return spoken(rest)
+		}
+	}
+	return 0
+}
+
+// spoken reads the time that a text begins with: numbers, each with its unit behind it.
+func spoken(text string) (wait time.Duration) {
+	for {
+		digits := len(text) - len(strings.TrimLeft(text, "0123456789."))
+		n, err := strconv.ParseFloat(text[:digits], 64)
+		if err != nil {
+			return wait
+		}
+		text = strings.TrimPrefix(text[digits:], " ")
+		known := false
+		for _, u := range units {
+			if strings.HasPrefix(text, u.name) {
+				known = true
+				wait = time.Duration(math.Min(float64(wait)+n*float64(u.unit), float64(maxRetryAfter)))
+				break
+			}
+		}
+		if !known {
+			return wait
+		}
+		text = strings.TrimLeft(text, "abcdefghijklmnopqrstuvwxyz")
+	}
+}

@@ -47,6 +47,15 @@ func TestHowLongAThrottleLasts(t *testing.T) {
 		"OpenRouter's, no time":         {429, openRouter(`"soon"`), nil, 0},
 		"Retry-After before the body":   {429, openRouter(ms), []string{"Retry-After", "3"}, 3 * time.Second},
 		"Google's body":                 {429, `[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.5s"}]}}]`, nil, 34500 * time.Millisecond},
+		"OpenAI's words":                {429, `{"error":{"message":"Rate limit reached for m in organization o on requests per min (RPM): Limit 3, Used 3, Requested 1. Please try again in 20s. Visit https://platform.openai.com/account/rate-limits to learn more.","code":"rate_limit_exceeded"}}`, nil, 20 * time.Second},
+		"Groq's words":                  {429, `{"error":{"message":"Limit 6000, Used 5900. Please try again in 7m12s.","code":"rate_limit_exceeded"}}`, nil, time.Minute},
+		"Groq's words, decimals":        {429, `{"error":{"message":"Please try again in 1.5275s. Need more tokens?","code":"rate_limit_exceeded"}}`, nil, 1527500 * time.Microsecond},
+		"Google's words":                {429, `{"error":{"message":"You exceeded your current limit. Please retry in 34.07s.","code":"rate_limit_exceeded"}}`, nil, 34070 * time.Millisecond},
+		"Azure's words":                 {429, `{"error":{"message":"Requests have exceeded call rate limit of your tier. Please retry after 26 seconds.","code":"rate_limit_exceeded"}}`, nil, 26 * time.Second},
+		"words of milliseconds":         {429, `{"error":{"message":"Please try again in 250ms.","code":"rate_limit_exceeded"}}`, nil, 250 * time.Millisecond},
+		"words without a time":          {429, `{"error":{"message":"Please try again in a while, or retry after some.","code":"rate_limit_exceeded"}}`, nil, 0},
+		"Retry-After before the words":  {429, `{"error":{"message":"Rate limit reached for m in organization o on requests per min (RPM): Limit 3, Used 3, Requested 1. Please try again in 20s. Visit https://platform.openai.com/account/rate-limits to learn more.","code":"rate_limit_exceeded"}}`, []string{"Retry-After", "3"}, 3 * time.Second},
+		"a limit in a 200":              {200, `{"error":{"message":"Please try again in 20s.","code":"rate_limit_exceeded"}}`, nil, 20 * time.Second},
 		"of a failure that is no limit": {503, `{"error":{"message":"down"}}`, []string{"x-ratelimit-remaining-requests", "0", "x-ratelimit-reset-requests", "5s"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
