@@ -15,8 +15,8 @@ import (
 type ClientRequest struct {
 	// Sent is the body as it came.
 	Sent wire.Request
-	// Sendable is Sent for a provider of Anthropic's form: without thinking that none of them has signed, which they
-	// would refuse. A client has it from an answer of another provider.
+	// Sendable is Sent for a provider of Anthropic's form: without thinking that none of them has signed, and with other
+	// ids for tool calls of which they would refuse the id. A client has both from an answer of another provider.
 	Sendable wire.Request
 	// Canonical is the request in OpenAI's form.
 	Canonical wire.Request
@@ -72,8 +72,8 @@ func ParseClientRequest(body []byte, counting bool) (ClientRequest, error) {
 		return ClientRequest{}, err
 	}
 	c.r.Canonical.HostedTools = c.hosted
-	if c.unsigned {
-		if c.r.Sendable, err = wire.ParseRequest(withoutUnsigned(body), wire.Limits{}); err != nil {
+	if c.foreign {
+		if c.r.Sendable, err = wire.ParseRequest(sendable(body), wire.Limits{}); err != nil {
 			return ClientRequest{}, err
 		}
 	}
@@ -98,8 +98,9 @@ type client struct {
 	stream    bool
 	// hosted says that a tool is offered that the provider runs, and that may act.
 	hosted bool
-	// unsigned says that there is thinking without a signature.
-	unsigned bool
+	// foreign says that there is thinking without a signature, or an id of a tool call that Anthropic's API refuses.
+	foreign bool
+	calls   map[string]bool // the ids of tool calls, as written
 	// prefilled says that the last message is the assistant's.
 	prefilled bool
 }

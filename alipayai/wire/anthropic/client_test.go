@@ -110,6 +110,35 @@ func TestClientRequests(t *testing.T) {
 	}
 }
 
+// What a client has from answers of other providers is sent to Anthropic's in a form that they take: calls and results stay
+// together, and the rest as it was.
+func TestClientSendable(t *testing.T) {
+	const before, after = `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"q"},`, `],"x":{"id":"a:b"}}`
+	call := func(id string) string { return `{"type":"tool_use","id":"` + id + `","name":"f","input":{"id":"a:b"}}` }
+	said := func(blocks string) string { return `{"role":"assistant","content":[` + blocks + `]}` }
+	gave := func(id string) string {
+		return `{"role":"user","content":[{"type":"tool_result","tool_use_id":"` + id + `","content":"r"}]}`
+	}
+	other, again := toolUseID("a:b"), toolUseID("a:")
+	for name, c := range map[string]struct{ in, out string }{
+		"fine ids":       {said(call("a")+","+call("b")) + "," + gave("a"), said(call("a")+","+call("b")) + "," + gave("a")},
+		"another form":   {said(call("a:b")) + "," + gave("a:b"), said(call(other)) + "," + gave(other)},
+		"escaped":        {said(call(`a\u003ab`)) + "," + gave("a:b"), said(call(other)) + "," + gave(other)},
+		"repeated":       {said(call("a")) + "," + gave("a") + "," + said(call("a")) + "," + gave("a"), said(call("a")) + "," + gave("a") + "," + said(call(again)) + "," + gave(again)},
+		"twice at once":  {said(call("a")+","+call("a")) + "," + gave("a") + "," + gave("a"), said(call("a")+","+call(again)) + "," + gave("a") + "," + gave(again)},
+		"thinking apart": {said(`{"type":"thinking","thinking":"t"},` + call("a")), said(call("a"))},
+		"nothing else":   {said(`{"type":"thinking","thinking":"t","signature":""}`) + "," + gave("a"), gave("a")},
+		"signed":         {said(`{"type":"thinking","thinking":"t","signature":"s"},` + call("a:b")), said(`{"type":"thinking","thinking":"t","signature":"s"},` + call(other))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := ParseClientRequest([]byte(before+c.in+after), false)
+			if want := before + c.out + after; err != nil || string(got.Sendable.Body) != want {
+				t.Errorf("is\n%s\nwant\n%s (%v)", got.Sendable.Body, want, err)
+			}
+		})
+	}
+}
+
 // What is wrong is said by the field's name, and never by a value.
 func TestClientRequestErrors(t *testing.T) {
 	for name, c := range map[string]struct{ body, param, code string }{

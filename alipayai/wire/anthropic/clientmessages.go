@@ -272,12 +272,13 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 			text = append(text, translate.Characters(b.text)...)
 		case "thinking":
 			thought = append(thought, translate.Characters(b.thinking)...)
-			c.unsigned = c.unsigned || len(translate.Characters(b.signature)) == 0
+			c.foreign = c.foreign || len(translate.Characters(b.signature)) == 0
 		case "redacted_thinking":
 		case "tool_use":
 			if len(translate.Characters(b.id)) == 0 || len(translate.Characters(b.name)) == 0 || b.input.Kind() != '{' {
 				return translate.Invalid(path, "a tool_use with id, name and an object for its input")
 			}
+			c.note(b.id)
 			call := append(append([]byte(`{"id":`), b.id...), `,"type":"function","function":{"name":`...)
 			call = append(append(call, b.name...), `,"arguments":`...)
 			calls = translate.Join(calls, append(translate.Quote(call, string(b.input)), "}}"...))
@@ -301,4 +302,13 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 	}
 	c.add(`{"role":"assistant","content":`, m, `}`)
 	return nil
+}
+
+// note keeps in mind the id of a tool call, of which Anthropic's API wants another for each.
+func (c *client) note(id jsontext.Value) {
+	if c.calls == nil {
+		c.calls = make(map[string]bool)
+	}
+	c.foreign = c.foreign || c.calls[string(id)] || !isToolUseID(string(translate.Characters(id)))
+	c.calls[string(id)] = true
 }

@@ -122,10 +122,14 @@ func (r *request) toolResult(path string, m message) error {
 // provider that answered earlier in the conversation, as functions.get_weather:0 does, and are replaced alike in the call
 // and its result.
 func toolUseID(id string) string {
-	const fine = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
-	if id != "" && strings.Trim(id, fine) == "" {
+	if isToolUseID(id) {
 		return id
 	}
 	sum := sha256.Sum256([]byte(id))
 	return "toolu_" + hex.EncodeToString(sum[:12])
+}
+
+func isToolUseID(id string) bool {
+	const fine = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+	return id != "" && strings.Trim(id, fine) == ""
 }
