@@ -18,6 +18,7 @@ func TestPublicReports(t *testing.T) {
 		overloaded = `{"type":"error","error":{"type":"overloaded_error","message":"m"}}`
 		keyLimit   = `{"error":{"message":"Key limit exceeded (monthly limit). Manage it using https://openrouter.ai/settings/keys","code":403}}`
 		googleKey  = `{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}`
+		leakedKey  = `{"error":{"code":403,"message":"Your API key was reported as leaked. Please use another API key.","status":"PERMISSION_DENIED"}}`
 		busy       = `{"error":{"message":"Our servers are currently overloaded. Please try again later.","type":"server_error","param":null,"code":"server_is_overloaded"}}`
 		noTokens   = `{"id":"g","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":"stop","native_finish_reason":"network_error"}]}`
 		event      = "Content-Type"
@@ -48,6 +49,13 @@ func TestPublicReports(t *testing.T) {
 		// An overload that a body, or the first event, tells of under a 200.
 		"https://github.com/QuantumNous/new-api/issues/7399":  {chatBody("hello"), says(200, busy), 503, "choices"},
 		"https://github.com/QuantumNous/new-api/issues/7399 ": {streamBody("hello"), says(200, "data: "+busy+"\n\n", event, sse), 503, sse},
+		// The gateway's key, its account or its place may not use the model, under 403 or 400.
+		"https://github.com/continuedev/continue/issues/11449":   {chatBody("hello"), says(403, `{"error":{"code":"unsupported_country_region_territory","message":"Country, region, or territory not supported","param":null,"type":"request_forbidden"}}`), 502, "Country"},
+		"https://github.com/continuedev/continue/issues/11541":   {chatBody("hello"), says(403, `{"error":{"message":`+strconv.Quote(leakedKey)+`,"code":403,"status":"Forbidden"}}`), 502, "leaked"},
+		"https://github.com/continuedev/continue/issues/10513":   {chatBody("hello"), says(403, leakedKey), 502, "leaked"},
+		"https://github.com/higress-group/higress/issues/3643":   {chatBody("hello"), says(403, `{"error":{"message":"Workspace access denied.","type":"Workspace.AccessDenied","param":null,"code":"Workspace.AccessDenied"},"id":"c","request_id":"r"}`), 502, "Workspace access"},
+		"https://github.com/QwenLM/qwen-code/issues/9605":        {streamBody("hello"), says(403, `{"error":{"message":"Access to model denied. Please make sure you are eligible for using the model.","type":"AccessDenied.Unpurchased","param":null,"code":"AccessDenied.Unpurchased"}}`), 502, "eligible"},
+		"https://github.com/tashfeenahmed/freellmapi/issues/268": {chatBody("hello"), says(400, `[{"error":{"code":400,"message":"User location is not supported for the API use.","status":"FAILED_PRECONDITION"}}]`), 502, "User location"},
 		// A broken answer without an error, in a stream that ends as a good one does.
 		"https://github.com/theopenco/llmgateway/pull/2520": {streamBody("hello"), says(200, "data: {\"choices\":[{\"delta\":{\"content\":null},\"finish_reason\":\"error\"}]}\n\ndata: [DONE]\n\n", event, sse), 503, sse},
 		// What broke stands in native_finish_reason alone.

@@ -148,7 +148,22 @@ var credentialCodes = map[string]bool{
 	"40006":                        true,
 
 	"permission_error": true, // Anthropic's and others'
+
+	// What the key, its account or the gateway's place may not use, by vendors of models.
+	codePlace:                  true, // OpenAI
+	"PERMISSION_DENIED":        true, // Google
+	"permission_denied_error":  true, // Moonshot
+	"AccessDenied":             true, // Qwen, with the next three
+	"AccessDenied.Unpurchased": true,
+	"Model.AccessDenied":       true,
+	"Workspace.AccessDenied":   true,
 }
+
+const (
+	codePlace = "unsupported_country_region_territory"
+	// googlePlace is what Google says of it under a code that it has for many things, in lower case.
+	googlePlace = "user location is not supported"
+)
 
 // keyCodes are failures of the key that has signed: the vendor does not know it, or
 // knows another one. 40006 stands for missing permissions as well.

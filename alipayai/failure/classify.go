@@ -62,6 +62,14 @@ func judge(status int, f *wire.Failure, rules []Rule) verdict {
 			break
 		}
 	}
+	if v.class == Fail && !credentialCodes[v.code] {
+		switch {
+		case statusNumber(v.code) != 0 && credentialCodes[f.Type]:
+			v.code = f.Type
+		case strings.Contains(strings.ToLower(f.Message), googlePlace):
+			v.code = codePlace
+		}
+	}
 	return v
 }
 

@@ -250,6 +250,9 @@ func (f *Failure) refine(inner *Failure) {
 	if inner == nil {
 		return
 	}
+	if n, err := strconv.Atoi(f.Code); err == nil && inner.Type != "" && f.Type == http.StatusText(n) {
+		f.Type = "" // which says no more than the code
+	}
 	f.Code, f.Type, f.Message = cmp.Or(f.Code, inner.Code), cmp.Or(f.Type, inner.Type), cmp.Or(f.Message, inner.Message)
 	f.Reason, f.RetryAfter = cmp.Or(f.Reason, inner.Reason), cmp.Or(f.RetryAfter, inner.RetryAfter)
 }

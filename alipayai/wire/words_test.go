@@ -81,7 +81,7 @@ func TestWords(t *testing.T) {
 			Failure{Code: "400", Type: "INVALID_ARGUMENT", Reason: "API_KEY_INVALID", Message: "m"}, false},
 		// https://github.com/can1357/oh-my-pi/issues/449
 		"Google, quoted": {`{"error":{"message":"{\n  \"error\": {\n    \"code\": 400,\n    \"message\": \"m\",\n \"status\": \"INVALID_ARGUMENT\", \"details\": [{\"@type\": \"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\": \"API_KEY_INVALID\"}]}}\n","code":400,"status":"Bad Request"}}`,
-			Failure{Code: "400", Type: "Bad Request", Reason: "API_KEY_INVALID", Message: "m"}, false},
+			Failure{Code: "400", Type: "INVALID_ARGUMENT", Reason: "API_KEY_INVALID", Message: "m"}, false},
 		"TGI":                     {`{"error":"m","error_type":"overloaded"}`, Failure{Type: "overloaded", Message: "m"}, false},
 		"an event":                {"data: {\"error\":{\"message\":\"m\",\"code\":429}}\n\n", Failure{Code: "429", Message: "m"}, true},
 		"a named event":           {": hi\n\nevent: error\r\ndata:{\"error\":{\"message\":\"m\"}}\r\n\r\ndata: [DONE]\n\n", Failure{Message: "m"}, true},
