@@ -56,6 +56,33 @@ var fronts = map[string]front{
 			return answer.Error.Message, err
 		},
 	},
+	"completions": {
+		path: "/v1/completions",
+		body: func(prompt string, stream bool) string {
+			text, _ := json.Marshal(prompt)
+			return fmt.Sprintf(`{"model":"alipay-fin-1","max_tokens":100,"stream":%v,"prompt":%s}`, stream, text)
+		},
+		said: func(body []byte) (string, error) {
+			var answer struct {
+				Object  string
+				Choices []struct{ Text string }
+			}
+			err := json.Unmarshal(body, &answer)
+			if err == nil && (answer.Object != "text_completion" || len(answer.Choices) != 1) {
+				err = fmt.Errorf("no completion: %s", body)
+			}
+			if err != nil {
+				return "", err
+			}
+			return answer.Choices[0].Text, nil
+		},
+		events: func(t *testing.T, got reply) spoken { t.Helper(); return got.listen(t) },
+		error: func(body []byte) (string, error) {
+			var answer struct{ Error struct{ Message string } }
+			err := json.Unmarshal(body, &answer)
+			return answer.Error.Message, err
+		},
+	},
 	"messages": {
 		path: "/v1/messages",
 		body: func(prompt string, stream bool) string {

@@ -47,6 +47,7 @@ func (got reply) listen(t *testing.T) spoken {
 				Delta struct {
 					Content string `json:"content"`
 				}
+				Text         string // of completions
 				FinishReason string `json:"finish_reason"`
 			}
 			Error struct{ Code string }
@@ -59,7 +60,7 @@ func (got reply) listen(t *testing.T) spoken {
 		}
 		s.ids[chunk.ID] = true
 		for _, choice := range chunk.Choices {
-			s.content += choice.Delta.Content
+			s.content += choice.Delta.Content + choice.Text
 			if choice.FinishReason != "" {
 				s.finish++
 			}

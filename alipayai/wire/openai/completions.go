@@ -91,7 +91,7 @@ type completion struct {
 }
 
 type completionChoice struct {
-	Text         string          `json:"text"`
+	Text         json.RawMessage `json:"text"` // as written: half an emoji is none by itself
 	Index        int             `json:"index"`
 	Logprobs     *struct{}       `json:"logprobs"`
 	FinishReason json.RawMessage `json:"finish_reason"`
@@ -119,13 +119,11 @@ func AppendCompletion(dst, chat []byte) ([]byte, error) {
 		Choices: make([]completionChoice, len(a.Choices)), Usage: a.Usage,
 	}
 	for i, c := range a.Choices {
-		var text strings.Builder
+		text := []byte{'"'}
 		for _, v := range []json.RawMessage{c.Message.Content, c.Delta.Content} {
-			if jsontext.Value(v).Kind() == '"' {
-				text.WriteString(translate.Unquote(jsontext.Value(v)))
-			}
+			text = append(text, translate.Characters(jsontext.Value(v))...)
 		}
-		out.Choices[i] = completionChoice{Text: text.String(), Index: c.Index, FinishReason: c.FinishReason}
+		out.Choices[i] = completionChoice{Text: append(text, '"'), Index: c.Index, FinishReason: c.FinishReason}
 		if len(c.FinishReason) == 0 {
 			out.Choices[i].FinishReason = null
 		}
