@@ -156,7 +156,7 @@ func TestConversationsAreTheirTenants(t *testing.T) {
 		if strings.Contains(got.body, "secret") {
 			t.Errorf("%s: %s", name, got.body)
 		}
-		if of := r.post(responsesPath, `{"model":"m","input":[{"type":"item_reference","id":"`+strings.Replace(c.id, "resp_", "msg_", 1)+`00"}]}`, tenantHeader, c.tenant); of.status != http.StatusBadRequest {
+		if of := r.post(responsesPath, `{"model":"m","input":[{"type":"item_reference","id":"`+strings.Replace(c.id, "resp_", "msg_", 1)+`g00"}]}`, tenantHeader, c.tenant); of.status != http.StatusBadRequest {
 			t.Errorf("%s, an item: %d %s", name, of.status, of.body)
 		}
 		for _, path := range []string{"", "/input_items"} {
@@ -164,12 +164,19 @@ func TestConversationsAreTheirTenants(t *testing.T) {
 				t.Errorf("%s%s: %d %s", name, path, got.status, got.body)
 			}
 		}
+		if got := r.do(t.Context(), http.MethodPost, responsesPath+"/"+c.id+"/cancel", "", tenantHeader, c.tenant); got.status != http.StatusNotFound {
+			t.Errorf("%s, cancelled: %d %s", name, got.status, got.body)
+		}
+		wantError(t, r.post(countPath, `{"model":"m","input":"q","previous_response_id":"`+c.id+`"}`, tenantHeader, c.tenant), http.StatusBadRequest, "previous_response_not_found")
 		if got := r.do(t.Context(), http.MethodDelete, responsesPath+"/"+c.id, "", tenantHeader, c.tenant); got.status != http.StatusNotFound {
 			t.Errorf("%s, deleted: %d %s", name, got.status, got.body)
 		}
 	}
 	if n := len(h.bodies); n != asked {
 		t.Errorf("%d requests reached the provider, want none", n-asked)
+	}
+	if next, got := r.ask(`{"model":"m","input":[{"type":"item_reference","id":"` + mine.Output[0].ID + `"}],"previous_response_id":"` + mine.ID + `"}`); next.Status != "completed" {
+		t.Errorf("to its own tenant: %d %s", got.status, got.body)
 	}
 }
 
@@ -357,6 +364,9 @@ func TestResponsesPassAsTheyAre(t *testing.T) {
 			}
 			if got := r.post(responsesPath, `{"model":"m","input":"q","previous_response_id":"resp_of_theirs"}`, tenantHeader, "zeta"); got.status != http.StatusBadRequest {
 				t.Errorf("to another tenant: %d %s", got.status, got.body)
+			}
+			if got := r.post(responsesPath, `{"model":"m","input":[{"type":"item_reference","id":"msg_of_theirs"}]}`, tenantHeader, "zeta"); got.status != http.StatusBadRequest {
+				t.Errorf("an item, to another tenant: %d %s", got.status, got.body)
 			}
 		})
 	}

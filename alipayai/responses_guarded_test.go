@@ -45,7 +45,7 @@ func respondsWith(texts ...string) http.HandlerFunc {
 
 const stillHere = ": still here\n\n"
 
-var responseID = regexp.MustCompile(`resp_[0-9a-z]+`)
+var responseID = regexp.MustCompile(`resp_[0-9a-z_]+`)
 
 // A response is guarded and kept alike whether it comes in the provider's own words or is translated, as a whole or as a stream:
 // what is refused is not shown, and not kept.

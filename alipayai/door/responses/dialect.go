@@ -52,9 +52,13 @@ func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
 	if err != nil {
 		return failure.UnreadableRequest(err)
 	}
+	sendable, err := c.Sendable()
+	if err != nil {
+		return failure.UnreadableRequest(err)
+	}
 	rd.Own = c
 	rd.Continues = c.Continues()
-	rd.Native = &alipayai.Native{Form: form, Format: responses.Format{}, Endpoint: upstream.EndpointResponses, Request: c.Sent, Sendable: c.Sent}
+	rd.Native = &alipayai.Native{Form: form, Format: responses.Format{}, Endpoint: upstream.EndpointResponses, Request: c.Sent, Sendable: sendable}
 	if rd.Endpoint != upstream.EndpointChat {
 		rd.Native.Form, rd.Native.Endpoint = form+" "+string(rd.Endpoint), rd.Endpoint
 		if c.Canonical.Stream {
@@ -168,8 +172,8 @@ func (w *writer) Watch(passing []byte) {
 	if w.keeper == nil {
 		return
 	}
-	if bytes.HasPrefix(passing, []byte("{")) { // of a stream's events there may be none yet
-		w.keeper.watch(passing)
+	if whole := bytes.TrimLeft(passing, " \t\r\n"); bytes.HasPrefix(whole, []byte("{")) { // of a stream's events there may be none yet
+		w.keeper.watch(whole)
 		return
 	}
 	_ = translate.EachEvent(passing, func(data []byte) error {
@@ -179,6 +183,7 @@ func (w *writer) Watch(passing []byte) {
 		}
 		return nil
 	})
+	w.keeper.watched()
 }
 
 // Broken implements [door.Writer].

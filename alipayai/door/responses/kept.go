@@ -178,7 +178,8 @@ type keeper struct {
 	id      string
 	request *responses.ClientRequest
 
-	announced, done bool
+	// begun says that a stream in a provider's own words has shown its id, and announced that this is kept.
+	begun, announced, done bool
 }
 
 func (k *keeper) put(status int, body []byte, ttl time.Duration) bool {
@@ -205,22 +206,34 @@ func (k *keeper) keep(response, _ []byte) bool {
 	return k.done
 }
 
-// watch keeps a response in a provider's own words, once it has ended, under the provider's id. Its items have ids that do not
-// say whose they are, so each points to the response.
+// watch reads a response in a provider's own words, and keeps it once it has ended, under the provider's id. Its items have ids
+// that do not say whose they are, so each points to the response.
 func (k *keeper) watch(passing []byte) {
-	id, response, output, ok := responses.Finished(passing)
+	seen, ok := responses.See(passing)
 	if !ok || k.done {
 		return
 	}
-	k.id = strings.TrimPrefix(id, "resp_")
-	if !k.keep(bytes.Clone(response), nil) {
+	k.id = strings.TrimPrefix(seen.ID, "resp_")
+	if !seen.Ended {
+		k.begun = true
 		return
 	}
-	for _, v := range output {
+	if !k.keep(bytes.Clone(passing), nil) {
+		return
+	}
+	for _, v := range seen.Output {
 		var named struct{ ID string }
 		if json.Unmarshal(v, &named) == nil && named.ID != "" {
 			_ = k.kept.Cache.Put(k.ctx, k.owner.Tenant, pointerOf(k.owner, named.ID), replay.Answer{Status: statusDone, Body: []byte(k.id)}, k.kept.TTL)
 		}
+	}
+}
+
+// watched announces a response that has begun in what was watched, and has not ended in it.
+func (k *keeper) watched() {
+	if k.begun && !k.announced && !k.done {
+		k.begun = false
+		k.announce()
 	}
 }
 

@@ -262,17 +262,30 @@ func (d *decoder) end(dst []byte, r *resource) ([]byte, wire.Chunk, error) {
 // End implements [wire.StreamDecoder]: a response has an end of its own.
 func (*decoder) End(dst []byte) ([]byte, wire.Chunk, bool) { return dst, wire.Chunk{}, false }
 
-// Finished gives the id, the resource and the output of a response that has come to its end: of a whole answer, or of the
-// last of a stream's events. ok is false for anything else.
-func Finished(passing []byte) (id string, response json.RawMessage, output []json.RawMessage, ok bool) {
+// Seen is what is to be known of a response that passes as it is.
+type Seen struct {
+	ID string
+	// Ended says that it has come to its end, with Output.
+	Ended  bool
+	Output []json.RawMessage
+}
+
+// See reads a response, that of a whole answer or of an event. ok is false for one that has failed, and for anything else.
+func See(response []byte) (s Seen, ok bool) {
 	var r struct {
 		ID, Status string
 		Output     []json.RawMessage
 	}
-	if json.Unmarshal(passing, &r) != nil || r.ID == "" || r.Status != "completed" && r.Status != "incomplete" {
-		return "", nil, nil, false
+	if json.Unmarshal(response, &r) != nil || r.ID == "" {
+		return Seen{}, false
 	}
-	return r.ID, passing, r.Output, true
+	switch r.Status {
+	case "completed", "incomplete":
+		return Seen{ID: r.ID, Ended: true, Output: r.Output}, true
+	case "in_progress", "queued":
+		return Seen{ID: r.ID}, true
+	}
+	return Seen{}, false
 }
 
 // Interface guards

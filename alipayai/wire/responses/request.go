@@ -120,8 +120,24 @@ func (r *ClientRequest) resolved(item func(id string) (jsontext.Value, bool)) ([
 	return input, nil
 }
 
+// Sendable gives the request for a provider that has the API: as it came, but for what is not the provider's to read.
+func (r *ClientRequest) Sendable() (wire.Request, error) {
+	for i := range r.items {
+		if r.items[i].unreadable() {
+			return r.Expanded()
+		}
+	}
+	return r.Sent, nil
+}
+
+// unreadable reports whether an item is what the gateway has written of another provider's reasoning. A provider that has the
+// API looks for such an item by its id, where it has no encrypted content, and refuses a request with one that it does not have.
+func (it *item) unreadable() bool {
+	return it.kind == "reasoning" && it.encrypted == nil && (isOwn(it.id) || it.id == "" && it.content == nil)
+}
+
 // Expanded gives the request as it stands alone, for who does not keep what it goes on from: with the items of its
-// history before its own, without previous_response_id.
+// history before its own, without previous_response_id, and without what Sendable leaves out.
 func (r *ClientRequest) Expanded() (wire.Request, error) {
 	out := []byte{'{'}
 	err := translate.Members(r.Sent.Body, func(name string, v jsontext.Value) error {
@@ -134,8 +150,11 @@ func (r *ClientRequest) Expanded() (wire.Request, error) {
 		return wire.Request{}, translate.RequestError(err)
 	}
 	out = append(out, `"input":[`...)
-	for i, v := range slices.Concat(r.history, r.Input) {
-		if i > 0 {
+	for _, v := range slices.Concat(r.history, r.Input) {
+		if it, err := readItem("input", v); err == nil && it.unreadable() {
+			continue
+		}
+		if out[len(out)-1] != '[' {
 			out = append(out, ',')
 		}
 		out = append(out, v...)

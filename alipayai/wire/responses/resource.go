@@ -1,8 +1,8 @@
 package responses
 
 import (
-	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -39,12 +39,24 @@ type ClientWriter struct {
 // ResponseID is the id of a response.
 func ResponseID(id string) string { return "resp_" + id }
 
+// ownMark stands in the ids of the gateway's own items between the response's and the item's number: no vendor's ids have it there.
+const ownMark = 'g'
+
 // appendItemID appends the id of the item n of a response's output.
 func (w *ClientWriter) appendItemID(dst []byte, prefix string, n int) []byte {
-	dst = append(append(append(dst, prefix...), '_'), w.ID...)
-	at := len(dst)
-	dst = strconv.AppendInt(dst, int64(0x100+n), 16)
-	return slices.Delete(dst, at, at+1) // 0x100 is there for the digits after it
+	dst = append(append(append(append(dst, prefix...), '_'), w.ID...), ownMark)
+	if n < 0x10 {
+		dst = append(dst, '0')
+	}
+	return strconv.AppendInt(dst, int64(n), 16)
+}
+
+// isOwn reports whether an item's id is one that appendItemID has made.
+func isOwn(id string) bool {
+	_, digits, _ := strings.Cut(id, "_")
+	of, n, ok := strings.Cut(digits, string(ownMark))
+	const hex = "0123456789abcdef"
+	return ok && len(of) >= 32 && len(n) >= 2 && strings.Trim(of, hex) == "" && strings.Trim(n, hex) == ""
 }
 
 // ResponseOf gives the id of the response that an item belongs to, of whatever kind it is; false for an id of another form.

@@ -42,7 +42,7 @@ func TestClientEvents(t *testing.T) {
 		`output_item.added reasoning_summary_part.added reasoning_summary_text.delta reasoning_summary_text.done reasoning_summary_part.done output_item.done`,
 		`output_item.added content_part.added refusal.delta refusal.done content_part.done output_item.done`
 	const call = `output_item.added function_call_arguments.delta function_call_arguments.done output_item.done`
-	id := func(prefix string, n int) string { return fmt.Sprintf(`"%s_%s%02x"`, prefix, testID, n) }
+	id := func(prefix string, n int) string { return fmt.Sprintf(`"%s_%sg%02x"`, prefix, testID, n) }
 	said := func(n int, status, text string) string {
 		return `{"type":"message","id":` + id("msg", n) + `,"status":"` + status + `","role":"assistant","content":[{"type":"output_text","annotations":[],"logprobs":[],"text":"` + text + `"}]}`
 	}
@@ -123,7 +123,7 @@ func TestClientEvents(t *testing.T) {
 
 // Providers that repeat a call's name and id, and those that give each of several calls the same index.
 func TestCallsOfOneIndex(t *testing.T) {
-	id := func(n int) string { return fmt.Sprintf(`"fc_%s%02x"`, testID, n) }
+	id := func(n int) string { return fmt.Sprintf(`"fc_%sg%02x"`, testID, n) }
 	for name, c := range map[string]struct {
 		deltas []string
 		output string
