@@ -83,7 +83,8 @@ type Provider struct {
 	// calls carry the provider's.
 	UserToken *UserToken `json:"user_token,omitempty"`
 
-	// The models that the provider serves, by the names clients use. Default: any.
+	// The models that the provider serves, by the names clients use; those of
+	// `model_map` as well. Default: any.
 	Models []string `json:"models,omitempty"`
 
 	// The upstream's model for every model asked for that `model_map` does not

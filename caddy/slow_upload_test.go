@@ -27,24 +27,26 @@ func TestSlowUpload(t *testing.T) {
 		t.Fatalf("an answer that takes longer: status %d: %s", a.status, a.body)
 	}
 
-	conn, err := net.Dial("tcp", g.vars["gateway"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", chatPath, g.vars["gateway"]); err != nil {
-		t.Fatal(err)
-	}
-	received := bufio.NewReader(conn)
-	a := g.read(http.ReadResponse(received, nil))
-	if a.status != http.StatusRequestTimeout || a.code() != failure.CodeRequestUnreadable {
-		t.Errorf("status %d: %s", a.status, a.body)
-	}
-	if rest, err := io.ReadAll(received); err != nil || len(rest) > 0 {
-		t.Errorf("after the answer: %q, %v", rest, err)
+	for _, name := range []string{"chat", "completions", "responses", "messages", "count_tokens", "embeddings"} {
+		t.Run(name, func(t *testing.T) {
+			d := doors[name]
+			conn, err := net.Dial("tcp", g.vars["gateway"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if err := conn.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", d.path, g.vars["gateway"]); err != nil {
+				t.Fatal(err)
+			}
+			received := bufio.NewReader(conn)
+			d.refused(t, g.read(http.ReadResponse(received, nil)), http.StatusRequestTimeout, failure.CodeRequestUnreadable, "invalid_request_error")
+			if rest, err := io.ReadAll(received); err != nil || len(rest) > 0 {
+				t.Errorf("after the answer: %q, %v", rest, err)
+			}
+		})
 	}
 	if n := g.chats(); n != 1 {
 		t.Errorf("%d calls reached the provider, want 1", n)

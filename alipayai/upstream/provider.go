@@ -247,12 +247,16 @@ func (p *Provider) Has(endpoint Endpoint) bool {
 }
 
 // Serves reports whether the provider serves model, by the client's name, at
-// that endpoint.
+// that endpoint. A name that it has for one of its models is one of them.
 func (p *Provider) Serves(endpoint Endpoint, model string) bool {
 	if !p.Has(endpoint) {
 		return false
 	}
-	return len(p.Models) == 0 || slices.Contains(p.Models, model)
+	if len(p.Models) == 0 || slices.Contains(p.Models, model) {
+		return true
+	}
+	_, renamed := p.ModelMap[model]
+	return renamed
 }
 
 // Speaks reports whether the provider takes requests, and gives answers, in that form as they are; nil is none.
