@@ -78,6 +78,43 @@ func TestCORS(t *testing.T) {
 	}
 }
 
+// TestCORSAtEveryDoor has a page of the origin at each door: its preflight, with the header fields that vendors' SDKs send from
+// a browser, the answer, and a refusal.
+func TestCORSAtEveryDoor(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	key, hash := alipayai.NewKey()
+	g.vars["hash"] = hash.String()
+	g.load(oneProvider, `
+http://${gateway} {
+	alipayai_auth {
+		key acme ${hash}
+	}
+	alipayai_proxy alipay {
+		cors https://app.example.com
+	}
+}`)
+	const page = "https://app.example.com"
+	for name, d := range doors {
+		t.Run(name, func(t *testing.T) {
+			fields := "content-type,x-stainless-lang,x-stainless-retry-count"
+			if sent := "authorization"; d.claude {
+				fields = "anthropic-beta,anthropic-dangerous-direct-browser-access,anthropic-version," + fields + ",x-api-key"
+			} else {
+				fields = sent + "," + fields
+			}
+			asked := g.do("OPTIONS", d.path, "", "Origin: "+page, "Access-Control-Request-Method: "+d.method, "Access-Control-Request-Headers: "+fields)
+			if h := asked.header; asked.status != http.StatusNoContent || h.Get("Access-Control-Allow-Origin") != page || h.Get("Access-Control-Allow-Methods") != d.method || h.Get("Access-Control-Allow-Headers") != fields {
+				t.Errorf("preflight: %d %v", asked.status, h)
+			}
+			for status, field := range map[int]string{http.StatusOK: "X-Api-Key: " + key, http.StatusUnauthorized: "X-Api-Key: sk-wrong"} {
+				if a := d.at(g, "tea", field, "Origin: "+page); a.status != status || a.header.Get("Access-Control-Allow-Origin") != page {
+					t.Errorf("%d %v %s, want %d", a.status, a.header, a.body, status)
+				}
+			}
+		})
+	}
+}
+
 // Of two sites, each answers its own pages; a refusal before them may be read by pages of either.
 func TestCORSOfTwoSites(t *testing.T) {
 	g := newRig(t, sandbox.Config{})

@@ -15,6 +15,9 @@ import (
 	"github.com/caddy-alipayai/gateway/internal/heldport"
 )
 
+// exampleKey is the key of the example's tenant, as its text has it.
+const exampleKey = "sk-alipayai-5HTKTRYENNC53RHC3SXUZX6DMXUNYYB6KIDCW5LGJVCUCEUN7LBT"
+
 // TestExample runs Caddyfile.example as it is, but for its addresses and its
 // log, and walks the way that the README shows: Alipay fails, claude answers,
 // the breaker opens and the alert arrives.
@@ -32,6 +35,19 @@ func TestExample(t *testing.T) {
 	// To its end: a success that is reported late would close what is to open.
 	if rest, err := io.ReadAll(events); err != nil || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
 		t.Errorf("the stream ends in %q, %v", rest[max(0, len(rest)-40):], err)
+	}
+
+	// What lacks /v1, and what Claude Code asks first.
+	for _, site := range []string{"gateway", "spend"} {
+		for _, path := range []string{"/chat/completions", "/responses", "/", "/v1"} {
+			a := g.read(g.send(site, "POST", path, chatBody("tea", false), "Authorization: Bearer "+exampleKey))
+			if a.status != http.StatusNotFound || a.code() != "unknown_url" || a.header.Get("Content-Type") != "application/json" {
+				t.Errorf("%s of %s: %d %s", path, site, a.status, a.body)
+			}
+		}
+		if a := g.read(g.send(site, "HEAD", "/", "", "Authorization: Bearer "+exampleKey)); a.status != http.StatusOK {
+			t.Errorf("HEAD / of %s: %d", site, a.status)
+		}
 	}
 
 	if a := g.read(g.send("alipay", "PUT", "/_sandbox/faults", `{"faults": [{"kind": "system_error_200"}]}`)); a.status != http.StatusOK {
@@ -84,7 +100,7 @@ func TestExampleSpendsLess(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			body, _ := json.Marshal(map[string]any{"model": "alipay-fin-1", "user": "u", "messages": []any{map[string]string{"role": "user", "content": tt.prompt}}})
-			a := g.read(g.send("spend", "POST", chatPath, string(body), "Authorization: Bearer sk-alipayai-5HTKTRYENNC53RHC3SXUZX6DMXUNYYB6KIDCW5LGJVCUCEUN7LBT"))
+			a := g.read(g.send("spend", "POST", chatPath, string(body), "Authorization: Bearer "+exampleKey))
 			if a.status != tt.status || a.header.Get("X-Alipayai-Provider") != tt.provider {
 				t.Errorf("%d of %q: %s", a.status, a.header.Get("X-Alipayai-Provider"), a.body)
 			}

@@ -2,11 +2,18 @@ package alipaycaddy
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
 // TestStoreResponses keeps a conversation in each store, over a reload and after a fallback to another provider, for its tenant
@@ -41,6 +48,88 @@ func TestStoreResponses(t *testing.T) {
 			t.Errorf("where nothing is kept: %d %s", a.status, a.body)
 		}
 	})
+}
+
+// TestResponsesInRedis has what is kept of a conversation sealed in Redis, with its time to live; after that nothing is left.
+func TestResponsesInRedis(t *testing.T) {
+	g := newFailoverRig(t)
+	server := redistest.Start(t)
+	g.vars["redis"] = server.Addr
+	g.load(inRedis(twoProviders, "redis"), failoverSite("store_responses 1h"))
+	client := redis.NewClient(&redis.Options{Addr: server.Addr})
+	defer client.Close()
+	of := func() map[string]bool {
+		t.Helper()
+		all := make(map[string]bool)
+		for _, key := range must(client.Keys(t.Context(), "*").Result()) {
+			all[key] = true
+		}
+		return all
+	}
+	g.chat("before", g.acme) // what calls keep that are no responses
+	for _, stream := range []string{"false", "true"} {
+		before := of()
+		a := g.do("POST", "/v1/responses", `{"model":"alipay-fin-1","input":"a secret question","stream":`+stream+`}`, g.acme)
+		_, id, _ := strings.Cut(a.body, `"id":"`)
+		id, _, _ = strings.Cut(id, `"`)
+		g.wantEncrypted(server.Addr, "", "acme", "secret", "You said", strings.TrimPrefix(id, "resp_"))
+		added := 0
+		for key := range of() {
+			left := must(client.PTTL(t.Context(), key).Result())
+			if !before[key] && left > 59*time.Minute && left <= time.Hour {
+				added++
+			}
+		}
+		if added == 0 {
+			t.Errorf("no key lives for an hour, of %v", of())
+		}
+		if got := g.do("GET", "/v1/responses/"+id, "", g.acme); got.status != http.StatusOK || !strings.Contains(got.body, "a secret question") {
+			t.Errorf("kept: %d %s", got.status, got.body)
+		}
+		for key := range of() {
+			if !before[key] {
+				must(client.PExpire(t.Context(), key, time.Millisecond).Result())
+			}
+		}
+		g.eventually("the response to end", func() bool { return g.do("GET", "/v1/responses/"+id, "", g.acme).status == http.StatusNotFound })
+		if a := g.do("POST", "/v1/responses", `{"model":"alipay-fin-1","input":"q","previous_response_id":"`+id+`"}`, g.acme); a.code() != "previous_response_not_found" {
+			t.Errorf("after its end: %d %s", a.status, a.body)
+		}
+	}
+}
+
+// TestResponsesInMemory has no more kept than there is room for, of all tenants together, and none that is larger than one may be.
+func TestResponsesInMemory(t *testing.T) {
+	cache := must(newMemoryStore()).responses(nil)
+	const size, n = 7 << 20, 12
+	key := func(i int) (string, replay.Key) {
+		tenant := fmt.Sprint("tenant ", i%3)
+		return tenant, replay.NewKey(tenant, fmt.Sprint(i))
+	}
+	for i := range n {
+		tenant, k := key(i)
+		if err := cache.Put(t.Context(), tenant, k, replay.Answer{Status: 200, Body: make([]byte, size)}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := 0
+	for i := range n {
+		tenant, k := key(i)
+		a, ok, err := cache.Get(t.Context(), tenant, k)
+		if err != nil || ok != (len(a.Body) == size) {
+			t.Error(len(a.Body), ok, err)
+		}
+		if ok {
+			kept += size
+		}
+	}
+	if kept > responseBytes || kept < responseBytes-2*size {
+		t.Errorf("%d bytes are kept in a room of %d", kept, responseBytes)
+	}
+	tenant, k := key(n)
+	if err := cache.Put(t.Context(), tenant, k, replay.Answer{Status: 200, Body: make([]byte, responseBytes/8+1)}, time.Hour); !errors.Is(err, replay.ErrTooLarge) {
+		t.Errorf("one that is too large: %v", err)
+	}
 }
 
 // Calls that are not the same have responses of their own, though they have the same key and body: those of two of a
