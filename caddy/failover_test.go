@@ -205,6 +205,31 @@ func TestOnCode(t *testing.T) {
 	g.chat("tea", g.acme).answeredBy(t, "claude", "claude-haiku-4-5", "system_error")
 }
 
+// TestOnUnsupportedAtOtherDoors has what the canonical form does not carry of a request, at a provider that takes requests as they
+// come: what other doors leave out is not there.
+func TestOnUnsupportedAtOtherDoors(t *testing.T) {
+	g := newRig(t, sandbox.Config{})
+	for choice, status := range map[string]int{"warn": http.StatusOK, "drop": http.StatusOK, "reject": http.StatusBadRequest} {
+		t.Run(choice, func(t *testing.T) {
+			g.load(strings.Replace(oneProvider, "profile sandbox", "profile sandbox\ndialect none\non_unsupported "+choice, 1), proxySite)
+			for path, body := range map[string]string{
+				"/v1/responses":   `{"model":"alipay-fin-1","input":"tea","tools":[{"type":"web_search"}]}`,
+				"/v1/messages":    `{"model":"alipay-fin-1","max_tokens":9,"messages":[{"role":"user","content":"tea"}],"top_k":3}`,
+				"/v1/completions": `{"model":"alipay-fin-1","prompt":"tea","suffix":"x"}`,
+			} {
+				before := g.chats()
+				a := g.do("POST", path, body)
+				if a.status != status || (a.header.Get("X-Alipayai-Unsupported") != "") != (choice == "warn") || (g.chats() > before) != (status == http.StatusOK) {
+					t.Errorf("%s: %d %v %s", path, a.status, a.header, a.body)
+				}
+			}
+			if a := g.do("POST", chatPath, strings.TrimSuffix(chatBody("tea", false), "}")+`,"wish":1}`); a.status != http.StatusOK || a.header.Get("X-Alipayai-Unsupported") != "" {
+				t.Errorf("chat: %d %v %s", a.status, a.header, a.body)
+			}
+		})
+	}
+}
+
 // TestOnUnsupported has a request that Anthropic's form cannot carry over whole.
 func TestOnUnsupported(t *testing.T) {
 	body := strings.TrimSuffix(chatBody("tea", false), "}") + `,"seed":7}`

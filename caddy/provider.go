@@ -141,7 +141,7 @@ type Provider struct {
 	// Responses API, whose clients' requests go there as they come. Default: none.
 	API string `json:"api,omitempty"`
 
-	// What becomes of a request of which the upstream's format or dialect cannot
+	// What becomes of a request of which the upstream's format or dialect, or OpenAI's form, cannot
 	// carry everything over: `reject`, `warn`, which drops it and says so in
 	// `X-Alipayai-Unsupported`, or `drop`. Default: `warn`
 	OnUnsupported string `json:"on_unsupported,omitempty"`

@@ -21,7 +21,6 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
-	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
@@ -178,9 +177,6 @@ func (p *Provider) format(s secrets, profile upstream.Profile) (wire.Format, err
 	}
 	if (p.Agent != nil) != profile.Agent {
 		return nil, errors.New("agent goes with profile nextbuilder, and that needs it: agent <id>")
-	}
-	if p.OnUnsupported != "" && cmp.Or(p.Dialect, profile.Dialect) == openai.NoDialect {
-		return nil, fmt.Errorf("on_unsupported has no meaning for profile %s with dialect none: its requests go as they come", profile.Name)
 	}
 	switch profile.Format {
 	case wire.Anthropic:
