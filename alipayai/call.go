@@ -45,6 +45,9 @@ type Call struct {
 	// Regions are those in which the call may be, besides what is said of its Tenant: of one that is made for another's. Nil
 	// for anywhere.
 	Regions residency.Regions
+	// Waits is how long the client of a list of models waits: of providers that have not answered by then nothing is listed.
+	// Zero for as long as the gateway's deadline.
+	Waits time.Duration
 	// Seen, where it is set, is filled when the call is settled.
 	Seen *Seen
 	// Began is when the request began to arrive, and Received when it had: a slow
@@ -115,6 +118,8 @@ type call struct {
 	// leftAt is when the last request left, if there are any.
 	equals *upstream.Equals
 	leftAt time.Time
+	// by is when the provider that is asked must have answered, where that is before the deadline; zero for none.
+	by time.Time
 	// preferred is the provider that is asked first.
 	preferred *upstream.Provider
 	// unsupported names what of the request was not carried over to the
@@ -269,7 +274,12 @@ func (c *call) serve() (*Answer, *failure.Failure) {
 }
 
 // deadline is when the call must have its answer.
-func (c *call) deadline() time.Time { return c.Received.Add(c.g.Deadline) }
+func (c *call) deadline() time.Time {
+	if !c.by.IsZero() {
+		return c.by
+	}
+	return c.Received.Add(c.g.Deadline)
+}
 
 // NewRequestID makes the id under which a client and a log know a call: 128
 // random bits. Handlers that answer in place of the gateway use it too.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -21,7 +22,12 @@ func (c *call) listModels() (*Answer, *failure.Failure) {
 	var models []wire.Model
 	var failed *failure.Failure
 	listed := make(map[string]bool)
-	answered := false
+	answered, unasked := false, 0
+	for _, p := range c.g.Providers {
+		if c.isAskedForModels(p) {
+			unasked++
+		}
+	}
 	add := func(m wire.Model) {
 		if !listed[m.ID] {
 			listed[m.ID] = true
@@ -48,6 +54,8 @@ func (c *call) listModels() (*Answer, *failure.Failure) {
 			answered = true // it serves what it is asked for
 			continue
 		}
+		c.shareTime(unasked)
+		unasked--
 		if (answered || failed != nil) && c.g.Now().After(c.latest()) {
 			break
 		}
@@ -72,6 +80,20 @@ func (c *call) listModels() (*Answer, *failure.Failure) {
 	return &Answer{
 		Status: http.StatusOK, header: http.Header{"Content-Type": jsonType}, body: bytes.NewBuffer(wire.AppendModels(nil, models)),
 	}, nil
+}
+
+// isAskedForModels reports whether p is asked which models it has.
+func (c *call) isAskedForModels(p *upstream.Provider) bool {
+	return p.Within(c.regions) && len(p.Models) == 0 && p.Has(upstream.EndpointModels)
+}
+
+// shareTime gives the next of some providers its part of the time that the client still waits.
+func (c *call) shareTime(unasked int) {
+	if c.Waits == 0 {
+		return
+	}
+	now, end := c.g.Now(), c.Received.Add(min(c.Waits, c.g.Deadline))
+	c.by = now.Add(end.Sub(now) / time.Duration(unasked))
 }
 
 // upstreamModels asks p for its models.

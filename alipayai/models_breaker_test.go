@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,6 +97,38 @@ func TestModelsWithoutTime(t *testing.T) {
 					t.Errorf("%d %s", got.status, got.body)
 				}
 				s.wantCalls(test.calls...)
+			})
+		})
+	}
+}
+
+// Claude Code waits for a list of models for 3 s (https://code.claude.com/docs/en/llm-gateway-protocol): what hangs then is left out
+// of it, wherever it stands. Other clients get all that there is, however long that takes.
+func TestModelsForWhoWaitsShortly(t *testing.T) {
+	for name, test := range map[string]struct {
+		turns  [][]turn
+		header string
+		status int
+		body   string
+		within time.Duration
+	}{
+		"the first hangs":       {[][]turn{{hangs}, {modelList}}, "Anthropic-Version", 200, `"id":"one"`, 3 * time.Second},
+		"the second hangs":      {[][]turn{{modelList}, {hangs}}, "Anthropic-Version", 200, `"id":"one"`, 3 * time.Second},
+		"the last is slow":      {[][]turn{{modelList}, {says(200, `{"data":[]}`)}, {after(2*time.Second, says(200, `{"data":[{"id":"two"}]}`))}}, "Anthropic-Version", 200, `"id":"two"`, 3 * time.Second},
+		"all hang":              {[][]turn{{hangs}, {hangs}}, "Anthropic-Version", 504, `"type":"timeout_error"`, 3 * time.Second},
+		"another client, slow":  {[][]turn{{after(4*time.Second, modelList)}}, "Accept", 200, `"id":"one"`, 5 * time.Second},
+		"another client, hangs": {[][]turn{{hangs}, {modelList}}, "Accept", 200, `"id":"one"`, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := perform(t, test.turns)
+				r := httptest.NewRequest(http.MethodGet, "/v1/models?limit=1000", nil)
+				r.Header.Set(test.header, "2023-06-01")
+				w, began := httptest.NewRecorder(), time.Now()
+				serve(s.gateway, w, r, "acme")
+				if took := time.Since(began); w.Code != test.status || !strings.Contains(w.Body.String(), test.body) || took > test.within {
+					t.Errorf("%d %s after %v", w.Code, w.Body, took)
+				}
 			})
 		})
 	}

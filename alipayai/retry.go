@@ -102,6 +102,9 @@ func (q *asking) unauthorised(f *failure.Failure) *failure.Failure {
 // latest is the last moment to start an attempt: a later one would be billed, but
 // not finish in time.
 func (c *call) latest() time.Time {
+	if !c.by.IsZero() {
+		return c.by
+	}
 	return c.deadline().Add(-min(time.Second, c.g.Deadline/10))
 }
 

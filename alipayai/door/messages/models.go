@@ -37,7 +37,11 @@ func readModels(canonical []byte) ([]model, *failure.Failure) {
 	return models, nil
 }
 
-func listModels(r *http.Request, _ *alipayai.Call, _ *door.Reading) (door.Writer, *failure.Failure) {
+// claudeCodeWaits is for how long Claude Code waits for a list of models, less what the way there takes.
+const claudeCodeWaits = 2500 * time.Millisecond
+
+func listModels(r *http.Request, c *alipayai.Call, _ *door.Reading) (door.Writer, *failure.Failure) {
+	c.Waits = claudeCodeWaits
 	return door.WholeWriter(func(canonical []byte) ([]byte, *failure.Failure) {
 		models, f := readModels(canonical)
 		if f != nil {
