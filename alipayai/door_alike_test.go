@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -84,4 +86,60 @@ func TestEvidenceAtEveryDoor(t *testing.T) {
 			t.Errorf("the log holds the payload: %s", &w.log)
 		}
 	})
+}
+
+// System errors at any door open the breaker that the calls of all doors skip the provider by.
+func TestBreakerAtEveryDoor(t *testing.T) {
+	eachDoor(t, func(t *testing.T, f front, stream bool) {
+		l := newLadder(t, []sandbox.Format{sandbox.OpenAI, sandbox.Anthropic}, breakers(failover.Rule{}))
+		l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
+		for range 4 {
+			if got := l.post(f.path, f.body("hello", stream)); got.status != http.StatusOK || got.header.Get(alipayai.HeaderProvider) != "second" {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+			l.outcome()
+		}
+		asked := len(l.upstreams[0].calls())
+		for name, other := range fronts {
+			got := l.post(other.path, other.body("hello", stream))
+			if got.status != http.StatusOK || got.header.Get("X-Alipayai-Reason") != failure.CodeBreakerOpen {
+				t.Errorf("%s: %d %v", name, got.status, got.header)
+			}
+		}
+		if n := len(l.upstreams[0].calls()); n != asked {
+			t.Errorf("%d more calls reached it", n-asked)
+		}
+	})
+}
+
+// What a guard forbids is shown at no door, whichever form the provider answers in, and is an error of the door's; other answers
+// pass whole.
+func TestOutputGuardAtEveryDoor(t *testing.T) {
+	eachDoor(t, func(t *testing.T, f front, stream bool) {
+		for _, format := range []sandbox.Format{sandbox.OpenAI, sandbox.Anthropic} {
+			l := newLadder(t, []sandbox.Format{format})
+			refused := l.guard(t)
+			got := l.post(f.path, f.body("hello", stream))
+			if text, err := f.answered(t, got, stream); text != "You said: hello" || err != nil {
+				t.Errorf("%s: %d %s (%v)", format, got.status, got.body, err)
+			}
+			got = l.post(f.path, f.body("the secret handshake", stream))
+			message, err := f.error([]byte(got.body))
+			if stream && got.status == http.StatusOK {
+				message, err = f.events(t, got).failed, nil
+			}
+			if strings.Contains(got.body, "handshake") || message == "" || err != nil || !strings.Contains(got.body, failure.CodeModerationBlocked) || refused.Load() != 1 {
+				t.Errorf("%s: %d %s (%v), %d refused", format, got.status, got.body, err, refused.Load())
+			}
+		}
+	})
+}
+
+// answered gives what an answer says, whole or as a stream.
+func (f front) answered(t *testing.T, got reply, stream bool) (string, error) {
+	t.Helper()
+	if stream {
+		return f.events(t, got).content, nil
+	}
+	return f.said([]byte(got.body))
 }

@@ -177,11 +177,18 @@ func TestBlockedCallGetsNoStoredAnswer(t *testing.T) {
 // guardedRig is a gateway before an upstream that says what it is told, whose answers are guarded.
 func guardedRig(t *testing.T, answer http.HandlerFunc, edits ...func(*alipayai.Gateway)) (r *rig, refused *atomic.Int64) {
 	t.Helper()
+	r = newPlainRig(t, answer, edits...)
+	return r, r.guard(t)
+}
+
+// guard has a guard look at the answers that the rig's clients get, and counts those that it refuses.
+func (r *rig) guard(t *testing.T) (refused *atomic.Int64) {
+	t.Helper()
 	rules := new(moderate.Rules)
 	if err := errors.Join(rules.AddWords("law", "secret handshake"), rules.Compile()); err != nil {
 		t.Fatal(err)
 	}
-	r, refused = newPlainRig(t, answer, edits...), new(atomic.Int64)
+	refused = new(atomic.Int64)
 	guard := &alipayai.OutputGuard{Rules: rules, Name: "law", Window: 10, Blocked: func(b alipayai.BlockedAnswer) {
 		refused.Add(1)
 		if b.Policy != "law" || b.Tenant != "acme" || b.Provider != r.provider.Name || !strings.HasPrefix(b.RequestID, "req_") {
@@ -193,7 +200,7 @@ func guardedRig(t *testing.T, answer http.HandlerFunc, edits ...func(*alipayai.G
 	}))
 	t.Cleanup(front.Close)
 	r.url, r.client = front.URL, front.Client()
-	return r, refused
+	return refused
 }
 
 // tells writes texts as an answer, or as a stream where that is asked for.
