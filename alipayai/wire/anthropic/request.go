@@ -43,6 +43,7 @@ type request struct {
 	tools   []byte
 	choice  choice
 	format  jsontext.Value // the schema of the answer
+	asked   jsontext.Value // the schema that the model is asked to keep to, which the API does not hold it to
 	// grammar is what the schemas use that the API is to hold the model to.
 	grammar grammar
 
@@ -159,8 +160,11 @@ func (r *request) settle() {
 	}
 	if r.format != nil && r.turns.role == "assistant" {
 		// The answer would go on from the model's own words, which the API does not do to a schema.
-		r.format = nil
+		r.asked, r.format = r.format, nil
 		r.left.LeaveOut("response_format")
+	}
+	if r.asked != nil {
+		r.system = translate.Join(r.system, askForJSON(r.asked))
 	}
 	if len(r.tools) == 0 && r.choice.demands() {
 		r.left.LeaveOut("tool_choice")

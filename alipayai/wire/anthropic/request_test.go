@@ -39,12 +39,14 @@ func TestFields(t *testing.T) {
 	const tools = `,"tools":[{"name":"f","input_schema":{"type":"object"}}]`
 	const f = `,"tools":[{"type":"function","function":{"name":"f"}}]`
 	const closed = `{ "type":"object","properties":{"a":{"type":"string"}},"required":["a"],"additionalProperties":false}`
+	const asked = "Answer with one JSON object that has neither words nor a code fence around it"
 	const user = `,"metadata":{"user_id":"ea086357d69ec3202faf29aba28b963c6cc6f44f394aef20386b12cce2a12027"}` // li@example.com of acme
 	tests := map[string]struct {
 		fields string
 		limit  string // empty: 8192
 		want   string // after the messages
 		left   string
+		system string // a text before them
 	}{
 		"none":                       {},
 		"null":                       {fields: `,"max_tokens":null,"tools":null,"tool_choice":null,"stop":null,"temperature":null,"user":null,"seed":null,"n":null,"x":null,"thinking":null,"stream_options":null,"parallel_tool_calls":null`},
@@ -90,14 +92,15 @@ func TestFields(t *testing.T) {
 		"choice without tools":       {fields: `,"tool_choice":"auto","parallel_tool_calls":false`},
 		"demand without tools":       {fields: `,"tool_choice":"required"`, left: "tool_choice"},
 		"demand for a hosted tool":   {fields: `,"tools":[{"type":"web_search"}],"tool_choice":"required"`, left: "tool_choice tools.type"},
-		"what has no counterpart":    {fields: `,"n":2,"logprobs":true,"top_logprobs":3,"seed":1,"frequency_penalty":0.5,"presence_penalty":-1,"logit_bias":{"50256":-100},"response_format":{"type":"json_object"},"audio":{"voice":"alloy"},"modalities":["text","audio"],"prediction":{"type":"content","content":"x"},"service_tier":"flex","store":true,"metadata":{"k":"v"},"reasoning_effort":"high","verbosity":"low","functions":[{"name":"f"}],"function_call":"auto","web_search_options":{},"prompt_cache_key":"k"`, left: "audio frequency_penalty functions logit_bias logprobs metadata modalities n prediction presence_penalty prompt_cache_key reasoning_effort response_format seed service_tier store top_logprobs verbosity web_search_options"},
+		"what has no counterpart":    {fields: `,"n":2,"logprobs":true,"top_logprobs":3,"seed":1,"frequency_penalty":0.5,"presence_penalty":-1,"logit_bias":{"50256":-100},"audio":{"voice":"alloy"},"modalities":["text","audio"],"prediction":{"type":"content","content":"x"},"service_tier":"flex","store":true,"metadata":{"k":"v"},"reasoning_effort":"high","verbosity":"low","functions":[{"name":"f"}],"function_call":"auto","web_search_options":{},"prompt_cache_key":"k"`, left: "audio frequency_penalty functions logit_bias logprobs metadata modalities n prediction presence_penalty prompt_cache_key reasoning_effort seed service_tier store top_logprobs verbosity web_search_options"},
 		"response schema":            {fields: `,"response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":` + closed + `}}`, want: `,"output_config":{"format":{"type":"json_schema","schema":` + closed + `}}`},
 		"response schema, described": {fields: `,"response_format":{"json_schema":{"schema":` + closed + `,"description":"d"},"type":"json_schema"}`, want: `,"output_config":{"format":{"type":"json_schema","schema":` + closed + `}}`, left: "response_format.json_schema.description"},
 		"response schema and tools":  {fields: `,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":` + closed + `}}` + f, want: tools + `,"output_config":{"format":{"type":"json_schema","schema":` + closed + `}}`},
-		"response schema, open":      {fields: `,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{}}}`, left: "response_format"},
-		"response schema, none":      {fields: `,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":null}}`, left: "response_format"},
+		"response schema, open":      {fields: `,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{}}}`, left: "response_format", system: asked + "."},
+		"response schema, none":      {fields: `,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":null}}`, left: "response_format", system: asked + "."},
+		"response schema, a record":  {fields: `,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object","additionalProperties":{"type":"number"}}}}`, left: "response_format", system: asked + `, and that fits this JSON schema: {\"type\":\"object\",\"additionalProperties\":{\"type\":\"number\"}}`},
 		"response of text":           {fields: `,"response_format":{"type":"text"}`},
-		"response of JSON":           {fields: `,"response_format":{"type":"json_object","x":1}`, left: "response_format response_format.x"},
+		"response of JSON":           {fields: `,"response_format":{"type":"json_object","x":1}`, left: "response_format response_format.x", system: asked + "."},
 		"response of another kind":   {fields: `,"response_format":{"type":"S3CR3T"}`, left: "response_format"},
 		"unknown":                    {fields: `,"enable_search":false`, left: "enable_search"},
 		"unknown, hostile":           {fields: `,"a\r\nX-Evil: \u65e5b":1`, left: "a??X-Evil:??b"},
@@ -112,7 +115,11 @@ func TestFields(t *testing.T) {
 			if limit == "" {
 				limit = "8192"
 			}
-			if want := `{"model":"claude-haiku-4-5","max_tokens":` + limit + `,` + messages + tt.want + `}`; got != want {
+			system := ""
+			if tt.system != "" {
+				system = `"system":[{"type":"text","text":"` + tt.system + `"}],`
+			}
+			if want := `{"model":"claude-haiku-4-5","max_tokens":` + limit + `,` + system + messages + tt.want + `}`; got != want {
 				t.Errorf("\n got %s\nwant %s", got, want)
 			}
 			checkLeft(t, left, tt.left)
