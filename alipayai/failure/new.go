@@ -152,6 +152,9 @@ func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule,
 	case f.Message == "":
 		f.Message = "the provider reports a failure"
 	}
+	if v.class == Fail && !v.hidden() && isTooLong(v.code, reported) {
+		f.Code = wire.CodeContextLength
+	}
 	f.UnsupportedHere = translated && v.class == Fail && !credentialCodes[v.code]
 	f.NoRetry = f.mayRepeatItself(status)
 	return f

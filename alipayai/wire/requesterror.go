@@ -23,6 +23,7 @@ const (
 	CodeEmptyArray       = "empty_array"                // an array may not be empty
 	CodeUnknownParameter = "unknown_parameter"          // a key differs from a known one only in case
 	CodeInvalidValue     = "invalid_value"              // a field has the right type, but a value that it may not have
+	CodeContextLength    = "context_length_exceeded"    // an upstream's model does not take so long a conversation
 )
 
 // RequestError says what is wrong with a client's request and what would be right, for an answer with status 400.

@@ -3,6 +3,7 @@ package anthropic
 import (
 	"maps"
 	"net/http"
+	"strings"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
@@ -26,7 +27,7 @@ func WriteError(w http.ResponseWriter, e wire.Error) {
 // AppendError appends the body of an error. The text has no line break.
 func AppendError(dst []byte, e wire.Error) []byte {
 	dst = translate.Quote(append(dst, `{"type":"error","error":{"type":`...), errorType(e))
-	dst = translate.Quote(append(dst, `,"message":`...), e.Message)
+	dst = translate.Quote(append(dst, `,"message":`...), messageOf(e))
 	dst = translate.Quote(append(dst, `,"code":`...), e.Code)
 	if e.AuthorisationURL != "" {
 		dst = translate.Quote(append(dst, `,"authorisation_url":`...), e.AuthorisationURL)
@@ -37,6 +38,17 @@ func AppendError(dst []byte, e wire.Error) []byte {
 // AppendErrorEvent appends an error as an event of a stream.
 func AppendErrorEvent(dst []byte, e wire.Error) []byte {
 	return append(AppendError(append(dst, "event: error\ndata: "...), e), "\n\n"...)
+}
+
+// tooLong is by what Claude Code knows that a conversation is too long, which it shortens then.
+const tooLong = "prompt is too long"
+
+// messageOf is the message of an error, in the API's own words where clients go by them.
+func messageOf(e wire.Error) string {
+	if e.Code == wire.CodeContextLength && !strings.Contains(strings.ToLower(e.Message), tooLong) {
+		return tooLong + ": " + e.Message
+	}
+	return e.Message
 }
 
 // errorType is the type of an error: a provider's own where that is one of the API's, else that of the status.

@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -145,7 +146,7 @@ func (w *ClientWriter) appendResponse(dst []byte, s status) []byte {
 // errorCode is the word for an error in a response: there are few.
 func errorCode(e wire.Error) string {
 	switch {
-	case e.Code == "context_length_exceeded" || e.Code == "insufficient_quota": // which Codex tells from others
+	case e.Code == wire.CodeContextLength || e.Code == "insufficient_quota": // which Codex tells from others
 		return e.Code
 	case e.Type == wire.TypeRateLimit:
 		return "rate_limit_exceeded"
