@@ -275,7 +275,7 @@ func TestConversationsEnd(t *testing.T) {
 func TestFollowUpsBeforeANativeEnd(t *testing.T) {
 	for name, breaks := range map[string]bool{"ends": false, "breaks": true} {
 		t.Run(name, func(t *testing.T) {
-			client := make(chan string, 1)
+			client, asked := make(chan string, 1), make(chan struct{})
 			var r *rig
 			var early, state reply
 			theirs := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -291,6 +291,7 @@ func TestFollowUpsBeforeANativeEnd(t *testing.T) {
 				id := <-client
 				early = r.post(responsesPath, `{"model":"m","input":"q","previous_response_id":"`+id+`"}`)
 				state = r.do(t.Context(), http.MethodGet, responsesPath+"/"+id, "")
+				close(asked)
 				if breaks {
 					panic(http.ErrAbortHandler)
 				}
@@ -315,6 +316,7 @@ func TestFollowUpsBeforeANativeEnd(t *testing.T) {
 			if _, err := io.ReadAll(resp.Body); (err != nil) != breaks {
 				t.Fatal(err)
 			}
+			<-asked
 			wantError(t, early, http.StatusConflict, "response_in_progress")
 			wantHeader(t, early, "Retry-After", "1")
 			wantError(t, state, http.StatusConflict, "response_in_progress")
