@@ -1,0 +1,97 @@
+package alipayai_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+)
+
+const wordOfResponses = `{ "model":"m", "input":[{"role":"user","content":"one"}],
+ "tools":[{"type":"web_search"}], "include":["reasoning.encrypted_content"], "wish" : 1}`
+
+const nativeResponse = `{"id":"resp_of_theirs","object":"response","status":"completed","model":"m-1","output":[ {"type":"web_search_call","id":"ws_1","status":"completed"},{"type":"message","id":"msg_of_theirs","role":"assistant","status":"completed","content":[{"type":"output_text","text":"found","annotations":[]}]}],"usage":{"input_tokens":3,"output_tokens":2,"total_tokens":5},"extra":{"a":1}}`
+
+const nativeStream = "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"resp_of_theirs\",\"status\":\"in_progress\",\"model\":\"m-1\",\"output\":[]}}\n\n" +
+	"event: response.web_search_call.searching\ndata: {\"type\":\"response.web_search_call.searching\",\"sequence_number\":1,\"item_id\":\"ws_1\",\"output_index\":0}\n\n" +
+	"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":2,\"item_id\":\"msg_of_theirs\",\"output_index\":1,\"content_index\":0,\"delta\":\"found\"}\n\n" +
+	"event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":3,\"response\":" + nativeResponse + "}\n\n"
+
+// To a provider that has the Responses API go the bytes as they came, and so its answers come back; what a follow-up goes on
+// from is put into it, since the gateway keeps it for the tenant.
+func TestResponsesPassAsTheyAre(t *testing.T) {
+	for name, answer := range map[string]string{"whole": nativeResponse, "stream": nativeStream} {
+		t.Run(name, func(t *testing.T) {
+			theirs := &heardClaude{status: http.StatusOK, kind: "application/json", answer: answer}
+			body := wordOfResponses
+			if name == "stream" {
+				theirs.kind = "text/event-stream"
+				body = strings.Replace(body, "{", `{"stream":true,`, 1)
+			}
+			r := startRig(t, theirs, plainProvider, first(func(p *upstream.Provider) { p.Model, p.Responses = "", true }), keeping)
+			got := r.post(responsesPath, body)
+			if got.status != http.StatusOK || got.body != answer || got.err != nil {
+				t.Fatalf("%d %s (%v)", got.status, got.body, got.err)
+			}
+			wantHeader(t, got, "X-Alipayai-Unsupported", "", "X-Alipayai-Model", "m-1")
+			if len(theirs.bodies) != 1 || theirs.bodies[0] != body || !strings.HasSuffix(theirs.paths[0], "/responses") {
+				t.Fatalf("sent to %s: %s", theirs.paths, theirs.bodies)
+			}
+			if o := r.outcome(); !o.Usage.OK || o.Usage.Completion != 2 || o.UpstreamModel != "m-1" {
+				t.Errorf("outcome %+v", o)
+			}
+			if again := r.do(t.Context(), http.MethodGet, responsesPath+"/resp_of_theirs", ""); !sameJSON(t, again.body, nativeResponse) {
+				t.Errorf("kept is %s", again.body)
+			}
+			r.post(responsesPath, strings.Replace(body, `"input":[`, `"previous_response_id":"resp_of_theirs","input":[{"type":"item_reference","id":"msg_of_theirs"},`, 1))
+			if len(theirs.bodies) != 2 || strings.Contains(theirs.bodies[1], "previous_response_id") || strings.Contains(theirs.bodies[1], "item_reference") || strings.Count(theirs.bodies[1], `"found"`) != 2 || strings.Count(theirs.bodies[1], `"one"`) != 2 {
+				t.Errorf("sent %s", theirs.bodies[len(theirs.bodies)-1])
+			}
+			if got := r.post(responsesPath, `{"model":"m","input":"q","previous_response_id":"resp_of_theirs"}`, tenantHeader, "zeta"); got.status != http.StatusBadRequest {
+				t.Errorf("to another tenant: %d %s", got.status, got.body)
+			}
+			if got := r.post(responsesPath, `{"model":"m","input":[{"type":"item_reference","id":"msg_of_theirs"}]}`, tenantHeader, "zeta"); got.status != http.StatusBadRequest {
+				t.Errorf("an item, to another tenant: %d %s", got.status, got.body)
+			}
+		})
+	}
+}
+
+// Failures in a provider's own responses are failures, before content and after.
+func TestNativeResponsesFail(t *testing.T) {
+	created, _, _ := strings.Cut(nativeStream, "event: response.web_search")
+	failed := "event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":9,\"response\":{\"id\":\"resp_of_theirs\",\"status\":\"failed\",\"error\":{\"code\":\"server_error\",\"message\":\"broken\"}}}\n\n"
+	for name, c := range map[string]struct {
+		kind, answer string
+		within       bool
+	}{
+		"whole":         {"application/json", `{"id":"resp_1","object":"response","status":"failed","error":{"code":"server_error","message":"broken"},"output":[]}`, false},
+		"stream":        {"text/event-stream", created + failed, false},
+		"error":         {"text/event-stream", created + "event: error\ndata: {\"type\":\"error\",\"sequence_number\":1,\"code\":\"server_error\",\"message\":\"broken\",\"param\":null}\n\n", false},
+		"after content": {"text/event-stream", nativeStream[:strings.Index(nativeStream, "event: response.completed")] + failed, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			theirs := &heardClaude{status: http.StatusOK, kind: c.kind, answer: c.answer}
+			r := startRig(t, theirs, plainProvider, first(func(p *upstream.Provider) { p.Model, p.Responses = "", true }))
+			got := r.post(responsesPath, `{"model":"m","input":"q","stream":`+fmt.Sprint(c.kind != "application/json")+`}`)
+			if !c.within && got.status < 500 || c.within && (got.err == nil || !strings.Contains(got.body, "event: error")) {
+				t.Errorf("%d %s (%v)", got.status, got.body, got.err)
+			}
+		})
+	}
+}
+
+// sameJSON reports whether two texts are the same but for spaces.
+func sameJSON(t *testing.T, a, b string) bool {
+	t.Helper()
+	var x, y bytes.Buffer
+	if err := errors.Join(json.Compact(&x, []byte(a)), json.Compact(&y, []byte(b))); err != nil {
+		t.Error(err)
+	}
+	return x.String() == y.String()
+}
