@@ -1,0 +1,98 @@
+package anthropic
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// TestLooseStreams has streams of servers that are not exact about where a message or a block begins and ends: what they say
+// is whole.
+func TestLooseStreams(t *testing.T) {
+	next := func(event string) string { return strings.Replace(event, `"index":0`, `"index":1`, 1) }
+	tool := strings.Replace(toolStart, `"input":{}`, `"input":{"x":1}`, 1)
+	for name, events := range map[string][]string{
+		"a message begins twice":              {messageStart, messageStart, tool, blockStop, next(textStart), next(textDelta), next(blockStop)},
+		"a block ends twice":                  {messageStart, tool, blockStop, blockStop, next(textStart), next(textDelta), next(blockStop)},
+		"a block ends where the next begins":  {messageStart, tool, next(textStart), next(textDelta), next(blockStop)},
+		"the last block ends with the answer": {messageStart, tool, blockStop, next(textStart), next(textDelta)},
+		"a tool ends with the answer":         {messageStart, textStart, textDelta, blockStop, next(tool)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := decodeStream(strings.NewReader(stream(append(events, messageDelta, messageStop)...)), wire.Ask{})
+			if !d.done() || contentOf(t, d.out) != "hi" || strings.Count(d.out, `"arguments":"{\"x\":1}"`) != 1 {
+				t.Errorf("%v: %s", d.err, d.out)
+			}
+		})
+	}
+}
+
+// TestLenientStream has an emoji that comes in two halves, and a repeated key in what the format does not read.
+func TestLenientStream(t *testing.T) {
+	half := func(text string) string {
+		return `{"type":"content_block_delta","index":0,"x":{"k":1,"k":2},"delta":{"type":"text_delta","text":"` + text + `"}}`
+	}
+	d := decodeStream(strings.NewReader(stream(messageStart, textStart, half(`a\ud83d`), half(`\ude00b`), blockStop, messageDelta, messageStop)), wire.Ask{})
+	if !d.done() || !strings.Contains(d.out, `"content":"a\ud83d"`) || !strings.Contains(d.out, `"content":"\ude00b"`) {
+		t.Errorf("%v: %s", d.err, d.out)
+	}
+}
+
+// TestSplits holds that how the bytes arrive makes no difference.
+func TestSplits(t *testing.T) {
+	in, err := os.ReadFile("testdata/streams/tools.anthropic.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := decodeStream(bytes.NewReader(in), wire.Ask{})
+	for name, r := range map[string]io.Reader{
+		"byte by byte": iotest.OneByteReader(bytes.NewReader(in)),
+		"by halves":    iotest.HalfReader(bytes.NewReader(in)),
+		"with CRLF":    bytes.NewReader(bytes.ReplaceAll(in, []byte("\n"), []byte("\r\n"))),
+		"with CR":      bytes.NewReader(bytes.ReplaceAll(in, []byte("\n"), []byte("\r"))),
+	} {
+		t.Run(name, func(t *testing.T) { checkSame(t, decodeStream(r, wire.Ask{}), want) })
+	}
+}
+
+func checkSame(t *testing.T, got, want decoded) {
+	t.Helper()
+	same := got.out == want.out && len(got.chunks) == len(want.chunks) && got.err.Error() == want.err.Error()
+	for i := 0; same && i < len(got.chunks); i++ {
+		a, b := got.chunks[i], want.chunks[i]
+		same = (a.Failure == nil) == (b.Failure == nil) && (a.Failure == nil || *a.Failure == *b.Failure)
+		a.Failure, b.Failure = nil, nil
+		same = same && a == b
+	}
+	if !same {
+		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+}
+
+// contentOf puts the content of a stream in OpenAI's form together.
+func contentOf(t *testing.T, out string) string {
+	t.Helper()
+	var content strings.Builder
+	for ev := range strings.SplitSeq(out, "\n\n") {
+		var chunk struct {
+			Choices []struct{ Delta struct{ Content string } }
+		}
+		data := strings.TrimPrefix(ev, "data: ")
+		if data == "" || data == "[DONE]" {
+			continue
+		}
+		if err := json.Unmarshal([]byte(data), &chunk); err != nil {
+			t.Fatalf("%v in %s", err, data)
+		}
+		for _, choice := range chunk.Choices {
+			content.WriteString(choice.Delta.Content)
+		}
+	}
+	return content.String()
+}

@@ -1,0 +1,41 @@
+package wire
+
+import "testing"
+
+func TestPlain(t *testing.T) {
+	const user = `{"role":"user","content":"a"}`
+	for name, c := range map[string]struct {
+		body string
+		want bool
+	}{
+		"a question":              {`"messages":[` + user + `]`, true},
+		"a conversation":          {`"messages":[{"role":"system","content":"s"},{"role":"system","content":"s"},` + user + `,{"content":"b","role":"assistant"},` + user + `]`, true},
+		"with numbers":            {`"temperature":0.2,"top_p":1,"max_tokens":5,"messages":[` + user + `]`, true},
+		"a stream":                {`"messages":[` + user + `],"stream":true,"stream_options":{"include_usage":true}`, true},
+		"another member":          {`"messages":[` + user + `],"seed":1`, false},
+		"a member after messages": {`"messages":[` + user + `],"tools":[]`, false},
+		"a system message later":  {`"messages":[` + user + `,{"role":"system","content":"s"},` + user + `]`, false},
+		"system after assistant":  {`"messages":[{"role":"assistant","content":"b"},{"role":"system","content":"s"},` + user + `]`, false},
+		"the assistant's last":    {`"messages":[` + user + `,{"role":"assistant","content":"b"}]`, false},
+		"the system's last":       {`"messages":[{"role":"system","content":"s"}]`, false},
+		"another role":            {`"messages":[{"role":"developer","content":"s"},` + user + `]`, false},
+		"a role with escapes":     {`"messages":[{"role":"us\u0065r","content":"s"}]`, false},
+		"no role":                 {`"messages":[{"content":"s"}]`, false},
+		"no content":              {`"messages":[{"role":"user"}]`, false},
+		"no words":                {`"messages":[{"role":"assistant","content":""},` + user + `]`, false},
+		"null":                    {`"messages":[{"role":"assistant","content":null},` + user + `]`, false},
+		"parts":                   {`"messages":[{"role":"user","content":[{"type":"text","text":"a"}]}]`, false},
+		"a name":                  {`"messages":[{"role":"user","name":"n","content":"a"}]`, false},
+		"calls":                   {`"messages":[` + user + `,{"role":"assistant","content":"b","tool_calls":[]},` + user + `]`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := ParseChatRequest([]byte(`{"model":"m",`+c.body+`}`), Limits{})
+			if err != nil || r.Plain != c.want {
+				t.Errorf("%v, %v", r.Plain, err)
+			}
+			if got := r.WithUsage(); got.Plain != c.want {
+				t.Error("not so with usage")
+			}
+		})
+	}
+}
