@@ -81,7 +81,9 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 	delivered := false
 	defer func() {
 		a.Close(delivered)
-		out.release()
+		if delivered { // net/http may still be reading what could not be written
+			out.release()
+		}
 	}()
 	if e, ok := out.writer.(Ender); ok {
 		defer e.End()
