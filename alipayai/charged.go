@@ -41,6 +41,9 @@ func (c *call) chargeUsage(u wire.Usage, answer int64, outcome ledger.Outcome) {
 	}
 	text := c.promptText()
 	known, estimated := c.plausible(u, max(c.answered, answer*bytesPerToken))
+	if !c.Endpoint.Generates() { // some count nothing but the total
+		known.Prompt, known.Completion = max(known.Prompt, known.Total), 0
+	}
 	used := price.Used{
 		Prompt: known.Prompt, Cached: known.Cached, Written: known.Written, Completion: known.Completion,
 		Characters: text.Characters(),
@@ -53,9 +56,6 @@ func (c *call) chargeUsage(u wire.Usage, answer int64, outcome ledger.Outcome) {
 		q.priced.Estimate.Learn(text, used.Prompt, used.Completion, c.answers())
 	default: // the client left: the last report may be of what had come by then
 		used.Completion = max(used.Completion, answer)
-	}
-	if !c.Endpoint.Generates() {
-		used.Completion = 0
 	}
 	line := c.line(q, outcome)
 	line.Prompt, line.Cached, line.Completion = used.Prompt, used.Cached, used.Completion

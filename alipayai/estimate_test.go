@@ -75,3 +75,17 @@ func TestAnswersAreEstimatedOneByOne(t *testing.T) {
 func answersCost() *price.Price {
 	return &price.Price{Currency: "CNY", Rates: price.Rates{Output: 1e9}}
 }
+
+// What counts the total alone of something that generates nothing counts its prompt.
+func TestEmbeddingsOfWhichTheTotalIsCounted(t *testing.T) {
+	l := new(lines)
+	embedded := says(200, `{"data":[{"index":0,"embedding":[1]}],"usage":{"total_tokens":10}}`)
+	s := perform(t, [][]turn{{embedded}}, spends(l, answersCost()))
+	if got := s.callAt(t.Context(), "/v1/embeddings", `{"model":"m","input":"hello"}`); got.status != http.StatusOK {
+		t.Fatal(got.status)
+	}
+	s.outcome()
+	if all := l.taken(); len(all) != 1 || all[0].Prompt != 10 || all[0].Completion != 0 {
+		t.Errorf("%+v", all)
+	}
+}

@@ -39,3 +39,25 @@ func TestPlain(t *testing.T) {
 		})
 	}
 }
+
+// What an image takes of the body is known to be no text where it is a picture, or the address of one.
+func TestImageBytes(t *testing.T) {
+	for name, c := range map[string]struct {
+		image  string
+		counts bool
+	}{
+		"a picture":            {`{"url":"data:image/png;base64,AAAA"}`, true},
+		"in capitals":          {`{"detail":"low","url":"DATA:IMAGE/PNG;base64,AAAA"}`, true},
+		"an address":           {`{"url":"https://example.com/a.png"}`, true},
+		"a PDF":                {`{"url":"data:application/pdf;base64,AAAA"}`, false},
+		"a PDF with an escape": {`{"url":"data\u003aapplication/pdf;base64,AAAA"}`, false},
+		"a PDF and an address": {`{"detail":"http://","url":"data:application/pdf;base64,AAAA"}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := ParseChatRequest([]byte(`{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":`+c.image+`}]}]}`), Limits{})
+			if err != nil || r.Images != 1 || (r.ImageBytes > 0) != c.counts {
+				t.Errorf("%d images of %d bytes, %v", r.Images, r.ImageBytes, err)
+			}
+		})
+	}
+}

@@ -74,7 +74,9 @@ func (s *scanner) message(r *Request) (by string, err error) {
 				case "image_url":
 					before := s.dec.InputOffset()
 					err := s.typedMember(part.members["image_url"])
-					size += int(s.dec.InputOffset() - before)
+					if after := s.dec.InputOffset(); isPicture(s.text[before:after]) {
+						size += int(after - before)
+					}
 					return err
 				case "type":
 					v, err := s.scalar()
@@ -96,6 +98,13 @@ func (s *scanner) message(r *Request) (by string, err error) {
 		r.Plain = false
 	}
 	return by, err
+}
+
+// isPicture reports whether what names an image, as written, is an address or holds a picture: a PDF, which some formats
+// take in its place, may have any number of pages.
+func isPicture(image []byte) bool {
+	image = bytes.ToLower(image[:min(len(image), 256)])
+	return bytes.Contains(image, []byte(`"data:image/`)) || !bytes.Contains(image, []byte("data:")) && bytes.Contains(image, []byte(`"http`))
 }
 
 // plainRole gives a role that all chat APIs have; "" for any other.

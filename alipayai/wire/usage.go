@@ -82,7 +82,6 @@ func (s *scanner) usage(u *Usage) error {
 		got.OK = got.OK || n != &got.Cached
 		return nil
 	})
-	got.Cached = min(got.Cached, got.Prompt)
 	if err != nil || !got.OK {
 		return err
 	}
@@ -96,6 +95,7 @@ func (s *scanner) usage(u *Usage) error {
 	if more := got.Total - got.Prompt - got.Completion; more > 0 && (more == reasoning || reasoning == 0 && more != got.Cached) {
 		got.Completion += more
 	}
+	got.Cached = min(got.Cached, got.Prompt)
 	*u = got
 	return nil
 }
