@@ -11,9 +11,10 @@ import (
 
 var errNegativeBody = errors.New("max_body must not be negative")
 
-// passOn are the handlers that pass a request on, and send it nowhere themselves.
+// passOn are the handlers that pass a request on, and send it nowhere themselves, nor to a server's routes for errors, as
+// http.handlers.authentication does.
 var passOn = map[caddy.ModuleID]bool{
-	"http.handlers.alipayai_auth": true, "http.handlers.alipayai_moderate": true, "http.handlers.authentication": true,
+	"http.handlers.alipayai_auth": true, "http.handlers.alipayai_moderate": true,
 	"http.handlers.encode": true, "http.handlers.headers": true, "http.handlers.log_append": true, "http.handlers.map": true,
 	"http.handlers.rewrite": true, "http.handlers.tracing": true, "http.handlers.vars": true,
 }
@@ -29,7 +30,7 @@ func overlap(app *caddyhttp.App) {
 				waits[m] = waits[m] || slices.ContainsFunc(before, answersAnew)
 			}
 		})
-		overlapIn(server.Routes, false, waits)
+		overlapIn(server.Routes, false, func(m *Moderate, overlaps bool) { m.overlaps.Store(overlaps && !waits[m]) })
 	}
 }
 
@@ -40,18 +41,25 @@ func answersAnew(h caddyhttp.MiddlewareHandler) bool {
 }
 
 // overlapIn goes through routes from the last handler to the first. proxied says that every way behind the last one ends
-// at alipayai_proxy; it reports the same of the first. Those in waits wait all the same.
-func overlapIn(routes caddyhttp.RouteList, proxied bool, waits map[*Moderate]bool) bool {
-	for _, route := range slices.Backward(routes) {
-		matched := proxied && !route.Terminal
+// at alipayai_proxy; it reports the same of the first, and to found of each moderator. Behind a route of a group the others
+// of the group are passed over.
+func overlapIn(routes caddyhttp.RouteList, proxied bool, found func(m *Moderate, proxied bool)) bool {
+	end := proxied
+	for i, route := range slices.Backward(routes) {
+		matched := proxied
+		if route.Group != "" {
+			others := slices.DeleteFunc(slices.Clone(routes[i+1:]), func(r caddyhttp.Route) bool { return r.Group == route.Group })
+			matched = overlapIn(others, end, func(*Moderate, bool) {})
+		}
+		matched = matched && !route.Terminal
 		for _, handler := range slices.Backward(route.Handlers) {
 			switch h := handler.(type) {
 			case *Proxy:
 				matched = true
 			case *Moderate:
-				h.overlaps.Store(matched && !waits[h])
+				found(h, matched)
 			case *caddyhttp.Subroute:
-				matched = overlapIn(h.Routes, matched, waits)
+				matched = overlapIn(h.Routes, matched, found)
 			case caddy.Module:
 				matched = matched && passOn[h.CaddyModule().ID]
 			default:

@@ -18,7 +18,9 @@ import (
 func visitHandlers(server *caddyhttp.Server, visit func(h caddyhttp.MiddlewareHandler, before []caddyhttp.MiddlewareHandler)) {
 	w := &routeWalk{named: server.NamedRoutes, inside: make(map[string]bool), visit: visit}
 	all := w.within(server.Routes, nil)
-	w.oneHost = !slices.ContainsFunc(all, func(p passed) bool { return changesHost(p.handler) })
+	changing := func(p passed) bool { return changesHost(p.handler) }
+	w.oneHost = !slices.ContainsFunc(all, changing) &&
+		(server.Errors == nil || !slices.ContainsFunc(w.within(server.Errors.Routes, nil), changing))
 	w.routes(server.Routes, nil, nil, nil)
 	if server.Errors != nil { // which any handler may have made
 		w.routes(server.Errors.Routes, all, nil, nil)
@@ -191,7 +193,9 @@ func changesHost(handler caddyhttp.MiddlewareHandler) bool {
 	if !ok || h.Request == nil {
 		return false
 	}
-	host := func(name string) bool { return http.CanonicalHeaderKey(name) == "Host" || strings.Contains(name, "*") }
+	host := func(name string) bool {
+		return http.CanonicalHeaderKey(name) == "Host" || strings.ContainsAny(name, "*{")
+	}
 	ops := h.Request
 	return slices.ContainsFunc(slices.Collect(maps.Keys(ops.Add)), host) || slices.ContainsFunc(slices.Collect(maps.Keys(ops.Set)), host) ||
 		slices.ContainsFunc(slices.Collect(maps.Keys(ops.Replace)), host) || slices.ContainsFunc(ops.Delete, host)

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -137,7 +138,26 @@ func TestVerdictsOverlap(t *testing.T) {
 			return handle(after(handle(other)), &caddyhttp.Subroute{Routes: handle(m, proxy)})
 		}, false},
 		"behind one of statuses only": {func(m *Moderate) caddyhttp.RouteList { return handle(after(nil), m, proxy) }, true},
-		"between it and the proxy":    {func(m *Moderate) caddyhttp.RouteList { return handle(m, after(handle(other)), proxy) }, false},
+		"behind a route of its group": {func(m *Moderate) caddyhttp.RouteList {
+			some := caddyhttp.MatcherSets{{caddyhttp.MatchPath{"/v1/*"}}}
+			return caddyhttp.RouteList{
+				{Group: "g", MatcherSets: some, Handlers: []caddyhttp.MiddlewareHandler{m}},
+				{Group: "g", Handlers: []caddyhttp.MiddlewareHandler{proxy}}, // which is passed over then
+				{Handlers: []caddyhttp.MiddlewareHandler{other}},
+			}
+		}, false},
+		"in a group that all goes on to the proxy": {func(m *Moderate) caddyhttp.RouteList {
+			some := caddyhttp.MatcherSets{{caddyhttp.MatchPath{"/v1/*"}}}
+			return caddyhttp.RouteList{
+				{Group: "g", MatcherSets: some, Handlers: []caddyhttp.MiddlewareHandler{m}},
+				{Group: "g", Handlers: []caddyhttp.MiddlewareHandler{other}},
+				{Handlers: []caddyhttp.MiddlewareHandler{proxy}},
+			}
+		}, true},
+		"before one that makes errors": {func(m *Moderate) caddyhttp.RouteList {
+			return handle(m, new(caddyauth.Authentication), proxy)
+		}, false},
+		"between it and the proxy": {func(m *Moderate) caddyhttp.RouteList { return handle(m, after(handle(other)), proxy) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := new(Moderate)
