@@ -210,5 +210,8 @@ func (r Rule) matches(status int, message string, codes ...string) bool {
 	if r.Status != 0 && r.Status != status || !strings.Contains(message, r.Message) {
 		return false
 	}
-	return slices.ContainsFunc(codes, func(code string) bool { ok, _ := path.Match(r.Pattern, code); return ok })
+	return slices.ContainsFunc(codes, func(code string) bool {
+		ok, _ := path.Match(r.Pattern, code)
+		return ok || r.Pattern == "*"
+	})
 }

@@ -122,7 +122,9 @@ func saidWait(message string) time.Duration {
 	message = strings.ToLower(message)
 	for _, words := range waits {
 		if _, rest, ok := strings.Cut(message, words); ok {
-			return spoken(rest)
+			if wait := spoken(rest); wait > 0 {
+				return wait
+			}
 		}
 	}
 	return 0

@@ -67,7 +67,7 @@ func (c *Collector) add(data []byte) {
 			place := wire.NoPlace
 			if p.Index != nil {
 				place = *p.Index
-			} else if len(ch.Delta.ToolCalls) > 1 {
+			} else if len(ch.Delta.ToolCalls) > 1 && p.ID == "" {
 				place = i
 			}
 			c.part(ch.Index, place, p)
@@ -92,7 +92,7 @@ func (c *Collector) part(choice, place int, p part) {
 	}
 	call := of.calls[n]
 	call.Custom = call.Custom || p.Type == "custom"
-	if call.Name != name { // some providers repeat it
+	if call.Name != name && !wire.IsNoName(name) { // some providers repeat it
 		call.Name += name
 	}
 	call.Arguments += arguments

@@ -92,7 +92,7 @@ func (s *scanner) usage(u *Usage) error {
 	if !total {
 		got.Total = got.Prompt + got.Completion
 	}
-	if more := got.Total - got.Prompt - got.Completion; more > 0 && (more == reasoning || reasoning == 0 && more != got.Cached) {
+	if more := got.Total - got.Prompt - got.Completion; more > 0 && got.Prompt > 0 && (more == reasoning || reasoning == 0 && more != got.Cached) {
 		got.Completion += more
 	}
 	got.Cached = min(got.Cached, got.Prompt)

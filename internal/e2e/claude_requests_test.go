@@ -181,7 +181,8 @@ func TestClaudeRequests(t *testing.T) {
 		"any JSON": {
 			chat: openai.ChatCompletionNewParams{Messages: hello, ResponseFormat: openai.ChatCompletionNewParamsResponseFormatUnion{
 				OfJSONObject: &shared.ResponseFormatJSONObjectParam{}}},
-			want:        anthropic.MessageNewParams{MaxTokens: 8192, Messages: asHello},
+			want: anthropic.MessageNewParams{MaxTokens: 8192, Messages: asHello, System: []anthropic.TextBlockParam{
+				{Text: "Answer with one JSON object that has neither words nor a code fence around it."}}},
 			unsupported: "response_format",
 		},
 		"what Anthropic's API does not have": {

@@ -116,6 +116,7 @@ func (w *ClientWriter) sayLater(dst []byte) []byte {
 	later := w.stream.later
 	w.stream.later = nil
 	for _, data := range later {
+		_ = w.stream.calls.Wait(-len(data)) // fails for more only
 		var c translate.Chunk
 		_ = c.Read(data) // which has been read before
 		dst = w.say(dst, &c)

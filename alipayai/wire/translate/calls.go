@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -47,8 +48,13 @@ type Piece struct {
 	Arguments []byte
 }
 
-// maxWaiting bounds what waits for a call's end, in bytes.
-const maxWaiting = 8 << 20
+const (
+	// maxWaiting bounds what waits for a call's end, in bytes, maxStreamed how many calls a stream may have, and maxName the
+	// bytes of a name that comes in parts.
+	maxWaiting  = 8 << 20
+	maxStreamed = 1 << 10
+	maxName     = 1 << 10
+)
 
 // Take gives what may be written now that pieces have come, which are those of one chunk. What it gives is valid until the
 // next call, and no longer than the pieces are. It fails where too much waits.
@@ -57,22 +63,27 @@ func (c *Calls) Take(pieces []CallPiece) ([]Piece, error) {
 	for i := range pieces {
 		p := &pieces[i]
 		place := p.Index
-		if place == wire.NoPlace && len(pieces) > 1 {
+		if place == wire.NoPlace && len(pieces) > 1 && len(Characters(p.ID)) == 0 {
 			place = i
 		}
 		n := c.places.Place(place, Unquote(p.ID), Unquote(p.Name), Unquote(p.Arguments))
 		if n == len(c.calls) {
+			if n == maxStreamed {
+				return nil, fmt.Errorf("%w: more than %d tool calls", wire.ErrMalformed, maxStreamed)
+			}
 			c.calls = append(c.calls, streamedCall{})
 		}
 		call, arguments := &c.calls[n], Characters(p.Arguments)
 		if call.id == nil && len(Characters(p.ID)) > 0 {
 			call.id = p.ID.Clone()
 		}
-		call.named(p.Name)
-		over := call.over
-		call.over = c.places.Whole(n)
+		if err := call.named(p.Name); err != nil {
+			return nil, err
+		}
+		over := call.over && !call.provisional()
+		call.over = over || c.places.Whole(n)
 		switch {
-		case len(arguments) == 0:
+		case len(arguments) == 0, call.provisional() && strings.TrimSpace(Unquote(p.Arguments)) == "":
 		case call.provisional():
 			c.waits -= len(call.waiting)
 			call.waiting = call.waiting[:0]
@@ -91,14 +102,18 @@ func (c *Calls) Take(pieces []CallPiece) ([]Piece, error) {
 }
 
 // named takes the name of a call, which may come in parts, and which some providers repeat.
-func (c *streamedCall) named(name jsontext.Value) {
+func (c *streamedCall) named(name jsontext.Value) error {
 	switch {
 	case len(Characters(name)) == 0, wire.IsNoName(Unquote(name)):
 	case c.name == nil:
 		c.name = name.Clone()
-	case !c.begun && len(c.waiting) == 0 && !bytes.Equal(name, c.name):
+	case c.begun || len(c.waiting) > 0 || bytes.Equal(name, c.name):
+	case len(c.name)+len(name) > maxName:
+		return fmt.Errorf("%w: a tool's name is too long", wire.ErrMalformed)
+	default:
 		c.name = slices.Concat(c.name[:len(c.name)-1], name[1:])
 	}
+	return nil
 }
 
 // Rest gives what still waits, at the end of the stream: calls that have a name.
@@ -121,7 +136,7 @@ func (c *Calls) give(all bool) {
 			continue
 		}
 		c.write(call)
-		if !all && (!c.places.Whole(c.open) || c.open == len(c.calls)-1) {
+		if !all && (!call.over || c.open == len(c.calls)-1) {
 			return
 		}
 	}
@@ -147,7 +162,7 @@ func (c *Calls) write(call *streamedCall) {
 
 // Unfinished reports whether a call is being written that is not over: a text has to wait for it.
 func (c *Calls) Unfinished() bool {
-	return c.open < len(c.calls) && c.calls[c.open].begun && !c.places.Whole(c.open)
+	return c.open < len(c.calls) && c.calls[c.open].begun && !c.calls[c.open].over
 }
 
 // Leave gives what waits of a call that is whole, and ends the one that is being written, if there is one: something else
@@ -167,7 +182,7 @@ func (c *Calls) Leave() []Piece {
 	return c.out
 }
 
-// Wait notes that more bytes wait for the end of a call.
+// Wait notes that more bytes wait for the end of a call, or fewer.
 func (c *Calls) Wait(more int) error {
 	if c.waits += more; c.waits > maxWaiting {
 		return fmt.Errorf("%w: what stands beside a tool call that does not end is too long", wire.ErrMalformed)

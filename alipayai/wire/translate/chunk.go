@@ -2,7 +2,6 @@ package translate
 
 import (
 	"bytes"
-	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -180,7 +179,11 @@ func (c *Chunk) parts(dec *Decoder, to *jsontext.Value) error {
 		if *to == nil {
 			*to = v
 		} else {
-			*to = slices.Concat((*to)[:len(*to)-1], v[1:])
+			said := (*to)[:len(*to)-1]
+			if cap(*to) == len(*to) { // a part of the text that is read, or as good as full
+				said = append(make(jsontext.Value, 0, 2*(len(said)+len(v))), said...)
+			}
+			*to = append(said, v[1:]...)
 		}
 		return err
 	}
