@@ -1,6 +1,7 @@
 package alipayai
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -42,7 +43,7 @@ func (c *call) chargeUsage(u wire.Usage, answer int64, outcome ledger.Outcome) {
 	text := c.promptText()
 	known, estimated := c.plausible(u, max(c.answered, answer*bytesPerToken))
 	if !c.Endpoint.Generates() { // some count nothing but the total
-		known.Prompt, known.Completion = max(known.Prompt, known.Total), 0
+		known.Prompt, known.Completion = cmp.Or(known.Prompt, known.Total), 0
 	}
 	used := price.Used{
 		Prompt: known.Prompt, Cached: known.Cached, Written: known.Written, Completion: known.Completion,
