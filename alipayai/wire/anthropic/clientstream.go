@@ -20,7 +20,6 @@ type clientStream struct {
 	index int    // of the block that is open, or would be next
 
 	calls translate.Calls
-	later [][]byte // chunks whose texts wait for a tool call's end
 
 	finish  string
 	stopped jsontext.Value
@@ -66,23 +65,8 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 	if c.Stopped != nil {
 		s.stopped = c.Stopped.Clone()
 	}
-	switch {
-	case !c.Says():
-	case s.calls.Unfinished():
-		s.later = append(s.later, bytes.Clone(data))
-		if err := s.calls.Wait(len(data)); err != nil {
-			return dst, err
-		}
-	default:
-		dst = w.said(w.sayLater(dst), c)
-	}
-	pieces, err := s.calls.Take(c.Calls)
-	for i := range pieces {
-		dst = s.toolCall(dst, &pieces[i])
-	}
-	if len(s.later) > 0 && !s.calls.Unfinished() {
-		dst = w.sayLater(dst)
-	}
+	err := s.calls.Put(c, data,
+		func(c *translate.Chunk) { dst = w.said(dst, c) }, func(p *translate.Piece) { dst = s.toolCall(dst, p) })
 	s.texts.Remember(c, data)
 	return dst, err
 }
@@ -90,9 +74,6 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 // said writes the texts of a chunk.
 func (w *ClientWriter) said(dst []byte, c *translate.Chunk) []byte {
 	s := &w.stream
-	for _, piece := range s.calls.Leave() {
-		dst = s.toolCall(dst, &piece)
-	}
 	if w.Thinks && len(c.Reasoning) > len(`""`) {
 		dst = s.enter(dst, "thinking", `{"type":"thinking","thinking":"","signature":""}`)
 		dst = s.delta(dst, `{"type":"thinking_delta","thinking":`, c.Reasoning)
@@ -104,19 +85,6 @@ func (w *ClientWriter) said(dst []byte, c *translate.Chunk) []byte {
 		}
 	}
 	s.refused = s.refused || len(c.Refusal) > len(`""`)
-	return dst
-}
-
-// sayLater writes the texts that have waited.
-func (w *ClientWriter) sayLater(dst []byte) []byte {
-	later := w.stream.later
-	w.stream.later = nil
-	for _, data := range later {
-		_ = w.stream.calls.Wait(-len(data)) // fails for more only
-		var c translate.Chunk
-		_ = c.Read(data) // which has been read before
-		dst = w.said(dst, &c)
-	}
 	return dst
 }
 
@@ -134,10 +102,8 @@ func (w *ClientWriter) end(dst []byte) []byte {
 	if !s.begun {
 		dst = w.begin(dst)
 	}
-	for _, piece := range s.calls.Rest() {
-		dst = s.toolCall(dst, &piece)
-	}
-	dst = s.leave(w.sayLater(dst))
+	s.calls.End(func(c *translate.Chunk) { dst = w.said(dst, c) }, func(p *translate.Piece) { dst = s.toolCall(dst, p) })
+	dst = s.leave(dst)
 	s.ended = true
 	dst = append(dst, "event: message_delta\n"+`data: {"type":"message_delta","delta":{"stop_reason":`...)
 	dst = w.appendStop(dst, s.finish, s.stopped, s.calls.Begun > 0, s.refused)

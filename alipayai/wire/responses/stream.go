@@ -31,7 +31,6 @@ type clientStream struct {
 	before  []byte // the beginning of each delta of what is open
 
 	calls  translate.Calls
-	later  [][]byte // chunks whose texts wait for a tool call's end
 	tool   *tool
 	name   string
 	callID []byte
@@ -72,23 +71,8 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 	if c.Finish != "" {
 		s.finish = c.Finish
 	}
-	switch {
-	case !c.Says():
-	case s.calls.Unfinished():
-		s.later = append(s.later, bytes.Clone(data))
-		if err := s.calls.Wait(len(data)); err != nil {
-			return dst, err
-		}
-	default:
-		dst = w.say(w.sayLater(dst), c)
-	}
-	pieces, err := s.calls.Take(c.Calls)
-	for i := range pieces {
-		dst = w.toolCall(dst, &pieces[i])
-	}
-	if len(s.later) > 0 && !s.calls.Unfinished() {
-		dst = w.sayLater(dst)
-	}
+	err := s.calls.Put(c, data,
+		func(c *translate.Chunk) { dst = w.say(dst, c) }, func(p *translate.Piece) { dst = w.toolCall(dst, p) })
 	s.texts.Remember(c, data)
 	return dst, err
 }
@@ -96,9 +80,6 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 // say writes the texts of a chunk.
 func (w *ClientWriter) say(dst []byte, c *translate.Chunk) []byte {
 	s := &w.stream
-	for _, piece := range s.calls.Leave() {
-		dst = w.toolCall(dst, &piece)
-	}
 	if thought := translate.Characters(c.Reasoning); len(thought) > 0 {
 		dst = s.delta(w.enter(dst, reasoning), thought, nil)
 	}
@@ -107,19 +88,6 @@ func (w *ClientWriter) say(dst []byte, c *translate.Chunk) []byte {
 	}
 	if text := translate.Characters(c.Refusal); len(text) > 0 {
 		dst = s.delta(w.enter(dst, refusal), text, nil)
-	}
-	return dst
-}
-
-// sayLater writes the texts that have waited.
-func (w *ClientWriter) sayLater(dst []byte) []byte {
-	later := w.stream.later
-	w.stream.later = nil
-	for _, data := range later {
-		_ = w.stream.calls.Wait(-len(data)) // fails for more only
-		var c translate.Chunk
-		_ = c.Read(data) // which has been read before
-		dst = w.say(dst, &c)
 	}
 	return dst
 }
@@ -321,10 +289,7 @@ func (w *ClientWriter) end(dst []byte) []byte {
 	dst = w.start(dst)
 	how := ended(s.finish)
 	how.usage, how.reasoning = s.usage, s.reasoning
-	for _, piece := range s.calls.Rest() {
-		dst = w.toolCall(dst, &piece)
-	}
-	dst = w.sayLater(dst)
+	s.calls.End(func(c *translate.Chunk) { dst = w.say(dst, c) }, func(p *translate.Piece) { dst = w.toolCall(dst, p) })
 	if s.open == "" && w.items == 0 {
 		dst = w.enter(dst, outputText)
 	}

@@ -25,6 +25,7 @@ type Calls struct {
 	open   int // the call that is being written, or would be next
 	waits  int // how much waits, in bytes
 	out    []Piece
+	later  [][]byte // chunks whose texts wait for a call's end
 }
 
 // streamedCall is a call of a stream.
@@ -56,9 +57,57 @@ const (
 	maxName     = 1 << 10
 )
 
-// Take gives what may be written now that pieces have come, which are those of one chunk. What it gives is valid until the
+// Put gives call and say what may be written now that a chunk has come, of which data was read: the pieces of calls, and
+// chunks with a text, which wait for the end of a call that is being written. It fails where too much waits.
+func (c *Calls) Put(chunk *Chunk, data []byte, say func(*Chunk), call func(*Piece)) error {
+	switch {
+	case !chunk.Says():
+	case c.unfinished():
+		c.later = append(c.later, bytes.Clone(data))
+		if err := c.wait(len(data)); err != nil {
+			return err
+		}
+	default:
+		c.sayLater(say, call)
+		c.leave(call)
+		say(chunk)
+	}
+	pieces, err := c.take(chunk.Calls)
+	for i := range pieces {
+		call(&pieces[i])
+	}
+	if !c.unfinished() {
+		c.sayLater(say, call)
+	}
+	return err
+}
+
+// End gives call and say what still waits, at the end of the stream: calls that have a name, and texts.
+func (c *Calls) End(say func(*Chunk), call func(*Piece)) {
+	c.out = c.out[:0]
+	c.give(true)
+	for i := range c.out {
+		call(&c.out[i])
+	}
+	c.sayLater(say, call)
+}
+
+// sayLater gives the texts that have waited.
+func (c *Calls) sayLater(say func(*Chunk), call func(*Piece)) {
+	later := c.later
+	c.later = nil
+	for _, data := range later {
+		c.waits -= len(data)
+		var chunk Chunk
+		_ = chunk.Read(data) // which has been read before
+		c.leave(call)
+		say(&chunk)
+	}
+}
+
+// take gives what may be written now that pieces have come, which are those of one chunk. What it gives is valid until the
 // next call, and no longer than the pieces are. It fails where too much waits.
-func (c *Calls) Take(pieces []CallPiece) ([]Piece, error) {
+func (c *Calls) take(pieces []CallPiece) ([]Piece, error) {
 	c.out = c.out[:0]
 	for i := range pieces {
 		p := &pieces[i]
@@ -90,7 +139,7 @@ func (c *Calls) Take(pieces []CallPiece) ([]Piece, error) {
 			fallthrough
 		case !over && (n > c.open || !call.begun):
 			call.waiting = append(call.waiting, arguments...)
-			if err := c.Wait(len(arguments)); err != nil {
+			if err := c.wait(len(arguments)); err != nil {
 				return nil, err
 			}
 		case !over && n == c.open:
@@ -114,13 +163,6 @@ func (c *streamedCall) named(name jsontext.Value) error {
 		c.name = slices.Concat(c.name[:len(c.name)-1], name[1:])
 	}
 	return nil
-}
-
-// Rest gives what still waits, at the end of the stream: calls that have a name.
-func (c *Calls) Rest() []Piece {
-	c.out = c.out[:0]
-	c.give(true)
-	return c.out
 }
 
 // give gives what may be written of the open call, and of those after it once it is over, or else all.
@@ -160,17 +202,17 @@ func (c *Calls) write(call *streamedCall) {
 	call.waiting = nil
 }
 
-// Unfinished reports whether a call is being written that is not over: a text has to wait for it.
-func (c *Calls) Unfinished() bool {
+// unfinished reports whether a call is being written that is not over: a text has to wait for it.
+func (c *Calls) unfinished() bool {
 	return c.open < len(c.calls) && c.calls[c.open].begun && !c.calls[c.open].over
 }
 
-// Leave gives what waits of a call that is whole, and ends the one that is being written, if there is one: something else
+// leave gives what waits of a call that is whole, and ends the one that is being written, if there is one: something else
 // follows.
-func (c *Calls) Leave() []Piece {
+func (c *Calls) leave(give func(*Piece)) {
 	c.out = c.out[:0]
 	if c.open == len(c.calls) {
-		return nil
+		return
 	}
 	call := &c.calls[c.open]
 	if call.provisional() && call.name != nil {
@@ -179,11 +221,13 @@ func (c *Calls) Leave() []Piece {
 	if call.begun {
 		c.open++
 	}
-	return c.out
+	for i := range c.out {
+		give(&c.out[i])
+	}
 }
 
-// Wait notes that more bytes wait for the end of a call, or fewer.
-func (c *Calls) Wait(more int) error {
+// wait notes that more bytes wait for the end of a call.
+func (c *Calls) wait(more int) error {
 	if c.waits += more; c.waits > maxWaiting {
 		return fmt.Errorf("%w: what stands beside a tool call that does not end is too long", wire.ErrMalformed)
 	}

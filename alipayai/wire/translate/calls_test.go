@@ -24,21 +24,18 @@ func piece(place int, id, name, arguments string) CallPiece {
 
 // written puts the pieces of a stream's chunks together as they are written: each call's name, and its arguments.
 func written(c *Calls, chunks ...[]CallPiece) (calls []string, err error) {
-	add := func(pieces []Piece) {
-		for _, p := range pieces {
-			if p.Begins {
-				calls = append(calls, Unquote(p.Name)+" ")
-			}
-			calls[len(calls)-1] += Unquote(slices.Concat([]byte{'"'}, p.Arguments, []byte{'"'}))
+	add := func(p *Piece) {
+		if p.Begins {
+			calls = append(calls, Unquote(p.Name)+" ")
 		}
+		calls[len(calls)-1] += Unquote(slices.Concat([]byte{'"'}, p.Arguments, []byte{'"'}))
 	}
-	for _, chunk := range chunks {
-		pieces, err := c.Take(chunk)
-		if add(pieces); err != nil {
+	for _, pieces := range chunks {
+		if err := c.Put(&Chunk{Calls: pieces}, nil, nil, add); err != nil {
 			return calls, err
 		}
 	}
-	add(c.Rest())
+	c.End(nil, add)
 	return calls, nil
 }
 
@@ -80,7 +77,7 @@ func TestCallsWithoutEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var c Calls
 			for n := range 1 << 12 {
-				if _, err := c.Take([]CallPiece{next(n)}); errors.Is(err, wire.ErrMalformed) {
+				if _, err := c.take([]CallPiece{next(n)}); errors.Is(err, wire.ErrMalformed) {
 					return
 				}
 			}
