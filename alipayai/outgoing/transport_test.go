@@ -29,7 +29,7 @@ type site struct {
 }
 
 // newSite starts an upstream that says to whom it speaks. It answers /slow only when it is released, but for its head if
-// it is asked for ?head.
+// it is asked for ?head, and not at all once the client has left.
 func newSite(t *testing.T, protocol badupstream.Protocol, pingAfter, pingTimeout time.Duration) *site {
 	t.Helper()
 	l, base, err := protocol.Listen()
@@ -46,6 +46,7 @@ func newSite(t *testing.T, protocol badupstream.Protocol, pingAfter, pingTimeout
 			select {
 			case <-released:
 			case <-r.Context().Done():
+				panic(http.ErrAbortHandler) // TLS says that the client leaves before it closes: an answer might still arrive
 			}
 		}
 		io.WriteString(w, r.RemoteAddr)
