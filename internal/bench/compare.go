@@ -97,7 +97,8 @@ func compare(ctx context.Context, s settings) (string, error) {
 
 	b := bench{settings: s, dir: dir, upstream: upstream.Addr, proxyCPUs: cpus.proxy}
 	var results []result
-	for _, c := range chosen {
+	for i, c := range chosen {
+		b.number = i + 1
 		fmt.Fprintf(os.Stderr, "bench: %s: %s and %s\n", c.name, c.roles[0], c.roles[1])
 		rounds, err := b.run(ctx, c)
 		if err != nil {
@@ -114,6 +115,7 @@ type bench struct {
 	dir       string // for what the children store
 	upstream  string
 	proxyCPUs []int
+	number    int // of the comparison that is made, from 1
 }
 
 // run makes a comparison.
@@ -161,7 +163,8 @@ func (b bench) start(ctx context.Context, c comparison, i int) (*child, error) {
 		"XDG_CONFIG_HOME=" + home,
 	}
 	if b.profile != "" {
-		env = append(env, profileVariable+"="+filepath.Join(b.profile, c.name+"-"+role))
+		name := fmt.Sprintf("%02d-%s-%d-%s", b.number, c.name, i+1, role)
+		env = append(env, profileVariable+"="+filepath.Join(b.profile, name))
 	}
 	return start(ctx, role, b.proxyCPUs, env...)
 }

@@ -208,13 +208,16 @@ func TestSites(t *testing.T) {
 
 func TestProfile(t *testing.T) {
 	dir := t.TempDir()
-	_, err := run(t.Context(), settings{rounds: 1, duration: 20 * time.Millisecond, only: []string{"json"}, profile: dir})
+	_, err := run(t.Context(), settings{rounds: 1, duration: 20 * time.Millisecond, only: []string{"json", "doors"}, profile: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, role := range []string{roleStock, roleGateway} {
+	for _, proxy := range []string{
+		"01-json-1-stock", "01-json-2-gateway",
+		"02-doors-1-gateway", "02-doors-2-gateway", "05-doors-2-gateway", // each has its own
+	} {
 		for _, kind := range []string{"cpu", "allocs"} {
-			path := filepath.Join(dir, "json-"+role+"."+kind+".pprof")
+			path := filepath.Join(dir, proxy+"."+kind+".pprof")
 			if body, err := os.ReadFile(path); err != nil || !bytes.HasPrefix(body, []byte{0x1f, 0x8b}) {
 				t.Errorf("%s: %v, or not compressed as profiles are", path, err)
 			}
