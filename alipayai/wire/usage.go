@@ -13,7 +13,9 @@ type Usage struct {
 	Prompt, Completion, Total int64
 	// Cached is the part of Prompt that came from the provider's cache, and Written that which it has written to it.
 	Cached, Written int64
-	OK              bool // the answer has a usage object with plausible numbers
+	// Reasoning is the part of Completion that was reasoning, where the provider counts it.
+	Reasoning int64
+	OK        bool // the answer has a usage object with plausible numbers
 	// Implausible: it has one whose numbers cannot be counted. What the call took is not known, which is not nothing.
 	Implausible bool
 }
@@ -24,11 +26,26 @@ const maxTokens = 1 << 40
 // TokenCount reads one of the numbers of a usage object, in whichever form JSON has for it (1000, 1e3, 1000.0). ok is
 // false for what is no whole number, and for one that is negative or more than 2^40.
 func TokenCount(v jsontext.Value) (n int64, ok bool) {
+	const enough = 12 // digits, of which none is more than 2^40
+	if n, ok = digits(v); ok && len(v) <= enough {
+		return n, true
+	}
 	f, err := strconv.ParseFloat(string(v), 64) // exact up to 2^53
 	if err != nil || f < 0 || f > maxTokens || f != math.Trunc(f) {
 		return 0, false
 	}
 	return int64(f), true
+}
+
+// digits reads a number that is written in digits alone.
+func digits(v []byte) (n int64, ok bool) {
+	for _, c := range v {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, len(v) > 0
 }
 
 // ReadUsage reads OpenAI's usage object by itself. It fails with [ErrMalformed].
@@ -47,7 +64,6 @@ func ReadUsage(v jsontext.Value) (Usage, error) {
 // (https://github.com/Wei-Shaw/sub2api/issues/5771), and Gemini nowhere else.
 func (s *scanner) usage(u *Usage) error {
 	var got Usage
-	var reasoning int64
 	plausible, total := true, false
 	err := s.eachMember(func(name []byte) error {
 		var n *int64
@@ -63,7 +79,7 @@ func (s *scanner) usage(u *Usage) error {
 		case "prompt_tokens_details":
 			return s.detail("cached_tokens", &got.Cached)
 		case "completion_tokens_details":
-			return s.detail("reasoning_tokens", &reasoning)
+			return s.detail("reasoning_tokens", &got.Reasoning)
 		default:
 			_, err := s.skip()
 			return err
@@ -92,10 +108,10 @@ func (s *scanner) usage(u *Usage) error {
 	if !total {
 		got.Total = got.Prompt + got.Completion
 	}
-	if more := got.Total - got.Prompt - got.Completion; more > 0 && got.Prompt > 0 && (more == reasoning || reasoning == 0 && more != got.Cached) {
+	if more := got.Total - got.Prompt - got.Completion; more > 0 && got.Prompt > 0 && (more == got.Reasoning || got.Reasoning == 0 && more != got.Cached) {
 		got.Completion += more
 	}
-	got.Cached = min(got.Cached, got.Prompt)
+	got.Cached, got.Reasoning = min(got.Cached, got.Prompt), min(got.Reasoning, got.Completion)
 	*u = got
 	return nil
 }

@@ -53,7 +53,7 @@ type ClientRequest struct {
 // cache_control says nothing of the answer, and is left out without a word. So is what asks for the default.
 func ParseClientRequest(body []byte, counting bool) (ClientRequest, error) {
 	room := translate.Scratch()
-	c := client{messages: *room, left: make(translate.Omissions)}
+	c := client{messages: *room}
 	defer func() { translate.Release(room, c.messages) }()
 	sent, err := translate.Request(body, c.field)
 	if err != nil {

@@ -20,7 +20,7 @@ const DefaultMaxTokens = 8192
 
 // EncodeRequest implements [wire.Format].
 func (f *Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
-	r := request{ask: ask, left: make(translate.Omissions), ids: wire.CallIDs{Form: toolUseID}}
+	r := request{ask: ask, ids: wire.CallIDs{Form: toolUseID}}
 	if err := translate.Members(ask.Body, r.field); err != nil {
 		return wire.Encoded{}, translate.RequestError(err)
 	}

@@ -28,7 +28,7 @@ func (w *ClientWriter) Whole(dst, canonical []byte) ([]byte, error) {
 	}
 	w.begin(&c)
 	s := ended(c.Finish)
-	s.usage, s.reasoning = c.Usage, c.ReasoningTokens
+	s.usage = c.Usage
 	last := func(more bool) string { // the status of an item that others may follow
 		if more {
 			return "completed"

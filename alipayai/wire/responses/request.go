@@ -55,7 +55,6 @@ func (r *ClientRequest) History() []jsontext.Value { return r.history }
 // What says nothing of the answer, as metadata and hints for caches, is only repeated in the response.
 func ParseClientRequest(body []byte) (*ClientRequest, error) {
 	r := &ClientRequest{Store: true}
-	r.c.left = make(translate.Omissions)
 	sent, err := translate.Request(body, r.field)
 	if err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ type ClientWriter struct {
 	model   []byte // as JSON
 	output  []byte // the items that are done, with commas between them
 	items   int
-	stream  clientStream
+	stream  *clientStream // nil for an answer that is whole
 }
 
 // ResponseID is the id of a response.
@@ -96,8 +96,6 @@ type status struct {
 	reason string
 	failed *wire.Error
 	usage  wire.Usage
-	// reasoning are the tokens of usage that were reasoning.
-	reasoning int64
 }
 
 var inProgress = status{word: "in_progress"}
@@ -164,7 +162,7 @@ func appendUsage(dst []byte, s status) []byte {
 	dst = strconv.AppendInt(append(dst, `{"input_tokens":`...), u.Prompt, 10)
 	dst = strconv.AppendInt(append(dst, `,"input_tokens_details":{"cached_tokens":`...), u.Cached, 10)
 	dst = strconv.AppendInt(append(dst, `},"output_tokens":`...), u.Completion, 10)
-	dst = strconv.AppendInt(append(dst, `,"output_tokens_details":{"reasoning_tokens":`...), s.reasoning, 10)
+	dst = strconv.AppendInt(append(dst, `,"output_tokens_details":{"reasoning_tokens":`...), u.Reasoning, 10)
 	return append(strconv.AppendInt(append(dst, `},"total_tokens":`...), max(u.Total, u.Prompt+u.Completion), 10), '}')
 }
 

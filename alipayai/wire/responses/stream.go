@@ -35,14 +35,14 @@ type clientStream struct {
 	name   string
 	callID []byte
 
-	finish    string
-	usage     wire.Usage
-	reasoning int64
+	finish string
+	usage  wire.Usage
 }
 
 // Events appends the events of the Responses API for events of a stream of chat completions, each whole. It fails where
 // too much waits for the end of a tool call.
 func (w *ClientWriter) Events(dst, canonical []byte) ([]byte, error) {
+	w.streams()
 	err := translate.EachEvent(canonical, func(data []byte) (err error) {
 		if !w.stream.ended {
 			dst, err = w.event(dst, data)
@@ -52,8 +52,14 @@ func (w *ClientWriter) Events(dst, canonical []byte) ([]byte, error) {
 	return dst, err
 }
 
+func (w *ClientWriter) streams() {
+	if w.stream == nil {
+		w.stream = new(clientStream)
+	}
+}
+
 func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
-	s := &w.stream
+	s := w.stream
 	if text, ok := s.texts.Only(data); ok && s.open == outputText {
 		return s.delta(dst, text, nil), nil
 	}
@@ -66,7 +72,7 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 	}
 	dst = w.start(dst)
 	if c.Usage.OK {
-		s.usage, s.reasoning = c.Usage, c.ReasoningTokens
+		s.usage = c.Usage
 	}
 	if c.Finish != "" {
 		s.finish = c.Finish
@@ -79,7 +85,7 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 
 // say writes the texts of a chunk.
 func (w *ClientWriter) say(dst []byte, c *translate.Chunk) []byte {
-	s := &w.stream
+	s := w.stream
 	if thought := translate.Characters(c.Reasoning); len(thought) > 0 {
 		dst = s.delta(w.enter(dst, reasoning), thought, nil)
 	}
@@ -94,7 +100,7 @@ func (w *ClientWriter) say(dst []byte, c *translate.Chunk) []byte {
 
 // start writes the beginning of the response.
 func (w *ClientWriter) start(dst []byte) []byte {
-	s := &w.stream
+	s := w.stream
 	if s.begun {
 		return dst
 	}
@@ -128,7 +134,7 @@ func (w *ClientWriter) place(dst []byte, prefix string) []byte {
 
 // enter opens what is of that kind, unless it is open.
 func (w *ClientWriter) enter(dst []byte, kind string) []byte {
-	s := &w.stream
+	s := w.stream
 	if s.open == kind {
 		return dst
 	}
@@ -185,7 +191,7 @@ func (s *clientStream) delta(dst, characters, logprobs []byte) []byte {
 
 // leavePart closes the part of a message that is open.
 func (w *ClientWriter) leavePart(dst []byte) []byte {
-	s := &w.stream
+	s := w.stream
 	dst = w.content(w.place(s.head(dst, "response."+s.open+".done", ""), "msg"))
 	if s.open == outputText {
 		dst = append(append(append(dst, `,"logprobs":[`...), s.logs...), `],"text":"`...)
@@ -203,7 +209,7 @@ func (w *ClientWriter) leavePart(dst []byte) []byte {
 
 // leave closes the item that is open, with that status.
 func (w *ClientWriter) leave(dst []byte, status string) []byte {
-	s := &w.stream
+	s := w.stream
 	var item []byte
 	switch s.open {
 	case "":
@@ -230,7 +236,7 @@ func (w *ClientWriter) leave(dst []byte, status string) []byte {
 
 // toolCall writes a piece of a tool call.
 func (w *ClientWriter) toolCall(dst []byte, p *translate.Piece) []byte {
-	s := &w.stream
+	s := w.stream
 	if p.Begins {
 		dst = w.leave(dst, "completed")
 		s.open, s.name = called, translate.Unquote(p.Name)
@@ -244,7 +250,7 @@ func (w *ClientWriter) toolCall(dst []byte, p *translate.Piece) []byte {
 
 // arguments writes more of a call's arguments. A custom tool's input is known when all of them are.
 func (w *ClientWriter) arguments(dst, characters []byte) []byte {
-	s := &w.stream
+	s := w.stream
 	if len(characters) == 0 {
 		return dst
 	}
@@ -257,7 +263,7 @@ func (w *ClientWriter) arguments(dst, characters []byte) []byte {
 
 // leaveCall writes the end of a call, and gives its item.
 func (w *ClientWriter) leaveCall(dst []byte, status string) (_, item []byte) {
-	s := &w.stream
+	s := w.stream
 	custom := s.tool != nil && s.tool.custom
 	arguments := argumentsOf(s.tool, s.content)
 	prefix, name, member := "fc", "response.function_call_arguments", "arguments"
@@ -285,10 +291,10 @@ func (w *ClientWriter) shownName(s *clientStream) string {
 
 // end writes the end of the response. The usage stands before [DONE] in a stream of chat completions.
 func (w *ClientWriter) end(dst []byte) []byte {
-	s := &w.stream
+	s := w.stream
 	dst = w.start(dst)
 	how := ended(s.finish)
-	how.usage, how.reasoning = s.usage, s.reasoning
+	how.usage = s.usage
 	s.calls.End(func(c *translate.Chunk) { dst = w.say(dst, c) }, func(p *translate.Piece) { dst = w.toolCall(dst, p) })
 	if s.open == "" && w.items == 0 {
 		dst = w.enter(dst, outputText)
@@ -301,14 +307,15 @@ func (w *ClientWriter) end(dst []byte) []byte {
 
 // Broken appends the end of a stream that has broken.
 func (w *ClientWriter) Broken(dst []byte, e wire.Error) []byte {
-	s := &w.stream
+	w.streams()
+	s := w.stream
 	if s.ended {
 		return dst
 	}
 	dst = w.start(dst)
 	s.ended, w.Stored = true, false
 	dst = s.tail(appendError(s.head(dst, "error", ""), e))
-	dst = w.appendResponse(s.head(dst, "response.failed", `"response":`), status{word: "failed", failed: &e, usage: s.usage, reasoning: s.reasoning})
+	dst = w.appendResponse(s.head(dst, "response.failed", `"response":`), status{word: "failed", failed: &e, usage: s.usage})
 	return s.tail(dst)
 }
 

@@ -24,8 +24,6 @@ type Chunk struct {
 	// Stopped is the stop sequence that was met, where the server says so.
 	Stopped jsontext.Value
 	Usage   wire.Usage
-	// ReasoningTokens are the part of the usage's completion that was reasoning.
-	ReasoningTokens int64
 }
 
 // CallPiece is a piece of a tool call.
@@ -85,21 +83,8 @@ func (c *Chunk) Read(data []byte) error {
 		if c.Usage, err = wire.ReadUsage(usage); err != nil {
 			return nil // the answer is good all the same
 		}
-		_ = Generated(usage, c.usageMember) // which has been read before
 	}
 	return err
-}
-
-func (c *Chunk) usageMember(name string, v jsontext.Value) error {
-	if name != "completion_tokens_details" {
-		return nil
-	}
-	return Generated(v, func(name string, v jsontext.Value) error {
-		if n, ok := wire.TokenCount(v); ok && name == "reasoning_tokens" {
-			c.ReasoningTokens = min(n, c.Usage.Completion)
-		}
-		return nil
-	})
 }
 
 func (c *Chunk) choiceMember(dec *Decoder, name string) error {

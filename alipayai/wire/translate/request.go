@@ -132,29 +132,36 @@ func Count(path string, v jsontext.Value, least int64) (int64, error) {
 // MaxNames bounds how many names are given of what was left out; "..." stands for the others.
 const MaxNames = 32
 
-// Omissions are the names of what could not be carried over.
-type Omissions map[string]struct{}
+// Omissions are the names of what could not be carried over. The zero value has none.
+type Omissions struct{ names map[string]struct{} }
+
+func (o *Omissions) add(name string) {
+	if o.names == nil {
+		o.names = make(map[string]struct{})
+	}
+	o.names[name] = struct{}{}
+}
 
 // Leave notes that the member name of what stands at path is left out, unless its value says nothing.
-func (o Omissions) Leave(path, name string, v jsontext.Value) {
+func (o *Omissions) Leave(path, name string, v jsontext.Value) {
 	name = wire.Visible(name)
 	if path != "" {
 		name = withoutIndexes(path) + "." + name
 	}
 	if !wire.IsDefault(name, v) {
-		o[name] = struct{}{}
+		o.add(name)
 	}
 }
 
 // LeaveOut notes that what stands at path is left out.
-func (o Omissions) LeaveOut(path string) { o[withoutIndexes(path)] = struct{}{} }
+func (o *Omissions) LeaveOut(path string) { o.add(withoutIndexes(path)) }
 
 // Names gives the names sorted.
-func (o Omissions) Names() []string {
-	if len(o) == 0 {
+func (o *Omissions) Names() []string {
+	if len(o.names) == 0 {
 		return nil
 	}
-	names := slices.Sorted(maps.Keys(o))
+	names := slices.Sorted(maps.Keys(o.names))
 	if len(names) > MaxNames {
 		names = append(names[:MaxNames], "...")
 		slices.Sort(names)
