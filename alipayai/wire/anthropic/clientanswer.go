@@ -29,7 +29,7 @@ type ClientWriter struct {
 	// Stops are the request's stop_sequences, as strings in JSON with commas between them.
 	Stops []byte
 
-	stream clientStream
+	stream *clientStream // nil for an answer that is whole
 }
 
 // Whole appends the message of a whole answer.

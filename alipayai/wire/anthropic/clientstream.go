@@ -32,6 +32,9 @@ type clientStream struct {
 // Events appends the events of the Messages API for events of OpenAI's stream, each whole. It fails where too much
 // waits for the end of a tool call.
 func (w *ClientWriter) Events(dst, canonical []byte) (_ []byte, err error) {
+	if w.stream == nil {
+		w.stream = new(clientStream)
+	}
 	err = translate.EachEvent(canonical, func(data []byte) (err error) {
 		if !w.stream.ended {
 			dst, err = w.event(dst, data)
@@ -42,7 +45,7 @@ func (w *ClientWriter) Events(dst, canonical []byte) (_ []byte, err error) {
 }
 
 func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
-	s := &w.stream
+	s := w.stream
 	if text, ok := s.texts.Only(data); ok && s.open == "text" {
 		return s.textDelta(dst, text), nil
 	}
@@ -73,7 +76,7 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 
 // said writes the texts of a chunk.
 func (w *ClientWriter) said(dst []byte, c *translate.Chunk) []byte {
-	s := &w.stream
+	s := w.stream
 	if w.Thinks && len(c.Reasoning) > len(`""`) {
 		dst = s.enter(dst, "thinking", `{"type":"thinking","thinking":"","signature":""}`)
 		dst = s.delta(dst, `{"type":"thinking_delta","thinking":`, c.Reasoning)
@@ -98,7 +101,7 @@ func (w *ClientWriter) begin(dst []byte) []byte {
 
 // end writes the end of the message. The usage stands before [DONE] in OpenAI's stream.
 func (w *ClientWriter) end(dst []byte) []byte {
-	s := &w.stream
+	s := w.stream
 	if !s.begun {
 		dst = w.begin(dst)
 	}

@@ -52,6 +52,7 @@ func (w *ClientWriter) Events(dst, canonical []byte) ([]byte, error) {
 	return dst, err
 }
 
+// streams has a place for where the stream stands.
 func (w *ClientWriter) streams() {
 	if w.stream == nil {
 		w.stream = new(clientStream)
