@@ -56,7 +56,9 @@ func comparisons(streams int) []comparison {
 	for _, d := range doors {
 		json, stream := d.calls(64, false), d.calls(100, true)
 		gateways := [2]string{roleGateway, roleGateway}
-		all = append(all, comparison{"doors", gateways, jsonCalls(64), addedFigures, &json},
+		paced := json.at(doorsRate)
+		all = append(all, comparison{"doors", gateways, jsonCalls(64).at(doorsRate), addedFigures, &paced},
+			comparison{"doors", gateways, jsonCalls(64), addedFigures, &json},
 			comparison{"doors", gateways, streamCalls(100), addedFigures, &stream})
 	}
 	return all

@@ -214,7 +214,7 @@ func TestProfile(t *testing.T) {
 	}
 	for _, proxy := range []string{
 		"01-json-1-stock", "01-json-2-gateway",
-		"02-doors-1-gateway", "02-doors-2-gateway", "05-doors-2-gateway", // each has its own
+		"02-doors-1-gateway", "02-doors-2-gateway", "07-doors-2-gateway", // each has its own
 	} {
 		for _, kind := range []string{"cpu", "allocs"} {
 			path := filepath.Join(dir, proxy+"."+kind+".pprof")

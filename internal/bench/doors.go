@@ -12,6 +12,10 @@ type door struct {
 	head, whole, end string
 }
 
+// doorsRate is how many calls a second both of a pair carry: some half of what they could here. In a closed loop the one
+// that costs less carries more calls, and the CPU beside it has no time to sleep, so that it saves what waking that takes.
+const doorsRate = 5000
+
 var doors = []door{
 	{
 		"Responses", "/v1/responses", `"instructions":"You answer in one sentence.","input":[{"role":"user","content":"`,

@@ -25,7 +25,7 @@
 //     without, and a call whose first provider's breaker is open beside one that
 //     has the second provider alone.
 //   - doors compares calls of the Responses and Messages APIs with chat completions, at a
-//     provider of OpenAI's form.
+//     provider of OpenAI's form: as many calls a second of both, and as many as each carries.
 //   - spend compares a gateway that looks at each call, to spend less, beside one
 //     that does not.
 //   - limiter measures the rate cap by itself, beside a Redis that it starts.
