@@ -3,7 +3,11 @@ package upstream
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
+	"net/url"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -132,4 +136,57 @@ func TestExchangeContextIsLight(t *testing.T) {
 	if s, ok := exchanges[0].Context().Value(outgoing.SenderKey{}).(outgoing.Sender); !ok || s != outgoing.Sender((*sender)(exchanges[0])) {
 		t.Error("the context does not know its sender")
 	}
+}
+
+// An upstream that hears that a request is given up may still answer. That is no answer to the request, which may have been
+// executed whatever it says.
+func TestAnswerAfterTheEnd(t *testing.T) {
+	for name, test := range map[string]struct {
+		leaves time.Duration // of the client; 0 for never
+		code   string
+	}{
+		"after the time for an answer": {code: failure.CodeTimeout},
+		"after the client has left":    {leaves: time.Second, code: failure.CodeClientGone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var closed bool
+				p := &Provider{
+					Profile: known(t, "openai"), BaseURL: &url.URL{Scheme: "http", Host: "upstream.test"}, Timeout: 10 * time.Second,
+					Clock: new(Clock), Hold: new(Hold),
+					Transport: transport(func(req *http.Request) (*http.Response, error) {
+						<-req.Context().Done()
+						body := closing{strings.NewReader(`{"error":{"code":"overloaded"}}`), &closed}
+						return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: make(http.Header), Body: body, Request: req}, nil
+					}),
+				}
+				if err := p.Prepare(); err != nil {
+					t.Fatal(err)
+				}
+				ctx, leave := context.WithCancel(t.Context())
+				defer leave()
+				if test.leaves > 0 {
+					time.AfterFunc(test.leaves, leave)
+				}
+				_, f := p.Send(ctx, &Request{Endpoint: EndpointChat, ID: "x", Body: []byte("{}"), Deadline: time.Now().Add(time.Minute), Caller: silent{}})
+				if f == nil || f.Code != test.code || !f.Sent || f.FromUpstream {
+					t.Errorf("failure %+v, want %s of a request that was sent", f, test.code)
+				}
+				if !closed {
+					t.Error("the answer is not closed")
+				}
+			})
+		})
+	}
+}
+
+// closing is a body that notes its end.
+type closing struct {
+	io.Reader
+	closed *bool
+}
+
+func (c closing) Close() error {
+	*c.closed = true
+	return nil
 }

@@ -300,9 +300,17 @@ func (x *Exchange) roundTrip(r *Request) *failure.Failure {
 	}
 	x.unrefusable = !outgoing.Refuses(transport)
 	resp, err := outgoing.Send(transport, x.Request)
+	answered := err == nil
+	if ended := x.ctx.Err(); answered && ended != nil {
+		// Over TLS, and HTTP/2, an upstream hears that the request is given up before it can answer no more. What it answers
+		// then, as a 503, is about that, and says nothing of what it has done.
+		_ = resp.Body.Close()
+		err = ended
+	}
 	if err != nil {
 		x.permit.cancel()
-		if rejection, ok := errors.AsType[*limiter.Rejection](context.Cause(&x.ctx)); ok && !x.permit.left() {
+		sent := answered || x.permit.left()
+		if rejection, ok := errors.AsType[*limiter.Rejection](context.Cause(&x.ctx)); ok && !sent {
 			f := p.Cap.Rejected(rejection, x.now())
 			r.Caller.Rejected(p, f.Code)
 			return f
@@ -310,7 +318,7 @@ func (x *Exchange) roundTrip(r *Request) *failure.Failure {
 		if r.Client != nil { // whose sender may want to know more than a failure says
 			err = p.hideError(x.Request, err)
 		}
-		f := failure.OfTransport(x.client, &x.ctx, err, x.permit.left())
+		f := failure.OfTransport(x.client, &x.ctx, err, sent)
 		f.StaleConnection = f.Code == failure.CodeTruncated && x.permit.foundClosed(time.Now())
 		x.measureFailure(f)
 		return f
