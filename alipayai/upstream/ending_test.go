@@ -138,15 +138,18 @@ func TestExchangeContextIsLight(t *testing.T) {
 	}
 }
 
-// An upstream that hears that a request is given up may still answer. That is no answer to the request, which may have been
-// executed whatever it says.
+// An upstream that hears that a request is given up may still answer. A failure that it reports then is that of a request
+// that may have been executed; an answer is one, as it is to a process that was not running when it came.
 func TestAnswerAfterTheEnd(t *testing.T) {
 	for name, test := range map[string]struct {
 		leaves time.Duration // of the client; 0 for never
-		code   string
+		status int
+		code   string // empty for an answer
 	}{
-		"after the time for an answer": {code: failure.CodeTimeout},
-		"after the client has left":    {leaves: time.Second, code: failure.CodeClientGone},
+		"a failure after the time for an answer": {status: http.StatusServiceUnavailable, code: failure.CodeTimeout},
+		"a failure after the client has left":    {leaves: time.Second, status: http.StatusServiceUnavailable, code: failure.CodeClientGone},
+		"a refusal after the time":               {status: http.StatusTooManyRequests, code: failure.CodeTimeout},
+		"an answer after the time":               {status: http.StatusOK},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -157,7 +160,7 @@ func TestAnswerAfterTheEnd(t *testing.T) {
 					Transport: transport(func(req *http.Request) (*http.Response, error) {
 						<-req.Context().Done()
 						body := closing{strings.NewReader(`{"error":{"code":"overloaded"}}`), &closed}
-						return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: make(http.Header), Body: body, Request: req}, nil
+						return &http.Response{StatusCode: test.status, Header: make(http.Header), Body: body, Request: req}, nil
 					}),
 				}
 				if err := p.Prepare(); err != nil {
@@ -168,7 +171,14 @@ func TestAnswerAfterTheEnd(t *testing.T) {
 				if test.leaves > 0 {
 					time.AfterFunc(test.leaves, leave)
 				}
-				_, f := p.Send(ctx, &Request{Endpoint: EndpointChat, ID: "x", Body: []byte("{}"), Deadline: time.Now().Add(time.Minute), Caller: silent{}})
+				x, f := p.Send(ctx, &Request{Endpoint: EndpointChat, ID: "x", Body: []byte("{}"), Deadline: time.Now().Add(time.Minute), Caller: silent{}})
+				if test.code == "" {
+					if f != nil || closed {
+						t.Fatalf("failure %+v, the answer is closed: %v", f, closed)
+					}
+					x.End()
+					return
+				}
 				if f == nil || f.Code != test.code || !f.Sent || f.FromUpstream {
 					t.Errorf("failure %+v, want %s of a request that was sent", f, test.code)
 				}

@@ -301,9 +301,9 @@ func (x *Exchange) roundTrip(r *Request) *failure.Failure {
 	x.unrefusable = !outgoing.Refuses(transport)
 	resp, err := outgoing.Send(transport, x.Request)
 	answered := err == nil
-	if ended := x.ctx.Err(); answered && ended != nil {
-		// Over TLS, and HTTP/2, an upstream hears that the request is given up before it can answer no more. What it answers
-		// then, as a 503, is about that, and says nothing of what it has done.
+	if ended := x.ctx.Err(); answered && ended != nil && resp.StatusCode >= http.StatusBadRequest {
+		// Over TLS, and HTTP/2, an upstream hears that the request is given up while it can still answer. A failure that it
+		// reports then, as by a 503, may be that, and says nothing of what it has done.
 		_ = resp.Body.Close()
 		err = ended
 	}
