@@ -29,6 +29,8 @@ type Answer struct {
 	ending wire.Ending
 	// finish is the finish reason of a JSON answer.
 	finish string
+	// content says that some of a JSON answer is content.
+	content bool
 	// body of a JSON answer, complete; nil for a stream. translated is what the client gets in its place.
 	body       *bytes.Buffer
 	translated []byte

@@ -133,11 +133,16 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		if f := c.brokenOff(p, x, parsed, body); f != nil {
 			return nil, f
 		}
-		if f := c.guardWhole(a); f != nil {
+		native := c.nativeAt(p) != nil && !c.Request.Stream && a.Status == http.StatusOK
+		var own []byte
+		if native {
+			own = buffer.Bytes()
+		}
+		if f := c.guardWhole(a, own); f != nil {
 			return nil, f
 		}
-		a.usage, a.model, a.ending, a.finish = parsed.Usage, parsed.Model, parsed.Ending(), parsed.FinishReason
-		if c.nativeAt(p) != nil && !c.Request.Stream && a.Status == http.StatusOK { // what it is in canonical form has been looked at
+		a.usage, a.model, a.ending, a.finish, a.content = parsed.Usage, parsed.Model, parsed.Ending(), parsed.FinishReason, parsed.Content
+		if native { // what it is in canonical form has been looked at
 			a.body, a.native = buffer, true
 		}
 		if !strings.HasPrefix(resp.Header.Get("Content-Type"), jsonType[0]) {

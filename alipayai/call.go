@@ -201,7 +201,7 @@ func (g *Gateway) Do(ctx context.Context, in *Call) (*Answer, error) {
 	}()
 	a, f := c.moderated(c.serve)
 	if f == nil && a.replayed != nil {
-		f = c.guardWhole(a)
+		f = c.guardWhole(a, nil)
 	}
 	if f != nil {
 		return nil, c.refused(f)

@@ -177,14 +177,16 @@ func (c *Call) SetVerdict(v *Verdict) {
 	c.Verdict = v
 }
 
-// guardWhole holds a whole answer in OpenAI's form against the rules for output.
-func (c *call) guardWhole(a *Answer) *failure.Failure {
+// guardWhole holds a whole answer in OpenAI's form against the rules for output, and its own form, where the client gets
+// that; nil where it does not.
+func (c *call) guardWhole(a *Answer, own []byte) *failure.Failure {
 	if c.Guard == nil || a.body == nil || c.Endpoint != upstream.EndpointChat {
 		return nil
 	}
 	body, stream := a.body.Bytes(), upstream.IsEventStream(a.header)
 	if a.native {
 		var err error
+		own = body
 		if body, err = c.canonical(body, stream); err != nil {
 			return failure.BadAnswer(failure.CodeMalformed, "the answer that was kept cannot be read")
 		}
@@ -194,6 +196,9 @@ func (c *call) guardWhole(a *Answer) *failure.Failure {
 		check = c.Guard.Rules.CheckStream
 	}
 	policy := check(body)
+	if policy == "" && own != nil {
+		policy = c.Guard.Rules.CheckOwn(own, stream)
+	}
 	if policy == "" {
 		return nil
 	}

@@ -34,7 +34,7 @@ func (g *group) deal(a *Answer) {
 		}
 		body := g.sealed.Render(i, part, "chatcmpl-"+m.call.outcome.RequestID, a.model, pc.g.Now().Unix())
 		m.a = &Answer{Status: a.Status, header: a.header.Clone(), usage: part.Usage, model: a.model, ending: a.ending, body: bytes.NewBuffer(body)}
-		if m.f = m.call.guardWhole(m.a); m.f != nil {
+		if m.f = m.call.guardWhole(m.a, nil); m.f != nil {
 			m.a, m.lost = nil, part.Usage // it was generated, and paid for
 			continue
 		}

@@ -68,6 +68,12 @@ func (g *Guard) Add(out, events []byte) (released []byte, policy string) {
 	g.held = append(g.held, events...)
 	for data := range eachData(events) {
 		err := wire.AnswerTexts(data, func(t wire.AnswerText) {
+			if t.Path == nil {
+				if found, _ := g.rules.checkEscaped(t.Value); policy == "" {
+					policy = found
+				}
+				return
+			}
 			c := g.channels[string(t.Path)]
 			if c == nil && len(g.channels) < maxChannels {
 				c = new(channel)
@@ -141,13 +147,15 @@ type channel struct {
 	dropped int
 	// cleared is how many letters of the text may be given out.
 	cleared int
-	// plain is the same text with its escapes replaced, from the first on; escape is the beginning of one.
-	plain  *channel
-	escape string
+	// plain is the same text with its escapes replaced, from the first on; escape is the beginning of one, and cut that of
+	// a character.
+	plain       *channel
+	escape, cut string
 }
 
 // add appends text to c, and to what its escapes stand for, of layers that many.
 func (g *Guard) add(c *channel, text string, unit *heldEvent, layers int) (policy string) {
+	text, c.cut = wholeCharacters(c.cut + text)
 	if layers > 0 && (c.plain != nil || strings.IndexByte(text, '\\') >= 0) {
 		if c.plain == nil {
 			c.plain = &channel{tail: bytes.Clone(c.tail), dropped: c.dropped, cleared: c.cleared}
@@ -164,6 +172,19 @@ func (g *Guard) add(c *channel, text string, unit *heldEvent, layers int) (polic
 	policy = c.check(g, false)
 	unit.texts = append(unit.texts, mark{c, c.dropped + lettersOf(c.tail)})
 	return policy
+}
+
+// wholeCharacters gives text without what may be the beginning of a character, and that.
+func wholeCharacters(text string) (whole, cut string) {
+	for at := len(text) - 1; at >= max(len(text)-utf8.UTFMax, 0); at-- {
+		if utf8.RuneStart(text[at]) {
+			if !utf8.FullRuneInString(text[at:]) {
+				return text[:at], text[at:]
+			}
+			break
+		}
+	}
+	return text, ""
 }
 
 // unfinished gives where an escape begins that text may have only the beginning of.
@@ -327,33 +348,4 @@ func eachData(events []byte) func(yield func([]byte) bool) {
 			yield(data)
 		}
 	}
-}
-
-// CheckStream is [Rules.CheckAnswer] for a whole stream of events.
-func (r *Rules) CheckStream(events []byte) (policy string) {
-	g := r.Guard(0)
-	if g == nil {
-		return ""
-	}
-	if _, policy = g.Add(nil, events); policy == "" {
-		_, policy = g.End(nil)
-	}
-	return policy
-}
-
-// CheckAnswer gives the policy of the first rule that a whole JSON answer in OpenAI's form breaks; empty for none. What
-// cannot be read breaks one too.
-func (r *Rules) CheckAnswer(body []byte) (policy string) {
-	if r.Empty() {
-		return ""
-	}
-	err := wire.AnswerTexts(body, func(t wire.AnswerText) {
-		if policy == "" {
-			policy, _ = r.checkEscaped(t.Value)
-		}
-	})
-	if err != nil {
-		return "unreadable"
-	}
-	return policy
 }

@@ -164,6 +164,7 @@ func TestGuardCoversEveryText(t *testing.T) {
 		"reasoning, by parts": {chunk(0, `"reasoning":"稳赚"`), chunk(0, `"reasoning":"不赔"`)},
 		"details, by parts":   {chunk(0, `"reasoning_details":[{"index":0,"text":"稳赚"}]`), chunk(0, `"reasoning_details":[{"index":0,"text":"不赔"}]`)},
 		"parts of content":    {chunk(0, `"content":[{"type":"thinking","thinking":[{"type":"text","text":"稳赚不赔"}]}]`)},
+		"beside the choices":  {`data: {"choices":[{"index":0,"delta":{"content":"a"}}],"related_questions":["稳赚不赔"]}` + "\n\n"},
 		"unknown member":      {chunk(0, `"reasoning_details":[{"summary":"稳赚不赔"}]`)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -267,5 +268,68 @@ func TestReadmeStatesWhatIsHeldBack(t *testing.T) {
 	}
 	if want := fmt.Sprintf("with `china` it is at most %d words or Han characters", r.HeldBack(DefaultWindow)); !strings.Contains(string(text), want) {
 		t.Errorf("README.md does not say %q", want)
+	}
+}
+
+// tokenEvents are chunks whose content says one thing and whose logprobs another, by a token each.
+func tokenEvents(content string, tokens ...string) (events []string) {
+	for _, token := range tokens {
+		var bytes []string
+		for _, b := range []byte(token) {
+			bytes = append(bytes, fmt.Sprint(b))
+		}
+		quoted, _ := json.Marshal(strings.ToValidUTF8(token, "?"))
+		events = append(events, fmt.Sprintf("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":%q},\"logprobs\":{\"content\":[{\"token\":%s,\"bytes\":[%s]}]}}]}\n\n",
+			content, quoted, strings.Join(bytes, ",")))
+	}
+	return events
+}
+
+// What logprobs repeat is held as the text is: a server that takes a part out of the text, as of thinking or of a tool call,
+// has it there all the same, and bytes have what tokens cannot show.
+func TestGuardReadsLogprobs(t *testing.T) {
+	r := compiled(t, guarded)
+	for name, tc := range map[string]struct {
+		tokens []string
+		policy string
+	}{
+		"harmless":                   {[]string{"a", " lawful", " word", " and", " more", " of", " them"}, ""},
+		"tokens":                     {[]string{"an", " insider", " tip", " for", " you"}, "test"},
+		"split":                      {[]string{"ins", "ider", " t", "ip", " for"}, "test"},
+		"Han":                        {[]string{"稳", "赚", "不", "赔"}, "test"},
+		"bytes of parts":             {[]string{"稳", "赚\xe4", "\xb8\x8d", "赔"}, "test"},
+		"bytes of parts, harmless":   {[]string{"稳", "赚\xe4", "\xb8\x80", "赔"}, ""},
+		"the beginning of a refused": {[]string{"an", " insider"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := r.Guard(DefaultWindow)
+			var released []byte
+			var policy string
+			for _, e := range tokenEvents("x ", tc.tokens...) {
+				if released, policy = g.Add(released, []byte(e)); policy != "" {
+					break
+				}
+			}
+			if policy == "" {
+				released, policy = g.End(released)
+			}
+			if policy != tc.policy {
+				t.Errorf("policy %q, want %q", policy, tc.policy)
+			}
+			if policy != "" && (strings.Contains(string(released), "ider") || strings.Contains(string(released), "赚")) {
+				t.Errorf("shown: %s", released)
+			}
+			whole := `{"choices":[{"index":0,"message":{"content":"x"},"logprobs":{"content":[`
+			for i, e := range tokenEvents("x", tc.tokens...) {
+				if i > 0 {
+					whole += ","
+				}
+				_, token, _ := strings.Cut(strings.TrimSpace(e), `"content":[`)
+				whole += strings.TrimSuffix(token, "]}}]}")
+			}
+			if policy := r.CheckAnswer([]byte(whole + "]}}]}")); policy != tc.policy {
+				t.Errorf("of the whole %q, want %q", policy, tc.policy)
+			}
+		})
 	}
 }

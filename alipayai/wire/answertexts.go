@@ -9,15 +9,17 @@ import (
 
 // AnswerText is one text of an answer, or of one chunk of its stream.
 type AnswerText struct {
-	// Path says where it stands: texts of chunks with the same path go together. It is valid until the next one.
+	// Path says where it stands: texts of chunks with the same path go together. It is valid until the next one. It is nil
+	// for one that is whole.
 	Path []byte
 	// Value is the text, unescaped.
 	Value string
 }
 
 // AnswerTexts calls each for every text of an answer in OpenAI's form, or of a chunk, that a client may show or act on:
-// of its choices every string that is not known to be something else, in their order. It fails with [ErrMalformed],
-// as [ParseBody] does.
+// of its choices every string that is not known to be something else, in their order. The tokens of logprobs are one text,
+// which repeats that of the choice, or says what was taken out of it; so are their bytes, which may end within a character.
+// Beside the choices are what servers have searched for, and questions to go on with, whole in each chunk. It fails with [ErrMalformed], as [ParseBody] does.
 func AnswerTexts(data []byte, each func(AnswerText)) error {
 	if bytes.HasPrefix(data, done) {
 		return nil
@@ -25,18 +27,46 @@ func AnswerTexts(data []byte, each func(AnswerText)) error {
 	s := newScanner(data, Limits{}, lenient...)
 	defer s.release()
 	t := answerTexts{s: s, each: each}
+	whole := answerTexts{s: s, each: func(a AnswerText) { each(AnswerText{Value: a.Value}) }}
 	err := s.document(func(name []byte) error {
-		if string(name) != "choices" {
+		switch string(name) {
+		case "choices":
+			return t.value(choicesPath)
+		case "id", "object", "created", "model", "system_fingerprint", "service_tier", "usage", "provider":
 			_, err := s.skip()
 			return err
 		}
-		return t.value(nil)
+		return whole.value(nil)
 	})
 	if err != nil {
 		return s.malformed(err)
 	}
 	return nil
 }
+
+// OwnTexts calls each for every string of an answer in its client's own form, or of an event of its stream, where the
+// Messages and Responses APIs have what is generated, and what their hosted tools have found: some of that has no place in
+// OpenAI's form. It fails with [ErrMalformed].
+func OwnTexts(data []byte, each func(text string)) error {
+	s := newScanner(data, Limits{}, lenient...)
+	defer s.release()
+	t := answerTexts{s: s, each: func(a AnswerText) { each(a.Value) }}
+	err := s.document(func(name []byte) error {
+		switch string(name) {
+		case "content", "content_block", "output", "item":
+			return t.value(nil)
+		}
+		_, err := s.skip()
+		return err
+	})
+	if err != nil {
+		return s.malformed(err)
+	}
+	return nil
+}
+
+// choicesPath is that of the choices, below which all texts have one.
+var choicesPath = []byte("choices")
 
 type answerTexts struct {
 	s    *scanner
@@ -63,9 +93,11 @@ func (t *answerTexts) value(path []byte) error {
 	}
 	return t.s.object(func(name []byte) error {
 		switch string(name) {
-		case "role", "id", "type", "object", "finish_reason", "native_finish_reason", "stop_reason", "index", "logprobs":
+		case "role", "id", "type", "object", "finish_reason", "native_finish_reason", "stop_reason", "index", "signature", "encrypted_content":
 			_, err := t.s.skip()
 			return err
+		case "logprobs":
+			return t.logprobs(append(slices.Clip(path), ".logprobs"...))
 		case "delta", "message": // the same, in a chunk and in an answer
 			return t.value(path)
 		}
@@ -73,10 +105,60 @@ func (t *answerTexts) value(path []byte) error {
 	})
 }
 
+// logprobs collects the tokens of each list: those of OpenAI's chat completions have "token" and "bytes", and in the older
+// form "tokens" are strings. Not collected are top_logprobs: what a token could have been instead, each for itself.
+func (t *answerTexts) logprobs(path []byte) error {
+	return t.s.eachMember(func(name []byte) error {
+		if !t.s.is('[') || string(name) == "top_logprobs" {
+			_, err := t.s.skip()
+			return err
+		}
+		path := append(append(slices.Clip(path), '.'), name...)
+		var tokens, raw []byte
+		err := t.s.array(func() error {
+			if t.s.is('"') {
+				return t.appendToken(&tokens)
+			}
+			return t.s.eachMember(func(name []byte) error {
+				switch {
+				case string(name) == "token" && t.s.is('"'):
+					return t.appendToken(&tokens)
+				case string(name) == "bytes" && t.s.is('['):
+					return t.s.array(func() error {
+						v, err := t.s.scalar()
+						if n, ok := TokenCount(v); ok && n <= 0xff {
+							raw = append(raw, byte(n))
+						}
+						return err
+					})
+				}
+				_, err := t.s.skip()
+				return err
+			})
+		})
+		if err == nil && len(tokens) > 0 {
+			t.each(AnswerText{Path: path, Value: string(tokens)})
+		}
+		if err == nil && len(raw) > 0 {
+			t.each(AnswerText{Path: append(slices.Clip(path), ".bytes"...), Value: string(raw)})
+		}
+		return err
+	})
+}
+
+// appendToken reads a token, which is a string.
+func (t *answerTexts) appendToken(to *[]byte) error {
+	v, err := t.s.scalar()
+	if err == nil {
+		*to = append(*to, unquoted(v)...)
+	}
+	return err
+}
+
 // index is the number by which the element of path that comes next goes together with those of other chunks: that of
 // choices and tool calls is their "index", and else its place n.
 func (t *answerTexts) index(path []byte, n int) int64 {
-	if len(path) > 0 && !bytes.HasSuffix(path, []byte(".tool_calls")) || !t.s.is('{') {
+	if len(path) != len(choicesPath) && !bytes.HasSuffix(path, []byte(".tool_calls")) || !t.s.is('{') {
 		return int64(n)
 	}
 	rest := t.s.text[t.s.dec.InputOffset():]

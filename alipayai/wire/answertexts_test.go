@@ -14,9 +14,14 @@ func TestAnswerTexts(t *testing.T) {
 		"all of a delta": {`{"choices":[{"delta":{"reasoning_content":"r","content":"c","refusal":"f","tool_calls":[{"index":0,"id":"i","type":"function","function":{"name":"n","arguments":"{}"}}]}}]}`,
 			[]string{"r", "c", "f", "n", "{}"}},
 		"message":           {`{"choices":[{"message":{"content":[{"type":"text","text":"p"}],"annotations":[{"title":"t"}]},"finish_reason":"stop"}]}`, []string{"p", "t"}},
-		"legacy completion": {`{"choices":[{"text":"t","logprobs":{"tokens":["t"]}}]}`, []string{"t"}},
-		"usage alone":       {`{"choices":[],"usage":{"total_tokens":1},"x":"no text"}`, nil},
-		"end":               {`[DONE]`, nil},
+		"legacy completion": {`{"choices":[{"text":"tu","logprobs":{"tokens":["t","u"],"token_logprobs":[-1,0],"top_logprobs":[{"x":-1}],"text_offset":[0,1]}}]}`, []string{"tu", "tu"}},
+		"tokens": {`{"choices":[{"delta":{"content":"一"},"logprobs":{"content":[{"token":"\\xe4\\xb8","logprob":-1,"bytes":[228,184],"top_logprobs":[{"token":"x","logprob":-1,"bytes":[120]}]},{"token":"\\x80","bytes":[128]}],"refusal":[{"token":"no","bytes":null}]}}]}`,
+			[]string{"一", `\xe4\xb8\x80`, "一", "no"}},
+		"odd tokens":  {`{"choices":[{"logprobs":{"content":[1,null,{"token":1,"bytes":"x"},{"bytes":[-1,256,1.5,"a",{}]}],"x":{"token":"t"}}},{"logprobs":null}]}`, nil},
+		"usage alone": {`{"id":"i","object":"o","created":1,"choices":[],"usage":{"total_tokens":1,"x":"no text"},"provider":"p","system_fingerprint":"f","service_tier":"s"}`, nil},
+		// docs.perplexity.ai/api-reference/chat-completions-post, docs.z.ai/api-reference/llm/chat-completion
+		"beside the choices": {`{"search_results":[{"title":"t","snippet":"s","date":null}],"choices":[],"related_questions":["q"],"web_search":[{"content":"w"}]}`, []string{"t", "s", "q", "w"}},
+		"end":                {`[DONE]`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
