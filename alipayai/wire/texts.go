@@ -2,9 +2,7 @@ package wire
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
-	"net/url"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -224,28 +222,12 @@ func (t *texts) reference(at Text) (string, error) {
 	said := unquoted(v)
 	if at.Value = said; !isReference(said) {
 		t.found = append(t.found, at)
-	} else if text, ok := textOf(said); ok {
+	}
+	if text, ok := textOf(said); ok {
 		at.Value = text
 		t.found = append(t.found, at)
 	}
 	return said, nil
-}
-
-// textOf gives the text that stands in a data: URL of a text (RFC 2397), whose scheme clients leave out at times.
-func textOf(address string) (string, bool) {
-	if len(address) > len("data:") && strings.EqualFold(address[:len("data:")], "data:") {
-		address = address[len("data:"):]
-	}
-	meta, data, found := strings.Cut(address, ",")
-	if !found || !strings.HasPrefix(strings.ToLower(meta), "text/") {
-		return "", false
-	}
-	if strings.HasSuffix(strings.ToLower(meta), "base64") {
-		text, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(data, "="))
-		return string(text), err == nil && len(text) > 0
-	}
-	text, err := url.PathUnescape(data)
-	return text, err == nil && text != ""
 }
 
 // isReference reports whether text may be a URL, an identifier or Base64.
