@@ -78,7 +78,6 @@ func TestRequestCounts(t *testing.T) {
 		"both names":              {`"max_completion_tokens":9,"max_tokens":11,"messages":[{}]`, "", 11, 0, 1},
 		"as upstreams may read":   {`"max_tokens":1e3,"n":2.0,"messages":[{}]`, "", 1000, 2, 1},
 		"null":                    {`"user":null,"max_tokens":null,"n":null,"messages":[{}]`, "", 0, 0, 1},
-		"of another type":         {`"n":[2],"messages":[{}]`, "", 0, 0, 1},
 		"no whole number from 1":  {`"max_tokens":0,"n":1.5,"messages":[{}]`, "", 0, 0, 1},
 		"negative, and too large": {`"max_tokens":-1,"n":1e300,"messages":[{}]`, "", 0, 0, 1},
 	}

@@ -62,7 +62,7 @@ var (
 	})
 	toolShape    = objectOf("", "an object", map[string]*shape{"function": function})
 	requestShape = objectOf("", "an object", map[string]*shape{
-		"max_tokens": aWhole, "max_completion_tokens": aWhole, "temperature": aNumber, "top_p": aNumber,
+		"max_tokens": aWhole, "max_completion_tokens": aWhole, "n": aWhole, "temperature": aNumber, "top_p": aNumber,
 		"user": aString, "safety_identifier": aString, "parallel_tool_calls": aBoolean, "stream_options": anObject,
 		"stop":        {kinds: `"[`, want: "a string or an array of strings", elements: aString},
 		"tools":       {kinds: `[`, want: "an array"},

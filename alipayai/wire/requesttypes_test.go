@@ -24,6 +24,7 @@ func TestRequestTypes(t *testing.T) {
 	}{
 		"max_tokens":                           {`"max_tokens":%,` + messages, "0"},
 		"max_completion_tokens":                {messages + `,"max_completion_tokens":%`, "0"},
+		"n":                                    {`"n":%,` + messages, "0"}, // servers that read "5" as 5 would give five answers, and charge them
 		"temperature":                          {`"temperature":%,` + messages, "0"},
 		"top_p":                                {`"top_p":%,` + messages, "0"},
 		"user":                                 {`"user":%,` + messages, `"`},
