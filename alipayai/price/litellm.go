@@ -1,10 +1,12 @@
 package price
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -81,14 +83,19 @@ func readEntry(fields map[string]json.RawMessage) (*entry, error) {
 	var e entry
 	_ = json.Unmarshal(fields["litellm_provider"], &e.vendor)
 	e.price = Price{Currency: fileCurrency, Rates: r.rates("", Rates{})}
+	if tiers := fields["tiered_pricing"]; tiers != nil {
+		if known, err := e.price.readRanges(tiers); err != nil || !known {
+			return nil, err
+		}
+		r.found = true
+	}
 	if !r.found {
 		if r.err != nil || fields["input_cost_per_request"] == nil {
 			return nil, r.err
 		}
 	}
 	for _, tokens := range r.tiers() {
-		suffix := "_above_" + strconv.FormatInt(tokens/1000, 10) + "k_tokens"
-		e.price.Above = append(e.price.Above, Tier{Tokens: tokens, Rates: r.rates(suffix, e.price.Rates)})
+		e.price.Above = append(e.price.Above, Tier{Tokens: tokens, Rates: r.rates(above(tokens), e.price.Rates)})
 	}
 	if text, ok := r.number("input_cost_per_request"); ok {
 		amount, err := ParseAmount(text)
@@ -98,7 +105,54 @@ func readEntry(fields map[string]json.RawMessage) (*entry, error) {
 		e.price.Request = amount
 	}
 	e.price.MaxTokens = r.count("max_output_tokens", "max_tokens")
+	for _, name := range serviceTiers {
+		if _, ok := r.number("input_cost_per_token_" + name); !ok {
+			continue
+		}
+		own := e.price
+		own.Rates, own.Above = r.rates("_"+name, e.price.Rates), nil
+		for _, tier := range e.price.Above { // as dear as either, where the file does not say
+			tier.Input, tier.Output = max(tier.Input, own.Input), max(tier.Output, own.Output)
+			tier.Rates = r.rates(above(tier.Tokens)+"_"+name, tier.Rates)
+			own.Above = append(own.Above, tier)
+		}
+		if e.price.ByTier == nil {
+			e.price.ByTier = make(map[string]*Price)
+		}
+		e.price.ByTier[name] = &own
+	}
 	return &e, r.err
+}
+
+// serviceTiers are those that the file has prices of, beside the vendor's own one.
+var serviceTiers = []string{"priority", "flex"}
+
+// above is how names of prices of prompts beyond so many tokens end.
+func above(tokens int64) string { return "_above_" + strconv.FormatInt(tokens/1000, 10) + "k_tokens" }
+
+// readRanges reads the prices of prompts by their length, as Alibaba's and Volcengine's models have them: all of a call is
+// charged by the one that its prompt's length is in, the last token of a range included
+// (https://www.alibabacloud.com/help/en/model-studio/model-pricing). It reports whether it knows their form.
+func (p *Price) readRanges(raw json.RawMessage) (known bool, err error) {
+	var ranges []map[string]json.RawMessage
+	if json.Unmarshal(raw, &ranges) != nil || len(ranges) == 0 {
+		return false, nil
+	}
+	var tiers []Tier
+	for _, fields := range ranges {
+		var of []float64 // of tokens: exact up to 2^53
+		if json.Unmarshal(fields["range"], &of) != nil || len(of) == 0 || of[0] < 0 || of[0] > most || of[0] != math.Trunc(of[0]) {
+			return false, nil
+		}
+		r := reader{fields: fields}
+		tiers = append(tiers, Tier{Tokens: int64(of[0]), Rates: r.rates("", p.Rates)})
+		if r.err != nil {
+			return false, fmt.Errorf("tiered_pricing: %w", r.err)
+		}
+	}
+	slices.SortFunc(tiers, func(a, b Tier) int { return cmp.Compare(a.Tokens, b.Tokens) })
+	p.Rates, p.Above = tiers[0].Rates, tiers[1:]
+	return true, nil
 }
 
 // reader reads the numbers of an entry.
@@ -146,11 +200,21 @@ func (r *reader) rates(suffix string, otherwise Rates) Rates {
 			rates.Output = max(rates.Output, *n)
 		}
 	}
-	if n := r.perToken("cache_read_input_token_cost" + suffix); n != nil {
-		rates.Cached = n
-	}
-	if n := r.perToken("cache_creation_input_token_cost" + suffix); n != nil {
-		rates.Written = n
+	for _, other := range []struct {
+		name string
+		to   **PerToken
+	}{
+		{"cache_read_input_token_cost", &rates.Cached},
+		{"cache_creation_input_token_cost", &rates.Written},
+		{"cache_creation_input_token_cost_above_1hr", &rates.WrittenHour},
+		{"input_cost_per_audio_token", &rates.AudioIn},
+		{"output_cost_per_audio_token", &rates.AudioOut},
+		{"input_cost_per_image_token", &rates.ImageIn},
+		{"output_cost_per_image_token", &rates.ImageOut},
+	} {
+		if n := r.perToken(other.name + suffix); n != nil {
+			*other.to = n
+		}
 	}
 	return rates
 }

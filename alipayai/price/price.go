@@ -22,6 +22,8 @@ type Price struct {
 	// Above are the rates of calls whose prompt has more tokens than theirs, in
 	// ascending order. They hold for the whole call.
 	Above []Tier
+	// ByTier are the prices of calls that are served in other service tiers than the vendor's own one, by its words.
+	ByTier map[string]*Price
 	// Request is charged for each request besides.
 	Request Amount
 	// MinCharacters and MinTokens are what a shorter prompt is charged as; 0 for none.
@@ -43,6 +45,11 @@ type Rates struct {
 	// Cached is for the part of the prompt that the provider had cached, and Written
 	// for that which it writes to its cache; Input where they are nil.
 	Cached, Written *PerToken
+	// WrittenHour is for what stays in that cache for an hour; Written where it is nil.
+	WrittenHour *PerToken
+	// AudioIn and ImageIn are for sound and pictures of the prompt, and AudioOut and ImageOut for those of the answer;
+	// Input and Output where they are nil.
+	AudioIn, ImageIn, AudioOut, ImageOut *PerToken
 }
 
 // Tier are the rates of long prompts.
@@ -55,9 +62,12 @@ type Tier struct {
 // Used is what a call has taken, or may take.
 type Used struct {
 	// Prompt are all tokens of the prompt: Cached of them came from the provider's
-	// cache, and Written were written to it.
-	Prompt, Cached, Written int64
-	Completion              int64
+	// cache, and Written were written to it, WrittenHour of those for an hour. AudioIn
+	// are sound, and ImageIn pictures.
+	Prompt, Cached, Written, WrittenHour, AudioIn, ImageIn int64
+	// Completion are all tokens of the answer, and AudioOut and ImageOut those of its
+	// sound and pictures.
+	Completion, AudioOut, ImageOut int64
 	// Characters are the code points of the prompt's texts.
 	Characters int64
 }
@@ -94,19 +104,42 @@ func (p *Price) amount(u Used, prompt int64) Amount {
 	rates := p.ratesOf(prompt)
 	cached := min(max(u.Cached, 0), prompt)
 	written := min(max(u.Written, 0), prompt-cached)
+	hour := min(max(u.WrittenHour, 0), written)
+	fresh := prompt - cached - written
+	audioIn, audioOut := min(max(u.AudioIn, 0), fresh), min(max(u.AudioOut, 0), u.Completion)
+	imageIn, imageOut := min(max(u.ImageIn, 0), fresh-audioIn), min(max(u.ImageOut, 0), u.Completion-audioOut)
 	var s sum
-	s.add(prompt-cached-written, rates.Input)
-	s.add(cached, orInput(rates.Cached, rates.Input))
-	s.add(written, orInput(rates.Written, rates.Input))
-	s.add(u.Completion, rates.Output)
+	s.add(fresh-audioIn-imageIn, rates.Input)
+	s.add(audioIn, orElse(rates.AudioIn, rates.Input))
+	s.add(imageIn, orElse(rates.ImageIn, rates.Input))
+	s.add(cached, orElse(rates.Cached, rates.Input))
+	s.add(written-hour, orElse(rates.Written, rates.Input))
+	s.add(hour, orElse(rates.WrittenHour, orElse(rates.Written, rates.Input)))
+	s.add(u.Completion-audioOut-imageOut, rates.Output)
+	s.add(audioOut, orElse(rates.AudioOut, rates.Output))
+	s.add(imageOut, orElse(rates.ImageOut, rates.Output))
 	return s.amount().Plus(p.Request)
 }
 
-func orInput(rate *PerToken, input PerToken) PerToken {
+func orElse(rate *PerToken, otherwise PerToken) PerToken {
 	if rate == nil {
-		return input
+		return otherwise
 	}
 	return *rate
+}
+
+// notDearer are the service tiers that no vendor charges more for than for its own one.
+var notDearer = []string{
+	"", "auto", "default", "standard", "standard_only", "on_demand", "flex", "batch",
+}
+
+// In gives the price of a call in a service tier, by the vendor's word for it, or p where there is none of its own. known
+// is false where it may be dearer than what is given.
+func (p *Price) In(tier string) (_ *Price, known bool) {
+	if own := p.ByTier[tier]; own != nil {
+		return own, true
+	}
+	return p, slices.Contains(notDearer, tier)
 }
 
 func (p *Price) ratesOf(prompt int64) Rates {
@@ -148,18 +181,26 @@ func (p *Price) Bound(a Asked) Amount {
 	// A call may be charged by any of its tiers up to the longest, and cheaper by the
 	// longer one.
 	most.Prompt = p.charged(most)
-	dearest := Rates{Input: p.dearestInput(), Output: p.Output}
+	dearest := Rates{Input: p.dearestInput(), Output: p.dearestOutput()}
 	for _, tier := range p.Above {
 		if most.Prompt > tier.Tokens {
-			dearest.Input, dearest.Output = max(dearest.Input, tier.dearestInput()), max(dearest.Output, tier.Output)
+			dearest.Input, dearest.Output = max(dearest.Input, tier.dearestInput()), max(dearest.Output, tier.dearestOutput())
 		}
 	}
 	return (&Price{Rates: dearest, Request: p.Request}).Of(most).Amount
 }
 
-// dearestInput is what a token of the prompt costs at most, cached or not.
+// dearestInput is what a token of the prompt costs at most, whatever becomes of it, and dearestOutput one of the answer.
 func (r Rates) dearestInput() PerToken {
-	return max(r.Input, orInput(r.Cached, r.Input), orInput(r.Written, r.Input))
+	most := r.Input
+	for _, other := range []*PerToken{r.Cached, r.Written, r.WrittenHour, r.AudioIn, r.ImageIn} {
+		most = max(most, orElse(other, 0))
+	}
+	return most
+}
+
+func (r Rates) dearestOutput() PerToken {
+	return max(r.Output, orElse(r.AudioOut, 0), orElse(r.ImageOut, 0))
 }
 
 func orDefault(n, otherwise int64) int64 {

@@ -9,7 +9,9 @@ import (
 )
 
 func TestCharge(t *testing.T) {
-	cached, written := PerToken(2e9), PerToken(30e9)
+	cached, written, hour, audioIn, audioOut := PerToken(2e9), PerToken(30e9), PerToken(50e9), PerToken(80e9), PerToken(90e9)
+	caches := Rates{Input: 10e9, Output: 20e9, Cached: &cached, Written: &written, WrittenHour: &hour}
+	sounds := Rates{Input: 10e9, Output: 20e9, Cached: &cached, AudioIn: &audioIn, AudioOut: &audioOut, ImageIn: &written, ImageOut: &hour}
 	alipay := Price{Currency: "CNY", Rates: Rates{Input: 24e9, Output: 72e9}, MinCharacters: 5000}
 	for name, tt := range map[string]struct {
 		price Price
@@ -25,6 +27,14 @@ func TestCharge(t *testing.T) {
 		"by request":                {Price{Request: 5}, Used{Prompt: 9}, Charge{Amount: 5, Tokens: 9}},
 		"cached":                    {Price{Rates: Rates{Input: 10e9, Cached: &cached, Written: &written}}, Used{Prompt: 100, Cached: 60, Written: 30}, Charge{Amount: 10*10e3 + 60*2e3 + 30*30e3, Tokens: 100}},
 		"cached, without its price": {Price{Rates: Rates{Input: 10e9}}, Used{Prompt: 100, Cached: 60}, Charge{Amount: 100 * 10e3, Tokens: 100}},
+		"kept for an hour":          {Price{Rates: caches}, Used{Prompt: 100, Cached: 60, Written: 30, WrittenHour: 20}, Charge{Amount: 10*10e3 + 60*2e3 + 10*30e3 + 20*50e3, Tokens: 100}},
+		"an hour, without a price":  {Price{Rates: Rates{Input: 10e9, Written: &written}}, Used{Prompt: 30, Written: 30, WrittenHour: 30}, Charge{Amount: 30 * 30e3, Tokens: 30}},
+		"more hours than written":   {Price{Rates: caches}, Used{Prompt: 30, Written: 10, WrittenHour: 30}, Charge{Amount: 20*10e3 + 10*50e3, Tokens: 30}},
+		"sound":                     {Price{Rates: sounds}, Used{Prompt: 20, AudioIn: 5, Completion: 47, AudioOut: 34}, Charge{Amount: 15*10e3 + 5*80e3 + 13*20e3 + 34*90e3, Tokens: 20}},
+		"sound, in part cached":     {Price{Rates: sounds}, Used{Prompt: 20, Cached: 18, AudioIn: 5}, Charge{Amount: 18*2e3 + 2*80e3, Tokens: 20}},
+		"sound and pictures":        {Price{Rates: sounds}, Used{Prompt: 20, AudioIn: 5, ImageIn: 4, Completion: 47, AudioOut: 34, ImageOut: 3}, Charge{Amount: 11*10e3 + 5*80e3 + 4*30e3 + 10*20e3 + 34*90e3 + 3*50e3, Tokens: 20}},
+		"more of both than all":     {Price{Rates: sounds}, Used{Prompt: 20, AudioIn: 15, ImageIn: 14}, Charge{Amount: 15*80e3 + 5*30e3, Tokens: 20}},
+		"sound, without its price":  {Price{Rates: caches}, Used{Prompt: 20, AudioIn: 20, Completion: 2, AudioOut: 2}, Charge{Amount: 20*10e3 + 2*20e3, Tokens: 20}},
 		"more cached than there is": {Price{Rates: Rates{Input: 10e9, Cached: &cached}}, Used{Prompt: 10, Cached: 60, Written: 60}, Charge{Amount: 10 * 2e3, Tokens: 10}},
 		"rounded up":                {Price{Rates: Rates{Input: 1}}, Used{Prompt: 1}, Charge{Amount: 1, Tokens: 1}},
 		"a long prompt": {Price{Rates: Rates{Input: 1e9}, Above: []Tier{{100, Rates{Input: 2e9}}, {200, Rates{Input: 3e9}}}}, Used{Prompt: 201},
@@ -49,6 +59,12 @@ func TestBoundIsABound(t *testing.T) {
 			cached, written := rate(), rate()
 			r.Cached, r.Written = &cached, &written
 		}
+		for _, other := range []**PerToken{&r.WrittenHour, &r.AudioIn, &r.AudioOut, &r.ImageIn, &r.ImageOut} {
+			if random.IntN(2) == 0 {
+				n := rate()
+				*other = &n
+			}
+		}
 		return r
 	}
 	for range 20_000 {
@@ -68,6 +84,8 @@ func TestBoundIsABound(t *testing.T) {
 		}
 		p.ThinkingTokens = random.Int64N(2) * 70
 		u.Completion = random.Int64N(max(a.N, 1)*(longest+p.ThinkingTokens) + 1)
+		u.ImageIn, u.ImageOut = random.Int64N(u.Prompt+1), random.Int64N(u.Completion+1)
+		u.WrittenHour, u.AudioIn, u.AudioOut = random.Int64N(u.Written+1), random.Int64N(u.Prompt+1), random.Int64N(u.Completion+1)
 		if cost, bound := p.Of(u).Amount, p.Bound(a); cost > bound {
 			t.Fatalf("%+v of %+v costs %d, more than %d: %+v", u, a, cost, bound, p)
 		}
@@ -112,6 +130,14 @@ func TestLiteLLM(t *testing.T) {
 		"a long prompt":               {"anthropic", "long-context", Used{Prompt: 200_001}, 200_001 * 6000},
 		"a long prompt, cached":       {"anthropic", "long-context", Used{Prompt: 200_001, Cached: 200_001}, 200_001 * 300},
 		"written to the cache":        {"anthropic", "long-context", Used{Prompt: 10, Written: 10}, 37500},
+		"written for an hour":         {"anthropic", "long-context", Used{Prompt: 10, Written: 10, WrittenHour: 10}, 60000},
+		"long, for an hour":           {"anthropic", "long-context", Used{Prompt: 200_001, Written: 200_001, WrittenHour: 1}, 200_000*7500 + 12000},
+		"sound":                       {"openai", "gpt-audio", Used{Prompt: 10, AudioIn: 10, Completion: 1, AudioOut: 1}, 10*32000 + 64000},
+		"a picture":                   {"openai", "gpt-audio", Used{Completion: 11, ImageOut: 10}, 10*30000 + 10000},
+		"the first tier, to its end":  {"dashscope", "qwen3-coder-plus", Used{Prompt: 32_000, Completion: 10}, 32_000*1000 + 10*5000},
+		"the second tier":             {"dashscope", "qwen3-coder-plus", Used{Prompt: 32_001, Completion: 10}, 32_001*1800 + 10*9000},
+		"the second tier, cached":     {"dashscope", "qwen3-coder-plus", Used{Prompt: 32_001, Cached: 32_001}, 32_001 * 180},
+		"beyond the last tier":        {"dashscope", "qwen3-coder-plus", Used{Prompt: 2_000_000}, 2_000_000 * 1800},
 		"by request":                  {"azure", "by-request", Used{Prompt: 10}, 2_000_000},
 		"not by tokens":               {"openai", "1024-x-1024/dall-e-2", Used{}, -1},
 		"the explanation of the file": {"", "sample_spec", Used{}, -1},
@@ -127,13 +153,34 @@ func TestLiteLLM(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", name, p.Of(tt.used).Amount, p.Currency, tt.want)
 		}
 	}
+	for name, tt := range map[string]struct {
+		tier  string
+		used  Used
+		want  Amount
+		known bool
+	}{
+		"none":          {"", Used{Prompt: 10, Completion: 1}, 10*1250 + 10000, true},
+		"as always":     {"default", Used{Prompt: 10, Completion: 1}, 10*1250 + 10000, true},
+		"dearer":        {"priority", Used{Prompt: 10, Completion: 1}, 10*2500 + 20000, true},
+		"dearer, long":  {"priority", Used{Prompt: 272_001}, 272_001 * 5000, true},
+		"cheaper":       {"flex", Used{Prompt: 10, Completion: 1}, 10*625 + 5000, true},
+		"cheaper, long": {"flex", Used{Prompt: 272_001}, 272_001 * 2500, true}, // of which the file says nothing
+		"unknown":       {"fast", Used{Prompt: 10, Completion: 1}, 10*1250 + 10000, false},
+	} {
+		p, known := f.Of("openai", "gpt-tiers").In(tt.tier)
+		if got := p.Of(tt.used).Amount; got != tt.want || known != tt.known {
+			t.Errorf("service tier, %s: %d, known %t, want %d", name, got, known, tt.want)
+		}
+	}
 	if p := f.Of("openai", "gpt-4o-mini"); p.MaxTokens != 16384 {
 		t.Errorf("the longest answer is %d", p.MaxTokens)
 	}
 	for text, want := range map[string]string{
 		`[]`: "is not LiteLLM's price file", `{`: "is not LiteLLM's price file", `{}`: "no model with a price", `{"m":{"litellm_provider":"x"}}`: "no model with a price",
-		`{"m":{"litellm_provider":"x","input_cost_per_token":1e-17}}`: "model m: input_cost_per_token 1e-17 is finer",
-		`{"m":{"litellm_provider":"x","input_cost_per_token":1e30}}`:  "model m: input_cost_per_token 1e30 is too large",
+		`{"m":{"litellm_provider":"x","input_cost_per_token":1e-17}}`:                                                 "model m: input_cost_per_token 1e-17 is finer",
+		`{"m":{"litellm_provider":"x","input_cost_per_token":1e30}}`:                                                  "model m: input_cost_per_token 1e30 is too large",
+		`{"m":{"litellm_provider":"x","tiered_pricing":[{"range":[0,1e3],"input_cost_per_token":1e-17}]}}`:            "model m: tiered_pricing: input_cost_per_token 1e-17 is finer",
+		`{"m":{"litellm_provider":"x","input_cost_per_token":1e-7,"tiered_pricing":[{"input_cost_per_token":1e-7}]}}`: "no model with a price",
 	} {
 		if _, err := ParseFile([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)

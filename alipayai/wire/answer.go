@@ -65,6 +65,9 @@ type envelope struct {
 	choiceFailure *Failure
 	hasError      bool // {"error": something that is no object and no string}
 	isError       bool // {"object":"error"}, or any answer whose status or event says that it is one
+	// tier is the service tier that the answer names, and elsewhere the usage that stands in another place than its own.
+	tier      string
+	elsewhere Usage
 	// succeeded says that what is around the answer calls it a success, whatever its member code is.
 	succeeded bool
 	choices   choiceSet
@@ -109,6 +112,12 @@ func parseEnvelope(text []byte, lim Limits, e envelope) (envelope, error) {
 	}
 	if err := s.envelope(&e); err != nil {
 		return envelope{}, s.malformed(err)
+	}
+	if !e.Usage.OK && !e.Usage.Implausible {
+		e.Usage = e.elsewhere
+	}
+	if e.Usage.OK {
+		e.Usage.Tier = e.tier
 	}
 	return e, nil
 }
@@ -161,6 +170,18 @@ func (s *scanner) envelopeMember(e *envelope, name []byte) (err error) {
 		return err
 	case "usage":
 		return s.usage(&e.Usage)
+	case "x_groq": // of Groq's streams (console.groq.com/docs/api-reference)
+		return s.eachMember(func(name []byte) error {
+			if string(name) == "usage" {
+				return s.usage(&e.elsewhere)
+			}
+			_, err := s.skip()
+			return err
+		})
+	case "service_tier":
+		v, err := s.scalar()
+		e.tier = wordOf(v)
+		return err
 	case "data":
 		list := s.is('[')
 		filled, err := s.skip()
@@ -257,6 +278,8 @@ func (s *scanner) readChoices(e *envelope) error {
 					e.finish(finishReason(v))
 				}
 				return err
+			case "usage": // of Moonshot's streams: https://github.com/earendil-works/pi/issues/2017
+				return s.usage(&e.elsewhere)
 			case "native_finish_reason":
 				v, err := s.scalar()
 				if err == nil && v.Kind() == '"' && string(v) != `"stop"` {

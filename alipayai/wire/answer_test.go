@@ -227,11 +227,23 @@ func TestUsage(t *testing.T) {
 		"reasoning":           {`{"prompt_tokens":1,"completion_tokens":5,"total_tokens":6,"completion_tokens_details":{"reasoning_tokens":4}}`, Usage{Prompt: 1, Completion: 5, Total: 6, Reasoning: 4, OK: true}},
 		"xAI's":               {`{"prompt_tokens":10120,"completion_tokens":1499,"total_tokens":14428,"prompt_tokens_details":{"cached_tokens":128},"completion_tokens_details":{"reasoning_tokens":2809}}`, Usage{Prompt: 10120, Completion: 4308, Total: 14428, Cached: 128, Reasoning: 2809, OK: true}},
 		"Gemini's":            {`{"prompt_tokens":7,"completion_tokens":20,"total_tokens":497}`, Usage{Prompt: 7, Completion: 490, Total: 497, OK: true}},
-		"beside a cache":      {`{"prompt_tokens":7,"completion_tokens":20,"total_tokens":32,"prompt_tokens_details":{"cached_tokens":5}}`, Usage{Prompt: 7, Completion: 20, Total: 32, Cached: 5, OK: true}},
-		"beside a larger one": {`{"prompt_tokens":10,"completion_tokens":5,"total_tokens":1015,"prompt_tokens_details":{"cached_tokens":1000}}`, Usage{Prompt: 10, Completion: 5, Total: 1015, Cached: 10, OK: true}},
-		"odd reasoning":       {`{"prompt_tokens":7,"completion_tokens":20,"total_tokens":32,"completion_tokens_details":{"reasoning_tokens":9}}`, Usage{Prompt: 7, Completion: 20, Total: 32, Reasoning: 9, OK: true}},
-		"no reasoning":        {`{"prompt_tokens":1,"completion_tokens":2,"completion_tokens_details":null}`, Usage{Prompt: 1, Completion: 2, Total: 3, OK: true}},
-		"nested details":      {`{"prompt_tokens":1,"prompt_tokens_details":{"total_tokens":9}}`, Usage{Prompt: 1, Total: 1, OK: true}},
+		"beside a cache":      {`{"prompt_tokens":7,"completion_tokens":20,"total_tokens":32,"prompt_tokens_details":{"cached_tokens":5}}`, Usage{Prompt: 12, Completion: 20, Total: 32, Cached: 5, OK: true}},
+		"beside a larger one": {`{"prompt_tokens":10,"completion_tokens":5,"total_tokens":1015,"prompt_tokens_details":{"cached_tokens":1000}}`, Usage{Prompt: 1010, Completion: 5, Total: 1015, Cached: 1000, OK: true}},
+		// https://github.com/earendil-works/pi/issues/8075
+		"Moonshot's cache": {`{"prompt_tokens":19,"completion_tokens":13,"total_tokens":32,"cached_tokens":12}`, Usage{Prompt: 19, Completion: 13, Total: 32, Cached: 12, OK: true}},
+		// https://github.com/BerriAI/litellm/pull/28009
+		"LiteLLM's cache": {`{"prompt_tokens":30,"completion_tokens":1,"total_tokens":31,"cache_read_input_tokens":20,"cache_creation_input_tokens":5}`, Usage{Prompt: 30, Completion: 1, Total: 31, Cached: 20, Written: 5, OK: true}},
+		// https://github.com/mindroom-ai/mindroom/pull/2134
+		"written to OpenAI's cache": {`{"prompt_tokens":2600,"completion_tokens":3,"total_tokens":2603,"prompt_tokens_details":{"cached_tokens":2000,"cache_write_tokens":400}}`, Usage{Prompt: 2600, Completion: 3, Total: 2603, Cached: 2000, Written: 400, OK: true}},
+		"written beside":            {`{"prompt_tokens":7,"completion_tokens":20,"total_tokens":37,"prompt_tokens_details":{"cached_tokens":5,"cache_write_tokens":5}}`, Usage{Prompt: 17, Completion: 20, Total: 37, Cached: 5, Written: 5, OK: true}},
+		"more written than sent":    {`{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9,"prompt_tokens_details":{"cached_tokens":5,"cache_write_tokens":5}}`, Usage{Prompt: 7, Completion: 2, Total: 9, Cached: 5, Written: 2, OK: true}},
+		"two counts of one cache":   {`{"prompt_tokens":19,"completion_tokens":13,"total_tokens":32,"cached_tokens":12,"prompt_tokens_details":{"cached_tokens":0}}`, Usage{Prompt: 19, Completion: 13, Total: 32, Cached: 12, OK: true}},
+		// https://github.com/langwatch/langwatch/pull/7021
+		"sound":          {`{"prompt_tokens":20,"completion_tokens":47,"total_tokens":67,"prompt_tokens_details":{"audio_tokens":5},"completion_tokens_details":{"audio_tokens":34}}`, Usage{Prompt: 20, Completion: 47, Total: 67, AudioIn: 5, AudioOut: 34, OK: true}},
+		"pictures":       {`{"prompt_tokens":20,"completion_tokens":47,"total_tokens":67,"prompt_tokens_details":{"image_tokens":5},"completion_tokens_details":{"image_tokens":99}}`, Usage{Prompt: 20, Completion: 47, Total: 67, ImageIn: 5, ImageOut: 47, OK: true}},
+		"odd reasoning":  {`{"prompt_tokens":7,"completion_tokens":20,"total_tokens":32,"completion_tokens_details":{"reasoning_tokens":9}}`, Usage{Prompt: 7, Completion: 20, Total: 32, Reasoning: 9, OK: true}},
+		"no reasoning":   {`{"prompt_tokens":1,"completion_tokens":2,"completion_tokens_details":null}`, Usage{Prompt: 1, Completion: 2, Total: 3, OK: true}},
+		"nested details": {`{"prompt_tokens":1,"prompt_tokens_details":{"total_tokens":9}}`, Usage{Prompt: 1, Total: 1, OK: true}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -130,7 +130,7 @@ func ParseChatRequest(body []byte, lim Limits) (Request, error) {
 			r.N, err = s.count()
 			return err
 		}
-		return s.other(name, "model", "messages", "stream", "stream_options", "tools", "functions", "max_tokens", "max_completion_tokens", "n")
+		return s.other(name, "model", "messages", "stream", "stream_options", "tools", "functions", "max_tokens", "max_completion_tokens", "n", "service_tier")
 	})
 	if err != nil {
 		return Request{}, s.requestError(err)

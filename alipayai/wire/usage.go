@@ -11,11 +11,16 @@ import (
 // Usage counts tokens as the upstream bills them. The numbers are 0 unless OK.
 type Usage struct {
 	Prompt, Completion, Total int64
-	// Cached is the part of Prompt that came from the provider's cache, and Written that which it has written to it.
-	Cached, Written int64
+	// Cached is the part of Prompt that came from the provider's cache, and Written that which it has written to it, of
+	// which WrittenHour stays there for an hour.
+	Cached, Written, WrittenHour int64
+	// AudioIn and ImageIn are the parts of Prompt that are sound and pictures, and AudioOut and ImageOut those of Completion.
+	AudioIn, ImageIn, AudioOut, ImageOut int64
 	// Reasoning is the part of Completion that was reasoning, where the provider counts it.
 	Reasoning int64
-	OK        bool // the answer has a usage object with plausible numbers
+	// Tier is the service tier by which it was served, in the provider's word; empty where it says none.
+	Tier string
+	OK   bool // the answer has a usage object with plausible numbers
 	// Implausible: it has one whose numbers cannot be counted. What the call took is not known, which is not nothing.
 	Implausible bool
 }
@@ -61,12 +66,14 @@ func ReadUsage(v jsontext.Value) (Usage, error) {
 
 // usage reads OpenAI's usage object. It is null in all chunks but the last of a stream, and embeddings have no completion
 // tokens. Reasoning that the total alone counts was generated too: xAI has it beside completion_tokens, in the details
-// (https://github.com/Wei-Shaw/sub2api/issues/5771), and Gemini nowhere else.
+// (https://github.com/Wei-Shaw/sub2api/issues/5771), and Gemini nowhere else. What the cache has is a part of the prompt,
+// under several names, and where the total has room for both, it was counted beside it.
 func (s *scanner) usage(u *Usage) error {
 	var got Usage
 	plausible, total := true, false
 	err := s.eachMember(func(name []byte) error {
 		var n *int64
+		part := false
 		switch string(name) {
 		case "prompt_tokens":
 			n = &got.Prompt
@@ -74,12 +81,18 @@ func (s *scanner) usage(u *Usage) error {
 			n = &got.Completion
 		case "total_tokens":
 			n, total = &got.Total, true
-		case "prompt_cache_hit_tokens": // DeepSeek's (api-docs.deepseek.com/guides/kv_cache)
-			n = &got.Cached
+		case "prompt_cache_hit_tokens", // DeepSeek's (api-docs.deepseek.com/guides/kv_cache)
+			"cached_tokens",           // Moonshot's (platform.kimi.ai/docs/api/chat)
+			"cache_read_input_tokens": // Anthropic's, which LiteLLM repeats (docs.litellm.ai/docs/completion/prompt_caching)
+			n, part = &got.Cached, true
+		case "cache_creation_input_tokens":
+			n, part = &got.Written, true
 		case "prompt_tokens_details":
-			return s.detail("cached_tokens", &got.Cached)
+			return s.details(detail{"cached_tokens", &got.Cached}, detail{"audio_tokens", &got.AudioIn}, detail{"image_tokens", &got.ImageIn},
+				detail{"cache_write_tokens", &got.Written},    // OpenAI's and OpenRouter's
+				detail{"cache_creation_tokens", &got.Written}) // LiteLLM's
 		case "completion_tokens_details":
-			return s.detail("reasoning_tokens", &got.Reasoning)
+			return s.details(detail{"reasoning_tokens", &got.Reasoning}, detail{"audio_tokens", &got.AudioOut}, detail{"image_tokens", &got.ImageOut})
 		default:
 			_, err := s.skip()
 			return err
@@ -94,8 +107,11 @@ func (s *scanner) usage(u *Usage) error {
 		}
 		count, ok := TokenCount(v)
 		plausible = plausible && ok
-		*n = count
-		got.OK = got.OK || n != &got.Cached
+		if part {
+			*n = max(*n, count)
+			return nil
+		}
+		*n, got.OK = count, true
 		return nil
 	})
 	if err != nil || !got.OK {
@@ -108,24 +124,45 @@ func (s *scanner) usage(u *Usage) error {
 	if !total {
 		got.Total = got.Prompt + got.Completion
 	}
-	if more := got.Total - got.Prompt - got.Completion; more > 0 && got.Prompt > 0 && (more == got.Reasoning || got.Reasoning == 0 && more != got.Cached) {
+	switch more := got.Total - got.Prompt - got.Completion; {
+	case more <= 0 || got.Prompt == 0:
+	case more == got.Reasoning:
+		got.Completion += more
+	case more == got.Cached+got.Written:
+		got.Prompt += more
+	case got.Reasoning == 0:
 		got.Completion += more
 	}
-	got.Cached, got.Reasoning = min(got.Cached, got.Prompt), min(got.Reasoning, got.Completion)
+	got.Cached = min(got.Cached, got.Prompt)
+	got.Written, got.Reasoning = min(got.Written, got.Prompt-got.Cached), min(got.Reasoning, got.Completion)
+	got.AudioIn, got.ImageIn = min(got.AudioIn, got.Prompt), min(got.ImageIn, got.Prompt)
+	got.AudioOut, got.ImageOut = min(got.AudioOut, got.Completion), min(got.ImageOut, got.Completion)
 	*u = got
 	return nil
 }
 
-// detail reads one number of an object, into n where it is greater.
-func (s *scanner) detail(wanted string, n *int64) error {
+// detail is where a number of an object goes.
+type detail struct {
+	name string
+	to   *int64
+}
+
+// details reads numbers of an object, each where it is greater than what is there.
+func (s *scanner) details(wanted ...detail) error {
 	return s.eachMember(func(name []byte) error {
-		if string(name) != wanted || s.is('n') {
+		var to *int64
+		for _, d := range wanted {
+			if d.name == string(name) {
+				to = d.to
+			}
+		}
+		if to == nil || s.is('n') {
 			_, err := s.skip()
 			return err
 		}
 		v, err := s.scalar()
 		if count, ok := TokenCount(v); ok && err == nil {
-			*n = max(*n, count)
+			*to = max(*to, count)
 		}
 		return err
 	})

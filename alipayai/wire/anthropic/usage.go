@@ -15,8 +15,13 @@ const maxTokens = 1 << 40
 // usage counts tokens as Anthropic does: input is what neither came from the cache nor was written to it.
 type usage struct {
 	input, cacheRead, cacheCreation, output int64
-	ok                                      bool // there was a usage object with plausible numbers
-	implausible                             bool // there was one with numbers that cannot be counted; never with ok
+	// hour is the part of cacheCreation that stays in the cache for an hour, which costs more
+	// (platform.claude.com/docs/en/build-with-claude/prompt-caching).
+	hour int64
+	// tier is the service tier, or "fast" where the answer came with that speed.
+	tier        string
+	ok          bool // there was a usage object with plausible numbers
+	implausible bool // there was one with numbers that cannot be counted; never with ok
 }
 
 // read takes over what v says, which is cumulative in a stream. An object that is not plausible leaves it unknown what
@@ -37,6 +42,18 @@ func (u *usage) read(v jsontext.Value) error {
 			count = &got.cacheCreation
 		case "output_tokens":
 			count = &got.output
+		case "cache_creation":
+			return got.kept(v)
+		case "service_tier":
+			if got.tier != fast {
+				got.tier = translate.Unquote(v)
+			}
+			return nil
+		case "speed":
+			if translate.Unquote(v) == fast {
+				got.tier = fast
+			}
+			return nil
 		default:
 			return nil
 		}
@@ -59,6 +76,22 @@ func (u *usage) read(v jsontext.Value) error {
 	return nil
 }
 
+// fast is the speed that costs more (platform.claude.com/docs/en/build-with-claude/fast-mode).
+const fast = "fast"
+
+// kept reads how long what was written to the cache stays there.
+func (u *usage) kept(v jsontext.Value) error {
+	if v.Kind() != '{' {
+		return nil
+	}
+	return translate.Members(v, func(name string, v jsontext.Value) error {
+		if n, ok := wire.TokenCount(v); ok && name == "ephemeral_1h_input_tokens" {
+			u.hour = n
+		}
+		return nil
+	})
+}
+
 // wire gives the usage as the gateway counts it.
 func (u usage) wire() wire.Usage {
 	if !u.ok {
@@ -66,7 +99,7 @@ func (u usage) wire() wire.Usage {
 	}
 	prompt := u.input + u.cacheRead + u.cacheCreation
 	return wire.Usage{
-		Prompt: prompt, Cached: u.cacheRead, Written: u.cacheCreation,
+		Prompt: prompt, Cached: u.cacheRead, Written: u.cacheCreation, WrittenHour: min(u.hour, u.cacheCreation), Tier: u.tier,
 		Completion: u.output, Total: prompt + u.output, OK: true,
 	}
 }

@@ -22,6 +22,7 @@ func (Format) EncodeRequest(wire.Ask) (wire.Encoded, error) {
 // resource is what of a response the gateway looks at.
 type resource struct {
 	ID, Model, Status string
+	ServiceTier       string `json:"service_tier"`
 	Error             *failed
 	IncompleteDetails *struct{ Reason string } `json:"incomplete_details"`
 	Output            []outputItem
@@ -30,7 +31,8 @@ type resource struct {
 		Output       int64 `json:"output_tokens"`
 		Total        int64 `json:"total_tokens"`
 		InputDetails struct {
-			Cached int64 `json:"cached_tokens"`
+			Cached  int64 `json:"cached_tokens"`
+			Written int64 `json:"cache_write_tokens"`
 		} `json:"input_tokens_details"`
 		OutputDetails struct {
 			Reasoning int64 `json:"reasoning_tokens"`
@@ -80,9 +82,13 @@ func (r *resource) usage() map[string]any {
 		return nil
 	}
 	u := r.Usage
+	prompt := map[string]any{"cached_tokens": u.InputDetails.Cached}
+	if u.InputDetails.Written != 0 {
+		prompt["cache_write_tokens"] = u.InputDetails.Written
+	}
 	return map[string]any{
 		"prompt_tokens": u.Input, "completion_tokens": u.Output, "total_tokens": u.Total,
-		"prompt_tokens_details":     map[string]any{"cached_tokens": u.InputDetails.Cached},
+		"prompt_tokens_details":     prompt,
 		"completion_tokens_details": map[string]any{"reasoning_tokens": u.OutputDetails.Reasoning},
 	}
 }
@@ -157,6 +163,7 @@ func (Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error)
 		return nil, wire.Answer{}, err
 	}
 	a, err := wire.ParseBody(canonical, wire.Limits{})
+	a.Usage.Tier = r.ServiceTier
 	return canonical, a, err
 }
 
@@ -255,7 +262,7 @@ func (d *decoder) end(dst []byte, r *resource) ([]byte, wire.Chunk, error) {
 	d.id, d.model = r.ID, r.Model
 	choices := []any{map[string]any{"index": 0, "delta": map[string]any{}, "finish_reason": r.finish(d.calls > 0)}}
 	dst, chunk, err := d.chunk(dst, choices, r.usage())
-	chunk.Done = true
+	chunk.Done, chunk.Usage.Tier = true, r.ServiceTier
 	return append(dst, "data: [DONE]\n\n"...), chunk, err
 }
 

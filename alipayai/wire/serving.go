@@ -1,0 +1,91 @@
+package wire
+
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Serving is what a request chooses, beside its model, of how it is served: vendors charge by it.
+type Serving struct {
+	// Tier is the service tier: its service_tier, or "fast" where its speed says so
+	// (platform.claude.com/docs/en/build-with-claude/fast-mode). It is empty where there is none.
+	Tier string
+	// Models are those that may answer in the place of its own: OpenRouter's models
+	// (openrouter.ai/docs/features/model-routing) and the fallbacks of Anthropic and LiteLLM.
+	Models []string
+}
+
+// servingMembers are those that [ServingOf] reads.
+var servingMembers = [][]byte{[]byte(`"service_tier"`), []byte(`"speed"`), []byte(`"models"`), []byte(`"fallbacks"`), []byte(`\u00`)}
+
+// ServingOf reads what a request chooses.
+func ServingOf(body []byte) (chosen Serving) {
+	some := false
+	for _, member := range servingMembers { // most have none
+		some = some || bytes.Contains(body, member)
+	}
+	if !some {
+		return chosen
+	}
+	s := newScanner(body, Limits{})
+	defer s.release()
+	fast := false
+	add := func() error {
+		v, err := s.scalar()
+		if model := wordOf(v); model != "" {
+			chosen.Models = append(chosen.Models, model)
+		}
+		return err
+	}
+	// What cannot be read is no request of this form.
+	_ = s.document(func(name []byte) error {
+		switch kind := string(name); {
+		case kind == "service_tier":
+			v, err := s.scalar()
+			chosen.Tier = wordOf(v)
+			return err
+		case kind == "speed":
+			v, err := s.scalar()
+			fast = wordOf(v) == "fast"
+			return err
+		case (kind == "models" || kind == "fallbacks") && s.is('['):
+			return s.array(func() error {
+				if !s.is('{') {
+					return add()
+				}
+				return s.object(func(name []byte) error {
+					if string(name) == "model" {
+						return add()
+					}
+					_, err := s.skip()
+					return err
+				})
+			})
+		}
+		_, err := s.skip()
+		return err
+	})
+	if fast {
+		chosen.Tier = "fast"
+	}
+	return chosen
+}
+
+// wordOf gives a word of a vendor's, which is a string; empty for anything else. The common ones need no allocation.
+func wordOf(v jsontext.Value) string {
+	switch string(v) {
+	case `"default"`:
+		return "default"
+	case `"standard"`:
+		return "standard"
+	case `"auto"`:
+		return "auto"
+	case `"priority"`:
+		return "priority"
+	}
+	if v.Kind() != '"' {
+		return ""
+	}
+	return clean(v, maxWord)
+}

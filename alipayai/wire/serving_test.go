@@ -1,0 +1,58 @@
+package wire
+
+import (
+	"slices"
+	"testing"
+)
+
+// The service tier that a request asks for is read however it is written, and that of an answer with its usage.
+func TestServiceTiers(t *testing.T) {
+	for name, test := range map[string]struct{ body, want string }{
+		"none":                 {`{"model":"m"}`, ""},
+		"priority":             {`{"model":"m","service_tier":"priority"}`, "priority"},
+		"escaped":              {`{"model":"m","service\u005ftier":"pri\u006frity"}`, "priority"},
+		"null":                 {`{"service_tier":null}`, ""},
+		"an object":            {`{"service_tier":{"service_tier":"priority"}}`, ""},
+		"of something else":    {`{"metadata":{"service_tier":"priority"}}`, ""},
+		"in a text":            {`{"messages":[{"content":"\"service_tier\":\"priority\""}]}`, ""},
+		"Anthropic's fast one": {`{"speed":"fast"}`, "fast"},
+		"no fast one":          {`{"speed":"standard","service_tier":"auto"}`, "auto"},
+		"both":                 {`{"speed":"fast","service_tier":"auto"}`, "fast"},
+		"the other way round":  {`{"service_tier":"auto","speed":"fast"}`, "fast"},
+		"no JSON":              {`"service_tier"`, ""},
+	} {
+		if got := ServingOf([]byte(test.body)).Tier; got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+	for name, test := range map[string]struct{ body, want string }{
+		"none":   {`{"choices":[],"usage":{"prompt_tokens":1}}`, ""},
+		"before": {`{"service_tier":"flex","choices":[],"usage":{"prompt_tokens":1}}`, "flex"},
+		"behind": {`{"choices":[],"usage":{"prompt_tokens":1},"service_tier":"default"}`, "default"},
+		"null":   {`{"choices":[],"usage":{"prompt_tokens":1},"service_tier":null}`, ""},
+	} {
+		if a, err := ParseBody([]byte(test.body), Limits{}); err != nil || a.Usage.Tier != test.want {
+			t.Errorf("answer, %s: %q, %v, want %q", name, a.Usage.Tier, err, test.want)
+		}
+	}
+}
+
+// Models that may answer in the place of the one that is asked for are read wherever vendors have them.
+func TestOtherModels(t *testing.T) {
+	for name, test := range map[string]struct {
+		body string
+		want []string
+	}{
+		"none":          {`{"model":"m"}`, nil},
+		"OpenRouter's":  {`{"model":"m","models":["a/b","c"]}`, []string{"a/b", "c"}},
+		"Anthropic's":   {`{"fallbacks":[{"model":"a","max_tokens":1},{"model":"b"}]}`, []string{"a", "b"}},
+		"LiteLLM's":     {`{"fallbacks":["a",{"model":"b"}]}`, []string{"a", "b"}},
+		"both, escaped": {`{"model\u0073":["a"],"fallback\u0073":["b"]}`, []string{"a", "b"}},
+		"odd ones":      {`{"models":[1,null,[],{"x":"y"},""],"fallbacks":{"model":"a"}}`, nil},
+		"in a message":  {`{"messages":[{"models":["a"]}]}`, nil},
+	} {
+		if got := ServingOf([]byte(test.body)).Models; !slices.Equal(got, test.want) {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
