@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // asking is a call at one provider.
@@ -30,6 +31,9 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 	}
 	body, f := c.compose(p)
 	if f != nil {
+		return nil, f
+	}
+	if f := c.namesOthers(p, body); f != nil {
 		return nil, f
 	}
 	if c.pack == nil { // whose calls have each been looked up
@@ -69,6 +73,19 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 			return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), f.Sent)
 		}
 	}
+}
+
+// namesOthers gives the failure of a request that names models to answer in the place of its own, which p does not serve by
+// their names: a client gets no model that it could not ask for by itself.
+func (c *call) namesOthers(p *upstream.Provider, body []byte) *failure.Failure {
+	for _, model := range wire.ServingOf(body).Models {
+		if !p.Serves(c.Endpoint, model) || p.UpstreamModel(model) != model {
+			f := failure.InvalidRequest(http.StatusBadRequest, failure.CodeUnsupported, "provider "+p.Name+" does not serve all models that the request names beside its own")
+			f.UnsupportedHere = true
+			return f
+		}
+	}
+	return nil
 }
 
 // compose gives the body for p; that of a pack is not known before it leaves.

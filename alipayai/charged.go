@@ -33,30 +33,47 @@ func (c *call) chargeMost() {
 	c.note(q, line)
 }
 
+// generated is what an attempt has brought: how many tokens, by an estimate, whether some of it is content, and of which
+// model, as the provider says.
+type generated struct {
+	tokens int64
+	some   bool
+	model  string
+}
+
 // chargeUsage ends an attempt that was served, with the usage that the provider has
-// reported; answer is what the answer has, as an estimate, where it has reported none.
-func (c *call) chargeUsage(u wire.Usage, answer int64, outcome ledger.Outcome) {
+// reported, or an estimate where it has reported none, or what cannot be.
+func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcome) {
 	q := c.charge
 	if c.charge = nil; q == nil {
 		return
 	}
 	text := c.promptText()
-	known, estimated := c.plausible(u, max(c.answered, answer*bytesPerToken))
+	if countsNothing(u) && (answer.some || !c.Endpoint.Generates()) {
+		u = wire.Usage{Implausible: true}
+	}
+	known, estimated := c.plausible(u, max(c.answered, answer.tokens*bytesPerToken))
 	if !c.Endpoint.Generates() { // some count nothing but the total
 		known.Prompt, known.Completion = cmp.Or(known.Prompt, known.Total), 0
 	}
 	used := price.Used{
-		Prompt: known.Prompt, Cached: known.Cached, Written: known.Written, Completion: known.Completion,
+		Prompt: known.Prompt, Cached: known.Cached, Written: known.Written, WrittenHour: known.WrittenHour,
+		AudioIn: known.AudioIn, ImageIn: known.ImageIn, Completion: known.Completion, AudioOut: known.AudioOut, ImageOut: known.ImageOut,
 		Characters: text.Characters(),
 	}
 	switch {
 	case !u.OK || estimated:
-		used = price.Used{Prompt: q.priced.Estimate.Tokens(text), Completion: answer, Characters: text.Characters()}
+		used = price.Used{Prompt: q.priced.Estimate.Tokens(text), Completion: answer.tokens, Characters: text.Characters()}
+		outcome = ledger.Estimated
+	case c.Endpoint.Generates() && q.complete(&used, known.Total, text, answer):
 		outcome = ledger.Estimated
 	case outcome == ledger.Known:
 		q.priced.Estimate.Learn(text, used.Prompt, used.Completion, c.answers())
 	default: // the client left: the last report may be of what had come by then
-		used.Completion = max(used.Completion, answer)
+		used.Completion = max(used.Completion, answer.tokens)
+	}
+	if own := q.priced.Of(answer.model); own != nil && q.base != nil && own.Currency == q.base.Currency && slices.Contains(q.others, answer.model) {
+		q.base, q.answered = own, answer.model
 	}
 	line := c.line(q, outcome)
 	line.Prompt, line.Cached, line.Completion = used.Prompt, used.Cached, used.Completion
@@ -65,23 +82,48 @@ func (c *call) chargeUsage(u wire.Usage, answer int64, outcome ledger.Outcome) {
 		c.note(q, line)
 		return
 	}
-	charged := q.price.Of(used)
+	paid, certain := q.base.In(cmp.Or(u.Tier, q.tier))
+	if !certain && line.Outcome == ledger.Known {
+		line.Outcome = ledger.Estimated
+	}
+	charged := paid.Of(used)
 	line.Amount, line.Floor, line.Characters = charged.Amount, charged.Floor, charged.Characters
 	spent := charged.Amount
 	if outcome == ledger.Estimated && q.reserved != nil {
 		// A budget is never short: what is not known counts as the most that it can be.
 		spent = max(spent, min(q.most, q.price.Of(price.Used{
-			Prompt: max(used.Prompt, q.bytes), Completion: max(used.Completion, answer*bytesPerToken), Characters: used.Characters,
+			Prompt: max(used.Prompt, q.bytes), Completion: max(used.Completion, answer.tokens*bytesPerToken), Characters: used.Characters,
 		}).Amount))
 	}
 	c.g.Spending.end(q, spent)
 	c.note(q, line)
 }
 
+// complete fills in what a usage leaves out, and reports whether that is an estimate: no prompt takes nothing, and no
+// answer with some content. What the total counts alone is the one that is missing, or both.
+func (q *charge) complete(used *price.Used, total int64, text price.Text, answer generated) (estimated bool) {
+	more := max(total-used.Prompt-used.Completion, 0)
+	switch {
+	case used.Prompt == 0 && used.Completion == 0 && answer.some:
+		used.Prompt = min(q.priced.Estimate.Tokens(text), more)
+		used.Completion = more - used.Prompt
+	case used.Prompt == 0 && more > 0:
+		used.Prompt = more
+		return false
+	case used.Prompt == 0 && used.Completion > 0:
+		used.Prompt = q.priced.Estimate.Tokens(text)
+	case used.Completion == 0 && answer.some:
+		used.Completion = max(more, answer.tokens)
+	default:
+		return false
+	}
+	return true
+}
+
 // chargeStream ends the attempt of a stream: by its usage where it is whole, by what was
 // delivered where the client has left, and by all that it may cost where it broke off.
 func (c *call) chargeStream(s *stream) {
-	answer := s.tokens()
+	answer := generated{tokens: s.tokens(), some: s.contentEvents > 0, model: s.model}
 	switch {
 	case c.charge == nil:
 	case s.done:
@@ -145,7 +187,7 @@ const (
 
 // line is what the ledger has of every attempt.
 func (c *call) line(q *charge, outcome ledger.Outcome) ledger.Line {
-	model := q.provider.UpstreamModel(c.Request.Model)
+	model := cmp.Or(q.answered, q.provider.UpstreamModel(c.Request.Model))
 	l := ledger.Line{
 		Time: q.began, RequestID: c.outcome.RequestID, Tenant: c.Tenant, Provider: q.provider.Name, Model: otherModel,
 		PackedWith: c.PackedWith, Outcome: outcome,

@@ -231,7 +231,7 @@ func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
 	if s.done {
 		s.ending = wire.Answer{FinishReason: s.finish, Unfinished: s.finish == "" || chunk.Unfinished}.Ending()
 	}
-	if chunk.Usage.OK || chunk.Usage.Implausible {
+	if chunk.Usage.OK && !(s.usage.OK && countsNothing(chunk.Usage)) || chunk.Usage.Implausible {
 		s.usage = chunk.Usage
 	}
 	return chunk, nil

@@ -147,7 +147,15 @@ const bytesPerToken = 4
 // cannot be counted, by an estimate: a provider's mistake costs a tenant no more
 // than its call, and makes no call free.
 func (c *call) checkUsage() {
+	if countsNothing(c.outcome.Usage) && c.answered > 0 {
+		c.outcome.Usage = wire.Usage{Implausible: true}
+	}
 	c.outcome.Usage, c.outcome.UsageEstimated = c.plausible(c.outcome.Usage, c.answered)
+}
+
+// countsNothing reports whether a usage is there and has nothing but zeros, as some proxies make up where they know none.
+func countsNothing(u wire.Usage) bool {
+	return u.OK && u.Prompt == 0 && u.Completion == 0 && u.Total == 0
 }
 
 // plausible gives u, or an estimate in its place, for an answer of so many bytes.

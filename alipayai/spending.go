@@ -132,7 +132,15 @@ func (g *Gateway) EstimateTokens(tenant string, r wire.Request, counts upstream.
 type charge struct {
 	provider *upstream.Provider
 	priced   *Priced
-	price    *price.Price // nil where it is not known
+	// price is the model's in the service tier that the request asks for, and base that in the vendor's own one; nil
+	// where it is not known. others may answer in the model's place. dearer says that tier or others may cost more than
+	// is known.
+	price, base *price.Price
+	tier        string
+	others      []string
+	dearer      bool
+	// answered is which of others has answered; empty where the model has.
+	answered string
 	began    time.Time
 	// quoted is what the attempt should cost, by an estimate.
 	quoted price.Amount
@@ -186,7 +194,7 @@ func (c *call) paidAttempt(p *upstream.Provider, body []byte) (*Answer, *failure
 	switch {
 	case f == nil && a.stream != nil: // when it ends
 	case f == nil && a.Status < http.StatusBadRequest:
-		c.chargeUsage(a.usage, c.answerTokens(a), ledger.Known)
+		c.chargeUsage(a.usage, generated{tokens: c.answerTokens(a), some: a.content, model: a.model}, ledger.Known)
 	case f == nil, !f.Sent, !f.MayHaveExecuted():
 		c.chargeNothing()
 	default:
@@ -199,21 +207,42 @@ func (c *call) paidAttempt(p *upstream.Provider, body []byte) (*Answer, *failure
 func (c *call) quote(p *upstream.Provider, body []byte) *charge {
 	s := c.g.Spending
 	priced := s.Providers[p.Name]
-	q := &charge{provider: p, priced: priced, price: priced.Of(p.UpstreamModel(c.Request.Model)), began: c.g.Now()}
+	q := &charge{provider: p, priced: priced, base: priced.Of(p.UpstreamModel(c.Request.Model)), began: c.g.Now()}
 	if !c.comparison {
 		q.limits = s.limitsOf(c.Tenant)
 	}
+	sent := body
+	if sent == nil {
+		sent = c.received()
+	}
+	chosen := wire.ServingOf(sent)
+	q.tier, q.others = chosen.Tier, chosen.Models
 	// The request has more bytes than the prompt has tokens, in whichever form it goes:
 	// what stands around the texts is more than what a model's template puts there.
 	q.bytes = int64(max(len(body), len(c.Request.Body)) - c.Request.ImageBytes)
-	if q.price == nil {
+	if q.base == nil {
 		return q
 	}
+	known := false
+	q.price, known = q.base.In(q.tier)
+	q.dearer = !known
 	text := c.promptText()
-	q.most = q.price.Bound(price.Asked{
+	asked := price.Asked{
 		Bytes: q.bytes, Images: int64(c.Request.Images), Characters: text.Characters(),
 		MaxTokens: c.Request.MaxTokens, N: c.Request.N, Silent: !c.Endpoint.Generates(),
-	})
+	}
+	// A provider that has no room in a tier may serve in its own one.
+	q.most = max(q.price.Bound(asked), q.base.Bound(asked))
+	for _, model := range q.others {
+		other := priced.Of(model)
+		if other == nil || other.Currency != q.base.Currency {
+			q.dearer = true
+			continue
+		}
+		in, known := other.In(q.tier)
+		q.dearer = q.dearer || !known
+		q.most = max(q.most, in.Bound(asked), other.Bound(asked))
+	}
 	q.quoted = q.price.Of(price.Used{
 		Prompt: priced.Estimate.Tokens(text), Characters: text.Characters(),
 		Completion: c.expectedAnswer(priced.Estimate),
@@ -268,8 +297,11 @@ func (c *call) reserve(p *upstream.Provider, body []byte) *failure.Failure {
 func (c *call) hold(q *charge) *failure.Failure {
 	s, p := c.g.Spending, q.provider
 	if len(q.limits) > 0 {
-		if q.price == nil {
+		switch {
+		case q.price == nil:
 			return failure.Misconfigured(failure.CodePriceUnknown, "the model has no price at provider "+p.Name+", so that no budget can be kept for it", nil)
+		case q.dearer:
+			return failure.Misconfigured(failure.CodePriceUnknown, "a service tier or another model that the request names has no price at provider "+p.Name+", so that no budget can be kept for it", nil)
 		}
 		r, err := s.Budgets.Reserve(c.ctx, c.Tenant, q.limits, s.inBudgets(q, q.most))
 		if err != nil {
