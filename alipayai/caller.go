@@ -34,6 +34,7 @@ func (c *call) Leaving(p *upstream.Provider, req *http.Request) *failure.Failure
 		return f
 	}
 	c.sending(p, req)
+	c.beginCharge()
 	c.trial.leaving(c, p)
 	c.Seen.leaving(c)
 	c.outcome.Attempts++

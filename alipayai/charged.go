@@ -13,8 +13,12 @@ import (
 // chargeNothing ends an attempt that was not served.
 func (c *call) chargeNothing() {
 	q := c.charge
-	if c.charge = nil; q != nil {
-		q.release()
+	if c.charge = nil; q == nil {
+		return
+	}
+	q.release()
+	if c.g.Spending.Ledger != nil {
+		c.g.Spending.Ledger.Forget(q.number)
 	}
 }
 
@@ -26,11 +30,16 @@ func (c *call) chargeMost() {
 		return
 	}
 	c.g.Spending.end(q, q.most)
+	c.note(q, c.mostLine(q))
+}
+
+// mostLine is the line of an attempt of which it is not known whether it was served.
+func (c *call) mostLine(q *charge) ledger.Line {
 	line := c.line(q, ledger.Unknown)
 	if q.price != nil {
 		line.Amount = q.most
 	}
-	c.note(q, line)
+	return line
 }
 
 // generated is what an attempt has brought: how many tokens, by an estimate, whether some of it is content, and of which
@@ -215,7 +224,7 @@ func (c *call) note(q *charge, l ledger.Line) {
 	c.outcome.Costs = append(c.outcome.Costs, cost)
 	c.g.Observer.Charged(cost)
 	if c.g.Spending.Ledger != nil {
-		c.g.Spending.Ledger.Record(l)
+		c.g.Spending.Ledger.End(q.number, l)
 	}
 }
 

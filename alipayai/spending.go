@@ -51,9 +51,14 @@ type Priced struct {
 	Others *price.Models
 }
 
-// Ledger takes lines. Record must not block.
+// Ledger takes lines. Its methods must not block.
 type Ledger interface {
-	Record(l ledger.Line)
+	// Begin notes an attempt that is about to leave, by the line that it leaves where the process ends before it. The
+	// others take the number that it gives.
+	Begin(l ledger.Line) (number uint64)
+	// End takes the line of an attempt, and Forget notes that it needs none.
+	End(number uint64, l ledger.Line)
+	Forget(number uint64)
 }
 
 // otherModel stands for a model that a client has named and nothing else has, unless it is one of the first that
@@ -142,6 +147,8 @@ type charge struct {
 	// answered is which of others has answered; empty where the model has.
 	answered string
 	began    time.Time
+	// number is the attempt's in the ledger, once it has begun there.
+	number uint64
 	// quoted is what the attempt should cost, by an estimate.
 	quoted price.Amount
 	// bytes bound the tokens of the prompt, without its images, and most is the most
@@ -171,6 +178,15 @@ func (s *Spending) end(q *charge, spent price.Amount) {
 	for i, part := range pack.Divide(int64(spent), weights) {
 		q.reserved[i].Settle(s.inBudgets(q, price.Amount(part)))
 	}
+}
+
+// beginCharge notes in the ledger that the attempt is about to leave.
+func (c *call) beginCharge() {
+	q := c.charge
+	if q == nil || q.number != 0 || c.g.Spending.Ledger == nil {
+		return
+	}
+	q.number = c.g.Spending.Ledger.Begin(c.mostLine(q))
 }
 
 // release ends the reservations of what was not sent.

@@ -3,7 +3,9 @@ package alipayai_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,14 +20,41 @@ import (
 
 // lines is a ledger in memory.
 type lines struct {
-	mu  sync.Mutex
-	all []ledger.Line
+	mu     sync.Mutex
+	all    []ledger.Line
+	begun  map[uint64]ledger.Line
+	number uint64
 }
 
-func (l *lines) Record(line ledger.Line) {
+func (l *lines) Begin(line ledger.Line) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.begun == nil {
+		l.begun = make(map[uint64]ledger.Line)
+	}
+	l.number++
+	l.begun[l.number] = line
+	return l.number
+}
+
+func (l *lines) End(number uint64, line ledger.Line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = append(l.all, line)
+	delete(l.begun, number)
+}
+
+func (l *lines) Forget(number uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.begun, number)
+}
+
+// underWay are the lines of attempts that have neither ended nor been forgotten.
+func (l *lines) underWay() []ledger.Line {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Values(l.begun))
 }
 
 func (l *lines) len() int64 {
@@ -238,5 +267,39 @@ func TestOutcomesOfAttempts(t *testing.T) {
 				t.Errorf("the budget has %d, the lines %d", used.Used, sum)
 			}
 		})
+	}
+}
+
+// While an attempt may be billed the ledger knows what it costs at most, for when the process ends before it; not before
+// it leaves, and not once it has its line, or needs none.
+func TestAttemptsUnderWay(t *testing.T) {
+	l := new(lines)
+	limit := daily(price.Unit)
+	var during []ledger.Line
+	answers := func(next turn) turn {
+		return func(req *http.Request) (*http.Response, error) {
+			during = append(during, l.underWay()...)
+			return next(req)
+		}
+	}
+	s := perform(t, [][]turn{{answers(says(400, `{"code":"BAD"}`)), answers(good), answers(streams(nil, deltaEvent, finishEvent, "[DONE]")), answers(breaks)}},
+		spends(l, alipayPrice(), limit))
+	for _, body := range []string{chatBody("hello"), chatBody("hello"), streamBody("hello"), chatBody("hello")} {
+		s.call(body)
+		if under := l.underWay(); len(under) > 0 {
+			t.Errorf("under way: %+v", under)
+		}
+	}
+	all := l.taken()
+	if len(during) != 4 || len(all) != 3 {
+		t.Fatalf("%d attempts were known of, %d have lines: %+v", len(during), len(all), all)
+	}
+	for _, line := range during {
+		if line.Outcome != ledger.Unknown || line.Amount == 0 || line.Tenant != "acme" || line.Provider != "first" || line.RequestID == "" || line.Time.IsZero() {
+			t.Errorf("%+v", line)
+		}
+	}
+	if last := all[2]; last != during[3] {
+		t.Errorf("%+v, and under way it was %+v", last, during[3])
 	}
 }

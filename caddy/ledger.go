@@ -81,12 +81,23 @@ type ledgerState struct {
 	path    string
 }
 
-// Record implements alipayai.Ledger.
-func (s *ledgerState) Record(l ledger.Line) {
-	s.Ledger.Record(l)
+// End implements alipayai.Ledger.
+func (s *ledgerState) End(number uint64, l ledger.Line) {
+	s.Ledger.End(number, l)
 	if s.shared != nil {
 		s.shared.Record(l)
 	}
+}
+
+// left takes the lines of attempts that a process before this one has not ended, to the totals of all replicas and the log.
+func (s *ledgerState) left(lines []ledger.Line) {
+	for _, l := range lines {
+		if s.shared != nil {
+			s.shared.Record(l)
+		}
+	}
+	live.Log(caddy.Log()).Named("alipayai.ledger").Warn("attempts were under way when the process ended before: what they cost at most is in the ledger",
+		zap.String("file", s.path), zap.Int("attempts", len(lines)))
 }
 
 // Totals implements ledger.Source: those of all replicas, where they are shared.
@@ -132,7 +143,7 @@ func (a *App) openLedger() error {
 		state, release := acquire[ledgerState]("ledger", path, zone.String(), a.store.identity)
 		state.once.Do(func() {
 			state.path, state.release = path, func() {}
-			state.Ledger = ledger.New(ledger.Options{Path: path, Zone: zone, Changed: tellLedger(path), Lost: tellLost(path), Written: a.metrics.ledgerWrote})
+			state.Ledger = ledger.New(ledger.Options{Path: path, Zone: zone, Changed: tellLedger(path), Lost: tellLost(path), Left: state.left, Written: a.metrics.ledgerWrote})
 			if state.shared = a.store.ledger(a.sealing, zone); state.shared != nil {
 				state.release = a.store.hold()
 			}

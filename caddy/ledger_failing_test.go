@@ -138,3 +138,21 @@ http://${gateway} {
 		}
 	}
 }
+
+// What was under way when a process ended before is in the totals of this one, at most, and operators are told of it.
+func TestAttemptsThatWereUnderWay(t *testing.T) {
+	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
+	before := ledger.New(ledger.Options{Path: filepath.Join(g.vars["dir"], "ledger.db")})
+	before.Open()
+	before.Begin(ledger.Line{Time: time.Now(), Tenant: "shop", Provider: "alipay", Model: "alipay-fin-1", Currency: "CNY", Amount: 5e9, Outcome: ledger.Unknown})
+	if err := before.Close(); err != nil {
+		t.Fatal(err)
+	}
+	g.load(pricedProvider, proxySite)
+	if logs := g.logs(); !strings.Contains(logs, "attempts were under way when the process ended before") || !strings.Contains(logs, `"attempts":1`) {
+		t.Error("the log says nothing")
+	}
+	if usage := g.read(g.send("admin", "GET", "/alipayai/usage", "", "Origin: http://"+g.vars["admin"])).body; !strings.Contains(usage, `"unknown_at_most": "5"`) {
+		t.Errorf("usage %s", usage)
+	}
+}

@@ -111,7 +111,8 @@ type sharedBudgets interface {
 
 // sharedLedger has the totals of the ledgers of all replicas.
 type sharedLedger interface {
-	alipayai.Ledger
+	// Record takes a line. It must not block.
+	Record(l ledger.Line)
 	// Totals are those of all replicas.
 	Totals(ctx context.Context, q ledger.Query) ([]ledger.GroupTotals, error)
 	// Start begins the sharing; it may be called at any time.

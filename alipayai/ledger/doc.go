@@ -6,6 +6,10 @@
 // no call waits for a disk. What cannot be written, because the disk is full or the file
 // cannot be used, waits in memory up to a bound; then lines are dropped, and counted.
 //
+// An attempt that takes longer is in the file before its end, by a line of unknown
+// outcome. Where its process ends before it, the next one makes that a line of the
+// ledger.
+//
 // The totals of a day outlive its lines. No prompt, answer or credential is in the file,
 // but the names of tenants and models are.
 package ledger

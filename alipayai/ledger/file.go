@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -34,30 +35,31 @@ var errCorrupt = errors.New("the file is broken")
 // How long opening waits for another process to close the file, and for one that may be ending.
 const lockWait, firstLockWait = 250 * time.Millisecond, 2 * time.Second
 
-// open opens the file, which is made if it is not there.
-func open(path string, wait time.Duration) (*bolt.DB, error) {
+// open opens the file, which is made if it is not there. left are the attempts that a process before has not ended, which
+// have their lines now.
+func open(path string, zone *time.Location, wait time.Duration) (db *bolt.DB, left []Line, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	db, err := openFile(path, false, wait)
-	if err != nil {
-		return nil, err
+	if db, err = openFile(path, false, wait); err != nil {
+		return nil, nil, err
 	}
 	err = guarded(func() error {
-		return db.Update(func(tx *bolt.Tx) error {
-			for _, name := range [][]byte{bucketLines, bucketDays, bucketBudgets} {
+		return db.Update(func(tx *bolt.Tx) (err error) {
+			for _, name := range [][]byte{bucketLines, bucketDays, bucketBudgets, bucketBegun} {
 				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 					return err
 				}
 			}
-			return nil
+			left, err = endBegun(tx, zone)
+			return err
 		})
 	})
 	if err != nil {
 		abandon(db)
-		return nil, err
+		return nil, nil, err
 	}
-	return db, nil
+	return db, left, nil
 }
 
 func openFile(path string, readOnly bool, wait time.Duration) (db *bolt.DB, err error) {
@@ -104,6 +106,9 @@ type batch struct {
 	lines   []Line
 	sums    sums // of lines that were dropped
 	budgets map[string]taken
+	// begun are attempts that are stored before their end, and over those that were, and have ended.
+	begun map[uint64]Line
+	over  []uint64
 	// before is the time before which lines are no longer kept; zero for none.
 	before time.Time
 	// ended is the time before which the windows of budgets ended that are no longer
@@ -136,30 +141,8 @@ const maxDeleted = 10_000
 func write(db *bolt.DB, b batch, zone *time.Location) error {
 	return guarded(func() error {
 		return db.Update(func(tx *bolt.Tx) error {
-			lines, days := tx.Bucket(bucketLines), tx.Bucket(bucketDays)
-			lines.FillPercent = 0.95  // they come in order
-			all := maps.Clone(b.sums) // what is not written is to be tried again
-			for i := range b.lines {
-				l := &b.lines[i]
-				seq, err := lines.NextSequence()
-				if err != nil {
-					return err
-				}
-				if err := lines.Put(lineKey(l.Time, seq), encode(l)); err != nil {
-					return err
-				}
-				all.add(l.group(zone), l.totals())
-			}
-			for g, sum := range all {
-				key := groupKey(g)
-				var stored Totals
-				if v := days.Get(key); v != nil && json.Unmarshal(v, &stored) != nil {
-					return errCorrupt
-				}
-				stored.Add(sum)
-				if err := days.Put(key, encode(stored)); err != nil {
-					return err
-				}
+			if err := errors.Join(writeLines(tx, b, zone), writeBegun(tx, b)); err != nil {
+				return err
 			}
 			for key, t := range b.budgets {
 				if err := tx.Bucket(bucketBudgets).Put([]byte(key), t.encode()); err != nil {
@@ -169,9 +152,39 @@ func write(db *bolt.DB, b batch, zone *time.Location) error {
 			if err := deleteEnded(tx.Bucket(bucketBudgets), b.ended); err != nil {
 				return err
 			}
-			return deleteBefore(lines, b.before)
+			return deleteBefore(tx.Bucket(bucketLines), b.before)
 		})
 	})
+}
+
+// writeLines writes the lines of a batch, and adds them and its sums to the totals.
+func writeLines(tx *bolt.Tx, b batch, zone *time.Location) error {
+	lines, days := tx.Bucket(bucketLines), tx.Bucket(bucketDays)
+	lines.FillPercent = 0.95  // they come in order
+	all := maps.Clone(b.sums) // what is not written is to be tried again
+	for i := range b.lines {
+		l := &b.lines[i]
+		seq, err := lines.NextSequence()
+		if err != nil {
+			return err
+		}
+		if err := lines.Put(lineKey(l.Time, seq), encode(l)); err != nil {
+			return err
+		}
+		all.add(l.group(zone), l.totals())
+	}
+	for g, sum := range all {
+		key := groupKey(g)
+		var stored Totals
+		if v := days.Get(key); v != nil && json.Unmarshal(v, &stored) != nil {
+			return errCorrupt
+		}
+		stored.Add(sum)
+		if err := days.Put(key, encode(stored)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // deleteBefore deletes old lines, the oldest first.
@@ -237,6 +250,9 @@ type Query struct {
 	Limit int
 }
 
+// defaultLimit is the most lines where a query does not say.
+const defaultLimit = 1000
+
 func (q Query) takes(g Group) bool {
 	return g.Day >= q.From && (q.To == "" || g.Day <= q.To) &&
 		(q.Tenant == "" || g.Tenant == q.Tenant) && (q.Provider == "" || g.Provider == q.Provider) && (q.Model == "" || g.Model == q.Model)
@@ -272,10 +288,7 @@ func readTotals(db *bolt.DB, q Query) (found []GroupTotals, err error) {
 
 // readLines gives the lines that q selects, the oldest first.
 func readLines(ctx context.Context, db *bolt.DB, q Query, zone *time.Location) (found []Line, err error) {
-	limit := q.Limit
-	if limit <= 0 {
-		limit = 1000
-	}
+	limit := cmp.Or(max(q.Limit, 0), defaultLimit)
 	var from []byte
 	if day, err := time.ParseInLocation(time.DateOnly, q.From, zone); err == nil {
 		from = lineKey(day, 0)

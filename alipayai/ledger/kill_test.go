@@ -19,7 +19,7 @@ import (
 const childFile, childDoes = "LEDGER_TEST_FILE", "LEDGER_TEST_DOES"
 
 // children are the ways.
-var children = map[string]func(path string){"": writeUntilKilled}
+var children = map[string]func(path string){"": writeUntilKilled, "begin": beginUntilKilled}
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childFile); path != "" {

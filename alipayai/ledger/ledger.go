@@ -34,6 +34,8 @@ type Options struct {
 	// Changed, if set, is called with nil once the file is written again, with the
 	// error once it cannot be, and with the name of a broken file that was set aside.
 	Changed func(err error, aside string)
+	// Left, if set, is called with the lines of attempts that a process before this one has not ended.
+	Left func(lines []Line)
 	// Written, if set, is called with how many lines were written and dropped.
 	Written func(written, dropped int)
 	// Lost, if set, is called by Close with what could not be written before it: how many attempts, and their totals by
@@ -58,6 +60,10 @@ type Ledger struct {
 	dropped int
 	sums    sums // of lines that were dropped
 	budgets map[string]taken
+	// begun are the attempts that are under way, by number; over are those in the file that have ended. number is the last.
+	begun  map[uint64]*begun
+	over   []uint64
+	number uint64
 	// stored are the budgets that have been written, which a file that is broken takes along.
 	stored  map[string]taken
 	brokeAt time.Time    // when such a file was set aside last
@@ -83,12 +89,15 @@ func New(o Options) *Ledger {
 	if o.Written == nil {
 		o.Written = func(int, int) {}
 	}
+	if o.Left == nil {
+		o.Left = func([]Line) {}
+	}
 	if o.Lost == nil {
 		o.Lost = func(int64, map[price.Currency]Totals) {}
 	}
 	return &Ledger{
 		options: o, room: maxPending, closing: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1),
-		budgets: make(map[string]taken), stored: make(map[string]taken), err: errNotOpen,
+		budgets: make(map[string]taken), stored: make(map[string]taken), begun: make(map[uint64]*begun), err: errNotOpen,
 	}
 }
 
@@ -124,6 +133,11 @@ func (l *Ledger) Keep(d time.Duration) {
 func (l *Ledger) Record(line Line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.take(line)
+}
+
+// take is Record. l.mu is held.
+func (l *Ledger) take(line Line) {
 	if len(l.pending) >= l.room {
 		l.drop([]Line{line})
 		return
@@ -191,6 +205,7 @@ func (l *Ledger) flush() error {
 	l.mu.Lock()
 	db, now := l.db, l.options.Now()
 	b := batch{lines: l.pending, sums: l.sums, budgets: l.budgets}
+	l.takeBegun(&b, now)
 	waiting, dropped, keep := l.waiting, l.dropped, l.keep
 	l.pending, l.sums, l.budgets, l.waiting, l.dropped = nil, nil, make(map[string]taken), nil, 0
 	l.mu.Unlock()
@@ -201,7 +216,7 @@ func (l *Ledger) flush() error {
 		}
 	}
 	err := l.Err()
-	if db != nil && (len(b.lines) > 0 || len(b.sums) > 0 || len(b.budgets) > 0 || !b.ended.IsZero()) {
+	if db != nil && (len(b.lines) > 0 || len(b.sums) > 0 || len(b.budgets) > 0 || len(b.begun) > 0 || len(b.over) > 0 || !b.ended.IsZero()) {
 		err = write(db, b, l.options.Zone)
 	}
 	l.wrote(b, waiting, dropped, err)
@@ -232,6 +247,7 @@ func (l *Ledger) wrote(b batch, waiting []chan error, dropped int, err error) {
 				l.budgets[key] = amount
 			}
 		}
+		l.restoreBegun(b)
 		b.lines = nil
 	} else {
 		l.keepStored(b)
@@ -255,14 +271,17 @@ func (l *Ledger) keepStored(b batch) {
 
 // reopen opens the file, and begins a new one where it is broken.
 func (l *Ledger) reopen(wait time.Duration) {
-	db, err := open(l.options.Path, wait)
+	db, left, err := open(l.options.Path, l.options.Zone, wait)
 	if errors.Is(err, errCorrupt) && l.setAside(err) {
-		db, err = open(l.options.Path, wait)
+		db, left, err = open(l.options.Path, l.options.Zone, wait)
 	}
 	l.mu.Lock()
 	was := l.err
 	l.db, l.err = db, err
 	l.mu.Unlock()
+	if len(left) > 0 {
+		l.options.Left(left)
+	}
 	if (err == nil) != (was == nil || errors.Is(was, errNotOpen)) {
 		l.options.Changed(err, "")
 	}
@@ -287,7 +306,10 @@ func (l *Ledger) setAside(err error) bool {
 		return false
 	}
 	l.mu.Lock()
-	l.brokeAt = l.options.Now()
+	l.brokeAt, l.over = l.options.Now(), nil
+	for _, b := range l.begun {
+		b.stored = false
+	}
 	for key, t := range l.stored {
 		if _, newer := l.budgets[key]; !newer {
 			l.budgets[key] = t

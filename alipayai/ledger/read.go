@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -30,11 +32,31 @@ type closed struct {
 }
 
 func (c *closed) Totals(_ context.Context, q Query) ([]GroupTotals, error) {
-	return readTotals(c.db, q)
+	found, err := readTotals(c.db, q)
+	if err != nil {
+		return nil, err
+	}
+	begun, err := readBegun(c.db, q, c.zone)
+	for i := range begun {
+		g := begun[i].group(c.zone)
+		at := slices.IndexFunc(found, func(of GroupTotals) bool { return of.Group == g })
+		if at < 0 {
+			at, found = len(found), append(found, GroupTotals{Group: g})
+		}
+		found[at].Add(begun[i].totals())
+	}
+	return found, err
 }
 
 func (c *closed) Lines(ctx context.Context, q Query) ([]Line, error) {
-	return readLines(ctx, c.db, q, c.zone)
+	found, err := readLines(ctx, c.db, q, c.zone)
+	if err != nil {
+		return nil, err
+	}
+	begun, err := readBegun(c.db, q, c.zone)
+	found = append(found, begun...)
+	slices.SortStableFunc(found, func(a, b Line) int { return a.Time.Compare(b.Time) })
+	return found[:min(len(found), cmp.Or(max(q.Limit, 0), defaultLimit))], err
 }
 
 // Interface guards

@@ -105,7 +105,7 @@ func writeWithoutPermission(path string) {
 // their totals are kept, and all is written when it can be.
 func TestWhatCannotBeWritten(t *testing.T) {
 	for does := range children {
-		if does == "" {
+		if does == "" || does == "begin" {
 			continue
 		}
 		t.Run(does, func(t *testing.T) {

@@ -40,8 +40,14 @@ type packLines struct {
 	sums map[string]price.Amount
 }
 
-// Record implements alipayai.Ledger.
-func (l *packLines) Record(line ledger.Line) {
+// Begin implements alipayai.Ledger.
+func (*packLines) Begin(ledger.Line) uint64 { return 0 }
+
+// Forget implements alipayai.Ledger.
+func (*packLines) Forget(uint64) {}
+
+// End implements alipayai.Ledger.
+func (l *packLines) End(_ uint64, line ledger.Line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sums[line.Tenant] += line.Amount
