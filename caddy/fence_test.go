@@ -19,7 +19,7 @@ import (
 )
 
 // fence is a site on which financial questions go to Alipay, or its candidate, and on to one other provider, small talk to a
-// local model, and the rest to a third and its fallback. All of it is moderated, and packed where it may be.
+// local model, and the rest to a third and its fallback. All of it is moderated, packed where it may be, and in part copied.
 const fence = `
 http://${gateway} {
 	alipayai_auth {
@@ -46,6 +46,7 @@ http://${gateway} {
 			guard errors
 			on_pass promote
 		}
+		shadow alipay_copy 50%
 	}
 	alipayai_proxy @trivial ollama {
 		cached_answer first 24h
@@ -53,6 +54,7 @@ http://${gateway} {
 		pack {
 			max_wait 100ms
 		}
+		shadow ollama_copy 50%
 	}
 	alipayai_proxy mistral spare {
 		cached_answer first 24h
@@ -60,6 +62,7 @@ http://${gateway} {
 		pack {
 			max_wait 100ms
 		}
+		shadow mistral_copy 50%
 	}
 }`
 
@@ -76,7 +79,8 @@ var fenced = map[string][]string{
 
 // fencedFor are the providers that may see the texts of an intent. The moderation's and the intents' own see all.
 var fencedFor = map[string][]string{
-	"financial": {"alipay", "next", "claude"}, "trivial": {"ollama"}, "other": {"mistral", "spare"}, "": {"mistral", "spare"},
+	"financial": {"alipay", "next", "claude", "alipay_copy"}, "trivial": {"ollama", "ollama_copy"},
+	"other": {"mistral", "spare", "mistral_copy"}, "": {"mistral", "spare", "mistral_copy"},
 }
 
 // fenceRig is providers that keep what reaches them.
@@ -105,6 +109,7 @@ func newFenceRig(t *testing.T, regions map[string]string) *fenceRig {
 	for name, config := range map[string]sandbox.Config{
 		"alipay": {}, "next": {}, "claude": {Format: sandbox.Anthropic}, "ollama": {Models: []string{"alipay-fin-1"}},
 		"mistral": {Models: []string{"alipay-fin-1"}}, "spare": {}, "vectors": {},
+		"alipay_copy": {}, "ollama_copy": {Models: []string{"alipay-fin-1"}}, "mistral_copy": {Models: []string{"alipay-fin-1"}},
 	} {
 		config.RequestsPerSecond = -1
 		config.OnRequest = func(_ *http.Request, body []byte) { f.keep(name, body) }
@@ -180,6 +185,12 @@ func (f *fenceRig) ask(t *testing.T, key, round string) {
 		}
 	}
 	calls.Wait()
+	f.check(t, round)
+}
+
+// check checks what has reached each provider.
+func (f *fenceRig) check(t *testing.T, round string) {
+	t.Helper()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for provider, bodies := range f.sent {
@@ -220,7 +231,7 @@ func (f *fenceRig) one(t *testing.T, text string, resp *http.Response) {
 }
 
 // What is matched as financial reaches only the providers that its directive names, and what is not never reaches
-// Alipay: whatever fails, is cached, remembered, packed, compared, tried, streamed, counted or asked again, at whichever
+// Alipay: whatever fails, is cached, remembered, packed, compared, tried, copied, streamed, counted or asked again, at whichever
 // door, whatever moderates it, whatever recognises it, and whatever a prompt asks for.
 func TestFence(t *testing.T) {
 	kinds := map[string][]sandbox.Fault{
@@ -276,6 +287,12 @@ func TestFence(t *testing.T) {
 					}
 				}
 			}
+			f.eventually("the copies", func() bool {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				return len(f.sent["alipay_copy"]) > 0 && len(f.sent["ollama_copy"]) > 0 && len(f.sent["mistral_copy"]) > 0
+			})
+			f.check(t, "in the end")
 			for provider := range f.apis {
 				if len(f.sent[provider]) == 0 && (provider != "vectors" || recognised != "") {
 					t.Errorf("%s was never asked", provider)
