@@ -108,7 +108,7 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 	}
 	a := &c.answer
 	*a = Answer{Status: resp.StatusCode, header: resp.Header, body: buffer, ending: wire.EndingWhole}
-	if upstream.AsksForPayment(resp) && c.untouched(p) && c.Endpoint != upstream.EndpointModels && unverified == nil {
+	if upstream.AsksForPayment(resp) && c.hears(p) && unverified == nil {
 		a.body = bytes.NewBuffer(c.mask().Bytes(body))
 		return a, nil // agent payments: the client pays and comes back with the proof
 	}
@@ -122,6 +122,9 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		resp.StatusCode < http.StatusBadRequest && err == nil && parsed.Failure != nil
 	if f := upstream.Unverified(unverified, failed); f != nil {
 		return nil, f
+	}
+	if upstream.AsksForPayment(resp) {
+		return nil, c.failed(p, x, &wire.Failure{Code: failure.CodePaymentRequired}, body, nil)
 	}
 	switch {
 	case err != nil && resp.StatusCode < http.StatusBadRequest:
@@ -277,6 +280,18 @@ func (c *call) formatAt(p *upstream.Provider) wire.Format {
 // untouched reports whether the client and p speak the same format, so that the
 // bytes pass as they are.
 func (c *call) untouched(p *upstream.Provider) bool { return p.Format.Name() == c.Format.Name() }
+
+// hears reports whether p's demand for payment can go to the client as it is, who pays then: where it asks for an answer in the
+// form that p speaks. To a client of another API the demand says nothing, and so it is one of the gateway's own account.
+func (c *call) hears(p *upstream.Provider) bool {
+	switch {
+	case c.Endpoint == upstream.EndpointModels:
+		return false
+	case c.Native != nil && c.Native.Format != nil:
+		return c.nativeAt(p) != nil
+	}
+	return c.untouched(p)
+}
 
 // wireAsk is the request as p's format needs to know it. The client chose the provider
 // that is asked first for its model, if it knows the model by that name; embeddings have

@@ -1,10 +1,16 @@
 package alipayai_test
 
 import (
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // Agent payments: 402 goes to the client as it is, who pays and comes back with the proof.
@@ -58,5 +64,58 @@ func TestPaymentInAnyForm(t *testing.T) {
 				t.Errorf("%d %q %v after %d calls", got.status, got.body, got.header, calls)
 			}
 		})
+	}
+}
+
+// A demand for payment is for clients that speak the provider's API. To others it is an empty account of the gateway's: the next
+// provider is asked, and without one they get an error of their own API, with nothing of the demand, whatever its body says.
+func TestPaymentAtEveryDoor(t *testing.T) {
+	passes := map[string]bool{"chat, plain": true, "completions, plain": true, "messages, claude": true}
+	for name, body := range map[string]string{
+		"empty": "", "text": "pay S3CR3T", "HTML": "<html>S3CR3T</html>", "its own": `{"code":"PAYMENT_REQUIRED","message":"S3CR3T"}`,
+		"an error": `{"error":{"code":"INVALID_ACCESS_TOKEN","message":"S3CR3T"}}`, "Anthropic's": `{"type":"error","error":{"type":"overloaded_error","message":"S3CR3T"}}`,
+		"a completion": completionOf(`"message":{"content":"S3CR3T"},"finish_reason":"stop"`, ""), "a message": strings.ReplaceAll(answerOfClaude, "yes", "S3CR3T"),
+	} {
+		for door, f := range fronts {
+			for form, provider := range map[string]func(testing.TB, string) *upstream.Provider{"plain": plainProvider, "claude": claudeProvider} {
+				for _, stream := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%s, %s, %s, stream %v", name, door, form, stream), func(t *testing.T) {
+						t.Parallel()
+						asked := 0
+						demands := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+							asked++
+							w.Header().Set("Payment-Needed", "S3CR3T")
+							w.Header().Set("Content-Type", "application/json")
+							w.WriteHeader(http.StatusPaymentRequired)
+							_, _ = io.WriteString(w, body)
+						})
+						got := startRig(t, demands, provider, first(anyModel)).post(f.path, f.body("hello", stream))
+						if passes[door+", "+form] {
+							if got.status != http.StatusPaymentRequired || got.body != body || got.header.Get("Payment-Needed") != "S3CR3T" || asked != 1 {
+								t.Errorf("%d %v %q after %d calls", got.status, got.header, got.body, asked)
+							}
+							return
+						}
+						message, err := f.error([]byte(got.body))
+						if got.status != http.StatusBadGateway || err != nil || message != "the provider refuses the gateway's account" || asked != 1 {
+							t.Errorf("%d %s (%v) after %d calls", got.status, got.body, err, asked)
+						}
+						if strings.Contains(got.body+fmt.Sprint(got.header), "S3CR3T") || got.header.Get("Content-Type") != "application/json" {
+							t.Errorf("%v %s", got.header, got.body)
+						}
+						second := httptest.NewServer(&heardClaude{status: http.StatusOK, kind: "application/json", answer: completionOf(`"message":{"content":"x"},"finish_reason":"stop"`, "")})
+						t.Cleanup(second.Close)
+						got = startRig(t, demands, provider, first(anyModel), func(g *alipayai.Gateway) {
+							p := plainProvider(t, second.URL)
+							p.Name = "second"
+							g.Providers = append(g.Providers, p)
+						}).post(f.path, f.body("hello", stream))
+						if got.status != http.StatusOK || got.header.Get("X-Alipayai-Provider") != "second" || got.header.Get("X-Alipayai-Reason") != "account_exhausted" {
+							t.Errorf("%d %v %s", got.status, got.header, got.body)
+						}
+					})
+				}
+			}
+		}
 	}
 }

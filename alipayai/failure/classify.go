@@ -152,7 +152,8 @@ var phrases = map[string]Class{
 }
 
 // classOfStatus says what an HTTP status means by itself. A 402 that asks the
-// client to pay (see upstream.AsksForPayment) does not come here.
+// client to pay (see upstream.AsksForPayment) does not come here: it passes on,
+// or goes by CodePaymentRequired.
 func classOfStatus(status int) Class {
 	switch {
 	case status == http.StatusUnauthorized:

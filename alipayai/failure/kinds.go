@@ -41,6 +41,10 @@ var (
 	notFound    = kind{class: Fail, status: http.StatusNotFound, vague: true}
 )
 
+// CodePaymentRequired is OpenRouter's word for an account without credits. So goes a demand for payment (see
+// upstream.AsksForPayment) that the client cannot read, whatever its body says: it asks the gateway's own account to pay.
+const CodePaymentRequired = "payment_required"
+
 // kinds are the words that mean the same at whichever vendor; those of one vendor
 // alone that could be another's are with its profile. testdata/recorded.json
 // has them as they were recorded, with the sources.
@@ -82,7 +86,7 @@ var kinds = map[string]kind{
 	"upstream_error":        unavailable,
 	"bad_gateway":           unavailable,
 	"insufficient_credits":  exhausted,
-	"payment_required":      exhausted,
+	CodePaymentRequired:     exhausted,
 	"request_timeout":       tooLate,
 	"timeout":               tooLate,
 	"internal_server_error": faulty,
