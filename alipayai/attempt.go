@@ -234,6 +234,10 @@ func (c *call) decode(p *upstream.Provider, a *Answer) (parsed wire.Answer, even
 		return parsed, nil, err
 	}
 	if c.untouched(p) && c.nativeAt(p) == nil || !c.Endpoint.Generates() || a.Status != http.StatusOK {
+		if c.Endpoint == upstream.EndpointModels && a.Status == http.StatusOK {
+			body = listOf(body)
+			a.body = bytes.NewBuffer(body)
+		}
 		inside, parsed, err := p.AnswerForm.ParseBody(body, a.Status >= http.StatusBadRequest)
 		if len(inside) != len(body) {
 			a.body = bytes.NewBuffer(inside)

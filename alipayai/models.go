@@ -125,3 +125,13 @@ func (c *call) upstreamModels(p *upstream.Provider) ([]string, *failure.Failure)
 	}
 	return ids, nil
 }
+
+// listOf gives a list of models in OpenAI's form: Together's, and those of some others, are a bare array
+// (https://github.com/odysseus-dev/odysseus/issues/2202). An array of errors is Google's.
+func listOf(body []byte) []byte {
+	var models []struct{ ID string }
+	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) || json.Unmarshal(body, &models) != nil || len(models) > 0 && models[0].ID == "" {
+		return body
+	}
+	return slices.Concat([]byte(`{"data":`), body, []byte("}"))
+}

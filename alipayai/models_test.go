@@ -72,6 +72,9 @@ func TestModelsAreTheUnionOverTheProviders(t *testing.T) {
 		"one upstream fails": {func(t *testing.T) []func(*alipayai.Gateway) {
 			return []func(*alipayai.Gateway){add("second", answering(t, 500, `{"code":"SYSTEM_ERROR"}`))}
 		}, []string{"alipay-fin-1", "alipay-fin-mini", "alipay-embed-1"}, []string{"alipay", "alipay", "alipay"}, 1},
+		"one upstream has a bare array": {func(t *testing.T) []func(*alipayai.Gateway) { // https://github.com/odysseus-dev/odysseus/issues/2202
+			return []func(*alipayai.Gateway){add("second", answering(t, 200, ` [{"id":"together-1","object":"model"},{"id":"together-2"}]`))}
+		}, []string{"alipay-fin-1", "alipay-fin-mini", "alipay-embed-1", "together-1", "together-2"}, []string{"alipay", "alipay", "alipay", "second", "second"}, 1},
 		"one upstream is not OpenAI": {func(t *testing.T) []func(*alipayai.Gateway) {
 			return []func(*alipayai.Gateway){add("second", answering(t, 200, `{"data":"none"}`))}
 		}, []string{"alipay-fin-1", "alipay-fin-mini", "alipay-embed-1"}, []string{"alipay", "alipay", "alipay"}, 1},
