@@ -308,10 +308,31 @@ type untranslated struct {
 func (u *untranslated) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error) {
 	canonical, chunk, err := u.StreamDecoder.Decode(u.scratch[:0], event)
 	u.scratch = canonical
-	if err == nil && chunk.Failure == nil {
+	switch {
+	case err != nil || chunk.Failure != nil:
+	case chunk.Done && bytes.HasPrefix(event.Data, []byte("[DONE]")): // an end of OpenAI's form
+		dst = u.ownEnd(dst)
+	default:
 		dst = append(dst, event.Raw...)
 	}
 	return dst, chunk, err
+}
+
+// End implements [wire.StreamDecoder].
+func (u *untranslated) End(dst []byte) ([]byte, wire.Chunk, bool) {
+	canonical, last, ok := u.StreamDecoder.End(u.scratch[:0])
+	u.scratch = canonical
+	if ok {
+		dst = u.ownEnd(dst)
+	}
+	return dst, last, ok
+}
+
+func (u *untranslated) ownEnd(dst []byte) []byte {
+	if e, ok := u.StreamDecoder.(wire.OwnEnder); ok {
+		dst = e.AppendOwnEnd(dst)
+	}
+	return dst
 }
 
 // give adds events to what is pending, those that the guard gives out. done says that they are the last.

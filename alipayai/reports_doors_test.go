@@ -16,6 +16,43 @@ type answeredDoor struct {
 	lacks         string
 }
 
+// check makes the call, and checks what its client got.
+func (test answeredDoor) check(t *testing.T) {
+	t.Helper()
+	kind := "application/json"
+	if test.stream {
+		kind = "text/event-stream"
+	}
+	u := &heardClaude{status: http.StatusOK, kind: kind, answer: test.answer}
+	provider := plainProvider
+	if test.claude {
+		provider = claudeProvider
+	}
+	r := startRig(t, u, provider, first(anyModel))
+	f := fronts[test.door]
+	got := r.post(f.path, strings.Replace(f.body("hello", test.stream), "{", "{"+test.members, 1))
+	if got.status != http.StatusOK || got.err != nil {
+		t.Fatalf("%d %v: %s", got.status, got.err, got.body)
+	}
+	if test.stream && test.door == "messages" {
+		f.events(t, got)
+	}
+	rest := got.body
+	for _, want := range test.has {
+		_, after, ok := strings.Cut(rest, want)
+		if !ok {
+			t.Fatalf("no %s in its place: %s", want, got.body)
+		}
+		rest = after
+	}
+	if test.lacks != "" && strings.Contains(got.body, test.lacks) {
+		t.Errorf("it has %s: %s", test.lacks, got.body)
+	}
+	if o := r.outcome(); o.Code != "" {
+		t.Errorf("outcome %q", o.Code)
+	}
+}
+
 // completionOf is a whole answer of one choice, and chunksOf a stream of choices that ends in [DONE].
 func completionOf(choice, usage string) string {
 	return `{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,` + choice + `}]` + usage + `}`
@@ -87,38 +124,7 @@ func TestPublicReportsAtDoors(t *testing.T) {
 	} {
 		t.Run(source, func(t *testing.T) {
 			t.Parallel()
-			kind := "application/json"
-			if test.stream {
-				kind = "text/event-stream"
-			}
-			u := &heardClaude{status: http.StatusOK, kind: kind, answer: test.answer}
-			provider := plainProvider
-			if test.claude {
-				provider = claudeProvider
-			}
-			r := startRig(t, u, provider, first(anyModel))
-			f := fronts[test.door]
-			got := r.post(f.path, strings.Replace(f.body("hello", test.stream), "{", "{"+test.members, 1))
-			if got.status != http.StatusOK || got.err != nil {
-				t.Fatalf("%d %v: %s", got.status, got.err, got.body)
-			}
-			if test.stream && test.door == "messages" {
-				f.events(t, got)
-			}
-			rest := got.body
-			for _, want := range test.has {
-				_, after, ok := strings.Cut(rest, want)
-				if !ok {
-					t.Fatalf("no %s in its place: %s", want, got.body)
-				}
-				rest = after
-			}
-			if test.lacks != "" && strings.Contains(got.body, test.lacks) {
-				t.Errorf("it has %s: %s", test.lacks, got.body)
-			}
-			if o := r.outcome(); o.Code != "" {
-				t.Errorf("outcome %q", o.Code)
-			}
+			test.check(t)
 		})
 	}
 }

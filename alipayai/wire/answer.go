@@ -292,6 +292,10 @@ func (s *scanner) readChoices(e *envelope) error {
 					e.choiceFailure = f
 				}
 				return err
+			case "content_filter_results":
+				if e.isError {
+					return s.filtered(e)
+				}
 			}
 			_, err := s.skip()
 			return err

@@ -86,6 +86,9 @@ func (e *envelope) conclude() {
 	if f.Code == "" {
 		f.Code = cmp.Or(statusNumber(e.status), firstCode(e.errors))
 	}
+	if f.Code == "" && f.Type == "" && FinishWord(e.FinishReason) == contentFilter {
+		f.Code = contentFilter
+	}
 	if isStatusText(f.Message) { // {"statusCode":400,"error":"Bad Request","message":..}
 		f.Message = cmp.Or(words(e.message), f.Message)
 	}
@@ -101,6 +104,25 @@ func (e *envelope) conclude() {
 	if f.Param == "" && e.param.Kind() == '"' {
 		f.Param = code(e.param)
 	}
+}
+
+const contentFilter = "content_filter"
+
+// filtered reads, of an answer whose status is that of a failure, why one of its choices has been filtered: Azure sends what a
+// model of its foundry may not say as a completion under 400 (https://github.com/experientiallabs/experiential/pull/967). Under a
+// success, its error may be that the filter did not run.
+func (s *scanner) filtered(e *envelope) error {
+	return s.eachMember(func(name []byte) error {
+		if string(name) != "error" {
+			_, err := s.skip()
+			return err
+		}
+		f, err := s.errorMember(nil)
+		if e.choiceFailure == nil {
+			e.choiceFailure = f
+		}
+		return err
+	})
 }
 
 // isStatusText reports whether text says no more than an HTTP status does.

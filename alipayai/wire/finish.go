@@ -33,6 +33,34 @@ var endings = map[string]Ending{
 	"complete":      EndingWhole,
 	"eos":           EndingWhole,
 	"eos_token":     EndingWhole,
+	"refusal":       EndingCut, // Azure's, of Claude: https://github.com/BerriAI/litellm/pull/24287
+}
+
+// finishWords are OpenAI's words for those of others, in lower case: what a provider of OpenAI's form passes on from behind it
+// is for clients of chat completions to read, but the other APIs have words of their own for what OpenAI's say.
+var finishWords = map[string]string{
+	"end_turn": "stop", "stop_sequence": "stop", "complete": "stop", "eos": "stop", "eos_token": "stop",
+	"tool_use":   "tool_calls",
+	"max_tokens": "length", "model_length": "length", "max_output_tokens": "length", "model_context_window_exceeded": "length",
+	"refusal": "content_filter", "sensitive": "content_filter", "safety": "content_filter", "content_filtered": "content_filter",
+	"recitation": "content_filter", "prohibited_content": "content_filter", "blocklist": "content_filter", "spii": "content_filter",
+	"guardrail_intervened": "content_filter",
+}
+
+// FinishWord gives OpenAI's word for a finish reason, in lower case; one that is not known as it is.
+func FinishWord(finishReason string) string {
+	switch finishReason {
+	case "", "stop", "length", "tool_calls", "content_filter":
+		return finishReason
+	}
+	lower := strings.ToLower(finishReason)
+	if word, ok := finishWords[lower]; ok {
+		return word
+	}
+	if _, ok := endings[lower]; ok {
+		return lower
+	}
+	return finishReason
 }
 
 // EndingOf says what a finish reason means. An answer that names none, as embeddings do, is whole.

@@ -76,3 +76,9 @@ type StreamDecoder interface {
 	// it is; ok is false where it is not.
 	End(dst []byte) (appended []byte, last Chunk, ok bool)
 }
+
+// OwnEnder is a [StreamDecoder] of a format whose last event some servers leave out, or put another one in its place.
+type OwnEnder interface {
+	// AppendOwnEnd appends that event in the format's own form, for a client that speaks it.
+	AppendOwnEnd(dst []byte) []byte
+}

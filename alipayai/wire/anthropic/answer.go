@@ -34,8 +34,8 @@ func (f *Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, err
 		Model:        translate.Unquote(a.model),
 		Usage:        a.usage.wire(),
 		HasChoices:   true,
-		Content:      len(a.text) > 0 || len(a.thinking) > 0 || a.calls > 0,
-		FinishReason: finishReason(a.stopReason),
+		Content:      len(a.text) > 0 || len(a.thinking) > 0 || a.calls > 0 || a.refusal != nil,
+		FinishReason: finishReason(a.stopReason, a.calls),
 	}, nil
 }
 
@@ -45,7 +45,9 @@ type answer struct {
 	id, model  jsontext.Value
 	content    jsontext.Value
 	stopReason string
-	usage      usage
+	// refusal is why the API refused, in its words; nil where it does not say.
+	refusal jsontext.Value
+	usage   usage
 
 	text, thinking []byte
 	toolCalls      []byte // in OpenAI's form, with commas between them
@@ -60,9 +62,9 @@ func (a *answer) read(v jsontext.Value) error {
 		case "type":
 			typ = translate.Unquote(v)
 		case "id":
-			a.id, err = word(v)
+			a.id, err = wordOrNone(v)
 		case "model":
-			a.model, err = word(v)
+			a.model, err = wordOrNone(v)
 		case "content":
 			a.content = v
 		case "stop_reason":
@@ -70,6 +72,8 @@ func (a *answer) read(v jsontext.Value) error {
 				v, err = word(v)
 				a.stopReason = wire.Visible(translate.Unquote(v))
 			}
+		case "stop_details":
+			a.refusal = explanation(v)
 		case "usage":
 			err = a.usage.read(v)
 		}
@@ -78,8 +82,13 @@ func (a *answer) read(v jsontext.Value) error {
 	switch {
 	case err != nil:
 		return asMalformed(err)
-	case typ != "message" || a.id == nil || a.model == nil:
-		return malformed("not a message with an id and a model")
+	case typ != "message":
+		return malformed("not a message")
+	}
+	for _, name := range []*jsontext.Value{&a.id, &a.model} {
+		if *name == nil {
+			*name = jsontext.Value(`""`)
+		}
 	}
 	return nil
 }
@@ -118,15 +127,42 @@ func (a *answer) completion(created int64) []byte {
 	if len(a.thinking) > 0 {
 		out = append(append(append(out, `,"reasoning_content":"`...), a.thinking...), '"')
 	}
-	out = append(out, `,"refusal":null`...)
+	out = append(out, `,"refusal":`...)
+	if a.refusal != nil {
+		out = append(out, a.refusal...)
+	} else {
+		out = append(out, "null"...)
+	}
 	if a.calls > 0 {
 		out = append(append(append(out, `,"tool_calls":[`...), a.toolCalls...), ']')
 	}
-	out = append(translate.Quote(append(out, `},"logprobs":null,"finish_reason":`...), finishReason(a.stopReason)), "}]"...)
+	out = append(translate.Quote(append(out, `},"logprobs":null,"finish_reason":`...), finishReason(a.stopReason, a.calls)), "}]"...)
 	if a.usage.ok {
 		out = a.usage.append(append(out, `,"usage":`...))
 	}
 	return append(out, '}')
+}
+
+// explanation gives what stop_details say of a refusal, which clients would take for an empty answer without it
+// (https://github.com/router-for-me/CLIProxyAPI/issues/4958); nil where they say nothing.
+func explanation(details jsontext.Value) (words jsontext.Value) {
+	refused := false
+	if details.Kind() != '{' {
+		return nil
+	}
+	_ = translate.Members(details, func(name string, v jsontext.Value) error { // what is repeated says nothing
+		switch name {
+		case "type":
+			refused = translate.Unquote(v) == "refusal"
+		case "explanation":
+			words = v
+		}
+		return nil
+	})
+	if !refused || len(translate.Characters(words)) == 0 {
+		return nil
+	}
+	return words
 }
 
 // appendHead writes an answer of that kind up to its choices.
@@ -144,8 +180,9 @@ type block struct {
 	input          jsontext.Value
 }
 
-// readBlock reads a block, and of a kind that is known it makes sure that all of it is there. New kinds may come at any
-// time, says Anthropic's policy on versions.
+// readBlock reads a block, and of a kind that is known it makes sure that all of it is there. Some servers leave out what is
+// empty, as the input that is to come (https://github.com/ggml-org/llama.cpp/pull/22960). New kinds may come at any time, says
+// Anthropic's policy on versions.
 func readBlock(v jsontext.Value) (block, error) {
 	var b block
 	err := translate.Members(v, func(name string, v jsontext.Value) error {
@@ -168,6 +205,9 @@ func readBlock(v jsontext.Value) (block, error) {
 	if err != nil {
 		return b, err
 	}
+	orEmpty(&b.text, `""`)
+	orEmpty(&b.thinking, `""`)
+	orEmpty(&b.input, "{}")
 	complete := true
 	switch b.kind {
 	case "":
@@ -177,6 +217,9 @@ func readBlock(v jsontext.Value) (block, error) {
 	case "thinking":
 		complete = b.thinking.Kind() == '"'
 	case "tool_use":
+		if string(b.input) == `""` {
+			b.input = jsontext.Value("{}")
+		}
 		complete = len(translate.Characters(b.id)) > 0 && len(translate.Characters(b.name)) > 0 && b.input.Kind() == '{'
 	}
 	if !complete {
@@ -185,12 +228,23 @@ func readBlock(v jsontext.Value) (block, error) {
 	return b, nil
 }
 
-// finishReason gives OpenAI's word for a stop reason.
-func finishReason(stopReason string) string {
+// orEmpty puts what is empty where there is nothing.
+func orEmpty(v *jsontext.Value, empty string) {
+	if len(*v) == 0 || v.Kind() == 'n' {
+		*v = jsontext.Value(empty)
+	}
+}
+
+// finishReason gives OpenAI's word for a stop reason of an answer with so many calls. The API itself has been seen to stop for a
+// tool without one (https://github.com/earendil-works/pi/issues/9681).
+func finishReason(stopReason string, calls int) string {
 	switch stopReason {
 	case "end_turn", "stop_sequence":
 		return "stop"
 	case "tool_use":
+		if calls == 0 {
+			return "stop"
+		}
 		return "tool_calls"
 	case "max_tokens", "model_context_window_exceeded", "pause_turn":
 		return "length"
@@ -206,6 +260,14 @@ func word(v jsontext.Value) (jsontext.Value, error) {
 		return nil, malformed("an id, model or stop_reason that is none")
 	}
 	return v, nil
+}
+
+// wordOrNone is word for what a client can do without, as some servers do.
+func wordOrNone(v jsontext.Value) (jsontext.Value, error) {
+	if v.Kind() == 'n' || string(v) == `""` {
+		return nil, nil
+	}
+	return word(v)
 }
 
 func malformed(what string) error { return fmt.Errorf("%w: %s", wire.ErrMalformed, what) }

@@ -15,8 +15,9 @@ import (
 type ClientRequest struct {
 	// Sent is the body as it came.
 	Sent wire.Request
-	// Sendable is Sent for a provider of Anthropic's form: without thinking that none of them has signed, and with other
-	// ids for tool calls of which they would refuse the id. A client has both from an answer of another provider.
+	// Sendable is Sent for a provider of Anthropic's form: without thinking that none of them has signed, without texts of the
+	// assistant's that say nothing, and with other ids for tool calls of which they would refuse the id. A client has these
+	// from an answer, mostly of another provider.
 	Sendable wire.Request
 	// Canonical is the request in OpenAI's form.
 	Canonical wire.Request
@@ -98,7 +99,7 @@ type client struct {
 	stream    bool
 	// hosted says that a tool is offered that the provider runs, and that may act.
 	hosted bool
-	// foreign says that there is thinking without a signature, or an id of a tool call that Anthropic's API refuses.
+	// foreign says that there is what Anthropic's API refuses of an earlier answer: see Sendable.
 	foreign bool
 	calls   map[string]bool // the ids of tool calls, as written
 	// prefilled says that the last message is the assistant's.

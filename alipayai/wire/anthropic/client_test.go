@@ -128,6 +128,11 @@ func TestClientSendable(t *testing.T) {
 		"twice at once":  {said(call("a")+","+call("a")) + "," + gave("a") + "," + gave("a"), said(call("a")+","+call(again)) + "," + gave("a") + "," + gave(again)},
 		"thinking apart": {said(`{"type":"thinking","thinking":"t"},` + call("a")), said(call("a"))},
 		"nothing else":   {said(`{"type":"thinking","thinking":"t","signature":""}`) + "," + gave("a"), gave("a")},
+		"an empty text":  {said(`{"type":"text","text":""},` + call("a")), said(call("a"))},
+		"only spaces":    {said(`{"type":"text","text":"\n\u0020"}`) + "," + gave("a"), gave("a")},
+		"empty content":  {`{"role":"assistant","content":""},` + gave("a"), gave("a")},
+		"no blocks":      {said(" ") + "," + gave("a"), gave("a")},
+		"a word":         {`{"role":"assistant", "content":"x"},` + gave("a"), `{"role":"assistant", "content":"x"},` + gave("a")},
 		"signed":         {said(`{"type":"thinking","thinking":"t","signature":"s"},` + call("a:b")), said(`{"type":"thinking","thinking":"t","signature":"s"},` + call(other))},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -107,9 +107,10 @@ func appendStopReason(dst []byte, finish string, calls, refused bool) []byte {
 		return append(dst, `"refusal"`...)
 	case finish == "length":
 		return append(dst, `"max_tokens"`...)
-	case calls || finish == "tool_calls" || finish == "function_call":
+	case calls:
 		return append(dst, `"tool_use"`...)
-	case finish == "stop":
+	case finish == "stop", finish == "tool_calls", finish == "function_call":
+		// Without a tool_use, a client would wait for what never comes: https://github.com/jasonxu114514/opencode2api/pull/27.
 		return append(dst, `"end_turn"`...)
 	}
 	return translate.Quote(dst, finish)

@@ -257,6 +257,7 @@ func (c *client) toolResult(path string, b clientBlock, user *parts) error {
 
 // assistant reads what the model said, thought and called in the message at path.
 func (c *client) assistant(path string, content jsontext.Value) error {
+	c.foreign = c.foreign || isBlank(content) || content.Kind() == '[' && !isFilled(content)
 	if content.Kind() == '"' {
 		c.add(`{"role":"assistant","content":`, content, `}`)
 		return nil
@@ -270,6 +271,7 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 		switch b.kind {
 		case "text":
 			text = append(text, translate.Characters(b.text)...)
+			c.foreign = c.foreign || isBlank(b.text)
 		case "thinking":
 			thought = append(thought, translate.Characters(b.thinking)...)
 			c.foreign = c.foreign || len(translate.Characters(b.signature)) == 0

@@ -1,14 +1,16 @@
 package anthropic
 
 import (
+	"strings"
+
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
-// sendable gives the body without thinking that has no signature, without messages that had nothing else, and with ids of
-// tool calls as [wire.CallIDs] gives them.
+// sendable gives the body without thinking that has no signature and texts of the assistant's that say nothing, without messages
+// that had nothing else, and with ids of tool calls as [wire.CallIDs] gives them.
 func sendable(body []byte) []byte {
 	ids := wire.CallIDs{Form: toolUseID}
 	out := []byte{'{'}
@@ -22,16 +24,17 @@ func sendable(body []byte) []byte {
 	return append(out, '}')
 }
 
-// sendableMessage gives nothing for a message that has nothing but unsigned thinking.
+// sendableMessage gives nothing for a message that has nothing but what is left out.
 func sendableMessage(message jsontext.Value, ids *wire.CallIDs) jsontext.Value {
 	out := []byte{'{'}
 	empty, called := false, false
+	byModel := isAssistant(message)
 	_ = translate.Members(message, func(name string, v jsontext.Value) error {
 		if name == "content" && v.Kind() == '[' {
 			kept := filtered(v, func(block jsontext.Value) jsontext.Value {
-				kind, id, signed := outline(block)
+				kind, id, signed, blank := outline(block)
 				switch {
-				case kind == "thinking" && !signed:
+				case kind == "thinking" && !signed, kind == "text" && blank && byModel:
 					return nil
 				case kind == "tool_use":
 					if !called {
@@ -44,9 +47,10 @@ func sendableMessage(message jsontext.Value, ids *wire.CallIDs) jsontext.Value {
 				}
 				return block
 			})
-			empty = len(kept) == len("[]") && isFilled(v)
+			empty = len(kept) == len("[]") && (byModel || isFilled(v))
 			v = kept
 		}
+		empty = empty || name == "content" && byModel && isBlank(v)
 		out = appendMember(out, name, v)
 		return nil
 	})
@@ -56,8 +60,24 @@ func sendableMessage(message jsontext.Value, ids *wire.CallIDs) jsontext.Value {
 	return append(out, '}')
 }
 
-// outline gives what kind of block it is, the tool call's id that it names, and whether it has a signature.
-func outline(block jsontext.Value) (kind, id string, signed bool) {
+// isAssistant reports whether a message is the model's.
+func isAssistant(message jsontext.Value) (is bool) {
+	_ = translate.Members(message, func(name string, v jsontext.Value) error {
+		is = is || name == "role" && translate.Unquote(v) == "assistant"
+		return nil
+	})
+	return is
+}
+
+// isBlank reports whether a text says nothing. The API gives such texts beside its tool calls, but refuses them in a history:
+// "text content blocks must be non-empty", "… must contain non-whitespace text" (https://github.com/BerriAI/litellm/pull/22979).
+func isBlank(text jsontext.Value) bool {
+	return text.Kind() == '"' && strings.TrimSpace(translate.Unquote(text)) == ""
+}
+
+// outline gives what kind of block it is, the tool call's id that it names, whether it has a signature, and whether its text says
+// nothing.
+func outline(block jsontext.Value) (kind, id string, signed, blank bool) {
 	_ = translate.Members(block, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
@@ -66,10 +86,12 @@ func outline(block jsontext.Value) (kind, id string, signed bool) {
 			id = translate.Unquote(v)
 		case "signature":
 			signed = len(translate.Characters(v)) > 0
+		case "text":
+			blank = isBlank(v)
 		}
 		return nil
 	})
-	return kind, id, signed
+	return kind, id, signed, blank
 }
 
 // withMember gives the object with another string for the value of its member of that name.

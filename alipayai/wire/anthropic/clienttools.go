@@ -26,8 +26,8 @@ func (c *client) tool(path string, v jsontext.Value) error {
 	err := translate.Object(path, v, func(member string, v jsontext.Value) error {
 		switch member {
 		case "type":
-			if v.Kind() != 'n' {
-				kind = translate.Unquote(v)
+			if word := translate.Unquote(v); word != "" { // https://github.com/envoyproxy/ai-gateway/pull/1953
+				kind = word
 			}
 		case "name":
 			name = v

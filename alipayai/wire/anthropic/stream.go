@@ -1,6 +1,8 @@
 package anthropic
 
 import (
+	"bytes"
+
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -20,6 +22,7 @@ type decoder struct {
 	model      string
 	usage      usage
 	stopReason string
+	refusal    jsontext.Value // why the API refused
 
 	index int    // of the block that is open or was last, -1: none
 	kind  string // of the block that is open, empty if it has no counterpart
@@ -44,6 +47,9 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 	if len(ev.Data) == 0 || string(ev.Type) == "error" {
 		chunk, err := wire.ParseEvent(ev)
 		return dst, chunk, err
+	}
+	if bytes.HasPrefix(ev.Data, []byte("[DONE]")) && d.state == concluding { // proxies put OpenAI's end there
+		return d.stop(dst, event{})
 	}
 	e, err := readEvent(ev.Data)
 	if err != nil {
@@ -98,8 +104,20 @@ func (d *decoder) nextBlock(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	return dst, chunk, err
 }
 
-// End implements [wire.StreamDecoder]: Anthropic's API ends its streams with message_stop, and so does whoever copies it.
-func (d *decoder) End(dst []byte) ([]byte, wire.Chunk, bool) { return dst, wire.Chunk{}, false }
+// End implements [wire.StreamDecoder]: some servers leave out message_stop, as others do [DONE], but the answer is whole where its
+// stop_reason has come (https://github.com/lidge-jun/opencodex/issues/658).
+func (d *decoder) End(dst []byte) ([]byte, wire.Chunk, bool) {
+	if d.state != concluding {
+		return dst, wire.Chunk{}, false
+	}
+	dst, last, err := d.stop(dst, event{})
+	return dst, last, err == nil
+}
+
+// AppendOwnEnd implements [wire.OwnEnder].
+func (d *decoder) AppendOwnEnd(dst []byte) []byte {
+	return append(dst, "event: message_stop\n"+`data: {"type":"message_stop"}`+"\n\n"...)
+}
 
 // other is for ping, error and the events that are not known, which are to be ignored, says Anthropic's guide.
 func other(dst []byte, ev wire.Event, e event) ([]byte, wire.Chunk, error) {
@@ -115,9 +133,11 @@ func (d *decoder) start(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	if err := a.read(e.message); err != nil {
 		return dst, wire.Chunk{}, err
 	}
-	err := translate.Elements(a.content, func(int, jsontext.Value) error { return malformed("a stream begins with content") })
-	if err != nil {
-		return dst, wire.Chunk{}, asMalformed(err)
+	if a.content.Kind() == '[' {
+		err := translate.Elements(a.content, func(int, jsontext.Value) error { return malformed("a stream begins with content") })
+		if err != nil {
+			return dst, wire.Chunk{}, asMalformed(err)
+		}
 	}
 	d.state, d.model, d.usage = betweenBlocks, translate.Unquote(a.model), a.usage
 	d.chunks.head = a.appendHead(nil, "chat.completion.chunk", d.chunks.created)
@@ -213,9 +233,12 @@ func (d *decoder) leaveBlock(dst []byte) ([]byte, wire.Chunk, error) {
 
 func (d *decoder) conclude(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	err := translate.Members(e.delta, func(name string, v jsontext.Value) (err error) {
-		if name == "stop_reason" && v.Kind() != 'n' {
+		switch {
+		case name == "stop_reason" && v.Kind() != 'n':
 			v, err = word(v)
 			d.state, d.stopReason = concluding, wire.Visible(translate.Unquote(v))
+		case name == "stop_details":
+			d.refusal = explanation(v).Clone()
 		}
 		return err
 	})
@@ -236,7 +259,10 @@ func (d *decoder) conclude(dst []byte, e event) ([]byte, wire.Chunk, error) {
 func (d *decoder) stop(dst []byte, _ event) ([]byte, wire.Chunk, error) {
 	d.state = ended
 	chunk := d.chunk()
-	chunk.FinishReason, chunk.Done = finishReason(d.stopReason), true
+	chunk.FinishReason, chunk.Done = finishReason(d.stopReason, d.calls), true
+	if d.refusal != nil {
+		dst = d.chunks.text(dst, "refusal", d.refusal)
+	}
 	return d.chunks.end(dst, chunk.FinishReason, d.usage), chunk, nil
 }
 

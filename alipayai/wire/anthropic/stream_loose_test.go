@@ -33,6 +33,52 @@ func TestLooseStreams(t *testing.T) {
 	}
 }
 
+// TestLooseEnds has streams without message_stop: they are whole where a stop_reason has come, and nowhere else.
+func TestLooseEnds(t *testing.T) {
+	for name, test := range map[string]struct {
+		events []string
+		after  string
+		whole  bool
+	}{
+		"no end":            {[]string{messageStart, textStart, textDelta, blockStop, messageDelta}, "", true},
+		"OpenAI's":          {[]string{messageStart, textStart, textDelta, blockStop, messageDelta}, "data: [DONE]\n\n", true},
+		"both":              {[]string{messageStart, textStart, textDelta, blockStop, messageDelta, messageStop}, "data: [DONE]\n\n", true},
+		"a block not ended": {[]string{messageStart, textStart, textDelta, messageDelta}, "", true},
+		"no reason":         {[]string{messageStart, textStart, textDelta, blockStop}, "", false},
+		"within a block":    {[]string{messageStart, textStart, textDelta}, "", false},
+		"at once":           {[]string{messageStart}, "", false},
+		"a null reason":     {[]string{messageStart, textStart, textDelta, blockStop, strings.Replace(messageDelta, `"end_turn"`, "null", 1)}, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := format().DecodeStream(wire.Ask{})
+			events := wire.NewEventReader(strings.NewReader(stream(test.events...)+test.after), 0)
+			defer events.Release()
+			var out []byte
+			done := false
+			for !done {
+				event, err := events.Next()
+				if err != nil {
+					break
+				}
+				var chunk wire.Chunk
+				if out, chunk, err = d.Decode(out, event); err != nil {
+					t.Fatal(err)
+				}
+				done = chunk.Done
+			}
+			if !done {
+				var last wire.Chunk
+				if out, last, done = d.End(out); done && last.FinishReason != "stop" {
+					t.Errorf("ends as %+v", last)
+				}
+			}
+			if done != test.whole || done != strings.HasSuffix(string(out), "data: [DONE]\n\n") || strings.Count(string(out), "[DONE]") > 1 || test.whole && contentOf(t, string(out)) != "hi" {
+				t.Errorf("whole %t: %s", done, out)
+			}
+		})
+	}
+}
+
 // TestLenientStream has an emoji that comes in two halves, and a repeated key in what the format does not read.
 func TestLenientStream(t *testing.T) {
 	half := func(text string) string {

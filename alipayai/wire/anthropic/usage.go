@@ -18,6 +18,8 @@ type usage struct {
 	// hour is the part of cacheCreation that stays in the cache for an hour, which costs more
 	// (platform.claude.com/docs/en/build-with-claude/prompt-caching).
 	hour int64
+	// thinking is the part of output that was thinking.
+	thinking int64
 	// tier is the service tier, or "fast" where the answer came with that speed.
 	tier        string
 	ok          bool // there was a usage object with plausible numbers
@@ -43,7 +45,7 @@ func (u *usage) read(v jsontext.Value) error {
 		case "output_tokens":
 			count = &got.output
 		case "cache_creation":
-			return got.kept(v)
+			return part(v, "ephemeral_1h_input_tokens", &got.hour)
 		case "service_tier":
 			if got.tier != fast {
 				got.tier = translate.Unquote(v)
@@ -54,6 +56,8 @@ func (u *usage) read(v jsontext.Value) error {
 				got.tier = fast
 			}
 			return nil
+		case "output_tokens_details": // https://github.com/theopenco/llmgateway/pull/2526
+			return part(v, "thinking_tokens", &got.thinking)
 		default:
 			return nil
 		}
@@ -79,14 +83,14 @@ func (u *usage) read(v jsontext.Value) error {
 // fast is the speed that costs more (platform.claude.com/docs/en/build-with-claude/fast-mode).
 const fast = "fast"
 
-// kept reads how long what was written to the cache stays there.
-func (u *usage) kept(v jsontext.Value) error {
+// part reads the number of that name in an object, where there is one.
+func part(v jsontext.Value, of string, to *int64) error {
 	if v.Kind() != '{' {
 		return nil
 	}
 	return translate.Members(v, func(name string, v jsontext.Value) error {
-		if n, ok := wire.TokenCount(v); ok && name == "ephemeral_1h_input_tokens" {
-			u.hour = n
+		if n, ok := wire.TokenCount(v); ok && name == of {
+			*to = n
 		}
 		return nil
 	})
@@ -100,7 +104,7 @@ func (u usage) wire() wire.Usage {
 	prompt := u.input + u.cacheRead + u.cacheCreation
 	return wire.Usage{
 		Prompt: prompt, Cached: u.cacheRead, Written: u.cacheCreation, WrittenHour: min(u.hour, u.cacheCreation), Tier: u.tier,
-		Completion: u.output, Total: prompt + u.output, OK: true,
+		Completion: u.output, Reasoning: min(u.thinking, u.output), Total: prompt + u.output, OK: true,
 	}
 }
 
@@ -111,5 +115,11 @@ func (u usage) append(dst []byte) []byte {
 	dst = strconv.AppendInt(append(dst, `,"completion_tokens":`...), total.Completion, 10)
 	dst = strconv.AppendInt(append(dst, `,"total_tokens":`...), total.Total, 10)
 	dst = strconv.AppendInt(append(dst, `,"prompt_tokens_details":{"cached_tokens":`...), u.cacheRead, 10)
+	if u.cacheCreation > 0 {
+		dst = strconv.AppendInt(append(dst, `,"cache_write_tokens":`...), u.cacheCreation, 10)
+	}
+	if u.thinking > 0 {
+		dst = strconv.AppendInt(append(dst, `},"completion_tokens_details":{"reasoning_tokens":`...), min(u.thinking, u.output), 10)
+	}
 	return append(dst, "}}"...)
 }

@@ -3,6 +3,7 @@ package openai
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -101,7 +102,7 @@ var null = json.RawMessage("null")
 
 // AppendCompletion appends the older form of a chat completion, or of a chunk of one.
 func AppendCompletion(dst, chat []byte) ([]byte, error) {
-	type words struct{ Content json.RawMessage }
+	type words struct{ Content, Refusal json.RawMessage }
 	var a struct {
 		ID, Model      string
 		Created, Usage json.RawMessage
@@ -111,7 +112,8 @@ func AppendCompletion(dst, chat []byte) ([]byte, error) {
 			FinishReason   json.RawMessage `json:"finish_reason"`
 		}
 	}
-	if err := json.Unmarshal(chat, &a); err != nil {
+	err := json.Unmarshal(chat, &a)
+	if _, mistyped := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !mistyped { // which counts as absent
 		return dst, err
 	}
 	out := completion{
@@ -120,8 +122,8 @@ func AppendCompletion(dst, chat []byte) ([]byte, error) {
 	}
 	for i, c := range a.Choices {
 		text := []byte{'"'}
-		for _, v := range []json.RawMessage{c.Message.Content, c.Delta.Content} {
-			text = append(text, translate.Characters(jsontext.Value(v))...)
+		for _, v := range []json.RawMessage{c.Message.Content, c.Message.Refusal, c.Delta.Content, c.Delta.Refusal} {
+			text = append(text, translate.Characters(translate.Text(jsontext.Value(v)))...)
 		}
 		out.Choices[i] = completionChoice{Text: append(text, '"'), Index: c.Index, FinishReason: c.FinishReason}
 		if len(c.FinishReason) == 0 {

@@ -2,6 +2,7 @@ package responses
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -17,6 +18,16 @@ func (Format) Name() string { return wire.Responses }
 // EncodeRequest implements [wire.Format]. There are no requests but the clients' own.
 func (Format) EncodeRequest(wire.Ask) (wire.Encoded, error) {
 	return wire.Encoded{}, &wire.RequestError{Code: wire.CodeInvalidValue, Message: "requests of other forms are not translated to the Responses API"}
+}
+
+// read reads JSON into v. What is of another type than expected counts as absent: the API has members of one name and several
+// types, as the arguments of a tool_search_call are an object, and the bytes go to the client whatever is in them.
+func read(data []byte, v any) error {
+	err := json.Unmarshal(data, v)
+	if _, mistyped := errors.AsType[*json.UnmarshalTypeError](err); mistyped || err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", wire.ErrMalformed, err)
 }
 
 // resource is what of a response the gateway looks at.
@@ -109,11 +120,37 @@ func (i *outputItem) call(index int) (call map[string]any, ok bool) {
 	}, true
 }
 
+// words adds what the item says.
+func (i *outputItem) words(text, reasoning, refused *string) {
+	for _, part := range i.Content {
+		if i.Type == "reasoning" {
+			*reasoning += part.Text
+			continue
+		}
+		*text += part.Text
+		*refused += part.Refusal
+	}
+	for _, part := range i.Summary {
+		*reasoning += part.Text
+	}
+}
+
+// said gives the members of a message, or of a delta, that have something.
+func said(text, reasoning, refused string) map[string]any {
+	members := make(map[string]any)
+	for name, v := range map[string]string{"content": text, "reasoning_content": reasoning, "refusal": refused} {
+		if v != "" {
+			members[name] = v
+		}
+	}
+	return members
+}
+
 // DecodeAnswer implements [wire.Format].
 func (Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error) {
 	var r resource
-	if err := json.Unmarshal(body, &r); err != nil {
-		return nil, wire.Answer{}, fmt.Errorf("%w: %w", wire.ErrMalformed, err)
+	if err := read(body, &r); err != nil {
+		return nil, wire.Answer{}, err
 	}
 	if f := r.failed(); f != nil {
 		return nil, wire.Answer{Failure: f}, nil
@@ -130,24 +167,10 @@ func (Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error)
 			calls = append(calls, call)
 			continue
 		}
-		for _, part := range item.Content {
-			if item.Type == "reasoning" {
-				reasoning += part.Text
-				continue
-			}
-			text += part.Text
-			refused += part.Refusal
-		}
-		for _, part := range item.Summary {
-			reasoning += part.Text
-		}
+		item.words(&text, &reasoning, &refused)
 	}
-	message := map[string]any{"role": "assistant", "content": text}
-	for name, v := range map[string]string{"reasoning_content": reasoning, "refusal": refused} {
-		if v != "" {
-			message[name] = v
-		}
-	}
+	message := said(text, reasoning, refused)
+	message["role"], message["content"] = "assistant", text
 	if calls != nil {
 		message["tool_calls"] = calls
 	}
@@ -167,108 +190,6 @@ func (Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error)
 	return canonical, a, err
 }
 
-// DecodeStream implements [wire.Format].
-func (Format) DecodeStream(wire.Ask) wire.StreamDecoder { return &decoder{index: make(map[int]int)} }
-
-// decoder reads the events of one response.
-type decoder struct {
-	id, model string
-	calls     int
-	index     map[int]int // of calls, by the places of their items
-}
-
-// Decode implements [wire.StreamDecoder].
-func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) {
-	if len(ev.Data) == 0 {
-		return dst, wire.Chunk{}, nil
-	}
-	var e struct {
-		Type, Delta string
-		OutputIndex int `json:"output_index"`
-		Response    resource
-		Item        outputItem
-		Error       *failed
-		failed
-	}
-	if err := json.Unmarshal(ev.Data, &e); err != nil {
-		return dst, wire.Chunk{}, fmt.Errorf("%w: %w", wire.ErrMalformed, err)
-	}
-	switch e.Type {
-	case "":
-		chunk, err := wire.ParseEvent(ev) // a failure in another form
-		if err == nil && chunk.Failure == nil {
-			err = fmt.Errorf("%w: an event without a type", wire.ErrMalformed)
-		}
-		return dst, chunk, err
-	case "error":
-		f := e.Error
-		if f == nil {
-			f = &e.failed
-			f.Type = ""
-		}
-		return dst, wire.Chunk{Answer: wire.Answer{Failure: f.failure()}}, nil
-	case "response.created":
-		d.id, d.model = e.Response.ID, e.Response.Model
-	case "response.output_text.delta":
-		return d.delta(dst, map[string]any{"content": e.Delta})
-	case "response.refusal.delta":
-		return d.delta(dst, map[string]any{"refusal": e.Delta})
-	case "response.reasoning_summary_text.delta", "response.reasoning_text.delta":
-		return d.delta(dst, map[string]any{"reasoning_content": e.Delta})
-	case "response.output_item.added":
-		if call, ok := e.Item.call(d.calls); ok {
-			d.index[e.OutputIndex] = d.calls
-			d.calls++
-			return d.delta(dst, map[string]any{"tool_calls": []any{call}})
-		}
-	case "response.function_call_arguments.delta", "response.custom_tool_call_input.delta":
-		if n, ok := d.index[e.OutputIndex]; ok {
-			return d.delta(dst, map[string]any{"tool_calls": []any{map[string]any{"index": n, "function": map[string]any{"arguments": e.Delta}}}})
-		}
-	case "response.failed":
-		f := e.Response.failed()
-		if f == nil {
-			f = &wire.Failure{Code: "server_error", Message: "the response has failed"}
-		}
-		return dst, wire.Chunk{Answer: wire.Answer{Failure: f}}, nil
-	case "response.completed", "response.incomplete":
-		return d.end(dst, &e.Response)
-	}
-	return dst, wire.Chunk{Answer: wire.Answer{Model: d.model}}, nil
-}
-
-// chunk appends one, and says what it is.
-func (d *decoder) chunk(dst []byte, choices []any, usage map[string]any) ([]byte, wire.Chunk, error) {
-	chunk := map[string]any{"id": d.id, "object": "chat.completion.chunk", "model": d.model, "choices": choices}
-	if usage != nil {
-		chunk["usage"] = usage
-	}
-	data, err := json.Marshal(chunk)
-	if err != nil {
-		return dst, wire.Chunk{}, err
-	}
-	known, err := wire.ParseChunk(data)
-	return append(append(append(dst, "data: "...), data...), "\n\n"...), known, err
-}
-
-func (d *decoder) delta(dst []byte, delta map[string]any) ([]byte, wire.Chunk, error) {
-	return d.chunk(dst, []any{map[string]any{"index": 0, "delta": delta, "finish_reason": nil}}, nil)
-}
-
-func (d *decoder) end(dst []byte, r *resource) ([]byte, wire.Chunk, error) {
-	if f := r.failed(); f != nil {
-		return dst, wire.Chunk{Answer: wire.Answer{Failure: f}}, nil
-	}
-	d.id, d.model = r.ID, r.Model
-	choices := []any{map[string]any{"index": 0, "delta": map[string]any{}, "finish_reason": r.finish(d.calls > 0)}}
-	dst, chunk, err := d.chunk(dst, choices, r.usage())
-	chunk.Done, chunk.Usage.Tier = true, r.ServiceTier
-	return append(dst, "data: [DONE]\n\n"...), chunk, err
-}
-
-// End implements [wire.StreamDecoder]: a response has an end of its own.
-func (*decoder) End(dst []byte) ([]byte, wire.Chunk, bool) { return dst, wire.Chunk{}, false }
-
 // Seen is what is to be known of a response that passes as it is.
 type Seen struct {
 	ID string
@@ -283,7 +204,7 @@ func See(response []byte) (s Seen, ok bool) {
 		ID, Status string
 		Output     []json.RawMessage
 	}
-	if json.Unmarshal(response, &r) != nil || r.ID == "" {
+	if read(response, &r) != nil || r.ID == "" {
 		return Seen{}, false
 	}
 	switch r.Status {

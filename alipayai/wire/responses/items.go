@@ -16,6 +16,8 @@ type item struct {
 	name, namespace           string
 	arguments, input, output  jsontext.Value
 	summary, encrypted, tools jsontext.Value
+	// silent says that content is null, as some turns of Codex have it: https://github.com/can1357/oh-my-pi/issues/10956.
+	silent bool
 }
 
 // placedItem is an item with its place.
@@ -86,6 +88,7 @@ func reference(v jsontext.Value) (id string, ok bool) {
 func readItem(path string, v jsontext.Value) (it item, err error) {
 	err = translate.Object(path, v, func(name string, v jsontext.Value) error {
 		if v.Kind() == 'n' {
+			it.silent = it.silent || name == "content"
 			return nil
 		}
 		text := func(to *string) (err error) {
@@ -217,7 +220,10 @@ func (v *conversation) message(path string, it item) error {
 		}
 	}
 	if it.content == nil {
-		return translate.Missing(path+".content", "a string or an array")
+		if !it.silent {
+			return translate.Missing(path+".content", "a string or an array")
+		}
+		it.content = jsontext.Value("[]")
 	}
 	switch role {
 	case "assistant":

@@ -161,6 +161,9 @@ func appendUsage(dst []byte, s status) []byte {
 	u := s.usage
 	dst = strconv.AppendInt(append(dst, `{"input_tokens":`...), u.Prompt, 10)
 	dst = strconv.AppendInt(append(dst, `,"input_tokens_details":{"cached_tokens":`...), u.Cached, 10)
+	if u.Written > 0 {
+		dst = strconv.AppendInt(append(dst, `,"cache_write_tokens":`...), u.Written, 10)
+	}
 	dst = strconv.AppendInt(append(dst, `},"output_tokens":`...), u.Completion, 10)
 	dst = strconv.AppendInt(append(dst, `,"output_tokens_details":{"reasoning_tokens":`...), u.Reasoning, 10)
 	return append(strconv.AppendInt(append(dst, `},"total_tokens":`...), max(u.Total, u.Prompt+u.Completion), 10), '}')

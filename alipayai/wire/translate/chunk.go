@@ -20,7 +20,8 @@ type Chunk struct {
 	// Logprobs are those of the content: an array; nil for none.
 	Logprobs jsontext.Value
 	Calls    []CallPiece
-	Finish   string
+	// Finish is the finish reason, in OpenAI's word where there is one.
+	Finish string
 	// Stopped is the stop sequence that was met, where the server says so.
 	Stopped jsontext.Value
 	Usage   wire.Usage
@@ -57,7 +58,7 @@ func (c *Chunk) Read(data []byte) error {
 	if dec.PeekKind() != '{' {
 		return nil
 	}
-	var usage jsontext.Value
+	var usage, inside jsontext.Value
 	err := dec.Object(func(name string) (err error) {
 		switch name {
 		case "id":
@@ -72,13 +73,22 @@ func (c *Chunk) Read(data []byte) error {
 					return dec.Skip()
 				}
 				c.Choice = true
-				return dec.Object(func(name string) error { return c.choiceMember(dec, name) })
+				return dec.Object(func(name string) (err error) {
+					if name == "usage" { // Moonshot's, in streams: https://github.com/earendil-works/pi/issues/2017
+						inside, err = dec.Value()
+						return err
+					}
+					return c.choiceMember(dec, name)
+				})
 			})
 		default:
 			return dec.Skip()
 		}
 		return err
 	})
+	if usage.Kind() != '{' {
+		usage = inside
+	}
 	if err == nil && usage.Kind() == '{' {
 		if c.Usage, err = wire.ReadUsage(usage); err != nil {
 			return nil // the answer is good all the same
@@ -92,7 +102,7 @@ func (c *Chunk) choiceMember(dec *Decoder, name string) error {
 	case "finish_reason":
 		v, err := dec.Value()
 		if v.Kind() == '"' {
-			c.Finish = Name(v)
+			c.Finish = wire.FinishWord(Name(v))
 		}
 		return err
 	case "stop_reason", "matched_stop": // vLLM's and SGLang's; of a token it is a number
@@ -133,6 +143,12 @@ func (c *Chunk) deltaMember(dec *Decoder, name string) error {
 			call := &c.Calls[len(c.Calls)-1]
 			return dec.Object(func(name string) error { return call.member(dec, name) })
 		})
+	case "function_call": // the older form, of one call
+		if dec.PeekKind() != '{' {
+			return dec.Skip()
+		}
+		c.Calls = append(c.Calls, CallPiece{})
+		return c.Calls[len(c.Calls)-1].member(dec, "function")
 	default:
 		return dec.Skip()
 	}
@@ -143,8 +159,9 @@ func (c *Chunk) deltaMember(dec *Decoder, name string) error {
 	return err
 }
 
-// parts reads content, or thinking, that Mistral's models write as a list: parts with a text, or with thinking. See
-// https://docs.mistral.ai/capabilities/reasoning.
+// parts reads content, or thinking, that some models write as a list: parts with a text, Mistral's with thinking, and those of
+// Databricks with a summary of the reasoning. See https://docs.mistral.ai/capabilities/reasoning and
+// https://github.com/neondatabase/neon-pkgs/issues/308.
 func (c *Chunk) parts(dec *Decoder, to *jsontext.Value) error {
 	switch dec.PeekKind() {
 	case '[':
@@ -154,7 +171,7 @@ func (c *Chunk) parts(dec *Decoder, to *jsontext.Value) error {
 			switch name {
 			case "text":
 				return c.parts(dec, to)
-			case "thinking":
+			case "thinking", "summary":
 				return c.parts(dec, &c.Reasoning)
 			}
 			return dec.Skip()
@@ -175,6 +192,22 @@ func (c *Chunk) parts(dec *Decoder, to *jsontext.Value) error {
 	return dec.Skip()
 }
 
+// Text gives the content of a message as one text, whether it is one or a list of parts; nil for anything else.
+func Text(content jsontext.Value) jsontext.Value {
+	switch content.Kind() {
+	case '"':
+		return content
+	case '[':
+		var c Chunk
+		dec := Decode(content)
+		defer dec.Close()
+		if c.parts(dec, &c.Content) == nil {
+			return c.Content
+		}
+	}
+	return nil
+}
+
 func (c *CallPiece) member(dec *Decoder, name string) error {
 	if name == "function" {
 		return dec.Object(func(name string) (err error) {
@@ -183,6 +216,9 @@ func (c *CallPiece) member(dec *Decoder, name string) error {
 				c.Name, err = dec.Value()
 			case "arguments":
 				c.Arguments, err = dec.Value()
+				if c.Arguments.Kind() == '{' { // llama.cpp's were no text: https://github.com/ggml-org/llama.cpp/issues/20198
+					c.Arguments = Quote(nil, string(c.Arguments))
+				}
 			default:
 				return dec.Skip()
 			}

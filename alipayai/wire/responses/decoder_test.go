@@ -1,0 +1,105 @@
+package responses
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// TestDecoderReadsAllThatIsSaid has streams of providers that send an item in pieces, whole at its end, or only with the response
+// (https://github.com/PwnKit-Labs/pwnkit/pull/331, https://github.com/NousResearch/hermes-agent/pull/93433): what reads answers has each
+// word once, and the calls.
+func TestDecoderReadsAllThatIsSaid(t *testing.T) {
+	const (
+		created = `{"type":"response.created","response":{"id":"resp_1","model":"m-1","status":"in_progress","output":[]}}`
+		thought = `{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"hm"}]}`
+		message = `{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"yes"},{"type":"refusal","refusal":"no"}]}`
+		call    = `{"type":"function_call","id":"fc_1","call_id":"call_1","name":"f","arguments":"{\"a\":1}","status":"completed"}`
+		patch   = `{"type":"custom_tool_call","id":"ctc_1","call_id":"call_2","name":"patch","input":"*** End"}`
+	)
+	added := func(place, item string) string {
+		return `{"type":"response.output_item.added","output_index":` + place + `,"item":` + item + `}`
+	}
+	done := func(place, item string) string {
+		return `{"type":"response.output_item.done","output_index":` + place + `,"item":` + item + `}`
+	}
+	piece := func(kind, place, words string) string {
+		return `{"type":"response.` + kind + `.delta","output_index":` + place + `,"delta":"` + words + `"}`
+	}
+	completed := func(output string) string {
+		return `{"type":"response.completed","response":{"id":"resp_1","status":"completed","model":"m-1","output":[` + output + `],"usage":{"input_tokens":3,"output_tokens":2,"total_tokens":5}}}`
+	}
+	begun := func(item string) string { // as an item is before its pieces
+		return strings.NewReplacer(`"{\"a\":1}"`, `""`, `"*** End"`, `""`).Replace(item)
+	}
+	inPieces := []string{
+		added("0", `{"type":"reasoning","id":"rs_1","summary":[]}`), piece("reasoning_summary_text", "0", "hm"), done("0", thought),
+		added("1", `{"type":"message","id":"msg_1","role":"assistant","content":[]}`), piece("output_text", "1", "y"), piece("output_text", "1", "es"), piece("refusal", "1", "no"), done("1", message),
+		added("2", begun(call)), piece("function_call_arguments", "2", `{\"a\"`), piece("function_call_arguments", "2", `:1}`), done("2", call),
+		added("3", begun(patch)), piece("custom_tool_call_input", "3", "*** End"), done("3", patch),
+	}
+	all := strings.Join([]string{thought, message, call, patch}, ",")
+	for name, events := range map[string][]string{
+		"in pieces":                  append(inPieces[:len(inPieces):len(inPieces)], completed(all)),
+		"in pieces, at their end":    append(inPieces[:len(inPieces):len(inPieces)], completed("")),
+		"of ChatGPT":                 append(inPieces[:len(inPieces):len(inPieces)], `{"type":"response.completed","response":{"id":"resp_1","usage":{"input_tokens":3,"output_tokens":2,"total_tokens":5}}}`),
+		"whole at their end":         {added("0", `{"type":"reasoning"}`), done("0", thought), done("1", message), added("2", begun(call)), done("2", call), done("3", patch), completed("")},
+		"whole at their end, twice":  {done("0", thought), done("1", message), done("2", call), done("3", patch), completed(all)},
+		"whole at their beginning":   {done("0", thought), done("1", message), added("2", call), done("2", call), added("3", patch), done("3", patch), completed(all)},
+		"with the response":          {completed(all)},
+		"with the response, unended": {strings.Replace(completed(all), "response.completed", "response.incomplete", 1)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got struct {
+				text, reasoning, refusal, finish string
+				names, ids, arguments            [4]string
+			}
+			d := Format{}.DecodeStream(wire.Ask{})
+			content, ended := false, wire.Chunk{}
+			for _, data := range append([]string{created}, events...) {
+				out, chunk, err := d.Decode(nil, wire.Event{Data: []byte(data)})
+				if err != nil || chunk.Failure != nil {
+					t.Fatalf("%s: %v %+v", data, err, chunk.Failure)
+				}
+				content, ended = content || chunk.Content, chunk
+				for _, event := range strings.Split(strings.TrimSpace(string(out)), "\n\n") {
+					var c struct {
+						Choices []struct {
+							Delta struct {
+								Content, Refusal string
+								Reasoning        string `json:"reasoning_content"`
+								ToolCalls        []struct {
+									Index    int
+									ID       string
+									Function struct{ Name, Arguments string }
+								} `json:"tool_calls"`
+							}
+							FinishReason string `json:"finish_reason"`
+						}
+					}
+					if json.Unmarshal([]byte(strings.TrimPrefix(event, "data: ")), &c) != nil || len(c.Choices) == 0 {
+						continue
+					}
+					choice := c.Choices[0]
+					got.text += choice.Delta.Content
+					got.refusal += choice.Delta.Refusal
+					got.reasoning += choice.Delta.Reasoning
+					got.finish += choice.FinishReason
+					for _, call := range choice.Delta.ToolCalls {
+						got.ids[call.Index] += call.ID
+						got.names[call.Index] += call.Function.Name
+						got.arguments[call.Index] += call.Function.Arguments
+					}
+				}
+			}
+			want := got
+			want.text, want.reasoning, want.refusal, want.finish = "yes", "hm", "no", "tool_calls"
+			want.ids, want.names, want.arguments = [4]string{"call_1", "call_2"}, [4]string{"f", "patch"}, [4]string{`{"a":1}`, "*** End"}
+			if got != want || !content || !ended.Done || ended.Model != "m-1" || ended.Usage.Total != 5 {
+				t.Errorf("%+v, content %v, %+v", got, content, ended)
+			}
+		})
+	}
+}
