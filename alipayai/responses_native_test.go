@@ -82,6 +82,53 @@ func TestNativeResponsesFail(t *testing.T) {
 			if !c.within && got.status < 500 || c.within && (got.err == nil || !strings.Contains(got.body, "event: error")) {
 				t.Errorf("%d %s (%v)", got.status, got.body, got.err)
 			}
+			if !c.within {
+				return
+			}
+			// https://github.com/zyycn/codex-proxy-rs/pull/90
+			_, end, _ := strings.Cut(got.body, "event: error\n")
+			for _, want := range []string{`"message":"broken"`, `"sequence_number":3}`, "event: response.failed\n", `"response":{"id":"resp_of_theirs"`, `"status":"failed"`, `"message":"broken"`, `"sequence_number":4}`} {
+				_, after, ok := strings.Cut(end, want)
+				if !ok {
+					t.Errorf("no %s in its place: %s", want, got.body)
+				}
+				end = after
+			}
+			if strings.Count(got.body, "response.created\n") != 1 {
+				t.Errorf("begun again: %s", got.body)
+			}
+		})
+	}
+}
+
+// Codex's own backend has the items of a stream in it, and none in the response at its end: what is kept of it has them, in their
+// places. See https://github.com/commontoolsinc/labs/pull/5092.
+func TestNativeResponsesAreKeptWithTheirItems(t *testing.T) {
+	const found = `{"type":"message","id":"msg_of_theirs","role":"assistant","status":"completed","content":[{"type":"output_text","text":"found","annotations":[]}]}`
+	done := func(place int, item string) string {
+		return fmt.Sprintf("event: response.output_item.done\ndata: {\"type\":\"response.output_item.done\",\"sequence_number\":2,\"output_index\":%d,\"item\":%s}\n\n", place, item)
+	}
+	items := done(1, found) + done(0, `{"type":"web_search_call","id":"ws_1","status":"completed"}`)
+	for name, output := range map[string]string{"no output": `"output":[],`, "no member": ""} {
+		t.Run(name, func(t *testing.T) {
+			before, after, _ := strings.Cut(nativeResponse, `"output":`)
+			_, rest, _ := strings.Cut(after, `}],"usage"`)
+			begun, _, _ := strings.Cut(nativeStream, "event: response.completed")
+			answer := begun + items + "event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":3,\"response\":" + before + output + `"usage"` + rest + "}\n\n"
+			theirs := &heardClaude{status: http.StatusOK, kind: "text/event-stream", answer: answer}
+			r := startRig(t, theirs, plainProvider, first(func(p *upstream.Provider) { p.Model, p.Responses = "", true }), keeping)
+			if got := r.post(responsesPath, strings.Replace(wordOfResponses, "{", `{"stream":true,`, 1)); got.status != http.StatusOK || got.body != answer || got.err != nil {
+				t.Fatalf("%d %s (%v)", got.status, got.body, got.err)
+			}
+			var kept responseResource
+			again := r.do(t.Context(), http.MethodGet, responsesPath+"/resp_of_theirs", "")
+			if err := json.Unmarshal([]byte(again.body), &kept); err != nil || len(kept.Output) != 2 || kept.Output[1].ID != "msg_of_theirs" || !strings.Contains(again.body, `"extra":{"a":1}`) {
+				t.Errorf("kept is %s (%v)", again.body, err)
+			}
+			r.post(responsesPath, `{"model":"m","previous_response_id":"resp_of_theirs","input":[{"type":"item_reference","id":"msg_of_theirs"},{"role":"user","content":"and?"}]}`)
+			if len(theirs.bodies) != 2 || strings.Count(theirs.bodies[1], `"found"`) != 2 || strings.Contains(theirs.bodies[1], "item_reference") {
+				t.Errorf("sent %s", theirs.bodies[len(theirs.bodies)-1])
+			}
 		})
 	}
 }

@@ -42,10 +42,12 @@ type Writer interface {
 	Broken(dst []byte, e wire.Error) []byte
 }
 
-// Watcher is a Writer that reads what passes it by, since it comes in the client's own form: to keep it.
+// Watcher is a Writer that reads what passes it by, since it comes in the client's own form: to keep it, and to end it.
 type Watcher interface {
 	// Watch takes a whole answer, or events of a stream, before the client has them.
 	Watch(passing []byte)
+	// BrokenOff appends the end of such a stream that breaks after its first content.
+	BrokenOff(dst []byte, e wire.Error) []byte
 }
 
 // Ender is a Writer that is told when its answer has ended, whether the client has had all of it or not.
@@ -79,6 +81,10 @@ type Route struct {
 	// Serve answers a request that needs no call of the gateway, and reports whether it has; nil where each is a call. A
 	// failure is written for it.
 	Serve func(g *alipayai.Gateway, w http.ResponseWriter, r *http.Request, tenant string, rd *Reading) (served bool, f *failure.Failure)
+	// IDField is the header field by which clients know the call, where that is another than X-Request-Id: canonical.
+	IDField string
+	// Lacking answers a request whose provider has turned out not to have the endpoint; nil where that is the answer.
+	Lacking func(g *alipayai.Gateway, w http.ResponseWriter, tenant string, rd *Reading)
 }
 
 // Dialects are those that a site speaks.
@@ -227,9 +233,19 @@ const headerEstimated = "X-Alipayai-Estimated"
 // call's id besides X-Request-Id.
 func Estimate(g *alipayai.Gateway, w http.ResponseWriter, tenant string, rd *Reading, before string, idFields ...string) bool {
 	tokens, ok := g.EstimateTokens(tenant, rd.Request, rd.Endpoint)
-	if !ok {
-		return false
+	if ok {
+		writeEstimate(w, tokens, before, idFields...)
 	}
+	return ok
+}
+
+// EstimateAnyway is Estimate where the provider that would serve the request should count, but does not.
+func EstimateAnyway(g *alipayai.Gateway, w http.ResponseWriter, tenant string, rd *Reading, before string, idFields ...string) {
+	tokens, _ := g.EstimateTokens(tenant, rd.Request, "")
+	writeEstimate(w, tokens, before, idFields...)
+}
+
+func writeEstimate(w http.ResponseWriter, tokens int64, before string, idFields ...string) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set(headerEstimated, "true")
@@ -238,7 +254,6 @@ func Estimate(g *alipayai.Gateway, w http.ResponseWriter, tenant string, rd *Rea
 		h.Set(name, id)
 	}
 	_, _ = w.Write(append(strconv.AppendInt([]byte(before), tokens, 10), '}'))
-	return true
 }
 
 // NoModel makes the failure of a request for a model that is not listed.

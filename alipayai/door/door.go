@@ -53,6 +53,9 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 		f = failed
 	}
 	out := writing{dialect: rd.Dialect}
+	if rd.route != nil {
+		out.idField = rd.route.IDField
+	}
 	if f == nil && rd.route.Begin != nil {
 		completed := *c // which is an allocation that other calls need not have
 		rd.Claim = d.Gateway.ClaimOf(c)
@@ -70,7 +73,11 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 	a, err := d.Gateway.Do(r.Context(), c)
 	if err != nil {
 		if e, ok := errors.AsType[*alipayai.Error](err); ok {
-			out.refuse(w, e)
+			if rd.route.Lacking != nil && lacksEndpoint(e.Failure) {
+				rd.route.Lacking(d.Gateway, w, tenant, rd)
+			} else {
+				out.refuse(w, e)
+			}
 			if e.ClosesSlowly() {
 				_ = http.NewResponseController(w).Flush()
 			}
@@ -97,6 +104,7 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 		return
 	}
 	a.Describe(w.Header())
+	out.name(w.Header())
 	if a.Streams() {
 		delivered = d.stream(w, a, &out)
 		return
@@ -110,6 +118,16 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 	if a.ClosesSlowly() {
 		_ = http.NewResponseController(w).Flush()
 	}
+}
+
+// lacksEndpoint reports whether a provider has said that it has nothing at the request's path. Its word for a model that it does
+// not have is another one.
+func lacksEndpoint(f *failure.Failure) bool {
+	switch f.Status {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return f.FromUpstream && f.Code != "not_found_error" && f.Code != failure.CodeModelNotFound
+	}
+	return false
 }
 
 // writtenAtOnce is how many bytes of a large answer a client has to read within
@@ -182,12 +200,20 @@ var rooms = sync.Pool{New: func() any { return new([]byte) }}
 // writing is an answer on its way out in its client's form.
 type writing struct {
 	dialect Dialect
+	idField string // see Route.IDField
 	// writer translates it; nil where it is in the client's form already.
 	writer Writer
 	// watcher reads what is in the client's form already; nil where nothing is to be kept of it.
 	watcher Watcher
 	// room is for what it writes; nil before.
 	room *[]byte
+}
+
+// name gives the call's id to clients that know it by another field.
+func (o *writing) name(h http.Header) {
+	if id := h["X-Request-Id"]; o.idField != "" && len(id) > 0 {
+		h[o.idField] = id
+	}
 }
 
 // empty gives the buffer for what it writes, with nothing in it.
@@ -255,10 +281,13 @@ func Untranslated(err error) *failure.Failure {
 
 // broken gives the end of a stream that has broken.
 func (o *writing) broken(e wire.Error) []byte {
-	if o.writer == nil {
-		return o.dialect.AppendErrorEvent(nil, e)
+	switch {
+	case o.writer != nil:
+		return o.writer.Broken(nil, e)
+	case o.watcher != nil:
+		return o.watcher.BrokenOff(nil, e)
 	}
-	return o.writer.Broken(nil, e)
+	return o.dialect.AppendErrorEvent(nil, e)
 }
 
 // refuse writes the error of a call as a whole answer. A client that has left
@@ -269,6 +298,7 @@ func (o *writing) refuse(w http.ResponseWriter, e *alipayai.Error) {
 		return
 	}
 	e.Served.Describe(w.Header())
+	o.name(w.Header())
 	if e.Original != nil {
 		header, _ := e.HTTP()
 		maps.Copy(w.Header(), header)

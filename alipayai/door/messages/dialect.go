@@ -31,11 +31,11 @@ type Dialect struct{}
 // Routes implements [door.Dialect].
 func (Dialect) Routes() []door.Route {
 	return []door.Route{
-		{Method: http.MethodPost, Path: "/messages", Endpoint: upstream.EndpointChat, Begin: begin},
-		{Method: http.MethodPost, Path: "/messages/count_tokens", Endpoint: upstream.EndpointCountTokens, Serve: estimate},
-		{Method: http.MethodGet, Path: "/models", Header: headerVersion, Endpoint: upstream.EndpointModels, Begin: listModels},
-		{Method: http.MethodGet, Path: "/models/", Header: headerVersion, Endpoint: upstream.EndpointModels, Begin: listModels},
-		{Method: http.MethodGet, Path: "/models/{id}", Header: headerVersion, Endpoint: upstream.EndpointModels, Begin: oneModel},
+		{Method: http.MethodPost, Path: "/messages", Endpoint: upstream.EndpointChat, Begin: begin, IDField: headerRequestID},
+		{Method: http.MethodPost, Path: "/messages/count_tokens", Endpoint: upstream.EndpointCountTokens, Serve: estimate, Lacking: estimateAnyway, IDField: headerRequestID},
+		{Method: http.MethodGet, Path: "/models", Header: headerVersion, Endpoint: upstream.EndpointModels, Begin: listModels, IDField: headerRequestID},
+		{Method: http.MethodGet, Path: "/models/", Header: headerVersion, Endpoint: upstream.EndpointModels, Begin: listModels, IDField: headerRequestID},
+		{Method: http.MethodGet, Path: "/models/{id}", Header: headerVersion, Endpoint: upstream.EndpointModels, Begin: oneModel, IDField: headerRequestID},
 		// Claude Code asks whether there is anybody.
 		{Method: http.MethodHead, Path: "/", Serve: reachable},
 	}
@@ -63,8 +63,16 @@ var format = new(anthropic.Format)
 
 // estimate answers POST /v1/messages/count_tokens where the provider that would serve the message does not count.
 func estimate(g *alipayai.Gateway, w http.ResponseWriter, _ *http.Request, tenant string, rd *door.Reading) (bool, *failure.Failure) {
-	return door.Estimate(g, w, tenant, rd, `{"input_tokens":`, headerRequestID), nil
+	return door.Estimate(g, w, tenant, rd, beforeTokens, headerRequestID), nil
 }
+
+// estimateAnyway does it where that provider has the API, but not all of it: clients would count zero, or nothing
+// (https://github.com/Wei-Shaw/sub2api/pull/657, https://github.com/Wei-Shaw/claude-relay-service/issues/731).
+func estimateAnyway(g *alipayai.Gateway, w http.ResponseWriter, tenant string, rd *door.Reading) {
+	door.EstimateAnyway(g, w, tenant, rd, beforeTokens, headerRequestID)
+}
+
+const beforeTokens = `{"input_tokens":`
 
 func reachable(_ *alipayai.Gateway, w http.ResponseWriter, _ *http.Request, _ string, _ *door.Reading) (bool, *failure.Failure) {
 	w.WriteHeader(http.StatusOK)

@@ -33,7 +33,7 @@ type Dialect struct{}
 func (Dialect) Routes() []door.Route {
 	return []door.Route{
 		{Method: http.MethodPost, Path: "/responses", Endpoint: upstream.EndpointChat, Begin: begin},
-		{Method: http.MethodPost, Path: "/responses/input_tokens", Endpoint: upstream.EndpointInputTokens, Serve: estimate},
+		{Method: http.MethodPost, Path: "/responses/input_tokens", Endpoint: upstream.EndpointInputTokens, Serve: estimate, Lacking: estimateAnyway},
 		{Method: http.MethodPost, Path: "/responses/compact", Endpoint: upstream.EndpointCompact, Serve: compacts},
 		{Method: http.MethodPost, Path: "/responses/{id}/cancel", Bodiless: true, Serve: cancel},
 		{Method: http.MethodGet, Path: "/responses/{id}/input_items", Serve: inputItems},
@@ -143,6 +143,8 @@ type writer struct {
 	// keeper keeps it; nil where it is not kept.
 	keeper *keeper
 	begun  bool
+	// passing is a provider's own stream.
+	passing responses.Passing
 }
 
 // Whole implements [door.Writer].
@@ -169,6 +171,7 @@ func (w *writer) Events(dst, canonical []byte) ([]byte, *failure.Failure) {
 
 // Watch implements [door.Watcher].
 func (w *writer) Watch(passing []byte) {
+	w.passing.See(passing)
 	if w.keeper == nil {
 		return
 	}
@@ -177,9 +180,17 @@ func (w *writer) Watch(passing []byte) {
 		return
 	}
 	_ = translate.EachEvent(passing, func(data []byte) error {
-		var e struct{ Response json.RawMessage }
-		if bytes.Contains(data, []byte(`"response.`)) && json.Unmarshal(data, &e) == nil && e.Response != nil {
+		var e struct {
+			Type           string
+			Response, Item json.RawMessage
+			Place          int `json:"output_index"`
+		}
+		switch {
+		case !bytes.Contains(data, []byte(`"response.`)) || json.Unmarshal(data, &e) != nil:
+		case e.Response != nil:
 			w.keeper.watch(e.Response)
+		case e.Type == "response.output_item.done" && e.Item != nil:
+			w.keeper.items = append(w.keeper.items, placed{e.Place, e.Item})
 		}
 		return nil
 	})
@@ -188,6 +199,11 @@ func (w *writer) Watch(passing []byte) {
 
 // Broken implements [door.Writer].
 func (w *writer) Broken(dst []byte, e wire.Error) []byte { return w.response.Broken(dst, e) }
+
+// BrokenOff implements [door.Watcher].
+func (w *writer) BrokenOff(dst []byte, e wire.Error) []byte {
+	return w.response.BrokenOff(dst, &w.passing, e)
+}
 
 // End implements [door.Ender].
 func (w *writer) End() {

@@ -2,10 +2,12 @@ package responses
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -180,6 +182,14 @@ type keeper struct {
 
 	// begun says that a stream in a provider's own words has shown its id, and announced that this is kept.
 	begun, announced, done bool
+	// items are those of that stream that have come to their end.
+	items []placed
+}
+
+// placed is an item with its place in the output.
+type placed struct {
+	place int
+	item  json.RawMessage
 }
 
 func (k *keeper) put(status int, body []byte, ttl time.Duration) bool {
@@ -218,15 +228,40 @@ func (k *keeper) watch(passing []byte) {
 		k.begun = true
 		return
 	}
-	if !k.keep(bytes.Clone(passing), nil) {
+	response, output := bytes.Clone(passing), seen.Output
+	if len(output) == 0 && len(k.items) > 0 {
+		response, output = k.withItems(response)
+	}
+	if !k.keep(response, nil) {
 		return
 	}
-	for _, v := range seen.Output {
+	for _, v := range output {
 		var named struct{ ID string }
 		if json.Unmarshal(v, &named) == nil && named.ID != "" {
 			_ = k.kept.Cache.Put(k.ctx, k.owner.Tenant, pointerOf(k.owner, named.ID), replay.Answer{Status: statusDone, Body: []byte(k.id)}, k.kept.TTL)
 		}
 	}
+}
+
+// withItems gives the response with the items of its stream for its output, and those. That of Codex's own backend ends without
+// any: https://github.com/commontoolsinc/labs/pull/5092.
+func (k *keeper) withItems(response []byte) (whole []byte, output []json.RawMessage) {
+	slices.SortStableFunc(k.items, func(a, b placed) int { return cmp.Compare(a.place, b.place) })
+	for _, i := range k.items {
+		output = append(output, i.item)
+	}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(response, &members) != nil {
+		return response, nil
+	}
+	var err error
+	if members["output"], err = json.Marshal(output); err != nil {
+		return response, nil
+	}
+	if whole, err = json.Marshal(members); err != nil {
+		return response, nil
+	}
+	return whole, output
 }
 
 // watched announces a response that has begun in what was watched, and has not ended in it.

@@ -67,8 +67,15 @@ func remove(_ *alipayai.Gateway, w http.ResponseWriter, r *http.Request, tenant 
 
 // estimate answers POST /v1/responses/input_tokens where the provider that would serve the response does not count.
 func estimate(g *alipayai.Gateway, w http.ResponseWriter, _ *http.Request, tenant string, rd *door.Reading) (bool, *failure.Failure) {
-	return door.Estimate(g, w, tenant, rd, `{"object":"response.input_tokens","input_tokens":`), nil
+	return door.Estimate(g, w, tenant, rd, beforeTokens), nil
 }
+
+// estimateAnyway does it where that provider has the API, but not all of it.
+func estimateAnyway(g *alipayai.Gateway, w http.ResponseWriter, tenant string, rd *door.Reading) {
+	door.EstimateAnyway(g, w, tenant, rd, beforeTokens)
+}
+
+const beforeTokens = `{"object":"response.input_tokens","input_tokens":`
 
 // compacts refuses POST /v1/responses/compact where no provider can answer it: what it gives is for the vendor's own models
 // to read.
