@@ -15,6 +15,7 @@ import (
 func init() {
 	httpcaddyfile.RegisterGlobalOption("alipayai", parseApp)
 	httpcaddyfile.RegisterHandlerDirective("alipayai_auth", parseAuth)
+	httpcaddyfile.RegisterHandlerDirective("alipayai_errors", parseErrors)
 	httpcaddyfile.RegisterHandlerDirective("alipayai_moderate", parseModerate)
 	httpcaddyfile.RegisterHandlerDirective("alipayai_oauth", parseOAuth)
 	httpcaddyfile.RegisterHandlerDirective("alipayai_proxy", parseProxy)
@@ -26,6 +27,7 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("alipayai_moderate", httpcaddyfile.Before, "request_header")
 	httpcaddyfile.RegisterDirectiveOrder("alipayai_proxy", httpcaddyfile.Before, "reverse_proxy")
 	httpcaddyfile.RegisterDirectiveOrder("alipayai_sandbox", httpcaddyfile.Before, "reverse_proxy")
+	httpcaddyfile.RegisterDirectiveOrder("alipayai_errors", httpcaddyfile.Before, "respond")
 }
 
 // option is one of a block's.

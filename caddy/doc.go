@@ -9,6 +9,7 @@
 //	http.handlers.alipayai_moderate               moderate.go   holds requests and answers against a policy
 //	http.handlers.alipayai_oauth                  oauth.go      pages in which users authorise calls
 //	http.handlers.alipayai_auth                   auth.go       authentication with OpenAI's errors
+//	http.handlers.alipayai_errors                 errors.go     other handlers' errors in clients' forms
 //	http.authentication.providers.alipayai_keys   keys_auth.go  bearer keys to tenants
 //	http.handlers.alipayai_sandbox                sandbox.go    the simulated Alipay AI API
 package alipaycaddy
