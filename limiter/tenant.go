@@ -38,19 +38,28 @@ const (
 // and model tokens, a count for concurrency. They bound what a tenant uses on
 // average; what must never be exceeded in any window is a Window's work.
 //
+// A tenant may be held to several limits, as by several directives: what it uses
+// under one of them counts for that one alone, and a changed limit begins anew.
+//
 // Memory is held for tenants that lately used something only. The zero value
 // is ready, and safe for concurrent use.
 type TenantLimits struct {
 	mu      sync.Mutex
-	tenants map[string]*usage
+	tenants map[limited]*usage
 	// oldest and newest are the ends of a list in the order of usage.seen.
 	oldest, newest *usage
 }
 
-// usage is what a tenant has used lately.
+// limited is a tenant under one of its limits.
+type limited struct {
+	tenant string
+	limit  TenantLimit
+}
+
+// usage is what a tenant has used lately under one of its limits.
 type usage struct {
-	tenant           string
-	requests, tokens *bucket // nil as long as there was no limit
+	of               limited
+	requests, tokens *bucket // nil for no limit
 	concurrent       int
 	seen             time.Time // by Allow, or by evict, which kept it
 	older, newer     *usage
@@ -69,10 +78,7 @@ func (t *TenantLimits) Allow(now time.Time, tenant string, l TenantLimit, n int)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.evict(now)
-	u := t.touch(tenant, now)
-	u.requests = adjust(u.requests, now, l.RequestsPerSecond, l.burst())
-	u.tokens = adjust(u.tokens, now, float64(l.TokensPerMinute)/60, l.TokensPerMinute)
-
+	u := t.touch(limited{tenant, l}, now)
 	if l.Concurrent > 0 && u.concurrent >= l.Concurrent {
 		return TenantCall{}, &Rejection{Reason: TenantConcurrency}
 	}
@@ -112,15 +118,16 @@ func (u *usage) idle(now time.Time) bool {
 	return u.concurrent == 0 && full(u.requests, now) && full(u.tokens, now)
 }
 
-// touch returns the usage of a tenant and makes it the newest.
-func (t *TenantLimits) touch(tenant string, now time.Time) *usage {
-	u := t.tenants[tenant]
+// touch returns the usage of a tenant under a limit and makes it the newest.
+func (t *TenantLimits) touch(of limited, now time.Time) *usage {
+	u := t.tenants[of]
 	if u == nil {
 		if t.tenants == nil {
-			t.tenants = make(map[string]*usage)
+			t.tenants = make(map[limited]*usage)
 		}
-		u = &usage{tenant: tenant}
-		t.tenants[tenant] = u
+		l := of.limit
+		u = &usage{of: of, requests: newBucket(now, l.RequestsPerSecond, l.burst()), tokens: newBucket(now, float64(l.TokensPerMinute)/60, l.TokensPerMinute)}
+		t.tenants[of] = u
 	} else {
 		t.unlink(u)
 	}
@@ -144,7 +151,7 @@ func (t *TenantLimits) evict(now time.Time) {
 			t.append(u, now) // to be asked again when the others have been
 			continue
 		}
-		delete(t.tenants, u.tenant)
+		delete(t.tenants, u.of)
 		if len(t.tenants) == 0 {
 			t.tenants = nil // a map does not shrink
 		}

@@ -17,19 +17,12 @@ type bucket struct {
 	at              time.Time
 }
 
-// adjust returns the bucket with the rate and size that hold now; nil where
-// there is no limit. A new one is full.
-func adjust(b *bucket, now time.Time, perSecond float64, size int) *bucket {
+// newBucket returns a full bucket; nil where there is no limit.
+func newBucket(now time.Time, perSecond float64, size int) *bucket {
 	if !(perSecond > 0) {
 		return nil
 	}
-	if b == nil {
-		return &bucket{perSecond: perSecond, size: float64(size), level: float64(size), at: now}
-	}
-	b.fill(now)
-	b.perSecond, b.size = perSecond, float64(size)
-	b.bound()
-	return b
+	return &bucket{perSecond: perSecond, size: float64(size), level: float64(size), at: now}
 }
 
 // levelAt is what the bucket holds at a time. Time that runs backwards counts as

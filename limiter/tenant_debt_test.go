@@ -57,7 +57,7 @@ func FuzzTenantCharge(f *testing.F) {
 		}
 		now := epoch.Add(time.Duration(later))
 		admitted.Done(now, used)
-		if wait := shortage(l.tenants["a"].tokens, now, used); wait < 0 || wait > 10*time.Minute+time.Microsecond {
+		if wait := shortage(l.tenants[limited{"a", limit}].tokens, now, used); wait < 0 || wait > 10*time.Minute+time.Microsecond {
 			t.Errorf("held for %v", wait)
 		}
 	})

@@ -94,13 +94,45 @@ func TestTenantConcurrency(t *testing.T) {
 	deny(t, &l, epoch, limit, 0, TenantConcurrency)
 }
 
+// Two directives may hold a tenant to different limits: calls under one of them make no room under the other, and take none.
+func TestTwoLimitsOfOneTenant(t *testing.T) {
+	strict := TenantLimit{RequestsPerSecond: 0.01, TokensPerMinute: 60, Concurrent: 2}
+	for name, other := range map[string]TenantLimit{
+		"a looser one":     {RequestsPerSecond: 1000, TokensPerMinute: 1 << 30, Concurrent: 1000},
+		"of requests only": {RequestsPerSecond: 1000},
+		"of tokens only":   {TokensPerMinute: 1 << 30},
+		"of concurrency":   {Concurrent: 1000},
+		"of nothing":       {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var l TenantLimits
+			allow(t, &l, epoch, strict, 0).Done(epoch, 600)
+			for i := range 40 {
+				now := epoch.Add(time.Duration(i) * time.Second)
+				allow(t, &l, now, other, 0) // in flight
+				allow(t, &l, now, other, 0).Done(now, 1)
+				deny(t, &l, now, strict, 0, TenantTokens)
+			}
+			// Nine minutes' tokens are owed, and a request comes back in a hundred seconds.
+			now := epoch.Add(9 * time.Minute)
+			allow(t, &l, now, strict, 0)
+			if got := deny(t, &l, now, strict, 0, TenantRequests); got != 100*time.Second {
+				t.Errorf("the next request comes back in %v, want 100 s", got)
+			}
+		})
+	}
+}
+
+// A limit that is changed begins anew, and the one of before is forgotten as an idle tenant is.
 func TestTenantLimitsChange(t *testing.T) {
 	var l TenantLimits
-	allow(t, &l, epoch, TenantLimit{RequestsPerSecond: 1}, 0)
-	deny(t, &l, epoch, TenantLimit{RequestsPerSecond: 1}, 0, TenantRequests)
-	deny(t, &l, epoch, TenantLimit{RequestsPerSecond: 10}, 0, TenantRequests)
-	allow(t, &l, epoch.Add(100*time.Millisecond), TenantLimit{RequestsPerSecond: 10}, 0)
-	allow(t, &l, epoch.Add(100*time.Millisecond), TenantLimit{}, 0)
+	for i := range 1000 {
+		now, limit := epoch.Add(time.Duration(i)*time.Minute), TenantLimit{RequestsPerSecond: 1, Burst: 1 + i%500}
+		allow(t, &l, now, limit, 0).Done(now, 0)
+	}
+	if n := len(l.tenants); n > 5 {
+		t.Errorf("%d limits of a tenant are kept", n)
+	}
 }
 
 func TestTenantThatExceedsTwoLimitsIsToldTheLonger(t *testing.T) {
@@ -133,7 +165,7 @@ func TestIdleTenantsAreForgotten(t *testing.T) {
 			admitted.Done(later, 0)
 		}
 	}
-	if len(l.tenants) != 2 || l.tenants["7"] == nil || l.tenants["a"] == nil {
+	if len(l.tenants) != 2 || l.tenants[limited{"7", limit}] == nil || l.tenants[limited{tenant: "a"}] == nil {
 		t.Errorf("%d tenants are known, want the one whose call is in flight and the one that came", len(l.tenants))
 	}
 }
@@ -142,12 +174,12 @@ func TestTenantsSeenLatelyAreKept(t *testing.T) {
 	var l TenantLimits
 	limit := TenantLimit{RequestsPerSecond: 1000}
 	allow(t, &l, epoch, limit, 0).Done(epoch, 0)
-	before := l.tenants["a"]
+	before := l.tenants[limited{"a", limit}]
 	for i := range 10 {
 		now := epoch.Add(time.Duration(i) * 10 * time.Second)
 		allow(t, &l, now, limit, 0).Done(now, 0)
 	}
-	if l.tenants["a"] != before {
+	if l.tenants[limited{"a", limit}] != before {
 		t.Error("a tenant that comes all the time is forgotten in between")
 	}
 }
@@ -165,13 +197,14 @@ func TestForgettingMakesNoDifference(t *testing.T) {
 		now = now.Add(time.Duration(rng.ExpFloat64() * float64(100*time.Millisecond)))
 		tenant, n := fmt.Sprint(rng.IntN(1+rng.IntN(400))), rng.IntN(30)
 		if own[tenant] == nil {
-			own[tenant] = &usage{}
-		} else if all.tenants[tenant] == nil {
+			own[tenant] = &usage{
+				requests: newBucket(now, limit.RequestsPerSecond, limit.Burst),
+				tokens:   newBucket(now, float64(limit.TokensPerMinute)/60, limit.TokensPerMinute),
+			}
+		} else if all.tenants[limited{tenant, limit}] == nil {
 			forgotten++
 		}
 		u := own[tenant]
-		u.requests = adjust(u.requests, now, limit.RequestsPerSecond, limit.Burst)
-		u.tokens = adjust(u.tokens, now, float64(limit.TokensPerMinute)/60, limit.TokensPerMinute)
 		ok := shortage(u.requests, now, 1) == 0 && shortage(u.tokens, now, n) == 0
 		if ok {
 			charge(u.requests, now, 1)
@@ -208,7 +241,7 @@ func TestTenantLimitsConcurrently(t *testing.T) {
 	wg.Wait()
 	for tenant, u := range l.tenants {
 		if u.concurrent != 0 {
-			t.Errorf("%d calls of %s are still counted", u.concurrent, tenant)
+			t.Errorf("%d calls of %s are still counted", u.concurrent, tenant.tenant)
 		}
 	}
 }
