@@ -103,7 +103,7 @@ func (t *TenantKeys) Lookup(key string) (tenant string, ok bool) {
 // count for nothing; a tenant may have several keys.
 func ParseTenantKeys(file []byte) (map[KeyHash]string, error) {
 	table := make(map[KeyHash]string)
-	lines := bufio.NewScanner(bytes.NewReader(file))
+	lines := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(file, byteOrderMark)))
 	for n := 1; lines.Scan(); n++ {
 		fields := strings.Fields(lines.Text())
 		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {

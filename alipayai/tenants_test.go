@@ -95,6 +95,7 @@ func TestParseTenantKeys(t *testing.T) {
 		"two keys of a tenant":  {"a " + one.String() + "\na " + two.String() + "\n", map[alipayai.KeyHash]string{one: "a", two: "a"}, ""},
 		"the same key again":    {"a " + one.String() + "\na " + one.String() + "\n", map[alipayai.KeyHash]string{one: "a"}, ""},
 		"CRLF and white space":  {"  a   " + one.String() + "  \r\n\r\nb " + two.String() + "\r\n", map[alipayai.KeyHash]string{one: "a", two: "b"}, ""},
+		"byte order mark":       {"\ufeff# tenants and keys\r\na " + one.String(), map[alipayai.KeyHash]string{one: "a"}, ""},
 		"upper case":            {"a " + upper, map[alipayai.KeyHash]string{three: "a"}, ""},
 		"a key of two tenants":  {"a " + one.String() + "\nb " + one.String(), nil, "line 2: tenants a and b"},
 		"no hash":               {"\na\n", nil, "line 2"},

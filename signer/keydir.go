@@ -30,7 +30,7 @@ func ParseKeys[K any](texts map[int]string, parse func([]byte) (K, error)) (map[
 
 // ReadKeyDir reads a folder that holds one file per key version, named by it: 1, 2.pem, 3.key or 4.crt, or by it and
 // the day from which the key is valid: 5-2026-11-28 or 5-2026-11-28.pem. One
-// newline at a file's end is taken off, since editors and shells put it there. Entries whose names begin with
+// newline at a file's end is taken off, since editors and shells put it there, and so is a byte order mark at its beginning. Entries whose names begin with
 // a dot are ignored: they are editors' files and the links (..data) that Kubernetes swaps below a mounted
 // secret. So are those that are not meant as a version, which [StrayKeyFiles] gives. Anything else that is no key
 // fails the whole read, with an error that names the file and never tells its content: half a ring would sign with
@@ -167,7 +167,7 @@ func readKeyFile(fsys fs.FS, name string) ([]byte, error) {
 	if len(text) > maxKeyFile {
 		return nil, fmt.Errorf("must not be larger than %d bytes", maxKeyFile)
 	}
-	text, cut := bytes.CutSuffix(text, []byte("\n"))
+	text, cut := bytes.CutSuffix(bytes.TrimPrefix(text, []byte("\ufeff")), []byte("\n"))
 	if cut {
 		text = bytes.TrimSuffix(text, []byte("\r"))
 	}

@@ -103,6 +103,9 @@ func TestReadKeyDir(t *testing.T) {
 	}
 	// One newline is trimmed, the rest is the secret's own.
 	raw := func(text []byte) (string, error) { return string(text), nil }
+	if keys := must(ReadKeyDir(fstest.MapFS{"1": file("\ufeffa\r\n")}, raw))(t); keys[1] != "a" {
+		t.Errorf("a file with a byte order mark is read as %q", keys[1])
+	}
 	keys = must(ReadKeyDir(fstest.MapFS{"1": file(" a\n\n"), "2": file("b\r")}, raw))(t)
 	if keys[1] != " a\n" || keys[2] != "b\r" {
 		t.Errorf("got %v", keys)

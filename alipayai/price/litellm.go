@@ -1,6 +1,7 @@
 package price
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -51,7 +52,7 @@ func LoadFile(path string) (*File, error) {
 // is passed over; a price that cannot be counted exactly is an error.
 func ParseFile(text []byte) (*File, error) {
 	var models map[string]json.RawMessage
-	if err := json.Unmarshal(text, &models); err != nil {
+	if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &models); err != nil {
 		return nil, errors.New("is not LiteLLM's price file: want one JSON object with an object for each model")
 	}
 	f := &File{models: make(map[string]*entry, len(models))}

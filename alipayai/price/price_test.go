@@ -175,6 +175,9 @@ func TestLiteLLM(t *testing.T) {
 	if p := f.Of("openai", "gpt-4o-mini"); p.MaxTokens != 16384 {
 		t.Errorf("the longest answer is %d", p.MaxTokens)
 	}
+	if _, err := ParseFile([]byte("\ufeff" + `{"m":{"litellm_provider":"x","input_cost_per_token":1e-6}}` + "\r\n")); err != nil {
+		t.Errorf("with a byte order mark: %v", err)
+	}
 	for text, want := range map[string]string{
 		`[]`: "is not LiteLLM's price file", `{`: "is not LiteLLM's price file", `{}`: "no model with a price", `{"m":{"litellm_provider":"x"}}`: "no model with a price",
 		`{"m":{"litellm_provider":"x","input_cost_per_token":1e-17}}`:                                                 "model m: input_cost_per_token 1e-17 is finer",
