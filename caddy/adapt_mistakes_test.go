@@ -20,7 +20,22 @@ type mistake struct {
 // TestMistakes adapts the mistakes of the table, each within the Caddyfile of its
 // section, and compares the text of the error.
 func TestMistakes(t *testing.T) {
-	lines, entries := readMistakes(t)
+	eachMistake(t, mistakesFile, func(t *testing.T, input string) string {
+		if formatted := string(caddyfile.Format([]byte(input))); formatted != input {
+			t.Errorf("the Caddyfile is not formatted; it should be\n%s", formatted)
+		}
+		got, failed := adapted(t, input)
+		if !failed {
+			t.Fatalf("no mistake: adapted to\n%s", got)
+		}
+		return strings.TrimSuffix(got, "\n")
+	})
+}
+
+// eachMistake compares what says has to say of each mistake of a table, within its section, with the table.
+func eachMistake(t *testing.T, file string, says func(t *testing.T, input string) string) {
+	t.Helper()
+	lines, entries := readMistakes(t, file)
 	var section mistake
 	seen := make(map[string]bool)
 	for _, m := range entries {
@@ -37,22 +52,16 @@ func TestMistakes(t *testing.T) {
 				t.Error("the mistake is in the table twice")
 			}
 			seen[input] = true
-			if formatted := string(caddyfile.Format([]byte(input))); formatted != input {
-				t.Errorf("the Caddyfile is not formatted; it should be\n%s", formatted)
-			}
-			got, failed := adapted(t, input)
-			if !failed {
-				t.Fatalf("no mistake: adapted to\n%s", got)
-			}
+			got := says(t, input)
 			before, after, _ := strings.Cut(section.message, "MESSAGE")
 			if *update {
-				got, ok := strings.CutPrefix(strings.TrimSuffix(got, after+"\n"), before)
+				got, ok := strings.CutPrefix(strings.TrimSuffix(got, after), before)
 				if !ok || strings.Contains(got, "\n") {
 					t.Fatalf("the message is not one line of its section's form: %q", got)
 				}
 				lines[m.line] = arrow + got
-			} else if want := before + m.message + after + "\n"; got != want {
-				t.Errorf("the message is\n%swant\n%s", got, want)
+			} else if want := before + m.message + after; got != want {
+				t.Errorf("the message is\n%s\nwant\n%s", got, want)
 			}
 		})
 	}
@@ -60,7 +69,7 @@ func TestMistakes(t *testing.T) {
 		t.Fatal("no mistakes")
 	}
 	if *update {
-		if err := os.WriteFile(mistakesFile, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -84,10 +93,10 @@ func (section mistake) around(m mistake) string {
 
 const arrow = "=> "
 
-// readMistakes gives the lines of the table and its entries.
-func readMistakes(t *testing.T) (lines []string, entries []mistake) {
+// readMistakes gives the lines of a table and its entries.
+func readMistakes(t *testing.T, file string) (lines []string, entries []mistake) {
 	t.Helper()
-	content, err := os.ReadFile(mistakesFile)
+	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,20 +106,20 @@ func readMistakes(t *testing.T) (lines []string, entries []mistake) {
 		if message, ok := strings.CutPrefix(line, arrow); ok {
 			m.message, m.line = message, i
 			if m.title == "" || m.input == "" {
-				t.Fatalf("%s:%d: a message without a title and a Caddyfile", mistakesFile, i+1)
+				t.Fatalf("%s:%d: a message without a title and a Caddyfile", file, i+1)
 			}
 			entries, m = append(entries, m), mistake{}
 		} else if input, ok := strings.CutPrefix(line, "\t"); ok {
 			m.input += input + "\n"
 		} else if line != "" && !strings.HasPrefix(line, "# ") && line != "#" {
 			if m != (mistake{}) {
-				t.Fatalf("%s:%d: %q has no message", mistakesFile, i+1, m.title)
+				t.Fatalf("%s:%d: %q has no message", file, i+1, m.title)
 			}
 			m.title = line
 		}
 	}
 	if m != (mistake{}) {
-		t.Fatalf("%s: %q has no message", mistakesFile, m.title)
+		t.Fatalf("%s: %q has no message", file, m.title)
 	}
 	return lines, entries
 }

@@ -3,7 +3,9 @@ package alipaycaddy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -14,7 +16,7 @@ import (
 // Address is a further address of a provider.
 type Address struct {
 	// The address, as `base_url` is, or a placeholder. Required.
-	BaseURL string `json:"base_url,omitempty"`
+	BaseURL string `json:"base_url,omitempty" placeholder:"whole"`
 
 	// Where data that is sent there stays. Default: the provider's `region`.
 	Region string `json:"region,omitempty"`
@@ -64,11 +66,12 @@ func (a *App) openRoutes(p *upstream.Provider) {
 }
 
 // checkHosts refuses one app at one host under two rate caps: the cap of a provider is for all of its addresses, and is
-// known by the first.
+// known by the first. Where one of two providers of an app has none, what that sends would not count.
 func (a *App) checkHosts() error {
 	type app struct{ host, client string }
 	first := make(map[app]*upstream.Provider)
-	for _, p := range a.providers {
+	for _, name := range slices.Sorted(maps.Keys(a.providers)) {
+		p := a.providers[name]
 		if p.ClientID == "" {
 			continue
 		}
@@ -79,7 +82,15 @@ func (a *App) checkHosts() error {
 		for _, host := range hosts {
 			other := first[app{host, p.ClientID}]
 			if other != nil && hostOf(other.BaseURL) != hosts[0] {
-				return fmt.Errorf("providers %s and %s are one app at %s, which has one rate limit: write the same base_url first in both", min(p.Name, other.Name), max(p.Name, other.Name), host)
+				return fmt.Errorf("providers %s and %s are one app at %s, which has one rate limit: write the same base_url first in both", other.Name, name, host)
+			}
+			if other != nil && (other.Cap == nil) != (p.Cap == nil) {
+				capped, without := other, p
+				if other.Cap == nil {
+					capped, without = p, other
+				}
+				return fmt.Errorf("providers %s and %s are one app at %s, which has one rate limit, and what %s sends would not count: write limit %d %v in both, or limit off",
+					other.Name, name, host, without.Name, capped.Cap.Limit.Requests, capped.Cap.Limit.Per)
 			}
 			first[app{host, p.ClientID}] = p
 		}

@@ -24,11 +24,11 @@ type Alert struct {
 	// such addresses are secrets, unless it is one of this machine or
 	// PagerDuty's. Required but for `pagerduty`, where it is
 	// `https://events.pagerduty.com/v2/enqueue` by default.
-	URL string `json:"url,omitempty"`
+	URL string `json:"url,omitempty" placeholder:"whole"`
 
 	// The integration key of PagerDuty's Events API v2. By placeholder.
 	// Required for `pagerduty`.
-	RoutingKey string `json:"routing_key,omitempty"`
+	RoutingKey string `json:"routing_key,omitempty" placeholder:"whole"`
 }
 
 // alertState is the pooled memory of what is wrong.
@@ -67,9 +67,6 @@ func (a *App) openAlerts() error {
 
 // sink makes what the alert is sent to.
 func (c *Alert) sink(s secrets) (alert.Sink, error) {
-	if c == nil {
-		return nil, errors.New("is null; write its type")
-	}
 	if c.RoutingKey != "" && c.Type != "pagerduty" {
 		return nil, errors.New("routing_key goes with pagerduty")
 	}

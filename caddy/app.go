@@ -45,7 +45,7 @@ type App struct {
 	// Caddy's storage, and the tokens and answers that replicas share through
 	// Redis. 32 bytes as 64 hexadecimal digits or in base64, by placeholder.
 	// Required with `redis`, and for refresh tokens. Default: none.
-	EncryptionKey string `json:"encryption_key,omitempty"`
+	EncryptionKey string `json:"encryption_key,omitempty" placeholder:"whole"`
 
 	// Permits secrets to stand in the configuration itself instead of
 	// `{env.*}` or `{file.*}` placeholders. Anyone who can read `/config/` or
@@ -74,7 +74,7 @@ type App struct {
 
 	// LiteLLM's price file, `model_prices_and_context_window.json` as it is: the prices of
 	// models that a provider's own `prices` do not name. It may be a placeholder. Default: none.
-	Prices string `json:"prices_file,omitempty"`
+	Prices string `json:"prices_file,omitempty" placeholder:"whole"`
 
 	// What currencies are worth in others, for budgets. Default: none.
 	Rates []Rate `json:"rates,omitempty"`
@@ -177,6 +177,9 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger, a.exiting, a.ctx = live.Log(ctx.Logger()), caddy.Exiting, ctx
 	a.warnings = warnings{logger: a.logger, named: make(map[string]string), regions: make(map[string]string)}
+	if err := checkValues(a); err != nil {
+		return err
+	}
 	if err := a.openResidency(); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package alipaycaddy
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"sync"
 
@@ -39,6 +40,9 @@ func (*Auth) CaddyModule() caddy.ModuleInfo {
 func (a *Auth) Provision(ctx caddy.Context) (err error) {
 	if a.app, err = loadApp(ctx); err != nil {
 		return err
+	}
+	if len(a.ProvidersRaw) == 0 {
+		return errors.New(`there are no providers, so that all calls would be refused; write "providers": {"alipayai_keys": {…}}, or another authenticator of Caddy's`)
 	}
 	return a.Authentication.Provision(ctx)
 }

@@ -85,6 +85,18 @@ func TestFieldsAreDocumented(t *testing.T) {
 	}
 }
 
+// TestPlaceholdersAreDocumented holds that an option says so where placeholders are replaced in it: elsewhere they are refused.
+func TestPlaceholdersAreDocumented(t *testing.T) {
+	files, positions := parsed(t)
+	eachField(t, files, func(owner, option string, field *ast.Field) {
+		tag, _ := strconv.Unquote(field.Tag.Value) // eachField has
+		takes := reflect.StructTag(tag).Get(placeholderTag)
+		if (takes == placeholderWhole || takes == placeholderWithin) && !strings.Contains(field.Doc.Text(), "laceholder") {
+			t.Errorf("%s: %s.%s (%s) does not say that it takes placeholders", positions.Position(field.Pos()), owner, field.Names[0].Name, option)
+		}
+	})
+}
+
 // The headings of README.md under which options stand: those of a type's fields,
 // and those that a file of the Caddyfile's syntax reads.
 var (

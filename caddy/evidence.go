@@ -16,11 +16,11 @@ import (
 // always in the log.
 type Evidence struct {
 	// The age public keys (`age1...`) of those who may read the records; any of
-	// them can. Required.
-	Recipients []string `json:"recipients,omitempty"`
+	// them can. They may be placeholders. Required.
+	Recipients []string `json:"recipients,omitempty" placeholder:"whole"`
 
-	// The folder of the records, made if it is not there. Required.
-	Dir string `json:"dir,omitempty"`
+	// The folder of the records, made if it is not there. It may be a placeholder. Required.
+	Dir string `json:"dir,omitempty" placeholder:"whole"`
 
 	// How long a record is kept. Default: `720h`
 	TTL caddy.Duration `json:"ttl,omitempty"`

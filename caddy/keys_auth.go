@@ -48,6 +48,9 @@ func (*KeysAuth) CaddyModule() caddy.ModuleInfo {
 
 // Provision reads the keys.
 func (k *KeysAuth) Provision(ctx caddy.Context) error {
+	if err := checkValues(k); err != nil {
+		return err
+	}
 	if len(k.Keys) == 0 && k.File == "" {
 		return errors.New("no keys; write key <tenant> sha256:<hex>, or file <path>")
 	}
@@ -92,6 +95,9 @@ func (k *KeysAuth) load() error {
 		}
 	}
 	for tenant, hashes := range k.Keys {
+		if len(hashes) == 0 {
+			return fmt.Errorf("key of tenant %s: there is none; write sha256:<hex>, as `caddy alipayai key new %s` prints it, or take the tenant out", tenant, tenant)
+		}
 		for _, hash := range hashes {
 			if err := alipayai.AddTenantKey(table, tenant, hash); err != nil {
 				return fmt.Errorf("key of tenant %s: %w", tenant, err)

@@ -1,10 +1,13 @@
 package alipaycaddy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -23,7 +26,7 @@ import (
 type Ledger struct {
 	// The file, made if it is not there. One process can have it open at a time. It may
 	// be a placeholder. Default: `alipayai/ledger.db` in Caddy's data folder
-	Path string `json:"path,omitempty"`
+	Path string `json:"path,omitempty" placeholder:"whole"`
 
 	// How long the line of each attempt is kept. The totals of days stay. Default: for ever.
 	Keep caddy.Duration `json:"keep,omitempty"`
@@ -58,6 +61,31 @@ func (l *Ledger) resolve(s secrets) (path string, zone *time.Location, err error
 	}
 	zone, err = parseZone(l.Zone)
 	return path, zone, err
+}
+
+// checkLedgerFile refuses what is no ledger, and never was one: a file that is broken is set aside, and that of something
+// else must not be.
+func checkLedgerFile(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil //nolint:nilerr // it is made, or calls go on without it
+	case info.IsDir():
+		return errors.New("it is a folder; name a file in it, as ledger.db")
+	case !info.Mode().IsRegular():
+		return errors.New("it is no regular file; name another")
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil //nolint:nilerr // calls go on without it
+	}
+	defer file.Close()
+	head := make([]byte, 4096)
+	n, _ := io.ReadFull(file, head)
+	if head = head[:n]; n > 0 && !bytes.ContainsRune(head, 0) {
+		return errors.New("it is the file of something else, and no ledger; name another, which is made")
+	}
+	return nil
 }
 
 // parseZone finds a time zone by its name; UTC for none.
@@ -138,6 +166,9 @@ func (a *App) openLedger() error {
 	path, zone, err := a.Ledger.resolve(newSecrets(a.InsecureLiterals))
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
+	}
+	if err := checkLedgerFile(path); err != nil {
+		return fmt.Errorf("ledger %s: %w", path, err)
 	}
 	a.acquireLedger = func() (*ledgerState, func()) {
 		state, release := acquire[ledgerState]("ledger", path, zone.String(), a.store.identity)

@@ -88,6 +88,9 @@ func (m *MatchCall) Provision(ctx caddy.Context) error {
 	if m.app, err = loadApp(ctx); err != nil {
 		return err
 	}
+	if err := checkValues(m); err != nil {
+		return err
+	}
 	for _, endpoint := range m.Endpoint {
 		if err := checkEndpoint(endpoint); err != nil {
 			return err

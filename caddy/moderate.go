@@ -64,6 +64,9 @@ func (h *Moderate) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := checkValues(h); err != nil {
+		return err
+	}
 	if h.moderator, err = app.moderator(h.Moderator); err != nil {
 		return err
 	}

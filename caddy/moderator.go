@@ -30,10 +30,10 @@ type Moderator struct {
 	BuiltinRules []string `json:"builtin_rules,omitempty"`
 
 	// Words and phrases that are refused. Those in Latin letters match whole words only. Default: none.
-	Words []string `json:"words,omitempty"`
+	Words []string `json:"words,omitempty" placeholder:"text"`
 
 	// RE2 expressions that are refused, over the folded text: lower case, NFKC, without invisible characters. Default: none.
-	Patterns []string `json:"patterns,omitempty"`
+	Patterns []string `json:"patterns,omitempty" placeholder:"text"`
 
 	// A model that is asked about what the rules permit. Default: none.
 	Model *ModeratorModel `json:"model,omitempty"`
@@ -87,7 +87,7 @@ type ModeratorModel struct {
 	Form string `json:"form,omitempty"`
 
 	// What form `chat` holds texts against. Default: what Chinese law forbids a financial assistant.
-	Policy string `json:"policy,omitempty"`
+	Policy string `json:"policy,omitempty" placeholder:"text"`
 }
 
 // Actions of a moderator.
@@ -148,6 +148,8 @@ func (m *Moderator) check() error {
 		return errors.New("on_error is missing: write on_error closed, so that what the model gives no verdict on is refused, or on_error open, so that it is sent; there is no default")
 	case m.Model == nil && (m.OnError != "" || m.Timeout != 0 || m.CacheTTL != 0 || m.CacheEntries != 0 || m.CacheOff):
 		return errors.New("on_error, timeout and cache are of a model, and there is none")
+	case m.OutputWindow != 0 && len(m.RuleFiles)+len(m.BuiltinRules)+len(m.Words)+len(m.Patterns) == 0:
+		return errors.New("output guards answers by rules, words and patterns, and there are none: the model is asked about requests alone")
 	case m.Timeout < 0 || m.CacheTTL < 0 || m.CacheEntries < 0:
 		return errors.New("timeout and cache must not be negative")
 	case m.OutputWindow < 0 || m.OutputWindow > maxOutputWindow:

@@ -42,7 +42,7 @@ type OAuth struct {
 
 	// The public URL that the routes are below, as clients and browsers reach it. The vendor has to know it, with
 	// `/callback` behind it. It may be a placeholder. Required.
-	Address string `json:"address,omitempty"`
+	Address string `json:"address,omitempty" placeholder:"whole"`
 
 	// The tenants' pages that users may be sent back to, each exactly as it is asked for; the first is that of
 	// addresses which name none. Required.
@@ -88,6 +88,9 @@ func (h *OAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // Provision checks the options, and gives the provider's users their page.
 func (h *OAuth) Provision(ctx caddy.Context) (err error) {
 	if h.app, err = loadApp(ctx); err != nil {
+		return err
+	}
+	if err := checkValues(h); err != nil {
 		return err
 	}
 	if _, err = h.app.provider(h.Provider); err != nil {
@@ -139,6 +142,9 @@ func publicURL(option, text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !upstream.IsLoopback(u.Hostname())) {
 		return nil, fmt.Errorf("%s must be an absolute https URL without user and fragment; write it like https://ai.example.com/consent", option)
+	}
+	if err := upstream.CheckServer(u); err != nil {
+		return nil, fmt.Errorf("%s %w", option, err)
 	}
 	return u, nil
 }

@@ -65,7 +65,7 @@ type Rate struct {
 
 // price makes the domain's price.
 func (c *Price) price() (*price.Price, error) {
-	if c == nil || c.Currency == "" {
+	if c.Currency == "" {
 		return nil, errors.New("currency is missing; write it like currency CNY")
 	}
 	currency, err := price.ParseCurrency(c.Currency)
@@ -113,7 +113,7 @@ var vendors = map[string]string{
 func (a *App) buildPrices() error {
 	var file *price.File
 	if a.Prices != "" {
-		path, err := newSecrets(a.InsecureLiterals).public("prices file", a.Prices)
+		path, err := newSecrets(a.InsecureLiterals).public("path", a.Prices)
 		if err == nil {
 			file, err = price.LoadFile(path)
 		}

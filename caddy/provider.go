@@ -18,7 +18,7 @@ type Provider struct {
 
 	// The upstream's address, such as `https://api.example.com`, or a
 	// placeholder. Default: the profile's. The profile `alipay` has none.
-	BaseURL string `json:"base_url,omitempty"`
+	BaseURL string `json:"base_url,omitempty" placeholder:"whole"`
 
 	// Further addresses of the same app: the fastest that a call's residency permits serves, and another where it fails.
 	// One rate cap is for all. Default: none.
@@ -30,12 +30,12 @@ type Provider struct {
 
 	// The app id or client id that requests are signed for; it may be a
 	// placeholder. Required by the profiles that sign, except for `sandbox`.
-	ClientID string `json:"client_id,omitempty"`
+	ClientID string `json:"client_id,omitempty" placeholder:"whole"`
 
 	// The signing keys by version; the highest signs. HMAC secrets of at least
 	// 16 bytes, or RSA private keys as PEM or bare base64. By placeholder.
 	// Default: those of `keys_dir`, and the demo keys for profile `sandbox`
-	Keys map[int]string `json:"keys,omitempty"`
+	Keys map[int]string `json:"keys,omitempty" placeholder:"whole"`
 
 	// A folder that holds one file per key version, named by it (`1`, `2.pem`).
 	// It is read anew within two seconds of a change. Replaces `keys`.
@@ -55,25 +55,25 @@ type Provider struct {
 
 	// The RSA public keys that the upstream's answers are verified with, by
 	// version, as PEM, bare base64 or certificate. Profiles `openapi-v3`,
-	// `openapi-v2` and `global`. Default: none, and answers are not verified.
-	PublicKeys map[int]string `json:"public_keys,omitempty"`
+	// `openapi-v2` and `global`. They may be placeholders. Default: none, and answers are not verified.
+	PublicKeys map[int]string `json:"public_keys,omitempty" placeholder:"whole"`
 
 	// The app's certificate as PEM, for the Open Platform's certificate mode.
-	// Once it has expired, the provider is unavailable. Default: none.
-	AppCertificate string `json:"app_certificate,omitempty"`
+	// Once it has expired, the provider is unavailable. It may be a placeholder. Default: none.
+	AppCertificate string `json:"app_certificate,omitempty" placeholder:"whole"`
 
-	// Alipay's root certificates as PEM, for the certificate mode. Required
-	// with `app_certificate`.
-	RootCertificates string `json:"root_certificates,omitempty"`
+	// Alipay's root certificates as PEM, for the certificate mode; they may be a
+	// placeholder. Required with `app_certificate`.
+	RootCertificates string `json:"root_certificates,omitempty" placeholder:"whole"`
 
 	// The merchant's token of the Open Platform, sent as
 	// `alipay-app-auth-token` and signed with the request. By placeholder.
 	// Default: none.
-	AppAuthToken string `json:"app_auth_token,omitempty"`
+	AppAuthToken string `json:"app_auth_token,omitempty" placeholder:"whole"`
 
 	// The API key of a preset. By placeholder. Required by every preset but
 	// `ollama`.
-	APIKey string `json:"api_key,omitempty"`
+	APIKey string `json:"api_key,omitempty" placeholder:"whole"`
 
 	// Where OAuth access tokens are had. Required by profile `alipay`. Default:
 	// the simulator's own endpoint for profile `sandbox`
@@ -100,7 +100,7 @@ type Provider struct {
 
 	// Header fields sent with every request. Values may be placeholders.
 	// Default: none.
-	Headers map[string]string `json:"headers,omitempty"`
+	Headers map[string]string `json:"headers,omitempty" placeholder:"within"`
 
 	// The upstream's rate cap, shared by all that use the same host and client
 	// id. Default: 50 requests in `1s` for the profiles `alipay` and `sandbox`,
@@ -186,7 +186,7 @@ type CodeRule struct {
 // Agent is an agent of the Open Platform's agent API.
 type Agent struct {
 	// The agent's id; it may be a placeholder. Required.
-	ID string `json:"id,omitempty"`
+	ID string `json:"id,omitempty" placeholder:"whole"`
 
 	// A published configuration of the agent. Default: the latest.
 	ConfigVersion string `json:"config_version,omitempty"`

@@ -2,8 +2,10 @@ package alipaycaddy
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,9 +29,6 @@ import (
 // describe makes of its configuration what a provider is without its connections:
 // all that signing a request needs, and its keys.
 func (a *App) describe(name string, c *Provider, resolver secrets, uses credentialUses) (p *upstream.Provider, keys *keyLoader, err error) {
-	if c == nil {
-		return nil, nil, errors.New("is null; declare at least its profile")
-	}
 	profile, err := upstream.LookupProfile(c.Profile)
 	if err != nil {
 		return nil, nil, err
@@ -202,10 +201,18 @@ func (p *Provider) header(s secrets, preset map[string]string) (http.Header, err
 	for name, value := range preset {
 		h.Set(name, value)
 	}
-	for name, value := range p.Headers {
-		option := "header " + name
-		if reserved(name) {
+	given := make(map[string]bool, len(p.Headers))
+	for _, name := range slices.Sorted(maps.Keys(p.Headers)) {
+		option, value := "header "+name, p.Headers[name]
+		switch field := http.CanonicalHeaderKey(name); {
+		case !httpguts.ValidHeaderFieldName(name):
+			return nil, fmt.Errorf("header %q is no name of a header; write it like X-Team", name)
+		case reserved(name):
 			return nil, fmt.Errorf("%s is set by the gateway itself", option)
+		case given[field]:
+			return nil, fmt.Errorf("%s is given twice, in other letters", option)
+		default:
+			given[field] = true
 		}
 		if hasPlaceholder(value) || isSecretName(name) {
 			var err error
@@ -266,6 +273,15 @@ func (p *Provider) transport(ctx caddy.Context) (http.RoundTripper, error) {
 		}, "protocol", "http", nil)
 	}
 	p.transportKey = string(p.TransportRaw)
+	var chosen struct {
+		Protocol string `json:"protocol"`
+	}
+	switch err := json.Unmarshal(p.TransportRaw, &chosen); {
+	case err != nil || chosen.Protocol == "":
+		return nil, errors.New(`transport names no module; write an object with its "protocol", as {"protocol": "http"}`)
+	case chosen.Protocol == signingProtocol:
+		return nil, errors.New("transport alipayai is for reverse_proxy: a provider's requests are signed already; use transport http")
+	}
 	mod, err := ctx.LoadModule(p, "TransportRaw")
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)

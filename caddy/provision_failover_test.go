@@ -148,7 +148,7 @@ func TestProvisionRefusesFailoverJSON(t *testing.T) {
 		"negative evidence ttl":       {`"ttl":3600000000000`, `"ttl":-1`, []string{"evidence: ttl"}},
 		"negative evidence size":      {`"max_bytes":7}`, `"max_bytes":-1}`, []string{"evidence: ", "max_bytes"}},
 		"negative system errors":      {`"alert_system_errors":9`, `"alert_system_errors":-1`, []string{"alert_system_errors"}},
-		"alert of nothing":            {`[{"type":"slack","url":"{env.TEST_URL}"}]`, `[null]`, []string{"alert 1: ", "type"}},
+		"alert of nothing":            {`[{"type":"slack","url":"{env.TEST_URL}"}]`, `[null]`, []string{"alert 1 is null"}},
 		"alert without a type":        {`"type":"slack",`, ``, []string{"alert 1: ", `type ""`}},
 		"alert without an address":    {`,"url":"{env.TEST_URL}"`, ``, []string{"alert 1: slack url is empty"}},
 		"routing key of another":      {`"type":"slack",`, `"type":"slack","routing_key":"{env.TEST_URL}",`, []string{"alert 1: routing_key", "pagerduty"}},

@@ -37,7 +37,9 @@ func TestProvisionRefusesLimits(t *testing.T) {
 		"unset password": {withStore("address a:1", "password {env.TEST_UNSET}"), "", []string{"store redis: password", "{env.TEST_UNSET}"}},
 		"little room for a tenant": {withStore("address a:1", "tenant_bytes 1023KiB"), "",
 			[]string{"store redis: tenant_bytes 1047552", "at least 1048576 (1 MiB)"}},
-		"unset username": {withStore("address a:1", "username {env.TEST_UNSET}"), "", []string{"store redis: username", "{env.TEST_UNSET}"}},
+		"ledger in a folder":     {operators("ledger ${dir}", "provider a {", "profile ollama", "}"), "", []string{"ledger ", "it is a folder", "name a file in it"}},
+		"ledger in another file": {operators("ledger ${damaged}", "provider a {", "profile ollama", "}"), "", []string{"ledger ", "the file of something else"}},
+		"unset username":         {withStore("address a:1", "username {env.TEST_UNSET}"), "", []string{"store redis: username", "{env.TEST_UNSET}"}},
 
 		"unknown priority": {hmacProvider(), "alipayai_proxy alipay {\npriority acme urgent\n}",
 			[]string{`priority "urgent" of tenant acme`, "high, normal or low"}},
@@ -66,6 +68,7 @@ func TestProvisionRefusesJSON(t *testing.T) {
 		"negative max_wait":      {`"max_wait":5000000000`, `"max_wait":-1`, []string{"provider alipay: queue", "max_wait"}},
 		"negative max_count":     {`"max_count":7`, `"max_count":-1`, []string{"provider alipay: queue", "max_count"}},
 		"negative max_bytes":     {`"max_bytes":9`, `"max_bytes":-1`, []string{"provider alipay: queue", "max_bytes"}},
+		"port of redis":          {`"a:1"`, `"a:70000"`, []string{"store redis: ", "the port 70000"}},
 		"negative replicas":      {`"replicas":3`, `"replicas":-1`, []string{"store redis: replicas"}},
 		"negative db":            {`"db":2`, `"db":-1`, []string{"store redis: ", "db"}},
 		"negative rate":          {`"requests_per_second":2`, `"requests_per_second":-1`, []string{"limits of tenant acme"}},

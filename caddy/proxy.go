@@ -152,6 +152,17 @@ type TenantLimit struct {
 	Concurrent int `json:"concurrent,omitempty"`
 }
 
+// check refuses a limit that cannot be kept, or would hold nothing back.
+func (l TenantLimit) check(tenant string) error {
+	switch {
+	case l.RequestsPerSecond < 0 || l.Burst < 0 || l.TokensPerMinute < 0 || l.Concurrent < 0:
+		return fmt.Errorf("limits of tenant %s must not be negative", tenant)
+	case l.Burst > 0 && l.RequestsPerSecond == 0:
+		return fmt.Errorf("limit of tenant %s: burst alone limits nothing; write requests_per_second as well", tenant)
+	}
+	return nil
+}
+
 // anyTenant stands for each tenant that is not named.
 const anyTenant = "*"
 
@@ -170,6 +181,9 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.app = app
+	if err := checkValues(h); err != nil {
+		return err
+	}
 	if err := h.provisionCORS(); err != nil {
 		return err
 	}
@@ -238,8 +252,8 @@ func (h *Proxy) provisionTenants(w *warnings) error {
 		h.releases = append(h.releases, release)
 		limits := &alipayai.TenantLimits{Usage: usage, Of: make(map[string]limiter.TenantLimit)}
 		for tenant, l := range h.Limits {
-			if l.RequestsPerSecond < 0 || l.Burst < 0 || l.TokensPerMinute < 0 || l.Concurrent < 0 {
-				return fmt.Errorf("limits of tenant %s must not be negative", tenant)
+			if err := l.check(tenant); err != nil {
+				return err
 			}
 			w.tenant("limit", tenant)
 			limits.Of[tenant] = limiter.TenantLimit(l)

@@ -135,6 +135,9 @@ func (h *Proxy) unmarshalLimit(d *caddyfile.Dispenser) error {
 	if l == (TenantLimit{}) {
 		return d.Errf("limit of tenant %s is empty", tenant)
 	}
+	if err := l.check(tenant); err != nil {
+		return d.WrapErr(err)
+	}
 	if h.Limits == nil {
 		h.Limits = make(map[string]TenantLimit)
 	}

@@ -23,10 +23,10 @@ type Request struct {
 	// Further members whose values are strings, by their paths. Values are templates as
 	// in Signature, with `{client_id}`, `{nonce}`, `{time}` and its forms, and
 	// `{header.<Name>}` of what the request is sent with. Default: none.
-	Fields map[string]string `json:"fields,omitempty"`
+	Fields map[string]string `json:"fields,omitempty" placeholder:"text"`
 
 	// Further members whose values are JSON, such as numbers. Default: none.
-	Values map[string]string `json:"values,omitempty"`
+	Values map[string]string `json:"values,omitempty" placeholder:"text"`
 
 	// Where members of the model call stand that stand elsewhere than in OpenAI's form,
 	// by their names there, such as `messages`: paths. Default: none.

@@ -91,18 +91,18 @@ type simulator struct {
 // the simulator only, and are those of its format.
 type SandboxApp struct {
 	// The HMAC keys by version. By placeholder. Required for format `openai`.
-	Keys map[int]string `json:"keys,omitempty"`
+	Keys map[int]string `json:"keys,omitempty" placeholder:"whole"`
 
 	// The OAuth client secret. By placeholder. Required for format `openai`, but with
 	// `token_sign`.
-	OAuthSecret string `json:"oauth_secret,omitempty"`
+	OAuthSecret string `json:"oauth_secret,omitempty" placeholder:"whole"`
 
 	// A refresh token of format `openai` that is good from the start. By
 	// placeholder. Default: none.
-	RefreshToken string `json:"refresh_token,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty" placeholder:"whole"`
 
 	// The value of X-Api-Key. By placeholder. Required for format `anthropic`.
-	APIKey string `json:"api_key,omitempty"`
+	APIKey string `json:"api_key,omitempty" placeholder:"whole"`
 
 	// How the app signs, where its contract differs from the layout of the Alipay AI
 	// API: as in a provider, with the app's `keys`. `tolerance` bounds the time of
@@ -127,8 +127,8 @@ type SandboxApp struct {
 	TokenSign bool `json:"token_sign,omitempty"`
 
 	// The RSA public key that verifies the app's signatures, as PEM or as the
-	// base64 between its lines. Required for format `nextbuilder`.
-	PublicKey string `json:"public_key,omitempty"`
+	// base64 between its lines; it may be a placeholder. Required for format `nextbuilder`.
+	PublicKey string `json:"public_key,omitempty" placeholder:"whole"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -143,6 +143,9 @@ func (*SandboxHandler) CaddyModule() caddy.ModuleInfo {
 func (h *SandboxHandler) Provision(ctx caddy.Context) error {
 	app, err := loadApp(ctx)
 	if err != nil {
+		return err
+	}
+	if err := checkValues(h); err != nil {
 		return err
 	}
 	options, err := json.Marshal(h)

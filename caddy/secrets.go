@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"golang.org/x/net/http/httpguts"
 )
 
 // secrets resolves the placeholders that secrets are configured with.
@@ -38,13 +39,13 @@ func (s secrets) lookup(option, value string) (string, error) {
 		if !s.literals {
 			return "", fmt.Errorf("%s is a literal secret, which /config/ and the autosave would show; use {env.NAME} or {file./path}, or set insecure_literals", option)
 		}
-		return value, nil
+		return literal(option, value)
 	}
 	resolved, err := s.repl.ReplaceOrErr(value, true, true)
 	if err != nil || resolved == "" {
 		return "", fmt.Errorf("%s: placeholder %s is not set or empty", option, value)
 	}
-	return resolved, nil
+	return strings.TrimPrefix(resolved, byteOrderMark), nil
 }
 
 // public resolves what is no secret, and may therefore stand in the
@@ -54,9 +55,21 @@ func (s secrets) public(option, value string) (string, error) {
 		return "", fmt.Errorf("%s is empty; write its value, or {env.NAME} or {file./path} that has one", option)
 	}
 	if !isPlaceholder(value) {
-		return value, nil
+		return literal(option, value)
 	}
 	return s.lookup(option, value)
+}
+
+// literal refuses a value of which a part only looks as if it were replaced.
+func literal(option, value string) (string, error) {
+	switch found := replaced.FindString(value); {
+	case found == "":
+		return value, nil
+	case isPlaceholder(found):
+		return "", fmt.Errorf("%s: %s is replaced only where it is the whole value; write {env.NAME} or {file./path} alone", option, found)
+	default:
+		return "", fmt.Errorf("%s: %s is not replaced here; {env.NAME} and {file./path} are", option, found)
+	}
 }
 
 // fill resolves a secret that may have plain words around its placeholders,
@@ -69,6 +82,7 @@ func (s secrets) fill(option, value string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: one of its placeholders is not set or empty", option)
 	}
+	filled = strings.ReplaceAll(filled, byteOrderMark, "")
 	for word := range strings.FieldsSeq(filled) {
 		known(word)
 	}
@@ -93,10 +107,10 @@ func isPlaceholder(value string) bool {
 		(strings.HasPrefix(inner, "env.") || strings.HasPrefix(inner, "file."))
 }
 
-// checkHeaderValue refuses what would end a header line early.
+// checkHeaderValue refuses what would end a header line early, and what no request could be sent with.
 func checkHeaderValue(option, value string) error {
-	if strings.ContainsAny(value, "\r\n\x00") {
-		return fmt.Errorf("%s holds a line break or NUL", option)
+	if !httpguts.ValidHeaderFieldValue(value) {
+		return fmt.Errorf("%s has a line break or another control character in it", option)
 	}
 	return nil
 }

@@ -24,24 +24,24 @@ type Signature struct {
 	// `{time_digits}`, `{time_rfc1123}`, `{time_date}`, `{time_day}`, `{time}`, `{nonce}`, `{key_version}`, `{body_sha512}`,
 	// `{body_sha512_base64}`, `{body_md5}`, `{body_md5_base64}` and `{header.<Name>}`. `\n`, `\r`, `\t`, `\\`, `\{` and `\}` stand for what they
 	// do in Go. Required.
-	Content string `json:"content,omitempty"`
+	Content string `json:"content,omitempty" placeholder:"text"`
 
 	// What `{canonical_sha256}` in `content` is the SHA-256 of, in hex: a canonical
 	// request, as in AWS's Signature Version 4 and its kin. It takes what `content` takes.
 	// Default: none.
-	Canonical string `json:"canonical,omitempty"`
+	Canonical string `json:"canonical,omitempty" placeholder:"text"`
 
 	// Makes the key that signs of the secret: what stands before the secret, which may
 	// be empty, and then what the HMAC of each step is over, by the key of the step
 	// before. Steps take `{client_id}` and the times, such as `{time_day}` (20260131)
 	// and `{time_date}` (2026-01-31). Default: none, and the secret signs.
-	Derive []string `json:"derive,omitempty"`
+	Derive []string `json:"derive,omitempty" placeholder:"text"`
 
 	// The header fields that a request is sent with. One of them holds the
 	// signature, as `{signature}`, `{hex}`, `{HEX}` (upper case), `{base64}`, `{base64url}`
 	// (without padding) or `{base64_escaped}`; besides, they take the placeholders of `content` but
 	// those of the request line, `{body}` and `{header.<Name>}`. Required.
-	Headers map[string]string `json:"headers,omitempty"`
+	Headers map[string]string `json:"headers,omitempty" placeholder:"text"`
 
 	// The form of `{signature}`: `hex`, `HEX` (upper case), `base64`, `base64url`
 	// (without padding) or `base64_escaped` (percent-encoded). Default: `hex`
@@ -80,10 +80,10 @@ type Signature struct {
 // `{query}` are those of the request.
 type SignatureAnswer struct {
 	// What is signed of an answer. Required.
-	Content string `json:"content,omitempty"`
+	Content string `json:"content,omitempty" placeholder:"text"`
 
 	// The header fields that an answer has. Required.
-	Headers map[string]string `json:"headers,omitempty"`
+	Headers map[string]string `json:"headers,omitempty" placeholder:"text"`
 }
 
 // readSignature reads the option signature of a provider, or of a simulated app. Syntax:

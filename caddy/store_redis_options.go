@@ -16,7 +16,7 @@ import (
 type Redis struct {
 	// The addresses, `host:port`: of the server, of the Sentinels with
 	// `master_name`, of some nodes with `cluster`. May be placeholders. Required.
-	Addresses []string `json:"addresses,omitempty"`
+	Addresses []string `json:"addresses,omitempty" placeholder:"whole"`
 
 	// The master's name at the Sentinels. Default: none.
 	MasterName string `json:"master_name,omitempty"`
@@ -25,16 +25,16 @@ type Redis struct {
 	Cluster bool `json:"cluster,omitempty"`
 
 	// The user to authenticate as. May be a placeholder. Default: none.
-	Username string `json:"username,omitempty"`
+	Username string `json:"username,omitempty" placeholder:"whole"`
 
 	// The password. By placeholder. Default: none.
-	Password string `json:"password,omitempty"`
+	Password string `json:"password,omitempty" placeholder:"whole"`
 
 	// The user to authenticate as at the Sentinels. May be a placeholder. Default: none.
-	SentinelUsername string `json:"sentinel_username,omitempty"`
+	SentinelUsername string `json:"sentinel_username,omitempty" placeholder:"whole"`
 
 	// The password at the Sentinels. By placeholder. Default: none.
-	SentinelPassword string `json:"sentinel_password,omitempty"`
+	SentinelPassword string `json:"sentinel_password,omitempty" placeholder:"whole"`
 
 	// Whether to connect with TLS, trusting the system's roots. Default: false
 	TLS bool `json:"tls,omitempty"`

@@ -33,7 +33,7 @@ type Suite struct {
 	Provider string `json:"provider,omitempty"`
 
 	// The file of prompts, read when the configuration is loaded. It may be a placeholder. Required without `builtin`.
-	File string `json:"file,omitempty"`
+	File string `json:"file,omitempty" placeholder:"whole"`
 
 	// A suite that comes with the plugin, in place of a file: `compliance-zh`, what Chinese law forbids to ask of a financial
 	// assistant. Default: none.

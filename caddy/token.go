@@ -23,14 +23,14 @@ import (
 type Token struct {
 	// The token endpoint's address; it may be a placeholder. Required, but for profile
 	// `sandbox`, which has the simulator's.
-	URL string `json:"url,omitempty"`
+	URL string `json:"url,omitempty" placeholder:"whole"`
 
 	// The client secret. By placeholder. Required where `url` is, but with `sign`.
-	Secret string `json:"secret,omitempty"`
+	Secret string `json:"secret,omitempty" placeholder:"whole"`
 
 	// The client id, where it differs from the provider's; it may be a
 	// placeholder. Default: the provider's `client_id`
-	ClientID string `json:"client_id,omitempty"`
+	ClientID string `json:"client_id,omitempty" placeholder:"whole"`
 
 	// How the client proves itself, and so what a token request is: `basic`, a form
 	// with HTTP Basic; `form`, one with `client_id` and `client_secret` in it;
@@ -49,7 +49,7 @@ type Token struct {
 	Fields map[string]string `json:"fields,omitempty"`
 
 	// Further fields of each request. Values may be placeholders. Default: none.
-	Params map[string]string `json:"params,omitempty"`
+	Params map[string]string `json:"params,omitempty" placeholder:"within"`
 
 	// Where the endpoint's answers have what is read of them. Default: as in RFC
 	// 6749 and Ant's interfaces.
@@ -59,7 +59,7 @@ type Token struct {
 	// ones are kept, encrypted with the app's `encryption_key`, in Caddy's storage,
 	// whose lock lets replicas that share it redeem them one after the other.
 	// By placeholder. Default: none, and the grant `client_credentials`.
-	RefreshToken string `json:"refresh_token,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty" placeholder:"whole"`
 
 	// The header field that requests carry the token in. Default: `Authorization`,
 	// with the prefix `Bearer`
@@ -174,6 +174,9 @@ func (a *App) newGrant(option, simulated string, asked *Token, p *upstream.Provi
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, "", errors.New(option + " url is not absolute; write it like https://auth.example.com/oauth2/token")
+	}
+	if err := upstream.CheckServer(u); err != nil {
+		return nil, "", fmt.Errorf("%s url %w", option, err)
 	}
 	if p.Profile.Simulated && !upstream.IsLoopback(u.Hostname()) {
 		return nil, "", fmt.Errorf("%s url: profile %s is for loopback hosts only, not %s", option, p.Profile.Name, u.Hostname())

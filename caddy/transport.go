@@ -71,10 +71,13 @@ type SigningTransport struct {
 	connections http.RoundTripper
 }
 
+// signingProtocol is the transport's name in JSON.
+const signingProtocol = "alipayai"
+
 // CaddyModule returns the Caddy module information.
 func (*SigningTransport) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
-		ID:  "http.reverse_proxy.transport.alipayai",
+		ID:  "http.reverse_proxy.transport." + signingProtocol,
 		New: func() caddy.Module { return new(SigningTransport) },
 	}
 }
@@ -83,6 +86,9 @@ func (*SigningTransport) CaddyModule() caddy.ModuleInfo {
 func (t *SigningTransport) Provision(ctx caddy.Context) error {
 	app, err := loadApp(ctx)
 	if err != nil {
+		return err
+	}
+	if err := checkValues(t); err != nil {
 		return err
 	}
 	if t.provider, err = app.provider(t.Provider); err != nil {

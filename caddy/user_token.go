@@ -29,7 +29,7 @@ type UserToken struct {
 
 	// The address of the vendor's page where a person consents; it may be a placeholder. Required, but for
 	// profile `sandbox`, which has the simulator's.
-	Authorize string `json:"authorize,omitempty"`
+	Authorize string `json:"authorize,omitempty" placeholder:"whole"`
 
 	// How codes are exchanged: `oauth` (RFC 6749), `openplatform` (`alipay.system.oauth.token`) or `global`
 	// (`applyToken` of Antom and Alipay+). Default: `oauth`
@@ -78,6 +78,8 @@ func (a *App) buildUsers(ctx caddy.Context, p *upstream.Provider, c *UserToken, 
 	switch err := form.Check(); {
 	case err != nil:
 		return fmt.Errorf("user_token %w", err)
+	case asked.Query != "":
+		return errors.New("user_token takes no query: a user's token stands in a header field; write header <name>, or nothing for the place of the provider's own")
 	case asked.RefreshToken != "":
 		return errors.New("user_token takes no refresh_token: each user has one of its own")
 	case form == token.FormOpenPlatform || form == token.FormGlobal:
@@ -121,6 +123,8 @@ func (a *App) buildUsers(ctx caddy.Context, p *upstream.Provider, c *UserToken, 
 	}
 	if u, err := url.Parse(authorize); err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !upstream.IsLoopback(u.Hostname())) {
 		return errors.New("user_token authorize must be an absolute https URL; write it like https://auth.example.com/oauth2/authorize")
+	} else if err := upstream.CheckServer(u); err != nil {
+		return fmt.Errorf("user_token authorize %w", err)
 	}
 	grant, _, err := a.newGrant("user_token", "/oauth2/token", &asked, p, s, uses)
 	if err != nil {

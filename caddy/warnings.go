@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"go.uber.org/zap"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -114,6 +115,10 @@ func (w *warnings) unauthenticated(server *caddyhttp.Server) {
 				return
 			}
 			warned[h] = true
+			if tenants := h.namedTenants(); len(tenants) > 0 {
+				w.logger.Warn("options name tenants, and nothing before alipayai_proxy authenticates any, so that all calls are those of the tenant anonymous: write alipayai_auth, or another authenticator, before it",
+					zap.Strings("providers", h.Providers), zap.Strings("tenants", tenants))
+			}
 			for _, p := range h.gateway.Providers {
 				if p.Users != nil {
 					w.logger.Warn("a provider has user_token, and nothing before alipayai_proxy authenticates tenants, whose users give their consent: write alipayai_auth, or another authenticator, before it",
@@ -122,6 +127,20 @@ func (w *warnings) unauthenticated(server *caddyhttp.Server) {
 			}
 		}
 	})
+}
+
+// namedTenants are those that options of the handler name, or the residency of all.
+func (h *Proxy) namedTenants() []string {
+	named := slices.Concat(slices.Collect(maps.Keys(h.Limits)), slices.Collect(maps.Keys(h.Weights)), slices.Collect(maps.Keys(h.Priorities)),
+		slices.Collect(maps.Keys(h.Residency)), slices.Collect(maps.Keys(h.app.Residency)))
+	for _, b := range h.Budgets {
+		named = append(named, b.Tenant)
+	}
+	if h.Shadow != nil {
+		named = append(named, h.Shadow.OptOut...)
+	}
+	slices.Sort(named)
+	return slices.DeleteFunc(slices.Compact(named), func(tenant string) bool { return tenant == anyTenant || tenant == alipayai.AnonymousTenant })
 }
 
 // authenticates reports whether a handler says who a request's tenant is.

@@ -196,3 +196,38 @@ alipayai {
 		})
 	}
 }
+
+// Options that name tenants hold for no call where nothing authenticates any: it is said, with the tenants.
+func TestWarningOfNamedTenants(t *testing.T) {
+	const text = "options name tenants, and nothing before alipayai_proxy authenticates any"
+	auth := "alipayai_auth {\nkey acme sha256:" + strings.Repeat("0a", 32) + "\n}\n"
+	for name, test := range map[string]struct {
+		global, site string
+		want         string // of what is logged
+	}{
+		"a limit":               {"", "alipayai_proxy alipay {\nlimit acme {\nconcurrent 1\n}\n}", `["acme"]`},
+		"a weight and priority": {"", "alipayai_proxy alipay {\nweight acme 2\npriority zeta low\n}", `["acme","zeta"]`},
+		"a residency":           {"", "alipayai_proxy alipay {\nresidency acme cn\n}", `["acme"]`},
+		"that of all":           {"residency acme cn", "alipayai_proxy alipay", `["acme"]`},
+		"authenticated":         {"", auth + "alipayai_proxy alipay {\nlimit acme {\nconcurrent 1\n}\n}", ""},
+		"of all tenants":        {"", "alipayai_proxy alipay {\nlimit * {\nconcurrent 1\n}\nweight anonymous 2\n}", ""},
+		"none":                  {"", "alipayai_proxy alipay", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, sandbox.Config{})
+			global := "alipayai {\nregion cn\n" + test.global + "\nprovider alipay {\nprofile sandbox\nbase_url http://${api}\nregion cn\n}\n}"
+			if err := g.provision(global, "http://${gateway} {\n"+test.site+"\n}"); err != nil {
+				t.Fatal(err)
+			}
+			warned := ""
+			for line := range strings.Lines(g.logs()) {
+				if strings.Contains(line, text) {
+					warned += line
+				}
+			}
+			if (warned != "") != (test.want != "") || !strings.Contains(warned, test.want) {
+				t.Errorf("warned: %q, want it of %s", warned, test.want)
+			}
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,8 +65,12 @@ func (o RedisOptions) Check() error {
 		return fmt.Errorf("%w: several addresses need master_name or cluster", ErrRedisOptions)
 	}
 	for _, address := range o.Addresses {
-		if _, port, err := net.SplitHostPort(address); err != nil || port == "" || strings.Contains(address, "/") {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil || port == "" || strings.Contains(address, "/") {
 			return fmt.Errorf("%w: an address is not host:port; write it like 10.0.0.5:6379", ErrRedisOptions)
+		}
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("%w: an address has the port %s; ports are numbers from 1 to 65535", ErrRedisOptions, port)
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
@@ -131,8 +132,25 @@ func checkBase(u *url.URL) error {
 	if u == nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return errors.New("base_url is missing or not absolute; write it like https://api.example.com")
 	}
-	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if err := CheckServer(u); err != nil {
+		return fmt.Errorf("base_url %w", err)
+	}
+	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
 		return errors.New("base_url takes no user, query or fragment")
+	}
+	return nil
+}
+
+// CheckServer refuses the host and port of an address that there cannot be. A host that is empty, which no URL of HTTP has
+// (RFC 9110, section 4.2.1), would be this machine.
+func CheckServer(u *url.URL) error {
+	if u.Hostname() == "" {
+		return errors.New("names no host; write it like https://api.example.com")
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("has the port %s; ports are numbers from 1 to 65535", port)
+		}
 	}
 	return nil
 }
