@@ -6,6 +6,7 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
@@ -47,6 +48,7 @@ func init() {
 			group(sealed)
 			cmd.AddCommand(sealed)
 			cmd.AddCommand(signCommands()...)
+			refuseEmptyFlags(cmd)
 		},
 	})
 }
@@ -56,6 +58,25 @@ func init() {
 func group(cmd *cobra.Command) {
 	cmd.Args = cobra.NoArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+}
+
+// refuseEmptyFlags has cmd and its commands refuse a flag that is given without a value, as by a shell's variable that is not
+// set: it would be taken for one that is not given.
+func refuseEmptyFlags(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		refuseEmptyFlags(sub)
+	}
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) (err error) {
+		cmd.Flags().Visit(func(f *pflag.Flag) {
+			if err == nil && f.Value.Type() == "string" && f.Value.String() == "" {
+				err = fmt.Errorf("--%s is empty; write its value, or leave it out", f.Name)
+			}
+		})
+		if err != nil {
+			err = cmd.FlagErrorFunc()(cmd, err)
+		}
+		return err
+	}
 }
 
 func openEvidence(cmd *cobra.Command, args []string) error {

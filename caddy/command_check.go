@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -140,11 +141,11 @@ func loadConfigured(cmd *cobra.Command) (*configured, error) {
 		} `json:"apps"`
 	}
 	if err := json.Unmarshal(config, &all); err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
+		return nil, unreadable(used, err)
 	}
 	var parsed caddy.Config
 	if err := caddy.StrictUnmarshalJSON(caddy.RemoveMetaFields(config), &parsed); err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
+		return nil, unreadable(used, err)
 	}
 	// The sites need not be right, nor their certificates be there.
 	maps.DeleteFunc(parsed.AppsRaw, func(name string, _ json.RawMessage) bool { return name != "alipayai" && name != "pki" })
@@ -158,6 +159,14 @@ func loadConfigured(cmd *cobra.Command) (*configured, error) {
 		return nil, err
 	}
 	return &configured{ctx: ctx, app: app, providers: all.Apps.Gateway.Providers}, nil
+}
+
+// unreadable is the error for a configuration whose JSON is not that of one, without what it would be in Go.
+func unreadable(file string, err error) error {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		err = fmt.Errorf("%s is %s, and has to be of another type", cmp.Or(strings.TrimPrefix(wrong.Field, "."), "all of it"), wrong.Value)
+	}
+	return fmt.Errorf("reading the configuration %s: %w", file, err)
 }
 
 // close gives back what the configuration holds.

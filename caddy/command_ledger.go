@@ -66,6 +66,9 @@ func parseLedgerFlags(cmd *cobra.Command) (f ledgerFlags, err error) {
 		return cmd.Flags().Lookup(name).Value.String()
 	}
 	query := map[string][]string{"by": {byLines}}
+	if cmd.Flags().Changed("zone") && !cmd.Flags().Changed("file") {
+		return f, errors.New("--zone is that of the days of --file; a gateway, and its configuration, have their own")
+	}
 	for _, name := range []string{"by", "from", "to", "tenant", "provider", "model", "format", "limit"} {
 		if value := flag(name); value != "" {
 			query[name] = []string{value}
@@ -120,10 +123,16 @@ func runLedger(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(path); err != nil {
+	switch info, err := os.Stat(path); {
+	case err != nil:
 		return fmt.Errorf("%s: %w", unread, err)
+	case info.Size() == 0:
+		return fmt.Errorf("%s: %s is empty", unread, path)
 	}
-	return ledger.Read(path, zone, func(source ledger.Source) error {
+	if err := checkLedgerFile(path); err != nil {
+		return fmt.Errorf("%s: %s: %w", unread, path, err)
+	}
+	err = ledger.Read(path, zone, func(source ledger.Source) error {
 		cmd.PrintErrln("from the file " + path)
 		var rows int
 		err := f.report(cmd.Context(), cmd.OutOrStdout(), source, func(n int, more bool) {
@@ -137,6 +146,10 @@ func runLedger(cmd *cobra.Command, _ []string) error {
 			return usageQuery{by: by}.rows(cmd.Context(), source)
 		})
 	})
+	if err != nil {
+		return fmt.Errorf("ledger %s: %w", path, err)
+	}
+	return nil
 }
 
 // moreLines is said beside the lines, which a limit must not cut silently: they may be summed.
@@ -189,6 +202,8 @@ func configuredLedger(file, adapter string) (l *Ledger, config []byte, used stri
 			} `json:"alipayai"`
 		} `json:"apps"`
 	}
-	err = json.Unmarshal(config, &parsed)
-	return parsed.Apps.Alipayai.Ledger, config, used, err
+	if err := json.Unmarshal(config, &parsed); err != nil {
+		return nil, nil, "", unreadable(used, err)
+	}
+	return parsed.Apps.Alipayai.Ledger, config, used, nil
 }

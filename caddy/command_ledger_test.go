@@ -102,7 +102,7 @@ func (g *rig) reportsNothing(where ...string) {
 		"provider":         {[]string{"report", "--provider", "claude"}, `no lines of provider "claude"; it has those of alipay`},
 		"model, of lines":  {[]string{"lines", "--tenant", "anonymous", "--model", "fin"}, `no lines of model "fin"; it has those of alipay-fin-1`},
 		"days":             {[]string{"report", "--tenant", "anonymous", "--to", "2026-01-01"}, "the ledger has no such lines; its days are from " + today + " to " + today},
-		"tenant, as table": {[]string{"report", "--tenant", "", "--model", "x", "--format", "table"}, `no lines of model "x"`},
+		"tenant, as table": {[]string{"report", "--by", "tenant", "--model", "x", "--format", "table"}, `no lines of model "x"`},
 	} {
 		_, notes, err := runCommandApart(g.t, append(append([]string{"ledger"}, tt.args...), where...)...)
 		if err != nil || !strings.Contains(notes, tt.want) {

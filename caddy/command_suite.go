@@ -144,6 +144,11 @@ func suiteReport(cmd *cobra.Command, args []string) (*suite.Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, file := range []string{"json", "junit"} {
+		if err := checkWritable(file, flag(file)); err != nil {
+			return nil, err
+		}
+	}
 	report := &suite.Report{Suite: name, Version: prompts.Version, Provider: p.Name, Began: time.Now().UTC()}
 	bar := progress{to: terminal(cmd.ErrOrStderr()), of: len(prompts.Prompts)}
 	excerpts := make(map[string]string)
@@ -195,6 +200,18 @@ func (c *configured) suiteProvider(cmd *cobra.Command, name string) (*upstream.P
 		return nil, fmt.Errorf("provider %s is of environment production: calls cost money there; add --production if that is meant", name)
 	}
 	return p, nil
+}
+
+// checkWritable refuses a report that could not be written when all has been asked, and paid for.
+func checkWritable(flag, file string) error {
+	if file == "" || file == "-" {
+		return nil
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o600) // as it is written
+	if err != nil {
+		return fmt.Errorf("--%s: %w", flag, err)
+	}
+	return f.Close()
 }
 
 // startLedger opens the ledger, which takes what the run costs. The gateway that runs may have its file.
