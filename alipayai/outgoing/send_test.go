@@ -110,7 +110,7 @@ func everyRequest(t *testing.T, methods []string, url string, use func(name stri
 			case "{}":
 				reader = bytes.NewReader([]byte(body)) // with which the request gets a GetBody
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // which only one without an end takes
 			req, err := http.NewRequestWithContext(ctx, method, url+"/path", reader)
 			if err != nil {
 				t.Fatal(err)

@@ -5,12 +5,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"reflect"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/internal/badupstream"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // headTimeout is how long a test's requests wait for the answer's head.
@@ -80,13 +82,18 @@ func (s *site) start(path string, timeout time.Duration) (*http.Response, error)
 	s.t.Helper()
 	ctx, cancel := context.WithCancelCause(s.t.Context())
 	timer := time.AfterFunc(timeout, func() { cancel(context.DeadlineExceeded) })
+	defer timer.Stop()
+	return s.send(ctx, path)
+}
+
+// send sends a request.
+func (s *site) send(ctx context.Context, path string) (*http.Response, error) {
+	s.t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	resp, err := Send(s.transport, req)
-	timer.Stop()
-	return resp, err
+	return Send(s.transport, req)
 }
 
 // get is start for a whole answer: the address that the request came from.
@@ -124,64 +131,34 @@ func TestSilentConnectionTakesNoNewRequests(t *testing.T) {
 			if n := s.relay.Silence(); n != 1 {
 				t.Fatalf("%d connections", n)
 			}
-			var lost sync.WaitGroup
-			for range 5 {
-				lost.Go(func() {
-					if _, err := s.get("/", headTimeout); err == nil {
-						t.Error("a request came through a silent connection")
-					}
-				})
+			const lost = 6
+			written, ended := make(chan struct{}, lost), make(chan error, lost)
+			var timeOuts []context.CancelCauseFunc
+			for range lost {
+				ctx, timeOut := context.WithCancelCause(t.Context())
+				timeOuts = append(timeOuts, timeOut)
+				ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { written <- struct{}{} }})
+				go func() {
+					_, err := s.send(ctx, "/")
+					ended <- err
+				}()
 			}
-			if _, err := s.get("/", headTimeout); err == nil {
-				t.Error("a request came through a silent connection")
+			for range lost {
+				testwait.Receive(t, 10*time.Second, written, "a request on the silent connection")
 			}
-			for i := range 20 {
-				if _, err := s.get("/", headTimeout*10); err != nil {
-					t.Errorf("request %d after the timeout: %v", i, err)
+			for i, timeOut := range timeOuts {
+				timeOut(context.DeadlineExceeded)
+				if err := testwait.Receive(t, 10*time.Second, ended, "the end of a request"); err == nil {
+					t.Error("a request came through a silent connection")
 				}
-			}
-			lost.Wait()
-			if _, err := s.get("/", headTimeout*10); err != nil {
-				t.Errorf("after all timeouts: %v", err)
+				for range 20 / (i + 1) {
+					s.must("/")
+				}
 			}
 			if n := s.relay.Open(); n != 2 {
 				t.Errorf("%d connections, want the silent one and one more", n)
 			}
 		})
-	}
-}
-
-// Who waits for an answer on a connection that has become silent is told so by a ping, and its connection closed.
-func TestSilentConnectionIsPinged(t *testing.T) {
-	for _, protocol := range bothHTTP2 {
-		for name, busy := range map[string]bool{"idle": false, "with a request": true} {
-			t.Run(string(protocol)+" "+name, func(t *testing.T) {
-				t.Parallel()
-				s := newSite(t, protocol, 50*time.Millisecond, 100*time.Millisecond)
-				var resp *http.Response
-				if busy {
-					var err error
-					if resp, err = s.start("/slow?head", 10*time.Second); err != nil {
-						t.Fatal(err)
-					}
-				} else {
-					s.must("/")
-				}
-				s.relay.Silence()
-				select {
-				case <-s.relay.Ended:
-				case <-time.After(10 * time.Second):
-					t.Fatal("the connection is still open")
-				}
-				if busy {
-					if _, err := io.ReadAll(resp.Body); err == nil {
-						t.Error("the answer seems to be whole")
-					}
-					resp.Body.Close()
-				}
-				s.must("/") // and nothing is lost
-			})
-		}
 	}
 }
 

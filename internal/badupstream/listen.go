@@ -53,6 +53,11 @@ func (p Protocol) Listen() (net.Listener, *http.Transport, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return p.On(l)
+}
+
+// On has l speak the protocol alone, and makes what connects there.
+func (p Protocol) On(l net.Listener) (net.Listener, *http.Transport, error) {
 	t := &http.Transport{Protocols: new(http.Protocols), MaxIdleConnsPerHost: 10}
 	next := "http/1.1"
 	switch p {
@@ -71,22 +76,25 @@ func (p Protocol) Listen() (net.Listener, *http.Transport, error) {
 			return nil, nil, err
 		}
 		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{next}})
-		t.TLSClientConfig = &tls.Config{RootCAs: x509.NewCertPool()}
+		t.TLSClientConfig = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: serverName}
 		t.TLSClientConfig.RootCAs.AddCert(certificate.Leaf)
 	}
 	return l, t, nil
 }
 
+// serverName is whom certificates are for.
+const serverName = "127.0.0.1"
+
 // Certificate is for 127.0.0.1 and signs itself, with a key that makes for quick
-// handshakes. It is the same at each call.
+// handshakes. It is the same at each call, and valid in the time of bubbles too.
 var Certificate = sync.OnceValues(func() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("certificate: %w", err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.ParseIP(serverName)},
+		NotBefore: time.Unix(0, 0), NotAfter: time.Date(2099, time.January, 1, 0, 0, 0, 0, time.UTC),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
