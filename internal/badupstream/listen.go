@@ -76,14 +76,11 @@ func (p Protocol) On(l net.Listener) (net.Listener, *http.Transport, error) {
 			return nil, nil, err
 		}
 		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{next}})
-		t.TLSClientConfig = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: serverName}
+		t.TLSClientConfig = &tls.Config{RootCAs: x509.NewCertPool()}
 		t.TLSClientConfig.RootCAs.AddCert(certificate.Leaf)
 	}
 	return l, t, nil
 }
-
-// serverName is whom certificates are for.
-const serverName = "127.0.0.1"
 
 // Certificate is for 127.0.0.1 and signs itself, with a key that makes for quick
 // handshakes. It is the same at each call, and valid in the time of bubbles too.
@@ -93,7 +90,7 @@ var Certificate = sync.OnceValues(func() (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("certificate: %w", err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.ParseIP(serverName)},
+		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotBefore: time.Unix(0, 0), NotAfter: time.Date(2099, time.January, 1, 0, 0, 0, 0, time.UTC),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)

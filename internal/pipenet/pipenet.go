@@ -20,9 +20,8 @@ type Network struct {
 	listeners map[string]*listener
 }
 
-// host is the address of all that listens: one that is for documentation (RFC 5737), and numeric, since names
-// are not looked up in a bubble.
-var host = net.IPv4(192, 0, 2, 1)
+// host is the address of all that listens, as of servers of tests.
+var host = net.IPv4(127, 0, 0, 1)
 
 // Listen listens at a port that was not given before.
 func (n *Network) Listen() net.Listener {
