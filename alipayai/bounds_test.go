@@ -20,13 +20,15 @@ func TestBrokenAttemptsKeepTheirSlot(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := newCap(1, time.Hour)
-			k.MaxWait = time.Second
-			r := newPlainRig(t, answers, capped(k), first(func(p *upstream.Provider) { p.Timeout = 200 * time.Millisecond }))
-			if got := r.chat("is broken off"); got.status < 500 {
-				t.Errorf("%d %s", got.status, got.body)
-			}
-			wantError(t, r.chat("one too many"), http.StatusTooManyRequests, "queue_deadline")
+			inBubble(t, func(t *testing.T) {
+				k := newCap(1, time.Hour)
+				k.MaxWait = time.Second
+				r := newPlainRig(t, answers, capped(k), first(func(p *upstream.Provider) { p.Timeout = 200 * time.Millisecond }))
+				if got := r.chat("is broken off"); got.status < 500 {
+					t.Errorf("%d %s", got.status, got.body)
+				}
+				wantError(t, r.chat("one too many"), http.StatusTooManyRequests, "queue_deadline")
+			})
 		})
 	}
 }

@@ -62,23 +62,25 @@ func TestEveryAttemptTakesAPermit(t *testing.T) {
 		"GET /v1/models, once": {Kind: sandbox.Latency, Delay: time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := newCap(2, time.Hour)
-			k.MaxWait = time.Second
-			r := newRig(t, sandbox.Config{}, capped(k))
-			if _, err := r.provider.Tokens.Token(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			r.set(fault)
-			if fault.Kind == sandbox.Latency {
-				r.do(t.Context(), http.MethodGet, "/v1/models", "")
-			}
-			if got := r.chat("hello"); got.status != http.StatusOK {
-				t.Fatalf("%d %s", got.status, got.body)
-			}
-			wantError(t, r.chat("one too many"), http.StatusTooManyRequests, "queue_deadline")
-			if n := len(r.seen.permitted()); n != 2 {
-				t.Errorf("%d permits, want 2", n)
-			}
+			inBubble(t, func(t *testing.T) {
+				k := newCap(2, time.Hour)
+				k.MaxWait = time.Second
+				r := newRig(t, sandbox.Config{}, capped(k))
+				if _, err := r.provider.Tokens.Token(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				r.set(fault)
+				if fault.Kind == sandbox.Latency {
+					r.do(t.Context(), http.MethodGet, "/v1/models", "")
+				}
+				if got := r.chat("hello"); got.status != http.StatusOK {
+					t.Fatalf("%d %s", got.status, got.body)
+				}
+				wantError(t, r.chat("one too many"), http.StatusTooManyRequests, "queue_deadline")
+				if n := len(r.seen.permitted()); n != 2 {
+					t.Errorf("%d permits, want 2", n)
+				}
+			})
 		})
 	}
 }
@@ -91,41 +93,43 @@ func TestPredictedWaitIsTooLong(t *testing.T) {
 		"for both, at once": {time.Millisecond, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := newCap(1, 20*time.Second)
-			k.MaxWait = test.maxWait
-			r := newRig(t, sandbox.Config{}, capped(k), func(g *alipayai.Gateway) { g.Deadline = test.deadline })
-			if got := r.chat("hello"); got.status != http.StatusOK {
-				t.Fatalf("%d %s", got.status, got.body)
-			}
-			r.outcome()
-			began := time.Now()
-			got := r.chat("too late")
-			if took := time.Since(began); took > time.Second {
-				t.Errorf("turned away after %v", took)
-			}
-			wantError(t, got, http.StatusTooManyRequests, "queue_deadline")
-			seconds, _ := strconv.Atoi(got.header.Get("Retry-After"))
-			millis, _ := strconv.Atoi(got.header.Get("Retry-After-Ms"))
-			if millis < 18000 || millis > 20010 || seconds != (millis+999)/1000 {
-				t.Errorf("Retry-After %d, Retry-After-Ms %d, want about 20s", seconds, millis)
-			}
-			reset, err := time.ParseDuration(got.header.Get("X-Ratelimit-Reset-Requests"))
-			if err != nil || reset < 18*time.Second || reset > 20010*time.Millisecond {
-				t.Errorf("X-Ratelimit-Reset-Requests %v, %v", reset, err)
-			}
-			if got.header.Get("X-Ratelimit-Limit-Requests") != "1" || got.header.Get("X-Ratelimit-Remaining-Requests") != "0" {
-				t.Errorf("header %v", got.header)
-			}
-			if got.header.Get("X-Should-Retry") != "" {
-				t.Error("tells the client not to retry")
-			}
-			if o := r.outcome(); o.Attempts != 0 || o.Code != "queue_deadline" || o.Status != 429 || o.Provider != "alipay" {
-				t.Errorf("outcome %+v", o)
-			}
-			if !slices.Equal(r.seen.rejections(), []string{"queue_deadline"}) {
-				t.Errorf("the observer was told of %v", r.seen.rejections())
-			}
-			r.wantTraffic(1, 1)
+			inBubble(t, func(t *testing.T) {
+				k := newCap(1, 20*time.Second)
+				k.MaxWait = test.maxWait
+				r := newRig(t, sandbox.Config{}, capped(k), func(g *alipayai.Gateway) { g.Deadline = test.deadline })
+				if got := r.chat("hello"); got.status != http.StatusOK {
+					t.Fatalf("%d %s", got.status, got.body)
+				}
+				r.outcome()
+				began := time.Now()
+				got := r.chat("too late")
+				if took := time.Since(began); took != 0 {
+					t.Errorf("turned away after %v", took)
+				}
+				wantError(t, got, http.StatusTooManyRequests, "queue_deadline")
+				seconds, _ := strconv.Atoi(got.header.Get("Retry-After"))
+				millis, _ := strconv.Atoi(got.header.Get("Retry-After-Ms"))
+				if millis < 18000 || millis > 20010 || seconds != (millis+999)/1000 {
+					t.Errorf("Retry-After %d, Retry-After-Ms %d, want about 20s", seconds, millis)
+				}
+				reset, err := time.ParseDuration(got.header.Get("X-Ratelimit-Reset-Requests"))
+				if err != nil || reset < 18*time.Second || reset > 20010*time.Millisecond {
+					t.Errorf("X-Ratelimit-Reset-Requests %v, %v", reset, err)
+				}
+				if got.header.Get("X-Ratelimit-Limit-Requests") != "1" || got.header.Get("X-Ratelimit-Remaining-Requests") != "0" {
+					t.Errorf("header %v", got.header)
+				}
+				if got.header.Get("X-Should-Retry") != "" {
+					t.Error("tells the client not to retry")
+				}
+				if o := r.outcome(); o.Attempts != 0 || o.Code != "queue_deadline" || o.Status != 429 || o.Provider != "alipay" {
+					t.Errorf("outcome %+v", o)
+				}
+				if !slices.Equal(r.seen.rejections(), []string{"queue_deadline"}) {
+					t.Errorf("the observer was told of %v", r.seen.rejections())
+				}
+				r.wantTraffic(1, 1)
+			})
 		})
 	}
 }
@@ -133,18 +137,20 @@ func TestPredictedWaitIsTooLong(t *testing.T) {
 // The call's deadline also ends the wait of one that was let in: that is a timeout, not the client's leaving.
 func TestDeadlineInTheQueue(t *testing.T) {
 	t.Parallel()
-	k := newCap(1, 400*time.Millisecond)
-	r := newRig(t, sandbox.Config{}, capped(k), func(g *alipayai.Gateway) { g.Deadline = 600 * time.Millisecond })
-	r.chat("hello")
-	r.outcome()
-	waiting := r.inBackground(t.Context(), chatBody("held up"))
-	waitFor(t, "the call to wait", func() bool { return r.waiting() == 1 })
-	k.Window.Throttle(time.Minute)
-	got := receive(t, waiting, "the call")
-	if code := r.outcome().Code; code != failure.CodeTimeout && code != "queue_deadline" {
-		t.Errorf("%d %s, code %s", got.status, got.body, code)
-	}
-	r.wantTraffic(1, 1)
+	inBubble(t, func(t *testing.T) {
+		k := newCap(1, 400*time.Millisecond)
+		r := newRig(t, sandbox.Config{}, capped(k), func(g *alipayai.Gateway) { g.Deadline = 600 * time.Millisecond })
+		r.chat("hello")
+		r.outcome()
+		waiting := r.inBackground(t.Context(), chatBody("held up"))
+		waitFor(t, "the call to wait", func() bool { return r.waiting() == 1 })
+		k.Window.Throttle(time.Minute)
+		got := receive(t, waiting, "the call")
+		if code := r.outcome().Code; code != failure.CodeTimeout && code != "queue_deadline" {
+			t.Errorf("%d %s, code %s", got.status, got.body, code)
+		}
+		r.wantTraffic(1, 1)
+	})
 }
 
 func TestQueueIsFull(t *testing.T) {
@@ -155,21 +161,23 @@ func TestQueueIsFull(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := newCap(1, time.Second)
-			bound(k)
-			r := newRig(t, sandbox.Config{}, capped(k))
-			r.chat("hello")
-			waiting := r.inBackground(t.Context(), chatBody("waits"))
-			waitFor(t, "the call to wait", func() bool { return r.waiting() == 1 })
-			got := r.chat("too many")
-			wantError(t, got, http.StatusTooManyRequests, "queue_full")
-			if got.header.Get("Retry-After-Ms") == "" || got.header.Get("X-Ratelimit-Limit-Requests") != "1" {
-				t.Errorf("header %v", got.header)
-			}
-			if got := receive(t, waiting, "the call that waits"); got.status != http.StatusOK {
-				t.Errorf("%d %s", got.status, got.body)
-			}
-			r.wantTraffic(2, 1)
+			inBubble(t, func(t *testing.T) {
+				k := newCap(1, time.Second)
+				bound(k)
+				r := newRig(t, sandbox.Config{}, capped(k))
+				r.chat("hello")
+				waiting := r.inBackground(t.Context(), chatBody("waits"))
+				waitFor(t, "the call to wait", func() bool { return r.waiting() == 1 })
+				got := r.chat("too many")
+				wantError(t, got, http.StatusTooManyRequests, "queue_full")
+				if got.header.Get("Retry-After-Ms") == "" || got.header.Get("X-Ratelimit-Limit-Requests") != "1" {
+					t.Errorf("header %v", got.header)
+				}
+				if got := receive(t, waiting, "the call that waits"); got.status != http.StatusOK {
+					t.Errorf("%d %s", got.status, got.body)
+				}
+				r.wantTraffic(2, 1)
+			})
 		})
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -41,7 +40,7 @@ var dialects = door.NewDialects(openai.Dialect{}, messages.Dialect{}, responses.
 const tenantHeader = "Test-Tenant"
 
 // rig is a gateway on a real listener, before an upstream on another: the
-// simulator, unless a test brings its own.
+// simulator, unless a test brings its own. Those of bubbles listen in memory.
 type rig struct {
 	t        *testing.T
 	sim      *sandbox.Server
@@ -79,9 +78,8 @@ func newPlainRig(t *testing.T, upstream http.HandlerFunc, edits ...func(*alipaya
 
 func startRig(t *testing.T, upstream http.Handler, provider func(testing.TB, string) *upstream.Provider, edits ...func(*alipayai.Gateway)) *rig {
 	t.Helper()
-	server := httptest.NewServer(upstream)
-	t.Cleanup(server.Close)
-	return startGateway(t, provider(t, server.URL), edits...)
+	url, _ := startServer(t, upstream)
+	return startGateway(t, provider(t, url), edits...)
 }
 
 // startGateway starts a gateway before p.
@@ -100,11 +98,10 @@ func startGateway(t *testing.T, p *upstream.Provider, edits ...func(*alipayai.Ga
 	if err := g.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	url, client := startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		serve(g, w, r, cmp.Or(r.Header.Get(tenantHeader), "acme"))
 	}))
-	t.Cleanup(front.Close)
-	return &rig{t: t, gateway: g, provider: p, url: front.URL, client: front.Client(), seen: seen}
+	return &rig{t: t, gateway: g, provider: p, url: url, client: client, seen: seen}
 }
 
 // simProvider is the demo app at a simulator.
@@ -166,6 +163,9 @@ func demoScheme(t testing.TB) signer.Scheme {
 
 func newTransport(t testing.TB) *http.Transport {
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256}
+	if n := networkOf(t); n != nil {
+		transport.DialContext = n.DialContext
+	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return transport
 }

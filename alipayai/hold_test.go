@@ -3,7 +3,6 @@ package alipayai_test
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -38,30 +37,32 @@ func TestSlowDownWithoutACap(t *testing.T) {
 
 // A short hold is waited for, by all.
 func TestRetryAfterWithoutACap(t *testing.T) {
-	var calls atomic.Int64
-	r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
-		if calls.Add(1) == 1 {
-			w.Header().Set("Retry-After", "1")
-			w.WriteHeader(http.StatusTooManyRequests)
-			return
+	inBubble(t, func(t *testing.T) {
+		var calls atomic.Int64
+		r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
+			if calls.Add(1) == 1 {
+				w.Header().Set("Retry-After", "1")
+				w.WriteHeader(http.StatusTooManyRequests)
+				return
+			}
+			fmt.Fprint(w, `{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}`)
+		})
+		began := time.Now()
+		throttled := r.inBackground(t.Context(), chatBody("throttled"))
+		waitFor(t, "the throttle", func() bool { return r.provider.Hold.Left(time.Now()) > 0 })
+		if got := r.chat("comes meanwhile"); got.status != http.StatusOK {
+			t.Errorf("%d %s", got.status, got.body)
 		}
-		fmt.Fprint(w, `{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}`)
+		if got := receive(t, throttled, "the throttled call"); got.status != http.StatusOK || got.header.Get("X-Alipayai-Attempts") != "2" {
+			t.Errorf("%d %v %s", got.status, got.header, got.body)
+		}
+		if took := time.Since(began); took < time.Second {
+			t.Errorf("both were served after %v", took)
+		}
+		if n := calls.Load(); n != 3 {
+			t.Errorf("%d requests went upstream, want 3", n)
+		}
 	})
-	began := time.Now()
-	throttled := r.inBackground(t.Context(), chatBody("throttled"))
-	waitFor(t, "the throttle", func() bool { return r.provider.Hold.Left(time.Now()) > 0 })
-	if got := r.chat("comes meanwhile"); got.status != http.StatusOK {
-		t.Errorf("%d %s", got.status, got.body)
-	}
-	if got := receive(t, throttled, "the throttled call"); got.status != http.StatusOK || got.header.Get("X-Alipayai-Attempts") != "2" {
-		t.Errorf("%d %v %s", got.status, got.header, got.body)
-	}
-	if took := time.Since(began); took < 900*time.Millisecond {
-		t.Errorf("both were served after %v", took)
-	}
-	if n := calls.Load(); n != 3 {
-		t.Errorf("%d requests went upstream, want 3", n)
-	}
 }
 
 func TestHoldNeverShortens(t *testing.T) {
@@ -82,23 +83,24 @@ func TestHoldNeverShortens(t *testing.T) {
 
 // No call waits for a provider while another can be asked.
 func TestHoldWithAnotherProvider(t *testing.T) {
-	var calls atomic.Int64
-	second := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}`)
-	}))
-	t.Cleanup(second.Close)
-	r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) }, func(g *alipayai.Gateway) {
-		p := plainProvider(t, second.URL)
-		p.Name = "second"
-		g.Providers = append(g.Providers, p)
+	inBubble(t, func(t *testing.T) {
+		var calls atomic.Int64
+		second, _ := startServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, `{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}`)
+		}))
+		r := newPlainRig(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) }, func(g *alipayai.Gateway) {
+			p := plainProvider(t, second)
+			p.Name = "second"
+			g.Providers = append(g.Providers, p)
+		})
+		r.provider.Hold.Extend(time.Now(), time.Second)
+		began := time.Now()
+		got := r.chat("hello")
+		if got.status != http.StatusOK || got.header.Get(alipayai.HeaderProvider) != "second" || got.header.Get(alipayai.HeaderReason) != failure.CodeThrottled {
+			t.Errorf("%d %v %s", got.status, got.header, got.body)
+		}
+		if took := time.Since(began); took != 0 || calls.Load() != 0 {
+			t.Errorf("took %v, and the first was asked %d times", took, calls.Load())
+		}
 	})
-	r.provider.Hold.Extend(time.Now(), time.Second)
-	began := time.Now()
-	got := r.chat("hello")
-	if got.status != http.StatusOK || got.header.Get(alipayai.HeaderProvider) != "second" || got.header.Get(alipayai.HeaderReason) != failure.CodeThrottled {
-		t.Errorf("%d %v %s", got.status, got.header, got.body)
-	}
-	if took := time.Since(began); took > 900*time.Millisecond || calls.Load() != 0 {
-		t.Errorf("took %v, and the first was asked %d times", took, calls.Load())
-	}
 }

@@ -26,7 +26,7 @@ func wantSpread(t *testing.T, s *script, n int, until time.Time) {
 			last = a.when
 		}
 	}
-	if last.Sub(first) < upstream.HoldSpread/4 {
+	if last.Sub(first) < upstream.HoldSpread/32 { // chance decides, and will not have eight come so close
 		t.Errorf("%d requests came within %v", len(s.seen)-n, last.Sub(first))
 	}
 }

@@ -47,61 +47,64 @@ func permits() *failure.Failure { return nil }
 // Verdicts that come late make no slot be used later than it was reserved for: the upstream, whose cap is the gateway's,
 // refuses nothing.
 func TestVerdictsComeBesideTheQueue(t *testing.T) {
-	k := newCap(20, time.Second)
-	k.Limit.Guard = 300 * time.Millisecond // client, gateway and upstream share this machine's cores
-	r := newRig(t, sandbox.Config{RequestsPerSecond: 20}, capped(k))
-	var calls sync.WaitGroup
-	began := time.Now()
-	var blocked atomic.Int64
-	for i := range 60 {
-		calls.Go(func() {
-			code := r.judged(fmt.Sprint("call ", i), func() *failure.Failure {
-				<-time.After(rand.N(700 * time.Millisecond))
-				if i%6 == 0 {
-					return alipayai.ModerationBlocked("law")
+	inBubble(t, func(t *testing.T) {
+		k := newCap(20, time.Second)
+		r := newRig(t, sandbox.Config{RequestsPerSecond: 20}, capped(k))
+		var calls sync.WaitGroup
+		began := time.Now()
+		var blocked atomic.Int64
+		for i := range 60 {
+			calls.Go(func() {
+				code := r.judged(fmt.Sprint("call ", i), func() *failure.Failure {
+					<-time.After(rand.N(700 * time.Millisecond))
+					if i%6 == 0 {
+						return alipayai.ModerationBlocked("law")
+					}
+					return nil
+				})
+				switch {
+				case i%6 == 0 && code == failure.CodeModerationBlocked:
+					blocked.Add(1)
+				case code != "":
+					t.Errorf("call %d: %s", i, code)
 				}
-				return nil
 			})
-			switch {
-			case i%6 == 0 && code == failure.CodeModerationBlocked:
-				blocked.Add(1)
-			case code != "":
-				t.Errorf("call %d: %s", i, code)
-			}
-		})
-	}
-	calls.Wait()
-	// 50 calls at 20 a second take two windows after the first; the verdicts' time is not added.
-	if took := time.Since(began); took > 6*time.Second {
-		t.Errorf("the calls took %v", took)
-	}
-	stats := r.sim.Stats()
-	if n := stats.PeakPerSecond[sandbox.DemoClientID]; n > 20 {
-		t.Errorf("%d arrivals in a second, want up to 20", n)
-	}
-	if stats.Codes["REQUEST_TRAFFIC_EXCEED_LIMIT"] != 0 || stats.Paths[chatPath] != 50 || blocked.Load() != 10 {
-		t.Errorf("%d calls arrived, of which %d were refused; %d were blocked", stats.Paths[chatPath], stats.Codes["REQUEST_TRAFFIC_EXCEED_LIMIT"], blocked.Load())
-	}
+		}
+		calls.Wait()
+		// 50 calls at 20 a second take two windows after the first; the verdicts' time is not added.
+		if took := time.Since(began); took > 6*time.Second {
+			t.Errorf("the calls took %v", took)
+		}
+		stats := r.sim.Stats()
+		if n := stats.PeakPerSecond[sandbox.DemoClientID]; n > 20 {
+			t.Errorf("%d arrivals in a second, want up to 20", n)
+		}
+		if stats.Codes["REQUEST_TRAFFIC_EXCEED_LIMIT"] != 0 || stats.Paths[chatPath] != 50 || blocked.Load() != 10 {
+			t.Errorf("%d calls arrived, of which %d were refused; %d were blocked", stats.Paths[chatPath], stats.Codes["REQUEST_TRAFFIC_EXCEED_LIMIT"], blocked.Load())
+		}
+	})
 }
 
 // A slot that comes before the verdict is another call's.
 func TestSlotWithoutVerdictIsGivenBack(t *testing.T) {
-	k := newCap(1, time.Hour)
-	k.MaxWait = time.Second
-	r := newRig(t, sandbox.Config{}, capped(k))
-	verdict, code := make(chan struct{}), make(chan string, 1)
-	go func() {
-		code <- r.judged("held up", func() *failure.Failure { <-verdict; return nil })
-	}()
-	// The other call has the only slot as soon as the first has given it back.
-	waitFor(t, "the other call to be served", func() bool { return r.chat("at once").status == http.StatusOK })
-	close(verdict)
-	if got := receive(t, code, "the held up call"); got != "queue_deadline" {
-		t.Errorf("code %q", got)
-	}
-	if n := r.sim.Stats().Paths[chatPath]; n != 1 {
-		t.Errorf("%d calls reached the upstream", n)
-	}
+	inBubble(t, func(t *testing.T) {
+		k := newCap(1, time.Hour)
+		k.MaxWait = time.Second
+		r := newRig(t, sandbox.Config{}, capped(k))
+		verdict, code := make(chan struct{}), make(chan string, 1)
+		go func() {
+			code <- r.judged("held up", func() *failure.Failure { <-verdict; return nil })
+		}()
+		// The other call has the only slot as soon as the first has given it back.
+		waitFor(t, "the other call to be served", func() bool { return r.chat("at once").status == http.StatusOK })
+		close(verdict)
+		if got := receive(t, code, "the held up call"); got != "queue_deadline" {
+			t.Errorf("code %q", got)
+		}
+		if n := r.sim.Stats().Paths[chatPath]; n != 1 {
+			t.Errorf("%d calls reached the upstream", n)
+		}
+	})
 }
 
 func TestBlockedCallLeavesTheQueue(t *testing.T) {

@@ -71,24 +71,26 @@ func TestPackedAnswersAreGuarded(t *testing.T) {
 	}
 	for name, prompts := range map[string][]string{"one": {"forbidden"}, "many": {"fine", "forbidden", "good"}} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, sandbox.Config{}, packed(of(3), func(k *alipayai.Packs) { k.MaxWait = 200 * time.Millisecond }))
-			var calls sync.WaitGroup
-			for _, prompt := range prompts {
-				calls.Go(func() {
-					want := ""
-					if prompt == "forbidden" {
-						want = failure.CodeModerationBlocked
-					}
-					got := r.packedCall(prompt, func(c *alipayai.Call) { c.Guard = &alipayai.OutputGuard{Rules: rules, Name: "law", Window: 64} })
-					if got != want {
-						t.Errorf("%s: code %q, want %q", prompt, got, want)
-					}
-				})
-			}
-			calls.Wait()
-			if n := len(r.arrived.at(chats)); n != 1 {
-				t.Errorf("%d requests reached the provider, want 1", n)
-			}
+			inBubble(t, func(t *testing.T) {
+				r := newRig(t, sandbox.Config{}, packed(of(3), func(k *alipayai.Packs) { k.MaxWait = 200 * time.Millisecond }))
+				var calls sync.WaitGroup
+				for _, prompt := range prompts {
+					calls.Go(func() {
+						want := ""
+						if prompt == "forbidden" {
+							want = failure.CodeModerationBlocked
+						}
+						got := r.packedCall(prompt, func(c *alipayai.Call) { c.Guard = &alipayai.OutputGuard{Rules: rules, Name: "law", Window: 64} })
+						if got != want {
+							t.Errorf("%s: code %q, want %q", prompt, got, want)
+						}
+					})
+				}
+				calls.Wait()
+				if n := len(r.arrived.at(chats)); n != 1 {
+					t.Errorf("%d requests reached the provider, want 1", n)
+				}
+			})
 		})
 	}
 }

@@ -13,22 +13,24 @@ import (
 
 // A pack leaves one line, a stream that found no other call its own, and they sum to the vendor's bill.
 func TestPacksInTheLedger(t *testing.T) {
-	l := new(lines)
-	r := newRig(t, sandbox.Config{}, packed(of(3), func(k *alipayai.Packs) { k.MaxWait = 200 * time.Millisecond }), spends(l, alipayPrice()))
-	r.together([]string{userBody("u1", "one"), userBody("u1", "two"), userBody("u1", "three")})
-	r.do(t.Context(), "POST", chats, userBody("u1", "alone", `"stream":true`))
-	for range 4 {
-		r.outcome()
-	}
-	var sum price.Amount
-	with := 0
-	all := l.taken()
-	for _, line := range all {
-		sum, with = sum+line.Amount, with+line.PackedWith
-	}
-	if bill, requests := charged(r.sim, alipayPrice()); sum != bill || requests != 2 || len(all) != 2 || with != 2 {
-		t.Errorf("the ledger has %s, packed with %d, in %+v; the vendor charges %s for %d requests", sum, with, all, bill, requests)
-	}
+	inBubble(t, func(t *testing.T) {
+		l := new(lines)
+		r := newRig(t, sandbox.Config{}, packed(of(3), func(k *alipayai.Packs) { k.MaxWait = 200 * time.Millisecond }), spends(l, alipayPrice()))
+		r.together([]string{userBody("u1", "one"), userBody("u1", "two"), userBody("u1", "three")})
+		r.do(t.Context(), "POST", chats, userBody("u1", "alone", `"stream":true`))
+		for range 4 {
+			r.outcome()
+		}
+		var sum price.Amount
+		with := 0
+		all := l.taken()
+		for _, line := range all {
+			sum, with = sum+line.Amount, with+line.PackedWith
+		}
+		if bill, requests := charged(r.sim, alipayPrice()); sum != bill || requests != 2 || len(all) != 2 || with != 2 {
+			t.Errorf("the ledger has %s, packed with %d, in %+v; the vendor charges %s for %d requests", sum, with, all, bill, requests)
+		}
+	})
 }
 
 // Calls of a tenant with a budget are packed, each within what it has reserved: the vendor's bill never exceeds the

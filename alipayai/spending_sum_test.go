@@ -105,7 +105,7 @@ func TestSumsOfAllForms(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := new(lines)
 			r := newRig(t, sandbox.Config{}, another(t, "second"),
-				packed(of(3), func(k *alipayai.Packs) { k.MaxWait = 5 * time.Millisecond }), spends(l, alipayPrice(), daily(tt.limit)))
+				packed(of(3), func(k *alipayai.Packs) { k.MaxWait = 50 * time.Millisecond }), spends(l, alipayPrice(), daily(tt.limit)))
 			var workers sync.WaitGroup
 			for worker := range uint64(6) {
 				workers.Go(func() {

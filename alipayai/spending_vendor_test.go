@@ -137,33 +137,35 @@ func TestVendorsBillIsWithinTheBudget(t *testing.T) {
 
 // A stream whose client has left costs what was delivered of it, by an estimate.
 func TestClientsThatLeaveAreCharged(t *testing.T) {
-	l := new(lines)
-	r := newRig(t, sandbox.Config{}, spends(l, alipayPrice(), daily(price.Unit)))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+chatPath, strings.NewReader(streamBody("[[events:200]] [[interval:20ms]] go on")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := r.client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if _, err := resp.Body.Read(make([]byte, 100)); err != nil {
-		t.Fatal(err)
-	}
-	cancel()
-	r.outcome()
-	all := l.taken()
-	if len(all) != 1 || all[0].Outcome != ledger.Estimated || all[0].Completion < 1 || all[0].Completion > 50 || all[0].Floor == 0 {
-		t.Fatalf("lines %+v", all)
-	}
-	state := r.gateway.Spending.Budgets.States()[0]
-	if state.Open != 0 || state.Used < all[0].Amount || state.Used > all[0].Amount+100*72e3 {
-		t.Errorf("the budget has %+v, and the line %d", state, all[0].Amount)
-	}
+	inBubble(t, func(t *testing.T) {
+		l := new(lines)
+		r := newRig(t, sandbox.Config{}, spends(l, alipayPrice(), daily(price.Unit)))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+chatPath, strings.NewReader(streamBody("[[events:200]] [[interval:20ms]] go on")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := r.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if _, err := resp.Body.Read(make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		r.outcome()
+		all := l.taken()
+		if len(all) != 1 || all[0].Outcome != ledger.Estimated || all[0].Completion < 1 || all[0].Completion > 50 || all[0].Floor == 0 {
+			t.Fatalf("lines %+v", all)
+		}
+		state := r.gateway.Spending.Budgets.States()[0]
+		if state.Open != 0 || state.Used < all[0].Amount || state.Used > all[0].Amount+100*72e3 {
+			t.Errorf("the budget has %+v, and the line %d", state, all[0].Amount)
+		}
+	})
 }
 
 // Over the budget at one provider, the next one for which it suffices is asked; answers

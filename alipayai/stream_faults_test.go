@@ -173,18 +173,20 @@ func TestStreamFaultsInEveryFormat(t *testing.T) {
 				}
 				t.Run(string(format)+", "+mode+", "+name, func(t *testing.T) {
 					t.Parallel()
-					l := newLadder(t, append([]sandbox.Format{format}, second...), first(func(p *upstream.Provider) {
-						if mode == "alone" {
-							fresh(p)
+					inBubbleIf(t, test.slow, func(t *testing.T) {
+						l := newLadder(t, append([]sandbox.Format{format}, second...), first(func(p *upstream.Provider) {
+							if mode == "alone" {
+								fresh(p)
+							}
+							if test.slow {
+								hasty(p)
+							}
+						}))
+						if test.fault.Kind != "" {
+							l.upstreams[0].set(t, test.fault)
 						}
-						if test.slow {
-							hasty(p)
-						}
-					}))
-					if test.fault.Kind != "" {
-						l.upstreams[0].set(t, test.fault)
-					}
-					checkFault(t, l, test.harm, true)
+						checkFault(t, l, test.harm, true)
+					})
 				})
 			}
 		}
@@ -197,18 +199,20 @@ func TestStreamFaultsBehindJSON(t *testing.T) {
 		for mode, second := range map[string][]sandbox.Format{"alone": nil, "openai": {sandbox.OpenAI}} {
 			t.Run(mode+", "+name, func(t *testing.T) {
 				t.Parallel()
-				l := newLadder(t, append([]sandbox.Format{sandbox.NextBuilder}, second...), func(g *alipayai.Gateway) {
-					if mode == "alone" {
-						fresh(g.Providers[0])
+				inBubbleIf(t, test.slow, func(t *testing.T) {
+					l := newLadder(t, append([]sandbox.Format{sandbox.NextBuilder}, second...), func(g *alipayai.Gateway) {
+						if mode == "alone" {
+							fresh(g.Providers[0])
+						}
+						if test.slow {
+							hasty(g.Providers[0])
+						}
+					})
+					if test.fault.Kind != "" {
+						l.upstreams[0].set(t, test.fault)
 					}
-					if test.slow {
-						hasty(g.Providers[0])
-					}
+					checkFault(t, l, min(test.harm, before), false)
 				})
-				if test.fault.Kind != "" {
-					l.upstreams[0].set(t, test.fault)
-				}
-				checkFault(t, l, min(test.harm, before), false)
 			})
 		}
 	}

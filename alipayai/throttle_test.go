@@ -34,22 +34,24 @@ func TestUpstreamThatThrottlesClosesTheWindow(t *testing.T) {
 		"503, which is no throttle": {sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 503, RetryAfter: 7}, chat, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := newCap(50, time.Second)
-			k.MaxWait = time.Millisecond // no repeat waits for the window
-			r := newRig(t, sandbox.Config{}, capped(k))
-			r.set(test.fault)
-			got := r.post(chatPath, test.body)
-			if got.status == http.StatusOK {
-				t.Fatalf("%d %s", got.status, got.body)
-			}
-			now := time.Now()
-			closed := max(k.Window.Next(k.Limit, now).Sub(now), 0)
-			if closed > test.hold || closed < test.hold-time.Second {
-				t.Errorf("closed for %v, want %v", closed, test.hold)
-			}
-			if rate, open := k.Window.Rate(k.Limit, now), test.hold == 0; (rate == 50) != open || !open && rate != 0 {
-				t.Errorf("the rate is %v while the window is closed for %v", rate, test.hold)
-			}
+			inBubble(t, func(t *testing.T) {
+				k := newCap(50, time.Second)
+				k.MaxWait = time.Millisecond // no repeat waits for the window
+				r := newRig(t, sandbox.Config{}, capped(k))
+				r.set(test.fault)
+				got := r.post(chatPath, test.body)
+				if got.status == http.StatusOK {
+					t.Fatalf("%d %s", got.status, got.body)
+				}
+				now := time.Now()
+				closed := max(k.Window.Next(k.Limit, now).Sub(now), 0)
+				if closed > test.hold || closed < test.hold-time.Second {
+					t.Errorf("closed for %v, want %v", closed, test.hold)
+				}
+				if rate, open := k.Window.Rate(k.Limit, now), test.hold == 0; (rate == 50) != open || !open && rate != 0 {
+					t.Errorf("the rate is %v while the window is closed for %v", rate, test.hold)
+				}
+			})
 		})
 	}
 }
@@ -57,40 +59,44 @@ func TestUpstreamThatThrottlesClosesTheWindow(t *testing.T) {
 // After a throttle the rate starts at half and grows back.
 func TestRateGrowsBack(t *testing.T) {
 	t.Parallel()
-	k := newCap(20, 100*time.Millisecond)
-	r := newRig(t, sandbox.Config{}, capped(k))
-	r.set(sandbox.Fault{Kind: sandbox.Throttle, RetryAfter: 1, Times: 1})
-	began := time.Now()
-	if got := r.chat("held back, and repeated"); got.status != http.StatusOK || got.header.Get("X-Alipayai-Attempts") != "2" {
-		t.Fatalf("%d %v %s", got.status, got.header, got.body)
-	}
-	if took := time.Since(began); took < 900*time.Millisecond {
-		t.Errorf("the next attempt left after %v", took)
-	}
-	rate := k.Window.Rate(k.Limit, time.Now())
-	if rate < 10 || rate > 15 {
-		t.Errorf("the rate is %v after the throttle, want about 10", rate)
-	}
-	waitFor(t, "the whole rate", func() bool { return k.Window.Rate(k.Limit, time.Now()) == 20 })
+	inBubble(t, func(t *testing.T) {
+		k := newCap(20, 100*time.Millisecond)
+		r := newRig(t, sandbox.Config{}, capped(k))
+		r.set(sandbox.Fault{Kind: sandbox.Throttle, RetryAfter: 1, Times: 1})
+		began := time.Now()
+		if got := r.chat("held back, and repeated"); got.status != http.StatusOK || got.header.Get("X-Alipayai-Attempts") != "2" {
+			t.Fatalf("%d %v %s", got.status, got.header, got.body)
+		}
+		if took := time.Since(began); took < time.Second {
+			t.Errorf("the next attempt left after %v", took)
+		}
+		rate := k.Window.Rate(k.Limit, time.Now())
+		if rate < 10 || rate > 15 {
+			t.Errorf("the rate is %v after the throttle, want about 10", rate)
+		}
+		waitFor(t, "the whole rate", func() bool { return k.Window.Rate(k.Limit, time.Now()) == 20 })
+	})
 }
 
 // Those that wait when the upstream throttles are held back too, and none of them is dropped.
 func TestThrottleHoldsBackTheQueue(t *testing.T) {
 	t.Parallel()
-	k := newCap(1, 300*time.Millisecond)
-	r := newRig(t, sandbox.Config{}, capped(k))
-	r.chat("hello")
-	waiting := r.inBackground(t.Context(), chatBody("waits"))
-	waitFor(t, "the call to wait", func() bool { return r.waiting() == 1 })
-	closed := time.Now()
-	k.Throttled(0)
-	if got := receive(t, waiting, "the call that waits"); got.status != http.StatusOK {
-		t.Errorf("%d %s", got.status, got.body)
-	}
-	arrived := r.arrived.at(chatPath)
-	if d := arrived[len(arrived)-1].when.Sub(closed); d < time.Second {
-		t.Errorf("it left %v after the window was closed", d)
-	}
+	inBubble(t, func(t *testing.T) {
+		k := newCap(1, 300*time.Millisecond)
+		r := newRig(t, sandbox.Config{}, capped(k))
+		r.chat("hello")
+		waiting := r.inBackground(t.Context(), chatBody("waits"))
+		waitFor(t, "the call to wait", func() bool { return r.waiting() == 1 })
+		closed := time.Now()
+		k.Throttled(0)
+		if got := receive(t, waiting, "the call that waits"); got.status != http.StatusOK {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+		arrived := r.arrived.at(chatPath)
+		if d := arrived[len(arrived)-1].when.Sub(closed); d < time.Second {
+			t.Errorf("it left %v after the window was closed", d)
+		}
+	})
 }
 
 // Ant Ling is throttling: retry after 15 minutes at the least.

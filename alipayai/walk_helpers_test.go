@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -71,15 +70,14 @@ func newUpstreamOf(t *testing.T, name string, cfg sandbox.Config) *simulated {
 	if u.Server, err = sandbox.New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(u.Server)
-	t.Cleanup(server.Close)
+	url, _ := startServer(t, u.Server)
 	switch format {
 	case sandbox.OpenAI:
-		u.provider, u.path, u.model = simProvider(t, server.URL), "/v1/chat/completions", "alipay-fin-1"
+		u.provider, u.path, u.model = simProvider(t, url), "/v1/chat/completions", "alipay-fin-1"
 	case sandbox.Anthropic:
-		u.provider, u.path, u.model = claudeProvider(t, server.URL), "/v1/messages", "claude-haiku-4-5"
+		u.provider, u.path, u.model = claudeProvider(t, url), "/v1/messages", "claude-haiku-4-5"
 	case sandbox.NextBuilder:
-		u.provider, u.path, u.model = agentProvider(t, server.URL), nextbuilder.Path, "sandbox-agent"
+		u.provider, u.path, u.model = agentProvider(t, url), nextbuilder.Path, "sandbox-agent"
 	}
 	u.provider.Name = name
 	return u
