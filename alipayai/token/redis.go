@@ -63,6 +63,9 @@ func (r *Redis) Load(ctx context.Context) (Token, error) {
 	if err == nil {
 		err = r.exchange.Do(ctx, func(ctx context.Context) (err error) {
 			fields, err = r.exchange.Client.HMGet(ctx, r.token, "token", "dropped").Result()
+			if err == nil && len(fields) != 2 {
+				err = fmt.Errorf("%w: %d values instead of 2", redisstore.ErrReply, len(fields))
+			}
 			return err
 		})
 	}

@@ -9,8 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 	"github.com/caddy-alipayai/gateway/internal/seal"
@@ -32,7 +30,7 @@ func newFleet(t *testing.T, addr string, cfg sandbox.Config) *fleet {
 func (f *fleet) replica() *Source {
 	f.t.Helper()
 	return &Source{
-		Cell: new(Cell), Fetcher: f.grant(), Now: time.Now, Share: newShare(f.t, f.addr),
+		Cell: new(Cell), Fetcher: f.grant(), Now: time.Now, Share: newHastyShare(f.t, f.addr),
 	}
 }
 
@@ -41,13 +39,7 @@ func (f *fleet) replica() *Source {
 func (f *fleet) patientReplica() *Source {
 	f.t.Helper()
 	s := f.replica()
-	client := redis.NewClient(&redis.Options{
-		Addr: f.addr, MaxRetries: -1, ContextTimeoutEnabled: true,
-		DialTimeout: testTimeout, ReadTimeout: testTimeout, WriteTimeout: testTimeout,
-	})
-	f.t.Cleanup(func() { _ = client.Close() })
-	share := s.Share.(*Redis)
-	share.exchange.Client, share.exchange.Timeout = client, testTimeout
+	s.Share = newShare(f.t, f.addr)
 	return s
 }
 
@@ -169,14 +161,16 @@ func TestFleetTakesOverFromADeadReplica(t *testing.T) {
 	if _, ok, err := dead.Lease(t.Context(), life); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
+	// How soon after that is judged where time is that of a bubble.
 	f.token(f.patientReplica(), testTimeout)
-	if took := time.Since(began); took < life || took > life+time.Second {
+	if took := time.Since(began); took < life {
 		t.Errorf("took over after %v, want after %v", took, life)
 	}
 	f.wantFetches("client_credentials", 1)
 }
 
-// With Redis gone each replica has a token at once, though of its own, and shares again later.
+// With Redis gone each replica has a token, though of its own, and shares again later. How soon that is, is judged where time
+// is that of a bubble; where a busy machine keeps Redis from answering in time, it is as if that were gone.
 func TestFleetWithoutRedis(t *testing.T) {
 	for name, start := range redistest.Outages() {
 		t.Run(name, func(t *testing.T) {
@@ -185,18 +179,21 @@ func TestFleetWithoutRedis(t *testing.T) {
 			told := make(chan error, 16)
 			a, b := f.replica(), f.replica()
 			a.OnShare = func(err error) { told <- err }
-			first := f.token(a, testTimeout)
-			if f.token(b, testTimeout) != first {
-				t.Fatal("the replicas share nothing")
-			}
+			var first, other string
+			testwait.For(t, testTimeout, "the replicas to share", func() bool {
+				a.Drop(first)
+				b.Drop(other)
+				first, other = f.token(a, testTimeout), f.token(b, testTimeout)
+				return other == first
+			})
 			redis.Break()
-			if f.token(a, time.Millisecond) != first {
+			if f.token(a, testTimeout) != first {
 				t.Error("the live token is gone with Redis")
 			}
 			a.Drop(first)
 			b.Drop(first)
-			own := f.token(a, 2*time.Second)
-			if f.token(b, 2*time.Second) == own {
+			own := f.token(a, testTimeout)
+			if f.token(b, testTimeout) == own {
 				t.Error("the replicas have a token in common without Redis")
 			}
 			if err := testwait.Receive(t, testTimeout, told, "word of the failure"); !errors.Is(err, ErrStore) {
@@ -204,11 +201,11 @@ func TestFleetWithoutRedis(t *testing.T) {
 			}
 			redis.Heal()
 			a.Drop(own)
-			shared := f.token(a, 2*time.Second)
-			for shared == own || f.token(f.replica(), 2*time.Second) != shared {
+			shared := f.token(a, testTimeout)
+			for shared == own || f.token(f.replica(), testTimeout) != shared {
 				// The first exchange may still have met a connection of before.
 				a.Drop(shared)
-				shared = f.token(a, 2*time.Second)
+				shared = f.token(a, testTimeout)
 				if t.Context().Err() != nil || f.Stats().TokenFetches["client_credentials"] > 20 {
 					t.Fatal("nothing is shared again")
 				}
@@ -227,13 +224,13 @@ func TestFleetWithoutRedis(t *testing.T) {
 
 func TestReplicaWithAnotherEncryptionKey(t *testing.T) {
 	f := newFleet(t, redistest.Start(t).Addr, sandbox.Config{})
-	right, wrong := f.replica(), f.replica()
+	right, wrong := f.patientReplica(), f.patientReplica()
 	share := wrong.Share.(*Redis)
 	share.seal = newSeal(t, 2)
 	var told []error
 	wrong.OnShare = func(err error) { told = append(told, err) }
 	for range 3 {
-		a, b := f.token(right, time.Second), f.token(wrong, time.Second)
+		a, b := f.token(right, testTimeout), f.token(wrong, testTimeout)
 		if a == b {
 			t.Fatal("a token was read with another key")
 		}
@@ -253,7 +250,7 @@ func TestFleetRotatesOnce(t *testing.T) {
 	store := newMemoryStore()
 	var replicas []*Source
 	for range 3 {
-		s := f.replica()
+		s := f.patientReplica()
 		s.RefreshToken, s.Store = sandbox.DemoRefreshToken, store
 		s.OnFetch = func(err error) {
 			if err != nil {
@@ -270,7 +267,7 @@ func TestFleetRotatesOnce(t *testing.T) {
 		select {
 		case <-look.C:
 			for _, s := range replicas {
-				f.token(s, 2*time.Second)
+				f.token(s, testTimeout)
 			}
 		case <-end.C:
 			running = false
@@ -283,10 +280,10 @@ func TestFleetRotatesOnce(t *testing.T) {
 		t.Errorf("%d refreshes in %d lives", n, lives)
 	}
 	// The last of them is alive: the chain was never broken.
-	restarted := f.replica()
+	restarted := f.patientReplica()
 	restarted.RefreshToken, restarted.Store = sandbox.DemoRefreshToken, store
 	for range 2 {
-		restarted.Drop(f.token(restarted, 2*time.Second))
+		restarted.Drop(f.token(restarted, testTimeout))
 	}
 	_, everything := dumpRedis(t, f.patientReplica().Share.(*Redis).exchange.Client)
 	if strings.Contains(everything, store.token.Refresh) || store.token.Refresh == "" {
