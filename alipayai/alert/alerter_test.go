@@ -242,7 +242,7 @@ func TestNamesAndIdleness(t *testing.T) {
 	a := New(NewState(), Options{
 		Sinks: []Sink{&fakeSink{name: "slack"}, &fakeSink{name: "slack"}}, Logger: log, Observe: seen.observe,
 	})
-	if after := runtime.NumGoroutine(); after != before {
+	if after := runtime.NumGoroutine(); after > before { // those of other tests may end
 		t.Errorf("%d goroutines more", after-before)
 	}
 	a.Raise(StoreLost, "alipay", "lost")

@@ -73,7 +73,9 @@ func redisStore(t *testing.T, server *redistest.Server) *Redis {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: server.Addr, MaxRetries: -1, ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = client.Close() })
-	return NewRedis(client)
+	store := NewRedis(client)
+	store.exchange.Timeout = 10 * time.Second // however busy the machine is
+	return store
 }
 
 // grant gives a user's consent at c, by all steps.

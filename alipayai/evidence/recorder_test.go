@@ -289,7 +289,7 @@ func TestRecorderIdles(t *testing.T) {
 	var log logBuffer
 	before := runtime.NumGoroutine()
 	r := NewRecorder(Options{Logger: log.logger()})
-	if after := runtime.NumGoroutine(); after != before {
+	if after := runtime.NumGoroutine(); after > before { // those of other tests may end
 		t.Errorf("%d goroutines more", after-before)
 	}
 	flush(t, r) // nothing to wait for

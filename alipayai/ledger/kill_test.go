@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -29,10 +30,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// writeUntilKilled records a line each millisecond, says so afterwards, and spends a
-// budget besides.
+// writtenMark begins what a process says of how many lines are in its file.
+const writtenMark = "written "
+
+// writeUntilKilled records a line each millisecond and says so afterwards, and how many
+// have been written.
 func writeUntilKilled(path string) {
-	l := New(Options{Path: path})
+	l := New(Options{Path: path, Written: func(written, _ int) { fmt.Println(writtenMark + strconv.Itoa(written)) }})
 	l.Open()
 	for at := range time.Tick(time.Millisecond) {
 		id := strconv.FormatInt(at.UnixNano(), 10)
@@ -41,8 +45,8 @@ func writeUntilKilled(path string) {
 	}
 }
 
-// Of a process that is killed no line is lost but those of the last second; the file is
-// whole, and its totals are those of its lines.
+// Of a process that is killed no line is lost but those that had yet to be written: how soon
+// that is done, TestLinesDoNotWait judges. The file is whole, and its totals are those of its lines.
 func TestKilled(t *testing.T) {
 	for file := range 4 {
 		t.Run(strconv.Itoa(file), func(t *testing.T) {
@@ -50,28 +54,18 @@ func TestKilled(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "ledger.db")
 			kept := make(map[string]bool)
 			for range 5 {
-				said, killed := runUntilKilled(t, path, time.Second+time.Duration(rand.Int64N(int64(500*time.Millisecond))))
+				said, written := runUntilKilled(t, path, 4*writeEvery+rand.N(2*writeEvery))
 				stored := storedIDs(t, path)
 				for id := range kept {
 					if !stored[id] {
 						t.Fatalf("a line that was there is lost: %s", id)
 					}
 				}
-				lost := 0
-				for _, id := range said {
-					nanos, err := strconv.ParseInt(id, 10, 64)
-					if err != nil {
-						t.Fatal(err)
-					}
+				for _, id := range said[:min(written, len(said))] {
 					if !stored[id] {
-						lost++
-						if age := killed.Sub(time.Unix(0, nanos)); age > time.Second {
-							t.Errorf("a line is lost that was %s old", age)
-						}
+						t.Errorf("a line is lost that was written, as %d of %d", written, len(said))
+						break
 					}
-				}
-				if lost == len(said) {
-					t.Errorf("all of %d lines are lost", lost)
 				}
 				kept = stored
 			}
@@ -79,8 +73,9 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// runUntilKilled runs a process that writes for that long, and kills it.
-func runUntilKilled(t *testing.T, path string, after time.Duration) (said []string, killed time.Time) {
+// runUntilKilled runs a process that writes for at least that long, and some lines, and kills it. It gives
+// the lines that were recorded, and how many of them were written.
+func runUntilKilled(t *testing.T, path string, after time.Duration) (said []string, written int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childFile+"="+path)
@@ -94,21 +89,48 @@ func runUntilKilled(t *testing.T, path string, after time.Duration) (said []stri
 	timer := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
 	var first time.Time
+	killed := false
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		said = append(said, strings.TrimSpace(lines.Text()))
+		if n, ok := strings.CutPrefix(lines.Text(), writtenMark); ok {
+			more, err := strconv.Atoi(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			written += more
+		} else {
+			said = append(said, lines.Text())
+		}
 		if first.IsZero() {
 			first = time.Now()
 		}
-		if killed.IsZero() && time.Since(first) > after {
-			killed = time.Now()
+		if !killed && written > 0 && time.Since(first) > after {
+			killed = true
 			_ = cmd.Process.Kill()
 		}
 	}
 	_ = cmd.Wait()
-	if killed.IsZero() {
+	if !killed {
 		t.Fatal("the process ended by itself")
 	}
-	return said[:len(said)-1], killed // the last may be cut
+	return said, written
+}
+
+// A line waits for no longer than from one write to the next, so that a process which is killed loses those of the last
+// second at most.
+func TestLinesDoNotWait(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	synctest.Test(t, func(t *testing.T) {
+		written := make(chan int, 100)
+		l := openAt(t, path, func(o *Options) { o.Written = func(n, _ int) { written <- n } })
+		time.Sleep(writeEvery / 3)
+		for range 3 {
+			began := time.Now()
+			l.Record(lineAt(noon, "shop", 1))
+			if n, took := <-written, time.Since(began); n != 1 || took > writeEvery {
+				t.Errorf("%d written after %v", n, took)
+			}
+		}
+	})
 }
 
 // storedIDs gives the lines of a file, which must be whole.

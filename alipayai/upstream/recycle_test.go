@@ -80,7 +80,7 @@ func TestExchangeAtRest(t *testing.T) {
 		want bool
 	}{
 		"read whole":            {use: func(x *Exchange, _ context.CancelFunc) { read(x) }, want: true},
-		"armed anew":            {use: func(x *Exchange, _ context.CancelFunc) { x.Watch.Arm(time.Second, failure.ErrNoMore); read(x) }, want: true},
+		"armed anew":            {use: func(x *Exchange, _ context.CancelFunc) { x.Watch.Arm(time.Hour, failure.ErrNoMore); read(x) }, want: true},
 		"asked for its end":     {use: func(x *Exchange, _ context.CancelFunc) { read(x); _ = x.Context().Err() }, want: true},
 		"not read":              {use: func(*Exchange, context.CancelFunc) {}},
 		"closed early":          {use: func(x *Exchange, _ context.CancelFunc) { _ = x.Response.Body.Close() }},
