@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/caddy-alipayai/gateway/internal/heldport"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
@@ -226,18 +227,14 @@ func TestNothingAnswersFromTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = silent.Close() })
-	refusing, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	refusing.Close()
+	refusing := heldport.Addr(t)
 	tests := map[string]RedisOptions{
 		"silent server":   {Addresses: []string{silent.Addr().String()}},
 		"silent cluster":  {Addresses: []string{silent.Addr().String()}, Cluster: true},
 		"silent sentinel": {Addresses: []string{silent.Addr().String()}, MasterName: "gateway"},
-		"no server":       {Addresses: []string{refusing.Addr().String()}},
-		"no cluster":      {Addresses: []string{refusing.Addr().String()}, Cluster: true},
-		"no sentinel":     {Addresses: []string{refusing.Addr().String()}, MasterName: "gateway"},
+		"no server":       {Addresses: []string{refusing}},
+		"no cluster":      {Addresses: []string{refusing}, Cluster: true},
+		"no sentinel":     {Addresses: []string{refusing}, MasterName: "gateway"},
 	}
 	for name, o := range tests {
 		t.Run(name, func(t *testing.T) {

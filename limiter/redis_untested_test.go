@@ -83,7 +83,7 @@ func TestClientRepeatsNothingAndKeepsToDeadlines(t *testing.T) {
 		t.Errorf("a %T goes by no contexts, or its timeouts are not %v", client, redisLongest)
 	}
 	began := time.Now()
-	if err := client.Ping(context.Background()).Err(); !isTimeout(err) || time.Since(began) > 10*redisTimeout {
+	if err := client.Ping(context.Background()).Err(); !isTimeout(err) || time.Since(began) > redisLongest/2 {
 		t.Errorf("a call without a deadline ends after %v with %v", time.Since(began), err)
 	}
 }

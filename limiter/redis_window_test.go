@@ -50,9 +50,7 @@ func newTestWindow(t *testing.T, client redis.UniversalClient, name string) *Red
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.Close() })
-	if _, _, err := w.exchange(opLook, fleetLimit, ""); err != nil {
-		t.Fatal(err)
-	}
+	testwait.For(t, patience, "Redis answers", func() bool { _, _, err := w.exchange(opLook, fleetLimit, ""); return err == nil })
 	return w
 }
 
@@ -231,35 +229,37 @@ func TestRedisWindowHeedsItsCaller(t *testing.T) {
 // A window that is closed does not ask Redis and reports no state, and what is reserved all
 // the same is this replica's part, after a silence.
 func TestClosedRedisWindow(t *testing.T) {
-	server := redistest.Start(t)
-	client := newTestClient(t, RedisOptions{Addresses: []string{server.Addr}})
-	w, err := NewRedisWindow(client, RedisWindowOptions{
-		Key: "k", Replicas: 2, Limit: fleetLimit,
-		OnState: func(s State, err error) { t.Errorf("told of %v, %v", s, err) },
+	network := newBubbleRedis(t)
+	synctest.Test(t, func(t *testing.T) {
+		client := network.newClient(t)
+		w, err := NewRedisWindow(client, RedisWindowOptions{
+			Key: "k", Replicas: 2, Limit: fleetLimit,
+			OnState: func(s State, err error) { t.Errorf("told of %v, %v", s, err) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, err := w.Reserve(t.Context(), fleetLimit)
+		if err != nil || before.seq == 0 {
+			t.Fatalf("reserved without Redis: %v", err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		closed := time.Now()
+		_ = client.Close()
+		w.Return(before)
+		w.Throttle(time.Millisecond)
+		after, err := w.Reserve(t.Context(), fleetLimit)
+		if err != nil || after.seq != 0 || after.At.Before(closed.Add(fleetLimit.Span()-time.Millisecond)) {
+			t.Errorf("reserved for %v after the end: %v", after.At.Sub(closed), err)
+		}
+		select {
+		case <-after.Revoked():
+			t.Error("what is reserved is revoked")
+		default:
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, err := w.Reserve(t.Context(), fleetLimit)
-	if err != nil || before.seq == 0 {
-		t.Fatalf("reserved without Redis: %v", err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	closed := time.Now()
-	_ = client.Close()
-	w.Return(before)
-	w.Throttle(time.Millisecond)
-	after, err := w.Reserve(t.Context(), fleetLimit)
-	if err != nil || after.seq != 0 || after.At.Before(closed.Add(fleetLimit.Span()-time.Millisecond)) {
-		t.Errorf("reserved for %v after the end: %v", after.At.Sub(closed), err)
-	}
-	select {
-	case <-after.Revoked():
-		t.Error("what is reserved is revoked")
-	default:
-	}
 }
 
 func TestPartOfTheCap(t *testing.T) {
@@ -312,9 +312,7 @@ func TestRedisOptions(t *testing.T) {
 func TestPasswordIsUsedAndNotTold(t *testing.T) {
 	server := redistest.Start(t, "--requirepass", "swordfish-right")
 	right := newTestClient(t, RedisOptions{Addresses: []string{server.Addr}, Password: "swordfish-right"})
-	if err := right.Ping(t.Context()).Err(); err != nil {
-		t.Error(err)
-	}
+	testwait.For(t, patience, "an answer to who knows the password", func() bool { return right.Ping(t.Context()).Err() == nil })
 	wrong := newTestClient(t, RedisOptions{Addresses: []string{server.Addr}, Password: "swordfish-wrong"})
 	var reported error
 	w, err := NewRedisWindow(wrong, RedisWindowOptions{
@@ -371,11 +369,5 @@ func TestClosedWindowLeavesNothingBehind(t *testing.T) {
 		_ = w.Close()
 		_ = client.Close()
 	}
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
-	for began := time.Now(); runtime.NumGoroutine() > before; <-again.C {
-		if time.Since(began) > 2*time.Second {
-			t.Fatalf("%d goroutines are left of %d", runtime.NumGoroutine()-before, runtime.NumGoroutine())
-		}
-	}
+	testwait.For(t, patience, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
 }
