@@ -82,8 +82,8 @@ func (d *Door) converse(r *http.Request, tenant string, rd *Reading) {
 	case rd.continued.Tenant != tenant:
 		rd.Failure = nothingKept("responses are kept for clients with a key of their own: send the whole conversation as input, with store: false")
 	case int64(len(rd.Request.Body)) > d.Gateway.MaxBody:
-		rd.Failure = bodyTooLarge()
-		rd.Failure.Message = "the request is larger than this gateway takes, with what it goes on from"
+		rd.Failure = bodyTooLarge(d.Gateway.MaxBody)
+		rd.Failure.Message += ", and this request is with what it goes on from"
 	}
 }
 

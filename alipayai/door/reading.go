@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -113,7 +114,7 @@ func (rd *Reading) within(limit int64) *Reading {
 		return rd
 	}
 	refused := *rd
-	refused.Request, refused.Native, refused.Failure = wire.Request{}, nil, bodyTooLarge()
+	refused.Request, refused.Native, refused.Failure = wire.Request{}, nil, bodyTooLarge(limit)
 	return &refused
 }
 
@@ -214,10 +215,12 @@ func isIdentity(encoding string) bool {
 
 // bodyFailure says why a body of which size bytes were read until err cannot be taken; nil where it can.
 func bodyFailure(r *http.Request, size, limit int64, err error) *failure.Failure {
-	_, capped := errors.AsType[*http.MaxBytesError](err)
+	capped, isCapped := errors.AsType[*http.MaxBytesError](err) // by Caddy's request_body
 	switch {
-	case capped || size > limit:
-		return bodyTooLarge()
+	case isCapped:
+		return bodyTooLarge(capped.Limit)
+	case size > limit:
+		return bodyTooLarge(limit)
 	case err == nil:
 		return nil
 	case errors.Is(err, errEncoding):
@@ -232,8 +235,9 @@ func bodyFailure(r *http.Request, size, limit int64, err error) *failure.Failure
 	return failure.InvalidRequest(http.StatusBadRequest, failure.CodeRequestUnreadable, "the body ended early or could not be inflated")
 }
 
-func bodyTooLarge() *failure.Failure {
-	return failure.InvalidRequest(http.StatusRequestEntityTooLarge, failure.CodeRequestTooLarge, "the body is larger than this gateway takes")
+func bodyTooLarge(limit int64) *failure.Failure {
+	message := "the body is larger than this gateway takes: " + strconv.FormatInt(limit, 10) + " bytes"
+	return failure.InvalidRequest(http.StatusRequestEntityTooLarge, failure.CodeRequestTooLarge, message)
 }
 
 // PeekAny is Peek for one who wants the texts of whatever is sent. Where no dialect serves such a request, as of another
