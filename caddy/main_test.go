@@ -25,6 +25,8 @@ func TestMain(m *testing.M) {
 	run := m.Run
 	if file := os.Getenv(replicaConfig); file != "" {
 		run = func() int { return runReplica(file) }
+	} else if err := os.Setenv("XDG_DATA_HOME", dir); err != nil { // of a replica it is that of its test
+		panic(err)
 	}
 	code := run()
 	os.RemoveAll(dir)
