@@ -3,6 +3,7 @@ package alipaycaddy
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -39,9 +40,7 @@ func TestRequestBodyAtEveryDoor(t *testing.T) {
 				"images": {"POST", "/v1/images/generations", `{"prompt":"%s"}`, nil, false, false},
 				"files":  {"POST", "/v1/files", `{"file":"%s"}`, []string{claudeVersion}, true, false},
 			}
-			for name, d := range doors {
-				paths[name] = d
-			}
+			maps.Copy(paths, doors)
 			for name, d := range paths {
 				if d.body == "" {
 					continue

@@ -2,6 +2,7 @@ package responses
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,9 +43,9 @@ func TestDecoderReadsAllThatIsSaid(t *testing.T) {
 	}
 	all := strings.Join([]string{thought, message, call, patch}, ",")
 	for name, events := range map[string][]string{
-		"in pieces":                  append(inPieces[:len(inPieces):len(inPieces)], completed(all)),
-		"in pieces, at their end":    append(inPieces[:len(inPieces):len(inPieces)], completed("")),
-		"of ChatGPT":                 append(inPieces[:len(inPieces):len(inPieces)], `{"type":"response.completed","response":{"id":"resp_1","usage":{"input_tokens":3,"output_tokens":2,"total_tokens":5}}}`),
+		"in pieces":                  append(slices.Clip(inPieces), completed(all)),
+		"in pieces, at their end":    append(slices.Clip(inPieces), completed("")),
+		"of ChatGPT":                 append(slices.Clip(inPieces), `{"type":"response.completed","response":{"id":"resp_1","usage":{"input_tokens":3,"output_tokens":2,"total_tokens":5}}}`),
 		"whole at their end":         {added("0", `{"type":"reasoning"}`), done("0", thought), done("1", message), added("2", begun(call)), done("2", call), done("3", patch), completed("")},
 		"whole at their end, twice":  {done("0", thought), done("1", message), done("2", call), done("3", patch), completed(all)},
 		"whole at their beginning":   {done("0", thought), done("1", message), added("2", call), done("2", call), added("3", patch), done("3", patch), completed(all)},
@@ -64,7 +65,7 @@ func TestDecoderReadsAllThatIsSaid(t *testing.T) {
 					t.Fatalf("%s: %v %+v", data, err, chunk.Failure)
 				}
 				content, ended = content || chunk.Content, chunk
-				for _, event := range strings.Split(strings.TrimSpace(string(out)), "\n\n") {
+				for event := range strings.SplitSeq(strings.TrimSpace(string(out)), "\n\n") {
 					var c struct {
 						Choices []struct {
 							Delta struct {
