@@ -190,7 +190,7 @@ func TestClientAnswers(t *testing.T) {
 		"thought":    {`{"id":"1","model":"m","choices":[{"message":{"reasoning_content":"hm","content":"a"},"finish_reason":"stop"}]}`, `[{"type":"thinking","thinking":"hm","signature":""},{"type":"text","text":"a"}]`, `"end_turn"`, ""},
 		"calls":      {`{"id":"1","model":"m","choices":[{"message":{"content":"a","tool_calls":[{"id":"c1","function":{"name":"f","arguments":"{\"x\":1}"}},{"id":"c2","function":{"name":"g","arguments":""}}]},"finish_reason":"tool_calls"}]}`, `[{"type":"text","text":"a"},{"type":"tool_use","id":"c1","name":"f","input":{"x":1}},{"type":"tool_use","id":"c2","name":"g","input":{}}]`, `"tool_use"`, ""},
 		"stop, call": {`{"id":"1","model":"m","choices":[{"message":{"tool_calls":[{"id":"c1","function":{"name":"f","arguments":"{"}}]},"finish_reason":"stop"}]}`, `[{"type":"tool_use","id":"c1","name":"f","input":{"INVALID_JSON":"{"}}]`, `"tool_use"`, ""},
-		"unfinished": {`{"id":"1","model":"m","choices":[{"message":{"content":"a"}}]}`, `[{"type":"text","text":"a"}]`, `null`, ""},
+		"no reason":  {`{"id":"1","model":"m","choices":[{"message":{"content":"a"}}]}`, `[{"type":"text","text":"a"}]`, `"end_turn"`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := ClientWriter{Model: "asked", Thinks: true}

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"crypto/rand"
 	"errors"
 	"slices"
 	"strconv"
@@ -68,8 +69,11 @@ func (w *ClientWriter) Whole(dst, canonical []byte) ([]byte, error) {
 
 // appendHead writes a message up to its content.
 func appendHead(dst []byte, c *translate.Chunk, model string) []byte {
-	dst = append(dst, `{"id":"msg_`...)
-	dst = append(dst, strings.TrimPrefix(strings.TrimPrefix(string(translate.Characters(c.ID)), "chatcmpl-"), "msg_")...)
+	id := strings.TrimPrefix(strings.TrimPrefix(string(translate.Characters(c.ID)), "chatcmpl-"), "msg_")
+	if id == "" {
+		id = rand.Text()
+	}
+	dst = append(append(dst, `{"id":"msg_`...), id...)
 	dst = append(dst, `","type":"message","role":"assistant","model":`...)
 	if len(translate.Characters(c.Model)) > 0 {
 		dst = append(dst, c.Model...)
@@ -79,7 +83,7 @@ func appendHead(dst []byte, c *translate.Chunk, model string) []byte {
 	return append(dst, `,"content":[`...)
 }
 
-// appendStop writes the word for a finish reason, null for none, and stop_sequence.
+// appendStop writes the word for a finish reason, and stop_sequence.
 func (w *ClientWriter) appendStop(dst []byte, finish string, stopped jsontext.Value, calls, refused bool) []byte {
 	if !calls && !refused && finish == "stop" && w.isStop(stopped) {
 		return append(append(dst, `"stop_sequence","stop_sequence":`...), stopped...)
@@ -101,16 +105,14 @@ func (w *ClientWriter) isStop(text jsontext.Value) (is bool) {
 
 func appendStopReason(dst []byte, finish string, calls, refused bool) []byte {
 	switch {
-	case finish == "":
-		return append(dst, "null"...)
 	case refused || finish == "content_filter":
 		return append(dst, `"refusal"`...)
 	case finish == "length":
 		return append(dst, `"max_tokens"`...)
 	case calls:
 		return append(dst, `"tool_use"`...)
-	case finish == "stop", finish == "tool_calls", finish == "function_call":
-		// Without a tool_use, a client would wait for what never comes: https://github.com/jasonxu114514/opencode2api/pull/27.
+	case finish == "", finish == "stop", finish == "tool_calls", finish == "function_call":
+		// An answer that has ended has a stop_reason. Without a tool_use, a client would wait for what never comes: https://github.com/jasonxu114514/opencode2api/pull/27.
 		return append(dst, `"end_turn"`...)
 	}
 	return translate.Quote(dst, finish)

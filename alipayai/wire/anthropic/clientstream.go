@@ -56,7 +56,7 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 	if err := c.Read(data); err != nil {
 		return dst, err
 	}
-	if !s.begun {
+	if !s.begun && (c.Choice || len(translate.Characters(c.ID)) > 0) { // and not with a keepalive before the answer, or an empty event
 		dst = w.begin(dst)
 	}
 	if c.Usage.OK {

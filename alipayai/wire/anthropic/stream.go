@@ -122,10 +122,15 @@ func (d *decoder) AppendOwnEnd(dst []byte) []byte {
 // other is for ping, error and the events that are not known, which are to be ignored, says Anthropic's guide.
 func other(dst []byte, ev wire.Event, e event) ([]byte, wire.Chunk, error) {
 	chunk, err := wire.ParseEvent(ev)
-	if err == nil && chunk.Failure == nil && e.kind == "" {
+	if err == nil && chunk.Failure == nil && e.kind == "" && !isStranger(ev.Type) {
 		err = malformed("an event of the stream has no type")
 	}
 	return dst, wire.Chunk{Answer: wire.Answer{Failure: chunk.Failure}}, err
+}
+
+// isStranger reports whether an event has the name of none of Anthropic's, which its SDKs pass over, as a keepalive of a proxy.
+func isStranger(name []byte) bool {
+	return len(name) > 0 && string(name) != "ping" && !bytes.HasPrefix(name, []byte("message")) && !bytes.HasPrefix(name, []byte("content_block"))
 }
 
 func (d *decoder) start(dst []byte, e event) ([]byte, wire.Chunk, error) {
