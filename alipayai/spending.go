@@ -239,9 +239,8 @@ func (c *call) quote(p *upstream.Provider, body []byte) *charge {
 	if q.base == nil {
 		return q
 	}
-	known := false
-	q.price, known = q.base.In(q.tier)
-	q.dearer = !known
+	own, known := q.base.In(q.tier)
+	q.price, q.dearer = own, !known
 	text := c.promptText()
 	asked := price.Asked{
 		Bytes: q.bytes, Images: int64(c.Request.Images), Characters: text.Characters(),

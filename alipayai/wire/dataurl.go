@@ -6,7 +6,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/unicode"
 )
@@ -42,7 +41,7 @@ func textOf(address string) (string, bool) {
 // inUTF8 gives a text of unknown encoding in UTF-8: with a byte order mark it is UTF-16, and what is no UTF-8 is taken for
 // GB 18030, which GBK is a part of.
 func inUTF8(text string) string {
-	var from encoding.Encoding = simplifiedchinese.GB18030
+	from := simplifiedchinese.GB18030
 	switch {
 	case strings.HasPrefix(text, "\xff\xfe"), strings.HasPrefix(text, "\xfe\xff"):
 		from = unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)
