@@ -68,7 +68,7 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	used := price.Used{
 		Prompt: known.Prompt, Cached: known.Cached, Written: known.Written, WrittenHour: known.WrittenHour,
 		AudioIn: known.AudioIn, ImageIn: known.ImageIn, Completion: known.Completion, AudioOut: known.AudioOut, ImageOut: known.ImageOut,
-		Characters: text.Characters(),
+		Characters: text.Characters(), Searches: known.Searches,
 	}
 	switch {
 	case !u.OK || estimated:

@@ -45,11 +45,12 @@ type spentCase struct {
 // of an answer, long prompts and service tiers have prices of their own.
 func TestPublicReportsOfCosts(t *testing.T) {
 	const (
-		flat   = `"input_cost_per_token":1e-6,"output_cost_per_token":10e-6,"cache_read_input_token_cost":0.1e-6`
-		tiers  = flat + `,"input_cost_per_token_priority":2e-6,"output_cost_per_token_priority":20e-6,"input_cost_per_token_flex":0.5e-6,"output_cost_per_token_flex":5e-6`
-		claude = flat + `,"cache_creation_input_token_cost":1.25e-6,"cache_creation_input_token_cost_above_1hr":2e-6`
-		ranges = `"tiered_pricing":[{"range":[0,32e3],"input_cost_per_token":1e-6,"output_cost_per_token":5e-6},{"range":[32e3,128e3],"input_cost_per_token":2e-6,"output_cost_per_token":10e-6}]`
-		hello  = `{"model":"m","messages":[{"role":"user","content":"hello, you there, how is it"}]}` // 27 characters, some 7 tokens
+		flat     = `"input_cost_per_token":1e-6,"output_cost_per_token":10e-6,"cache_read_input_token_cost":0.1e-6`
+		tiers    = flat + `,"input_cost_per_token_priority":2e-6,"output_cost_per_token_priority":20e-6,"input_cost_per_token_flex":0.5e-6,"output_cost_per_token_flex":5e-6`
+		claude   = flat + `,"cache_creation_input_token_cost":1.25e-6,"cache_creation_input_token_cost_above_1hr":2e-6`
+		ranges   = `"tiered_pricing":[{"range":[0,32e3],"input_cost_per_token":1e-6,"output_cost_per_token":5e-6},{"range":[32e3,128e3],"input_cost_per_token":2e-6,"output_cost_per_token":10e-6}]`
+		searches = flat + `,"search_context_cost_per_query":{"search_context_size_low":0.01,"search_context_size_medium":0.01}`
+		hello    = `{"model":"m","messages":[{"role":"user","content":"hello, you there, how is it"}]}` // 27 characters, some 7 tokens
 	)
 	with := func(members string) string { return strings.Replace(hello, "{", "{"+members, 1) }
 	used := func(usage string, more ...string) turn {
@@ -74,6 +75,8 @@ func TestPublicReportsOfCosts(t *testing.T) {
 		"https://github.com/BerriAI/litellm/pull/30558":          {prices: tiers, path: "/v1/messages", claude: true, body: with(`"max_tokens":9,`), answers: message(`{"input_tokens":1000,"output_tokens":10,"service_tier":"priority"}`), costs: 2000 + 200},
 		"https://github.com/earendil-works/pi/issues/8285":       {prices: flat, body: with(`"models":["n"],`), answers: says(200, strings.Replace(completionOf(`"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"`, `,"usage":{"prompt_tokens":1000,"completion_tokens":10,"total_tokens":1010}`), `"model":"m"`, `"model":"n"`, 1)), costs: 3000 + 300},
 		"https://github.com/earendil-works/pi/issues/8285 ":      {prices: flat, path: "/v1/messages", claude: true, body: with(`"max_tokens":9,"fallbacks":[{"model":"n"}],`), answers: says(200, `{"id":"m","type":"message","role":"assistant","model":"n","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn","usage":{"input_tokens":1000,"output_tokens":10}}`), costs: 3000 + 300},
+		"https://github.com/BerriAI/litellm/pull/31355":          {prices: searches, path: "/v1/messages", claude: true, body: with(`"max_tokens":9,`), answers: message(`{"input_tokens":1000,"output_tokens":10,"server_tool_use":{"web_search_requests":2,"web_fetch_requests":1}}`), costs: 1000 + 100 + 20_000},
+		"https://github.com/BerriAI/litellm/issues/15227":        {prices: searches, path: responsesPath, body: `{"model":"m","input":"hello"}`, answers: says(200, `{"id":"resp_1","object":"response","status":"completed","model":"m","output":[{"type":"web_search_call","id":"ws_1","status":"completed","action":{"type":"search","query":"q"}},{"type":"web_search_call","id":"ws_2","status":"completed","action":{"type":"open_page","url":"https://x.example"}},{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"hi","annotations":[]}]}],"usage":{"input_tokens":1000,"output_tokens":10,"total_tokens":1010}}`), costs: 1000 + 100 + 10_000},
 		"https://github.com/langwatch/langwatch/issues/7036":     {prices: flat + `,"input_cost_per_audio_token":40e-6,"output_cost_per_audio_token":80e-6`, answers: used(`{"prompt_tokens":20,"completion_tokens":47,"total_tokens":67,"prompt_tokens_details":{"audio_tokens":5},"completion_tokens_details":{"audio_tokens":34}}`), costs: 15 + 200 + 130 + 2720},
 		"https://github.com/BerriAI/litellm/pull/37661":          {prices: flat, answers: used(`{"prompt_tokens":20,"completion_tokens":1,"total_tokens":21,"prompt_tokens_details":{"audio_tokens":20}}`), costs: 20 + 10},
 		"https://github.com/MiXaiLL76/auto_ai_router/pull/142":   {prices: flat, answers: used(`{"prompt_tokens":0,"completion_tokens":10,"total_tokens":10}`), costs: 7 + 100, outcome: ledger.Estimated},
@@ -102,6 +105,7 @@ func TestPublicReportsOfCosts(t *testing.T) {
 				if test.claude {
 					g.Providers[0] = claudeProviderOver(t, g.Providers[0])
 				}
+				g.Providers[0].Responses = test.path == responsesPath
 			}, first(anyModel), filePrices(t, l, test.prices))
 			if got := s.callAt(t.Context(), test.path, test.body); got.status != http.StatusOK {
 				t.Fatalf("%d %s", got.status, got.body)

@@ -33,6 +33,9 @@ type Price struct {
 	// The price of each request, besides. Default: `0`
 	Request string `json:"request,omitempty"`
 
+	// The price of each search of the provider's own tools. Default: `0`
+	Search string `json:"search,omitempty"`
+
 	// What a shorter prompt is charged as, in characters; four are a token. Default: none.
 	MinimumCharacters int `json:"minimum_characters,omitempty"`
 
@@ -94,9 +97,15 @@ func (c *Price) price() (*price.Price, error) {
 	if c.CachedInput != "" {
 		p.Cached = &cached
 	}
-	if c.Request != "" {
-		if p.Request, err = price.ParseAmount(c.Request); err != nil {
-			return nil, fmt.Errorf("request %q %w", c.Request, err)
+	for _, each := range []struct {
+		option, text string
+		to           *price.Amount
+	}{{"request", c.Request, &p.Request}, {"search", c.Search, &p.Search}} {
+		if each.text == "" {
+			continue
+		}
+		if *each.to, err = price.ParseAmount(each.text); err != nil {
+			return nil, fmt.Errorf("%s %q %w", each.option, each.text, err)
 		}
 	}
 	return p, nil
@@ -211,6 +220,7 @@ func (p *Provider) unmarshalPrice(d *caddyfile.Dispenser) error {
 		option{form: "output <price of a million tokens>", read: text(&c.Output)},
 		option{form: "cached_input <price of a million tokens>", read: text(&c.CachedInput)},
 		option{form: "request <price of a request>", read: text(&c.Request)},
+		option{form: "search <price of a search>", read: text(&c.Search)},
 		option{form: "minimum <number> characters|tokens, as minimum 5000 characters", read: c.unmarshalMinimum},
 		option{form: "max_tokens <number>", read: number(&c.MaxTokens)},
 		option{form: "thinking_tokens <number>", read: number(&c.ThinkingTokens)},

@@ -85,6 +85,7 @@ import (
 //			output          <price of a million tokens>
 //			cached_input    <price of a million tokens>
 //			request         <price of a request>
+//			search          <price of a search>
 //			minimum         <number> characters|tokens
 //			max_tokens      <number>
 //			thinking_tokens <number>

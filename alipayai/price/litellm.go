@@ -105,6 +105,9 @@ func readEntry(fields map[string]json.RawMessage) (*entry, error) {
 		}
 		e.price.Request = amount
 	}
+	if err := e.price.readSearch(fields["search_context_cost_per_query"]); err != nil {
+		return nil, err
+	}
 	e.price.MaxTokens = r.count("max_output_tokens", "max_tokens")
 	for _, name := range serviceTiers {
 		if _, ok := r.number("input_cost_per_token_" + name); !ok {
@@ -154,6 +157,23 @@ func (p *Price) readRanges(raw json.RawMessage) (known bool, err error) {
 	slices.SortFunc(tiers, func(a, b Tier) int { return cmp.Compare(a.Tokens, b.Tokens) })
 	p.Rates, p.Above = tiers[0].Rates, tiers[1:]
 	return true, nil
+}
+
+// readSearch reads what a search costs: it depends, at some vendors, on how much of what is found the model reads, and
+// as much as the dearest is charged.
+func (p *Price) readSearch(raw json.RawMessage) error {
+	var sizes map[string]json.Number
+	if json.Unmarshal(raw, &sizes) != nil {
+		return nil // there is none, or it is of a form that is not known
+	}
+	for _, text := range sizes {
+		amount, err := ParseAmount(text.String())
+		if err != nil {
+			return fmt.Errorf("search_context_cost_per_query %s %w", text, err)
+		}
+		p.Search = max(p.Search, amount)
+	}
+	return nil
 }
 
 // reader reads the numbers of an entry.

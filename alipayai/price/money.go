@@ -33,6 +33,17 @@ func (a Amount) Plus(b Amount) Amount {
 	return MaxAmount
 }
 
+// Times is that often an amount that is not negative; MaxAmount where it is more.
+func (a Amount) Times(n int64) Amount {
+	if n <= 0 || a <= 0 {
+		return 0
+	}
+	if a > MaxAmount/Amount(n) {
+		return MaxAmount
+	}
+	return a * Amount(n)
+}
+
 // String writes the amount as a decimal without needless zeros, such as 0.030048.
 func (a Amount) String() string {
 	whole, part := a/Unit, a%Unit

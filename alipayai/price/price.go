@@ -24,8 +24,8 @@ type Price struct {
 	Above []Tier
 	// ByTier are the prices of calls that are served in other service tiers than the vendor's own one, by its words.
 	ByTier map[string]*Price
-	// Request is charged for each request besides.
-	Request Amount
+	// Request is charged for each request besides, and Search for each search of the provider's own tools.
+	Request, Search Amount
 	// MinCharacters and MinTokens are what a shorter prompt is charged as; 0 for none.
 	// A minimum in characters is converted by four characters a token.
 	MinCharacters, MinTokens int64
@@ -70,6 +70,8 @@ type Used struct {
 	Completion, AudioOut, ImageOut int64
 	// Characters are the code points of the prompt's texts.
 	Characters int64
+	// Searches are how often the provider's own tools have searched.
+	Searches int64
 }
 
 // Charge is what a call is charged.
@@ -118,7 +120,7 @@ func (p *Price) amount(u Used, prompt int64) Amount {
 	s.add(u.Completion-audioOut-imageOut, rates.Output)
 	s.add(audioOut, orElse(rates.AudioOut, rates.Output))
 	s.add(imageOut, orElse(rates.ImageOut, rates.Output))
-	return s.amount().Plus(p.Request)
+	return s.amount().Plus(p.Request).Plus(p.Search.Times(u.Searches))
 }
 
 func orElse(rate *PerToken, otherwise PerToken) PerToken {

@@ -18,6 +18,8 @@ type Usage struct {
 	AudioIn, ImageIn, AudioOut, ImageOut int64
 	// Reasoning is the part of Completion that was reasoning, where the provider counts it.
 	Reasoning int64
+	// Searches are how often the provider's own tools have searched.
+	Searches int64
 	// Tier is the service tier by which it was served, in the provider's word; empty where it says none.
 	Tier string
 	OK   bool // the answer has a usage object with plausible numbers

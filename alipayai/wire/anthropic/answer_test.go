@@ -93,7 +93,7 @@ func TestDecodeAnswer(t *testing.T) {
 			}
 			// The gateway reads the translation as it reads any answer in OpenAI's form. What cannot be counted is not in it.
 			answer.Usage.Implausible = false
-			answer.Usage.WrittenHour, answer.Usage.Tier = 0, "" // OpenAI's form has no name for these
+			answer.Usage.WrittenHour, answer.Usage.Searches, answer.Usage.Tier = 0, 0, "" // OpenAI's form has no name for these
 			again, err := wire.ParseBody(got, wire.Limits{})
 			if err != nil || again != answer {
 				t.Errorf("read again: %+v, %v", again, err)

@@ -82,7 +82,7 @@ func FuzzDecodeAnswer(f *testing.F) {
 		}
 		answer.Usage.Implausible = false // what cannot be counted is not translated
 		// OpenAI's form has no name for these.
-		answer.Usage.WrittenHour, answer.Usage.Tier = 0, ""
+		answer.Usage.WrittenHour, answer.Usage.Searches, answer.Usage.Tier = 0, 0, ""
 		if again, err := wire.ParseBody(out, wire.Limits{}); err != nil || again != answer {
 			t.Fatalf("reads as %+v, %v; want %+v: %s", again, err, answer, out)
 		}

@@ -20,6 +20,8 @@ type usage struct {
 	hour int64
 	// thinking is the part of output that was thinking.
 	thinking int64
+	// searches are those of Anthropic's own tool, which it charges each.
+	searches int64
 	// tier is the service tier, or "fast" where the answer came with that speed.
 	tier        string
 	ok          bool // there was a usage object with plausible numbers
@@ -46,6 +48,8 @@ func (u *usage) read(v jsontext.Value) error {
 			count = &got.output
 		case "cache_creation":
 			return part(v, "ephemeral_1h_input_tokens", &got.hour)
+		case "server_tool_use":
+			return part(v, "web_search_requests", &got.searches)
 		case "service_tier":
 			if got.tier != fast {
 				got.tier = translate.Unquote(v)
@@ -103,7 +107,7 @@ func (u usage) wire() wire.Usage {
 	}
 	prompt := u.input + u.cacheRead + u.cacheCreation
 	return wire.Usage{
-		Prompt: prompt, Cached: u.cacheRead, Written: u.cacheCreation, WrittenHour: min(u.hour, u.cacheCreation), Tier: u.tier,
+		Prompt: prompt, Cached: u.cacheRead, Written: u.cacheCreation, WrittenHour: min(u.hour, u.cacheCreation), Searches: u.searches, Tier: u.tier,
 		Completion: u.output, Reasoning: min(u.thinking, u.output), Total: prompt + u.output, OK: true,
 	}
 }

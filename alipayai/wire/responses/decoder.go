@@ -151,7 +151,7 @@ func (d *decoder) end(dst []byte, r *resource) ([]byte, wire.Chunk, error) {
 	}
 	choices := []any{map[string]any{"index": 0, "delta": map[string]any{}, "finish_reason": r.finish(d.calls > 0)}}
 	dst, chunk, err := d.chunk(dst, choices, r.usage())
-	chunk.Done, chunk.Content, chunk.Usage.Tier = true, chunk.Content || content, r.ServiceTier
+	chunk.Done, chunk.Content, chunk.Usage.Tier, chunk.Usage.Searches = true, chunk.Content || content, r.ServiceTier, r.searches()
 	return append(dst, "data: [DONE]\n\n"...), chunk, err
 }
 

@@ -60,6 +60,7 @@ func (f *failed) failure() *wire.Failure {
 type outputItem struct {
 	Type, Name, Namespace, Arguments, Input string
 	CallID                                  string `json:"call_id"`
+	Action                                  *struct{ Type string }
 	Content                                 []struct{ Text, Refusal string }
 	Summary                                 []struct{ Text string }
 }
@@ -102,6 +103,17 @@ func (r *resource) usage() map[string]any {
 		"prompt_tokens_details":     prompt,
 		"completion_tokens_details": map[string]any{"reasoning_tokens": u.OutputDetails.Reasoning},
 	}
+}
+
+// searches are how often OpenAI's own tool has searched: each is an item, as are the pages that it has opened
+// (platform.openai.com/docs/guides/tools-web-search).
+func (r *resource) searches() (n int64) {
+	for _, item := range r.Output {
+		if item.Type == "web_search_call" && (item.Action == nil || item.Action.Type == "" || item.Action.Type == "search") {
+			n++
+		}
+	}
+	return n
 }
 
 // call is a tool call in chat completions' form.
@@ -186,7 +198,7 @@ func (Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error)
 		return nil, wire.Answer{}, err
 	}
 	a, err := wire.ParseBody(canonical, wire.Limits{})
-	a.Usage.Tier = r.ServiceTier
+	a.Usage.Tier, a.Usage.Searches = r.ServiceTier, r.searches()
 	return canonical, a, err
 }
 
