@@ -46,11 +46,15 @@ func AnswerTexts(data []byte, each func(AnswerText)) error {
 
 // OwnTexts calls each for every string of an answer in its client's own form, or of an event of its stream, where the
 // Messages and Responses APIs have what is generated, and what their hosted tools have found: some of that has no place in
-// OpenAI's form. It fails with [ErrMalformed].
+// OpenAI's form. Pictures and files among that are not texts. It fails with [ErrMalformed].
 func OwnTexts(data []byte, each func(text string)) error {
 	s := newScanner(data, Limits{}, lenient...)
 	defer s.release()
-	t := answerTexts{s: s, each: func(a AnswerText) { each(a.Value) }}
+	t := answerTexts{s: s, each: func(a AnswerText) {
+		if len(a.Value) < leastData || !isReference(a.Value) {
+			each(a.Value)
+		}
+	}}
 	err := s.document(func(name []byte) error {
 		switch string(name) {
 		case "content", "content_block", "output", "item":
@@ -64,6 +68,9 @@ func OwnTexts(data []byte, each func(text string)) error {
 	}
 	return nil
 }
+
+// leastData is how long the shortest data is that is no text for being Base64, in bytes.
+const leastData = 1 << 10
 
 // choicesPath is that of the choices, below which all texts have one.
 var choicesPath = []byte("choices")
@@ -94,8 +101,9 @@ func (t *answerTexts) value(path []byte) error {
 	return t.s.object(func(name []byte) error {
 		switch string(name) {
 		case "role", "id", "type", "object", "finish_reason", "native_finish_reason", "stop_reason", "index", "signature", "encrypted_content":
-			_, err := t.s.skip()
-			return err
+			if t.s.is('"') {
+				return t.word()
+			}
 		case "logprobs":
 			return t.logprobs(append(slices.Clip(path), ".logprobs"...))
 		case "delta", "message": // the same, in a chunk and in an answer
@@ -103,6 +111,18 @@ func (t *answerTexts) value(path []byte) error {
 		}
 		return t.value(append(append(slices.Clip(path), '.'), name...))
 	})
+}
+
+// word reads a string that should be a word of the API's, or an identifier, and collects it where it is none.
+func (t *answerTexts) word() error {
+	v, err := t.s.scalar()
+	if err != nil || !bytes.ContainsFunc(v[1:len(v)-1], isProse) {
+		return err
+	}
+	if said := unquoted(v); !isReference(said) {
+		t.each(AnswerText{Value: said})
+	}
+	return nil
 }
 
 // logprobs collects the tokens of each list: those of OpenAI's chat completions have "token" and "bytes", and in the older
