@@ -208,6 +208,8 @@ func TestUsage(t *testing.T) {
 		"full":                {`{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}`, Usage{Prompt: 1, Completion: 2, Total: 3, OK: true}},
 		"no total":            {`{"completion_tokens":2,"prompt_tokens":1}`, Usage{Prompt: 1, Completion: 2, Total: 3, OK: true}},
 		"zeros":               {`{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`, Usage{OK: true}},
+		"no total in fact":    {`{"prompt_tokens":10,"completion_tokens":5,"total_tokens":0}`, Usage{Prompt: 10, Completion: 5, Total: 15, OK: true}},
+		"too small a total":   {`{"prompt_tokens":10,"completion_tokens":5,"total_tokens":10}`, Usage{Prompt: 10, Completion: 5, Total: 15, OK: true}},
 		"exponent":            {`{"prompt_tokens":1e3}`, Usage{Prompt: 1000, Total: 1000, OK: true}},
 		"whole fraction":      {`{"prompt_tokens":7.0}`, Usage{Prompt: 7, Total: 7, OK: true}},
 		"beyond floats":       {`{"prompt_tokens":1e400}`, Usage{Implausible: true}},

@@ -72,7 +72,7 @@ func ReadUsage(v jsontext.Value) (Usage, error) {
 // under several names, and where the total has room for both, it was counted beside it.
 func (s *scanner) usage(u *Usage) error {
 	var got Usage
-	plausible, total := true, false
+	plausible := true
 	err := s.eachMember(func(name []byte) error {
 		var n *int64
 		part := false
@@ -82,7 +82,7 @@ func (s *scanner) usage(u *Usage) error {
 		case "completion_tokens":
 			n = &got.Completion
 		case "total_tokens":
-			n, total = &got.Total, true
+			n = &got.Total
 		case "prompt_cache_hit_tokens", // DeepSeek's (api-docs.deepseek.com/guides/kv_cache)
 			"cached_tokens",           // Moonshot's (platform.kimi.ai/docs/api/chat)
 			"cache_read_input_tokens": // Anthropic's, which LiteLLM repeats (docs.litellm.ai/docs/completion/prompt_caching)
@@ -123,9 +123,7 @@ func (s *scanner) usage(u *Usage) error {
 		*u = Usage{Implausible: true}
 		return nil
 	}
-	if !total {
-		got.Total = got.Prompt + got.Completion
-	}
+	got.Total = max(got.Total, got.Prompt+got.Completion) // a tenant's limit counts it
 	switch more := got.Total - got.Prompt - got.Completion; {
 	case more <= 0 || got.Prompt == 0:
 	case more == got.Reasoning:
