@@ -16,8 +16,10 @@ type Serving struct {
 	Models []string
 }
 
-// servingMembers are those that [ServingOf] reads.
-var servingMembers = [][]byte{[]byte(`"service_tier"`), []byte(`"speed"`), []byte(`"models"`), []byte(`"fallbacks"`), []byte(`\u00`)}
+// servingMembers are those that [ServingOf] reads, and the beginnings of escapes that their letters may be written with.
+var servingMembers = [][]byte{
+	[]byte(`"service_tier"`), []byte(`"speed"`), []byte(`"models"`), []byte(`"fallbacks"`), []byte(`\u005`), []byte(`\u006`), []byte(`\u007`),
+}
 
 // ServingOf reads what a request chooses.
 func ServingOf(body []byte) (chosen Serving) {
