@@ -114,7 +114,7 @@ func (c *Price) price() (*price.Price, error) {
 // vendors are LiteLLM's names of the vendors behind profiles.
 var vendors = map[string]string{
 	"openai": "openai", "anthropic": "anthropic", "deepseek": "deepseek", "mistral": "mistral",
-	"qwen": "dashscope", "openrouter": "openrouter", "ollama": "ollama",
+	"qwen": "dashscope", "openrouter": "openrouter", "ollama": "ollama", "google": "gemini",
 }
 
 // buildPrices makes what is known of the providers' prices; nothing where neither a price
