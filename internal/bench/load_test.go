@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/heldport"
 )
 
 func TestBodies(t *testing.T) {
@@ -89,8 +91,7 @@ func TestFillUp(t *testing.T) {
 	if n := calls.Load(); n < 50 {
 		t.Errorf("%d calls, want 50 or more", n)
 	}
-	server.Close()
-	if err := fillUp(t.Context(), &child{greeting: greeting{Addr: server.Listener.Addr().String()}}, w, time.Millisecond); err == nil {
+	if err := fillUp(t.Context(), &child{greeting: greeting{Addr: heldport.Addr(t)}}, w, time.Millisecond); err == nil {
 		t.Error("a proxy that is not there was filled")
 	}
 }

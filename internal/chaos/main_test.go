@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 
 // short is a run that a busy machine manages. The guard is for all that shares
 // its cores.
-var short = settings{duration: 5 * time.Second, seed: 1, tenants: 3, replicas: 2, guard: 300 * time.Millisecond}
+var short = settings{duration: 5 * time.Second, seed: 1, tenants: 3, replicas: 2, guard: 500 * time.Millisecond}
 
 func TestEverythingAtOnce(t *testing.T) {
 	if _, err := exec.LookPath("redis-server"); err != nil && os.Getenv("CI") == "true" {

