@@ -21,7 +21,7 @@ const (
 
 	bothProviders = "alipay claude"
 	// impatient is the provider of a test that does not wait long for it.
-	impatient = "timeout 300ms\n" + newConnections
+	impatient = "timeout 800ms\n" + newConnections
 )
 
 // service is how a call was served, as its answer's header tells.
@@ -225,7 +225,7 @@ func TestEveryProviderFails(t *testing.T) {
 		},
 	}
 	g := startGateway(t, options{
-		providers: bothProviders, provider: impatient, claude: impatient + "on api_error system_error", proxy: "deadline 2s",
+		providers: bothProviders, provider: impatient, claude: impatient + "on api_error system_error", proxy: "deadline 3s",
 	})
 	g.overEachProtocol(t, func(t *testing.T, c *client) {
 		for name, tc := range cases {

@@ -76,7 +76,7 @@ func TestSameKeyAtOnce(t *testing.T) {
 		for form, streamed := range forms {
 			t.Run(form, func(t *testing.T) {
 				g.api.ResetStats()
-				g.setFaults(t, sandbox.Fault{Kind: sandbox.Latency, Delay: 600 * time.Millisecond, Times: 1})
+				g.setFaults(t, sandbox.Fault{Kind: sandbox.Latency, Delay: 1500 * time.Millisecond, Times: 1})
 				key := keyed(t.Name())
 				first := make(chan openai.ChatCompletion, 1)
 				go func() {
