@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
@@ -81,6 +82,27 @@ func (g *failoverRig) openBreaker() {
 	g.fail(g.api, systemError)
 	for range 4 {
 		g.chat("failing", g.acme).answeredBy(g.t, "claude", "claude-haiku-4-5", "system_error")
+	}
+	g.opens("gateway")
+}
+
+// opens waits until gateways know that Alipay's breaker is open. A failure that Redis takes long to hear of, on a busy machine,
+// does not count: then one more call has to fail.
+func (g *failoverRig) opens(gateways ...string) {
+	g.t.Helper()
+	again := time.NewTimer(3 * time.Second)
+	defer again.Stop()
+	for _, name := range gateways {
+		g.eventually(name+" to know that the breaker is open", func() bool {
+			select {
+			case <-again.C:
+				g.at("gateway", "failing again", g.acme)
+				again.Reset(3 * time.Second)
+			default:
+			}
+			metrics := g.read(g.send(name, "GET", "/metrics", "")).body
+			return strings.Contains(metrics, `caddy_alipayai_breakers{provider="alipay",state="open"} 1`)
+		})
 	}
 }
 

@@ -212,16 +212,21 @@ func (g *rig) read(resp *http.Response, err error) answer {
 	return answer{resp.StatusCode, resp.Header, string(body)}
 }
 
-// keyed makes a call with the Idempotency-Key "once" at a gateway, as a client would:
-// again while the key cannot be claimed, since Redis has 50 ms for that and this
-// machine may be busy, and when the connection ends instead, since a reload of Caddy
-// closes what the old server has accepted last. Neither repeat may reach an API twice,
-// which the tests count.
+// keyed makes a call with the Idempotency-Key "once" at a gateway.
 func (g *rig) keyed(name, prompt string, fields ...string) answer {
+	g.t.Helper()
+	return g.once(name, "POST", chatPath, chatBody(prompt, false), append(slices.Clip(fields), "Idempotency-Key: once")...)
+}
+
+// once makes a call with an Idempotency-Key, as a client would: again while the key
+// cannot be claimed, since Redis has 50 ms for that and this machine may be busy, and
+// when the connection ends instead, since a reload of Caddy closes what the old server
+// has accepted last. Neither repeat may reach an API twice, which the tests count.
+func (g *rig) once(name, method, target, body string, fields ...string) answer {
 	g.t.Helper()
 	deadline := time.Now().Add(15 * time.Second)
 	for {
-		resp, err := g.send(name, "POST", chatPath, chatBody(prompt, false), append(slices.Clip(fields), "Idempotency-Key: once")...)
+		resp, err := g.send(name, method, target, body, fields...)
 		over := time.Now().After(deadline)
 		if !over && closedByReload(err) {
 			continue

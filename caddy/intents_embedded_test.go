@@ -171,7 +171,7 @@ func TestIntentsWithoutVectors(t *testing.T) {
 // The requests keep to the provider's own cap; who gets no vector in time is served without.
 func TestIntentsKeepToTheirProvidersCap(t *testing.T) {
 	g := newVectors(t)
-	g.load(embedding("limit 2 1h", strings.Replace(byVectors, "timeout 5s", "timeout 200ms", 1)), told)
+	g.load(embedding("limit 2 1h", strings.Replace(byVectors, "timeout 5s", "timeout 3s", 1)), told)
 	g.ready()
 	before := g.embedded.Load()
 	for i := range 3 {

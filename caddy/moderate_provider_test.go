@@ -24,7 +24,7 @@ func (g *judge) refusedBy(calls int) (refused int) {
 const byModel = `moderator law {
 		model %s
 		on_error closed
-		timeout 300ms
+		timeout 5s
 		cache off
 	}`
 

@@ -10,7 +10,8 @@ import (
 	"github.com/caddy-alipayai/gateway/internal/badupstream"
 )
 
-// h2cRig is a rig whose site signs for ${upstream} and sends calls there, by HTTP/2 in clear text, with short timeouts.
+// h2cRig is a rig whose site signs for ${upstream} and sends calls there, by HTTP/2 in clear text, with short timeouts
+// that a busy machine keeps.
 func h2cRig(t *testing.T, upstream string) *rig {
 	t.Helper()
 	g := newRig(t, sandbox.Config{})
@@ -26,7 +27,7 @@ alipayai {
 	provider local {
 		profile ollama
 		base_url ${upstream}
-		timeout 300ms
+		timeout 2s
 		transport http {
 			versions h2c
 		}
@@ -41,7 +42,7 @@ http://${gateway} {
 				allow_anonymous
 				http {
 					versions h2c
-					response_header_timeout 300ms
+					response_header_timeout 2s
 				}
 			}
 		}

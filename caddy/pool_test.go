@@ -67,7 +67,7 @@ func TestPoolOutlivesReloads(t *testing.T) {
 			return g.scrape()[`caddy_alipayai_pool_dials_total{provider="alipay",result="ok"}`] == want
 		})
 	}
-	g.vars["pool"] = "3 5"
+	g.vars["pool"] = "3 3" // more would be made ahead where a busy machine takes long for a call
 	if err := g.provision(pooledProvider, metricsSite); err != nil {
 		t.Fatal(err)
 	}
@@ -87,14 +87,14 @@ func TestPoolOutlivesReloads(t *testing.T) {
 	g.chat("hello")
 	open(3)
 	dials("3")
-	g.vars["pool"] = "4 5"
+	g.vars["pool"] = "4 4"
 	g.load(pooledProvider, metricsSite)
 	open(4)
 	g.vars["pool"] = "2 1"
 	if err := g.provision(pooledProvider, proxySite); err == nil || !strings.Contains(err.Error(), "pool 2 1: write the fewest and the most connections") {
 		t.Errorf("a minimum above the maximum: %v", err)
 	}
-	g.vars["pool"] = "4 5"
+	g.vars["pool"] = "4 4"
 	g.chat("hello")
 	open(4)
 	dials("4")

@@ -20,10 +20,10 @@ func TestSlowUpload(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
 	g.load(`servers {
 		timeouts {
-			read_body 300ms
+			read_body 1s
 		}
 	}`+oneProvider, proxySite)
-	if a := g.do("POST", chatPath, chatBody("[[fault:latency=700ms]] tea", false)); a.status != http.StatusOK {
+	if a := g.do("POST", chatPath, chatBody("[[fault:latency=1500ms]] tea", false)); a.status != http.StatusOK {
 		t.Fatalf("an answer that takes longer: status %d: %s", a.status, a.body)
 	}
 

@@ -207,7 +207,7 @@ func tellState(provider string) func(limiter.State, error) {
 			logger.Error("redis is away: each replica keeps to its part of the rate limit", zap.Error(err))
 			return
 		}
-		logger.Info("redis decides the rate limit of all replicas")
+		logger.Info("redis decides the rate limit of all replicas", zap.Error(err)) // which says if it has lost its permits
 	}
 }
 
