@@ -334,10 +334,11 @@ func (g *rig) outcome(a answer) map[string]any {
 	return found
 }
 
-// eventually waits for a condition, which must come true soon.
+// eventually waits for a condition, which must come true soon: what fails on a busy
+// machine, such as a record that Redis has 250 ms to take, is tried again every few seconds.
 func (g *rig) eventually(what string, condition func() bool) {
 	g.t.Helper()
-	deadline := time.After(15 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
