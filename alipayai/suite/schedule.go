@@ -106,7 +106,7 @@ func (s *Schedule) State() State {
 // nothing is left to do just now.
 func (s *Schedule) Look(ctx context.Context) bool {
 	if !s.load(ctx) {
-		return ctx.Err() != nil || !s.due()
+		return ctx.Err() != nil || !s.due() && !s.isUnwritten()
 	}
 	if !s.due() && !s.isUnwritten() {
 		return true

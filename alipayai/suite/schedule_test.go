@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/internal/record"
 	"github.com/caddy-alipayai/gateway/internal/recordtest"
 )
 
@@ -198,6 +199,30 @@ func TestScheduleOfALongRun(t *testing.T) {
 		if total, most := v.total(); total != 30 || most != 1 {
 			t.Errorf("%d prompts were asked, one of them %d times", total, most)
 		}
+	})
+}
+
+// What came of a run is written soon after the store is back, however often it was looked in vain before that.
+func TestScheduleWritesWhenTheStoreIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v, store := newVendor(time.Second), new(recordtest.Shelf)
+		r := newReplica(numbered(10), v, store, nil, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); r.Run(ctx) }()
+		time.Sleep(2500 * time.Millisecond)
+		store.Set(func() { store.Err = errors.New("away") })
+		time.Sleep(4 * record.BusyEvery)
+		r.wants(t, "without the store", "store failed", "ended 10/10 []")
+		store.Set(func() { store.Err, store.Content, store.Leased = nil, nil, time.Time{} })
+		time.Sleep(record.BusyEvery + time.Second)
+		store.Set(func() {
+			if kept := ParseRecord(store.Content); kept.Last == nil || kept.Running != nil {
+				t.Errorf("the store has %s", store.Content)
+			}
+		})
+		cancel()
+		<-ended
 	})
 }
 
