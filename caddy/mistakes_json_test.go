@@ -89,11 +89,11 @@ func TestValuesOfEachOption(t *testing.T) {
 				refused("9223372036854775807", "1 TiB")
 				taken("1099511627776")
 			case kind == reflect.Int:
-				refused("2305843009213693952", "1000000000")
-				taken("1000000000")
+				refused("2305843009213693952", "1000000000000")
+				taken("1000000000000")
 			case kind == reflect.Float64:
-				refused("1e300", "1000000000")
-				taken("1e9")
+				refused("1e300", "1000000000000")
+				taken("1e12")
 			case kind == reflect.String && takes == "":
 				refused(`"{env.NAME}"`, "{$NAME} in a Caddyfile")
 				refused(`"a {file./path} b"`, "not replaced here")

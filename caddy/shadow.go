@@ -89,6 +89,7 @@ func (s *shadowState) Destruct() error {
 // configuredShadow is a shadow of the configuration.
 type configuredShadow struct {
 	*shadowState
+	identity   [32]byte
 	provider   string
 	divergence float64
 }
@@ -134,20 +135,24 @@ func (h *Proxy) provisionShadow(app *App, site string, o observer) error {
 	for _, own := range h.gateway.Providers {
 		identity = append(identity, string(own.Shape[:]))
 	}
+	name, hash := site+":"+p.Name, hashAll(identity)
+	if other := app.shadows[name]; other != nil && other.identity != hash {
+		return fmt.Errorf("shadow %s: another directive of the same providers has it with another divergence; write the same in both", p.Name)
+	}
 	acquireState := func() (*shadowState, func()) {
 		state, release := acquire[shadowState]("shadow", append(identity, app.store.identity, shadowFile())...)
 		state.once.Do(func() {
 			state.release = app.store.hold()
-			state.History = shadow.NewHistory(app.store.states(shadowFile()), fmt.Sprintf("%x", hashAll(identity)), c.Divergence)
+			state.History = shadow.NewHistory(app.store.states(shadowFile()), fmt.Sprintf("%x", hash), c.Divergence)
 		})
 		return state, release
 	}
 	state, release := acquireState() // for the calls, which outlive the configuration
 	h.releases = append(h.releases, release)
-	if name := site + ":" + p.Name; app.shadows[name] == nil {
+	if app.shadows[name] == nil {
 		_, release := acquireState() // for the job
 		app.releases = append(app.releases, release)
-		app.shadows[name] = &configuredShadow{state, p.Name, c.Divergence}
+		app.shadows[name] = &configuredShadow{state, hash, p.Name, c.Divergence}
 		logger := app.logger.With(zap.String("shadow", name))
 		app.jobs = append(app.jobs, func(ctx context.Context) {
 			state.Run(ctx, func(err error) {

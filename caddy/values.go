@@ -36,7 +36,7 @@ const (
 	// mostBytes is as much as a Caddyfile takes for a size.
 	mostBytes = 1 << 40
 	// mostNumber is more than any number of requests, tokens, calls or the like.
-	mostNumber = 1_000_000_000
+	mostNumber = 1_000_000_000_000
 )
 
 // replaced finds placeholders of Caddy's that somebody may expect to be replaced in a value, those of requests too.
