@@ -283,10 +283,16 @@ func (a *App) Start() error {
 func (a *App) warn() {
 	a.warnings.tenants()
 	a.warnings.unknownRegions(a.knownRegions())
+	for _, name := range slices.Sorted(maps.Keys(a.Moderators)) {
+		if !a.Moderators[name].used {
+			a.logger.Warn("a moderator is declared and moderates nothing: write alipayai_moderate "+name+" where its rules are to hold", zap.String("moderator", name))
+		}
+	}
 	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
 		if served, ok := app.(*caddyhttp.App); ok {
 			for _, server := range served.Servers {
 				a.warnings.unauthenticated(server)
+				a.warnings.unreached(server)
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/internal/heldport"
@@ -17,6 +18,17 @@ import (
 
 // exampleKey is the key of the example's tenant, as its text has it.
 const exampleKey = "sk-alipayai-5HTKTRYENNC53RHC3SXUZX6DMXUNYYB6KIDCW5LGJVCUCEUN7LBT"
+
+// TestExampleIsFormatted holds that `caddy fmt` leaves the example as it is.
+func TestExampleIsFormatted(t *testing.T) {
+	content, err := os.ReadFile("../Caddyfile.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if formatted := string(caddyfile.Format(content)); formatted != string(content) {
+		t.Errorf("it should be\n%s", formatted)
+	}
+}
 
 // TestExample runs Caddyfile.example as it is, but for its addresses and its
 // log, and walks the way that the README shows: Alipay fails, claude answers,

@@ -78,6 +78,9 @@ func (l *keyLoader) secret(config signer.Config) (err error) {
 		if err := encoding.Check(); err != nil {
 			return fmt.Errorf("signature: %w", err)
 		}
+		if err := own.checkTolerance(); err != nil {
+			return err
+		}
 		parse = encoding.Parse
 	}
 	if config.Secrets, err = ring(l, parse, func(text []byte, _ *signer.HMACKey) []byte { return text }); err != nil {

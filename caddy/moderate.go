@@ -73,7 +73,7 @@ func (h *Moderate) Provision(ctx caddy.Context) error {
 	if h.MaxBody < 0 {
 		return errNegativeBody
 	}
-	h.app = app
+	h.app, h.moderator.used = app, true
 	h.guard, h.logger = h.moderator.guard(), live.Log(ctx.Logger())
 	return nil
 }

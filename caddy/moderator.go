@@ -71,6 +71,7 @@ type Moderator struct {
 	metrics *metrics
 	logger  *zap.Logger
 	name    string
+	used    bool // by a handler
 }
 
 // ModeratorModel is a model that gives verdicts.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -172,6 +173,21 @@ func (s *Signature) layout(clientID string, keys *signer.Ring[*signer.HMACKey]) 
 		return nil, fmt.Errorf("signature: %w", err)
 	}
 	return l, nil
+}
+
+// checkTolerance refuses a bound on the time of answers that say none.
+func (s *Signature) checkTolerance() error {
+	if s.Tolerance == 0 {
+		return nil
+	}
+	if s.Answer != nil {
+		for _, text := range s.Answer.Headers {
+			if strings.Contains(text, "{time") {
+				return nil
+			}
+		}
+	}
+	return errors.New("signature: tolerance bounds the time of answers, and no header of an answer has one; write answer { header <name> {time} }, or take tolerance out")
 }
 
 // layoutFields are in the order of their names.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"go.uber.org/zap"
@@ -127,6 +128,37 @@ func (w *warnings) unauthenticated(server *caddyhttp.Server) {
 			}
 		}
 	})
+}
+
+// unreached warns of handlers that authenticate or moderate, and stand behind an alipayai_proxy that has answered all requests
+// by then, as the order of a route may have it.
+func (w *warnings) unreached(server *caddyhttp.Server) {
+	for _, route := range server.NamedRoutes {
+		w.behindProxies(caddyhttp.RouteList{*route})
+	}
+	w.behindProxies(server.Routes)
+}
+
+// behindProxies goes through routes in their order, and reports whether a proxy answers each request there.
+func (w *warnings) behindProxies(routes caddyhttp.RouteList) (answered bool) {
+	for _, route := range routes {
+		here := answered
+		for _, handler := range route.Handlers {
+			switch h := handler.(type) {
+			case *Proxy:
+				here = true
+			case *Auth, *Moderate:
+				if here {
+					w.logger.Warn("a handler stands behind alipayai_proxy, which answers all requests before it: write it in front, or outside of route",
+						zap.String("handler", string(h.(caddy.Module).CaddyModule().ID)))
+				}
+			case *caddyhttp.Subroute:
+				here = w.behindProxies(h.Routes) || here
+			}
+		}
+		answered = answered || here && len(route.MatcherSets) == 0 && route.Group == ""
+	}
+	return answered
 }
 
 // namedTenants are those that options of the handler name, or the residency of all.

@@ -231,3 +231,41 @@ func TestWarningOfNamedTenants(t *testing.T) {
 		})
 	}
 }
+
+// What protects nothing, since nothing uses it or an answer has gone out before, is warned of.
+func TestWarningOfWhatProtectsNothing(t *testing.T) {
+	const (
+		unused    = "a moderator is declared and moderates nothing"
+		unreached = "a handler stands behind alipayai_proxy"
+		proxy     = "alipayai_proxy alipay\n"
+		moderate  = "alipayai_moderate words\n"
+	)
+	auth := "alipayai_auth {\nkey acme sha256:" + strings.Repeat("0a", 32) + "\n}\n"
+	for name, test := range map[string]struct {
+		site              string
+		unused, unreached int
+	}{
+		"sorted":                        {proxy + moderate + auth, 0, 0},
+		"no moderation":                 {auth + proxy, 1, 0},
+		"in a route, in front":          {"route {\n" + auth + moderate + proxy + "}", 0, 0},
+		"in a route, behind":            {"route {\n" + proxy + auth + moderate + "}", 0, 2},
+		"behind one for some paths":     {"route {\nalipayai_proxy /open/* alipay\n" + auth + moderate + proxy + "}", 0, 0},
+		"behind all, after some":        {"route {\nalipayai_proxy /open/* alipay\n" + proxy + auth + moderate + "}", 0, 2},
+		"in another handle":             {"handle /open/* {\n" + proxy + "}\nhandle {\n" + auth + moderate + proxy + "}", 0, 0},
+		"behind one in a nested handle": {"route {\nhandle {\n" + proxy + "}\n" + auth + moderate + "}", 0, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, sandbox.Config{})
+			global := strings.Replace(oneProvider, "alipayai {", "alipayai {\n\tmoderator words {\n\t\twords forbidden\n\t}", 1)
+			if err := g.provision(global, "http://${gateway} {\n"+test.site+"\n}"); err != nil {
+				t.Fatal(err)
+			}
+			logs := g.logs()
+			for text, want := range map[string]int{unused: test.unused, unreached: test.unreached} {
+				if got := strings.Count(logs, text); got != want {
+					t.Errorf("warned %d times of %q, want %d", got, text, want)
+				}
+			}
+		})
+	}
+}
