@@ -178,6 +178,9 @@ func (h *OAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	case route == "/links" || ofUser:
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		refuse(w, failure.InvalidRequest(http.StatusUnauthorized, failure.CodeInvalidAPIKey, "a tenant's key is needed here"))
+	case h.path == "": // the page has a site's root, and other handlers the rest of it
+		w.Header().Del("Cache-Control")
+		return next.ServeHTTP(w, r)
 	default:
 		refuse(w, failure.InvalidRequest(http.StatusNotFound, failure.CodeUnknownURL, "there are /links and /users/<user> here, and for browsers /authorize and /callback"))
 	}

@@ -110,6 +110,20 @@ func TestConsentOfUser(t *testing.T) {
 	}
 }
 
+// A page at a site's root leaves all but its own routes to the handlers behind it.
+func TestConsentPageAtTheRoot(t *testing.T) {
+	g := newConsentRig(t, sandbox.Config{})
+	g.load(g.global("", ""), strings.Replace(g.sites(), "http://${gateway}/consent", "http://${gateway}", 1))
+	if a := g.chat("hello", acmeKey); a.header.Get("Cache-Control") == "no-store" {
+		t.Error("a call's answer has the page's Cache-Control")
+	}
+	for path, code := range map[string]string{"/users/u1": "consent_not_found", "/links": "method_not_allowed"} {
+		if a := g.do("GET", path, "", acmeKey); a.code() != code {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+}
+
 // A page that could not be served, or not safely, is refused when the configuration is loaded.
 func TestConsentPageIsRefused(t *testing.T) {
 	const address, back = "address https://ai.example.com/consent", "return_to https://app.example.com/done"
