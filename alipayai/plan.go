@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -42,22 +41,9 @@ func (l *TenantLimits) allow(tenant string, now time.Time) (limiter.TenantCall, 
 	}
 	admitted, err := l.Usage.Allow(now, tenant, limit, 0)
 	if rejection, ok := errors.AsType[*limiter.Rejection](err); ok {
-		return admitted, failure.Limited(string(rejection.Reason), "your limit at this gateway is used up: "+limitOf(limit, rejection.Reason), rejection.RetryAfter)
+		return admitted, failure.Limited(string(rejection.Reason), "your limit at this gateway is used up: "+limit.Of(rejection.Reason), rejection.RetryAfter)
 	}
 	return admitted, nil
-}
-
-// limitOf says which part of a limit it is that a call exceeds.
-func limitOf(l limiter.TenantLimit, exceeded limiter.Reason) string {
-	switch exceeded {
-	case limiter.TenantRequests:
-		return strconv.FormatFloat(l.RequestsPerSecond, 'g', -1, 64) + " requests a second"
-	case limiter.TenantTokens:
-		return strconv.Itoa(l.TokensPerMinute) + " tokens a minute"
-	case limiter.TenantConcurrency:
-		return strconv.Itoa(l.Concurrent) + " calls at once"
-	}
-	return string(exceeded)
 }
 
 func (l *TenantLimits) of(tenant string) limiter.TenantLimit {

@@ -2,6 +2,7 @@ package limiter
 
 import (
 	"math"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -33,6 +34,19 @@ const (
 	TenantTokens      Reason = "tenant_tokens"
 	TenantConcurrency Reason = "tenant_concurrency"
 )
+
+// Of says in words how much the limit allows of what a call was rejected for.
+func (l TenantLimit) Of(rejected Reason) string {
+	switch rejected {
+	case TenantRequests:
+		return strconv.FormatFloat(l.RequestsPerSecond, 'g', -1, 64) + " requests a second"
+	case TenantTokens:
+		return strconv.Itoa(l.TokensPerMinute) + " tokens a minute"
+	case TenantConcurrency:
+		return strconv.Itoa(l.Concurrent) + " calls at once"
+	}
+	return string(rejected)
+}
 
 // TenantLimits keeps tenants within their limits: token buckets for requests
 // and model tokens, a count for concurrency. They bound what a tenant uses on
