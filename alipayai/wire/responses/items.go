@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"errors"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -24,19 +25,10 @@ type item struct {
 type placedItem struct {
 	item
 	path string
-}
-
-// readItems reads a list of items, each of which stands at a place of its own.
-func readItems(list []jsontext.Value, at func(i int) string) ([]placedItem, error) {
-	items := make([]placedItem, len(list))
-	for i, v := range list {
-		items[i].path = at(i)
-		var err error
-		if items[i].item, err = readItem(items[i].path, v); err != nil {
-			return nil, err
-		}
-	}
-	return items, nil
+	// text is the item as written.
+	text jsontext.Value
+	// kept says that it was kept here, so that its client has not written it; and lost that it cannot be sent again: see recalled.
+	kept, lost bool
 }
 
 func path(name string, i int) string { return name + "[" + strconv.Itoa(i) + "]" }
@@ -50,7 +42,7 @@ func (r *ClientRequest) readInput() error {
 			r.Input = []jsontext.Value{text}
 			const at = "input[0]"
 			it, err := readItem(at, text)
-			r.items = []placedItem{{it, at}}
+			r.items = []placedItem{{item: it, path: at, text: text}}
 			return err
 		}
 		return nil
@@ -63,7 +55,7 @@ func (r *ClientRequest) readInput() error {
 			}
 			r.Input = append(r.Input, v)
 			it, err := readItem(path, v)
-			r.items = append(r.items, placedItem{it, path})
+			r.items = append(r.items, placedItem{item: it, path: path, text: v})
 			if err == nil && it.kind == "item_reference" {
 				if it.id == "" {
 					return translate.Missing(path+".id", "a string")
@@ -76,12 +68,6 @@ func (r *ClientRequest) readInput() error {
 			return err
 		})
 	}
-}
-
-// reference gives the id of the item that v stands for, if it does.
-func reference(v jsontext.Value) (id string, ok bool) {
-	it, err := readItem("input", v)
-	return it.id, err == nil && it.kind == "item_reference"
 }
 
 // readItem reads the item that stands at path.
@@ -153,8 +139,9 @@ type conversation struct {
 	text, thought, calls []byte
 	called               bool
 
-	// answers are the calls that have an output, and skipped those that were left out: so are their outputs.
-	answers, skipped map[string]bool
+	// answers are the calls that have an output, and skipped those that were left out: so are their outputs. lost are those that
+	// cannot be sent again, by which an output is lost as well.
+	answers, skipped, lost map[string]bool
 	// awaited are the calls whose outputs are still to come; what others say meanwhile is held, since chat completions
 	// want outputs at once.
 	awaited map[string]bool
@@ -163,20 +150,43 @@ type conversation struct {
 }
 
 // read makes messages of the items of a conversation.
-func (v *conversation) read(items []placedItem) error {
-	for i := range items {
-		if it := &items[i]; it.output != nil {
-			mark(&v.answers, it.callID)
+func (v *conversation) read(parts ...[]placedItem) error {
+	for _, items := range parts {
+		for i := range items {
+			if it := &items[i]; it.output != nil {
+				mark(&v.answers, it.callID)
+			}
 		}
 	}
-	for _, it := range items {
-		if err := v.item(it.path, it.item); err != nil {
-			return err
+	for _, items := range parts {
+		for i := range items {
+			if err := v.placed(&items[i]); err != nil {
+				return err
+			}
 		}
 	}
 	v.endAssistant()
 	v.endOutputs()
 	v.release()
+	return nil
+}
+
+// placed reads an item. One that was kept is lost where it cannot be read; but that a call has no output is the client's to mend.
+func (v *conversation) placed(it *placedItem) error {
+	answer := it.output != nil
+	if answer && v.lost[it.callID] {
+		it.lost = true
+	}
+	if !it.lost {
+		err := v.item(it.path, it.item)
+		if err == nil || !it.kept || errors.Is(err, errUnanswered) {
+			return err
+		}
+		it.lost = true
+	}
+	if !answer && it.callID != "" {
+		mark(&v.lost, it.callID)
+	}
 	return nil
 }
 
@@ -232,21 +242,29 @@ func (v *conversation) message(path string, it item) error {
 		}
 		v.beginAssistant()
 		said, err := v.texts(path, "content", it.content)
-		v.text = appendText(v.text, said)
+		if err == nil {
+			v.text = appendText(v.text, said)
+		}
 		return err
 	case "system", "developer":
 		said, err := v.texts(path, "content", it.content)
+		if err != nil {
+			return err
+		}
 		v.endAssistant()
 		v.endOutputs()
 		v.add(`{"role":"system","content":"`, said, `"}`)
-		return err
+		return nil
 	case "user":
 		content, err := v.client.content(path, it.content)
+		if err != nil {
+			return err
+		}
 		v.endAssistant()
 		v.endOutputs()
 		v.spoken = true
 		v.add(`{"role":"user","content":`, content, "}")
-		return err
+		return nil
 	}
 	return translate.Invalid(path+".role", "user, assistant, system or developer")
 }
@@ -329,6 +347,9 @@ func (v *conversation) reasoning(path string, it item) error {
 	return nil
 }
 
+// errUnanswered is a call without an output, which its client has to send.
+var errUnanswered = errors.New("a call without an output")
+
 // customArgument is the one argument of the function that a custom tool becomes.
 const customArgument = "input"
 
@@ -345,7 +366,7 @@ func (v *conversation) call(path string, it item, arguments jsontext.Value, name
 		return err
 	}
 	if !v.answers[it.callID] && !v.open {
-		return &wire.RequestError{Param: path, Code: wire.CodeInvalidValue, Message: "no output of a tool follows for this call: send an item with its call_id"}
+		return errors.Join(errUnanswered, &wire.RequestError{Param: path, Code: wire.CodeInvalidValue, Message: "no output of a tool follows for this call: send an item with its call_id"})
 	}
 	v.beginAssistant()
 	call := translate.Quote([]byte(`{"id":`), it.callID)

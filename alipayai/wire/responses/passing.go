@@ -53,6 +53,7 @@ func (w *ClientWriter) BrokenOff(dst []byte, p *Passing, e wire.Error) []byte {
 		return append(dst, AppendErrorEvent(nil, e)...)
 	}
 	w.ID = strings.TrimPrefix(p.id, "resp_")
+	w.streams()
 	w.begin(&w.stream.chunk)
 	w.stream.begun, w.stream.sequence = true, p.sequence+1
 	return w.Broken(dst, e)

@@ -25,13 +25,13 @@ type ClientRequest struct {
 	// Input are the items of its own, as objects. They are parts of Sent, mostly.
 	Input []jsontext.Value
 
-	history []jsontext.Value
-	items   []placedItem // Input, as read
-	c       client
+	before []placedItem // what it goes on from
+	items  []placedItem // Input, as read
+	c      client
 }
 
-// History are the items before the request's own, which Continue has been given.
-func (r *ClientRequest) History() []jsontext.Value { return r.history }
+// History are the items before the request's own, of those that Continue has been given: without what cannot be sent again.
+func (r *ClientRequest) History() []jsontext.Value { return texts(r.before) }
 
 // ParseClientRequest reads the body of POST /v1/responses. Every error is a [*wire.RequestError].
 //
@@ -72,7 +72,7 @@ func ParseClientRequest(body []byte) (*ClientRequest, error) {
 	if err := r.c.readTools(); err != nil {
 		return nil, translate.RequestError(err)
 	}
-	if err := r.build(nil, nil); err != nil {
+	if err := r.build(r.Continues()); err != nil {
 		return nil, translate.RequestError(err)
 	}
 	return r, nil
@@ -82,41 +82,47 @@ func ParseClientRequest(body []byte) (*ClientRequest, error) {
 func (r *ClientRequest) Continues() bool { return r.Previous != "" || len(r.References) > 0 }
 
 // Continue completes a request that Continues: history are the items before its own, and item gives those that are
-// referred to. Every error is a [*wire.RequestError].
+// referred to. They were kept as an answer had them, which may be odd: what of them cannot be sent again is left out, with the
+// outputs of such calls. Every error is a [*wire.RequestError].
 func (r *ClientRequest) Continue(history []jsontext.Value, item func(id string) (jsontext.Value, bool)) error {
-	if item == nil {
-		item = func(string) (jsontext.Value, bool) { return nil, false }
+	r.before = make([]placedItem, len(history))
+	for i, v := range history {
+		r.before[i] = recalled("previous_response_id", v)
 	}
-	input, err := r.resolved(item)
+	err := r.resolve(item)
 	if err == nil {
-		r.Input, r.history = input, history
-		r.items, err = readItems(input, func(i int) string { return path("input", i) })
-	}
-	if err == nil {
-		err = r.build(history, item)
+		err = r.build(false)
 	}
 	if err != nil {
 		return translate.RequestError(err)
 	}
+	r.before, r.items = slices.DeleteFunc(r.before, isLost), slices.DeleteFunc(r.items, isLost)
+	r.Input = texts(r.items)
 	return nil
 }
 
-// resolved gives the items of the request's own, with those that are referred to in their places.
-func (r *ClientRequest) resolved(item func(id string) (jsontext.Value, bool)) ([]jsontext.Value, error) {
+// resolve puts the items that are referred to in their places.
+func (r *ClientRequest) resolve(item func(id string) (jsontext.Value, bool)) error {
 	if len(r.References) == 0 {
-		return r.Input, nil
+		return nil
 	}
-	input := make([]jsontext.Value, 0, len(r.Input))
-	for i, v := range r.Input {
-		if id, ok := reference(v); ok {
-			if v, ok = item(id); !ok {
-				return nil, &wire.RequestError{Param: path("input", i), Code: wire.CodeInvalidValue,
-					Message: "the item that an item_reference names is not kept here: send the item itself, or store: false, by which clients do"}
-			}
+	r.items = slices.Clone(r.items)
+	for i := range r.items {
+		it := &r.items[i]
+		if it.kind != "item_reference" {
+			continue
 		}
-		input = append(input, v)
+		v, ok := jsontext.Value(nil), false
+		if item != nil {
+			v, ok = item(it.id)
+		}
+		if !ok {
+			return &wire.RequestError{Param: it.path, Code: wire.CodeInvalidValue,
+				Message: "the item that an item_reference names is not kept here: send the item itself, or store: false, by which clients do"}
+		}
+		*it = recalled(it.path, v)
 	}
-	return input, nil
+	return nil
 }
 
 // Sendable gives the request for a provider that has the API: as it came, but for what is not the provider's to read.
@@ -149,34 +155,27 @@ func (r *ClientRequest) Expanded() (wire.Request, error) {
 		return wire.Request{}, translate.RequestError(err)
 	}
 	out = append(out, `"input":[`...)
-	for _, v := range slices.Concat(r.history, r.Input) {
-		if it, err := readItem("input", v); err == nil && it.unreadable() {
-			continue
+	for _, items := range [][]placedItem{r.before, r.items} {
+		for i := range items {
+			if items[i].unreadable() {
+				continue
+			}
+			if out[len(out)-1] != '[' {
+				out = append(out, ',')
+			}
+			out = append(out, items[i].text...)
 		}
-		if out[len(out)-1] != '[' {
-			out = append(out, ',')
-		}
-		out = append(out, v...)
 	}
 	return wire.ParseRequest(append(out, "]}"...), wire.Limits{})
 }
 
-// build makes Canonical of the items of history and the request's own. The ones that others stand for are missing where
-// item is nil.
-func (r *ClientRequest) build(history []jsontext.Value, item func(id string) (jsontext.Value, bool)) error {
+// build makes Canonical of the items of history and the request's own. open says that those are missing which are kept elsewhere.
+func (r *ClientRequest) build(open bool) error {
 	c := &r.c
 	room := translate.Scratch()
-	conversation := conversation{client: c, open: item == nil && r.Continues(), messages: *room}
+	conversation := conversation{client: c, open: open, messages: *room}
 	defer func() { translate.Release(room, conversation.messages) }()
-	items := r.items
-	if len(history) > 0 {
-		before, err := readItems(history, func(int) string { return "previous_response_id" })
-		if err != nil {
-			return err
-		}
-		items = append(before, items...)
-	}
-	if err := conversation.read(items); err != nil {
+	if err := conversation.read(r.before, r.items); err != nil {
 		return err
 	}
 	body, err := conversation.body(r.Sent.Model)

@@ -1,0 +1,87 @@
+package responses
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
+)
+
+// maxItemDepth is how deep an item may nest in a request: it stands in a list, which stands in an object.
+const maxItemDepth = wire.DefaultMaxDepth - 2
+
+// recalled reads an item that was kept, of an answer mostly, for a place in a request. Answers may hold what requests may not, and
+// their clients have taken them: half an emoji, as max_tokens cuts them, becomes U+FFFD, and of a key that repeats the last counts.
+// An item that cannot be read, or nests too deep, is lost.
+func recalled(path string, v jsontext.Value) placedItem {
+	it := placedItem{path: path, kept: true}
+	if it.text = strict(v); it.text.Kind() != '{' {
+		it.lost = true
+		return it
+	}
+	var err error
+	if it.item, err = readItem(path, it.text); err != nil {
+		_ = translate.Generated(it.text, func(name string, v jsontext.Value) error {
+			if name == "call_id" {
+				it.callID = translate.Unquote(v)
+			}
+			return nil
+		})
+	}
+	it.lost = err != nil || it.kind == "item_reference" || depth(it.text) > maxItemDepth
+	return it
+}
+
+// strict gives a value as strict readers take it; nil for what is none.
+func strict(v jsontext.Value) jsontext.Value {
+	if v.IsValid() {
+		return bytes.TrimSpace(v)
+	}
+	dec := json.NewDecoder(bytes.NewReader(v))
+	dec.UseNumber()
+	var read any
+	if dec.Decode(&read) != nil {
+		return nil
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(read) != nil {
+		return nil
+	}
+	return bytes.TrimSpace(out.Bytes())
+}
+
+// depth is how deep objects and arrays nest in a value.
+func depth(v jsontext.Value) (most int) {
+	at, quoted := 0, false
+	for i := 0; i < len(v); i++ {
+		switch c := v[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{', c == '[':
+			at++
+			most = max(most, at)
+		case c == '}', c == ']':
+			at--
+		}
+	}
+	return most
+}
+
+func isLost(it placedItem) bool { return it.lost }
+
+// texts gives items as written.
+func texts(items []placedItem) []jsontext.Value {
+	list := make([]jsontext.Value, len(items))
+	for i := range items {
+		list[i] = items[i].text
+	}
+	return list
+}
