@@ -45,7 +45,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 	}
 	c.exchange = x
 	x.Inflate()
-	if c.Request.Stream && x.Response.StatusCode == http.StatusOK {
+	if c.Request.Stream && succeeded(x.Response.StatusCode) {
 		x.AwaitContent()
 		if s := (&stream{Exchange: x, call: c, timeout: p.StreamTimeout, provider: p}); s.begin() {
 			ask := c.wireAsk(p)
@@ -113,7 +113,7 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		return a, nil // agent payments: the client pays and comes back with the proof
 	}
 	parsed, event, err := c.decode(p, a)
-	if len(c.toolNames) > 0 && err == nil && parsed.Failure == nil && a.Status == http.StatusOK {
+	if len(c.toolNames) > 0 && err == nil && parsed.Failure == nil && succeeded(a.Status) {
 		if own := openai.OwnToolNames(a.body.Bytes(), c.toolNames); !bytes.Equal(own, a.body.Bytes()) {
 			a.body = bytes.NewBuffer(own)
 		}
@@ -136,7 +136,7 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		if f := c.brokenOff(p, x, parsed, body); f != nil {
 			return nil, f
 		}
-		native := c.nativeAt(p) != nil && !c.Request.Stream && a.Status == http.StatusOK
+		native := c.nativeAt(p) != nil && !c.Request.Stream && succeeded(a.Status)
 		var own []byte
 		if native {
 			own = buffer.Bytes()
@@ -160,6 +160,9 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 	}
 	return nil, c.failed(p, x, parsed.Failure, body, event)
 }
+
+// succeeded reports whether a status is one of success. Which of them it is says nothing of an answer.
+func succeeded(status int) bool { return status >= 200 && status < 300 }
 
 var byteOrderMark = []byte("\ufeff")
 
@@ -226,15 +229,15 @@ func (c *call) decode(p *upstream.Provider, a *Answer) (parsed wire.Answer, even
 			return wire.Answer{Failure: reported}, event, nil
 		}
 	}
-	if c.Endpoint == upstream.EndpointChat && a.Status == http.StatusOK && p.AnswerForm.Translates() && c.nativeAt(p) == nil {
+	if c.Endpoint == upstream.EndpointChat && succeeded(a.Status) && p.AnswerForm.Translates() && c.nativeAt(p) == nil {
 		translated, parsed, err := p.AnswerForm.Translate(body, c.wireAsk(p))
 		if err == nil && parsed.Failure == nil {
 			a.body, a.header = bytes.NewBuffer(translated), http.Header{"Content-Type": jsonType}
 		}
 		return parsed, nil, err
 	}
-	if c.untouched(p) && c.nativeAt(p) == nil || !c.Endpoint.Generates() || a.Status != http.StatusOK {
-		if c.Endpoint == upstream.EndpointModels && a.Status == http.StatusOK {
+	if c.untouched(p) && c.nativeAt(p) == nil || !c.Endpoint.Generates() || !succeeded(a.Status) {
+		if c.Endpoint == upstream.EndpointModels && succeeded(a.Status) {
 			body = listOf(body)
 			a.body = bytes.NewBuffer(body)
 		}

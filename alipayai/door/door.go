@@ -233,7 +233,7 @@ func (o *writing) release() {
 
 // whole puts a whole answer into the client's form.
 func (o *writing) whole(a *alipayai.Answer) *alipayai.Error {
-	if a.Streams() || a.Status != http.StatusOK { // a demand for payment is in a form of its own
+	if a.Streams() || a.Status >= http.StatusBadRequest { // a demand for payment is in a form of its own
 		return nil
 	}
 	if o.writer == nil {

@@ -1,9 +1,11 @@
 package responses
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -23,6 +25,9 @@ func (Format) EncodeRequest(wire.Ask) (wire.Encoded, error) {
 // read reads JSON into v. What is of another type than expected counts as absent: the API has members of one name and several
 // types, as the arguments of a tool_search_call are an object, and the bytes go to the client whatever is in them.
 func read(data []byte, v any) error {
+	if !utf8.Valid(data) {
+		return fmt.Errorf("%w: invalid UTF-8", wire.ErrMalformed)
+	}
 	err := json.Unmarshal(data, v)
 	if _, mistyped := errors.AsType[*json.UnmarshalTypeError](err); mistyped || err == nil {
 		return nil
@@ -37,18 +42,47 @@ type resource struct {
 	Error             *failed
 	IncompleteDetails *struct{ Reason string } `json:"incomplete_details"`
 	Output            []outputItem
-	Usage             *struct {
-		Input        int64 `json:"input_tokens"`
-		Output       int64 `json:"output_tokens"`
-		Total        int64 `json:"total_tokens"`
-		InputDetails struct {
-			Cached  int64 `json:"cached_tokens"`
-			Written int64 `json:"cache_write_tokens"`
-		} `json:"input_tokens_details"`
-		OutputDetails struct {
-			Reasoning int64 `json:"reasoning_tokens"`
-		} `json:"output_tokens_details"`
+	Usage             *usage
+}
+
+// usage has the numbers of tokens as written: whether they can be counted, the canonical form's reader says.
+type usage struct {
+	Input        tokens `json:"input_tokens"`
+	Output       tokens `json:"output_tokens"`
+	Total        tokens `json:"total_tokens"`
+	InputDetails struct {
+		Cached  tokens `json:"cached_tokens"`
+		Written tokens `json:"cache_write_tokens"`
+	} `json:"input_tokens_details"`
+	OutputDetails struct {
+		Reasoning tokens `json:"reasoning_tokens"`
+	} `json:"output_tokens_details"`
+}
+
+// tokens is a number of tokens as written; nil where there is none.
+type tokens json.RawMessage
+
+// UnmarshalJSON implements [json.Unmarshaler]. What is no word at all is a text, which cannot be counted either.
+func (t *tokens) UnmarshalJSON(v []byte) error {
+	switch v[0] {
+	case 'n':
+	case '{', '[':
+		*t = tokens(`""`)
+	default:
+		*t = bytes.Clone(v)
 	}
+	return nil
+}
+
+// members are those of an object that are there.
+func members(of map[string]tokens) map[string]any {
+	m := make(map[string]any, len(of))
+	for name, t := range of {
+		if t != nil {
+			m[name] = json.RawMessage(t)
+		}
+	}
+	return m
 }
 
 type failed struct{ Code, Type, Message, Param string }
@@ -94,15 +128,10 @@ func (r *resource) usage() map[string]any {
 		return nil
 	}
 	u := r.Usage
-	prompt := map[string]any{"cached_tokens": u.InputDetails.Cached}
-	if u.InputDetails.Written != 0 {
-		prompt["cache_write_tokens"] = u.InputDetails.Written
-	}
-	return map[string]any{
-		"prompt_tokens": u.Input, "completion_tokens": u.Output, "total_tokens": u.Total,
-		"prompt_tokens_details":     prompt,
-		"completion_tokens_details": map[string]any{"reasoning_tokens": u.OutputDetails.Reasoning},
-	}
+	m := members(map[string]tokens{"prompt_tokens": u.Input, "completion_tokens": u.Output, "total_tokens": u.Total})
+	m["prompt_tokens_details"] = members(map[string]tokens{"cached_tokens": u.InputDetails.Cached, "cache_write_tokens": u.InputDetails.Written})
+	m["completion_tokens_details"] = members(map[string]tokens{"reasoning_tokens": u.OutputDetails.Reasoning})
+	return m
 }
 
 // searches are how often OpenAI's own tool has searched: each is an item, as are the pages that it has opened
