@@ -133,6 +133,9 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		if !parsed.HasChoices && c.Endpoint.HasChoices() {
 			return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer has neither choices nor data")
 		}
+		if !c.Endpoint.AnsweredBy(a.body.Bytes()) {
+			return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is one to something else")
+		}
 		if f := c.brokenOff(p, x, parsed, body); f != nil {
 			return nil, f
 		}

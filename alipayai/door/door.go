@@ -120,9 +120,12 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 	}
 }
 
-// lacksEndpoint reports whether a provider has said that it has nothing at the request's path. Its word for a model that it does
-// not have is another one.
+// lacksEndpoint reports whether a provider has said that it has nothing at the request's path, or has answered with something
+// else than it should have there. Its word for a model that it does not have is another one.
 func lacksEndpoint(f *failure.Failure) bool {
+	if f.Code == failure.CodeMalformed {
+		return true
+	}
 	switch f.Status {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return f.FromUpstream && f.Code != "not_found_error" && f.Code != failure.CodeModelNotFound

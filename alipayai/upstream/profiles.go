@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -41,6 +42,26 @@ func (e Endpoint) Generates() bool { return e == EndpointChat || e == EndpointCo
 // Costs reports whether a call is paid for: lists of models and counts of tokens are free.
 func (e Endpoint) Costs() bool {
 	return e != EndpointModels && e != EndpointCountTokens && e != EndpointInputTokens
+}
+
+// AnsweredBy reports whether a body has what a good answer of an endpoint that generates nothing has: results of a moderation, or a
+// number of tokens. Servers that take every path for chat completions' answer with one of these.
+func (e Endpoint) AnsweredBy(body []byte) bool {
+	var a struct {
+		Results []json.RawMessage `json:"results"`
+		Tokens  json.RawMessage   `json:"input_tokens"`
+	}
+	switch e {
+	case EndpointModerations:
+		return json.Unmarshal(body, &a) == nil && a.Results != nil
+	case EndpointCountTokens, EndpointInputTokens:
+		if json.Unmarshal(body, &a) != nil {
+			return false
+		}
+		_, ok := wire.TokenCount([]byte(a.Tokens))
+		return ok
+	}
+	return true
 }
 
 // Profile is what the gateway knows of a kind of upstream: where it is, how a

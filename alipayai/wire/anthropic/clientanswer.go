@@ -36,7 +36,7 @@ type ClientWriter struct {
 // Whole appends the message of a whole answer.
 func (w *ClientWriter) Whole(dst, canonical []byte) ([]byte, error) {
 	var c translate.Chunk
-	if err := c.Read(canonical); err != nil {
+	if err := c.ReadWhole(canonical); err != nil {
 		return dst, err
 	}
 	if !c.Choice {

@@ -12,7 +12,7 @@ var ErrNoAnswer = errors.New("an answer without a choice")
 // Whole appends the response of a whole answer.
 func (w *ClientWriter) Whole(dst, canonical []byte) ([]byte, error) {
 	var c translate.Chunk
-	if err := c.Read(canonical); err != nil {
+	if err := c.ReadWhole(canonical); err != nil {
 		return dst, err
 	}
 	if !c.Choice {

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -49,6 +50,15 @@ func (c *CallPiece) IDOr(n int) []byte {
 
 // maxCalls bounds the index of a tool call.
 const maxCalls = 1 << 16
+
+// ReadWhole reads a whole answer. A call without a name calls nothing: it is left out, as [Calls] leave it out of a stream.
+func (c *Chunk) ReadWhole(data []byte) error {
+	err := c.Read(data)
+	c.Calls = slices.DeleteFunc(c.Calls, func(p CallPiece) bool {
+		return len(Characters(p.Name)) == 0 || wire.IsNoName(Unquote(p.Name))
+	})
+	return err
+}
 
 // Read reads a chunk or an answer. Only the first choice counts, since no other was asked for.
 func (c *Chunk) Read(data []byte) error {
