@@ -2,7 +2,6 @@ package responses
 
 import (
 	"errors"
-	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -30,8 +29,6 @@ type placedItem struct {
 	// kept says that it was kept here, so that its client has not written it; and lost that it cannot be sent again: see recalled.
 	kept, lost bool
 }
-
-func path(name string, i int) string { return name + "[" + strconv.Itoa(i) + "]" }
 
 // readInput gives a text as the one message of a user, and notes what stands for another item.
 func (r *ClientRequest) readInput() error {
