@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -109,7 +110,7 @@ func (t *answerTexts) value(path []byte) error {
 		case "delta", "message": // the same, in a chunk and in an answer
 			return t.value(path)
 		}
-		return t.value(append(append(slices.Clip(path), '.'), name...))
+		return t.value(appendName(path, name))
 	})
 }
 
@@ -133,7 +134,7 @@ func (t *answerTexts) logprobs(path []byte) error {
 			_, err := t.s.skip()
 			return err
 		}
-		path := append(append(slices.Clip(path), '.'), name...)
+		path := appendName(path, name)
 		var tokens, raw []byte
 		err := t.s.array(func() error {
 			if t.s.is('"') {
@@ -212,6 +213,18 @@ func (t *answerTexts) index(path []byte, n int) int64 {
 		break
 	}
 	return int64(n)
+}
+
+// maxName bounds a name in a path, in bytes: every element of what has that name has a path of its own.
+const maxName = 64
+
+// appendName gives the path of a member; of a long name its hash, which tells it from others as well.
+func appendName(path, name []byte) []byte {
+	if len(name) > maxName {
+		sum := sha256.Sum256(name)
+		name = sum[:]
+	}
+	return append(append(slices.Clip(path), '.'), name...)
 }
 
 func appendIndex(path []byte, n int64) []byte {

@@ -49,9 +49,9 @@ type CallIDs struct {
 	// ":" behind it, it gives another.
 	Form func(id string) string
 
-	used map[string]bool
-	open map[string][]string // the ids given in the last turn that have no result yet, by the request's
-	last map[string]string   // the id given last
+	given Distinct
+	open  map[string][]string // the ids given in the last turn that have no result yet, by the request's
+	last  map[string]string   // the id given last
 }
 
 // Turn begins the calls of a message.
@@ -59,17 +59,11 @@ func (c *CallIDs) Turn() { c.open = make(map[string][]string) }
 
 // Call gives the id of a call.
 func (c *CallIDs) Call(id string) string {
-	if c.used == nil {
-		c.used, c.last = make(map[string]bool), make(map[string]string)
+	if c.last == nil {
+		c.last = make(map[string]string)
 	}
-	given := c.Form(id)
-	if last := c.last[id]; last != "" && c.used[given] {
-		given = last // goes on from there, so that many repetitions take no longer each
-	}
-	for c.used[given] {
-		given = c.Form(given + ":")
-	}
-	c.used[given], c.last[id] = true, given
+	given := c.given.Take(c.Form(id), func(taken string) string { return c.Form(taken + ":") })
+	c.last[id] = given
 	c.open[id] = append(c.open[id], given)
 	return given
 }

@@ -144,7 +144,8 @@ func strictSchema(v jsontext.Value, depth int) bool {
 	if v.Kind() != '{' || depth == 0 {
 		return false
 	}
-	var properties, required []string
+	var properties []string
+	required := make(map[string]bool)
 	isObject, closed, fine := false, false, true
 	err := translate.Members(v, func(name string, v jsontext.Value) error {
 		switch name {
@@ -164,7 +165,7 @@ func strictSchema(v jsontext.Value, depth int) bool {
 			})
 		case "required":
 			return translate.Elements(v, func(_ int, v jsontext.Value) error {
-				required = append(required, translate.Unquote(v))
+				required[translate.Unquote(v)] = true
 				return nil
 			})
 		case "additionalProperties":
@@ -188,10 +189,5 @@ func strictSchema(v jsontext.Value, depth int) bool {
 	if !isObject {
 		return true
 	}
-	for _, p := range properties {
-		if !slices.Contains(required, p) {
-			return false
-		}
-	}
-	return closed
+	return closed && !slices.ContainsFunc(properties, func(p string) bool { return !required[p] })
 }

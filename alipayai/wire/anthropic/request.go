@@ -40,6 +40,7 @@ type request struct {
 	turns  turns
 	// offered are the tools as they are read, and tools those that are sent, with commas between them.
 	offered []offered
+	named   map[string]bool // the names of offered
 	tools   []byte
 	choice  choice
 	format  jsontext.Value // the schema of the answer

@@ -1,8 +1,6 @@
 package anthropic
 
 import (
-	"slices"
-
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -88,10 +86,14 @@ func (r *request) function(path string, v jsontext.Value, cacheAt string, cache 
 		return err
 	}
 	known := translate.Unquote(name)
-	if slices.ContainsFunc(r.offered, func(o offered) bool { return o.name == known }) { // "Tool names must be unique"
+	if r.named[known] { // "Tool names must be unique"
 		r.left.LeaveOut(path + ".name")
 		return nil
 	}
+	if r.named == nil {
+		r.named = make(map[string]bool)
+	}
+	r.named[known] = true
 	tool := append([]byte(`{"name":`), name...)
 	if len(description) > len(`""`) {
 		tool = append(append(tool, `,"description":`...), description...)

@@ -24,7 +24,7 @@ func (e *editor) toolName(v span) {
 // OwnToolNames gives the chat completion, or the chunk of one, with the client's names in the place of the provider's.
 // Every other byte is as it was.
 func OwnToolNames(body []byte, names wire.ToolNames) []byte {
-	if !anyOf(body, names) {
+	if len(names) == 0 || !mayCall(body) {
 		return body
 	}
 	e := edits{body: body}
@@ -73,15 +73,9 @@ func (e *edits) ownName(function span, names wire.ToolNames) {
 	}
 }
 
-// anyOf reports whether one of the provider's names may be in text: they are letters that JSON need not escape.
-func anyOf(text []byte, names wire.ToolNames) bool {
-	for name := range names {
-		if bytes.Contains(text, []byte(name)) {
-			return true
-		}
-	}
-	return false
-}
+// mayCall reports whether text may have the name of a tool in it, of however many: the member is of letters that JSON need
+// not escape.
+func mayCall(text []byte) bool { return bytes.Contains(text, []byte(`"name"`)) }
 
 // WithOwnToolNames gives a decoder of the same stream whose events have the client's names; d itself where there are none
 // to change.
@@ -101,7 +95,7 @@ type ownNamed struct {
 func (o *ownNamed) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) {
 	before := len(dst)
 	dst, chunk, err := o.StreamDecoder.Decode(dst, ev)
-	if err == nil && anyOf(dst[before:], o.names) {
+	if err == nil && mayCall(dst[before:]) {
 		dst = o.events(dst[:before], bytes.Clone(dst[before:]))
 	}
 	return dst, chunk, err

@@ -101,9 +101,9 @@ func (d *decoder) done(dst []byte, place int, i *outputItem) ([]byte, wire.Chunk
 		d.calls++
 		return d.delta(dst, map[string]any{"tool_calls": []any{call}})
 	}
-	var text, reasoning, refused string
-	i.words(&text, &reasoning, &refused)
-	members := said(text, reasoning, refused)
+	var w words
+	w.add(i)
+	members := w.members()
 	if len(members) == 0 {
 		return dst, wire.Chunk{Answer: wire.Answer{Model: d.model}}, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -161,27 +162,30 @@ func (i *outputItem) call(index int) (call map[string]any, ok bool) {
 	}, true
 }
 
-// words adds what the item says.
-func (i *outputItem) words(text, reasoning, refused *string) {
+// words are what items say.
+type words struct{ text, reasoning, refused strings.Builder }
+
+// add adds what an item says.
+func (w *words) add(i *outputItem) {
 	for _, part := range i.Content {
 		if i.Type == "reasoning" {
-			*reasoning += part.Text
+			w.reasoning.WriteString(part.Text)
 			continue
 		}
-		*text += part.Text
-		*refused += part.Refusal
+		w.text.WriteString(part.Text)
+		w.refused.WriteString(part.Refusal)
 	}
 	for _, part := range i.Summary {
-		*reasoning += part.Text
+		w.reasoning.WriteString(part.Text)
 	}
 }
 
-// said gives the members of a message, or of a delta, that have something.
-func said(text, reasoning, refused string) map[string]any {
+// members gives those of a message, or of a delta, that have something.
+func (w *words) members() map[string]any {
 	members := make(map[string]any)
-	for name, v := range map[string]string{"content": text, "reasoning_content": reasoning, "refusal": refused} {
-		if v != "" {
-			members[name] = v
+	for name, said := range map[string]*strings.Builder{"content": &w.text, "reasoning_content": &w.reasoning, "refusal": &w.refused} {
+		if said.Len() > 0 {
+			members[name] = said.String()
 		}
 	}
 	return members
@@ -200,7 +204,7 @@ func (Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error)
 		a, err := wire.ParseBody(body, wire.Limits{})
 		return body, a, err
 	}
-	text, reasoning, refused := "", "", ""
+	var w words
 	var calls []any
 	for i := range r.Output {
 		item := &r.Output[i]
@@ -208,10 +212,10 @@ func (Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error)
 			calls = append(calls, call)
 			continue
 		}
-		item.words(&text, &reasoning, &refused)
+		w.add(item)
 	}
-	message := said(text, reasoning, refused)
-	message["role"], message["content"] = "assistant", text
+	message := w.members()
+	message["role"], message["content"] = "assistant", w.text.String()
 	if calls != nil {
 		message["tool_calls"] = calls
 	}

@@ -284,7 +284,7 @@ func appendMessage(to []byte, before string, middle []byte, after string) []byte
 
 // release appends what was held.
 func (v *conversation) release() {
-	clear(v.awaited)
+	v.awaited = nil // to clear it takes as long as it has been large
 	v.messages = translate.Join(v.messages, v.held)
 	v.held = nil
 }

@@ -25,26 +25,37 @@ type tool struct {
 type offered struct {
 	tools  []tool
 	choice []byte // the member, if there is one
+
+	byName map[fullName]*tool
+	byWire map[string]*tool
+	names  wire.Distinct // those in chat completions' form
 }
+
+// fullName is what a client calls a tool by.
+type fullName struct{ namespace, name string }
 
 // find gives the tool of that name in chat completions' form; nil for none.
-func (o *offered) find(wire string) *tool {
-	for i := range o.tools {
-		if o.tools[i].wire == wire {
-			return &o.tools[i]
-		}
-	}
-	return nil
-}
+func (o *offered) find(wire string) *tool { return o.byWire[wire] }
 
 // of gives the tool of that name; nil for none.
-func (o *offered) of(namespace, name string) *tool {
-	for i := range o.tools {
-		if o.tools[i].name == name && o.tools[i].namespace == namespace {
-			return &o.tools[i]
+func (o *offered) of(namespace, name string) *tool { return o.byName[fullName{namespace, name}] }
+
+// only has the tools alone, each once.
+func (o *offered) only(tools []tool) {
+	o.tools, o.byName, o.byWire = nil, nil, nil
+	for _, t := range tools {
+		if o.find(t.wire) == nil {
+			o.add(t)
 		}
 	}
-	return nil
+}
+
+func (o *offered) add(t tool) {
+	if o.byName == nil {
+		o.byName, o.byWire = make(map[fullName]*tool), make(map[string]*tool)
+	}
+	o.tools = append(o.tools, t)
+	o.byName[fullName{t.namespace, t.name}], o.byWire[t.wire] = &t, &t
 }
 
 // wireName is the name of a tool in chat completions' form, whether it is offered or not.
@@ -191,10 +202,7 @@ func (c *client) tool(path, namespace string, v jsontext.Value) error {
 	for _, other := range others {
 		c.left.LeaveOut("tools." + wire.Visible(other))
 	}
-	t.wire = flat(namespace, t.name)
-	for c.offered.find(t.wire) != nil {
-		t.wire = hashed(t.wire + ".")
-	}
+	t.wire = c.offered.names.Take(flat(namespace, t.name), func(taken string) string { return hashed(taken + ".") })
 	t.custom = kind == "custom"
 	f := translate.Quote([]byte(`{"type":"function","function":{"name":`), t.wire)
 	if t.custom {
@@ -203,7 +211,7 @@ func (c *client) tool(path, namespace string, v jsontext.Value) error {
 		f, err = appendFunction(f, path, description, parameters, strict)
 	}
 	t.function = append(f, "}}"...)
-	c.offered.tools = append(c.offered.tools, t)
+	c.offered.add(t)
 	return err
 }
 
@@ -315,17 +323,18 @@ func (c *client) allowedTools(mode string, tools jsontext.Value) error {
 		return translate.Invalid("tool_choice.mode", "auto or required")
 	}
 	var allowed []tool
+	in := make(map[string][]tool) // by their namespaces, of those that are not allowed yet as a whole
+	for _, t := range c.offered.tools {
+		in[t.namespace] = append(in[t.namespace], t)
+	}
 	err := translate.Array("tool_choice.tools", tools, func(path string, v jsontext.Value) error {
 		n, _, err := readNamed(path, v)
 		switch {
 		case err != nil:
 			return err
 		case n.kind == "namespace":
-			for _, t := range c.offered.tools {
-				if t.namespace == n.name {
-					allowed = append(allowed, t)
-				}
-			}
+			allowed = append(allowed, in[n.name]...)
+			delete(in, n.name)
 		case n.kind == "function" || n.kind == "custom":
 			t := c.offered.of(n.namespace, n.name)
 			if t == nil {
@@ -335,7 +344,7 @@ func (c *client) allowedTools(mode string, tools jsontext.Value) error {
 		}
 		return nil
 	})
-	c.offered.tools = allowed
+	c.offered.only(allowed)
 	c.offered.choice = []byte(`,"tool_choice":"` + mode + `"`)
 	return err
 }

@@ -250,6 +250,7 @@ func (c *CallPiece) member(dec *Decoder, name string) error {
 // EachEvent calls event with the data of each of a stream's events, which are whole.
 func EachEvent(events []byte, event func(data []byte) error) error {
 	var data []byte // of the event that is being read
+	own := false    // data is no part of events
 	for len(events) > 0 {
 		var line []byte
 		line, events = nextLine(events)
@@ -259,11 +260,14 @@ func EachEvent(events []byte, event func(data []byte) error) error {
 			if err := event(bytes.TrimSpace(data)); err != nil {
 				return err
 			}
-			data = nil
+			data, own = nil, false
 		case ok && data == nil:
 			data = value
 		case ok:
-			data = append(append(bytes.Clone(data), '\n'), value...)
+			if !own {
+				data, own = bytes.Clone(data), true
+			}
+			data = append(append(data, '\n'), value...)
 		}
 	}
 	return nil
