@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/responses"
 )
 
@@ -80,14 +81,23 @@ func load(ctx context.Context, kept *door.Conversations, owner door.Owner, id st
 	return r, true, nil
 }
 
+// maxAsked bounds what the store is asked for one request: about once for each response whose items it refers to.
+const maxAsked = 1 << 10
+
 // recall gives the items that a request goes on from, and those that it refers to.
 func recall(ctx context.Context, kept *door.Conversations, owner door.Owner, c *responses.ClientRequest) (
 	history []jsontext.Value, item func(string) (jsontext.Value, bool), f *failure.Failure,
 ) {
 	records := make(map[string]record)
+	asked := 0
 	get := func(id string) (record, bool, *failure.Failure) {
 		if r, ok := records[id]; ok {
 			return r, true, nil
+		}
+		if asked++; asked > maxAsked {
+			f := failure.InvalidRequest(http.StatusBadRequest, wire.CodeInvalidValue, "input refers to items of more than 1024 responses: send the items themselves, or previous_response_id")
+			f.Param = "input"
+			return record{}, false, f
 		}
 		r, found, f := load(ctx, kept, owner, id)
 		if found {
@@ -107,7 +117,12 @@ func recall(ctx context.Context, kept *door.Conversations, owner door.Owner, c *
 		history = r.conversation()
 	}
 	items := make(map[string]jsontext.Value)
+	looked, collected := make(map[string]bool), make(map[string]bool)
 	for _, id := range c.References {
+		if looked[id] {
+			continue
+		}
+		looked[id] = true
 		of, ok := responses.ResponseOf(id, idDigits)
 		var r record
 		var found bool
@@ -120,7 +135,8 @@ func recall(ctx context.Context, kept *door.Conversations, owner door.Owner, c *
 		if f != nil {
 			return nil, nil, f
 		}
-		if found {
+		if found && !collected[of] {
+			collected[of] = true
 			r.collect(of, items)
 		}
 	}
