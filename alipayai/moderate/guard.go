@@ -2,7 +2,6 @@ package moderate
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -328,7 +327,7 @@ func lettersIn(words []byte) int {
 func eachData(events []byte) func(yield func([]byte) bool) {
 	return func(yield func([]byte) bool) {
 		var data []byte
-		several := false
+		several, own := false, false // own: data is no part of events
 		for line := range bytes.Lines(events) {
 			line = bytes.TrimRight(line, "\r\n")
 			value, ok := bytes.CutPrefix(line, []byte("data:"))
@@ -336,12 +335,15 @@ func eachData(events []byte) func(yield func([]byte) bool) {
 			case ok && !several:
 				data, several = bytes.TrimPrefix(value, []byte(" ")), true
 			case ok:
-				data = append(append(slices.Clip(data), '\n'), bytes.TrimPrefix(value, []byte(" "))...)
+				if !own {
+					data, own = bytes.Clone(data), true
+				}
+				data = append(append(data, '\n'), bytes.TrimPrefix(value, []byte(" "))...)
 			case len(line) == 0 && several:
 				if !yield(data) {
 					return
 				}
-				data, several = nil, false
+				data, several, own = nil, false, false
 			}
 		}
 		if several {

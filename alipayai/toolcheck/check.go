@@ -122,7 +122,7 @@ func (c *Checker) judge(call Call, tools map[string]json.RawMessage) Fault {
 
 // schema gives the schema of that text; nil for none, and for one that cannot be checked.
 func (c *Checker) schema(text json.RawMessage) *schema {
-	if len(text) == 0 || string(text) == "null" {
+	if len(text) == 0 || len(text) > maxSchema || string(text) == "null" {
 		return nil
 	}
 	hash := sha256.Sum256(text)

@@ -29,7 +29,7 @@ type choice struct {
 
 // Collector puts the tool calls of a stream together. The zero Collector is ready.
 type Collector struct {
-	calls   []*Call
+	calls   []*growing
 	choices map[int]*collected
 	size    int
 	cut     bool
@@ -38,7 +38,13 @@ type Collector struct {
 // collected are the calls of one choice.
 type collected struct {
 	places wire.CallPlaces
-	calls  []*Call
+	calls  []*growing
+}
+
+// growing is a call that comes in pieces.
+type growing struct {
+	name, arguments []byte
+	custom          bool
 }
 
 var toolCalls = []byte(`"tool_calls"`)
@@ -87,15 +93,15 @@ func (c *Collector) part(choice, place int, p part) {
 	name, arguments := p.Function.Name+p.Custom.Name, p.Function.Arguments+p.Custom.Input
 	n := of.places.Place(place, p.ID, name, arguments)
 	if n == len(of.calls) {
-		of.calls = append(of.calls, new(Call))
+		of.calls = append(of.calls, new(growing))
 		c.calls = append(c.calls, of.calls[n])
 	}
 	call := of.calls[n]
-	call.Custom = call.Custom || p.Type == "custom"
-	if call.Name != name && !wire.IsNoName(name) { // some providers repeat it
-		call.Name += name
+	call.custom = call.custom || p.Type == "custom"
+	if string(call.name) != name && !wire.IsNoName(name) { // some providers repeat it
+		call.name = append(call.name, name...)
 	}
-	call.Arguments += arguments
+	call.arguments = append(call.arguments, arguments...)
 	c.size += len(name) + len(arguments) + 64
 	c.cut = c.cut || c.size > maxCollected
 }
@@ -107,7 +113,7 @@ func (c *Collector) Calls() (calls []Call) {
 		return nil
 	}
 	for _, call := range c.calls {
-		calls = append(calls, *call)
+		calls = append(calls, Call{string(call.name), string(call.arguments), call.custom})
 	}
 	return calls
 }
