@@ -52,6 +52,7 @@ func (w *ClientWriter) BrokenOff(dst []byte, p *Passing, e wire.Error) []byte {
 	if p.id == "" {
 		return append(dst, AppendErrorEvent(nil, e)...)
 	}
+	w.streams()
 	w.ID = strings.TrimPrefix(p.id, "resp_")
 	w.streams()
 	w.begin(&w.stream.chunk)
