@@ -50,7 +50,8 @@ func IsDefault(field string, v jsontext.Value) bool {
 		return false
 	}
 	canonical := v.Clone()
-	return canonical.Canonicalize() == nil && slices.Contains(same, string(canonical)) // 1.0 is 1
+	const longest = 256                                                                                                                           // of the values above, however they are escaped; to sort the members of others takes long
+	return canonical.Compact() == nil && len(canonical) <= longest && canonical.Canonicalize() == nil && slices.Contains(same, string(canonical)) // 1.0 is 1
 }
 
 // maxVisible bounds what is kept of a word, in bytes.
