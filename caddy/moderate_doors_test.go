@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
@@ -51,6 +52,63 @@ func TestModerateCoversEveryDoor(t *testing.T) {
 				t.Errorf("status %d: %s", a.status, a.body)
 			}
 		})
+	}
+	if n := g.chats(); n != 0 {
+		t.Errorf("%d calls reached the API", n)
+	}
+}
+
+// A text that is wrapped as a file, an image or a sound is read as the provider reads it, at each door that takes one.
+func TestModerateReadsWrappings(t *testing.T) {
+	g := newJudge(t)
+	g.load(moderators(`moderator law {
+		words 稳赚不赔
+	}`), moderatedSite("alipayai_moderate law\nalipayai_proxy alipay"))
+	b64 := base64.StdEncoding.EncodeToString([]byte("it is 稳赚不赔"))
+	const (
+		messages  = "/v1/messages"
+		responses = "/v1/responses"
+		user      = `"max_tokens":10,"messages":[{"role":"user","content":[%s,{"type":"text","text":"a"}]}]`
+		result    = `"max_tokens":10,"messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":[%s]}]}]`
+		item      = `"input":[{"role":"user","content":[%s,{"type":"input_text","text":"a"}]}]`
+		output    = `"input":[{"role":"user","content":"a"},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":[%s]}]`
+	)
+	type place struct{ path, body string }
+	for door, test := range map[string]struct {
+		places []place
+		parts  map[string]string
+	}{
+		"chat": {[]place{{chatPath, user}}, map[string]string{
+			"a file's URL":   `{"type":"file","file":{"filename":"a.txt","file_data":"data:text/plain;base64,%s"}}`,
+			"a file":         `{"type":"file","file":{"filename":"a.txt","file_data":"%s"}}`,
+			"a PDF's URL":    `{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,%s"}}`,
+			"an image's URL": `{"type":"image_url","image_url":{"url":"data:image/png;base64,%s"}}`,
+			"a sound":        `{"type":"input_audio","input_audio":{"format":"wav","data":"%s"}}`,
+		}},
+		"messages": {[]place{{messages, user}, {messages, result}}, map[string]string{
+			"a document":          `{"type":"document","source":{"type":"base64","media_type":"text/plain","data":"%s"}}`,
+			"a PDF":               `{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"%s"}}`,
+			"a nested document":   `{"type":"document","source":{"type":"content","content":[{"type":"document","source":{"type":"base64","media_type":"text/plain","data":"%s"}}]}}`,
+			"an image":            `{"type":"image","source":{"type":"base64","media_type":"image/png","data":"%s"}}`,
+			"a text for an image": `{"type":"image","source":{"type":"base64","media_type":"text/plain","data":"%s"}}`,
+			"an image's URL":      `{"type":"image","source":{"type":"url","url":"data:text/plain;base64,%s"}}`,
+		}},
+		"responses": {[]place{{responses, item}, {responses, output}}, map[string]string{
+			"a file's URL":   `{"type":"input_file","filename":"a.txt","file_data":"data:text/plain;base64,%s"}`,
+			"a file":         `{"type":"input_file","filename":"a.txt","file_data":"%s"}`,
+			"an image's URL": `{"type":"input_image","image_url":"data:text/plain;base64,%s"}`,
+		}},
+	} {
+		for name, part := range test.parts {
+			for i, place := range test.places {
+				t.Run(fmt.Sprint(door, ": ", name, " at place ", i), func(t *testing.T) {
+					body := `{"model":"alipay-fin-1",` + fmt.Sprintf(place.body, fmt.Sprintf(part, b64)) + `}`
+					if a := g.do("POST", place.path, body, g.acme); a.status != http.StatusForbidden || !strings.Contains(a.body, "blocked by policy law") {
+						t.Errorf("status %d: %s", a.status, a.body)
+					}
+				})
+			}
+		}
 	}
 	if n := g.chats(); n != 0 {
 		t.Errorf("%d calls reached the API", n)

@@ -10,13 +10,21 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// textOf gives the text that stands in a data: URL (RFC 2397), whose scheme clients leave out at times. What is no Base64 in
-// it is passed over, as Python's decoder does by default (docs.python.org/3/library/base64.html#base64.b64decode).
+const dataScheme = "data:"
+
+// isDataURL reports whether address is a data: URL, before which there may be white space.
+func isDataURL(address string) bool {
+	address = strings.TrimLeft(address, " \t\r\n")
+	return len(address) >= len(dataScheme) && strings.EqualFold(address[:len(dataScheme)], dataScheme)
+}
+
+// textOf gives the text that stands in a data: URL (RFC 2397), whose scheme clients leave out at times: what the URL says is
+// a text, and what looks like one whatever the URL says of it. What is no Base64 in it is passed over, as Python's decoder does by default (docs.python.org/3/library/base64.html#base64.b64decode).
 func textOf(address string) (string, bool) {
-	const scheme = "data:"
-	named := len(address) >= len(scheme) && strings.EqualFold(address[:len(scheme)], scheme)
+	address = strings.TrimLeft(address, " \t\r\n")
+	named := isDataURL(address)
 	if named {
-		address = address[len(scheme):]
+		address = address[len(dataScheme):]
 	}
 	meta, data, found := strings.Cut(address, ",")
 	if !found {
@@ -24,18 +32,57 @@ func textOf(address string) (string, bool) {
 	}
 	meta = strings.ToLower(meta)
 	kind, _, _ := strings.Cut(meta, ";")
-	if kind = strings.TrimSpace(kind); !isTextual(kind) && !(named && kind == "") {
+	kind = strings.TrimSpace(kind)
+	textual := isTextual(kind) || named && kind == ""
+	if !textual && !named {
+		return "", false
+	}
+	encoded := strings.HasSuffix(strings.TrimSpace(meta), "base64")
+	if encoded && !textual && !looksLikeText(looseBase64(beginning(data))) { // as most are, and pictures are long
 		return "", false
 	}
 	text, err := url.PathUnescape(data)
 	if err != nil {
 		text = data
 	}
-	if strings.HasSuffix(strings.TrimSpace(meta), "base64") {
+	if encoded {
 		text = looseBase64(text)
+	}
+	if !textual && !looksLikeText(text) {
+		return "", false
 	}
 	text = inUTF8(text)
 	return text, text != ""
+}
+
+// bareText gives the text that stands in Base64 alone.
+func bareText(data string) (string, bool) {
+	for _, r := range beginning(data) {
+		if !isBase64(r) && !strings.ContainsRune("=\r\n", r) {
+			return "", false
+		}
+	}
+	if !looksLikeText(looseBase64(beginning(data))) {
+		return "", false
+	}
+	text := inUTF8(looseBase64(data))
+	return text, text != ""
+}
+
+// beginning gives as much of data in Base64 as tells a text from a picture.
+func beginning(data string) string { return data[:min(len(data), 4<<10)] }
+
+// looksLikeText reports whether data of another type, or of none, is a text all the same: at most one in 32 of its first
+// characters is what the WHATWG MIME Sniffing standard, section 3, calls a binary data byte, or stands for no character.
+func looksLikeText(data string) bool {
+	noise, characters := 0, 0
+	for _, r := range inUTF8(data[:min(len(data), 3<<10)]) {
+		characters++
+		if r < ' ' && !strings.ContainsRune("\t\n\f\r\x1b", r) || r == utf8.RuneError {
+			noise++
+		}
+	}
+	return characters > 0 && noise <= characters/32
 }
 
 // inUTF8 gives a text of unknown encoding in UTF-8: with a byte order mark it is UTF-16, and what is no UTF-8 is taken for
@@ -79,12 +126,12 @@ func isTextual(kind string) bool {
 func looseBase64(text string) string {
 	kept := strings.Map(func(r rune) rune {
 		switch {
-		case 'A' <= r && r <= 'Z', 'a' <= r && r <= 'z', '0' <= r && r <= '9', r == '+', r == '/':
-			return r
 		case r == '-':
 			return '+'
 		case r == '_':
 			return '/'
+		case isBase64(r):
+			return r
 		}
 		return -1
 	}, text)
@@ -93,4 +140,9 @@ func looseBase64(text string) string {
 	}
 	decoded, _ := base64.RawStdEncoding.DecodeString(kept)
 	return string(decoded)
+}
+
+// isBase64 reports whether r stands for bits in either alphabet of Base64.
+func isBase64(r rune) bool {
+	return 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || strings.ContainsRune("+/-_", r)
 }

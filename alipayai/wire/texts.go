@@ -36,7 +36,8 @@ type Text struct {
 // Texts gives every text of the request that a model may read, in their order. What is not known to be something else
 // counts as text, so that a rule over the texts covers all that a provider is sent, and so do the names of members that a
 // client chooses: those of tools' arguments, and of schemas. Not among them are values that choose (the model, a role that
-// is one, and types, ids and formats that look like one) and the data of images, sound and files.
+// is one, and types, ids and formats that look like one) and the data of images, sound and files. A text that is wrapped as
+// such data, in Base64 or a data: URL, is a text.
 func (r Request) Texts() []Text {
 	s := newScanner(r.Body, Limits{})
 	defer s.release()
@@ -134,8 +135,11 @@ func (t *texts) messages() error {
 				return t.each(Text{Kind: TextCall, Message: n})
 			}
 			at := Text{Kind: TextOther, Message: n}
-			if refers(name) && t.s.is('"') {
-				_, err := t.reference(at)
+			if (refers(name) || carries(name)) && t.s.is('"') {
+				var err error
+				if at.Value, err = t.reference(name, at); string(name) == "data" {
+					t.wrapped(at, true)
+				}
 				return err
 			}
 			return t.member(name, at, false)
@@ -167,6 +171,9 @@ func (t *texts) value(at Text, named bool) error {
 		if err == nil && len(v) > len(`""`) {
 			at.Value = unquoted(v)
 			t.found = append(t.found, at)
+			if isDataURL(at.Value) {
+				t.wrapped(at, false)
+			}
 		}
 		return err
 	case t.s.is('['):
@@ -175,7 +182,7 @@ func (t *texts) value(at Text, named bool) error {
 		_, err := t.s.skip()
 		return err
 	}
-	var kind, data string
+	var kind, data, mediaType string
 	err := t.s.object(func(name []byte) error {
 		if named {
 			chosen := at
@@ -183,23 +190,43 @@ func (t *texts) value(at Text, named bool) error {
 			t.found = append(t.found, chosen)
 		}
 		free := named && at.Kind != TextDefinition // nothing in it is the API's
-		if free || !refers(name) || !t.s.is('"') {
+		if free || !t.s.is('"') || !refers(name) && !carries(name) && !isMediaType(name) {
 			return t.member(name, at, named)
 		}
-		v, err := t.reference(at)
-		switch string(name) {
-		case "type":
+		v, err := t.reference(name, at)
+		switch {
+		case string(name) == "type":
 			kind = v
-		case "data":
+		case string(name) == "data":
 			data = v
+		case isMediaType(name):
+			mediaType = v
 		}
 		return err
 	})
-	if kind == "text" && data != "" && isReference(data) { // a document's, which is text however it looks
-		at.Value = data
+	if at.Value = data; data == "" {
+		return err
+	}
+	if kind == "text" && isReference(data) { // a document's, which is text however it looks
 		t.found = append(t.found, at)
 	}
+	t.wrapped(at, kind != "text" && mediaType == "")
+	if at.Value = dataScheme + mediaType + ";base64," + data; mediaType != "" && (!isDataURL(data) || strings.Contains(mediaType, ",")) {
+		t.wrapped(at, false)
+	}
 	return err
+}
+
+// wrapped collects the text that at is a wrapping of: a data: URL, or mere Base64 where bare.
+func (t *texts) wrapped(at Text, bare bool) {
+	text, ok := textOf(at.Value)
+	if !ok && bare {
+		text, ok = bareText(at.Value)
+	}
+	if ok {
+		at.Value = text
+		t.found = append(t.found, at)
+	}
 }
 
 // member collects the strings of a member's value that refers to nothing.
@@ -210,22 +237,28 @@ func (t *texts) member(name []byte, at Text, named bool) error {
 	case "input", "arguments":
 		named = true
 	}
-	return t.value(at, named)
+	first, bare := len(t.found), carries(name) && !t.s.is('{')
+	err := t.value(at, named)
+	for _, text := range t.found[first:] {
+		if bare && !isDataURL(text.Value) {
+			t.wrapped(text, true)
+		}
+	}
+	return err
 }
 
-// reference reads a string that should refer to something, and collects it where it does not.
-func (t *texts) reference(at Text) (string, error) {
+// reference reads a string that should refer to something, or be the data of a file, and collects it where it does not.
+func (t *texts) reference(name []byte, at Text) (string, error) {
 	v, err := t.s.scalar()
 	if err != nil || len(v) <= len(`""`) {
 		return "", err
 	}
 	said := unquoted(v)
-	if at.Value = said; !isReference(said) {
+	if at.Value = said; !refers(name) || !isReference(said) {
 		t.found = append(t.found, at)
 	}
-	if text, ok := textOf(said); ok {
-		at.Value = text
-		t.found = append(t.found, at)
+	if string(name) != "data" { // what that is depends on members that may follow
+		t.wrapped(at, carries(name))
 	}
 	return said, nil
 }
@@ -237,6 +270,25 @@ func isReference(text string) bool { return !strings.ContainsFunc(text, isProse)
 func refers(name []byte) bool {
 	switch string(name) {
 	case "type", "id", "tool_call_id", "call_id", "detail", "format", "url", "image_url", "data", "file_data", "file_id", "signature", "encrypted_content":
+		return true
+	}
+	return false
+}
+
+// carries reports whether a member of that name may hold a file, an image or a sound as it is, in Base64 without an
+// address around it: some of them are OpenAI's and Anthropic's, others those of servers that speak OpenAI's API.
+func carries(name []byte) bool {
+	switch string(name) {
+	case "data", "file_data", "file_url", "url", "image_url", "video_url", "audio_url", "file", "image", "images", "video", "audio", "bytes", "base64", "b64_json":
+		return true
+	}
+	return false
+}
+
+// isMediaType reports whether a member of that name says what the data beside it is.
+func isMediaType(name []byte) bool {
+	switch string(name) {
+	case "media_type", "mime_type", "mimeType":
 		return true
 	}
 	return false

@@ -1,10 +1,13 @@
 package wire
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
 func TestTexts(t *testing.T) {
@@ -43,7 +46,7 @@ func TestTexts(t *testing.T) {
 		"escapes, broken":                     {`"messages":[{"role":"user","content":[{"type":"file","file":{"filename":"a.txt","file_data":"data:text/plain,keep%zzmum"}}]}]`, []Text{content("user", 0, "a.txt"), content("user", 0, "keep%zzmum")}},
 		"GBK":                                 {`"messages":[{"role":"user","content":[{"type":"file","file":{"filename":"a.txt","file_data":"data:text/plain;base64,zsjXrLK7xeI="}}]}]`, []Text{content("user", 0, "a.txt"), content("user", 0, "稳赚不赔")}},
 		"UTF-16":                              {`"messages":[{"role":"user","content":[{"type":"file","file":{"filename":"a.txt","file_data":"data:text/plain;base64,//4zelqN"}}]}]`, []Text{content("user", 0, "a.txt"), content("user", 0, "稳赚")}},
-		"a picture in a file":                 {`"messages":[{"role":"user","content":[{"type":"file","file":{"filename":"a.txt","file_data":"data:image/png;base64,a2VlcCBtdW0="}}]}]`, []Text{content("user", 0, "a.txt")}},
+		"a picture in a file":                 {`"messages":[{"role":"user","content":[{"type":"file","file":{"filename":"a.txt","file_data":"data:image/png;base64,iVBORw0KGgo="}}]}]`, []Text{content("user", 0, "a.txt")}},
 		"a text in an address":                {`"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"DATA:Text/html,keep%20mum"}}]}]`, []Text{content("user", 0, "keep mum")}},
 		"a text without a scheme":             {`"messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"text/plain;base64,a2VlcCBtdW0"}}]}]`, []Text{content("user", 0, "keep mum")}},
 		"a document":                          {`"messages":[{"role":"user","content":[{"type":"document","source":{"data":"a-b","type":"text"}},{"type":"image","source":{"type":"base64","data":"a+b="}}]}]`, []Text{content("user", 0, "a-b")}},
@@ -68,6 +71,79 @@ func defined(value string) Text { return Text{Kind: TextDefinition, Message: -1,
 
 func other(message int, value string) Text {
 	return Text{Kind: TextOther, Message: message, Value: value}
+}
+
+// However a text is wrapped that a provider is sent, it is among the texts, in a part of a message and elsewhere; and what
+// is no text is not.
+func TestTextsOfWrappings(t *testing.T) {
+	const text = "keep mum, 稳赚不赔"
+	b64 := base64.StdEncoding.EncodeToString([]byte(text))
+	gbk, err := simplifiedchinese.GBK.NewEncoder().String(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture := base64.StdEncoding.EncodeToString([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01"))
+	long := base64.StdEncoding.EncodeToString([]byte(strings.Repeat(text+"\n", 500)))
+	for name, test := range map[string]struct {
+		part string
+		want int // how many texts have the text
+	}{
+		"a text in a document":          {`{"type":"document","source":{"type":"base64","media_type":"text/plain","data":"` + b64 + `"}}`, 1},
+		"its type last":                 {`{"type":"document","source":{"data":"` + b64 + `","type":"base64","media_type":"text/plain"}}`, 1},
+		"a text in GBK":                 {`{"type":"document","source":{"type":"base64","media_type":"text/plain; charset=gbk","data":"` + base64.StdEncoding.EncodeToString([]byte(gbk)) + `"}}`, 1},
+		"a text called a PDF":           {`{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"` + b64 + `"}}`, 1},
+		"a text in an image":            {`{"type":"image","source":{"type":"base64","media_type":"text/plain","data":"` + b64 + `"}}`, 1},
+		"a text called an image":        {`{"type":"image","source":{"type":"base64","media_type":"image/png","data":"` + b64 + `"}}`, 1},
+		"a text of no type":             {`{"type":"image","source":{"type":"base64","data":"` + b64 + `"}}`, 1},
+		"a URL in the data":             {`{"type":"image","source":{"type":"base64","media_type":"image/png","data":"data:text/plain;base64,` + b64 + `"}}`, 1},
+		"a URL in the type":             {`{"type":"image","source":{"type":"base64","media_type":"text/plain;base64,` + b64 + `","data":"data:text/plain,a"}}`, 1},
+		"a URL of a source":             {`{"type":"image","source":{"type":"url","url":"data:text/plain;base64,` + b64 + `"}}`, 1},
+		"a file":                        {`{"type":"file","file":{"filename":"a.txt","file_data":"` + b64 + `"}}`, 1},
+		"a file in GBK":                 {`{"type":"file","file":{"filename":"a.txt","file_data":"` + base64.StdEncoding.EncodeToString([]byte(gbk)) + `"}}`, 1},
+		"a file, the other Base64":      {`{"type":"file","file":{"file_data":"` + base64.RawURLEncoding.EncodeToString([]byte(text)) + `"}}`, 1},
+		"a file in lines":               {`{"type":"file","file":{"file_data":"` + b64[:12] + `\r\n` + b64[12:] + `"}}`, 1},
+		"a long file":                   {`{"type":"file","file":{"file_data":"` + long + `"}}`, 1},
+		"a file of octets":              {`{"type":"file","file":{"file_data":"data:application/octet-stream;base64,` + b64 + `"}}`, 1},
+		"a file called a PDF":           {`{"type":"file","file":{"file_data":"data:application/pdf;base64,` + b64 + `"}}`, 1},
+		"a file behind a space":         {`{"type":"file","file":{"file_data":" data:text/plain;base64,` + b64 + `"}}`, 1},
+		"a file of the Responses API":   {`{"type":"input_file","filename":"a.txt","file_data":"` + b64 + `"}`, 1},
+		"an image of the Responses API": {`{"type":"input_image","image_url":"data:image/png;base64,` + b64 + `"}`, 1},
+		"a sound":                       {`{"type":"input_audio","input_audio":{"format":"wav","data":"` + b64 + `"}}`, 1},
+		"a video":                       {`{"type":"video_url","video_url":{"url":"data:video/mp4;base64,` + b64 + `"}}`, 1},
+		"another vendor's image":        {`{"image":"data:text/plain;base64,` + b64 + `"}`, 1},
+		"another vendor's images":       {`{"images":["` + b64 + `"]}`, 1},
+		"another vendor's member":       {`{"zz":["data:text/plain;base64,` + b64 + `"]}`, 1},
+		"a part of another type":        {`{"type":"zz","inline_data":{"mime_type":"text/plain","data":"` + b64 + `"}}`, 1},
+		"a picture in a document":       {`{"type":"image","source":{"type":"base64","media_type":"image/png","data":"` + picture + `"}}`, 0},
+		"a picture in a file":           {`{"type":"file","file":{"file_data":"` + picture + `"}}`, 0},
+		"a picture in an address":       {`{"type":"image_url","image_url":{"url":"data:image/png;base64,` + picture + `"}}`, 0},
+		"an address":                    {`{"type":"image_url","image_url":{"url":"https://x.example/keep/mum"}}`, 0},
+	} {
+		for place, body := range map[string]string{
+			"a part":         `"messages":[{"role":"user","content":[` + test.part + `]}]`,
+			"a tool result":  `"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":[` + test.part + `]}]}]`,
+			"a message":      `"messages":[` + test.part + `]`,
+			"system":         `"system":[` + test.part + `],"messages":[]`,
+			"an item":        `"input":[{"type":"function_call_output","call_id":"c","output":[` + test.part + `]}]`,
+			"another member": `"zz":` + test.part + `,"messages":[]`,
+		} {
+			t.Run(name+" in "+place, func(t *testing.T) {
+				found, binary := 0, 0
+				texts := Request{Body: []byte(`{"model":"m",` + body + `}`)}.Texts()
+				for _, got := range texts {
+					if strings.Contains(got.Value, text) {
+						found++
+					}
+					if strings.ContainsAny(got.Value, "\x00\ufffd") {
+						binary++
+					}
+				}
+				if found != test.want || binary > 0 {
+					t.Errorf("%d texts have it, want %d; %d are binary: %+v", found, test.want, binary, texts)
+				}
+			})
+		}
+	}
 }
 
 // Wherever in a request a sentence stands that is no reference, it is among the texts.
