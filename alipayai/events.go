@@ -42,8 +42,6 @@ type stream struct {
 	// pending are the bytes of events that have not been given out yet, at
 	// first those up to the first content. Its buffer is pooled.
 	pending *bytes.Buffer
-	// begun says that there has been content.
-	begun bool
 	// given says that pending has been given out.
 	given bool
 	// received is what has come of the body, for evidence; nil where no
@@ -159,7 +157,7 @@ func (c *call) openStream(s *stream) (*Answer, *failure.Failure) {
 		chunk, f := c.readEvent(s)
 		switch {
 		case f != nil:
-		case s.done && s.finish == "":
+		case s.done && s.finish == "" && s.contentEvents == 0:
 			f = failure.BadAnswer(failure.CodeTruncated, "the provider ended its stream before any content")
 		case chunk.Content || s.pending.Len() <= largeEvent:
 		case int64(s.pending.Len()) > c.g.MaxAnswer:
@@ -171,12 +169,11 @@ func (c *call) openStream(s *stream) (*Answer, *failure.Failure) {
 			s.close()
 			return nil, f
 		}
-		if chunk.Content && !s.guard.givesText() {
+		if chunk.Content && !s.done && !s.guard.givesText() {
 			s.Watch.Arm(s.timeout, failure.ErrNoEvent) // there is content, which goes on
 			continue
 		}
 		if chunk.Content || s.done {
-			s.begun = true
 			c.answer = Answer{Status: s.Response.StatusCode, header: s.Response.Header, model: s.model, stream: s, native: s.native}
 			return &c.answer, nil
 		}
@@ -275,7 +272,7 @@ func (s *stream) failureOf(chunk wire.Chunk) *wire.Failure {
 	if chunk.Failure != nil {
 		return chunk.Failure
 	}
-	if _, bad := failure.FinishClass(chunk.FinishReason); bad && (!s.begun && !chunk.Content || strings.EqualFold(chunk.FinishReason, "error")) {
+	if _, bad := failure.FinishClass(chunk.FinishReason); bad && (s.contentEvents == 0 && !chunk.Content || strings.EqualFold(chunk.FinishReason, "error")) {
 		return &wire.Failure{Code: strings.ToLower(chunk.FinishReason), Message: brokenOffMessage}
 	}
 	return nil

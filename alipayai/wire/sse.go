@@ -26,7 +26,8 @@ type Event struct {
 	// Data is the values of the event's "data" lines joined by \n. It is nil when there are none, as in a block that
 	// holds a comment only (": ping") or an extra blank line: nothing to read, but still to be forwarded.
 	Data []byte
-	// Raw is the exact bytes of the event with the blank line that ends it. The Raws of a stream, in order, are the stream.
+	// Raw is the exact bytes of the event with the blank line that ends it. The Raws of a stream, in order, are the stream
+	// without the byte order mark that may come first, which is no part of it.
 	Raw []byte
 	// succeeded says that the envelope around Data called it a success: see [AnswerForm.OpenEvent].
 	succeeded bool
@@ -289,10 +290,10 @@ func (r *EventReader) fill() {
 
 // parse reads the fields of a block.
 func (r *EventReader) parse(raw []byte) Event {
-	ev := Event{Raw: raw}
-	several := false
-	rest := raw[r.mark:]
+	raw = raw[r.mark:]
 	r.mark = 0
+	ev, rest := Event{Raw: raw}, raw
+	several := false
 	for len(rest) > 0 {
 		line := rest
 		if i := lineEnd(rest); i >= 0 {
