@@ -301,8 +301,8 @@ func (c *call) commit(a *Answer) *Answer {
 		a.stream.Watch.Pause() // until it is pulled
 	} else {
 		c.outcome.Usage, c.answered = a.usage, int64(a.body.Len())
-		if a.Status < http.StatusBadRequest && a.replayed == nil && c.Endpoint.Costs() {
-			c.estimate(c.answerTokens(a))
+		if a.Status < http.StatusBadRequest && a.replayed == nil && !a.usage.OK && c.Endpoint.Costs() {
+			c.estimate(c.generated(a).textTokens())
 		}
 		c.recording.end(a.ending)
 		c.endClaim() // the client may repeat its key as soon as it has the answer

@@ -43,11 +43,20 @@ func (c *call) mostLine(q *charge) ledger.Line {
 }
 
 // generated is what an attempt has brought: how many tokens, by an estimate, whether some of it is content, and of which
-// model, as the provider says.
+// model, as the provider says. Of a whole answer the estimate is what its JSON may have at most.
 type generated struct {
 	tokens int64
 	some   bool
 	model  string
+	whole  *Answer
+}
+
+// textTokens estimates the tokens by the text alone, as those of streams are.
+func (g generated) textTokens() int64 {
+	if g.whole == nil || g.whole.native {
+		return g.tokens
+	}
+	return min(g.tokens, int64(wire.ContentBytes(g.whole.body.Bytes()))/bytesPerToken)
 }
 
 // chargeUsage ends an attempt that was served, with the usage that the provider has
@@ -72,7 +81,7 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	}
 	switch {
 	case !u.OK || estimated:
-		used = price.Used{Prompt: q.priced.Estimate.Tokens(text), Completion: answer.tokens, Characters: text.Characters()}
+		used = price.Used{Prompt: q.priced.Estimate.Tokens(text), Completion: answer.textTokens(), Characters: text.Characters()}
 		outcome = ledger.Estimated
 	case c.Endpoint.Generates() && q.complete(&used, known.Total, text, answer):
 		outcome = ledger.Estimated
@@ -122,7 +131,7 @@ func (q *charge) complete(used *price.Used, total int64, text price.Text, answer
 	case used.Prompt == 0 && used.Completion > 0:
 		used.Prompt = q.priced.Estimate.Tokens(text)
 	case used.Completion == 0 && answer.some:
-		used.Completion = max(more, answer.tokens)
+		used.Completion = max(more, answer.textTokens())
 	default:
 		return false
 	}
@@ -158,6 +167,15 @@ func (c *call) answerTokens(a *Answer) int64 {
 		return 0
 	}
 	return int64(a.body.Len()) / bytesPerToken
+}
+
+// generated is what a whole answer has brought.
+func (c *call) generated(a *Answer) generated {
+	g := generated{tokens: c.answerTokens(a), some: a.content, model: a.model}
+	if g.tokens > 0 {
+		g.whole = a
+	}
+	return g
 }
 
 // estimate notes what the call has taken, where nothing reports it: the prompt, and so many tokens of the answer.

@@ -71,6 +71,36 @@ func TestAnswersAreEstimatedOneByOne(t *testing.T) {
 	})
 }
 
+// What reports no usage that can be is charged by its text, not by what is around it, as a whole and as a stream.
+func TestAnswersWithoutUsageAreChargedByTheirText(t *testing.T) {
+	text := strings.Repeat("abcd", 100)
+	around := `"system_fingerprint":"` + strings.Repeat("x", 4000) + `",`
+	message := `{` + around + `"choices":[{"index":0,"message":{"role":"assistant","content":"` + text + `"},"finish_reason":"stop"}]%s}`
+	chunk := `{` + around + `"choices":[{"index":0,"delta":{"role":"assistant","content":"` + text + `"},"finish_reason":"stop"}]%s}`
+	for name, usage := range map[string]string{
+		"none":    "",
+		"null":    `,"usage":null`,
+		"nothing": `,"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`,
+		"strings": `,"usage":{"prompt_tokens":"many","completion_tokens":"few"}`,
+	} {
+		for kind, answered := range map[string]struct {
+			turn turn
+			body string
+		}{
+			"whole":  {says(200, fmt.Sprintf(message, usage)), chatBody("hello")},
+			"stream": {streams(nil, fmt.Sprintf(chunk, usage), "[DONE]"), streamBody("hello")},
+		} {
+			t.Run(name+" of a "+kind, func(t *testing.T) {
+				s := perform(t, [][]turn{{answered.turn}}, spends(new(lines), answersCost()))
+				got, o := s.call(answered.body), s.outcome()
+				if got.status != http.StatusOK || len(o.Costs) != 1 || o.Costs[0].Completion != 100 {
+					t.Errorf("%d, charged %+v, want 100 tokens", got.status, o.Costs)
+				}
+			})
+		}
+	}
+}
+
 // answersCost is a price of answers alone: a thousand billionths a token.
 func answersCost() *price.Price {
 	return &price.Price{Currency: "CNY", Rates: price.Rates{Output: 1e9}}

@@ -210,7 +210,7 @@ func (c *call) paidAttempt(p *upstream.Provider, body []byte) (*Answer, *failure
 	switch {
 	case f == nil && a.stream != nil: // when it ends
 	case f == nil && a.Status < http.StatusBadRequest:
-		c.chargeUsage(a.usage, generated{tokens: c.answerTokens(a), some: a.content, model: a.model}, ledger.Known)
+		c.chargeUsage(a.usage, c.generated(a), ledger.Known)
 	case f == nil, !f.Sent, !f.MayHaveExecuted():
 		c.chargeNothing()
 	default:

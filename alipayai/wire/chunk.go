@@ -30,6 +30,15 @@ func parseChunk(data []byte, e envelope) (Chunk, envelope, error) {
 	return Chunk{Answer: e.Answer, ContentBytes: e.contentBytes}, e, err
 }
 
+// ContentBytes gives how long the content of a whole answer in OpenAI's form is, as [Chunk] has it; 0 for what is none.
+func ContentBytes(body []byte) int {
+	e, err := parseEnvelope(body, Limits{}, envelope{})
+	if err != nil {
+		return 0
+	}
+	return e.contentBytes
+}
+
 // IsNull reports whether the event's data is null, which says nothing: some servers send it between two chunks. Clients
 // read a chunk in it, and so must not get it.
 func (ev Event) IsNull() bool { return string(bytes.TrimSpace(ev.Data)) == "null" }
