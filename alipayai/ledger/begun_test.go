@@ -6,15 +6,16 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
-// beginUntilKilled begins attempts and says so, ends one, forgets another, and leaves the first.
+// beginUntilKilled begins attempts, ends one, forgets another, and leaves the first: all is in the file when the end is.
 func beginUntilKilled(path string) {
-	l := New(Options{Path: path})
+	l := New(Options{Path: path, Written: func(written, _ int) { fmt.Println(writtenMark + strconv.Itoa(written)) }})
 	l.Open()
 	line := func(id string, outcome Outcome) Line {
 		return Line{Time: noon, RequestID: id, Tenant: "shop", Provider: "alipay", Currency: "CNY", Amount: 7, Outcome: outcome}

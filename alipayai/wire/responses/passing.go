@@ -54,7 +54,6 @@ func (w *ClientWriter) BrokenOff(dst []byte, p *Passing, e wire.Error) []byte {
 	}
 	w.streams()
 	w.ID = strings.TrimPrefix(p.id, "resp_")
-	w.streams()
 	w.begin(&w.stream.chunk)
 	w.stream.begun, w.stream.sequence = true, p.sequence+1
 	return w.Broken(dst, e)
