@@ -30,7 +30,7 @@ func TestOddAnswersAreGoneOnFrom(t *testing.T) {
 		"no type":                  `{"id":"odd_1"}`,
 		"nothing":                  `{}`,
 		"a message of a tool":      `{"type":"message","id":"odd_1","role":"tool","content":[]}`,
-		"a message of nobody":      `{"type":"message","id":"odd_1","content":[{"type":"output_text","text":"a"}]}`,
+		"a message without a role": `{"type":"message","id":"odd_1","content":[{"type":"output_text","text":"a"}]}`,
 		"a message of nothing":     `{"type":"message","id":"odd_1","role":"assistant"}`,
 		"a text of another type":   `{"type":"message","id":"odd_1","role":"assistant","content":[{"type":"output_text","text":5}]}`,
 		"a part of another type":   `{"type":"message","id":"odd_1","role":"assistant","content":[null]}`,
