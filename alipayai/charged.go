@@ -59,6 +59,18 @@ func (g generated) textTokens() int64 {
 	return min(g.tokens, int64(wire.ContentBytes(g.whole.body.Bytes()))/bytesPerToken)
 }
 
+// other gives which of the other models, that the request lets the provider choose, has answered under that name: vendors
+// answer in the name of a version, as claude-sonnet-4-5-20250929 for claude-sonnet-4-5.
+func (q *charge) other(answered string) (string, bool) {
+	for _, name := range q.others {
+		version, found := strings.CutPrefix(answered, name)
+		if found && (version == "" || len(version) > 1 && version[0] == '-' && strings.Trim(version[1:], "0123456789-") == "") {
+			return name, true
+		}
+	}
+	return "", false
+}
+
 // chargeUsage ends an attempt that was served, with the usage that the provider has
 // reported, or an estimate where it has reported none, or what cannot be.
 func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcome) {
@@ -68,7 +80,7 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	}
 	text := c.promptText()
 	if countsNothing(u) && (answer.some || !c.Endpoint.Generates()) {
-		u = wire.Usage{Implausible: true}
+		u = wire.Usage{Implausible: true, Tier: u.Tier, Searches: u.Searches}
 	}
 	known, estimated := c.plausible(u, max(c.answered, answer.tokens*bytesPerToken))
 	if !c.Endpoint.Generates() { // some count nothing but the total
@@ -81,7 +93,7 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	}
 	switch {
 	case !u.OK || estimated:
-		used = price.Used{Prompt: q.priced.Estimate.Tokens(text), Completion: answer.textTokens(), Characters: text.Characters()}
+		used = price.Used{Prompt: q.priced.Estimate.Tokens(text), Completion: answer.textTokens(), Characters: text.Characters(), Searches: u.Searches}
 		outcome = ledger.Estimated
 	case c.Endpoint.Generates() && q.complete(&used, known.Total, text, answer):
 		outcome = ledger.Estimated
@@ -90,8 +102,10 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	default: // the client left: the last report may be of what had come by then
 		used.Completion = max(used.Completion, answer.tokens)
 	}
-	if own := q.priced.Of(answer.model); own != nil && q.base != nil && own.Currency == q.base.Currency && slices.Contains(q.others, answer.model) {
-		q.base, q.answered = own, answer.model
+	if other, ok := q.other(answer.model); ok {
+		if own := cmp.Or(q.priced.Of(answer.model), q.priced.Of(other)); own != nil && q.base != nil && own.Currency == q.base.Currency {
+			q.base, q.answered = own, answer.model
+		}
 	}
 	line := c.line(q, outcome)
 	line.Prompt, line.Cached, line.Completion = used.Prompt, used.Cached, used.Completion
