@@ -207,11 +207,16 @@ func checkWritable(flag, file string) error {
 	if file == "" || file == "-" {
 		return nil
 	}
+	_, missing := os.Stat(file)
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o600) // as it is written
 	if err != nil {
 		return fmt.Errorf("--%s: %w", flag, err)
 	}
-	return f.Close()
+	err = f.Close()
+	if errors.Is(missing, os.ErrNotExist) { // a run that is broken off leaves no report
+		err = errors.Join(err, os.Remove(file))
+	}
+	return err
 }
 
 // startLedger opens the ledger, which takes what the run costs. The gateway that runs may have its file.

@@ -1,6 +1,10 @@
 package moderate
 
-import "github.com/caddy-alipayai/gateway/alipayai/wire"
+import (
+	"bytes"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
 
 // CheckStream is [Rules.CheckAnswer] for a whole stream of events.
 func (r *Rules) CheckStream(events []byte) (policy string) {
@@ -34,7 +38,9 @@ func (r *Rules) CheckOwn(body []byte, stream bool) (policy string) {
 		return policy
 	}
 	for data := range eachData(body) {
-		check(data)
+		if data = bytes.TrimSpace(data); len(data) > 0 && string(data) != "null" && string(data) != "[DONE]" {
+			check(data)
+		}
 	}
 	return policy
 }

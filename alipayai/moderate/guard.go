@@ -58,7 +58,7 @@ func (r *Rules) HeldBack(window int) int {
 }
 
 // maxChannels bounds the texts of one answer: no model makes so many.
-const maxChannels = 256
+const maxChannels = 1024
 
 // Add takes the next events, whole ones in OpenAI's form, and appends to out those that may be given out now. policy is
 // that of the rule that the answer breaks; empty for none. After that nothing more of it may be given out.

@@ -36,6 +36,10 @@ func AnswerTexts(data []byte, each func(AnswerText)) error {
 		case "id", "object", "created", "model", "system_fingerprint", "service_tier", "usage", "provider":
 			_, err := s.skip()
 			return err
+		case "obfuscation": // random letters of OpenAI's, which are no text
+			if s.is('"') {
+				return whole.word()
+			}
 		}
 		return whole.value(nil)
 	})

@@ -24,6 +24,7 @@ func TestAnswerTexts(t *testing.T) {
 		"usage alone":        {`{"id":"i","object":"o","created":1,"choices":[],"usage":{"total_tokens":1,"x":"no text"},"provider":"p","system_fingerprint":"f","service_tier":"s"}`, nil},
 		// docs.perplexity.ai/api-reference/chat-completions-post, docs.z.ai/api-reference/llm/chat-completion
 		"beside the choices": {`{"search_results":[{"title":"t","snippet":"s","date":null}],"choices":[],"related_questions":["q"],"web_search":[{"content":"w"}]}`, []string{"t", "s", "q", "w"}},
+		"random letters":     {`{"choices":[],"obfuscation":"sbX9"}`, nil},
 		"end":                {`[DONE]`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

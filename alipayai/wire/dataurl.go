@@ -18,6 +18,16 @@ func isDataURL(address string) bool {
 	return len(address) >= len(dataScheme) && strings.EqualFold(address[:len(dataScheme)], dataScheme)
 }
 
+// hasMediaType reports whether a data: URL says what it is, or that it is Base64. Prose may begin with "data:" as well.
+func hasMediaType(address string) bool {
+	meta, _, found := strings.Cut(strings.TrimLeft(address, " \t\r\n")[len(dataScheme):], ",")
+	meta = strings.ToLower(strings.TrimSpace(meta))
+	kind, _, _ := strings.Cut(meta, ";")
+	kind = strings.TrimSpace(kind)
+	typed := strings.Contains(kind, "/") && kind[0] >= 'a' && kind[0] <= 'z' && !strings.ContainsFunc(kind, isProse)
+	return found && (typed || strings.HasSuffix(meta, "base64"))
+}
+
 // textOf gives the text that stands in a data: URL (RFC 2397), whose scheme clients leave out at times: what the URL says is
 // a text, and what looks like one whatever the URL says of it. What is no Base64 in it is passed over, as Python's decoder does by default (docs.python.org/3/library/base64.html#base64.b64decode).
 func textOf(address string) (string, bool) {
@@ -55,6 +65,10 @@ func textOf(address string) (string, bool) {
 	return text, text != ""
 }
 
+// leastBare is how many bytes in Base64 alone are looked at in another encoding than UTF-8: each short word is a character of
+// Han there.
+const leastBare = 12
+
 // bareText gives the text that stands in Base64 alone.
 func bareText(data string) (string, bool) {
 	for _, r := range beginning(data) {
@@ -62,7 +76,7 @@ func bareText(data string) (string, bool) {
 			return "", false
 		}
 	}
-	if !looksLikeText(looseBase64(beginning(data))) {
+	if start := looseBase64(beginning(data)); !looksLikeText(start) || len(start) < leastBare && !utf8.ValidString(start) {
 		return "", false
 	}
 	text := inUTF8(looseBase64(data))
@@ -73,8 +87,12 @@ func bareText(data string) (string, bool) {
 func beginning(data string) string { return data[:min(len(data), 4<<10)] }
 
 // looksLikeText reports whether data of another type, or of none, is a text all the same: at most one in 32 of its first
-// characters is what the WHATWG MIME Sniffing standard, section 3, calls a binary data byte, or stands for no character.
+// characters is what the WHATWG MIME Sniffing standard, section 3, calls a binary data byte, or stands for no character. PDF and
+// PostScript are not texts, though some are written in ASCII alone.
 func looksLikeText(data string) bool {
+	if strings.HasPrefix(data, "%PDF-") || strings.HasPrefix(data, "%!PS") {
+		return false
+	}
 	noise, characters := 0, 0
 	for _, r := range inUTF8(data[:min(len(data), 3<<10)]) {
 		characters++

@@ -33,7 +33,7 @@ type Text struct {
 	Value string
 }
 
-// Texts gives every text of the request that a model may read, in their order. What is not known to be something else
+// Texts gives every text of the request that a model may read, in their order, and then those that are wrapped in others. What is not known to be something else
 // counts as text, so that a rule over the texts covers all that a provider is sent, and so do the names of members that a
 // client chooses: those of tools' arguments, and of schemas. Not among them are values that choose (the model, a role that
 // is one, and types, ids and formats that look like one) and the data of images, sound and files. A text that is wrapped as
@@ -57,7 +57,7 @@ func (r Request) Texts() []Text {
 		}
 		return t.member(name, t.outside, false)
 	})
-	return t.found
+	return append(t.found, t.unwrapped...)
 }
 
 // Opening gives how the conversation begins, by which its later requests can be recognised: role and content, as written,
@@ -102,9 +102,12 @@ var errFound = errors.New("found")
 
 // texts collects texts.
 type texts struct {
-	s       *scanner
-	found   []Text
-	outside Text
+	s     *scanner
+	found []Text
+	// unwrapped are those that stand in a wrapping. They come after all others: the parts of a message, over which a word may
+	// be split, stay side by side.
+	unwrapped []Text
+	outside   Text
 }
 
 func (t *texts) messages() error {
@@ -114,7 +117,7 @@ func (t *texts) messages() error {
 	n := -1
 	return t.s.array(func() error {
 		n++
-		first, at, role := len(t.found), Text{Message: n}, ""
+		first, firstUnwrapped, at, role := len(t.found), len(t.unwrapped), Text{Message: n}, ""
 		if !t.s.is('{') {
 			return t.each(at)
 		}
@@ -147,6 +150,9 @@ func (t *texts) messages() error {
 		for i := first; i < len(t.found); i++ {
 			t.found[i].Role = role
 		}
+		for i := firstUnwrapped; i < len(t.unwrapped); i++ {
+			t.unwrapped[i].Role = role
+		}
 		return err
 	})
 }
@@ -171,7 +177,7 @@ func (t *texts) value(at Text, named bool) error {
 		if err == nil && len(v) > len(`""`) {
 			at.Value = unquoted(v)
 			t.found = append(t.found, at)
-			if isDataURL(at.Value) {
+			if isDataURL(at.Value) && hasMediaType(at.Value) {
 				t.wrapped(at, false)
 			}
 		}
@@ -225,7 +231,7 @@ func (t *texts) wrapped(at Text, bare bool) {
 	}
 	if ok {
 		at.Value = text
-		t.found = append(t.found, at)
+		t.unwrapped = append(t.unwrapped, at)
 	}
 }
 

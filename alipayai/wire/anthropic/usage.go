@@ -89,10 +89,7 @@ const fast = "fast"
 
 // part reads the number of that name in an object, where there is one.
 func part(v jsontext.Value, of string, to *int64) error {
-	if v.Kind() != '{' {
-		return nil
-	}
-	return translate.Members(v, func(name string, v jsontext.Value) error {
+	return translate.Generated(v, func(name string, v jsontext.Value) error {
 		if n, ok := wire.TokenCount(v); ok && name == of {
 			*to = n
 		}

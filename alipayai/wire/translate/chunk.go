@@ -26,6 +26,8 @@ type Chunk struct {
 	// Stopped is the stop sequence that was met, where the server says so.
 	Stopped jsontext.Value
 	Usage   wire.Usage
+
+	older *CallPiece // what function_call has, which some servers write beside tool_calls
 }
 
 // CallPiece is a piece of a tool call.
@@ -96,6 +98,9 @@ func (c *Chunk) Read(data []byte) error {
 		}
 		return err
 	})
+	if c.older != nil && len(c.Calls) == 0 {
+		c.Calls = append(c.Calls, *c.older)
+	}
 	if usage.Kind() != '{' {
 		usage = inside
 	}
@@ -157,8 +162,8 @@ func (c *Chunk) deltaMember(dec *Decoder, name string) error {
 		if dec.PeekKind() != '{' {
 			return dec.Skip()
 		}
-		c.Calls = append(c.Calls, CallPiece{})
-		return c.Calls[len(c.Calls)-1].member(dec, "function")
+		c.older = &CallPiece{}
+		return c.older.member(dec, "function")
 	default:
 		return dec.Skip()
 	}
