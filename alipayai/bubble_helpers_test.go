@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/internal/pipenet"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // networks has the networks of tests that run in bubbles.
@@ -22,7 +23,7 @@ func inBubble(t *testing.T, test func(t *testing.T)) {
 		networks.Store(t, new(pipenet.Network))
 		t.Cleanup(func() {
 			networks.Delete(t)
-			time.Sleep(time.Hour) // what still runs ends
+			testwait.Pass(time.Hour) // what still runs ends
 		})
 		test(t)
 	})

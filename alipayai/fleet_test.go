@@ -67,8 +67,7 @@ func TestFleetKeepsTheCap(t *testing.T) {
 			}
 		}
 		waitFor(t, "the first arrival", func() bool { return len(arrived.at(chatPath)) > 0 })
-		time.Sleep(saturated)
-		stop()
+		time.AfterFunc(saturated, stop)
 		running.Wait()
 
 		calls := arrived.at(chatPath)

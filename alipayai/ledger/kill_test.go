@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // childFile names, in a process of these tests, the ledger that it is to write to instead, and childDoes how.
@@ -122,7 +124,7 @@ func TestLinesDoNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		written := make(chan int, 100)
 		l := openAt(t, path, func(o *Options) { o.Written = func(n, _ int) { written <- n } })
-		time.Sleep(writeEvery / 3)
+		testwait.Pass(writeEvery / 3)
 		for range 3 {
 			began := time.Now()
 			l.Record(lineAt(noon, "shop", 1))

@@ -101,7 +101,7 @@ func TestPromisesInFaults(t *testing.T) {
 					return claim != nil
 				})
 				t.Logf("claims are back after %v", time.Since(healed))
-				time.Sleep(time.Minute) // what was lost is released in the background
+				testwait.Pass(time.Minute) // what was lost is released in the background
 			})
 		})
 	}

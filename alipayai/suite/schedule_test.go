@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/internal/record"
 	"github.com/caddy-alipayai/gateway/internal/recordtest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // vendor answers after a while, and counts what it was asked.
@@ -210,12 +211,12 @@ func TestScheduleWritesWhenTheStoreIsBack(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); r.Run(ctx) }()
-		time.Sleep(2500 * time.Millisecond)
+		testwait.Pass(2500 * time.Millisecond)
 		store.Set(func() { store.Err = errors.New("away") })
-		time.Sleep(4 * record.BusyEvery)
+		testwait.Pass(4 * record.BusyEvery)
 		r.wants(t, "without the store", "store failed", "ended 10/10 []")
 		store.Set(func() { store.Err, store.Content, store.Leased = nil, nil, time.Time{} })
-		time.Sleep(record.BusyEvery + time.Second)
+		testwait.Pass(record.BusyEvery + time.Second)
 		store.Set(func() {
 			if kept := ParseRecord(store.Content); kept.Last == nil || kept.Running != nil {
 				t.Errorf("the store has %s", store.Content)

@@ -273,7 +273,7 @@ func TestRedisTokensWithoutRedis(t *testing.T) {
 					}
 				}
 				network.Heal()
-				time.Sleep(time.Minute) // what runs ends
+				testwait.Pass(time.Minute) // what runs ends
 			})
 		})
 	}

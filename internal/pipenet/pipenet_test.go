@@ -24,9 +24,9 @@ func client(t *testing.T, n *pipenet.Network) *http.Client {
 // An exchange takes the time that its server takes, to the nanosecond.
 func TestExchange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := new(pipenet.Network)
+		n, due := new(pipenet.Network), time.After(time.Hour)
 		url := n.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			time.Sleep(time.Hour)
+			<-due
 			_, _ = io.Copy(w, r.Body)
 		}))
 		began := time.Now()

@@ -3,8 +3,17 @@ package testwait
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 )
+
+// Pass lets time pass in a bubble of testing/synctest, with all that happens meanwhile and then. It panics outside of one: no
+// test waits for the time of a clock.
+func Pass(d time.Duration) {
+	synctest.Wait()
+	time.Sleep(d)
+	synctest.Wait()
+}
 
 // For asks again and again until something holds.
 func For(tb testing.TB, within time.Duration, what string, holds func() bool) {
