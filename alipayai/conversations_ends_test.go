@@ -109,16 +109,7 @@ func TestFollowUpsBeforeANativeEnd(t *testing.T) {
 				_, _ = io.WriteString(w, "event: response.completed"+end)
 			})
 			r = startRig(t, theirs, speaks["responses"].provider, first(anyModel), keeping)
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+responsesPath, strings.NewReader(`{"model":"m","stream":true,"input":"one"}`))
-			if err != nil {
-				t.Fatal(err)
-			}
-			req.Header.Set("Content-Type", "application/json")
-			resp, err := r.client.Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
+			resp := r.open(t.Context(), responsesPath, `{"model":"m","stream":true,"input":"one"}`)
 			begun := make([]byte, 256)
 			if _, err := io.ReadFull(resp.Body, begun); err != nil {
 				t.Fatal(err)

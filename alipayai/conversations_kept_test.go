@@ -248,16 +248,7 @@ func TestFollowUpsBeforeTheEnd(t *testing.T) {
 		early = r.post(responsesPath, `{"model":"m","input":"q","previous_response_id":"`+id+`"}`)
 		state = r.do(t.Context(), http.MethodGet, responsesPath+"/"+id, "")
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+responsesPath, strings.NewReader(`{"model":"m","stream":true,"input":"one"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := r.client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
+	resp := r.open(t.Context(), responsesPath, `{"model":"m","stream":true,"input":"one"}`)
 	begun := make([]byte, 256)
 	if _, err := io.ReadFull(resp.Body, begun); err != nil {
 		t.Fatal(err)

@@ -238,21 +238,7 @@ func TestFaultsAtEveryDoor(t *testing.T) {
 							continue // these take their time
 						}
 						t.Run(fmt.Sprintf("%s, %s, %s, stream %v, %s", door, format, mode, stream, name), func(t *testing.T) {
-							t.Parallel()
-							inBubbleIf(t, test.slow, func(t *testing.T) {
-								l := newLadder(t, append([]sandbox.Format{format}, second...), func(g *alipayai.Gateway) {
-									if mode == "alone" {
-										fresh(g.Providers[0])
-									}
-									if test.slow {
-										hasty(g.Providers[0])
-									}
-								})
-								if test.fault.Kind != "" {
-									l.upstreams[0].set(t, test.fault)
-								}
-								f.check(t, l, test.harm, stream)
-							})
+							test.at(t, append([]sandbox.Format{format}, second...), func(t *testing.T, l *ladder) { f.check(t, l, test.harm, stream) })
 						})
 					}
 				}

@@ -15,6 +15,22 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
+// open sends a request, and gives its answer as soon as that begins; the body is closed when the test ends.
+func (r *rig) open(ctx context.Context, path, body string) *http.Response {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := r.client.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = resp.Body.Close() })
+	return resp
+}
+
 // wantLeft checks that the upstream was let go as soon as the client left, in the time of a bubble, and what became of the call.
 func (r *rig) wantLeft(left time.Time) alipayai.Outcome {
 	r.t.Helper()
@@ -63,16 +79,7 @@ func TestClientThatLeavesMidstream(t *testing.T) {
 				r := newRig(t, sandbox.Config{})
 				ctx, leave := context.WithCancel(t.Context())
 				defer leave()
-				req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/v1/chat/completions", strings.NewReader(streamBody(prompt)))
-				if err != nil {
-					t.Fatal(err)
-				}
-				req.Header.Set("Content-Type", "application/json")
-				resp, err := r.client.Do(req)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer resp.Body.Close()
+				resp := r.open(ctx, "/v1/chat/completions", streamBody(prompt))
 				lines := bufio.NewReader(resp.Body)
 				for seen := 0; seen < 2; { // of content
 					line, err := lines.ReadString('\n')

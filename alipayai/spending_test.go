@@ -149,16 +149,7 @@ func TestCallsAreCharged(t *testing.T) {
 func TestStreamTrailerHasTheCost(t *testing.T) {
 	l := new(lines)
 	r := newRig(t, sandbox.Config{}, spends(l, alipayPrice()))
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+chatPath, strings.NewReader(streamBody("hello")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := r.client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
+	resp := r.open(t.Context(), chatPath, streamBody("hello"))
 	var b strings.Builder
 	if _, err := resp.Body.Read(nil); err != nil {
 		t.Fatal(err)

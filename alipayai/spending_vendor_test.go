@@ -142,16 +142,7 @@ func TestClientsThatLeaveAreCharged(t *testing.T) {
 		r := newRig(t, sandbox.Config{}, spends(l, alipayPrice(), daily(price.Unit)))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+chatPath, strings.NewReader(streamBody("[[events:200]] [[interval:20ms]] go on")))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		resp, err := r.client.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
+		resp := r.open(ctx, chatPath, streamBody("[[events:200]] [[interval:20ms]] go on"))
 		if _, err := resp.Body.Read(make([]byte, 100)); err != nil {
 			t.Fatal(err)
 		}

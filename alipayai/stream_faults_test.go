@@ -127,12 +127,35 @@ const (
 	within             // some of it has
 )
 
-var streamFaults = map[string]struct {
+// streamFault is one that a stream's provider can have.
+type streamFault struct {
 	fault sandbox.Fault
 	harm  harm
 	// slow says that the gateway has to lose its patience.
 	slow bool
-}{
+}
+
+// at gives check providers of these formats, of which the first has the fault: in a bubble where that takes its time.
+func (f streamFault) at(t *testing.T, formats []sandbox.Format, check func(t *testing.T, l *ladder)) {
+	t.Helper()
+	t.Parallel()
+	inBubbleIf(t, f.slow, func(t *testing.T) {
+		l := newLadder(t, formats, first(func(p *upstream.Provider) {
+			if len(formats) == 1 {
+				fresh(p)
+			}
+			if f.slow {
+				hasty(p)
+			}
+		}))
+		if f.fault.Kind != "" {
+			l.upstreams[0].set(t, f.fault)
+		}
+		check(t, l)
+	})
+}
+
+var streamFaults = map[string]streamFault{
 	"nothing wrong":          {},
 	"late first byte":        {fault: sandbox.Fault{Kind: sandbox.SlowFirstByte, Delay: 50 * time.Millisecond}},
 	"no first byte":          {fault: sandbox.Fault{Kind: sandbox.SlowFirstByte, Delay: forLong}, harm: before, slow: true},
@@ -172,21 +195,7 @@ func TestStreamFaultsInEveryFormat(t *testing.T) {
 					continue // these take their time, and the second is none of theirs
 				}
 				t.Run(string(format)+", "+mode+", "+name, func(t *testing.T) {
-					t.Parallel()
-					inBubbleIf(t, test.slow, func(t *testing.T) {
-						l := newLadder(t, append([]sandbox.Format{format}, second...), first(func(p *upstream.Provider) {
-							if mode == "alone" {
-								fresh(p)
-							}
-							if test.slow {
-								hasty(p)
-							}
-						}))
-						if test.fault.Kind != "" {
-							l.upstreams[0].set(t, test.fault)
-						}
-						checkFault(t, l, test.harm, true)
-					})
+					test.at(t, append([]sandbox.Format{format}, second...), func(t *testing.T, l *ladder) { checkFault(t, l, test.harm, true) })
 				})
 			}
 		}
@@ -198,21 +207,7 @@ func TestStreamFaultsBehindJSON(t *testing.T) {
 	for name, test := range streamFaults {
 		for mode, second := range map[string][]sandbox.Format{"alone": nil, "openai": {sandbox.OpenAI}} {
 			t.Run(mode+", "+name, func(t *testing.T) {
-				t.Parallel()
-				inBubbleIf(t, test.slow, func(t *testing.T) {
-					l := newLadder(t, append([]sandbox.Format{sandbox.NextBuilder}, second...), func(g *alipayai.Gateway) {
-						if mode == "alone" {
-							fresh(g.Providers[0])
-						}
-						if test.slow {
-							hasty(g.Providers[0])
-						}
-					})
-					if test.fault.Kind != "" {
-						l.upstreams[0].set(t, test.fault)
-					}
-					checkFault(t, l, min(test.harm, before), false)
-				})
+				test.at(t, append([]sandbox.Format{sandbox.NextBuilder}, second...), func(t *testing.T, l *ladder) { checkFault(t, l, min(test.harm, before), false) })
 			})
 		}
 	}
