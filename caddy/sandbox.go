@@ -56,7 +56,7 @@ type SandboxHandler struct {
 
 	// The models served, or the agents of format `nextbuilder`.
 	// Default: `alipay-fin-1`, `alipay-fin-mini` and `alipay-embed-1`;
-	// `claude-haiku-4-5` and `claude-sonnet-4-5` for format `anthropic`;
+	// `claude-haiku-4-5`, `claude-sonnet-4-5` and `claude-opus-4-8` for format `anthropic`;
 	// `sandbox-agent` for `nextbuilder`
 	Models []string `json:"models,omitempty"`
 

@@ -20,7 +20,9 @@ type anthropic struct{}
 
 func (anthropic) credentials() (required, optional []string) { return []string{"APIKey"}, nil }
 
-func (anthropic) models() []string { return []string{"claude-haiku-4-5", "claude-sonnet-4-5"} }
+func (anthropic) models() []string {
+	return []string{"claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-8"}
+}
 
 func (anthropic) endpoint(path string) (endpoint, bool) {
 	switch path {

@@ -426,8 +426,8 @@ func TestClaudeModels(t *testing.T) {
 		Last    string `json:"last_id"`
 	}
 	g.read(resp, 200, &got)
-	if len(got.Data) != 2 || got.Data[0].ID != "claude-haiku-4-5" || got.Data[0].Type != "model" || got.Data[0].DisplayName == "" ||
-		got.Data[0].CreatedAt != "2026-01-01T00:00:00Z" || got.HasMore == nil || *got.HasMore || got.First != got.Data[0].ID || got.Last != got.Data[1].ID {
+	if len(got.Data) != 3 || got.Data[0].ID != "claude-haiku-4-5" || got.Data[0].Type != "model" || got.Data[0].DisplayName == "" ||
+		got.Data[0].CreatedAt != "2026-01-01T00:00:00Z" || got.HasMore == nil || *got.HasMore || got.First != got.Data[0].ID || got.Last != got.Data[2].ID {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -83,7 +83,7 @@ type Config struct {
 	RequestsPerSecond int
 	// Models lists the ids of the models served, or of the agents of format
 	// NextBuilder. Default alipay-fin-1, alipay-fin-mini and alipay-embed-1;
-	// claude-haiku-4-5 and claude-sonnet-4-5 with format Anthropic; sandbox-agent
+	// claude-haiku-4-5, claude-sonnet-4-5 and claude-opus-4-8 with format Anthropic; sandbox-agent
 	// with NextBuilder.
 	Models []string
 	// Variants are the ways in which the API departs from what doc.go says of it.

@@ -263,7 +263,7 @@ func TestSimulatedClaudeModels(t *testing.T) {
 		}
 		ids = append(ids, m.ID)
 	}
-	if err := pages.Err(); err != nil || strings.Join(ids, " ") != "claude-haiku-4-5 claude-sonnet-4-5" {
+	if err := pages.Err(); err != nil || strings.Join(ids, " ") != "claude-haiku-4-5 claude-sonnet-4-5 claude-opus-4-8" {
 		t.Errorf("models %v, %v", ids, err)
 	}
 }
