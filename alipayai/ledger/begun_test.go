@@ -112,6 +112,12 @@ func TestAttemptsUnderWayAreStored(t *testing.T) {
 	testwait.For(t, patience, "one less", stored(2))
 	l.abandonFile(l.file())
 	testwait.For(t, 3*patience, "them in a new file", stored(2))
+	db := l.file()
+	l.mu.Lock()
+	l.db = nil
+	l.mu.Unlock()
+	abandon(db)
+	testwait.For(t, 3*patience, "them in the file that is opened again", stored(2))
 	l.End(numbers[1], lineAt(noon, "shop", 1))
 	l.End(numbers[2], lineAt(noon, "shop", 1))
 	testwait.For(t, patience, "none", stored(0))

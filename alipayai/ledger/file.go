@@ -36,8 +36,8 @@ var errCorrupt = errors.New("the file is broken")
 const lockWait, firstLockWait = 250 * time.Millisecond, 2 * time.Second
 
 // open opens the file, which is made if it is not there. left are the attempts that a process before has not ended, which
-// have their lines now.
-func open(path string, zone *time.Location, wait time.Duration) (db *bolt.DB, left []Line, err error) {
+// have their lines now; there are none where this process has had the file before: those in it are its own.
+func open(path string, zone *time.Location, wait time.Duration, before bool) (db *bolt.DB, left []Line, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, nil, err
 	}
@@ -51,7 +51,9 @@ func open(path string, zone *time.Location, wait time.Duration) (db *bolt.DB, le
 					return err
 				}
 			}
-			left, err = endBegun(tx, zone)
+			if !before {
+				left, err = endBegun(tx, zone)
+			}
 			return err
 		})
 	})

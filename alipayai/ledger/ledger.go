@@ -73,6 +73,7 @@ type Ledger struct {
 
 	// Those below belong to the goroutine of run.
 	swept time.Time
+	had   bool // the file has been open
 }
 
 // New makes a ledger; nothing is opened yet.
@@ -271,14 +272,15 @@ func (l *Ledger) keepStored(b batch) {
 
 // reopen opens the file, and begins a new one where it is broken.
 func (l *Ledger) reopen(wait time.Duration) {
-	db, left, err := open(l.options.Path, l.options.Zone, wait)
+	db, left, err := open(l.options.Path, l.options.Zone, wait, l.had)
 	if errors.Is(err, errCorrupt) && l.setAside(err) {
-		db, left, err = open(l.options.Path, l.options.Zone, wait)
+		db, left, err = open(l.options.Path, l.options.Zone, wait, l.had)
 	}
 	l.mu.Lock()
 	was := l.err
 	l.db, l.err = db, err
 	l.mu.Unlock()
+	l.had = l.had || err == nil
 	if len(left) > 0 {
 		l.options.Left(left)
 	}
