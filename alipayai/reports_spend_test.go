@@ -161,6 +161,9 @@ func TestServiceTiersWithinBudgets(t *testing.T) {
 		"another, escaped":          {flat, `"model\u0073":["n"],`, within, 429, "tenant_budget"},
 		"another, not known":        {flat, `"models":["o"],`, within, 503, "price_unknown"},
 		"others by a name":          {flat, `"fallbacks":[{"model":"n"}],`, within, 429, "tenant_budget"},
+		"others of more tokens":     {flat, `"max_tokens":10,"fallbacks":[{"model":"n","max_tokens":64000}],`, within, 429, "tenant_budget"},
+		"others of as many":         {flat, `"max_tokens":10,"fallbacks":[{"model":"n","max_tokens":10}],`, within, 200, ""},
+		"others in a tier":          {flat, `"fallbacks":[{"model":"n","speed":"fast"}],`, 9 * within, 503, "price_unknown"},
 		"not known, without budget": {flat, `"service_tier":"ultra",`, 0, 200, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

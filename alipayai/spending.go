@@ -248,6 +248,10 @@ func (c *call) quote(p *upstream.Provider, body []byte) *charge {
 	}
 	// A provider that has no room in a tier may serve in its own one.
 	q.most = max(q.price.Bound(asked), q.base.Bound(asked))
+	q.dearer = q.dearer || chosen.OwnTier
+	if asked.MaxTokens > 0 { // else each may answer as long as it can
+		asked.MaxTokens = max(asked.MaxTokens, chosen.MaxTokens)
+	}
 	for _, model := range q.others {
 		other := priced.Of(model)
 		if other == nil || other.Currency != q.base.Currency {

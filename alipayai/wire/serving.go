@@ -14,6 +14,10 @@ type Serving struct {
 	// Models are those that may answer in the place of its own: OpenRouter's models
 	// (openrouter.ai/docs/features/model-routing) and the fallbacks of Anthropic and LiteLLM.
 	Models []string
+	// MaxTokens is the most that one of them may answer where the request says that beside its name, and OwnTier says that it
+	// is served in a tier of its own, or at a speed.
+	MaxTokens int64
+	OwnTier   bool
 }
 
 // servingMembers are those that [ServingOf] reads, and the beginnings of escapes that their letters may be written with.
@@ -57,8 +61,17 @@ func ServingOf(body []byte) (chosen Serving) {
 					return add()
 				}
 				return s.object(func(name []byte) error {
-					if string(name) == "model" {
+					switch string(name) {
+					case "model":
 						return add()
+					case "max_tokens", "max_completion_tokens", "max_output_tokens":
+						most, err := s.count()
+						chosen.MaxTokens = max(chosen.MaxTokens, most)
+						return err
+					case "service_tier", "speed":
+						v, err := s.scalar()
+						chosen.OwnTier = chosen.OwnTier || v.Kind() == '"'
+						return err
 					}
 					_, err := s.skip()
 					return err

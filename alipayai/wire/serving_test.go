@@ -55,4 +55,19 @@ func TestOtherModels(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}
+	for name, test := range map[string]struct {
+		body string
+		most int64
+		tier bool
+	}{
+		"none":       {`{"max_tokens":9,"fallbacks":[{"model":"a"}]}`, 0, false},
+		"the most":   {`{"fallbacks":[{"model":"a","max_tokens":1},{"model":"b","max_completion_tokens":7}]}`, 7, false},
+		"no number":  {`{"fallbacks":[{"model":"a","max_tokens":"7","speed":null}]}`, 0, false},
+		"at a speed": {`{"fallbacks":[{"model":"a","speed":"fast"}]}`, 0, true},
+		"in a tier":  {`{"fallbacks":["b",{"service_tier":"priority","model":"a"}]}`, 0, true},
+	} {
+		if got := ServingOf([]byte(test.body)); got.MaxTokens != test.most || got.OwnTier != test.tier {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
 }
