@@ -49,10 +49,12 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 		x.AwaitContent()
 		if s := (&stream{Exchange: x, call: c, timeout: p.StreamTimeout, provider: p}); s.begin() {
 			ask := c.wireAsk(p)
-			s.decoder, s.guard = p.AnswerForm.Decoder(c.formatAt(p).DecodeStream(ask), ask), c.guardOf(x)
+			decoder := c.formatAt(p).DecodeStream(ask)
+			s.decoder, s.guard = p.AnswerForm.Decoder(decoder, ask), c.guardOf(x)
 			s.decoder = openai.WithOwnToolNames(s.decoder, c.toolNames)
 			if native != nil && s.guard == nil {
-				s.decoder, s.native = &untranslated{StreamDecoder: s.decoder}, true
+				own, _ := decoder.(wire.OwnEnder)
+				s.decoder, s.native = &untranslated{s.decoder, own, nil}, true
 			}
 			return c.openStream(s)
 		}

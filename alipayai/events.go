@@ -298,7 +298,8 @@ func (s *stream) decode(event wire.Event) (wire.Chunk, error) {
 // untranslated reads a stream whose client speaks its format: the events go on as they came.
 type untranslated struct {
 	wire.StreamDecoder
-	scratch []byte // the canonical events of the last one
+	own     wire.OwnEnder // of the format; nil where it has none
+	scratch []byte        // the canonical events of the last one
 }
 
 // Decode implements [wire.StreamDecoder].
@@ -326,10 +327,10 @@ func (u *untranslated) End(dst []byte) ([]byte, wire.Chunk, bool) {
 }
 
 func (u *untranslated) ownEnd(dst []byte) []byte {
-	if e, ok := u.StreamDecoder.(wire.OwnEnder); ok {
-		dst = e.AppendOwnEnd(dst)
+	if u.own == nil {
+		return dst
 	}
-	return dst
+	return u.own.AppendOwnEnd(dst)
 }
 
 // give adds events to what is pending, those that the guard gives out. done says that they are the last.

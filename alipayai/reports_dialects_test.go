@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // TestPublicReportsBetweenDialects has answers whose words, counts and ends are not those of the API that a client speaks.
@@ -61,6 +62,7 @@ func TestPublicReportsBetweenDialects(t *testing.T) {
 		// An end that is not the format's own.
 		"https://github.com/lidge-jun/opencodex/issues/658":      {door: "chat", stream: true, claude: true, answer: messageEvents(messageStart, block0, stop0, messageDelta), has: []string{`"content":"x"`, `"finish_reason":"stop"`, "[DONE]"}},
 		"https://github.com/lidge-jun/opencodex/issues/658 ":     {door: "messages", stream: true, claude: true, answer: messageEvents(messageStart, block0, stop0, messageDelta), has: []string{`"text":"x"`, "message_delta", "message_stop"}},
+		"a gateway before it has codes of its own":               {form: &wire.AnswerFields{Code: []string{"error.sub_code"}}, door: "messages", stream: true, claude: true, answer: messageEvents(messageStart, block0, stop0, messageDelta), has: []string{`"text":"x"`, "message_delta", "message_stop"}},
 		"https://github.com/lidge-jun/opencodex/issues/658  ":    {door: "messages", stream: true, claude: true, answer: messageEvents(messageStart, block0, stop0, messageDelta) + "data: [DONE]\n\n", has: []string{`"text":"x"`, "message_delta", "message_stop"}, lacks: "[DONE]"},
 		"https://github.com/lidge-jun/opencodex/issues/658   ":   {door: "responses", stream: true, claude: true, answer: messageEvents(messageStart, block0, stop0, messageDelta) + "data: [DONE]\n\n", has: []string{`"delta":"x"`, "response.completed"}},
 		"https://github.com/ihsan-ramadhan/bansos-router/pull/3": {door: "messages", members: thinking, stream: true, answer: strings.TrimSuffix(chunksOf(`"delta":{"reasoning_content":"hm"}`, `"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}`, callsNone), "data: [DONE]\n\n"), has: []string{`"thinking":"hm"`, "content_block_stop", `"name":"f"`, "content_block_stop", "tool_use", "message_stop"}},

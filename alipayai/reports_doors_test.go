@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // answeredDoor is an answer of a provider's, which a user of another gateway reported, and what clients of a door get of it.
@@ -14,6 +17,7 @@ type answeredDoor struct {
 	answer        string
 	has           []string // in this order
 	lacks         string
+	form          *wire.AnswerFields // of the provider; nil for none
 }
 
 // check makes the call, and checks what its client got.
@@ -28,7 +32,15 @@ func (test answeredDoor) check(t *testing.T) {
 	if test.claude {
 		provider = claudeProvider
 	}
-	r := startRig(t, u, provider, first(anyModel))
+	form := func(*upstream.Provider) {}
+	if test.form != nil {
+		read, err := wire.NewAnswerForm(*test.form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		form = func(p *upstream.Provider) { p.AnswerForm = read }
+	}
+	r := startRig(t, u, provider, first(anyModel), first(form))
 	f := fronts[test.door]
 	got := r.post(f.path, strings.Replace(f.body("hello", test.stream), "{", "{"+test.members, 1))
 	if got.status != http.StatusOK || got.err != nil {
