@@ -238,11 +238,16 @@ func (s *scanner) count() (int64, error) {
 	if v.Kind() != '0' {
 		return 0, err
 	}
-	n, failed := strconv.ParseFloat(string(v), 64)
-	if failed != nil || n < 1 || n > 1<<53 || n != math.Trunc(n) {
-		return 0, err
+	return wholeNumber(v), err
+}
+
+// wholeNumber is a number from 1 without a fraction, as upstreams read it; 0 for any other.
+func wholeNumber(v jsontext.Value) int64 {
+	n, err := strconv.ParseFloat(string(v), 64)
+	if err != nil || n < 1 || n > 1<<53 || n != math.Trunc(n) {
+		return 0
 	}
-	return int64(n), err
+	return int64(n)
 }
 
 func (s *scanner) streamOptions(r *Request) error {

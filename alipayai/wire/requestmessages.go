@@ -13,17 +13,16 @@ func (s *scanner) messages(r *Request) error {
 	}
 	s.enter("messages")
 	s.elements()
-	by := ""
-	err := s.array(func() (err error) {
-		r.Messages++
+	var turns turns
+	err := s.array(func() error {
 		s.next()
-		before := by
-		by, err = s.message(r)
-		r.Plain = r.Plain && (by != "system" || before == "system" || before == "")
+		by, err := s.message(r)
+		turns.add(by)
 		return err
 	})
 	s.path = s.path[:0]
-	r.Plain = r.Plain && by == "user"
+	r.Messages += turns.n
+	r.Plain = r.Plain && turns.plain()
 	if err == nil && r.Messages == 0 {
 		return empty("messages", "array")
 	}
@@ -94,8 +93,8 @@ func (s *scanner) message(r *Request) (by string, err error) {
 			return err
 		})
 	})
-	if by == "" || !text || !plain {
-		r.Plain = false
+	if !text || !plain {
+		by = ""
 	}
 	return by, err
 }

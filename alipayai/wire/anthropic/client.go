@@ -54,8 +54,8 @@ type ClientRequest struct {
 // cache_control says nothing of the answer, and is left out without a word. So is what asks for the default.
 func ParseClientRequest(body []byte, counting bool) (ClientRequest, error) {
 	room := translate.Scratch()
-	c := client{messages: *room}
-	defer func() { translate.Release(room, c.messages) }()
+	c := client{chat: wire.Chat{Messages: *room}}
+	defer func() { translate.Release(room, c.chat.Messages) }()
 	sent, err := translate.Request(body, c.field)
 	if err != nil {
 		return ClientRequest{}, err
@@ -64,12 +64,12 @@ func ParseClientRequest(body []byte, counting bool) (ClientRequest, error) {
 	switch {
 	case sent.Model == "":
 		return ClientRequest{}, translate.Missing("model", "a non-empty string")
-	case c.maxTokens == nil && !counting:
+	case c.chat.MaxTokens == nil && !counting:
 		return ClientRequest{}, translate.Missing("max_tokens", "a whole number above zero")
-	case len(c.messages) == 0:
+	case len(c.chat.Messages) == 0:
 		return ClientRequest{}, translate.Missing("messages", "a non-empty array of messages")
 	}
-	if c.r.Canonical, err = wire.ParseChatRequest(c.body(), wire.Limits{}); err != nil {
+	if c.r.Canonical, err = c.request(); err != nil {
 		return ClientRequest{}, err
 	}
 	c.r.Canonical.HostedTools = c.hosted
@@ -87,16 +87,13 @@ type client struct {
 	r    ClientRequest
 	left translate.Omissions
 
-	system   []byte // the characters of a JSON string
-	messages []byte // with commas between them; scratch
-	fields   []byte // other members, each with a comma before it
-	tools    []byte // with commas between them
-	choice   []byte // members that mean something with tools alone
+	chat   wire.Chat
+	system []byte // the characters of a JSON string
+	tools  []byte // with commas between them
+	choice []byte // members that mean something with tools alone
 
-	maxTokens jsontext.Value
-	stops     int
-	stop      []byte
-	stream    bool
+	stops int
+	stop  []byte
 	// hosted says that a tool is offered that the provider runs, and that may act.
 	hosted bool
 	// foreign says that there is what Anthropic's API refuses of an earlier answer: see Sendable.
@@ -122,12 +119,12 @@ func (c *client) field(name string, v jsontext.Value) (err error) {
 		c.system, err = c.systemText(v)
 	case "max_tokens":
 		_, err = translate.Count(name, v, 1)
-		c.maxTokens = v
+		c.chat.MaxTokens = v
 	case "stream":
-		c.stream, err = translate.Boolean(name, v)
+		c.chat.Stream, err = translate.Boolean(name, v)
 	case "temperature", "top_p":
 		_, err = translate.Number(name, v, 0, 1)
-		c.member(name, v)
+		c.chat.Member(name, v)
 	case "stop_sequences":
 		return translate.Array(name, v, c.stopSequence)
 	case "metadata":
@@ -162,14 +159,6 @@ func (c *client) field(name string, v jsontext.Value) (err error) {
 
 func isFilled(v jsontext.Value) bool {
 	return v.Kind() == '[' && len(strings.TrimSpace(string(v[1:len(v)-1]))) > 0
-}
-
-// member adds a member to the request.
-func (c *client) member(name string, v []byte) {
-	if c.fields == nil {
-		c.fields = make([]byte, 0, 64+len(v))
-	}
-	c.fields = append(append(append(append(c.fields, `,"`...), name...), `":`...), v...)
 }
 
 // paragraph is an empty line, in a JSON string.
@@ -233,7 +222,7 @@ func (c *client) metadata(name string, v jsontext.Value) error {
 		user = hex.EncodeToString(sum[:])
 	}
 	if user != "" {
-		c.member("user", translate.Quote(nil, user))
+		c.chat.Member("user", translate.Quote(nil, user))
 	}
 	return err
 }
@@ -298,33 +287,26 @@ func (c *client) outputFormat(path string, v jsontext.Value) error {
 	if isStrict(schema) {
 		format = append(format, `,"strict":true`...)
 	}
-	c.member("response_format", append(format, "}}"...))
+	c.chat.Member("response_format", append(format, "}}"...))
 	return nil
 }
 
-// body writes the request in OpenAI's form.
-func (c *client) body() []byte {
+// request writes the request in OpenAI's form.
+func (c *client) request() (wire.Request, error) {
 	if c.prefilled {
 		c.left.LeaveOut("messages.prefill")
 	}
-	b := make([]byte, 0, len(c.r.Sent.Body)+256)
-	b = append(translate.Quote(append(b, `{"model":`...), c.r.Sent.Model), `,"messages":[`...)
+	c.chat.Model = c.r.Sent.Model
 	if len(c.system) > 0 {
-		b = append(append(append(b, `{"role":"system","content":"`...), c.system...), `"},`...)
+		c.chat.Lead("system", c.system)
 	}
-	b = append(append(b, c.messages...), ']')
-	if c.maxTokens != nil {
-		b = append(append(b, `,"max_tokens":`...), c.maxTokens...)
-	}
-	if c.stream {
-		b = append(b, `,"stream":true,"stream_options":{"include_usage":true}`...)
-	}
-	if len(c.stop) > 0 {
-		b = append(append(append(b, `,"stop":[`...), c.stop...), ']')
-	}
-	if len(c.tools) > 0 {
-		b = append(append(append(b, `,"tools":[`...), c.tools...), ']')
-		b = append(b, c.choice...)
-	}
-	return append(append(b, c.fields...), '}')
+	return c.chat.Request(len(c.stop)+len(c.tools)+len(c.choice), func(dst []byte) []byte {
+		if len(c.stop) > 0 {
+			dst = append(append(append(dst, `,"stop":[`...), c.stop...), ']')
+		}
+		if len(c.tools) > 0 {
+			dst = append(append(append(append(dst, `,"tools":[`...), c.tools...), ']'), c.choice...)
+		}
+		return dst
+	})
 }

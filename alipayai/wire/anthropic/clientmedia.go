@@ -30,15 +30,15 @@ func source(path string, v jsontext.Value) (kind string, mediaType, data, url, c
 	return kind, mediaType, data, url, content, err
 }
 
-func (c *client) image(path string, b clientBlock, to *parts) error {
+func (c *client) image(path string, b clientBlock, to *translate.Parts) error {
 	kind, mediaType, data, url, _, err := source(path+".source", b.source)
 	switch {
 	case err != nil:
 		return err
 	case kind == "url" && url.Kind() == '"':
-		to.add(`{"type":"image_url","image_url":{"url":`, url, `}}`)
+		to.Add(`{"type":"image_url","image_url":{"url":`, url, `}}`)
 	case kind == "base64" && mediaType.Kind() == '"' && data.Kind() == '"':
-		to.add(`{"type":"image_url","image_url":{"url":`, dataURL(mediaType, data), `}}`)
+		to.Add(`{"type":"image_url","image_url":{"url":`, dataURL(mediaType, data), `}}`)
 	case kind == "url" || kind == "base64":
 		return translate.Invalid(path+".source", "a url, or a media_type and data")
 	default:
@@ -52,7 +52,7 @@ func dataURL(mediaType, data jsontext.Value) []byte {
 	return append(append(append(u, ";base64,"...), translate.Characters(data)...), '"')
 }
 
-func (c *client) document(path string, b clientBlock, to *parts) error {
+func (c *client) document(path string, b clientBlock, to *translate.Parts) error {
 	kind, mediaType, data, _, content, err := source(path+".source", b.source)
 	if err != nil {
 		return err
@@ -60,10 +60,10 @@ func (c *client) document(path string, b clientBlock, to *parts) error {
 	switch {
 	case kind == "text" && data.Kind() == '"':
 		c.describe(b, to)
-		to.text(data)
+		to.Text(data)
 	case kind == "content" && content.Kind() == '"':
 		c.describe(b, to)
-		to.text(content)
+		to.Text(content)
 	case kind == "content":
 		c.describe(b, to)
 		return translate.Array(path+".source.content", content, func(path string, v jsontext.Value) error {
@@ -79,7 +79,7 @@ func (c *client) document(path string, b clientBlock, to *parts) error {
 		if len(translate.Characters(b.title)) > 0 {
 			name = b.title
 		}
-		to.add(`{"type":"file","file":{"filename":`, append(append(append([]byte{}, name...), `,"file_data":`...), dataURL(mediaType, data)...), `}}`)
+		to.Add(`{"type":"file","file":{"filename":`, append(append(append([]byte{}, name...), `,"file_data":`...), dataURL(mediaType, data)...), `}}`)
 	default:
 		c.left.LeaveOut("messages.content.document." + wire.Visible(kind))
 	}
@@ -87,18 +87,18 @@ func (c *client) document(path string, b clientBlock, to *parts) error {
 }
 
 // describe gives a document's title and context.
-func (c *client) describe(b clientBlock, to *parts) {
+func (c *client) describe(b clientBlock, to *translate.Parts) {
 	for _, v := range []jsontext.Value{b.title, b.context} {
 		if v.Kind() == '"' {
-			to.text(v)
+			to.Text(v)
 		}
 	}
 }
 
-func (c *client) searchResult(path string, b clientBlock, to *parts) error {
+func (c *client) searchResult(path string, b clientBlock, to *translate.Parts) error {
 	c.describe(b, to)
 	if b.source.Kind() == '"' {
-		to.text(b.source)
+		to.Text(b.source)
 	}
 	if b.content.Kind() != '[' {
 		return nil

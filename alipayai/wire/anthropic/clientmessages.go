@@ -121,27 +121,19 @@ func (c *client) message(path string, v jsontext.Value) error {
 		return c.assistant(path, content)
 	case "system": // between turns, where the API takes it
 		text, err := c.systemText(content)
-		c.add(`{"role":"system","content":"`, text, `"}`)
+		c.chat.Text("system", text)
 		return err
 	}
 	return translate.Invalid(path+".role", "user or assistant")
 }
 
-// add appends a message, in pieces.
-func (c *client) add(before string, middle []byte, after string) {
-	if len(c.messages) > 0 {
-		c.messages = append(c.messages, ',')
-	}
-	c.messages = append(append(append(c.messages, before...), middle...), after...)
-}
-
 // user reads what the user said in the message at path, and what tools gave, which comes first.
 func (c *client) user(path string, content jsontext.Value) error {
 	if content.Kind() == '"' {
-		c.add(`{"role":"user","content":`, content, `}`)
+		c.chat.Text("user", translate.Characters(content))
 		return nil
 	}
-	var p parts
+	var p translate.Parts
 	results := 0
 	err := translate.Array(path+".content", content, func(path string, v jsontext.Value) error {
 		b, err := c.block(path, v)
@@ -154,56 +146,20 @@ func (c *client) user(path string, content jsontext.Value) error {
 		}
 		return c.part(path, b, &p)
 	})
-	if err == nil && (len(p.list) > 0 || results == 0) {
-		c.add(`{"role":"user","content":`, p.content(), `}`)
+	if err == nil && (!p.Empty() || results == 0) {
+		c.chat.User(p.Content())
 	}
 	return err
 }
 
-// parts are the parts of a message's content in OpenAI's form.
-type parts struct {
-	list  []byte // with commas between them
-	n     int
-	first jsontext.Value // the text, if the first part is one
-}
-
-func (p *parts) text(v jsontext.Value) {
-	if len(translate.Characters(v)) == 0 {
-		return // which some servers refuse
-	}
-	if p.n == 0 {
-		p.first = v
-	}
-	p.add(`{"type":"text","text":`, v, `}`)
-}
-
-func (p *parts) add(before string, middle []byte, after string) {
-	p.n++
-	if len(p.list) > 0 {
-		p.list = append(p.list, ',')
-	}
-	p.list = append(append(append(p.list, before...), middle...), after...)
-}
-
-// content is a string where there is only a text: every server takes that.
-func (p *parts) content() []byte {
-	switch {
-	case p.n == 0:
-		return []byte(`""`)
-	case p.n == 1 && p.first != nil:
-		return p.first
-	}
-	return append(append([]byte{'['}, p.list...), ']')
-}
-
 // part reads a block that a user, or a tool, may show.
-func (c *client) part(path string, b clientBlock, to *parts) error {
+func (c *client) part(path string, b clientBlock, to *translate.Parts) error {
 	switch b.kind {
 	case "text":
 		if b.text.Kind() != '"' {
 			return translate.Missing(path+".text", "a string")
 		}
-		to.text(b.text)
+		to.Text(b.text)
 		return nil
 	case "image":
 		return c.image(path, b, to)
@@ -217,7 +173,7 @@ func (c *client) part(path string, b clientBlock, to *parts) error {
 }
 
 // toolResult reads what a tool gave: texts for the tool's message, and what else there is for the user's.
-func (c *client) toolResult(path string, b clientBlock, user *parts) error {
+func (c *client) toolResult(path string, b clientBlock, user *translate.Parts) error {
 	if err := translate.IsString(path+".tool_use_id", b.toolUseID); err != nil {
 		return err
 	}
@@ -226,7 +182,7 @@ func (c *client) toolResult(path string, b clientBlock, user *parts) error {
 	case '"':
 		text = translate.Characters(b.content)
 	case '[':
-		shown := parts{}
+		var shown translate.Parts
 		err := translate.Array(path+".content", b.content, func(path string, v jsontext.Value) error {
 			inner, err := c.block(path, v)
 			switch {
@@ -241,17 +197,16 @@ func (c *client) toolResult(path string, b clientBlock, user *parts) error {
 		if err != nil {
 			return err
 		}
-		if shown.n > 0 {
-			user.text(append(append([]byte(`"Shown by the tool call `), translate.Characters(b.toolUseID)...), `:"`...))
-			user.n += shown.n
-			user.list = translate.Join(user.list, shown.list)
+		if !shown.Empty() {
+			user.Text(append(append([]byte(`"Shown by the tool call `), translate.Characters(b.toolUseID)...), `:"`...))
+			user.Join(&shown)
 		}
 	}
 	if b.isError.Kind() == 't' {
 		text = append([]byte("Error: "), text...)
 	}
 	m := append(append(append([]byte{}, b.toolUseID...), `,"content":"`...), text...)
-	c.add(`{"role":"tool","tool_call_id":`, m, `"}`)
+	c.chat.Message(`{"role":"tool","tool_call_id":`, m, `"}`)
 	return nil
 }
 
@@ -259,7 +214,7 @@ func (c *client) toolResult(path string, b clientBlock, user *parts) error {
 func (c *client) assistant(path string, content jsontext.Value) error {
 	c.foreign = c.foreign || isBlank(content) || content.Kind() == '[' && !isFilled(content)
 	if content.Kind() == '"' {
-		c.add(`{"role":"assistant","content":`, content, `}`)
+		c.chat.Text("assistant", translate.Characters(content))
 		return nil
 	}
 	var text, thought, calls []byte
@@ -292,6 +247,10 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 	if err != nil {
 		return err
 	}
+	if len(thought)+len(calls) == 0 {
+		c.chat.Text("assistant", text)
+		return nil
+	}
 	m := append(append([]byte{'"'}, text...), '"')
 	if len(text) == 0 && len(calls) > 0 {
 		m = []byte("null")
@@ -302,7 +261,7 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 	if len(calls) > 0 {
 		m = append(append(append(m, `,"tool_calls":[`...), calls...), ']')
 	}
-	c.add(`{"role":"assistant","content":`, m, `}`)
+	c.chat.Message(`{"role":"assistant","content":`, m, `}`)
 	return nil
 }
 

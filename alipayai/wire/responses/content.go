@@ -95,45 +95,12 @@ func appendText(text, more []byte) []byte {
 	return append(text, more...)
 }
 
-// parts are those of a message's content in chat completions' form.
-type parts struct {
-	list []byte // with commas between them
-	n    int
-	only jsontext.Value // the text, if it is the first part
-}
-
-func (p *parts) text(v jsontext.Value) {
-	if len(translate.Characters(v)) == 0 {
-		return // which some servers refuse
-	}
-	if p.n == 0 {
-		p.only = v
-	}
-	p.add(append(append([]byte(`{"type":"text","text":`), v...), '}'))
-}
-
-func (p *parts) add(v []byte) {
-	p.n++
-	p.list = translate.Join(p.list, v)
-}
-
-// content is a text where there is only one: every server takes that.
-func (p *parts) content() []byte {
-	switch {
-	case p.n == 0:
-		return []byte(`""`)
-	case p.n == 1 && p.only != nil:
-		return p.only
-	}
-	return append(append([]byte{'['}, p.list...), ']')
-}
-
 // content gives what a user said in the message at path.
-func (c *client) content(path string, v jsontext.Value) ([]byte, error) {
+func (c *client) content(path string, v jsontext.Value) (jsontext.Value, error) {
 	if v.Kind() == '"' {
 		return v, nil
 	}
-	var to parts
+	var to translate.Parts
 	err := translate.Array(path+".content", v, func(path string, v jsontext.Value) error {
 		p, err := readPart(path, v)
 		if err != nil {
@@ -141,30 +108,30 @@ func (c *client) content(path string, v jsontext.Value) ([]byte, error) {
 		}
 		return c.part(path, p, &to)
 	})
-	return to.content(), err
+	return to.Content(), err
 }
 
 // part reads a part that a user, or a tool, may show.
-func (c *client) part(path string, p part, to *parts) error {
+func (c *client) part(path string, p part, to *translate.Parts) error {
 	switch {
 	case isText[p.kind]:
 		if p.text.Kind() != '"' {
 			return translate.Missing(path+".text", "a string")
 		}
-		to.text(p.text)
+		to.Text(p.text)
 	case p.kind == "input_image":
 		return c.image(path, p, to)
 	case p.kind == "input_file":
 		return c.file(path, p, to)
 	case p.kind == "input_audio" && p.audio.Kind() == '{':
-		to.add(append(append([]byte(`{"type":"input_audio","input_audio":`), p.audio...), '}'))
+		to.Add(`{"type":"input_audio","input_audio":`, p.audio, "}")
 	default:
 		c.left.LeaveOut("input.content." + wire.Visible(p.kind))
 	}
 	return nil
 }
 
-func (c *client) image(path string, p part, to *parts) error {
+func (c *client) image(path string, p part, to *translate.Parts) error {
 	if p.url == nil {
 		if p.fileID == nil {
 			return translate.Missing(path+".image_url", "a string")
@@ -175,7 +142,7 @@ func (c *client) image(path string, p part, to *parts) error {
 	if err := translate.IsString(path+".image_url", p.url); err != nil {
 		return err
 	}
-	image := append([]byte(`{"type":"image_url","image_url":{"url":`), p.url...)
+	image := p.url
 	switch detail := translate.Unquote(p.detail); detail {
 	case "", "auto":
 	case "low", "high":
@@ -183,21 +150,21 @@ func (c *client) image(path string, p part, to *parts) error {
 	default:
 		c.left.LeaveOut("input.content.input_image.detail")
 	}
-	to.add(append(image, "}}"...))
+	to.Add(`{"type":"image_url","image_url":{"url":`, image, "}}")
 	return nil
 }
 
-func (c *client) file(path string, p part, to *parts) error {
+func (c *client) file(path string, p part, to *translate.Parts) error {
 	switch {
 	case p.fileData != nil:
 		if err := translate.IsString(path+".file_data", p.fileData); err != nil {
 			return err
 		}
-		file := append([]byte(`{"type":"file","file":{"file_data":`), p.fileData...)
+		file := p.fileData
 		if p.fileName.Kind() == '"' {
 			file = append(append(file, `,"filename":`...), p.fileName...)
 		}
-		to.add(append(file, "}}"...))
+		to.Add(`{"type":"file","file":{"file_data":`, file, "}}")
 	case p.fileURL != nil:
 		c.left.LeaveOut("input.content.input_file.file_url")
 	case p.fileID != nil:
@@ -228,7 +195,7 @@ func (v *conversation) output(path string, it item) error {
 		return err
 	}
 	m := append(append(translate.Quote(nil, it.callID), `,"content":"`...), text...)
-	v.messages = appendMessage(v.messages, `{"role":"tool","tool_call_id":`, m, `"}`)
+	v.chat.Message(`{"role":"tool","tool_call_id":`, m, `"}`)
 	if delete(v.awaited, it.callID); len(v.awaited) == 0 {
 		v.endOutputs()
 		v.release()
@@ -240,7 +207,7 @@ func (v *conversation) outputText(path string, it item) (text []byte, err error)
 	if it.output.Kind() == '"' {
 		return translate.Characters(it.output), nil
 	}
-	var shown parts
+	var shown translate.Parts
 	err = translate.Array(path, it.output, func(path string, value jsontext.Value) error {
 		p, err := readPart(path, value)
 		switch {
@@ -252,18 +219,18 @@ func (v *conversation) outputText(path string, it item) (text []byte, err error)
 		}
 		return v.client.part(path, p, &shown)
 	})
-	if shown.n > 0 {
-		v.shown.text(append(append([]byte(`"Shown by the tool call `), translate.Characters(translate.Quote(nil, it.callID))...), `:"`...))
-		v.shown.add(shown.list)
+	if !shown.Empty() {
+		v.shown.Text(append(append([]byte(`"Shown by the tool call `), translate.Characters(translate.Quote(nil, it.callID))...), `:"`...))
+		v.shown.Join(&shown)
 	}
 	return text, err
 }
 
 // endOutputs appends what tools have shown, after all of their outputs.
 func (v *conversation) endOutputs() {
-	if v.shown.n == 0 || len(v.awaited) > 0 {
+	if v.shown.Empty() || len(v.awaited) > 0 {
 		return
 	}
-	v.messages = appendMessage(v.messages, `{"role":"user","content":`, v.shown.content(), "}")
-	v.shown = parts{}
+	v.chat.User(v.shown.Content())
+	v.shown = translate.Parts{}
 }

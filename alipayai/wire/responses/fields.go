@@ -13,11 +13,11 @@ import (
 type client struct {
 	left translate.Omissions
 
+	// chat has what of the request goes as it is: its messages are added to a copy.
+	chat wire.Chat
+
 	input, instructions jsontext.Value
-	maxTokens           jsontext.Value
-	stream              bool
 	logprobs            bool
-	fields              []byte // members that go as they are, each with a comma before it
 	tools, choice       jsontext.Value
 	moreTools           []jsontext.Value // of additional_tools
 	serial              bool             // parallel_tool_calls is false
@@ -50,7 +50,7 @@ func (r *ClientRequest) field(name string, v jsontext.Value) (err error) {
 		c.instructions = v
 		return translate.IsString(name, v)
 	case "stream":
-		c.stream, err = translate.Boolean(name, v)
+		c.chat.Stream, err = translate.Boolean(name, v)
 	case "store":
 		r.Store, err = translate.Boolean(name, v)
 		r.StoreAsked = r.Store
@@ -58,21 +58,21 @@ func (r *ClientRequest) field(name string, v jsontext.Value) (err error) {
 		r.Previous, err = translate.String(name, v)
 	case "max_output_tokens":
 		_, err = translate.Count(name, v, 1)
-		c.maxTokens = v
+		c.chat.MaxTokens = v
 	case "temperature":
 		_, err = translate.Number(name, v, 0, 2)
-		c.member(name, v)
+		c.chat.Member(name, v)
 	case "top_p":
 		_, err = translate.Number(name, v, 0, 1)
-		c.member(name, v)
+		c.chat.Member(name, v)
 	case "top_logprobs":
 		var n int64
 		if n, err = translate.Count(name, v, 0); n > 0 {
 			c.logprobs = true
-			c.member(name, v)
+			c.chat.Member(name, v)
 		}
 	case "user":
-		c.member(name, v)
+		c.chat.Member(name, v)
 		return translate.IsString(name, v)
 	case "tools":
 		c.tools = v
@@ -115,7 +115,7 @@ func (c *client) other(name string, v jsontext.Value) error {
 		return err
 	case "presence_penalty", "frequency_penalty":
 		_, err := translate.Number(name, v, -2, 2)
-		c.member(name, v)
+		c.chat.Member(name, v)
 		return err
 	case "prompt":
 		return &wire.RequestError{Param: name, Code: wire.CodeInvalidValue, Message: "templates of prompts are kept at OpenAI: send instructions and input"}
@@ -132,14 +132,6 @@ func (c *client) other(name string, v jsontext.Value) error {
 	return nil
 }
 
-// member adds a member to the request.
-func (c *client) member(name string, v []byte) {
-	if c.fields == nil {
-		c.fields = make([]byte, 0, 64+len(v))
-	}
-	c.fields = append(append(append(append(c.fields, `,"`...), name...), `":`...), v...)
-}
-
 func (c *client) reasoning(name string, v jsontext.Value) error {
 	switch {
 	case v.Kind() == 'n':
@@ -147,7 +139,7 @@ func (c *client) reasoning(name string, v jsontext.Value) error {
 		if _, err := translate.String("reasoning.effort", v); err != nil {
 			return err
 		}
-		c.member("reasoning_effort", v)
+		c.chat.Member("reasoning_effort", v)
 	case name == "summary", name == "generate_summary", name == "context": // reasoning is given where there is some
 	default:
 		c.left.Leave("reasoning", name, v)
@@ -171,7 +163,7 @@ func (c *client) textMember(name string, v jsontext.Value) error {
 	case name == "verbosity":
 		word, err := translate.String("text.verbosity", v)
 		if err == nil && word != "medium" { // the default
-			c.member("verbosity", v)
+			c.chat.Member("verbosity", v)
 		}
 		return err
 	default:
@@ -205,7 +197,7 @@ func (c *client) textFormat(v jsontext.Value) error {
 	case kind == "text":
 		return nil
 	case kind == "json_object":
-		c.member("response_format", []byte(`{"type":"json_object"}`))
+		c.chat.Member("response_format", []byte(`{"type":"json_object"}`))
 		return nil
 	case kind != "json_schema":
 		return translate.Invalid("text.format.type", "text, json_schema or json_object")
@@ -214,6 +206,6 @@ func (c *client) textFormat(v jsontext.Value) error {
 	case jsontext.Value(schema).Kind() != '{':
 		return translate.Missing("text.format.schema", "an object")
 	}
-	c.member("response_format", append(append([]byte(`{"type":"json_schema","json_schema":{`), inner...), "}}"...))
+	c.chat.Member("response_format", append(append([]byte(`{"type":"json_schema","json_schema":{`), inner...), "}}"...))
 	return nil
 }

@@ -129,8 +129,8 @@ type conversation struct {
 	// open says that not all of it is known: it goes on from what is kept elsewhere.
 	open bool
 
-	messages []byte // with commas between them
-	spoken   bool   // there is more than system messages
+	chat   wire.Chat
+	spoken bool // there is more than system messages
 	// The assistant's message that is being put together.
 	assistant            bool
 	text, thought, calls []byte
@@ -142,8 +142,8 @@ type conversation struct {
 	// awaited are the calls whose outputs are still to come; what others say meanwhile is held, since chat completions
 	// want outputs at once.
 	awaited map[string]bool
-	held    []byte
-	shown   parts // what tools gave besides text
+	held    wire.Chat
+	shown   translate.Parts // what tools gave besides text
 }
 
 // read makes messages of the items of a conversation.
@@ -250,7 +250,7 @@ func (v *conversation) message(path string, it item) error {
 		}
 		v.endAssistant()
 		v.endOutputs()
-		v.add(`{"role":"system","content":"`, said, `"}`)
+		v.to().Text("system", said)
 		return nil
 	case "user":
 		content, err := v.client.content(path, it.content)
@@ -260,33 +260,25 @@ func (v *conversation) message(path string, it item) error {
 		v.endAssistant()
 		v.endOutputs()
 		v.spoken = true
-		v.add(`{"role":"user","content":`, content, "}")
+		v.to().User(content)
 		return nil
 	}
 	return translate.Invalid(path+".role", "user, assistant, system or developer")
 }
 
-// add appends a message, in pieces.
-func (v *conversation) add(before string, middle []byte, after string) {
-	to := &v.messages
+// to is where messages go now.
+func (v *conversation) to() *wire.Chat {
 	if len(v.awaited) > 0 {
-		to = &v.held
+		return &v.held
 	}
-	*to = appendMessage(*to, before, middle, after)
+	return &v.chat
 }
 
-func appendMessage(to []byte, before string, middle []byte, after string) []byte {
-	if len(to) > 0 {
-		to = append(to, ',')
-	}
-	return append(append(append(to, before...), middle...), after...)
-}
-
-// release appends what was held.
+// release adds what was held.
 func (v *conversation) release() {
 	v.awaited = nil // to clear it takes as long as it has been large
-	v.messages = translate.Join(v.messages, v.held)
-	v.held = nil
+	v.chat.Join(&v.held)
+	v.held = wire.Chat{}
 }
 
 func (v *conversation) beginAssistant() {
@@ -294,26 +286,30 @@ func (v *conversation) beginAssistant() {
 	v.assistant, v.spoken = true, true
 }
 
-// endAssistant appends the assistant's message, if there is one.
+// endAssistant adds the assistant's message, if there is one.
 func (v *conversation) endAssistant() {
 	if !v.assistant {
 		return
 	}
-	m := append(append([]byte{'"'}, v.text...), '"')
-	if len(v.text) == 0 && v.called {
-		m = []byte("null")
-	}
-	if len(v.thought) > 0 {
-		m = append(append(append(m, `,"reasoning_content":"`...), v.thought...), '"')
-	}
-	if v.called {
-		m = append(append(append(m, `,"tool_calls":[`...), v.calls...), ']')
-	}
-	switch {
-	case v.called: // its own calls are awaited
-		v.messages = appendMessage(v.messages, `{"role":"assistant","content":`, m, "}")
-	case len(v.text) > 0 || len(v.thought) > 0:
-		v.add(`{"role":"assistant","content":`, m, "}")
+	switch said := v.text; {
+	case !v.called && len(v.thought) == 0:
+		if len(said) > 0 {
+			v.to().Text("assistant", said)
+		}
+	default:
+		m := append(append([]byte{'"'}, said...), '"')
+		if len(said) == 0 && v.called {
+			m = []byte("null")
+		}
+		if len(v.thought) > 0 {
+			m = append(append(append(m, `,"reasoning_content":"`...), v.thought...), '"')
+		}
+		to := v.to()
+		if v.called { // its own calls are awaited
+			m = append(append(append(m, `,"tool_calls":[`...), v.calls...), ']')
+			to = &v.chat
+		}
+		to.Message(`{"role":"assistant","content":`, m, "}")
 	}
 	v.assistant, v.called = false, false
 	v.text, v.thought, v.calls = nil, nil, nil

@@ -170,19 +170,16 @@ func (r *ClientRequest) Expanded() (wire.Request, error) {
 }
 
 // build makes Canonical of the items of history and the request's own. open says that those are missing which are kept elsewhere.
-func (r *ClientRequest) build(open bool) error {
+func (r *ClientRequest) build(open bool) (err error) {
 	c := &r.c
-	room := translate.Scratch()
-	conversation := conversation{client: c, open: open, messages: *room}
-	defer func() { translate.Release(room, conversation.messages) }()
+	conversation := conversation{client: c, open: open, chat: c.chat}
+	chat, room := &conversation.chat, translate.Scratch()
+	chat.Model, chat.Messages = r.Sent.Model, *room
+	defer func() { translate.Release(room, chat.Messages) }()
 	if err := conversation.read(r.before, r.items); err != nil {
 		return err
 	}
-	body, err := conversation.body(r.Sent.Model)
-	if err != nil {
-		return err
-	}
-	if r.Canonical, err = wire.ParseChatRequest(body, wire.Limits{}); err != nil {
+	if r.Canonical, err = conversation.request(); err != nil {
 		return err
 	}
 	r.Canonical.HostedTools = c.hosted
@@ -190,38 +187,24 @@ func (r *ClientRequest) build(open bool) error {
 	return nil
 }
 
-// body writes the request in chat completions' form.
-func (v *conversation) body(model string) ([]byte, error) {
-	c := v.client
-	b := make([]byte, 0, len(v.messages)+len(model)+len(c.instructions)+c.offered.size()+len(c.fields)+256)
-	b = append(translate.Quote(append(b, `{"model":`...), model), `,"messages":[`...)
+// request writes the request in chat completions' form.
+func (v *conversation) request() (wire.Request, error) {
+	c, chat := v.client, &v.chat
+	said := translate.Characters(c.instructions)
 	switch {
-	case len(translate.Characters(c.instructions)) == 0 && len(v.messages) == 0 && !v.open:
-		return nil, translate.Invalid("input", "an item with something in it, or instructions")
-	case len(translate.Characters(c.instructions)) == 0:
+	case len(said) == 0 && len(chat.Messages) == 0 && !v.open:
+		return wire.Request{}, translate.Invalid("input", "an item with something in it, or instructions")
+	case len(said) == 0 && len(chat.Messages) == 0: // what it goes on from is not known yet
+		chat.Text("user", nil)
+	case len(said) == 0:
 	case !v.spoken && !v.open:
 		// Probes have an empty input. Most upstreams want a user's message, and these are the only words there are.
-		b = append(append(append(b, `{"role":"user","content":`...), c.instructions...), '}')
+		chat.Lead("user", said)
 	default:
-		b = append(append(append(b, `{"role":"system","content":`...), c.instructions...), '}')
-	}
-	if b[len(b)-1] != '[' && len(v.messages) > 0 {
-		b = append(b, ',')
-	}
-	b = append(b, v.messages...)
-	if b[len(b)-1] == '[' { // what it goes on from is not known yet
-		b = append(b, `{"role":"user","content":""}`...)
-	}
-	b = append(b, ']')
-	if c.maxTokens != nil {
-		b = append(append(b, `,"max_tokens":`...), c.maxTokens...)
-	}
-	if c.stream {
-		b = append(b, `,"stream":true,"stream_options":{"include_usage":true}`...)
+		chat.Lead("system", said)
 	}
 	if c.logprobs {
-		b = append(b, `,"logprobs":true`...)
+		chat.Member("logprobs", []byte("true"))
 	}
-	b = c.offered.append(b, c.serial)
-	return append(append(b, c.fields...), '}'), nil
+	return chat.Request(c.offered.size(), func(dst []byte) []byte { return c.offered.append(dst, c.serial) })
 }
