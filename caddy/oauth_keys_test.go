@@ -85,6 +85,48 @@ func TestUsersShareNothing(t *testing.T) {
 
 var requestID = regexp.MustCompile(`"request_id":"[^"]*"`)
 
+// Users that only bodies name have conversations of their own as well. What has no body names none of them.
+func TestUsersOfBodiesShareNoConversations(t *testing.T) {
+	g := newConsentRig(t, sandbox.Config{})
+	g.vars["proxy"] = "store_responses 1h"
+	g.start("", "name_header X-User")
+	g.consent(acmeKey, "u1", "alice")
+	g.consent(acmeKey, "u2", "bob")
+	respond := func(user, members string) answer {
+		if user != "" {
+			members += `,"user":"` + user + `"`
+		}
+		return g.do("POST", "/v1/responses", `{"model":"alipay-fin-1",`+members+`}`, acmeKey)
+	}
+	var kept struct {
+		ID     string
+		Output []struct{ ID string }
+	}
+	if a := respond("u1", `"input":"a secret"`); a.status != http.StatusOK || json.Unmarshal([]byte(a.body), &kept) != nil || len(kept.Output) == 0 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	for use, members := range map[string]string{
+		"go on": `"input":"what was it","previous_response_id":"` + kept.ID + `"`,
+		"refer": `"input":[{"type":"item_reference","id":"` + kept.Output[0].ID + `"}]`,
+	} {
+		for user, status := range map[string]int{"u1": http.StatusOK, "u2": http.StatusBadRequest, "": http.StatusBadRequest} {
+			if a := respond(user, members); a.status != status {
+				t.Errorf("%s, as %q: %d %s", use, user, a.status, a.body)
+			}
+		}
+	}
+	for _, method := range []string{"GET", "DELETE"} {
+		if a := g.do(method, "/v1/responses/"+kept.ID, "", acmeKey); a.status != http.StatusNotFound {
+			t.Errorf("%s without a name: %d %s", method, a.status, a.body)
+		}
+		if method == "GET" {
+			if a := g.do(method, "/v1/responses/"+kept.ID, "", acmeKey, "X-User: u1"); a.status != http.StatusOK {
+				t.Errorf("%s with the name: %d %s", method, a.status, a.body)
+			}
+		}
+	}
+}
+
 // What is kept of a user's conversation is of use to no other user of the tenant, nor to the tenant without one: to go on
 // from, to refer to, to read or to delete. It gets the same answer as what does not exist.
 func TestUsersShareNoConversations(t *testing.T) {

@@ -35,11 +35,7 @@ func (c *Conversations) Owner(r *http.Request, tenant string, rd *Reading) Owner
 	if c == nil || c.User == nil {
 		return owner
 	}
-	var named string
-	if rd.Native != nil {
-		named = rd.Native.Request.User()
-	}
-	owner.User = c.User(r.Header, named)
+	owner.User = c.User(r.Header, rd.Request.User())
 	return owner
 }
 
