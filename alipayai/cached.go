@@ -71,7 +71,7 @@ func (c *call) bodyHash() [sha256.Size]byte {
 				parts = replay.AppendPart(parts, name+": "+value)
 			}
 		}
-		c.hash = replay.KeyOf(replay.AppendPart(parts, c.Native.Request.Body))
+		c.hash = replay.KeyOf(replay.AppendPart(parts, c.Native.Body))
 	}
 	c.hashed = true
 	return c.hash

@@ -65,9 +65,9 @@ type Native struct {
 	Format wire.Format
 	// Endpoint is the provider's for it.
 	Endpoint upstream.Endpoint
-	// Request has the body as received, and where its model stands.
-	Request wire.Request
-	// Sendable is Request for such a provider: without what must not be sent to one, and else the same.
+	// Body is the request's, as received.
+	Body []byte
+	// Sendable is the request for such a provider: without what must not be sent to one, and else as received.
 	Sendable wire.Request
 	// Fields name what of the client's header goes to such a provider, besides what always does.
 	Fields []string
@@ -88,7 +88,7 @@ func (c *call) nativeAt(p *upstream.Provider) *Native {
 // received gives the body as the client has sent it.
 func (c *Call) received() []byte {
 	if c.Native != nil {
-		return c.Native.Request.Body
+		return c.Native.Body
 	}
 	return c.Request.Body
 }

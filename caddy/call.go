@@ -113,9 +113,9 @@ func (c *seenCall) sentTexts() []wire.Text {
 	case !c.hasRequest() || c.Native == nil:
 		return c.findAll()
 	case c.Continues: // from what is in the canonical form alone
-		return append(c.Native.Request.Texts(), c.findAll()...)
+		return append(wire.Request{Body: c.Native.Body}.Texts(), c.findAll()...)
 	}
-	return c.Native.Request.Texts()
+	return wire.Request{Body: c.Native.Body}.Texts()
 }
 
 // findTexts gives what matchers look at of the call's texts.

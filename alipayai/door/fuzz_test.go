@@ -72,7 +72,7 @@ func FuzzDoors(f *testing.F) {
 		if err != nil || !reflect.DeepEqual(again, rd.Request) {
 			t.Fatalf("canonical form %s (%v)", rd.Request.Body, err)
 		}
-		if n := rd.Native; n != nil && (string(n.Request.Body) != body || !json.Valid(n.Sendable.Body) || !slices.IsSorted(n.Unsupported)) {
+		if n := rd.Native; n != nil && (string(n.Body) != body || !json.Valid(n.Sendable.Body) || !slices.IsSorted(n.Unsupported)) {
 			t.Errorf("sent %q as %q, without %q", body, n.Sendable.Body, n.Unsupported)
 		}
 	})

@@ -67,7 +67,7 @@ func (rd *Reading) Path() string {
 // Sent gives the body as the client has sent it, inflated; nil for none.
 func (rd *Reading) Sent() []byte {
 	if rd.Native != nil {
-		return rd.Native.Request.Body
+		return rd.Native.Body
 	}
 	return rd.Request.Body
 }

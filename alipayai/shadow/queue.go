@@ -107,7 +107,7 @@ func (q *Queue) Copy(c *alipayai.Call, seen *alipayai.Seen) {
 	const fixed = 4 << 10
 	one := copied{c, seen, fixed + int64(len(c.Request.Body)+len(seen.Answer))}
 	if c.Native != nil {
-		one.bytes += int64(len(c.Native.Request.Body) + len(c.Native.Sendable.Body))
+		one.bytes += int64(len(c.Native.Body) + len(c.Native.Sendable.Body))
 	}
 	if reason := q.push(one); reason != "" {
 		q.drop(reason, nil)

@@ -52,7 +52,7 @@ func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
 	}
 	rd.Request = c.Canonical
 	rd.Native = &alipayai.Native{
-		Form: form, Format: format, Endpoint: rd.Endpoint, Request: c.Sent, Sendable: c.Sendable, Fields: fields,
+		Form: form, Format: format, Endpoint: rd.Endpoint, Body: body, Sendable: c.Sendable, Fields: fields,
 		User: c.User, Unsupported: c.Unsupported,
 	}
 	rd.Own = anthropic.ClientWriter{Thinks: c.Thinks, Stops: c.Stops}

@@ -58,7 +58,7 @@ func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
 	}
 	rd.Own = c
 	rd.Continues = c.Continues()
-	rd.Native = &alipayai.Native{Form: form, Format: responses.Format{}, Endpoint: upstream.EndpointResponses, Request: c.Sent, Sendable: sendable}
+	rd.Native = &alipayai.Native{Form: form, Format: responses.Format{}, Endpoint: upstream.EndpointResponses, Body: body, Sendable: sendable}
 	if rd.Endpoint != upstream.EndpointChat {
 		rd.Native.Form, rd.Native.Endpoint = form+" "+string(rd.Endpoint), rd.Endpoint
 		if c.Canonical.Stream {
@@ -133,7 +133,7 @@ func newID(c *alipayai.Call, claim string) string {
 		_, _ = rand.Read(id[:]) // never fails
 		return string(hex.AppendEncode(make([]byte, 0, idDigits), id[:]))
 	}
-	sum := sha256.Sum256(replay.AppendPart(replay.AppendPart(nil, claim), c.Native.Request.Body))
+	sum := sha256.Sum256(replay.AppendPart(replay.AppendPart(nil, claim), c.Native.Body))
 	return hex.EncodeToString(sum[:len(id)])
 }
 

@@ -114,7 +114,7 @@ func (c *client) field(name string, v jsontext.Value) (err error) {
 	case "model":
 		return translate.IsString(name, v)
 	case "messages":
-		return translate.Array(name, v, c.message)
+		return translate.Objects(name, v, c.message)
 	case "system":
 		c.system, err = c.systemText(v)
 	case "max_tokens":
@@ -169,8 +169,8 @@ func (c *client) systemText(v jsontext.Value) (text []byte, err error) {
 	if v.Kind() == '"' {
 		return translate.Characters(v), nil
 	}
-	err = translate.Array("system", v, func(path string, v jsontext.Value) error {
-		b, err := c.block(path, v)
+	err = translate.Objects("system", v, func(path string, dec *translate.Decoder) error {
+		b, err := c.block(path, dec)
 		switch {
 		case err != nil:
 			return err

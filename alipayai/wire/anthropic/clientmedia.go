@@ -66,8 +66,8 @@ func (c *client) document(path string, b clientBlock, to *translate.Parts) error
 		to.Text(content)
 	case kind == "content":
 		c.describe(b, to)
-		return translate.Array(path+".source.content", content, func(path string, v jsontext.Value) error {
-			b, err := c.block(path, v)
+		return translate.Objects(path+".source.content", content, func(path string, dec *translate.Decoder) error {
+			b, err := c.block(path, dec)
 			if err != nil {
 				return err
 			}
@@ -103,8 +103,8 @@ func (c *client) searchResult(path string, b clientBlock, to *translate.Parts) e
 	if b.content.Kind() != '[' {
 		return nil
 	}
-	return translate.Array(path+".content", b.content, func(path string, v jsontext.Value) error {
-		b, err := c.block(path, v)
+	return translate.Objects(path+".content", b.content, func(path string, dec *translate.Decoder) error {
+		b, err := c.block(path, dec)
 		if err != nil {
 			return err
 		}

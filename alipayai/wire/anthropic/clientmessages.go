@@ -18,14 +18,14 @@ type clientBlock struct {
 }
 
 // block reads the block that stands at path.
-func (c *client) block(path string, v jsontext.Value) (clientBlock, error) {
+func (c *client) block(path string, dec *translate.Decoder) (clientBlock, error) {
 	var b clientBlock
 	type other struct {
 		name string
 		v    jsontext.Value
 	}
 	var others []other
-	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
+	_, err := dec.Members(func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
 			b.kind = translate.Name(v)
@@ -85,9 +85,9 @@ func (c *client) leaveBlock(path, kind string) {
 }
 
 // message reads the message that stands at path.
-func (c *client) message(path string, v jsontext.Value) error {
+func (c *client) message(path string, dec *translate.Decoder) error {
 	var role, content jsontext.Value
-	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
+	_, err := dec.Members(func(name string, v jsontext.Value) error {
 		switch name {
 		case "role":
 			role = v
@@ -135,8 +135,8 @@ func (c *client) user(path string, content jsontext.Value) error {
 	}
 	var p translate.Parts
 	results := 0
-	err := translate.Array(path+".content", content, func(path string, v jsontext.Value) error {
-		b, err := c.block(path, v)
+	err := translate.Objects(path+".content", content, func(path string, dec *translate.Decoder) error {
+		b, err := c.block(path, dec)
 		if err != nil {
 			return err
 		}
@@ -183,8 +183,8 @@ func (c *client) toolResult(path string, b clientBlock, user *translate.Parts) e
 		text = translate.Characters(b.content)
 	case '[':
 		var shown translate.Parts
-		err := translate.Array(path+".content", b.content, func(path string, v jsontext.Value) error {
-			inner, err := c.block(path, v)
+		err := translate.Objects(path+".content", b.content, func(path string, dec *translate.Decoder) error {
+			inner, err := c.block(path, dec)
 			switch {
 			case err != nil:
 				return err
@@ -218,8 +218,8 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 		return nil
 	}
 	var text, thought, calls []byte
-	err := translate.Array(path+".content", content, func(path string, v jsontext.Value) error {
-		b, err := c.block(path, v)
+	err := translate.Objects(path+".content", content, func(path string, dec *translate.Decoder) error {
+		b, err := c.block(path, dec)
 		if err != nil {
 			return err
 		}

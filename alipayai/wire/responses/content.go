@@ -17,8 +17,8 @@ type part struct {
 	breakpoint, annotations, logs jsontext.Value
 }
 
-func readPart(path string, v jsontext.Value) (p part, err error) {
-	err = translate.Object(path, v, func(name string, v jsontext.Value) error {
+func readPart(path string, dec *translate.Decoder) (p part, err error) {
+	_, err = dec.Members(func(name string, v jsontext.Value) error {
 		if v.Kind() == 'n' {
 			return nil
 		}
@@ -64,8 +64,8 @@ func (v *conversation) texts(path, name string, content jsontext.Value) (text []
 	if content.Kind() == '"' {
 		return translate.Characters(content), nil
 	}
-	err = translate.Array(path+"."+name, content, func(path string, value jsontext.Value) error {
-		p, err := readPart(path, value)
+	err = translate.Objects(path+"."+name, content, func(path string, dec *translate.Decoder) error {
+		p, err := readPart(path, dec)
 		switch {
 		case err != nil:
 			return err
@@ -101,8 +101,8 @@ func (c *client) content(path string, v jsontext.Value) (jsontext.Value, error) 
 		return v, nil
 	}
 	var to translate.Parts
-	err := translate.Array(path+".content", v, func(path string, v jsontext.Value) error {
-		p, err := readPart(path, v)
+	err := translate.Objects(path+".content", v, func(path string, dec *translate.Decoder) error {
+		p, err := readPart(path, dec)
 		if err != nil {
 			return err
 		}
@@ -208,8 +208,8 @@ func (v *conversation) outputText(path string, it item) (text []byte, err error)
 		return translate.Characters(it.output), nil
 	}
 	var shown translate.Parts
-	err = translate.Array(path, it.output, func(path string, value jsontext.Value) error {
-		p, err := readPart(path, value)
+	err = translate.Objects(path, it.output, func(path string, dec *translate.Decoder) error {
+		p, err := readPart(path, dec)
 		switch {
 		case err != nil:
 			return err

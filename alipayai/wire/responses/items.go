@@ -37,22 +37,22 @@ func (r *ClientRequest) readInput() error {
 		if len(v) > len(`""`) {
 			text := append(append([]byte(`{"type":"message","role":"user","content":[{"type":"input_text","text":`), v...), "}]}"...)
 			r.Input = []jsontext.Value{text}
-			const at = "input[0]"
-			it, err := readItem(at, text)
-			r.items = []placedItem{{item: it, path: at, text: text}}
+			it := placedItem{path: "input[0]", text: text}
+			err := it.read()
+			r.items = []placedItem{it}
 			return err
 		}
 		return nil
 	case jsontext.KindInvalid:
 		return nil
 	default:
-		return translate.Array("input", v, func(path string, v jsontext.Value) error {
-			if v.Kind() != '{' {
-				return translate.WrongType(path, "an object")
+		return translate.Objects("input", v, func(path string, dec *translate.Decoder) (err error) {
+			r.items = append(r.items, placedItem{path: path})
+			it := &r.items[len(r.items)-1]
+			if it.text, err = dec.Members(it.member); err == nil {
+				err = it.complete()
 			}
-			r.Input = append(r.Input, v)
-			it, err := readItem(path, v)
-			r.items = append(r.items, placedItem{item: it, path: path, text: v})
+			r.Input = append(r.Input, it.text)
 			if err == nil && it.kind == "item_reference" {
 				if it.id == "" {
 					return translate.Missing(path+".id", "a string")
@@ -67,60 +67,71 @@ func (r *ClientRequest) readInput() error {
 	}
 }
 
-// readItem reads the item that stands at path.
-func readItem(path string, v jsontext.Value) (it item, err error) {
-	err = translate.Object(path, v, func(name string, v jsontext.Value) error {
-		if v.Kind() == 'n' {
-			it.silent = it.silent || name == "content"
-			return nil
-		}
-		text := func(to *string) (err error) {
-			if *to = translate.Name(v); *to == "" {
-				err = translate.IsString(path+"."+name, v)
-			}
-			return err
-		}
-		switch name {
-		case "type":
-			return text(&it.kind)
-		case "id":
-			return text(&it.id)
-		case "call_id":
-			return text(&it.callID)
-		case "name":
-			return text(&it.name)
-		case "namespace":
-			return text(&it.namespace)
-		case "role":
-			it.role = v
-		case "content":
-			it.content = v
-		case "arguments":
-			it.arguments = v
-		case "input":
-			it.input = v
-		case "output":
-			it.output = v
-		case "summary":
-			it.summary = v
-		case "encrypted_content":
-			it.encrypted = v
-		case "tools":
-			it.tools = v
-		}
-		return nil
-	})
-	if err == nil && it.kind == "" {
-		if it.role == nil {
-			if it.id != "" && it.content == nil {
-				it.kind = "item_reference" // whose type may be left out
-				return it, nil
-			}
-			return it, translate.Missing(path+".type", "a string")
-		}
-		it.kind = "message"
+// read reads the item of its text.
+func (it *placedItem) read() error {
+	if err := translate.Object(it.path, it.text, it.member); err != nil {
+		return err
 	}
-	return it, err
+	return it.complete()
+}
+
+// member reads one member.
+func (it *placedItem) member(name string, v jsontext.Value) error {
+	if v.Kind() == 'n' {
+		it.silent = it.silent || name == "content"
+		return nil
+	}
+	switch name {
+	case "type":
+		return it.word(&it.kind, name, v)
+	case "id":
+		return it.word(&it.id, name, v)
+	case "call_id":
+		return it.word(&it.callID, name, v)
+	case "name":
+		return it.word(&it.name, name, v)
+	case "namespace":
+		return it.word(&it.namespace, name, v)
+	case "role":
+		it.role = v
+	case "content":
+		it.content = v
+	case "arguments":
+		it.arguments = v
+	case "input":
+		it.input = v
+	case "output":
+		it.output = v
+	case "summary":
+		it.summary = v
+	case "encrypted_content":
+		it.encrypted = v
+	case "tools":
+		it.tools = v
+	}
+	return nil
+}
+
+// word reads a member that is a string.
+func (it *placedItem) word(to *string, name string, v jsontext.Value) (err error) {
+	if *to = translate.Name(v); *to == "" {
+		err = translate.IsString(it.path+"."+name, v)
+	}
+	return err
+}
+
+// complete finds what an item is whose type is left out, when all of its members have been read.
+func (it *placedItem) complete() error {
+	switch {
+	case it.kind != "":
+	case it.role != nil:
+		it.kind = "message"
+	case it.id != "" && it.content == nil:
+		it.kind = "item_reference" // whose type may be left out
+	default:
+		return translate.Missing(it.path+".type", "a string")
+	}
+	return nil
 }
 
 // conversation makes messages of items.

@@ -22,8 +22,8 @@ func recalled(path string, v jsontext.Value) placedItem {
 		it.lost = true
 		return it
 	}
-	var err error
-	if it.item, err = readItem(path, it.text); err != nil {
+	err := it.read()
+	if err != nil {
 		_ = translate.Generated(it.text, func(name string, v jsontext.Value) error {
 			if name == "call_id" {
 				it.callID = translate.Unquote(v)

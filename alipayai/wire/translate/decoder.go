@@ -75,6 +75,20 @@ func (d *Decoder) Object(member func(name string) error) error {
 	return err
 }
 
+// Members reads the object that comes next, with member for each of its members, and gives its text.
+func (d *Decoder) Members(member func(name string, v jsontext.Value) error) (text jsontext.Value, err error) {
+	start := d.InputOffset()
+	err = d.Object(func(name string) error {
+		v, err := d.Value()
+		if err != nil {
+			return err
+		}
+		return member(name, v)
+	})
+	end := d.InputOffset()
+	return bytes.TrimLeft(d.text[start:end:end], ",: \t\r\n"), err
+}
+
 // Array reads the array that comes next, of which element is to read each element. What is no array is passed over.
 func (d *Decoder) Array(element func(i int) error) error {
 	if d.PeekKind() != '[' {

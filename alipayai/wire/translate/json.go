@@ -66,13 +66,8 @@ func Generated(v jsontext.Value, member func(name string, value jsontext.Value) 
 	if dec.PeekKind() != '{' {
 		return nil
 	}
-	return dec.Object(func(name string) error {
-		value, err := dec.Value()
-		if err != nil {
-			return err
-		}
-		return member(name, value)
-	})
+	_, err := dec.Members(member)
+	return err
 }
 
 // Elements calls element for each element of the array v. The values are parts of v.

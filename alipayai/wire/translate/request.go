@@ -78,6 +78,23 @@ func Array(path string, v jsontext.Value, element func(path string, value jsonte
 	})
 }
 
+// Objects is Array for an array of objects, each of which object is to read by [Decoder.Members]. A key that repeats in one is not
+// looked for: v is part of a request that has been read strictly.
+func Objects(path string, v jsontext.Value, object func(path string, dec *Decoder) error) error {
+	if v.Kind() != '[' {
+		return WrongType(path, "an array")
+	}
+	dec := Decode(v)
+	defer dec.Close()
+	return dec.Array(func(i int) error {
+		at := path + "[" + strconv.Itoa(i) + "]"
+		if dec.PeekKind() != '{' {
+			return WrongType(at, "an object")
+		}
+		return object(at, dec)
+	})
+}
+
 // IsString checks that a string stands at path.
 func IsString(path string, v jsontext.Value) error {
 	switch {
