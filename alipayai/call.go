@@ -68,7 +68,7 @@ type Native struct {
 	// Body is the request's, as received.
 	Body []byte
 	// Sendable is the request for such a provider: without what must not be sent to one, and else as received.
-	Sendable wire.Request
+	Sendable *wire.Request
 	// Fields name what of the client's header goes to such a provider, besides what always does.
 	Fields []string
 	// User is the client's name for its end user, where the canonical request does not carry it.

@@ -23,22 +23,37 @@ func (t *turns) add(by string) {
 // plain reports whether they are as those of a [Request] which is Plain.
 func (t *turns) plain() bool { return !t.odd && t.last == "user" }
 
-// Chat writes a request in chat completions' form of one in another form, which has been read strictly.
-type Chat struct {
-	// Model is what the request names.
-	Model string
+// ChatMembers are those of a request in chat completions' form beside its model and messages.
+type ChatMembers struct {
 	// MaxTokens is a whole number from 1; nil for none.
 	MaxTokens jsontext.Value
 	// Stream asks for a stream, with the usage at its end.
 	Stream bool
+
+	odd  bool   // another is none of PlainMembers
+	more []byte // the others, each with a comma before it
+}
+
+// Member adds another member.
+func (c *ChatMembers) Member(name string, v []byte) {
+	if c.more == nil {
+		c.more = make([]byte, 0, 64+len(v))
+	}
+	c.more = append(append(append(append(c.more, `,"`...), name...), `":`...), v...)
+	c.odd = c.odd || !slices.Contains(PlainMembers, name)
+}
+
+// Chat writes a request in chat completions' form of one in another form, which has been read strictly.
+type Chat struct {
+	ChatMembers
+	// Model is what the request names.
+	Model string
 	// Messages are those that were added, with commas between them. It may be given room before.
 	Messages []byte
 
-	lead    string // the role of the message before the others, which has a text: characters of a JSON string
-	text    []byte
-	turns   turns
-	members []byte // each with a comma before it
-	odd     bool   // a member is none of PlainMembers
+	lead  string // the role of the message before the others, which has a text: characters of a JSON string
+	text  []byte
+	turns turns
 }
 
 // Lead puts a message before the others: a text, which is not empty, as characters of a JSON string.
@@ -92,20 +107,15 @@ func (c *Chat) comma() {
 	}
 }
 
-// Member adds a member.
-func (c *Chat) Member(name string, v []byte) {
-	if c.members == nil {
-		c.members = make([]byte, 0, 64+len(v))
-	}
-	c.members = append(append(append(append(c.members, `,"`...), name...), `":`...), v...)
-	c.odd = c.odd || !slices.Contains(PlainMembers, name)
-}
-
 // Request gives what was written. others appends further members, of about size bytes, each with a comma before it. Every error
 // is a [*RequestError]: of what a form takes and chat completions do not.
 func (c *Chat) Request(size int, others func(dst []byte) []byte) (Request, error) {
 	r := Request{Model: c.Model, Stream: c.Stream, IncludeUsage: c.Stream, Messages: c.turns.n}
-	b := make([]byte, 0, len(c.Messages)+len(c.Model)+len(c.text)+len(c.members)+size+192)
+	fixed := 96 // the names and signs around them
+	if c.Stream {
+		fixed += 64
+	}
+	b := make([]byte, 0, len(c.Messages)+len(c.Model)+len(c.text)+len(c.MaxTokens)+len(c.more)+size+fixed)
 	b = append(b, `{"model":`...)
 	r.modelStart = len(b)
 	b, _ = jsontext.AppendQuote(b, c.Model)
@@ -135,7 +145,7 @@ func (c *Chat) Request(size int, others func(dst []byte) []byte) (Request, error
 	known := len(b)
 	b = others(b)
 	r.Plain = !c.odd && len(b) == known && (c.turns.plain() && c.lead != "user" || c.turns.n == 0 && c.lead == "user")
-	r.Body = append(append(b, c.members...), '}')
+	r.Body = append(append(b, c.more...), '}')
 	if !r.Plain {
 		return ParseChatRequest(r.Body, Limits{})
 	}

@@ -51,8 +51,9 @@ func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
 		return failure.UnreadableRequest(err)
 	}
 	rd.Request = c.Canonical
+	sendable := c.Sendable // by itself: it is kept longer than the rest
 	rd.Native = &alipayai.Native{
-		Form: form, Format: format, Endpoint: rd.Endpoint, Body: body, Sendable: c.Sendable, Fields: fields,
+		Form: form, Format: format, Endpoint: rd.Endpoint, Body: body, Sendable: &sendable, Fields: fields,
 		User: c.User, Unsupported: c.Unsupported,
 	}
 	rd.Own = anthropic.ClientWriter{Thinks: c.Thinks, Stops: c.Stops}

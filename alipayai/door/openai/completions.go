@@ -46,7 +46,7 @@ func parseCompletion(rd *door.Reading, body []byte) *failure.Failure {
 		return failure.UnreadableRequest(err)
 	}
 	rd.Request = c.Canonical
-	rd.Native = &alipayai.Native{Form: "completions", Body: body, Sendable: c.Sent, Unsupported: c.Unsupported}
+	rd.Native = &alipayai.Native{Form: "completions", Body: body, Sendable: &c.Sent, Unsupported: c.Unsupported}
 	return nil
 }
 

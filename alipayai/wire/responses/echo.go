@@ -6,15 +6,34 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
-// echo is what of a request its response repeats, in the order of echoed.
-type echo [len(echoed)]jsontext.Value
+// echo is what of a request its response repeats, as it came.
+type echo []given
+
+// given is the value of one of echoed.
+type given struct {
+	place int
+	v     jsontext.Value
+}
 
 func (e *echo) keep(name string, v jsontext.Value) {
-	for i := range echoed {
-		if echoed[i].name == name {
-			e[i] = v
+	place, ok := echoedPlaces[name]
+	if !ok {
+		return
+	}
+	if *e == nil {
+		*e = make(echo, 0, 4)
+	}
+	*e = append(*e, given{place, v})
+}
+
+// of gives the value of one of echoed; nil for none.
+func (e echo) of(place int) jsontext.Value {
+	for i := range e {
+		if e[i].place == place {
+			return e[i].v
 		}
 	}
+	return nil
 }
 
 // echoed are the members of a response that repeat the request's, and what they are where it has none. All of them are
@@ -27,19 +46,28 @@ var echoed = [...]struct{ name, absent string }{
 	{"user", "null"}, {"metadata", "{}"},
 }
 
+// echoedPlaces are where in echoed a name stands.
+var echoedPlaces = func() map[string]int {
+	places := make(map[string]int, len(echoed))
+	for i := range echoed {
+		places[echoed[i].name] = i
+	}
+	return places
+}()
+
 // size is more than append appends, but for members that are added to tools.
-func (e *echo) size() int {
+func (e echo) size() int {
 	n := 1 << 10
-	for _, v := range e {
-		n += len(v)
+	for i := range e {
+		n += len(e[i].v)
 	}
 	return n
 }
 
 // append appends the members, each with a comma before it.
-func (e *echo) append(dst []byte) []byte {
-	for i, v := range e {
-		name := echoed[i].name
+func (e echo) append(dst []byte) []byte {
+	for i := range echoed {
+		name, v := echoed[i].name, e.of(i)
 		dst = append(append(append(dst, `,"`...), name...), `":`...)
 		switch {
 		case v == nil:

@@ -13,8 +13,7 @@ import (
 type client struct {
 	left translate.Omissions
 
-	// chat has what of the request goes as it is: its messages are added to a copy.
-	chat wire.Chat
+	chat wire.ChatMembers
 
 	input, instructions jsontext.Value
 	logprobs            bool

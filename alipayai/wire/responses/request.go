@@ -126,13 +126,13 @@ func (r *ClientRequest) resolve(item func(id string) (jsontext.Value, bool)) err
 }
 
 // Sendable gives the request for a provider that has the API: as it came, but for what is not the provider's to read.
-func (r *ClientRequest) Sendable() (wire.Request, error) {
+func (r *ClientRequest) Sendable() (*wire.Request, error) {
 	for i := range r.items {
 		if r.items[i].unreadable() {
 			return r.Expanded()
 		}
 	}
-	return r.Sent, nil
+	return &r.Sent, nil
 }
 
 // unreadable reports whether an item is what the gateway has written of another provider's reasoning. A provider that has the
@@ -143,7 +143,7 @@ func (it *item) unreadable() bool {
 
 // Expanded gives the request as it stands alone, for who does not keep what it goes on from: with the items of its
 // history before its own, without previous_response_id, and without what Sendable leaves out.
-func (r *ClientRequest) Expanded() (wire.Request, error) {
+func (r *ClientRequest) Expanded() (*wire.Request, error) {
 	out := []byte{'{'}
 	err := translate.Members(r.Sent.Body, func(name string, v jsontext.Value) error {
 		if name != "input" && name != "previous_response_id" {
@@ -152,7 +152,7 @@ func (r *ClientRequest) Expanded() (wire.Request, error) {
 		return nil
 	})
 	if err != nil {
-		return wire.Request{}, translate.RequestError(err)
+		return nil, translate.RequestError(err)
 	}
 	out = append(out, `"input":[`...)
 	for _, items := range [][]placedItem{r.before, r.items} {
@@ -166,15 +166,16 @@ func (r *ClientRequest) Expanded() (wire.Request, error) {
 			out = append(out, items[i].text...)
 		}
 	}
-	return wire.ParseRequest(append(out, "]}"...), wire.Limits{})
+	expanded, err := wire.ParseRequest(append(out, "]}"...), wire.Limits{})
+	return &expanded, err
 }
 
 // build makes Canonical of the items of history and the request's own. open says that those are missing which are kept elsewhere.
 func (r *ClientRequest) build(open bool) (err error) {
 	c := &r.c
-	conversation := conversation{client: c, open: open, chat: c.chat}
-	chat, room := &conversation.chat, translate.Scratch()
-	chat.Model, chat.Messages = r.Sent.Model, *room
+	room := translate.Scratch()
+	conversation := conversation{client: c, open: open, chat: wire.Chat{ChatMembers: c.chat, Model: r.Sent.Model, Messages: *room}}
+	chat := &conversation.chat
 	defer func() { translate.Release(room, chat.Messages) }()
 	if err := conversation.read(r.before, r.items); err != nil {
 		return err
