@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"reflect"
 	"strconv"
 	"strings"
@@ -100,7 +101,7 @@ func TestChatIsRefused(t *testing.T) {
 			chat.Text("user", []byte("q"))
 			chat.Member("user", []byte(c.member))
 			_, err := chat.Request(0, func(dst []byte) []byte { return dst })
-			if refused, ok := err.(*RequestError); !ok || refused.Param != c.param {
+			if refused, ok := errors.AsType[*RequestError](err); !ok || refused.Param != c.param {
 				t.Errorf("%v", err)
 			}
 		})
