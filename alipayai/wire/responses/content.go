@@ -176,21 +176,21 @@ func (c *client) file(path string, p part, to *translate.Parts) error {
 }
 
 // output reads what a tool gave: texts for the tool's message, and what else there is for the user's.
-func (v *conversation) output(path string, it item) error {
+func (v *conversation) output(it *item) error {
 	switch {
 	case it.callID == "":
-		return translate.Missing(path+".call_id", "a non-empty string")
+		return translate.Missing(it.path+".call_id", "a non-empty string")
 	case it.output == nil:
-		return translate.Missing(path+".output", "a string or an array")
+		return translate.Missing(it.path+".output", "a string or an array")
 	case v.skipped[it.callID]:
 		return nil
 	}
 	v.endAssistant()
 	if !v.awaited[it.callID] && !v.open {
-		return &wire.RequestError{Param: path, Code: wire.CodeInvalidValue, Message: "no call of a tool comes before this output: send an item with its call_id"}
+		return &wire.RequestError{Param: it.path, Code: wire.CodeInvalidValue, Message: "no call of a tool comes before this output: send an item with its call_id"}
 	}
 	v.spoken = true
-	text, err := v.outputText(path+".output", it)
+	text, err := v.outputText(it)
 	if err != nil {
 		return err
 	}
@@ -203,12 +203,12 @@ func (v *conversation) output(path string, it item) error {
 	return nil
 }
 
-func (v *conversation) outputText(path string, it item) (text []byte, err error) {
+func (v *conversation) outputText(it *item) (text []byte, err error) {
 	if it.output.Kind() == '"' {
 		return translate.Characters(it.output), nil
 	}
 	var shown translate.Parts
-	err = translate.Objects(path, it.output, func(path string, dec *translate.Decoder) error {
+	err = translate.Objects(it.path+".output", it.output, func(path string, dec *translate.Decoder) error {
 		p, err := readPart(path, dec)
 		switch {
 		case err != nil:

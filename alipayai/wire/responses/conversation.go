@@ -33,7 +33,7 @@ type conversation struct {
 }
 
 // read makes messages of the items of a conversation.
-func (v *conversation) read(parts ...[]placedItem) error {
+func (v *conversation) read(parts ...[]item) error {
 	for _, items := range parts {
 		for i := range items {
 			if it := &items[i]; it.output != nil {
@@ -55,13 +55,13 @@ func (v *conversation) read(parts ...[]placedItem) error {
 }
 
 // placed reads an item. One that was kept is lost where it cannot be read; but that a call has no output is the client's to mend.
-func (v *conversation) placed(it *placedItem) error {
+func (v *conversation) placed(it *item) error {
 	answer := it.output != nil
 	if answer && v.lost[it.callID] {
 		it.lost = true
 	}
 	if !it.lost {
-		err := v.item(it.path, it.item)
+		err := v.item(it)
 		if err == nil || !it.kept || errors.Is(err, errUnanswered) {
 			return err
 		}
@@ -82,18 +82,18 @@ func mark(calls *map[string]bool, id string) {
 }
 
 // item reads the item that stands at path.
-func (v *conversation) item(path string, it item) error {
+func (v *conversation) item(it *item) error {
 	switch it.kind {
 	case "message":
-		return v.message(path, it)
+		return v.message(it)
 	case "reasoning":
-		return v.reasoning(path, it)
+		return v.reasoning(it)
 	case "function_call":
-		return v.call(path, it, it.arguments, "arguments", "")
+		return v.call(it, it.arguments, "arguments", "")
 	case "custom_tool_call":
-		return v.call(path, it, it.input, "input", customArgument)
+		return v.call(it, it.input, "input", customArgument)
 	case "function_call_output", "custom_tool_call_output":
-		return v.output(path, it)
+		return v.output(it)
 	case "item_reference", "additional_tools": // which others have read
 		return nil
 	}
@@ -105,18 +105,19 @@ func (v *conversation) item(path string, it item) error {
 }
 
 // message reads what somebody said.
-func (v *conversation) message(path string, it item) error {
+func (v *conversation) message(it *item) error {
 	role := translate.Name(it.role)
 	if role == "" {
-		if err := translate.IsString(path+".role", it.role); err != nil {
+		if err := translate.IsString(it.path+".role", it.role); err != nil {
 			return err
 		}
 	}
-	if it.content == nil {
+	content := it.content
+	if content == nil {
 		if !it.silent {
-			return translate.Missing(path+".content", "a string or an array")
+			return translate.Missing(it.path+".content", "a string or an array")
 		}
-		it.content = jsontext.Value("[]")
+		content = jsontext.Value("[]")
 	}
 	switch role {
 	case "assistant":
@@ -124,13 +125,13 @@ func (v *conversation) message(path string, it item) error {
 			v.endAssistant()
 		}
 		v.beginAssistant()
-		said, err := v.texts(path, "content", it.content)
+		said, err := v.texts(it.path, "content", content)
 		if err == nil {
 			v.text = appendText(v.text, said)
 		}
 		return err
 	case "system", "developer":
-		said, err := v.texts(path, "content", it.content)
+		said, err := v.texts(it.path, "content", content)
 		if err != nil {
 			return err
 		}
@@ -139,17 +140,17 @@ func (v *conversation) message(path string, it item) error {
 		v.to().Text("system", said)
 		return nil
 	case "user":
-		content, err := v.client.content(path, it.content)
+		said, err := v.client.content(it.path, content)
 		if err != nil {
 			return err
 		}
 		v.endAssistant()
 		v.endOutputs()
 		v.spoken = true
-		v.to().User(content)
+		v.to().User(said)
 		return nil
 	}
-	return translate.Invalid(path+".role", "user, assistant, system or developer")
+	return translate.Invalid(it.path+".role", "user, assistant, system or developer")
 }
 
 // to is where messages go now.
@@ -202,7 +203,7 @@ func (v *conversation) endAssistant() {
 }
 
 // reasoning reads what the model thought: its own words, or what it said of them.
-func (v *conversation) reasoning(path string, it item) error {
+func (v *conversation) reasoning(it *item) error {
 	if len(v.text) > 0 && !v.called {
 		v.endAssistant()
 	}
@@ -213,7 +214,7 @@ func (v *conversation) reasoning(path string, it item) error {
 	}{{"content", it.content}, {"summary", it.summary}} {
 		before := len(v.thought)
 		if list.v.Kind() == '[' {
-			said, err := v.texts(path, list.name, list.v)
+			said, err := v.texts(it.path, list.name, list.v)
 			if err != nil {
 				return err
 			}
@@ -233,19 +234,19 @@ var errUnanswered = errors.New("a call without an output")
 const customArgument = "input"
 
 // call reads a call of a tool. custom is the name of the one argument that a text is; empty where it is JSON already.
-func (v *conversation) call(path string, it item, arguments jsontext.Value, name, custom string) error {
+func (v *conversation) call(it *item, arguments jsontext.Value, name, custom string) error {
 	switch {
 	case it.callID == "":
-		return translate.Missing(path+".call_id", "a non-empty string")
+		return translate.Missing(it.path+".call_id", "a non-empty string")
 	case it.name == "":
-		return translate.Missing(path+".name", "a non-empty string")
+		return translate.Missing(it.path+".name", "a non-empty string")
 	}
-	text, err := translate.String(path+"."+name, arguments)
+	text, err := translate.String(it.path+"."+name, arguments)
 	if err != nil {
 		return err
 	}
 	if !v.answers[it.callID] && !v.open {
-		return errors.Join(errUnanswered, &wire.RequestError{Param: path, Code: wire.CodeInvalidValue, Message: "no output of a tool follows for this call: send an item with its call_id"})
+		return errors.Join(errUnanswered, &wire.RequestError{Param: it.path, Code: wire.CodeInvalidValue, Message: "no output of a tool follows for this call: send an item with its call_id"})
 	}
 	v.beginAssistant()
 	call := translate.Quote([]byte(`{"id":`), it.callID)

@@ -8,6 +8,9 @@ import (
 
 // item is one of a conversation, as written.
 type item struct {
+	// path is its place in the request, and text all of it.
+	path                      string
+	text                      jsontext.Value
 	kind, id, callID          string
 	role, content             jsontext.Value
 	name, namespace           string
@@ -15,14 +18,6 @@ type item struct {
 	summary, encrypted, tools jsontext.Value
 	// silent says that content is null, as some turns of Codex have it: https://github.com/can1357/oh-my-pi/issues/10956.
 	silent bool
-}
-
-// placedItem is an item with its place.
-type placedItem struct {
-	item
-	path string
-	// text is the item as written.
-	text jsontext.Value
 	// kept says that it was kept here, so that its client has not written it; and lost that it cannot be sent again: see recalled.
 	kept, lost bool
 }
@@ -34,9 +29,9 @@ func (r *ClientRequest) readInput() error {
 		if len(v) > len(`""`) {
 			text := append(append([]byte(`{"type":"message","role":"user","content":[{"type":"input_text","text":`), v...), "}]}"...)
 			r.Input = []jsontext.Value{text}
-			it := placedItem{path: "input[0]", text: text}
+			it := item{path: "input[0]", text: text}
 			err := it.read()
-			r.items = []placedItem{it}
+			r.items = []item{it}
 			return err
 		}
 		return nil
@@ -44,7 +39,7 @@ func (r *ClientRequest) readInput() error {
 		return nil
 	default:
 		return translate.Objects("input", v, func(path string, dec *translate.Decoder) (err error) {
-			r.items = append(r.items, placedItem{path: path})
+			r.items = append(r.items, item{path: path})
 			it := &r.items[len(r.items)-1]
 			if it.text, err = dec.Members(it.member); err == nil {
 				err = it.complete()
@@ -65,7 +60,7 @@ func (r *ClientRequest) readInput() error {
 }
 
 // read reads the item of its text.
-func (it *placedItem) read() error {
+func (it *item) read() error {
 	if err := translate.Object(it.path, it.text, it.member); err != nil {
 		return err
 	}
@@ -73,7 +68,7 @@ func (it *placedItem) read() error {
 }
 
 // member reads one member.
-func (it *placedItem) member(name string, v jsontext.Value) error {
+func (it *item) member(name string, v jsontext.Value) error {
 	if v.Kind() == 'n' {
 		it.silent = it.silent || name == "content"
 		return nil
@@ -110,7 +105,7 @@ func (it *placedItem) member(name string, v jsontext.Value) error {
 }
 
 // word reads a member that is a string.
-func (it *placedItem) word(to *string, name string, v jsontext.Value) (err error) {
+func (it *item) word(to *string, name string, v jsontext.Value) (err error) {
 	if *to = translate.Name(v); *to == "" {
 		err = translate.IsString(it.path+"."+name, v)
 	}
@@ -118,7 +113,7 @@ func (it *placedItem) word(to *string, name string, v jsontext.Value) (err error
 }
 
 // complete finds what an item is whose type is left out, when all of its members have been read.
-func (it *placedItem) complete() error {
+func (it *item) complete() error {
 	switch {
 	case it.kind != "":
 	case it.role != nil:

@@ -16,8 +16,8 @@ const maxItemDepth = wire.DefaultMaxDepth - 2
 // recalled reads an item that was kept, of an answer mostly, for a place in a request. Answers may hold what requests may not, and
 // their clients have taken them: half an emoji, as max_tokens cuts them, becomes U+FFFD, and of a key that repeats the last counts.
 // An item that cannot be read, or nests too deep, is lost.
-func recalled(path string, v jsontext.Value) placedItem {
-	it := placedItem{path: path, kept: true}
+func recalled(path string, v jsontext.Value) item {
+	it := item{path: path, kept: true}
 	if it.text = strict(v); it.text.Kind() != '{' {
 		it.lost = true
 		return it
@@ -75,10 +75,10 @@ func depth(v jsontext.Value) (most int) {
 	return most
 }
 
-func isLost(it placedItem) bool { return it.lost }
+func isLost(it item) bool { return it.lost }
 
 // texts gives items as written.
-func texts(items []placedItem) []jsontext.Value {
+func texts(items []item) []jsontext.Value {
 	list := make([]jsontext.Value, len(items))
 	for i := range items {
 		list[i] = items[i].text

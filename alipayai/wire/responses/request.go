@@ -25,8 +25,8 @@ type ClientRequest struct {
 	// Input are the items of its own, as objects. They are parts of Sent, mostly.
 	Input []jsontext.Value
 
-	before []placedItem // what it goes on from
-	items  []placedItem // Input, as read
+	before []item // what it goes on from
+	items  []item // Input, as read
 	c      client
 }
 
@@ -81,15 +81,15 @@ func ParseClientRequest(body []byte) (*ClientRequest, error) {
 // Continues reports whether the request goes on from what is kept elsewhere.
 func (r *ClientRequest) Continues() bool { return r.Previous != "" || len(r.References) > 0 }
 
-// Continue completes a request that Continues: history are the items before its own, and item gives those that are
+// Continue completes a request that Continues: history are the items before its own, and find gives those that are
 // referred to. They were kept as an answer had them, which may be odd: what of them cannot be sent again is left out, with the
 // outputs of such calls. Every error is a [*wire.RequestError].
-func (r *ClientRequest) Continue(history []jsontext.Value, item func(id string) (jsontext.Value, bool)) error {
-	r.before = make([]placedItem, len(history))
+func (r *ClientRequest) Continue(history []jsontext.Value, find func(id string) (jsontext.Value, bool)) error {
+	r.before = make([]item, len(history))
 	for i, v := range history {
 		r.before[i] = recalled("previous_response_id", v)
 	}
-	err := r.resolve(item)
+	err := r.resolve(find)
 	if err == nil {
 		err = r.build(false)
 	}
@@ -102,7 +102,7 @@ func (r *ClientRequest) Continue(history []jsontext.Value, item func(id string) 
 }
 
 // resolve puts the items that are referred to in their places.
-func (r *ClientRequest) resolve(item func(id string) (jsontext.Value, bool)) error {
+func (r *ClientRequest) resolve(find func(id string) (jsontext.Value, bool)) error {
 	if len(r.References) == 0 {
 		return nil
 	}
@@ -113,8 +113,8 @@ func (r *ClientRequest) resolve(item func(id string) (jsontext.Value, bool)) err
 			continue
 		}
 		v, ok := jsontext.Value(nil), false
-		if item != nil {
-			v, ok = item(it.id)
+		if find != nil {
+			v, ok = find(it.id)
 		}
 		if !ok {
 			return &wire.RequestError{Param: it.path, Code: wire.CodeInvalidValue,
@@ -155,7 +155,7 @@ func (r *ClientRequest) Expanded() (*wire.Request, error) {
 		return nil, translate.RequestError(err)
 	}
 	out = append(out, `"input":[`...)
-	for _, items := range [][]placedItem{r.before, r.items} {
+	for _, items := range [][]item{r.before, r.items} {
 		for i := range items {
 			if items[i].unreadable() {
 				continue
