@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // Dialect is what a vendor of OpenAI's form takes or wants otherwise than OpenAI's chat completions API. It is data: the
@@ -31,6 +32,8 @@ type Dialect struct {
 	NoNulls bool
 	// Functions says that tools are functions only, each with parameters. Other tools, and the choice of one, are left out.
 	Functions bool
+	// Schema is the form of the parameters of functions; nil: any.
+	Schema *translate.ObjectSchema
 	// Parts are the types of content that a message may have; nil: any. Of others, a word says that they were left out.
 	Parts []string
 	// CallID gives the id of a tool call in the form that is taken; nil: any is.
@@ -67,6 +70,8 @@ type Dialect struct {
 	// Signature is the JSON of a member that the first tool call of an answer must have, where it has none of that name:
 	// the vendor's word for a call that it did not sign itself.
 	Signature *Signature
+	// Models are what some of the vendor's models take otherwise than its others.
+	Models []ModelRules
 	// Foreign are the members of an earlier answer's message that mean nothing here or are refused, by their paths below
 	// messages. They are left out also where the client chose the provider: see [Dialect.ofAnswers].
 	Foreign []string
@@ -136,6 +141,14 @@ type Rule struct {
 	Met bool
 	// WithTools says that it is left out only where tools are offered.
 	WithTools bool
+	// Kept are strings that are not left out.
+	Kept []string
+	// Efforts are the values of reasoning_effort beside which it is not left out; "" is for none.
+	Efforts []string
+	// Elements is how many an array may have at most; 0: any number. Those behind them are left out.
+	Elements int
+	// Object is the member of an object that a string becomes.
+	Object string
 	// Rename is another name. Where that is there too, the member is left out.
 	Rename string
 	// Words are other words for strings.
@@ -208,19 +221,15 @@ var dialects = func() map[string]*Dialect {
 	for _, d := range []*Dialect{
 		// Its form is OpenAI's; what else it takes is not published.
 		{Name: "alipay", Parts: parts, Rules: foreign},
-		// https://platform.openai.com/docs/api-reference/chat: the models that reason refuse max_tokens. Ids of calls have at
-		// most 40 characters: "string_above_max_length" in https://github.com/vercel/ai/issues/5171. Whether members that it
-		// does not name are refused in messages as they are at the top ("Unrecognized request argument supplied") is not
-		// published; they say nothing there.
-		{Name: "openai", Parts: parts, CallID: atMost40, Fields: openAIFields, ToolName: &plainName, JSONWord: true, Foreign: []string{"reasoning_content", "reasoning", "reasoning_details", "prefix", "tool_calls.extra_content"}, Rules: without(nil, map[string]Rule{"max_tokens": {Rename: "max_completion_tokens"}})},
+		openAI(),
 		mistral(),
 		// https://api-docs.deepseek.com/api/create-chat-completion and .../guides/thinking_mode; "unknown variant `developer`" in
 		// https://github.com/earendil-works/pi/issues/1048, "must be passed back" in https://github.com/decolua/9router/issues/773,
 		// "Thinking mode does not support this tool_choice" in https://github.com/BerriAI/litellm/pull/37470.
 		{
-			Name: "deepseek", NoEmpty: true, ObjectsOnly: true, Reasoning: true, Parts: []string{"text"}, ToolName: &plainName, FreeThinker: true, JSONWord: true,
+			Name: "deepseek", NoEmpty: true, ObjectsOnly: true, Schema: &translate.ObjectSchema{}, Reasoning: true, Parts: []string{"text"}, ToolName: &plainName, FreeThinker: true, JSONWord: true,
 			Rules: without([]string{"thinking", "messages.reasoning_content"}, map[string]Rule{
-				"messages.role": asSystem, "max_completion_tokens": maxTokens, "n": leave, "top_p": {Least: .01},
+				"messages.role": asSystem, "max_completion_tokens": maxTokens, "n": leave, "top_p": {Least: .01}, "stop": {Elements: 16},
 			}),
 		},
 		// https://help.aliyun.com/zh/model-studio/qwen-api-reference, and what it refuses in its list of errors, error-code; "Tool

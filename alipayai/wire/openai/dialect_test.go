@@ -68,7 +68,7 @@ func withArguments(arguments string) string {
 
 func TestEdits(t *testing.T) {
 	const (
-		tools  = `"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"$schema":"x"}}}]`
+		tools  = `"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":"object","$schema":"x"}}}]`
 		format = `"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"type":"object"}}}`
 		image  = `{"type":"image_url","image_url":{"url":"https://x/y.png"}}`
 		text   = `{"type":"text","text":"see"}`
@@ -86,7 +86,7 @@ func TestEdits(t *testing.T) {
 		"mistral: any tool":        {"mistral", request(tools + `,"tool_choice":"required"`), request(tools + `,"tool_choice":"any"`), ""},
 		"mistral: first is left":   {"mistral", `{"user":"u","model":"m","messages":[` + user + `]}`, `{"model":"m","messages":[` + user + `]}`, "user"},
 		"mistral: a name's spaces": {"mistral", "{\"model\":\"m\" , \"user\" : \"u\" ,\n\"messages\":[" + user + "]}", "{\"model\":\"m\" ,\n\"messages\":[" + user + "]}", "user"},
-		"openai: of others":        {"openai", request(`"enable_thinking":true,"random_seed":7,"tool_choice":"any","top_k":3,"max_tokens":9`), request(`"seed":7,"tool_choice":"required","max_completion_tokens":9`), "enable_thinking,top_k"},
+		"openai: of others":        {"openai", request(`"enable_thinking":true,"random_seed":7,"top_k":3,"max_tokens":9`), request(`"seed":7,"max_completion_tokens":9`), "enable_thinking,top_k"},
 		"alipay: of others":        {"alipay", request(`"thinking":{"type":"enabled"},"seed":7,"max_tokens":9,"own":1`), request(`"seed":7,"max_tokens":9,"own":1`), "thinking"},
 		"deepseek: of others":      {"deepseek", request(`"enable_thinking":true,"thinking":{"type":"enabled"},"n":2`), request(`"thinking":{"type":"enabled"}`), "enable_thinking,n"},
 		"deepseek: one choice":     {"deepseek", request(`"n":1`), request(""), ""},

@@ -22,16 +22,19 @@ type editor struct {
 
 	answersOnly bool // the client chose the provider: only earlier answers are edited
 	thinks      bool // the model is to think, by DeepSeek's rules
+	model       map[string]Rule
+	effort      string // reasoning_effort
 	ids         wire.CallIDs
 	names       wire.ToolNames
 }
 
 // edit gives the request of ask in the dialect, with the provider's model in it.
 func (d *Dialect) edit(ask wire.Ask) wire.Encoded {
-	if ask.Plain && d.plain {
+	model := d.ofModel(ask.UpstreamModel)
+	if ask.Plain && d.plain && model == nil {
 		return wire.Encoded{Body: ask.WithModel(ask.UpstreamModel)}
 	}
-	e := editor{Dialect: d, ask: ask, left: make(map[string]struct{}), ids: wire.CallIDs{Form: d.CallID}}
+	e := editor{Dialect: d, ask: ask, left: make(map[string]struct{}), model: model, ids: wire.CallIDs{Form: d.CallID}}
 	e.body = ask.WithModel(ask.UpstreamModel)
 	defer e.release()
 	e.request()
@@ -70,7 +73,8 @@ func (d *Dialect) editAnswers(ask wire.Ask) wire.Encoded {
 func (e *editor) request() {
 	members := e.members(span{0, len(e.body)})
 	e.thinks = e.Reasoning && e.thinking(members)
-	noTools := e.forbidsTools(members)
+	e.readEffort(members)
+	noTools, offers := e.forbidsTools(members), e.offers(members)
 	var messages member
 	var schema jsontext.Value
 	wantsJSON := false
@@ -79,6 +83,11 @@ func (e *editor) request() {
 		case m.name == "messages":
 			messages = m
 		case noTools && (m.name == "tools" || m.name == "tool_choice"): // what is meant comes of it
+			return true, true
+		case !offers && (m.name == "tool_choice" || m.name == "parallel_tool_calls"), m.name == "tools" && e.text(m.value).Kind() == '[' && len(e.elements(m.value)) == 0:
+			// "[] is too short - 'tools'": https://github.com/earendil-works/pi/issues/3649 of Qwen, https://github.com/runebookai/tome/pull/87
+			// of DeepSeek; "'tool_choice' is only allowed when 'tools' are specified": https://github.com/Wei-Shaw/sub2api/pull/4439.
+			e.leave("", m.name, e.text(m.value))
 			return true, true
 		case m.name == "tool_choice" && !e.mayChoose(m.value, members):
 			e.left[m.name] = struct{}{}
@@ -91,9 +100,9 @@ func (e *editor) request() {
 			return false, false
 		case e.NoNulls && e.text(m.value).Kind() == 'n':
 			return true, true
-		case m.name == "tools" && e.Functions:
+		case m.name == "tools" && (e.Functions || e.Schema != nil):
 			return e.tools(m.value), true
-		case m.name == "tool_choice" && e.Functions && e.choosesOther(m.value, members):
+		case m.name == "tool_choice" && e.Functions && e.choosesOther(m.value):
 			e.left[m.name] = struct{}{}
 			return true, true
 		case m.name == "enable_thinking" && e.StreamedThinking && !e.ask.Stream && e.text(m.value).Kind() == 't':
@@ -197,7 +206,7 @@ func none(member) (gone, done bool) { return false, false }
 // member edits one member, and reports whether it is to be taken out.
 func (e *editor) member(path string, m member, siblings []member, only []string) (gone bool) {
 	at := join(path, m.name)
-	rule := e.Rules[at]
+	rule := e.rule(at)
 	v := e.text(m.value)
 	switch {
 	case rule.ToolName && v.Kind() == '"':
@@ -211,12 +220,19 @@ func (e *editor) member(path string, m member, siblings []member, only []string)
 	case rule.Least != 0 && v.Kind() == '0' && below(v, rule.Least):
 		e.replace(m.value, strconv.AppendFloat(nil, rule.Least, 'g', -1, 64))
 		e.leave(path, m.name, v)
+	case rule.Object != "" && v.Kind() == '"':
+		e.replace(m.value, slices.Concat([]byte("{"), quote(rule.Object), []byte(":"), v, []byte("}")))
+	case rule.Elements != 0 && v.Kind() == '[':
+		if list := e.elements(m.value); len(list) > rule.Elements {
+			e.remove(list, func(i int) bool { return i >= rule.Elements })
+			e.leave(path, m.name, v)
+		}
 	case rule.Inside != "" && v.Kind() == '{':
 		return !e.inside(at, m.value, rule.Inside)
 	case rule.Rename != "" && !slices.ContainsFunc(siblings, func(s member) bool { return s.name == rule.Rename }):
 		e.replace(m.key, quote(rule.Rename))
 		return false
-	case rule.Rename != "", rule.Leave && (!rule.WithTools || e.ask.HasTools), only != nil && !slices.Contains(only, m.name):
+	case rule.Rename != "", e.leaves(rule, m.value), only != nil && !slices.Contains(only, m.name):
 		if !rule.Met {
 			e.leave(path, m.name, v)
 		}

@@ -1,23 +1,25 @@
 package openai
 
 import (
+	"bytes"
 	"slices"
-
-	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // noParameters are those of a function that has none. OpenAI's form may leave them out, servers that follow it may not:
 // https://github.com/theroyallab/tabbyAPI/issues/485, https://github.com/art-from-the-machine/Mantella/issues/625.
 const noParameters = `{"type":"object","properties":{}}`
 
-// tools edits the tools of a request, of which functions are known alone, and reports whether none is left.
+// tools edits the tools of a request, and reports whether none is left: of those of a dialect that knows functions alone.
 func (e *editor) tools(v span) (gone bool) {
 	elements := e.elements(v)
 	others := make([]bool, len(elements))
 	for i, tool := range elements {
 		members := e.members(tool)
 		if typ := e.partType(tool); typ != "" && typ != "function" {
-			others[i] = true
+			if others[i] = e.Functions; !others[i] {
+				e.object("tools", members, nil, none)
+				continue
+			}
 			if typ != "custom" {
 				typ = "type" // a client's own word
 			}
@@ -49,20 +51,41 @@ func (e *editor) function(v span) {
 		}
 		if has = true; e.text(m.value).Kind() == 'n' {
 			e.replace(m.value, []byte(noParameters))
+		} else if e.Schema != nil && e.text(m.value).Kind() == '{' {
+			e.parameters(path+"."+m.name, m.value)
 		}
 		return false, true
 	})
-	if kept && !has {
+	if kept && !has && e.Functions {
 		e.insert(v.start+len("{"), []byte(`"parameters":`+noParameters+`,`))
 	}
 }
 
-// choosesOther reports whether tool_choice names a tool that is no function, or stands beside none.
-func (e *editor) choosesOther(v span, request []member) bool {
-	if e.text(v).Kind() == '{' {
-		return e.partType(v) != "function"
+// parameters brings a function's schema into the dialect's form.
+func (e *editor) parameters(path string, v span) {
+	fitted, left, err := e.Schema.Fit(path, e.text(v))
+	if err != nil { // a request's keys come once
+		return
 	}
-	return e.text(v).Kind() == '"' && !e.hasFunctions(request) && !slices.Contains([]string{"auto", "none"}, translate.Unquote(e.text(v)))
+	if !bytes.Equal(fitted, e.text(v)) {
+		e.replace(v, fitted)
+	}
+	for _, name := range left {
+		e.left[path+"."+name] = struct{}{}
+	}
+}
+
+// offers reports whether the request offers a tool that the dialect knows.
+func (e *editor) offers(request []member) bool {
+	if e.Functions {
+		return e.hasFunctions(request)
+	}
+	return slices.ContainsFunc(request, func(m member) bool { return m.name == "tools" && len(e.elements(m.value)) > 0 })
+}
+
+// choosesOther reports whether tool_choice names a tool that is no function.
+func (e *editor) choosesOther(v span) bool {
+	return e.text(v).Kind() == '{' && e.partType(v) != "function"
 }
 
 // hasFunctions reports whether the request offers a function.

@@ -1,5 +1,7 @@
 package openai
 
+import "github.com/caddy-alipayai/gateway/alipayai/wire/translate"
+
 // openAIFields are those of completion_create_params.py of openai-python (2026): OpenAI refuses any other.
 var openAIFields = []string{
 	"audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "messages",
@@ -7,6 +9,25 @@ var openAIFields = []string{
 	"prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "response_format", "safety_identifier", "seed", "service_tier",
 	"stop", "store", "stream", "stream_options", "temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity",
 	"web_search_options",
+}
+
+// objectSchema is what OpenAI takes as a function's parameters, and who follows it: "schema must have type 'object' and not have
+// 'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the top level" (https://github.com/langchain-ai/langchainjs/issues/9804,
+// https://github.com/Dicklesworthstone/flywheel_connectors/issues/49), "got 'type: null'", "object schema missing properties".
+var objectSchema = translate.ObjectSchema{Without: []string{"anyOf", "oneOf", "allOf", "enum", "not"}, Properties: true}
+
+// openAI is OpenAI's API: https://platform.openai.com/docs/api-reference/chat. Ids of calls have at most 40 characters:
+// "string_above_max_length" in https://github.com/vercel/ai/issues/5171. Whether members that it does not name are refused in
+// messages as they are at the top ("Unrecognized request argument supplied") is not published; they say nothing there.
+func openAI() *Dialect {
+	return &Dialect{
+		Name: "openai", Parts: parts, CallID: atMost40, Fields: openAIFields, Schema: &objectSchema, ToolName: &plainName, JSONWord: true, Models: openAIModels(),
+		Foreign: []string{"reasoning_content", "reasoning", "reasoning_details", "prefix", "tool_calls.extra_content"},
+		Rules: without(nil, map[string]Rule{
+			"max_tokens": {Rename: "max_completion_tokens"}, // which all take, and those that reason alone
+			"stop":       {Elements: 4},
+		}),
+	}
 }
 
 // googleFields are those of https://ai.google.dev/gemini-api/docs/openai.

@@ -13,6 +13,7 @@ func TestEditsOfVendors(t *testing.T) {
 		custom   = `{"type":"custom","custom":{"name":"c"}}`
 		bare     = `{"type":"function","function":{"name":"f"}}`
 		mark     = `"cache_control":{"type":"ephemeral"}`
+		plain    = `{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{}}}}`
 		none     = `"parameters":{"type":"object","properties":{}}`
 	)
 	says := func(parts ...string) string {
@@ -51,6 +52,7 @@ func TestEditsOfVendors(t *testing.T) {
 		"google: other fields":            {"google", request(`"verbosity":"low","safety_identifier":"u","service_tier":"flex","top_p":0.5`), request(`"top_p":0.5`), "safety_identifier,service_tier,verbosity"},
 		"openai: other fields":            {"openai", request(`"mock_response":"x","verbosity":"low","web_search_options":{}`), request(`"verbosity":"low","web_search_options":{}`), "mock_response"},
 		"openai: marked text":             {"openai", says(`{"type":"text","text":"a",` + mark + `}`), says(`{"type":"text","text":"a"}`), "messages.content.cache_control"},
+		"openai: Mistral's choice":        {"openai", request(`"tools":[` + plain + `],"tool_choice":"any"`), request(`"tools":[` + plain + `],"tool_choice":"required"`), ""},
 		"openai: another's tools":         {"openai", request(`"tools":[` + custom + `]`), "", ""},
 		"qwen: a marked tool":             {"qwen", request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}},` + mark + `}]`), request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}}}]`), "tools.cache_control"},
 		"deepseek: a marked result":       {"deepseek", talk(user, calls("a"), `{"role":"tool","tool_call_id":"a",`+mark+`,"content":"1"}`), talk(user, calls("a"), result("a")), "messages.cache_control"},

@@ -1,0 +1,106 @@
+package openai
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
+)
+
+// ModelRules are what some models of a vendor take otherwise than its others.
+type ModelRules struct {
+	// Names are what the models' names begin with.
+	Names []string
+	// Rules stand in the place of the dialect's for the same path.
+	Rules map[string]Rule
+}
+
+// ofModel gives the rules of a model: those of the longest name that its own begins with, in whatever case, without what
+// gateways put before it ("openai/gpt-5"). nil where it has none.
+func (d *Dialect) ofModel(model string) (rules map[string]Rule) {
+	if len(d.Models) == 0 {
+		return nil
+	}
+	model = strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
+	longest := 0
+	for _, m := range d.Models {
+		for _, name := range m.Names {
+			if len(name) > longest && strings.HasPrefix(model, name) {
+				longest, rules = len(name), m.Rules
+			}
+		}
+	}
+	return rules
+}
+
+// rule gives the rule for what stands at a path.
+func (e *editor) rule(at string) Rule {
+	if rule, ok := e.model[at]; ok {
+		return rule
+	}
+	return e.Rules[at]
+}
+
+// leaves reports whether a rule leaves a value out.
+func (e *editor) leaves(rule Rule, value span) bool {
+	if !rule.Leave || rule.WithTools && !e.ask.HasTools || slices.Contains(rule.Efforts, e.effort) {
+		return false
+	}
+	return rule.Kept == nil || !slices.Contains(rule.Kept, translate.Unquote(e.text(value)))
+}
+
+// readEffort reads the reasoning_effort of a request.
+func (e *editor) readEffort(request []member) {
+	for _, m := range request {
+		if m.name == "reasoning_effort" {
+			e.effort = translate.Unquote(e.text(m.value))
+		}
+	}
+}
+
+// openAIModels are OpenAI's models that reason, and those that do not. Which members each refuses ("Unsupported parameter: 'stop'
+// is not supported with this model") is in https://platform.openai.com/docs/guides/reasoning, and of GPT-5 in
+// https://platform.openai.com/docs/guides/latest-model: temperature, top_p and logprobs with no reasoning alone. Reports:
+// https://github.com/tmc/langchaingo/issues/1355 and https://github.com/musistudio/claude-code-router/issues/849 of temperature,
+// https://github.com/crewAIInc/crewAI/issues/2751 of stop, https://github.com/lobehub/lobehub/pull/7747 of top_p,
+// https://github.com/evalstate/fast-agent/issues/279 and https://github.com/tensorzero/tensorzero/issues/2805 of parallel_tool_calls,
+// https://github.com/openai/openai-openapi/issues/541 and https://github.com/pipecat-ai/pipecat/issues/4043 of an effort beside
+// tools, https://github.com/Laisky/one-api/issues/120 of one for a model that does not reason.
+func openAIModels() []ModelRules {
+	reasons := func(efforts []string, more map[string]Rule) map[string]Rule {
+		rules := map[string]Rule{
+			"presence_penalty": leave, "frequency_penalty": leave, "prediction": leave, "audio": leave, "modalities": leave, "stop": leave,
+		}
+		for _, sampling := range []string{"temperature", "top_p", "logprobs", "top_logprobs"} {
+			rules[sampling] = Rule{Leave: true, Efforts: efforts}
+		}
+		for path, rule := range more {
+			rules[path] = rule
+		}
+		return rules
+	}
+	effort := func(words map[string]string) Rule { return Rule{Words: words} }
+	withoutTools := Rule{Words: map[string]string{"minimal": "low", "max": "xhigh"}, Leave: true, WithTools: true, Kept: []string{"none"}}
+	noEffort := map[string]Rule{"reasoning_effort": leave, "verbosity": leave}
+	return []ModelRules{
+		{Names: []string{"gpt-3.5", "gpt-4", "chatgpt-", "gpt-5-chat"}, Rules: noEffort},
+		{Names: []string{"gpt-5.1-chat", "gpt-5.2-chat", "gpt-5.3-chat"}, Rules: reasons(nil, noEffort)}, // which reason as much as they want
+		{Names: []string{"o1", "o3", "o4-"}, Rules: reasons(nil, map[string]Rule{
+			"parallel_tool_calls": leave, "verbosity": leave,
+			"reasoning_effort": effort(map[string]string{"none": "low", "minimal": "low", "xhigh": "high", "max": "high"}),
+		})},
+		{Names: []string{"gpt-5"}, Rules: reasons(nil, map[string]Rule{
+			"logit_bias": leave, "reasoning_effort": effort(map[string]string{"none": "minimal", "xhigh": "high", "max": "high"}),
+		})},
+		{Names: []string{"gpt-5.1"}, Rules: reasons([]string{"", "none"}, map[string]Rule{
+			"logit_bias": leave, "reasoning_effort": effort(map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}),
+		})},
+		{Names: []string{"gpt-5.2"}, Rules: reasons([]string{"", "none"}, map[string]Rule{
+			"logit_bias": leave, "reasoning_effort": effort(map[string]string{"minimal": "low", "max": "xhigh"}),
+		})},
+		// What they do without being asked to think is not published for all of them.
+		{Names: []string{"gpt-5.3", "gpt-5.4", "gpt-5.5", "gpt-5.6", "gpt-6"}, Rules: reasons([]string{"none"}, map[string]Rule{
+			"logit_bias": leave, "reasoning_effort": withoutTools,
+		})},
+	}
+}
