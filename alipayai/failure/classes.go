@@ -157,6 +157,8 @@ var credentialCodes = map[string]bool{
 	"AccessDenied.Unpurchased": true,
 	"Model.AccessDenied":       true,
 	"Workspace.AccessDenied":   true,
+	"ModelNotOpen":             true, // Volcengine Ark: the account has not the model yet
+	"AccessDeniedException":    true, // Amazon
 }
 
 const (

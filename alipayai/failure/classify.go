@@ -75,16 +75,29 @@ func judge(status int, f *wire.Failure, rules []Rule) verdict {
 
 // decide is judge without the rules.
 func decide(status int, code string, f *wire.Failure) (class Class, means int) {
-	if class, means = decideByWord(status, code, f); class != Fail || credentialCodes[code] {
+	class, means = decideByWord(status, code, f)
+	if class != Fail && class != Retry && class != Throttle {
 		return class, means
 	}
-	message := strings.ToLower(f.Message)
+	said := phrased(f.Message)
+	switch {
+	case said == AccountExhausted:
+		return said, means // be it a permission, an overload or a limit by its code
+	case said == "" || class != Fail || credentialCodes[code]:
+		return class, means
+	}
+	return said, means
+}
+
+// phrased is what a message says by one of the phrases; empty for nothing.
+func phrased(message string) Class {
+	message = strings.ToLower(message)
 	for phrase, class := range phrases {
 		if strings.Contains(message, phrase) {
-			return class, means
+			return class
 		}
 	}
-	return Fail, means
+	return ""
 }
 
 // decideByWord is decide but for what only the message says.
@@ -139,12 +152,24 @@ var phrases = map[string]Class{
 	// Anthropic's, under 400 invalid_request_error.
 	"credit balance is too low":                      AccountExhausted,
 	"you have reached your specified api usage limi": AccountExhausted,
-	// LiteLLM's, which makes DeepSeek's 402 and another proxy's budget a 400.
+	// LiteLLM's, which makes DeepSeek's 402 and another proxy's budget a 400; MiniMax's is under 500 api_error
+	// (https://github.com/MiniMax-AI/MiniMax-M2/issues/62).
 	"insufficient balance":      AccountExhausted,
 	"budget has been exceeded!": AccountExhausted,
 	// OpenRouter's, under 403.
 	"key limit exceeded":                             AccountExhausted,
 	"requires moderation and your input was flagged": Blocked,
+	// xAI's, under 403 and 429 with a code of many words: https://github.com/openclaw/openclaw/pull/117341,
+	// https://github.com/continuedev/continue/issues/12670, https://github.com/Wei-Shaw/sub2api/issues/4069.
+	"run out of credits":          AccountExhausted,
+	"need a grok subscription":    AccountExhausted,
+	"doesn't have any credits":    AccountExhausted,
+	"used all available credits":  AccountExhausted,
+	"content violates usage guid": Blocked, // https://github.com/stanford-crfm/helm/pull/3770
+	// Fireworks', under 412: https://docs.fireworks.ai/guides/inference-error-codes.
+	"reaching the monthly spending limit": AccountExhausted,
+	// Moonshot's of a subscription, under 403 permission_error: https://github.com/NanmiCoder/cc-haha/issues/1208.
+	"usage limit for this billing cycle": AccountExhausted,
 	// DeepSeek's, under 400 invalid_request_error.
 	"content exists risk": Blocked,
 	// LiteLLM's name for what Azure and others have filtered, under 400.

@@ -188,6 +188,63 @@ var kinds = map[string]kind{
 	// Portkey: a guardrail has refused the request or the answer.
 	"hooks_failed": censored,
 
+	// Volcengine Ark: https://www.volcengine.com/docs/82379/1299023. What it refines, after a dot, is the same.
+	"AccountOverdueError":               exhausted,
+	"SetLimitExceeded":                  exhausted, // the operator's own limit, with which the model is paused
+	"QuotaExceeded":                     exhausted,
+	"RateLimitExceeded":                 throttled,
+	"AccountRateLimitExceeded":          throttled,
+	"ModelAccountRpmRateLimitExceeded":  throttled,
+	"ModelAccountTpmRateLimitExceeded":  throttled,
+	"RequestBurstTooFast":               throttled,
+	"ServerOverloaded":                  unavailable,
+	"InternalServiceError":              broken,
+	"SensitiveContentDetected":          censored,
+	"InputTextSensitiveContentDetected": censored, "InputImageSensitiveContentDetected": censored, "InputVideoSensitiveContentDetected": censored,
+	"OutputTextSensitiveContentDetected": censored, "OutputImageSensitiveContentDetected": censored, "OutputVideoSensitiveContentDetected": censored,
+	"InputTextRiskDetection": censored, "InputImageRiskDetection": censored, "OutputTextRiskDetection": censored, "OutputImageRiskDetection": censored,
+
+	// Amazon Bedrock: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html and CommonErrors.html.
+	"ThrottlingException":           throttled,
+	"ServiceQuotaExceededException": throttled,
+	"ModelNotReadyException":        unavailable,
+	"ServiceUnavailableException":   unavailable,
+	"InternalServerException":       faulty,
+	"ModelErrorException":           broken,
+	"ModelStreamErrorException":     broken,
+	"ModelTimeoutException":         tooLate,
+	"ValidationException":           badRequest,
+	"ResourceNotFoundException":     notFound,
+	"ExpiredTokenException":         badKey,
+	"UnrecognizedClientException":   badKey,
+	"InvalidSignatureException":     badKey,
+
+	// MiniMax: https://platform.minimax.io/docs/api-reference/errorcode.
+	"base_resp.1000": broken, "base_resp.1013": broken, "base_resp.1024": broken, "base_resp.1033": broken,
+	"base_resp.1001": tooLate,
+	"base_resp.1002": throttled, "base_resp.1039": throttled, "base_resp.1041": throttled,
+	"base_resp.1004": badKey, "base_resp.2049": badKey,
+	"base_resp.1008": exhausted, "base_resp.2056": exhausted,
+	"base_resp.1026": censored, "base_resp.1027": censored,
+	"base_resp.1042": badRequest, "base_resp.2013": badRequest,
+
+	// Baidu's Qianfan, in its first form: https://cloud.baidu.com/doc/WENXINWORKSHOP/s/tlmyncueh.
+	"error_code.1": broken, "error_code.2": unavailable, "error_code.336000": broken, "error_code.336100": unavailable,
+	"error_code.4": throttled, "error_code.18": throttled, "error_code.336501": throttled, "error_code.336502": throttled,
+	"error_code.17": exhausted, "error_code.19": exhausted,
+	"error_code.13": badKey, "error_code.14": badKey, "error_code.100": badKey, "error_code.110": badKey, "error_code.111": badKey,
+
+	// Cerebras: https://inference-docs.cerebras.ai/support/error.
+	"too_many_requests_error": throttled, "too_many_tokens_error": throttled,
+	"token_quota_exceeded": throttled, "request_quota_exceeded": throttled, "queue_exceeded": throttled,
+
+	// sub2api (https://github.com/Wei-Shaw/sub2api/issues/890) and Venice, and Together.
+	"INSUFFICIENT_BALANCE": exhausted,
+	"credit_limit":         exhausted,
+
+	// SiliconFlow: https://docs.siliconflow.cn/cn/faqs/error-code.
+	"30001": exhausted,
+
 	// GLM (Zhipu, Z.AI) sends numbers of four digits.
 	"1000": badKey, "1001": badKey, "1002": badKey, "1003": badKey, "1004": badKey,
 	"1110": exhausted, "1111": exhausted, "1112": exhausted, "1113": exhausted, "1121": exhausted,

@@ -61,6 +61,8 @@ func parseWhole(body []byte, lim Limits, e envelope) (Answer, error) {
 type envelope struct {
 	Answer
 	code, status, message, typ, param, payload, detail, errors, said, title jsontext.Value
+	// numbered is a code that stands in a place of one vendor's, with its name before it.
+	numbered string
 	// choiceFailure is what a choice has for its error.
 	choiceFailure *Failure
 	hasError      bool // {"error": something that is no object and no string}
@@ -225,12 +227,16 @@ func (s *scanner) envelopeMember(e *envelope, name []byte) (err error) {
 	case "type":
 		e.typ, err = s.scalar()
 		return cmp.Or(err, e.decided.once(memberType))
-	case "error_type": // Hugging Face TGI's
+	case "error_type", "__type": // Hugging Face TGI's, and Amazon's
 		v, err := s.scalar()
 		if len(e.typ) == 0 {
 			e.typ = v
 		}
 		return err
+	case "error_code":
+		return s.numbered(e, "error_code")
+	case "base_resp":
+		return s.baseResponse(e)
 	case "param":
 		e.param, err = s.scalar()
 		return err

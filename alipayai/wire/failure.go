@@ -72,7 +72,7 @@ func (e *envelope) conclude() {
 		e.Failure = e.choiceFailure
 	}
 	failedCode := isFailureCode(e.code) && !e.succeeded
-	failed := !e.carries() && (failedCode || isFilled(e.detail) || isFilled(e.errors))
+	failed := !e.carries() && (failedCode || e.numbered != "" || isFilled(e.detail) || isFilled(e.errors))
 	if e.Failure == nil {
 		if !failed && !typeError && !e.isError && !e.hasError {
 			return
@@ -84,7 +84,7 @@ func (e *envelope) conclude() {
 		f.Code = code(e.code)
 	}
 	if f.Code == "" {
-		f.Code = cmp.Or(statusNumber(e.status), firstCode(e.errors))
+		f.Code = cmp.Or(e.numbered, statusNumber(e.status), firstCode(e.errors))
 	}
 	if f.Code == "" && f.Type == "" && FinishWord(e.FinishReason) == contentFilter {
 		f.Code = contentFilter
@@ -99,7 +99,10 @@ func (e *envelope) conclude() {
 	}
 	f.refine(quotedFailure(e.message))
 	if f.Type == "" && e.typ.Kind() == '"' && !typeError {
-		f.Type = code(e.typ)
+		_, name, spaced := strings.Cut(code(e.typ), "#") // com.amazon.coral.service#ThrottlingException
+		if f.Type = name; !spaced {
+			f.Type = code(e.typ)
+		}
 	}
 	if f.Param == "" && e.param.Kind() == '"' {
 		f.Param = code(e.param)

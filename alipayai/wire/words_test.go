@@ -73,10 +73,16 @@ func TestWords(t *testing.T) {
 		"Nest":                    {`{"statusCode":400,"error":"Bad Request","message":["n must be 1","k is unknown"]}`, Failure{Code: "400", Message: "n must be 1; k is unknown"}, false},
 		"AWS":                     {`{"Message":"User is not authorized"}`, Failure{Message: "User is not authorized"}, true},
 		"AWS Lambda":              {`{"errorMessage":"boom","errorType":"Error"}`, Failure{Message: "boom"}, true},
-		"Baidu":                   {`{"error_code":336003,"error_msg":"too long"}`, Failure{Message: "too long"}, true},
-		"OAuth":                   {`{"error":{"error_description":"m"}}`, Failure{Message: "m"}, false},
-		"Apigee":                  {`{"fault":{"faultstring":"Rate limit quota violation","detail":{"errorcode":"policies.ratelimit.QuotaViolation"}}}`, Failure{Message: "Rate limit quota violation"}, true},
-		"several lines":           {`{"error":{"message":"1 validation error:\n  n\tis no number\r\n"}}`, Failure{Message: "1 validation error:  n is no number"}, false},
+		"Baidu":                   {`{"error_code":336003,"error_msg":"too long"}`, Failure{Code: "error_code.336003", Message: "too long"}, false},
+		"MiniMax":                 {`{"id":"x","choices":null,"base_resp":{"status_code":1008,"status_msg":"insufficient balance"}}`, Failure{Code: "base_resp.1008", Message: "insufficient balance"}, false}, // https://github.com/RooCodeInc/Roo-Code/pull/9105
+		"MiniMax, an answer":      {`{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}],"base_resp":{"status_code":1000,"status_msg":"m"}}`, Failure{Code: "base_resp.1000", Message: "m"}, true},
+		"MiniMax, a success":      {`{"choices":[{"message":{"content":"x"}}],"base_resp":{"status_code":0,"status_msg":""}}`, Failure{}, true},
+		"Bedrock":                 {`{"__type":"com.amazon.coral.service#ThrottlingException","message":"m"}`, Failure{Type: "ThrottlingException", Message: "m"}, true},
+		"Cloudflare":              {`{"title":"t","error_code":522,"detail":"m"}`, Failure{Code: "522", Message: "m"}, false},
+
+		"OAuth":         {`{"error":{"error_description":"m"}}`, Failure{Message: "m"}, false},
+		"Apigee":        {`{"fault":{"faultstring":"Rate limit quota violation","detail":{"errorcode":"policies.ratelimit.QuotaViolation"}}}`, Failure{Message: "Rate limit quota violation"}, true},
+		"several lines": {`{"error":{"message":"1 validation error:\n  n\tis no number\r\n"}}`, Failure{Message: "1 validation error:  n is no number"}, false},
 		"Google, reason": {`{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}`,
 			Failure{Code: "400", Type: "INVALID_ARGUMENT", Reason: "API_KEY_INVALID", Message: "m"}, false},
 		// https://github.com/can1357/oh-my-pi/issues/449
