@@ -228,6 +228,51 @@ func (c *call) failed(p *upstream.Provider, x *upstream.Exchange, reported *wire
 // decode makes sense of an answer's body, and puts it into OpenAI's form. Of a
 // body that is a stream, event is what reports its failure.
 func (c *call) decode(p *upstream.Provider, a *Answer) (parsed wire.Answer, event []byte, err error) {
+	parsed, event, err = c.decodeWhole(p, a)
+	if err == nil || c.Endpoint != upstream.EndpointChat || c.nativeAt(p) != nil || !succeeded(a.Status) || !wire.IsStream(a.body.Bytes()) {
+		return parsed, event, err
+	}
+	whole, failed := c.gathered(p, a.body.Bytes())
+	if failed != nil {
+		return wire.Answer{Failure: failed}, nil, nil
+	}
+	if whole == nil { // it is no answer, or not all of one
+		return parsed, event, err
+	}
+	a.body, a.header = bytes.NewBuffer(whole), http.Header{"Content-Type": jsonType}
+	parsed, err = wire.ParseBody(whole, wire.Limits{})
+	return parsed, nil, err
+}
+
+// gathered gives the chat completion that a whole stream is, nil where that is not all of one, or the failure that it reports.
+func (c *call) gathered(p *upstream.Provider, stream []byte) (whole []byte, failed *wire.Failure) {
+	ask := c.wireAsk(p)
+	decoder := p.AnswerForm.Decoder(c.formatAt(p).DecodeStream(ask), ask)
+	events := wire.NewEventReader(bytes.NewReader(stream), len(stream))
+	defer events.Release()
+	var answer wire.Gathered
+	for {
+		event, ended := events.Next()
+		chunks, chunk, err := decoder.Decode(nil, event) // at the end, of nothing or of what is not ended by a blank line
+		if err != nil || chunk.Failure != nil || answer.Add(chunks) != nil {
+			return nil, chunk.Failure
+		}
+		if ended != nil && !chunk.Done {
+			chunks, chunk, _ = decoder.End(nil)
+			_ = answer.Add(chunks) // which the decoder has written
+		}
+		switch {
+		case chunk.Done:
+			whole, _ = answer.Append(nil) // nil where no choice has come
+			return whole, nil
+		case ended != nil:
+			return nil, nil
+		}
+	}
+}
+
+// decodeWhole is decode but for a stream that no stream was asked for.
+func (c *call) decodeWhole(p *upstream.Provider, a *Answer) (parsed wire.Answer, event []byte, err error) {
 	body := a.body.Bytes()
 	if upstream.IsEventStream(a.header) {
 		if reported, event := failingEvent(p, body); reported != nil {

@@ -33,18 +33,28 @@ var endings = map[string]Ending{
 	"complete":      EndingWhole,
 	"eos":           EndingWhole,
 	"eos_token":     EndingWhole,
-	"refusal":       EndingCut, // Azure's, of Claude: https://github.com/BerriAI/litellm/pull/24287
+	"tool_call":     EndingWhole, // Cohere's: docs.cohere.com/reference/chat
+	"refusal":       EndingCut,   // Azure's, of Claude: https://github.com/BerriAI/litellm/pull/24287
 }
 
 // finishWords are OpenAI's words for those of others, in lower case: what a provider of OpenAI's form passes on from behind it
 // is for clients of chat completions to read, but the other APIs have words of their own for what OpenAI's say.
 var finishWords = map[string]string{
 	"end_turn": "stop", "stop_sequence": "stop", "complete": "stop", "eos": "stop", "eos_token": "stop",
-	"tool_use":   "tool_calls",
+	"tool_use": "tool_calls", "tool_call": "tool_calls",
 	"max_tokens": "length", "model_length": "length", "max_output_tokens": "length", "model_context_window_exceeded": "length",
 	"refusal": "content_filter", "sensitive": "content_filter", "safety": "content_filter", "content_filtered": "content_filter",
 	"recitation": "content_filter", "prohibited_content": "content_filter", "blocklist": "content_filter", "spii": "content_filter",
-	"guardrail_intervened": "content_filter",
+	"guardrail_intervened": "content_filter", "model_armor": "content_filter", "error_toxic": "content_filter",
+	// https://github.com/BerriAI/litellm/issues/20357, https://github.com/NousResearch/hermes-agent/pull/53610
+	"image_safety": "content_filter", "image_prohibited_content": "content_filter", "image_recitation": "content_filter",
+}
+
+// lowerReason is a finish reason in lower case, without what Gemini's OpenAI endpoint puts behind it of its own: "content_filter:
+// PROHIBITED_CONTENT" (https://github.com/HKUDS/Vibe-Trading/pull/308 has the words).
+func lowerReason(finishReason string) string {
+	word, _, _ := strings.Cut(strings.ToLower(finishReason), ":")
+	return word
 }
 
 // FinishWord gives OpenAI's word for a finish reason, in lower case; one that is not known as it is.
@@ -53,7 +63,7 @@ func FinishWord(finishReason string) string {
 	case "", "stop", "length", "tool_calls", "content_filter":
 		return finishReason
 	}
-	lower := strings.ToLower(finishReason)
+	lower := lowerReason(finishReason)
 	if word, ok := finishWords[lower]; ok {
 		return word
 	}
@@ -68,7 +78,7 @@ func EndingOf(finishReason string) Ending {
 	if finishReason == "" {
 		return EndingWhole
 	}
-	return endings[strings.ToLower(finishReason)]
+	return endings[lowerReason(finishReason)]
 }
 
 // natives are the words of native_finish_reason by which OpenRouter says what broke an answer off whose finish_reason says

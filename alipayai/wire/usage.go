@@ -71,7 +71,7 @@ func ReadUsage(v jsontext.Value) (Usage, error) {
 // (https://github.com/Wei-Shaw/sub2api/issues/5771), and Gemini nowhere else. What the cache has is a part of the prompt,
 // under several names, and where the total has room for both, it was counted beside it.
 func (s *scanner) usage(u *Usage) error {
-	var got Usage
+	var got, other Usage
 	plausible := true
 	err := s.eachMember(func(name []byte) error {
 		var n *int64
@@ -83,17 +83,21 @@ func (s *scanner) usage(u *Usage) error {
 			n = &got.Completion
 		case "total_tokens":
 			n = &got.Total
+		case "input_tokens":
+			n = &other.Prompt
+		case "output_tokens":
+			n = &other.Completion
 		case "prompt_cache_hit_tokens", // DeepSeek's (api-docs.deepseek.com/guides/kv_cache)
 			"cached_tokens",           // Moonshot's (platform.kimi.ai/docs/api/chat)
 			"cache_read_input_tokens": // Anthropic's, which LiteLLM repeats (docs.litellm.ai/docs/completion/prompt_caching)
 			n, part = &got.Cached, true
 		case "cache_creation_input_tokens":
 			n, part = &got.Written, true
-		case "prompt_tokens_details":
+		case "prompt_tokens_details", "input_tokens_details":
 			return s.details(detail{"cached_tokens", &got.Cached}, detail{"audio_tokens", &got.AudioIn}, detail{"image_tokens", &got.ImageIn},
 				detail{"cache_write_tokens", &got.Written},    // OpenAI's and OpenRouter's
 				detail{"cache_creation_tokens", &got.Written}) // LiteLLM's
-		case "completion_tokens_details":
+		case "completion_tokens_details", "output_tokens_details":
 			return s.details(detail{"reasoning_tokens", &got.Reasoning}, detail{"audio_tokens", &got.AudioOut}, detail{"image_tokens", &got.ImageOut})
 		default:
 			_, err := s.skip()
@@ -118,6 +122,9 @@ func (s *scanner) usage(u *Usage) error {
 	})
 	if err != nil || !got.OK {
 		return err
+	}
+	if got.Prompt == 0 && got.Completion == 0 {
+		got.Prompt, got.Completion = other.Prompt, other.Completion
 	}
 	if !plausible {
 		*u = Usage{Implausible: true}
