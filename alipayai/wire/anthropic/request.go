@@ -151,6 +151,7 @@ func (r *request) stopSequence(path string, v jsontext.Value) error {
 // settle decides what cannot be decided field by field.
 func (r *request) settle() {
 	r.settleTools()
+	r.settleModel()
 	r.settleThinking()
 	if r.temperature != nil && r.topP != nil {
 		r.topP = nil
