@@ -9,20 +9,20 @@ import (
 )
 
 // RetryAfter reads how long to wait, and gives 0 where that is not said. It is a minute at most. Retry-After-Ms, in
-// milliseconds, is OpenAI's and Azure's, whose SDKs read it first; Retry-After is in seconds, which some vendors write with
-// decimals, or a date (RFC 9110, section 10.2.3).
+// milliseconds, is OpenAI's and Azure's, whose SDKs read it first, the latter under another name as well (azure-core's
+// get_retry_after); Retry-After is in seconds, which some vendors write with decimals, or a date (RFC 9110, section 10.2.3),
+// or in a form that they have for the end of limits.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
-	if d, ok := decimal(h.Get("Retry-After-Ms"), time.Millisecond); ok && d > 0 {
-		return d
+	for _, name := range []string{"Retry-After-Ms", "X-Ms-Retry-After-Ms"} {
+		if d, ok := decimal(h.Get(name), time.Millisecond); ok && d > 0 {
+			return d
+		}
 	}
 	value := h.Get("Retry-After")
-	if d, ok := decimal(value, time.Second); ok {
+	if d, ok := decimal(value, time.Second); ok && sinceEpoch(value).IsZero() {
 		return d
 	}
-	if date, err := http.ParseTime(value); err == nil {
-		return until(date, now)
-	}
-	return 0
+	return reset(value, now)
 }
 
 // decimal reads a number of units as JSON has them without an exponent, up to maxRetryAfter.
@@ -58,12 +58,19 @@ var resets = [...]struct{ left, reset string }{
 	{"Anthropic-Ratelimit-Output-Tokens-Remaining", "Anthropic-Ratelimit-Output-Tokens-Reset"},
 	{"X-Ratelimit-Remaining", "X-Ratelimit-Reset"},
 	{"Ratelimit-Remaining", "Ratelimit-Reset"},
+	// Cerebras': https://github.com/QwenLM/qwen-code/pull/670
+	{"X-Ratelimit-Remaining-Requests-Day", "X-Ratelimit-Reset-Requests-Day"},
+	{"X-Ratelimit-Remaining-Tokens-Minute", "X-Ratelimit-Reset-Tokens-Minute"},
+	// Anthropic's of subscriptions, whose status is "rejected": https://github.com/lidge-jun/opencodex/pull/3809
+	{"Anthropic-Ratelimit-Unified-Status", "Anthropic-Ratelimit-Unified-Reset"},
+	{"Anthropic-Ratelimit-Unified-5h-Status", "Anthropic-Ratelimit-Unified-5h-Reset"},
+	{"Anthropic-Ratelimit-Unified-7d-Status", "Anthropic-Ratelimit-Unified-7d-Reset"},
 }
 
 // resetAfter is how long it is to the last renewal of the limits of which nothing is left; 0 where that is not said.
 func resetAfter(h http.Header, now time.Time) (longest time.Duration) {
 	for _, r := range resets {
-		if strings.TrimSpace(h.Get(r.left)) == "0" {
+		if left := strings.TrimSpace(h.Get(r.left)); left == "0" || left == "rejected" {
 			longest = max(longest, reset(h.Get(r.reset), now))
 		}
 	}
@@ -107,8 +114,9 @@ func sinceEpoch(text string) time.Time {
 }
 
 // waits are the words that a time to wait follows in messages: "Please try again in 7m12s" is OpenAI's and Groq's, "Please
-// retry in 34.07s" Google's, "retry after 26 seconds" Azure's.
-var waits = [...]string{"try again in ", "retry in ", "retry after "}
+// retry in 34.07s" Google's, "retry after 26 seconds" Azure's, "please try again after 1 seconds" Moonshot's, and "Please wait
+// 10 hours 58 minutes" GitHub's (https://github.com/microsoft/vscode-copilot-release/issues/3519).
+var waits = [...]string{"try again in ", "retry in ", "retry after ", "try again after ", "please wait "}
 
 // units are those of times in messages, whose beginnings tell them apart.
 var units = [...]struct {
