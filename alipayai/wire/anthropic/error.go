@@ -51,6 +51,9 @@ func messageOf(e wire.Error) string {
 	return e.Message
 }
 
+// statusOverloaded is the API's own status for an overload, which others send in the place of a code.
+const statusOverloaded = 529
+
 // errorType is the type of an error: a provider's own where that is one of the API's, else that of the status.
 func errorType(e wire.Error) string {
 	switch e.Code {
@@ -69,7 +72,7 @@ func errorType(e wire.Error) string {
 		return "request_too_large"
 	case http.StatusTooManyRequests:
 		return "rate_limit_error"
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, statusOverloaded:
 		return "overloaded_error"
 	case http.StatusGatewayTimeout:
 		return "timeout_error"

@@ -36,6 +36,8 @@ type Dialect struct {
 	Schema *translate.ObjectSchema
 	// Parts are the types of content that a message may have; nil: any. Of others, a word says that they were left out.
 	Parts []string
+	// ToolTexts says that a tool's result may have texts only: what else it has is shown by the user, behind the results.
+	ToolTexts bool
 	// CallID gives the id of a tool call in the form that is taken; nil: any is.
 	CallID func(id string) string
 	// Arguments says that the arguments of a call in the history must be a JSON object. Models that max_tokens cut leave
@@ -180,6 +182,8 @@ var (
 		rules := map[string]Rule{
 			"tool_choice": {Words: map[string]string{"any": "required"}}, // Mistral's
 			"random_seed": {Rename: "seed"},                              // Mistral's
+			// Mistral's as well: "expected an object, but got a string instead" in https://github.com/xenodium/chatgpt-shell/issues/327.
+			"messages.content.image_url": {Object: "url"},
 		}
 		for _, path := range []string{
 			"enable_search", "enable_thinking", "incremental_output", "search_options", "thinking_budget", // Qwen's
@@ -252,7 +256,7 @@ var dialects = func() map[string]*Dialect {
 			Name: "glm", Parts: append(slices.Clip(parts), "video_url", "file_url"), ToolName: &plainName, ToolChoices: []string{"auto"},
 			Rules: without([]string{"do_sample", "sensitive_word_check", "thinking", "messages.reasoning_content"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens,
-				"temperature": {Least: .01, Most: .99}, "top_p": {Least: .01, Most: .99},
+				"temperature": {Least: .01, Most: .99}, "top_p": {Least: .01, Most: .99}, "stop": {Elements: 1},
 			}),
 		},
 		// https://ai.google.dev/gemini-api/docs/openai: a member that it does not know is refused, such as top_k and
@@ -263,16 +267,18 @@ var dialects = func() map[string]*Dialect {
 			Name: "google", Parts: parts, Fields: googleFields, ToolName: &wire.ToolName{Most: 64, Dots: true, Letter: true},
 			Signature: &Signature{Name: "extra_content", Value: `{"google":{"thought_signature":"skip_thought_signature_validator"}}`},
 			Rules: without([]string{"messages.tool_calls.extra_content"}, map[string]Rule{
-				"messages.role": asSystem,
+				"messages.role": asSystem, "stop": {Elements: 5}, "reasoning_effort": {Words: map[string]string{"xhigh": "high", "max": "high"}},
 			}),
 		},
 		// The form as servers have it that follow OpenAI's at a distance: Ollama, and vLLM and SGLang, whose chat templates
 		// take a system message first and parse the arguments of calls (https://github.com/vllm-project/vllm/issues/43995,
-		// https://github.com/sgl-project/sglang/pull/28035).
+		// https://github.com/sgl-project/sglang/pull/28035). They know three efforts, and none (openai/openai.go of ollama/ollama,
+		// entrypoints/openai/chat_completion/protocol.py of vllm-project/vllm).
 		{
 			Name: "legacy", Parts: append(slices.Clip(parts), "video_url", "audio_url"), Arguments: true, SystemFirst: true, Functions: true,
 			Rules: without([]string{"chat_template_kwargs", "guided_json", "guided_regex", "guided_choice", "min_p", "repetition_penalty", "top_k"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens, "tools.function.strict": leave,
+				"reasoning_effort": {Words: map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}},
 			}),
 		},
 	} {

@@ -24,6 +24,7 @@ type editor struct {
 	thinks      bool // the model is to think, by DeepSeek's rules
 	model       map[string]Rule
 	effort      string // reasoning_effort
+	shown       []byte // parts of results that the user is to show
 	ids         wire.CallIDs
 	names       wire.ToolNames
 }

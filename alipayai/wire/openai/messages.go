@@ -53,6 +53,10 @@ func (e *editor) messages(v span, words string) {
 		if !e.answersOnly || m.role == "assistant" || m.role == "tool" {
 			e.editMessage(m, late, i == last)
 		}
+		if len(e.shown) > 0 && (i == last || !e.followsTool(messages[i+1:])) {
+			e.insert(m.end, slices.Concat([]byte(`,{"role":"user","content":[`), e.shown, []byte(`]}`)))
+			e.shown = nil
+		}
 	}
 	if mayGo && gone {
 		items := make([]span, len(messages))
@@ -94,12 +98,17 @@ func (e *editor) says(content span) bool {
 // editMessage edits a message: late says that it came as a system message, last that none follows.
 func (e *editor) editMessage(m *message, late, last bool) {
 	assistant := m.role == "assistant"
+	tool := m.role == "tool" && e.ToolTexts
+	var resultOf string
+	var shown []span
 	reasoning, prefix := assistant && e.thinks, assistant && last && e.Prefix // what has to be there
 	e.object("messages", m.members, e.Members[m.role], func(one member) (gone, done bool) {
 		v := e.text(one.value)
 		switch {
 		case one.name == "role" && late:
 			e.replace(one.value, []byte(`"user"`))
+		case one.name == "content" && tool && v.Kind() == '[':
+			shown = e.toolTexts(one.value)
 		case one.name == "content" && e.Parts != nil && v.Kind() == '[' && (assistant || !e.answersOnly):
 			e.content(one.value)
 		case one.name == "name" && m.role == "tool" && e.ToolName != nil && v.Kind() == '"' && (e.Members[m.role] == nil || slices.Contains(e.Members[m.role], one.name)):
@@ -107,7 +116,7 @@ func (e *editor) editMessage(m *message, late, last bool) {
 		case one.name == "tool_calls":
 			e.calls(one.value)
 		case one.name == "tool_call_id" && e.CallID != nil && v.Kind() == '"':
-			e.id(one.value, e.resultID)
+			resultOf = e.id(one.value, e.resultID)
 		case one.name == "reasoning_content" && e.Reasoning:
 			if !reasoning {
 				e.leave("messages", one.name, v)
@@ -124,6 +133,9 @@ func (e *editor) editMessage(m *message, late, last bool) {
 		}
 		return false, true
 	})
+	if len(shown) > 0 {
+		e.show(resultOf, shown)
+	}
 	if prefix {
 		e.insert(m.start+len("{"), []byte(`"prefix":true,`))
 	}
@@ -218,12 +230,13 @@ func (e *editor) resultID(id string) string {
 	return e.ids.Result(id)
 }
 
-// id puts the id that given gives in its place.
-func (e *editor) id(v span, given func(id string) string) {
+// id puts the id that given gives in its place, and gives it.
+func (e *editor) id(v span, given func(id string) string) (now string) {
 	id := translate.Unquote(e.text(v))
-	if now := given(id); now != id {
+	if now = given(id); now != id {
 		e.replace(v, quote(now))
 	}
+	return now
 }
 
 // arguments makes those of the call of a function a JSON object.

@@ -16,6 +16,19 @@ func TestEditsOfVendors(t *testing.T) {
 		plain    = `{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{}}}}`
 		none     = `"parameters":{"type":"object","properties":{}}`
 	)
+	const (
+		picture = `{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}`
+		words   = `{"type":"text","text":"see"}`
+	)
+	pictured := func(id, parts string) string {
+		return `{"role":"tool","tool_call_id":"` + id + `","content":[` + parts + `]}`
+	}
+	result := func(id string, content ...string) string {
+		if content == nil {
+			return result(id)
+		}
+		return `{"role":"tool","tool_call_id":"` + id + `","content":"` + content[0] + `"}`
+	}
 	says := func(parts ...string) string {
 		return talk(`{"role":"user","content":[` + strings.Join(parts, ",") + `]}`)
 	}
@@ -52,11 +65,29 @@ func TestEditsOfVendors(t *testing.T) {
 		"google: other fields":            {"google", request(`"verbosity":"low","safety_identifier":"u","service_tier":"flex","top_p":0.5`), request(`"top_p":0.5`), "safety_identifier,service_tier,verbosity"},
 		"openai: other fields":            {"openai", request(`"mock_response":"x","verbosity":"low","web_search_options":{}`), request(`"verbosity":"low","web_search_options":{}`), "mock_response"},
 		"openai: marked text":             {"openai", says(`{"type":"text","text":"a",` + mark + `}`), says(`{"type":"text","text":"a"}`), "messages.content.cache_control"},
-		"openai: Mistral's choice":        {"openai", request(`"tools":[` + plain + `],"tool_choice":"any"`), request(`"tools":[` + plain + `],"tool_choice":"required"`), ""},
-		"openai: another's tools":         {"openai", request(`"tools":[` + custom + `]`), "", ""},
-		"qwen: a marked tool":             {"qwen", request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}},` + mark + `}]`), request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}}}]`), "tools.cache_control"},
-		"deepseek: a marked result":       {"deepseek", talk(user, calls("a"), `{"role":"tool","tool_call_id":"a",`+mark+`,"content":"1"}`), talk(user, calls("a"), result("a")), "messages.cache_control"},
-		"glm: OpenRouter's fields":        {"glm", request(`"session_id":"s","trace":{},"image_config":{}`), request(""), "image_config,session_id,trace"},
+		"openai: an image's address":      {"openai", says(`{"type":"image_url","image_url":"https://x/y.png"}`), says(`{"type":"image_url","image_url":{"url":"https://x/y.png"}}`), ""}, // https://github.com/xenodium/chatgpt-shell/issues/327
+		"mistral: an image's address":     {"mistral", says(`{"type":"image_url","image_url":"https://x/y.png"}`), "", ""},
+		"qwen: an image's address":        {"qwen", says(`{"type":"image_url","image_url":"u"}`), says(`{"type":"image_url","image_url":{"url":"u"}}`), ""},
+		// https://github.com/QwenLM/qwen-code/issues/3616
+		"openai: a result's picture": {
+			"openai", talk(user, calls("a", "b"), pictured("a", words+","+picture), result("b"), user),
+			talk(user, calls("a", "b"), pictured("a", words), result("b"), `{"role":"user","content":[{"type":"text","text":"Shown by the tool call a:"},`+picture+`]}`, user), "",
+		},
+		"openai: pictures alone, last": {
+			"openai", talk(user, calls("a", "b"), pictured("a", picture), pictured("b", picture+","+`{"type":"video_url","video_url":{}}`)),
+			talk(user, calls("a", "b"), result("a", ""), result("b", ""), `{"role":"user","content":[{"type":"text","text":"Shown by the tool call a:"},`+picture+`,{"type":"text","text":"Shown by the tool call b:"},`+picture+`]}`), "messages.content.video_url",
+		},
+		"openai: a result's texts":   {"openai", talk(user, calls("a"), pictured("a", words+","+words)), "", ""},
+		"legacy: a result's picture": {"legacy", talk(user, calls("a"), pictured("a", picture)), "", ""},
+		"google: more words to stop": {"google", request(`"stop":["a","b","c","d","e","f"]`), request(`"stop":["a","b","c","d","e"]`), "stop"},
+		"google: efforts":            {"google", request(`"reasoning_effort":"xhigh"`), request(`"reasoning_effort":"high"`), ""},
+		"glm: one word to stop":      {"glm", request(`"stop":["a","b"]`), request(`"stop":["a"]`), "stop"},
+		"legacy: efforts":            {"legacy", request(`"reasoning_effort":"minimal"`), request(`"reasoning_effort":"low"`), ""},
+		"openai: Mistral's choice":   {"openai", request(`"tools":[` + plain + `],"tool_choice":"any"`), request(`"tools":[` + plain + `],"tool_choice":"required"`), ""},
+		"openai: another's tools":    {"openai", request(`"tools":[` + custom + `]`), "", ""},
+		"qwen: a marked tool":        {"qwen", request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}},` + mark + `}]`), request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}}}]`), "tools.cache_control"},
+		"deepseek: a marked result":  {"deepseek", talk(user, calls("a"), `{"role":"tool","tool_call_id":"a",`+mark+`,"content":"1"}`), talk(user, calls("a"), result("a")), "messages.cache_control"},
+		"glm: OpenRouter's fields":   {"glm", request(`"session_id":"s","trace":{},"image_config":{}`), request(""), "image_config,session_id,trace"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := tt.want

@@ -1,0 +1,27 @@
+package anthropic
+
+import (
+	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// TestErrorTypes has the types by which clients of the Messages API decide whether they ask again.
+func TestErrorTypes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		e    wire.Error
+		want string
+	}{
+		"a provider's own":          {wire.Error{Status: 503, Code: "rate_limit_error"}, "rate_limit_error"},
+		"an overload by a number":   {wire.Error{Status: 529, Code: "529"}, "overloaded_error"},
+		"an overload by its status": {wire.Error{Status: 503, Code: "server_error"}, "overloaded_error"},
+		"a broken server":           {wire.Error{Status: 502, Code: "502"}, "api_error"},
+		"no status":                 {wire.Error{}, "api_error"},
+		"a timeout":                 {wire.Error{Status: 504}, "timeout_error"},
+		"a refusal":                 {wire.Error{Status: 422, Code: "1000"}, "invalid_request_error"},
+	} {
+		if got := errorType(tt.e); got != tt.want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}

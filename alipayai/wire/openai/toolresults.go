@@ -1,0 +1,54 @@
+package openai
+
+import (
+	"slices"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
+)
+
+// toolTexts leaves the texts of a tool's result where they are, and gives the other parts.
+func (e *editor) toolTexts(content span) (others []span) {
+	parts := e.elements(content)
+	gone := make([]bool, len(parts))
+	for i, part := range parts {
+		if typ := e.partType(part); typ == "" || typ == "text" {
+			e.object("messages.content", e.members(part), e.Closed["messages.content:"+typ], none)
+			continue
+		}
+		gone[i] = true
+		others = append(others, part)
+	}
+	if len(others) > 0 && len(others) == len(parts) {
+		e.replace(content, []byte(`""`))
+		return others
+	}
+	e.remove(parts, func(i int) bool { return gone[i] })
+	return others
+}
+
+// show has the user show parts of the result of a call. Those that the dialect does not know are left out.
+func (e *editor) show(call string, parts []span) {
+	words := quote("Shown by the tool call " + call + ":")
+	e.shown = translate.Join(e.shown, slices.Concat([]byte(`{"type":"text","text":`), words, []byte(`}`)))
+	for _, part := range parts {
+		typ := e.partType(part)
+		if e.Parts == nil || slices.Contains(e.Parts, typ) {
+			e.shown = translate.Join(e.shown, e.text(part))
+			continue
+		}
+		if !knownPart(typ) {
+			typ = "type" // a client's own word
+		}
+		e.left["messages.content."+typ] = struct{}{}
+	}
+}
+
+// followsTool reports whether a tool's result is the next of the messages that stay.
+func (e *editor) followsTool(messages []message) bool {
+	for i := range messages {
+		if !messages[i].gone {
+			return messages[i].role == "tool"
+		}
+	}
+	return false
+}
