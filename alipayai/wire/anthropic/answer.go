@@ -24,17 +24,19 @@ func (f *Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, err
 	if err := a.read(body); err != nil {
 		return nil, wire.Answer{}, err
 	}
-	if a.content.Kind() != '[' || a.stopReason == "" {
-		return nil, wire.Answer{}, malformed("a message without content or stop_reason")
-	}
-	if err := translate.Elements(a.content, a.block); err != nil {
+	if err := a.readContent(); err != nil {
 		return nil, wire.Answer{}, asMalformed(err)
 	}
+	content := len(a.text) > 0 || len(a.thinking) > 0 || a.calls > 0 || a.refusal != nil
+	if !content && a.stopReason == "" {
+		return nil, wire.Answer{}, malformed("a message without content and stop_reason")
+	}
 	return a.completion(f.created()), wire.Answer{
+		Unfinished:   a.stopReason == "",
 		Model:        translate.Unquote(a.model),
 		Usage:        a.usage.wire(),
 		HasChoices:   true,
-		Content:      len(a.text) > 0 || len(a.thinking) > 0 || a.calls > 0 || a.refusal != nil,
+		Content:      content,
 		FinishReason: finishReason(a.stopReason, a.calls),
 	}, nil
 }
@@ -68,8 +70,7 @@ func (a *answer) read(v jsontext.Value) error {
 		case "content":
 			a.content = v
 		case "stop_reason":
-			if v.Kind() != 'n' {
-				v, err = word(v)
+			if v, err = wordOrNone(v); v != nil {
 				a.stopReason = wire.Visible(translate.Unquote(v))
 			}
 		case "stop_details":
@@ -93,6 +94,16 @@ func (a *answer) read(v jsontext.Value) error {
 	return nil
 }
 
+// readContent reads the content. Proxies of other APIs have been seen to send null or a text for it, and no stop_reason: what has
+// been generated is paid for (https://github.com/SaladDay/cc-switch-cli/issues/323, https://github.com/ankitcharolia/kiro-gateway/issues/74).
+func (a *answer) readContent() error {
+	if a.content.Kind() == '[' {
+		return translate.Elements(a.content, a.block)
+	}
+	a.text = translate.Characters(a.content)
+	return nil
+}
+
 // block reads one block of the content.
 func (a *answer) block(_ int, v jsontext.Value) error {
 	b, err := readBlock(v)
@@ -105,7 +116,7 @@ func (a *answer) block(_ int, v jsontext.Value) error {
 	case "thinking":
 		a.thinking = append(a.thinking, translate.Characters(b.thinking)...)
 	case "tool_use":
-		call := append(append([]byte(`{"id":`), b.id...), `,"type":"function","function":{"name":`...)
+		call := append(append([]byte(`{"id":`), b.callID(a.calls)...), `,"type":"function","function":{"name":`...)
 		call = append(append(call, b.name...), `,"arguments":`...)
 		call = append(translate.Quote(call, string(b.input)), "}}"...)
 		a.toolCalls = translate.Join(a.toolCalls, call)
@@ -136,7 +147,13 @@ func (a *answer) completion(created int64) []byte {
 	if a.calls > 0 {
 		out = append(append(append(out, `,"tool_calls":[`...), a.toolCalls...), ']')
 	}
-	out = append(translate.Quote(append(out, `},"logprobs":null,"finish_reason":`...), finishReason(a.stopReason, a.calls)), "}]"...)
+	out = append(out, `},"logprobs":null,"finish_reason":`...)
+	if a.stopReason == "" {
+		out = append(out, "null"...)
+	} else {
+		out = translate.Quote(out, finishReason(a.stopReason, a.calls))
+	}
+	out = append(out, "}]"...)
 	if a.usage.ok {
 		out = a.usage.append(append(out, `,"usage":`...))
 	}
@@ -180,6 +197,14 @@ type block struct {
 	input          jsontext.Value
 }
 
+// callID is the id of a tool_use, which is the n-th of its answer. Where it has none, it is called as other doors call it.
+func (b block) callID(n int) jsontext.Value {
+	if len(translate.Characters(b.id)) > 0 {
+		return b.id
+	}
+	return translate.Quote(nil, "call_"+strconv.Itoa(n))
+}
+
 // readBlock reads a block, and of a kind that is known it makes sure that all of it is there. Some servers leave out what is
 // empty, as the input that is to come (https://github.com/ggml-org/llama.cpp/pull/22960). New kinds may come at any time, says
 // Anthropic's policy on versions.
@@ -220,7 +245,7 @@ func readBlock(v jsontext.Value) (block, error) {
 		if string(b.input) == `""` {
 			b.input = jsontext.Value("{}")
 		}
-		complete = len(translate.Characters(b.id)) > 0 && len(translate.Characters(b.name)) > 0 && b.input.Kind() == '{'
+		complete = len(translate.Characters(b.name)) > 0 && b.input.Kind() == '{'
 	}
 	if !complete {
 		return b, malformed("a content block that is not complete")

@@ -146,14 +146,10 @@ func TestDecodeAnswerMalformed(t *testing.T) {
 		"no stop reason":      `{"id":"msg_1","type":"message","model":"claude","stop_reason":null,"content":[]}`,
 		"stop reason a count": `{"id":"msg_1","type":"message","model":"claude","stop_reason":1,"content":[]}`,
 		"stop reason too odd": `{"id":"msg_1","type":"message","model":"claude","stop_reason":"a\n"b","content":[]}`,
-		"no content":          head + `"role":"assistant"}`,
-		"content as text":     head + `"content":"` + secret + `"}`,
 		"block that is none":  content(`"` + secret + `"`),
 		"block without type":  content(`{"text":"a"}`),
 		"text of numbers":     content(`{"type":"text","text":7}`),
 		"thinking of numbers": content(`{"type":"thinking","thinking":7}`),
-		"tool without id":     content(`{"type":"tool_use","name":"f","input":{}}`),
-		"tool of empty id":    content(`{"type":"tool_use","id":"","name":"f","input":{}}`),
 		"tool without name":   content(`{"type":"tool_use","id":"t","input":{}}`),
 		"input as text":       content(`{"type":"tool_use","id":"t","name":"f","input":"{}"}`),
 	} {
@@ -204,5 +200,30 @@ func TestAnswerIsOpenAIs(t *testing.T) {
 	if completion.Object != "chat.completion" || completion.Created < 1700000000 || m.Role != "assistant" || m.Content != "a😀" ||
 		m.ToolCalls[0].Type != "function" || completion.Choices[0].FinishReason != "tool_calls" || completion.Usage.Prompt != 3 {
 		t.Errorf("got %+v", completion)
+	}
+}
+
+// TestDecodeAnswerLoosely has answers of proxies that keep to the form less than the API: what has been generated was paid for.
+func TestDecodeAnswerLoosely(t *testing.T) {
+	message := func(members string) string {
+		return `{"id":"msg_1","type":"message","model":"claude",` + members + `}`
+	}
+	for name, tt := range map[string]struct {
+		body, message, finish string
+		unfinished            bool
+	}{
+		"content as text": {message(`"content":"fine","stop_reason":"end_turn"`), `"content":"fine"`, `"stop"`, false},
+		// https://github.com/SaladDay/cc-switch-cli/issues/323
+		"content that is null": {message(`"content":null,"stop_reason":"max_tokens","usage":null`), `"content":""`, `"length"`, false},
+		// https://github.com/ankitcharolia/kiro-gateway/issues/74
+		"no stop reason":    {message(`"content":[{"type":"thinking","thinking":"hm"}],"stop_reason":null`), `"reasoning_content":"hm"`, `null`, true},
+		"tools without ids": {message(`"content":[{"type":"tool_use","name":"f","input":null},{"type":"tool_use","id":"","name":"g","input":{}}],"stop_reason":"tool_use"`), `"tool_calls":[{"id":"call_0","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"call_1",`, `"tool_calls"`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, answer, err := format().DecodeAnswer([]byte(tt.body), wire.Ask{})
+			if err != nil || !strings.Contains(string(got), tt.message) || !strings.Contains(string(got), `"finish_reason":`+tt.finish) || answer.Unfinished != tt.unfinished || !answer.HasChoices {
+				t.Errorf("%s, %+v, %v", got, answer, err)
+			}
+		})
 	}
 }

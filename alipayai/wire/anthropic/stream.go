@@ -55,6 +55,9 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 	if err != nil {
 		return dst, wire.Chunk{}, err
 	}
+	if d.state == awaitingStart && e.kind == "content_block_start" { // some servers leave message_start out
+		return d.opened(dst, e)
+	}
 	var step func([]byte, event) ([]byte, wire.Chunk, error)
 	in := d.state
 	switch e.kind {
@@ -69,9 +72,13 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 		}
 		step, in = d.startBlock, betweenBlocks
 	case "content_block_delta":
+		if d.state == betweenBlocks || d.state == inBlock && e.index != d.index {
+			return d.unopened(dst, e)
+		}
 		step, in = d.delta, inBlock
 	case "content_block_stop":
-		if d.state == betweenBlocks && e.index <= d.index { // of a block that has ended
+		if d.state == betweenBlocks || d.state == inBlock && e.index != d.index {
+			// Of a block that has ended, or never began: https://github.com/QuantumNous/new-api/issues/5482.
 			return dst, wire.Chunk{}, nil
 		}
 		step, in = d.stopBlock, inBlock
@@ -89,6 +96,40 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 		return dst, wire.Chunk{}, malformed("an event of the stream is out of order")
 	}
 	return step(dst, e)
+}
+
+// opened begins the stream with a block.
+func (d *decoder) opened(dst []byte, e event) ([]byte, wire.Chunk, error) {
+	a := answer{id: jsontext.Value(`""`), model: jsontext.Value(`""`)}
+	d.state = betweenBlocks
+	d.chunks.head = a.appendHead(nil, "chat.completion.chunk", d.chunks.created)
+	dst, chunk, err := d.startBlock(d.chunks.delta(dst, `{"role":"assistant","content":""}`), e)
+	chunk.HasChoices = true
+	return dst, chunk, err
+}
+
+// unopened reads a delta of a block that has not begun, or is not the open one. A text needs no beginning
+// (https://github.com/ankitcharolia/kiro-gateway/issues/74); a tool call does, which has its name there.
+func (d *decoder) unopened(dst []byte, e event) (_ []byte, last wire.Chunk, err error) {
+	kind, _, err := readDelta(e.delta)
+	if err != nil {
+		return dst, wire.Chunk{}, err
+	}
+	of := blockOf(kind)
+	if of == "tool_use" {
+		return dst, wire.Chunk{}, malformed("a delta is not of the open block")
+	}
+	if d.state == inBlock && of != d.kind {
+		if dst, last, err = d.leaveBlock(dst); err != nil {
+			return dst, wire.Chunk{}, err
+		}
+	}
+	d.state, d.index, d.kind = inBlock, max(e.index, 0), of
+	dst, chunk, err := d.delta(dst, event{index: d.index, delta: e.delta})
+	if last.Content {
+		chunk = last
+	}
+	return dst, chunk, err
 }
 
 // nextBlock begins a block where the one before it has no content_block_stop: some servers leave that out.
@@ -154,10 +195,7 @@ func (d *decoder) startBlock(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	if err != nil {
 		return dst, wire.Chunk{}, asMalformed(err)
 	}
-	if e.index <= d.index {
-		return dst, wire.Chunk{}, malformed("a content block repeats an index")
-	}
-	d.state, d.index, d.kind = inBlock, e.index, b.kind
+	d.state, d.index, d.kind = inBlock, e.index, b.kind // which some servers give to several
 	switch b.kind {
 	case "text":
 		return d.text(dst, "content", b.text)
@@ -166,33 +204,16 @@ func (d *decoder) startBlock(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	case "tool_use":
 		d.calls++
 		d.input = b.input.Clone()
-		return d.chunks.call(dst, d.calls-1, b.id, b.name), d.content(), nil
+		return d.chunks.call(dst, d.calls-1, b.callID(d.calls-1), b.name), d.content(), nil
 	}
 	d.kind = ""
 	return dst, wire.Chunk{}, nil
 }
 
 func (d *decoder) delta(dst []byte, e event) ([]byte, wire.Chunk, error) {
-	if e.index != d.index {
-		return dst, wire.Chunk{}, malformed("a delta is not of the open block")
-	}
-	var kind string
-	var text, thinking, partialJSON jsontext.Value
-	err := translate.Members(e.delta, func(name string, v jsontext.Value) error {
-		switch name {
-		case "type":
-			kind = translate.Unquote(v)
-		case "text":
-			text = v
-		case "thinking":
-			thinking = v
-		case "partial_json":
-			partialJSON = v
-		}
-		return nil
-	})
+	kind, v, err := readDelta(e.delta)
 	if err != nil {
-		return dst, wire.Chunk{}, asMalformed(err)
+		return dst, wire.Chunk{}, err
 	}
 	of := blockOf(kind)
 	switch {
@@ -201,11 +222,38 @@ func (d *decoder) delta(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	case of != d.kind:
 		return dst, wire.Chunk{}, malformed("a delta is not of its block's kind")
 	case of == "text":
-		return d.text(dst, "content", text)
+		return d.text(dst, "content", v)
 	case of == "thinking":
-		return d.text(dst, "reasoning_content", thinking)
+		return d.text(dst, "reasoning_content", v)
 	}
-	return d.arguments(dst, partialJSON)
+	return d.arguments(dst, v)
+}
+
+// readDelta gives the kind of a delta and what it adds, nothing for null.
+func readDelta(v jsontext.Value) (kind string, added jsontext.Value, err error) {
+	of := make(map[string]jsontext.Value, 1)
+	err = translate.Members(v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "type":
+			kind = translate.Unquote(v)
+		case "text", "thinking", "partial_json":
+			orEmpty(&v, `""`)
+			of[name] = v
+		}
+		return nil
+	})
+	if err != nil {
+		return "", nil, asMalformed(err)
+	}
+	switch kind {
+	case "text_delta":
+		added = of["text"]
+	case "thinking_delta":
+		added = of["thinking"]
+	case "input_json_delta":
+		added = of["partial_json"]
+	}
+	return kind, added, nil
 }
 
 // blockOf gives the kind of the blocks that such deltas belong to, empty for deltas that have no counterpart.

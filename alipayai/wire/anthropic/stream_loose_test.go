@@ -16,6 +16,8 @@ import (
 // is whole.
 func TestLooseStreams(t *testing.T) {
 	next := func(event string) string { return strings.Replace(event, `"index":0`, `"index":1`, 1) }
+	fourth := func(event string) string { return strings.Replace(event, `"index":0`, `"index":4`, 1) }
+	bare := func(event string) string { return strings.Replace(event, `"index":0,`, "", 1) }
 	tool := strings.Replace(toolStart, `"input":{}`, `"input":{"x":1}`, 1)
 	for name, events := range map[string][]string{
 		"a message begins twice":              {messageStart, messageStart, tool, blockStop, next(textStart), next(textDelta), next(blockStop)},
@@ -23,6 +25,16 @@ func TestLooseStreams(t *testing.T) {
 		"a block ends where the next begins":  {messageStart, tool, next(textStart), next(textDelta), next(blockStop)},
 		"the last block ends with the answer": {messageStart, tool, blockStop, next(textStart), next(textDelta)},
 		"a tool ends with the answer":         {messageStart, textStart, textDelta, blockStop, next(tool)},
+		"the message does not begin":          {tool, blockStop, next(textStart), next(textDelta), next(blockStop)},
+		"all blocks have one index":           {messageStart, tool, blockStop, textStart, textDelta, blockStop},
+		"blocks have no index":                {messageStart, bare(tool), bare(blockStop), bare(textStart), bare(textDelta), bare(blockStop)},
+		// https://github.com/QuantumNous/new-api/issues/5482, https://github.com/NousResearch/hermes-agent/issues/45908
+		"a block ends that never began": {messageStart, tool, blockStop, next(blockStop), fourth(textStart), fourth(textDelta), next(blockStop), fourth(blockStop)},
+		// https://github.com/ankitcharolia/kiro-gateway/issues/74
+		"a text does not begin":           {messageStart, tool, blockStop, next(textDelta), next(blockStop)},
+		"a text does not begin in a tool": {messageStart, tool, next(textDelta), next(blockStop)},
+		"a text goes on after its end":    {messageStart, tool, blockStop, next(textStart), next(blockStop), next(textDelta)},
+		"a text of nothing":               {messageStart, tool, blockStop, next(textStart), strings.Replace(next(textDelta), `"hi"`, "null", 1), next(textDelta), next(blockStop)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := decodeStream(strings.NewReader(stream(append(events, messageDelta, messageStop)...)), wire.Ask{})
