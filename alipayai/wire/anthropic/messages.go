@@ -12,27 +12,47 @@ import (
 )
 
 // turns are the messages in Anthropic's form. Neighbours of one role become one turn: the API wants all results of a
-// round of tool calls in one.
+// round of tool calls in one, and before all else there ("tool result blocks must come first":
+// https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls).
 type turns struct {
-	text []byte
-	role string // of the turn that is open
+	text            []byte
+	role            string // of the turn that is open
+	results, blocks []byte // of that turn
 }
 
 // add appends blocks, which may be none, to a turn of that role.
 func (t *turns) add(role string, blocks []byte) {
-	switch {
-	case len(blocks) == 0:
-		return
-	case t.role == role:
-		t.text = append(t.text, ',')
-	default:
-		if t.role != "" {
-			t.text = append(t.text, "]},"...)
-		}
-		t.text = append(append(append(t.text, `{"role":"`...), role...), `","content":[`...)
+	if len(blocks) > 0 {
+		t.open(role)
+		t.blocks = translate.Join(t.blocks, blocks)
+	}
+}
+
+// addResult appends the result of a tool call to a turn of the user's.
+func (t *turns) addResult(block []byte) {
+	t.open("user")
+	t.results = translate.Join(t.results, block)
+}
+
+// open makes a turn of that role the one that is open.
+func (t *turns) open(role string) {
+	if t.role != role {
+		t.end()
 		t.role = role
 	}
-	t.text = append(t.text, blocks...)
+}
+
+// end ends the turn that is open.
+func (t *turns) end() {
+	if t.role == "" {
+		return
+	}
+	if len(t.text) > 0 {
+		t.text = append(t.text, ',')
+	}
+	t.text = append(append(append(t.text, `{"role":"`...), t.role...), `","content":[`...)
+	t.text = append(append(t.text, translate.Join(t.results, t.blocks)...), "]}"...)
+	t.results, t.blocks = t.results[:0], t.blocks[:0]
 }
 
 // textBlock is what the block of a text begins with.
@@ -43,16 +63,17 @@ const textBlock = `{"type":"text","text":`
 // A conversation may end in words of the model that it is to go on from. The API refuses those that end in white space
 // ("final assistant content cannot end with trailing whitespace"); words of white space only are none, see [request.text].
 func (t *turns) close() []byte {
-	if i := bytes.LastIndex(t.text, []byte(textBlock)); i >= 0 && t.role == "assistant" {
+	if i := bytes.LastIndex(t.blocks, []byte(textBlock)); i >= 0 && t.role == "assistant" {
 		i += len(textBlock)
-		if last := jsontext.Value(t.text[i : len(t.text)-1]); last.IsValid() { // and no tool call follows
+		if last := jsontext.Value(t.blocks[i : len(t.blocks)-1]); last.IsValid() { // and no tool call follows
 			text := translate.Unquote(last)
 			if trimmed := strings.TrimRightFunc(text, unicode.IsSpace); trimmed != text {
-				t.text = append(translate.Quote(t.text[:i], trimmed), '}')
+				t.blocks = append(translate.Quote(t.blocks[:i], trimmed), '}')
 			}
 		}
 	}
-	return append(t.text, "]}"...)
+	t.end()
+	return t.text
 }
 
 // message is one of the request's, as written.

@@ -3,6 +3,8 @@ package anthropic
 import (
 	"strings"
 	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 func TestMessages(t *testing.T) {
@@ -145,6 +147,47 @@ func TestTools(t *testing.T) {
 				t.Errorf("\n got %s\nwant %s", got, want)
 			}
 			checkLeft(t, left, tt.left)
+		})
+	}
+}
+
+// TestResultsComeFirst has users who speak before the results of a round of calls are all there, which some vendors take: the API
+// wants the results first in their turn.
+func TestResultsComeFirst(t *testing.T) {
+	call := func(ids ...string) string {
+		for i, id := range ids {
+			ids[i] = `{"id":"` + id + `","type":"function","function":{"name":"f","arguments":"{}"}}`
+		}
+		return `{"role":"assistant","content":null,"tool_calls":[` + strings.Join(ids, ",") + `]}`
+	}
+	const (
+		hi    = `{"role":"user","content":"hi"}`
+		wait  = `{"role":"user","content":"wait"}`
+		a     = `{"role":"tool","tool_call_id":"a","content":"1"}`
+		b     = `{"role":"tool","tool_call_id":"b","content":"2"}`
+		first = `{"type":"tool_result","tool_use_id":"a","content":[{"type":"text","text":"1"}]}`
+		last  = `{"type":"tool_result","tool_use_id":"b","content":[{"type":"text","text":"2"}]}`
+		text  = `{"type":"text","text":"wait"}`
+	)
+	for name, tt := range map[string]struct {
+		messages []string
+		want     string
+	}{
+		"between results": {[]string{hi, call("a", "b"), a, wait, b}, first + "," + last + "," + text},
+		"before results":  {[]string{hi, call("a", "b"), wait, a, b}, first + "," + last + "," + text},
+		"behind results":  {[]string{hi, call("a", "b"), a, b, wait}, first + "," + last + "," + text},
+		"no words":        {[]string{hi, call("a", "b"), a, b}, first + "," + last},
+		"two rounds":      {[]string{hi, call("b"), wait, b, call("a"), a}, last + "," + text + `]},{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"f","input":{}}]},{"role":"user","content":[` + first},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := wire.ParseChatRequest([]byte(`{"model":"m","messages":[`+strings.Join(tt.messages, ",")+`]}`), wire.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := format().EncodeRequest(wire.Ask{Request: r, UpstreamModel: "claude"})
+			if err != nil || !strings.Contains(string(got.Body), `{"role":"user","content":[`+tt.want+`]}]`) {
+				t.Errorf("%v: %s", err, got.Body)
+			}
 		})
 	}
 }

@@ -114,7 +114,7 @@ func (r *request) toolResult(path string, m message) error {
 	if len(content) > 0 {
 		block = append(append(append(block, `,"content":[`...), content...), ']')
 	}
-	r.turns.add("user", append(block, '}'))
+	r.turns.addResult(append(block, '}'))
 	return nil
 }
 

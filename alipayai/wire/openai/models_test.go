@@ -41,12 +41,19 @@ func TestEditsOfModels(t *testing.T) {
 		"one of the operator's own":    {"my-deployment", sampling + "," + others, sampling + "," + others, ""},
 		"as many words as it may have": {"gpt-4o", `"stop":["a","b","c","d"]`, `"stop":["a","b","c","d"]`, ""},
 		"more words to stop at":        {"gpt-4o", `"stop":["a","b","c","d" , "e","f"]`, `"stop":["a","b","c","d"]`, "stop"},
-		"a word by itself":             {"gpt-4o", `"stop":"a"`, `"stop":"a"`, ""},
+		// https://github.com/NousResearch/hermes-agent/issues/11243
+		"codestral: effort":     {"codestral-latest", `"reasoning_effort":"high"`, "", "reasoning_effort"},
+		"mistral-small: effort": {"mistral-small-2603", `"reasoning_effort":"none"`, `"reasoning_effort":"none"`, ""},
+		"a word by itself":      {"gpt-4o", `"stop":"a"`, `"stop":"a"`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked := ask(t, request(tt.members))
 			asked.UpstreamModel = tt.model
-			got, err := Format{Dialect: dialect(t, "openai")}.EncodeRequest(asked)
+			vendor := "openai"
+			if strings.Contains(tt.model, "stral") {
+				vendor = "mistral"
+			}
+			got, err := Format{Dialect: dialect(t, vendor)}.EncodeRequest(asked)
 			want := strings.Replace(request(tt.want), `"m"`, `"`+tt.model+`"`, 1)
 			if err != nil || string(got.Body) != want || !slices.Equal(got.Unsupported, strings.FieldsFunc(tt.left, func(r rune) bool { return r == ',' })) {
 				t.Errorf("%v\n got %s %v\nwant %s %s", err, got.Body, got.Unsupported, want, tt.left)

@@ -78,6 +78,12 @@ func mistral() *Dialect {
 			"stream_options":                    {Leave: true, Met: true}, // the last chunk has the usage anyway
 			"messages.content.input_audio":      {Inside: "data"},
 			"messages.tool_calls.extra_content": leave,
+			// "values: none, high", tried in https://github.com/anomalyco/models.dev/pull/1986
+			"reasoning_effort": {Words: map[string]string{"minimal": "none", "low": "high", "medium": "high", "xhigh": "high", "max": "high"}},
 		},
+		// Which do not reason, and answer 422: https://github.com/NousResearch/hermes-agent/issues/11243.
+		Models: []ModelRules{{
+			Names: []string{"codestral", "mistral-large", "ministral", "open-", "pixtral", "devstral"}, Rules: map[string]Rule{"reasoning_effort": leave},
+		}},
 	}
 }

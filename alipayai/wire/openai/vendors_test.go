@@ -39,7 +39,8 @@ func TestEditsOfVendors(t *testing.T) {
 		dialect, body, want string
 		left                string // names, with commas
 	}{
-		"mistral: own fields":             {"mistral", request(`"prompt_cache_key":"k","service_tier":"auto","reasoning_effort":"low"`), "", ""},
+		"mistral: own fields":             {"mistral", request(`"prompt_cache_key":"k","service_tier":"auto","reasoning_effort":"high"`), "", ""},
+		"mistral: an effort":              {"mistral", request(`"reasoning_effort":"low"`), request(`"reasoning_effort":"high"`), ""}, // https://github.com/anomalyco/models.dev/pull/1986
 		"mistral: another's tier":         {"mistral", request(`"service_tier":"flex"`), request(`"service_tier":"auto"`), ""},
 		"mistral: nulls":                  {"mistral", request(`"stream":null,"top_p":0.5,"tool_choice":null,"response_format":null`), request(`"top_p":0.5`), ""},
 		"mistral: warm":                   {"mistral", request(`"temperature":1.8`), request(`"temperature":1.5`), "temperature"},
