@@ -2,6 +2,7 @@ package moderate
 
 import (
 	"slices"
+	"sort"
 	"sync"
 	"unicode/utf8"
 )
@@ -11,6 +12,8 @@ type room struct {
 	folded, words []byte
 	// found are the places of each list's words, in the order of their ends.
 	found [][]span
+	// earliest is, for each of a list's words, the earliest beginning of it and those behind it, once that has been asked for.
+	earliest [][]int32
 	// before is how many words stand before each byte of the piece, once that has been asked for.
 	before  []int32
 	counted bool
@@ -46,10 +49,10 @@ func (b *room) collect(r *Rules, text []byte) bool {
 		return false
 	}
 	for len(b.found) < len(r.lists) {
-		b.found = append(b.found, nil)
+		b.found, b.earliest = append(b.found, nil), append(b.earliest, nil)
 	}
 	for i := range b.found {
-		b.found[i] = b.found[i][:0]
+		b.found[i], b.earliest[i] = b.found[i][:0], b.earliest[i][:0]
 	}
 	for _, m := range matches {
 		s := span{int32(m.Start), int32(m.End)}
@@ -193,15 +196,35 @@ func (b *room) wordsIf(wanted bool, s span) int {
 	return b.wordsOf(s)
 }
 
-// excepted reports whether a word that excepts stands as close.
+// excepted reports whether a word that excepts stands as close: the last one before what is whole, or the first of the others.
 func (c *combination) excepted(b *room, whole span) bool {
 	for _, l := range c.unless {
-		for _, s := range b.found[l] {
-			between := span{min(whole.end, s.end), max(whole.start, s.start)}
-			if between.end <= between.start || b.wordsOf(between) <= c.within {
-				return true
-			}
+		words := b.found[l]
+		others := sort.Search(len(words), func(i int) bool { return words[i].end > whole.start })
+		if others > 0 && b.wordsOf(span{words[others-1].end, whole.start}) <= c.within {
+			return true
+		}
+		if others == len(words) {
+			continue
+		}
+		if start := b.earliestOf(l)[others]; start <= whole.end || b.wordsOf(span{whole.end, start}) <= c.within {
+			return true
 		}
 	}
 	return false
+}
+
+// earliestOf gives b.earliest of a list that has words.
+func (b *room) earliestOf(l int32) []int32 {
+	words, earliest := b.found[l], b.earliest[l]
+	if len(earliest) == 0 {
+		earliest = slices.Grow(earliest, len(words))[:len(words)]
+		first := words[len(words)-1].start
+		for i := len(words) - 1; i >= 0; i-- {
+			first = min(first, words[i].start)
+			earliest[i] = first
+		}
+		b.earliest[l] = earliest
+	}
+	return earliest
 }
