@@ -1,6 +1,7 @@
 package intent
 
 import (
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -24,6 +25,7 @@ const (
 type extractor struct {
 	runes   []rune
 	buckets []uint32
+	marked  []rune // a word between marks for its bounds
 }
 
 // of gives the buckets of a text's features, of which some may be equal. They are valid until the next call.
@@ -45,13 +47,10 @@ func (e *extractor) of(text string) []uint32 {
 			e.unspaced(e.runes[i:end])
 			previous, i = newHash(kindPair), end
 		case isWord(r):
-			end := i
+			end, word := i, newHash(kindWord)
 			for end < len(e.runes) && isWord(e.runes[end]) && !isUnspaced(e.runes[end]) {
+				word = word.add(e.runes[end])
 				end++
-			}
-			word := newHash(kindWord)
-			for _, r := range e.runes[i:end] {
-				word = word.add(r)
 			}
 			e.add(word)
 			e.add(previous.mix(word))
@@ -81,24 +80,20 @@ func (e *extractor) parts(word []rune) {
 	if len(word) < 4 {
 		return // it has said all as a word
 	}
-	for i := range word {
-		h := newHash(kindPart)
-		if i == 0 {
-			h = h.add('_')
-		} else {
-			h = h.add(word[i-1])
+	e.marked = append(append(append(e.marked[:0], '_'), word...), '_')
+	marked, buckets := e.marked, slices.Grow(e.buckets, 3*len(e.marked))
+	for ; len(marked) > 2; marked = marked[1:] {
+		h := newHash(kindPart).add(marked[0]).add(marked[1]).add(marked[2])
+		buckets = append(buckets, h.bucket())
+		if len(marked) > 3 {
+			h = h.add(marked[3])
+			buckets = append(buckets, h.bucket())
 		}
-		for n := 1; n < 5 && i+n < len(word)+2; n++ {
-			if at := i + n - 1; at < len(word) {
-				h = h.add(word[at])
-			} else {
-				h = h.add('_')
-			}
-			if n >= 2 {
-				e.add(h)
-			}
+		if len(marked) > 4 {
+			buckets = append(buckets, h.add(marked[4]).bucket())
 		}
 	}
+	e.buckets = buckets
 }
 
 func (e *extractor) add(h hash) { e.buckets = append(e.buckets, h.bucket()) }
@@ -106,13 +101,14 @@ func (e *extractor) add(h hash) { e.buckets = append(e.buckets, h.bucket()) }
 // normalise takes the text's characters in lower case and narrow forms, and every digit as 0: amounts and dates differ
 // from text to text, that there is one does not.
 func (e *extractor) normalise(text string) {
-	e.runes = e.runes[:0]
 	head, tail := ends(text)
+	runes := slices.Grow(e.runes[:0], len(head)+len(tail))
 	for _, part := range [...]string{head, tail} {
 		for _, r := range part {
-			e.runes = append(e.runes, normalised(r))
+			runes = append(runes, normalised(r))
 		}
 	}
+	e.runes = runes
 }
 
 // normalised is r as features have it.

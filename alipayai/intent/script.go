@@ -80,17 +80,18 @@ func Script(text string) string {
 		}
 	}
 	latin += others["latin"]
-	best, most := "", 0
-	for _, s := range scripts {
-		n := others[s.name]
-		switch s.name {
-		case "latin":
-			n = latin
-		case "han":
-			n = han + kana
-		}
-		if n > most {
-			best, most = s.name, n
+	best, most := "", latin
+	if latin > 0 {
+		best = "latin"
+	}
+	if n := han + kana; n > most {
+		best, most = "han", n
+	}
+	if others != nil {
+		for _, s := range scripts[2:] { // behind Latin and Han
+			if n := others[s.name]; n > most {
+				best, most = s.name, n
+			}
 		}
 	}
 	if best == "han" && 10*kana >= han+kana {

@@ -205,12 +205,14 @@ func Words(dst, folded []byte) []byte {
 				w.between(class[c] == clauseEnd)
 				continue
 			}
-			w.letter(rune(c), latin)
 			end := i
 			for end < len(folded) && folded[end] < utf8.RuneSelf && class[folded[end]] == letter {
 				end++
 			}
-			w.letters(folded[i:end], end-i)
+			if !w.nextLatin(folded[i-1 : end]) {
+				w.letter(rune(c), latin)
+				w.letters(folded[i:end], end-i)
+			}
 			i = end
 			continue
 		}
@@ -310,6 +312,19 @@ func (w *wordWriter) letter(r rune, kind letters) {
 	w.alphabets[0] = w.alphabets[0] || 0x0370 <= r && r <= 0x052f // Greek and Cyrillic
 	w.alphabets[1] = w.alphabets[1] || kind == latin
 	w.dst = utf8.AppendRune(w.dst, r)
+}
+
+// nextLatin writes the beginning of a word in ASCII where it follows an ordinary one: what letter and letters do, without what
+// other words need. It does nothing elsewhere.
+func (w *wordWriter) nextLatin(word []byte) bool {
+	if w.last != latin || !w.gap || w.count == 1 || w.row != 0 || w.alphabets[0] {
+		return false
+	}
+	w.dst = append(w.dst, ' ')
+	w.word, w.count = len(w.dst), len(word)
+	w.gap, w.clause = false, false
+	w.dst = append(w.dst, word...)
+	return true
 }
 
 // letters writes n more of the kind that was written last, which follow it.

@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"crypto/sha256"
-	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -32,7 +31,7 @@ func AnswerTexts(data []byte, each func(AnswerText)) error {
 	err := s.document(func(name []byte) error {
 		switch string(name) {
 		case "choices":
-			return t.value(choicesPath)
+			return t.value(append(s.room(), choicesPath...))
 		case "id", "object", "created", "model", "system_fingerprint", "service_tier", "usage", "provider":
 			_, err := s.skip()
 			return err
@@ -41,7 +40,7 @@ func AnswerTexts(data []byte, each func(AnswerText)) error {
 				return whole.word()
 			}
 		}
-		return whole.value(nil)
+		return whole.value(s.room())
 	})
 	if err != nil {
 		return s.malformed(err)
@@ -63,7 +62,7 @@ func OwnTexts(data []byte, each func(text string)) error {
 	err := s.document(func(name []byte) error {
 		switch string(name) {
 		case "content", "content_block", "output", "item":
-			return t.value(nil)
+			return t.value(s.room())
 		}
 		_, err := s.skip()
 		return err
@@ -78,7 +77,7 @@ func OwnTexts(data []byte, each func(text string)) error {
 const leastData = 1 << 10
 
 // choicesPath is that of the choices, below which all texts have one.
-var choicesPath = []byte("choices")
+const choicesPath = "choices"
 
 type answerTexts struct {
 	s    *scanner
@@ -86,23 +85,27 @@ type answerTexts struct {
 }
 
 func (t *answerTexts) value(path []byte) error {
-	switch {
-	case t.s.is('"'):
+	switch t.s.dec.PeekKind() {
+	case '"':
 		v, err := t.s.scalar()
 		if err == nil && len(v) > len(`""`) {
 			t.each(AnswerText{Path: path, Value: unquoted(v)})
 		}
 		return err
-	case t.s.is('['):
+	case '[':
 		n := -1
 		return t.s.array(func() error {
 			n++
 			return t.value(appendIndex(path, t.index(path, n)))
 		})
-	case !t.s.is('{'):
-		_, err := t.s.skip()
-		return err
+	case '{':
+		return t.object(path)
 	}
+	_, err := t.s.skip()
+	return err
+}
+
+func (t *answerTexts) object(path []byte) error {
 	return t.s.object(func(name []byte) error {
 		switch string(name) {
 		case "role", "id", "type", "object", "finish_reason", "native_finish_reason", "stop_reason", "index", "signature", "encrypted_content":
@@ -110,7 +113,7 @@ func (t *answerTexts) value(path []byte) error {
 				return t.word()
 			}
 		case "logprobs":
-			return t.logprobs(append(slices.Clip(path), ".logprobs"...))
+			return t.logprobs(append(path, ".logprobs"...))
 		case "delta", "message": // the same, in a chunk and in an answer
 			return t.value(path)
 		}
@@ -121,7 +124,7 @@ func (t *answerTexts) value(path []byte) error {
 // word reads a string that should be a word of the API's, or an identifier, and collects it where it is none.
 func (t *answerTexts) word() error {
 	v, err := t.s.scalar()
-	if err != nil || !bytes.ContainsFunc(v[1:len(v)-1], isProse) {
+	if err != nil || isReference(v[1:len(v)-1]) {
 		return err
 	}
 	if said := unquoted(v); !isReference(said) {
@@ -165,7 +168,7 @@ func (t *answerTexts) logprobs(path []byte) error {
 			t.each(AnswerText{Path: path, Value: string(tokens)})
 		}
 		if err == nil && len(raw) > 0 {
-			t.each(AnswerText{Path: append(slices.Clip(path), ".bytes"...), Value: string(raw)})
+			t.each(AnswerText{Path: append(path, ".bytes"...), Value: string(raw)})
 		}
 		return err
 	})
@@ -228,11 +231,11 @@ func appendName(path, name []byte) []byte {
 		sum := sha256.Sum256(name)
 		name = sum[:]
 	}
-	return append(append(slices.Clip(path), '.'), name...)
+	return append(append(path, '.'), name...)
 }
 
 func appendIndex(path []byte, n int64) []byte {
-	path = append(slices.Clip(path), '#')
+	path = append(path, '#')
 	for ; n > 0; n >>= 7 {
 		path = append(path, byte(n&0x7f)|0x80)
 	}

@@ -14,24 +14,32 @@ const dataScheme = "data:"
 
 // isDataURL reports whether address is a data: URL, before which there may be white space.
 func isDataURL(address string) bool {
-	address = strings.TrimLeft(address, " \t\r\n")
-	return len(address) >= len(dataScheme) && strings.EqualFold(address[:len(dataScheme)], dataScheme)
+	address = trimLeft(address)
+	return len(address) >= len(dataScheme) && address[0]|0x20 == dataScheme[0] && strings.EqualFold(address[:len(dataScheme)], dataScheme)
+}
+
+// trimLeft takes off the white space that JSON and RFC 2397's readers know.
+func trimLeft(text string) string {
+	for len(text) > 0 && (text[0] == ' ' || text[0] == '\t' || text[0] == '\r' || text[0] == '\n') {
+		text = text[1:]
+	}
+	return text
 }
 
 // hasMediaType reports whether a data: URL says what it is, or that it is Base64. Prose may begin with "data:" as well.
 func hasMediaType(address string) bool {
-	meta, _, found := strings.Cut(strings.TrimLeft(address, " \t\r\n")[len(dataScheme):], ",")
+	meta, _, found := strings.Cut(trimLeft(address)[len(dataScheme):], ",")
 	meta = strings.ToLower(strings.TrimSpace(meta))
 	kind, _, _ := strings.Cut(meta, ";")
 	kind = strings.TrimSpace(kind)
-	typed := strings.Contains(kind, "/") && kind[0] >= 'a' && kind[0] <= 'z' && !strings.ContainsFunc(kind, isProse)
+	typed := strings.Contains(kind, "/") && kind[0] >= 'a' && kind[0] <= 'z' && isReference(kind)
 	return found && (typed || strings.HasSuffix(meta, "base64"))
 }
 
 // textOf gives the text that stands in a data: URL (RFC 2397), whose scheme clients leave out at times: what the URL says is
 // a text, and what looks like one whatever the URL says of it. What is no Base64 in it is passed over, as Python's decoder does by default (docs.python.org/3/library/base64.html#base64.b64decode).
 func textOf(address string) (string, bool) {
-	address = strings.TrimLeft(address, " \t\r\n")
+	address = trimLeft(address)
 	named := isDataURL(address)
 	if named {
 		address = address[len(dataScheme):]
@@ -71,8 +79,8 @@ const leastBare = 12
 
 // bareText gives the text that stands in Base64 alone.
 func bareText(data string) (string, bool) {
-	for _, r := range beginning(data) {
-		if !isBase64(r) && !strings.ContainsRune("=\r\n", r) {
+	for _, c := range []byte(beginning(data)) {
+		if base64As[c] == 0 && c != '=' && c != '\r' && c != '\n' {
 			return "", false
 		}
 	}
@@ -142,25 +150,27 @@ func isTextual(kind string) bool {
 
 // looseBase64 decodes Base64, of either alphabet, and whatever stands between its characters.
 func looseBase64(text string) string {
-	kept := strings.Map(func(r rune) rune {
-		switch {
-		case r == '-':
-			return '+'
-		case r == '_':
-			return '/'
-		case isBase64(r):
-			return r
+	kept := make([]byte, 0, len(text))
+	for _, c := range []byte(text) {
+		if as := base64As[c]; as != 0 {
+			kept = append(kept, as)
 		}
-		return -1
-	}, text)
+	}
 	if len(kept)%4 == 1 { // half a byte
 		kept = kept[:len(kept)-1]
 	}
-	decoded, _ := base64.RawStdEncoding.DecodeString(kept)
+	decoded, _ := base64.RawStdEncoding.AppendDecode(nil, kept)
 	return string(decoded)
 }
 
-// isBase64 reports whether r stands for bits in either alphabet of Base64.
-func isBase64(r rune) bool {
-	return 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || strings.ContainsRune("+/-_", r)
-}
+// base64As gives the character of the standard alphabet of Base64 that a byte stands for, in either alphabet; 0 for none.
+var base64As = func() (as [256]byte) {
+	for c := range as {
+		switch c := byte(c); {
+		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '+', c == '/':
+			as[c] = c
+		}
+	}
+	as['-'], as['_'] = '+', '/'
+	return as
+}()

@@ -36,6 +36,7 @@ type scanner struct {
 	maxDepth int
 	name     []byte // scratch for member names written with escapes
 	key      []byte // that of [ParseMembers]
+	at       []byte // that of paths of texts: a value's goes on behind that of what it stands in
 	path     []step // where a request is read: see typed
 	model    string // the last model name seen, see intern
 }
@@ -65,6 +66,14 @@ func (s *scanner) release() {
 	s.text, s.src = nil, bytes.Buffer{}
 	s.dec.Reset(&s.src)
 	scanners.Put(s)
+}
+
+// room gives the scratch for a path, which has enough for most.
+func (s *scanner) room() []byte {
+	if s.at == nil {
+		s.at = make([]byte, 0, 128)
+	}
+	return s.at
 }
 
 // document reads the whole text as one object with nothing after it and calls member for each name, as object does.

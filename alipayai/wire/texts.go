@@ -171,8 +171,8 @@ func (t *texts) each(at Text) error { return t.value(at, at.Kind == TextDefiniti
 
 // value is each; named says that the names of members are texts too.
 func (t *texts) value(at Text, named bool) error {
-	switch {
-	case t.s.is('"'):
+	switch t.s.dec.PeekKind() {
+	case '"':
 		v, err := t.s.scalar()
 		if err == nil && len(v) > len(`""`) {
 			at.Value = unquoted(v)
@@ -182,17 +182,21 @@ func (t *texts) value(at Text, named bool) error {
 			}
 		}
 		return err
-	case t.s.is('['):
+	case '[':
 		return t.s.array(func() error { return t.value(at, named) })
-	case !t.s.is('{'):
-		_, err := t.s.skip()
-		return err
+	case '{':
+		return t.object(at, named)
 	}
+	_, err := t.s.skip()
+	return err
+}
+
+func (t *texts) object(at Text, named bool) error {
 	var kind, data, mediaType string
 	err := t.s.object(func(name []byte) error {
 		if named {
 			chosen := at
-			chosen.Value = string(name)
+			chosen.Value = asString(name)
 			t.found = append(t.found, chosen)
 		}
 		free := named && at.Kind != TextDefinition // nothing in it is the API's
@@ -270,7 +274,14 @@ func (t *texts) reference(name []byte, at Text) (string, error) {
 }
 
 // isReference reports whether text may be a URL, an identifier or Base64.
-func isReference(text string) bool { return !strings.ContainsFunc(text, isProse) }
+func isReference[T ~string | ~[]byte](text T) bool {
+	for i := range len(text) {
+		if prose[text[i]] {
+			return false
+		}
+	}
+	return true
+}
 
 // refers reports whether a member of that name should choose something, or hold data that is no text.
 func refers(name []byte) bool {
@@ -300,15 +311,41 @@ func isMediaType(name []byte) bool {
 	return false
 }
 
-// isProse reports whether r is in no URL, identifier or Base64.
-func isProse(r rune) bool {
-	return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"'<>\\^`{|}!*()", r)
-}
+// prose are the bytes that are in no URL, identifier or Base64. A picture is millions of others.
+var prose = func() (prose [256]bool) {
+	for c := range prose {
+		prose[c] = c <= ' ' || c >= 0x7f || strings.IndexByte("\"'<>\\^`{|}!*()", byte(c)) >= 0
+	}
+	return prose
+}()
 
 // unquoted is unquote, faster where nothing is escaped.
 func unquoted(v jsontext.Value) string {
 	if plain := v[1 : len(v)-1]; bytes.IndexByte(plain, '\\') < 0 {
-		return string(plain)
+		return asString(plain)
 	}
 	return unquote(v)
 }
+
+// asString gives text as a string, which takes no room for the words that requests are full of.
+func asString(text []byte) string {
+	if len(text) <= longestFrequent {
+		if word, ok := frequent[string(text)]; ok {
+			return word
+		}
+	}
+	return string(text)
+}
+
+// frequent are the words of APIs and of JSON Schema that most requests repeat.
+var frequent = func() map[string]string {
+	words := make(map[string]string)
+	for word := range strings.FieldsSeq("text function name description parameters input_schema strict type object properties string integer number boolean " +
+		"array items required enum default additionalProperties minimum maximum anyOf $schema tool_use tool_result image_url ephemeral") {
+		words[word] = word
+	}
+	return words
+}()
+
+// longestFrequent is how long the longest of frequent is.
+const longestFrequent = len("additionalProperties")
