@@ -66,6 +66,8 @@ type Keeper struct {
 	// refused are IDs of keys that were refused in traffic and are not in the shared record yet.
 	refused map[string]time.Time
 	store   record.Health
+	// unwritten says that the store does not know all of the record.
+	unwritten bool
 }
 
 // NewKeeper makes a keeper. It starts nothing.
@@ -105,7 +107,7 @@ func (k *Keeper) Record() Record {
 }
 
 // Look reads the record, asks the upstream with the keys that are due, keeps what came of it, and tells the observer. It
-// reports whether it has done so: another replica may be at it.
+// reports whether nothing is left to do just now: another replica may be at it, or the store not have taken what came of it.
 func (k *Keeper) Look(ctx context.Context) bool {
 	keys := k.Held()
 	if len(keys) == 0 {
@@ -113,7 +115,7 @@ func (k *Keeper) Look(ctx context.Context) bool {
 	}
 	shared, ok := k.load(ctx)
 	k.take(shared)
-	done := true
+	done := ok || !k.isUnwritten()
 	if k.changes(keys, shared, ok) {
 		done = k.update(ctx, keys)
 	}
@@ -137,7 +139,7 @@ func (k *Keeper) changes(keys []Key, shared Record, loaded bool) bool {
 	return false
 }
 
-// update changes the record under the lease.
+// update changes the record under the lease, and reports whether the store has it.
 func (k *Keeper) update(ctx context.Context, keys []Key) bool {
 	release, ok, err := k.Store.Lease(ctx, leaseLife)
 	if err == nil && !ok {
@@ -161,16 +163,22 @@ func (k *Keeper) update(ctx context.Context, keys []Key) bool {
 		k.take(k.Record().checked(key.ID, c))
 	}
 	r := k.Record()
-	if k.stored(k.Store.Save(ctx, r.Marshal())) {
-		k.mu.Lock()
-		for id := range k.refused {
-			if _, noted := r.Keys[id]; noted {
-				delete(k.refused, id)
-			}
+	kept := k.stored(k.Store.Save(ctx, r.Marshal()))
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.unwritten = !kept
+	for id := range k.refused {
+		if _, noted := r.Keys[id]; noted && kept {
+			delete(k.refused, id)
 		}
-		k.mu.Unlock()
 	}
-	return true
+	return kept
+}
+
+func (k *Keeper) isUnwritten() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.unwritten
 }
 
 // load reads the shared record.

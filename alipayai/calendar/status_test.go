@@ -1,13 +1,17 @@
 package calendar
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/internal/record"
 	"github.com/caddy-alipayai/gateway/internal/recordtest"
 )
 
@@ -106,5 +110,42 @@ func TestStoreIsBack(t *testing.T) {
 		if heard == "signs 1 for 2" {
 			t.Errorf("heard %v", r.heard)
 		}
+	}
+}
+
+// What was found out while the store was away is in it as soon as it is back, and not a minute later: others sign by it.
+func TestStoreHasWhatItMissedSoon(t *testing.T) {
+	for name, find := range map[string]func(r *replica){
+		"a key that is taken":   func(r *replica) { r.held[3] = *r.clock; r.Wake() },
+		"a key that is refused": func(r *replica) { r.Refused(2) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				now := time.Now()
+				v := &vendor{takes: map[int]bool{1: true, 2: true, 3: true}, asked: map[int]int{}}
+				store := new(recordtest.Shelf)
+				r := newReplica(t, v, store, &now, nil)
+				r.held[1], r.held[2] = now, now
+				ctx, cancel := context.WithCancel(t.Context())
+				var ended sync.WaitGroup
+				ended.Go(func() { r.Run(ctx) })
+				synctest.Wait()
+				store.Set(func() { store.Err = errors.New("the store is away") })
+				find(r)
+				time.Sleep(2 * record.BusyEvery)
+				synctest.Wait()
+				store.Set(func() { store.Err = nil })
+				time.Sleep(record.BusyEvery)
+				synctest.Wait()
+				cancel()
+				ended.Wait()
+				other := newReplica(t, v, store, &now, nil)
+				other.held = r.held
+				other.Begin(t.Context())
+				if other.Signing() != r.Signing() || r.Signing() == 2 {
+					t.Errorf("key %d signs at another replica, and %d at the one that knows", other.Signing(), r.Signing())
+				}
+			})
+		})
 	}
 }
