@@ -251,9 +251,9 @@ type counting struct {
 	puts int
 }
 
-func (c *counting) Put(ctx context.Context, tenant string, key replay.Key, a replay.Answer, ttl time.Duration) error {
+func (c *counting) Put(ctx context.Context, tenant string, key replay.Key, a replay.Answer, ttl time.Duration, also ...replay.Entry) error {
 	c.puts++
-	return c.Cache.Put(ctx, tenant, key, a, ttl)
+	return c.Cache.Put(ctx, tenant, key, a, ttl, also...)
 }
 
 // away is a store that is not there.
@@ -263,7 +263,7 @@ func (away) Get(context.Context, string, replay.Key) (replay.Answer, bool, error
 	return replay.Answer{}, false, replay.ErrUnavailable
 }
 
-func (away) Put(context.Context, string, replay.Key, replay.Answer, time.Duration) error {
+func (away) Put(context.Context, string, replay.Key, replay.Answer, time.Duration, ...replay.Entry) error {
 	return errors.New("away")
 }
 

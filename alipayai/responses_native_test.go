@@ -8,7 +8,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/door"
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
@@ -116,13 +120,19 @@ func TestNativeResponsesAreKeptWithTheirItems(t *testing.T) {
 			begun, _, _ := strings.Cut(nativeStream, "event: response.completed")
 			answer := begun + items + "event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":3,\"response\":" + before + output + `"usage"` + rest + "}\n\n"
 			theirs := &heardClaude{status: http.StatusOK, kind: "text/event-stream", answer: answer}
-			r := startRig(t, theirs, plainProvider, first(func(p *upstream.Provider) { p.Model, p.Responses = "", true }), keeping)
+			kept := &counting{Cache: replay.NewMemoryCache(time.Now).Within(1 << 20)}
+			r := startRig(t, theirs, plainProvider, first(func(p *upstream.Provider) { p.Model, p.Responses = "", true }), func(g *alipayai.Gateway) {
+				keptBy.Store(g, &door.Conversations{Cache: kept, TTL: time.Hour})
+			})
 			if got := r.post(responsesPath, strings.Replace(wordOfResponses, "{", `{"stream":true,`, 1)); got.status != http.StatusOK || got.body != answer || got.err != nil {
 				t.Fatalf("%d %s (%v)", got.status, got.body, got.err)
 			}
-			var kept responseResource
+			if kept.puts != 1 { // with what points to it
+				t.Errorf("the store was written %d times", kept.puts)
+			}
+			var whole responseResource
 			again := r.do(t.Context(), http.MethodGet, responsesPath+"/resp_of_theirs", "")
-			if err := json.Unmarshal([]byte(again.body), &kept); err != nil || len(kept.Output) != 2 || kept.Output[1].ID != "msg_of_theirs" || !strings.Contains(again.body, `"extra":{"a":1}`) {
+			if err := json.Unmarshal([]byte(again.body), &whole); err != nil || len(whole.Output) != 2 || whole.Output[1].ID != "msg_of_theirs" || !strings.Contains(again.body, `"extra":{"a":1}`) {
 				t.Errorf("kept is %s (%v)", again.body, err)
 			}
 			r.post(responsesPath, `{"model":"m","previous_response_id":"resp_of_theirs","input":[{"type":"item_reference","id":"msg_of_theirs"},{"role":"user","content":"and?"}]}`)

@@ -24,6 +24,13 @@ type Cache interface {
 	// Put keeps an answer for ttl, whole milliseconds, in place of what was kept
 	// under the key; without a ttl it keeps nothing. It goes on where ctx has
 	// ended, for a limited time. Errors are ErrTooLarge, and then what was kept
-	// before remains, or ErrUnavailable.
-	Put(ctx context.Context, tenant string, key Key, answer Answer, ttl time.Duration) error
+	// before remains, or ErrUnavailable. Behind the answer also are kept, for as
+	// long and in the same exchange; none of them where one before is too large.
+	Put(ctx context.Context, tenant string, key Key, answer Answer, ttl time.Duration, also ...Entry) error
+}
+
+// Entry is an answer and the key that it is kept under.
+type Entry struct {
+	Key    Key
+	Answer Answer
 }

@@ -70,7 +70,15 @@ func (m memoryCache) Get(ctx context.Context, _ string, key Key) (Answer, bool, 
 }
 
 // Put implements Cache.
-func (m memoryCache) Put(_ context.Context, tenant string, key Key, answer Answer, ttl time.Duration) error {
+func (m memoryCache) Put(_ context.Context, tenant string, key Key, answer Answer, ttl time.Duration, also ...Entry) error {
+	err := m.put(tenant, key, answer, ttl)
+	for i := 0; i < len(also) && err == nil; i++ {
+		err = m.put(tenant, also[i].Key, also[i].Answer, ttl)
+	}
+	return err
+}
+
+func (m memoryCache) put(tenant string, key Key, answer Answer, ttl time.Duration) error {
 	size := entryOverhead + answer.size()
 	if size > m.maxBytes/8 {
 		return ErrTooLarge

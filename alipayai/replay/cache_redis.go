@@ -3,22 +3,28 @@ package replay
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// redisPutAnswer keeps an answer, KEYS[1], in the room of its tenant's, KEYS[2].
-// ARGV: the answer, its time to live, the room, its name, and what stands before the
-// names of all. Returns 0 if it is too large.
-var redisPutAnswer = accounting(`
-local bytes, room = charge(#ARGV[1]), tonumber(ARGV[3])
-if bytes > room / 8 then return 0 end
-remove(KEYS[2], ARGV[4], charge(redis.call('STRLEN', KEYS[1])))
-make_room(KEYS[2], room - bytes, function(name) redis.call('DEL', ARGV[5] .. name) end)
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-note(KEYS[2], ARGV[4] .. ':' .. bytes, ARGV[2])
-add(KEYS[2], bytes)
+// redisPutAnswers keeps answers, KEYS[2] and so on, in the room of their tenant's,
+// KEYS[1]. ARGV: their time to live, the room, what stands before the names of all,
+// and of each the answer and its name. Returns 0 where one is too large; those before
+// it are kept then.
+var redisPutAnswers = accounting(`
+local room = tonumber(ARGV[2])
+for i = 2, #KEYS do
+  local answer, name = ARGV[2 * i], ARGV[2 * i + 1]
+  local bytes = charge(#answer)
+  if bytes > room / 8 then return 0 end
+  remove(KEYS[1], name, charge(redis.call('STRLEN', KEYS[i])))
+  make_room(KEYS[1], room - bytes, function(name) redis.call('DEL', ARGV[3] .. name) end)
+  redis.call('SET', KEYS[i], answer, 'PX', ARGV[1])
+  note(KEYS[1], name .. ':' .. bytes, ARGV[1])
+  add(KEYS[1], bytes)
+end
 return 1`)
 
 // RedisCache is a Cache in Redis that replicas share. Answers are there sealed. A
@@ -50,15 +56,21 @@ func (c RedisCache) Get(ctx context.Context, tenant string, key Key) (Answer, bo
 }
 
 // Put implements Cache.
-func (c RedisCache) Put(ctx context.Context, tenant string, key Key, answer Answer, ttl time.Duration) error {
+func (c RedisCache) Put(ctx context.Context, tenant string, key Key, answer Answer, ttl time.Duration, also ...Entry) error {
 	o, prefix := c.options, c.prefix(tenant)
-	place := prefix + key.name()
-	sealed, err := o.seal(place, answer)
-	if err != nil || ttl < time.Millisecond {
-		return err
+	keys, args := []string{o.keys(tenant).Key("answers")}, []any{millis(ttl), o.TenantBytes, prefix}
+	for _, e := range slices.Insert(slices.Clone(also), 0, Entry{key, answer}) {
+		place := prefix + e.Key.name()
+		sealed, err := o.seal(place, e.Answer)
+		if err != nil {
+			return err
+		}
+		keys, args = append(keys, place), append(args, sealed, e.Key.name())
 	}
-	reply, err := o.exchange().Run(ctx, redisPutAnswer, []string{place, o.keys(tenant).Key("answers")},
-		sealed, millis(ttl), o.TenantBytes, key.name(), prefix)
+	if ttl < time.Millisecond {
+		return nil
+	}
+	reply, err := o.exchange().Run(ctx, redisPutAnswers, keys, args...)
 	if err != nil {
 		return unavailable(err)
 	}

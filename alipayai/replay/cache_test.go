@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 	"weak"
+
+	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
 func TestCacheKeepsTheLastAnswerForItsTime(t *testing.T) {
@@ -41,6 +43,49 @@ func TestCacheKeepsTheLastAnswerForItsTime(t *testing.T) {
 			t.Errorf("after the second's time there is %q", got)
 		}
 	})
+}
+
+// What is kept with an answer is kept as long.
+func TestCacheKeepsSeveralAtOnce(t *testing.T) {
+	eachKind(t, func(t *testing.T, s stores) {
+		tenant := tenantOf(keyOf(1))
+		has := func(step string, want ...string) {
+			t.Helper()
+			for i, body := range want {
+				got, _, err := s.Get(t.Context(), tenant, keyOf(1+i))
+				if string(got.Body) != body || err != nil {
+					t.Errorf("%s: under key %d is %q, want %q (%v)", step, 1+i, got.Body, body, err)
+				}
+			}
+		}
+		var also []Entry
+		for i, body := range []string{"b", "c", "b again"} {
+			also = append(also, Entry{keyOf(2 + i%2), answerOf(body)})
+		}
+		if err := s.Put(t.Context(), tenant, keyOf(1), answerOf("a"), time.Hour, also...); err != nil {
+			t.Fatal(err)
+		}
+		has("at first", "a", "b again", "c")
+		s.pass(time.Hour)
+		has("after their time", "", "", "")
+	})
+}
+
+// Behind what is too large nothing is kept.
+func TestCacheKeepsNothingBehindWhatIsTooLarge(t *testing.T) {
+	o := patientOptions(t, redistest.Start(t).Addr)
+	o.TenantBytes = 80_000
+	for kind, cache := range map[string]Cache{"memory": NewMemoryCache(time.Now).Within(80_000), "redis": NewRedisCache(o)} {
+		err := cache.Put(t.Context(), "acme", keyOf(1), answerOf("a"), time.Hour, Entry{keyOf(2), longAnswer(10_000)}, Entry{keyOf(3), answerOf("c")})
+		if !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%s: %v", kind, err)
+		}
+		for n, want := range map[int]string{1: "a", 2: "", 3: ""} {
+			if got, _, _ := cache.Get(t.Context(), "acme", keyOf(n)); string(got.Body) != want {
+				t.Errorf("%s: under key %d is %q, want %q", kind, n, got.Body, want)
+			}
+		}
+	}
 }
 
 func TestCacheKeepsNothingWithoutATime(t *testing.T) {

@@ -185,7 +185,11 @@ func TestAccountsInRedisDoNotDrift(t *testing.T) {
 					}
 				}
 			case 3, 4, 5:
-				_ = cache.Put(t.Context(), "acme", key, answer, ttl)
+				var also []Entry
+				for range random.IntN(3) {
+					also = append(also, Entry{keyOf(random.IntN(60)), longAnswer(random.IntN(6000))})
+				}
+				_ = cache.Put(t.Context(), "acme", key, answer, ttl, also...)
 			case 6:
 				passInRedis(t, o.Client, ttl/4)
 			case 7: // evicted

@@ -81,7 +81,8 @@ func load(ctx context.Context, kept *door.Conversations, owner door.Owner, id st
 	return r, true, nil
 }
 
-// maxAsked bounds what the store is asked for one request: about once for each response whose items it refers to.
+// maxAsked bounds what the store is asked for one request, about once for each response whose items it refers to, and the items of
+// a provider's response that point to it.
 const maxAsked = 1 << 10
 
 // recall gives the items that a request goes on from, and those that it refers to.
@@ -208,8 +209,8 @@ type placed struct {
 	item  json.RawMessage
 }
 
-func (k *keeper) put(status int, body []byte, ttl time.Duration) bool {
-	err := k.kept.Cache.Put(k.ctx, k.owner.Tenant, keyOf(k.owner, k.id), replay.Answer{Status: status, Body: body}, ttl)
+func (k *keeper) put(status int, body []byte, ttl time.Duration, also ...replay.Entry) bool {
+	err := k.kept.Cache.Put(k.ctx, k.owner.Tenant, keyOf(k.owner, k.id), replay.Answer{Status: status, Body: body}, ttl, also...)
 	return err == nil
 }
 
@@ -220,7 +221,10 @@ func (k *keeper) announce() bool {
 }
 
 // keep keeps a whole response.
-func (k *keeper) keep(response, _ []byte) bool {
+func (k *keeper) keep(response, _ []byte) bool { return k.keepWith(response) }
+
+// keepWith keeps a whole response, and what points to it.
+func (k *keeper) keepWith(response []byte, pointers ...replay.Entry) bool {
 	r := record{Response: response, Own: len(k.request.Input)}
 	for _, list := range [][]jsontext.Value{k.request.History(), k.request.Input} {
 		for _, v := range list {
@@ -228,12 +232,12 @@ func (k *keeper) keep(response, _ []byte) bool {
 		}
 	}
 	body, err := json.Marshal(r)
-	k.done = err == nil && k.put(statusDone, body, k.kept.TTL)
+	k.done = err == nil && k.put(statusDone, body, k.kept.TTL, pointers...)
 	return k.done
 }
 
 // watch reads a response in a provider's own words, and keeps it once it has ended, under the provider's id. Its items have ids
-// that do not say whose they are, so each points to the response.
+// that do not say whose they are, so each points to the response, from the same write on.
 func (k *keeper) watch(passing []byte) {
 	seen, ok := responses.See(passing)
 	if !ok || k.done {
@@ -248,15 +252,14 @@ func (k *keeper) watch(passing []byte) {
 	if len(output) == 0 && len(k.items) > 0 {
 		response, output = k.withItems(response)
 	}
-	if !k.keep(response, nil) {
-		return
-	}
-	for _, v := range output {
+	var pointers []replay.Entry
+	for _, v := range output[:min(len(output), maxAsked)] {
 		var named struct{ ID string }
 		if json.Unmarshal(v, &named) == nil && named.ID != "" {
-			_ = k.kept.Cache.Put(k.ctx, k.owner.Tenant, pointerOf(k.owner, named.ID), replay.Answer{Status: statusDone, Body: []byte(k.id)}, k.kept.TTL)
+			pointers = append(pointers, replay.Entry{Key: pointerOf(k.owner, named.ID), Answer: replay.Answer{Status: statusDone, Body: []byte(k.id)}})
 		}
 	}
+	k.keepWith(response, pointers...)
 }
 
 // withItems gives the response with the items of its stream for its output, and those. That of Codex's own backend ends without
