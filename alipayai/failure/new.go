@@ -81,10 +81,11 @@ func Misconfigured(code, message string, cause error) *Failure {
 	return f
 }
 
-// Limited makes the failure of a call that a limit rejects for retryAfter.
+// Limited makes the failure of a call that a limit rejects for retryAfter; for a second where it is unknown for how long, as
+// until another call ends: clients that are not given a time guess one, each of their own.
 func Limited(code, message string, retryAfter time.Duration) *Failure {
 	f := &Failure{Class: Throttle}
-	f.Status, f.Code, f.Message, f.RetryAfter = http.StatusTooManyRequests, code, message, retryAfter
+	f.Status, f.Code, f.Message, f.RetryAfter = http.StatusTooManyRequests, code, message, cmp.Or(retryAfter, time.Second)
 	return f
 }
 
