@@ -111,18 +111,13 @@ var (
 	eventStream = []string{"text/event-stream"}
 )
 
-// forwardedToClient are the upstream's headers that reach the client.
+// forwardedToClient are the upstream's headers that reach the client. Those that describe the account there, such as
+// X-Ratelimit-* and Openai-Organization, are the operator's: they are shared by all tenants, and are not a client's limits.
 var forwardedToClient = [...]string{
 	"Content-Type",
 	"Cache-Control",
 	"Payment-Needed",
 	"Openai-Processing-Ms",
-	"X-Ratelimit-Limit-Requests",
-	"X-Ratelimit-Limit-Tokens",
-	"X-Ratelimit-Remaining-Requests",
-	"X-Ratelimit-Remaining-Tokens",
-	"X-Ratelimit-Reset-Requests",
-	"X-Ratelimit-Reset-Tokens",
 }
 
 // maxVisible bounds what IsVisible takes, in bytes.

@@ -89,20 +89,51 @@ func TestClientHeadersThatGoUpstream(t *testing.T) {
 func TestUpstreamHeadersThatReachTheClient(t *testing.T) {
 	pass := map[string]string{
 		"Content-Type": "application/json", "Cache-Control": "no-cache", "Payment-Needed": "invoice",
-		"Openai-Processing-Ms": "17", "X-Ratelimit-Remaining-Requests": "9", "X-Ratelimit-Reset-Tokens": "1s",
+		"Openai-Processing-Ms": "17",
 	}
 	stay := []string{
 		"Set-Cookie", "Signature", "Client-Id", "Response-Time", "Server", "Www-Authenticate", "Via", "Alt-Svc", "Link", "Location",
 		"Strict-Transport-Security", "Access-Control-Allow-Origin", "X-Powered-By", "Openai-Organization", "Alipay-Signature", "Etag",
-		"Trailer", "Content-Disposition", "Refresh", "Keep-Alive",
+		"Trailer", "Content-Disposition", "Refresh", "Keep-Alive", "Retry-After", "Retry-After-Ms", "X-Should-Retry",
+		// Of the account at the vendor: OpenAI's, Anthropic's, and others'.
+		"Openai-Project", "Openai-Version", "Anthropic-Organization-Id", "Request-Id", "Cf-Ray", "X-Groq-Region", "X-Ratelimit-Remaining",
+		"X-Ratelimit-Limit-Requests", "X-Ratelimit-Limit-Tokens", "X-Ratelimit-Remaining-Requests", "X-Ratelimit-Remaining-Tokens",
+		"X-Ratelimit-Reset-Requests", "X-Ratelimit-Reset-Tokens", "Anthropic-Ratelimit-Requests-Remaining", "Anthropic-Ratelimit-Tokens-Reset",
+		"Anthropic-Ratelimit-Unified-Status", "Ratelimit", "Ratelimit-Policy",
 	}
-	for name, test := range map[string]struct{ kind, answer, body string }{
-		"JSON":   {"application/json", `{"choices":[{}]}`, chatBody("hello")},
-		"stream": {"text/event-stream", "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\ndata: [DONE]\n\n", streamBody("hello")},
-		"error":  {"application/json", `{"code":"SYSTEM_ERROR"}`, chatBody("hello")},
-	} {
+	const (
+		whole  = `{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}`
+		stream = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\ndata: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+	)
+	type exchange struct {
+		kind, answer, path, body string
+		native                   func(testing.TB, string) *upstream.Provider
+	}
+	exchanges := map[string]exchange{
+		"error":      {"application/json", `{"code":"SYSTEM_ERROR"}`, chatPath, chatBody("hello"), nil},
+		"embeddings": {"application/json", `{"object":"list","data":[{"index":0,"embedding":[0]}],"model":"m"}`, "/v1/embeddings", `{"model":"m","input":"hello"}`, nil},
+		"Messages as they are": {"application/json", answerOfClaude, messagesPath, wordOfClaude, func(t testing.TB, url string) *upstream.Provider {
+			p := claudeProvider(t, url)
+			anyModel(p)
+			return p
+		}},
+		"Responses as they are": {"application/json", nativeResponse, responsesPath, wordOfResponses, func(t testing.TB, url string) *upstream.Provider {
+			p := plainProvider(t, url)
+			p.Model, p.Responses = "", true
+			return p
+		}},
+	}
+	for name, f := range fronts {
+		exchanges[name+", JSON"] = exchange{"application/json", whole, f.path, f.body("hello", false), nil}
+		exchanges[name+", stream"] = exchange{"text/event-stream", stream, f.path, f.body("hello", true), nil}
+	}
+	for name, test := range exchanges {
 		t.Run(name, func(t *testing.T) {
-			r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
+			provider := plainProvider
+			if test.native != nil {
+				provider = test.native
+			}
+			r := startRig(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				for name, value := range pass {
 					w.Header().Set(name, value)
 				}
@@ -112,15 +143,18 @@ func TestUpstreamHeadersThatReachTheClient(t *testing.T) {
 				w.Header().Set("X-Request-Id", "upstream-value")
 				w.Header().Set("Content-Type", test.kind)
 				w.Write([]byte(test.answer))
-			})
-			got := r.post("/v1/chat/completions", test.body)
+			}), provider)
+			got := r.post(test.path, test.body)
+			if got.status != http.StatusOK && name != "error" {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
 			for field, values := range got.header {
 				if strings.Contains(strings.Join(values, " "), "upstream-value") {
 					t.Errorf("%s: %v reached the client", field, values)
 				}
 			}
-			if name == "error" {
-				return // its header is the gateway's own
+			if name == "error" || test.native != nil {
+				return // the header is the gateway's own
 			}
 			for field, want := range pass {
 				if field == "Content-Type" {
