@@ -251,7 +251,7 @@ func word(h http.Header, name string) string {
 
 // serve gives the call's answer.
 func (c *call) serve() (*Answer, *failure.Failure) {
-	admitted, f := c.g.TenantLimits.allow(c.Tenant, c.Began)
+	admitted, f := c.g.TenantLimits.allow(c.Tenant, c.Endpoint, c.Began)
 	if f != nil {
 		c.g.Observer.Rejected("", f.Code)
 		return nil, f

@@ -31,7 +31,7 @@ func IdempotencyID(tenant string, endpoint upstream.Endpoint, key, requestID str
 }
 
 func (l *TenantLimits) Allow(tenant string, now time.Time) (limiter.TenantCall, *failure.Failure) {
-	return l.allow(tenant, now)
+	return l.allow(tenant, upstream.EndpointChat, now)
 }
 
 // Held is how much of MaxBuffered is reserved, to within a MiB.

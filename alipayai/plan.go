@@ -30,14 +30,18 @@ type TenantLimits struct {
 }
 
 // allow takes what c's tenant may use, or says what it exceeds. The call's Done comes when
-// it is over, with the tokens that it took.
-func (l *TenantLimits) allow(tenant string, now time.Time) (limiter.TenantCall, *failure.Failure) {
+// it is over, with the tokens that it took. What costs nothing counts apart, up to the same limit, as counts of tokens
+// do at Anthropic (docs.claude.com/en/docs/build-with-claude/token-counting).
+func (l *TenantLimits) allow(tenant string, endpoint upstream.Endpoint, now time.Time) (limiter.TenantCall, *failure.Failure) {
 	if l == nil {
 		return limiter.TenantCall{}, nil
 	}
 	limit := l.of(tenant)
 	if limit == (limiter.TenantLimit{}) {
 		return limiter.TenantCall{}, nil
+	}
+	if !endpoint.Costs() {
+		limit.Kind = "free"
 	}
 	admitted, err := l.Usage.Allow(now, tenant, limit, 0)
 	if rejection, ok := errors.AsType[*limiter.Rejection](err); ok {

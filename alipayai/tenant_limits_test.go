@@ -50,10 +50,28 @@ func TestTenantLimits(t *testing.T) {
 				t.Errorf("outcome %+v", o)
 			}
 			r.wantTraffic(int64(passed), 1)
-			if got := r.do(t.Context(), http.MethodGet, "/v1/models", ""); got.status != http.StatusTooManyRequests {
-				t.Errorf("the list of models, which asks the upstream too: %d %s", got.status, got.body)
+			if got := r.do(t.Context(), http.MethodGet, "/v1/models", ""); got.status != http.StatusOK {
+				t.Errorf("the list of models, which counts apart: %d %s", got.status, got.body)
 			}
 		})
+	}
+}
+
+// What costs nothing has the same limit as calls have, and counts apart from them.
+func TestTenantLimitsOfWhatIsFree(t *testing.T) {
+	r := newRig(t, sandbox.Config{}, limitTenants(limiter.TenantLimit{RequestsPerSecond: 0.1, Burst: 2}))
+	list := func() reply { return r.do(t.Context(), http.MethodGet, "/v1/models", "") }
+	estimate := func() reply { // which the gateway makes by itself
+		return r.post(messagesPath+"/count_tokens", `{"model":"m","messages":[{"role":"user","content":"hello"}]}`)
+	}
+	for i, c := range []struct {
+		ask    func() reply
+		status int
+	}{{list, 200}, {estimate, 200}, {list, 200}, {list, 429}, {estimate, 200}, {func() reply { return r.chat("one") }, 200}, {func() reply { return r.chat("two") }, 200}, {func() reply { return r.chat("three") }, 429}} {
+		got := c.ask()
+		if got.status != c.status || got.status == http.StatusTooManyRequests && got.header.Get("Retry-After") == "" {
+			t.Errorf("request %d: %d %s, want %d", i, got.status, got.body, c.status)
+		}
 	}
 }
 

@@ -256,7 +256,7 @@ func (h *Proxy) provisionTenants(w *warnings) error {
 				return err
 			}
 			w.tenant("limit", tenant)
-			limits.Of[tenant] = limiter.TenantLimit(l)
+			limits.Of[tenant] = limiter.TenantLimit{RequestsPerSecond: l.RequestsPerSecond, Burst: l.Burst, TokensPerMinute: l.TokensPerMinute, Concurrent: l.Concurrent}
 		}
 		limits.Default = limits.Of[anyTenant]
 		h.gateway.TenantLimits = limits

@@ -19,6 +19,8 @@ type TenantLimit struct {
 	TokensPerMinute int
 	// Concurrent is how many calls may be in flight.
 	Concurrent int
+	// Kind is of which calls: what calls of one kind use does not count for those of another.
+	Kind string
 }
 
 func (l TenantLimit) burst() int {
