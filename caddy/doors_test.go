@@ -173,7 +173,6 @@ http://${gateway} {
 				"a system error": {sandbox.Fault{Kind: sandbox.SystemError500}, http.StatusInternalServerError, "SYSTEM_ERROR", "api_error"},
 				"overload":       {sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 503, Code: "BUSY"}, http.StatusServiceUnavailable, "BUSY", "overloaded_error"},
 				"its refusal":    {sandbox.Fault{Kind: sandbox.HTTPStatus, Status: 422, Code: "NO"}, http.StatusUnprocessableEntity, "NO", "invalid_request_error"},
-				"no answer":      {sandbox.Fault{Kind: sandbox.Latency, Delay: 5 * time.Second}, http.StatusGatewayTimeout, "upstream_timeout", "timeout_error"},
 			} {
 				t.Run(fault, func(t *testing.T) {
 					if err := g.api.SetFaults(want.fault); err != nil {
@@ -187,6 +186,26 @@ http://${gateway} {
 					d.refused(t, d.at(g, "hello", acme), want.status, want.code, want.kind)
 				})
 			}
+		})
+	}
+	// At all doors at once, since each waits for the deadline.
+	if err := g.api.SetFaults(sandbox.Fault{Kind: sandbox.Latency, Delay: 5 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	late := make(map[string]<-chan answer)
+	for name, d := range doors {
+		if d.call {
+			answers := make(chan answer, 1)
+			late[name] = answers
+			go func() {
+				defer close(answers) // where reading it has failed
+				answers <- d.at(g, "hello", acme)
+			}()
+		}
+	}
+	for name, answers := range late {
+		t.Run(name+"/no answer", func(t *testing.T) {
+			doors[name].refused(t, <-answers, http.StatusGatewayTimeout, "upstream_timeout", "timeout_error")
 		})
 	}
 }

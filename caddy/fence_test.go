@@ -147,37 +147,43 @@ func (f *fenceRig) keep(provider string, body []byte) {
 	f.sent[provider] = append(f.sent[provider], string(body))
 }
 
-// ask asks all texts at once at both doors, in each way in which a call can be made.
-func (f *fenceRig) ask(t *testing.T, key, round string) {
+// inEachWay has a text asked in all ways.
+const inEachWay = -1
+
+// ask asks all texts at once at all doors. A door may be asked in several ways: a text is asked in one of them, which is another
+// one for the next text and the next turn, so that in each turn each door is asked in each way about each intent.
+func (f *fenceRig) ask(t *testing.T, key, round string, turn int) {
 	t.Helper()
+	type way struct {
+		more string
+		how  []string // the calls, one after the other
+	}
 	var calls sync.WaitGroup
 	for about, texts := range fenced {
 		for i, text := range texts {
 			text = f.mark + text
-			for _, door := range []struct{ path, body string }{
-				{chatPath, `{"model":"alipay-fin-1","temperature":0,"messages":[{"role":"user","content":%q}]%s}`},
-				{"/v1/messages", `{"model":"alipay-fin-1","max_tokens":200,"temperature":0,"messages":[{"role":"user","content":%q}]%s}`},
-				{"/v1/responses", `{"model":"alipay-fin-1","temperature":0,"input":[{"role":"user","content":%q}]%s}`},
-				{"/v1/messages/count_tokens", `{"model":"alipay-fin-1","messages":[{"role":"user","content":%q}]%s}`},
-				{"/v1/embeddings", `{"model":"alipay-embed-1","input":%q%s}`},
+			for _, door := range []struct{ path, body, user string }{
+				{chatPath, `{"model":"alipay-fin-1","temperature":0,"messages":[{"role":"user","content":%q}]%s}`, `,"user":"u1"`},
+				{"/v1/messages", `{"model":"alipay-fin-1","max_tokens":200,"temperature":0,"messages":[{"role":"user","content":%q}]%s}`, `,"metadata":{"user_id":"u1"}`},
+				{"/v1/responses", `{"model":"alipay-fin-1","temperature":0,"input":[{"role":"user","content":%q}]%s}`, `,"user":"u1"`},
+				{"/v1/messages/count_tokens", `{"model":"alipay-fin-1","messages":[{"role":"user","content":%q}]%s}`, ""},
+				{"/v1/embeddings", `{"model":"alipay-embed-1","input":%q%s}`, ""},
 			} {
-				modes := map[string][]string{"": {"plain", "keyed", "keyed"}, `,"stream":true`: {"plain", "keyed"}}
-				switch door.path {
-				case chatPath, "/v1/responses":
-					modes[`,"user":"u1"`] = []string{"plain"}
-				case "/v1/messages":
-					modes[`,"metadata":{"user_id":"u1"}`] = []string{"plain"}
-				default:
-					modes = map[string][]string{"": {"plain"}}
+				ways := []way{{"", []string{"plain"}}}
+				if door.user != "" {
+					ways = []way{{"", []string{"plain", "keyed", "keyed"}}, {`,"stream":true`, []string{"plain", "keyed"}}, {door.user, []string{"plain"}}}
 				}
-				for more, how := range modes {
+				if turn != inEachWay {
+					ways = ways[(i+turn)%len(ways):][:1]
+				}
+				for _, way := range ways {
 					calls.Go(func() {
-						for _, mode := range how {
+						for _, mode := range way.how {
 							fields := []string{"Authorization: Bearer " + key, "Anthropic-Version: 2023-06-01"}
 							if mode == "keyed" {
-								fields = append(fields, fmt.Sprintf("Idempotency-Key: %x", sha256.Sum256(fmt.Append(nil, round, door.path, more, about, i))))
+								fields = append(fields, fmt.Sprintf("Idempotency-Key: %x", sha256.Sum256(fmt.Append(nil, round, door.path, way.more, about, i))))
 							}
-							f.one(t, text, f.must(f.send("gateway", "POST", door.path, fmt.Sprintf(door.body, text, more), fields...)))
+							f.one(t, text, f.must(f.send("gateway", "POST", door.path, fmt.Sprintf(door.body, text, way.more), fields...)))
 						}
 					})
 				}
@@ -270,8 +276,10 @@ func TestFence(t *testing.T) {
 					}
 				}
 			}
+			turn := 0
 			for kind, faults := range kinds {
-				f.ask(t, keys[kind], "before "+kind) // each has its own breakers and answers
+				turn++
+				f.ask(t, keys[kind], "before "+kind, turn) // each has its own breakers, and good answers to the same calls
 				for provider, api := range f.apis {
 					if provider == "vectors" {
 						continue
@@ -280,7 +288,7 @@ func TestFence(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				f.ask(t, keys[kind], kind)
+				f.ask(t, keys[kind], kind, turn)
 				for _, api := range f.apis {
 					if err := api.SetFaults(); err != nil {
 						t.Fatal(err)

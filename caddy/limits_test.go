@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -231,128 +230,6 @@ func TestThrottlingBindsProxyAndTransport(t *testing.T) {
 			}
 			if asked := g.api.Stats().Paths[chatPath]; asked != 1 {
 				t.Errorf("the upstream was asked %d times", asked)
-			}
-		})
-	}
-}
-
-// newTenantsRig is a rig with keys for acme and zeta. The prompts tell in what
-// order their calls arrive.
-func newTenantsRig(t *testing.T, global, options string) (g *rig, acme, zeta string, order func() string) {
-	t.Helper()
-	var mu sync.Mutex
-	var arrived strings.Builder
-	g = newRig(t, sandbox.Config{RequestsPerSecond: -1, OnRequest: func(r *http.Request, body []byte) {
-		if r.URL.Path == chatPath {
-			mu.Lock()
-			defer mu.Unlock()
-			// The body is acme's or zeta's by its model.
-			if strings.Contains(string(body), "alipay-fin-mini") {
-				arrived.WriteByte('z')
-			} else {
-				arrived.WriteByte('a')
-			}
-		}
-	}})
-	acme, acmeHash := alipayai.NewKey()
-	zeta, zetaHash := alipayai.NewKey()
-	g.vars["acme"], g.vars["zeta"] = acmeHash.String(), zetaHash.String()
-	g.load(global, `
-http://${gateway} {
-	metrics /metrics
-	@calls not path /metrics
-	alipayai_auth @calls {
-		key acme ${acme}
-		key zeta ${zeta}
-	}
-	alipayai_proxy alipay {
-		`+options+`
-	}
-}`)
-	return g, "Authorization: Bearer " + acme, "Authorization: Bearer " + zeta, func() string {
-		mu.Lock()
-		defer mu.Unlock()
-		return arrived.String()
-	}
-}
-
-func zetaBody() string {
-	return strings.Replace(chatBody("hello", false), "alipay-fin-1", "alipay-fin-mini", 1)
-}
-
-// TestTenantLimits holds one tenant to its own limit and the others to theirs.
-func TestTenantLimits(t *testing.T) {
-	g, acme, zeta, _ := newTenantsRig(t, oneProvider, `
-		limit acme {
-			requests_per_second 0.01
-			burst 3
-		}
-		limit * {
-			tokens_per_minute 1
-		}`)
-	for tenant, want := range map[string]struct {
-		calls int
-		code  string
-	}{acme: {3, "tenant_requests"}, zeta: {1, "tenant_tokens"}} {
-		for i := range want.calls + 1 {
-			a := g.do("POST", chatPath, chatBody("hello", false), tenant)
-			if i < want.calls && a.status != http.StatusOK {
-				t.Errorf("call %d: %d %s", i, a.status, a.body)
-			}
-			if i == want.calls && (a.status != http.StatusTooManyRequests || a.code() != want.code || a.header.Get("Retry-After") == "") {
-				t.Errorf("want %s: %d %s %v", want.code, a.status, a.body, a.header)
-			}
-		}
-		g.eventually(want.code+" to be counted", func() bool {
-			return g.scrape()[`caddy_alipayai_rejections_total{provider="",reason="`+want.code+`"}`] == "1"
-		})
-	}
-}
-
-// TestSharesOfTenants lets two tenants compete for a cap that is used up.
-func TestSharesOfTenants(t *testing.T) {
-	for name, test := range map[string]struct {
-		options     string
-		least, most int // of acme's among the first 20 after all had come
-	}{
-		"equal":            {"", 8, 12},
-		"by weight":        {"weight acme 3", 13, 17},
-		"by weight of all": {"weight acme 1\nweight * 3", 3, 7},
-		"by priority":      {"priority acme high", 17, 19},
-		"by low priority":  {"priority acme low", 1, 3},
-	} {
-		t.Run(name, func(t *testing.T) {
-			const window, backlog = 20, 40
-			g, acme, zeta, order := newTenantsRig(t, limited("limit 20 5s 300ms", "queue {\nmax_wait 1m\n}"), test.options)
-			for range window { // all the others come while it is used up
-				g.do("POST", chatPath, chatBody("first", false), acme)
-			}
-			ctx, leave := context.WithCancel(t.Context())
-			defer leave()
-			var calls sync.WaitGroup
-			for range backlog {
-				for _, tenant := range []struct{ key, body string }{{acme, chatBody("hello", false)}, {zeta, zetaBody()}} {
-					calls.Go(func() {
-						req := must(http.NewRequestWithContext(ctx, "POST", "http://"+g.vars["gateway"]+chatPath, strings.NewReader(tenant.body)))
-						key, value, _ := strings.Cut(tenant.key, ": ")
-						req.Header = http.Header{"Content-Type": {"application/json"}, key: {value}}
-						if resp, err := g.http.Do(req); err == nil {
-							resp.Body.Close()
-						}
-					})
-				}
-			}
-			g.eventually("the calls to wait", func() bool {
-				n, _ := strconv.Atoi(g.gauge("queue_depth"))
-				return n+len(order()) >= window+2*backlog
-			})
-			skipped := len(order())
-			g.eventually("a window of those that waited", func() bool { return len(order()) >= skipped+window })
-			leave()
-			calls.Wait()
-			waited := order()[skipped : skipped+window]
-			if n := strings.Count(waited, "a"); n < test.least || n > test.most {
-				t.Errorf("%d of the first 20 are acme's, want %d to %d: %s", n, test.least, test.most, waited)
 			}
 		})
 	}
