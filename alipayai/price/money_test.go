@@ -11,6 +11,7 @@ func TestParseDecimal(t *testing.T) {
 	for text, want := range map[string]int64{ // PerToken; -1 for an error
 		"0": 0, "0.0": 0, "1": 1e15, "0.000000075": 75e6, "7.5e-08": 75e6, "1.5e-07": 150e6, "5.46875E-07": 546875000, "1e-15": 1,
 		"12e-6": 12e9, "1.25e+1": 125e14, "0.000000000000001": 1, "0.0000000000000010": 1, "9223": 9223e15, "007": 7e15,
+		"00000000000000000000012e-6": 12e9, "0e50": 0,
 		"0.0000000000000001": -1, "1e-16": -1, "9224": -1, "1e99": -1, "1e101": -1, "-1": -1, "+1": -1, "": -1, ".5": -1, "5.": -1,
 		"1e": -1, "e5": -1, "0x10": -1, "1,5": -1, "NaN": -1, "Inf": -1, "1_000": -1, " 1": -1, "1e1e1": -1, "１": -1,
 	} {
@@ -24,6 +25,25 @@ func TestParseDecimal(t *testing.T) {
 	}
 	if n, err := ParseAmount("50.000000001"); err != nil || n != 50_000_000_001 {
 		t.Errorf("amount %d, %v", n, err)
+	}
+}
+
+func TestTimes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		a    Amount
+		n    int64
+		want Amount
+	}{
+		"none":                   {5, 0, 0},
+		"of nothing":             {0, 5, 0},
+		"several":                {5, 3, 15},
+		"the most that there is": {MaxAmount / 2, 2, MaxAmount - 1},
+		"beyond that":            {MaxAmount/2 + 1, 2, MaxAmount},
+		"less than none":         {5, -1, 0},
+	} {
+		if got := tt.a.Times(tt.n); got != tt.want {
+			t.Errorf("%s: %d, want %d", name, got, tt.want)
+		}
 	}
 }
 

@@ -184,6 +184,7 @@ func TestLiteLLM(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		`[]`: "is not LiteLLM's price file", `{`: "is not LiteLLM's price file", `{}`: "no model with a price", `{"m":{"litellm_provider":"x"}}`: "no model with a price",
+		`{"m":{"input_cost_per_token":1e-6}}`: "no model with a price", `{"m":1}`: "no model with a price", // of no provider
 		`{"m":{"litellm_provider":"x","input_cost_per_token":1e-17}}`:                                                 "model m: input_cost_per_token 1e-17 is finer",
 		`{"m":{"litellm_provider":"x","input_cost_per_token":1e30}}`:                                                  "model m: input_cost_per_token 1e30 is too large",
 		`{"m":{"litellm_provider":"x","tiered_pricing":[{"range":[0,1e3],"input_cost_per_token":1e-17}]}}`:            "model m: tiered_pricing: input_cost_per_token 1e-17 is finer",
@@ -208,15 +209,23 @@ func TestBook(t *testing.T) {
 	if got := b.Currencies(); len(got) != 3 || got[0] != "CNY" || got[1] != "EUR" || got[2] != "USD" {
 		t.Errorf("currencies %v", got)
 	}
-	if !b.Names("deepseek-chat") || b.Names("other") || b.Empty() || !(&Book{}).Empty() {
+	if !b.Names("deepseek-chat") || b.Names("other") {
 		t.Error("what is named is not told")
+	}
+	for name, b := range map[string]Book{"a model's price": {ByModel: map[string]*Price{"m": own}}, "a price of all": {Any: any}, "a file": {File: f}, "": {}} {
+		if b.Empty() != (name == "") {
+			t.Errorf("%q: a book is empty: %t", name, b.Empty())
+		}
 	}
 }
 
 // An estimate comes close to what a provider counts, for Han and other texts apart.
 func TestEstimateLearns(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
-	var e Estimate
+	var e, first Estimate
+	if got := first.Tokens(Text{Han: 100}); got < 50 || first.Tokens(Text{Others: 100}) < 10 {
+		t.Errorf("%d tokens of 100 Han before anything is known", got)
+	}
 	count := func(text Text) int64 { return text.Han*13/10 + text.Others/5 } // 1.3 and 0.2
 	for range 2000 {
 		text := Text{Han: random.Int64N(500), Others: random.Int64N(2000)}
