@@ -224,7 +224,7 @@ func TestGuardIsBounded(t *testing.T) {
 // How much may have been shown of what is refused, one character an event: nothing of words, phrases and combinations,
 // however far apart their words stand, and of a pattern's match what is longer than the window.
 func TestGuardShowsNoMoreThanIsStated(t *testing.T) {
-	before := strings.Repeat("the harbour was grey and quiet that day, ", 12)
+	before := strings.Repeat("the 9 harbours were grey on that day of 1999, ", 12)
 	between := strings.Repeat("thus ", 7) // the combination takes eight
 	for name, tc := range map[string]struct {
 		rules, refused string
@@ -251,6 +251,30 @@ func TestGuardShowsNoMoreThanIsStated(t *testing.T) {
 			given := shown(t, out)
 			if policy != "test" || given == "" || len(given) > len(before)+tc.shown || !strings.HasPrefix(before+tc.refused, given) {
 				t.Errorf("policy %q, %d characters shown of what is refused, want at most %d", policy, len(given)-len(before), tc.shown)
+			}
+		})
+	}
+}
+
+// A guard gives out what has as many words behind it as its rules look at, and refuses nothing before what excepts it can
+// no longer come.
+func TestGuardHoldsNoMoreBackThanIsStated(t *testing.T) {
+	for name, tc := range map[string]struct{ rules, text string }{
+		"words":                      {"insider tip", strings.Repeat("thus ", 100)},
+		"a broken escape":            {"insider tip", strings.Repeat(`thus \uzz `, 50)},
+		"excepted, as far as can be": {guarded, "predict " + strings.Repeat("thus ", 8) + "future income " + strings.Repeat("thus ", 8) + "it is forbidden " + strings.Repeat("thus ", 40)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := compiled(t, tc.rules)
+			g := r.Guard(DefaultWindow)
+			for i := range tc.text {
+				if _, policy := g.Add(nil, []byte(event(tc.text[i:i+1]))); policy != "" {
+					t.Fatalf("refused at %q", tc.text[:i+1])
+				}
+				held := tc.text[i+1-len(g.marks) : i+1]
+				if n := len(strings.Fields(held)); n > r.HeldBack(DefaultWindow)+1 {
+					t.Fatalf("%d words are held back: %q", n, held)
+				}
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package moderate
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"unicode"
 	"unicode/utf8"
@@ -9,7 +10,7 @@ import (
 
 func TestSpellings(t *testing.T) {
 	r := new(Rules)
-	if err := r.AddWords("words", "predict income", "稳赚不赔", "内幕消息", "c3p", "guaranteed"); err != nil {
+	if err := r.AddWords("words", "predict income", "稳赚不赔", "内幕消息", "c3p", "guaranteed", "ガイド"); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Compile(); err != nil {
@@ -56,6 +57,8 @@ func TestSpellings(t *testing.T) {
 		"Han, compatibility":   {"內幕消息", true},
 		"Han next to Latin":    {"这是guaranteed的", true},
 		"Han in a sentence":    {"这个项目稳赚不赔吗", true},
+		"half-width kana":      {"ｶﾞｲﾄﾞ", true},
+		"kana far on":          {strings.Repeat("x ", maxSegment) + "ｶﾞｲﾄﾞ", true},
 		"digits":               {"a c3p b", true},
 		"part of a word":       {"predict incomes", false},
 		"part of a longer one": {"unpredict income", false},
@@ -70,6 +73,22 @@ func TestSpellings(t *testing.T) {
 				t.Errorf("found %v, want %v: folded %q, words %q", got, tc.want, Fold(nil, tc.text), Words(nil, Fold(nil, tc.text)))
 			}
 		})
+	}
+}
+
+// Marks are left out over letters of these blocks alone: elsewhere they are a part of what is written.
+func TestMarksOverLetters(t *testing.T) {
+	for name, tc := range map[string]struct {
+		text string
+		want bool
+	}{
+		"Latin": {"q\u0336", true}, "Cyrillic": {"\u0461\u0336", true}, "Greek, extended": {"\u1f10\u0336", true}, "Latin, extended": {"\u2c61\u0336", true}, "Han": {"中\u0336", true},
+		"Devanagari": {"\u0915\u0902", false}, "Thai": {"\u0e01\u0e34", false},
+	} {
+		first, size := utf8.DecodeRuneInString(tc.text)
+		if got, without := string(Fold(nil, tc.text)), string(Fold(nil, string(first))); (got == without) != tc.want || size == len(tc.text) {
+			t.Errorf("%s: %q is folded to %q, without its mark to %q", name, tc.text, got, without)
+		}
 	}
 }
 
