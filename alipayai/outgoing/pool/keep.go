@@ -79,6 +79,11 @@ func (p *Pool) renew(now time.Time) {
 	}
 	s := p.settings()
 	surplus := len(p.entries) + p.dialing - p.demand.target(now, s, p.active+len(p.waiters), max(p.streams, 1))
+	for _, e := range p.free {
+		if e.renewing && e.requests == 0 {
+			surplus-- // what is made in its place makes none more
+		}
+	}
 	usable := p.limit.usable(now, s)
 	for _, e := range slices.Clone(p.free) {
 		switch idled := now.Sub(e.used); {

@@ -30,10 +30,9 @@ type limit struct {
 	at      time.Time // when it was learned
 
 	// The last event that has closed connections: when it began, how long the first of them had
-	// idled, and what was known before; mixed says that others had idled for another time.
+	// idled, and what was known before.
 	event         time.Time
 	first, before time.Duration
-	mixed         bool
 }
 
 // idle gives it.
@@ -69,12 +68,12 @@ func (l *limit) usable(now time.Time, s *Settings) time.Duration {
 // teaches nothing.
 func (l *limit) closed(now time.Time, idled time.Duration) {
 	if now.Sub(l.event) < atOnce {
-		if !l.mixed && (idled-l.first).Abs() > atOnce {
-			l.mixed, l.learned = true, l.before
+		if (idled - l.first).Abs() > atOnce {
+			l.learned = l.before
 		}
 		return
 	}
-	l.event, l.first, l.mixed, l.before = now, idled, false, 0
+	l.event, l.first, l.before = now, idled, 0
 	if now.Sub(l.at) < learnedFor {
 		l.before = l.learned
 	}

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -161,6 +162,11 @@ func inBubble(t *testing.T, f *fake, s *Settings, test func(t *testing.T, p *Poo
 		p := new(Pool)
 		p.Open(s)
 		test(t, p)
+		synctest.Wait()
+		// Every connection is in the pool, or is counted by why it is not; those of a pool that ends are not.
+		if st := p.Stats(); p.open() && st.Dialed != uint64(st.Idle+st.Active)+st.Replaced+st.Shrunk+st.Closed+st.Broken {
+			t.Errorf("%+v do not add up", st)
+		}
 		p.Leave(s)
 		if n := f.open(); n != 0 {
 			t.Errorf("%d connections are open after the end", n)
@@ -221,6 +227,7 @@ func TestPoolFollowsTheRate(t *testing.T) {
 func TestPoolReplacesInTime(t *testing.T) {
 	for name, test := range map[string]struct {
 		closes     time.Duration
+		takes      time.Duration // a dial; 0 for 100 ms
 		idle, said time.Duration
 		closed     uint64 // that the upstream may close until it is known
 		unlearned  bool
@@ -231,10 +238,11 @@ func TestPoolReplacesInTime(t *testing.T) {
 		"learned":       {closes: 20 * time.Second, closed: 10},
 		"learned, wide": {closes: 30 * time.Second, idle: 5 * time.Minute, closed: 10},
 		"short":         {closes: 2 * time.Second, idle: 2 * time.Second},
+		"slow dials":    {closes: 20 * time.Second, takes: 1200 * time.Millisecond, idle: 20 * time.Second},
 		"too short":     {closes: 3 * time.Second, closed: 10000, unlearned: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f, s := &fake{takes: 100 * time.Millisecond, closes: test.closes}, &Settings{Min: 5, Max: 10, Idle: test.idle}
+			f, s := &fake{takes: cmp.Or(test.takes, 100*time.Millisecond), closes: test.closes}, &Settings{Min: 5, Max: 10, Idle: test.idle}
 			inBubble(t, f, s, func(t *testing.T, p *Pool) {
 				if test.said > 0 {
 					p.Said(test.said)
@@ -245,6 +253,9 @@ func TestPoolReplacesInTime(t *testing.T) {
 						t.Errorf("%d connections", n)
 					}
 					f.call(t, p, s, 100*time.Millisecond)
+				}
+				if st := p.Stats(); st.Shrunk > 60 && !test.unlearned { // one for each call that takes what is being replaced
+					t.Errorf("%d connections were too many", st.Shrunk)
 				}
 				if st := p.Stats(); st.Closed > test.closed {
 					t.Errorf("the upstream closed %d: %+v", st.Closed, st)
@@ -319,6 +330,28 @@ func TestPoolBacksOff(t *testing.T) {
 		if n := f.open(); n < 1 {
 			t.Errorf("%d connections", n)
 		}
+	})
+}
+
+// Each call that waits for a connection which cannot be made learns of it, in a pool that has ended too.
+func TestPoolFailsAllThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{failing: errRefused, takes: time.Second}
+		s := &Settings{Min: 1, Max: 1, Dial: f.dial}
+		p := new(Pool)
+		p.Open(s)
+		p.Leave(s)
+		var waiting sync.WaitGroup
+		for range 3 {
+			waiting.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				if _, err := p.Get(ctx, s); !errors.Is(err, errRefused) {
+					t.Errorf("a call gets %v", err)
+				}
+			})
+		}
+		waiting.Wait()
 	})
 }
 
