@@ -110,6 +110,34 @@ func TestRulesOfStatuses(t *testing.T) {
 	}
 }
 
+// A code of credentials is not outweighed by what its message says, and a time-out is named by code or type, by a message
+// only in a failure of the server's, and not beside a code that is known.
+func TestWhatDecides(t *testing.T) {
+	for name, test := range map[string]struct {
+		status   int
+		f        wire.Failure
+		want     Class
+		timedOut bool
+	}{
+		"a phrase":                        {400, wire.Failure{Code: "invalid_request_error", Message: "Insufficient Balance"}, AccountExhausted, false},
+		"a phrase beside credentials":     {403, wire.Failure{Code: "ACCESS_DENIED", Message: "Insufficient Balance"}, Fail, false},
+		"a time-out as the code":          {500, wire.Failure{Code: "RequestTimeOut"}, Retry, true},
+		"a time-out as the type":          {500, wire.Failure{Code: "internal", Type: "timeout_error"}, Retry, true},
+		"a time-out in the message":       {500, wire.Failure{Code: "internal", Message: "deadline exceeded"}, Retry, true},
+		"a request of a time-out":         {400, wire.Failure{Code: "invalid", Message: "timeout must be a number"}, Fail, false},
+		"a known code with a time-out":    {500, wire.Failure{Code: "SYSTEM_ERROR", Type: "timeout"}, SystemError, false},
+		"a status of a time-out":          {408, wire.Failure{Message: "m"}, Retry, true},
+		"a number of a time-out in a 200": {200, wire.Failure{Code: "504"}, Retry, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := OfUpstream(test.status, nil, &test.f, nil, false, time.Now())
+			if f.Class != test.want || f.timedOut != test.timedOut {
+				t.Errorf("class %s, timed out %t; want %s, %t", f.Class, f.timedOut, test.want, test.timedOut)
+			}
+		})
+	}
+}
+
 // Google's RetryInfo stands in where there is no Retry-After, bounded as that is.
 func TestRetryInfo(t *testing.T) {
 	info := func(kind, delay string) string {
@@ -160,6 +188,7 @@ func TestCodesOfTheOperatorsBusiness(t *testing.T) {
 		"insufficient_quota": "insufficient_quota",
 		"Arrearage":          "Arrearage",
 		"1113":               "1113",
+		"Zz.Aa_09-x:y":       "Zz.Aa_09-x:y",
 		"acct org-acme balance 0.00 CNY owner bob@acme.example": "",
 		"bob@acme.example": "",
 	} {

@@ -99,7 +99,7 @@ func reset(text string, now time.Time) time.Duration {
 	return 0
 }
 
-// sinceEpoch reads a time since 1970 in seconds or, from 10^12 on, in milliseconds; zero for what is none from 2001 to 2286.
+// sinceEpoch reads a time since 1970 in seconds or, from 10^12 on, in milliseconds; zero for what is none from 2001 on.
 func sinceEpoch(text string) time.Time {
 	n, err := strconv.ParseFloat(text, 64)
 	switch {
@@ -107,10 +107,9 @@ func sinceEpoch(text string) time.Time {
 		return time.Time{}
 	case n >= 1e12:
 		return time.UnixMilli(int64(n))
-	case n < 1e10:
+	default:
 		return time.Unix(int64(n), 0)
 	}
-	return time.Time{}
 }
 
 // waits are the words that a time to wait follows in messages: "Please try again in 7m12s" is OpenAI's and Groq's, "Please
