@@ -52,6 +52,11 @@ func TestTheNextCheaperProviderThatFits(t *testing.T) {
 			if got.status != test.status {
 				t.Errorf("%d %s", got.status, got.body)
 			}
+			for _, reason := range s.seen.rejections() {
+				if reason != "tenant_budget" {
+					t.Errorf("a provider is not asked for %s", reason)
+				}
+			}
 			if test.status == http.StatusTooManyRequests {
 				wantError(t, got, test.status, "tenant_budget")
 			}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai/ledger"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
@@ -41,3 +43,29 @@ func (w *widest) Read(b []byte) (int, error) {
 }
 
 func (*widest) Close() error { return nil }
+
+// What a call has cost are the sums of its attempts in each currency; "at most" where that of one of them is not known.
+func TestCostOfSeveralAttempts(t *testing.T) {
+	of := func(amount price.Amount, currency price.Currency, outcome ledger.Outcome) Cost {
+		return Cost{Line: ledger.Line{Amount: amount * price.Unit, Currency: currency, Outcome: outcome}}
+	}
+	for name, tt := range map[string]struct {
+		costs []Cost
+		want  string
+	}{
+		"none":                   {nil, ""},
+		"one":                    {[]Cost{of(1, "CNY", ledger.Known)}, "1 CNY"},
+		"one that is not known":  {[]Cost{of(1, "CNY", ledger.Unknown)}, "1 CNY;at_most"},
+		"two":                    {[]Cost{of(1, "CNY", ledger.Known), of(2, "CNY", ledger.Estimated)}, "3 CNY"},
+		"the first is not known": {[]Cost{of(1, "CNY", ledger.Unknown), of(2, "CNY", ledger.Known)}, "3 CNY;at_most"},
+		"the last is not known":  {[]Cost{of(1, "CNY", ledger.Known), of(2, "CNY", ledger.Unknown)}, "3 CNY;at_most"},
+		"two currencies":         {[]Cost{of(1, "CNY", ledger.Known), of(2, "USD", ledger.Unknown), of(3, "CNY", ledger.Known)}, "4 CNY, 2 USD;at_most"},
+		"one without a price":    {[]Cost{of(0, "", ledger.Unknown), of(2, "USD", ledger.Known)}, "2 USD"},
+	} {
+		c := &call{g: &Gateway{Spending: new(Spending)}}
+		c.outcome.Costs = tt.costs
+		if got := c.cost(); got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}

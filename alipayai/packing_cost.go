@@ -14,7 +14,7 @@ func (c *call) quoteInPack(p *upstream.Provider) *charge {
 		return q
 	}
 	bytes, tokens := c.packable.Added()
-	asked := price.Asked{Bytes: q.bytes + bytes, Characters: c.promptText().Characters(), MaxTokens: c.Request.MaxTokens, Silent: !c.Endpoint.Generates()}
+	asked := price.Asked{Bytes: q.bytes + bytes, MaxTokens: c.Request.MaxTokens, Silent: !c.Endpoint.Generates()}
 	if asked.MaxTokens > 0 {
 		asked.MaxTokens += tokens
 	}

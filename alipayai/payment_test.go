@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
@@ -17,7 +18,8 @@ import (
 func TestPaymentPassesThrough(t *testing.T) {
 	for name, body := range map[string]string{"JSON": chatBody("hello"), "stream": streamBody("hello")} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, sandbox.Config{})
+			l := new(lines)
+			r := newRig(t, sandbox.Config{}, spends(l, alipayPrice(), daily(price.Unit)))
 			r.set(sandbox.Fault{Kind: sandbox.PaymentRequired})
 			got := r.post("/v1/chat/completions", body)
 			want := `{"code":"PAYMENT_REQUIRED","message":"repeat the call with Payment-Proof"}`
@@ -29,6 +31,9 @@ func TestPaymentPassesThrough(t *testing.T) {
 			}
 			if o := r.outcome(); o.Status != http.StatusPaymentRequired || o.Attempts != 1 || o.Aborted {
 				t.Errorf("outcome %+v", o)
+			}
+			if all := l.taken(); len(all) != 0 || len(l.underWay()) != 0 || r.gateway.Spending.Budgets.States()[0].Used != 0 {
+				t.Errorf("what is still to be paid has cost %+v", all)
 			}
 			if n := len(r.arrived.at("/v1/chat/completions")); n != 1 {
 				t.Errorf("%d requests went upstream: a 402 is never repeated", n)

@@ -243,7 +243,7 @@ func (c *call) quote(p *upstream.Provider, body []byte) *charge {
 	q.price, q.dearer = own, !known
 	text := c.promptText()
 	asked := price.Asked{
-		Bytes: q.bytes, Images: int64(c.Request.Images), Characters: text.Characters(),
+		Bytes: q.bytes, Images: int64(c.Request.Images),
 		MaxTokens: c.Request.MaxTokens, N: c.Request.N, Silent: !c.Endpoint.Generates(),
 	}
 	// A provider that has no room in a tier may serve in its own one.

@@ -200,16 +200,20 @@ func TestCostAtEveryDoor(t *testing.T) {
 // Over a budget no request is sent, and the client learns when there is a new one.
 func TestTenantBudget(t *testing.T) {
 	l := new(lines)
-	bound := alipayPrice().Bound(price.Asked{Bytes: int64(len(chatBody("yes"))), Characters: 3})
+	bound := alipayPrice().Bound(price.Asked{Bytes: int64(len(chatBody("yes")))})
 	r := newRig(t, sandbox.Config{}, spends(l, alipayPrice(), daily(bound+40e6)))
-	for range 2 { // each of which costs 0.030144
+	left := bound + 40e6
+	for range 2 {
 		if got := r.chat("yes"); got.status != http.StatusOK {
 			t.Fatalf("status %d: %s", got.status, got.body)
 		}
-		r.outcome()
+		left -= r.outcome().Costs[0].Amount
 	}
 	got := r.chat("yes")
-	wantError(t, got, http.StatusTooManyRequests, "tenant_budget")
+	message := wantError(t, got, http.StatusTooManyRequests, "tenant_budget")
+	if want := fmt.Sprintf(": up to %s CNY, and %s is left until ", bound, left); !strings.Contains(message, want) {
+		t.Errorf("message %q, want %q", message, want)
+	}
 	if got.header.Get("Retry-After") == "" {
 		t.Errorf("no Retry-After: %v", got.header)
 	}

@@ -160,8 +160,6 @@ type Asked struct {
 	Bytes int64
 	// Images is how many there are.
 	Images int64
-	// Characters are the code points of the prompt's texts.
-	Characters int64
 	// MaxTokens is the most that an answer may have, and N how many are asked for; 0
 	// where the request does not say. Silent says that nothing is generated.
 	MaxTokens, N int64
@@ -175,7 +173,8 @@ func (p *Price) Bound(a Asked) Amount {
 	if a.MaxTokens > 0 && (a.MaxTokens < answer || p.MaxTokens == 0) {
 		answer = a.MaxTokens
 	}
-	most := Used{Characters: a.Characters}
+	// A prompt of the least characters or more has more bytes than the tokens that fewer are charged as.
+	var most Used
 	most.Prompt = plus(a.Bytes, times(a.Images, orDefault(p.ImageTokens, DefaultImageTokens)))
 	if !a.Silent {
 		most.Completion = times(max(a.N, 1), plus(answer, p.ThinkingTokens))

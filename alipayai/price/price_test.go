@@ -76,9 +76,8 @@ func TestBoundIsABound(t *testing.T) {
 			p.Above = append(p.Above, Tier{tokens, rates()})
 		}
 		a := Asked{Bytes: random.Int64N(400), Images: random.Int64N(3), MaxTokens: random.Int64N(100), N: random.Int64N(3)}
-		a.Characters = random.Int64N(a.Bytes + 1)
 		p.ImageTokens = 1 + random.Int64N(50)
-		u := Used{Characters: a.Characters, Prompt: random.Int64N(a.Bytes + a.Images*p.ImageTokens + 1)}
+		u := Used{Characters: random.Int64N(a.Bytes + 1), Prompt: random.Int64N(a.Bytes + a.Images*p.ImageTokens + 1)}
 		u.Cached = random.Int64N(u.Prompt + 1)
 		u.Written = random.Int64N(u.Prompt - u.Cached + 1)
 		longest := p.MaxTokens

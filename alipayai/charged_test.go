@@ -1,0 +1,73 @@
+package alipayai_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/ledger"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
+)
+
+// A stream that its door gives up, as where the client takes no more of it, is charged by what it has brought, whatever its
+// provider has counted so far.
+func TestStreamsThatAreGivenUp(t *testing.T) {
+	content := `{"choices":[{"delta":{"content":"` + strings.Repeat("words ", 40) + `"}}]` // 240 bytes
+	for name, test := range map[string]struct {
+		events     []string
+		completion int64
+	}{
+		"without usage":             {[]string{content + "}"}, 60},
+		"a usage of the beginning":  {[]string{content + `,"usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6}}`}, 60},
+		"a usage of more than that": {[]string{content + `,"usage":{"prompt_tokens":5,"completion_tokens":80,"total_tokens":85}}`}, 80},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := new(lines)
+			s := perform(t, [][]turn{{streams(silent, test.events...)}}, spends(l, alipayPrice(), daily(price.Unit)))
+			body := []byte(streamBody("hello"))
+			request, err := wire.ParseChatRequest(body, wire.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := s.gateway.Do(t.Context(), &alipayai.Call{Endpoint: upstream.EndpointChat, Tenant: "acme", Request: request, Format: openai.Format{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := a.Next(); err != nil {
+				t.Fatal(err)
+			}
+			a.Close(false)
+			all := l.taken()
+			if o := s.outcome(); o.Status != 499 || len(all) != 1 || all[0].Outcome != ledger.Estimated || all[0].Completion != test.completion {
+				t.Errorf("status %d, %+v; want %d tokens", o.Status, all, test.completion)
+			}
+		})
+	}
+}
+
+// A label of metrics is a model that the configuration names, and no other that a client may have chosen.
+func TestLabelsOfCosts(t *testing.T) {
+	for name, test := range map[string]struct {
+		models map[string]bool
+		want   string
+	}{
+		"named":   {map[string]bool{"alipay-fin-1": true}, "alipay-fin-1"},
+		"another": {map[string]bool{"alipay-fin-2": true}, "other"},
+		"none":    {nil, "other"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := new(lines)
+			s := perform(t, [][]turn{{good}}, spends(l, alipayPrice()), func(g *alipayai.Gateway) { g.Spending.Providers["first"].Models = test.models })
+			if got := s.call(chatBody("hello")); got.status != http.StatusOK {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+			if costs := s.outcome().Costs; len(costs) != 1 || costs[0].Label != test.want {
+				t.Errorf("%+v", costs)
+			}
+		})
+	}
+}
