@@ -221,8 +221,21 @@ func TestEqualsServeWhatAThrottledOneKeepsWaiting(t *testing.T) {
 
 // A call that may move money is asked of the same one each time, however full that is, and of no other.
 func TestMoneyIsPinnedToOneOfTheEquals(t *testing.T) {
+	refuses := says(400, `{"code":"BAD"}`)
+	for name, test := range map[string]struct {
+		turns []turn
+		edit  func(*alipayai.Gateway)
+	}{
+		"the vendor knows the key":  {[]turn{busy, good}, func(*alipayai.Gateway) {}},
+		"the gateway knows the key": {[]turn{refuses}, claiming},
+	} {
+		t.Run(name, func(t *testing.T) { moneyIsPinned(t, test.turns, test.edit) })
+	}
+}
+
+func moneyIsPinned(t *testing.T, turns []turn, edit func(*alipayai.Gateway)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := perform(t, [][]turn{{busy, good}, {busy, good}}, joined(2, 1), func(g *alipayai.Gateway) { g.Class = alipayai.ClassMoney })
+		s := perform(t, [][]turn{turns, slices.Clone(turns)}, joined(2, 1), edit, func(g *alipayai.Gateway) { g.Class = alipayai.ClassMoney })
 		s.drain(t.Context())
 		home := -1
 		for n := range 6 {

@@ -1,11 +1,14 @@
 package alipayai_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
@@ -58,5 +61,72 @@ func TestOutputGuardReadsTheClientsOwnForm(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What a moderator's model is asked is the tenant's: its regions, its budget and its line of the ledger. The tenant learns of
+// its budget, and of nothing else that kept the model from being asked.
+func TestVerdictsAreAskedForTheTenant(t *testing.T) {
+	for name, test := range map[string]struct {
+		turns []turn
+		spent bool
+		code  string
+	}{
+		"a verdict":   {[]turn{good}, false, ""},
+		"no budget":   {[]turn{good}, true, "tenant_budget"},
+		"no provider": {[]turn{breaks}, false, failure.CodeModerationUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, limit := new(lines), daily(1e9)
+			if test.spent {
+				limit = daily(1)
+			}
+			s := perform(t, [][]turn{test.turns}, spends(l, alipayPrice(), limit))
+			_, err := alipayai.Asked{Gateway: s.gateway}.Ask(t.Context(), "acme", []byte(chatBody("is that lawful?")), false)
+			if test.code == "" {
+				if all := l.taken(); err != nil || len(all) != 1 || all[0].Tenant != "acme" {
+					t.Errorf("%v, lines %+v", err, all)
+				}
+				return
+			}
+			if f := alipayai.NoVerdict("law", fmt.Errorf("the model: %w", err)); f.Code != test.code || f.Class != failure.Blocked {
+				t.Errorf("%v becomes %s, %s: %s", err, f.Code, f.Class, f.Message)
+			}
+		})
+	}
+}
+
+// A tenant's call goes to the first provider within its regions, whichever come before.
+func TestCallsStayWithinTheTenantsRegions(t *testing.T) {
+	for name, test := range map[string]struct {
+		regions []string
+		want    []int
+		code    string
+	}{
+		"anywhere":     {nil, []int{1, 0}, ""},
+		"the first's":  {[]string{"us"}, []int{1, 0}, ""},
+		"the second's": {[]string{"cn"}, []int{0, 1}, ""},
+		"either":       {[]string{"cn", "us"}, []int{1, 0}, ""},
+		"none of them": {[]string{"eu"}, []int{0, 0}, failure.CodeResidencyUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := perform(t, [][]turn{{good}, {good}}, func(g *alipayai.Gateway) {
+				g.Providers[0].Region, g.Providers[1].Region, g.AllowCrossRegion = "us", "cn", true
+				if test.regions == nil {
+					return
+				}
+				var err error
+				if g.Residency, err = residency.New(map[string][]string{"acme": test.regions}); err != nil {
+					t.Fatal(err)
+				}
+			})
+			got := s.call(chatBody("hello"))
+			s.wantCalls(test.want...)
+			if test.code != "" {
+				wantError(t, got, http.StatusServiceUnavailable, test.code)
+			} else if got.status != http.StatusOK {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+		})
 	}
 }

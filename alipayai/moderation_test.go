@@ -188,13 +188,13 @@ func guardedRig(t *testing.T, answer http.HandlerFunc, edits ...func(*alipayai.G
 func (r *rig) guard(t *testing.T) (refused *atomic.Int64) {
 	t.Helper()
 	rules := new(moderate.Rules)
-	if err := errors.Join(rules.AddWords("law", "secret handshake"), rules.Compile()); err != nil {
+	if err := errors.Join(rules.AddWords("greetings", "secret handshake"), rules.Compile()); err != nil {
 		t.Fatal(err)
 	}
 	refused = new(atomic.Int64)
 	guard := &alipayai.OutputGuard{Rules: rules, Name: "law", Window: 10, Blocked: func(b alipayai.BlockedAnswer) {
 		refused.Add(1)
-		if b.Policy != "law" || b.Tenant != "acme" || b.Provider != r.provider.Name || !strings.HasPrefix(b.RequestID, "req_") {
+		if b.Policy != "law.greetings" || b.Tenant != "acme" || b.Provider != r.provider.Name || !strings.HasPrefix(b.RequestID, "req_") {
 			t.Errorf("blocked is %+v", b)
 		}
 	}}

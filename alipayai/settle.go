@@ -89,7 +89,7 @@ func (c *call) settleTrial() {
 			return
 		}
 		c.judgeAnswer(&o)
-	case f.ClientGone || !f.AtProvider():
+	case !f.AtProvider():
 		return // nothing is known of it
 	case f.Class == failure.Blocked:
 		o.Blocked = true
@@ -325,7 +325,7 @@ func (s *Seen) settle(c *call) {
 	switch {
 	case c.outcome.Stored != "" || a != nil && a.failed != nil || c.outcome.Status == failure.ClientClosedRequest:
 	case s.failed != nil:
-		if s.Comparable = s.failed.AtProvider() && !s.failed.ClientGone; s.Comparable {
+		if s.Comparable = s.failed.AtProvider(); s.Comparable {
 			s.Failed, s.Code = s.failed.Class, s.failed.Code
 		}
 	case a != nil && a.Status < http.StatusBadRequest:

@@ -40,9 +40,7 @@ func (c *call) next(s *stream) ([]byte, error) {
 		return nil, c.broken(s)
 	}
 	if s.done {
-		if s.finish != "" { // or it is not known whether it is all
-			c.recording.end(s.ending)
-		}
+		c.recording.end(s.ending)
 		c.outcome.Usage = s.usage
 		c.estimateStream(s)
 		c.chargeStream(s)

@@ -94,7 +94,7 @@ func (f *Failure) FallsOver() bool {
 }
 
 // AtProvider reports whether f is the provider's: what it has answered, that it has not, or
-// that it could not be asked. What the gateway rejects by itself says nothing of a provider.
+// that it could not be asked. What the gateway rejects by itself says nothing of a provider, nor does a client that leaves.
 func (f *Failure) AtProvider() bool {
 	switch f.Code {
 	case CodeTimeout, CodeUnreachable, CodeMalformed, CodeTruncated, CodeResponseTooLarge, CodeRedirect, CodeBadSignature,
