@@ -91,3 +91,61 @@ func TestSendTakesWhatSDKsSend(t *testing.T) {
 		})
 	}
 }
+
+// How long an SDK's own signature is good is carried over where it is a time that the API takes, and refused else: the gateway's
+// would not be what the SDK wanted.
+func TestSendTakesHowLongASignatureIsGood(t *testing.T) {
+	for name, test := range map[string]struct{ seconds, want string }{
+		"a time":      {"120", "expired_seconds=120"},
+		"the least":   {"1", "expired_seconds=1"},
+		"none":        {"0", ""},
+		"negative":    {"-1", ""},
+		"too long":    {"99999999", ""},
+		"with a sign": {"+60", ""},
+		"with a zero": {"060", ""},
+		"no number":   {"soon", ""},
+		"not said":    {"", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := rsaProvider(t, "openapi-v3")
+			req := composed(t, http.MethodPost, p.BaseURL.String()+"/v3/pay")
+			req.Header.Set("Authorization", "ALIPAY-SHA256withRSA app_id=2021000000000001,nonce=n,timestamp=1,expired_seconds="+test.seconds+",sign=AAAA=")
+			out, f := sign(t, p, req, []byte("{}"))
+			if test.want == "" {
+				if codeOf(f) != failure.CodeNotSigned || out != nil {
+					t.Errorf("%v", f)
+				}
+			} else if f != nil || !strings.Contains(out.Header.Get("Authorization"), ","+test.want+",") {
+				t.Errorf("%v: %v", f, out)
+			}
+		})
+	}
+}
+
+// A signature may fill more header fields than most do.
+func TestSendSetsAllFieldsOfALayout(t *testing.T) {
+	keys, err := signer.NewRing(map[int]*signer.HMACKey{1: signer.NewHMACKey([]byte("example-hmac-key-1"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := []signer.Field{
+		{Name: "X-App", Value: "{client_id}"}, {Name: "X-Time", Value: "{time_s}"}, {Name: "X-Nonce", Value: "{nonce}"},
+		{Name: "X-Digest", Value: "{body_sha256}"}, {Name: "X-Version", Value: "v1"}, {Name: "X-Sig", Value: "{signature}"},
+	}
+	p := rsaProvider(t, "openapi-v3")
+	if p.Scheme, err = signer.NewLayout(signer.LayoutConfig{ClientID: p.ClientID, Keys: keys, Encoding: "hex", Content: "{time_s}.{nonce}.{body}", Fields: fields}); err != nil {
+		t.Fatal(err)
+	}
+	out, f := sign(t, p, composed(t, http.MethodPost, p.BaseURL.String()+"/v3/pay"), []byte("{}"))
+	if f != nil {
+		t.Fatal(f)
+	}
+	seen := make(map[string]bool)
+	for _, field := range fields {
+		value := out.Header.Get(field.Name)
+		if value == "" || seen[value] {
+			t.Errorf("%s: %q", field.Name, value)
+		}
+		seen[value] = true
+	}
+}

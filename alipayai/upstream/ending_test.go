@@ -94,6 +94,22 @@ func TestExchangeContext(t *testing.T) {
 	}
 }
 
+// An exchange whose client has left, or whose time has run out, says so by the client's own error.
+func TestExchangeContextHasItsClientsError(t *testing.T) {
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	late, end := context.WithDeadline(t.Context(), time.Unix(1, 0))
+	defer end()
+	for name, client := range map[string]context.Context{"left": left, "late": late} {
+		x := begun(client)
+		<-x.Context().Done()
+		if err := x.Context().Err(); err != client.Err() { //nolint:errorlint // as callers may compare it
+			t.Errorf("%s: %v, want %v", name, err, client.Err())
+		}
+		x.End()
+	}
+}
+
 // A connection that was taken off in time is not closed.
 func TestExchangeContextKeepsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -105,3 +105,33 @@ func TestListsBecomeArrays(t *testing.T) {
 		t.Errorf("list messages: %v", err)
 	}
 }
+
+// What an upstream does not know is left out of its request, and named, sorted; what stands elsewhere there is not, nor what says
+// how a call goes and comes.
+func TestDroppedIsLeftOut(t *testing.T) {
+	const call = `{"model":"m","stream":true,"user":"u","seed":1,"max_tokens":5,"top_k":null,"messages":[]}`
+	for name, test := range map[string]struct {
+		fields RequestFields
+		want   string
+		sent   string
+	}{
+		"nothing":           {RequestFields{Inside: "d"}, "", `{"d":` + call + `}`},
+		"drop":              {RequestFields{Drop: []string{"user", "seed", "model", "top_k"}}, "seed user", `{"stream":true,"max_tokens":5,"messages":[]}`},
+		"keep":              {RequestFields{Keep: []string{"messages", "seed"}}, "max_tokens user", `{"seed":1,"messages":[]}`},
+		"keep, and members": {RequestFields{Keep: []string{"messages", "seed"}, Members: map[string]string{"max_tokens": "p.most"}}, "user", `{"p":{"most":5},"seed":1,"messages":[]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := newEnvelope(test.fields)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join((&Provider{envelope: e}).Dropped([]byte(call)), " "); got != test.want {
+				t.Errorf("dropped %q, want %q", got, test.want)
+			}
+			got, err := e.wrap([]byte(call), signer.Message{}, "app")
+			if err != nil || string(got) != test.sent {
+				t.Errorf("%v\n%s\nwant\n%s", err, got, test.sent)
+			}
+		})
+	}
+}

@@ -26,6 +26,10 @@ func TestNamesOfTheUpstreamsAreNotTheClients(t *testing.T) {
 			call: `{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"MaxTokens":{},"é":{}}}}}],"metadata":{"Own Name":"v"}}`,
 			want: `{"Model":"m","MaxTokens":5,"Messages":[{"Role":"user","Content":"x"}],"Tools":[{"Type":"function","Function":{"Name":"f","Parameters":{"type":"object","properties":{"MaxTokens":{},"é":{}}}}}],"Metadata":{"Own Name":"v"}}`,
 		},
+		"every letter and digit": {
+			call: `{"model":"m","messages":[],"abcdefghijklmnopqrstuvwxyz_a0123456789":1}`,
+			want: `{"Model":"m","Messages":[],"AbcdefghijklmnopqrstuvwxyzA0123456789":1}`,
+		},
 		"the upstream's":         {call: `{"model":"m","messages":[],"MaxTokens":9}`, param: "MaxTokens"},
 		"another model":          {call: `{"model":"m","Model":"dear","messages":[]}`, param: "Model"},
 		"in camel case":          {call: `{"model":"m","messages":[],"maxTokens":9}`, param: "maxTokens"},
