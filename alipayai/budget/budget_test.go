@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -308,6 +309,50 @@ func TestABudgetThatChanges(t *testing.T) {
 		if err := reserve(step.limit, step.amount); (err == nil) != step.fits {
 			t.Errorf("step %d: %v", i, err)
 		}
+	}
+}
+
+// usedUp is a store of which others have taken everything.
+type usedUp struct {
+	Memory
+	asked, recalled int
+}
+
+func (u *usedUp) Take(_ context.Context, _ Key, _, limit price.Amount, _ time.Time) (others price.Amount, ok bool, err error) {
+	u.asked++
+	return limit, false, nil
+}
+
+func (u *usedUp) Recall(context.Context, Key) bool {
+	u.recalled++
+	return false
+}
+
+// Of a budget that others have used up no store is asked with each call: after a second anew, and at once for less.
+func TestAUsedUpBudgetIsNotAskedForEachTime(t *testing.T) {
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	store := new(usedUp)
+	budgets := New(store, func() time.Time { return now })
+	for i, step := range []struct {
+		after  time.Duration
+		amount price.Amount
+		asks   bool
+	}{{0, 5, true}, {0, 5, false}, {0, 6, false}, {0, 4, true}, {recallPause + 1, 5, true}, {recallPause / 2, 5, false}} {
+		now = now.Add(step.after)
+		before := store.asked
+		_, err := budgets.Reserve(t.Context(), "shop", []Limit{{Amount: 100, Currency: "CNY", Window: Day(time.UTC)}}, []price.Amount{step.amount})
+		if _, ok := errors.AsType[*ExceededError](err); !ok {
+			t.Fatalf("step %d: %v", i, err)
+		}
+		if want := "tenant shop has 0 left of its budget of 0.0000001 CNY for window "; !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("step %d: %v", i, err)
+		}
+		if (store.asked > before) != step.asks {
+			t.Errorf("step %d: the store was asked %d times", i, store.asked-before)
+		}
+	}
+	if store.recalled == 0 {
+		t.Error("others were not asked for what they do not use")
 	}
 }
 

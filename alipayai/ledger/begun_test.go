@@ -126,6 +126,24 @@ func TestAttemptsUnderWayAreStored(t *testing.T) {
 	}
 }
 
+// That an attempt is under way is written once the file can be written again.
+func TestAttemptsUnderWayThatCouldNotBeWritten(t *testing.T) {
+	o := openAt(t, filepath.Join(t.TempDir(), "ledger.db"))
+	o.Begin(lineAt(noon, "shop", 1))
+	var refused batch
+	o.mu.Lock()
+	o.takeBegun(&refused, time.Now().Add(time.Hour))
+	o.mu.Unlock()
+	if len(refused.begun) != 1 {
+		t.Fatalf("%d attempts are to be written", len(refused.begun))
+	}
+	o.wrote(refused, nil, 0, errors.New("no space left on device"))
+	testwait.For(t, patience, "the attempt", func() bool {
+		begun, err := readBegun(o.file(), Query{}, time.UTC)
+		return err == nil && len(begun) == 1
+	})
+}
+
 // An attempt that is still under way when its ledger is closed has a line, however young it is; one that ends later changes
 // nothing.
 func TestAttemptsUnderWayAtTheEnd(t *testing.T) {

@@ -10,9 +10,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/internal/testwait"
@@ -60,6 +63,40 @@ func (o *opened) has(t *testing.T, lines int) {
 		all, err := o.Lines(t.Context(), Query{Limit: lines + 1})
 		return err == nil && len(all) == lines
 	})
+}
+
+// A ledger that can be written tells of its lines, and of nothing else.
+func TestAHealthyLedgerIsSilent(t *testing.T) {
+	var written, dropped, lost atomic.Int64
+	o := openAt(t, filepath.Join(t.TempDir(), "ledger.db"), func(o *Options) {
+		o.Written = func(n, d int) { written.Add(int64(n)); dropped.Add(int64(d)) }
+		o.Lost = func(int64, map[price.Currency]Totals) { lost.Add(1) }
+	})
+	for range 3 {
+		o.End(o.Begin(lineAt(noon, "shop", 1)), lineAt(noon, "shop", 1))
+	}
+	o.has(t, 3)
+	if err := o.Close(); err != nil {
+		t.Error(err)
+	}
+	if written.Load() != 3 || dropped.Load() != 0 || lost.Load() != 0 || len(o.told) != 0 {
+		t.Errorf("%d written, %d dropped, %d lost, told %v", written.Load(), dropped.Load(), lost.Load(), o.told)
+	}
+}
+
+// A line that cannot be read is no end of the lines.
+func TestALineThatCannotBeRead(t *testing.T) {
+	o := openAt(t, filepath.Join(t.TempDir(), "ledger.db"))
+	o.End(o.Begin(lineAt(noon, "shop", 1)), lineAt(noon, "shop", 1))
+	o.has(t, 1)
+	if err := o.file().Update(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketLines).Put(lineKey(noon.Add(time.Second), 9), []byte("{"))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if lines, err := o.Lines(t.Context(), Query{Limit: 9}); err == nil {
+		t.Errorf("%d lines, and no error", len(lines))
+	}
 }
 
 // What was recorded is there after the process has ended, with the totals of each day.
@@ -333,6 +370,11 @@ func TestReports(t *testing.T) {
 		t.Errorf("\n got %s\nwant %s", &b, want)
 	}
 	b.Reset()
+	models := Rows(Summarise([]GroupTotals{{Group{Provider: "b", Model: "a", Currency: "USD"}, Totals{Attempts: 1}}}, ByModel))
+	if err := WriteRows(&b, models, ByModel, FormatCSV); err != nil || !strings.HasPrefix(b.String(), "provider,model,currency,attempts,") || !strings.Contains(b.String(), "\nb,a,USD,1,") {
+		t.Errorf("%s, %v", &b, err)
+	}
+	b.Reset()
 	if err := WriteRows(&b, nil, ByDay, FormatJSON); err != nil || strings.TrimSpace(b.String()) != "[]" {
 		t.Errorf("nothing as JSON: %s, %v", &b, err)
 	}
@@ -349,7 +391,7 @@ func TestReports(t *testing.T) {
 
 // A spreadsheet takes no name for a formula, and every cell for what it is.
 func TestNamesInSpreadsheets(t *testing.T) {
-	for _, name := range []string{"=1+1", "+1", "-1", "@SUM(A1)", "\t=1+1", "\r=1+1", "\n=1+1", " =1+1", "＝1+1", "＋1", "－1", "＠x", "a,\"b\"", "!x", "|x", "%0A"} {
+	for _, name := range []string{"=1+1", "+1", "-1", "@SUM(A1)", "\t=1+1", "\r=1+1", "\n=1+1", " =1+1", "＝1+1", "＋1", "－1", "＠x", "a,\"b\"", "!x", "|x", "%0A", "", " "} {
 		for what, write := range map[string]func(*bytes.Buffer) error{
 			"rows": func(b *bytes.Buffer) error {
 				return WriteRows(b, Rows(Summarise([]GroupTotals{{Group{Tenant: name, Currency: "CNY"}, Totals{Attempts: 1}}}, ByTenant)), ByTenant, FormatCSV)
@@ -366,7 +408,7 @@ func TestNamesInSpreadsheets(t *testing.T) {
 			}
 			cell := records[1][slices.Index(records[0], "tenant")]
 			plain := strings.ReplaceAll(name, "\r", "") // as the package reads it back
-			if strings.ContainsRune("=+-@＝＋－＠", []rune(strings.TrimSpace(name))[0]) {
+			if strings.IndexAny(strings.TrimSpace(name), "=+-@＝＋－＠") == 0 {
 				if cell != "'"+plain && cell != "'"+name {
 					t.Errorf("%s of %q: %q is a formula", what, name, cell)
 				}
@@ -385,6 +427,10 @@ func TestGroupKeys(t *testing.T) {
 		if got, ok := parseGroupKey(groupKey(g)); !ok || got != g {
 			t.Errorf("%+v is read as %+v", g, got)
 		}
+	}
+	long := Group{Day: "2026-11-28", Tenant: strings.Repeat("a", 1<<16), Model: "m"}
+	if got, ok := parseGroupKey(groupKey(long)); !ok || got.Tenant != long.Tenant[:1<<16-1] || got.Model != "m" {
+		t.Errorf("a name of %d bytes is read as one of %d, %t", len(long.Tenant), len(got.Tenant), ok)
 	}
 	for _, key := range []string{"", "2026-11-28", "2026-11-28\x00\x09a", "2026-11-28\x00\x00\x00\x00\x00\x00\x00\x00x"} {
 		if g, ok := parseGroupKey([]byte(key)); ok {
