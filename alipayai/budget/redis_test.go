@@ -242,6 +242,26 @@ func TestLateRequestsAtRedis(t *testing.T) {
 	}
 }
 
+// Of a server that knows less than it has told, as a replica that took over too early, nothing more is taken: what others had
+// may be lost with it.
+func TestAServerThatKnowsLess(t *testing.T) {
+	server := redistest.Start(t)
+	one, two := newReplica(t, server.Addr, 2), newReplica(t, server.Addr, 2)
+	one.ready(t)
+	key, end := Key{Tenant: "shop", Currency: "CNY", Window: "test", Begin: 1}, time.Now().Add(time.Hour)
+	for _, r := range []replica{one, two} {
+		if _, ok, err := r.store.Take(t.Context(), key, 40, 100, end); !ok || err != nil {
+			t.Fatalf("%t, %v", ok, err)
+		}
+	}
+	if n, err := one.store.exchange.Client.Del(t.Context(), one.store.keys.Key("budget:"+nameOf(key))).Result(); n != 1 || err != nil {
+		t.Fatalf("%d keys were lost, %v", n, err)
+	}
+	if others, outcome, err := one.store.take(t.Context(), key, 90, 100, end); outcome != tooYoung || err != nil {
+		t.Errorf("outcome %d, others %d, %v", outcome, others, err)
+	}
+}
+
 // Redis knows no tenant by name, and forgets what is over.
 func TestKeysAtRedis(t *testing.T) {
 	server := redistest.Start(t)
