@@ -1,6 +1,7 @@
 package calendar
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"io"
@@ -72,7 +73,7 @@ func (c *Check) read(x *upstream.Exchange, p *upstream.Provider, body []byte) {
 	case reported != nil:
 		mask := p.Credentials.With(func() []string { return p.SentSecrets(nil, x.Request) })
 		f := x.Failed(reported, mask)
-		c.Code, c.Refused = f.Code, failure.RefusesKey(f.Code)
+		c.Code, c.Refused = cmp.Or(f.Code, f.Reason()), failure.RefusesKey(f.Code) // some report no code
 	case err != nil || x.Response.StatusCode != http.StatusOK:
 		c.Code = failure.CodeMalformed
 	case x.Verify(body) != nil:

@@ -9,12 +9,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/limiter"
+	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // counted is an upstream that answers at once, and notes when it was asked for what.
@@ -164,6 +166,64 @@ func TestCheckNotesTheConnection(t *testing.T) {
 			read, err := ParseRecord(kept.Marshal())
 			if last := read.Keys["id"].Last; err != nil || last.Protocol != c.Protocol || last.Latency != c.Latency || !last.CertificateEnds.Equal(c.CertificateEnds) || !last.At.Equal(c.At) {
 				t.Errorf("kept is %+v, %v", last, err)
+			}
+		})
+	}
+}
+
+// broken is an answer whose body breaks off.
+type broken struct{ *counted }
+
+// RoundTrip implements http.RoundTripper.
+func (b broken) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := b.counted.RoundTrip(req)
+	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"object":`), iotest.ErrReader(io.ErrUnexpectedEOF)))
+	return resp, err
+}
+
+// unreadable is an answer that is no JSON.
+type unreadable struct{ *counted }
+
+// RoundTrip implements http.RoundTripper.
+func (u unreadable) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := u.counted.RoundTrip(req)
+	resp.Body = io.NopCloser(strings.NewReader("<html>"))
+	return resp, err
+}
+
+// requiring makes a provider that takes signed answers alone.
+func requiring(t *testing.T) func(*upstream.Provider) {
+	t.Helper()
+	keys, err := signer.NewRing(map[int]*signer.HMACKey{1: signer.NewHMACKey([]byte("example-hmac-key-1"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	scheme, err := signer.NewHMAC(signer.HMACConfig{ClientID: "app-1", Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(p *upstream.Provider) {
+		p.ClientID, p.Scheme, p.Profile.Scheme, p.Verify = "app-1", scheme, signer.NameHMAC, upstream.VerifyRequire
+	}
+}
+
+// A check that has not taken a key says why.
+func TestCheckSaysWhy(t *testing.T) {
+	c := new(counted)
+	for name, test := range map[string]struct {
+		transport http.RoundTripper
+		edit      func(*upstream.Provider)
+		code      string
+	}{
+		"throttled":   {failing{c}, func(*upstream.Provider) {}, "throttled"},
+		"broken off":  {broken{c}, func(*upstream.Provider) {}, failure.CodeTruncated},
+		"no JSON":     {unreadable{c}, func(*upstream.Provider) {}, failure.CodeMalformed},
+		"a signature": {c, requiring(t), failure.CodeBadSignature},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := openAIAt(t, "http://upstream.test", test.transport, test.edit)
+			if check := Ask(t.Context(), p, nil, time.Now); check.Taken || check.Code != test.code {
+				t.Errorf("%+v, want %s", check, test.code)
 			}
 		})
 	}

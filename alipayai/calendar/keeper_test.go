@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/internal/record"
@@ -357,5 +358,28 @@ func FuzzParseRecord(f *testing.F) {
 		if err != nil || again.begun() != r.begun() || len(again.Keys) != len(r.Keys) {
 			t.Errorf("%q: %v", r.Marshal(), err)
 		}
+	})
+}
+
+// A keeper looks at once when it is woken, as by a key that was refused, and not with the next minute alone.
+func TestKeeperIsWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		v := &vendor{takes: map[int]bool{1: true, 2: true}, asked: map[int]int{}}
+		store := new(recordtest.Shelf)
+		r := newReplica(t, v, store, &now, nil)
+		r.held[1], r.held[2] = now, now
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); r.Run(ctx) }()
+		synctest.Wait()
+		r.Refused(2)
+		synctest.Wait()
+		kept, err := ParseRecord(store.Content)
+		if err != nil || kept.Keys[KeyID(2, [32]byte{2})].RefusedAt.IsZero() {
+			t.Errorf("the refusal is not in the record: %+v, %v", kept, err)
+		}
+		cancel()
+		<-ended
 	})
 }

@@ -88,7 +88,7 @@ func (k *Keeper) Status() Status {
 
 // statusOf gives how a version is of which that is known.
 func (k *Keeper) statusOf(key Key, known Entry, signing int, now time.Time) KeyStatus {
-	s := KeyStatus{Version: key.Version, Since: key.Since, State: Ready, RefusedAt: known.RefusedAt}
+	s := KeyStatus{Version: key.Version, State: Ready, RefusedAt: known.RefusedAt}
 	if !key.Since.IsZero() {
 		s.Since, s.Age = key.Since.UTC(), int64(now.Sub(key.Since).Seconds())
 		if k.RotateEvery > 0 {

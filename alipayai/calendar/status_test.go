@@ -81,6 +81,26 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// A key that was refused while keys were activated by checks is refused no more once they are not.
+func TestStatusAfterActivateIsTakenOut(t *testing.T) {
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	v := &vendor{takes: map[int]bool{1: true, 2: true, 3: true}, asked: map[int]int{}}
+	store := new(recordtest.Shelf)
+	for _, activate := range []bool{true, false} {
+		r := newReplica(t, v, store, &now, func(c *Config) { c.Activate = activate })
+		r.held[1], r.held[2], r.held[3] = now, now, now
+		r.Look(t.Context())
+		if activate {
+			r.Refused(2)
+			r.Look(t.Context())
+		}
+		want := map[bool]KeyState{true: Refused, false: Ready}[activate]
+		if s := r.Status(); s.Keys[1].State != want || s.Keys[1].RefusedAt.IsZero() || !s.Keys[1].Since.Equal(now) {
+			t.Errorf("activate %t: %+v", activate, s.Keys[1])
+		}
+	}
+}
+
 // What a replica has found out while the store was away it does not forget, nor ask again, when the store is back with
 // what it had: the key goes on to sign, and the others learn of it.
 func TestStoreIsBack(t *testing.T) {
