@@ -243,3 +243,31 @@ func TestHistorySaysThatItsStoreFails(t *testing.T) {
 		})
 	}
 }
+
+// What no history can have written is taken for none of it, and what has blocked nothing new says of no time that it did.
+func TestStatesThatAreNone(t *testing.T) {
+	for name, test := range map[string]struct {
+		state string
+		good  bool
+	}{
+		"none":                        {"", true},
+		"one":                         {`{"pairs":3,"different":1,"drifts":{"blocked":{"n":3,"differ":1}}}`, true},
+		"fewer pairs than none":       {`{"pairs":-1}`, false},
+		"fewer differences than none": {`{"different":-1}`, false},
+		"fewer trials than none":      {`{"drifts":{"blocked":{"n":-3,"differ":-4}}}`, false},
+		"differs less than never":     {`{"drifts":{"blocked":{"n":3,"differ":-1}}}`, false},
+		"differs more than it could":  {`{"drifts":{"blocked":{"n":3,"differ":4}}}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &shared{state: []byte(test.state)}
+			h := NewHistory(s, "k", 0.05)
+			h.record([]Aspect{Failure, Blocked}, nil)
+			if err := h.Exchange(t.Context()); test.good != (err == nil) || !test.good && !errors.Is(err, ErrState) {
+				t.Errorf("%v", err)
+			}
+			if state := h.State(); !state.BlockedAt.IsZero() || state.Pairs < 1 {
+				t.Errorf("%+v", state)
+			}
+		})
+	}
+}

@@ -340,3 +340,41 @@ func TestScheduleRecovers(t *testing.T) {
 		r.wants(t, "the future", "elsewhere", "ended 2/2 []")
 	})
 }
+
+// What a configuration keeps of a run that has ended is its end, for the one that comes after.
+func TestScheduleKeepsTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var known Record
+		r := newReplica(numbered(2), newVendor(time.Second), new(recordtest.Shelf), nil, func(r Record) { known = r })
+		r.run(t, 10*time.Second)
+		if known.Last == nil || known.Running != nil || len(known.Last.Results) != 2 || known.Last.Ended.IsZero() {
+			t.Errorf("known is %+v", known)
+		}
+	})
+}
+
+// A run of others that was over before the store was reached first is no news.
+func TestScheduleFindsWhatIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v, store := newVendor(time.Second), new(recordtest.Shelf)
+		newReplica(numbered(2), v, store, nil, nil).run(t, 10*time.Second)
+		store.Set(func() { store.Err = errors.New("away") })
+		r := newReplica(numbered(2), v, store, nil, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); r.Run(ctx) }()
+		time.Sleep(time.Minute)
+		store.Set(func() { store.Err = nil })
+		time.Sleep(10 * time.Minute)
+		cancel()
+		<-ended
+		r.wants(t, "the store is back", "store failed")
+	})
+}
+
+// A schema whose comparison fails is not met: a fault of the library must not let an answer pass.
+func TestASchemaThatCannotBeCompared(t *testing.T) {
+	if why := breaks(nil, "1"); why != "the text cannot be compared" {
+		t.Errorf("%q", why)
+	}
+}

@@ -92,6 +92,27 @@ func TestMinSample(t *testing.T) {
 	}
 }
 
+// The quantile follows the day: calls that were slow long ago count less and less.
+func TestP95FollowsTheDay(t *testing.T) {
+	s, at := newState(start), start
+	calls := func(n int64, took time.Duration) {
+		c := new(Counts)
+		c.Latencies[bucketOf(took)] = n
+		at = at.Add(time.Second)
+		s.Look(twoHours, c, at)
+	}
+	calls(30_000, 10*time.Second)
+	if s.P95 < 5*time.Second {
+		t.Errorf("of slow calls: %v", s.P95)
+	}
+	for range 10 {
+		calls(10_000, 100*time.Millisecond)
+	}
+	if s.P95 > time.Second {
+		t.Errorf("after three times as many fast ones: %v", s.P95)
+	}
+}
+
 func TestP95(t *testing.T) {
 	var h histogram
 	if h.p95() != 0 {

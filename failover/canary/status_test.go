@@ -55,6 +55,9 @@ func TestStatusNamesBadCalls(t *testing.T) {
 	record(b, Candidate, "", true)
 	record(b, Candidate, "b-1", true)
 	exchange()
+	if s := a.Status(); s.Steps != 1 || s.Step != 1 || s.Share != 0.5 || s.For != 3600 || !s.Known || s.Away {
+		t.Errorf("status %+v", s)
+	}
 	g := a.Status().Guards
 	if !slices.Equal(g[0].BadCalls, []string{"a-1", "b-1"}) || g[1].BadCalls != nil || g[0].Verdict != Inconclusive {
 		t.Errorf("guards %+v", g)
