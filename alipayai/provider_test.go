@@ -99,6 +99,8 @@ func TestGatewaysThatAreRefused(t *testing.T) {
 		"a negative answer":   {alipayai.Gateway{Providers: []*upstream.Provider{provider("a", "")}, MaxAnswer: -1}, "max_answer"},
 		"negative buffers":    {alipayai.Gateway{Providers: []*upstream.Provider{provider("a", "")}, MaxBuffered: -1}, "max_buffered"},
 		"buffers too small":   {alipayai.Gateway{Providers: []*upstream.Provider{provider("a", "")}, MaxBuffered: 1 << 20}, "raise the one or lower the other"},
+		"a pack of one":       {alipayai.Gateway{Providers: []*upstream.Provider{provider("a", "")}, Packs: &alipayai.Packs{MaxCalls: 1}}, "max_calls"},
+		"a pack of too many":  {alipayai.Gateway{Providers: []*upstream.Provider{provider("a", "")}, Packs: &alipayai.Packs{MaxCalls: 1001}}, "max_calls"},
 		"a negative deadline": {alipayai.Gateway{Providers: []*upstream.Provider{provider("a", "")}, Deadline: -1}, "deadline"},
 	} {
 		if err := test.gateway.Prepare(); err == nil || !strings.Contains(err.Error(), test.want) {

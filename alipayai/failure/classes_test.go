@@ -1,7 +1,9 @@
 package failure
 
 import (
+	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -196,5 +198,52 @@ func TestCodesOfTheOperatorsBusiness(t *testing.T) {
 		if f.Code != want || f.Message != "the provider refuses the gateway's account" {
 			t.Errorf("%q: code %q, message %q", code, f.Code, f.Message)
 		}
+	}
+}
+
+// What the gateway says by itself: how a client is answered, whether it may repeat the call, whether another provider may serve
+// it, and whether it says something of the provider.
+func TestFailuresOfTheGatewaysOwn(t *testing.T) {
+	cause := errors.New("why")
+	for name, test := range map[string]struct {
+		f                            *Failure
+		status                       int
+		code                         string
+		noRetry, fallsOver, provider bool
+		wait                         time.Duration
+	}{
+		"a bad request":  {InvalidRequest(http.StatusBadRequest, "c", "m"), 400, "c", false, false, false, 0},
+		"not served":     {Unavailable("c", "m"), 503, "c", false, true, false, time.Second},
+		"not configured": {Misconfigured("c", "m", cause), 503, "c", true, true, false, 0},
+		"no token":       {Unavailable(CodeTokenUnavailable, "m"), 503, CodeTokenUnavailable, false, true, true, time.Second},
+		"a limit":        {Limited("c", "m", time.Minute), 429, "c", false, true, false, time.Minute},
+		"an answer":      {BadAnswer(CodeMalformed, "m"), 502, CodeMalformed, true, true, true, 0},
+		"not supported":  {InvalidRequest(http.StatusBadRequest, CodeUnsupported, "m"), 400, CodeUnsupported, false, false, true, 0},
+		"no claim":       {Unavailable(CodeIdempotencyUnavailable, "m"), 503, CodeIdempotencyUnavailable, false, false, false, time.Second},
+		"no consent":     {AuthorisationRequired("https://gw.example/a"), 403, CodeAuthorisationRequired, false, false, false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := test.f
+			if f.Status != test.status || f.Code != test.code || f.NoRetry != test.noRetry || f.RetryAfter != test.wait || f.FallsOver() != test.fallsOver || f.AtProvider() != test.provider {
+				t.Errorf("%+v, falls over %t, at its provider %t", f, f.FallsOver(), f.AtProvider())
+			}
+			if f.Message == "" || f.FromUpstream || f.Reason() != test.code {
+				t.Errorf("message %q, from upstream %t, reason %q", f.Message, f.FromUpstream, f.Reason())
+			}
+		})
+	}
+	if f := Misconfigured("c", "m", cause); f.Cause != cause { //nolint:errorlint // it is this very one
+		t.Errorf("cause %v", f.Cause)
+	}
+	if f := AuthorisationRequired("https://gw.example/a"); f.AuthorisationURL != "https://gw.example/a" || !strings.Contains(f.Message, "authorisation_url") {
+		t.Errorf("%q at %q", f.Message, f.AuthorisationURL)
+	}
+	if f := AuthorisationRequired(""); f.AuthorisationURL != "" || strings.Contains(f.Message, "authorisation_url") {
+		t.Errorf("%q at %q", f.Message, f.AuthorisationURL)
+	}
+	// A vendor's word is none of the gateway's.
+	own, vendors := Limited(CodeTenantBudget, "m", 0), OfUpstream(429, nil, &wire.Failure{Code: CodeTenantBudget}, nil, false, time.Now())
+	if !own.OverBudget() || vendors.OverBudget() {
+		t.Errorf("over its tenant's budget: %t, by a vendor's word %t", own.OverBudget(), vendors.OverBudget())
 	}
 }

@@ -241,3 +241,14 @@ func TestLookupDialect(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An id is kept as it is up to the length that OpenAI takes, and one in its place is short enough, and the same each time.
+func TestIdsOfAtMost40(t *testing.T) {
+	for _, n := range []int{0, 1, 39, 40, 41, 400} {
+		id := strings.Repeat("x", n)
+		got := atMost40(id)
+		if kept := n > 0 && n <= 40; (got == id) != kept || got == "" || len(got) > 40 || got != atMost40(id) {
+			t.Errorf("%d characters become %q", n, got)
+		}
+	}
+}

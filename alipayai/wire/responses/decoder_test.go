@@ -2,9 +2,12 @@ package responses
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -102,5 +105,43 @@ func TestDecoderReadsAllThatIsSaid(t *testing.T) {
 				t.Errorf("%+v, content %v, %+v", got, content, ended)
 			}
 		})
+	}
+}
+
+// A failure in another form than the API's own is one, and an event without a type else is malformed.
+func TestEventsWithoutAType(t *testing.T) {
+	for name, test := range map[string]struct {
+		data   string
+		failed string
+		err    error
+	}{
+		"a failure":    {`{"error":{"code":"SYSTEM_ERROR","message":"m"}}`, "SYSTEM_ERROR", nil},
+		"a plain one":  {`{"code":"SYSTEM_ERROR","message":"m"}`, "SYSTEM_ERROR", nil},
+		"no failure":   {`{"id":"x"}`, "", wire.ErrMalformed},
+		"another type": {`{"type":"response.in_progress"}`, "", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, chunk, err := Format{}.DecodeStream(wire.Ask{}).Decode(nil, wire.Event{Data: []byte(test.data)})
+			if !errors.Is(err, test.err) || (err == nil) != (test.err == nil) {
+				t.Errorf("%v, want %v", err, test.err)
+			}
+			if f := chunk.Failure; (f != nil) != (test.failed != "") || f != nil && f.Code != test.failed {
+				t.Errorf("failure %+v, want %q", f, test.failed)
+			}
+		})
+	}
+}
+
+// Of a kept item that cannot be read it is known at least whose output belongs to it.
+func TestUnreadableItemsKeepTheirCall(t *testing.T) {
+	for name, test := range map[string]struct{ item, callID string }{
+		"a type that is none": {`{"type":5,"call_id":"call_1","name":"n","arguments":"{}"}`, "call_1"},
+		"an id before it":     {`{"id":"fc_1","type":["function_call"],"call_id":"call_2"}`, "call_2"},
+		"without a call":      {`{"type":5,"name":"n"}`, ""},
+		"no object":           {`"text"`, ""},
+	} {
+		if it := recalled("input[0]", jsontext.Value(test.item)); !it.lost || it.callID != test.callID {
+			t.Errorf("%s: lost %t, of call %q; want %q", name, it.lost, it.callID, test.callID)
+		}
 	}
 }

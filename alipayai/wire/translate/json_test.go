@@ -3,6 +3,7 @@ package translate
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -117,6 +118,34 @@ func TestTexts(t *testing.T) {
 			text, only := texts.Only([]byte(c.next))
 			if only != c.only || only && string(text) != c.text {
 				t.Errorf("%q, %v", text, only)
+			}
+		})
+	}
+}
+
+// Events are read as a client reads them: data over several lines is one text, and what has no data is no event.
+func TestEachEvent(t *testing.T) {
+	for name, c := range map[string]struct {
+		events string
+		want   []string
+	}{
+		"one":              {"data: {\"a\":1}\n\n", []string{`{"a":1}`}},
+		"two":              {"data: 1\n\ndata: 2\n\n", []string{"1", "2"}},
+		"over two lines":   {"data: {\"a\":\ndata: 1}\n\n", []string{"{\"a\":\n 1}"}},
+		"over three lines": {"data:1\ndata:2\ndata:3\n\ndata:4\n\n", []string{"1\n2\n3", "4"}},
+		"other fields":     {"event: x\ndata: 1\nid: 7\n\n", []string{"1"}},
+		"no data":          {": ping\n\nevent: x\n\n\n\ndata: 1\n\n", []string{"1"}},
+		"none":             {"", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			before := c.events
+			events := []byte(c.events)
+			if err := EachEvent(events, func(data []byte) error { got = append(got, string(data)); return nil }); err != nil || !slices.Equal(got, c.want) {
+				t.Errorf("%q, %v; want %q", got, err, c.want)
+			}
+			if string(events) != before {
+				t.Errorf("the events have become %q", events)
 			}
 		})
 	}
