@@ -190,3 +190,47 @@ func TestContinue(t *testing.T) {
 		}
 	}
 }
+
+// What was kept and cannot be sent again is left out, and the output of such a call with it; all other outputs stay, and so does
+// what the client has to mend.
+func TestContinueWithoutWhatIsLost(t *testing.T) {
+	for name, test := range map[string]struct {
+		history []string
+		want    string // the messages between the question of the history and that of the request; empty for an error
+	}{
+		"a call without a name": {[]string{`{"type":"function_call","id":"fc_1","call_id":"c","arguments":"{}"}`}, "-"},
+		"a call of other types": {[]string{`{"type":["function_call"],"id":"fc_1","call_id":"c"}`}, "-"},
+		"another call beside": {[]string{
+			`{"type":"function_call","id":"fc_1","call_id":"c","arguments":"{}"}`,
+			`{"type":"function_call","id":"fc_2","call_id":"d","name":"f","arguments":"{}"}`, `{"type":"function_call_output","call_id":"d","output":"p"}`,
+		}, `{"role":"assistant","content":null,"tool_calls":[{"id":"d","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"d","content":"p"}`},
+		"a call": {[]string{`{"type":"function_call","id":"fc_1","call_id":"c","name":"f","arguments":"{}"}`},
+			`{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"o"}`},
+		"no call": {nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := ParseClientRequest([]byte(`{"model":"m","previous_response_id":"resp_1","input":[{"type":"function_call_output","call_id":"c","output":"o"},{"role":"user","content":"q"}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			history := []jsontext.Value{jsontext.Value(`{"role":"user","content":"first"}`)}
+			for _, item := range test.history {
+				history = append(history, jsontext.Value(item))
+			}
+			if err = r.Continue(history, nil); (err == nil) != (test.want != "") {
+				t.Fatalf("%v: %s", err, r.Canonical.Body)
+			}
+			if err != nil {
+				return
+			}
+			between := ""
+			if test.want != "-" {
+				between = test.want + ","
+			}
+			want := `{"model":"m","messages":[{"role":"user","content":"first"},` + between + `{"role":"user","content":"q"}]}`
+			if !same(t, string(r.Canonical.Body), want) {
+				t.Errorf("\n got %s\nwant %s", r.Canonical.Body, want)
+			}
+		})
+	}
+}
