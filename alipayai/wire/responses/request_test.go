@@ -234,3 +234,19 @@ func TestContinueWithoutWhatIsLost(t *testing.T) {
 		})
 	}
 }
+
+// What a user says is sent although the output that it waited for is lost.
+func TestContinueAfterALostOutput(t *testing.T) {
+	r, err := ParseClientRequest([]byte(`{"model":"m","previous_response_id":"resp_1","input":[{"role":"user","content":"q"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = r.Continue([]jsontext.Value{
+		jsontext.Value(`{"role":"user","content":"first"}`),
+		jsontext.Value(`{"type":"function_call","id":"fc_1","call_id":"c","name":"f","arguments":"{}"}`),
+		jsontext.Value(`{"type":"function_call_output","call_id":"c","output":5}`),
+	}, nil)
+	if err != nil || !strings.HasSuffix(string(r.Canonical.Body), `{"role":"user","content":"q"}]}`) {
+		t.Errorf("%v: %s", err, r.Canonical.Body)
+	}
+}
