@@ -122,7 +122,8 @@ func TestWhatDecides(t *testing.T) {
 		timedOut bool
 	}{
 		"a phrase":                        {400, wire.Failure{Code: "invalid_request_error", Message: "Insufficient Balance"}, AccountExhausted, false},
-		"a phrase beside credentials":     {403, wire.Failure{Code: "ACCESS_DENIED", Message: "Insufficient Balance"}, Fail, false},
+		"a phrase beside credentials":     {403, wire.Failure{Code: "ACCESS_DENIED", Message: "Content Exists Risk"}, Fail, false},
+		"an empty account beside them":    {403, wire.Failure{Code: "ACCESS_DENIED", Message: "Insufficient Balance"}, AccountExhausted, false},
 		"a time-out as the code":          {500, wire.Failure{Code: "RequestTimeOut"}, Retry, true},
 		"a time-out as the type":          {500, wire.Failure{Code: "internal", Type: "timeout_error"}, Retry, true},
 		"a time-out in the message":       {500, wire.Failure{Code: "internal", Message: "deadline exceeded"}, Retry, true},
