@@ -265,3 +265,34 @@ func TestAnonymousHasNoUsers(t *testing.T) {
 	}
 	g.chat("hello") // names no user
 }
+
+// A body's user is the call's at every door that takes one: without a consent nothing is sent, by no other token either.
+func TestUsersAtEveryDoor(t *testing.T) {
+	g := newConsentRig(t, sandbox.Config{})
+	g.start("", "require")
+	g.consent(acmeKey, "u1", "alice")
+	for path, body := range map[string]string{
+		chatPath:          `"messages":[{"role":"user","content":"a"}]%s`,
+		"/v1/completions": `"prompt":"a"%s`,
+		"/v1/embeddings":  `"input":"a"%s`,
+		"/v1/responses":   `"input":"a"%s`,
+		"/v1/messages":    `"max_tokens":9,"messages":[{"role":"user","content":"a"}]%s`,
+	} {
+		t.Run(path, func(t *testing.T) {
+			named := `,"user":%q`
+			if strings.HasPrefix(path, "/v1/messages") {
+				named = `,"metadata":{"user_id":%q}`
+			}
+			for user, want := range map[string]string{"u1": "", "nobody": "authorisation_required", "": "serves calls of users only"} {
+				by := ""
+				if user != "" {
+					by = fmt.Sprintf(named, user)
+				}
+				a := g.do("POST", path, fmt.Sprintf(`{"model":"alipay-fin-1",`+body+`}`, by), acmeKey)
+				if want == "" && a.status != http.StatusOK || want != "" && !strings.Contains(a.body, want) {
+					t.Errorf("as %q: %d %s", user, a.status, a.body)
+				}
+			}
+		})
+	}
+}

@@ -151,13 +151,19 @@ func ParseEmbeddingsRequest(body []byte, lim Limits) (Request, error) {
 	defer s.release()
 	r := Request{Body: body}
 	input := false
-	err := s.document(func(name []byte) error {
+	err := s.document(func(name []byte) (err error) {
+		if err := s.mistyped(embeddingsShape, name); err != nil {
+			return err
+		}
 		switch string(name) {
 		case "model":
 			return s.requestModel(&r)
 		case "input":
 			input = true
 			return s.input()
+		case "user":
+			r.user, err = s.scalar()
+			return err
 		}
 		return s.other(name, "model", "input")
 	})

@@ -60,8 +60,9 @@ var (
 		"role": aString, "content": parts, "refusal": parts, "tool_call_id": aString,
 		"tool_calls": {kinds: `[`, want: "an array", elements: objectOf("", "an object", map[string]*shape{"id": aString, "function": function})},
 	})
-	toolShape    = objectOf("", "an object", map[string]*shape{"function": function})
-	requestShape = objectOf("", "an object", map[string]*shape{
+	embeddingsShape = objectOf("", "an object", map[string]*shape{"user": aString})
+	toolShape       = objectOf("", "an object", map[string]*shape{"function": function})
+	requestShape    = objectOf("", "an object", map[string]*shape{
 		"max_tokens": aWhole, "max_completion_tokens": aWhole, "n": aWhole, "temperature": aNumber, "top_p": aNumber,
 		"user": aString, "safety_identifier": aString, "parallel_tool_calls": aBoolean, "stream_options": anObject,
 		"stop":        {kinds: `"[`, want: "a string or an array of strings", elements: aString},
