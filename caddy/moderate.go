@@ -120,7 +120,7 @@ func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 			m.refuse(w, f)
 			return nil
 		}
-		if h.overlaps.Load() && h.moderator.OnBlock != onBlockRoute {
+		if h.overlaps.Load() && h.moderator.OnBlock != onBlockRoute && call.Endpoint != "" { // else it is no call that waits
 			m.note(moderationPending, "")
 			passed.Verdict = alipayai.Pending(call.Sent(), m.judge)
 			return next.ServeHTTP(w, r.WithContext(alipayai.WithModeration(r.Context(), passed)))

@@ -58,6 +58,51 @@ func TestModerateCoversEveryDoor(t *testing.T) {
 	}
 }
 
+// What has a body is held against the policy whatever its path and method, also where a route of those that are served needs
+// none: another handler may send it, and a rewrite make a call of it.
+func TestModerateReadsEveryBody(t *testing.T) {
+	const said = `{"model":"alipay-fin-1","messages":[{"role":"user","content":"%s"}]}`
+	requests := map[string][]string{
+		"POST": {"/v1/responses/x/cancel", "/v1/responses/x", "/v1/models", "/other"}, "GET": {"/v1/models", "/v1/models/x", "/v1/responses/x", "/"},
+		"DELETE": {"/v1/responses/x", "/other"}, "PUT": {"/v1/chat/completions"}, "PATCH": {"/v1/responses/x"}, "QUERY": {"/v1/models"},
+	}
+	for name, behind := range map[string]string{
+		"another handler": "reverse_proxy ${plain}", "a rewrite": "rewrite * /v1/chat/completions\nmethod POST\nalipayai_proxy alipay",
+	} {
+		for asked, model := range map[string]string{"": "", " with a model": "model guard form llama_guard\non_error closed\ntimeout 5s"} {
+			t.Run(name+asked, func(t *testing.T) {
+				g := newJudge(t)
+				g.load(moderators("moderator law {\nwords 稳赚不赔\n"+model+"\n}"), moderatedSite("route {\nalipayai_moderate law\n"+behind+"\n}"))
+				g.answers(func(prompt string) string {
+					if strings.Contains(prompt, "bomb") {
+						return "unsafe\nS1"
+					}
+					return "safe"
+				})
+				for method, paths := range requests {
+					for _, path := range paths {
+						if a := g.do(method, path, fmt.Sprintf(said, "hello"), g.acme); a.status != http.StatusOK {
+							t.Errorf("%s %s: %d %s", method, path, a.status, a.body)
+						}
+						sent := g.passed.Load() + int64(g.chats())
+						for _, text := range []string{"稳赚不赔", "a bomb"} {
+							if text == "a bomb" && model == "" {
+								continue
+							}
+							if a := g.do(method, path, fmt.Sprintf(said, text), g.acme); a.status != http.StatusForbidden {
+								t.Errorf("%s %s, %s: %d %s", method, path, text, a.status, a.body)
+							}
+						}
+						if n := g.passed.Load() + int64(g.chats()); n != sent {
+							t.Errorf("%s %s: what was refused was sent", method, path)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
 // A text that is wrapped as a file, an image or a sound is read as the provider reads it, at each door that takes one.
 func TestModerateReadsWrappings(t *testing.T) {
 	g := newJudge(t)

@@ -152,6 +152,9 @@ func (n *route) takes(method string) bool {
 	return method == n.Method || method == http.MethodHead && n.Method == http.MethodGet
 }
 
+// readsBody reports whether the requests have a body that is read.
+func (n *route) readsBody() bool { return n.Method == http.MethodPost && !n.Bodiless }
+
 // find gives the route of a request and its parameter; nil where there is none, and then the methods that its path takes.
 func (d *Dialects) find(r *http.Request) (found *route, param string, allow []string) {
 	for i := range d.routes {

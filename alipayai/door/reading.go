@@ -139,7 +139,7 @@ func (rd *Reading) readHead(d *Dialects, r *http.Request) bool {
 			"Idempotency-Key must be sent once, as 1 to 255 characters of visible ASCII")
 		return false
 	}
-	if rd.route.Method != http.MethodPost || rd.route.Bodiless {
+	if !rd.route.readsBody() {
 		return false
 	}
 	rd.Failure = wantsJSON(r)
@@ -241,15 +241,17 @@ func bodyTooLarge(limit int64) *failure.Failure {
 }
 
 // PeekAny is Peek for one who wants the texts of whatever is sent. Where no dialect serves such a request, as of another
-// path, or one whose body it refuses while another handler may take it, its body is read as one JSON object: Endpoint is empty then, and of Request only Body, Model and Texts are set.
-// A request without a body has none of these, and no Failure.
+// path, or one whose body it does not read, or refuses while another handler may take it, its body is read as one JSON object:
+// Endpoint is empty then, and of Request only Body, Model and Texts are set. A request without a body has none of these, and no
+// Failure.
 func (d *Dialects) PeekAny(r *http.Request, limit int64, now func() time.Time) *Reading {
 	rd := d.Peek(r, limit, now)
-	if rd.route != nil && (rd.Failure == nil || rd.Dialect == d.first || r.Body == nil) {
+	empty := r.Body == nil || r.Body == http.NoBody
+	if rd.route != nil && (empty || rd.route.readsBody() && (rd.Failure == nil || rd.Dialect == d.first)) {
 		return rd
 	}
 	other := &Reading{Dialect: rd.Dialect, Began: rd.Began}
-	if r.Body == nil || r.Body == http.NoBody {
+	if empty {
 		other.Received = rd.Received
 		return other
 	}
@@ -257,6 +259,9 @@ func (d *Dialects) PeekAny(r *http.Request, limit int64, now func() time.Time) *
 	r.Body = b
 	text, err := b.readAll(r, limit, nil)
 	other.size = max(int64(len(text)), r.ContentLength)
+	if len(text) == 0 && err == nil && rd.route != nil {
+		return rd
+	}
 	if other.Failure = bodyFailure(r, other.size, limit, err); other.Failure == nil && len(text) > 0 {
 		if other.Failure = wantsJSON(r); other.Failure == nil {
 			if other.Request, err = wire.ParseRequest(text, wire.Limits{}); err != nil {
