@@ -147,7 +147,7 @@ var credentialCodes = map[string]bool{
 	"insufficient-isv-permissions": true,
 	"40006":                        true,
 
-	"permission_error": true, // Anthropic's and others'
+	codePermission: true, // Anthropic's and others'
 
 	// What the key, its account or the gateway's place may not use, by vendors of models.
 	codePlace:                  true, // OpenAI
@@ -162,6 +162,8 @@ var credentialCodes = map[string]bool{
 }
 
 const (
+	codePermission = "permission_error"
+
 	codePlace = "unsupported_country_region_territory"
 	// googlePlace is what Google says of it under a code that it has for many things, in lower case.
 	googlePlace = "user location is not supported"

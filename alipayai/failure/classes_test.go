@@ -45,7 +45,8 @@ func TestClassify(t *testing.T) {
 		"bad request":                   {400, "PARAM_ILLEGAL", Fail, 400},
 		"a failure in a 200":            {200, "PARAM_ILLEGAL", Fail, 502},
 		"not found":                     {404, "MODEL_NOT_FOUND", Fail, 404},
-		"forbidden":                     {403, "", Fail, 403},
+		"forbidden without a word":      {403, "", Fail, 502},
+		"forbidden by a word":           {403, "whatever", Fail, 403},
 		"forbidden for its credentials": {403, "ACCESS_DENIED", Fail, 502},
 	} {
 		t.Run(name, func(t *testing.T) {
