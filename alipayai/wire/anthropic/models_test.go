@@ -67,7 +67,7 @@ func TestRequestsByModel(t *testing.T) {
 		"a tool that must be called, older": {"claude-opus-5 claude-sonnet-5", "", tools + `"required"`, `"tool_choice":{"type":"any"}`, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, model := range strings.Fields(tt.models) {
+			for model := range strings.FieldsSeq(tt.models) {
 				messages, members := tt.messages, tt.members
 				if messages == "" {
 					messages = `{"role":"user","content":"hi"}`

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -74,9 +75,7 @@ func openAIModels() []ModelRules {
 		for _, sampling := range []string{"temperature", "top_p", "logprobs", "top_logprobs"} {
 			rules[sampling] = Rule{Leave: true, Efforts: efforts}
 		}
-		for path, rule := range more {
-			rules[path] = rule
-		}
+		maps.Copy(rules, more)
 		return rules
 	}
 	effort := func(words map[string]string) Rule { return Rule{Words: words} }

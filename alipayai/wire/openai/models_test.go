@@ -84,7 +84,7 @@ func TestEditsOfOfferedTools(t *testing.T) {
 		"an older form's schema":    {"deepseek", function(`,"parameters":{"properties":{}}`), function(`,"parameters":{"type":"object","properties":{}}`), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, named := range strings.Fields(tt.dialects) {
+			for named := range strings.FieldsSeq(tt.dialects) {
 				got, err := Format{Dialect: dialect(t, named)}.EncodeRequest(ask(t, request(tt.members)))
 				if err != nil || string(got.Body) != request(tt.want) || !slices.Equal(got.Unsupported, strings.FieldsFunc(tt.left, func(r rune) bool { return r == ',' })) {
 					t.Errorf("%s: %v\n got %s %v\nwant %s %s", named, err, got.Body, got.Unsupported, request(tt.want), tt.left)
