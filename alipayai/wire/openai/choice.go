@@ -31,8 +31,16 @@ func (e *editor) mayChoose(v span, request []member) bool {
 
 // thinkingEnabled reports whether a request switches thinking on by Qwen's member, and the rules let that stand.
 func (e *editor) thinkingEnabled(request []member) bool {
-	return e.StreamedThinking && e.ask.Stream && slices.ContainsFunc(request, func(m member) bool {
+	return e.StreamedThinking && e.ask.Stream && !e.wantsJSON() && slices.ContainsFunc(request, func(m member) bool {
 		return m.name == "enable_thinking" && e.text(m.value).Kind() == 't'
+	})
+}
+
+// wantsJSON reports whether the request asks for JSON, with a schema or without.
+func (e *editor) wantsJSON() bool {
+	return slices.ContainsFunc(e.top, func(m member) bool {
+		typ := e.partType(m.value)
+		return m.name == "response_format" && (typ == "json_object" || typ == "json_schema")
 	})
 }
 

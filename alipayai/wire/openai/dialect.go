@@ -147,6 +147,8 @@ type Rule struct {
 	Kept []string
 	// Efforts are the values of reasoning_effort beside which it is not left out; "" is for none.
 	Efforts []string
+	// With is the member beside which it is not left out, where that is true.
+	With string
 	// Elements is how many an array may have at most; 0: any number. Those behind them are left out.
 	Elements int
 	// Object is the member of an object that a string becomes.
@@ -232,6 +234,8 @@ var dialects = func() map[string]*Dialect {
 		// "Thinking mode does not support this tool_choice" in https://github.com/BerriAI/litellm/pull/37470.
 		{
 			Name: "deepseek", NoEmpty: true, ObjectsOnly: true, Schema: &translate.ObjectSchema{}, Reasoning: true, Parts: []string{"text"}, ToolName: &plainName, FreeThinker: true, JSONWord: true,
+			// "logprobs, top_logprobs: will trigger an error": https://api-docs.deepseek.com/guides/reasoning_model
+			Models: []ModelRules{{Names: []string{"deepseek-reasoner"}, Rules: map[string]Rule{"logprobs": leave, "top_logprobs": leave}}},
 			Rules: without([]string{"thinking", "messages.reasoning_content"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens, "n": leave, "top_p": {Least: .01}, "stop": {Elements: 16},
 			}),

@@ -23,8 +23,9 @@ type editor struct {
 	answersOnly bool // the client chose the provider: only earlier answers are edited
 	thinks      bool // the model is to think, by DeepSeek's rules
 	model       map[string]Rule
-	effort      string // reasoning_effort
-	shown       []byte // parts of results that the user is to show
+	top         []member // of the request
+	effort      string   // reasoning_effort
+	shown       []byte   // parts of results that the user is to show
 	ids         wire.CallIDs
 	names       wire.ToolNames
 }
@@ -74,7 +75,8 @@ func (d *Dialect) editAnswers(ask wire.Ask) wire.Encoded {
 func (e *editor) request() {
 	members := e.members(span{0, len(e.body)})
 	e.thinks = e.Reasoning && e.thinking(members)
-	e.readEffort(members)
+	e.top = members
+	e.readEffort()
 	noTools, offers := e.forbidsTools(members), e.offers(members)
 	var messages member
 	var schema jsontext.Value
@@ -106,8 +108,9 @@ func (e *editor) request() {
 		case m.name == "tool_choice" && e.Functions && e.choosesOther(m.value):
 			e.left[m.name] = struct{}{}
 			return true, true
-		case m.name == "enable_thinking" && e.StreamedThinking && !e.ask.Stream && e.text(m.value).Kind() == 't':
-			// Some models think unless the request says otherwise.
+		case m.name == "enable_thinking" && e.StreamedThinking && (!e.ask.Stream || e.wantsJSON()) && e.text(m.value).Kind() == 't':
+			// Some models think unless the request says otherwise. "Json mode response is not supported when enable_thinking is
+			// true": https://github.com/presenton/presenton/issues/184.
 			e.replace(m.value, []byte("false"))
 			e.left[m.name] = struct{}{}
 		default:

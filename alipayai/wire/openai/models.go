@@ -44,19 +44,24 @@ func (e *editor) rule(at string) Rule {
 
 // leaves reports whether a rule leaves a value out.
 func (e *editor) leaves(rule Rule, value span) bool {
-	if !rule.Leave || rule.WithTools && !e.ask.HasTools || slices.Contains(rule.Efforts, e.effort) {
+	if !rule.Leave || rule.WithTools && !e.ask.HasTools || rule.With != "" && e.isTrue(rule.With) || slices.Contains(rule.Efforts, e.effort) {
 		return false
 	}
 	return rule.Kept == nil || !slices.Contains(rule.Kept, translate.Unquote(e.text(value)))
 }
 
-// readEffort reads the reasoning_effort of a request.
-func (e *editor) readEffort(request []member) {
-	for _, m := range request {
+// readEffort reads the reasoning_effort of the request.
+func (e *editor) readEffort() {
+	for _, m := range e.top {
 		if m.name == "reasoning_effort" {
 			e.effort = translate.Unquote(e.text(m.value))
 		}
 	}
+}
+
+// isTrue reports whether the request's member of that name is true.
+func (e *editor) isTrue(name string) bool {
+	return slices.ContainsFunc(e.top, func(m member) bool { return m.name == name && e.text(m.value).Kind() == 't' })
 }
 
 // openAIModels are OpenAI's models that reason, and those that do not. Which members each refuses ("Unsupported parameter: 'stop'

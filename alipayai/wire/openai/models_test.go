@@ -42,16 +42,21 @@ func TestEditsOfModels(t *testing.T) {
 		"as many words as it may have": {"gpt-4o", `"stop":["a","b","c","d"]`, `"stop":["a","b","c","d"]`, ""},
 		"more words to stop at":        {"gpt-4o", `"stop":["a","b","c","d" , "e","f"]`, `"stop":["a","b","c","d"]`, "stop"},
 		// https://github.com/NousResearch/hermes-agent/issues/11243
-		"codestral: effort":     {"codestral-latest", `"reasoning_effort":"high"`, "", "reasoning_effort"},
-		"mistral-small: effort": {"mistral-small-2603", `"reasoning_effort":"none"`, `"reasoning_effort":"none"`, ""},
-		"a word by itself":      {"gpt-4o", `"stop":"a"`, `"stop":"a"`, ""},
+		"deepseek-reasoner: logprobs": {"deepseek-reasoner", `"logprobs":true,"top_logprobs":2`, "", "logprobs,top_logprobs"},
+		"deepseek-chat: logprobs":     {"deepseek-chat", `"logprobs":true,"top_logprobs":2`, `"logprobs":true,"top_logprobs":2`, ""},
+		"codestral: effort":           {"codestral-latest", `"reasoning_effort":"high"`, "", "reasoning_effort"},
+		"mistral-small: effort":       {"mistral-small-2603", `"reasoning_effort":"none"`, `"reasoning_effort":"none"`, ""},
+		"a word by itself":            {"gpt-4o", `"stop":"a"`, `"stop":"a"`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked := ask(t, request(tt.members))
 			asked.UpstreamModel = tt.model
 			vendor := "openai"
-			if strings.Contains(tt.model, "stral") {
+			switch {
+			case strings.Contains(tt.model, "stral"):
 				vendor = "mistral"
+			case strings.HasPrefix(tt.model, "deepseek"):
+				vendor = "deepseek"
 			}
 			got, err := Format{Dialect: dialect(t, vendor)}.EncodeRequest(asked)
 			want := strings.Replace(request(tt.want), `"m"`, `"`+tt.model+`"`, 1)

@@ -27,6 +27,8 @@ func openAI() *Dialect {
 		Rules: without(nil, map[string]Rule{
 			"max_tokens": {Rename: "max_completion_tokens"}, // which all take, and those that reason alone
 			"stop":       {Elements: 4},
+			// "only allowed when 'store' is enabled": https://github.com/looplj/axonhub/issues/1380, https://github.com/tmc/langchaingo/issues/1484
+			"metadata": {Leave: true, With: "store"},
 		}),
 	}
 }

@@ -78,17 +78,21 @@ func TestEditsOfVendors(t *testing.T) {
 			"openai", talk(user, calls("a", "b"), pictured("a", picture), pictured("b", picture+","+`{"type":"video_url","video_url":{}}`)),
 			talk(user, calls("a", "b"), result("a", ""), result("b", ""), `{"role":"user","content":[{"type":"text","text":"Shown by the tool call a:"},`+picture+`,{"type":"text","text":"Shown by the tool call b:"},`+picture+`]}`), "messages.content.video_url",
 		},
-		"openai: a result's texts":   {"openai", talk(user, calls("a"), pictured("a", words+","+words)), "", ""},
-		"legacy: a result's picture": {"legacy", talk(user, calls("a"), pictured("a", picture)), "", ""},
-		"google: more words to stop": {"google", request(`"stop":["a","b","c","d","e","f"]`), request(`"stop":["a","b","c","d","e"]`), "stop"},
-		"google: efforts":            {"google", request(`"reasoning_effort":"xhigh"`), request(`"reasoning_effort":"high"`), ""},
-		"glm: one word to stop":      {"glm", request(`"stop":["a","b"]`), request(`"stop":["a"]`), "stop"},
-		"legacy: efforts":            {"legacy", request(`"reasoning_effort":"minimal"`), request(`"reasoning_effort":"low"`), ""},
-		"openai: Mistral's choice":   {"openai", request(`"tools":[` + plain + `],"tool_choice":"any"`), request(`"tools":[` + plain + `],"tool_choice":"required"`), ""},
-		"openai: another's tools":    {"openai", request(`"tools":[` + custom + `]`), "", ""},
-		"qwen: a marked tool":        {"qwen", request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}},` + mark + `}]`), request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}}}]`), "tools.cache_control"},
-		"deepseek: a marked result":  {"deepseek", talk(user, calls("a"), `{"role":"tool","tool_call_id":"a",`+mark+`,"content":"1"}`), talk(user, calls("a"), result("a")), "messages.cache_control"},
-		"glm: OpenRouter's fields":   {"glm", request(`"session_id":"s","trace":{},"image_config":{}`), request(""), "image_config,session_id,trace"},
+		"openai: a result's texts":        {"openai", talk(user, calls("a"), pictured("a", words+","+words)), "", ""},
+		"legacy: a result's picture":      {"legacy", talk(user, calls("a"), pictured("a", picture)), "", ""},
+		"google: more words to stop":      {"google", request(`"stop":["a","b","c","d","e","f"]`), request(`"stop":["a","b","c","d","e"]`), "stop"},
+		"google: efforts":                 {"google", request(`"reasoning_effort":"xhigh"`), request(`"reasoning_effort":"high"`), ""},
+		"glm: one word to stop":           {"glm", request(`"stop":["a","b"]`), request(`"stop":["a"]`), "stop"},
+		"legacy: efforts":                 {"legacy", request(`"reasoning_effort":"minimal"`), request(`"reasoning_effort":"low"`), ""},
+		"openai: metadata":                {"openai", request(`"metadata":{"a":"b"}`), request(""), "metadata"}, // https://github.com/tmc/langchaingo/issues/1484
+		"openai: metadata that is stored": {"openai", request(`"metadata":{"a":"b"},"store":true`), "", ""},
+		"openai: metadata, not stored":    {"openai", request(`"store":false,"metadata":{"a":"b"}`), request(`"store":false`), "metadata"},
+		"qwen: thinking of JSON":          {"qwen", request(`"stream":true,"enable_thinking":true,"response_format":{"type":"json_schema","json_schema":{"name":"a"}}`), request(`"stream":true,"enable_thinking":false,"response_format":{"type":"json_schema","json_schema":{"name":"a"}}`), "enable_thinking"}, // https://github.com/presenton/presenton/issues/184
+		"openai: Mistral's choice":        {"openai", request(`"tools":[` + plain + `],"tool_choice":"any"`), request(`"tools":[` + plain + `],"tool_choice":"required"`), ""},
+		"openai: another's tools":         {"openai", request(`"tools":[` + custom + `]`), "", ""},
+		"qwen: a marked tool":             {"qwen", request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}},` + mark + `}]`), request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}}}]`), "tools.cache_control"},
+		"deepseek: a marked result":       {"deepseek", talk(user, calls("a"), `{"role":"tool","tool_call_id":"a",`+mark+`,"content":"1"}`), talk(user, calls("a"), result("a")), "messages.cache_control"},
+		"glm: OpenRouter's fields":        {"glm", request(`"session_id":"s","trace":{},"image_config":{}`), request(""), "image_config,session_id,trace"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := tt.want
