@@ -50,6 +50,35 @@ func TestStoreResponses(t *testing.T) {
 	})
 }
 
+// What its client has deleted stays deleted when the call is repeated with its key.
+func TestDeletedResponsesStayDeleted(t *testing.T) {
+	inEachStore(t, func(t *testing.T, g *failoverRig, global string) {
+		g.load(global, failoverSite("store_responses 1h", "idempotency 1h"))
+		for name, stream := range map[string]string{"whole": "false", "a stream": "true"} {
+			ask := func() (id string) {
+				a := g.do("POST", "/v1/responses", `{"model":"alipay-fin-1","input":"one","stream":`+stream+`}`, g.acme, "Idempotency-Key: "+stream)
+				if _, id, _ = strings.Cut(a.body, `"id":"resp_`); a.status != http.StatusOK || id == "" {
+					t.Fatalf("%s: %d %s", name, a.status, a.body)
+				}
+				return id[:strings.IndexByte(id, '"')]
+			}
+			path := "/v1/responses/resp_" + ask()
+			for _, step := range []struct {
+				method string
+				status int
+			}{{"GET", 200}, {"DELETE", 200}, {"GET", 404}, {"POST", 200}, {"GET", 404}, {"DELETE", 404}} {
+				if step.method == "POST" {
+					if again := ask(); !strings.HasSuffix(path, again) {
+						t.Errorf("%s: %s again", name, again)
+					}
+				} else if a := g.do(step.method, path, "", g.acme); a.status != step.status {
+					t.Errorf("%s: %s %d %s, want %d", name, step.method, a.status, a.body, step.status)
+				}
+			}
+		}
+	})
+}
+
 // TestResponsesInRedis has what is kept of a conversation sealed in Redis, with its time to live; after that nothing is left.
 func TestResponsesInRedis(t *testing.T) {
 	g := newFailoverRig(t)

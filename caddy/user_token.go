@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai/consent"
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
@@ -165,13 +166,25 @@ func (a *App) buildUsers(ctx caddy.Context, p *upstream.Provider, c *UserToken, 
 	return nil
 }
 
-// nameUser gives which of its tenant's users a request is for, to what all sites share: by the fields that name one to a
-// provider, and else as its body does. A field that is there twice names none that there is.
+// nameUser gives which of its tenant's users a request is for, to what all sites share: by each of the fields that name one to a
+// provider, and where one is not there as the body does. Who is not the same by all of them is another than either. A field that
+// is there twice names none that there is.
 func (a *App) nameUser(header http.Header, named string) string {
-	for _, field := range a.userFields {
+	var parts []byte
+	user, same := named, true
+	for i, field := range a.userFields {
+		by := named
 		if values := header[field]; len(values) > 0 {
-			return strings.Join(values, "\n")
+			by = strings.Join(values, "\n")
 		}
+		if i == 0 {
+			user = by
+		}
+		same = same && by == user
+		parts = replay.AppendPart(parts, by)
 	}
-	return named
+	if same {
+		return user
+	}
+	return string(parts)
 }

@@ -116,6 +116,7 @@ func begin(r *http.Request, c *alipayai.Call, rd *door.Reading) (door.Writer, *f
 	if keeps {
 		w.keeper = &keeper{
 			ctx: context.WithoutCancel(r.Context()), kept: rd.Conversations, owner: rd.Conversations.Owner(r, c.Tenant, rd), id: w.response.ID, request: request,
+			again: rd.Claim != "",
 		}
 		w.response.Keep = w.keeper.keep
 	}

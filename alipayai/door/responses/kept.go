@@ -196,6 +196,8 @@ type keeper struct {
 	owner   door.Owner
 	id      string
 	request *responses.ClientRequest
+	// again says that the call may be a repeated one, whose response has the same id and may have been deleted since.
+	again bool
 
 	// begun says that a stream in a provider's own words has shown its id, and announced that this is kept.
 	begun, announced, done bool
@@ -210,6 +212,12 @@ type placed struct {
 }
 
 func (k *keeper) put(status int, body []byte, ttl time.Duration, also ...replay.Entry) bool {
+	if k.again {
+		before, found, err := k.kept.Cache.Get(k.ctx, k.owner.Tenant, keyOf(k.owner, k.id))
+		if err == nil && found && before.Status == statusDeleted {
+			return true // the answer is as it was given, and stays deleted
+		}
+	}
 	err := k.kept.Cache.Put(k.ctx, k.owner.Tenant, keyOf(k.owner, k.id), replay.Answer{Status: status, Body: body}, ttl, also...)
 	return err == nil
 }

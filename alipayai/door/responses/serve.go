@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
@@ -58,7 +57,9 @@ func remove(_ *alipayai.Gateway, w http.ResponseWriter, r *http.Request, tenant 
 	if f != nil {
 		return false, f
 	}
-	if err := rd.Conversations.Cache.Put(r.Context(), tenant, keyOf(rd.Conversations.Owner(r, tenant, rd), id), replay.Answer{Status: statusDeleted}, time.Second); err != nil {
+	// That it was deleted is known as long as it could be kept: a repeated call must not keep it again.
+	key := keyOf(rd.Conversations.Owner(r, tenant, rd), id)
+	if err := rd.Conversations.Cache.Put(r.Context(), tenant, key, replay.Answer{Status: statusDeleted}, rd.Conversations.TTL); err != nil {
 		return false, unavailable(err)
 	}
 	body, _ := json.Marshal(map[string]any{"id": responses.ResponseID(id), "object": "response", "deleted": true}) // of words alone
