@@ -30,6 +30,12 @@ type Price struct {
 	// Default: that of `input`
 	CachedInput string `json:"cached_input,omitempty"`
 
+	// The price of a million tokens of the prompt that the provider writes to its cache. Default: that of `input`
+	CacheWrite string `json:"cache_write,omitempty"`
+
+	// The price of a million tokens of the prompt that it writes to stay there for an hour. Default: that of `cache_write`
+	CacheWriteHour string `json:"cache_write_1h,omitempty"`
+
 	// The price of each request, besides. Default: `0`
 	Request string `json:"request,omitempty"`
 
@@ -82,20 +88,25 @@ func (c *Price) price() (*price.Price, error) {
 	if p.MinCharacters < 0 || p.MinTokens < 0 || p.MaxTokens < 0 || p.ImageTokens < 0 || p.ThinkingTokens < 0 {
 		return nil, errors.New("minimum, max_tokens, thinking_tokens and image_tokens must be positive")
 	}
-	var cached price.PerToken
+	input, output := &p.Input, &p.Output
 	for _, each := range []struct {
 		option, text string
-		to           *price.PerToken
-	}{{"input", c.Input, &p.Input}, {"output", c.Output, &p.Output}, {"cached_input", c.CachedInput, &cached}} {
+		to           **price.PerToken
+	}{
+		{"input", c.Input, &input}, {"output", c.Output, &output}, {"cached_input", c.CachedInput, &p.Cached},
+		{"cache_write", c.CacheWrite, &p.Written}, {"cache_write_1h", c.CacheWriteHour, &p.WrittenHour},
+	} {
 		if each.text == "" {
 			continue
 		}
-		if *each.to, err = price.ParsePerMillion(each.text); err != nil {
+		amount, err := price.ParsePerMillion(each.text)
+		if err != nil {
 			return nil, fmt.Errorf("%s %q %w", each.option, each.text, err)
 		}
-	}
-	if c.CachedInput != "" {
-		p.Cached = &cached
+		if *each.to == nil {
+			*each.to = new(price.PerToken)
+		}
+		**each.to = amount
 	}
 	for _, each := range []struct {
 		option, text string
@@ -219,6 +230,8 @@ func (p *Provider) unmarshalPrice(d *caddyfile.Dispenser) error {
 		option{form: "input <price of a million tokens>", read: text(&c.Input)},
 		option{form: "output <price of a million tokens>", read: text(&c.Output)},
 		option{form: "cached_input <price of a million tokens>", read: text(&c.CachedInput)},
+		option{form: "cache_write <price of a million tokens>", read: text(&c.CacheWrite)},
+		option{form: "cache_write_1h <price of a million tokens>", read: text(&c.CacheWriteHour)},
 		option{form: "request <price of a request>", read: text(&c.Request)},
 		option{form: "search <price of a search>", read: text(&c.Search)},
 		option{form: "minimum <number> characters|tokens, as minimum 5000 characters", read: c.unmarshalMinimum},

@@ -30,3 +30,31 @@ func TestVendorsOfPriceFiles(t *testing.T) {
 		}
 	}
 }
+
+// What of a prompt comes from the provider's cache, and goes there, has its own price where that is configured.
+func TestPricesOfCaches(t *testing.T) {
+	used := price.Used{Prompt: 4_000_000, Cached: 1_000_000, Written: 2_000_000, WrittenHour: 1_000_000}
+	for name, c := range map[string]struct {
+		price Price
+		want  string
+	}{
+		"none of its own":      {Price{}, "96"},
+		"read":                 {Price{CachedInput: "2.4"}, "74.4"},
+		"written":              {Price{CacheWrite: "30"}, "108"},
+		"written for an hour":  {Price{CacheWriteHour: "48"}, "120"},
+		"all of them":          {Price{CachedInput: "2.4", CacheWrite: "30", CacheWriteHour: "48"}, "104.4"},
+		"nothing for what was": {Price{CachedInput: "0"}, "72"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.price.Currency, c.price.Input = "CNY", "24"
+			p, err := c.price.price()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := price.ParseAmount(c.want)
+			if got := p.Of(used).Amount; err != nil || got != want {
+				t.Errorf("%v, want %v (%v)", got, want, err)
+			}
+		})
+	}
+}
