@@ -85,6 +85,20 @@ func (g *canaryRig) status(admin string) canary.Status {
 	return reports["alipay:next"]
 }
 
+// look has the gateway look at its canary, as it does by itself every few seconds: TestRun of package canary.
+func (g *canaryRig) look() {
+	g.t.Helper()
+	for _, c := range must(caddy.ActiveContext().App("alipayai")).(*App).canaries {
+		_ = c.Exchange(g.t.Context()) // with the store away, its status says so
+	}
+}
+
+// looksUntil has the gateway look again and again until something holds.
+func (g *canaryRig) looksUntil(what string, holds func() bool) {
+	g.t.Helper()
+	g.eventually(what, func() bool { g.look(); return holds() })
+}
+
 // A candidate whose version names the parameters of tools otherwise is rolled back, whatever
 // is reloaded or restarted meanwhile, and alerts and commands tell what has happened.
 func TestCanaryRollsBack(t *testing.T) {
@@ -135,11 +149,12 @@ func TestCanaryRollsBack(t *testing.T) {
 	if n := candidates(); n >= canary.MinSample {
 		t.Fatalf("%d of 40 conversations are with the candidate, by chance", n)
 	}
+	g.wantTold(n, "canary_step", "trigger alipay:next step 1")
 	converse(80)
 	for g.status("admin").Phase == canary.Running && candidates() < canary.MinSample {
 		converse(20)
 	}
-	g.eventually("the candidate to be rolled back", func() bool { return g.status("admin").Phase == "rolled_back" })
+	g.looksUntil("the candidate to be rolled back", func() bool { return g.status("admin").Phase == "rolled_back" })
 	if s := g.status("admin"); s.Reason != "tool_calls" || s.Share != 0 {
 		t.Errorf("status %+v", s)
 	}
@@ -231,7 +246,7 @@ func TestReplicasShareCanaries(t *testing.T) {
 	for conversation := range 180 {
 		use("gateway", 100+conversation)
 	}
-	g.eventually("the candidate to be rolled back", func() bool { return g.status("admin").Phase == "rolled_back" })
+	g.looksUntil("the candidate to be rolled back", func() bool { return g.status("admin").Phase == "rolled_back" })
 	g.eventually("the other replica to know", func() bool {
 		before := g.next.Stats().Paths[chatPath]
 		for conversation := range 40 {
@@ -266,6 +281,7 @@ func TestCanaryIsTooSlow(t *testing.T) {
 	}
 	for batch := 0; batch < 200 && g.status("admin").Phase != canary.RolledBack; batch++ {
 		converse()
+		g.look()
 	}
 	if s := g.status("admin"); s.Phase != canary.RolledBack || s.Reason != "latency_p95" {
 		t.Errorf("status %+v", s)
@@ -309,7 +325,7 @@ func TestCanaryWithoutRedis(t *testing.T) {
 		return trials
 	}
 	converse()
-	g.eventually("the calls to be counted", func() bool { return counted() == conversations })
+	g.looksUntil("the calls to be counted", func() bool { return counted() == conversations })
 	if out := g.command("canary", "pause"); !strings.Contains(out, "paused") {
 		t.Errorf("paused: %s", out)
 	}
@@ -317,14 +333,14 @@ func TestCanaryWithoutRedis(t *testing.T) {
 
 	server.Kill()
 	converse()
-	g.eventually("the store to be missed", func() bool { return g.status("admin").Away })
+	g.looksUntil("the store to be missed", func() bool { return g.status("admin").Away })
 	g.wantTold(n, "canary_unkept", "trigger alipay:next")
 	if out, err := runCommand(t, "canary", "promote", "--address", g.vars["admin"]); err == nil {
 		t.Errorf("promoted without a store: %s", out)
 	}
 	converse()
 	server.Restart()
-	g.eventually("all calls to be counted", func() bool { return !g.status("admin").Away && counted() == 3*conversations })
+	g.looksUntil("all calls to be counted", func() bool { return !g.status("admin").Away && counted() == 3*conversations })
 	if s := g.status("admin"); s.Phase != canary.Paused || s.Step != began.Step || s.Share != began.Share {
 		t.Errorf("paused as %+v, and back as %+v", began, s)
 	}
@@ -336,7 +352,7 @@ func TestCanaryWithoutRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.load(global, site)
-	g.eventually("the state to be known", func() bool {
+	g.looksUntil("the state to be known", func() bool {
 		s := g.status("admin")
 		return s.Known && s.Phase == canary.Paused && counted() == 3*conversations
 	})

@@ -7,14 +7,17 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // fragile is a store that can be away, and that can lose replies.
@@ -309,6 +312,44 @@ func TestConcurrently(t *testing.T) {
 			if got := c.Status().Guards[0]; got.Stable.Trials != 1500 || got.Candidate.Trials != 1500 {
 				t.Errorf("%+v, want 1500 of each", got)
 			}
+		}
+	})
+}
+
+// asked is a store that notes when it is asked.
+type asked struct {
+	Store
+	at chan time.Time
+}
+
+func (a asked) Update(ctx context.Context, key string, change func([]byte, time.Time) ([]byte, error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	a.at <- time.Now()
+	_, err := change(nil, time.Now())
+	return err
+}
+
+// A replica looks at once, then every few seconds, and once more when it ends.
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := asked{at: make(chan time.Time, 9)}
+		c := New(store, "k", half)
+		ctx, end := context.WithCancel(t.Context())
+		began := time.Now()
+		ended := make(chan struct{})
+		go func() { defer close(ended); c.Run(ctx) }()
+		testwait.Pass(2*LookEvery + LookEvery/2)
+		end()
+		<-ended
+		close(store.at)
+		var at []time.Duration
+		for looked := range store.at {
+			at = append(at, looked.Sub(began))
+		}
+		if want := []time.Duration{0, LookEvery, 2 * LookEvery, 2*LookEvery + LookEvery/2}; !slices.Equal(at, want) {
+			t.Errorf("looked after %v, want %v", at, want)
 		}
 	})
 }
