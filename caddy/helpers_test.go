@@ -339,13 +339,11 @@ func (g *rig) outcome(a answer) map[string]any {
 func (g *rig) eventually(what string, condition func() bool) {
 	g.t.Helper()
 	deadline := time.After(time.Minute)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
+	for pause := 2 * time.Millisecond; !condition(); pause = min(2*pause, 16*time.Millisecond) {
 		select {
 		case <-deadline:
 			g.t.Fatalf("waited in vain for %s", what)
-		case <-tick.C:
+		case <-time.After(pause): // longer and longer: to ask takes time from what is waited for
 		}
 	}
 }
