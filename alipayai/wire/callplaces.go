@@ -1,6 +1,9 @@
 package wire
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // CallPlaces tells which of an answer's tool calls each piece in its stream is of. Most providers say so by an index. Some
 // have none, or give each call the same; then the next call begins where an id or a name is another's, or where a name
@@ -15,6 +18,15 @@ type CallPlaces struct {
 type placedCall struct {
 	id, name string
 	end      objectEnd
+}
+
+// MaxToolCalls is how many tool calls an answer may have that is translated, whole or a stream: of each of a stream's the
+// gateway remembers what tells it from others.
+const MaxToolCalls = 1 << 10
+
+// TooManyCalls is the error of an answer that has more.
+func TooManyCalls() error {
+	return fmt.Errorf("%w: more than %d tool calls", ErrMalformed, MaxToolCalls)
 }
 
 // NoPlace is the place of a piece that comes alone and has no index.

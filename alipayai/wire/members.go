@@ -217,6 +217,9 @@ func (m *memberForm) readCalls(v jsontext.Value) (calls []saidCall, err error) {
 			return nil, fmt.Errorf("%w: tool calls that are none", ErrMalformed)
 		}
 	}
+	if len(elements) > MaxToolCalls {
+		return nil, TooManyCalls()
+	}
 	for _, element := range elements {
 		found, err := find(element, m.call)
 		if err != nil {

@@ -220,9 +220,6 @@ func (m *memberStream) newCalls(s *said) bool {
 	return false
 }
 
-// maxStreamCalls bounds how many tool calls an answer may have.
-const maxStreamCalls = 1 << 10
-
 // place says which of the answer's calls those of an event are: of an event that repeats all, by their order.
 func (m *memberStream) place(s *said) error {
 	for i := range s.calls {
@@ -238,8 +235,8 @@ func (m *memberStream) place(s *said) error {
 		c.index = m.places.Place(place, string(c.id), string(c.name), unescaped(c.arguments))
 		m.calls = m.places.Len()
 	}
-	if m.calls > maxStreamCalls {
-		return fmt.Errorf("%w: more than %d tool calls", ErrMalformed, maxStreamCalls)
+	if m.calls > MaxToolCalls {
+		return TooManyCalls()
 	}
 	return nil
 }

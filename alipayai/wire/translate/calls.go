@@ -50,11 +50,9 @@ type Piece struct {
 }
 
 const (
-	// maxWaiting bounds what waits for a call's end, in bytes, maxStreamed how many calls a stream may have, and maxName the
-	// bytes of a name that comes in parts.
-	maxWaiting  = 8 << 20
-	maxStreamed = 1 << 10
-	maxName     = 1 << 10
+	// maxWaiting bounds what waits for a call's end, in bytes, and maxName the bytes of a name that comes in parts.
+	maxWaiting = 8 << 20
+	maxName    = 1 << 10
 )
 
 // Put gives call and say what may be written now that a chunk has come, of which data was read: the pieces of calls, and
@@ -117,8 +115,8 @@ func (c *Calls) take(pieces []CallPiece) ([]Piece, error) {
 		}
 		n := c.places.Place(place, Unquote(p.ID), Unquote(p.Name), Unquote(p.Arguments))
 		if n == len(c.calls) {
-			if n == maxStreamed {
-				return nil, fmt.Errorf("%w: more than %d tool calls", wire.ErrMalformed, maxStreamed)
+			if n == wire.MaxToolCalls {
+				return nil, wire.TooManyCalls()
 			}
 			c.calls = append(c.calls, streamedCall{})
 		}

@@ -56,6 +56,9 @@ const maxCalls = 1 << 16
 // ReadWhole reads a whole answer. A call without a name calls nothing: it is left out, as [Calls] leave it out of a stream.
 func (c *Chunk) ReadWhole(data []byte) error {
 	err := c.Read(data)
+	if err == nil && len(c.Calls) > wire.MaxToolCalls {
+		return wire.TooManyCalls()
+	}
 	c.Calls = slices.DeleteFunc(c.Calls, func(p CallPiece) bool {
 		return len(Characters(p.Name)) == 0 || wire.IsNoName(Unquote(p.Name))
 	})
