@@ -269,8 +269,8 @@ func (r *reader) count(names ...string) int64 {
 
 // Of finds the price of a vendor's model: under the vendor's prefix, as
 // deepseek/deepseek-chat, and else under the model's own name, if that is the
-// vendor's. A vendor of "" is one that the file does not know, whose models have the
-// file's names. It is nil where there is none.
+// vendor's, by any of its names. A vendor of "" is one that the file does not know, whose
+// models have the file's names. It is nil where there is none.
 func (f *File) Of(vendor, model string) *Price {
 	if f == nil {
 		return nil
@@ -281,8 +281,12 @@ func (f *File) Of(vendor, model string) *Price {
 		}
 	}
 	e, ok := f.models[model]
-	if !ok || vendor != "" && e.vendor != vendor {
+	if !ok || vendor != "" && e.vendor != vendor && !slices.Contains(otherNames[vendor], e.vendor) {
 		return nil
 	}
 	return &e.price
 }
+
+// otherNames are those of a vendor for models that stand in the file by their own names: some of Google's it has as of
+// Vertex AI alone, which serves the same models ("litellm_provider": "vertex_ai-language-models").
+var otherNames = map[string][]string{"gemini": {"vertex_ai-language-models", "vertex_ai-embedding-models"}}

@@ -218,6 +218,29 @@ func TestBook(t *testing.T) {
 	}
 }
 
+// A model of Google's has the price of the Gemini API, and where the file has none that of Vertex AI, not another's there.
+func TestPricesOfGoogle(t *testing.T) {
+	f, err := ParseFile([]byte(`{
+		"gemini-a": {"litellm_provider": "vertex_ai-language-models", "input_cost_per_token": 2e-6}, "gemini/gemini-a": {"litellm_provider": "gemini", "input_cost_per_token": 1e-6},
+		"gemini-b": {"litellm_provider": "vertex_ai-language-models", "input_cost_per_token": 3e-6}, "embedding-c": {"litellm_provider": "vertex_ai-embedding-models", "input_cost_per_token": 4e-6},
+		"claude-d": {"litellm_provider": "vertex_ai-anthropic_models", "input_cost_per_token": 5e-6}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for model, want := range map[string]PerToken{"gemini-a": 1e9, "gemini-b": 3e9, "embedding-c": 4e9, "claude-d": 0} {
+		var got PerToken
+		if p := f.Of("gemini", model); p != nil {
+			got = p.Input
+		}
+		if got != want {
+			t.Errorf("%s costs %d, want %d", model, got, want)
+		}
+		if p := f.Of("deepseek", model); p != nil {
+			t.Errorf("%s is another vendor's", model)
+		}
+	}
+}
+
 // An estimate comes close to what a provider counts, for Han and other texts apart.
 func TestEstimateLearns(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
