@@ -33,8 +33,13 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 	if f != nil {
 		return nil, f
 	}
-	if f := c.namesOthers(p, body); f != nil {
-		return nil, f
+	var chosen wire.Serving
+	if body == nil { // that of a pack is not known yet
+		chosen = wire.ServingOf(c.received())
+	} else if chosen = wire.ServingOf(body); len(chosen.Models) > 0 {
+		if f := c.namesOthers(p, chosen.Models); f != nil {
+			return nil, f
+		}
 	}
 	if c.pack == nil { // whose calls have each been looked up
 		if f := c.wasBlocked(p, body); f != nil {
@@ -48,7 +53,7 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 		if q.attempts > 1 && c.equals != nil { // a repeat is p's
 			c.equals = &upstream.Equals{Alone: c.equals.Alone}
 		}
-		a, f := c.paidAttempt(p, body)
+		a, f := c.paidAttempt(p, body, chosen)
 		if c.equals != nil && c.equals.Next != nil && c.equals.Next != p {
 			return nil, f // nothing was sent: see move
 		}
@@ -77,8 +82,8 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 
 // namesOthers gives the failure of a request that names models to answer in the place of its own, which p does not serve by
 // their names: a client gets no model that it could not ask for by itself.
-func (c *call) namesOthers(p *upstream.Provider, body []byte) *failure.Failure {
-	for _, model := range wire.ServingOf(body).Models {
+func (c *call) namesOthers(p *upstream.Provider, models []string) *failure.Failure {
+	for _, model := range models {
 		if !p.Serves(c.Endpoint, model) || p.UpstreamModel(model) != model {
 			f := failure.InvalidRequest(http.StatusBadRequest, failure.CodeUnsupported, "provider "+p.Name+" does not serve all models that the request names beside its own")
 			f.UnsupportedHere = true

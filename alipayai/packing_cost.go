@@ -5,11 +5,12 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/pack"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // quoteInPack is quote for the call's part of a pack, whatever other calls are in it.
 func (c *call) quoteInPack(p *upstream.Provider) *charge {
-	q := c.quote(p, nil)
+	q := c.quote(p)
 	if q.price == nil {
 		return q
 	}
@@ -29,7 +30,7 @@ func (g *group) cover() *failure.Failure {
 	if c.charge == nil {
 		return nil
 	}
-	q := c.quote(g.p, g.body)
+	q := c.quoteOf(g.p, g.body, wire.ServingOf(g.body))
 	q.began, c.charge = c.charge.began, q
 	c.outcome.Quoted = c.charge.quotedText()
 	if len(q.limits) == 0 {

@@ -330,7 +330,7 @@ func (b *Balance) arrange(c *call, rest []*upstream.Provider) (n int) {
 		case balance.Fastest:
 			states[i].Cost = b.Latencies.Cost(p.Name, now)
 		case balance.Cheapest:
-			q := c.quote(p, nil)
+			q := c.quote(p)
 			states[i].Price, states[i].Priced = int64(q.quoted), q.price != nil
 		}
 	}

@@ -196,14 +196,14 @@ func (q *charge) release() {
 	}
 }
 
-// paidAttempt is attempt, with what it costs reserved before and charged after it.
-func (c *call) paidAttempt(p *upstream.Provider, body []byte) (*Answer, *failure.Failure) {
+// paidAttempt is attempt, with what it costs reserved before and charged after it. The body has chosen how it is served.
+func (c *call) paidAttempt(p *upstream.Provider, body []byte, chosen wire.Serving) (*Answer, *failure.Failure) {
 	if c.g.Spending == nil || !c.Endpoint.Costs() {
 		return c.attempt(p, body)
 	}
 	if c.pack != nil && !c.pack.left {
-		c.charge = c.quote(p, body) // until its calls are known, and what they have reserved: see cover
-	} else if f := c.reserve(p, body); f != nil {
+		c.charge = c.quote(p) // until its calls are known, and what they have reserved: see cover
+	} else if f := c.reserve(p, body, chosen); f != nil {
 		return nil, f
 	}
 	a, f := c.attempt(p, body)
@@ -219,19 +219,19 @@ func (c *call) paidAttempt(p *upstream.Provider, body []byte) (*Answer, *failure
 	return a, f
 }
 
-// quote makes the charge of an attempt with that body, of which nothing is reserved yet.
-func (c *call) quote(p *upstream.Provider, body []byte) *charge {
+// quote makes the charge of an attempt with the request as it was received, whose body for p is not known.
+func (c *call) quote(p *upstream.Provider) *charge {
+	return c.quoteOf(p, nil, wire.ServingOf(c.received()))
+}
+
+// quoteOf makes the charge of an attempt with that body, of which nothing is reserved yet.
+func (c *call) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving) *charge {
 	s := c.g.Spending
 	priced := s.Providers[p.Name]
 	q := &charge{provider: p, priced: priced, base: priced.Of(p.UpstreamModel(c.Request.Model)), began: c.g.Now()}
 	if !c.comparison {
 		q.limits = s.limitsOf(c.Tenant)
 	}
-	sent := body
-	if sent == nil {
-		sent = c.received()
-	}
-	chosen := wire.ServingOf(sent)
 	q.tier, q.others = chosen.Tier, chosen.Models
 	// The request has more bytes than the prompt has tokens, in whichever form it goes:
 	// what stands around the texts is more than what a model's template puts there.
@@ -295,8 +295,8 @@ func (q *charge) quotedText() string {
 }
 
 // reserve reserves what an attempt may cost at most.
-func (c *call) reserve(p *upstream.Provider, body []byte) *failure.Failure {
-	q := c.quote(p, body)
+func (c *call) reserve(p *upstream.Provider, body []byte, chosen wire.Serving) *failure.Failure {
+	q := c.quoteOf(p, body, chosen)
 	c.outcome.Quoted = q.quotedText()
 	f := c.hold(q)
 	switch {
@@ -354,7 +354,7 @@ func (c *call) dearer(p *upstream.Provider) *failure.Failure {
 	if c.unaffordable == nil {
 		return nil
 	}
-	q := c.quote(p, nil)
+	q := c.quote(p)
 	if q.price == nil || c.g.Spending.Exchange.Convert(q.quoted, q.price.Currency, c.unaffordable.currency) < c.unaffordable.quoted {
 		return nil
 	}
