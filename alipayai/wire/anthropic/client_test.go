@@ -46,8 +46,8 @@ func TestClientRequests(t *testing.T) {
 			out: `"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}},{"type":"image_url","image_url":{"url":"https://x/y.png"}}]}]`, unsupported: "messages.content.image.file",
 		},
 		"documents": {
-			in:  `"messages":[{"role":"user","content":[{"type":"document","title":"T","source":{"type":"text","media_type":"text/plain","data":"words"},"citations":{"enabled":true}},{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"}},{"type":"document","source":{"type":"url","url":"https://x/y.pdf"}}]}]`,
-			out: `"messages":[{"role":"user","content":[{"type":"text","text":"T"},{"type":"text","text":"words"},{"type":"file","file":{"filename":"document.pdf","file_data":"data:application/pdf;base64,JVBE"}}]}]`, unsupported: "messages.content.citations, messages.content.document.url",
+			in:  `"messages":[{"role":"user","content":[{"type":"document","title":"T","context":"C","source":{"type":"text","media_type":"text/plain","data":"words"},"citations":{"enabled":true}},{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"}},{"type":"document","source":{"type":"url","url":"https://x/y.pdf"}}]}]`,
+			out: `"messages":[{"role":"user","content":[{"type":"text","text":"T"},{"type":"text","text":"C"},{"type":"text","text":"words"},{"type":"file","file":{"filename":"document.pdf","file_data":"data:application/pdf;base64,JVBE"}}]}]`, unsupported: "messages.content.citations, messages.content.document.url",
 		},
 		"search results": {
 			in:  `"messages":[{"role":"user","content":[{"type":"search_result","source":"https://x","title":"T","content":[{"type":"text","text":"found"}]}]}]`,

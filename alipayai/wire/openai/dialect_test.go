@@ -3,6 +3,7 @@ package openai
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -249,6 +250,20 @@ func TestIdsOfAtMost40(t *testing.T) {
 		got := atMost40(id)
 		if kept := n > 0 && n <= 40; (got == id) != kept || got == "" || len(got) > 40 || got != atMost40(id) {
 			t.Errorf("%d characters become %q", n, got)
+		}
+	}
+}
+
+// A prompt of a completion is one text, or a list of one; what is no prompt is refused by its name.
+func TestPromptsOfCompletions(t *testing.T) {
+	for prompt, want := range map[string]string{`"a"`: "a", `["a"]`: "a", `""`: "", `["a","b"]`: "-", `[]`: "-", `[1,2]`: "-", `[[1]]`: "-", `null`: "-", `5`: "-", `{}`: "-"} {
+		c, err := ParseCompletion([]byte(`{"model":"m","prompt":` + prompt + `}`))
+		if want == "-" {
+			if refused, ok := errors.AsType[*wire.RequestError](err); !ok || refused.Param != "prompt" {
+				t.Errorf("%s: %v", prompt, err)
+			}
+		} else if err != nil || !strings.Contains(string(c.Canonical.Body), `"messages":[{"role":"user","content":"`+want+`"}]`) {
+			t.Errorf("%s: %v, %s", prompt, err, c.Canonical.Body)
 		}
 	}
 }
