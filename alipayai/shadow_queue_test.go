@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -93,6 +94,33 @@ func TestShadowHasItsOwnCap(t *testing.T) {
 	if len(pairs) != 3 || len(s.calls()) != 3 || s.dropped[0] != "queue_deadline" {
 		t.Errorf("%d pairs of %d copies; dropped %q", len(pairs), len(s.calls()), s.dropped)
 	}
+}
+
+// A copy waits behind all clients: where the shadow's permits are those of the provider itself, no client waits longer for it.
+func TestShadowIsBehindClients(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		k := newCap(1, time.Second)
+		s := newShadow(t, sandbox.Config{Format: sandbox.OpenAI})
+		s.provider.Cap = k
+		r := newRig(t, sandbox.Config{}, s.beside, capped(k))
+		ask := func() {
+			if w := served(t.Context(), r.gateway, "acme", chatPath, chatBody("hello")); w.Code != http.StatusOK {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+		}
+		ask()
+		synctest.Wait() // its copy is in line
+		began := time.Now()
+		var calls sync.WaitGroup
+		for range 5 {
+			calls.Go(ask)
+		}
+		calls.Wait()
+		if took := time.Since(began); took > 5500*time.Millisecond {
+			t.Errorf("five calls took %v at one a second", took)
+		}
+		s.settled(6)
+	})
 }
 
 // A copy is a call of its own, at the operator's cost: in the ledger, but in no tenant's budget; and it is no repeat of the call.
