@@ -143,20 +143,20 @@ func (g *gets) Get(ctx context.Context, key string) ([]byte, error) {
 // Tokens in use are looked at ahead once three quarters of their lives are over, and no store is asked before.
 func TestRenewedAheadWhenDue(t *testing.T) {
 	server := redistest.Start(t)
-	for minutes, asked := range map[time.Duration]bool{10: false, 44: false, 46: true} {
+	for passes, asked := range map[time.Duration]bool{10 * time.Minute: false, 44 * time.Minute: false, 46 * time.Minute: true} {
 		began := time.Now()
 		var passed atomic.Int64
 		store := &gets{Store: redisStore(t, server)}
 		c := replica(t, &vendor{life: 3600}, store, func() time.Time { return began.Add(time.Duration(passed.Load())) })
-		grant(t, c, "acme", minutes.String())
-		if _, err := c.Token(t.Context(), "acme", minutes.String()); err != nil {
+		grant(t, c, "acme", passes.String())
+		if _, err := c.Token(t.Context(), "acme", passes.String()); err != nil {
 			t.Fatal(err)
 		}
-		passed.Store(int64(minutes * time.Minute))
+		passed.Store(int64(passes))
 		before := store.n.Load()
 		c.refreshAhead(t.Context())
 		if (store.n.Load() > before) != asked {
-			t.Errorf("after %d minutes the store was asked %d times", minutes, store.n.Load()-before)
+			t.Errorf("after %v the store was asked %d times", passes, store.n.Load()-before)
 		}
 	}
 }
