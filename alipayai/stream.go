@@ -40,7 +40,9 @@ func (c *call) next(s *stream) ([]byte, error) {
 		return nil, c.broken(s)
 	}
 	if s.done {
-		c.recording.end(s.ending)
+		if s.finish != "" { // or it is not known whether it is all
+			c.recording.end(s.ending)
+		}
 		c.outcome.Usage = s.usage
 		c.estimateStream(s)
 		c.chargeStream(s)
