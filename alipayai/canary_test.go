@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/toolcheck"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/failover/canary"
 )
 
@@ -199,6 +200,26 @@ func TestCanaryFallsBackToStable(t *testing.T) {
 	}
 	if got := k.Totals()[canary.Errors]; got[canary.Stable].Trials != 0 {
 		t.Errorf("a call that fell back counts for the stable arm: %+v", got)
+	}
+}
+
+// A call that the candidate was not asked, since its breaker is open, says nothing of it.
+func TestCanaryThatIsNotAsked(t *testing.T) {
+	k := newTrial(t, true)
+	sim, edit := withCanary(t, k, sandbox.Config{})
+	r := newRig(t, sandbox.Config{}, edit, func(g *alipayai.Gateway) { g.Breakers = new(failover.Breakers) })
+	if err := sim.SetFaults(sandbox.Fault{Kind: sandbox.SystemError200}); err != nil {
+		t.Fatal(err)
+	}
+	const calls = 10
+	for i := range calls {
+		if got := r.chat(fmt.Sprint("call ", i)); got.status != http.StatusOK || got.header.Get(alipayai.HeaderProvider) != "alipay" {
+			t.Fatalf("%d %v", got.status, got.header)
+		}
+		r.outcome()
+	}
+	if got := k.Totals()[canary.Errors]; got[canary.Candidate].Trials == 0 || got[canary.Candidate].Trials >= calls || got[canary.Candidate].Trials != got[canary.Candidate].Bad || got[canary.Stable].Trials != 0 {
+		t.Errorf("%+v of %d calls", got, calls)
 	}
 }
 
