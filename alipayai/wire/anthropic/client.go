@@ -116,7 +116,7 @@ func (c *client) field(name string, v jsontext.Value) (err error) {
 	case "messages":
 		return translate.Objects(name, v, c.message)
 	case "system":
-		c.system, err = c.systemText(v)
+		c.system, err = c.systemText("system", "system", v)
 	case "max_tokens":
 		_, err = translate.Count(name, v, 1)
 		c.chat.MaxTokens = v
@@ -164,18 +164,18 @@ func isFilled(v jsontext.Value) bool {
 // paragraph is an empty line, in a JSON string.
 const paragraph = `\n\n`
 
-// systemText gives the characters of the system prompt.
-func (c *client) systemText(v jsontext.Value) (text []byte, err error) {
+// systemText gives the characters of the instructions that stand at path, of which place is the name in reports.
+func (c *client) systemText(path, place string, v jsontext.Value) (text []byte, err error) {
 	if v.Kind() == '"' {
 		return translate.Characters(v), nil
 	}
-	err = translate.Objects("system", v, func(path string, dec *translate.Decoder) error {
+	err = translate.Objects(path, v, func(path string, dec *translate.Decoder) error {
 		b, err := c.block(path, dec)
 		switch {
 		case err != nil:
 			return err
 		case b.kind != "text":
-			c.leaveBlock("system", b.kind)
+			c.leaveBlock(place, b.kind)
 			return nil
 		}
 		text = appendText(text, translate.Characters(b.text), paragraph)

@@ -14,6 +14,7 @@ type clientBlock struct {
 	kind                                        string
 	text, thinking, signature, source           jsontext.Value
 	id, name, input                             jsontext.Value // of a tool_use
+	toolName                                    jsontext.Value // of a tool_reference
 	toolUseID, content, isError, title, context jsontext.Value
 }
 
@@ -43,6 +44,8 @@ func (c *client) block(path string, dec *translate.Decoder) (clientBlock, error)
 			b.name = v
 		case "input":
 			b.input = v
+		case "tool_name":
+			b.toolName = v
 		case "tool_use_id":
 			b.toolUseID = v
 		case "content":
@@ -77,6 +80,7 @@ func (c *client) block(path string, dec *translate.Decoder) (clientBlock, error)
 // knownBlocks are those that OpenAI's form has something for.
 var knownBlocks = map[string]bool{
 	"text": true, "image": true, "document": true, "search_result": true, "tool_use": true, "tool_result": true,
+	"tool_reference": true, "mid_conv_system": true,
 }
 
 // leaveBlock notes that a block is left out.
@@ -119,35 +123,51 @@ func (c *client) message(path string, dec *translate.Decoder) error {
 		return c.user(path, content)
 	case "assistant":
 		return c.assistant(path, content)
-	case "system": // between turns, where the API takes it
-		text, err := c.systemText(content)
-		c.chat.Text("system", text)
-		return err
+	case "system": // https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages
+		return c.instruct(path+".content", content)
 	}
 	return translate.Invalid(path+".role", "user or assistant")
 }
 
-// user reads what the user said in the message at path, and what tools gave, which comes first.
+// instruct reads instructions that stand between turns, at path. A message that only changes which tools there are says nothing.
+func (c *client) instruct(path string, content jsontext.Value) error {
+	text, err := c.systemText(path, "messages.content", content)
+	if len(text) > 0 {
+		c.chat.Text("system", text)
+	}
+	return err
+}
+
+// user reads what the user said in the message at path: what tools gave comes first, and instructions in it last.
 func (c *client) user(path string, content jsontext.Value) error {
 	if content.Kind() == '"' {
 		c.chat.Text("user", translate.Characters(content))
 		return nil
 	}
 	var p translate.Parts
+	var system []clientBlock
 	results := 0
 	err := translate.Objects(path+".content", content, func(path string, dec *translate.Decoder) error {
 		b, err := c.block(path, dec)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if b.kind == "tool_result" {
+		case b.kind == "tool_result":
 			results++
 			return c.toolResult(path, b, &p)
+		case b.kind == "mid_conv_system":
+			system = append(system, b)
+			return nil
 		}
 		return c.part(path, b, &p)
 	})
-	if err == nil && (!p.Empty() || results == 0) {
+	if err == nil && (!p.Empty() || results+len(system) == 0) {
 		c.chat.User(p.Content())
+	}
+	for _, b := range system {
+		if err == nil {
+			err = c.instruct(path+".content", b.content)
+		}
 	}
 	return err
 }
@@ -190,6 +210,10 @@ func (c *client) toolResult(path string, b clientBlock, user *translate.Parts) e
 				return err
 			case inner.kind == "text" && inner.text.Kind() == '"':
 				text = appendText(text, translate.Characters(inner.text), `\n`)
+				return nil
+			case inner.kind == "tool_reference" && len(translate.Characters(inner.toolName)) > 0:
+				// What a client's own search for tools gives. All of its tools are sent, so their names are all that is missing.
+				text = appendText(text, append([]byte("Tool found: "), translate.Characters(inner.toolName)...), `\n`)
 				return nil
 			}
 			return c.part(path, inner, &shown)
