@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,6 +83,16 @@ var agentRequests = map[string]struct {
 		"messages", claudeCode, claudeHead + claudeTools + claudeMore +
 			`"messages":[{"role":"user","content":"look"},{"role":"assistant","content":[{"type":"tool_use","id":"toolu_1","name":"Read","input":{"file_path":"/a"}}]},` +
 			`{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":"rejected","is_error":true},{"type":"text","text":"[Request interrupted by user]"},{"type":"text","text":"stop it"}]}]`, "stop it", "", "context_management", [2]string{`{"role":"tool","tool_call_id":"toolu_1","content":"Error: rejected"}`, `"is_error":true`},
+	},
+	"claude code, tools found": { // by its own search, 2.1.332
+		"messages", append(slices.Clip(claudeCode[:10]), "Anthropic-Beta", "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,thinking-token-count-2026-05-13,advanced-tool-use-2025-11-20,effort-2025-11-24,thinking-display-updates-2026-08-18"),
+		claudeHead + `"tools":[{"name":"ToolSearch","description":"Loads tools","input_schema":{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","properties":{"query":{"description":"Which","type":"string"}},"required":["query"],"additionalProperties":false}},` +
+			`{"name":"Monitor","description":"Watches","input_schema":{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","properties":{"command":{"type":"string"}}},"defer_loading":true},` +
+			`{"name":"DeferredToolPlaceholder","description":"Reserved placeholder that keeps deferred tool loading active; never call this tool.","input_schema":{"type":"object","properties":{}},"defer_loading":true}],` +
+			`"thinking":{"type":"adaptive","display":"updates"},"context_management":{"edits":[{"type":"clear_thinking_20251015","keep":"all"}]},"output_config":{"effort":"high"},` +
+			`"messages":[{"role":"user","content":[{"type":"text","text":"<system-reminder>\nThe following deferred tools are now available via ToolSearch.\n</system-reminder>"},{"type":"text","text":"watch it"}]},` +
+			`{"role":"assistant","content":[{"type":"tool_use","id":"toolu_1","name":"ToolSearch","input":{"query":"select:Monitor"}}]},` +
+			`{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":[{"type":"tool_reference","tool_name":"Monitor"}],"cache_control":{"type":"ephemeral"}}]}]`, "Monitor", "watch it", "context_management, tools.defer_loading", [2]string{`{"role":"tool","tool_call_id":"toolu_1","content":"Tool found: Monitor"}`, `[{"type":"tool_reference","tool_name":"Monitor"}]`},
 	},
 	"codex, first turn": {
 		"responses", codex, codexHead + `"input":[` + codexOpening + `{"type":"message","role":"user","content":[{"type":"input_text","text":"hello"}]}]`, "hello", "", "tools.image_generation, tools.web_search", [2]string{`{"role":"system","content":"You are Codex, a coding agent."},{"role":"system","content":"<permissions instructions>"}`, `"name":"mcp__docs__search"`},

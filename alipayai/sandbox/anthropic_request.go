@@ -67,6 +67,7 @@ func (q *ask) add(blocks []block) {
 	for _, b := range blocks {
 		text.WriteString(b.text)
 		q.images += b.images
+		q.found = append(q.found, b.found...)
 	}
 	q.texts = append(q.texts, text.String())
 }
@@ -109,6 +110,7 @@ type block struct {
 	text   string // of a tool's result, what the tool said
 	id     string // that links a call and its result
 	images int
+	found  []string // the tools that a search has found
 }
 
 // blockFields are the known blocks, and the fields that each has beyond its type.
@@ -118,6 +120,7 @@ var blockFields = map[string][]string{
 	"document":          {"source", "title", "context", "citations", "cache_control"},
 	"tool_use":          {"id", "name", "input", "cache_control"},
 	"tool_result":       {"tool_use_id", "content", "is_error", "cache_control"},
+	"tool_reference":    {"tool_name", "cache_control"},
 	"thinking":          {"thinking", "signature"},
 	"redacted_thinking": {"data"},
 }
@@ -177,10 +180,14 @@ func readBlock(o object, name string, data []byte, kinds []string) (b block) {
 		in.required("tool_use_id", "string", &b.id)
 		var failed bool
 		in.optional("is_error", "boolean", &failed)
-		for _, part := range readContent(in, "content", "text", "image", "document") {
+		for _, part := range readContent(in, "content", "text", "image", "document", "tool_reference") {
 			b.text += part.text
 			b.images += part.images
+			b.found = append(b.found, part.found...)
 		}
+	case "tool_reference":
+		in.required("tool_name", "string", &b.text)
+		b.found = []string{b.text}
 	case "thinking":
 		in.required("thinking", "string", &ignored)
 		in.required("signature", "string", &ignored)
@@ -248,6 +255,11 @@ func readTools(o object, q *ask, g *grammar, ofBetas []string) {
 			g.read(o, entry("tools", i)+".custom", t.fields["input_schema"])
 		}
 		q.tools = append(q.tools, tool{name, t.fields["input_schema"]})
+	}
+	for _, name := range q.found { // the first error of a tool search in Anthropic's guide to it
+		if !seen[name] {
+			o.wrong("", "Tool reference '%s' has no corresponding tool definition", name)
+		}
 	}
 	if !o.has("tool_choice") {
 		return

@@ -341,6 +341,8 @@ func TestMessagesRefusals(t *testing.T) {
 		"one result missing":    {turns(user(`"x"`) + "," + call + "," + user(`[{"type":"tool_result","tool_use_id":"t2"}]`)), "immediately after: t1."},
 		"words before results":  {turns(user(`"x"`) + "," + call + "," + user(`[{"type":"text","text":"a"},`+result+`]`)), "messages.1: `tool_use` ids were found"},
 		"call id repeats":       {turns(user(`"x"`) + "," + call + "," + user(`[`+result+`]`) + "," + call + "," + user(`[`+result+`]`)), "messages.3.content.0: `tool_use` ids must be unique"},
+		"unknown tool found":    {turns(user(`"x"`) + "," + call + "," + user(`[{"type":"tool_result","tool_use_id":"t1","content":[{"type":"tool_reference","tool_name":"gone"}]},{"type":"tool_result","tool_use_id":"t2"}]`)), "Tool reference 'gone' has no corresponding tool definition"},
+		"tool found by a user":  {turns(user(`[{"type":"tool_reference","tool_name":"gone"}]`)), `Input tag "tool_reference" found`},
 		"result twice":          {turns(user(`"x"`) + "," + call + "," + user(`[`+result+`,{"type":"tool_result","tool_use_id":"t1"}]`)), "single result"},
 		"call at the end":       {turns(user(`"x"`) + "," + call), "messages.1: `tool_use` ids were found"},
 		"call with text input":  {turns(user(`"x"`) + `,{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":"{}"}]},` + user(`"x"`)), "input: Input should be a valid object"},

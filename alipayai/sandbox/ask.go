@@ -18,6 +18,7 @@ type ask struct {
 	texts    []string // the text of every message
 	images   int      // in all messages
 	tools    []tool
+	found    []string // of them, those that a search of the caller's has found
 	choice   toolChoice
 	stream   bool
 	schema   json.RawMessage // of the answer, nil for words
