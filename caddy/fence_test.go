@@ -170,7 +170,8 @@ func (f *fenceRig) ask(t *testing.T, key, round string, turn int) {
 				{"/v1/embeddings", `{"model":"alipay-embed-1","input":%q%s}`, ""},
 			} {
 				ways := []way{{"", []string{"plain"}}}
-				if door.user != "" {
+				if door.user != "" { // one for each, so that by chance some are the candidate's of the canary
+					door.user = strings.Replace(door.user, "u1", fmt.Sprintf("u%d of %s", i, door.path), 1)
 					ways = []way{{"", []string{"plain", "keyed", "keyed"}}, {`,"stream":true`, []string{"plain", "keyed"}}, {door.user, []string{"plain"}}}
 				}
 				if turn != inEachWay {
