@@ -171,6 +171,7 @@ func (r *Redis) take(ctx context.Context, key Key, amount, limit price.Amount, e
 		h = &held{key: key, end: end}
 		r.held[name] = h
 	}
+	h.amount = min(h.amount, amount) // what is given back is gone before Redis hears of it: its reply may be lost
 	had := h.amount
 	r.mu.Unlock()
 	values, err := r.run(ctx, name, "take", r.process, settleTime.Milliseconds(), r.seq.Add(1),

@@ -242,6 +242,37 @@ func TestLateRequestsAtRedis(t *testing.T) {
 	}
 }
 
+// What a process gives back is gone before Redis hears of it: the reply may be lost, and another have it by then.
+func TestGivenBackAndTheReplyLost(t *testing.T) {
+	server := redistest.Start(t)
+	relay := redistest.StartRelay(t, server.Addr)
+	one, two := newReplica(t, relay.Addr, 2), newReplica(t, server.Addr, 2)
+	one.ready(t)
+	key, end := Key{Tenant: "shop", Currency: "CNY", Window: "test", Begin: 1}, time.Now().Add(time.Hour)
+	if _, ok, err := one.store.Take(t.Context(), key, 100, 100, end); !ok || err != nil {
+		t.Fatalf("%t, %v", ok, err)
+	}
+	relay.LoseReplies()
+	if _, ok, err := one.store.Take(t.Context(), key, 10, 100, end); !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("%t, %v", ok, err)
+	}
+	relay.Pass()
+	testwait.For(t, patience, "Redis to have executed it, and the other to have what was given back", func() bool {
+		_, ok, err := two.store.Take(t.Context(), key, 90, 100, end)
+		return ok && err == nil
+	})
+	var others price.Amount
+	var ok bool
+	testwait.For(t, patience, "an answer to the first", func() (answered bool) {
+		var err error
+		others, ok, err = one.store.Take(t.Context(), key, 50, 100, end)
+		return err == nil
+	})
+	if ok || others != 90 {
+		t.Errorf("taken again: %t, others %d", ok, others)
+	}
+}
+
 // Of a server that knows less than it has told, as a replica that took over too early, nothing more is taken: what others had
 // may be lost with it.
 func TestAServerThatKnowsLess(t *testing.T) {
