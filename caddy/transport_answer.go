@@ -42,20 +42,22 @@ func (t *try) Leaving(*upstream.Provider, *http.Request) *failure.Failure {
 
 // failed says what becomes of a try that brought no answer. Where reverse_proxy may
 // try again, because nothing has left and there is time, that is the connection's
-// own error, by which it decides.
+// own error, by which it decides. A rate cap that rejects a call when it is connected,
+// or a time that is over, has none.
 func (t *try) failed(req *http.Request, f *failure.Failure) (*http.Response, error) {
 	if t.made {
 		t.metrics.attempted(t.provider.Name, f.Code)
 	} else if f.Cause != nil && f.Status == http.StatusServiceUnavailable { // the operator's business
 		t.logger.Warn("request could not be signed", zap.String("provider", t.provider.Name), zap.String("code", f.Code), zap.Error(f.Cause))
 	}
+	connection := errors.Unwrap(f.Cause)
 	switch {
 	case f.ClientGone:
 		return nil, req.Context().Err()
 	case f.Sent:
 		sendingOf(req.Context(), 0).left = true
-	case t.made && !mayHaveLeft(req.Context()) && !errors.Is(f.Cause, failure.ErrNotSent):
-		return nil, errors.Unwrap(f.Cause)
+	case t.made && !mayHaveLeft(req.Context()) && connection != nil:
+		return nil, connection
 	}
 	f.Message = live.Text(f.Message) // an error of the scheme may quote the client
 	return answerTo(req, &f.Error), nil
