@@ -3,6 +3,7 @@ package alipaycaddy
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -107,13 +108,14 @@ func (c *seenCall) findAll() []wire.Text {
 	})
 }
 
-// sentTexts gives all texts of the body as it was sent, some of which the canonical form may not carry.
+// sentTexts gives all texts of the body as it was sent, some of which the canonical form may not carry, and all of what the
+// call goes on from, in each form in which a provider may be sent it.
 func (c *seenCall) sentTexts() []wire.Text {
 	switch {
 	case !c.hasRequest() || c.Native == nil:
 		return c.findAll()
-	case c.Continues: // from what is in the canonical form alone
-		return append(wire.Request{Body: c.Native.Body}.Texts(), c.findAll()...)
+	case c.Continues:
+		return slices.Concat(wire.Request{Body: c.Native.Body}.Texts(), c.Native.Sendable.Texts(), c.findAll())
 	}
 	return wire.Request{Body: c.Native.Body}.Texts()
 }

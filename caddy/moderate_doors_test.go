@@ -2,9 +2,13 @@ package alipaycaddy
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -157,5 +161,60 @@ func TestModerateReadsWrappings(t *testing.T) {
 	}
 	if n := g.chats(); n != 0 {
 		t.Errorf("%d calls reached the API", n)
+	}
+}
+
+// What a call goes on from is held against the policy as a provider of the API is sent it, also what another API has no place
+// for: it may have been kept where there was no moderator.
+func TestModerateReadsWhatIsKept(t *testing.T) {
+	const secret = "稳赚不赔"
+	g := newJudge(t)
+	var sent atomic.Int64
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if body, _ := io.ReadAll(r.Body); strings.Contains(string(body), secret) {
+			sent.Add(1)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"id":"resp_1","object":"response","created_at":1,"status":"completed","model":"m","output":[{"type":"message","id":"msg_1","status":"completed","role":"assistant","content":[{"type":"output_text","text":"ok","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}`)
+	}))
+	t.Cleanup(api.Close)
+	t.Setenv("MODERATED_API_KEY", "k")
+	g.vars["responses"] = api.Listener.Addr().String()
+	g.load(`
+alipayai {
+	provider native {
+		profile openai
+		base_url http://${responses}/v1
+		api_key {env.MODERATED_API_KEY}
+		api responses
+		model m
+	}
+	moderator law {
+		words `+secret+`
+	}
+}`, moderatedSite(`@moderated header X-Moderated yes
+	alipayai_moderate @moderated law
+	alipayai_proxy native {
+		store_responses 1h
+	}`))
+	for name, items := range map[string]string{
+		"a shell's output":     `{"type":"local_shell_call","id":"lsh_1","call_id":"c","status":"completed","action":{"type":"exec","command":["ls"],"env":{}}},{"type":"local_shell_call_output","call_id":"c","output":"` + secret + `"}`,
+		"a shell's command":    `{"type":"local_shell_call","id":"lsh_2","call_id":"c","status":"completed","action":{"type":"exec","command":["` + secret + `"],"env":{}}},{"type":"local_shell_call_output","call_id":"c","output":"x"}`,
+		"a search":             `{"type":"web_search_call","id":"ws_1","status":"completed","action":{"type":"search","query":"` + secret + `"}}`,
+		"an item of no API":    `{"type":"zz","note":"` + secret + `"}`,
+		"what a user has said": `{"role":"user","content":"` + secret + `"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := g.do("POST", "/v1/responses", `{"model":"m","input":[`+items+`,{"role":"user","content":"q"}]}`, g.acme)
+			var response struct{ ID string }
+			if err := json.Unmarshal([]byte(a.body), &response); err != nil || a.status != http.StatusOK {
+				t.Fatalf("where there is no moderator: %d %s", a.status, a.body)
+			}
+			before := sent.Load()
+			a = g.do("POST", "/v1/responses", `{"model":"m","input":"go on","previous_response_id":"`+response.ID+`"}`, g.acme, "X-Moderated: yes")
+			if a.status != http.StatusForbidden || sent.Load() != before {
+				t.Errorf("status %d, sent %d times: %s", a.status, sent.Load()-before, a.body)
+			}
+		})
 	}
 }
