@@ -223,7 +223,7 @@ func TestModerateByModelBesideTheQueue(t *testing.T) {
 		}
 		return "safe"
 	})
-	g.chat("hello", g.acme)
+	g.chat("caf\u00e9", g.acme)
 	a := g.do("POST", chatPath, chatBody("a bomb", false), g.acme)
 	if a.status != http.StatusForbidden || a.code() != "moderation_blocked" || !strings.Contains(a.body, "law.model") {
 		t.Errorf("status %d: %s", a.status, a.body)
@@ -232,12 +232,12 @@ func TestModerateByModelBesideTheQueue(t *testing.T) {
 		t.Errorf("%d calls reached the API", n)
 	}
 	asked := g.asked.Load()
-	g.chat("hello", g.acme)
-	g.chat("ＨＥＬＬＯ", g.acme) // the same, normalised
+	g.chat("caf\u00e9", g.acme)
+	g.chat("cafe\u0301", g.acme) // the same, normalised
 	if g.asked.Load() != asked {
 		t.Error("the model was asked again")
 	}
-	g.chat("hello", g.zeta) // another tenant's verdict is its own
+	g.chat("caf\u00e9", g.zeta) // another tenant's verdict is its own
 	if g.asked.Load() != asked+1 {
 		t.Errorf("the model was asked %d times for another tenant", g.asked.Load()-asked)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"strconv"
 	"sync"
 	"time"
 
@@ -20,7 +21,8 @@ const (
 	DefaultCacheEntries = 10_000
 )
 
-// Cache keeps the verdicts of models, by tenant, policy version and a keyed hash of the normalised text. The key is the
+// Cache keeps the verdicts of models, by tenant, policy version and a keyed hash of the text as the model was asked about it,
+// normalised by NFC and no further: a model reads case, marks and what shows nothing, which [Fold] leaves out. The key is the
 // cache's own, and random: who reads its memory cannot ask whether somebody wrote a text. The zero value is
 // empty; it is safe for concurrent use and may outlive a configuration.
 type Cache struct {
@@ -46,10 +48,10 @@ func (c *Cache) sum(parts ...string) [sha256.Size]byte {
 
 // key is that of a verdict on texts.
 func (c *Cache) key(tenant string, version [sha256.Size]byte, texts []wire.Text) [sha256.Size]byte {
-	parts := make([]string, 0, 2+2*len(texts))
+	parts := make([]string, 0, 2+4*len(texts))
 	parts = append(parts, tenant, string(version[:]))
 	for _, t := range texts {
-		parts = append(parts, t.Role, string(Fold(nil, t.Value)))
+		parts = append(parts, strconv.Itoa(int(t.Kind)), strconv.Itoa(t.Message), t.Role, t.Value)
 	}
 	return c.sum(parts...)
 }

@@ -6,7 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -130,6 +133,7 @@ func (m *Moderator) CheckModel(ctx context.Context, tenant string, texts []wire.
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.Timeout)
 	defer cancel()
+	texts = normalised(texts)
 	keeps := m.Cache != nil && (m.Shared == nil || !m.Shared(tenant))
 	var key [sha256.Size]byte
 	if keeps {
@@ -150,6 +154,20 @@ func (m *Moderator) CheckModel(ctx context.Context, tenant string, texts []wire.
 		m.Cache.verdicts.put(key, blocked, m.Now().Add(m.CacheTTL), m.CacheEntries)
 	}
 	return m.said(blocked, ByModel)
+}
+
+// normalised gives texts in NFC (Unicode Standard Annex 15), which makes one of characters that are the same by definition,
+// as é is with its accent apart. The model is asked about these, so that a verdict counts for what was read.
+func normalised(texts []wire.Text) []wire.Text {
+	first := slices.IndexFunc(texts, func(t wire.Text) bool { return !norm.NFC.IsNormalString(t.Value) })
+	if first < 0 {
+		return texts
+	}
+	texts = slices.Clone(texts)
+	for i := first; i < len(texts); i++ {
+		texts[i].Value = norm.NFC.String(texts[i].Value)
+	}
+	return texts
 }
 
 func (m *Moderator) said(blocked bool, by By) Verdict {

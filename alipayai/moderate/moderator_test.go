@@ -175,7 +175,6 @@ func TestVerdictsAreKept(t *testing.T) {
 	}{
 		{first, "acme", "hello", 0, true},
 		{first, "acme", "hello", 0, false},
-		{first, "acme", "ＨＥＬＬＯ", 0, false},
 		{first, "zeta", "hello", 0, true},
 		{second, "acme", "hello", 0, true},
 		{first, "acme", "hello", 0, false},
@@ -195,8 +194,53 @@ func TestVerdictsAreKept(t *testing.T) {
 			t.Errorf("step %d: %+v, asked %v, want %v", i, v, asked.asked.Load() > before, step.asked)
 		}
 	}
-	other := new(Cache)
-	if cache.sum("a") == other.sum("a") || cache.sum("a", "b") == cache.sum("ab") {
+	if other := new(Cache); cache.sum("a") == other.sum("a") || cache.sum("a", "b") == cache.sum("ab") {
 		t.Error("hashes can be made without the key, or of other parts")
+	}
+}
+
+// A verdict counts for what a model reads alike, and for nothing else.
+func TestVerdictsCoverWhatWasRead(t *testing.T) {
+	said := func(texts ...string) (all []wire.Text) {
+		for i, text := range texts {
+			all = append(all, wire.Text{Role: "user", Message: i, Value: text})
+		}
+		return all
+	}
+	for name, tc := range map[string]struct {
+		first, second []wire.Text
+		kept          bool
+	}{
+		"the same":               {said("hello"), said("hello"), true},
+		"an accent apart":        {said("cafe\u0301"), said("caf\u00e9"), true},
+		"syllables apart":        {said("\u1112\u1161\u11ab"), said("\ud55c"), true},
+		"case, as in Base64":     {said("aGVsbG8="), said("AGVSBG8="), false},
+		"tag characters":         {said("hello"), said("hello\U000e0062\U000e006f\U000e006d\U000e0062"), false},
+		"an invisible character": {said("hello"), said("hel\u200blo"), false},
+		"full width":             {said("hello"), said("ｈｅｌｌｏ"), false},
+		"white space":            {said("a b"), said("a\nb"), false},
+		"a mark":                 {said("hello"), said("h\u0336ello"), false},
+		"another role":           {said("hello"), []wire.Text{{Role: "system", Value: "hello"}}, false},
+		"another place":          {said("hello"), []wire.Text{{Role: "user", Kind: wire.TextCall, Value: "hello"}}, false},
+		"of two messages":        {said("a", "b"), []wire.Text{{Role: "user", Value: "a"}, {Role: "user", Value: "b"}}, false},
+		"split elsewhere":        {said("ab", "c"), said("a", "bc"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var bodies []string
+			asked := &model{answer: func(_ context.Context, body string) (string, error) {
+				bodies = append(bodies, body)
+				return chat("safe"), nil
+			}}
+			m := moderator(t, &Moderator{Name: "law", Model: asked, ModelName: "m", Form: LlamaGuard, Cache: new(Cache)})
+			m.CheckModel(t.Context(), "acme", tc.first)
+			if v := m.CheckModel(t.Context(), "acme", tc.second); (v.By == ByCache) != tc.kept {
+				t.Errorf("%+v", v)
+			}
+			alone := moderator(t, &Moderator{Name: "law", Model: asked, ModelName: "m", Form: LlamaGuard})
+			alone.CheckModel(t.Context(), "acme", tc.second)
+			if tc.kept && bodies[0] != bodies[1] {
+				t.Errorf("a verdict on %s counts for %s", bodies[0], bodies[1])
+			}
+		})
 	}
 }
