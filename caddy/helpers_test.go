@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -76,7 +77,8 @@ func newRig(t *testing.T, config sandbox.Config) *rig {
 	}
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
-	transport := &http.Transport{MaxIdleConnsPerHost: 64, DialContext: dialAgain}
+	transport := new(clientTransport)
+	transport.renew()
 	t.Cleanup(transport.CloseIdleConnections)
 	dir := t.TempDir()
 	g.api, g.http = api, &http.Client{Transport: transport, Timeout: time.Minute}
@@ -129,9 +131,26 @@ func (g *rig) load(global, sites string) {
 	if err := caddy.Load(g.config(global, sites), true); err != nil {
 		g.t.Fatal(err)
 	}
-	// Caddy closes those of the old configuration, perhaps just as one is used.
-	g.http.CloseIdleConnections()
+	g.http.Transport.(*clientTransport).renew()
 }
+
+// clientTransport is the transport of a rig's client.
+type clientTransport struct{ atomic.Pointer[http.Transport] }
+
+// renew has the calls to come on connections of their own: Caddy closes those of an old configuration, perhaps just as one is used,
+// and one that a call has ended on may become idle after the others were closed.
+func (c *clientTransport) renew() {
+	if old := c.Swap(&http.Transport{MaxIdleConnsPerHost: 64, DialContext: dialAgain}); old != nil {
+		old.CloseIdleConnections()
+	}
+}
+
+func (c *clientTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	return c.Load().RoundTrip(r)
+}
+
+// CloseIdleConnections is what [http.Client.CloseIdleConnections] asks for.
+func (c *clientTransport) CloseIdleConnections() { c.Load().CloseIdleConnections() }
 
 // provision builds a configuration's modules and starts nothing, as `caddy
 // validate` does.
