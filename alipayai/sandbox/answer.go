@@ -26,7 +26,10 @@ type answer struct {
 	finish    string // the finish reason that a fault asks for, "" for the true one
 	session   string
 	withUsage bool
-	withEnd   bool // a stream has its end
+	// usageAtEnd says that a stream has it in its last chunk with a choice, asked for or not
+	// (https://docs.mistral.ai/api/#operation/chatCompletion, and the CompletionChunk of Mistral's SDKs).
+	usageAtEnd bool
+	withEnd    bool // a stream has its end
 }
 
 // pieces cuts the text, or else the arguments, into the content events of a
@@ -66,6 +69,7 @@ func (c *call) answer(q *ask) answer {
 		promptTokens: q.images * tokensPerImage,
 		session:      q.session,
 		withUsage:    q.usage,
+		usageAtEnd:   c.srv.cfg.Dialect == Mistral,
 		withEnd:      c.plan.outcome.Kind != NoEnd,
 	}
 	if c.plan.outcome.Kind == FinishReason {

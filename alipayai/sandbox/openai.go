@@ -165,7 +165,10 @@ func (f openAI) script(a *answer) script {
 		finish: [][]byte{s.chunk(`{}`, f.finishReason(a))},
 		end:    []byte("data: [DONE]\n\n"),
 	}
-	if a.withUsage {
+	switch {
+	case a.usageAtEnd:
+		out.finish = [][]byte{s.last(f.finishReason(a), a.usage())}
+	case a.withUsage:
 		out.finish = append(out.finish, s.usage(a.usage()))
 	}
 	if a.withEnd {
@@ -213,6 +216,11 @@ func (s chunks) chunk(delta, finish string) []byte {
 		reason = `"` + finish + `"`
 	}
 	return slices.Concat([]byte(s.prefix), []byte(`{"index":0,"delta":`), []byte(delta), []byte(`,"finish_reason":`), []byte(reason+"}"), []byte(s.suffix))
+}
+
+// last renders the chunk that an answer ends with, where that has the usage.
+func (s chunks) last(finish string, u usage) []byte {
+	return slices.Concat([]byte(s.prefix), []byte(`{"index":0,"delta":{"content":""},"finish_reason":"`+finish+`"}],"usage":`), mustJSON(u), []byte("}\n\n"))
 }
 
 func (s chunks) usage(u usage) []byte {

@@ -29,6 +29,20 @@ func parseChunks(t *testing.T, events []string) (chunks []completion) {
 	return chunks
 }
 
+// Mistral's streams count tokens unasked, in the chunk that says why they end.
+func TestStreamOfMistralCounts(t *testing.T) {
+	g := newRig(t, Config{Dialect: Mistral})
+	events, err := g.stream("hello", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	chunks := parseChunks(t, events)
+	last := chunks[len(chunks)-1]
+	if last.Usage == nil || last.Usage.Total == 0 || len(last.Choices) != 1 || last.Choices[0].FinishReason == nil {
+		t.Errorf("ends with %+v", last)
+	}
+}
+
 func TestStream(t *testing.T) {
 	prompt := "What is a \"fund\"?\n你好"
 	tests := map[string]struct {
