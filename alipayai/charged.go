@@ -93,7 +93,7 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	}
 	switch {
 	case !u.OK || estimated:
-		used = price.Used{Prompt: q.priced.Estimate.Tokens(text), Completion: answer.textTokens(), Characters: text.Characters(), Searches: u.Searches}
+		used = price.Used{Prompt: q.prompt(text), Completion: answer.textTokens(), Characters: text.Characters(), Searches: u.Searches}
 		outcome = ledger.Estimated
 	case c.Endpoint.Generates() && q.complete(&used, known.Total, text, answer):
 		outcome = ledger.Estimated
@@ -124,7 +124,7 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	if outcome == ledger.Estimated && q.reserved != nil {
 		// A budget is never short: what is not known counts as the most that it can be.
 		spent = max(spent, min(q.most, q.price.Of(price.Used{
-			Prompt: max(used.Prompt, q.bytes), Completion: max(used.Completion, answer.tokens*bytesPerToken), Characters: used.Characters,
+			Prompt: max(used.Prompt, q.bytes+q.images), Completion: max(used.Completion, answer.tokens*bytesPerToken), Characters: used.Characters,
 		}).Amount))
 	}
 	c.g.Spending.end(q, spent)
@@ -137,13 +137,13 @@ func (q *charge) complete(used *price.Used, total int64, text price.Text, answer
 	more := max(total-used.Prompt-used.Completion, 0)
 	switch {
 	case used.Prompt == 0 && used.Completion == 0 && answer.some:
-		used.Prompt = min(q.priced.Estimate.Tokens(text), more)
+		used.Prompt = min(q.prompt(text), more)
 		used.Completion = more - used.Prompt
 	case used.Prompt == 0 && more > 0:
 		used.Prompt = more
 		return false
 	case used.Prompt == 0 && used.Completion > 0:
-		used.Prompt = q.priced.Estimate.Tokens(text)
+		used.Prompt = q.prompt(text)
 	case used.Completion == 0 && answer.some:
 		used.Completion = max(more, answer.textTokens())
 	default:

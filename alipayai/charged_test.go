@@ -49,6 +49,34 @@ func TestStreamsThatAreGivenUp(t *testing.T) {
 	}
 }
 
+// A budget is not short by images, whatever of the usage is missing: what is not known counts as the most that it can be.
+func TestImagesWithoutUsage(t *testing.T) {
+	image := `{"type":"image_url","image_url":{"url":"data:image/png;base64,` + strings.Repeat("A", 4000) + `"}}`
+	body := `{"model":"alipay-fin-1","messages":[{"role":"user","content":[{"type":"text","text":"what are they?"},` + image + "," + image + "," + image + `]}]}`
+	for name, usage := range map[string]string{
+		"none":          "",
+		"nothing":       `,"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`,
+		"no prompt":     `,"usage":{"prompt_tokens":0,"completion_tokens":2}`,
+		"no whole ones": `,"usage":{"prompt_tokens":-1,"completion_tokens":2}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, p := new(lines), alipayPrice()
+			p.MinCharacters = 0
+			s := perform(t, [][]turn{{says(200, `{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}]`+usage+`}`)}}, spends(l, p, daily(price.Unit)))
+			if got := s.call(body); got.status != http.StatusOK {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+			images := 3 * p.ImageTokens
+			if all := l.taken(); len(all) != 1 || all[0].Outcome != ledger.Estimated || all[0].Prompt < images || all[0].Prompt > images+100 {
+				t.Errorf("%+v, want an estimate with %d tokens of images", all, images)
+			}
+			if used := s.gateway.Spending.Budgets.States()[0].Used; used < p.Of(price.Used{Prompt: images + 200}).Amount {
+				t.Errorf("the budget has %s", used)
+			}
+		})
+	}
+}
+
 // A label of metrics is a model that the configuration names, and no other that a client may have chosen.
 func TestLabelsOfCosts(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -151,12 +151,12 @@ type charge struct {
 	number uint64
 	// quoted is what the attempt should cost, by an estimate.
 	quoted price.Amount
-	// bytes bound the tokens of the prompt, without its images, and most is the most
-	// that the attempt may cost.
-	bytes    int64
-	most     price.Amount
-	limits   []budget.Limit
-	reserved []reserved
+	// bytes bound the tokens of the prompt without its images, and images those that the images have. most is the most that
+	// the attempt may cost.
+	bytes, images int64
+	most          price.Amount
+	limits        []budget.Limit
+	reserved      []reserved
 }
 
 // reserved is what is reserved for an attempt: one part, or that of each call of a pack.
@@ -236,6 +236,7 @@ func (c *call) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving) *
 	// The request has more bytes than the prompt has tokens, in whichever form it goes:
 	// what stands around the texts is more than what a model's template puts there.
 	q.bytes = int64(max(len(body), len(c.Request.Body)) - c.Request.ImageBytes)
+	q.images = cmp.Or(q.base, new(price.Price)).LongestPrompt(price.Asked{Images: int64(c.Request.Images)})
 	if q.base == nil {
 		return q
 	}
@@ -263,11 +264,14 @@ func (c *call) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving) *
 		q.most = max(q.most, in.Bound(asked), other.Bound(asked))
 	}
 	q.quoted = q.price.Of(price.Used{
-		Prompt: priced.Estimate.Tokens(text), Characters: text.Characters(),
+		Prompt: q.prompt(text), Characters: text.Characters(),
 		Completion: c.expectedAnswer(priced.Estimate),
 	}).Amount
 	return q
 }
+
+// prompt estimates the tokens of a prompt: of its texts by what texts have taken lately, and of each image the most.
+func (q *charge) prompt(text price.Text) int64 { return q.priced.Estimate.Tokens(text) + q.images }
 
 // answers is how many answers are generated for the call: by its n, or one for each call of a pack; none where nothing is
 // generated.

@@ -166,6 +166,11 @@ type Asked struct {
 	Silent       bool
 }
 
+// LongestPrompt gives how many tokens a prompt has at most: one for each byte, and those of its images.
+func (p *Price) LongestPrompt(a Asked) int64 {
+	return plus(a.Bytes, times(a.Images, orDefault(p.ImageTokens, DefaultImageTokens)))
+}
+
 // Bound gives the most that a call may cost: each byte of the prompt is a token at the
 // dearest of its rates, and each answer is as long as it may be, and as long thought about.
 func (p *Price) Bound(a Asked) Amount {
@@ -175,7 +180,7 @@ func (p *Price) Bound(a Asked) Amount {
 	}
 	// A prompt of the least characters or more has more bytes than the tokens that fewer are charged as.
 	var most Used
-	most.Prompt = plus(a.Bytes, times(a.Images, orDefault(p.ImageTokens, DefaultImageTokens)))
+	most.Prompt = p.LongestPrompt(a)
 	if !a.Silent {
 		most.Completion = times(max(a.N, 1), plus(answer, p.ThinkingTokens))
 	}
