@@ -103,20 +103,35 @@ func (c *call) compose(p *upstream.Provider) ([]byte, *failure.Failure) {
 
 // encode puts the request into p's form.
 func (c *call) encode(p *upstream.Provider) ([]byte, *failure.Failure) {
-	c.unsupported, c.toolNames = "", nil
+	c.unsupported, c.toolNames, c.unbounded = "", nil, nil
+	encoded, f := c.encoded(p)
+	if f != nil {
+		return nil, f
+	}
+	c.toolNames = encoded.ToolNames
+	if p.OnUnsupported == upstream.OnUnsupportedWarn && len(encoded.Unsupported) > 0 {
+		c.unsupported = listed(encoded.Unsupported)
+	}
+	if unbounded(encoded) {
+		c.unbounded = p
+	}
+	return encoded.Body, nil
+}
+
+// encoded gives the request in p's form.
+func (c *call) encoded(p *upstream.Provider) (encoded wire.Encoded, f *failure.Failure) {
 	if c.Endpoint == upstream.EndpointModels {
-		return nil, nil
+		return encoded, nil
 	}
 	if n := c.nativeAt(p); n != nil {
-		return n.Sendable.WithModel(p.UpstreamModel(c.Request.Model)), nil
+		return wire.Encoded{Body: n.Sendable.WithModel(p.UpstreamModel(c.Request.Model))}, nil
 	}
 	encoded, err := p.Format.EncodeRequest(c.wireAsk(p))
 	if err != nil {
 		f := failure.UnreadableRequest(err)
 		f.UnsupportedHere = true
-		return nil, f
+		return encoded, f
 	}
-	c.toolNames = encoded.ToolNames
 	if c.Native != nil && len(c.Native.Unsupported) > 0 {
 		encoded.Unsupported = slices.Concat(encoded.Unsupported, c.Native.Unsupported)
 		slices.Sort(encoded.Unsupported)
@@ -126,18 +141,17 @@ func (c *call) encode(p *upstream.Provider) ([]byte, *failure.Failure) {
 		encoded.Unsupported = slices.Concat(encoded.Unsupported, dropped)
 		slices.Sort(encoded.Unsupported)
 	}
-	if len(encoded.Unsupported) == 0 {
-		return encoded.Body, nil
-	}
-	switch names := listed(encoded.Unsupported); p.OnUnsupported {
-	case upstream.OnUnsupportedReject:
-		f := failure.InvalidRequest(http.StatusBadRequest, failure.CodeUnsupported, "provider "+p.Name+" cannot do what the request asks for: "+names)
+	if p.OnUnsupported == upstream.OnUnsupportedReject && len(encoded.Unsupported) > 0 {
+		f := failure.InvalidRequest(http.StatusBadRequest, failure.CodeUnsupported, "provider "+p.Name+" cannot do what the request asks for: "+listed(encoded.Unsupported))
 		f.Param, f.UnsupportedHere = encoded.Unsupported[0], true
-		return nil, f
-	case upstream.OnUnsupportedWarn:
-		c.unsupported = names
+		return encoded, f
 	}
-	return encoded.Body, nil
+	return encoded, nil
+}
+
+// unbounded reports whether a request goes without what bounds its answer.
+func unbounded(encoded wire.Encoded) bool {
+	return slices.Contains(encoded.Unsupported, "max_tokens") || slices.Contains(encoded.Unsupported, "max_completion_tokens")
 }
 
 // listed names as much as a header may hold.

@@ -125,6 +125,8 @@ type call struct {
 	// unsupported names what of the request was not carried over to the
 	// provider that answers; a header field names it to the client.
 	unsupported string
+	// unbounded is the provider that the request goes to without its max_tokens; nil for none.
+	unbounded *upstream.Provider
 	// toolNames are those that the provider that is asked was given in the place of the client's.
 	toolNames wire.ToolNames
 	// claim is the call's hold of its Idempotency-Key; nil without one.

@@ -10,12 +10,17 @@ import (
 
 // quoteInPack is quote for the call's part of a pack, whatever other calls are in it.
 func (c *call) quoteInPack(p *upstream.Provider) *charge {
+	if c.Request.MaxTokens > 0 {
+		if encoded, _ := c.encoded(p); unbounded(encoded) { // as the pack is, which has the same member
+			c.unbounded = p
+		}
+	}
 	q := c.quote(p)
 	if q.price == nil {
 		return q
 	}
 	bytes, tokens := c.packable.Added()
-	asked := price.Asked{Bytes: q.bytes + bytes, MaxTokens: c.Request.MaxTokens, Silent: !c.Endpoint.Generates()}
+	asked := price.Asked{Bytes: q.bytes + bytes, MaxTokens: c.maxTokens(p), Silent: !c.Endpoint.Generates()}
 	if asked.MaxTokens > 0 {
 		asked.MaxTokens += tokens
 	}

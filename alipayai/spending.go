@@ -245,7 +245,7 @@ func (c *call) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving) *
 	text := c.promptText()
 	asked := price.Asked{
 		Bytes: q.bytes, Images: int64(c.Request.Images),
-		MaxTokens: c.Request.MaxTokens, N: c.Request.N, Silent: !c.Endpoint.Generates(),
+		MaxTokens: c.maxTokens(p), N: c.Request.N, Silent: !c.Endpoint.Generates(),
 	}
 	// A provider that has no room in a tier may serve in its own one.
 	q.most = max(q.price.Bound(asked), q.base.Bound(asked))
@@ -265,7 +265,7 @@ func (c *call) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving) *
 	}
 	q.quoted = q.price.Of(price.Used{
 		Prompt: q.prompt(text), Characters: text.Characters(),
-		Completion: c.expectedAnswer(priced.Estimate),
+		Completion: c.expectedAnswer(p, priced.Estimate),
 	}).Amount
 	return q
 }
@@ -282,13 +282,22 @@ func (c *call) answers() int64 {
 	return max(c.Request.N, 1) * int64(1+c.PackedWith)
 }
 
+// maxTokens is the most that an answer of p's may have; 0 where the request does not say, or p is not given it.
+func (c *call) maxTokens(p *upstream.Provider) int64 {
+	if c.unbounded == p {
+		return 0
+	}
+	return c.Request.MaxTokens
+}
+
 // expectedAnswer is how many tokens the call's answers should have together: as many as it permits each, or as answers have
 // had lately. The max_tokens of a pack is that of all its calls.
-func (c *call) expectedAnswer(e *price.Estimate) int64 {
-	if most := c.Request.MaxTokens; most > 0 && c.PackedWith > 0 {
+func (c *call) expectedAnswer(p *upstream.Provider, e *price.Estimate) int64 {
+	most := c.maxTokens(p)
+	if most > 0 && c.PackedWith > 0 {
 		return most
 	}
-	return c.answers() * cmp.Or(c.Request.MaxTokens, e.Answer())
+	return c.answers() * cmp.Or(most, e.Answer())
 }
 
 func (q *charge) quotedText() string {

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // lines is a ledger in memory.
@@ -222,6 +223,49 @@ func TestTenantBudget(t *testing.T) {
 	}
 	if all := l.taken(); len(all) != 2 {
 		t.Errorf("lines %+v", all)
+	}
+}
+
+// A request's max_tokens bounds what is reserved where it is sent; else the answer may be as long as the model's.
+func TestMaxTokensThatAreNotSent(t *testing.T) {
+	fields := func(f upstream.RequestFields) func(*alipayai.Gateway) {
+		return func(g *alipayai.Gateway) { g.Providers[0].RequestFields = &f }
+	}
+	agents := func(g *alipayai.Gateway) {
+		p := agentProvider(t, g.Providers[0].BaseURL.String())
+		p.Name, g.Providers = g.Providers[0].Name, []*upstream.Provider{p}
+	}
+	const completion = "max_completion_tokens"
+	for name, test := range map[string]struct {
+		member string
+		edit   func(*alipayai.Gateway)
+		status int
+	}{
+		"sent":               {"max_tokens", func(*alipayai.Gateway) {}, 200},
+		"sent, newer":        {completion, func(*alipayai.Gateway) {}, 200},
+		"others are dropped": {"max_tokens", fields(upstream.RequestFields{Drop: []string{"user"}}), 200},
+		"kept":               {"max_tokens", fields(upstream.RequestFields{Keep: []string{"model", "messages", "max_tokens"}}), 200},
+		"dropped":            {"max_tokens", fields(upstream.RequestFields{Drop: []string{"max_tokens"}}), 429},
+		"dropped, newer":     {completion, fields(upstream.RequestFields{Drop: []string{completion}}), 429},
+		"not kept":           {"max_tokens", fields(upstream.RequestFields{Keep: []string{"model", "messages"}}), 429},
+		"no place for it":    {"max_tokens", agents, 429},
+	} {
+		for _, together := range []bool{false, true} {
+			t.Run(name+map[bool]string{true: ", packed"}[together], func(t *testing.T) {
+				unbounded := alipayPrice().Bound(price.Asked{})
+				edits := []func(*alipayai.Gateway){test.edit, spends(new(lines), alipayPrice(), daily(unbounded-1))}
+				if together {
+					edits = append(edits, packed(of(2), func(k *alipayai.Packs) { k.MaxWait = 50 * time.Millisecond }))
+				}
+				r := newRig(t, sandbox.Config{}, edits...)
+				body := userBody("u1", "hello", `"`+test.member+`":10`)
+				for _, got := range r.together([]string{body, body}) {
+					if got.status != test.status {
+						t.Errorf("%d %s", got.status, got.body)
+					}
+				}
+			})
+		}
 	}
 }
 
