@@ -243,6 +243,40 @@ func TestModerateByModelBesideTheQueue(t *testing.T) {
 	}
 }
 
+// A verdict is of the model that gave it, over a reload: where it is, and what it is called there.
+func TestModerateVerdictsAreOfTheirModel(t *testing.T) {
+	for name, test := range map[string]struct {
+		from, to string
+		asked    int64
+	}{
+		"the same":         {"llama-guard\n", "llama-guard\n\t\tlimit off\n", 1},
+		"another address":  {"${guard}/v1", "${guard}/v2", 2},
+		"another host":     {"${guard}", "${other}", 2},
+		"another model":    {"model llama-guard\n", "model llama-guard-4\n", 2},
+		"another provider": {"guard", "guard2", 2},
+		"by another name":  {"llama-guard\n", "llama-guard\n\t\tmodel llama-guard other\n", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newJudge(t)
+			g.vars["other"] = strings.Replace(g.vars["guard"], "127.0.0.1", "localhost", 1)
+			site := moderatedSite("alipayai_moderate law\nalipayai_proxy alipay")
+			global := moderators("moderator law {\nmodel guard form llama_guard\non_error closed\ntimeout 5s\n}")
+			g.load(global, site)
+			g.chat("hello", g.acme)
+			g.chat("hello", g.acme)
+			changed := strings.Replace(global, test.from, test.to, 1)
+			if name == "another provider" {
+				changed = strings.NewReplacer("provider guard", "provider guard2", "model guard", "model guard2").Replace(global)
+			}
+			g.load(changed, site)
+			g.chat("hello", g.acme)
+			if n := g.asked.Load(); n != test.asked {
+				t.Errorf("asked %d times, want %d", n, test.asked)
+			}
+		})
+	}
+}
+
 // What a moderator's model is asked is the tenant's, in the ledger as in the provider's bill.
 func TestModerateByModelIsCharged(t *testing.T) {
 	g := newJudge(t)

@@ -232,6 +232,7 @@ func (m *Moderator) openModel(a *App) error {
 		return err
 	}
 	m.policy.Model, m.policy.ModelName, m.policy.Form, m.policy.Policy = alipayai.Asked{Gateway: gateway}, model, form, m.Model.Policy
+	m.policy.Asked = p.Asked(endpoint, model)
 	if !m.CacheOff {
 		cache, release := acquire[moderate.Cache]("verdicts", m.name)
 		a.releases = append(a.releases, release)

@@ -37,6 +37,8 @@ type Moderator struct {
 	ModelName string
 	Form      Form
 	Policy    string
+	// Asked says what Model is, and where, so that verdicts of another do not count as its own. It holds no secret.
+	Asked []string
 	// Timeout bounds how long the verdict takes; DefaultTimeout when 0.
 	Timeout time.Duration
 	// Open permits what the model gives no verdict on; else it is refused.
@@ -101,7 +103,7 @@ func (m *Moderator) Prepare() error {
 	if m.Policy == "" {
 		m.Policy = DefaultPolicy
 	}
-	m.version = sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %x", m.Name, m.Form, m.ModelName, m.Policy, m.Rules.version))
+	m.version = sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %x", m.Name, m.Form, m.Asked, m.ModelName, m.Policy, m.Rules.version))
 	return nil
 }
 

@@ -51,6 +51,18 @@ func (p *Provider) prepareAddresses() error {
 	return nil
 }
 
+// Asked is what answers at the endpoint for a model: the provider's name, its addresses, and what the model is called there. It
+// holds no secret.
+func (p *Provider) Asked(endpoint Endpoint, model string) []string {
+	asked := []string{p.Name, p.UpstreamModel(model)}
+	for _, a := range p.addresses {
+		if t, ok := a.targets[endpoint]; ok {
+			asked = append(asked, t.url.Scheme+"://"+t.url.Host+t.requestTarget)
+		}
+	}
+	return asked
+}
+
 // Regions are those of the provider's addresses, sorted; that of one which does not say so is empty.
 func (p *Provider) Regions() []string {
 	regions := []string{p.Region}
