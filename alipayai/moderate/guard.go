@@ -101,7 +101,7 @@ func (g *Guard) Add(out, events []byte) (released []byte, policy string) {
 func (g *Guard) End(out []byte) (released []byte, policy string) {
 	for _, c := range g.channels {
 		for ; c != nil; c = c.plain {
-			if policy := c.check(g, true); policy != "" {
+			if policy := c.end(g); policy != "" {
 				return out, policy
 			}
 		}
@@ -150,6 +150,8 @@ type channel struct {
 	// a character.
 	plain       *channel
 	escape, cut string
+	// tags is the same text as it reads with its tag characters, from the first on; nil for none.
+	tags *[tagReadings]tagged
 }
 
 // add appends text to c, and to what its escapes stand for, of layers that many.
@@ -167,6 +169,16 @@ func (g *Guard) add(c *channel, text string, unit *heldEvent, layers int) (polic
 			return policy
 		}
 	}
+	if c.tags != nil || hasTags(text) {
+		if policy = g.addTags(c, text, unit); policy != "" {
+			return policy
+		}
+	}
+	return g.fold(c, text, unit)
+}
+
+// fold appends text to c alone.
+func (g *Guard) fold(c *channel, text string, unit *heldEvent) (policy string) {
 	c.tail = Fold(c.tail, text)
 	policy = c.check(g, false)
 	unit.texts = append(unit.texts, mark{c, c.dropped + lettersOf(c.tail)})
@@ -212,6 +224,19 @@ func mayBeEscape(text string) bool {
 func isSurrogate(text string) bool {
 	r, ok := hex4(text[2:])
 	return ok && 0xd800 <= r && r < 0xdc00 && (len(text) == 6 || strings.HasPrefix(text[6:], `\`))
+}
+
+// end holds against the rules what they could not decide before the end of the text.
+func (c *channel) end(g *Guard) (policy string) {
+	if policy = c.check(g, true); policy != "" || c.tags == nil {
+		return policy
+	}
+	for i := range c.tags {
+		if policy = c.tags[i].check(g, true); policy != "" {
+			return policy
+		}
+	}
+	return ""
 }
 
 // check holds what is new of the text against the rules, as far as they can decide; at the end of the text that is all of it.

@@ -81,6 +81,7 @@ func TestGuardDecidesAsForTheWhole(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	parts := []string{
 		"a word of text, ", "这是一段话。", "predict ", "预测", "收入", "future income ", "禁止", "it is forbidden to ", "insider ", "tip ", "稳赚", "不赔", "稳 赚\u200b", "\n\n", "!!! ", "12.5% ",
+		tags("insider tip"), tags("predict "), tags("future"), " income", "\U0001f3f4" + tags("gbeng") + "\U000e007f",
 		strings.Repeat("long and harmless ", 12), strings.Repeat("长而无害", 30),
 	}
 	blocked := 0
@@ -120,6 +121,22 @@ func TestGuardDecidesAsForTheWhole(t *testing.T) {
 	}
 	if blocked < 200 {
 		t.Errorf("only %d texts were refused", blocked)
+	}
+}
+
+// What follows a flag, which has tags, is given out as elsewhere.
+func TestGuardGivesOutAFlag(t *testing.T) {
+	g := compiled(t, guarded).Guard(DefaultWindow)
+	flag := "Scotland \U0001f3f4" + tags("gbsct") + "\U000e007f "
+	var out []byte
+	for _, text := range append([]string{flag}, strings.SplitAfter(strings.Repeat("long and harmless ", 100), " ")...) {
+		var policy string
+		if out, policy = g.Add(out, []byte(event(text))); policy != "" {
+			t.Fatal(policy)
+		}
+	}
+	if text := shown(t, out); !strings.HasPrefix(text, flag) || g.Held() > len(out)/2 {
+		t.Errorf("shown %q, held %d bytes", text, g.Held())
 	}
 }
 

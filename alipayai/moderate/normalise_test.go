@@ -6,7 +6,14 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
+
+// tags spells text, which is ASCII, in tag characters.
+func tags(text string) string {
+	return strings.Map(func(r rune) rune { return 0xe0000 + r }, text)
+}
 
 func TestSpellings(t *testing.T) {
 	r := new(Rules)
@@ -20,56 +27,63 @@ func TestSpellings(t *testing.T) {
 		text string
 		want bool
 	}{
-		"as it is":             {"Please predict income for me", true},
-		"alone":                {"predict income", true},
-		"case":                 {"PREDICT Income", true},
-		"white space":          {"predict \n\t  income", true},
-		"no-break space":       {"predict\u00a0income", true},
-		"punctuation between":  {"predict, (income)", true},
-		"full width":           {"ｐｒｅｄｉｃｔ　ｉｎｃｏｍｅ", true},
-		"mathematical":         {"𝐩𝐫𝐞𝐝𝐢𝐜𝐭 𝑖𝑛𝑐𝑜𝑚𝑒", true},
-		"circled":              {"ⓟⓡⓔⓓⓘⓒⓣ income", true},
-		"white in squares":     {"🅿🆁🅴🅳🅸🅲🆃 🅸🅽🅲🅾🅼🅴", true},
-		"white in circles":     {"🅟🅡🅔🅓🅘🅒🅣 income", true},
-		"small capitals":       {"ᴘʀᴇᴅɪᴄᴛ ɪɴᴄᴏᴍᴇ", true},
-		"ligature":             {"predict income ﬁn", true},
-		"soft hyphen":          {"pre\u00addict in\u00adcome", true},
-		"zero-width space":     {"p\u200br\u200be\u200bd\u200bict income", true},
-		"zero-width joiner":    {"predict\u200d income", true},
-		"word joiner":          {"pre\u2060dict income", true},
-		"byte order mark":      {"pre\ufeffdict income", true},
-		"direction":            {"pre\u202edict\u202c income", true},
-		"tag characters":       {"pre\U000e0061dict income", true},
-		"variation selector":   {"pre\ufe0fdict income", true},
-		"filler":               {"pre\u3164dict \u115fincome", true},
-		"control character":    {"pre\x01dict income\x00", true},
-		"accents":              {"prédíct íncömé", true},
-		"combining marks":      {"p\u0336r\u0336e\u0336dict income", true},
-		"Cyrillic letters":     {"рrеdiсt incоmе", true},
-		"Greek letters":        {"predict incοme", true},
-		"spelt apart":          {"p r e d i c t income", true},
-		"spelt with dots":      {"p.r.e.d.i.c.t income", true},
-		"Han with spaces":      {"稳 赚 不 赔", true},
-		"Han with symbols":     {"稳-赚*不_赔", true},
-		"Han with dots":        {"稳.赚.不.赔", true},
-		"Han, traditional":     {"穩賺不賠", true},
-		"Han over lines":       {"稳赚\n不赔", true},
-		"Han, compatibility":   {"內幕消息", true},
-		"Han next to Latin":    {"这是guaranteed的", true},
-		"Han in a sentence":    {"这个项目稳赚不赔吗", true},
-		"half-width kana":      {"ｶﾞｲﾄﾞ", true},
-		"kana far on":          {strings.Repeat("x ", maxSegment) + "ｶﾞｲﾄﾞ", true},
-		"digits":               {"a c3p b", true},
-		"part of a word":       {"predict incomes", false},
-		"part of a longer one": {"unpredict income", false},
-		"in another order":     {"income predict", false},
-		"Cyrillic by itself":   {"рредикт инкоме", false},
-		"between clauses":      {"很稳,赚不赔", false},
-		"empty":                {"", false},
-		"invalid UTF-8":        {"\xff\xfepredict income\xff", true},
+		"as it is":              {"Please predict income for me", true},
+		"alone":                 {"predict income", true},
+		"case":                  {"PREDICT Income", true},
+		"white space":           {"predict \n\t  income", true},
+		"no-break space":        {"predict\u00a0income", true},
+		"punctuation between":   {"predict, (income)", true},
+		"full width":            {"ｐｒｅｄｉｃｔ　ｉｎｃｏｍｅ", true},
+		"mathematical":          {"𝐩𝐫𝐞𝐝𝐢𝐜𝐭 𝑖𝑛𝑐𝑜𝑚𝑒", true},
+		"circled":               {"ⓟⓡⓔⓓⓘⓒⓣ income", true},
+		"white in squares":      {"🅿🆁🅴🅳🅸🅲🆃 🅸🅽🅲🅾🅼🅴", true},
+		"white in circles":      {"🅟🅡🅔🅓🅘🅒🅣 income", true},
+		"small capitals":        {"ᴘʀᴇᴅɪᴄᴛ ɪɴᴄᴏᴍᴇ", true},
+		"ligature":              {"predict income ﬁn", true},
+		"soft hyphen":           {"pre\u00addict in\u00adcome", true},
+		"zero-width space":      {"p\u200br\u200be\u200bd\u200bict income", true},
+		"zero-width joiner":     {"predict\u200d income", true},
+		"word joiner":           {"pre\u2060dict income", true},
+		"byte order mark":       {"pre\ufeffdict income", true},
+		"direction":             {"pre\u202edict\u202c income", true},
+		"tag characters":        {"pre\U000e0061dict income", true},
+		"in tag characters":     {"hello" + tags("predict income"), true},
+		"tags within a phrase":  {"predict" + tags("income"), true},
+		"tags within a word":    {"pre" + tags("dict inc") + "ome", true},
+		"tags letter by letter": {"h" + tags("predict ") + "e" + tags("in") + "l" + tags("co") + "lo" + tags("me"), true},
+		"tags of another text":  {"hello" + tags("predict incomes"), false},
+		"tags, escaped":         {`\udb40\udc70\udb40\udc72\udb40\udc65dict income`, true},
+		"a flag of tags":        {"predict \U0001f3f4" + tags("gbeng") + "\U000e007f", false},
+		"variation selector":    {"pre\ufe0fdict income", true},
+		"filler":                {"pre\u3164dict \u115fincome", true},
+		"control character":     {"pre\x01dict income\x00", true},
+		"accents":               {"prédíct íncömé", true},
+		"combining marks":       {"p\u0336r\u0336e\u0336dict income", true},
+		"Cyrillic letters":      {"рrеdiсt incоmе", true},
+		"Greek letters":         {"predict incοme", true},
+		"spelt apart":           {"p r e d i c t income", true},
+		"spelt with dots":       {"p.r.e.d.i.c.t income", true},
+		"Han with spaces":       {"稳 赚 不 赔", true},
+		"Han with symbols":      {"稳-赚*不_赔", true},
+		"Han with dots":         {"稳.赚.不.赔", true},
+		"Han, traditional":      {"穩賺不賠", true},
+		"Han over lines":        {"稳赚\n不赔", true},
+		"Han, compatibility":    {"內幕消息", true},
+		"Han next to Latin":     {"这是guaranteed的", true},
+		"Han in a sentence":     {"这个项目稳赚不赔吗", true},
+		"half-width kana":       {"ｶﾞｲﾄﾞ", true},
+		"kana far on":           {strings.Repeat("x ", maxSegment) + "ｶﾞｲﾄﾞ", true},
+		"digits":                {"a c3p b", true},
+		"part of a word":        {"predict incomes", false},
+		"part of a longer one":  {"unpredict income", false},
+		"in another order":      {"income predict", false},
+		"Cyrillic by itself":    {"рредикт инкоме", false},
+		"between clauses":       {"很稳,赚不赔", false},
+		"empty":                 {"", false},
+		"invalid UTF-8":         {"\xff\xfepredict income\xff", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, got := r.Check(tc.text); got != tc.want {
+			if _, got := r.CheckTexts([]wire.Text{{Value: tc.text}}); got != tc.want {
 				t.Errorf("found %v, want %v: folded %q, words %q", got, tc.want, Fold(nil, tc.text), Words(nil, Fold(nil, tc.text)))
 			}
 		})

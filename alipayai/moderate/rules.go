@@ -199,6 +199,14 @@ func (r *Rules) Check(text string) (Finding, bool) {
 	if r.Empty() {
 		return Finding{}, false
 	}
+	if f, found := r.check(text); found || !hasTags(text) {
+		return f, found
+	}
+	return r.checkTags(text)
+}
+
+// check is Check of text as Fold gives it.
+func (r *Rules) check(text string) (Finding, bool) {
 	b := rooms.Get().(*room)
 	defer b.release()
 	b.folded = Fold(b.folded[:0], text)
