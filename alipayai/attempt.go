@@ -146,10 +146,11 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		if native {
 			own = buffer.Bytes()
 		}
+		a.usage, a.model, a.ending, a.finish, a.content = parsed.Usage, parsed.Model, parsed.Ending(), parsed.FinishReason, parsed.Content
 		if f := c.guardWhole(a, own); f != nil {
+			c.chargeRefused(a)
 			return nil, f
 		}
-		a.usage, a.model, a.ending, a.finish, a.content = parsed.Usage, parsed.Model, parsed.Ending(), parsed.FinishReason, parsed.Content
 		if native { // what it is in canonical form has been looked at
 			a.body, a.native = buffer, true
 		}

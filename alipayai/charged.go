@@ -152,15 +152,25 @@ func (q *charge) complete(used *price.Used, total int64, text price.Text, answer
 	return true
 }
 
+// chargeRefused ends the attempt of a whole answer that a guard refuses: it was generated, and is paid for.
+func (c *call) chargeRefused(a *Answer) {
+	c.outcome.Usage, c.answered = a.usage, int64(a.body.Len())
+	answer := c.generated(a)
+	if !a.usage.OK {
+		c.estimate(answer.textTokens())
+	}
+	c.chargeUsage(a.usage, answer, ledger.Known)
+}
+
 // chargeStream ends the attempt of a stream: by its usage where it is whole, by what was
-// delivered where the client has left, and by all that it may cost where it broke off.
+// delivered where the client has left, or a guard has refused the rest, and by all that it may cost where it broke off.
 func (c *call) chargeStream(s *stream) {
 	answer := generated{tokens: s.tokens(), some: s.contentEvents > 0, model: s.model}
 	switch {
 	case c.charge == nil:
 	case s.done:
 		c.chargeUsage(s.usage, answer, ledger.Known)
-	case s.broken != nil && !s.broken.ClientGone:
+	case s.broken != nil && !s.broken.ClientGone && s.refused == nil:
 		c.chargeMost()
 	default:
 		c.chargeUsage(s.usage, answer, ledger.Estimated)

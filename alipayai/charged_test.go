@@ -77,6 +77,53 @@ func TestImagesWithoutUsage(t *testing.T) {
 	}
 }
 
+// What a guard refuses was generated: it is charged by its usage, and not as the most that it could cost.
+func TestRefusedAnswersAreCharged(t *testing.T) {
+	const usage = `,"usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12}`
+	delta := func(text, usage string) string {
+		return `data: {"choices":[{"index":0,"delta":{"content":"` + text + `"}}]` + usage + "}\n\n"
+	}
+	const refused, fine = "a secret handshake, and what follows it", "words that are fine, and some more of them. "
+	for name, test := range map[string]struct {
+		answer             string
+		prompt, completion int64
+		outcome            ledger.Outcome
+	}{
+		"whole":                {`{"model":"m","choices":[{"message":{"content":"` + refused + `"},"finish_reason":"stop"}]` + usage + `}`, 5, 7, ledger.Known},
+		"whole, without usage": {`{"model":"m","choices":[{"message":{"content":"` + refused + `"},"finish_reason":"stop"}]}`, 2, 10, ledger.Estimated},
+		"a stream at once":     {delta(refused, usage), 5, 10, ledger.Estimated},
+		"a stream later":       {delta(fine, usage) + delta(refused, ""), 5, 22, ledger.Estimated},
+		"without usage":        {delta(fine, "") + delta(refused, ""), 2, 22, ledger.Estimated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := new(lines)
+			body, kind := chatBody("hello"), "application/json"
+			if strings.HasPrefix(test.answer, "data:") {
+				body, kind = streamBody("hello"), "text/event-stream"
+			}
+			p := alipayPrice()
+			p.MinCharacters = 0
+			r := startRig(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", kind)
+				_, _ = w.Write([]byte(test.answer))
+			}), plainProvider, spends(l, p, daily(price.Unit)))
+			blocked := r.guard(t)
+			r.do(t.Context(), http.MethodPost, chatPath, body)
+			o := r.outcome()
+			all := l.taken()
+			if blocked.Load() != 1 || len(all) != 1 || all[0].Outcome != test.outcome || all[0].Prompt != test.prompt || all[0].Completion != test.completion {
+				t.Errorf("%d refused, %+v; want %d and %d tokens, %s", blocked.Load(), all, test.prompt, test.completion, test.outcome)
+			}
+			if used := r.gateway.Spending.Budgets.States()[0]; used.Open != 0 || used.Used >= p.Bound(price.Asked{Bytes: 1}) {
+				t.Errorf("the budget has %+v", used)
+			}
+			if strings.Contains(test.answer, "usage") && o.Usage.Total != 12 {
+				t.Errorf("the call's usage is %+v", o.Usage)
+			}
+		})
+	}
+}
+
 // A label of metrics is a model that the configuration names, and no other that a client may have chosen.
 func TestLabelsOfCosts(t *testing.T) {
 	for name, test := range map[string]struct {

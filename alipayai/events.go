@@ -166,6 +166,11 @@ func (c *call) openStream(s *stream) (*Answer, *failure.Failure) {
 			f = noRoom()
 		}
 		if f != nil {
+			if s.refused != nil {
+				c.outcome.Usage = s.usage
+				c.estimateStream(s)
+				c.chargeStream(s)
+			}
 			s.close()
 			return nil, f
 		}
@@ -204,17 +209,13 @@ func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
 	case err != nil:
 		return chunk, failure.BadAnswer(failure.CodeMalformed, "the provider's stream does not keep to its format")
 	}
-	if s.refused != nil {
-		return chunk, s.refused
-	}
-	if reported := s.failureOf(chunk); reported != nil {
+	if reported := s.failureOf(chunk); reported != nil && s.refused == nil {
 		var received []byte
 		if s.received != nil {
 			received = s.received.Bytes()
 		}
 		return chunk, c.failed(s.provider, s.Exchange, reported, received, event.Raw)
 	}
-	s.done = chunk.Done
 	if chunk.Content {
 		s.content += int64(chunk.ContentBytes)
 		s.contentEvents++
@@ -225,11 +226,14 @@ func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
 	if chunk.FinishReason != "" && (s.finish == "" || wire.EndingOf(chunk.FinishReason) < wire.EndingOf(s.finish)) {
 		s.finish = chunk.FinishReason
 	}
-	if s.done {
-		s.ending = wire.Answer{FinishReason: s.finish, Unfinished: s.finish == "" || chunk.Unfinished}.Ending()
-	}
 	if chunk.Usage.OK && !(s.usage.OK && countsNothing(chunk.Usage)) || chunk.Usage.Implausible {
 		s.usage = chunk.Usage
+	}
+	if s.refused != nil {
+		return chunk, s.refused // what it has brought is paid for
+	}
+	if s.done = chunk.Done; s.done {
+		s.ending = wire.Answer{FinishReason: s.finish, Unfinished: s.finish == "" || chunk.Unfinished}.Ending()
 	}
 	return chunk, nil
 }
