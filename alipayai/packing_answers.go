@@ -215,6 +215,8 @@ func (c *call) take(m *member) (a *Answer, f *failure.Failure, alone string) {
 	if g.sealed != nil {
 		c.outcome.Pack = pc.outcome.RequestID
 		c.outcome.Costs = append(c.outcome.Costs, m.costs...)
+	} else { // it was alone in it
+		c.outcome.Costs = append(c.outcome.Costs, pc.outcome.Costs...)
 	}
 	switch {
 	case c.ctx.Err() != nil && m.a == nil:
@@ -227,7 +229,6 @@ func (c *call) take(m *member) (a *Answer, f *failure.Failure, alone string) {
 	}
 	c.buffered, pc.buffered = pc.buffered, buffered{}
 	c.charge, pc.charge = pc.charge, nil // a stream is charged when it ends
-	c.outcome.Costs = append(c.outcome.Costs, pc.outcome.Costs...)
 	if s := m.a.stream; s != nil {
 		s.call = c
 		context.AfterFunc(c.ctx, g.cancel)

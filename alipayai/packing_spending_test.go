@@ -116,6 +116,24 @@ func TestSharesOfAPack(t *testing.T) {
 	}
 }
 
+// A call that found no other for its pack has the cost of its attempt, also of one that failed.
+func TestCostOfAPackOfOne(t *testing.T) {
+	for name, fault := range map[string]sandbox.Fault{"answered": {}, "unknown": {Kind: sandbox.ResetAfter}, "a system error": {Kind: sandbox.SystemError200}} {
+		t.Run(name, func(t *testing.T) {
+			l := new(lines)
+			r := newRig(t, sandbox.Config{}, packed(of(3), func(k *alipayai.Packs) { k.MaxWait = 50 * time.Millisecond }), spends(l, alipayPrice()))
+			if fault.Kind != "" {
+				r.set(fault)
+			}
+			got := r.post(chats, userBody("u1", "alone"))
+			o, all := r.outcome(), l.taken()
+			if len(all) != 1 || len(o.Costs) != 1 || o.Costs[0].Amount != all[0].Amount || o.Cost == "" || got.header.Get("X-Alipayai-Cost") != o.Cost {
+				t.Errorf("header %q, outcome %q, %+v; lines %+v", got.header.Get("X-Alipayai-Cost"), o.Cost, o.Costs, all)
+			}
+		})
+	}
+}
+
 // What is asked to compare answers of packs is the operator's: no tenant's budget and no line of a tenant has it.
 func TestComparisonsAreTheOperators(t *testing.T) {
 	l := new(lines)
