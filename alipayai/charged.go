@@ -98,7 +98,11 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	case c.Endpoint.Generates() && q.complete(&used, known.Total, text, answer):
 		outcome = ledger.Estimated
 	case outcome == ledger.Known:
-		q.priced.Estimate.Learn(text, used.Prompt, used.Completion, c.answers())
+		learned := text
+		if c.Request.Images > 0 || used.AudioIn+used.ImageIn > 0 { // which the prompt counts too
+			learned = price.Text{}
+		}
+		q.priced.Estimate.Learn(learned, used.Prompt, used.Completion, c.answers())
 	default: // the client left: the last report may be of what had come by then
 		used.Completion = max(used.Completion, answer.tokens)
 	}

@@ -124,6 +124,34 @@ func TestRefusedAnswersAreCharged(t *testing.T) {
 	}
 }
 
+// What texts take is learned of prompts that have nothing else, and how long answers are of all.
+func TestEstimatesLearnOfTexts(t *testing.T) {
+	text, image := `{"type":"text","text":"what is it?"}`, `{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}`
+	for name, test := range map[string]struct {
+		parts, details string
+		learns         bool
+	}{
+		"a text":           {text, "", true},
+		"an image":         {text + "," + image, "", false},
+		"an image counted": {text, `,"prompt_tokens_details":{"image_tokens":30}`, false},
+		"sound":            {text, `,"prompt_tokens_details":{"audio_tokens":30}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answer := `{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":40,"completion_tokens":9,"total_tokens":49` + test.details + `}}`
+			s := perform(t, [][]turn{{says(200, answer)}}, spends(new(lines), alipayPrice()))
+			estimate := s.gateway.Spending.Providers["first"].Estimate
+			long := price.Text{Others: 1000}
+			before := estimate.Tokens(long)
+			if got := s.call(`{"model":"m","messages":[{"role":"user","content":[` + test.parts + `]}]}`); got.status != http.StatusOK {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+			if after := estimate.Tokens(long); (after != before) != test.learns || estimate.Answer() != 9 {
+				t.Errorf("1000 characters are %d tokens, and were %d; an answer has %d", after, before, estimate.Answer())
+			}
+		})
+	}
+}
+
 // A label of metrics is a model that the configuration names, and no other that a client may have chosen.
 func TestLabelsOfCosts(t *testing.T) {
 	for name, test := range map[string]struct {
