@@ -243,11 +243,13 @@ func TestUsage(t *testing.T) {
 		"more written than sent":    {`{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9,"prompt_tokens_details":{"cached_tokens":5,"cache_write_tokens":5}}`, Usage{Prompt: 7, Completion: 2, Total: 9, Cached: 5, Written: 2, OK: true}},
 		"two counts of one cache":   {`{"prompt_tokens":19,"completion_tokens":13,"total_tokens":32,"cached_tokens":12,"prompt_tokens_details":{"cached_tokens":0}}`, Usage{Prompt: 19, Completion: 13, Total: 32, Cached: 12, OK: true}},
 		// https://github.com/langwatch/langwatch/pull/7021
-		"sound":          {`{"prompt_tokens":20,"completion_tokens":47,"total_tokens":67,"prompt_tokens_details":{"audio_tokens":5},"completion_tokens_details":{"audio_tokens":34}}`, Usage{Prompt: 20, Completion: 47, Total: 67, AudioIn: 5, AudioOut: 34, OK: true}},
-		"pictures":       {`{"prompt_tokens":20,"completion_tokens":47,"total_tokens":67,"prompt_tokens_details":{"image_tokens":5},"completion_tokens_details":{"image_tokens":99}}`, Usage{Prompt: 20, Completion: 47, Total: 67, ImageIn: 5, ImageOut: 47, OK: true}},
-		"odd reasoning":  {`{"prompt_tokens":7,"completion_tokens":20,"total_tokens":32,"completion_tokens_details":{"reasoning_tokens":9}}`, Usage{Prompt: 7, Completion: 20, Total: 32, Reasoning: 9, OK: true}},
-		"no reasoning":   {`{"prompt_tokens":1,"completion_tokens":2,"completion_tokens_details":null}`, Usage{Prompt: 1, Completion: 2, Total: 3, OK: true}},
-		"nested details": {`{"prompt_tokens":1,"prompt_tokens_details":{"total_tokens":9}}`, Usage{Prompt: 1, Total: 1, OK: true}},
+		"sound":               {`{"prompt_tokens":20,"completion_tokens":47,"total_tokens":67,"prompt_tokens_details":{"audio_tokens":5},"completion_tokens_details":{"audio_tokens":34}}`, Usage{Prompt: 20, Completion: 47, Total: 67, AudioIn: 5, AudioOut: 34, OK: true}},
+		"pictures":            {`{"prompt_tokens":20,"completion_tokens":47,"total_tokens":67,"prompt_tokens_details":{"image_tokens":5},"completion_tokens_details":{"image_tokens":99}}`, Usage{Prompt: 20, Completion: 47, Total: 67, ImageIn: 5, ImageOut: 47, OK: true}},
+		"odd reasoning":       {`{"prompt_tokens":7,"completion_tokens":20,"total_tokens":32,"completion_tokens_details":{"reasoning_tokens":9}}`, Usage{Prompt: 7, Completion: 25, Total: 32, Reasoning: 9, OK: true}},
+		"more than reasoning": {`{"prompt_tokens":100,"completion_tokens":10,"total_tokens":620,"completion_tokens_details":{"reasoning_tokens":500}}`, Usage{Prompt: 100, Completion: 520, Total: 620, Reasoning: 500, OK: true}},
+		"more than a cache":   {`{"prompt_tokens":100,"completion_tokens":10,"total_tokens":160,"prompt_tokens_details":{"cached_tokens":40},"completion_tokens_details":{"reasoning_tokens":5}}`, Usage{Prompt: 100, Completion: 60, Total: 160, Cached: 40, Reasoning: 5, OK: true}},
+		"no reasoning":        {`{"prompt_tokens":1,"completion_tokens":2,"completion_tokens_details":null}`, Usage{Prompt: 1, Completion: 2, Total: 3, OK: true}},
+		"nested details":      {`{"prompt_tokens":1,"prompt_tokens_details":{"total_tokens":9}}`, Usage{Prompt: 1, Total: 1, OK: true}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

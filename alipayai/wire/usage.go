@@ -133,11 +133,9 @@ func (s *scanner) usage(u *Usage) error {
 	got.Total = max(got.Total, got.Prompt+got.Completion) // a tenant's limit counts it
 	switch more := got.Total - got.Prompt - got.Completion; {
 	case more <= 0 || got.Prompt == 0:
-	case more == got.Reasoning:
-		got.Completion += more
-	case more == got.Cached+got.Written:
+	case more == got.Cached+got.Written && more != got.Reasoning:
 		got.Prompt += more
-	case got.Reasoning == 0:
+	default: // reasoning, or what is counted nowhere else: a call is charged no less than the total
 		got.Completion += more
 	}
 	got.Cached = min(got.Cached, got.Prompt)
