@@ -113,7 +113,9 @@ func (s *Shared) share() {
 	for {
 		select {
 		case <-s.ctx.Done():
-			s.send()
+			if s.send(); len(s.sending) == 0 {
+				s.send() // what has come since a batch of its day was made
+			}
 			return
 		case <-tick.C:
 			s.send()

@@ -18,6 +18,13 @@ import (
 
 func newShared(t *testing.T, addr string) *Shared {
 	t.Helper()
+	s := notStarted(t, addr)
+	s.Start()
+	return s
+}
+
+func notStarted(t *testing.T, addr string) *Shared {
+	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, ContextTimeoutEnabled: true, DisableIdentity: true})
 	t.Cleanup(func() { _ = client.Close() })
 	sealing, err := seal.New([32]byte{1})
@@ -25,7 +32,6 @@ func newShared(t *testing.T, addr string) *Shared {
 		t.Fatal(err)
 	}
 	s := NewShared(client, sealing, time.UTC)
-	s.Start()
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
@@ -86,6 +92,26 @@ func TestSharedTotalsOverOutages(t *testing.T) {
 				return err == nil && total.Attempts == want && total.Amount == price.Amount(3*want)
 			})
 		})
+	}
+}
+
+// Close sends all that is there: also what has come since a batch of its day was made that could not be sent.
+func TestSharedTotalsAtTheEnd(t *testing.T) {
+	server := redistest.Start(t)
+	relay := redistest.StartRelay(t, server.Addr)
+	s := notStarted(t, relay.Addr)
+	relay.LoseReplies()
+	s.Record(lineAt(noon, "acme", 3))
+	s.send()
+	s.Record(lineAt(noon, "acme", 3))
+	s.Record(lineAt(noon.AddDate(0, 0, 1), "acme", 3))
+	relay.Pass()
+	s.Start()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if total, err := sum(t, s); err != nil || total.Attempts != 3 {
+		t.Errorf("%+v, %v; want 3 attempts", total, err)
 	}
 }
 
