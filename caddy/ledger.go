@@ -193,11 +193,25 @@ func (a *App) openLedger() error {
 		state.start()
 		// Two gateways that wrote by turns, or counted budgets without each other, would both be wrong.
 		if err := state.Err(); errors.Is(err, ledger.ErrLocked) {
+			if state.otherHas(path) {
+				return fmt.Errorf("ledger %s: this gateway has the file open with another zone or store, which a reload does not change: restart it, or name another file", path)
+			}
 			return fmt.Errorf("ledger %s: %w", path, err)
 		}
 		return nil
 	})
 	return nil
+}
+
+// otherHas reports whether the ledger of another configuration of this process has the file: one of the same zone and store
+// would be s itself.
+func (s *ledgerState) otherHas(path string) (has bool) {
+	pool.Range(func(_, value any) bool {
+		other, ok := value.(*ledgerState)
+		has = ok && other != s && other.path == path
+		return !has
+	})
+	return has
 }
 
 // tellLost tells of what a ledger that ends could not write: the log is the last place for it.

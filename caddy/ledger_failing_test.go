@@ -43,6 +43,26 @@ func TestALedgerThatAnotherHas(t *testing.T) {
 	}
 }
 
+// The zone of a ledger does not change by a reload, whose message says what does it; the configuration that runs goes on.
+func TestALedgerOfAnotherZone(t *testing.T) {
+	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
+	g.load(pricedProvider, proxySite)
+	const file = "ledger ${dir}/ledger.db"
+	if !strings.Contains(pricedProvider, file) {
+		t.Fatal("the ledger is another")
+	}
+	zoned := strings.Replace(pricedProvider, file, file+" {\nzone Asia/Shanghai\n}", 1)
+	err := caddy.Load(g.config(zoned, proxySite), true)
+	want := "ledger " + filepath.Join(g.vars["dir"], "ledger.db") + ": this gateway has the file open with another zone or store, which a reload does not change: restart it, or name another file"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v; want %s", err, want)
+	}
+	if a := g.chat("hello"); a.header.Get("X-Alipayai-Cost") == "" {
+		t.Errorf("no cost: %v", a.header)
+	}
+	g.load(strings.Replace(zoned, "ledger.db", "other.db", 1), proxySite)
+}
+
 // While the ledger cannot be written calls go on, within their budget, and operators know: by an alert, a log line, and
 // a metric of what is written; what is lost in the end is in the log.
 func TestALedgerThatCannotBeWritten(t *testing.T) {
