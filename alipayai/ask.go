@@ -41,6 +41,9 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 			return nil, f
 		}
 	}
+	if f := c.namesPlace(p, body); f != nil {
+		return nil, f
+	}
 	if c.pack == nil { // whose calls have each been looked up
 		if f := c.wasBlocked(p, body); f != nil {
 			return nil, f
@@ -91,6 +94,26 @@ func (c *call) namesOthers(p *upstream.Provider, models []string) *failure.Failu
 		}
 	}
 	return nil
+}
+
+// namesPlace gives the failure of a request that chooses where p works, or whom p sends its texts on to, although it may be in
+// some regions alone: those are declared of p's addresses, and not of what stands behind them.
+func (c *call) namesPlace(p *upstream.Provider, body []byte) *failure.Failure {
+	regions := c.regions.And(p.Residency.Of(c.Tenant))
+	if regions == nil {
+		return nil
+	}
+	if body == nil { // that of a pack
+		body = c.received()
+	}
+	member := wire.PlaceOf(body)
+	if member == "" {
+		return nil
+	}
+	f := failure.InvalidRequest(http.StatusBadRequest, failure.CodeUnsupported,
+		member+" chooses where provider "+p.Name+" works or sends your data, which may be in these regions alone: "+regions.String()+". Leave "+member+" out")
+	f.Param, f.UnsupportedHere = member, true
+	return f
 }
 
 // compose gives the body for p; that of a pack is not known before it leaves.

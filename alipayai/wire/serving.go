@@ -87,6 +87,58 @@ func ServingOf(body []byte) (chosen Serving) {
 	return chosen
 }
 
+// PlaceOf names the first member by which a request chooses where a vendor works, or whom it sends the request's texts on to;
+// empty for none. They are: inference_geo and mcp_servers of Anthropic (platform.claude.com/docs/en/build-with-claude/data-residency,
+// .../agents-and-tools/mcp-connector), provider of OpenRouter (openrouter.ai/docs/features/provider-routing), server_url and
+// connector_id of OpenAI's tools (platform.openai.com/docs/guides/tools-connectors-mcp), data_sources of Azure, and api_base and
+// base_url of LiteLLM, which calls that address.
+func PlaceOf(body []byte) (member string) {
+	s := newScanner(body, Limits{})
+	defer s.release()
+	place := func(name string) error {
+		filled, err := s.skip()
+		if filled && member == "" {
+			member = name
+		}
+		return err
+	}
+	var tools func() error
+	tools = func() error {
+		if !s.is('[') {
+			_, err := s.skip()
+			return err
+		}
+		return s.array(func() error {
+			if !s.is('{') {
+				_, err := s.skip()
+				return err
+			}
+			return s.object(func(name []byte) error {
+				switch string(name) {
+				case "server_url", "connector_id":
+					return place("tools." + string(name))
+				case "tools": // a namespace's
+					return tools()
+				}
+				_, err := s.skip()
+				return err
+			})
+		})
+	}
+	// What cannot be read is no request of this form.
+	_ = s.document(func(name []byte) error {
+		switch string(name) {
+		case "inference_geo", "mcp_servers", "provider", "data_sources", "api_base", "base_url":
+			return place(string(name))
+		case "tools":
+			return tools()
+		}
+		_, err := s.skip()
+		return err
+	})
+	return member
+}
+
 // wordOf gives a word of a vendor's, which is a string; empty for anything else. The common ones need no allocation.
 func wordOf(v jsontext.Value) string {
 	switch string(v) {

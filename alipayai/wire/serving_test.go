@@ -71,3 +71,32 @@ func TestOtherModels(t *testing.T) {
 		}
 	}
 }
+
+// A request's members that choose where its texts go are found, however they are written, and no others of their names.
+func TestPlaceOf(t *testing.T) {
+	for name, test := range map[string]struct{ body, want string }{
+		"a region":            {`{"model":"m","inference_geo":"us"}`, "inference_geo"},
+		"escaped":             {`{"inference\u005fgeo":"us"}`, "inference_geo"},
+		"no region":           {`{"inference_geo":null,"mcp_servers":[],"provider":{},"api_base":""}`, ""},
+		"a server":            {`{"mcp_servers":[{"type":"url","url":"https://x.example","name":"x"}]}`, "mcp_servers"},
+		"a vendor":            {`{"provider":{"order":["x"]}}`, "provider"},
+		"a vendor, behind":    {`{"messages":[{"role":"user","content":"q"}],"provider":{"only":["x"]}}`, "provider"},
+		"a tool's server":     {`{"tools":[{"type":"function","name":"f"},{"type":"mcp","server_label":"x","server_url":"https://x.example"}]}`, "tools.server_url"},
+		"a connector":         {`{"tools":[{"type":"mcp","connector_id":"connector_dropbox"}]}`, "tools.connector_id"},
+		"a namespace's":       {`{"tools":[{"type":"namespace","tools":[{"type":"mcp","server_url":"https://x.example"}]}]}`, "tools.server_url"},
+		"a search":            {`{"data_sources":[{"type":"azure_search"}]}`, "data_sources"},
+		"an address":          {`{"api_base":"https://x.example"}`, "api_base"},
+		"another address":     {`{"base_url":"https://x.example"}`, "base_url"},
+		"a tool's argument":   {`{"tools":[{"type":"function","name":"f","parameters":{"properties":{"server_url":{"type":"string"}}}}]}`, ""},
+		"a message's":         {`{"messages":[{"role":"user","content":"q","provider":{"a":1}}]}`, ""},
+		"none":                {`{"model":"m","messages":[{"role":"user","content":"inference_geo"}]}`, ""},
+		"tools that are none": {`{"tools":"x","provider":{"order":["x"]}}`, "provider"},
+		"a tool that is none": {`{"tools":["x",1],"provider":{"order":["x"]}}`, "provider"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := PlaceOf([]byte(test.body)); got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}
