@@ -25,7 +25,8 @@ const (
 	Qwen3Guard Form = "qwen3guard"
 	// LlamaGuard is Llama Guard 2 to 4: "safe", or "unsafe" and the categories, as S1,S2, on a second line (its model card).
 	LlamaGuard Form = "llama_guard"
-	// Moderations is OpenAI's POST /v1/moderations.
+	// Moderations is OpenAI's POST /v1/moderations, which judges each input by itself: the parts of a message are one, joined
+	// with a space and without.
 	Moderations Form = "moderations"
 )
 
@@ -43,6 +44,8 @@ type question struct {
 	body []byte
 	// sign is in a verdict of form chat, and in nothing that was there before the question was asked.
 	sign string
+	// inputs is how many texts form moderations has a result for.
+	inputs int
 }
 
 // ask makes the request for texts.
@@ -50,10 +53,11 @@ func (f Form) ask(model, policy string, texts []wire.Text) question {
 	var q question
 	switch f {
 	case Moderations:
-		inputs := make([]string, len(texts))
-		for i, t := range texts {
-			inputs[i] = t.Value
+		inputs := make([]string, 0, len(texts))
+		for parts := range whole(texts) {
+			inputs = append(inputs, readings(parts)...)
 		}
+		q.inputs = len(inputs)
 		q.body = encode(map[string]any{"model": model, "input": inputs})
 	case Chat:
 		q.sign = rand.Text()
@@ -110,10 +114,10 @@ func encode(v any) []byte {
 	return bytes.TrimSpace(b.Bytes())
 }
 
-// read gives what an answer to q, in OpenAI's form, says of n texts. What is not exactly a verdict is [ErrVerdict].
-func (f Form) read(q question, n int, answer []byte) (blocked bool, err error) {
+// read gives what an answer to q, in OpenAI's form, says of its texts. What is not exactly a verdict is [ErrVerdict].
+func (f Form) read(q question, answer []byte) (blocked bool, err error) {
 	if f == Moderations {
-		return readModerations(n, answer)
+		return readModerations(q.inputs, answer)
 	}
 	text, err := content(answer)
 	if err != nil {

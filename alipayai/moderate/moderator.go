@@ -17,7 +17,8 @@ import (
 // DefaultTimeout is how long a model may take for its verdict, waiting for its provider's rate cap included.
 const DefaultTimeout = 800 * time.Millisecond
 
-// MaxModelText is how many bytes of text a model is asked about. It cannot judge more, which is an error.
+// MaxModelText is how many bytes of text a model is asked about. It cannot judge more, which is an error. Form moderations is
+// sent up to twice as many, since it is asked about texts of several parts twice.
 const MaxModelText = 256 << 10
 
 // Model asks a model. body is a request in OpenAI's form, of POST /v1/moderations where moderations is set and else of
@@ -207,7 +208,7 @@ func (m *Moderator) ask(ctx context.Context, tenant string, texts []wire.Text) (
 			a = answered{err: err}
 			return
 		}
-		blocked, err := m.Form.read(q, len(texts), answer)
+		blocked, err := m.Form.read(q, answer)
 		a = answered{blocked, err}
 	}()
 	select {

@@ -1,6 +1,7 @@
 package moderate
 
 import (
+	"iter"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -15,39 +16,58 @@ func (r *Rules) CheckTexts(texts []wire.Text) (policy string, found bool) {
 	if r.Empty() {
 		return "", false
 	}
-	for i := 0; i < len(texts); {
-		end := i + 1
-		for end < len(texts) && together(texts[i], texts[end]) {
-			end++
-		}
-		if policy, found = r.checkParts(texts[i:end]); found {
+	for parts := range whole(texts) {
+		if policy, found = r.checkParts(parts); found {
 			return policy, true
 		}
-		i = end
 	}
 	return "", false
+}
+
+// whole gives the parts of each text that stands for itself.
+func whole(texts []wire.Text) iter.Seq[[]wire.Text] {
+	return func(yield func([]wire.Text) bool) {
+		for len(texts) > 0 {
+			end := 1
+			for end < len(texts) && together(texts[0], texts[end]) {
+				end++
+			}
+			if !yield(texts[:end]) {
+				return
+			}
+			texts = texts[end:]
+		}
+	}
 }
 
 func together(a, b wire.Text) bool {
 	return a.Kind == b.Kind && a.Role == b.Role && a.Kind != wire.TextDefinition && (a.Message >= 0 || a.Message == b.Message)
 }
 
-// checkParts checks the parts of one text: with a space between them, for words that begin or end there, and without,
-// for words that are split.
+// checkParts checks the parts of one text, in each way in which they may be read.
 func (r *Rules) checkParts(parts []wire.Text) (policy string, found bool) {
 	if len(parts) == 1 {
 		return r.checkEscaped(parts[0].Value)
+	}
+	for _, text := range readings(parts) {
+		if policy, found = r.checkEscaped(text); found {
+			return policy, true
+		}
+	}
+	return "", false
+}
+
+// readings gives how the parts of one text may be read: with a space between them, for words that begin or end there, and
+// without, for words that are split.
+func readings(parts []wire.Text) []string {
+	if len(parts) == 1 {
+		return []string{parts[0].Value}
 	}
 	values := make([]string, len(parts))
 	for i, p := range parts {
 		values[i] = p.Value
 	}
-	for _, separator := range [...]string{" ", ""} {
-		if policy, found = r.checkEscaped(strings.Join(values, separator)); found {
-			return policy, true
-		}
-	}
-	return "", false
+	return []string{strings.Join(values, " "), strings.Join(values, "")}
 }
 
 // maxEscapes is how many layers of escapes are taken off: the arguments of a tool call are JSON within JSON, and may
