@@ -33,6 +33,8 @@ func TestModerateCoversEveryDoor(t *testing.T) {
 		"chat: a name":             {chat, says(`{"role":"user","name":"稳赚不赔","content":"a"}`)},
 		"chat: a schema's member":  {chat, asks(`"messages":[{"role":"user","content":"a"}],"response_format":{"type":"json_schema","json_schema":{"name":"f","schema":{"type":"object","properties":{"稳赚不赔":{"type":"string"}}}}}`)},
 		"chat: reasoning":          {chat, says(`{"role":"user","content":"a"},{"role":"assistant","reasoning_content":"稳赚不赔","content":"b"},{"role":"user","content":"c"}`)},
+		"chat: a guided schema":    {chat, asks(`"messages":[{"role":"user","content":"a"}],"guided_json":{"type":"object","properties":{"稳赚不赔":{"type":"string"}}}`)},
+		"chat: a format":           {chat, asks(`"messages":[{"role":"user","content":"a"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"a":{"type":"string","format":"guaranteed-profit"}}}}}]`)},
 		"messages: system blocks":  {messages, asks(`"max_tokens":10,"system":[{"type":"text","text":"稳赚不赔"}],"messages":[{"role":"user","content":"a"}]`)},
 		"messages: a tool's input": {messages, says(fmt.Sprintf(called, `{"q":"稳赚不赔"}`, `"r"`))},
 		"messages: a member of it": {messages, says(fmt.Sprintf(called, `{"a":[{"稳赚不赔":1}]}`, `"r"`))},

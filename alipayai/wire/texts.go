@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"errors"
 	"strings"
 
@@ -35,7 +34,7 @@ type Text struct {
 
 // Texts gives every text of the request that a model may read, in their order, and then those that are wrapped in others. What is not known to be something else
 // counts as text, so that a rule over the texts covers all that a provider is sent, and so do the names of members that a
-// client chooses: those of tools' arguments, and of schemas. Not among them are values that choose (the model, a role that
+// client chooses: those of tools' arguments, of schemas, and wherever else an API has none of that name. Not among them are values that choose (the model, a role that
 // is one, and types, ids and formats that look like one) and the data of images, sound and files. A text that is wrapped as
 // such data, in Base64 or a data: URL, is a text.
 func (r Request) Texts() []Text {
@@ -104,8 +103,8 @@ var errFound = errors.New("found")
 type texts struct {
 	s     *scanner
 	found []Text
-	// unwrapped are those that stand in a wrapping. They come after all others: the parts of a message, over which a word may
-	// be split, stay side by side.
+	// unwrapped are those that stand in a wrapping, and names of members outside of arguments and schemas. They come after all
+	// others: the parts of a message, over which a word may be split, stay side by side.
 	unwrapped []Text
 	outside   Text
 }
@@ -198,6 +197,10 @@ func (t *texts) object(at Text, named bool) error {
 			chosen := at
 			chosen.Value = asString(name)
 			t.found = append(t.found, chosen)
+		} else if !isAPIName(name) {
+			chosen := at
+			chosen.Value = string(name)
+			t.unwrapped = append(t.unwrapped, chosen)
 		}
 		free := named && at.Kind != TextDefinition // nothing in it is the API's
 		if free || !t.s.is('"') || !refers(name) && !carries(name) && !isMediaType(name) {
@@ -264,13 +267,22 @@ func (t *texts) reference(name []byte, at Text) (string, error) {
 		return "", err
 	}
 	said := unquoted(v)
-	if at.Value = said; !refers(name) || !isReference(said) {
+	if at.Value = said; !refers(name) || !isReference(said) || at.Kind == TextDefinition && chooses(name) && !schemaWords[said] {
 		t.found = append(t.found, at)
 	}
 	if string(name) != "data" { // what that is depends on members that may follow
 		t.wrapped(at, carries(name))
 	}
 	return said, nil
+}
+
+// chooses reports whether a member of that name chooses something in a schema, of words that are known.
+func chooses(name []byte) bool {
+	switch string(name) {
+	case "type", "format", "id", "detail":
+		return true
+	}
+	return false
 }
 
 // isReference reports whether text may be a URL, an identifier or Base64.
@@ -318,34 +330,3 @@ var prose = func() (prose [256]bool) {
 	}
 	return prose
 }()
-
-// unquoted is unquote, faster where nothing is escaped.
-func unquoted(v jsontext.Value) string {
-	if plain := v[1 : len(v)-1]; bytes.IndexByte(plain, '\\') < 0 {
-		return asString(plain)
-	}
-	return unquote(v)
-}
-
-// asString gives text as a string, which takes no room for the words that requests are full of.
-func asString(text []byte) string {
-	if len(text) <= longestFrequent {
-		if word, ok := frequent[string(text)]; ok {
-			return word
-		}
-	}
-	return string(text)
-}
-
-// frequent are the words of APIs and of JSON Schema that most requests repeat.
-var frequent = func() map[string]string {
-	words := make(map[string]string)
-	for word := range strings.FieldsSeq("text function name description parameters input_schema strict type object properties string integer number boolean " +
-		"array items required enum default additionalProperties minimum maximum anyOf $schema tool_use tool_result image_url ephemeral") {
-		words[word] = word
-	}
-	return words
-}()
-
-// longestFrequent is how long the longest of frequent is.
-const longestFrequent = len("additionalProperties")
