@@ -44,7 +44,7 @@ func (r tagReading) read(dst []byte, text string, in *bool) []byte {
 
 // checkTags checks how text, which has tags, reads with them.
 func (r *Rules) checkTags(text string) (Finding, bool) {
-	for reading := range tagReadings {
+	for _, reading := range [...]tagReading{tagsInPlace, tagsApart, tagsAlone} {
 		if f, found := r.check(string(reading.read(nil, text, new(bool)))); found {
 			return f, true
 		}
