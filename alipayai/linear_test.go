@@ -218,7 +218,7 @@ var answersOfMany = map[string]map[string]manyOf{
 		"calls":    {`{"choices":[{"message":{"tool_calls":[`, `{"id":"c%","type":"function","function":{"name":"t.%","arguments":"{}"}}`, ",", `]},"finish_reason":"tool_calls"}]}`},
 		"parts":    {`{"choices":[{"message":{"content":[`, `{"type":"text","text":"a%"}`, ",", `]},"finish_reason":"stop"}]}`},
 		"logprobs": {`{"choices":[{"message":{"content":"a"},"finish_reason":"stop","logprobs":{"content":[`, `{"token":"a%","logprob":0}`, ",", `]}}]}`},
-		"names":    {`{"choices":[{"finish_reason":"stop","message":{"content":"a","` + strings.Repeat("k", smaller/2) + `":[`, `"a"`, ",", `]}}]}`},
+		"names":    {`{"choices":[{"finish_reason":"stop","message":{"content":"a","` + strings.Repeat("k", smaller/8) + `":[`, `"a"`, ",", `]}}]}`},
 	},
 	"anthropic": {
 		"texts": {`{"type":"message","content":[`, `{"type":"text","text":"a%"}`, ",", `],"stop_reason":"end_turn"}`},

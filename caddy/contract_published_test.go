@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -142,7 +140,7 @@ func TestPublishedContracts(t *testing.T) {
 			load := func(contract string) error {
 				contract = strings.ReplaceAll(contract, "${vendor}", server.URL)
 				defer g.http.CloseIdleConnections()
-				return caddy.Load(g.config(fmt.Sprintf("alipayai {\nprovider own {\nbase_url %s\n%s\n}\n}", server.URL, contract), "http://${gateway} {\n\talipayai_proxy own\n}"), true)
+				return g.reload(fmt.Sprintf("alipayai {\nprovider own {\nbase_url %s\n%s\n}\n}", server.URL, contract), "http://${gateway} {\n\talipayai_proxy own\n}")
 			}
 			ask := func(prompt, more string) answer {
 				body := `{"model":"qwen-plus",` + strings.Replace(messages, "%s", prompt, 1) + `,"max_completion_tokens":99,"temperature":0.5,` + more + `}`

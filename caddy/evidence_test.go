@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"filippo.io/age"
-	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
@@ -129,7 +128,7 @@ func TestEvidenceWithoutItsFolder(t *testing.T) {
 	g := newFailoverRig(t)
 	g.load(g.testified("${dir}/evidence"), failoverSite("breaker off"))
 	g.file("a-file", "in the way")
-	err := caddy.Load(g.config(g.testified("${dir}/a-file/evidence"), failoverSite("breaker off")), true)
+	err := g.reload(g.testified("${dir}/a-file/evidence"), failoverSite("breaker off"))
 	if err == nil || !strings.Contains(err.Error(), "evidence: dir") || !strings.Contains(err.Error(), "a-file") {
 		t.Errorf("loaded with %v", err)
 	}

@@ -181,10 +181,9 @@ func TestRejectedReloadKeepsFailover(t *testing.T) {
 			"evidence":     {strings.Replace(global, "alipayai {", "alipayai {\nevidence {\ndir ${dir}/evidence\n}", 1), failoverSite()},
 			"memory, late": {twoProviders, failoverSite("cached_answer 1h {\nmax_bytes 1B\n}") + "\nhttp://${api} {\nrespond taken\n}"},
 		} {
-			if err := caddy.Load(g.config(bad.global, bad.site), true); err == nil {
+			if err := g.reload(bad.global, bad.site); err == nil {
 				t.Fatalf("%s: it was accepted", name)
 			}
-			g.http.CloseIdleConnections()
 			if after := references(); !maps.Equal(after, before) {
 				t.Errorf("%s: the pool held %v, now %v", name, before, after)
 			}

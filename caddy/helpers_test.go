@@ -128,10 +128,16 @@ func (g *rig) config(global, sites string) []byte {
 // load runs a configuration; called again, it is a reload.
 func (g *rig) load(global, sites string) {
 	g.t.Helper()
-	if err := caddy.Load(g.config(global, sites), true); err != nil {
+	if err := g.reload(global, sites); err != nil {
 		g.t.Fatal(err)
 	}
-	g.http.Transport.(*clientTransport).renew()
+}
+
+// reload is load for a configuration that may be refused.
+func (g *rig) reload(global, sites string) error {
+	g.t.Helper()
+	defer g.http.Transport.(*clientTransport).renew()
+	return caddy.Load(g.config(global, sites), true)
 }
 
 // clientTransport is the transport of a rig's client.

@@ -245,7 +245,7 @@ func TestMistakesInEmbeddings(t *testing.T) {
 		"no model":         {"embeddings vectors", "provider vectors has no model of its own: write embeddings vectors <model>"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := caddy.Load(g.config(embedding("", "intents {\n"+c.line+"\n}"), told), true); err == nil || !strings.Contains(err.Error(), c.want) {
+			if err := g.reload(embedding("", "intents {\n"+c.line+"\n}"), told); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %s", err, c.want)
 			}
 		})

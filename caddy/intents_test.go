@@ -52,7 +52,7 @@ func TestIntentsOption(t *testing.T) {
 		"condition of an expression": {global, strings.Replace(site, "@call alipayai\n", "@call `alipayai({'topic': 'fruit'})`\n", 1), `unrecognized option "topic" of alipayai`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := caddy.Load(g.config(c.global, c.site), true); err == nil || !strings.Contains(err.Error(), c.want) {
+			if err := g.reload(c.global, c.site); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %s", err, c.want)
 			}
 			if a := g.do("POST", chatPath, chatBody("x", false)); a.status != http.StatusOK {

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
@@ -23,7 +21,7 @@ func TestALedgerThatAnotherHas(t *testing.T) {
 	other := ledger.New(ledger.Options{Path: filepath.Join(g.vars["dir"], "ledger.db")})
 	other.Open()
 	began := time.Now()
-	err := caddy.Load(g.config(pricedProvider, proxySite), true)
+	err := g.reload(pricedProvider, proxySite)
 	if err == nil || !strings.Contains(err.Error(), "another process has the file open; give each gateway a file of its own, by ledger <path>") ||
 		!strings.Contains(err.Error(), filepath.Join(g.vars["dir"], "ledger.db")) {
 		t.Errorf("%v", err)
@@ -52,7 +50,7 @@ func TestALedgerOfAnotherZone(t *testing.T) {
 		t.Fatal("the ledger is another")
 	}
 	zoned := strings.Replace(pricedProvider, file, file+" {\nzone Asia/Shanghai\n}", 1)
-	err := caddy.Load(g.config(zoned, proxySite), true)
+	err := g.reload(zoned, proxySite)
 	want := "ledger " + filepath.Join(g.vars["dir"], "ledger.db") + ": this gateway has the file open with another zone or store, which a reload does not change: restart it, or name another file"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v; want %s", err, want)

@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -87,7 +85,7 @@ func TestRejectedReloadKeepsTheLimit(t *testing.T) {
 	g.chat("hello")
 	before := references()
 	for _, global := range []string{limited("limit off"), limited("limit 50 1s"), oneProvider} {
-		if err := caddy.Load(g.config(global, limitedSite+"\nhttp://${gone} {\nalipayai_proxy unknown\n}"), true); err == nil {
+		if err := g.reload(global, limitedSite+"\nhttp://${gone} {\nalipayai_proxy unknown\n}"); err == nil {
 			t.Fatal("it was accepted")
 		}
 		if a := g.do("POST", chatPath, chatBody("one too many", false)); a.code() != "queue_deadline" {

@@ -9,8 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -89,7 +87,7 @@ func TestRejectedReloadKeepsTheStore(t *testing.T) {
 	wait := g.inBackground(120, toChat)
 	g.allCome(120)
 	// The second site's address is taken by the simulated API.
-	if err := caddy.Load(g.config(inRedis(global, "first"), limitedSite+"\nhttp://${api} {\nrespond taken\n}"), true); err == nil {
+	if err := g.reload(inRedis(global, "first"), limitedSite+"\nhttp://${api} {\nrespond taken\n}"); err == nil {
 		t.Fatal("it was accepted")
 	}
 	g.wantServed(wait())

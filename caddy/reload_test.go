@@ -150,7 +150,7 @@ func TestRejectedReloadChangesNothing(t *testing.T) {
 		"a listener": {more, metricsSite + "\nhttp://${taken} {\nalipayai_proxy other\n}"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := caddy.Load(g.config(bad.global, bad.sites), true); err == nil {
+			if err := g.reload(bad.global, bad.sites); err == nil {
 				t.Fatal("it was accepted")
 			}
 			g.chat("still here")

@@ -213,7 +213,7 @@ func TestResidencyRefused(t *testing.T) {
 			site := strings.Replace(proxy, "alipayai_proxy", c.before+"\nalipayai_proxy", 1)
 			valid := g.provision(global, site)
 			logged := strings.Contains(g.logs(), "this configuration will be refused when it is loaded")
-			err := caddy.Load(g.config(global, site), true)
+			err := g.reload(global, site)
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("error %v\nwant %s", err, c.want)
 			}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
@@ -177,7 +176,7 @@ func TestResidencyPassesOtherSites(t *testing.T) {
 	global := "alipayai {\n" + declared + "moderator law {\nmodel us llama\non_error closed\n}\nregion cn\nresidency shop cn\n}"
 	_, port, _ := net.SplitHostPort(g.vars["gateway"])
 	sites := "http://${gateway} {\nerror 503\nhandle_errors {\n" + serve + "}\n}\nhttp://other.example:" + port + " {\n" + guard + "error 503\n}\n"
-	if err := caddy.Load(g.config(global, sites), true); err != nil {
+	if err := g.reload(global, sites); err != nil {
 		t.Error(err)
 	}
 }
@@ -204,7 +203,7 @@ func TestResidencyFindsModerators(t *testing.T) {
 			global := "alipayai {\n" + declared + "moderator law {\nmodel us llama\non_error closed\n}\nregion cn\nresidency shop cn\n}"
 			// Of several directives in a named route Caddy keeps the first alone; route is one.
 			named := "&(serve) {\n" + serve + "}\n&(guard) {\n" + guard + "}\n&(both) {\nroute {\n" + guard + serve + "}\n}\n&(again) {\nroute {\ninvoke again\ninvoke both\n}\n}\n"
-			err := caddy.Load(g.config(global, named+"http://${gateway} {\n"+site+"}\n"), true)
+			err := g.reload(global, named+"http://${gateway} {\n"+site+"}\n")
 			if err == nil || !strings.Contains(err.Error(), "residency shop: moderator law, which sees the calls of alipayai_proxy cn, has a model that is not in cn (us is in us)") {
 				t.Errorf("error %v", err)
 			}
