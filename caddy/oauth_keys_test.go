@@ -283,7 +283,7 @@ func TestUsersAtEveryDoor(t *testing.T) {
 			if strings.HasPrefix(path, "/v1/messages") {
 				named = `,"metadata":{"user_id":%q}`
 			}
-			for user, want := range map[string]string{"u1": "", "nobody": "authorisation_required", "": "serves calls of users only"} {
+			for user, want := range map[string]string{"u1": "", "u3": "authorisation_required", "": "serves calls of users only"} {
 				by := ""
 				if user != "" {
 					by = fmt.Sprintf(named, user)

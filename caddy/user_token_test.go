@@ -19,7 +19,7 @@ func TestUsersByTheFieldsOfAllProviders(t *testing.T) {
 		"one field, two users":              {one, request{user: "a"}, request{user: "b"}, false},
 		"a field and a body":                {one, request{user: "a"}, request{body: "a"}, true},
 		"a field over the body":             {one, request{user: "a", body: "b"}, request{user: "a"}, true},
-		"nobody and somebody":               {one, request{}, request{body: "a"}, false},
+		"no user and a user":                {one, request{}, request{body: "a"}, false},
 		"two fields, one user":              {two, request{account: "a", user: "a"}, request{body: "a"}, true},
 		"one account, two users":            {two, request{account: "o", user: "a"}, request{account: "o", user: "b"}, false},
 		"one account, two users of bodies":  {two, request{account: "o", body: "a"}, request{account: "o", body: "b"}, false},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/internal/record"
 	"github.com/caddy-alipayai/gateway/internal/recordtest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // What operators see of a provider whose keys are in each of the states.
@@ -152,11 +153,9 @@ func TestStoreHasWhatItMissedSoon(t *testing.T) {
 				synctest.Wait()
 				store.Set(func() { store.Err = errors.New("the store is away") })
 				find(r)
-				time.Sleep(2 * record.BusyEvery)
-				synctest.Wait()
+				testwait.Pass(2 * record.BusyEvery)
 				store.Set(func() { store.Err = nil })
-				time.Sleep(record.BusyEvery)
-				synctest.Wait()
+				testwait.Pass(record.BusyEvery)
 				cancel()
 				ended.Wait()
 				other := newReplica(t, v, store, &now, nil)

@@ -44,7 +44,7 @@ func TestWhatLacksAnEndpoint(t *testing.T) {
 	}{
 		"no such path":          {of(http.StatusNotFound, "", true), true},
 		"no such method":        {of(http.StatusMethodNotAllowed, "", true), true},
-		"not implemented":       {of(http.StatusNotImplemented, "", true), true},
+		"a status of 501":       {of(http.StatusNotImplemented, "", true), true},
 		"something else":        {of(http.StatusBadGateway, failure.CodeMalformed, false), true},
 		"no such model":         {of(http.StatusNotFound, failure.CodeModelNotFound, true), false},
 		"no such model, Claude": {of(http.StatusNotFound, "not_found_error", true), false},

@@ -363,9 +363,9 @@ func TestScheduleFindsWhatIsOver(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); r.Run(ctx) }()
-		time.Sleep(time.Minute)
+		testwait.Pass(time.Minute)
 		store.Set(func() { store.Err = nil })
-		time.Sleep(10 * time.Minute)
+		testwait.Pass(10 * time.Minute)
 		cancel()
 		<-ended
 		r.wants(t, "the store is back", "store failed")

@@ -1,9 +1,10 @@
 // Package wire reads and writes the formats that cross the gateway: OpenAI requests, answers, stream chunks and errors,
 // the error shapes of Alipay's APIs, and server-sent events.
 //
-// It only parses. What a failure code means, who may serve a model and when to retry are decided elsewhere; here a code
-// is a string. Nothing is ever re-encoded: a request is forwarded byte for byte, except that [Request.WithModel]
-// replaces one value in place, and a stream is forwarded as the exact bytes of its events ([Event.Raw]).
+// It decides nothing: what a failure code means, who may serve a model and when to retry are decided elsewhere; here a code
+// is a string. What is in a form that both sides speak is never re-encoded: a request is forwarded byte for byte, except that
+// [Request.WithModel] replaces one value in place, and a stream is forwarded as the exact bytes of its events ([Event.Raw]).
+// [Chat] writes the requests of other forms.
 //
 // # Strictness
 //
