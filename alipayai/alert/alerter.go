@@ -106,32 +106,29 @@ func (a *Alerter) Flush(ctx context.Context) error {
 	return nil
 }
 
-// change changes the state and queues the notification about it, if there is
-// one. That it is queued before the state can change again is what keeps
-// notifications in order.
+// change changes the state, and logs and queues the notification about it, if
+// there is one. That it is queued before the state can change again is what keeps
+// notifications in order, and that it is logged before it is queued has who
+// follows one find it in the log.
 func (a *Alerter) change(of func() (Notification, bool)) {
-	n, changed := a.changeLocked(of)
+	a.state.mu.Lock()
+	defer a.state.mu.Unlock()
+	n, changed := of()
 	if !changed {
 		return
 	}
+	n.Source, n.Summary = a.opt.Source, a.opt.Credentials.Text(n.Summary)
+	a.log(&n)
+	for _, l := range a.lanes {
+		l.push(n)
+	}
+}
+
+func (a *Alerter) log(n *Notification) {
 	fields := []zap.Field{zap.String("kind", string(n.Kind)), zap.String("provider", n.Provider), zap.String("summary", n.Summary)}
 	if n.Action == Trigger {
 		a.opt.Logger.Warn("alert", fields...)
 		return
 	}
 	a.opt.Logger.Info("alert resolved", append(fields, zap.Duration("after", n.Time.Sub(n.Since)), zap.Int64("repeats", n.Repeats))...)
-}
-
-func (a *Alerter) changeLocked(of func() (Notification, bool)) (Notification, bool) {
-	a.state.mu.Lock()
-	defer a.state.mu.Unlock()
-	n, changed := of()
-	if !changed {
-		return n, false
-	}
-	n.Source, n.Summary = a.opt.Source, a.opt.Credentials.Text(n.Summary)
-	for _, l := range a.lanes {
-		l.push(n)
-	}
-	return n, true
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 func TestRaiseAndResolveOnce(t *testing.T) {
@@ -111,6 +112,27 @@ func TestOrderOverReload(t *testing.T) {
 		flush(t, old, young)
 		expect("in the end", "resolve alipay", "trigger alipay", "resolve alipay")
 	})
+}
+
+// What is sent stands in the log already, for who follows an alert.
+func TestLoggedBeforeSent(t *testing.T) {
+	var a *Alerter
+	var logged []string
+	logger, _ := testLogger()
+	a = New(NewState(), Options{Sinks: []Sink{&fakeSink{name: "s"}}, Source: "gw1", Logger: logger.WithOptions(zap.Hooks(func(e zapcore.Entry) error {
+		l := a.lanes[0]
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		logged = append(logged, fmt.Sprintf("%s, sending %v", e.Message, l.idle != nil))
+		return nil
+	}))})
+	a.Raise(StoreLost, "alipay", "lost")
+	flush(t, a)
+	a.Resolve(StoreLost, "alipay", "back")
+	flush(t, a)
+	if want := []string{"alert, sending false", "alert resolved, sending false"}; !slices.Equal(logged, want) {
+		t.Errorf("got %q, want %q", logged, want)
+	}
 }
 
 func TestRepeats(t *testing.T) {
