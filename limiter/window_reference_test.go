@@ -11,21 +11,21 @@ import (
 type reference struct {
 	all    []int64 // in order
 	closed int64
-	left   float64 // share of the cap at closed
+	left   int64 // share of the cap at closed, in whole millionths, as windows keep it
 }
 
-func newReference() *reference { return &reference{closed: never, left: 1} }
+func newReference() *reference { return &reference{closed: never, left: 1_000_000} }
 
-func (r *reference) share(now, span int64) float64 {
+func (r *reference) share(now, span int64) int64 {
 	if now <= r.closed {
 		return r.left
 	}
-	return min(1, r.left+float64(now-r.closed)/float64(span)/20)
+	return int64(min(1_000_000, float64(r.left)+float64(now-r.closed)/float64(span)*1_000_000/20))
 }
 
 // reserve tries every time at which something could change, in order.
 func (r *reference) reserve(now int64, requests int, span int64) int64 {
-	n := max(1, int(float64(requests)*r.share(now, span)+1e-9))
+	n := max(1, int(int64(requests)*r.share(now, span)/1_000_000))
 	earliest := max(now, r.closed)
 	if len(r.all) > 0 {
 		earliest = max(earliest, r.all[len(r.all)-1])
