@@ -295,9 +295,8 @@ func (q *Queue) await(ctx context.Context, w *waiter) (Slot, error) {
 			err = &Rejection{Reason: Draining}
 		case !now.Before(last):
 			err = q.gone(ctx, w.Request, now)
-		default: // woken too late for its slot: first in line again
-			q.class[w.Priority.class()].restore(w)
-			q.add(w)
+		default:
+			b = q.again(w, b)
 		}
 		q.giveBack(b)
 		q.mu.Unlock()

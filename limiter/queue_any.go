@@ -189,9 +189,8 @@ func (c *contest) winner(ctx context.Context, last time.Time) (int, Slot, bool) 
 		switch {
 		case ctx.Err() != nil:
 			b = q.offer(b)
-		case !q.draining && now.Before(last): // woken too late for its slot
-			q.class[w.Priority.class()].restore(w)
-			q.add(w)
+		case !q.draining && now.Before(last):
+			b = q.again(w, b)
 		}
 		q.giveBack(b)
 		q.mu.Unlock()

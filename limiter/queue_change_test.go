@@ -78,9 +78,11 @@ func TestSlotThatIsTooOldIsTakenAnew(t *testing.T) {
 		var seen atomic.Int32
 		h.now = func() time.Time {
 			now := time.Now()
-			// The dispatcher looks at the clock first, then the waiter.
-			if now.Sub(h.began) == time.Second && seen.Add(1) == 2 {
-				return now.Add(50 * time.Millisecond)
+			// The dispatcher looks at the clock first, then the waiter, and then the dispatcher gives the slot back.
+			if now.Sub(h.began) == time.Second {
+				if n := seen.Add(1); n == 2 || n == 3 {
+					return now.Add(50 * time.Millisecond)
+				}
 			}
 			return now
 		}

@@ -189,6 +189,18 @@ func (q *Queue) turn() int {
 
 func (q *Queue) head() *waiter { return q.class[q.turn()].head() }
 
+// again puts a call that woke up too late for its slot first in line again. The dispatcher
+// gives the slot back before it reserves another, which may be the same; what is left over is
+// to be given back.
+func (q *Queue) again(w *waiter, late booking) booking {
+	q.class[w.Priority.class()].restore(w)
+	if q.next.slot.window == nil {
+		q.next, late = late, booking{}
+	}
+	q.add(w)
+	return late
+}
+
 // take takes the head out, which gets a permit.
 func (q *Queue) take(head *waiter) {
 	turn := head.Priority.class()
