@@ -56,6 +56,9 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 				own, _ := decoder.(wire.OwnEnder)
 				s.decoder, s.native = &untranslated{s.decoder, own, nil}, true
 			}
+			if s.guard == nil && c.trial == nil {
+				s.passing, _ = s.decoder.(wire.Passing)
+			}
 			return c.openStream(s)
 		}
 	}

@@ -36,6 +36,8 @@ type stream struct {
 	events wire.EventReader
 	// decoder reads the provider's format.
 	decoder wire.StreamDecoder
+	// passing is the decoder where nothing else reads the events that it passes on as they came; nil for none.
+	passing wire.Passing
 	// guard holds back what its rules may refuse; nil for none. refused is the failure of what they have refused.
 	guard   *guardedStream
 	refused *failure.Failure

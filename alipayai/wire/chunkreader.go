@@ -47,6 +47,42 @@ func (r *ChunkReader) Read(ev Event) (Chunk, error) {
 	return chunk, err
 }
 
+// Alike are events that differ from the one before them in the text of their content alone.
+type Alike struct {
+	// Raw is all of them.
+	Raw []byte
+	// Events is how many they are, and ContentBytes the sum of what [Chunk] says of each.
+	Events, ContentBytes int
+}
+
+// Alike gives those that unread, the part of a stream after the event that was read last, begins with. What Read would say of
+// them is what it has said of that event, but for how long their content is.
+func (r *ChunkReader) Alike(unread []byte) (a Alike) {
+	if len(r.before) == 0 || !r.last.Content {
+		return a
+	}
+	for rest := unread; ; {
+		data, begins := bytes.CutPrefix(rest, alikeBegins)
+		content, headed := bytes.CutPrefix(data, r.before)
+		length := bytes.IndexByte(content, '"')
+		if !begins || !headed || length < 0 || !plainText(content[:length]) {
+			return a
+		}
+		end, tailed := bytes.CutPrefix(content[length:], r.after)
+		next, ends := bytes.CutPrefix(end, alikeEnds)
+		if !tailed || !ends {
+			return a
+		}
+		rest = next
+		a.Raw = unread[:len(unread)-len(rest)]
+		a.Events++
+		a.ContentBytes += r.around + length
+	}
+}
+
+// alikeBegins and alikeEnds are around the data of such an event. Lines that are ended otherwise are read one by one.
+var alikeBegins, alikeEnds = []byte("data: "), []byte("\n\n")
+
 // onlyContentDiffers reports whether data is the last chunk with another text for its content.
 func (r *ChunkReader) onlyContentDiffers(data []byte) bool {
 	around := len(r.before) + len(r.after)

@@ -1,10 +1,13 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
+	"io"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 const chunkHead = `{"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"`
@@ -84,6 +87,114 @@ func FuzzChunkReader(f *testing.F) {
 	f.Add(chunkHead+"one"+chunkTail, chunkHead+`a","x":"`+chunkTail)
 	f.Add(`{"choices":[{"delta":{"content":"a"}}]}`, `{"choices":[{"delta":{"content":"\"}}]}`)
 	f.Fuzz(func(t *testing.T, first, second string) { sameAsParseEvent(t, first, second) })
+}
+
+// reading is what a stream's events are to whoever passes them on.
+type reading struct {
+	raw                   string
+	content, withContent  int
+	model, finish, ending string
+}
+
+// readPassing reads a stream to its end, all events one by one or those that are alike together.
+func readPassing(from io.Reader, together bool) (got reading) {
+	const largest = 200
+	events := NewEventReader(from, largest)
+	defer events.Release()
+	var chunks ChunkReader
+	for {
+		if events.Await(); together {
+			for alike := chunks.Alike(events.Unread()); alike.Events > 0; alike = chunks.Alike(events.Unread()) {
+				events.Skip(len(alike.Raw))
+				got.raw += string(alike.Raw)
+				got.content += alike.ContentBytes
+				got.withContent += alike.Events
+			}
+		}
+		ev, err := events.Next()
+		if err != nil {
+			got.raw += string(ev.Raw)
+			got.ending = err.Error()
+			return got
+		}
+		chunk, err := chunks.Read(ev)
+		if err != nil {
+			got.ending = err.Error()
+			return got
+		}
+		got.raw += string(ev.Raw)
+		got.content += chunk.ContentBytes
+		if chunk.Content {
+			got.withContent++
+		}
+		got.model, got.finish = cmp.Or(got.model, chunk.Model), cmp.Or(chunk.FinishReason, got.finish)
+	}
+}
+
+// sameTogether holds that events that are alike may be read together, however they arrive.
+func sameTogether(t *testing.T, stream string) {
+	t.Helper()
+	want := readPassing(strings.NewReader(stream), false)
+	for name, from := range map[string]io.Reader{
+		"at once":      strings.NewReader(stream),
+		"by the byte":  iotest.OneByteReader(strings.NewReader(stream)),
+		"with its end": iotest.DataErrReader(strings.NewReader(stream)),
+	} {
+		if got := readPassing(from, true); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: read together %+v, one by one %+v", name, got, want)
+		}
+	}
+}
+
+func TestAlikeEventsAreReadTogether(t *testing.T) {
+	event := func(content string) string { return "data: " + chunkHead + content + chunkTail + "\n\n" }
+	first, done := event("one")+event("two"), "data: [DONE]\n\n"
+	for name, stream := range map[string]string{
+		"alike":                  first + event("three") + event("four") + done,
+		"all in one read":        first + strings.Repeat(event("x"), 100) + done,
+		"chinese text":           first + event("你好") + event("再见") + done,
+		"cut rune":               first + event("\xe4\xbd") + done,
+		"escape":                 first + event(`a\"b`) + event("c") + done,
+		"escape at the end":      first + event(`a\`) + event("c") + done,
+		"empty content":          first + event("") + event("c") + done,
+		"control character":      first + event("a\x01b") + done,
+		"a line break inside":    first + event("a\n\nb") + done,
+		"injected failure":       first + event(`a"}}],"error":{"code":"SYSTEM_ERROR"},"x":[{"d":{"e":"`) + done,
+		"finish reason":          first + "data: " + chunkHead + "x" + strings.Replace(chunkTail, "null", `"stop"`, 1) + "\n\n" + done,
+		"comments between":       first + ": ping\n\n" + event("x") + event("y") + ": ping\n\n" + done,
+		"an id":                  first + "id: 7\n" + event("x") + event("y") + done,
+		"another type":           first + "event: error\n" + event("x") + event("y") + done,
+		"no space after a colon": first + strings.ReplaceAll(event("x")+event("y"), "data: ", "data:") + done,
+		"CRLF":                   strings.ReplaceAll(first+event("x")+event("y")+done, "\n", "\r\n"),
+		"CR":                     strings.ReplaceAll(first+event("x")+event("y")+done, "\n", "\r"),
+		"CR blank lines":         first + strings.Replace(event("x"), "\n\n", "\r\r", 1) + event("y") + event("z") + done,
+		"two data lines":         first + strings.Replace(event("x"), "\n\n", "\ndata: x\n\n", 1) + event("y") + done,
+		"a third line break":     first + event("x") + "\n" + event("y") + "\n" + event("z") + done,
+		"no blank line at last":  first + strings.TrimSuffix(event("x"), "\n"),
+		"cut":                    first + event("x")[:60],
+		"too large":              first + event("x") + event(strings.Repeat("y", 200)) + event("z") + done,
+		"content is null":        strings.Repeat("data: "+`{"choices":[{"delta":{"content":null}}]}`+"\n\n", 3) + done,
+	} {
+		t.Run(name, func(t *testing.T) { sameTogether(t, stream) })
+	}
+}
+
+func TestAlikeIsMoreThanNothing(t *testing.T) {
+	var r ChunkReader
+	one, err := r.Read(Event{Data: []byte(chunkHead + "one" + chunkTail)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := "data: " + chunkHead + "two" + chunkTail + "\n\n"
+	if a := r.Alike([]byte(two + two + "data: [DONE]\n\n")); a.Events != 2 || string(a.Raw) != two+two || a.ContentBytes != 2*one.ContentBytes {
+		t.Errorf("%d alike, %d bytes of content, are %q", a.Events, a.ContentBytes, a.Raw)
+	}
+}
+
+func FuzzAlike(f *testing.F) {
+	f.Add("data: " + chunkHead + "a" + chunkTail + "\n\ndata: " + chunkHead + "b" + chunkTail + "\n\ndata: [DONE]\n\n")
+	f.Add("data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"\"}}]}\r\r\n")
+	f.Fuzz(func(t *testing.T, stream string) { sameTogether(t, stream+stream) })
 }
 
 func BenchmarkChunkReader(b *testing.B) {

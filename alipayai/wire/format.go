@@ -82,3 +82,9 @@ type OwnEnder interface {
 	// AppendOwnEnd appends that event in the format's own form, for a client that speaks it.
 	AppendOwnEnd(dst []byte) []byte
 }
+
+// Passing is a [StreamDecoder] that mostly passes events on as they came.
+type Passing interface {
+	// Alike is that of the [ChunkReader] by which it reads them: such events it would pass on.
+	Alike(unread []byte) Alike
+}

@@ -198,6 +198,23 @@ func (r *EventReader) Next() (Event, error) {
 // forwarder should flush what it has written before it calls Next, which may block.
 func (r *EventReader) Buffered() bool { return r.frame() }
 
+// Await reads once where nothing has come after the event that Next gave last.
+func (r *EventReader) Await() {
+	if r.end == r.filled && r.err == nil {
+		r.start = r.end
+		r.fill()
+	}
+}
+
+// Unread is what has come after the event that Next gave last, as much as one event may be. It is valid as that is.
+func (r *EventReader) Unread() []byte { return r.buf[r.end:min(r.filled, r.end+r.max)] }
+
+// Skip passes over so many bytes of Unread, which are whole events that end in LF.
+func (r *EventReader) Skip(n int) {
+	r.end += n
+	r.line, r.scanned, r.framed, r.bareCR = r.end, r.end, 0, false
+}
+
 // Ended reports whether the end of the stream has come, so that nothing follows what is buffered.
 func (r *EventReader) Ended() bool { return r.err != nil }
 

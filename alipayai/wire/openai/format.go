@@ -65,6 +65,9 @@ func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error
 	return dst, chunk, err
 }
 
+// Alike implements wire.Passing: what has content is not the chunk of usage.
+func (s *stream) Alike(unread []byte) wire.Alike { return s.chunks.Alike(unread) }
+
 // End implements wire.StreamDecoder: an answer is whole when all of its choices have
 // finished.
 func (s *stream) End(dst []byte) ([]byte, wire.Chunk, bool) {
@@ -75,4 +78,7 @@ func (s *stream) End(dst []byte) ([]byte, wire.Chunk, bool) {
 }
 
 // Interface guards
-var _ wire.Format = Format{}
+var (
+	_ wire.Format  = Format{}
+	_ wire.Passing = (*stream)(nil)
+)
