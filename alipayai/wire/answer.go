@@ -329,7 +329,7 @@ func (s *scanner) contentMember(e *envelope, name []byte) error {
 		}
 		if isContent && err == nil {
 			e.contentEnd = int(s.dec.InputOffset()) - 1
-			e.contentStart = bytes.LastIndexByte(s.text[:e.contentEnd], '"') + 1
+			e.contentStart = int(before) + bytes.IndexByte(s.text[before:], '"') + 1
 		}
 		return err
 	}

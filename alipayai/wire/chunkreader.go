@@ -93,12 +93,12 @@ func (r *ChunkReader) onlyContentDiffers(data []byte) bool {
 
 // plainText reports whether b, not empty, stands for itself inside the quotes of a JSON string.
 func plainText(b []byte) bool {
-	ascii := true
+	all := byte(0)
 	for _, c := range b {
 		if c < ' ' || c == '"' || c == '\\' {
 			return false
 		}
-		ascii = ascii && c < utf8.RuneSelf
+		all |= c
 	}
-	return len(b) > 0 && (ascii || utf8.Valid(b))
+	return len(b) > 0 && (all < utf8.RuneSelf || utf8.Valid(b))
 }
