@@ -2,7 +2,6 @@ package replay
 
 import (
 	"bytes"
-	"container/heap"
 	"context"
 	"sync"
 	"time"
@@ -18,7 +17,7 @@ type MemoryCache struct {
 
 	mu      sync.Mutex
 	answers map[Key]*cached
-	ending  ordered[*cached] // the one that ends first in front
+	endings endings[*cached]
 	shares  shares[*cached]
 	bytes   int64
 }
@@ -27,17 +26,13 @@ type MemoryCache struct {
 type cached struct {
 	key     Key
 	answer  Answer
-	expires time.Time
-	index   int // in ending
+	ending  ending[*cached]
 	holding holding[*cached]
 }
 
 // NewMemoryCache makes an empty one.
 func NewMemoryCache(now func() time.Time) *MemoryCache {
-	return &MemoryCache{now: now, answers: make(map[Key]*cached), ending: ordered[*cached]{
-		less:  func(a, b *cached) bool { return a.expires.Before(b.expires) },
-		index: func(c *cached) *int { return &c.index },
-	}}
+	return &MemoryCache{now: now, answers: make(map[Key]*cached), endings: newEndings(func(c *cached) *ending[*cached] { return &c.ending })}
 }
 
 // Within bounds the cache to maxBytes: Put evicts the answers that their tenant has used least recently, of the tenant that
@@ -58,7 +53,7 @@ func (m memoryCache) Get(ctx context.Context, _ string, key Key) (Answer, bool, 
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.expire()
+	m.expire(m.now())
 	c, ok := m.answers[key]
 	if !ok {
 		return Answer{}, false, nil
@@ -86,10 +81,10 @@ func (m memoryCache) put(tenant string, key Key, answer Answer, ttl time.Duratio
 	if ttl < time.Millisecond {
 		return nil
 	}
-	expires := m.now().Add(ttl)
+	now := m.now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c := m.expire() // the one removed last: a full cache works in the memory that it has, and the collector need not come
+	c := m.expire(now) // the one removed last: a full cache works in the memory that it has, and the collector need not come
 	if former, ok := m.answers[key]; ok {
 		c = m.remove(former)
 	}
@@ -106,18 +101,18 @@ func (m memoryCache) put(tenant string, key Key, answer Answer, ttl time.Duratio
 		}
 		answer.Body = append(spare[:0], answer.Body...)
 	}
-	*c = cached{key: key, answer: answer, expires: expires}
+	*c = cached{key: key, answer: answer}
 	m.answers[key] = c
-	heap.Push(&m.ending, c)
+	m.endings.put(c, now.Add(ttl))
 	m.shares.hold(tenant, &c.holding, c, size)
 	m.bytes += size
 	return nil
 }
 
 // expire removes what has ended, and gives the last of it; nil for none.
-func (m *MemoryCache) expire() (last *cached) {
-	for now := m.now(); len(m.ending.items) > 0 && !now.Before(m.ending.items[0].expires); {
-		last = m.remove(m.ending.items[0])
+func (m *MemoryCache) expire(now time.Time) (last *cached) {
+	for c, ok := m.endings.ended(now); ok; c, ok = m.endings.ended(now) {
+		last = m.remove(c)
 	}
 	return last
 }
@@ -125,7 +120,7 @@ func (m *MemoryCache) expire() (last *cached) {
 // remove removes c, and gives it.
 func (m *MemoryCache) remove(c *cached) *cached {
 	delete(m.answers, c.key)
-	heap.Remove(&m.ending, c.index)
+	m.endings.remove(c)
 	m.shares.drop(&c.holding)
 	m.bytes -= c.holding.Value.size
 	return c

@@ -130,8 +130,8 @@ func TestMemoryCacheLetsGoWhatWasUsedLeastRecently(t *testing.T) {
 	}
 	want := func(numbers ...int) {
 		t.Helper()
-		if len(c.answers) != len(numbers) || len(c.ending.items) != len(numbers) || c.bytes != int64(len(numbers))*one {
-			t.Errorf("%d entries, %d in the heap, %d bytes, want %d of %d bytes", len(c.answers), len(c.ending.items), c.bytes, len(numbers), one)
+		if len(c.answers) != len(numbers) || c.endings.len() != len(numbers) || c.bytes != int64(len(numbers))*one {
+			t.Errorf("%d entries, %d that end, %d bytes, want %d of %d bytes", len(c.answers), c.endings.len(), c.bytes, len(numbers), one)
 		}
 		for _, n := range numbers {
 			if _, ok := c.answers[keyOf(n)]; !ok {
@@ -253,8 +253,8 @@ func TestMemoryCacheIsSafeForConcurrentUse(t *testing.T) {
 		bytes += entryOverhead + kept.answer.size()
 		entries++
 	}
-	if bytes != c.bytes || entries != len(c.ending.items) || bytes > large {
-		t.Errorf("%d bytes in %d entries, counted are %d in %d", bytes, entries, c.bytes, len(c.ending.items))
+	if bytes != c.bytes || entries != c.endings.len() || bytes > large {
+		t.Errorf("%d bytes in %d entries, counted are %d in %d", bytes, entries, c.bytes, c.endings.len())
 	}
 }
 

@@ -2,7 +2,6 @@ package replay
 
 import (
 	"bytes"
-	"container/heap"
 	"context"
 	"fmt"
 	"sync"
@@ -15,7 +14,8 @@ type MemoryClaims struct {
 
 	mu       sync.Mutex
 	records  map[Key]*record
-	ending   ordered[*record] // the same, by when they end
+	leases   endings[*record] // of those whose calls are under way
+	others   endings[*record] // of the others
 	finished shares[*record]  // those with an answer, of each tenant the oldest in front
 	bytes    int64            // of all
 	answers  int64            // of the answers alone
@@ -31,18 +31,17 @@ type record struct {
 	state   state
 	answer  Answer
 	size    int64
-	expires time.Time
+	ending  ending[*record]
 	lease   time.Time        // when a call that has left counts as held
-	index   int              // in ending
 	holding holding[*record] // in finished, while there is an answer
 }
 
 // NewMemoryClaims makes an empty one.
 func NewMemoryClaims(now func() time.Time) *MemoryClaims {
-	return &MemoryClaims{now: now, records: make(map[Key]*record), keys: make(map[string]int64), ending: ordered[*record]{
-		less:  func(a, b *record) bool { return a.expires.Before(b.expires) },
-		index: func(r *record) *int { return &r.index },
-	}}
+	of := func(r *record) *ending[*record] { return &r.ending }
+	return &MemoryClaims{
+		now: now, records: make(map[Key]*record), keys: make(map[string]int64), leases: newEndings(of), others: newEndings(of),
+	}
 }
 
 // Within are the claims as ones that may take maxBytes. Where there is no room,
@@ -71,7 +70,8 @@ func (m memoryClaims) Claim(ctx context.Context, tenant string, key Key, request
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.expire()
+	now := m.now()
+	m.expire(now)
 	r, taken := m.records[key]
 	switch {
 	case !taken:
@@ -79,11 +79,11 @@ func (m memoryClaims) Claim(ctx context.Context, tenant string, key Key, request
 		if !m.roomForKey(tenant, m.maxBytes) {
 			return nil, nil, errFull
 		}
-		m.insert(&claim.record, inFlight, Answer{}, lease)
+		m.insert(&claim.record, inFlight, Answer{}, now.Add(wholeMillis(lease)))
 		return claim, nil, nil
 	case r.request != request:
 		return nil, nil, ErrMismatch
-	case r.state == left && !m.now().Before(r.lease):
+	case r.state == left && !now.Before(r.lease):
 		return nil, nil, ErrHeld
 	case r.state != finished:
 		return nil, nil, r.state.err()
@@ -104,24 +104,25 @@ func (c *memoryClaim) Leave(_ context.Context, lease, ttl time.Duration) error {
 	m := c.claims
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.expire()
+	now := m.now()
+	m.expire(now)
 	if m.records[c.record.key] != &c.record {
 		return ErrLost
 	}
-	return c.leave(lease, ttl)
+	return c.leave(now, lease, ttl)
 }
 
 // Extend implements Claim.
 func (c *memoryClaim) Extend(_ context.Context, lease, ttl time.Duration) error {
 	c.claims.mu.Lock()
 	defer c.claims.mu.Unlock()
-	return c.leave(lease, ttl)
+	return c.leave(c.claims.now(), lease, ttl)
 }
 
-func (c *memoryClaim) leave(lease, ttl time.Duration) error {
-	err := c.settle(left, Answer{}, max(lease, ttl))
+func (c *memoryClaim) leave(now time.Time, lease, ttl time.Duration) error {
+	err := c.settle(now, left, Answer{}, max(lease, ttl))
 	if err == nil {
-		c.record.lease = c.claims.now().Add(wholeMillis(lease))
+		c.record.lease = now.Add(wholeMillis(lease))
 	}
 	return err
 }
@@ -130,21 +131,21 @@ func (c *memoryClaim) leave(lease, ttl time.Duration) error {
 func (c *memoryClaim) Finish(_ context.Context, answer Answer, ttl time.Duration) error {
 	c.claims.mu.Lock()
 	defer c.claims.mu.Unlock()
-	return c.settle(finished, answer, ttl)
+	return c.settle(c.claims.now(), finished, answer, ttl)
 }
 
 // Served implements Claim.
 func (c *memoryClaim) Served(_ context.Context, ttl time.Duration) error {
 	c.claims.mu.Lock()
 	defer c.claims.mu.Unlock()
-	return c.settle(served, Answer{}, ttl)
+	return c.settle(c.claims.now(), served, Answer{}, ttl)
 }
 
 // Hold implements Claim.
 func (c *memoryClaim) Hold(_ context.Context, ttl time.Duration) error {
 	c.claims.mu.Lock()
 	defer c.claims.mu.Unlock()
-	return c.settle(held, Answer{}, ttl)
+	return c.settle(c.claims.now(), held, Answer{}, ttl)
 }
 
 // Release implements Claim.
@@ -152,7 +153,7 @@ func (c *memoryClaim) Release(context.Context) error {
 	m, r := c.claims, &c.record
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.expire()
+	m.expire(m.now())
 	if m.records[r.key] == r && r.state.open() {
 		m.remove(r)
 	}
@@ -160,9 +161,10 @@ func (c *memoryClaim) Release(context.Context) error {
 }
 
 // settle runs under the mutex.
-func (c *memoryClaim) settle(to state, answer Answer, ttl time.Duration) error {
+func (c *memoryClaim) settle(now time.Time, to state, answer Answer, ttl time.Duration) error {
 	m, r := c.claims, &c.record
-	m.expire()
+	ends := now.Add(wholeMillis(ttl))
+	m.expire(now)
 	switch at := m.records[r.key]; {
 	case at == nil:
 		if !m.roomForKey(r.tenant, m.maxBytes) {
@@ -178,13 +180,13 @@ func (c *memoryClaim) settle(to state, answer Answer, ttl time.Duration) error {
 	}
 	size := entryOverhead + answer.size()
 	if to == finished && (size > m.maxBytes/8 || !m.room(r.tenant, size, m.maxBytes)) {
-		m.insert(r, served, Answer{}, ttl)
+		m.insert(r, served, Answer{}, ends)
 		return ErrTooLarge
 	}
 	if !answer.Kept {
 		answer.Body = bytes.Clone(answer.Body)
 	}
-	m.insert(r, to, answer, ttl)
+	m.insert(r, to, answer, ends)
 	return nil
 }
 
@@ -221,25 +223,34 @@ func (m *MemoryClaims) forget(r *record) {
 }
 
 // expire removes what has ended.
-func (m *MemoryClaims) expire() {
-	for now := m.now(); len(m.ending.items) > 0 && !now.Before(m.ending.items[0].expires); {
-		m.remove(m.ending.items[0])
+func (m *MemoryClaims) expire(now time.Time) {
+	for _, of := range [...]*endings[*record]{&m.leases, &m.others} {
+		for r, ok := of.ended(now); ok; r, ok = of.ended(now) {
+			m.remove(r)
+		}
 	}
 }
 
-// insert puts a record under its key, or changes the one that is there, of which
+// endings gives those that a record in a state is in.
+func (m *MemoryClaims) endings(s state) *endings[*record] {
+	if s.open() {
+		return &m.leases
+	}
+	return &m.others
+}
+
+// insert puts a record under its key until it ends, or changes the one that is there, of which
 // m.bytes counts nothing then.
-func (m *MemoryClaims) insert(r *record, to state, answer Answer, ttl time.Duration) {
-	r.state, r.answer = to, answer
-	r.size = entryOverhead + answer.size()
-	r.expires = m.now().Add(wholeMillis(ttl))
+func (m *MemoryClaims) insert(r *record, to state, answer Answer, ends time.Time) {
 	if m.records[r.key] == r {
-		heap.Fix(&m.ending, r.index)
+		m.endings(r.state).remove(r)
 	} else {
 		m.records[r.key] = r
 		m.keys[r.tenant]++
-		heap.Push(&m.ending, r)
 	}
+	r.state, r.answer = to, answer
+	r.size = entryOverhead + answer.size()
+	m.endings(to).put(r, ends)
 	m.bytes += r.size
 	if to == finished {
 		m.finished.hold(r.tenant, &r.holding, r, r.size-entryOverhead)
@@ -253,7 +264,7 @@ func (m *MemoryClaims) remove(r *record) {
 	if m.keys[r.tenant]--; m.keys[r.tenant] == 0 {
 		delete(m.keys, r.tenant)
 	}
-	heap.Remove(&m.ending, r.index)
+	m.endings(r.state).remove(r)
 	m.bytes -= r.size
 }
 

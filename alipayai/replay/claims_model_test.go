@@ -223,11 +223,11 @@ func checkBooks(t *testing.T, claims Claims, most int) {
 	if !ok {
 		return
 	}
-	m.expire()
+	m.expire(m.now())
 	var bytes, answers int64
 	with := 0
 	for key, r := range m.records {
-		if r.key != key || m.ending.items[r.index] != r || (r.holding.Value.of != nil) != (r.state == finished) {
+		if r.key != key || m.endings(r.state).at(r) != r || (r.holding.Value.of != nil) != (r.state == finished) {
 			t.Fatalf("a record is not in its places: %+v", r)
 		}
 		bytes += r.size
@@ -240,9 +240,9 @@ func checkBooks(t *testing.T, claims Claims, most int) {
 	for _, of := range m.finished.of {
 		held += of.held.Len()
 	}
-	if bytes != m.bytes || answers != m.answers || len(m.ending.items) != len(m.records) || held != with {
+	if bytes != m.bytes || answers != m.answers || m.leases.len()+m.others.len() != len(m.records) || held != with {
 		t.Fatalf("%s", fmt.Sprintf("%d bytes, %d of answers, in %d records, %d with an answer; counted are %d, %d, %d, %d",
-			bytes, answers, len(m.records), with, m.bytes, m.answers, len(m.ending.items), held))
+			bytes, answers, len(m.records), with, m.bytes, m.answers, m.leases.len()+m.others.len(), held))
 	}
 	if len(m.records) != most {
 		t.Fatalf("%d records, want %d", len(m.records), most)
