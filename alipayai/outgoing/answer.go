@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httputil"
 	"net/textproto"
 	"strconv"
 	"strings"
@@ -43,7 +42,7 @@ func readPlain(r *bufio.Reader, resp *http.Response, body *plainBody) bool {
 	case length < 0:
 		body.encoding = [1]string{chunkedEncoding}
 		resp.TransferEncoding = body.encoding[:]
-		body.chunks = httputil.NewChunkedReader(r)
+		body.chunks = chunks{r: r}
 		resp.Body = body
 	case length == 0:
 		resp.Body = http.NoBody
@@ -139,8 +138,8 @@ func (b *plainBody) readFields(lines string, resp *http.Response) (h http.Header
 type plainBody struct {
 	r      *bufio.Reader
 	resp   *http.Response
-	left   int64     // of a body with a length
-	chunks io.Reader // nil for one with a length
+	left   int64  // of a body with a length
+	chunks chunks // of one without
 	header http.Header
 	values [8]string // of the header; most have six
 
@@ -149,7 +148,7 @@ type plainBody struct {
 
 // Read implements [io.Reader] as net/http's bodies do: the end comes with the last bytes.
 func (b *plainBody) Read(p []byte) (int, error) {
-	if b.chunks != nil {
+	if b.chunks.r != nil {
 		n, err := b.chunks.Read(p)
 		if err == io.EOF { //nolint:errorlint // a wrapped one is not the last chunk's
 			err = b.readTrailer()
