@@ -35,7 +35,7 @@ func TestEndings(t *testing.T) {
 		"any":               func(r *rand.Rand) time.Duration { return time.Duration(r.IntN(100)) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // nothing is secret here
+			r := rand.New(rand.NewPCG(1, 2))
 			e := newEndings(func(t *thing) *ending[*thing] { return &t.ending })
 			var there []*thing
 			drop := func(of *thing) {
