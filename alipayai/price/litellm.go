@@ -49,7 +49,8 @@ func LoadFile(path string) (*File, error) {
 }
 
 // ParseFile reads the text of a price file. What is not a price of tokens or requests
-// is passed over; a price that cannot be counted exactly is an error.
+// is passed over, and so are models of which a price is missing or is none, such as -1 for one that varies: what is not known
+// is not free. A price that cannot be counted exactly is an error.
 func ParseFile(text []byte) (*File, error) {
 	var models map[string]json.RawMessage
 	if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &models); err != nil {
@@ -64,7 +65,7 @@ func ParseFile(text []byte) (*File, error) {
 		if json.Unmarshal(raw, &fields) != nil || fields["litellm_provider"] == nil {
 			continue
 		}
-		e, err := readEntry(fields)
+		e, err := readEntry(name, fields)
 		if err != nil {
 			return nil, fmt.Errorf("model %s: %w", name, err)
 		}
@@ -78,39 +79,33 @@ func ParseFile(text []byte) (*File, error) {
 	return f, nil
 }
 
-// readEntry reads a model's fields; nil for one that is not priced by tokens or requests.
-func readEntry(fields map[string]json.RawMessage) (*entry, error) {
-	r := reader{fields: fields}
+// readEntry reads a model's fields; nil for one that is not priced by tokens or requests, or whose price is not known.
+func readEntry(name string, fields map[string]json.RawMessage) (*entry, error) {
+	r := reader{fields: fields, generates: generates(fields["mode"])}
 	var e entry
 	_ = json.Unmarshal(fields["litellm_provider"], &e.vendor)
 	e.price = Price{Currency: fileCurrency, Rates: r.rates("", Rates{})}
+	tokens := r.priced()
 	if tiers := fields["tiered_pricing"]; tiers != nil {
-		if known, err := e.price.readRanges(tiers); err != nil || !known {
+		known, err := e.price.readRanges(tiers, r.generates)
+		if err != nil || !known {
 			return nil, err
 		}
-		r.found = true
+		tokens = true
 	}
-	if !r.found {
-		if r.err != nil || fields["input_cost_per_request"] == nil {
-			return nil, r.err
-		}
+	e.price.Request = r.amount("input_cost_per_request")
+	if !tokens && (r.input || r.output || e.price.Request == 0) {
+		return nil, r.err
 	}
 	for _, tokens := range r.tiers() {
 		e.price.Above = append(e.price.Above, Tier{Tokens: tokens, Rates: r.rates(above(tokens), e.price.Rates)})
 	}
-	if text, ok := r.number("input_cost_per_request"); ok {
-		amount, err := ParseAmount(text)
-		if err != nil {
-			return nil, fmt.Errorf("input_cost_per_request %s %w", text, err)
-		}
-		e.price.Request = amount
-	}
-	if err := e.price.readSearch(fields["search_context_cost_per_query"]); err != nil {
-		return nil, err
-	}
+	e.price.Search = r.dearest("search_context_cost_per_query")
+	e.price.EachSearches = e.price.Search > 0 && searches(e.vendor, name)
 	e.price.MaxTokens = r.count("max_output_tokens", "max_tokens")
+	e.price.Uplifts = r.factors("provider_specific_entry")
 	for _, name := range serviceTiers {
-		if _, ok := r.number("input_cost_per_token_" + name); !ok {
+		if r.text("input_cost_per_token_"+name) == "" {
 			continue
 		}
 		own := e.price
@@ -120,12 +115,42 @@ func readEntry(fields map[string]json.RawMessage) (*entry, error) {
 			tier.Rates = r.rates(above(tier.Tokens)+"_"+name, tier.Rates)
 			own.Above = append(own.Above, tier)
 		}
-		if e.price.ByTier == nil {
-			e.price.ByTier = make(map[string]*Price)
-		}
-		e.price.ByTier[name] = &own
+		e.price.addTier(name, own)
+	}
+	if factor := e.price.Uplifts[fast]; factor > 0 {
+		delete(e.price.Uplifts, fast)
+		e.price.addTier(fast, *e.price.times(factor))
+	}
+	if r.unknown {
+		return nil, r.err
 	}
 	return &e, r.err
+}
+
+// fast is the file's name, and Anthropic's, of what is a service tier here.
+const fast = "fast"
+
+func (p *Price) addTier(name string, own Price) {
+	if p.ByTier == nil {
+		p.ByTier = make(map[string]*Price)
+	}
+	own.ByTier = nil
+	p.ByTier[name] = &own
+}
+
+// generates reports whether a model of that mode generates answers, which have a price.
+func generates(mode json.RawMessage) bool {
+	switch string(mode) {
+	case `"chat"`, `"completion"`, `"responses"`:
+		return true
+	}
+	return false
+}
+
+// searches reports whether each call of a model searches, without counting it: those of Perplexity do, and OpenAI's models that
+// are named for it (https://platform.openai.com/docs/guides/tools-web-search, "Chat Completions").
+func searches(vendor, name string) bool {
+	return vendor == "perplexity" || strings.Contains(name, "-search-preview") || strings.Contains(name, "-search-api")
 }
 
 // serviceTiers are those that the file has prices of, beside the vendor's own one.
@@ -137,7 +162,7 @@ func above(tokens int64) string { return "_above_" + strconv.FormatInt(tokens/10
 // readRanges reads the prices of prompts by their length, as Alibaba's and Volcengine's models have them: all of a call is
 // charged by the one that its prompt's length is in, the last token of a range included
 // (https://www.alibabacloud.com/help/en/model-studio/model-pricing). It reports whether it knows their form.
-func (p *Price) readRanges(raw json.RawMessage) (known bool, err error) {
+func (p *Price) readRanges(raw json.RawMessage, generates bool) (known bool, err error) {
 	var ranges []map[string]json.RawMessage
 	if json.Unmarshal(raw, &ranges) != nil || len(ranges) == 0 {
 		return false, nil
@@ -148,10 +173,13 @@ func (p *Price) readRanges(raw json.RawMessage) (known bool, err error) {
 		if json.Unmarshal(fields["range"], &of) != nil || len(of) == 0 || of[0] < 0 || of[0] > most || of[0] != math.Trunc(of[0]) {
 			return false, nil
 		}
-		r := reader{fields: fields}
+		r := reader{fields: fields, generates: generates}
 		tiers = append(tiers, Tier{Tokens: int64(of[0]), Rates: r.rates("", p.Rates)})
 		if r.err != nil {
 			return false, fmt.Errorf("tiered_pricing: %w", r.err)
+		}
+		if !r.priced() {
+			return false, nil
 		}
 	}
 	slices.SortFunc(tiers, func(a, b Tier) int { return cmp.Compare(a.Tokens, b.Tokens) })
@@ -159,51 +187,98 @@ func (p *Price) readRanges(raw json.RawMessage) (known bool, err error) {
 	return true, nil
 }
 
-// readSearch reads what a search costs: it depends, at some vendors, on how much of what is found the model reads, and
-// as much as the dearest is charged.
-func (p *Price) readSearch(raw json.RawMessage) error {
-	var sizes map[string]json.Number
-	if json.Unmarshal(raw, &sizes) != nil {
-		return nil // there is none, or it is of a form that is not known
-	}
-	for _, text := range sizes {
-		amount, err := ParseAmount(text.String())
-		if err != nil {
-			return fmt.Errorf("search_context_cost_per_query %s %w", text, err)
-		}
-		p.Search = max(p.Search, amount)
-	}
-	return nil
-}
-
 // reader reads the numbers of an entry.
 type reader struct {
 	fields map[string]json.RawMessage
-	found  bool
-	err    error
+	// generates says that an answer has a price; input and output are which there are.
+	generates, input, output bool
+	// unknown says that a price is none.
+	unknown bool
+	err     error
 }
 
-// number gives the text of a number; false for none.
-func (r *reader) number(name string) (string, bool) {
+// priced reports whether there are prices of tokens: both of them, where the model generates answers.
+func (r *reader) priced() bool {
+	return !r.unknown && (r.input && r.output || !r.generates && (r.input || r.output))
+}
+
+// text gives a number as it is written, also as a text; empty for none.
+func (r *reader) text(name string) string {
 	text := string(r.fields[name])
-	if text == "" || text[0] < '0' || text[0] > '9' {
-		return "", false
+	if text == "null" {
+		return ""
 	}
-	return text, true
+	if len(text) > 0 && text[0] == '"' {
+		_ = json.Unmarshal([]byte(text), &text)
+	}
+	return text
 }
 
-// perToken gives a price; otherwise where the entry has none.
+// fails notes that a price cannot be read: it is none, or more exact than what is counted.
+func (r *reader) fails(name, text string, err error) {
+	switch {
+	case err == nil || r.err != nil:
+	case errors.Is(err, errDecimal):
+		r.unknown = true
+	default:
+		r.err = fmt.Errorf("%s %s %w", name, text, err)
+	}
+}
+
+// perToken gives a price; nil where the entry has none.
 func (r *reader) perToken(name string) *PerToken {
-	text, ok := r.number(name)
-	if !ok || r.err != nil {
+	text := r.text(name)
+	if text == "" {
 		return nil
 	}
 	n, err := ParsePerToken(text)
-	if err != nil {
-		r.err = fmt.Errorf("%s %s %w", name, text, err)
+	if r.fails(name, text, err); err != nil {
 		return nil
 	}
 	return &n
+}
+
+// amount gives an amount; 0 where the entry has none.
+func (r *reader) amount(name string) Amount {
+	text := r.text(name)
+	if text == "" {
+		return 0
+	}
+	n, err := ParseAmount(text)
+	r.fails(name, text, err)
+	return n
+}
+
+// dearest gives the greatest amount of an object: what a search costs depends, at some vendors, on how much of what is found
+// the model reads. It is 0 where there is none, or it is of a form that is not known.
+func (r *reader) dearest(of string) (most Amount) {
+	inner := r.within(of)
+	for name := range inner.fields {
+		most = max(most, inner.amount(name))
+	}
+	if r.unknown = r.unknown || inner.unknown; inner.err != nil && r.err == nil {
+		r.err = fmt.Errorf("%s: %w", of, inner.err)
+	}
+	return most
+}
+
+// factors gives the numbers of an object by their names.
+func (r *reader) factors(of string) map[string]Amount {
+	inner := r.within(of)
+	found := make(map[string]Amount, len(inner.fields))
+	for name := range inner.fields {
+		if n := inner.amount(name); n > 0 {
+			found[name] = n
+		}
+	}
+	return found
+}
+
+// within is the reader of an object of that name; of nothing where there is none.
+func (r *reader) within(of string) *reader {
+	inner := new(reader)
+	_ = json.Unmarshal(r.fields[of], &inner.fields)
+	return inner
 }
 
 // rates gives the prices with that suffix. Thinking that is dearer than the rest of an
@@ -211,12 +286,12 @@ func (r *reader) perToken(name string) *PerToken {
 func (r *reader) rates(suffix string, otherwise Rates) Rates {
 	rates := otherwise
 	if n := r.perToken("input_cost_per_token" + suffix); n != nil {
-		rates.Input, r.found = *n, true
+		rates.Input, r.input = *n, true
 	}
 	for _, name := range []string{"output_cost_per_token", "output_cost_per_reasoning_token"} {
 		if n := r.perToken(name + suffix); n != nil {
 			if name == "output_cost_per_token" {
-				rates.Output, r.found = *n, true
+				rates.Output, r.output = *n, true
 			}
 			rates.Output = max(rates.Output, *n)
 		}
@@ -225,6 +300,7 @@ func (r *reader) rates(suffix string, otherwise Rates) Rates {
 		name string
 		to   **PerToken
 	}{
+		{"input_cost_per_token_cache_hit", &rates.Cached}, // DeepSeek's, in older files
 		{"cache_read_input_token_cost", &rates.Cached},
 		{"cache_creation_input_token_cost", &rates.Written},
 		{"cache_creation_input_token_cost_above_1hr", &rates.WrittenHour},
@@ -258,35 +334,9 @@ func (r *reader) tiers() []int64 {
 // count gives the first of the numbers that there is; 0 for none.
 func (r *reader) count(names ...string) int64 {
 	for _, name := range names {
-		if text, ok := r.number(name); ok {
-			if n, err := strconv.ParseInt(text, 10, 64); err == nil && n > 0 && n <= most {
-				return n
-			}
+		if n, err := strconv.ParseInt(r.text(name), 10, 64); err == nil && n > 0 && n <= most {
+			return n
 		}
 	}
 	return 0
 }
-
-// Of finds the price of a vendor's model: under the vendor's prefix, as
-// deepseek/deepseek-chat, and else under the model's own name, if that is the
-// vendor's, by any of its names. A vendor of "" is one that the file does not know, whose
-// models have the file's names. It is nil where there is none.
-func (f *File) Of(vendor, model string) *Price {
-	if f == nil {
-		return nil
-	}
-	if vendor != "" {
-		if e, ok := f.models[vendor+"/"+model]; ok {
-			return &e.price
-		}
-	}
-	e, ok := f.models[model]
-	if !ok || vendor != "" && e.vendor != vendor && !slices.Contains(otherNames[vendor], e.vendor) {
-		return nil
-	}
-	return &e.price
-}
-
-// otherNames are those of a vendor for models that stand in the file by their own names: some of Google's it has as of
-// Vertex AI alone, which serves the same models ("litellm_provider": "vertex_ai-language-models").
-var otherNames = map[string][]string{"gemini": {"vertex_ai-language-models", "vertex_ai-embedding-models"}}

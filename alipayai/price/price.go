@@ -1,6 +1,9 @@
 package price
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 // charactersPerToken is what a minimum in characters is converted by: four characters
 // a token, as the vendors advise for estimates.
@@ -24,8 +27,13 @@ type Price struct {
 	Above []Tier
 	// ByTier are the prices of calls that are served in other service tiers than the vendor's own one, by its words.
 	ByTier map[string]*Price
-	// Request is charged for each request besides, and Search for each search of the provider's own tools.
+	// Uplifts are by how much all tokens are dearer where the provider says that they were processed in a region, by its word
+	// for that: 1.1 Units for a tenth.
+	Uplifts map[string]Amount
+	// Request is charged for each request besides, and Search for each search of the provider's own tools. EachSearches says
+	// that each request searches once, where the provider does not count it.
 	Request, Search Amount
+	EachSearches    bool
 	// MinCharacters and MinTokens are what a shorter prompt is charged as; 0 for none.
 	// A minimum in characters is converted by four characters a token.
 	MinCharacters, MinTokens int64
@@ -50,6 +58,22 @@ type Rates struct {
 	// AudioIn and ImageIn are for sound and pictures of the prompt, and AudioOut and ImageOut for those of the answer;
 	// Input and Output where they are nil.
 	AudioIn, ImageIn, AudioOut, ImageOut *PerToken
+}
+
+// times gives r that often, in Units, rounded up.
+func (r Rates) times(factor Amount) Rates {
+	each := func(n PerToken) PerToken {
+		high, low := bits.Mul64(uint64(n), uint64(factor))
+		return PerToken(quotient(high, low, uint64(Unit)))
+	}
+	r.Input, r.Output = each(r.Input), each(r.Output)
+	for _, part := range []**PerToken{&r.Cached, &r.Written, &r.WrittenHour, &r.AudioIn, &r.ImageIn, &r.AudioOut, &r.ImageOut} {
+		if *part != nil {
+			n := each(**part)
+			*part = &n
+		}
+	}
+	return r
 }
 
 // Tier are the rates of long prompts.
@@ -120,7 +144,14 @@ func (p *Price) amount(u Used, prompt int64) Amount {
 	s.add(u.Completion-audioOut-imageOut, rates.Output)
 	s.add(audioOut, orElse(rates.AudioOut, rates.Output))
 	s.add(imageOut, orElse(rates.ImageOut, rates.Output))
-	return s.amount().Plus(p.Request).Plus(p.Search.Times(u.Searches))
+	return s.amount().Plus(p.Request).Plus(p.Search.Times(p.searches(u)))
+}
+
+func (p *Price) searches(u Used) int64 {
+	if p.EachSearches {
+		return max(u.Searches, 1)
+	}
+	return u.Searches
 }
 
 func orElse(rate *PerToken, otherwise PerToken) PerToken {
@@ -142,6 +173,24 @@ func (p *Price) In(tier string) (_ *Price, known bool) {
 		return own, true
 	}
 	return p, slices.Contains(notDearer, tier)
+}
+
+// Within gives the price of a call that was processed in a region, by the vendor's word for it.
+func (p *Price) Within(region string) *Price {
+	if factor := p.Uplifts[region]; factor > 0 {
+		return p.times(factor)
+	}
+	return p
+}
+
+// times gives p with that often its prices of tokens, in Units.
+func (p *Price) times(factor Amount) *Price {
+	dearer := *p
+	dearer.Rates, dearer.Above = p.Rates.times(factor), slices.Clone(p.Above)
+	for i, tier := range dearer.Above {
+		dearer.Above[i].Rates = tier.Rates.times(factor)
+	}
+	return &dearer
 }
 
 func (p *Price) ratesOf(prompt int64) Rates {
@@ -193,7 +242,12 @@ func (p *Price) Bound(a Asked) Amount {
 			dearest.Input, dearest.Output = max(dearest.Input, tier.dearestInput()), max(dearest.Output, tier.dearestOutput())
 		}
 	}
-	return (&Price{Rates: dearest, Request: p.Request}).Of(most).Amount
+	uplift := Unit
+	for _, factor := range p.Uplifts { // where it will be processed, the request need not say
+		uplift = max(uplift, factor)
+	}
+	dearest = dearest.times(uplift)
+	return (&Price{Rates: dearest, Request: p.Request, Search: p.Search, EachSearches: p.EachSearches}).Of(most).Amount
 }
 
 // dearestInput is what a token of the prompt costs at most, whatever becomes of it, and dearestOutput one of the answer.
@@ -242,11 +296,13 @@ type Book struct {
 
 // Of gives the model's price; nil where it is not known.
 func (b *Book) Of(model string) *Price {
-	if p, ok := b.ByModel[model]; ok {
-		return p
-	}
-	if p := b.File.Of(b.Vendor, model); p != nil {
-		return p
+	for _, name := range namesOf(model) { // of a name that is more exact first, whoever has it
+		if p, ok := b.ByModel[name]; ok {
+			return p
+		}
+		if p := b.File.named(b.Vendor, name); p != nil {
+			return p
+		}
 	}
 	return b.Any
 }
@@ -254,7 +310,7 @@ func (b *Book) Of(model string) *Price {
 // Names reports whether the book has a price of the model by its name.
 func (b *Book) Names(model string) bool {
 	_, ok := b.ByModel[model]
-	return ok || b.File.Of(b.Vendor, model) != nil
+	return ok || b.File.named(b.Vendor, model) != nil
 }
 
 // Empty reports whether there is no price at all.

@@ -88,7 +88,8 @@ func TestBoundIsABound(t *testing.T) {
 		u.Completion = random.Int64N(max(a.N, 1)*(longest+p.ThinkingTokens) + 1)
 		u.ImageIn, u.ImageOut = random.Int64N(u.Prompt+1), random.Int64N(u.Completion+1)
 		u.WrittenHour, u.AudioIn, u.AudioOut = random.Int64N(u.Written+1), random.Int64N(u.Prompt+1), random.Int64N(u.Completion+1)
-		if cost, bound := p.Of(u).Amount, p.Bound(a); cost > bound {
+		p.Uplifts = map[string]Amount{"us": Amount(random.Int64N(int64(2 * Unit)))}
+		if cost, bound := max(p.Of(u).Amount, p.Within("us").Of(u).Amount), p.Bound(a); cost > bound {
 			t.Fatalf("%+v of %+v costs %d, more than %d: %+v", u, a, cost, bound, p)
 		}
 	}

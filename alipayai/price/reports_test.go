@@ -1,0 +1,118 @@
+package price
+
+import (
+	"strings"
+	"testing"
+)
+
+// What users of other gateways have reported of price files: names under which a model is asked for and does not stand in the
+// file, and entries that say of a price what is none. The amounts are in millionths; -1 for a price that is not known.
+func TestPublicReportsOfPriceFiles(t *testing.T) {
+	const flat = `"mode":"chat","input_cost_per_token":1e-6,"output_cost_per_token":10e-6`
+	openai := func(name string) string { return `{"` + name + `":{"litellm_provider":"openai",` + flat + `}}` }
+	claude := func(members string) string {
+		return `{"claude-opus-5":{"litellm_provider":"anthropic",` + flat + members + `}}`
+	}
+	used := Used{Prompt: 100, Completion: 10}
+	for source, tt := range map[string]struct {
+		file, vendor, model string
+		used                Used
+		want                Amount
+	}{
+		// Names.
+		"https://github.com/AgentOps-AI/tokencost/pull/27": {openai("ft:gpt-3.5-turbo"), "openai", "ft:gpt-3.5-turbo:my-org:custom_suffix:id", used, 200},
+		"https://github.com/BerriAI/litellm/issues/20411":  {openai("ft:gpt-4o-mini-2024-07-18"), "openai", "ft:gpt-4o-mini-2024-07-18:acme::abc123", used, 200},
+		"a checkpoint": {openai("ft:gpt-4o-mini-2024-07-18"), "openai", "ft:gpt-4o-mini-2024-07-18:acme::abc123:ckpt-step-90", used, 200},
+		"tuned, where the file has the untuned one alone":   {openai("gpt-4o-mini-2024-07-18"), "openai", "ft:gpt-4o-mini-2024-07-18:acme::abc123", used, -1},
+		"https://github.com/BerriAI/litellm/pull/42467":     {claude(""), "anthropic", "claude-opus-5-20250930", used, 200},
+		"https://github.com/comet-ml/opik/pull/8139":        {openai("gpt-5.2"), "openai", "gpt-5.2-2025-12-17", used, 200},
+		"https://github.com/pydantic/pydantic-ai/pull/4877": {`{"openrouter/openai/gpt-5.2":{"litellm_provider":"openrouter",` + flat + `}}`, "openrouter", "openai/gpt-5.2-20251211", used, 200},
+		"the version itself comes first":                    {`{"m":{"litellm_provider":"x",` + flat + `},"m-2024-05-13":{"litellm_provider":"x","input_cost_per_token":2e-6}}`, "x", "m-2024-05-13", Used{Prompt: 100}, 200},
+		"a name that ends in other digits":                  {openai("gpt-5"), "openai", "gpt-5-32", used, -1},
+		"a name that ends in no day":                        {openai("gpt-5"), "openai", "gpt-5-20259930", used, -1},
+		"a family of another vendor":                        {claude(""), "openai", "claude-opus-5-20250930", used, -1},
+		"https://github.com/comet-ml/opik/issues/5621":      {openai("gpt-4o"), "", "openai/gpt-4o", used, 200},
+		"a prefix and a day":                                {claude(""), "", "anthropic/claude-opus-5-20250930", used, 200},
+		"a prefix of another vendor":                        {openai("gpt-4o"), "", "azure/gpt-4o", used, -1},
+		"a prefix of nothing":                               {openai("gpt-4o"), "", "/gpt-4o", used, -1},
+		"its own vendor's prefix":                           {openai("gpt-4o"), "openai", "openai/gpt-4o", used, 200},
+		"https://github.com/junhoyeo/tokscale/issues/831":   {openai("gpt-5.5"), "", "cx/gpt-5.5", used, -1}, // whose prices cx has is not known
+		"https://ai.google.dev/api/models":                  {`{"gemini/gemini-2.5-flash":{"litellm_provider":"gemini",` + flat + `}}`, "gemini", "models/gemini-2.5-flash", used, 200},
+		// Values.
+		"https://github.com/Kilo-Org/kilocode/pull/13040":  {`{"auto":{"litellm_provider":"x","input_cost_per_token":-1,"output_cost_per_token":-1}}`, "x", "auto", used, -1},
+		"https://github.com/dcouple/Pane/issues/534":       {`{"auto":{"litellm_provider":"x",` + flat + `,"cache_read_input_token_cost":"-1"}}`, "x", "auto", used, -1},
+		"a text that is a number":                          {`{"m":{"litellm_provider":"x","input_cost_per_token":"0.000001","output_cost_per_token":"1e-05"}}`, "x", "m", used, 200},
+		"a text that is none":                              {`{"m":{"litellm_provider":"x","input_cost_per_token":1e-6,"output_cost_per_token":"free"}}`, "x", "m", used, -1},
+		"https://github.com/coder/coder/pull/27926":        {`{"m":{"litellm_provider":"x","mode":"chat","input_cost_per_token":1e-6,"output_cost_per_token":null}}`, "x", "m", used, -1},
+		"no price of an answer":                            {`{"m":{"litellm_provider":"x","mode":"chat","input_cost_per_token":1e-6}}`, "x", "m", used, -1},
+		"no price of a prompt":                             {`{"m":{"litellm_provider":"x","mode":"chat","output_cost_per_token":1e-6}}`, "x", "m", used, -1},
+		"https://github.com/junhoyeo/tokscale/pull/1069":   {`{"m":{"litellm_provider":"x","mode":"chat","input_cost_per_token":0.0,"output_cost_per_token":0}}`, "x", "m", used, 0},
+		"https://github.com/openclaw/openclaw/pull/111175": {`{"m":{"litellm_provider":"x","mode":"chat","input_cost_per_token":null,"output_cost_per_token":null}}`, "x", "m", used, -1},
+		"embeddings have no answer":                        {`{"m":{"litellm_provider":"x","mode":"embedding","input_cost_per_token":1e-6}}`, "x", "m", Used{Prompt: 100}, 100},
+		"a part without a price":                           {`{"m":{"litellm_provider":"x",` + flat + `,"cache_read_input_token_cost":null}}`, "x", "m", Used{Prompt: 100, Cached: 100}, 100},
+		"DeepSeek's word for what is cached":               {`{"m":{"litellm_provider":"x",` + flat + `,"input_cost_per_token_cache_hit":0.1e-6}}`, "x", "m", Used{Prompt: 100, Cached: 100}, 10},
+		"both words":                                       {`{"m":{"litellm_provider":"x",` + flat + `,"input_cost_per_token_cache_hit":0.2e-6,"cache_read_input_token_cost":0.1e-6}}`, "x", "m", Used{Prompt: 100, Cached: 100}, 10},
+		"a length with a price that is none":               {`{"m":{"litellm_provider":"x",` + flat + `,"input_cost_per_token_above_200k_tokens":-1}}`, "x", "m", used, -1},
+		"a range without a price of its answers":           {`{"m":{"litellm_provider":"x","mode":"chat","tiered_pricing":[{"range":[0,1e3],"input_cost_per_token":1e-6}]}}`, "x", "m", used, -1},
+	} {
+		t.Run(source, func(t *testing.T) {
+			file := strings.Replace(tt.file, "{", `{"other":{"litellm_provider":"y","input_cost_per_token":1},`, 1)
+			f, err := ParseFile([]byte(file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := Amount(-1000)
+			if p := f.Of(tt.vendor, tt.model); p != nil {
+				got = p.Of(tt.used).Amount
+			}
+			if got != tt.want*1000 {
+				t.Errorf("%d, want %d", got, tt.want*1000)
+			}
+		})
+	}
+}
+
+// What a model costs by where it was processed, how fast, and what it searches without counting it.
+func TestPublicReportsOfMultipliers(t *testing.T) {
+	f, err := ParseFile([]byte(`{
+		"claude-opus-5": {"litellm_provider":"anthropic","input_cost_per_token":5e-6,"output_cost_per_token":25e-6,"cache_read_input_token_cost":0.5e-6,
+			"input_cost_per_token_above_200k_tokens":10e-6,"provider_specific_entry":{"us":1.1,"fast":6.0,"note":"of a text"}},
+		"gpt-own-fast": {"litellm_provider":"openai","input_cost_per_token":5e-6,"output_cost_per_token":25e-6,"provider_specific_entry":{"fast":2}},
+		"gpt-4o-mini-search-preview": {"litellm_provider":"openai","input_cost_per_token":1e-6,"output_cost_per_token":1e-6,"search_context_cost_per_query":{"search_context_size_low":0.025,"search_context_size_high":0.03}},
+		"gpt-5": {"litellm_provider":"openai","input_cost_per_token":1e-6,"output_cost_per_token":1e-6,"search_context_cost_per_query":{"search_context_size_low":0.01}},
+		"perplexity/sonar": {"litellm_provider":"perplexity","input_cost_per_token":1e-6,"output_cost_per_token":1e-6,"search_context_cost_per_query":{"search_context_size_low":0.005}}
+	}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := Used{Prompt: 100, Cached: 50, Completion: 10}
+	for source, tt := range map[string]struct {
+		vendor, model, tier, region string
+		used                        Used
+		want                        Amount // millionths
+	}{
+		"as always": {"anthropic", "claude-opus-5", "", "", used, 250 + 25 + 250},
+		"https://github.com/anthropics/claude-code/issues/60641": {"anthropic", "claude-opus-5", "", "us", Used{Prompt: 100, Completion: 20}, 550 + 550},
+		"https://github.com/maximhq/bifrost/pull/5088":           {"anthropic", "claude-opus-5", "", "us", Used{Prompt: 100, Cached: 100, Completion: 20}, 55 + 550},
+		"anywhere": {"anthropic", "claude-opus-5", "", "global", used, 250 + 25 + 250},
+		"https://github.com/BerriAI/litellm/pull/38342":          {"anthropic", "claude-opus-5", "fast", "", used, 6 * (250 + 25 + 250)},
+		"https://github.com/latitude-dev/latitude-llm/pull/4348": {"anthropic", "claude-opus-5", "fast", "us", Used{Prompt: 100, Completion: 20}, 6 * (550 + 550)},
+		"a long prompt": {"anthropic", "claude-opus-5", "", "us", Used{Prompt: 200_001}, 200_001 * 11},
+		"fast, of a vendor that has no such tier":            {"openai", "gpt-own-fast", "fast", "", used, 2 * (500 + 250)},
+		"https://github.com/QuantumNous/new-api/issues/1108": {"openai", "gpt-4o-mini-search-preview", "", "", Used{Prompt: 100}, 100 + 30_000},
+		"counted as well": {"openai", "gpt-4o-mini-search-preview", "", "", Used{Prompt: 100, Searches: 2}, 100 + 60_000},
+		"https://github.com/BerriAI/litellm/issues/10384":           {"openai", "gpt-5", "", "", Used{Prompt: 100}, 100},
+		"https://github.com/perplexityai/api-discussion/issues/214": {"", "perplexity/sonar", "", "", Used{Prompt: 100}, 100 + 5000},
+	} {
+		t.Run(source, func(t *testing.T) {
+			p, known := f.Of(tt.vendor, tt.model).In(tt.tier)
+			if got := p.Within(tt.region).Of(tt.used).Amount; got != tt.want*1000 || !known {
+				t.Errorf("%d, known %t, want %d", got, known, tt.want*1000)
+			}
+			bound := p.Bound(Asked{Bytes: tt.used.Prompt, MaxTokens: max(tt.used.Completion, 1)})
+			if got := p.Within(tt.region).Of(Used{Prompt: tt.used.Prompt, Completion: tt.used.Completion}).Amount; got > bound {
+				t.Errorf("it costs %d, more than its bound of %d", got, bound)
+			}
+		})
+	}
+}
