@@ -80,7 +80,7 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	}
 	text := c.promptText()
 	if countsNothing(u) && (answer.some || !c.Endpoint.Generates()) {
-		u = wire.Usage{Implausible: true, Tier: u.Tier, Searches: u.Searches}
+		u = wire.Usage{Implausible: true, Tier: u.Tier, Region: u.Region, Searches: u.Searches}
 	}
 	known, estimated := c.plausible(u, max(c.answered, answer.tokens*bytesPerToken))
 	if !c.Endpoint.Generates() { // some count nothing but the total
@@ -122,7 +122,7 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	if !certain && line.Outcome == ledger.Known {
 		line.Outcome = ledger.Estimated
 	}
-	charged := paid.Of(used)
+	charged := paid.Within(u.Region).Of(used)
 	line.Amount, line.Floor, line.Characters = charged.Amount, charged.Floor, charged.Characters
 	spent := charged.Amount
 	if outcome == ledger.Estimated && q.reserved != nil {

@@ -228,9 +228,7 @@ func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
 	if chunk.FinishReason != "" && (s.finish == "" || wire.EndingOf(chunk.FinishReason) < wire.EndingOf(s.finish)) {
 		s.finish = chunk.FinishReason
 	}
-	if chunk.Usage.OK && !(s.usage.OK && countsNothing(chunk.Usage)) || chunk.Usage.Implausible {
-		s.usage = chunk.Usage
-	}
+	s.usage = s.usage.With(chunk.Usage)
 	if s.refused != nil {
 		return chunk, s.refused // what it has brought is paid for
 	}

@@ -33,7 +33,8 @@ func TestNativeUsageThatCannotBeCounted(t *testing.T) {
 		usage       string
 		implausible bool
 	}{
-		"texts":          {`{"input_tokens":"3","output_tokens":"2","total_tokens":"5"}`, true},
+		"texts":          {`{"input_tokens":"three","output_tokens":"2","total_tokens":"5"}`, true},
+		"as texts":       {`{"input_tokens":"3","output_tokens":"2","total_tokens":"5"}`, false},
 		"fractions":      {`{"input_tokens":3.5,"output_tokens":2,"total_tokens":5.5}`, true},
 		"large":          {`{"input_tokens":1e30,"output_tokens":2,"total_tokens":5}`, true},
 		"larger":         {`{"input_tokens":99999999999999999999,"output_tokens":2}`, true},

@@ -41,6 +41,9 @@ type spentCase struct {
 	outcome ledger.Outcome
 }
 
+// helloOfCosts is the request of a case that names none. Its text has 27 characters, which are some 7 tokens.
+const helloOfCosts = `{"model":"m","messages":[{"role":"user","content":"hello, you there, how is it"}]}`
+
 // What calls cost where usage is reported in other forms than OpenAI's own, in part, or as nothing; where parts of a prompt or
 // of an answer, long prompts and service tiers have prices of their own.
 func TestPublicReportsOfCosts(t *testing.T) {
@@ -50,7 +53,7 @@ func TestPublicReportsOfCosts(t *testing.T) {
 		claude   = flat + `,"cache_creation_input_token_cost":1.25e-6,"cache_creation_input_token_cost_above_1hr":2e-6`
 		ranges   = `"tiered_pricing":[{"range":[0,32e3],"input_cost_per_token":1e-6,"output_cost_per_token":5e-6},{"range":[32e3,128e3],"input_cost_per_token":2e-6,"output_cost_per_token":10e-6}]`
 		searches = flat + `,"search_context_cost_per_query":{"search_context_size_low":0.01,"search_context_size_medium":0.01}`
-		hello    = `{"model":"m","messages":[{"role":"user","content":"hello, you there, how is it"}]}` // 27 characters, some 7 tokens
+		hello    = helloOfCosts
 	)
 	with := func(members string) string { return strings.Replace(hello, "{", "{"+members, 1) }
 	used := func(usage string, more ...string) turn {
@@ -97,30 +100,35 @@ func TestPublicReportsOfCosts(t *testing.T) {
 		"no answer":      {prices: flat, answers: says(200, completionOf(`"message":{"role":"assistant","content":""},"finish_reason":"length"`, `,"usage":{"prompt_tokens":6,"completion_tokens":0,"total_tokens":6}`)), costs: 6},
 	} {
 		t.Run(source, func(t *testing.T) {
-			if test.path == "" {
-				test.path = chatPath
-			}
-			if test.body == "" {
-				test.body = hello
-			}
-			if test.outcome == "" {
-				test.outcome = ledger.Known
-			}
-			l := new(lines)
-			s := perform(t, [][]turn{{test.answers}}, func(g *alipayai.Gateway) {
-				if test.claude {
-					g.Providers[0] = claudeProviderOver(t, g.Providers[0])
-				}
-				g.Providers[0].Responses = test.path == responsesPath
-			}, first(anyModel), filePrices(t, l, test.prices))
-			if got := s.callAt(t.Context(), test.path, test.body); got.status != http.StatusOK {
-				t.Fatalf("%d %s", got.status, got.body)
-			}
-			all := l.taken()
-			if len(all) != 1 || all[0].Amount != test.costs*1000 || all[0].Outcome != test.outcome {
-				t.Errorf("%+v, want %s, %s", all, test.costs*1000, test.outcome)
-			}
+			test.run(t)
 		})
+	}
+}
+
+// run makes the call, and compares what it has cost.
+func (test spentCase) run(t *testing.T, with ...func(*alipayai.Gateway)) {
+	if test.path == "" {
+		test.path = chatPath
+	}
+	if test.body == "" {
+		test.body = helloOfCosts
+	}
+	if test.outcome == "" {
+		test.outcome = ledger.Known
+	}
+	l := new(lines)
+	s := perform(t, [][]turn{{test.answers}}, append([]func(*alipayai.Gateway){func(g *alipayai.Gateway) {
+		if test.claude {
+			g.Providers[0] = claudeProviderOver(t, g.Providers[0])
+		}
+		g.Providers[0].Responses = test.path == responsesPath
+	}, first(anyModel), filePrices(t, l, test.prices)}, with...)...)
+	if got := s.callAt(t.Context(), test.path, test.body); got.status != http.StatusOK {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	all := l.taken()
+	if len(all) != 1 || all[0].Amount != test.costs*1000 || all[0].Outcome != test.outcome {
+		t.Errorf("%+v, want %s, %s", all, test.costs*1000, test.outcome)
 	}
 }
 

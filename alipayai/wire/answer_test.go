@@ -224,7 +224,8 @@ func TestUsage(t *testing.T) {
 		"fraction":            {`{"prompt_tokens":1.5,"completion_tokens":2}`, Usage{Implausible: true}},
 		"huge":                {`{"prompt_tokens":9e99,"completion_tokens":2}`, Usage{Implausible: true}},
 		"overflow":            {`{"prompt_tokens":9223372036854775807,"completion_tokens":9223372036854775807}`, Usage{Implausible: true}},
-		"string":              {`{"prompt_tokens":"1","total_tokens":1}`, Usage{Implausible: true}},
+		"a text":              {`{"prompt_tokens":"one","total_tokens":1}`, Usage{Implausible: true}},
+		"a number as a text":  {`{"prompt_tokens":"1","total_tokens":1}`, Usage{Prompt: 1, Total: 1, OK: true}},
 		"the largest":         {`{"prompt_tokens":1099511627776}`, Usage{Prompt: 1 << 40, Total: 1 << 40, OK: true}},
 		"one more":            {`{"prompt_tokens":1099511627777}`, Usage{Implausible: true}},
 		"not an object":       {`7`, Usage{}},
@@ -240,7 +241,7 @@ func TestUsage(t *testing.T) {
 		// https://github.com/mindroom-ai/mindroom/pull/2134
 		"written to OpenAI's cache": {`{"prompt_tokens":2600,"completion_tokens":3,"total_tokens":2603,"prompt_tokens_details":{"cached_tokens":2000,"cache_write_tokens":400}}`, Usage{Prompt: 2600, Completion: 3, Total: 2603, Cached: 2000, Written: 400, OK: true}},
 		"written beside":            {`{"prompt_tokens":7,"completion_tokens":20,"total_tokens":37,"prompt_tokens_details":{"cached_tokens":5,"cache_write_tokens":5}}`, Usage{Prompt: 17, Completion: 20, Total: 37, Cached: 5, Written: 5, OK: true}},
-		"more written than sent":    {`{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9,"prompt_tokens_details":{"cached_tokens":5,"cache_write_tokens":5}}`, Usage{Prompt: 7, Completion: 2, Total: 9, Cached: 5, Written: 2, OK: true}},
+		"more written than sent":    {`{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9,"prompt_tokens_details":{"cached_tokens":5,"cache_write_tokens":5}}`, Usage{Prompt: 12, Completion: 2, Total: 14, Cached: 5, Written: 5, OK: true}},
 		"two counts of one cache":   {`{"prompt_tokens":19,"completion_tokens":13,"total_tokens":32,"cached_tokens":12,"prompt_tokens_details":{"cached_tokens":0}}`, Usage{Prompt: 19, Completion: 13, Total: 32, Cached: 12, OK: true}},
 		// https://github.com/langwatch/langwatch/pull/7021
 		"sound":               {`{"prompt_tokens":20,"completion_tokens":47,"total_tokens":67,"prompt_tokens_details":{"audio_tokens":5},"completion_tokens_details":{"audio_tokens":34}}`, Usage{Prompt: 20, Completion: 47, Total: 67, AudioIn: 5, AudioOut: 34, OK: true}},

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -20,19 +21,48 @@ type Usage struct {
 	Reasoning int64
 	// Searches are how often the provider's own tools have searched.
 	Searches int64
-	// Tier is the service tier by which it was served, in the provider's word; empty where it says none.
-	Tier string
-	OK   bool // the answer has a usage object with plausible numbers
+	// Tier is the service tier by which it was served, and Region where, in the provider's words; empty where it says none.
+	Tier, Region string
+	OK           bool // the answer has a usage object with plausible numbers
 	// Implausible: it has one whose numbers cannot be counted. What the call took is not known, which is not nothing.
 	Implausible bool
+}
+
+// With is u with what a later report of the same answer says. Reports are of all that has come so far; one that counts nothing of
+// the prompt, or of the answer, is of the other alone, as where the first one of a stream is of its prompt.
+func (u Usage) With(later Usage) Usage {
+	if !later.OK || !u.OK {
+		if !later.OK && !later.Implausible {
+			return u
+		}
+		return later
+	}
+	with := later
+	if later.Prompt == 0 {
+		with.Prompt, with.Cached, with.Written, with.WrittenHour = u.Prompt, u.Cached, u.Written, u.WrittenHour
+		with.AudioIn, with.ImageIn = u.AudioIn, u.ImageIn
+	}
+	if later.Completion == 0 {
+		with.Completion, with.AudioOut, with.ImageOut, with.Reasoning = u.Completion, u.AudioOut, u.ImageOut, u.Reasoning
+	}
+	with.Total = max(later.Total, with.Prompt+with.Completion)
+	if later.Prompt == 0 && later.Completion == 0 {
+		with.Total = max(with.Total, u.Total)
+	}
+	with.Searches = max(u.Searches, later.Searches)
+	with.Tier, with.Region = cmp.Or(later.Tier, u.Tier), cmp.Or(later.Region, u.Region)
+	return with
 }
 
 // maxTokens bounds what is believed of a usage object, so that sums of it cannot overflow.
 const maxTokens = 1 << 40
 
-// TokenCount reads one of the numbers of a usage object, in whichever form JSON has for it (1000, 1e3, 1000.0). ok is
-// false for what is no whole number, and for one that is negative or more than 2^40.
+// TokenCount reads one of the numbers of a usage object, in whichever form JSON has for it (1000, 1e3, 1000.0), also as a text.
+// ok is false for what is no whole number, and for one that is negative or more than 2^40.
 func TokenCount(v jsontext.Value) (n int64, ok bool) {
+	if len(v) > len(`""`) && v[0] == '"' {
+		v = v[1 : len(v)-1]
+	}
 	const enough = 12 // digits, of which none is more than 2^40
 	if n, ok = digits(v); ok && len(v) <= enough {
 		return n, true
@@ -69,7 +99,7 @@ func ReadUsage(v jsontext.Value) (Usage, error) {
 // usage reads OpenAI's usage object. It is null in all chunks but the last of a stream, and embeddings have no completion
 // tokens. Reasoning that the total alone counts was generated too: xAI has it beside completion_tokens, in the details
 // (https://github.com/Wei-Shaw/sub2api/issues/5771), and Gemini nowhere else. What the cache has is a part of the prompt,
-// under several names, and where the total has room for both, it was counted beside it.
+// under several names; where the total has room for both, or it is more than the whole, it was counted beside it.
 func (s *scanner) usage(u *Usage) error {
 	var got, other Usage
 	plausible := true
@@ -99,6 +129,10 @@ func (s *scanner) usage(u *Usage) error {
 				detail{"cache_creation_tokens", &got.Written}) // LiteLLM's
 		case "completion_tokens_details", "output_tokens_details":
 			return s.details(detail{"reasoning_tokens", &got.Reasoning}, detail{"audio_tokens", &got.AudioOut}, detail{"image_tokens", &got.ImageOut})
+		case "server_tool_use": // Anthropic's, which LiteLLM repeats, and OpenRouter's
+			return s.details(detail{"web_search_requests", &got.Searches})
+		case "num_search_queries": // Perplexity's (docs.perplexity.ai/api-reference/chat-completions-post)
+			n, part = &got.Searches, true
 		default:
 			_, err := s.skip()
 			return err
@@ -131,13 +165,24 @@ func (s *scanner) usage(u *Usage) error {
 		return nil
 	}
 	got.Total = max(got.Total, got.Prompt+got.Completion) // a tenant's limit counts it
+	cache := got.Cached + got.Written
 	switch more := got.Total - got.Prompt - got.Completion; {
 	case more <= 0 || got.Prompt == 0:
-	case more == got.Cached+got.Written && more != got.Reasoning:
+	case more != got.Reasoning && (more == cache || more == got.Cached || more == got.Written):
 		got.Prompt += more
 	default: // reasoning, or what is counted nowhere else: a call is charged no less than the total
 		got.Completion += more
 	}
+	switch {
+	case got.Cached > got.Prompt:
+		got.Prompt += cache
+	case cache > got.Prompt: // what is read is a part of the prompt, and what is written is not
+		got.Prompt += got.Written
+	}
+	if got.Reasoning > got.Completion {
+		got.Completion += got.Reasoning
+	}
+	got.Total = max(got.Total, got.Prompt+got.Completion)
 	got.Cached = min(got.Cached, got.Prompt)
 	got.Written, got.Reasoning = min(got.Written, got.Prompt-got.Cached), min(got.Reasoning, got.Completion)
 	got.AudioIn, got.ImageIn = min(got.AudioIn, got.Prompt), min(got.ImageIn, got.Prompt)

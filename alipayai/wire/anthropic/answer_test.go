@@ -74,7 +74,7 @@ func TestDecodeAnswer(t *testing.T) {
 		"usage, as large as can be": {message(text, "end_turn", `,"usage":{"input_tokens":1099511627776,"output_tokens":0}`),
 			completion(`"content":"hi","refusal":null`, "stop", `,"usage":{"prompt_tokens":1099511627776,"completion_tokens":0,"total_tokens":1099511627776,"prompt_tokens_details":{"cached_tokens":0}}`),
 			counted(wire.Usage{Prompt: 1 << 40, Total: 1 << 40, OK: true})},
-		"usage as text":      {message(text, "end_turn", `,"usage":{"input_tokens":"1","output_tokens":2}`), hi("stop"), counted(wire.Usage{Implausible: true})},
+		"usage as text":      {message(text, "end_turn", `,"usage":{"input_tokens":"one","output_tokens":2}`), hi("stop"), counted(wire.Usage{Implausible: true})},
 		"usage in fractions": {message(text, "end_turn", `,"usage":{"input_tokens":1.5}`), hi("stop"), counted(wire.Usage{Implausible: true})},
 		"usage null":         {message(text, "end_turn", `,"usage":null`), hi("stop"), says("stop")},
 		"usage empty":        {message(text, "end_turn", `,"usage":{}`), hi("stop"), says("stop")},

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,20 +17,22 @@ const maxTokens = 1 << 40
 type usage struct {
 	input, cacheRead, cacheCreation, output int64
 	// hour is the part of cacheCreation that stays in the cache for an hour, which costs more
-	// (platform.claude.com/docs/en/build-with-claude/prompt-caching).
-	hour int64
+	// (platform.claude.com/docs/en/build-with-claude/prompt-caching), and minutes the rest.
+	hour, minutes int64
 	// thinking is the part of output that was thinking.
 	thinking int64
 	// searches are those of Anthropic's own tool, which it charges each.
 	searches int64
-	// tier is the service tier, or "fast" where the answer came with that speed.
-	tier        string
-	ok          bool // there was a usage object with plausible numbers
-	implausible bool // there was one with numbers that cannot be counted; never with ok
+	// tier is the service tier, or "fast" where the answer came with that speed, and region where it was processed
+	// (platform.claude.com/docs/en/build-with-claude/data-residency).
+	tier, region string
+	ok           bool // there was a usage object with plausible numbers
+	implausible  bool // there was one with numbers that cannot be counted; never with ok
 }
 
-// read takes over what v says, which is cumulative in a stream. An object that is not plausible leaves it unknown what
-// the call took.
+// read takes over what v says, which is cumulative in a stream: zeros of a later report are no news, as where proxies have input_tokens
+// at the beginning alone (https://github.com/envoyproxy/ai-gateway/pull/1631). An object that is not plausible leaves it unknown
+// what the call took.
 func (u *usage) read(v jsontext.Value) error {
 	if v.Kind() != '{' {
 		return nil
@@ -47,12 +50,17 @@ func (u *usage) read(v jsontext.Value) error {
 		case "output_tokens":
 			count = &got.output
 		case "cache_creation":
-			return part(v, "ephemeral_1h_input_tokens", &got.hour)
+			return cmp.Or(part(v, "ephemeral_1h_input_tokens", &got.hour), part(v, "ephemeral_5m_input_tokens", &got.minutes))
 		case "server_tool_use":
 			return part(v, "web_search_requests", &got.searches)
 		case "service_tier":
 			if got.tier != fast {
 				got.tier = translate.Unquote(v)
+			}
+			return nil
+		case "inference_geo":
+			if v.Kind() == '"' {
+				got.region = translate.Unquote(v)
 			}
 			return nil
 		case "speed":
@@ -70,7 +78,9 @@ func (u *usage) read(v jsontext.Value) error {
 		}
 		n, ok := wire.TokenCount(v)
 		plausible = plausible && ok
-		*count, got.ok = n, true
+		if got.ok = true; n != 0 {
+			*count = n
+		}
 		return nil
 	})
 	switch {
@@ -91,20 +101,24 @@ const fast = "fast"
 func part(v jsontext.Value, of string, to *int64) error {
 	return translate.Generated(v, func(name string, v jsontext.Value) error {
 		if n, ok := wire.TokenCount(v); ok && name == of {
-			*to = n
+			*to = max(*to, n)
 		}
 		return nil
 	})
 }
+
+// written is what was written to the cache: some proxies say for how long alone.
+func (u usage) written() int64 { return max(u.cacheCreation, u.hour+u.minutes) }
 
 // wire gives the usage as the gateway counts it.
 func (u usage) wire() wire.Usage {
 	if !u.ok {
 		return wire.Usage{Implausible: u.implausible}
 	}
-	prompt := u.input + u.cacheRead + u.cacheCreation
+	written := u.written()
+	prompt := u.input + u.cacheRead + written
 	return wire.Usage{
-		Prompt: prompt, Cached: u.cacheRead, Written: u.cacheCreation, WrittenHour: min(u.hour, u.cacheCreation), Searches: u.searches, Tier: u.tier,
+		Prompt: prompt, Cached: u.cacheRead, Written: written, WrittenHour: min(u.hour, written), Searches: u.searches, Tier: u.tier, Region: u.region,
 		Completion: u.output, Reasoning: min(u.thinking, u.output), Total: prompt + u.output, OK: true,
 	}
 }
@@ -116,8 +130,8 @@ func (u usage) append(dst []byte) []byte {
 	dst = strconv.AppendInt(append(dst, `,"completion_tokens":`...), total.Completion, 10)
 	dst = strconv.AppendInt(append(dst, `,"total_tokens":`...), total.Total, 10)
 	dst = strconv.AppendInt(append(dst, `,"prompt_tokens_details":{"cached_tokens":`...), u.cacheRead, 10)
-	if u.cacheCreation > 0 {
-		dst = strconv.AppendInt(append(dst, `,"cache_write_tokens":`...), u.cacheCreation, 10)
+	if written := u.written(); written > 0 {
+		dst = strconv.AppendInt(append(dst, `,"cache_write_tokens":`...), written, 10)
 	}
 	if u.thinking > 0 {
 		dst = strconv.AppendInt(append(dst, `},"completion_tokens_details":{"reasoning_tokens":`...), min(u.thinking, u.output), 10)
