@@ -78,7 +78,7 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	if c.charge = nil; q == nil {
 		return
 	}
-	text := c.promptText()
+	text, served := c.promptText(), outcome == ledger.Known
 	if countsNothing(u) && (answer.some || !c.Endpoint.Generates()) {
 		u = wire.Usage{Implausible: true, Tier: u.Tier, Region: u.Region, Searches: u.Searches}
 	}
@@ -114,6 +114,12 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	line := c.line(q, outcome)
 	line.Prompt, line.Cached, line.Completion = used.Prompt, used.Cached, used.Completion
 	line.Characters = used.Characters
+	if said, currency, ok := c.g.Spending.said(q, u); ok && served && !estimated {
+		line.Amount, line.Currency, line.Outcome = said, currency, ledger.Known
+		c.g.Spending.end(q, said)
+		c.note(q, line)
+		return
+	}
 	if q.price == nil {
 		c.note(q, line)
 		return
@@ -133,6 +139,23 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	}
 	c.g.Spending.end(q, spent)
 	c.note(q, line)
+}
+
+// said gives what the provider says that an attempt has cost, in the currency of the price, if there is one; not where the model has
+// a price of its own.
+func (s *Spending) said(q *charge, u wire.Usage) (_ price.Amount, in price.Currency, ok bool) {
+	if u.Cost == "" || q.priced.Charges == "" || q.priced.Owns(q.model) {
+		return 0, "", false
+	}
+	amount, err := price.ParseCharged(u.Cost)
+	key, err2 := price.ParseCharged(cmp.Or(u.KeyCost, "0"))
+	if in = q.priced.Charges; q.price != nil {
+		in = q.price.Currency
+	}
+	if err != nil || err2 != nil || !s.Exchange.Converts(q.priced.Charges, in) {
+		return 0, "", false
+	}
+	return s.Exchange.Convert(amount.Plus(key), q.priced.Charges, in), in, true
 }
 
 // complete fills in what a usage leaves out, and reports whether that is an estimate: no prompt takes nothing, and no
@@ -242,7 +265,7 @@ const (
 
 // line is what the ledger has of every attempt.
 func (c *call) line(q *charge, outcome ledger.Outcome) ledger.Line {
-	model := cmp.Or(q.answered, q.provider.UpstreamModel(c.Request.Model))
+	model := cmp.Or(q.answered, q.model)
 	l := ledger.Line{
 		Time: q.began, RequestID: c.outcome.RequestID, Tenant: c.Tenant, Provider: q.provider.Name, Model: otherModel,
 		PackedWith: c.PackedWith, Outcome: outcome,

@@ -49,6 +49,9 @@ type Priced struct {
 	Models map[string]bool
 	// Others are those besides that have answered, which outlive configurations too; nil for none.
 	Others *price.Models
+	// Charges is the currency in which the provider says what calls have cost; empty where it does not. That comes before the
+	// prices of a file, and of all models.
+	Charges price.Currency
 }
 
 // Ledger takes lines. Its methods must not block.
@@ -137,6 +140,8 @@ func (g *Gateway) EstimateTokens(tenant string, r wire.Request, counts upstream.
 type charge struct {
 	provider *upstream.Provider
 	priced   *Priced
+	// model is the provider's name of what is asked.
+	model string
 	// price is the model's in the service tier that the request asks for, and base that in the vendor's own one; nil
 	// where it is not known. others may answer in the model's place. dearer says that tier or others may cost more than
 	// is known.
@@ -228,7 +233,8 @@ func (c *call) quote(p *upstream.Provider) *charge {
 func (c *call) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving) *charge {
 	s := c.g.Spending
 	priced := s.Providers[p.Name]
-	q := &charge{provider: p, priced: priced, base: priced.Of(p.UpstreamModel(c.Request.Model)), began: c.g.Now()}
+	q := &charge{provider: p, priced: priced, model: p.UpstreamModel(c.Request.Model), began: c.g.Now()}
+	q.base = priced.Of(q.model)
 	if !c.comparison {
 		q.limits = s.limitsOf(c.Tenant)
 	}

@@ -128,6 +128,10 @@ var vendors = map[string]string{
 	"qwen": "dashscope", "openrouter": "openrouter", "ollama": "ollama", "google": "gemini",
 }
 
+// charges are the currencies in which vendors say what calls have cost: OpenRouter's credits are US dollars, as LiteLLM's costs are
+// (openrouter.ai/docs/cookbook/administration/usage-accounting, docs.litellm.ai/docs/proxy/cost_tracking).
+var charges = map[string]price.Currency{"openrouter": "USD", "litellm": "USD"}
+
 // buildPrices makes what is known of the providers' prices; nothing where neither a price
 // nor a ledger is configured.
 func (a *App) buildPrices() error {
@@ -164,7 +168,7 @@ func (a *App) buildPrices() error {
 		estimate, release := acquire[price.Estimate]("estimate", p.BaseURL.Host, p.ClientID, name)
 		others, releaseOthers := acquire[price.Models]("models", p.BaseURL.Host, p.ClientID, name)
 		a.releases = append(a.releases, release, releaseOthers)
-		priced[name] = &alipayai.Priced{Book: book, Estimate: estimate, Models: namedModels(p, book), Others: others}
+		priced[name] = &alipayai.Priced{Book: book, Estimate: estimate, Models: namedModels(p, book), Others: others, Charges: charges[p.Profile.Name]}
 	}
 	if any || a.Ledger.wanted() {
 		a.priced = priced

@@ -68,6 +68,12 @@ func ParseAmount(text string) (Amount, error) {
 	return Amount(n), err
 }
 
+// ParseCharged reads an amount that a vendor says that it has charged, rounded up to a billionth: JSON has it as a float.
+func ParseCharged(text string) (Amount, error) {
+	n, err := roundedDecimal(text, 9)
+	return Amount(n), err
+}
+
 // ParsePerMillion reads a price of a million tokens, as vendors publish them.
 func ParsePerMillion(text string) (PerToken, error) {
 	n, err := parseDecimal(text, 15-6)
@@ -83,39 +89,56 @@ func ParsePerToken(text string) (PerToken, error) {
 // parseDecimal reads a decimal number that is not negative, in JSON's notation, and
 // gives it times 10^scale. It is exact, or fails.
 func parseDecimal(text string, scale int) (int64, error) {
+	n, exact, err := decimal(text, scale)
+	if err == nil && !exact {
+		return 0, fmt.Errorf("is finer than this gateway counts: at most %d decimal places", scale)
+	}
+	return n, err
+}
+
+// roundedDecimal is parseDecimal, rounded up.
+func roundedDecimal(text string, scale int) (int64, error) {
+	n, exact, err := decimal(text, scale)
+	if err == nil && !exact && n < math.MaxInt64 {
+		n++
+	}
+	return n, err
+}
+
+// decimal reads a decimal number times 10^scale, rounded down where that is not exact.
+func decimal(text string, scale int) (n int64, exact bool, err error) {
 	number, exponent, found := strings.Cut(strings.ToLower(text), "e")
 	shift := 0
 	if found {
 		var err error
 		if shift, err = strconv.Atoi(exponent); err != nil || shift < -100 || shift > 100 {
-			return 0, errDecimal
+			return 0, false, errDecimal
 		}
 	}
 	whole, part, pointed := strings.Cut(number, ".")
 	digits := whole + part
 	if whole == "" || pointed && part == "" || strings.Trim(digits, "0123456789") != "" {
-		return 0, errDecimal
+		return 0, false, errDecimal
 	}
 	digits = strings.TrimLeft(digits, "0")
 	if digits == "" {
-		return 0, nil
+		return 0, true, nil
 	}
 	zeros := scale + shift - len(part)
-	if zeros < 0 {
-		cut := len(digits) + zeros
-		if cut < 0 || strings.Trim(digits[cut:], "0") != "" {
-			return 0, fmt.Errorf("is finer than this gateway counts: at most %d decimal places", scale)
+	if exact = true; zeros < 0 {
+		cut := max(len(digits)+zeros, 0)
+		exact = strings.Trim(digits[cut:], "0") == "" && len(digits)+zeros >= 0
+		if digits, zeros = digits[:cut], 0; digits == "" {
+			return 0, exact, nil
 		}
-		digits, zeros = digits[:cut], 0
 	}
 	if len(digits)+zeros > 19 {
-		return 0, errors.New("is too large")
+		return 0, false, errors.New("is too large")
 	}
-	n, err := strconv.ParseInt(digits+strings.Repeat("0", zeros), 10, 64)
-	if err != nil {
-		return 0, errors.New("is too large")
+	if n, err = strconv.ParseInt(digits+strings.Repeat("0", zeros), 10, 64); err != nil {
+		return 0, false, errors.New("is too large")
 	}
-	return n, nil
+	return n, exact, nil
 }
 
 // sum adds up what tokens cost, exactly: 128 bits of PerToken.

@@ -32,16 +32,13 @@ func (f *File) named(vendor, model string) *Price {
 	if vendor == "gemini" {
 		model = strings.TrimPrefix(model, "models/") // as its lists of models have them (https://ai.google.dev/api/models)
 	}
-	own := model
+	whole, own := vendor+"/"+model, strings.TrimPrefix(model, vendor+"/")
 	if vendor == "" {
-		if e, ok := f.models[model]; ok {
-			return &e.price
-		}
+		whole = model
 		vendor, own, _ = strings.Cut(model, "/")
-	} else if e, ok := f.models[vendor+"/"+model]; ok {
+	}
+	if e, ok := f.models[whole]; ok {
 		return &e.price
-	} else {
-		own = strings.TrimPrefix(model, vendor+"/")
 	}
 	e, ok := f.models[own]
 	if !ok || vendor == "" || e.vendor != vendor && !slices.Contains(otherNames[vendor], e.vendor) {

@@ -307,6 +307,16 @@ func (b *Book) Of(model string) *Price {
 	return b.Any
 }
 
+// Owns reports whether the model's price is one of its own, and neither the file's nor that of all.
+func (b *Book) Owns(model string) bool {
+	for _, name := range namesOf(model) {
+		if _, ok := b.ByModel[name]; ok {
+			return b.Of(model) == b.ByModel[name]
+		}
+	}
+	return false
+}
+
 // Names reports whether the book has a price of the model by its name.
 func (b *Book) Names(model string) bool {
 	_, ok := b.ByModel[model]

@@ -116,3 +116,16 @@ func TestPublicReportsOfMultipliers(t *testing.T) {
 		})
 	}
 }
+
+// What a vendor says that it has charged is a float, which is rounded up where it is finer than what is counted.
+func TestChargedAmounts(t *testing.T) {
+	for text, want := range map[string]Amount{ // -1 for an error
+		"0": 0, "0.95": 950_000_000, "0.00000812": 8120, "1.4000000000000001e-04": 140_001, "1e-12": 1, "0.0000000001": 1, "12.5": 12_500_000_000,
+		"9223372036.854775807": MaxAmount, "9223372036.8547758071": MaxAmount, "9223372037": -1, "-1": -1, "": -1, "free": -1,
+	} {
+		got, err := ParseCharged(text)
+		if want < 0 && err == nil || want >= 0 && (err != nil || got != want) {
+			t.Errorf("%q: %d, %v; want %d", text, got, err, want)
+		}
+	}
+}

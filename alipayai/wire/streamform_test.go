@@ -24,7 +24,7 @@ func readForm(t testing.TB, fields wire.AnswerFields, from io.Reader) (got strin
 	if form.Values() {
 		events.ReadValues()
 	}
-	decoder := form.Decoder(openai.Format{}.DecodeStream(wire.Ask{}), wire.Ask{})
+	decoder := form.Decoder(openai.Format{}.DecodeStream(wire.Ask{Request: wire.Request{IncludeUsage: true}}), wire.Ask{})
 	var out []byte
 	for !last.Done {
 		event, err := events.Next()

@@ -23,7 +23,11 @@ type Usage struct {
 	Searches int64
 	// Tier is the service tier by which it was served, and Region where, in the provider's words; empty where it says none.
 	Tier, Region string
-	OK           bool // the answer has a usage object with plausible numbers
+	// Cost is what the provider says that the call has cost, as it is written, in the currency that it charges: OpenRouter's and
+	// LiteLLM's "cost". KeyCost is what another vendor charges besides, by a key of one's own there
+	// (openrouter.ai/docs/cookbook/administration/usage-accounting). Empty where it says nothing.
+	Cost, KeyCost string
+	OK            bool // the answer has a usage object with plausible numbers
 	// Implausible: it has one whose numbers cannot be counted. What the call took is not known, which is not nothing.
 	Implausible bool
 }
@@ -49,7 +53,7 @@ func (u Usage) With(later Usage) Usage {
 	if later.Prompt == 0 && later.Completion == 0 {
 		with.Total = max(with.Total, u.Total)
 	}
-	with.Searches = max(u.Searches, later.Searches)
+	with.Searches, with.Cost, with.KeyCost = max(u.Searches, later.Searches), cmp.Or(later.Cost, u.Cost), cmp.Or(later.KeyCost, u.KeyCost)
 	with.Tier, with.Region = cmp.Or(later.Tier, u.Tier), cmp.Or(later.Region, u.Region)
 	return with
 }
@@ -57,12 +61,17 @@ func (u Usage) With(later Usage) Usage {
 // maxTokens bounds what is believed of a usage object, so that sums of it cannot overflow.
 const maxTokens = 1 << 40
 
-// TokenCount reads one of the numbers of a usage object, in whichever form JSON has for it (1000, 1e3, 1000.0), also as a text.
-// ok is false for what is no whole number, and for one that is negative or more than 2^40.
-func TokenCount(v jsontext.Value) (n int64, ok bool) {
+// UsageCount is [TokenCount] for what a provider has counted, which may be written as a text too.
+func UsageCount(v jsontext.Value) (n int64, ok bool) {
 	if len(v) > len(`""`) && v[0] == '"' {
 		v = v[1 : len(v)-1]
 	}
+	return TokenCount(v)
+}
+
+// TokenCount reads one of the numbers of a usage object, in whichever form JSON has for it (1000, 1e3, 1000.0). ok is
+// false for what is no whole number, and for one that is negative or more than 2^40.
+func TokenCount(v jsontext.Value) (n int64, ok bool) {
 	const enough = 12 // digits, of which none is more than 2^40
 	if n, ok = digits(v); ok && len(v) <= enough {
 		return n, true
@@ -102,7 +111,7 @@ func ReadUsage(v jsontext.Value) (Usage, error) {
 // under several names; where the total has room for both, or it is more than the whole, it was counted beside it.
 func (s *scanner) usage(u *Usage) error {
 	var got, other Usage
-	plausible := true
+	plausible, ownKey := true, false
 	err := s.eachMember(func(name []byte) error {
 		var n *int64
 		part := false
@@ -133,6 +142,20 @@ func (s *scanner) usage(u *Usage) error {
 			return s.details(detail{"web_search_requests", &got.Searches})
 		case "num_search_queries": // Perplexity's (docs.perplexity.ai/api-reference/chat-completions-post)
 			n, part = &got.Searches, true
+		case "cost":
+			return s.amount(&got.Cost)
+		case "is_byok":
+			v, err := s.scalar()
+			ownKey = v.Kind() == 't'
+			return err
+		case "cost_details":
+			return s.eachMember(func(name []byte) error {
+				if string(name) == "upstream_inference_cost" {
+					return s.amount(&got.KeyCost)
+				}
+				_, err := s.skip()
+				return err
+			})
 		default:
 			_, err := s.skip()
 			return err
@@ -145,7 +168,7 @@ func (s *scanner) usage(u *Usage) error {
 		if err != nil {
 			return err
 		}
-		count, ok := TokenCount(v)
+		count, ok := UsageCount(v)
 		plausible = plausible && ok
 		if part {
 			*n = max(*n, count)
@@ -156,6 +179,9 @@ func (s *scanner) usage(u *Usage) error {
 	})
 	if err != nil || !got.OK {
 		return err
+	}
+	if !ownKey { // else it is a part of the cost
+		got.KeyCost = ""
 	}
 	if got.Prompt == 0 && got.Completion == 0 {
 		got.Prompt, got.Completion = other.Prompt, other.Completion
@@ -191,6 +217,16 @@ func (s *scanner) usage(u *Usage) error {
 	return nil
 }
 
+// amount reads a number as it is written.
+func (s *scanner) amount(to *string) error {
+	v, err := s.scalar()
+	const longest = 64 // bytes
+	if err == nil && v.Kind() == '0' && len(v) <= longest {
+		*to = string(v)
+	}
+	return err
+}
+
 // detail is where a number of an object goes.
 type detail struct {
 	name string
@@ -211,7 +247,7 @@ func (s *scanner) details(wanted ...detail) error {
 			return err
 		}
 		v, err := s.scalar()
-		if count, ok := TokenCount(v); ok && err == nil {
+		if count, ok := UsageCount(v); ok && err == nil {
 			*to = max(*to, count)
 		}
 		return err

@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
-// maxTokens bounds the sum of a usage object's numbers, as [wire.TokenCount] bounds each.
+// maxTokens bounds the sum of a usage object's numbers, as [wire.UsageCount] bounds each.
 const maxTokens = 1 << 40
 
 // usage counts tokens as Anthropic does: input is what neither came from the cache nor was written to it.
@@ -76,7 +76,7 @@ func (u *usage) read(v jsontext.Value) error {
 		if v.Kind() == 'n' {
 			return nil
 		}
-		n, ok := wire.TokenCount(v)
+		n, ok := wire.UsageCount(v)
 		plausible = plausible && ok
 		if got.ok = true; n != 0 {
 			*count = n
@@ -100,7 +100,7 @@ const fast = "fast"
 // part reads the number of that name in an object, where there is one.
 func part(v jsontext.Value, of string, to *int64) error {
 	return translate.Generated(v, func(name string, v jsontext.Value) error {
-		if n, ok := wire.TokenCount(v); ok && name == of {
+		if n, ok := wire.UsageCount(v); ok && name == of {
 			*to = max(*to, n)
 		}
 		return nil

@@ -9,7 +9,11 @@
 // this one's vendor refuses, such as an id of another form. That alone is edited then.
 package openai
 
-import "github.com/caddy-alipayai/gateway/alipayai/wire"
+import (
+	"bytes"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
 
 // Format is OpenAI's chat completions API. Its zero value is ready.
 type Format struct {
@@ -44,11 +48,11 @@ func (Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error)
 
 // DecodeStream implements wire.Format.
 func (Format) DecodeStream(ask wire.Ask) wire.StreamDecoder {
-	return &stream{withoutUsage: ask.CountUsage && !ask.IncludeUsage}
+	return &stream{withoutUsage: !ask.IncludeUsage}
 }
 
 // stream passes events on as they came, but for the chunk of usage that the client
-// has not asked for.
+// has not asked for, whoever has: it would look for a choice in it.
 type stream struct {
 	chunks       wire.ChunkReader
 	withoutUsage bool
@@ -59,7 +63,11 @@ func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error
 	chunk, err := s.chunks.Read(event)
 	chunk.Unfinished = chunk.Done && s.chunks.Unfinished()
 	ownUsage := s.withoutUsage && !chunk.HasChoices && (chunk.Usage.OK || chunk.Usage.Implausible)
-	if err == nil && chunk.Failure == nil && !ownUsage && !event.IsNull() {
+	switch {
+	case err != nil || chunk.Failure != nil || ownUsage || event.IsNull():
+	case chunk.Usage.OK && !chunk.HasChoices && !bytes.Contains(event.Data, []byte(`"choices"`)):
+		dst = appendWithChoices(dst, event.Data)
+	default:
 		dst = append(dst, event.Raw...)
 	}
 	return dst, chunk, err
@@ -67,6 +75,17 @@ func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error
 
 // Alike implements wire.Passing: what has content is not the chunk of usage.
 func (s *stream) Alike(unread []byte) wire.Alike { return s.chunks.Alike(unread) }
+
+// appendWithChoices appends a chunk that has no choices with none of them in it: clients look for the member
+// (https://github.com/ROCm/ATOM/pull/1711).
+func appendWithChoices(dst, chunk []byte) []byte {
+	_, members, _ := bytes.Cut(chunk, []byte("{"))
+	dst = append(dst, `data: {"choices":[],`...)
+	for line := range bytes.SplitSeq(members, []byte("\n")) {
+		dst = append(dst, bytes.TrimSpace(line)...)
+	}
+	return append(dst, "\n\n"...)
+}
 
 // End implements wire.StreamDecoder: an answer is whole when all of its choices have
 // finished.
