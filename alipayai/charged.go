@@ -141,6 +141,11 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	c.note(q, line)
 }
 
+// isFree reports whether the attempt can cost nothing: then it takes nothing of a budget, and needs none, used up or not.
+func (q *charge) isFree() bool {
+	return q.price != nil && q.most == 0 && !q.dearer && q.price.Search == 0 && q.priced.Charges == ""
+}
+
 // said gives what the provider says that an attempt has cost, in the currency of the price, if there is one; not where the model has
 // a price of its own.
 func (s *Spending) said(q *charge, u wire.Usage) (_ price.Amount, in price.Currency, ok bool) {

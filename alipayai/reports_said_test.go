@@ -78,3 +78,36 @@ func TestSaidCostsWithinBudgets(t *testing.T) {
 		t.Errorf("%+v, and the budget has %+v", all, state)
 	}
 }
+
+// What costs nothing needs no budget, used up or not (https://github.com/BerriAI/litellm/issues/14004); what may cost something does.
+func TestFreeModelsNeedNoBudget(t *testing.T) {
+	const free = `"input_cost_per_token":0,"output_cost_per_token":0.0`
+	limit := budget.Limit{Amount: price.Unit, Currency: "USD", Window: budget.Day(time.UTC)}
+	for name, test := range map[string]struct {
+		prices  string
+		charges price.Currency
+		status  int
+	}{
+		"free":               {free, "", 200},
+		"searches cost":      {free + `,"search_context_cost_per_query":{"search_context_size_low":0.01}`, "", 429},
+		"the provider says":  {free, "USD", 429},
+		"not free":           {`"input_cost_per_token":1e-15,"output_cost_per_token":0`, "", 429},
+		"free at any length": {free + `,"input_cost_per_token_above_1k_tokens":0,"input_cost_per_token_above_2k_tokens":0`, "", 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := new(lines)
+			s := perform(t, [][]turn{{good}}, first(anyModel), filePrices(t, l, test.prices, limit), func(g *alipayai.Gateway) { g.Spending.Providers["first"].Charges = test.charges })
+			r, err := s.gateway.Spending.Budgets.Reserve(t.Context(), "acme", []budget.Limit{limit}, []price.Amount{price.Unit})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Settle([]price.Amount{2 * price.Unit}) // more than it could
+			if got := s.call(helloOfCosts); got.status != test.status {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+			if all := l.taken(); len(all) == 1 != (test.status == 200) || len(all) > 0 && all[0].Amount != 0 {
+				t.Errorf("%+v", all)
+			}
+		})
+	}
+}

@@ -334,7 +334,7 @@ func (c *call) reserve(p *upstream.Provider, body []byte, chosen wire.Serving) *
 // hold reserves the most that q may cost of the tenant's budgets.
 func (c *call) hold(q *charge) *failure.Failure {
 	s, p := c.g.Spending, q.provider
-	if len(q.limits) > 0 {
+	if len(q.limits) > 0 && !q.isFree() {
 		switch {
 		case q.price == nil:
 			return failure.Misconfigured(failure.CodePriceUnknown, "the model has no price at provider "+p.Name+", so that no budget can be kept for it", nil)

@@ -2,11 +2,13 @@ package alipaycaddy
 
 import (
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/caddy-alipayai/gateway/alipayai/price"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // A model is priced as its profile's vendor has it in LiteLLM's file, where others have one of the same name, and README.md names
@@ -56,5 +58,28 @@ func TestPricesOfCaches(t *testing.T) {
 				t.Errorf("%v, want %v (%v)", got, want, err)
 			}
 		})
+	}
+}
+
+// Providers that say what calls have cost are those of the profiles that README.md names for that.
+func TestProvidersThatSayWhatCallsCost(t *testing.T) {
+	readme := string(must(os.ReadFile("README.md")))
+	for profile, currency := range charges {
+		if !strings.Contains(readme, "What OpenRouter and LiteLLM say that a call has cost") || !strings.Contains(readme, "`"+profile+"`") || currency != "USD" {
+			t.Errorf("README.md does not say that %s says in %s what calls cost", profile, currency)
+		}
+		app := &App{Providers: map[string]*Provider{"p": {Prices: map[string]*Price{"*": {Currency: "USD"}}}, "q": {}}, providers: map[string]*upstream.Provider{
+			"p": {Name: "p", Profile: must(upstream.LookupProfile(profile)), BaseURL: must(url.Parse("https://x.example"))},
+			"q": {Name: "q", Profile: must(upstream.LookupProfile("openai")), BaseURL: must(url.Parse("https://x.example"))},
+		}}
+		if err := app.buildPrices(); err != nil {
+			t.Fatal(err)
+		}
+		if app.priced["p"].Charges != currency || app.priced["q"].Charges != "" {
+			t.Errorf("%s says it in %q, and OpenAI in %q", profile, app.priced["p"].Charges, app.priced["q"].Charges)
+		}
+		for _, release := range app.releases {
+			release()
+		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -114,7 +114,8 @@ func encode(v any) []byte {
 	return bytes.TrimSpace(b.Bytes())
 }
 
-// read gives what an answer to q, in OpenAI's form, says of its texts. What is not exactly a verdict is [ErrVerdict].
+// read gives what an answer to q, in OpenAI's form, says of its texts. What permits them must be exactly a verdict, or it is
+// [ErrVerdict]; what blocks them does so with whatever else it says.
 func (f Form) read(q question, answer []byte) (blocked bool, err error) {
 	if f == Moderations {
 		return readModerations(q.inputs, answer)
@@ -174,37 +175,33 @@ func readChat(text, sign string) (blocked bool, err error) {
 	return false, ErrVerdict
 }
 
+// readQwen3Guard takes what is unsafe for that, whatever else is said of it; what is safe must be that alone.
 func readQwen3Guard(text string) (blocked bool, err error) {
 	first, rest, _ := strings.Cut(text, "\n")
+	switch strings.ToLower(strings.TrimSpace(first)) {
+	case "safety: unsafe", "safety: controversial":
+		return true, nil
+	case "safety: safe":
+	default:
+		return false, ErrVerdict
+	}
 	for line := range strings.Lines(rest) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "Categories:") && !strings.HasPrefix(line, "Refusal:") {
 			return false, ErrVerdict
 		}
 	}
-	switch strings.TrimSpace(first) {
-	case "Safety: Safe":
-		return false, nil
-	case "Safety: Unsafe", "Safety: Controversial":
-		return true, nil
-	}
-	return false, ErrVerdict
+	return false, nil
 }
 
+// readLlamaGuard takes what is unsafe for that, by whichever categories: operators have some of their own
+// (https://github.com/ogx-ai/ogx/issues/4476). What is safe must be that alone.
 func readLlamaGuard(text string) (blocked bool, err error) {
-	first, rest, more := strings.Cut(text, "\n")
-	isCategory := func(c string) bool {
-		c = strings.TrimSpace(c)
-		return len(c) >= 2 && c[0] == 'S' && strings.Trim(c[1:], "0123456789") == ""
-	}
-	switch strings.TrimSpace(first) {
-	case "safe":
-		if !more {
-			return false, nil
-		}
-	case "unsafe":
-		if !more || !slices.ContainsFunc(strings.Split(rest, ","), func(c string) bool { return !isCategory(c) }) {
-			return true, nil
-		}
+	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return unicode.IsSpace(r) || r == ':' || r == ',' || r == '.' })
+	switch {
+	case len(words) > 0 && words[0] == "unsafe":
+		return true, nil
+	case len(words) == 1 && words[0] == "safe":
+		return false, nil
 	}
 	return false, ErrVerdict
 }
@@ -215,14 +212,16 @@ func readModerations(n int, answer []byte) (blocked bool, err error) {
 			Flagged *bool `json:"flagged"`
 		} `json:"results"`
 	}
-	if json.Unmarshal(answer, &a) != nil || len(a.Results) != n {
+	if json.Unmarshal(answer, &a) != nil {
 		return false, ErrVerdict
 	}
+	missing := len(a.Results) != n
 	for _, r := range a.Results {
-		if r.Flagged == nil {
-			return false, ErrVerdict
-		}
-		blocked = blocked || *r.Flagged
+		missing = missing || r.Flagged == nil
+		blocked = blocked || r.Flagged != nil && *r.Flagged
+	}
+	if missing && !blocked { // what is flagged is, whatever else there is
+		return false, ErrVerdict
 	}
 	return blocked, nil
 }
