@@ -219,6 +219,9 @@ func (a *Answer) streamed(includeUsage bool) (*Answer, *failure.Failure) {
 // stream, and does what has to be done about it at once.
 func (c *call) failed(p *upstream.Provider, x *upstream.Exchange, reported *wire.Failure, body, event []byte) *failure.Failure {
 	f := x.Failed(reported, c.mask())
+	if f.Model == failure.ModelUnknown && !c.namesModel(p) {
+		f.UnsupportedHere = true
+	}
 	// Clients recover by the wording of their vendor's errors, which includes members that the gateway does not read.
 	if event == nil && c.nativeAt(p) != nil && f.Status == x.Response.StatusCode && f.Message == reported.Message && reported.Type != "" {
 		f.Original = c.mask().Bytes(bytes.Clone(body))

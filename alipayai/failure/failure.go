@@ -37,6 +37,8 @@ type Failure struct {
 	// UnsupportedHere says that the provider cannot do what the request asks for,
 	// or refuses the form that it was translated to, but another may do it.
 	UnsupportedHere bool
+	// Model is what an upstream says of the model that it was asked for.
+	Model ModelRefusal
 	// ClientGone says that the client has left.
 	ClientGone bool
 	// timedOut says that the upstream names a timeout.
@@ -122,6 +124,8 @@ func (f *Failure) Reason() string {
 	switch {
 	case !f.FromUpstream:
 		return f.Code
+	case f.Class == Fail && f.UnsupportedHere && f.Model != ModelTaken:
+		return CodeModelNotFound
 	case f.Class == Fail && !f.UnsupportedHere:
 		return policies[RefreshToken].Reason
 	default:

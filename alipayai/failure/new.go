@@ -153,10 +153,14 @@ func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule,
 	case f.Message == "":
 		f.Message = "the provider reports a failure"
 	}
-	if v.class == Fail && !v.hidden() && isTooLong(v.code, reported) {
+	switch {
+	case v.class != Fail || v.hidden():
+	case isTooLong(v.code, reported):
 		f.Code = wire.CodeContextLength
+	default:
+		f.Model = modelRefused(status, v.code, reported)
 	}
-	f.UnsupportedHere = translated && v.class == Fail && !credentialCodes[v.code]
+	f.UnsupportedHere = v.class == Fail && !credentialCodes[v.code] && (translated || f.Model == ModelRetired)
 	f.NoRetry = f.mayRepeatItself(status)
 	return f
 }
