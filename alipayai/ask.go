@@ -147,7 +147,12 @@ func (c *call) encoded(p *upstream.Provider) (encoded wire.Encoded, f *failure.F
 		return encoded, nil
 	}
 	if n := c.nativeAt(p); n != nil {
-		return wire.Encoded{Body: n.Sendable.WithModel(p.UpstreamModel(c.Request.Model))}, nil
+		model := p.UpstreamModel(c.Request.Model)
+		encoded.Body = n.Sendable.WithModel(model)
+		if fitter, ok := n.Format.(wire.OwnFitter); ok && (!c.prefers(p) || model != c.Request.Model) {
+			encoded.Body, encoded.Unsupported = fitter.FitOwn(encoded.Body, model)
+		}
+		return encoded, c.unsupportedBy(p, encoded.Unsupported)
 	}
 	encoded, err := p.Format.EncodeRequest(c.wireAsk(p))
 	if err != nil {
@@ -164,12 +169,17 @@ func (c *call) encoded(p *upstream.Provider) (encoded wire.Encoded, f *failure.F
 		encoded.Unsupported = slices.Concat(encoded.Unsupported, dropped)
 		slices.Sort(encoded.Unsupported)
 	}
-	if p.OnUnsupported == upstream.OnUnsupportedReject && len(encoded.Unsupported) > 0 {
-		f := failure.InvalidRequest(http.StatusBadRequest, failure.CodeUnsupported, "provider "+p.Name+" cannot do what the request asks for: "+listed(encoded.Unsupported))
-		f.Param, f.UnsupportedHere = encoded.Unsupported[0], true
-		return encoded, f
+	return encoded, c.unsupportedBy(p, encoded.Unsupported)
+}
+
+// unsupportedBy gives the failure of a request of which p cannot carry what is named, where p refuses such ones.
+func (c *call) unsupportedBy(p *upstream.Provider, names []string) *failure.Failure {
+	if p.OnUnsupported != upstream.OnUnsupportedReject || len(names) == 0 {
+		return nil
 	}
-	return encoded, nil
+	f := failure.InvalidRequest(http.StatusBadRequest, failure.CodeUnsupported, "provider "+p.Name+" cannot do what the request asks for: "+listed(names))
+	f.Param, f.UnsupportedHere = names[0], true
+	return f
 }
 
 // unbounded reports whether a request goes without what bounds its answer.

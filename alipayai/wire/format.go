@@ -77,6 +77,13 @@ type StreamDecoder interface {
 	End(dst []byte) (appended []byte, last Chunk, ok bool)
 }
 
+// OwnFitter is a [Format] whose models differ in what they take of a request in the format's own form.
+type OwnFitter interface {
+	// FitOwn gives the body in a form that the model takes, and names, sorted, what that leaves out; body itself where the model
+	// takes it as it is.
+	FitOwn(body []byte, model string) (fitted []byte, left []string)
+}
+
 // OwnEnder is a [StreamDecoder] of a format whose last event some servers leave out, or put another one in its place.
 type OwnEnder interface {
 	// AppendOwnEnd appends that event in the format's own form, for a client that speaks it.
