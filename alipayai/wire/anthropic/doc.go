@@ -20,7 +20,8 @@
 //	                       {"INVALID_JSON": text}; an id that repeats is replaced, in the call and its result
 //	strict                 strict, for schemas that are known to be taken
 //	response_format        json_schema: output_config.format, for such schemas, unless the assistant has the last turn.
-//	                       Others, and json_object, are asked for in words, as a last text of the system.
+//	                       So does the schema of a json_object that has one. Others, and json_object without, are
+//	                       asked for in words, as a last text of the system.
 //	                       In both, bounds, patterns and other words that the API does not take move to the
 //	                       description of what they limit
 //	tool_choice            none, auto, required and a function: none, auto, any, tool; of allowed_tools no others are offered.

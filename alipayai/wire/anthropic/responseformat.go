@@ -10,22 +10,32 @@ import (
 
 // responseFormat reads response_format. A schema that is known to be taken, after what [grammar.fit] does to it, goes to
 // output_config.format, which holds the model to it, whether OpenAI would have been strict about it or not. There is no
-// counterpart of json_object, nor of other schemas: the model is asked in words.
+// counterpart of json_object, nor of other schemas: the model is asked in words. A json_object with a schema beside it is how
+// llama.cpp (tools/server/README.md of ggml-org/llama.cpp) and others have a schema.
 func (r *request) responseFormat(v jsontext.Value) error {
 	const path = "response_format"
 	var typ string
-	var format jsontext.Value
+	var format, beside jsontext.Value
 	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
 		switch name {
 		case "type":
 			typ = translate.Unquote(v)
 		case "json_schema":
 			format = v
+		case "schema":
+			beside = v
 		default:
 			r.left.Leave(path, name, v)
 		}
 		return nil
 	})
+	if typ == "json_object" && err == nil && beside.Kind() == '{' {
+		r.schema(path, path+".schema", beside)
+		return nil
+	}
+	if beside != nil {
+		r.left.Leave(path, "schema", beside)
+	}
 	switch {
 	case err != nil:
 		return err
@@ -55,6 +65,12 @@ func (r *request) responseFormat(v jsontext.Value) error {
 	if err != nil {
 		return err
 	}
+	r.schema(path, path+".json_schema.schema", schema)
+	return nil
+}
+
+// schema has the answer held to a schema where that can be, or else asks for it in words. at is where the schema stands in path.
+func (r *request) schema(path, at string, schema jsontext.Value) {
 	var moved []string
 	if r.format, moved = r.grammar.fit(schema); r.format == nil {
 		r.asked = schema
@@ -64,9 +80,8 @@ func (r *request) responseFormat(v jsontext.Value) error {
 		r.left.LeaveOut(path)
 	}
 	for _, word := range moved {
-		r.left.LeaveOut(path + ".json_schema.schema." + word)
+		r.left.LeaveOut(at + "." + word)
 	}
-	return nil
 }
 
 // anyObject is the schema of every object.
