@@ -135,7 +135,7 @@ func (c *call) encode(p *upstream.Provider) ([]byte, *failure.Failure) {
 	if p.OnUnsupported == upstream.OnUnsupportedWarn && len(encoded.Unsupported) > 0 {
 		c.unsupported = listed(encoded.Unsupported)
 	}
-	if unbounded(encoded) {
+	if unbounded(p, encoded) {
 		c.unbounded = p
 	}
 	return encoded.Body, nil
@@ -152,6 +152,7 @@ func (c *call) encoded(p *upstream.Provider) (encoded wire.Encoded, f *failure.F
 		if fitter, ok := n.Format.(wire.OwnFitter); ok && (!c.prefers(p) || model != c.Request.Model) {
 			encoded.Body, encoded.Unsupported = fitter.FitOwn(encoded.Body, model)
 		}
+		withDropped(p, &encoded)
 		return encoded, c.unsupportedBy(p, encoded.Unsupported)
 	}
 	encoded, err := p.Format.EncodeRequest(c.wireAsk(p))
@@ -165,11 +166,16 @@ func (c *call) encoded(p *upstream.Provider) (encoded wire.Encoded, f *failure.F
 		slices.Sort(encoded.Unsupported)
 		encoded.Unsupported = slices.Compact(encoded.Unsupported)
 	}
+	withDropped(p, &encoded)
+	return encoded, c.unsupportedBy(p, encoded.Unsupported)
+}
+
+// withDropped names what the option request of p leaves out.
+func withDropped(p *upstream.Provider, encoded *wire.Encoded) {
 	if dropped := p.Dropped(encoded.Body); len(dropped) > 0 {
 		encoded.Unsupported = slices.Concat(encoded.Unsupported, dropped)
 		slices.Sort(encoded.Unsupported)
 	}
-	return encoded, c.unsupportedBy(p, encoded.Unsupported)
 }
 
 // unsupportedBy gives the failure of a request of which p cannot carry what is named, where p refuses such ones.
@@ -182,9 +188,10 @@ func (c *call) unsupportedBy(p *upstream.Provider, names []string) *failure.Fail
 	return f
 }
 
-// unbounded reports whether a request goes without what bounds its answer.
-func unbounded(encoded wire.Encoded) bool {
-	return slices.Contains(encoded.Unsupported, "max_tokens") || slices.Contains(encoded.Unsupported, "max_completion_tokens")
+// unbounded reports whether a request goes to p without what bounds its answer, or with another bound than its own.
+func unbounded(p *upstream.Provider, encoded wire.Encoded) bool {
+	return slices.Contains(encoded.Unsupported, "max_tokens") || slices.Contains(encoded.Unsupported, "max_completion_tokens") ||
+		p.Unbounds(encoded.Body)
 }
 
 // listed names as much as a header may hold.

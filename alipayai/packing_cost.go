@@ -11,7 +11,7 @@ import (
 // quoteInPack is quote for the call's part of a pack, whatever other calls are in it.
 func (c *call) quoteInPack(p *upstream.Provider) *charge {
 	if c.Request.MaxTokens > 0 {
-		if encoded, _ := c.encoded(p); unbounded(encoded) { // as the pack is, which has the same member
+		if encoded, _ := c.encoded(p); unbounded(p, encoded) { // as the pack is, which has the same member
 			c.unbounded = p
 		}
 	}

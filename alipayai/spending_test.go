@@ -249,6 +249,11 @@ func TestMaxTokensThatAreNotSent(t *testing.T) {
 		"dropped, newer":     {completion, fields(upstream.RequestFields{Drop: []string{completion}}), 429},
 		"not kept":           {"max_tokens", fields(upstream.RequestFields{Keep: []string{"model", "messages"}}), 429},
 		"no place for it":    {"max_tokens", agents, 429},
+		"another in place":   {"max_tokens", fields(upstream.RequestFields{Values: map[string]string{"max_tokens": "100000"}}), 429},
+		"another beside it":  {"max_tokens", fields(upstream.RequestFields{Values: map[string]string{completion: "100000"}}), 429},
+		"at another place":   {"max_tokens", fields(upstream.RequestFields{Members: map[string]string{"max_tokens": "max_tokens"}, Drop: []string{"user"}}), 200},
+		"written otherwise":  {"max_tokens", fields(upstream.RequestFields{Names: "pascal", Values: map[string]string{"MaxTokens": "100000"}}), 429},
+		"inside of another":  {"max_tokens", fields(upstream.RequestFields{Inside: "call", Drop: []string{"user"}, Values: map[string]string{"call.max_tokens": "100000"}}), 429},
 	} {
 		for _, together := range []bool{false, true} {
 			t.Run(name+map[bool]string{true: ", packed"}[together], func(t *testing.T) {

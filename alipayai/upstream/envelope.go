@@ -41,6 +41,8 @@ type RequestFields struct {
 // envelope is what is around requests: an object whose members change from request to request.
 type envelope struct {
 	root *node
+	// call is where the members of a call stand; it has no members of its own where the call stands there as it is.
+	call *node
 	// rewrites is how the call's own members change; nil for not at all.
 	rewrites *rewriting
 	nonce    bool
@@ -75,6 +77,7 @@ const (
 // newEnvelope checks the fields. Errors name the option as a Caddyfile has it.
 func newEnvelope(f RequestFields) (*envelope, error) {
 	e := &envelope{root: &node{members: make(map[string]*node)}}
+	e.call = e.root
 	var err error
 	if e.rewrites, err = newRewriting(f); err != nil {
 		return nil, err
@@ -116,6 +119,7 @@ func newEnvelope(f RequestFields) (*envelope, error) {
 				leaf.kind = nodeInText
 			}
 		}
+		e.call = leaf
 		if err := add("inside", f.Inside, leaf); err != nil {
 			return nil, err
 		}

@@ -125,6 +125,28 @@ func (p *Provider) Dropped(call []byte) (names []string) {
 	return names
 }
 
+// bounds are the members that bound an answer, in OpenAI's form, Anthropic's and that of the Responses API.
+var bounds = []string{"max_tokens", "max_completion_tokens", "max_output_tokens"}
+
+// Unbounds reports whether the option request leaves out what bounds the answer to a call, or puts a value of its own there.
+func (p *Provider) Unbounds(call []byte) bool {
+	if p.envelope == nil {
+		return false
+	}
+	isBound := func(name string) bool { return slices.Contains(bounds, name) }
+	return slices.ContainsFunc(p.Dropped(call), isBound) || slices.ContainsFunc(bounds, p.envelope.replaces)
+}
+
+// replaces reports whether the upstream gets another value than a call's for its member of that name.
+func (e *envelope) replaces(name string) bool {
+	own := name
+	if e.rewrites != nil && e.rewrites.pascal {
+		own = pascal(name)
+	}
+	n := e.call.members[own]
+	return n != nil && (n.kind != nodeMember || n.member != name)
+}
+
 // withoutSystem takes the messages of the system out of a conversation, and gives their text.
 func withoutSystem(messages []byte) (rest, system []byte, err error) {
 	var all []json.RawMessage
