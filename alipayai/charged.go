@@ -132,10 +132,9 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	line.Amount, line.Floor, line.Characters = charged.Amount, charged.Floor, charged.Characters
 	spent := charged.Amount
 	if outcome == ledger.Estimated && q.reserved != nil {
-		// A budget is never short: what is not known counts as the most that it can be.
-		spent = max(spent, min(q.most, q.price.Of(price.Used{
+		spent = max(spent, min(q.most, q.unknown(paid, price.Used{
 			Prompt: max(used.Prompt, q.bytes+q.images), Completion: max(used.Completion, answer.tokens*bytesPerToken), Characters: used.Characters,
-		}).Amount))
+		})))
 	}
 	c.g.Spending.end(q, spent)
 	c.note(q, line)
@@ -161,6 +160,15 @@ func (s *Spending) said(q *charge, u wire.Usage) (_ price.Amount, in price.Curre
 		return 0, "", false
 	}
 	return s.Exchange.Convert(amount.Plus(key), q.priced.Charges, in), in, true
+}
+
+// unknown is the most that what is known of an attempt may have cost, which was served at paid by what is known: a budget is
+// never short. Who has answered, of several models, or which tier's price holds, may not be known either.
+func (q *charge) unknown(paid *price.Price, used price.Used) price.Amount {
+	if len(q.others) > 0 && q.answered == "" {
+		return q.most
+	}
+	return max(paid.Most(used), q.price.Most(used), q.base.Most(used))
 }
 
 // complete fills in what a usage leaves out, and reports whether that is an estimate: no prompt takes nothing, and no

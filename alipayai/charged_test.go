@@ -77,6 +77,41 @@ func TestImagesWithoutUsage(t *testing.T) {
 	}
 }
 
+// Without a usage a budget has the most that the tokens may have cost, whichever of the price's rates holds for them.
+func TestDearerRatesWithoutUsage(t *testing.T) {
+	dear := price.PerToken(900e9)
+	body := chatBody("hello")
+	all := int64(len(body))
+	for name, c := range map[string]struct {
+		edit func(*price.Price)
+		used price.Used
+	}{
+		"the model's":            {func(*price.Price) {}, price.Used{Prompt: all}},
+		"written to the cache":   {func(p *price.Price) { p.Written = &dear }, price.Used{Prompt: all, Written: all}},
+		"for an hour":            {func(p *price.Price) { p.WrittenHour = &dear }, price.Used{Prompt: all, Written: all, WrittenHour: all}},
+		"sound":                  {func(p *price.Price) { p.AudioIn = &dear }, price.Used{Prompt: all, AudioIn: all}},
+		"pictures of the answer": {func(p *price.Price) { p.ImageOut = &dear }, price.Used{Prompt: all, Completion: 1, ImageOut: 1}},
+		"a cheaper long prompt":  {func(p *price.Price) { p.Above = []price.Tier{{Tokens: 1, Rates: price.Rates{Input: 1}}} }, price.Used{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, p := new(lines), alipayPrice()
+			p.MinCharacters = 0
+			c.edit(p)
+			want := max(p.Of(c.used).Amount, price.Amount(int64(p.Input)*all/1e6))
+			s := perform(t, [][]turn{{says(200, `{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}]}`)}}, spends(l, p, daily(10*price.Unit)))
+			if got := s.call(body); got.status != http.StatusOK {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+			if used := s.gateway.Spending.Budgets.States()[0].Used; used < want {
+				t.Errorf("the budget has %s, which may have cost %s", used, want)
+			}
+			if lines := l.taken(); len(lines) != 1 || lines[0].Outcome != ledger.Estimated {
+				t.Errorf("lines %+v", lines)
+			}
+		})
+	}
+}
+
 // What a guard refuses was generated: it is charged by its usage, and not as the most that it could cost.
 func TestRefusedAnswersAreCharged(t *testing.T) {
 	const usage = `,"usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12}`

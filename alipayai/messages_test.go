@@ -197,6 +197,7 @@ func TestSmallRoutes(t *testing.T) {
 		"another method":            {http.MethodGet, "/v1/messages", "", nil, 405, `{"type":"error"`},
 		"counted":                   {http.MethodPost, "/v1/messages/count_tokens", `{"model":"claude-haiku-4-5","messages":[{"role":"user","content":"one two"}]}`, version, 200, `{"input_tokens":`},
 		"estimated":                 {http.MethodPost, "/v1/messages/count_tokens", `{"model":"alipay-fin-1","messages":[{"role":"user","content":"12345678"}]}`, nil, 200, `{"input_tokens":2}`},
+		"estimated, a picture":      {http.MethodPost, "/v1/messages/count_tokens", `{"model":"alipay-fin-1","messages":[{"role":"user","content":[{"type":"text","text":"12345678"},{"type":"image","source":{"type":"url","url":"https://a.example/b.png"}}]}]}`, nil, 200, `{"input_tokens":1602}`},
 		"not counted":               {http.MethodPost, "/v1/messages/count_tokens", `{"model":"alipay-fin-1"}`, nil, 400, `"type":"invalid_request_error"`},
 		"moderations":               {http.MethodPost, "/v1/moderations", `{"input":"hello"}`, nil, 404, `"code":"model_not_found"`},
 		"completions":               {http.MethodPost, "/v1/completions", `{"model":"alipay-fin-1","prompt":["hello"],"suffix":"x"}`, nil, 200, `"object":"text_completion"`},

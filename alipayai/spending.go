@@ -115,11 +115,15 @@ func (c *call) promptText() price.Text {
 	return c.prompt.text
 }
 
-// EstimateTokens estimates how many tokens a chat request's prompt has at the provider that would serve it, as prices do:
-// by the texts that it has, and by what texts have taken there before. A provider outside of the tenant's regions would not
-// serve it. ok is false where the one that would counts itself, at the endpoint counts.
+// pictureTokens are those of a picture whose price says no other: what Anthropic takes for one that it does not make smaller is
+// at most about that (https://docs.claude.com/en/docs/build-with-claude/vision).
+const pictureTokens = 1600
+
+// EstimateTokens estimates how many tokens a chat request's prompt has at the provider that would serve it: of its texts
+// by what texts have taken there before, and of each image as many as the model's price says that one takes at most. A provider
+// outside of the tenant's regions would not serve it. ok is false where the one that would counts itself, at the endpoint counts.
 func (g *Gateway) EstimateTokens(tenant string, r wire.Request, counts upstream.Endpoint) (tokens int64, ok bool) {
-	estimate, regions := new(price.Estimate), g.Residency.Of(tenant)
+	estimate, picture, regions := new(price.Estimate), int64(0), g.Residency.Of(tenant)
 	for _, p := range g.Providers {
 		if !p.Serves(upstream.EndpointChat, r.Model) || !p.Within(regions) {
 			continue
@@ -128,12 +132,16 @@ func (g *Gateway) EstimateTokens(tenant string, r wire.Request, counts upstream.
 			return 0, false
 		}
 		if g.Spending != nil {
-			estimate = g.Spending.Providers[p.Name].Estimate
+			priced := g.Spending.Providers[p.Name]
+			estimate = priced.Estimate
+			if own := priced.Of(p.UpstreamModel(r.Model)); own != nil {
+				picture = own.ImageTokens
+			}
 		}
 		break
 	}
 	c := call{Call: Call{Request: r}}
-	return estimate.Tokens(c.promptText()), true
+	return estimate.Tokens(c.promptText()) + int64(r.Images)*cmp.Or(picture, pictureTokens), true
 }
 
 // charge is an attempt that is under way.

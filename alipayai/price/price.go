@@ -233,12 +233,16 @@ func (p *Price) Bound(a Asked) Amount {
 	if !a.Silent {
 		most.Completion = times(max(a.N, 1), plus(answer, p.ThinkingTokens))
 	}
-	// A call may be charged by any of its tiers up to the longest, and cheaper by the
-	// longer one.
-	most.Prompt = p.charged(most)
+	return p.Most(most)
+}
+
+// Most gives the most that so many tokens may cost, whatever of them was written to a cache, is sound or is a picture: a call
+// may be charged by any of its tiers up to the longest, and cheaper by the longer one. Of searches it has those that each call makes.
+func (p *Price) Most(u Used) Amount {
+	u = Used{Prompt: p.charged(u), Completion: u.Completion}
 	dearest := Rates{Input: p.dearestInput(), Output: p.dearestOutput()}
 	for _, tier := range p.Above {
-		if most.Prompt > tier.Tokens {
+		if u.Prompt > tier.Tokens {
 			dearest.Input, dearest.Output = max(dearest.Input, tier.dearestInput()), max(dearest.Output, tier.dearestOutput())
 		}
 	}
@@ -247,7 +251,7 @@ func (p *Price) Bound(a Asked) Amount {
 		uplift = max(uplift, factor)
 	}
 	dearest = dearest.times(uplift)
-	return (&Price{Rates: dearest, Request: p.Request, Search: p.Search, EachSearches: p.EachSearches}).Of(most).Amount
+	return (&Price{Rates: dearest, Request: p.Request, Search: p.Search, EachSearches: p.EachSearches}).Of(u).Amount
 }
 
 // dearestInput is what a token of the prompt costs at most, whatever becomes of it, and dearestOutput one of the answer.
