@@ -81,7 +81,7 @@ func TestGuardDecidesAsForTheWhole(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	parts := []string{
 		"a word of text, ", "这是一段话。", "predict ", "预测", "收入", "future income ", "禁止", "it is forbidden to ", "insider ", "tip ", "稳赚", "不赔", "稳 赚\u200b", "\n\n", "!!! ", "12.5% ",
-		tags("insider tip"), tags("predict "), tags("future"), " income", "\U0001f3f4" + tags("gbeng") + "\U000e007f",
+		tags("insider tip"), selectors("insider tip"), selectors("predict\n"), "\u2764\ufe0f", tags("predict "), tags("future"), " income", "\U0001f3f4" + tags("gbeng") + "\U000e007f",
 		strings.Repeat("long and harmless ", 12), strings.Repeat("长而无害", 30),
 	}
 	blocked := 0

@@ -15,6 +15,17 @@ func tags(text string) string {
 	return strings.Map(func(r rune) rune { return 0xe0000 + r }, text)
 }
 
+// selectors spells text in variation selectors, one for each byte.
+func selectors(text string) string {
+	var all []rune
+	for _, b := range []byte(text) {
+		if all = append(all, 0xfe00+rune(b)); b >= 16 {
+			all[len(all)-1] = 0xe0100 + rune(b) - 16
+		}
+	}
+	return string(all)
+}
+
 func TestSpellings(t *testing.T) {
 	r := new(Rules)
 	if err := r.AddWords("words", "predict income", "稳赚不赔", "内幕消息", "c3p", "guaranteed", "ガイド"); err != nil {
@@ -54,6 +65,14 @@ func TestSpellings(t *testing.T) {
 		"tags of another text":  {"hello" + tags("predict incomes"), false},
 		"tags, escaped":         {`\udb40\udc70\udb40\udc72\udb40\udc65dict income`, true},
 		"a flag of tags":        {"predict \U0001f3f4" + tags("gbeng") + "\U000e007f", false},
+		"selectors within":      {"predict \U0001f600" + selectors("inc") + "ome", true},
+		"in selectors":          {"\U0001f600" + selectors("predict income"), true},
+		"selectors, over lines": {"\U0001f600" + selectors("predict\nincome"), true},
+		"selectors of Han":      {"hello" + selectors("稳赚不赔"), true},
+		"selectors, apart":      {"h" + selectors("predict ") + "e" + selectors("income"), true},
+		"selectors of others":   {"hello" + selectors("predict incomes"), false},
+		"a variant of Han":      {"稳\U000e0100赚不赔", true},
+		"emoji":                 {"predict \u2764\ufe0f\U0001f600\ufe0f incomes", false},
 		"variation selector":    {"pre\ufe0fdict income", true},
 		"filler":                {"pre\u3164dict \u115fincome", true},
 		"control character":     {"pre\x01dict income\x00", true},
