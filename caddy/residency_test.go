@@ -279,3 +279,35 @@ func TestResidencyOfTheStore(t *testing.T) {
 		})
 	}
 }
+
+// What transport alipayai signs of a tenant whose data may be in some regions alone does not choose another one, however it is written.
+func TestResidencyOfSignedBodies(t *testing.T) {
+	const place = `{"model":"m","messages":[{"role":"user","content":"hi"}],"provider":{"order":["x"]}}`
+	for name, c := range map[string]struct {
+		query, body string
+		param       string // of what is refused; empty for nothing
+	}{
+		"none":                  {"", chatBody("hi", false), ""},
+		"a provider":            {"", place, "provider"},
+		"a server of tools":     {"", `{"model":"m","input":"hi","tools":[{"type":"mcp","server_url":"https://x.example"}]}`, "tools.server_url"},
+		"after a repeated name": {"", strings.Replace(place, "{", `{"a":1,"a":2,`, 1), "provider"},
+		"in the query":          {"?api_base=https://x.example", chatBody("hi", false), "api_base"},
+		"another in the query":  {"?a=1&api_base=", chatBody("hi", false), ""},
+		"no JSON":               {"", "provider", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for pinned, rule := range map[bool]string{true: "residency shop cn", false: ""} {
+				g := newRig(t, sandbox.Config{})
+				declared, _ := g.regional(t, map[string]string{"cn": "cn"})
+				site := pinnedSite(g, "cn")
+				site = strings.Replace(site, "alipayai_proxy cn", "reverse_proxy http://${cn} {\ntransport alipayai cn {\npaths /*\n}\n}", 1)
+				g.load("alipayai {\n"+declared+"region cn\n"+rule+"\n}", site)
+				a := g.once("gateway", "POST", chatPath+c.query, c.body, "Authorization: Bearer "+g.vars["key"])
+				refused := a.status == http.StatusBadRequest && strings.Contains(a.body, `"code":"unsupported_parameter"`) && strings.Contains(a.body, `"param":"`+c.param+`"`)
+				if refused != (pinned && c.param != "") {
+					t.Errorf("pinned %t: %d %s", pinned, a.status, a.body)
+				}
+			}
+		})
+	}
+}

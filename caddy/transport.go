@@ -154,6 +154,9 @@ func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	if refusal == nil {
 		refusal = t.refuseAPI(req, body)
 	}
+	if refusal == nil {
+		refusal = t.refusePlace(req, body)
+	}
 	if refusal != nil {
 		return answerTo(req, refusal), nil
 	}

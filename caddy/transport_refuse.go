@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -108,6 +109,32 @@ func (t *SigningTransport) refuseAPI(req *http.Request, form []byte) *wire.Error
 		return forbid("the parameter method is not among those that may be signed")
 	}
 	return nil
+}
+
+// refusePlace refuses what chooses where the upstream works, or whom it sends texts on to, of a tenant whose data may be in some
+// regions alone: those are declared of the provider's addresses, and not of what stands behind them. The body may be read otherwise
+// than as strict JSON there: a name that it repeats counts as well.
+func (t *SigningTransport) refusePlace(req *http.Request, body []byte) *wire.Error {
+	regions := t.provider.Residency.Of(tenantOf(req))
+	if regions == nil {
+		return nil
+	}
+	var members map[string]any
+	member := wire.PlaceOf(body)
+	if member == "" && json.Unmarshal(body, &members) == nil {
+		once, _ := json.Marshal(members) // which has been JSON
+		member = wire.PlaceOf(once)
+	}
+	if member == "" {
+		member = wire.PlaceIn(req.URL.Query())
+	}
+	if member == "" {
+		return nil
+	}
+	return &wire.Error{
+		Status: http.StatusBadRequest, Code: failure.CodeUnsupported, Param: member,
+		Message: member + " chooses where provider " + t.provider.Name + " works or sends your data, which may be in these regions alone: " + regions.String() + ". Leave " + member + " out",
+	}
 }
 
 func forbid(message string) *wire.Error {

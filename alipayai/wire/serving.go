@@ -2,6 +2,8 @@ package wire
 
 import (
 	"bytes"
+	"net/url"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -136,16 +138,29 @@ func PlaceOf(body []byte) (member string) {
 	}
 	// What cannot be read is no request of this form.
 	_ = s.document(func(name []byte) error {
-		switch string(name) {
-		case "inference_geo", "mcp_servers", "provider", "data_sources", "api_base", "base_url":
+		switch {
+		case slices.Contains(places[:], string(name)):
 			return place(string(name))
-		case "tools":
+		case string(name) == "tools":
 			return tools()
 		}
 		_, err := s.skip()
 		return err
 	})
 	return member
+}
+
+// places are the members of a request by which PlaceOf knows.
+var places = [...]string{"inference_geo", "mcp_servers", "provider", "data_sources", "api_base", "base_url"}
+
+// PlaceIn names the first parameter of a query that chooses what PlaceOf says of a body; empty for none.
+func PlaceIn(query url.Values) string {
+	for _, name := range places {
+		if slices.ContainsFunc(query[name], func(value string) bool { return value != "" }) {
+			return name
+		}
+	}
+	return ""
 }
 
 // wordOf gives a word of a vendor's, which is a string; empty for anything else. The common ones need no allocation.
