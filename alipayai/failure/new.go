@@ -132,7 +132,7 @@ func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule,
 	v := judge(status, reported, rules)
 	f := &Failure{Class: v.class, FromUpstream: true, Sent: true, timedOut: v.timedOut}
 	f.Status = v.shown(status)
-	f.Code, f.Message, f.Param = v.code, reported.Message, reported.Param
+	f.Code, f.Message, f.Param = v.code, withoutOwner(reported.Message), reported.Param
 	f.RetryAfter = cmp.Or(RetryAfter(h, now), min(reported.RetryAfter, maxRetryAfter))
 	if f.RetryAfter == 0 && (status == http.StatusTooManyRequests || v.class == Throttle) {
 		f.RetryAfter = cmp.Or(resetAfter(h, now), until(reported.ResetAt, now), saidWait(reported.Message))
