@@ -24,7 +24,7 @@ func TestThinking(t *testing.T) {
 		"GLM's":                {`,"thinking":{"type":"enabled","clear_thinking":true}`, enabled("2048"), "clear_thinking", "thinking.clear_thinking"},
 		"auto":                 {`,"thinking":{"type":"auto"},"temperature":0.2`, `"temperature":0.2`, "thinking", "thinking"},
 		"disabled":             {`,"thinking":{"type":"disabled"},"temperature":0.2`, `"temperature":0.2,"thinking":{"type":"disabled"}`, "", ""},
-		"adaptive":             {`,"thinking":{"type":"adaptive"},"temperature":0.2`, `"thinking":{"type":"adaptive"}`, "temperature", "temperature"},
+		"adaptive, too old":    {`,"thinking":{"type":"adaptive"},"temperature":0.2`, `"temperature":0.2`, "thinking", "thinking"},
 		"budget of the limit":  {`,"max_tokens":4096` + enabled("4096"), enabled("2048"), "", "thinking.budget_tokens"},
 		"budget, too small":    {enabled("10"), enabled("1024"), "", "thinking.budget_tokens"},
 		"budget, hardly fits":  {`,"max_tokens":1025` + enabled("9000"), enabled("1024"), "", "thinking.budget_tokens"},

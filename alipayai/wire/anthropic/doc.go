@@ -39,7 +39,7 @@
 // A number that is the default of both APIs is not sent, since some models refuse sampling parameters altogether. By the
 // version in its name, a model gets no temperature and top_p, and adaptive thinking for a budget, from 4.7 on; a user's word
 // behind a last one of the assistant's from 4.6 on; and from 5.5 on no demand for a tool.
-// reasoning_effort has no counterpart that every model takes. thinking cannot go on through tool calls: the API wants the
+// reasoning_effort is output_config.effort where the model takes one. thinking cannot go on through tool calls: the API wants the
 // signed thinking of the turn before, which OpenAI's form cannot hold. Blocks of white space only are left out, since the
 // API refuses them. All that is left out and would have mattered is in [wire.Encoded.Unsupported].
 //

@@ -3,6 +3,8 @@ package anthropic
 import (
 	"strconv"
 	"strings"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // What a request may say depends on the model, by its version: https://platform.claude.com/docs/en/about-claude/models/migration-guide
@@ -18,7 +20,72 @@ var (
 	// alwaysThinks is from when on thinking cannot be disabled, nor a call of a tool be demanded. Fable and Mythos do from
 	// version 5 on.
 	alwaysThinks = version{5, 5}
+	// adapts is from when on a model thinks as much as it wants: "adaptive thinking is not supported on this model" say those
+	// before (https://github.com/mnfst/llm-gateway/pull/1928, https://github.com/diegosouzapw/OmniRoute/pull/1563).
+	adapts = version{4, 6}
+	// holdsSchemas is from when on a model is held to the schema of an answer or of a tool, and Opus from 4.1 on
+	// (https://github.com/BerriAI/litellm/pull/16949).
+	holdsSchemas, opusHoldsSchemas = version{4, 5}, version{4, 1}
 )
+
+// efforts are from when on a model of each family takes an effort ("This model does not support the effort parameter":
+// https://github.com/Oaklight/llm-rosetta/pull/289, https://github.com/anthropics/claude-code/issues/30760), and those above high.
+// All of them: https://platform.claude.com/docs/en/build-with-claude/effort.
+var efforts = map[string]struct{ from, highest, most version }{
+	"opus":   {from: version{4, 5}, highest: version{4, 7}, most: version{4, 6}},
+	"sonnet": {from: version{4, 6}, highest: version{5, 0}, most: version{4, 6}},
+	"haiku":  {from: version{5, 5}, highest: version{5, 5}, most: version{5, 5}},
+	"fable":  {},
+	"mythos": {},
+}
+
+// effortOf gives the effort of a model that is asked for one by that word; empty where the model takes none.
+func effortOf(model, word string) string {
+	v, family := versionOf(model)
+	takes, known := efforts[family]
+	if !known || v == (version{}) || !v.from(takes.from) {
+		return ""
+	}
+	switch word {
+	case "minimal": // OpenAI's
+		return "low"
+	case "xhigh":
+		if !v.from(takes.highest) {
+			return "high"
+		}
+	case "max":
+		if !v.from(takes.most) {
+			return "high"
+		}
+	case "low", "medium", "high":
+	default:
+		return ""
+	}
+	return word
+}
+
+// mostTokens is how many tokens an answer of a model may have: "max_tokens: 128000 > 64000, which is the maximum allowed number of
+// output tokens". 0 where that is not known. The numbers are those of https://github.com/labring/fastgpt-plugin/pull/242 and
+// https://github.com/Effect-TS/effect/releases/tag/@effect%2Fai-anthropic@4.0.0-beta.106.
+func mostTokens(model string) int64 {
+	switch v, family := versionOf(model); {
+	case v.major == 4 && v.minor >= 6:
+		return 128000
+	case family == "opus" && v.major == 4 && v.minor <= 1:
+		return 32000
+	case v.major == 4, v == version{3, 7}:
+		return 64000
+	case v == version{3, 5}:
+		return 8192
+	}
+	return 0
+}
+
+// takesSchemas reports whether a model can be held to a schema. Those that are not known are taken for new ones.
+func takesSchemas(model string) bool {
+	v, family := versionOf(model)
+	return v == (version{}) || v.from(holdsSchemas) || family == "opus" && v.from(opusHoldsSchemas)
+}
 
 // version is a model's, as claude-opus-4-7 has it in its name. The zero version is older than all, or not known.
 type version struct{ major, minor int }
@@ -58,6 +125,16 @@ func versionOf(model string) (v version, family string) {
 // settleModel leaves out what the model refuses.
 func (r *request) settleModel() {
 	v, family := versionOf(r.ask.UpstreamModel)
+	r.settleMost()
+	r.settleEffort()
+	if r.thinking.typ == "adaptive" && v != (version{}) && !v.from(adapts) {
+		r.thinking = thinking{}
+		r.left.LeaveOut("thinking")
+	}
+	if r.format != nil && !takesSchemas(r.ask.UpstreamModel) {
+		r.asked, r.format = r.format, nil
+		r.left.LeaveOut("response_format")
+	}
 	if r.turns.role == "assistant" && v.from(noPrefill) {
 		r.turns.add("user", []byte(textBlock+`"Go on from where you left off."}`))
 		r.left.LeaveOut("messages.role")
@@ -86,5 +163,27 @@ func (r *request) settleModel() {
 			r.choice.typ = "auto"
 			r.left.LeaveOut("tool_choice")
 		}
+	}
+}
+
+// settleMost lowers max_tokens to what the model gives at most.
+func (r *request) settleMost() {
+	if r.most = mostTokens(r.ask.UpstreamModel); r.most > 0 {
+		r.maxTokens, r.maxCompletionTokens = min(r.maxTokens, r.most), min(r.maxCompletionTokens, r.most)
+	}
+}
+
+// settleEffort leaves out an effort that the model has no word for. One above high goes with thinking alone
+// (https://github.com/can1357/oh-my-pi/pull/7380).
+func (r *request) settleEffort() {
+	if r.effort == "" {
+		return
+	}
+	asked := r.effort
+	if r.effort = effortOf(r.ask.UpstreamModel, asked); r.effort == "" {
+		r.left.Leave("", "reasoning_effort", translate.Quote(nil, asked))
+	}
+	if r.thinking.typ == "disabled" && (r.effort == "xhigh" || r.effort == "max") {
+		r.effort = "high"
 	}
 }

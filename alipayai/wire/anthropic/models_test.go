@@ -42,6 +42,10 @@ func TestRequestsByModel(t *testing.T) {
 		tools    = `"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":`
 		sampling = `"temperature":0.2`
 		budget   = `"thinking":{"type":"enabled","budget_tokens":2000}`
+		adaptive = `"thinking":{"type":"adaptive"}`
+		closed   = `{"type":"object","properties":{},"required":[],"additionalProperties":false}`
+		schema   = `"response_format":{"type":"json_schema","json_schema":{"name":"x","strict":true,"schema":` + closed + `}}`
+		strict   = `"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":` + closed + `}}]`
 	)
 	for name, tt := range map[string]struct {
 		models, messages, members string
@@ -65,6 +69,31 @@ func TestRequestsByModel(t *testing.T) {
 		"a tool that must be called":        {"claude-opus-5-5 claude-mythos-5", "", tools + `"required"`, `"tools"`, "tool_choice", "tool_choice"},
 		"one tool that must be called":      {"claude-opus-5-5", "", tools + `{"type":"function","function":{"name":"f"}}`, `"tools"`, "tool_choice", "tool_choice"},
 		"a tool that must be called, older": {"claude-opus-5 claude-sonnet-5", "", tools + `"required"`, `"tool_choice":{"type":"any"}`, "", ""},
+		// https://github.com/mnfst/llm-gateway/pull/1928, https://github.com/diegosouzapw/OmniRoute/pull/1563, https://github.com/pensarai/apex/pull/890
+		"thinking as it wants, older": {"claude-haiku-4-5-20251001 claude-sonnet-4-5 claude-opus-4-1 claude-3-7-sonnet-latest", "", adaptive, "", "thinking", "thinking"},
+		"thinking as it wants":        {"claude-opus-4-6 claude-sonnet-4-6 claude-haiku-5-5 my-model", "", adaptive, adaptive, "", ""},
+		"thinking, no temperature":    {"claude-opus-4-6", "", adaptive + "," + sampling, adaptive, "temperature", "temperature"},
+		// https://github.com/Oaklight/llm-rosetta/pull/289, https://github.com/oratis/LISA/pull/218, https://github.com/anthropics/claude-code/issues/30760
+		"an effort":                {"claude-opus-4-5 claude-opus-4-6 claude-sonnet-4-6 claude-haiku-5-5 claude-fable-5", "", `"reasoning_effort":"low"`, `"output_config":{"effort":"low"}`, "", ""},
+		"an effort, older":         {"claude-haiku-4-5 claude-sonnet-4-5 claude-opus-4-1 claude-3-5-haiku-latest my-model", "", `"reasoning_effort":"low"`, "", "effort", "reasoning_effort"},
+		"an effort of OpenAI's":    {"claude-opus-4-6", "", `"reasoning_effort":"minimal"`, `"output_config":{"effort":"low"}`, "", ""},
+		"no effort":                {"claude-opus-4-6", "", `"reasoning_effort":"none"`, "", "effort", ""},
+		"an effort of no kind":     {"claude-opus-4-6", "", `"reasoning_effort":{}`, "", "effort", "reasoning_effort"},
+		"much effort":              {"claude-opus-4-7 claude-sonnet-5 claude-mythos-5", "", `"reasoning_effort":"xhigh"`, `"effort":"xhigh"`, "", ""},
+		"much effort, older":       {"claude-opus-4-6 claude-sonnet-4-6", "", `"reasoning_effort":"xhigh"`, `"effort":"high"`, "", ""},
+		"most effort":              {"claude-opus-4-6 claude-sonnet-4-6", "", `"reasoning_effort":"max"`, `"effort":"max"`, "", ""},
+		"most effort, older":       {"claude-opus-4-5", "", `"reasoning_effort":"max"`, `"effort":"high"`, "", ""},
+		"effort without thinking":  {"claude-opus-5", "", `"reasoning_effort":"max","thinking":{"type":"disabled"}`, `"effort":"high"`, "", ""}, // https://github.com/can1357/oh-my-pi/pull/7380
+		"an effort and a schema":   {"claude-opus-4-6", "", `"reasoning_effort":"low",` + schema, `"schema":` + closed + `},"effort":"low"}`, "", ""},
+		"a schema":                 {"claude-haiku-4-5 claude-opus-4-1 my-model", "", schema, `"output_config":{"format":`, "", ""},
+		"a schema, older":          {"claude-sonnet-4-20250514 claude-3-7-sonnet-latest", "", schema, "fits this JSON schema", "output_config", "response_format"},
+		"a strict tool":            {"claude-sonnet-4-5", "", strict, `"strict":true`, "", ""},
+		"a strict tool, older":     {"claude-opus-4-20250514", "", strict, `"name":"f"`, "strict", "tools.function.strict"},
+		"many tokens":              {"claude-haiku-4-5 claude-sonnet-4-20250514", "", `"max_completion_tokens":128000`, `"max_tokens":64000`, "", ""},
+		"many tokens of Opus":      {"claude-opus-4-1-20250805", "", `"max_tokens":64000`, `"max_tokens":32000`, "", ""},
+		"many tokens, newer":       {"claude-opus-4-6 claude-sonnet-4-6 claude-sonnet-5", "", `"max_tokens":128000`, `"max_tokens":128000`, "", ""},
+		"many tokens to think":     {"claude-opus-4-1", "", `"thinking":{"type":"enabled","budget_tokens":31000}`, `"max_tokens":32000`, "", ""},
+		"many tokens of who knows": {"my-model claude-sonnet-5", "", `"max_tokens":200000`, `"max_tokens":200000`, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for model := range strings.FieldsSeq(tt.models) {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,6 +50,8 @@ type request struct {
 	grammar grammar
 
 	maxTokens, maxCompletionTokens int64
+	most                           int64          // that the model gives; 0 where that is not known
+	effort                         string         // how much the model is to do; empty: not said
 	temperature, topP              jsontext.Value // as written; nil: the default
 	stop                           []byte         // the sequences, with commas between them
 	user, safetyIdentifier         string
@@ -108,6 +111,10 @@ func (r *request) field(name string, v jsontext.Value) (err error) {
 		})
 	case "thinking":
 		return r.readThinking(v)
+	case "reasoning_effort":
+		if r.effort = translate.Unquote(v); r.effort == "" {
+			r.left.Leave("", name, v)
+		}
 	default:
 		r.left.Leave("", name, v)
 	}
@@ -188,9 +195,7 @@ func (r *request) body() []byte {
 		b = append(append(append(b, `,"tools":[`...), r.tools...), ']')
 		b = r.choice.append(b)
 	}
-	if r.format != nil {
-		b = append(append(append(b, `,"output_config":{"format":{"type":"json_schema","schema":`...), r.format...), "}}"...)
-	}
+	b = r.outputConfig(b)
 	if r.temperature != nil {
 		b = append(append(b, `,"temperature":`...), r.temperature...)
 	}
@@ -210,17 +215,36 @@ func (r *request) body() []byte {
 	return append(b, '}')
 }
 
+// outputConfig writes what the answer has to keep to, and how much the model is to do for it.
+func (r *request) outputConfig(b []byte) []byte {
+	var w memberWriter
+	if r.format != nil {
+		w.member("format", slices.Concat([]byte(`{"type":"json_schema","schema":`), r.format, []byte("}")))
+	}
+	if r.effort != "" {
+		w.member("effort", translate.Quote(nil, r.effort))
+	}
+	if len(w.text) == 0 {
+		return b
+	}
+	return append(append(b, `,"output_config":`...), w.close()...)
+}
+
 // limit is how many tokens the answer may have. The budget for thinking is a part of it at Anthropic.
 func (r *request) limit() int64 {
+	limit := int64(DefaultMaxTokens)
 	switch {
 	case r.maxCompletionTokens > 0:
 		return r.maxCompletionTokens
 	case r.maxTokens > 0:
 		return r.maxTokens
 	case r.thinking.typ == "enabled" && r.thinking.budget < 1<<32:
-		return DefaultMaxTokens + r.thinking.budget
+		limit += r.thinking.budget
 	}
-	return DefaultMaxTokens
+	if r.most > 0 {
+		return min(limit, r.most)
+	}
+	return limit
 }
 
 // userID tells users apart without saying who they are, as Anthropic asks for: the same id of two tenants is two users.

@@ -100,7 +100,11 @@ func (r *request) function(path string, v jsontext.Value, cacheAt string, cache 
 	}
 	if strict {
 		// A tool that need not be strict is offered with any schema: see inputSchema.
-		fitted, moved := r.grammar.fitTool(schema)
+		var fitted jsontext.Value
+		var moved []string
+		if takesSchemas(r.ask.UpstreamModel) {
+			fitted, moved = r.grammar.fitTool(schema)
+		}
 		if strict = fitted != nil; strict {
 			schema = fitted
 		} else {

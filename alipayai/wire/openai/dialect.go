@@ -159,6 +159,8 @@ type Rule struct {
 	Words map[string]string
 	// Most caps a number; 0: no cap.
 	Most float64
+	// Limit lowers a number without a word: there is no more to be had. 0: no limit.
+	Limit float64
 	// Least raises a number; 0: no least.
 	Least float64
 	// ToolName says that it is the name of a tool: see [Dialect].
@@ -235,7 +237,12 @@ var dialects = func() map[string]*Dialect {
 		{
 			Name: "deepseek", NoEmpty: true, ObjectsOnly: true, Schema: &translate.ObjectSchema{}, Reasoning: true, Parts: []string{"text"}, ToolName: &plainName, FreeThinker: true, JSONWord: true,
 			// "logprobs, top_logprobs: will trigger an error": https://api-docs.deepseek.com/guides/reasoning_model
-			Models: []ModelRules{{Names: []string{"deepseek-reasoner"}, Rules: map[string]Rule{"logprobs": leave, "top_logprobs": leave}}},
+			// "the valid range of max_tokens is [1, 8192]" in https://github.com/mnfst/llm-gateway/issues/1177,
+			// https://github.com/router-for-me/CLIProxyAPI/issues/599, and 65536 in https://github.com/Aider-AI/aider/pull/4125.
+			Models: []ModelRules{
+				{Names: []string{"deepseek-chat"}, Rules: limited("max_tokens", 8192)},
+				{Names: []string{"deepseek-reasoner"}, Rules: with(limited("max_tokens", 65536), map[string]Rule{"logprobs": leave, "top_logprobs": leave})},
+			},
 			Rules: without([]string{"thinking", "messages.reasoning_content"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens, "n": leave, "top_p": {Least: .01}, "stop": {Elements: 16},
 			}),

@@ -212,6 +212,9 @@ func (e *editor) member(path string, m member, siblings []member, only []string)
 	at := join(path, m.name)
 	rule := e.rule(at)
 	v := e.text(m.value)
+	if rule.Limit != 0 && v.Kind() == '0' && above(v, rule.Limit) {
+		e.replace(m.value, strconv.AppendFloat(nil, rule.Limit, 'f', -1, 64))
+	}
 	switch {
 	case rule.ToolName && v.Kind() == '"':
 		e.toolName(m.value)

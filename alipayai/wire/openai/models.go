@@ -50,6 +50,20 @@ func (e *editor) leaves(rule Rule, value span) bool {
 	return rule.Kept == nil || !slices.Contains(rule.Kept, translate.Unquote(e.text(value)))
 }
 
+// limited are the rules for a model that gives so many tokens at most, by the name that its vendor has for that.
+func limited(name string, tokens float64) map[string]Rule {
+	rules := map[string]Rule{"max_tokens": {Limit: tokens, Rename: name}, "max_completion_tokens": {Limit: tokens, Rename: name}}
+	rules[name] = Rule{Limit: tokens}
+	return rules
+}
+
+// with gives the rules of both; those of more come first.
+func with(rules, more map[string]Rule) map[string]Rule {
+	all := maps.Clone(rules)
+	maps.Copy(all, more)
+	return all
+}
+
 // readEffort reads the reasoning_effort of the request.
 func (e *editor) readEffort() {
 	for _, m := range e.top {
@@ -86,13 +100,19 @@ func openAIModels() []ModelRules {
 	effort := func(words map[string]string) Rule { return Rule{Words: words} }
 	withoutTools := Rule{Words: map[string]string{"minimal": "low", "max": "xhigh"}, Leave: true, WithTools: true, Kept: []string{"none"}}
 	noEffort := map[string]Rule{"reasoning_effort": leave, "verbosity": leave}
+	atMost := func(tokens float64) map[string]Rule { return with(noEffort, limited("max_completion_tokens", tokens)) }
 	return []ModelRules{
-		{Names: []string{"gpt-3.5", "gpt-4", "chatgpt-", "gpt-5-chat"}, Rules: noEffort},
+		{Names: []string{"gpt-3.5", "gpt-4-turbo", "gpt-4-1106", "gpt-4-0125", "gpt-4o-2024-05-13"}, Rules: atMost(4096)},
+		{Names: []string{"gpt-4"}, Rules: atMost(8192)},
+		{Names: []string{"gpt-4o", "chatgpt-4o", "gpt-5-chat"}, Rules: atMost(16384)},
+		{Names: []string{"gpt-4.1"}, Rules: atMost(32768)},
+		{Names: []string{"gpt-4.5"}, Rules: atMost(16384)},
+		{Names: []string{"chatgpt-"}, Rules: noEffort},
 		{Names: []string{"gpt-5.1-chat", "gpt-5.2-chat", "gpt-5.3-chat"}, Rules: reasons(nil, noEffort)}, // which reason as much as they want
-		{Names: []string{"o1", "o3", "o4-"}, Rules: reasons(nil, map[string]Rule{
+		{Names: []string{"o1", "o3", "o4-"}, Rules: reasons(nil, with(limited("max_completion_tokens", 100000), map[string]Rule{
 			"parallel_tool_calls": leave, "verbosity": leave,
 			"reasoning_effort": effort(map[string]string{"none": "low", "minimal": "low", "xhigh": "high", "max": "high"}),
-		})},
+		}))},
 		{Names: []string{"gpt-5"}, Rules: reasons(nil, map[string]Rule{
 			"logit_bias": leave, "reasoning_effort": effort(map[string]string{"none": "minimal", "xhigh": "high", "max": "high"}),
 		})},

@@ -46,7 +46,19 @@ func TestEditsOfModels(t *testing.T) {
 		"deepseek-chat: logprobs":     {"deepseek-chat", `"logprobs":true,"top_logprobs":2`, `"logprobs":true,"top_logprobs":2`, ""},
 		"codestral: effort":           {"codestral-latest", `"reasoning_effort":"high"`, "", "reasoning_effort"},
 		"mistral-small: effort":       {"mistral-small-2603", `"reasoning_effort":"none"`, `"reasoning_effort":"none"`, ""},
-		"a word by itself":            {"gpt-4o", `"stop":"a"`, `"stop":"a"`, ""},
+		// https://github.com/opencode-ai/opencode/issues/140, https://github.com/qgrail/obsidian-ai-assistant/issues/40,
+		// https://github.com/diffbot/code-gpt-docs/issues/284
+		"gpt-4.1: many tokens":           {"gpt-4.1", `"max_tokens":50000`, `"max_completion_tokens":32768`, ""},
+		"gpt-4o: many tokens":            {"gpt-4o-mini", `"max_completion_tokens":64000`, `"max_completion_tokens":16384`, ""},
+		"gpt-4o: as many as it gives":    {"gpt-4o", `"max_completion_tokens":16384`, `"max_completion_tokens":16384`, ""},
+		"gpt-4o: both names":             {"gpt-4o", `"max_tokens":64000,"max_completion_tokens":64000`, `"max_completion_tokens":16384`, "max_tokens"},
+		"gpt-4-turbo: many tokens":       {"gpt-4-turbo-2024-04-09", `"max_tokens":6000`, `"max_completion_tokens":4096`, ""},
+		"o3: many tokens":                {"o3-mini", `"max_tokens":128000`, `"max_completion_tokens":100000`, ""},
+		"my-deployment: many tokens":     {"my-deployment", `"max_tokens":128000`, `"max_completion_tokens":128000`, ""},
+		"deepseek-chat: many tokens":     {"deepseek-chat", `"max_completion_tokens":32000`, `"max_tokens":8192`, ""}, // https://github.com/mnfst/llm-gateway/issues/1177, https://github.com/router-for-me/CLIProxyAPI/issues/599
+		"deepseek-reasoner: many tokens": {"deepseek-reasoner", `"max_tokens":128000`, `"max_tokens":65536`, ""},      // https://github.com/Aider-AI/aider/pull/4125
+		"deepseek-v4: many tokens":       {"deepseek-v4-pro", `"max_tokens":128000`, `"max_tokens":128000`, ""},
+		"a word by itself":               {"gpt-4o", `"stop":"a"`, `"stop":"a"`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked := ask(t, request(tt.members))
