@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -126,7 +127,11 @@ func TestAgentsAtEveryProvider(t *testing.T) {
 			for _, stream := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s, %s, stream %v", name, format, stream), func(t *testing.T) {
 					t.Parallel()
-					l := newLadder(t, []sandbox.Format{format})
+					l := newLadder(t, []sandbox.Format{format}, func(g *alipayai.Gateway) {
+						if format == sandbox.Anthropic { // one that takes what they ask of it
+							g.Providers[0].Model = "claude-opus-4-8"
+						}
+					})
 					f := fronts[c.door]
 					path := f.path
 					if c.door == "messages" {

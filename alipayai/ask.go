@@ -147,11 +147,7 @@ func (c *call) encoded(p *upstream.Provider) (encoded wire.Encoded, f *failure.F
 		return encoded, nil
 	}
 	if n := c.nativeAt(p); n != nil {
-		model := p.UpstreamModel(c.Request.Model)
-		encoded.Body = n.Sendable.WithModel(model)
-		if fitter, ok := n.Format.(wire.OwnFitter); ok && (!c.prefers(p) || model != c.Request.Model) {
-			encoded.Body, encoded.Unsupported = fitter.FitOwn(encoded.Body, model)
-		}
+		encoded = c.encodedNative(p, n)
 		withDropped(p, &encoded)
 		return encoded, c.unsupportedBy(p, encoded.Unsupported)
 	}
@@ -176,6 +172,17 @@ func withDropped(p *upstream.Provider, encoded *wire.Encoded) {
 		encoded.Unsupported = slices.Concat(encoded.Unsupported, dropped)
 		slices.Sort(encoded.Unsupported)
 	}
+}
+
+// encodedNative gives the request as its client sent it, to p, which speaks its form: without what a model refuses that the
+// gateway chose.
+func (c *call) encodedNative(p *upstream.Provider, n *Native) wire.Encoded {
+	model := p.UpstreamModel(c.Request.Model)
+	body := n.Sendable.WithModel(model)
+	if f, ok := n.Format.(wire.ModelFitter); ok && (!c.prefers(p) || model != c.Request.Model) {
+		return f.FitModel(body, model)
+	}
+	return wire.Encoded{Body: body}
 }
 
 // unsupportedBy gives the failure of a request of which p cannot carry what is named, where p refuses such ones.

@@ -3,6 +3,7 @@ package alipayai_test
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,6 +100,63 @@ func TestMessagesPassAsTheyAre(t *testing.T) {
 			}
 			if !o.Usage.OK || o.Usage.Completion != 2 || o.UpstreamModel != "claude-x-1" {
 				t.Errorf("outcome %+v", o)
+			}
+		})
+	}
+}
+
+// A request whose provider or model the gateway chose goes without what that model refuses, such as adaptive thinking, which a
+// client asks of its own model: https://github.com/mnfst/llm-gateway/pull/1928.
+func TestMessagesToAModelOfTheGateway(t *testing.T) {
+	const asked = `{ "model":"%","max_tokens":100,"messages":[{"role":"user","content":"hi"}],"thinking":{"type":"adaptive"}}`
+	const without = `{"model":"%","max_tokens":100,"messages":[{"role":"user","content":"hi"}]}`
+	haiku := func(p *upstream.Provider) {
+		p.Model, p.ModelMap = "", map[string]string{"claude-sonnet-4-6": "claude-haiku-4-5"}
+	}
+	for name, c := range map[string]struct {
+		model, goesTo, sent, left string
+		edit                      func(*upstream.Provider)
+		fallback                  bool // the first provider cannot be asked
+		counting                  bool
+		status                    int
+	}{
+		"the client's model":        {model: "claude-haiku-4-5", goesTo: "claude-haiku-4-5", sent: asked, status: 200},
+		"the provider's model":      {model: "claude-sonnet-4-6", goesTo: "claude-haiku-4-5", sent: without, left: "thinking", edit: haiku, status: 200},
+		"its tokens":                {model: "claude-sonnet-4-6", goesTo: "claude-haiku-4-5", sent: without, left: "thinking", edit: haiku, counting: true, status: 200},
+		"a model that takes it":     {model: "claude-opus-4-6", goesTo: "claude-opus-4-6", sent: asked, edit: haiku, status: 200},
+		"a fallback":                {model: "claude-haiku-4-5", goesTo: "claude-haiku-4-5", sent: without, left: "thinking", fallback: true, status: 200},
+		"what cannot be, is wanted": {model: "claude-sonnet-4-6", edit: func(p *upstream.Provider) { haiku(p); p.OnUnsupported = upstream.OnUnsupportedReject }, status: 400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			claude := &heardClaude{status: http.StatusOK, kind: "application/json", answer: answerOfClaude}
+			path := messagesPath
+			if c.counting {
+				claude.answer, path = `{"input_tokens":3}`, messagesPath+"/count_tokens"
+			}
+			url, _ := startServer(t, claude)
+			p := claudeProvider(t, url)
+			if c.edit != nil {
+				c.edit(p)
+			}
+			edits := []func(*alipayai.Gateway){}
+			if c.fallback {
+				away := claudeProvider(t, "http://127.0.0.1:1") // where nothing listens
+				away.Name = "away"
+				edits = append(edits, func(g *alipayai.Gateway) { g.Providers = []*upstream.Provider{away, p} })
+			}
+			r := startGateway(t, p, edits...)
+			got := r.post(path, strings.ReplaceAll(asked, "%", c.model), "Anthropic-Version", "2023-06-01")
+			if got.status != c.status {
+				t.Fatalf("%d %s (%v)", got.status, got.body, got.err)
+			}
+			wantHeader(t, got, "X-Alipayai-Unsupported", c.left)
+			var want []string
+			if c.sent != "" {
+				want = append(want, strings.ReplaceAll(c.sent, "%", c.goesTo))
+			}
+			if !slices.Equal(claude.bodies, want) {
+				t.Errorf("sent %s, want %s", claude.bodies, want)
 			}
 		})
 	}

@@ -32,6 +32,13 @@ type Format interface {
 	DecodeStream(ask Ask) StreamDecoder
 }
 
+// ModelFitter is a [Format] in which some models take less than others.
+type ModelFitter interface {
+	// FitModel gives a request in the format's own form without what the model of that name is known to refuse, for one that
+	// was written for another model.
+	FitModel(body []byte, model string) Encoded
+}
+
 // Ask is one chat request on its way to a provider.
 type Ask struct {
 	Request
@@ -75,13 +82,6 @@ type StreamDecoder interface {
 	// all the same, End appends what is missing in OpenAI's form and says what
 	// it is; ok is false where it is not.
 	End(dst []byte) (appended []byte, last Chunk, ok bool)
-}
-
-// OwnFitter is a [Format] whose models differ in what they take of a request in the format's own form.
-type OwnFitter interface {
-	// FitOwn gives the body in a form that the model takes, and names, sorted, what that leaves out; body itself where the model
-	// takes it as it is.
-	FitOwn(body []byte, model string) (fitted []byte, left []string)
 }
 
 // OwnEnder is a [StreamDecoder] of a format whose last event some servers leave out, or put another one in its place.

@@ -122,6 +122,14 @@ func versionOf(model string) (v version, family string) {
 	return v, family
 }
 
+// thinksAlways reports whether thinking cannot be disabled.
+func thinksAlways(v version, family string) bool {
+	return v.from(alwaysThinks) || v.major >= alwaysThinks.major && (family == "fable" || family == "mythos")
+}
+
+// goOn is what the user says to have the model go on from words of its own.
+const goOn = "Go on from where you left off."
+
 // settleModel leaves out what the model refuses.
 func (r *request) settleModel() {
 	v, family := versionOf(r.ask.UpstreamModel)
@@ -136,7 +144,7 @@ func (r *request) settleModel() {
 		r.left.LeaveOut("response_format")
 	}
 	if r.turns.role == "assistant" && v.from(noPrefill) {
-		r.turns.add("user", []byte(textBlock+`"Go on from where you left off."}`))
+		r.turns.add("user", []byte(textBlock+`"`+goOn+`"}`))
 		r.left.LeaveOut("messages.role")
 	}
 	if v.from(noSampling) {
@@ -154,7 +162,7 @@ func (r *request) settleModel() {
 			r.thinking.typ, r.thinking.budget = "adaptive", 0
 		}
 	}
-	if v.from(alwaysThinks) || v.major >= alwaysThinks.major && (family == "fable" || family == "mythos") {
+	if thinksAlways(v, family) {
 		if r.thinking.typ == "disabled" {
 			r.thinking = thinking{}
 			r.left.LeaveOut("thinking")

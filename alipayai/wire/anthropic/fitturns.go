@@ -26,13 +26,13 @@ func refusesSystemTurns(model string) bool {
 	return !v.from(systemTurns)
 }
 
-// FitOwn implements [wire.OwnFitter]: instructions between turns go to the end of the system's where the model takes them there
-// alone, as they do in a translated request. What such a turn has besides its texts, which tools there are from it on, is left out.
-func (*Format) FitOwn(body []byte, model string) (fitted []byte, left []string) {
+// fitTurns has instructions between turns go to the end of the system's where the model takes them there alone, as they do in a
+// translated request. What such a turn has besides its texts, which tools there are from it on, is left out.
+func fitTurns(body []byte, model string) (fitted []byte, left []string) {
 	if !refusesSystemTurns(model) || !bytes.Contains(body, []byte("system")) && !bytes.Contains(body, []byte(`\u`)) {
 		return body, nil
 	}
-	var f ownFit
+	var f turnFitter
 	out := []byte{'{'}
 	var system jsontext.Value
 	_ = translate.Members(body, func(name string, v jsontext.Value) error { // it has been read before
@@ -65,15 +65,15 @@ func (*Format) FitOwn(body []byte, model string) (fitted []byte, left []string) 
 	return append(out, '}'), f.left.Names()
 }
 
-// ownFit collects what stands between turns.
-type ownFit struct {
+// turnFitter collects what stands between turns.
+type turnFitter struct {
 	blocks []byte // of texts, with commas between them
 	moved  bool
 	left   translate.Omissions
 }
 
 // message gives a message without instructions; nothing of one that has nothing else.
-func (f *ownFit) message(message jsontext.Value) jsontext.Value {
+func (f *turnFitter) message(message jsontext.Value) jsontext.Value {
 	var role string
 	var content jsontext.Value
 	_ = translate.Members(message, func(name string, v jsontext.Value) error {
@@ -126,7 +126,7 @@ func (f *ownFit) message(message jsontext.Value) jsontext.Value {
 }
 
 // instruct takes the texts of a turn of the system's.
-func (f *ownFit) instruct(content jsontext.Value) {
+func (f *turnFitter) instruct(content jsontext.Value) {
 	f.moved = true
 	add := func(block []byte) {
 		if len(f.blocks) > 0 {

@@ -10,7 +10,7 @@ import (
 )
 
 // Instructions between turns stand where the model takes them, in their order, and nothing else of the request changes.
-func TestFitOwn(t *testing.T) {
+func TestFitTurns(t *testing.T) {
 	const older = "claude-haiku-4-5 claude-sonnet-4-6 claude-sonnet-5 claude-opus-4-7 claude-opus-4-1-20250805 claude-3-5-haiku-latest"
 	turns := func(s string) string {
 		return `{"model":"m","max_tokens":9,"messages":[` + s + `],"x":{"role":"system"}`
@@ -41,11 +41,11 @@ func TestFitOwn(t *testing.T) {
 				want = c.in
 			}
 			for model := range strings.FieldsSeq(c.models) {
-				got, left := new(Format).FitOwn([]byte(c.in), model)
+				got, left := fitTurns([]byte(c.in), model)
 				if string(got) != want || strings.Join(left, ",") != c.left {
 					t.Errorf("%s: is\n%s without %q, want\n%s", model, got, left, want)
 				}
-				if again, left := new(Format).FitOwn(got, model); string(again) != string(got) || left != nil {
+				if again, left := fitTurns(got, model); string(again) != string(got) || left != nil {
 					t.Errorf("%s: then it is %s", model, again)
 				}
 			}
@@ -54,13 +54,13 @@ func TestFitOwn(t *testing.T) {
 }
 
 // Whatever a client sends, an older model gets a request that is one, without instructions between its turns.
-func FuzzFitOwn(f *testing.F) {
+func FuzzFitTurns(f *testing.F) {
 	f.Add(`{"model":"m","max_tokens":9,"system":"a","messages":[{"role":"user","content":[{"type":"mid_conv_system","content":[{"type":"text","text":"s"}]}]},{"role":"system","content":[{"type":"text","text":""},{"type":"tool_addition"}]},{"role":"user","content":"q"}]}`)
 	f.Fuzz(func(t *testing.T, body string) {
 		if _, err := ParseClientRequest([]byte(body), false); err != nil {
 			return
 		}
-		got, left := new(Format).FitOwn([]byte(body), "claude-haiku-4-5")
+		got, left := fitTurns([]byte(body), "claude-haiku-4-5")
 		var r struct{ Messages []struct{ Role string } }
 		if err := json.Unmarshal(got, &r); err != nil || !slices.IsSorted(left) {
 			t.Fatalf("%s from %q (%v)", got, body, err)
