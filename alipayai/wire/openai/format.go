@@ -11,6 +11,7 @@ package openai
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
@@ -48,13 +49,15 @@ func (Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error)
 
 // DecodeStream implements wire.Format.
 func (Format) DecodeStream(ask wire.Ask) wire.StreamDecoder {
-	return &stream{withoutUsage: !ask.IncludeUsage}
+	return &stream{withoutUsage: !ask.IncludeUsage, calls: callCompleter{id: ask.ID}}
 }
 
 // stream passes events on as they came, but for the chunk of usage that the client
-// has not asked for, whoever has: it would look for a choice in it.
+// has not asked for, whoever has (it would look for a choice in it), and with what
+// tool calls lack.
 type stream struct {
 	chunks       wire.ChunkReader
+	calls        callCompleter
 	withoutUsage bool
 }
 
@@ -68,23 +71,39 @@ func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error
 	case chunk.Usage.OK && !chunk.HasChoices && !bytes.Contains(event.Data, []byte(`"choices"`)):
 		dst = appendWithChoices(dst, event.Data)
 	default:
-		dst = append(dst, event.Raw...)
+		dst = s.append(dst, event)
 	}
 	return dst, chunk, err
 }
 
-// Alike implements wire.Passing: what has content is not the chunk of usage.
+// Alike implements wire.Passing: what has content is not the chunk of usage, and no tool call.
 func (s *stream) Alike(unread []byte) wire.Alike { return s.chunks.Alike(unread) }
 
 // appendWithChoices appends a chunk that has no choices with none of them in it: clients look for the member
 // (https://github.com/ROCm/ATOM/pull/1711).
 func appendWithChoices(dst, chunk []byte) []byte {
 	_, members, _ := bytes.Cut(chunk, []byte("{"))
-	dst = append(dst, `data: {"choices":[],`...)
-	for line := range bytes.SplitSeq(members, []byte("\n")) {
-		dst = append(dst, bytes.TrimSpace(line)...)
+	return appendData(dst, slices.Concat([]byte(`{"choices":[],`), members))
+}
+
+// append appends an event.
+func (s *stream) append(dst []byte, event wire.Event) []byte {
+	data := s.calls.chunk(event.Data)
+	if bytes.Equal(data, event.Data) {
+		return append(dst, event.Raw...)
 	}
-	return append(dst, "\n\n"...)
+	if len(event.Type) > 0 {
+		dst = append(append(append(dst, "event: "...), event.Type...), '\n')
+	}
+	return appendData(dst, data)
+}
+
+// appendData appends the data of an event, and its end.
+func appendData(dst, data []byte) []byte {
+	for line := range bytes.Lines(data) {
+		dst = append(append(append(dst, "data: "...), bytes.TrimRight(line, "\r\n")...), '\n')
+	}
+	return append(dst, '\n')
 }
 
 // End implements wire.StreamDecoder: an answer is whole when all of its choices have

@@ -3,8 +3,6 @@ package openai
 import (
 	"bytes"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
@@ -113,17 +111,13 @@ func (o *ownNamed) events(dst, events []byte) []byte {
 		}
 		read += len(event.Raw)
 		own := event.Data
-		// Lone surrogates and repeated keys are passed on, as everywhere in answers.
-		if jsontext.Value(event.Data).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
+		if translates(event.Data) {
 			own = OwnToolNames(event.Data, o.names)
 		}
 		if bytes.Equal(own, event.Data) {
 			dst = append(dst, event.Raw...)
 			continue
 		}
-		for line := range bytes.Lines(own) {
-			dst = append(append(append(dst, "data: "...), bytes.TrimRight(line, "\r\n")...), '\n')
-		}
-		dst = append(dst, '\n')
+		dst = appendData(dst, own)
 	}
 }

@@ -1,0 +1,119 @@
+package openai
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// TestCompletedStreams has the chunks of streams whose tool calls lack something, as reported. Of each chunk it is the array of
+// tool calls.
+func TestCompletedStreams(t *testing.T) {
+	c := callCompleter{id: "answer"}
+	first, second, other := c.callID("0", 0), c.callID("0", 1), c.callID("1", 0)
+	for name, tt := range map[string]struct{ sent, want []string }{
+		"https://github.com/openai/openai-python/issues/2806": {
+			[]string{`{"function":{"arguments":"{\"a\":1}","name":"f"},"id":"a","type":"function"}`},
+			[]string{`{"index":0,"function":{"arguments":"{\"a\":1}","name":"f"},"id":"a","type":"function"}`},
+		},
+		"https://github.com/openai/openai-python/issues/2806, two": {
+			[]string{`{"function":{"arguments":"{}","name":"f"},"id":"a","type":"function"}`, `{"function":{"arguments":"{}","name":"f"},"id":"b","type":"function"}`},
+			[]string{`{"index":0,"function":{"arguments":"{}","name":"f"},"id":"a","type":"function"}`, `{"index":1,"function":{"arguments":"{}","name":"f"},"id":"b","type":"function"}`},
+		},
+		"https://github.com/ollama/ollama/issues/7881, two at once": {
+			[]string{`{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}`},
+		},
+		"https://github.com/vercel/ai/issues/7238, in pieces": {
+			[]string{`{"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"function":{"arguments":"{\"a\""}}`, `{"function":{"arguments":":1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{\"a\""}}`, `{"index":0,"function":{"arguments":":1}"}}`},
+		},
+		"an index that is null": {
+			[]string{`{"index": null,"id":"a","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index": 0,"id":"a","function":{"name":"f","arguments":"{}"}}`},
+		},
+		"https://github.com/anomalyco/opencode/pull/47954": {
+			[]string{`{"index":0,"function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`, `{"index":1,"function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"id":"` + first + `","type":"function","index":0,"function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`, `{"id":"` + second + `","type":"function","index":1,"function":{"name":"f","arguments":"{}"}}`},
+		},
+		"https://github.com/binaricat/Netcatty/pull/1007": {
+			[]string{`{"index":0,"id":"","type":"function","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"` + first + `","type":"function","function":{"name":"f","arguments":"{}"}}`},
+		},
+		"neither": {
+			[]string{`{"function":{"name":"f","arguments":"{}"}}`, `{"function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"` + first + `","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"` + second + `","type":"function","function":{"name":"f","arguments":"{}"}}`},
+		},
+		"a custom tool": {
+			[]string{`{"index":0,"type":"custom","custom":{"name":"f","input":"x"}}`},
+			[]string{`{"id":"` + first + `","index":0,"type":"custom","custom":{"name":"f","input":"x"}}`},
+		},
+		"all there": {[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`}, nil},
+		"odd":       {[]string{`null,{},7,{"function":null},{"index":0}`, `{"index":0,"function":{"name":"null"}}`}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			chunk := func(calls string) string {
+				return "event: x\ndata: {\"id\":\"c\", \"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\ud83d\",\"tool_calls\":[" + calls + "]},\"finish_reason\":null}]}\n\n"
+			}
+			if tt.want == nil {
+				tt.want = tt.sent
+			}
+			var stream, want strings.Builder
+			for i := range tt.sent {
+				stream.WriteString(chunk(tt.sent[i]))
+				want.WriteString(chunk(tt.want[i]))
+			}
+			reader := wire.NewEventReader(strings.NewReader(stream.String()), 0)
+			defer reader.Release()
+			d := Format{}.DecodeStream(wire.Ask{ID: "answer"})
+			var got []byte
+			for ev, err := reader.Next(); err == nil; ev, err = reader.Next() {
+				if got, _, err = d.Decode(got, ev); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if string(got) != want.String() {
+				t.Errorf("got %s\nwant %s", got, want.String())
+			}
+		})
+	}
+	t.Run("choices", func(t *testing.T) {
+		const calls = `{"choices":[{"index":0,"delta":{"tool_calls":[{"function":{"name":"f"}}]}},{"index":1,"delta":{"tool_calls":[{"function":{"name":"f"}}]}}]}`
+		c := callCompleter{id: "answer"}
+		got := string(c.chunk([]byte(calls)))
+		if strings.Count(got, `{"index":0,"id":"call_`) != 2 || !strings.Contains(got, first) || !strings.Contains(got, other) {
+			t.Error(got)
+		}
+	})
+}
+
+// TestCompletedAnswers has whole answers: their calls stand in order, and need an id alone.
+func TestCompletedAnswers(t *testing.T) {
+	first, second := (&callCompleter{id: "answer"}).callID("0", 0), (&callCompleter{id: "answer"}).callID("0", 1)
+	for name, tt := range map[string]struct{ calls, want string }{
+		"no ids":       {`[{"type":"function","function":{"name":"f","arguments":"{}"}}, {"type":"function","function":{"name":"f","arguments":"{}"}}]`, `[{"id":"` + first + `","type":"function","function":{"name":"f","arguments":"{}"}}, {"id":"` + second + `","type":"function","function":{"name":"f","arguments":"{}"}}]`},
+		"null":         {`[{"id":null,"type":"function","function":{"name":"f","arguments":{"a":1}}}]`, `[{"id":"` + first + `","type":"function","function":{"name":"f","arguments":{"a":1}}}]`},
+		"one of them":  {`[{"id":"a","function":{"name":"f","arguments":"{}"}},{"function":{"name":"f","arguments":"{}"}}]`, `[{"id":"a","function":{"name":"f","arguments":"{}"}},{"id":"` + second + `","type":"function","function":{"name":"f","arguments":"{}"}}]`},
+		"all there":    {`[ {"id":"a","function":{"name":"f","arguments":"{}"}} ]`, ""},
+		"none":         {`[]`, ""},
+		"null for all": {`null`, ""},
+		"no array":     {`{"id":""}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answer := func(calls string) string {
+				return `{"id":"c","choices":[ {"index":0,"message":{"role":"assistant","content":null,"tool_calls":` + calls + `},"finish_reason":"tool_calls"}]}`
+			}
+			if tt.want == "" {
+				tt.want = tt.calls
+			}
+			if got := string(CompleteCalls([]byte(answer(tt.calls)), "answer")); got != answer(tt.want) {
+				t.Errorf("got %s\nwant %s", got, answer(tt.want))
+			}
+		})
+	}
+	const broken = `{"choices":[{"message":{"tool_calls":[{"function":{"name":"f"}}]}}]`
+	if got := CompleteCalls([]byte(broken), "answer"); string(got) != broken {
+		t.Errorf("%s of what is no JSON", got)
+	}
+}
