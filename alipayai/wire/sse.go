@@ -27,7 +27,7 @@ type Event struct {
 	// holds a comment only (": ping") or an extra blank line: nothing to read, but still to be forwarded.
 	Data []byte
 	// Raw is the exact bytes of the event with the blank line that ends it. The Raws of a stream, in order, are the stream
-	// without the byte order mark that may come first, which is no part of it.
+	// without the byte order mark that may come first, which is no part of it, and with the blank lines that it lacks.
 	Raw []byte
 	// succeeded says that the envelope around Data called it a success: see [AnswerForm.OpenEvent].
 	succeeded bool
@@ -61,6 +61,9 @@ type EventReader struct {
 	large      int  // before the buffer grows beyond this, grower is asked once; 0: never
 	grower     Grower
 	mark       int // length of the byte order mark at the front of the event to be parsed
+	data       dataLine
+	cut        bool   // the framed event has no blank line
+	ended      []byte // it with one
 	values     valueFrame
 }
 
@@ -191,6 +194,11 @@ func (r *EventReader) Next() (Event, error) {
 	if r.values.on {
 		return parseValue(raw), nil
 	}
+	if r.cut {
+		r.cut = false
+		r.ended = append(append(r.ended[:0], raw...), raw[len(raw)-1]) // another line end of the kind
+		raw = r.ended
+	}
 	return r.parse(raw), nil
 }
 
@@ -264,11 +272,14 @@ func (r *EventReader) frame() bool {
 				return false
 			}
 		}
+		if blank {
+			r.framed, r.data = next, dataLine{}
+		} else if end := r.data.endBefore(r.buf, r.line, eol, next); end > 0 {
+			r.framed, r.cut, r.data = end, true, dataLine{}
+			next, cr = end, false
+		}
 		r.line, r.scanned = next, next
 		r.bareCR, r.begun = cr, true
-		if blank {
-			r.framed = next
-		}
 	}
 	return true
 }
@@ -279,6 +290,7 @@ func (r *EventReader) fill() {
 		copy(r.buf, r.buf[r.start:r.filled])
 		r.line -= r.start
 		r.scanned -= r.start
+		r.data.moved(r.start)
 		r.filled -= r.start
 		r.start, r.end = 0, 0
 	}

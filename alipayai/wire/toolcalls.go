@@ -9,21 +9,32 @@ import (
 )
 
 // ArgumentsObject gives the arguments of a tool call in a conversation's history as a JSON object, for APIs that take
-// nothing else. Some models write nothing, or null, where there are none. A model that max_tokens cut leaves what is no
-// object; whole then is false, and the object has the text as its INVALID_JSON, as Anthropic's documentation wraps it for
+// nothing else. Some models write nothing, null or an empty array, where there are none, and some servers and clients the object
+// as a text in JSON once more (https://github.com/vllm-project/vllm/pull/54964, https://github.com/JetBrains/koog/issues/2095). A
+// model that max_tokens cut leaves what is no object; whole then is false, and the object has the text as its INVALID_JSON, as Anthropic's documentation wraps it for
 // the model to read:
 // https://platform.claude.com/docs/en/agents-and-tools/tool-use/fine-grained-tool-streaming#handling-invalid-json-in-tool-responses
 func ArgumentsObject(text string) (object []byte, whole bool) {
 	object = bytes.Trim([]byte(text), " \t\r\n")
-	switch {
-	case len(object) == 0, string(object) == "null":
-		return []byte("{}"), true
-	case isObject(object):
-		return object, true
+	for range maxQuoted {
+		switch {
+		case len(object) == 0, string(object) == "null", string(object) == "[]":
+			return []byte("{}"), true
+		case isObject(object):
+			return object, true
+		case object[0] != '"' || !jsontext.Value(object).IsValid():
+		default:
+			object = bytes.Trim([]byte(unquote(object)), " \t\r\n")
+			continue
+		}
+		break
 	}
 	object, _ = jsontext.AppendQuote([]byte(`{"INVALID_JSON":`), text) // the error only says that invalid UTF-8 was replaced
 	return append(object, '}'), false
 }
+
+// maxQuoted is how often arguments may be a text in JSON, and one less what they are looked into for.
+const maxQuoted = 3
 
 // isObject reports whether text is one strict JSON object that nests no deeper than requests may.
 func isObject(text []byte) bool {

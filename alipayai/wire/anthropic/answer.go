@@ -242,8 +242,8 @@ func readBlock(v jsontext.Value) (block, error) {
 	case "thinking":
 		complete = b.thinking.Kind() == '"'
 	case "tool_use":
-		if string(b.input) == `""` {
-			b.input = jsontext.Value("{}")
+		if b.input.Kind() == '"' { // as servers have it that take the text of OpenAI's form over: https://github.com/nielspeter/claude-code-proxy/pull/13
+			b.input, _ = wire.ArgumentsObject(translate.Unquote(b.input))
 		}
 		complete = len(translate.Characters(b.name)) > 0 && b.input.Kind() == '{'
 	}

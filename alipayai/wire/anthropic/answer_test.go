@@ -50,7 +50,9 @@ func TestDecodeAnswer(t *testing.T) {
 		"only redacted":  {message(`{"type":"redacted_thinking","data":"d"}`, "end_turn", ""), completion(`"content":"","refusal":null`, "stop", ""), quiet},
 		"tool use": {message(text+`,{"type":"tool_use","id":"t","name":"f","input":{"a": 1.0e2,"b":"\u65e5"}},{"type":"tool_use","id":"u","name":"g","input":{}}`, "tool_use", ""),
 			completion(`"content":"hi","refusal":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{\"a\": 1.0e2,\"b\":\"\\u65e5\"}"}},{"id":"u","type":"function","function":{"name":"g","arguments":"{}"}}]`, "tool_calls", ""), says("tool_calls")},
-		"only tool use":      {message(`{"type":"tool_use","id":"t","name":"f","input":{}}`, "tool_use", ""), completion(`"content":null,"refusal":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]`, "tool_calls", ""), says("tool_calls")},
+		"only tool use": {message(`{"type":"tool_use","id":"t","name":"f","input":{}}`, "tool_use", ""), completion(`"content":null,"refusal":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]`, "tool_calls", ""), says("tool_calls")},
+		// https://github.com/nielspeter/claude-code-proxy/pull/13
+		"input as text":      {message(`{"type":"tool_use","id":"t","name":"f","input":"{\"a\":1}"}`, "tool_use", ""), completion(`"content":null,"refusal":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]`, "tool_calls", ""), says("tool_calls")},
 		"unknown blocks":     {message(`{"type":"server_tool_use","id":7},`+text+`,{"type":"fallback"}`, "end_turn", ""), hi("stop"), says("stop")},
 		"a stop for no tool": {message(text, "tool_use", ""), hi("stop"), says("stop")},
 		"a refusal's words":  {message("", "refusal", `,"stop_details":{"type":"refusal","category":null,"explanation":"not this"}`), completion(`"content":"","refusal":"not this"`, "content_filter", ""), says("content_filter")},
@@ -151,7 +153,7 @@ func TestDecodeAnswerMalformed(t *testing.T) {
 		"text of numbers":     content(`{"type":"text","text":7}`),
 		"thinking of numbers": content(`{"type":"thinking","thinking":7}`),
 		"tool without name":   content(`{"type":"tool_use","id":"t","input":{}}`),
-		"input as text":       content(`{"type":"tool_use","id":"t","name":"f","input":"{}"}`),
+		"input as array":      content(`{"type":"tool_use","id":"t","name":"f","input":[]}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, answer, err := format().DecodeAnswer([]byte(body), wire.Ask{})

@@ -36,7 +36,7 @@
 //	                       be called and the user has the last turn; temperature and a top_p below 0.95 give way to it
 //	stream, stream_options.include_usage
 //
-// A number that is the default of both APIs is not sent, since some models refuse sampling parameters altogether. By the
+// Each earlier call has one result, as the API wants it: see toolResult. A number that is the default of both APIs is not sent, since some models refuse sampling parameters altogether. By the
 // version in its name, a model gets no temperature and top_p, and adaptive thinking for a budget, from 4.7 on; a user's word
 // behind a last one of the assistant's from 4.6 on; and from 5.5 on no demand for a tool.
 // reasoning_effort is output_config.effort where the model takes one. thinking cannot go on through tool calls: the API wants the

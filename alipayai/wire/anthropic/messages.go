@@ -18,6 +18,9 @@ type turns struct {
 	text            []byte
 	role            string // of the turn that is open
 	results, blocks []byte // of that turn
+	// unanswered are the calls of the last turn of the assistant's that have no result yet, and answered those that have one.
+	unanswered []string
+	answered   map[string]bool
 }
 
 // add appends blocks, which may be none, to a turn of that role.
@@ -28,10 +31,31 @@ func (t *turns) add(role string, blocks []byte) {
 	}
 }
 
-// addResult appends the result of a tool call to a turn of the user's.
-func (t *turns) addResult(block []byte) {
+// addResult appends the result of that tool call to a turn of the user's, and reports whether the call wants it: each call of the
+// turn before has one, and there are no others.
+func (t *turns) addResult(id string, block []byte) (wanted bool) {
+	i := slices.Index(t.unanswered, id)
+	if i < 0 {
+		return false
+	}
 	t.open("user")
 	t.results = translate.Join(t.results, block)
+	t.unanswered = slices.Delete(t.unanswered, i, i+1)
+	if t.answered == nil {
+		t.answered = make(map[string]bool)
+	}
+	t.answered[id] = true
+	return true
+}
+
+// answer gives the calls that have none a result, without which the API refuses the whole request: a client that was stopped has
+// nothing to send for them.
+func (t *turns) answer() {
+	for _, id := range t.unanswered {
+		block := translate.Quote([]byte(`{"type":"tool_result","tool_use_id":`), id)
+		t.results = translate.Join(t.results, append(block, `,"content":"No result.","is_error":true}`...))
+	}
+	t.unanswered = nil
 }
 
 // open makes a turn of that role the one that is open.
@@ -46,6 +70,9 @@ func (t *turns) open(role string) {
 func (t *turns) end() {
 	if t.role == "" {
 		return
+	}
+	if t.role == "user" {
+		t.answer()
 	}
 	if len(t.text) > 0 {
 		t.text = append(t.text, ',')
@@ -148,6 +175,7 @@ func (r *request) assistant(path string, m message) error {
 	if err != nil {
 		return err
 	}
+	r.called = r.called[:0]
 	calls, err := r.calls(path+".tool_calls", m.toolCalls)
 	if err != nil {
 		return err
@@ -160,6 +188,7 @@ func (r *request) assistant(path string, m message) error {
 		r.left.LeaveOut("messages.role")
 	}
 	r.turns.add("assistant", said)
+	r.turns.unanswered = append(r.turns.unanswered, r.called...)
 	return nil
 }
 

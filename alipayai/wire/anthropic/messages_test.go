@@ -26,6 +26,9 @@ func TestMessages(t *testing.T) {
 	}
 	const hi = `{"role":"user","content":"hi"}`
 	hello := turn("user", text("hi"))
+	called := hi + `,{"role":"assistant","tool_calls":[` + call("a", `{}`) + `]}`
+	begun := hello + `,` + turn("assistant", use("a", "{}"))
+	const noResult = `{"type":"tool_result","tool_use_id":"a","content":"No result.","is_error":true}`
 	tests := map[string]struct {
 		messages     string
 		system, want string // the blocks; the turns
@@ -61,11 +64,11 @@ func TestMessages(t *testing.T) {
 		"image by https":        {show(`https:\/\/a.b/c`), "", turn("user", image(`{"type":"url","url":"https:\/\/a.b/c"}`)), ""},
 		"image by HTTPS":        {show("HTTPS://a.b/c"), "", turn("user", image(`{"type":"url","url":"HTTPS://a.b/c"}`)), ""},
 		"image by http":         {user(text("a") + `,{"type":"image_url","image_url":{"url":"HTTP://a.b/c"}}`), "", turn("user", text("a")), "messages.content.image_url"},
-		"tool's image by http":  {`{"role":"tool","tool_call_id":"a","content":[` + text("a") + `,{"type":"image_url","image_url":{"url":"http://a"}}]}`, "", turn("user", `{"type":"tool_result","tool_use_id":"a","content":[`+text("a")+`]}`), "messages.content.image_url"},
+		"tool's image by http":  {called + `,{"role":"tool","tool_call_id":"a","content":[` + text("a") + `,{"type":"image_url","image_url":{"url":"http://a"}}]}`, "", begun + `,` + turn("user", `{"type":"tool_result","tool_use_id":"a","content":[`+text("a")+`]}`), "messages.content.image_url"},
 		"detail":                {user(`{"type":"image_url","image_url":{"url":"https://a","detail":"low"}}`), "", turn("user", image(`{"type":"url","url":"https://a"}`)), "messages.content.image_url.detail"},
 		"image of the model's":  {hi + `,{"role":"assistant","content":[{"type":"image_url","image_url":{"url":"https://a"}}]}`, "", hello, "messages.content.image_url"},
 		"image of the system's": {`{"role":"system","content":[{"type":"image_url","image_url":{"url":"https://a"}}]},` + hi, "", hello, "messages.content.image_url"},
-		"image of a tool's":     {`{"role":"tool","tool_call_id":"a","content":[{"type":"image_url","image_url":{"url":"https://a"}}]}`, "", turn("user", `{"type":"tool_result","tool_use_id":"a","content":[`+image(`{"type":"url","url":"https://a"}`)+`]}`), ""},
+		"image of a tool's":     {called + `,{"role":"tool","tool_call_id":"a","content":[{"type":"image_url","image_url":{"url":"https://a"}}]}`, "", begun + `,` + turn("user", `{"type":"tool_result","tool_use_id":"a","content":[`+image(`{"type":"url","url":"https://a"}`)+`]}`), ""},
 		"deep arguments":        {hi + `,{"role":"assistant","tool_calls":[` + call("a", `{\"a\":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)+`}`) + `]}`, "", hello + `,` + turn("assistant", use("a", `{"a":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)+`}`)), ""},
 		"audio and files":       {user(text("a") + `,{"type":"input_audio","input_audio":{"data":"x"}},{"type":"file","file":{"file_id":"x"}}`), "", turn("user", text("a")), "messages.content.file messages.content.input_audio"},
 		"unknown part":          {user(text("a") + `,{"type":"S3CR3T","video_url":{}}`), "", turn("user", text("a")), "messages.content.type messages.content.video_url"},
@@ -83,11 +86,20 @@ func TestMessages(t *testing.T) {
 		"no arguments":          {hi + `,{"role":"assistant","tool_calls":[` + call("a", ` `) + `,` + call("b", `\n{ }\t`) + `]}`, "", hello + `,` + turn("assistant", use("a", `{}`), use("b", `{ }`)), ""},
 		"call of a delta":       {hi + `,{"role":"assistant","tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}`, "", hello + `,` + turn("assistant", use("a", `{}`)), ""},
 		"tool results":          {hi + `,{"role":"assistant","tool_calls":[` + call("a", `{}`) + `,` + call("b", `{}`) + `]},{"role":"tool","tool_call_id":"a","content":"1"},{"role":"tool","tool_call_id":"b","content":[` + text("2") + `]},` + hi, "", hello + `,` + turn("assistant", use("a", "{}"), use("b", "{}")) + `,` + turn("user", `{"type":"tool_result","tool_use_id":"a","content":[`+text("1")+`]}`, `{"type":"tool_result","tool_use_id":"b","content":[`+text("2")+`]}`, text("hi")), ""},
-		"empty result":          {`{"role":"tool","tool_call_id":"a","content":""}`, "", turn("user", `{"type":"tool_result","tool_use_id":"a"}`), ""},
-		"strange ids":           {hi + `,{"role":"assistant","tool_calls":[` + call("f:0", `{}`) + `]},{"role":"tool","tool_call_id":"f:0","content":"1"}`, "", hello + `,` + turn("assistant", use("toolu_ebff85250728f0de6847c8bf", "{}")) + `,` + turn("user", `{"type":"tool_result","tool_use_id":"toolu_ebff85250728f0de6847c8bf","content":[`+text("1")+`]}`), ""},
-		"custom call":           {hi + `,{"role":"assistant","tool_calls":[{"id":"a","type":"custom","custom":{"name":"f","input":"x"}}]},{"role":"tool","tool_call_id":"a","content":"1"}`, "", hello, "messages.tool_calls.custom"},
-		"unknown call":          {hi + `,{"role":"assistant","tool_calls":[{"id":"a","type":"S3CR3T"},` + call("b", `{}`) + `]},{"role":"tool","tool_call_id":"b","content":"1"}`, "", hello + `,` + turn("assistant", use("b", "{}")) + `,` + turn("user", `{"type":"tool_result","tool_use_id":"b","content":[`+text("1")+`]}`), "messages.tool_calls.type"},
-		"members of calls":      {hi + `,{"role":"assistant","tool_calls":[{"id":"a","x":1,"function":{"name":"f","arguments":"{}","y":1}}]}`, "", hello + `,` + turn("assistant", use("a", "{}")), "messages.tool_calls.function.y messages.tool_calls.x"},
+		"empty result":          {called + `,{"role":"tool","tool_call_id":"a","content":""}`, "", begun + `,` + turn("user", `{"type":"tool_result","tool_use_id":"a"}`), ""},
+		// https://github.com/sipeed/picoclaw/pull/1793, https://github.com/RooCodeInc/Roo-Code/pull/9248
+		"two results of a call": {called + `,{"role":"tool","tool_call_id":"a","content":"1"},{"role":"tool","tool_call_id":"a","content":"2"}`, "", begun + `,` + turn("user", `{"type":"tool_result","tool_use_id":"a","content":[`+text("1")+`]}`), "messages.tool_call_id"},
+		// https://github.com/Kilo-Org/cloud/pull/4026, https://github.com/continuedev/continue/issues/10441
+		"a result of no call":   {`{"role":"tool","tool_call_id":"z","content":"1"},` + hi, "", turn("user", text("1"), text("hi")), "messages.tool_call_id"},
+		"a result that is late": {called + `,` + hi + `,{"role":"assistant","content":"x"},{"role":"tool","tool_call_id":"a","content":"1"}`, "", begun + `,` + turn("user", noResult, text("hi")) + `,` + turn("assistant", text("x")) + `,` + turn("user", text("1")), "messages.tool_call_id"},
+		// https://github.com/Portkey-AI/gateway/issues/980
+		"a call without a result":        {called + `,` + hi, "", begun + `,` + turn("user", noResult, text("hi")), ""},
+		"the second of two":              {hi + `,{"role":"assistant","tool_calls":[` + call("b", `{}`) + `,` + call("a", `{}`) + `]},{"role":"tool","tool_call_id":"b","content":"1"},` + hi, "", hello + `,` + turn("assistant", use("b", "{}"), use("a", "{}")) + `,` + turn("user", `{"type":"tool_result","tool_use_id":"b","content":[`+text("1")+`]}`, noResult, text("hi")), ""},
+		"results after the user's words": {called + `,` + hi + `,{"role":"tool","tool_call_id":"a","content":"1"}`, "", begun + `,` + turn("user", `{"type":"tool_result","tool_use_id":"a","content":[`+text("1")+`]}`, text("hi")), ""},
+		"strange ids":                    {hi + `,{"role":"assistant","tool_calls":[` + call("f:0", `{}`) + `]},{"role":"tool","tool_call_id":"f:0","content":"1"}`, "", hello + `,` + turn("assistant", use("toolu_ebff85250728f0de6847c8bf", "{}")) + `,` + turn("user", `{"type":"tool_result","tool_use_id":"toolu_ebff85250728f0de6847c8bf","content":[`+text("1")+`]}`), ""},
+		"custom call":                    {hi + `,{"role":"assistant","tool_calls":[{"id":"a","type":"custom","custom":{"name":"f","input":"x"}}]},{"role":"tool","tool_call_id":"a","content":"1"}`, "", hello, "messages.tool_calls.custom"},
+		"unknown call":                   {hi + `,{"role":"assistant","tool_calls":[{"id":"a","type":"S3CR3T"},` + call("b", `{}`) + `]},{"role":"tool","tool_call_id":"b","content":"1"}`, "", hello + `,` + turn("assistant", use("b", "{}")) + `,` + turn("user", `{"type":"tool_result","tool_use_id":"b","content":[`+text("1")+`]}`), "messages.tool_calls.type"},
+		"members of calls":               {hi + `,{"role":"assistant","tool_calls":[{"id":"a","x":1,"function":{"name":"f","arguments":"{}","y":1}}]}`, "", hello + `,` + turn("assistant", use("a", "{}")), "messages.tool_calls.function.y messages.tool_calls.x"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -58,6 +58,7 @@ type request struct {
 	thinking                       thinking
 	toolCalls                      bool // the conversation has some
 	ids                            wire.CallIDs
+	called                         []string // the ids of a message's calls, as they are sent
 	names                          wire.ToolNames
 	// cached is how many blocks are marked for the cache.
 	cached int

@@ -241,7 +241,7 @@ func TestHostileStreams(t *testing.T) {
 		"long model":                  stream(strings.Replace(messageStart, "claude", strings.Repeat("c", 1000), 1)),
 		"start within a message":      stream(messageStart, textStart, blockStop, messageStart),
 		"block without content":       stream(messageStart, `{"type":"content_block_start","index":0}`),
-		"tool with input as text":     stream(messageStart, strings.Replace(toolStart, `"input":{}`, `"input":"{}"`, 1)),
+		"tool with input as array":    stream(messageStart, strings.Replace(toolStart, `"input":{}`, `"input":[]`, 1)),
 		"delta without delta":         stream(messageStart, textStart, `{"type":"content_block_delta","index":0}`),
 		"text delta without text":     stream(messageStart, textStart, `{"type":"content_block_delta","index":0,"delta":{"type":"text_delta"}}`),
 		"arguments outside of a tool": stream(messageStart, toolDelta),

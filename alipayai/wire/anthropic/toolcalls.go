@@ -95,12 +95,17 @@ func (r *request) toolUse(path, id string, v jsontext.Value) ([]byte, error) {
 	if !whole {
 		r.left.LeaveOut(path + ".arguments")
 	}
-	block := translate.Quote([]byte(`{"type":"tool_use","id":`), r.ids.Call(id))
+	id = r.ids.Call(id)
+	r.called = append(r.called, id)
+	block := translate.Quote([]byte(`{"type":"tool_use","id":`), id)
 	block = append(append(block, `,"name":`...), name...)
 	return append(append(append(block, `,"input":`...), input...), '}'), nil
 }
 
-// toolResult reads what a tool gave.
+// toolResult reads what a tool gave. The API takes one result for each call, and none without: a second one of a call is left out
+// ("each tool_use must have a single result": https://github.com/sipeed/picoclaw/pull/1793,
+// https://github.com/RooCodeInc/Roo-Code/pull/9248), and one of no call in the turn before, as truncated conversations begin with, is the user's words
+// ("unexpected tool_use_id found in tool_result blocks": https://github.com/Kilo-Org/cloud/pull/4026).
 func (r *request) toolResult(path string, m message) error {
 	id, err := translate.String(path+".tool_call_id", m.toolCallID)
 	if err != nil {
@@ -110,11 +115,17 @@ func (r *request) toolResult(path string, m message) error {
 	if err != nil || r.dropped[id] {
 		return err
 	}
-	block := translate.Quote([]byte(`{"type":"tool_result","tool_use_id":`), r.ids.Result(id))
+	given := r.ids.Result(id)
+	block := translate.Quote([]byte(`{"type":"tool_result","tool_use_id":`), given)
 	if len(content) > 0 {
 		block = append(append(append(block, `,"content":[`...), content...), ']')
 	}
-	r.turns.addResult(append(block, '}'))
+	if !r.turns.addResult(given, append(block, '}')) {
+		r.left.LeaveOut("messages.tool_call_id")
+		if !r.turns.answered[given] {
+			r.turns.add("user", content)
+		}
+	}
 	return nil
 }
 
