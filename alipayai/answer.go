@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 )
 
 // Answer is what a call brought: a whole body, or a stream that is pulled. It
@@ -333,5 +334,19 @@ func (c *call) served() Served {
 		Model: c.outcome.UpstreamModel, Reasons: c.outcome.Reasons, Unsupported: c.unsupported, Stored: c.outcome.Stored,
 		Packed: c.outcome.Packed,
 		Cost:   c.costSoFar(),
+	}
+}
+
+// complete gives an answer what it lacks for a client, or in the form that was asked for.
+func (c *call) complete(a *Answer) {
+	whole := a.body.Bytes()
+	switch c.Endpoint {
+	case upstream.EndpointChat:
+		whole = openai.CompleteCalls(whole, c.idempotencyID)
+	case upstream.EndpointEmbeddings:
+		whole = openai.Embeddings(c.Request.Body, whole)
+	}
+	if !bytes.Equal(whole, a.body.Bytes()) {
+		a.body = bytes.NewBuffer(whole)
 	}
 }

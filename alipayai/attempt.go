@@ -118,10 +118,8 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		return a, nil // agent payments: the client pays and comes back with the proof
 	}
 	parsed, event, err := c.decode(p, a)
-	if err == nil && parsed.Failure == nil && succeeded(a.Status) && c.Endpoint == upstream.EndpointChat && c.nativeAt(p) == nil {
-		if whole := openai.CompleteCalls(a.body.Bytes(), c.idempotencyID); !bytes.Equal(whole, a.body.Bytes()) {
-			a.body = bytes.NewBuffer(whole)
-		}
+	if err == nil && parsed.Failure == nil && succeeded(a.Status) && c.nativeAt(p) == nil {
+		c.complete(a)
 	}
 	if len(c.toolNames) > 0 && err == nil && parsed.Failure == nil && succeeded(a.Status) {
 		if own := openai.OwnToolNames(a.body.Bytes(), c.toolNames); !bytes.Equal(own, a.body.Bytes()) {

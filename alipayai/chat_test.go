@@ -150,6 +150,20 @@ func TestEmbeddings(t *testing.T) {
 	}
 }
 
+// Vectors come in the encoding that was asked for, which SDKs do for their users, whether the provider knows it or not.
+func TestEmbeddingsAsAskedFor(t *testing.T) {
+	for encoding, want := range map[string]string{"base64": `"embedding":"AACAPwAAIMA="`, "float": `"embedding":[1, -2.5]`} {
+		t.Run(encoding, func(t *testing.T) {
+			u := &heardClaude{status: http.StatusOK, kind: "application/json", answer: `{"object":"list","data":[{"index":0,"embedding":[1, -2.5]}],"model":"m","usage":{"prompt_tokens":1,"total_tokens":1}}`}
+			r := startRig(t, u, plainProvider, first(anyModel))
+			got := r.post("/v1/embeddings", `{"model":"m","input":"a","encoding_format":"`+encoding+`"}`)
+			if got.status != http.StatusOK || !strings.Contains(got.body, want) {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+		})
+	}
+}
+
 // Tools and images are the upstream's business, but they have to get there and back.
 func TestToolsAndImages(t *testing.T) {
 	r := newRig(t, sandbox.Config{})

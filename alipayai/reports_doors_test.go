@@ -93,6 +93,15 @@ func TestPublicReportsAtDoors(t *testing.T) {
 		return `"delta":{"tool_calls":[{"index":` + index + `,"function":{"arguments":"` + text + `"}}]}`
 	}
 	for source, test := range map[string]answeredDoor{
+		// What tool calls lack: an index, an id.
+		"https://github.com/openai/openai-python/issues/2806": {door: "chat", stream: true, answer: chunksOf(`"delta":{"tool_calls":[{"function":{"arguments":"{}","name":"f"},"id":"a","type":"function"}]}`, calls), has: []string{`"tool_calls":[{"index":0,"function"`, "[DONE]"}},
+		"https://github.com/anomalyco/opencode/pull/47954":    {door: "chat", stream: true, answer: chunksOf(`"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":""}}]}`, piece("0", "{}"), calls), has: []string{`"tool_calls":[{"id":"call_`, `"index":0,"function":{"name":"f"`, "[DONE]"}},
+		"https://github.com/binaricat/Netcatty/pull/1007":     {door: "chat", answer: completionOf(`"message":{"content":null,"tool_calls":[{"type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"`, ""), has: []string{`"tool_calls":[{"id":"call_`}},
+		"https://github.com/binaricat/Netcatty/pull/1007 ":    {door: "messages", answer: completionOf(`"message":{"content":null,"tool_calls":[{"type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"`, ""), has: []string{`"tool_use","id":"call_`}, lacks: `"call_0"`},
+		// Two events without the blank line between them, and arguments that are encoded twice.
+		"https://github.com/rexxars/eventsource-parser/pull/31":   {door: "chat", stream: true, answer: strings.ReplaceAll(chunksOf(`"delta":{"content":"x"}`, stop), "\n\n", "\n"), has: []string{"\"x\"}}]}\n\ndata: ", "\n\ndata: [DONE]\n\n"}},
+		"https://github.com/rexxars/eventsource-parser/pull/31 ":  {door: "messages", stream: true, answer: strings.ReplaceAll(chunksOf(`"delta":{"content":"x"}`, stop), "\n\n", "\n"), has: []string{`"text":"x"`, "end_turn"}},
+		"https://github.com/vllm-project/vllm/pull/54964":         {door: "messages", answer: completionOf(`"message":{"content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"\"{\\\"a\\\":1}\""}}]},"finish_reason":"tool_calls"`, ""), has: []string{`"input":{"a":1}`}},
 		"https://github.com/praxis-proxy/ai/issues/266":           {door: "messages", stream: true, answer: chunksOf(twoOpen, piece("0", `{\"x\":`), piece("1", `{\"y\":`), piece("0", `1}`), piece("1", `2}`), calls), has: []string{`"id":"a"`, `"partial_json":"{\"x\":"`, `"partial_json":"1}"`, "content_block_stop", `"id":"b"`, `{\"y\":`, `2}`, "content_block_stop", `"tool_use"`}},
 		"https://github.com/BerriAI/litellm/issues/21331":         {door: "responses", stream: true, answer: chunksOf(twoOpen, piece("1", `{}`), piece("0", `{}`), calls), has: []string{`"call_id":"a"`, `"call_id":"b"`, "response.completed"}},
 		"https://github.com/sgl-project/sglang/issues/24293":      {door: "messages", stream: true, answer: chunksOf(twoOpen, `"delta":{"content":"\n"}`, piece("0", `{}`), piece("1", `{}`), calls), has: []string{`"text":"\n"`, `"id":"a"`, `"id":"b"`, "message_stop"}},
