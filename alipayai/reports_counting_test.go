@@ -1,6 +1,7 @@
 package alipayai_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -76,6 +77,50 @@ func TestPublicReportsOfEstimates(t *testing.T) {
 			}
 			if err := json.Unmarshal([]byte(got.body), &count); err != nil || count.Tokens < 900 || count.Tokens > 3000 {
 				t.Errorf("%d %s", got.status, got.body)
+			}
+		})
+	}
+}
+
+// TestPublicReportsOfUsageAtTheBeginning has streams that begin with an estimate of the prompt's tokens, by which Claude Code shows
+// how full the context is, and end with what the provider has counted; the estimate again where it does not count.
+func TestPublicReportsOfUsageAtTheBeginning(t *testing.T) {
+	body := `{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"` + strings.Repeat("word ", 1000) + `"}]}`
+	counted := `{"id":"c","model":"m","choices":[],"usage":{"prompt_tokens":1234,"completion_tokens":2,"total_tokens":1236}}`
+	answer := chunksOf(`"delta":{"content":"x"}`, `"delta":{},"finish_reason":"stop"`)
+	for source, test := range map[string]struct {
+		answer string
+		last   int // the prompt's tokens at the end; 0 for those at the beginning
+	}{
+		"https://github.com/router-for-me/CLIProxyAPI/issues/1700": {strings.Replace(answer, "data: [DONE]", "data: "+counted+"\n\ndata: [DONE]", 1), 1234},
+		"https://github.com/vercel/ai/issues/17326":                {answer, 0},
+	} {
+		t.Run(source, func(t *testing.T) {
+			t.Parallel()
+			u := &heardClaude{status: http.StatusOK, kind: "text/event-stream", answer: test.answer}
+			got := startRig(t, u, plainProvider, first(anyModel)).post(messagesPath, body)
+			var inputs []int
+			for line := range strings.Lines(got.body) {
+				var event struct {
+					Message struct {
+						Usage struct {
+							Tokens *int `json:"input_tokens"`
+						}
+					}
+					Usage struct {
+						Tokens *int `json:"input_tokens"`
+					}
+				}
+				data, _ := strings.CutPrefix(line, "data: ")
+				_ = json.Unmarshal([]byte(data), &event) // what is none has none
+				for _, n := range []*int{event.Message.Usage.Tokens, event.Usage.Tokens} {
+					if n != nil {
+						inputs = append(inputs, *n)
+					}
+				}
+			}
+			if len(inputs) != 2 || inputs[0] < 900 || inputs[0] > 3000 || inputs[1] != cmp.Or(test.last, inputs[0]) {
+				t.Errorf("%v of %s", inputs, got.body)
 			}
 		})
 	}

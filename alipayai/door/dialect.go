@@ -50,6 +50,9 @@ type Watcher interface {
 	BrokenOff(dst []byte, e wire.Error) []byte
 }
 
+// Estimator is a Writer that says how many tokens a prompt has before the provider does: where a stream begins with that.
+type Estimator interface{ EstimateBy(tokens func() int64) }
+
 // Ender is a Writer that is told when its answer has ended, whether the client has had all of it or not.
 type Ender interface{ End() }
 

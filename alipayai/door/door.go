@@ -62,6 +62,12 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 		out.writer, f = rd.route.Begin(r, &completed, rd)
 		*c = completed
 	}
+	if e, ok := out.writer.(Estimator); ok && c.Request.Stream {
+		e.EstimateBy(func() int64 {
+			tokens, _ := d.Gateway.EstimateTokens(tenant, c.Request, "")
+			return tokens
+		})
+	}
 	if f != nil {
 		if len(rd.allow) > 0 {
 			w.Header().Set("Allow", strings.Join(rd.allow, ", "))

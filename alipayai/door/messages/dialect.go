@@ -89,6 +89,9 @@ func begin(_ *http.Request, c *alipayai.Call, rd *door.Reading) (door.Writer, *f
 // writer writes an answer.
 type writer struct{ message anthropic.ClientWriter }
 
+// EstimateBy implements [door.Estimator].
+func (w *writer) EstimateBy(tokens func() int64) { w.message.Prompt = tokens }
+
 // Whole implements [door.Writer].
 func (w *writer) Whole(dst, canonical []byte) ([]byte, *failure.Failure) {
 	dst, err := w.message.Whole(dst, canonical)
@@ -119,4 +122,7 @@ func (Dialect) AppendErrorEvent(dst []byte, e wire.Error) []byte {
 }
 
 // Interface guards
-var _ door.Dialect = Dialect{}
+var (
+	_ door.Dialect   = Dialect{}
+	_ door.Estimator = (*writer)(nil)
+)

@@ -29,6 +29,10 @@ type ClientWriter struct {
 	Thinks bool
 	// Stops are the request's stop_sequences, as strings in JSON with commas between them.
 	Stops []byte
+	// Prompt estimates how many tokens the prompt has, with which a stream begins, before the provider has counted them: clients show
+	// by that how full the context is (https://github.com/router-for-me/CLIProxyAPI/issues/1700,
+	// https://github.com/vercel/ai/issues/17326). Nil for no estimate.
+	Prompt func() int64
 
 	stream *clientStream // nil for an answer that is whole
 }

@@ -25,6 +25,8 @@ type clientStream struct {
 	stopped jsontext.Value
 	refused bool
 	usage   wire.Usage
+	// estimated is what is known of the usage before the provider has said it.
+	estimated wire.Usage
 
 	texts translate.Texts
 }
@@ -96,7 +98,10 @@ func (w *ClientWriter) begin(dst []byte) []byte {
 	dst = append(dst, `event: message_start`+"\n"+`data: {"type":"message_start","message":`...)
 	dst = appendHead(dst, &w.stream.chunk, w.Model)
 	dst = append(dst, `],"stop_reason":null,"stop_sequence":null,"usage":`...)
-	return append(appendClientUsage(dst, wire.Usage{}), "}}\n\n"...)
+	if w.Prompt != nil {
+		w.stream.estimated.Prompt = w.Prompt()
+	}
+	return append(appendClientUsage(dst, w.stream.estimated), "}}\n\n"...)
 }
 
 // end writes the end of the message. The usage stands before [DONE] in OpenAI's stream.
@@ -111,7 +116,11 @@ func (w *ClientWriter) end(dst []byte) []byte {
 	dst = append(dst, "event: message_delta\n"+`data: {"type":"message_delta","delta":{"stop_reason":`...)
 	dst = w.appendStop(dst, s.finish, s.stopped, s.calls.Begun > 0, s.refused)
 	dst = append(dst, `},"usage":`...)
-	dst = append(appendClientUsage(dst, s.usage), "}\n\n"...)
+	usage := s.usage
+	if !usage.OK { // the provider does not count
+		usage = s.estimated
+	}
+	dst = append(appendClientUsage(dst, usage), "}\n\n"...)
 	return append(dst, "event: message_stop\n"+`data: {"type":"message_stop"}`+"\n\n"...)
 }
 
