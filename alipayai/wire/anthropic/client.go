@@ -47,6 +47,7 @@ type ClientRequest struct {
 //	tools                  functions. Those that Anthropic runs, or defines by their type, are left out and named
 //	tool_choice            auto, required, a function, none; disable_parallel_tool_use: parallel_tool_calls false
 //	output_config.format, or the older output_format: response_format, strict where OpenAI's rules for that are kept
+//	output_config.effort   reasoning_effort, but for high, which is the default
 //	stop_sequences         stop, the first four
 //	metadata.user_id       user, as a hash where it has more than 64 characters
 //	thinking               left out: adaptive and disabled without a word, since the first only permits it
@@ -247,13 +248,19 @@ func (c *client) thinking(v jsontext.Value) error {
 }
 
 func (c *client) outputConfig(name string, v jsontext.Value) error {
-	switch {
-	case name == "format":
+	switch name {
+	case "format":
 		return c.outputFormat("output_config.format", v)
-	case name == "effort" && translate.Unquote(v) == "high": // the default
-	default:
-		c.left.Leave("output_config", name, v)
+	case "effort":
+		switch translate.Unquote(v) {
+		case "high": // the default, which says nothing of what another vendor's is
+			return nil
+		case "low", "medium", "xhigh", "max": // https://github.com/icebear0828/codex-proxy/pull/739, https://github.com/farion1231/cc-switch/pull/5267
+			c.chat.Member("reasoning_effort", v)
+			return nil
+		}
 	}
+	c.left.Leave("output_config", name, v)
 	return nil
 }
 

@@ -89,7 +89,10 @@ func TestClientRequests(t *testing.T) {
 		"adaptive":                {in: `"thinking":{"type":"adaptive"},` + user, out: user, thinks: true},
 		"thinking":                {in: `"thinking":{"type":"enabled","budget_tokens":2048},` + user, out: user, unsupported: "thinking", thinks: true},
 		"no thinking":             {in: `"thinking":{"type":"disabled"},` + user, out: user},
-		"a schema":                {in: `"output_config":{"effort":"low","format":{"type":"json_schema","schema":{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"additionalProperties":false}}},` + user, out: `"response_format":{"type":"json_schema","json_schema":{"name":"output","strict":true,"schema":{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"additionalProperties":false}}},` + user, unsupported: "output_config.effort"},
+		"a schema":                {in: `"output_config":{"effort":"low","format":{"type":"json_schema","schema":{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"additionalProperties":false}}},` + user, out: `"response_format":{"type":"json_schema","json_schema":{"name":"output","strict":true,"schema":{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"additionalProperties":false}}},"reasoning_effort":"low",` + user},
+		"an effort":               {in: `"output_config":{"effort":"max"},` + user, out: `"reasoning_effort":"max",` + user},
+		"the usual effort":        {in: `"output_config":{"effort":"high"},` + user, out: user},
+		"an unknown effort":       {in: `"output_config":{"effort":"huge"},` + user, out: user, unsupported: "output_config.effort"},
 		"a loose one":             {in: `"output_format":{"type":"json_schema","schema":{"type":"object","properties":{"a":{"type":"integer"}},"additionalProperties":false}},` + user, out: `"response_format":{"type":"json_schema","json_schema":{"name":"output","schema":{"type":"object","properties":{"a":{"type":"integer"}},"additionalProperties":false}}},` + user},
 		"Claude Code's":           {in: `"context_management":{"edits":[{"type":"clear_thinking_20251015","keep":"all"}]},"service_tier":"auto","cache_control":{"type":"ephemeral"},` + user, out: user, unsupported: "context_management"},
 	} {
