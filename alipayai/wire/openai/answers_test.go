@@ -43,8 +43,11 @@ func TestAnswersWhereTheClientChose(t *testing.T) {
 		"ids that are too long":       {"openai", talk(own, calls(long), result(long)), talk(own, calls(atMost40(long)), result(atMost40(long))), nil},
 		"members of another vendor's": {"mistral", talk(own, `{"role":"assistant","content":"a","reasoning_content":"Hm.","refusal":null}`, user), talk(own, `{"role":"assistant","content":"a"}`, user), []string{"messages.reasoning_content"}},
 		"parts of another vendor's":   {"openai", talk(own, thinking, user), talk(own, `{"role":"assistant","content":[{"type":"text","text":"a"}]}`, user), []string{"messages.content.thinking", "messages.reasoning_content"}},
-		"an answer of nothing":        {"qwen", talk(user, `{"role":"assistant","content":""}`, user), talk(user, user), nil},
-		"arguments that were cut":     {"legacy", talk(system, withArguments(`"{\"a"`), result("call_1"), user), talk(system, withArguments(`"{\"INVALID_JSON\":\"{\\\"a\"}"`), result("call_1"), user), []string{"messages.tool_calls.function.arguments"}},
+		// https://github.com/microsoft/autogen/issues/3120, https://github.com/i-am-bee/beeai-framework/issues/640
+		"calls that are none":     {"openai", talk(own, `{"role":"assistant","content":"a","tool_calls":[ ]}`, user), talk(own, `{"role":"assistant","content":"a"}`, user), nil},
+		"calls that are null":     {"legacy", talk(system, `{"role":"assistant","content":"a","tool_calls":null}`, user), talk(system, `{"role":"assistant","content":"a"}`, user), nil},
+		"an answer of nothing":    {"qwen", talk(user, `{"role":"assistant","content":""}`, user), talk(user, user), nil},
+		"arguments that were cut": {"legacy", talk(system, withArguments(`"{\"a"`), result("call_1"), user), talk(system, withArguments(`"{\"INVALID_JSON\":\"{\\\"a\"}"`), result("call_1"), user), []string{"messages.tool_calls.function.arguments"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if test.want == "" {

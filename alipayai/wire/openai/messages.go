@@ -113,6 +113,8 @@ func (e *editor) editMessage(m *message, late, last bool) {
 			e.content(one.value)
 		case one.name == "name" && m.role == "tool" && e.ToolName != nil && v.Kind() == '"' && (e.Members[m.role] == nil || slices.Contains(e.Members[m.role], one.name)):
 			e.toolName(one.value)
+		case one.name == "tool_calls" && e.callsNothing(one.value):
+			return true, true
 		case one.name == "tool_calls":
 			e.calls(one.value)
 		case one.name == "tool_call_id" && e.CallID != nil && v.Kind() == '"':
@@ -190,6 +192,15 @@ func knownPart(typ string) bool {
 	return slices.Contains([]string{
 		"image_url", "input_audio", "file", "refusal", "video", "video_url", "audio_url", "document_url", "reference", "thinking",
 	}, typ)
+}
+
+// callsNothing reports whether tool calls are none, as servers write them into an answer that has none, and others refuse them in
+// a history: "[] is too short - 'messages.1.tool_calls'" (https://github.com/microsoft/autogen/issues/3120,
+// https://github.com/vllm-project/vllm/issues/44104), "'NoneType' object is not iterable"
+// (https://github.com/i-am-bee/beeai-framework/issues/640).
+func (e *editor) callsNothing(v span) bool {
+	text := e.text(v)
+	return text.Kind() == 'n' || text.Kind() == '[' && len(e.elements(v)) == 0
 }
 
 // calls edits the tool calls of a message.
