@@ -373,3 +373,19 @@ func (c *Call) TakeModeration(ctx context.Context) {
 		c.Guard = m.Guard
 	}
 }
+
+// GuardKept holds an answer that was kept, in its client's own form, against the rules of the moderator that has seen the request
+// for it: they may not have been there when it was generated. Nil says that it may be given.
+func GuardKept(ctx context.Context, tenant string, body []byte) *failure.Failure {
+	m, _ := ctx.Value(moderationKey{}).(Moderation)
+	if m.Guard == nil {
+		return nil
+	}
+	policy := m.Guard.Rules.CheckOwn(body, false)
+	if policy == "" {
+		return nil
+	}
+	f := m.Guard.refuse(&call{Call: Call{Tenant: tenant}}, "", policy)
+	f.Sent, f.NoRetry = false, false // nothing is asked for it
+	return f
+}

@@ -106,6 +106,9 @@ func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	}
 	if !call.hasRequest() {
 		m.note(moderationNone, "")
+		if h.guard != nil { // what was kept may be asked for
+			r = r.WithContext(alipayai.WithModeration(r.Context(), alipayai.Moderation{Guard: h.guard}))
+		}
 		return next.ServeHTTP(w, r)
 	}
 	if call.Endpoint == upstream.EndpointModerations {

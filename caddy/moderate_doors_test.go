@@ -220,3 +220,64 @@ alipayai {
 		})
 	}
 }
+
+// A response that was kept where no moderator was is not given where one is, by the rules for what is generated.
+func TestKeptResponsesAreGuarded(t *testing.T) {
+	const secret = "forbidden phrase"
+	g := newFailoverRig(t)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked, _ := io.ReadAll(r.Body)
+		id, text := "resp_1", secret
+		if strings.Contains(string(asked), "kindly") {
+			id, text = "resp_2", "fine"
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"id":"`+id+`","object":"response","created_at":1,"status":"completed","model":"m","output":[{"type":"message","id":"msg_1","status":"completed","role":"assistant","content":[{"type":"output_text","text":"`+text+`","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}`)
+	}))
+	t.Cleanup(api.Close)
+	t.Setenv("GUARDED_API_KEY", "k")
+	g.vars["responses"] = api.Listener.Addr().String()
+	g.load(`
+alipayai {
+	provider native {
+		profile openai
+		base_url http://${responses}/v1
+		api_key {env.GUARDED_API_KEY}
+		api responses
+		model m
+	}
+	moderator law {
+		words `+secret+`
+	}
+}`, moderatedSite(`@moderated header X-Moderated yes
+	alipayai_moderate @moderated law
+	alipayai_proxy native {
+		store_responses 1h
+	}`))
+	for name, c := range map[string]struct {
+		input  string
+		status int
+	}{
+		"refused": {"q", http.StatusForbidden},
+		"fine":    {"kindly", http.StatusOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := g.do("POST", "/v1/responses", `{"model":"m","input":"`+c.input+`"}`, g.acme)
+			var response struct{ ID string }
+			if err := json.Unmarshal([]byte(a.body), &response); err != nil || a.status != http.StatusOK {
+				t.Fatalf("where there is no moderator: %d %s", a.status, a.body)
+			}
+			path := "/v1/responses/" + response.ID
+			if a := g.do("GET", path, "", g.acme); a.status != http.StatusOK {
+				t.Errorf("without a moderator: %d %s", a.status, a.body)
+			}
+			a = g.do("GET", path, "", g.acme, "X-Moderated: yes")
+			if a.status != c.status || c.status != http.StatusOK && (a.code() != "moderation_blocked" || strings.Contains(a.body, secret)) {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+			if a := g.do("GET", path+"/input_items", "", g.acme, "X-Moderated: yes"); a.status != http.StatusOK {
+				t.Errorf("what the client said: %d %s", a.status, a.body)
+			}
+		})
+	}
+}

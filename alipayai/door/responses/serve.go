@@ -48,6 +48,9 @@ func retrieve(_ *alipayai.Gateway, w http.ResponseWriter, r *http.Request, tenan
 		f.Param = "stream"
 		return false, f
 	}
+	if f := alipayai.GuardKept(r.Context(), tenant, found.Response); f != nil {
+		return false, f
+	}
 	return answer(w, found.Response)
 }
 
@@ -126,6 +129,9 @@ func inputItems(_ *alipayai.Gateway, w http.ResponseWriter, r *http.Request, ten
 		return false, f
 	}
 	body, f := page(found.input(id), r.URL.Query())
+	if f == nil {
+		f = alipayai.GuardKept(r.Context(), tenant, body)
+	}
 	if f != nil {
 		return false, f
 	}
