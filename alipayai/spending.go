@@ -115,13 +115,12 @@ func (c *call) promptText() price.Text {
 	return c.prompt.text
 }
 
-// pictureTokens are those of a picture whose price says no other: what Anthropic takes for one that it does not make smaller is
-// at most about that (https://docs.claude.com/en/docs/build-with-claude/vision).
+// pictureTokens are those of an image whose price says nothing: https://docs.claude.com/en/docs/build-with-claude/vision.
 const pictureTokens = 1600
 
-// EstimateTokens estimates how many tokens a chat request's prompt has at the provider that would serve it: of its texts
-// by what texts have taken there before, and of each image as many as the model's price says that one takes at most. A provider
-// outside of the tenant's regions would not serve it. ok is false where the one that would counts itself, at the endpoint counts.
+// EstimateTokens estimates how many tokens a chat request's prompt has at the provider that would serve it, which is none outside
+// of the tenant's regions: its texts by what texts have taken there before, and each image as many as the model's price says. ok is
+// false where that one counts itself, at the endpoint counts.
 func (g *Gateway) EstimateTokens(tenant string, r wire.Request, counts upstream.Endpoint) (tokens int64, ok bool) {
 	estimate, picture, regions := new(price.Estimate), int64(0), g.Residency.Of(tenant)
 	for _, p := range g.Providers {
@@ -132,9 +131,8 @@ func (g *Gateway) EstimateTokens(tenant string, r wire.Request, counts upstream.
 			return 0, false
 		}
 		if g.Spending != nil {
-			priced := g.Spending.Providers[p.Name]
-			estimate = priced.Estimate
-			if own := priced.Of(p.UpstreamModel(r.Model)); own != nil {
+			estimate = g.Spending.Providers[p.Name].Estimate
+			if own := g.Spending.Providers[p.Name].Of(p.UpstreamModel(r.Model)); own != nil {
 				picture = own.ImageTokens
 			}
 		}
