@@ -26,12 +26,17 @@ type Filter struct {
 	mu      sync.Mutex
 	secrets []string
 	sources []Source
-	current atomic.Pointer[snapshot]
+	// fixed are the grams of the first of secrets, fixedOf of them, and changing those of the sources' secrets as
+	// they were last: what has not changed is not compiled again.
+	fixed    *grams
+	fixedOf  int
+	changing map[string]compiled
+	current  atomic.Pointer[snapshot]
 }
 
 // snapshot is what a filter knows at one time.
 type snapshot struct {
-	grams   grams
+	grams   []*grams
 	sources []Source
 	changes uint64
 	// passed are texts that held no secret. They never will: secrets are random, and
@@ -95,16 +100,35 @@ func (f *Filter) snapshot() *snapshot {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := &snapshot{sources: f.sources, changes: changes(f.sources)}
-	secrets := slices.Clone(f.secrets)
+	if f.fixed == nil {
+		f.fixed = new(grams)
+	}
+	if added := f.secrets[f.fixedOf:]; len(added) > 0 {
+		all := make([]compiled, 0, len(added))
+		for _, secret := range added {
+			all = append(all, compile(secret))
+		}
+		f.fixed, f.fixedOf = f.fixed.with(all...), len(f.secrets)
+	}
+	changing := make(map[string]compiled)
 	for _, source := range f.sources {
-		secrets = append(secrets, source.Credentials()...)
+		for _, secret := range source.Credentials() {
+			if c, ok := f.changing[secret]; ok {
+				changing[secret] = c
+			} else if _, ok := changing[secret]; !ok {
+				changing[secret] = compile(secret)
+			}
+		}
 	}
-	slices.Sort(secrets)
-	for _, secret := range slices.Compact(secrets) {
-		s.grams.addSecret(secret)
-	}
+	f.changing = changing
+	s.grams = []*grams{f.fixed, new(grams).with(slices.Collect(maps.Values(changing))...)}
 	f.current.Store(s)
 	return s
+}
+
+// hasWhole reports whether a secret is looked for that is shorter than a gram.
+func (s *snapshot) hasWhole() bool {
+	return slices.ContainsFunc(s.grams, func(g *grams) bool { return len(g.whole) > 0 })
 }
 
 // Passed reports, at next to no cost, whether text is known to hold no secret,
@@ -115,7 +139,7 @@ func (f *Filter) Passed(text string) bool {
 		return false
 	}
 	s := f.snapshot()
-	if isNumber(text) && (len(text) < minSecret || len(text) < gram && len(s.grams.whole) == 0) {
+	if isNumber(text) && (len(text) < minSecret || len(text) < gram && !s.hasWhole()) {
 		return true
 	}
 	passed := s.passed.Load()
@@ -156,7 +180,7 @@ func (f *Filter) Text(text string) string {
 	if f == nil || len(text) < minSecret {
 		return text
 	}
-	return without(text, 0, search(text, []*grams{&f.snapshot().grams}))
+	return without(text, 0, search(text, f.snapshot().grams))
 }
 
 // Mask hides the secrets of a Filter and of one request. It is safe for concurrent
@@ -240,16 +264,17 @@ func (m *Mask) Header(h http.Header) {
 // compile gives all secrets that m hides.
 func (m *Mask) compile() []*grams {
 	m.once.Do(func() {
-		own := new(grams)
+		var all []compiled
 		if m.secrets != nil {
 			for _, secret := range m.secrets() {
-				own.addSecret(secret)
+				all = append(all, compile(secret))
 			}
 		}
+		own := new(grams).with(all...)
 		m.known, m.snapshot = []*grams{own}, new(snapshot)
 		if m.filter != nil {
 			m.snapshot = m.filter.snapshot()
-			m.known = append(m.known, &m.snapshot.grams)
+			m.known = append(m.known, m.snapshot.grams...)
 		}
 	})
 	return m.known
@@ -288,14 +313,12 @@ func look(v view, known []*grams, found func(v view, start, end int)) (any bool)
 		for i, c := range v.text {
 			folded[i] = fold(c)
 		}
-		for _, g := range known {
-			g.find(folded, func(start, end int) {
-				any = true
-				if found != nil {
-					found(v, start, end)
-				}
-			})
-		}
+		find(known, folded, func(start, end int) {
+			any = true
+			if found != nil {
+				found(v, start, end)
+			}
+		})
 	}
 	for depth := 0; ; depth++ {
 		compare(v)

@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"crypto/sha256"
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
@@ -224,6 +225,44 @@ func TestSourcesAreFollowed(t *testing.T) {
 	if got := f.Text("a second access token"); got != "a second access token" {
 		t.Error(got)
 	}
+}
+
+// What a new token costs does not depend on how many secrets were known before, nor does a new secret cost them again.
+func TestWhatIsKnownIsNotCompiledAgain(t *testing.T) {
+	tests := map[string]func(f *Filter, source *rotating, n int){
+		"token": func(_ *Filter, source *rotating, n int) {
+			source.secrets, source.changes = []string{numbered("token", n)}, uint64(n)
+		},
+		"secret": func(f *Filter, _ *rotating, n int) { f.Add(numbered("secret", n)) },
+		"reload": func(f *Filter, _ *rotating, n int) { f.Watch(&rotating{secrets: []string{numbered("another", n)}})() },
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			allocations := func(known int) float64 {
+				f, source := new(Filter), &rotating{secrets: []string{"the first access token"}}
+				for n := range known {
+					f.Add(numbered("known", n))
+				}
+				f.Watch(source)
+				n := 0
+				return testing.AllocsPerRun(5, func() {
+					n++
+					change(f, source, n)
+					if got := f.Text("before " + numbered("known", known-1) + " after"); got != "before "+Hidden+" after" {
+						t.Fatal(got)
+					}
+				})
+			}
+			if few, many := allocations(1), allocations(20); many > few+10 {
+				t.Errorf("%v allocations beside one secret, %v beside 20", few, many)
+			}
+		})
+	}
+}
+
+// numbered is another secret for each number.
+func numbered(name string, n int) string {
+	return fmt.Sprintf("%s-%x", name, sha256.Sum256([]byte{byte(n)}))
 }
 
 func FuzzFilter(f *testing.F) {

@@ -1,6 +1,10 @@
 package credentials
 
-import "strings"
+import (
+	"math/bits"
+	"slices"
+	"strings"
+)
 
 const (
 	// gram is how many characters of a secret give it away.
@@ -26,7 +30,7 @@ var oldest = func() uint64 {
 }()
 
 // grams are all grams of secrets, by their hash, and the secrets that have none,
-// whole. That a text has the hash of another's gram happens about once in 2^40
+// whole. They do not change once they are made. That a text has the hash of another's gram happens about once in 2^40
 // characters.
 type grams struct {
 	slots []uint64
@@ -35,11 +39,22 @@ type grams struct {
 	whole []string
 }
 
-// addSecret adds all forms of a secret.
-func (g *grams) addSecret(secret string) {
+// compiled is what all forms of a secret add to grams.
+type compiled struct {
+	hashes []uint64
+	whole  []string
+}
+
+// compile gives what a secret adds to grams: nothing where it is too short.
+func compile(secret string) (c compiled) {
 	if len(plain(secret, false).text) < minSecret {
-		return
+		return c
 	}
+	perByte := 16 // some, as are enough for most
+	if len(secret) <= maxTwice {
+		perByte = 64
+	}
+	c.hashes = make([]uint64, 0, perByte*len(secret))
 	forms(secret, func(form string) {
 		folded := []byte(form)
 		for i, c := range folded {
@@ -47,12 +62,40 @@ func (g *grams) addSecret(secret string) {
 		}
 		if len(folded) < gram {
 			if len(folded) >= minSecret {
-				g.whole = append(g.whole, string(folded))
+				c.whole = append(c.whole, string(folded))
 			}
 			return
 		}
-		hashes(folded, func(_ int, h uint64) { g.add(h) })
+		hashes(folded, func(_ int, h uint64) { c.hashes = append(c.hashes, h) })
 	})
+	return c
+}
+
+// with gives a copy of g that has these besides.
+func (g *grams) with(added ...compiled) *grams {
+	n := g.used
+	for _, c := range added {
+		n += len(c.hashes)
+	}
+	sum := &grams{used: g.used, shift: g.shift, whole: slices.Clone(g.whole)}
+	if 2*n < len(g.slots) {
+		sum.slots = slices.Clone(g.slots)
+	} else if n > 0 {
+		size := 1 << bits.Len(uint(2*n))
+		sum.slots, sum.used, sum.shift = make([]uint64, size), 0, uint(64-bits.Len(uint(size-1)))
+		for _, h := range g.slots {
+			if h != 0 {
+				sum.add(h)
+			}
+		}
+	}
+	for _, c := range added {
+		for _, h := range c.hashes {
+			sum.add(h)
+		}
+		sum.whole = append(sum.whole, c.whole...)
+	}
+	return sum
 }
 
 // hashes gives the hash of each gram of text, and where it ends.
@@ -69,20 +112,8 @@ func hashes(text []byte, yield func(end int, h uint64)) {
 	}
 }
 
+// add adds a hash, for which there is room.
 func (g *grams) add(h uint64) {
-	if 2*g.used >= len(g.slots) {
-		old := g.slots
-		size := max(2*len(old), 1024)
-		g.slots, g.used, g.shift = make([]uint64, size), 0, 64
-		for ; size > 1; size /= 2 {
-			g.shift--
-		}
-		for _, h := range old {
-			if h != 0 {
-				g.add(h)
-			}
-		}
-	}
 	if i := g.slot(h | 1); g.slots[i] == 0 {
 		g.slots[i] = h | 1
 		g.used++
@@ -100,23 +131,26 @@ func (g *grams) slot(h uint64) uint64 {
 
 func (g *grams) has(h uint64) bool { return g.used > 0 && g.slots[g.slot(h|1)] != 0 }
 
-// find calls found with the parts [start, end) of a folded text that are a secret's.
-func (g *grams) find(folded []byte, found func(start, end int)) {
-	if g.used > 0 {
-		hashes(folded, func(end int, h uint64) {
+// find calls found with the parts [start, end) of a folded text that are those of secrets in known.
+func find(known []*grams, folded []byte, found func(start, end int)) {
+	hashes(folded, func(end int, h uint64) {
+		for _, g := range known {
 			if g.has(h) {
 				found(end-gram, end)
+				return
 			}
-		})
-	}
-	for _, whole := range g.whole {
-		for from := 0; ; from++ {
-			i := strings.Index(string(folded[from:]), whole)
-			if i < 0 {
-				break
+		}
+	})
+	for _, g := range known {
+		for _, whole := range g.whole {
+			for from := 0; ; from++ {
+				i := strings.Index(string(folded[from:]), whole)
+				if i < 0 {
+					break
+				}
+				from += i
+				found(from, from+len(whole))
 			}
-			from += i
-			found(from, from+len(whole))
 		}
 	}
 }
