@@ -76,6 +76,11 @@ func compare(ctx context.Context, s settings) (string, error) {
 	if len(chosen) == 0 {
 		return "", nil
 	}
+	return compareThese(ctx, s, chosen)
+}
+
+// compareThese is compare for these comparisons.
+func compareThese(ctx context.Context, s settings, chosen []comparison) (string, error) {
 	cpus, err := divideCPUs()
 	if err != nil {
 		return "", err
@@ -97,7 +102,8 @@ func compare(ctx context.Context, s settings) (string, error) {
 	}
 	defer upstream.stop()
 
-	b := bench{settings: s, dir: dir, upstream: upstream.Addr, proxyCPUs: cpus.proxy}
+	b := bench{settings: s, dir: dir, upstream: upstream.Addr, proxyCPUs: cpus.proxy, kept: make(map[string]*child)}
+	defer b.stop()
 	var results []result
 	for i, c := range chosen {
 		b.number = i + 1
@@ -118,6 +124,16 @@ type bench struct {
 	upstream  string
 	proxyCPUs []int
 	number    int // of the comparison that is made, from 1
+
+	// kept are proxies by role and place in the pair, which serve one comparison after the other where nothing is measured.
+	kept map[string]*child
+}
+
+// stop stops what was kept.
+func (b bench) stop() {
+	for _, proxy := range b.kept {
+		proxy.stop()
+	}
 }
 
 // run makes a comparison.
@@ -136,10 +152,12 @@ func (b bench) run(ctx context.Context, c comparison) ([][2]sample, error) {
 	var pair [2]*child
 	for i := range pair {
 		var err error
-		if pair[i], err = b.start(ctx, c, i); err != nil {
+		if pair[i], err = b.proxy(ctx, c, i); err != nil {
 			return nil, err
 		}
-		defer pair[i].stop()
+		if b.kept[keptAs(c, i)] == nil {
+			defer pair[i].stop()
+		}
 	}
 	for _, proxy := range pair {
 		if b.unfilled || c.workload.fills == 0 {
@@ -155,10 +173,26 @@ func (b bench) run(ctx context.Context, c comparison) ([][2]sample, error) {
 	})
 }
 
+// keptAs is where bench.kept has one of a comparison's proxies.
+func keptAs(c comparison, i int) string { return c.roles[i] + strconv.Itoa(i) }
+
+// proxy is one of a comparison's proxies: one that is started for it where it is measured or profiled, and else
+// that of the comparisons before.
+func (b bench) proxy(ctx context.Context, c comparison, i int) (*child, error) {
+	if kept := b.kept[keptAs(c, i)]; kept != nil {
+		return kept, nil
+	}
+	proxy, err := b.start(ctx, c, i)
+	if err == nil && b.onlyRuns() && b.profile == "" {
+		b.kept[keptAs(c, i)] = proxy
+	}
+	return proxy, err
+}
+
 // start starts one of a comparison's proxies.
 func (b bench) start(ctx context.Context, c comparison, i int) (*child, error) {
 	role := c.roles[i]
-	home := filepath.Join(b.dir, role+strconv.Itoa(i))
+	home := filepath.Join(b.dir, keptAs(c, i))
 	env := []string{
 		upstreamVariable + "=" + b.upstream,
 		"XDG_DATA_HOME=" + home,

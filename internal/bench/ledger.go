@@ -38,8 +38,8 @@ func benchLedger(ctx context.Context, s settings) (string, error) {
 		return "", err
 	}
 	kills := ledgerKills
-	if s.duration < time.Second {
-		kills = 1 // it only shows that the part runs
+	if s.onlyRuns() {
+		kills = 1
 	}
 	var said, lost int
 	var oldest time.Duration

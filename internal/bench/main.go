@@ -59,6 +59,9 @@ type settings struct {
 	unfilled bool          // measure at once, before the proxies keep what they are there to keep
 }
 
+// onlyRuns says that rounds are too short to measure: all has to run, and may be as little as shows that.
+func (s settings) onlyRuns() bool { return s.duration < time.Second }
+
 // quick only shows that every part runs.
 var quick = settings{rounds: 1, duration: 200 * time.Millisecond, streams: 50, unfilled: true}
 
@@ -90,7 +93,7 @@ func parseFlags(flags *flag.FlagSet, args []string) (settings, error) {
 	var only string
 	var hurry bool
 	flags.IntVar(&s.rounds, "rounds", 9, "measured rounds for each proxy")
-	flags.Float64Var(&seconds, "seconds", 3, "length of a round in seconds")
+	flags.Float64Var(&seconds, "seconds", 3, "length of a round in seconds; with less than 1, all runs and little is measured")
 	flags.IntVar(&s.streams, "streams", 2000, "slow streams that are open at once in the part memory")
 	flags.StringVar(&only, "only", "", "parts to run, separated by commas: "+strings.Join(parts(), ", ")+" (default all)")
 	flags.BoolVar(&hurry, "quick", false, fmt.Sprintf("one round of %v and %d streams: shows that it runs, not what anything costs",

@@ -34,6 +34,12 @@ func TestRun(t *testing.T) {
 		"| | gateway without | with | ratio |",
 		"| JSON, the first provider's breaker open, 1 at once: latency p50 | ",
 		"| reservations per second, in memory | ",
+		"| p50 of a reservation by that of `PING` | ",
+		"| reservations per second over Redis, 64 callers | ",
+		"| 1,000 tenants just served, memory | ",
+		"| 1,000 waiters, 50 leave a second: CPU of a core | ",
+		"| builtin china | 200 |", "| builtin china | 1000 |", "| 10,000 words | 200 |", "| 10,000 words | 1000 |",
+		"| 1.1, 20ms, 20 a second |", "| 2, 20ms, 20 a second |", "`pool 10 30`",
 		"answered by 12: charged to the tenant, per call | 0.0302 CNY | 0.00",
 		"answered by 12: with the operator's comparisons, per call | 0.0302 CNY | ",
 		"answers crossed | | 0 |",
@@ -44,8 +50,10 @@ func TestRun(t *testing.T) {
 			t.Errorf("the report lacks %q:\n%s", want, got)
 		}
 	}
-	if strings.Contains(got, "NaN") || strings.Contains(got, "Inf") {
-		t.Errorf("the report counts nothing:\n%s", got)
+	for _, unwanted := range []string{"NaN", "Inf", "failed"} {
+		if strings.Contains(got, unwanted) {
+			t.Errorf("the report has %q: it counts nothing, or calls failed:\n%s", unwanted, got)
+		}
 	}
 }
 

@@ -41,8 +41,8 @@ const (
 // gets another's answer. Its upstream is in memory and repeats each text.
 func benchPack(ctx context.Context, s settings) (string, error) {
 	offered, calls, batches := 20*time.Second, 1_000_000, packBatches
-	if s.duration < time.Second {
-		offered, calls, batches = 2*time.Second, 20_000, packBatchesQuick
+	if s.onlyRuns() {
+		offered, calls, batches = 300*time.Millisecond, 5_000, packBatchesQuick
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nPacked calls, of one run; costs are the mean of %d times.\n\n| | unpacked | packed |\n|---|---:|---:|\n", batches)

@@ -87,7 +87,7 @@ func benchPool(ctx context.Context, s settings) (string, error) {
 		{"100 a second", 100, 300},
 	}
 	trips := []time.Duration{80 * time.Millisecond, 200 * time.Millisecond}
-	if s.duration < time.Second { // it only has to run
+	if s.onlyRuns() {
 		loads, trips = []poolLoad{{"20 a second", 20, 20}}, []time.Duration{20 * time.Millisecond}
 	}
 	var b strings.Builder

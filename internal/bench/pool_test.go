@@ -2,26 +2,10 @@ package main
 
 import (
 	"net"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 )
-
-func TestPoolReport(t *testing.T) {
-	report, err := benchPool(t.Context(), quick)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"| 1.1, 20ms, 20 a second |", "| 2, 20ms, 20 a second |", "`pool 10 30`"} {
-		if !strings.Contains(report, want) {
-			t.Errorf("the report lacks %q:\n%s", want, report)
-		}
-	}
-	if strings.Contains(report, "failed") {
-		t.Errorf("calls failed:\n%s", report)
-	}
-}
 
 // What is passed on comes late by half a round trip, the first piece by the whole of one more, and many pieces at the same
 // time are no later than one.
