@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/race"
 )
 
 var testKey = Key{Tenant: "tenant", Provider: "alipay"}
@@ -407,7 +409,7 @@ func TestDoneOfAnEndedCallDoesNotEndAnother(t *testing.T) {
 }
 
 func TestClosedCallAllocatesOnce(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		return // the detector makes pools forget
 	}
 	var b Breakers

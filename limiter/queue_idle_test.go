@@ -11,7 +11,7 @@ import (
 // forecast is when the model would admit a call that comes now, as long as no
 // other comes or leaves.
 func (m *model) forecast(a *arrival) time.Duration {
-	future := &model{limit: m.limit, pace: m.pace, permits: append([]time.Duration(nil), m.permits...), ends: make(map[string]string)}
+	future := &model{limit: m.limit, pace: m.pace, permits: append([]time.Duration(nil), m.permits...), ends: make(map[uint64]ending)}
 	for c := range m.classes {
 		future.classes[c] = m.classes[c].clone()
 	}
@@ -20,7 +20,7 @@ func (m *model) forecast(a *arrival) time.Duration {
 	for now := a.at; ; {
 		now = future.next(now)
 		future.serve(now)
-		if future.ends[fmt.Sprint(a.seq)] != "" {
+		if future.ended(&a.waiter) {
 			return now
 		}
 	}
@@ -28,7 +28,7 @@ func (m *model) forecast(a *arrival) time.Duration {
 
 // newModel is a model without any calls yet.
 func newModel(limit Limit, pace time.Duration) *model {
-	m := &model{limit: limit, pace: pace, ends: make(map[string]string)}
+	m := &model{limit: limit, pace: pace, ends: make(map[uint64]ending)}
 	for c := range m.classes {
 		m.classes[c] = &naive{starts: make(map[string]float64)}
 	}
@@ -91,7 +91,7 @@ func TestPausesAndBurstsAreServedLikeTheReference(t *testing.T) {
 	for name, newQueue := range windows {
 		t.Run(name, func(t *testing.T) {
 			refused, waited := 0, 0
-			for seed := range uint64(12) {
+			for seed := range seeds(12) {
 				limit := idleLimits[seed%3]
 				pace := time.Duration(seed/3%2) * (limit.Span() / time.Duration(8*limit.Requests)).Truncate(time.Microsecond)
 				arrivals := bursty(rand.New(rand.NewPCG(seed, 9)), limit, pace)
@@ -108,7 +108,7 @@ func TestPausesAndBurstsAreServedLikeTheReference(t *testing.T) {
 							t.Fatalf("seed %d: call %d at %v is predicted to wait %v, want %v", seed, a.seq, a.at, got, wait)
 						}
 						if wait > a.MaxWait {
-							m.ends[fmt.Sprint(a.seq)] = fmt.Sprint(a.at, " ", QueueDeadline, " ", wait)
+							m.ends[a.seq] = ending{a.at, QueueDeadline, wait}
 						} else {
 							m.arrive(a)
 						}
@@ -117,15 +117,15 @@ func TestPausesAndBurstsAreServedLikeTheReference(t *testing.T) {
 					m.pass(never64)
 					time.Sleep(time.Minute)
 					for _, o := range h.outcomes() {
-						got := fmt.Sprint(o.at, " ", o.reason())
+						got := ending{at: o.at, reason: o.reason()}
 						if o.err != nil {
 							refused++
-							got += " " + fmt.Sprint(o.retryAfter())
+							got.retryAfter = o.retryAfter()
 						} else if o.at > arrivals[o.number()].at {
 							waited++
 						}
-						if got != m.ends[o.name] {
-							t.Fatalf("seed %d: call %s ends %q, want %q", seed, o.name, got, m.ends[o.name])
+						if got != m.ends[o.number()] {
+							t.Fatalf("seed %d: call %s ends %+v, want %+v", seed, o.name, got, m.ends[o.number()])
 						}
 					}
 				})
@@ -138,7 +138,7 @@ func TestPausesAndBurstsAreServedLikeTheReference(t *testing.T) {
 }
 
 // number is the call's place among the arrivals.
-func (o outcome) number() (n int) {
+func (o outcome) number() (n uint64) {
 	_, _ = fmt.Sscan(o.name, &n)
 	return n
 }
