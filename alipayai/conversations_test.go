@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -131,10 +132,13 @@ var conversations = map[string]string{
 }
 
 // Any conversation can go on at any provider: where the first fails, the second takes it, and then the first takes it back
-// with the second's answer in it, whole and as a stream. The gateway chooses both, by a name of the model's that is its own.
+// with the second's answer in it, whole or as a stream: of two conversations, and of two firsts or seconds, one is streamed, so
+// that each conversation is both ways before and after each provider. The gateway chooses both, by a name of the model's that is
+// its own.
 func TestConversationsGoOnAnywhere(t *testing.T) {
-	for first := range strictly {
-		for second := range strictly {
+	profiles, names := slices.Sorted(maps.Keys(strictly)), slices.Sorted(maps.Keys(conversations))
+	for i, first := range profiles {
+		for j, second := range profiles {
 			if first == second {
 				continue
 			}
@@ -143,29 +147,28 @@ func TestConversationsGoOnAnywhere(t *testing.T) {
 				l := newLadderOf(t, []*simulated{newStrict(t, "first", first), newStrict(t, "second", second)}, func(g *alipayai.Gateway) {
 					g.Providers[0].Model, g.Providers[1].Model = serves(first), serves(second)
 				})
-				for name, conversation := range conversations {
-					for _, stream := range []string{"", `"stream":true,`} {
-						l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
-						body := `{"model":"fin",` + stream + conversation + `}`
-						got := l.post(chatPath, body)
-						// The first took it, too, before it failed.
-						reason := got.header.Get("X-Alipayai-Reason")
-						if got.status != http.StatusOK || got.err != nil || got.header.Get("X-Alipayai-Provider") != "second" || reason != failsAs(first) {
-							t.Errorf("%s, %s: %d %v %s, after %q at the first", name, stream, got.status, got.err, got.body, reason)
-							continue
-						}
-						if left := got.header.Get("X-Alipayai-Unsupported"); name == "schemas from zod" && second == "anthropic" &&
-							(!strings.Contains(left, "response_format.json_schema.schema.pattern") || strings.Contains(left, "strict")) {
-							t.Errorf("the schemas did not go along: %s", left)
-						}
-						l.upstreams[0].set(t)
-						body = goOn(t, body, got.message(t), `{"role":"user","content":"go on"}`)
-						got = l.post(chatPath, body)
-						if got.status != http.StatusOK || got.err != nil || got.header.Get("X-Alipayai-Provider") != "first" {
-							t.Errorf("%s, %s back again: %d %v %s\n%s", name, stream, got.status, got.err, got.body, body)
-						} else if unknown := unknownTool(t, body, got.message(t)); unknown != "" {
-							t.Errorf("%s, %s back again: calls the tool %q, which the client does not have", name, stream, unknown)
-						}
+				for k, name := range names {
+					conversation, stream := conversations[name], [...]string{"", `"stream":true,`}[(i+j+k)%2]
+					l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
+					body := `{"model":"fin",` + stream + conversation + `}`
+					got := l.post(chatPath, body)
+					// The first took it, too, before it failed.
+					reason := got.header.Get("X-Alipayai-Reason")
+					if got.status != http.StatusOK || got.err != nil || got.header.Get("X-Alipayai-Provider") != "second" || reason != failsAs(first) {
+						t.Errorf("%s, %s: %d %v %s, after %q at the first", name, stream, got.status, got.err, got.body, reason)
+						continue
+					}
+					if left := got.header.Get("X-Alipayai-Unsupported"); name == "schemas from zod" && second == "anthropic" &&
+						(!strings.Contains(left, "response_format.json_schema.schema.pattern") || strings.Contains(left, "strict")) {
+						t.Errorf("the schemas did not go along: %s", left)
+					}
+					l.upstreams[0].set(t)
+					body = goOn(t, body, got.message(t), `{"role":"user","content":"go on"}`)
+					got = l.post(chatPath, body)
+					if got.status != http.StatusOK || got.err != nil || got.header.Get("X-Alipayai-Provider") != "first" {
+						t.Errorf("%s, %s back again: %d %v %s\n%s", name, stream, got.status, got.err, got.body, body)
+					} else if unknown := unknownTool(t, body, got.message(t)); unknown != "" {
+						t.Errorf("%s, %s back again: calls the tool %q, which the client does not have", name, stream, unknown)
 					}
 				}
 			})
