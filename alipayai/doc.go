@@ -37,7 +37,7 @@
 // Send waits for the new token.
 //
 // gateway.go is what calls are served with. cached.go is about answers that are given
-// again, models.go about lists of models, buffers.go about the room that answers take,
-// tenants.go about tenants and their keys, and mask in caller.go about what must not be
-// shown. What a failure means is in package failure.
+// again, models.go about lists of models and counts of tokens, buffers.go about the room
+// that answers take, tenants.go about tenants and their keys, and mask in caller.go about
+// what must not be shown. What a failure means is in package failure.
 package alipayai

@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -134,4 +136,31 @@ func listOf(body []byte) []byte {
 		return body
 	}
 	return slices.Concat([]byte(`{"data":`), body, []byte("}"))
+}
+
+// pictureTokens are those of an image whose price says nothing: https://docs.claude.com/en/docs/build-with-claude/vision.
+const pictureTokens = 1600
+
+// EstimateTokens estimates how many tokens a chat request's prompt has at the provider that would serve it, which is none outside
+// of the tenant's regions: its texts by what texts have taken there before, and each image as many as the model's price says. ok is
+// false where that one counts itself, at the endpoint counts.
+func (g *Gateway) EstimateTokens(tenant string, r wire.Request, counts upstream.Endpoint) (tokens int64, ok bool) {
+	estimate, picture, regions := new(price.Estimate), int64(0), g.Residency.Of(tenant)
+	for _, p := range g.Providers {
+		if !p.Serves(upstream.EndpointChat, r.Model) || !p.Within(regions) {
+			continue
+		}
+		if p.Has(counts) {
+			return 0, false
+		}
+		if g.Spending != nil {
+			estimate = g.Spending.Providers[p.Name].Estimate
+			if own := g.Spending.Providers[p.Name].Of(p.UpstreamModel(r.Model)); own != nil {
+				picture = own.ImageTokens
+			}
+		}
+		break
+	}
+	c := call{Call: Call{Request: r}}
+	return estimate.Tokens(c.promptText()) + int64(r.Images)*cmp.Or(picture, pictureTokens), true
 }

@@ -393,15 +393,3 @@ func (c *call) move(p *upstream.Provider, rest []*upstream.Provider) bool {
 	rest[0] = next
 	return true
 }
-
-// namesModel reports whether the model that p was asked for is the client's word alone: p is asked first, under the name that the
-// client has sent, and no configuration says that p has it. A vendor that does not know the name has been asked for nothing.
-func (c *call) namesModel(p *upstream.Provider) bool {
-	model := c.Request.Model
-	return c.prefers(p) && p.UpstreamModel(model) == model && !slices.Contains(p.Models, model)
-}
-
-// prefers reports whether the client has chosen p for its model: the first, and its equals.
-func (c *call) prefers(p *upstream.Provider) bool {
-	return p == c.preferred || c.g.Balance != nil && slices.Contains(c.g.Balance.group(nil, c.preferred), p)
-}
