@@ -16,14 +16,15 @@ import (
 const budgetsPath = "/alipayai/budgets"
 
 // getBudgets answers GET /alipayai/budgets with the budgets that calls have asked since the process began.
-func (a *adminAPI) getBudgets(w http.ResponseWriter, r *http.Request) error {
+func (*adminAPI) getBudgets(w http.ResponseWriter, r *http.Request) error {
+	app := running()
 	switch {
 	case r.Method != http.MethodGet:
 		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("method not allowed; use GET")}
-	case a.app == nil || a.app.budgets == nil:
+	case app == nil || app.budgets == nil:
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("no budget is configured")}
 	}
-	states := a.app.budgets.States()
+	states := app.budgets.States()
 	if states == nil {
 		states = []budget.State{}
 	}

@@ -19,10 +19,10 @@ import (
 const calendarPath = "/alipayai/calendar"
 
 // calendar answers GET /alipayai/calendar with how the keys of each provider are that has a calendar, by name.
-func (a *adminAPI) calendar(w http.ResponseWriter, r *http.Request) error {
+func (*adminAPI) calendar(w http.ResponseWriter, r *http.Request) error {
 	reports := make(map[string]calendar.Status)
-	if a.app != nil {
-		for name, keeper := range a.app.keepers {
+	if app := running(); app != nil {
+		for name, keeper := range app.keepers {
 			reports[name] = keeper.Status()
 		}
 	}

@@ -27,11 +27,11 @@ const canaryPath = "/alipayai/canary"
 // canary answers GET /alipayai/canary with where all canaries are, by name, and POST with action
 // (promote, rollback, pause, resume or restart) and, unless there is one alone, name in its
 // query by doing that.
-func (a *adminAPI) canary(w http.ResponseWriter, r *http.Request) error {
+func (*adminAPI) canary(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	var canaries map[string]*configuredCanary
-	if a.app != nil {
-		canaries = a.app.canaries
+	if app := running(); app != nil {
+		canaries = app.canaries
 	}
 	selected, err := selectCanaries(canaries, q.Get("name"))
 	if err != nil {

@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -126,8 +127,10 @@ func TestCallCrossesReload(t *testing.T) {
 }
 
 // TestRejectedReloadChangesNothing loads configurations that fail at different
-// points, each with a provider and a listener more.
+// points, each with a listener more, and with other things that the admin API serves.
 func TestRejectedReloadChangesNothing(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	t.Setenv("TEST_SECRET", oauthSecret)
 	g := newRig(t, sandbox.Config{})
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -135,19 +138,32 @@ func TestRejectedReloadChangesNothing(t *testing.T) {
 	}
 	defer taken.Close()
 	g.vars["taken"] = taken.Addr().String()
-	g.load(oneProvider, metricsSite)
+	g.file("law.yaml", suiteFile(1))
+	with := func(more string) string { return strings.Replace(oneProvider, "alipayai {", "alipayai {\n"+more, 1) }
+	site := func(canary string) string {
+		return strings.Replace(metricsSite, "alipayai_proxy alipay", "alipayai_proxy alipay {\ncanary alipay next {\n"+canary+"\nguard errors\n}\n}", 1)
+	}
+	const next = "provider next {\nprofile sandbox\nbase_url http://${gone}\n}\n"
+	running := with(next + "ledger ${dir}/ledger.db\n")
+	g.file("keys/1", hmacKey)
+	load := func() { g.load(running, site("share 40% 1h")) }
+	load()
+	if a := g.read(g.send("admin", "POST", canaryPath+"?action=rollback", "")); a.status != http.StatusOK {
+		t.Fatalf("the canary is not rolled back: %d %s", a.status, a.body)
+	}
 	g.chat("hello")
 	config := g.read(g.send("admin", "GET", "/config/", "")).body
-	before := references()
+	before, served := references(), g.adminServes()
 
-	more := strings.Replace(oneProvider, "alipayai {", "alipayai {\nprovider other {\nprofile sandbox\nbase_url http://${gone}\n}", 1)
+	more := with(next + "provider keys {\nprofile alipay\nbase_url http://${gone}\nclient_id app\ntoken http://${gone}/token {env.TEST_SECRET}\nkeys dir ${dir}/keys {\nrotate_every 30d\n}\n}\nprovider other {\nprofile sandbox\nbase_url http://${gone}\n}\nsuite law {\nprovider other\nfile ${dir}/law.yaml\n}\n")
+	sites := site("share 30% 1h")
 	for name, bad := range map[string]struct{ global, sites string }{
-		"provider":   {strings.Replace(more, "provider alipay", "provider zzz {\nprofile nothing\n}\nprovider alipay", 1), metricsSite},
-		"handler":    {more, metricsSite + "\nhttp://${gone} {\nalipayai_proxy other unknown\n}"},
-		"auth":       {more, metricsSite + "\nhttp://${gone} {\nalipayai_auth {\nfile ${dir}/nothing\n}\n}"},
-		"transport":  {more, metricsSite + "\nhttp://${gone} {\n" + signing("other", "") + "\n}"},
-		"simulator":  {more, metricsSite + "\nhttp://${gone} {\nalipayai_sandbox {\nmode nothing\n}\n}"},
-		"a listener": {more, metricsSite + "\nhttp://${taken} {\nalipayai_proxy other\n}"},
+		"provider":   {strings.Replace(more, "provider alipay", "provider zzz {\nprofile nothing\n}\nprovider alipay", 1), sites},
+		"handler":    {more, sites + "\nhttp://${gone} {\nalipayai_proxy other unknown\n}"},
+		"auth":       {more, sites + "\nhttp://${gone} {\nalipayai_auth {\nfile ${dir}/nothing\n}\n}"},
+		"transport":  {more, sites + "\nhttp://${gone} {\n" + signing("other", "") + "\n}"},
+		"simulator":  {more, sites + "\nhttp://${gone} {\nalipayai_sandbox {\nmode nothing\n}\n}"},
+		"a listener": {more, sites + "\nhttp://${taken} {\nalipayai_proxy other\n}"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := g.reload(bad.global, bad.sites); err == nil {
@@ -160,15 +176,43 @@ func TestRejectedReloadChangesNothing(t *testing.T) {
 			if after := g.read(g.send("admin", "GET", "/config/", "")).body; after != config {
 				t.Errorf("the configuration is now %s", after)
 			}
+			for route, was := range served {
+				if is := g.adminServes()[route]; is != was {
+					t.Errorf("%s was %s, now it is %s", route, was, is)
+				}
+			}
+			// What operators order is done by what runs.
+			c := must(caddy.ActiveContext().App("alipayai")).(*App).canaries["alipay:next"]
+			for _, order := range []struct{ action, phase string }{{"restart", "running"}, {"rollback", "rolled_back"}} {
+				a := g.read(g.send("admin", "POST", canaryPath+"?action="+order.action, ""))
+				if phase := string(c.Status().Phase); a.status != http.StatusOK || phase != order.phase {
+					t.Errorf("%s is answered with %d %s, and the canary is %s", order.action, a.status, a.body, phase)
+				}
+			}
 		})
 	}
 	if n := g.tokenFetches(); n != 1 {
 		t.Errorf("%d tokens were fetched, want 1", n)
 	}
-	g.load(oneProvider, metricsSite)
+	load()
 	g.eventually("the metrics to count on", func() bool {
 		return g.scrape()[`caddy_alipayai_requests_total{code="",endpoint="chat",provider="alipay",status="200"}`] == "7"
 	})
+}
+
+// adminServes are the names of what the admin API serves, by the route, and its answer where it serves nothing.
+func (g *rig) adminServes() map[string]string {
+	g.t.Helper()
+	served := make(map[string]string)
+	for _, route := range new(adminAPI).Routes() {
+		a := g.read(g.send("admin", "GET", route.Pattern, ""))
+		if served[route.Pattern] = a.body; a.status == http.StatusOK {
+			var named map[string]json.RawMessage // rows of the ledger have no names
+			_ = json.Unmarshal([]byte(a.body), &named)
+			served[route.Pattern] = fmt.Sprint("those of ", slices.Sorted(maps.Keys(named)))
+		}
+	}
+	return served
 }
 
 // TestManyReloads leaves nothing behind: no goroutine, no reference, no token

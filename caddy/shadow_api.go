@@ -17,10 +17,10 @@ import (
 const shadowPath = "/alipayai/shadow"
 
 // shadow answers GET /alipayai/shadow with what came of all shadows' copies, by name.
-func (a *adminAPI) shadow(w http.ResponseWriter, r *http.Request) error {
+func (*adminAPI) shadow(w http.ResponseWriter, r *http.Request) error {
 	reports := make(map[string]shadow.Report)
-	if a.app != nil {
-		for name, s := range a.app.shadows {
+	if app := running(); app != nil {
+		for name, s := range app.shadows {
 			reports[name] = s.Report()
 		}
 	}

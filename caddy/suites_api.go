@@ -17,10 +17,10 @@ import (
 const suitesPath = "/alipayai/suites"
 
 // getSuites answers GET /alipayai/suites with the last run of each suite, by name.
-func (a *adminAPI) getSuites(w http.ResponseWriter, r *http.Request) error {
+func (*adminAPI) getSuites(w http.ResponseWriter, r *http.Request) error {
 	states := make(map[string]suite.State)
-	if a.app != nil {
-		for name, s := range a.app.suites {
+	if app := running(); app != nil {
+		for name, s := range app.suites {
 			states[name] = s.State()
 		}
 	}

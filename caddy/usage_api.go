@@ -20,7 +20,7 @@ func init() {
 }
 
 // adminAPI serves what operators ask a running gateway, at Caddy's admin endpoint.
-type adminAPI struct{ app *App }
+type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
 func (*adminAPI) CaddyModule() caddy.ModuleInfo {
@@ -30,10 +30,12 @@ func (*adminAPI) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision finds the configuration's app; there need not be one.
-func (a *adminAPI) Provision(ctx caddy.Context) error {
-	if app, err := ctx.AppIfConfigured("alipayai"); err == nil {
-		a.app = app.(*App)
+// running is the app of the configuration that runs; nil where there is none. Routes ask for it at each request: Caddy
+// begins to serve those of a new configuration before its apps are provisioned, and goes on with them where it is rejected
+// (provisionContext and unsyncedDecodeAndRun in caddy.go of v2.11.9).
+func running() *App {
+	if app, err := caddy.ActiveContext().AppIfConfigured("alipayai"); err == nil {
+		return app.(*App)
 	}
 	return nil
 }
@@ -56,11 +58,12 @@ func (a *adminAPI) Routes() []caddy.AdminRoute {
 // usage answers GET /alipayai/usage. Its query has by (tenant, provider, model or day;
 // or lines), from and to (days, as 2026-11-28), tenant, provider and model, limit (of
 // lines), and format (json, csv or table).
-func (a *adminAPI) usage(w http.ResponseWriter, r *http.Request) error {
+func (*adminAPI) usage(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("method not allowed; use GET")}
 	}
-	if a.app == nil || a.app.ledger == nil {
+	app := running()
+	if app == nil || app.ledger == nil {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("this gateway keeps no ledger; configure ledger, price or prices file")}
 	}
 	q, err := parseUsage(r.URL.Query())
@@ -74,7 +77,7 @@ func (a *adminAPI) usage(w http.ResponseWriter, r *http.Request) error {
 			w.Header().Set(moreHeader, "true")
 		}
 	}
-	if err := q.report(r.Context(), w, a.app.usageSource(), counted); err != nil {
+	if err := q.report(r.Context(), w, app.usageSource(), counted); err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: fmt.Errorf("reading the ledger: %w", err)}
 	}
 	return nil
@@ -189,7 +192,6 @@ func (q usageQuery) rows(ctx context.Context, source ledger.Source) ([]ledger.Ro
 
 // Interface guards
 var (
-	_ caddy.Provisioner = (*adminAPI)(nil)
 	_ caddy.AdminRouter = (*adminAPI)(nil)
 )
 
