@@ -107,6 +107,39 @@ type ledgerState struct {
 	// release gives back what shared is kept in.
 	release func()
 	path    string
+
+	mu    sync.Mutex
+	keeps []*time.Duration // of the configurations that use it
+}
+
+// use has lines kept for as long as the configuration says, 0 for ever, until leave. While a configuration replaces another
+// the longer time holds: one that is rejected must not delete what the other keeps.
+func (s *ledgerState) use(keep time.Duration) (leave func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keeps = append(s.keeps, &keep)
+	s.keepLongest()
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.keeps = slices.DeleteFunc(s.keeps, func(k *time.Duration) bool { return k == &keep })
+		s.keepLongest()
+	})
+}
+
+// keepLongest has lines kept for the longest time; where no configuration is left, as before. s.mu is held.
+func (s *ledgerState) keepLongest() {
+	if len(s.keeps) == 0 {
+		return
+	}
+	longest := *s.keeps[0]
+	for _, keep := range s.keeps {
+		if longest = max(longest, *keep); *keep == 0 {
+			s.Keep(0)
+			return
+		}
+	}
+	s.Keep(longest)
 }
 
 // End implements alipayai.Ledger.
@@ -188,8 +221,8 @@ func (a *App) openLedger() error {
 	if a.Ledger != nil {
 		keep = time.Duration(a.Ledger.Keep)
 	}
+	a.releases = append(a.releases, state.use(keep))
 	a.checks = append(a.checks, func() error {
-		state.Keep(keep)
 		state.start()
 		// Two gateways that wrote by turns, or counted budgets without each other, would both be wrong.
 		if err := state.Err(); errors.Is(err, ledger.ErrLocked) {
