@@ -62,7 +62,7 @@ func (a *App) openRoutes(p *upstream.Provider) {
 	routes, release := acquire[upstream.Routes]("routes", identity...)
 	a.releases = append(a.releases, release)
 	p.Routes = routes
-	a.jobs = append(a.jobs, p.Probes)
+	a.jobs.add("probes of provider "+p.Name, p.Probes)
 }
 
 // checkHosts refuses one app at one host under two rate caps: the cap of a provider is for all of its addresses, and is

@@ -61,7 +61,7 @@ func (a *App) openAlerts() error {
 	}
 	a.alerter = alert.New(kept.State, options)
 	a.monitor = alert.NewMonitor(a.alerter, a.AlertSystemErrors)
-	a.jobs = append(a.jobs, (&watch{app: a, known: kept}).run)
+	a.jobs.add("alerts", (&watch{app: a, known: kept}).run)
 	return nil
 }
 

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -157,10 +155,8 @@ type App struct {
 	checks []func() error
 	// opens connect to what the configuration uses, at Start.
 	opens []func()
-	// jobs run from Start to Stop.
-	jobs   []func(context.Context)
-	cancel context.CancelFunc
-	wait   sync.WaitGroup
+	// jobs are its background work.
+	jobs jobs
 	// exiting says whether the process ends: caddy.Exiting.
 	exiting func() bool
 }
@@ -196,7 +192,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.store, err = a.openStore(); err != nil {
 		return err
 	}
-	a.jobs = append(a.jobs, func(ctx context.Context) { a.store.inspect(ctx, a.logger) })
+	a.jobs.add("store", func(ctx context.Context) { a.store.inspect(ctx, a.logger) })
 	a.openBreakers()
 	a.openHolds()
 	if err := a.openEvidence(); err != nil {
@@ -268,14 +264,10 @@ func (a *App) Start() error {
 			overlap(served)
 		}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	a.cancel = cancel
 	for _, open := range a.opens {
 		open()
 	}
-	for _, job := range a.jobs {
-		a.wait.Go(func() { job(ctx) })
-	}
+	a.jobs.start()
 	return nil
 }
 
@@ -298,35 +290,6 @@ func (a *App) warn() {
 	}
 }
 
-// Stop ends the background work. Requests that are still in flight keep
-// working: they fetch a token themselves if they need one.
-func (a *App) Stop() error {
-	if a.exiting() { // before the jobs, which keep what is counted
-		ctx, cancel := context.WithTimeout(context.Background(), exitTime)
-		endShadows(ctx, a.logger)
-		cancel()
-	}
-	a.cancel()
-	a.wait.Wait()
-	if a.exiting() {
-		a.flush()
-	}
-	return nil
-}
-
-// exitTime is how long the process waits, when it ends, for copies of calls that shadows are asked, and then for evidence
-// and alerts that are still being written or sent.
-const exitTime = 2 * time.Second
-
-// flush waits for them. What it does not wait for is lost.
-func (a *App) flush() {
-	ctx, cancel := context.WithTimeout(context.Background(), exitTime)
-	defer cancel()
-	if err := errors.Join(a.evidence.Flush(ctx), a.alerter.Flush(ctx)); err != nil {
-		a.logger.Warn("evidence or alerts are lost", zap.Error(err))
-	}
-}
-
 // Cleanup gives back the pooled state. A configuration that has only been validated,
 // and is right, has not had its last warnings.
 func (a *App) Cleanup() error {
@@ -336,11 +299,14 @@ func (a *App) Cleanup() error {
 			a.wouldStart()
 		}
 	}
-	// What was acquired later may use what was acquired before.
-	for _, release := range slices.Backward(a.releases) {
-		release()
-	}
+	releases := a.releases
 	a.releases = nil
+	a.jobs.running.whenEnded(func() {
+		// What was acquired later may use what was acquired before.
+		for _, release := range slices.Backward(releases) {
+			release()
+		}
+	})
 	return nil
 }
 

@@ -31,7 +31,7 @@ func TestExitWaitsForEvidence(t *testing.T) {
 						})
 				}))
 				a := &App{
-					logger: zap.NewNop(), cancel: func() {}, exiting: func() bool { return exits },
+					logger: zap.NewNop(), exiting: func() bool { return exits },
 					evidence: evidence.NewRecorder(evidence.Options{Logger: slow}), alerter: alert.New(alert.NewState(), alert.Options{}),
 				}
 				a.evidence.Record(evidence.Record{})

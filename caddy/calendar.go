@@ -144,7 +144,7 @@ func (a *App) openCalendar(ctx caddy.Context, p *upstream.Provider, c *Provider,
 		defer cancel()
 		keeper.Begin(ctx)
 	})
-	a.jobs = append(a.jobs, keeper.Run)
+	a.jobs.add("calendar of provider "+p.Name, keeper.Run)
 	return nil
 }
 

@@ -179,7 +179,7 @@ func (h *Proxy) provisionCanary(app *App) error {
 				_ = state.Exchange(app.ctx) // or all conversations stay where they are until it is known
 			}
 		})
-		app.jobs = append(app.jobs, state.Run)
+		app.jobs.add("canary "+c.name(), state.Run)
 	}
 	return nil
 }

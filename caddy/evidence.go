@@ -48,7 +48,7 @@ func (a *App) openEvidence() error {
 			}
 			return nil
 		})
-		a.jobs = append(a.jobs, func(context.Context) {
+		a.jobs.add("old evidence", func(context.Context) {
 			if err := vault.Sweep(); err != nil {
 				a.logger.Error("old evidence could not be deleted", zap.Error(err))
 			}

@@ -123,7 +123,7 @@ func (a *App) openEmbeddings() error {
 	centroids, release := acquire[intent.Centroids]("centroids", content...)
 	a.releases = append(a.releases, release)
 	e.centroids, a.intents.embedded = centroids, e
-	a.jobs = append(a.jobs, e.learnExamples)
+	a.jobs.add("examples of intents", e.learnExamples)
 	return nil
 }
 

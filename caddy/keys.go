@@ -357,7 +357,7 @@ func (l *keyLoader) warnOfStray() {
 // provider that signs with them or, for keys of tenants, the file.
 func (a *App) watchKeys(of string, fingerprint filewatch.Fingerprint, logger *zap.Logger, load func() error) {
 	a.watchedKeys[of] = true
-	a.jobs = append(a.jobs, func(ctx context.Context) {
+	a.jobs.add("keys of "+of, func(ctx context.Context) {
 		filewatch.Run(ctx, fingerprint, filewatch.Interval, func() error {
 			err := load()
 			if err == nil {

@@ -95,7 +95,7 @@ func (a *App) shareCap(k *upstream.Cap, p *upstream.Provider) {
 	k.Window, k.Queue = window.window, queue.queue
 
 	a.opens = append(a.opens, window.open)
-	a.jobs = append(a.jobs, func(ctx context.Context) {
+	a.jobs.add("queue of provider "+p.Name, func(ctx context.Context) {
 		queue.use(window, span)
 		queue.drain(ctx, caddy.Exiting)
 		<-ctx.Done()

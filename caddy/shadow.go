@@ -154,7 +154,7 @@ func (h *Proxy) provisionShadow(app *App, site string, o observer) error {
 		app.releases = append(app.releases, release)
 		app.shadows[name] = &configuredShadow{state, hash, p.Name, c.Divergence}
 		logger := app.logger.With(zap.String("shadow", name))
-		app.jobs = append(app.jobs, func(ctx context.Context) {
+		app.jobs.add("shadow "+name, func(ctx context.Context) {
 			state.Run(ctx, func(err error) {
 				if err != nil {
 					logger.Error("what came of the shadow's copies cannot be kept, and is counted by this replica alone meanwhile", zap.Error(err))

@@ -110,7 +110,7 @@ func (a *App) openSuite(ctx caddy.Context, name string, c *Suite) error {
 		Known:    known.Load(), Keep: func(r suite.Record) { known.Store(&r) }, Now: time.Now,
 	})
 	a.suites[name] = &configuredSuite{s, p.Name}
-	a.jobs = append(a.jobs, s.Run)
+	a.jobs.add("suite "+name, s.Run)
 	return nil
 }
 

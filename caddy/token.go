@@ -152,7 +152,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 	}
 	a.shareTokens(source, logger, address, clientID, scope, source.RefreshToken)
 	p.Tokens = source
-	a.jobs = append(a.jobs, func(ctx context.Context) { source.Run(ctx) })
+	a.jobs.add("token of provider "+p.Name, func(ctx context.Context) { source.Run(ctx) })
 	return nil
 }
 

@@ -150,9 +150,9 @@ func (a *App) buildUsers(ctx caddy.Context, p *upstream.Provider, c *UserToken, 
 		},
 	}
 	if stored, ok := users.Store.(*storedConsents); ok {
-		a.jobs = append(a.jobs, stored.run)
+		a.jobs.add("stored consents of provider "+p.Name, stored.run)
 	}
-	a.jobs = append(a.jobs, func(ctx context.Context) { users.Run(ctx) })
+	a.jobs.add("consents of provider "+p.Name, func(ctx context.Context) { users.Run(ctx) })
 	if a.users == nil {
 		a.users = make(map[string]*consent.Consents)
 	}
