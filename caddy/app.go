@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -157,6 +158,8 @@ type App struct {
 	opens []func()
 	// jobs are its background work.
 	jobs jobs
+	// servesOn is how long Caddy's servers serve on when the process ends.
+	servesOn time.Duration
 	// exiting says whether the process ends: caddy.Exiting.
 	exiting func() bool
 }
@@ -262,6 +265,7 @@ func (a *App) Start() error {
 	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
 		if served, ok := app.(*caddyhttp.App); ok {
 			overlap(served)
+			a.servesOn = time.Duration(served.ShutdownDelay)
 		}
 	}
 	for _, open := range a.opens {
@@ -298,6 +302,9 @@ func (a *App) Cleanup() error {
 			a.warn()
 			a.wouldStart()
 		}
+	}
+	if a.started && a.exiting() {
+		a.exit()
 	}
 	releases := a.releases
 	a.releases = nil

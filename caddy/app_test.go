@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"context"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,7 +17,8 @@ import (
 	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
-// TestExitWaitsForEvidence stops an app while a record is being written: only a process that ends has to wait for it.
+// TestExitWaitsForEvidence has a record written once an app is stopped, as servers that are stopped after it may: only a process
+// that ends has to wait for it. Till then the jobs go on there.
 func TestExitWaitsForEvidence(t *testing.T) {
 	for name, exits := range map[string]bool{"exit": true, "reload": false} {
 		t.Run(name, func(t *testing.T) {
@@ -31,15 +33,28 @@ func TestExitWaitsForEvidence(t *testing.T) {
 						})
 				}))
 				a := &App{
-					logger: zap.NewNop(), exiting: func() bool { return exits },
+					logger: zap.NewNop(), started: true, exiting: func() bool { return exits },
 					evidence: evidence.NewRecorder(evidence.Options{Logger: slow}), alerter: alert.New(alert.NewState(), alert.Options{}),
 				}
-				a.evidence.Record(evidence.Record{})
+				var working atomic.Bool
+				working.Store(true)
+				a.jobs.add("work", func(ctx context.Context) {
+					<-ctx.Done()
+					working.Store(false)
+				})
+				a.jobs.start()
 				if err := a.Stop(); err != nil {
 					t.Fatal(err)
 				}
-				if written.Load() != exits {
-					t.Errorf("written %v after Stop", written.Load())
+				if working.Load() != exits {
+					t.Errorf("a job goes on after Stop: %v", working.Load())
+				}
+				a.evidence.Record(evidence.Record{})
+				if err := a.Cleanup(); err != nil {
+					t.Fatal(err)
+				}
+				if written.Load() != exits || working.Load() {
+					t.Errorf("after Cleanup it is written: %v, and a job goes on: %v", written.Load(), working.Load())
 				}
 				time.Sleep(2 * time.Second)
 				synctest.Wait()

@@ -64,16 +64,11 @@ func (j *jobs) stop(wait time.Duration) (left []string) {
 }
 
 // Stop ends the background work. Requests that are still in flight keep
-// working: they fetch a token themselves if they need one.
+// working: they fetch a token themselves if they need one. When the process ends Caddy stops its apps in any order, and
+// servers may serve until the last is stopped: then Cleanup ends it, which Caddy calls after that.
 func (a *App) Stop() error {
-	if a.exiting() { // before the jobs, which keep what is counted
-		ctx, cancel := context.WithTimeout(context.Background(), exitTime)
-		endShadows(ctx, a.logger)
-		cancel()
-	}
-	a.endJobs()
-	if a.exiting() {
-		a.flush()
+	if !a.exiting() {
+		a.endJobs()
 	}
 	return nil
 }
@@ -86,6 +81,15 @@ func (a *App) endJobs() {
 	if left := a.jobs.stop(jobsTime); len(left) > 0 {
 		a.logger.Error("background work has not ended in time, and goes on by itself: a file system or an upstream may hang", zap.Strings("jobs", left))
 	}
+}
+
+// exit ends what Stop has left, before what is counted, raised and recorded is lost with the process.
+func (a *App) exit() {
+	ctx, cancel := context.WithTimeout(context.Background(), exitTime)
+	endShadows(ctx, a.logger) // before the jobs, which keep what is counted
+	cancel()
+	a.endJobs()
+	a.flush()
 }
 
 // exitTime is how long the process waits, when it ends, for copies of calls that shadows are asked, and then for evidence

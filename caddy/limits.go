@@ -97,7 +97,7 @@ func (a *App) shareCap(k *upstream.Cap, p *upstream.Provider) {
 	a.opens = append(a.opens, window.open)
 	a.jobs.add("queue of provider "+p.Name, func(ctx context.Context) {
 		queue.use(window, span)
-		queue.drain(ctx, caddy.Exiting)
+		queue.drain(ctx, caddy.Exiting, a.servesOn)
 		<-ctx.Done()
 		queue.leave(window, span)
 	})

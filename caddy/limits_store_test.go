@@ -125,10 +125,19 @@ func TestWindowChangesWithItsUses(t *testing.T) {
 	}
 }
 
-// TestDrainsWhenTheProcessExits rejects the calls that wait when the process ends,
-// and none when a configuration ends.
+// TestDrainsWhenTheProcessExits rejects the calls that wait when the process ends and its servers no longer serve, and none
+// when a configuration ends. The second call's turn is after ten seconds.
 func TestDrainsWhenTheProcessExits(t *testing.T) {
-	for name, exits := range map[string]bool{"exit": true, "reload": false} {
+	for name, tt := range map[string]struct {
+		exits    bool
+		servesOn time.Duration
+		drained  bool
+	}{
+		"exit": {exits: true, drained: true},
+		"exit after a delay, too early for the call": {exits: true, servesOn: 5 * time.Second, drained: true},
+		"exit after a delay":                         {exits: true, servesOn: 30 * time.Second},
+		"reload":                                     {servesOn: 5 * time.Second},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := &pooledQueue{queue: limiter.NewQueue(limiter.NewMemoryWindow(time.Now), time.Now)}
@@ -145,20 +154,20 @@ func TestDrainsWhenTheProcessExits(t *testing.T) {
 				}
 				var exiting atomic.Bool
 				ctx, stop := context.WithCancel(t.Context())
-				go w.drain(ctx, exiting.Load)
+				go w.drain(ctx, exiting.Load, tt.servesOn)
 				synctest.Wait()
 				if err := <-ended; err != nil {
 					t.Fatal(err)
 				}
-				exiting.Store(exits)
+				exiting.Store(tt.exits)
 				began := time.Now()
-				if !exits {
+				if !tt.exits {
 					stop()
 				}
 				err := <-ended
 				rejection, drained := errors.AsType[*limiter.Rejection](err)
-				if drained != exits || drained && (rejection.Reason != limiter.Draining || time.Since(began) > time.Second) {
-					t.Errorf("after %v: %v", time.Since(began), err)
+				if took := time.Since(began); drained != tt.drained || drained && (rejection.Reason != limiter.Draining || took < tt.servesOn || took > tt.servesOn+time.Second) {
+					t.Errorf("after %v: %v", took, err)
 				}
 				stop()
 			})

@@ -88,11 +88,10 @@ func (w *pooledQueue) release(d *pooledWindow, giveBack func()) {
 	giveBack()
 }
 
-// drain rejects all calls that wait as soon as the process is exiting. It returns
-// when ctx ends. It polls, because a reload, which calls must survive, looks the same
-// to an app; and because Caddy stops its apps in any order when it exits, so that
-// the servers may be waiting already for the calls that wait here.
-func (w *pooledQueue) drain(ctx context.Context, exiting func() bool) {
+// drain rejects all calls that wait once the process is exiting and its servers, which serve on for a time then, wait for
+// those that are left. It polls, because a reload, which calls must survive, looks the same to an app, and because Caddy
+// stops its apps in any order when it exits. It returns when ctx ends, as it does after that.
+func (w *pooledQueue) drain(ctx context.Context, exiting func() bool, servesOn time.Duration) {
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
 	for !exiting() {
@@ -103,6 +102,10 @@ func (w *pooledQueue) drain(ctx context.Context, exiting func() bool) {
 			}
 		case <-tick.C:
 		}
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(servesOn):
 	}
 	w.queue.Drain()
 }
