@@ -7,8 +7,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -246,65 +249,76 @@ func (l *keyLoader) certificates(config *signer.Config) error {
 // folder that is watched from then on. identity gives what tells one key from
 // another, however it was written.
 func ring[K any](l *keyLoader, parse func([]byte) (K, error), identity func(text []byte, key K) []byte) (*signer.Ring[K], error) {
-	parseKey := parse
-	var ids sync.Map // hashes of what tells keys apart, by the key
-	parse = func(text []byte) (K, error) {
+	read := func(text []byte) (k identified[K], err error) {
 		known(string(text))
-		key, err := parseKey(text)
-		if err == nil {
-			ids.Store(key, sha256.Sum256(identity(text, key)))
+		if k.key, err = parse(text); err == nil {
+			k.id = sha256.Sum256(identity(text, k.key))
 		}
-		return key, err
+		return k, err
 	}
-	keys, err := readKeys(l, func(text []byte) (K, error) {
-		key, err := parse(text)
+	found, err := readKeys(l, func(text []byte) (identified[K], error) {
+		k, err := read(text)
 		if err != nil {
-			return key, err
+			return k, err
 		}
-		return key, l.uses.add(l.provider, "it", identity(text, key))
+		return k, l.uses.add(l.provider, "it", identity(text, k.key))
 	})
 	if err != nil {
 		return nil, err
 	}
+	keys, ids := split(found)
 	r, err := signer.NewRing(keys)
 	if err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}
+	var held atomic.Pointer[map[int][sha256.Size]byte] // the ids of all versions, as they were read together
+	held.Store(&ids)
 	l.held = heldKeys{signing: func() int { version, _ := r.Signing(); return version }, signUpTo: r.SignUpTo}
 	l.held.list = func() (list []calendar.Key) {
 		var since map[int]time.Time
 		if dir := l.config.KeysDir; dir != "" {
 			since, _ = signer.KeyDates(os.DirFS(dir)) // a folder that is gone was loaded once, and is logged
 		}
-		for version, key := range r.All() {
-			id, _ := ids.Load(key)
-			list = append(list, calendar.Key{Version: version, ID: calendar.KeyID(version, id.([sha256.Size]byte)), Since: since[version]})
+		ids := *held.Load()
+		for _, version := range slices.Backward(slices.Sorted(maps.Keys(ids))) {
+			list = append(list, calendar.Key{Version: version, ID: calendar.KeyID(version, ids[version]), Since: since[version]})
 		}
 		return list
 	}
 	if dir := l.config.KeysDir; dir != "" {
 		logger := l.app.logger.With(zap.String("provider", l.provider.Name), zap.String("keys_dir", dir))
 		l.app.watchKeys(l.provider.Name, filewatch.Dir(dir), logger, func() error {
-			if err := r.LoadDir(os.DirFS(dir), parse); err != nil {
+			found, err := signer.ReadKeyDir(os.DirFS(dir), read)
+			if err != nil {
 				return err
 			}
-			l.warnOfStray()
-			held := make(map[any]bool)
-			for _, key := range r.All() {
-				held[key] = true
+			keys, ids := split(found)
+			if err := r.Replace(keys); err != nil {
+				return err
 			}
-			ids.Range(func(key, _ any) bool {
-				if !held[key] {
-					ids.Delete(key)
-				}
-				return true
-			})
+			held.Store(&ids)
+			l.warnOfStray()
 			l.held.changed()
 			logger.Info("keys are loaded", zap.Int("signing_with", l.held.signing()))
 			return nil
 		})
 	}
 	return r, nil
+}
+
+// identified is a key and the hash of what tells it from others.
+type identified[K any] struct {
+	key K
+	id  [sha256.Size]byte
+}
+
+// split gives the keys, and their ids, by version.
+func split[K any](found map[int]identified[K]) (keys map[int]K, ids map[int][sha256.Size]byte) {
+	keys, ids = make(map[int]K, len(found)), make(map[int][sha256.Size]byte, len(found))
+	for version, k := range found {
+		keys[version], ids[version] = k.key, k.id
+	}
+	return keys, ids
 }
 
 func readKeys[K any](l *keyLoader, parse func([]byte) (K, error)) (map[int]K, error) {
