@@ -30,7 +30,7 @@ type Options struct {
 	// Written, if set, is called with how many lines were written and dropped.
 	Written func(written, dropped int)
 	// Lost, if set, is called by Close with what could not be written before it: how many attempts, and their totals by
-	// currency.
+	// currency; and with each attempt whose line comes after it.
 	Lost func(attempts int64, totals map[price.Currency]Totals)
 }
 
@@ -61,6 +61,7 @@ type Ledger struct {
 	waiting []chan error // for the budgets that are pending
 	db      *bolt.DB     // nil while the file is not open
 	err     error        // why the file cannot be written; nil while it can
+	closed  bool         // what comes is lost
 
 	// Those below belong to the goroutine of run.
 	swept time.Time
@@ -130,6 +131,13 @@ func (l *Ledger) Record(line Line) {
 
 // take is Record. l.mu is held.
 func (l *Ledger) take(line Line) {
+	if l.closed {
+		var lost sums
+		lost.add(line.group(l.options.Zone), line.totals())
+		l.options.Written(0, 1)
+		l.options.Lost(lost.byCurrency())
+		return
+	}
 	if len(l.pending) >= l.room {
 		l.drop([]Line{line})
 		return

@@ -83,6 +83,32 @@ func TestWhatIsLostIsTold(t *testing.T) {
 	}
 }
 
+// So does what comes once it has ended.
+func TestWhatComesTooLateIsTold(t *testing.T) {
+	var attempts int64
+	totals := make(map[price.Currency]Totals)
+	l := New(Options{Path: filepath.Join(t.TempDir(), "ledger.db"), Lost: func(n int64, of map[price.Currency]Totals) {
+		attempts += n
+		for currency, sum := range of {
+			sum.Add(totals[currency])
+			totals[currency] = sum
+		}
+	}})
+	l.Open()
+	begun := l.Begin(lineAt(noon, "shop", 2))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if attempts != 0 {
+		t.Errorf("%d attempts are lost of none", attempts)
+	}
+	l.End(begun, lineAt(noon, "shop", 2))
+	l.Record(lineAt(noon, "shop", 5))
+	if attempts != 2 || totals["CNY"].Amount != 7 {
+		t.Errorf("%d attempts are lost: %+v", attempts, totals)
+	}
+}
+
 // The totals of lines that are dropped are bounded too, and none of what was spent is lost by that.
 func TestTotalsOfDroppedLinesAreBounded(t *testing.T) {
 	var all sums

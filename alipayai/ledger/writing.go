@@ -28,7 +28,7 @@ func (l *Ledger) run() {
 			l.flush()
 			l.mu.Lock()
 			db := l.db
-			l.db, l.err = nil, errNotOpen
+			l.db, l.err, l.closed = nil, errNotOpen, true
 			l.drop(l.pending)
 			dropped, lost := l.dropped, l.sums
 			l.pending, l.sums, l.dropped = nil, nil, 0
