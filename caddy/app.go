@@ -158,6 +158,8 @@ type App struct {
 	opens []func()
 	// jobs are its background work.
 	jobs jobs
+	// calls are those at handlers before alipayai_proxy, as a moderator that asks its model: they have not come there yet.
+	calls inFlight
 	// servesOn is how long Caddy's servers serve on when the process ends.
 	servesOn time.Duration
 	// exiting says whether the process ends: caddy.Exiting.
@@ -309,10 +311,12 @@ func (a *App) Cleanup() error {
 	releases := a.releases
 	a.releases = nil
 	a.jobs.running.whenEnded(func() {
-		// What was acquired later may use what was acquired before.
-		for _, release := range slices.Backward(releases) {
-			release()
-		}
+		a.calls.whenEnded(func() {
+			// What was acquired later may use what was acquired before.
+			for _, release := range slices.Backward(releases) {
+				release()
+			}
+		})
 	})
 	return nil
 }

@@ -97,6 +97,8 @@ type moderatedRequest struct {
 
 // ServeHTTP passes on what may be sent, and writes the refusal of what may not.
 func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	h.app.calls.begin()
+	defer h.app.calls.end()
 	call := h.app.seen(r, dialects.PeekAny(r, cmp.Or(h.MaxBody, h.app.maxBody, alipayai.DefaultMaxBody), time.Now))
 	m := &moderatedRequest{h: h, r: r, tenant: tenantOf(r)}
 	if call.Failure != nil {

@@ -237,11 +237,18 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 
 // Cleanup gives back the pooled state.
 func (h *Proxy) Cleanup() error {
-	h.calls.whenEnded(func() {
-		for _, release := range h.releases {
-			release()
-		}
-	})
+	release := func() {
+		h.calls.whenEnded(func() {
+			for _, release := range h.releases {
+				release()
+			}
+		})
+	}
+	if h.app == nil { // it was not provisioned
+		release()
+		return nil
+	}
+	h.app.calls.whenEnded(release) // which may come here yet
 	return nil
 }
 

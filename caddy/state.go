@@ -42,7 +42,7 @@ func hashAll(parts []string) [sha256.Size]byte { return replay.NewKey(parts...) 
 type inFlight struct {
 	mu    sync.Mutex
 	calls int
-	ended func()
+	ended []func()
 }
 
 func (u *inFlight) begin() {
@@ -62,13 +62,16 @@ func (u *inFlight) end() {
 func (u *inFlight) whenEnded(f func()) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.ended = f
+	u.ended = append(u.ended, f)
 	u.notify()
 }
 
 func (u *inFlight) notify() {
-	if u.calls == 0 && u.ended != nil {
-		u.ended()
-		u.ended = nil
+	if u.calls > 0 {
+		return
 	}
+	for _, f := range u.ended {
+		f()
+	}
+	u.ended = nil
 }
