@@ -3,6 +3,7 @@ package alipaycaddy
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,11 +30,11 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				core, logs := logged.New(zap.ErrorLevel)
-				released := false
+				var released atomic.Bool
 				a := &App{
 					logger: zap.New(core), started: true, exiting: func() bool { return tt.exits },
 					evidence: evidence.NewRecorder(evidence.Options{}), alerter: alert.New(alert.NewState(), alert.Options{}),
-					releases: []func(){func() { released = true }},
+					releases: []func(){func() { released.Store(true) }},
 				}
 				a.jobs.add("ends", func(ctx context.Context) { <-ctx.Done() })
 				a.jobs.add("hangs", func(ctx context.Context) {
@@ -58,12 +59,12 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 				if !slices.Equal(left, tt.left) {
 					t.Errorf("logged as left: %v, want %v", left, tt.left)
 				}
-				if released != (tt.left == nil) {
-					t.Errorf("released while a job is left: %v", released)
+				if released.Load() != (tt.left == nil) {
+					t.Errorf("released while a job is left: %v", released.Load())
 				}
 				time.Sleep(tt.ends)
 				synctest.Wait()
-				if !released {
+				if !released.Load() {
 					t.Error("it is never released")
 				}
 			})
