@@ -105,9 +105,7 @@ func (g *consentRig) stop() {
 	if err := caddy.Stop(); err != nil {
 		g.t.Fatal(err)
 	}
-	if left := references(); len(left) != 0 {
-		g.t.Errorf("left in the pool: %v", left)
-	}
+	g.eventually("the last call to give back what it held", func() bool { return len(references()) == 0 })
 }
 
 // seen gives the persons who were served since the last time.

@@ -281,9 +281,7 @@ http://${gateway} {
 	if err := caddy.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if left := references(); len(left) != 0 {
-		t.Errorf("left in the pool: %v", left)
-	}
+	g.eventually("the last call to give back what it held", func() bool { return len(references()) == 0 })
 }
 
 // manyReloads is how often reloadManyTimes loads.
