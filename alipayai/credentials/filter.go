@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"hash/maphash"
 	"maps"
 	"net/http"
 	"slices"
@@ -39,9 +40,9 @@ type snapshot struct {
 	grams   []*grams
 	sources []Source
 	changes uint64
-	// passed are texts that held no secret. They never will: secrets are random, and
-	// those that the texts were not compared with are younger.
-	passed atomic.Pointer[map[string]struct{}]
+	// passed are texts that held no secret, each where its hash says. They never will: secrets
+	// are random, and those that the texts were not compared with are younger.
+	passed [maxPassed]atomic.Pointer[string]
 }
 
 // Bounds of what is remembered as passed.
@@ -49,6 +50,13 @@ const (
 	maxPassed     = 256
 	maxPassedText = 256 // bytes
 )
+
+var passedSeed = maphash.MakeSeed()
+
+// place is where text is remembered as passed.
+func (s *snapshot) place(text string) *atomic.Pointer[string] {
+	return &s.passed[maphash.String(passedSeed, text)%maxPassed]
+}
 
 // Add makes secrets known, for good. Those of less than 8 characters are ignored.
 func (f *Filter) Add(secrets ...string) {
@@ -142,12 +150,8 @@ func (f *Filter) Passed(text string) bool {
 	if isNumber(text) && (len(text) < minSecret || len(text) < gram && !s.hasWhole()) {
 		return true
 	}
-	passed := s.passed.Load()
-	if passed == nil {
-		return false
-	}
-	_, ok := (*passed)[text]
-	return ok
+	passed := s.place(text).Load()
+	return passed != nil && *passed == text
 }
 
 // isNumber reports whether text is a number, or a time as headers have it (6m0s):
@@ -158,17 +162,10 @@ func isNumber(text string) bool {
 
 // pass remembers that text holds no secret.
 func (s *snapshot) pass(text string) {
-	if len(text) > maxPassedText {
-		return
+	if len(text) <= maxPassedText {
+		text = strings.Clone(text) // of what may be a whole header
+		s.place(text).Store(&text)
 	}
-	old := s.passed.Load()
-	passed := map[string]struct{}{text: {}}
-	if old != nil && len(*old) < maxPassed {
-		for known := range *old {
-			passed[known] = struct{}{}
-		}
-	}
-	s.passed.CompareAndSwap(old, &passed)
 }
 
 // With gives f with the secrets of one request besides, which are compared only
@@ -188,10 +185,12 @@ func (f *Filter) Text(text string) string {
 type Mask struct {
 	filter  *Filter
 	secrets func() []string
-	once    sync.Once
 	// snapshot is what filter knew when a text was compared first.
+	first    sync.Once
 	snapshot *snapshot
-	known    []*grams
+	// known are the grams of all secrets, once a text may hold one.
+	once  sync.Once
+	known []*grams
 }
 
 // Text gives text with [Hidden] for each secret in it.
@@ -209,14 +208,13 @@ func (m *Mask) Texts(texts ...*string) {
 	m.hide(texts)
 	for _, text := range texts {
 		if !strings.Contains(*text, Hidden) {
-			m.snapshot.pass(*text)
+			m.former().pass(*text)
 		}
 	}
 }
 
 // hide is Texts, of texts that are not known.
 func (m *Mask) hide(texts []*string) {
-	known := m.compile()
 	var joined strings.Builder
 	starts := make([]int, 0, len(texts)+1)
 	for _, text := range texts {
@@ -224,7 +222,7 @@ func (m *Mask) hide(texts []*string) {
 		joined.WriteString(*text)
 	}
 	starts = append(starts, joined.Len())
-	found := search(joined.String(), known)
+	found := m.search(joined.String())
 	for i, text := range texts {
 		if len(found) > 0 {
 			*text = without(*text, starts[i], found)
@@ -238,7 +236,7 @@ func (m *Mask) passed(texts []*string) bool {
 
 // Bytes gives text with [Hidden] for each secret in it: itself where there is none.
 func (m *Mask) Bytes(text []byte) []byte {
-	if found := search(string(text), m.compile()); len(found) > 0 {
+	if found := m.search(string(text)); len(found) > 0 {
 		return []byte(without(string(text), 0, found))
 	}
 	return text
@@ -249,7 +247,7 @@ func (m *Mask) Bytes(text []byte) []byte {
 func (m *Mask) Header(h http.Header) {
 	var texts []*string
 	for name := range h {
-		if len(name) >= minSecret && len(search(name, m.compile())) > 0 {
+		if len(name) >= minSecret && len(m.search(name)) > 0 {
 			delete(h, name)
 		}
 	}
@@ -261,21 +259,43 @@ func (m *Mask) Header(h http.Header) {
 	m.hide(texts)
 }
 
+// former gives what the filter knew when a text was compared first.
+func (m *Mask) former() *snapshot {
+	m.first.Do(func() {
+		if m.snapshot = new(snapshot); m.filter != nil {
+			m.snapshot = m.filter.snapshot()
+		}
+	})
+	return m.snapshot
+}
+
+// own gives the secrets of the request.
+func (m *Mask) own() []string {
+	if m.secrets == nil {
+		return nil
+	}
+	return m.secrets()
+}
+
+// search gives the parts of text that are secrets', in order and apart.
+func (m *Mask) search(text string) []span {
+	if len(text) <= maxSample {
+		v := plain(text, false)
+		if !look(v, m.former().grams, nil) && !mayHold(v, m.own()) {
+			return nil
+		}
+	}
+	return search(text, m.compile())
+}
+
 // compile gives all secrets that m hides.
 func (m *Mask) compile() []*grams {
 	m.once.Do(func() {
 		var all []compiled
-		if m.secrets != nil {
-			for _, secret := range m.secrets() {
-				all = append(all, compile(secret))
-			}
+		for _, secret := range m.own() {
+			all = append(all, compile(secret))
 		}
-		own := new(grams).with(all...)
-		m.known, m.snapshot = []*grams{own}, new(snapshot)
-		if m.filter != nil {
-			m.snapshot = m.filter.snapshot()
-			m.known = append(m.known, m.snapshot.grams...)
-		}
+		m.known = append([]*grams{new(grams).with(all...)}, m.former().grams...)
 	})
 	return m.known
 }
@@ -308,33 +328,38 @@ func search(text string, known []*grams) []span {
 // look reports whether v holds a secret, with escapes undone none, one or more
 // times, and where.
 func look(v view, known []*grams, found func(v view, start, end int)) (any bool) {
-	compare := func(v view) {
-		folded := make([]byte, len(v.text))
-		for i, c := range v.text {
-			folded[i] = fold(c)
-		}
-		find(known, folded, func(start, end int) {
+	readings(v, func(v view) bool {
+		find(known, v.folded(), func(start, end int) {
 			any = true
 			if found != nil {
 				found(v, start, end)
 			}
 		})
-	}
+		return !any || found != nil
+	})
+	return any
+}
+
+// readings gives v as a reader may take it: with escapes undone none, one or more times, and each of these
+// as what it may encode.
+func readings(v view, yield func(view) bool) {
 	for depth := 0; ; depth++ {
-		compare(v)
+		if !yield(v) {
+			return
+		}
 		// In addition, not instead: in other parts of the text these characters may be a secret's.
-		if joined, ok := v.joinHex(); ok {
-			compare(joined)
+		if joined, ok := v.joinHex(); ok && !yield(joined) {
+			return
 		}
-		if printable, ok := v.quotedPrintable(); ok {
-			compare(printable)
+		if printable, ok := v.quotedPrintable(); ok && !yield(printable) {
+			return
 		}
-		if any && found == nil || depth == maxEscapes {
-			return any
+		if depth == maxEscapes {
+			return
 		}
 		next, escaped := v.unescape()
 		if !escaped {
-			return any
+			return
 		}
 		v = next
 	}

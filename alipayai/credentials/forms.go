@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"bytes"
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
@@ -11,16 +12,15 @@ import (
 // looked for: there are many.
 const maxTwice = 512
 
-// forms gives what a secret may be written as. White space is gone from them.
-func forms(secret string, yield func(string)) {
-	whole := string(plain(secret, false).text)
-	variants := []string{whole}
+// forms gives what a secret may be written as, each until yield returns, but for case. White space is gone from them.
+func forms(secret string, yield func([]byte)) {
+	v := view{text: plain(secret, false).text}
+	variants := [][]byte{v.text}
 	if strings.ContainsAny(strings.TrimSpace(secret), " \t") {
-		variants = append(variants, secret, strings.ReplaceAll(secret, " ", "+"))
+		variants = append(variants, []byte(secret), []byte(strings.ReplaceAll(secret, " ", "+")))
 	}
-	v := view{text: []byte(whole)}
 	if joined, ok := v.joinHex(); ok {
-		variants = append(variants, string(joined.text))
+		variants = append(variants, joined.text)
 	}
 	for range maxEscapes {
 		next, ok := v.unescape()
@@ -28,50 +28,76 @@ func forms(secret string, yield func(string)) {
 			break
 		}
 		v = next
-		variants = append(variants, string(v.text))
+		variants = append(variants, v.text)
 	}
 	for _, variant := range variants {
 		encodings(variant, len(variant) <= maxTwice, yield)
-		if binary := decoded(variant); len(binary) >= minSecret {
-			encodings(string(binary), false, yield)
+		if binary := decoded(string(variant)); len(binary) >= minSecret {
+			encodings(binary, false, yield)
 		}
 	}
 }
 
 // encodings gives a text and its encodings, and with twice the encodings of those.
-func encodings(text string, twice bool, yield func(string)) {
-	yield(text)
-	once := append(base64s(text), hex.EncodeToString([]byte(text)))
-	for _, encoded := range append(base32s(text), once...) {
+func encodings(text []byte, twice bool, yield func([]byte)) {
+	yield(view{text: text}.folded())
+	var outer, inner encoder
+	outer.base32s(text, yield)
+	again := func(encoded []byte) {
+		inner.base64s(encoded, yield)
+		yield(inner.hex(encoded))
+	}
+	once := func(encoded []byte) {
 		yield(encoded)
+		if twice {
+			again(encoded)
+		}
 	}
-	if !twice {
-		return
+	outer.base64s(text, once)
+	digits := outer.hex(text)
+	once(digits)
+	if twice {
+		again(bytes.ToUpper(digits))
 	}
-	once = append(once, strings.ToUpper(once[len(once)-1]))
-	for _, encoded := range once {
-		for _, again := range append(base64s(encoded), hex.EncodeToString([]byte(encoded))) {
-			yield(again)
+}
+
+// encoder encodes into the same memory again and again. What base64s and base32s yield is as it comes out at each place
+// that text may have in a group, without the characters that depend on what is beside it.
+type encoder struct{ text, out []byte }
+
+// base64s encodes by groups of three bytes.
+func (e *encoder) base64s(text []byte, yield func([]byte)) {
+	e.shifted(text, 3, []int{0, 2, 3}, base64.RawStdEncoding.AppendEncode, yield)
+}
+
+// base32s encodes by groups of five bytes.
+func (e *encoder) base32s(text []byte, yield func([]byte)) {
+	e.shifted(text, 5, []int{0, 2, 4, 5, 7}, base32.StdEncoding.WithPadding(base32.NoPadding).AppendEncode, yield)
+}
+
+// shifted encodes text behind none, one and more bytes, by groups of so many; skips are the characters that these take.
+func (e *encoder) shifted(text []byte, group int, skips []int, encode func(dst, src []byte) []byte, yield func([]byte)) {
+	const most = 4 // bytes before
+	e.text = append(append(e.text[:0], make([]byte, most)...), text...)
+	for before, skip := range skips {
+		behind := e.text[most-before:]
+		e.out = encode(e.out[:0], behind)
+		encoded := e.out
+		if len(behind)%group != 0 {
+			encoded = encoded[:len(encoded)-1]
+		}
+		if skip < len(encoded) {
+			yield(encoded[skip:])
 		}
 	}
 }
 
-// base64s gives text in base64 as it comes out at each place that it may have
-// among the three bytes of a group, without the characters that depend on what
-// is beside it.
-func base64s(text string) []string {
-	out := make([]string, 0, 4)
-	for before, skip := range [...]int{0, 2, 3} {
-		encoded := base64.RawStdEncoding.EncodeToString([]byte("\x00\x00"[:before] + text))
-		if (before+len(text))%3 != 0 {
-			encoded = encoded[:len(encoded)-1]
-		}
-		if skip < len(encoded) {
-			out = append(out, encoded[skip:])
-		}
-	}
-	return out
+func (e *encoder) hex(text []byte) []byte {
+	e.out = hex.AppendEncode(e.out[:0], text)
+	return e.out
 }
+
+var standardBase64 = strings.NewReplacer("-", "+", "_", "/")
 
 // decoded gives the bytes that text stands for, in base64 or hexadecimal digits;
 // nil where it is neither.
@@ -79,7 +105,7 @@ func decoded(text string) []byte {
 	if binary, err := hex.DecodeString(text); err == nil {
 		return binary
 	}
-	standard := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
+	standard := standardBase64.Replace(strings.TrimRight(text, "="))
 	binary, err := base64.RawStdEncoding.DecodeString(standard)
 	if err != nil {
 		return nil
@@ -93,19 +119,4 @@ func Basic(id, secret string) string {
 	encoded := base64.StdEncoding.EncodeToString([]byte(id + ":" + secret))
 	first := (len(id) + 1) * 8 / 6 // with a bit of the secret in it
 	return encoded[max(0, first-gram+1):]
-}
-
-// base32s is base64s in base32, where a group has five bytes.
-func base32s(text string) []string {
-	out := make([]string, 0, 5)
-	for before, skip := range [...]int{0, 2, 4, 5, 7} {
-		encoded := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte("\x00\x00\x00\x00"[:before] + text))
-		if (before+len(text))%5 != 0 {
-			encoded = encoded[:len(encoded)-1]
-		}
-		if skip < len(encoded) {
-			out = append(out, encoded[skip:])
-		}
-	}
-	return out
 }

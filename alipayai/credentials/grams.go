@@ -55,10 +55,11 @@ func compile(secret string) (c compiled) {
 		perByte = 64
 	}
 	c.hashes = make([]uint64, 0, perByte*len(secret))
-	forms(secret, func(form string) {
-		folded := []byte(form)
-		for i, c := range folded {
-			folded[i] = fold(c)
+	var folded []byte
+	forms(secret, func(form []byte) {
+		folded = folded[:0]
+		for _, c := range form {
+			folded = append(folded, fold(c))
 		}
 		if len(folded) < gram {
 			if len(folded) >= minSecret {

@@ -260,6 +260,15 @@ func escape(text []byte) (r rune, n int) {
 	return 0, 0
 }
 
+// folded is the text of v without the differences that [fold] makes go.
+func (v view) folded() []byte {
+	out := make([]byte, len(v.text))
+	for i, c := range v.text {
+		out[i] = fold(c)
+	}
+	return out
+}
+
 // fold makes the differences go that an encoding does not have: of case, and of
 // the two alphabets of base64.
 func fold(c byte) byte {
