@@ -127,6 +127,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 		if source.Store, err = a.refreshTokenStore(ctx, a.sealing, address, clientID, source.RefreshToken); err != nil {
 			return err
 		}
+		source.Redemptions = a.redemptions()
 	}
 	cell, release := acquire[token.Cell]("token", address, clientID, secret, scope, source.RefreshToken)
 	a.releases = append(a.releases, release)
@@ -154,6 +155,24 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 	p.Tokens = source
 	a.jobs.add("token of provider "+p.Name, func(ctx context.Context) { source.Run(ctx) })
 	return nil
+}
+
+// redemptions are the process's, whichever configuration has begun them. At its end they are waited for.
+func (a *App) redemptions() *token.Redemptions {
+	redemptions, release := acquire[token.Redemptions]("redemptions")
+	a.releases = append(a.releases, release)
+	a.jobs = append(a.jobs, func(ctx context.Context) {
+		<-ctx.Done()
+		if !a.exiting() {
+			return // those of a configuration that was replaced go on
+		}
+		exit, cancel := context.WithTimeout(context.WithoutCancel(ctx), token.ExitTime)
+		defer cancel()
+		if err := redemptions.Close(exit); err != nil {
+			a.logger.Error("a refresh token may be lost", zap.Error(err))
+		}
+	})
+	return redemptions
 }
 
 // newGrant makes how tokens are had from an endpoint that option declares: for profile sandbox the simulator's at

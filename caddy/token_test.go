@@ -1,10 +1,13 @@
 package alipaycaddy
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/redis/go-redis/v9"
@@ -174,5 +177,58 @@ func TestReplicaWithoutRedisGetsItsOwnToken(t *testing.T) {
 	})
 	if n := g.tokenFetches(); n != 1 {
 		t.Errorf("%d tokens were fetched", n)
+	}
+}
+
+// TestExitKeepsTheNextRefreshToken ends the process, or replaces the configuration, while the endpoint redeems the refresh
+// token.
+func TestExitKeepsTheNextRefreshToken(t *testing.T) {
+	for name, exits := range map[string]bool{"exit": true, "reload": false} {
+		t.Run(name, func(t *testing.T) {
+			asked, answer := make(chan struct{}), make(chan struct{})
+			tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				close(asked)
+				<-answer
+				_, _ = io.WriteString(w, `{"access_token":"access","expires_in":3600,"refresh_token":"the-next-refresh-token"}`)
+			}))
+			t.Cleanup(tokens.Close)
+			g := newRig(t, sandbox.Config{})
+			g.vars["tokens"] = tokens.URL
+			t.Setenv("TEST_SECRET", oauthSecret)
+			t.Setenv("TEST_HMAC_KEY", hmacKey)
+			t.Setenv("TEST_REFRESH", "the-first-refresh-token")
+			t.Setenv("TEST_ENCRYPTION_KEY", strings.Repeat("5a", 32))
+			g.load(`
+storage file_system ${dir}/storage
+alipayai {
+	`+withEncryptionKey+`
+	provider alipay {
+		profile alipay
+		base_url http://${api}
+		client_id demo
+		key 1 {env.TEST_HMAC_KEY}
+		token ${tokens} {env.TEST_SECRET} {
+			refresh_token {env.TEST_REFRESH}
+		}
+	}
+}`, proxySite)
+			<-asked
+			must(caddy.ActiveContext().App("alipayai")).(*App).exiting = func() bool { return exits }
+			ended := make(chan error, 1)
+			go func() { ended <- caddy.Stop() }()
+			if exits {
+				time.AfterFunc(200*time.Millisecond, func() { close(answer) }) // nothing that it waits for else takes as long
+			}
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			if kept := len(g.storedTokens()) > 0; kept != exits {
+				t.Errorf("kept at the end: %v", kept)
+			}
+			if !exits {
+				close(answer)
+				g.eventually("the one that was on its way to be kept", func() bool { return len(g.storedTokens()) > 0 })
+			}
+		})
 	}
 }

@@ -137,7 +137,7 @@ func (a *App) buildUsers(ctx caddy.Context, p *upstream.Provider, c *UserToken, 
 	logger := a.logger.With(zap.String("provider", p.Name))
 	users := &consent.Consents{
 		Provider: strings.Join([]string{p.Name, grant.URL, grant.ClientID}, " "),
-		Store:    a.store.consents(ctx.Storage()), Seal: a.sealing, Memory: memory, Grant: grant, Now: time.Now,
+		Store:    a.store.consents(ctx.Storage()), Seal: a.sealing, Memory: memory, Grant: grant, Redemptions: a.redemptions(), Now: time.Now,
 		Page: consent.Page{
 			Authorize: authorize, ClientID: grant.ClientID, Scope: asked.Scope,
 			Form: form, PKCE: !c.NoPKCE && (form == "" || form == token.FormOAuth),

@@ -45,6 +45,8 @@ type Consents struct {
 	Memory *Memory
 	// Grant exchanges codes and refresh tokens.
 	Grant *token.Grant
+	// Redemptions counts the refresh tokens that are being redeemed, for the end of the process; nil for nothing.
+	Redemptions *token.Redemptions
 	// Page is where users give their consent.
 	Page Page
 	// OnFetch, if set, is called at the end of each request for a token.
@@ -163,6 +165,7 @@ func (c *Consents) source(key string, e entry) *token.Source {
 	return &token.Source{
 		Cell: e.cell, Fetcher: c.Grant, RefreshToken: e.Refresh, Store: stored{},
 		Share: share{c: c, key: key, id: e.ID, lease: e.lease}, Now: c.Now, OnFetch: c.OnFetch,
+		Redemptions: c.Redemptions,
 	}
 }
 

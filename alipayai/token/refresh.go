@@ -37,6 +37,11 @@ func (s *Source) refresh(shared Token) (t Token, asked bool, err error) {
 		if refresh, unlock, err = s.newest(shared); err != nil {
 			return Token{}, false, err
 		}
+		if !s.Redemptions.begin() {
+			unlock()
+			return Token{}, false, errExit
+		}
+		defer s.Redemptions.end()
 		// All of its time for the request: an answer that is cut off may be the
 		// only one with the next refresh token.
 		ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)

@@ -38,6 +38,8 @@ type Source struct {
 	RefreshToken string
 	// Store keeps rotated refresh tokens; nil with client_credentials.
 	Store RefreshStore
+	// Redemptions counts the refresh tokens that are being redeemed, for the end of the process; nil for nothing.
+	Redemptions *Redemptions
 	// Share is where replicas have the token in common; nil for none.
 	Share Share
 	// Now is the local time.
