@@ -65,16 +65,18 @@ func New(state *State, opt Options) *Alerter {
 		if names[name]++; names[name] > 1 {
 			name = fmt.Sprintf("%s_%d", name, names[name])
 		}
-		a.lanes = append(a.lanes, &lane{name: name, sink: sink, alerter: a})
+		a.lanes = append(a.lanes, &lane{id: state.lanes.Add(1), name: name, sink: sink, alerter: a})
 	}
 	return a
 }
 
-// Raise says that something is wrong. If that is known already it only counts.
+// Raise says that something is wrong. If that is known already it only counts, and sends it
+// to those sinks that it has not reached.
 func (a *Alerter) Raise(kind Kind, provider, summary string) {
 	sub := subject{kind, provider}
 	if f := a.state.get(sub); f != nil {
 		f.repeats.Add(1)
+		a.again(sub, f)
 		return
 	}
 	a.change(func() (Notification, bool) { return a.state.raise(sub, summary) })
@@ -84,6 +86,29 @@ func (a *Alerter) Raise(kind Kind, provider, summary string) {
 func (a *Alerter) Update(kind Kind, provider, summary string) {
 	sub := subject{kind, provider}
 	a.change(func() (Notification, bool) { return a.state.update(sub, summary) })
+	if f := a.state.get(sub); f != nil {
+		a.again(sub, f)
+	}
+}
+
+// again queues what fires for the sinks that it has not reached.
+func (a *Alerter) again(sub subject, f *firing) {
+	if !f.missing.Load() {
+		return
+	}
+	a.state.mu.Lock()
+	defer a.state.mu.Unlock()
+	for _, l := range a.lanes {
+		if n, ok := a.state.again(sub, l); ok {
+			l.push(a.complete(n))
+		}
+	}
+}
+
+// complete gives a notification what all of this configuration have.
+func (a *Alerter) complete(n Notification) Notification {
+	n.Source, n.Summary = a.opt.Source, a.opt.Credentials.Text(n.Summary)
+	return n
 }
 
 // Resolve says that all is well. If nothing was wrong that costs next to
@@ -117,7 +142,7 @@ func (a *Alerter) change(of func() (Notification, bool)) {
 	if !changed {
 		return
 	}
-	n.Source, n.Summary = a.opt.Source, a.opt.Credentials.Text(n.Summary)
+	n = a.complete(n)
 	a.log(&n)
 	for _, l := range a.lanes {
 		l.push(n)

@@ -95,6 +95,8 @@ type Notification struct {
 	Repeats  int64     // how often it was reported again meanwhile; 0 for the first trigger
 }
 
+func (n Notification) subject() subject { return subject{n.Kind, n.Provider} }
+
 // Key is the same for all notifications of one source about the same.
 func (n Notification) Key() string {
 	return "alipayai/" + n.Source + "/" + string(n.Kind) + "/" + n.Provider

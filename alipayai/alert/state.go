@@ -20,7 +20,8 @@ type State struct {
 	mu      sync.Mutex // held to change anything
 	errors  map[string][]time.Time
 	until   map[subject]time.Time // when a detector's alert is over
-	sending map[delivery]chan struct{}
+	sending map[delivery]*place
+	lanes   atomic.Int64 // how many there were
 }
 
 // subject is what can be wrong once.
@@ -29,17 +30,31 @@ type subject struct {
 	provider string
 }
 
-// delivery is the way of a subject's notifications to one sink. The channel of the
-// last one is closed when it has arrived or never will.
+// delivery is the way of a subject's notifications to one sink.
 type delivery struct {
 	sink string
 	subject
+}
+
+// place is that of a notification on its way, in the lane of that id. done is closed when it has arrived or never will.
+type place struct {
+	lane int64
+	done chan struct{}
 }
 
 type firing struct {
 	summary string
 	since   time.Time
 	repeats atomic.Int64
+	// unsent are the sinks that its last trigger has not reached, with the lane that gave up and when; the state is locked.
+	// missing says without a lock that there are any.
+	unsent  map[string]gaveUp
+	missing atomic.Bool
+}
+
+type gaveUp struct {
+	lane int64
+	at   time.Time
 }
 
 // Firing is one thing that is wrong.
@@ -55,7 +70,7 @@ type Firing struct {
 func NewState() *State {
 	s := &State{
 		errors: map[string][]time.Time{},
-		until:  map[subject]time.Time{}, sending: map[delivery]chan struct{}{},
+		until:  map[subject]time.Time{}, sending: map[delivery]*place{},
 	}
 	s.firing.Store(&map[subject]*firing{})
 	return s
@@ -125,20 +140,55 @@ func (s *State) resolve(sub subject, summary string) (Notification, bool) {
 	}, true
 }
 
-// follow takes the next place on a way, and gives the end of the one before;
+// again gives the trigger that a lane has to send again: one that the sink was not sent, where this is the lane of another
+// configuration than gave up, or has not tried for as long as it then tries. The state is locked.
+func (s *State) again(sub subject, l *lane) (Notification, bool) {
+	f, now := s.get(sub), time.Now()
+	if f == nil {
+		return Notification{}, false
+	}
+	last, ok := f.unsent[l.name]
+	if !ok || last.lane == l.id && now.Sub(last.at) < sendFor {
+		return Notification{}, false
+	}
+	delete(f.unsent, l.name)
+	f.missing.Store(len(f.unsent) > 0)
+	return Notification{
+		Action: Trigger, Kind: sub.kind, Provider: sub.provider, Summary: f.summary, Time: now, Since: f.since, Repeats: f.repeats.Load(),
+	}, true
+}
+
+// outcome notes whether a trigger has reached a lane's sink. The state is locked.
+func (s *State) outcome(l *lane, n Notification, sent bool) {
+	f := s.get(n.subject())
+	if n.Action != Trigger || f == nil || !f.since.Equal(n.Since) {
+		return
+	}
+	if sent {
+		delete(f.unsent, l.name)
+	} else {
+		if f.unsent == nil {
+			f.unsent = make(map[string]gaveUp)
+		}
+		f.unsent[l.name] = gaveUp{l.id, time.Now()}
+	}
+	f.missing.Store(len(f.unsent) > 0)
+}
+
+// follow takes the next place on a way for the lane of that id, and gives the one before;
 // nil if there is none. The state is locked.
-func (s *State) follow(way delivery) (before, done chan struct{}) {
-	before, done = s.sending[way], make(chan struct{})
-	s.sending[way] = done
-	return before, done
+func (s *State) follow(way delivery, lane int64) (before, last *place) {
+	before, last = s.sending[way], &place{lane, make(chan struct{})}
+	s.sending[way] = last
+	return before, last
 }
 
 // arrived ends a place on a way.
-func (s *State) arrived(way delivery, done chan struct{}) {
-	close(done)
+func (s *State) arrived(way delivery, p *place) {
+	close(p.done)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sending[way] == done {
+	if s.sending[way] == p {
 		delete(s.sending, way)
 	}
 }
