@@ -121,6 +121,8 @@ func (l *link) Take(_ context.Context, key Key, amount, limit price.Amount, _ ti
 
 func (l *link) Share() price.Amount { return l.share }
 
+func (*link) Forget(Key) {}
+
 func (l *link) Recall(ctx context.Context, key Key) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

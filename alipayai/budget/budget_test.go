@@ -384,22 +384,3 @@ func TestBudgetsWithoutADisk(t *testing.T) {
 		t.Error("all is spent, and more is permitted after a restart")
 	}
 }
-
-// Accounts of windows that are over are forgotten.
-func TestAccountsEnd(t *testing.T) {
-	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	budgets := New(Memory{}, func() time.Time { return now })
-	minute, err := Every(time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 100 {
-		if _, err := budgets.Reserve(t.Context(), "shop", []Limit{{Amount: 1, Currency: "CNY", Window: minute}}, []price.Amount{1}); err != nil {
-			t.Fatal(err)
-		}
-		now = now.Add(time.Minute)
-	}
-	if n := len(budgets.accounts); n > 4 {
-		t.Errorf("%d accounts are kept", n)
-	}
-}

@@ -21,6 +21,9 @@ type Store interface {
 	Take(ctx context.Context, key Key, amount, limit price.Amount, end time.Time) (others price.Amount, ok bool, err error)
 	// Share is into how many parts what is left of a budget is divided.
 	Share() price.Amount
+	// Forget says that this process takes no more of the key's budget, whose window has ended keepAfter ago: should a clock
+	// go back by more than that, it takes as another process would.
+	Forget(key Key)
 	// Recall asks the other processes to give back what they have taken and do not use,
 	// and returns when they have had the time to do so: false where there are none.
 	Recall(ctx context.Context, key Key) bool
@@ -86,8 +89,13 @@ type account struct {
 	ahead bool
 }
 
-// sweepEvery is the time between two looks for windows that have ended.
-const sweepEvery = time.Minute
+const (
+	// sweepEvery is the time between two looks for windows that have ended.
+	sweepEvery = time.Minute
+	// keepAfter is how long what was taken is known after the window's end: a clock that is set back into the window by
+	// less than that gives nothing out again.
+	keepAfter = time.Hour
+)
 
 // account gives the account of a tenant for the window that t is in, and forgets those that are over.
 func (b *Budgets) account(tenant string, l Limit, t time.Time) *account {
@@ -98,8 +106,9 @@ func (b *Budgets) account(tenant string, l Limit, t time.Time) *account {
 	if now := b.now(); now.Sub(b.swept) > sweepEvery {
 		b.swept = now
 		for key, a := range b.accounts {
-			if now.After(a.end.Add(sweepEvery)) {
+			if now.After(a.end.Add(keepAfter)) {
 				delete(b.accounts, key) // reservations keep their own
+				b.store.Forget(key)
 			}
 		}
 	}
@@ -302,11 +311,13 @@ func (b *Budgets) Restate(ctx context.Context) {
 	}
 }
 
+// selected gives the accounts that want selects of windows that are not over.
 func (b *Budgets) selected(want func(Key) bool) (accounts []*account) {
+	now := b.now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for key, a := range b.accounts {
-		if want(key) {
+		if !now.After(a.end.Add(sweepEvery)) && want(key) {
 			accounts = append(accounts, a)
 		}
 	}

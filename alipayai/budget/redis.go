@@ -31,8 +31,6 @@ const (
 	// budgets in that time, which makes 360,000 in the hour before.
 	aheadEvery = time.Second
 	aheadBatch = 100
-	// keepAfter is how long what was taken is kept after the window's end.
-	keepAfter = time.Hour
 )
 
 //go:embed redis.lua
@@ -72,9 +70,7 @@ type Redis struct {
 
 // held is what this process has taken of one budget.
 type held struct {
-	key    Key
 	amount price.Amount
-	end    time.Time
 }
 
 // NewRedis makes a store for that many replicas. The client must repeat nothing by
@@ -168,7 +164,7 @@ func (r *Redis) take(ctx context.Context, key Key, amount, limit price.Amount, e
 	r.mu.Lock()
 	h := r.held[name]
 	if h == nil {
-		h = &held{key: key, end: end}
+		h = new(held)
 		r.held[name] = h
 	}
 	h.amount = min(h.amount, amount) // what is given back is gone before Redis hears of it: its reply may be lost
@@ -273,19 +269,14 @@ func (r *Redis) look(b *Budgets, began, since string) (string, string) {
 	if len(recalled) > 0 {
 		r.work.Go(func() { b.Trim(r.ctx, func(key Key) bool { return recalled[nameOf(key)] }) })
 	}
-	r.forget()
 	return history, now
 }
 
-// forget drops the budgets of windows that are long over.
-func (r *Redis) forget() {
+// Forget implements Store.
+func (r *Redis) Forget(key Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for name, h := range r.held {
-		if time.Since(h.end) > keepAfter {
-			delete(r.held, name)
-		}
-	}
+	delete(r.held, nameOf(key))
 }
 
 // Interface guards

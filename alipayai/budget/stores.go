@@ -23,6 +23,9 @@ func (Memory) Take(_ context.Context, _ Key, amount, limit price.Amount, _ time.
 // Share implements Store: there is no other who could have a share.
 func (Memory) Share() price.Amount { return 1 }
 
+// Forget implements Store.
+func (Memory) Forget(Key) {}
+
 // Recall implements Store.
 func (Memory) Recall(context.Context, Key) bool { return false }
 
@@ -42,7 +45,7 @@ type File struct {
 	disk Disk
 
 	mu     sync.Mutex
-	before map[Key]price.Amount // what processes before this one have taken
+	before map[Key]price.Amount // what processes before this one have taken, until Forget
 }
 
 // NewFile makes a store on a disk.
@@ -60,7 +63,6 @@ func (f *File) Take(ctx context.Context, key Key, amount, limit price.Amount, en
 		}
 		f.mu.Lock()
 		f.before[key] = before
-		f.forget(key)
 		f.mu.Unlock()
 	}
 	if amount.Plus(before) > limit {
@@ -72,21 +74,11 @@ func (f *File) Take(ctx context.Context, key Key, amount, limit price.Amount, en
 	return before, true, nil
 }
 
-// maxBefore bounds what a File store remembers; what it forgets it reads again.
-const maxBefore = 100_000
-
-// forget bounds before. An account that goes on needs its entry, since what is written
-// includes it: only windows that began earlier than key's day are forgotten.
-func (f *File) forget(key Key) {
-	if len(f.before) <= maxBefore {
-		return
-	}
-	const day = 24 * 60 * 60
-	for other := range f.before {
-		if other.Begin < key.Begin-62*day {
-			delete(f.before, other)
-		}
-	}
+// Forget implements Store. What this process has taken is on the disk, and is read as what was taken before.
+func (f *File) Forget(key Key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.before, key)
 }
 
 // Share implements Store: a sixty-fourth of what is left is written down as taken ahead
