@@ -85,7 +85,7 @@ func (p *Pool) dialed(conn Conn, err error, replaced *entry, began time.Time) (f
 	}
 	p.counts.Dialed++
 	if !p.open() && len(p.waiters) == 0 {
-		conn.Close()
+		go conn.Close() // over TLS, the goodbye may have to wait
 		return false
 	}
 	e := &entry{Conn: conn, made: now, used: now, checked: now}

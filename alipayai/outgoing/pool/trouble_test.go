@@ -138,3 +138,40 @@ func TestPoolComesBack(t *testing.T) {
 		}
 	})
 }
+
+// slowConn takes its time to say goodbye, and looks whether the pool can be used meanwhile.
+type slowConn struct {
+	Conn
+	pool   *Pool
+	usable *atomic.Bool
+}
+
+func (c slowConn) Close() {
+	time.Sleep(time.Second)
+	if c.pool.mu.TryLock() {
+		c.usable.Store(true)
+		c.pool.mu.Unlock()
+	}
+	c.Conn.Close()
+}
+
+// A connection that is made after the pool was closed says goodbye while the pool can be used.
+func TestPoolIsUsedDuringGoodbyes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p, usable := &fake{takes: time.Second}, new(Pool), new(atomic.Bool)
+		s := &Settings{Min: 1, Max: 3, Dial: func(ctx context.Context) (Conn, error) {
+			conn, err := f.dial(context.WithoutCancel(ctx)) // it was there just before the end of ctx
+			return slowConn{conn, p, usable}, err
+		}}
+		p.Open(s)
+		synctest.Wait()
+		p.Leave(s)
+		time.Sleep(10 * time.Second)
+		if f.made() != 1 || f.open() != 0 {
+			t.Errorf("%d were made, and %d are open", f.made(), f.open())
+		}
+		if !usable.Load() {
+			t.Error("the pool was locked during the goodbye")
+		}
+	})
+}
