@@ -199,7 +199,11 @@ func (c *Canary) Exchange(ctx context.Context) error {
 		c.sending, c.waiting = c.waiting, new(Counts)
 		c.number++
 	}
+	last := c.state.Load()
 	err := c.update(ctx, func(s *State, now time.Time) {
+		if last != nil && last.Epoch != s.Epoch {
+			return // what calls were was before it began anew
+		}
 		if s.take(c.replica, c.number, now) { // or it was there before, and the reply was lost
 			s.Look(c.plan, c.sending, now)
 		}
@@ -231,7 +235,7 @@ func (c *Canary) lookAlone(recent *Counts) {
 	}
 }
 
-// update changes the state in the store.
+// update changes the state in the store. c.exchanging is held.
 func (c *Canary) update(ctx context.Context, change func(s *State, now time.Time)) error {
 	var s *State
 	err := c.store.Update(ctx, c.key, func(old []byte, now time.Time) ([]byte, error) {
@@ -248,9 +252,19 @@ func (c *Canary) update(ctx context.Context, change func(s *State, now time.Time
 	})
 	c.away.Store(err != nil)
 	if err == nil {
-		c.state.Store(s)
+		if last := c.state.Swap(s); last != nil && last.Epoch != s.Epoch {
+			c.forget()
+		}
 	}
 	return err
+}
+
+// forget forgets what calls were: the canary has begun anew.
+func (c *Canary) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts, c.bad = new(Counts), [guards]map[uint64]struct{}{}
+	c.sending, c.waiting, c.alone = nil, new(Counts), nil
 }
 
 // known gives what to begin with where the store has nothing: a store that has lost its data
@@ -297,6 +311,8 @@ var ErrAction = errors.New("no such action")
 
 // Do has all replicas do what the operator says, as each exchanges next.
 func (c *Canary) Do(ctx context.Context, a Action) error {
+	c.exchanging.Lock()
+	defer c.exchanging.Unlock()
 	var wrong error
 	err := c.update(ctx, func(s *State, now time.Time) {
 		switch {

@@ -52,6 +52,8 @@ type State struct {
 	// Key is that of the hash which decides about conversations; replicas alone know it.
 	Key   []byte `json:"key"`
 	Phase Phase  `json:"phase"`
+	// Epoch is another one each time that the canary begins anew.
+	Epoch int64 `json:"epoch,omitempty"`
 	// Reason is why the candidate was rolled back or promoted: a guard's name, or ByOperator;
 	// empty where every step has passed.
 	Reason string `json:"reason,omitempty"`
@@ -95,7 +97,7 @@ func (s *State) clone() *State {
 
 // begin begins anew, with what the arms' calls were so far forgotten.
 func (s *State) begin(now time.Time) {
-	*s = State{Key: s.Key, Seen: s.Seen, Phase: Running, Since: now, Looked: now}
+	*s = State{Key: s.Key, Seen: s.Seen, Epoch: s.Epoch + 1, Phase: Running, Since: now, Looked: now}
 }
 
 func (s *State) enter(phase Phase, reason string, now time.Time) {
