@@ -13,12 +13,16 @@ import (
 // Profile.LimitsModels). An account with a Cap closes its window instead. It is what
 // this process was answered. The zero value holds nothing, and a nil Hold never does.
 type Hold struct {
-	until   atomic.Int64 // Unix nanoseconds
+	until   atomic.Int64 // nanoseconds since began; 0 for never held
 	waiting atomic.Int64
 
 	mu     sync.RWMutex
 	models map[string]*Hold
 }
+
+// began is what holds are counted from. It carries a monotonic part, as readings of time.Now do, so that no hold becomes longer
+// or shorter when the clock is set.
+var began = time.Now()
 
 // SharedHold is how long replicas were told that an account is throttling. Neither
 // method waits.
@@ -73,9 +77,9 @@ func (h *Hold) Extend(now time.Time, d time.Duration) {
 	if h == nil {
 		return
 	}
-	for until := now.Add(d).UnixNano(); ; {
+	for until := int64(now.Add(d).Sub(began)); ; {
 		held := h.until.Load()
-		if held >= until || h.until.CompareAndSwap(held, until) {
+		if held != 0 && held >= until || h.until.CompareAndSwap(held, until) {
 			return
 		}
 	}
@@ -90,7 +94,7 @@ func (h *Hold) Left(now time.Time) time.Duration {
 	if until == 0 {
 		return 0
 	}
-	return max(time.Unix(0, until).Sub(now), 0)
+	return max(time.Duration(until)-now.Sub(began), 0)
 }
 
 // Wait counts a caller that waits for the end of the hold. done must be called

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -145,6 +146,47 @@ func TestThrottledIsShared(t *testing.T) {
 			for _, model := range []string{"a", "b"} {
 				if got, want := second.Held(now, model), first.Held(now, model); got != want {
 					t.Errorf("the other replica holds model %s for %v, want %v", model, got, want)
+				}
+			}
+		})
+	}
+}
+
+// setClock gives the reading of a clock that was set by d: its monotonic part stays.
+func setClock(reading time.Time, d time.Duration) time.Time {
+	const second = 1 << 30 // in the wall clock's word of a reading with a monotonic part, which is the first one
+	set := reading
+	*(*int64)(unsafe.Pointer(&set)) += int64(d/time.Second) * second
+	return set
+}
+
+// A hold is as long as it was asked for also where the clock is set meanwhile.
+func TestHoldsWhileTheClockIsSet(t *testing.T) {
+	now := time.Now()
+	for name, by := range map[string]time.Duration{"not": 0, "back": -10 * time.Minute, "forward": 10 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			if set := setClock(now, by); set.Sub(now) != 0 || set.Round(0).Sub(now.Round(0)) != by {
+				t.Fatalf("%v is no reading of a clock that was set by %v at %v", set, by, now)
+			}
+			of := map[string]func(h *Hold) (extend func(time.Time, time.Duration), left func(time.Time) time.Duration){
+				"account": func(h *Hold) (func(time.Time, time.Duration), func(time.Time) time.Duration) { return h.Extend, h.Left },
+				"model": func(h *Hold) (func(time.Time, time.Duration), func(time.Time) time.Duration) {
+					return func(now time.Time, d time.Duration) { h.ExtendModel(now, d, "m") },
+						func(now time.Time) time.Duration { return h.LeftModel(now, "m") }
+				},
+			}
+			for what, methods := range of {
+				extend, left := methods(new(Hold))
+				extend(now, time.Second)
+				if got := left(setClock(now.Add(600*time.Millisecond), by)); got != 400*time.Millisecond {
+					t.Errorf("%s: held for %v more, want 400ms", what, got)
+				}
+				if got := left(setClock(now.Add(time.Second), by)); got != 0 {
+					t.Errorf("%s: held for %v more after its end", what, got)
+				}
+				extend(setClock(now.Add(2*time.Second), by), time.Second)
+				if got := left(setClock(now.Add(2*time.Second), by)); got != time.Second {
+					t.Errorf("%s: held for %v when it is held again, want 1s", what, got)
 				}
 			}
 		})
