@@ -260,6 +260,17 @@ func tellLost(path string) func(int64, map[price.Currency]ledger.Totals) {
 	}
 }
 
+// tellNotShared tells of what Redis has not had of a ledger that ends.
+func tellNotShared(attempts int64, totals map[price.Currency]ledger.Totals) {
+	logger := live.Log(caddy.Log()).Named("alipayai.ledger")
+	for _, currency := range slices.Sorted(maps.Keys(totals)) {
+		t := totals[currency]
+		logger.Error("what attempts have cost is missing in the totals of all replicas: Redis could not be reached before the ledger was closed",
+			zap.String("currency", string(currency)), zap.String("amount", t.Amount.String()), zap.String("unknown_at_most", t.Unknown.String()),
+			zap.Int64("attempts", t.Attempts), zap.Int64("of_all_attempts", attempts))
+	}
+}
+
 // tellLedger tells of the ledger's file through the process's log: the ledger outlives
 // the configuration that made it.
 func tellLedger(path string) func(err error, aside string) {

@@ -91,7 +91,9 @@ func (s *redisStore) replayOptions(sealing *seal.Seal) replay.RedisOptions {
 
 // ledger implements store.
 func (s *redisStore) ledger(sealing *seal.Seal, zone *time.Location) sharedLedger {
-	return ledger.NewShared(s.client, sealing, zone)
+	shared := ledger.NewShared(s.client, sealing, zone)
+	shared.Lost = tellNotShared
+	return shared
 }
 
 // budgets implements store.

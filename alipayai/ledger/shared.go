@@ -15,6 +15,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/internal/redisstore"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 )
@@ -45,8 +46,13 @@ type Shared struct {
 	zone     *time.Location
 	process  string
 
+	// Lost, if set before the first Record, is called by Close with what Redis has not said that it has: how many attempts,
+	// and their totals by currency. They are in the file of this replica alone.
+	Lost func(attempts int64, totals map[price.Currency]Totals)
+
 	mu   sync.Mutex
 	sums map[string]map[Group]Totals // by day, not sent yet
+	over sums                        // by currency: what was more than maxShared
 
 	// Those below belong to the goroutine of share.
 	seq     int64
@@ -83,7 +89,7 @@ func (s *Shared) Start() { s.start.Do(func() { go s.share() }) }
 // Close sends what is there and ends the sharing.
 func (s *Shared) Close() error {
 	s.stop()
-	s.start.Do(func() { close(s.done) }) // it never began
+	s.start.Do(func() { s.lose(); close(s.done) }) // it never began
 	<-s.done
 	return nil
 }
@@ -100,6 +106,7 @@ func (s *Shared) Record(l Line) {
 	}
 	sum, known := day[g]
 	if !known && len(day) >= maxShared {
+		s.over.add(Group{Currency: g.Currency}, l.totals())
 		return
 	}
 	sum.Add(l.totals())
@@ -116,10 +123,34 @@ func (s *Shared) share() {
 			if s.send(); len(s.sending) == 0 {
 				s.send() // what has come since a batch of its day was made
 			}
+			s.lose()
 			return
 		case <-tick.C:
 			s.send()
 		}
+	}
+}
+
+// lose says what was not sent.
+func (s *Shared) lose() {
+	s.mu.Lock()
+	lost := make(sums)
+	for g, t := range s.over {
+		lost.add(g, t)
+	}
+	for _, day := range s.sums {
+		for g, t := range day {
+			lost.add(g, t)
+		}
+	}
+	s.mu.Unlock()
+	for _, batch := range s.sending {
+		for g, t := range batch.sums {
+			lost.add(g, t)
+		}
+	}
+	if len(lost) > 0 && s.Lost != nil {
+		s.Lost(lost.byCurrency())
 	}
 }
 
