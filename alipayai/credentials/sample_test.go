@@ -41,7 +41,7 @@ func TestSamplesMissNothing(t *testing.T) {
 				if size < minSecret {
 					return
 				}
-				for i := 0; i+size <= len(form); i += 1 + len(form)/100 { // all of most, and others at places of all kinds
+				for i := 0; i+size <= len(form); i += 1 + len(form)/12 { // all of most, and others at places of all kinds
 					part := form[i : i+size]
 					for _, part := range [][]byte{part, bytes.ToUpper(part), bytes.ToLower(part)} {
 						text := "id " + string(part) + "; 7f3a"
