@@ -55,6 +55,13 @@ func ModerationBlocked(policy string) *failure.Failure {
 	return f
 }
 
+// TunnelBlocked makes the failure of a request for a connection that no verdict of a policy can cover.
+func TunnelBlocked(policy string) *failure.Failure {
+	f := ModerationBlocked(policy)
+	f.Message = "WebSockets, other upgrades and CONNECT are refused by policy " + policy + ", which cannot check what they carry; send requests"
+	return f
+}
+
 // ModerationUnavailable makes the failure of a call that a moderator gives no verdict on, and must not be sent without.
 func ModerationUnavailable(policy string) *failure.Failure {
 	f := failure.Unavailable(failure.CodeModerationUnavailable, "there is no verdict of "+policy+" just now, so the request is not sent")

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
@@ -28,7 +30,8 @@ func init() {
 //
 // The verdict covers all text of the request: every message, tool results and the system prompt. Before `alipayai_proxy`
 // a model's verdict is waited for while the call waits for its provider; before any other handler it is waited for first.
-// POST /v1/moderations it answers itself. A request without a body is passed on; one with a body that is no JSON object is refused.
+// POST /v1/moderations it answers itself. A request without a body is passed on; one with a body that is no JSON object is refused,
+// and so is what makes a tunnel of the connection, such as a WebSocket: what goes through that has no verdict.
 //
 // It sets `{http.alipayai.moderation}` to `allowed`, `blocked`, `pending` (the proxy waits for it) or `none` (no text), and
 // `{http.alipayai.moderation.policy}` to the policy that blocks.
@@ -99,6 +102,10 @@ type moderatedRequest struct {
 func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	h.app.calls.begin()
 	defer h.app.calls.end()
+	if asksForTunnel(r) {
+		(&moderatedRequest{h: h, r: r}).refuse(w, alipayai.TunnelBlocked(h.moderator.policy.Name))
+		return nil
+	}
 	call := h.app.seen(r, dialects.PeekAny(r, cmp.Or(h.MaxBody, h.app.maxBody, alipayai.DefaultMaxBody), time.Now))
 	m := &moderatedRequest{h: h, r: r, tenant: tenantOf(r)}
 	if call.Failure != nil {
@@ -144,6 +151,26 @@ func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 		return nil
 	}
 	return next.ServeHTTP(w, r.WithContext(alipayai.WithModeration(r.Context(), passed)))
+}
+
+// asksForTunnel reports whether r asks for a connection that carries what is no request: by an upgrade, or by CONNECT, which
+// opens a WebSocket in HTTP/2 and 3. To h2c, which Java's client and curl offer with ordinary requests, it is not upgraded:
+// a server may ignore the offer (RFC 9110, section 7.8), and a proxy behind this handler must not pass it on.
+func asksForTunnel(r *http.Request) bool {
+	if r.Method == http.MethodConnect {
+		return true
+	}
+	if !httpguts.HeaderValuesContainsToken(r.Header["Connection"], "Upgrade") {
+		return false
+	}
+	for offered := range strings.SplitSeq(strings.Join(r.Header["Upgrade"], ","), ",") {
+		if offered = strings.TrimSpace(offered); offered != "" && !strings.EqualFold(offered, "h2c") {
+			return true
+		}
+	}
+	r.Header.Del("Upgrade")
+	r.Header.Del("Http2-Settings")
+	return false
 }
 
 // regions are those in which the call may be, by its tenant's residency.
