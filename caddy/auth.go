@@ -21,11 +21,12 @@ func init() {
 
 // Auth authenticates requests as Caddy's `authentication` handler does, with
 // the same providers, but answers a rejected one in the error form of
-// the client's API.
+// the client's API. The challenge is that of the provider, or `Bearer`.
 type Auth struct {
 	caddyauth.Authentication
 
-	app *App
+	app       *App
+	takesKeys bool // one of the providers does
 }
 
 // CaddyModule returns the Caddy module information.
@@ -44,6 +45,7 @@ func (a *Auth) Provision(ctx caddy.Context) (err error) {
 	if len(a.ProvidersRaw) == 0 {
 		return errors.New(`there are no providers, so that all calls would be refused; write "providers": {"alipayai_keys": {…}}, or another authenticator of Caddy's`)
 	}
+	_, a.takesKeys = a.ProvidersRaw["alipayai_keys"]
 	return a.Authentication.Provision(ctx)
 }
 
@@ -65,13 +67,19 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if after.passed || err == nil {
 		return err
 	}
-	_, problem := sentKey(r.Header)
+	message := "the credentials that were sent are not valid, or none were sent"
+	if a.takesKeys {
+		_, problem := sentKey(r.Header)
+		message = cmp.Or(problem, "the API key that was sent is not valid")
+	}
 	answerPage(a.app.cors, w, r)
-	w.Header().Set("WWW-Authenticate", "Bearer")
+	if w.Header().Get("WWW-Authenticate") == "" { // else a provider has set its own challenge
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
 	dialects.Of(r).WriteError(w, wire.Error{
 		Status:    http.StatusUnauthorized,
 		Code:      failure.CodeInvalidAPIKey,
-		Message:   cmp.Or(problem, "the API key that was sent is not valid"),
+		Message:   message,
 		RequestID: alipayai.NewRequestID(),
 	})
 	return nil
