@@ -22,7 +22,7 @@ type Limit struct {
 	// The window that the upstream counts in. Required.
 	Window caddy.Duration `json:"window,omitempty"`
 
-	// What the window is lengthened by, against jitter on the way. Default: `10ms`
+	// What the window is lengthened by, against jitter on the way. At most as long as the window. Default: `10ms`
 	Guard caddy.Duration `json:"guard,omitempty"`
 
 	// Disables the limit: every request is sent at once. Default: false
@@ -42,6 +42,14 @@ type Queue struct {
 	MaxBytes int64 `json:"max_bytes,omitempty"`
 }
 
+// check refuses a limit that holds back far more than its window says.
+func (l *Limit) check() error {
+	if l.Guard > l.Window && l.Window > 0 {
+		return fmt.Errorf("limit: the guard %v is longer than the window %v; write a shorter one, such as 10ms", time.Duration(l.Guard), time.Duration(l.Window))
+	}
+	return nil
+}
+
 // alipayLimit is the cap of Alipay's production tier, per app.
 var alipayLimit = Limit{Requests: 50, Window: caddy.Duration(time.Second)}
 
@@ -56,6 +64,9 @@ func (a *App) buildCap(p *upstream.Provider, c *Provider) error {
 			return errors.New("queue has no meaning without a limit")
 		}
 		return nil
+	}
+	if err := limit.check(); err != nil {
+		return err
 	}
 	k := &upstream.Cap{
 		Limit: limiter.Limit{

@@ -176,7 +176,12 @@ func (p *Provider) unmarshalLimit(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if len(given) == 3 {
-		return parseDuration(d, "limit's guard", given[2], &p.Limit.Guard)
+		if err := parseDuration(d, "limit's guard", given[2], &p.Limit.Guard); err != nil {
+			return err
+		}
+	}
+	if err := p.Limit.check(); err != nil {
+		return d.WrapErr(err)
 	}
 	return nil
 }

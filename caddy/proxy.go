@@ -152,11 +152,23 @@ type TenantLimit struct {
 	Concurrent int `json:"concurrent,omitempty"`
 }
 
+// Bounds of a tenant's requests_per_second. With fewer than one a day `Retry-After` would be longer than any client waits.
+const (
+	mostRate  = 1_000_000
+	leastRate = 1.0 / (24 * 60 * 60)
+)
+
 // check refuses a limit that cannot be kept, or would hold nothing back.
 func (l TenantLimit) check(tenant string) error {
 	switch {
+	case l == (TenantLimit{}):
+		return fmt.Errorf("limit of tenant %s is empty", tenant)
 	case l.RequestsPerSecond < 0 || l.Burst < 0 || l.TokensPerMinute < 0 || l.Concurrent < 0:
 		return fmt.Errorf("limits of tenant %s must not be negative", tenant)
+	case l.RequestsPerSecond > mostRate:
+		return fmt.Errorf("limit of tenant %s: requests_per_second is %v, more than can be; the most is %d", tenant, l.RequestsPerSecond, mostRate)
+	case l.RequestsPerSecond > 0 && l.RequestsPerSecond < leastRate:
+		return fmt.Errorf("limit of tenant %s: requests_per_second is %v, less than one a day; write at least 0.0000116", tenant, l.RequestsPerSecond)
 	case l.Burst > 0 && l.RequestsPerSecond == 0:
 		return fmt.Errorf("limit of tenant %s: burst alone limits nothing; write requests_per_second as well", tenant)
 	}

@@ -119,7 +119,7 @@ func (h *Proxy) unmarshalLimit(d *caddyfile.Dispenser) error {
 	err := block(d, "limit",
 		option{form: "requests_per_second <number>", read: single(&l.RequestsPerSecond, func(d *caddyfile.Dispenser, name, value string, to *float64) error {
 			rate, err := strconv.ParseFloat(value, 64)
-			if err != nil || !(rate > 0) || rate > 1e6 {
+			if err != nil || !(rate > 0) {
 				return d.Errf("%s %q is not a positive number", name, value)
 			}
 			*to = rate
@@ -131,9 +131,6 @@ func (h *Proxy) unmarshalLimit(d *caddyfile.Dispenser) error {
 	)
 	if err != nil {
 		return err
-	}
-	if l == (TenantLimit{}) {
-		return d.Errf("limit of tenant %s is empty", tenant)
 	}
 	if err := l.check(tenant); err != nil {
 		return d.WrapErr(err)

@@ -50,7 +50,7 @@ type SandboxHandler struct {
 	// has them. Default: false
 	RotateRefreshTokens bool `json:"rotate_refresh_tokens,omitempty"`
 
-	// The most requests of one app in any sliding second; negative for no cap.
+	// The most requests of one app in any sliding second; `-1` for no cap.
 	// Default: `50`
 	RequestsPerSecond int `json:"requests_per_second,omitempty"`
 
@@ -147,6 +147,9 @@ func (h *SandboxHandler) Provision(ctx caddy.Context) error {
 	}
 	if err := checkValues(h); err != nil {
 		return err
+	}
+	if h.RequestsPerSecond < -1 {
+		return fmt.Errorf("requests_per_second is %d, and a rate cannot be negative; write -1 for no cap", h.RequestsPerSecond)
 	}
 	options, err := json.Marshal(h)
 	if err != nil {

@@ -43,7 +43,7 @@ const (
 var replaced = regexp.MustCompile(`\{(?:env|file|http|system|time|tls|vars)\.[^{}]*\}`)
 
 // checkValues refuses what no option of a module can mean, whichever it is: a null in a list, a name or an entry that is
-// empty, a time or a size out of all bounds, and a placeholder where none is replaced. Errors name the option as the JSON
+// empty, a time or a size out of all bounds, a placeholder where none is replaced, and what is set beside an `off`. Errors name the option as the JSON
 // does, but a list's entry as the Caddyfile does: `provider alipay: limit: window`. module is a pointer to its struct.
 func checkValues(module any) error {
 	return checkStruct(reflect.ValueOf(module).Elem(), "")
@@ -53,6 +53,9 @@ func checkStruct(s reflect.Value, path string) error {
 	t := s.Type()
 	if t.PkgPath() != reflect.TypeFor[App]().PkgPath() {
 		return nil // Caddy's own
+	}
+	if err := checkOff(s, path); err != nil {
+		return err
 	}
 	for i := range t.NumField() {
 		field := t.Field(i)
@@ -68,6 +71,27 @@ func checkStruct(s reflect.Value, path string) error {
 			if err := v.check(s.Field(i)); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// checkOff refuses options of what is switched off: all others of its struct with `off`, and those that begin with `cache_` with
+// `cache_off`.
+func checkOff(s reflect.Value, path string) error {
+	for off := range s.Type().Fields() {
+		name, _, _ := strings.Cut(off.Tag.Get("json"), ",")
+		of, is := strings.CutSuffix(name, "off")
+		if !is || off.Type.Kind() != reflect.Bool || of != "" && !strings.HasSuffix(of, "_") || !s.FieldByIndex(off.Index).Bool() {
+			continue
+		}
+		for field := range s.Type().Fields() {
+			option, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			if option == "" || option == name || !strings.HasPrefix(option, of) || s.FieldByIndex(field.Index).IsZero() {
+				continue
+			}
+			return fmt.Errorf("%s is set beside %s, which makes it mean nothing; take one of them out",
+				valueOf{path: path, option: option}.name(), name)
 		}
 	}
 	return nil
