@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -46,13 +49,42 @@ const usagePath = "/alipayai/usage"
 // Routes implements caddy.AdminRouter.
 func (a *adminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
-		{Pattern: usagePath, Handler: caddy.AdminHandlerFunc(a.usage)},
-		{Pattern: budgetsPath, Handler: caddy.AdminHandlerFunc(a.getBudgets)},
-		{Pattern: calendarPath, Handler: caddy.AdminHandlerFunc(a.calendar)},
-		{Pattern: canaryPath, Handler: caddy.AdminHandlerFunc(a.canary)},
-		{Pattern: shadowPath, Handler: caddy.AdminHandlerFunc(a.shadow)},
-		{Pattern: suitesPath, Handler: caddy.AdminHandlerFunc(a.getSuites)},
+		{Pattern: usagePath, Handler: taking(a.usage, "by", "from", "to", "tenant", "provider", "model", "limit", "format")},
+		{Pattern: budgetsPath, Handler: taking(a.getBudgets)},
+		{Pattern: calendarPath, Handler: taking(a.calendar)},
+		{Pattern: canaryPath, Handler: taking(a.canary, "action", "name")},
+		{Pattern: shadowPath, Handler: taking(a.shadow)},
+		{Pattern: suitesPath, Handler: taking(a.getSuites)},
 	}
+}
+
+// taking refuses a query with other names than these, or with one of them twice: what was asked for would not be what is
+// answered.
+func taking(serve caddy.AdminHandlerFunc, names ...string) caddy.AdminHandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := checkQuery(r.URL.RawQuery, names); err != nil {
+			return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: err}
+		}
+		return serve(w, r)
+	}
+}
+
+func checkQuery(raw string, names []string) error {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return fmt.Errorf("the query cannot be read: %w", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		switch {
+		case len(names) == 0:
+			return fmt.Errorf("unknown parameter %q: this takes none", name)
+		case !slices.Contains(names, name):
+			return fmt.Errorf("unknown parameter %q; use %s", name, strings.Join(names, ", "))
+		case len(query[name]) > 1:
+			return fmt.Errorf("parameter %s is given twice", name)
+		}
+	}
+	return nil
 }
 
 // usage answers GET /alipayai/usage. Its query has by (tenant, provider, model or day;
@@ -95,10 +127,12 @@ type usageQuery struct {
 	format ledger.Format
 }
 
-// byLines asks for the lines themselves, of which there are defaultLimit at most.
+// byLines asks for the lines themselves, of which there are defaultLimit at most where the query does not say, and never more
+// than mostLines: an answer is in memory.
 const (
 	byLines      = "lines"
 	defaultLimit = 1000
+	mostLines    = 1_000_000
 )
 
 // moreHeader is the field of an answer that has fewer lines than were asked for, by its limit, and rowsHeader says how many
@@ -122,8 +156,8 @@ func parseUsage(v url.Values) (q usageQuery, err error) {
 	}
 	q.Limit = defaultLimit
 	if limit := v.Get("limit"); limit != "" {
-		if q.Limit, err = strconv.Atoi(limit); err != nil || q.Limit < 1 {
-			return q, fmt.Errorf("limit %q is not a number from 1", limit)
+		if q.Limit, err = strconv.Atoi(limit); err != nil || q.Limit < 1 || q.Limit > mostLines {
+			return q, fmt.Errorf("limit %q is not a number from 1 to %d", limit, mostLines)
 		}
 	}
 	q.format = ledger.FormatJSON
