@@ -28,9 +28,36 @@ func writeReports[T any](w http.ResponseWriter, r *http.Request, what string, re
 func adminFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.String("address", "", "the admin API's address (default: the configuration's, or "+caddy.DefaultAdminListen+")")
-	f.String("config", "", "the configuration that says where the admin API is")
-	f.String("adapter", "", "the configuration's adapter")
+	f.StringP("config", "c", "", "the configuration that says where the admin API is")
+	f.StringP("adapter", "a", "", "the configuration's adapter")
 	f.String("format", "table", "table or json")
+}
+
+// errAdminOff means that the configuration's gateway cannot be asked.
+var errAdminOff = errors.New("the configuration switches the admin API off (admin off), so its gateway cannot be asked; switch it on, or name another gateway's by --address")
+
+// adminAddress gives where the admin API is: at address, or where the configuration says, whose file is read unless it is
+// given as JSON as well. Without either it is Caddy's default. What listens there is not asked for a gateway that has none.
+func adminAddress(address string, config []byte, file, adapter string) (string, error) {
+	if address != "" {
+		return address, nil
+	}
+	if config == nil && file != "" {
+		var err error
+		if config, _, _, err = caddycmd.LoadConfig(file, adapter); err != nil {
+			return "", err
+		}
+	}
+	if config != nil {
+		var parsed struct{ Admin caddy.AdminConfig }
+		if err := json.Unmarshal(config, &parsed); err != nil {
+			return "", unreadable(file, err)
+		}
+		if parsed.Admin.Disabled {
+			return "", errAdminOff
+		}
+	}
+	return caddycmd.DetermineAdminAPIAddress("", config, file, adapter)
 }
 
 // printAdmin asks the admin API of the gateway that runs, by the command's adminFlags, and prints what it answers: as it
@@ -40,7 +67,7 @@ func printAdmin[T any](cmd *cobra.Command, method, path string, table func(to io
 	if format := flag("format"); format != "table" && format != "json" {
 		return fmt.Errorf("format %q is unknown; use table or json", format)
 	}
-	address, err := caddycmd.DetermineAdminAPIAddress(flag("address"), nil, flag("config"), flag("adapter"))
+	address, err := adminAddress(flag("address"), nil, flag("config"), flag("adapter"))
 	if err != nil {
 		return err
 	}

@@ -43,8 +43,8 @@ func ledgerCommand() *cobra.Command {
 		f.String("model", "", "this model alone, by the provider's name")
 		f.String("format", "table", "table, csv or json")
 		f.String("address", "", "the admin API's address (default: the configuration's, or "+caddy.DefaultAdminListen+")")
-		f.String("config", "", "the configuration that says where admin API and ledger are (default: ./Caddyfile, where there is one)")
-		f.String("adapter", "", "the configuration's adapter")
+		f.StringP("config", "c", "", "the configuration that says where admin API and ledger are (default: ./Caddyfile, where there is one)")
+		f.StringP("adapter", "a", "", "the configuration's adapter")
 		f.String("file", "", "the ledger's file, to be read without asking a gateway")
 		f.String("zone", "", "with --file: the time zone of its days (default UTC)")
 		cmd.AddCommand(c)
@@ -89,6 +89,7 @@ func runLedger(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	l, unread := &Ledger{Path: f.file, Zone: f.zone}, "the ledger cannot be read"
+	adminOff := false
 	if f.file == "" {
 		unread = "no gateway answers, and its ledger cannot be read; name one with --address, --config or --file"
 		var config []byte
@@ -104,12 +105,12 @@ func runLedger(cmd *cobra.Command, _ []string) error {
 				unused = err
 			}
 		}
-		address, err := caddycmd.DetermineAdminAPIAddress(f.address, config, f.config, f.adapter)
-		if err != nil {
+		address, err := adminAddress(f.address, config, f.config, f.adapter)
+		if adminOff = errors.Is(err, errAdminOff); adminOff {
+			unread = "the configuration switches the admin API off (admin off), and its ledger cannot be read"
+		} else if err != nil {
 			return err
-		}
-		answered, err := f.ask(cmd, address)
-		if answered || err != nil {
+		} else if answered, err := f.ask(cmd, address); answered || err != nil {
 			return err
 		}
 		if unused != nil {
@@ -146,7 +147,10 @@ func runLedger(cmd *cobra.Command, _ []string) error {
 			return usageQuery{by: by}.rows(cmd.Context(), source)
 		})
 	})
-	if err != nil {
+	switch {
+	case adminOff && errors.Is(err, ledger.ErrLocked):
+		return fmt.Errorf("ledger %s: another process has the file open, and the configuration switches the admin API off (admin off), so it cannot be asked; switch it on, or read the file when that process has ended", path)
+	case err != nil:
 		return fmt.Errorf("ledger %s: %w", path, err)
 	}
 	return nil
