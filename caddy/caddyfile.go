@@ -2,6 +2,7 @@ package alipaycaddy
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,7 +70,24 @@ func entry(d *caddyfile.Dispenser, of string, seen map[string]bool, options []op
 		return d.Errf("%s is given twice", name)
 	}
 	seen[name] = true
-	return written(d, options[i].form, options[i].read(d))
+	if err := written(d, options[i].form, options[i].read(d)); err != nil {
+		return err
+	}
+	return noBlock(d, name)
+}
+
+// noBlock refuses a block behind an option that has been read: one that takes a block has read it. Else what stands in it
+// would be read as options beside it.
+func noBlock(d *caddyfile.Dispenser, name string) error {
+	line := d.Line()
+	if !d.Next() {
+		return nil
+	}
+	if d.Val() == "{" && d.Line() == line {
+		return d.Errf("%s takes no block", name)
+	}
+	d.Prev()
+	return nil
 }
 
 // unrecognized is the error for an option that does not exist: it names those that do.
@@ -160,12 +178,21 @@ func parseDuration(d *caddyfile.Dispenser, name, value string, to *caddy.Duratio
 
 func parseDurationLike(d *caddyfile.Dispenser, name, value, example string, to *caddy.Duration) error {
 	span, err := caddy.ParseDuration(value)
+	if err != nil && overlong.MatchString(value) {
+		return d.Errf("%s is %s, more than 100 years; write a shorter time, like 30d", name, value)
+	}
 	if err != nil || span <= 0 {
 		return d.Errf("%s %q is not a positive duration; write it like %s", name, value, example)
+	}
+	if err := (valueOf{option: name}).checkDuration(span); err != nil {
+		return d.WrapErr(err)
 	}
 	*to = caddy.Duration(span)
 	return nil
 }
+
+// overlong is the form of a duration, which cannot be parsed where it is longer than the 292 years of a [time.Duration].
+var overlong = regexp.MustCompile(`^(?:[0-9]+(?:\.[0-9]*)?(?:ns|us|µs|ms|s|m|h|d))+$`)
 
 // number reads a number from 1.
 func number(to *int) func(*caddyfile.Dispenser) error { return single(to, parseNumber) }
