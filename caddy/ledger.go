@@ -279,6 +279,8 @@ func tellLedger(path string) func(err error, aside string) {
 		switch {
 		case aside != "":
 			logger.Error("the ledger's file is broken: it was set aside, and a new one is begun", zap.String("set_aside", aside), zap.Error(err))
+		case errors.Is(err, ledger.ErrLocked): // a configuration that starts is refused
+			logger.Error("the ledger's file cannot be opened", zap.Error(err))
 		case err != nil:
 			logger.Error("the ledger cannot be written: calls go on, and their lines wait in memory", zap.Error(err))
 		default:
