@@ -161,7 +161,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 func (a *App) redemptions() *token.Redemptions {
 	redemptions, release := acquire[token.Redemptions]("redemptions")
 	a.releases = append(a.releases, release)
-	a.jobs = append(a.jobs, func(ctx context.Context) {
+	a.jobs.add("refresh tokens that are being redeemed", func(ctx context.Context) {
 		<-ctx.Done()
 		if !a.exiting() {
 			return // those of a configuration that was replaced go on
