@@ -5,13 +5,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // contractFields are those of the simulator's variants envelope and error_names.
@@ -89,7 +89,7 @@ func TestAnswerFormOfFailures(t *testing.T) {
 		"inside":               {says(200, `{"code":"A00000","response":{"error":{"code":"SYSTEM_ERROR","message":"why"}}}`), chatBody("hello"), 502, "SYSTEM_ERROR", "why", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{test.answer}}, first(func(p *upstream.Provider) {
 					fields := contractFields
 					p.AnswerFields = &fields

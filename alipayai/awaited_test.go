@@ -6,10 +6,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // parts is a body whose parts each take their time.
@@ -51,7 +51,7 @@ func TestAnswersAreAwaitedPartByPart(t *testing.T) {
 		"too late":           {6 * time.Second, 20 * time.Second, "first", 20 * time.Second, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				slow := func(req *http.Request) (*http.Response, error) {
 					resp, _ := says(200, "")(req)
 					resp.Body = &parts{req.Context(), test.each, []string{`{"choices":`, `[{"message":`, `{"content":"hello"},"finish_reason":"stop"}]}`}}

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // breakers gives a gateway breakers of its own.
@@ -39,7 +40,7 @@ func TestBreakerOpens(t *testing.T) {
 		"a call of money":          {turn: sysError, edit: money},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{test.turn}, {good}}, breakers(failover.Rule{}), func(g *alipayai.Gateway) {
 					if test.edit != nil {
 						test.edit(g)
@@ -99,7 +100,7 @@ func TestBreakerIgnores(t *testing.T) {
 		"a stream that stays": {turn: streams(silent, deltaEvent), body: streamBody("hello")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				turns := []turn{sysError, sysError, sysError}
 				for range alipayai.MaxAttempts * 6 {
 					turns = append(turns, test.turn)
@@ -132,7 +133,7 @@ func TestBreakerIgnoresClientsThatLeave(t *testing.T) {
 		"before": hangs, "in the stream": streams(silent, deltaEvent), "while it is written to": wholeStream,
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{sysError, sysError, sysError, leaving, sysError}, {good}}, breakers(failover.Rule{}))
 				for range 3 {
 					s.call(streamBody("hello"))
@@ -169,7 +170,7 @@ func (deaf) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
 
 // Each tenant has its own, and a success begins anew.
 func TestBreakerOfEachTenant(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{sysError}, {good}}, breakers(failover.Rule{}))
 		for range 4 {
 			s.call(chatBody("hello"))
@@ -198,7 +199,7 @@ func TestBreakerOfEachTenant(t *testing.T) {
 
 // Failures that are too far apart do not open it.
 func TestBreakerForgets(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{sysError}, {good}}, breakers(failover.Rule{Within: time.Minute}))
 		for range 20 {
 			s.call(chatBody("hello"))
@@ -223,7 +224,7 @@ func TestBreakerProbes(t *testing.T) {
 		"no stream":        {streams(nil, `{"error":{"code":"SYSTEM_ERROR"}}`), streamBody("hello"), "open"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{sysError, sysError, sysError, sysError, test.probe}, {good}}, breakers(failover.Rule{}))
 				for range 4 {
 					s.call(chatBody("hello"))
@@ -249,7 +250,7 @@ func TestBreakerProbes(t *testing.T) {
 
 // A stream that has begun has answered, however long it goes on: the provider is asked again meanwhile.
 func TestBreakerProbesWithALongStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		begins, goes := make(chan struct{}), make(chan struct{})
 		long := func(req *http.Request) (*http.Response, error) {
 			<-begins
@@ -282,7 +283,7 @@ func TestBreakerProbesWithALongStream(t *testing.T) {
 
 // A probe keeps its place for as long as a call may take, and its success counts.
 func TestBreakerProbesWithALongAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{sysError, sysError, sysError, sysError, after(90*time.Second, good), good}, {good}},
 			breakers(failover.Rule{}), deadline(2*time.Minute), first(func(p *upstream.Provider) { p.Timeout = time.Hour }))
 		for range 4 {

@@ -3,13 +3,13 @@ package alipayai_test
 import (
 	"net/http"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // panicking is a client's side that panics at one of its writes.
@@ -79,7 +79,7 @@ func TestPanicInAnAnswer(t *testing.T) {
 		"in the write of a whole": {0, 9, chatBody("hello"), true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				kept := &counting{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20)}
 				s := perform(t, [][]turn{{pausing}}, claiming, caching(func(a *alipayai.AnswerCache) { a.Cache = kept }))
 				if test.body == chatBody("hello") {

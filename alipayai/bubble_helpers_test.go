@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/internal/pipenet"
@@ -19,7 +18,7 @@ var networks sync.Map // of *pipenet.Network by testing.TB
 // can be judged to the nanosecond, however busy the machine is.
 func inBubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		networks.Store(t, new(pipenet.Network))
 		t.Cleanup(func() {
 			networks.Delete(t)

@@ -4,11 +4,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // A cached answer is of the upstreams that were asked: where one of them is another by now, it is not theirs.
@@ -45,7 +45,7 @@ func TestCachedAnswerBelongsToItsUpstreams(t *testing.T) {
 	} {
 		for i, edit := range test.edits {
 			t.Run(name+", "+[]string{"first", "second"}[i], func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					s := perform(t, [][]turn{{good}, {good}}, caching())
 					s.call(chatBody("hello"))
 					s.fails(sysError)
@@ -88,7 +88,7 @@ func TestPoorAnswersAreNotCached(t *testing.T) {
 	for reason, kept := range map[string]bool{"stop": true, "tool_calls": true, "length": false, "content_filter": false} {
 		for body, poor := range finished(reason) {
 			t.Run(reason+", "+body[:10], func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					better := map[string]turn{chatBody("hello"): good, streamBody("hello"): wholeStream}[body]
 					s := perform(t, [][]turn{{better, poor, sysError}}, claiming, caching())
 					before := s.call(body)

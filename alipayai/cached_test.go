@@ -6,13 +6,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // caching gives a gateway a cache of answers.
@@ -60,7 +60,7 @@ func TestLastGoodAnswer(t *testing.T) {
 	} {
 		for mode, good := range map[string]turn{chatBody("hello"): good, streamBody("hello"): wholeStream} {
 			t.Run(name+", "+mode[:10], func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					s := perform(t, [][]turn{{good}, {good}}, caching())
 					before := s.call(mode)
 					wantHeader(t, before, "Age", "", "Cache-Status", "")
@@ -101,7 +101,7 @@ func reasonsOf(s *scripted) (reasons []string) {
 
 // First, it is given before the second provider is asked; where there is none, the walk goes on.
 func TestLastGoodAnswerFirst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{good, sysError}, {good}}, caching(firstOfAll))
 		before := s.call(chatBody("hello"))
 		got := s.call(chatBody("hello"))
@@ -115,7 +115,7 @@ func TestLastGoodAnswerFirst(t *testing.T) {
 
 // With the breaker open the answer comes without anybody being asked.
 func TestLastGoodAnswerWithTheBreakerOpen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{good, sysError}}, caching(), breakers(failover.Rule{}))
 		before := s.call(chatBody("hello"))
 		for range 4 {
@@ -156,7 +156,7 @@ func TestWhoseLastGoodAnswer(t *testing.T) {
 		"an empty account":    {edit: func(s *scripted) { s.fails(says(402, "{}")) }, want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{good}, {good}}, caching())
 				var whose []string
 				if test.another != "" {
@@ -203,7 +203,7 @@ func TestWhatIsNotCached(t *testing.T) {
 		"a stream that is too large": {turn: streams(nil, append(manyEvents(), finishEvent, "[DONE]")...), body: streamBody("hello")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				kept := &counting{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20)}
 				s := perform(t, [][]turn{{test.turn}}, func(g *alipayai.Gateway) {
 					g.Answers = &alipayai.AnswerCache{Cache: kept, TTL: time.Hour}
@@ -233,7 +233,7 @@ func manyEvents() []string {
 
 // What the client did not stay to hear to its end may not be whole.
 func TestAbandonedStreamIsNotCached(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		kept := &counting{Cache: replay.NewMemoryCache(time.Now).Within(64 << 20)}
 		s := perform(t, [][]turn{{streams(silent, deltaEvent)}}, caching(func(a *alipayai.AnswerCache) { a.Cache = kept }))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -269,7 +269,7 @@ func (away) Put(context.Context, string, replay.Key, replay.Answer, time.Duratio
 
 // A cache that is away is a miss, and no call fails for it.
 func TestCacheThatIsAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{good, sysError}}, caching(func(a *alipayai.AnswerCache) { a.Cache = away{} }))
 		if got := s.call(chatBody("hello")); got.status != http.StatusOK {
 			t.Errorf("%d %s", got.status, got.body)

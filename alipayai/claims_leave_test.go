@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -42,7 +43,7 @@ func TestCallWhoseReplicaFreezesAfterSending(t *testing.T) {
 			"wakes to a broken socket": {breaks, http.StatusConflict},
 		} {
 			t.Run(class+", "+name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					s := perform(t, [][]turn{{frozenAfter(30*time.Minute, test.wakes), good}}, claiming, edit)
 					go s.call(chatBody("hello"), keyed...)
 					synctest.Wait()
@@ -87,7 +88,7 @@ func TestCallWhoseReplicaFreezesBeforeSending(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				var slept atomic.Bool
 				s := perform(t, [][]turn{{good}}, claiming, money, first(func(p *upstream.Provider) {
 					moment(p, func() {
@@ -166,7 +167,7 @@ func TestCallIsMarkedOnceBeforeItLeaves(t *testing.T) {
 		"nothing could be": {{busy}, {refuses}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				store := &marks{Claims: replay.NewMemoryClaims(time.Now).Within(1 << 20)}
 				s := perform(t, turns, func(g *alipayai.Gateway) { g.Claims = &alipayai.Claims{Store: store, TTL: time.Hour} })
 				store.onMark = func() { s.wantCalls(make([]int, len(turns))...) }
@@ -188,7 +189,7 @@ func TestCallThatCannotBeMarkedIsNotSent(t *testing.T) {
 	for name, err := range map[string]error{"the store is away": replay.ErrUnavailable, "the claim is lost": replay.ErrLost} {
 		for _, unmade := range []bool{true, false} {
 			t.Run(name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					store := &marks{Claims: replay.NewMemoryClaims(time.Now).Within(1 << 20), fails: []error{err}, unmade: unmade}
 					s := perform(t, [][]turn{{good}, {good}}, func(g *alipayai.Gateway) { g.Claims = &alipayai.Claims{Store: store, TTL: time.Hour} }, caching())
 					got := s.call(chatBody("hello"), keyed...)
@@ -207,7 +208,7 @@ func TestCallThatCannotBeMarkedIsNotSent(t *testing.T) {
 
 // A call that failed for certain after its mark frees its key as soon as its store is back, even if the lease is over.
 func TestFailedCallFreesItsKeyAfterAnOutage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		store := &outage{Claims: replay.NewMemoryClaims(time.Now).Within(1 << 20)}
 		store.left.Store(600)
 		s := perform(t, [][]turn{{says(400, "{}"), good}}, func(g *alipayai.Gateway) { g.Claims = &alipayai.Claims{Store: store, TTL: time.Hour} })
@@ -236,7 +237,7 @@ func TestAnswersThatAreNotKeptSaySo(t *testing.T) {
 		"a system error":                 {sysError, chatBody("hello"), unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{test.turn, sysError}}, claiming, caching())
 				s.call(test.body, keyed...)
 				got := s.call(test.body, keyed...)
@@ -256,7 +257,7 @@ func TestAnswersThatAreNotKeptSaySo(t *testing.T) {
 // A client may repeat its key the moment it has seen the answer's end.
 func TestClaimHasEndedWhenTheAnswerIsSent(t *testing.T) {
 	for body, answer := range map[string]turn{chatBody("hello"): good, streamBody("hello"): wholeStream} {
-		synctest.Test(t, func(t *testing.T) {
+		testwait.Bubble(t, func(t *testing.T) {
 			s := perform(t, [][]turn{{answer}}, claiming)
 			var last reply // of what was repeated at each write
 			s.through = func(w http.ResponseWriter) http.ResponseWriter {
@@ -290,7 +291,7 @@ func (w eagerWriter) FlushError() error {
 // A key, and a cached answer, belong to an endpoint as well.
 func TestKeysAndCachedAnswersAreOfOneEndpoint(t *testing.T) {
 	const both = `{"model":"alipay-fin-1","messages":[{"role":"user","content":"hello"}],"input":"hello"}`
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{good}}, claiming)
 		for i, path := range []string{chatPath, "/v1/embeddings"} {
 			got := s.callAt(t.Context(), path, both, keyed...)
@@ -300,7 +301,7 @@ func TestKeysAndCachedAnswersAreOfOneEndpoint(t *testing.T) {
 			s.wantCalls(i + 1)
 		}
 	})
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{good, sysError}}, caching())
 		if got := s.callAt(t.Context(), chatPath, both); got.status != http.StatusOK {
 			t.Fatalf("%d %s", got.status, got.body)
@@ -336,7 +337,7 @@ func TestLargestAnswerThatIsKept(t *testing.T) {
 		"the stream, a byte more": {streamBody("hello"), streams(nil, event(alipayai.MaxRecorded+1), finishEvent, "[DONE]"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{test.turn}}, claiming)
 				before := s.call(test.body, keyed...)
 				if n := len(before.body) - alipayai.MaxRecorded; before.err != nil || n != 0 && n != 1 {

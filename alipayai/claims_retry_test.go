@@ -5,11 +5,11 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // outage is a store of claims that is away whenever a claim is to be ended, for so many times.
@@ -65,7 +65,7 @@ func TestClaimThatCannotBeEndedAtOnce(t *testing.T) {
 		"may have executed, for longer": {sysError, 600, http.StatusConflict},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				store := &outage{Claims: replay.NewMemoryClaims(time.Now).Within(1 << 20)}
 				store.left.Store(test.away)
 				s := perform(t, [][]turn{{test.turn}}, func(g *alipayai.Gateway) { g.Claims = &alipayai.Claims{Store: store, TTL: time.Hour} })

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // A stream keeps its claim for as long as it goes on, however slowly; a process that dies loses it with the lease.
 func TestLongStreamsKeepTheirClaims(t *testing.T) {
 	for name, pause := range map[string]time.Duration{"many events": time.Second, "few events": 14 * time.Second} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				slow := func(req *http.Request) (*http.Response, error) {
 					resp, _ := streams(nil)(req)
 					resp.Body = &dripping{ctx: req.Context(), pause: pause, events: int(10*time.Minute/pause) + 1}

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // claiming gives a gateway claims of its own.
@@ -45,7 +46,7 @@ func TestFinishedCallIsGivenAgain(t *testing.T) {
 		"another good one": {[]turn{says(201, `{"choices":[{"finish_reason":"stop"}]}`)}, chatBody("hello"), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{append(test.turns, sysError)}, claiming)
 				before := s.call(test.body, keyed...)
 				if before.status > 299 || before.header.Get("Idempotent-Replayed") != "" {
@@ -73,7 +74,7 @@ func TestFinishedCallIsGivenAgain(t *testing.T) {
 
 func TestParallelDuplicates(t *testing.T) {
 	for mode, answers := range map[string]turn{chatBody("hello"): after(10*time.Second, good), streamBody("hello"): after(10*time.Second, wholeStream)} {
-		synctest.Test(t, func(t *testing.T) {
+		testwait.Bubble(t, func(t *testing.T) {
 			s := perform(t, [][]turn{{answers}}, claiming)
 			var all sync.WaitGroup
 			var first reply
@@ -135,7 +136,7 @@ func TestClaimsOfCallsThatFail(t *testing.T) {
 		"money that may have":         {turns: []turn{breaks}, edit: money, held: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{test.turns}, claiming, func(g *alipayai.Gateway) {
 					if test.edit != nil {
 						test.edit(g)
@@ -184,7 +185,7 @@ func TestClaimsOfClientsThatLeave(t *testing.T) {
 		"while it waits to repeat": {says(503, "{}", "Retry-After", "5"), chatBody("hello"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{test.turn, good}}, claiming)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
@@ -217,7 +218,7 @@ func TestClaimOfACallThatFellOver(t *testing.T) {
 		"a token, then throttled":     {[][]turn{{says(401, "{}")}, {says(429, "{}", "Retry-After", "60")}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, test.turns, claiming)
 				s.call(chatBody("hello"), keyed...)
 				s.fails(good)
@@ -230,14 +231,14 @@ func TestClaimOfACallThatFellOver(t *testing.T) {
 			})
 		})
 	}
-	synctest.Test(t, func(t *testing.T) { // a fallback that answers settles it
+	testwait.Bubble(t, func(t *testing.T) { // a fallback that answers settles it
 		s := perform(t, [][]turn{{sysError}, {good}}, claiming)
 		before := s.call(chatBody("hello"), keyed...)
 		wantServed(t, before, "second", "2", "system_error")
 		wantReplayed(t, s.call(chatBody("hello"), keyed...), before, "0")
 		s.wantCalls(1, 1)
 	})
-	synctest.Test(t, func(t *testing.T) { // and so does an answer from the cache
+	testwait.Bubble(t, func(t *testing.T) { // and so does an answer from the cache
 		s := perform(t, [][]turn{{good, sysError, good}}, claiming, caching())
 		before := s.call(chatBody("hello"))
 		time.Sleep(10 * time.Second)
@@ -254,7 +255,7 @@ func TestClaimOfACallThatFellOver(t *testing.T) {
 
 // Keys are those of a tenant and an endpoint; those of no tenant count for nothing.
 func TestWhoseClaims(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{good}}, claiming)
 		s.call(chatBody("hello"), keyed...)
 		for i, header := range [][]string{{tenantHeader, "other"}, {tenantHeader, "third"}} {
@@ -291,7 +292,7 @@ func (gone) Claim(context.Context, string, replay.Key, [32]byte, time.Duration) 
 
 // A claim that cannot be made is not skipped.
 func TestClaimsThatAreAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{good}}, func(g *alipayai.Gateway) { g.Claims = &alipayai.Claims{Store: gone{}, TTL: time.Hour} })
 		for range 3 {
 			got := s.call(chatBody("hello"), keyed...)

@@ -10,16 +10,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/failover/canary"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // Packs leave by whichever of the equals has a slot: together they carry twice what one does, and each call once.
 func TestPacksOfEquals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		models := []*model{{}, {}}
 		p := newPacking(t, models, joined(2, 1), func(g *alipayai.Gateway) { g.Packs.MaxCalls = 5 })
 		p.drain(t.Context())
@@ -70,7 +70,7 @@ func TestStreamsOfEquals(t *testing.T) {
 		"broken after content":     {streams(func(context.Context) error { return io.ErrUnexpectedEOF }, deltaEvent), 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{test.first}, {wholeStream}}, joined(2, 50))
 				s.drain(t.Context())
 				got := s.call(strings.Replace(chatOf(s.conversationOf(0)), `{`, `{"stream":true,`, 1))
@@ -91,7 +91,7 @@ func TestStreamsOfEquals(t *testing.T) {
 
 // An answer of one of the equals is the last good one for a call that begins at another.
 func TestCachedAnswersOfEquals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{good}, {good}}, joined(2, 50), caching())
 		s.drain(t.Context())
 		body := chatOf(s.conversationOf(0))
@@ -112,7 +112,7 @@ func TestCachedAnswersOfEquals(t *testing.T) {
 
 // Calls of anonymous clients are of no conversation that can be told: they go to all of the equals, within each one's cap.
 func TestAnonymousCallsOfEquals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{good}, {good}}, joined(2, 10))
 		s.drain(t.Context())
 		began := time.Now()
@@ -138,7 +138,7 @@ func TestAnonymousCallsOfEquals(t *testing.T) {
 
 // The candidate of one of the equals gets its share of those calls that are that one's, and none of the others'.
 func TestCanaryOfOneOfTheEquals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		next := &script{turns: []turn{good}}
 		s := perform(t, [][]turn{{good}, {good}}, joined(2, 0), func(g *alipayai.Gateway) {
 			p := plainProvider(t, "http://127.0.0.1:9")

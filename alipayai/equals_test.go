@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
@@ -17,6 +16,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/failover/balance"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // joined makes the first n providers equal, each with a cap of so many requests a second; 0 for none.
@@ -73,7 +73,7 @@ func TestEqualsServeTheirSum(t *testing.T) {
 	for name, users := range map[string]int{"one conversation": 1, "many": 1000} {
 		for _, policy := range balance.Policies[:3] {
 			t.Run(name+" by "+string(policy), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					s := perform(t, [][]turn{{good}, {good}, {good}}, joined(3, 50, func(b *alipayai.Balance) { b.Policy = policy }))
 					ctx, cancel := context.WithCancel(t.Context()) // without a deadline, which queues look at
 					time.AfterFunc(lasts, cancel)
@@ -101,7 +101,7 @@ func TestEqualsServeTheirSum(t *testing.T) {
 
 // Calls of one conversation stay with one provider as long as that has a slot for them, and all conversations use all providers.
 func TestConversationsStayWithOneOfTheEquals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{good}, {good}, {good}}, joined(3, 50))
 		s.drain(t.Context())
 		used := make(map[string]int)
@@ -158,7 +158,7 @@ func TestOneOfTheEqualsFails(t *testing.T) {
 		"a compliance block": {says(403, `{"error":{"code":"COMPLIANCE_BLOCKED","message":"no"}}`), "", 403, 6},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{tt.first}, {good}}, joined(2, 50), func(g *alipayai.Gateway) {
 					g.Breakers = new(failover.Breakers)
 					g.Providers[0].Budget = new(failover.Budget)
@@ -198,7 +198,7 @@ func (s *scripted) conversationOf(provider int) string {
 
 // A call that waits for one which is throttled meanwhile is served by another.
 func TestEqualsServeWhatAThrottledOneKeepsWaiting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{good}, {good}, {good}}, joined(2, 10))
 		s.drain(t.Context())
 		time.AfterFunc(100*time.Millisecond, func() { s.gateway.Providers[0].Cap.Throttled(time.Minute) })
@@ -234,7 +234,7 @@ func TestMoneyIsPinnedToOneOfTheEquals(t *testing.T) {
 }
 
 func moneyIsPinned(t *testing.T, turns []turn, edit func(*alipayai.Gateway)) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{turns, slices.Clone(turns)}, joined(2, 1), edit, func(g *alipayai.Gateway) { g.Class = alipayai.ClassMoney })
 		s.drain(t.Context())
 		home := -1
@@ -262,7 +262,7 @@ func moneyIsPinned(t *testing.T, turns []turn, edit func(*alipayai.Gateway)) {
 // A timeout is repeated neither where it was nor, by a money call, at an equal; each attempt of an inference call has the same id.
 func TestEqualsAndWhatMayHaveBeenExecuted(t *testing.T) {
 	for class, want := range map[alipayai.Class]int{alipayai.ClassMoney: 1, alipayai.ClassInference: 2} {
-		synctest.Test(t, func(t *testing.T) {
+		testwait.Bubble(t, func(t *testing.T) {
 			s := perform(t, [][]turn{{hangs}, {hangs}}, joined(2, 50), func(g *alipayai.Gateway) {
 				g.Class, g.Deadline = class, time.Hour
 			})
@@ -286,7 +286,7 @@ func TestEqualsAndWhatMayHaveBeenExecuted(t *testing.T) {
 
 // The cheapest serves as long as it has slots.
 func TestCheapestOfTheEquals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{good}, {good}}, joined(2, 10, func(b *alipayai.Balance) { b.Policy = balance.Cheapest }), func(g *alipayai.Gateway) {
 			g.Spending = &alipayai.Spending{Providers: map[string]*alipayai.Priced{"first": priced(30), "second": priced(20)}}
 		})
@@ -305,7 +305,7 @@ func TestCheapestOfTheEquals(t *testing.T) {
 
 // The fastest serves once it is known, and one that is slow no more than now and then.
 func TestFastestOfTheEquals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{after(2*time.Second, good)}, {after(100*time.Millisecond, good)}}, joined(2, 0, func(b *alipayai.Balance) { b.Policy = balance.Fastest }))
 		s.drain(t.Context())
 		for n := range 200 {

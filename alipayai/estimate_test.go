@@ -5,11 +5,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // What a call should cost is estimated by how long one answer has been of late, in whichever number answers came: several
@@ -52,7 +52,7 @@ func TestAnswersAreEstimatedOneByOne(t *testing.T) {
 		})
 	}
 	t.Run("a pack", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		testwait.Bubble(t, func(t *testing.T) {
 			m := &model{before: func(n int, req *http.Request) (*http.Response, error) {
 				if n > 1 {
 					return usage(1)(req)

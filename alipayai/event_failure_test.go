@@ -3,9 +3,9 @@ package alipayai_test
 import (
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // A failure that comes as an event is that failure under any status, and to whatever was asked for.
@@ -30,7 +30,7 @@ func TestFailuresInEvents(t *testing.T) {
 	} {
 		for mode, body := range map[string]string{"JSON": chatBody("hello"), "stream": streamBody("hello")} {
 			t.Run(name+", "+mode, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					w := make(records, 1)
 					s := perform(t, [][]turn{{says(test.status, test.answer, "Content-Type", "text/event-stream; charset=utf-8")}, {good}},
 						func(g *alipayai.Gateway) { g.Evidence = w })

@@ -3,12 +3,12 @@ package alipayai_test
 import (
 	"net/http"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // One attempt that may have been served is enough for the client not to repeat the call, whatever came after it.
@@ -37,7 +37,7 @@ func TestMayHaveExecutedInAnyAttempt(t *testing.T) {
 		"4xx alone":                     {[][]turn{{refused}}, 400, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, test.turns, claiming)
 				want := map[bool]string{true: "false"}[test.executed]
 				got := s.call(chatBody("hello"))
@@ -70,7 +70,7 @@ func TestMayHaveExecutedByCode(t *testing.T) {
 		"Slow Down of other kind": {slowDown, chatBody("hello"), nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{test.turn}}, claiming, func(g *alipayai.Gateway) {
 					if test.edit != nil {
 						test.edit(g)
@@ -98,7 +98,7 @@ func TestMayHaveExecutedByCode(t *testing.T) {
 
 // Slow Down says for how long, and so does the answer to the client.
 func TestSlowDownHasNotExecuted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{says(503, `{"error":{"message":"Slow Down"}}`)}, {says(400, `{"code":"PARAM_ILLEGAL"}`)}},
 			first(func(p *upstream.Provider) { p.Profile.Codes = profile(t, "ant_ling").Codes }))
 		wantHeader(t, s.call(chatBody("hello")), "X-Should-Retry", "", "X-Alipayai-Reason", "throttled")

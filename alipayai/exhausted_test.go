@@ -4,12 +4,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 func TestAllProvidersFail(t *testing.T) {
@@ -53,7 +53,7 @@ func TestAllProvidersFail(t *testing.T) {
 	} {
 		for mode, body := range map[string]string{"JSON": chatBody("hello"), "stream": streamBody("hello")} {
 			t.Run(name+", "+mode, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					s := perform(t, test.turns, deadline(time.Minute))
 					got := s.call(body)
 					if message := wantError(t, got, test.status, failure.CodeAllProvidersFailed); message != test.message {
@@ -91,7 +91,7 @@ func TestTheOnlyProviderFails(t *testing.T) {
 		"unreachable":  {refuses, 502, failure.CodeUnreachable, failure.CodeUnreachable, "false"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{test.fails}})
 				got := s.call(chatBody("hello"))
 				wantError(t, got, test.status, test.code)
@@ -120,7 +120,7 @@ func TestTranslatedRequestIsRefusedAfterAFailure(t *testing.T) {
 }
 
 func TestProvidersThatNoTimeIsLeftForAreNamed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{hangs}, {good}, {good}}, deadline(15500*ms))
 		message := wantError(t, s.call(chatBody("hello")), 504, failure.CodeAllProvidersFailed)
 		const want = "no provider answered: first: upstream_timeout; second: not asked, since no time was left; third: not asked, since no time was left"
@@ -146,7 +146,7 @@ func TestOneDeadlineOverAll(t *testing.T) {
 		"a short one":                 {time.Second, [][]turn{{hangs}, {good}}, []int{1, 0}, time.Second, failure.CodeAllProvidersFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, test.turns, deadline(test.deadline))
 				began := time.Now()
 				got := s.call(chatBody("hello"))
@@ -167,7 +167,7 @@ func TestOneDeadlineOverAll(t *testing.T) {
 // A call whose permit would come too late to be answered does not wait for it.
 func TestQueueLeavesTimeForTheAttempt(t *testing.T) {
 	for hold, want := range map[time.Duration]int{8 * time.Second: 200, 9500 * ms: 429} {
-		synctest.Test(t, func(t *testing.T) {
+		testwait.Bubble(t, func(t *testing.T) {
 			k := newCap(50, time.Second)
 			s := perform(t, [][]turn{{good}}, deadline(10*time.Second), capped(k))
 			k.Throttled(hold)
@@ -185,7 +185,7 @@ func TestQueueLeavesTimeForTheAttempt(t *testing.T) {
 
 // With its breaker open the only provider is not asked, and the client hears for how long.
 func TestTheOnlyBreakerIsOpen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{sysError}}, breakers(failover.Rule{OpenFor: 40 * time.Second}))
 		for range 4 {
 			s.call(chatBody("hello"))

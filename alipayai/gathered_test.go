@@ -4,7 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // A provider that streams although no stream was asked for has given the whole answer, and is paid for it: the client gets it as
@@ -22,7 +23,7 @@ func TestStreamsThatWereNotAskedFor(t *testing.T) {
 				continue // which speak the same, and so bytes pass
 			}
 			t.Run(name+" to "+door, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					s := speaking(t, own.format, own.begun+own.end)
 					got := s.callAt(t.Context(), d.path, d.body)
 					if got.status != http.StatusOK || got.err != nil || !strings.Contains(got.body, d.text) || strings.Contains(got.body, "chunk") || got.header.Get("Content-Type") != "application/json" {
@@ -31,7 +32,7 @@ func TestStreamsThatWereNotAskedFor(t *testing.T) {
 					s.wantCalls(1)
 				})
 				for what, stream := range map[string]string{"cut": own.begun, "failed": own.begun + own.failed} {
-					synctest.Test(t, func(t *testing.T) {
+					testwait.Bubble(t, func(t *testing.T) {
 						s := speaking(t, own.format, stream)
 						if got := s.callAt(t.Context(), d.path, d.body); got.status < 500 || strings.Contains(got.body, d.text) {
 							t.Errorf("%s: %d %s", what, got.status, got.body)
@@ -43,7 +44,7 @@ func TestStreamsThatWereNotAskedFor(t *testing.T) {
 	}
 	for label, header := range map[string][]string{"JSON": {"Content-Type", "application/json"}, "text": {"Content-Type", "text/plain"}, "nothing": nil} {
 		t.Run("labelled as "+label, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				stream := says(http.StatusOK, "data: "+deltaEvent+"\n\ndata: "+finishEvent+"\n\n", header...)
 				s := perform(t, [][]turn{{stream}, {good}}, claiming)
 				got, again := s.call(chatBody("hello"), keyed...), s.call(chatBody("hello"), keyed...)

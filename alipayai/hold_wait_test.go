@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // wantSpread checks that all after the first n requests came within the second after the hold, and not at one time.
@@ -35,7 +36,7 @@ func wantSpread(t *testing.T, s *script, n int, until time.Time) {
 func TestHeldCallsComeBackSpread(t *testing.T) {
 	for name, held := range map[string]bool{"held": true, "throttled": false} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				const calls = 8 // which the budget of repeats allows
 				began := time.Now()
 				until := began.Add(5 * time.Second)
@@ -71,7 +72,7 @@ func TestHeldCallsComeBackSpread(t *testing.T) {
 
 // A stream that ends in a throttle holds the account as any other answer does.
 func TestThrottleWithinAStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		throttled := streams(nil, deltaEvent, `{"error":{"code":"REQUEST_TRAFFIC_EXCEED_LIMIT"}}`)
 		s := perform(t, [][]turn{{throttled, good}, {good}})
 		if got := s.call(streamBody("hello")); got.err == nil {
@@ -85,7 +86,7 @@ func TestThrottleWithinAStream(t *testing.T) {
 
 // No more wait than would in a queue; those that are too many are told so at once.
 func TestHeldCallsAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		const most = upstream.DefaultQueueCount
 		s := perform(t, [][]turn{{good}})
 		hold := s.gateway.Providers[0].Hold
@@ -130,7 +131,7 @@ func TestHoldThatGrows(t *testing.T) {
 		"nearly to the time": {7 * time.Second, 10 * time.Second, 200, 8 * time.Second, 9 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{good}}, deadline(test.deadline))
 				hold := s.gateway.Providers[0].Hold
 				hold.Extend(time.Now(), 2*time.Second)
@@ -153,7 +154,7 @@ func TestHoldThatGrows(t *testing.T) {
 
 // However they are spread, calls begin while there is time for an answer.
 func TestHeldCallsBeginInTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{good}}, deadline(5*time.Second)) // of which the last half second is too late
 		began := time.Now()
 		s.gateway.Providers[0].Hold.Extend(began, 4400*time.Millisecond)

@@ -8,11 +8,11 @@ import (
 	"net/http/httptrace"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // secured is a connection with this protocol.
@@ -65,7 +65,7 @@ func TestWhenAConnectionThatIdledIsReplaced(t *testing.T) {
 		"a stream, before its events": {turns: [][]turn{{atOnce, wholeStream}}, body: streamBody("hello"), calls: []int{2}, ok: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, test.turns, func(g *alipayai.Gateway) {
 					if test.edit != nil {
 						test.edit(g)

@@ -3,10 +3,10 @@ package alipayai_test
 import (
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // A model that its vendor has no more is the operator's matter where the configuration has named it, or the vendor has had it:
@@ -39,7 +39,7 @@ func TestModelsThatAVendorHasNot(t *testing.T) {
 	} {
 		for form, body := range map[string]string{"JSON": chatBody("hello"), "stream": streamBody("hello")} {
 			t.Run(name+", "+form, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					turns := [][]turn{{says(c.status, c.body)}}
 					if c.behind != nil {
 						turns = append(turns, []turn{c.behind})

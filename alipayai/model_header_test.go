@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // Without a mapping the upstream's model is what the client wrote: that must not become just any header.
@@ -37,7 +37,7 @@ func TestModelThatAnswered(t *testing.T) {
 		streamBody("hello"): streams(nil, `{"model":"`+answered+`","choices":[{"delta":{"role":"assistant"}}]}`,
 			`{"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}`, "[DONE]"),
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		testwait.Bubble(t, func(t *testing.T) {
 			s := perform(t, [][]turn{{turns}}, caching())
 			got := s.call(body)
 			wantHeader(t, got, alipayai.HeaderModel, answered)

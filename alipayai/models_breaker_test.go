@@ -7,11 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // models asks for the list of models, for a tenant, acme when empty.
@@ -25,7 +25,7 @@ var modelList = says(200, `{"data":[{"id":"one"}]}`)
 
 // A provider that is skipped is not asked for its models either.
 func TestModelsWithTheBreakerOpen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{sysError}}, breakers(failover.Rule{}))
 		for range 4 {
 			s.call(chatBody("hello"))
@@ -58,7 +58,7 @@ func TestModelsWithTheBreakerOpen(t *testing.T) {
 
 // Lists of models neither open a breaker nor make it forget.
 func TestModelsDoNotCountForTheBreaker(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{sysError}}, breakers(failover.Rule{}))
 		for range 10 {
 			s.models("")
@@ -91,7 +91,7 @@ func TestModelsWithoutTime(t *testing.T) {
 		"enough time":              {[][]turn{{hangs}, {modelList}, {modelList}}, []int{1, 1, 1}, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, test.turns, deadline(29500*time.Millisecond))
 				if got := s.models(""); got.status != test.status {
 					t.Errorf("%d %s", got.status, got.body)
@@ -120,7 +120,7 @@ func TestModelsForWhoWaitsShortly(t *testing.T) {
 		"another client, hangs": {[][]turn{{hangs}, {modelList}}, "Accept", 200, `"id":"one"`, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, test.turns)
 				r := httptest.NewRequest(http.MethodGet, "/v1/models?limit=1000", nil)
 				r.Header.Set(test.header, "2023-06-01")

@@ -3,15 +3,15 @@ package alipayai_test
 import (
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // What is asked to compare answers takes no permit that a client waits for: it leaves when all of them have.
 func TestComparisonsWaitBehindClients(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		m, seen := new(model), new(comparisons)
 		p := newPacking(t, []*model{m}, capped(newCap(1, time.Second)), func(g *alipayai.Gateway) {
 			g.Packs.MaxCalls, g.Packs.Verify, g.Packs.Observer = 2, 1, seen

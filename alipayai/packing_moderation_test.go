@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // packedCall makes a call of an end user, and gives the code of its failure; empty for an answer.
@@ -140,7 +141,7 @@ func TestVerdictsAreMadeWhileCallsWait(t *testing.T) {
 		"all forbidden":           {map[string]check{"a": {20 * ms, true}, "b": {40 * ms, true}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				m := new(model)
 				p := newPacking(t, []*model{m})
 				began := time.Now()

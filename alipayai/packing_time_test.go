@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // model is an upstream without sockets that repeats each text, also those of packs.
@@ -146,7 +147,7 @@ func wantText(t *testing.T, got *reply, text string) {
 // What waits for the rate cap waits no longer to be packed, and all that has come together
 // by the time of the permit leaves with it.
 func TestAllThatWaitsLeavesWithOnePermit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		m := new(model)
 		p := newPacking(t, []*model{m}, capped(newCap(1, time.Second)))
 		began := time.Now()
@@ -177,7 +178,7 @@ func TestAllThatWaitsLeavesWithOnePermit(t *testing.T) {
 
 // A full pack does not wait, and one more begins another.
 func TestAFullPackLeavesAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		m := new(model)
 		p := newPacking(t, []*model{m}, func(g *alipayai.Gateway) { g.Packs.MaxCalls, g.Packs.MaxCharacters = 4, 100 })
 		began := time.Now()
@@ -214,7 +215,7 @@ func TestClientsThatLeave(t *testing.T) {
 		"all, before":          {[]time.Duration{1, 2, 3}, nil, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				began := time.Now()
 				var cancelled time.Duration
 				m := &model{before: func(_ int, req *http.Request) (*http.Response, error) {
@@ -270,7 +271,7 @@ func TestClientsThatLeave(t *testing.T) {
 
 // Each call of a pack has its own deadline, and the pack that of the last.
 func TestEachCallHasItsDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		m := &model{before: func(_ int, req *http.Request) (*http.Response, error) {
 			leave(req)
 			time.Sleep(9 * time.Second)
@@ -332,7 +333,7 @@ func TestAPackThatFails(t *testing.T) {
 		"filtered, its content": {says(200, `{"choices":[{"message":{"content":"{}"},"finish_reason":"content_filter"}]}`), 1, 1 + 3, 0, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				models := []*model{{before: fails(test.turn, test.times)}, {}}
 				p := newPacking(t, models, func(g *alipayai.Gateway) { g.Packs.MaxCalls = 3 })
 				var got []*reply
@@ -354,7 +355,7 @@ func TestAPackThatFails(t *testing.T) {
 
 // Four system errors in a row open a breaker, and a pack is one.
 func TestThreePacksThatFailOpenNoBreaker(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		models := []*model{{before: func(_ int, req *http.Request) (*http.Response, error) { return sysError(req) }}, {}}
 		p := newPacking(t, models, func(g *alipayai.Gateway) {
 			g.Packs.MaxCalls = 5
@@ -380,7 +381,7 @@ func TestThreePacksThatFailOpenNoBreaker(t *testing.T) {
 
 // A provider that refuses the form of packs, and takes the calls alone, gets less of it.
 func TestRefusedFormsAreLearnt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		m := new(model)
 		m.before = func(n int, req *http.Request) (*http.Response, error) {
 			if m.sightings()[n-1].packed {
@@ -446,7 +447,7 @@ func TestPackedAnswersAreCompared(t *testing.T) {
 		"different": {func(text string, packed bool) string { return map[bool]string{true: "no", false: text}[packed] }, []string{"acme 0"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				m, seen, running := &model{reply: test.reply}, new(comparisons), 0
 				p := newPacking(t, []*model{m}, func(g *alipayai.Gateway) {
 					g.Packs.MaxCalls, g.Packs.Verify, g.Packs.Observer = 2, 1, seen
@@ -494,7 +495,7 @@ func TestPackedAnswersAreCompared(t *testing.T) {
 
 // What is not the same each time is not compared, nor is an answer that is not asked for.
 func TestOnlyFixedAnswersAreCompared(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		m, seen := new(model), new(comparisons)
 		p := newPacking(t, []*model{m}, func(g *alipayai.Gateway) { g.Packs.MaxCalls, g.Packs.Verify, g.Packs.Observer = 2, 1, seen })
 		for range 2 {
@@ -509,7 +510,7 @@ func TestOnlyFixedAnswersAreCompared(t *testing.T) {
 
 // A stream of a call that was not packed is the upstream's own, and ends with its client.
 func TestTheClientOfALoneStreamLeaves(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		var upstreamEnded time.Time
 		m := &model{before: func(_ int, req *http.Request) (*http.Response, error) {
 			return streams(func(ctx context.Context) error {
@@ -545,7 +546,7 @@ func TestAPanicIsTheCalls(t *testing.T) {
 		"before it": func(_ *model, g *alipayai.Gateway) { g.Packs.Observer = &panics{} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				m, l := new(model), new(lines)
 				p := newPacking(t, []*model{m}, func(g *alipayai.Gateway) { g.Packs.MaxCalls = 2; edit(m, g) },
 					spends(l, alipayPrice(), daily(price.Unit)))

@@ -4,9 +4,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // What a provider repeats of the request's secrets goes nowhere, whatever field it stands in, and even if it is cut.
@@ -27,7 +27,7 @@ func TestQuotedSecrets(t *testing.T) {
 	} {
 		for mode, body := range map[string]string{"JSON": chatBody("hello"), "stream": streamBody("hello"), "within a stream": streamBody("hello")} {
 			t.Run(name+", "+mode, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					failure := `{"error":{` + test.quoted + `}}`
 					turns := map[string]turn{
 						"JSON": says(400, failure), "stream": streams(nil, failure), "within a stream": streams(nil, deltaEvent, failure),

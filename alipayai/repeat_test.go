@@ -6,13 +6,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // ms makes durations easy to read in tables.
@@ -66,7 +66,7 @@ func TestRepeats(t *testing.T) {
 		"by a rule: the first of two":   {turns: []turn{busy, good}, edit: both(rule("BUSY", failure.Fail), rule("*", failure.Retry)), attempts: 1, status: 503, code: "BUSY"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{test.turns}, func(g *alipayai.Gateway) {
 					if test.edit != nil {
 						test.edit(g)
@@ -124,7 +124,7 @@ func TestBudget(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				const clients, each = 10, 20
 				s := perform(t, [][]turn{{fails}})
 				var all sync.WaitGroup
@@ -149,7 +149,7 @@ func TestBudget(t *testing.T) {
 
 // Calls that are turned away before anything is sent pay for no repeats of others.
 func TestBudgetOfCallsThatAreSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		k := newCap(10, time.Second)
 		k.MaxCount = 5
 		s := perform(t, [][]turn{{busy}, {good}}, capped(k))
@@ -177,7 +177,7 @@ func TestBudgetOfCallsThatAreSent(t *testing.T) {
 func TestBudgetThatIsSpent(t *testing.T) {
 	for name, fails := range map[string]turn{"unreachable": refuses, "503 with a time": says(503, `{"code":"BUSY"}`, "Retry-After", "1")} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{fails}})
 				var got reply
 				for range 20 {
@@ -191,7 +191,7 @@ func TestBudgetThatIsSpent(t *testing.T) {
 
 // Money waits for a provider that is throttling: there is no other one for it.
 func TestMoneyWaitsForItsProvider(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{says(429, `{"code":"BUSY"}`, "Retry-After", "2"), good}, {good}}, money)
 		wantError(t, s.call(chatBody("hello")), http.StatusTooManyRequests, "BUSY")
 		wantServed(t, s.call(chatBody("hello")), "first", "1", "")
@@ -201,7 +201,7 @@ func TestMoneyWaitsForItsProvider(t *testing.T) {
 
 // The budget is that of a provider: another one has its own.
 func TestBudgetOfEachProvider(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{busy}, {busy}})
 		const calls = 100
 		for range calls {
@@ -265,7 +265,7 @@ func TestMoneyStaysWhereItIs(t *testing.T) {
 			"503": busy, "throttled": says(429, `{"code":"BUSY"}`), "system error": sysError, "broken": breaks, "timeout": hangs,
 		} {
 			t.Run(name+", "+name2, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					s := perform(t, [][]turn{{fails}, {good}}, test.edit)
 					if got := s.call(test.body); got.status < 400 {
 						t.Errorf("%d %s", got.status, got.body)
@@ -275,7 +275,7 @@ func TestMoneyStaysWhereItIs(t *testing.T) {
 			})
 		}
 		t.Run(name+", never left", func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{refuses}, {good}}, test.edit)
 				wantError(t, s.call(test.body), http.StatusBadGateway, failure.CodeUnreachable)
 				s.wantCalls(3, 0)

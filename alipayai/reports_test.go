@@ -5,10 +5,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // TestPublicReports has answers that users of other gateways reported: where the next provider has to be asked, and what the
@@ -78,14 +78,14 @@ func TestPublicReports(t *testing.T) {
 		"https://portkey.ai/docs/api-reference/inference-api/error-codes": {chatBody("hello"), says(408, `{"status":"failure","message":"timed out"}`), 408, "failure\""},
 	} {
 		t.Run(source, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{test.turn, test.turn, test.turn}, {good}})
 				got := s.call(test.body)
 				if got.status != http.StatusOK || got.err != nil || got.header.Get("X-Alipayai-Provider") != "second" {
 					t.Errorf("%d %v %s", got.status, got.header, got.body)
 				}
 			})
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{test.turn, test.turn, test.turn}}, caching(), claiming)
 				got := s.call(test.body, keyed...)
 				wantFailure(t, got, test.status)
@@ -129,7 +129,7 @@ func TestPublicReportsOfStreams(t *testing.T) {
 		"https://github.com/Portkey-AI/gateway/issues/1797 ":           {streams(nil, deltaEvent, deltaEvent), false},
 	} {
 		t.Run(source, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{test.turn}, {good}}, claiming)
 				got := s.call(streamBody("hello"), keyed...)
 				done := strings.HasSuffix(got.body, "data: [DONE]\n\n")
@@ -161,7 +161,7 @@ func TestPublicReportsOfRefusals(t *testing.T) {
 		"https://github.com/theroyallab/tabbyAPI/issues/485":           {422, `{"detail":[{"type":"missing","loc":["body","tools",7,"function","parameters"],"msg":"Field required","input":{"name":"S3CR3T"}}]}`, 422, "body.tools.7.function.parameters: Field required"},
 	} {
 		t.Run(source, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				mistral, err := upstream.LookupProfile("mistral")
 				if err != nil {
 					t.Fatal(err)

@@ -11,13 +11,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -165,7 +165,7 @@ func TestSendWaitsSoLongForAToken(t *testing.T) {
 		"without a deadline": {0, upstream.TokenWait}, "a later one": {time.Minute, upstream.TokenWait}, "an earlier one": {time.Second, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				p := simProvider(t, "http://127.0.0.1:1")
 				p.Tokens = tokensFrom(func(ctx context.Context, _ string) (token.Token, error) {
 					<-ctx.Done()

@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/shadow"
 	"github.com/caddy-alipayai/gateway/failover/canary"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // held is a transport that lets nothing pass until it is released.
@@ -163,7 +164,7 @@ func TestShadowRemembersNothing(t *testing.T) {
 func TestShadowOfPackedCalls(t *testing.T) {
 	for name, member := range map[string]string{"whole": `"temperature":0`, "streams": `"stream":true`} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				copies, m := new(model), new(model)
 				at := &simulated{provider: plainProvider(t, "http://shadow.test")}
 				at.provider.Transport = copies

@@ -9,11 +9,12 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // A probe that never comes back frees its place soon after its call should have ended.
 func TestHungProbeFreesItsPlace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{sysError, sysError, frozenAfter(time.Hour, good), good}}, func(g *alipayai.Gateway) {
 			g.Breakers, g.Breaker = new(failover.Breakers), failover.Rule{Failures: 1, Within: time.Minute, OpenFor: time.Minute}
 			g.Deadline = 10 * time.Second

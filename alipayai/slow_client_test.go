@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // reluctant is a client that takes its time to read each piece that it is sent, on a connection that knows deadlines.
@@ -53,7 +54,7 @@ func (s *scripted) slowly(pause time.Duration) func() *reluctant {
 func TestClientThatDoesNotRead(t *testing.T) {
 	for name, body := range map[string]turn{"at all": wholeStream, "for long": pausing} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{body}})
 				s.slowly(time.Hour)
 				began := time.Now()
@@ -73,7 +74,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 // One that reads slowly is served, however long it takes, and then its connection has no deadline: the next request on it
 // may come at any time.
 func TestClientThatReadsSlowly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{chatty(20, time.Second)}})
 		last := s.slowly(alipayai.ClientTimeout - 2*time.Second)
 		got := s.call(streamBody("hello"))
@@ -88,7 +89,7 @@ func TestClientThatReadsSlowly(t *testing.T) {
 
 // Deadlines are not set for every event.
 func TestWriteDeadlinesAreSetNowAndThen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{chatty(1000, 10*time.Millisecond)}})
 		last := s.slowly(0)
 		s.call(streamBody("hello"))
@@ -109,7 +110,7 @@ func chatty(events int, pause time.Duration) turn {
 
 // The claim is kept for as long as a slow client and a slow provider may take together, from the first event on.
 func TestSlowClientKeepsItsClaim(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{chatty(5, 14*time.Second)}}, claiming, first(func(p *upstream.Provider) { p.StreamTimeout = 15 * time.Second }))
 		s.slowly(alipayai.ClientTimeout - time.Second)
 		var before reply

@@ -3,12 +3,12 @@ package alipayai_test
 import (
 	"net/http"
 	"testing"
-	"testing/synctest"
 
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // spokenFormats are the formats by name: how one begins an answer, and how it ends one and reports a failure.
@@ -57,7 +57,7 @@ func TestStreamEndsByItsOwnFormat(t *testing.T) {
 	for name, own := range spokenFormats {
 		for of, other := range spokenFormats {
 			t.Run(name+" ends as "+of, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					s := speaking(t, own.format, own.begun+other.end)
 					got := s.call(streamBody("hello"))
 					spoken, o := got.listen(t), s.outcome()
@@ -75,7 +75,7 @@ func TestStreamFailsInEveryFormat(t *testing.T) {
 	for name, own := range spokenFormats {
 		for of, other := range spokenFormats {
 			t.Run(name+" fails as "+of, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					want := map[bool]string{true: "api_error", false: "SYSTEM_ERROR"}[of == "anthropic"]
 					s := speaking(t, own.format, own.begun+other.failed+own.end)
 					got := s.call(streamBody("hello"))

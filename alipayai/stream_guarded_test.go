@@ -4,9 +4,9 @@ import (
 	"net/http"
 	"regexp"
 	"testing"
-	"testing/synctest"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 var newIDs = regexp.MustCompile(`(msg|resp|rs|fc|chatcmpl|req)[_-][0-9A-Za-z_-]+`)
@@ -44,7 +44,7 @@ func TestGuardsLeaveStreamsAsTheyAre(t *testing.T) {
 	} {
 		for _, door := range []string{"chat", "messages", "responses"} {
 			t.Run(name+" at "+door, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					ask := func(guard *alipayai.OutputGuard) reply {
 						s := perform(t, [][]turn{{says(http.StatusOK, test.stream, "Content-Type", "text/event-stream")}})
 						ctx := alipayai.WithModeration(t.Context(), alipayai.Moderation{Guard: guard})

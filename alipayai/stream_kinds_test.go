@@ -4,7 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // TestOddStreams has whole answers in streams that are lenient with what OpenAI's form is: clients get all that was paid
@@ -54,7 +55,7 @@ func TestOddStreams(t *testing.T) {
 		"nothing after its last bracket": {strings.TrimRight(lines(delta(`"content":"x"`), stop), "\n"), `"x"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{says(200, c.body, "Content-Type", "text/event-stream")}, {good}}, claiming)
 				got := s.call(streamBody("hello"), keyed...)
 				if got.status != http.StatusOK || got.err != nil || !strings.Contains(got.body, c.has) || strings.Count(got.body, "[DONE]") != 1 || strings.Contains(got.body, `"error":{`) {

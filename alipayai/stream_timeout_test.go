@@ -5,12 +5,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // later is an event that comes after a pause.
@@ -75,7 +75,7 @@ func TestPausesOfAStream(t *testing.T) {
 		"a pause, as long as allowed": {[]later{{0, deltaEvent}, {time.Hour - 1, deltaEvent}}, time.Hour, 200, true, time.Hour - 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{spaced(append(test.events, end...)...)}}, first(func(p *upstream.Provider) { p.StreamTimeout = test.stream }))
 				began := time.Now()
 				got := s.call(streamBody("hello"))

@@ -6,12 +6,12 @@ import (
 	"io"
 	"net/http"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // A window that the upstream has closed opens after as long as it said, or a second.
@@ -146,7 +146,7 @@ func TestComposedRequestsAreHeldBack(t *testing.T) {
 	} {
 		for name, k := range map[string]*upstream.Cap{"capped": newCap(50, time.Second), "uncapped": nil} {
 			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					p := simProvider(t, "http://127.0.0.1:1")
 					p.Tokens, p.Verify, p.Cap = nil, upstream.VerifyOff, nil
 					if k != nil {

@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // rows reads a table of testdata: lines of so many words, of which the last is the rest of the line.
@@ -42,7 +42,7 @@ func TestThrottlingOfOneModel(t *testing.T) {
 		}
 		for _, stream := range []bool{false, true} {
 			t.Run(strings.Join(row[:3], " ")+", stream "+strconv.FormatBool(stream)+" "+body[:min(len(body), 60)], func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					answer := says(status, body, "Retry-After", "30")
 					fine, asks := good, func(model string) string {
 						return `{"model":"` + model + `","messages":[{"role":"user","content":"hello"}],"stream":` + strconv.FormatBool(stream) + `}`

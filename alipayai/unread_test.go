@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // answerOf is an answer of that many bytes.
@@ -92,7 +93,7 @@ func TestAnswerThatFindsNoRoom(t *testing.T) {
 	const size = 1 << 20
 	for mode, body := range map[string]func(string) string{"JSON": chatBody, "stream": streamBody} {
 		t.Run(mode, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{func(req *http.Request) (*http.Response, error) {
 					if req.Header.Get("Payment-Proof") != "" { // asks for a small answer
 						return good(req)
@@ -136,7 +137,7 @@ func TestLargeEventThatFindsNoRoom(t *testing.T) {
 	const size = 2 * alipayai.LargeEvent
 	for name, freed := range map[string]time.Duration{"never": time.Hour, "before the deadline": 10 * time.Second} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{func(req *http.Request) (*http.Response, error) {
 					if req.Header.Get("Accept") != "text/event-stream" {
 						return says(http.StatusOK, answerOf(size))(req)
@@ -192,7 +193,7 @@ func TestRoomIsGivenBack(t *testing.T) {
 		"cut":           cut,
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{answer}}, func(g *alipayai.Gateway) { g.MaxAnswer, g.MaxBuffered = size, size })
 				for range 3 {
 					if got := s.call(chatBody("hello")); strings.Contains(got.body, failure.CodeBuffersFull) {
@@ -209,7 +210,7 @@ func TestRoomIsGivenBack(t *testing.T) {
 
 // A client that reads a large answer slowly gets it, and then its connection has no deadline.
 func TestClientThatReadsALargeAnswerSlowly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		want := answerOf(5 << 20)
 		s := perform(t, [][]turn{{says(http.StatusOK, want)}})
 		last := s.slowly(alipayai.ClientTimeout - time.Second)

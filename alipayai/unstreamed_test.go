@@ -3,14 +3,15 @@ package alipayai_test
 import (
 	"strings"
 	"testing"
-	"testing/synctest"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 const wholeAnswer = `{"id":"c1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"tea"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}`
 
 // A client that asked for a stream reads nothing else, so it gets one of an upstream that does not stream, and gets it again.
 func TestWholeAnswerToAStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := perform(t, [][]turn{{says(200, wholeAnswer)}}, claiming, caching())
 		got := s.call(streamBody("hello"), keyed...)
 		if got.status != 200 || !strings.Contains(got.body, `"delta":{"role":"assistant","content":"tea"}`) || !strings.HasSuffix(got.body, "data: [DONE]\n\n") {
@@ -34,7 +35,7 @@ func TestWholeAnswerToAStreamThatIsNoCompletion(t *testing.T) {
 		"no completion": `{"choices":["tea"]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{says(200, body)}, {wholeStream}})
 				got := s.call(streamBody("hello"))
 				if got.status != 200 || got.header.Get("X-Alipayai-Provider") != "second" || !strings.HasSuffix(got.body, "data: [DONE]\n\n") {

@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // wantFailure is wantError whatever the code.
@@ -101,7 +101,7 @@ func TestVendorsFailures(t *testing.T) {
 	} {
 		for place, at := range failurePlaces {
 			t.Run(name+", "+place, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					s := perform(t, [][]turn{{at.answer(test.failure)}, {good}})
 					got := s.call(at.body)
 					if test.reason == "" {
@@ -112,7 +112,7 @@ func TestVendorsFailures(t *testing.T) {
 						s.wantCalls(test.attempts, 1)
 					}
 				})
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					s := perform(t, [][]turn{{at.answer(test.failure)}})
 					got := s.call(at.body)
 					if message := wantError(t, got, test.status, test.code); message != test.message {
@@ -143,7 +143,7 @@ func TestFailuresAfterContent(t *testing.T) {
 		"an object of errors": `{"object":"error","message":"why","type":"InternalServerError","code":500}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{streams(nil, deltaEvent, event, "[DONE]")}, {good}}, caching())
 				got := s.call(streamBody("hello"))
 				if got.status != http.StatusOK || got.err == nil || !strings.Contains(got.body, `"error":{`) || strings.Contains(got.body, "[DONE]") {
@@ -192,7 +192,7 @@ func TestStatusesOfFailures(t *testing.T) {
 		"446, Portkey":            {446, `{"error":{"message":"why","type":"hooks_failed"}}`, "", 1, 446, "why"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{says(test.status, test.body)}, {good}})
 				got := s.call(chatBody("hello"))
 				if test.reason == "" {
@@ -215,7 +215,7 @@ func TestStatusesOfFailures(t *testing.T) {
 func TestMoneyIsSentOnce(t *testing.T) {
 	for _, failure := range []string{`{"code":502}`, `{"type":"server_error"}`, `{"code":408}`, `{"code":429}`, `{"code":402}`, `"why"`} {
 		for place, at := range failurePlaces {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{at.answer(failure)}, {good}}, money)
 				s.call(at.body)
 				if n := s.scripts[0].count() + s.scripts[1].count(); n != 1 {
@@ -245,7 +245,7 @@ func TestFinishReasons(t *testing.T) {
 			"stream": {streamBody("hello"), streams(nil, deltaEvent, finish, "[DONE]")},
 		} {
 			t.Run(reason+", "+mode, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { // alone: what was paid for reaches the client
+				testwait.Bubble(t, func(t *testing.T) { // alone: what was paid for reaches the client
 					s := perform(t, [][]turn{{test.turn, sysError}}, caching())
 					got := s.call(test.body)
 					if strings.EqualFold(reason, "error") && mode == "stream" {
@@ -260,7 +260,7 @@ func TestFinishReasons(t *testing.T) {
 						t.Errorf("given again: %t, %d %s", kept, again.status, again.body)
 					}
 				})
-				synctest.Test(t, func(t *testing.T) { // with a key
+				testwait.Bubble(t, func(t *testing.T) { // with a key
 					s := perform(t, [][]turn{{test.turn, good}}, claiming)
 					s.call(test.body, "Idempotency-Key", "k")
 					again := s.call(test.body, "Idempotency-Key", "k")
@@ -269,7 +269,7 @@ func TestFinishReasons(t *testing.T) {
 					}
 					s.wantCalls(1)
 				})
-				synctest.Test(t, func(t *testing.T) { // with another provider
+				testwait.Bubble(t, func(t *testing.T) { // with another provider
 					s := perform(t, [][]turn{{test.turn}, {good}})
 					s.call(test.body)
 					asked := 0
@@ -281,7 +281,7 @@ func TestFinishReasons(t *testing.T) {
 					}
 				})
 				if kind == broken && mode == "stream" {
-					synctest.Test(t, func(t *testing.T) { // before content
+					testwait.Bubble(t, func(t *testing.T) { // before content
 						s := perform(t, [][]turn{{streams(nil, roleEvent, finish, "[DONE]")}, {good}})
 						wantHeader(t, s.call(test.body), "X-Alipayai-Provider", "second", "X-Alipayai-Reason", "server_error")
 					})
@@ -303,7 +303,7 @@ func TestUnknownFinishIsNoHealth(t *testing.T) {
 			"stream": {streamBody("hello"), streams(nil, deltaEvent, `{"choices":[{"delta":{},"finish_reason":"`+reason+`"}]}`, "[DONE]")},
 		} {
 			t.Run(reason+", "+mode, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					s := perform(t, [][]turn{{sysError, sysError, sysError, test.turn, sysError, good}}, func(g *alipayai.Gateway) { g.Breakers = new(failover.Breakers) })
 					for range 5 {
 						s.call(test.body)
@@ -355,7 +355,7 @@ func TestAnswersOfUnknownEnd(t *testing.T) {
 			"JSON for a stream": {streamBody("hello"), says(200, answer)},
 		} {
 			t.Run(name+", "+mode, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					s := perform(t, [][]turn{{call.turn, sysError, good}}, caching(), claiming)
 					got := s.call(call.body, "Idempotency-Key", "k")
 					if got.status != http.StatusOK || got.err != nil || !strings.Contains(got.body, `"content":"x"`) {
@@ -370,7 +370,7 @@ func TestAnswersOfUnknownEnd(t *testing.T) {
 						t.Errorf("given again: %t, %d %s", kept, instead.status, instead.body)
 					}
 				})
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					s := perform(t, [][]turn{{sysError, sysError, sysError, call.turn, sysError, good}}, func(g *alipayai.Gateway) { g.Breakers = new(failover.Breakers) })
 					for range 5 {
 						s.call(call.body)
@@ -407,7 +407,7 @@ func TestStreamsWithoutDone(t *testing.T) {
 		"DONE without its blank": {unterminated(deltaEvent, finishEvent, "[DONE]"), true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := perform(t, [][]turn{{test.turn, good}}, claiming)
 				got := s.call(streamBody("hello"), "Idempotency-Key", "k")
 				if whole := got.err == nil && strings.HasSuffix(got.body, "data: [DONE]\n\n") && strings.Count(got.body, "[DONE]") == 1; whole != test.whole {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,6 +15,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -57,7 +57,7 @@ func TestLatestWatches(t *testing.T) {
 // TestWatchEndsWhatIsOver has all kinds of things wrong with a provider and a
 // site that the configuration has, and with others that it has no more.
 func TestWatchEndsWhatIsOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		known := &alertState{State: alert.NewState()}
 		monitor := alert.NewMonitor(alert.New(known.State, alert.Options{Logger: zap.NewNop()}), 0)
 		here := &upstream.Provider{Tokens: new(token.Source)}
@@ -98,7 +98,7 @@ func TestWatchEndsWhatIsOver(t *testing.T) {
 // is lost is reported once, and as over only when Redis answers.
 func TestStoreStaysLostAcrossAReload(t *testing.T) {
 	network := redistest.NewNetwork(t)
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		client := must(limiter.NewRedisClient(limiter.RedisOptions{Addresses: []string{redistest.Anywhere}}))
 		network.Connect(client)
 		breakers := failover.NewSharedBreakers(client, "breakers")
@@ -172,7 +172,7 @@ func TestAlertOfAStoreWithoutCaps(t *testing.T) {
 func TestAlertsAreSentBeforeTheEnd(t *testing.T) {
 	for name, pause := range map[string]time.Duration{"slow": 100 * time.Millisecond, "hangs": time.Minute} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				sent := 0
 				sink := sinkFunc(func(ctx context.Context) error {
 					select {

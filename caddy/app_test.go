@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/internal/seal"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // TestExitWaitsForEvidence has a record written once an app is stopped, as servers that are stopped after it may: only a process
@@ -22,7 +23,7 @@ import (
 func TestExitWaitsForEvidence(t *testing.T) {
 	for name, exits := range map[string]bool{"exit": true, "reload": false} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				var written atomic.Bool
 				slow := zap.New(zapcore.NewNopCore(), zap.WrapCore(func(zapcore.Core) zapcore.Core {
 					return zapcore.RegisterHooks(zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{}), zapcore.AddSync(&strings.Builder{}), zap.DebugLevel),

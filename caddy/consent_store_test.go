@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/certmagic"
 
 	"github.com/caddy-alipayai/gateway/alipayai/consent"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // heldStorage is a storage in which another process has the lock of some files.
@@ -52,7 +53,7 @@ func TestConsentsWaitForTheirOwnFileOnly(t *testing.T) {
 			}
 			storage := &heldStorage{Storage: &certmagic.FileStorage{Path: t.TempDir()}, held: map[string]bool{held: true}, waiting: make(map[string]int)}
 			s := &storedConsents{storage: storage}
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				began := time.Now()
 				first, end := context.WithCancel(t.Context())
 				results := make(chan error, 2)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // A job that does not end holds neither a reload nor the process, and what it works with is there until it ends.
@@ -28,7 +29,7 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 		"exit, and a job hangs":   {exits: true, ends: time.Hour, left: []any{"hangs"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				core, logs := logged.New(zap.ErrorLevel)
 				var released atomic.Bool
 				a := &App{

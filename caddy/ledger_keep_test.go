@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // A ledger keeps lines for as long as the configuration that runs says: one that is rejected deletes none.
@@ -25,7 +26,7 @@ func TestRejectedConfigurationDeletesNoLines(t *testing.T) {
 		"replaced, and for ever then": {short, 0, false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := &ledgerState{Ledger: ledger.New(ledger.Options{Path: filepath.Join(t.TempDir(), "ledger.db")})}
 				leave := s.use(tt.runs)
 				s.Open()

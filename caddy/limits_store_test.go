@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -139,7 +140,7 @@ func TestDrainsWhenTheProcessExits(t *testing.T) {
 		"reload":                                     {servesOn: 5 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				w := &pooledQueue{queue: limiter.NewQueue(limiter.NewMemoryWindow(time.Now), time.Now)}
 				r := limiter.Request{
 					Tenant: "acme", MaxWait: time.Minute, MaxCount: 10, MaxBytes: 10,

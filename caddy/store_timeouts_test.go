@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 	"github.com/caddy-alipayai/gateway/internal/seal"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -146,7 +147,7 @@ func TestTimeoutsOfRedis(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			network := redistest.NewNetwork(t)
 			slow := test.timeout / time.Duration(max(test.parts, 1)) * 9 / 10
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				client, err := limiter.NewRedisClient(limiter.RedisOptions{Addresses: []string{redistest.Anywhere}})
 				if err != nil {
 					t.Fatal(err)

@@ -4,8 +4,9 @@ import (
 	"maps"
 	"strconv"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // held counts what is remembered, in both of its places.
@@ -32,7 +33,7 @@ func end(t *testing.T, b *Breakers, key Key, rule Rule, result Result) {
 }
 
 func TestOnlyWhatMattersIsRemembered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		var b Breakers
 		steps := []struct {
 			result Result
@@ -51,7 +52,7 @@ func TestOnlyWhatMattersIsRemembered(t *testing.T) {
 }
 
 func TestFailuresInMemoryAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		var b Breakers
 		for range 1000 {
 			end(t, &b, testKey, Rule{Within: time.Second}, Failure)
@@ -64,7 +65,7 @@ func TestFailuresInMemoryAreBounded(t *testing.T) {
 }
 
 func TestBreakersAreForgottenAfterAnHour(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		var b Breakers
 		for i := range 10 {
 			end(t, &b, Key{strconv.Itoa(i), "alipay"}, Rule{}, Failure)
@@ -89,7 +90,7 @@ func TestBreakersAreForgottenAfterAnHour(t *testing.T) {
 }
 
 func TestBreakersAreBoundedInNumber(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		var b Breakers
 		for range 4 {
 			end(t, &b, testKey, Rule{}, Failure)
@@ -169,7 +170,7 @@ func TestMerge(t *testing.T) {
 }
 
 func TestStates(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		var b Breakers
 		for _, key := range []Key{{"a", "alipay"}, {"b", "alipay"}, {"c", "alipay"}, {"a", "qwen"}} {
 			for range 4 {

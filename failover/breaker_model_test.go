@@ -7,8 +7,9 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // model is a breaker as it is meant: it keeps all that was ever reported, and
@@ -100,7 +101,7 @@ func (m *model) state(now time.Time) State {
 
 func TestBreakersAgainstModel(t *testing.T) {
 	for seed := range uint64(60) {
-		synctest.Test(t, func(t *testing.T) { compare(t, seed) })
+		testwait.Bubble(t, func(t *testing.T) { compare(t, seed) })
 	}
 }
 
@@ -183,7 +184,7 @@ func compare(t *testing.T, seed uint64) {
 // Calls of many goroutines: there is never more than one probe at a time, no call
 // passes while it is open, and in the end it closes.
 func TestBreakersUnderConcurrentCalls(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		var (
 			b       Breakers
 			mu      sync.Mutex

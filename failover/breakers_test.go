@@ -8,10 +8,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/internal/race"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 var testKey = Key{Tenant: "tenant", Provider: "alipay"}
@@ -176,7 +176,7 @@ func TestBreaker(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := newStage(t, tt.rule)
 				s.play(tt.script)
 				if got := strings.Join(s.changes, " "); got != tt.changes {
@@ -188,7 +188,7 @@ func TestBreaker(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := newStage(t, Rule{})
 		after := func(want time.Duration) {
 			t.Helper()
@@ -229,7 +229,7 @@ func TestBreakersAreApart(t *testing.T) {
 }
 
 func TestRuleIsThatOfTheCall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := newStage(t, Rule{})
 		s.play("- -")
 		s.rule.Failures = 2
@@ -263,7 +263,7 @@ func TestRulesShareTheRow(t *testing.T) {
 		"what it remembers itself counts for others": {slow, Rule{Failures: 4, Within: time.Hour}, "A 5m A 5m A 5m A 5m A 5m A 5m B x"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := newStage(t, Rule{})
 				a, b := test.a, test.b
 				a.Changed, b.Changed = s.rule.Changed, s.rule.Changed
@@ -290,7 +290,7 @@ func TestRulesShareTheRow(t *testing.T) {
 }
 
 func TestCallerThatIsGoneIsNoProbe(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := newStage(t, Rule{})
 		s.play("- - - - 60s")
 		gone, cancel := context.WithCancel(t.Context())
@@ -305,7 +305,7 @@ func TestCallerThatIsGoneIsNoProbe(t *testing.T) {
 // A Changed that takes its time holds up neither other calls nor itself when it
 // calls the breakers.
 func TestChangedBlocksNoCall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		var b Breakers
 		rule := Rule{Failures: 1}
 		entered, leave := make(chan struct{}), make(chan struct{})
@@ -332,7 +332,7 @@ func TestChangedBlocksNoCall(t *testing.T) {
 }
 
 func TestOneProbeOfManyCalls(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := newStage(t, Rule{})
 		s.play("- - - - 60s")
 		var (
@@ -359,7 +359,7 @@ func TestOneProbeOfManyCalls(t *testing.T) {
 
 // When several calls find a probe due, the lock lets only one be the probe.
 func TestProbeIsDecidedUnderTheLock(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := newStage(t, Rule{})
 		s.play("- - - - 60s")
 		rule := s.rule.withDefaults()

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 const (
@@ -194,7 +194,7 @@ func TestNothingAnswersFromTheStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			network := redistest.NewNetwork(t)
 			network.Break(fault)
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				f := newExactFleet(t, 1, shortRule, network)
 				if err := errors.Join(f[0].fail(4), f.is(Open), f.due(), f[0].end(Success), f.is(Closed)); err != nil {
 					t.Error(err)

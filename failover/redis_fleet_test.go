@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // heardWithin is what is promised of how long replicas take to hear of changes.
@@ -111,7 +111,7 @@ func newExactFleet(t *testing.T, n int, rule Rule, network *redistest.Network) f
 // playExactly plays with a fleet of two in a bubble.
 func playExactly(t *testing.T, rule Rule, play func(f fleet, network *redistest.Network) error) {
 	network := redistest.NewNetwork(t)
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		network.OneWay = 200 * time.Microsecond
 		f := newExactFleet(t, 2, rule, network)
 		f.connect(t)

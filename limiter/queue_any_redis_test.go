@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // Three apps of 50 a second at three replicas: each app stays below its cap whatever Redis does, and in sum there
@@ -19,7 +19,7 @@ func TestEqualQueuesOfAFleetGiveTheirSum(t *testing.T) {
 	for _, name := range []string{"no connection", "black hole", "replies are lost with their connections"} {
 		t.Run(name, func(t *testing.T) {
 			b := newBubbleRedis(t)
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				fleet := make([]*equals, replicas)
 				for r := range fleet {
 					fleet[r] = &equals{t: t, permits: make([][]time.Duration, apps), tenants: make(map[string]int)}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // equals are queues that calls wait in at once, in a synctest bubble.
@@ -115,7 +117,7 @@ func TestEqualQueuesGiveTheirSum(t *testing.T) {
 		"hardly enough":             {12, 0, func(k int) int { return k % 3 }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				e := newEquals(t, 3)
 				e.saturate(tt.callers, endless("acme"), lasts, tt.alone, tt.first)
 				e.left.Wait()
@@ -129,7 +131,7 @@ func TestEqualQueuesGiveTheirSum(t *testing.T) {
 
 // What waits for a window that the upstream closes is served by the others, at once.
 func TestEqualQueuesServeForOneThatIsThrottled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		e := newEquals(t, 3)
 		e.saturate(90, endless("acme"), 40*time.Second, 100*time.Millisecond, func(k int) int { return k % 3 })
 		time.Sleep(10 * time.Second)
@@ -152,7 +154,7 @@ func TestEqualQueuesServeForOneThatIsThrottled(t *testing.T) {
 
 // Each queue serves tenants by weight, and so do all together; a call of a queue alone has its share there.
 func TestEqualQueuesAreFair(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		e := newEquals(t, 2)
 		for tenant, weight := range map[string]int{"one": 1, "three": 3} {
 			r := endless(tenant)
@@ -194,7 +196,7 @@ func TestEqualQueuesAreFair(t *testing.T) {
 
 // What cannot be served in time by all windows together is rejected at once, and what can be is not.
 func TestEqualQueuesRejectAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		e := newEquals(t, 3)
 		r := endless("acme")
 		r.MaxWait = 2 * time.Second
@@ -228,7 +230,7 @@ func TestEqualQueuesBeginAlone(t *testing.T) {
 		"throttled": {time.Hour, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				e := newEquals(t, 2)
 				if tt.free > 0 {
 					e.queues[0].Window().Throttle(tt.free)
@@ -241,7 +243,7 @@ func TestEqualQueuesBeginAlone(t *testing.T) {
 		})
 	}
 	// A window that is throttled meanwhile keeps the call no longer than that.
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		e := newEquals(t, 2)
 		e.queues[0].Window().Throttle(alone / 2)
 		time.AfterFunc(alone/4, func() { e.queues[0].Window().Throttle(time.Minute) })
@@ -270,7 +272,7 @@ func TestEqualQueuesAreLeft(t *testing.T) {
 	} {
 		for _, alone := range []time.Duration{0, time.Hour} {
 			t.Run(name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					e := newEquals(t, 3)
 					r := endless("acme")
 					r.MaxWait = 5 * time.Second
@@ -300,7 +302,7 @@ func TestEqualQueuesAreLeft(t *testing.T) {
 
 // A queue that is full of others takes no call, and the next one does.
 func TestEqualQueuesThatAreFull(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		e := newEquals(t, 2)
 		r := endless("acme")
 		r.MaxCount = 1

@@ -5,13 +5,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // What no client waits for has no permit while a call of any class waits, and every one that is left.
 func TestBackgroundGivesWay(t *testing.T) {
 	for name, class := range map[string]Priority{"high": High, "normal": Normal, "low": Low} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				h := newHarness(t)
 				r := patient("a")
 				h.call(t.Context(), "", r)
@@ -49,7 +51,7 @@ func TestBackgroundMakesRoom(t *testing.T) {
 		"of bytes": {MaxCount: 100, MaxBytes: 30, Bytes: 10},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				h := newHarness(t)
 				h.call(t.Context(), "", patient("a"))
 				call := func(name, tenant string, p Priority) {

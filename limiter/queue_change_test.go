@@ -8,10 +8,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 func TestThrottleHoldsBackTheReservedSlot(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		h.call(t.Context(), "", patient("a"))
 		h.call(t.Context(), "", patient("a"))
@@ -30,7 +32,7 @@ func TestThrottleHoldsBackTheReservedSlot(t *testing.T) {
 
 // A reload changes the limit while a slot is reserved under the old one.
 func TestEveryCallPassesItsOwnLimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		r := patient("a")
 		h.call(t.Context(), "", r)
@@ -48,7 +50,7 @@ func TestEveryCallPassesItsOwnLimit(t *testing.T) {
 }
 
 func TestSetWindowMovesAllThatWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		for range 3 {
 			h.call(t.Context(), "", patient("a"))
@@ -72,7 +74,7 @@ func TestSetWindowMovesAllThatWait(t *testing.T) {
 
 // A waiter that wakes up too late for its slot is the first in line again.
 func TestSlotThatIsTooOldIsTakenAnew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		h.call(t.Context(), "", patient("a"))
 		var seen atomic.Int32
@@ -98,7 +100,7 @@ func TestSlotThatIsTooOldIsTakenAnew(t *testing.T) {
 // The queue behind a window that two others use as much learns that it gets a
 // third.
 func TestPredictionKnowsItsShareOfTheWindow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		h.window.others = 2
 		r := patient("a")
@@ -120,7 +122,7 @@ func TestPredictionKnowsItsShareOfTheWindow(t *testing.T) {
 
 // If no other call comes, predictions are exact.
 func TestPredictionIsExactWhenNothingChanges(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		h.call(t.Context(), "", patient("a"))
 		for i := range 60 {
@@ -163,7 +165,7 @@ func TestPredictionAcrossClasses(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				h := newHarness(t)
 				h.call(t.Context(), "", patient("a"))
 				r := patient("a")
@@ -191,7 +193,7 @@ func TestPredictionAcrossClasses(t *testing.T) {
 func TestQueueEndsWithItsLastCall(t *testing.T) {
 	for name, pace := range map[string]time.Duration{"without a pace": 0, "with a pace": 100 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { // which fails while a goroutine of the queue is left
+			testwait.Bubble(t, func(t *testing.T) { // which fails while a goroutine of the queue is left
 				q := NewQueue(NewMemoryWindow(time.Now), time.Now)
 				r := Request{Limit: Limit{Requests: 5, Per: time.Second}, Pace: pace, MaxWait: time.Minute, MaxCount: 10, MaxBytes: 1 << 20}
 				for range 5 {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // forecast is when the model would admit a call that comes now, as long as no
@@ -95,7 +97,7 @@ func TestPausesAndBurstsAreServedLikeTheReference(t *testing.T) {
 				limit := idleLimits[seed%3]
 				pace := time.Duration(seed/3%2) * (limit.Span() / time.Duration(8*limit.Requests)).Truncate(time.Microsecond)
 				arrivals := bursty(rand.New(rand.NewPCG(seed, 9)), limit, pace)
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					q := newQueue(t, fmt.Sprint(name, seed), limit)
 					h := &harness{Queue: q, t: t, began: time.Now()}
 					m := newModel(limit, pace)

@@ -8,10 +8,10 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/internal/race"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // arrival is a call of the model.
@@ -246,7 +246,7 @@ func TestQueueDecidesLikeTheModel(t *testing.T) {
 		m := &model{limit: limit}
 		want := m.run(arrivals)
 
-		synctest.Test(t, func(t *testing.T) {
+		testwait.Bubble(t, func(t *testing.T) {
 			h := newHarness(t)
 			for _, a := range arrivals {
 				go func() {

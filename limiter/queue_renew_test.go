@@ -5,11 +5,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // A slot that is given back is there for the head at once, though a later one was booked for it.
 func TestReturnedSlotServesTheHead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		s, err := h.Wait(t.Context(), patient("a"))
 		if err != nil {
@@ -25,7 +27,7 @@ func TestReturnedSlotServesTheHead(t *testing.T) {
 
 // A call that is late goes before all that wait, and the window stays whole.
 func TestRenewGoesBeforeAllThatWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		s, err := h.Wait(t.Context(), patient("a"))
 		if err != nil {
@@ -51,7 +53,7 @@ func TestRenewGoesBeforeAllThatWait(t *testing.T) {
 
 // Where the window fails there is no slot, and the old one is given back.
 func TestRenewAtAWindowThatFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		s, err := h.Wait(t.Context(), patient("a"))
 		if err != nil {
@@ -72,7 +74,7 @@ func TestRenewInTime(t *testing.T) {
 	for name, opens := range map[string]time.Duration{"the slot": 0, "the window": time.Second} {
 		for wait, latest := range map[string]time.Duration{"in time": time.Second, "too late": time.Second - 1} {
 			t.Run(name+" is "+wait, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					q := NewQueue(NewMemoryWindow(time.Now), time.Now)
 					s, err := q.Wait(t.Context(), patient("a"))
 					if err != nil {
@@ -100,7 +102,7 @@ func TestRenewInTime(t *testing.T) {
 
 // A request that is sent late counts from when it was sent, also if the next slot was booked before.
 func TestCorrectMovesTheSlot(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		q := NewQueue(NewMemoryWindow(time.Now), time.Now)
 		s, err := q.Wait(t.Context(), patient("a"))
 		if err != nil {
@@ -125,7 +127,7 @@ func TestCorrectMovesTheSlot(t *testing.T) {
 
 // With a pace no two calls are admitted at once, whether they have to wait or not.
 func TestPace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		r := patient("a")
 		r.Limit, r.Pace = Limit{Requests: 10, Per: time.Second}, 20*time.Millisecond

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // together are replicas whose calls are counted together, in a bubble.
@@ -72,7 +74,7 @@ func TestReplicasServeBurstsLikeOneQueue(t *testing.T) {
 	for seed := range uint64(9) {
 		limit := idleLimits[seed%3]
 		rng := rand.New(rand.NewPCG(seed, 11))
-		synctest.Test(t, func(t *testing.T) {
+		testwait.Bubble(t, func(t *testing.T) {
 			g := &together{asked: make(map[string]*arrival), at: make(map[string]int), done: make(map[string]outcome)}
 			for _, q := range redis.newQueues(t, fmt.Sprint(seed), limit, 3) {
 				g.replicas = append(g.replicas, &harness{Queue: q, t: t, began: time.Now()})
@@ -149,7 +151,7 @@ func TestReplicasServeBurstsLikeOneQueue(t *testing.T) {
 func TestReplicasPredictTheirPartOfTheWindow(t *testing.T) {
 	redis := newBubbleRedis(t)
 	redis.OneWay = 300 * time.Microsecond
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		queues := redis.newQueues(t, t.Name(), alipay, 3)
 		r := patient("a")
 		r.Limit, r.Pace = alipay, alipay.Span()/(8*50)

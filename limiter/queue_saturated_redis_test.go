@@ -5,8 +5,9 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // Queues that are never empty use the cap that they share, and no more.
@@ -19,7 +20,7 @@ func TestQueuesOverRedisUseTheWholeCap(t *testing.T) {
 				name := fmt.Sprintf("%d replicas, %v one way, pace %v", replicas, oneWay, pace)
 				t.Run(name, func(t *testing.T) {
 					redis.OneWay = oneWay
-					synctest.Test(t, func(t *testing.T) {
+					testwait.Bubble(t, func(t *testing.T) {
 						var mu sync.Mutex
 						var permits []int64
 						began := time.Now()

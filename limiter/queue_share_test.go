@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // alipay is the production cap.
@@ -30,7 +32,7 @@ func (h *harness) backlog(n int, r Request, served func()) {
 
 func TestOthersDoNotNoticeALongBacklog(t *testing.T) {
 	p99 := func(t *testing.T, limit Limit, backlog int) (p99 time.Duration) {
-		synctest.Test(t, func(t *testing.T) {
+		testwait.Bubble(t, func(t *testing.T) {
 			h := newHarness(t)
 			r := patient("backlog")
 			r.Limit = limit
@@ -68,7 +70,7 @@ func TestOthersDoNotNoticeALongBacklog(t *testing.T) {
 }
 
 func TestTenantsGetTheirShares(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		served := make([]int, 4)
 		for i, weight := range []int{0, 1, 2, 5} { // 0 counts as 1
@@ -109,7 +111,7 @@ func TestLowerClassesAreLateButNotStarved(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				h := newHarness(t)
 				r := patient("a")
 				h.call(t.Context(), "", r)

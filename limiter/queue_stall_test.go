@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // A process that stands still for a while changes nothing in the rate of the window:
@@ -23,7 +25,7 @@ func TestStallDoesNotSpoilThePrediction(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				h := newHarness(t)
 				h.window.others = tt.others
 				r := patient("a")

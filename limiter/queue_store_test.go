@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // slowWindow answers as late as a store does.
@@ -51,7 +52,7 @@ func (w *slowWindow) out() int {
 
 func TestManyAtOnceOverASlowStore(t *testing.T) {
 	limit := Limit{Requests: 10, Per: time.Second, Guard: 10 * time.Millisecond}
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		w := newSlow(2*time.Millisecond, 3*time.Millisecond)
 		h := &harness{Queue: NewQueue(w, time.Now), t: t, began: time.Now()}
 		r := patient("a")
@@ -94,7 +95,7 @@ func (oneOfThree) Sharers() int { return 3 }
 // before. If each reserved all that is free, the slots beyond it would be returned, and a window of them be unused.
 func TestManyAtOnceAtThreeReplicas(t *testing.T) {
 	limit := Limit{Requests: 12, Per: time.Second, Guard: 10 * time.Millisecond}
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		w := newSlow(2*time.Millisecond, 3*time.Millisecond)
 		r := patient("a")
 		r.Limit = limit
@@ -131,7 +132,7 @@ func TestManyAtOnceAtThreeReplicas(t *testing.T) {
 func TestClientLeavesWhileTheStoreIsAsked(t *testing.T) {
 	for name, failing := range map[string]bool{"slot comes": false, "store gives up": true} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				w := newSlow(time.Millisecond, time.Millisecond)
 				w.failing = failing
 				h := &harness{Queue: NewQueue(w, time.Now), t: t, began: time.Now()}
@@ -149,7 +150,7 @@ func TestClientLeavesWhileTheStoreIsAsked(t *testing.T) {
 
 // An answer that comes later than the guard brings a slot that is too old.
 func TestSlotThatComesTooLateIsNotUsed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		w := newSlow(0, 30*time.Millisecond)
 		h := &harness{Queue: NewQueue(w, time.Now), t: t, began: time.Now()}
 		r := patient("a")
@@ -184,7 +185,7 @@ func TestTooLateForAnotherSlot(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				h := newHarness(t)
 				h.call(t.Context(), "", patient("a"))
 				h.outcomes()

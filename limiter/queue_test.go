@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 func TestWaitAdmitsAtOnceWhileSlotsAreFree(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		r := patient("a")
 		r.Limit.Requests = 50
@@ -32,7 +33,7 @@ func TestWaitAdmitsAtOnceWhileSlotsAreFree(t *testing.T) {
 }
 
 func TestWaitIsFirstComeFirstServedWithinATenant(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		var want []string
 		for i := range 5 {
@@ -72,7 +73,7 @@ func TestReservedSlotPassesOn(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				h := newHarness(t)
 				h.call(t.Context(), "first", patient("a"))
 				ctx, leave := context.WithCancel(t.Context())
@@ -97,7 +98,7 @@ func TestReservedSlotPassesOn(t *testing.T) {
 }
 
 func TestLastToLeaveReturnsTheSlotAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		h.call(t.Context(), "first", patient("a"))
 		ctx, leave := context.WithCancel(t.Context())
@@ -119,7 +120,7 @@ func TestLastToLeaveReturnsTheSlotAtOnce(t *testing.T) {
 
 // The client leaves in the very moment in which its slot comes.
 func TestSlotOfOneThatHasLeftIsNotLost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		s, err := h.window.Reserve(t.Context(), one)
 		if err != nil {
@@ -145,7 +146,7 @@ func TestSlotOfOneThatHasLeftIsNotLost(t *testing.T) {
 }
 
 func TestDeadlineIsDecidedAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		for range 11 {
 			h.call(t.Context(), "", patient("a"))
@@ -192,7 +193,7 @@ func TestDeadlineHoldsWhenOvertaken(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				h := newHarness(t)
 				h.call(t.Context(), "", patient("a"))
 				r := patient("a")
@@ -232,7 +233,7 @@ func TestFullQueueGivesWayToWhoHoldsLess(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				h := newHarness(t)
 				call := func(tenant string, i int) {
 					r := patient(tenant)
@@ -273,7 +274,7 @@ func TestBoundsOfOneCall(t *testing.T) {
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				h := newHarness(t)
 				h.call(t.Context(), "", patient("a"))
 				h.call(t.Context(), "", patient("a"))
@@ -291,7 +292,7 @@ func TestBoundsOfOneCall(t *testing.T) {
 }
 
 func TestDrain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		for range 3 {
 			h.call(t.Context(), "", patient("a"))
@@ -320,7 +321,7 @@ func TestDrain(t *testing.T) {
 }
 
 func TestErrorOfTheWindowEndsOneCallEach(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		broken := errors.New("broken")
 		h := newHarness(t)
 		for _, name := range []string{"first", "head", "second", "third"} {
@@ -358,7 +359,7 @@ func TestErrorOfTheWindowEndsOneCallEach(t *testing.T) {
 }
 
 func TestContextThatHasEnded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

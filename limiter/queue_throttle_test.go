@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // Predictions are exact after throttles too, and no call is rejected that could
@@ -29,7 +31,7 @@ func TestPredictionsAfterAThrottle(t *testing.T) {
 				limit := idleLimits[seed%3]
 				pace := time.Duration(seed/3%2) * limit.Span() / time.Duration(8*limit.Requests)
 				rng := rand.New(rand.NewPCG(seed, 10))
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					q := newQueue(t, fmt.Sprint(name, seed), limit)
 					r := patient("a")
 					r.Limit, r.Pace = limit, pace

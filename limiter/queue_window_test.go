@@ -2,14 +2,15 @@ package limiter
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // A new window does not know the permits of the one before: until it opens, no
 // call is admitted, by any of the ways to a permit.
 func TestNothingIsAdmittedBeforeTheNewWindowOpens(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		const pause = 5 * time.Second
 		h := newHarness(t)
 		h.call(t.Context(), "admitted", patient("a"))
@@ -57,7 +58,7 @@ func TestNothingIsAdmittedBeforeTheNewWindowOpens(t *testing.T) {
 
 // A call that waits before the window opens is rejected at once by Drain, and leaves no goroutine running.
 func TestLeavingBeforeTheNewWindowOpens(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		h.SetWindow(h.window, time.Now().Add(time.Hour))
 		h.call(t.Context(), "waits", patient("a"))

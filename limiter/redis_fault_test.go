@@ -5,13 +5,13 @@ import (
 	"net"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/internal/heldport"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 const (
@@ -27,7 +27,7 @@ const (
 
 func TestThreeReplicasUseTheWholeCapAndNoMore(t *testing.T) {
 	network := newBubbleRedis(t)
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		f := newExactFleet(t, network)
 		f.resume(firstSilence)
 		const spans = 4
@@ -63,7 +63,7 @@ func TestFarReplicasKeepTheCap(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			network := newBubbleRedis(t)
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				limit := Limit{Requests: 50, Per: time.Second, Guard: time.Millisecond}
 				f := newFarFleet(t, network, limit, 30*time.Millisecond, test.oneWay...)
 				f.resume(firstSilence)
@@ -92,7 +92,7 @@ func TestPromisesInFaults(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				network := newBubbleRedis(t)
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					f := newExactFleet(t, network)
 					f.resume(firstSilence)
 					f.outlast(func() { network.Break(fault) }, func() {
@@ -119,7 +119,7 @@ func TestFaults(t *testing.T) {
 
 func TestRestartedEmptyBetweenTwoBeats(t *testing.T) {
 	network := newBubbleRedis(t)
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		f := newExactFleet(t, network)
 		f.resume(firstSilence)
 		f.pass(500 * time.Millisecond)
@@ -135,7 +135,7 @@ func TestRestartedEmptyBetweenTwoBeats(t *testing.T) {
 
 func TestShortStopCostsNoSilence(t *testing.T) {
 	network := newBubbleRedis(t)
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		f := newExactFleet(t, network)
 		f.resume(firstSilence)
 		f.pass(1200 * time.Millisecond)
@@ -160,7 +160,7 @@ func TestShortStopCostsNoSilence(t *testing.T) {
 
 func TestHistoryAndScriptFlushed(t *testing.T) {
 	network := newBubbleRedis(t)
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		f := newExactFleet(t, network)
 		f.resume(firstSilence)
 		f.pass(300 * time.Millisecond)

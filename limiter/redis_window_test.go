@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -65,7 +64,7 @@ func isRevoked(s Slot) bool {
 
 func TestRedisWindowSharesSlotsAndTakesThemBack(t *testing.T) {
 	network := newBubbleRedis(t)
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		a, b := network.newWindow(t), network.newWindow(t)
 		if wait := b.Next(fleetLimit, time.Now()); time.Until(wait) > 5*time.Second {
 			t.Errorf("next slot predicted in %s", time.Until(wait))
@@ -93,7 +92,7 @@ func TestRedisWindowSharesSlotsAndTakesThemBack(t *testing.T) {
 
 func TestRedisWindowThrottlesEveryReplica(t *testing.T) {
 	network := newBubbleRedis(t)
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		a, b := network.newWindow(t), network.newWindow(t)
 		if got := a.Rate(fleetLimit, time.Now()); got != 50 {
 			t.Errorf("rate %g before", got)
@@ -128,7 +127,7 @@ func TestRedisWindowThrottlesEveryReplica(t *testing.T) {
 
 func TestThrottleWhileRedisIsAwayIsToldLater(t *testing.T) {
 	network := newBubbleRedis(t)
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		w := network.newWindow(t)
 		network.Break(redistest.Fault{Swallows: true})
 		own, _ := take(t, w, fleetLimit, time.Now())
@@ -159,7 +158,7 @@ func TestThrottleWhileRedisIsAwayIsToldLater(t *testing.T) {
 
 func TestSlotOfItsOwnIsRevokedWhenRedisIsBack(t *testing.T) {
 	network := newBubbleRedis(t)
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		w := network.newWindow(t)
 		shared, _ := take(t, w, fleetLimit, time.Now())
 		network.Break(redistest.Fault{Swallows: true})
@@ -183,7 +182,7 @@ func TestSlotOfItsOwnIsRevokedWhenRedisIsBack(t *testing.T) {
 // the others do not wait longer for it when Redis is back.
 func TestSlotOfItsOwnEndsWithItsLicence(t *testing.T) {
 	network := newBubbleRedis(t)
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		w := network.newWindow(t)
 		network.Break(redistest.Fault{Swallows: true})
 		own, _ := take(t, w, fleetLimit, time.Now())
@@ -230,7 +229,7 @@ func TestRedisWindowHeedsItsCaller(t *testing.T) {
 // the same is this replica's part, after a silence.
 func TestClosedRedisWindow(t *testing.T) {
 	network := newBubbleRedis(t)
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		client := network.newClient(t)
 		w, err := NewRedisWindow(client, RedisWindowOptions{
 			Key: "k", Replicas: 2, Limit: fleetLimit,

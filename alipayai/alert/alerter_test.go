@@ -13,10 +13,12 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 func TestRaiseAndResolveOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		sink := &fakeSink{name: "s"}
 		state := NewState()
 		a := newAlerter(state, sink)
@@ -81,7 +83,7 @@ func TestReload(t *testing.T) {
 // A resolve does not overtake its raise, also where the raise is still on
 // its way from a configuration that is gone.
 func TestOrderOverReload(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var arrived []string
 		expect := func(when string, want ...string) {
@@ -154,7 +156,7 @@ func TestRepeats(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				sent := 0
 				sink := &fakeSink{name: "s", send: func(context.Context, Notification) error {
 					if sent++; sent <= len(tc.errors) {
@@ -181,7 +183,7 @@ func TestRepeats(t *testing.T) {
 
 // A sink that cannot be reached is tried for some minutes, with pauses that grow.
 func TestSinkThatIsAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		sent := 0
 		sink := &fakeSink{name: "s", send: func(context.Context, Notification) error { sent++; return &SendError{} }}
 		var seen observed
@@ -201,7 +203,7 @@ func TestSinkThatIsAway(t *testing.T) {
 // A sink that hangs delays neither calls nor the other sink; its queue is
 // bounded, and what is lost is counted and logged.
 func TestSlowSink(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		hangs := &fakeSink{name: "slow", send: func(ctx context.Context, _ Notification) error {
 			<-ctx.Done()
 			return &SendError{Reason: "no answer in time", Final: true}
@@ -241,7 +243,7 @@ func TestSlowSink(t *testing.T) {
 }
 
 func TestFlushGivesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		a := newAlerter(NewState(), &fakeSink{name: "s", send: func(ctx context.Context, _ Notification) error {
 			<-ctx.Done()
 			return &SendError{Final: true}

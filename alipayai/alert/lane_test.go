@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // unreachable takes as long as it may to say nothing.
@@ -17,7 +19,7 @@ func unreachable(ctx context.Context, _ Notification) error {
 // With many alerts on their way to an address that does not answer, a configuration with the right one sends what is new at
 // once, and the others as soon as those of the old one are given up: soon after the time that each has.
 func TestReloadWithTheRightAddress(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		providers := []string{"a", "b", "c", "d", "e", "f"}
 		state := NewState()
 		old := newAlerter(state, &fakeSink{name: "s", send: unreachable})
@@ -65,7 +67,7 @@ func TestFailedTriggerIsSentAgain(t *testing.T) {
 		"update": func(a *Alerter) { a.Update(StoreLost, "p", "lost") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				state := NewState()
 				var tried []time.Duration
 				began := time.Now()

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // watched is a monitor and its only sink.
@@ -25,7 +27,7 @@ func expect(t *testing.T, sink *fakeSink, want ...string) {
 
 func TestSystemErrorRate(t *testing.T) {
 	const raised, resolved = "trigger system_error_rate alipay", "resolve system_error_rate alipay"
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		m, sink := watched(NewState(), 0)
 		for range DefaultSystemErrors {
 			m.SystemError("alipay")
@@ -42,7 +44,7 @@ func TestSystemErrorRate(t *testing.T) {
 		time.Sleep(time.Hour)
 		expect(t, sink, raised, resolved)
 	})
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		m, sink := watched(NewState(), 2)
 		// Two a minute are allowed for ever.
 		for range 20 {
@@ -63,7 +65,7 @@ func TestSystemErrorRate(t *testing.T) {
 
 func TestThrottled(t *testing.T) {
 	const raised, resolved = "trigger throttled alipay", "resolve throttled alipay"
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		m, sink := watched(NewState(), 0)
 		for range 5 {
 			m.Throttled("alipay")
@@ -86,7 +88,7 @@ func TestThrottled(t *testing.T) {
 // is well, if that one has seen something since; and not otherwise.
 func TestTimersOverReload(t *testing.T) {
 	const raised, resolved = "trigger throttled alipay", "resolve throttled alipay"
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		state := NewState()
 		first, sink := watched(state, 0)
 		first.Throttled("alipay")
@@ -100,7 +102,7 @@ func TestTimersOverReload(t *testing.T) {
 		expect(t, sink, raised)
 		expect(t, next, resolved)
 	})
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		state := NewState()
 		first, sink := watched(state, 0)
 		first.Throttled("alipay")
@@ -112,7 +114,7 @@ func TestTimersOverReload(t *testing.T) {
 			t.Errorf("kept %v and %v", state.until, first.until)
 		}
 	})
-	synctest.Test(t, func(t *testing.T) { // errors before and after the reload are counted together
+	testwait.Bubble(t, func(t *testing.T) { // errors before and after the reload are counted together
 		state := NewState()
 		first, _ := watched(state, 2)
 		first.SystemError("alipay")
@@ -127,7 +129,7 @@ func TestTimersOverReload(t *testing.T) {
 
 // If some calls fail and some do not, operators are notified once, and of the end when it is one.
 func TestAllProvidersFailing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		m, sink := watched(NewState(), 0)
 		for range 5 {
 			m.Exhausted("site")
@@ -154,7 +156,7 @@ func TestConditions(t *testing.T) {
 		StoreLost:           {func(m *Monitor) { m.StoreLost("x", true) }, func(m *Monitor) { m.StoreBack("x") }},
 	} {
 		t.Run(string(kind), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				m, sink := watched(NewState(), 0)
 				tc.good(m)
 				expect(t, sink)

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/price"
@@ -139,7 +138,7 @@ func (l *link) Recall(ctx context.Context, key Key) bool {
 func TestNoOrderOfWindowsSpendsMore(t *testing.T) {
 	var without atomic.Int64 // calls served in windows that began while the process was away, and while it still is
 	for seed := range uint64(30) {
-		synctest.Test(t, func(t *testing.T) {
+		testwait.Bubble(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 3))
 			s := &server{taken: make(map[Key]map[*link]price.Amount), share: 6}
 			window, err := Every([]time.Duration{time.Minute, 10 * time.Minute, 2 * time.Hour}[seed%3])

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/limiter"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -77,7 +78,7 @@ func TestCheckIsBehindAllClients(t *testing.T) {
 		"a timeout below the longest wait": {time.Minute, 0, 8 * time.Second, 4 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				window, c := limiter.NewMemoryWindow(time.Now), new(counted)
 				p := openAIAt(t, "http://upstream.test", c, func(p *upstream.Provider) {
 					p.Timeout = test.timeout
@@ -127,7 +128,7 @@ func TestCheckIsBehindAllClients(t *testing.T) {
 
 // A check that was sent, or that a provider holds off, is not sent again.
 func TestCheckIsSentOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		c := new(counted)
 		p := openAIAt(t, "http://upstream.test", failing{c}, func(p *upstream.Provider) { p.Timeout = time.Second })
 		if check := Ask(t.Context(), p, nil, time.Now); check.Taken || failure.IsRejection(check.Code) || len(c.checks) != 1 {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/internal/record"
 	"github.com/caddy-alipayai/gateway/internal/recordtest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // vendor takes some versions, and counts with which it was asked.
@@ -363,7 +364,7 @@ func FuzzParseRecord(f *testing.F) {
 
 // A keeper looks at once when it is woken, as by a key that was refused, and not with the next minute alone.
 func TestKeeperIsWoken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		now := time.Now()
 		v := &vendor{takes: map[int]bool{1: true, 2: true}, asked: map[int]int{}}
 		store := new(recordtest.Shelf)

@@ -141,7 +141,7 @@ func TestStoreHasWhatItMissedSoon(t *testing.T) {
 		"a key that is refused": func(r *replica) { r.Refused(2) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				now := time.Now()
 				v := &vendor{takes: map[int]bool{1: true, 2: true, 3: true}, asked: map[int]int{}}
 				store := new(recordtest.Shelf)

@@ -18,6 +18,8 @@ import (
 	"filippo.io/age"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // logBuffer is a log as a file has it: JSON, one entry a line.
@@ -221,7 +223,7 @@ func TestEntryIsBounded(t *testing.T) {
 }
 
 func TestRecorderRate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		var log logBuffer
 		var counted results
 		r := NewRecorder(Options{Logger: log.logger(), Rate: 1, Burst: 2, Observe: counted.observe})
@@ -253,7 +255,7 @@ func TestRecorderNeverBlocks(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				log := logBuffer{wait: make(chan struct{})}
 				var counted results
 				tc.options.Logger, tc.options.Observe = log.logger(), counted.observe
@@ -348,7 +350,7 @@ func TestSealingFails(t *testing.T) {
 
 // A disk that hangs holds up neither calls nor the log.
 func TestSealingHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		var log logBuffer
 		var counted results
 		stuck := &badRecipient{wait: make(chan struct{})}

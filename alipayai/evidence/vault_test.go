@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"filippo.io/age"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // newVault makes a vault for a new key, and the file of its private half.
@@ -198,7 +200,7 @@ func at(when time.Time, id string) Record {
 // A record goes when it is too old, with nothing else happening, and files of
 // others never.
 func TestTTL(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		v, _ := newVault(t, VaultOptions{Dir: t.TempDir(), TTL: 24 * time.Hour})
 		foreign := []string{"notes.txt", "20200101T000000.000Z-x.json", "x-20200101T000000.000Z-x-1.json.age"}
 		for _, name := range foreign {
@@ -234,7 +236,7 @@ func TestTTL(t *testing.T) {
 }
 
 func TestClosedVaultWaitsForNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		v, _ := newVault(t, VaultOptions{Dir: t.TempDir(), TTL: time.Hour})
 		if err := v.Seal(at(time.Now(), "a")); err != nil {
 			t.Fatal(err)

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -121,7 +120,7 @@ func runUntilKilled(t *testing.T, path string, after time.Duration) (said []stri
 // second at most.
 func TestLinesDoNotWait(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		written := make(chan int, 100)
 		l := openAt(t, path, func(o *Options) { o.Written = func(n, _ int) { written <- n } })
 		testwait.Pass(writeEvery / 3)

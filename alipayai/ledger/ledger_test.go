@@ -124,7 +124,7 @@ func TestLinesAndTotals(t *testing.T) {
 
 // Old lines go; the totals of their days stay, and so do budgets whose windows go on.
 func TestKeep(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		l := New(Options{Path: filepath.Join(t.TempDir(), "ledger.db")})
 		l.Keep(time.Hour)
 		l.Open()

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // model is a Model made of a function, which counts.
@@ -178,7 +178,7 @@ func TestModeratorReturnsInTime(t *testing.T) {
 		"fails":               func(context.Context, string) (string, error) { return "", errors.New("down") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				m := moderator(t, &Moderator{Name: "law", Model: &model{answer: answer}, ModelName: "m", Form: LlamaGuard})
 				began := time.Now()
 				v := m.CheckModel(context.Background(), "acme", prompt("hello"))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/internal/badupstream"
 	"github.com/caddy-alipayai/gateway/internal/pipenet"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // silenced is a connection that goes silent, as one whose NAT has forgotten it: what is written is taken and goes nowhere,
@@ -50,7 +51,7 @@ func TestSilentConnectionIsPinged(t *testing.T) {
 	for _, protocol := range bothHTTP2 {
 		for name, path := range map[string]string{"idle": "/", "with a request": "/slow"} {
 			t.Run(string(protocol)+" "+name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { pingedWhenSilent(t, protocol, path) })
+				testwait.Bubble(t, func(t *testing.T) { pingedWhenSilent(t, protocol, path) })
 			})
 		}
 	}

@@ -81,7 +81,7 @@ func TestPromisesInFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			network := redistest.NewNetwork(t)
 			network.OneWay = 200 * time.Microsecond
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				o := redisOptions(t, limiter.RedisOptions{Addresses: []string{redistest.Anywhere}})
 				network.Connect(o.Client)
 				claims := NewRedisClaims(o)
@@ -171,7 +171,7 @@ func TestTimeouts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			network := redistest.NewNetwork(t)
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				o := redisOptions(t, limiter.RedisOptions{Addresses: []string{redistest.Anywhere}})
 				network.Connect(o.Client)
 				o.ClaimTimeout, o.Timeout = c.claim, c.others
@@ -408,7 +408,7 @@ func TestClaimIsReleasedWhereItMayHaveBeenMade(t *testing.T) {
 		"the client was closed": {redis.ErrClosed, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				client := redis.NewClient(&redis.Options{
 					Addr: "127.0.0.1:1", MaxRetries: -1, ContextTimeoutEnabled: true,
 					MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/toolcheck"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -203,7 +204,7 @@ func TestHistorySaysThatItsStoreFails(t *testing.T) {
 		"what is not its own": {func(s *shared) { s.state = []byte("{") }, func(s *shared) { s.state = nil }, ErrState},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				s := new(shared)
 				h := NewHistory(s, "k", 0.05)
 				ctx, cancel := context.WithCancel(t.Context())

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/toolcheck"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 const weatherTool = `
@@ -143,7 +143,7 @@ func numbered(n int) *Suite {
 
 // A run asks no more prompts at once, and no faster, than it may, and only those without a result.
 func TestRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		var now, most, asked atomic.Int64
 		r := Run{
 			Suite: numbered(20), Concurrency: 3, Now: time.Now,
@@ -186,7 +186,7 @@ func TestRun(t *testing.T) {
 
 // What is under way when a run is broken off has no result, and what was asked before keeps its own.
 func TestRunIsBrokenOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
 		defer cancel()
 		r := Run{Suite: numbered(20), Concurrency: 2, Now: time.Now, Ask: func(ctx context.Context, _ *Prompt) *Answer {

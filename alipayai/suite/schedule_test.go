@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/internal/record"
@@ -100,7 +99,7 @@ func newVendor(took time.Duration) *vendor {
 
 // Three replicas ask each prompt once every six hours together, and the one that did tells what has changed.
 func TestScheduleOfReplicas(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		v, store, s := newVendor(time.Second), new(recordtest.Shelf), numbered(10)
 		var replicas [3]*replica
 		for i := range replicas {
@@ -148,7 +147,7 @@ func TestScheduleOfReplicas(t *testing.T) {
 // A run that reloads break off goes on, and only what was under way is asked again; of a process that is killed, what it
 // asked in its last second as well.
 func TestScheduleGoesOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		v, store, s := newVendor(time.Second), new(recordtest.Shelf), numbered(100)
 		var known Record
 		keep := func(r Record) { known = r }
@@ -192,7 +191,7 @@ func TestScheduleGoesOn(t *testing.T) {
 
 // A run that takes longer than a turn goes on until its end, under a lease that is taken anew.
 func TestScheduleOfALongRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		v, store := newVendor(50*time.Second), new(recordtest.Shelf)
 		r := newReplica(numbered(30), v, store, nil, nil)
 		r.run(t, time.Hour)
@@ -205,7 +204,7 @@ func TestScheduleOfALongRun(t *testing.T) {
 
 // What came of a run is written soon after the store is back, however often it was looked in vain before that.
 func TestScheduleWritesWhenTheStoreIsBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		v, store := newVendor(time.Second), new(recordtest.Shelf)
 		r := newReplica(numbered(10), v, store, nil, nil)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -230,7 +229,7 @@ func TestScheduleWritesWhenTheStoreIsBack(t *testing.T) {
 // While the store is away no run begins, since another replica may be at it. One that is under way ends, and what came of
 // it is written when the store is back, also where that has lost everything.
 func TestScheduleWithoutStore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		v, store := newVendor(time.Second), &recordtest.Shelf{Err: errors.New("away")}
 		r := newReplica(numbered(10), v, store, nil, nil)
 		r.run(t, time.Hour)
@@ -267,7 +266,7 @@ func TestScheduleWithoutStore(t *testing.T) {
 func TestScheduleOfReplicasWithoutStore(t *testing.T) {
 	for name, away := range map[string]time.Duration{"for a moment": 2 * time.Second, "until the run is over": 30 * time.Second, "for long": time.Hour} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				v, store := newVendor(time.Second), new(recordtest.Shelf)
 				var replicas [3]*replica
 				var wait sync.WaitGroup
@@ -296,7 +295,7 @@ func TestScheduleOfReplicasWithoutStore(t *testing.T) {
 // Replicas that have different files, as while an update is rolled out, do not break off each other's runs, nor run again
 // for that.
 func TestScheduleOfTwoFiles(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		v, store := newVendor(20*time.Second), new(recordtest.Shelf)
 		var wait sync.WaitGroup
 		var replicas []*replica
@@ -328,7 +327,7 @@ func TestScheduleOfTwoFiles(t *testing.T) {
 
 // A record that cannot be read, and a clock that was put back, do not end the schedule.
 func TestScheduleRecovers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		v, store := newVendor(time.Second), &recordtest.Shelf{Content: []byte("{")}
 		r := newReplica(numbered(2), v, store, nil, nil)
 		r.run(t, time.Hour)
@@ -343,7 +342,7 @@ func TestScheduleRecovers(t *testing.T) {
 
 // What a configuration keeps of a run that has ended is its end, for the one that comes after.
 func TestScheduleKeepsTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		var known Record
 		r := newReplica(numbered(2), newVendor(time.Second), new(recordtest.Shelf), nil, func(r Record) { known = r })
 		r.run(t, 10*time.Second)
@@ -355,7 +354,7 @@ func TestScheduleKeepsTheEnd(t *testing.T) {
 
 // A run of others that was over before the store was reached first is no news.
 func TestScheduleFindsWhatIsOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		v, store := newVendor(time.Second), new(recordtest.Shelf)
 		newReplica(numbered(2), v, store, nil, nil).run(t, 10*time.Second)
 		store.Set(func() { store.Err = errors.New("away") })

@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 var errEndpointDown = fmt.Errorf("%w: status 503, code \"server_error\"", ErrUnavailable)
 
 func TestTokenBacksOffFromAFailingEndpoint(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		var asked []time.Time
 		s := newSource(func(context.Context, string) (Token, error) {
 			asked = append(asked, time.Now())
@@ -54,7 +55,7 @@ func TestTokenBacksOffFromAFailingEndpoint(t *testing.T) {
 }
 
 func TestTokenServesOnWhileTheEndpointFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		const life = 30 * time.Minute
 		var calls atomic.Int64
 		var broken atomic.Bool
@@ -100,7 +101,7 @@ func TestTokenServesOnWhileTheEndpointFails(t *testing.T) {
 }
 
 func TestTokenOfAHangingEndpoint(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		s := newSource(func(ctx context.Context, _ string) (Token, error) {
 			<-ctx.Done()
 			return Token{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
@@ -120,7 +121,7 @@ func TestTokenOfAHangingEndpoint(t *testing.T) {
 }
 
 func TestTokenRefusalIsToldAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		calls := 0
 		s := newSource(func(context.Context, string) (Token, error) {
 			calls++
@@ -143,7 +144,7 @@ func TestTokenRefusalIsToldAtOnce(t *testing.T) {
 
 // A token that has expired when it arrives must not lead to endless requests.
 func TestTokenThatArrivesExpired(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		var calls atomic.Int64
 		s := newSource(func(context.Context, string) (Token, error) {
 			calls.Add(1)
@@ -169,7 +170,7 @@ func TestTokenThatArrivesExpired(t *testing.T) {
 }
 
 func TestTokenOfAShortLife(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		calls := 0
 		s := newSource(func(context.Context, string) (Token, error) {
 			calls++

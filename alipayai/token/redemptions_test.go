@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // slowly is a diary whose endpoint and store take their time, as much as they may.
@@ -36,7 +38,7 @@ func TestExitWaitsForTheNextRefreshToken(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				d := &diary{rotated: []string{"second"}}
 				s := d.source()
 				s.Redemptions = new(Redemptions)
@@ -60,7 +62,7 @@ func TestExitWaitsForTheNextRefreshToken(t *testing.T) {
 // After that no refresh token is redeemed, and what is stored stays free for the next process. Tokens that cost no refresh
 // token are fetched.
 func TestNoneIsRedeemedAtTheExit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		d := &diary{rotated: []string{"second"}}
 		s := d.source()
 		s.Redemptions = new(Redemptions)
@@ -88,7 +90,7 @@ func TestNoneIsRedeemedAtTheExit(t *testing.T) {
 
 // It waits no longer than it may, and a second Close waits as well.
 func TestExitGivesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		r := new(Redemptions)
 		if !r.begin() {
 			t.Fatal("refused")

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
@@ -65,7 +64,7 @@ func (f *fleet) wantFetches(grant string, want int64) {
 // However many callers there are, one of all replicas fetches, and the rest have its token.
 func TestFleetFetchesOnceForAllCallers(t *testing.T) {
 	network := redistest.NewNetwork(t)
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		network.OneWay = 200 * time.Microsecond
 		e := &endpoint{life: 30 * time.Minute, delay: 200 * time.Millisecond}
 		replica := func() (*Source, *Redis) {
@@ -121,7 +120,7 @@ func TestReplicaWithoutRedisFetchesForItself(t *testing.T) {
 	for name, fault := range redistest.Faults() {
 		t.Run(name, func(t *testing.T) {
 			network := redistest.NewNetwork(t)
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				network.Break(fault)
 				client := newRedis(t, limiter.RedisOptions{Addresses: []string{redistest.Anywhere}})
 				network.Connect(client)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -255,7 +254,7 @@ func TestRedisTokensWithoutRedis(t *testing.T) {
 	for name, fault := range redistest.Faults() {
 		t.Run(name, func(t *testing.T) {
 			network := redistest.NewNetwork(t)
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				share := newHastyShare(t, redistest.Anywhere)
 				network.Connect(share.exchange.Client)
 				if err := share.Store(t.Context(), freshToken("the-access-token", time.Hour)); err != nil {

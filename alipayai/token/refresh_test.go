@@ -7,10 +7,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // diary is a token endpoint that rotates refresh tokens and a store for them.
@@ -102,7 +102,7 @@ func (d *diary) want(t *testing.T, entries ...string) {
 }
 
 func TestRotatedRefreshTokenIsStoredBeforeUse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		d := &diary{rotated: []string{"second", "third"}}
 		s := d.source()
 		wantToken(t, s, "access-of-first")
@@ -116,7 +116,7 @@ func TestRotatedRefreshTokenIsStoredBeforeUse(t *testing.T) {
 }
 
 func TestRefreshTokenThatDoesNotRotateIsNotStored(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		d := &diary{rotated: []string{"first"}}
 		s := d.source()
 		wantToken(t, s, "access-of-first")
@@ -127,7 +127,7 @@ func TestRefreshTokenThatDoesNotRotateIsNotStored(t *testing.T) {
 }
 
 func TestRefreshTokenSurvivesACrash(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		d := &diary{rotated: []string{"second"}}
 		wantToken(t, d.source(), "access-of-first")
 		d.want(t, "load", "fetch with first", "store second")
@@ -138,7 +138,7 @@ func TestRefreshTokenSurvivesACrash(t *testing.T) {
 }
 
 func TestRefreshTokenThatCannotBeStored(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		full := errors.New("no space left")
 		d := &diary{rotated: []string{"second"}}
 		s := d.source()
@@ -170,7 +170,7 @@ func TestRefreshTokenThatCannotBeStored(t *testing.T) {
 }
 
 func TestRefreshTokenHeldLongerThanItsAccessTokenLives(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		d := &diary{rotated: []string{"second"}}
 		s := d.source()
 		d.fail(nil, errors.New("no space left"))
@@ -187,7 +187,7 @@ func TestRefreshTokenHeldLongerThanItsAccessTokenLives(t *testing.T) {
 }
 
 func TestRefreshTokenThatCannotBeLoaded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		away := errors.New("storage is away")
 		d := &diary{}
 		s := d.source()

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // crashing is a store of a process that dies as it stores.
@@ -32,7 +34,7 @@ func TestRefreshTokenSurvivesTheCrashOfAReplica(t *testing.T) {
 		"after that, and Redis comes back empty": {stored: true, redisLost: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				c, e, store := new(common), &endpoint{life: time.Hour}, newMemoryStore()
 				crashes := c.refresher(e, crashing{store, test.stored})
 				crashes.Share = mortal{&member{c}}
@@ -63,7 +65,7 @@ func TestRefreshTokenSurvivesTheCrashOfAReplica(t *testing.T) {
 
 // While the store is away no refresh token is redeemed; callers wait for it, within their time.
 func TestRefreshWaitsForTheStore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		const life = 30 * time.Minute
 		c, e, store := new(common), &endpoint{life: life}, newMemoryStore()
 		s := c.refresher(e, store)
@@ -109,7 +111,7 @@ func TestRefreshWaitsForTheStore(t *testing.T) {
 func TestRefreshTokenThatCannotBeShared(t *testing.T) {
 	for name, apart := range map[string]bool{"one storage": false, "a storage each": true} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				c, e, store := new(common), &endpoint{life: time.Hour, delay: time.Second}, newMemoryStore()
 				others := store
 				if apart {
@@ -157,7 +159,7 @@ func TestRefreshTokenThatCannotBeShared(t *testing.T) {
 
 // The storage fails while Redis works: the others have the pair, and it is stored in the end.
 func TestRefreshTokenThatIsSharedAndNotStored(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		c, e, store := new(common), &endpoint{life: time.Hour}, newMemoryStore()
 		store.err = errors.New("no space left")
 		s := c.refresher(e, store)
@@ -180,7 +182,7 @@ func TestRefreshTokenThatIsSharedAndNotStored(t *testing.T) {
 
 // Replicas without a storage in common go by what Redis holds, and by what they remember of it.
 func TestNewestRefreshTokenOfReplicasApart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		c, e := new(common), &endpoint{life: time.Hour}
 		a, b := c.refresher(e, newMemoryStore()), c.refresher(e, newMemoryStore())
 		wantToken(t, a, "access-1")
@@ -209,7 +211,7 @@ func TestNewestRefreshTokenOfReplicasApart(t *testing.T) {
 
 // Without a shared store replicas redeem in turn, by the lock of what they share.
 func TestReplicasWithNothingButAStorageInCommon(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		const life = 30 * time.Minute
 		e, store := &endpoint{life: life, delay: time.Second}, newMemoryStore()
 		var replicas []*Source

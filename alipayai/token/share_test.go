@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // common is the store that a fleet shares, without a network in between.
@@ -158,7 +160,7 @@ func TestFleetRenewsOnce(t *testing.T) {
 		"refresh_token":      func(c *common, e *endpoint, m *memoryStore) *Source { return c.refresher(e, m) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				const life, lives = 30 * time.Minute, 20
 				c, store := new(common), newMemoryStore()
 				e := &endpoint{life: life, delay: 2 * time.Second}
@@ -191,7 +193,7 @@ func TestFleetRenewsOnce(t *testing.T) {
 }
 
 func TestReplicaThatStartsTakesTheLiveToken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		c, e := new(common), &endpoint{life: time.Hour}
 		wantToken(t, c.replica(e), "access-1")
 		time.Sleep(50 * time.Minute)
@@ -214,7 +216,7 @@ func TestLeaseOfADeadReplicaEnds(t *testing.T) {
 		"refresh_token":      {true, refreshLeaseLife},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				c, e, store := new(common), &endpoint{life: time.Hour}, newMemoryStore()
 				join := func(f Fetcher) *Source {
 					if test.refresh {
@@ -249,7 +251,7 @@ func TestLeaseOfADeadReplicaEnds(t *testing.T) {
 
 // Replicas take turns at an endpoint that fails, and each says why it has no token.
 func TestFleetAtAFailingEndpoint(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		c, e := new(common), &endpoint{life: time.Hour, down: true}
 		var waiting sync.WaitGroup
 		for range 3 {
@@ -274,7 +276,7 @@ func TestFleetAtAFailingEndpoint(t *testing.T) {
 }
 
 func TestRefusedTokenIsDroppedForAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		c, e := new(common), &endpoint{life: time.Hour}
 		a, b := c.replica(e), c.replica(e)
 		wantToken(t, a, "access-1")
@@ -301,7 +303,7 @@ func TestRefusedTokenIsDroppedForAll(t *testing.T) {
 }
 
 func TestFleetWithoutItsStore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		c, e := new(common), &endpoint{life: time.Hour}
 		away := fmt.Errorf("%w: connection refused", ErrStore)
 		c.fail(away)
@@ -351,7 +353,7 @@ func TestTokenOfferedMeanwhile(t *testing.T) {
 		"due":   {55 * time.Minute, "own-1", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				cell, fetcher := new(Cell), new(counted)
 				issued := time.Now().Add(-test.age)
 				m := &member{&common{token: Token{Access: "shared", Issued: issued, Expiry: issued.Add(time.Hour)}}}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // fetcherFunc is a Fetcher made of a function.
@@ -78,7 +79,7 @@ func TestTokenIsFetchedOnceForAllCallers(t *testing.T) {
 }
 
 func TestTokenIsRenewedInTheBackground(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		const life = 30 * time.Minute
 		var fetched []time.Time
 		s := newSource(func(context.Context, string) (Token, error) {
@@ -110,7 +111,7 @@ func TestTokenIsRenewedInTheBackground(t *testing.T) {
 }
 
 func TestTokenCallersNeverWaitWhileTheOldOneIsValid(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		const life = 30 * time.Minute
 		var calls atomic.Int64
 		s := newSource(func(ctx context.Context, _ string) (Token, error) {
@@ -138,7 +139,7 @@ func TestTokenCallersNeverWaitWhileTheOldOneIsValid(t *testing.T) {
 }
 
 func TestTokenFetchSurvivesALeavingCaller(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		calls := 0
 		s := newSource(func(ctx context.Context, _ string) (Token, error) {
 			calls++
@@ -171,7 +172,7 @@ func TestTokenFetchSurvivesALeavingCaller(t *testing.T) {
 
 // A reload makes a second source over the cell of the first.
 func TestTokenCellIsSharedAcrossAReload(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		calls := 0
 		fetch := func(context.Context, string) (Token, error) {
 			calls++
@@ -201,7 +202,7 @@ func TestTokenCellIsSharedAcrossAReload(t *testing.T) {
 }
 
 func TestTokenDropForgetsThatTokenOnly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		calls := 0
 		s := newSource(func(context.Context, string) (Token, error) {
 			calls++
@@ -221,7 +222,7 @@ func TestTokenDropForgetsThatTokenOnly(t *testing.T) {
 }
 
 func TestTokenIsReplacedAfterADropWithoutCallers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		calls := 0
 		s := newSource(func(context.Context, string) (Token, error) {
 			calls++

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // begun makes an exchange of a client's, with nothing but its context.
@@ -39,7 +40,7 @@ func TestExchangeContext(t *testing.T) {
 		"by its client":   {func(_ *Exchange, leave context.CancelCauseFunc) { leave(left) }, left},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				client, leave := context.WithCancelCause(context.WithValue(t.Context(), key{}, "value"))
 				defer leave(nil)
 				x := begun(client)
@@ -112,7 +113,7 @@ func TestExchangeContextHasItsClientsError(t *testing.T) {
 
 // A connection that was taken off in time is not closed.
 func TestExchangeContextKeepsOpen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		x := begun(t.Context())
 		x.ctx.closeAtEnd(func() { t.Error("closed") })
 		if !x.ctx.keepOpen() || x.ctx.keepOpen() {
@@ -168,7 +169,7 @@ func TestAnswerAfterTheEnd(t *testing.T) {
 		"an answer after the time":               {status: http.StatusOK},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				var closed bool
 				p := &Provider{
 					Profile: known(t, "openai"), BaseURL: &url.URL{Scheme: "http", Host: "upstream.test"}, Timeout: 10 * time.Second,

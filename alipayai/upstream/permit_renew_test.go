@@ -7,10 +7,10 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -65,7 +65,7 @@ func TestRenewIsNoWaitForTheAnswer(t *testing.T) {
 		"a time to be connected that passes": {throttle: 8 * time.Second, maxWait: 10 * time.Second, leaveBy: 4 * time.Second, code: failure.CodeTimeout, ends: 4 * time.Second, retryAfter: time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				window := limiter.NewMemoryWindow(time.Now)
 				k := &Cap{
 					Limit: limiter.Limit{Requests: 1, Per: time.Second, Guard: DefaultGuard}, Window: window, Queue: limiter.NewQueue(window, time.Now),
@@ -134,7 +134,7 @@ func TestRefusedMayBeWritten(t *testing.T) {
 		"it is not known": {func(s *slowly) http.RoundTripper { return blindly{s} }, true, failure.CodeTruncated},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				window := limiter.NewMemoryWindow(time.Now)
 				k := &Cap{
 					Limit: limiter.Limit{Requests: 1, Per: time.Minute, Guard: time.Second}, Window: window, Queue: limiter.NewQueue(window, time.Now),

@@ -4,9 +4,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -82,7 +82,7 @@ func TestWaitsEndWithinTheLongest(t *testing.T) {
 		"at the very end": {2 * time.Second, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				limit := limiter.Limit{Requests: 1, Per: free.after}
 				k := &Cap{Queue: limiter.NewQueue(limiter.NewMemoryWindow(time.Now), time.Now), Limit: limit, MaxWait: 2 * time.Second, MaxCount: 10, MaxBytes: 10}
 				p := &Provider{Cap: k}

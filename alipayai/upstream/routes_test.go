@@ -10,9 +10,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -84,7 +84,7 @@ func routed(t *testing.T, probed bool, test func(t *testing.T, w *places, pass f
 // routedBy is routed, with a cap that is made within simulated time; nil for none.
 func routedBy(t *testing.T, probed bool, limit func() *Cap, test func(t *testing.T, w *places, pass func(time.Duration))) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		w := &places{chance: rand.New(rand.NewPCG(1, 2)), of: map[string]*place{"near": {latency: 20 * time.Millisecond}, "far": {latency: 60 * time.Millisecond}}}
 		p := &Provider{
 			Profile: known(t, "openai"), BaseURL: &url.URL{Scheme: "https", Host: "far", Path: "/v1"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // watched makes a watchdog of a context.
@@ -18,7 +19,7 @@ func watched(t *testing.T) (context.Context, *Watchdog) {
 }
 
 func TestWatchdog(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		ctx, dog := watched(t)
 		dog.Arm(10*time.Second, failure.ErrNoHead)
 		time.Sleep(9 * time.Second)
@@ -43,7 +44,7 @@ func TestWatchdog(t *testing.T) {
 }
 
 func TestWatchdogThatIsDisarmed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		ctx, dog := watched(t)
 		dog.Arm(time.Second, failure.ErrNoHead)
 		dog.Disarm()

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -333,7 +332,7 @@ func (a asked) Update(ctx context.Context, key string, change func([]byte, time.
 
 // A replica looks at once, then every few seconds, and once more when it ends.
 func TestRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		store := asked{at: make(chan time.Time, 9)}
 		c := New(store, "k", half)
 		ctx, end := context.WithCancel(t.Context())

@@ -6,8 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // sleepInBubble is sleepUntil by the bubble's clock.
@@ -54,7 +55,7 @@ func TestFollow(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				takes := make(chan time.Duration, len(tt.takes))
 				for _, d := range tt.takes {
 					takes <- d
@@ -86,7 +87,7 @@ func TestFollowEnds(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				s := schedule{began: time.Now(), interval: time.Second, calls: 100}

@@ -3,14 +3,15 @@ package main
 import (
 	"net"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // What is passed on comes late by half a round trip, the first piece by the whole of one more, and many pieces at the same
 // time are no later than one.
 func TestPassDelays(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		const trip = 80 * time.Millisecond
 		near, in := net.Pipe()
 		out, server := net.Pipe()

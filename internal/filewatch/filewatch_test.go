@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // watched is a state with a loader that fails on "bad" states.
@@ -65,7 +67,7 @@ func TestRun(t *testing.T) {
 		"anew after a good state": {[]string{"bad", "a", "bad"}, []string{"bad", "a", "bad"}, []string{"cannot load bad", "cannot load bad"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				w := &watched{state: c.states[0]}
@@ -89,7 +91,7 @@ func TestRun(t *testing.T) {
 
 // A load can fail for a passing reason: it is tried again without a change.
 func TestRunTriesAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		w := &watched{state: "a", passing: true}
@@ -106,7 +108,7 @@ func TestRunTriesAgain(t *testing.T) {
 }
 
 func TestRunStops(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		w := &watched{state: "a"}
 		done := make(chan struct{})

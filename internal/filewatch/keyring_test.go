@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/internal/filewatch"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // A folder of keys and a ring: what the package is made for.
 func TestKeyRingFollowsItsFolder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		dir := t.TempDir()
 		write := func(name, text string) {
 			t.Helper()

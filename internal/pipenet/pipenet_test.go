@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/internal/pipenet"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // client connects by a network, until the test ends.
@@ -23,7 +24,7 @@ func client(t *testing.T, n *pipenet.Network) *http.Client {
 
 // An exchange takes the time that its server takes, to the nanosecond.
 func TestExchange(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		n, due := new(pipenet.Network), time.After(time.Hour)
 		url := n.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			<-due
@@ -43,7 +44,7 @@ func TestExchange(t *testing.T) {
 
 // A server sees that its client has left.
 func TestClientLeaves(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		n, left := new(pipenet.Network), make(chan time.Time, 1)
 		url := n.Serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
@@ -68,7 +69,7 @@ func TestClientLeaves(t *testing.T) {
 
 // What does not listen, or no longer, refuses connections.
 func TestRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		n := new(pipenet.Network)
 		l := n.Listen()
 		at := l.Addr().String()

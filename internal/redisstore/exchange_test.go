@@ -10,12 +10,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // refusal is an error that a server answers with.
@@ -84,7 +84,7 @@ func TestExchange(t *testing.T) {
 
 // An exchange ends with its own time, and not with its caller, whose values it keeps.
 func TestExchangeAndItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		type key struct{}
 		gone, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "value"))
 		cancel()
@@ -106,7 +106,7 @@ func TestExchangeAndItsContext(t *testing.T) {
 
 // What is patient is asked a second time when half of its time has passed.
 func TestPatientExchangeAsksTwice(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		x := Exchange{Timeout: time.Second, Repeat: Patient}
 		var ends []time.Duration
 		began := time.Now()

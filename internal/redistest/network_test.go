@@ -3,12 +3,12 @@ package redistest_test
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // Faults are what they say, and all that is carried takes time of the bubble alone.
@@ -16,7 +16,7 @@ func TestNetwork(t *testing.T) {
 	for name, fault := range redistest.Faults() {
 		t.Run(name, func(t *testing.T) {
 			n := redistest.NewNetwork(t)
-			synctest.Test(t, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
 				n.OneWay = time.Millisecond
 				client := newClient(t, redistest.Anywhere)
 				n.Connect(client)
@@ -59,7 +59,7 @@ func TestNetwork(t *testing.T) {
 // Scripts read the time of the bubble, by their text and by their hash.
 func TestNetworkHasTheTimeOfItsBubble(t *testing.T) {
 	n := redistest.NewNetwork(t)
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		client := newClient(t, redistest.Anywhere)
 		n.Connect(client)
 		script := redis.NewScript("local time = redis.call('TIME')\nreturn {time[1] * 1000000 + time[2], ARGV[1]}")

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // fake is an upstream whose connections carry so many requests at once and are made in so long.
@@ -155,7 +157,7 @@ func (f *fake) calls(t *testing.T, p *Pool, s *Settings, rate int, service, duri
 // inBubble runs a test with an open pool, in the time of a bubble.
 func inBubble(t *testing.T, f *fake, s *Settings, test func(t *testing.T, p *Pool)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		if s.Dial == nil {
 			s.Dial = f.dial
 		}
@@ -335,7 +337,7 @@ func TestPoolBacksOff(t *testing.T) {
 
 // Each call that waits for a connection which cannot be made learns of it, in a pool that has ended too.
 func TestPoolFailsAllThatWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		f := &fake{failing: errRefused, takes: time.Second}
 		s := &Settings{Min: 1, Max: 1, Dial: f.dial}
 		p := new(Pool)

@@ -2,8 +2,9 @@ package pool
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // How long calls take by the connections that there may be, in time that no machine makes longer: the upstream takes 400 ms, a
@@ -29,7 +30,7 @@ func TestPoolTargets(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			measure := func(least, most int) (p50, p99 time.Duration) {
-				synctest.Test(t, func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
 					f := &fake{streams: test.streams, takes: 2 * test.trip}
 					p, s := new(Pool), &Settings{Min: least, Max: most, Idle: MaxIdle, Dial: f.dial}
 					p.Open(s)

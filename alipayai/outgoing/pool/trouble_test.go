@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // A connection that a request takes while another is made in its place stays, and is replaced in its turn.
@@ -157,7 +159,7 @@ func (c slowConn) Close() {
 
 // A connection that is made after the pool was closed says goodbye while the pool can be used.
 func TestPoolIsUsedDuringGoodbyes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
 		f, p, usable := &fake{takes: time.Second}, new(Pool), new(atomic.Bool)
 		s := &Settings{Min: 1, Max: 3, Dial: func(ctx context.Context) (Conn, error) {
 			conn, err := f.dial(context.WithoutCancel(ctx)) // it was there just before the end of ctx
