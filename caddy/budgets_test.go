@@ -25,11 +25,16 @@ http://${gateway} {
 	}
 }`
 
-// until calls until the budget is used up, and gives what the calls cost.
+// untilRefused calls until the budget is used up, and gives what the calls cost. Where Redis has not answered in time nothing
+// is known of the budget.
 func (g *rig) untilRefused() (calls int, cost price.Amount) {
 	g.t.Helper()
 	for {
-		a := g.do("POST", chatPath, chatBody("hello", false))
+		var a answer
+		g.eventually("the budget to be known", func() bool {
+			a = g.do("POST", chatPath, chatBody("hello", false))
+			return a.status != http.StatusServiceUnavailable || a.code() != "budget_unavailable"
+		})
 		if a.status == http.StatusTooManyRequests && a.code() == "tenant_budget" {
 			if a.header.Get("Retry-After") == "" || calls > 1000 {
 				g.t.Errorf("after %d calls, header %v", calls, a.header)
