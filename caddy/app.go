@@ -26,6 +26,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/pack"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/residency"
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 )
@@ -158,6 +159,8 @@ type App struct {
 	opens []func()
 	// jobs are its background work.
 	jobs jobs
+	// redeeming are the refresh tokens that are being redeemed; nil where none is.
+	redeeming *token.Redemptions
 	// calls are those at handlers before alipayai_proxy, as a moderator that asks its model: they have not come there yet.
 	calls inFlight
 	// servesOn is how long Caddy's servers serve on when the process ends.

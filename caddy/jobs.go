@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/caddy-alipayai/gateway/alipayai/token"
 )
 
 // jobs are the background work of a configuration, from Start to Stop.
@@ -70,7 +68,7 @@ func (j *jobs) stop(wait time.Duration) (left []string) {
 // servers may serve until the last is stopped: then Cleanup ends it, which Caddy calls after that.
 func (a *App) Stop() error {
 	if !a.exiting() {
-		a.endJobs(jobsTime)
+		a.endJobs()
 	}
 	return nil
 }
@@ -78,9 +76,9 @@ func (a *App) Stop() error {
 // jobsTime is how long a configuration that ends waits for its jobs: Caddy takes no other until it has ended.
 const jobsTime = 5 * time.Second
 
-// endJobs waits so long for the jobs. What is left holds the pooled state until it ends.
-func (a *App) endJobs(wait time.Duration) {
-	if left := a.jobs.stop(wait); len(left) > 0 {
+// endJobs waits that long. What is left holds the pooled state until it ends.
+func (a *App) endJobs() {
+	if left := a.jobs.stop(jobsTime); len(left) > 0 {
 		a.logger.Error("background work has not ended in time, and goes on by itself: a file system or an upstream may hang", zap.Strings("jobs", left))
 	}
 }
@@ -90,7 +88,8 @@ func (a *App) exit() {
 	ctx, cancel := context.WithTimeout(context.Background(), exitTime)
 	endShadows(ctx, a.logger) // before the jobs, which keep what is counted
 	cancel()
-	a.endJobs(token.ExitTime + jobsTime) // refresh tokens that are being redeemed
+	a.endJobs()
+	a.endRedemptions()
 	a.flush()
 }
 

@@ -157,22 +157,24 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 	return nil
 }
 
-// redemptions are the process's, whichever configuration has begun them. At its end they are waited for.
+// redemptions are the process's, whichever configuration has begun them.
 func (a *App) redemptions() *token.Redemptions {
 	redemptions, release := acquire[token.Redemptions]("redemptions")
 	a.releases = append(a.releases, release)
-	a.jobs.add("refresh tokens that are being redeemed", func(ctx context.Context) {
-		<-ctx.Done()
-		if !a.exiting() {
-			return // those of a configuration that was replaced go on
-		}
-		exit, cancel := context.WithTimeout(context.WithoutCancel(ctx), token.ExitTime)
-		defer cancel()
-		if err := redemptions.Close(exit); err != nil {
-			a.logger.Error("a refresh token may be lost", zap.Error(err))
-		}
-	})
+	a.redeeming = redemptions
 	return redemptions
+}
+
+// endRedemptions waits, when the process ends, for refresh tokens that are being redeemed: one whose answer is not kept is lost.
+func (a *App) endRedemptions() {
+	if a.redeeming == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), token.ExitTime)
+	defer cancel()
+	if err := a.redeeming.Close(ctx); err != nil {
+		a.logger.Error("a refresh token may be lost", zap.Error(err))
+	}
 }
 
 // newGrant makes how tokens are had from an endpoint that option declares: for profile sandbox the simulator's at
