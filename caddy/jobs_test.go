@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -63,8 +62,7 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 				if released.Load() != (tt.left == nil) {
 					t.Errorf("released while a job is left: %v", released.Load())
 				}
-				time.Sleep(tt.ends)
-				synctest.Wait()
+				testwait.Pass(tt.ends)
 				if !released.Load() {
 					t.Error("it is never released")
 				}

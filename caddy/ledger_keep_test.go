@@ -3,7 +3,6 @@ package alipaycaddy
 import (
 	"path/filepath"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
@@ -34,8 +33,7 @@ func TestRejectedConfigurationDeletesNoLines(t *testing.T) {
 				leaveNext := s.use(tt.comes)
 				s.Record(ledger.Line{Time: time.Now(), RequestID: "1", Tenant: "acme", Provider: "alipay", Model: "m"})
 				const sweeps = 3 * time.Hour
-				time.Sleep(sweeps)
-				synctest.Wait()
+				testwait.Pass(sweeps)
 				if lines, err := s.Lines(t.Context(), ledger.Query{}); err != nil || len(lines) != 1 {
 					t.Errorf("%d lines are there while one replaces the other, %v", len(lines), err)
 				}
@@ -44,8 +42,7 @@ func TestRejectedConfigurationDeletesNoLines(t *testing.T) {
 				} else {
 					before()
 				}
-				time.Sleep(sweeps)
-				synctest.Wait()
+				testwait.Pass(sweeps)
 				if lines, err := s.Lines(t.Context(), ledger.Query{}); err != nil || len(lines) != tt.kept {
 					t.Errorf("%d lines are kept, want %d, %v", len(lines), tt.kept, err)
 				}

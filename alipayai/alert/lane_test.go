@@ -27,7 +27,7 @@ func TestReloadWithTheRightAddress(t *testing.T) {
 		for _, p := range providers {
 			old.Raise(BreakerOpen, p, "open")
 		}
-		time.Sleep(time.Minute)
+		testwait.Pass(time.Minute)
 		sink := &fakeSink{name: "s"}
 		next := newAlerter(state, sink)
 		next.Resolve(BreakerOpen, "f", "closed")

@@ -45,7 +45,7 @@ func TestExitWaitsForTheNextRefreshToken(t *testing.T) {
 				s.Fetcher, s.Store = slowly{d}, slowly{d}
 				ctx, cancel := context.WithCancel(t.Context())
 				go begin(ctx, s)
-				time.Sleep(time.Second) // the endpoint has rotated
+				testwait.Pass(time.Second) // the endpoint has rotated
 				cancel()
 				exit, done := context.WithTimeout(t.Context(), ExitTime)
 				defer done()

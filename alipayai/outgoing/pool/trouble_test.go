@@ -168,7 +168,7 @@ func TestPoolIsUsedDuringGoodbyes(t *testing.T) {
 		p.Open(s)
 		synctest.Wait()
 		p.Leave(s)
-		time.Sleep(10 * time.Second)
+		testwait.Pass(10 * time.Second)
 		if f.made() != 1 || f.open() != 0 {
 			t.Errorf("%d were made, and %d are open", f.made(), f.open())
 		}
