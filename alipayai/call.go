@@ -166,10 +166,10 @@ type call struct {
 	outcome      Outcome
 
 	// packable is what the call would bring into a pack, pack is what it is the call of,
-	// and lost is its part of what a pack took that brought it no answer.
+	// and lost is its part of what a pack took that brought it no answer; nil for none.
 	packable *packable
 	pack     *group
-	lost     wire.Usage
+	lost     *wire.Usage
 	// comparison says that it is made to compare an answer of a pack.
 	comparison bool
 	// trial is the call's part in the canary; nil for none.

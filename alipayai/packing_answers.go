@@ -92,7 +92,7 @@ func (k *Packs) compare(of *call, p *upstream.Provider, item *pack.Item, packed 
 
 // addLost adds what the call took in a pack that brought it no answer.
 func (c *call) addLost() {
-	if c.lost.OK {
+	if c.lost != nil && c.lost.OK {
 		u := &c.outcome.Usage
 		u.Prompt, u.Completion, u.Total, u.OK = u.Prompt+c.lost.Prompt, u.Completion+c.lost.Completion, u.Total+c.lost.Total, true
 	}
@@ -210,7 +210,7 @@ func (c *call) take(m *member) (a *Answer, f *failure.Failure, alone string) {
 	}
 	c.outcome.Attempts += pc.outcome.Attempts - g.attempts
 	c.filter, c.sent, c.hiding = pc.filter, append(c.sent, pc.sent...), nil
-	c.unsupported, c.lost = pc.unsupported, m.lost
+	c.unsupported, c.lost = pc.unsupported, &m.lost
 	c.mayHaveExecuted = c.mayHaveExecuted || pc.mayHaveExecuted || m.f == nil && m.alone != ""
 	if g.sealed != nil {
 		c.outcome.Pack = pc.outcome.RequestID

@@ -63,8 +63,9 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 		*c = completed
 	}
 	if e, ok := out.writer.(Estimator); ok && c.Request.Stream {
+		asked := c.Request // so that a call that begins with no estimate stays off the heap
 		e.EstimateBy(func() int64 {
-			tokens, _ := d.Gateway.EstimateTokens(tenant, c.Request, "")
+			tokens, _ := d.Gateway.EstimateTokens(tenant, asked, "")
 			return tokens
 		})
 	}

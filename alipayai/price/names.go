@@ -1,6 +1,7 @@
 package price
 
 import (
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ func (f *File) Of(vendor, model string) *Price {
 	if f == nil {
 		return nil
 	}
-	for _, name := range namesOf(model) {
+	for name := range namesOf(model) {
 		if p := f.named(vendor, name); p != nil {
 			return p
 		}
@@ -52,12 +53,15 @@ func (f *File) named(vendor, model string) *Price {
 var otherNames = map[string][]string{"gemini": {"vertex_ai-language-models", "vertex_ai-embedding-models"}}
 
 // namesOf gives the names under which a model may have a price: its own, and that of what it is one of.
-func namesOf(model string) []string {
-	names := []string{model}
-	if family, ok := familyOf(model); ok {
-		names = append(names, family)
+func namesOf(model string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if !yield(model) {
+			return
+		}
+		if family, ok := familyOf(model); ok {
+			yield(family)
+		}
 	}
-	return names
 }
 
 // familyOf gives of which models a model is one: ft:gpt-4o-mini-2024-07-18 of those that are tuned from it, which vendors charge
@@ -71,7 +75,7 @@ func familyOf(model string) (family string, ok bool) {
 	}
 	for _, layout := range []string{"-20060102", "-2006-01-02", "@20060102"} { // the last one is Vertex AI's
 		at := len(model) - len(layout)
-		if at <= start {
+		if at <= start || model[at] != layout[0] {
 			continue
 		}
 		if _, err := time.Parse(layout, model[at:]); err == nil {

@@ -300,7 +300,7 @@ type Book struct {
 
 // Of gives the model's price; nil where it is not known.
 func (b *Book) Of(model string) *Price {
-	for _, name := range namesOf(model) { // of a name that is more exact first, whoever has it
+	for name := range namesOf(model) { // of a name that is more exact first, whoever has it
 		if p, ok := b.ByModel[name]; ok {
 			return p
 		}
@@ -313,7 +313,7 @@ func (b *Book) Of(model string) *Price {
 
 // Owns reports whether the model's price is one of its own, and neither the file's nor that of all.
 func (b *Book) Owns(model string) bool {
-	for _, name := range namesOf(model) {
+	for name := range namesOf(model) {
 		if _, ok := b.ByModel[name]; ok {
 			return b.Of(model) == b.ByModel[name]
 		}
