@@ -39,7 +39,7 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 				a.jobs.add("ends", func(ctx context.Context) { <-ctx.Done() })
 				a.jobs.add("hangs", func(ctx context.Context) {
 					<-ctx.Done()
-					time.Sleep(tt.ends)
+					<-time.After(tt.ends)
 				})
 				a.jobs.start()
 				began := time.Now()

@@ -166,21 +166,18 @@ func TestModerateReadsWrappings(t *testing.T) {
 	}
 }
 
-// What a call goes on from is held against the policy as a provider of the API is sent it, also what another API has no place
-// for: it may have been kept where there was no moderator.
-func TestModerateReadsWhatIsKept(t *testing.T) {
-	const secret = "稳赚不赔"
-	g := newJudge(t)
-	var sent atomic.Int64
+// loadNative loads a site that keeps responses and is moderated where a request asks for it, and whose provider speaks Responses
+// itself: answer gives the id and the text of what it answers to a body.
+func (g *failoverRig) loadNative(forbidden string, answer func(asked string) (id, text string)) {
+	g.t.Helper()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if body, _ := io.ReadAll(r.Body); strings.Contains(string(body), secret) {
-			sent.Add(1)
-		}
+		asked, _ := io.ReadAll(r.Body)
+		id, text := answer(string(asked))
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"id":"resp_1","object":"response","created_at":1,"status":"completed","model":"m","output":[{"type":"message","id":"msg_1","status":"completed","role":"assistant","content":[{"type":"output_text","text":"ok","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}`)
+		_, _ = io.WriteString(w, `{"id":"`+id+`","object":"response","created_at":1,"status":"completed","model":"m","output":[{"type":"message","id":"msg_1","status":"completed","role":"assistant","content":[{"type":"output_text","text":"`+text+`","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}`)
 	}))
-	t.Cleanup(api.Close)
-	t.Setenv("MODERATED_API_KEY", "k")
+	g.t.Cleanup(api.Close)
+	g.t.Setenv("MODERATED_API_KEY", "k")
 	g.vars["responses"] = api.Listener.Addr().String()
 	g.load(`
 alipayai {
@@ -192,13 +189,27 @@ alipayai {
 		model m
 	}
 	moderator law {
-		words `+secret+`
+		words `+forbidden+`
 	}
 }`, moderatedSite(`@moderated header X-Moderated yes
 	alipayai_moderate @moderated law
 	alipayai_proxy native {
 		store_responses 1h
 	}`))
+}
+
+// What a call goes on from is held against the policy as a provider of the API is sent it, also what another API has no place
+// for: it may have been kept where there was no moderator.
+func TestModerateReadsWhatIsKept(t *testing.T) {
+	const secret = "稳赚不赔"
+	g := newJudge(t)
+	var sent atomic.Int64
+	g.loadNative(secret, func(asked string) (id, text string) {
+		if strings.Contains(asked, secret) {
+			sent.Add(1)
+		}
+		return "resp_1", "ok"
+	})
 	for name, items := range map[string]string{
 		"a shell's output":     `{"type":"local_shell_call","id":"lsh_1","call_id":"c","status":"completed","action":{"type":"exec","command":["ls"],"env":{}}},{"type":"local_shell_call_output","call_id":"c","output":"` + secret + `"}`,
 		"a shell's command":    `{"type":"local_shell_call","id":"lsh_2","call_id":"c","status":"completed","action":{"type":"exec","command":["` + secret + `"],"env":{}}},{"type":"local_shell_call_output","call_id":"c","output":"x"}`,
@@ -225,35 +236,12 @@ alipayai {
 func TestKeptResponsesAreGuarded(t *testing.T) {
 	const secret = "forbidden phrase"
 	g := newFailoverRig(t)
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked, _ := io.ReadAll(r.Body)
-		id, text := "resp_1", secret
-		if strings.Contains(string(asked), "kindly") {
-			id, text = "resp_2", "fine"
+	g.loadNative(secret, func(asked string) (id, text string) {
+		if strings.Contains(asked, "kindly") {
+			return "resp_2", "fine"
 		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"id":"`+id+`","object":"response","created_at":1,"status":"completed","model":"m","output":[{"type":"message","id":"msg_1","status":"completed","role":"assistant","content":[{"type":"output_text","text":"`+text+`","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}`)
-	}))
-	t.Cleanup(api.Close)
-	t.Setenv("GUARDED_API_KEY", "k")
-	g.vars["responses"] = api.Listener.Addr().String()
-	g.load(`
-alipayai {
-	provider native {
-		profile openai
-		base_url http://${responses}/v1
-		api_key {env.GUARDED_API_KEY}
-		api responses
-		model m
-	}
-	moderator law {
-		words `+secret+`
-	}
-}`, moderatedSite(`@moderated header X-Moderated yes
-	alipayai_moderate @moderated law
-	alipayai_proxy native {
-		store_responses 1h
-	}`))
+		return "resp_1", secret
+	})
 	for name, c := range map[string]struct {
 		input  string
 		status int

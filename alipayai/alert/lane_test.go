@@ -41,7 +41,7 @@ func TestReloadWithTheRightAddress(t *testing.T) {
 			for _, p := range providers[:5] {
 				next.Raise(BreakerOpen, p, "open") // as each call does
 			}
-			time.Sleep(time.Second)
+			testwait.Pass(time.Second)
 		}
 		got := sink.received()
 		slices.Sort(got)
@@ -79,7 +79,7 @@ func TestFailedTriggerIsSentAgain(t *testing.T) {
 				a := newAlerter(state, wrong, works)
 				for range 7 * 60 {
 					again(a)
-					time.Sleep(time.Second)
+					testwait.Pass(time.Second)
 				}
 				if !slices.Equal(tried, []time.Duration{0, sendFor}) {
 					t.Errorf("tried after %v", tried)

@@ -15,12 +15,12 @@ type slowly struct{ *diary }
 
 func (s slowly) Fetch(ctx context.Context, refresh string) (Token, error) {
 	t, err := s.diary.Fetch(ctx, refresh) // rotated by now
-	time.Sleep(fetchTimeout - time.Millisecond)
+	<-time.After(fetchTimeout - time.Millisecond)
 	return t, err
 }
 
 func (s slowly) Store(ctx context.Context, t Token) error {
-	time.Sleep(keepTimeout - time.Millisecond)
+	<-time.After(keepTimeout - time.Millisecond)
 	return s.diary.Store(ctx, t)
 }
 

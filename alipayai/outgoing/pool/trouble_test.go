@@ -149,7 +149,7 @@ type slowConn struct {
 }
 
 func (c slowConn) Close() {
-	time.Sleep(time.Second)
+	<-time.After(time.Second)
 	if c.pool.mu.TryLock() {
 		c.usable.Store(true)
 		c.pool.mu.Unlock()
