@@ -32,8 +32,8 @@ func (j *jobs) start() {
 	for _, one := range j.all {
 		j.running.begin()
 		go func() {
-			defer j.running.end()
 			defer close(one.ended)
+			defer j.running.end() // first: who has seen the end of all gives back what they used
 			one.run(ctx)
 		}()
 	}
