@@ -9,6 +9,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 )
 
 // asking is a call at one provider.
@@ -126,12 +127,12 @@ func (c *call) compose(p *upstream.Provider) ([]byte, *failure.Failure) {
 
 // encode puts the request into p's form.
 func (c *call) encode(p *upstream.Provider) ([]byte, *failure.Failure) {
-	c.unsupported, c.toolNames, c.unbounded = "", nil, nil
+	c.unsupported, c.ownCalls, c.unbounded = "", openai.Calls{}, nil
 	encoded, f := c.encoded(p)
 	if f != nil {
 		return nil, f
 	}
-	c.toolNames = encoded.ToolNames
+	c.ownCalls = openai.CallsOf(encoded)
 	if p.OnUnsupported == upstream.OnUnsupportedWarn && len(encoded.Unsupported) > 0 {
 		c.unsupported = listed(encoded.Unsupported)
 	}

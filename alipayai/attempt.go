@@ -14,7 +14,6 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
-	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 )
 
 // attempt makes one request to p and classifies what comes back.
@@ -51,7 +50,7 @@ func (c *call) attempt(p *upstream.Provider, body []byte) (a *Answer, f *failure
 			ask := c.wireAsk(p)
 			decoder := c.formatAt(p).DecodeStream(ask)
 			s.decoder, s.guard = p.AnswerForm.Decoder(decoder, ask), c.guardOf(x)
-			s.decoder = openai.WithOwnToolNames(s.decoder, c.toolNames)
+			s.decoder = c.ownCalls.Decoder(s.decoder)
 			if native != nil && s.guard == nil {
 				own, _ := decoder.(wire.OwnEnder)
 				s.decoder, s.native = &untranslated{s.decoder, own, nil}, true
@@ -121,8 +120,8 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 	if err == nil && parsed.Failure == nil && succeeded(a.Status) && c.nativeAt(p) == nil {
 		c.complete(a)
 	}
-	if len(c.toolNames) > 0 && err == nil && parsed.Failure == nil && succeeded(a.Status) {
-		if own := openai.OwnToolNames(a.body.Bytes(), c.toolNames); !bytes.Equal(own, a.body.Bytes()) {
+	if err == nil && parsed.Failure == nil && succeeded(a.Status) {
+		if own := c.ownCalls.Own(a.body.Bytes()); !bytes.Equal(own, a.body.Bytes()) {
 			a.body = bytes.NewBuffer(own)
 		}
 	}

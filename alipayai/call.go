@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -127,8 +128,8 @@ type call struct {
 	unsupported string
 	// unbounded is the provider that the request goes to without its max_tokens; nil for none.
 	unbounded *upstream.Provider
-	// toolNames are those that the provider that is asked was given in the place of the client's.
-	toolNames wire.ToolNames
+	// ownCalls is how the client has the calls of an answer, where the provider that is asked has them otherwise.
+	ownCalls openai.Calls
 	// claim is the call's hold of its Idempotency-Key; nil without one.
 	claim *claim
 	// recording keeps the answer, to give it again; nil where that is not wanted.

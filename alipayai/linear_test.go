@@ -290,7 +290,7 @@ func TestAnswersTakeTimeByTheirSize(t *testing.T) {
 		small, large := r.text(smaller), r.text(times*smaller)
 		for name, do := range map[string]func(events []byte){
 			"chat": func(events []byte) {
-				decodeAll(openai.WithOwnToolNames(openai.Format{}.DecodeStream(wire.Ask{}), names), events)
+				decodeAll(openai.Calls{Names: names, Functions: true}.Decoder(openai.Format{}.DecodeStream(wire.Ask{})), events)
 			},
 			"messages":  func(events []byte) { _, _ = (&anthropic.ClientWriter{}).Events(nil, events) },
 			"responses": func(events []byte) { _, _ = (&responses.ClientWriter{Request: asked}).Events(nil, events) },

@@ -65,6 +65,9 @@ type Encoded struct {
 	Unsupported []string
 	// ToolNames are those that the provider is given in the place of the client's. Its answers have them.
 	ToolNames ToolNames
+	// Functions says that the provider is given tools in the place of the client's functions, which is the form before them. Its
+	// answers have tool_calls, and the client looks for function_call.
+	Functions bool
 }
 
 // StreamDecoder reads a provider's stream as OpenAI's. It belongs to one

@@ -17,6 +17,8 @@ type Request struct {
 	Stream       bool   // the client asked for server-sent events
 	IncludeUsage bool   // stream_options.include_usage: the stream ends with a usage chunk
 	HasTools     bool   // tools, or the older functions, are offered
+	// Functions: it is of the form before tools: it offers functions, or has function_call or a message by "function".
+	Functions bool
 	// HostedTools: a tool of a type other than "function" and "custom" is offered. Those two are run by the client;
 	// any other is run by the provider and may act.
 	HostedTools bool
@@ -114,9 +116,10 @@ func ParseChatRequest(body []byte, lim Limits) (Request, error) {
 		case "tools":
 			return s.tools(&r)
 		case "functions":
-			filled, err := s.skip()
-			r.HasTools = r.HasTools || filled
-			return err
+			return s.functions(&r)
+		case "function_call":
+			r.Functions = r.Functions || !s.is('n')
+			return s.typedMember(requestShape.members["function_call"])
 		case "user":
 			r.user, err = s.scalar()
 			return err

@@ -44,6 +44,7 @@ func (s *scanner) message(r *Request) (by string, err error) {
 			var role jsontext.Value
 			role, err = s.scalar()
 			by = plainRole(role)
+			r.Functions = r.Functions || equals(role, "function")
 			return err
 		case string(name) == "content" && s.is('"'):
 			text, err = s.skip()
@@ -51,6 +52,9 @@ func (s *scanner) message(r *Request) (by string, err error) {
 		}
 		plain = false
 		switch {
+		case string(name) == "function_call":
+			r.Functions = r.Functions || !s.is('n')
+			return s.typedMember(messageShape.members["function_call"])
 		case string(name) == "tool_calls" || string(name) == "refusal":
 			return s.typedMember(messageShape.members[string(name)])
 		case string(name) != "content" || !s.is('['):
@@ -149,5 +153,23 @@ func (s *scanner) tools(r *Request) error {
 		})
 		r.HostedTools = r.HostedTools || !client || odd
 		return err
+	})
+}
+
+// functions reads what is offered in the form before tools.
+func (s *scanner) functions(r *Request) error {
+	if s.is('n') {
+		_, err := s.skip()
+		return err
+	}
+	s.enter("functions")
+	s.elements()
+	defer func() { s.path = s.path[:0] }()
+	return s.array(func() error {
+		r.HasTools, r.Functions = true, true
+		if s.next(); !s.is('{') {
+			return s.wrongType(s.where(), function.want)
+		}
+		return s.typed(function)
 	})
 }

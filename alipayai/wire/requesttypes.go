@@ -57,7 +57,7 @@ var (
 	})
 	parts        = &shape{kinds: `"[`, want: "a string or an array of parts", elements: part}
 	messageShape = objectOf("", "an object", map[string]*shape{
-		"role": aString, "content": parts, "refusal": parts, "tool_call_id": aString,
+		"role": aString, "content": parts, "refusal": parts, "tool_call_id": aString, "function_call": function,
 		"tool_calls": {kinds: `[`, want: "an array", elements: objectOf("", "an object", map[string]*shape{"id": aString, "function": function})},
 	})
 	embeddingsShape = objectOf("", "an object", map[string]*shape{"user": aString})
@@ -65,9 +65,11 @@ var (
 	requestShape    = objectOf("", "an object", map[string]*shape{
 		"max_tokens": aWhole, "max_completion_tokens": aWhole, "n": aWhole, "temperature": aNumber, "top_p": aNumber,
 		"user": aString, "safety_identifier": aString, "parallel_tool_calls": aBoolean, "stream_options": anObject,
-		"stop":        {kinds: `"[`, want: "a string or an array of strings", elements: aString},
-		"tools":       {kinds: `[`, want: "an array"},
-		"tool_choice": objectOf(`"`, "a string or an object", map[string]*shape{"function": function}),
+		"stop":          {kinds: `"[`, want: "a string or an array of strings", elements: aString},
+		"tools":         {kinds: `[`, want: "an array"},
+		"tool_choice":   objectOf(`"`, "a string or an object", map[string]*shape{"function": function}),
+		"functions":     {kinds: `[`, want: "an array"},
+		"function_call": objectOf(`"`, "a string or an object", map[string]*shape{"name": aString}),
 		"response_format": objectOf("", "an object", map[string]*shape{
 			"json_schema": objectOf("", "an object", map[string]*shape{"name": aString, "schema": anObject, "strict": aBoolean}),
 		}),

@@ -18,6 +18,7 @@
 //	tools, tool_calls      tools, tool_use; schemas and arguments keep their exact text where the API takes it. anyOf, oneOf
 //	                       and allOf at the top of a schema move to its description. Arguments that are no object become
 //	                       {"INVALID_JSON": text}; an id that repeats is replaced, in the call and its result
+//	functions, function_call, and messages of role function: as tools and tool_calls, and so back in answers
 //	strict                 strict, for schemas that are known to be taken
 //	response_format        json_schema: output_config.format, for such schemas, unless the assistant has the last turn.
 //	                       So does the schema of a json_object that has one. Others, and json_object without, are

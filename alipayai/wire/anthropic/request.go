@@ -21,6 +21,10 @@ const DefaultMaxTokens = 8192
 
 // EncodeRequest implements [wire.Format].
 func (f *Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
+	ask, functions, err := translate.Tools(ask)
+	if err != nil {
+		return wire.Encoded{}, err
+	}
 	r := request{ask: ask, ids: wire.CallIDs{Form: toolUseID}}
 	if err := translate.Members(ask.Body, r.field); err != nil {
 		return wire.Encoded{}, translate.RequestError(err)
@@ -29,7 +33,7 @@ func (f *Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
 		return wire.Encoded{}, translate.Invalid("messages", "a message of role user or assistant that has content")
 	}
 	r.settle()
-	return wire.Encoded{Body: r.body(), Unsupported: r.left.Names(), ToolNames: r.names}, nil
+	return wire.Encoded{Body: r.body(), Unsupported: r.left.Names(), ToolNames: r.names, Functions: functions}, nil
 }
 
 // request is an OpenAI request on its way to Anthropic's form.

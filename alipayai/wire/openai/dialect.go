@@ -32,6 +32,8 @@ type Dialect struct {
 	NoNulls bool
 	// Functions says that tools are functions only, each with parameters. Other tools, and the choice of one, are left out.
 	Functions bool
+	// NoFunctions says that the form before tools is not known: its functions and function_call become tools and tool_calls.
+	NoFunctions bool
 	// Schema is the form of the parameters of functions; nil: any.
 	Schema *translate.ObjectSchema
 	// Parts are the types of content that a message may have; nil: any. Of others, a word says that they were left out.
@@ -235,7 +237,7 @@ var dialects = func() map[string]*Dialect {
 		// https://github.com/earendil-works/pi/issues/1048, "must be passed back" in https://github.com/decolua/9router/issues/773,
 		// "Thinking mode does not support this tool_choice" in https://github.com/BerriAI/litellm/pull/37470.
 		{
-			Name: "deepseek", NoEmpty: true, ObjectsOnly: true, Schema: &translate.ObjectSchema{}, Reasoning: true, Parts: []string{"text"}, ToolName: &plainName, FreeThinker: true, JSONWord: true,
+			Name: "deepseek", NoFunctions: true, NoEmpty: true, ObjectsOnly: true, Schema: &translate.ObjectSchema{}, Reasoning: true, Parts: []string{"text"}, ToolName: &plainName, FreeThinker: true, JSONWord: true,
 			// "logprobs, top_logprobs: will trigger an error": https://api-docs.deepseek.com/guides/reasoning_model
 			// "the valid range of max_tokens is [1, 8192]" in https://github.com/mnfst/llm-gateway/issues/1177,
 			// https://github.com/router-for-me/CLIProxyAPI/issues/599, and 65536 in https://github.com/Aider-AI/aider/pull/4125.
@@ -251,7 +253,7 @@ var dialects = func() map[string]*Dialect {
 		// names are not allowed to be [search]" in https://github.com/QwenLM/qwen-code/issues/384, and forced tools while it
 		// thinks in https://github.com/cloudwego/eino/issues/994.
 		{
-			Name: "qwen", Parts: append(slices.Clip(parts), "video", "video_url"), Arguments: true, NoEmpty: true, StreamedThinking: true,
+			Name: "qwen", NoFunctions: true, Parts: append(slices.Clip(parts), "video", "video_url"), Arguments: true, NoEmpty: true, StreamedThinking: true,
 			ToolName: &wire.ToolName{Most: 64, Reserved: []string{"search"}}, ToolChoices: []string{"auto", "none", "function"}, FreeThinker: true, JSONWord: true,
 			Rules: without([]string{"enable_search", "enable_thinking", "search_options", "thinking_budget", "repetition_penalty", "top_k"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens, "n": {Leave: true, WithTools: true},
@@ -264,7 +266,7 @@ var dialects = func() map[string]*Dialect {
 		// (https://docs.z.ai/guides/capabilities/function-calling): older models took no notice of others, since GLM-5.3 they are
 		// refused (https://github.com/vectorize-io/hindsight/issues/4246, https://github.com/onyx-dot-app/onyx/pull/14192).
 		{
-			Name: "glm", Parts: append(slices.Clip(parts), "video_url", "file_url"), ToolName: &plainName, ToolChoices: []string{"auto"},
+			Name: "glm", NoFunctions: true, Parts: append(slices.Clip(parts), "video_url", "file_url"), ToolName: &plainName, ToolChoices: []string{"auto"},
 			Rules: without([]string{"do_sample", "sensitive_word_check", "thinking", "messages.reasoning_content"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens,
 				"temperature": {Least: .01, Most: .99}, "top_p": {Least: .01, Most: .99}, "stop": {Elements: 1},
@@ -275,7 +277,7 @@ var dialects = func() map[string]*Dialect {
 		// Gemini's signature (https://discuss.ai.google.dev/t/109823), and for one of another model's the word of
 		// https://ai.google.dev/gemini-api/docs/thought-signatures; names of tools as in https://github.com/cline/cline/issues/7339.
 		{
-			Name: "google", Parts: parts, Fields: googleFields, ToolName: &wire.ToolName{Most: 64, Dots: true, Letter: true},
+			Name: "google", NoFunctions: true, Parts: parts, Fields: googleFields, ToolName: &wire.ToolName{Most: 64, Dots: true, Letter: true},
 			Signature: &Signature{Name: "extra_content", Value: `{"google":{"thought_signature":"skip_thought_signature_validator"}}`},
 			Rules: without([]string{"messages.tool_calls.extra_content"}, map[string]Rule{
 				"messages.role": asSystem, "stop": {Elements: 5}, "reasoning_effort": {Words: map[string]string{"xhigh": "high", "max": "high"}},
@@ -286,7 +288,7 @@ var dialects = func() map[string]*Dialect {
 		// https://github.com/sgl-project/sglang/pull/28035). They know three efforts, and none (openai/openai.go of ollama/ollama,
 		// entrypoints/openai/chat_completion/protocol.py of vllm-project/vllm).
 		{
-			Name: "legacy", Parts: append(slices.Clip(parts), "video_url", "audio_url"), Arguments: true, SystemFirst: true, Functions: true,
+			Name: "legacy", NoFunctions: true, Parts: append(slices.Clip(parts), "video_url", "audio_url"), Arguments: true, SystemFirst: true, Functions: true,
 			Rules: without([]string{"chat_template_kwargs", "guided_json", "guided_regex", "guided_choice", "min_p", "repetition_penalty", "top_k"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens, "tools.function.strict": leave,
 				"reasoning_effort": {Words: map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}},

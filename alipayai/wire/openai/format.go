@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // Format is OpenAI's chat completions API. Its zero value is ready.
@@ -28,6 +29,13 @@ func (Format) Name() string { return wire.OpenAI }
 // EncodeRequest implements wire.Format: the request's own bytes, with the
 // provider's model in them, and the dialect's edits.
 func (f Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
+	functions := false
+	if f.Dialect != nil && f.Dialect.NoFunctions && ask.ByGateway {
+		var err error
+		if ask, functions, err = translate.Tools(ask); err != nil {
+			return wire.Encoded{}, err
+		}
+	}
 	if ask.CountUsage {
 		ask.Request = ask.WithUsage()
 	}
@@ -35,7 +43,9 @@ func (f Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
 	case f.Dialect == nil:
 		return wire.Encoded{Body: ask.WithModel(ask.UpstreamModel)}, nil
 	case ask.ByGateway:
-		return f.Dialect.edit(ask), nil
+		encoded := f.Dialect.edit(ask)
+		encoded.Functions = functions
+		return encoded, nil
 	default:
 		return f.Dialect.editAnswers(ask), nil
 	}

@@ -118,7 +118,7 @@ func TestOwnToolNames(t *testing.T) {
 				return ": hello\n\nevent: x\ndata: {\"choices\":[]}\n\ndata: " + body + "\n\ndata: [DONE]\n\n"
 			}
 			var got []byte
-			d := WithOwnToolNames(Format{}.DecodeStream(wire.Ask{}), names)
+			d := Calls{Names: names}.Decoder(Format{}.DecodeStream(wire.Ask{}))
 			reader := wire.NewEventReader(strings.NewReader(events(tt.body)), 0)
 			defer reader.Release()
 			for ev, err := reader.Next(); err == nil; ev, err = reader.Next() {
@@ -136,7 +136,7 @@ func TestOwnToolNames(t *testing.T) {
 // An event over several lines is one still, and what is no event goes on.
 func TestOwnToolNamesOverLines(t *testing.T) {
 	names := wire.ToolNames{"search_24193290": "search"}
-	o := ownNamed{names: names}
+	o := ownCalls{calls: Calls{Names: names}}
 	const event = "data: {\"choices\":[{\"delta\":\ndata: {\"tool_calls\":[{\"index\":0,\"id\":\"c0\",\"function\":{\"name\":\"%s\"}}]}}]}\n\n%s"
 	rest := "data: search_24193290, which is no JSON\n\ndata: search_24193290"
 	got := o.events([]byte("x"), fmt.Appendf(nil, event, "search_24193290", rest))

@@ -48,7 +48,7 @@ var googleFields = []string{
 func mistral() *Dialect {
 	return &Dialect{
 		Name: "mistral", CallID: nineCharacters, Arguments: true, SystemFirst: true, NoEmpty: true, Answered: true, Prefix: true,
-		NoNulls: true, Functions: true, ToolName: &plainName,
+		NoNulls: true, Functions: true, NoFunctions: true, ToolName: &plainName,
 		Fields: []string{
 			"model", "messages", "temperature", "top_p", "max_tokens", "stream", "stop", "random_seed", "metadata", "response_format",
 			"tools", "tool_choice", "presence_penalty", "frequency_penalty", "n", "prediction", "parallel_tool_calls", "prompt_mode",
