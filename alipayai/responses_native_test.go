@@ -152,3 +152,25 @@ func sameJSON(t *testing.T, a, b string) bool {
 	}
 	return x.String() == y.String()
 }
+
+// A model that the gateway chose is asked for nothing that it is known to refuse; to one that the client named goes what it sent.
+func TestNativeResponsesToAnotherModel(t *testing.T) {
+	const asked = `{"model":"gpt-5","input":"q","reasoning":{"effort":"low"},"temperature":0.2}`
+	for name, c := range map[string]struct {
+		model, sent, unsupported string
+	}{
+		"another":          {"gpt-4o", `{"model":"gpt-4o","input":"q","temperature":0.2}`, "reasoning"},
+		"the client's own": {"", asked, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			theirs := &heardClaude{status: http.StatusOK, kind: "application/json", answer: nativeResponse}
+			r := startRig(t, theirs, plainProvider, first(func(p *upstream.Provider) { p.Model, p.Responses = c.model, true }))
+			got := r.post(responsesPath, asked)
+			if got.status != http.StatusOK || strings.Join(theirs.bodies, "") != c.sent {
+				t.Errorf("%d %s, sent\n%s, want\n%s", got.status, got.body, theirs.bodies, c.sent)
+			}
+			wantHeader(t, got, "X-Alipayai-Unsupported", c.unsupported)
+		})
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 )
 
 // Format is [wire.Format] for the Responses API at a provider, whose bytes pass as they are: it reads what comes back, for
@@ -21,6 +22,11 @@ func (Format) Name() string { return wire.Responses }
 // EncodeRequest implements [wire.Format]. There are no requests but the clients' own.
 func (Format) EncodeRequest(wire.Ask) (wire.Encoded, error) {
 	return wire.Encoded{}, &wire.RequestError{Code: wire.CodeInvalidValue, Message: "requests of other forms are not translated to the Responses API"}
+}
+
+// FitModel implements [wire.ModelFitter].
+func (Format) FitModel(body []byte, model string) wire.Encoded {
+	return openai.FitResponses(body, model)
 }
 
 // read reads JSON into v. What is of another type than expected counts as absent: the API has members of one name and several
@@ -262,4 +268,7 @@ func See(response []byte) (s Seen, ok bool) {
 }
 
 // Interface guards
-var _ wire.Format = Format{}
+var (
+	_ wire.Format      = Format{}
+	_ wire.ModelFitter = Format{}
+)
