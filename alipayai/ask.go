@@ -159,7 +159,9 @@ func (c *call) encoded(p *upstream.Provider) (encoded wire.Encoded, f *failure.F
 		return encoded, f
 	}
 	if c.Native != nil && len(c.Native.Unsupported) > 0 {
-		encoded.Unsupported = slices.Concat(encoded.Unsupported, c.Native.Unsupported)
+		encoded.Unsupported = slices.DeleteFunc(slices.Concat(encoded.Unsupported, c.Native.Unsupported), func(name string) bool {
+			return encoded.Thinks && name == "thinking"
+		})
 		slices.Sort(encoded.Unsupported)
 		encoded.Unsupported = slices.Compact(encoded.Unsupported)
 	}

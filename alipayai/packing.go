@@ -171,7 +171,7 @@ func (c *call) readPackable() *packable {
 // and those that are more than a short text with common parameters.
 func (k *Packs) read(c *call) *packable {
 	if c.Tenant == AnonymousTenant || c.class() != ClassInference || c.IdempotencyKey != "" || c.Format.Name() != wire.OpenAI ||
-		c.Native != nil && len(c.Native.Unsupported) > 0 || c.Request.HasTools || c.Request.HasImages || c.Request.N > 1 || len(c.Request.Body) > maxPackedBody {
+		c.Native != nil && len(c.Native.Unsupported) > 0 || c.Request.Thinking.Type != "" || c.Request.HasTools || c.Request.HasImages || c.Request.N > 1 || len(c.Request.Body) > maxPackedBody {
 		return &notPackable
 	}
 	var item pack.Item

@@ -65,6 +65,8 @@ type Encoded struct {
 	Unsupported []string
 	// ToolNames are those that the provider is given in the place of the client's. Its answers have them.
 	ToolNames ToolNames
+	// Thinks says that the provider is asked to think as [Request.Thinking] has it.
+	Thinks bool
 	// Functions says that the provider is given tools in the place of the client's functions, which is the form before them. Its
 	// answers have tool_calls, and the client looks for function_call.
 	Functions bool

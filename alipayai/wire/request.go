@@ -33,11 +33,21 @@ type Request struct {
 	// many answers are asked for; 0 where the client does not say, or says something else than a whole number from 1.
 	MaxTokens, N int64
 
+	// Thinking is how the model is to think, where the client's form says it: vendors of OpenAI's form have words of their own
+	// for it. It is no part of Body.
+	Thinking Thinking
+
 	modelStart, modelEnd int            // the model's value in Body, with its quotes
 	user                 jsontext.Value // that of "user", a part of Body
 	// Where the values of include_usage and of stream_options are in Body. An end of 0: there is none; of -1: one is
 	// of another type, for the upstream to refuse.
 	usageStart, usageEnd, optionsStart, optionsEnd int
+}
+
+// Thinking is how a model is to think. The zero value says nothing of it.
+type Thinking struct {
+	Type   string // "enabled" or "disabled"
+	Budget int64  // the most tokens that it may take; 0 for no bound
 }
 
 // PlainMembers are those that a [Request] which is Plain may have.
@@ -86,6 +96,19 @@ func (r Request) WithUsage() Request {
 		r.modelStart, r.modelEnd = r.modelStart+moved, r.modelEnd+moved
 	}
 	r.usageEnd, r.optionsEnd = 0, -1 // it has been said
+	return r
+}
+
+// WithMember returns the request with another member before the others, as written: "name":value. Every other byte is as it was.
+func (r Request) WithMember(member string) Request {
+	start := bytes.IndexByte(r.Body, '{') + 1
+	r.Body = slices.Concat(r.Body[:start], []byte(member+","), r.Body[start:])
+	r.Plain = false
+	for _, place := range []*int{&r.modelStart, &r.modelEnd, &r.usageStart, &r.usageEnd, &r.optionsStart, &r.optionsEnd} {
+		if *place > 0 {
+			*place += len(member) + len(",")
+		}
+	}
 	return r
 }
 

@@ -21,7 +21,7 @@ type ClientRequest struct {
 	Sendable wire.Request
 	// Canonical is the request in OpenAI's form.
 	Canonical wire.Request
-	// Unsupported names, sorted, what Canonical does not carry: see [wire.Encoded.Unsupported].
+	// Unsupported names, sorted, what Canonical's body does not carry: see [wire.Encoded.Unsupported].
 	Unsupported []string
 	// Thinks says that the client reads thinking.
 	Thinks bool
@@ -50,7 +50,7 @@ type ClientRequest struct {
 //	output_config.effort   reasoning_effort, but for high, which is the default
 //	stop_sequences         stop, the first four
 //	metadata.user_id       user, as a hash where it has more than 64 characters
-//	thinking               left out: adaptive and disabled without a word, since the first only permits it
+//	thinking               [wire.Request.Thinking], for vendors that can be asked so; adaptive only permits it, and says nothing
 //
 // cache_control says nothing of the answer, and is left out without a word. So is what asks for the default.
 func ParseClientRequest(body []byte, counting bool) (ClientRequest, error) {
@@ -73,7 +73,7 @@ func ParseClientRequest(body []byte, counting bool) (ClientRequest, error) {
 	if c.r.Canonical, err = c.request(); err != nil {
 		return ClientRequest{}, err
 	}
-	c.r.Canonical.HostedTools = c.hosted
+	c.r.Canonical.HostedTools, c.r.Canonical.Thinking = c.hosted, c.thinkingOf
 	if c.foreign {
 		if c.r.Sendable, err = wire.ParseRequest(sendable(body), wire.Limits{}); err != nil {
 			return ClientRequest{}, err
@@ -100,6 +100,8 @@ type client struct {
 	// foreign says that there is what Anthropic's API refuses of an earlier answer: see Sendable.
 	foreign bool
 	calls   map[string]bool // the ids of tool calls, as written
+	// thinkingOf is how the model is to think.
+	thinkingOf wire.Thinking
 	// prefilled says that the last message is the assistant's.
 	prefilled bool
 }
@@ -230,8 +232,12 @@ func (c *client) metadata(name string, v jsontext.Value) error {
 
 func (c *client) thinking(v jsontext.Value) error {
 	return translate.Object("thinking", v, func(name string, v jsontext.Value) error {
+		if name == "budget_tokens" {
+			c.thinkingOf.Budget, _ = wire.TokenCount(v) // Anthropic's own models are to refuse what is none
+			return nil
+		}
 		if name != "type" {
-			return nil // how much, and how it is shown
+			return nil // how it is shown
 		}
 		kind, err := translate.String("thinking.type", v)
 		switch {
@@ -239,8 +245,11 @@ func (c *client) thinking(v jsontext.Value) error {
 			return err
 		case kind == "adaptive":
 			c.r.Thinks = true
-		case kind != "disabled":
+		case kind == "disabled":
+			c.thinkingOf.Type = kind
+		default:
 			c.r.Thinks = true
+			c.thinkingOf.Type = "enabled"
 			c.left.LeaveOut("thinking")
 		}
 		return nil

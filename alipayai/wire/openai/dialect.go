@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -69,6 +70,8 @@ type Dialect struct {
 	// Reasoning says that reasoning_content must be handed back where the model thinks and has tools, and be left out
 	// elsewhere.
 	Reasoning bool
+	// Thinking gives the member, as written, by which the vendor is asked to think, or not to; nil where it has none.
+	Thinking func(wire.Thinking) string
 	// StreamedThinking says that enable_thinking goes with streams only.
 	StreamedThinking bool
 	// Signature is the JSON of a member that the first tool call of an answer must have, where it has none of that name:
@@ -237,7 +240,7 @@ var dialects = func() map[string]*Dialect {
 		// https://github.com/earendil-works/pi/issues/1048, "must be passed back" in https://github.com/decolua/9router/issues/773,
 		// "Thinking mode does not support this tool_choice" in https://github.com/BerriAI/litellm/pull/37470.
 		{
-			Name: "deepseek", NoFunctions: true, NoEmpty: true, ObjectsOnly: true, Schema: &translate.ObjectSchema{}, Reasoning: true, Parts: []string{"text"}, ToolName: &plainName, FreeThinker: true, JSONWord: true,
+			Name: "deepseek", NoFunctions: true, Thinking: thinkingType, NoEmpty: true, ObjectsOnly: true, Schema: &translate.ObjectSchema{}, Reasoning: true, Parts: []string{"text"}, ToolName: &plainName, FreeThinker: true, JSONWord: true,
 			// "logprobs, top_logprobs: will trigger an error": https://api-docs.deepseek.com/guides/reasoning_model
 			// "the valid range of max_tokens is [1, 8192]" in https://github.com/mnfst/llm-gateway/issues/1177,
 			// https://github.com/router-for-me/CLIProxyAPI/issues/599, and 65536 in https://github.com/Aider-AI/aider/pull/4125.
@@ -253,7 +256,7 @@ var dialects = func() map[string]*Dialect {
 		// names are not allowed to be [search]" in https://github.com/QwenLM/qwen-code/issues/384, and forced tools while it
 		// thinks in https://github.com/cloudwego/eino/issues/994.
 		{
-			Name: "qwen", NoFunctions: true, Parts: append(slices.Clip(parts), "video", "video_url"), Arguments: true, NoEmpty: true, StreamedThinking: true,
+			Name: "qwen", NoFunctions: true, Thinking: enableThinking, Parts: append(slices.Clip(parts), "video", "video_url"), Arguments: true, NoEmpty: true, StreamedThinking: true,
 			ToolName: &wire.ToolName{Most: 64, Reserved: []string{"search"}}, ToolChoices: []string{"auto", "none", "function"}, FreeThinker: true, JSONWord: true,
 			Rules: without([]string{"enable_search", "enable_thinking", "search_options", "thinking_budget", "repetition_penalty", "top_k"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens, "n": {Leave: true, WithTools: true},
@@ -266,7 +269,7 @@ var dialects = func() map[string]*Dialect {
 		// (https://docs.z.ai/guides/capabilities/function-calling): older models took no notice of others, since GLM-5.3 they are
 		// refused (https://github.com/vectorize-io/hindsight/issues/4246, https://github.com/onyx-dot-app/onyx/pull/14192).
 		{
-			Name: "glm", NoFunctions: true, Parts: append(slices.Clip(parts), "video_url", "file_url"), ToolName: &plainName, ToolChoices: []string{"auto"},
+			Name: "glm", NoFunctions: true, Thinking: thinkingType, Parts: append(slices.Clip(parts), "video_url", "file_url"), ToolName: &plainName, ToolChoices: []string{"auto"},
 			Rules: without([]string{"do_sample", "sensitive_word_check", "thinking", "messages.reasoning_content"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens,
 				"temperature": {Least: .01, Most: .99}, "top_p": {Least: .01, Most: .99}, "stop": {Elements: 1},
@@ -320,6 +323,20 @@ func LookupDialect(name string) (*Dialect, error) {
 		return nil, fmt.Errorf("dialect %q is unknown; use one of %s", name, strings.Join(DialectNames(), ", "))
 	}
 	return d, nil
+}
+
+// thinkingType asks to think in DeepSeek's way, and GLM's: {"thinking": {"type": "enabled/disabled"}} in
+// https://api-docs.deepseek.com/guides/thinking_mode and https://docs.z.ai/guides/capabilities/thinking. They know no budget.
+func thinkingType(t wire.Thinking) string { return `"thinking":{"type":"` + t.Type + `"}` }
+
+// enableThinking asks to think in Qwen's way: enable_thinking, and thinking_budget in tokens, in
+// https://www.alibabacloud.com/help/en/model-studio/deep-thinking.
+func enableThinking(t wire.Thinking) string {
+	member := `"enable_thinking":` + strconv.FormatBool(t.Type == "enabled")
+	if t.Type == "enabled" && t.Budget > 0 {
+		member += `,"thinking_budget":` + strconv.FormatInt(t.Budget, 10)
+	}
+	return member
 }
 
 // nineCharacters keeps an id of 9 letters and digits, and gives one for any other.

@@ -36,6 +36,10 @@ func (f Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
 			return wire.Encoded{}, err
 		}
 	}
+	thinks := f.Dialect != nil && f.Dialect.Thinking != nil && ask.Thinking.Type != ""
+	if thinks {
+		ask.Request = ask.WithMember(f.Dialect.Thinking(ask.Thinking))
+	}
 	if ask.CountUsage {
 		ask.Request = ask.WithUsage()
 	}
@@ -44,7 +48,7 @@ func (f Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
 		return wire.Encoded{Body: ask.WithModel(ask.UpstreamModel)}, nil
 	case ask.ByGateway:
 		encoded := f.Dialect.edit(ask)
-		encoded.Functions = functions
+		encoded.Functions, encoded.Thinks = functions, thinks
 		return encoded, nil
 	default:
 		return f.Dialect.editAnswers(ask), nil
