@@ -135,7 +135,7 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 	}
 	switch {
 	case err != nil && resp.StatusCode < http.StatusBadRequest:
-		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is not valid JSON")
+		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is not valid JSON"+x.Unread())
 	case err == nil && parsed.Failure == nil && resp.StatusCode < http.StatusBadRequest:
 		if !parsed.HasChoices && c.Endpoint.HasChoices() {
 			return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer has neither choices nor data")

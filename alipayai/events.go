@@ -207,9 +207,9 @@ func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
 	}
 	switch {
 	case errors.Is(err, errCut):
-		return chunk, failure.BadAnswer(failure.CodeTruncated, "the provider's stream broke off before its end")
+		return chunk, failure.BadAnswer(failure.CodeTruncated, "the provider's stream broke off before its end"+s.Unread())
 	case err != nil:
-		return chunk, failure.BadAnswer(failure.CodeMalformed, "the provider's stream does not keep to its format")
+		return chunk, failure.BadAnswer(failure.CodeMalformed, "the provider's stream does not keep to its format"+s.Unread())
 	}
 	if reported := s.failureOf(chunk); reported != nil && s.refused == nil {
 		var received []byte

@@ -152,7 +152,7 @@ func (c *check) modelsStep(x *exchange) Step {
 		}
 		s.Suspects = []string{"base_url <url>"}
 	case compressed:
-		s.Status, s.Advice = Fail, "the answer is compressed, which the request does not permit (Accept-Encoding), and the gateway reads no more than gzip: "+
+		s.Status, s.Advice = Fail, "the answer is compressed, which the request does not permit (Accept-Encoding), and the gateway reads no more than gzip, deflate and zstd: "+
 			"no option changes that, but a proxy in front of the upstream may"
 	case wrongAddress:
 		s.Status, s.Advice = Fail, "the upstream does not take the address of this machine: have the one that it goes out by added to the app's list at the vendor; no option changes that"

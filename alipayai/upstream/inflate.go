@@ -2,57 +2,135 @@ package upstream
 
 import (
 	"bufio"
+	"compress/flate"
 	"compress/gzip"
+	"compress/zlib"
 	"errors"
 	"io"
+	"slices"
 	"strings"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
-// Inflate makes the body of an answer what it was before it was gzipped. No request permits that, but proxies and CDNs in
-// front of providers do it all the same: https://github.com/Wei-Shaw/claude-relay-service/issues/1027. A signature is that of
-// the body as it was.
+// Inflate makes the body of an answer what it was before it was compressed, by one coding or by several. No request permits
+// that, but proxies and CDNs in front of providers do it all the same: https://github.com/Wei-Shaw/claude-relay-service/issues/1027.
+// A signature is that of the body as it was. What is in another coding stays as it is.
 func (x *Exchange) Inflate() {
 	resp := x.Response
-	if encoding := resp.Header.Get("Content-Encoding"); !strings.EqualFold(encoding, "gzip") && !strings.EqualFold(encoding, "x-gzip") {
+	codings := codingsOf(resp.Header.Values("Content-Encoding"))
+	if len(codings) == 0 || len(codings) > maxCodings || slices.ContainsFunc(codings, func(coding string) bool { return inflaters[coding] == nil }) {
 		return
 	}
 	resp.Header.Del("Content-Encoding")
 	resp.Header.Del("Content-Length")
 	resp.ContentLength = -1
-	resp.Body = &gzipped{ReadCloser: resp.Body}
+	for _, coding := range slices.Backward(codings) { // which are in the order in which they were applied: RFC 9110, section 8.4
+		resp.Body = &inflated{ReadCloser: resp.Body, open: inflaters[coding]}
+	}
 }
 
-// gzipped is a body that is inflated as it is read, member by member. What follows the last one is no part of it.
-type gzipped struct {
+// maxCodings is how many an answer may have: each takes its part of the time that reading one byte takes.
+const maxCodings = 4
+
+// Unread says in which coding an answer came that [Exchange.Inflate] has not read, as the end of a sentence; empty for none.
+func (x *Exchange) Unread() string {
+	codings := codingsOf(x.Response.Header.Values("Content-Encoding"))
+	if len(codings) == 0 {
+		return ""
+	}
+	return ": it came in Content-Encoding " + wire.Visible(codings[len(codings)-1]) + ", which was not asked for"
+}
+
+// codingsOf are those that a header field names, in small letters and without those that change nothing.
+func codingsOf(values []string) (codings []string) {
+	for _, value := range values {
+		for coding := range strings.SplitSeq(value, ",") {
+			if coding = strings.ToLower(strings.TrimSpace(coding)); coding != "" && coding != "identity" {
+				codings = append(codings, coding)
+			}
+		}
+	}
+	return codings
+}
+
+// inflaters are the codings that are read, each by what opens it.
+var inflaters = map[string]func(from *bufio.Reader) (io.Reader, error){
+	"gzip": openGzip, "x-gzip": openGzip, "deflate": openDeflate, "zstd": openZstd,
+}
+
+// inflated is a body that is inflated as it is read.
+type inflated struct {
 	io.ReadCloser
-	from     *bufio.Reader
-	inflated *gzip.Reader // nil before its head has come
+	open func(from *bufio.Reader) (io.Reader, error)
+	from io.Reader // nil before its head has come
 }
 
-func (g *gzipped) Read(b []byte) (n int, err error) {
-	if g.inflated == nil {
-		g.from = bufio.NewReader(g.ReadCloser)
-		if g.inflated, err = gzip.NewReader(g.from); err != nil {
-			g.inflated = nil
+func (i *inflated) Read(b []byte) (n int, err error) {
+	if i.from == nil {
+		from, err := i.open(bufio.NewReader(i.ReadCloser))
+		if err != nil {
 			return 0, err
 		}
-		g.inflated.Multistream(false)
+		i.from = from
 	}
+	return i.from.Read(b)
+}
+
+// openDeflate reads zlib's format, which is what HTTP means by deflate, and the bare one of RFC 1951, which "some non-conformant
+// implementations" send: RFC 9110, section 8.4.1.2.
+func openDeflate(from *bufio.Reader) (io.Reader, error) {
+	head, err := from.Peek(2)
+	if len(head) < 2 {
+		return nil, err
+	}
+	if head[0]&0xf == 8 && (int(head[0])<<8|int(head[1]))%31 == 0 { // RFC 1950, section 2.2
+		return zlib.NewReader(from)
+	}
+	return flate.NewReader(from), nil
+}
+
+// maxWindow is the largest window that zstd may have as an encoding of HTTP's, in bytes: see RFC 9659.
+const maxWindow = 8 << 20
+
+func openZstd(from *bufio.Reader) (io.Reader, error) {
+	// One that decodes by itself has nothing to be closed.
+	return zstd.NewReader(from, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+}
+
+// members are those of a gzip, one after the other. What follows the last one is no part of it.
+type members struct {
+	*gzip.Reader
+	from *bufio.Reader
+}
+
+func openGzip(from *bufio.Reader) (io.Reader, error) {
+	first, err := gzip.NewReader(from)
+	if err != nil {
+		return nil, err
+	}
+	first.Multistream(false)
+	return &members{first, from}, nil
+}
+
+func (m *members) Read(b []byte) (n int, err error) {
 	for n == 0 && err == nil && len(b) > 0 {
-		if n, err = g.inflated.Read(b); errors.Is(err, io.EOF) {
-			err = g.nextMember()
+		if n, err = m.Reader.Read(b); errors.Is(err, io.EOF) {
+			err = m.next()
 		}
 	}
 	return n, err
 }
 
-// nextMember goes on to the member that follows; io.EOF where none does.
-func (g *gzipped) nextMember() error {
-	head, err := g.from.Peek(len(gzipMagic))
+// next goes on to the member that follows; io.EOF where none does.
+func (m *members) next() error {
+	head, err := m.from.Peek(len(gzipMagic))
 	switch {
 	case string(head) == gzipMagic:
-		err = g.inflated.Reset(g.from)
-		g.inflated.Multistream(false)
+		err = m.Reset(m.from)
+		m.Multistream(false)
 	case err == nil:
 		err = io.EOF
 	}
