@@ -34,14 +34,15 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 	if f != nil {
 		return nil, f
 	}
-	var chosen wire.Serving
+	asks := body
 	if body == nil { // that of a pack is not known yet
-		chosen = wire.ServingOf(c.received())
-	} else if chosen = wire.ServingOf(body); len(chosen.Models) > 0 {
-		if f := c.namesOthers(p, chosen.Models); f != nil {
+		asks = c.received()
+	} else if others := wire.ServingOf(body).Models; len(others) > 0 {
+		if f := c.namesOthers(p, others); f != nil {
 			return nil, f
 		}
 	}
+	chosen := wire.ServingOf(p.AsServed(asks))
 	if f := c.namesPlace(p, body); f != nil {
 		return nil, f
 	}

@@ -102,7 +102,7 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 		if c.Request.Images > 0 || used.AudioIn+used.ImageIn > 0 { // which the prompt counts too
 			learned = price.Text{}
 		}
-		q.priced.Estimate.Learn(learned, used.Prompt, used.Completion, c.answers())
+		q.priced.Estimate.Learn(learned, used.Prompt, used.Completion, c.answers(q.provider))
 	default: // the client left: the last report may be of what had come by then
 		used.Completion = max(used.Completion, answer.tokens)
 	}

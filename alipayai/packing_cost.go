@@ -35,7 +35,7 @@ func (g *group) cover() *failure.Failure {
 	if c.charge == nil {
 		return nil
 	}
-	q := c.quoteOf(g.p, g.body, wire.ServingOf(g.body))
+	q := c.quoteOf(g.p, g.body, wire.ServingOf(g.p.AsServed(g.body)))
 	q.began, c.charge = c.charge.began, q
 	c.outcome.Quoted = c.charge.quotedText()
 	if len(q.limits) == 0 {

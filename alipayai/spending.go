@@ -205,7 +205,7 @@ func (c *call) paidAttempt(p *upstream.Provider, body []byte, chosen wire.Servin
 
 // quote makes the charge of an attempt with the request as it was received, whose body for p is not known.
 func (c *call) quote(p *upstream.Provider) *charge {
-	return c.quoteOf(p, nil, wire.ServingOf(c.received()))
+	return c.quoteOf(p, nil, wire.ServingOf(p.AsServed(c.received())))
 }
 
 // quoteOf makes the charge of an attempt with that body, of which nothing is reserved yet.
@@ -220,7 +220,7 @@ func (c *call) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving) *
 	q.tier, q.others = chosen.Tier, chosen.Models
 	// The request has more bytes than the prompt has tokens, in whichever form it goes:
 	// what stands around the texts is more than what a model's template puts there.
-	q.bytes = int64(max(len(body), len(c.Request.Body)) - c.Request.ImageBytes)
+	q.bytes = int64(max(len(body), len(c.Request.Body)) - c.Request.ImageBytes + p.Added())
 	q.images = cmp.Or(q.base, new(price.Price)).LongestPrompt(price.Asked{Images: int64(c.Request.Images)})
 	if q.base == nil {
 		return q
@@ -230,7 +230,7 @@ func (c *call) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving) *
 	text := c.promptText()
 	asked := price.Asked{
 		Bytes: q.bytes, Images: int64(c.Request.Images),
-		MaxTokens: c.maxTokens(p), N: c.Request.N, Silent: !c.Endpoint.Generates(),
+		MaxTokens: c.maxTokens(p), N: p.Answers(c.Request.N), Silent: !c.Endpoint.Generates(),
 	}
 	// A provider that has no room in a tier may serve in its own one.
 	q.most = max(q.price.Bound(asked), q.base.Bound(asked))
@@ -258,13 +258,13 @@ func (c *call) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving) *
 // prompt estimates the tokens of a prompt: of its texts by what texts have taken lately, and of each image the most.
 func (q *charge) prompt(text price.Text) int64 { return q.priced.Estimate.Tokens(text) + q.images }
 
-// answers is how many answers are generated for the call: by its n, or one for each call of a pack; none where nothing is
+// answers is how many answers p generates for the call: by its n, or one for each call of a pack; none where nothing is
 // generated.
-func (c *call) answers() int64 {
+func (c *call) answers(p *upstream.Provider) int64 {
 	if !c.Endpoint.Generates() {
 		return 0
 	}
-	return max(c.Request.N, 1) * int64(1+c.PackedWith)
+	return max(p.Answers(c.Request.N), 1) * int64(1+c.PackedWith)
 }
 
 // maxTokens is the most that an answer of p's may have; 0 where the request does not say, or p is not given it.
@@ -282,7 +282,7 @@ func (c *call) expectedAnswer(p *upstream.Provider, e *price.Estimate) int64 {
 	if most > 0 && c.PackedWith > 0 {
 		return most
 	}
-	return c.answers() * cmp.Or(most, e.Answer())
+	return c.answers(p) * cmp.Or(most, e.Answer())
 }
 
 func (q *charge) quotedText() string {

@@ -46,6 +46,8 @@ type envelope struct {
 	// rewrites is how the call's own members change; nil for not at all.
 	rewrites *rewriting
 	nonce    bool
+	// added is how long the texts are that stand around a call, as they are configured.
+	added int
 }
 
 // node is a member: an object, or what stands in one.
@@ -151,6 +153,7 @@ func newEnvelope(f RequestFields) (*envelope, error) {
 				return nil, fmt.Errorf("%s: a header field's value may be no JSON; write field for a string", option)
 			}
 			e.nonce = e.nonce || text.NeedsNonce()
+			e.added += len(list.fields[path])
 			if err := add(list.option, path, &node{kind: list.kind, text: text}); err != nil {
 				return nil, err
 			}

@@ -139,12 +139,16 @@ func (p *Provider) Unbounds(call []byte) bool {
 
 // replaces reports whether the upstream gets another value than a call's for its member of that name.
 func (e *envelope) replaces(name string) bool {
-	own := name
-	if e.rewrites != nil && e.rewrites.pascal {
-		own = pascal(name)
-	}
-	n := e.call.members[own]
+	n := e.own(name)
 	return n != nil && (n.kind != nodeMember || n.member != name)
+}
+
+// own gives what stands in the place of a call's member of that name, beside the call's own members; nil for nothing.
+func (e *envelope) own(name string) *node {
+	if e.rewrites != nil && e.rewrites.pascal {
+		name = pascal(name)
+	}
+	return e.call.members[name]
 }
 
 // withoutSystem takes the messages of the system out of a conversation, and gives their text.
