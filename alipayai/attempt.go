@@ -3,6 +3,7 @@ package alipayai
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -182,6 +183,7 @@ func refusal(status int, body []byte) *wire.Failure {
 	reported := wire.ParseRefusal(body)
 	if reported == (wire.Failure{}) {
 		reported.Message = "the provider answered " + cmp.Or(http.StatusText(status), strconv.Itoa(status))
+		reported.NotOfAPI = !json.Valid(body)
 	}
 	return &reported
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -87,7 +88,7 @@ func TestStatusesEndInTheirClass(t *testing.T) {
 			want = failure.AccountExhausted
 		case status == http.StatusTooManyRequests:
 			want = failure.Throttle
-		case status == http.StatusRequestTimeout, status >= 500:
+		case slices.Contains([]int{408, 421, 424, 425, 498, 499}, status), status >= 500: // which are not of the request
 			want = failure.Retry
 		}
 		code := strconv.Itoa(status)

@@ -164,7 +164,7 @@ func (c *call) exhausted(providers []*upstream.Provider) *failure.Failure {
 		return first.f // another could be asked, but none for less
 	}
 	if len(providers) == 1 && !c.keptOut {
-		first.f.NoRetry = first.f.NoRetry || first.attempts >= maxAttempts
+		first.f.NoRetry = first.f.NoRetry || first.f.Final || first.attempts >= maxAttempts
 		return first.f
 	}
 	f := failure.InvalidRequest(http.StatusServiceUnavailable, failure.CodeAllProvidersFailed, "")

@@ -81,6 +81,9 @@ func judge(status int, f *wire.Failure, rules []Rule) verdict {
 // the words of one vendor.
 func refusesAccount(status int, code string, f *wire.Failure) bool {
 	message := strings.ToLower(f.Message)
+	if status == http.StatusProxyAuthRequired { // of a proxy on the gateway's own way out
+		return true
+	}
 	if status == http.StatusForbidden {
 		switch message {
 		case "", "forbidden", "403 forbidden", "the provider answered forbidden": // which is what the gateway says of no words
@@ -208,16 +211,21 @@ func classOfStatus(status int) Class {
 	switch {
 	case status == http.StatusUnauthorized:
 		return RefreshToken
+	case status == http.StatusMisdirectedRequest, status == http.StatusTooEarly, status == statusCapacity, isTimeoutStatus(status):
+		return Retry // it says nothing of the request, whatever its first digit
 	case status == http.StatusPaymentRequired:
 		return AccountExhausted
 	case status == http.StatusTooManyRequests:
 		return Throttle
-	case status == http.StatusRequestTimeout, status >= http.StatusInternalServerError:
+	case status >= http.StatusInternalServerError:
 		return Retry
 	default:
 		return Fail
 	}
 }
+
+// statusCapacity is Groq's of a service tier that is full (https://console.groq.com/docs/errors).
+const statusCapacity = 498
 
 // statusNumber is a code that is the HTTP status of an error; 0 for any other.
 func statusNumber(code string) int {
@@ -231,11 +239,12 @@ func statusNumber(code string) int {
 	return n
 }
 
-// isTimeoutStatus reports whether a server with this status has given up waiting: 522 and
-// 524 are Cloudflare's. What it waited for may have been done, and billed.
+// isTimeoutStatus reports whether a server with this status has given up on what it waited for: 522 and
+// 524 are Cloudflare's, 499 nginx's, and 424 is that of gateways and inference servers whose backend has failed
+// (https://github.com/mnfst/llm-gateway/issues/1407). It may have been done, and billed.
 func isTimeoutStatus(status int) bool {
 	switch status {
-	case http.StatusRequestTimeout, http.StatusGatewayTimeout, 522, 524:
+	case http.StatusRequestTimeout, http.StatusGatewayTimeout, http.StatusFailedDependency, ClientClosedRequest, 522, 524:
 		return true
 	}
 	return false
@@ -290,6 +299,9 @@ func (v verdict) shown(upstream int) int {
 	}
 	if v.class == Blocked && v.status >= http.StatusInternalServerError {
 		return http.StatusForbidden // or the client's SDK would repeat it
+	}
+	if upstream == ClientClosedRequest {
+		return http.StatusBadGateway // this client has not left
 	}
 	if upstream >= http.StatusBadRequest {
 		return upstream

@@ -22,5 +22,6 @@
 // belong to, and failure.go is what is known of one. reason.go keeps what must not be
 // shown out of an operator's log, retryafter.go reads how long to wait, toolong.go
 // tells a conversation that is too long for the model, in whichever words, model.go a
-// model that the vendor has not, and owner.go keeps what names the gateway's account from clients.
+// model that the vendor has not, endpoint.go an API that has no such endpoint, and owner.go keeps what names the gateway's
+// account from clients.
 package failure

@@ -20,6 +20,9 @@ type Failure struct {
 	// StaleConnection says that a connection broke that was kept since another
 	// request: the upstream has closed it, most likely, before it read this one.
 	StaleConnection bool
+	// Final says that the upstream asks not to be asked again, by X-Should-Retry, which OpenAI's and Anthropic's SDKs go by.
+	// A gateway says so of a call that may have executed behind it.
+	Final bool
 	// Original is the upstream's whole answer, for a client of the same form; nil where it is not for one to see.
 	Original []byte
 	// Token is the access token that was sent, and UserToken that of a tenant's user.
@@ -73,7 +76,7 @@ func (f *Failure) mayRepeatItself(status int) bool {
 	case status == http.StatusServiceUnavailable && f.RetryAfter > 0:
 		return false
 	default:
-		return status >= http.StatusInternalServerError || status == http.StatusRequestTimeout || status == http.StatusConflict
+		return status >= http.StatusInternalServerError || status == http.StatusConflict || isTimeoutStatus(status)
 	}
 }
 

@@ -160,8 +160,10 @@ func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule,
 	default:
 		f.Model = modelRefused(status, v.code, reported)
 	}
-	f.UnsupportedHere = v.class == Fail && !credentialCodes[v.code] && (translated || f.Model == ModelRetired)
-	f.NoRetry = f.mayRepeatItself(status)
+	f.UnsupportedHere = v.class == Fail && !credentialCodes[v.code] &&
+		(translated || f.Model == ModelRetired || refusesNothing(status, v.code, reported))
+	f.Final = strings.EqualFold(strings.TrimSpace(h.Get("X-Should-Retry")), "false")
+	f.NoRetry = f.mayRepeatItself(status) || f.Final && status >= http.StatusInternalServerError
 	return f
 }
 

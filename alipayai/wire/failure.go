@@ -40,6 +40,8 @@ type Failure struct {
 	RetryAfter time.Duration
 	// ResetAt is when the limit is renewed, where OpenRouter has it: in error.metadata.headers.
 	ResetAt time.Time
+	// NotOfAPI says that the body is no JSON and has no words, as HTML or nothing: what stands before the API has answered.
+	NotOfAPI bool
 }
 
 // BareCode is Code without the name spaces of Alipay Open Platform v2, which the same code does not have elsewhere:

@@ -1,0 +1,42 @@
+package failure
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// noEndpoint is what servers say, whole and in lower case, of a path at which they have nothing: Go's, FastAPI's, nginx's, Kong's,
+// APISIX's, ingress-nginx's and Azure's. What a request names and a vendor has not, as a model, is another 404.
+var noEndpoint = map[string]bool{
+	"404 page not found":                  true,
+	"404 not found":                       true,
+	"404 route not found":                 true,
+	"not found":                           true,
+	"page not found":                      true,
+	"resource not found":                  true,
+	"default backend - 404":               true,
+	"no route matched with those values":  true,
+	"no route matched with those values.": true,
+	// OpenRouter's, where the provider behind it has nothing: https://github.com/tashfeenahmed/freellmapi/issues/66.
+	"provider returned error": true,
+}
+
+// refusesNothing reports whether a refusal is of nothing that the client has asked for: the API has not such an endpoint, or
+// what stands before it has answered, with a page or without a word. Another provider may have what this one has not. Gateways
+// that gave such a 404 to clients: https://github.com/langwatch/langwatch/pull/5358, https://github.com/mozilla-ai/otari/pull/173.
+func refusesNothing(status int, code string, f *wire.Failure) bool {
+	if status < http.StatusBadRequest || status >= http.StatusInternalServerError || status == http.StatusConflict {
+		return false
+	}
+	message := strings.ToLower(strings.TrimSpace(f.Message))
+	switch {
+	case status == http.StatusMethodNotAllowed, f.NotOfAPI: // calls are all sent with the method of their endpoint
+		return true
+	case status != http.StatusNotFound:
+		return false
+	}
+	return code == CodeUnknownURL || (code == "" || statusNumber(code) != 0) && noEndpoint[message] ||
+		strings.HasPrefix(message, "invalid url (") || strings.HasPrefix(message, "unknown request url")
+}
