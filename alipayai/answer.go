@@ -146,6 +146,8 @@ func (a *Answer) Describe(h http.Header) {
 	if a.stream == nil {
 		length[0] = a.length()
 		h["Content-Length"] = length
+	} else {
+		h["X-Accel-Buffering"] = unbuffered
 	}
 }
 

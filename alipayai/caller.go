@@ -109,6 +109,9 @@ func clientSecrets(h http.Header) (secrets []string) {
 var (
 	jsonType    = []string{"application/json"}
 	eventStream = []string{"text/event-stream"}
+	// unbuffered has nginx before the gateway pass each event on at once: https://github.com/xorbitsai/xagent/issues/1358,
+	// https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering.
+	unbuffered = []string{"no"}
 )
 
 // forwardedToClient are the upstream's headers that reach the client. Those that describe the account there, such as

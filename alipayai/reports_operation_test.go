@@ -68,6 +68,25 @@ func TestPublicReportsOfStatuses(t *testing.T) {
 	}
 }
 
+// A proxy in front passes a stream on as it comes (https://github.com/xorbitsai/xagent/issues/1358,
+// https://github.com/LostRuins/koboldcpp/pull/1168), and need not do so with a whole answer.
+func TestStreamsAreNotBufferedInFront(t *testing.T) {
+	for name, test := range map[string]struct {
+		body string
+		want string
+	}{"a stream": {streamBody("hello"), "no"}, "an answer": {chatBody("hello"), ""}} {
+		t.Run(name, func(t *testing.T) {
+			s := perform(t, [][]turn{{streams(nil, deltaEvent, finishEvent, "[DONE]")}})
+			if name == "an answer" {
+				s.scripts[0].turns = []turn{good}
+			}
+			if got := s.call(test.body); got.status != 200 || got.header.Get("X-Accel-Buffering") != test.want {
+				t.Errorf("%d %v", got.status, got.header)
+			}
+		})
+	}
+}
+
 // What is said of the request itself is the client's, also under those statuses, and so is a name that the vendor does not know.
 func TestRefusalsOfTheRequest(t *testing.T) {
 	for name, refusal := range map[string]turn{

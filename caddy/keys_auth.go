@@ -120,24 +120,24 @@ func (k *KeysAuth) Authenticate(_ http.ResponseWriter, r *http.Request) (caddyau
 }
 
 // sentKey gives the key that a client has sent: as Bearer, as OpenAI's do, or as X-Api-Key, as Anthropic's do. Claude Code
-// sends it as both where it is configured so. Of two keys that differ, another reader might take the other one. Where there
-// is not one key, problem says what the client has to change.
+// sends it as both where it is configured so, and Anthropic's SDKs send one of the two empty. Of two keys that differ, another
+// reader might take the other one. Where there is not one key, problem says what the client has to change.
 func sentKey(h http.Header) (key, problem string) {
-	bearers, keys := h["Authorization"], h["X-Api-Key"]
-	switch {
-	case len(bearers) == 0 && len(keys) == 0:
-		return "", "no API key was sent; send it as Authorization: Bearer <key>, or as X-Api-Key"
-	case len(bearers) > 1 || len(keys) > 1:
+	if len(h["Authorization"]) > 1 || len(h["X-Api-Key"]) > 1 {
 		return "", "Authorization or X-Api-Key was sent more than once; send one API key"
-	case len(bearers) == 0:
-		return strings.TrimSpace(keys[0]), ""
 	}
-	scheme, bearer, isBearer := strings.Cut(bearers[0], " ")
-	bearer = strings.TrimSpace(bearer)
+	scheme, bearer, _ := strings.Cut(strings.TrimSpace(h.Get("Authorization")), " ")
+	bearer, key = strings.TrimSpace(bearer), strings.TrimSpace(h.Get("X-Api-Key"))
+	isBearer := strings.EqualFold(scheme, "Bearer")
 	switch {
-	case !isBearer || !strings.EqualFold(scheme, "Bearer"):
+	case bearer == "" && (scheme == "" || isBearer):
+		if key == "" {
+			return "", "no API key was sent; send it as Authorization: Bearer <key>, or as X-Api-Key"
+		}
+		return key, ""
+	case bearer == "" || !isBearer:
 		return "", "Authorization is not of the form Bearer <key>"
-	case len(keys) == 1 && strings.TrimSpace(keys[0]) != bearer:
+	case key != "" && key != bearer:
 		return "", "Authorization and X-Api-Key hold different API keys; send one"
 	}
 	return bearer, ""
