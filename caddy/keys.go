@@ -146,6 +146,9 @@ func (l *keyLoader) token(config *signer.Config) error {
 			return err
 		}
 	}
+	if err := checkAPIKey(given); err != nil {
+		return err
+	}
 	key, err := signer.ParseToken([]byte(given))
 	if err != nil {
 		return fmt.Errorf("api_key: %w", err)

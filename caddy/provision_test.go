@@ -177,6 +177,9 @@ func newSecretRig(t *testing.T) *rig {
 	t.Setenv("TEST_DEMO_KEY", sandbox.DemoAPIKey)
 	t.Setenv("TEST_DEMO_SECRET", sandbox.DemoOAuthSecret)
 	t.Setenv("TEST_CONTROL", "a\nb-and-some-more")
+	t.Setenv("TEST_QUOTED", `"`+aSecret+`"`)
+	t.Setenv("TEST_QUOTED_ONCE", "'"+aSecret+"'")
+	t.Setenv("TEST_SCHEME", "bearer "+aSecret)
 	for name, content := range map[string]string{
 		"rsa": privatePEM(rsaKey()), "rsa_bare": bare(privatePEM(rsaKey())), "rsa_public": publicPEM(&rsaKey().PublicKey), "ec": privatePEM(ecKey()),
 		"garbage": "-----BEGIN PRIVATE KEY-----\n" + strings.Repeat("ab", 20) + "\n-----END PRIVATE KEY-----\n",

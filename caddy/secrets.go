@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -45,7 +46,27 @@ func (s secrets) lookup(option, value string) (string, error) {
 	if err != nil || resolved == "" {
 		return "", fmt.Errorf("%s: placeholder %s is not set or empty", option, value)
 	}
-	return strings.TrimPrefix(resolved, byteOrderMark), nil
+	// A Secret of Kubernetes often ends in a line break, and so does each line of a file with CRLF
+	// (https://github.com/clusterzx/paperless-ai/issues/469, https://github.com/leonbreukelman/smactorio/issues/163).
+	resolved = strings.TrimRight(strings.TrimPrefix(resolved, byteOrderMark), "\r\n")
+	if resolved == "" {
+		return "", fmt.Errorf("%s: placeholder %s is not set or empty", option, value)
+	}
+	return resolved, nil
+}
+
+// checkAPIKey refuses a key with what it was written in: the quotes that `docker run --env-file` leaves around a value
+// (https://github.com/topoteretes/cognee/issues/1721, https://github.com/letta-ai/letta/issues/3069), or the scheme before it. The
+// vendor would refuse each call.
+func checkAPIKey(key string) error {
+	scheme, _, more := strings.Cut(key, " ")
+	switch first := key[:1]; {
+	case strings.ContainsAny(first, "\"'`"):
+		return errors.New("api_key begins with a quotation mark; write the key alone, as docker's --env-file takes quotes for a part of it")
+	case more && strings.EqualFold(scheme, "Bearer"):
+		return errors.New("api_key begins with Bearer, which the gateway puts before it; write the key alone")
+	}
+	return nil
 }
 
 // public resolves what is no secret, and may therefore stand in the

@@ -18,11 +18,17 @@ func TestResolvedValues(t *testing.T) {
 		return "{file." + path + "}"
 	}
 	t.Setenv("TEST_SECRET", "from-the-environment")
+	t.Setenv("TEST_ENDED", "from-the-environment\r\n\n")
+	t.Setenv("TEST_LINES", "two\nlines\n")
+	t.Setenv("TEST_BREAK", "\n")
 	s := newSecrets(true)
 	for name, test := range map[string]struct {
 		value, want, wrong string
 	}{
 		"environment":              {"{env.TEST_SECRET}", "from-the-environment", ""},
+		"environment, line breaks": {"{env.TEST_ENDED}", "from-the-environment", ""}, // https://github.com/clusterzx/paperless-ai/issues/469
+		"environment, two lines":   {"{env.TEST_LINES}", "two\nlines", ""},
+		"environment, a break":     {"{env.TEST_BREAK}", "", "option: placeholder {env.TEST_BREAK} is not set or empty"},
 		"file":                     {file("plain", "from-a-file\n"), "from-a-file", ""},
 		"byte order mark and CRLF": {file("marked", "\ufefffrom-a-file\r\n"), "from-a-file", ""},
 		"literal":                  {"a-literal", "a-literal", ""},
