@@ -87,6 +87,38 @@ func TestStreamsAreNotBufferedInFront(t *testing.T) {
 	}
 }
 
+// A body is JSON whatever stands around its type and before its text; what is called otherwise is refused, since a browser sends
+// that for any page (https://github.com/diegosouzapw/OmniRoute/issues/6414).
+func TestPublicReportsOfBodies(t *testing.T) {
+	for source, test := range map[string]struct {
+		contentType, before string
+		status              int
+	}{
+		"https://github.com/openai/openai-openapi/issues/194": {"application/json; charset=utf-8", "", 200},
+		"https://github.com/540co/ads-bpa/issues/255":         {"application/json; utf-8", "", 200},
+		"twice":                        {"application/json, application/json", "", 200},
+		"in other letters":             {"Application/JSON ;charset=UTF-8", "", 200},
+		"a byte order mark":            {"application/json", "\ufeff", 200},
+		"two of them":                  {"application/json", "\ufeff\ufeff", 400},
+		"text":                         {"text/plain", "", 415},
+		"text, with a word":            {"text/plain; application/json", "", 415},
+		"text, with another":           {"text/plain, application/json", "", 415},
+		"a type that begins like JSON": {"application/json-seq", "", 415},
+		"none":                         {"", "", 415},
+	} {
+		t.Run(source, func(t *testing.T) {
+			s := perform(t, [][]turn{{good}})
+			got := s.call(test.before+chatBody("hello"), "Content-Type", test.contentType)
+			if got.status != test.status {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+			if got.status == 200 && string(s.scripts[0].seen[0].body) != chatBody("hello") {
+				t.Errorf("the provider got %q", s.scripts[0].seen[0].body)
+			}
+		})
+	}
+}
+
 // What is said of the request itself is the client's, also under those statuses, and so is a name that the vendor does not know.
 func TestRefusalsOfTheRequest(t *testing.T) {
 	for name, refusal := range map[string]turn{

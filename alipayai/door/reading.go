@@ -1,10 +1,10 @@
 package door
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"os"
 	"strconv"
@@ -152,17 +152,25 @@ func (rd *Reading) parse(r *http.Request, text []byte, limit int64, err error) {
 	if rd.Failure = bodyFailure(r, rd.size, limit, err); rd.Failure != nil {
 		return
 	}
-	rd.Failure = rd.Dialect.Parse(rd, text)
+	rd.Failure = rd.Dialect.Parse(rd, bytes.TrimPrefix(text, byteOrderMark))
 }
 
+// wantsJSON refuses another type than JSON. What follows the type says nothing: JSON is in UTF-8, and a charset is written as
+// "application/json; utf-8" too (https://github.com/540co/ads-bpa/issues/255), or the type twice.
 func wantsJSON(r *http.Request) *failure.Failure {
-	if contentType := r.Header.Get("Content-Type"); contentType != "application/json" {
-		if media, _, err := mime.ParseMediaType(contentType); err != nil || media != "application/json" {
-			return failure.InvalidRequest(http.StatusUnsupportedMediaType, failure.CodeContentType, "Content-Type must be application/json")
-		}
+	media := r.Header.Get("Content-Type")
+	if end := strings.IndexAny(media, ";,"); end >= 0 {
+		media = media[:end]
+	}
+	if !strings.EqualFold(strings.TrimSpace(media), "application/json") {
+		return failure.InvalidRequest(http.StatusUnsupportedMediaType, failure.CodeContentType, "Content-Type must be application/json")
 	}
 	return nil
 }
+
+// byteOrderMark is what PowerShell and editors of Windows put before a text. Parsers may pass over it (RFC 8259, section 8.1), and
+// vendors do not.
+var byteOrderMark = []byte("\ufeff")
 
 // maxTrusted is the largest body, in bytes, for which memory is taken at a
 // client's word.

@@ -18,7 +18,18 @@ func RetryAfter(h http.Header, now time.Time) time.Duration {
 			return d
 		}
 	}
-	value := h.Get("Retry-After")
+	for _, value := range h["Retry-After"] { // each proxy on the way may have added one
+		if d := retryAfter(value, now); d > 0 {
+			return d
+		}
+		if value, _, _ = strings.Cut(value, ","); retryAfter(value, now) > 0 { // or has joined them
+			return retryAfter(value, now)
+		}
+	}
+	return 0
+}
+
+func retryAfter(value string, now time.Time) time.Duration {
 	if d, ok := decimal(value, time.Second); ok && sinceEpoch(value).IsZero() {
 		return d
 	}
@@ -85,6 +96,9 @@ func reset(text string, now time.Time) time.Duration {
 		return until(at, now)
 	}
 	if at, err := http.ParseTime(text); err == nil {
+		return until(at, now)
+	}
+	if at, err := time.Parse(time.RFC1123Z, text); err == nil {
 		return until(at, now)
 	}
 	if at := sinceEpoch(text); !at.IsZero() {

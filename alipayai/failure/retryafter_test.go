@@ -26,10 +26,18 @@ func TestHowLongAThrottleLasts(t *testing.T) {
 		header []string
 		want   time.Duration
 	}{
-		"nothing said":                  {429, plain, nil, 0},
-		"seconds":                       {429, plain, []string{"Retry-After", "7"}, 7 * time.Second},
-		"seconds with decimals":         {429, plain, []string{"Retry-After", "2.59"}, 2590 * time.Millisecond},
-		"a date":                        {429, plain, []string{"Retry-After", now.Add(7 * time.Second).Format(http.TimeFormat)}, 7 * time.Second},
+		"nothing said":                {429, plain, nil, 0},
+		"seconds":                     {429, plain, []string{"Retry-After", "7"}, 7 * time.Second},
+		"seconds with decimals":       {429, plain, []string{"Retry-After", "2.59"}, 2590 * time.Millisecond},
+		"a date":                      {429, plain, []string{"Retry-After", now.Add(7 * time.Second).Format(http.TimeFormat)}, 7 * time.Second},
+		"a date with an offset":       {429, plain, []string{"Retry-After", "Sun, 01 Mar 2026 13:00:07 +0100"}, 7 * time.Second},
+		"joined":                      {429, plain, []string{"Retry-After", "7, 9"}, 7 * time.Second},
+		"joined dates":                {429, plain, []string{"Retry-After", "Sun, 01 Mar 2026 12:00:07 GMT, Sun, 01 Mar 2026 12:00:09 GMT"}, 0},
+		"two fields":                  {429, plain, []string{"Retry-After", "", "Retry-After", "7"}, 7 * time.Second},
+		"two fields, the first holds": {429, plain, []string{"Retry-After", "5", "Retry-After", "7"}, 5 * time.Second},
+		// https://github.com/mastra-ai/mastra/issues/23778
+		"a negative number":             {429, plain, []string{"Retry-After", "-3"}, 0},
+		"a number with a plus":          {429, plain, []string{"Retry-After", "+3"}, 0},
 		"a duration":                    {429, plain, []string{"Retry-After", "30s"}, 30 * time.Second},
 		"a date of another form":        {429, plain, []string{"Retry-After", "2026-03-01T12:00:07Z"}, 7 * time.Second},
 		"a time since 1970":             {429, plain, []string{"Retry-After", strconv.FormatInt(now.Unix()+12, 10)}, 12 * time.Second},
@@ -70,7 +78,7 @@ func TestHowLongAThrottleLasts(t *testing.T) {
 			reported := wire.ParseRefusal([]byte(c.body))
 			h := make(http.Header)
 			for i := 0; i < len(c.header); i += 2 {
-				h.Set(c.header[i], c.header[i+1])
+				h.Add(c.header[i], c.header[i+1])
 			}
 			if f := OfUpstream(c.status, h, &reported, nil, false, now); f.RetryAfter != c.want {
 				t.Errorf("%v, want %v", f.RetryAfter, c.want)
