@@ -177,11 +177,12 @@ func Text(body []byte) (text string, ok bool) {
 	return *m.Content, true
 }
 
-// vectors reads those of embeddings, each of which names its input's index.
+// vectors reads those of embeddings, each of which names its input's index, but for 0, which Gemini leaves out
+// (https://github.com/samfoy/pi-session-search/issues/13).
 func (p *Pack) vectors(parts []Part, body []byte) Mistake {
 	var list struct {
 		Data []struct {
-			Index     *int           `json:"index"`
+			Index     int            `json:"index"`
 			Embedding jsontext.Value `json:"embedding"`
 		} `json:"data"`
 	}
@@ -195,14 +196,14 @@ func (p *Pack) vectors(parts []Part, body []byte) Mistake {
 	all, doubled := make([]jsontext.Value, inputs), make([]bool, inputs)
 	for _, d := range list.Data {
 		switch {
-		case d.Index == nil || len(d.Embedding) == 0 || d.Embedding.Kind() != '[' && d.Embedding.Kind() != '"':
+		case len(d.Embedding) == 0 || d.Embedding.Kind() != '[' && d.Embedding.Kind() != '"':
 			return Unparsable
-		case *d.Index < 0 || *d.Index >= inputs:
+		case d.Index < 0 || d.Index >= inputs:
 			return UnknownID
-		case all[*d.Index] != nil:
-			doubled[*d.Index] = true
+		case all[d.Index] != nil:
+			doubled[d.Index] = true
 		}
-		all[*d.Index] = d.Embedding
+		all[d.Index] = d.Embedding
 	}
 	for i, item := range p.items {
 		for n := range item.Texts {

@@ -106,7 +106,8 @@ func TestSplitVectors(t *testing.T) {
 		"missing":       {`{"index":0,"embedding":[0]},{"index":2,"embedding":[2]}`, []Mistake{"", Missing}},
 		"doubled":       {`{"index":0,"embedding":[0]},{"index":0,"embedding":[9]},{"index":1,"embedding":[1]},{"index":2,"embedding":[2]}`, []Mistake{Doubled, ""}},
 		"one more":      {`{"index":0,"embedding":[0]},{"index":1,"embedding":[1]},{"index":2,"embedding":[2]},{"index":3,"embedding":[3]}`, []Mistake{UnknownID, UnknownID}},
-		"without index": {`{"embedding":[0]},{"embedding":[1]},{"embedding":[2]}`, []Mistake{Unparsable, Unparsable}},
+		"without index": {`{"embedding":[0]},{"embedding":[1]},{"embedding":[2]}`, []Mistake{Doubled, Missing}},
+		"0 is left out": {`{"embedding":[0]},{"index":1,"embedding":[1]},{"index":2,"embedding":[2]}`, []Mistake{"", ""}},
 		"no vectors":    {`{"index":0,"embedding":null},{"index":1,"embedding":[1]},{"index":2,"embedding":[2]}`, []Mistake{Unparsable, Unparsable}},
 	} {
 		t.Run(name, func(t *testing.T) {

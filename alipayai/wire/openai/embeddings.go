@@ -12,12 +12,19 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
-// Embeddings gives the answer to a request for embeddings in the encoding that was asked for: base64 of 32-bit numbers, the least
-// significant byte first, where that was asked for and the server has given numbers, as many do. OpenAI's SDKs ask for it
-// unasked, and that for Node reads numbers for base64, of which it makes a quarter as many:
-// https://github.com/BerriAI/litellm/pull/42421, https://github.com/garrytan/gbrain/pull/220. Every other byte stays as it was.
+// Embeddings gives the answer to a request for embeddings what its client goes by.
+//
+// That is the encoding that was asked for: base64 of 32-bit numbers, the least significant byte first, where that was asked for
+// and the server has given numbers, as many do. OpenAI's SDKs ask for it unasked, and that for Node reads numbers for base64, of
+// which it makes a quarter as many: https://github.com/BerriAI/litellm/pull/42421, https://github.com/garrytan/gbrain/pull/220.
+//
+// And it is the index of each: where the server names none, its place, and where it names others, 0, which Gemini leaves out:
+// https://github.com/samfoy/pi-session-search/issues/13, https://github.com/spring-projects/spring-ai/issues/7019.
+//
+// Every other byte stays as it was.
 func Embeddings(request, answer []byte) []byte {
-	if !bytes.Contains(request, []byte(`"base64"`)) || !asksForBase64(request) || !translates(answer) {
+	encodes := bytes.Contains(request, []byte(`"base64"`)) && asksForBase64(request)
+	if !encodes && keys(answer, `"index"`) >= keys(answer, `"embedding"`) || !translates(answer) {
 		return answer
 	}
 	e := edits{body: answer}
@@ -26,18 +33,73 @@ func Embeddings(request, answer []byte) []byte {
 		if top.name != "data" {
 			continue
 		}
-		for _, one := range e.elements(top.value) {
-			for _, m := range e.members(one) {
-				if m.name != "embedding" {
-					continue
-				}
-				if encoded, ok := e.floats(m.value); ok {
-					e.replace(m.value, encoded)
-				}
+		named := false
+		var unnamed []unnamedEmbedding
+		for i, one := range e.elements(top.value) {
+			switch index, has := e.embedding(one, encodes); {
+			case !has:
+			case index == span{} || e.text(index).Kind() == 'n':
+				unnamed = append(unnamed, unnamedEmbedding{i, one, index})
+			default:
+				named = true
+			}
+		}
+		for _, one := range unnamed {
+			switch {
+			case !named:
+				e.name(one, one.place)
+			case len(unnamed) == 1:
+				e.name(one, 0)
 			}
 		}
 	}
 	return e.apply()
+}
+
+// keys counts how often the name, which is quoted, is a key in text.
+func keys(text []byte, name string) (n int) {
+	for {
+		_, rest, ok := bytes.Cut(text, []byte(name))
+		if !ok {
+			return n
+		}
+		if text = rest; bytes.HasPrefix(bytes.TrimLeft(rest, " \t\r\n"), []byte(":")) {
+			n++
+		}
+	}
+}
+
+// embedding edits an embedding, and gives where its index stands; false for what has none.
+func (e *edits) embedding(one span, encodes bool) (index span, has bool) {
+	for _, m := range e.members(one) {
+		switch m.name {
+		case "embedding":
+			has = true
+			if encodes {
+				if encoded, ok := e.floats(m.value); ok {
+					e.replace(m.value, encoded)
+				}
+			}
+		case "index":
+			index = m.value
+		}
+	}
+	return index, has
+}
+
+// unnamedEmbedding is an embedding at a place in the list, whose index is null or not there.
+type unnamedEmbedding struct {
+	place       int
+	whole, null span
+}
+
+// name gives an embedding its index.
+func (e *edits) name(one unnamedEmbedding, index int) {
+	if one.null == (span{}) {
+		e.insert(one.whole.start+len("{"), []byte(`"index":`+strconv.Itoa(index)+`,`))
+		return
+	}
+	e.replace(one.null, []byte(strconv.Itoa(index)))
 }
 
 func asksForBase64(request []byte) (asks bool) {
