@@ -88,6 +88,7 @@ func TestPublicReportsAtDoors(t *testing.T) {
 		magistral2 = `"delta":{"content":[{"type":"text","text":"yes"}]}`
 		stop       = `"delta":{},"finish_reason":"stop"`
 		calls      = `"delta":{},"finish_reason":"tool_calls"`
+		cited      = `{"type":"url_citation","url_citation":{"url":"https://a","title":"A","start_index":0,"end_index":9,"content":"c"}}`
 	)
 	piece := func(index, text string) string {
 		return `"delta":{"tool_calls":[{"index":` + index + `,"function":{"arguments":"` + text + `"}}]}`
@@ -131,6 +132,12 @@ func TestPublicReportsAtDoors(t *testing.T) {
 		"https://github.com/BerriAI/litellm/issues/20480":    {door: "responses", stream: true, answer: chunksOf(`"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{\"q\":"}}]}`, `"delta":{"tool_calls":[{"index":0,"id":"a","function":{"arguments":"1}"}}]}`, `"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"\"{\\\"q\\\":1}\""}}]}`, calls), has: []string{"response.completed", `"arguments":"{\"q\":1}"`}},
 		"https://github.com/QuantumNous/new-api/issues/7495": {door: "responses", stream: true, answer: chunksOf(`"delta":{"reasoning_content":"a"}`, `"delta":{"reasoning_content":"b"},"finish_reason":"stop"`, `"delta":{"reasoning_content":"c"}`, `"delta":{"content":"x"}`, stop), has: []string{`"delta":"a"`, `"delta":"b"`, `"delta":"c"`, `"text":"abc"`, `"delta":"x"`, "response.completed"}},
 		"https://github.com/maximhq/bifrost/issues/6081":     {door: "messages", stream: true, answer: chunksOf(`"delta":{"content":"x"}`, `"delta":{},"finish_reason":"length"`), has: []string{"content_block_stop", `"stop_reason":"max_tokens"`, "message_stop"}},
+		// What a text cites.
+		"https://github.com/NVIDIA-NeMo/Switchyard/pull/730": {door: "responses", answer: completionOf(`"message":{"content":"x","annotations":[`+cited+`,{"type":"file","file":{}},{"type":"url_citation","url":"https://b"},7]},"finish_reason":"stop"`, ""), has: []string{`"annotations":[{"type":"url_citation","start_index":0,"end_index":9,"url":"https://a","title":"A"},{"type":"url_citation","start_index":0,"end_index":0,"url":"https://b","title":""}]`}},
+		"https://github.com/BerriAI/litellm/pull/23691": {door: "responses", stream: true, answer: chunksOf(`"delta":{"annotations":[`+cited+`]}`, `"delta":{"content":"x"}`, `"delta":{"content":"y","annotations":[`+cited+`,{"type":"url_citation","url_citation":{"url":"https://b"}}]}`, stop), has: []string{
+			`"delta":"x"`, "response.output_text.annotation.added", `"content_index":0,"annotation_index":0,"annotation":{"type":"url_citation","start_index":0,"end_index":9,"url":"https://a","title":"A"}`, `"delta":"y"`,
+			`"annotation_index":1,"annotation":{"type":"url_citation","start_index":0,"end_index":0,"url":"https://b","title":""}`, "response.output_text.done", `"annotations":[{"type":"url_citation"`, "response.completed", `"annotations":[{"type":"url_citation"`,
+		}, lacks: `"annotation_index":2`},
 		// What was generated, by the total alone.
 		"https://github.com/Wei-Shaw/sub2api/issues/5771": {door: "messages", answer: completionOf(`"message":{"content":"x"},"finish_reason":"stop"`, `,"usage":{"prompt_tokens":100,"completion_tokens":14,"total_tokens":142,"completion_tokens_details":{"reasoning_tokens":28}}`), has: []string{`"output_tokens":42`}},
 		// llama-cpp-python writes each forced call under both names (llama_cpp/llama_chat_format.py).

@@ -43,6 +43,9 @@ func (w *ClientWriter) Whole(dst, canonical []byte) ([]byte, error) {
 	}
 	if speaks || len(c.Calls) == 0 && w.items == 0 {
 		m := message{text: content, refusal: refused, logprobs: elementsOf(c.Logprobs)}
+		var cites citations
+		eachCitation(c.Annotations, cites.add)
+		m.cites = cites.list
 		w.output = w.appendMessage(w.next(), m, last(len(c.Calls) > 0))
 		w.items++
 	}
@@ -69,7 +72,7 @@ func argumentsOf(t *tool, arguments []byte) []byte {
 }
 
 // message is what a model has said, as characters.
-type message struct{ text, refusal, logprobs []byte }
+type message struct{ text, refusal, logprobs, cites []byte }
 
 func elementsOf(array []byte) []byte {
 	if len(array) < len("[]") {
@@ -83,13 +86,13 @@ func (w *ClientWriter) appendMessage(dst []byte, m message, status string) []byt
 	dst = append(w.appendItemID(append(dst, `{"type":"message","id":"`...), "msg", w.items), `","status":"`...)
 	dst = append(append(dst, status...), `","role":"assistant","content":[`...)
 	if len(m.text) > 0 || len(m.refusal) == 0 {
-		dst = appendPart(dst, outputText, m.text, m.logprobs)
+		dst = appendPart(dst, outputText, m.text, m.logprobs, m.cites)
 		if len(m.refusal) > 0 {
 			dst = append(dst, ',')
 		}
 	}
 	if len(m.refusal) > 0 {
-		dst = appendPart(dst, refusal, m.refusal, nil)
+		dst = appendPart(dst, refusal, m.refusal, nil, nil)
 	}
 	return append(dst, "]}"...)
 }

@@ -9,11 +9,12 @@ import (
 // event is one of a stream of the Responses API.
 type event struct {
 	Type           string
-	SequenceNumber *int            `json:"sequence_number"`
-	ItemID         string          `json:"item_id"`
-	OutputIndex    *int            `json:"output_index"`
-	ContentIndex   *int            `json:"content_index"`
-	SummaryIndex   *int            `json:"summary_index"`
+	SequenceNumber *int   `json:"sequence_number"`
+	ItemID         string `json:"item_id"`
+	OutputIndex    *int   `json:"output_index"`
+	ContentIndex   *int   `json:"content_index"`
+	SummaryIndex   *int   `json:"summary_index"`
+	Annotation     json.RawMessage
 	Delta          json.RawMessage // as written: half an emoji is none by itself
 	Text           json.RawMessage
 	Refusal        json.RawMessage
@@ -101,6 +102,10 @@ func judge(stream string) (kinds []string, last map[string]any, err error) {
 				return fail("delta: %s", text)
 			}
 			pieces += string(elementsOf(e.Delta))
+		case "response.output_text.annotation.added":
+			if open == "" || part != outputText || !strings.HasPrefix(string(e.Annotation), `{"type":"url_citation",`) {
+				return fail("annotation: %s", text)
+			}
 		case "response.output_text.done", "response.refusal.done", "response.reasoning_summary_text.done",
 			"response.function_call_arguments.done", "response.custom_tool_call_input.done":
 			whole := ""

@@ -199,11 +199,12 @@ func (w *ClientWriter) finish(dst []byte, s status) []byte {
 }
 
 // appendPart appends a part of a message; text are characters.
-func appendPart(dst []byte, kind string, text, logprobs []byte) []byte {
+func appendPart(dst []byte, kind string, text, logprobs, cites []byte) []byte {
 	if kind == refusal {
 		return append(append(append(dst, `{"type":"refusal","refusal":"`...), text...), `"}`...)
 	}
-	dst = append(append(dst, `{"type":"output_text","annotations":[],"logprobs":[`...), logprobs...)
+	dst = append(append(dst, `{"type":"output_text","annotations":[`...), cites...)
+	dst = append(append(dst, `],"logprobs":[`...), logprobs...)
 	return append(append(append(dst, `],"text":"`...), text...), `"}`...)
 }
 

@@ -26,9 +26,13 @@ type clientStream struct {
 	open string // the kind of what is open: an item, or a part of a message; empty for none
 	// said is the message that is open, with the part before the one that is.
 	said    message
-	content []byte // characters of what is open
-	logs    []byte // of a text, with commas between them
-	before  []byte // the beginning of each delta of what is open
+	content []byte    // characters of what is open
+	logs    []byte    // of a text, with commas between them
+	before  []byte    // the beginning of each delta of what is open
+	cites   citations // of a text
+
+	cited  map[string]struct{} // all that has been cited
+	toCite [][]byte            // by the next text
 
 	calls  translate.Calls
 	tool   *tool
@@ -80,6 +84,7 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 	}
 	err := s.calls.Put(c, data,
 		func(c *translate.Chunk) { dst = w.say(dst, c) }, func(p *translate.Piece) { dst = w.toolCall(dst, p) })
+	dst = w.cite(dst, c.Annotations)
 	s.texts.Remember(c, data)
 	return dst, err
 }
@@ -158,7 +163,7 @@ func (w *ClientWriter) enter(dst []byte, kind string) []byte {
 		s.before = append(w.place(s.head(s.before[:0], "response.reasoning_summary_text.delta", ""), "rs"), `,"summary_index":0,"delta":"`...)
 	case outputText, refusal:
 		dst = w.content(w.place(s.head(dst, "response.content_part.added", ""), "msg"))
-		dst = s.tail(appendPart(append(dst, `,"part":`...), kind, nil, nil))
+		dst = s.tail(appendPart(append(dst, `,"part":`...), kind, nil, nil, nil))
 		s.before = append(w.content(w.place(s.head(s.before[:0], "response."+kind+".delta", ""), "msg")), `,"delta":"`...)
 	}
 	return dst
@@ -196,15 +201,15 @@ func (w *ClientWriter) leavePart(dst []byte) []byte {
 	dst = w.content(w.place(s.head(dst, "response."+s.open+".done", ""), "msg"))
 	if s.open == outputText {
 		dst = append(append(append(dst, `,"logprobs":[`...), s.logs...), `],"text":"`...)
-		s.said.text, s.said.logprobs = s.content, s.logs
+		s.said.text, s.said.logprobs, s.said.cites = s.content, s.logs, s.cites.list
 	} else {
 		dst = append(dst, `,"refusal":"`...)
 		s.said.refusal = s.content
 	}
 	dst = s.tail(append(append(dst, s.content...), '"'))
 	dst = w.content(w.place(s.head(dst, "response.content_part.done", ""), "msg"))
-	dst = s.tail(appendPart(append(dst, `,"part":`...), s.open, s.content, s.logs))
-	s.content, s.logs = nil, nil
+	dst = s.tail(appendPart(append(dst, `,"part":`...), s.open, s.content, s.logs, s.cites.list))
+	s.content, s.logs, s.cites = nil, nil, citations{}
 	return dst
 }
 

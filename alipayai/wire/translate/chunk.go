@@ -20,7 +20,9 @@ type Chunk struct {
 	Content, Reasoning, Refusal jsontext.Value
 	// Logprobs are those of the content: an array; nil for none.
 	Logprobs jsontext.Value
-	Calls    []CallPiece
+	// Annotations are what the content cites: an array; nil for none.
+	Annotations jsontext.Value
+	Calls       []CallPiece
 	// Finish is the finish reason, in OpenAI's word where there is one.
 	Finish string
 	// Stopped is the stop sequence that was met, where the server says so.
@@ -155,6 +157,12 @@ func (c *Chunk) deltaMember(dec *Decoder, name string) error {
 		text = &c.Refusal
 	case "reasoning_content", "reasoning":
 		text = &c.Reasoning
+	case "annotations":
+		v, err := dec.Value()
+		if v.Kind() == '[' && len(v) > len("[]") {
+			c.Annotations = v
+		}
+		return err
 	case "tool_calls":
 		return dec.Array(func(int) error {
 			c.Calls = append(c.Calls, CallPiece{Index: wire.NoPlace})
@@ -301,7 +309,7 @@ type Texts struct{ before, after []byte }
 // Remember takes what stands around the text of a chunk that was read of data, if it has nothing else.
 func (t *Texts) Remember(c *Chunk, data []byte) {
 	t.before, t.after = t.before[:0], t.after[:0]
-	if c.Content == nil || c.Reasoning != nil || len(c.Refusal) > 0 || c.Logprobs != nil || len(c.Calls) > 0 || c.Finish != "" || c.Usage.OK {
+	if c.Content == nil || c.Reasoning != nil || len(c.Refusal) > 0 || c.Logprobs != nil || c.Annotations != nil || len(c.Calls) > 0 || c.Finish != "" || c.Usage.OK {
 		return
 	}
 	at := bytes.Index(data, c.Content)
