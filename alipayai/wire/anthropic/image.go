@@ -1,6 +1,8 @@
 package anthropic
 
 import (
+	"bytes"
+	"encoding/base64"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -61,17 +63,34 @@ func (r *request) imageAt(path, at string, address jsontext.Value) ([]byte, erro
 	return nil, translate.Invalid(at, "an address that begins with https:, http: or data:")
 }
 
-// imageData reads what follows data: in an address, as RFC 2397 has it. Media types that the API knows are good only.
+// imageData reads what follows data: in an address, as RFC 2397 has it. The media type is the one of the data, which the API
+// compares: it refuses a PNG image that is called a JPEG one. Those of images that it knows are good only.
+//
+// See https://github.com/vybestack/llxprt-code/issues/2130 and https://github.com/mealie-recipes/mealie/pull/5897.
 func imageData(rest string) (mediaType, data string, ok bool) {
 	meta, data, _ := strings.Cut(rest, ",")
 	mediaType, encoding, _ := strings.Cut(strings.ToLower(meta), ";")
-	switch mediaType {
-	case "image/jpeg", "image/png", "image/gif", "image/webp":
-	case "image/jpg": // a common slip
-		mediaType = "image/jpeg"
-	default:
+	if encoding != "base64" && !strings.HasSuffix(encoding, ";base64") {
 		return "", "", false
 	}
-	ok = data != "" && (encoding == "base64" || strings.HasSuffix(encoding, ";base64"))
-	return mediaType, data, ok
+	begins, _ := base64.StdEncoding.DecodeString(data[:min(len(data), base64.StdEncoding.EncodedLen(len("RIFF....WEBP")))])
+	switch {
+	case data == "":
+		return "", "", false
+	case bytes.HasPrefix(begins, []byte("\xff\xd8\xff")):
+		return "image/jpeg", data, true
+	case bytes.HasPrefix(begins, []byte("\x89PNG\r\n\x1a\n")):
+		return "image/png", data, true
+	case bytes.HasPrefix(begins, []byte("GIF8")):
+		return "image/gif", data, true
+	case bytes.HasPrefix(begins, []byte("RIFF")) && bytes.HasSuffix(begins, []byte("WEBP")):
+		return "image/webp", data, true
+	}
+	switch mediaType {
+	case "image/jpeg", "image/png", "image/gif", "image/webp":
+		return mediaType, data, true
+	case "image/jpg": // a common slip
+		return "image/jpeg", data, true
+	}
+	return "", "", false
 }
