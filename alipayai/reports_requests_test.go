@@ -13,7 +13,9 @@ func TestPublicReportsOfRequests(t *testing.T) {
 		chat     = `{"model":"m","messages":[{"role":"user","content":"q"}],`
 		called   = `{"role":"assistant","content":"","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}`
 		twoTools = `"tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g"}}],`
-		pdf      = `data:application/pdf;base64,JVBE`
+		cursors  = `{"model":"m","messages":[{"role":"user","content":"q"},{"role":"assistant","content":[{"type":"text","text":"t"},{"type":"tool_use","id":"toolu_1","name":"f","input":{"x":1}}]},` +
+			`{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":[{"type":"text","text":"r"}]}]}],"tools":[{"name":"f","description":"d","input_schema":{"type":"object"}}],"tool_choice":{"type":"auto"}}`
+		pdf = `data:application/pdf;base64,JVBE`
 	)
 	for source, test := range map[string]struct {
 		path, body string
@@ -43,6 +45,9 @@ func TestPublicReportsOfRequests(t *testing.T) {
 		"https://github.com/router-for-me/CLIProxyAPI/issues/4802": {"/v1/responses", `{"model":"m","input":"q","text":{"format":{"type":"json_schema","name":"n","strict":true,"schema":{"type":"object"}}}}`, false, []string{`"response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":{"type":"object"}}}`}, "", ""},
 		"https://github.com/BerriAI/litellm/issues/37118":          {"/v1/messages", `{"model":"m","max_tokens":9,"stop_sequences":["END"],"messages":[{"role":"user","content":"q"}]}`, false, []string{`"stop":["END"]`}, "", ""},
 		"https://github.com/10/chatgpt-codex-proxy/issues/9":       {"/v1/responses", `{"model":"m","input":[{"type":"additional_tools","role":"developer","tools":[{"type":"function","name":"f","parameters":{"type":"object"}}]},{"role":"user","content":"q"}]}`, false, []string{`"messages":[{"role":"user","content":"q"}]`, `"name":"f"`}, "", ""},
+		// What a client writes of the Messages API's into chat completions.
+		"https://github.com/automazeio/vibeproxy/issues/411": {chatPath, cursors, true, []string{`"messages":[{"role":"user","content":[{"type":"text","text":"q"}]},{"role":"assistant","content":[{"type":"text","text":"t"},{"type":"tool_use","id":"toolu_1","name":"f","input":{"x":1}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":[{"type":"text","text":"r"}]}]}]`, `"tools":[{"name":"f"`}, "", ""},
+		"https://github.com/BerriAI/litellm/issues/25669":    {chatPath, cursors, false, []string{`"tool_calls":[{"id":"toolu_1","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}]},{"role":"tool","tool_call_id":"toolu_1","content":"r"}`, `"tools":[{"type":"function","function":{"name":"f"`, `"tool_choice":"auto"`}, "tool_use\"", ""},
 		// What of a conversation a provider would refuse.
 		"https://github.com/can1357/oh-my-pi/issues/10956":            {"/v1/responses", `{"model":"m","input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"hi"}]},{"type":"message","role":"assistant","content":null},{"type":"message","role":"user","content":null},{"role":"user","content":"q"}]}`, false, []string{`{"role":"user","content":"hi"}`, `{"role":"user","content":"q"}`}, "null", ""},
 		"https://github.com/can1357/oh-my-pi/issues/10956 ":           {"/v1/responses", `{"model":"m","input":[{"role":"user","content":"hi"},{"type":"message","role":"user","content":null},{"role":"developer","content":null}]}`, true, []string{`"messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}]`}, "null", ""},

@@ -3,10 +3,12 @@ package openai
 import (
 	"net/http"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 )
 
 // Dialect is OpenAI's.
@@ -39,11 +41,27 @@ func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
 	case rd.Endpoint == upstream.EndpointModerations:
 		rd.Request, err = parseModeration(body)
 	default:
-		rd.Request, err = wire.ParseChatRequest(body, wire.Limits{})
+		err = parseChat(rd, body)
 	}
 	if err != nil {
 		return failure.UnreadableRequest(err)
 	}
+	return nil
+}
+
+// parseChat reads a request for chat completions. One with parts in the form of the Messages API is translated, and so is another
+// one than its provider is sent.
+func parseChat(rd *door.Reading, body []byte) error {
+	var err error
+	if rd.Request, err = wire.ParseChatRequest(body, wire.Limits{}); err != nil {
+		return err
+	}
+	c, mixed, err := anthropic.ParseChatRequest(rd.Request)
+	if err != nil || !mixed {
+		return err
+	}
+	rd.Request = c.Canonical
+	rd.Native = &alipayai.Native{Form: "mixed", Body: body, Sendable: &c.Sent, Unsupported: c.Unsupported}
 	return nil
 }
 

@@ -256,13 +256,12 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 			c.foreign = c.foreign || len(translate.Characters(b.signature)) == 0
 		case "redacted_thinking":
 		case "tool_use":
-			if len(translate.Characters(b.id)) == 0 || len(translate.Characters(b.name)) == 0 || b.input.Kind() != '{' {
-				return translate.Invalid(path, "a tool_use with id, name and an object for its input")
+			call, err := toolCall(path, b)
+			if err != nil {
+				return err
 			}
 			c.note(b.id)
-			call := append(append([]byte(`{"id":`), b.id...), `,"type":"function","function":{"name":`...)
-			call = append(append(call, b.name...), `,"arguments":`...)
-			calls = translate.Join(calls, append(translate.Quote(call, string(b.input)), "}}"...))
+			calls = translate.Join(calls, call)
 		default:
 			c.leaveBlock("messages.content", b.kind)
 		}
@@ -287,6 +286,16 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 	}
 	c.chat.Message(`{"role":"assistant","content":`, m, `}`)
 	return nil
+}
+
+// toolCall gives the call of a tool_use that stands at path.
+func toolCall(path string, b clientBlock) ([]byte, error) {
+	if len(translate.Characters(b.id)) == 0 || len(translate.Characters(b.name)) == 0 || b.input.Kind() != '{' {
+		return nil, translate.Invalid(path, "a tool_use with id, name and an object for its input")
+	}
+	call := append(append([]byte(`{"id":`), b.id...), `,"type":"function","function":{"name":`...)
+	call = append(append(call, b.name...), `,"arguments":`...)
+	return append(translate.Quote(call, string(b.input)), "}}"...), nil
 }
 
 // note keeps in mind the id of a tool call, of which Anthropic's API wants another for each.

@@ -1,0 +1,208 @@
+package anthropic
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
+)
+
+// ChatRequest is a request for chat completions with parts in the form of the Messages API.
+type ChatRequest struct {
+	// Sent is the request as it came, and Canonical the one in OpenAI's form alone.
+	Sent, Canonical wire.Request
+	// Unsupported names, sorted, what Canonical does not carry.
+	Unsupported []string
+}
+
+// chatWords are of a part of the Messages API's in a request for chat completions.
+var chatWords = [][]byte{[]byte(`"tool_use"`), []byte(`"tool_result"`), []byte(`"input_schema"`)}
+
+// ParseChatRequest reads a request for chat completions, sent, whose tools, calls or results are in the form of the Messages API,
+// as Cursor writes them for models that are called claude; false for one that has none. OpenAI's form has other places for
+// these, and a provider that finds them in content parts refuses them, or loses them with the thread of the conversation.
+// Everything else stays as it came. Every error is a [*wire.RequestError].
+//
+// See https://github.com/automazeio/vibeproxy/issues/411, https://github.com/BerriAI/litellm/issues/25669 and
+// https://github.com/askalf/dario/pull/203.
+func ParseChatRequest(sent wire.Request) (ChatRequest, bool, error) {
+	if !slices.ContainsFunc(chatWords, func(word []byte) bool { return bytes.Contains(sent.Body, word) }) {
+		return ChatRequest{}, false, nil
+	}
+	var c chatClient
+	if err := translate.Members(sent.Body, c.member); err != nil {
+		return ChatRequest{}, false, translate.RequestError(err)
+	}
+	if !c.found {
+		return ChatRequest{}, false, nil
+	}
+	canonical, err := wire.ParseChatRequest(c.body(), wire.Limits{})
+	return ChatRequest{Sent: sent, Canonical: canonical, Unsupported: c.left.Names()}, true, err
+}
+
+// chatClient is such a request on its way to OpenAI's form.
+type chatClient struct {
+	client
+	found    bool // there is something to translate
+	members  []byte
+	parallel bool // there is a member parallel_tool_calls
+}
+
+// add adds a member, with a comma before it.
+func (c *chatClient) add(name string, v []byte) {
+	c.members = append(append(translate.Quote(append(c.members, ','), name), ':'), v...)
+}
+
+func (c *chatClient) member(name string, v jsontext.Value) error {
+	switch {
+	case name == "messages" && v.Kind() == '[':
+		return translate.Array(name, v, c.turn)
+	case name == "tools" && v.Kind() == '[':
+		return translate.Array(name, v, c.offer)
+	case name == "tool_choice" && v.Kind() == '{' && slices.Contains([]string{"auto", "any", "tool", "none"}, typeOf(v)):
+		c.found = true
+		return c.toolChoice(v)
+	}
+	c.parallel = c.parallel || name == "parallel_tool_calls"
+	c.add(name, v)
+	return nil
+}
+
+// typeOf gives the type that an object names.
+func typeOf(v jsontext.Value) (kind string) {
+	_ = translate.Generated(v, func(name string, v jsontext.Value) error {
+		if name == "type" {
+			kind = translate.Unquote(v)
+		}
+		return nil
+	})
+	return kind
+}
+
+// body writes the request.
+func (c *chatClient) body() []byte {
+	b := append(append([]byte(`{"messages":[`), c.chat.Messages...), ']')
+	if len(c.tools) > 0 {
+		b = append(append(append(b, `,"tools":[`...), c.tools...), ']')
+	}
+	choice := c.choice
+	if one := []byte(`,"parallel_tool_calls":false`); c.parallel {
+		choice = bytes.TrimSuffix(choice, one)
+	}
+	return append(append(append(b, choice...), c.members...), '}')
+}
+
+// offer reads the tool that stands at path.
+func (c *chatClient) offer(path string, v jsontext.Value) error {
+	schema, function := false, false
+	_ = translate.Generated(v, func(name string, v jsontext.Value) error {
+		schema = schema || name == "input_schema" && v.Kind() == '{'
+		function = function || name == "function"
+		return nil
+	})
+	if kind := typeOf(v); schema && !function && (kind == "" || kind == "custom") {
+		c.found = true
+		return c.tool(path, v)
+	}
+	c.tools = translate.Join(c.tools, v)
+	return nil
+}
+
+// turn reads the message that stands at path.
+func (c *chatClient) turn(path string, v jsontext.Value) error {
+	var role string
+	var content, calls jsontext.Value
+	others := []byte{'{'} // members, each with a comma after it
+	_ = translate.Generated(v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "role":
+			role = translate.Unquote(v)
+		case "content":
+			content = v
+			return nil
+		case "tool_calls":
+			calls = v
+			return nil
+		}
+		others = append(append(append(translate.Quote(others, name), ':'), v...), ',')
+		return nil
+	})
+	block := map[string]string{"user": "tool_result", "assistant": "tool_use"}[role]
+	if block == "" || content.Kind() != '[' || !hasPart(content, block) {
+		c.chat.Message("", v, "")
+		return nil
+	}
+	c.found = true
+	if role == "user" {
+		return c.results(path, content, others)
+	}
+	return c.saidAndCalled(path, content, calls, others)
+}
+
+func hasPart(content jsontext.Value, kind string) (has bool) {
+	_ = translate.Elements(content, func(_ int, v jsontext.Value) error {
+		has = has || typeOf(v) == kind
+		return nil
+	})
+	return has
+}
+
+// results writes what tools gave, each as a message of its own, and then what else the user said in the message at path.
+func (c *chatClient) results(path string, content jsontext.Value, others []byte) error {
+	var shown, said translate.Parts
+	err := translate.Array(path+".content", content, func(path string, v jsontext.Value) error {
+		if typeOf(v) != "tool_result" {
+			said.Add("", v, "")
+			return nil
+		}
+		dec := translate.Decode(v)
+		defer dec.Close()
+		b, err := c.block(path, dec)
+		if err != nil {
+			return err
+		}
+		return c.toolResult(path, b, &shown)
+	})
+	if shown.Join(&said); err == nil && !shown.Empty() {
+		c.chat.Message(string(others)+`"content":`, shown.Content(), "}")
+	}
+	return err
+}
+
+// saidAndCalled writes the message of the assistant's at path, with the calls that are among its parts beside calls.
+func (c *chatClient) saidAndCalled(path string, content, calls jsontext.Value, others []byte) error {
+	var said translate.Parts
+	var called []byte
+	if calls.Kind() == '[' {
+		called = append(called, bytes.TrimSpace(calls[1:len(calls)-1])...)
+	}
+	err := translate.Array(path+".content", content, func(path string, v jsontext.Value) error {
+		if typeOf(v) != "tool_use" {
+			said.Add("", v, "")
+			return nil
+		}
+		dec := translate.Decode(v)
+		defer dec.Close()
+		b, err := c.block(path, dec)
+		if err != nil {
+			return err
+		}
+		call, err := toolCall(path, b)
+		called = translate.Join(called, call)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	m := append(others, `"content":`...)
+	if said.Empty() {
+		m = append(m, "null"...)
+	} else {
+		m = append(m, said.Content()...)
+	}
+	c.chat.Message("", append(append(append(m, `,"tool_calls":[`...), called...), ']'), "}")
+	return nil
+}

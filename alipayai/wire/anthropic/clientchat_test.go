@@ -1,0 +1,81 @@
+package anthropic
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// TestParseChatRequest has requests for chat completions with parts of the Messages API's, and what they are in OpenAI's form alone.
+func TestParseChatRequest(t *testing.T) {
+	const (
+		user   = `{"role":"user","content":"q"}`
+		use    = `{"type":"tool_use","id":"a","name":"f","input":{"x": 1}}`
+		called = `{"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\": 1}"}}`
+		tool   = `{"name":"f","description":"d","input_schema":{"type":"object"}}`
+		offers = `{"type":"function","function":{"name":"f","parameters":{"type":"object"},"description":"d"}}`
+		own    = `{"type":"function","function":{"name":"input_schema"}}`
+		image  = `{"type":"image_url","image_url":{"url":"https://x/y.png"}}`
+	)
+	talk := func(messages ...string) string {
+		return `{"messages":[` + strings.Join(messages, ",") + `],"model":"m"}`
+	}
+	says := func(role string, parts ...string) string {
+		return `{"role":"` + role + `","content":[` + strings.Join(parts, ",") + `]}`
+	}
+	gave := func(members string) string { return `{"type":"tool_result","tool_use_id":"a"` + members + `}` }
+	for name, tt := range map[string]struct {
+		body, want string // empty for nothing to translate
+		left       string
+		param      string // of an error
+	}{
+		"none":                   {body: talk(user)},
+		"its words in a text":    {body: talk(`{"role":"user","content":"\"tool_use\" input_schema"}`)},
+		"its words as parts":     {body: talk(says("user", use), says("assistant", gave("")), `{"role":"user","content":"tool_use"}`)},
+		"a call":                 {body: talk(user, says("assistant", use)), want: talk(user, `{"role":"assistant","content":null,"tool_calls":[`+called+`]}`)},
+		"a call beside others":   {body: talk(user, `{"role":"assistant","name":"n","content":[{"type":"text","text":"t"},`+use+`],"tool_calls":[`+own+`]}`), want: talk(user, `{"role":"assistant","name":"n","content":[{"type":"text","text":"t"}],"tool_calls":[`+own+`,`+called+`]}`)},
+		"a result":               {body: talk(says("user", gave(`,"content":"r"`))), want: talk(`{"role":"tool","tool_call_id":"a","content":"r"}`)},
+		"a result of nothing":    {body: talk(says("user", gave(""))), want: talk(`{"role":"tool","tool_call_id":"a","content":""}`)},
+		"a result in parts":      {body: talk(says("user", gave(`,"is_error":true,"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]`))), want: talk(`{"role":"tool","tool_call_id":"a","content":"Error: a\nb"}`)},
+		"results before words":   {body: talk(says("user", `{"type":"text","text":"t"}`, gave(`,"content":"r"`), image)), want: talk(`{"role":"tool","tool_call_id":"a","content":"r"}`, says("user", `{"type":"text","text":"t"}`, image))},
+		"a result that shows":    {body: talk(says("user", gave(`,"content":[{"type":"image","source":{"type":"url","url":"https://x/y.png"}}]`))), want: talk(`{"role":"tool","tool_call_id":"a","content":""}`, says("user", `{"type":"text","text":"Shown by the tool call a:"}`, image))},
+		"tools":                  {body: `{"model":"m","tools":[` + own + `,` + tool + `],"messages":[` + user + `]}`, want: `{"messages":[` + user + `],"tools":[` + own + `,` + offers + `],"model":"m"}`},
+		"a tool of either form":  {body: `{"tools":[{"type":"function","function":{"name":"f"},"input_schema":{}}],"model":"m","messages":[` + user + `]}`},
+		"a tool of the vendor's": {body: `{"tools":[{"type":"computer_20250124","name":"computer","input_schema":{}}],"model":"m","messages":[` + user + `]}`},
+		"a choice":               {body: `{"tool_choice":{"type":"tool","name":"f","disable_parallel_tool_use":true},"tools":[` + tool + `],"messages":[` + user + `],"model":"m"}`, want: `{"messages":[` + user + `],"tools":[` + offers + `],"tool_choice":{"type":"function","function":{"name":"f"}},"parallel_tool_calls":false,"model":"m"}`},
+		"a choice that is said twice": {body: `{"tool_choice":{"type":"any","disable_parallel_tool_use":true},"tools":[` + tool + `],"parallel_tool_calls":true,"messages":[` + user + `],"model":"m"}`,
+			want: `{"messages":[` + user + `],"tools":[` + offers + `],"tool_choice":"required","parallel_tool_calls":true,"model":"m"}`},
+		"other members":           {body: `{"stream":true,"x":{"y":[1]},"messages":[` + says("assistant", use) + `],"model":"m","stream_options":{"include_usage":true}}`, want: `{"messages":[{"role":"assistant","content":null,"tool_calls":[` + called + `]}],"stream":true,"x":{"y":[1]},"model":"m","stream_options":{"include_usage":true}}`},
+		"what has no counterpart": {body: talk(says("user", gave(`,"content":[{"type":"document","source":{"type":"url","url":"https://x"}}]`))), want: talk(`{"role":"tool","tool_call_id":"a","content":""}`), left: "messages.content.document.url"},
+		"a call without a name":   {body: talk(says("assistant", `{"type":"tool_use","id":"a","input":{}}`)), param: "messages[0].content[0]"},
+		"a result of no call":     {body: talk(user, says("user", `{"type":"tool_result"}`)), param: "messages[1].content[0].tool_use_id"},
+		"a tool without a name":   {body: `{"tools":[{"input_schema":{}}],"model":"m","messages":[` + user + `]}`, param: "tools[0].name"},
+		"a choice of none":        {body: `{"tool_choice":{"type":"tool"},"tools":[` + tool + `],"model":"m","messages":[` + user + `]}`, param: "tool_choice.name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sent, err := wire.ParseChatRequest([]byte(tt.body), wire.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, mixed, err := ParseChatRequest(sent)
+			if tt.param != "" {
+				if e, ok := errors.AsType[*wire.RequestError](err); !ok || e.Param != tt.param {
+					t.Errorf("error %v, want one of %s", err, tt.param)
+				}
+				return
+			}
+			if err != nil || mixed != (tt.want != "") || string(got.Canonical.Body) != tt.want {
+				t.Fatalf("%v, %v, got %s\nwant %s", err, mixed, got.Canonical.Body, tt.want)
+			}
+			if left := strings.Join(got.Unsupported, ","); left != tt.left || !slices.IsSorted(got.Unsupported) {
+				t.Errorf("left out are %q, want %q", left, tt.left)
+			}
+			if mixed && (got.Canonical.Model != sent.Model || got.Canonical.Stream != sent.Stream || string(got.Sent.Body) != tt.body) {
+				t.Errorf("canonical %+v of %+v", got.Canonical, got.Sent)
+			}
+		})
+	}
+}
