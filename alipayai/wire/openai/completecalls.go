@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,11 +17,40 @@ import (
 // result is told from others (https://github.com/anomalyco/opencode/pull/47954, https://github.com/binaricat/Netcatty/pull/1007),
 // and in a stream an index, by which its pieces are (https://github.com/openai/openai-python/issues/2806 and
 // https://github.com/anomalyco/opencode/issues/17902 of Gemini, https://github.com/ollama/ollama/issues/7881,
-// https://github.com/vercel/ai/issues/7238). Every other byte stays as it was.
+// https://github.com/vercel/ai/issues/7238). Where calls share an index, as all do that Ollama and Gemini make at once
+// (https://github.com/ollama/ollama/issues/15457, https://github.com/su-kaka/gcli2api/pull/406), clients join what is of several:
+// each but the first gets another one. Arguments that are an object or null become a text, as those of llama.cpp and DeepInfra
+// (https://github.com/ggml-org/llama.cpp/issues/20198, https://github.com/open-webui/open-webui/issues/27195). Every other byte
+// stays as it was.
 type callCompleter struct {
 	id string // the answer's own, of which those of its calls are made
-	// choices are where the calls of each choice stand.
-	choices map[string]*wire.CallPlaces
+	// choices are the calls of each choice.
+	choices map[string]*choiceCalls
+}
+
+// choiceCalls are the calls of a choice.
+type choiceCalls struct {
+	places wire.CallPlaces
+	// indexes are those by which the client knows the calls; wire.NoPlace before it does.
+	indexes []int
+}
+
+// index gives the index by which the client is to know a call, of which a piece has come with one of the provider's.
+func (c *choiceCalls) index(call, sent int) int {
+	for len(c.indexes) <= call {
+		c.indexes = append(c.indexes, wire.NoPlace)
+	}
+	if c.indexes[call] != wire.NoPlace {
+		return c.indexes[call]
+	}
+	if sent == wire.NoPlace || slices.Contains(c.indexes, sent) {
+		sent = call
+	}
+	if slices.Contains(c.indexes, sent) {
+		sent = slices.Max(c.indexes) + 1
+	}
+	c.indexes[call] = sent
+	return sent
 }
 
 // CompleteCalls gives a whole answer with what its tool calls lack. id is one of the answer's own.
@@ -39,6 +69,48 @@ func (c *callCompleter) chunk(data []byte) []byte {
 		return data
 	}
 	return c.complete(data, true)
+}
+
+// withDeltas gives a chunk each of whose choices has a delta: some servers leave it out, or give null, where nothing is new but how
+// the answer ended, or what a filter says, and clients look into it. See https://github.com/microsoft/agent-framework/pull/5734,
+// https://github.com/QwenLM/qwen-code/pull/1448 and https://github.com/bagofwords1/bagofwords/pull/742 of Azure.
+func withDeltas(data []byte) []byte {
+	if _, rest, ok := bytes.Cut(data, []byte(`"delta"`)); ok { // as in all but a few chunks, which have one choice
+		if rest, ok = bytes.CutPrefix(bytes.TrimLeft(rest, " "), []byte(":")); ok && bytes.HasPrefix(bytes.TrimLeft(rest, " "), []byte("{")) {
+			return data
+		}
+	}
+	if !translates(data) {
+		return data
+	}
+	e := edits{body: data}
+	defer e.release()
+	for _, top := range e.members(span{0, len(data)}) {
+		if top.name != "choices" {
+			continue
+		}
+		for _, choice := range e.elements(top.value) {
+			e.delta(choice)
+		}
+	}
+	return e.apply()
+}
+
+// delta gives a choice a delta where it has none.
+func (e *edits) delta(choice span) {
+	members := e.members(choice)
+	for _, m := range members {
+		switch {
+		case m.name == "delta" && e.text(m.value).Kind() == 'n':
+			e.replace(m.value, []byte("{}"))
+			return
+		case m.name == "delta", m.name == "text", m.name == "message":
+			return
+		}
+	}
+	if len(members) > 0 {
+		e.insert(choice.start+len("{"), []byte(`"delta":{},`))
+	}
 }
 
 // translates reports whether text can be read, with lone surrogates and repeated keys as everywhere in answers.
@@ -77,14 +149,15 @@ func (c *callCompleter) complete(body []byte, streamed bool) []byte {
 
 // calls completes the calls, or pieces of them, of the choice of that index.
 func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bool) {
-	places := c.choices[choice]
-	if places == nil {
-		places = new(wire.CallPlaces)
+	of := c.choices[choice]
+	if of == nil {
+		of = new(choiceCalls)
 		if c.choices == nil {
-			c.choices = make(map[string]*wire.CallPlaces)
+			c.choices = make(map[string]*choiceCalls)
 		}
-		c.choices[choice] = places
+		c.choices[choice] = of
 	}
+	places := &of.places
 	for i, call := range calls {
 		members := e.members(call)
 		if len(members) == 0 {
@@ -102,8 +175,13 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 		}
 		begins := places.Len() > before
 		var more []byte
-		if streamed && p.index == wire.NoPlace && (p.name != "" || p.arguments != "") {
-			more = appendOrReplace(e, more, p.indexAt, "index", strconv.AppendInt(nil, int64(n), 10))
+		if streamed && (p.index != wire.NoPlace || p.name != "" || p.arguments != "") {
+			if index := of.index(n, p.index); index != p.index {
+				more = appendOrReplace(e, more, p.indexAt, "index", strconv.AppendInt(nil, int64(index), 10))
+			}
+		}
+		if p.argumentsAt != (span{}) {
+			e.arguments(p.argumentsAt, streamed)
 		}
 		if begins && p.id == "" && p.name != "" && !wire.IsNoName(p.name) {
 			more = appendOrReplace(e, more, p.idAt, "id", quote(c.callID(choice, n)))
@@ -114,6 +192,18 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 		if len(more) > 0 {
 			e.insert(members[0].key.start, more)
 		}
+	}
+}
+
+// arguments makes a text of arguments, at s, that are none.
+func (e *edits) arguments(s span, streamed bool) {
+	switch v := e.text(s); {
+	case v.Kind() == '{':
+		e.replace(s, quote(string(v)))
+	case v.Kind() == 'n' && streamed:
+		e.replace(s, []byte(`""`))
+	case v.Kind() == 'n':
+		e.replace(s, []byte(`"{}"`))
 	}
 }
 
@@ -138,6 +228,7 @@ type callPiece struct {
 	id, name, arguments string
 	typed               bool
 	indexAt, idAt       span
+	argumentsAt         span // of a function
 }
 
 func readPiece(e *edits, members []member) callPiece {
@@ -159,6 +250,9 @@ func readPiece(e *edits, members []member) callPiece {
 				case "name":
 					p.name = translate.Unquote(v)
 				case "arguments", "input":
+					if m.name == "arguments" {
+						p.argumentsAt = m.value
+					}
 					if p.arguments = translate.Unquote(v); v.Kind() == '{' {
 						p.arguments = string(v)
 					}

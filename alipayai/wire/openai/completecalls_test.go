@@ -49,8 +49,25 @@ func TestCompletedStreams(t *testing.T) {
 			[]string{`{"index":0,"type":"custom","custom":{"name":"f","input":"x"}}`},
 			[]string{`{"id":"` + first + `","index":0,"type":"custom","custom":{"name":"f","input":"x"}}`},
 		},
-		"all there": {[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`}, nil},
-		"odd":       {[]string{`null,{},7,{"function":null},{"index":0}`, `{"index":0,"function":{"name":"null"}}`}, nil},
+		"https://github.com/su-kaka/gcli2api/pull/406": {
+			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"id":"b","function":{"name":"f","arguments":"{\"x\":2}"}}`, `{"id":"c","function":{"name":"g","arguments":"{}"},"index":0}`},
+			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":1,"id":"b","function":{"name":"f","arguments":"{\"x\":2}"}}`, `{"id":"c","function":{"name":"g","arguments":"{}"},"index":2}`},
+		},
+		"https://github.com/ollama/ollama/issues/15457, in pieces": {
+			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\""}},{"index":0,"function":{"arguments":":1}"}}`, `{"index":0,"id":"b","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`, `{"index":1,"id":"c","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\""}},{"index":0,"function":{"arguments":":1}"}}`, `{"index":1,"id":"b","function":{"name":"f","arguments":""}}`, `{"index":1,"function":{"arguments":"{}"}}`, `{"index":2,"id":"c","function":{"name":"f","arguments":"{}"}}`},
+		},
+		"an index from 1, twice": {
+			[]string{`{"index":1,"id":"a","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"b","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index":1,"id":"a","function":{"name":"f","arguments":"{}"}}`, `{"index":2,"id":"b","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}`},
+		},
+		"https://github.com/open-webui/open-webui/issues/27195": {
+			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":null}}`, `{"index":0,"function":{"arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`},
+		},
+		"indexes in another order": {[]string{`{"index":1,"id":"b","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"function":{"arguments":" "}}`}, nil},
+		"all there":                {[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`}, nil},
+		"odd":                      {[]string{`null,{},7,{"function":null},{"index":0}`, `{"index":0,"function":{"name":"null"}}`}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			chunk := func(calls string) string {
@@ -92,13 +109,16 @@ func TestCompletedStreams(t *testing.T) {
 func TestCompletedAnswers(t *testing.T) {
 	first, second := (&callCompleter{id: "answer"}).callID("0", 0), (&callCompleter{id: "answer"}).callID("0", 1)
 	for name, tt := range map[string]struct{ calls, want string }{
-		"no ids":       {`[{"type":"function","function":{"name":"f","arguments":"{}"}}, {"type":"function","function":{"name":"f","arguments":"{}"}}]`, `[{"id":"` + first + `","type":"function","function":{"name":"f","arguments":"{}"}}, {"id":"` + second + `","type":"function","function":{"name":"f","arguments":"{}"}}]`},
-		"null":         {`[{"id":null,"type":"function","function":{"name":"f","arguments":{"a":1}}}]`, `[{"id":"` + first + `","type":"function","function":{"name":"f","arguments":{"a":1}}}]`},
-		"one of them":  {`[{"id":"a","function":{"name":"f","arguments":"{}"}},{"function":{"name":"f","arguments":"{}"}}]`, `[{"id":"a","function":{"name":"f","arguments":"{}"}},{"id":"` + second + `","type":"function","function":{"name":"f","arguments":"{}"}}]`},
-		"all there":    {`[ {"id":"a","function":{"name":"f","arguments":"{}"}} ]`, ""},
-		"none":         {`[]`, ""},
-		"null for all": {`null`, ""},
-		"no array":     {`{"id":""}`, ""},
+		"no ids": {`[{"type":"function","function":{"name":"f","arguments":"{}"}}, {"type":"function","function":{"name":"f","arguments":"{}"}}]`, `[{"id":"` + first + `","type":"function","function":{"name":"f","arguments":"{}"}}, {"id":"` + second + `","type":"function","function":{"name":"f","arguments":"{}"}}]`},
+		"null":   {`[{"id":null,"type":"function","function":{"name":"f","arguments":"{}"}}]`, `[{"id":"` + first + `","type":"function","function":{"name":"f","arguments":"{}"}}]`},
+		"https://github.com/ggml-org/llama.cpp/issues/20198": {`[{"id":"a","type":"function","function":{"name":"f","arguments":{"a": "\"\ud83d"}}}]`, `[{"id":"a","type":"function","function":{"name":"f","arguments":"{\"a\": \"\\\"\\ud83d\"}"}}]`},
+		"null for arguments": {`[{"id":"a","function":{"arguments":null,"name":"f"}}]`, `[{"id":"a","function":{"arguments":"{}","name":"f"}}]`},
+		"an input":           {`[{"id":"a","type":"custom","custom":{"name":"f","input":null}}]`, ""},
+		"one of them":        {`[{"id":"a","function":{"name":"f","arguments":"{}"}},{"function":{"name":"f","arguments":"{}"}}]`, `[{"id":"a","function":{"name":"f","arguments":"{}"}},{"id":"` + second + `","type":"function","function":{"name":"f","arguments":"{}"}}]`},
+		"all there":          {`[ {"id":"a","function":{"name":"f","arguments":"{}"}} ]`, ""},
+		"none":               {`[]`, ""},
+		"null for all":       {`null`, ""},
+		"no array":           {`{"id":""}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := func(calls string) string {
@@ -115,5 +135,30 @@ func TestCompletedAnswers(t *testing.T) {
 	const broken = `{"choices":[{"message":{"tool_calls":[{"function":{"name":"f"}}]}}]`
 	if got := CompleteCalls([]byte(broken), "answer"); string(got) != broken {
 		t.Errorf("%s of what is no JSON", got)
+	}
+}
+
+// TestDeltas has chunks without a delta, as reported, and such as have one.
+func TestDeltas(t *testing.T) {
+	for name, tt := range map[string]struct{ sent, want string }{
+		"https://github.com/microsoft/agent-framework/pull/5734": {`{"choices":[{"index":0,"delta":null,"finish_reason":"stop"}]}`, `{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`},
+		"https://github.com/QwenLM/qwen-code/pull/1448":          {`{"choices":[ {"finish_reason":"stop","index":0}]}`, `{"choices":[ {"delta":{},"finish_reason":"stop","index":0}]}`},
+		"https://github.com/bagofwords1/bagofwords/pull/742":     {`{"choices":[{"content_filter_offsets":{"start_offset":1},"content_filter_results":{"hate":{"filtered":false}},"finish_reason":null,"index":0}]}`, `{"choices":[{"delta":{},"content_filter_offsets":{"start_offset":1},"content_filter_results":{"hate":{"filtered":false}},"finish_reason":null,"index":0}]}`},
+		"spelt apart":   {`{"choices":[{"delta" : {"content":"x"}}]}`, ""},
+		"in a text":     {`{"choices":[{"index":0,"delta":{"content":"\"delta\":null"}}]}`, ""},
+		"no choices":    {`{"choices":[],"delta":null}`, ""},
+		"odd choices":   {`{"choices":[{},null,7,[]]}`, ""},
+		"a completion":  {`{"choices":[{"index":0,"text":"x"}]}`, ""},
+		"a whole":       {`{"choices":[{"index":0,"message":{"content":"x"}}]}`, ""},
+		"another delta": {`{"delta":null,"choices":[{"index":0,"finish_reason":"stop"}]}`, `{"delta":null,"choices":[{"delta":{},"index":0,"finish_reason":"stop"}]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if tt.want == "" {
+				tt.want = tt.sent
+			}
+			if got := string(withDeltas([]byte(tt.sent))); got != tt.want {
+				t.Errorf("got %s\nwant %s", got, tt.want)
+			}
+		})
 	}
 }

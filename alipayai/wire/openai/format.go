@@ -85,7 +85,7 @@ func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error
 	case chunk.Usage.OK && !chunk.HasChoices && !bytes.Contains(event.Data, []byte(`"choices"`)):
 		dst = appendWithChoices(dst, event.Data)
 	default:
-		dst = s.append(dst, event)
+		dst = s.append(dst, event, chunk.HasChoices)
 	}
 	return dst, chunk, err
 }
@@ -100,9 +100,12 @@ func appendWithChoices(dst, chunk []byte) []byte {
 	return appendData(dst, slices.Concat([]byte(`{"choices":[],`), members))
 }
 
-// append appends an event.
-func (s *stream) append(dst []byte, event wire.Event) []byte {
+// append appends an event, which may have choices.
+func (s *stream) append(dst []byte, event wire.Event, choices bool) []byte {
 	data := s.calls.chunk(event.Data)
+	if choices {
+		data = withDeltas(data)
+	}
 	if bytes.Equal(data, event.Data) {
 		return append(dst, event.Raw...)
 	}
