@@ -128,9 +128,10 @@ func (e *editor) request() {
 }
 
 // thinking reports whether DeepSeek's model is to think: deepseek-chat only where the request says so, others unless it says
-// otherwise. See https://api-docs.deepseek.com/guides/thinking_mode.
+// otherwise. See https://api-docs.deepseek.com/guides/thinking_mode. It wants its thoughts back where tools are offered, or have been
+// called before: https://github.com/maximhq/bifrost/issues/5325.
 func (e *editor) thinking(request []member) bool {
-	if !e.ask.HasTools {
+	if !e.ask.HasTools && !e.hasCalled(request) {
 		return false
 	}
 	thinks := e.ask.UpstreamModel != "deepseek-chat"
@@ -145,6 +146,26 @@ func (e *editor) thinking(request []member) bool {
 		}
 	}
 	return thinks
+}
+
+// hasCalled reports whether an earlier message has tool calls.
+func (e *editor) hasCalled(request []member) bool {
+	if !bytes.Contains(e.body, []byte(`"tool_calls"`)) { // nor is it spelt otherwise by those who write one
+		return false
+	}
+	for _, m := range request {
+		if m.name != "messages" {
+			continue
+		}
+		for _, message := range e.conversation(m.value) {
+			for _, m := range message.members {
+				if m.name == "tool_calls" && !e.callsNothing(m.value) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // responseFormat gives the schema that stands in a response_format of type json_schema, which it replaces.

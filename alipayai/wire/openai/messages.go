@@ -102,6 +102,7 @@ func (e *editor) editMessage(m *message, late, last bool) {
 	var resultOf string
 	var shown []span
 	reasoning, prefix := assistant && e.thinks, assistant && last && e.Prefix // what has to be there
+	thought := []byte(`""`)
 	e.object("messages", m.members, e.Members[m.role], func(one member) (gone, done bool) {
 		v := e.text(one.value)
 		switch {
@@ -127,6 +128,9 @@ func (e *editor) editMessage(m *message, late, last bool) {
 			if reasoning = false; v.Kind() != '"' {
 				e.replace(one.value, []byte(`""`))
 			}
+		case one.name == "reasoning" && reasoning && v.Kind() == '"':
+			thought = v
+			return false, false
 		case one.name == "prefix" && prefix:
 			prefix = false
 			e.replace(one.value, []byte("true"))
@@ -141,8 +145,8 @@ func (e *editor) editMessage(m *message, late, last bool) {
 	if prefix {
 		e.insert(m.start+len("{"), []byte(`"prefix":true,`))
 	}
-	if reasoning { // an answer of another provider's
-		e.insert(m.start+len("{"), []byte(`"reasoning_content":"",`))
+	if reasoning { // an answer of another provider's, whose word for it may be reasoning
+		e.insert(m.start+len("{"), slices.Concat([]byte(`"reasoning_content":`), thought, []byte(",")))
 	}
 }
 

@@ -91,7 +91,7 @@ func TestEditsOfVendors(t *testing.T) {
 		"openai: Mistral's choice":        {"openai", request(`"tools":[` + plain + `],"tool_choice":"any"`), request(`"tools":[` + plain + `],"tool_choice":"required"`), ""},
 		"openai: another's tools":         {"openai", request(`"tools":[` + custom + `]`), "", ""},
 		"qwen: a marked tool":             {"qwen", request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}},` + mark + `}]`), request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}}}]`), "tools.cache_control"},
-		"deepseek: a marked result":       {"deepseek", talk(user, calls("a"), `{"role":"tool","tool_call_id":"a",`+mark+`,"content":"1"}`), talk(user, calls("a"), result("a")), "messages.cache_control"},
+		"deepseek: a marked result":       {"deepseek", talk(user, calls("a"), `{"role":"tool","tool_call_id":"a",`+mark+`,"content":"1"}`), talk(user, `{"reasoning_content":"",`+calls("a")[1:], result("a")), "messages.cache_control"},
 		"glm: OpenRouter's fields":        {"glm", request(`"session_id":"s","trace":{},"image_config":{}`), request(""), "image_config,session_id,trace"},
 	} {
 		t.Run(name, func(t *testing.T) {
