@@ -191,6 +191,7 @@ var phrases = map[string]Class{
 	// https://github.com/continuedev/continue/issues/12670, https://github.com/Wei-Shaw/sub2api/issues/4069.
 	"run out of credits":          AccountExhausted,
 	"need a grok subscription":    AccountExhausted,
+	"an active grok subscription": AccountExhausted, // in a stream: https://github.com/NousResearch/hermes-agent/pull/28111
 	"doesn't have any credits":    AccountExhausted,
 	"used all available credits":  AccountExhausted,
 	"content violates usage guid": Blocked, // https://github.com/stanford-crfm/helm/pull/3770

@@ -126,6 +126,17 @@ var kinds = map[string]kind{
 	"InvalidParameter":           badRequest,
 	"invalid_parameter_error":    badRequest,
 
+	// xAI has the descriptions of gRPC's statuses, as Rust's tonic words them (tonic/src/status.rs of hyperium/tonic):
+	// https://github.com/anomalyco/opencode/issues/1298, https://github.com/openclaw/openclaw/pull/117341.
+	"Some resource has been exhausted":                                       throttled,
+	"The service is currently unavailable":                                   unavailable,
+	"Internal error":                                                         faulty,
+	"Deadline expired before operation could complete":                       tooLate,
+	"The request does not have valid authentication credentials":             badKey,
+	"The caller does not have permission to execute the specified operation": forbidden,
+	"Client specified an invalid argument":                                   badRequest,
+	"Some requested entity was not found":                                    notFound,
+
 	// Mistral.
 	"rate_limited":                   throttled,
 	"service_tier_capacity_exceeded": throttled,
