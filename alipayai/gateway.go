@@ -185,7 +185,8 @@ type Outcome struct {
 	Usage wire.Usage
 	// Packed is how many calls shared the request that brought the answer; 0 for one of
 	// the call's own. Pack is the request id under which that request's attempts are
-	// logged; empty for a call that was in none.
+	// logged, behind those of packs that providers before have failed; empty for a call that
+	// was in none.
 	Packed int
 	Pack   string
 	// Canary is the arm of the canary that the call belongs to; empty for one of none.

@@ -213,7 +213,10 @@ func (c *call) take(m *member) (a *Answer, f *failure.Failure, alone string) {
 	c.unsupported, c.lost = pc.unsupported, &m.lost
 	c.mayHaveExecuted = c.mayHaveExecuted || pc.mayHaveExecuted || m.f == nil && m.alone != ""
 	if g.sealed != nil {
-		c.outcome.Pack = pc.outcome.RequestID
+		if c.outcome.Pack != "" { // that of the provider before
+			c.outcome.Pack += ", "
+		}
+		c.outcome.Pack += pc.outcome.RequestID
 		c.outcome.Costs = append(c.outcome.Costs, m.costs...)
 	} else { // it was alone in it
 		c.outcome.Costs = append(c.outcome.Costs, pc.outcome.Costs...)

@@ -3,12 +3,14 @@ package alipayai_test
 import (
 	"cmp"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // A pack leaves one line, a stream that found no other call its own, and they sum to the vendor's bill.
@@ -132,6 +134,29 @@ func TestCostOfAPackOfOne(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Each line of a pack is under an id that its calls are logged with, also where the first provider failed the pack and the
+// next one answered another.
+func TestEveryPackOfACallIsLogged(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
+		l := new(lines)
+		fails := &model{before: func(_ int, req *http.Request) (*http.Response, error) { return breaks(req) }}
+		p := newPacking(t, []*model{fails, {}}, spends(l, alipayPrice()), func(g *alipayai.Gateway) { g.Packs.MaxCalls = 3 })
+		for i := range 3 {
+			p.ask(t.Context(), 0, strconv.Itoa(i))
+		}
+		pass(time.Minute)
+		all := l.taken()
+		if len(all) != 2 || all[0].RequestID == all[1].RequestID {
+			t.Fatalf("lines %+v, want one of each pack", all)
+		}
+		for range 3 {
+			if o := <-p.seen.settled; o.Pack != all[0].RequestID+", "+all[1].RequestID {
+				t.Errorf("packs %q, want %q and %q", o.Pack, all[0].RequestID, all[1].RequestID)
+			}
+		}
+	})
 }
 
 // What is asked to compare answers of packs is the operator's: no tenant's budget and no line of a tenant has it.
