@@ -46,17 +46,24 @@ func (w Window) Bounds(t time.Time) (begin, end time.Time) {
 	return w.midnight(t.Year(), t.Month(), t.Day()), w.midnight(t.Year(), t.Month(), t.Day()+1)
 }
 
-// midnight is when a day begins. Where clocks are put forward at midnight it begins later, and [time.Date] may give a time
-// of the day before: a window would end before its last hour, and what was spent in that be forgotten.
+// midnight is the first moment of a day, or of the next one where the zone has none of that date. Clocks that are put back
+// at midnight show it twice, and those that are put forward never do: [time.Date] may then give the second of them, or a
+// moment of another day.
 func (w Window) midnight(year int, month time.Month, day int) time.Time {
-	begin := time.Date(year, month, day, 0, 0, 0, 0, w.zone)
-	if begin.Hour() == 0 {
-		return begin
+	shown := time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix()
+	t := time.Unix(shown, 0).Add(-36 * time.Hour).In(w.zone) // the day before, or the one before that
+	for {
+		_, offset := t.Zone()
+		if shown-int64(offset) <= t.Unix() { // passed over
+			return t
+		}
+		begin := time.Unix(shown-int64(offset), 0).In(w.zone)
+		_, change := t.ZoneBounds()
+		if change.IsZero() || begin.Before(change) {
+			return begin
+		}
+		t = change
 	}
-	if _, change := begin.ZoneBounds(); begin.Hour() >= 12 && !change.IsZero() {
-		return change
-	}
-	return begin
 }
 
 // String names the window.
