@@ -3,10 +3,13 @@ package replay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-alipayai/gateway/internal/redisstore"
 )
 
 // redisPutAnswers keeps answers, KEYS[2] and so on, in the room of their tenant's,
@@ -75,8 +78,11 @@ func (c RedisCache) Put(ctx context.Context, tenant string, key Key, answer Answ
 		return unavailable(err)
 	}
 	kept, err := reply.Integer()
-	if err == nil && kept == 0 {
+	switch {
+	case err == nil && kept == 0:
 		return ErrTooLarge
+	case err == nil && kept != 1:
+		err = fmt.Errorf("%w: script of answers returned %d", redisstore.ErrReply, kept)
 	}
 	return unavailable(err)
 }

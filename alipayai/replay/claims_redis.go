@@ -220,24 +220,34 @@ func (c *redisClaim) end(ctx context.Context, to state, sealed []byte, ttl time.
 
 // Release implements Claim.
 func (c *redisClaim) Release(ctx context.Context) error {
-	_, err := c.run(ctx, c.options.exchange(), redisReleaseClaim)
+	_, err := outcomeOf(c.run(ctx, c.options.exchange(), redisReleaseClaim))
 	return unavailable(err)
 }
 
 func (c *redisClaim) settle(ctx context.Context, to state, sealed []byte, ttl, after int64, mustExist bool) error {
-	reply, err := c.run(ctx, c.options.exchange(), redisSettleClaim, c.request[:], string(to), sealed, ttl, after, mustExist)
-	if err != nil {
-		return unavailable(err)
-	}
-	switch result, err := reply.Text(); {
+	outcome, err := outcomeOf(c.run(ctx, c.options.exchange(), redisSettleClaim, c.request[:], string(to), sealed, ttl, after, mustExist))
+	switch {
 	case err != nil:
 		return unavailable(err)
-	case result == "lost":
+	case outcome == "lost":
 		return ErrLost
-	case result == string(served):
+	case outcome == string(served):
 		return ErrTooLarge
 	}
 	return nil
+}
+
+// outcomeOf gives what a script that ends a claim returned. What no such script returns
+// is an error: nothing is known of the claim then.
+func outcomeOf(reply redisstore.Reply, err error) (string, error) {
+	if err != nil {
+		return "", err
+	}
+	outcome, err := reply.Text()
+	if err == nil && outcome != "done" && outcome != "lost" && outcome != string(served) {
+		err = fmt.Errorf("%w: script of claims returned the outcome %q", redisstore.ErrReply, outcome)
+	}
+	return outcome, err
 }
 
 // run lets a script work at the claim.
