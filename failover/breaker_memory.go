@@ -34,6 +34,8 @@ type pair struct {
 	place   *list.Element
 	// pending counts the events that are on their way to the replicas' common memory.
 	pending int
+	// unheard says that the breaker has opened here and the common memory may not have heard of it.
+	unheard bool
 }
 
 // find is nil for a breaker with nothing to remember. It needs no lock.
@@ -74,6 +76,7 @@ func (m *memory) write(key Key, h history, now time.Time) *pair {
 		m.forget(p)
 		return nil
 	}
+	p.unheard = p.unheard && h.isOpen()
 	p.history.Store(&h)
 	p.changed = now
 	m.recent.MoveToBack(p.place)

@@ -117,7 +117,7 @@ func (b *Breakers) enqueue(r report) {
 	case s == nil:
 		return
 	case !s.reachable.Load():
-		s.dropped.Add(1)
+		s.drop(r)
 		return
 	}
 	select {
@@ -126,12 +126,32 @@ func (b *Breakers) enqueue(r report) {
 			r.pair.pending++
 		}
 	default:
-		s.dropped.Add(1)
+		s.drop(r)
 	}
 }
 
+// drop notes that Redis may not have heard of an event. The memory is locked.
+func (s *shared) drop(r report) {
+	s.dropped.Add(1)
+	if r.event == opened && r.pair.history.Load().isOpen() {
+		r.pair.unheard = true
+	}
+}
+
+// learn takes over what Redis has of a breaker. One that has opened here, without Redis
+// having heard of it, is not closed by that: Redis lacks the failures which have opened it.
+// The memory is locked.
+func (b *Breakers) learn(key Key, common history) (learnt bool) {
+	if p := b.find(key); p != nil && p.unheard && !common.isOpen() {
+		return false
+	}
+	b.write(key, common, time.Now())
+	return true
+}
+
 // askToProbe asks for the lease that the history of this replica has taken. It
-// returns what Redis made of it, unless there is no answer.
+// returns what Redis made of it, unless there is no answer, or Redis has not heard that the
+// breaker is open.
 func (b *Breakers) askToProbe(key Key, rule Rule, h history) (common history, granted, ok bool) {
 	s := b.shared
 	if s == nil || !s.reachable.Load() {
@@ -145,8 +165,8 @@ func (b *Breakers) askToProbe(key Key, rule Rule, h history) (common history, gr
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if common.version >= b.read(key).version {
-		b.write(key, common, time.Now())
+	if common.version >= b.read(key).version && !b.learn(key, common) {
+		return history{}, false, false
 	}
 	return b.read(key), granted, true
 }
@@ -200,13 +220,16 @@ func (b *Breakers) apply(r report, common history, did, sent bool) (opens bool) 
 		r.pair.pending--
 	}
 	if !sent {
-		b.shared.dropped.Add(1)
+		b.shared.drop(r)
 		return false
+	}
+	if r.event == opened {
+		r.pair.unheard = false
 	}
 	p, known := b.find(r.key), b.read(r.key)
 	opens = did && r.event == failed && !known.isOpen()
 	if common.version >= known.version && (opens || p == nil || p.pending == 0) {
-		b.write(r.key, common, time.Now())
+		b.learn(r.key, common)
 	}
 	return opens
 }
@@ -240,11 +263,10 @@ func (b *Breakers) poll(ctx context.Context) {
 func (b *Breakers) merge(changes []change) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := time.Now()
 	for _, c := range changes {
 		p := b.find(c.key)
 		if p == nil || p.pending == 0 && c.history.version > p.history.Load().version {
-			b.write(c.key, c.history, now)
+			b.learn(c.key, c.history)
 		}
 	}
 }
