@@ -35,17 +35,34 @@ const (
 	replicaQueued    = "ALIPAYAI_REPLICA_QUEUED"
 )
 
-// replicaDeadline is that of its calls, so that its leases are short.
-const replicaDeadline = time.Second
+// replicaDeadline is that of its calls, longer than a machine is busy for. What waits for the end of a lease lets time
+// pass in Redis.
+const replicaDeadline = time.Minute
 
-// replicaGateway is a replica of class money whose claims are in Redis. One that is queued has a window that
-// opens late, but in time.
-func replicaGateway(t *testing.T, addr, to, namespace string, queued bool) *alipayai.Gateway {
+// gated is a window that gives no slot until it is opened.
+type gated struct {
+	limiter.Window
+	opened <-chan struct{}
+}
+
+func (w gated) Reserve(ctx context.Context, l limiter.Limit) (limiter.Slot, error) {
+	select {
+	case <-w.opened:
+		return w.Window.Reserve(ctx, l)
+	case <-ctx.Done():
+		return limiter.Slot{}, ctx.Err()
+	}
+}
+
+// replicaGateway is a replica of class money whose claims are in Redis. Its calls are queued until opened is closed,
+// where there is such a channel.
+func replicaGateway(t *testing.T, addr, to, namespace string, opened <-chan struct{}) *alipayai.Gateway {
 	t.Helper()
 	p := plainProvider(t, to)
-	if queued {
+	if opened != nil {
 		p.Cap = newCap(50, time.Second)
-		p.Cap.Throttled(replicaDeadline / 2)
+		p.Cap.Window = gated{p.Cap.Window, opened}
+		p.Cap.Queue, p.Cap.MaxWait = limiter.NewQueue(p.Cap.Window, time.Now), replicaDeadline
 	}
 	sealing, err := seal.New([32]byte{1})
 	if err != nil {
@@ -55,7 +72,7 @@ func replicaGateway(t *testing.T, addr, to, namespace string, queued bool) *alip
 		Providers: []*upstream.Provider{p}, Class: alipayai.ClassMoney, Deadline: replicaDeadline,
 		Claims: &alipayai.Claims{TTL: time.Hour, Store: replay.NewRedisClaims(replay.RedisOptions{
 			Client: newRedis(t, limiter.RedisOptions{Addresses: []string{addr}}), Namespace: namespace, Seal: sealing,
-			ClaimTimeout: 2 * time.Second, Timeout: 2 * time.Second, // this machine is busy
+			ClaimTimeout: replicaDeadline, Timeout: replicaDeadline, // this machine is busy
 		})},
 	}
 	if err := p.Prepare(); err != nil {
@@ -67,23 +84,33 @@ func replicaGateway(t *testing.T, addr, to, namespace string, queued bool) *alip
 	return g
 }
 
-// TestReplicaProcess is a replica until its standard input ends, where a test has started it as one.
+// TestReplicaProcess is a replica until its standard input ends, where a test has started it as one. A first line opens
+// the window of one whose calls are queued.
 func TestReplicaProcess(t *testing.T) {
 	addr := os.Getenv(replicaRedis)
 	if addr == "" {
 		return
 	}
-	g := replicaGateway(t, addr, os.Getenv(replicaUpstream), os.Getenv(replicaNamespace), os.Getenv(replicaQueued) != "")
+	var opened chan struct{}
+	if os.Getenv(replicaQueued) != "" {
+		opened = make(chan struct{})
+	}
+	g := replicaGateway(t, addr, os.Getenv(replicaUpstream), os.Getenv(replicaNamespace), opened)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serve(g, w, r, "acme") }))
 	defer server.Close()
 	fmt.Println("\nreplica " + server.URL)
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	in := bufio.NewReader(os.Stdin)
+	if _, err := in.ReadString('\n'); err == nil {
+		close(opened)
+		_, _ = io.Copy(io.Discard, in)
+	}
 }
 
 // process is a replica in a process of its own.
 type process struct {
 	*os.Process
 	url string
+	in  io.Writer
 }
 
 func startReplica(t *testing.T, addr, upstream, namespace string, queued bool) *process {
@@ -117,19 +144,20 @@ func startReplica(t *testing.T, addr, upstream, namespace string, queued bool) *
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if url, ok := strings.CutPrefix(lines.Text(), "replica "); ok {
-			return &process{child.Process, url}
+			return &process{child.Process, url, in}
 		}
 	}
 	t.Fatal("the replica has ended")
 	return nil
 }
 
-// acting is an upstream that counts what it was asked, and answers at once, never, or by half.
+// acting is an upstream that counts what it was asked, and answers at once, or, until it is over, not or by half.
 type acting struct {
 	mu      sync.Mutex
 	count   int
 	arrived chan struct{}
 	stuck   string // "", "silent" or "half"
+	over    chan struct{}
 }
 
 func (a *acting) asked() int {
@@ -155,7 +183,10 @@ func (a *acting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a.arrived <- struct{}{}
 	if first && a.stuck != "" {
-		<-r.Context().Done()
+		select {
+		case <-a.over:
+		case <-r.Context().Done():
+		}
 		return
 	}
 	_, _ = io.WriteString(w, rest)
@@ -171,14 +202,14 @@ func TestReplicasThatDieOrFreeze(t *testing.T) {
 	for _, fault := range []string{"killed", "frozen"} {
 		for _, moment := range []string{"queued", "silent", "half"} {
 			name := fault + ", " + moment
-			upstream := &acting{arrived: make(chan struct{}, 10)}
+			upstream := &acting{arrived: make(chan struct{}, 10), over: make(chan struct{})}
 			if moment != "queued" {
 				upstream.stuck = moment
 			}
 			server := httptest.NewServer(upstream)
 			t.Cleanup(server.Close)
 			broken := startReplica(t, redisServer.Addr, server.URL, name, moment == "queued")
-			other := replicaGateway(t, redisServer.Addr, server.URL, name, false)
+			other := replicaGateway(t, redisServer.Addr, server.URL, name, nil)
 			tests.Go(func() { faultAt(t, name, client, broken, other, upstream) })
 		}
 	}
@@ -204,19 +235,19 @@ func faultAt(t *testing.T, name string, client redis.UniversalClient, broken *pr
 			t.Errorf("%s, %s: %d %s, want %d %s", name, when, got, body, status, code)
 		}
 	}
-	ended := make(chan struct{})
+	ended := make(chan string, 1)
 	go func() {
-		defer close(ended)
-		for upstream.asked() == 0 { // a busy machine may keep the call from leaving in time
-			resp, err := http.DefaultClient.Do(request(t.Context(), broken.url))
-			if err != nil {
-				return
-			}
-			_ = resp.Body.Close()
+		resp, err := http.DefaultClient.Do(request(t.Context(), broken.url))
+		if err != nil {
+			ended <- err.Error()
+			return
 		}
+		body, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		ended <- string(body)
 	}()
 	if queued {
-		waitFor(t, name+": the claim", func() bool { return claimed(t, client, name) })
+		waitFor(t, name+": the claim", func() bool { return len(claims(t, client, name)) > 0 })
 	} else {
 		<-upstream.arrived
 	}
@@ -228,23 +259,28 @@ func faultAt(t *testing.T, name string, client redis.UniversalClient, broken *pr
 		t.Error(err)
 	}
 	want("at once", http.StatusConflict, failure.CodeIdempotencyInFlight)
-	sent := upstream.asked() // a call that is queued may just have left
-	var status int
-	var body string
-	waitFor(t, name+": the end of the lease", func() bool {
-		status, body = repeat()
-		return !strings.Contains(body, failure.CodeIdempotencyInFlight)
-	})
-	switch {
-	case sent == 0 && (status != http.StatusOK || !strings.Contains(body, "done")), sent > 0 && !strings.Contains(body, failure.CodeIdempotencyUnresolved):
-		t.Errorf("%s, after the lease: %d %s", name, status, body)
+	for _, key := range claims(t, client, name) {
+		passInRedis(t, client, key, 2*replicaDeadline)
+	}
+	if queued {
+		want("after the lease", http.StatusOK, "done")
+	} else {
+		want("after the lease", http.StatusConflict, failure.CodeIdempotencyUnresolved)
 	}
 	if !kill {
 		if err := broken.Signal(syscall.SIGCONT); err != nil {
 			t.Error(err)
 		}
 	}
-	<-ended
+	close(upstream.over)
+	if queued && !kill {
+		_, _ = fmt.Fprintln(broken.in)
+		if reply := <-ended; !strings.Contains(reply, failure.CodeIdempotencyUnavailable) {
+			t.Errorf("%s, awake: %s", name, reply)
+		}
+	} else {
+		<-ended
+	}
 	if status, body := repeat(); status != http.StatusOK && status != http.StatusConflict {
 		t.Errorf("%s, at last: %d %s", name, status, body)
 	}
@@ -253,9 +289,28 @@ func faultAt(t *testing.T, name string, client redis.UniversalClient, broken *pr
 	}
 }
 
-// claimed reports whether acme has a claim in a namespace.
-func claimed(t *testing.T, client redis.UniversalClient, namespace string) bool {
+// claims are the keys of the claims that acme has in a namespace.
+func claims(t *testing.T, client redis.UniversalClient, namespace string) []string {
 	place := replay.NewKey(namespace, "acme")
 	keys, err := client.Keys(t.Context(), "alipayai:{"+base64.RawURLEncoding.EncodeToString(place[:])+"}:claim:*").Result()
-	return err == nil && len(keys) > 0
+	if err != nil {
+		t.Error(err)
+	}
+	return keys
+}
+
+// passInRedis makes a key older.
+func passInRedis(t *testing.T, client redis.UniversalClient, key string, d time.Duration) {
+	left, err := client.PTTL(t.Context(), key).Result()
+	switch {
+	case err != nil || left < 0:
+		t.Errorf("time to live of %s: %v, %v", key, left, err)
+	case left <= d:
+		err = client.Del(t.Context(), key).Err()
+	default:
+		err = client.PExpire(t.Context(), key, left-d).Err()
+	}
+	if err != nil {
+		t.Error(err)
+	}
 }
