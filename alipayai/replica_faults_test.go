@@ -292,7 +292,9 @@ func faultAt(t *testing.T, name string, client redis.UniversalClient, broken *pr
 // claims are the keys of the claims that acme has in a namespace.
 func claims(t *testing.T, client redis.UniversalClient, namespace string) []string {
 	place := replay.NewKey(namespace, "acme")
-	keys, err := client.Keys(t.Context(), "alipayai:{"+base64.RawURLEncoding.EncodeToString(place[:])+"}:claim:*").Result()
+	ctx, cancel := context.WithTimeout(t.Context(), patience) // the client's own deadline is shorter
+	defer cancel()
+	keys, err := client.Keys(ctx, "alipayai:{"+base64.RawURLEncoding.EncodeToString(place[:])+"}:claim:*").Result()
 	if err != nil {
 		t.Error(err)
 	}
@@ -301,14 +303,16 @@ func claims(t *testing.T, client redis.UniversalClient, namespace string) []stri
 
 // passInRedis makes a key older.
 func passInRedis(t *testing.T, client redis.UniversalClient, key string, d time.Duration) {
-	left, err := client.PTTL(t.Context(), key).Result()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	left, err := client.PTTL(ctx, key).Result()
 	switch {
 	case err != nil || left < 0:
 		t.Errorf("time to live of %s: %v, %v", key, left, err)
 	case left <= d:
-		err = client.Del(t.Context(), key).Err()
+		err = client.Del(ctx, key).Err()
 	default:
-		err = client.PExpire(t.Context(), key, left-d).Err()
+		err = client.PExpire(ctx, key, left-d).Err()
 	}
 	if err != nil {
 		t.Error(err)
