@@ -107,11 +107,11 @@ func (g *failoverRig) wantStore(n *notified, want ...string) {
 func TestAlertOfABreaker(t *testing.T) {
 	g := newFailoverRig(t)
 	global, n := g.alerting(twoProviders)
-	g.load(global, failoverSite("breaker 3 5m 2s"))
+	g.load(global, failoverSite("breaker 3 5m 1s"))
 	g.openBreaker()
 	g.wantTold(n, "breaker_open", "trigger alipay")
 	for range 3 {
-		g.load(global, failoverSite("breaker 3 5m 2s"))
+		g.load(global, failoverSite("breaker 3 5m 1s"))
 		g.chat("still open", g.acme)
 	}
 	g.fail(g.api)
@@ -180,7 +180,7 @@ func TestAlertOfTheStore(t *testing.T) {
 	g := newFailoverRig(t)
 	server := redistest.Start(t)
 	g.vars["redis"] = server.Addr
-	global, n := g.alerting(strings.Replace(inRedis(twoProviders, "redis"), "limit off", "limit 50 1s", 1))
+	global, n := g.alerting(strings.Replace(inRedis(twoProviders, "redis"), "limit off", "limit 50 100ms", 1))
 	g.load(global, failoverSite())
 	g.chat("shared", g.acme)
 	server.Kill()
@@ -197,7 +197,7 @@ func TestAlertOfTheStore(t *testing.T) {
 	server.Kill()
 	g.wantStore(n, "trigger", "resolve", "trigger")
 	global, _, _ = strings.Cut(global, "store redis") // up to the line
-	alone := global + strings.SplitN(strings.Replace(inRedis(twoProviders, "redis"), "limit off", "limit 50 1s", 1), "store redis ${redis}", 2)[1]
+	alone := global + strings.SplitN(strings.Replace(inRedis(twoProviders, "redis"), "limit off", "limit 50 100ms", 1), "store redis ${redis}", 2)[1]
 	g.load(alone, failoverSite())
 	g.wantStore(n, "trigger", "resolve", "trigger", "resolve")
 }

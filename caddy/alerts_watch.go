@@ -33,7 +33,7 @@ type watch struct {
 func (w *watch) run(ctx context.Context) {
 	w.known.watchers.enter(w)
 	defer w.known.watchers.leave(w)
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTicker(pace.watch)
 	defer tick.Stop()
 	for {
 		select {

@@ -69,6 +69,7 @@ alipayai {
 		profile alipay
 		base_url http://${api}
 		client_id app
+		limit off
 		keys dir ${dir}/keys {
 			rotate_every 30d
 			warn 7d 1d

@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -179,7 +180,7 @@ func (h *Proxy) provisionCanary(app *App) error {
 				_ = state.Exchange(app.ctx) // or all conversations stay where they are until it is known
 			}
 		})
-		app.jobs.add("canary "+c.name(), state.Run)
+		app.jobs.add("canary "+c.name(), func(ctx context.Context) { state.Run(ctx, pace.canaries) })
 	}
 	return nil
 }

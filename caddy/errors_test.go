@@ -80,8 +80,8 @@ func TestRequestBodyAtEveryDoor(t *testing.T) {
 // TestErrorsOfOtherHandlers has what Caddy's handlers refuse in the forms of the doors, with the header fields that they set, and
 // without their words.
 func TestErrorsOfOtherHandlers(t *testing.T) {
-	g := newRig(t, sandbox.Config{})
-	g.load(oneProvider, `
+	g := newRig(t, sandbox.Config{RequestsPerSecond: -1}) // which all these calls would be too many for
+	g.load(limited("limit off"), `
 http://${gateway} {
 	@status header X-Status *
 	header @status Retry-After 7

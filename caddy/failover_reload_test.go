@@ -129,7 +129,7 @@ func TestClaimsSurviveReload(t *testing.T) {
 // TestRetryCrossesReload has a call wait for its repeat, or for its first
 // answer, while its configuration is replaced: it goes on as it began.
 func TestRetryCrossesReload(t *testing.T) {
-	slow := sandbox.Fault{Kind: sandbox.Latency, Delay: 500 * time.Millisecond, Times: 1}
+	slow := sandbox.Fault{Kind: sandbox.Latency, Delay: 300 * time.Millisecond, Times: 1}
 	for name, tt := range map[string]struct {
 		faults                   []sandbox.Fault
 		provider, model, reasons string

@@ -375,7 +375,7 @@ func (l *keyLoader) warnOfStray() {
 func (a *App) watchKeys(of string, fingerprint filewatch.Fingerprint, logger *zap.Logger, load func() error) {
 	a.watchedKeys[of] = true
 	a.jobs.add("keys of "+of, func(ctx context.Context) {
-		filewatch.Run(ctx, fingerprint, filewatch.Interval, func() error {
+		filewatch.Run(ctx, fingerprint, pace.keys, func() error {
 			err := load()
 			if err == nil {
 				a.monitor.KeysUnusable(of, nil)

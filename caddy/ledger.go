@@ -207,7 +207,7 @@ func (a *App) openLedger() error {
 		state, release := acquire[ledgerState]("ledger", path, zone.String(), a.store.identity)
 		state.once.Do(func() {
 			state.path, state.release = path, func() {}
-			state.Ledger = ledger.New(ledger.Options{Path: path, Zone: zone, Changed: tellLedger(path), Lost: tellLost(path), Left: state.left, Written: a.metrics.ledgerWrote})
+			state.Ledger = ledger.New(ledger.Options{Path: path, Zone: zone, LockWait: pace.ledger, Changed: tellLedger(path), Lost: tellLost(path), Left: state.left, Written: a.metrics.ledgerWrote})
 			if state.shared = a.store.ledger(a.sealing, zone); state.shared != nil {
 				state.release = a.store.hold()
 			}

@@ -29,7 +29,7 @@ func TestReloadUnderLoad(t *testing.T) {
 // longer has the provider which calls wait for.
 func TestWaitingCallsOutliveTheirProvider(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
-	g.load(limited("limit 2 800ms"), limitedSite)
+	g.load(limited("limit 2 400ms"), limitedSite)
 	wait := g.inBackground(8, toChat)
 	g.allCome(8)
 	g.load("", "http://${gateway} {\nrespond new\n}")

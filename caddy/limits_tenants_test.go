@@ -119,7 +119,7 @@ func TestSharesOfTenants(t *testing.T) {
 		api := httptest.NewServer(must(sandbox.New(sandbox.Config{RequestsPerSecond: -1, OnRequest: note})))
 		t.Cleanup(api.Close)
 		g.vars[name] = heldport.Addr(t)
-		providers += "provider " + name + " {\nprofile sandbox\nbase_url " + api.URL + "\nlimit 20 5s 300ms\nqueue {\nmax_wait 1m\n}\n}\n"
+		providers += "provider " + name + " {\nprofile sandbox\nbase_url " + api.URL + "\nlimit 20 3s 300ms\nqueue {\nmax_wait 1m\n}\n}\n"
 		sites += tenantsSite(name, name, test.options)
 	}
 	g.load("alipayai {\n"+providers+"}", sites)

@@ -86,7 +86,7 @@ func (g *rig) wantServed(answers []answer) {
 }
 
 // patientSpan is the window of patientlyLimited with its guard.
-const patientSpan = 1300 * time.Millisecond
+const patientSpan = 700 * time.Millisecond
 
 // wantPaced checks that no call arrived before the cap of patientlyLimited allowed it, counted
 // from when the first may have been sent: of each 50 permits the first is a whole window with its
@@ -108,10 +108,10 @@ func (g *rig) wantPaced(began time.Time) {
 	}
 }
 
-// patientlyLimited is a cap of 50 a second, for calls that wait as long as a busy
-// machine takes, and a guard that it does not miss.
-func patientlyLimited() string {
-	return limited("limit 50 1s 300ms", "timeout 1m", "queue {\nmax_wait 1m\n}")
+// patientlyLimited is a cap of 50 in a window that is soon over, for calls that wait as long
+// as a busy machine takes, and a guard that it does not miss.
+func patientlyLimited(options ...string) string {
+	return limited(append(options, "limit 50 400ms 300ms", "timeout 1m", "queue {\nmax_wait 1m\n}")...)
 }
 
 // TestDefaultLimit sends far more at once than the API takes in a second, half

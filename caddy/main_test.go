@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -21,6 +22,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	caddy.DefaultStorage.Path = dir
+	pace.watch, pace.canaries, pace.keys, pace.ledger = 50*time.Millisecond, 200*time.Millisecond, 50*time.Millisecond, 200*time.Millisecond
 	caddy.ConfigAutosavePath = filepath.Join(dir, "autosave.json")
 	run := m.Run
 	if file := os.Getenv(replicaConfig); file != "" {

@@ -158,7 +158,7 @@ func TestMatchedUploads(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
 	g.load(`servers {
 		timeouts {
-			read_body 1s
+			read_body 500ms
 		}
 	}`+oneProvider, matchedSite)
 	body := chatBody("my card was declined", false)

@@ -27,7 +27,7 @@ alipayai {
 	provider local {
 		profile ollama
 		base_url ${upstream}
-		timeout 2s
+		timeout 1s
 		transport http {
 			versions h2c
 		}
@@ -42,7 +42,7 @@ http://${gateway} {
 				allow_anonymous
 				http {
 					versions h2c
-					response_header_timeout 2s
+					response_header_timeout 1s
 				}
 			}
 		}

@@ -282,7 +282,7 @@ func TestPoolStreams(t *testing.T) {
 // TestPoolKeepsTheCap: calls that wait for a connection and for the rate cap keep to both.
 func TestPoolKeepsTheCap(t *testing.T) {
 	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
-	g.load(limited("limit 50 1s 300ms", "timeout 1m", "pool 2 3", "queue {\nmax_wait 1m\n}"), limitedSite)
+	g.load(patientlyLimited("pool 2 3"), limitedSite)
 	began := time.Now()
 	g.wantServed(g.inBackground(120, toChat)())
 	g.wantPaced(began)

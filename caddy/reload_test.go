@@ -232,6 +232,7 @@ alipayai {
 		profile alipay
 		base_url http://${api}
 		client_id app
+		limit off
 		keys dir ${dir}/keys
 		token http://${api}/oauth2/token {env.TEST_SECRET}
 	}

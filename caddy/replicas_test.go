@@ -75,7 +75,7 @@ func (g *failoverRig) at(name, prompt string, fields ...string) answer {
 
 // TestReplicasShareBreakers opens one at the first gateway.
 func TestReplicasShareBreakers(t *testing.T) {
-	g, _ := newFleet(t, "breaker 3 5m 6s")
+	g, _ := newFleet(t, "breaker 3 5m 3s")
 	g.fail(g.api, systemError)
 	for n := range 4 { // the failures of both count
 		g.at([]string{"gateway", "second"}[n%2], "failing", g.acme).answeredBy(t, "claude", "claude-haiku-4-5", "system_error")

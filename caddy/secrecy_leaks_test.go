@@ -187,6 +187,7 @@ func TestCredentialsDoNotLeak(t *testing.T) {
 	provider ` + name + ` {
 		profile alipay
 		base_url http://${leaky}
+		limit off
 		client_id app
 		key 1 {env.TEST_HMAC_KEY}
 		token http://${leaky}/oauth2/token {env.TEST_SECRET} {

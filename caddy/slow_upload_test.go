@@ -20,27 +20,32 @@ func TestSlowUpload(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
 	g.load(`servers {
 		timeouts {
-			read_body 1s
+			read_body 500ms
 		}
 	}`+oneProvider, proxySite)
-	if a := g.do("POST", chatPath, chatBody("[[fault:latency=1500ms]] tea", false)); a.status != http.StatusOK {
+	if a := g.do("POST", chatPath, chatBody("[[fault:latency=800ms]] tea", false)); a.status != http.StatusOK {
 		t.Fatalf("an answer that takes longer: status %d: %s", a.status, a.body)
 	}
 
+	// At all doors at once, since each waits for the same time.
+	uploads := make(map[string]net.Conn)
 	for _, name := range []string{"chat", "completions", "responses", "messages", "count_tokens", "embeddings"} {
+		conn, err := net.Dial("tcp", g.vars["gateway"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", doors[name].path, g.vars["gateway"]); err != nil {
+			t.Fatal(err)
+		}
+		uploads[name] = conn
+	}
+	for name, conn := range uploads {
 		t.Run(name, func(t *testing.T) {
 			d := doors[name]
-			conn, err := net.Dial("tcp", g.vars["gateway"])
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			if err := conn.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", d.path, g.vars["gateway"]); err != nil {
-				t.Fatal(err)
-			}
 			received := bufio.NewReader(conn)
 			d.refused(t, g.read(http.ReadResponse(received, nil)), http.StatusRequestTimeout, failure.CodeRequestUnreadable, "invalid_request_error")
 			if rest, err := io.ReadAll(received); err != nil || len(rest) > 0 {

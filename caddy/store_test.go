@@ -148,7 +148,7 @@ func TestWarnsOfEviction(t *testing.T) {
 			g := newRig(t, sandbox.Config{})
 			g.vars["redis"] = server.Addr
 			for range 2 { // the second time it is known
-				g.load(inRedis(oneProvider, "redis"), proxySite)
+				g.load(inRedis(limited("limit off"), "redis"), proxySite)
 				g.chat("hello")
 				g.wantAskedForEviction(tt.args, tt.warns)
 			}

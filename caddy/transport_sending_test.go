@@ -43,7 +43,7 @@ http://${gateway} {
 		transport alipayai alipay {
 			paths /v1/*
 			allow_anonymous
-			deadline 1500ms
+			deadline 600ms
 			http {
 				${tls}
 			}
@@ -65,14 +65,14 @@ func TestTransportDeadline(t *testing.T) {
 			func(g *rig) { g.vars["token"] = silent(t) }, "token http://${token}/oauth2/token {env.TEST_SECRET}", false,
 			http.StatusServiceUnavailable, "token_unavailable",
 		},
-		"rate cap is used up": {nil, "limit 1 8s", true, http.StatusGatewayTimeout, "upstream_timeout"},
+		"rate cap is used up": {nil, "limit 1 4s", true, http.StatusGatewayTimeout, "upstream_timeout"},
 		"upstream is silent in its handshake": {
 			func(g *rig) { g.vars["upstream"], g.vars["tls"] = "https://"+silent(t), "tls_insecure_skip_verify" }, "token http://${api}/oauth2/token {env.TEST_SECRET}", false,
 			http.StatusGatewayTimeout, "upstream_timeout",
 		},
 		"answer comes late": {func(g *rig) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				timer := time.NewTimer(2 * time.Second)
+				timer := time.NewTimer(900 * time.Millisecond)
 				defer timer.Stop()
 				<-timer.C
 				io.WriteString(w, "{}")

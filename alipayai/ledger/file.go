@@ -32,8 +32,9 @@ var ErrLocked = errors.New("another process has the file open; give each gateway
 // errCorrupt means that the file is no ledger, or a broken one.
 var errCorrupt = errors.New("the file is broken")
 
-// How long opening waits for another process to close the file, and for one that may be ending.
-const lockWait, firstLockWait = 250 * time.Millisecond, 2 * time.Second
+// LockWait is how long a ledger that begins waits for another process, which may be ending, to close the file, and lockWait
+// how long one does that reads, or opens it anew.
+const LockWait, lockWait = 2 * time.Second, 250 * time.Millisecond
 
 // open opens the file, which is made if it is not there. left are the attempts that a process before has not ended, which
 // have their lines now; there are none where this process has had the file before: those in it are its own.

@@ -20,6 +20,8 @@ type Options struct {
 	Path string
 	// Zone is where the days of totals begin and end; UTC when nil.
 	Zone *time.Location
+	// LockWait is how long Open waits for another process to close the file; [LockWait] when 0.
+	LockWait time.Duration
 	// Now is the local time; time.Now when nil.
 	Now func() time.Time
 	// Changed, if set, is called with nil once the file is written again, with the
@@ -73,6 +75,9 @@ func New(o Options) *Ledger {
 	if o.Zone == nil {
 		o.Zone = time.UTC
 	}
+	if o.LockWait == 0 {
+		o.LockWait = LockWait
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -97,11 +102,11 @@ func New(o Options) *Ledger {
 var errNotOpen = errors.New("the ledger is not open")
 
 // Open opens the file and begins the writing; a second time changes nothing. A file
-// that cannot be opened now is tried again: calls do not depend on it. It waits two
-// seconds for another process to close it, as one that ends does.
+// that cannot be opened now is tried again: calls do not depend on it. It waits for
+// another process to close it, as one that ends does.
 func (l *Ledger) Open() {
 	l.start.Do(func() {
-		l.reopen(firstLockWait)
+		l.reopen(l.options.LockWait)
 		go l.run()
 	})
 }

@@ -169,9 +169,9 @@ func (c *Canary) count(g Guard, o Outcome, bad bool) {
 	c.totals.Tallies[g][o.Arm].add(one)
 }
 
-// Run exchanges with the store until ctx ends. Several may run: configurations overlap.
-func (c *Canary) Run(ctx context.Context) {
-	tick := time.NewTicker(LookEvery)
+// Run exchanges with the store until ctx ends, usually each [LookEvery]. Several may run: configurations overlap.
+func (c *Canary) Run(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		_ = c.Exchange(ctx) // what fails is kept, and Status says so

@@ -338,7 +338,7 @@ func TestRun(t *testing.T) {
 		ctx, end := context.WithCancel(t.Context())
 		began := time.Now()
 		ended := make(chan struct{})
-		go func() { defer close(ended); c.Run(ctx) }()
+		go func() { defer close(ended); c.Run(ctx, LookEvery) }()
 		testwait.Pass(2*LookEvery + LookEvery/2)
 		end()
 		<-ended
