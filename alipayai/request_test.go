@@ -60,7 +60,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		"deflate":                     {chat, good, []string{"Content-Encoding", "deflate"}, 415, failure.CodeContentType, ""},
 		"form":                        {chat, good, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, failure.CodeContentType, ""},
 		"no content type":             {chat, good, []string{"Content-Type", ""}, 415, failure.CodeContentType, ""},
-		"a broken content type":       {chat, good, []string{"Content-Type", "application/json; x"}, 415, failure.CodeContentType, ""},
+		"a broken content type":       {chat, good, []string{"Content-Type", "application/json x"}, 415, failure.CodeContentType, ""},
 		"another JSON":                {chat, good, []string{"Content-Type", "application/jsonl"}, 415, failure.CodeContentType, ""},
 		"an endpoint that is none":    {"/v1/edits", good, nil, 404, failure.CodeUnknownURL, ""},
 		"an endpoint's end, glued on": {"/v1/xchat/completionsx", good, nil, 404, failure.CodeUnknownURL, ""},
