@@ -194,7 +194,7 @@ func (c *call) brokenOff(p *upstream.Provider, x *upstream.Exchange, parsed wire
 	if _, bad := failure.FinishClass(parsed.FinishReason); !bad || parsed.Content && !c.alternatives {
 		return nil
 	}
-	return c.failed(p, x, &wire.Failure{Code: strings.ToLower(parsed.FinishReason), Message: brokenOffMessage}, body, nil)
+	return c.failed(p, x, &wire.Failure{Code: wire.FinishCode(parsed.FinishReason), Message: brokenOffMessage}, body, nil)
 }
 
 const brokenOffMessage = "the provider broke its answer off"

@@ -8,7 +8,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
@@ -271,13 +270,15 @@ func (s *stream) end(rest wire.Event) (wire.Chunk, error) {
 
 // failureOf gives what a chunk reports: a failure, or a finish reason of one. After
 // content, those of an answer that was broken off are the client's to see, but for the
-// bare "error", which no client takes for the end of an answer.
+// bare "error", which no client takes for the end of an answer, and for Google's of a
+// call that has not come, which one takes for a turn that has none.
 func (s *stream) failureOf(chunk wire.Chunk) *wire.Failure {
 	if chunk.Failure != nil {
 		return chunk.Failure
 	}
-	if _, bad := failure.FinishClass(chunk.FinishReason); bad && (s.contentEvents == 0 && !chunk.Content || strings.EqualFold(chunk.FinishReason, "error")) {
-		return &wire.Failure{Code: strings.ToLower(chunk.FinishReason), Message: brokenOffMessage}
+	code := wire.FinishCode(chunk.FinishReason)
+	if _, bad := failure.FinishClass(code); bad && (s.contentEvents == 0 && !chunk.Content || code == "error" || code == "function_call_filter") {
+		return &wire.Failure{Code: code, Message: brokenOffMessage}
 	}
 	return nil
 }

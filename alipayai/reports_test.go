@@ -72,6 +72,9 @@ func TestPublicReports(t *testing.T) {
 		"https://github.com/NanmiCoder/cc-haha/issues/1208":       {chatBody("hello"), says(403, `{"error":{"type":"permission_error","message":"You've reached your usage limit for this billing cycle. Your quota will be refreshed in the next cycle."},"type":"error"}`), 502, "billing cycle"},
 		// A broken answer without an error, in a stream that ends as a good one does.
 		"https://github.com/theopenco/llmgateway/pull/2520": {streamBody("hello"), says(200, "data: {\"choices\":[{\"delta\":{\"content\":null},\"finish_reason\":\"error\"}]}\n\ndata: [DONE]\n\n", event, sse), 503, sse},
+		// Google's of a call that its model wrote wrong.
+		"https://github.com/coder/coder/pull/28470":  {streamBody("hello"), says(200, chunksOf(`"delta":{"role":"assistant","content":""}`, `"delta":{},"finish_reason":"function_call_filter: MALFORMED_FUNCTION_CALL"`), event, sse), 503, sse},
+		"https://github.com/coder/coder/pull/28470 ": {chatBody("hello"), says(200, completionOf(`"message":{"role":"assistant"},"finish_reason":"function_call_filter: MALFORMED_FUNCTION_CALL"`, "")), 503, "MALFORMED"},
 		// What broke stands in native_finish_reason alone.
 		"https://github.com/earendil-works/pi/issues/8511":  {streamBody("hello"), says(200, "data: "+noTokens+"\n\ndata: [DONE]\n\n", event, sse), 503, sse},
 		"https://github.com/earendil-works/pi/issues/8511 ": {chatBody("hello"), says(200, strings.Replace(noTokens, "delta", "message", 1)), 503, "native"},
@@ -125,6 +128,7 @@ func TestPublicReportsOfStreams(t *testing.T) {
 		"https://github.com/QuantumNous/new-api/issues/7489":     {streams(nil, deltaEvent, `{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`, "[DONE]"), true},
 		"https://github.com/SamSaffron/term-llm/pull/448":        {streams(nil, deltaEvent, `{"choices":[{"index":0,"delta":{"tool_calls":[{"ind`, "[DONE]"), false},
 		"https://github.com/damianvtran/local-operator/pull/223": {streams(nil, deltaEvent, `{"id":"g","error":{"code":502,"message":"Network connection lost.","metadata":{"error_type":"provider_unavailable"}},"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}`, "[DONE]"), false},
+		"https://github.com/coder/coder/pull/28470":              {streams(nil, `{"choices":[{"index":0,"delta":{"reasoning_content":"a"}}]}`, `{"choices":[{"index":0,"delta":{},"finish_reason":"function_call_filter: MALFORMED_FUNCTION_CALL"}]}`, "[DONE]"), false},
 		// What proxies compress unasked is read.
 		"https://github.com/Wei-Shaw/claude-relay-service/issues/1027": {says(200, deflate(t, chunksOf(`"delta":{"content":"a"}`, `"delta":{},"finish_reason":"stop"`)), "Content-Type", "text/event-stream", "Content-Encoding", "gzip"), true},
 		"https://github.com/agentgateway/agentgateway/pull/873":        {says(200, deflate(t, completionOf(`"message":{"content":"a"},"finish_reason":"stop"`, "")), "Content-Encoding", "X-GZIP"), true},

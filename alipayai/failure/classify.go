@@ -276,7 +276,7 @@ func namesTimeout(text string) bool {
 // FinishClass says what a finish reason means that is one of a failure; ok is false
 // for all others.
 func FinishClass(reason string) (class Class, ok bool) {
-	class, ok = finishReasons[strings.ToLower(reason)]
+	class, ok = finishReasons[wire.FinishCode(reason)]
 	return class, ok
 }
 

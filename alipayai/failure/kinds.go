@@ -286,11 +286,14 @@ func kindOf(word string) (kind, bool) {
 }
 
 // finishReasons are those of failures, in lower case: what there is of an answer was broken off. "error" is
-// OpenRouter's, Mistral's and Cohere's, the second DeepSeek's, the third GLM's, the last vLLM's and SGLang's.
+// OpenRouter's, Mistral's and Cohere's, the second DeepSeek's, the third GLM's, the fourth vLLM's and SGLang's; the last are
+// Google's of a call that its model has written wrong, of which nothing comes (https://github.com/coder/coder/pull/28470).
 // Others that are not known to be good are the client's to judge (see wire.EndingOf).
 var finishReasons = map[string]Class{
 	"error":                        Retry,
 	"insufficient_system_resource": Retry,
 	"network_error":                Retry,
 	"abort":                        Retry,
+	"function_call_filter":         Retry,
+	"malformed_function_call":      Retry,
 }

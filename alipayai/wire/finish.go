@@ -50,9 +50,9 @@ var finishWords = map[string]string{
 	"image_safety": "content_filter", "image_prohibited_content": "content_filter", "image_recitation": "content_filter",
 }
 
-// lowerReason is a finish reason in lower case, without what Gemini's OpenAI endpoint puts behind it of its own: "content_filter:
+// FinishCode is a finish reason in lower case, without what Gemini's OpenAI endpoint puts behind it of its own: "content_filter:
 // PROHIBITED_CONTENT" (https://github.com/HKUDS/Vibe-Trading/pull/308 has the words).
-func lowerReason(finishReason string) string {
+func FinishCode(finishReason string) string {
 	word, _, _ := strings.Cut(strings.ToLower(finishReason), ":")
 	return word
 }
@@ -63,7 +63,7 @@ func FinishWord(finishReason string) string {
 	case "", "stop", "length", "tool_calls", "content_filter":
 		return finishReason
 	}
-	lower := lowerReason(finishReason)
+	lower := FinishCode(finishReason)
 	if word, ok := finishWords[lower]; ok {
 		return word
 	}
@@ -78,7 +78,7 @@ func EndingOf(finishReason string) Ending {
 	if finishReason == "" {
 		return EndingWhole
 	}
-	return endings[lowerReason(finishReason)]
+	return endings[FinishCode(finishReason)]
 }
 
 // natives are the words of native_finish_reason by which OpenRouter says what broke an answer off whose finish_reason says
