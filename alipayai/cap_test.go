@@ -126,7 +126,7 @@ func TestPredictedWaitIsTooLong(t *testing.T) {
 					t.Errorf("outcome %+v", o)
 				}
 				if !slices.Equal(r.seen.rejections(), []string{"queue_deadline"}) {
-					t.Errorf("the observer was told of %v", r.seen.rejections())
+					t.Errorf("the observer got %v", r.seen.rejections())
 				}
 				r.wantTraffic(1, 1)
 			})
@@ -200,7 +200,7 @@ func TestClientThatLeavesTheQueue(t *testing.T) {
 		t.Errorf("%d wait %v after the client has left", r.waiting(), took)
 	}
 	if !slices.Equal(r.seen.rejections(), []string{string(limiter.ClientGone)}) {
-		t.Errorf("the observer was told of %v", r.seen.rejections())
+		t.Errorf("the observer got %v", r.seen.rejections())
 	}
 	r.wantTraffic(1, 1)
 }

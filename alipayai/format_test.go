@@ -91,7 +91,7 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-// What a provider that brings no answer could not take is nothing to be told of.
+// What a provider that brings no answer could not take is not named to the client.
 func TestUnsupportedOfAnotherProvider(t *testing.T) {
 	t.Parallel()
 	l := newLadder(t, []sandbox.Format{sandbox.Anthropic, sandbox.OpenAI})

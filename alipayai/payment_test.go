@@ -32,7 +32,7 @@ func TestPaymentPassesThrough(t *testing.T) {
 			if o := r.outcome(); o.Status != http.StatusPaymentRequired || o.Attempts != 1 || o.Aborted {
 				t.Errorf("outcome %+v", o)
 			}
-			if all := l.taken(); len(all) != 0 || len(l.underWay()) != 0 || r.gateway.Spending.Budgets.States()[0].Used != 0 {
+			if all := l.taken(); len(all) != 0 || len(l.inFlight()) != 0 || r.gateway.Spending.Budgets.States()[0].Used != 0 {
 				t.Errorf("what is still to be paid has cost %+v", all)
 			}
 			if n := len(r.arrived.at("/v1/chat/completions")); n != 1 {

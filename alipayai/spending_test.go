@@ -51,8 +51,8 @@ func (l *lines) Forget(number uint64) {
 	delete(l.begun, number)
 }
 
-// underWay are the lines of attempts that have neither ended nor been forgotten.
-func (l *lines) underWay() []ledger.Line {
+// inFlight are the lines of attempts that have neither ended nor been forgotten.
+func (l *lines) inFlight() []ledger.Line {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Collect(maps.Values(l.begun))
@@ -322,13 +322,13 @@ func TestOutcomesOfAttempts(t *testing.T) {
 
 // While an attempt may be billed the ledger knows what it costs at most, for when the process ends before it; not before
 // it leaves, and not once it has its line, or needs none.
-func TestAttemptsUnderWay(t *testing.T) {
+func TestAttemptsInFlight(t *testing.T) {
 	l := new(lines)
 	limit := daily(price.Unit)
 	var during []ledger.Line
 	answers := func(next turn) turn {
 		return func(req *http.Request) (*http.Response, error) {
-			during = append(during, l.underWay()...)
+			during = append(during, l.inFlight()...)
 			return next(req)
 		}
 	}
@@ -336,7 +336,7 @@ func TestAttemptsUnderWay(t *testing.T) {
 		spends(l, alipayPrice(), limit))
 	for _, body := range []string{chatBody("hello"), chatBody("hello"), streamBody("hello"), chatBody("hello")} {
 		s.call(body)
-		if under := l.underWay(); len(under) > 0 {
+		if under := l.inFlight(); len(under) > 0 {
 			t.Errorf("under way: %+v", under)
 		}
 	}

@@ -126,7 +126,7 @@ func TestVendorsBillIsWithinTheBudget(t *testing.T) {
 	if bill > limit.Amount || refused == 0 {
 		t.Errorf("the vendor charges %s, with a budget of %s; %d attempts were refused", bill, limit.Amount, refused)
 	}
-	if n := len(l.underWay()); n > 0 {
+	if n := len(l.inFlight()); n > 0 {
 		t.Errorf("%d attempts have not ended in the ledger", n)
 	}
 	state := r.gateway.Spending.Budgets.States()[0]

@@ -115,7 +115,7 @@ func wantRejected(t *testing.T, r *rig, reason string) {
 	t.Helper()
 	rejected := r.seen.rejections()
 	if len(rejected) == 0 || rejected[0] != reason {
-		t.Errorf("the observer was told of %v, want %s", rejected, reason)
+		t.Errorf("the observer got %v, want %s", rejected, reason)
 	}
 }
 

@@ -134,7 +134,7 @@ func TestSigningThatFails(t *testing.T) {
 		t.Errorf("message %q", message)
 	}
 	if !slices.Equal(r.seen.signing, []string{"alipay"}) {
-		t.Errorf("the observer was told of %v", r.seen.signing)
+		t.Errorf("the observer got %v", r.seen.signing)
 	}
 	if n := len(r.arrived.at("/v1/chat/completions")); n != 0 {
 		t.Errorf("%d calls went out unsigned", n)

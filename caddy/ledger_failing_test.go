@@ -157,8 +157,8 @@ http://${gateway} {
 	}
 }
 
-// What was under way when a process ended before is in the totals of this one, at most, and operators are told of it.
-func TestAttemptsThatWereUnderWay(t *testing.T) {
+// What was under way when a process ended before is in the totals of this one, at most, and in the log.
+func TestAttemptsThatWereInFlight(t *testing.T) {
 	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
 	before := ledger.New(ledger.Options{Path: filepath.Join(g.vars["dir"], "ledger.db")})
 	before.Open()

@@ -39,7 +39,7 @@ http://${gateway} {
 
 const anAPI = "/gateway.do?method=alipay.trade.query"
 
-// TestTransportHandsOn looks at what comes back of answers that nobody signed.
+// TestTransportHandsOn looks at what comes back of answers that are not signed.
 func TestTransportHandsOn(t *testing.T) {
 	g := answering(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Set-Cookie", "a=b")
@@ -90,7 +90,7 @@ func TestTransportTellsWhatWentWrong(t *testing.T) {
 			}
 			for _, word := range []string{"127.0.0.1", "EOF", "reading", "10000"} {
 				if strings.Contains(a.body, word) {
-					t.Errorf("the client is told of %s: %s", word, a.body)
+					t.Errorf("the client reads %s: %s", word, a.body)
 				}
 			}
 			g.eventually("the attempt to be counted", func() bool {

@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// TestTransportRefuses asks for signatures that nobody may have. Whoever
+// TestTransportRefuses asks for signatures that no client may have. Whoever
 // reaches the site could otherwise have anything signed.
 func TestTransportRefuses(t *testing.T) {
 	g, upstream := signingRig(t, "HTTP/1.1", func(int) int { return 0 })
@@ -65,7 +65,7 @@ http://${gateway} {
 		"body that just fits":        {"POST", chatPath, padded(small, 200), false, 200},
 		"body of one byte more":      {"POST", chatPath, padded(small, 201), false, 413},
 		"body of much more":          {"POST", chatPath, padded(small, 1<<20), false, 413},
-		"nobody authenticated":       {"POST", "/open" + chatPath, small, true, 401},
+		"no authenticated user":      {"POST", "/open" + chatPath, small, true, 401},
 		"not listed":                 {"GET", "/v1/models", "", false, 403},
 		"below an exact path":        {"POST", chatPath + "/x", small, false, 403},
 		"exact path and slash":       {"POST", chatPath + "/", small, false, 403},

@@ -160,7 +160,7 @@ func TestTransportSignsEachTry(t *testing.T) {
 	}
 }
 
-// TestTransportTrustsWhatItIsTold has a certificate that nobody vouches for.
+// TestTransportTrustsWhatItIsTold has a certificate that no authority has signed.
 func TestTransportTrustsWhatItIsTold(t *testing.T) {
 	g, upstream := signingRig(t, "HTTP/2.0", func(int) int { return 0 })
 	g.vars["tls"] = "tls_insecure_skip_verify"

@@ -233,7 +233,7 @@ func TestClosedRedisWindow(t *testing.T) {
 		client := network.newClient(t)
 		w, err := NewRedisWindow(client, RedisWindowOptions{
 			Key: "k", Replicas: 2, Limit: fleetLimit,
-			OnState: func(s State, err error) { t.Errorf("told of %v, %v", s, err) },
+			OnState: func(s State, err error) { t.Errorf("got %v, %v", s, err) },
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -54,7 +54,7 @@ type Due struct {
 // DefaultWarnings are the times before an end at which operators are told.
 func DefaultWarnings() []time.Duration { return []time.Duration{7 * 24 * time.Hour, 24 * time.Hour} }
 
-// DueAt says how near the end of what is, of which operators are to be told that long before.
+// DueAt says how near the end of what is, of which operators are warned that long before.
 func DueAt(what string, end, now time.Time, warnings []time.Duration) Due {
 	d := Due{What: what, At: end}
 	if end.IsZero() {

@@ -34,7 +34,7 @@ func beginUntilKilled(path string) {
 
 // An attempt that was under way when its process was killed has a line of unknown outcome, once: in a report that is made of
 // the file before another process has it, and in that process. One that has ended has its own line alone.
-func TestAttemptsUnderWayWhenKilled(t *testing.T) {
+func TestAttemptsInFlightWhenKilled(t *testing.T) {
 	t.Setenv(childDoes, "begin")
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	runUntilKilled(t, path, 2*time.Second)
@@ -76,7 +76,7 @@ func TestAttemptsUnderWayWhenKilled(t *testing.T) {
 
 // Attempts are in the file as long as they are under way, also over times in which it cannot be written, and over one that is
 // broken; none of them is a line.
-func TestAttemptsUnderWayAreStored(t *testing.T) {
+func TestAttemptsInFlightAreStored(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "folder")
 	if err := os.WriteFile(folder, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestAttemptsUnderWayAreStored(t *testing.T) {
 }
 
 // That an attempt is under way is written once the file can be written again.
-func TestAttemptsUnderWayThatCouldNotBeWritten(t *testing.T) {
+func TestAttemptsInFlightThatCouldNotBeWritten(t *testing.T) {
 	o := openAt(t, filepath.Join(t.TempDir(), "ledger.db"))
 	o.Begin(lineAt(noon, "shop", 1))
 	var refused batch
@@ -146,7 +146,7 @@ func TestAttemptsUnderWayThatCouldNotBeWritten(t *testing.T) {
 
 // An attempt that is still under way when its ledger is closed has a line, however young it is; one that ends later changes
 // nothing.
-func TestAttemptsUnderWayAtTheEnd(t *testing.T) {
+func TestAttemptsInFlightAtTheEnd(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	l := New(Options{Path: path})
 	l.Open()

@@ -180,7 +180,7 @@ func see(transport *Transport, req *http.Request) (s seen) {
 	if closeErr != nil {
 		trace("close: %v", closeErr)
 	}
-	slices.Sort(s.Trace) // net/http may be told that the request was written after the answer has come
+	slices.Sort(s.Trace) // net/http may learn that the request was written when the answer has come already
 	return s
 }
 

@@ -60,14 +60,14 @@ type Claims interface {
 // Served, Hold and Release. All methods go on where ctx has ended, for a limited
 // time. Times are whole milliseconds, at least one.
 //
-// Where the key's time has ended before, the key is taken again if nobody else has
+// Where the key's time has ended before, the key is taken again if no other call has
 // it, except by Leave and Release; if somebody has, nothing is changed and the error
 // is ErrLost. After ErrUnavailable it is not known whether something was changed;
 // the same may be tried again.
 type Claim interface {
 	// Leave says that the call is about to send its request. It must have succeeded
 	// before the first byte is written: the error is ErrLost where the key is not
-	// this claim's any more, even if nobody else has it. The key is in flight for
+	// this claim's any more, even if no other call has it. The key is in flight for
 	// as long as lease, from now on, and after that held until ttl has passed.
 	Leave(ctx context.Context, lease, ttl time.Duration) error
 	// Extend renews the times that Leave has set.

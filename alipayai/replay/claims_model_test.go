@@ -145,7 +145,7 @@ func TestClaimsAgainstReference(t *testing.T) {
 	})
 }
 
-// In little memory keys lose their answers, and some calls cannot be claimed; none is let through twice.
+// In little memory keys lose their answers, and some calls cannot be claimed; none is served twice.
 func TestClaimsInLittleMemoryAgainstReference(t *testing.T) {
 	for seed := range uint64(40) {
 		c := newClock()

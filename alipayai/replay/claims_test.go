@@ -152,7 +152,7 @@ func TestFinishedAnswerIsGivenWhole(t *testing.T) {
 func TestLeaseThatHasEnded(t *testing.T) {
 	for name, c := range map[string]struct {
 		end  func(context.Context, Claim) error
-		free string // what then comes of a claim, if nobody had taken the key
+		free string // what then comes of a claim, if no other call had taken the key
 		lost error  // if somebody had
 	}{
 		"extend":  {func(ctx context.Context, c Claim) error { return c.Extend(ctx, time.Hour, time.Hour) }, ErrInFlight.Error(), ErrLost},
@@ -254,7 +254,7 @@ func TestOneOfAHundredOwnsTheKey(t *testing.T) {
 			close(start)
 			callers.Wait()
 			if owners.Load() != 1 || others.Load() != 99 {
-				t.Fatalf("%d own the key, %d are told that it is in flight", owners.Load(), others.Load())
+				t.Fatalf("%d own the key, %d see that it is in flight", owners.Load(), others.Load())
 			}
 		}
 	})

@@ -70,7 +70,7 @@ func writeAdmin(w http.ResponseWriter, status int, v any) {
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	_ = enc.Encode(v) // the peer may be gone: nobody is left to tell
+	_ = enc.Encode(v) // the peer may be gone
 }
 
 // Interface guard

@@ -79,7 +79,7 @@ func TestVerification(t *testing.T) {
 		"time at the edge":     {func(r *http.Request) { resign(r, millis(-5*time.Minute)) }, ""},
 		"time ahead, at edge":  {func(r *http.Request) { resign(r, millis(5*time.Minute)) }, ""},
 		"no client id":         {func(r *http.Request) { r.Header.Del("Client-Id") }, codeInvalidClient},
-		"unknown client id":    {func(r *http.Request) { r.Header.Set("Client-Id", "nobody") }, codeInvalidClient},
+		"unknown client id":    {func(r *http.Request) { r.Header.Set("Client-Id", "UNKNOWN") }, codeInvalidClient},
 		"two client ids":       {func(r *http.Request) { r.Header.Add("Client-Id", DemoClientID) }, codeInvalidClient},
 		"other app's id":       {func(r *http.Request) { r.Header.Set("Client-Id", "other") }, codeInvalidSignature},
 		"no signature":         {func(r *http.Request) { r.Header.Del("Signature") }, codeInvalidSignature},

@@ -196,7 +196,7 @@ func TestFleetWithoutRedis(t *testing.T) {
 				t.Error("the replicas have a token in common without Redis")
 			}
 			if err := testwait.Receive(t, testTimeout, told, "word of the failure"); !errors.Is(err, ErrStore) {
-				t.Errorf("told of %v", err)
+				t.Errorf("got %v", err)
 			}
 			redis.Heal()
 			a.Drop(own)

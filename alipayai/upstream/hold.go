@@ -24,7 +24,7 @@ type Hold struct {
 // or shorter when the clock is set.
 var began = time.Now()
 
-// SharedHold is how long replicas were told that an account is throttling. Neither
+// SharedHold is how long, as replicas share it, an account is throttling. Neither
 // method waits.
 type SharedHold interface {
 	// Extend has all replicas hold model, or all models for "", until d from now, or

@@ -89,7 +89,7 @@ func (e Error) AppendEvent(dst []byte) []byte {
 }
 
 // WriteHTTP writes the error as a whole answer. Headers that described another body are removed. A failed write is not
-// reported: the client has gone, and there is nobody left to tell.
+// reported: the client has gone.
 func (e Error) WriteHTTP(w http.ResponseWriter) {
 	h := w.Header()
 	for _, stale := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified", "Cache-Control"} {

@@ -1,5 +1,5 @@
-// Package docs holds that what the repository's Markdown files link to is there. It
-// has no use outside of its own test.
+// Package docs holds that what the repository's Markdown files link to is there, and
+// that code and documents are in plain words. It has no use outside of its own tests.
 package docs
 
 import (

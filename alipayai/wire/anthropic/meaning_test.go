@@ -199,7 +199,7 @@ func schema(raw json.RawMessage) string {
 func checkMeaning(t *testing.T, openAI, anthropic []byte) {
 	t.Helper()
 	want, err := meaningOfOpenAI(openAI)
-	if err != nil { // a member that nobody reads is not of the type that this reader expects
+	if err != nil { // a member that is not read is not of the type that this reader expects
 		return
 	}
 	got, err := meaningOfAnthropic(anthropic)

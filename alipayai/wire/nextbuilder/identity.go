@@ -11,7 +11,7 @@ import (
 // session that one of them could name would be open to all.
 const anonymous = "anonymous"
 
-// caller is who the platform is told that a request comes from, and where its sessions are.
+// caller is who a request comes from, as the platform reads it, and where its sessions are.
 type caller struct {
 	tenant, user string
 }
