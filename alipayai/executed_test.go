@@ -35,6 +35,9 @@ func TestMayHaveExecutedInAnyAttempt(t *testing.T) {
 		"refused for a while, then 4xx": {[][]turn{{says(503, "{}", "Retry-After", "60")}, {refused}}, 400, false},
 		"a token, then 4xx elsewhere":   {[][]turn{{says(401, "{}")}, {refused}}, 400, false},
 		"4xx alone":                     {[][]turn{{refused}}, 400, false},
+		"4xx of unknown outcome":        {[][]turn{{says(400, `{"result":{"resultCode":"NEW_CODE","resultStatus":"U"}}`)}}, 400, true},
+		"unknown in a 200":              {[][]turn{{says(200, `{"result":{"resultCode":"NEW_CODE","resultStatus":"U"}}`)}}, 502, true},
+		"unknown by its code throttled": {[][]turn{{says(200, `{"result":{"resultCode":"REQUEST_TRAFFIC_EXCEED_LIMIT","resultStatus":"U"}}`, "Retry-After", "60")}}, 429, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			testwait.Bubble(t, func(t *testing.T) {

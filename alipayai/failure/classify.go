@@ -28,7 +28,7 @@ type verdict struct {
 // means under this HTTP status. It is decided, in this order, by the rules, the
 // codes that are known, a number in place of a code that is an HTTP status,
 // as OpenRouter, vLLM and LiteLLM send it, the types that are known, and the
-// HTTP status.
+// HTTP status. What Alipay says to be unknown is nothing to be repeated, by whichever of these.
 func Classify(status int, f *wire.Failure, rules []Rule) (code string, class Class) {
 	v := judge(status, f, rules)
 	return v.code, v.class
@@ -104,6 +104,10 @@ func refusesAccount(status int, code string, f *wire.Failure) bool {
 // decide is judge without the rules.
 func decide(status int, code string, f *wire.Failure) (class Class, means int) {
 	class, means = decideByWord(status, code, f)
+	if _, known := kindOf(code); f.Status == wire.StatusUnknown && (class == Retry || class == Fail && !known && !credentialCodes[code]) {
+		// It may have been done, and is neither repeated nor free: as UNKNOWN_EXCEPTION, which is this status's own code.
+		return SystemError, means
+	}
 	if class != Fail && class != Retry && class != Throttle {
 		return class, means
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // defaultTokenLife is how long an access token lives when the answer does not
@@ -36,6 +38,8 @@ type tokenAnswer struct {
 	// plainCode is a member "code", which says something only where neither a
 	// token nor a more specific code is there.
 	plainCode string
+	// unknown says that it is not known whether the grant was accepted: Antom's resultStatus U.
+	unknown bool
 }
 
 // parseTokenAnswer reads an answer by form, and of what form does not name, in any of
@@ -135,6 +139,8 @@ func (a *tokenAnswer) readMember(d *jsontext.Decoder, inside, name string) error
 		a.code = value
 	case "code":
 		a.plainCode = value
+	case "resultStatus":
+		a.unknown = value == wire.StatusUnknown
 	case "resultCode":
 		if value != "SUCCESS" {
 			a.code = value

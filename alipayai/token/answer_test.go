@@ -93,6 +93,8 @@ func TestTokenAnswersThatFail(t *testing.T) {
 		"Open Platform, throttled":  {ok, `{"error_response":{"code":"40005","sub_code":"isv.app-call-limited"}}`, ErrUnavailable, "app-call-limited"},
 		"applyToken, refused":       {ok, `{"result":{"resultCode":"PARAM_ILLEGAL","resultStatus":"F","resultMessage":"secret-payload"}}`, ErrRefused, "PARAM_ILLEGAL"},
 		"applyToken, unknown":       {ok, `{"result":{"resultCode":"UNKNOWN_EXCEPTION","resultStatus":"U"}}`, ErrUnavailable, "UNKNOWN_EXCEPTION"},
+		"applyToken, unknown code":  {ok, `{"result":{"resultCode":"PROCESSING","resultStatus":"U"}}`, ErrUnavailable, "PROCESSING"},
+		"applyToken, unknown, 400":  {400, `{"result":{"resultCode":"PROCESSING","resultStatus":"U"}}`, ErrUnavailable, "PROCESSING"},
 		"applyToken, throttled":     {ok, `{"result":{"resultCode":"REQUEST_TRAFFIC_EXCEED_LIMIT","resultStatus":"U"}}`, ErrUnavailable, "REQUEST_TRAFFIC_EXCEED_LIMIT"},
 		"applyToken, expired":       {ok, `{"accessToken":"at","accessTokenExpiryTime":"2026-03-01T11:59:59Z","result":{"resultCode":"SUCCESS"}}`, ErrUnavailable, "expired already"},
 		"applyToken, no time":       {ok, `{"accessToken":"at","accessTokenExpiryTime":"tomorrow"}`, ErrUnavailable, "accessTokenExpiryTime"},

@@ -234,7 +234,9 @@ func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration
 		reason := ErrUnavailable
 		// Definite: the client or its grant is not accepted (RFC 6749,
 		// section 5.2). Everything else may pass.
-		if status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden ||
+		if answer.unknown {
+			reason = ErrUnavailable
+		} else if status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden ||
 			!failed && failure.ClassOf(http.StatusOK, wire.Failure{Code: answer.code}.BareCode()) == failure.Fail {
 			reason = ErrRefused
 		}

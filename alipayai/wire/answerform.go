@@ -144,6 +144,9 @@ func (f *AnswerForm) open(text []byte, failed bool) (opened, error) {
 		return o, nil
 	}
 	said.RetryAfter = retryAfter(found[pathRetryAfter], cmp.Or(f.fields.RetryUnit, time.Second))
+	if success == StatusUnknown {
+		said.Status = success
+	}
 	if said.Code == "" || said.Message == "" { // what the option does not name
 		known := ParseRefusal(o.body)
 		said.Code, said.Message = cmp.Or(said.Code, known.Code, success), cmp.Or(said.Message, known.Message)

@@ -47,6 +47,8 @@ func TestAnswerForm(t *testing.T) {
 			body: `{"error":{"code":"bad_key","message":"no"}}`, failure: &Failure{Code: "bad_key", Message: "no"}},
 		"known names beside": {fields: global, text: `{"result":{"resultStatus":"F","resultCode":"NO_FUND","resultMessage":"none"}}`,
 			failure: &Failure{Code: "NO_FUND", Message: "none"}},
+		"an unknown outcome": {fields: global, text: `{"result":{"resultStatus":"U","resultCode":"NEW_CODE"}}`,
+			failure: &Failure{Code: "NEW_CODE", Status: StatusUnknown}},
 		"another success": {fields: global, text: `{"result":{"resultStatus":"A","data":{"choices":[{}]}}}`, body: `{"choices":[{}]}`, hasChoices: true},
 		"true": {fields: AnswerFields{Success: "ok", SuccessValues: []string{"true"}, Code: []string{"why"}}, text: `{"ok":false,"why":"BUSY"}`,
 			failure: &Failure{Code: "BUSY"}},

@@ -18,6 +18,9 @@ const (
 	maxMessage = 1024 // messages
 )
 
+// StatusUnknown is the resultStatus of what may have been done, or not.
+const StatusUnknown = "U"
+
 // Failure is an upstream's error, in its own words: cut to 128 bytes, the message to 1 KiB, control characters dropped.
 type Failure struct {
 	// Code is the most specific code, as sent: a v2 sub_code rather than its code. Numbers are kept as text. It is empty
@@ -28,7 +31,7 @@ type Failure struct {
 	Param   string // "param" of OpenAI's form
 	// Reason is that of a google.rpc.ErrorInfo, which says more than Google's code and status: API_KEY_INVALID comes under 400.
 	Reason string
-	// Status is the resultStatus of an Antom or Alipay+ result: "F" failed, "U" unknown. Empty in other shapes.
+	// Status is the resultStatus of an Antom or Alipay+ result: "F" failed, or [StatusUnknown]. Empty in other shapes.
 	Status string
 	// GatewayCode is the Open Platform v2 code (20000 service unavailable, 40004 business failure, ..) that Code refines
 	// when there is a sub_code. Empty in other shapes.

@@ -17,7 +17,7 @@ func (s *scanner) globalResult(e *envelope) error {
 		_, err := s.skip()
 		return err
 	})
-	if err == nil && e.Failure == nil && (f.Status == "F" || f.Status == "U") {
+	if err == nil && e.Failure == nil && (f.Status == "F" || f.Status == StatusUnknown) {
 		e.Failure = &f
 	}
 	return err
