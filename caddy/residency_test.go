@@ -288,6 +288,9 @@ func TestResidencyOfSignedBodies(t *testing.T) {
 		param       string // of what is refused; empty for nothing
 	}{
 		"none":                  {"", chatBody("hi", false), ""},
+		"in an upload":          {"", uploadOf(`name="model"|m`, `name="api_base"|https://x.example`), "api_base"},
+		"not in an upload":      {"", uploadOf(`name="model"|m`, `name="file"; filename="a"|api_base`), ""},
+		"in a form":             {"", "model=m&api%5Fbase=https://x.example", "api_base"},
 		"a provider":            {"", place, "provider"},
 		"a server of tools":     {"", `{"model":"m","input":"hi","tools":[{"type":"mcp","server_url":"https://x.example"}]}`, "tools.server_url"},
 		"after a repeated name": {"", strings.Replace(place, "{", `{"a":1,"a":2,`, 1), "provider"},
@@ -302,7 +305,14 @@ func TestResidencyOfSignedBodies(t *testing.T) {
 				site := pinnedSite(g, "cn")
 				site = strings.Replace(site, "alipayai_proxy cn", "reverse_proxy http://${cn} {\ntransport alipayai cn {\npaths /*\n}\n}", 1)
 				g.load("alipayai {\n"+declared+"region cn\n"+rule+"\n}", site)
-				a := g.once("gateway", "POST", chatPath+c.query, c.body, "Authorization: Bearer "+g.vars["key"])
+				kind := "application/json"
+				switch c.body[0] {
+				case '-':
+					kind = "multipart/form-data; boundary=b"
+				case 'm':
+					kind = "application/x-www-form-urlencoded"
+				}
+				a := g.once("gateway", "POST", chatPath+c.query, c.body, "Authorization: Bearer "+g.vars["key"], "Content-Type: "+kind)
 				refused := a.status == http.StatusBadRequest && strings.Contains(a.body, `"code":"unsupported_parameter"`) && strings.Contains(a.body, `"param":"`+c.param+`"`)
 				if refused != (pinned && c.param != "") {
 					t.Errorf("pinned %t: %d %s", pinned, a.status, a.body)

@@ -129,6 +129,9 @@ func (t *SigningTransport) refusePlace(req *http.Request, body []byte) *wire.Err
 		member = wire.PlaceIn(req.URL.Query())
 	}
 	if member == "" {
+		member = wire.PlaceIn(formValues(req.Header, body))
+	}
+	if member == "" {
 		return nil
 	}
 	return &wire.Error{
