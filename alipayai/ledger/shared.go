@@ -30,6 +30,8 @@ const (
 	// maxShared bounds the groups that wait while Redis is away; what is more is in the
 	// file of its replica alone.
 	maxShared = 10_000
+	// maxBatch bounds the groups of one exchange: a larger one might never end in time, and keeps Redis from other uses.
+	maxBatch = 500
 )
 
 //go:embed shared.lua
@@ -56,7 +58,7 @@ type Shared struct {
 
 	// Those below belong to the goroutine of share.
 	seq     int64
-	sending map[string]*sharing // by day: what may have been sent already
+	sending map[string][]sharing // by day: what may have been sent already is first
 
 	start sync.Once
 	ctx   context.Context // ends with Close
@@ -78,7 +80,7 @@ func NewShared(client redis.UniversalClient, s *seal.Seal, zone *time.Location) 
 	return &Shared{
 		exchange: redisstore.Exchange{Client: client, Timeout: shareTimeout, Repeat: redisstore.Patient},
 		client:   client, script: redis.NewScript(sharedSource), keys: redisstore.KeysOf("ledger"), seal: s, zone: zone, process: rand.Text(),
-		sums: make(map[string]map[Group]Totals), sending: make(map[string]*sharing),
+		sums: make(map[string]map[Group]Totals), sending: make(map[string][]sharing),
 		ctx: ctx, stop: stop, done: make(chan struct{}),
 	}
 }
@@ -144,9 +146,11 @@ func (s *Shared) lose() {
 		}
 	}
 	s.mu.Unlock()
-	for _, batch := range s.sending {
-		for g, t := range batch.sums {
-			lost.add(g, t)
+	for _, batches := range s.sending {
+		for _, batch := range batches {
+			for g, t := range batch.sums {
+				lost.add(g, t)
+			}
 		}
 	}
 	if len(lost) > 0 && s.Lost != nil {
@@ -154,26 +158,40 @@ func (s *Shared) lose() {
 	}
 }
 
-// send sends what has come, a batch for each day. What fails is sent again, with the same
+// send sends what has come, in batches for each day. What fails is sent again, with the same
 // number, before anything else of its day.
 func (s *Shared) send() {
 	s.mu.Lock()
 	for day, sums := range s.sums {
-		if s.sending[day] == nil {
-			s.seq++
-			s.sending[day] = &sharing{s.seq, sums}
+		if len(s.sending[day]) == 0 {
+			s.sending[day] = s.batches(sums)
 			delete(s.sums, day)
 		}
 	}
 	s.mu.Unlock()
-	for day, batch := range s.sending {
-		if s.sendDay(day, batch) == nil {
+	for day, batches := range s.sending {
+		for len(batches) > 0 && s.sendDay(day, batches[0]) == nil {
+			batches = batches[1:]
+		}
+		if s.sending[day] = batches; len(batches) == 0 {
 			delete(s.sending, day)
 		}
 	}
 }
 
-func (s *Shared) sendDay(day string, batch *sharing) error {
+// batches numbers what is to be sent of a day, so many groups at a time.
+func (s *Shared) batches(of map[Group]Totals) (batches []sharing) {
+	for g, t := range of {
+		if last := len(batches) - 1; last < 0 || len(batches[last].sums) == maxBatch {
+			s.seq++
+			batches = append(batches, sharing{s.seq, make(map[Group]Totals, min(len(of), maxBatch))})
+		}
+		batches[len(batches)-1].sums[g] = t
+	}
+	return batches
+}
+
+func (s *Shared) sendDay(day string, batch sharing) error {
 	args := []any{day, dayNumber(day), keepShared.Milliseconds(), s.process, batch.seq, len(new(Totals).numbers())}
 	for g, t := range batch.sums {
 		name := groupKey(g)[len(time.DateOnly):] // the same each day
