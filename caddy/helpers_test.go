@@ -237,17 +237,32 @@ func (g *rig) read(resp *http.Response, err error) answer {
 	return answer{resp.StatusCode, resp.Header, string(body)}
 }
 
-// keyed makes a call with the Idempotency-Key "once" at a gateway.
+// keyed makes a call with the Idempotency-Key "once" at a gateway, whose key may be another call's.
 func (g *rig) keyed(name, prompt string, fields ...string) answer {
 	g.t.Helper()
-	return g.once(name, "POST", chatPath, chatBody(prompt, false), append(slices.Clip(fields), "Idempotency-Key: once")...)
+	a, _ := g.claiming(name, "POST", chatPath, chatBody(prompt, false), append(slices.Clip(fields), "Idempotency-Key: once")...)
+	return a
 }
 
-// once makes a call with an Idempotency-Key, as a client would: again while the key
+// once makes a call with an Idempotency-Key that no other call has: where it is under way, a claim that came too late is
+// not released yet.
+func (g *rig) once(name, method, target, body string, fields ...string) (a answer) {
+	g.t.Helper()
+	again := false
+	g.eventually("the key to be free again", func() bool {
+		var repeated bool
+		a, repeated = g.claiming(name, method, target, body, fields...)
+		again = again || repeated
+		return !again || a.code() != "idempotency_in_flight"
+	})
+	return a
+}
+
+// claiming makes a call with an Idempotency-Key, as a client would: again while the key
 // cannot be claimed, since Redis has 50 ms for that and this machine may be busy, and
 // when the connection ends instead, since a reload of Caddy closes what the old server
 // has accepted last. Neither repeat may reach an API twice, which the tests count.
-func (g *rig) once(name, method, target, body string, fields ...string) answer {
+func (g *rig) claiming(name, method, target, body string, fields ...string) (a answer, repeated bool) {
 	g.t.Helper()
 	deadline := time.Now().Add(15 * time.Second)
 	for {
@@ -256,9 +271,10 @@ func (g *rig) once(name, method, target, body string, fields ...string) answer {
 		if !over && closedByReload(err) {
 			continue
 		}
-		if a := g.read(resp, err); over || a.status != http.StatusServiceUnavailable || a.code() != "idempotency_unavailable" {
-			return a
+		if a = g.read(resp, err); over || a.status != http.StatusServiceUnavailable || a.code() != "idempotency_unavailable" {
+			return a, repeated
 		}
+		repeated = true
 	}
 }
 

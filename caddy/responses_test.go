@@ -56,7 +56,7 @@ func TestDeletedResponsesStayDeleted(t *testing.T) {
 		g.load(global, failoverSite("store_responses 1h", "idempotency 1h"))
 		for name, stream := range map[string]string{"whole": "false", "a stream": "true"} {
 			ask := func() (id string) {
-				a := g.do("POST", "/v1/responses", `{"model":"alipay-fin-1","input":"one","stream":`+stream+`}`, g.acme, "Idempotency-Key: "+stream)
+				a := g.once("gateway", "POST", "/v1/responses", `{"model":"alipay-fin-1","input":"one","stream":`+stream+`}`, g.acme, "Idempotency-Key: "+stream)
 				if _, id, _ = strings.Cut(a.body, `"id":"resp_`); a.status != http.StatusOK || id == "" {
 					t.Fatalf("%s: %d %s", name, a.status, a.body)
 				}
