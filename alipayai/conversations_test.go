@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -144,33 +143,35 @@ func TestConversationsGoOnAnywhere(t *testing.T) {
 			}
 			t.Run(first+" to "+second, func(t *testing.T) {
 				t.Parallel()
-				l := newLadderOf(t, []*simulated{newStrict(t, "first", first), newStrict(t, "second", second)}, func(g *alipayai.Gateway) {
-					g.Providers[0].Model, g.Providers[1].Model = serves(first), serves(second)
+				inBubble(t, func(t *testing.T) {
+					l := newLadderOf(t, []*simulated{newStrict(t, "first", first), newStrict(t, "second", second)}, func(g *alipayai.Gateway) {
+						g.Providers[0].Model, g.Providers[1].Model = serves(first), serves(second)
+					})
+					for k, name := range names {
+						conversation, stream := conversations[name], [...]string{"", `"stream":true,`}[(i+j+k)%2]
+						l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
+						body := `{"model":"fin",` + stream + conversation + `}`
+						got := l.post(chatPath, body)
+						// The first took it, too, before it failed.
+						reason := got.header.Get("X-Alipayai-Reason")
+						if got.status != http.StatusOK || got.err != nil || got.header.Get("X-Alipayai-Provider") != "second" || reason != failsAs(first) {
+							t.Errorf("%s, %s: %d %v %s, after %q at the first", name, stream, got.status, got.err, got.body, reason)
+							continue
+						}
+						if left := got.header.Get("X-Alipayai-Unsupported"); name == "schemas from zod" && second == "anthropic" &&
+							(!strings.Contains(left, "response_format.json_schema.schema.pattern") || strings.Contains(left, "strict")) {
+							t.Errorf("the schemas did not go along: %s", left)
+						}
+						l.upstreams[0].set(t)
+						body = goOn(t, body, got.message(t), `{"role":"user","content":"go on"}`)
+						got = l.post(chatPath, body)
+						if got.status != http.StatusOK || got.err != nil || got.header.Get("X-Alipayai-Provider") != "first" {
+							t.Errorf("%s, %s back again: %d %v %s\n%s", name, stream, got.status, got.err, got.body, body)
+						} else if unknown := unknownTool(t, body, got.message(t)); unknown != "" {
+							t.Errorf("%s, %s back again: calls the tool %q, which the client does not have", name, stream, unknown)
+						}
+					}
 				})
-				for k, name := range names {
-					conversation, stream := conversations[name], [...]string{"", `"stream":true,`}[(i+j+k)%2]
-					l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
-					body := `{"model":"fin",` + stream + conversation + `}`
-					got := l.post(chatPath, body)
-					// The first took it, too, before it failed.
-					reason := got.header.Get("X-Alipayai-Reason")
-					if got.status != http.StatusOK || got.err != nil || got.header.Get("X-Alipayai-Provider") != "second" || reason != failsAs(first) {
-						t.Errorf("%s, %s: %d %v %s, after %q at the first", name, stream, got.status, got.err, got.body, reason)
-						continue
-					}
-					if left := got.header.Get("X-Alipayai-Unsupported"); name == "schemas from zod" && second == "anthropic" &&
-						(!strings.Contains(left, "response_format.json_schema.schema.pattern") || strings.Contains(left, "strict")) {
-						t.Errorf("the schemas did not go along: %s", left)
-					}
-					l.upstreams[0].set(t)
-					body = goOn(t, body, got.message(t), `{"role":"user","content":"go on"}`)
-					got = l.post(chatPath, body)
-					if got.status != http.StatusOK || got.err != nil || got.header.Get("X-Alipayai-Provider") != "first" {
-						t.Errorf("%s, %s back again: %d %v %s\n%s", name, stream, got.status, got.err, got.body, body)
-					} else if unknown := unknownTool(t, body, got.message(t)); unknown != "" {
-						t.Errorf("%s, %s back again: calls the tool %q, which the client does not have", name, stream, unknown)
-					}
-				}
 			})
 		}
 	}
@@ -232,37 +233,38 @@ func TestAnswersOfStandInsGoBack(t *testing.T) {
 			for _, stream := range []string{"", `"stream":true,`} {
 				t.Run(first+" after "+second+", "+stream, func(t *testing.T) {
 					t.Parallel()
-					standIn := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-						if stream == "" {
-							fmt.Fprintf(w, `{"model":"m","choices":[{"index":0,"message":{"role":"assistant",%s},"finish_reason":"stop"}]}`, message)
-							return
+					inBubble(t, func(t *testing.T) {
+						standIn, _ := startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+							if stream == "" {
+								fmt.Fprintf(w, `{"model":"m","choices":[{"index":0,"message":{"role":"assistant",%s},"finish_reason":"stop"}]}`, message)
+								return
+							}
+							w.Header().Set("Content-Type", "text/event-stream")
+							fmt.Fprintf(w, `data: {"model":"m","choices":[{"index":0,"delta":{"role":"assistant",%s},"finish_reason":null}]}`+"\n\n", message)
+							fmt.Fprint(w, `data: {"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n")
+						}))
+						other := plainProvider(t, standIn)
+						other.Name = "second"
+						l := newLadderOf(t, []*simulated{newStrict(t, "first", first)}, func(g *alipayai.Gateway) {
+							g.Providers = append(g.Providers, other)
+						})
+						l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
+						body := `{"model":"` + serves(first) + `",` + stream + `"tools":[` + weather + `], "messages":[{"role":"user","content":"weather?"}]}`
+						got := l.post(chatPath, body)
+						if got.status != http.StatusOK || got.header.Get("X-Alipayai-Provider") != "second" {
+							t.Fatalf("%d %v %s", got.status, got.header, got.body)
 						}
-						w.Header().Set("Content-Type", "text/event-stream")
-						fmt.Fprintf(w, `data: {"model":"m","choices":[{"index":0,"delta":{"role":"assistant",%s},"finish_reason":null}]}`+"\n\n", message)
-						fmt.Fprint(w, `data: {"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n")
-					}))
-					t.Cleanup(standIn.Close)
-					other := plainProvider(t, standIn.URL)
-					other.Name = "second"
-					l := newLadderOf(t, []*simulated{newStrict(t, "first", first)}, func(g *alipayai.Gateway) {
-						g.Providers = append(g.Providers, other)
+						l.upstreams[0].set(t)
+						if message := got.message(t); strings.Contains(message, `"tool_calls"`) {
+							body = goOn(t, body, message)
+						} else {
+							body = goOn(t, body, message, `{"role":"user","content":"go on"}`)
+						}
+						got = l.post(chatPath, body)
+						if got.status != http.StatusOK || got.err != nil || got.header.Get("X-Alipayai-Provider") != "first" {
+							t.Errorf("%d %s\n%s", got.status, got.body, body)
+						}
 					})
-					l.upstreams[0].set(t, sandbox.Fault{Kind: sandbox.SystemError500})
-					body := `{"model":"` + serves(first) + `",` + stream + `"tools":[` + weather + `], "messages":[{"role":"user","content":"weather?"}]}`
-					got := l.post(chatPath, body)
-					if got.status != http.StatusOK || got.header.Get("X-Alipayai-Provider") != "second" {
-						t.Fatalf("%d %v %s", got.status, got.header, got.body)
-					}
-					l.upstreams[0].set(t)
-					if message := got.message(t); strings.Contains(message, `"tool_calls"`) {
-						body = goOn(t, body, message)
-					} else {
-						body = goOn(t, body, message, `{"role":"user","content":"go on"}`)
-					}
-					got = l.post(chatPath, body)
-					if got.status != http.StatusOK || got.err != nil || got.header.Get("X-Alipayai-Provider") != "first" {
-						t.Errorf("%d %s\n%s", got.status, got.body, body)
-					}
 				})
 			}
 		}

@@ -64,10 +64,12 @@ func TestEveryFaultOfAJSONAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, sandbox.Config{}, brief)
-			test.fault.Path = "/v1/chat/completions"
-			r.set(test.fault)
-			r.wantFailure(r.chat("hello"), test.want)
+			inBubble(t, func(t *testing.T) {
+				r := newRig(t, sandbox.Config{}, brief)
+				test.fault.Path = "/v1/chat/completions"
+				r.set(test.fault)
+				r.wantFailure(r.chat("hello"), test.want)
+			})
 		})
 	}
 }
@@ -100,10 +102,12 @@ func TestEveryFaultOfAStreamBeforeItsContent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, sandbox.Config{}, brief)
-			test.fault.Path = "/v1/chat/completions"
-			r.set(test.fault)
-			r.wantFailure(r.stream("[[events:9]] hello"), test.want)
+			inBubble(t, func(t *testing.T) {
+				r := newRig(t, sandbox.Config{}, brief)
+				test.fault.Path = "/v1/chat/completions"
+				r.set(test.fault)
+				r.wantFailure(r.stream("[[events:9]] hello"), test.want)
+			})
 		})
 	}
 }

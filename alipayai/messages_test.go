@@ -184,18 +184,20 @@ func TestMessagesErrorsPassAsTheyAre(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			claude := &heardClaude{status: c.status, kind: "application/json", answer: c.answer}
-			r := startRig(t, claude, claudeProvider, first(anyModel))
-			got := r.post(messagesPath, wordOfClaude)
-			if got.status != c.shown || (got.body == c.answer) != c.passes {
-				t.Errorf("%d %s", got.status, got.body)
-			}
-			if !strings.Contains(got.body, `"type":"error"`) {
-				t.Errorf("not in the form of the API: %s", got.body)
-			}
-			if len(claude.bodies) != c.calls && !(c.calls > 1 && len(claude.bodies) <= alipayai.MaxAttempts) {
-				t.Errorf("asked %d times", len(claude.bodies))
-			}
+			inBubble(t, func(t *testing.T) {
+				claude := &heardClaude{status: c.status, kind: "application/json", answer: c.answer}
+				r := startRig(t, claude, claudeProvider, first(anyModel))
+				got := r.post(messagesPath, wordOfClaude)
+				if got.status != c.shown || (got.body == c.answer) != c.passes {
+					t.Errorf("%d %s", got.status, got.body)
+				}
+				if !strings.Contains(got.body, `"type":"error"`) {
+					t.Errorf("not in the form of the API: %s", got.body)
+				}
+				if len(claude.bodies) != c.calls && !(c.calls > 1 && len(claude.bodies) <= alipayai.MaxAttempts) {
+					t.Errorf("asked %d times", len(claude.bodies))
+				}
+			})
 		})
 	}
 }

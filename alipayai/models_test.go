@@ -178,12 +178,14 @@ func TestModelsFailWhenNoProviderAnswers(t *testing.T) {
 		"account, plain": {402, `pay`, 502, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := startGateway(t, answering(t, test.status, test.body), add("second", answering(t, 500, `{"code":"OTHER"}`)))
-			got := r.do(t.Context(), http.MethodGet, "/v1/models", "")
-			wantError(t, got, test.want, test.code) // the first one's failure
-			if o := r.outcome(); o.Code != test.code || o.Status != test.want {
-				t.Errorf("outcome %+v", o)
-			}
+			inBubble(t, func(t *testing.T) {
+				r := startGateway(t, answering(t, test.status, test.body), add("second", answering(t, 500, `{"code":"OTHER"}`)))
+				got := r.do(t.Context(), http.MethodGet, "/v1/models", "")
+				wantError(t, got, test.want, test.code) // the first one's failure
+				if o := r.outcome(); o.Code != test.code || o.Status != test.want {
+					t.Errorf("outcome %+v", o)
+				}
+			})
 		})
 	}
 }

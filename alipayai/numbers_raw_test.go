@@ -97,29 +97,31 @@ func TestExtremeFraming(t *testing.T) {
 // Whatever an upstream that throttles, or is busy, says of when to come again: no call waits longer than a minute for it,
 // and the call ends in time.
 func TestExtremeRetryAfter(t *testing.T) {
-	var calls sync.WaitGroup
-	for _, status := range []int{429, 503, 500, 401} {
-		for name, number := range extremes.Numbers {
-			r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Retry-After", extremes.InHeader(number))
-				w.WriteHeader(status)
-				_, _ = io.WriteString(w, `{"error":{"message":"busy"}}`)
-			}, func(g *alipayai.Gateway) { g.Deadline = 2 * time.Second })
-			calls.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
-				defer cancel()
-				got := r.do(ctx, http.MethodPost, chatPath, chatBody("hello"))
-				after, err := strconv.Atoi(cmp.Or(got.header.Get("Retry-After"), "0"))
-				if got.status < 400 || err != nil || after < 0 || after > 60 {
-					t.Errorf("%d, %s: answered %d, Retry-After %.30s (%v)", status, name, got.status, got.header.Get("Retry-After"), got.err)
-				}
-				if left := r.provider.Hold.Left(time.Now()); left > time.Minute {
-					t.Errorf("%d, %s: holds for %v", status, name, left)
-				}
-			})
+	inBubble(t, func(t *testing.T) {
+		var calls sync.WaitGroup
+		for _, status := range []int{429, 503, 500, 401} {
+			for name, number := range extremes.Numbers {
+				r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Retry-After", extremes.InHeader(number))
+					w.WriteHeader(status)
+					_, _ = io.WriteString(w, `{"error":{"message":"busy"}}`)
+				}, func(g *alipayai.Gateway) { g.Deadline = 2 * time.Second })
+				calls.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), patience)
+					defer cancel()
+					got := r.do(ctx, http.MethodPost, chatPath, chatBody("hello"))
+					after, err := strconv.Atoi(cmp.Or(got.header.Get("Retry-After"), "0"))
+					if got.status < 400 || err != nil || after < 0 || after > 60 {
+						t.Errorf("%d, %s: answered %d, Retry-After %.30s (%v)", status, name, got.status, got.header.Get("Retry-After"), got.err)
+					}
+					if left := r.provider.Hold.Left(time.Now()); left > time.Minute {
+						t.Errorf("%d, %s: holds for %v", status, name, left)
+					}
+				})
+			}
 		}
-	}
-	calls.Wait()
+		calls.Wait()
+	})
 }
 
 // A usage that no call can have taken costs its tenant that call alone, while the others go on.

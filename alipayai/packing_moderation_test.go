@@ -98,26 +98,28 @@ func TestPackedAnswersAreGuarded(t *testing.T) {
 
 // A call that a provider has blocked is not sent there again, and keeps no other from its answer.
 func TestBlockedCallsStayOutOfPacks(t *testing.T) {
-	r := newRig(t, sandbox.Config{Mode: sandbox.Production}, packed(of(3)), func(g *alipayai.Gateway) {
-		g.Blocked = &alipayai.BlockedCalls{Calls: new(moderate.Blocked), TTL: time.Hour}
-	})
-	bodies := []string{userBody("u1", "predict my future income"), userBody("u1", "fine"), userBody("u1", "good")}
-	for range 2 {
-		for i, got := range r.together(bodies) {
-			if blocked := i == 0; blocked == (got.status == http.StatusOK) {
-				t.Errorf("call %d: %d %s", i, got.status, got.body)
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, sandbox.Config{Mode: sandbox.Production}, packed(of(3)), func(g *alipayai.Gateway) {
+			g.Blocked = &alipayai.BlockedCalls{Calls: new(moderate.Blocked), TTL: time.Hour}
+		})
+		bodies := []string{userBody("u1", "predict my future income"), userBody("u1", "fine"), userBody("u1", "good")}
+		for range 2 {
+			for i, got := range r.together(bodies) {
+				if blocked := i == 0; blocked == (got.status == http.StatusOK) {
+					t.Errorf("call %d: %d %s", i, got.status, got.body)
+				}
 			}
 		}
-	}
-	bad := 0
-	for _, one := range r.arrived.at(chats) {
-		if strings.Contains(string(one.body), "future income") {
-			bad++
+		bad := 0
+		for _, one := range r.arrived.at(chats) {
+			if strings.Contains(string(one.body), "future income") {
+				bad++
+			}
 		}
-	}
-	if bad != 2 { // in the first pack, and then alone
-		t.Errorf("the blocked text was sent %d times, want 2", bad)
-	}
+		if bad != 2 { // in the first pack, and then alone
+			t.Errorf("the blocked text was sent %d times, want 2", bad)
+		}
+	})
 }
 
 // A verdict is made while its call waits in a pack. Who may leave does not wait for who may not yet, and no text leaves

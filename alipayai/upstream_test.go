@@ -67,27 +67,29 @@ func TestErrorShapes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for mode, body := range map[string]string{"JSON": chatBody("hello"), "stream": streamBody("hello")} {
-				r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
-					w.WriteHeader(test.status)
-					fmt.Fprint(w, test.answer)
-				})
-				message := wantError(t, r.post("/v1/chat/completions", body), test.want, test.code)
-				want := "why"
-				if test.status >= 400 && test.status != test.want || name == "gateway.do, signature" {
-					want = "the provider refuses the gateway's credentials"
+			inBubble(t, func(t *testing.T) {
+				for mode, body := range map[string]string{"JSON": chatBody("hello"), "stream": streamBody("hello")} {
+					r := newPlainRig(t, func(w http.ResponseWriter, _ *http.Request) {
+						w.WriteHeader(test.status)
+						fmt.Fprint(w, test.answer)
+					})
+					message := wantError(t, r.post("/v1/chat/completions", body), test.want, test.code)
+					want := "why"
+					if test.status >= 400 && test.status != test.want || name == "gateway.do, signature" {
+						want = "the provider refuses the gateway's credentials"
+					}
+					if strings.Contains(test.answer, "why") && !strings.HasPrefix(test.answer, "<") && message != want {
+						t.Errorf("%s: message %q, want %q", mode, message, want)
+					}
+					attempts := 1
+					if action := failure.ClassOf(test.status, test.code); action == failure.Retry || action == failure.Throttle {
+						attempts = alipayai.MaxAttempts
+					}
+					if o := r.outcome(); o.Code != test.code || o.Status != test.want || o.Attempts != attempts {
+						t.Errorf("%s: outcome %+v, want %d attempts", mode, o, attempts)
+					}
 				}
-				if strings.Contains(test.answer, "why") && !strings.HasPrefix(test.answer, "<") && message != want {
-					t.Errorf("%s: message %q, want %q", mode, message, want)
-				}
-				attempts := 1
-				if action := failure.ClassOf(test.status, test.code); action == failure.Retry || action == failure.Throttle {
-					attempts = alipayai.MaxAttempts
-				}
-				if o := r.outcome(); o.Code != test.code || o.Status != test.want || o.Attempts != attempts {
-					t.Errorf("%s: outcome %+v, want %d attempts", mode, o, attempts)
-				}
-			}
+			})
 		})
 	}
 }

@@ -264,11 +264,11 @@ func TestCanaryIsTooSlow(t *testing.T) {
 	g, global := newCanaryRig(t)
 	global, n := g.alerting(global)
 	g.load(global, failoverSite("canary alipay next {\nshare 40% 1h\nguard latency_p95\non_pass promote\n}"))
-	g.fail(g.next, sandbox.Fault{Kind: sandbox.Latency, Delay: 100 * time.Millisecond})
+	g.fail(g.next, sandbox.Fault{Kind: sandbox.Latency, Delay: 300 * time.Millisecond})
 	conversation := 0
 	converse := func() {
 		var all sync.WaitGroup
-		for range 32 {
+		for range 16 {
 			conversation++
 			body := fmt.Sprintf(`{"model":"alipay-fin-1","messages":[{"role":"user","content":"hello, %d"}]}`, conversation)
 			all.Go(func() {
