@@ -150,6 +150,17 @@ func hasPart(content jsontext.Value, kind string) (has bool) {
 	return has
 }
 
+// asBlock reads a part as Messages has it, for use.
+func (c *chatClient) asBlock(path string, v jsontext.Value, use func(clientBlock) error) error {
+	dec := translate.Decode(v)
+	defer dec.Close()
+	b, err := c.block(path, dec)
+	if err != nil {
+		return err
+	}
+	return use(b)
+}
+
 // results writes what tools gave, each as a message of its own, and then what else the user said in the message at path.
 func (c *chatClient) results(path string, content jsontext.Value, others []byte) error {
 	var shown, said translate.Parts
@@ -158,13 +169,7 @@ func (c *chatClient) results(path string, content jsontext.Value, others []byte)
 			said.Add("", v, "")
 			return nil
 		}
-		dec := translate.Decode(v)
-		defer dec.Close()
-		b, err := c.block(path, dec)
-		if err != nil {
-			return err
-		}
-		return c.toolResult(path, b, &shown)
+		return c.asBlock(path, v, func(b clientBlock) error { return c.toolResult(path, b, &shown) })
 	})
 	if shown.Join(&said); err == nil && !shown.Empty() {
 		c.chat.Message(string(others)+`"content":`, shown.Content(), "}")
@@ -184,15 +189,11 @@ func (c *chatClient) saidAndCalled(path string, content, calls jsontext.Value, o
 			said.Add("", v, "")
 			return nil
 		}
-		dec := translate.Decode(v)
-		defer dec.Close()
-		b, err := c.block(path, dec)
-		if err != nil {
+		return c.asBlock(path, v, func(b clientBlock) error {
+			call, err := toolCall(path, b)
+			called = translate.Join(called, call)
 			return err
-		}
-		call, err := toolCall(path, b)
-		called = translate.Join(called, call)
-		return err
+		})
 	})
 	if err != nil {
 		return err

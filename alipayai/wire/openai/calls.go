@@ -48,24 +48,16 @@ func (c Calls) may(text []byte) bool {
 // functionCalls gives an answer, or the chunk of one, whose choices call a function in the form before tools. That form has one
 // call: the first. Others are left out, as the provider was asked for none ([translate.Tools]).
 func functionCalls(body []byte) []byte {
-	e := edits{body: body}
-	defer e.release()
-	for _, top := range e.members(span{0, len(body)}) {
-		if top.name != "choices" {
-			continue
-		}
-		for _, choice := range e.elements(top.value) {
-			for _, m := range e.members(choice) {
-				switch {
-				case m.name == "message" || m.name == "delta":
-					e.functionCall(e.members(m.value))
-				case m.name == "finish_reason" && translate.Unquote(e.text(m.value)) == "tool_calls":
-					e.replace(m.value, []byte(`"function_call"`))
-				}
+	return editChoices(body, func(e *edits, choice span) {
+		for _, m := range e.members(choice) {
+			switch {
+			case m.name == "message" || m.name == "delta":
+				e.functionCall(e.members(m.value))
+			case m.name == "finish_reason" && translate.Unquote(e.text(m.value)) == "tool_calls":
+				e.replace(m.value, []byte(`"function_call"`))
 			}
 		}
-	}
-	return e.apply()
+	})
 }
 
 // functionCall puts function_call in the place of a message's tool_calls.

@@ -83,17 +83,7 @@ func withDeltas(data []byte) []byte {
 	if !translates(data) {
 		return data
 	}
-	e := edits{body: data}
-	defer e.release()
-	for _, top := range e.members(span{0, len(data)}) {
-		if top.name != "choices" {
-			continue
-		}
-		for _, choice := range e.elements(top.value) {
-			e.delta(choice)
-		}
-	}
-	return e.apply()
+	return editChoices(data, (*edits).delta)
 }
 
 // delta gives a choice a delta where it has none.
@@ -119,32 +109,24 @@ func translates(text []byte) bool {
 }
 
 func (c *callCompleter) complete(body []byte, streamed bool) []byte {
-	e := edits{body: body}
-	defer e.release()
-	for _, top := range e.members(span{0, len(body)}) {
-		if top.name != "choices" {
-			continue
-		}
-		for _, choice := range e.elements(top.value) {
-			index, calls := "", span{}
-			for _, m := range e.members(choice) {
-				switch m.name {
-				case "index":
-					index = string(e.text(m.value))
-				case "message", "delta":
-					for _, m := range e.members(m.value) {
-						if m.name == "tool_calls" {
-							calls = m.value
-						}
+	return editChoices(body, func(e *edits, choice span) {
+		index, calls := "", span{}
+		for _, m := range e.members(choice) {
+			switch m.name {
+			case "index":
+				index = string(e.text(m.value))
+			case "message", "delta":
+				for _, m := range e.members(m.value) {
+					if m.name == "tool_calls" {
+						calls = m.value
 					}
 				}
 			}
-			if calls != (span{}) {
-				c.calls(&e, index, e.elements(calls), streamed)
-			}
 		}
-	}
-	return e.apply()
+		if calls != (span{}) {
+			c.calls(e, index, e.elements(calls), streamed)
+		}
+	})
 }
 
 // calls completes the calls, or pieces of them, of the choice of that index.

@@ -196,3 +196,18 @@ func next(dec *translate.Decoder, offset int) (span, error) {
 
 // quote gives s as a JSON string.
 func quote(s string) []byte { return translate.Quote(nil, s) }
+
+// editChoices gives an answer, or the chunk of one, with each of its choices as edit leaves it. Every other byte is as it was.
+func editChoices(body []byte, edit func(e *edits, choice span)) []byte {
+	e := edits{body: body}
+	defer e.release()
+	for _, top := range e.members(span{0, len(body)}) {
+		if top.name != "choices" {
+			continue
+		}
+		for _, choice := range e.elements(top.value) {
+			edit(&e, choice)
+		}
+	}
+	return e.apply()
+}

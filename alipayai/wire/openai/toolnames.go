@@ -25,21 +25,13 @@ func OwnToolNames(body []byte, names wire.ToolNames) []byte {
 	if len(names) == 0 || !mayCall(body) {
 		return body
 	}
-	e := edits{body: body}
-	defer e.release()
-	for _, top := range e.members(span{0, len(body)}) {
-		if top.name != "choices" {
-			continue
-		}
-		for _, choice := range e.elements(top.value) {
-			for _, m := range e.members(choice) {
-				if m.name == "message" || m.name == "delta" {
-					e.ownNames(e.members(m.value), names)
-				}
+	return editChoices(body, func(e *edits, choice span) {
+		for _, m := range e.members(choice) {
+			if m.name == "message" || m.name == "delta" {
+				e.ownNames(e.members(m.value), names)
 			}
 		}
-	}
-	return e.apply()
+	})
 }
 
 // ownNames edits the calls of a message.
