@@ -245,6 +245,7 @@ var streamsOfMany = map[string]manyOf{
 	"chunks":      {"", `data: {"choices":[{"delta":{"content":"a%"}}]}` + "\n\n", "", "data: [DONE]\n\n"},
 	"mixed":       {"", `data: {"choices":[{"delta":{"content":"a%"}}]}` + "\n\n" + `data: {"choices":[{"delta":{"reasoning_content":"r"}}]}` + "\n\n", "", "data: [DONE]\n\n"},
 	"arguments":   {`data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"t","arguments":"{"}}]}}]}` + "\n\n", `data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"%"}}]}}]}` + "\n\n", "", "data: [DONE]\n\n"},
+	"calls":       {"", `data: {"choices":[{"delta":{"tool_calls":[{"index":%,"id":"c%","function":{"name":"t.%","arguments":"{}"}}]}}]}` + "\n\n", "", "data: [DONE]\n\n"},
 	"many pieces": {`data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"t","arguments":"{"}},`, `{"index":0,"function":{"arguments":"%"}}`, ",", `]}}]}` + "\n\ndata: [DONE]\n\n"},
 }
 

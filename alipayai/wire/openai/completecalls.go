@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -31,25 +30,28 @@ type callCompleter struct {
 // choiceCalls are the calls of a choice.
 type choiceCalls struct {
 	places wire.CallPlaces
-	// indexes are those by which the client knows the calls; wire.NoPlace before it does.
-	indexes []int
+	// indexes are those by which the client knows the calls, by their places here; free is larger than all of them.
+	indexes map[int]int
+	taken   map[int]bool
+	free    int
 }
 
-// index gives the index by which the client is to know a call, of which a piece has come with one of the provider's.
+// index gives the index by which the client is to know a call, of which a piece has come with one of the provider's: that one,
+// unless another call has it.
 func (c *choiceCalls) index(call, sent int) int {
-	for len(c.indexes) <= call {
-		c.indexes = append(c.indexes, wire.NoPlace)
+	if index, known := c.indexes[call]; known {
+		return index
 	}
-	if c.indexes[call] != wire.NoPlace {
-		return c.indexes[call]
-	}
-	if sent == wire.NoPlace || slices.Contains(c.indexes, sent) {
+	if sent == wire.NoPlace || c.taken[sent] {
 		sent = call
 	}
-	if slices.Contains(c.indexes, sent) {
-		sent = slices.Max(c.indexes) + 1
+	if c.taken[sent] {
+		sent = c.free
 	}
-	c.indexes[call] = sent
+	if c.indexes == nil {
+		c.indexes, c.taken = make(map[int]int), make(map[int]bool)
+	}
+	c.indexes[call], c.taken[sent], c.free = sent, true, max(c.free, sent+1)
 	return sent
 }
 
