@@ -61,7 +61,8 @@ func parseChat(rd *door.Reading, body []byte) error {
 		return err
 	}
 	rd.Request = c.Canonical
-	rd.Native = &alipayai.Native{Form: "mixed", Body: body, Sendable: &c.Sent, Unsupported: c.Unsupported}
+	sent := c.Sent // which is an allocation that other calls need not have
+	rd.Native = &alipayai.Native{Form: "mixed", Body: body, Sendable: &sent, Unsupported: c.Unsupported}
 	return nil
 }
 
