@@ -37,12 +37,16 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 	asks := body
 	if body == nil { // that of a pack is not known yet
 		asks = c.received()
-	} else if others := wire.ServingOf(body).Models; len(others) > 0 {
-		if f := c.namesOthers(p, others); f != nil {
+	}
+	chosen := wire.ServingOf(asks)
+	if body != nil && len(chosen.Models) > 0 {
+		if f := c.namesOthers(p, chosen.Models); f != nil {
 			return nil, f
 		}
 	}
-	chosen := wire.ServingOf(p.AsServed(asks))
+	if p.ServesOtherwise() {
+		chosen = wire.ServingOf(p.AsServed(asks))
+	}
 	if f := c.namesPlace(p, body); f != nil {
 		return nil, f
 	}

@@ -234,10 +234,8 @@ func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration
 		reason := ErrUnavailable
 		// Definite: the client or its grant is not accepted (RFC 6749,
 		// section 5.2). Everything else may pass.
-		if answer.unknown {
-			reason = ErrUnavailable
-		} else if status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden ||
-			!failed && failure.ClassOf(http.StatusOK, wire.Failure{Code: answer.code}.BareCode()) == failure.Fail {
+		if !answer.unknown && (status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden ||
+			!failed && failure.ClassOf(http.StatusOK, wire.Failure{Code: answer.code}.BareCode()) == failure.Fail) {
 			reason = ErrRefused
 		}
 		code := g.Credentials.With(func() []string {

@@ -9,15 +9,18 @@ import (
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
-// served are the members of a call by which vendors charge, besides its texts and what bounds the answer.
-var served = []string{
-	"service_tier", "speed", "models", "fallbacks", "tools", "max_tool_calls", "web_search_options",
+// served are the members of a call that say how it is served: see [wire.ServingOf].
+var served = []string{"service_tier", "speed", "models", "fallbacks"}
+
+// ServesOtherwise reports whether the option request puts values in the place of a call's members that say how it is served.
+func (p *Provider) ServesOtherwise() bool {
+	return p.envelope != nil && slices.ContainsFunc(served, p.envelope.replaces)
 }
 
-// AsServed gives a call with the values that the option request puts in the place of its own, of the members by which vendors
-// charge: what is charged is what is sent.
+// AsServed gives a call with the values that the option request puts in the place of its own, of the members that say how it is
+// served: what is charged is what is sent.
 func (p *Provider) AsServed(call []byte) []byte {
-	if p.envelope == nil || !slices.ContainsFunc(served, p.envelope.replaces) {
+	if !p.ServesOtherwise() {
 		return call
 	}
 	members, err := membersOf(call)

@@ -18,13 +18,12 @@ var unwanted = []struct {
 	words *regexp.Regexp
 	write string
 }{
-	{"nobody", regexp.MustCompile(`\b[Nn]obody\b`), "who it is that does not"},
-	{"no one", regexp.MustCompile(`\b[Nn]o one\b`), "who it is that does not"},
+	{"no", regexp.MustCompile(`\b[Nn]o(body| one)\b`), "who it is that does not"},
 	{"amount", regexp.MustCompile(`\bamounts? to\b`), "is"},
 	{"told ", regexp.MustCompile(`\b(be|is|are|was|were) told that\b|\btold of\b`), "what is read, logged or answered"},
-	{"left alone", regexp.MustCompile(`\b[Ll]eft alone\b`), "is throttling, skipped"},
-	{"let through", regexp.MustCompile(`\blet through\b`), "rejected, served"},
-	{"rung", regexp.MustCompile(`\b[Rr]ungs?\b`), "skipped, failedProviders"},
+	{" alone", regexp.MustCompile(`\b[Ll](eft|eaves?) alone\b`), "is throttling, skipped"},
+	{" through", regexp.MustCompile(`\blet(ting)? through\b`), "rejected, served"},
+	{"run", regexp.MustCompile(`\b[Rr]un(g|gs)\b`), "skipped, failedProviders"},
 	{"doubtful", regexp.MustCompile(`\b[Dd]oubtful\b`), "mayHaveExecuted, outcome unknown"},
 	{"perhaps served", regexp.MustCompile(`perhaps served`), "mayHaveExecuted, outcome unknown"},
 	{"departure", regexp.MustCompile(`\b[Dd]epartures?\b`), "permit"},
@@ -54,7 +53,7 @@ func said(text string) (places []string) {
 // client's or a vendor's words, as prompts do, is in folders testdata or in the files that are skipped here.
 func TestWords(t *testing.T) {
 	for text, want := range map[string]int{
-		"Nobody has it, and no one reads it": 2, "r.Body = http.NoBody": 0, "the client is told of it": 1, "calls amount to ten": 1,
+		"No one has it, and no one reads it": 2, "r.Body = http.NoBody": 0, "clients are told of it": 1, "calls amount to ten": 1,
 		"func (c *call) underWay()": 1, "TestCallsUnderWay": 1, "what is under way": 0, "wrung": 0,
 	} {
 		if got := said(text); len(got) != want {
