@@ -40,22 +40,23 @@ type snapshot struct {
 	grams   []*grams
 	sources []Source
 	changes uint64
-	// passed are texts that held no secret, each where its hash says. They never will: secrets
-	// are random, and those that the texts were not compared with are younger.
-	passed [maxPassed]atomic.Pointer[string]
+	// passed are texts that held no secret, the youngest first of those that share a hash. They never
+	// will: secrets are random, and those that the texts were not compared with are younger.
+	passed [passedHashes][passedWays]atomic.Pointer[string]
 }
 
-// Bounds of what is remembered as passed.
+// Bounds of what is remembered as passed. Texts that every answer has may share a hash, and not push each other out.
 const (
-	maxPassed     = 256
+	passedHashes  = 64
+	passedWays    = 8
 	maxPassedText = 256 // bytes
 )
 
 var passedSeed = maphash.MakeSeed()
 
-// place is where text is remembered as passed.
-func (s *snapshot) place(text string) *atomic.Pointer[string] {
-	return &s.passed[maphash.String(passedSeed, text)%maxPassed]
+// places are where text is remembered as passed.
+func (s *snapshot) places(text string) *[passedWays]atomic.Pointer[string] {
+	return &s.passed[maphash.String(passedSeed, text)%passedHashes]
 }
 
 // Add makes secrets known, for good. Those of less than 8 characters are ignored.
@@ -150,8 +151,13 @@ func (f *Filter) Passed(text string) bool {
 	if isNumber(text) && (len(text) < minSecret || len(text) < gram && !s.hasWhole()) {
 		return true
 	}
-	passed := s.place(text).Load()
-	return passed != nil && *passed == text
+	places := s.places(text)
+	for i := range places {
+		if passed := places[i].Load(); passed == nil || *passed == text {
+			return passed != nil
+		}
+	}
+	return false
 }
 
 // isNumber reports whether text is a number, or a time as headers have it (6m0s):
@@ -164,7 +170,10 @@ func isNumber(text string) bool {
 func (s *snapshot) pass(text string) {
 	if len(text) <= maxPassedText {
 		text = strings.Clone(text) // of what may be a whole header
-		s.place(text).Store(&text)
+		places, younger := s.places(text), &text
+		for i := 0; i < passedWays && younger != nil; i++ {
+			younger = places[i].Swap(younger)
+		}
 	}
 }
 

@@ -124,6 +124,30 @@ func TestTextsWithoutSecrets(t *testing.T) {
 	}
 }
 
+// The models, types and versions of a site that has many of them do not push each other out.
+func TestManyTextsArePassed(t *testing.T) {
+	f := new(Filter)
+	f.Add(aKey)
+	texts := make([]string, 2*passedHashes)
+	for range 2 {
+		for i := range texts {
+			texts[i] = fmt.Sprintf("model-%d", i)
+			if !f.Passed(texts[i]) {
+				f.With(nil).Text(texts[i])
+			}
+		}
+	}
+	passed := 0
+	for _, text := range texts {
+		if f.Passed(text) {
+			passed++
+		}
+	}
+	if passed < len(texts)*9/10 {
+		t.Errorf("%d of %d texts are known to hold no secret", passed, len(texts))
+	}
+}
+
 // What a secret decodes to is a secret as well: both are hidden.
 func TestWhatSecretsStandFor(t *testing.T) {
 	binary := []byte("\x01\x9f\xfe\x80\x33binary\xffsignature\x00of some bytes")
