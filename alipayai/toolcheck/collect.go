@@ -47,11 +47,9 @@ type growing struct {
 	custom          bool
 }
 
-var toolCalls = []byte(`"tool_calls"`)
-
 // Add takes events of the stream in OpenAI's form.
 func (c *Collector) Add(events []byte) {
-	if c.cut || !bytes.Contains(events, toolCalls) && !bytes.Contains(events, []byte(`"length"`)) {
+	if c.cut || !wire.Mentions(events, `"tool_calls"`) && !bytes.Contains(events, []byte(`"length"`)) {
 		return
 	}
 	for line := range bytes.Lines(events) {
@@ -120,7 +118,7 @@ func (c *Collector) Calls() (calls []Call) {
 
 // CallsOf gives the tool calls of a whole answer in OpenAI's form; none of one that was cut.
 func CallsOf(answer []byte) (calls []Call) {
-	if !bytes.Contains(answer, toolCalls) {
+	if !wire.Mentions(answer, `"tool_calls"`) {
 		return nil
 	}
 	var whole struct{ Choices []choice }

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -219,4 +220,26 @@ func TestMembersOfEndlessCalls(t *testing.T) {
 	if !errors.Is(err, wire.ErrMalformed) {
 		t.Errorf("taken: %v", err)
 	}
+}
+
+func TestMentions(t *testing.T) {
+	const word = `"tool_calls"`
+	for text, want := range map[string]bool{
+		"": false, "_": false, word: true, word[1:]: false, word[:len(word)-1]: false, `_calls"`: false,
+		`{"a_b":"c_d",` + word + `:[]}`: true, `{"tool_choice":"tool_calls`: false, `"tool` + word + `_`: true, `"tool_"tool_calls"`: true,
+	} {
+		if got := wire.Mentions([]byte(text), word); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
+func FuzzMentions(f *testing.F) {
+	f.Add([]byte(`{"tool_calls":[{"id":"c_1"}]}`), "tool", "calls")
+	f.Fuzz(func(t *testing.T, text []byte, head, tail string) {
+		word := strings.ReplaceAll(head, "_", "") + "_" + tail
+		if got, want := wire.Mentions(text, word), bytes.Contains(text, []byte(word)); got != want {
+			t.Errorf("%q in %q: %v", word, text, got)
+		}
+	})
 }

@@ -19,7 +19,7 @@ type ChatRequest struct {
 }
 
 // chatWords are of a part of the Messages API's in a request for chat completions.
-var chatWords = [][]byte{[]byte(`"tool_use"`), []byte(`"tool_result"`), []byte(`"input_schema"`)}
+var chatWords = [...]string{`"tool_use"`, `"tool_result"`, `"input_schema"`}
 
 // ParseChatRequest reads a request for chat completions, sent, whose tools, calls or results are in the form of the Messages API,
 // as Cursor writes them for models that are called claude; false for one that has none. OpenAI's form has other places for
@@ -29,7 +29,7 @@ var chatWords = [][]byte{[]byte(`"tool_use"`), []byte(`"tool_result"`), []byte(`
 // See https://github.com/automazeio/vibeproxy/issues/411, https://github.com/BerriAI/litellm/issues/25669 and
 // https://github.com/askalf/dario/pull/203.
 func ParseChatRequest(sent wire.Request) (ChatRequest, bool, error) {
-	if !slices.ContainsFunc(chatWords, func(word []byte) bool { return bytes.Contains(sent.Body, word) }) {
+	if !slices.ContainsFunc(chatWords[:], func(word string) bool { return wire.Mentions(sent.Body, word) }) {
 		return ChatRequest{}, false, nil
 	}
 	var c chatClient

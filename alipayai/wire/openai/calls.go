@@ -42,7 +42,7 @@ func (c Calls) Decoder(d wire.StreamDecoder) wire.StreamDecoder {
 // may reports whether there may be something to change in text, of however many: the members are of letters that JSON need not
 // escape.
 func (c Calls) may(text []byte) bool {
-	return len(c.Names) > 0 && mayCall(text) || c.Functions && bytes.Contains(text, []byte(`"tool_calls"`))
+	return len(c.Names) > 0 && mayCall(text) || c.Functions && wire.Mentions(text, `"tool_calls"`)
 }
 
 // functionCalls gives an answer, or the chunk of one, whose choices call a function in the form before tools. That form has one

@@ -57,7 +57,7 @@ func (c *choiceCalls) index(call, sent int) int {
 
 // CompleteCalls gives a whole answer with what its tool calls lack. id is one of the answer's own.
 func CompleteCalls(body []byte, id string) []byte {
-	if !bytes.Contains(body, []byte(`"tool_calls"`)) || !translates(body) {
+	if !wire.Mentions(body, `"tool_calls"`) || !translates(body) {
 		return body
 	}
 	c := callCompleter{id: id}
@@ -67,7 +67,7 @@ func CompleteCalls(body []byte, id string) []byte {
 // chunk gives a chunk of a stream with what its tool calls lack. Each chunk has to be seen: a name may come in parts, and again
 // with each piece.
 func (c *callCompleter) chunk(data []byte) []byte {
-	if !bytes.Contains(data, []byte(`"tool_calls"`)) || !translates(data) {
+	if !wire.Mentions(data, `"tool_calls"`) || !translates(data) {
 		return data
 	}
 	return c.complete(data, true)

@@ -150,7 +150,7 @@ func (e *editor) thinking(request []member) bool {
 
 // hasCalled reports whether an earlier message has tool calls.
 func (e *editor) hasCalled(request []member) bool {
-	if !bytes.Contains(e.body, []byte(`"tool_calls"`)) { // nor is it spelt otherwise by those who write one
+	if !wire.Mentions(e.body, `"tool_calls"`) {
 		return false
 	}
 	for _, m := range request {
