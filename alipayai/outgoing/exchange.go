@@ -14,6 +14,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -45,6 +46,7 @@ type connection struct {
 	left int64
 	// broken says that nothing comes after what has been read.
 	broken bool
+	burst  *burst // of a stream of events, while it is read
 	// idle is when its last exchange ended.
 	idle time.Time
 	// look looks whether something has come, and nothing says that it has not.
@@ -167,7 +169,9 @@ func (c *connection) Read(b []byte) (int, error) {
 	if c.left <= 0 {
 		return 0, errHeadTooLarge
 	}
+	c.burst.before()
 	n, err := c.Conn.Read(b[:min(int64(len(b)), c.left)])
+	c.burst.after()
 	c.left -= int64(n)
 	c.broken = c.broken || err != nil
 	return n, err
@@ -248,9 +252,11 @@ func (x *exchange) send(req *http.Request, trace *httptrace.ClientTrace) (*http.
 		x.writing = writing
 		go func() { writing <- c.writeRequest(req, trace, sender) }()
 	}
+	// No upstream has answered by now: what else there is to do goes first, rather than a read that finds nothing.
+	runtime.Gosched()
 	c.read = readers.Get().(*bufio.Reader)
 	c.read.Reset(c)
-	c.left = c.maxHead
+	c.left, c.burst = c.maxHead, nil
 	if _, err := c.read.Peek(1); err != nil {
 		return nil, err
 	}
@@ -272,6 +278,7 @@ func (x *exchange) send(req *http.Request, trace *httptrace.ClientTrace) (*http.
 		return resp, nil
 	}
 	x.body, resp.Body = resp.Body, x
+	c.burst = burstOf(resp.Header, c.raw)
 	return resp, nil
 }
 

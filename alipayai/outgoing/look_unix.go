@@ -33,3 +33,8 @@ func readArrived(fd uintptr, b []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// setLowWater has a socket be readable, for who waits for it, when so many bytes have come, or its end.
+func setLowWater(fd uintptr, bytes int) {
+	_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, bytes)
+}
