@@ -115,6 +115,8 @@ type call struct {
 	failedProviders []failedProvider
 	// alternatives says that there are providers after the one that is asked.
 	alternatives bool
+	// at is the provider that is asked, or was last.
+	at *upstream.Provider
 	// equals are the providers that may be asked as well as the one that is; nil for none.
 	// leftAt is when the last request left, if there are any.
 	equals *upstream.Equals

@@ -6,57 +6,15 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/failover/canary"
 	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
-
-// Packs leave by whichever of the equals has a slot: together they carry twice what one does, and each call once.
-func TestPacksOfEquals(t *testing.T) {
-	testwait.Bubble(t, func(t *testing.T) {
-		models := []*model{{}, {}}
-		p := newPacking(t, models, joined(2, 1), func(g *alipayai.Gateway) { g.Packs.MaxCalls = 5 })
-		p.drain(t.Context())
-		const calls = 40
-		var got []*reply
-		for i := range calls {
-			got = append(got, p.ask(t.Context(), 0, fmt.Sprint("text ", i)))
-			synctest.Wait() // those that come at the same moment know nothing of one another's wait
-		}
-		pass(time.Minute)
-		for i, one := range got {
-			wantText(t, one, fmt.Sprint("re: text ", i))
-		}
-		var asked []string
-		requests := 0
-		for n, m := range models {
-			seen := m.sightings()
-			for k, s := range seen {
-				asked = append(asked, s.texts...)
-				if k > 0 && s.when.Sub(seen[k-1].when) < time.Second {
-					t.Errorf("two requests reached provider %d in %v", n+1, s.when.Sub(seen[k-1].when))
-				}
-			}
-			if requests += len(seen); len(seen) == 0 {
-				t.Errorf("nothing reached provider %d", n+1)
-			}
-		}
-		slices.Sort(asked)
-		if len(asked) != calls || len(slices.Compact(asked)) != calls {
-			t.Errorf("%d texts were asked of %d calls", len(asked), calls)
-		}
-		if requests > calls/2 {
-			t.Errorf("%d requests carried %d calls", requests, calls)
-		}
-	})
-}
 
 // Streams of equals: one that fails before its content is asked of the other, one that has shown content is not.
 func TestStreamsOfEquals(t *testing.T) {

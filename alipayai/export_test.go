@@ -8,6 +8,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -47,7 +48,7 @@ func (g *Gateway) Held() int64 {
 
 // FirstProvider is the index of the provider that a chat begins with.
 func FirstProvider(g *Gateway, tenant string, r wire.Request) int {
-	c := g.begin(context.Background(), &Call{Endpoint: upstream.EndpointChat, Tenant: tenant, Request: r})
+	c := g.begin(context.Background(), &Call{Endpoint: upstream.EndpointChat, Tenant: tenant, Request: r, Format: openai.Format{}})
 	rest := slices.Clone(g.Providers)
 	g.Balance.arrange(c, rest)
 	return slices.Index(g.Providers, rest[0])

@@ -139,8 +139,18 @@ func setDefault[T comparable](to *T, value T) {
 // packable is what a call would bring into a pack.
 type packable struct {
 	pack.Item
-	// key is over all that the calls of a pack have in common, but for the provider.
+	// key is over all that the calls of a pack have in common, but for the providers.
 	key replay.Key
+}
+
+// among is the key of packs that may go to each of those providers, whichever of them is asked first.
+func (one *packable) among(providers []*upstream.Provider) replay.Key {
+	names := make([]string, len(providers))
+	for i, p := range providers {
+		names[i] = p.Name
+	}
+	slices.Sort(names)
+	return replay.NewKey(append(names, string(one.key[:]))...)
 }
 
 // notPackable is that of calls which are not packed.
@@ -210,6 +220,7 @@ func (c *call) tryPacked(p *upstream.Provider, alternatives bool) (*Answer, *fai
 	if f := c.blockedAlone(p); f != nil {
 		return nil, f
 	}
+	providers := c.packAt(p)
 	var m *member
 	var a *Answer
 	var f *failure.Failure
@@ -217,18 +228,23 @@ func (c *call) tryPacked(p *upstream.Provider, alternatives bool) (*Answer, *fai
 	for late := true; late; late = m.late && f == nil {
 		var q *charge
 		if s := c.g.Spending; s != nil && len(s.limitsOf(c.Tenant)) > 0 {
-			q = c.quoteInPack(p)
+			q, providers = c.quoteAmong(providers)
 			if c.hold(q) != nil {
 				return c.tryAlone(p, alternatives) // which takes less, or says what is wrong
 			}
 		}
-		m = c.g.Packs.join(c, p, alternatives, q)
+		m = c.g.Packs.join(c, providers, alternatives, q)
 		if a, f, alone = c.await(m); m.late && f == nil { // it joins another when it may leave
 			f = c.awaitVerdict()
 		}
 	}
+	p = m.at(p)
+	c.goTo(p)
 	if alone == "" {
 		return a, f
+	}
+	if c.equals != nil { // as a repeat, this is p's
+		c.equals = &upstream.Equals{Alone: c.equals.Alone}
 	}
 	c.outcome.AskedAlone = alone
 	c.g.Packs.Observer.AskedAlone(p.Name, alone)
@@ -237,6 +253,20 @@ func (c *call) tryPacked(p *upstream.Provider, alternatives bool) (*Answer, *fai
 		c.g.Packs.learn(p, c.Endpoint, m.group.form) // it was for the form
 	}
 	return a, f
+}
+
+// packAt gives the providers that a pack with the call may go to: p, and those of its equals that may have the call in a pack.
+func (c *call) packAt(p *upstream.Provider) []*upstream.Provider {
+	providers := []*upstream.Provider{p}
+	if c.equals == nil || c.unaffordable != nil { // which goes only where it costs less: see dearer
+		return providers
+	}
+	for _, other := range c.equals.Others {
+		if c.mayPack(other) && !c.wouldBlock(other) {
+			providers = append(providers, other)
+		}
+	}
+	return providers
 }
 
 // awaitVerdict gives the failure of a call that must not be sent, and waits no longer than for the call's deadline.
@@ -256,6 +286,19 @@ func (c *call) blockedAlone(p *upstream.Provider) *failure.Failure {
 		return f
 	}
 	return c.wasBlocked(p, body)
+}
+
+// wouldBlock reports whether p has blocked the call already, or cannot carry it.
+func (c *call) wouldBlock(p *upstream.Provider) bool {
+	if c.g.Blocked == nil || c.g.Blocked.Calls.Empty() {
+		return false
+	}
+	body, f := c.encode(p)
+	if f != nil {
+		return true
+	}
+	_, was := c.g.Blocked.Calls.Get(c.blockedKey(p, body), c.g.Now())
+	return was
 }
 
 // refusing names an endpoint of a provider that may refuse packs.

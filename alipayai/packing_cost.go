@@ -28,6 +28,22 @@ func (c *call) quoteInPack(p *upstream.Provider) *charge {
 	return q
 }
 
+// quoteAmong is quoteInPack for whichever of the providers the pack goes to: for the dearest of them. It leaves out
+// those whose price cannot be compared with that of the first, which is asked first.
+func (c *call) quoteAmong(providers []*upstream.Provider) (q *charge, kept []*upstream.Provider) {
+	q = c.quoteInPack(providers[0])
+	kept = providers[:1:1]
+	for _, p := range providers[1:] {
+		other := c.quoteInPack(p)
+		if q.price == nil || other.price == nil || other.dearer || other.price.Currency != q.price.Currency || other.isFree() != q.isFree() {
+			continue
+		}
+		kept = append(kept, p)
+		q.most = max(q.most, other.most)
+	}
+	return q, kept
+}
+
 // cover makes what the calls of a pack have reserved the pack's. Together that covers the most that it may cost,
 // or the pack does not leave: a dearer rate of long prompts, say, may hold for it alone.
 func (g *group) cover() *failure.Failure {

@@ -24,7 +24,9 @@ import (
 type group struct {
 	k   *Packs
 	key replay.Key
-	p   *upstream.Provider
+	// providers are those that each member may go to: equal ones, or one. p is the one of them that is asked.
+	providers []*upstream.Provider
+	p         *upstream.Provider
 	// call is what goes to p. It belongs to the group's goroutine until done is closed.
 	call         *call
 	alternatives bool
@@ -64,13 +66,14 @@ type group struct {
 func (g *Gateway) background(of *call, p *upstream.Provider, r wire.Request) *call {
 	c := g.begin(context.Background(), &Call{Endpoint: of.Endpoint, Tenant: of.Tenant, Request: r, Format: of.Format})
 	c.user = of.user
-	c.outcome.Provider, c.outcome.UpstreamModel = p.Name, p.UpstreamModel(r.Model)
+	c.goTo(p)
 	return c
 }
 
-// join gives c a place in the open group of its kind, or in a new one.
-func (k *Packs) join(c *call, p *upstream.Provider, alternatives bool, reserved *charge) *member {
-	key := replay.NewKey(string(c.packable.key[:]), p.Name)
+// join gives c, which may go to those providers, a place in the open group of its kind, or in a new one, which is to
+// ask the first of them.
+func (k *Packs) join(c *call, providers []*upstream.Provider, alternatives bool, reserved *charge) *member {
+	key := c.packable.among(providers)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	g := k.open[key]
@@ -80,11 +83,15 @@ func (k *Packs) join(c *call, p *upstream.Provider, alternatives bool, reserved 
 		g = nil
 	}
 	if g == nil {
-		g = &group{k: k, key: key, p: p, alternatives: alternatives, full: make(chan struct{}), cleared: make(chan struct{}), done: make(chan struct{})}
+		p := providers[0]
+		g = &group{k: k, key: key, providers: providers, p: p, alternatives: alternatives, full: make(chan struct{}), cleared: make(chan struct{}), done: make(chan struct{})}
 		g.call = c.g.background(c, p, c.Request)
 		g.call.Received, g.call.pack = c.Received, g
 		g.call.outcome.RequestID, g.call.outcome.Attempts, g.attempts = c.outcome.RequestID, c.outcome.Attempts, c.outcome.Attempts
 		g.call.ctx, g.cancel = context.WithCancel(context.Background())
+		if c.equals != nil {
+			g.call.equals = &upstream.Equals{Alone: c.equals.Alone}
+		}
 		k.open[key] = g
 		ended := k.Running()
 		go func() {
@@ -173,7 +180,7 @@ func (g *group) run() {
 	defer close(g.done)
 	var a *Answer
 	var f *failure.Failure
-	if panicked := g.guarded(func() { a, f = g.call.tryAlone(g.p, g.alternatives) }); panicked != nil {
+	if panicked := g.guarded(func() { a, f = g.ask() }); panicked != nil {
 		a, f = nil, panicked
 	}
 	g.k.mu.Lock()
@@ -188,6 +195,37 @@ func (g *group) run() {
 		g.cancel()
 	}
 	g.share()
+}
+
+// ask waits for the first permit of the group's providers, and asks the one that has it.
+func (g *group) ask() (*Answer, *failure.Failure) {
+	e := g.call.equals
+	if e == nil {
+		return g.call.tryAlone(g.p, g.alternatives)
+	}
+	defer e.Release()
+	for {
+		e.Others = slices.DeleteFunc(slices.Clone(g.providers), func(p *upstream.Provider) bool { return p == g.p })
+		a, f := g.call.tryAlone(g.p, g.alternatives)
+		if f == nil || e.Next == nil || e.Next == g.p {
+			return a, f
+		}
+		g.k.mu.Lock()
+		g.p = e.Next
+		g.k.mu.Unlock()
+		g.call.goTo(g.p)
+	}
+}
+
+// at is where m was asked, or would have been, with its group; p where it left that before.
+func (m *member) at(p *upstream.Provider) *upstream.Provider {
+	g := m.group
+	g.k.mu.Lock()
+	defer g.k.mu.Unlock()
+	if (g.left || g.ended) && slices.Contains(g.members, m) {
+		return g.p
+	}
+	return p
 }
 
 // guarded makes a panic of do the failure of each of the group's calls, 502: it is on no goroutine of theirs, and
@@ -215,8 +253,12 @@ func (g *group) guarded(do func()) (f *failure.Failure) {
 // rate cap and those that may be kept waiting. It gives a body that stands for the pack's
 // in the queue.
 func (g *group) gather() []byte {
-	wait := g.k.MaxWait - g.p.Cap.Predict(g.call.Tenant, g.call.share())
-	if wait > 0 {
+	least := g.call.waitAt(g.p)
+	for _, p := range g.providers {
+		least = min(least, g.call.waitAt(p))
+	}
+	wait := g.k.MaxWait - least
+	if e := g.call.equals; wait > 0 && (e == nil || e.Next == nil) { // else there is a permit
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		select {

@@ -325,7 +325,7 @@ func (b *Balance) arrange(c *call, rest []*upstream.Provider) (n int) {
 	now := c.g.Now()
 	states := make([]balance.Provider, len(members))
 	for i, p := range members {
-		states[i] = balance.Provider{Name: p.Name, Weight: b.Weights[p.Name], Wait: max(p.Cap.Predict(c.Tenant, c.share()), p.Held(now, p.UpstreamModel(c.Request.Model)))}
+		states[i] = balance.Provider{Name: p.Name, Weight: b.Weights[p.Name], Wait: c.waitAt(p)}
 		switch b.Policy {
 		case balance.Fastest:
 			states[i].Cost = b.Latencies.Cost(p.Name, now)
@@ -388,8 +388,6 @@ func (c *call) move(p *upstream.Provider, rest []*upstream.Provider) bool {
 		c.equals = &upstream.Equals{Alone: c.equals.Alone}
 		return false
 	}
-	i := slices.Index(rest, next)
-	copy(rest[1:i+1], rest[:i])
-	rest[0] = next
+	putFirst(next, rest)
 	return true
 }

@@ -33,6 +33,10 @@ func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) 
 		}
 		p, before := providers[i], c.outcome.Attempts
 		a, f := c.tryEqual(p, providers[i+1:end], i < len(providers)-1 && c.class() != ClassMoney)
+		if c.at != p { // its pack had a permit there first
+			p = c.at
+			putFirst(p, providers[i:end])
+		}
 		if f != nil && c.move(p, providers[i:end]) {
 			i--
 			continue
@@ -65,6 +69,13 @@ func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) 
 	return nil, c.exhausted(providers)
 }
 
+// putFirst puts p, which is one of rest, before the others.
+func putFirst(p *upstream.Provider, rest []*upstream.Provider) {
+	i := slices.Index(rest, p)
+	copy(rest[1:i+1], rest[:i])
+	rest[0] = p
+}
+
 // tryEqual is try, where the providers in others, or the candidate of a canary among them, may
 // be asked as well as p.
 func (c *call) tryEqual(p *upstream.Provider, others []*upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
@@ -90,9 +101,19 @@ func (c *call) tryEqual(p *upstream.Provider, others []*upstream.Provider, alter
 	return a, f
 }
 
+// goTo notes that the call is at p now.
+func (c *call) goTo(p *upstream.Provider) {
+	c.at, c.outcome.Provider, c.outcome.UpstreamModel = p, p.Name, p.UpstreamModel(c.Request.Model)
+}
+
+// waitAt is how long the call would wait for p if it came there now.
+func (c *call) waitAt(p *upstream.Provider) time.Duration {
+	return max(p.Cap.Predict(c.Tenant, c.share()), p.Held(c.g.Now(), p.UpstreamModel(c.Request.Model)))
+}
+
 // try asks p, together with other calls if c may be packed.
 func (c *call) try(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
-	c.outcome.Provider, c.outcome.UpstreamModel = p.Name, p.UpstreamModel(c.Request.Model)
+	c.goTo(p)
 	if f := c.dearer(p); f != nil {
 		return nil, f
 	}
