@@ -188,6 +188,18 @@ func TestAPackThatMovesToAnEqual(t *testing.T) {
 			},
 			want: [2][][]string{{{"a", "b"}}, nil}, by: "first",
 		},
+		"the second has blocked one of its calls": {
+			edits: []func(*alipayai.Gateway){func(g *alipayai.Gateway) {
+				g.Blocked = &alipayai.BlockedCalls{Calls: new(moderate.Blocked), TTL: time.Hour}
+			}},
+			before: func(p *packing) instead {
+				p.models[1].before = func(_ int, req *http.Request) (*http.Response, error) { return blocks(req) }
+				p.askFor(p.t.Context(), p.usersOf(1, 1)[0], "a")
+				pass(time.Minute)
+				return never
+			},
+			want: [2][][]string{{{"a"}}, {{"b"}}},
+		},
 		"the second refuses packs": {
 			before: func(p *packing) instead {
 				p.models[1].before = func(n int, req *http.Request) (*http.Response, error) {
@@ -248,7 +260,9 @@ func TestAPackThatMovesToAnEqual(t *testing.T) {
 					if got.status != http.StatusOK {
 						t.Errorf("%d %s", got.status, got.body)
 					}
-					wantHeader(t, *got, alipayai.HeaderProvider, test.by, alipayai.HeaderReason, test.reason)
+					if wantHeader(t, *got, alipayai.HeaderReason, test.reason); test.by != "" { // else of each another
+						wantHeader(t, *got, alipayai.HeaderProvider, test.by)
+					}
 				}
 				for i, m := range p.models {
 					var texts [][]string

@@ -16,17 +16,18 @@ import (
 )
 
 // group is calls that leave together. It is open until it is full or has its permit, and
-// goes its way as a call of its own: it asks the breaker once, waits for one permit, is
-// repeated by the rules of any call, and ends when all of its clients have left.
+// goes its way as a call of its own: it asks the breaker once, waits for one permit, of whichever
+// equal provider has it first, is repeated by the rules of any call, and ends when all of its clients have left.
 //
 // A group of one sends that call's own request, and hands the answer over as it comes, a
 // stream too.
 type group struct {
 	k   *Packs
 	key replay.Key
-	// providers are those that each member may go to: equal ones, or one. p is the one of them that is asked.
+	// providers are those that each member may go to: equal ones, or one.
 	providers []*upstream.Provider
-	p         *upstream.Provider
+	// p is the one of them that is asked. The group's goroutine sets it, under k.mu.
+	p *upstream.Provider
 	// call is what goes to p. It belongs to the group's goroutine until done is closed.
 	call         *call
 	alternatives bool
