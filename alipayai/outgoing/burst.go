@@ -15,10 +15,11 @@ const burstBytes = 16 << 10
 
 // burst has the events of a stream that come right after one another be read together. Some upstreams send many at a time, each by
 // itself: to wake up, read and write for each takes more than everything else of a call. An event before which the upstream
-// paused is never held, nor is the first one.
+// paused is never held, nor is the first one, nor what has come already where that is more than one read takes. Its reads are
+// those of the socket: what is encrypted comes in records, of which a read of theirs gives one, however many have come.
 type burst struct {
 	raw syscall.RawConn
-	// on says that the last read, which began then, had to wait for less than burstPause.
+	// on says that the last read, which began then, took all there was, and had to wait for less than burstPause.
 	on    bool
 	began time.Time
 	// limit sets how many bytes make the socket readable.
@@ -50,10 +51,10 @@ func (b *burst) before() {
 	b.began = time.Now()
 }
 
-// after learns from a read whether this is a burst.
-func (b *burst) after() {
+// after learns from a read whether this is a burst. full says that there may be more than it took.
+func (b *burst) after(full bool) {
 	if b != nil {
-		b.on = time.Since(b.began) < burstPause
+		b.on = !full && time.Since(b.began) < burstPause
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
-	"os"
 	"runtime"
 	"sync"
 	"syscall"
@@ -38,7 +37,7 @@ type connection struct {
 	lease    pool.Lease // of warm's
 	maxHead  int64
 	raw      syscall.RawConn // of the socket; nil where it has none
-	arrived  *arrived        // over TLS; nil without raw
+	arrived  *arrived        // over TLS
 	tls      *tls.ConnectionState
 	read     *bufio.Reader // of the pool, while a request is under way
 	close    func()
@@ -46,7 +45,7 @@ type connection struct {
 	left int64
 	// broken says that nothing comes after what has been read.
 	broken bool
-	burst  *burst // of a stream of events, while it is read
+	burst  *burst // of a stream of events, while it is read; over TLS it is arrived's
 	// idle is when its last exchange ended.
 	idle time.Time
 	// look looks whether something has come, and nothing says that it has not.
@@ -61,10 +60,8 @@ func (p *peer) open(ctx context.Context, conn net.Conn, trace *httptrace.ClientT
 		c.raw, _ = socket.SyscallConn()
 	}
 	if p.tls {
-		if c.raw != nil {
-			c.arrived = newArrived(conn, c.raw)
-			c.Conn = c.arrived
-		}
+		c.arrived = newArrived(conn, c.raw)
+		c.Conn = c.arrived
 		if err := p.encrypt(ctx, c, trace, protocols); err != nil {
 			return nil, err
 		}
@@ -111,70 +108,27 @@ func (p *peer) encrypt(ctx context.Context, c *connection, trace *httptrace.Clie
 	return err
 }
 
-// silent reports whether a connection that has idled is open, and nothing has come
-// on it that the next request would take for its answer. Over TLS there may be what is
-// none, such as the tickets that follow a handshake.
-func (c *connection) silent() bool {
-	if c.raw == nil {
-		return false
-	}
-	if c.arrived != nil {
-		var b [1]byte
-		c.arrived.only = true
-		_, err := c.Conn.Read(b[:])
-		c.arrived.only = false
-		return errors.Is(err, os.ErrDeadlineExceeded)
-	}
-	c.nothing = false
-	return c.raw.Read(c.look) == nil && c.nothing
-}
-
-// arrived is a socket that can be read without waiting.
-type arrived struct {
-	net.Conn
-	raw  syscall.RawConn
-	only bool // what has arrived
-
-	read func(fd uintptr) bool // reads into b
-	b    []byte
-	n    int
-	err  error
-}
-
-func newArrived(conn net.Conn, raw syscall.RawConn) *arrived {
-	a := &arrived{Conn: conn, raw: raw}
-	a.read = func(fd uintptr) bool {
-		a.n, a.err = readArrived(fd, a.b)
-		return true
-	}
-	return a
-}
-
-// Read implements [io.Reader]. Where it would have to wait and must not, that is an error after
-// which crypto/tls goes on, as after a deadline.
-func (a *arrived) Read(b []byte) (int, error) {
-	if !a.only {
-		return a.Conn.Read(b)
-	}
-	a.b, a.n = b, 0
-	if err := a.raw.Read(a.read); err != nil {
-		return 0, err
-	}
-	a.b = nil
-	return a.n, a.err
-}
-
 // Read reads for c.read.
 func (c *connection) Read(b []byte) (int, error) {
 	if c.left <= 0 {
 		return 0, errHeadTooLarge
 	}
+	b = b[:min(int64(len(b)), c.left)]
 	c.burst.before()
-	n, err := c.Conn.Read(b[:min(int64(len(b)), c.left)])
-	c.burst.after()
+	n, err := c.Conn.Read(b)
+	c.burst.after(n == len(b))
 	c.left -= int64(n)
 	c.broken = c.broken || err != nil
 	return n, err
+}
+
+// reads has the reads of the socket begin and end with those of b.
+func (c *connection) reads(b *burst) {
+	if c.arrived != nil {
+		c.arrived.burst = b
+		return
+	}
+	c.burst = b
 }
 
 var errHeadTooLarge = errors.New("outgoing: the answer's header is too large")
@@ -256,7 +210,8 @@ func (x *exchange) send(req *http.Request, trace *httptrace.ClientTrace) (*http.
 	runtime.Gosched()
 	c.read = readers.Get().(*bufio.Reader)
 	c.read.Reset(c)
-	c.left, c.burst = c.maxHead, nil
+	c.left = c.maxHead
+	c.reads(nil)
 	if _, err := c.read.Peek(1); err != nil {
 		return nil, err
 	}
@@ -278,7 +233,7 @@ func (x *exchange) send(req *http.Request, trace *httptrace.ClientTrace) (*http.
 		return resp, nil
 	}
 	x.body, resp.Body = resp.Body, x
-	c.burst = burstOf(resp.Header, c.raw)
+	c.reads(burstOf(resp.Header, c.raw))
 	return resp, nil
 }
 
