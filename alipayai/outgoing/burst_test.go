@@ -206,7 +206,9 @@ func TestEndsOfBursts(t *testing.T) {
 		"reset": {abort(0), nil, events},
 		"left": {func(w http.ResponseWriter, leave context.CancelFunc) {
 			leave()
-			_, _ = io.Copy(io.Discard, hung{w})
+			for err := error(nil); err == nil; err = http.NewResponseController(w).Flush() {
+				fmt.Fprint(w, ": still there\n")
+			}
 		}, context.Canceled, events},
 	} {
 		for kind, start := range servers {
@@ -261,12 +263,4 @@ func TestEndsOfBursts(t *testing.T) {
 			}
 		}
 	}
-}
-
-// hung is read until who asks for it has left.
-type hung struct{ w http.ResponseWriter }
-
-func (h hung) Read([]byte) (int, error) {
-	_, err := io.WriteString(h.w, ": still there\n\n")
-	return 0, errors.Join(err, http.NewResponseController(h.w).Flush())
 }
