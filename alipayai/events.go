@@ -245,7 +245,7 @@ var errCut = errors.New("the stream is cut")
 // out at the last.
 func (s *stream) end(rest wire.Event) (wire.Chunk, error) {
 	var chunk wire.Chunk
-	if rest.Data != nil {
+	if len(rest.Data) > 0 {
 		rest.Raw = slices.Concat(bytes.TrimRight(rest.Raw, "\r\n"), []byte("\n\n"))
 		var err error
 		if chunk, err = s.decode(rest); err != nil {
