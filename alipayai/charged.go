@@ -134,6 +134,7 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	if outcome == ledger.Estimated && q.reserved != nil {
 		spent = max(spent, min(q.most, q.unknown(paid, price.Used{
 			Prompt: max(used.Prompt, q.bytes+q.images), Completion: max(used.Completion, answer.tokens*bytesPerToken), Characters: used.Characters,
+			Searches: used.Searches,
 		})))
 	}
 	c.g.Spending.end(q, spent)

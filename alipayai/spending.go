@@ -232,6 +232,9 @@ func (c *call) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving) *
 		Bytes: q.bytes, Images: int64(c.Request.Images),
 		MaxTokens: c.maxTokens(p), N: p.Answers(c.Request.N), Silent: !c.Endpoint.Generates(),
 	}
+	if chosen.Searches {
+		asked.Searches = cmp.Or(chosen.MaxSearches, price.DefaultSearches)
+	}
 	// A provider that has no room in a tier may serve in its own one.
 	q.most = max(q.price.Bound(asked), q.base.Bound(asked))
 	q.dearer = q.dearer || chosen.OwnTier

@@ -226,6 +226,36 @@ func TestTenantBudget(t *testing.T) {
 	}
 }
 
+// What the provider's tools may search is reserved too: as often as the request permits, and 32 times where it does not say.
+func TestSearchesAreReserved(t *testing.T) {
+	searched := alipayPrice()
+	searched.Search = price.Unit / 100
+	bound := searched.Bound(price.Asked{Bytes: 1000})
+	for name, tt := range map[string]struct {
+		tools  string
+		covers price.Amount // of that many searches
+		sent   bool
+	}{
+		"none":                     {`[{"type":"function","function":{"name":"web_search"}}]`, 0, true},
+		"as many as there is room": {`[{"type":"web_search_20250305","name":"web_search","max_uses":5}]`, 5, true},
+		"one more":                 {`[{"type":"web_search_20250305","name":"web_search","max_uses":7}]`, 5, false},
+		"no most":                  {`[{"type":"web_search"}]`, price.DefaultSearches - 2, false},
+		"no most, and room":        {`[{"type":"web_search"}]`, price.DefaultSearches, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, sandbox.Config{}, spends(new(lines), searched, daily(bound+tt.covers*searched.Search)))
+			body := strings.Replace(chatBody("yes"), `{`, `{"tools":`+tt.tools+`,`, 1)
+			got := r.do(t.Context(), http.MethodPost, chatPath, body) // the simulator has no such tools
+			if refused := got.status == http.StatusTooManyRequests; refused == tt.sent {
+				t.Errorf("status %d: %s", got.status, got.body)
+			}
+			if sent := r.sim.Stats().Paths[chatPath] == 1; sent != tt.sent {
+				t.Errorf("sent %t, want %t", sent, tt.sent)
+			}
+		})
+	}
+}
+
 // A request's max_tokens bounds what is reserved where it is sent; else the answer may be as long as the model's.
 func TestMaxTokensThatAreNotSent(t *testing.T) {
 	fields := func(f upstream.RequestFields) func(*alipayai.Gateway) {

@@ -15,6 +15,8 @@ const (
 	DefaultMaxTokens = 128 << 10
 	// DefaultImageTokens is more than any vendor publishes for one image.
 	DefaultImageTokens = 16 << 10
+	// DefaultSearches is how often a call searches that may, and says no most.
+	DefaultSearches = 32
 )
 
 // Price is what a model costs at a provider.
@@ -213,6 +215,8 @@ type Asked struct {
 	// where the request does not say. Silent says that nothing is generated.
 	MaxTokens, N int64
 	Silent       bool
+	// Searches is how often the provider's own tools may search for each answer.
+	Searches int64
 }
 
 // LongestPrompt gives how many tokens a prompt has at most: one for each byte, and those of its images.
@@ -233,13 +237,14 @@ func (p *Price) Bound(a Asked) Amount {
 	if !a.Silent {
 		most.Completion = times(max(a.N, 1), plus(answer, p.ThinkingTokens))
 	}
+	most.Searches = times(max(a.N, 1), a.Searches)
 	return p.Most(most)
 }
 
 // Most gives the most that so many tokens may cost, whatever of them was written to a cache, is sound or is a picture: a call
-// may be charged by any of its tiers up to the longest, and cheaper by the longer one. Of searches it has those that each call makes.
+// may be charged by any of its tiers up to the longest, and cheaper by the longer one.
 func (p *Price) Most(u Used) Amount {
-	u = Used{Prompt: p.charged(u), Completion: u.Completion}
+	u = Used{Prompt: p.charged(u), Completion: u.Completion, Searches: u.Searches}
 	dearest := Rates{Input: p.dearestInput(), Output: p.dearestOutput()}
 	for _, tier := range p.Above {
 		if u.Prompt > tier.Tokens {

@@ -71,11 +71,12 @@ func TestBoundIsABound(t *testing.T) {
 		return r
 	}
 	for range 20_000 {
-		p := Price{Rates: rates(), Request: Amount(random.Int64N(1e6)), MinCharacters: random.Int64N(2) * 500, MinTokens: random.Int64N(2) * 100, MaxTokens: 1 + random.Int64N(100)}
+		p := Price{Rates: rates(), Request: Amount(random.Int64N(1e6)), MinCharacters: random.Int64N(2) * 500, MinTokens: random.Int64N(2) * 100, MaxTokens: 1 + random.Int64N(100),
+			Search: Amount(random.Int64N(1e6)), EachSearches: random.IntN(2) == 0}
 		for tokens := int64(50); random.IntN(2) == 0; tokens += 50 {
 			p.Above = append(p.Above, Tier{tokens, rates()})
 		}
-		a := Asked{Bytes: random.Int64N(400), Images: random.Int64N(3), MaxTokens: random.Int64N(100), N: random.Int64N(3)}
+		a := Asked{Bytes: random.Int64N(400), Images: random.Int64N(3), MaxTokens: random.Int64N(100), N: random.Int64N(3), Searches: random.Int64N(4)}
 		p.ImageTokens = 1 + random.Int64N(50)
 		u := Used{Characters: random.Int64N(a.Bytes + 1), Prompt: random.Int64N(a.Bytes + a.Images*p.ImageTokens + 1)}
 		u.Cached = random.Int64N(u.Prompt + 1)
@@ -86,6 +87,7 @@ func TestBoundIsABound(t *testing.T) {
 		}
 		p.ThinkingTokens = random.Int64N(2) * 70
 		u.Completion = random.Int64N(max(a.N, 1)*(longest+p.ThinkingTokens) + 1)
+		u.Searches = random.Int64N(max(a.N, 1)*a.Searches + 1)
 		u.ImageIn, u.ImageOut = random.Int64N(u.Prompt+1), random.Int64N(u.Completion+1)
 		u.WrittenHour, u.AudioIn, u.AudioOut = random.Int64N(u.Written+1), random.Int64N(u.Prompt+1), random.Int64N(u.Completion+1)
 		p.Uplifts = map[string]Amount{"us": Amount(random.Int64N(int64(2 * Unit)))}
@@ -96,7 +98,7 @@ func TestBoundIsABound(t *testing.T) {
 }
 
 func TestBoundWithoutMaxima(t *testing.T) {
-	p := Price{Rates: Rates{Input: 1e9, Output: 1e9}}
+	p := Price{Rates: Rates{Input: 1e9, Output: 1e9}, Search: 2e3}
 	for name, tt := range map[string]struct {
 		asked Asked
 		want  Amount // thousands
@@ -107,6 +109,7 @@ func TestBoundWithoutMaxima(t *testing.T) {
 		"an image":          {Asked{Images: 2, MaxTokens: 1}, 2*DefaultImageTokens + 1},
 		"more than can be":  {Asked{MaxTokens: math.MaxInt64, N: math.MaxInt64}, most},
 		"bytes of a prompt": {Asked{Bytes: 7, MaxTokens: 1}, 8},
+		"searches":          {Asked{MaxTokens: 1, N: 3, Searches: 4}, 3 + 3*4*2},
 	} {
 		if got := p.Bound(tt.asked); got != tt.want*1e3 {
 			t.Errorf("%s: %d, want %d", name, got, tt.want*1e3)

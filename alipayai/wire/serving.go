@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -20,10 +21,22 @@ type Serving struct {
 	// is served in a tier of its own, or at a speed.
 	MaxTokens int64
 	OwnTier   bool
+	// Searches says that the provider's own tools may search the web, and MaxSearches how often at most; 0 where the request
+	// does not say: Anthropic's max_uses of a tool (platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool),
+	// and max_tool_calls of OpenAI's Responses API, which bounds all tools together.
+	Searches    bool
+	MaxSearches int64
 }
 
-// servingMembers are those that [ServingOf] reads, with the quotes that end them.
-var servingMembers = [...]string{`service_tier"`, `speed"`, `models"`, `fallbacks"`}
+// servingMembers are those that [ServingOf] reads, with the quotes that end them, and how the types of tools that search begin.
+var servingMembers = [...]string{`service_tier"`, `speed"`, `models"`, `fallbacks"`, searchTool, openRouter + searchTool}
+
+// searchTool begins the type of each vendor's tool that searches the web, behind its own name at OpenRouter, and OpenAI's member
+// of chats, web_search_options.
+const (
+	searchTool = "web_search"
+	openRouter = "openrouter:"
+)
 
 var quote = []byte{'"'}
 
@@ -47,7 +60,7 @@ func ServingOf(body []byte) (chosen Serving) {
 	}
 	s := newScanner(body, Limits{})
 	defer s.release()
-	fast := false
+	fast, mostCalls := false, int64(0)
 	add := func() error {
 		v, err := s.scalar()
 		if model := wordOf(v); model != "" {
@@ -66,6 +79,14 @@ func ServingOf(body []byte) (chosen Serving) {
 			v, err := s.scalar()
 			fast = wordOf(v) == "fast"
 			return err
+		case kind == "web_search_options" && !s.is('n'):
+			chosen.search(0)
+		case kind == "max_tool_calls":
+			most, err := s.count()
+			mostCalls = most
+			return err
+		case kind == "tools" && s.is('['):
+			return s.array(func() error { return s.searching(&chosen) })
 		case (kind == "models" || kind == "fallbacks") && s.is('['):
 			return s.array(func() error {
 				if !s.is('{') {
@@ -95,7 +116,46 @@ func ServingOf(body []byte) (chosen Serving) {
 	if fast {
 		chosen.Tier = "fast"
 	}
+	if chosen.Searches && mostCalls > 0 && (chosen.MaxSearches == 0 || mostCalls < chosen.MaxSearches) {
+		chosen.MaxSearches = mostCalls
+	}
 	return chosen
+}
+
+// search adds a tool that searches that often; 0 where it does not say.
+func (c *Serving) search(most int64) {
+	switch {
+	case !c.Searches: // the first
+		c.MaxSearches = most
+	case most == 0 || c.MaxSearches == 0:
+		c.MaxSearches = 0
+	default:
+		c.MaxSearches += most
+	}
+	c.Searches = true
+}
+
+// searching reads a tool, and notes one that searches.
+func (s *scanner) searching(chosen *Serving) error {
+	searches, most := false, int64(0)
+	err := s.eachMember(func(name []byte) error {
+		switch string(name) {
+		case "type":
+			v, err := s.scalar()
+			searches = strings.HasPrefix(strings.TrimPrefix(wordOf(v), openRouter), searchTool)
+			return err
+		case "max_uses":
+			n, err := s.count()
+			most = n
+			return err
+		}
+		_, err := s.skip()
+		return err
+	})
+	if searches {
+		chosen.search(min(most, maxTokens)) // of which sums cannot overflow
+	}
+	return err
 }
 
 // PlaceOf names the first member by which a request chooses where a vendor works, or whom it sends the request's texts on to;

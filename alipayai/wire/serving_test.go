@@ -72,6 +72,38 @@ func TestOtherModels(t *testing.T) {
 	}
 }
 
+// A tool of the provider's that searches is found at each vendor, with how often it may.
+func TestSearches(t *testing.T) {
+	for name, test := range map[string]struct {
+		body string
+		may  bool
+		most int64
+	}{
+		"none":                {`{"model":"m","messages":[{"content":"web_search"}]}`, false, 0},
+		"a client's tool":     {`{"tools":[{"type":"function","function":{"name":"web_search"}}]}`, false, 0},
+		"Anthropic's":         {`{"tools":[{"type":"web_search_20250305","name":"web_search","max_uses":5}]}`, true, 5},
+		"written backwards":   {`{"tools":[{"max_uses":5,"type":"web_search_20260209"}]}`, true, 5},
+		"escaped":             {`{"tools":[{"type":"web\u005fsearch_20250305","max_uses":5}]}`, true, 5},
+		"without a most":      {`{"tools":[{"type":"web_search_20250305"}]}`, true, 0},
+		"of no most":          {`{"tools":[{"type":"web_search_20250305","max_uses":null}]}`, true, 0},
+		"two":                 {`{"tools":[{"type":"web_search_20250305","max_uses":5},{"type":"web_search_20260209","max_uses":2}]}`, true, 7},
+		"two, one of no most": {`{"tools":[{"type":"web_search_20250305","max_uses":5},{"type":"web_search"},{"type":"web_search","max_uses":1}]}`, true, 0},
+		"another tool's most": {`{"tools":[{"type":"web_fetch_20250910","max_uses":5},{"type":"web_search_20250305"}]}`, true, 0},
+		"OpenAI's":            {`{"max_tool_calls":3,"tools":[{"type":"web_search"}]}`, true, 3},
+		"OpenAI's, of a day":  {`{"tools":[{"type":"web_search_preview_2025_03_11"}],"max_tool_calls":3}`, true, 3},
+		"both":                {`{"tools":[{"type":"web_search","max_uses":2}],"max_tool_calls":3}`, true, 2},
+		"calls of no search":  {`{"tools":[{"type":"function"}],"service_tier":"auto","max_tool_calls":3}`, false, 0},
+		"OpenAI's, of a chat": {`{"web_search_options":{}}`, true, 0},
+		"an option of null":   {`{"web_search_options":null}`, false, 0},
+		"OpenRouter's":        {`{"tools":[{"type":"openrouter:web_search"}]}`, true, 0},
+		"tools that are none": {`{"tools":["web_search",1,null,{"type":["web_search"]}]}`, false, 0},
+	} {
+		if got := ServingOf([]byte(test.body)); got.Searches != test.may || got.MaxSearches != test.most {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 // A request's members that choose where its texts go are found, however they are written, and no others of their names.
 func TestPlaceOf(t *testing.T) {
 	for name, test := range map[string]struct{ body, want string }{
