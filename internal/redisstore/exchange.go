@@ -144,6 +144,11 @@ func MayHaveExecuted(err error) bool {
 	return !ok || failure.Outcome == OutcomeUnknown
 }
 
+// scriptError begins the errors of scripts at Redis 5 and 6, and at Dragonfly, which have the error that a script has met behind the
+// places of its lines: "ERR Error running script (call to f_1): @user_script:1: @user_script: 1: -READONLY You can't …". Redis 7
+// answers with that error alone.
+const scriptError = "Error running script (call to "
+
 // refusals begin the errors by which a server rejects a command, or the first write
 // of a script, before anything is executed (redis.io/docs/latest/develop/reference/protocol-spec
 // and src/server.c, processCommand, of Redis).
@@ -157,6 +162,9 @@ var refusals = []string{
 func outcomeOf(err error) Outcome {
 	if answer, ok := errors.AsType[redis.Error](err); ok {
 		text := strings.TrimPrefix(answer.Error(), "ERR ")
+		if _, met, found := strings.Cut(text, ": -"); found && strings.HasPrefix(text, scriptError) {
+			text = strings.TrimPrefix(met, "ERR ")
+		}
 		if slices.ContainsFunc(refusals, func(refusal string) bool { return strings.HasPrefix(text, refusal) }) {
 			return Refused
 		}
