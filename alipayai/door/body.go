@@ -23,13 +23,13 @@ type body struct {
 
 // head is all of a request's head that decides what is made of its body.
 type head struct {
-	method, path, contentType, encoding, key string
-	keys                                     int
+	method, path, contentType, coding, key string
+	keys                                   int
 }
 
 func headOf(r *http.Request) head {
 	keys := r.Header["Idempotency-Key"]
-	h := head{method: r.Method, path: r.URL.Path, contentType: r.Header.Get("Content-Type"), encoding: r.Header.Get("Content-Encoding"), keys: len(keys)}
+	h := head{method: r.Method, path: r.URL.Path, contentType: r.Header.Get("Content-Type"), coding: codingOf(r), keys: len(keys)}
 	if len(keys) > 0 {
 		h.key = keys[0]
 	}
@@ -73,7 +73,7 @@ func (b *body) read(room *Reading, d *Dialects, r *http.Request, limit int64, no
 func (b *body) readAll(r *http.Request, limit int64, room []byte) ([]byte, error) {
 	defer func() { b.at, b.recording = 0, false }()
 	b.at = 0
-	if !isIdentity(r.Header.Get("Content-Encoding")) {
+	if codingOf(r) != "" {
 		b.recording = true
 		return readAll(r, b, limit, nil)
 	}

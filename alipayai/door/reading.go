@@ -185,10 +185,10 @@ var errEncoding = errors.New("unknown content encoding")
 // readAll reads a whole body, decompressed if it came so, but no more than a byte beyond limit, into room if it fits.
 // Neither that nor another buffer may be pooled: a transport may still read it after a round trip has returned.
 func readAll(r *http.Request, from io.Reader, limit int64, room []byte) (text []byte, err error) {
-	switch encoding := r.Header.Get("Content-Encoding"); {
+	switch coding := codingOf(r); {
 	case r.ContentLength > limit:
 		return nil, &http.MaxBytesError{Limit: limit}
-	case encoding == "" && r.ContentLength > 0 && r.ContentLength <= maxTrusted:
+	case coding == "" && r.ContentLength > 0 && r.ContentLength <= maxTrusted:
 		if r.ContentLength <= int64(len(room)) {
 			text = room[:r.ContentLength:r.ContentLength]
 		} else {
@@ -196,17 +196,17 @@ func readAll(r *http.Request, from io.Reader, limit int64, room []byte) (text []
 		}
 		n, err := io.ReadFull(from, text)
 		return text[:n], err
-	case isIdentity(encoding):
+	case coding == "":
 		// What is announced may never come: memory grows with what has.
 		return io.ReadAll(io.LimitReader(from, limit+1))
-	case strings.EqualFold(encoding, "gzip"), strings.EqualFold(encoding, "x-gzip"):
+	case coding == "gzip", coding == "x-gzip":
 		// Deflated bytes are capped too: empty members inflate to nothing.
 		inflated, err := gzip.NewReader(io.LimitReader(from, limit))
 		if err != nil {
 			return nil, err
 		}
 		return io.ReadAll(io.LimitReader(inflated, limit+1))
-	case strings.EqualFold(encoding, "zstd"): // as Codex does: https://github.com/QuantumNous/new-api/issues/4913
+	case coding == "zstd": // as Codex does: https://github.com/QuantumNous/new-api/issues/4913
 		inflated, err := zstd.NewReader(io.LimitReader(from, limit), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, err
@@ -217,8 +217,18 @@ func readAll(r *http.Request, from io.Reader, limit int64, room []byte) (text []
 	return nil, errEncoding
 }
 
-func isIdentity(encoding string) bool {
-	return encoding == "" || strings.EqualFold(encoding, "identity")
+// codingOf gives the coding in which a body came, in small letters; empty for none. All lines of the field count, and "identity"
+// is none (RFC 9110, section 8.4): what is compressed twice is in none of which readAll knows.
+func codingOf(r *http.Request) string {
+	var codings []string
+	for _, line := range r.Header["Content-Encoding"] {
+		for coding := range strings.SplitSeq(line, ",") {
+			if coding = strings.ToLower(strings.TrimSpace(coding)); coding != "" && coding != "identity" {
+				codings = append(codings, coding)
+			}
+		}
+	}
+	return strings.Join(codings, ",")
 }
 
 // bodyFailure says why a body of which size bytes were read until err cannot be taken; nil where it can.
