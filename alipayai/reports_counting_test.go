@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
@@ -53,6 +55,49 @@ func TestPublicReportsOfCounting(t *testing.T) {
 				if got := r.post("/v1/messages", wordOfClaude); got.status != http.StatusOK {
 					t.Errorf("a message after it: %d %s", got.status, got.body)
 				}
+			}
+		})
+	}
+}
+
+// TestCountsOfProvidersThatFail has two providers of which none counts. Where one of them lacks the endpoint, there is an estimate, as
+// where it is alone (https://github.com/anthropics/claude-code/issues/84549); else what both have said.
+func TestCountsOfProvidersThatFail(t *testing.T) {
+	type says struct {
+		status int
+		text   string
+	}
+	lacks := says{404, "404 page not found"}
+	refuses := says{401, `{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key"}}`}
+	fails := says{529, `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`}
+	for name, test := range map[string]struct {
+		first, second says
+		status        int
+	}{
+		"lacks it, refuses":        {lacks, refuses, 200},
+		"lacks it, fails":          {lacks, fails, 200},
+		"fails, lacks it":          {fails, lacks, 200},
+		"both lack it":             {lacks, lacks, 200},
+		"refuses, fails":           {refuses, fails, 503},
+		"lacks it, and one counts": {lacks, says{200, `{"input_tokens":7}`}, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			second := httptest.NewServer(&heardClaude{status: test.second.status, kind: "application/json", answer: test.second.text})
+			t.Cleanup(second.Close)
+			r := startRig(t, &heardClaude{status: test.first.status, kind: "application/json", answer: test.first.text}, claudeProvider, first(anyModel), func(g *alipayai.Gateway) {
+				p := claudeProvider(t, second.URL)
+				p.Name = "second"
+				anyModel(p)
+				g.Providers = append(g.Providers, p)
+			})
+			got := r.post("/v1/messages/count_tokens", `{"model":"m","messages":[{"role":"user","content":"one two"}]}`)
+			estimated := got.header.Get("X-Alipayai-Estimated") == "true"
+			if got.status != test.status || estimated != (test.status == 200 && test.second.status != 200) {
+				t.Errorf("%d, estimated %t: %s", got.status, estimated, got.body)
+			}
+			if got.status == http.StatusOK && !strings.Contains(got.body, `"input_tokens":`) {
+				t.Error(got.body)
 			}
 		})
 	}

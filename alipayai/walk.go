@@ -188,6 +188,9 @@ func (c *call) exhausted(providers []*upstream.Provider) *failure.Failure {
 		first.f.NoRetry = first.f.NoRetry || first.f.Final || first.attempts >= maxAttempts
 		return first.f
 	}
+	if i := slices.IndexFunc(c.failedProviders, func(r failedProvider) bool { return r.f.LacksEndpoint() }); i >= 0 && c.Endpoint.Counts() {
+		return c.failedProviders[i].f // what the others could not count can be estimated, as if that one were alone
+	}
 	f := failure.InvalidRequest(http.StatusServiceUnavailable, failure.CodeAllProvidersFailed, "")
 	switch {
 	case c.keptOut:

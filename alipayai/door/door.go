@@ -80,7 +80,7 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 	a, err := d.Gateway.Do(r.Context(), c)
 	if err != nil {
 		if e, ok := errors.AsType[*alipayai.Error](err); ok {
-			if rd.route.Lacking != nil && lacksEndpoint(e.Failure) {
+			if rd.route.Lacking != nil && e.LacksEndpoint() {
 				rd.route.Lacking(d.Gateway, w, tenant, rd)
 			} else {
 				out.refuse(w, e)
@@ -125,19 +125,6 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 	if a.ClosesSlowly() {
 		_ = http.NewResponseController(w).Flush()
 	}
-}
-
-// lacksEndpoint reports whether a provider has said that it has nothing at the request's path, or has answered with something
-// else than it should have there. Its word for a model that it does not have is another one.
-func lacksEndpoint(f *failure.Failure) bool {
-	if f.Code == failure.CodeMalformed {
-		return true
-	}
-	switch f.Status {
-	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		return f.FromUpstream && f.Code != "not_found_error" && f.Code != failure.CodeModelNotFound
-	}
-	return false
 }
 
 // writtenAtOnce is how many bytes of a large answer a client has to read within

@@ -40,3 +40,16 @@ func refusesNothing(status int, code string, f *wire.Failure) bool {
 	return code == CodeUnknownURL || (code == "" || statusNumber(code) != 0) && noEndpoint[message] ||
 		strings.HasPrefix(message, "invalid url (") || strings.HasPrefix(message, "unknown request url")
 }
+
+// LacksEndpoint reports whether a provider has said that it has nothing at the request's path, or has answered with something
+// else than it should have there. Its word for a model that it does not have is another one.
+func (f *Failure) LacksEndpoint() bool {
+	if f.Code == CodeMalformed {
+		return true
+	}
+	switch f.Status {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return f.FromUpstream && f.Code != "not_found_error" && f.Code != CodeModelNotFound
+	}
+	return false
+}

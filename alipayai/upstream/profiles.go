@@ -40,9 +40,10 @@ func (e Endpoint) HasChoices() bool { return e == EndpointChat || e == EndpointE
 func (e Endpoint) Generates() bool { return e == EndpointChat || e == EndpointCompact }
 
 // Costs reports whether a call is paid for: lists of models and counts of tokens are free.
-func (e Endpoint) Costs() bool {
-	return e != EndpointModels && e != EndpointCountTokens && e != EndpointInputTokens
-}
+func (e Endpoint) Costs() bool { return e != EndpointModels && !e.Counts() }
+
+// Counts reports whether a good answer is a number of tokens.
+func (e Endpoint) Counts() bool { return e == EndpointCountTokens || e == EndpointInputTokens }
 
 // AnsweredBy reports whether a body has what a good answer of an endpoint that generates nothing has: results of a moderation, or a
 // number of tokens. Servers that take every path for chat completions' answer with one of these.
