@@ -25,22 +25,30 @@ const (
 // A room is a folder of the repository, and what its packages may look at. A
 // room within a room, such as alipayai/wire, is one of its own.
 type room struct {
-	// imports are the rooms whose packages it may import besides its own.
+	// imports are the rooms whose packages it may import besides its own. Each is
+	// one that it does import: an arrow that is not needed is taken out.
 	imports []string
+
+	// folders says that the folders in it belong to it: each is one more of the same
+	// kind, such as a client's dialect. In others, each is a room of its own.
+	folders bool
+
+	// product says that it may import every room of the product, whichever there are.
+	product bool
 
 	// caddy says that it may depend on Caddy, itself or through others.
 	caddy bool
 }
 
-// rooms is the picture. A package belongs to the deepest room above it, and a
-// package without a room is a violation: a new folder is drawn here first.
+// rooms is the picture. A package without a room is a violation: a new folder is
+// drawn here first.
 var rooms = map[string]room{
 	"signer":           {},
 	"limiter":          {imports: []string{"internal/redisstore"}},
 	"failover":         {imports: []string{"internal/redisstore"}},
 	"failover/balance": {},
 	"failover/canary":  {imports: []string{"internal/redisstore"}},
-	"alipayai/wire":    {},
+	"alipayai/wire":    {folders: true},
 	"alipayai/sandbox": {},
 	// How requests leave, and what must not leave.
 	"alipayai/outgoing":      {imports: []string{"alipayai/outgoing/pool"}},
@@ -55,8 +63,6 @@ var rooms = map[string]room{
 	"alipayai/alert":     {imports: []string{"alipayai/outgoing", "alipayai/credentials"}},
 	"alipayai/failure":   {imports: []string{"limiter", "failover", "alipayai/wire"}},
 	"alipayai/token":     {imports: []string{"alipayai/failure", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "internal/redisstore", "internal/seal"}},
-	// What a call has checked, one capability each.
-	"alipayai/moderate": {imports: []string{"alipayai/wire", "internal/expiring"}},
 	// One way out to a provider.
 	"alipayai/upstream": {imports: []string{
 		"signer", "limiter", "failover", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/credentials", "alipayai/wire", "alipayai/replay", "alipayai/residency",
@@ -66,10 +72,15 @@ var rooms = map[string]room{
 	"alipayai/ledger": {imports: []string{"alipayai/price", "internal/redisstore", "internal/seal"}},
 	"alipayai/budget": {imports: []string{"alipayai/price", "internal/redisstore"}},
 	// Capabilities of a call, which do not know each other.
-	"alipayai/pack":      {imports: []string{"alipayai/wire", "alipayai/wire/translate"}},
+	"alipayai/moderate":  {imports: []string{"alipayai/wire", "internal/expiring"}},
+	"alipayai/pack":      {imports: []string{"alipayai/wire"}},
 	"alipayai/toolcheck": {imports: []string{"alipayai/wire"}},
 	"alipayai/intent":    {imports: []string{"internal/expiring"}},
-	"alipayai":           {imports: append(slices.Clip(domain), "alipayai/upstream", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate")},
+	// A call, and what it is made of.
+	"alipayai": {imports: []string{
+		"limiter", "failover", "failover/balance", "failover/canary", "alipayai/upstream", "alipayai/failure", "alipayai/credentials", "alipayai/wire", "alipayai/replay",
+		"alipayai/evidence", "alipayai/price", "alipayai/ledger", "alipayai/budget", "alipayai/residency", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate",
+	}},
 	// What operators ask a provider.
 	"alipayai/doctor": {imports: []string{
 		"signer", "limiter", "alipayai/upstream", "alipayai/failure", "alipayai/token", "alipayai/credentials", "alipayai/wire",
@@ -85,26 +96,20 @@ var rooms = map[string]room{
 	// What tenants' users have authorised.
 	"alipayai/consent": {imports: []string{"alipayai/token", "alipayai/replay", "alipayai/upstream", "internal/redisstore", "internal/expiring", "internal/seal"}},
 	// A door for each dialect of clients.
-	"alipayai/door": {imports: []string{"alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire", "alipayai/replay"}},
+	"alipayai/door": {folders: true, imports: []string{"alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire", "alipayai/replay"}},
 	// What the adapter and its libraries use.
 	"internal/expiring":   {},
 	"internal/filewatch":  {},
 	"internal/record":     {imports: []string{"internal/redisstore"}},
 	"internal/redisstore": {},
 	"internal/seal":       {},
-	"caddy":               {caddy: true, imports: all},
+	"caddy":               {folders: true, caddy: true, product: true},
 	// Test helpers, benchmark and tests.
-	"internal": {caddy: true, imports: append(slices.Clip(all), "caddy")},
+	"internal": {folders: true, caddy: true, product: true, imports: []string{"caddy"}},
 }
 
-var (
-	// domain is what a call is made of.
-	domain = []string{
-		"signer", "limiter", "failover", "failover/balance", "failover/canary", "alipayai/failure", "alipayai/token", "alipayai/outgoing", "alipayai/outgoing/pool", "alipayai/credentials",
-		"alipayai/wire", "alipayai/replay", "alipayai/evidence", "alipayai/price", "alipayai/ledger", "alipayai/budget", "alipayai/residency",
-	}
-	all = append(slices.Clip(domain), "alipayai", "alipayai/upstream", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate", "alipayai/intent", "alipayai/holds", "alipayai/door", "alipayai/shadow", "alipayai/calendar", "alipayai/consent", "alipayai/suite", "alipayai/doctor", "alipayai/alert", "alipayai/sandbox", "internal/expiring", "internal/filewatch", "internal/record", "internal/redisstore", "internal/seal")
-)
+// notOfProduct are the rooms that rooms of the product do not look at.
+var notOfProduct = []string{"internal", "caddy"}
 
 // topLevel names what may stand at the top of the repository besides dotfiles,
 // and whether it must. A folder that has nothing to hold yet does not exist.
@@ -130,12 +135,13 @@ type pkg struct {
 	Deps       []string // what it depends on, itself or through others
 }
 
-// roomOf names the deepest room that holds an import path of this module.
+// roomOf names the room that an import path of this module belongs to: the folder itself, or the
+// deepest above it that takes folders in.
 func roomOf(importPath string) (string, bool) {
-	dir, ok := strings.CutPrefix(importPath, module+"/")
-	for ok {
-		if _, found := rooms[dir]; found {
-			return dir, true
+	path, ok := strings.CutPrefix(importPath, module+"/")
+	for dir := path; ok; {
+		if r, found := rooms[dir]; found {
+			return dir, dir == path || r.folders
 		}
 		i := strings.LastIndexByte(dir, '/')
 		if i < 0 {
@@ -144,6 +150,41 @@ func roomOf(importPath string) (string, bool) {
 		dir = dir[:i]
 	}
 	return "", false
+}
+
+// mayImport reports whether packages of r may import those of another room.
+func (r room) mayImport(to string) bool {
+	return slices.Contains(r.imports, to) || r.product && !slices.Contains(notOfProduct, to)
+}
+
+// superfluous lists, sorted, the rooms without a package in pkgs, and the arrows that no import needs.
+func superfluous(pkgs []pkg) []string {
+	used := make(map[string]map[string]bool)
+	for _, p := range pkgs {
+		from, _ := roomOf(p.ImportPath)
+		if used[from] == nil {
+			used[from] = make(map[string]bool)
+		}
+		for _, imported := range p.Imports {
+			if to, ok := roomOf(imported); ok {
+				used[from][to] = true
+			}
+		}
+	}
+	var found []string
+	for name, r := range rooms {
+		if used[name] == nil {
+			found = append(found, fmt.Sprintf("%s has no package", name))
+			continue
+		}
+		for _, to := range r.imports {
+			if !used[name][to] {
+				found = append(found, fmt.Sprintf("%s imports nothing of %s", name, to))
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
 }
 
 // violations lists, sorted, each import in pkgs that the picture does not allow.
@@ -160,7 +201,7 @@ func violations(pkgs []pkg) []string {
 				continue
 			}
 			to, ok := roomOf(imported)
-			if !ok || to != from && !slices.Contains(rooms[from].imports, to) {
+			if !ok || to != from && !rooms[from].mayImport(to) {
 				found = append(found, fmt.Sprintf("%s must not import %s", p.ImportPath, imported))
 			}
 		}

@@ -26,6 +26,9 @@ func TestImportDirections(t *testing.T) {
 	for _, v := range violations(pkgs) {
 		t.Error(v)
 	}
+	for _, s := range superfluous(pkgs) {
+		t.Errorf("%s: take it out of the picture", s)
+	}
 }
 
 func TestTopLevel(t *testing.T) {
@@ -109,7 +112,7 @@ func TestViolations(t *testing.T) {
 		want []string
 	}{
 		"the path of a call": {
-			pkg: importing("alipayai", "alipayai/wire", "signer", "limiter", "failover"),
+			pkg: importing("alipayai", "alipayai/wire", "alipayai/upstream", "limiter", "failover"),
 		},
 		"everything under one roof": {
 			pkg: importing("caddy", "alipayai", "alipayai/wire", "alipayai/sandbox", "signer", "internal/filewatch"),
@@ -128,9 +131,16 @@ func TestViolations(t *testing.T) {
 				module + "/failover must not import " + module + "/signer",
 			},
 		},
-		"a library's sub-package is bound as well": {
-			pkg:  importing("limiter/redis", "signer"),
-			want: []string{module + "/limiter/redis must not import " + module + "/signer"},
+		"a folder of a library that the picture lacks": {
+			pkg:  importing("limiter/redis"),
+			want: []string{module + "/limiter/redis belongs to no room"},
+		},
+		"a folder of the domain that the picture lacks": {
+			pkg:  importing("alipayai/bills", "alipayai/wire"),
+			want: []string{module + "/alipayai/bills belongs to no room"},
+		},
+		"a dialect more": {
+			pkg: importing("alipayai/door/gemini", "alipayai", "alipayai/door", "alipayai/wire/gemini"),
 		},
 		"the formats look out of their room": {
 			pkg:  importing("alipayai/wire", "alipayai"),
@@ -147,6 +157,21 @@ func TestViolations(t *testing.T) {
 		"the domain knows the adapter": {
 			pkg:  importing("alipayai", "caddy"),
 			want: []string{module + "/alipayai must not import " + module + "/caddy"},
+		},
+		"the domain goes past the way out": {
+			pkg: importing("alipayai", "signer", "alipayai/outgoing"),
+			want: []string{
+				module + "/alipayai must not import " + module + "/alipayai/outgoing",
+				module + "/alipayai must not import " + module + "/signer",
+			},
+		},
+		"capabilities know each other": {
+			pkg:  importing("alipayai/pack", "alipayai/moderate"),
+			want: []string{module + "/alipayai/pack must not import " + module + "/alipayai/moderate"},
+		},
+		"a door looks at the adapter": {
+			pkg:  importing("alipayai/door/openai", "caddy"),
+			want: []string{module + "/alipayai/door/openai must not import " + module + "/caddy"},
 		},
 		"the product leans on its test helpers": {
 			pkg:  importing("caddy", "internal/bench"),
@@ -177,6 +202,24 @@ func TestViolations(t *testing.T) {
 				t.Errorf("violations:\n got %q\nwant %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// An arrow that no import needs is seen, and a room without a package.
+func TestSuperfluous(t *testing.T) {
+	pkgs := []pkg{importing("signer"), importing("alipayai/pack", "alipayai/wire"), importing("alipayai/wire/openai"), importing("failover")}
+	found := superfluous(pkgs)
+	for text, want := range map[string]bool{
+		"failover imports nothing of internal/redisstore": true,
+		"limiter has no package":                          true,
+		"alipayai/pack imports nothing of alipayai/wire":  false,
+		"alipayai/wire has no package":                    false,
+		"signer has no package":                           false,
+		"limiter imports nothing of internal/redisstore":  false, // it is not there
+	} {
+		if slices.Contains(found, text) != want {
+			t.Errorf("%s: %v, want %v", text, !want, want)
+		}
 	}
 }
 
