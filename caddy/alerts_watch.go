@@ -57,22 +57,22 @@ func (w *watch) look() {
 	tallies := a.breakers.States()
 	for _, f := range wrong {
 		p := a.providers[f.Provider]
+		if p == nil && f.Kind.OfProvider() {
+			a.monitor.Gone(f.Kind, f.Provider)
+			continue
+		}
 		switch f.Kind {
 		case alert.BreakerOpen:
-			if p == nil || tallies[p.Account()] == (failover.Tally{}) {
+			if tallies[p.Account()] == (failover.Tally{}) {
 				a.monitor.BreakersClosed(f.Provider)
 			}
 		case alert.StoreLost:
-			if p == nil || away == 0 && storeAway(p) == 0 {
+			if away == 0 && storeAway(p) == 0 {
 				a.monitor.StoreBack(f.Provider)
 			}
 		case alert.TokenRefreshFailing:
-			if p == nil || p.Tokens == nil {
+			if p.Tokens == nil {
 				a.monitor.TokenRefresh(f.Provider, nil)
-			}
-		case alert.AccountExhausted:
-			if p == nil {
-				a.monitor.AccountServed(f.Provider)
 			}
 		case alert.PackingStopped:
 			if p := a.packing[f.Provider]; p == nil || !p.AnyOff(time.Now()) {

@@ -80,7 +80,12 @@ func TestWatchEndsWhatIsOver(t *testing.T) {
 			monitor.TokenRefresh(name, errors.New("refused"))
 			monitor.StoreLost(name, false)
 			monitor.Exhausted(name)
+			monitor.Holds("of_a_provider", name, "something that no rule is for")
+			monitor.AccountExhausted(name)
 		}
+		monitor.Holds(alert.KeysUnusable, "here", "a file of tenants' keys, which is no provider")
+		monitor.Holds(alert.LedgerFailing, "here", "a file")
+		w.app.watchedKeys, w.app.ledger = map[string]bool{"here": true}, nil
 		time.Sleep(2 * time.Minute) // for so long must all be well before Exhausted is over
 		w.look()
 		var left []string
@@ -88,7 +93,7 @@ func TestWatchEndsWhatIsOver(t *testing.T) {
 			left = append(left, string(f.Kind)+" "+f.Provider)
 		}
 		// The store of here is the memory of this process, which is not lost.
-		if got, want := strings.Join(left, ", "), "all_providers_failing here, breaker_open here, token_refresh_failing here"; got != want {
+		if got, want := strings.Join(left, ", "), "account_exhausted here, all_providers_failing here, breaker_open here, keys_unusable here, of_a_provider here, token_refresh_failing here"; got != want {
 			t.Errorf("still wrong are %s; want %s", got, want)
 		}
 	})

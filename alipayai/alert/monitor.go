@@ -159,11 +159,16 @@ func (m *Monitor) LedgerBroken(file string) {
 	m.alerter.Raise(LedgerFailing, file, "the ledger's file was broken: it was set aside with all that it had, also of budgets, and a new one is begun")
 }
 
-// Holds says that a kind of alert holds of what is looked at from time to time: a canary or a shadow, or a part of one.
+// Holds says that a kind of alert holds of a provider, or of what else its kind is of. Said again, it changes nothing.
 func (m *Monitor) Holds(kind Kind, about, summary string) { m.alerter.Raise(kind, about, summary) }
 
 // Over says that it holds no more.
 func (m *Monitor) Over(kind Kind, about string) { m.alerter.Resolve(kind, about, "this is over") }
+
+// Gone says that what it holds of is not configured any more.
+func (m *Monitor) Gone(kind Kind, about string) {
+	m.alerter.Resolve(kind, about, about+" is not configured any more")
+}
 
 // maxNames is how many prompts a summary names.
 const maxNames = 20

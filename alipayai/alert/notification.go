@@ -59,6 +59,18 @@ const (
 	Throttled Kind = "throttled"
 )
 
+// OfProvider reports whether it is a provider that is wrong, as against what the comments above name: a site, a file,
+// a suite, a canary or a shadow.
+func (k Kind) OfProvider() bool {
+	switch k {
+	case AllProvidersFailing, PackingStopped, LedgerFailing, KeysUnusable, SuiteChanged, ShadowDivergence, NewComplianceBlock,
+		CanaryStep, CanaryInconclusive, CanaryPassed, CanaryPromoted, CanaryRolledBack, CanaryUnkept:
+		return false
+	default:
+		return true
+	}
+}
+
 // Severity says how bad the kind is, in the words of PagerDuty's Common Event
 // Format.
 func (k Kind) Severity() string {
