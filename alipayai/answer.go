@@ -10,7 +10,6 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
-	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 )
 
 // Answer is what a call brought: a whole body, or a stream that is pulled. It
@@ -97,6 +96,24 @@ const (
 	headerPacked      = "X-Alipayai-Packed"
 	headerCost        = "X-Alipayai-Cost"
 )
+
+// Header values that every answer shares.
+var (
+	jsonType    = []string{"application/json"}
+	eventStream = []string{"text/event-stream"}
+	// unbuffered has nginx before the gateway pass each event on at once: https://github.com/xorbitsai/xagent/issues/1358,
+	// https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering.
+	unbuffered = []string{"no"}
+)
+
+// forwardedToClient are the upstream's headers that reach the client. Those that describe the account there, such as
+// X-Ratelimit-* and Openai-Organization, are the operator's: they are shared by all tenants, and are not a client's limits.
+var forwardedToClient = [...]string{
+	"Content-Type",
+	"Cache-Control",
+	"Payment-Needed",
+	"Openai-Processing-Ms",
+}
 
 // Describe sets the header fields that say how the call was served. Those of an
 // answer that was given before are those of RFC 9211 and RFC 9111, section 5.1.
@@ -336,19 +353,5 @@ func (c *call) served() Served {
 		Model: c.outcome.UpstreamModel, Reasons: c.outcome.Reasons, Unsupported: c.unsupported, Stored: c.outcome.Stored,
 		Packed: c.outcome.Packed,
 		Cost:   c.costSoFar(),
-	}
-}
-
-// complete gives an answer what it lacks for a client, or in the form that was asked for.
-func (c *call) complete(a *Answer) {
-	whole := a.body.Bytes()
-	switch c.Endpoint {
-	case upstream.EndpointChat:
-		whole = openai.CompleteCalls(whole, c.idempotencyID)
-	case upstream.EndpointEmbeddings:
-		whole = openai.Embeddings(c.Request.Body, whole)
-	}
-	if !bytes.Equal(whole, a.body.Bytes()) {
-		a.body = bytes.NewBuffer(whole)
 	}
 }

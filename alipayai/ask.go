@@ -174,6 +174,18 @@ func (c *call) encoded(p *upstream.Provider) (encoded wire.Encoded, f *failure.F
 	return encoded, c.unsupportedBy(p, encoded.Unsupported)
 }
 
+// wireAsk is the request as p's format needs to know it. The client chose the provider
+// that is asked first for its model, if it knows the model by that name; embeddings have
+// no dialects.
+func (c *call) wireAsk(p *upstream.Provider) wire.Ask {
+	model := p.UpstreamModel(c.Request.Model)
+	return wire.Ask{
+		Request: c.Request, UpstreamModel: model,
+		ByGateway: c.Endpoint == upstream.EndpointChat && (!c.prefers(p) || model != c.Request.Model || c.Native != nil),
+		ID:        c.idempotencyID, Tenant: c.Tenant, CountUsage: c.g.Spending != nil || c.g.TenantLimits.countTokens(c.Tenant),
+	}
+}
+
 // withDropped names what the option request of p leaves out.
 func withDropped(p *upstream.Provider, encoded *wire.Encoded) {
 	if dropped := p.Dropped(encoded.Body); len(dropped) > 0 {

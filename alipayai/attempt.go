@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 )
 
 // attempt makes one request to p and classifies what comes back.
@@ -118,59 +119,75 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 		return a, nil // agent payments: the client pays and comes back with the proof
 	}
 	parsed, event, err := c.decode(p, a)
-	if err == nil && parsed.Failure == nil && succeeded(a.Status) && c.nativeAt(p) == nil {
-		c.complete(a)
-	}
-	if err == nil && parsed.Failure == nil && succeeded(a.Status) {
-		if own := c.ownCalls.Own(a.body.Bytes()); !bytes.Equal(own, a.body.Bytes()) {
-			a.body = bytes.NewBuffer(own)
-		}
+	good := err == nil && parsed.Failure == nil && succeeded(a.Status)
+	if good {
+		c.complete(p, a)
 	}
 	failed := resp.StatusCode >= http.StatusBadRequest && !upstream.AsksForPayment(resp) ||
-		resp.StatusCode < http.StatusBadRequest && err == nil && parsed.Failure != nil
+		succeeded(a.Status) && err == nil && parsed.Failure != nil
 	if f := upstream.Unverified(unverified, failed); f != nil {
 		return nil, f
 	}
-	if upstream.AsksForPayment(resp) {
-		return nil, c.failed(p, x, &wire.Failure{Code: failure.CodePaymentRequired}, body, nil)
-	}
 	switch {
-	case err != nil && resp.StatusCode < http.StatusBadRequest:
+	case upstream.AsksForPayment(resp):
+		return nil, c.failed(p, x, &wire.Failure{Code: failure.CodePaymentRequired}, body, nil)
+	case good:
+		return c.accepted(p, x, a, parsed, buffer)
+	case err != nil && succeeded(a.Status):
 		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is not valid JSON"+x.Unread())
-	case err == nil && parsed.Failure == nil && resp.StatusCode < http.StatusBadRequest:
-		if !parsed.HasChoices && c.Endpoint.HasChoices() {
-			return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer has neither choices nor data")
-		}
-		if !c.Endpoint.AnsweredBy(a.body.Bytes()) {
-			return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is one to something else")
-		}
-		if f := c.brokenOff(p, x, parsed, body); f != nil {
-			return nil, f
-		}
-		native := c.nativeAt(p) != nil && !c.Request.Stream && succeeded(a.Status)
-		var own []byte
-		if native {
-			own = buffer.Bytes()
-		}
-		a.usage, a.model, a.ending, a.finish, a.content = parsed.Usage, parsed.Model, parsed.Ending(), parsed.FinishReason, parsed.Content
-		if f := c.guardWhole(a, own); f != nil {
-			c.chargeRefused(a)
-			return nil, f
-		}
-		if native { // what it is in canonical form has been looked at
-			a.body, a.native = buffer, true
-		}
-		if !strings.HasPrefix(resp.Header.Get("Content-Type"), jsonType[0]) {
-			a.header["Content-Type"] = jsonType // whatever it called itself
-		}
-		if c.Request.Stream {
-			return a.streamed(c.Request.IncludeUsage)
-		}
-		return a, nil
 	case parsed.Failure == nil:
 		parsed.Failure = refusal(resp.StatusCode, a.body.Bytes())
 	}
 	return nil, c.failed(p, x, parsed.Failure, body, event)
+}
+
+// accepted makes an answer of a success, unless it is none to the call or the guard refuses it. received is what has come.
+func (c *call) accepted(p *upstream.Provider, x *upstream.Exchange, a *Answer, parsed wire.Answer, received *bytes.Buffer) (*Answer, *failure.Failure) {
+	if !parsed.HasChoices && c.Endpoint.HasChoices() {
+		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer has neither choices nor data")
+	}
+	if !c.Endpoint.AnsweredBy(a.body.Bytes()) {
+		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is one to something else")
+	}
+	if f := c.brokenOff(p, x, parsed, received.Bytes()); f != nil {
+		return nil, f
+	}
+	native := c.nativeAt(p) != nil && !c.Request.Stream
+	var own []byte
+	if native {
+		own = received.Bytes()
+	}
+	a.usage, a.model, a.ending, a.finish, a.content = parsed.Usage, parsed.Model, parsed.Ending(), parsed.FinishReason, parsed.Content
+	if f := c.guardWhole(a, own); f != nil {
+		c.chargeRefused(a)
+		return nil, f
+	}
+	if native { // what it is in canonical form has been looked at
+		a.body, a.native = received, true
+	}
+	if !strings.HasPrefix(x.Response.Header.Get("Content-Type"), jsonType[0]) {
+		a.header["Content-Type"] = jsonType // whatever it called itself
+	}
+	if c.Request.Stream {
+		return a.streamed(c.Request.IncludeUsage)
+	}
+	return a, nil
+}
+
+// complete gives an answer of p's what it lacks for a client, in the form that was asked for.
+func (c *call) complete(p *upstream.Provider, a *Answer) {
+	whole := a.body.Bytes()
+	if c.nativeAt(p) == nil {
+		switch c.Endpoint {
+		case upstream.EndpointChat:
+			whole = openai.CompleteCalls(whole, c.idempotencyID)
+		case upstream.EndpointEmbeddings:
+			whole = openai.Embeddings(c.Request.Body, whole)
+		}
+	}
+	if whole = c.ownCalls.Own(whole); !bytes.Equal(whole, a.body.Bytes()) {
+		a.body = bytes.NewBuffer(whole)
+	}
 }
 
 // succeeded reports whether a status is one of success. Which of them it is says nothing of an answer.
@@ -198,14 +215,6 @@ func (c *call) brokenOff(p *upstream.Provider, x *upstream.Exchange, parsed wire
 }
 
 const brokenOffMessage = "the provider broke its answer off"
-
-// noRoom makes the failure of an answer that cannot be held. What has been generated was
-// paid for: a repeat would pay again, and find no room either.
-func noRoom() *failure.Failure {
-	f := failure.BadAnswer(failure.CodeBuffersFull, "the gateway holds as many answers as it may that clients have yet to read")
-	f.Status = http.StatusServiceUnavailable
-	return f
-}
 
 // streamed gives a whole answer as the stream that the client has asked for, and
 // would read nothing else as.
@@ -359,18 +368,6 @@ func (c *call) hears(p *upstream.Provider) bool {
 		return c.nativeAt(p) != nil
 	}
 	return c.untouched(p)
-}
-
-// wireAsk is the request as p's format needs to know it. The client chose the provider
-// that is asked first for its model, if it knows the model by that name; embeddings have
-// no dialects.
-func (c *call) wireAsk(p *upstream.Provider) wire.Ask {
-	model := p.UpstreamModel(c.Request.Model)
-	return wire.Ask{
-		Request: c.Request, UpstreamModel: model,
-		ByGateway: c.Endpoint == upstream.EndpointChat && (!c.prefers(p) || model != c.Request.Model || c.Native != nil),
-		ID:        c.idempotencyID, Tenant: c.Tenant, CountUsage: c.g.Spending != nil || c.g.TenantLimits.countTokens(c.Tenant),
-	}
 }
 
 // Evidence takes the records of system errors. Record must not block.

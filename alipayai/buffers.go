@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
@@ -29,6 +31,14 @@ func recycle(b *bytes.Buffer) {
 }
 
 var errNoRoom = errors.New("no room to buffer the answer")
+
+// noRoom makes the failure of an answer that cannot be held. What has been generated was
+// paid for: a repeat would pay again, and find no room either.
+func noRoom() *failure.Failure {
+	f := failure.BadAnswer(failure.CodeBuffersFull, "the gateway holds as many answers as it may that clients have yet to read")
+	f.Status = http.StatusServiceUnavailable
+	return f
+}
 
 // Room is how many bytes of answers may be held, less what is reserved. The zero
 // Room gets its size from the first Gateway that uses it.

@@ -2,8 +2,6 @@ package alipayai
 
 import (
 	"bytes"
-	"context"
-	"crypto/sha256"
 	"net/http"
 	"slices"
 	"time"
@@ -57,43 +55,6 @@ func (c *call) answerKey() replay.Key {
 	}
 	return replay.KeyOf(parts)
 }
-
-// bodyHash is the SHA-256 of the request's body, as the client has sent it, and of what else it is sent with.
-func (c *call) bodyHash() [sha256.Size]byte {
-	switch {
-	case c.hashed:
-	case c.Native == nil:
-		c.hash = sha256.Sum256(c.Request.Body)
-	default:
-		parts := replay.AppendPart(nil, c.Native.Form)
-		for _, name := range c.Native.Fields {
-			for _, value := range c.Header[name] {
-				parts = replay.AppendPart(parts, name+": "+value)
-			}
-		}
-		c.hash = replay.KeyOf(replay.AppendPart(parts, c.Native.Body))
-	}
-	c.hashed = true
-	return c.hash
-}
-
-// lasting is the client's context for what is done whether it has left or not.
-func (c *call) lasting() context.Context {
-	c.unending.Context = c.ctx //nolint:fatcontext // it is the same one each time
-	return &c.unending
-}
-
-// unending is what [context.WithoutCancel] makes, in one piece with the call.
-type unending struct{ context.Context }
-
-// Deadline implements [context.Context].
-func (*unending) Deadline() (time.Time, bool) { return time.Time{}, false }
-
-// Done implements [context.Context].
-func (*unending) Done() <-chan struct{} { return nil }
-
-// Err implements [context.Context].
-func (*unending) Err() error { return nil }
 
 // cachedAnswer gives the tenant's last good answer to the same request; nil where
 // there is none.

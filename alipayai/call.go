@@ -254,6 +254,20 @@ func word(h http.Header, name string) string {
 	return ""
 }
 
+// maxVisible bounds what IsVisible takes, in bytes.
+const maxVisible = 255
+
+// IsVisible reports whether value is at most 255 bytes of visible ASCII, as header values that are
+// keys and names should be.
+func IsVisible(value string) bool {
+	for i := range len(value) {
+		if value[i] <= ' ' || value[i] > '~' {
+			return false
+		}
+	}
+	return len(value) <= maxVisible
+}
+
 // serve gives the call's answer.
 func (c *call) serve() (*Answer, *failure.Failure) {
 	admitted, f := c.g.TenantLimits.allow(c.Tenant, c.Endpoint, c.Began)

@@ -3,6 +3,8 @@ package alipayai
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"time"
@@ -30,6 +32,61 @@ type claim struct {
 	until time.Time
 	// left says that the store knows, or may know, that the call has left.
 	left bool
+}
+
+// newIdempotencyID makes what goes upstream as Idempotency-Key: the same for every
+// attempt of a call. A client's own key is bound to its tenant, the user and the endpoint,
+// since two that use the same key at one upstream account mean two
+// calls. Anonymous clients cannot be told apart, so theirs counts for nothing.
+func (c *call) newIdempotencyID() string {
+	if c.IdempotencyKey == "" || c.Tenant == AnonymousTenant {
+		return c.outcome.RequestID
+	}
+	id := c.claimKey()
+	var digits [32]byte
+	hex.Encode(digits[:], id[:len(digits)/2])
+	return string(digits[:])
+}
+
+// claimKey names what the call's Idempotency-Key is for.
+func (c *call) claimKey() replay.Key {
+	if c.user != "" {
+		return replay.NewKey(c.Tenant, string(c.Endpoint), c.IdempotencyKey, c.user)
+	}
+	return replay.NewKey(c.Tenant, string(c.Endpoint), c.IdempotencyKey)
+}
+
+// ClaimOf names the claim of a call, for what has to be the same whenever its answer is given again; it is empty for a call
+// that happens each time.
+func (g *Gateway) ClaimOf(c *Call) string {
+	if g.Claims == nil || c.IdempotencyKey == "" || c.Tenant == AnonymousTenant {
+		return ""
+	}
+	parts := []string{c.Tenant, string(c.Endpoint), c.IdempotencyKey}
+	if g.hasUsers {
+		parts = append(parts, c.Header[g.userField]...) // over the one of the body, which is the claim's too
+	}
+	key := replay.NewKey(parts...)
+	return string(key[:])
+}
+
+// bodyHash is the SHA-256 of the request's body, as the client has sent it, and of what else it is sent with.
+func (c *call) bodyHash() [sha256.Size]byte {
+	switch {
+	case c.hashed:
+	case c.Native == nil:
+		c.hash = sha256.Sum256(c.Request.Body)
+	default:
+		parts := replay.AppendPart(nil, c.Native.Form)
+		for _, name := range c.Native.Fields {
+			for _, value := range c.Header[name] {
+				parts = replay.AppendPart(parts, name+": "+value)
+			}
+		}
+		c.hash = replay.KeyOf(replay.AppendPart(parts, c.Native.Body))
+	}
+	c.hashed = true
+	return c.hash
 }
 
 // withClaim serves the call unless its Idempotency-Key says that it is, or was,
@@ -148,3 +205,21 @@ func (e claimEnd) retry(until time.Time) {
 		}
 	}
 }
+
+// lasting is the client's context for what is done whether it has left or not.
+func (c *call) lasting() context.Context {
+	c.unending.Context = c.ctx //nolint:fatcontext // it is the same one each time
+	return &c.unending
+}
+
+// unending is what [context.WithoutCancel] makes, in one piece with the call.
+type unending struct{ context.Context }
+
+// Deadline implements [context.Context].
+func (*unending) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// Done implements [context.Context].
+func (*unending) Done() <-chan struct{} { return nil }
+
+// Err implements [context.Context].
+func (*unending) Err() error { return nil }

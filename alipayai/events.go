@@ -64,19 +64,6 @@ type stream struct {
 	broken *failure.Failure
 }
 
-// close ends the attempt that the stream belongs to.
-func (s *stream) close() {
-	s.End()
-	_ = s.Response.Body.Close()
-	s.events.Release()
-	if s.pending != nil {
-		recycle(s.pending)
-	}
-	if s.received != nil {
-		recycle(s.received)
-	}
-}
-
 // kept is a body of which the first part is copied while it is read, where it is
 // wanted.
 type kept struct {

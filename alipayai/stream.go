@@ -127,3 +127,16 @@ func (c *call) closeStream(s *stream, delivered bool) {
 		_, _ = s.events.Next()
 	}
 }
+
+// close ends the attempt that the stream belongs to.
+func (s *stream) close() {
+	s.End()
+	_ = s.Response.Body.Close()
+	s.events.Release()
+	if s.pending != nil {
+		recycle(s.pending)
+	}
+	if s.received != nil {
+		recycle(s.received)
+	}
+}

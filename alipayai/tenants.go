@@ -9,11 +9,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // keyPrefix marks the gateway's own keys, so that a leak scanner can find
@@ -136,4 +141,51 @@ func AddTenantKey(table map[KeyHash]string, tenant, hash string) error {
 	}
 	table[h] = tenant
 	return nil
+}
+
+// readUser reads which of the tenant's users the call is for, where a provider has users.
+// Anonymous clients have none: whoever came could name another's.
+func (c *call) readUser() *failure.Failure {
+	if !c.g.hasUsers {
+		return nil
+	}
+	user := c.Request.User()
+	if c.Native != nil && c.Native.User != "" {
+		user = c.Native.User
+	}
+	named := c.Header[c.g.userField]
+	if len(named) > 0 {
+		user = named[0]
+	}
+	if user == "" && len(named) == 0 {
+		return nil
+	}
+	if err := upstream.CheckUser(user); err != nil || len(named) > 1 {
+		f := failure.InvalidRequest(http.StatusBadRequest, wire.CodeInvalidValue, "the call must name one user: a name has 1 to 255 bytes of UTF-8 without control characters")
+		f.Param = "user"
+		return f
+	}
+	if c.Tenant == AnonymousTenant {
+		return failure.AuthorisationRequired("")
+	}
+	c.user = user
+	return nil
+}
+
+// userAt is the user whose token a request to p carries; empty for p's own token.
+func (c *call) userAt(p *upstream.Provider) string {
+	if p.Users == nil || c.Endpoint == upstream.EndpointModels {
+		return ""
+	}
+	return c.user
+}
+
+// needsUser refuses a call that names no user, where p serves no other.
+func (c *call) needsUser(p *upstream.Provider) *failure.Failure {
+	if p.Users == nil || !p.UserRequired || c.user != "" || c.Endpoint == upstream.EndpointModels {
+		return nil
+	}
+	f := failure.InvalidRequest(http.StatusBadRequest, wire.CodeMissingParameter, "provider "+p.Name+" serves calls of users only; name the user that this one is for")
+	f.Param = "user"
+	return f
 }

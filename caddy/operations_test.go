@@ -18,10 +18,16 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 )
 
-// firstCells gives what the rows of a document's tables are about: the words in backquotes of their first cell.
-func firstCells(t *testing.T, document string) map[string]bool {
+// firstCells gives what the rows of the tables in a section of a document are about: the words in backquotes of their
+// first cell.
+func firstCells(t *testing.T, document, section string) map[string]bool {
 	t.Helper()
-	text := string(must(os.ReadFile(document)))
+	_, text, found := strings.Cut("\n"+string(must(os.ReadFile(document))), "\n"+section+"\n")
+	if !found {
+		t.Fatalf("%s has no section %q", document, section)
+	}
+	level, _, _ := strings.Cut(section, " ")
+	text, _, _ = strings.Cut(text, "\n"+level+" ")
 	cells := make(map[string]bool)
 	for line := range strings.Lines(text) {
 		if !strings.HasPrefix(line, "| ") {
@@ -70,7 +76,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	if len(names) < 40 {
 		t.Errorf("only %d metrics were found", len(names))
 	}
-	rows := firstCells(t, "OPERATIONS.md")
+	rows := firstCells(t, "OPERATIONS.md", "## Metrics")
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if !rows[name] {
 			t.Errorf("OPERATIONS.md has no row for %s", name)
@@ -86,7 +92,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 // TestAlertsAreDocumented holds that OPERATIONS.md says of each kind of alert when it begins and ends.
 func TestAlertsAreDocumented(t *testing.T) {
 	file := must(parser.ParseFile(token.NewFileSet(), "../alipayai/alert/notification.go", nil, parser.SkipObjectResolution))
-	rows, kinds := firstCells(t, "OPERATIONS.md"), 0
+	rows, kinds := firstCells(t, "OPERATIONS.md", "## Alerts"), 0
 	ast.Inspect(file, func(n ast.Node) bool {
 		declared, ok := n.(*ast.ValueSpec)
 		if !ok {
@@ -109,7 +115,7 @@ func TestAlertsAreDocumented(t *testing.T) {
 func TestDialectsAreDocumented(t *testing.T) {
 	_, option, _ := strings.Cut(string(must(os.ReadFile("README.md"))), "\n| `dialect` | how it takes OpenAI's form")
 	option, _, _ = strings.Cut(option, "\n")
-	rows := firstCells(t, "../alipayai/README.md")
+	rows := firstCells(t, "../alipayai/README.md", "### Dialects")
 	for _, name := range openai.DialectNames() {
 		if !strings.Contains(option, "`"+name+"`") {
 			t.Errorf("README.md does not name %s where it describes the option dialect", name)

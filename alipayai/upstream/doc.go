@@ -4,9 +4,10 @@
 //
 // [Provider.Send] is the one way out. A request takes its steps in this order:
 //
+//	outside    address.go   whether one of its addresses may see what it carries
 //	admit      wait.go      whether it may be asked (hold.go), then a live access token
 //	reserve    permit.go    a permit within the rate cap (cap.go)
-//	compose    compose.go   address, header and signature, by the provider's clock.go
+//	compose    compose.go   address (choose, in address.go), header and signature, by the provider's clock.go
 //	leaving    send.go      the caller's last word, before the first byte
 //	roundTrip  send.go      once, under a watchdog.go; the head teaches the clock
 //	Verify     verify.go    the signature over the answer, and answers that pass on as they are
