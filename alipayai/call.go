@@ -149,7 +149,7 @@ type call struct {
 	exchange *upstream.Exchange
 	// hiding is what mask has made of them; nil when it has to be made anew.
 	hiding *credentials.Mask
-	// mayHaveExecuted says that an attempt may have been served although it
+	// mayHaveExecuted says that an attempt may have executed although it
 	// brought no answer.
 	mayHaveExecuted bool
 	// answered is how many bytes of the answer were given out.

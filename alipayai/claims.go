@@ -124,7 +124,7 @@ func (c *call) claimFailure(err error) *failure.Failure {
 		f = failure.InvalidRequest(http.StatusConflict, failure.CodeIdempotencyInFlight, "a request with this Idempotency-Key is being served; repeat it for its answer")
 		f.RetryAfter = time.Second
 	case errors.Is(err, replay.ErrHeld):
-		f = failure.InvalidRequest(http.StatusConflict, failure.CodeIdempotencyUnresolved, "a request with this Idempotency-Key may have been served, but its outcome is unknown; use a new key if it may happen twice")
+		f = failure.InvalidRequest(http.StatusConflict, failure.CodeIdempotencyUnresolved, "a request with this Idempotency-Key may have executed, but its outcome is unknown; use a new key if it may happen twice")
 		f.NoRetry = true
 	case errors.Is(err, replay.ErrNotKept):
 		f = failure.InvalidRequest(http.StatusConflict, failure.CodeIdempotencyUnresolved, "a request with this Idempotency-Key was served, but its answer is not kept; use a new key if it may happen twice")

@@ -206,7 +206,7 @@ func TestClaimsOfClientsThatLeave(t *testing.T) {
 	}
 }
 
-// One attempt that may have been served is enough, even if the next one definitely was not.
+// One attempt that may have executed is enough, even if the next one definitely did not.
 func TestClaimOfACallThatFellOver(t *testing.T) {
 	for name, test := range map[string]struct {
 		turns [][]turn

@@ -39,8 +39,8 @@
 // An answer that refuses the access token is read by readAnswer in attempt.go, and becomes a
 // failure in [upstream.Exchange.Failed], with the class that package failure gives its code.
 // The loop of ask in ask.go has planRetry, in retry.go, say what follows: it drops that token
-// and, once for each provider, permits another attempt, whose Send waits for the new token in
-// takeToken of upstream's wait.go.
+// and, once for each provider, permits another attempt, whose Send waits for the new token
+// where it is admitted.
 //
 // gateway.go is what calls are served with. cached.go is about answers that are given
 // again, models.go about lists of models and counts of tokens, buffers.go about the room

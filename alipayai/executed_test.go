@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
-// One attempt that may have been served is enough for the client not to repeat the call, whatever came after it.
+// One attempt that may have executed is enough for the client not to repeat the call, whatever came after it.
 func TestMayHaveExecutedInAnyAttempt(t *testing.T) {
 	var (
 		failed    = says(500, `{"code":"BUSY"}`)
@@ -53,7 +53,7 @@ func TestMayHaveExecutedInAnyAttempt(t *testing.T) {
 	}
 }
 
-// A failure within a 200 that may be repeated may have been served; where the upstream asks for a pause it was not.
+// A failure within a 200 that may be repeated may have executed; where the upstream asks for a pause it did not.
 func TestMayHaveExecutedByCode(t *testing.T) {
 	slowDown := says(503, `{"error":{"message":"Slow Down"}}`)
 	antLing := first(func(p *upstream.Provider) { p.Profile.Codes = profile(t, "ant_ling").Codes })

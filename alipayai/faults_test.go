@@ -23,7 +23,7 @@ func brief(g *alipayai.Gateway) {
 type expectation struct {
 	status int
 	code   string
-	// noRetry says that the client is told not to repeat what may have been done.
+	// noRetry says that the client is told not to repeat what may have executed.
 	noRetry    bool
 	retryAfter string
 }
@@ -112,7 +112,7 @@ func TestEveryFaultOfAStreamBeforeItsContent(t *testing.T) {
 	}
 }
 
-// wantFailure checks what a client and the observer saw, and that nothing was repeated that may have been done.
+// wantFailure checks what a client and the observer saw, and that nothing was repeated that may have executed.
 func (r *rig) wantFailure(got reply, want expectation) {
 	r.t.Helper()
 	wantError(r.t, got, want.status, want.code)

@@ -370,7 +370,7 @@ func (g *group) end(a *Answer, f *failure.Failure) {
 }
 
 // asksAlone says why the calls of a pack that failed by f are to be asked alone; empty for
-// what each of them would have met as well. That which may have been executed is not asked
+// what each of them would have met as well. That which may have executed is not asked
 // again here: as for any call, another provider may be.
 func asksAlone(f *failure.Failure) string {
 	switch {

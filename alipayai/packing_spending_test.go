@@ -78,7 +78,7 @@ func TestPacksKeepBudgets(t *testing.T) {
 				t.Error("nothing was packed")
 			}
 			if name == "outcome unknown" && refused == 0 {
-				t.Error("a budget is not used up by packs that may have been served")
+				t.Error("a budget is not used up by packs that may have executed")
 			}
 		})
 	}

@@ -296,7 +296,7 @@ func TestEachCallHasItsDeadline(t *testing.T) {
 }
 
 // The failures of a pack are those of each of its calls: what never left is sent again, what
-// may have been executed goes on to the next provider, and what is about the form alone is
+// may have executed goes on to the next provider, and what is about the form alone is
 // asked alone. The breaker sees one call.
 func TestAPackThatFails(t *testing.T) {
 	fails := func(turn turn, times int) func(int, *http.Request) (*http.Response, error) {

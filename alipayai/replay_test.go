@@ -107,7 +107,7 @@ func TestNothingIsReplayedOverHTTP1(t *testing.T) {
 			got := call(r, "Idempotency-Key", "order-1")
 			wantError(t, got, http.StatusBadGateway, failure.CodeTruncated)
 			if got.header.Get("X-Should-Retry") != "false" {
-				t.Error("does not tell the client that the call may have been done")
+				t.Error("does not tell the client that the call may have executed")
 			}
 			if n := server.counted(); n != 2 {
 				t.Errorf("%d requests reached the server, want 2: one was repeated", n)

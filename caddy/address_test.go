@@ -145,7 +145,7 @@ func TestAddressThatIsAway(t *testing.T) {
 	here.broken.Store(true)
 	before := here.asked.Load()
 	if a := g.do("POST", chatPath, chatBody("pay", false), "Authorization: Bearer "+g.vars["key"]); a.status < 500 || here.asked.Load() != before+1 {
-		t.Errorf("one that may have been served: status %d, sent %d times: %s", a.status, here.asked.Load()-before, a.body)
+		t.Errorf("one that may have executed: status %d, sent %d times: %s", a.status, here.asked.Load()-before, a.body)
 	}
 }
 

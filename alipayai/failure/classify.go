@@ -105,7 +105,7 @@ func refusesAccount(status int, code string, f *wire.Failure) bool {
 func decide(status int, code string, f *wire.Failure) (class Class, means int) {
 	class, means = decideByWord(status, code, f)
 	if _, known := kindOf(code); f.Status == wire.StatusUnknown && (class == Retry || class == Fail && !known && !credentialCodes[code]) {
-		// It may have been done, and is neither repeated nor free: as UNKNOWN_EXCEPTION, which is this status's own code.
+		// It may have executed, and is neither repeated nor free: as UNKNOWN_EXCEPTION, which is this status's own code.
 		return SystemError, means
 	}
 	if class != Fail && class != Retry && class != Throttle {
@@ -246,7 +246,7 @@ func statusNumber(code string) int {
 
 // isTimeoutStatus reports whether a server with this status has given up on what it waited for: 522 and
 // 524 are Cloudflare's, 499 nginx's, and 424 is that of gateways and inference servers whose backend has failed
-// (https://github.com/mnfst/llm-gateway/issues/1407). It may have been done, and billed.
+// (https://github.com/mnfst/llm-gateway/issues/1407). It may have executed, and be billed.
 func isTimeoutStatus(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusGatewayTimeout, http.StatusFailedDependency, ClientClosedRequest, 522, 524:

@@ -48,7 +48,7 @@ type Failure struct {
 	timedOut bool
 }
 
-// MayHaveExecuted reports whether the call may have been served although f is
+// MayHaveExecuted reports whether the call may have executed although f is
 // all that came of it. Whose credentials are refused is not served.
 func (f *Failure) MayHaveExecuted() bool {
 	switch {
@@ -81,7 +81,7 @@ func (f *Failure) mayRepeatItself(status int) bool {
 }
 
 // TimedOut reports whether the upstream says that it gave up waiting for what
-// lies behind it: that may have been done, and billed.
+// lies behind it: that may have executed, and be billed.
 func (f *Failure) TimedOut() bool { return f.timedOut || f.Status == http.StatusGatewayTimeout }
 
 // FallsOver reports whether another provider may serve a call that failed by f.

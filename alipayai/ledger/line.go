@@ -18,7 +18,7 @@ const (
 	// Estimated: the attempt was served, but its usage is an estimate, because the
 	// provider has reported none, or the client left before it came.
 	Estimated Outcome = "estimated"
-	// Unknown: the attempt may have been served and billed. Its amount is the most that
+	// Unknown: the attempt may have executed, and be billed. Its amount is the most that
 	// it may have cost.
 	Unknown Outcome = "unknown"
 )

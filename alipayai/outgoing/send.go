@@ -29,7 +29,7 @@ func Send(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
 
 // Refuses reports whether [Send] keeps rt from writing a request whose [Sender] refuses it. A RoundTripper that is neither
 // a [Transport], nor net/http's own, nor [Looking] may write a request whose context has ended, as net/http does
-// over HTTP/1.1, and such a request has to count as one that may have been executed.
+// over HTTP/1.1, and such a request has to count as one that may have executed.
 func Refuses(rt http.RoundTripper) bool {
 	switch rt.(type) {
 	case *Transport, *http.Transport, Looking:

@@ -9,7 +9,7 @@ import (
 var (
 	// ErrInFlight is a key whose call is under way.
 	ErrInFlight = errors.New("a call with this key is under way")
-	// ErrHeld is a key whose call may have been served, and nothing more is known
+	// ErrHeld is a key whose call may have executed, and nothing more is known
 	// of it: it must not be repeated until the key is free again.
 	ErrHeld = errors.New("the outcome of the call with this key is unknown")
 	// ErrNotKept is a key whose call was served, and whose answer is not kept.
@@ -45,7 +45,7 @@ type Claims interface {
 	//
 	//	ErrMismatch     the key is in use with another request (first of all)
 	//	ErrInFlight     its call is under way
-	//	ErrHeld         its call may have been served, and its outcome is unknown
+	//	ErrHeld         its call may have executed, and its outcome is unknown
 	//	ErrNotKept      its call was served, and its answer is not kept
 	//	ErrUnavailable  the claim cannot be made: the call must not run
 	//

@@ -114,7 +114,7 @@ func TestOpenClaimsMakeNoRoom(t *testing.T) {
 	checkBooks(t, claims, len(m.records))
 }
 
-// However many keys one tenant leaves whose calls may have been served, others can claim theirs; and what a tenant has given back it can have again.
+// However many keys one tenant leaves whose calls may have executed, others can claim theirs; and what a tenant has given back it can have again.
 func TestTenantsLeaveRoomForKeysOfOthers(t *testing.T) {
 	c := newClock()
 	m := NewMemoryClaims(c.now)

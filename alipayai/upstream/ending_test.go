@@ -156,7 +156,7 @@ func TestExchangeContextIsLight(t *testing.T) {
 }
 
 // An upstream that hears that a request is given up may still answer. A failure that it reports then is that of a request
-// that may have been executed; an answer is one, as it is to a process that was not running when it came.
+// that may have executed; an answer is one, as it is to a process that was not running when it came.
 func TestAnswerAfterTheEnd(t *testing.T) {
 	for name, test := range map[string]struct {
 		leaves time.Duration // of the client; 0 for never

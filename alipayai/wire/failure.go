@@ -18,7 +18,7 @@ const (
 	maxMessage = 1024 // messages
 )
 
-// StatusUnknown is the resultStatus of what may have been done, or not.
+// StatusUnknown is the resultStatus of what may have executed, or not.
 const StatusUnknown = "U"
 
 // Failure is an upstream's error, in its own words: cut to 128 bytes, the message to 1 KiB, control characters dropped.

@@ -26,6 +26,7 @@ var unwanted = []struct {
 	{"run", regexp.MustCompile(`\b[Rr]un(g|gs)\b`), "skipped, failedProviders"},
 	{"doubtful", regexp.MustCompile(`\b[Dd]oubtful\b`), "mayHaveExecuted, outcome unknown"},
 	{"perhaps served", regexp.MustCompile(`perhaps served`), "mayHaveExecuted, outcome unknown"},
+	{"may have been", regexp.MustCompile(`\b[Mm]ay have been (served|executed|done)\b`), "may have executed"},
 	{"departure", regexp.MustCompile(`\b[Dd]epartures?\b`), "permit"},
 	{"easing", regexp.MustCompile(`\b[Ee]asing\b`), "recovery"},
 	{"unstored", regexp.MustCompile(`\b[Uu]nstored\b`), "pending"},

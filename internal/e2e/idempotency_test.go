@@ -128,7 +128,7 @@ func TestSameKeyForAnotherRequest(t *testing.T) {
 }
 
 // TestKeyOfAFailedCall: one that was definitely not served may be made again;
-// one that may have been served is not, whatever the SDK would like.
+// one that may have executed is not, whatever the SDK would like.
 func TestKeyOfAFailedCall(t *testing.T) {
 	cases := map[string]struct {
 		fault sandbox.Fault

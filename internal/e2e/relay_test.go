@@ -8,6 +8,8 @@ import (
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
+
+	"github.com/caddy-alipayai/gateway/internal/heldport"
 )
 
 // toxic is one of toxiproxy's, downstream unless it says otherwise.
@@ -19,6 +21,7 @@ type toxic struct {
 
 // relay stands between the gateway and an API, and spoils what passes.
 type relay struct {
+	// addr is a port that stays the relay's while it does not listen.
 	addr, upstream string
 	proxy          *toxiproxy.Proxy
 }
@@ -34,7 +37,6 @@ func (r *relay) set(t *testing.T, toxics ...toxic) {
 	if err := r.proxy.Start(); err != nil {
 		t.Fatal(err)
 	}
-	r.addr = r.proxy.Listen
 }
 
 // add spoils the connections that there are, too.
@@ -61,7 +63,7 @@ func startRelayed(t *testing.T, timeout time.Duration) (g *gateway, c *client, a
 	g = startGateway(t, options{
 		providers: bothProviders, provider: patience, claude: patience,
 		between: func(addr string) string {
-			r := &relay{addr: "127.0.0.1:0", upstream: addr}
+			r := &relay{addr: heldport.Addr(t), upstream: addr}
 			r.set(t)
 			t.Cleanup(r.stop)
 			relays = append(relays, r)

@@ -96,7 +96,7 @@ func (x Exchange) Do(ctx context.Context, send func(context.Context) error) erro
 		if err = send(ctx); err == nil || errors.Is(err, redis.Nil) {
 			return err
 		}
-		if outcome != OutcomeUnknown { // the first may have been executed, whatever became of the second
+		if outcome != OutcomeUnknown { // the first may have executed, whatever became of the second
 			outcome = outcomeOf(err)
 		}
 	}
@@ -137,7 +137,7 @@ func (f *ExchangeError) Error() string { return f.err.Error() }
 // Unwrap gives the error of the client or the server.
 func (f *ExchangeError) Unwrap() error { return f.err }
 
-// MayHaveExecuted says whether what was sent may have been executed: always, unless
+// MayHaveExecuted says whether what was sent may have executed: always, unless
 // err says that it was not.
 func MayHaveExecuted(err error) bool {
 	failure, ok := errors.AsType[*ExchangeError](err)

@@ -6,7 +6,7 @@ import (
 )
 
 // ErrReply is an answer of Redis that no script of the gateway gives. The script
-// may have been executed.
+// may have executed.
 var ErrReply = errors.New("unexpected reply of redis")
 
 // Reply is what a script returned.
