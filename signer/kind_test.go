@@ -2,6 +2,8 @@ package signer
 
 import (
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -69,5 +71,18 @@ func TestReflects(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The documentation of the package has a line for each scheme, and none for another.
+func TestSchemesAreDocumented(t *testing.T) {
+	_, table, _ := strings.Cut(string(must(os.ReadFile("doc.go"))(t)), "// # Schemes\n//\n")
+	table, _, _ = strings.Cut(table, "\n//\n")
+	var listed []string
+	for line := range strings.Lines(table) {
+		listed = append(listed, strings.Fields(line)[1])
+	}
+	if names := Names(); !slices.Equal(slices.Sorted(slices.Values(listed)), slices.Sorted(slices.Values(names))) {
+		t.Errorf("documented are %v, there are %v", listed, names)
 	}
 }
