@@ -15,6 +15,7 @@ type ChunkReader struct {
 	last          Chunk
 	around        int // what its ContentBytes are besides that content
 	choices       choiceSet
+	begins        bool
 	room          [512]byte // for before and after of ordinary chunks
 }
 
@@ -25,8 +26,12 @@ func (r *ChunkReader) Finished() bool { return r.choices.allFinished() }
 // Unfinished reports whether a choice has come that has no finish reason yet.
 func (r *ChunkReader) Unfinished() bool { return r.choices.unfinished() }
 
+// Begins reports whether the chunk that was read last is the first of a choice.
+func (r *ChunkReader) Begins() bool { return r.begins }
+
 // Read reads one event.
 func (r *ChunkReader) Read(ev Event) (Chunk, error) {
+	r.begins = false
 	if len(r.before) > 0 && len(ev.Type) == 0 && r.onlyContentDiffers(ev.Data) {
 		chunk := r.last
 		chunk.ContentBytes = r.around + len(ev.Data) - len(r.before) - len(r.after)
@@ -34,7 +39,9 @@ func (r *ChunkReader) Read(ev Event) (Chunk, error) {
 	}
 	r.before, r.after = r.before[:0], r.after[:0]
 	chunk, e, err := parseEvent(ev)
+	known := r.choices.begun
 	r.choices.merge(e.choices)
+	r.begins = r.choices.begun != known
 	if err == nil && len(ev.Type) == 0 && chunk.Failure == nil && plainText(ev.Data[e.contentStart:e.contentEnd]) {
 		if r.before == nil {
 			const half = len(r.room) / 2

@@ -1,12 +1,9 @@
 package openai
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
@@ -19,12 +16,19 @@ import (
 // https://github.com/vercel/ai/issues/7238). Where calls share an index, as all do that Ollama and Gemini make at once
 // (https://github.com/ollama/ollama/issues/15457, https://github.com/su-kaka/gcli2api/pull/406), clients join what is of several:
 // each but the first gets another one. Arguments that are an object or null become a text, as those of llama.cpp and DeepInfra
-// (https://github.com/ggml-org/llama.cpp/issues/20198, https://github.com/open-webui/open-webui/issues/27195). Every other byte
-// stays as it was.
+// (https://github.com/ggml-org/llama.cpp/issues/20198, https://github.com/open-webui/open-webui/issues/27195). The type
+// of what calls a function is function, and not null, "" or FUNCTION, which the AI SDK refuses with the whole stream
+// (https://github.com/vercel/ai/issues/6041, https://github.com/sandbaseai/sandbase-harness/pull/220). Every other byte stays as it was.
 type callCompleter struct {
 	id string // the answer's own, of which those of its calls are made
 	// choices are the calls of each choice.
 	choices map[string]*choiceCalls
+}
+
+// called reports whether a choice has called a tool.
+func (c *callCompleter) called(choice string) bool {
+	calls := c.choices[choice]
+	return calls != nil && calls.named
 }
 
 // choiceCalls are the calls of a choice.
@@ -34,6 +38,8 @@ type choiceCalls struct {
 	indexes map[int]int
 	taken   map[int]bool
 	free    int
+	// named says that one of them has a name, without which it calls nothing.
+	named bool
 }
 
 // index gives the index by which the client is to know a call, of which a piece has come with one of the provider's: that one,
@@ -53,82 +59,6 @@ func (c *choiceCalls) index(call, sent int) int {
 	}
 	c.indexes[call], c.taken[sent], c.free = sent, true, max(c.free, sent+1)
 	return sent
-}
-
-// CompleteCalls gives a whole answer with what its tool calls lack. id is one of the answer's own.
-func CompleteCalls(body []byte, id string) []byte {
-	if !wire.Mentions(body, `"tool_calls"`) || !translates(body) {
-		return body
-	}
-	c := callCompleter{id: id}
-	return c.complete(body, false)
-}
-
-// chunk gives a chunk of a stream with what its tool calls lack. Each chunk has to be seen: a name may come in parts, and again
-// with each piece.
-func (c *callCompleter) chunk(data []byte) []byte {
-	if !wire.Mentions(data, `"tool_calls"`) || !translates(data) {
-		return data
-	}
-	return c.complete(data, true)
-}
-
-// withDeltas gives a chunk each of whose choices has a delta: some servers leave it out, or give null, where nothing is new but how
-// the answer ended, or what a filter says, and clients look into it. See https://github.com/microsoft/agent-framework/pull/5734,
-// https://github.com/QwenLM/qwen-code/pull/1448 and https://github.com/bagofwords1/bagofwords/pull/742 of Azure.
-func withDeltas(data []byte) []byte {
-	if _, rest, ok := bytes.Cut(data, []byte(`"delta"`)); ok { // as in all but a few chunks, which have one choice
-		if rest, ok = bytes.CutPrefix(bytes.TrimLeft(rest, " "), []byte(":")); ok && bytes.HasPrefix(bytes.TrimLeft(rest, " "), []byte("{")) {
-			return data
-		}
-	}
-	if !translates(data) {
-		return data
-	}
-	return editChoices(data, (*edits).delta)
-}
-
-// delta gives a choice a delta where it has none.
-func (e *edits) delta(choice span) {
-	members := e.members(choice)
-	for _, m := range members {
-		switch {
-		case m.name == "delta" && e.text(m.value).Kind() == 'n':
-			e.replace(m.value, []byte("{}"))
-			return
-		case m.name == "delta", m.name == "text", m.name == "message":
-			return
-		}
-	}
-	if len(members) > 0 {
-		e.insert(choice.start+len("{"), []byte(`"delta":{},`))
-	}
-}
-
-// translates reports whether text can be read, with lone surrogates and repeated keys as everywhere in answers.
-func translates(text []byte) bool {
-	return jsontext.Value(text).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-}
-
-func (c *callCompleter) complete(body []byte, streamed bool) []byte {
-	return editChoices(body, func(e *edits, choice span) {
-		index, calls := "", span{}
-		for _, m := range e.members(choice) {
-			switch m.name {
-			case "index":
-				index = string(e.text(m.value))
-			case "message", "delta":
-				for _, m := range e.members(m.value) {
-					if m.name == "tool_calls" {
-						calls = m.value
-					}
-				}
-			}
-		}
-		if calls != (span{}) {
-			c.calls(e, index, e.elements(calls), streamed)
-		}
-	})
 }
 
 // calls completes the calls, or pieces of them, of the choice of that index.
@@ -158,6 +88,7 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 			return
 		}
 		begins := places.Len() > before
+		of.named = of.named || p.name != "" && !wire.IsNoName(p.name)
 		var more []byte
 		if streamed && (p.index != wire.NoPlace || p.name != "" || p.arguments != "") {
 			if index := of.index(n, p.index); index != p.index {
@@ -170,8 +101,11 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 		if begins && p.id == "" && p.name != "" && !wire.IsNoName(p.name) {
 			more = appendOrReplace(e, more, p.idAt, "id", quote(c.callID(choice, n)))
 		}
-		if begins && p.name != "" && !p.typed && len(more) > 0 {
+		switch {
+		case p.typeAt == (span{}) && begins && p.name != "" && len(more) > 0:
 			more = append(more, `"type":"function",`...)
+		case p.typeAt != (span{}) && p.ofFunction && string(e.text(p.typeAt)) != `"function"`:
+			e.replace(p.typeAt, []byte(`"function"`))
 		}
 		if len(more) > 0 {
 			e.insert(members[0].key.start, more)
@@ -210,9 +144,9 @@ func appendOrReplace(e *edits, more []byte, at span, name string, value []byte) 
 type callPiece struct {
 	index               int // wire.NoPlace where it has none
 	id, name, arguments string
-	typed               bool
+	ofFunction          bool // and of no custom tool
 	indexAt, idAt       span
-	argumentsAt         span // of a function
+	typeAt, argumentsAt span // of a function
 }
 
 func readPiece(e *edits, members []member) callPiece {
@@ -227,8 +161,9 @@ func readPiece(e *edits, members []member) callPiece {
 		case "id":
 			p.idAt, p.id = m.value, translate.Unquote(v)
 		case "type":
-			p.typed = true
+			p.typeAt = m.value
 		case "function", "custom":
+			p.ofFunction = p.ofFunction || m.name == "function" && v.Kind() == '{'
 			for _, m := range e.members(m.value) {
 				switch v := e.text(m.value); m.name {
 				case "name":

@@ -66,12 +66,20 @@ func TestCompletedStreams(t *testing.T) {
 			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`},
 		},
 		"indexes in another order": {[]string{`{"index":1,"id":"b","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"function":{"arguments":" "}}`}, nil},
-		"all there":                {[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`}, nil},
-		"odd":                      {[]string{`null,{},7,{"function":null},{"index":0}`, `{"index":0,"function":{"name":"null"}}`}, nil},
+		"https://github.com/vercel/ai/issues/6041": {
+			[]string{`{"index":0,"id":"a","type":null,"function":{"name":"f","arguments":""}}`, `{"index":0,"type":null,"function":{"arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"type":"function","function":{"arguments":"{}"}}`},
+		},
+		"https://github.com/sandbaseai/sandbase-harness/pull/220": {
+			[]string{`{"index":0,"id":"a","type":"","function":{"name":"f","arguments":""}}`, `{"type":"FUNCTION","index":0,"function":{"arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"type":"function","index":0,"function":{"arguments":"{}"}}`},
+		},
+		"all there": {[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`}, nil},
+		"odd":       {[]string{`null,{},7,{"function":null},{"index":0}`, `{"index":0,"function":{"name":"null"}}`}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			chunk := func(calls string) string {
-				return "event: x\ndata: {\"id\":\"c\", \"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\ud83d\",\"tool_calls\":[" + calls + "]},\"finish_reason\":null}]}\n\n"
+				return "event: x\ndata: {\"id\":\"c\", \"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\\ud83d\",\"tool_calls\":[" + calls + "]},\"finish_reason\":null}]}\n\n"
 			}
 			if tt.want == nil {
 				tt.want = tt.sent
@@ -97,8 +105,8 @@ func TestCompletedStreams(t *testing.T) {
 	}
 	t.Run("choices", func(t *testing.T) {
 		const calls = `{"choices":[{"index":0,"delta":{"tool_calls":[{"function":{"name":"f"}}]}},{"index":1,"delta":{"tool_calls":[{"function":{"name":"f"}}]}}]}`
-		c := callCompleter{id: "answer"}
-		got := string(c.chunk([]byte(calls)))
+		c := choiceCompleter{callCompleter: callCompleter{id: "answer"}}
+		got := string(c.chunk([]byte(calls), true, ""))
 		if strings.Count(got, `{"index":0,"id":"call_`) != 2 || !strings.Contains(got, first) || !strings.Contains(got, other) {
 			t.Error(got)
 		}
@@ -113,6 +121,7 @@ func TestCompletedAnswers(t *testing.T) {
 		"null":   {`[{"id":null,"type":"function","function":{"name":"f","arguments":"{}"}}]`, `[{"id":"` + first + `","type":"function","function":{"name":"f","arguments":"{}"}}]`},
 		"https://github.com/ggml-org/llama.cpp/issues/20198": {`[{"id":"a","type":"function","function":{"name":"f","arguments":{"a": "\"\ud83d"}}}]`, `[{"id":"a","type":"function","function":{"name":"f","arguments":"{\"a\": \"\\\"\\ud83d\"}"}}]`},
 		"null for arguments": {`[{"id":"a","function":{"arguments":null,"name":"f"}}]`, `[{"id":"a","function":{"arguments":"{}","name":"f"}}]`},
+		"an empty type":      {`[{"id":"a","type":"","function":{"arguments":"{}","name":"f"}}]`, `[{"id":"a","type":"function","function":{"arguments":"{}","name":"f"}}]`},
 		"an input":           {`[{"id":"a","type":"custom","custom":{"name":"f","input":null}}]`, ""},
 		"one of them":        {`[{"id":"a","function":{"name":"f","arguments":"{}"}},{"function":{"name":"f","arguments":"{}"}}]`, `[{"id":"a","function":{"name":"f","arguments":"{}"}},{"id":"` + second + `","type":"function","function":{"name":"f","arguments":"{}"}}]`},
 		"all there":          {`[ {"id":"a","function":{"name":"f","arguments":"{}"}} ]`, ""},
@@ -135,30 +144,5 @@ func TestCompletedAnswers(t *testing.T) {
 	const broken = `{"choices":[{"message":{"tool_calls":[{"function":{"name":"f"}}]}}]`
 	if got := CompleteCalls([]byte(broken), "answer"); string(got) != broken {
 		t.Errorf("%s of what is no JSON", got)
-	}
-}
-
-// TestDeltas has chunks without a delta, as reported, and such as have one.
-func TestDeltas(t *testing.T) {
-	for name, tt := range map[string]struct{ sent, want string }{
-		"https://github.com/microsoft/agent-framework/pull/5734": {`{"choices":[{"index":0,"delta":null,"finish_reason":"stop"}]}`, `{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`},
-		"https://github.com/QwenLM/qwen-code/pull/1448":          {`{"choices":[ {"finish_reason":"stop","index":0}]}`, `{"choices":[ {"delta":{},"finish_reason":"stop","index":0}]}`},
-		"https://github.com/bagofwords1/bagofwords/pull/742":     {`{"choices":[{"content_filter_offsets":{"start_offset":1},"content_filter_results":{"hate":{"filtered":false}},"finish_reason":null,"index":0}]}`, `{"choices":[{"delta":{},"content_filter_offsets":{"start_offset":1},"content_filter_results":{"hate":{"filtered":false}},"finish_reason":null,"index":0}]}`},
-		"spelt apart":   {`{"choices":[{"delta" : {"content":"x"}}]}`, ""},
-		"in a text":     {`{"choices":[{"index":0,"delta":{"content":"\"delta\":null"}}]}`, ""},
-		"no choices":    {`{"choices":[],"delta":null}`, ""},
-		"odd choices":   {`{"choices":[{},null,7,[]]}`, ""},
-		"a completion":  {`{"choices":[{"index":0,"text":"x"}]}`, ""},
-		"a whole":       {`{"choices":[{"index":0,"message":{"content":"x"}}]}`, ""},
-		"another delta": {`{"delta":null,"choices":[{"index":0,"finish_reason":"stop"}]}`, `{"delta":null,"choices":[{"delta":{},"index":0,"finish_reason":"stop"}]}`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if tt.want == "" {
-				tt.want = tt.sent
-			}
-			if got := string(withDeltas([]byte(tt.sent))); got != tt.want {
-				t.Errorf("got %s\nwant %s", got, tt.want)
-			}
-		})
 	}
 }

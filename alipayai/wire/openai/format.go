@@ -63,16 +63,18 @@ func (Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error)
 
 // DecodeStream implements wire.Format.
 func (Format) DecodeStream(ask wire.Ask) wire.StreamDecoder {
-	return &stream{withoutUsage: !ask.IncludeUsage, calls: callCompleter{id: ask.ID}}
+	return &stream{withoutUsage: !ask.IncludeUsage, choices: choiceCompleter{callCompleter: callCompleter{id: ask.ID}, hasTools: ask.HasTools}}
 }
 
 // stream passes events on as they came, but for the chunk of usage that the client
 // has not asked for, whoever has (it would look for a choice in it), and with what
-// tool calls lack.
+// choices and tool calls lack.
 type stream struct {
 	chunks       wire.ChunkReader
-	calls        callCompleter
+	choices      choiceCompleter
 	withoutUsage bool
+	// changed says that the last event did not pass on as it came.
+	changed bool
 }
 
 // Decode implements wire.StreamDecoder.
@@ -85,13 +87,18 @@ func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error
 	case chunk.Usage.OK && !chunk.HasChoices && !bytes.Contains(event.Data, []byte(`"choices"`)):
 		dst = appendWithChoices(dst, event.Data)
 	default:
-		dst = s.append(dst, event, chunk.HasChoices)
+		dst = s.append(dst, event, &chunk)
 	}
 	return dst, chunk, err
 }
 
 // Alike implements wire.Passing: what has content is not the chunk of usage, and no tool call.
-func (s *stream) Alike(unread []byte) wire.Alike { return s.chunks.Alike(unread) }
+func (s *stream) Alike(unread []byte) wire.Alike {
+	if s.changed {
+		return wire.Alike{}
+	}
+	return s.chunks.Alike(unread)
+}
 
 // appendWithChoices appends a chunk that has no choices with none of them in it: clients look for the member
 // (https://github.com/ROCm/ATOM/pull/1711).
@@ -100,13 +107,13 @@ func appendWithChoices(dst, chunk []byte) []byte {
 	return appendData(dst, slices.Concat([]byte(`{"choices":[],`), members))
 }
 
-// append appends an event, which may have choices.
-func (s *stream) append(dst []byte, event wire.Event, choices bool) []byte {
-	data := s.calls.chunk(event.Data)
-	if choices {
-		data = withDeltas(data)
+// append appends an event, of which chunk was read.
+func (s *stream) append(dst []byte, event wire.Event, chunk *wire.Chunk) []byte {
+	data := event.Data
+	if chunk.HasChoices {
+		data = s.choices.chunk(data, s.chunks.Begins(), chunk.FinishReason)
 	}
-	if bytes.Equal(data, event.Data) {
+	if s.changed = !bytes.Equal(data, event.Data); !s.changed {
 		return append(dst, event.Raw...)
 	}
 	if len(event.Type) > 0 {

@@ -1,0 +1,157 @@
+package openai
+
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
+)
+
+// choiceCompleter gives the choices of an answer, or of the chunks of one stream, what some servers leave out of them, and what
+// clients look into or go by:
+//
+//   - a delta in a stream, which servers leave out, or give as null, where nothing is new but how the answer ended, or what a filter says:
+//     https://github.com/microsoft/agent-framework/pull/5734, https://github.com/QwenLM/qwen-code/pull/1448,
+//     https://github.com/bagofwords1/bagofwords/pull/742 of Azure.
+//   - the role of the assistant where tools are offered, in the first delta of each choice, and where a tool is called: LangChain
+//     for JavaScript loses the calls of messages that begin without. See https://github.com/langchain-ai/langchainjs/issues/11468,
+//     https://github.com/langchain-ai/langchainjs/pull/11157, https://github.com/jundot/omlx/pull/2117.
+//   - tool_calls as the finish reason of a choice that calls a tool, where servers say stop, or another vendor's word for either:
+//     agents stop there, or call nothing. See https://github.com/anomalyco/opencode/issues/14972 of Gemini and LiteLLM,
+//     https://github.com/anomalyco/opencode/issues/20719 of Ollama, https://github.com/openvinotoolkit/model_server/issues/3927.
+//
+// And it gives tool calls what they lack: see [callCompleter]. Every other byte stays as it was.
+type choiceCompleter struct {
+	callCompleter
+	// hasTools says that the request offers tools.
+	hasTools bool
+	// begun are the choices that have had a chunk, by their index. From the sixty-fourth on they share a place.
+	begun uint64
+}
+
+// CompleteCalls gives a whole answer with what its tool calls lack, and the choices that have some. id is one of the answer's own.
+func CompleteCalls(body []byte, id string) []byte {
+	if !wire.Mentions(body, `"tool_calls"`) || !translates(body) {
+		return body
+	}
+	c := choiceCompleter{callCompleter: callCompleter{id: id}}
+	return c.complete(body, false)
+}
+
+// chunk gives a chunk of a stream with what its choices lack. Each chunk with a tool call has to be seen: a name may come in
+// parts, and again with each piece. begins says that a choice has not had a chunk before, and finish is the finish reason.
+func (c *choiceCompleter) chunk(data []byte, begins bool, finish string) []byte {
+	ends := finish != "" && len(c.choices) > 0
+	if !begins && !ends && hasDelta(data) && !wire.Mentions(data, `"tool_calls"`) || !translates(data) {
+		return data
+	}
+	return c.complete(data, true)
+}
+
+// hasDelta reports whether it is seen at a glance that a chunk has a delta, as in all but a few, which have one choice.
+func hasDelta(data []byte) bool {
+	_, rest, ok := bytes.Cut(data, []byte(`"delta"`))
+	if !ok {
+		return false
+	}
+	rest, ok = bytes.CutPrefix(bytes.TrimLeft(rest, " "), []byte(":"))
+	return ok && bytes.HasPrefix(bytes.TrimLeft(rest, " "), []byte("{"))
+}
+
+// translates reports whether text can be read, with lone surrogates and repeated keys as everywhere in answers.
+func translates(text []byte) bool {
+	return jsontext.Value(text).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+}
+
+func (c *choiceCompleter) complete(body []byte, streamed bool) []byte {
+	return editChoices(body, func(e *edits, choice span) { c.choice(e, choice, streamed) })
+}
+
+func (c *choiceCompleter) choice(e *edits, choice span, streamed bool) {
+	members := e.members(choice)
+	var index string
+	var number int64
+	var message, delta, finish span
+	older := len(members) == 0 // it has a text, which is of the older form, or is no choice
+	for _, m := range members {
+		switch m.name {
+		case "index":
+			index = string(e.text(m.value))
+			number, _ = wire.TokenCount(e.text(m.value))
+		case "delta":
+			delta = m.value
+		case "message":
+			message = m.value
+		case "finish_reason":
+			finish = m.value
+		case "text":
+			older = true
+		}
+	}
+	if older {
+		return
+	}
+	begins := streamed && c.begins(number) && c.hasTools
+	switch v := e.text(delta); {
+	case v.Kind() == '{':
+		c.message(e, delta, index, begins, streamed)
+	case message != (span{}):
+		c.message(e, message, index, false, streamed)
+	case streamed && (len(v) == 0 || v.Kind() == 'n'):
+		empty := []byte("{}")
+		if begins {
+			empty = []byte("{" + assistantRole + "}")
+		}
+		if more := appendOrReplace(e, nil, delta, "delta", empty); len(more) > 0 {
+			e.insert(members[0].key.start, more)
+		}
+	}
+	if c.called(index) && isCalling(translate.Unquote(e.text(finish))) {
+		e.replace(finish, []byte(`"tool_calls"`))
+	}
+}
+
+const assistantRole = `"role":"assistant"`
+
+// begins reports whether a chunk is the first of a choice.
+func (c *choiceCompleter) begins(index int64) bool {
+	bit := uint64(1) << min(index, 63)
+	begins := c.begun&bit == 0
+	c.begun |= bit
+	return begins
+}
+
+// isCalling reports whether a finish reason is one that a choice with tool calls may have, in other words than OpenAI's.
+func isCalling(finish string) bool {
+	word := wire.FinishWord(finish)
+	return word == "stop" || word == "tool_calls" && finish != word
+}
+
+// message completes a message, or a delta.
+func (c *choiceCompleter) message(e *edits, message span, choice string, begins, streamed bool) {
+	members := e.members(message)
+	var role, calls span
+	for _, m := range members {
+		switch m.name {
+		case "role":
+			role = m.value
+		case "tool_calls":
+			calls = m.value
+		}
+	}
+	list := e.elements(calls)
+	called, said := len(list) > 0, e.text(role)
+	switch begins = begins || called && !streamed; {
+	case role == (span{}) && begins && len(members) > 0:
+		e.insert(members[0].key.start, []byte(assistantRole+","))
+	case role == (span{}) && begins:
+		e.replace(message, []byte("{"+assistantRole+"}"))
+	case string(said) == `""` && called, begins && (string(said) == `""` || said.Kind() == 'n'):
+		e.replace(role, []byte(`"assistant"`))
+	}
+	if called {
+		c.calls(e, choice, list, streamed)
+	}
+}

@@ -1,0 +1,109 @@
+package openai
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// TestCompletedChoices has chunks of streams whose choices lack something, as reported, and such as lack nothing. Of a chunk it is
+// the array of choices. A want that is empty is the same as what was sent.
+func TestCompletedChoices(t *testing.T) {
+	const (
+		begun = `{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}`
+		calls = `{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":null}`
+		stop  = `{"index":0,"delta":{},"finish_reason":"stop"}`
+	)
+	for name, tt := range map[string][][2]string{
+		// Deltas.
+		"https://github.com/microsoft/agent-framework/pull/5734": {{begun}, {`{"index":0,"delta":null,"finish_reason":"stop"}`, `{"index":0,"delta":{},"finish_reason":"stop"}`}},
+		"https://github.com/QwenLM/qwen-code/pull/1448":          {{begun}, {` {"finish_reason":"stop","index":0}`, ` {"delta":{},"finish_reason":"stop","index":0}`}},
+		"https://github.com/bagofwords1/bagofwords/pull/742": {{
+			`{"content_filter_offsets":{"start_offset":1},"content_filter_results":{"hate":{"filtered":false}},"finish_reason":null,"index":0}`,
+			`{"delta":{"role":"assistant"},"content_filter_offsets":{"start_offset":1},"content_filter_results":{"hate":{"filtered":false}},"finish_reason":null,"index":0}`,
+		}},
+		"spelt apart":  {{begun}, {`{"index":0,"delta" : {"content":"x"}}`}},
+		"in a text":    {{begun}, {`{"index":0,"delta":{"content":"\"delta\":null"}}`}},
+		"odd choices":  {{`{},null,7,[]`}},
+		"a completion": {{`{"index":0,"text":"x"}`}, {`{"text":"x"}`}},
+		"a whole":      {{begun}, {`{"index":0,"message":{"content":"x"}}`}},
+		// Roles.
+		"https://github.com/langchain-ai/langchainjs/pull/11157": {{calls, strings.Replace(calls, `{"tool_calls"`, `{"role":"assistant","tool_calls"`, 1)}},
+		"https://github.com/langchain-ai/langchainjs/issues/11468": {
+			{`{"index":0,"delta":{"role":"","content":"x"}}`, `{"index":0,"delta":{"role":"assistant","content":"x"}}`},
+			{strings.Replace(calls, `{"tool_calls"`, `{"role":"","tool_calls"`, 1), strings.Replace(calls, `{"tool_calls"`, `{"role":"assistant","tool_calls"`, 1)},
+		},
+		"https://github.com/jundot/omlx/pull/2117": {{`{"index":0,"delta":{}}`, `{"index":0,"delta":{"role":"assistant"}}`}, {begun}, {calls}},
+		"null": {{`{"index":0,"delta":{"role":null,"content":"x"}}`, `{"index":0,"delta":{"role":"assistant","content":"x"}}`}, {`{"index":0,"delta":{"role":null,"content":"x"}}`}},
+		"of each choice": {
+			{begun},
+			{`{"index":1,"delta":{"content":"x"}}`, `{"index":1,"delta":{"role":"assistant","content":"x"}}`},
+			{`{"index":1,"delta":{"content":"x"}}`},
+			{`{"index":0,"delta":{"content":"x"}}`},
+		},
+		// Finish reasons.
+		"https://github.com/anomalyco/opencode/issues/14972":          {{begun}, {calls}, {stop, strings.Replace(stop, "stop", "tool_calls", 1)}},
+		"https://github.com/openvinotoolkit/model_server/issues/3927": {{begun}, {strings.Replace(calls, "null", `"stop"`, 1), strings.Replace(calls, "null", `"tool_calls"`, 1)}},
+		"another vendor's word":                                       {{begun}, {calls}, {strings.Replace(stop, "stop", "tool_use", 1), strings.Replace(stop, "stop", "tool_calls", 1)}},
+		"another vendor's, of a whole":                                {{begun}, {calls}, {strings.Replace(stop, "stop", "end_turn", 1), strings.Replace(stop, "stop", "tool_calls", 1)}},
+		"cut":                                                         {{begun}, {calls}, {strings.Replace(stop, "stop", "length", 1)}},
+		"filtered":                                                    {{begun}, {calls}, {strings.Replace(stop, "stop", "content_filter", 1)}},
+		"an unknown word":                                             {{begun}, {calls}, {strings.Replace(stop, "stop", "abort", 1)}},
+		"no call":                                                     {{begun}, {stop}},
+		"a call without a name":                                       {{begun}, {`{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"null","arguments":"{}"}}]}}`}, {stop}},
+		"another choice's call":                                       {{begun + `,` + strings.Replace(begun, `"index":0`, `"index":1`, 1)}, {calls}, {strings.Replace(stop, `"index":0`, `"index":1`, 1)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			chunk := func(choices string) string { return `data: {"id":"c","choices":[` + choices + "]}\n\n" }
+			var stream, want strings.Builder
+			for _, c := range tt {
+				if c[1] == "" {
+					c[1] = c[0]
+				}
+				stream.WriteString(chunk(c[0]))
+				want.WriteString(chunk(c[1]))
+			}
+			reader := wire.NewEventReader(strings.NewReader(stream.String()), 0)
+			defer reader.Release()
+			d := Format{}.DecodeStream(wire.Ask{ID: "answer", Request: wire.Request{HasTools: true}})
+			var got []byte
+			for ev, err := reader.Next(); err == nil; ev, err = reader.Next() {
+				if got, _, err = d.Decode(got, ev); err != nil {
+					t.Fatal(err)
+				}
+				if alike := d.(wire.Passing).Alike(reader.Unread()); alike.Events > 0 && !strings.HasPrefix(want.String()[len(got):], string(alike.Raw)) {
+					t.Errorf("%s would pass as it is", alike.Raw)
+				}
+			}
+			if string(got) != want.String() {
+				t.Errorf("got %s\nwant %s", got, want.String())
+			}
+		})
+	}
+}
+
+// TestCompletedMessages has the choices of whole answers.
+func TestCompletedMessages(t *testing.T) {
+	const called = `"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]`
+	for name, tt := range map[string]struct{ choices, want string }{
+		"no role":          {`{"index":0,"message":{"content":null,` + called + `},"finish_reason":"tool_calls"}`, `{"index":0,"message":{"role":"assistant","content":null,` + called + `},"finish_reason":"tool_calls"}`},
+		"an empty role":    {`{"index":0,"message":{"role":"",` + called + `},"finish_reason":"tool_calls"}`, `{"index":0,"message":{"role":"assistant",` + called + `},"finish_reason":"tool_calls"}`},
+		"no role, no call": {`{"message":{"content":"x"},"finish_reason":"stop"}`, ""},
+		"stop with calls":  {`{"index":0,"message":{"role":"assistant",` + called + `},"finish_reason":"stop"}`, `{"index":0,"message":{"role":"assistant",` + called + `},"finish_reason":"tool_calls"}`},
+		"stop without":     {`{"index":0,"message":{"role":"assistant","tool_calls":[]},"finish_reason":"stop"}`, ""},
+		"cut":              {`{"index":0,"message":{"role":"assistant",` + called + `},"finish_reason":"length"}`, ""},
+		"no message":       {`{"index":0,"finish_reason":"stop"}`, ""},
+		"a completion":     {`{"text":"x","finish_reason":"stop"}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if tt.want == "" {
+				tt.want = tt.choices
+			}
+			answer := func(choices string) string { return `{"id":"c","choices":[` + choices + `]}` }
+			if got := string(CompleteCalls([]byte(answer(tt.choices)), "answer")); got != answer(tt.want) {
+				t.Errorf("got %s\nwant %s", got, answer(tt.want))
+			}
+		})
+	}
+}
