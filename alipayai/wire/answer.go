@@ -319,7 +319,7 @@ func (s *scanner) readChoices(e *envelope) error {
 // contentMember reads a member of a message or delta.
 func (s *scanner) contentMember(e *envelope, name []byte) error {
 	switch string(name) {
-	case "content", "reasoning_content", "reasoning", "reasoning_details", "refusal", "tool_calls", "function_call", "audio", "images":
+	case "content", "reasoning_content", "reasoning", "reasoning_text", "reasoning_details", "refusal", "tool_calls", "function_call", "audio", "images":
 		isContent := string(name) == "content" && s.is('"')
 		before := s.dec.InputOffset()
 		filled, err := s.skip()
