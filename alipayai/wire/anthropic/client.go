@@ -91,7 +91,13 @@ type client struct {
 	chat   wire.Chat
 	system []byte // the characters of a JSON string
 	tools  []byte // with commas between them
-	choice []byte // members that mean something with tools alone
+	choice []byte // the member that says which of them is to be called
+	chosen string // the one that is
+	serial bool   // one at a time
+	// unoffered are the names of tools that are left out.
+	unoffered []string
+	// marks says that marks for the provider's cache are carried.
+	marks bool
 
 	stops int
 	stop  []byte
@@ -316,12 +322,13 @@ func (c *client) request() (wire.Request, error) {
 	if len(c.system) > 0 {
 		c.chat.Lead("system", c.system)
 	}
-	return c.chat.Request(len(c.stop)+len(c.tools)+len(c.choice), func(dst []byte) []byte {
+	choices := c.choices()
+	return c.chat.Request(len(c.stop)+len(c.tools)+len(choices), func(dst []byte) []byte {
 		if len(c.stop) > 0 {
 			dst = append(append(append(dst, `,"stop":[`...), c.stop...), ']')
 		}
 		if len(c.tools) > 0 {
-			dst = append(append(append(append(dst, `,"tools":[`...), c.tools...), ']'), c.choice...)
+			dst = append(append(append(append(dst, `,"tools":[`...), c.tools...), ']'), choices...)
 		}
 		return dst
 	})

@@ -33,6 +33,7 @@ func ParseChatRequest(sent wire.Request) (ChatRequest, bool, error) {
 		return ChatRequest{}, false, nil
 	}
 	var c chatClient
+	c.marks = true // dialects leave them out for who refuses them
 	if err := translate.Members(sent.Body, c.member); err != nil {
 		return ChatRequest{}, false, translate.RequestError(err)
 	}
@@ -88,11 +89,8 @@ func (c *chatClient) body() []byte {
 	if len(c.tools) > 0 {
 		b = append(append(append(b, `,"tools":[`...), c.tools...), ']')
 	}
-	choice := c.choice
-	if one := []byte(`,"parallel_tool_calls":false`); c.parallel {
-		choice = bytes.TrimSuffix(choice, one)
-	}
-	return append(append(append(b, choice...), c.members...), '}')
+	c.serial = c.serial && !c.parallel
+	return append(append(append(b, c.choices()...), c.members...), '}')
 }
 
 // offer reads the tool that stands at path.

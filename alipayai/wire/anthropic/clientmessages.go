@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,6 +17,7 @@ type clientBlock struct {
 	id, name, input                             jsontext.Value // of a tool_use
 	toolName                                    jsontext.Value // of a tool_reference
 	toolUseID, content, isError, title, context jsontext.Value
+	cache                                       jsontext.Value
 }
 
 // block reads the block that stands at path.
@@ -56,7 +58,9 @@ func (c *client) block(path string, dec *translate.Decoder) (clientBlock, error)
 			b.title = v
 		case "context":
 			b.context = v
-		case "cache_control", "caller", "data":
+		case "cache_control":
+			b.cache = v
+		case "caller", "data":
 		case "citations":
 			if v.Kind() != 'n' && strings.Contains(string(v), "true") || v.Kind() == '[' && isFilled(v) {
 				others = append(others, other{name, v})
@@ -199,6 +203,9 @@ func (c *client) toolResult(path string, b clientBlock, user *translate.Parts) e
 	}
 	var text []byte
 	switch b.content.Kind() {
+	default:
+		return translate.WrongType(path+".content", "a string or an array of blocks")
+	case jsontext.KindInvalid, 'n':
 	case '"':
 		text = translate.Characters(b.content)
 	case '[':
@@ -229,9 +236,20 @@ func (c *client) toolResult(path string, b clientBlock, user *translate.Parts) e
 	if b.isError.Kind() == 't' {
 		text = append([]byte("Error: "), text...)
 	}
-	m := append(append(append([]byte{}, b.toolUseID...), `,"content":"`...), text...)
-	c.chat.Message(`{"role":"tool","tool_call_id":`, m, `"}`)
+	said := append(append([]byte{'"'}, text...), '"')
+	if mark := c.marked(nil, b.cache); len(mark) > 0 && len(text) > 0 {
+		said = slices.Concat([]byte(`[{"type":"text","text":`), said, mark, []byte("}]"))
+	}
+	c.chat.Message(`{"role":"tool","tool_call_id":`, slices.Concat(b.toolUseID, []byte(`,"content":`), said), `}`)
 	return nil
+}
+
+// marked appends a mark for the provider's cache to an object that is open, where marks are carried.
+func (c *client) marked(object []byte, mark jsontext.Value) []byte {
+	if c.marks && mark.Kind() == '{' {
+		object = append(append(object, `,"cache_control":`...), mark...)
+	}
+	return object
 }
 
 // assistant reads what the model said, thought and called in the message at path.
@@ -242,6 +260,7 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 		return nil
 	}
 	var text, thought, calls []byte
+	left := false
 	err := translate.Objects(path+".content", content, func(path string, dec *translate.Decoder) error {
 		b, err := c.block(path, dec)
 		if err != nil {
@@ -255,6 +274,7 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 			thought = append(thought, translate.Characters(b.thinking)...)
 			c.foreign = c.foreign || len(translate.Characters(b.signature)) == 0
 		case "redacted_thinking":
+			left = true
 		case "tool_use":
 			call, err := toolCall(path, b)
 			if err != nil {
@@ -264,11 +284,15 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 			calls = translate.Join(calls, call)
 		default:
 			c.leaveBlock("messages.content", b.kind)
+			left = true
 		}
 		return nil
 	})
 	if err != nil {
 		return err
+	}
+	if len(thought)+len(calls)+len(text) == 0 && left { // others refuse a message that says nothing
+		return nil
 	}
 	if len(thought)+len(calls) == 0 {
 		c.chat.Text("assistant", text)

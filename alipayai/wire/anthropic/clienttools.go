@@ -21,7 +21,7 @@ const searchesTools = "tool_search_tool_"
 // tool reads the tool that stands at path.
 func (c *client) tool(path string, v jsontext.Value) error {
 	kind := "custom"
-	var name, description, schema, strict jsontext.Value
+	var name, description, schema, strict, cache jsontext.Value
 	var others []string
 	err := translate.Object(path, v, func(member string, v jsontext.Value) error {
 		switch member {
@@ -37,7 +37,9 @@ func (c *client) tool(path string, v jsontext.Value) error {
 			schema = v
 		case "strict":
 			strict = v
-		case "cache_control", "eager_input_streaming":
+		case "cache_control":
+			cache = v
+		case "eager_input_streaming":
 		case "defer_loading":
 			if v.Kind() == 't' {
 				others = append(others, member)
@@ -60,6 +62,7 @@ func (c *client) tool(path string, v jsontext.Value) error {
 		client := slices.ContainsFunc(runByClient, func(prefix string) bool { return strings.HasPrefix(kind, prefix) })
 		c.hosted = c.hosted || !client && !strings.HasPrefix(kind, searchesTools)
 		c.left.LeaveOut("tools." + wire.Visible(kind))
+		c.unoffered = append(c.unoffered, translate.Unquote(name))
 		return nil
 	}
 	if _, err := translate.String(path+".name", name); err != nil {
@@ -83,7 +86,7 @@ func (c *client) tool(path string, v jsontext.Value) error {
 			c.left.LeaveOut("tools.strict")
 		}
 	}
-	c.tools = translate.Join(c.tools, append(f, "}}"...))
+	c.tools = translate.Join(c.tools, append(c.marked(append(f, '}'), cache), '}'))
 	return nil
 }
 
@@ -124,11 +127,29 @@ func (c *client) toolChoice(v jsontext.Value) error {
 	default:
 		return translate.Invalid("tool_choice.type", "auto, any, tool or none")
 	}
-	c.choice = append(c.choice, choice...)
-	if !parallel {
-		c.choice = append(c.choice, `,"parallel_tool_calls":false`...)
+	c.choice, c.serial = append(c.choice, choice...), !parallel
+	if kind == "tool" {
+		c.chosen = translate.Unquote(name)
 	}
 	return nil
+}
+
+// choices gives the members that say which of the tools are to be called, where tools are offered. The choice of one that was left
+// out is left out with it: "Tool choice 'function' not found in 'tools' parameter" is what OpenAI says of Claude Code's for the web
+// (https://github.com/maximhq/bifrost/issues/3596, https://github.com/lidge-jun/opencodex/issues/1426).
+func (c *client) choices() (members []byte) {
+	if len(c.tools) == 0 {
+		return nil
+	}
+	if c.chosen != "" && slices.Contains(c.unoffered, c.chosen) {
+		c.left.LeaveOut("tool_choice.tool")
+	} else {
+		members = c.choice
+	}
+	if c.serial {
+		members = append(members, `,"parallel_tool_calls":false`...)
+	}
+	return members
 }
 
 // maxStrictDepth is how deep isStrict looks.
