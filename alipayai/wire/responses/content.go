@@ -13,7 +13,7 @@ type part struct {
 	text                          jsontext.Value // or the refusal
 	url, detail, fileID           jsontext.Value
 	fileURL, fileData, fileName   jsontext.Value
-	audio                         jsontext.Value
+	audio, file                   jsontext.Value
 	breakpoint, annotations, logs jsontext.Value
 }
 
@@ -43,6 +43,8 @@ func readPart(path string, dec *translate.Decoder) (p part, err error) {
 			p.fileName = v
 		case "input_audio":
 			p.audio = v
+		case "file":
+			p.file = v
 		case "prompt_cache_breakpoint":
 			p.breakpoint = v
 		case "annotations":
@@ -123,12 +125,50 @@ func (c *client) part(path string, p part, to *translate.Parts) error {
 		return c.image(path, p, to)
 	case p.kind == "input_file":
 		return c.file(path, p, to)
+	case p.kind == "image_url" && p.url != nil:
+		if err := p.within(path+".image_url", p.url); err != nil {
+			return err
+		}
+		return c.image(path, p, to)
+	case p.kind == "file" && p.file != nil:
+		if err := p.within(path+".file", p.file); err != nil {
+			return err
+		}
+		return c.file(path, p, to)
 	case p.kind == "input_audio" && p.audio.Kind() == '{':
 		to.Add(`{"type":"input_audio","input_audio":`, p.audio, "}")
 	default:
 		c.left.LeaveOut("input.content." + wire.Visible(p.kind))
 	}
 	return nil
+}
+
+// within reads what a part in the form of chat completions, of type image_url or file, has in an object of its own. Clients that
+// know one form of parts write them here too: https://github.com/MervinPraison/PraisonAI/issues/3934,
+// https://github.com/HeyPuter/puter/pull/3815.
+func (p *part) within(path string, v jsontext.Value) error {
+	if v.Kind() == '"' { // Mistral's image_url
+		return nil
+	}
+	p.url = nil
+	return translate.Object(path, v, func(name string, v jsontext.Value) error {
+		if v.Kind() == 'n' {
+			return nil
+		}
+		switch name {
+		case "url":
+			p.url = v
+		case "detail":
+			p.detail = v
+		case "file_id":
+			p.fileID = v
+		case "file_data":
+			p.fileData = v
+		case "filename":
+			p.fileName = v
+		}
+		return nil
+	})
 }
 
 func (c *client) image(path string, p part, to *translate.Parts) error {
