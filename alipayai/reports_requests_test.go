@@ -48,6 +48,10 @@ func TestPublicReportsOfRequests(t *testing.T) {
 		// What a client writes of the Messages API's into chat completions.
 		"https://github.com/automazeio/vibeproxy/issues/411": {chatPath, cursors, true, []string{`"messages":[{"role":"user","content":[{"type":"text","text":"q"}]},{"role":"assistant","content":[{"type":"text","text":"t"},{"type":"tool_use","id":"toolu_1","name":"f","input":{"x":1}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":[{"type":"text","text":"r"}]}]}]`, `"tools":[{"name":"f"`}, "", ""},
 		"https://github.com/BerriAI/litellm/issues/25669":    {chatPath, cursors, false, []string{`"tool_calls":[{"id":"toolu_1","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}]},{"role":"tool","tool_call_id":"toolu_1","content":"r"}`, `"tools":[{"type":"function","function":{"name":"f"`, `"tool_choice":"auto"`}, "tool_use\"", ""},
+		// What Cursor writes of the Responses API there.
+		"https://github.com/gabrii/Cursor-Azure-GPT-5/issues/69": {chatPath, `{"model":"m","input":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"input_text","text":"q"}]},{"type":"function_call","call_id":"a","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"a","output":"r"}],"tools":[{"type":"function","name":"f","parameters":{"type":"object"},"strict":false}],"reasoning":{"effort":"low","summary":"auto"},"store":false,"include":["reasoning.encrypted_content"]}`, false,
+			[]string{`"messages":[{"role":"system","content":"s"},{"role":"user","content":"q"},{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"r"}]`, `"tools":[{"type":"function","function":{"name":"f"`, `"reasoning_effort":"low"`}, `"input"`, ""},
+		"https://github.com/Soju06/codex-lb/pull/833": {chatPath, `{"model":"m","input":"q","text":{"verbosity":"low"},"truncation":"auto"}`, true, []string{`"messages":[{"role":"user","content":[{"type":"text","text":"q"}]}]`}, `"input"`, "truncation, verbosity"},
 		// What of a conversation a provider would refuse.
 		"https://github.com/can1357/oh-my-pi/issues/10956":            {"/v1/responses", `{"model":"m","input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"hi"}]},{"type":"message","role":"assistant","content":null},{"type":"message","role":"user","content":null},{"role":"user","content":"q"}]}`, false, []string{`{"role":"user","content":"hi"}`, `{"role":"user","content":"q"}`}, "null", ""},
 		"https://github.com/can1357/oh-my-pi/issues/10956 ":           {"/v1/responses", `{"model":"m","input":[{"role":"user","content":"hi"},{"type":"message","role":"user","content":null},{"role":"developer","content":null}]}`, true, []string{`"messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}]`}, "null", ""},
@@ -88,6 +92,38 @@ func TestPublicReportsOfRequests(t *testing.T) {
 			}
 			if test.lacks != "" && strings.Contains(u.bodies[0], test.lacks) {
 				t.Errorf("sent %s\nwith %s", u.bodies[0], test.lacks)
+			}
+		})
+	}
+}
+
+// TestInputAtChatCompletions has requests for the Responses API at the other: they are answered with a chat completion, or refused in
+// words that fit.
+func TestInputAtChatCompletions(t *testing.T) {
+	stream := chunksOf(`"delta":{"role":"assistant","content":"x"}`, `"delta":{},"finish_reason":"stop"`)
+	for name, test := range map[string]struct {
+		body   string
+		status int
+		has    string
+	}{
+		"whole":             {`{"model":"m","input":"q"}`, 200, `"object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"x"}`},
+		"a stream":          {`{"model":"m","input":"q","stream":true}`, 200, `"delta":{"role":"assistant","content":"x"}`},
+		"neither":           {`{"model":"m"}`, 400, `"param":"messages"`},
+		"both":              {`{"model":"m","input":"p","messages":[{"role":"user","content":"q"}]}`, 200, "chat.completion"},
+		"a broken message":  {`{"model":"m","input":"p","messages":7}`, 400, `"param":"messages"`},
+		"a broken item":     {`{"model":"m","input":[{"role":"user","content":7}]}`, 400, `"param":"input[0].content"`},
+		"a follow-up":       {`{"model":"m","input":"q","previous_response_id":"resp_1"}`, 400, `"param":"previous_response_id"`},
+		"an item elsewhere": {`{"model":"m","input":[{"type":"item_reference","id":"msg_1"}]}`, 400, `"param":"input"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := &heardClaude{status: http.StatusOK, kind: "application/json", answer: completionOf(`"message":{"role":"assistant","content":"x"},"finish_reason":"stop"`, "")}
+			if strings.Contains(test.body, `"stream":true`) {
+				u.kind, u.answer = "text/event-stream", stream
+			}
+			got := startRig(t, u, plainProvider, first(anyModel)).post(chatPath, test.body)
+			if got.status != test.status || !strings.Contains(got.body, test.has) {
+				t.Errorf("%d %s, want %d with %s", got.status, got.body, test.status, test.has)
 			}
 		})
 	}

@@ -1,7 +1,10 @@
 package openai
 
 import (
+	"errors"
 	"net/http"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
@@ -9,6 +12,8 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/responses"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // Dialect is OpenAI's.
@@ -54,7 +59,7 @@ func (Dialect) Parse(rd *door.Reading, body []byte) *failure.Failure {
 func parseChat(rd *door.Reading, body []byte) error {
 	var err error
 	if rd.Request, err = wire.ParseChatRequest(body, wire.Limits{}); err != nil {
-		return err
+		return parseInput(rd, body, err)
 	}
 	c, mixed, err := anthropic.ParseChatRequest(rd.Request)
 	if err != nil || !mixed {
@@ -64,6 +69,39 @@ func parseChat(rd *door.Reading, body []byte) error {
 	sent := c.Sent // which is an allocation that other calls need not have
 	rd.Native = &alipayai.Native{Form: "mixed", Body: body, Sendable: &sent, Unsupported: c.Unsupported}
 	return nil
+}
+
+// parseInput reads a request for chat completions that was refused. One that has no messages but input is one for the Responses API,
+// which Cursor sends here for OpenAI's newer models and expects a chat completion for: the answer stays in that form.
+//
+// See https://github.com/gabrii/Cursor-Azure-GPT-5/issues/69, https://github.com/Soju06/codex-lb/pull/833,
+// https://github.com/BerriAI/litellm/pull/34029.
+func parseInput(rd *door.Reading, body []byte, refused error) error {
+	e, ok := errors.AsType[*wire.RequestError](refused)
+	if !ok || e.Param != "messages" || e.Code != wire.CodeMissingParameter || !hasMember(body, "input") {
+		return refused
+	}
+	c, err := responses.ParseClientRequest(body)
+	switch {
+	case err != nil:
+		return err
+	case c.Previous != "":
+		return &wire.RequestError{Param: "previous_response_id", Code: wire.CodeInvalidValue, Message: "chat completions go on from no response: send the whole conversation"}
+	case c.Continues():
+		return &wire.RequestError{Param: "input", Code: wire.CodeInvalidValue, Message: "chat completions keep no items: send those that an item_reference names"}
+	}
+	rd.Request = c.Canonical
+	rd.Native = &alipayai.Native{Form: "mixed", Body: body, Sendable: &c.Sent, Unsupported: c.Unsupported}
+	return nil
+}
+
+// hasMember reports whether an object, which has been read before, has a member of that name.
+func hasMember(object []byte, name string) (has bool) {
+	_ = translate.Members(object, func(n string, _ jsontext.Value) error {
+		has = has || n == name
+		return nil
+	})
+	return has
 }
 
 // WriteError implements [door.Dialect].
