@@ -48,6 +48,9 @@ var finishWords = map[string]string{
 	"guardrail_intervened": "content_filter", "model_armor": "content_filter", "error_toxic": "content_filter",
 	// https://github.com/BerriAI/litellm/issues/20357, https://github.com/NousResearch/hermes-agent/pull/53610
 	"image_safety": "content_filter", "image_prohibited_content": "content_filter", "image_recitation": "content_filter",
+	// An answer that was broken off is one that was cut: the other APIs have no word for it, and their clients fail at one that is
+	// not theirs (https://github.com/open-gsd/gsd-pi/pull/2042), or take the answer for whole.
+	"error": "length", "network_error": "length", "insufficient_system_resource": "length", "abort": "length",
 }
 
 // FinishCode is a finish reason in lower case, without what Gemini's OpenAI endpoint puts behind it of its own: "content_filter:

@@ -15,8 +15,12 @@ func TestFinishWords(t *testing.T) {
 		"SPII":                               {"content_filter", EndingUnknown}, // https://github.com/NousResearch/hermes-agent/pull/53610
 		"TOOL_CALL":                          {"tool_calls", EndingWhole},
 		"function_call_filter: MALFORMED_FUNCTION_CALL": {"function_call_filter: MALFORMED_FUNCTION_CALL", EndingUnknown}, // nothing of what was to be called has come
-		"MAX_TOKENS": {"length", EndingCut},
-		"":           {"", EndingWhole},
+		"MAX_TOKENS":    {"length", EndingCut},
+		"network_error": {"length", EndingUnknown}, // GLM's: https://github.com/pydantic/pydantic-ai/issues/7678
+		"abort":         {"length", EndingUnknown},
+		"Error":         {"length", EndingUnknown},
+		"halted":        {"halted", EndingUnknown},
+		"":              {"", EndingWhole},
 	} {
 		if word, ending := FinishWord(reason), EndingOf(reason); word != want.word || ending != want.ending {
 			t.Errorf("%q is %q, %v", reason, word, ending)

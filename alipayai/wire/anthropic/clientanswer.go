@@ -115,11 +115,11 @@ func appendStopReason(dst []byte, finish string, calls, refused bool) []byte {
 		return append(dst, `"max_tokens"`...)
 	case calls:
 		return append(dst, `"tool_use"`...)
-	case finish == "", finish == "stop", finish == "tool_calls", finish == "function_call":
-		// An answer that has ended has a stop_reason. Without a tool_use, a client would wait for what never comes: https://github.com/jasonxu114514/opencode2api/pull/27.
-		return append(dst, `"end_turn"`...)
 	}
-	return translate.Quote(dst, finish)
+	// An answer that has ended has a stop_reason, and one that the API has: clients fail at others, as at a provider's own word
+	// (https://github.com/open-gsd/gsd-pi/pull/2042). Without a tool_use, a client would wait for what never comes:
+	// https://github.com/jasonxu114514/opencode2api/pull/27.
+	return append(dst, `"end_turn"`...)
 }
 
 // appendClientUsage writes what the call took.
