@@ -89,6 +89,7 @@ func TestPublicReportsAtDoors(t *testing.T) {
 		stop       = `"delta":{},"finish_reason":"stop"`
 		calls      = `"delta":{},"finish_reason":"tool_calls"`
 		copilot    = `{"id":"c","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"t"},"finish_reason":"tool_calls"},{"index":1,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"},{"index":2,"message":{"role":"assistant","tool_calls":[{"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`
+		drawn      = `{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}`
 		offers     = `"tools":[{"type":"function","function":{"name":"f"}}],`
 		cited      = `{"type":"url_citation","url_citation":{"url":"https://a","title":"A","start_index":0,"end_index":9,"content":"c"}}`
 	)
@@ -149,6 +150,13 @@ func TestPublicReportsAtDoors(t *testing.T) {
 		"https://github.com/open-gsd/gsd-pi/pull/2042":        {door: "messages", answer: completionOf(`"message":{"content":"x"},"finish_reason":"error"`, ""), has: []string{`"text":"x"`, `"stop_reason":"max_tokens"`}},
 		"https://github.com/open-gsd/gsd-pi/pull/2042 ":       {door: "messages", stream: true, answer: chunksOf(`"delta":{"content":"x"}`, `"delta":{},"finish_reason":"abort"`), has: []string{`"text":"x"`, `"stop_reason":"max_tokens"`, "message_stop"}},
 		"https://github.com/open-gsd/gsd-pi/pull/2042  ":      {door: "messages", stream: true, answer: chunksOf(`"delta":{"content":"x"}`, `"delta":{},"finish_reason":"halted"`), has: []string{`"text":"x"`, `"stop_reason":"end_turn"`, "message_stop"}},
+		// Images that the model has made.
+		"https://github.com/BerriAI/litellm/pull/16586": {door: "responses", answer: completionOf(`"message":{"content":"a cat","images":[`+drawn+`,{"type":"image_url","image_url":{"url":"https://a/b.png"}},7]},"finish_reason":"stop"`, ""), has: []string{`"text":"a cat"`, `"type":"image_generation_call","id":"ig_`, `"status":"completed","result":"AAAA"}]`}},
+		"https://github.com/maximhq/bifrost/issues/2367": {door: "responses", stream: true, answer: chunksOf(`"delta":{"content":"a "}`, `"delta":{"content":"cat"}`, `"delta":{"content":"","images":[`+drawn+`]}`, `"delta":{"content":"."}`, stop), has: []string{
+			`"text":"a cat"`, `"response.output_item.added","output_index":1,"item":{"type":"image_generation_call"`, `"status":"in_progress","result":null`, "response.image_generation_call.completed", `"output_index":1`,
+			"response.output_item.done", `"result":"AAAA"`, `"output_index":2`, `"text":"."`, "response.completed", `"text":"a cat"`, `"result":"AAAA"`, `"text":"."`,
+		}},
+		"https://github.com/maximhq/bifrost/issues/2367, alone": {door: "responses", stream: true, answer: chunksOf(`"delta":{"role":"assistant","content":"","images":[`+drawn+`]}`, stop), has: []string{`"output_index":0,"item":{"type":"image_generation_call"`, "response.completed", `"output":[{"type":"image_generation_call"`}, lacks: "output_text"},
 		// An answer in several choices.
 		"https://github.com/HKUDS/nanobot/pull/1555":  {door: "messages", answer: copilot, has: []string{`"text":"t"`, `"id":"a"`, `"id":"b"`, `"stop_reason":"tool_use"`}},
 		"https://github.com/karthink/gptel/pull/1284": {door: "responses", answer: copilot, has: []string{`"text":"t"`, `"call_id":"a"`, `"call_id":"b"`}},

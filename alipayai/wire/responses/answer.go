@@ -36,17 +36,22 @@ func (w *ClientWriter) Whole(dst, canonical []byte) ([]byte, error) {
 		return s.word
 	}
 	content, refused := translate.Characters(c.Content), translate.Characters(c.Refusal)
+	images := imagesOf(c.Images)
 	speaks := len(content)+len(refused) > 0
 	if thought := translate.Characters(c.Reasoning); len(thought) > 0 {
-		w.output = w.appendReasoning(w.next(), thought, last(speaks || len(c.Calls) > 0))
+		w.output = w.appendReasoning(w.next(), thought, last(speaks || len(images)+len(c.Calls) > 0))
 		w.items++
 	}
-	if speaks || len(c.Calls) == 0 && w.items == 0 {
+	if speaks || len(images)+len(c.Calls) == 0 && w.items == 0 {
 		m := message{text: content, refusal: refused, logprobs: elementsOf(c.Logprobs)}
 		var cites citations
 		eachCitation(c.Annotations, cites.add)
 		m.cites = cites.list
-		w.output = w.appendMessage(w.next(), m, last(len(c.Calls) > 0))
+		w.output = w.appendMessage(w.next(), m, last(len(images)+len(c.Calls) > 0))
+		w.items++
+	}
+	for _, image := range images {
+		w.output = w.appendImage(w.next(), image, "completed")
 		w.items++
 	}
 	for i := range c.Calls {

@@ -101,6 +101,9 @@ func (w *ClientWriter) say(dst []byte, c *translate.Chunk) []byte {
 	if text := translate.Characters(c.Refusal); len(text) > 0 {
 		dst = s.delta(w.enter(dst, refusal), text, nil)
 	}
+	for _, image := range imagesOf(c.Images) {
+		dst = w.image(dst, image)
+	}
 	return dst
 }
 

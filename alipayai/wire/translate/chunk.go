@@ -22,7 +22,9 @@ type Chunk struct {
 	Logprobs jsontext.Value
 	// Annotations are what the content cites: an array; nil for none.
 	Annotations jsontext.Value
-	Calls       []CallPiece
+	// Images are those that the model has made: an array; nil for none.
+	Images jsontext.Value
+	Calls  []CallPiece
 	// Finish is the finish reason, in OpenAI's word where there is one.
 	Finish string
 	// Stopped is the stop sequence that was met, where the server says so.
@@ -39,9 +41,9 @@ type CallPiece struct {
 	ID, Name, Arguments jsontext.Value
 }
 
-// Says reports whether it has a text of any kind.
+// Says reports whether it has a text of any kind, or an image.
 func (c *Chunk) Says() bool {
-	return len(c.Content) > len(`""`) || len(c.Reasoning) > len(`""`) || len(c.Refusal) > len(`""`)
+	return c.Images != nil || len(c.Content) > len(`""`) || len(c.Reasoning) > len(`""`) || len(c.Refusal) > len(`""`)
 }
 
 // IDOr gives the id of the call n, or one that tells it from others.
@@ -220,7 +222,7 @@ type Texts struct{ before, after []byte }
 // Remember takes what stands around the text of a chunk that was read of data, if it has nothing else.
 func (t *Texts) Remember(c *Chunk, data []byte) {
 	t.before, t.after = t.before[:0], t.after[:0]
-	if c.Content == nil || c.Reasoning != nil || len(c.Refusal) > 0 || c.Logprobs != nil || c.Annotations != nil || len(c.Calls) > 0 || c.Finish != "" || c.Usage.OK {
+	if c.Content == nil || c.Reasoning != nil || len(c.Refusal) > 0 || c.Logprobs != nil || c.Annotations != nil || c.Images != nil || len(c.Calls) > 0 || c.Finish != "" || c.Usage.OK {
 		return
 	}
 	at := bytes.Index(data, c.Content)

@@ -36,6 +36,12 @@ func (c *Chunk) deltaMember(dec *Decoder, name string) error {
 			c.Annotations = v
 		}
 		return err
+	case "images": // OpenRouter's: https://github.com/maximhq/bifrost/issues/2367
+		v, err := dec.Value()
+		if v.Kind() == '[' && len(v) > len("[]") {
+			c.Images = v
+		}
+		return err
 	case "tool_calls":
 		return dec.Array(func(int) error {
 			c.Calls = append(c.Calls, CallPiece{Index: wire.NoPlace})
