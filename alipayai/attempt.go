@@ -180,7 +180,7 @@ func (c *call) complete(p *upstream.Provider, a *Answer) {
 	if c.nativeAt(p) == nil {
 		switch c.Endpoint {
 		case upstream.EndpointChat:
-			whole = openai.CompleteCalls(whole, c.idempotencyID)
+			whole = openai.CompleteCalls(whole, c.idempotencyID, c.Request.ChoosesTool)
 		case upstream.EndpointEmbeddings:
 			whole = openai.Embeddings(c.Request.Body, whole)
 		}

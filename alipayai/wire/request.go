@@ -17,6 +17,7 @@ type Request struct {
 	Stream       bool   // the client asked for server-sent events
 	IncludeUsage bool   // stream_options.include_usage: the stream ends with a usage chunk
 	HasTools     bool   // tools, or the older functions, are offered
+	ChoosesTool  bool   // tool_choice is an object, as which it names a tool
 	// Functions: it is of the form before tools: it offers functions, or has function_call or a message by "function".
 	Functions bool
 	// HostedTools: a tool of a type other than "function" and "custom" is offered. Those two are run by the client;
@@ -146,7 +147,10 @@ func ParseChatRequest(body []byte, lim Limits) (Request, error) {
 		case "user":
 			r.user, err = s.scalar()
 			return err
-		case "stop", "tool_choice", "response_format":
+		case "tool_choice":
+			r.ChoosesTool = s.is('{')
+			return s.typedMember(requestShape.members["tool_choice"])
+		case "stop", "response_format":
 			return s.typedMember(requestShape.members[string(name)])
 		case "max_tokens", "max_completion_tokens":
 			most, err := s.count()

@@ -136,13 +136,13 @@ func TestCompletedAnswers(t *testing.T) {
 			if tt.want == "" {
 				tt.want = tt.calls
 			}
-			if got := string(CompleteCalls([]byte(answer(tt.calls)), "answer")); got != answer(tt.want) {
+			if got := string(CompleteCalls([]byte(answer(tt.calls)), "answer", false)); got != answer(tt.want) {
 				t.Errorf("got %s\nwant %s", got, answer(tt.want))
 			}
 		})
 	}
 	const broken = `{"choices":[{"message":{"tool_calls":[{"function":{"name":"f"}}]}}]`
-	if got := CompleteCalls([]byte(broken), "answer"); string(got) != broken {
+	if got := CompleteCalls([]byte(broken), "answer", false); string(got) != broken {
 		t.Errorf("%s of what is no JSON", got)
 	}
 }

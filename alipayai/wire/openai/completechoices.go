@@ -21,22 +21,26 @@ import (
 //   - tool_calls as the finish reason of a choice that calls a tool, where servers say stop, or another vendor's word for either:
 //     agents stop there, or call nothing. See https://github.com/anomalyco/opencode/issues/14972 of Gemini and LiteLLM,
 //     https://github.com/anomalyco/opencode/issues/20719 of Ollama, https://github.com/openvinotoolkit/model_server/issues/3927.
+//     Where the request names the tool, stop is OpenAI's word and vLLM's, and stays: https://github.com/vllm-project/vllm/pull/49496.
 //
 // And it gives tool calls what they lack: see [callCompleter]. Every other byte stays as it was.
 type choiceCompleter struct {
 	callCompleter
 	// hasTools says that the request offers tools.
 	hasTools bool
+	// chosen says that the request names the tool that is called.
+	chosen bool
 	// begun are the choices that have had a chunk, by their index. From the sixty-fourth on they share a place.
 	begun uint64
 }
 
 // CompleteCalls gives a whole answer with what its tool calls lack, and the choices that have some. id is one of the answer's own.
-func CompleteCalls(body []byte, id string) []byte {
+// chosen says that the request names the tool that is called.
+func CompleteCalls(body []byte, id string, chosen bool) []byte {
 	if !wire.Mentions(body, `"tool_calls"`) || !translates(body) {
 		return body
 	}
-	c := choiceCompleter{callCompleter: callCompleter{id: id}}
+	c := choiceCompleter{callCompleter: callCompleter{id: id}, chosen: chosen}
 	return c.complete(body, false)
 }
 
@@ -108,7 +112,7 @@ func (c *choiceCompleter) choice(e *edits, choice span, streamed bool) {
 			e.insert(members[0].key.start, more)
 		}
 	}
-	if c.called(index) && isCalling(translate.Unquote(e.text(finish))) {
+	if said := translate.Unquote(e.text(finish)); c.called(index) && isCalling(said) && !(c.chosen && said == "stop") {
 		e.replace(finish, []byte(`"tool_calls"`))
 	}
 }

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -83,6 +84,33 @@ func TestCompletedChoices(t *testing.T) {
 	}
 }
 
+// A choice that calls the tool which the request names ends by stop, as at OpenAI and vLLM: https://github.com/vllm-project/vllm/pull/49496.
+func TestChosenToolEndsByStop(t *testing.T) {
+	const called = `{"index":0,"%s":{"role":"assistant","tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"%s"}`
+	for choice, reasons := range map[string]map[string]string{
+		`{"type":"function","function":{"name":"f"}}`: {"stop": "stop", "end_turn": "tool_calls", "tool_calls": "tool_calls"},
+		`"required"`: {"stop": "tool_calls"}, `"auto"`: {"stop": "tool_calls"},
+	} {
+		r, err := wire.ParseChatRequest([]byte(`{"model":"m","messages":[{"role":"user","content":"x"}],"tool_choice":`+choice+`,"tools":[{"type":"function","function":{"name":"f"}}]}`), wire.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for said, want := range reasons {
+			whole := func(kind, reason string) string {
+				return `{"id":"c","choices":[` + fmt.Sprintf(called, kind, reason) + `]}`
+			}
+			if got := string(CompleteCalls([]byte(whole("message", said)), "answer", r.ChoosesTool)); got != whole("message", want) {
+				t.Errorf("%s: %s", choice, got)
+			}
+			event := wire.Event{Data: []byte(whole("delta", said)), Raw: []byte("data: " + whole("delta", said) + "\n\n")}
+			got, _, err := Format{}.DecodeStream(wire.Ask{ID: "answer", Request: r}).Decode(nil, event)
+			if err != nil || !strings.Contains(string(got), whole("delta", want)) {
+				t.Errorf("%s: %s, %v", choice, got, err)
+			}
+		}
+	}
+}
+
 // TestCompletedMessages has the choices of whole answers.
 func TestCompletedMessages(t *testing.T) {
 	const called = `"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]`
@@ -101,7 +129,7 @@ func TestCompletedMessages(t *testing.T) {
 				tt.want = tt.choices
 			}
 			answer := func(choices string) string { return `{"id":"c","choices":[` + choices + `]}` }
-			if got := string(CompleteCalls([]byte(answer(tt.choices)), "answer")); got != answer(tt.want) {
+			if got := string(CompleteCalls([]byte(answer(tt.choices)), "answer", false)); got != answer(tt.want) {
 				t.Errorf("got %s\nwant %s", got, answer(tt.want))
 			}
 		})

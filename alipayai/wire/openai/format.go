@@ -63,7 +63,7 @@ func (Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error)
 
 // DecodeStream implements wire.Format.
 func (Format) DecodeStream(ask wire.Ask) wire.StreamDecoder {
-	return &stream{withoutUsage: !ask.IncludeUsage, choices: choiceCompleter{callCompleter: callCompleter{id: ask.ID}, hasTools: ask.HasTools}}
+	return &stream{withoutUsage: !ask.IncludeUsage, choices: choiceCompleter{callCompleter: callCompleter{id: ask.ID}, hasTools: ask.HasTools, chosen: ask.ChoosesTool}}
 }
 
 // stream passes events on as they came, but for the chunk of usage that the client
