@@ -10,6 +10,7 @@ import (
 // A client that offers functions looks for function_call, in whole answers and in streams.
 func TestOwnFunctionCalls(t *testing.T) {
 	calls := Calls{Functions: true, Names: wire.ToolNames{"a_b_2e7336dc": "a.b"}}
+	const one = "data: " + `{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]}}]}` + "\n\n"
 	for name, tt := range map[string]struct{ body, want string }{
 		"whole":     {`{"choices":[{"message":{"content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"a_b_2e7336dc","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`, `{"choices":[{"message":{"content":null,"function_call":{"name":"a.b","arguments":"{}"}},"finish_reason":"function_call"}]}`},
 		"begins":    {`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c0","function":{"name":"f","arguments":""}}]},"finish_reason":null}]}`, `{"choices":[{"delta":{"function_call":{"name":"f","arguments":""}},"finish_reason":null}]}`},
@@ -33,7 +34,11 @@ func TestOwnFunctionCalls(t *testing.T) {
 			if got := (Calls{}).Own([]byte(tt.body)); string(got) != tt.body {
 				t.Errorf("for a client of tools: %s", got)
 			}
-			reader := wire.NewEventReader(strings.NewReader("data: "+tt.body+"\n\n"), 0)
+			before := ""
+			if name == "a second" { // the index of the first is 0
+				before = one
+			}
+			reader := wire.NewEventReader(strings.NewReader(before+"data: "+tt.body+"\n\n"), 0)
 			defer reader.Release()
 			var got []byte
 			d := calls.Decoder(Format{}.DecodeStream(wire.Ask{}))
@@ -42,7 +47,7 @@ func TestOwnFunctionCalls(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if strings.Contains(tt.body, `"delta"`) && string(got) != "data: "+want+"\n\n" {
+			if strings.Contains(tt.body, `"delta"`) && !strings.HasSuffix(string(got), "data: "+want+"\n\n") {
 				t.Errorf("streams %s, want %s", got, want)
 			}
 		})

@@ -14,8 +14,9 @@ import (
 // and in a stream an index, by which its pieces are (https://github.com/openai/openai-python/issues/2806 and
 // https://github.com/anomalyco/opencode/issues/17902 of Gemini, https://github.com/ollama/ollama/issues/7881,
 // https://github.com/vercel/ai/issues/7238). Where calls share an index, as all do that Ollama and Gemini make at once
-// (https://github.com/ollama/ollama/issues/15457, https://github.com/su-kaka/gcli2api/pull/406), clients join what is of several:
-// each but the first gets another one. Arguments that are an object or null become a text, as those of llama.cpp and DeepInfra
+// (https://github.com/ollama/ollama/issues/15457, https://github.com/su-kaka/gcli2api/pull/406), clients join what is of several;
+// and where they begin at 1 or leave one out, they write behind the end of a list (https://github.com/agentgateway/agentgateway/issues/2965
+// of Bedrock, https://github.com/AstrBotDevs/AstrBot/pull/9593). So each call's index is how many came before it. Arguments that are an object or null become a text, as those of llama.cpp and DeepInfra
 // (https://github.com/ggml-org/llama.cpp/issues/20198, https://github.com/open-webui/open-webui/issues/27195). The type
 // of what calls a function is function, and not null, "" or FUNCTION, which the AI SDK refuses with the whole stream
 // (https://github.com/vercel/ai/issues/6041, https://github.com/sandbaseai/sandbase-harness/pull/220). Every other byte stays as it was.
@@ -34,31 +35,23 @@ func (c *callCompleter) called(choice string) bool {
 // choiceCalls are the calls of a choice.
 type choiceCalls struct {
 	places wire.CallPlaces
-	// indexes are those by which the client knows the calls, by their places here; free is larger than all of them.
+	// indexes are those by which the client knows the calls, by their places here.
 	indexes map[int]int
-	taken   map[int]bool
-	free    int
 	// named says that one of them has a name, without which it calls nothing.
 	named bool
 }
 
-// index gives the index by which the client is to know a call, of which a piece has come with one of the provider's: that one,
-// unless another call has it.
-func (c *choiceCalls) index(call, sent int) int {
-	if index, known := c.indexes[call]; known {
-		return index
+// index gives the index by which the client is to know a call.
+func (c *choiceCalls) index(call int) int {
+	index, known := c.indexes[call]
+	if !known {
+		if c.indexes == nil {
+			c.indexes = make(map[int]int)
+		}
+		index = len(c.indexes)
+		c.indexes[call] = index
 	}
-	if sent == wire.NoPlace || c.taken[sent] {
-		sent = call
-	}
-	if c.taken[sent] {
-		sent = c.free
-	}
-	if c.indexes == nil {
-		c.indexes, c.taken = make(map[int]int), make(map[int]bool)
-	}
-	c.indexes[call], c.taken[sent], c.free = sent, true, max(c.free, sent+1)
-	return sent
+	return index
 }
 
 // calls completes the calls, or pieces of them, of the choice of that index.
@@ -91,7 +84,7 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 		of.named = of.named || p.name != "" && !wire.IsNoName(p.name)
 		var more []byte
 		if streamed && (p.index != wire.NoPlace || p.name != "" || p.arguments != "") {
-			if index := of.index(n, p.index); index != p.index {
+			if index := of.index(n); index != p.index {
 				more = appendOrReplace(e, more, p.indexAt, "index", strconv.AppendInt(nil, int64(index), 10))
 			}
 		}

@@ -57,15 +57,26 @@ func TestCompletedStreams(t *testing.T) {
 			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\""}},{"index":0,"function":{"arguments":":1}"}}`, `{"index":0,"id":"b","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`, `{"index":1,"id":"c","function":{"name":"f","arguments":"{}"}}`},
 			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\""}},{"index":0,"function":{"arguments":":1}"}}`, `{"index":1,"id":"b","function":{"name":"f","arguments":""}}`, `{"index":1,"function":{"arguments":"{}"}}`, `{"index":2,"id":"c","function":{"name":"f","arguments":"{}"}}`},
 		},
+		"https://github.com/AstrBotDevs/AstrBot/pull/9593": {
+			[]string{`{"index":1,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":1,"function":{"arguments":"{}"}}`, `{"index":2,"id":"b","function":{"name":"g","arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`, `{"index":1,"id":"b","function":{"name":"g","arguments":"{}"}}`},
+		},
+		"https://github.com/agentgateway/agentgateway/issues/2965": {
+			[]string{`{"index":1,"id":"a","function":{"name":"f","arguments":"{}"}},{"index":3,"id":"b","function":{"name":"g","arguments":"{"}}`, `{"index":3,"function":{"arguments":"}"}}`},
+			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}},{"index":1,"id":"b","function":{"name":"g","arguments":"{"}}`, `{"index":1,"function":{"arguments":"}"}}`},
+		},
 		"an index from 1, twice": {
 			[]string{`{"index":1,"id":"a","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"b","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}`},
-			[]string{`{"index":1,"id":"a","function":{"name":"f","arguments":"{}"}}`, `{"index":2,"id":"b","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"b","function":{"name":"f","arguments":"{}"}}`, `{"index":2,"id":"c","function":{"name":"f","arguments":"{}"}}`},
 		},
 		"https://github.com/open-webui/open-webui/issues/27195": {
 			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":null}}`, `{"index":0,"function":{"arguments":"{}"}}`},
 			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`},
 		},
-		"indexes in another order": {[]string{`{"index":1,"id":"b","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"function":{"arguments":" "}}`}, nil},
+		"indexes in another order": {
+			[]string{`{"index":1,"id":"b","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"function":{"arguments":" "}}`},
+			[]string{`{"index":0,"id":"b","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"a","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"function":{"arguments":" "}}`},
+		},
 		"https://github.com/vercel/ai/issues/6041": {
 			[]string{`{"index":0,"id":"a","type":null,"function":{"name":"f","arguments":""}}`, `{"index":0,"type":null,"function":{"arguments":"{}"}}`},
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"type":"function","function":{"arguments":"{}"}}`},
