@@ -268,7 +268,7 @@ func (c *call) decode(p *upstream.Provider, a *Answer) (parsed wire.Answer, even
 func (c *call) gathered(p *upstream.Provider, stream []byte) (whole []byte, failed *wire.Failure) {
 	ask := c.wireAsk(p)
 	decoder := p.AnswerForm.Decoder(c.formatAt(p).DecodeStream(ask), ask)
-	events := wire.NewEventReader(bytes.NewReader(stream), len(stream))
+	events := wire.EventsIn(stream)
 	defer events.Release()
 	var answer wire.Gathered
 	for {
@@ -327,7 +327,7 @@ func (c *call) decodeWhole(p *upstream.Provider, a *Answer) (parsed wire.Answer,
 // failingEvent finds the event of a whole stream that reports a failure; nil where
 // none does.
 func failingEvent(p *upstream.Provider, stream []byte) (*wire.Failure, []byte) {
-	events := wire.NewEventReader(bytes.NewReader(stream), 0)
+	events := wire.EventsIn(stream)
 	defer events.Release()
 	for {
 		event, err := events.Next()

@@ -299,7 +299,7 @@ func (u *untranslated) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk,
 	canonical, chunk, err := u.StreamDecoder.Decode(u.scratch[:0], event)
 	u.scratch = canonical
 	switch {
-	case err != nil || chunk.Failure != nil:
+	case err != nil || chunk.Failure != nil || event.IsVoid():
 	case chunk.Done && bytes.HasPrefix(event.Data, []byte("[DONE]")): // an end of OpenAI's form
 		dst = u.ownEnd(dst)
 	default:

@@ -223,7 +223,7 @@ func (c *call) canonical(body []byte, stream bool) ([]byte, error) {
 		translated, _, err := c.Native.Format.DecodeAnswer(body, ask)
 		return translated, err
 	}
-	decoder, events := c.Native.Format.DecodeStream(ask), wire.NewEventReader(bytes.NewReader(body), 0)
+	decoder, events := c.Native.Format.DecodeStream(ask), wire.EventsIn(body)
 	defer events.Release()
 	var translated []byte
 	for {

@@ -154,3 +154,18 @@ func (f front) endedAs(t *testing.T, got reply, text string) int {
 	}
 	return asBroken
 }
+
+// An event is as large as an answer may be, at every door.
+func TestLargeEventsAtEveryDoor(t *testing.T) {
+	text := strings.Repeat("0123456789abcdef", 3<<16/2) // more than wire.MaxEventBytes
+	for name, f := range fronts {
+		t.Run(name, func(t *testing.T) {
+			body := `data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"` + text + `"},"finish_reason":null}]}` + "\n\n" +
+				`data: {"id":"c","model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` + "\n\ndata: [DONE]\n\n"
+			s := perform(t, [][]turn{{cutStream(body, io.EOF, false)}})
+			if got := s.callAt(t.Context(), f.path, f.body("how much?", true)); f.endedAs(t, got, text) != asWhole {
+				t.Errorf("%d, ends with %v, %d bytes", got.status, got.err, len(got.body))
+			}
+		})
+	}
+}

@@ -24,6 +24,9 @@ func TestOddStreams(t *testing.T) {
 		"no delta at the end":            {lines(delta(`"content":"x"`), `{"choices":[{"index":0,"finish_reason":"stop"}]}`), `"x"`},
 		"OpenRouter's comments":          {": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\n" + lines(delta(`"content":"x"`), stop) + done, `"x"`},
 		"an empty event":                 {lines(delta(`"content":"x"`)) + "data:\n\n" + lines(stop) + done, `"x"`},
+		"an event that is null":          {lines(delta(`"content":"x"`), "null", stop) + done, `"x"`},
+		"data of spaces":                 {lines(delta(`"content":"x"`)) + "data:   \n\n" + lines(stop) + done, `"x"`},
+		"fields without data":            {"retry: 3\n\n" + lines(delta(`"content":"x"`)) + "id: 1\r\n\r\nevent: chunk\n: so\n\ndata\n\n" + lines(stop) + done, `"x"`},
 		"carriage returns":               {strings.ReplaceAll(lines(delta(`"content":"x"`), stop)+done, "\n", "\r\n"), `"x"`},
 		"carriage returns alone":         {strings.ReplaceAll(lines(delta(`"content":"x"`), stop)+done, "\n", "\r"), `"x"`},
 		"DONE with a space":              {lines(delta(`"content":"x"`), stop) + "data: [DONE] \n\n", `"x"`},
@@ -61,6 +64,9 @@ func TestOddStreams(t *testing.T) {
 				if got.status != http.StatusOK || got.err != nil || !strings.Contains(got.body, c.has) || strings.Count(got.body, "[DONE]") != 1 || strings.Contains(got.body, `"error":{`) {
 					t.Fatalf("%d, %v: %q", got.status, got.err, got.body)
 				}
+				if has := without(got.body); has != "" {
+					t.Errorf("clients read %q", has)
+				}
 				if o := <-s.seen.settled; o.Code != "" {
 					t.Errorf("outcome %q", o.Code)
 				}
@@ -69,4 +75,25 @@ func TestOddStreams(t *testing.T) {
 			})
 		})
 	}
+}
+
+// without gives an event without data that is in a stream, other than a comment: clients read a chunk in it
+// (https://github.com/openai/openai-python/issues/3833).
+func without(stream string) string {
+	for event := range strings.SplitSeq(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(stream), "\n\n") {
+		fields, data := 0, ""
+		for line := range strings.SplitSeq(event, "\n") {
+			if line == "" || line[0] == ':' {
+				continue
+			}
+			fields++
+			if value, ok := strings.CutPrefix(line, "data:"); ok {
+				data += value
+			}
+		}
+		if strings.TrimSpace(data) == "" && fields > 0 || strings.TrimSpace(data) == "null" {
+			return event
+		}
+	}
+	return ""
 }

@@ -151,7 +151,7 @@ func (s *said) add(data []byte) bool {
 
 // events reads a stream.
 func (s *said) events(stream []byte) bool {
-	events := wire.NewEventReader(bytes.NewReader(stream), 0)
+	events := wire.EventsIn(stream)
 	defer events.Release()
 	for {
 		event, err := events.Next()

@@ -1,6 +1,9 @@
 package wire
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // Chunk is one payload of a streamed answer.
 type Chunk struct {
@@ -39,9 +42,20 @@ func ContentBytes(body []byte) int {
 	return e.contentBytes
 }
 
-// IsNull reports whether the event's data is null, which says nothing: some servers send it between two chunks. Clients
-// read a chunk in it, and so must not get it.
-func (ev Event) IsNull() bool { return string(bytes.TrimSpace(ev.Data)) == "null" }
+// IsVoid reports whether the event has fields, but no data, or null for it: some servers send that between two chunks. Clients
+// read a chunk in it, and so must not get it (https://github.com/openai/openai-python/issues/3833). A block without a field,
+// such as a comment, is none.
+func (ev Event) IsVoid() bool {
+	return ev.saysNothing() && (ev.Data != nil || slices.ContainsFunc(bytes.FieldsFunc(ev.Raw, isLineEnd), func(line []byte) bool { return line[0] != ':' }))
+}
+
+func isLineEnd(r rune) bool { return r == '\r' || r == '\n' }
+
+// saysNothing reports whether the event has nothing to read.
+func (ev Event) saysNothing() bool {
+	data := bytes.TrimSpace(ev.Data)
+	return len(data) == 0 || string(data) == "null"
+}
 
 // ParseEvent is [ParseChunk] for an event. An event without data, or with null for it, is an empty Chunk. An event of type "error" always has a
 // Failure, in whatever shape, and be its data no JSON at all.
@@ -52,7 +66,7 @@ func ParseEvent(ev Event) (Chunk, error) {
 
 func parseEvent(ev Event) (Chunk, envelope, error) {
 	if string(ev.Type) != "error" {
-		if len(ev.Data) == 0 || ev.IsNull() {
+		if ev.saysNothing() {
 			return Chunk{}, envelope{}, nil
 		}
 		return parseChunk(ev.Data, envelope{succeeded: ev.succeeded})

@@ -35,14 +35,14 @@ type gatheredChoice struct {
 // Add adds events of a stream in OpenAI's form. It fails with [ErrMalformed] where they hold no chunks, or those of more
 // choices than can be asked for.
 func (g *Gathered) Add(events []byte) error {
-	r := NewEventReader(bytes.NewReader(events), len(events)+1)
+	r := EventsIn(events)
 	defer r.Release()
 	for {
 		event, err := r.Next()
 		if err != nil {
 			return nil // there is no more of them
 		}
-		if len(event.Data) == 0 || event.IsNull() || bytes.HasPrefix(event.Data, done) {
+		if event.saysNothing() || bytes.HasPrefix(event.Data, done) {
 			continue
 		}
 		if err := g.add(event.Data); err != nil {

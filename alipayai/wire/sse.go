@@ -80,6 +80,11 @@ func NewEventReader(r io.Reader, maxEvent int) *EventReader {
 	return events
 }
 
+// EventsIn returns a reader of the events in a stream that is there as a whole: each is as large as it may be.
+func EventsIn(stream []byte) *EventReader {
+	return NewEventReader(bytes.NewReader(stream), len(stream)+1)
+}
+
 // Reset makes of r what NewEventReader makes. It must be a new one, or released.
 func (r *EventReader) Reset(from io.Reader, maxEvent int) {
 	if maxEvent <= 0 {

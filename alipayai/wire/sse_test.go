@@ -396,3 +396,19 @@ func ExampleEventReader() {
 	// "[DONE]" of 14 bytes
 	// EOF
 }
+
+// What is there as a whole is read as a whole, however large its events are.
+func TestEventsIn(t *testing.T) {
+	large := "data: " + strings.Repeat("x", MaxEventBytes) + "\n\n"
+	for stream, want := range map[string]int{"": 0, "data: 1\n\n": 1, large + large: 2, large: 1} {
+		r, events := EventsIn([]byte(stream)), 0
+		event, err := r.Next()
+		for ; err == nil; event, err = r.Next() {
+			events++
+		}
+		if events != want || !errors.Is(err, io.EOF) {
+			t.Errorf("%d bytes: %d events, not %d, then %v %d", len(stream), events, want, err, len(event.Raw))
+		}
+		r.Release()
+	}
+}

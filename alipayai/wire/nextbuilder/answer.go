@@ -15,7 +15,7 @@ func (f Format) DecodeAnswer(body []byte, ask wire.Ask) ([]byte, wire.Answer, er
 	if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
 		return readFailure(body)
 	}
-	events := wire.NewEventReader(bytes.NewReader(body), len(body))
+	events := wire.EventsIn(body)
 	defer events.Release()
 	var text, thinking strings.Builder
 	var usage wire.Usage

@@ -130,7 +130,7 @@ func (o *ownCalls) own(dst []byte, from int) []byte {
 
 // events appends events as the client has them.
 func (o *ownCalls) events(dst, events []byte) []byte {
-	reader := wire.NewEventReader(bytes.NewReader(events), len(events)+1)
+	reader := wire.EventsIn(events)
 	defer reader.Release()
 	read := 0
 	for {

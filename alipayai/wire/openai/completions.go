@@ -136,7 +136,7 @@ func AppendCompletion(dst, chat []byte) ([]byte, error) {
 
 // AppendCompletionEvents appends the older form of a stream's events.
 func AppendCompletionEvents(dst, events []byte) ([]byte, error) {
-	reader := wire.NewEventReader(bytes.NewReader(events), 0)
+	reader := wire.EventsIn(events)
 	defer reader.Release()
 	for {
 		event, err := reader.Next()

@@ -83,7 +83,7 @@ func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error
 	chunk.Unfinished = chunk.Done && s.chunks.Unfinished()
 	ownUsage := s.withoutUsage && !chunk.HasChoices && (chunk.Usage.OK || chunk.Usage.Implausible)
 	switch {
-	case err != nil || chunk.Failure != nil || ownUsage || event.IsNull():
+	case err != nil || chunk.Failure != nil || ownUsage || event.IsVoid():
 	case chunk.Usage.OK && !chunk.HasChoices && !bytes.Contains(event.Data, []byte(`"choices"`)):
 		dst = appendWithChoices(dst, event.Data)
 	default:
