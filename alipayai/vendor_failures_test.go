@@ -432,7 +432,8 @@ func TestLabelsOfStreams(t *testing.T) {
 		} {
 			s := perform(t, [][]turn{{says(200, body, "Content-Type", label)}})
 			got := s.call(streamBody("hello"))
-			if got.status != http.StatusOK || got.err != nil || got.body != strings.TrimPrefix(body, "\uFEFF") || !strings.HasPrefix(got.header.Get("Content-Type"), "text/event-stream") {
+			want := strings.TrimPrefix(strings.TrimPrefix(body, "\uFEFF"), "retry: 10\n\n") // which is no event, and read as one
+			if got.status != http.StatusOK || got.err != nil || got.body != want || !strings.HasPrefix(got.header.Get("Content-Type"), "text/event-stream") {
 				t.Errorf("%q, %s: %d %v %v %s", label, name, got.status, got.err, got.header, got.body)
 			}
 		}
