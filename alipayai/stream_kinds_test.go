@@ -29,6 +29,9 @@ func TestOddStreams(t *testing.T) {
 		"fields without data":            {"retry: 3\n\n" + lines(delta(`"content":"x"`)) + "id: 1\r\n\r\nevent: chunk\n: so\n\ndata\n\n" + lines(stop) + done, `"x"`},
 		"carriage returns":               {strings.ReplaceAll(lines(delta(`"content":"x"`), stop)+done, "\n", "\r\n"), `"x"`},
 		"carriage returns alone":         {strings.ReplaceAll(lines(delta(`"content":"x"`), stop)+done, "\n", "\r"), `"x"`},
+		"DONE twice":                     {lines(delta(`"content":"x"`), stop) + done + done, `"x"`},
+		"more after DONE":                {lines(delta(`"content":"x"`), stop) + done + lines(delta(`"content":"y"`), `{"error":{"code":"SYSTEM_ERROR"}}`), `"x"`},
+		"a mark first":                   {"\uFEFF" + lines(delta(`"content":"x"`), stop) + done, `"x"`},
 		"DONE with a space":              {lines(delta(`"content":"x"`), stop) + "data: [DONE] \n\n", `"x"`},
 		"one event on two lines":         {"data: {\"choices\":[{\"index\":0,\ndata: \"delta\":{\"content\":\"x\"}}]}\n\n" + lines(stop) + done, `"x"`},
 		"fields of other kinds":          {"id: 1\nevent: chunk\nretry: 3\n" + lines(delta(`"content":"x"`), stop) + done, `"x"`},
@@ -63,6 +66,9 @@ func TestOddStreams(t *testing.T) {
 				got := s.call(streamBody("hello"), keyed...)
 				if got.status != http.StatusOK || got.err != nil || !strings.Contains(got.body, c.has) || strings.Count(got.body, "[DONE]") != 1 || strings.Contains(got.body, `"error":{`) {
 					t.Fatalf("%d, %v: %q", got.status, got.err, got.body)
+				}
+				if _, more, _ := strings.Cut(got.body, "[DONE]"); strings.TrimSpace(more) != "" {
+					t.Errorf("after the end comes %q", more)
 				}
 				if has := without(got.body); has != "" {
 					t.Errorf("clients read %q", has)
