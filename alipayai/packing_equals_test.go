@@ -290,3 +290,46 @@ func TestAPackThatMovesToAnEqual(t *testing.T) {
 		})
 	}
 }
+
+// A pack leaves as soon as the second provider has a permit for it, and gives that back where the breaker there has opened.
+func TestThePermitOfAPackThatMoves(t *testing.T) {
+	for name, test := range map[string]struct {
+		slots  int // of each provider, in a second
+		before func(*packing) instead
+	}{"it is sent": {2, nil}, "the breaker there opens": {1, opens}} {
+		t.Run(name, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
+				p := newPacking(t, []*model{{}, {}}, joined(2, test.slots), func(g *alipayai.Gateway) {
+					g.Breakers, g.Breaker = new(failover.Breakers), failover.Rule{Failures: 1, Within: time.Hour, OpenFor: time.Hour}
+				})
+				p.drain(t.Context())
+				if test.before != nil {
+					test.before(p)
+				}
+				p.models[1].seen = nil
+				user := p.usersOf(1, 1)[0]
+				opens := time.Now().Add(time.Second + upstream.DefaultGuard) // when the second has a slot again
+				for range test.slots {
+					p.take(1)
+				}
+				pass(10 * time.Millisecond)
+				p.askFor(t.Context(), user, "a")
+				p.askFor(t.Context(), user, "b")
+				pass(10 * time.Millisecond)
+				for range test.slots {
+					p.take(0)
+				}
+				pass(time.Until(opens) + 10*time.Millisecond)
+				wait := p.gateway.Providers[1].Cap.Predict("acme", upstream.Share{Weight: 1})
+				seen := p.models[1].sightings()
+				switch {
+				case test.before == nil && (len(seen) != 1 || seen[0].when.Sub(opens) > time.Millisecond):
+					t.Errorf("%+v, want one pack at %v", seen, opens)
+				case test.before != nil && (len(seen) > 0 || wait > 0):
+					t.Errorf("%+v, and the second has no slot for %v", seen, wait)
+				}
+				pass(time.Minute)
+			})
+		})
+	}
+}
