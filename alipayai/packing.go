@@ -145,9 +145,9 @@ type packable struct {
 
 // among is the key of packs that may go to each of those providers, whichever of them is asked first.
 func (one *packable) among(providers []*upstream.Provider) replay.Key {
-	names := make([]string, len(providers))
-	for i, p := range providers {
-		names[i] = p.Name
+	names := make([]string, 0, len(providers)+1)
+	for _, p := range providers {
+		names = append(names, p.Name)
 	}
 	slices.Sort(names)
 	return replay.NewKey(append(names, string(one.key[:]))...)
