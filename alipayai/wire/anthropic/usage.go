@@ -21,6 +21,9 @@ type usage struct {
 	hour, minutes int64
 	// thinking is the part of output that was thinking.
 	thinking int64
+	// compacted is what summaries of the conversation have taken, which Anthropic bills as well and has in iterations alone
+	// (platform.claude.com/docs/en/build-with-claude/compaction#understanding-usage, https://github.com/pydantic/pydantic-ai/issues/5065).
+	compacted sampling
 	// searches are those of Anthropic's own tool, which it charges each.
 	searches int64
 	// tier is the service tier, or "fast" where the answer came with that speed, and region where it was processed
@@ -51,6 +54,8 @@ func (u *usage) read(v jsontext.Value) error {
 			count = &got.output
 		case "cache_creation":
 			return cmp.Or(part(v, "ephemeral_1h_input_tokens", &got.hour), part(v, "ephemeral_5m_input_tokens", &got.minutes))
+		case "iterations":
+			return got.compacted.read(v)
 		case "server_tool_use":
 			return part(v, "web_search_requests", &got.searches)
 		case "service_tier":
@@ -94,6 +99,38 @@ func (u *usage) read(v jsontext.Value) error {
 	return nil
 }
 
+// sampling is what a part of an answer has taken.
+type sampling struct{ input, cacheRead, written, hour, output int64 }
+
+// read takes over the sum of the compactions among iterations, which are all of an answer so far.
+func (s *sampling) read(iterations jsontext.Value) error {
+	if iterations.Kind() != '[' {
+		return nil
+	}
+	var sum sampling
+	err := translate.Elements(iterations, func(_ int, v jsontext.Value) error {
+		var each usage
+		compaction := false
+		err := translate.Generated(v, func(name string, v jsontext.Value) error {
+			compaction = compaction || name == "type" && translate.Unquote(v) == "compaction"
+			return nil
+		})
+		if err != nil || !compaction {
+			return err
+		}
+		if err = each.read(v); each.implausible {
+			each.input = maxTokens + 1 // and so is the whole
+		}
+		sum.input, sum.cacheRead, sum.output = sum.input+each.input, sum.cacheRead+each.cacheRead, sum.output+each.output
+		sum.written, sum.hour = sum.written+each.written(), sum.hour+min(each.hour, each.written())
+		return err
+	})
+	if sum != (sampling{}) {
+		*s = sum
+	}
+	return err
+}
+
 // fast is the speed that costs more (platform.claude.com/docs/en/build-with-claude/fast-mode).
 const fast = "fast"
 
@@ -115,11 +152,12 @@ func (u usage) wire() wire.Usage {
 	if !u.ok {
 		return wire.Usage{Implausible: u.implausible}
 	}
-	written := u.written()
-	prompt := u.input + u.cacheRead + written
+	hour := min(u.hour, u.written()) + u.compacted.hour
+	cached, written := u.cacheRead+u.compacted.cacheRead, u.written()+u.compacted.written
+	prompt, output := u.input+u.compacted.input+cached+written, u.output+u.compacted.output
 	return wire.Usage{
-		Prompt: prompt, Cached: u.cacheRead, Written: written, WrittenHour: min(u.hour, written), Searches: u.searches, Tier: u.tier, Region: u.region,
-		Completion: u.output, Reasoning: min(u.thinking, u.output), Total: prompt + u.output, OK: true,
+		Prompt: prompt, Cached: cached, Written: written, WrittenHour: hour, Searches: u.searches, Tier: u.tier, Region: u.region,
+		Completion: output, Reasoning: min(u.thinking, u.output), Total: prompt + output, OK: true,
 	}
 }
 
@@ -129,9 +167,9 @@ func (u usage) append(dst []byte) []byte {
 	dst = strconv.AppendInt(append(dst, `{"prompt_tokens":`...), total.Prompt, 10)
 	dst = strconv.AppendInt(append(dst, `,"completion_tokens":`...), total.Completion, 10)
 	dst = strconv.AppendInt(append(dst, `,"total_tokens":`...), total.Total, 10)
-	dst = strconv.AppendInt(append(dst, `,"prompt_tokens_details":{"cached_tokens":`...), u.cacheRead, 10)
-	if written := u.written(); written > 0 {
-		dst = strconv.AppendInt(append(dst, `,"cache_write_tokens":`...), written, 10)
+	dst = strconv.AppendInt(append(dst, `,"prompt_tokens_details":{"cached_tokens":`...), total.Cached, 10)
+	if total.Written > 0 {
+		dst = strconv.AppendInt(append(dst, `,"cache_write_tokens":`...), total.Written, 10)
 	}
 	if u.thinking > 0 {
 		dst = strconv.AppendInt(append(dst, `},"completion_tokens_details":{"reasoning_tokens":`...), min(u.thinking, u.output), 10)
