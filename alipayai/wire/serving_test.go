@@ -104,6 +104,26 @@ func TestSearches(t *testing.T) {
 	}
 }
 
+// Searches of the provider's own tools are counted in each vendor's words.
+func TestSearchesOfAnswers(t *testing.T) {
+	for source, test := range map[string]struct {
+		usage string
+		want  int64
+	}{
+		"none":          {`{"prompt_tokens":1,"completion_tokens":1}`, 0},
+		"Anthropic's":   {`{"prompt_tokens":1,"completion_tokens":1,"server_tool_use":{"web_search_requests":2}}`, 2},
+		"Perplexity's":  {`{"prompt_tokens":1,"completion_tokens":1,"num_search_queries":3}`, 3},
+		"in both words": {`{"prompt_tokens":1,"completion_tokens":1,"num_search_queries":3,"server_tool_use":{"web_search_requests":2}}`, 3},
+		"https://github.com/BerriAI/litellm/pull/30817": {`{"prompt_tokens":1,"completion_tokens":1,"server_side_tool_usage_details":{"web_search_calls":2,"mcp_calls":9}}`, 2},
+		"https://github.com/BerriAI/litellm/pull/16001": {`{"prompt_tokens":1,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":0,"web_search_requests":4}}`, 4},
+		"of no number": {`{"prompt_tokens":1,"completion_tokens":1,"server_side_tool_usage_details":{"web_search_calls":null},"server_tool_use":null}`, 0},
+	} {
+		if u, err := ReadUsage([]byte(test.usage)); err != nil || !u.OK || u.Searches != test.want {
+			t.Errorf("%s: %+v, %v, want %d searches", source, u, err, test.want)
+		}
+	}
+}
+
 // A request's members that choose where its texts go are found, however they are written, and no others of their names.
 func TestPlaceOf(t *testing.T) {
 	for name, test := range map[string]struct{ body, want string }{

@@ -135,11 +135,14 @@ func (s *scanner) usage(u *Usage) error {
 		case "prompt_tokens_details", "input_tokens_details":
 			return s.details(detail{"cached_tokens", &got.Cached}, detail{"audio_tokens", &got.AudioIn}, detail{"image_tokens", &got.ImageIn},
 				detail{"cache_write_tokens", &got.Written},    // OpenAI's and OpenRouter's
-				detail{"cache_creation_tokens", &got.Written}) // LiteLLM's
+				detail{"cache_creation_tokens", &got.Written}, // LiteLLM's
+				detail{"web_search_requests", &got.Searches})  // too, of Gemini and xAI (https://github.com/BerriAI/litellm/pull/16001)
 		case "completion_tokens_details", "output_tokens_details":
 			return s.details(detail{"reasoning_tokens", &got.Reasoning}, detail{"audio_tokens", &got.AudioOut}, detail{"image_tokens", &got.ImageOut})
 		case "server_tool_use": // Anthropic's, which LiteLLM repeats, and OpenRouter's
 			return s.details(detail{"web_search_requests", &got.Searches})
+		case "server_side_tool_usage_details": // xAI's (https://github.com/BerriAI/litellm/pull/30817)
+			return s.details(detail{"web_search_calls", &got.Searches})
 		case "num_search_queries": // Perplexity's (docs.perplexity.ai/api-reference/chat-completions-post)
 			n, part = &got.Searches, true
 		case "cost":
