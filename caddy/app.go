@@ -236,6 +236,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.buildPrices(); err != nil {
 		return err
 	}
+	a.warnings.prices(a.priced)
 	if err := a.openLedger(); err != nil {
 		return err
 	}

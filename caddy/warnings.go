@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -34,9 +35,59 @@ type warnings struct {
 func (w *warnings) provider(p *upstream.Provider) {
 	w.unencrypted(p, "base_url", "keys and prompts", p.BaseURL)
 	w.signature(p)
-	if chat := cmp.Or(p.Paths[upstream.EndpointChat], p.Profile.Paths[upstream.EndpointChat]); strings.HasPrefix(chat, "/v1/") && strings.HasSuffix(strings.TrimRight(p.BaseURL.Path, "/"), "/v1") {
-		w.logger.Warn("base_url ends in /v1, and so begins the profile's path: leave /v1 out of base_url, or set path",
-			zap.String("provider", p.Name), zap.String("profile", p.Profile.Name), zap.String("requests_go_to", p.BaseURL.Path+chat))
+	w.path(p, p.BaseURL)
+	for _, address := range p.Addresses {
+		w.path(p, address.URL)
+	}
+}
+
+// path warns of a base URL that has a part of the paths in it, as one that is copied from a call has, or lacks what the vendor's
+// own one ends in.
+func (w *warnings) path(p *upstream.Provider, base *url.URL) {
+	chat := cmp.Or(p.Paths[upstream.EndpointChat], p.Profile.Paths[upstream.EndpointChat])
+	if both := sharedSegments(base.Path, chat); both != "" {
+		w.logger.Warn("base_url ends in "+both+", and so begins the profile's path: leave "+both+" out of base_url, or set path",
+			zap.String("provider", p.Name), zap.String("profile", p.Profile.Name), zap.String("requests_go_to", base.JoinPath(chat).Path))
+		return
+	}
+	own, err := url.Parse(p.Profile.BaseURL)
+	if err == nil && base.Host == own.Host && strings.Trim(base.Path, "/") == "" && own.Path != "" && p.Paths[upstream.EndpointChat] == "" {
+		w.logger.Warn("base_url lacks "+own.Path+", in which the vendor's own one ends",
+			zap.String("provider", p.Name), zap.String("profile", p.Profile.Name), zap.String("base_url_of_the_vendor", p.Profile.BaseURL))
+	}
+}
+
+// sharedSegments gives what a base path ends in and a path begins with, by whole segments.
+func sharedSegments(base, path string) string {
+	split := func(path string) []string {
+		return strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
+	}
+	end, begin := split(base), split(path)
+	for n := min(len(end), len(begin)); n > 0; n-- {
+		if slices.Equal(end[len(end)-n:], begin[:n]) {
+			return "/" + strings.Join(begin[:n], "/")
+		}
+	}
+	return ""
+}
+
+// leastPerMillion is less than any vendor asks for a million tokens, in any currency: half a US cent buys a million of the cheapest.
+const leastPerMillion = "0.001"
+
+// prices warns of own prices that are most likely those of one token, as LiteLLM's file has them: budgets would bound nothing.
+func (w *warnings) prices(priced map[string]*alipayai.Priced) {
+	least, _ := price.ParsePerMillion(leastPerMillion)
+	for _, name := range slices.Sorted(maps.Keys(priced)) {
+		models := maps.Clone(priced[name].ByModel)
+		if each := priced[name].Any; each != nil {
+			models[anyModel] = each
+		}
+		for _, model := range slices.Sorted(maps.Keys(models)) {
+			if p := models[model]; p.Input > 0 && p.Input < least || p.Output > 0 && p.Output < least {
+				w.logger.Warn("a price is less than "+leastPerMillion+" for a million tokens: write what a million costs, and not what one does",
+					zap.String("provider", name), zap.String("model", model))
+			}
+		}
 	}
 }
 

@@ -12,7 +12,11 @@ import (
 func TestWarnings(t *testing.T) {
 	const (
 		plain    = "plain http"
-		versions = "base_url ends in /v1"
+		versions = "base_url ends in /v1,"
+		endpoint = "base_url ends in /chat/completions,"
+		message  = "base_url ends in /messages,"
+		lacking  = "base_url lacks /v1,"
+		oneToken = "write what a million costs"
 		slow     = "longer than the directive's deadline"
 		signed   = "\nclient_id A\nkey 1 {env.KEY}\ntoken http://127.0.0.1:1/ {env.SECRET}"
 		keyless  = "names a tenant that no key"
@@ -39,11 +43,25 @@ func TestWarnings(t *testing.T) {
 		"version in the base URL with a path of its own": {
 			"profile alipay\nbase_url https://api.example.test/v1\npath chat /chat" + signed, "", nil,
 		},
-		"version where it belongs":    {"profile openai\napi_key {env.KEY}", "", nil},
-		"timeout over the deadline":   {"profile openai\napi_key {env.KEY}\ntimeout 40s", "", []string{slow}},
-		"timeout under a longer one":  {"profile openai\napi_key {env.KEY}\ntimeout 40s", "deadline 41s", nil},
-		"the default over a deadline": {"profile openai\napi_key {env.KEY}", "deadline 10s", []string{slow}},
-		"limit of a stranger":         {"profile openai\napi_key {env.KEY}", "limit zeta {\nconcurrent 1\n}", []string{keyless}},
+		"version where it belongs": {"profile openai\napi_key {env.KEY}", "", nil},
+		// https://github.com/harry0703/MoneyPrinterTurbo/issues/57, https://github.com/cloudflare/cloudflare-docs/issues/22906
+		"a call's address":            {"profile openai\nbase_url https://api.openai.com/v1/chat/completions\napi_key {env.KEY}", "", []string{endpoint}},
+		"a call's address, Anthropic": {"profile anthropic\nbase_url https://api.anthropic.com/v1/messages/\napi_key {env.KEY}", "", []string{message}},
+		"a call's second address":     {"profile openai\nbase_url https://a.example.test/v1\nbase_url https://b.example.test/v1/chat/completions\napi_key {env.KEY}", "", []string{endpoint}},
+		"a prefix that begins alike":  {"profile openai\nbase_url https://api.example.test/my-chat\napi_key {env.KEY}", "", nil},
+		// https://github.com/dativo-io/talon/issues/345, https://github.com/BadgerHobbs/OpenAI-API-Gateway/issues/1
+		"no version, as Anthropic's SDK has it": {"profile anthropic\nbase_url https://api.anthropic.com\napi_key {env.KEY}", "", []string{lacking}},
+		"no version, at OpenAI's":               {"profile openai\nbase_url https://api.openai.com/\napi_key {env.KEY}", "", []string{lacking}},
+		"no version, but a path of its own":     {"profile openai\nbase_url https://api.openai.com/\npath chat /v1/chat/completions\napi_key {env.KEY}", "", nil},
+		"no version, elsewhere":                 {"profile openai\nbase_url https://api.example.test\napi_key {env.KEY}", "", nil},
+		// https://github.com/BerriAI/litellm/pull/38167, https://github.com/microsoft/autogen/issues/3165
+		"a price of one token":          {"profile openai\napi_key {env.KEY}\nprice m {\ncurrency USD\ninput 0.0000025\noutput 10\n}", "", []string{oneToken}},
+		"a price of an answer's one":    {"profile openai\napi_key {env.KEY}\nprice * {\ncurrency USD\ninput 2.5\noutput 0.00001\n}", "", []string{oneToken}},
+		"a small price, and a free one": {"profile openai\napi_key {env.KEY}\nprice * {\ncurrency USD\ninput 0.005\n}", "", nil},
+		"timeout over the deadline":     {"profile openai\napi_key {env.KEY}\ntimeout 40s", "", []string{slow}},
+		"timeout under a longer one":    {"profile openai\napi_key {env.KEY}\ntimeout 40s", "deadline 41s", nil},
+		"the default over a deadline":   {"profile openai\napi_key {env.KEY}", "deadline 10s", []string{slow}},
+		"limit of a stranger":           {"profile openai\napi_key {env.KEY}", "limit zeta {\nconcurrent 1\n}", []string{keyless}},
 		"shares of strangers": {
 			"profile openai\napi_key {env.KEY}", "weight zeta 2\npriority eta low", []string{keyless, keyless},
 		},
@@ -70,7 +88,7 @@ http://${gateway} {
 	}
 }`)
 				logs := g.logs()
-				for _, text := range []string{plain, versions, slow, keyless} {
+				for _, text := range []string{plain, versions, endpoint, message, lacking, oneToken, slow, keyless} {
 					want := 0
 					for _, expected := range test.want {
 						if expected == text {
