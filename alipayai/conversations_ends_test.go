@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 )
 
@@ -70,13 +71,13 @@ func TestConversationsEnd(t *testing.T) {
 	now = now.Add(50 * time.Minute)
 	two, _ := r.ask(`{"model":"m","input":"two","previous_response_id":"` + one.ID + `"}`)
 	now = now.Add(50 * time.Minute)
-	wantError(t, r.post(responsesPath, `{"model":"m","input":"q","previous_response_id":"`+one.ID+`"}`), http.StatusBadRequest, door.CodeNotKept)
+	wantError(t, r.post(responsesPath, `{"model":"m","input":"q","previous_response_id":"`+one.ID+`"}`), http.StatusBadRequest, failure.CodePreviousResponseNotFound)
 	three, got := r.ask(`{"model":"m","input":"three","previous_response_id":"` + two.ID + `"}`)
 	if three.Status != "completed" {
 		t.Errorf("from the last turn: %d %s", got.status, got.body)
 	}
 	now = now.Add(time.Hour)
-	wantError(t, r.post(responsesPath, `{"model":"m","input":"q","previous_response_id":"`+three.ID+`"}`), http.StatusBadRequest, door.CodeNotKept)
+	wantError(t, r.post(responsesPath, `{"model":"m","input":"q","previous_response_id":"`+three.ID+`"}`), http.StatusBadRequest, failure.CodePreviousResponseNotFound)
 	if gone := r.do(t.Context(), http.MethodGet, responsesPath+"/"+three.ID, ""); gone.status != http.StatusNotFound {
 		t.Errorf("after its time: %d %s", gone.status, gone.body)
 	}
@@ -124,7 +125,7 @@ func TestFollowUpsBeforeANativeEnd(t *testing.T) {
 			wantError(t, state, http.StatusConflict, "response_in_progress")
 			got := r.post(responsesPath, `{"model":"m","input":"q","previous_response_id":"resp_of_theirs"}`)
 			if breaks {
-				wantError(t, got, http.StatusBadRequest, door.CodeNotKept)
+				wantError(t, got, http.StatusBadRequest, failure.CodePreviousResponseNotFound)
 			} else if got.status != http.StatusOK {
 				t.Errorf("after the end: %d %s", got.status, got.body)
 			}
@@ -150,6 +151,6 @@ func TestConversationsThatAreTooLarge(t *testing.T) {
 		if got.status != http.StatusOK || one.Status != "completed" || one.Store {
 			t.Fatalf("%d, %+v", got.status, one)
 		}
-		wantError(t, r.post(responsesPath, `{"model":"m","input":"q","previous_response_id":"`+one.ID+`"}`), http.StatusBadRequest, door.CodeNotKept)
+		wantError(t, r.post(responsesPath, `{"model":"m","input":"q","previous_response_id":"`+one.ID+`"}`), http.StatusBadRequest, failure.CodePreviousResponseNotFound)
 	}
 }

@@ -83,11 +83,8 @@ func (d *Door) converse(r *http.Request, tenant string, rd *Reading) {
 	}
 }
 
-// CodeNotKept is the code of OpenAI's API for a request that goes on from what is not there.
-const CodeNotKept = "previous_response_not_found"
-
 func nothingKept(message string) *failure.Failure {
-	f := failure.InvalidRequest(http.StatusBadRequest, CodeNotKept, message)
+	f := failure.InvalidRequest(http.StatusBadRequest, failure.CodePreviousResponseNotFound, message)
 	f.Param = "previous_response_id"
 	return f
 }

@@ -2,7 +2,11 @@ package failure
 
 import (
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +74,29 @@ func TestKnown(t *testing.T) {
 		if got := Known(code); got != want {
 			t.Errorf("%q: %q, want %q", code, got, want)
 		}
+	}
+}
+
+// Each code of the gateway's own is one of them.
+func TestOwnCodesAreKnown(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "codes.go", nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		declared, ok := n.(*ast.ValueSpec)
+		if !ok || !strings.HasPrefix(declared.Names[0].Name, "Code") {
+			return true
+		}
+		codes++
+		if code, err := strconv.Unquote(declared.Values[0].(*ast.BasicLit).Value); err != nil || Known(code) != code {
+			t.Errorf("%s is a metric's label %q (%v): it is missing in own", declared.Names[0], Known(code), err)
+		}
+		return false
+	})
+	if codes < 40 {
+		t.Errorf("only %d codes were found", codes)
 	}
 }
 

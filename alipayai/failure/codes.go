@@ -44,6 +44,11 @@ const (
 	CodeConsentNotFound       = "consent_not_found"
 	CodeConsentUnavailable    = "consent_unavailable"
 
+	// CodePreviousResponseNotFound is the code of OpenAI's API for a request that goes on from what is not there.
+	CodePreviousResponseNotFound = "previous_response_not_found"
+	CodeResponseInProgress       = "response_in_progress"
+	CodeResponseStoreUnavailable = "response_store_unavailable"
+
 	CodeModerationBlocked     = "moderation_blocked"
 	CodeModerationUnavailable = "moderation_unavailable"
 	// CodeBlockedBefore is why a provider was not asked that has blocked the same request: a client gets what it said then.
@@ -65,6 +70,7 @@ var own = set(
 	CodeBreakerOpen, CodeThrottled, CodeUnsupported, CodeAllProvidersFailed, CodeResidencyUnavailable, CodeInvalidAPIKey,
 	CodeModerationBlocked, CodeModerationUnavailable, CodeBlockedBefore, CodeBudgetUnavailable, CodePriceUnknown, CodeGateway,
 	CodeAuthorisationRequired, CodeConsentNotFound, CodeConsentUnavailable,
+	CodePreviousResponseNotFound, CodeResponseInProgress, CodeResponseStoreUnavailable,
 	CodeInvalidIdempotencyKey, CodeIdempotencyInFlight, CodeIdempotencyUnresolved, CodeIdempotencyReused, CodeIdempotencyUnavailable,
 	wire.CodeInvalidJSON, wire.CodeDuplicateKey, wire.CodeNestingTooDeep, wire.CodeMissingParameter, wire.CodeInvalidType,
 	wire.CodeEmptyString, wire.CodeEmptyArray, wire.CodeUnknownParameter, wire.CodeInvalidValue,

@@ -24,13 +24,17 @@ func TestCodeLiteralsAreSeen(t *testing.T) {
 	for code, seen := range map[string]bool{
 		`c := "breaker_open"; _ = c`:              true,
 		`if f.Code == "breaker_open" {}`:          true,
+		`return failed("invalid_value", "why")`:   true,
+		`const codeLost = "lost"`:                 true,
+		`var encode = "lost"; _ = encode`:         false,
 		`c := failure.CodeBreakerOpen; _ = c`:     false,
 		`c := "the code breaker_open"; _ = c`:     false,
 		`c := "no_code"; _ = c // "breaker_open"`: false,
 	} {
 		dir := t.TempDir()
 		for name, content := range map[string]string{
-			codeTable:             "package failure\nconst (\nCodeBreakerOpen = \"breaker_open\"\nother = \"no_code\"\n)\n",
+			codeTables[1]:         "package wire\nconst CodeInvalidValue = \"invalid_value\"\n",
+			codeTables[0]:         "package failure\nconst (\nCodeBreakerOpen = \"breaker_open\"\nother = \"no_code\"\n)\n",
 			"caddy/a.go":          "package a\nfunc f() {\n" + code + "\n}\n",
 			"caddy/a_test.go":     "package a\nfunc g() {\n" + code + "\n}\n",
 			"alipayai/alert/a.go": "package alert\nfunc f() {\n" + code + "\n}\n",

@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // model is one of the list in the API's form.
@@ -58,7 +59,7 @@ func page(models []model, query url.Values) ([]byte, *failure.Failure) {
 	if text := query.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > most {
-			return nil, failure.InvalidRequest(http.StatusBadRequest, "invalid_value", "limit must be a number from 1 to 1000")
+			return nil, failure.InvalidRequest(http.StatusBadRequest, wire.CodeInvalidValue, "limit must be a number from 1 to 1000")
 		}
 		limit = n
 	}

@@ -50,14 +50,8 @@ func key(kind string, owner door.Owner, id string) replay.Key {
 	return replay.NewKey(kind, owner.Tenant, id)
 }
 
-// Codes of failures.
-const (
-	codeInProgress  = "response_in_progress"
-	codeUnavailable = "response_store_unavailable"
-)
-
 func unavailable(cause error) *failure.Failure {
-	f := failure.Unavailable(codeUnavailable, "what is kept of conversations cannot be reached now")
+	f := failure.Unavailable(failure.CodeResponseStoreUnavailable, "what is kept of conversations cannot be reached now")
 	f.Cause = cause
 	return f
 }
@@ -71,7 +65,7 @@ func load(ctx context.Context, kept *door.Conversations, owner door.Owner, id st
 	case err != nil:
 		return r, false, unavailable(err)
 	case answer.Status == statusInProgress:
-		f = failure.InvalidRequest(http.StatusConflict, codeInProgress, "the response is still being written: repeat this when it has ended")
+		f = failure.InvalidRequest(http.StatusConflict, failure.CodeResponseInProgress, "the response is still being written: repeat this when it has ended")
 		f.RetryAfter = time.Second
 		return r, false, f
 	}
@@ -109,7 +103,7 @@ func recall(ctx context.Context, kept *door.Conversations, owner door.Owner, c *
 	if c.Previous != "" {
 		r, found, f := get(strings.TrimPrefix(c.Previous, "resp_"))
 		if f == nil && !found {
-			f = failure.InvalidRequest(http.StatusBadRequest, door.CodeNotKept, "the previous response is not kept here, or no longer: send the whole conversation as input")
+			f = failure.InvalidRequest(http.StatusBadRequest, failure.CodePreviousResponseNotFound, "the previous response is not kept here, or no longer: send the whole conversation as input")
 		}
 		if f != nil {
 			f.Param = "previous_response_id"

@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/responses"
 )
 
@@ -44,7 +45,7 @@ func retrieve(_ *alipayai.Gateway, w http.ResponseWriter, r *http.Request, tenan
 		return false, f
 	}
 	if r.URL.Query().Get("stream") == "true" {
-		f := failure.InvalidRequest(http.StatusBadRequest, "invalid_value", "streams are not given again: leave stream out")
+		f := failure.InvalidRequest(http.StatusBadRequest, wire.CodeInvalidValue, "streams are not given again: leave stream out")
 		f.Param = "stream"
 		return false, f
 	}
@@ -95,7 +96,7 @@ func compacts(g *alipayai.Gateway, _ http.ResponseWriter, _ *http.Request, _ str
 
 // cancel answers POST /v1/responses/{id}/cancel. There is nothing to cancel: no response is made in the background.
 func cancel(_ *alipayai.Gateway, _ http.ResponseWriter, r *http.Request, tenant string, rd *door.Reading) (bool, *failure.Failure) {
-	if _, _, f := kept(r, tenant, rd); f != nil && f.Code != codeInProgress {
+	if _, _, f := kept(r, tenant, rd); f != nil && f.Code != failure.CodeResponseInProgress {
 		return false, f
 	}
 	return false, failure.InvalidRequest(http.StatusBadRequest, "", "only responses of background: true can be cancelled, which this gateway makes at once; end the connection of a stream")
@@ -184,7 +185,7 @@ func page(items []json.RawMessage, query url.Values) ([]byte, *failure.Failure) 
 }
 
 func invalid(param, message string) *failure.Failure {
-	f := failure.InvalidRequest(http.StatusBadRequest, "invalid_value", message)
+	f := failure.InvalidRequest(http.StatusBadRequest, wire.CodeInvalidValue, message)
 	f.Param = param
 	return f
 }
