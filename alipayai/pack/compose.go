@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"crypto/rand"
 	"math/bits"
+	mathrand "math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
-	mathrand "math/rand/v2"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
