@@ -224,7 +224,7 @@ func verifyCaptured(cmd *cobra.Command, args []string) error {
 	if errors.Is(err, signer.ErrNoCanonical) {
 		return fmt.Errorf("provider %s signs nothing: profile %s presents a key", p.Name, p.Profile.Name)
 	}
-	if layout, ok := p.Scheme.(*signer.Layout); ok && answerFile != "" && !layout.SignsAnswers() {
+	if answerFile != "" && p.Scheme.Traits().IgnoresAnswers {
 		return fmt.Errorf("provider %s: signature says nothing of answers; add an answer block to it", p.Name)
 	}
 	if errors.Is(err, signer.ErrNoKeys) {

@@ -61,7 +61,7 @@ func (c layoutContract) Verify(r *http.Request, body []byte, now time.Time) erro
 
 // Sign implements sandbox.Contract.
 func (c layoutContract) Sign(r *http.Request, body []byte, now time.Time) (http.Header, error) {
-	if !c.layout.SignsAnswers() {
+	if c.layout.Traits().IgnoresAnswers {
 		return nil, nil
 	}
 	m := receivedMessage(r, body, now)

@@ -16,7 +16,6 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
-	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // warnings collects what a configuration says that works, and most likely is not
@@ -237,9 +236,10 @@ func authenticates(h caddyhttp.MiddlewareHandler) bool {
 
 // signature warns of a layout under which requests that differ have one signature.
 func (w *warnings) signature(p *upstream.Provider) {
-	if l, ok := p.Scheme.(*signer.Layout); ok {
-		for _, warning := range l.Warnings() {
-			w.logger.Warn("signature: "+warning, zap.String("provider", p.Name))
-		}
+	if p.Scheme == nil {
+		return
+	}
+	for _, warning := range p.Scheme.Traits().Warnings {
+		w.logger.Warn("signature: "+warning, zap.String("provider", p.Name))
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 // Credential presents a secret in a header and signs nothing: the schemes bearer and header.
 type Credential struct {
+	ofVendor
 	name   string // of the header
 	prefix string // of its value
 	keys   *Ring[string]

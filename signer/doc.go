@@ -13,7 +13,7 @@
 //
 // The last two present a secret and sign nothing, so they have no canonical string.
 //
-// A scheme is one file: its type, and the [Kind] by which those who configure it or
+// A scheme is one file: its type, which embeds ofVendor, and the [Kind] by which those who configure it or
 // send by it know it, without comparing names. A new one is listed in kinds, and a
 // profile of package upstream names it.
 //

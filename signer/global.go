@@ -29,6 +29,7 @@ type GlobalConfig struct {
 // A time with a fraction of a second would hold the dot that separates it from the body. Sign writes none;
 // verifiers take such times, and are safe from the ambiguity because they demand whole ISO 8601 times.
 type Global struct {
+	ofVendor
 	layout  clientLayout
 	keys    RSAKeys
 	iso8601 bool
@@ -48,7 +49,7 @@ func NewGlobal(c GlobalConfig) (*Global, error) {
 	if err := c.RSAKeys.check(NameGlobal); err != nil {
 		return nil, err
 	}
-	return &Global{layout, c.RSAKeys, c.ISO8601}, nil
+	return &Global{ofVendor{}, layout, c.RSAKeys, c.ISO8601}, nil
 }
 
 // SandboxTarget returns the target to send, and so to sign, for a client: for ids that begin with SANDBOX_,

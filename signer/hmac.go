@@ -75,6 +75,7 @@ type HMACConfig struct {
 // place of the RSA signature; the names of the headers are configurable. It is injective: different messages
 // have different canonical strings.
 type HMAC struct {
+	ofVendor
 	layout clientLayout
 	keys   *Ring[*HMACKey]
 }
@@ -92,7 +93,7 @@ func NewHMAC(c HMACConfig) (*HMAC, error) {
 	if c.Keys == nil {
 		return nil, errors.New("keys: hmac-sha256 needs at least one")
 	}
-	return &HMAC{layout, c.Keys}, nil
+	return &HMAC{ofVendor{}, layout, c.Keys}, nil
 }
 
 // Sign implements Scheme.

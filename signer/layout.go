@@ -122,38 +122,26 @@ func (l *Layout) build(d *direction, f forms, prefix, content, canonical string,
 	return err
 }
 
-// Warnings says which requests have one signature although they differ, such as in what is not signed at all. That
-// may be how the vendor wants it.
-func (l *Layout) Warnings() []string { return l.warnings }
-
-// NeedsNonce reports whether Message.Nonce must be set for Sign.
-func (l *Layout) NeedsNonce() bool { return l.request.nonce }
-
-// SignsAnswers reports whether the layout knows how answers are signed.
-func (l *Layout) SignsAnswers() bool { return l.answer.fields != nil }
-
-// Headers names the header fields that Sign gives, in canonical form.
-func (l *Layout) Headers() []string {
-	names := make([]string, len(l.request.fields))
-	for i, f := range l.request.fields {
-		names[i] = f.name
+// Traits implements Scheme.
+func (l *Layout) Traits() Traits {
+	t := Traits{Declared: true, Nonce: l.request.nonce, IgnoresAnswers: !l.signsAnswers(), Warnings: l.warnings}
+	for _, f := range l.request.fields {
+		t.Headers = append(t.Headers, f.name)
 	}
-	return names
-}
-
-// SignedHeaders names the header fields whose values are signed, in canonical form.
-func (l *Layout) SignedHeaders() (names []string) {
 	for _, p := range l.request.signed() {
 		if p.kind == partHeader {
-			names = append(names, p.text)
+			t.SignedHeaders = append(t.SignedHeaders, p.text)
 		}
 	}
-	return names
+	return t
 }
+
+// signsAnswers reports whether the layout knows how answers are signed.
+func (l *Layout) signsAnswers() bool { return l.answer.fields != nil }
 
 // AnswerField names the header field that holds an answer's signature; empty where answers are not signed.
 func (l *Layout) AnswerField() string {
-	if !l.SignsAnswers() {
+	if !l.signsAnswers() {
 		return ""
 	}
 	return l.answer.fields[l.answer.mac].name

@@ -81,7 +81,7 @@ func TestLayoutOfOSS(t *testing.T) {
 	if got := header(must(l.Sign(m))(t).Fields).Get("Authorization"); got != "OSS 44CF9590006BF252F707:26NBxoKdsyly4EDv6inkoDft/yA=" {
 		t.Errorf("got %s", got)
 	}
-	if warnings := l.Warnings(); !slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "sha1") }) {
+	if warnings := l.Traits().Warnings; !slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "sha1") }) {
 		t.Errorf("of SHA-1 it warns %q", warnings)
 	}
 }
@@ -139,8 +139,8 @@ func TestLayoutWarnsOfMD5(t *testing.T) {
 		`{method}\n{uri}\n{time_ms}\n{body_sha256}`: false, `{method}\n{uri}\n{time_ms}\n{body_sha512}`: false, `{method}\n{uri}\n{time_ms}\n{body}`: false,
 	} {
 		l := must(NewLayout(LayoutConfig{Keys: layoutKeys(t), Content: content, Fields: []Field{{"X-Sig", "{hex}"}, {"X-Time", "{time_ms}"}}}))(t)
-		if got := strings.Contains(strings.Join(l.Warnings(), "\n"), "MD5"); got != want {
-			t.Errorf("%s warns %q", content, l.Warnings())
+		if got := strings.Contains(strings.Join(l.Traits().Warnings, "\n"), "MD5"); got != want {
+			t.Errorf("%s warns %q", content, l.Traits().Warnings)
 		}
 	}
 }

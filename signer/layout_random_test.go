@@ -238,8 +238,8 @@ func TestLayoutsWarnOfReplays(t *testing.T) {
 			return l.SentSignature(header(must(l.Sign(m))(t).Fields))
 		}
 		repeats := sign(testTime, "n1") == sign(testTime.Add(time.Millisecond), "n2")
-		if warned := len(l.Warnings()) > 0; warned != repeats {
-			t.Errorf("%s: one signature of two requests: %t, warned: %q", at, repeats, l.Warnings())
+		if warned := len(l.Traits().Warnings) > 0; warned != repeats {
+			t.Errorf("%s: one signature of two requests: %t, warned: %q", at, repeats, l.Traits().Warnings)
 		}
 	}
 }

@@ -12,7 +12,7 @@ func (l *Layout) Sign(m Message) (Signed, error) { return l.sign(&l.request, m) 
 // SignResponse does the server's part of VerifyResponse: m.Body and m.Header are the answer's, m.Method and
 // m.Target those of the request. ErrUnsigned where the layout knows none.
 func (l *Layout) SignResponse(m Message) (Signed, error) {
-	if !l.SignsAnswers() {
+	if !l.signsAnswers() {
 		return Signed{}, ErrUnsigned
 	}
 	return l.sign(&l.answer, m)

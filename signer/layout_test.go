@@ -110,9 +110,9 @@ func TestLayoutWarnings(t *testing.T) {
 		`{method} {uri}\n{time_s}`:            "body seconds",
 	} {
 		s := must(NewLayout(LayoutConfig{Keys: layoutKeys(t), Content: content, Fields: sig}))(t)
-		got := strings.Join(s.Warnings(), "\n")
+		got := strings.Join(s.Traits().Warnings, "\n")
 		words := strings.Fields(want)
-		if n := len(s.Warnings()); n != len(words) {
+		if n := len(s.Traits().Warnings); n != len(words) {
 			t.Errorf("%s: warns of\n%s", content, got)
 		}
 		for _, word := range words {
@@ -238,7 +238,7 @@ func TestLayoutAllowsAmbiguous(t *testing.T) {
 	config.Content, config.AllowAmbiguous = "{time_ms}{method}{uri}{body}", true
 	config.AnswerContent = "{path}{body}"
 	s := must(NewLayout(config))(t)
-	warnings := strings.Join(s.Warnings(), "\n")
+	warnings := strings.Join(s.Traits().Warnings, "\n")
 	for _, want := range []string{"content: two different messages", "{uri} ends and {body} begins", "answer content: two different messages"} {
 		if !strings.Contains(warnings, want) {
 			t.Errorf("no %q in\n%s", want, warnings)
@@ -289,7 +289,7 @@ func TestLayoutVerify(t *testing.T) {
 	config := asLayoutConfig("2026APP01", layoutKeys(t))
 	config.Tolerance = time.Minute
 	s := must(NewLayout(config))(t)
-	if !s.SignsAnswers() || s.AnswerField() != "Signature" || s.NeedsNonce() {
+	if s.Traits().IgnoresAnswers || s.AnswerField() != "Signature" || s.Traits().Nonce {
 		t.Error("does not know itself")
 	}
 	m := chatMessage()
@@ -500,8 +500,8 @@ func TestSentSignature(t *testing.T) {
 			t.Errorf("%s: got %q", name, got)
 		}
 	}
-	if l.AnswerField() != "X-Answer" || !l.SignsAnswers() || l.NeedsNonce() || strings.Join(l.Headers(), " ") != "Authorization" {
-		t.Errorf("answers in %q, headers %q", l.AnswerField(), l.Headers())
+	if l.AnswerField() != "X-Answer" || l.Traits().IgnoresAnswers || l.Traits().Nonce || strings.Join(l.Traits().Headers, " ") != "Authorization" {
+		t.Errorf("answers in %q, headers %q", l.AnswerField(), l.Traits().Headers)
 	}
 }
 

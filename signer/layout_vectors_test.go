@@ -140,7 +140,7 @@ func asLayoutConfig(clientID string, keys *Ring[*HMACKey]) LayoutConfig {
 // The built-in layout can be said as one's own, to the byte, so whoever's contract differs in one thing begins there.
 func TestLayoutOfBuiltIn(t *testing.T) {
 	built, own := newHMAC(t, "2026APP01"), asLayout(t, "2026APP01")
-	if warnings := own.Warnings(); len(warnings) > 0 {
+	if warnings := own.Traits().Warnings; len(warnings) > 0 {
 		t.Errorf("warns of %q", warnings)
 	}
 	for _, m := range []Message{chatMessage(), {Method: "GET", Target: "/v1/models?a=%20", Time: testTime}} {

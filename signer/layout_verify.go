@@ -15,7 +15,7 @@ func (l *Layout) VerifyRequest(m Message, h http.Header) error { return l.verify
 
 // VerifyResponse implements Scheme. ErrUnsigned as well where the layout does not say how answers are signed.
 func (l *Layout) VerifyResponse(m Message, h http.Header) error {
-	if !l.SignsAnswers() {
+	if !l.signsAnswers() {
 		return ErrUnsigned
 	}
 	return l.verify(&l.answer, m, h)
@@ -136,7 +136,7 @@ func (t template) sizeAt(i int, text string) int {
 
 // Reflects reports whether an answer carries the signature of its own request.
 func (l *Layout) Reflects(request, answer http.Header) bool {
-	if !l.SignsAnswers() {
+	if !l.signsAnswers() {
 		return false
 	}
 	sent, _ := l.request.readMAC(request)
@@ -144,8 +144,7 @@ func (l *Layout) Reflects(request, answer http.Header) bool {
 	return len(sent) > 0 && hmac.Equal(sent, got)
 }
 
-// SentSignature gives the text of the signature in the header fields that Sign made: all that is secret in them.
-// Empty where they are not like that.
+// SentSignature implements Scheme: all that is secret in the fields.
 func (l *Layout) SentSignature(h http.Header) string {
 	_, text := l.request.readMAC(h)
 	return text

@@ -36,6 +36,7 @@ const timestampV2 = "2006-01-02 15:04:05"
 // Of a form with files (Content-Type multipart/form-data in Message.Header), the texts are parameters, and the files are not
 // signed. Such a form stays byte for byte.
 type OpenAPIV2 struct {
+	ofVendor
 	config OpenAPIConfig
 	zone   *time.Location
 }
@@ -50,7 +51,7 @@ func NewOpenAPIV2(c OpenAPIConfig) (*OpenAPIV2, error) {
 	if err := c.check(NameOpenAPIV2, "&="); err != nil {
 		return nil, err
 	}
-	return &OpenAPIV2{c, time.FixedZone("UTC+8", 8*60*60)}, nil
+	return &OpenAPIV2{ofVendor{}, c, time.FixedZone("UTC+8", 8*60*60)}, nil
 }
 
 // Sign implements Scheme.

@@ -71,6 +71,7 @@ func (c *OpenAPIConfig) check(scheme, separators string) error {
 // The layout is the vendor's and not injective: a body "x\nT" without a token signs like a body "x" with the
 // token T. The header alipay-request-id, which the platform wants as well, is not signed and so not set here.
 type OpenAPIV3 struct {
+	ofVendor
 	config OpenAPIConfig
 }
 
@@ -84,7 +85,7 @@ func NewOpenAPIV3(c OpenAPIConfig) (*OpenAPIV3, error) {
 	if err := c.check(NameOpenAPIV3, ",="); err != nil {
 		return nil, err
 	}
-	return &OpenAPIV3{c}, nil
+	return &OpenAPIV3{ofVendor{}, c}, nil
 }
 
 // Sign implements Scheme.

@@ -77,7 +77,37 @@ type Scheme interface {
 	// AnswerField names the header field that holds an answer's signature, in canonical form; empty where
 	// none does.
 	AnswerField() string
+	// SentSignature gives the text of the signature in the header fields that Sign made, where they hold other
+	// things besides that are no secret; empty where they are not like that.
+	SentSignature(h http.Header) string
+	// Traits says what else the scheme asks of those who send by it.
+	Traits() Traits
 }
+
+// Traits are what a scheme asks, or lacks, beyond what its [Kind] says. That is a [Layout]'s, whose words are those of a
+// configuration: a vendor's scheme has none.
+type Traits struct {
+	// Declared: a configuration declares it, in its own words.
+	Declared bool
+	// Nonce: Message.Nonce must be set for Sign.
+	Nonce bool
+	// IgnoresAnswers: it does not say how answers are signed.
+	IgnoresAnswers bool
+	// Headers names the header fields that Sign gives, and SignedHeaders those whose values are signed, in canonical form.
+	Headers, SignedHeaders []string
+	// Warnings says which requests have one signature although they differ, such as in what is not signed at all. That
+	// may be how the vendor wants it.
+	Warnings []string
+}
+
+// ofVendor is what all schemes of vendors have in common.
+type ofVendor struct{}
+
+// SentSignature implements Scheme: what their fields hold is known by its name.
+func (ofVendor) SentSignature(http.Header) string { return "" }
+
+// Traits implements Scheme.
+func (ofVendor) Traits() Traits { return Traits{} }
 
 // Errors that callers tell apart with errors.Is. None carries a secret, a signature or a payload.
 var (

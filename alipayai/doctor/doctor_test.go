@@ -346,7 +346,7 @@ func TestLayoutsCanBeConfigured(t *testing.T) {
 		}
 		seen[o.text] = true
 		// One that is asked for the time in seconds has the weakness of it.
-		if warnings := changed.Scheme.(*signer.Layout).Warnings(); (len(warnings) > 0) != (strings.Contains(o.text, "{time_s}") || strings.Contains(o.text, "zone")) {
+		if warnings := changed.Scheme.(*signer.Layout).Traits().Warnings; (len(warnings) > 0) != (strings.Contains(o.text, "{time_s}") || strings.Contains(o.text, "zone")) {
 			t.Errorf("%s\nwarns of %q", o.text, warnings)
 		}
 		if more := layoutOptions(changed, layoutTimes); more != nil {

@@ -259,7 +259,7 @@ func (c *caller) Leaving(p *upstream.Provider, req *http.Request) *failure.Failu
 			Method: req.Method, Target: req.URL.RequestURI(), Header: req.Header, Body: upstream.SentBody(req),
 			Time: p.Clock.At(x.sentAt).Add(c.request.signedAt),
 		}
-		if layout, ok := p.Scheme.(*signer.Layout); kind.Nonce || ok && layout.NeedsNonce() {
+		if kind.Nonce || p.Scheme.Traits().Nonce {
 			m.Nonce = rand.Text()
 		}
 		if c.request.signsOther {

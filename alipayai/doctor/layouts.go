@@ -56,7 +56,7 @@ var layoutOthers = func() (others []layout) {
 // want instead of the profile's, those that differ in one thing first. One that the
 // configuration declares is from a contract, and is not replaced by a guess.
 func layoutOptions(p *upstream.Provider, times []string) []option {
-	if _, declared := p.Scheme.(*signer.Layout); declared || p.Profile.Kind().Key != signer.KeySecret {
+	if p.Scheme != nil && p.Scheme.Traits().Declared || p.Profile.Kind().Key != signer.KeySecret {
 		return nil
 	}
 	var byDistance [4][]option

@@ -83,7 +83,7 @@ func (c *check) suspectedLayout() []string {
 // answerSigned says whether the answer carries the vendor's signature.
 func (c *check) answerSigned(x *exchange, s *Step) string {
 	field := c.provider.Scheme.AnswerField()
-	if layout, ok := c.provider.Scheme.(*signer.Layout); ok && !layout.SignsAnswers() && (x.answer.Header.Get("Signature") != "" || x.answer.Header.Get("X-Signature") != "") {
+	if c.provider.Scheme.Traits().IgnoresAnswers && (x.answer.Header.Get("Signature") != "" || x.answer.Header.Get("X-Signature") != "") {
 		s.Status, s.Advice = Warn, "answers are signed, and this signature block does not say how: add an answer block to it"
 		return "signed, which is not looked at"
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 	"github.com/caddy-alipayai/gateway/failover"
-	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // Prepare checks the provider and works out what every call needs. It does no
@@ -202,16 +201,16 @@ func (p *Provider) prepareHeaders() error {
 	if p.TokenHeader == "" {
 		p.TokenHeader, p.TokenPrefix = "Authorization", "Bearer "
 	}
-	layout, ok := p.Scheme.(*signer.Layout)
-	if !ok {
+	if p.Scheme == nil {
 		return nil
 	}
-	p.nonce = p.nonce || layout.NeedsNonce()
-	if p.Verify == VerifyRequire && !layout.SignsAnswers() {
+	scheme := p.Scheme.Traits()
+	p.nonce = p.nonce || scheme.Nonce
+	if p.Verify == VerifyRequire && scheme.IgnoresAnswers {
 		return errors.New("verify_response require: signature says nothing of answers; add an answer block to it")
 	}
 	takesToken := p.Tokens != nil || p.Profile.TakesToken // a draft has none yet
-	for _, name := range layout.Headers() {
+	for _, name := range scheme.Headers {
 		switch {
 		case p.Users != nil && name == p.UserHeader:
 			return fmt.Errorf("signature: header %s holds users' access tokens", name)
@@ -221,7 +220,7 @@ func (p *Provider) prepareHeaders() error {
 			return fmt.Errorf("signature: header %s has another value already", name)
 		}
 	}
-	for _, name := range layout.SignedHeaders() {
+	for _, name := range scheme.SignedHeaders {
 		if !composed[name] && name != p.IDHeader && p.Header[name] == nil && (!takesToken || name != p.TokenHeader) {
 			return fmt.Errorf("signature: header %s is signed, but not sent; sent are %s, and those of option header",
 				name, strings.Join(append(slices.Sorted(maps.Keys(composed)), p.IDHeader, p.TokenHeader), ", "))

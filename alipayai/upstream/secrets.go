@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // notSecret are the fields of a request's header that are known to hold no secret.
@@ -28,9 +26,9 @@ var secretParameter = [...]string{"sign", "app_auth_token", "auth_token"}
 // one's own only the signature is one: a time or a nonce in them may well stand in an answer.
 func (p *Provider) SentSecrets(secrets []string, req *http.Request) []string {
 	var own []string
-	if layout, ok := p.Scheme.(*signer.Layout); ok {
-		if signature := layout.SentSignature(req.Header); signature != "" {
-			secrets, own = append(secrets, signature), layout.Headers()
+	if p.Scheme != nil {
+		if signature := p.Scheme.SentSignature(req.Header); signature != "" {
+			secrets, own = append(secrets, signature), p.Scheme.Traits().Headers
 		}
 	}
 	for name, values := range req.Header {
