@@ -135,10 +135,16 @@ func (r *ClientRequest) Sendable() (*wire.Request, error) {
 	return &r.Sent, nil
 }
 
-// unreadable reports whether an item is what the gateway has written of another provider's reasoning. A provider that has the
-// API looks for such an item by its id, where it has no encrypted content, and refuses a request with one that it does not have.
+// unreadable reports whether an item is what the gateway has written of another provider's reasoning, or of an image of its. A provider
+// that has the API looks for such an item by its id, where it has no encrypted content, and refuses a request with one that it does not have.
 func (it *item) unreadable() bool {
-	return it.kind == "reasoning" && it.encrypted == nil && (isOwn(it.id) || it.id == "" && it.content == nil)
+	switch it.kind {
+	case "reasoning":
+		return it.encrypted == nil && (isOwn(it.id) || it.id == "" && it.content == nil)
+	case "image_generation_call":
+		return isOwn(it.id)
+	}
+	return false
 }
 
 // Expanded gives the request as it stands alone, for who does not keep what it goes on from: with the items of its

@@ -257,3 +257,32 @@ func TestContinueAfterALostOutput(t *testing.T) {
 		t.Errorf("%v: %s", err, r.Canonical.Body)
 	}
 }
+
+// What the gateway has written of another provider's answer, and is known by its id alone, does not go to a provider that has the API.
+func TestSendableItems(t *testing.T) {
+	w := ClientWriter{ID: strings.Repeat("0a", 16)}
+	own := func(prefix string) string { return string(w.appendItemID(nil, prefix, 3)) }
+	for name, tt := range map[string]struct {
+		item string
+		left bool
+	}{
+		"own reasoning":           {`{"type":"reasoning","id":"` + own("rs") + `","summary":[]}`, true},
+		"own reasoning, enclosed": {`{"type":"reasoning","id":"` + own("rs") + `","summary":[],"encrypted_content":"x"}`, false},
+		"reasoning":               {`{"type":"reasoning","id":"rs_1","summary":[]}`, false},
+		"own image":               {`{"type":"image_generation_call","id":"` + own("ig") + `","status":"completed","result":"aGk="}`, true},
+		"image":                   {`{"type":"image_generation_call","id":"ig_1","status":"completed","result":"aGk="}`, false},
+		"own message":             {`{"type":"message","id":"` + own("msg") + `","role":"assistant","content":[{"type":"output_text","text":"a"}]}`, false},
+	} {
+		r, err := ParseClientRequest([]byte(`{"model":"m","input":[` + tt.item + `,{"role":"user","content":"q"}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent, err := r.Sendable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := !strings.Contains(string(sent.Body), tt.item); left != tt.left || !strings.Contains(string(sent.Body), `"content":"q"`) {
+			t.Errorf("%s: %s", name, sent.Body)
+		}
+	}
+}
