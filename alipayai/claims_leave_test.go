@@ -84,7 +84,7 @@ func TestCallWhoseReplicaFreezesBeforeSending(t *testing.T) {
 			p.Unavailable = func(time.Time) error { freeze(); return nil }
 		},
 		"after its turn in the queue": func(p *upstream.Provider, freeze func()) {
-			p.Scheme = freezingScheme{freeze: freeze}
+			p.Scheme = freezingScheme{new(signer.HMAC), freeze}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // dialer replaces how p connects.
@@ -135,7 +136,7 @@ func TestUnsignedRequestGivesItsSlotBack(t *testing.T) {
 	k := newCap(1, time.Hour)
 	r := newRig(t, sandbox.Config{}, capped(k))
 	signs := r.provider.Scheme
-	r.provider.Scheme = unsignable{}
+	r.provider.Scheme = unsignable{new(signer.HMAC)}
 	wantError(t, r.chat("hello"), http.StatusServiceUnavailable, failure.CodeSigningFailed)
 	r.provider.Scheme = signs
 	if got := r.chat("hello"); got.status != http.StatusOK {

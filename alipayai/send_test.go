@@ -146,7 +146,7 @@ func TestSendThatFails(t *testing.T) {
 		"no token": {func(p *upstream.Provider) {
 			p.Tokens = tokensFrom(func(context.Context, string) (token.Token, error) { return token.Token{}, refused })
 		}, token.ErrRefused, failure.CodeTokenUnavailable},
-		"cannot be signed": {func(p *upstream.Provider) { p.Tokens, p.Scheme = nil, unsignable{} }, signer.ErrNoKeys, failure.CodeSigningFailed},
+		"cannot be signed": {func(p *upstream.Provider) { p.Tokens, p.Scheme = nil, unsignable{new(signer.HMAC)} }, signer.ErrNoKeys, failure.CodeSigningFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := simProvider(t, "http://127.0.0.1:1")

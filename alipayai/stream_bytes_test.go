@@ -74,7 +74,7 @@ const (
 
 // Wherever the connection of a stream ends, between two events or in the middle of a byte's way, its client gets an answer of one provider
 // that is whole, or one that is seen to be broken off, or a failure; and the more has come, the more it gets. The call settles
-// once, and is charged once; a repeat with its key asks no provider again for what may have been served.
+// once, and is charged once; a repeat with its key asks no provider again for what may have executed.
 func TestStreamsThatEndAtEachByte(t *testing.T) {
 	const text = "hello"
 	ends := map[string]error{"at its end": io.EOF, "in a chunk": io.ErrUnexpectedEOF, "by a reset": syscall.ECONNRESET}

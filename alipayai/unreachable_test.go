@@ -128,7 +128,7 @@ func TestUnavailableProvider(t *testing.T) {
 
 // A message that cannot be signed never leaves.
 func TestSigningThatFails(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, first(func(p *upstream.Provider) { p.Scheme = unsignable{} }))
+	r := newRig(t, sandbox.Config{}, first(func(p *upstream.Provider) { p.Scheme = unsignable{new(signer.HMAC)} }))
 	message := wantError(t, r.chat("hello"), http.StatusServiceUnavailable, failure.CodeSigningFailed)
 	if !strings.Contains(message, "cannot sign") || strings.Contains(message, "no keys") {
 		t.Errorf("message %q", message)

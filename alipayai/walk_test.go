@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // hasty makes a provider that is not waited for.
@@ -51,7 +52,7 @@ func TestFallsOver(t *testing.T) {
 		"no token":                {fault: sandbox.Fault{Kind: sandbox.TokenError, Status: 500}, reason: failure.CodeTokenUnavailable},
 		"unavailable":             {edit: func(p *upstream.Provider) { p.Unavailable = func(time.Time) error { return errors.New("expired") } }, reason: failure.CodeProviderUnavailable},
 		"queue that is too long":  {edit: func(p *upstream.Provider) { p.Cap = closedCap() }, reason: "queue_deadline"},
-		"cannot be signed for":    {edit: func(p *upstream.Provider) { p.Scheme = brokenScheme{p.Scheme} }, reason: failure.CodeSigningFailed},
+		"cannot be signed for":    {edit: func(p *upstream.Provider) { p.Scheme = brokenScheme{new(signer.HMAC)} }, reason: failure.CodeSigningFailed},
 		"answer is far too large": {edit: func(p *upstream.Provider) { p.Transport = endless{} }, reason: failure.CodeResponseTooLarge, attempts: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
