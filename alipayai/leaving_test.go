@@ -16,13 +16,16 @@ import (
 )
 
 // open sends a request, and gives its answer as soon as that begins; the body is closed when the test ends.
-func (r *rig) open(ctx context.Context, path, body string) *http.Response {
+func (r *rig) open(ctx context.Context, path, body string, header ...string) *http.Response {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+path, strings.NewReader(body))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	resp, err := r.client.Do(req)
 	if err != nil {
 		r.t.Fatal(err)

@@ -107,6 +107,14 @@ func TestSumsOfAllForms(t *testing.T) {
 				l := new(lines)
 				r := newRig(t, sandbox.Config{}, another(t, "second"),
 					packed(of(3), func(k *alipayai.Packs) { k.MaxWait = 50 * time.Millisecond }), spends(l, alipayPrice(), daily(tt.limit)))
+				if tt.leaves { // whether another stream is left while it brings something is chance
+					ctx, leave := context.WithCancel(t.Context())
+					begun := r.open(ctx, chatPath, streamBody("[[events:50]] [[interval:2ms]] hello"), tenantHeader, "acme")
+					if _, err := begun.Body.Read(make([]byte, 1)); err != nil {
+						t.Error(err)
+					}
+					leave()
+				}
 				var workers sync.WaitGroup
 				for worker := range uint64(6) {
 					workers.Go(func() {
