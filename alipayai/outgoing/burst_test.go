@@ -156,24 +156,32 @@ func TestEventsOfLockstepArrive(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				var got, want strings.Builder
-				for b := make([]byte, 512); err == nil; {
-					var n int
-					n, err = resp.Body.Read(b)
-					got.Write(b[:n])
-					for range bytes.Count(b[:n], []byte("\n\n")) {
-						next <- struct{}{}
-					}
-				}
+				got, err := readEvents(resp.Body, next)
 				_ = resp.Body.Close()
+				var want strings.Builder
 				for i := range events {
 					fmt.Fprintf(&want, "data: %d\n\n", i)
 				}
-				if err != io.EOF || got.String() != want.String() { //nolint:errorlint // it is given as it is
-					t.Errorf("%v after %q", err, got.String())
+				if err != io.EOF || got != want.String() { //nolint:errorlint // it is given as it is
+					t.Errorf("%v after %q", err, got)
 				}
 			}
 		})
+	}
+}
+
+// readEvents reads a stream to its end, and says of each event that it has come.
+func readEvents(body io.Reader, came chan<- struct{}) (string, error) {
+	var got strings.Builder
+	for b := make([]byte, 512); ; {
+		n, err := body.Read(b)
+		got.Write(b[:n])
+		for range bytes.Count(b[:n], []byte("\n\n")) {
+			came <- struct{}{}
+		}
+		if err != nil {
+			return got.String(), err
+		}
 	}
 }
 
@@ -240,23 +248,16 @@ func TestEndsOfBursts(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
+					var got string
 					ended := make(chan error, 1)
-					var got strings.Builder
 					go func() {
 						var err error
-						for b := make([]byte, 512); err == nil; {
-							var n int
-							n, err = resp.Body.Read(b)
-							got.Write(b[:n])
-							for range bytes.Count(b[:n], []byte("\n\n")) {
-								next <- struct{}{}
-							}
-						}
+						got, err = readEvents(resp.Body, next)
 						ended <- err
 					}()
 					err = testwait.Receive(t, 5*time.Second, ended, "the end")
 					_ = resp.Body.Close()
-					if got := strings.Count(got.String(), "\n\n"); got != tt.gets || tt.want != nil && !errors.Is(err, tt.want) || tt.want == nil && errors.Is(err, io.EOF) {
+					if got := strings.Count(got, "\n\n"); got != tt.gets || tt.want != nil && !errors.Is(err, tt.want) || tt.want == nil && errors.Is(err, io.EOF) {
 						t.Errorf("%d events, then %v", got, err)
 					}
 				})

@@ -47,7 +47,7 @@ func CompleteCalls(body []byte, id string, chosen bool) []byte {
 // chunk gives a chunk of a stream with what its choices lack. Each chunk with a tool call has to be seen: a name may come in
 // parts, and again with each piece. begins says that a choice has not had a chunk before, and finish is the finish reason.
 func (c *choiceCompleter) chunk(data []byte, begins bool, finish string) []byte {
-	ends := finish != "" && len(c.choices) > 0
+	begins, ends := begins && c.hasTools, finish != "" && len(c.choices) > 0
 	if !begins && !ends && hasDelta(data) && !wire.Mentions(data, `"tool_calls"`) || !translates(data) {
 		return data
 	}
