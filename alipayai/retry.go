@@ -20,7 +20,7 @@ var retryBackoff = failover.Backoff{Base: failover.DefaultBase, Max: failover.De
 // that had idled and broke as soon as it was used: where no other provider can be
 // asked, and the client has not asked for the call to happen once, it is worth
 // it. A timeout or another connection that broke is none of these: the call may
-// have been served, and billed. Every repeat comes out of p's budget.
+// have executed, and been billed. Every repeat comes out of p's budget.
 func (q *asking) planRetry(f *failure.Failure) (pause time.Duration, ok bool) {
 	now := q.g.Now()
 	repeat := f.Class.Policy().Repeat
