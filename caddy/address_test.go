@@ -119,7 +119,7 @@ func TestAddressThatRefuses(t *testing.T) {
 }
 
 // A request that has not left goes to another address at once, signed anew, even where it may move money; one that may
-// have been served is not sent twice.
+// have executed is not sent twice.
 func TestAddressThatIsAway(t *testing.T) {
 	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
 	t.Setenv("TOKEN_SECRET", sandbox.DemoOAuthSecret)
