@@ -62,7 +62,7 @@ func TestAddresses(t *testing.T) {
 	serves := func(region string) func() bool {
 		return func() bool {
 			before := chats(region)
-			g.doAnew("POST", chatPath, chatBody("hello", false), "Authorization: Bearer "+g.vars["key"])
+			g.do("POST", chatPath, chatBody("hello", false), "Authorization: Bearer "+g.vars["key"])
 			return chats(region) > before
 		}
 	}
@@ -82,7 +82,7 @@ func TestAddresses(t *testing.T) {
 	places["cn"].broken.Store(true)
 	elsewhere := chats("sg")
 	for range 5 {
-		a := g.doAnew("POST", chatPath, chatBody("hello", false), "Authorization: Bearer "+g.vars["key"])
+		a := g.do("POST", chatPath, chatBody("hello", false), "Authorization: Bearer "+g.vars["key"])
 		if a.status < 500 {
 			t.Errorf("status %d: %s", a.status, a.body)
 		}

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 )
 
@@ -90,7 +88,7 @@ func TestAuthOfOtherProviders(t *testing.T) {
 				t.Fatalf("no %s in %s", proxy, text)
 			}
 			text = strings.Replace(text, proxy, `{"handler":"alipayai_auth","providers":{`+test.providers+`}},`+proxy, 1)
-			if err := caddy.Load([]byte(text), true); err != nil {
+			if err := g.loadJSON([]byte(text)); err != nil {
 				t.Fatal(err)
 			}
 			a := g.do("POST", chatPath, chatBody("hello", false))

@@ -341,10 +341,10 @@ func TestContractAgainstAVendor(t *testing.T) {
 			load(tc.contract)
 			const prompt = "hello, 你好 \"there\"" // which JSON in a string has to escape twice
 			for i := range 2 {
-				if a := g.doAnew("POST", chatPath, chatBody(prompt, false)); a.status != http.StatusOK || !strings.Contains(a.body, `You said: hello, 你好 \"there\"`) || strings.Contains(a.body, "payload") {
+				if a := g.do("POST", chatPath, chatBody(prompt, false)); a.status != http.StatusOK || !strings.Contains(a.body, `You said: hello, 你好 \"there\"`) || strings.Contains(a.body, "payload") {
 					t.Fatalf("call %d: %d: %s", i, a.status, a.body)
 				}
-				a := g.doAnew("POST", chatPath, chatBody(prompt, true))
+				a := g.do("POST", chatPath, chatBody(prompt, true))
 				if a.status != http.StatusOK || said(t, a.body) != "You said: "+prompt || !strings.HasSuffix(a.body, "\n\ndata: [DONE]\n\n") ||
 					!strings.HasPrefix(a.header.Get("Content-Type"), "text/event-stream") {
 					t.Fatalf("stream %d: %d: %q", i, a.status, a.body)
@@ -358,7 +358,7 @@ func TestContractAgainstAVendor(t *testing.T) {
 					t.Fatalf("%s: the contract has no %q", name, change.from)
 				}
 				load(strings.Replace(tc.contract, change.from, change.to, 1))
-				whole, streamed := g.doAnew("POST", chatPath, chatBody(prompt, false)), g.doAnew("POST", chatPath, chatBody(prompt, true))
+				whole, streamed := g.do("POST", chatPath, chatBody(prompt, false)), g.do("POST", chatPath, chatBody(prompt, true))
 				if whole.status == http.StatusOK && streamed.status == http.StatusOK && said(t, streamed.body) == "You said: "+prompt && strings.HasSuffix(streamed.body, "[DONE]\n\n") {
 					t.Errorf("%s: served all the same: %q", name, streamed.body)
 				}

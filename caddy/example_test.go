@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -178,7 +177,7 @@ func (g *rig) loadExample() {
 	if err != nil {
 		g.t.Fatal(err, warnings)
 	}
-	if err := caddy.Load(config, true); err != nil {
+	if err := g.loadJSON(config); err != nil {
 		g.t.Fatal(err)
 	}
 }

@@ -136,8 +136,24 @@ func (g *rig) load(global, sites string) {
 // reload is load for a configuration that may be refused.
 func (g *rig) reload(global, sites string) error {
 	g.t.Helper()
+	return g.loadJSON(g.config(global, sites))
+}
+
+// loadJSON is reload for a configuration in JSON; calls that come after it meet no server of the one before.
+func (g *rig) loadJSON(config []byte) error {
+	g.t.Helper()
 	defer g.http.Transport.(*clientTransport).renew()
-	return caddy.Load(g.config(global, sites), true)
+	err := caddy.Load(config, true)
+	g.eventually("the old configuration to listen no more", func() bool {
+		listening := listeners()
+		for _, addr := range g.vars {
+			if listening[addr] > 1 {
+				return false
+			}
+		}
+		return true
+	})
+	return err
 }
 
 // clientTransport is the transport of a rig's client.
@@ -275,19 +291,6 @@ func (g *rig) claiming(name, method, target, body string, fields ...string) (a a
 			return a, repeated
 		}
 		repeated = true
-	}
-}
-
-// doAnew makes a call on a connection of its own, and again where a reload of Caddy has
-// closed that, since the old server had not accepted it: it belongs to one configuration.
-func (g *rig) doAnew(method, target, body string, fields ...string) answer {
-	g.t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
-	for {
-		resp, err := g.send("gateway", method, target, body, append(slices.Clip(fields), "Connection: close")...)
-		if !closedByReload(err) || time.Now().After(deadline) {
-			return g.read(resp, err)
-		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
@@ -31,7 +30,7 @@ func TestKeysInNoLog(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	if err := caddy.Load(config, true); err != nil {
+	if err := g.loadJSON(config); err != nil {
 		t.Fatal(err)
 	}
 	if a := g.do("POST", "/v1/orders", "{}", "X-Api-Key: "+key); a.status != http.StatusBadGateway {

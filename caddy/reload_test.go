@@ -257,14 +257,14 @@ http://${gateway} {
 	}
 	alipayai_proxy alipay
 }`)
-		a := g.doAnew("POST", chatPath, chatBody("hello", false), "Authorization: Bearer "+key)
+		a := g.do("POST", chatPath, chatBody("hello", false), "Authorization: Bearer "+key)
 		if a.status != http.StatusOK || !strings.Contains(a.body, "hello") {
 			t.Fatalf("status %d: %s", a.status, a.body)
 		}
 		if got := a.header.Get("X-Load"); got != strconv.Itoa(n) {
 			t.Errorf("load %s answered after load %d", got, n)
 		}
-		if a := g.doAnew("POST", "/raw"+chatPath, chatBody("raw", false), "Authorization: Bearer "+key); a.status != http.StatusOK {
+		if a := g.do("POST", "/raw"+chatPath, chatBody("raw", false), "Authorization: Bearer "+key); a.status != http.StatusOK {
 			t.Errorf("status %d: %s", a.status, a.body)
 		}
 	}
@@ -323,7 +323,7 @@ func TestManyReloadsOfFailover(t *testing.T) {
 		options := []string{"breaker 3 5m 1h\ncached_answer 1h", "breaker 3 5m 1h\ncached_answer first 2h", "breaker 5 1m 1h", "breaker 3 5m 1h"}
 		g.load(global, failoverSite(options[n%len(options)]))
 		call := func() answer {
-			return g.doAnew("POST", chatPath, chatBody("tea", false), g.acme, "Idempotency-Key: "+strconv.Itoa(n))
+			return g.do("POST", chatPath, chatBody("tea", false), g.acme, "Idempotency-Key: "+strconv.Itoa(n))
 		}
 		// A busy machine may keep Redis from answering in time. Then a call is not sent, and its claim, which Redis may
 		// have made, is given back.
