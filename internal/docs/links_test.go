@@ -164,3 +164,21 @@ func TestFilesOfDocs(t *testing.T) {
 		}
 	}
 }
+
+// TestFoldersOfInternal holds that internal/README.md says what each folder beside it is for.
+func TestFoldersOfInternal(t *testing.T) {
+	dir := filepath.Join(root, "internal")
+	text, err := os.ReadFile(filepath.Join(dir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if name := entry.Name(); entry.IsDir() && !strings.Contains(string(text), "["+name+"]("+name+")") {
+			t.Errorf("internal/README.md does not link to %s", name)
+		}
+	}
+}
