@@ -6,7 +6,7 @@
 //
 //	call      call.go        what a door hands over, and its path in short
 //	moderate  moderation.go  what a moderator says of it, and of the answer
-//	limits    plan.go        the tenant's own
+//	limits    tenants.go     what the tenant may use
 //	user      tenants.go     whose of the tenant's users it is, where a provider serves them by themselves
 //	plan      plan.go        the providers that may serve this call, in order; which of them are equal
 //	claim     claims.go      its Idempotency-Key, so that it happens once
@@ -44,6 +44,6 @@
 //
 // gateway.go is what calls are served with. cached.go is about answers that are given
 // again, models.go about lists of models and counts of tokens, buffers.go about the room
-// that answers take, tenants.go about tenants and their keys as well, and mask in caller.go
+// that answers take, tenants.go about tenants' keys as well, and mask in caller.go
 // about what must not be shown. What a failure means is in package failure.
 package alipayai

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/residency"
@@ -16,51 +15,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover/balance"
 	"github.com/caddy-alipayai/gateway/failover/canary"
-	"github.com/caddy-alipayai/gateway/limiter"
 )
-
-// TenantLimits hold each tenant to what it may use of the gateway, whichever
-// provider serves it. They keep averages; a provider's Cap keeps every window.
-type TenantLimits struct {
-	// Usage is what the tenants have used lately; it survives a reload.
-	Usage *limiter.TenantLimits
-	// Of is the limit of a tenant by name, Default that of all others.
-	Of      map[string]limiter.TenantLimit
-	Default limiter.TenantLimit
-}
-
-// allow takes what c's tenant may use, or says what it exceeds. The call's Done comes when
-// it is over, with the tokens that it took. What costs nothing counts apart, up to the same limit, as counts of tokens
-// do at Anthropic (docs.claude.com/en/docs/build-with-claude/token-counting).
-func (l *TenantLimits) allow(tenant string, endpoint upstream.Endpoint, now time.Time) (limiter.TenantCall, *failure.Failure) {
-	if l == nil {
-		return limiter.TenantCall{}, nil
-	}
-	limit := l.of(tenant)
-	if limit == (limiter.TenantLimit{}) {
-		return limiter.TenantCall{}, nil
-	}
-	if !endpoint.Costs() {
-		limit.Kind = "free"
-	}
-	admitted, err := l.Usage.Allow(now, tenant, limit, 0)
-	if rejection, ok := errors.AsType[*limiter.Rejection](err); ok {
-		return admitted, failure.Limited(string(rejection.Reason), "your limit at this gateway is used up: "+limit.Of(rejection.Reason), rejection.RetryAfter)
-	}
-	return admitted, nil
-}
-
-func (l *TenantLimits) of(tenant string) limiter.TenantLimit {
-	if limit, ok := l.Of[tenant]; ok {
-		return limit
-	}
-	return l.Default
-}
-
-// countTokens reports whether the tenant's tokens are limited.
-func (l *TenantLimits) countTokens(tenant string) bool {
-	return l != nil && l.of(tenant).TokensPerMinute > 0
-}
 
 // Class is what repeating a call may cost.
 type Class string

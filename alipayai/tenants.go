@@ -13,13 +13,105 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/limiter"
 )
+
+// TenantLimits hold each tenant to what it may use of the gateway, whichever
+// provider serves it. They keep averages; a provider's Cap keeps every window.
+type TenantLimits struct {
+	// Usage is what the tenants have used lately; it survives a reload.
+	Usage *limiter.TenantLimits
+	// Of is the limit of a tenant by name, Default that of all others.
+	Of      map[string]limiter.TenantLimit
+	Default limiter.TenantLimit
+}
+
+// allow takes what c's tenant may use, or says what it exceeds. The call's Done comes when
+// it is over, with the tokens that it took. What costs nothing counts apart, up to the same limit, as counts of tokens
+// do at Anthropic (docs.claude.com/en/docs/build-with-claude/token-counting).
+func (l *TenantLimits) allow(tenant string, endpoint upstream.Endpoint, now time.Time) (limiter.TenantCall, *failure.Failure) {
+	if l == nil {
+		return limiter.TenantCall{}, nil
+	}
+	limit := l.of(tenant)
+	if limit == (limiter.TenantLimit{}) {
+		return limiter.TenantCall{}, nil
+	}
+	if !endpoint.Costs() {
+		limit.Kind = "free"
+	}
+	admitted, err := l.Usage.Allow(now, tenant, limit, 0)
+	if rejection, ok := errors.AsType[*limiter.Rejection](err); ok {
+		return admitted, failure.Limited(string(rejection.Reason), "your limit at this gateway is used up: "+limit.Of(rejection.Reason), rejection.RetryAfter)
+	}
+	return admitted, nil
+}
+
+func (l *TenantLimits) of(tenant string) limiter.TenantLimit {
+	if limit, ok := l.Of[tenant]; ok {
+		return limit
+	}
+	return l.Default
+}
+
+// countTokens reports whether the tenant's tokens are limited.
+func (l *TenantLimits) countTokens(tenant string) bool {
+	return l != nil && l.of(tenant).TokensPerMinute > 0
+}
+
+// readUser reads which of the tenant's users the call is for, where a provider has users.
+// Anonymous clients have none: whoever came could name another's.
+func (c *call) readUser() *failure.Failure {
+	if !c.g.hasUsers {
+		return nil
+	}
+	user := c.Request.User()
+	if c.Native != nil && c.Native.User != "" {
+		user = c.Native.User
+	}
+	named := c.Header[c.g.userField]
+	if len(named) > 0 {
+		user = named[0]
+	}
+	if user == "" && len(named) == 0 {
+		return nil
+	}
+	if err := upstream.CheckUser(user); err != nil || len(named) > 1 {
+		f := failure.InvalidRequest(http.StatusBadRequest, wire.CodeInvalidValue, "the call must name one user: a name has 1 to 255 bytes of UTF-8 without control characters")
+		f.Param = "user"
+		return f
+	}
+	if c.Tenant == AnonymousTenant {
+		return failure.AuthorisationRequired("")
+	}
+	c.user = user
+	return nil
+}
+
+// userAt is the user whose token a request to p carries; empty for p's own token.
+func (c *call) userAt(p *upstream.Provider) string {
+	if p.Users == nil || c.Endpoint == upstream.EndpointModels {
+		return ""
+	}
+	return c.user
+}
+
+// needsUser refuses a call that names no user, where p serves no other.
+func (c *call) needsUser(p *upstream.Provider) *failure.Failure {
+	if p.Users == nil || !p.UserRequired || c.user != "" || c.Endpoint == upstream.EndpointModels {
+		return nil
+	}
+	f := failure.InvalidRequest(http.StatusBadRequest, wire.CodeMissingParameter, "provider "+p.Name+" serves calls of users only; name the user that this one is for")
+	f.Param = "user"
+	return f
+}
 
 // keyPrefix marks the gateway's own keys, so that a leak scanner can find
 // them; hashPrefix marks how a stored hash was made.
@@ -141,51 +233,4 @@ func AddTenantKey(table map[KeyHash]string, tenant, hash string) error {
 	}
 	table[h] = tenant
 	return nil
-}
-
-// readUser reads which of the tenant's users the call is for, where a provider has users.
-// Anonymous clients have none: whoever came could name another's.
-func (c *call) readUser() *failure.Failure {
-	if !c.g.hasUsers {
-		return nil
-	}
-	user := c.Request.User()
-	if c.Native != nil && c.Native.User != "" {
-		user = c.Native.User
-	}
-	named := c.Header[c.g.userField]
-	if len(named) > 0 {
-		user = named[0]
-	}
-	if user == "" && len(named) == 0 {
-		return nil
-	}
-	if err := upstream.CheckUser(user); err != nil || len(named) > 1 {
-		f := failure.InvalidRequest(http.StatusBadRequest, wire.CodeInvalidValue, "the call must name one user: a name has 1 to 255 bytes of UTF-8 without control characters")
-		f.Param = "user"
-		return f
-	}
-	if c.Tenant == AnonymousTenant {
-		return failure.AuthorisationRequired("")
-	}
-	c.user = user
-	return nil
-}
-
-// userAt is the user whose token a request to p carries; empty for p's own token.
-func (c *call) userAt(p *upstream.Provider) string {
-	if p.Users == nil || c.Endpoint == upstream.EndpointModels {
-		return ""
-	}
-	return c.user
-}
-
-// needsUser refuses a call that names no user, where p serves no other.
-func (c *call) needsUser(p *upstream.Provider) *failure.Failure {
-	if p.Users == nil || !p.UserRequired || c.user != "" || c.Endpoint == upstream.EndpointModels {
-		return nil
-	}
-	f := failure.InvalidRequest(http.StatusBadRequest, wire.CodeMissingParameter, "provider "+p.Name+" serves calls of users only; name the user that this one is for")
-	f.Param = "user"
-	return f
 }
